@@ -1,0 +1,20 @@
+// The one exception type of the library: bad input, told in at most three lines.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace crosstate {
+
+/// Bad input or an unusable environment (file, key, value). The message names what was read, what
+/// was found there and what would be right. Programs print it and exit with code 2.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Throws Error with "where: what", e.g. fail("labels.idx", "magic 0x0803, expected 0x0801").
+[[noreturn]] void fail(std::string_view where, std::string_view what);
+
+}  // namespace crosstate

@@ -1,0 +1,20 @@
+// Whole files in and out; a file that is written appears complete or not at all.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace crosstate {
+
+/// The file's bytes; a name ending in .gz is decompressed (zlib). Throws Error naming the path when
+/// it is missing, unreadable, truncated or damaged.
+std::string read_file(const std::filesystem::path& path);
+
+/// Writes beside the target, flushes to disk, then renames; throws Error naming the path.
+void write_file(const std::filesystem::path& path, std::string_view bytes);
+
+/// Creates the directory with its parents and proves that it can be written; throws Error.
+void make_writable_directory(const std::filesystem::path& path);
+
+}  // namespace crosstate

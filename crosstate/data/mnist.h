@@ -1,0 +1,36 @@
+// Image sets in the MNIST file naming, read as pixel sequences.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "crosstate/data/dataset.h"
+
+namespace crosstate {
+
+/// One IDX file of unsigned bytes (http://yann.lecun.com/exdb/mnist): dimensions and data.
+struct IdxArray {
+  std::vector<std::uint32_t> dimensions;
+  std::vector<std::uint8_t> data;
+};
+
+/// Reads an IDX file, plain or .gz. Checks magic number, element type, dimensions against the bytes
+/// present, and sizes that would overflow; throws Error.
+IdxArray read_idx(const std::filesystem::path& path);
+
+struct TrainTest {
+  Dataset train, test;
+};
+
+/// Reads {train,t10k}-images-idx3-ubyte[.gz] and {train,t10k}-labels-idx1-ubyte[.gz] from a
+/// directory as sequences of rows*columns steps, one channel, values v / 255 in [0, 1].
+/// Accepts any image size and up to 256 classes (MNIST, Fashion-MNIST, KMNIST, ...).
+TrainTest read_mnist(const std::filesystem::path& directory);
+
+/// The built-in sample of 6,000 + 1,000 real MNIST digits (data/mnist-sample). Looks beside the
+/// installed library, then in the source tree.
+TrainTest read_mnist_sample();
+
+}  // namespace crosstate

@@ -1,0 +1,42 @@
+// The safetensors container (https://github.com/huggingface/safetensors), float32/float64/int8/
+// int16/int32/int64/uint8 tensors and string metadata.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace crosstate {
+
+struct Tensor {
+  std::string dtype;                  // "F32", "F64", "I8", "I16", "I32", "I64", "U8"
+  std::vector<std::uint64_t> shape;
+  std::string bytes;                  // little-endian, row-major
+
+  static Tensor from(const std::vector<float>& values, std::vector<std::uint64_t> shape);
+  static Tensor from(const std::vector<double>& values, std::vector<std::uint64_t> shape);
+  /// Throws Error (with `where` in the message) unless dtype and shape match.
+  std::vector<float> floats(const std::vector<std::uint64_t>& expected_shape,
+                            const std::string& where) const;
+  std::vector<double> doubles(const std::vector<std::uint64_t>& expected_shape,
+                              const std::string& where) const;
+};
+
+struct Safetensors {
+  std::map<std::string, Tensor> tensors;
+  std::map<std::string, std::string> metadata;
+};
+
+/// Throws Error naming the file for a truncated file, a header length beyond the file or over 100 MB,
+/// bad JSON, an unknown dtype, overlapping, unordered or out-of-range offsets, gaps, shapes that do
+/// not match their byte counts, and sizes that overflow.
+Safetensors read_safetensors(const std::filesystem::path& path);
+/// The bytes of a file, for tests and for fuzzing; `where` names the source in errors.
+Safetensors parse_safetensors(const std::string& bytes, const std::string& where);
+std::string format_safetensors(const Safetensors& content);
+/// Written beside and renamed.
+void write_safetensors(const std::filesystem::path& path, const Safetensors& content);
+
+}  // namespace crosstate

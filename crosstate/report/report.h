@@ -1,0 +1,49 @@
+// A report: tables and line or bar plots, rendered as one self-contained HTML page or as text.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace crosstate {
+
+struct Series {
+  std::string name;
+  std::vector<double> x, y;
+  std::vector<double> error;  // half-height of an error bar per point; empty: none
+};
+
+enum class PlotKind { kLine, kBar };
+
+struct Plot {
+  std::string title, x_label, y_label;
+  std::string caption;  // one or two sentences on what the plot shows
+  PlotKind kind = PlotKind::kLine;
+  std::vector<Series> series;
+  std::vector<std::string> categories;  // x labels for bars
+  bool log_x = false, log_y = false;
+};
+
+struct Table {
+  std::string title;
+  std::vector<std::string> header;
+  std::vector<std::vector<std::string>> rows;
+};
+
+struct Report {
+  std::string title;
+  std::string subtitle;
+  std::vector<std::string> paragraphs;
+  std::vector<Table> tables;
+  std::vector<Plot> plots;
+  nlohmann::json details;  // shown folded at the end (configuration, machine)
+};
+
+/// The table with aligned columns for a terminal.
+std::string to_text(const Table& table);
+/// The table in Markdown.
+std::string to_markdown(const Table& table);
+/// One HTML page with everything inside it (charting library, data, style): no network needed.
+std::string to_html(const Report& report);
+
+}  // namespace crosstate
