@@ -1,0 +1,55 @@
+// Sequences regrouped for the kernels: sixteen side by side, time cut into blocks.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "crosstate/base/lanes.h"
+#include "crosstate/data/dataset.h"
+
+namespace crosstate {
+
+/// Place of a value within its group, in floats. A group's values are laid out as
+/// [block][channel][t within block][lane]; blocks have `block_length` steps, the last one what
+/// remains of `length`. The block that starts at step t0 begins at float t0 * channels * kLanes.
+inline std::size_t panel_offset(std::size_t channel, std::size_t t, std::size_t lane,
+                                std::size_t length, std::size_t channels,
+                                std::size_t block_length) {
+  const std::size_t t0 = t - t % block_length;
+  const std::size_t block = std::min(block_length, length - t0);
+  return (t0 * channels + channel * block + (t - t0)) * kLanes + lane;
+}
+
+/// Some rows of a Dataset as groups of kLanes sequences in the panel layout.
+struct Batch {
+  std::size_t groups = 0;
+  std::size_t length = 0;
+  std::size_t channels = 0;
+  std::size_t block_length = 0;
+  std::vector<float> values;           // groups * group_size(); padding lanes are zero
+  std::vector<std::int32_t> labels;    // groups * kLanes, -1 for padding lanes
+  std::vector<std::uint32_t> lengths;  // groups * kLanes, 0 for padding lanes
+  std::size_t count = 0;               // real sequences; they fill the lanes in order
+
+  /// Floats per group.
+  std::size_t group_size() const { return length * channels * kLanes; }
+  std::span<const float> group(std::size_t g) const {
+    return {values.data() + g * group_size(), group_size()};
+  }
+  std::size_t offset(std::size_t channel, std::size_t t, std::size_t lane) const {
+    return panel_offset(channel, t, lane, length, channels, block_length);
+  }
+};
+
+/// Fills the batch with the rows `order[...]` of a set, in that order; reuses the batch's memory.
+/// Throws Error for a row beyond the set or a block length of 0.
+void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::size_t block_length,
+                Batch& batch);
+
+/// The numbers [0, count) in the random order of one epoch.
+std::vector<std::uint32_t> shuffled(std::size_t count, std::uint64_t seed, std::uint32_t epoch);
+
+}  // namespace crosstate

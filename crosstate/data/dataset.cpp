@@ -1,0 +1,120 @@
+#include "crosstate/data/dataset.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/random.h"
+
+namespace crosstate {
+namespace {
+
+void check_size(const Dataset& set, const char* what, std::size_t found, std::size_t expected) {
+  if (found != expected) {
+    fail(set.name, std::to_string(found) + " " + what + ", expected " + std::to_string(expected));
+  }
+}
+
+std::string sequence_name(std::size_t i) { return "sequence " + std::to_string(i) + ": "; }
+
+}  // namespace
+
+void Dataset::validate() const {
+  // The shape first: the loops below rely on it.
+  if (channels == 0) fail(name, "0 channels, expected at least 1");
+  if (count > 0 && length == 0) fail(name, "length 0, expected at least 1");
+  constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max();
+  if (length > kMost / channels || (count > 0 && length * channels > kMost / count)) {
+    fail(name, std::to_string(count) + " x " + std::to_string(length) + " x " +
+                   std::to_string(channels) + " values are more than can be counted");
+  }
+  check_size(*this, "values", values.size(), count * length * channels);
+  check_size(*this, "labels", labels.size(), count);
+  if (!lengths.empty()) check_size(*this, "lengths", lengths.size(), count);
+
+  for (std::size_t i = 0; i < count; ++i) {
+    if (labels[i] < 0 || static_cast<std::size_t>(labels[i]) >= classes.size()) {
+      fail(name, sequence_name(i) + "label " + std::to_string(labels[i]) + ", but the set has " +
+                     std::to_string(classes.size()) + " classes, numbered from 0");
+    }
+    if (length_of(i) < 1 || length_of(i) > length) {
+      fail(name, sequence_name(i) + "length " + std::to_string(length_of(i)) + ", expected 1 to " +
+                     std::to_string(length));
+    }
+    const std::span<const float> row = sequence(i);
+    for (std::size_t k = 0; k < row.size(); ++k) {
+      const std::size_t t = k / channels;
+      const bool padding = t >= length_of(i);
+      if (std::isfinite(row[k]) && !(padding && row[k] != 0)) continue;
+      fail(name, sequence_name(i) + "value " + std::to_string(row[k]) + " at step " +
+                     std::to_string(t) + ", channel " + std::to_string(k % channels) +
+                     (padding ? ", expected zeros behind the sequence's length of " +
+                                    std::to_string(length_of(i))
+                              : ", expected a finite number"));
+    }
+  }
+}
+
+Dataset select(const Dataset& set, std::span<const std::uint32_t> order, std::string name) {
+  Dataset result;
+  result.name = std::move(name);
+  result.count = order.size();
+  result.length = set.length;
+  result.channels = set.channels;
+  result.classes = set.classes;
+  result.values.reserve(order.size() * set.length * set.channels);
+  result.labels.reserve(order.size());
+  for (std::uint32_t row : order) {
+    if (row >= set.count) {
+      fail(set.name, "row " + std::to_string(row) + ", but the set has " +
+                         std::to_string(set.count) + " sequences");
+    }
+    const std::span<const float> values = set.sequence(row);
+    result.values.insert(result.values.end(), values.begin(), values.end());
+    result.labels.push_back(set.labels[row]);
+    if (!set.lengths.empty()) result.lengths.push_back(set.lengths[row]);
+  }
+  return result;
+}
+
+Split split_validation(const Dataset& set, double share, std::uint64_t seed) {
+  if (!(share >= 0 && share < 1)) {
+    fail(set.name, "validation share " + std::to_string(share) + ", expected 0 <= share < 1");
+  }
+
+  std::vector<std::vector<std::uint32_t>> rows(set.classes.size());
+  for (std::size_t i = 0; i < set.count; ++i) {
+    if (set.labels[i] < 0 || static_cast<std::size_t>(set.labels[i]) >= rows.size()) {
+      fail(set.name, sequence_name(i) + "label " + std::to_string(set.labels[i]) +
+                         ", but the set has " + std::to_string(rows.size()) + " classes");
+    }
+    rows[static_cast<std::size_t>(set.labels[i])].push_back(static_cast<std::uint32_t>(i));
+  }
+
+  // A partial Fisher-Yates shuffle draws each class's part, from a stream of its own. Both parts
+  // get at least one of every class that has two, so that neither is blind to a rare class.
+  std::vector<bool> held_out(set.count, false);
+  for (std::size_t label = 0; label < rows.size(); ++label) {
+    std::vector<std::uint32_t>& of_class = rows[label];
+    if (share == 0 || of_class.size() < 2) continue;
+    const auto wanted =
+        static_cast<std::size_t>(std::llround(share * static_cast<double>(of_class.size())));
+    const std::size_t taken = std::clamp<std::size_t>(wanted, 1, of_class.size() - 1);
+    Random random(seed, Stream::kSplit, static_cast<std::uint32_t>(label));
+    for (std::size_t k = 0; k < taken; ++k) {
+      const auto rest = static_cast<std::uint32_t>(of_class.size() - k);
+      std::swap(of_class[k], of_class[k + random.below(rest)]);
+      held_out[of_class[k]] = true;
+    }
+  }
+
+  std::vector<std::uint32_t> train, validation;
+  for (std::size_t i = 0; i < set.count; ++i) {
+    (held_out[i] ? validation : train).push_back(static_cast<std::uint32_t>(i));
+  }
+  return {select(set, train, set.name), select(set, validation, set.name + " (validation)")};
+}
+
+}  // namespace crosstate

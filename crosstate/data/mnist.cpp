@@ -1,0 +1,182 @@
+#include "crosstate/data/mnist.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <string_view>
+#include <utility>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+
+// Both directories are passed by the build; without them only CROSSTATE_DATA_DIR is searched.
+#ifndef CROSSTATE_INSTALL_DATA_DIR
+#define CROSSTATE_INSTALL_DATA_DIR ""
+#endif
+#ifndef CROSSTATE_SOURCE_DATA_DIR
+#define CROSSTATE_SOURCE_DATA_DIR ""
+#endif
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::uint32_t big_endian(std::string_view bytes, std::size_t at) {
+  std::uint32_t value = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    value = value << 8 | static_cast<std::uint8_t>(bytes[at + i]);
+  }
+  return value;
+}
+
+std::string hex(std::uint32_t value) {
+  char text[11];
+  std::snprintf(text, sizeof text, "0x%08x", value);
+  return text;
+}
+
+std::string shape_text(const std::vector<std::uint32_t>& dimensions) {
+  std::string text;
+  for (std::uint32_t d : dimensions) text += (text.empty() ? "" : " x ") + std::to_string(d);
+  return text;
+}
+
+/// The plain file if it is there, else the compressed one.
+fs::path find_idx(const fs::path& directory, const std::string& name) {
+  std::error_code ignored;
+  const fs::path plain = directory / name;
+  if (fs::exists(plain, ignored)) return plain;
+  const fs::path compressed = directory / (name + ".gz");
+  if (fs::exists(compressed, ignored)) return compressed;
+  fail(directory.string(), "found neither " + name + " nor " + name + ".gz");
+}
+
+struct Part {
+  Dataset set;                       // its classes are named once both parts are known
+  std::vector<std::uint32_t> image;  // rows, columns
+};
+
+Part read_part(const fs::path& directory, const std::string& prefix, std::string name) {
+  const fs::path image_path = find_idx(directory, prefix + "-images-idx3-ubyte");
+  const fs::path label_path = find_idx(directory, prefix + "-labels-idx1-ubyte");
+  const IdxArray images = read_idx(image_path);
+  const IdxArray labels = read_idx(label_path);
+  if (images.dimensions.size() != 3) {
+    fail(image_path.string(), std::to_string(images.dimensions.size()) +
+                                  " dimensions, expected 3 (images, rows, columns)");
+  }
+  if (labels.dimensions.size() != 1) {
+    fail(label_path.string(),
+         std::to_string(labels.dimensions.size()) + " dimensions, expected 1 (labels)");
+  }
+  if (images.data.empty()) {
+    fail(image_path.string(), "no pixels: the dimensions are " + shape_text(images.dimensions));
+  }
+  if (labels.dimensions[0] != images.dimensions[0]) {
+    fail(label_path.string(), std::to_string(labels.dimensions[0]) + " labels, but " +
+                                  image_path.filename().string() + " has " +
+                                  std::to_string(images.dimensions[0]) + " images");
+  }
+
+  Dataset set;
+  set.name = std::move(name);
+  set.count = images.dimensions[0];
+  set.length = images.data.size() / set.count;
+  set.values.resize(images.data.size());
+  std::transform(images.data.begin(), images.data.end(), set.values.begin(),
+                 [](std::uint8_t v) { return static_cast<float>(v) / 255.0f; });
+  set.labels.assign(labels.data.begin(), labels.data.end());
+  return {std::move(set), {images.dimensions[1], images.dimensions[2]}};
+}
+
+}  // namespace
+
+IdxArray read_idx(const fs::path& path) {
+  const std::string bytes = read_file(path);
+  const std::string where = path.string();
+  if (bytes.size() < 4) {
+    fail(where, std::to_string(bytes.size()) + " bytes, expected an IDX header");
+  }
+
+  // Magic number: two zero bytes, the element type (8: unsigned byte), the number of dimensions.
+  const std::uint32_t magic = big_endian(bytes, 0);
+  const std::size_t rank = magic & 0xff;
+  if (magic >> 8 != 0x08 || rank == 0) {
+    fail(where, "magic " + hex(magic) +
+                    ", expected 0x00000801 (labels) or 0x00000803 (images), unsigned bytes");
+  }
+  const std::size_t header = 4 + 4 * rank;
+  if (bytes.size() < header) {
+    fail(where, "truncated header: " + std::to_string(bytes.size()) + " bytes, expected " +
+                    std::to_string(header));
+  }
+
+  IdxArray array;
+  std::size_t total = 1;
+  bool overflow = false;
+  for (std::size_t k = 0; k < rank; ++k) {
+    const std::uint32_t d = big_endian(bytes, 4 + 4 * k);
+    array.dimensions.push_back(d);
+    overflow = overflow || (d != 0 && total > std::numeric_limits<std::size_t>::max() / d);
+    total *= d;
+  }
+  if (overflow || total != bytes.size() - header) {
+    // A damaged rank byte can announce hundreds of dimensions; the first few tell enough.
+    std::vector<std::uint32_t> shown = array.dimensions;
+    shown.resize(std::min<std::size_t>(shown.size(), 4));
+    fail(where, std::to_string(bytes.size() - header) + " bytes of data, but the dimensions are " +
+                    shape_text(shown) + (rank > shown.size() ? " x ..." : ""));
+  }
+  array.data.assign(bytes.begin() + static_cast<std::ptrdiff_t>(header), bytes.end());
+  return array;
+}
+
+TrainTest read_mnist(const fs::path& directory) {
+  std::error_code error;
+  if (!fs::is_directory(directory, error)) {
+    fail(directory.string(), "no such directory, expected one with the MNIST files");
+  }
+  const fs::path resolved = fs::weakly_canonical(directory, error);
+  const std::string base = (error ? directory : resolved).filename().string();
+
+  Part train = read_part(directory, "train", base + " train");
+  Part test = read_part(directory, "t10k", base + " test");
+  if (train.image != test.image) {
+    fail(directory.string(), "training images of " + shape_text(train.image) +
+                                 " pixels, but test images of " + shape_text(test.image));
+  }
+  TrainTest sets{std::move(train.set), std::move(test.set)};
+
+  // A label may be absent from either part, or from both, without moving the others.
+  std::int32_t highest = 0;
+  for (const Dataset* set : {&sets.train, &sets.test}) {
+    highest = std::max(highest, *std::max_element(set->labels.begin(), set->labels.end()));
+  }
+  for (Dataset* set : {&sets.train, &sets.test}) {
+    for (std::int32_t label = 0; label <= highest; ++label) {
+      set->classes.push_back(std::to_string(label));
+    }
+  }
+  return sets;
+}
+
+TrainTest read_mnist_sample() {
+  if (const char* chosen = std::getenv("CROSSTATE_DATA_DIR"); chosen != nullptr && *chosen != 0) {
+    return read_mnist(fs::path(chosen) / "mnist-sample");
+  }
+  std::string tried;
+  for (const std::string_view directory : {std::string_view(CROSSTATE_INSTALL_DATA_DIR),
+                                           std::string_view(CROSSTATE_SOURCE_DATA_DIR)}) {
+    if (directory.empty()) continue;
+    const fs::path sample = fs::path(directory) / "mnist-sample";
+    std::error_code ignored;
+    if (fs::is_directory(sample, ignored)) return read_mnist(sample);
+    tried += (tried.empty() ? "" : " or ") + sample.string();
+  }
+  fail("mnist-sample", "not found" + (tried.empty() ? "" : " in " + tried) +
+                           "; set CROSSTATE_DATA_DIR to the directory that holds mnist-sample");
+}
+
+}  // namespace crosstate

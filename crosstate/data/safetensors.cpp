@@ -1,0 +1,385 @@
+#include "crosstate/data/safetensors.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+
+namespace crosstate {
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "tensor bytes are little-endian and copied as they are");
+
+constexpr std::size_t kPrefix = 8;                // the header's length, little-endian
+constexpr std::uint64_t kMostHeader = 100000000;  // bytes; the format's own limit
+constexpr const char* kMetadata = "__metadata__";
+
+struct ElementType {
+  const char* name;
+  std::size_t size;
+};
+constexpr ElementType kTypes[] = {{"F32", 4}, {"F64", 8}, {"I8", 1}, {"I16", 2},
+                                  {"I32", 4}, {"I64", 8}, {"U8", 1}};
+
+/// Text from a file, made fit for an error message: one line, printable, not too long.
+std::string printable(const std::string& text) {
+  constexpr std::size_t kShown = 60;
+  std::string result = "'";
+  for (std::size_t i = 0; i < std::min(text.size(), kShown); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    result += c < 0x20 || c >= 0x7f ? '?' : text[i];
+  }
+  return result + (text.size() > kShown ? "...'" : "'");
+}
+
+std::string shape_text(const std::vector<std::uint64_t>& shape) {
+  constexpr std::size_t kShown = 8;
+  std::string text = "[";
+  for (std::size_t i = 0; i < std::min(shape.size(), kShown); ++i) {
+    text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  }
+  return text + (shape.size() > kShown ? ", ...]" : "]");
+}
+
+/// The bytes that a tensor of this type and shape has; throws for an unknown type or an overflow.
+std::uint64_t byte_count(const std::string& dtype, const std::vector<std::uint64_t>& shape,
+                         const std::string& where) {
+  const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                  [&](const ElementType& t) { return t.name == dtype; });
+  if (type == std::end(kTypes)) {
+    fail(where, "dtype " + printable(dtype) + ", expected F32, F64, I8, I16, I32, I64 or U8");
+  }
+  std::uint64_t bytes = type->size;
+  for (std::uint64_t d : shape) {
+    if (d != 0 && bytes > std::numeric_limits<std::uint64_t>::max() / d) {
+      fail(where, "shape " + shape_text(shape) + " has more bytes than can be counted");
+    }
+    bytes *= d;
+  }
+  return bytes;
+}
+
+/// A tensor as the header describes it.
+struct Entry {
+  std::string name;
+  std::optional<std::string> dtype;
+  std::optional<std::vector<std::uint64_t>> shape, offsets;
+};
+
+/// Takes the header's JSON event by event, so that only the expected structure is ever stored:
+/// deep nesting, repeated keys and wrong types stop the parse at once.
+class HeaderReader {
+ public:
+  using Json = nlohmann::json;
+  using number_integer_t = Json::number_integer_t;
+  using number_unsigned_t = Json::number_unsigned_t;
+  using number_float_t = Json::number_float_t;
+  using string_t = Json::string_t;
+  using binary_t = Json::binary_t;
+
+  HeaderReader(const std::string& where, std::map<std::string, std::string>& metadata)
+      : where_(where), metadata_(metadata) {}
+
+  std::vector<Entry> entries;
+
+  bool start_object(std::size_t) {
+    if (place_ == Place::kStart) {
+      place_ = Place::kTop;
+    } else if (place_ == Place::kTop) {
+      place_ = in_metadata_ ? Place::kTexts : Place::kTensor;
+    } else {
+      refuse("an object");
+    }
+    return true;
+  }
+
+  bool key(string_t& name) {
+    switch (place_) {
+      case Place::kTop:
+        if (!names_.emplace(name, names_.size()).second) repeated(name);
+        in_metadata_ = name == kMetadata;
+        if (!in_metadata_) entries.push_back({name, {}, {}, {}});
+        break;
+      case Place::kTexts:
+        if (metadata_.contains(name)) repeated(name);
+        metadata_key_ = name;
+        break;
+      default: {
+        Entry& entry = entries.back();
+        if (name != "dtype" && name != "shape" && name != "data_offsets") {
+          fail(inside(),
+               "unknown key " + printable(name) + ", expected dtype, shape and data_offsets");
+        }
+        if ((name == "dtype" && entry.dtype) || (name == "shape" && entry.shape) ||
+            (name == "data_offsets" && entry.offsets)) {
+          repeated(name);
+        }
+        field_ = name;
+      }
+    }
+    return true;
+  }
+
+  bool end_object() {
+    if (place_ == Place::kTensor) {
+      const Entry& entry = entries.back();
+      if (!entry.dtype) fail(inside(), "no dtype");
+      if (!entry.shape) fail(inside(), "no shape");
+      if (!entry.offsets) fail(inside(), "no data_offsets");
+    }
+    place_ = place_ == Place::kTop ? Place::kEnd : Place::kTop;
+    return true;
+  }
+
+  bool start_array(std::size_t) {
+    if (place_ != Place::kTensor || field_ == "dtype") refuse("an array");
+    place_ = Place::kNumbers;
+    (field_ == "shape" ? entries.back().shape : entries.back().offsets).emplace();
+    return true;
+  }
+
+  bool end_array() {
+    if (field_ == "data_offsets" && entries.back().offsets->size() != 2) {
+      fail(inside(), std::to_string(entries.back().offsets->size()) +
+                         " data_offsets, expected begin and end");
+    }
+    place_ = Place::kTensor;
+    return true;
+  }
+
+  bool string(string_t& text) {
+    if (place_ == Place::kTexts) {
+      metadata_.emplace(std::move(metadata_key_), std::move(text));
+    } else if (place_ == Place::kTensor && field_ == "dtype") {
+      entries.back().dtype = std::move(text);
+    } else {
+      refuse("a string");
+    }
+    return true;
+  }
+
+  bool number_unsigned(number_unsigned_t value) {
+    if (place_ != Place::kNumbers) refuse("a number");
+    Entry& entry = entries.back();
+    (field_ == "shape" ? entry.shape : entry.offsets)->push_back(value);
+    return true;
+  }
+
+  bool number_integer(number_integer_t) { refuse("a negative number"); }
+  bool number_float(number_float_t, const string_t&) {
+    refuse("a fraction or a number beyond 64 bits");
+  }
+  bool null() { refuse("null"); }
+  bool boolean(bool) { refuse("true or false"); }
+  bool binary(binary_t&) { refuse("binary data"); }
+
+  bool parse_error(std::size_t position, const std::string&, const Json::exception&) {
+    fail(where_, "the header is not valid JSON at its byte " + std::to_string(position));
+  }
+
+ private:
+  enum class Place { kStart, kTop, kTexts, kTensor, kNumbers, kEnd };
+
+  std::string inside() const {
+    if (place_ == Place::kStart || names_.empty()) return where_ + ": header";
+    if (in_metadata_) return where_ + ": " + kMetadata;
+    return where_ + ": tensor " + printable(entries.back().name);
+  }
+
+  [[noreturn]] void repeated(const std::string& name) const {
+    fail(where_, "key " + printable(name) + " stands twice in the header");
+  }
+
+  [[noreturn]] void refuse(const std::string& what) const {
+    const char* expected = "an object";
+    if (place_ == Place::kTexts) expected = "a string";
+    if (place_ == Place::kTensor) {
+      expected = field_ == "dtype" ? "a string" : "an array of whole numbers";
+    }
+    if (place_ == Place::kNumbers) expected = "whole numbers";
+    fail(inside(), what + " where " + expected + " was expected");
+  }
+
+  const std::string& where_;
+  std::map<std::string, std::string>& metadata_;
+  std::map<std::string, std::size_t> names_;
+  Place place_ = Place::kStart;
+  bool in_metadata_ = false;
+  std::string metadata_key_, field_;
+};
+
+template <class T>
+Tensor pack(const char* dtype, const std::vector<T>& values, std::vector<std::uint64_t> shape) {
+  Tensor tensor{dtype, std::move(shape), std::string(values.size() * sizeof(T), '\0')};
+  if (byte_count(dtype, tensor.shape, "tensor") != tensor.bytes.size()) {
+    fail("tensor", std::to_string(values.size()) + " values do not fill the shape " +
+                       shape_text(tensor.shape));
+  }
+  if (!values.empty()) std::memcpy(tensor.bytes.data(), values.data(), tensor.bytes.size());
+  return tensor;
+}
+
+void check_bytes(const Tensor& tensor, const std::string& where) {
+  const std::uint64_t expected = byte_count(tensor.dtype, tensor.shape, where);
+  if (tensor.bytes.size() != expected) {
+    fail(where, std::to_string(tensor.bytes.size()) + " bytes, but " + tensor.dtype + " " +
+                    shape_text(tensor.shape) + " has " + std::to_string(expected));
+  }
+}
+
+template <class T>
+std::vector<T> unpack(const char* dtype, const Tensor& tensor,
+                      const std::vector<std::uint64_t>& expected_shape, const std::string& where) {
+  if (tensor.dtype != dtype || tensor.shape != expected_shape) {
+    fail(where, printable(tensor.dtype) + " " + shape_text(tensor.shape) + ", expected '" + dtype +
+                    "' " + shape_text(expected_shape));
+  }
+  check_bytes(tensor, where);
+  std::vector<T> values(tensor.bytes.size() / sizeof(T));
+  if (!values.empty()) std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
+  return values;
+}
+
+}  // namespace
+
+Tensor Tensor::from(const std::vector<float>& values, std::vector<std::uint64_t> shape) {
+  return pack("F32", values, std::move(shape));
+}
+
+Tensor Tensor::from(const std::vector<double>& values, std::vector<std::uint64_t> shape) {
+  return pack("F64", values, std::move(shape));
+}
+
+std::vector<float> Tensor::floats(const std::vector<std::uint64_t>& expected_shape,
+                                  const std::string& where) const {
+  return unpack<float>("F32", *this, expected_shape, where);
+}
+
+std::vector<double> Tensor::doubles(const std::vector<std::uint64_t>& expected_shape,
+                                    const std::string& where) const {
+  return unpack<double>("F64", *this, expected_shape, where);
+}
+
+Safetensors parse_safetensors(const std::string& bytes, const std::string& where) {
+  if (bytes.size() < kPrefix) {
+    fail(where, "truncated: " + std::to_string(bytes.size()) + " bytes, expected at least 8");
+  }
+  std::uint64_t header_size;
+  std::memcpy(&header_size, bytes.data(), kPrefix);
+  if (header_size > kMostHeader) {
+    fail(where, "header of " + std::to_string(header_size) + " bytes, expected at most " +
+                    std::to_string(kMostHeader));
+  }
+  if (header_size > bytes.size() - kPrefix) {
+    fail(where, "truncated: header of " + std::to_string(header_size) + " bytes in a file of " +
+                    std::to_string(bytes.size()));
+  }
+
+  // The JSON reader would take a NUL for the end of its input and skip a byte order mark.
+  const char* header = bytes.data() + kPrefix;
+  if (header_size == 0 || header[0] != '{') fail(where, "the header does not begin with '{'");
+  if (std::memchr(header, 0, header_size) != nullptr) {
+    fail(where, "the header contains a NUL byte");
+  }
+  Safetensors content;
+  HeaderReader reader(where, content.metadata);
+  nlohmann::json::sax_parse(header, header + header_size, &reader);
+
+  // In the order of their offsets, the tensors must cover the rest of the file exactly.
+  std::vector<Entry>& entries = reader.entries;
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return *a.offsets < *b.offsets; });
+  const std::size_t data = kPrefix + header_size;
+  const std::size_t data_size = bytes.size() - data;
+  std::uint64_t covered = 0;
+  for (const Entry& entry : entries) {
+    const std::string tensor_where = where + ": tensor " + printable(entry.name);
+    const std::uint64_t begin = (*entry.offsets)[0], end = (*entry.offsets)[1];
+    const std::string range = "data_offsets " + shape_text(*entry.offsets);
+    if (begin > end) fail(tensor_where, range + " end before they begin");
+    if (end > data_size) {
+      fail(tensor_where,
+           range + " reach beyond the " + std::to_string(data_size) + " bytes of data");
+    }
+    if (begin != covered) {
+      fail(tensor_where, range +
+                             (begin < covered ? " overlap the tensor before them, which ends at "
+                                              : " leave a gap behind ") +
+                             std::to_string(covered));
+    }
+    const std::uint64_t expected = byte_count(*entry.dtype, *entry.shape, tensor_where);
+    if (end - begin != expected) {
+      fail(tensor_where, range + " hold " + std::to_string(end - begin) + " bytes, but " +
+                             *entry.dtype + " " + shape_text(*entry.shape) + " has " +
+                             std::to_string(expected));
+    }
+    covered = end;
+  }
+  if (covered != data_size) {
+    fail(where, std::to_string(data_size) + " bytes of data, but the tensors end at " +
+                    std::to_string(covered));
+  }
+
+  for (Entry& entry : entries) {
+    const std::uint64_t begin = (*entry.offsets)[0], end = (*entry.offsets)[1];
+    content.tensors.emplace(std::move(entry.name),
+                            Tensor{std::move(*entry.dtype), std::move(*entry.shape),
+                                   bytes.substr(data + begin, end - begin)});
+  }
+  return content;
+}
+
+Safetensors read_safetensors(const std::filesystem::path& path) {
+  return parse_safetensors(read_file(path), path.string());
+}
+
+std::string format_safetensors(const Safetensors& content) {
+  // Everything stands in the order of its name, so equal contents are equal bytes.
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!content.metadata.empty()) header[kMetadata] = content.metadata;
+  std::uint64_t covered = 0;
+  for (const auto& [name, tensor] : content.tensors) {
+    const std::string where = "tensor " + printable(name);
+    if (name == kMetadata) fail(where, "this name is reserved");
+    check_bytes(tensor, where);
+    nlohmann::ordered_json entry;
+    entry["dtype"] = tensor.dtype;
+    entry["shape"] = tensor.shape;
+    entry["data_offsets"] = {covered, covered + tensor.bytes.size()};
+    header[name] = std::move(entry);
+    covered += tensor.bytes.size();
+  }
+
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const nlohmann::json::exception&) {
+    fail("safetensors", "a name or a metadata text is not valid UTF-8");
+  }
+  text.append((8 - text.size() % 8) % 8, ' ');
+  if (text.size() > kMostHeader) {
+    fail("safetensors", "header of " + std::to_string(text.size()) + " bytes, expected at most " +
+                            std::to_string(kMostHeader));
+  }
+
+  const std::uint64_t header_size = text.size();
+  std::string bytes(kPrefix, '\0');
+  std::memcpy(bytes.data(), &header_size, kPrefix);
+  bytes.reserve(kPrefix + text.size() + covered);
+  bytes += text;
+  for (const auto& [name, tensor] : content.tensors) bytes += tensor.bytes;
+  return bytes;
+}
+
+void write_safetensors(const std::filesystem::path& path, const Safetensors& content) {
+  write_file(path, format_safetensors(content));
+}
+
+}  // namespace crosstate
