@@ -21,7 +21,9 @@ class ThreadPool {
   int size() const;
 
   /// Calls body(item, worker) for item in [0, count); worker in [0, size()) owns scratch memory.
-  /// The first exception thrown by a body is rethrown here once every worker has stopped.
+  /// When bodies throw, no further items start and the exception of the lowest item is rethrown
+  /// here once every worker has stopped: the one that a serial loop would have thrown.
+  /// A loop inside a loop of the same pool runs serially on its worker.
   void parallel_for(std::size_t count, const std::function<void(std::size_t item, int worker)>& body);
 
  private:

@@ -1,0 +1,20 @@
+# Library, headers, program, data, and the package files behind find_package(crosstate).
+include(CMakePackageConfigHelpers)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/crosstate)
+
+install(TARGETS crosstate_lib EXPORT crosstate)
+install(DIRECTORY crosstate/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/crosstate
+  FILES_MATCHING PATTERN "*.h")
+if(TARGET crosstate)
+  install(TARGETS crosstate)
+endif()
+install(DIRECTORY data/ DESTINATION ${CMAKE_INSTALL_DATADIR}/crosstate/data)
+install(FILES LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+install(EXPORT crosstate NAMESPACE crosstate:: FILE crosstateTargets.cmake
+  DESTINATION ${package_dir})
+configure_package_config_file(cmake/crosstateConfig.cmake.in crosstateConfig.cmake
+  INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(crosstateConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/crosstateConfig.cmake
+  ${CMAKE_CURRENT_BINARY_DIR}/crosstateConfigVersion.cmake DESTINATION ${package_dir})

@@ -1,0 +1,26 @@
+# One GoogleTest program from the tests beside the sources and those in tests/, and the test that
+# installs the library and builds a project against it.
+enable_testing()
+include(GoogleTest)
+find_package(GTest REQUIRED)
+
+file(GLOB CROSSTATE_SYSTEM_TESTS CONFIGURE_DEPENDS tests/*.cpp)
+add_executable(crosstate_tests ${CROSSTATE_UNIT_TESTS} ${CROSSTATE_SYSTEM_TESTS})
+target_link_libraries(crosstate_tests PRIVATE crosstate_lib GTest::gmock GTest::gtest_main)
+target_compile_definitions(crosstate_tests PRIVATE
+  CROSSTATE_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}")
+if(TARGET crosstate)
+  add_dependencies(crosstate_tests crosstate)
+  target_compile_definitions(crosstate_tests PRIVATE CROSSTATE_PROGRAM="$<TARGET_FILE:crosstate>")
+endif()
+gtest_discover_tests(crosstate_tests DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+  PROPERTIES TIMEOUT 600)
+
+# The consumer links the library of this build, so it needs the same sanitizers.
+list(JOIN sanitize_flags " " consumer_flags)
+add_test(NAME install.consumer COMMAND ${CMAKE_COMMAND}
+  -D source_dir=${CMAKE_CURRENT_SOURCE_DIR} -D build_dir=${CMAKE_CURRENT_BINARY_DIR}
+  -D cxx_compiler=${CMAKE_CXX_COMPILER} "-D cxx_flags=${consumer_flags}"
+  -D build_type=${CMAKE_BUILD_TYPE}
+  -P ${CMAKE_CURRENT_SOURCE_DIR}/tests/consumer/run.cmake)
+set_tests_properties(install.consumer PROPERTIES TIMEOUT 600)

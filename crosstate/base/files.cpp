@@ -1,0 +1,195 @@
+#include "crosstate/base/files.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+
+#include "crosstate/base/error.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kBlock = std::size_t{1} << 18;
+
+[[noreturn]] void fail_errno(const fs::path& path, std::string_view action, int error) {
+  fail(path.string(), std::string(action) + ": " + std::strerror(error));
+}
+
+class Descriptor {
+ public:
+  Descriptor(const fs::path& path, int flags) : fd_(open(path.c_str(), flags | O_CLOEXEC, 0666)) {}
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  bool is_open() const { return fd_ >= 0; }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+std::string read_raw(const fs::path& path) {
+  const Descriptor file(path, O_RDONLY);
+  if (!file.is_open()) fail_errno(path, "cannot open", errno);
+  std::string bytes;
+  for (;;) {
+    const std::size_t size = bytes.size();
+    bytes.resize(size + kBlock);
+    const ssize_t got = read(file.get(), bytes.data() + size, kBlock);
+    const int error = errno;
+    bytes.resize(size + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    if (got == 0) return bytes;
+    if (got < 0 && error != EINTR) fail_errno(path, "cannot read", error);
+  }
+}
+
+// Gzip in memory rather than gzread(), which passes files that are not gzip through unchanged and
+// reports a missing end only when it is asked the right way.
+class Inflater {
+ public:
+  explicit Inflater(const fs::path& path) : path_(path) {
+    constexpr int kGzipOnly = 16 + MAX_WBITS;
+    if (inflateInit2(&stream_, kGzipOnly) != Z_OK) fail(path_.string(), "zlib cannot start");
+  }
+  ~Inflater() { inflateEnd(&stream_); }
+  Inflater(const Inflater&) = delete;
+  Inflater& operator=(const Inflater&) = delete;
+
+  std::string run(std::string_view packed) {
+    std::string bytes;
+    // A gzip file may hold several members, one after another.
+    do {
+      packed.remove_prefix(inflate_member(packed, bytes));
+      inflateReset(&stream_);
+    } while (!packed.empty());
+    return bytes;
+  }
+
+ private:
+  // Appends one member to `bytes`; returns how much of `packed` it took.
+  std::size_t inflate_member(std::string_view packed, std::string& bytes) {
+    std::size_t taken = 0;
+    for (;;) {
+      const std::size_t chunk = std::min(packed.size() - taken, kBlock);
+      const std::size_t size = bytes.size();
+      bytes.resize(size + kBlock);
+      stream_.next_in =
+          reinterpret_cast<Bytef*>(const_cast<char*>(packed.data() + taken));  // zlib only reads
+      stream_.avail_in = static_cast<uInt>(chunk);
+      stream_.next_out = reinterpret_cast<Bytef*>(bytes.data() + size);
+      stream_.avail_out = static_cast<uInt>(kBlock);
+      const int status = inflate(&stream_, Z_NO_FLUSH);
+      taken += chunk - stream_.avail_in;
+      bytes.resize(size + kBlock - stream_.avail_out);
+      if (status == Z_STREAM_END) return taken;
+      if (status == Z_BUF_ERROR) fail(path_.string(), "the gzip data ends too early");
+      if (status != Z_OK) {
+        fail(path_.string(), std::string("damaged gzip data: ") +
+                                 (stream_.msg != nullptr ? stream_.msg : zError(status)));
+      }
+    }
+  }
+
+  const fs::path& path_;
+  z_stream stream_ = {};
+};
+
+void write_all(const fs::path& path, const Descriptor& file, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(file.get(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail_errno(path, "cannot write", errno);
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+// A name beside the target that no other thread or process uses.
+fs::path temporary_name(const fs::path& target) {
+  static std::atomic<unsigned> serial = 0;
+  fs::path name = target;
+  name += ".tmp-" + std::to_string(getpid()) + "-" + std::to_string(serial++);
+  return name;
+}
+
+// Where the bytes really go: renaming onto a link would replace the link, and renaming onto a
+// device would replace the device.
+fs::path resolve_target(const fs::path& path) {
+  std::error_code ignored;
+  const fs::file_status status = fs::status(path, ignored);
+  if (fs::exists(status) && !fs::is_regular_file(status)) {
+    fail(path.string(), "cannot write: it exists and is not a regular file");
+  }
+  const fs::path resolved = fs::canonical(path, ignored);
+  return resolved.empty() ? path : resolved;
+}
+
+// Removes the file unless told that it has been renamed.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(fs::path path) : path_(std::move(path)) {}
+  ~TemporaryFile() {
+    if (!renamed_) unlink(path_.c_str());
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+
+  const fs::path& path() const { return path_; }
+  bool rename_to(const fs::path& target) {
+    renamed_ = rename(path_.c_str(), target.c_str()) == 0;
+    return renamed_;
+  }
+
+ private:
+  fs::path path_;
+  bool renamed_ = false;
+};
+
+// Makes a rename survive a power cut; not every file system can, which is no error.
+void flush_directory(const fs::path& directory) {
+  const Descriptor folder(directory.empty() ? "." : directory, O_RDONLY | O_DIRECTORY);
+  if (folder.is_open()) fsync(folder.get());
+}
+
+}  // namespace
+
+std::string read_file(const fs::path& path) {
+  std::string bytes = read_raw(path);
+  if (path.extension() != ".gz") return bytes;
+  return Inflater(path).run(bytes);
+}
+
+void write_file(const fs::path& path, std::string_view bytes) {
+  const fs::path target = resolve_target(path);
+  TemporaryFile temporary(temporary_name(target));
+  {
+    const Descriptor file(temporary.path(), O_WRONLY | O_CREAT | O_EXCL);
+    if (!file.is_open()) fail_errno(path, "cannot write", errno);
+    write_all(path, file, bytes);
+    if (fsync(file.get()) != 0) fail_errno(path, "cannot flush to disk", errno);
+  }
+  if (!temporary.rename_to(target)) fail_errno(path, "cannot write", errno);
+  flush_directory(target.parent_path());
+}
+
+void make_writable_directory(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) fail_errno(path, "cannot create the directory", error.value());
+
+  const TemporaryFile probe(temporary_name(path / "probe"));
+  const Descriptor file(probe.path(), O_WRONLY | O_CREAT | O_EXCL);
+  if (!file.is_open()) fail_errno(path, "cannot write into the directory", errno);
+}
+
+}  // namespace crosstate

@@ -1,0 +1,25 @@
+// A project of its own that uses the installed library: headers, link line and version must fit.
+#include <crosstate/base/error.h>
+#include <crosstate/base/options.h>
+#include <crosstate/base/random.h>
+#include <crosstate/base/threads.h>
+#include <crosstate/base/version.h>
+
+#include <iostream>
+
+int main() {
+  int epochs = 10;
+  crosstate::FieldList fields;
+  fields.section("train").add("epochs", epochs, "Passes over the data.").range(1, 1000);
+  fields.set("train.epochs=4");
+
+  crosstate::ThreadPool pool(2);
+  std::vector<std::uint32_t> draws(static_cast<std::size_t>(epochs));
+  pool.parallel_for(draws.size(), [&](std::size_t item, int) {
+    draws[item] = crosstate::Random(1, crosstate::Stream::kTest, static_cast<std::uint32_t>(item))
+                      .below(6);
+  });
+
+  std::cout << "crosstate " << crosstate::kVersion << ", " << draws.size() << " draws\n";
+  return draws.size() == 4 ? 0 : 1;
+}
