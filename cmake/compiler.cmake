@@ -16,9 +16,10 @@ if(PROJECT_IS_TOP_LEVEL)
 endif()
 
 add_compile_options(-Wall -Wextra -Wshadow -Wconversion)
-if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  # False alarms on string concatenation: https://gcc.gnu.org/bugzilla/show_bug.cgi?id=105651
-  add_compile_options(-Wno-restrict)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  # False alarms of GCC 12 and 13 on std::string and std::optional under -O3, e.g.
+  # https://gcc.gnu.org/bugzilla/show_bug.cgi?id=105651
+  add_compile_options(-Wno-restrict -Wno-maybe-uninitialized)
 endif()
 if(CROSSTATE_WERROR)
   add_compile_options(-Werror)

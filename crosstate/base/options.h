@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -16,8 +17,8 @@ struct Field {
   std::string key;  // "section.name"
   std::variant<bool*, int*, std::int64_t*, std::uint64_t*, double*, std::string*> value;
   std::string help;
-  std::string unit;                  // "" where it has none
-  double low = 0, high = 0;          // inclusive; used where has_range
+  std::string unit;          // "" where it has none
+  double low = 0, high = 0;  // inclusive, used where has_range; may be infinite
   bool has_range = false;
   std::vector<std::string> choices;  // allowed strings; empty: any
 
@@ -41,7 +42,8 @@ class FieldList {
   const std::vector<Field>& all() const { return fields_; }
 
   /// Sets one key from text ("section.key=value" split at the first '='). Throws Error that names
-  /// the nearest key for an unknown one, and the allowed range or choices for a bad value.
+  /// the nearest key for an unknown one, and the allowed range or choices for a bad value. Whole
+  /// numbers are those of TOML from every source: below 2^63.
   void set(std::string_view assignment);
 
   /// Reads a TOML file of [section] tables. Errors carry file, line and key. Non-finite numbers,

@@ -24,7 +24,8 @@ class ThreadPool {
   /// When bodies throw, no further items start and the exception of the lowest item is rethrown
   /// here once every worker has stopped: the one that a serial loop would have thrown.
   /// A loop inside a loop of the same pool runs serially on its worker.
-  void parallel_for(std::size_t count, const std::function<void(std::size_t item, int worker)>& body);
+  void parallel_for(std::size_t count,
+                    const std::function<void(std::size_t item, int worker)>& body);
 
  private:
   struct State;

@@ -89,9 +89,8 @@ TEST_P(ThreadPoolOfSize, LoopsFromSeveralThreadsTakeTurns) {
   std::vector<long> sums(static_cast<std::size_t>(pool.size()), 0);
   const auto loop = [&] {
     for (int repeat = 0; repeat < 20; ++repeat) {
-      pool.parallel_for(50, [&](std::size_t, int worker) {
-        ++sums[static_cast<std::size_t>(worker)];
-      });
+      pool.parallel_for(50,
+                        [&](std::size_t, int worker) { ++sums[static_cast<std::size_t>(worker)]; });
     }
   };
   std::thread other(loop);

@@ -16,8 +16,8 @@ int main() {
   crosstate::ThreadPool pool(2);
   std::vector<std::uint32_t> draws(static_cast<std::size_t>(epochs));
   pool.parallel_for(draws.size(), [&](std::size_t item, int) {
-    draws[item] = crosstate::Random(1, crosstate::Stream::kTest, static_cast<std::uint32_t>(item))
-                      .below(6);
+    draws[item] =
+        crosstate::Random(1, crosstate::Stream::kTest, static_cast<std::uint32_t>(item)).below(6);
   });
 
   std::cout << "crosstate " << crosstate::kVersion << ", " << draws.size() << " draws\n";

@@ -1,0 +1,477 @@
+#include "crosstate/base/options.h"
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+
+// A value as a source (text, TOML, JSON) holds it, before it is checked against a field. Integers
+// are what TOML knows: 64 bits with a sign.
+using Scalar = std::variant<bool, std::int64_t, double, std::string>;
+
+// --- numbers as text
+// -------------------------------------------------------------------------------
+
+// The shortest text that reads back as the same number.
+template <class T>
+std::string to_text(T number) {
+  std::array<char, 32> buffer;
+  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number).ptr;
+  return {buffer.data(), end};
+}
+
+// The whole text as one number, or nothing: no spaces, no '+', no rest.
+template <class T>
+std::optional<T> parse_number(std::string_view text) {
+  T number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+// --- what a field expects
+// --------------------------------------------------------------------------
+
+bool is_integer(const Field& field) {
+  return std::holds_alternative<int*>(field.value) ||
+         std::holds_alternative<std::int64_t*>(field.value) ||
+         std::holds_alternative<std::uint64_t*>(field.value);
+}
+
+std::string join(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) {
+    if (!text.empty()) text += ", ";
+    text += word;
+  }
+  return text;
+}
+
+std::string range_text(double low, double high) {
+  if (std::isinf(high)) return to_text(low) + " or more";
+  if (std::isinf(low)) return to_text(high) + " or less";
+  return to_text(low) + " to " + to_text(high);
+}
+
+// The limits of the field's C++ type within those of a TOML integer.
+std::pair<std::int64_t, std::int64_t> integer_limits(const Field& field) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  if (std::holds_alternative<int*>(field.value)) {
+    return {std::numeric_limits<int>::min(), std::numeric_limits<int>::max()};
+  }
+  if (std::holds_alternative<std::uint64_t*>(field.value)) return {0, kMost};
+  return {std::numeric_limits<std::int64_t>::min(), kMost};
+}
+
+std::string constraint(const Field& field) {
+  if (!field.choices.empty()) return join(field.choices);
+  if (field.has_range) return range_text(field.low, field.high);
+  return "";
+}
+
+std::string expectation(const Field& field) {
+  if (!field.choices.empty()) return "one of " + constraint(field);
+  if (std::holds_alternative<bool*>(field.value)) return "true or false";
+  if (std::holds_alternative<std::string*>(field.value)) return "text";
+  std::string text = is_integer(field) ? "a whole number" : "a number";
+  if (field.has_range) text += ", " + constraint(field);
+  if (!field.unit.empty()) text += " (" + field.unit + ")";
+  return text;
+}
+
+// --- checked assignment
+// ----------------------------------------------------------------------------
+
+[[noreturn]] void fail_value(const std::string& where, const Field& field,
+                             const std::string& found) {
+  fail(where, field.key + " = " + found + ", expected " + expectation(field));
+}
+
+std::string in_quotes(std::string_view text) { return '"' + std::string(text) + '"'; }
+
+std::string describe(const Scalar& scalar) {
+  if (const bool* flag = std::get_if<bool>(&scalar)) return *flag ? "true" : "false";
+  if (const auto* integer = std::get_if<std::int64_t>(&scalar)) return to_text(*integer);
+  if (const double* number = std::get_if<double>(&scalar)) return to_text(*number);
+  return in_quotes(std::get<std::string>(scalar));
+}
+
+// Text must survive a round trip through TOML and JSON.
+bool is_plain_text(const std::string& text) {
+  const auto is_control = [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; };
+  if (std::any_of(text.begin(), text.end(), is_control)) return false;
+  try {
+    (void)json(text).dump();
+    return true;
+  } catch (const json::type_error&) {
+    return false;
+  }
+}
+
+void assign_bool(const Field& field, const Scalar& scalar, const std::string& where) {
+  const bool* flag = std::get_if<bool>(&scalar);
+  if (flag == nullptr) fail_value(where, field, describe(scalar));
+  *std::get<bool*>(field.value) = *flag;
+}
+
+void assign_integer(const Field& field, const Scalar& scalar, const std::string& where) {
+  const auto* integer = std::get_if<std::int64_t>(&scalar);
+  if (integer == nullptr) fail_value(where, field, describe(scalar));
+  if (field.has_range) {
+    const auto number = static_cast<double>(*integer);
+    if (number < field.low || number > field.high) fail_value(where, field, describe(scalar));
+  }
+  const auto [lowest, highest] = integer_limits(field);
+  if (*integer < lowest || *integer > highest) {
+    fail(where, field.key + " = " + to_text(*integer) + ", expected a whole number, " +
+                    to_text(lowest) + " to " + to_text(highest));
+  }
+  if (auto* narrow = std::get_if<int*>(&field.value)) **narrow = static_cast<int>(*integer);
+  if (auto* wide = std::get_if<std::int64_t*>(&field.value)) **wide = *integer;
+  if (auto* natural = std::get_if<std::uint64_t*>(&field.value)) {
+    **natural = static_cast<std::uint64_t>(*integer);
+  }
+}
+
+void assign_double(const Field& field, const Scalar& scalar, const std::string& where) {
+  double number = 0;
+  if (const double* real = std::get_if<double>(&scalar)) {
+    number = *real;
+  } else if (const auto* integer = std::get_if<std::int64_t>(&scalar)) {
+    number = static_cast<double>(*integer);
+  } else {
+    fail_value(where, field, describe(scalar));
+  }
+  const bool outside = field.has_range && (number < field.low || number > field.high);
+  if (!std::isfinite(number) || outside) fail_value(where, field, describe(scalar));
+  *std::get<double*>(field.value) = number;
+}
+
+void assign_text(const Field& field, const Scalar& scalar, const std::string& where) {
+  const auto* text = std::get_if<std::string>(&scalar);
+  if (text == nullptr) fail_value(where, field, describe(scalar));
+  if (!is_plain_text(*text)) {
+    fail(where, field.key + ": expected UTF-8 text without control characters");
+  }
+  const bool known =
+      std::find(field.choices.begin(), field.choices.end(), *text) != field.choices.end();
+  if (!field.choices.empty() && !known) fail_value(where, field, describe(scalar));
+  *std::get<std::string*>(field.value) = *text;
+}
+
+void assign(const Field& field, const Scalar& scalar, const std::string& where) {
+  if (std::holds_alternative<bool*>(field.value)) return assign_bool(field, scalar, where);
+  if (is_integer(field)) return assign_integer(field, scalar, where);
+  if (std::holds_alternative<double*>(field.value)) return assign_double(field, scalar, where);
+  assign_text(field, scalar, where);
+}
+
+// Reads text as the type of the field; what cannot be read stays text, which assign() refuses.
+Scalar parse_for(const Field& field, std::string_view text) {
+  if (std::holds_alternative<bool*>(field.value)) {
+    if (text == "true") return true;
+    if (text == "false") return false;
+  } else if (is_integer(field)) {
+    if (const auto integer = parse_number<std::int64_t>(text)) return *integer;
+  } else if (std::holds_alternative<double*>(field.value)) {
+    if (const auto number = parse_number<double>(text)) return *number;
+  }
+  return std::string(text);
+}
+
+// --- finding keys
+// ----------------------------------------------------------------------------------
+
+// Levenshtein distance, one row at a time.
+std::size_t edit_distance(std::string_view from, std::string_view to) {
+  std::vector<std::size_t> row(to.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= from.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= to.size(); ++j) {
+      const std::size_t replaced = diagonal + (from[i - 1] != to[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row[to.size()];
+}
+
+std::string_view name_of(std::string_view key) { return key.substr(key.rfind('.') + 1); }
+std::string_view section_of(std::string_view key) {
+  const std::size_t dot = key.rfind('.');
+  return dot == std::string_view::npos ? std::string_view() : key.substr(0, dot);
+}
+
+// A name written under the wrong section, or under none, counts as one edit.
+std::size_t key_distance(std::string_view key, std::string_view known) {
+  return std::min(edit_distance(key, known), 1 + edit_distance(name_of(key), name_of(known)));
+}
+
+[[noreturn]] void fail_unknown(const std::vector<Field>& fields, std::string_view key,
+                               const std::string& where) {
+  const auto nearest =
+      std::min_element(fields.begin(), fields.end(), [&](const Field& a, const Field& b) {
+        return key_distance(key, a.key) < key_distance(key, b.key);
+      });
+  std::string message = "unknown key " + in_quotes(key);
+  if (nearest != fields.end()) message += "; the nearest key is " + in_quotes(nearest->key);
+  fail(where, message);
+}
+
+const Field& find(const std::vector<Field>& fields, std::string_view key,
+                  const std::string& where) {
+  const auto found = std::find_if(fields.begin(), fields.end(),
+                                  [&](const Field& field) { return field.key == key; });
+  if (found == fields.end()) fail_unknown(fields, key, where);
+  return *found;
+}
+
+bool is_section(const std::vector<Field>& fields, const std::string& key) {
+  return std::any_of(fields.begin(), fields.end(),
+                     [&](const Field& field) { return field.key.starts_with(key + '.'); });
+}
+
+// A section that no field lives in: a typing mistake even while the section is empty.
+void require_section(const std::vector<Field>& fields, const std::string& key,
+                     const std::string& where) {
+  if (is_section(fields, key)) return;
+  const bool is_key = std::any_of(fields.begin(), fields.end(),
+                                  [&](const Field& field) { return field.key == key; });
+  if (is_key) fail(where, key + " is a value, not a section");
+  std::string_view nearest;
+  for (const Field& field : fields) {
+    const std::string_view section = section_of(field.key);
+    if (nearest.empty() || edit_distance(key, section) < edit_distance(key, nearest)) {
+      nearest = section;
+    }
+  }
+  fail(where,
+       "unknown section [" + key + "]; the nearest section is [" + std::string(nearest) + "]");
+}
+
+void refuse_section_as_value(const std::vector<Field>& fields, const std::string& key,
+                             const std::string& where) {
+  if (is_section(fields, key)) fail(where, key + " is a section, not a value");
+}
+
+std::string joined_key(const std::string& section, std::string_view name) {
+  return section.empty() ? std::string(name) : section + '.' + std::string(name);
+}
+
+// --- TOML
+// ------------------------------------------------------------------------------------------
+
+std::string place(const std::string& path, const toml::source_region& source) {
+  return path + ':' + std::to_string(source.begin.line);
+}
+
+Scalar toml_scalar(const toml::node& node, const Field& field, const std::string& where) {
+  if (const auto flag = node.value_exact<bool>()) return *flag;
+  if (const auto integer = node.value_exact<std::int64_t>()) return *integer;
+  if (const auto number = node.value_exact<double>()) return *number;
+  if (auto text = node.value_exact<std::string>()) return std::move(*text);
+  fail_value(where, field, node.is_array() ? "an array" : "a date or time");
+}
+
+void assign_toml(const std::vector<Field>& fields, const toml::table& table,
+                 const std::string& section, const std::string& path) {
+  for (const auto& [name, node] : table) {
+    const std::string key = joined_key(section, name.str());
+    const std::string where = place(path, name.source());
+    if (const toml::table* inner = node.as_table()) {
+      require_section(fields, key, where);
+      assign_toml(fields, *inner, key, path);
+    } else {
+      refuse_section_as_value(fields, key, where);
+      const Field& field = find(fields, key, where);
+      assign(field, toml_scalar(node, field, where), where);
+    }
+  }
+}
+
+// --- JSON
+// ------------------------------------------------------------------------------------------
+
+Scalar json_scalar(const json& value, const Field& field, const std::string& where) {
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number_float()) return value.get<double>();
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_unsigned() &&
+      value.get<std::uint64_t>() > std::uint64_t{std::numeric_limits<std::int64_t>::max()}) {
+    fail_value(where, field, value.dump());
+  }
+  if (value.is_number_integer()) return value.get<std::int64_t>();
+  fail_value(where, field, value.is_null() ? "null" : "an array");
+}
+
+void assign_json(const std::vector<Field>& fields, const json& object, const std::string& section,
+                 const std::string& where) {
+  for (const auto& [name, value] : object.items()) {
+    const std::string key = joined_key(section, name);
+    if (value.is_object()) {
+      require_section(fields, key, where);
+      assign_json(fields, value, key, where);
+    } else {
+      refuse_section_as_value(fields, key, where);
+      const Field& field = find(fields, key, where);
+      assign(field, json_scalar(value, field, where), where);
+    }
+  }
+}
+
+json::json_pointer pointer_to(std::string_view key) {
+  std::string path = '/' + std::string(key);
+  std::replace(path.begin(), path.end(), '.', '/');
+  return json::json_pointer(path);
+}
+
+// --- text of the current value
+// ---------------------------------------------------------------------
+
+// A double keeps a point or an exponent, so that TOML reads it back as a float.
+std::string double_text(double number) {
+  std::string text = to_text(number);
+  if (text.find_first_of(".e") == std::string::npos) text += ".0";
+  return text;
+}
+
+// A JSON string is a valid basic string of TOML.
+std::string toml_value(const Field& field) {
+  if (const auto* number = std::get_if<double*>(&field.value)) return double_text(**number);
+  return std::visit([](const auto* value) { return json(*value).dump(); }, field.value);
+}
+
+std::vector<std::string> sections_in_order(const std::vector<Field>& fields) {
+  std::vector<std::string> sections;
+  for (const Field& field : fields) {
+    const std::string section(section_of(field.key));
+    if (std::find(sections.begin(), sections.end(), section) == sections.end()) {
+      sections.push_back(section);
+    }
+  }
+  return sections;
+}
+
+}  // namespace
+
+Field& Field::range(double lowest, double highest) {
+  low = lowest;
+  high = highest;
+  has_range = true;
+  return *this;
+}
+
+Field& Field::in(std::string unit_name) {
+  unit = std::move(unit_name);
+  return *this;
+}
+
+Field& Field::one_of(std::vector<std::string> allowed) {
+  choices = std::move(allowed);
+  return *this;
+}
+
+FieldList& FieldList::section(std::string name) {
+  section_ = std::move(name);
+  return *this;
+}
+
+Field& FieldList::insert(std::string name, decltype(Field::value) value, std::string help) {
+  Field field;
+  field.key = joined_key(section_, name);
+  field.value = value;
+  field.help = std::move(help);
+  for (const Field& other : fields_) {
+    if (other.key == field.key) throw std::logic_error("field added twice: " + field.key);
+  }
+  fields_.push_back(std::move(field));
+  return fields_.back();
+}
+
+void FieldList::set(std::string_view assignment) {
+  const std::string where = "option";
+  const std::size_t equals = assignment.find('=');
+  if (equals == std::string_view::npos) {
+    fail(where, in_quotes(assignment) + " has no '=', expected section.key=value");
+  }
+  const Field& field = find(fields_, assignment.substr(0, equals), where);
+  assign(field, parse_for(field, assignment.substr(equals + 1)), where);
+}
+
+void FieldList::read_toml(const std::string& path) {
+  const std::string text = read_file(path);
+  toml::table table;
+  try {
+    table = toml::parse(text, path);
+  } catch (const toml::parse_error& error) {
+    fail(place(path, error.source()), error.description());
+  }
+  assign_toml(fields_, table, "", path);
+}
+
+json FieldList::to_json() const {
+  json values = json::object();
+  for (const Field& field : fields_) {
+    std::visit([&](const auto* value) { values[pointer_to(field.key)] = *value; }, field.value);
+  }
+  return values;
+}
+
+void FieldList::from_json(const json& values, const std::string& where) {
+  if (!values.is_object()) fail(where, "expected an object of sections");
+  assign_json(fields_, values, "", where);
+}
+
+std::string FieldList::to_toml() const {
+  std::string text;
+  for (const std::string& section : sections_in_order(fields_)) {
+    if (!text.empty()) text += '\n';
+    if (!section.empty()) text += '[' + section + "]\n";
+    for (const Field& field : fields_) {
+      if (section_of(field.key) != section) continue;
+      text += std::string(name_of(field.key)) + " = " + toml_value(field) + '\n';
+    }
+  }
+  return text;
+}
+
+std::string FieldList::help() const {
+  constexpr std::size_t kColumns = 3;
+  std::vector<std::array<std::string, kColumns>> rows;
+  std::array<std::size_t, kColumns> widths{};
+  for (const Field& field : fields_) {
+    std::string value = toml_value(field);
+    if (!field.unit.empty()) value += ' ' + field.unit;
+    rows.push_back({field.key, std::move(value), constraint(field)});
+    for (std::size_t c = 0; c < kColumns; ++c)
+      widths[c] = std::max(widths[c], rows.back()[c].size());
+  }
+
+  std::string text;
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    text += "  ";
+    for (std::size_t c = 0; c < kColumns; ++c) {
+      text += rows[r][c] + std::string(widths[c] - rows[r][c].size() + 2, ' ');
+    }
+    text += fields_[r].help + '\n';
+  }
+  return text;
+}
+
+}  // namespace crosstate
