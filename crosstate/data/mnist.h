@@ -30,7 +30,8 @@ struct TrainTest {
 TrainTest read_mnist(const std::filesystem::path& directory);
 
 /// The built-in sample of 6,000 + 1,000 real MNIST digits (data/mnist-sample). Looks beside the
-/// installed library, then in the source tree.
+/// installed library, then in the source tree; the environment variable CROSSTATE_DATA_DIR, where
+/// set, names the only directory searched for mnist-sample.
 TrainTest read_mnist_sample();
 
 }  // namespace crosstate

@@ -11,9 +11,9 @@
 namespace crosstate {
 
 struct Tensor {
-  std::string dtype;                  // "F32", "F64", "I8", "I16", "I32", "I64", "U8"
+  std::string dtype;  // "F32", "F64", "I8", "I16", "I32", "I64", "U8"
   std::vector<std::uint64_t> shape;
-  std::string bytes;                  // little-endian, row-major
+  std::string bytes;  // little-endian, row-major
 
   static Tensor from(const std::vector<float>& values, std::vector<std::uint64_t> shape);
   static Tensor from(const std::vector<double>& values, std::vector<std::uint64_t> shape);
@@ -29,9 +29,9 @@ struct Safetensors {
   std::map<std::string, std::string> metadata;
 };
 
-/// Throws Error naming the file for a truncated file, a header length beyond the file or over 100 MB,
-/// bad JSON, an unknown dtype, overlapping, unordered or out-of-range offsets, gaps, shapes that do
-/// not match their byte counts, and sizes that overflow.
+/// Throws Error naming the file for a truncated file, a header length beyond the file or over 100
+/// MB, bad JSON, an unknown dtype, overlapping, unordered or out-of-range offsets, gaps, shapes
+/// that do not match their byte counts, and sizes that overflow.
 Safetensors read_safetensors(const std::filesystem::path& path);
 /// The bytes of a file, for tests and for fuzzing; `where` names the source in errors.
 Safetensors parse_safetensors(const std::string& bytes, const std::string& where);

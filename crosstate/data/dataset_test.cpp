@@ -1,0 +1,148 @@
+#include "crosstate/data/dataset.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "crosstate/base/error.h"
+
+namespace crosstate {
+namespace {
+
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+/// Two channels, up to three steps, lengths 3, 2, 1, 3, 2, 1, ...; class i % classes.
+Dataset make_set(std::size_t count, std::size_t classes) {
+  Dataset set;
+  set.name = "toy";
+  set.count = count;
+  set.length = 3;
+  set.channels = 2;
+  set.values.assign(count * 6, 0.0f);
+  for (std::size_t i = 0; i < count; ++i) {
+    set.labels.push_back(static_cast<std::int32_t>(i % classes));
+    set.lengths.push_back(static_cast<std::uint32_t>(3 - i % 3));
+    for (std::size_t k = 0; k < set.lengths[i] * 2; ++k) {
+      set.values[i * 6 + k] = static_cast<float>(i * 6 + k + 1);
+    }
+  }
+  for (std::size_t c = 0; c < classes; ++c) set.classes.push_back(std::to_string(c));
+  return set;
+}
+
+TEST(Dataset, ValidSetsPass) {
+  EXPECT_NO_THROW(make_set(7, 3).validate());
+  Dataset full = make_set(6, 2);
+  full.lengths.clear();
+  EXPECT_NO_THROW(full.validate());
+  EXPECT_NO_THROW(Dataset{}.validate());
+}
+
+TEST(Dataset, ValidateNamesSetIndexAndValue) {
+  struct Case {
+    const char* message;
+    void (*damage)(Dataset&);
+  };
+  const Case cases[] = {
+      {"toy: sequence 4: label -1", [](Dataset& s) { s.labels[4] = -1; }},
+      {"toy: sequence 2: label 3", [](Dataset& s) { s.labels[2] = 3; }},
+      {"toy: sequence 1: length 0", [](Dataset& s) { s.lengths[1] = 0; }},
+      {"toy: sequence 1: length 4", [](Dataset& s) { s.lengths[1] = 4; }},
+      {"toy: sequence 3: value nan at step 1, channel 0",
+       [](Dataset& s) { s.values[3 * 6 + 2] = std::numeric_limits<float>::quiet_NaN(); }},
+      {"toy: sequence 6: value inf at step 2, channel 1",
+       [](Dataset& s) { s.values[6 * 6 + 5] = std::numeric_limits<float>::infinity(); }},
+      {"toy: sequence 2: value 0.5", [](Dataset& s) { s.values[2 * 6 + 4] = 0.5f; }},
+      {"toy: 41 values, expected 42", [](Dataset& s) { s.values.pop_back(); }},
+      {"toy: 8 labels, expected 7", [](Dataset& s) { s.labels.push_back(0); }},
+      {"toy: 6 lengths, expected 7", [](Dataset& s) { s.lengths.pop_back(); }},
+      {"toy: 0 channels", [](Dataset& s) { s.channels = 0; }},
+      {"toy: length 0", [](Dataset& s) { s.length = 0; }},
+      {"more than can be counted",
+       [](Dataset& s) { s.length = std::numeric_limits<std::size_t>::max() / 4; }},
+  };
+  for (const Case& c : cases) {
+    Dataset set = make_set(7, 3);
+    c.damage(set);
+    EXPECT_THAT([&] { set.validate(); }, ThrowsMessage<Error>(HasSubstr(c.message)));
+  }
+}
+
+TEST(Dataset, SelectKeepsTheOrderGiven) {
+  const Dataset set = make_set(7, 3);
+  const std::vector<std::uint32_t> order = {5, 0, 5};
+  const Dataset chosen = select(set, order, "chosen");
+  chosen.validate();
+  EXPECT_EQ(chosen.name, "chosen");
+  ASSERT_EQ(chosen.count, 3u);
+  EXPECT_EQ(chosen.classes, set.classes);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    EXPECT_EQ(chosen.labels[i], set.labels[order[i]]);
+    EXPECT_EQ(chosen.lengths[i], set.lengths[order[i]]);
+    EXPECT_TRUE(std::ranges::equal(chosen.sequence(i), set.sequence(order[i])));
+  }
+  const std::vector<std::uint32_t> beyond = {7};
+  EXPECT_THAT([&] { select(set, beyond, "x"); }, ThrowsMessage<Error>(HasSubstr("row 7")));
+}
+
+std::vector<std::size_t> per_class(const Dataset& set) {
+  std::vector<std::size_t> counts(set.classes.size());
+  for (std::int32_t label : set.labels) ++counts[static_cast<std::size_t>(label)];
+  return counts;
+}
+
+TEST(SplitValidation, HoldsOutTheSameShareOfEachClass) {
+  // Class sizes 40, 40, 20 and one class without members.
+  Dataset set = make_set(100, 5);
+  for (std::int32_t& label : set.labels) {
+    if (label > 2) label -= 3;
+  }
+  const Split split = split_validation(set, 0.25, 3);
+  split.train.validate();
+  split.validation.validate();
+  EXPECT_EQ(per_class(split.train), (std::vector<std::size_t>{30, 30, 15, 0, 0}));
+  EXPECT_EQ(per_class(split.validation), (std::vector<std::size_t>{10, 10, 5, 0, 0}));
+
+  // Together they are the set; the first value tells the row.
+  std::vector<float> firsts;
+  for (const Dataset* part : {&split.train, &split.validation}) {
+    for (std::size_t i = 0; i < part->count; ++i) firsts.push_back(part->sequence(i)[0]);
+  }
+  std::sort(firsts.begin(), firsts.end());
+  for (std::size_t i = 0; i < 100; ++i) EXPECT_EQ(firsts[i], static_cast<float>(i * 6 + 1));
+}
+
+TEST(SplitValidation, DependsOnTheSeedAlone) {
+  const Dataset set = make_set(90, 3);
+  const Split a = split_validation(set, 0.2, 1);
+  EXPECT_EQ(a.validation.values, split_validation(set, 0.2, 1).validation.values);
+  EXPECT_NE(a.validation.values, split_validation(set, 0.2, 2).validation.values);
+}
+
+TEST(SplitValidation, SmallClassesAndExtremeShares) {
+  const Dataset set = make_set(7, 3);  // 3 + 2 + 2
+  EXPECT_EQ(split_validation(set, 0, 1).validation.count, 0u);
+  EXPECT_EQ(split_validation(set, 0.01, 1).validation.count, 3u);
+  EXPECT_EQ(per_class(split_validation(set, 0.99, 1).train), (std::vector<std::size_t>{1, 1, 1}));
+  EXPECT_EQ(split_validation(make_set(3, 3), 0.5, 1).validation.count, 0u);
+  EXPECT_EQ(split_validation(Dataset{}, 0.5, 1).train.count, 0u);
+}
+
+TEST(SplitValidation, RefusesBadSharesAndLabels) {
+  const Dataset set = make_set(7, 3);
+  for (double share : {-0.1, 1.0, 2.0, std::nan("")}) {
+    EXPECT_THAT([&] { split_validation(set, share, 1); },
+                ThrowsMessage<Error>(HasSubstr("toy: validation share")));
+  }
+  Dataset damaged = set;
+  damaged.labels[1] = 9;
+  EXPECT_THROW(split_validation(damaged, 0.1, 1), Error);
+}
+
+}  // namespace
+}  // namespace crosstate
