@@ -1,0 +1,12 @@
+// The machine a result was computed on, as reports record it.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+namespace crosstate {
+
+/// Keys: cpu, cores (this process may use), instruction_sets (of avx2, avx512f, neon), system,
+/// architecture, compiler, crosstate (version). What cannot be found out reads "unknown".
+nlohmann::json machine_summary();
+
+}  // namespace crosstate
