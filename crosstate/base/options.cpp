@@ -392,7 +392,7 @@ FieldList& FieldList::section(std::string name) {
   return *this;
 }
 
-Field& FieldList::insert(std::string name, decltype(Field::value) value, std::string help) {
+Field& FieldList::insert(const std::string& name, decltype(Field::value) value, std::string help) {
   Field field;
   field.key = joined_key(section_, name);
   field.value = value;

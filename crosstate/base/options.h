@@ -35,8 +35,8 @@ class FieldList {
   FieldList& section(std::string name);
 
   template <class T>
-  Field& add(std::string name, T& value, std::string help) {
-    return insert(std::move(name), &value, std::move(help));
+  Field& add(const std::string& name, T& value, std::string help) {
+    return insert(name, &value, std::move(help));
   }
 
   const std::vector<Field>& all() const { return fields_; }
@@ -62,7 +62,7 @@ class FieldList {
   std::string help() const;
 
  private:
-  Field& insert(std::string name, decltype(Field::value) value, std::string help);
+  Field& insert(const std::string& name, decltype(Field::value) value, std::string help);
 
   std::string section_;
   std::vector<Field> fields_;
