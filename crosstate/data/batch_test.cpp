@@ -78,7 +78,7 @@ TEST(Batch, OffsetsAreTheStatedFormulaAndCoverTheGroupOnce) {
   EXPECT_EQ(panel_offset(2, 3, 1, 5, 3, 2), (2u * 3 + 2 * 2 + 1) * 16 + 1);
   EXPECT_EQ(panel_offset(2, 4, 15, 5, 3, 2), (4u * 3 + 2 * 1) * 16 + 15);
 
-  std::vector<int> seen(5 * 3 * 16);
+  std::vector<int> seen(std::size_t{5} * 3 * 16);
   for (std::size_t channel = 0; channel < 3; ++channel) {
     for (std::size_t t = 0; t < 5; ++t) {
       for (std::size_t lane = 0; lane < 16; ++lane) ++seen[panel_offset(channel, t, lane, 5, 3, 2)];

@@ -27,7 +27,7 @@ Dataset make_set(std::size_t count, std::size_t classes) {
   for (std::size_t i = 0; i < count; ++i) {
     set.labels.push_back(static_cast<std::int32_t>(i % classes));
     set.lengths.push_back(static_cast<std::uint32_t>(3 - i % 3));
-    for (std::size_t k = 0; k < set.lengths[i] * 2; ++k) {
+    for (std::size_t k = 0; k < set.length_of(i) * 2; ++k) {
       set.values[i * 6 + k] = static_cast<float>(i * 6 + k + 1);
     }
   }

@@ -46,9 +46,9 @@ std::string shape_text(const std::vector<std::uint32_t>& dimensions) {
 /// The plain file if it is there, else the compressed one.
 fs::path find_idx(const fs::path& directory, const std::string& name) {
   std::error_code ignored;
-  const fs::path plain = directory / name;
+  fs::path plain = directory / name;
   if (fs::exists(plain, ignored)) return plain;
-  const fs::path compressed = directory / (name + ".gz");
+  fs::path compressed = directory / (name + ".gz");
   if (fs::exists(compressed, ignored)) return compressed;
   fail(directory.string(), "found neither " + name + " nor " + name + ".gz");
 }

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <optional>
+#include <set>
 #include <utility>
 
 #include "crosstate/base/error.h"
@@ -68,9 +68,9 @@ std::uint64_t byte_count(const std::string& dtype, const std::vector<std::uint64
 
 /// A tensor as the header describes it.
 struct Entry {
-  std::string name;
-  std::optional<std::string> dtype;
-  std::optional<std::vector<std::uint64_t>> shape, offsets;
+  std::string name, dtype;
+  std::vector<std::uint64_t> shape, offsets;
+  std::set<std::string> keys;  // those that stand in the header
 };
 
 /// Takes the header's JSON event by event, so that only the expected structure is ever stored:
@@ -103,9 +103,9 @@ class HeaderReader {
   bool key(string_t& name) {
     switch (place_) {
       case Place::kTop:
-        if (!names_.emplace(name, names_.size()).second) repeated(name);
+        if (!names_.insert(name).second) repeated(name);
         in_metadata_ = name == kMetadata;
-        if (!in_metadata_) entries.push_back({name, {}, {}, {}});
+        if (!in_metadata_) entries.push_back({name, {}, {}, {}, {}});
         break;
       case Place::kTexts:
         if (metadata_.contains(name)) repeated(name);
@@ -117,10 +117,7 @@ class HeaderReader {
           fail(inside(),
                "unknown key " + printable(name) + ", expected dtype, shape and data_offsets");
         }
-        if ((name == "dtype" && entry.dtype) || (name == "shape" && entry.shape) ||
-            (name == "data_offsets" && entry.offsets)) {
-          repeated(name);
-        }
+        if (!entry.keys.insert(name).second) repeated(name);
         field_ = name;
       }
     }
@@ -129,10 +126,9 @@ class HeaderReader {
 
   bool end_object() {
     if (place_ == Place::kTensor) {
-      const Entry& entry = entries.back();
-      if (!entry.dtype) fail(inside(), "no dtype");
-      if (!entry.shape) fail(inside(), "no shape");
-      if (!entry.offsets) fail(inside(), "no data_offsets");
+      for (const char* key : {"dtype", "shape", "data_offsets"}) {
+        if (!entries.back().keys.contains(key)) fail(inside(), std::string("no ") + key);
+      }
     }
     place_ = place_ == Place::kTop ? Place::kEnd : Place::kTop;
     return true;
@@ -141,14 +137,13 @@ class HeaderReader {
   bool start_array(std::size_t) {
     if (place_ != Place::kTensor || field_ == "dtype") refuse("an array");
     place_ = Place::kNumbers;
-    (field_ == "shape" ? entries.back().shape : entries.back().offsets).emplace();
     return true;
   }
 
   bool end_array() {
-    if (field_ == "data_offsets" && entries.back().offsets->size() != 2) {
-      fail(inside(), std::to_string(entries.back().offsets->size()) +
-                         " data_offsets, expected begin and end");
+    if (field_ == "data_offsets" && entries.back().offsets.size() != 2) {
+      fail(inside(),
+           std::to_string(entries.back().offsets.size()) + " data_offsets, expected begin and end");
     }
     place_ = Place::kTensor;
     return true;
@@ -168,7 +163,7 @@ class HeaderReader {
   bool number_unsigned(number_unsigned_t value) {
     if (place_ != Place::kNumbers) refuse("a number");
     Entry& entry = entries.back();
-    (field_ == "shape" ? entry.shape : entry.offsets)->push_back(value);
+    (field_ == "shape" ? entry.shape : entry.offsets).push_back(value);
     return true;
   }
 
@@ -209,11 +204,45 @@ class HeaderReader {
 
   const std::string& where_;
   std::map<std::string, std::string>& metadata_;
-  std::map<std::string, std::size_t> names_;
+  std::set<std::string> names_;
   Place place_ = Place::kStart;
   bool in_metadata_ = false;
   std::string metadata_key_, field_;
 };
+
+/// Sorts the tensors by their offsets; in that order they must cover the data exactly.
+void check_layout(std::vector<Entry>& entries, std::size_t data_size, const std::string& where) {
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return a.offsets < b.offsets; });
+  std::uint64_t covered = 0;
+  for (const Entry& entry : entries) {
+    const std::string tensor_where = where + ": tensor " + printable(entry.name);
+    const std::uint64_t begin = entry.offsets[0], end = entry.offsets[1];
+    const std::string range = "data_offsets " + shape_text(entry.offsets);
+    if (begin > end) fail(tensor_where, range + " end before they begin");
+    if (end > data_size) {
+      fail(tensor_where,
+           range + " reach beyond the " + std::to_string(data_size) + " bytes of data");
+    }
+    if (begin != covered) {
+      fail(tensor_where, range +
+                             (begin < covered ? " overlap the tensor before them, which ends at "
+                                              : " leave a gap behind ") +
+                             std::to_string(covered));
+    }
+    const std::uint64_t expected = byte_count(entry.dtype, entry.shape, tensor_where);
+    if (end - begin != expected) {
+      fail(tensor_where, range + " hold " + std::to_string(end - begin) + " bytes, but " +
+                             entry.dtype + " " + shape_text(entry.shape) + " has " +
+                             std::to_string(expected));
+    }
+    covered = end;
+  }
+  if (covered != data_size) {
+    fail(where, std::to_string(data_size) + " bytes of data, but the tensors end at " +
+                    std::to_string(covered));
+  }
+}
 
 template <class T>
 Tensor pack(const char* dtype, const std::vector<T>& values, std::vector<std::uint64_t> shape) {
@@ -292,45 +321,14 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& where
   HeaderReader reader(where, content.metadata);
   nlohmann::json::sax_parse(header, header + header_size, &reader);
 
-  // In the order of their offsets, the tensors must cover the rest of the file exactly.
   std::vector<Entry>& entries = reader.entries;
-  std::sort(entries.begin(), entries.end(),
-            [](const Entry& a, const Entry& b) { return *a.offsets < *b.offsets; });
   const std::size_t data = kPrefix + header_size;
-  const std::size_t data_size = bytes.size() - data;
-  std::uint64_t covered = 0;
-  for (const Entry& entry : entries) {
-    const std::string tensor_where = where + ": tensor " + printable(entry.name);
-    const std::uint64_t begin = (*entry.offsets)[0], end = (*entry.offsets)[1];
-    const std::string range = "data_offsets " + shape_text(*entry.offsets);
-    if (begin > end) fail(tensor_where, range + " end before they begin");
-    if (end > data_size) {
-      fail(tensor_where,
-           range + " reach beyond the " + std::to_string(data_size) + " bytes of data");
-    }
-    if (begin != covered) {
-      fail(tensor_where, range +
-                             (begin < covered ? " overlap the tensor before them, which ends at "
-                                              : " leave a gap behind ") +
-                             std::to_string(covered));
-    }
-    const std::uint64_t expected = byte_count(*entry.dtype, *entry.shape, tensor_where);
-    if (end - begin != expected) {
-      fail(tensor_where, range + " hold " + std::to_string(end - begin) + " bytes, but " +
-                             *entry.dtype + " " + shape_text(*entry.shape) + " has " +
-                             std::to_string(expected));
-    }
-    covered = end;
-  }
-  if (covered != data_size) {
-    fail(where, std::to_string(data_size) + " bytes of data, but the tensors end at " +
-                    std::to_string(covered));
-  }
+  check_layout(entries, bytes.size() - data, where);
 
   for (Entry& entry : entries) {
-    const std::uint64_t begin = (*entry.offsets)[0], end = (*entry.offsets)[1];
+    const std::uint64_t begin = entry.offsets[0], end = entry.offsets[1];
     content.tensors.emplace(std::move(entry.name),
-                            Tensor{std::move(*entry.dtype), std::move(*entry.shape),
+                            Tensor{std::move(entry.dtype), std::move(entry.shape),
                                    bytes.substr(data + begin, end - begin)});
   }
   return content;

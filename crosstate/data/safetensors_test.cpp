@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -79,7 +80,9 @@ TEST(Safetensors, RoundTripKeepsEveryBit) {
   content.tensors["odd"] = Tensor::from(odd, {4});
   const std::vector<float> back =
       parse_safetensors(format_safetensors(content), "memory").tensors["odd"].floats({4}, "odd");
-  EXPECT_EQ(std::memcmp(back.data(), odd.data(), sizeof(float) * 4), 0);
+  for (std::size_t i = 0; i < odd.size(); ++i) {
+    EXPECT_EQ(std::bit_cast<std::uint32_t>(back[i]), std::bit_cast<std::uint32_t>(odd[i]));
+  }
 }
 
 TEST(Safetensors, BytesAreFixedAndAligned) {
