@@ -1,0 +1,78 @@
+// Everything between two scans, on panels of rows: one row per channel, columns are time steps of
+// 16 sequences each. No kernel lets columns mix, so a panel may be cut anywhere along time.
+// In every adjoint, g* is the gradient of what is named after it; sums over columns are added to.
+#pragma once
+
+#include <cstddef>
+
+namespace crosstate {
+
+/// A matrix in memory, row r at data + r * stride. Rows start on 64-byte boundaries; columns are
+/// multiples of 16. Inputs and outputs may be the same memory only where a function says so.
+struct Rows {
+  float* data = nullptr;
+  std::size_t stride = 0;
+  float* row(std::size_t r) const { return data + r * stride; }
+};
+struct ConstRows {
+  ConstRows(const float* d, std::size_t s) : data(d), stride(s) {}
+  ConstRows(Rows rows) : data(rows.data), stride(rows.stride) {}  // NOLINT(google-explicit-constructor)
+  const float* data = nullptr;
+  std::size_t stride = 0;
+  const float* row(std::size_t r) const { return data + r * stride; }
+};
+
+/// y = W x + bias. weight: [outputs][inputs]; bias: [outputs] or null. The adjoint of the input is
+/// the same call with the transposed weight and gy for x.
+void linear_forward(const float* weight, const float* bias, std::size_t outputs,
+                    std::size_t inputs, std::size_t columns, ConstRows x, Rows y);
+/// gw[outputs][inputs] += gy x^T; gb[outputs] += row sums of gy (null: not wanted).
+void linear_adjoint_weight(std::size_t outputs, std::size_t inputs, std::size_t columns,
+                           ConstRows gy, ConstRows x, double* gw, double* gb);
+
+/// GELU is exact: x Phi(x). The hard forms are ramps: hard GELU is x clip((x + 1.5) / 3, 0, 1), hard
+/// sigmoid is clip(x / 4 + 1 / 2, 0, 1).
+enum class Activation { kIdentity, kRelu, kGelu, kHardGelu, kSigmoid, kHardSigmoid };
+/// In place allowed.
+void activation_forward(Activation f, std::size_t rows, std::size_t columns, ConstRows x, Rows y);
+/// gx = gy f'(x). In place on gy allowed.
+void activation_adjoint(Activation f, std::size_t rows, std::size_t columns, ConstRows x,
+                        ConstRows gy, Rows gx);
+
+/// out = a * b, and out += a. In place allowed.
+void multiply(std::size_t rows, std::size_t columns, ConstRows a, ConstRows b, Rows out);
+void accumulate(std::size_t rows, std::size_t columns, ConstRows a, Rows out);
+
+/// y[r] = scale[r] x[r] + shift[r] (shift null: 0). In place allowed.
+void affine_forward(const float* scale, const float* shift, std::size_t rows, std::size_t columns,
+                    ConstRows x, Rows y);
+/// sum[r] += sum of a[r] and dot[r] += sum of a[r] b[r], over the columns whose mask is 1.
+/// mask: [columns] of 0 and 1, or null for all.
+void row_sums(std::size_t rows, std::size_t columns, const float* mask, ConstRows a, ConstRows b,
+              double* sum, double* dot);
+
+/// Layer norm over the rows of each column: y = gamma (x - mean) / sqrt(var + 1e-5) + beta.
+void layer_norm_forward(const float* gamma, const float* beta, std::size_t rows,
+                        std::size_t columns, ConstRows x, Rows y);
+void layer_norm_adjoint(const float* gamma, std::size_t rows, std::size_t columns, ConstRows x,
+                        ConstRows gy, Rows gx, double* ggamma, double* gbeta);
+
+/// y[r] = clip(round(x[r] / scale[r]), low, high) scale[r]; ties to even. In place allowed.
+void fake_quantize_forward(const float* scale, float low, float high, std::size_t rows,
+                           std::size_t columns, ConstRows x, Rows y);
+/// Straight-through estimator: gx = gy where x / scale lies in [low, high], 0 elsewhere; in place on
+/// gy allowed. glog[r] += dL/d(log scale) = scale sum gy (q - x / scale inside, q outside), learned
+/// step size quantization (Esser et al., arXiv 1902.08153); null: not wanted.
+void fake_quantize_adjoint(const float* scale, float low, float high, std::size_t rows,
+                           std::size_t columns, ConstRows x, ConstRows gy, Rows gx, double* glog);
+
+/// Largest magnitude of each row: peak[r] = max(peak[r], max |x[r]|) over unmasked columns.
+void row_peaks(std::size_t rows, std::size_t columns, const float* mask, ConstRows x, float* peak);
+
+/// Bounds on |fast - reference|: relative to the largest magnitude of the result for linear maps,
+/// norms and sums, absolute in units of max(1, |x|) for activations (tests read them).
+inline constexpr double kLinearTolerance = 2e-6;
+inline constexpr double kActivationTolerance = 1e-6;
+inline constexpr double kNormTolerance = 2e-5;
+
+}  // namespace crosstate

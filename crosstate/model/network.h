@@ -1,0 +1,86 @@
+// A deep S4D classifier: encoder, blocks, pooling, decoder; forward, adjoint and rounding of every
+// site. One batch at a time, in groups of 16 sequences that run in parallel.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "crosstate/base/threads.h"
+#include "crosstate/data/batch.h"
+#include "crosstate/data/safetensors.h"
+#include "crosstate/model/options.h"
+#include "crosstate/model/parameter.h"
+#include "crosstate/quant/options.h"
+
+namespace crosstate {
+
+/// What the data decides about a network.
+struct TaskShape {
+  int inputs = 1;    // channels of the sequences
+  int classes = 10;
+};
+
+struct LossOptions {
+  double label_smoothing = 0;
+  std::uint64_t seed = 0;   // address of dropout and noise draws
+  std::uint64_t step = 0;
+};
+
+struct BatchResult {
+  double loss = 0;          // mean cross-entropy over the batch
+  std::size_t correct = 0;
+};
+
+class Network {
+ public:
+  /// Initialises every parameter from the seed.
+  Network(const ModelOptions& options, const TaskShape& task, std::uint64_t seed);
+  ~Network();
+  Network(Network&&) noexcept;
+  Network& operator=(Network&&) noexcept;
+  Network(const Network& other);
+  Network& operator=(const Network& other);
+
+  const ModelOptions& options() const;
+  const TaskShape& task() const;
+  std::vector<Parameter>& parameters();
+  const std::vector<Parameter>& parameters() const;
+  /// Trained values of the network itself, without the ranges of its quantizers.
+  std::size_t parameter_count() const;
+
+  /// Forward, loss and adjoint: leaves the gradients in the parameters. Batch norm uses and updates
+  /// batch statistics. Bit-identical for any number of threads.
+  BatchResult train_step(const Batch& batch, const LossOptions& loss, ThreadPool& pool);
+
+  /// Forward only, with running statistics; logits: batch.count x classes if not null.
+  BatchResult evaluate(const Batch& batch, ThreadPool& pool, std::vector<float>* logits = nullptr);
+
+  /// Folds batch norms into the linear layers before them; afterwards options().norm is "none" and
+  /// evaluate() gives the same logits up to rounding.
+  void fold_norms();
+
+  /// Chooses every range from the batches (fold first) and switches rounding on from now on, in
+  /// evaluate() as in train_step(). Activation ranges become parameters of group kRange.
+  void quantize(const QuantOptions& options, std::span<const Batch> calibration, ThreadPool& pool);
+  bool quantized() const;
+  const QuantOptions& quant_options() const;
+
+  /// Everything a checkpoint needs, and back; from_tensors throws Error naming what is missing,
+  /// has another shape or holds a value that is not finite.
+  Safetensors to_tensors() const;
+  static Network from_tensors(const Safetensors& content, const std::string& where);
+
+  struct Layer;
+  struct State;
+  /// The network as executors see it: coefficients after discretisation and rounding.
+  const State& state() const;
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace crosstate

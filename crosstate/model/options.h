@@ -1,0 +1,33 @@
+// The shape of a network, as a configuration names it.
+#pragma once
+
+#include <string>
+
+#include "crosstate/base/options.h"
+
+namespace crosstate {
+
+struct ModelOptions {
+  int channels = 16;
+  int states = 16;
+  int layers = 2;
+  std::string modes = "complex";          // complex | real
+  std::string init = "lin";               // lin | inv | legs | real
+  std::string discretization = "zoh";     // zoh | bilinear
+  double dt_min = 1e-3, dt_max = 1e-1;
+  bool train_b = false;
+  std::string activation = "gelu";        // gelu | hard-gelu | relu | identity
+  std::string gate = "sigmoid";           // sigmoid | hard-sigmoid | none
+  std::string norm = "batch";             // batch | layer | none
+  std::string pooling = "mean";           // mean | last
+  double dropout = 0;
+  int block_length = 28;
+};
+
+/// Binds the fields of section "model".
+void fields(FieldList& list, ModelOptions& options);
+/// Throws Error for combinations that no single range excludes (odd states with complex modes,
+/// dt_min > dt_max, ...).
+void validate(const ModelOptions& options);
+
+}  // namespace crosstate
