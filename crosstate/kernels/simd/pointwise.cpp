@@ -1,0 +1,173 @@
+// Kernels that read each element once: products, sums, scaling, fake quantization.
+#include "crosstate/kernels/pointwise.h"
+
+#include "crosstate/base/lanes.h"
+#include "crosstate/kernels/simd/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "crosstate/kernels/simd/pointwise.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace crosstate {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::CappedTag<float, kLanes>;
+using V = hn::Vec<D>;
+constexpr D d;
+constexpr std::size_t kN = hn::MaxLanes(D());
+
+HWY_INLINE double sum(V v) { return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, v))); }
+
+// `x`, or 0 in the columns from `c` on that the mask leaves out, whatever they hold.
+HWY_INLINE V unmasked(const float* mask, std::size_t c, V x) {
+  if (mask == nullptr) return x;
+  return hn::IfThenElseZero(hn::Ne(hn::Load(d, mask + c), hn::Zero(d)), x);
+}
+
+void Multiply(std::size_t rows, std::size_t columns, ConstRows a, ConstRows b, Rows out) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t c = 0; c < columns; c += kN) {
+      const V product = hn::Mul(hn::Load(d, a.row(r) + c), hn::Load(d, b.row(r) + c));
+      hn::Store(product, d, out.row(r) + c);
+    }
+  }
+}
+
+void Accumulate(std::size_t rows, std::size_t columns, ConstRows a, Rows out) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t c = 0; c < columns; c += kN) {
+      const V total = hn::Add(hn::Load(d, a.row(r) + c), hn::Load(d, out.row(r) + c));
+      hn::Store(total, d, out.row(r) + c);
+    }
+  }
+}
+
+void AffineForward(const float* scale, const float* shift, std::size_t rows, std::size_t columns,
+                   ConstRows x, Rows y) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    const V by = hn::Set(d, scale[r]);
+    const V add = shift != nullptr ? hn::Set(d, shift[r]) : hn::Zero(d);
+    for (std::size_t c = 0; c < columns; c += kN) {
+      hn::Store(hn::MulAdd(by, hn::Load(d, x.row(r) + c), add), d, y.row(r) + c);
+    }
+  }
+}
+
+void RowSums(std::size_t rows, std::size_t columns, const float* mask, ConstRows a, ConstRows b,
+             double* total, double* dot) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    V s = hn::Zero(d), p = hn::Zero(d);
+    for (std::size_t c = 0; c < columns; c += kN) {
+      const V left = unmasked(mask, c, hn::Load(d, a.row(r) + c));
+      const V right = unmasked(mask, c, hn::Load(d, b.row(r) + c));
+      s = hn::Add(s, left);
+      p = hn::MulAdd(left, right, p);
+    }
+    total[r] += sum(s);
+    dot[r] += sum(p);
+  }
+}
+
+void RowPeaks(std::size_t rows, std::size_t columns, const float* mask, ConstRows x, float* peak) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    V top = hn::Set(d, peak[r]);
+    for (std::size_t c = 0; c < columns; c += kN) {
+      top = hn::Max(top, unmasked(mask, c, hn::Abs(hn::Load(d, x.row(r) + c))));
+    }
+    peak[r] = hn::GetLane(hn::MaxOfLanes(d, top));
+  }
+}
+
+// A grid of whole numbers; the bounds come first so that a NaN stays one.
+struct Grid {
+  Grid(float scale, float lowest, float highest)
+      : unit(hn::Set(d, scale)),
+        inverse(hn::Set(d, 1 / scale)),
+        low(hn::Set(d, lowest)),
+        high(hn::Set(d, highest)) {}
+  HWY_INLINE V round(V steps) const { return hn::Min(high, hn::Max(low, hn::Round(steps))); }
+
+  V unit, inverse, low, high;
+};
+
+void FakeQuantizeForward(const float* scale, float low, float high, std::size_t rows,
+                         std::size_t columns, ConstRows x, Rows y) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    const Grid grid(scale[r], low, high);
+    for (std::size_t c = 0; c < columns; c += kN) {
+      const V steps = hn::Mul(hn::Load(d, x.row(r) + c), grid.inverse);
+      hn::Store(hn::Mul(grid.round(steps), grid.unit), d, y.row(r) + c);
+    }
+  }
+}
+
+void FakeQuantizeAdjoint(const float* scale, float low, float high, std::size_t rows,
+                         std::size_t columns, ConstRows x, ConstRows gy, Rows gx, double* glog) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    const Grid grid(scale[r], low, high);
+    V total = hn::Zero(d);
+    for (std::size_t c = 0; c < columns; c += kN) {
+      const V steps = hn::Mul(hn::Load(d, x.row(r) + c), grid.inverse);
+      const V g = hn::Load(d, gy.row(r) + c);
+      const auto inside = hn::And(hn::Ge(steps, grid.low), hn::Le(steps, grid.high));
+      hn::Store(hn::IfThenElseZero(inside, g), d, gx.row(r) + c);
+      if (glog == nullptr) continue;
+      const V slope = hn::Sub(grid.round(steps), hn::IfThenElseZero(inside, steps));
+      total = hn::MulAdd(g, slope, total);
+    }
+    if (glog != nullptr) glog[r] += static_cast<double>(scale[r]) * sum(total);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace crosstate
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace crosstate {
+
+HWY_EXPORT(Multiply);
+HWY_EXPORT(Accumulate);
+HWY_EXPORT(AffineForward);
+HWY_EXPORT(RowSums);
+HWY_EXPORT(RowPeaks);
+HWY_EXPORT(FakeQuantizeForward);
+HWY_EXPORT(FakeQuantizeAdjoint);
+
+void multiply(std::size_t rows, std::size_t columns, ConstRows a, ConstRows b, Rows out) {
+  HWY_DYNAMIC_DISPATCH(Multiply)(rows, columns, a, b, out);
+}
+
+void accumulate(std::size_t rows, std::size_t columns, ConstRows a, Rows out) {
+  HWY_DYNAMIC_DISPATCH(Accumulate)(rows, columns, a, out);
+}
+
+void affine_forward(const float* scale, const float* shift, std::size_t rows, std::size_t columns,
+                    ConstRows x, Rows y) {
+  HWY_DYNAMIC_DISPATCH(AffineForward)(scale, shift, rows, columns, x, y);
+}
+
+void row_sums(std::size_t rows, std::size_t columns, const float* mask, ConstRows a, ConstRows b,
+              double* sum, double* dot) {
+  HWY_DYNAMIC_DISPATCH(RowSums)(rows, columns, mask, a, b, sum, dot);
+}
+
+void row_peaks(std::size_t rows, std::size_t columns, const float* mask, ConstRows x, float* peak) {
+  HWY_DYNAMIC_DISPATCH(RowPeaks)(rows, columns, mask, x, peak);
+}
+
+void fake_quantize_forward(const float* scale, float low, float high, std::size_t rows,
+                           std::size_t columns, ConstRows x, Rows y) {
+  HWY_DYNAMIC_DISPATCH(FakeQuantizeForward)(scale, low, high, rows, columns, x, y);
+}
+
+void fake_quantize_adjoint(const float* scale, float low, float high, std::size_t rows,
+                           std::size_t columns, ConstRows x, ConstRows gy, Rows gx, double* glog) {
+  HWY_DYNAMIC_DISPATCH(FakeQuantizeAdjoint)(scale, low, high, rows, columns, x, gy, gx, glog);
+}
+
+}  // namespace crosstate
+#endif
