@@ -1,0 +1,76 @@
+#include "crosstate/model/options.h"
+
+#include <nlohmann/json.hpp>
+
+#include "crosstate/base/error.h"
+
+namespace crosstate {
+
+void fields(FieldList& list, ModelOptions& options) {
+  list.section("model");
+  list.add("channels", options.channels,
+           "Width of every layer; the first thing to raise for accuracy.")
+      .range(1, 4096);
+  list.add("states", options.states,
+           "Real numbers of memory per channel; raise for long or many-scaled dependencies.")
+      .range(1, 4096);
+  list.add("layers", options.layers, "Blocks in a row; raise when width alone no longer helps.")
+      .range(1, 64);
+  list.add("modes", options.modes,
+           "complex modes oscillate and count as two states; real ones only decay, for small "
+           "arrays.")
+      .one_of({"complex", "real"});
+  list.add("init", options.init,
+           "Start of A: lin for most data, inv or legs for slow signals, real for real modes.")
+      .one_of({"lin", "inv", "legs", "real"});
+  list.add("discretization", options.discretization,
+           "zoh holds the input over a step; bilinear for comparison with filters made that way.")
+      .one_of({"zoh", "bilinear"});
+  list.add("dt_min", options.dt_min,
+           "Smallest initial step; lower for sequences much longer than 1 / dt_min.")
+      .range(1e-6, 10);
+  list.add("dt_max", options.dt_max, "Largest initial step; raise for signals that change fast.")
+      .range(1e-6, 10);
+  list.add("train_b", options.train_b, "Train B too instead of leaving its role to C.");
+  list.add("activation", options.activation,
+           "After the recurrence; hard-gelu and relu need no table at run time.")
+      .one_of({"gelu", "hard-gelu", "relu", "identity"});
+  list.add("gate", options.gate,
+           "Gate of the pointwise layer; hard-sigmoid needs no table, none halves that layer.")
+      .one_of({"sigmoid", "hard-sigmoid", "none"});
+  list.add("norm", options.norm,
+           "batch folds into the layer before it; layer trains well but stays at run time.")
+      .one_of({"batch", "layer", "none"});
+  list.add("pooling", options.pooling,
+           "What the decoder sees: the mean over time, or the last step when the end decides.")
+      .one_of({"mean", "last"});
+  list.add("dropout", options.dropout, "Share of dropped activations; raise against overfitting.")
+      .range(0, 0.95);
+  list.add("block_length", options.block_length,
+           "Steps that the adjoint recomputes at once; only speed and memory depend on it.")
+      .in("steps")
+      .range(1, 65536);
+}
+
+void validate(const ModelOptions& options) {
+  ModelOptions copy = options;
+  FieldList list;
+  fields(list, copy);
+  list.from_json(list.to_json(), "options");
+
+  if (options.modes == "complex" && options.states % 2 != 0) {
+    fail("options", "model.states = " + std::to_string(options.states) +
+                        ", expected an even number: a complex mode is two states");
+  }
+  // The other starts differ in their frequencies alone, which real modes lack.
+  if (options.modes == "real" && options.init != "real") {
+    fail("options",
+         "model.init = \"" + options.init + "\", expected \"real\" with model.modes = \"real\"");
+  }
+  if (options.dt_min > options.dt_max) {
+    fail("options", "model.dt_min = " + std::to_string(options.dt_min) +
+                        ", expected at most model.dt_max = " + std::to_string(options.dt_max));
+  }
+}
+
+}  // namespace crosstate

@@ -1,0 +1,75 @@
+#include "crosstate/model/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "crosstate/base/error.h"
+
+namespace crosstate {
+namespace {
+
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+void expect_refused(const ModelOptions& options, const std::string& message) {
+  EXPECT_THAT([&] { validate(options); }, ThrowsMessage<Error>(HasSubstr(message)));
+}
+
+TEST(ModelOptions, DefaultsAreValidAndEveryFieldHasHelp) {
+  ModelOptions options;
+  validate(options);
+  FieldList list;
+  fields(list, options);
+  EXPECT_EQ(list.all().size(), 15u);
+  for (const Field& field : list.all()) {
+    EXPECT_TRUE(field.key.starts_with("model.")) << field.key;
+    EXPECT_FALSE(field.help.empty()) << field.key;
+  }
+}
+
+TEST(ModelOptions, FieldsReachTheirValues) {
+  ModelOptions options;
+  FieldList list;
+  fields(list, options);
+  list.set("model.states=7");
+  list.set("model.modes=real");
+  list.set("model.init=real");
+  list.set("model.train_b=true");
+  EXPECT_EQ(options.states, 7);
+  EXPECT_TRUE(options.train_b);
+  validate(options);
+  EXPECT_THROW(list.set("model.activation=tanh"), Error);
+}
+
+TEST(ModelOptions, RefusesCombinations) {
+  ModelOptions odd;
+  odd.states = 15;
+  expect_refused(odd, "model.states = 15, expected an even number");
+
+  ModelOptions real;
+  real.modes = "real";
+  expect_refused(real, "model.init = \"lin\", expected \"real\"");
+
+  ModelOptions steps;
+  steps.dt_min = 0.5;
+  expect_refused(steps, "model.dt_min = 0.5");
+}
+
+TEST(ModelOptions, RefusesValuesSetInCode) {
+  ModelOptions channels;
+  channels.channels = 0;
+  expect_refused(channels, "model.channels = 0, expected a whole number, 1 to 4096");
+
+  ModelOptions norm;
+  norm.norm = "group";
+  expect_refused(norm, "model.norm = \"group\", expected one of batch, layer, none");
+
+  ModelOptions dropout;
+  dropout.dropout = std::numeric_limits<double>::quiet_NaN();
+  expect_refused(dropout, "model.dropout = nan");
+}
+
+}  // namespace
+}  // namespace crosstate

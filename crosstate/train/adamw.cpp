@@ -1,0 +1,110 @@
+#include "crosstate/train/adamw.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "crosstate/base/error.h"
+
+namespace crosstate {
+namespace {
+
+constexpr const char* kFirst = "optimizer.m.";
+constexpr const char* kSecond = "optimizer.v.";
+constexpr const char* kSteps = "optimizer.steps";
+
+double rate_of(ParameterGroup group, const AdamWOptions& options) {
+  switch (group) {
+    case ParameterGroup::kRecurrence:
+      return options.recurrence_rate;
+    case ParameterGroup::kRange:
+      return options.range_rate;
+    case ParameterGroup::kWeight:
+    case ParameterGroup::kNoDecay:
+      break;
+  }
+  return options.learning_rate;
+}
+
+std::vector<float> moments(const Safetensors& content, const std::string& name,
+                           const Parameter& parameter, const std::string& where) {
+  const auto found = content.tensors.find(name);
+  if (found == content.tensors.end()) fail(where, "no tensor '" + name + "'");
+  return found->second.floats(parameter.shape, where + ": '" + name + "'");
+}
+
+std::uint64_t saved_steps(const Safetensors& content, const std::string& where) {
+  const auto found = content.metadata.find(kSteps);
+  if (found == content.metadata.end()) fail(where, std::string("no metadata '") + kSteps + "'");
+  const std::string& text = found->second;
+  std::uint64_t steps = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), steps);
+  if (error != std::errc{} || end != text.data() + text.size()) {
+    fail(where, std::string("metadata '") + kSteps + "' is not a number of steps");
+  }
+  return steps;
+}
+
+}  // namespace
+
+AdamW::AdamW(const std::vector<Parameter>& parameters, const AdamWOptions& options)
+    : options_(options) {
+  for (const Parameter& parameter : parameters) {
+    first_.emplace_back(parameter.value.size());
+    second_.emplace_back(parameter.value.size());
+  }
+}
+
+void AdamW::step(std::vector<Parameter>& parameters, double rate_share, double gradient_scale) {
+  ++steps_;
+  const auto count = static_cast<double>(steps_);
+  const double correction1 = 1 - std::pow(options_.beta1, count);
+  const double correction2 = 1 - std::pow(options_.beta2, count);
+  for (std::size_t p = 0; p < parameters.size(); ++p) {
+    Parameter& parameter = parameters[p];
+    const double rate = rate_share * rate_of(parameter.group, options_);
+    const bool decays = parameter.group == ParameterGroup::kWeight;
+    const double keep = decays ? 1 - rate * options_.weight_decay : 1;
+    std::vector<float>& first = first_[p];
+    std::vector<float>& second = second_[p];
+    for (std::size_t i = 0; i < parameter.value.size(); ++i) {
+      const double gradient = parameter.gradient[i] * gradient_scale;
+      const double m = options_.beta1 * first[i] + (1 - options_.beta1) * gradient;
+      const double v = options_.beta2 * second[i] + (1 - options_.beta2) * gradient * gradient;
+      first[i] = static_cast<float>(m);
+      second[i] = static_cast<float>(v);
+      const double move = m / correction1 / (std::sqrt(v / correction2) + options_.epsilon);
+      parameter.value[i] = static_cast<float>(keep * parameter.value[i] - rate * move);
+    }
+  }
+}
+
+void AdamW::save(const std::vector<Parameter>& parameters, Safetensors& content) const {
+  for (std::size_t p = 0; p < parameters.size(); ++p) {
+    const Parameter& parameter = parameters[p];
+    content.tensors[kFirst + parameter.name] = Tensor::from(first_[p], parameter.shape);
+    content.tensors[kSecond + parameter.name] = Tensor::from(second_[p], parameter.shape);
+  }
+  content.metadata[kSteps] = std::to_string(steps_);
+}
+
+void AdamW::load(const std::vector<Parameter>& parameters, const Safetensors& content,
+                 const std::string& where) {
+  std::vector<std::vector<float>> first, second;
+  for (const Parameter& parameter : parameters) {
+    first.push_back(moments(content, kFirst + parameter.name, parameter, where));
+    second.push_back(moments(content, kSecond + parameter.name, parameter, where));
+  }
+  steps_ = saved_steps(content, where);
+  first_ = std::move(first);
+  second_ = std::move(second);
+}
+
+double gradient_norm(const std::vector<Parameter>& parameters) {
+  double sum = 0;
+  for (const Parameter& parameter : parameters) {
+    for (double gradient : parameter.gradient) sum += gradient * gradient;
+  }
+  return std::sqrt(sum);
+}
+
+}  // namespace crosstate

@@ -1,0 +1,47 @@
+// Adam with decoupled weight decay (Loshchilov and Hutter, ICLR 2019), one rate per group.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "crosstate/data/safetensors.h"
+#include "crosstate/model/parameter.h"
+
+namespace crosstate {
+
+struct AdamWOptions {
+  double learning_rate = 0.01;     // groups kWeight and kNoDecay
+  double recurrence_rate = 0.001;  // group kRecurrence
+  double range_rate = 0.001;       // group kRange
+  double weight_decay = 0.01;      // group kWeight
+  double beta1 = 0.9, beta2 = 0.999;
+  double epsilon = 1e-8;
+};
+
+class AdamW {
+ public:
+  AdamW(const std::vector<Parameter>& parameters, const AdamWOptions& options);
+
+  /// Moves the values along their gradients, every rate times `rate_share`. The gradients are
+  /// multiplied by gradient_scale first, for clipping.
+  void step(std::vector<Parameter>& parameters, double rate_share, double gradient_scale = 1);
+
+  std::uint64_t steps() const { return steps_; }
+
+  /// Adds "optimizer.m.NAME" and "optimizer.v.NAME" and the number of steps.
+  void save(const std::vector<Parameter>& parameters, Safetensors& content) const;
+  /// Throws Error (with `where`) for what is missing or has another shape.
+  void load(const std::vector<Parameter>& parameters, const Safetensors& content,
+            const std::string& where);
+
+ private:
+  AdamWOptions options_;
+  std::vector<std::vector<float>> first_, second_;  // moments, by parameter
+  std::uint64_t steps_ = 0;
+};
+
+/// The Euclidean norm of all gradients as one vector.
+double gradient_norm(const std::vector<Parameter>& parameters);
+
+}  // namespace crosstate

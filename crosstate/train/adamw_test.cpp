@@ -1,0 +1,134 @@
+#include "crosstate/train/adamw.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "crosstate/base/error.h"
+
+namespace crosstate {
+namespace {
+
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+Parameter parameter(const std::string& name, ParameterGroup group, std::vector<float> value) {
+  Parameter result;
+  result.name = name;
+  result.shape = {value.size()};
+  result.group = group;
+  result.gradient.resize(value.size());
+  result.value = std::move(value);
+  return result;
+}
+
+std::vector<Parameter> one_of_each() {
+  return {parameter("weight", ParameterGroup::kWeight, {1, -2}),
+          parameter("bias", ParameterGroup::kNoDecay, {1, -2}),
+          parameter("log_dt", ParameterGroup::kRecurrence, {1, -2}),
+          parameter("range", ParameterGroup::kRange, {1, -2})};
+}
+
+void set_gradients(std::vector<Parameter>& parameters, double first, double second) {
+  for (Parameter& p : parameters) p.gradient = {first, second};
+}
+
+AdamWOptions test_options() {
+  AdamWOptions options;
+  options.learning_rate = 0.1;
+  options.recurrence_rate = 0.01;
+  options.range_rate = 0.001;
+  options.weight_decay = 0.5;
+  return options;
+}
+
+TEST(AdamW, FirstStepIsTheRateOfTheGroup) {
+  std::vector<Parameter> parameters = one_of_each();
+  AdamW optimizer(parameters, test_options());
+  set_gradients(parameters, 3, -0.25);
+  optimizer.step(parameters, 0.5);
+  // Bias correction makes the first move the sign of the gradient; decay takes 0.5 * 0.1 * 0.5.
+  EXPECT_NEAR(parameters[0].value[0], 1 * 0.975 - 0.05, 1e-6);
+  EXPECT_NEAR(parameters[0].value[1], -2 * 0.975 + 0.05, 1e-6);
+  EXPECT_NEAR(parameters[1].value[0], 1 - 0.05, 1e-6);
+  EXPECT_NEAR(parameters[2].value[0], 1 - 0.005, 1e-6);
+  EXPECT_NEAR(parameters[3].value[0], 1 - 0.0005, 1e-6);
+}
+
+TEST(AdamW, FollowsTheTextbookSequence) {
+  std::vector<Parameter> parameters = one_of_each();
+  AdamW optimizer(parameters, test_options());
+  const std::vector<double> gradients = {1, -0.5, 2, 0, 0.25, -3};
+  double value = 1, m = 0, v = 0, power1 = 1, power2 = 1;
+  for (double gradient : gradients) {
+    set_gradients(parameters, gradient * 4, 0);
+    optimizer.step(parameters, 1, 0.25);
+
+    m = 0.9 * m + 0.1 * gradient;
+    v = 0.999 * v + 0.001 * gradient * gradient;
+    power1 *= 0.9;
+    power2 *= 0.999;
+    value -= 0.1 * 0.5 * value;
+    value -= 0.1 * (m / (1 - power1)) / (std::sqrt(v / (1 - power2)) + 1e-8);
+    EXPECT_NEAR(parameters[0].value[0], value, 1e-6);
+  }
+  EXPECT_EQ(optimizer.steps(), gradients.size());
+  EXPECT_EQ(parameters[1].value[1], -2.0f);  // no gradient, no decay: no move
+}
+
+TEST(AdamW, ContinuesFromSavedMomentsBitForBit) {
+  std::vector<Parameter> straight = one_of_each();
+  AdamW optimizer(straight, test_options());
+  set_gradients(straight, 0.3, -0.7);
+  optimizer.step(straight, 1);
+
+  Safetensors saved;
+  optimizer.save(straight, saved);
+  std::vector<Parameter> resumed = straight;
+  AdamW other(resumed, test_options());
+  other.load(resumed, parse_safetensors(format_safetensors(saved), "memory"), "memory");
+
+  set_gradients(straight, -0.1, 0.2);
+  set_gradients(resumed, -0.1, 0.2);
+  optimizer.step(straight, 0.9);
+  other.step(resumed, 0.9);
+  for (std::size_t p = 0; p < straight.size(); ++p) {
+    EXPECT_EQ(straight[p].value, resumed[p].value);
+  }
+  EXPECT_EQ(other.steps(), 2u);
+}
+
+TEST(AdamW, RefusesWhatIsMissingOrMisshapen) {
+  std::vector<Parameter> parameters = one_of_each();
+  AdamW optimizer(parameters, test_options());
+  Safetensors saved;
+  optimizer.save(parameters, saved);
+
+  Safetensors missing = saved;
+  missing.tensors.erase("optimizer.v.bias");
+  EXPECT_THAT([&] { optimizer.load(parameters, missing, "x"); },
+              ThrowsMessage<Error>(HasSubstr("x: no tensor 'optimizer.v.bias'")));
+
+  Safetensors shape = saved;
+  shape.tensors["optimizer.m.range"] = Tensor::from(std::vector<float>{1}, {1});
+  EXPECT_THAT([&] { optimizer.load(parameters, shape, "x"); },
+              ThrowsMessage<Error>(HasSubstr("'optimizer.m.range'")));
+
+  Safetensors steps = saved;
+  steps.metadata["optimizer.steps"] = "many";
+  EXPECT_THAT([&] { optimizer.load(parameters, steps, "x"); },
+              ThrowsMessage<Error>(HasSubstr("'optimizer.steps' is not a number")));
+}
+
+TEST(AdamW, MeasuresTheNormOfAllGradients) {
+  std::vector<Parameter> parameters = one_of_each();
+  set_gradients(parameters, 3, 4);
+  EXPECT_DOUBLE_EQ(gradient_norm(parameters), 10);
+  parameters[2].gradient[0] = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_TRUE(std::isnan(gradient_norm(parameters)));
+}
+
+}  // namespace
+}  // namespace crosstate

@@ -1,0 +1,31 @@
+// How long, how fast and on what share of the data a stage trains.
+#pragma once
+
+#include <string>
+
+#include "crosstate/base/options.h"
+
+namespace crosstate {
+
+struct TrainOptions {
+  int epochs = 20;
+  int batch = 64;
+  double learning_rate = 0.01;     // weights, biases and norms
+  double recurrence_rate = 0.001;  // log_dt, a and w
+  double range_rate = 0.001;       // ranges of the quantizers
+  double weight_decay = 0.01;
+  double warmup = 1;      // epochs, at most half of them
+  double final_rate = 0;  // share of the peak rates at the end of the cosine
+  double clip = 1;        // gradient norm; 0: off
+  double label_smoothing = 0;
+  double validation = 0.1;  // share of the training set that is held out
+  int patience = 0;         // epochs without improvement before stopping; 0: never
+  int log_every = 10;       // batches between two progress reports
+};
+
+/// Binds the fields as section `section`: "train" for the float stage, "qat" for the quantized one.
+void fields(FieldList& list, const std::string& section, TrainOptions& options);
+/// Throws Error for a value out of its range; `section` as above.
+void validate(const TrainOptions& options, const std::string& section = "train");
+
+}  // namespace crosstate
