@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "crosstate/base/aligned.h"
 #include "crosstate/base/lanes.h"
 #include "crosstate/data/dataset.h"
 
@@ -29,7 +30,7 @@ struct Batch {
   std::size_t length = 0;
   std::size_t channels = 0;
   std::size_t block_length = 0;
-  std::vector<float> values;           // groups * group_size(); padding lanes are zero
+  AlignedFloats values;                // groups * group_size(); padding lanes are zero
   std::vector<std::int32_t> labels;    // groups * kLanes, -1 for padding lanes
   std::vector<std::uint32_t> lengths;  // groups * kLanes, 0 for padding lanes
   std::size_t count = 0;               // real sequences; they fill the lanes in order

@@ -1,0 +1,314 @@
+#include "crosstate/model/network.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/random.h"
+#include "crosstate/model/network_state.h"
+#include "crosstate/model/pass.h"
+#include "crosstate/quant/weights.h"
+
+namespace crosstate {
+namespace {
+
+using Shape = std::vector<std::uint64_t>;
+
+std::size_t elements(const Shape& shape) {
+  std::size_t n = 1;
+  for (const auto d : shape) n *= d;
+  return n;
+}
+
+// Adds parameters in a fixed order and fills them from their own random stream.
+class Builder {
+ public:
+  Builder(std::vector<Parameter>& parameters, std::uint64_t seed)
+      : parameters_(parameters), seed_(seed) {}
+
+  template <class Fill>
+  std::size_t add(std::string name, Shape shape, ParameterGroup group, Fill fill) {
+    Random random(seed_, Stream::kInit, static_cast<std::uint32_t>(parameters_.size()));
+    Parameter p;
+    p.name = std::move(name);
+    p.group = group;
+    p.value.resize(elements(shape));
+    p.gradient.assign(p.value.size(), 0);
+    p.shape = std::move(shape);
+    for (std::size_t i = 0; i < p.value.size(); ++i) {
+      p.value[i] = static_cast<float>(fill(random, i));
+    }
+    parameters_.push_back(std::move(p));
+    return parameters_.size() - 1;
+  }
+
+  std::size_t uniform(std::string name, Shape shape, ParameterGroup group, double bound) {
+    return add(std::move(name), std::move(shape), group,
+               [bound](Random& r, std::size_t) { return r.uniform(-bound, bound); });
+  }
+  std::size_t constant(std::string name, Shape shape, ParameterGroup group, double value) {
+    return add(std::move(name), std::move(shape), group,
+               [value](Random&, std::size_t) { return value; });
+  }
+
+ private:
+  std::vector<Parameter>& parameters_;
+  std::uint64_t seed_;
+};
+
+BlockParameters add_block(const Network::State& s, std::size_t layer, Builder& build) {
+  const std::string at = "layers." + std::to_string(layer) + ".";
+  const Shape per_mode{s.channels(), s.modes()};
+  const Shape coefficient = s.complex() ? Shape{s.channels(), s.modes(), 2} : per_mode;
+  const std::vector<std::complex<double>> poles = initial_poles(s.options.init, s.modes());
+  const std::size_t modes = s.modes();
+  const double low = std::log(s.options.dt_min), high = std::log(s.options.dt_max);
+  const double bound = 1 / std::sqrt(static_cast<double>(s.channels()));
+  BlockParameters p{};
+  p.log_dt = build.add(at + "log_dt", {s.channels()}, ParameterGroup::kRecurrence,
+                       [=](Random& r, std::size_t) { return r.uniform(low, high); });
+  p.log_a = build.add(at + "log_a", per_mode, ParameterGroup::kRecurrence,
+                      [&](Random&, std::size_t i) { return std::log(-poles[i % modes].real()); });
+  if (s.complex()) {
+    p.w = build.add(at + "w", per_mode, ParameterGroup::kRecurrence,
+                    [&](Random&, std::size_t i) { return poles[i % modes].imag(); });
+  }
+  if (s.options.train_b) {
+    p.b = build.add(at + "B", coefficient, ParameterGroup::kRecurrence, [&](Random&, std::size_t i) {
+      return s.complex() && i % 2 == 1 ? 0.0 : 1.0;
+    });
+  }
+  p.c = build.add(at + "C", coefficient, ParameterGroup::kWeight,
+                  [](Random& r, std::size_t) { return r.normal() * std::sqrt(0.5); });
+  p.d = build.add(at + "D", {s.channels()}, ParameterGroup::kWeight,
+                  [](Random& r, std::size_t) { return r.normal(); });
+  p.weight = build.uniform(at + "linear.weight", {s.linear_outputs(), s.channels()},
+                           ParameterGroup::kWeight, bound);
+  p.bias = build.uniform(at + "linear.bias", {s.linear_outputs()}, ParameterGroup::kNoDecay, bound);
+  if (s.options.norm != "none") {
+    const std::size_t rows = s.batch_norm() ? s.linear_outputs() : s.channels();
+    p.gamma = build.constant(at + "norm.gamma", {rows}, ParameterGroup::kNoDecay, 1);
+    p.beta = build.constant(at + "norm.beta", {rows}, ParameterGroup::kNoDecay, 0);
+  }
+  return p;
+}
+
+// Range parameters appear when a network is quantized, behind all others.
+void add_ranges(Network::State& s) {
+  Builder build(s.parameters, 0);
+  const auto range = [&](const std::string& name) {
+    return build.constant("range." + name, {1}, ParameterGroup::kRange, 0);
+  };
+  s.input_range = range("input");
+  s.residual_range = range("residual");
+  s.state_steps.assign(s.blocks.size(), std::vector<float>(s.channels() * s.modes(), 1));
+  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
+    const std::string at = "layers." + std::to_string(l) + ".";
+    s.blocks[l].ssm_output = range(at + "ssm_output");
+    s.blocks[l].activation = range(at + "activation");
+    s.blocks[l].linear = range(at + "linear");
+  }
+}
+
+std::string state_step_name(std::size_t layer) {
+  return "layers." + std::to_string(layer) + ".state_step";
+}
+std::string statistic_name(std::size_t layer, const char* what) {
+  return "layers." + std::to_string(layer) + ".norm." + what;
+}
+
+// The configuration that a checkpoint's metadata carries.
+struct Configuration {
+  ModelOptions model;
+  TaskShape task;
+  QuantOptions quant;
+  FieldList list() {
+    FieldList f;
+    fields(f, model);
+    fields(f, quant);
+    f.section("task");
+    f.add("inputs", task.inputs, "channels of the sequences").range(1, 65536);
+    f.add("classes", task.classes, "classes").range(1, 65536);
+    return f;
+  }
+};
+
+}  // namespace
+
+Network::Network(const ModelOptions& options, const TaskShape& task, std::uint64_t seed)
+    : state_(std::make_unique<State>()) {
+  validate(options);
+  State& s = *state_;
+  s.options = options;
+  s.task = task;
+  const auto inputs = static_cast<std::uint64_t>(task.inputs);
+  const auto classes = static_cast<std::uint64_t>(task.classes);
+  Builder build(s.parameters, seed);
+  const double in = 1 / std::sqrt(static_cast<double>(inputs));
+  const double out = 1 / std::sqrt(static_cast<double>(s.channels()));
+  s.encoder = build.uniform("encoder.weight", {s.channels(), inputs}, ParameterGroup::kWeight, in);
+  s.encoder_bias = build.uniform("encoder.bias", {s.channels()}, ParameterGroup::kNoDecay, in);
+  for (std::size_t l = 0; l < static_cast<std::size_t>(options.layers); ++l) {
+    s.blocks.push_back(add_block(s, l, build));
+    if (s.batch_norm()) {
+      s.statistics.push_back({std::vector<float>(s.linear_outputs(), 0),
+                              std::vector<float>(s.linear_outputs(), 1)});
+    }
+  }
+  s.decoder = build.uniform("decoder.weight", {classes, s.channels()}, ParameterGroup::kWeight, out);
+  s.decoder_bias = build.uniform("decoder.bias", {classes}, ParameterGroup::kNoDecay, out);
+}
+
+Network::~Network() = default;
+Network::Network(Network&&) noexcept = default;
+Network& Network::operator=(Network&&) noexcept = default;
+Network::Network(const Network& other) : state_(std::make_unique<State>(*other.state_)) {}
+Network& Network::operator=(const Network& other) {
+  if (this != &other) state_ = std::make_unique<State>(*other.state_);
+  return *this;
+}
+
+const ModelOptions& Network::options() const { return state_->options; }
+const TaskShape& Network::task() const { return state_->task; }
+std::vector<Parameter>& Network::parameters() { return state_->parameters; }
+const std::vector<Parameter>& Network::parameters() const { return state_->parameters; }
+bool Network::quantized() const { return state_->quantized; }
+const QuantOptions& Network::quant_options() const { return state_->quant; }
+const Network::State& Network::state() const { return *state_; }
+
+std::size_t Network::parameter_count() const {
+  std::size_t n = 0;
+  for (const Parameter& p : parameters()) {
+    if (p.group != ParameterGroup::kRange) n += p.value.size();
+  }
+  return n;
+}
+
+BatchResult Network::train_step(const Batch& batch, const LossOptions& loss, ThreadPool& pool) {
+  const double noise = quantized() ? state_->quant.weight_noise : 0;
+  Coefficients coefficients = state_->coefficients(noise, loss.seed, loss.step);
+  return train_batch(*state_, coefficients, batch, loss, pool);
+}
+
+BatchResult Network::evaluate(const Batch& batch, ThreadPool& pool, std::vector<float>* logits) {
+  return forward_batch(*state_, state_->coefficients(), batch, pool, logits);
+}
+
+void Network::fold_norms() {
+  State& s = *state_;
+  if (s.options.norm == "none") return;
+  if (!s.batch_norm()) fail("model.norm", "'" + s.options.norm + "' does not fold; use batch or none");
+  const Coefficients c = s.coefficients();
+  ModelOptions options = s.options;
+  options.norm = "none";
+  Network folded(options, s.task, 0);
+  for (Parameter& p : folded.parameters()) {
+    const auto same = std::find_if(s.parameters.begin(), s.parameters.end(),
+                                   [&](const Parameter& q) { return q.name == p.name; });
+    p.value = same->value;
+  }
+  const std::size_t H = s.channels();
+  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
+    const BlockParameters& p = folded.state_->blocks[l];
+    std::vector<float>& weight = folded.parameters()[p.weight].value;
+    std::vector<float>& bias = folded.parameters()[p.bias].value;
+    for (std::size_t o = 0; o < bias.size(); ++o) {
+      const float scale = c.blocks[l].norm_scale[o];
+      for (std::size_t h = 0; h < H; ++h) weight[o * H + h] *= scale;
+      bias[o] = scale * bias[o] + c.blocks[l].norm_shift[o];
+    }
+  }
+  *this = std::move(folded);
+}
+
+void Network::quantize(const QuantOptions& options, std::span<const Batch> calibration,
+                       ThreadPool& pool) {
+  State& s = *state_;
+  validate(options);
+  if (s.batch_norm()) fail("model.norm", "fold batch norms before quantizing");
+  if (s.quantized) fail("quantize", "the network is quantized already");
+  const Peaks peaks = measure_peaks(s, s.coefficients(), calibration, pool);
+  add_ranges(s);
+  s.quant = options;
+  s.quantized = true;
+  const double limit = std::exp2(std::max(options.activation_bits, 2) - 1) - 1;
+  const auto set = [&](std::size_t index, float peak) {
+    s.parameters[index].value[0] = static_cast<float>(std::log(std::max(1e-6f, peak) / limit));
+  };
+  set(s.input_range, peaks.input);
+  set(s.residual_range, peaks.residual);
+  const double top = std::exp2(std::max(options.state_bits, 2) - 1) - 1;
+  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
+    set(s.blocks[l].ssm_output, peaks.blocks[l].ssm_output);
+    set(s.blocks[l].activation, peaks.blocks[l].activation);
+    set(s.blocks[l].linear, peaks.blocks[l].linear);
+    for (std::size_t i = 0; i < s.state_steps[l].size(); ++i) {
+      // A power of two, so that the input gain is a shift; rounded up, since a state that
+      // saturates loses its memory.
+      const double peak = std::max(1e-6, static_cast<double>(peaks.blocks[l].state[i]));
+      s.state_steps[l][i] = static_cast<float>(std::exp2(std::ceil(std::log2(peak / top))));
+    }
+  }
+}
+
+Safetensors Network::to_tensors() const {
+  const State& s = *state_;
+  Configuration configuration{s.options, s.task, s.quant};
+  Safetensors out;
+  for (const Parameter& p : s.parameters) out.tensors[p.name] = Tensor::from(p.value, p.shape);
+  for (std::size_t l = 0; l < s.statistics.size(); ++l) {
+    const Shape shape{s.linear_outputs()};
+    out.tensors[statistic_name(l, "mean")] = Tensor::from(s.statistics[l].mean, shape);
+    out.tensors[statistic_name(l, "variance")] = Tensor::from(s.statistics[l].variance, shape);
+  }
+  for (std::size_t l = 0; l < s.state_steps.size(); ++l) {
+    out.tensors[state_step_name(l)] = Tensor::from(s.state_steps[l], {s.channels(), s.modes()});
+  }
+  out.metadata["format"] = "crosstate network 1";
+  out.metadata["network"] = configuration.list().to_json().dump();
+  out.metadata["quantized"] = s.quantized ? "true" : "false";
+  return out;
+}
+
+Network Network::from_tensors(const Safetensors& content, const std::string& where) {
+  const auto entry = [&](const std::string& key) {
+    const auto it = content.metadata.find(key);
+    if (it == content.metadata.end()) fail(where, "no '" + key + "' in the metadata: not a network of this program");
+    return it->second;
+  };
+  if (entry("format") != "crosstate network 1") {
+    fail(where, "format '" + entry("format") + "', expected 'crosstate network 1'");
+  }
+  const nlohmann::json values = nlohmann::json::parse(entry("network"), nullptr, false);
+  if (!values.is_object()) fail(where, "metadata 'network' is not a JSON object");
+  Configuration configuration;
+  configuration.list().from_json(values, where);
+  Network network(configuration.model, configuration.task, 0);
+  State& s = *network.state_;
+  if (entry("quantized") == "true") {
+    validate(configuration.quant);
+    s.quant = configuration.quant;
+    s.quantized = true;
+    add_ranges(s);
+  }
+  const auto load = [&](const std::string& name, const Shape& shape) {
+    const auto it = content.tensors.find(name);
+    if (it == content.tensors.end()) fail(where, "tensor '" + name + "' is missing");
+    std::vector<float> v = it->second.floats(shape, where + ": tensor '" + name + "'");
+    for (std::size_t i = 0; i < v.size(); ++i) {
+      if (!std::isfinite(v[i])) fail(where, "tensor '" + name + "' holds " + std::to_string(v[i]) + " at " + std::to_string(i) + ", expected finite values");
+    }
+    return v;
+  };
+  for (Parameter& p : s.parameters) p.value = load(p.name, p.shape);
+  for (std::size_t l = 0; l < s.statistics.size(); ++l) {
+    s.statistics[l].mean = load(statistic_name(l, "mean"), {s.linear_outputs()});
+    s.statistics[l].variance = load(statistic_name(l, "variance"), {s.linear_outputs()});
+  }
+  for (std::size_t l = 0; l < s.state_steps.size(); ++l) {
+    s.state_steps[l] = load(state_step_name(l), {s.channels(), s.modes()});
+  }
+  return network;
+}
+
+}  // namespace crosstate

@@ -1,0 +1,111 @@
+// The inside of a Network, for the executors that run or map it.
+#pragma once
+
+#include <vector>
+
+#include "crosstate/kernels/pointwise.h"
+#include "crosstate/kernels/scan.h"
+#include "crosstate/model/network.h"
+#include "crosstate/model/recurrence.h"
+
+namespace crosstate {
+
+/// What one block computes with, after discretisation, rounding and noise. H channels, M modes,
+/// O = H or 2H linear outputs.
+struct BlockCoefficients {
+  AlignedFloats ar, ai, b, cr, ci;  // [H][M]; the state in quantization steps, b = 1 / step
+  AlignedFloats d;                  // [H]
+  AlignedFloats weight, transposed; // [O][H], [H][O]
+  AlignedFloats bias;               // [O]
+  AlignedFloats norm_scale, norm_shift;  // batch norm as y = scale x + shift, [O]; layer norm's gamma, beta [H]
+
+  ScanModes scan(std::size_t channel, std::size_t modes, bool complex, bool gain) const {
+    const std::size_t at = channel * modes;
+    return {modes, ar.data() + at, complex ? ai.data() + at : nullptr,
+            gain ? b.data() + at : nullptr, cr.data() + at, complex ? ci.data() + at : nullptr};
+  }
+};
+
+/// One rounded activation: symmetric codes of the quantizer's bits times a scale.
+struct Quantizer {
+  bool on = false;
+  float low = 0, high = 0;
+  AlignedFloats scale;  // one per row, equal for all rows
+};
+
+struct BlockQuantizers {
+  Quantizer ssm_output, activation, linear, gate;
+};
+
+/// All that a forward pass needs, in the order of execution.
+struct Coefficients {
+  AlignedFloats encoder, encoder_bias;  // [H][inputs], [H]
+  std::vector<BlockCoefficients> blocks;
+  AlignedFloats decoder, decoder_bias;  // [classes][H], [classes]
+  Quantizer input, residual;
+  std::vector<BlockQuantizers> quantizers;
+  StateRounding rounding;
+};
+
+/// Where a block's parameters stand in the list, so that none is looked up by name while training.
+struct BlockParameters {
+  std::size_t log_dt, log_a, w, b, c, d, weight, bias, gamma, beta;
+  std::size_t ssm_output, activation, linear;  // ranges; valid when quantized
+};
+
+struct RunningStatistics {
+  std::vector<float> mean, variance;  // [O]
+};
+
+struct Network::State {
+  ModelOptions options;
+  TaskShape task;
+  QuantOptions quant;
+  bool quantized = false;
+  std::vector<Parameter> parameters;
+  std::size_t encoder, encoder_bias, decoder, decoder_bias, input_range, residual_range;
+  std::vector<BlockParameters> blocks;
+  std::vector<RunningStatistics> statistics;      // batch norm only
+  std::vector<std::vector<float>> state_steps;    // [layer][H * M], quantized only
+
+  std::size_t channels() const { return static_cast<std::size_t>(options.channels); }
+  std::size_t modes() const {
+    return static_cast<std::size_t>(complex() ? options.states / 2 : options.states);
+  }
+  bool complex() const { return options.modes == "complex"; }
+  bool gated() const { return options.gate != "none"; }
+  bool batch_norm() const { return options.norm == "batch"; }
+  bool layer_norm() const { return options.norm == "layer"; }
+  std::size_t linear_outputs() const { return gated() ? 2 * channels() : channels(); }
+  Discretization discretization() const {
+    return options.discretization == "bilinear" ? Discretization::kBilinear
+                                                : Discretization::kZeroOrderHold;
+  }
+
+  /// One mode's continuous parameters.
+  ContinuousMode mode(std::size_t layer, std::size_t channel, std::size_t n) const;
+  /// Discretises, rounds and, with noise > 0, disturbs every weight by relative Gaussian noise drawn
+  /// at address (seed, step). Batch norm's affine map comes from the running statistics.
+  Coefficients coefficients(double noise = 0, std::uint64_t seed = 0, std::uint64_t step = 0) const;
+};
+
+Activation activation_of(const ModelOptions& options);
+Activation gate_of(const ModelOptions& options);
+
+/// Sums of gradients with respect to Coefficients, one of these per group of sequences.
+struct BlockGradients {
+  std::vector<double> ar, ai, b, cr, ci, d, weight, bias, gamma, beta;
+  double ssm_output = 0, activation = 0, linear = 0;  // by log scale
+};
+struct Gradients {
+  std::vector<double> encoder, encoder_bias, decoder, decoder_bias;
+  std::vector<BlockGradients> blocks;
+  double residual = 0;
+  explicit Gradients(const Network::State& state);
+  Gradients& operator+=(const Gradients& other);
+};
+
+/// Adds the gradients of the coefficients, times `factor`, to those of the parameters.
+void backpropagate(const Gradients& gradients, double factor, Network::State& state);
+
+}  // namespace crosstate

@@ -1,0 +1,739 @@
+#include "crosstate/model/pass.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+
+#include "crosstate/base/random.h"
+
+namespace crosstate {
+namespace {
+
+constexpr float kNormMomentum = 0.1f;
+constexpr double kNormEpsilon = 1e-5;
+
+// A stretch of time of one group: the panels of a block lie one after another in every tensor.
+struct Block {
+  std::size_t index, start, steps;
+  std::size_t columns() const { return steps * kLanes; }
+  Rows rows(float* tensor, std::size_t channels) const {
+    return {tensor + start * channels * kLanes, columns()};
+  }
+  ConstRows rows(const float* tensor, std::size_t channels) const {
+    return {tensor + start * channels * kLanes, columns()};
+  }
+};
+
+// What one group of sequences keeps between forward and adjoint.
+struct GroupMemory {
+  std::vector<AlignedFloats> h;            // [layers + 1]: the residual stream, panels of H rows
+  std::vector<AlignedFloats> y;            // [layers]: SSM output before rounding
+  std::vector<AlignedFloats> z;            // [layers]: linear output, batch norm only
+  std::vector<AlignedFloats> checkpoints;  // [layers]: states at the start of each block
+  std::vector<AlignedFloats> dropout;      // [layers]: [H][16] keep factors, empty without dropout
+  AlignedFloats mask;                      // [length][16] of 0 and 1; empty: all 1
+  AlignedFloats pooled;                    // [H][16]
+};
+
+// Panels of one block that are recomputed rather than kept.
+struct Scratch {
+  AlignedFloats x, pre, yq, a, aq, z, zn, zq, s, sq, r, g, gz, gs, gy, scan, carry, temp;
+};
+
+Rows take(AlignedFloats& memory, std::size_t rows, std::size_t columns) {
+  if (memory.size() < rows * columns) memory.resize(rows * columns);
+  return {memory.data(), columns};
+}
+
+// Rounds x into `to` where the quantizer is on; otherwise passes x through.
+ConstRows rounded(const Quantizer& q, std::size_t rows, std::size_t columns, ConstRows x,
+                  AlignedFloats& to) {
+  if (!q.on) return x;
+  const Rows out = take(to, rows, columns);
+  fake_quantize_forward(q.scale.data(), q.low, q.high, rows, columns, x, out);
+  return out;
+}
+
+// Adjoint in place on g; adds the range's gradient.
+void rounded_adjoint(const Quantizer& q, std::size_t rows, std::size_t columns, ConstRows x, Rows g,
+                     double* range) {
+  if (!q.on) return;
+  std::vector<double> by_row(rows, 0);
+  fake_quantize_adjoint(q.scale.data(), q.low, q.high, rows, columns, x, g, g, by_row.data());
+  if (range == nullptr) return;
+  for (const double v : by_row) *range += v;
+}
+
+void copy(std::size_t rows, std::size_t columns, ConstRows from, Rows to) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    std::memcpy(to.row(r), from.row(r), columns * sizeof(float));
+  }
+}
+
+// g[r][t][lane] *= factor[r][lane].
+void scale_lanes(const AlignedFloats& factor, std::size_t rows, std::size_t columns, Rows g) {
+  if (factor.empty()) return;
+  for (std::size_t r = 0; r < rows; ++r) {
+    float* row = g.row(r);
+    const float* f = factor.data() + r * kLanes;
+    for (std::size_t c = 0; c < columns; c += kLanes) {
+      for (std::size_t i = 0; i < kLanes; ++i) row[c + i] *= f[i];
+    }
+  }
+}
+
+void mask_columns(const float* mask, std::size_t rows, std::size_t columns, Rows g) {
+  if (mask == nullptr) return;
+  for (std::size_t r = 0; r < rows; ++r) {
+    float* row = g.row(r);
+    for (std::size_t c = 0; c < columns; ++c) row[c] *= mask[c];
+  }
+}
+
+class Pass {
+ public:
+  Pass(const Network::State& state, const Coefficients& coefficients, const Batch& batch)
+      : s_(state),
+        c_(coefficients),
+        batch_(batch),
+        H_(state.channels()),
+        M_(state.modes()),
+        O_(state.linear_outputs()),
+        layers_(state.blocks.size()),
+        gain_(coefficients.rounding.limit > 0) {
+    for (std::size_t t = 0; t < batch.length; t += batch.block_length) {
+      blocks_.push_back({blocks_.size(), t, std::min(batch.block_length, batch.length - t)});
+    }
+  }
+
+  void prepare(GroupMemory& m, std::size_t group, bool training) const {
+    const std::size_t panel = batch_.length * kLanes;
+    m.h.resize(layers_ + 1);
+    for (AlignedFloats& h : m.h) h.resize(panel * H_);
+    m.y.resize(layers_);
+    for (AlignedFloats& y : m.y) y.resize(panel * H_);
+    m.z.resize(training && s_.batch_norm() ? layers_ : 0);
+    for (AlignedFloats& z : m.z) z.resize(panel * O_);
+    m.checkpoints.resize(layers_);
+    const std::size_t kept = training ? blocks_.size() + 1 : 2;
+    for (AlignedFloats& x : m.checkpoints) {
+      x.resize(kept * H_ * scan_state_size(M_));
+      std::fill_n(x.begin(), H_ * scan_state_size(M_), 0.0f);
+    }
+    m.mask.clear();
+    const std::uint32_t* lengths = batch_.lengths.data() + group * kLanes;
+    if (std::any_of(lengths, lengths + kLanes, [&](auto n) { return n < batch_.length; })) {
+      m.mask.resize(panel);
+      for (std::size_t t = 0; t < batch_.length; ++t) {
+        for (std::size_t i = 0; i < kLanes; ++i) m.mask[t * kLanes + i] = t < lengths[i] ? 1 : 0;
+      }
+    }
+    m.dropout.resize(layers_);
+  }
+
+  // One draw per sequence, channel and layer, held over time.
+  void draw_dropout(GroupMemory& m, std::size_t group, const LossOptions& loss) const {
+    if (s_.options.dropout == 0) return;
+    const auto keep = static_cast<float>(1 - s_.options.dropout);
+    for (std::size_t l = 0; l < layers_; ++l) {
+      Random random(loss.seed, Stream::kDropout, static_cast<std::uint32_t>(loss.step),
+                    static_cast<std::uint32_t>(group * layers_ + l));
+      m.dropout[l].resize(H_ * kLanes);
+      for (float& f : m.dropout[l]) {
+        f = random.uniform() < static_cast<double>(keep) ? 1 / keep : 0;
+      }
+    }
+  }
+
+  void encode(GroupMemory& m, std::size_t group, Scratch& w, Peaks* peaks) const {
+    for (const Block& b : blocks_) {
+      const ConstRows x = encoder_input(group, b, w);
+      const ConstRows pre = encoder_output(b, x, w);
+      if (peaks != nullptr) {
+        peak(b, m, inputs(), x, peaks->input);
+        peak(b, m, H_, pre, peaks->residual);
+      }
+      finish(c_.residual, H_, b, pre, b.rows(m.h[0].data(), H_));
+    }
+  }
+
+  // Scan, activation and linear layer of one block; leaves z in `w.z` or, with batch norm while
+  // training, in the group's memory.
+  Rows head(std::size_t l, const Block& b, GroupMemory& m, Scratch& w, bool training,
+            Peaks* peaks) const {
+    const BlockCoefficients& c = c_.blocks[l];
+    const ConstRows u = b.rows(std::as_const(m.h[l]).data(), H_);
+    const Rows y = b.rows(m.y[l].data(), H_);
+    affine_forward(c.d.data(), nullptr, H_, b.columns(), u, y);
+    const std::size_t size = scan_state_size(M_);
+    const float* before = checkpoint(m, l, b.index, training);
+    float* after = checkpoint(m, l, b.index + 1, training);
+    std::memcpy(after, before, H_ * size * sizeof(float));
+    for (std::size_t h = 0; h < H_; ++h) {
+      const ScanModes modes = c.scan(h, M_, s_.complex(), gain_);
+      if (peaks == nullptr) {
+        scan_forward(modes, c_.rounding, b.steps, u.row(h), y.row(h), after + h * size);
+      } else {
+        observe_states(modes, b, u.row(h), y.row(h), after + h * size,
+                       &peaks->blocks[l].state[h * M_]);
+      }
+    }
+    const ConstRows a = activated(l, b, y, w);
+    const Rows z = training && s_.batch_norm() ? b.rows(m.z[l].data(), O_)
+                                               : take(w.z, O_, b.columns());
+    linear_forward(c.weight.data(), c.bias.data(), O_, H_, b.columns(), a, z);
+    if (peaks != nullptr) {
+      peak(b, m, H_, y, peaks->blocks[l].ssm_output);
+      peak(b, m, H_, a, peaks->blocks[l].activation);
+      peak(b, m, O_, z, peaks->blocks[l].linear);
+    }
+    return z;
+  }
+
+  // Norm, gate and residual sum of one block, into the next residual stream.
+  void tail(std::size_t l, const Block& b, ConstRows z, GroupMemory& m, Scratch& w,
+            Peaks* peaks) const {
+    const Tail t = tail_values(l, b, z, m, w);
+    if (peaks != nullptr) peak(b, m, H_, t.r, peaks->residual);
+    const Rows out = b.rows(m.h[l + 1].data(), H_);
+    if (s_.layer_norm()) {
+      const BlockCoefficients& c = c_.blocks[l];
+      layer_norm_forward(c.norm_scale.data(), c.norm_shift.data(), H_, b.columns(), t.r, out);
+    } else {
+      finish(c_.residual, H_, b, t.r, out);
+    }
+  }
+
+  void layer_forward(std::size_t l, GroupMemory& m, Scratch& w, Peaks* peaks) const {
+    for (const Block& b : blocks_) tail(l, b, head(l, b, m, w, false, peaks), m, w, peaks);
+  }
+
+  // Mean (or last value) over each sequence's own length.
+  void pool(GroupMemory& m, std::size_t group) const {
+    m.pooled.assign(H_ * kLanes, 0);
+    for (const Block& b : blocks_) {
+      const ConstRows h = b.rows(std::as_const(m.h[layers_]).data(), H_);
+      for (std::size_t r = 0; r < H_; ++r) {
+        for (std::size_t t = 0; t < b.steps; ++t) {
+          for (std::size_t i = 0; i < kLanes; ++i) {
+            m.pooled[r * kLanes + i] +=
+                pool_weight(group, b.start + t, i) * h.row(r)[t * kLanes + i];
+          }
+        }
+      }
+    }
+  }
+
+  // Cross-entropy of one group; gradients of logits (not yet divided by the batch) if wanted.
+  BatchResult decode(const GroupMemory& m, std::size_t group, const LossOptions& loss,
+                     float* logits, std::vector<double>* glogits) const {
+    const auto classes = static_cast<std::size_t>(s_.task.classes);
+    BatchResult result;
+    if (glogits != nullptr) glogits->assign(classes * kLanes, 0);
+    std::vector<float> out(classes);
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      const std::int32_t label = batch_.labels[group * kLanes + i];
+      if (label < 0) continue;
+      for (std::size_t k = 0; k < classes; ++k) {
+        float sum = c_.decoder_bias[k];
+        for (std::size_t h = 0; h < H_; ++h) {
+          sum += c_.decoder[k * H_ + h] * m.pooled[h * kLanes + i];
+        }
+        out[k] = sum;
+      }
+      if (logits != nullptr) std::copy(out.begin(), out.end(), logits + i * classes);
+      const auto top = std::max_element(out.begin(), out.end());
+      const auto truth = static_cast<std::size_t>(label);
+      result.correct += static_cast<std::size_t>(top - out.begin()) == truth;
+      double total = 0;
+      for (const float z : out) total += std::exp(static_cast<double>(z) - *top);
+      const double log_total = std::log(total) + *top;
+      const double off = loss.label_smoothing / static_cast<double>(classes);
+      for (std::size_t k = 0; k < classes; ++k) {
+        const double target = off + (k == truth ? 1 - loss.label_smoothing : 0);
+        result.loss -= target * (out[k] - log_total);
+        if (glogits != nullptr) {
+          (*glogits)[k * kLanes + i] = std::exp(out[k] - log_total) - target;
+        }
+      }
+    }
+    return result;
+  }
+
+  // dL/d(residual stream after the last layer), into gh.
+  void decode_adjoint(const GroupMemory& m, std::size_t group, const std::vector<double>& glogits,
+                      Gradients& g, AlignedFloats& gh) const {
+    const auto classes = static_cast<std::size_t>(s_.task.classes);
+    AlignedFloats gpooled(H_ * kLanes, 0);
+    for (std::size_t k = 0; k < classes; ++k) {
+      for (std::size_t i = 0; i < kLanes; ++i) {
+        const double gl = glogits[k * kLanes + i];
+        g.decoder_bias[k] += gl;
+        for (std::size_t h = 0; h < H_; ++h) {
+          g.decoder[k * H_ + h] += gl * m.pooled[h * kLanes + i];
+          gpooled[h * kLanes + i] += static_cast<float>(gl) * c_.decoder[k * H_ + h];
+        }
+      }
+    }
+    gh.resize(batch_.length * kLanes * H_);
+    for (const Block& b : blocks_) {
+      const Rows out = b.rows(gh.data(), H_);
+      for (std::size_t r = 0; r < H_; ++r) {
+        for (std::size_t t = 0; t < b.steps; ++t) {
+          for (std::size_t i = 0; i < kLanes; ++i) {
+            out.row(r)[t * kLanes + i] =
+                pool_weight(group, b.start + t, i) * gpooled[r * kLanes + i];
+          }
+        }
+      }
+    }
+  }
+
+  // Batch norm's two sums over one group: of the gradient at its output, and of that times z.
+  void norm_sums(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scratch& w, double* sum,
+                 double* dot) const {
+    for (const Block& b : blocks_) {
+      const ConstRows z = b.rows(std::as_const(m.z[l]).data(), O_);
+      const Rows gr = take(w.g, H_, b.columns());
+      copy(H_, b.columns(), b.rows(std::as_const(gh).data(), H_), gr);
+      const Rows gz = tail_adjoint(l, b, z, m, w, gr, nullptr);
+      row_sums(O_, b.columns(), mask(m, b), gz, z, sum, dot);
+    }
+  }
+
+  // Adjoint of one layer: gh, the gradient after it, becomes the gradient before it. `norm` holds
+  // batch norm's map g -> k0 g + k1 z + k2 per row ([3][O]), empty otherwise.
+  void layer_adjoint(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scratch& w,
+                     const AlignedFloats& norm, Gradients& g) const {
+    const std::size_t size = scan_state_size(M_);
+    const BlockCoefficients& c = c_.blocks[l];
+    BlockGradients& out = g.blocks[l];
+    w.carry.assign(H_ * size, 0);
+    for (std::size_t k = blocks_.size(); k-- > 0;) {
+      const Block& b = blocks_[k];
+      const std::size_t columns = b.columns();
+      const ConstRows y = b.rows(std::as_const(m.y[l]).data(), H_);
+      const ConstRows aq = activated(l, b, y, w);
+      Rows z;
+      if (s_.batch_norm()) {
+        z = b.rows(m.z[l].data(), O_);
+      } else {
+        z = take(w.z, O_, columns);
+        linear_forward(c.weight.data(), c.bias.data(), O_, H_, columns, aq, z);
+      }
+      const Rows gr = b.rows(gh.data(), H_);
+      const Rows gz = tail_adjoint(l, b, z, m, w, gr, &g);
+      if (!norm.empty()) {
+        const Rows t = take(w.temp, O_, columns);
+        affine_forward(&norm[0], &norm[2 * O_], O_, columns, gz, gz);
+        affine_forward(&norm[O_], nullptr, O_, columns, z, t);
+        accumulate(O_, columns, t, gz);
+        mask_columns(mask(m, b), O_, columns, gz);
+      }
+      linear_adjoint_weight(O_, H_, columns, gz, aq, out.weight.data(), out.bias.data());
+
+      const Rows gy = take(w.gy, H_, columns);
+      linear_forward(c.transposed.data(), nullptr, H_, O_, columns, gz, gy);
+      const BlockQuantizers& q = c_.quantizers[l];
+      const ConstRows yq = q.ssm_output.on ? ConstRows(w.yq.data(), columns) : y;
+      rounded_adjoint(q.activation, H_, columns, {w.a.data(), columns}, gy, &out.activation);
+      activation_adjoint(activation_of(s_.options), H_, columns, yq, gy, gy);
+      rounded_adjoint(q.ssm_output, H_, columns, y, gy, &out.ssm_output);
+
+      const ConstRows u = b.rows(std::as_const(m.h[l]).data(), H_);
+      std::vector<double> unused(H_);
+      row_sums(H_, columns, nullptr, gy, u, unused.data(), out.d.data());
+      const Rows t = take(w.temp, H_, columns);
+      affine_forward(c.d.data(), nullptr, H_, columns, gy, t);
+      accumulate(H_, columns, t, gr);
+      take(w.scan, b.steps, kScanScratch);
+      const float* start = checkpoint(m, l, b.index, true);
+      for (std::size_t h = 0; h < H_; ++h) {
+        const std::size_t at = h * M_;
+        scan_adjoint(c.scan(h, M_, s_.complex(), gain_), c_.rounding, b.steps, u.row(h),
+                     start + h * size, gy.row(h), gr.row(h), w.carry.data() + h * size,
+                     {&out.ar[at], &out.ai[at], &out.b[at], &out.cr[at], &out.ci[at]},
+                     w.scan.data());
+      }
+    }
+  }
+
+  void encode_adjoint(std::size_t group, AlignedFloats& gh, Scratch& w, Gradients& g) const {
+    for (const Block& b : blocks_) {
+      const ConstRows x = encoder_input(group, b, w);
+      const Rows gr = b.rows(gh.data(), H_);
+      if (c_.residual.on) {
+        rounded_adjoint(c_.residual, H_, b.columns(), encoder_output(b, x, w), gr, &g.residual);
+      }
+      linear_adjoint_weight(H_, inputs(), b.columns(), gr, x, g.encoder.data(),
+                            g.encoder_bias.data());
+    }
+  }
+
+  const std::vector<Block>& blocks() const { return blocks_; }
+  static const float* mask(const GroupMemory& m, const Block& b) {
+    return m.mask.empty() ? nullptr : m.mask.data() + b.start * kLanes;
+  }
+
+ private:
+  struct Tail {
+    ConstRows zn, zq, s, sq;
+    Rows r;
+  };
+
+  std::size_t inputs() const { return static_cast<std::size_t>(s_.task.inputs); }
+
+  float* checkpoint(GroupMemory& m, std::size_t l, std::size_t block, bool training) const {
+    return m.checkpoints[l].data() + (training ? block : block % 2) * H_ * scan_state_size(M_);
+  }
+
+  ConstRows encoder_input(std::size_t group, const Block& b, Scratch& w) const {
+    return rounded(c_.input, inputs(), b.columns(), b.rows(batch_.group(group).data(), inputs()),
+                   w.x);
+  }
+
+  ConstRows encoder_output(const Block& b, ConstRows x, Scratch& w) const {
+    const Rows pre = take(w.pre, H_, b.columns());
+    linear_forward(c_.encoder.data(), c_.encoder_bias.data(), H_, inputs(), b.columns(), x, pre);
+    return pre;
+  }
+
+  static void finish(const Quantizer& q, std::size_t rows, const Block& b, ConstRows x, Rows to) {
+    if (q.on) {
+      fake_quantize_forward(q.scale.data(), q.low, q.high, rows, b.columns(), x, to);
+    } else {
+      copy(rows, b.columns(), x, to);
+    }
+  }
+
+  // The linear layer's input; leaves w.yq (if rounded) and w.a behind for the adjoint.
+  ConstRows activated(std::size_t l, const Block& b, ConstRows y, Scratch& w) const {
+    const BlockQuantizers& q = c_.quantizers[l];
+    const ConstRows yq = rounded(q.ssm_output, H_, b.columns(), y, w.yq);
+    const Rows a = take(w.a, H_, b.columns());
+    activation_forward(activation_of(s_.options), H_, b.columns(), yq, a);
+    return rounded(q.activation, H_, b.columns(), a, w.aq);
+  }
+
+  Tail tail_values(std::size_t l, const Block& b, ConstRows z, const GroupMemory& m,
+                   Scratch& w) const {
+    const BlockCoefficients& c = c_.blocks[l];
+    const BlockQuantizers& q = c_.quantizers[l];
+    const std::size_t columns = b.columns();
+    ConstRows zn = z;
+    if (s_.batch_norm()) {
+      const Rows to = take(w.zn, O_, columns);
+      affine_forward(c.norm_scale.data(), c.norm_shift.data(), O_, columns, z, to);
+      zn = to;
+    }
+    const ConstRows zq = rounded(q.linear, O_, columns, zn, w.zq);
+    const Rows r = take(w.r, H_, columns);
+    ConstRows s = zq, sq = zq;
+    if (s_.gated()) {
+      const ConstRows gate(zq.row(H_), zq.stride);
+      const Rows to = take(w.s, H_, columns);
+      activation_forward(gate_of(s_.options), H_, columns, gate, to);
+      s = to;
+      sq = rounded(q.gate, H_, columns, s, w.sq);
+      multiply(H_, columns, zq, sq, r);
+    } else {
+      copy(H_, columns, zq, r);
+    }
+    scale_lanes(m.dropout[l], H_, columns, r);
+    accumulate(H_, columns, b.rows(m.h[l].data(), H_), r);
+    return {zn, zq, s, sq, r};
+  }
+
+  // From the gradient after the block (gr) to that of the norm's output (returned); gr becomes the
+  // gradient that the residual path carries. g null: no sums are kept.
+  Rows tail_adjoint(std::size_t l, const Block& b, ConstRows z, const GroupMemory& m, Scratch& w,
+                    Rows gr, Gradients* g) const {
+    const std::size_t columns = b.columns();
+    const BlockQuantizers& q = c_.quantizers[l];
+    const Tail t = tail_values(l, b, z, m, w);
+    if (s_.layer_norm()) {
+      layer_norm_adjoint(c_.blocks[l].norm_scale.data(), H_, columns, t.r, gr, gr,
+                         g->blocks[l].gamma.data(), g->blocks[l].beta.data());
+    } else {
+      rounded_adjoint(c_.residual, H_, columns, t.r, gr, g == nullptr ? nullptr : &g->residual);
+    }
+    const Rows gz = take(w.gz, O_, columns);
+    const Rows go = take(w.gs, H_, columns);
+    copy(H_, columns, gr, go);
+    scale_lanes(m.dropout[l], H_, columns, go);
+    if (s_.gated()) {
+      const ConstRows gate(t.zq.row(H_), t.zq.stride);
+      const Rows gate_gradient{gz.row(H_), gz.stride};
+      multiply(H_, columns, go, t.sq, gz);
+      multiply(H_, columns, go, t.zq, go);
+      rounded_adjoint(q.gate, H_, columns, t.s, go, nullptr);
+      activation_adjoint(gate_of(s_.options), H_, columns, gate, go, gate_gradient);
+    } else {
+      copy(H_, columns, go, gz);
+    }
+    rounded_adjoint(q.linear, O_, columns, t.zn, gz, g == nullptr ? nullptr : &g->blocks[l].linear);
+    return gz;
+  }
+
+  // Steps one at a time, so that every state passes by.
+  void observe_states(const ScanModes& modes, const Block& b, const float* u, float* y,
+                      float* state, float* peaks) const {
+    for (std::size_t t = 0; t < b.steps; ++t) {
+      scan_forward(modes, c_.rounding, 1, u + t * kLanes, y + t * kLanes, state);
+      for (std::size_t n = 0; n < M_; ++n) {
+        for (std::size_t i = 0; i < 2 * kLanes; ++i) {
+          peaks[n] = std::max(peaks[n], std::abs(state[n * 2 * kLanes + i]));
+        }
+      }
+    }
+  }
+
+  static void peak(const Block& b, const GroupMemory& m, std::size_t rows, ConstRows x,
+                   float& to) {
+    std::vector<float> by_row(rows, 0);
+    row_peaks(rows, b.columns(), mask(m, b), x, by_row.data());
+    for (const float p : by_row) to = std::max(to, p);
+  }
+
+  float pool_weight(std::size_t group, std::size_t t, std::size_t lane) const {
+    const std::uint32_t n = batch_.lengths[group * kLanes + lane];
+    if (t >= n) return 0;
+    if (s_.options.pooling == "last") return t + 1 == n ? 1 : 0;
+    return 1 / static_cast<float>(n);
+  }
+
+  const Network::State& s_;
+  const Coefficients& c_;
+  const Batch& batch_;
+  std::size_t H_, M_, O_, layers_;
+  bool gain_;  // rounded states are in steps, so the input has a gain
+  std::vector<Block> blocks_;
+};
+
+BatchResult mean(const std::vector<BatchResult>& parts, std::size_t count) {
+  BatchResult total;
+  for (const BatchResult& r : parts) {
+    total.loss += r.loss;
+    total.correct += r.correct;
+  }
+  total.loss /= static_cast<double>(count);
+  return total;
+}
+
+// Batch statistics of layer l from the groups' sums; sets the affine map that this batch uses.
+void set_batch_statistics(Network::State& s, std::size_t l, const std::vector<double>& sum,
+                          const std::vector<double>& squares, double n, BlockCoefficients& c,
+                          std::vector<double>& mean_out, std::vector<double>& deviation_out) {
+  const BlockParameters& p = s.blocks[l];
+  for (std::size_t o = 0; o < sum.size(); ++o) {
+    const double mu = sum[o] / n;
+    const double variance = std::max(0.0, squares[o] / n - mu * mu);
+    mean_out[o] = mu;
+    deviation_out[o] = std::sqrt(variance + kNormEpsilon);
+    const double scale = s.parameters[p.gamma].value[o] / deviation_out[o];
+    c.norm_scale[o] = static_cast<float>(scale);
+    c.norm_shift[o] = static_cast<float>(s.parameters[p.beta].value[o] - scale * mu);
+    float& running_mean = s.statistics[l].mean[o];
+    float& running_variance = s.statistics[l].variance[o];
+    running_mean += kNormMomentum * (static_cast<float>(mu) - running_mean);
+    running_variance += kNormMomentum * (static_cast<float>(variance) - running_variance);
+  }
+}
+
+// Batch norm's adjoint as one affine map of (gradient, z) per row, and its parameter gradients.
+AlignedFloats norm_adjoint_map(const std::vector<double>& sum, const std::vector<double>& dot,
+                               const std::vector<double>& mean, const std::vector<double>& deviation,
+                               double n, const BlockCoefficients& c, BlockGradients& g) {
+  const std::size_t outputs = sum.size();
+  AlignedFloats map(3 * outputs);
+  for (std::size_t o = 0; o < outputs; ++o) {
+    const double ggamma = (dot[o] - mean[o] * sum[o]) / deviation[o];
+    g.gamma[o] += ggamma;
+    g.beta[o] += sum[o];
+    const double scale = c.norm_scale[o];
+    const double slope = ggamma / n / deviation[o];
+    map[o] = static_cast<float>(scale);
+    map[outputs + o] = static_cast<float>(-scale * slope);
+    map[2 * outputs + o] = static_cast<float>(-scale * (sum[o] / n - mean[o] * slope));
+  }
+  return map;
+}
+
+}  // namespace
+
+Peaks::Peaks(const Network::State& state) {
+  blocks.resize(state.blocks.size());
+  for (Block& b : blocks) b.state.assign(state.channels() * state.modes(), 0);
+}
+
+Peaks& Peaks::operator|=(const Peaks& other) {
+  input = std::max(input, other.input);
+  residual = std::max(residual, other.residual);
+  for (std::size_t l = 0; l < blocks.size(); ++l) {
+    Block& a = blocks[l];
+    const Block& b = other.blocks[l];
+    a.ssm_output = std::max(a.ssm_output, b.ssm_output);
+    a.activation = std::max(a.activation, b.activation);
+    a.linear = std::max(a.linear, b.linear);
+    for (std::size_t i = 0; i < a.state.size(); ++i) a.state[i] = std::max(a.state[i], b.state[i]);
+  }
+  return *this;
+}
+
+BatchResult forward_batch(const Network::State& state, const Coefficients& coefficients,
+                          const Batch& batch, ThreadPool& pool, std::vector<float>* logits) {
+  const Pass pass(state, coefficients, batch);
+  const auto classes = static_cast<std::size_t>(state.task.classes);
+  std::vector<float> all(logits == nullptr ? 0 : batch.groups * kLanes * classes);
+  std::vector<BatchResult> results(batch.groups);
+  std::vector<GroupMemory> memory(static_cast<std::size_t>(pool.size()));
+  std::vector<Scratch> scratch(memory.size());
+  pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
+    GroupMemory& m = memory[static_cast<std::size_t>(worker)];
+    Scratch& w = scratch[static_cast<std::size_t>(worker)];
+    pass.prepare(m, g, false);
+    pass.encode(m, g, w, nullptr);
+    for (std::size_t l = 0; l < state.blocks.size(); ++l) pass.layer_forward(l, m, w, nullptr);
+    pass.pool(m, g);
+    results[g] = pass.decode(m, g, {}, logits == nullptr ? nullptr : &all[g * kLanes * classes],
+                             nullptr);
+  });
+  if (logits != nullptr) {
+    all.resize(batch.count * classes);
+    *logits = std::move(all);
+  }
+  return mean(results, batch.count);
+}
+
+Peaks measure_peaks(const Network::State& state, const Coefficients& coefficients,
+                    std::span<const Batch> batches, ThreadPool& pool) {
+  std::vector<Peaks> peaks(static_cast<std::size_t>(pool.size()), Peaks(state));
+  for (const Batch& batch : batches) {
+    const Pass pass(state, coefficients, batch);
+    std::vector<GroupMemory> memory(peaks.size());
+    std::vector<Scratch> scratch(peaks.size());
+    pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
+      const auto i = static_cast<std::size_t>(worker);
+      pass.prepare(memory[i], g, false);
+      pass.encode(memory[i], g, scratch[i], &peaks[i]);
+      for (std::size_t l = 0; l < state.blocks.size(); ++l) {
+        pass.layer_forward(l, memory[i], scratch[i], &peaks[i]);
+      }
+    });
+  }
+  for (std::size_t i = 1; i < peaks.size(); ++i) peaks[0] |= peaks[i];
+  return peaks[0];
+}
+
+BatchResult train_batch(Network::State& state, Coefficients& coefficients, const Batch& batch,
+                        const LossOptions& loss, ThreadPool& pool) {
+  const Pass pass(state, coefficients, batch);
+  const std::size_t groups = batch.groups, layers = state.blocks.size();
+  const std::size_t outputs = state.linear_outputs();
+  const bool batch_norm = state.batch_norm();
+  double n = 0;
+  for (const std::uint32_t length : batch.lengths) n += length;
+
+  // Kept between calls: allocating and touching fresh pages would cost as much as a layer.
+  thread_local std::vector<GroupMemory> memory;
+  thread_local std::vector<AlignedFloats> gh;
+  thread_local std::vector<Scratch> scratch;
+  memory.resize(std::max(memory.size(), groups));
+  gh.resize(memory.size());
+  scratch.resize(std::max(scratch.size(), static_cast<std::size_t>(pool.size())));
+  std::vector<GroupMemory>& mem = memory;
+  std::vector<AlignedFloats>& gradient = gh;
+  std::vector<Scratch>& work = scratch;
+
+  std::vector<Gradients> sums(groups, Gradients(state));
+  std::vector<BatchResult> results(groups);
+  using Sums = std::vector<std::vector<double>>;
+  const auto total = [&](const Sums& parts) {
+    std::vector<double> all(outputs, 0);
+    for (const auto& part : parts) {
+      for (std::size_t o = 0; o < outputs; ++o) all[o] += part[o];
+    }
+    return all;
+  };
+  const Sums zeros(groups, std::vector<double>(outputs, 0));
+  Sums means(layers, std::vector<double>(outputs)), deviations = means;
+
+  // Forward. Without batch norm a group runs through all layers at once; with it, the groups meet
+  // before every norm.
+  const auto begin = [&](std::size_t g, Scratch& w) {
+    pass.prepare(mem[g], g, true);
+    pass.draw_dropout(mem[g], g, loss);
+    pass.encode(mem[g], g, w, nullptr);
+  };
+  const auto end = [&](std::size_t g) {
+    pass.pool(mem[g], g);
+    std::vector<double> glogits;
+    results[g] = pass.decode(mem[g], g, loss, nullptr, &glogits);
+    pass.decode_adjoint(mem[g], g, glogits, sums[g], gradient[g]);
+  };
+  if (!batch_norm) {
+    pool.parallel_for(groups, [&](std::size_t g, int worker) {
+      Scratch& w = work[static_cast<std::size_t>(worker)];
+      begin(g, w);
+      for (std::size_t l = 0; l < layers; ++l) {
+        for (const Block& b : pass.blocks()) {
+          pass.tail(l, b, pass.head(l, b, mem[g], w, true, nullptr), mem[g], w, nullptr);
+        }
+      }
+      end(g);
+      for (std::size_t l = layers; l-- > 0;) {
+        pass.layer_adjoint(l, mem[g], gradient[g], w, {}, sums[g]);
+      }
+      pass.encode_adjoint(g, gradient[g], w, sums[g]);
+    });
+  } else {
+    for (std::size_t l = 0; l < layers; ++l) {
+      Sums sum = zeros, squares = zeros;
+      pool.parallel_for(groups, [&](std::size_t g, int worker) {
+        Scratch& w = work[static_cast<std::size_t>(worker)];
+        if (l == 0) begin(g, w);
+        for (const Block& b : pass.blocks()) {
+          if (l > 0) {
+            pass.tail(l - 1, b, b.rows(std::as_const(mem[g].z[l - 1]).data(), outputs), mem[g], w,
+                      nullptr);
+          }
+          const Rows z = pass.head(l, b, mem[g], w, true, nullptr);
+          row_sums(outputs, b.columns(), Pass::mask(mem[g], b), z, z, sum[g].data(),
+                   squares[g].data());
+        }
+      });
+      set_batch_statistics(state, l, total(sum), total(squares), n, coefficients.blocks[l],
+                           means[l], deviations[l]);
+    }
+    pool.parallel_for(groups, [&](std::size_t g, int worker) {
+      Scratch& w = work[static_cast<std::size_t>(worker)];
+      for (const Block& b : pass.blocks()) {
+        pass.tail(layers - 1, b, b.rows(std::as_const(mem[g].z[layers - 1]).data(), outputs),
+                  mem[g], w, nullptr);
+      }
+      end(g);
+    });
+    for (std::size_t l = layers; l-- > 0;) {
+      Sums sum = zeros, dot = zeros;
+      pool.parallel_for(groups, [&](std::size_t g, int worker) {
+        pass.norm_sums(l, mem[g], gradient[g], work[static_cast<std::size_t>(worker)],
+                       sum[g].data(), dot[g].data());
+      });
+      const AlignedFloats map = norm_adjoint_map(total(sum), total(dot), means[l], deviations[l], n,
+                                                 coefficients.blocks[l], sums[0].blocks[l]);
+      pool.parallel_for(groups, [&](std::size_t g, int worker) {
+        Scratch& w = work[static_cast<std::size_t>(worker)];
+        pass.layer_adjoint(l, mem[g], gradient[g], w, map, sums[g]);
+        if (l == 0) pass.encode_adjoint(g, gradient[g], w, sums[g]);
+      });
+    }
+  }
+
+  for (std::size_t g = 1; g < groups; ++g) sums[0] += sums[g];
+  for (Parameter& p : state.parameters) std::fill(p.gradient.begin(), p.gradient.end(), 0.0);
+  backpropagate(sums[0], 1 / static_cast<double>(batch.count), state);
+  return mean(results, batch.count);
+}
+
+}  // namespace crosstate

@@ -1,0 +1,40 @@
+// From S4D's trained parameters to the coefficients of the recurrence, and the gradients back.
+// Equations: S4D (arXiv 2206.11893), sections 3 and 4; A = -exp(log_a) + i w, dt = exp(log_dt).
+#pragma once
+
+#include <complex>
+#include <string>
+#include <vector>
+
+namespace crosstate {
+
+enum class Discretization { kZeroOrderHold, kBilinear };
+
+/// One mode's continuous parameters. Real modes have w = 0 and imaginary parts 0.
+struct ContinuousMode {
+  double log_dt = 0, log_a = 0, w = 0;
+  std::complex<double> b = 1, c = 0;
+};
+
+/// x_k = a x_{k-1} + u_k, y_k = Re(c x_k): the input gain is folded into c, the factor 2 of a
+/// conjugate pair too.
+struct DiscreteMode {
+  std::complex<double> a, c;
+};
+
+DiscreteMode discretize(const ContinuousMode& mode, Discretization rule, bool complex_pair);
+
+/// Gradients as dL/dRe + i dL/dIm for complex values.
+struct ContinuousGradient {
+  double log_dt = 0, log_a = 0, w = 0;
+  std::complex<double> b = 0, c = 0;
+};
+ContinuousGradient discretize_adjoint(const ContinuousMode& mode, Discretization rule,
+                                      bool complex_pair, std::complex<double> ga,
+                                      std::complex<double> gc);
+
+/// Continuous poles: real parts (negative) and frequencies of `modes` modes for "lin", "inv",
+/// "legs" or "real" (arXiv 2206.11893, section 4.3; LegS: eigenvalues of the normal part of HiPPO).
+std::vector<std::complex<double>> initial_poles(const std::string& name, std::size_t modes);
+
+}  // namespace crosstate
