@@ -1,0 +1,22 @@
+// What one epoch of training came to.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+namespace crosstate {
+
+struct EpochLog {
+  int epoch = 0;  // from 1
+  double train_loss = 0;
+  double train_accuracy = 0;       // while the network still changed
+  double validation_loss = 0;      // NaN without a validation set, null in JSON
+  double validation_accuracy = 0;  // likewise
+  double learning_rate = 0;        // of the weights, at the last step
+  double seconds = 0;              // training and validation
+  double samples_per_second = 0;   // of training alone
+};
+
+void to_json(nlohmann::json& json, const EpochLog& log);
+void from_json(const nlohmann::json& json, EpochLog& log);
+
+}  // namespace crosstate

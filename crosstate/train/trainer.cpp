@@ -1,0 +1,388 @@
+#include "crosstate/train/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <optional>
+#include <span>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/data/batch.h"
+#include "crosstate/train/adamw.h"
+#include "crosstate/train/checkpoint.h"
+#include "crosstate/train/schedule.h"
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+double per_second(double count, double seconds) { return seconds > 0 ? count / seconds : 0; }
+
+// Means over the sequences seen so far.
+struct Tally {
+  double loss_sum = 0;
+  std::size_t correct = 0, count = 0;
+
+  void add(const BatchResult& result, std::size_t sequences) {
+    loss_sum += result.loss * static_cast<double>(sequences);
+    correct += result.correct;
+    count += sequences;
+  }
+  double loss() const { return loss_sum / static_cast<double>(count); }
+  double accuracy() const { return static_cast<double>(correct) / static_cast<double>(count); }
+};
+
+std::span<const std::uint32_t> part(const std::vector<std::uint32_t>& order, std::size_t begin,
+                                    std::size_t size) {
+  return std::span(order).subspan(begin, std::min(size, order.size() - begin));
+}
+
+void check_fits(const Network& network, const Dataset& set) {
+  const TaskShape& task = network.task();
+  if (set.channels != static_cast<std::size_t>(task.inputs)) {
+    fail(set.name, std::to_string(set.channels) + " channels, but the network has " +
+                       std::to_string(task.inputs) + " inputs");
+  }
+  if (set.classes.size() != static_cast<std::size_t>(task.classes)) {
+    fail(set.name, std::to_string(set.classes.size()) + " classes, but the network has " +
+                       std::to_string(task.classes));
+  }
+}
+
+// Nothing if `stop` said so.
+std::optional<Tally> evaluate_set(Network& network, const Dataset& set, int batch_size,
+                                  ThreadPool& pool, const std::function<bool()>& stop) {
+  std::vector<std::uint32_t> order(set.count);
+  std::iota(order.begin(), order.end(), 0u);
+  const auto size = static_cast<std::size_t>(batch_size);
+  const auto block_length = static_cast<std::size_t>(network.options().block_length);
+  Batch batch;
+  Tally tally;
+  for (std::size_t begin = 0; begin < set.count; begin += size) {
+    if (stop && stop()) return std::nullopt;
+    fill_batch(set, part(order, begin, size), block_length, batch);
+    tally.add(network.evaluate(batch, pool), batch.count);
+  }
+  return tally;
+}
+
+AdamWOptions adamw_options(const TrainOptions& options) {
+  AdamWOptions result;
+  result.learning_rate = options.learning_rate;
+  result.recurrence_rate = options.recurrence_rate;
+  result.range_rate = options.range_rate;
+  result.weight_decay = options.weight_decay;
+  return result;
+}
+
+json describe(const Dataset& set) {
+  return {{"name", set.name},
+          {"count", set.count},
+          {"length", set.length},
+          {"channels", set.channels},
+          {"classes", set.classes.size()}};
+}
+
+json describe(const TrainOptions& options) {
+  TrainOptions copy = options;
+  FieldList list;
+  fields(list, "train", copy);
+  json values = list.to_json().at("train");
+  values.erase("log_every");  // changes nothing but the reports
+  return values;
+}
+
+json describe(const std::vector<Parameter>& parameters) {
+  json shapes = json::object();
+  for (const Parameter& parameter : parameters) shapes[parameter.name] = parameter.shape;
+  return shapes;
+}
+
+class Trainer {
+ public:
+  Trainer(Network& network, const Dataset& training, const Dataset& validation,
+          const TrainOptions& options, const TrainContext& context, ThreadPool& pool)
+      : network_(network),
+        training_(training),
+        validation_(validation),
+        options_(options),
+        context_(context),
+        pool_(pool),
+        batch_size_(static_cast<std::size_t>(options.batch)),
+        optimizer_(network.parameters(), adamw_options(options)) {
+    steps_per_epoch_ = (training.count + batch_size_ - 1) / batch_size_;
+    const auto steps = static_cast<double>(steps_per_epoch_);
+    schedule_.steps = steps_per_epoch_ * static_cast<std::uint64_t>(options.epochs);
+    schedule_.warmup = static_cast<std::uint64_t>(std::llround(options.warmup * steps));
+    schedule_.final_share = options.final_rate;
+
+    identity_ = {{"stage", context.stage},
+                 {"seed", context.seed},
+                 {"config", context.config},
+                 {"options", describe(options)},
+                 {"data", {{"training", describe(training)}, {"validation", describe(validation)}}},
+                 {"parameters", describe(network.parameters())}};
+  }
+
+  TrainSummary run() {
+    if (!context_.directory.empty()) open_directory();
+    bool whole = true;
+    while (whole && !finished()) {
+      EpochLog log;
+      log.epoch = epochs_done() + 1;
+      const Stopwatch watch;
+      whole = train_epoch(log) && validate_epoch(log);
+      if (!whole) break;
+      log.seconds = watch.seconds();
+      keep(log);
+    }
+    if (best_epoch_ > 0) {
+      network_ = Network::from_tensors(best_, "epoch " + std::to_string(best_epoch_));
+    }
+    return summary(!whole);
+  }
+
+ private:
+  int epochs_done() const { return static_cast<int>(history_.size()); }
+  bool validates() const { return validation_.count > 0; }
+  bool out_of_patience() const {
+    return options_.patience > 0 && validates() && epochs_done() - best_epoch_ >= options_.patience;
+  }
+  bool finished() const { return epochs_done() >= options_.epochs || out_of_patience(); }
+
+  std::filesystem::path file(const std::string& ending) const {
+    return context_.directory / (context_.stage + ending);
+  }
+  std::filesystem::path checkpoint_path() const { return file(".checkpoint.safetensors"); }
+  std::filesystem::path log_path() const { return file(".jsonl"); }
+
+  // Continues from a checkpoint, or clears away what an earlier run left: were this run interrupted
+  // in its first epoch, that would be taken for its own.
+  void open_directory() {
+    make_writable_directory(context_.directory);
+    if (context_.resume && std::filesystem::exists(checkpoint_path())) {
+      restore();
+      write_log();
+    } else {
+      std::error_code ignored;
+      std::filesystem::remove(checkpoint_path(), ignored);
+      std::filesystem::remove(log_path(), ignored);
+    }
+  }
+
+  void restore() {
+    const std::string where = checkpoint_path().string();
+    TrainCheckpoint checkpoint = read_checkpoint(checkpoint_path());
+    require_same(checkpoint.identity, identity_, where);
+    Network network = Network::from_tensors(checkpoint.network, where);
+    AdamW optimizer(network.parameters(), adamw_options(options_));
+    optimizer.load(network.parameters(), checkpoint.optimizer, where);
+    const std::uint64_t expected = checkpoint.history.size() * steps_per_epoch_;
+    if (optimizer.steps() != expected) {
+      fail(where, std::to_string(optimizer.steps()) + " steps of the optimiser, expected " +
+                      std::to_string(expected));
+    }
+    network_ = std::move(network);
+    optimizer_ = std::move(optimizer);
+    history_ = std::move(checkpoint.history);
+    best_epoch_ = checkpoint.best_epoch;
+    best_ = std::move(checkpoint.best);
+  }
+
+  // False if it was stopped.
+  bool train_epoch(EpochLog& log) {
+    const auto index = static_cast<std::uint32_t>(log.epoch - 1);
+    const std::vector<std::uint32_t> order = shuffled(training_.count, context_.seed, index);
+    const auto block_length = static_cast<std::size_t>(network_.options().block_length);
+    const Stopwatch watch;
+    Tally tally;
+    for (std::size_t i = 0; i < steps_per_epoch_; ++i) {
+      if (context_.stop && context_.stop()) return false;
+      fill_batch(training_, part(order, i * batch_size_, batch_size_), block_length, batch_);
+      tally.add(step(log.epoch, i), batch_.count);
+      ++steps_now_;
+      const bool due = (i + 1) % static_cast<std::size_t>(options_.log_every) == 0;
+      if (due || i + 1 == steps_per_epoch_) report(progress(log.epoch, tally, watch.seconds()));
+    }
+    log.train_loss = tally.loss();
+    log.train_accuracy = tally.accuracy();
+    log.learning_rate = options_.learning_rate * schedule_.share(optimizer_.steps() - 1);
+    log.samples_per_second = per_second(static_cast<double>(tally.count), watch.seconds());
+    return true;
+  }
+
+  BatchResult step(int epoch, std::size_t index) {
+    const std::uint64_t global = optimizer_.steps();
+    const LossOptions loss{options_.label_smoothing, context_.seed, global};
+    const BatchResult result = network_.train_step(batch_, loss, pool_);
+    const double norm = gradient_norm(network_.parameters());
+    if (!std::isfinite(result.loss) || !std::isfinite(norm)) {
+      const bool loss_failed = !std::isfinite(result.loss);
+      fail(context_.stage,
+           "epoch " + std::to_string(epoch) + ", step " + std::to_string(index + 1) + " of " +
+               std::to_string(steps_per_epoch_) + ": the " + (loss_failed ? "loss" : "gradient") +
+               " is no longer a finite number; try a lower learning_rate");
+    }
+    const bool clips = options_.clip > 0 && norm > options_.clip;
+    optimizer_.step(network_.parameters(), schedule_.share(global),
+                    clips ? options_.clip / norm : 1);
+    return result;
+  }
+
+  // False if it was stopped.
+  bool validate_epoch(EpochLog& log) {
+    log.validation_loss = log.validation_accuracy = std::numeric_limits<double>::quiet_NaN();
+    if (!validates()) return true;
+    const auto tally = evaluate_set(network_, validation_, options_.batch, pool_, context_.stop);
+    if (!tally) return false;
+    if (!std::isfinite(tally->loss())) {
+      fail(context_.stage, "epoch " + std::to_string(log.epoch) + ", step " +
+                               std::to_string(steps_per_epoch_) +
+                               ": the validation loss is not finite; try a lower learning_rate");
+    }
+    log.validation_loss = tally->loss();
+    log.validation_accuracy = tally->accuracy();
+    return true;
+  }
+
+  bool is_best(const EpochLog& log) const {
+    if (best_epoch_ == 0 || !validates()) return true;
+    const EpochLog& best = history_[static_cast<std::size_t>(best_epoch_ - 1)];
+    if (log.validation_accuracy != best.validation_accuracy) {
+      return log.validation_accuracy > best.validation_accuracy;
+    }
+    return log.validation_loss < best.validation_loss;
+  }
+
+  void keep(const EpochLog& log) {
+    Safetensors current = network_.to_tensors();
+    if (is_best(log)) {
+      best_epoch_ = log.epoch;
+      best_ = current;
+    }
+    history_.push_back(log);
+    if (!context_.directory.empty()) {
+      TrainCheckpoint checkpoint{identity_, history_, best_epoch_, std::move(current), best_, {}};
+      optimizer_.save(network_.parameters(), checkpoint.optimizer);
+      write_checkpoint(checkpoint_path(), checkpoint);
+      write_log();
+    }
+    TrainProgress end = last_progress_;
+    end.epoch_end = true;
+    end.log = log;
+    end.seconds_left = finished() ? 0 : seconds_left();
+    report(end);
+  }
+
+  // The whole log each time, so that it always agrees with the checkpoint.
+  void write_log() const {
+    std::string lines;
+    for (const EpochLog& log : history_) lines += json(log).dump() + '\n';
+    write_file(log_path(), lines);
+  }
+
+  double seconds_left() const {
+    const auto left = static_cast<double>(schedule_.steps - optimizer_.steps());
+    return steps_now_ == 0 ? 0 : watch_.seconds() / static_cast<double>(steps_now_) * left;
+  }
+
+  TrainProgress progress(int epoch, const Tally& tally, double seconds) {
+    TrainProgress result;
+    result.stage = context_.stage;
+    result.epoch = epoch;
+    result.epochs = options_.epochs;
+    result.done = tally.count;
+    result.samples = training_.count;
+    result.loss = tally.loss();
+    result.accuracy = tally.accuracy();
+    result.samples_per_second = per_second(static_cast<double>(tally.count), seconds);
+    result.seconds_left = seconds_left();
+    last_progress_ = result;
+    return result;
+  }
+
+  void report(const TrainProgress& progress) const {
+    if (context_.progress) context_.progress(progress);
+  }
+
+  TrainSummary summary(bool was_interrupted) const {
+    TrainSummary result;
+    result.epochs = history_;
+    result.best_epoch = best_epoch_;
+    if (best_epoch_ > 0) {
+      result.best_validation_accuracy =
+          history_[static_cast<std::size_t>(best_epoch_ - 1)].validation_accuracy;
+    }
+    double training_seconds = 0, sequences = 0;
+    for (const EpochLog& log : history_) {
+      result.seconds += log.seconds;
+      if (!(log.samples_per_second > 0)) continue;
+      sequences += static_cast<double>(training_.count);
+      training_seconds += static_cast<double>(training_.count) / log.samples_per_second;
+    }
+    result.samples_per_second = per_second(sequences, training_seconds);
+    result.interrupted = was_interrupted;
+    result.stopped_early = !was_interrupted && epochs_done() < options_.epochs;
+    return result;
+  }
+
+  Network& network_;
+  const Dataset& training_;
+  const Dataset& validation_;
+  const TrainOptions& options_;
+  const TrainContext& context_;
+  ThreadPool& pool_;
+  std::size_t batch_size_;
+  std::size_t steps_per_epoch_ = 0;
+  std::uint64_t steps_now_ = 0;  // in this call, unlike the optimiser's
+  Schedule schedule_;
+  AdamW optimizer_;
+  json identity_;
+  std::vector<EpochLog> history_;
+  int best_epoch_ = 0;
+  Safetensors best_;
+  Batch batch_;
+  Stopwatch watch_;
+  TrainProgress last_progress_;
+};
+
+}  // namespace
+
+TrainSummary train(Network& network, const Dataset& training, const Dataset& validation,
+                   const TrainOptions& options, const TrainContext& context) {
+  validate(options);
+  if (training.count == 0) fail(training.name, "no sequences to train on");
+  check_fits(network, training);
+  if (validation.count > 0) check_fits(network, validation);
+  std::unique_ptr<ThreadPool> own;
+  if (context.pool == nullptr) own = std::make_unique<ThreadPool>();
+  ThreadPool& pool = own ? *own : *context.pool;
+  return Trainer(network, training, validation, options, context, pool).run();
+}
+
+double evaluate_accuracy(Network& network, const Dataset& set, int batch, ThreadPool& pool,
+                         double* loss) {
+  if (set.count == 0) fail(set.name, "no sequences to evaluate");
+  if (batch < 1) fail(set.name, "batches of " + std::to_string(batch) + ", expected at least 1");
+  check_fits(network, set);
+  const Tally tally = *evaluate_set(network, set, batch, pool, nullptr);
+  if (loss != nullptr) *loss = tally.loss();
+  return tally.accuracy();
+}
+
+}  // namespace crosstate
