@@ -1,5 +1,6 @@
-// Activation functions and their derivatives. Operands of Min and Max stand so that a NaN comes out
-// as a NaN, and magnitudes are bounded before they reach exp, so that no infinity is made.
+// Activation functions and their derivatives. Magnitudes are bounded before they reach exp, so that
+// no infinity is made; a NaN comes out as a NaN, which is why bounds are not Min and Max: what
+// those do with one depends on the instruction set.
 #include "crosstate/base/lanes.h"
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/kernels/simd/targets.h"
@@ -22,7 +23,11 @@ constexpr DI di;
 constexpr std::size_t kN = hn::MaxLanes(D());
 
 HWY_INLINE V set(float x) { return hn::Set(d, x); }
-HWY_INLINE V clip01(V x) { return hn::Min(set(1), hn::Max(set(0), x)); }
+HWY_INLINE V at_most(float bound, V x) {
+  return hn::IfThenElse(hn::Gt(x, set(bound)), set(bound), x);
+}
+HWY_INLINE V positive(V x) { return hn::IfThenZeroElse(hn::Le(x, set(0)), x); }
+HWY_INLINE V clip01(V x) { return at_most(1, positive(x)); }
 
 // exp(x) for -87 <= x <= 0: 2^n exp(r) with |r| <= log(2) / 2 and six Taylor terms (1.2e-7). Adding
 // 1.5 * 2^23 leaves n in the low mantissa bits, from where it is shifted into the exponent.
@@ -47,7 +52,7 @@ struct Normal {
   V tail;     // 1 - Phi(m)
 };
 HWY_INLINE Normal normal(V x) {
-  const V m = hn::Min(set(13), hn::Abs(x));
+  const V m = at_most(13, hn::Abs(x));
   const V density = exp_bounded(hn::Mul(hn::Mul(m, set(-0.5f)), m));
   const V t = hn::Div(set(1), hn::MulAdd(m, set(0.3275911f * 0.70710678f), set(1)));
   V p = hn::MulAdd(t, set(0.5f * 1.061405429f), set(0.5f * -1.453152027f));
@@ -62,12 +67,12 @@ struct Logistic {
   V e, s;
 };
 HWY_INLINE Logistic logistic(V x) {
-  const V e = exp_bounded(hn::Neg(hn::Min(set(87), hn::Abs(x))));
+  const V e = exp_bounded(hn::Neg(at_most(87, hn::Abs(x))));
   return {e, hn::Div(set(1), hn::Add(set(1), e))};
 }
 
 struct Relu {
-  static HWY_INLINE V value(V x) { return hn::Max(set(0), x); }
+  static HWY_INLINE V value(V x) { return positive(x); }
   static HWY_INLINE V slope(V x) { return hn::IfThenElseZero(hn::Gt(x, set(0)), set(1)); }
 };
 
@@ -75,7 +80,7 @@ struct Gelu {
   // x Phi(x) = max(x, 0) - |x| (1 - Phi(|x|))
   static HWY_INLINE V value(V x) {
     const Normal n = normal(x);
-    return hn::NegMulAdd(n.m, n.tail, hn::Max(set(0), x));
+    return hn::NegMulAdd(n.m, n.tail, positive(x));
   }
   // Phi(x) + x phi(x)
   static HWY_INLINE V slope(V x) {
@@ -92,8 +97,8 @@ struct HardGelu {
   }
   static HWY_INLINE V slope(V x) {
     const V step = hn::IfThenElseZero(hn::Gt(x, set(0)), set(1));
-    return hn::IfThenElse(hn::Lt(hn::Abs(x), set(1.5f)),
-                          hn::MulAdd(x, set(2.0f / 3), set(0.5f)), step);
+    return hn::IfThenElse(hn::Lt(hn::Abs(x), set(1.5f)), hn::MulAdd(x, set(2.0f / 3), set(0.5f)),
+                          step);
   }
 };
 
@@ -123,12 +128,18 @@ struct Identity {
 template <class Body>
 HWY_INLINE void with_function(Activation f, Body body) {
   switch (f) {
-    case Activation::kIdentity: return body(Identity());
-    case Activation::kRelu: return body(Relu());
-    case Activation::kGelu: return body(Gelu());
-    case Activation::kHardGelu: return body(HardGelu());
-    case Activation::kSigmoid: return body(Sigmoid());
-    case Activation::kHardSigmoid: return body(HardSigmoid());
+    case Activation::kIdentity:
+      return body(Identity());
+    case Activation::kRelu:
+      return body(Relu());
+    case Activation::kGelu:
+      return body(Gelu());
+    case Activation::kHardGelu:
+      return body(HardGelu());
+    case Activation::kSigmoid:
+      return body(Sigmoid());
+    case Activation::kHardSigmoid:
+      return body(HardSigmoid());
   }
 }
 

@@ -102,7 +102,8 @@ void LayerNormAdjoint(const float* gamma, std::size_t rows, std::size_t columns,
       V gamma_sum = hn::Zero(d), beta_sum = hn::Zero(d);
       for (std::size_t c = 0; c < width; c += kN) {
         const V inv = hn::Load(d, inverse + c);
-        const V unit = hn::Mul(hn::Sub(hn::Load(d, x.row(r) + begin + c), hn::Load(d, mean + c)), inv);
+        const V unit =
+            hn::Mul(hn::Sub(hn::Load(d, x.row(r) + begin + c), hn::Load(d, mean + c)), inv);
         const V g = hn::Load(d, gy.row(r) + begin + c);
         gamma_sum = hn::MulAdd(g, unit, gamma_sum);
         beta_sum = hn::Add(g, beta_sum);

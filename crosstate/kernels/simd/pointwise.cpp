@@ -81,14 +81,18 @@ void RowPeaks(std::size_t rows, std::size_t columns, const float* mask, ConstRow
   }
 }
 
-// A grid of whole numbers; the bounds come first so that a NaN stays one.
+// Rounding to a grid. Compared rather than Min and Max, so that a NaN stays one.
 struct Grid {
   Grid(float scale, float lowest, float highest)
       : unit(hn::Set(d, scale)),
         inverse(hn::Set(d, 1 / scale)),
         low(hn::Set(d, lowest)),
         high(hn::Set(d, highest)) {}
-  HWY_INLINE V round(V steps) const { return hn::Min(high, hn::Max(low, hn::Round(steps))); }
+  HWY_INLINE V round(V steps) const {
+    const V whole = hn::Round(steps);
+    const V raised = hn::IfThenElse(hn::Lt(whole, low), low, whole);
+    return hn::IfThenElse(hn::Gt(raised, high), high, raised);
+  }
 
   V unit, inverse, low, high;
 };

@@ -1,0 +1,342 @@
+#include "crosstate/kernels/scan.h"
+
+#include <gtest/gtest.h>
+
+#include "crosstate/kernels/reference/scan.h"
+#include "crosstate/kernels/reference/testing.h"
+
+namespace crosstate {
+namespace {
+
+using reference::expect_close;
+using reference::expect_gradient;
+using reference::on_every_target;
+using reference::to_double;
+
+struct Kind {
+  bool complex = true, gain = false;
+  float limit = 0;
+};
+
+const Kind kKinds[] = {{true, false, 0},   {true, true, 0},   {false, false, 0}, {false, true, 0},
+                       {true, false, 127}, {true, true, 127}, {false, false, 7}, {false, true, 7}};
+
+struct Gradients {
+  explicit Gradients(std::size_t modes) : ar(modes), ai(modes), b(modes), cr(modes), ci(modes) {}
+  ScanGradients pointers() { return {ar.data(), ai.data(), b.data(), cr.data(), ci.data()}; }
+  std::vector<double> ar, ai, b, cr, ci;
+};
+
+/// A channel with its inputs, in the type that `Floats` holds.
+template <class Floats>
+struct Channel {
+  using T = typename Floats::value_type;
+  Kind kind;
+  std::size_t modes, steps;
+  Floats ar, ai, b, cr, ci, u, y, state, gy, gu, carry;
+
+  /// null where the kind of channel lacks the array.
+  reference::Modes<T> reference_modes() const {
+    return {modes,
+            ar.data(),
+            kind.complex ? ai.data() : nullptr,
+            kind.gain ? b.data() : nullptr,
+            cr.data(),
+            kind.complex ? ci.data() : nullptr};
+  }
+  ScanModes kernel_modes() const {
+    const auto m = reference_modes();
+    return {m.modes, m.ar, m.ai, m.b, m.cr, m.ci};
+  }
+};
+
+/// |A| at most `radius`; a rounded state gets inputs of several steps, so that it moves.
+Channel<AlignedFloats> make_channel(Random& random, const Kind& kind, std::size_t modes,
+                                    std::size_t steps, double radius = 1, double input = 0) {
+  Channel<AlignedFloats> c;
+  c.kind = kind;
+  c.modes = modes;
+  c.steps = steps;
+  if (input == 0) input = kind.limit > 0 ? 0.3 * static_cast<double>(kind.limit) : 1;
+  for (std::size_t n = 0; n < modes; ++n) {
+    const double size = radius * (n % 3 == 0 ? 1 : random.uniform(0.5, 1));
+    const double angle = kind.complex ? random.uniform(-3.14, 3.14) : 0;
+    c.ar.push_back(static_cast<float>(size * std::cos(angle)));
+    c.ai.push_back(static_cast<float>(size * std::sin(angle)));
+  }
+  const std::size_t state = scan_state_size(modes);
+  c.b = reference::uniform_floats(random, modes, -2, 2);
+  c.cr = reference::uniform_floats(random, modes, -1, 1);
+  c.ci = reference::uniform_floats(random, modes, -1, 1);
+  c.u = reference::uniform_floats(random, steps * kLanes, -input, input);
+  c.y = reference::uniform_floats(random, steps * kLanes, -1, 1);
+  c.state = reference::uniform_floats(random, state, -3, 3);
+  if (kind.limit > 0) {
+    for (float& x : c.state) x = std::nearbyint(x);
+  }
+  c.gy = reference::uniform_floats(random, steps * kLanes, -1, 1);
+  c.gu = reference::uniform_floats(random, steps * kLanes, -1, 1);
+  c.carry = reference::uniform_floats(random, state, -1, 1);
+  return c;
+}
+
+Channel<std::vector<double>> widen(const Channel<AlignedFloats>& c) {
+  return {c.kind,
+          c.modes,
+          c.steps,
+          to_double(c.ar),
+          to_double(c.ai),
+          to_double(c.b),
+          to_double(c.cr),
+          to_double(c.ci),
+          to_double(c.u),
+          to_double(c.y),
+          to_double(c.state),
+          to_double(c.gy),
+          to_double(c.gu),
+          to_double(c.carry)};
+}
+
+/// The halves of the state that the kind of channel uses.
+template <class Values>
+std::vector<double> used(const Kind& kind, const Values& state) {
+  std::vector<double> values;
+  for (std::size_t i = 0; i < state.size(); ++i) {
+    if (kind.complex || i % (2 * kLanes) < kLanes) values.push_back(static_cast<double>(state[i]));
+  }
+  return values;
+}
+
+/// Runs `body` over random channels of every kind.
+template <class Body>
+void over_channels(std::uint32_t item, Body body) {
+  Random random(1, Stream::kTest, item);
+  for (const Kind& kind : kKinds) {
+    for (std::size_t modes = 1; modes <= 9; ++modes) {
+      SCOPED_TRACE(testing::Message() << "complex " << kind.complex << ", gain " << kind.gain
+                                      << ", limit " << kind.limit << ", modes " << modes);
+      body(make_channel(random, kind, modes, 1 + random.below(60)));
+    }
+  }
+}
+
+TEST(Scan, MatchesItsSpecification) {
+  on_every_target([] {
+    over_channels(1, [](Channel<AlignedFloats> c) {
+      if (c.kind.limit > 0) return;  // see RoundsEveryStateLikeItsSpecification
+      auto wide = widen(c);
+      scan_forward(c.kernel_modes(), {}, c.steps, c.u.data(), c.y.data(), c.state.data());
+      reference::scan_forward(wide.reference_modes(), 0.0, c.steps, wide.u.data(), wide.y.data(),
+                              wide.state.data());
+      expect_close(c.y, wide.y, kScanTolerance, "y");
+      expect_close(used(c.kind, c.state), used(c.kind, wide.state), kScanTolerance, "state");
+    });
+  });
+}
+
+// Compared step by step from the same state, because one state that is rounded the other way sends
+// the rest of its sequence elsewhere. Without fused multiply-add a few ties fall the other way.
+TEST(Scan, RoundsEveryStateLikeItsSpecification) {
+  on_every_target([] {
+    const bool fused = kernel_target() != "SCALAR";
+    std::size_t states = 0, different = 0;
+    over_channels(2, [&](Channel<AlignedFloats> c) {
+      if (c.kind.limit == 0) return;
+      for (std::size_t t = 0; t < c.steps; ++t) {
+        AlignedFloats expected = c.state;
+        AlignedFloats y(kLanes), expected_y(kLanes);
+        const float* u = c.u.data() + t * kLanes;
+        reference::scan_forward(c.reference_modes(), c.kind.limit, 1, u, expected_y.data(),
+                                expected.data());
+        scan_forward(c.kernel_modes(), {c.kind.limit}, 1, u, y.data(), c.state.data());
+        const auto got = used(c.kind, c.state), wanted = used(c.kind, expected);
+        for (std::size_t i = 0; i < got.size(); ++i) {
+          states += 1;
+          different += got[i] != wanted[i] ? 1 : 0;
+          ASSERT_LE(std::fabs(got[i] - wanted[i]), fused ? 0 : 1) << "step " << t;
+          ASSERT_LE(std::fabs(got[i]), c.kind.limit);
+          ASSERT_EQ(got[i], std::nearbyint(got[i]));
+        }
+        if (fused) expect_close(y, expected_y, kScanTolerance, "y");
+      }
+    });
+    EXPECT_GT(states, 100000u);
+    EXPECT_LE(different, states / 10000);
+  });
+}
+
+TEST(Scan, RoundsWholeSequencesLikeItsSpecification) {
+  on_every_target([] {
+    if (kernel_target() == "SCALAR") return;
+    over_channels(3, [](Channel<AlignedFloats> c) {
+      AlignedFloats y = c.y, state = c.state;
+      reference::scan_forward(c.reference_modes(), c.kind.limit, c.steps, c.u.data(), y.data(),
+                              state.data());
+      scan_forward(c.kernel_modes(), {c.kind.limit}, c.steps, c.u.data(), c.y.data(),
+                   c.state.data());
+      EXPECT_EQ(used(c.kind, c.state), used(c.kind, state));
+      expect_close(c.y, y, kScanTolerance, "y");
+    });
+  });
+}
+
+TEST(Scan, RoundsTiesToEven) {
+  on_every_target([] {
+    const float a = 1, c = 1;
+    const ScanModes modes{1, &a, nullptr, nullptr, &c, nullptr};
+    AlignedFloats u(kLanes), y(kLanes), state(scan_state_size(1));
+    const float input[] = {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f, 6.5f, 7.5f, 9.0f, -9.0f};
+    const float rounded[] = {0, 2, 2, 0, -2, -2, 6, 7, 7, -7};
+    std::copy(std::begin(input), std::end(input), u.begin());
+    scan_forward(modes, {7}, 1, u.data(), y.data(), state.data());
+    for (std::size_t i = 0; i < std::size(rounded); ++i) EXPECT_EQ(y[i], rounded[i]) << input[i];
+  });
+}
+
+TEST(Scan, AdjointMatchesItsSpecification) {
+  on_every_target([] {
+    over_channels(4, [](Channel<AlignedFloats> c) {
+      // Where a state may be rounded the other way, gradients may differ by a whole sample.
+      if (c.kind.limit > 0 && kernel_target() == "SCALAR") return;
+      // The states come from float, so that a rounded one is the same; the sums do not.
+      Gradients got(c.modes), wanted(c.modes);
+      AlignedFloats gu = c.gu, carry = c.carry, scratch(kScanScratch * c.steps);
+      reference::scan_adjoint(c.reference_modes(), c.kind.limit, c.steps, c.u.data(),
+                              c.state.data(), c.gy.data(), gu.data(), carry.data(),
+                              wanted.pointers());
+      scan_adjoint(c.kernel_modes(), {c.kind.limit}, c.steps, c.u.data(), c.state.data(),
+                   c.gy.data(), c.gu.data(), c.carry.data(), got.pointers(), scratch.data());
+      expect_close(c.gu, gu, kScanTolerance, "gu");
+      expect_close(used(c.kind, c.carry), used(c.kind, carry), kScanTolerance, "carry");
+      expect_close(got.ar, wanted.ar, kScanTolerance, "ar");
+      expect_close(got.ai, wanted.ai, kScanTolerance, "ai");
+      expect_close(got.b, wanted.b, kScanTolerance, "b");
+      expect_close(got.cr, wanted.cr, kScanTolerance, "cr");
+      expect_close(got.ci, wanted.ci, kScanTolerance, "ci");
+    });
+  });
+}
+
+TEST(Scan, SaturatedStatesStayAndPassNoGradient) {
+  on_every_target([] {
+    Random random(1, Stream::kTest, 5);
+    for (float input : {1e4f, 1e9f, 1e30f}) {
+      Channel<AlignedFloats> c = make_channel(random, {false, false, 127}, 3, 20);
+      for (float& a : c.ar) a = 1;
+      for (float& u : c.u) u = input;
+      std::fill(c.state.begin(), c.state.end(), 0.0f);
+      std::fill(c.gu.begin(), c.gu.end(), 0.0f);
+      const AlignedFloats start = c.state;
+      scan_forward(c.kernel_modes(), {127}, c.steps, c.u.data(), c.y.data(), c.state.data());
+      for (double x : used(c.kind, c.state)) EXPECT_EQ(x, 127);
+      if (input > 1e6f) continue;  // the adjoint recomputes below 2^22 steps
+      Gradients gradients(c.modes);
+      AlignedFloats scratch(kScanScratch * c.steps);
+      scan_adjoint(c.kernel_modes(), {127}, c.steps, c.u.data(), start.data(), c.gy.data(),
+                   c.gu.data(), c.carry.data(), gradients.pointers(), scratch.data());
+      for (float g : c.gu) EXPECT_EQ(g, 0);
+      for (double g : used(c.kind, c.carry)) EXPECT_EQ(g, 0);
+    }
+  });
+}
+
+TEST(Scan, LongSequencesOnTheUnitCircleStayWithinTolerance) {
+  on_every_target([] {
+    Random random(1, Stream::kTest, 6);
+    Channel<AlignedFloats> c = make_channel(random, {true, false, 0}, 4, 784, 1, 1e6);
+    auto wide = widen(c);
+    scan_forward(c.kernel_modes(), {}, c.steps, c.u.data(), c.y.data(), c.state.data());
+    reference::scan_forward(wide.reference_modes(), 0.0, c.steps, wide.u.data(), wide.y.data(),
+                            wide.state.data());
+    expect_close(c.y, wide.y, kScanTolerance, "y");
+  });
+}
+
+TEST(Scan, MayBeCutAnywhere) {
+  on_every_target([] {
+    over_channels(7, [](const Channel<AlignedFloats>& c) {
+      const StateRounding rounding{c.kind.limit};
+      Channel<AlignedFloats> whole = c, cut = c;
+      scan_forward(whole.kernel_modes(), rounding, c.steps, whole.u.data(), whole.y.data(),
+                   whole.state.data());
+      const std::size_t first = c.steps / 3, at = first * kLanes;
+      scan_forward(cut.kernel_modes(), rounding, first, cut.u.data(), cut.y.data(),
+                   cut.state.data());
+      const AlignedFloats middle = cut.state;
+      scan_forward(cut.kernel_modes(), rounding, c.steps - first, cut.u.data() + at,
+                   cut.y.data() + at, cut.state.data());
+      EXPECT_EQ(cut.y, whole.y);
+      EXPECT_EQ(used(c.kind, cut.state), used(c.kind, whole.state));
+
+      Gradients one(c.modes), two(c.modes);
+      AlignedFloats scratch(kScanScratch * c.steps);
+      scan_adjoint(c.kernel_modes(), rounding, c.steps, c.u.data(), c.state.data(), c.gy.data(),
+                   whole.gu.data(), whole.carry.data(), one.pointers(), scratch.data());
+      scan_adjoint(c.kernel_modes(), rounding, c.steps - first, c.u.data() + at, middle.data(),
+                   c.gy.data() + at, cut.gu.data() + at, cut.carry.data(), two.pointers(),
+                   scratch.data());
+      scan_adjoint(c.kernel_modes(), rounding, first, c.u.data(), c.state.data(), c.gy.data(),
+                   cut.gu.data(), cut.carry.data(), two.pointers(), scratch.data());
+      EXPECT_EQ(cut.gu, whole.gu);
+      EXPECT_EQ(used(c.kind, cut.carry), used(c.kind, whole.carry));
+      expect_close(two.ar, one.ar, kScanTolerance, "ar");  // their sums are cut, so rounded twice
+      expect_close(two.ai, one.ai, kScanTolerance, "ai");
+      expect_close(two.b, one.b, kScanTolerance, "b");
+      expect_close(two.cr, one.cr, kScanTolerance, "cr");
+      expect_close(two.ci, one.ci, kScanTolerance, "ci");
+    });
+  });
+}
+
+TEST(ScanReference, AdjointIsTheGradient) {
+  Random random(1, Stream::kTest, 8);
+  for (const Kind& kind : kKinds) {
+    if (kind.limit > 0) continue;
+    auto c = widen(make_channel(random, kind, 2, 5));
+    const std::vector<double> start = c.state, last = c.carry;
+    // The loss weighs the outputs by gy and the final state by the adjoint state that enters. The
+    // latter is A^H lambda, so the final state enters after a further multiplication with A.
+    const auto loss = [&] {
+      std::vector<double> y(c.y.size()), state = c.state;
+      reference::scan_forward(c.reference_modes(), 0.0, c.steps, c.u.data(), y.data(),
+                              state.data());
+      double total = 0;
+      for (std::size_t i = 0; i < y.size(); ++i) total += y[i] * c.gy[i];
+      for (std::size_t i = 0; i < state.size(); ++i) {
+        if (kind.complex || i % (2 * kLanes) < kLanes) total += state[i] * last[i];
+      }
+      return total;
+    };
+    Gradients g(c.modes);
+    std::vector<double> gu(c.u.size()), carry = last;
+    reference::scan_adjoint(c.reference_modes(), 0.0, c.steps, c.u.data(), start.data(),
+                            c.gy.data(), gu.data(), carry.data(), g.pointers());
+    expect_gradient(c.u, gu, loss, "u");
+    expect_gradient(c.ar, g.ar, loss, "ar");
+    expect_gradient(c.cr, g.cr, loss, "cr");
+    if (kind.gain) expect_gradient(c.b, g.b, loss, "b");
+    if (kind.complex) {
+      expect_gradient(c.ai, g.ai, loss, "ai");
+      expect_gradient(c.ci, g.ci, loss, "ci");
+      expect_gradient(c.state, carry, loss, "start");
+    }
+  }
+}
+
+TEST(ScanReference, GradientsPassStraightThroughRounding) {
+  Random random(1, Stream::kTest, 9);
+  const Kind kind{true, true, 1e6f};  // a grid too fine to change a gradient much, never saturated
+  auto c = widen(make_channel(random, kind, 3, 12, 0.9, 1e5));
+  Gradients rounded(c.modes), exact(c.modes);
+  for (auto* g : {&rounded, &exact}) {
+    std::vector<double> gu(c.u.size()), carry(c.carry.size());
+    reference::scan_adjoint(c.reference_modes(), g == &rounded ? 1e6 : 0.0, c.steps, c.u.data(),
+                            c.state.data(), c.gy.data(), gu.data(), carry.data(), g->pointers());
+  }
+  expect_close(rounded.ar, exact.ar, 1e-4, "ar");
+  expect_close(rounded.b, exact.b, 1e-4, "b");
+  expect_close(rounded.cr, exact.cr, 1e-4, "cr");
+}
+
+}  // namespace
+}  // namespace crosstate
