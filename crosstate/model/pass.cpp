@@ -33,6 +33,7 @@ struct GroupMemory {
   std::vector<AlignedFloats> checkpoints;  // [layers]: states at the start of each block
   std::vector<AlignedFloats> dropout;      // [layers]: [H][16] keep factors, empty without dropout
   AlignedFloats mask;                      // [length][16] of 0 and 1; empty: all 1
+  AlignedFloats pool_weight;               // [length][16]: share of a step in its sequence's pool
   AlignedFloats pooled;                    // [H][16]
 };
 
@@ -101,7 +102,13 @@ class Pass {
         M_(state.modes()),
         O_(state.linear_outputs()),
         layers_(state.blocks.size()),
-        gain_(coefficients.rounding.limit > 0) {
+        gain_(coefficients.rounding.limit > 0),
+        complex_(state.complex()),
+        gated_(state.gated()),
+        batch_norm_(state.batch_norm()),
+        layer_norm_(state.layer_norm()),
+        activation_(activation_of(state.options)),
+        gate_(gate_of(state.options)) {
     for (std::size_t t = 0; t < batch.length; t += batch.block_length) {
       blocks_.push_back({blocks_.size(), t, std::min(batch.block_length, batch.length - t)});
     }
@@ -113,7 +120,7 @@ class Pass {
     for (AlignedFloats& h : m.h) h.resize(panel * H_);
     m.y.resize(layers_);
     for (AlignedFloats& y : m.y) y.resize(panel * H_);
-    m.z.resize(training && s_.batch_norm() ? layers_ : 0);
+    m.z.resize(training && batch_norm_ ? layers_ : 0);
     for (AlignedFloats& z : m.z) z.resize(panel * O_);
     m.checkpoints.resize(layers_);
     const std::size_t kept = training ? blocks_.size() + 1 : 2;
@@ -127,6 +134,17 @@ class Pass {
       m.mask.resize(panel);
       for (std::size_t t = 0; t < batch_.length; ++t) {
         for (std::size_t i = 0; i < kLanes; ++i) m.mask[t * kLanes + i] = t < lengths[i] ? 1 : 0;
+      }
+    }
+    m.pool_weight.assign(panel, 0);
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      const std::size_t n = lengths[i];
+      if (n == 0) continue;
+      if (s_.options.pooling == "last") {
+        m.pool_weight[(n - 1) * kLanes + i] = 1;
+      } else {
+        const float share = 1 / static_cast<float>(n);
+        for (std::size_t t = 0; t < n; ++t) m.pool_weight[t * kLanes + i] = share;
       }
     }
     m.dropout.resize(layers_);
@@ -171,7 +189,7 @@ class Pass {
     float* after = checkpoint(m, l, b.index + 1, training);
     std::memcpy(after, before, H_ * size * sizeof(float));
     for (std::size_t h = 0; h < H_; ++h) {
-      const ScanModes modes = c.scan(h, M_, s_.complex(), gain_);
+      const ScanModes modes = c.scan(h, M_, complex_, gain_);
       if (peaks == nullptr) {
         scan_forward(modes, c_.rounding, b.steps, u.row(h), y.row(h), after + h * size);
       } else {
@@ -180,7 +198,7 @@ class Pass {
       }
     }
     const ConstRows a = activated(l, b, y, w);
-    const Rows z = training && s_.batch_norm() ? b.rows(m.z[l].data(), O_)
+    const Rows z = training && batch_norm_ ? b.rows(m.z[l].data(), O_)
                                                : take(w.z, O_, b.columns());
     linear_forward(c.weight.data(), c.bias.data(), O_, H_, b.columns(), a, z);
     if (peaks != nullptr) {
@@ -197,7 +215,7 @@ class Pass {
     const Tail t = tail_values(l, b, z, m, w);
     if (peaks != nullptr) peak(b, m, H_, t.r, peaks->residual);
     const Rows out = b.rows(m.h[l + 1].data(), H_);
-    if (s_.layer_norm()) {
+    if (layer_norm_) {
       const BlockCoefficients& c = c_.blocks[l];
       layer_norm_forward(c.norm_scale.data(), c.norm_shift.data(), H_, b.columns(), t.r, out);
     } else {
@@ -210,16 +228,15 @@ class Pass {
   }
 
   // Mean (or last value) over each sequence's own length.
-  void pool(GroupMemory& m, std::size_t group) const {
+  void pool(GroupMemory& m) const {
     m.pooled.assign(H_ * kLanes, 0);
     for (const Block& b : blocks_) {
       const ConstRows h = b.rows(std::as_const(m.h[layers_]).data(), H_);
+      const float* weight = m.pool_weight.data() + b.start * kLanes;
       for (std::size_t r = 0; r < H_; ++r) {
-        for (std::size_t t = 0; t < b.steps; ++t) {
-          for (std::size_t i = 0; i < kLanes; ++i) {
-            m.pooled[r * kLanes + i] +=
-                pool_weight(group, b.start + t, i) * h.row(r)[t * kLanes + i];
-          }
+        float* sum = m.pooled.data() + r * kLanes;
+        for (std::size_t c = 0; c < b.columns(); c += kLanes) {
+          for (std::size_t i = 0; i < kLanes; ++i) sum[i] += weight[c + i] * h.row(r)[c + i];
         }
       }
     }
@@ -262,8 +279,8 @@ class Pass {
   }
 
   // dL/d(residual stream after the last layer), into gh.
-  void decode_adjoint(const GroupMemory& m, std::size_t group, const std::vector<double>& glogits,
-                      Gradients& g, AlignedFloats& gh) const {
+  void decode_adjoint(const GroupMemory& m, const std::vector<double>& glogits, Gradients& g,
+                      AlignedFloats& gh) const {
     const auto classes = static_cast<std::size_t>(s_.task.classes);
     AlignedFloats gpooled(H_ * kLanes, 0);
     for (std::size_t k = 0; k < classes; ++k) {
@@ -279,12 +296,11 @@ class Pass {
     gh.resize(batch_.length * kLanes * H_);
     for (const Block& b : blocks_) {
       const Rows out = b.rows(gh.data(), H_);
+      const float* weight = m.pool_weight.data() + b.start * kLanes;
       for (std::size_t r = 0; r < H_; ++r) {
-        for (std::size_t t = 0; t < b.steps; ++t) {
-          for (std::size_t i = 0; i < kLanes; ++i) {
-            out.row(r)[t * kLanes + i] =
-                pool_weight(group, b.start + t, i) * gpooled[r * kLanes + i];
-          }
+        const float* gp = gpooled.data() + r * kLanes;
+        for (std::size_t c = 0; c < b.columns(); c += kLanes) {
+          for (std::size_t i = 0; i < kLanes; ++i) out.row(r)[c + i] = weight[c + i] * gp[i];
         }
       }
     }
@@ -316,7 +332,7 @@ class Pass {
       const ConstRows y = b.rows(std::as_const(m.y[l]).data(), H_);
       const ConstRows aq = activated(l, b, y, w);
       Rows z;
-      if (s_.batch_norm()) {
+      if (batch_norm_) {
         z = b.rows(m.z[l].data(), O_);
       } else {
         z = take(w.z, O_, columns);
@@ -338,7 +354,7 @@ class Pass {
       const BlockQuantizers& q = c_.quantizers[l];
       const ConstRows yq = q.ssm_output.on ? ConstRows(w.yq.data(), columns) : y;
       rounded_adjoint(q.activation, H_, columns, {w.a.data(), columns}, gy, &out.activation);
-      activation_adjoint(activation_of(s_.options), H_, columns, yq, gy, gy);
+      activation_adjoint(activation_, H_, columns, yq, gy, gy);
       rounded_adjoint(q.ssm_output, H_, columns, y, gy, &out.ssm_output);
 
       const ConstRows u = b.rows(std::as_const(m.h[l]).data(), H_);
@@ -351,7 +367,7 @@ class Pass {
       const float* start = checkpoint(m, l, b.index, true);
       for (std::size_t h = 0; h < H_; ++h) {
         const std::size_t at = h * M_;
-        scan_adjoint(c.scan(h, M_, s_.complex(), gain_), c_.rounding, b.steps, u.row(h),
+        scan_adjoint(c.scan(h, M_, complex_, gain_), c_.rounding, b.steps, u.row(h),
                      start + h * size, gy.row(h), gr.row(h), w.carry.data() + h * size,
                      {&out.ar[at], &out.ai[at], &out.b[at], &out.cr[at], &out.ci[at]},
                      w.scan.data());
@@ -412,7 +428,7 @@ class Pass {
     const BlockQuantizers& q = c_.quantizers[l];
     const ConstRows yq = rounded(q.ssm_output, H_, b.columns(), y, w.yq);
     const Rows a = take(w.a, H_, b.columns());
-    activation_forward(activation_of(s_.options), H_, b.columns(), yq, a);
+    activation_forward(activation_, H_, b.columns(), yq, a);
     return rounded(q.activation, H_, b.columns(), a, w.aq);
   }
 
@@ -422,7 +438,7 @@ class Pass {
     const BlockQuantizers& q = c_.quantizers[l];
     const std::size_t columns = b.columns();
     ConstRows zn = z;
-    if (s_.batch_norm()) {
+    if (batch_norm_) {
       const Rows to = take(w.zn, O_, columns);
       affine_forward(c.norm_scale.data(), c.norm_shift.data(), O_, columns, z, to);
       zn = to;
@@ -430,10 +446,10 @@ class Pass {
     const ConstRows zq = rounded(q.linear, O_, columns, zn, w.zq);
     const Rows r = take(w.r, H_, columns);
     ConstRows s = zq, sq = zq;
-    if (s_.gated()) {
+    if (gated_) {
       const ConstRows gate(zq.row(H_), zq.stride);
       const Rows to = take(w.s, H_, columns);
-      activation_forward(gate_of(s_.options), H_, columns, gate, to);
+      activation_forward(gate_, H_, columns, gate, to);
       s = to;
       sq = rounded(q.gate, H_, columns, s, w.sq);
       multiply(H_, columns, zq, sq, r);
@@ -452,7 +468,7 @@ class Pass {
     const std::size_t columns = b.columns();
     const BlockQuantizers& q = c_.quantizers[l];
     const Tail t = tail_values(l, b, z, m, w);
-    if (s_.layer_norm()) {
+    if (layer_norm_) {
       layer_norm_adjoint(c_.blocks[l].norm_scale.data(), H_, columns, t.r, gr, gr,
                          g->blocks[l].gamma.data(), g->blocks[l].beta.data());
     } else {
@@ -462,13 +478,13 @@ class Pass {
     const Rows go = take(w.gs, H_, columns);
     copy(H_, columns, gr, go);
     scale_lanes(m.dropout[l], H_, columns, go);
-    if (s_.gated()) {
+    if (gated_) {
       const ConstRows gate(t.zq.row(H_), t.zq.stride);
       const Rows gate_gradient{gz.row(H_), gz.stride};
       multiply(H_, columns, go, t.sq, gz);
       multiply(H_, columns, go, t.zq, go);
       rounded_adjoint(q.gate, H_, columns, t.s, go, nullptr);
-      activation_adjoint(gate_of(s_.options), H_, columns, gate, go, gate_gradient);
+      activation_adjoint(gate_, H_, columns, gate, go, gate_gradient);
     } else {
       copy(H_, columns, go, gz);
     }
@@ -496,18 +512,13 @@ class Pass {
     for (const float p : by_row) to = std::max(to, p);
   }
 
-  float pool_weight(std::size_t group, std::size_t t, std::size_t lane) const {
-    const std::uint32_t n = batch_.lengths[group * kLanes + lane];
-    if (t >= n) return 0;
-    if (s_.options.pooling == "last") return t + 1 == n ? 1 : 0;
-    return 1 / static_cast<float>(n);
-  }
-
   const Network::State& s_;
   const Coefficients& c_;
   const Batch& batch_;
   std::size_t H_, M_, O_, layers_;
   bool gain_;  // rounded states are in steps, so the input has a gain
+  bool complex_, gated_, batch_norm_, layer_norm_;
+  Activation activation_, gate_;
   std::vector<Block> blocks_;
 };
 
@@ -595,7 +606,7 @@ BatchResult forward_batch(const Network::State& state, const Coefficients& coeff
     pass.prepare(m, g, false);
     pass.encode(m, g, w, nullptr);
     for (std::size_t l = 0; l < state.blocks.size(); ++l) pass.layer_forward(l, m, w, nullptr);
-    pass.pool(m, g);
+    pass.pool(m);
     results[g] = pass.decode(m, g, {}, logits == nullptr ? nullptr : &all[g * kLanes * classes],
                              nullptr);
   });
@@ -667,10 +678,10 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
     pass.encode(mem[g], g, w, nullptr);
   };
   const auto end = [&](std::size_t g) {
-    pass.pool(mem[g], g);
+    pass.pool(mem[g]);
     std::vector<double> glogits;
     results[g] = pass.decode(mem[g], g, loss, nullptr, &glogits);
-    pass.decode_adjoint(mem[g], g, glogits, sums[g], gradient[g]);
+    pass.decode_adjoint(mem[g], glogits, sums[g], gradient[g]);
   };
   if (!batch_norm) {
     pool.parallel_for(groups, [&](std::size_t g, int worker) {
