@@ -1,0 +1,107 @@
+#include "crosstate/train/checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <limits>
+
+#include "crosstate/base/error.h"
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+class Checkpoint : public testing::Test {
+ protected:
+  Checkpoint() {
+    example_.identity = {{"stage", "float"}, {"config", {{"model", {{"states", 16}}}}}};
+    for (int epoch = 1; epoch <= 2; ++epoch) {
+      EpochLog log;
+      log.epoch = epoch;
+      log.train_loss = 1.0 / (2 + epoch);
+      log.validation_loss = std::numeric_limits<double>::quiet_NaN();
+      example_.history.push_back(log);
+    }
+    example_.best_epoch = 1;
+    example_.network.tensors["C"] = Tensor::from(std::vector<float>{1, 2}, {2});
+    example_.network.metadata["model"] = "now";
+    example_.best.tensors["C"] = Tensor::from(std::vector<float>{3, 4}, {2});
+    example_.best.metadata["model"] = "then";
+    example_.optimizer.tensors["optimizer.m.C"] = Tensor::from(std::vector<float>{5, 6}, {2});
+    example_.optimizer.metadata["optimizer.steps"] = "12";
+  }
+  ~Checkpoint() override { std::filesystem::remove(path_); }
+
+  void expect_refused(const std::string& message) {
+    EXPECT_THAT([&] { (void)read_checkpoint(path_); },
+                ThrowsMessage<Error>(HasSubstr(path_.string() + ": " + message)));
+  }
+
+  const std::filesystem::path path_ =
+      std::filesystem::temp_directory_path() / ("crosstate-checkpoint-" + std::to_string(getpid()));
+  TrainCheckpoint example_;
+};
+
+TEST_F(Checkpoint, ComesBackInItsParts) {
+  write_checkpoint(path_, example_);
+  const TrainCheckpoint read = read_checkpoint(path_);
+  EXPECT_EQ(read.identity, example_.identity);
+  EXPECT_EQ(read.best_epoch, 1);
+  ASSERT_EQ(read.history.size(), 2u);
+  EXPECT_EQ(read.history[1].train_loss, 0.25);
+  EXPECT_TRUE(std::isnan(read.history[1].validation_loss));
+  const auto expect_same = [](const Safetensors& found, const Safetensors& expected) {
+    EXPECT_EQ(format_safetensors(found), format_safetensors(expected));
+  };
+  expect_same(read.network, example_.network);
+  expect_same(read.best, example_.best);
+  expect_same(read.optimizer, example_.optimizer);
+}
+
+TEST_F(Checkpoint, RefusesOtherFilesAndContradictions) {
+  write_safetensors(path_, example_.network);
+  expect_refused("not a checkpoint of training: no metadata 'train.identity'");
+
+  TrainCheckpoint best = example_;
+  best.best_epoch = 3;
+  write_checkpoint(path_, best);
+  expect_refused("best epoch 3 of 2");
+
+  TrainCheckpoint gap = example_;
+  gap.history[1].epoch = 3;
+  write_checkpoint(path_, gap);
+  expect_refused("the history has epoch 3 where epoch 2 belongs");
+
+  write_checkpoint(path_, example_);
+  Safetensors damaged = read_safetensors(path_);
+  damaged.metadata["train.history"] = "[{\"epoch\": 1}";
+  write_safetensors(path_, damaged);
+  expect_refused("metadata 'train.history' is damaged");
+}
+
+TEST(CheckpointIdentity, NamesTheFirstDifference) {
+  const json before = {{"config", {{"model", {{"layers", 2}, {"states", 16}}}}}, {"seed", 1}};
+  require_same(before, before, "x");
+
+  json other = before;
+  other["config"]["model"]["states"] = 32;
+  EXPECT_THAT([&] { require_same(before, other, "x"); },
+              ThrowsMessage<Error>(HasSubstr("x: model.states was 16 and is now 32;")));
+  other = before;
+  other["config"]["model"]["norm"] = "batch";
+  EXPECT_THAT([&] { require_same(before, other, "x"); },
+              ThrowsMessage<Error>(HasSubstr("x: model.norm was absent and is now \"batch\"")));
+  other = before;
+  other["seed"] = 2;
+  EXPECT_THAT([&] { require_same(before, other, "x"); },
+              ThrowsMessage<Error>(HasSubstr("x: seed was 1 and is now 2")));
+  EXPECT_THROW(require_same(json("text"), before, "x"), Error);
+}
+
+}  // namespace
+}  // namespace crosstate

@@ -1,0 +1,290 @@
+#include "crosstate/train/trainer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/base/random.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+// Noise around a level that tells the class.
+Dataset make_set(const std::string& name, std::size_t count, std::uint64_t seed) {
+  Dataset set;
+  set.name = name;
+  set.count = count;
+  set.length = 12;
+  set.classes = {"low", "middle", "high"};
+  Random random(seed, Stream::kTest);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto label = static_cast<std::int32_t>(i % 3);
+    set.labels.push_back(label);
+    for (std::size_t t = 0; t < set.length; ++t) {
+      set.values.push_back(static_cast<float>(label - 1 + 0.7 * random.normal()));
+    }
+  }
+  return set;
+}
+
+class TrainerTest : public testing::Test {
+ protected:
+  TrainerTest() {
+    fs::remove_all(directory_);
+    options_.epochs = 4;
+    options_.batch = 20;
+    context_.stage = "float";
+    context_.seed = 7;
+    context_.directory = directory_;
+    context_.pool = &pool_;
+    context_.config = {{"model", {{"channels", 4}}}};
+    context_.stop = [] { return false; };
+  }
+  ~TrainerTest() override { fs::remove_all(directory_); }
+
+  static Network new_network() {
+    ModelOptions model;
+    model.channels = 4;
+    model.states = 4;
+    model.layers = 1;
+    model.dropout = 0.1;
+    model.block_length = 5;
+    return Network(model, TaskShape{.inputs = 1, .classes = 3}, 3);
+  }
+  TrainSummary run(Network& network, const TrainContext& context) {
+    return train(network, training_, validation_, options_, context);
+  }
+  // Stops once `batches` batches have been trained or validated.
+  TrainContext stopped_after(int batches) const {
+    TrainContext context = context_;
+    context.stop = [left = batches]() mutable { return left-- <= 0; };
+    return context;
+  }
+  TrainContext resumed() const {
+    TrainContext context = context_;
+    context.resume = true;
+    return context;
+  }
+  fs::path checkpoint() const { return directory_ / "float.checkpoint.safetensors"; }
+  std::string log() const { return read_file(directory_ / "float.jsonl"); }
+
+  static void expect_equal(const Network& a, const Network& b) {
+    EXPECT_EQ(format_safetensors(a.to_tensors()), format_safetensors(b.to_tensors()));
+  }
+  // Everything but the times.
+  static void expect_equal(const TrainSummary& a, const TrainSummary& b) {
+    EXPECT_EQ(a.best_epoch, b.best_epoch);
+    EXPECT_EQ(a.best_validation_accuracy, b.best_validation_accuracy);
+    ASSERT_EQ(a.epochs.size(), b.epochs.size());
+    for (std::size_t i = 0; i < a.epochs.size(); ++i) {
+      EXPECT_EQ(a.epochs[i].train_loss, b.epochs[i].train_loss);
+      EXPECT_EQ(a.epochs[i].train_accuracy, b.epochs[i].train_accuracy);
+      EXPECT_EQ(a.epochs[i].validation_loss, b.epochs[i].validation_loss);
+      EXPECT_EQ(a.epochs[i].learning_rate, b.epochs[i].learning_rate);
+    }
+  }
+
+  // 5 batches of training and 2 of validation an epoch, the last ones not full.
+  static constexpr int kBatches = 7;
+  const fs::path directory_ =
+      fs::temp_directory_path() / ("crosstate-trainer-" + std::to_string(getpid()));
+  const Dataset training_ = make_set("toy train", 90, 1);
+  const Dataset validation_ = make_set("toy validation", 30, 2);
+  ThreadPool pool_{2};
+  TrainOptions options_;
+  TrainContext context_;
+};
+
+TEST_F(TrainerTest, LearnsAndKeepsTheBestEpoch) {
+  options_.epochs = 12;
+  options_.learning_rate = 0.03;
+  Network network = new_network();
+  const TrainSummary summary = run(network, context_);
+  ASSERT_EQ(summary.epochs.size(), 12u);
+  EXPECT_FALSE(summary.interrupted);
+  EXPECT_FALSE(summary.stopped_early);
+  EXPECT_LT(summary.epochs.back().train_loss, summary.epochs.front().train_loss);
+  EXPECT_GT(summary.best_validation_accuracy, 0.8);
+  EXPECT_GT(summary.samples_per_second, 0);
+
+  for (const EpochLog& epoch : summary.epochs) {
+    EXPECT_LE(epoch.validation_accuracy, summary.best_validation_accuracy);
+  }
+  const EpochLog& best = summary.epochs[static_cast<std::size_t>(summary.best_epoch - 1)];
+  EXPECT_EQ(best.epoch, summary.best_epoch);
+  double loss = 0;
+  const double accuracy = evaluate_accuracy(network, validation_, options_.batch, pool_, &loss);
+  EXPECT_EQ(accuracy, summary.best_validation_accuracy);
+  EXPECT_EQ(loss, best.validation_loss);
+}
+
+TEST_F(TrainerTest, ContinuesToTheSameBits) {
+  Network straight = new_network();
+  context_.directory.clear();
+  const TrainSummary whole = run(straight, context_);
+  context_.directory = directory_;
+
+  // Between epochs, within an epoch's training, within its validation.
+  for (int batches : {2 * kBatches, 2 * kBatches + 3, 2 * kBatches + 6}) {
+    Network first = new_network();
+    const TrainSummary part = run(first, stopped_after(batches));
+    EXPECT_TRUE(part.interrupted);
+    EXPECT_FALSE(part.stopped_early);
+    ASSERT_EQ(part.epochs.size(), 2u);
+
+    Network second = new_network();
+    const TrainSummary rest = run(second, resumed());
+    EXPECT_FALSE(rest.interrupted);
+    expect_equal(second, straight);
+    expect_equal(rest, whole);
+    const std::string lines = log();
+    EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 4);
+  }
+}
+
+TEST_F(TrainerTest, DoesNotDependOnTheNumberOfThreads) {
+  Network two = new_network();
+  run(two, context_);
+  ThreadPool single(1);
+  context_.pool = &single;
+  Network one = new_network();
+  run(one, context_);
+  expect_equal(one, two);
+}
+
+TEST_F(TrainerTest, AFinishedStageReturnsAtOnce) {
+  Network first = new_network();
+  const TrainSummary whole = run(first, context_);
+  TrainContext again = stopped_after(0);
+  again.resume = true;
+  Network second = new_network();
+  const TrainSummary summary = run(second, again);
+  EXPECT_FALSE(summary.interrupted);
+  expect_equal(summary, whole);
+  expect_equal(second, first);
+}
+
+TEST_F(TrainerTest, StoppedInTheFirstEpochItStartsAgain) {
+  fs::create_directories(directory_);
+  write_file(checkpoint(), "of an earlier run");
+  Network network = new_network();
+  const TrainSummary summary = run(network, stopped_after(2));
+  EXPECT_TRUE(summary.interrupted);
+  EXPECT_EQ(summary.best_epoch, 0);
+  EXPECT_FALSE(fs::exists(checkpoint()));
+
+  network = new_network();
+  EXPECT_EQ(run(network, resumed()).epochs.size(), 4u);
+}
+
+TEST_F(TrainerTest, RefusesTheCheckpointOfAnotherRun) {
+  Network network = new_network();
+  run(network, stopped_after(kBatches));
+  const auto expect_refused = [&](const TrainContext& context, const std::string& message) {
+    EXPECT_THAT([&] { run(network, context); },
+                ThrowsMessage<Error>(HasSubstr(checkpoint().string() + ": " + message)));
+  };
+
+  TrainContext other = resumed();
+  other.config["model"]["channels"] = 8;
+  expect_refused(other, "model.channels was 4 and is now 8");
+  other = resumed();
+  other.seed = 8;
+  expect_refused(other, "seed was 7 and is now 8");
+  options_.epochs = 5;
+  expect_refused(resumed(), "options.epochs was 4 and is now 5");
+  options_.epochs = 4;
+
+  options_.log_every = 1;  // only the reports change
+  EXPECT_EQ(run(network, resumed()).epochs.size(), 4u);
+}
+
+TEST_F(TrainerTest, StopsWhenPatienceEnds) {
+  options_.epochs = 30;
+  options_.patience = 2;
+  options_.learning_rate = options_.recurrence_rate = 0;  // nothing but batch norm moves
+  Network network = new_network();
+  const TrainSummary summary = run(network, context_);
+  EXPECT_TRUE(summary.stopped_early);
+  EXPECT_LT(summary.epochs.size(), 30u);
+  EXPECT_EQ(static_cast<int>(summary.epochs.size()), summary.best_epoch + 2);
+
+  Network again = new_network();
+  expect_equal(run(again, resumed()), summary);
+}
+
+TEST_F(TrainerTest, TakesTheLastEpochWithoutAValidationSet) {
+  Network network = new_network();
+  options_.patience = 1;
+  const TrainSummary summary = train(network, training_, Dataset{}, options_, context_);
+  EXPECT_EQ(summary.epochs.size(), 4u);
+  EXPECT_EQ(summary.best_epoch, 4);
+  EXPECT_TRUE(std::isnan(summary.best_validation_accuracy));
+  EXPECT_THAT(log(), HasSubstr("\"validation_accuracy\":null"));
+
+  Network again = new_network();
+  const TrainSummary resumed_summary = train(again, training_, Dataset{}, options_, resumed());
+  EXPECT_EQ(resumed_summary.epochs.size(), 4u);
+  expect_equal(again, network);
+}
+
+TEST_F(TrainerTest, ReportsItsProgress) {
+  options_.log_every = 2;
+  options_.epochs = 2;
+  std::vector<TrainProgress> reports;
+  context_.progress = [&](const TrainProgress& progress) { reports.push_back(progress); };
+  Network network = new_network();
+  const TrainSummary summary = run(network, context_);
+
+  ASSERT_EQ(reports.size(), 8u);  // after 2, 4 and 5 batches, and at the end of the epoch
+  const std::vector<std::size_t> done = {40, 80, 90, 90};
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    EXPECT_EQ(reports[i].stage, "float");
+    EXPECT_EQ(reports[i].epoch, static_cast<int>(1 + i / 4));
+    EXPECT_EQ(reports[i].epochs, 2);
+    EXPECT_EQ(reports[i].done, done[i % 4]);
+    EXPECT_EQ(reports[i].samples, 90u);
+    EXPECT_EQ(reports[i].epoch_end, i % 4 == 3);
+    EXPECT_GE(reports[i].seconds_left, 0);
+  }
+  EXPECT_EQ(reports[3].log.validation_loss, summary.epochs[0].validation_loss);
+  EXPECT_EQ(reports[7].loss, summary.epochs[1].train_loss);
+  EXPECT_EQ(reports[7].seconds_left, 0);
+}
+
+TEST_F(TrainerTest, SaysWhereTheLossBecameNaN) {
+  Network network = new_network();
+  for (Parameter& parameter : network.parameters()) {
+    for (float& value : parameter.value) value = std::nanf("");
+  }
+  EXPECT_THAT([&] { run(network, context_); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("float: epoch 1, step 1 of 5: the loss"),
+                                         HasSubstr("lower learning_rate"))));
+}
+
+TEST_F(TrainerTest, RefusesDataThatDoesNotFit) {
+  Network network = new_network();
+  Dataset set = training_;
+  set.classes.push_back("more");
+  EXPECT_THAT([&] { train(network, set, validation_, options_, context_); },
+              ThrowsMessage<Error>(HasSubstr("toy train: 4 classes, but the network has 3")));
+  set = {};
+  set.name = "nothing";
+  EXPECT_THAT([&] { train(network, set, validation_, options_, context_); },
+              ThrowsMessage<Error>(HasSubstr("nothing: no sequences to train on")));
+  EXPECT_THAT([&] { evaluate_accuracy(network, set, 16, pool_); },
+              ThrowsMessage<Error>(HasSubstr("nothing: no sequences to evaluate")));
+}
+
+}  // namespace
+}  // namespace crosstate
