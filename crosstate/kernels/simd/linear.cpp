@@ -94,29 +94,6 @@ void LinearForward(const float* weight, const float* bias, std::size_t outputs, 
 
 HWY_INLINE double sum(V v) { return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, v))); }
 
-// Adds the sum of each of kC vectors to `to`. Four at a time on 128-bit blocks: two rounds of
-// interleaving leave one lane of each block to each vector.
-template <std::size_t kC>
-HWY_INLINE void add_sums(const V* v, double* to) {
-#if HWY_TARGET != HWY_SCALAR
-  if constexpr (kC == 4) {
-    constexpr hn::RepartitionToWide<D> pairs;
-    const auto fold = [&](V a, V b) {
-      return hn::BitCast(pairs,
-                         hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b)));
-    };
-    const auto ab = fold(v[0], v[1]), cd = fold(v[2], v[3]);
-    HWY_ALIGN float lanes[kN];
-    hn::Store(hn::Add(hn::BitCast(d, hn::InterleaveLower(pairs, ab, cd)),
-                      hn::BitCast(d, hn::InterleaveUpper(pairs, ab, cd))),
-              d, lanes);
-    for (std::size_t i = 0; i < kN; ++i) to[i % 4] += static_cast<double>(lanes[i]);
-    return;
-  }
-#endif
-  for (std::size_t c = 0; c < kC; ++c) to[c] += sum(v[c]);
-}
-
 // kR x kC inner products of rows.
 template <std::size_t kR, std::size_t kC>
 HWY_INLINE void adjoint_block(std::size_t inputs, std::size_t columns, const float* HWY_RESTRICT gy,
@@ -134,7 +111,9 @@ HWY_INLINE void adjoint_block(std::size_t inputs, std::size_t columns, const flo
       for (std::size_t r = 0; r < kR; ++r) acc[r][c] = hn::MulAdd(g[r], in, acc[r][c]);
     }
   }
-  for (std::size_t r = 0; r < kR; ++r) add_sums<kC>(acc[r], gw + r * inputs);
+  for (std::size_t r = 0; r < kR; ++r) {
+    for (std::size_t c = 0; c < kC; ++c) gw[r * inputs + c] += sum(acc[r][c]);
+  }
 }
 
 template <std::size_t kR>
