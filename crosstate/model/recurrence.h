@@ -37,4 +37,8 @@ ContinuousGradient discretize_adjoint(const ContinuousMode& mode, Discretization
 /// "legs" or "real" (arXiv 2206.11893, section 4.3; LegS: eigenvalues of the normal part of HiPPO).
 std::vector<std::complex<double>> initial_poles(const std::string& name, std::size_t modes);
 
+/// Bound on |the recurrence in float32 - the convolution with K_l = Re(c a^l) in double|, relative to
+/// (sum of |K_l|) times the largest input (tests read it).
+inline constexpr double kConvolutionTolerance = 2e-5;
+
 }  // namespace crosstate
