@@ -147,9 +147,8 @@ class Trainer {
       log.epoch = epochs_done() + 1;
       const Stopwatch watch;
       whole = train_epoch(log) && validate_epoch(log);
-      if (!whole) break;
       log.seconds = watch.seconds();
-      keep(log);
+      if (whole) keep(log);
     }
     if (best_epoch_ > 0) {
       network_ = Network::from_tensors(best_, "epoch " + std::to_string(best_epoch_));

@@ -10,6 +10,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/random.h"
+#include "crosstate/data/batch.h"
 
 namespace crosstate {
 namespace {
@@ -150,6 +151,30 @@ TEST_F(TrainerTest, ContinuesToTheSameBits) {
     const std::string lines = log();
     EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 4);
   }
+}
+
+TEST_F(TrainerTest, ContinuesAQuantizedNetworkToTheSameBits) {
+  QuantOptions quant;
+  quant.weight_bits = quant.activation_bits = 4;
+  quant.weight_noise = 0.05;
+  const std::vector<std::uint32_t> order = shuffled(training_.count, 1, 0);
+  std::vector<Batch> calibration(1);
+  fill_batch(training_, order, 5, calibration[0]);
+  const auto quantized_network = [&] {
+    Network network = new_network();
+    network.fold_norms();
+    network.quantize(quant, calibration, pool_);
+    return network;
+  };
+
+  Network straight = quantized_network();
+  const TrainSummary whole = run(straight, context_);
+  Network first = quantized_network();
+  EXPECT_TRUE(run(first, stopped_after(kBatches + 4)).interrupted);
+  Network second = quantized_network();
+  expect_equal(run(second, resumed()), whole);
+  expect_equal(second, straight);
+  EXPECT_TRUE(second.quantized());
 }
 
 TEST_F(TrainerTest, DoesNotDependOnTheNumberOfThreads) {
