@@ -1,0 +1,48 @@
+// Bytes of a deployed network, counted site by site.
+#pragma once
+
+#include <cstddef>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "crosstate/model/network.h"
+
+namespace crosstate {
+
+enum class MemoryKind { kWeights, kBiases, kScales, kTables, kState };
+
+struct MemorySite {
+  std::string name;  // "layers.0.C"
+  MemoryKind kind = MemoryKind::kWeights;
+  std::size_t values = 0;
+  int bits = 0;  // of each value
+  std::size_t bytes() const { return (values * static_cast<std::size_t>(bits) + 7) / 8; }
+};
+
+struct MemorySummary {
+  std::vector<MemorySite> sites;
+  std::size_t bytes(MemoryKind kind) const;
+  std::size_t total() const;
+};
+
+/// What streaming inference has to store, one value per trained or derived number:
+/// - weights: the encoder, the discretised A, C (with B folded in), D, the pointwise layers and the
+///   decoder, at the bits of their codes, 32 where they are not rounded;
+/// - biases: 32 bits each;
+/// - scales: 32-bit multiplier and 8-bit shift for every weight scale and every free activation
+///   scale, an 8-bit shift for every power of two; the affine maps of norms that were not folded;
+/// - tables: one entry per code (at most 2^10 + 1) for every activation and gate that is not a
+/// ramp,
+///   and the two tables (decay, sine) that decode log-polar poles, or the decoded poles where those
+///   are fewer; entries of decoded poles have 32 bits;
+/// - state: both parts of every mode, and the sums of the pooling (32 bits).
+/// A network in floating point needs no scales and no tables.
+MemorySummary count_memory(const Network& network);
+
+/// {"weights": bytes, "biases": ..., "scales": ..., "tables": ..., "state": ..., "total": ...}
+nlohmann::json to_json(const MemorySummary& memory);
+
+const char* name_of(MemoryKind kind);
+
+}  // namespace crosstate

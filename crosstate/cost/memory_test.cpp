@@ -1,0 +1,64 @@
+#include "crosstate/cost/memory.h"
+
+#include <gtest/gtest.h>
+
+namespace crosstate {
+namespace {
+
+// 4 channels, 2 complex modes, 1 block, gated: every count can be done by hand.
+ModelOptions small() {
+  ModelOptions options;
+  options.channels = 4;
+  options.states = 4;
+  options.layers = 1;
+  options.norm = "none";
+  return options;
+}
+
+Batch batch_of_ones() {
+  Dataset set;
+  set.name = "ones";
+  set.count = 16;
+  set.length = 8;
+  set.values.assign(16 * 8, 1.0f);
+  set.labels.assign(16, 0);
+  set.classes = {"0", "1", "2"};
+  std::vector<std::uint32_t> order(16);
+  for (std::uint32_t i = 0; i < 16; ++i) order[i] = i;
+  Batch batch;
+  fill_batch(set, order, 8, batch);
+  return batch;
+}
+
+TEST(Memory, CountsAFloatNetworkByHand) {
+  const Network network(small(), {1, 3}, 1);
+  const MemorySummary memory = count_memory(network);
+  // Encoder 4, A 16, C 16, D 4, linear 32, decoder 12; biases 4 + 8 + 3; states 16, pooling 4.
+  EXPECT_EQ(memory.bytes(MemoryKind::kWeights), 4u * (4 + 16 + 16 + 4 + 32 + 12));
+  EXPECT_EQ(memory.bytes(MemoryKind::kBiases), 4u * 15);
+  EXPECT_EQ(memory.bytes(MemoryKind::kState), 4u * 20);
+  EXPECT_EQ(memory.bytes(MemoryKind::kScales), 0u);
+  EXPECT_EQ(memory.bytes(MemoryKind::kTables), 0u);
+  EXPECT_EQ(memory.total(), 4u * (84 + 15 + 20));
+}
+
+TEST(Memory, CountsAQuantizedNetworkByHand) {
+  Network network(small(), {1, 3}, 1);
+  ThreadPool pool(1);
+  QuantOptions quant;
+  quant.weight_bits = 4;
+  const std::vector<Batch> batches = {batch_of_ones()};
+  network.quantize(quant, batches, pool);
+  const MemorySummary memory = count_memory(network);
+  EXPECT_EQ(memory.bytes(MemoryKind::kWeights), (4u + 32 + 12) / 2 + 16 + 16 + 4);
+  EXPECT_EQ(memory.bytes(MemoryKind::kBiases), 4u * 15);
+  EXPECT_EQ(memory.bytes(MemoryKind::kState), 16u + 4 * 4);
+  // Weight scales: encoder 4, C 4, D 1, linear 8, decoder 3; activations 5; state steps 8.
+  EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 20 + 5 + 8);
+  // Two tables of 256 bytes; the 16 numbers of A are fewer than two tables of 256.
+  EXPECT_EQ(memory.bytes(MemoryKind::kTables), 512u + 64);
+  EXPECT_EQ(to_json(memory)["total"], memory.total());
+}
+
+}  // namespace
+}  // namespace crosstate
