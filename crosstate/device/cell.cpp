@@ -1,0 +1,27 @@
+#include "crosstate/device/cell.h"
+
+#include <algorithm>
+
+#include "crosstate/base/random.h"
+
+namespace crosstate {
+namespace {
+
+double noise_base(const DeviceOptions& options, double conductance) {
+  return options.noise_relative_to == "gmax" ? options.g_max : conductance;
+}
+
+}  // namespace
+
+double program(const DeviceOptions& options, double target, const CellAddress& address) {
+  const double deviation = options.programming_noise * noise_base(options, target);
+  if (deviation == 0) return target;
+  Random random(address.seed, Stream::kProgramming, address.array, address.cell);
+  return std::max(0.0, target + deviation * random.normal());
+}
+
+double read_deviation(const DeviceOptions& options, double conductance) {
+  return options.read_noise * noise_base(options, conductance);
+}
+
+}  // namespace crosstate

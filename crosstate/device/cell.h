@@ -1,0 +1,24 @@
+// One memristive cell: what it holds after programming, and how much a read of it varies.
+#pragma once
+
+#include <cstdint>
+
+#include "crosstate/device/options.h"
+
+namespace crosstate {
+
+/// Where a cell stands; the address of its programming noise. Chips differ by their seed.
+struct CellAddress {
+  std::uint64_t seed = 0;
+  std::uint32_t array = 0;
+  std::uint32_t cell = 0;
+};
+
+/// Conductance (uS) after programming to `target`: Gaussian around it, cut off at 0. The same
+/// address gives the same deviate, whatever the noise level.
+double program(const DeviceOptions& options, double target, const CellAddress& address);
+
+/// Standard deviation (uS) from one read to the next of a cell that holds `conductance`.
+double read_deviation(const DeviceOptions& options, double conductance);
+
+}  // namespace crosstate

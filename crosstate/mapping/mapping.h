@@ -1,0 +1,79 @@
+// Places a quantized network on crossbar arrays.
+//
+// Recurrence. A channel of M modes is a block of an array, whose rows are driven by its input u and
+// its 2 M states (M for real modes), and whose columns carry the next states and y:
+//
+//                 x' (2 M columns)   y
+//   u             b                  d
+//   x (2 M rows)  A                  c
+//
+// y_k needs the *new* state, y_k = c x_k + d u_k, so a time step takes two products of the same
+// array: in the first the rows carry [u_k, x_{k-1}] and the state columns are converted, which rounds
+// the state; in the second the rows carry [u_k, x_k] and the y columns are converted. Every column
+// is converted once per step. Blocks share an array along its diagonal. A channel with more states
+// than an array holds is cut between modes, which do not act on each other: only y then needs a
+// digital sum of its pieces.
+//
+// Encoder, pointwise layers and decoder are matrices, cut into tiles of an array's size; tiles of
+// the same outputs are summed digitally. Biases are digital.
+//
+// All rows are driven by whole numbers, the codes of states and activations; the weights are those
+// of the network times the scale of the codes.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "crosstate/crossbar/options.h"
+#include "crosstate/model/network.h"
+
+namespace crosstate {
+
+enum class Site { kEncoder, kRecurrence, kLinear, kDecoder };
+
+/// A part of a channel on an array: some of its modes. Piece i of P on an array with S states has
+/// its input on row i, its states on rows P + state and on columns `state`, its output on column
+/// S + i. Complex modes take two states each, real part first.
+struct Piece {
+  std::size_t channel = 0;
+  std::size_t first_mode = 0, modes = 0;
+  std::size_t state = 0;    // first state of this piece
+  bool feedthrough = false; // holds d; one piece per channel does
+};
+
+struct MappedArray {
+  Site site = Site::kEncoder;
+  std::size_t layer = 0;             // of recurrence and linear
+  std::size_t rows = 0, columns = 0; // driven and read, from the array's corner
+  std::vector<float> weights;        // [rows][columns], 0 on idle pairs
+  std::size_t used = 0;              // pairs that hold a weight
+  // Recurrence:
+  std::size_t states = 0;
+  std::vector<Piece> pieces;
+  // Matrices: where this tile lies.
+  std::size_t first_input = 0, first_output = 0;
+};
+
+struct Mapping {
+  std::vector<MappedArray> arrays;  // encoder, then recurrence and linear of each layer, decoder
+  std::size_t pairs_per_array = 0;
+  /// Products that a class score takes: the pooled value has more bits than a driver, so that it
+  /// goes in by slices of dac_bits - 1 bits and a sign.
+  std::size_t decoder_slices = 1;
+
+  std::size_t used_pairs() const;
+  /// Pairs that hold a weight over all pairs of all arrays.
+  double utilisation() const;
+  /// Analog to digital conversions of one time step, and those at the end of a sequence.
+  std::size_t conversions_per_step() const;
+  std::size_t conversions_per_sequence() const;
+  /// Numbers of the arrays of one site, in order.
+  std::vector<std::size_t> of(Site site, std::size_t layer = 0) const;
+};
+
+/// Throws Error for a network that is not quantized, has rounding off for states or activations or a
+/// layer norm, and for codes wider than the drivers. `length`: time steps of the longest sequence,
+/// which decides how wide pooled values get.
+Mapping map_network(const Network& network, const CrossbarOptions& crossbar, std::size_t length);
+
+}  // namespace crosstate
