@@ -285,7 +285,11 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
   configuration.list().from_json(values, where);
   Network network(configuration.model, configuration.task, 0);
   State& s = *network.state_;
-  if (entry("quantized") == "true") {
+  const std::string quantized = entry("quantized");
+  if (quantized != "true" && quantized != "false") {
+    fail(where, "metadata 'quantized' is '" + quantized + "', expected 'true' or 'false'");
+  }
+  if (quantized == "true") {
     validate(configuration.quant);
     s.quant = configuration.quant;
     s.quantized = true;

@@ -148,6 +148,7 @@ class Pass {
       }
     }
     m.dropout.resize(layers_);
+    for (AlignedFloats& factors : m.dropout) factors.clear();
   }
 
   // One draw per sequence, channel and layer, held over time.

@@ -242,10 +242,11 @@ void run_block(const NetworkValues<T>& v, std::size_t l, Form form, Round round,
   Sequence<T> y = h;
   for (std::size_t c = 0; c < channels; ++c) {
     std::vector<T> u;
+    std::vector<std::complex<T>> state(block.modes[c].size(), 0);
     for (const auto& x : h) u.push_back(x[c]);
     const std::vector<T> out = form == Form::kConvolution
                                    ? convolution(block.modes[c], u)
-                                   : recurrence(block.modes[c], u, nullptr, round,
+                                   : recurrence(block.modes[c], u, &state, round,
                                                 (l * channels + c) * block.modes[c].size());
     for (std::size_t t = 0; t < h.size(); ++t) y[t][c] = out[t] + block.d[c] * u[t];
   }

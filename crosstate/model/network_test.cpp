@@ -1,0 +1,359 @@
+#include "crosstate/model/network.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <thread>
+
+#include "crosstate/base/error.h"
+#include "crosstate/model/testing.h"
+
+namespace crosstate {
+namespace {
+
+using reference::batch_of;
+using reference::GradientCheck;
+using reference::random_network;
+using reference::random_set;
+using reference::sequence_of;
+using reference::small_options;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+std::vector<float> logits_of(Network& network, const Batch& batch, int threads = 1) {
+  ThreadPool pool(threads);
+  std::vector<float> logits;
+  network.evaluate(batch, pool, &logits);
+  return logits;
+}
+
+std::vector<std::vector<double>> gradients_of(Network network, const Batch& batch,
+                                              const LossOptions& loss, int threads = 1) {
+  ThreadPool pool(threads);
+  network.train_step(batch, loss, pool);
+  std::vector<std::vector<double>> all;
+  for (const Parameter& p : network.parameters()) all.push_back(p.gradient);
+  return all;
+}
+
+std::string describe(const ModelOptions& o) {
+  return o.activation + " " + o.gate + " " + o.norm + " " + o.pooling + " " + o.modes + " " +
+         o.init + " " + o.discretization + (o.train_b ? " B" : "") + " channels " +
+         std::to_string(o.channels) + " layers " + std::to_string(o.layers);
+}
+
+// Each activation, gate and norm; `body` varies the rest with the number of the combination.
+template <class Body>
+void for_each_kind(Body body) {
+  int number = 0;
+  for (const char* activation : {"gelu", "hard-gelu", "relu", "identity"}) {
+    for (const char* gate : {"sigmoid", "hard-sigmoid", "none"}) {
+      for (const char* norm : {"batch", "layer", "none"}) {
+        ModelOptions o = small_options();
+        o.activation = activation;
+        o.gate = gate;
+        o.norm = norm;
+        body(o, number++);
+      }
+    }
+  }
+}
+
+void vary_recurrence(ModelOptions& o, bool complex, bool bilinear) {
+  o.modes = complex ? "complex" : "real";
+  o.init = complex ? "lin" : "real";
+  o.discretization = bilinear ? "bilinear" : "zoh";
+}
+
+// --- forward -------------------------------------------------------------------------------------
+
+void expect_reference(Network& network, const Dataset& set, reference::Form form) {
+  ThreadPool pool(1);
+  const auto values = reference::values_of<double>(network);
+  std::vector<float> logits;
+  const BatchResult result = network.evaluate(batch_of(set), pool, &logits);
+  const auto classes = static_cast<std::size_t>(network.task().classes);
+  ASSERT_EQ(logits.size(), set.count * classes);
+  double loss = 0, largest = 1;
+  std::size_t correct = 0;
+  std::vector<std::vector<double>> wanted;
+  for (std::size_t i = 0; i < set.count; ++i) {
+    wanted.push_back(reference::logits(values, sequence_of(set, i), form));
+    const auto top = std::max_element(wanted[i].begin(), wanted[i].end());
+    const auto truth = static_cast<std::size_t>(set.labels[i]);
+    double total = 0;
+    for (const double z : wanted[i]) {
+      total += std::exp(z - *top);
+      largest = std::max(largest, std::abs(z));
+    }
+    loss += (std::log(total) + *top - wanted[i][truth]) / static_cast<double>(set.count);
+    correct += static_cast<std::size_t>(top - wanted[i].begin()) == truth;
+  }
+  const double bound = reference::kNetworkTolerance * largest;
+  for (std::size_t i = 0; i < set.count; ++i) {
+    for (std::size_t k = 0; k < classes; ++k) {
+      ASSERT_NEAR(logits[i * classes + k], wanted[i][k], bound) << "sequence " << i;
+    }
+  }
+  EXPECT_NEAR(result.loss, loss, 2 * bound);
+  EXPECT_EQ(result.correct, correct);
+}
+
+TEST(Network, EqualsTheReferenceInEveryCombination) {
+  for_each_kind([](ModelOptions o, int number) {
+    for (int part = 0; part < 8; ++part) {
+      vary_recurrence(o, part % 2 == 0, part / 2 % 2 == 1);
+      o.pooling = part / 4 == 0 ? "mean" : "last";
+      o.channels = std::vector{1, 3, 17}[static_cast<std::size_t>((number + part) % 3)];
+      o.layers = (number + part) % 4 == 0 ? 4 : 1;
+      o.train_b = (number + part) % 5 == 0;
+      if (o.modes == "complex" && number % 3 > 0) o.init = number % 3 == 1 ? "inv" : "legs";
+      const TaskShape task{1 + (number + part) % 3, 5};
+      SCOPED_TRACE(describe(o) + " inputs " + std::to_string(task.inputs));
+      Network network = random_network(o, task, static_cast<std::uint64_t>(number));
+      const Dataset set = random_set(static_cast<std::uint64_t>(part), 19, 25, task, part % 2 == 1);
+      expect_reference(network, set,
+                       part < 4 ? reference::Form::kRecurrence : reference::Form::kConvolution);
+    }
+  });
+}
+
+TEST(Network, LogitsDependNeitherOnTheOtherSequencesNorOnTheBlocksNorOnThreads) {
+  for (const char* norm : {"batch", "layer"}) {
+    ModelOptions o = small_options();
+    o.norm = norm;
+    o.channels = 5;
+    o.layers = 2;
+    const TaskShape task{2, 4};
+    Network network = random_network(o, task);
+    const Dataset set = random_set(1, 40, 23, task, true);
+    const std::vector<float> all = logits_of(network, batch_of(set));
+    for (const int threads : {2, 4}) EXPECT_EQ(logits_of(network, batch_of(set), threads), all);
+    for (const std::size_t block : {1u, 5u, 23u, 100u}) {
+      EXPECT_EQ(logits_of(network, batch_of(set, block)), all) << "blocks of " << block;
+    }
+    for (const std::vector<std::uint32_t>& rows :
+         {std::vector<std::uint32_t>{7}, {39, 0, 7}, shuffled(40, 1, 0)}) {
+      const std::vector<float> some = logits_of(network, batch_of(set, rows));
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        for (std::size_t k = 0; k < 4; ++k) EXPECT_EQ(some[i * 4 + k], all[rows[i] * 4 + k]);
+      }
+    }
+  }
+}
+
+// --- gradients -----------------------------------------------------------------------------------
+
+TEST(NetworkGradients, EqualDifferencesOfTheLossInEveryCombination) {
+  ThreadPool pool(1);
+  for_each_kind([&](ModelOptions o, int number) {
+    vary_recurrence(o, number % 4 != 3, number % 2 == 1);
+    o.pooling = number / 2 % 2 == 0 ? "mean" : "last";
+    o.layers = 2;
+    o.train_b = number % 3 != 1;
+    o.dropout = number % 5 == 0 ? 0 : 0.2;
+    const TaskShape task{1 + number % 3, 4};
+    SCOPED_TRACE(describe(o));
+    Network network = random_network(o, task, static_cast<std::uint64_t>(number) + 1);
+    const Dataset set =
+        random_set(static_cast<std::uint64_t>(number), 35, 15, task, number % 2 == 0);
+    GradientCheck check;
+    if (o.norm == "batch") check.zero = {"linear.bias"};  // the batch's mean takes it out again
+    check.run(std::move(network), batch_of(set),
+              {number % 3 == 0 ? 0.1 : 0.0, 3, static_cast<std::uint64_t>(number)}, pool);
+  });
+}
+
+TEST(NetworkGradients, HaveTheSameBitsForAnyNumberOfThreads) {
+  for (const char* norm : {"batch", "none"}) {
+    ModelOptions o = small_options();
+    o.norm = norm;
+    o.layers = 2;
+    o.dropout = 0.3;
+    const TaskShape task{2, 4};
+    const Network network = random_network(o, task);
+    const Batch batch = batch_of(random_set(1, 70, 23, task, true));
+    const auto one = gradients_of(network, batch, {0.1, 5, 6}, 1);
+    EXPECT_EQ(gradients_of(network, batch, {0.1, 5, 6}, 2), one);
+    EXPECT_EQ(gradients_of(network, batch, {0.1, 5, 6}, 4), one);
+  }
+}
+
+TEST(NetworkGradients, DependOnTheStepOnlyThroughDropout) {
+  ModelOptions o = small_options();
+  const TaskShape task{2, 4};
+  const Batch batch = batch_of(random_set(1, 19, 23, task));
+  Network network = random_network(o, task);
+  EXPECT_EQ(gradients_of(network, batch, {0, 1, 1}), gradients_of(network, batch, {0, 1, 2}));
+  o.dropout = 0.5;
+  network = random_network(o, task);
+  EXPECT_EQ(gradients_of(network, batch, {0, 1, 1}), gradients_of(network, batch, {0, 1, 1}));
+  EXPECT_NE(gradients_of(network, batch, {0, 1, 1}), gradients_of(network, batch, {0, 1, 2}));
+  EXPECT_NE(gradients_of(network, batch, {0, 1, 1}), gradients_of(network, batch, {0, 2, 1}));
+}
+
+TEST(NetworkGradients, OwnNothingToTheNetworkTrainedBefore) {
+  ModelOptions o = small_options();
+  const TaskShape task{2, 4};
+  const Network network = random_network(o, task);
+  const Batch batch = batch_of(random_set(1, 19, 23, task));
+  std::vector<std::vector<double>> fresh;
+  std::thread([&] { fresh = gradients_of(network, batch, {}); }).join();
+  o.dropout = 0.5;
+  o.channels = 2;
+  o.layers = 3;
+  gradients_of(random_network(o, task), batch_of(random_set(2, 40, 30, task, true)), {});
+  EXPECT_EQ(gradients_of(network, batch, {}), fresh);
+}
+
+TEST(Network, TrainingMovesTheRunningStatisticsTowardsTheBatch) {
+  ModelOptions o = small_options();
+  const TaskShape task{1, 3};
+  Network network(o, task, 1);
+  const Dataset set = random_set(1, 40, 23, task, true);
+  const Batch batch = batch_of(set);
+  ThreadPool pool(1);
+  const double training = network.train_step(batch, {}, pool).loss;
+  for (int i = 0; i < 300; ++i) network.train_step(batch, {}, pool);
+  // They converge to the batch's own, so both passes come to the same loss.
+  EXPECT_NEAR(network.evaluate(batch, pool).loss, training, 1e-5);
+}
+
+TEST(Network, LearnsSixteenRandomSequencesByHeart) {
+  for (const char* norm : {"batch", "layer", "none"}) {
+    ModelOptions o = small_options();
+    o.norm = norm;
+    o.channels = 12;
+    o.layers = 2;
+    const TaskShape task{2, 4};
+    Network network(o, task, 1);
+    const Batch batch = batch_of(random_set(1, 16, 20, task));
+    ThreadPool pool(1);
+    std::size_t correct = 0;
+    for (std::uint64_t step = 0; step < 1000 && correct < 16; ++step) {
+      correct = network.train_step(batch, {0, 1, step}, pool).correct;
+      for (Parameter& p : network.parameters()) {
+        const double rate = p.group == ParameterGroup::kRecurrence ? 0.02 : 0.2;
+        for (std::size_t i = 0; i < p.value.size(); ++i) {
+          p.value[i] -= static_cast<float>(rate * p.gradient[i]);
+        }
+      }
+    }
+    EXPECT_EQ(correct, 16u) << norm;
+  }
+}
+
+// --- folding -------------------------------------------------------------------------------------
+
+TEST(Network, FoldingNormsKeepsTheLogits) {
+  for (const char* gate : {"sigmoid", "none"}) {
+    ModelOptions o = small_options();
+    o.gate = gate;
+    o.channels = 7;
+    o.layers = 3;
+    const TaskShape task{2, 4};
+    Network network = random_network(o, task);
+    const Batch batch = batch_of(random_set(1, 19, 23, task, true));
+    const std::vector<float> before = logits_of(network, batch);
+    const std::size_t count = network.parameter_count();
+    network.fold_norms();
+    EXPECT_EQ(network.options().norm, "none");
+    const std::size_t outputs = o.gate == "none" ? 7 : 14;
+    EXPECT_EQ(network.parameter_count(), count - 3 * 2 * outputs);
+    const std::vector<float> after = logits_of(network, batch);
+    ASSERT_EQ(after.size(), before.size());
+    for (std::size_t i = 0; i < after.size(); ++i) EXPECT_NEAR(after[i], before[i], 2e-5);
+    network.fold_norms();  // nothing left to fold
+    EXPECT_EQ(logits_of(network, batch), after);
+  }
+}
+
+TEST(Network, RefusesToFoldLayerNorms) {
+  ModelOptions o = small_options();
+  o.norm = "layer";
+  Network network(o, {1, 3}, 1);
+  EXPECT_THAT([&] { network.fold_norms(); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("model.norm"), HasSubstr("'layer'"))));
+}
+
+// --- storing -------------------------------------------------------------------------------------
+
+TEST(Network, ComesBackFromTensorsWithTheSameBits) {
+  for (const char* norm : {"batch", "layer", "none"}) {
+    ModelOptions o = small_options();
+    o.norm = norm;
+    o.layers = 2;
+    o.train_b = true;
+    const TaskShape task{2, 4};
+    Network network = random_network(o, task);
+    const Batch batch = batch_of(random_set(1, 19, 23, task, true));
+    const std::string bytes = format_safetensors(network.to_tensors());
+    Network back = Network::from_tensors(parse_safetensors(bytes, "memory"), "memory");
+    EXPECT_EQ(logits_of(back, batch), logits_of(network, batch));
+    EXPECT_EQ(gradients_of(back, batch, {}), gradients_of(network, batch, {}));
+    EXPECT_EQ(format_safetensors(back.to_tensors()), bytes);
+    EXPECT_EQ(back.parameter_count(), network.parameter_count());
+  }
+}
+
+void expect_refused(const Safetensors& content, const std::string& first,
+                    const std::string& second) {
+  EXPECT_THAT(
+      [&] { Network::from_tensors(content, "a.safetensors"); },
+      ThrowsMessage<Error>(AllOf(HasSubstr("a.safetensors"), HasSubstr(first), HasSubstr(second))));
+}
+
+TEST(Network, NamesWhatIsDamagedInTensors) {
+  const Safetensors good = Network(small_options(), {2, 4}, 1).to_tensors();
+  for (const auto& [name, tensor] : good.tensors) {
+    Safetensors bad = good;
+    bad.tensors.erase(name);
+    expect_refused(bad, "'" + name + "'", "missing");
+
+    bad = good;
+    bad.tensors.at(name).shape.push_back(1);
+    expect_refused(bad, "'" + name + "'", "1]");
+
+    bad = good;
+    std::vector<float> values = tensor.floats(tensor.shape, name);
+    values.back() = std::numeric_limits<float>::quiet_NaN();
+    bad.tensors.at(name) = Tensor::from(values, tensor.shape);
+    expect_refused(bad, "'" + name + "'", "nan");
+    values.back() = std::numeric_limits<float>::infinity();
+    bad.tensors.at(name) = Tensor::from(values, tensor.shape);
+    expect_refused(bad, "'" + name + "'", "inf");
+  }
+  for (const auto& [key, text] : good.metadata) {
+    Safetensors bad = good;
+    bad.metadata.erase(key);
+    expect_refused(bad, "'" + key + "'", "metadata");
+  }
+  Safetensors bad = good;
+  bad.metadata["format"] = "crosstate network 2";
+  expect_refused(bad, "'crosstate network 2'", "expected 'crosstate network 1'");
+  bad = good;
+  bad.metadata["network"] = "{";
+  expect_refused(bad, "'network'", "not a JSON object");
+  bad = good;
+  bad.metadata["quantized"] = "maybe";
+  expect_refused(bad, "'quantized'", "maybe");
+
+  const auto edit = [&](const char* section, const char* key, const nlohmann::json& value) {
+    Safetensors edited = good;
+    auto json = nlohmann::json::parse(good.metadata.at("network"));
+    json[section][key] = value;
+    edited.metadata["network"] = json.dump();
+    return edited;
+  };
+  expect_refused(edit("model", "chanels", 3), "model.chanels", "");
+  expect_refused(edit("task", "classes", 0), "task.classes", "0");
+  expect_refused(edit("model", "channels", -1), "model.channels", "-1");
+  expect_refused(edit("model", "channels", 4), "tensor '", "4");
+  expect_refused(edit("model", "layers", 2), "'layers.1.", "missing");
+}
+
+}  // namespace
+}  // namespace crosstate
