@@ -40,15 +40,14 @@ ProgrammedArray::ProgrammedArray(std::span<const float> weights, std::size_t row
     for (std::size_t r = 0; r < rows; ++r) {
       const double w = weights[r * columns + c];
       const auto cell = static_cast<std::uint32_t>(2 * (r * most_columns + c));
-      const double plus = program(device, device.g_min + std::max(w, 0.0) * scale,
-                                  {seed, number, cell});
-      const double minus = program(device, device.g_min + std::max(-w, 0.0) * scale,
-                                   {seed, number, cell + 1});
+      const double plus =
+          program(device, device.g_min + std::max(w, 0.0) * scale, {seed, number, cell});
+      const double minus =
+          program(device, device.g_min + std::max(-w, 0.0) * scale, {seed, number, cell + 1});
       const double plus_read = read_deviation(device, plus) / scale;
       const double minus_read = read_deviation(device, minus) / scale;
       effective_[c * rows + r] = static_cast<float>((plus - minus) / scale);
-      variance_[c * rows + r] =
-          static_cast<float>(plus_read * plus_read + minus_read * minus_read);
+      variance_[c * rows + r] = static_cast<float>(plus_read * plus_read + minus_read * minus_read);
     }
   }
   noisy_ = std::any_of(variance_.begin(), variance_.end(), [](float v) { return v > 0; });

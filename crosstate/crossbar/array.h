@@ -29,8 +29,8 @@ class ProgrammedArray {
   /// weights: [rows][columns]. `seed` is the chip's. Throws Error for a weight that is not finite
   /// and for more rows or columns than an array has.
   ProgrammedArray(std::span<const float> weights, std::size_t rows, std::size_t columns,
-                  const DeviceOptions& device, const CrossbarOptions& crossbar,
-                  std::uint64_t seed, std::uint32_t number);
+                  const DeviceOptions& device, const CrossbarOptions& crossbar, std::uint64_t seed,
+                  std::uint32_t number);
 
   /// out[c] = sum_r W[r][first + c] in[r] + noise for `count` columns from `first` on, over `steps`
   /// time steps of 16 lanes each. `at` names the sequence of lane 0 and the first step.

@@ -90,8 +90,8 @@ HWY_INLINE Pair box_muller(VU even, VU odd) {
                          hn::Set(d, 0x1p-24f), hn::Set(d, 0x1p-25f));
   const V squared = hn::Max(hn::Zero(d), hn::Mul(hn::Set(d, -2.0f), logarithm(u)));
 
-  const V step = hn::Add(hn::ConvertTo(d, hn::ShiftRight<8>(hn::BitCast(di, odd))),
-                         hn::Set(d, 0.5f));
+  const V step =
+      hn::Add(hn::ConvertTo(d, hn::ShiftRight<8>(hn::BitCast(di, odd))), hn::Set(d, 0.5f));
   const V x = hn::Mul(step, hn::Set(d, 0.78539816f * 0x1p-23f));
   const V z = hn::Mul(x, x);
   V s = hn::Set(d, -1.9515295891e-4f);
@@ -105,8 +105,8 @@ HWY_INLINE Pair box_muller(VU even, VU odd) {
 
   // Bit 0 mirrors the cosine, bit 1 exchanges the two: together the four quadrants.
   c = hn::Xor(c, hn::BitCast(d, hn::ShiftLeft<31>(odd)));
-  const auto swap = hn::MaskFromVec(hn::BitCast(
-      d, hn::BroadcastSignBit(hn::BitCast(di, hn::ShiftLeft<30>(odd)))));
+  const auto swap = hn::MaskFromVec(
+      hn::BitCast(d, hn::BroadcastSignBit(hn::BitCast(di, hn::ShiftLeft<30>(odd)))));
   return {squared, hn::IfThenElse(swap, s, c), hn::IfThenElse(swap, c, s)};
 }
 

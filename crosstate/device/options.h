@@ -8,10 +8,10 @@
 namespace crosstate {
 
 struct DeviceOptions {
-  double g_min = 0;                // uS
-  double g_max = 25;               // uS
-  double programming_noise = 0.02; // relative standard deviation, drawn once per cell
-  double read_noise = 0.01;        // relative standard deviation, drawn at every read
+  double g_min = 0;                          // uS
+  double g_max = 25;                         // uS
+  double programming_noise = 0.02;           // relative standard deviation, drawn once per cell
+  double read_noise = 0.01;                  // relative standard deviation, drawn at every read
   std::string noise_relative_to = "target";  // target | gmax
 };
 

@@ -16,14 +16,16 @@ void check(const Network& network, const CrossbarOptions& crossbar) {
     fail("mapping", "the network is not quantized, and rows are driven by codes");
   }
   if (network.options().norm != "none") {
-    fail("mapping", "norm is '" + network.options().norm + "', expected none: norms must be folded");
+    fail("mapping",
+         "norm is '" + network.options().norm + "', expected none: norms must be folded");
   }
   const QuantOptions& quant = network.quant_options();
   const auto fits = [&](const char* name, int bits) {
-    if (bits == 0) fail("mapping", std::string(name) + " = 0 leaves values unrounded, expected codes");
+    if (bits == 0)
+      fail("mapping", std::string(name) + " = 0 leaves values unrounded, expected codes");
     if (bits > crossbar.dac_bits) {
-      fail("mapping", std::string(name) + " = " + std::to_string(bits) + " exceeds crossbar.dac_bits = " +
-                          std::to_string(crossbar.dac_bits));
+      fail("mapping", std::string(name) + " = " + std::to_string(bits) +
+                          " exceeds crossbar.dac_bits = " + std::to_string(crossbar.dac_bits));
     }
   };
   fits("quant.activation_bits", quant.activation_bits);

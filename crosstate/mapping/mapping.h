@@ -8,11 +8,11 @@
 //   x (2 M rows)  A                  c
 //
 // y_k needs the *new* state, y_k = c x_k + d u_k, so a time step takes two products of the same
-// array: in the first the rows carry [u_k, x_{k-1}] and the state columns are converted, which rounds
-// the state; in the second the rows carry [u_k, x_k] and the y columns are converted. Every column
-// is converted once per step. Blocks share an array along its diagonal. A channel with more states
-// than an array holds is cut between modes, which do not act on each other: only y then needs a
-// digital sum of its pieces.
+// array: in the first the rows carry [u_k, x_{k-1}] and the state columns are converted, which
+// rounds the state; in the second the rows carry [u_k, x_k] and the y columns are converted. Every
+// column is converted once per step. Blocks share an array along its diagonal. A channel with more
+// states than an array holds is cut between modes, which do not act on each other: only y then
+// needs a digital sum of its pieces.
 //
 // Encoder, pointwise layers and decoder are matrices, cut into tiles of an array's size; tiles of
 // the same outputs are summed digitally. Biases are digital.
@@ -37,16 +37,16 @@ enum class Site { kEncoder, kRecurrence, kLinear, kDecoder };
 struct Piece {
   std::size_t channel = 0;
   std::size_t first_mode = 0, modes = 0;
-  std::size_t state = 0;    // first state of this piece
-  bool feedthrough = false; // holds d; one piece per channel does
+  std::size_t state = 0;     // first state of this piece
+  bool feedthrough = false;  // holds d; one piece per channel does
 };
 
 struct MappedArray {
   Site site = Site::kEncoder;
-  std::size_t layer = 0;             // of recurrence and linear
-  std::size_t rows = 0, columns = 0; // driven and read, from the array's corner
-  std::vector<float> weights;        // [rows][columns], 0 on idle pairs
-  std::size_t used = 0;              // pairs that hold a weight
+  std::size_t layer = 0;              // of recurrence and linear
+  std::size_t rows = 0, columns = 0;  // driven and read, from the array's corner
+  std::vector<float> weights;         // [rows][columns], 0 on idle pairs
+  std::size_t used = 0;               // pairs that hold a weight
   // Recurrence:
   std::size_t states = 0;
   std::vector<Piece> pieces;
@@ -71,9 +71,9 @@ struct Mapping {
   std::vector<std::size_t> of(Site site, std::size_t layer = 0) const;
 };
 
-/// Throws Error for a network that is not quantized, has rounding off for states or activations or a
-/// layer norm, and for codes wider than the drivers. `length`: time steps of the longest sequence,
-/// which decides how wide pooled values get.
+/// Throws Error for a network that is not quantized, has rounding off for states or activations or
+/// a layer norm, and for codes wider than the drivers. `length`: time steps of the longest
+/// sequence, which decides how wide pooled values get.
 Mapping map_network(const Network& network, const CrossbarOptions& crossbar, std::size_t length);
 
 }  // namespace crosstate

@@ -184,8 +184,8 @@ struct Chip::Inside {
   }
 
   // Class scores [classes][16] from the pooled codes, which go in by slices of the drivers' bits.
-  void decode(std::uint32_t sequence, std::size_t length, const std::uint32_t* lengths,
-              Work& w, Rows scores) const {
+  void decode(std::uint32_t sequence, std::size_t length, const std::uint32_t* lengths, Work& w,
+              Rows scores) const {
     const std::size_t H = network.channels();
     const auto classes = static_cast<std::size_t>(network.task.classes);
     const Rows slice = take(w.a, H, kLanes), part = take(w.z, classes, kLanes);
@@ -242,8 +242,8 @@ struct Chip::Inside {
 
 Chip::Chip(const Network& network, const Mapping& mapping, const DeviceOptions& device,
            const CrossbarOptions& crossbar, std::uint64_t seed, std::uint32_t number)
-    : inside_(std::make_unique<Inside>(network, mapping, device, crossbar,
-                                       chip_seed(seed, number))) {}
+    : inside_(
+          std::make_unique<Inside>(network, mapping, device, crossbar, chip_seed(seed, number))) {}
 Chip::~Chip() = default;
 Chip::Chip(Chip&&) noexcept = default;
 Chip& Chip::operator=(Chip&&) noexcept = default;

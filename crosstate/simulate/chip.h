@@ -12,15 +12,15 @@
 
 namespace crosstate {
 
-/// Products run on the arrays; activations, gates, residual sums and pooling are digital and equal to
-/// those of the network. A converter adds its bias (and, without a gate, the residual stream) before
-/// it rounds and saturates; where tiles are summed digitally, and for class scores, columns are read
-/// without rounding. With ideal devices and converters as wide as the network's codes, this is
-/// Network::evaluate() but for the order of floating-point sums.
+/// Products run on the arrays; activations, gates, residual sums and pooling are digital and equal
+/// to those of the network. A converter adds its bias (and, without a gate, the residual stream)
+/// before it rounds and saturates; where tiles are summed digitally, and for class scores, columns
+/// are read without rounding. With ideal devices and converters as wide as the network's codes,
+/// this is Network::evaluate() but for the order of floating-point sums.
 class Chip {
  public:
-  /// Programs every array. Chips of one seed differ by their number. The mapping must outlive it and
-  /// be that of this network and these options.
+  /// Programs every array. Chips of one seed differ by their number. The mapping must outlive it
+  /// and be that of this network and these options.
   Chip(const Network& network, const Mapping& mapping, const DeviceOptions& device,
        const CrossbarOptions& crossbar, std::uint64_t seed, std::uint32_t number);
   ~Chip();

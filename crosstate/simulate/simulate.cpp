@@ -67,8 +67,7 @@ SimulateSummary simulate(const Network& network, const Dataset& data, const Devi
   for (const double a : summary.accuracy) squares += (a - summary.mean) * (a - summary.mean);
   summary.deviation = chips > 1 ? std::sqrt(squares / (n - 1)) : 0;
   summary.worst = *std::min_element(summary.accuracy.begin(), summary.accuracy.end());
-  summary.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return summary;
 }
 

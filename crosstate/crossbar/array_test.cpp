@@ -1,0 +1,222 @@
+#include "crosstate/crossbar/array.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/lanes.h"
+#include "crosstate/base/random.h"
+#include "crosstate/device/cell.h"
+
+namespace crosstate {
+namespace {
+
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+constexpr std::size_t kRows = 40, kColumns = 24;
+constexpr std::uint64_t kSeed = 11;
+constexpr std::uint32_t kNumber = 3;
+
+DeviceOptions ideal() {
+  DeviceOptions options;
+  options.programming_noise = 0;
+  options.read_noise = 0;
+  return options;
+}
+
+// About a third of the pairs are idle.
+std::vector<float> weights() {
+  Random random(1, Stream::kTest);
+  std::vector<float> w(kRows * kColumns);
+  for (float& v : w) v = random.below(3) == 0 ? 0 : static_cast<float>(random.uniform(-2, 2));
+  return w;
+}
+
+AlignedFloats codes(std::size_t steps) {
+  Random random(2, Stream::kTest);
+  AlignedFloats in(kRows * steps * kLanes);
+  for (float& v : in) v = static_cast<float>(random.below(255)) - 127;
+  return in;
+}
+
+ProgrammedArray programmed(const DeviceOptions& device, std::uint64_t seed = kSeed) {
+  return {weights(), kRows, kColumns, device, CrossbarOptions{}, seed, kNumber};
+}
+
+TEST(Array, IsTheExactProductWithoutNoise) {
+  for (const double g_min : {0.0, 2.5}) {
+    DeviceOptions device = ideal();
+    device.g_min = g_min;
+    const ProgrammedArray array = programmed(device);
+    const std::vector<float> w = weights();
+    const AlignedFloats in = codes(2);
+    AlignedFloats out(kColumns * 2 * kLanes);
+    ReadScratch scratch;
+    array.multiply(0, kColumns, 2, {in.data(), 2 * kLanes}, {out.data(), 2 * kLanes}, 0, 0,
+                   scratch);
+    for (std::size_t c = 0; c < kColumns; ++c) {
+      for (std::size_t i = 0; i < 2 * kLanes; ++i) {
+        double sum = 0, size = 0;
+        for (std::size_t r = 0; r < kRows; ++r) {
+          const double term = static_cast<double>(w[r * kColumns + c]) * in[r * 2 * kLanes + i];
+          sum += term;
+          size += std::abs(term);
+        }
+        EXPECT_NEAR(out[c * 2 * kLanes + i], sum, 1e-6 * size);
+      }
+    }
+  }
+}
+
+TEST(Array, ProgrammedWeightsSpreadAsTheirCellsDo) {
+  DeviceOptions device;
+  device.programming_noise = 0.03;
+  const std::vector<float> w = weights();
+  double sum = 0, squares = 0, n = 0;
+  for (std::uint64_t seed = 0; seed < 30; ++seed) {
+    const ProgrammedArray array = programmed(device, seed);
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t c = 0; c < kColumns; ++c) {
+        const double ideal_weight = w[r * kColumns + c];
+        const double found = array.effective()[c * kRows + r];
+        if (ideal_weight == 0) {
+          EXPECT_EQ(found, 0);  // both cells hold nothing
+          continue;
+        }
+        const double relative = found / ideal_weight - 1;
+        sum += relative;
+        squares += relative * relative;
+        n += 1;
+      }
+    }
+  }
+  EXPECT_NEAR(sum / n, 0, 4 * 0.03 / std::sqrt(n));
+  EXPECT_NEAR(std::sqrt(squares / n), 0.03, 4 * 0.03 / std::sqrt(2 * n));
+}
+
+// What one cell of a pair holds, from the rule and the address alone.
+double cell(const DeviceOptions& device, const std::vector<float>& w, std::size_t r, std::size_t c,
+            bool minus) {
+  double top = 0;
+  for (std::size_t k = 0; k < kRows; ++k) {
+    top = std::max(top, std::abs(static_cast<double>(w[k * kColumns + c])));
+  }
+  const double value = minus ? -w[r * kColumns + c] : w[r * kColumns + c];
+  const double target = device.g_min + std::max(0.0, value) * (device.g_max - device.g_min) / top;
+  const std::size_t columns = 64;
+  return program(
+      device, target,
+      {kSeed, kNumber, static_cast<std::uint32_t>(2 * (r * columns + c) + (minus ? 1 : 0))});
+}
+
+double weight_scale(const DeviceOptions& device, const std::vector<float>& w, std::size_t c) {
+  double top = 0;
+  for (std::size_t k = 0; k < kRows; ++k) {
+    top = std::max(top, std::abs(static_cast<double>(w[k * kColumns + c])));
+  }
+  return (device.g_max - device.g_min) / top;
+}
+
+TEST(Array, ReadVarianceIsThatOfItsCells) {
+  for (const char* base : {"target", "gmax"}) {
+    DeviceOptions device;
+    device.g_min = 1;
+    device.noise_relative_to = base;
+    const std::vector<float> w = weights();
+    const ProgrammedArray array = programmed(device);
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t c = 0; c < kColumns; ++c) {
+        const double plus = read_deviation(device, cell(device, w, r, c, false));
+        const double minus = read_deviation(device, cell(device, w, r, c, true));
+        const double scale = weight_scale(device, w, c);
+        const double variance = (plus * plus + minus * minus) / (scale * scale);
+        EXPECT_NEAR(array.read_variance()[c * kRows + r], variance, 1e-6 * variance);
+      }
+    }
+  }
+}
+
+TEST(Array, OneGaussianPerColumnEqualsNoiseOnEveryCell) {
+  DeviceOptions device;
+  device.g_min = 1;
+  device.read_noise = 0.05;
+  const std::vector<float> w = weights();
+  const ProgrammedArray array = programmed(device);
+  constexpr std::size_t kReads = 20000, kColumn = 5;
+  AlignedFloats in(kRows * kReads);
+  const AlignedFloats driven = codes(1);
+  for (std::size_t r = 0; r < kRows; ++r) {
+    std::fill_n(&in[r * kReads], kReads, driven[r * kLanes]);
+  }
+  AlignedFloats out(kReads);
+  ReadScratch scratch;
+  array.multiply(kColumn, 1, kReads / kLanes, {in.data(), kReads}, {out.data(), kReads}, 0, 0,
+                 scratch);
+
+  // Every cell disturbed on its own.
+  Random random(5, Stream::kTest);
+  std::vector<double> brute(kReads);
+  const double scale = weight_scale(device, w, kColumn);
+  for (std::size_t r = 0; r < kRows; ++r) {
+    for (const bool minus : {false, true}) {
+      const double g = cell(device, w, r, kColumn, minus);
+      const double factor = (minus ? -1 : 1) * static_cast<double>(driven[r * kLanes]) / scale;
+      for (double& b : brute) b += factor * (g + read_deviation(device, g) * random.normal());
+    }
+  }
+  const auto moments = [&](const auto& x) {
+    double mean = 0, squares = 0;
+    for (const double v : x) mean += v / kReads;
+    for (const double v : x) squares += (v - mean) * (v - mean) / kReads;
+    return std::pair(mean, squares);
+  };
+  const auto [mean, variance] = moments(out);
+  const auto [brute_mean, brute_variance] = moments(brute);
+  EXPECT_NEAR(mean, brute_mean, 4 * std::sqrt(2 * variance / kReads));
+  EXPECT_NEAR(variance / brute_variance, 1, 4 * std::sqrt(4.0 / kReads));
+}
+
+TEST(Array, IdleCellsDisturbWhereNoiseIsThatOfTheLargestConductance) {
+  DeviceOptions device;
+  device.noise_relative_to = "gmax";
+  device.programming_noise = 0;
+  // Row 0 holds the weight, row 1 is idle.
+  const std::vector<float> w{1, 0};
+  const ProgrammedArray array(w, 2, 1, device, CrossbarOptions{}, kSeed, 0);
+  EXPECT_FLOAT_EQ(array.read_variance()[0], array.read_variance()[1]);
+  EXPECT_NEAR(array.read_variance()[1], 2 * 0.01 * 0.01, 1e-9);
+}
+
+TEST(Array, PartOfTheColumnsEqualsThoseOfTheWhole) {
+  const ProgrammedArray array = programmed(ideal());
+  const AlignedFloats in = codes(1);
+  AlignedFloats whole(kColumns * kLanes), part(4 * kLanes);
+  ReadScratch scratch;
+  array.multiply(0, kColumns, 1, {in.data(), kLanes}, {whole.data(), kLanes}, 0, 0, scratch);
+  array.multiply(7, 4, 1, {in.data(), kLanes}, {part.data(), kLanes}, 0, 0, scratch);
+  for (std::size_t i = 0; i < part.size(); ++i) EXPECT_EQ(part[i], whole[7 * kLanes + i]);
+}
+
+TEST(Array, RejectsWhatItCannotHold) {
+  const CrossbarOptions small{.rows = 8, .columns = 8};
+  const std::vector<float> nine(9, 1);
+  EXPECT_THAT([&] { ProgrammedArray(nine, 9, 1, ideal(), small, 1, 4); },
+              ThrowsMessage<Error>(HasSubstr("array 4: 9 weights for 9 x 1 pairs")));
+  const std::vector<float> bad{1, std::numeric_limits<float>::quiet_NaN()};
+  EXPECT_THAT([&] { ProgrammedArray(bad, 2, 1, ideal(), small, 1, 0); },
+              ThrowsMessage<Error>(HasSubstr("row 1, column 0")));
+}
+
+TEST(CrossbarOptions, RejectsBadValues) {
+  EXPECT_THAT([&] { validate(CrossbarOptions{.rows = 2}); },
+              ThrowsMessage<Error>(HasSubstr("crossbar.rows")));
+  EXPECT_NO_THROW(validate(CrossbarOptions{}));
+}
+
+}  // namespace
+}  // namespace crosstate

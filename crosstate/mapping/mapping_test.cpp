@@ -1,0 +1,193 @@
+#include "crosstate/mapping/mapping.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/random.h"
+#include "crosstate/model/network_state.h"
+
+namespace crosstate {
+namespace {
+
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+Network network(const ModelOptions& options, int inputs, const QuantOptions& quant = {}) {
+  Dataset data;
+  data.name = "noise";
+  data.count = 16;
+  data.length = 30;
+  data.channels = static_cast<std::size_t>(inputs);
+  data.labels.assign(16, 0);
+  data.classes = {"a", "b", "c"};
+  Random random(3, Stream::kTest);
+  data.values.resize(data.count * data.length * data.channels);
+  for (float& v : data.values) v = static_cast<float>(random.uniform(-1, 1));
+  std::vector<std::uint32_t> order(16);
+  std::iota(order.begin(), order.end(), 0u);
+  Batch batch;
+  fill_batch(data, order, 10, batch);
+  ThreadPool pool(1);
+  Network n(options, {inputs, 3}, 1);
+  n.fold_norms();
+  n.quantize(quant, std::span(&batch, 1), pool);
+  return n;
+}
+
+struct Case {
+  const char* name;
+  int channels, states;
+  const char* modes;
+  int rows, columns;
+};
+
+class Placement : public testing::TestWithParam<Case> {
+ protected:
+  Placement() {
+    ModelOptions options;
+    options.channels = GetParam().channels;
+    options.states = GetParam().states;
+    options.modes = GetParam().modes;
+    if (options.modes == "real") options.init = "real";
+    crossbar_.rows = GetParam().rows;
+    crossbar_.columns = GetParam().columns;
+    network_ = std::make_unique<Network>(network(options, 2));
+    mapping_ = map_network(*network_, crossbar_, 100);
+  }
+  CrossbarOptions crossbar_;
+  std::unique_ptr<Network> network_;
+  Mapping mapping_;
+};
+
+TEST_P(Placement, FitsItsArrays) {
+  for (const MappedArray& a : mapping_.arrays) {
+    EXPECT_LE(a.rows, static_cast<std::size_t>(crossbar_.rows));
+    EXPECT_LE(a.columns, static_cast<std::size_t>(crossbar_.columns));
+    EXPECT_EQ(a.weights.size(), a.rows * a.columns);
+    const auto filled = a.weights.size() - static_cast<std::size_t>(std::count(
+                                               a.weights.begin(), a.weights.end(), 0.0f));
+    EXPECT_LE(filled, a.used);
+  }
+  EXPECT_EQ(mapping_.pairs_per_array,
+            static_cast<std::size_t>(crossbar_.rows) * static_cast<std::size_t>(crossbar_.columns));
+}
+
+TEST_P(Placement, HoldsEveryMatrixWeightOnce) {
+  const Network::State& s = network_->state();
+  const Coefficients c = s.coefficients();
+  const auto check = [&](Site site, std::size_t layer, const AlignedFloats& weight,
+                         std::size_t inputs, float scale) {
+    std::vector<int> seen(weight.size(), 0);
+    for (const std::size_t i : mapping_.of(site, layer)) {
+      const MappedArray& a = mapping_.arrays[i];
+      EXPECT_EQ(a.used, a.rows * a.columns);
+      for (std::size_t r = 0; r < a.rows; ++r) {
+        for (std::size_t k = 0; k < a.columns; ++k) {
+          const std::size_t at = (a.first_output + k) * inputs + a.first_input + r;
+          ++seen[at];
+          EXPECT_EQ(a.weights[r * a.columns + k], weight[at] * scale);
+        }
+      }
+    }
+    EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), static_cast<std::ptrdiff_t>(seen.size()));
+  };
+  check(Site::kEncoder, 0, c.encoder, 2, c.input.scale[0]);
+  check(Site::kDecoder, 0, c.decoder, s.channels(), c.residual.scale[0]);
+  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
+    check(Site::kLinear, l, c.blocks[l].weight, s.channels(), c.quantizers[l].activation.scale[0]);
+  }
+}
+
+TEST_P(Placement, HoldsEveryModeOnce) {
+  const Network::State& s = network_->state();
+  const Coefficients c = s.coefficients();
+  const std::size_t per_mode = s.complex() ? 2 : 1;
+  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
+    const BlockCoefficients& b = c.blocks[l];
+    const float unit = c.residual.scale[0];
+    std::vector<int> modes(s.channels() * s.modes(), 0), feedthrough(s.channels(), 0);
+    for (const std::size_t number : mapping_.of(Site::kRecurrence, l)) {
+      const MappedArray& a = mapping_.arrays[number];
+      const std::size_t inputs = a.pieces.size();
+      std::vector<float> left = a.weights;
+      std::size_t used = 0, states = 0;
+      const auto take = [&](std::size_t row, std::size_t column, float w) {
+        EXPECT_EQ(left[row * a.columns + column], w);
+        left[row * a.columns + column] = 0;
+        ++used;
+      };
+      for (std::size_t i = 0; i < inputs; ++i) {
+        const Piece& p = a.pieces[i];
+        EXPECT_EQ(p.state, states);
+        states += p.modes * per_mode;
+        if (p.feedthrough) {
+          ++feedthrough[p.channel];
+          take(i, a.states + i, b.d[p.channel] * unit);
+        }
+        for (std::size_t n = 0; n < p.modes; ++n) {
+          const std::size_t m = p.channel * s.modes() + p.first_mode + n;
+          const std::size_t re = p.state + n * per_mode, y = a.states + i;
+          ++modes[m];
+          take(i, re, b.b[m] * unit);
+          take(inputs + re, re, b.ar[m]);
+          take(inputs + re, y, b.cr[m]);
+          if (!s.complex()) continue;
+          take(inputs + re + 1, re, -b.ai[m]);
+          take(inputs + re, re + 1, b.ai[m]);
+          take(inputs + re + 1, re + 1, b.ar[m]);
+          take(inputs + re + 1, y, -b.ci[m]);
+        }
+      }
+      EXPECT_EQ(states, a.states);
+      EXPECT_EQ(used, a.used);
+      EXPECT_EQ(std::count(left.begin(), left.end(), 0.0f),
+                static_cast<std::ptrdiff_t>(left.size()));
+    }
+    EXPECT_EQ(std::count(modes.begin(), modes.end(), 1), static_cast<std::ptrdiff_t>(modes.size()));
+    EXPECT_EQ(std::count(feedthrough.begin(), feedthrough.end(), 1),
+              static_cast<std::ptrdiff_t>(feedthrough.size()));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, Placement,
+                         testing::Values(Case{"Packed", 16, 16, "complex", 64, 64},
+                                         Case{"Real", 16, 5, "real", 64, 64},
+                                         Case{"SplitModes", 4, 64, "complex", 64, 64},
+                                         Case{"SplitMatrices", 20, 8, "complex", 9, 12},
+                                         Case{"Smallest", 3, 4, "complex", 3, 3}),
+                         [](const auto& test) { return test.param.name; });
+
+TEST(Mapping, CountsPairsAndConversions) {
+  const Mapping m = map_network(network({}, 1), {}, 784);
+  // Three blocks of 8 modes an array: 6 arrays a layer.
+  EXPECT_EQ(m.of(Site::kRecurrence, 0).size(), 6u);
+  EXPECT_EQ(m.arrays.size(), 1 + 2 * (6 + 1) + 1u);
+  const std::size_t block = 8 * (4 + 1 + 2) + 1;
+  EXPECT_EQ(m.used_pairs(), 16 + 2 * (16 * block + 32 * 16) + 3 * 16);
+  EXPECT_DOUBLE_EQ(m.utilisation(), static_cast<double>(m.used_pairs()) / (16 * 64 * 64));
+  EXPECT_EQ(m.conversions_per_step(), 16 + 2 * (16 * 17 + 32u));
+  // 127 * 784 takes 17 bits: three slices of 7.
+  EXPECT_EQ(m.decoder_slices, 3u);
+  EXPECT_EQ(m.conversions_per_sequence(), 3 * 3u);
+}
+
+TEST(Mapping, RejectsNetworksWithoutCodes) {
+  const auto map = [](const Network& n, CrossbarOptions crossbar = {}) {
+    return [&n, crossbar] { map_network(n, crossbar, 10); };
+  };
+  const Network plain(ModelOptions{}, {1, 3}, 1);
+  EXPECT_THAT(map(plain), ThrowsMessage<Error>(HasSubstr("not quantized")));
+  const Network floating = network({}, 1, {.state_bits = 0});
+  EXPECT_THAT(map(floating), ThrowsMessage<Error>(HasSubstr("quant.state_bits = 0")));
+  const Network wide = network({}, 1, {.activation_bits = 10});
+  EXPECT_THAT(map(wide), ThrowsMessage<Error>(HasSubstr("crossbar.dac_bits = 8")));
+  EXPECT_NO_THROW(map(wide, {.dac_bits = 10})());
+}
+
+}  // namespace
+}  // namespace crosstate
