@@ -31,7 +31,8 @@ struct StateRounding {
   float limit = 0;
 };
 
-/// Sums of dL/d(coefficient) over time and lanes, `modes` values each; added to.
+/// Sums of dL/d(coefficient) over time and lanes, `modes` values each; added to. b null: its
+/// gradient is not wanted.
 struct ScanGradients {
   double* ar = nullptr;
   double* ai = nullptr;

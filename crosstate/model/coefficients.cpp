@@ -145,6 +145,7 @@ Coefficients Network::State::coefficients(double noise_level, std::uint64_t seed
   noise.disturb(out.decoder);
   if (quantized) {
     out.input = signed_quantizer(parameters[input_range], quant, static_cast<std::size_t>(task.inputs));
+    transpose(out.encoder, H, static_cast<std::size_t>(task.inputs), out.encoder_transposed);
     out.residual = signed_quantizer(parameters[residual_range], quant, H);
     if (quant.state_bits > 0) {
       out.rounding.limit = static_cast<float>(std::exp2(quant.state_bits - 1) - 1);
@@ -201,7 +202,7 @@ Gradients::Gradients(const Network::State& s) {
   decoder_bias.assign(classes, 0);
   blocks.resize(s.blocks.size());
   for (BlockGradients& b : blocks) {
-    for (std::vector<double>* v : {&b.ar, &b.ai, &b.b, &b.cr, &b.ci}) v->assign(modes, 0);
+    for (std::vector<double>* v : {&b.ar, &b.ai, &b.cr, &b.ci}) v->assign(modes, 0);
     b.d.assign(H, 0);
     b.weight.assign(O * H, 0);
     b.bias.assign(O, 0);
@@ -215,11 +216,12 @@ Gradients& Gradients::operator+=(const Gradients& other) {
   add(encoder_bias, other.encoder_bias);
   add(decoder, other.decoder);
   add(decoder_bias, other.decoder_bias);
+  input += other.input;
   residual += other.residual;
   for (std::size_t l = 0; l < blocks.size(); ++l) {
     BlockGradients& a = blocks[l];
     const BlockGradients& b = other.blocks[l];
-    add(a.ar, b.ar), add(a.ai, b.ai), add(a.b, b.b), add(a.cr, b.cr), add(a.ci, b.ci);
+    add(a.ar, b.ar), add(a.ai, b.ai), add(a.cr, b.cr), add(a.ci, b.ci);
     add(a.d, b.d), add(a.weight, b.weight), add(a.bias, b.bias);
     add(a.gamma, b.gamma), add(a.beta, b.beta);
     a.ssm_output += b.ssm_output;
@@ -238,7 +240,10 @@ void backpropagate(const Gradients& g, double factor, Network::State& s) {
   put(s.encoder_bias, g.encoder_bias);
   put(s.decoder, g.decoder);
   put(s.decoder_bias, g.decoder_bias);
-  if (s.quantized) s.parameters[s.residual_range].gradient[0] += factor * g.residual;
+  if (s.quantized) {
+    s.parameters[s.input_range].gradient[0] += factor * g.input;
+    s.parameters[s.residual_range].gradient[0] += factor * g.residual;
+  }
   const std::size_t modes = s.modes();
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
     const BlockParameters& p = s.blocks[l];

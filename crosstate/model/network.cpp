@@ -117,6 +117,12 @@ std::string statistic_name(std::size_t layer, const char* what) {
   return "layers." + std::to_string(layer) + ".norm." + what;
 }
 
+void require_inputs(const Network::State& s, const Batch& batch) {
+  if (batch.channels == static_cast<std::size_t>(s.task.inputs)) return;
+  fail("batch", std::to_string(batch.channels) + " channels, but the network has " +
+                    std::to_string(s.task.inputs) + " inputs");
+}
+
 // The configuration that a checkpoint's metadata carries.
 struct Configuration {
   ModelOptions model;
@@ -185,12 +191,14 @@ std::size_t Network::parameter_count() const {
 }
 
 BatchResult Network::train_step(const Batch& batch, const LossOptions& loss, ThreadPool& pool) {
+  require_inputs(*state_, batch);
   const double noise = quantized() ? state_->quant.weight_noise : 0;
   Coefficients coefficients = state_->coefficients(noise, loss.seed, loss.step);
   return train_batch(*state_, coefficients, batch, loss, pool);
 }
 
 BatchResult Network::evaluate(const Batch& batch, ThreadPool& pool, std::vector<float>* logits) {
+  require_inputs(*state_, batch);
   return forward_batch(*state_, state_->coefficients(), batch, pool, logits);
 }
 
@@ -227,6 +235,7 @@ void Network::quantize(const QuantOptions& options, std::span<const Batch> calib
   validate(options);
   if (s.batch_norm()) fail("model.norm", "fold batch norms before quantizing");
   if (s.quantized) fail("quantize", "the network is quantized already");
+  for (const Batch& batch : calibration) require_inputs(s, batch);
   const Peaks peaks = measure_peaks(s, s.coefficients(), calibration, pool);
   add_ranges(s);
   s.quant = options;
@@ -304,13 +313,20 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
     }
     return v;
   };
+  const auto require_above = [&](float bound, const std::vector<float>& v, const std::string& name) {
+    for (const float x : v) {
+      if (!(x > bound)) fail(where, "tensor '" + name + "' holds " + std::to_string(x) + ", expected positive values");
+    }
+  };
   for (Parameter& p : s.parameters) p.value = load(p.name, p.shape);
   for (std::size_t l = 0; l < s.statistics.size(); ++l) {
     s.statistics[l].mean = load(statistic_name(l, "mean"), {s.linear_outputs()});
     s.statistics[l].variance = load(statistic_name(l, "variance"), {s.linear_outputs()});
+    require_above(-1e-6f, s.statistics[l].variance, statistic_name(l, "variance"));
   }
   for (std::size_t l = 0; l < s.state_steps.size(); ++l) {
     s.state_steps[l] = load(state_step_name(l), {s.channels(), s.modes()});
+    require_above(0, s.state_steps[l], state_step_name(l));
   }
   return network;
 }

@@ -40,6 +40,7 @@ struct BlockQuantizers {
 /// All that a forward pass needs, in the order of execution.
 struct Coefficients {
   AlignedFloats encoder, encoder_bias;  // [H][inputs], [H]
+  AlignedFloats encoder_transposed;     // [inputs][H]; quantized networks only
   std::vector<BlockCoefficients> blocks;
   AlignedFloats decoder, decoder_bias;  // [classes][H], [classes]
   Quantizer input, residual;
@@ -94,13 +95,13 @@ Activation gate_of(const ModelOptions& options);
 
 /// Sums of gradients with respect to Coefficients, one of these per group of sequences.
 struct BlockGradients {
-  std::vector<double> ar, ai, b, cr, ci, d, weight, bias, gamma, beta;
+  std::vector<double> ar, ai, cr, ci, d, weight, bias, gamma, beta;
   double ssm_output = 0, activation = 0, linear = 0;  // by log scale
 };
 struct Gradients {
   std::vector<double> encoder, encoder_bias, decoder, decoder_bias;
   std::vector<BlockGradients> blocks;
-  double residual = 0;
+  double input = 0, residual = 0;  // by log scale
   explicit Gradients(const Network::State& state);
   Gradients& operator+=(const Gradients& other);
 };

@@ -29,6 +29,8 @@ struct Block {
 struct GroupMemory {
   std::vector<AlignedFloats> h;            // [layers + 1]: the residual stream, panels of H rows
   std::vector<AlignedFloats> y;            // [layers]: SSM output before rounding
+  std::vector<AlignedFloats> a;            // [layers]: activation before rounding, training only
+  std::vector<AlignedFloats> s;            // [layers]: gate before rounding, training only
   std::vector<AlignedFloats> z;            // [layers]: linear output, batch norm only
   std::vector<AlignedFloats> checkpoints;  // [layers]: states at the start of each block
   std::vector<AlignedFloats> dropout;      // [layers]: [H][16] keep factors, empty without dropout
@@ -120,6 +122,10 @@ class Pass {
     for (AlignedFloats& h : m.h) h.resize(panel * H_);
     m.y.resize(layers_);
     for (AlignedFloats& y : m.y) y.resize(panel * H_);
+    m.a.resize(training ? layers_ : 0);
+    m.s.resize(training && gated_ ? layers_ : 0);
+    for (AlignedFloats& a : m.a) a.resize(panel * H_);
+    for (AlignedFloats& s : m.s) s.resize(panel * H_);
     m.z.resize(training && batch_norm_ ? layers_ : 0);
     for (AlignedFloats& z : m.z) z.resize(panel * O_);
     m.checkpoints.resize(layers_);
@@ -194,11 +200,11 @@ class Pass {
       if (peaks == nullptr) {
         scan_forward(modes, c_.rounding, b.steps, u.row(h), y.row(h), after + h * size);
       } else {
-        observe_states(modes, b, u.row(h), y.row(h), after + h * size,
+        observe_states(modes, b, mask(m, b), u.row(h), y.row(h), after + h * size,
                        &peaks->blocks[l].state[h * M_]);
       }
     }
-    const ConstRows a = activated(l, b, y, w);
+    const ConstRows a = activate(l, b, y, m, w);
     const Rows z = training && batch_norm_ ? b.rows(m.z[l].data(), O_)
                                                : take(w.z, O_, b.columns());
     linear_forward(c.weight.data(), c.bias.data(), O_, H_, b.columns(), a, z);
@@ -213,15 +219,11 @@ class Pass {
   // Norm, gate and residual sum of one block, into the next residual stream.
   void tail(std::size_t l, const Block& b, ConstRows z, GroupMemory& m, Scratch& w,
             Peaks* peaks) const {
-    const Tail t = tail_values(l, b, z, m, w);
-    if (peaks != nullptr) peak(b, m, H_, t.r, peaks->residual);
+    const Tail t = tail_values(l, b, z, m, w, false);
     const Rows out = b.rows(m.h[l + 1].data(), H_);
-    if (layer_norm_) {
-      const BlockCoefficients& c = c_.blocks[l];
-      layer_norm_forward(c.norm_scale.data(), c.norm_shift.data(), H_, b.columns(), t.r, out);
-    } else {
-      finish(c_.residual, H_, b, t.r, out);
-    }
+    if (layer_norm_) normalise(l, b, t.r, out);
+    if (peaks != nullptr) peak(b, m, H_, layer_norm_ ? out : t.r, peaks->residual);
+    finish(c_.residual, H_, b, layer_norm_ ? out : t.r, out);
   }
 
   void layer_forward(std::size_t l, GroupMemory& m, Scratch& w, Peaks* peaks) const {
@@ -331,7 +333,7 @@ class Pass {
       const Block& b = blocks_[k];
       const std::size_t columns = b.columns();
       const ConstRows y = b.rows(std::as_const(m.y[l]).data(), H_);
-      const ConstRows aq = activated(l, b, y, w);
+      const ConstRows aq = activate_again(l, b, y, m, w);
       Rows z;
       if (batch_norm_) {
         z = b.rows(m.z[l].data(), O_);
@@ -354,7 +356,8 @@ class Pass {
       linear_forward(c.transposed.data(), nullptr, H_, O_, columns, gz, gy);
       const BlockQuantizers& q = c_.quantizers[l];
       const ConstRows yq = q.ssm_output.on ? ConstRows(w.yq.data(), columns) : y;
-      rounded_adjoint(q.activation, H_, columns, {w.a.data(), columns}, gy, &out.activation);
+      rounded_adjoint(q.activation, H_, columns, b.rows(std::as_const(m.a[l]).data(), H_), gy,
+                      &out.activation);
       activation_adjoint(activation_, H_, columns, yq, gy, gy);
       rounded_adjoint(q.ssm_output, H_, columns, y, gy, &out.ssm_output);
 
@@ -370,7 +373,7 @@ class Pass {
         const std::size_t at = h * M_;
         scan_adjoint(c.scan(h, M_, complex_, gain_), c_.rounding, b.steps, u.row(h),
                      start + h * size, gy.row(h), gr.row(h), w.carry.data() + h * size,
-                     {&out.ar[at], &out.ai[at], &out.b[at], &out.cr[at], &out.ci[at]},
+                     {&out.ar[at], &out.ai[at], nullptr, &out.cr[at], &out.ci[at]},
                      w.scan.data());
       }
     }
@@ -385,6 +388,12 @@ class Pass {
       }
       linear_adjoint_weight(H_, inputs(), b.columns(), gr, x, g.encoder.data(),
                             g.encoder_bias.data());
+      if (c_.input.on) {
+        const Rows gx = take(w.gs, inputs(), b.columns());
+        linear_forward(c_.encoder_transposed.data(), nullptr, inputs(), H_, b.columns(), gr, gx);
+        rounded_adjoint(c_.input, inputs(), b.columns(),
+                        b.rows(batch_.group(group).data(), inputs()), gx, &g.input);
+      }
     }
   }
 
@@ -419,22 +428,37 @@ class Pass {
   static void finish(const Quantizer& q, std::size_t rows, const Block& b, ConstRows x, Rows to) {
     if (q.on) {
       fake_quantize_forward(q.scale.data(), q.low, q.high, rows, b.columns(), x, to);
-    } else {
+    } else if (x.data != to.data) {
       copy(rows, b.columns(), x, to);
     }
   }
 
-  // The linear layer's input; leaves w.yq (if rounded) and w.a behind for the adjoint.
-  ConstRows activated(std::size_t l, const Block& b, ConstRows y, Scratch& w) const {
+  // Layer norm of a residual sum.
+  void normalise(std::size_t l, const Block& b, ConstRows r, Rows to) const {
+    const BlockCoefficients& c = c_.blocks[l];
+    layer_norm_forward(c.norm_scale.data(), c.norm_shift.data(), H_, b.columns(), r, to);
+  }
+
+  // The linear layer's input; the activation is kept for the adjoint while training.
+  ConstRows activate(std::size_t l, const Block& b, ConstRows y, GroupMemory& m, Scratch& w) const {
     const BlockQuantizers& q = c_.quantizers[l];
     const ConstRows yq = rounded(q.ssm_output, H_, b.columns(), y, w.yq);
-    const Rows a = take(w.a, H_, b.columns());
+    const Rows a = m.a.empty() ? take(w.a, H_, b.columns()) : b.rows(m.a[l].data(), H_);
     activation_forward(activation_, H_, b.columns(), yq, a);
     return rounded(q.activation, H_, b.columns(), a, w.aq);
   }
 
-  Tail tail_values(std::size_t l, const Block& b, ConstRows z, const GroupMemory& m,
-                   Scratch& w) const {
+  // The same from the kept activation; leaves the rounded y in w.yq.
+  ConstRows activate_again(std::size_t l, const Block& b, ConstRows y, const GroupMemory& m,
+                           Scratch& w) const {
+    const BlockQuantizers& q = c_.quantizers[l];
+    rounded(q.ssm_output, H_, b.columns(), y, w.yq);
+    return rounded(q.activation, H_, b.columns(), b.rows(m.a[l].data(), H_), w.aq);
+  }
+
+  // `again`: the forward pass has kept the gate's values.
+  Tail tail_values(std::size_t l, const Block& b, ConstRows z, GroupMemory& m, Scratch& w,
+                   bool again) const {
     const BlockCoefficients& c = c_.blocks[l];
     const BlockQuantizers& q = c_.quantizers[l];
     const std::size_t columns = b.columns();
@@ -449,8 +473,8 @@ class Pass {
     ConstRows s = zq, sq = zq;
     if (gated_) {
       const ConstRows gate(zq.row(H_), zq.stride);
-      const Rows to = take(w.s, H_, columns);
-      activation_forward(gate_, H_, columns, gate, to);
+      const Rows to = m.s.empty() ? take(w.s, H_, columns) : b.rows(m.s[l].data(), H_);
+      if (!again) activation_forward(gate_, H_, columns, gate, to);
       s = to;
       sq = rounded(q.gate, H_, columns, s, w.sq);
       multiply(H_, columns, zq, sq, r);
@@ -464,12 +488,17 @@ class Pass {
 
   // From the gradient after the block (gr) to that of the norm's output (returned); gr becomes the
   // gradient that the residual path carries. g null: no sums are kept.
-  Rows tail_adjoint(std::size_t l, const Block& b, ConstRows z, const GroupMemory& m, Scratch& w,
+  Rows tail_adjoint(std::size_t l, const Block& b, ConstRows z, GroupMemory& m, Scratch& w,
                     Rows gr, Gradients* g) const {
     const std::size_t columns = b.columns();
     const BlockQuantizers& q = c_.quantizers[l];
-    const Tail t = tail_values(l, b, z, m, w);
+    const Tail t = tail_values(l, b, z, m, w, true);
     if (layer_norm_) {
+      if (c_.residual.on) {
+        const Rows before = take(w.temp, H_, columns);
+        normalise(l, b, t.r, before);
+        rounded_adjoint(c_.residual, H_, columns, before, gr, &g->residual);
+      }
       layer_norm_adjoint(c_.blocks[l].norm_scale.data(), H_, columns, t.r, gr, gr,
                          g->blocks[l].gamma.data(), g->blocks[l].beta.data());
     } else {
@@ -494,12 +523,13 @@ class Pass {
   }
 
   // Steps one at a time, so that every state passes by.
-  void observe_states(const ScanModes& modes, const Block& b, const float* u, float* y,
-                      float* state, float* peaks) const {
+  void observe_states(const ScanModes& modes, const Block& b, const float* used, const float* u,
+                      float* y, float* state, float* peaks) const {
     for (std::size_t t = 0; t < b.steps; ++t) {
       scan_forward(modes, c_.rounding, 1, u + t * kLanes, y + t * kLanes, state);
       for (std::size_t n = 0; n < M_; ++n) {
         for (std::size_t i = 0; i < 2 * kLanes; ++i) {
+          if (used != nullptr && used[t * kLanes + i % kLanes] == 0) continue;
           peaks[n] = std::max(peaks[n], std::abs(state[n * 2 * kLanes + i]));
         }
       }

@@ -92,7 +92,9 @@ void scan_adjoint(const Modes<T>& m, T limit, std::size_t steps, const T* u, con
         gu[t * kLanes + lane] += b * lambda.re;
         gradients.cr[n] += static_cast<double>(g * x[t + 1].re);
         gradients.ar[n] += static_cast<double>(lambda.re * x[t].re + lambda.im * x[t].im);
-        if (m.b != nullptr) gradients.b[n] += static_cast<double>(lambda.re * u[t * kLanes + lane]);
+        if (m.b != nullptr && gradients.b != nullptr) {
+          gradients.b[n] += static_cast<double>(lambda.re * u[t * kLanes + lane]);
+        }
         if (m.ai != nullptr) {
           gradients.ci[n] -= static_cast<double>(g * x[t + 1].im);
           gradients.ai[n] += static_cast<double>(lambda.im * x[t].re - lambda.re * x[t].im);

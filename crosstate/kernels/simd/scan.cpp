@@ -176,7 +176,7 @@ HWY_INLINE void recompute(const ScanModes& modes, std::size_t n, const Saturatio
 
 HWY_INLINE double sum(V v) { return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, v))); }
 
-template <bool kComplex, bool kGain, bool kRound>
+template <bool kComplex, bool kGain, bool kGainGradient, bool kRound>
 HWY_INLINE void adjoint_mode(const ScanModes& modes, std::size_t n, const Saturation& saturation,
                              std::size_t steps, const float* HWY_RESTRICT u, const float* start,
                              const float* HWY_RESTRICT gy, float* HWY_RESTRICT gu,
@@ -203,7 +203,7 @@ HWY_INLINE void adjoint_mode(const ScanModes& modes, std::size_t n, const Satura
       if constexpr (kRound) lr = saturation.pass(xr, lr);
       if constexpr (kGain) {
         hn::Store(hn::MulAdd(m.b, lr, hn::Load(d, gu + at)), d, gu + at);
-        b = hn::MulAdd(lr, hn::Load(d, u + at), b);
+        if constexpr (kGainGradient) b = hn::MulAdd(lr, hn::Load(d, u + at), b);
       } else {
         hn::Store(hn::Add(lr, hn::Load(d, gu + at)), d, gu + at);
       }
@@ -235,7 +235,7 @@ HWY_INLINE void adjoint_mode(const ScanModes& modes, std::size_t n, const Satura
     gradients.ai[n] += sum(hn::Sub(ai0, ai1));
     gradients.ci[n] += sum(ci);
   }
-  if constexpr (kGain) gradients.b[n] += sum(b);
+  if constexpr (kGainGradient) gradients.b[n] += sum(b);
 }
 
 template <std::size_t kModes, bool kComplex, bool kGain, bool kRound>
@@ -247,8 +247,14 @@ HWY_INLINE void adjoint_pass(const ScanModes& modes, std::size_t n, const Satura
   recompute<kModes, kComplex, kGain, kRound>(modes, n, saturation, steps, u, start + at, scratch);
   for (std::size_t j = 0; j < kModes; ++j) {
     const std::size_t mode = at + j * 2 * kLanes;
-    adjoint_mode<kComplex, kGain, kRound>(modes, n + j, saturation, steps, u, start + mode, gy, gu,
-                                          carry + mode, gradients, scratch + j * steps * 2 * kLanes);
+    float* states = scratch + j * steps * 2 * kLanes;
+    if (kGain && gradients.b != nullptr) {
+      adjoint_mode<kComplex, kGain, kGain, kRound>(modes, n + j, saturation, steps, u, start + mode,
+                                                   gy, gu, carry + mode, gradients, states);
+    } else {
+      adjoint_mode<kComplex, kGain, false, kRound>(modes, n + j, saturation, steps, u, start + mode,
+                                                   gy, gu, carry + mode, gradients, states);
+    }
   }
 }
 

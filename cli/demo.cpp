@@ -1,0 +1,45 @@
+// crosstate demo: every stage on the built-in sample, with a table and a report at the end.
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "cli/common.h"
+#include "crosstate/base/files.h"
+#include "crosstate/base/interrupt.h"
+#include "crosstate/pipeline/run_report.h"
+
+namespace crosstate::cli {
+namespace {
+
+int demo_command(const Common& common) {
+  const RunOptions options = configuration(common, demo_options());
+  require_writable_file(common.json);
+  catch_interrupts();
+  ThreadPool pool(common.threads);
+  Progress progress(common.quiet);
+  const RunSummary summary = run(options, run_context(common, pool, progress));
+  progress.finish();
+  if (summary.interrupted) return say_interrupted("demo", common);
+  const std::filesystem::path page = std::filesystem::path(common.out) / "report.html";
+  write_file(page, to_html(run_report(summary)));
+  write_json(common, to_json(summary));
+  if (!common.quiet && common.json != "-") {
+    std::fputs(to_text(summary_table(summary)).c_str(), stdout);
+    std::printf("\n%zu parameters, %.0f s in all; report: %s\n", summary.parameters,
+                summary.seconds, page.c_str());
+  }
+  return kOk;
+}
+
+}  // namespace
+
+void add_demo(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand(
+      "demo", "Show everything on the built-in sample of MNIST in about two minutes");
+  auto common = std::make_shared<Common>();
+  common->out = "out/demo";
+  add_common(*command, *common, {}, demo_options());
+  command->callback([common, &chosen] { chosen = [common] { return demo_command(*common); }; });
+}
+
+}  // namespace crosstate::cli

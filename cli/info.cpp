@@ -1,0 +1,209 @@
+// crosstate info MODEL: what a saved network is made of.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+
+#include "cli/common.h"
+#include "crosstate/model/network_state.h"
+#include "crosstate/report/report.h"
+
+namespace crosstate::cli {
+namespace {
+
+using nlohmann::json;
+
+std::string shape_text(const std::vector<std::uint64_t>& shape) {
+  std::string text;
+  for (const std::uint64_t d : shape) text += (text.empty() ? "" : " x ") + std::to_string(d);
+  return text;
+}
+
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4g", value);
+  return text;
+}
+
+std::string format_text(int bits) { return bits > 0 ? std::to_string(bits) + "-bit" : "float32"; }
+
+struct Range {
+  double low = INFINITY, high = -INFINITY;
+  void add(double value) {
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  std::string text() const { return number(low) + " to " + number(high); }
+  json pair() const { return json::array({low, high}); }
+};
+
+// Time constants are in steps: after that many, a free state has fallen to 1 / e.
+struct Dynamics {
+  Range magnitude, time_constant, state_step;
+};
+
+Dynamics dynamics(const Network::State& state, const Coefficients& coefficients,
+                  std::size_t layer) {
+  Dynamics result;
+  const BlockCoefficients& block = coefficients.blocks[layer];
+  for (std::size_t i = 0; i < block.ar.size(); ++i) {
+    const double magnitude = std::hypot(block.ar[i], block.ai[i]);
+    result.magnitude.add(magnitude);
+    result.time_constant.add(magnitude > 0 ? -1 / std::log(magnitude) : 0);
+  }
+  if (!state.state_steps.empty()) {
+    for (const float step : state.state_steps[layer]) result.state_step.add(step);
+  }
+  return result;
+}
+
+Table parameter_table(const Network& network) {
+  Table table{"Parameters", {"name", "shape", "values", "smallest", "largest"}, {}};
+  for (const Parameter& p : network.parameters()) {
+    Range range;
+    for (const float v : p.value) range.add(v);
+    table.rows.push_back({p.name, shape_text(p.shape), std::to_string(p.value.size()),
+                          number(range.low), number(range.high)});
+  }
+  return table;
+}
+
+Table dynamics_table(const Network::State& state, const Coefficients& coefficients) {
+  Table table{"Recurrence", {"layer", "largest |A|", "time constants (steps)", "state steps"}, {}};
+  for (std::size_t l = 0; l < state.blocks.size(); ++l) {
+    const Dynamics d = dynamics(state, coefficients, l);
+    char largest[32];
+    std::snprintf(largest, sizeof largest, "%.6f", d.magnitude.high);
+    table.rows.push_back({std::to_string(l), largest, d.time_constant.text(),
+                          state.state_steps.empty() ? "-" : d.state_step.text()});
+  }
+  return table;
+}
+
+// Every rounded site: name, bits, and the largest value that its codes stand for.
+std::vector<std::array<std::string, 3>> formats(const Network::State& state,
+                                                const Coefficients& c) {
+  std::vector<std::array<std::string, 3>> rows;
+  const QuantOptions& q = state.quant;
+  const auto range = [](const Quantizer& quantizer) {
+    if (!quantizer.on) return std::string("-");
+    const double scale = quantizer.scale[0];
+    return number(quantizer.low * scale) + " to " + number(quantizer.high * scale);
+  };
+  const auto peak = [](const AlignedFloats& values) {
+    double top = 0;
+    for (const float v : values) top = std::max(top, std::abs(static_cast<double>(v)));
+    return number(-top) + " to " + number(top);
+  };
+  const auto add = [&](const std::string& name, int bits, const std::string& text) {
+    rows.push_back({name, format_text(bits), text});
+  };
+  const auto on = [&](const Quantizer& quantizer) { return quantizer.on ? q.activation_bits : 0; };
+  add("input", on(c.input), range(c.input));
+  add("encoder.weight", q.weight_bits, peak(c.encoder));
+  for (std::size_t l = 0; l < c.blocks.size(); ++l) {
+    const std::string at = "layers." + std::to_string(l) + ".";
+    const BlockCoefficients& block = c.blocks[l];
+    const BlockQuantizers& site = c.quantizers[l];
+    add(at + "A (" + q.a_coding + ")", q.a_bits, "|A| < 1");
+    add(at + "C", q.c_bits, peak(block.cr));
+    add(at + "D", q.d_bits, peak(block.d));
+    Range steps;
+    for (const float step : state.state_steps[l]) steps.add(step);
+    add(at + "state", q.state_bits,
+        q.state_bits > 0 ? "+-" + number(c.rounding.limit) + " steps of " + steps.text() : "-");
+    add(at + "ssm_output", on(site.ssm_output), range(site.ssm_output));
+    add(at + "activation", on(site.activation), range(site.activation));
+    add(at + "linear.weight", q.weight_bits, peak(block.weight));
+    if (state.gated()) {
+      add(at + "linear", on(site.linear), range(site.linear));
+      add(at + "gate", on(site.gate), range(site.gate));
+    }
+  }
+  add("residual", on(c.residual), range(c.residual));
+  add("decoder.weight", q.weight_bits, peak(c.decoder));
+  return rows;
+}
+
+Table memory_table(const MemorySummary& memory) {
+  Table table{"Memory", {"site", "kind", "values", "bits", "bytes"}, {}};
+  for (const MemorySite& site : memory.sites) {
+    table.rows.push_back({site.name, name_of(site.kind), std::to_string(site.values),
+                          std::to_string(site.bits), std::to_string(site.bytes())});
+  }
+  table.rows.push_back({"total", "", "", "", std::to_string(memory.total())});
+  return table;
+}
+
+json describe(const Network& network, const Coefficients& coefficients, const std::string& model) {
+  const Network::State& state = network.state();
+  ModelOptions options = network.options();
+  QuantOptions quant = network.quant_options();
+  FieldList list;
+  fields(list, options);
+  if (network.quantized()) fields(list, quant);
+  json out = list.to_json();
+  out["file"] = model;
+  out["parameters"] = network.parameter_count();
+  out["quantized"] = network.quantized();
+  out["inputs"] = network.task().inputs;
+  out["classes"] = network.task().classes;
+  out["memory"] = to_json(count_memory(network));
+  for (const Parameter& p : network.parameters()) out["shapes"][p.name] = p.shape;
+  for (std::size_t l = 0; l < state.blocks.size(); ++l) {
+    const Dynamics d = dynamics(state, coefficients, l);
+    json layer = {{"a_max", d.magnitude.high}, {"time_constants", d.time_constant.pair()}};
+    if (!state.state_steps.empty()) layer["state_steps"] = d.state_step.pair();
+    out["layers"].push_back(layer);
+  }
+  if (network.quantized()) {
+    for (const auto& [site, format, range] : formats(state, coefficients)) {
+      out["formats"][site] = {{"format", format}, {"range", range}};
+    }
+  }
+  return out;
+}
+
+int info_command(const Common& common, const std::string& model) {
+  require_writable_file(common.json);
+  const Network network = Network::from_tensors(read_safetensors(model), model);
+  const Network::State& state = network.state();
+  const Coefficients coefficients = state.coefficients();
+  write_json(common, describe(network, coefficients, model));
+  if (common.quiet || common.json == "-") return kOk;
+
+  const ModelOptions& options = network.options();
+  std::printf("%s: %d layers of %d channels with %d states (%s, %s), norm %s\n", model.c_str(),
+              options.layers, options.channels, options.states, options.modes.c_str(),
+              options.discretization.c_str(), options.norm.c_str());
+  std::printf("%zu parameters, %d inputs, %d classes, %s\n\n", network.parameter_count(),
+              network.task().inputs, network.task().classes,
+              network.quantized() ? "quantized" : "floating point");
+  std::vector<Table> tables = {parameter_table(network), dynamics_table(state, coefficients)};
+  if (network.quantized()) {
+    Table table{"Formats", {"site", "format", "range"}, {}};
+    for (const auto& row : formats(state, coefficients)) {
+      table.rows.push_back({row.begin(), row.end()});
+    }
+    tables.push_back(std::move(table));
+  }
+  tables.push_back(memory_table(count_memory(network)));
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    std::printf("%s%s", i > 0 ? "\n" : "", to_text(tables[i]).c_str());
+  }
+  return kOk;
+}
+
+}  // namespace
+
+void add_info(CLI::App& app, Action& chosen) {
+  CLI::App* command =
+      app.add_subcommand("info", "Shapes, formats, memory and time constants of a saved model");
+  auto common = std::make_shared<Common>();
+  auto model = std::make_shared<std::string>();
+  command->add_option("MODEL", *model, "A model saved by train or demo")->required();
+  add_common(*command, *common, {.data = false, .out = false});
+  command->callback([=, &chosen] { chosen = [=] { return info_command(*common, *model); }; });
+}
+
+}  // namespace crosstate::cli

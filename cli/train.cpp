@@ -1,0 +1,38 @@
+// crosstate train: float training, quantization and quantization-aware training on MNIST files.
+#include <cstdio>
+#include <memory>
+
+#include "cli/common.h"
+#include "crosstate/base/interrupt.h"
+#include "crosstate/pipeline/run_report.h"
+
+namespace crosstate::cli {
+namespace {
+
+int train_command(const Common& common) {
+  const RunOptions options = configuration(common);
+  require_writable_file(common.json);
+  catch_interrupts();
+  ThreadPool pool(common.threads);
+  Progress progress(common.quiet);
+  const RunSummary summary = run(options, run_context(common, pool, progress));
+  progress.finish();
+  if (summary.interrupted) return say_interrupted("train", common);
+  write_json(common, to_json(summary));
+  if (!common.quiet && common.json != "-")
+    std::fputs(to_text(summary_table(summary)).c_str(), stdout);
+  return kOk;
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand(
+      "train", "Train, quantize and train on; leaves the models and summary.json in --out");
+  auto common = std::make_shared<Common>();
+  common->out = "out/train";
+  add_common(*command, *common, {});
+  command->callback([common, &chosen] { chosen = [common] { return train_command(*common); }; });
+}
+
+}  // namespace crosstate::cli

@@ -1,0 +1,426 @@
+// A network with rounding switched on, against the scalar reference that rounds at every site.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <set>
+
+#include "crosstate/base/error.h"
+#include "crosstate/model/network.h"
+#include "crosstate/model/pass.h"
+#include "crosstate/model/testing.h"
+
+namespace crosstate {
+namespace {
+
+using reference::batch_of;
+using reference::GradientCheck;
+using reference::random_network;
+using reference::random_set;
+using reference::sequence_of;
+using reference::Site;
+using reference::small_options;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+const TaskShape kTask{2, 4};
+
+QuantOptions every_site(int bits) {
+  QuantOptions q;
+  q.weight_bits = q.a_bits = q.c_bits = q.d_bits = q.activation_bits = q.state_bits = bits;
+  return q;
+}
+
+ModelOptions plain_options() {
+  ModelOptions o = small_options();
+  o.norm = "none";
+  o.layers = 2;
+  return o;
+}
+
+std::vector<float> logits_of(Network& network, const Batch& batch, int threads = 1) {
+  ThreadPool pool(threads);
+  std::vector<float> logits;
+  network.evaluate(batch, pool, &logits);
+  return logits;
+}
+
+Network quantized(Network network, const QuantOptions& options, const Batch& calibration) {
+  ThreadPool pool(1);
+  network.quantize(options, {&calibration, 1}, pool);
+  return network;
+}
+
+Parameter& parameter(Network& network, const std::string& name) {
+  auto& all = network.parameters();
+  return *std::find_if(all.begin(), all.end(), [&](const Parameter& p) { return p.name == name; });
+}
+
+double largest(const std::vector<float>& values) {
+  double peak = 0;
+  for (const float v : values) peak = std::max(peak, std::abs(static_cast<double>(v)));
+  return peak;
+}
+
+// The rounded coefficients in the reference's form.
+reference::NetworkValues<double> values_of(const Network& network, const Coefficients& c) {
+  auto v = reference::values_of<double>(network);
+  const std::size_t modes = network.state().modes();
+  v.encoder = reference::to_matrix<double>(c.encoder, v.encoder.size());
+  v.decoder = reference::to_matrix<double>(c.decoder, v.decoder.size());
+  for (std::size_t l = 0; l < v.blocks.size(); ++l) {
+    auto& block = v.blocks[l];
+    const BlockCoefficients& from = c.blocks[l];
+    block.d = reference::to_vector<double>(from.d);
+    block.weight = reference::to_matrix<double>(from.weight, block.weight.size());
+    for (std::size_t i = 0; i < from.ar.size(); ++i) {
+      block.modes[i / modes][i % modes] = {
+          {from.ar[i], from.ai[i]}, {from.cr[i], from.ci[i]}, from.b[i]};
+    }
+  }
+  return v;
+}
+
+// Every value that leaves here lies on the grid of its site.
+struct Rounding {
+  const Coefficients& c;
+  static double on(const Quantizer& q, double x) {
+    if (!q.on) return x;
+    const double scale = q.scale[0];
+    return std::clamp(std::nearbyint(x / scale), static_cast<double>(q.low),
+                      static_cast<double>(q.high)) *
+           scale;
+  }
+  double operator()(Site site, std::size_t l, double x) const {
+    switch (site) {
+      case Site::kInput: return on(c.input, x);
+      case Site::kResidual: return on(c.residual, x);
+      case Site::kSsmOutput: return on(c.quantizers[l].ssm_output, x);
+      case Site::kActivation: return on(c.quantizers[l].activation, x);
+      case Site::kLinear: return on(c.quantizers[l].linear, x);
+      case Site::kGate: return on(c.quantizers[l].gate, x);
+      case Site::kState: {
+        const double limit = c.rounding.limit;
+        return limit > 0 ? std::clamp(std::nearbyint(x), -limit, limit) : x;
+      }
+    }
+    return x;
+  }
+};
+
+// --- forward -------------------------------------------------------------------------------------
+
+TEST(QuantizedNetwork, EqualsTheReferenceThatRoundsEverySite) {
+  int number = 0;
+  for (const char* gate : {"sigmoid", "hard-sigmoid", "none"}) {
+    for (const char* norm : {"none", "layer"}) {
+      for (const char* scales : {"pow2", "free"}) {
+        ModelOptions o = plain_options();
+        o.gate = gate;
+        o.norm = norm;
+        o.activation = number % 2 == 0 ? "hard-gelu" : "gelu";
+        o.modes = number % 3 == 0 ? "real" : "complex";
+        o.init = number % 3 == 0 ? "real" : "lin";
+        QuantOptions q = every_site(number % 4 == 1 ? 5 : 8);
+        q.scales = scales;
+        q.a_coding = number % 5 == 0 ? "cartesian" : "log-polar";
+        q.granularity = number % 2 == 0 ? "channel" : "tensor";
+        SCOPED_TRACE(std::string(gate) + " " + norm + " " + scales + " " + o.modes);
+        const Dataset set = random_set(static_cast<std::uint64_t>(++number), 35, 15, kTask, true);
+        Network network = quantized(random_network(o, kTask), q, batch_of(set));
+        const Coefficients c = network.state().coefficients();
+        const auto values = values_of(network, c);
+        const std::vector<float> got = logits_of(network, batch_of(set));
+        const double peak = std::max(1.0, largest(got));
+        std::size_t equal = 0;
+        for (std::size_t i = 0; i < set.count; ++i) {
+          const auto wanted = reference::logits(values, sequence_of(set, i),
+                                                reference::Form::kRecurrence, Rounding{c});
+          double error = 0;
+          for (std::size_t k = 0; k < 4; ++k) {
+            error = std::max(error, std::abs(got[i * 4 + k] - wanted[k]));
+          }
+          equal += error <= 1e-5 * peak;
+          EXPECT_LE(error, 0.1 * peak) << "sequence " << i;
+        }
+        // Float32 and double may fall on different sides of a tie now and then.
+        EXPECT_GE(equal, set.count - 5);
+      }
+    }
+  }
+}
+
+TEST(QuantizedNetwork, TheResidualStreamLiesOnItsGrid) {
+  for (const char* norm : {"none", "layer"}) {
+    ModelOptions o = plain_options();
+    o.norm = norm;
+    o.channels = 4;
+    o.pooling = "last";
+    Network network = random_network(o, kTask);
+    // Logits are the last residual values themselves.
+    for (std::size_t i = 0; i < 16; ++i) {
+      parameter(network, "decoder.weight").value[i] = i % 5 == 0 ? 1 : 0;
+    }
+    parameter(network, "decoder.bias").value.assign(4, 0);
+    const Batch batch = batch_of(random_set(1, 40, 23, kTask, true));
+    QuantOptions q = every_site(8);
+    q.weight_bits = 0;
+    network = quantized(network, q, batch);
+    const double scale = network.state().coefficients().residual.scale[0];
+    EXPECT_EQ(scale, std::exp2(std::nearbyint(std::log2(scale))));
+    const std::vector<float> values = logits_of(network, batch);
+    std::set<double> codes;
+    for (const float v : values) {
+      EXPECT_EQ(v / scale, std::nearbyint(v / scale));
+      EXPECT_LE(std::abs(v / scale), 127);
+      codes.insert(v / scale);
+    }
+    EXPECT_GT(codes.size(), 20u);
+  }
+}
+
+TEST(QuantizedNetwork, CoefficientsLieOnTheirGrids) {
+  ModelOptions o = plain_options();
+  o.channels = 17;
+  const Batch batch = batch_of(random_set(1, 19, 23, kTask));
+  const Network network = quantized(random_network(o, kTask), every_site(4), batch);
+  const Coefficients c = network.state().coefficients();
+  for (std::size_t l = 0; l < 2; ++l) {
+    for (std::size_t r = 0; r < 34; ++r) {
+      const auto row = c.blocks[l].weight.begin() + static_cast<std::ptrdiff_t>(r * 17);
+      EXPECT_LE(std::set<float>(row, row + 17).size(), 15u);
+    }
+    EXPECT_LE(std::set<float>(c.blocks[l].d.begin(), c.blocks[l].d.end()).size(), 15u);
+    for (std::size_t i = 0; i < c.blocks[l].ar.size(); ++i) {
+      EXPECT_LT(std::hypot(c.blocks[l].ar[i], c.blocks[l].ai[i]), 1);
+      const float b = c.blocks[l].b[i];
+      EXPECT_EQ(b, std::exp2(std::nearbyint(std::log2(b))));
+    }
+    for (const Quantizer* q : {&c.quantizers[l].ssm_output, &c.quantizers[l].activation,
+                               &c.quantizers[l].linear, &c.quantizers[l].gate}) {
+      EXPECT_TRUE(q->on);
+      EXPECT_EQ(q->scale[0], std::exp2(std::nearbyint(std::log2(q->scale[0]))));
+    }
+  }
+}
+
+TEST(QuantizedNetwork, StatesAreWholeNumbersThatSaturate) {
+  const Dataset set = random_set(1, 19, 23, kTask);
+  Dataset loud = set;
+  for (float& v : loud.values) v *= 100;
+  QuantOptions q = every_site(0);
+  q.state_bits = 8;
+  const Batch batch = batch_of(set), louder = batch_of(loud);
+  Network network = quantized(random_network(plain_options(), kTask), q, batch);
+  ThreadPool pool(1);
+  const Coefficients c = network.state().coefficients();
+  const Peaks usual = measure_peaks(network.state(), c, {&batch, 1}, pool);
+  const Peaks saturated = measure_peaks(network.state(), c, {&louder, 1}, pool);
+  for (std::size_t l = 0; l < 2; ++l) {
+    for (const float x : usual.blocks[l].state) {
+      EXPECT_EQ(x, std::nearbyint(x));
+      EXPECT_LE(x, 127);
+      EXPECT_GE(x, 50);  // the step is at most twice as coarse as it has to be
+    }
+    for (const float x : saturated.blocks[l].state) EXPECT_EQ(x, 127);
+  }
+}
+
+TEST(QuantizedNetwork, ComesCloseToTheFloatNetworkWithManyBits) {
+  const Batch batch = batch_of(random_set(1, 40, 23, kTask, true));
+  for (const char* norm : {"none", "layer"}) {
+    ModelOptions o = plain_options();
+    o.norm = norm;
+    Network network = random_network(o, kTask);
+    const std::vector<float> wanted = logits_of(network, batch);
+
+    Network none = quantized(network, every_site(0), batch);
+    EXPECT_EQ(logits_of(none, batch), wanted);
+
+    QuantOptions q = every_site(16);
+    q.scales = "free";
+    Network fine = quantized(network, q, batch);
+    const std::vector<float> got = logits_of(fine, batch);
+    EXPECT_NE(got, wanted);
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      EXPECT_NEAR(got[i], wanted[i], 5e-4 * largest(wanted));
+    }
+  }
+}
+
+TEST(QuantizedNetwork, LogitsDependNeitherOnTheOtherSequencesNorOnThreads) {
+  const Dataset set = random_set(1, 40, 23, kTask, true);
+  Network network = quantized(random_network(plain_options(), kTask), every_site(8), batch_of(set));
+  const std::vector<float> all = logits_of(network, batch_of(set));
+  for (const int threads : {2, 4}) EXPECT_EQ(logits_of(network, batch_of(set), threads), all);
+  EXPECT_EQ(logits_of(network, batch_of(set, 5)), all);
+  const std::vector<std::uint32_t> rows{39, 0, 7};
+  const std::vector<float> some = logits_of(network, batch_of(set, rows));
+  for (std::size_t i = 0; i < 12; ++i) EXPECT_EQ(some[i], all[rows[i / 4] * 4 + i % 4]);
+}
+
+// --- ranges --------------------------------------------------------------------------------------
+
+TEST(QuantizedNetwork, RangesDependOnSequencesAndNotOnTheirPadding) {
+  const Dataset tight = random_set(1, 16, 9, kTask);
+  Dataset padded = tight;  // three times as long and half a group more
+  padded.length = 27;
+  padded.values.assign(16 * 27 * 2, 0);
+  padded.lengths.assign(16, 9);
+  for (std::size_t i = 0; i < 16; ++i) {
+    std::copy_n(&tight.values[i * 18], 18, &padded.values[i * 54]);
+  }
+  std::vector<std::uint32_t> rows(17);
+  for (std::uint32_t i = 0; i < 17; ++i) rows[i] = i % 16;
+  const Network network = random_network(plain_options(), kTask);
+  const Network a = quantized(network, every_site(8), batch_of(tight));
+  const Network b = quantized(network, every_site(8), batch_of(padded, rows));
+  EXPECT_EQ(format_safetensors(a.to_tensors()), format_safetensors(b.to_tensors()));
+}
+
+TEST(QuantizedNetwork, RangesReachTheLargestValue) {
+  ModelOptions o = plain_options();
+  o.norm = "layer";
+  const Dataset set = random_set(1, 19, 23, kTask);
+  const Batch batch = batch_of(set);
+  QuantOptions q = every_site(8);
+  q.scales = "free";
+  Network network = quantized(random_network(o, kTask), q, batch);
+  EXPECT_NEAR(std::exp(parameter(network, "range.input").value[0]) * 127, largest(set.values), 1e-4);
+  for (const Parameter& p : network.parameters()) {
+    EXPECT_EQ(p.group == ParameterGroup::kRange, p.name.starts_with("range.")) << p.name;
+  }
+  EXPECT_EQ(network.parameter_count(), Network(o, kTask, 1).parameter_count());
+}
+
+TEST(QuantizedNetwork, RefusesWhatItCannotRound) {
+  ModelOptions o = plain_options();
+  o.norm = "batch";
+  const Batch batch = batch_of(random_set(1, 19, 23, kTask));
+  ThreadPool pool(1);
+  Network network(o, kTask, 1);
+  EXPECT_THAT([&] { network.quantize({}, {&batch, 1}, pool); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("model.norm"), HasSubstr("fold"))));
+  EXPECT_FALSE(network.quantized());
+  network.fold_norms();
+  EXPECT_THAT([&] { network.quantize(every_site(1), {&batch, 1}, pool); },
+              ThrowsMessage<Error>(HasSubstr("= 1, expected 0")));
+  network.quantize({}, {&batch, 1}, pool);
+  EXPECT_TRUE(network.quantized());
+  EXPECT_THAT([&] { network.quantize({}, {&batch, 1}, pool); },
+              ThrowsMessage<Error>(HasSubstr("already")));
+  const Batch narrow = batch_of(random_set(1, 19, 23, {1, 4}));
+  for (const auto& use : std::vector<std::function<void()>>{
+           [&] { network.evaluate(narrow, pool); }, [&] { network.train_step(narrow, {}, pool); },
+           [&] { Network(plain_options(), kTask, 1).quantize({}, {&narrow, 1}, pool); }}) {
+    EXPECT_THAT(use, ThrowsMessage<Error>(HasSubstr("1 channels, but the network has 2 inputs")));
+  }
+}
+
+// --- gradients -----------------------------------------------------------------------------------
+
+// With 16 bits rounding is fine enough for differences, and what passes straight through is the
+// whole gradient. Ranges are halved, so that every quantizer also clips.
+TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossWithManyBits) {
+  for (const char* norm : {"none", "layer"}) {
+    for (const bool clipped : {false, true}) {
+      ModelOptions o = plain_options();
+      o.norm = norm;
+      o.train_b = true;
+      QuantOptions q = every_site(16);
+      q.scales = "free";
+      const Batch batch = batch_of(random_set(2, 35, 15, kTask, true));
+      Network network = quantized(random_network(o, kTask), q, batch);
+      for (Parameter& p : network.parameters()) {
+        // 0.7 = ln 2; otherwise nothing clips in any of the differences.
+        if (p.group == ParameterGroup::kRange) p.value[0] += clipped ? -0.7f : 0.3f;
+      }
+      SCOPED_TRACE(std::string(norm) + (clipped ? ", clipped" : ""));
+      ThreadPool pool(1);
+      GradientCheck check;
+      check.steps = {5e-2, 1e-2};
+      check.tolerance = 6e-2;
+      check.noise = 2e-5;
+      check.zero = {"log_a", "w", "log_dt", "B", "C", "D"};
+      if (!clipped) {
+        for (const char* site : {"input", "residual", "ssm_output", "activation", "linear"}) {
+          check.zero.emplace_back(site);
+        }
+      }
+      check.run(network, batch, {0.1, 3, 4}, pool);
+    }
+  }
+}
+
+TEST(QuantizedNetwork, GradientsAreFiniteAndOfEveryParameterWithFewBits) {
+  for (const int bits : {2, 4, 8}) {
+    const Batch batch = batch_of(random_set(2, 40, 23, kTask, true));
+    Network network = quantized(random_network(plain_options(), kTask), every_site(bits), batch);
+    std::vector<std::vector<double>> one;
+    for (const int threads : {1, 2, 4}) {
+      ThreadPool pool(threads);
+      network.train_step(batch, {0, 3, 4}, pool);
+      std::vector<std::vector<double>> all;
+      for (const Parameter& p : network.parameters()) {
+        double size = 0;
+        for (const double g : p.gradient) size += std::abs(g);
+        EXPECT_TRUE(std::isfinite(size)) << p.name;
+        EXPECT_GT(size, 0) << p.name << " with " << bits << " bits";
+        all.push_back(p.gradient);
+      }
+      if (threads == 1) one = all;
+      EXPECT_EQ(all, one) << threads;
+    }
+  }
+}
+
+TEST(QuantizedNetwork, WeightNoiseIsDrawnPerStepAndOnlyInTraining) {
+  const Batch batch = batch_of(random_set(2, 40, 23, kTask));
+  QuantOptions q = every_site(8);
+  Network quiet = quantized(random_network(plain_options(), kTask), q, batch);
+  q.weight_noise = 0.1;
+  Network noisy = quantized(random_network(plain_options(), kTask), q, batch);
+  EXPECT_EQ(logits_of(noisy, batch), logits_of(quiet, batch));
+  ThreadPool pool(1);
+  const auto loss = [&](Network& n, std::uint64_t step) {
+    return n.train_step(batch, {0, 1, step}, pool).loss;
+  };
+  EXPECT_EQ(loss(noisy, 1), loss(noisy, 1));
+  EXPECT_NE(loss(noisy, 1), loss(noisy, 2));
+  EXPECT_EQ(loss(quiet, 1), loss(quiet, 2));
+  EXPECT_NEAR(loss(noisy, 1), loss(quiet, 1), 0.2);
+}
+
+// --- storing -------------------------------------------------------------------------------------
+
+TEST(QuantizedNetwork, ComesBackFromTensorsWithTheSameBits) {
+  const Batch batch = batch_of(random_set(1, 19, 23, kTask, true));
+  QuantOptions q = every_site(6);
+  q.granularity = "tensor";
+  Network network = quantized(random_network(plain_options(), kTask), q, batch);
+  const Safetensors content = network.to_tensors();
+  const std::string bytes = format_safetensors(content);
+  Network back = Network::from_tensors(parse_safetensors(bytes, "memory"), "memory");
+  EXPECT_TRUE(back.quantized());
+  EXPECT_EQ(back.quant_options().granularity, "tensor");
+  EXPECT_EQ(logits_of(back, batch), logits_of(network, batch));
+  EXPECT_EQ(format_safetensors(back.to_tensors()), bytes);
+
+  for (const char* name : {"range.input", "range.layers.1.linear", "layers.0.state_step"}) {
+    Safetensors bad = content;
+    bad.tensors.erase(name);
+    EXPECT_THAT([&] { Network::from_tensors(bad, "a.safetensors"); },
+                ThrowsMessage<Error>(AllOf(HasSubstr("a.safetensors"), HasSubstr(name))));
+  }
+  Safetensors bad = content;
+  Tensor& step = bad.tensors.at("layers.0.state_step");
+  step = Tensor::from(std::vector<float>(6, 0), step.shape);
+  EXPECT_THAT([&] { Network::from_tensors(bad, "a.safetensors"); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("state_step"), HasSubstr("positive"))));
+}
+
+}  // namespace
+}  // namespace crosstate

@@ -1,0 +1,141 @@
+#include "crosstate/pipeline/options.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "crosstate/base/error.h"
+
+namespace crosstate {
+namespace {
+
+// All of a stage's fields but the share held out: both stages must hold out the same sequences, or
+// the second would validate on what the first has trained on.
+void add_qat_fields(FieldList& list, TrainOptions& options) {
+  FieldList stage;
+  fields(stage, "qat", options);
+  list.section("qat");
+  for (const Field& field : stage.all()) {
+    const std::string name = field.key.substr(field.key.find('.') + 1);
+    if (name == "validation") continue;
+    std::visit(
+        [&](auto* value) {
+          Field& added = list.add(name, *value, field.help);
+          added.unit = field.unit;
+          added.low = field.low;
+          added.high = field.high;
+          added.has_range = field.has_range;
+          added.choices = field.choices;
+        },
+        field.value);
+  }
+}
+
+// What the mapping would refuse after all training.
+void validate_crossbar(const RunOptions& options) {
+  if (!options.quantize) {
+    fail("options", "run.crossbar = true needs integers, expected run.quantize = true");
+  }
+  const auto check = [&](const char* key, int bits) {
+    if (bits >= 2 && bits <= options.crossbar.dac_bits) return;
+    fail("options", std::string(key) + " = " + std::to_string(bits) +
+                        ", expected 2 to crossbar.dac_bits = " +
+                        std::to_string(options.crossbar.dac_bits) + " with run.crossbar = true");
+  };
+  check("quant.state_bits", options.quant.state_bits);
+  check("quant.activation_bits", options.quant.activation_bits);
+}
+
+}  // namespace
+
+RunOptions::RunOptions() {
+  qat.epochs = 10;
+  qat.learning_rate = 0.003;
+}
+
+FieldList RunOptions::fields() {
+  FieldList list;
+  list.section("run");
+  list.add("seed", seed, "Start of every random draw; change it to see the spread of results.")
+      .range(0, 9e18);
+  list.add("quantize", quantize, "Quantize after training in floating point, and train on.");
+  list.add("crossbar", on_crossbar, "Simulate the quantized network on memristive crossbars.");
+  list.add("calibration", calibration, "Training sequences that choose the quantizers' ranges.")
+      .in("sequences")
+      .range(1, 1000000);
+  list.section("data");
+  list.add("directory", data.directory, "Where the four MNIST files are; empty: built-in sample.");
+  list.add("train_limit", data.train_limit, "Uses the first training sequences only; 0: all.")
+      .in("sequences")
+      .range(0, 1e9);
+  list.add("test_limit", data.test_limit, "Uses the first test sequences only; 0: all.")
+      .in("sequences")
+      .range(0, 1e9);
+  crosstate::fields(list, model);
+  crosstate::fields(list, "train", train);
+  crosstate::fields(list, quant);
+  add_qat_fields(list, qat);
+  crosstate::fields(list, device);
+  crosstate::fields(list, crossbar);
+  crosstate::fields(list, simulate);
+  list.section("sweep");
+  list.add("noise", sweep.noise,
+           "Programming noise of each point, ascending, between spaces; read noise keeps its ratio "
+           "to it.");
+  list.add("chips", sweep.chips, "Chips per point; more for narrower error bars.").range(1, 100000);
+  list.add("sequences", sweep.sequences, "Uses the first test sequences only; 0: all.")
+      .in("sequences")
+      .range(0, 1e9);
+  return list;
+}
+
+std::vector<double> noise_levels(const SweepOptions& options) {
+  std::vector<double> levels;
+  const char* at = options.noise.data();
+  const char* const end = at + options.noise.size();
+  for (;;) {
+    while (at != end && (*at == ' ' || *at == ',')) ++at;
+    if (at == end) break;
+    double level = 0;
+    const auto [rest, error] = std::from_chars(at, end, level);
+    const bool ascends = levels.empty() || level > levels.back();
+    if (error != std::errc{} || !(level >= 0 && level <= 1) || !ascends ||
+        (rest != end && *rest != ' ' && *rest != ',')) {
+      fail("options", "sweep.noise = \"" + options.noise +
+                          "\", expected ascending numbers from 0 to 1, such as \"0 0.02 0.1\"");
+    }
+    levels.push_back(level);
+    at = rest;
+  }
+  return levels;
+}
+
+void validate(const RunOptions& options) {
+  RunOptions copy = options;
+  FieldList list = copy.fields();
+  list.from_json(list.to_json(), "options");
+  validate(options.model);
+  validate(options.train, "train");
+  validate(options.quant);
+  validate(options.qat, "qat");
+  validate(options.device);
+  validate(options.crossbar);
+  validate(options.simulate);
+  noise_levels(options.sweep);
+  if (options.quantize && options.model.norm == "layer") {
+    fail(
+        "options",
+        "model.norm = \"layer\" does not fold into the weights, which run.quantize needs; expected "
+        "\"batch\" or \"none\"");
+  }
+  if (options.on_crossbar) validate_crossbar(options);
+}
+
+RunOptions demo_options() {
+  RunOptions options;
+  options.on_crossbar = true;
+  options.train.epochs = 30;
+  options.qat.epochs = 15;
+  return options;
+}
+
+}  // namespace crosstate

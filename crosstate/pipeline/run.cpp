@@ -1,0 +1,324 @@
+#include "crosstate/pipeline/run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <optional>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/report/machine.h"
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr int kEvaluationBatch = 256;
+constexpr std::size_t kCalibrationBatch = 64;
+
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+void keep_first(Dataset& set, int limit) {
+  const auto count = static_cast<std::size_t>(limit);
+  if (limit == 0 || count >= set.count) return;
+  std::vector<std::uint32_t> order(count);
+  std::iota(order.begin(), order.end(), 0u);
+  set = select(set, order, set.name);
+}
+
+std::vector<Batch> calibration_batches(const Dataset& set, const RunOptions& options) {
+  std::vector<std::uint32_t> order = shuffled(set.count, options.seed, 0);
+  order.resize(std::min(order.size(), static_cast<std::size_t>(options.calibration)));
+  std::vector<Batch> batches;
+  for (std::size_t begin = 0; begin < order.size(); begin += kCalibrationBatch) {
+    const std::size_t size = std::min(kCalibrationBatch, order.size() - begin);
+    fill_batch(set, std::span(order).subspan(begin, size),
+               static_cast<std::size_t>(options.model.block_length), batches.emplace_back());
+  }
+  return batches;
+}
+
+class Run {
+ public:
+  Run(const RunOptions& options, const RunContext& context, ThreadPool& pool)
+      : options_(options), context_(context), pool_(pool) {
+    RunOptions copy = options;
+    summary_.config = copy.fields().to_json();
+    summary_.machine = machine_summary();
+    summary_.seed = options.seed;
+    summary_.threads = pool.size();
+  }
+
+  RunSummary run() {
+    load();
+    summary_.interrupted = !train_stages();
+    if (!summary_.interrupted) test_stages();
+    if (!summary_.interrupted && options_.on_crossbar) summary_.interrupted = !crossbar_stage();
+    summary_.seconds = watch_.seconds() + seconds_before_;
+    if (!summary_.interrupted) {
+      write_file(context_.directory / "summary.json", to_json(summary_).dump(2) + '\n');
+    }
+    return std::move(summary_);
+  }
+
+ private:
+  void say(const std::string& what) const {
+    if (context_.stage) context_.stage(what);
+  }
+  bool stopped() const { return context_.stop && context_.stop(); }
+  fs::path file(const std::string& name) const { return context_.directory / name; }
+
+  void load() {
+    say("reading the data");
+    TrainTest sets = load_data(options_.data);
+    test_ = std::move(sets.test);
+    for (const Dataset* set : std::initializer_list<const Dataset*>{&sets.train, &test_}) {
+      summary_.data.push_back(set->name + ": " + std::to_string(set->count) + " sequences of " +
+                              std::to_string(set->length) + " steps");
+    }
+    if (options_.train.validation > 0) {
+      Split split = split_validation(sets.train, options_.train.validation, options_.seed);
+      training_ = std::move(split.train);
+      validation_ = std::move(split.validation);
+    } else {
+      training_ = std::move(sets.train);
+    }
+    if (!context_.resume) clear();
+  }
+
+  // Removes what an earlier run left, so that nothing of it can pass for a result of this one.
+  void clear() const {
+    std::error_code ignored;
+    for (const char* stage : {"float", "ptq", "qat"}) {
+      for (const char* ending : {".checkpoint.safetensors", ".jsonl", ".safetensors"}) {
+        fs::remove(file(std::string(stage) + ending), ignored);
+      }
+    }
+    fs::remove(file("summary.json"), ignored);
+    fs::remove(file("report.html"), ignored);
+  }
+
+  // False if it was stopped.
+  bool train_stages() {
+    const TaskShape task{static_cast<int>(training_.channels),
+                         static_cast<int>(training_.classes.size())};
+    float_ = std::make_unique<Network>(options_.model, task, options_.seed);
+    summary_.parameters = float_->parameter_count();
+    if (!train_stage("float", *float_, options_.train, {"data", "model"}, summary_.float_stage)) {
+      return false;
+    }
+    if (!options_.quantize) return true;
+
+    say("choosing the ranges");
+    const Stopwatch watch;
+    ptq_ = std::make_unique<Network>(*float_);
+    ptq_->fold_norms();
+    summary_.float_stage.memory = count_memory(*ptq_);
+    ptq_->quantize(options_.quant, calibration_batches(training_, options_), pool_);
+    write_safetensors(file("ptq.safetensors"), ptq_->to_tensors());
+    describe_bits(summary_.ptq);
+    summary_.ptq.memory = count_memory(*ptq_);
+    summary_.ptq.validation_accuracy = validate_now(*ptq_);
+    summary_.ptq.done = true;
+    summary_.ptq.seconds = watch.seconds();
+    if (stopped()) return false;
+
+    qat_ = std::make_unique<Network>(*ptq_);
+    describe_bits(summary_.qat);
+    TrainOptions qat = options_.qat;
+    qat.validation = options_.train.validation;
+    return train_stage("qat", *qat_, qat, {"data", "model", "quant", "train", "run"}, summary_.qat);
+  }
+
+  bool train_stage(const std::string& name, Network& network, const TrainOptions& options,
+                   const std::vector<std::string>& sections, StageSummary& stage) {
+    TrainContext context;
+    context.stage = name;
+    context.seed = options_.seed;
+    context.directory = context_.directory;
+    context.resume = context_.resume;
+    context.pool = &pool_;
+    context.progress = context_.progress;
+    context.stop = context_.stop;
+    for (const std::string& section : sections) {
+      context.config[section] = summary_.config.at(section);
+    }
+    // What only names the place or the rhythm of reports may differ in the run that continues.
+    context.config["data"].erase("directory");
+    if (context.config.contains("train")) context.config["train"].erase("log_every");
+
+    const Stopwatch watch;
+    stage.training = train(network, training_, validation_, options, context);
+    seconds_before_ += std::max(0.0, stage.training.seconds - watch.seconds());
+    stage.seconds = stage.training.seconds;
+    if (stage.training.interrupted) return false;
+    write_safetensors(file(name + ".safetensors"), network.to_tensors());
+    stage.validation_accuracy = stage.training.best_validation_accuracy;
+    stage.memory = count_memory(network);
+    stage.done = true;
+    return !stopped();
+  }
+
+  void describe_bits(StageSummary& stage) const {
+    const auto bits = [](int code) { return code > 0 ? code : 32; };
+    stage.weight_bits = bits(options_.quant.weight_bits);
+    stage.state_bits = bits(options_.quant.state_bits);
+  }
+
+  double validate_now(Network& network) {
+    if (validation_.count == 0) return std::numeric_limits<double>::quiet_NaN();
+    return evaluate_accuracy(network, validation_, kEvaluationBatch, pool_);
+  }
+
+  void test_stages() {
+    say("testing");
+    const auto test = [&](const std::unique_ptr<Network>& network, StageSummary& stage) {
+      if (!network) return;
+      stage.accuracy = evaluate_accuracy(*network, test_, kEvaluationBatch, pool_, &stage.loss);
+    };
+    test(float_, summary_.float_stage);
+    test(ptq_, summary_.ptq);
+    test(qat_, summary_.qat);
+  }
+
+  // False if it was stopped.
+  bool crossbar_stage() {
+    const Stopwatch watch;
+    CrossbarSummary& result = summary_.crossbar;
+    say("programming " + std::to_string(options_.simulate.chips) + " chips");
+    result.chips = simulate(*qat_, test_, options_.device, options_.crossbar,
+                            options_.simulate.chips, options_.seed, pool_);
+    Dataset part = test_;
+    keep_first(part, options_.sweep.sequences);
+    result.sweep_sequences = part.count;
+    const double ratio = options_.device.programming_noise > 0
+                             ? options_.device.read_noise / options_.device.programming_noise
+                             : 0;
+    for (const double level : noise_levels(options_.sweep)) {
+      if (stopped()) return false;
+      say("chips with " + percent(level) + " noise");
+      DeviceOptions device = options_.device;
+      device.programming_noise = level;
+      device.read_noise = std::min(1.0, level * ratio);
+      const auto chips = [&](const Network& network) {
+        return simulate(network, part, device, options_.crossbar, options_.sweep.chips,
+                        options_.seed, pool_);
+      };
+      NoisePoint& point = result.sweep.emplace_back();
+      point.noise = level;
+      point.ptq = chips(*ptq_);
+      point.qat = chips(*qat_);
+    }
+    result.seconds = watch.seconds();
+    result.done = true;
+    return !stopped();
+  }
+
+  static std::string percent(double share) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%g %%", 100 * share);
+    return text;
+  }
+
+  const RunOptions& options_;
+  const RunContext& context_;
+  ThreadPool& pool_;
+  Stopwatch watch_;
+  double seconds_before_ = 0;  // of the epochs before a resume
+  Dataset training_, validation_, test_;
+  std::unique_ptr<Network> float_, ptq_, qat_;
+  RunSummary summary_;
+};
+
+json stage_json(const StageSummary& stage) {
+  json out = {{"accuracy", stage.accuracy},
+              {"loss", stage.loss},
+              {"validation_accuracy", stage.validation_accuracy},
+              {"seconds", stage.seconds},
+              {"weight_bits", stage.weight_bits},
+              {"state_bits", stage.state_bits},
+              {"memory", to_json(stage.memory)}};
+  if (!stage.training.epochs.empty()) {
+    out["best_epoch"] = stage.training.best_epoch;
+    out["epochs"] = stage.training.epochs.size();
+    out["samples_per_second"] = stage.training.samples_per_second;
+    out["history"] = stage.training.epochs;
+  }
+  return out;
+}
+
+json chips_json(const SimulateSummary& chips) {
+  return {{"accuracy_mean", chips.mean},
+          {"accuracy_std", chips.deviation},
+          {"accuracy_worst", chips.worst},
+          {"accuracy", chips.accuracy}};
+}
+
+json crossbar_json(const CrossbarSummary& crossbar) {
+  json out = chips_json(crossbar.chips);
+  out["arrays"] = crossbar.chips.arrays;
+  out["utilisation"] = crossbar.chips.utilisation;
+  out["conversions_per_step"] = crossbar.chips.conversions_per_step;
+  out["conversions_per_sequence"] = crossbar.chips.conversions_per_sequence;
+  out["seconds"] = crossbar.seconds;
+  out["sweep"] = json::array();
+  for (const NoisePoint& point : crossbar.sweep) {
+    out["sweep"].push_back(
+        {{"noise", point.noise}, {"ptq", chips_json(point.ptq)}, {"qat", chips_json(point.qat)}});
+  }
+  return out;
+}
+
+}  // namespace
+
+TrainTest load_data(const DataOptions& options) {
+  TrainTest sets = options.directory.empty() ? read_mnist_sample() : read_mnist(options.directory);
+  keep_first(sets.train, options.train_limit);
+  keep_first(sets.test, options.test_limit);
+  sets.train.validate();
+  sets.test.validate();
+  return sets;
+}
+
+RunSummary run(const RunOptions& options, const RunContext& context) {
+  validate(options);
+  if (context.directory.empty()) fail("run", "no directory for the results");
+  make_writable_directory(context.directory);
+  std::unique_ptr<ThreadPool> own;
+  if (context.pool == nullptr) own = std::make_unique<ThreadPool>();
+  return Run(options, context, own ? *own : *context.pool).run();
+}
+
+json to_json(const RunSummary& summary) {
+  json out = {{"parameters", summary.parameters},
+              {"seconds", summary.seconds},
+              {"seed", summary.seed},
+              {"threads", summary.threads},
+              {"data", summary.data},
+              {"machine", summary.machine},
+              {"config", summary.config}};
+  if (summary.float_stage.done) out["float"] = stage_json(summary.float_stage);
+  if (summary.ptq.done) out["ptq"] = stage_json(summary.ptq);
+  if (summary.qat.done) out["qat"] = stage_json(summary.qat);
+  if (summary.crossbar.done) out["crossbar"] = crossbar_json(summary.crossbar);
+  const StageSummary& last = summary.qat.done ? summary.qat : summary.float_stage;
+  out["weight_bits"] = last.weight_bits;
+  out["state_bits"] = last.state_bits;
+  return out;
+}
+
+}  // namespace crosstate

@@ -1,0 +1,188 @@
+#include "crosstate/pipeline/run_report.h"
+
+#include <cmath>
+#include <cstdio>
+
+namespace crosstate {
+namespace {
+
+std::string fixed(double value, int digits) {
+  if (std::isnan(value)) return "-";
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+struct NamedStage {
+  std::string name;
+  const StageSummary* stage;
+};
+
+std::vector<NamedStage> stages_done(const RunSummary& summary) {
+  std::vector<NamedStage> stages;
+  for (const NamedStage& s : {NamedStage{"float", &summary.float_stage},
+                              NamedStage{"post-training quantization", &summary.ptq},
+                              NamedStage{"quantization-aware training", &summary.qat}}) {
+    if (s.stage->done) stages.push_back(s);
+  }
+  return stages;
+}
+
+Plot learning_curves(const RunSummary& summary) {
+  Plot plot;
+  plot.title = "Learning curves";
+  plot.x_label = "epoch";
+  plot.y_label = "accuracy (%)";
+  plot.caption =
+      "Accuracy on the training set while it is learned from, and on the part held out from it. "
+      "Quantization-aware training starts where post-training quantization ends.";
+  double before = 0;
+  for (const auto& [name, stage] : stages_done(summary)) {
+    if (stage->training.epochs.empty()) continue;
+    const std::string label = stage == &summary.qat ? "QAT" : "float";
+    Series training{label + ", training", {}, {}, {}};
+    Series validation{label + ", held out", {}, {}, {}};
+    for (const EpochLog& log : stage->training.epochs) {
+      const double epoch = before + log.epoch;
+      training.x.push_back(epoch);
+      training.y.push_back(100 * log.train_accuracy);
+      if (std::isnan(log.validation_accuracy)) continue;
+      validation.x.push_back(epoch);
+      validation.y.push_back(100 * log.validation_accuracy);
+    }
+    before += static_cast<double>(stage->training.epochs.size());
+    plot.series.push_back(std::move(training));
+    if (!validation.x.empty()) plot.series.push_back(std::move(validation));
+  }
+  return plot;
+}
+
+Plot stage_bars(const RunSummary& summary) {
+  Plot plot;
+  plot.kind = PlotKind::kBar;
+  plot.title = "Accuracy of each stage";
+  plot.y_label = "test accuracy (%)";
+  plot.caption =
+      "On the test set, which no stage has seen. Rounding a trained network costs accuracy; "
+      "training "
+      "on with the rounding in the loop wins it back.";
+  Series bars{"test accuracy", {}, {}, {}};
+  const auto add = [&](const std::string& name, double accuracy) {
+    plot.categories.push_back(name);
+    bars.x.push_back(static_cast<double>(bars.x.size()));
+    bars.y.push_back(100 * accuracy);
+  };
+  for (const auto& [name, stage] : stages_done(summary)) add(name, stage->accuracy);
+  if (summary.crossbar.done) add("on the crossbar (mean)", summary.crossbar.chips.mean);
+  plot.series.push_back(std::move(bars));
+  return plot;
+}
+
+Plot noise_curves(const RunSummary& summary) {
+  Plot plot;
+  plot.title = "Accuracy against device noise";
+  plot.x_label = "programming noise (% of the target conductance)";
+  plot.y_label = "accuracy (%)";
+  plot.caption = "Simulated chips on the first " +
+                 std::to_string(summary.crossbar.sweep_sequences) +
+                 " test sequences: mean, and the deviation from chip to chip as error bars. Read "
+                 "noise grows along with programming noise.";
+  Series ptq{"post-training quantization", {}, {}, {}},
+      qat{"quantization-aware training", {}, {}, {}};
+  const auto add = [](Series& series, double noise, const SimulateSummary& chips) {
+    series.x.push_back(100 * noise);
+    series.y.push_back(100 * chips.mean);
+    series.error.push_back(100 * chips.deviation);
+  };
+  for (const NoisePoint& point : summary.crossbar.sweep) {
+    add(ptq, point.noise, point.ptq);
+    add(qat, point.noise, point.qat);
+  }
+  plot.series = {std::move(ptq), std::move(qat)};
+  return plot;
+}
+
+Table crossbar_table(const RunSummary& summary) {
+  const SimulateSummary& chips = summary.crossbar.chips;
+  Table table{"Crossbar", {"quantity", "value"}, {}};
+  table.rows = {{"chips", std::to_string(chips.accuracy.size())},
+                {"mean accuracy (%)", fixed(100 * chips.mean, 2)},
+                {"deviation from chip to chip (%)", fixed(100 * chips.deviation, 2)},
+                {"worst chip (%)", fixed(100 * chips.worst, 2)},
+                {"arrays", std::to_string(chips.arrays)},
+                {"pairs of cells in use (%)", fixed(100 * chips.utilisation, 1)},
+                {"conversions per time step", std::to_string(chips.conversions_per_step)}};
+  return table;
+}
+
+Table memory_table(const RunSummary& summary) {
+  Table table{
+      "Memory in bytes", {"stage", "weights", "biases", "scales", "tables", "state", "total"}, {}};
+  for (const auto& [name, stage] : stages_done(summary)) {
+    std::vector<std::string> row = {name};
+    for (const MemoryKind kind : {MemoryKind::kWeights, MemoryKind::kBiases, MemoryKind::kScales,
+                                  MemoryKind::kTables, MemoryKind::kState}) {
+      row.push_back(std::to_string(stage->memory.bytes(kind)));
+    }
+    row.push_back(std::to_string(stage->memory.total()));
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+}  // namespace
+
+Table summary_table(const RunSummary& summary) {
+  Table table{"",
+              {"stage", "test accuracy (%)", "weight bits", "state bits", "memory (bytes)",
+               "best epoch", "seconds"},
+              {}};
+  for (const auto& [name, stage] : stages_done(summary)) {
+    const int best = stage->training.best_epoch;
+    table.rows.push_back({name, fixed(100 * stage->accuracy, 2), std::to_string(stage->weight_bits),
+                          std::to_string(stage->state_bits), std::to_string(stage->memory.total()),
+                          best > 0 ? std::to_string(best) : "-", fixed(stage->seconds, 1)});
+  }
+  if (summary.crossbar.done) {
+    const CrossbarSummary& crossbar = summary.crossbar;
+    table.rows.push_back(
+        {"crossbar, " + std::to_string(crossbar.chips.accuracy.size()) + " chips",
+         fixed(100 * crossbar.chips.mean, 2) + " ± " + fixed(100 * crossbar.chips.deviation, 2),
+         std::to_string(summary.qat.weight_bits), std::to_string(summary.qat.state_bits), "-", "-",
+         fixed(crossbar.seconds, 1)});
+  }
+  return table;
+}
+
+Report run_report(const RunSummary& summary) {
+  Report report;
+  report.title = "Crosstate: from floating point to the crossbar";
+  report.subtitle = std::to_string(summary.parameters) + " parameters, " +
+                    fixed(summary.seconds, 0) + " s on " + std::to_string(summary.threads) +
+                    (summary.threads == 1 ? " thread" : " threads");
+  report.paragraphs.push_back(
+      "A diagonal state-space network (S4D) reads every image as a sequence of pixels, one per "
+      "time "
+      "step, and keeps what it has seen in its states. It is trained in floating point, rounded to "
+      "integers with ranges chosen from training data, and trained on with every rounding in the "
+      "loop, that of the state at each step included.");
+  std::string sets = "Data: ";
+  for (const std::string& set : summary.data) sets += (&set == &summary.data[0] ? "" : "; ") + set;
+  report.paragraphs.push_back(sets + ".");
+  report.tables = {summary_table(summary), memory_table(summary)};
+  report.tables[0].title = "Stages";
+  report.plots = {learning_curves(summary), stage_bars(summary)};
+  if (summary.crossbar.done) {
+    report.paragraphs.push_back(
+        "On a crossbar, signed weights stand on pairs of memristive cells that are programmed and "
+        "read with noise; drivers and converters have few bits. The states return to the array as "
+        "its next input, so the converter is the rounding that training has seen.");
+    report.tables.push_back(crossbar_table(summary));
+    if (!summary.crossbar.sweep.empty()) report.plots.push_back(noise_curves(summary));
+  }
+  report.details = {
+      {"configuration", summary.config}, {"machine", summary.machine}, {"seed", summary.seed}};
+  return report;
+}
+
+}  // namespace crosstate

@@ -1,0 +1,478 @@
+// The program as a user meets it: exit codes, messages, files, interruptions.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "crosstate/base/files.h"
+#include "crosstate/data/safetensors.h"
+#include "crosstate/pipeline/options.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// --- running the program
+// ---------------------------------------------------------------------------
+
+class Process {
+ public:
+  Process(const fs::path& directory, std::vector<std::string> arguments)
+      : out_(directory / "stdout.txt"), err_(directory / "stderr.txt") {
+    arguments.insert(arguments.begin(), CROSSTATE_PROGRAM);
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    id_ = fork();
+    if (id_ != 0) return;
+    redirect(out_, STDOUT_FILENO);
+    redirect(err_, STDERR_FILENO);
+    execv(CROSSTATE_PROGRAM, argv.data());
+    _exit(127);
+  }
+
+  void send(int number) const { kill(id_, number); }
+
+  /// The exit code, or minus the signal that ended it.
+  int wait() const {
+    int status = 0;
+    waitpid(id_, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+  std::string out() const { return read_file(out_); }
+  std::string err() const { return read_file(err_); }
+
+ private:
+  static void redirect(const fs::path& path, int to) {
+    dup2(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666), to);
+  }
+  fs::path out_, err_;
+  pid_t id_;
+};
+
+struct Result {
+  int code = 0;
+  std::string out, err;
+};
+
+class Cli : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+    directory_ = fs::path(testing::TempDir()) /
+                 ("cli-" + std::string(test->name()) + "-" + std::to_string(getpid()));
+    fs::remove_all(directory_);
+    fs::create_directories(directory_);
+  }
+  void TearDown() override { fs::remove_all(directory_); }
+
+  std::string path(const std::string& name) const { return (directory_ / name).string(); }
+
+  Result call(const std::vector<std::string>& arguments) const {
+    const Process process(directory_, arguments);
+    const int code = process.wait();
+    return {code, process.out(), process.err()};
+  }
+
+  // A network and a set small enough for a test: about half a second of training.
+  static std::vector<std::string> tiny(const std::string& command, const std::string& out,
+                                       std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {command, "--out", out};
+    if (std::count(more.begin(), more.end(), "--threads") == 0) {
+      arguments.insert(arguments.end(), {"--threads", "1"});
+    }
+    for (const char* setting :
+         {"data.train_limit=160", "data.test_limit=64", "run.calibration=32", "model.channels=4",
+          "model.states=4", "model.layers=1", "train.batch=32", "qat.batch=32", "train.epochs=3",
+          "qat.epochs=3"}) {
+      arguments.insert(arguments.end(), {"--set", setting});
+    }
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+
+  void expect_refused(const std::vector<std::string>& arguments,
+                      const std::vector<std::string>& parts) const {
+    const Result result = call(arguments);
+    std::string line;
+    for (const std::string& argument : arguments) line += argument + ' ';
+    EXPECT_EQ(result.code, 2) << line << '\n' << result.err;
+    EXPECT_EQ(result.out, "") << line;
+    EXPECT_THAT(result.err, testing::StartsWith("crosstate: ")) << line;
+    EXPECT_LE(std::count(result.err.begin(), result.err.end(), '\n'), 3) << result.err;
+    for (const std::string& part : parts) EXPECT_THAT(result.err, HasSubstr(part)) << line;
+  }
+
+  void write(const std::string& name, const std::string& bytes) const {
+    fs::create_directories(fs::path(path(name)).parent_path());
+    std::ofstream(path(name), std::ios::binary) << bytes;
+  }
+
+  // A directory with the MNIST files of two 4 x 4 images, of which a test damages one.
+  std::string make_data(const std::string& name, const std::string& damaged = "",
+                        const std::string& bytes = "") const {
+    const auto header = [](char kind, std::vector<int> sizes) {
+      std::string text{'\0', '\0', '\x08', kind};
+      for (const int size : sizes) text += std::string{'\0', '\0', '\0', static_cast<char>(size)};
+      return text;
+    };
+    for (const std::string part : {"train", "t10k"}) {
+      write(name + "/" + part + "-images-idx3-ubyte", header(3, {2, 4, 4}) + std::string(32, 'x'));
+      write(name + "/" + part + "-labels-idx1-ubyte", header(1, {2}) + std::string{'\0', '\1'});
+    }
+    if (!damaged.empty()) write(name + "/" + damaged, bytes);
+    return path(name);
+  }
+
+  fs::path directory_;
+};
+
+// --- bad input
+// -------------------------------------------------------------------------------------
+
+TEST_F(Cli, RefusesBadSettingsBeforeAnyWork) {
+  const std::string out = path("out");
+  struct Case {
+    std::string setting;
+    std::vector<std::string> parts;
+  };
+  for (const Case& c : std::vector<Case>{
+           {"model.chanels=16", {"model.chanels", "model.channels"}},
+           {"model.channels=0", {"model.channels", "0", "1 to 4096"}},
+           {"model.channels=many", {"model.channels", "many", "whole number"}},
+           {"model.states=15", {"model.states", "15", "even"}},
+           {"model.norm=layer", {"model.norm", "layer", "batch"}},
+           {"model.norm=group", {"model.norm", "group"}},
+           {"quant.state_bits=1", {"quant.state_bits", "1", "2 to 16"}},
+           {"quant.weight_bits=17", {"quant.weight_bits", "17"}},
+           {"train.learning_rate=nan", {"train.learning_rate", "nan"}},
+           {"qat.epochs=-1", {"qat.epochs", "-1"}},
+           {"sweep.noise=0 x", {"sweep.noise", "0 x"}},
+           {"run.crossbar=maybe", {"run.crossbar", "maybe"}},
+           {"model.channels", {"model.channels", "="}},
+           {"=", {"="}},
+           {"", {"--set"}},
+       }) {
+    expect_refused({"train", "--out", out, "--set", c.setting}, c.parts);
+  }
+  EXPECT_FALSE(fs::exists(out));
+}
+
+TEST_F(Cli, RefusesBadConfigurationFiles) {
+  write("unknown.toml", "[model]\nchannels = 8\nwidht = 3\n");
+  write("range.toml", "[train]\n\nepochs = 0\n");
+  write("syntax.toml", "[train\n");
+  expect_refused({"train", "--config", path("unknown.toml")}, {"unknown.toml:3", "widht"});
+  expect_refused({"train", "--config", path("range.toml")}, {"range.toml:3", "train.epochs"});
+  expect_refused({"train", "--config", path("syntax.toml")}, {"syntax.toml:1"});
+  expect_refused({"train", "--config", path("absent.toml")}, {"absent.toml"});
+}
+
+TEST_F(Cli, RefusesBadUsage) {
+  expect_refused({}, {"demo, train, eval, info, bench"});
+  expect_refused({"dmeo"}, {"dmeo", "demo"});
+  expect_refused({"--fast"}, {"--fast"});
+  expect_refused({"train", "--fast"}, {"--fast", "train --help"});
+  expect_refused({"train", "--threads", "x"}, {"--threads"});
+  expect_refused({"train", "--threads", "-1"}, {"--threads"});
+  expect_refused({"train", "--seed", "-1"}, {"--seed"});
+  expect_refused({"eval"}, {"MODEL"});
+  expect_refused({"bench"}, {"bench"});
+  expect_refused({"bench", "train", "--norm", "group"}, {"group"});
+  expect_refused({"bench", "train", "--states", "3"}, {"--states", "3", "even"});
+  expect_refused({"bench", "scan", "--state-bits", "1"}, {"--state-bits", "1"});
+  expect_refused({"bench", "scan", "--isa", "mmx"}, {"mmx"});
+}
+
+TEST_F(Cli, RefusesUnwritablePlaces) {
+  write("file", "x");
+  const std::string below = path("file") + "/out";
+  expect_refused({"train", "--out", below}, {below});
+  expect_refused({"demo", "--out", below}, {below});
+  expect_refused({"train", "--out", path("out"), "--json", below}, {path("file")});
+  expect_refused({"train", "--out", path("out"), "--json", directory_.string()},
+                 {directory_.string()});
+}
+
+TEST_F(Cli, RefusesDamagedData) {
+  const auto refuse = [&](const std::string& data, const std::vector<std::string>& parts) {
+    expect_refused({"train", "--out", path("out"), "--data", data}, parts);
+  };
+  refuse(path("absent"), {"absent"});
+  const std::string image = "train-images-idx3-ubyte", label = "t10k-labels-idx1-ubyte";
+  const std::string header("\0\0\x08\x03\0\0\0\2\0\0\0\4\0\0\0\4", 16);
+  refuse(make_data("short", image, header + std::string(31, 'x')), {image, "31", "2 x 4 x 4"});
+  refuse(make_data("cut", image, header.substr(0, 9)), {image, "9"});
+  refuse(make_data("empty", image, ""), {image, "0 bytes"});
+  refuse(make_data("magic", label, std::string("\0\0\x0d\x01\0\0\0\2ab", 10)),
+         {label, "0x00000d01"});
+  refuse(make_data("counts", label, std::string("\0\0\x08\x01\0\0\0\3\0\1\0", 11)), {label, "3"});
+  const std::string data = make_data("gzip");
+  fs::remove(fs::path(data) / image);
+  write("gzip/" + image + ".gz", "not gzip");
+  refuse(data, {image + ".gz"});
+}
+
+TEST_F(Cli, RefusesDamagedModels) {
+  ASSERT_EQ(
+      call(tiny("train", path("out"), {"--set", "train.epochs=1", "--set", "run.quantize=false"}))
+          .code,
+      0);
+  const std::string good = read_file(path("out/float.safetensors"));
+  const auto refuse = [&](const std::string& name, const std::string& bytes,
+                          std::vector<std::string> parts) {
+    write(name, bytes);
+    parts.push_back(name);
+    expect_refused({"eval", path(name)}, parts);
+    expect_refused({"info", path(name)}, parts);
+  };
+  refuse("cut.safetensors", good.substr(0, good.size() - 5), {});
+  refuse("short.safetensors", good.substr(0, 6), {});
+  refuse("header.safetensors", std::string(8, '\xff') + good.substr(8), {});
+  std::string bad_json = good;
+  bad_json[8] = '[';
+  refuse("json.safetensors", bad_json, {});
+  refuse("text.safetensors", "hello, world: this is no model at all", {});
+
+  Safetensors content = read_safetensors(path("out/float.safetensors"));
+  content.tensors["encoder.weight"] = Tensor::from(std::vector<float>(5), {5, 1});
+  refuse("shape.safetensors", format_safetensors(content), {"encoder.weight"});
+  content.tensors.erase("encoder.weight");
+  refuse("missing.safetensors", format_safetensors(content), {"encoder.weight"});
+  content.metadata.clear();
+  refuse("metadata.safetensors", format_safetensors(content), {"metadata"});
+
+  expect_refused({"eval", path("absent.safetensors")}, {"absent.safetensors"});
+  // Two classes in this data, ten in the model.
+  expect_refused({"eval", path("out/float.safetensors"), "--data", make_data("two")},
+                 {"float.safetensors", "10", "2"});
+}
+
+// --- good input
+// ------------------------------------------------------------------------------------
+
+TEST_F(Cli, ExplainsItself) {
+  const Result whole = call({"--help"});
+  EXPECT_EQ(whole.code, 0);
+  for (const char* name : {"demo", "train", "eval", "info", "bench"}) {
+    EXPECT_THAT(whole.out, HasSubstr(name));
+  }
+  RunOptions options;
+  for (const std::string name : {"demo", "train", "eval", "info"}) {
+    const Result result = call({name, "--help"});
+    EXPECT_EQ(result.code, 0);
+    EXPECT_EQ(result.err, "");
+    for (const char* option : {"--config", "--set", "--seed", "--threads", "--json", "--quiet"}) {
+      EXPECT_THAT(result.out, HasSubstr(option)) << name;
+    }
+    const FieldList list = options.fields();
+    for (const Field& field : list.all()) EXPECT_THAT(result.out, HasSubstr(field.key)) << name;
+  }
+  EXPECT_THAT(call({"bench", "train", "--help"}).out, HasSubstr("--state-bits"));
+  EXPECT_EQ(call({"--version"}).code, 0);
+}
+
+TEST_F(Cli, TrainsEvaluatesAndDescribes) {
+  const std::string out = path("out");
+  const Result trained = call(tiny("train", out, {"--json", path("copy.json")}));
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  EXPECT_THAT(trained.out, HasSubstr("quantization-aware training"));
+  // One plain line per epoch.
+  EXPECT_EQ(std::count(trained.err.begin(), trained.err.end(), '\n'), 6) << trained.err;
+  EXPECT_EQ(trained.err.find('\r'), std::string::npos);
+
+  const json summary = json::parse(read_file(out + "/summary.json"));
+  for (const char* stage : {"float", "ptq", "qat"}) {
+    ASSERT_TRUE(summary.contains(stage)) << stage;
+    for (const char* key : {"accuracy", "loss", "validation_accuracy", "seconds", "weight_bits",
+                            "state_bits", "memory"}) {
+      EXPECT_TRUE(summary[stage].contains(key)) << stage << ' ' << key;
+    }
+    EXPECT_THAT(summary[stage]["memory"]["total"].get<int>(), testing::Gt(0));
+  }
+  for (const char* key : {"parameters", "seconds", "seed", "threads", "machine", "config",
+                          "weight_bits", "state_bits", "data"}) {
+    EXPECT_TRUE(summary.contains(key)) << key;
+  }
+  EXPECT_EQ(summary["float"]["history"].size(), 3u);
+  EXPECT_GE(summary["qat"]["best_epoch"], 1);
+  EXPECT_LT(summary["qat"]["memory"]["weights"], summary["float"]["memory"]["weights"]);
+  EXPECT_EQ(json::parse(read_file(path("copy.json")))["qat"]["accuracy"],
+            summary["qat"]["accuracy"]);
+
+  for (const std::string stage : {"float", "ptq", "qat"}) {
+    const std::string model = out + "/" + stage + ".safetensors";
+    const Result evaluated = call({"eval", model, "--set", "data.test_limit=64", "--json", "-",
+                                   "--predictions", path("predictions.csv")});
+    ASSERT_EQ(evaluated.code, 0) << evaluated.err;
+    EXPECT_EQ(json::parse(evaluated.out)["accuracy"], summary[stage]["accuracy"]) << stage;
+    const std::string csv = read_file(path("predictions.csv"));
+    EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 65);
+    const Result described = call({"info", model});
+    ASSERT_EQ(described.code, 0) << described.err;
+    for (const char* part : {"encoder.weight", "layers.0.log_dt", "4 x 2", "time constants"}) {
+      EXPECT_THAT(described.out, HasSubstr(part));
+    }
+    const json details = json::parse(call({"info", model, "--json", "-"}).out);
+    EXPECT_EQ(details["quantized"], stage != "float");
+    EXPECT_LT(details["layers"][0]["a_max"], 1);
+    EXPECT_EQ(details["parameters"],
+              summary["parameters"].get<int>() - (stage == "float" ? 0 : 16));
+  }
+}
+
+TEST_F(Cli, DemonstratesEveryStage) {
+  const std::string out = path("out");
+  const Result result = call(tiny(
+      "demo", out,
+      {"--set", "train.epochs=2", "--set", "qat.epochs=2", "--set", "simulate.chips=2", "--set",
+       "sweep.noise=0 0.1", "--set", "sweep.chips=1", "--set", "sweep.sequences=32"}));
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("crossbar, 2 chips"));
+  const json summary = json::parse(read_file(out + "/summary.json"));
+  for (const char* key : {"accuracy_mean", "accuracy_std", "accuracy_worst", "arrays",
+                          "utilisation", "conversions_per_step", "seconds", "sweep"}) {
+    EXPECT_TRUE(summary["crossbar"].contains(key)) << key;
+  }
+  EXPECT_EQ(summary["crossbar"]["sweep"].size(), 2u);
+  const std::string page = read_file(out + "/report.html");
+  for (const char* part : {"Learning curves", "Accuracy of each stage", "against device noise"}) {
+    EXPECT_THAT(page, HasSubstr(part));
+  }
+  expect_refused({"demo", "--out", path("no"), "--set", "quant.state_bits=16"},
+                 {"quant.state_bits", "crossbar.dac_bits"});
+  EXPECT_FALSE(fs::exists(path("no")));
+}
+
+TEST_F(Cli, MeasuresSpeed) {
+  const Result train =
+      call({"bench", "train", "--channels", "4", "--states", "4", "--layers", "1", "--length", "28",
+            "--batch", "16", "--repeats", "3", "--state-bits", "8", "--threads", "1"});
+  ASSERT_EQ(train.code, 0) << train.err;
+  const json result = json::parse(train.out);
+  EXPECT_GT(result["seconds_per_60000"], 0);
+  EXPECT_LE(result["step_ms"]["min"], result["step_ms"]["median"]);
+  EXPECT_LE(result["step_ms"]["median"], result["step_ms"]["max"]);
+  EXPECT_GT(result["peak_gflops"], result["gflops"]);
+  for (const char* key :
+       {"share_of_peak", "instruction_set", "threads", "settings", "parameters"}) {
+    EXPECT_TRUE(result.contains(key)) << key;
+  }
+  for (const char* key : {"forward_ns", "adjoint_ns", "share_of_peak"}) {
+    EXPECT_GT(result["scan"][key], 0) << key;
+  }
+  EXPECT_EQ(call({"bench", "scan", "--channels", "2", "--repeats", "1", "--isa", "best"}).code, 0);
+}
+
+// --- interruptions
+// ---------------------------------------------------------------------------------
+
+class CliResume : public Cli {
+ protected:
+  // Long enough that a signal arrives in the middle.
+  std::vector<std::string> arguments(const std::string& name, std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {"--set", "train.epochs=12", "--set", "qat.epochs=12"});
+    return tiny("train", path(name), more);
+  }
+
+  // Whether the stage has saved `epochs` of its epochs within ten seconds.
+  bool wait_for(const std::string& name, const std::string& stage, std::ptrdiff_t epochs) const {
+    const std::string log = path(name + "/" + stage + ".jsonl");
+    for (int i = 0; i < 10'000; ++i) {
+      if (fs::exists(log)) {
+        const std::string text = read_file(log);
+        if (std::count(text.begin(), text.end(), '\n') >= epochs) return true;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return false;
+  }
+
+  void expect_same_models(const std::string& one, const std::string& other) const {
+    for (const std::string model : {"float", "ptq", "qat"}) {
+      EXPECT_TRUE(read_file(path(one + "/" + model + ".safetensors")) ==
+                  read_file(path(other + "/" + model + ".safetensors")))
+          << model << " differs";
+    }
+    const json a = json::parse(read_file(path(one + "/summary.json")));
+    const json b = json::parse(read_file(path(other + "/summary.json")));
+    EXPECT_EQ(a["qat"]["accuracy"], b["qat"]["accuracy"]);
+    EXPECT_EQ(a["qat"]["best_epoch"], b["qat"]["best_epoch"]);
+  }
+};
+
+TEST_F(CliResume, ContinuesAfterCtrlC) {
+  ASSERT_EQ(call(arguments("whole")).code, 0);
+  for (const std::string stage : {"float", "qat"}) {
+    const Process process(directory_, arguments(stage));
+    ASSERT_TRUE(wait_for(stage, stage, 3));
+    process.send(SIGINT);
+    ASSERT_EQ(process.wait(), 130) << process.err();
+    EXPECT_THAT(process.err(), HasSubstr("--resume"));
+    EXPECT_FALSE(fs::exists(path(stage + "/qat.safetensors")));
+    const Result resumed = call(arguments(stage, {"--resume"}));
+    ASSERT_EQ(resumed.code, 0) << resumed.err;
+    expect_same_models("whole", stage);
+  }
+}
+
+TEST_F(CliResume, ContinuesAfterKill) {
+  ASSERT_EQ(call(arguments("whole")).code, 0);
+  for (const std::string stage : {"float", "qat"}) {
+    const Process process(directory_, arguments(stage));
+    ASSERT_TRUE(wait_for(stage, stage, 2));
+    process.send(SIGKILL);
+    ASSERT_EQ(process.wait(), -SIGKILL);
+    const Result resumed = call(arguments(stage, {"--resume", "--threads", "2"}));
+    ASSERT_EQ(resumed.code, 0) << resumed.err;
+    expect_same_models("whole", stage);
+  }
+}
+
+TEST_F(CliResume, RefusesTheCheckpointOfAnotherRun) {
+  ASSERT_EQ(call(tiny("train", path("out"))).code, 0);
+  const Result result = call(tiny("train", path("out"), {"--resume", "--set", "model.channels=8"}));
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(result.err, HasSubstr("model.channels"));
+  EXPECT_THAT(result.err, HasSubstr("float.checkpoint.safetensors"));
+}
+
+TEST_F(CliResume, ResumesAFinishedRunToTheSameResult) {
+  ASSERT_EQ(call(tiny("train", path("out"))).code, 0);
+  fs::copy(path("out"), path("copy"));
+  ASSERT_EQ(call(tiny("train", path("out"), {"--resume"})).code, 0);
+  expect_same_models("copy", "out");
+}
+
+TEST(Configurations, DemoFileSaysWhatIsBuiltIn) {
+  RunOptions built_in = demo_options(), from_file;
+  from_file.fields().read_toml(CROSSTATE_SOURCE_DIR "/configs/demo.toml");
+  EXPECT_EQ(from_file.fields().to_toml(), built_in.fields().to_toml());
+}
+
+TEST(Configurations, EveryFileIsValid) {
+  for (const auto& entry : fs::directory_iterator(CROSSTATE_SOURCE_DIR "/configs")) {
+    if (entry.path().extension() != ".toml") continue;
+    RunOptions options;
+    ASSERT_NO_THROW(options.fields().read_toml(entry.path())) << entry.path();
+    EXPECT_NO_THROW(validate(options)) << entry.path();
+  }
+}
+
+}  // namespace
+}  // namespace crosstate
