@@ -160,12 +160,12 @@ void ActivationForward(benchmark::State& state) {
 }
 
 template <Activation kFunction>
-void ActivationAdjoint(benchmark::State& state) {
-  const AlignedFloats x = random_floats(kRows * kColumns, 9, 3), gy = random_floats(x.size(), 10);
-  AlignedFloats gx(x.size());
+void ActivationWithSlope(benchmark::State& state) {
+  const AlignedFloats x = random_floats(kRows * kColumns, 9, 3);
+  AlignedFloats y(x.size()), slope(x.size());
   for (auto _ : state) {
-    activation_adjoint(kFunction, kRows, kColumns, {x.data(), kColumns}, {gy.data(), kColumns},
-                       {gx.data(), kColumns});
+    activation_with_slope(kFunction, kRows, kColumns, {x.data(), kColumns}, {y.data(), kColumns},
+                          {slope.data(), kColumns});
     benchmark::ClobberMemory();
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(x.size()));
@@ -234,9 +234,9 @@ BENCHMARK(BlasForward)->Apply(linear_sizes);
 BENCHMARK(LinearAdjointWeight)->Apply(linear_sizes);
 BENCHMARK(BlasAdjointWeight)->Apply(linear_sizes);
 BENCHMARK(ActivationForward<Activation::kGelu>);
-BENCHMARK(ActivationAdjoint<Activation::kGelu>);
+BENCHMARK(ActivationWithSlope<Activation::kGelu>);
 BENCHMARK(ActivationForward<Activation::kSigmoid>);
-BENCHMARK(ActivationAdjoint<Activation::kSigmoid>);
+BENCHMARK(ActivationWithSlope<Activation::kSigmoid>);
 BENCHMARK(LayerNormForward);
 BENCHMARK(LayerNormAdjoint);
 BENCHMARK(FakeQuantizeForward);

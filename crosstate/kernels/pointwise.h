@@ -35,13 +35,19 @@ void linear_adjoint_weight(std::size_t outputs, std::size_t inputs, std::size_t 
 enum class Activation { kIdentity, kRelu, kGelu, kHardGelu, kSigmoid, kHardSigmoid };
 /// In place allowed.
 void activation_forward(Activation f, std::size_t rows, std::size_t columns, ConstRows x, Rows y);
-/// gx = gy f'(x). In place on gy allowed.
-void activation_adjoint(Activation f, std::size_t rows, std::size_t columns, ConstRows x,
-                        ConstRows gy, Rows gx);
+/// Also slope = f'(x), which costs little more than f alone and makes the adjoint a product.
+void activation_with_slope(Activation f, std::size_t rows, std::size_t columns, ConstRows x, Rows y,
+                           Rows slope);
+/// Adjoint of a sigmoid or hard sigmoid from its value v = f(x): gx = gy v (1 - v), or gy / 4 where
+/// 0 < v < 1. In place on gy allowed.
+void gate_adjoint(Activation f, std::size_t rows, std::size_t columns, ConstRows value,
+                  ConstRows gy, Rows gx);
 
-/// out = a * b, and out += a. In place allowed.
+/// out = a * b, out = a * b + c, and out[r] += scale[r] a[r] (scale null: 1). In place allowed.
 void multiply(std::size_t rows, std::size_t columns, ConstRows a, ConstRows b, Rows out);
-void accumulate(std::size_t rows, std::size_t columns, ConstRows a, Rows out);
+void multiply_add(std::size_t rows, std::size_t columns, ConstRows a, ConstRows b, ConstRows c,
+                  Rows out);
+void accumulate(const float* scale, std::size_t rows, std::size_t columns, ConstRows a, Rows out);
 
 /// y[r] = scale[r] x[r] + shift[r] (shift null: 0). In place allowed.
 void affine_forward(const float* scale, const float* shift, std::size_t rows, std::size_t columns,

@@ -105,18 +105,17 @@ TEST(Pointwise, ActivationsMatchTheirSpecification) {
                              -13,  14,    -14,    87,      -87,   88,     -88,    100,    -100,
                              1e6f, -1e6f, 1e30f,  -1e30f,  3e38f, -3e38f, 1e-45f, -1e-45f};
     std::copy(std::begin(special), std::end(special), x.begin());
-    const AlignedFloats gy = uniform_floats(random, x.size(), -1, 1);
     for (Activation f : kActivations) {
-      AlignedFloats y(x.size()), gx(x.size());
+      AlignedFloats y(x.size()), again(x.size()), slope(x.size());
       activation_forward(f, 1, x.size(), {x.data(), x.size()}, {y.data(), y.size()});
-      activation_adjoint(f, 1, x.size(), {x.data(), x.size()}, {gy.data(), x.size()},
-                         {gx.data(), x.size()});
+      activation_with_slope(f, 1, x.size(), {x.data(), x.size()}, {again.data(), x.size()},
+                            {slope.data(), x.size()});
+      ASSERT_EQ(y, again);
       for (std::size_t i = 0; i < x.size(); ++i) {
         const double in = static_cast<double>(x[i]), unit = std::max(1.0, std::fabs(in));
         ASSERT_NEAR(y[i], reference::activation(f, in), kActivationTolerance * unit)
             << static_cast<int>(f) << " at " << in;
-        ASSERT_NEAR(gx[i], static_cast<double>(gy[i]) * reference::activation_slope(f, in),
-                    kActivationTolerance * unit)
+        ASSERT_NEAR(slope[i], reference::activation_slope(f, in), kActivationTolerance * unit)
             << "slope of " << static_cast<int>(f) << " at " << in;
       }
     }
@@ -126,7 +125,7 @@ TEST(Pointwise, ActivationsMatchTheirSpecification) {
 TEST(Pointwise, ActivationsKeepTheirLimitsAndNans) {
   on_every_target([] {
     for (Activation f : kActivations) {
-      AlignedFloats x(kLanes, kNan), y(kLanes), ones(kLanes, 1.0f);
+      AlignedFloats x(kLanes, kNan), y(kLanes), value(kLanes);
       x[0] = kInfinity;
       x[1] = -kInfinity;
       activation_forward(f, 1, kLanes, {x.data(), kLanes}, {y.data(), kLanes});
@@ -134,8 +133,8 @@ TEST(Pointwise, ActivationsKeepTheirLimitsAndNans) {
       EXPECT_EQ(y[0], bounded ? 1 : kInfinity);
       EXPECT_TRUE(y[1] == 0 || f == Activation::kIdentity || std::fabs(y[1]) < 1e-30f);
       for (std::size_t i = 2; i < kLanes; ++i) EXPECT_TRUE(std::isnan(y[i])) << static_cast<int>(f);
-      activation_adjoint(f, 1, kLanes, {x.data(), kLanes}, {ones.data(), kLanes},
-                         {y.data(), kLanes});
+      activation_with_slope(f, 1, kLanes, {x.data(), kLanes}, {value.data(), kLanes},
+                            {y.data(), kLanes});
       if (f == Activation::kIdentity) continue;
       EXPECT_NEAR(y[0], bounded ? 0 : 1, 1e-30);
       EXPECT_NEAR(y[1], 0, 1e-30);
@@ -159,12 +158,24 @@ TEST(Pointwise, ProductsSumsAndScalingMatchTheirSpecification) {
     expect_close(out, wanted, kLinearTolerance, "product");
 
     out = b;
-    accumulate(s.rows, s.columns, {a.data(), s.stride}, {out.data(), s.stride});
-    wanted = wide_b;
-    reference::accumulate(s.rows, s.columns, pa, DoublePanel{wanted.data(), s.stride});
-    expect_close(out, wanted, kLinearTolerance, "sum");
-
     const auto wide_scale = to_double(scale), wide_shift = to_double(shift);
+    for (bool scaled : {false, true}) {
+      out = b;
+      accumulate(scaled ? scale.data() : nullptr, s.rows, s.columns, {a.data(), s.stride},
+                 {out.data(), s.stride});
+      wanted = wide_b;
+      reference::accumulate(scaled ? wide_scale.data() : nullptr, s.rows, s.columns, pa,
+                            DoublePanel{wanted.data(), s.stride});
+      expect_close(out, wanted, kLinearTolerance, "sum");
+    }
+
+    out = a;
+    multiply_add(s.rows, s.columns, {out.data(), s.stride}, {b.data(), s.stride},
+                 {a.data(), s.stride}, {out.data(), s.stride});
+    wanted = wide_a;
+    reference::multiply_add(s.rows, s.columns, pa, pb, pa, DoublePanel{wanted.data(), s.stride});
+    expect_close(out, wanted, kLinearTolerance, "product and sum");
+
     for (bool with_shift : {false, true}) {
       out = a;
       affine_forward(scale.data(), with_shift ? shift.data() : nullptr, s.rows, s.columns,
@@ -338,10 +349,44 @@ TEST(PointwiseReference, ActivationSlopesAreTheGradient) {
       reference::activation_forward(f, s.kRows, s.kColumns, s.panel(s.x), s.panel(s.y));
       return weighted(s.y, s.gy);
     };
-    reference::activation_adjoint(f, s.kRows, s.kColumns, s.panel(s.x), s.panel(s.gy),
-                                  s.panel(s.gx));
+    std::vector<double> slope(s.x.size());
+    reference::activation_with_slope(f, s.kRows, s.kColumns, s.panel(s.x), s.panel(s.y),
+                                     s.panel(slope));
+    reference::multiply(s.kRows, s.kColumns, s.panel(s.gy), s.panel(slope), s.panel(s.gx));
     expect_gradient(s.x, s.gx, loss, "x");
   }
+}
+
+TEST(PointwiseReference, GateAdjointsAreTheGradient) {
+  for (Activation f : {Activation::kSigmoid, Activation::kHardSigmoid}) {
+    SCOPED_TRACE(static_cast<int>(f));
+    GradientSetup s;
+    const auto loss = [&] {
+      reference::activation_forward(f, s.kRows, s.kColumns, s.panel(s.x), s.panel(s.y));
+      return weighted(s.y, s.gy);
+    };
+    loss();
+    reference::gate_adjoint(f, s.kRows, s.kColumns, s.panel(s.y), s.panel(s.gy), s.panel(s.gx));
+    expect_gradient(s.x, s.gx, loss, "x");
+  }
+}
+
+TEST(Pointwise, GateAdjointMatchesItsSpecification) {
+  over_shapes(5, 10, [](Random& random, const Shape& s) {
+    const AlignedFloats gy = panel(random, s, -1, 1);
+    AlignedFloats value = panel(random, s, -0.2f, 1.2f), out(gy.size());
+    for (float& v : value) v = std::clamp(v, 0.0f, 1.0f);
+    auto wide_value = to_double(value), wide_gy = to_double(gy);
+    for (Activation f : {Activation::kSigmoid, Activation::kHardSigmoid}) {
+      std::vector<double> wanted(gy.size());
+      gate_adjoint(f, s.rows, s.columns, {value.data(), s.stride}, {gy.data(), s.stride},
+                   {out.data(), s.stride});
+      reference::gate_adjoint(f, s.rows, s.columns, DoublePanel{wide_value.data(), s.stride},
+                              DoublePanel{wide_gy.data(), s.stride},
+                              DoublePanel{wanted.data(), s.stride});
+      expect_close(out, wanted, kLinearTolerance, "gate");
+    }
+  });
 }
 
 TEST(PointwiseReference, RowSumsAndScalingAreTheGradientOfAffineMaps) {

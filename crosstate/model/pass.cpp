@@ -29,7 +29,7 @@ struct Block {
 struct GroupMemory {
   std::vector<AlignedFloats> h;            // [layers + 1]: the residual stream, panels of H rows
   std::vector<AlignedFloats> y;            // [layers]: SSM output before rounding
-  std::vector<AlignedFloats> a;            // [layers]: activation before rounding, training only
+  std::vector<AlignedFloats> a, slope;     // [layers]: activation before rounding, training only
   std::vector<AlignedFloats> s;            // [layers]: gate before rounding, training only
   std::vector<AlignedFloats> z;            // [layers]: linear output, batch norm only
   std::vector<AlignedFloats> checkpoints;  // [layers]: states at the start of each block
@@ -124,7 +124,9 @@ class Pass {
     for (AlignedFloats& y : m.y) y.resize(panel * H_);
     m.a.resize(training ? layers_ : 0);
     m.s.resize(training && gated_ ? layers_ : 0);
+    m.slope.resize(m.a.size());
     for (AlignedFloats& a : m.a) a.resize(panel * H_);
+    for (AlignedFloats& a : m.slope) a.resize(panel * H_);
     for (AlignedFloats& s : m.s) s.resize(panel * H_);
     m.z.resize(training && batch_norm_ ? layers_ : 0);
     for (AlignedFloats& z : m.z) z.resize(panel * O_);
@@ -327,13 +329,15 @@ class Pass {
                      const AlignedFloats& norm, Gradients& g) const {
     const std::size_t size = scan_state_size(M_);
     const BlockCoefficients& c = c_.blocks[l];
+    const BlockQuantizers& q = c_.quantizers[l];
     BlockGradients& out = g.blocks[l];
     w.carry.assign(H_ * size, 0);
     for (std::size_t k = blocks_.size(); k-- > 0;) {
       const Block& b = blocks_[k];
       const std::size_t columns = b.columns();
       const ConstRows y = b.rows(std::as_const(m.y[l]).data(), H_);
-      const ConstRows aq = activate_again(l, b, y, m, w);
+      const ConstRows aq =
+          rounded(q.activation, H_, columns, b.rows(std::as_const(m.a[l]).data(), H_), w.aq);
       Rows z;
       if (batch_norm_) {
         z = b.rows(m.z[l].data(), O_);
@@ -344,29 +348,23 @@ class Pass {
       const Rows gr = b.rows(gh.data(), H_);
       const Rows gz = tail_adjoint(l, b, z, m, w, gr, &g);
       if (!norm.empty()) {
-        const Rows t = take(w.temp, O_, columns);
         affine_forward(&norm[0], &norm[2 * O_], O_, columns, gz, gz);
-        affine_forward(&norm[O_], nullptr, O_, columns, z, t);
-        accumulate(O_, columns, t, gz);
+        accumulate(&norm[O_], O_, columns, z, gz);
         mask_columns(mask(m, b), O_, columns, gz);
       }
       linear_adjoint_weight(O_, H_, columns, gz, aq, out.weight.data(), out.bias.data());
 
       const Rows gy = take(w.gy, H_, columns);
       linear_forward(c.transposed.data(), nullptr, H_, O_, columns, gz, gy);
-      const BlockQuantizers& q = c_.quantizers[l];
-      const ConstRows yq = q.ssm_output.on ? ConstRows(w.yq.data(), columns) : y;
       rounded_adjoint(q.activation, H_, columns, b.rows(std::as_const(m.a[l]).data(), H_), gy,
                       &out.activation);
-      activation_adjoint(activation_, H_, columns, yq, gy, gy);
+      multiply(H_, columns, gy, b.rows(std::as_const(m.slope[l]).data(), H_), gy);
       rounded_adjoint(q.ssm_output, H_, columns, y, gy, &out.ssm_output);
 
       const ConstRows u = b.rows(std::as_const(m.h[l]).data(), H_);
       std::vector<double> unused(H_);
       row_sums(H_, columns, nullptr, gy, u, unused.data(), out.d.data());
-      const Rows t = take(w.temp, H_, columns);
-      affine_forward(c.d.data(), nullptr, H_, columns, gy, t);
-      accumulate(H_, columns, t, gr);
+      accumulate(c.d.data(), H_, columns, gy, gr);
       take(w.scan, b.steps, kScanScratch);
       const float* start = checkpoint(m, l, b.index, true);
       for (std::size_t h = 0; h < H_; ++h) {
@@ -443,17 +441,14 @@ class Pass {
   ConstRows activate(std::size_t l, const Block& b, ConstRows y, GroupMemory& m, Scratch& w) const {
     const BlockQuantizers& q = c_.quantizers[l];
     const ConstRows yq = rounded(q.ssm_output, H_, b.columns(), y, w.yq);
-    const Rows a = m.a.empty() ? take(w.a, H_, b.columns()) : b.rows(m.a[l].data(), H_);
-    activation_forward(activation_, H_, b.columns(), yq, a);
+    if (m.a.empty()) {
+      const Rows a = take(w.a, H_, b.columns());
+      activation_forward(activation_, H_, b.columns(), yq, a);
+      return rounded(q.activation, H_, b.columns(), a, w.aq);
+    }
+    const Rows a = b.rows(m.a[l].data(), H_);
+    activation_with_slope(activation_, H_, b.columns(), yq, a, b.rows(m.slope[l].data(), H_));
     return rounded(q.activation, H_, b.columns(), a, w.aq);
-  }
-
-  // The same from the kept activation; leaves the rounded y in w.yq.
-  ConstRows activate_again(std::size_t l, const Block& b, ConstRows y, const GroupMemory& m,
-                           Scratch& w) const {
-    const BlockQuantizers& q = c_.quantizers[l];
-    rounded(q.ssm_output, H_, b.columns(), y, w.yq);
-    return rounded(q.activation, H_, b.columns(), b.rows(m.a[l].data(), H_), w.aq);
   }
 
   // `again`: the forward pass has kept the gate's values.
@@ -470,6 +465,10 @@ class Pass {
     }
     const ConstRows zq = rounded(q.linear, O_, columns, zn, w.zq);
     const Rows r = take(w.r, H_, columns);
+    const ConstRows h = b.rows(m.h[l].data(), H_);
+    // The adjoint needs the sum only where a norm or a rounding follows it.
+    const bool wanted = !again || layer_norm_ || c_.residual.on;
+    const bool dropped = !m.dropout[l].empty();
     ConstRows s = zq, sq = zq;
     if (gated_) {
       const ConstRows gate(zq.row(H_), zq.stride);
@@ -477,12 +476,15 @@ class Pass {
       if (!again) activation_forward(gate_, H_, columns, gate, to);
       s = to;
       sq = rounded(q.gate, H_, columns, s, w.sq);
-      multiply(H_, columns, zq, sq, r);
-    } else {
+      if (wanted && dropped) multiply(H_, columns, zq, sq, r);
+      if (wanted && !dropped) multiply_add(H_, columns, zq, sq, h, r);
+    } else if (wanted) {
       copy(H_, columns, zq, r);
     }
-    scale_lanes(m.dropout[l], H_, columns, r);
-    accumulate(H_, columns, b.rows(m.h[l].data(), H_), r);
+    if (wanted && (dropped || !gated_)) {
+      scale_lanes(m.dropout[l], H_, columns, r);
+      accumulate(nullptr, H_, columns, h, r);
+    }
     return {zn, zq, s, sq, r};
   }
 
@@ -505,16 +507,18 @@ class Pass {
       rounded_adjoint(c_.residual, H_, columns, t.r, gr, g == nullptr ? nullptr : &g->residual);
     }
     const Rows gz = take(w.gz, O_, columns);
-    const Rows go = take(w.gs, H_, columns);
-    copy(H_, columns, gr, go);
-    scale_lanes(m.dropout[l], H_, columns, go);
+    Rows go = gr;
+    if (!m.dropout[l].empty()) {
+      go = take(w.gs, H_, columns);
+      copy(H_, columns, gr, go);
+      scale_lanes(m.dropout[l], H_, columns, go);
+    }
     if (gated_) {
-      const ConstRows gate(t.zq.row(H_), t.zq.stride);
-      const Rows gate_gradient{gz.row(H_), gz.stride};
+      const Rows gate{gz.row(H_), gz.stride};
       multiply(H_, columns, go, t.sq, gz);
-      multiply(H_, columns, go, t.zq, go);
-      rounded_adjoint(q.gate, H_, columns, t.s, go, nullptr);
-      activation_adjoint(gate_, H_, columns, gate, go, gate_gradient);
+      multiply(H_, columns, go, t.zq, gate);
+      rounded_adjoint(q.gate, H_, columns, t.s, gate, nullptr);
+      gate_adjoint(gate_, H_, columns, t.s, gate, gate);
     } else {
       copy(H_, columns, go, gz);
     }

@@ -111,7 +111,7 @@ struct Chip::Inside {
       const bool first = tile.first_input == 0;
       const Rows to = first ? out : take(w.partial, tile.columns, t.columns());
       arrays[i].multiply(0, tile.columns, t.steps, in, to, t.sequence, t.step(), w.read);
-      if (!first) accumulate(tile.columns, t.columns(), to, out);
+      if (!first) accumulate(nullptr, tile.columns, t.columns(), to, out);
     }
     if (bias != nullptr) affine_forward(ones.data(), bias, outputs, t.columns(), y, y);
   }
@@ -155,7 +155,7 @@ struct Chip::Inside {
     codes(q.activation, H, n, a, a);
     matrix(layers[l].linear, c.blocks[l].bias.data(), O, t, a, z, w);
     if (!network.gated()) {
-      accumulate(H, n, z, h);
+      accumulate(nullptr, H, n, z, h);
       convert(residual_converter, H, n, h, h);
       return;
     }
@@ -164,7 +164,7 @@ struct Chip::Inside {
     activation_forward(gate_of(network.options), H, n, ConstRows(z.row(H), n), gate);
     convert(q.gate, H, n, gate, gate);
     multiply(H, n, z, gate, z);
-    accumulate(H, n, z, h);
+    accumulate(nullptr, H, n, z, h);
     convert(c.residual, H, n, h, h);
   }
 

@@ -95,10 +95,25 @@ void activation_forward(Activation f, std::size_t rows, std::size_t columns, Pan
 }
 
 template <class T>
-void activation_adjoint(Activation f, std::size_t rows, std::size_t columns, Panel<T> x,
-                        Panel<T> gy, Panel<T> gx) {
+void activation_with_slope(Activation f, std::size_t rows, std::size_t columns, Panel<T> x,
+                           Panel<T> y, Panel<T> slope) {
   for (std::size_t r = 0; r < rows; ++r) {
-    for (std::size_t c = 0; c < columns; ++c) gx(r, c) = gy(r, c) * activation_slope(f, x(r, c));
+    for (std::size_t c = 0; c < columns; ++c) {
+      y(r, c) = activation(f, x(r, c));
+      slope(r, c) = activation_slope(f, x(r, c));
+    }
+  }
+}
+
+template <class T>
+void gate_adjoint(Activation f, std::size_t rows, std::size_t columns, Panel<T> value, Panel<T> gy,
+                  Panel<T> gx) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t c = 0; c < columns; ++c) {
+      const T v = value(r, c);
+      const T hard = v > 0 && v < 1 ? T(0.25) : T(0);
+      gx(r, c) = gy(r, c) * (f == Activation::kSigmoid ? v * (1 - v) : hard);
+    }
   }
 }
 
@@ -110,9 +125,18 @@ void multiply(std::size_t rows, std::size_t columns, Panel<T> a, Panel<T> b, Pan
 }
 
 template <class T>
-void accumulate(std::size_t rows, std::size_t columns, Panel<T> a, Panel<T> out) {
+void multiply_add(std::size_t rows, std::size_t columns, Panel<T> a, Panel<T> b, Panel<T> add,
+                  Panel<T> out) {
   for (std::size_t r = 0; r < rows; ++r) {
-    for (std::size_t c = 0; c < columns; ++c) out(r, c) += a(r, c);
+    for (std::size_t c = 0; c < columns; ++c) out(r, c) = a(r, c) * b(r, c) + add(r, c);
+  }
+}
+
+template <class T>
+void accumulate(const T* scale, std::size_t rows, std::size_t columns, Panel<T> a, Panel<T> out) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    const T by = scale != nullptr ? scale[r] : T(1);
+    for (std::size_t c = 0; c < columns; ++c) out(r, c) += by * a(r, c);
   }
 }
 

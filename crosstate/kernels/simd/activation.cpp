@@ -155,19 +155,38 @@ void ActivationForward(Activation f, std::size_t rows, std::size_t columns, Cons
   });
 }
 
-void ActivationAdjoint(Activation f, std::size_t rows, std::size_t columns, ConstRows x,
-                       ConstRows gy, Rows gx) {
+void ActivationWithSlope(Activation f, std::size_t rows, std::size_t columns, ConstRows x, Rows y,
+                         Rows slope) {
   with_function(f, [&](auto function) {
     for (std::size_t r = 0; r < rows; ++r) {
       const float* in = x.row(r);
-      const float* g = gy.row(r);
-      float* out = gx.row(r);
+      float* out = y.row(r);
+      float* by = slope.row(r);
       for (std::size_t c = 0; c < columns; c += kN) {
-        const V slope = decltype(function)::slope(hn::Load(d, in + c));
-        hn::Store(hn::Mul(hn::Load(d, g + c), slope), d, out + c);
+        // The compiler shares the exponential of the two.
+        const V v = hn::Load(d, in + c);
+        hn::Store(decltype(function)::value(v), d, out + c);
+        hn::Store(decltype(function)::slope(v), d, by + c);
       }
     }
   });
+}
+
+void GateAdjoint(Activation f, std::size_t rows, std::size_t columns, ConstRows value, ConstRows gy,
+                 Rows gx) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    const float* v = value.row(r);
+    const float* g = gy.row(r);
+    float* out = gx.row(r);
+    for (std::size_t c = 0; c < columns; c += kN) {
+      const V s = hn::Load(d, v + c), in = hn::Load(d, g + c);
+      const V slope = hn::Mul(s, hn::Sub(set(1), s));
+      hn::Store(f == Activation::kSigmoid
+                    ? hn::Mul(in, slope)
+                    : hn::IfThenElseZero(hn::Gt(slope, set(0)), hn::Mul(in, set(0.25f))),
+                d, out + c);
+    }
+  }
 }
 
 }  // namespace HWY_NAMESPACE
@@ -178,15 +197,21 @@ HWY_AFTER_NAMESPACE();
 namespace crosstate {
 
 HWY_EXPORT(ActivationForward);
-HWY_EXPORT(ActivationAdjoint);
+HWY_EXPORT(ActivationWithSlope);
+HWY_EXPORT(GateAdjoint);
 
 void activation_forward(Activation f, std::size_t rows, std::size_t columns, ConstRows x, Rows y) {
   HWY_DYNAMIC_DISPATCH(ActivationForward)(f, rows, columns, x, y);
 }
 
-void activation_adjoint(Activation f, std::size_t rows, std::size_t columns, ConstRows x,
-                        ConstRows gy, Rows gx) {
-  HWY_DYNAMIC_DISPATCH(ActivationAdjoint)(f, rows, columns, x, gy, gx);
+void activation_with_slope(Activation f, std::size_t rows, std::size_t columns, ConstRows x, Rows y,
+                           Rows slope) {
+  HWY_DYNAMIC_DISPATCH(ActivationWithSlope)(f, rows, columns, x, y, slope);
+}
+
+void gate_adjoint(Activation f, std::size_t rows, std::size_t columns, ConstRows value,
+                  ConstRows gy, Rows gx) {
+  HWY_DYNAMIC_DISPATCH(GateAdjoint)(f, rows, columns, value, gy, gx);
 }
 
 }  // namespace crosstate

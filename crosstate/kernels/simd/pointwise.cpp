@@ -36,10 +36,22 @@ void Multiply(std::size_t rows, std::size_t columns, ConstRows a, ConstRows b, R
   }
 }
 
-void Accumulate(std::size_t rows, std::size_t columns, ConstRows a, Rows out) {
+void MultiplyAdd(std::size_t rows, std::size_t columns, ConstRows a, ConstRows b, ConstRows add,
+                 Rows out) {
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t c = 0; c < columns; c += kN) {
-      const V total = hn::Add(hn::Load(d, a.row(r) + c), hn::Load(d, out.row(r) + c));
+      const V total = hn::MulAdd(hn::Load(d, a.row(r) + c), hn::Load(d, b.row(r) + c),
+                                 hn::Load(d, add.row(r) + c));
+      hn::Store(total, d, out.row(r) + c);
+    }
+  }
+}
+
+void Accumulate(const float* scale, std::size_t rows, std::size_t columns, ConstRows a, Rows out) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    const V by = hn::Set(d, scale != nullptr ? scale[r] : 1.0f);
+    for (std::size_t c = 0; c < columns; c += kN) {
+      const V total = hn::MulAdd(by, hn::Load(d, a.row(r) + c), hn::Load(d, out.row(r) + c));
       hn::Store(total, d, out.row(r) + c);
     }
   }
@@ -134,6 +146,7 @@ HWY_AFTER_NAMESPACE();
 namespace crosstate {
 
 HWY_EXPORT(Multiply);
+HWY_EXPORT(MultiplyAdd);
 HWY_EXPORT(Accumulate);
 HWY_EXPORT(AffineForward);
 HWY_EXPORT(RowSums);
@@ -145,8 +158,13 @@ void multiply(std::size_t rows, std::size_t columns, ConstRows a, ConstRows b, R
   HWY_DYNAMIC_DISPATCH(Multiply)(rows, columns, a, b, out);
 }
 
-void accumulate(std::size_t rows, std::size_t columns, ConstRows a, Rows out) {
-  HWY_DYNAMIC_DISPATCH(Accumulate)(rows, columns, a, out);
+void multiply_add(std::size_t rows, std::size_t columns, ConstRows a, ConstRows b, ConstRows c,
+                  Rows out) {
+  HWY_DYNAMIC_DISPATCH(MultiplyAdd)(rows, columns, a, b, c, out);
+}
+
+void accumulate(const float* scale, std::size_t rows, std::size_t columns, ConstRows a, Rows out) {
+  HWY_DYNAMIC_DISPATCH(Accumulate)(scale, rows, columns, a, out);
 }
 
 void affine_forward(const float* scale, const float* shift, std::size_t rows, std::size_t columns,
