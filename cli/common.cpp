@@ -50,7 +50,7 @@ void set(FieldList& list, const std::string& assignment, const std::string& wher
 
 void add_common(CLI::App& command, Common& common, const Uses& uses, RunOptions defaults) {
   command.add_option("--config", common.config, "Settings from a TOML file")->type_name("FILE");
-  command.add_option("--set", common.set, "One setting, before those of --config; repeatable")
+  command.add_option("--set", common.set, "One setting, wins over --config; repeatable")
       ->type_name("SECTION.KEY=VALUE")
       ->allow_extra_args(false);
   if (uses.data) {
@@ -140,8 +140,7 @@ void Progress::show(const TrainProgress& p) {
 
 void Progress::show(const std::string& what) {
   if (quiet_ || !terminal_) return;
-  finish();
-  std::fprintf(stderr, "%s ...", what.c_str());
+  std::fprintf(stderr, "\r\x1b[K%s ...", what.c_str());
   std::fflush(stderr);
   open_ = true;
 }
