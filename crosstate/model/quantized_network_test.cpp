@@ -96,12 +96,18 @@ struct Rounding {
   }
   double operator()(Site site, std::size_t l, double x) const {
     switch (site) {
-      case Site::kInput: return on(c.input, x);
-      case Site::kResidual: return on(c.residual, x);
-      case Site::kSsmOutput: return on(c.quantizers[l].ssm_output, x);
-      case Site::kActivation: return on(c.quantizers[l].activation, x);
-      case Site::kLinear: return on(c.quantizers[l].linear, x);
-      case Site::kGate: return on(c.quantizers[l].gate, x);
+      case Site::kInput:
+        return on(c.input, x);
+      case Site::kResidual:
+        return on(c.residual, x);
+      case Site::kSsmOutput:
+        return on(c.quantizers[l].ssm_output, x);
+      case Site::kActivation:
+        return on(c.quantizers[l].activation, x);
+      case Site::kLinear:
+        return on(c.quantizers[l].linear, x);
+      case Site::kGate:
+        return on(c.quantizers[l].gate, x);
       case Site::kState: {
         const double limit = c.rounding.limit;
         return limit > 0 ? std::clamp(std::nearbyint(x), -limit, limit) : x;
@@ -289,7 +295,8 @@ TEST(QuantizedNetwork, RangesReachTheLargestValue) {
   QuantOptions q = every_site(8);
   q.scales = "free";
   Network network = quantized(random_network(o, kTask), q, batch);
-  EXPECT_NEAR(std::exp(parameter(network, "range.input").value[0]) * 127, largest(set.values), 1e-4);
+  EXPECT_NEAR(std::exp(parameter(network, "range.input").value[0]) * 127, largest(set.values),
+              1e-4);
   for (const Parameter& p : network.parameters()) {
     EXPECT_EQ(p.group == ParameterGroup::kRange, p.name.starts_with("range.")) << p.name;
   }
@@ -302,20 +309,31 @@ TEST(QuantizedNetwork, RefusesWhatItCannotRound) {
   const Batch batch = batch_of(random_set(1, 19, 23, kTask));
   ThreadPool pool(1);
   Network network(o, kTask, 1);
-  EXPECT_THAT([&] { network.quantize({}, {&batch, 1}, pool); },
-              ThrowsMessage<Error>(AllOf(HasSubstr("model.norm"), HasSubstr("fold"))));
+  EXPECT_THAT(
+      [&] {
+        network.quantize({}, {&batch, 1}, pool);
+      },
+      ThrowsMessage<Error>(AllOf(HasSubstr("model.norm"), HasSubstr("fold"))));
   EXPECT_FALSE(network.quantized());
   network.fold_norms();
-  EXPECT_THAT([&] { network.quantize(every_site(1), {&batch, 1}, pool); },
-              ThrowsMessage<Error>(HasSubstr("= 1, expected 0")));
+  EXPECT_THAT(
+      [&] {
+        network.quantize(every_site(1), {&batch, 1}, pool);
+      },
+      ThrowsMessage<Error>(HasSubstr("= 1, expected 0")));
   network.quantize({}, {&batch, 1}, pool);
   EXPECT_TRUE(network.quantized());
-  EXPECT_THAT([&] { network.quantize({}, {&batch, 1}, pool); },
-              ThrowsMessage<Error>(HasSubstr("already")));
+  EXPECT_THAT(
+      [&] {
+        network.quantize({}, {&batch, 1}, pool);
+      },
+      ThrowsMessage<Error>(HasSubstr("already")));
   const Batch narrow = batch_of(random_set(1, 19, 23, {1, 4}));
   for (const auto& use : std::vector<std::function<void()>>{
            [&] { network.evaluate(narrow, pool); }, [&] { network.train_step(narrow, {}, pool); },
-           [&] { Network(plain_options(), kTask, 1).quantize({}, {&narrow, 1}, pool); }}) {
+           [&] {
+             Network(plain_options(), kTask, 1).quantize({}, {&narrow, 1}, pool);
+           }}) {
     EXPECT_THAT(use, ThrowsMessage<Error>(HasSubstr("1 channels, but the network has 2 inputs")));
   }
 }
@@ -323,8 +341,8 @@ TEST(QuantizedNetwork, RefusesWhatItCannotRound) {
 // --- gradients -----------------------------------------------------------------------------------
 
 // With 16 bits rounding is fine enough for differences, and what passes straight through is the
-// whole gradient. One quantizer at a time has its range cut to a third, so that it clips; the others
-// never clip in any of the differences.
+// whole gradient. One quantizer at a time has its range cut to a third, so that it clips; the
+// others never clip in any of the differences.
 TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossWithManyBits) {
   const std::vector<std::string> ranges{
       "nothing",
@@ -360,6 +378,43 @@ TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossWithManyBits) {
       SCOPED_TRACE(std::string(norm) + ", clipped: " + clipped);
       ThreadPool pool(1);
       check.run(network, batch, {0.1, 3, 4}, pool);
+    }
+  }
+}
+
+// Single values that start or stop clipping disturb a difference, so many sequences share one, and
+// several networks one bound.
+TEST(QuantizedNetwork, RangeGradientsEqualDifferencesWhereMuchIsClipped) {
+  constexpr float kStep = 0.003f;
+  ThreadPool pool(1);
+  for (const char* norm : {"none", "layer"}) {
+    ModelOptions o = plain_options();
+    o.norm = norm;
+    o.activation = "identity";  // the others hide what is clipped below zero
+    QuantOptions q = every_site(0);
+    q.activation_bits = 16;
+    q.scales = "free";
+    for (const char* name :
+         {"range.input", "range.residual", "range.layers.0.ssm_output", "range.layers.0.activation",
+          "range.layers.0.linear", "range.layers.1.ssm_output", "range.layers.1.activation",
+          "range.layers.1.linear"}) {
+      double error = 0, size = 0;
+      for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+        const Batch batch = batch_of(random_set(seed, 240, 15, kTask, true));
+        Network network = quantized(random_network(o, kTask, seed), q, batch);
+        Parameter& range = parameter(network, name);
+        range.value[0] -= 1.5f;
+        const float value = range.value[0];
+        const auto loss_at = [&](float at) {
+          range.value[0] = at;
+          return network.train_step(batch, {}, pool).loss;
+        };
+        const double difference = (loss_at(value + kStep) - loss_at(value - kStep)) / (2 * kStep);
+        loss_at(value);
+        error += std::pow(range.gradient[0] - difference, 2);
+        size += difference * difference;
+      }
+      EXPECT_LT(std::sqrt(error), 0.1 * std::sqrt(size)) << name << ", norm " << norm;
     }
   }
 }

@@ -171,7 +171,8 @@ struct GradientCheck {
       return analytic.name.ends_with(end);
     });
     if (!vanishes) {
-      EXPECT_GT(size, smallest > 0 ? smallest : noise / steps.front()) << "gradient of " << analytic.name << " vanishes";
+      EXPECT_GT(size, smallest > 0 ? smallest : noise / steps.front())
+          << "gradient of " << analytic.name << " vanishes";
     }
   }
 };
