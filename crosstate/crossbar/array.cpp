@@ -55,9 +55,9 @@ ProgrammedArray::ProgrammedArray(std::span<const float> weights, std::size_t row
 
 void ProgrammedArray::multiply(std::size_t first, std::size_t count, std::size_t steps,
                                ConstRows in, Rows out, std::uint32_t sequence, std::uint32_t step,
-                               ReadScratch& scratch) const {
+                               ReadScratch& scratch, const float* offset) const {
   const std::size_t panel = steps * kLanes;
-  linear_forward(effective_.data() + first * rows_, nullptr, count, rows_, panel, in, out);
+  linear_forward(effective_.data() + first * rows_, offset, count, rows_, panel, in, out);
   if (!noisy_) return;
 
   // The variances of independent cells add up, weighted by the squares of what drives them.

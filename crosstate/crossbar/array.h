@@ -33,9 +33,11 @@ class ProgrammedArray {
                   std::uint32_t number);
 
   /// out[c] = sum_r W[r][first + c] in[r] + noise for `count` columns from `first` on, over `steps`
-  /// time steps of 16 lanes each. `at` names the sequence of lane 0 and the first step.
+  /// time steps of 16 lanes each. `sequence` is that of lane 0, `step` the first. offset: [count],
+  /// what the converters add to their columns, or null.
   void multiply(std::size_t first, std::size_t count, std::size_t steps, ConstRows in, Rows out,
-                std::uint32_t sequence, std::uint32_t step, ReadScratch& scratch) const;
+                std::uint32_t sequence, std::uint32_t step, ReadScratch& scratch,
+                const float* offset = nullptr) const;
 
   std::size_t rows() const { return rows_; }
   std::size_t columns() const { return columns_; }

@@ -202,6 +202,19 @@ TEST(Array, PartOfTheColumnsEqualsThoseOfTheWhole) {
   for (std::size_t i = 0; i < part.size(); ++i) EXPECT_EQ(part[i], whole[7 * kLanes + i]);
 }
 
+TEST(Array, AddsTheOffsetsOfItsConverters) {
+  const ProgrammedArray array = programmed(ideal());
+  const AlignedFloats in(kRows * kLanes, 0);
+  const std::vector<float> offset{1.5f, -2};
+  AlignedFloats out(2 * kLanes);
+  ReadScratch scratch;
+  array.multiply(3, 2, 1, {in.data(), kLanes}, {out.data(), kLanes}, 0, 0, scratch, offset.data());
+  for (std::size_t i = 0; i < kLanes; ++i) {
+    EXPECT_EQ(out[i], 1.5f);
+    EXPECT_EQ(out[kLanes + i], -2);
+  }
+}
+
 TEST(Array, RejectsWhatItCannotHold) {
   const CrossbarOptions small{.rows = 8, .columns = 8};
   const std::vector<float> nine(9, 1);

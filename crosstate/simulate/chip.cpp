@@ -101,19 +101,19 @@ struct Chip::Inside {
     slice_bits = crossbar.dac_bits - 1;
   }
 
-  // y = W x + bias over the tiles of a matrix.
-  void matrix(const std::vector<std::size_t>& tiles, const float* bias, std::size_t outputs,
-              const Stretch& t, ConstRows x, Rows y, Work& w) const {
+  // y = W x + bias over the tiles of a matrix; the first tiles' converters add the bias.
+  void matrix(const std::vector<std::size_t>& tiles, const float* bias, const Stretch& t,
+              ConstRows x, Rows y, Work& w) const {
     for (const std::size_t i : tiles) {
       const MappedArray& tile = mapping->arrays[i];
       const ConstRows in(x.row(tile.first_input), x.stride);
       const Rows out{y.row(tile.first_output), y.stride};
       const bool first = tile.first_input == 0;
       const Rows to = first ? out : take(w.partial, tile.columns, t.columns());
-      arrays[i].multiply(0, tile.columns, t.steps, in, to, t.sequence, t.step(), w.read);
+      arrays[i].multiply(0, tile.columns, t.steps, in, to, t.sequence, t.step(), w.read,
+                         first && bias != nullptr ? bias + tile.first_output : nullptr);
       if (!first) accumulate(nullptr, tile.columns, t.columns(), to, out);
     }
-    if (bias != nullptr) affine_forward(ones.data(), bias, outputs, t.columns(), y, y);
   }
 
   // One recurrent array through a stretch of time: two products a step, states fed back as codes.
@@ -153,7 +153,7 @@ struct Chip::Inside {
     activation_forward(activation_of(network.options), H, n, y, a);
     convert(q.activation, H, n, a, a);
     codes(q.activation, H, n, a, a);
-    matrix(layers[l].linear, c.blocks[l].bias.data(), O, t, a, z, w);
+    matrix(layers[l].linear, c.blocks[l].bias.data(), t, a, z, w);
     if (!network.gated()) {
       accumulate(nullptr, H, n, z, h);
       convert(residual_converter, H, n, h, h);
@@ -198,7 +198,7 @@ struct Chip::Inside {
         slice.data[i] = sum < 0 ? -bits : bits;
       }
       // Behind the last time step, so that no draw of the decoder is used twice.
-      matrix(decoder, nullptr, classes, {length + k, 1, sequence}, slice, part, w);
+      matrix(decoder, nullptr, {length + k, 1, sequence}, slice, part, w);
       const float weight = std::exp2(static_cast<float>(shift));
       for (std::size_t i = 0; i < classes * kLanes; ++i) scores.data[i] += weight * part.data[i];
     }
@@ -231,7 +231,7 @@ struct Chip::Inside {
       const Rows input = take(w.input, inputs, t.columns()), h = take(w.h, H, t.columns());
       convert(c.input, inputs, t.columns(), x, input);
       codes(c.input, inputs, t.columns(), input, input);
-      matrix(encoder, c.encoder_bias.data(), H, t, input, h, w);
+      matrix(encoder, c.encoder_bias.data(), t, input, h, w);
       convert(residual_converter, H, t.columns(), h, h);
       for (std::size_t l = 0; l < layers.size(); ++l) block(l, t, h, w);
       pool(t, lengths, h, w);
