@@ -58,11 +58,19 @@ void round(AlignedFloats& values, std::size_t rows, int bits, const QuantOptions
 void recurrence_coefficients(const Network::State& s, std::size_t layer, BlockCoefficients& out) {
   const std::size_t channels = s.channels(), modes = s.modes(), count = channels * modes;
   for (AlignedFloats* v : {&out.ar, &out.ai, &out.b, &out.cr, &out.ci}) v->assign(count, 0);
+  std::vector<DiscreteMode> discrete(count);
+  std::vector<double> largest_phase(channels, 0);
   for (std::size_t i = 0; i < count; ++i) {
-    DiscreteMode m = discretize(s.mode(layer, i / modes, i % modes), s.discretization(), s.complex());
+    discrete[i] = discretize(s.mode(layer, i / modes, i % modes), s.discretization(), s.complex());
+    double& largest = largest_phase[i / modes];
+    largest = std::max(largest, std::abs(std::arg(discrete[i].a)));
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    DiscreteMode m = discrete[i];
     if (s.quantized && s.quant.a_bits > 0) {
       m.a = s.quant.a_coding == "cartesian" ? round_pole_cartesian(m.a, s.quant.a_bits)
-                                            : round_pole_log_polar(m.a, s.quant.a_bits);
+                                            : round_pole_log_polar(m.a, s.quant.a_bits,
+                                                                   largest_phase[i / modes]);
       if (!s.complex()) m.a = m.a.real();
     }
     const double step = s.quantized && s.quant.state_bits > 0 ? s.state_steps[layer][i] : 1.0;

@@ -15,6 +15,7 @@ struct ModelOptions {
   std::string init = "lin";               // lin | inv | legs | real
   std::string discretization = "zoh";     // zoh | bilinear
   double dt_min = 1e-3, dt_max = 1e-1;
+  double decay = 0.5;  // initial -Re A of lin, inv and legs
   bool train_b = false;
   std::string activation = "gelu";        // gelu | hard-gelu | relu | identity
   std::string gate = "sigmoid";           // sigmoid | hard-sigmoid | none

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <numeric>
 
 #include "crosstate/base/random.h"
 
@@ -541,10 +542,16 @@ class Pass {
   }
 
   static void peak(const Block& b, const GroupMemory& m, std::size_t rows, ConstRows x,
-                   float& to) {
+                   Spread& to) {
     std::vector<float> by_row(rows, 0);
+    std::vector<double> sum(rows, 0), squares(rows, 0);
     row_peaks(rows, b.columns(), mask(m, b), x, by_row.data());
-    for (const float p : by_row) to = std::max(to, p);
+    row_sums(rows, b.columns(), mask(m, b), x, x, sum.data(), squares.data());
+    double columns = static_cast<double>(b.columns());
+    if (const float* used = mask(m, b)) {
+      columns = std::accumulate(used, used + b.columns(), 0.0);
+    }
+    for (std::size_t r = 0; r < rows; ++r) to |= Spread{by_row[r], squares[r], columns};
   }
 
   const Network::State& s_;
@@ -613,15 +620,22 @@ Peaks::Peaks(const Network::State& state) {
   for (Block& b : blocks) b.state.assign(state.channels() * state.modes(), 0);
 }
 
+Spread& Spread::operator|=(const Spread& other) {
+  peak = std::max(peak, other.peak);
+  squares += other.squares;
+  count += other.count;
+  return *this;
+}
+
 Peaks& Peaks::operator|=(const Peaks& other) {
-  input = std::max(input, other.input);
-  residual = std::max(residual, other.residual);
+  input |= other.input;
+  residual |= other.residual;
   for (std::size_t l = 0; l < blocks.size(); ++l) {
     Block& a = blocks[l];
     const Block& b = other.blocks[l];
-    a.ssm_output = std::max(a.ssm_output, b.ssm_output);
-    a.activation = std::max(a.activation, b.activation);
-    a.linear = std::max(a.linear, b.linear);
+    a.ssm_output |= b.ssm_output;
+    a.activation |= b.activation;
+    a.linear |= b.linear;
     for (std::size_t i = 0; i < a.state.size(); ++i) a.state[i] = std::max(a.state[i], b.state[i]);
   }
   return *this;
@@ -654,22 +668,24 @@ BatchResult forward_batch(const Network::State& state, const Coefficients& coeff
 
 Peaks measure_peaks(const Network::State& state, const Coefficients& coefficients,
                     std::span<const Batch> batches, ThreadPool& pool) {
-  std::vector<Peaks> peaks(static_cast<std::size_t>(pool.size()), Peaks(state));
+  Peaks all(state);
   for (const Batch& batch : batches) {
     const Pass pass(state, coefficients, batch);
-    std::vector<GroupMemory> memory(peaks.size());
-    std::vector<Scratch> scratch(peaks.size());
+    const auto workers = static_cast<std::size_t>(pool.size());
+    std::vector<GroupMemory> memory(workers);
+    std::vector<Scratch> scratch(workers);
+    std::vector<Peaks> peaks(batch.groups, Peaks(state));
     pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
       const auto i = static_cast<std::size_t>(worker);
       pass.prepare(memory[i], g, false);
-      pass.encode(memory[i], g, scratch[i], &peaks[i]);
+      pass.encode(memory[i], g, scratch[i], &peaks[g]);
       for (std::size_t l = 0; l < state.blocks.size(); ++l) {
-        pass.layer_forward(l, memory[i], scratch[i], &peaks[i]);
+        pass.layer_forward(l, memory[i], scratch[i], &peaks[g]);
       }
     });
+    for (const Peaks& p : peaks) all |= p;
   }
-  for (std::size_t i = 1; i < peaks.size(); ++i) peaks[0] |= peaks[i];
-  return peaks[0];
+  return all;
 }
 
 BatchResult train_batch(Network::State& state, Coefficients& coefficients, const Batch& batch,

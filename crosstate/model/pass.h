@@ -10,11 +10,18 @@
 
 namespace crosstate {
 
-/// Largest magnitudes seen at every rounded site.
+/// How large the values of one site are.
+struct Spread {
+  float peak = 0;  // largest magnitude
+  double squares = 0, count = 0;
+  Spread& operator|=(const Spread& other);
+};
+
+/// The spread of the values at every rounded site; for states the largest magnitudes alone.
 struct Peaks {
-  float input = 0, residual = 0;
+  Spread input, residual;
   struct Block {
-    float ssm_output = 0, activation = 0, linear = 0;
+    Spread ssm_output, activation, linear;
     std::vector<float> state;  // [H * M]
   };
   std::vector<Block> blocks;

@@ -108,7 +108,7 @@ ContinuousGradient discretize_adjoint(const ContinuousMode& mode, Discretization
   return g;
 }
 
-std::vector<Complex> initial_poles(const std::string& name, std::size_t modes) {
+std::vector<Complex> initial_poles(const std::string& name, std::size_t modes, double decay) {
   std::vector<Complex> poles(modes);
   const double states = 2.0 * static_cast<double>(modes);
   std::vector<double> legs;
@@ -127,11 +127,11 @@ std::vector<Complex> initial_poles(const std::string& name, std::size_t modes) {
   for (std::size_t k = 0; k < modes; ++k) {
     const double n = static_cast<double>(k);
     if (name == "lin") {
-      poles[k] = {-0.5, std::numbers::pi * n};
+      poles[k] = {-decay, std::numbers::pi * n};
     } else if (name == "inv") {
-      poles[k] = {-0.5, states / std::numbers::pi * (states / (2 * n + 1) - 1)};
+      poles[k] = {-decay, states / std::numbers::pi * (states / (2 * n + 1) - 1)};
     } else if (name == "legs") {
-      poles[k] = {-0.5, legs[k]};
+      poles[k] = {-decay, legs[k]};
     } else if (name == "real") {
       poles[k] = {-(n + 1), 0};
     } else {

@@ -127,7 +127,7 @@ TEST(RoundPole, StaysContractiveAndCloseAtEveryWidth) {
     }
     EXPECT_LT(largest, 1) << bits << " bits";
     EXPECT_LE(worst_decay, half * (1 + 1e-9) + 1e-9) << bits << " bits";
-    EXPECT_LE(worst_phase, std::numbers::pi / codes + 1e-9) << bits << " bits";
+    EXPECT_LE(worst_phase, std::numbers::pi / (codes - 2) + 1e-9) << bits << " bits";
     // Half a step by rounding, one more where the unit circle is near.
     EXPECT_LE(worst_part, 1.5) << bits << " bits";
   }

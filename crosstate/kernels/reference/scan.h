@@ -41,7 +41,7 @@ template <class T>
 State<T> next_state(const Modes<T>& m, std::size_t n, T limit, T u, State<T> x) {
   const T in = m.b != nullptr ? m.b[n] * u : u;
   const T ai = m.ai != nullptr ? m.ai[n] : T(0);
-  const T re = std::fma(m.ar[n], x.re, std::fma(-ai, x.im, in));
+  const T re = std::fma(-ai, x.im, std::fma(m.ar[n], x.re, in));
   const T im = std::fma(m.ar[n], x.im, ai * x.re);
   return {round_state(re, limit), round_state(im, limit)};
 }

@@ -87,7 +87,8 @@ template <bool kComplex, bool kGain, Rounding kRounding>
 HWY_INLINE void advance(const Mode& m, V u, const Saturation& saturation, V& xr, V& xi) {
   const V in = kGain ? hn::Mul(m.b, u) : u;
   if constexpr (kComplex) {
-    const V nr = hn::MulAdd(m.ar, xr, hn::NegMulAdd(m.ai, xi, in));
+    // In the order of an array's rows (real part, imaginary part last), so that both round alike.
+    const V nr = hn::NegMulAdd(m.ai, xi, hn::MulAdd(m.ar, xr, in));
     const V ni = hn::MulAdd(m.ar, xi, hn::Mul(m.ai, xr));
     xr = round_state<kRounding>(saturation, nr);
     xi = round_state<kRounding>(saturation, ni);
