@@ -207,10 +207,16 @@ void Network::fold_norms() {
   State& s = *state_;
   if (s.options.norm == "none") return;
   if (!s.batch_norm()) fail("model.norm", "'" + s.options.norm + "' does not fold; use batch or none");
-  const Coefficients c = s.coefficients();
+  const Coefficients c = s.coefficients();  // batch norm as an affine map
   ModelOptions options = s.options;
   options.norm = "none";
   Network folded(options, s.task, 0);
+  if (s.quantized) {
+    folded.state_->quant = s.quant;
+    folded.state_->quantized = true;
+    add_ranges(*folded.state_);
+    folded.state_->state_steps = s.state_steps;
+  }
   for (Parameter& p : folded.parameters()) {
     const auto same = std::find_if(s.parameters.begin(), s.parameters.end(),
                                    [&](const Parameter& q) { return q.name == p.name; });
@@ -234,7 +240,9 @@ void Network::quantize(const QuantOptions& options, std::span<const Batch> calib
                        ThreadPool& pool) {
   State& s = *state_;
   validate(options);
-  if (s.batch_norm()) fail("model.norm", "fold batch norms before quantizing");
+  if (s.batch_norm() && options.granularity != "channel") {
+    fail("model.norm", "fold batch norms before quantizing with one weight scale per tensor");
+  }
   if (s.quantized) fail("quantize", "the network is quantized already");
   for (const Batch& batch : calibration) require_inputs(s, batch);
   const Peaks peaks = measure_peaks(s, s.coefficients(), calibration, pool);

@@ -60,11 +60,13 @@ class Network {
   BatchResult evaluate(const Batch& batch, ThreadPool& pool, std::vector<float>* logits = nullptr);
 
   /// Folds batch norms into the linear layers before them; afterwards options().norm is "none" and
-  /// evaluate() gives the same logits up to rounding.
+  /// evaluate() gives the same logits up to float rounding. That holds for a quantized network too:
+  /// scaling a row of weights leaves its codes alone where each row has its own scale.
   void fold_norms();
 
-  /// Chooses every range from the batches (fold first) and switches rounding on from now on, in
-  /// evaluate() as in train_step(). Activation ranges become parameters of group kRange.
+  /// Chooses every range from the batches and switches rounding on from now on, in evaluate() as in
+  /// train_step(). Activation ranges become parameters of group kRange. Batch norms may stay in place
+  /// for training and be folded afterwards, if every row of weights has its own scale.
   void quantize(const QuantOptions& options, std::span<const Batch> calibration, ThreadPool& pool);
   bool quantized() const;
   const QuantOptions& quant_options() const;

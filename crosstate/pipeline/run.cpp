@@ -137,7 +137,10 @@ class Run {
     summary_.ptq.seconds = watch.seconds();
     if (stopped()) return false;
 
-    qat_ = std::make_unique<Network>(*ptq_);
+    // Batch norms stay while training, which tolerates high rates, and fold without a trace.
+    qat_ = std::make_unique<Network>(*float_);
+    if (options_.quant.granularity != "channel") qat_->fold_norms();
+    qat_->quantize(options_.quant, calibration_batches(training_, options_), pool_);
     describe_bits(summary_.qat);
     TrainOptions qat = options_.qat;
     qat.validation = options_.train.validation;
@@ -166,6 +169,7 @@ class Run {
     seconds_before_ += std::max(0.0, stage.training.seconds - watch.seconds());
     stage.seconds = stage.training.seconds;
     if (stage.training.interrupted) return false;
+    if (network.quantized() && network.options().norm == "batch") network.fold_norms();
     write_safetensors(file(name + ".safetensors"), network.to_tensors());
     stage.validation_accuracy = stage.training.best_validation_accuracy;
     stage.memory = count_memory(network);
