@@ -1,6 +1,8 @@
 // The size of a crossbar array and the resolution of its converters.
 #pragma once
 
+#include <string>
+
 #include "crosstate/base/options.h"
 
 namespace crosstate {
@@ -10,6 +12,7 @@ struct CrossbarOptions {
   int columns = 64;  // of signed pairs: two bit lines each
   int dac_bits = 8;
   int adc_bits = 8;
+  std::string recurrence = "increment";  // increment | direct
 };
 
 /// Binds the fields of section "crossbar".

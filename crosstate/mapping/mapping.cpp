@@ -46,7 +46,8 @@ class Mapper {
       : s_(network.state()),
         c_(s_.coefficients()),
         rows_(static_cast<std::size_t>(crossbar.rows)),
-        columns_(static_cast<std::size_t>(crossbar.columns)) {}
+        columns_(static_cast<std::size_t>(crossbar.columns)),
+        kept_(crossbar.recurrence == "increment" ? 1.0f : 0.0f) {}
 
   // weight: [outputs][inputs], acting on codes of the given scale.
   void matrix(Site site, std::size_t layer, const AlignedFloats& weight, std::size_t outputs,
@@ -124,12 +125,12 @@ class Mapper {
         const std::size_t m = p.channel * s_.modes() + p.first_mode + n;
         const std::size_t re = p.state + (s_.complex() ? 2 * n : n), row = inputs + re;
         put(i, re, c.b[m] * unit);
-        put(row, re, c.ar[m]);
+        put(row, re, c.ar[m] - kept_);
         put(row, y, c.cr[m]);
         if (!s_.complex()) continue;
         put(row + 1, re, -c.ai[m]);
         put(row, re + 1, c.ai[m]);
-        put(row + 1, re + 1, c.ar[m]);
+        put(row + 1, re + 1, c.ar[m] - kept_);
         put(row + 1, y, -c.ci[m]);
       }
     }
@@ -139,6 +140,7 @@ class Mapper {
   const Network::State& s_;
   const Coefficients c_;
   std::size_t rows_, columns_;
+  float kept_;  // share of the state that a digital adder carries to the next step
   std::vector<MappedArray> arrays_;
 };
 

@@ -107,6 +107,7 @@ TEST_P(Placement, HoldsEveryModeOnce) {
   const Network::State& s = network_->state();
   const Coefficients c = s.coefficients();
   const std::size_t per_mode = s.complex() ? 2 : 1;
+  const float kept = crossbar_.recurrence == "increment" ? 1 : 0;
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
     const BlockCoefficients& b = c.blocks[l];
     const float unit = c.residual.scale[0];
@@ -134,12 +135,12 @@ TEST_P(Placement, HoldsEveryModeOnce) {
           const std::size_t re = p.state + n * per_mode, y = a.states + i;
           ++modes[m];
           take(i, re, b.b[m] * unit);
-          take(inputs + re, re, b.ar[m]);
+          take(inputs + re, re, b.ar[m] - kept);
           take(inputs + re, y, b.cr[m]);
           if (!s.complex()) continue;
           take(inputs + re + 1, re, -b.ai[m]);
           take(inputs + re, re + 1, b.ai[m]);
-          take(inputs + re + 1, re + 1, b.ar[m]);
+          take(inputs + re + 1, re + 1, b.ar[m] - kept);
           take(inputs + re + 1, y, -b.ci[m]);
         }
       }

@@ -170,10 +170,14 @@ Coefficients Network::State::coefficients(double noise_level, std::uint64_t seed
     assign(block.weight, parameters[p.weight]);
     round(block.weight, O, bits, quant);
     assign(block.bias, parameters[p.bias]);
+    // An array that holds A - 1 disturbs that.
+    const float kept = noise_level > 0 && quant.noise_recurrence == "increment" ? 1.0f : 0.0f;
+    for (float& a : block.ar) a -= kept;
     for (AlignedFloats* v : {&block.ar, &block.ai, &block.b, &block.cr, &block.ci, &block.d,
                              &block.weight}) {
       noise.disturb(*v);
     }
+    for (float& a : block.ar) a += kept;
     transpose(block.weight, O, H, block.transposed);
     if (layer_norm()) {
       assign(block.norm_scale, parameters[p.gamma]);

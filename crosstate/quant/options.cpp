@@ -39,6 +39,9 @@ void fields(FieldList& list, QuantOptions& options) {
   list.add("weight_noise", options.weight_noise,
            "Relative noise on weights in training; about the spread of the cells to be used.")
       .range(0, 1);
+  list.add("noise_recurrence", options.noise_recurrence,
+           "What noise on A is relative to: increment: A - 1, direct: A; as crossbar.recurrence.")
+      .one_of({"increment", "direct"});
 }
 
 void validate(const QuantOptions& options) {

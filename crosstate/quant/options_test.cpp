@@ -16,7 +16,7 @@ TEST(QuantOptions, DefaultsAreValidAndEveryFieldHasHelp) {
   validate(options);
   FieldList list;
   fields(list, options);
-  EXPECT_EQ(list.all().size(), 10u);
+  EXPECT_EQ(list.all().size(), 11u);
   for (const Field& field : list.all()) {
     EXPECT_TRUE(field.key.starts_with("quant.")) << field.key;
     EXPECT_FALSE(field.help.empty()) << field.key;

@@ -76,6 +76,7 @@ struct Chip::Inside {
   Quantizer state_converter, residual_converter;
   AlignedFloats ones;
   int slice_bits = 0;
+  bool incremental = false;
 
   Inside(const Network& source, const Mapping& map, const DeviceOptions& device,
          const CrossbarOptions& crossbar, std::uint64_t seed)
@@ -99,6 +100,7 @@ struct Chip::Inside {
     state_converter = converter({true, -limit, limit, ones}, crossbar.adc_bits);
     residual_converter = converter(c.residual, crossbar.adc_bits);
     slice_bits = crossbar.dac_bits - 1;
+    incremental = crossbar.recurrence == "increment";
   }
 
   // y = W x + bias over the tiles of a matrix; the first tiles' converters add the bias.
@@ -131,6 +133,7 @@ struct Chip::Inside {
         std::copy_n(u.row(a.pieces[i].channel) + k * kLanes, kLanes, in.row(i));
       }
       array.multiply(0, a.states, 1, in, out, t.sequence, step, w.read);
+      if (incremental) accumulate(nullptr, a.states, kLanes, states, out);
       convert(state_converter, a.states, kLanes, out, states);
       array.multiply(a.states, pieces, 1, in, out, t.sequence, step, w.read);
       for (std::size_t i = 0; i < pieces; ++i) {

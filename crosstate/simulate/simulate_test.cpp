@@ -89,12 +89,10 @@ std::size_t top(const std::vector<float>& logits, std::size_t i) {
   return static_cast<std::size_t>(std::max_element(begin, begin + 10) - begin);
 }
 
-// The chip gives the logits of evaluate() within 1e-3 of the largest, and the same class in all
-// but one of a thousand. The scan adds the terms of a state in another order than an array, so a
-// value next to a tie may round to the other code, which a slow mode keeps for long: one sequence
-// in a hundred may be off by up to 1e-2.
-void expect_equal_to_evaluate(Network network, const CrossbarOptions& crossbar,
-                              const DeviceOptions& device, std::size_t count) {
+void expect_logits_of_evaluate(Network network, const CrossbarOptions& crossbar,
+                               const DeviceOptions& device, std::size_t count) {
+  const bool direct = crossbar.recurrence == "direct";
+  const float near = direct ? 1e-4f : 1e-3f;
   ThreadPool pool(2);
   const Batch batch = batch_of(digits().test, 0, count);
   const Mapping mapping = map_network(network, crossbar, batch.length);
@@ -111,13 +109,26 @@ void expect_equal_to_evaluate(Network network, const CrossbarOptions& crossbar,
     for (std::size_t k = 0; k < 10; ++k) {
       error = std::max(error, std::abs(found[i * 10 + k] - want[i * 10 + k]) / largest);
     }
-    EXPECT_LE(error, 1e-2) << "sequence " << i;
-    close += error <= 1e-3f ? 1 : 0;
+    EXPECT_LE(error, direct ? near : 3e-2f) << "sequence " << i;
+    close += error <= near ? 1 : 0;
     same += top(found, i) == top(want, i) ? 1 : 0;
   }
   EXPECT_GE(static_cast<double>(close), 0.99 * static_cast<double>(count));
   EXPECT_GE(static_cast<double>(same), 0.999 * static_cast<double>(count));
   EXPECT_NEAR(simulated.loss, evaluated.loss, 1e-3);
+}
+
+// Cells that hold A itself give the logits of evaluate() but for the order of the sums behind the
+// last rounding. Cells that hold A - 1 are floats of their own: a value next to a tie may round to the
+// other code, which a slow mode keeps for long. One sequence in a hundred may then be off by more
+// than 1e-3 of the largest logit, none by more than 3e-2, and one class in a thousand may differ.
+void expect_equal_to_evaluate(Network network, CrossbarOptions crossbar,
+                              const DeviceOptions& device, std::size_t count) {
+  for (const char* recurrence : {"direct", "increment"}) {
+    crossbar.recurrence = recurrence;
+    SCOPED_TRACE(recurrence);
+    expect_logits_of_evaluate(network, crossbar, device, count);
+  }
 }
 
 TEST(Chip, IdealIsTheQuantizedNetwork) {
