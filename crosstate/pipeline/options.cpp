@@ -133,8 +133,13 @@ void validate(const RunOptions& options) {
 RunOptions demo_options() {
   RunOptions options;
   options.on_crossbar = true;
-  options.train.epochs = 30;
-  options.qat.epochs = 15;
+  options.model.dt_min = 0.003;
+  options.train.epochs = 12;
+  options.quant.weight_noise = 0.02;
+  options.qat.epochs = 28;
+  options.qat.learning_rate = 0.01;
+  options.qat.range_rate = 0.003;
+  options.sweep.noise = "0 0.02 0.05";
   return options;
 }
 
