@@ -4,7 +4,7 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/crosstate)
 
 install(TARGETS crosstate_lib EXPORT crosstate)
 install(DIRECTORY crosstate/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/crosstate
-  FILES_MATCHING PATTERN "*.h")
+  FILES_MATCHING PATTERN "*.h" PATTERN "testing.h" EXCLUDE)
 if(TARGET crosstate)
   install(TARGETS crosstate)
 endif()

@@ -83,12 +83,19 @@ class Counter {
     if (s_.options.gate == "sigmoid") table(at + "sigmoid");
   }
 
+  // Poles are decoded step by step through tables, or once and kept, whichever is smaller.
   void pole_tables() {
     if (!s_.quantized || q_.a_bits == 0 || q_.a_coding != "log-polar") return;
-    const std::size_t parts = s_.complex() ? 2 : 1;
-    const std::size_t decoded = parts * s_.blocks.size() * s_.channels() * s_.modes();
+    const std::size_t parts = s_.complex() ? 2 : 1, channels = s_.blocks.size() * s_.channels();
+    const std::size_t decoded = parts * channels * s_.modes();
     const std::size_t tables = parts * (std::size_t{1} << q_.a_bits);
-    add("A.decode", MemoryKind::kTables, std::min(decoded, tables), kFull);
+    const std::size_t phase_scales = s_.complex() ? channels : 0;
+    if (decoded <= tables + phase_scales) {
+      add("A.decoded", MemoryKind::kTables, decoded, kFull);
+    } else {
+      add("A.decode", MemoryKind::kTables, tables, kFull);
+      add("A.phase_scale", MemoryKind::kScales, phase_scales, kFull);
+    }
   }
 
   const Network::State& s_;

@@ -42,6 +42,22 @@ TEST(Memory, CountsAFloatNetworkByHand) {
   EXPECT_EQ(memory.total(), 4u * (84 + 15 + 20));
 }
 
+TEST(Memory, KeepsTablesAndPhaseScalesOfPolesWhereThoseAreFewer) {
+  ModelOptions options = small();
+  options.states = 64;  // 4 x 32 modes: 256 decoded numbers
+  Network network(options, {1, 3}, 1);
+  ThreadPool pool(1);
+  QuantOptions quant;
+  quant.a_bits = 4;
+  const std::vector<Batch> batches = {batch_of_ones()};
+  network.quantize(quant, batches, pool);
+  const MemorySummary memory = count_memory(network);
+  // Two tables of 256 bytes, two of 16 numbers; 128 steps of the state, 20 + 5 more scales, 4
+  // phases.
+  EXPECT_EQ(memory.bytes(MemoryKind::kTables), 512u + 4 * 2 * 16);
+  EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 20 + 5 + 128 + 4 * 4);
+}
+
 TEST(Memory, CountsAQuantizedNetworkByHand) {
   Network network(small(), {1, 3}, 1);
   ThreadPool pool(1);

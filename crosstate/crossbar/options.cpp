@@ -20,7 +20,8 @@ void fields(FieldList& list, CrossbarOptions& options) {
       .in("bits")
       .range(2, 16);
   list.add("recurrence", options.recurrence,
-           "increment: cells hold A - 1 and a digital adder keeps the state, so that a cell's relative "
+           "increment: cells hold A - 1 and a digital adder keeps the state, so that a cell's "
+           "relative "
            "error changes a pole's gain as little as any weight's; direct: cells hold A, where the "
            "error of a slow pole decides whether it is stable.")
       .one_of({"increment", "direct"});

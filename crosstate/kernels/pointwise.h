@@ -16,7 +16,8 @@ struct Rows {
 };
 struct ConstRows {
   ConstRows(const float* d, std::size_t s) : data(d), stride(s) {}
-  ConstRows(Rows rows) : data(rows.data), stride(rows.stride) {}  // NOLINT(google-explicit-constructor)
+  ConstRows(Rows rows)
+      : data(rows.data), stride(rows.stride) {}  // NOLINT(google-explicit-constructor)
   const float* data = nullptr;
   std::size_t stride = 0;
   const float* row(std::size_t r) const { return data + r * stride; }
@@ -24,14 +25,14 @@ struct ConstRows {
 
 /// y = W x + bias. weight: [outputs][inputs]; bias: [outputs] or null. The adjoint of the input is
 /// the same call with the transposed weight and gy for x.
-void linear_forward(const float* weight, const float* bias, std::size_t outputs,
-                    std::size_t inputs, std::size_t columns, ConstRows x, Rows y);
+void linear_forward(const float* weight, const float* bias, std::size_t outputs, std::size_t inputs,
+                    std::size_t columns, ConstRows x, Rows y);
 /// gw[outputs][inputs] += gy x^T; gb[outputs] += row sums of gy (null: not wanted).
 void linear_adjoint_weight(std::size_t outputs, std::size_t inputs, std::size_t columns,
                            ConstRows gy, ConstRows x, double* gw, double* gb);
 
-/// GELU is exact: x Phi(x). The hard forms are ramps: hard GELU is x clip((x + 1.5) / 3, 0, 1), hard
-/// sigmoid is clip(x / 4 + 1 / 2, 0, 1).
+/// GELU is exact: x Phi(x). The hard forms are ramps: hard GELU is x clip((x + 1.5) / 3, 0, 1),
+/// hard sigmoid is clip(x / 4 + 1 / 2, 0, 1).
 enum class Activation { kIdentity, kRelu, kGelu, kHardGelu, kSigmoid, kHardSigmoid };
 /// In place allowed.
 void activation_forward(Activation f, std::size_t rows, std::size_t columns, ConstRows x, Rows y);
@@ -66,9 +67,9 @@ void layer_norm_adjoint(const float* gamma, std::size_t rows, std::size_t column
 /// y[r] = clip(round(x[r] / scale[r]), low, high) scale[r]; ties to even. In place allowed.
 void fake_quantize_forward(const float* scale, float low, float high, std::size_t rows,
                            std::size_t columns, ConstRows x, Rows y);
-/// Straight-through estimator: gx = gy where x / scale lies in [low, high], 0 elsewhere; in place on
-/// gy allowed. glog[r] += dL/d(log scale) = scale sum gy (q - x / scale inside, q outside), learned
-/// step size quantization (Esser et al., arXiv 1902.08153); null: not wanted.
+/// Straight-through estimator: gx = gy where x / scale lies in [low, high], 0 elsewhere; in place
+/// on gy allowed. glog[r] += dL/d(log scale) = scale sum gy (q - x / scale inside, q outside),
+/// learned step size quantization (Esser et al., arXiv 1902.08153); null: not wanted.
 void fake_quantize_adjoint(const float* scale, float low, float high, std::size_t rows,
                            std::size_t columns, ConstRows x, ConstRows gy, Rows gx, double* glog);
 

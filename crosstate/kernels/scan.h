@@ -16,7 +16,7 @@
 namespace crosstate {
 
 /// The modes of one channel, `modes` values in each array. Real modes: ai and ci are null.
-/// b null means b = 1.
+/// b null means b = 1; no b is 0.
 struct ScanModes {
   std::size_t modes = 0;
   const float* ar = nullptr;
@@ -50,16 +50,16 @@ inline constexpr std::size_t kScanScratch = 4 * 2 * 16;
 
 /// Runs `steps` time steps of one channel. u, y: [steps][16]; y is added to. state: in, out.
 /// The state is stored after the last step, so a sequence may be cut anywhere.
-void scan_forward(const ScanModes& modes, StateRounding rounding, std::size_t steps,
-                  const float* u, float* y, float* state);
+void scan_forward(const ScanModes& modes, StateRounding rounding, std::size_t steps, const float* u,
+                  float* y, float* state);
 
 /// The adjoint of scan_forward over the same steps. `start` is the state before the first step;
 /// the states between are recomputed into `scratch` (kScanScratch * steps floats), so the adjoint
-/// needs no other memory. gy: [steps][16] dL/dy; gu: [steps][16], added to; carry: [modes][2][16], the
-/// adjoint state A^H lambda entering from later steps, replaced by the one for earlier steps.
+/// needs no other memory. gy: [steps][16] dL/dy; gu: [steps][16], added to; carry: [modes][2][16],
+/// the adjoint state A^H lambda entering from later steps, replaced by the one for earlier steps.
 /// Rounding passes gradients straight through where the state did not saturate.
-void scan_adjoint(const ScanModes& modes, StateRounding rounding, std::size_t steps,
-                  const float* u, const float* start, const float* gy, float* gu, float* carry,
+void scan_adjoint(const ScanModes& modes, StateRounding rounding, std::size_t steps, const float* u,
+                  const float* start, const float* gy, float* gu, float* carry,
                   const ScanGradients& gradients, float* scratch);
 
 /// Relative bound on |fast - reference| for a channel: outputs, states and gradients differ by at

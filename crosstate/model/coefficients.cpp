@@ -68,9 +68,9 @@ void recurrence_coefficients(const Network::State& s, std::size_t layer, BlockCo
   for (std::size_t i = 0; i < count; ++i) {
     DiscreteMode m = discrete[i];
     if (s.quantized && s.quant.a_bits > 0) {
-      m.a = s.quant.a_coding == "cartesian" ? round_pole_cartesian(m.a, s.quant.a_bits)
-                                            : round_pole_log_polar(m.a, s.quant.a_bits,
-                                                                   largest_phase[i / modes]);
+      m.a = s.quant.a_coding == "cartesian"
+                ? round_pole_cartesian(m.a, s.quant.a_bits)
+                : round_pole_log_polar(m.a, s.quant.a_bits, largest_phase[i / modes]);
       if (!s.complex()) m.a = m.a.real();
     }
     const double step = s.quantized && s.quant.state_bits > 0 ? s.state_steps[layer][i] : 1.0;
@@ -95,7 +95,8 @@ void recurrence_coefficients(const Network::State& s, std::size_t layer, BlockCo
   }
 }
 
-void transpose(const AlignedFloats& from, std::size_t rows, std::size_t columns, AlignedFloats& to) {
+void transpose(const AlignedFloats& from, std::size_t rows, std::size_t columns,
+               AlignedFloats& to) {
   to.resize(from.size());
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t c = 0; c < columns; ++c) to[c * rows + r] = from[r * columns + c];
@@ -152,7 +153,8 @@ Coefficients Network::State::coefficients(double noise_level, std::uint64_t seed
   noise.disturb(out.encoder);
   noise.disturb(out.decoder);
   if (quantized) {
-    out.input = signed_quantizer(parameters[input_range], quant, static_cast<std::size_t>(task.inputs));
+    out.input =
+        signed_quantizer(parameters[input_range], quant, static_cast<std::size_t>(task.inputs));
     transpose(out.encoder, H, static_cast<std::size_t>(task.inputs), out.encoder_transposed);
     out.residual = signed_quantizer(parameters[residual_range], quant, H);
     if (quant.state_bits > 0) {
@@ -173,8 +175,8 @@ Coefficients Network::State::coefficients(double noise_level, std::uint64_t seed
     // An array that holds A - 1 disturbs that.
     const float kept = noise_level > 0 && quant.noise_recurrence == "increment" ? 1.0f : 0.0f;
     for (float& a : block.ar) a -= kept;
-    for (AlignedFloats* v : {&block.ar, &block.ai, &block.b, &block.cr, &block.ci, &block.d,
-                             &block.weight}) {
+    for (AlignedFloats* v :
+         {&block.ar, &block.ai, &block.b, &block.cr, &block.ci, &block.d, &block.weight}) {
       noise.disturb(*v);
     }
     for (float& a : block.ar) a += kept;
@@ -186,7 +188,8 @@ Coefficients Network::State::coefficients(double noise_level, std::uint64_t seed
       block.norm_scale.resize(O);
       block.norm_shift.resize(O);
       for (std::size_t o = 0; o < O; ++o) {
-        const float scale = parameters[p.gamma].value[o] / std::sqrt(statistics[l].variance[o] + 1e-5f);
+        const float scale =
+            parameters[p.gamma].value[o] / std::sqrt(statistics[l].variance[o] + 1e-5f);
         block.norm_scale[o] = scale;
         block.norm_shift[o] = parameters[p.beta].value[o] - scale * statistics[l].mean[o];
       }

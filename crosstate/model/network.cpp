@@ -60,7 +60,7 @@ BlockParameters add_block(const Network::State& s, std::size_t layer, Builder& b
   const std::string at = "layers." + std::to_string(layer) + ".";
   const Shape per_mode{s.channels(), s.modes()};
   const Shape coefficient = s.complex() ? Shape{s.channels(), s.modes(), 2} : per_mode;
-  const std::vector<std::complex<double>> poles = 
+  const std::vector<std::complex<double>> poles =
       initial_poles(s.options.init, s.modes(), s.options.decay);
   const std::size_t modes = s.modes();
   const double low = std::log(s.options.dt_min), high = std::log(s.options.dt_max);
@@ -75,9 +75,8 @@ BlockParameters add_block(const Network::State& s, std::size_t layer, Builder& b
                     [&](Random&, std::size_t i) { return poles[i % modes].imag(); });
   }
   if (s.options.train_b) {
-    p.b = build.add(at + "B", coefficient, ParameterGroup::kRecurrence, [&](Random&, std::size_t i) {
-      return s.complex() && i % 2 == 1 ? 0.0 : 1.0;
-    });
+    p.b = build.add(at + "B", coefficient, ParameterGroup::kRecurrence,
+                    [&](Random&, std::size_t i) { return s.complex() && i % 2 == 1 ? 0.0 : 1.0; });
   }
   p.c = build.add(at + "C", coefficient, ParameterGroup::kWeight,
                   [](Random& r, std::size_t) { return r.normal() * std::sqrt(0.5); });
@@ -158,11 +157,12 @@ Network::Network(const ModelOptions& options, const TaskShape& task, std::uint64
   for (std::size_t l = 0; l < static_cast<std::size_t>(options.layers); ++l) {
     s.blocks.push_back(add_block(s, l, build));
     if (s.batch_norm()) {
-      s.statistics.push_back({std::vector<float>(s.linear_outputs(), 0),
-                              std::vector<float>(s.linear_outputs(), 1)});
+      s.statistics.push_back(
+          {std::vector<float>(s.linear_outputs(), 0), std::vector<float>(s.linear_outputs(), 1)});
     }
   }
-  s.decoder = build.uniform("decoder.weight", {classes, s.channels()}, ParameterGroup::kWeight, out);
+  s.decoder =
+      build.uniform("decoder.weight", {classes, s.channels()}, ParameterGroup::kWeight, out);
   s.decoder_bias = build.uniform("decoder.bias", {classes}, ParameterGroup::kNoDecay, out);
 }
 
@@ -206,7 +206,8 @@ BatchResult Network::evaluate(const Batch& batch, ThreadPool& pool, std::vector<
 void Network::fold_norms() {
   State& s = *state_;
   if (s.options.norm == "none") return;
-  if (!s.batch_norm()) fail("model.norm", "'" + s.options.norm + "' does not fold; use batch or none");
+  if (!s.batch_norm())
+    fail("model.norm", "'" + s.options.norm + "' does not fold; use batch or none");
   const Coefficients c = s.coefficients();  // batch norm as an affine map
   ModelOptions options = s.options;
   options.norm = "none";
@@ -250,9 +251,9 @@ void Network::quantize(const QuantOptions& options, std::span<const Batch> calib
   s.quant = options;
   s.quantized = true;
   const double limit = std::exp2(std::max(options.activation_bits, 2) - 1) - 1;
-  // Rare large values are clipped: about where, for bell-shaped values, the error of clipping equals
-  // that of rounding at this width (between a normal's 4.0 and a Laplacian's 9.9 at 8 bits, Banner et
-  // al., arXiv 1810.05723).
+  // Rare large values are clipped: about where, for bell-shaped values, the error of clipping
+  // equals that of rounding at this width (between a normal's 4.0 and a Laplacian's 9.9 at 8 bits,
+  // Banner et al., arXiv 1810.05723).
   const double deviations = 0.7 * options.activation_bits + 0.6;
   const auto set = [&](std::size_t index, const Spread& spread) {
     const double rms = std::sqrt(spread.squares / std::max(1.0, spread.count));
@@ -297,7 +298,8 @@ Safetensors Network::to_tensors() const {
 Network Network::from_tensors(const Safetensors& content, const std::string& where) {
   const auto entry = [&](const std::string& key) {
     const auto it = content.metadata.find(key);
-    if (it == content.metadata.end()) fail(where, "no '" + key + "' in the metadata: not a network of this program");
+    if (it == content.metadata.end())
+      fail(where, "no '" + key + "' in the metadata: not a network of this program");
     return it->second;
   };
   if (entry("format") != "crosstate network 1") {
@@ -324,13 +326,18 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
     if (it == content.tensors.end()) fail(where, "tensor '" + name + "' is missing");
     std::vector<float> v = it->second.floats(shape, where + ": tensor '" + name + "'");
     for (std::size_t i = 0; i < v.size(); ++i) {
-      if (!std::isfinite(v[i])) fail(where, "tensor '" + name + "' holds " + std::to_string(v[i]) + " at " + std::to_string(i) + ", expected finite values");
+      if (!std::isfinite(v[i]))
+        fail(where, "tensor '" + name + "' holds " + std::to_string(v[i]) + " at " +
+                        std::to_string(i) + ", expected finite values");
     }
     return v;
   };
-  const auto require_above = [&](float bound, const std::vector<float>& v, const std::string& name) {
+  const auto require_above = [&](float bound, const std::vector<float>& v,
+                                 const std::string& name) {
     for (const float x : v) {
-      if (!(x > bound)) fail(where, "tensor '" + name + "' holds " + std::to_string(x) + ", expected positive values");
+      if (!(x > bound))
+        fail(where,
+             "tensor '" + name + "' holds " + std::to_string(x) + ", expected positive values");
     }
   };
   for (Parameter& p : s.parameters) p.value = load(p.name, p.shape);

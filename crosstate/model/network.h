@@ -20,18 +20,18 @@ namespace crosstate {
 
 /// What the data decides about a network.
 struct TaskShape {
-  int inputs = 1;    // channels of the sequences
+  int inputs = 1;  // channels of the sequences
   int classes = 10;
 };
 
 struct LossOptions {
   double label_smoothing = 0;
-  std::uint64_t seed = 0;   // address of dropout and noise draws
+  std::uint64_t seed = 0;  // address of dropout and noise draws
   std::uint64_t step = 0;
 };
 
 struct BatchResult {
-  double loss = 0;          // mean cross-entropy over the batch
+  double loss = 0;  // mean cross-entropy over the batch
   std::size_t correct = 0;
 };
 
@@ -65,8 +65,8 @@ class Network {
   void fold_norms();
 
   /// Chooses every range from the batches and switches rounding on from now on, in evaluate() as in
-  /// train_step(). Activation ranges become parameters of group kRange. Batch norms may stay in place
-  /// for training and be folded afterwards, if every row of weights has its own scale.
+  /// train_step(). Activation ranges become parameters of group kRange. Batch norms may stay in
+  /// place for training and be folded afterwards, if every row of weights has its own scale.
   void quantize(const QuantOptions& options, std::span<const Batch> calibration, ThreadPool& pool);
   bool quantized() const;
   const QuantOptions& quant_options() const;

@@ -13,16 +13,21 @@ namespace crosstate {
 /// What one block computes with, after discretisation, rounding and noise. H channels, M modes,
 /// O = H or 2H linear outputs.
 struct BlockCoefficients {
-  AlignedFloats ar, ai, b, cr, ci;  // [H][M]; the state in quantization steps, b = 1 / step
-  AlignedFloats d;                  // [H]
-  AlignedFloats weight, transposed; // [O][H], [H][O]
-  AlignedFloats bias;               // [O]
-  AlignedFloats norm_scale, norm_shift;  // batch norm as y = scale x + shift, [O]; layer norm's gamma, beta [H]
+  AlignedFloats ar, ai, b, cr, ci;   // [H][M]; the state in quantization steps, b = 1 / step
+  AlignedFloats d;                   // [H]
+  AlignedFloats weight, transposed;  // [O][H], [H][O]
+  AlignedFloats bias;                // [O]
+  AlignedFloats norm_scale,
+      norm_shift;  // batch norm as y = scale x + shift, [O]; layer norm's gamma, beta [H]
 
   ScanModes scan(std::size_t channel, std::size_t modes, bool complex, bool gain) const {
     const std::size_t at = channel * modes;
-    return {modes, ar.data() + at, complex ? ai.data() + at : nullptr,
-            gain ? b.data() + at : nullptr, cr.data() + at, complex ? ci.data() + at : nullptr};
+    return {modes,
+            ar.data() + at,
+            complex ? ai.data() + at : nullptr,
+            gain ? b.data() + at : nullptr,
+            cr.data() + at,
+            complex ? ci.data() + at : nullptr};
   }
 };
 
@@ -66,8 +71,8 @@ struct Network::State {
   std::vector<Parameter> parameters;
   std::size_t encoder, encoder_bias, decoder, decoder_bias, input_range, residual_range;
   std::vector<BlockParameters> blocks;
-  std::vector<RunningStatistics> statistics;      // batch norm only
-  std::vector<std::vector<float>> state_steps;    // [layer][H * M], quantized only
+  std::vector<RunningStatistics> statistics;    // batch norm only
+  std::vector<std::vector<float>> state_steps;  // [layer][H * M], quantized only
 
   std::size_t channels() const { return static_cast<std::size_t>(options.channels); }
   std::size_t modes() const {
@@ -85,8 +90,8 @@ struct Network::State {
 
   /// One mode's continuous parameters.
   ContinuousMode mode(std::size_t layer, std::size_t channel, std::size_t n) const;
-  /// Discretises, rounds and, with noise > 0, disturbs every weight by relative Gaussian noise drawn
-  /// at address (seed, step). Batch norm's affine map comes from the running statistics.
+  /// Discretises, rounds and, with noise > 0, disturbs every weight by relative Gaussian noise
+  /// drawn at address (seed, step). Batch norm's affine map comes from the running statistics.
   Coefficients coefficients(double noise = 0, std::uint64_t seed = 0, std::uint64_t step = 0) const;
 };
 

@@ -29,7 +29,9 @@ void fields(FieldList& list, ModelOptions& options) {
   list.add("dt_min", options.dt_min,
            "Smallest initial step; lower for sequences much longer than 1 / dt_min.")
       .range(1e-6, 10);
-  list.add("decay", options.decay, "Initial decay rate of lin, inv and legs; raise where a rounded state must not stand still.")
+  list.add("decay", options.decay,
+           "Initial decay rate of lin, inv and legs; raise where a rounded state must not stand "
+           "still.")
       .range(1e-3, 1e3);
   list.add("dt_max", options.dt_max, "Largest initial step; raise for signals that change fast.")
       .range(1e-6, 10);

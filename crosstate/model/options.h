@@ -11,16 +11,16 @@ struct ModelOptions {
   int channels = 16;
   int states = 16;
   int layers = 2;
-  std::string modes = "complex";          // complex | real
-  std::string init = "lin";               // lin | inv | legs | real
-  std::string discretization = "zoh";     // zoh | bilinear
+  std::string modes = "complex";       // complex | real
+  std::string init = "lin";            // lin | inv | legs | real
+  std::string discretization = "zoh";  // zoh | bilinear
   double dt_min = 1e-3, dt_max = 1e-1;
   double decay = 0.5;  // initial -Re A of lin, inv and legs
   bool train_b = false;
-  std::string activation = "gelu";        // gelu | hard-gelu | relu | identity
-  std::string gate = "sigmoid";           // sigmoid | hard-sigmoid | none
-  std::string norm = "batch";             // batch | layer | none
-  std::string pooling = "mean";           // mean | last
+  std::string activation = "gelu";  // gelu | hard-gelu | relu | identity
+  std::string gate = "sigmoid";     // sigmoid | hard-sigmoid | none
+  std::string norm = "batch";       // batch | layer | none
+  std::string pooling = "mean";     // mean | last
   double dropout = 0;
   int block_length = 28;
 };

@@ -12,11 +12,11 @@ namespace crosstate {
 enum class ParameterGroup { kWeight, kNoDecay, kRecurrence, kRange };
 
 struct Parameter {
-  std::string name;                   // "layers.0.C", as in the checkpoint
+  std::string name;  // "layers.0.C", as in the checkpoint
   std::vector<std::uint64_t> shape;
   ParameterGroup group = ParameterGroup::kWeight;
   std::vector<float> value;
-  std::vector<double> gradient;       // summed over the batch, divided by its size
+  std::vector<double> gradient;  // summed over the batch, divided by its size
 };
 
 }  // namespace crosstate

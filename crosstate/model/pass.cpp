@@ -32,7 +32,7 @@ struct GroupMemory {
   std::vector<AlignedFloats> y;            // [layers]: SSM output before rounding
   std::vector<AlignedFloats> a, slope;     // [layers]: activation before rounding, training only
   std::vector<AlignedFloats> s;            // [layers]: gate before rounding, training only
-  std::vector<AlignedFloats> z;            // [layers]: linear output, batch norm only
+  std::vector<AlignedFloats> z;            // [layers]: linear output, training only
   std::vector<AlignedFloats> checkpoints;  // [layers]: states at the start of each block
   std::vector<AlignedFloats> dropout;      // [layers]: [H][16] keep factors, empty without dropout
   AlignedFloats mask;                      // [length][16] of 0 and 1; empty: all 1
@@ -129,7 +129,7 @@ class Pass {
     for (AlignedFloats& a : m.a) a.resize(panel * H_);
     for (AlignedFloats& a : m.slope) a.resize(panel * H_);
     for (AlignedFloats& s : m.s) s.resize(panel * H_);
-    m.z.resize(training && batch_norm_ ? layers_ : 0);
+    m.z.resize(training ? layers_ : 0);
     for (AlignedFloats& z : m.z) z.resize(panel * O_);
     m.checkpoints.resize(layers_);
     const std::size_t kept = training ? blocks_.size() + 1 : 2;
@@ -186,8 +186,8 @@ class Pass {
     }
   }
 
-  // Scan, activation and linear layer of one block; leaves z in `w.z` or, with batch norm while
-  // training, in the group's memory.
+  // Scan, activation and linear layer of one block; leaves z in `w.z` or, while training, in the
+  // group's memory.
   Rows head(std::size_t l, const Block& b, GroupMemory& m, Scratch& w, bool training,
             Peaks* peaks) const {
     const BlockCoefficients& c = c_.blocks[l];
@@ -208,8 +208,7 @@ class Pass {
       }
     }
     const ConstRows a = activate(l, b, y, m, w);
-    const Rows z = training && batch_norm_ ? b.rows(m.z[l].data(), O_)
-                                               : take(w.z, O_, b.columns());
+    const Rows z = training ? b.rows(m.z[l].data(), O_) : take(w.z, O_, b.columns());
     linear_forward(c.weight.data(), c.bias.data(), O_, H_, b.columns(), a, z);
     if (peaks != nullptr) {
       peak(b, m, H_, y, peaks->blocks[l].ssm_output);
@@ -339,13 +338,7 @@ class Pass {
       const ConstRows y = b.rows(std::as_const(m.y[l]).data(), H_);
       const ConstRows aq =
           rounded(q.activation, H_, columns, b.rows(std::as_const(m.a[l]).data(), H_), w.aq);
-      Rows z;
-      if (batch_norm_) {
-        z = b.rows(m.z[l].data(), O_);
-      } else {
-        z = take(w.z, O_, columns);
-        linear_forward(c.weight.data(), c.bias.data(), O_, H_, columns, aq, z);
-      }
+      const Rows z = b.rows(m.z[l].data(), O_);
       const Rows gr = b.rows(gh.data(), H_);
       const Rows gz = tail_adjoint(l, b, z, m, w, gr, &g);
       if (!norm.empty()) {
@@ -372,8 +365,7 @@ class Pass {
         const std::size_t at = h * M_;
         scan_adjoint(c.scan(h, M_, complex_, gain_), c_.rounding, b.steps, u.row(h),
                      start + h * size, gy.row(h), gr.row(h), w.carry.data() + h * size,
-                     {&out.ar[at], &out.ai[at], nullptr, &out.cr[at], &out.ci[at]},
-                     w.scan.data());
+                     {&out.ar[at], &out.ai[at], nullptr, &out.cr[at], &out.ci[at]}, w.scan.data());
       }
     }
   }
@@ -491,8 +483,8 @@ class Pass {
 
   // From the gradient after the block (gr) to that of the norm's output (returned); gr becomes the
   // gradient that the residual path carries. g null: no sums are kept.
-  Rows tail_adjoint(std::size_t l, const Block& b, ConstRows z, GroupMemory& m, Scratch& w,
-                    Rows gr, Gradients* g) const {
+  Rows tail_adjoint(std::size_t l, const Block& b, ConstRows z, GroupMemory& m, Scratch& w, Rows gr,
+                    Gradients* g) const {
     const std::size_t columns = b.columns();
     const BlockQuantizers& q = c_.quantizers[l];
     const Tail t = tail_values(l, b, z, m, w, true);
@@ -596,8 +588,9 @@ void set_batch_statistics(Network::State& s, std::size_t l, const std::vector<do
 
 // Batch norm's adjoint as one affine map of (gradient, z) per row, and its parameter gradients.
 AlignedFloats norm_adjoint_map(const std::vector<double>& sum, const std::vector<double>& dot,
-                               const std::vector<double>& mean, const std::vector<double>& deviation,
-                               double n, const BlockCoefficients& c, BlockGradients& g) {
+                               const std::vector<double>& mean,
+                               const std::vector<double>& deviation, double n,
+                               const BlockCoefficients& c, BlockGradients& g) {
   const std::size_t outputs = sum.size();
   AlignedFloats map(3 * outputs);
   for (std::size_t o = 0; o < outputs; ++o) {
@@ -656,8 +649,8 @@ BatchResult forward_batch(const Network::State& state, const Coefficients& coeff
     pass.encode(m, g, w, nullptr);
     for (std::size_t l = 0; l < state.blocks.size(); ++l) pass.layer_forward(l, m, w, nullptr);
     pass.pool(m);
-    results[g] = pass.decode(m, g, {}, logits == nullptr ? nullptr : &all[g * kLanes * classes],
-                             nullptr);
+    results[g] =
+        pass.decode(m, g, {}, logits == nullptr ? nullptr : &all[g * kLanes * classes], nullptr);
   });
   if (logits != nullptr) {
     all.resize(batch.count * classes);

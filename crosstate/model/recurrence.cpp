@@ -118,7 +118,8 @@ std::vector<Complex> initial_poles(const std::string& name, std::size_t modes, d
     std::vector<double> s(n * n, 0.0);
     for (std::size_t i = 0; i < n; ++i) {
       for (std::size_t j = 0; j < n; ++j) {
-        const double p = 0.5 * std::sqrt((2.0 * static_cast<double>(i) + 1) * (2.0 * static_cast<double>(j) + 1));
+        const double p = 0.5 * std::sqrt((2.0 * static_cast<double>(i) + 1) *
+                                         (2.0 * static_cast<double>(j) + 1));
         s[i * n + j] = i == j ? 0 : i > j ? -p : p;
       }
     }

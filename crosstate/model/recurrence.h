@@ -34,12 +34,13 @@ ContinuousGradient discretize_adjoint(const ContinuousMode& mode, Discretization
                                       std::complex<double> gc);
 
 /// Continuous poles: real parts (negative) and frequencies of `modes` modes for "lin", "inv",
-/// "legs" or "real" (arXiv 2206.11893, section 4.3, where decay = 1/2; LegS: eigenvalues of the normal part of HiPPO).
+/// "legs" or "real" (arXiv 2206.11893, section 4.3, where decay = 1/2; LegS: eigenvalues of the
+/// normal part of HiPPO).
 std::vector<std::complex<double>> initial_poles(const std::string& name, std::size_t modes,
                                                 double decay = 0.5);
 
-/// Bound on |the recurrence in float32 - the convolution with K_l = Re(c a^l) in double|, relative to
-/// (sum of |K_l|) times the largest input (tests read it).
+/// Bound on |the recurrence in float32 - the convolution with K_l = Re(c a^l) in double|, relative
+/// to (sum of |K_l|) times the largest input (tests read it).
 inline constexpr double kConvolutionTolerance = 2e-5;
 
 }  // namespace crosstate

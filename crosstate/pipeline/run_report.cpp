@@ -64,8 +64,7 @@ Plot stage_bars(const RunSummary& summary) {
   plot.y_label = "test accuracy (%)";
   plot.caption =
       "On the test set, which no stage has seen. Rounding a trained network costs accuracy; "
-      "training "
-      "on with the rounding in the loop wins it back.";
+      "training on with the rounding in the loop wins it back.";
   Series bars{"test accuracy", {}, {}, {}};
   const auto add = [&](const std::string& name, double accuracy) {
     plot.categories.push_back(name);
@@ -161,11 +160,12 @@ Report run_report(const RunSummary& summary) {
                     fixed(summary.seconds, 0) + " s on " + std::to_string(summary.threads) +
                     (summary.threads == 1 ? " thread" : " threads");
   report.paragraphs.push_back(
-      "A diagonal state-space network (S4D) reads every image as a sequence of pixels, one per "
-      "time "
-      "step, and keeps what it has seen in its states. It is trained in floating point, rounded to "
+      "A diagonal state-space network (S4D) reads every sample as a sequence, one time step after "
+      "the other, and keeps what it has seen in its states. It is trained in floating point, "
+      "rounded to "
       "integers with ranges chosen from training data, and trained on with every rounding in the "
-      "loop, that of the state at each step included.");
+      "loop, that of the state at each step included. Where the configuration below sets "
+      "weight_noise, this training also disturbs the weights as cells will.");
   std::string sets = "Data: ";
   for (const std::string& set : summary.data) sets += (&set == &summary.data[0] ? "" : "; ") + set;
   report.paragraphs.push_back(sets + ".");
@@ -175,8 +175,10 @@ Report run_report(const RunSummary& summary) {
   if (summary.crossbar.done) {
     report.paragraphs.push_back(
         "On a crossbar, signed weights stand on pairs of memristive cells that are programmed and "
-        "read with noise; drivers and converters have few bits. The states return to the array as "
-        "its next input, so the converter is the rounding that training has seen.");
+        "read with noise; drivers and converters have few bits. With the recurrence mapped as an "
+        "increment, cells hold A - 1, which is small where the memory is long, so that noise "
+        "relative to a cell hardly moves a pole. The digitised states return to the array as its "
+        "next input: the converter is the rounding that training has seen.");
     report.tables.push_back(crossbar_table(summary));
     if (!summary.crossbar.sweep.empty()) report.plots.push_back(noise_curves(summary));
   }

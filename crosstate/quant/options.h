@@ -19,8 +19,9 @@ struct QuantOptions {
   std::string granularity = "channel";  // weight scales: channel | tensor
   std::string a_coding = "log-polar";   // log-polar | cartesian
   std::string scales = "pow2";          // activation scales: pow2 | free
-  double weight_noise = 0;  // relative Gaussian noise on every weight while training
-  std::string noise_recurrence = "increment";  // noise on A is relative to: increment (A - 1) | direct (A)
+  double weight_noise = 0;              // relative Gaussian noise on every weight while training
+  std::string noise_recurrence =
+      "increment";  // noise on A is relative to: increment (A - 1) | direct (A)
 };
 
 /// Binds the fields of section "quant".

@@ -63,11 +63,11 @@ std::vector<float> round_weights(std::span<float> values, std::size_t rows, int 
   return scales;
 }
 
-std::complex<double> round_pole_log_polar(std::complex<double> a, int bits,
-                                          double largest_phase) {
+std::complex<double> round_pole_log_polar(std::complex<double> a, int bits, double largest_phase) {
   const double codes = std::exp2(bits);
   const double span = std::log(kFastestDecay / kSlowestDecay);
-  const double decay = std::clamp(-std::log(std::max(std::abs(a), 1e-30)), kSlowestDecay, kFastestDecay);
+  const double decay =
+      std::clamp(-std::log(std::max(std::abs(a), 1e-30)), kSlowestDecay, kFastestDecay);
   const double code = std::nearbyint(std::log(decay / kSlowestDecay) / span * (codes - 1));
   const double rounded = kSlowestDecay * std::exp(code / (codes - 1) * span);
   double phase = 0;

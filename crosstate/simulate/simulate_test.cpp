@@ -119,9 +119,10 @@ void expect_logits_of_evaluate(Network network, const CrossbarOptions& crossbar,
 }
 
 // Cells that hold A itself give the logits of evaluate() but for the order of the sums behind the
-// last rounding. Cells that hold A - 1 are floats of their own: a value next to a tie may round to the
-// other code, which a slow mode keeps for long. One sequence in a hundred may then be off by more
-// than 1e-3 of the largest logit, none by more than 3e-2, and one class in a thousand may differ.
+// last rounding. Cells that hold A - 1 are floats of their own: a value next to a tie may round to
+// the other code, which a slow mode keeps for long. One sequence in a hundred may then be off by
+// more than 1e-3 of the largest logit, none by more than 3e-2, and one class in a thousand may
+// differ.
 void expect_equal_to_evaluate(Network network, CrossbarOptions crossbar,
                               const DeviceOptions& device, std::size_t count) {
   for (const char* recurrence : {"direct", "increment"}) {

@@ -1,8 +1,8 @@
 #include "crosstate/kernels/dispatch.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cctype>
+#include <chrono>
 
 #include "crosstate/base/error.h"
 #include "crosstate/kernels/simd/targets.h"
@@ -71,7 +71,8 @@ void select_kernel_target(const std::string& name) {
       known += std::string(", ") + hwy::TargetName(target);
       if (lower(hwy::TargetName(target)) == lower(name)) chosen = target;
     }
-    if (chosen == 0) fail("instruction set", "'" + name + "' is not available here; one of " + known);
+    if (chosen == 0)
+      fail("instruction set", "'" + name + "' is not available here; one of " + known);
     hwy::SetSupportedTargetsForTest(chosen);
   }
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
