@@ -183,9 +183,8 @@ int bench_train(const Common& common, const BenchOptions& options) {
   std::vector<Batch> batches(1);
   fill_batch(set, order, static_cast<std::size_t>(model.block_length), batches[0]);
   if (options.state_bits > 0) {
-    QuantOptions quant;
-    quant.weight_bits = quant.a_bits = quant.c_bits = quant.d_bits = quant.activation_bits = 0;
-    quant.state_bits = options.state_bits;
+    QuantOptions quant = uniform_bits(0);
+    quant.state.bits = options.state_bits;
     if (options.norm == "batch") network.fold_norms();
     network.quantize(quant, batches, pool);
   }

@@ -98,30 +98,29 @@ std::vector<std::array<std::string, 3>> formats(const Network::State& state,
   const auto add = [&](const std::string& name, int bits, const std::string& text) {
     rows.push_back({name, format_text(bits), text});
   };
-  const auto on = [&](const Quantizer& quantizer) { return quantizer.on ? q.activation_bits : 0; };
-  add("input", on(c.input), range(c.input));
-  add("encoder.weight", q.weight_bits, peak(c.encoder));
+  add("input", q.input.bits, range(c.input));
+  add("encoder.weight", q.encoder.bits, peak(c.encoder));
   for (std::size_t l = 0; l < c.blocks.size(); ++l) {
     const std::string at = "layers." + std::to_string(l) + ".";
     const BlockCoefficients& block = c.blocks[l];
     const BlockQuantizers& site = c.quantizers[l];
-    add(at + "A (" + q.a_coding + ")", q.a_bits, "|A| < 1");
-    add(at + "C", q.c_bits, peak(block.cr));
-    add(at + "D", q.d_bits, peak(block.d));
+    add(at + "A (" + q.a.coding + ")", q.a.bits, "|A| < 1");
+    add(at + "C", q.c.bits, peak(block.cr));
+    add(at + "D", q.d.bits, peak(block.d));
     Range steps;
     for (const float step : state.state_steps[l]) steps.add(step);
-    add(at + "state", q.state_bits,
-        q.state_bits > 0 ? "+-" + number(c.rounding.limit) + " steps of " + steps.text() : "-");
-    add(at + "ssm_output", on(site.ssm_output), range(site.ssm_output));
-    add(at + "activation", on(site.activation), range(site.activation));
-    add(at + "linear.weight", q.weight_bits, peak(block.weight));
+    add(at + "state", q.state.bits,
+        q.state.bits > 0 ? "+-" + number(c.rounding.limit) + " steps of " + steps.text() : "-");
+    add(at + "ssm_output", q.ssm_output.bits, range(site.ssm_output));
+    add(at + "activation", q.activation.bits, range(site.activation));
+    add(at + "linear.weight", q.weight.bits, peak(block.weight));
     if (state.gated()) {
-      add(at + "linear", on(site.linear), range(site.linear));
-      add(at + "gate", on(site.gate), range(site.gate));
+      add(at + "linear", q.linear.bits, range(site.linear));
+      add(at + "gate", q.gate.bits, range(site.gate));
     }
   }
-  add("residual", on(c.residual), range(c.residual));
-  add("decoder.weight", q.weight_bits, peak(c.decoder));
+  add("residual", q.residual.bits, range(c.residual));
+  add("decoder.weight", q.decoder.bits, peak(c.decoder));
   return rows;
 }
 

@@ -158,8 +158,8 @@ TEST_F(Cli, RefusesBadSettingsBeforeAnyWork) {
            {"model.states=15", {"model.states", "15", "even"}},
            {"model.norm=layer", {"model.norm", "layer", "batch"}},
            {"model.norm=group", {"model.norm", "group"}},
-           {"quant.state_bits=1", {"quant.state_bits", "1", "2 to 16"}},
-           {"quant.weight_bits=17", {"quant.weight_bits", "17"}},
+           {"quant.state.bits=1", {"quant.state.bits", "1", "2 to 16"}},
+           {"quant.weight.bits=17", {"quant.weight.bits", "17"}},
            {"train.learning_rate=nan", {"train.learning_rate", "nan"}},
            {"qat.epochs=-1", {"qat.epochs", "-1"}},
            {"sweep.noise=0 x", {"sweep.noise", "0 x"}},
@@ -354,8 +354,8 @@ TEST_F(Cli, DemonstratesEveryStage) {
   for (const char* part : {"Learning curves", "Accuracy of each stage", "against device noise"}) {
     EXPECT_THAT(page, HasSubstr(part));
   }
-  expect_refused({"demo", "--out", path("no"), "--set", "quant.state_bits=16"},
-                 {"quant.state_bits", "crossbar.dac_bits"});
+  expect_refused({"demo", "--out", path("no"), "--set", "quant.state.bits=16"},
+                 {"quant.state.bits", "crossbar.dac_bits"});
   EXPECT_FALSE(fs::exists(path("no")));
 }
 

@@ -4,13 +4,13 @@
 #include <array>
 
 #include "crosstate/model/network_state.h"
+#include "crosstate/quant/poles.h"
 
 namespace crosstate {
 namespace {
 
-constexpr int kFull = 32;          // bits of floats, biases, accumulators and multipliers
-constexpr int kShift = 8;          // bits of an exponent
-constexpr int kLargestTable = 10;  // codes beyond this many bits are interpolated between
+constexpr int kFull = 32;  // bits of floats, biases, accumulators and multipliers
+constexpr int kShift = 8;  // bits of an exponent
 
 constexpr std::array kKinds = {MemoryKind::kWeights, MemoryKind::kBiases, MemoryKind::kScales,
                                MemoryKind::kTables, MemoryKind::kState};
@@ -22,80 +22,74 @@ class Counter {
   MemorySummary run() {
     const std::size_t H = s_.channels();
     const auto classes = static_cast<std::size_t>(s_.task.classes);
-    matrix("encoder", H, static_cast<std::size_t>(s_.task.inputs));
+    matrix("encoder", H, static_cast<std::size_t>(s_.task.inputs), q_.encoder);
     for (std::size_t l = 0; l < s_.blocks.size(); ++l) block("layers." + std::to_string(l) + ".");
-    matrix("decoder", classes, H);
-    activation_scale("input");
-    activation_scale("residual");
-    pole_tables();
+    matrix("decoder", classes, H, q_.decoder);
+    activation_scale("input", q_.input);
+    activation_scale("residual", q_.residual);
     add("pooling", MemoryKind::kState, H, kFull);
     return std::move(memory_);
   }
 
  private:
-  int bits(int of_code) const { return s_.quantized && of_code > 0 ? of_code : kFull; }
+  bool rounded(int bits) const { return s_.quantized && bits != kFloatBits; }
+  int width(int bits) const { return rounded(bits) ? bits : kFull; }
 
   void add(const std::string& name, MemoryKind kind, std::size_t values, int width) {
     if (values > 0) memory_.sites.push_back({name, kind, values, width});
   }
 
-  void weight_scales(const std::string& name, int code, std::size_t count) {
-    if (s_.quantized && code > 0) add(name + ".scale", MemoryKind::kScales, count, kFull + kShift);
+  void weights(const std::string& name, std::size_t values, std::size_t rows,
+               const WeightSite& site) {
+    add(name, MemoryKind::kWeights, values, width(site.bits));
+    if (!rounded(site.bits)) return;
+    add(name + ".scale", MemoryKind::kScales, site.granularity == "channel" ? rows : 1,
+        site.scales == "pow2" ? kShift : kFull + kShift);
   }
-  void activation_scale(const std::string& name) {
-    if (!s_.quantized || q_.activation_bits == 0) return;
-    add(name + ".scale", MemoryKind::kScales, 1, q_.scales == "pow2" ? kShift : kFull + kShift);
+  void activation_scale(const std::string& name, const ActivationSite& site) {
+    if (!rounded(site.bits)) return;
+    add(name + ".scale", MemoryKind::kScales, 1, site.scales == "pow2" ? kShift : kFull + kShift);
   }
 
-  void matrix(const std::string& name, std::size_t rows, std::size_t columns) {
-    add(name + ".weight", MemoryKind::kWeights, rows * columns, bits(q_.weight_bits));
+  void matrix(const std::string& name, std::size_t rows, std::size_t columns,
+              const WeightSite& site) {
+    weights(name + ".weight", rows * columns, rows, site);
     add(name + ".bias", MemoryKind::kBiases, rows, kFull);
-    weight_scales(name + ".weight", q_.weight_bits, q_.granularity == "channel" ? rows : 1);
   }
 
-  void table(const std::string& name) {
-    if (!s_.quantized || q_.activation_bits == 0) return;
-    const bool whole = q_.activation_bits <= kLargestTable;
-    const std::size_t entries =
-        whole ? std::size_t{1} << q_.activation_bits : (std::size_t{1} << kLargestTable) + 1;
-    add(name, MemoryKind::kTables, entries, q_.activation_bits);
+  void table(const std::string& name, const ActivationSite& from, const ActivationSite& to) {
+    if (!rounded(from.bits) || !rounded(to.bits)) return;
+    add(name, MemoryKind::kTables, std::size_t{1} << from.bits, to.bits);
   }
 
   void block(const std::string& at) {
     const std::size_t H = s_.channels(), modes = H * s_.modes(), parts = s_.complex() ? 2 : 1;
-    add(at + "A", MemoryKind::kWeights, parts * modes, bits(q_.a_bits));
-    add(at + "C", MemoryKind::kWeights, parts * modes, bits(q_.c_bits));
-    weight_scales(at + "C", q_.c_bits, q_.granularity == "channel" ? H : 1);
-    add(at + "D", MemoryKind::kWeights, H, bits(q_.d_bits));
-    weight_scales(at + "D", q_.d_bits, 1);
-    add(at + "state", MemoryKind::kState, parts * modes, bits(q_.state_bits));
-    if (s_.quantized && q_.state_bits > 0) {
-      add(at + "state.step", MemoryKind::kScales, modes, kShift);
-    }
-    matrix(at + "linear", s_.linear_outputs(), H);
+    poles(at + "A", H, modes, parts);
+    weights(at + "C", parts * modes, H, q_.c);
+    weights(at + "D", H, H, q_.d);
+    add(at + "state", MemoryKind::kState, parts * modes, width(q_.state.bits));
+    if (rounded(q_.state.bits)) add(at + "state.step", MemoryKind::kScales, modes, kShift);
+    matrix(at + "linear", s_.linear_outputs(), H, q_.weight);
     if (s_.options.norm != "none") {
       add(at + "norm", MemoryKind::kScales, 2 * (s_.batch_norm() ? s_.linear_outputs() : H), kFull);
     }
-    activation_scale(at + "ssm_output");
-    activation_scale(at + "activation");
-    if (s_.gated()) activation_scale(at + "linear");
-    if (s_.options.activation == "gelu") table(at + "gelu");
-    if (s_.options.gate == "sigmoid") table(at + "sigmoid");
+    activation_scale(at + "ssm_output", q_.ssm_output);
+    activation_scale(at + "activation", q_.activation);
+    if (s_.gated()) activation_scale(at + "linear", q_.linear);
+    if (s_.options.activation == "gelu") table(at + "gelu", q_.ssm_output, q_.activation);
+    if (s_.options.gate == "sigmoid") table(at + "sigmoid", q_.linear, q_.gate);
   }
 
-  // Poles are decoded step by step through tables, or once and kept, whichever is smaller.
-  void pole_tables() {
-    if (!s_.quantized || q_.a_bits == 0 || q_.a_coding != "log-polar") return;
-    const std::size_t parts = s_.complex() ? 2 : 1, channels = s_.blocks.size() * s_.channels();
-    const std::size_t decoded = parts * channels * s_.modes();
-    const std::size_t tables = parts * (std::size_t{1} << q_.a_bits);
-    const std::size_t phase_scales = s_.complex() ? channels : 0;
-    if (decoded <= tables + phase_scales) {
-      add("A.decoded", MemoryKind::kTables, decoded, kFull);
-    } else {
-      add("A.decode", MemoryKind::kTables, tables, kFull);
-      add("A.phase_scale", MemoryKind::kScales, phase_scales, kFull);
-    }
+  // Polar codes are decoded once, at the start, into fixed-point numbers; those of few bits into a
+  // table per channel instead, where that is smaller: a phase has only half as many magnitudes.
+  void poles(const std::string& name, std::size_t channels, std::size_t modes, std::size_t parts) {
+    add(name, MemoryKind::kWeights, parts * modes, width(q_.a.bits));
+    if (!rounded(q_.a.bits) || q_.a.coding == "cartesian") return;
+    const std::size_t codes = std::size_t{1} << q_.a.bits;
+    const std::size_t pairs = s_.complex() ? codes * (codes / 2) : codes;
+    add(name + ".scale", MemoryKind::kScales, (parts + 1) * channels, kFull);
+    add(name + ".decoded", MemoryKind::kTables, std::min(modes, pairs * channels) * parts,
+        kPoleFraction + 2);
   }
 
   const Network::State& s_;

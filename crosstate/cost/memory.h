@@ -30,13 +30,11 @@ struct MemorySummary {
 /// - weights: the encoder, the discretised A, C (with B folded in), D, the pointwise layers and the
 ///   decoder, at the bits of their codes, 32 where they are not rounded;
 /// - biases: 32 bits each;
-/// - scales: 32-bit multiplier and 8-bit shift for every weight scale and every free activation
-///   scale, an 8-bit shift for every power of two; the largest phase of every channel of log-polar
-///   poles, 32 bits; the affine maps of norms that were not folded;
-/// - tables: one entry per code (at most 2^10 + 1) for every activation and gate that is not a
-/// ramp,
-///   and the two tables (decay, sine) that decode log-polar poles, or the decoded poles, 32 bits
-///   each, where those are fewer: decoded poles need no phase scales either;
+/// - scales: 32-bit multiplier and 8-bit shift for every free scale, an 8-bit shift for every power
+///   of two; the slowest and fastest decay and the largest phase of every channel of polar poles,
+///   32 bits each; the affine maps of norms that were not folded;
+/// - tables: one entry per code for every activation and gate that is not a ramp, and the poles
+///   decoded to fixed point (16 bits for each part) where they are not stored so;
 /// - state: both parts of every mode, and the sums of the pooling (32 bits).
 /// A network in floating point needs no scales and no tables.
 MemorySummary count_memory(const Network& network);

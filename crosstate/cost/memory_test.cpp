@@ -42,37 +42,40 @@ TEST(Memory, CountsAFloatNetworkByHand) {
   EXPECT_EQ(memory.total(), 4u * (84 + 15 + 20));
 }
 
-TEST(Memory, KeepsTablesAndPhaseScalesOfPolesWhereThoseAreFewer) {
+TEST(Memory, DecodesPolesOfFewBitsThroughATablePerChannel) {
   ModelOptions options = small();
   options.states = 64;  // 4 x 32 modes: 256 decoded numbers
   Network network(options, {1, 3}, 1);
   ThreadPool pool(1);
   QuantOptions quant;
-  quant.a_bits = 4;
+  quant.a.bits = 2;
   const std::vector<Batch> batches = {batch_of_ones()};
   network.quantize(quant, batches, pool);
   const MemorySummary memory = count_memory(network);
-  // Two tables of 256 bytes, two of 16 numbers; 128 steps of the state, 20 + 5 more scales, 4
-  // phases.
-  EXPECT_EQ(memory.bytes(MemoryKind::kTables), 512u + 4 * 2 * 16);
-  EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 20 + 5 + 128 + 4 * 4);
+  // Two tables of 256 bytes; poles of 2 bits: 4 decays and 2 phases per channel, of two 16-bit
+  // parts.
+  EXPECT_EQ(memory.bytes(MemoryKind::kTables), 512u + 4 * 8 * 2 * 2);
+  // Weight scales: encoder 1, C 4, D 1, linear 8, decoder 3; activations 5; state steps 128; two
+  // decays and a phase per channel.
+  EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 17 + 5 + 128 + 3 * 4 * 4);
 }
 
 TEST(Memory, CountsAQuantizedNetworkByHand) {
   Network network(small(), {1, 3}, 1);
   ThreadPool pool(1);
   QuantOptions quant;
-  quant.weight_bits = 4;
+  quant.encoder.bits = quant.weight.bits = quant.decoder.bits = 4;
   const std::vector<Batch> batches = {batch_of_ones()};
   network.quantize(quant, batches, pool);
   const MemorySummary memory = count_memory(network);
   EXPECT_EQ(memory.bytes(MemoryKind::kWeights), (4u + 32 + 12) / 2 + 16 + 16 + 4);
   EXPECT_EQ(memory.bytes(MemoryKind::kBiases), 4u * 15);
   EXPECT_EQ(memory.bytes(MemoryKind::kState), 16u + 4 * 4);
-  // Weight scales: encoder 4, C 4, D 1, linear 8, decoder 3; activations 5; state steps 8.
-  EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 20 + 5 + 8);
-  // Two tables of 256 bytes; the 16 numbers of A are fewer than two tables of 256.
-  EXPECT_EQ(memory.bytes(MemoryKind::kTables), 512u + 64);
+  // Weight scales: encoder 1, C 4, D 1, linear 8, decoder 3; activations 5; state steps 8; decays
+  // and phases.
+  EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 17 + 5 + 8 + 3 * 4 * 4);
+  // Two tables of 256 bytes; the 16 decoded numbers of A.
+  EXPECT_EQ(memory.bytes(MemoryKind::kTables), 512u + 32);
   EXPECT_EQ(to_json(memory)["total"], memory.total());
 }
 

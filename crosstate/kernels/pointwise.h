@@ -64,7 +64,8 @@ void layer_norm_forward(const float* gamma, const float* beta, std::size_t rows,
 void layer_norm_adjoint(const float* gamma, std::size_t rows, std::size_t columns, ConstRows x,
                         ConstRows gy, Rows gx, double* ggamma, double* gbeta);
 
-/// y[r] = clip(round(x[r] / scale[r]), low, high) scale[r]; ties to even. In place allowed.
+/// y[r] = clip(floor(x[r] (1 / scale[r]) + 1/2), low, high) scale[r]: ties upwards, in float32 with
+/// every operation rounded. In place allowed.
 void fake_quantize_forward(const float* scale, float low, float high, std::size_t rows,
                            std::size_t columns, ConstRows x, Rows y);
 /// Straight-through estimator: gx = gy where x / scale lies in [low, high], 0 elsewhere; in place
@@ -73,8 +74,10 @@ void fake_quantize_forward(const float* scale, float low, float high, std::size_
 void fake_quantize_adjoint(const float* scale, float low, float high, std::size_t rows,
                            std::size_t columns, ConstRows x, ConstRows gy, Rows gx, double* glog);
 
-/// Largest magnitude of each row: peak[r] = max(peak[r], max |x[r]|) over unmasked columns.
-void row_peaks(std::size_t rows, std::size_t columns, const float* mask, ConstRows x, float* peak);
+/// y = table[x / scale - low] for values x that stand for codes low .. low + entries - 1; codes
+/// beyond the table take its nearest entry, a NaN stays one. In place allowed.
+void table_forward(const float* table, std::size_t entries, float low, float inverse_scale,
+                   std::size_t rows, std::size_t columns, ConstRows x, Rows y);
 
 /// Bounds on |fast - reference|: relative to the largest magnitude of the result for linear maps,
 /// norms and sums, absolute in units of max(1, |x|) for activations (tests read them).

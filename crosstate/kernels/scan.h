@@ -5,7 +5,10 @@
 // A and c are complex per mode, b is real (a complex input gain folds into c: scaling the state
 // leaves a diagonal A alone). `c` carries the factor 2 of the conjugate pair. The state is counted
 // in quantization steps, so that rounding is rounding to integers; without rounding the unit is
-// free. Rounding is to nearest, ties to even, and saturates at +-limit.
+// free. Rounding is to nearest, ties upwards as a rounding shift on integers has them, and
+// saturates at +-limit: kScanTie is added before the nearest whole number is taken. Where states,
+// poles and gains are multiples of 2 kScanTie together, no sum lies on a tie then, and no rounding
+// error of a float decides one.
 //
 // Sources: S4D (Gu et al., arXiv 2206.11893); the state rounded in the loop: QS4D (arXiv
 // 2507.06079).
@@ -25,6 +28,8 @@ struct ScanModes {
   const float* cr = nullptr;
   const float* ci = nullptr;
 };
+
+inline constexpr float kScanTie = 1.0f / (1 << 15);
 
 /// limit = 0: the state is not rounded. Otherwise a whole number, 127 for 8 bits.
 struct StateRounding {

@@ -191,13 +191,13 @@ TEST(Scan, RoundsWholeSequencesLikeItsSpecification) {
   });
 }
 
-TEST(Scan, RoundsTiesToEven) {
+TEST(Scan, RoundsTiesUpwards) {
   on_every_target([] {
     const float a = 1, c = 1;
     const ScanModes modes{1, &a, nullptr, nullptr, &c, nullptr};
     AlignedFloats u(kLanes), y(kLanes), state(scan_state_size(1));
     const float input[] = {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f, 6.5f, 7.5f, 9.0f, -9.0f};
-    const float rounded[] = {0, 2, 2, 0, -2, -2, 6, 7, 7, -7};
+    const float rounded[] = {1, 2, 3, 0, -1, -2, 7, 7, 7, -7};
     std::copy(std::begin(input), std::end(input), u.begin());
     scan_forward(modes, {7}, 1, u.data(), y.data(), state.data());
     for (std::size_t i = 0; i < std::size(rounded); ++i) EXPECT_EQ(y[i], rounded[i]) << input[i];

@@ -28,8 +28,10 @@ void check(const Network& network, const CrossbarOptions& crossbar) {
                           " exceeds crossbar.dac_bits = " + std::to_string(crossbar.dac_bits));
     }
   };
-  fits("quant.activation_bits", quant.activation_bits);
-  fits("quant.state_bits", quant.state_bits);
+  fits("quant.input.bits", quant.input.bits);
+  fits("quant.residual.bits", quant.residual.bits);
+  fits("quant.activation.bits", quant.activation.bits);
+  fits("quant.state.bits", quant.state.bits);
 }
 
 // Cuts of [0, count) into the fewest parts of at most `most`, nearly equal.

@@ -183,9 +183,9 @@ TEST(Mapping, RejectsNetworksWithoutCodes) {
   };
   const Network plain(ModelOptions{}, {1, 3}, 1);
   EXPECT_THAT(map(plain), ThrowsMessage<Error>(HasSubstr("not quantized")));
-  const Network floating = network({}, 1, {.state_bits = 0});
-  EXPECT_THAT(map(floating), ThrowsMessage<Error>(HasSubstr("quant.state_bits = 0")));
-  const Network wide = network({}, 1, {.activation_bits = 10});
+  const Network floating = network({}, 1, quant_preset("w8a8s0"));
+  EXPECT_THAT(map(floating), ThrowsMessage<Error>(HasSubstr("quant.state.bits = 0")));
+  const Network wide = network({}, 1, quant_preset("w8a10s8"));
   EXPECT_THAT(map(wide), ThrowsMessage<Error>(HasSubstr("crossbar.dac_bits = 8")));
   EXPECT_NO_THROW(map(wide, {.dac_bits = 10})());
 }

@@ -1,9 +1,11 @@
 // Parameters -> coefficients of a forward pass, and gradients the other way.
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "crosstate/base/random.h"
 #include "crosstate/model/network_state.h"
+#include "crosstate/quant/poles.h"
 #include "crosstate/quant/weights.h"
 
 namespace crosstate {
@@ -15,19 +17,6 @@ Quantizer gate_quantizer(int bits, std::size_t rows) {
   q.on = bits > 0;
   q.high = static_cast<float>(std::exp2(bits) - 1);
   q.scale.assign(rows, static_cast<float>(std::exp2(-bits)));
-  return q;
-}
-
-// Signed codes with the scale of a range parameter.
-Quantizer signed_quantizer(const Parameter& log_scale, const QuantOptions& options,
-                           std::size_t rows) {
-  Quantizer q;
-  q.on = options.activation_bits > 0;
-  q.high = static_cast<float>(std::exp2(options.activation_bits - 1) - 1);
-  q.low = -q.high;
-  double scale = std::exp(static_cast<double>(log_scale.value[0]));
-  if (options.scales == "pow2") scale = nearest_power_of_two(scale);
-  q.scale.assign(rows, static_cast<float>(scale));
   return q;
 }
 
@@ -51,48 +40,114 @@ void assign(AlignedFloats& to, const Parameter& from) {
   to.assign(from.value.begin(), from.value.end());
 }
 
-void round(AlignedFloats& values, std::size_t rows, int bits, const QuantOptions& options) {
-  if (bits > 0) round_weights(values, rows, bits, options.granularity == "channel");
+// Rounds a matrix and returns its scales, one per row; none where it stays in floating point.
+std::vector<float> round(AlignedFloats& values, std::size_t rows, const WeightSite& site) {
+  if (site.bits == kFloatBits) return {};
+  std::vector<float> scales = round_weights(values, rows, site);
+  scales.resize(rows, scales.empty() ? 1.0f : scales[0]);
+  return scales;
 }
 
-void recurrence_coefficients(const Network::State& s, std::size_t layer, BlockCoefficients& out) {
+// Biases stand on the grid of the sums that they join: a weight's scale times its input's. A row of
+// zeros has no scale of its own and takes the one that its bias needs.
+void round_bias(AlignedFloats& bias, std::vector<float>& scales, const AlignedFloats& weight,
+                const Quantizer& input) {
+  constexpr float kZeroRowCodes = 1 << 15;
+  if (scales.empty() || !input.on) return;
+  const std::size_t columns = weight.size() / bias.size();
+  for (std::size_t o = 0; o < bias.size(); ++o) {
+    const auto row = weight.begin() + static_cast<std::ptrdiff_t>(o * columns);
+    const bool zero = std::all_of(row, row + static_cast<std::ptrdiff_t>(columns),
+                                  [](float w) { return w == 0; });
+    if (zero && bias[o] != 0) {
+      const double wanted = std::abs(static_cast<double>(bias[o])) / kZeroRowCodes;
+      scales[o] = static_cast<float>(nearest_power_of_two(wanted / input.scale[0]));
+    }
+    const double grid = static_cast<double>(scales[o]) * input.scale[0];
+    bias[o] = static_cast<float>(std::nearbyint(bias[o] / grid) * grid);
+  }
+}
+
+void round_all_poles(const Network::State& s, std::vector<DiscreteMode>& modes) {
+  std::vector<std::complex<double>> channel(s.modes());
+  for (std::size_t first = 0; first < modes.size(); first += channel.size()) {
+    for (std::size_t n = 0; n < channel.size(); ++n) channel[n] = modes[first + n].a;
+    round_poles(channel, s.quant.a);
+    for (std::size_t n = 0; n < channel.size(); ++n) modes[first + n].a = channel[n];
+  }
+}
+
+// A state's step is a power of two times the scale of its input, so that the input's gain is a
+// shift; rounded up, since a state that saturates loses its memory.
+double state_step(const Network::State& s, std::size_t layer, std::size_t i, float input_scale) {
+  if (!s.quantized || s.quant.state.bits == kFloatBits) return 1;
+  return input_scale * std::exp2(std::ceil(std::log2(s.state_steps[layer][i] / input_scale)));
+}
+
+void recurrence_coefficients(const Network::State& s, std::size_t layer, float input_scale,
+                             BlockCoefficients& out) {
   const std::size_t channels = s.channels(), modes = s.modes(), count = channels * modes;
   for (AlignedFloats* v : {&out.ar, &out.ai, &out.b, &out.cr, &out.ci}) v->assign(count, 0);
   std::vector<DiscreteMode> discrete(count);
-  std::vector<double> largest_phase(channels, 0);
   for (std::size_t i = 0; i < count; ++i) {
     discrete[i] = discretize(s.mode(layer, i / modes, i % modes), s.discretization(), s.complex());
-    double& largest = largest_phase[i / modes];
-    largest = std::max(largest, std::abs(std::arg(discrete[i].a)));
   }
+  if (s.quantized && s.quant.a.bits != kFloatBits) round_all_poles(s, discrete);
   for (std::size_t i = 0; i < count; ++i) {
-    DiscreteMode m = discrete[i];
-    if (s.quantized && s.quant.a_bits > 0) {
-      m.a = s.quant.a_coding == "cartesian"
-                ? round_pole_cartesian(m.a, s.quant.a_bits)
-                : round_pole_log_polar(m.a, s.quant.a_bits, largest_phase[i / modes]);
-      if (!s.complex()) m.a = m.a.real();
-    }
-    const double step = s.quantized && s.quant.state_bits > 0 ? s.state_steps[layer][i] : 1.0;
+    const DiscreteMode& m = discrete[i];
+    const double step = state_step(s, layer, i, input_scale);
     out.ar[i] = static_cast<float>(m.a.real());
     out.ai[i] = static_cast<float>(m.a.imag());
     out.b[i] = static_cast<float>(1 / step);
     out.cr[i] = static_cast<float>(m.c.real() * step);
     out.ci[i] = static_cast<float>(m.c.imag() * step);
   }
-  if (s.quantized && s.quant.c_bits > 0) {
+  if (s.quantized && s.quant.c.bits != kFloatBits) {
     // Real and imaginary parts of a channel share one scale: they meet in one accumulator.
     AlignedFloats both(2 * count);
     for (std::size_t h = 0; h < channels; ++h) {
       std::copy_n(&out.cr[h * modes], modes, &both[2 * h * modes]);
       std::copy_n(&out.ci[h * modes], modes, &both[(2 * h + 1) * modes]);
     }
-    round(both, channels, s.quant.c_bits, s.quant);
+    out.c_scale = round(both, channels, s.quant.c);
     for (std::size_t h = 0; h < channels; ++h) {
       std::copy_n(&both[2 * h * modes], modes, &out.cr[h * modes]);
       std::copy_n(&both[(2 * h + 1) * modes], modes, &out.ci[h * modes]);
     }
   }
+}
+
+double exact_value(Activation f, double x) {
+  switch (f) {
+    case Activation::kIdentity:
+      return x;
+    case Activation::kRelu:
+      return std::max(x, 0.0);
+    case Activation::kGelu:
+      return x / 2 * std::erfc(-x / std::numbers::sqrt2);
+    case Activation::kHardGelu:
+      return x * std::clamp((x + 1.5) / 3, 0.0, 1.0);
+    case Activation::kSigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Activation::kHardSigmoid:
+      return std::clamp(x / 4 + 0.5, 0.0, 1.0);
+  }
+  return x;
+}
+
+// f of every code of `from`, rounded by `to`; empty unless both are on.
+CodeTable code_table(const Quantizer& from, const Quantizer& to, Activation f) {
+  CodeTable table;
+  if (!from.on || !to.on) return table;
+  const double in = from.scale[0], out = to.scale[0];
+  table.low = from.low;
+  table.inverse_scale = static_cast<float>(1 / in);
+  for (double code = from.low; code <= from.high; ++code) {
+    const double rounded = std::clamp(std::floor(exact_value(f, code * in) / out + 0.5),
+                                      static_cast<double>(to.low), static_cast<double>(to.high));
+    table.values.push_back(static_cast<float>(rounded * out));
+  }
+  return table;
 }
 
 void transpose(const AlignedFloats& from, std::size_t rows, std::size_t columns,
@@ -109,6 +164,13 @@ void add(std::vector<double>& to, const std::vector<double>& from) {
 
 }  // namespace
 
+bool look_up(const CodeTable& table, std::size_t rows, std::size_t columns, ConstRows x, Rows y) {
+  if (table.values.empty()) return false;
+  table_forward(table.values.data(), table.values.size(), table.low, table.inverse_scale, rows,
+                columns, x, y);
+  return true;
+}
+
 Activation activation_of(const ModelOptions& options) {
   if (options.activation == "relu") return Activation::kRelu;
   if (options.activation == "hard-gelu") return Activation::kHardGelu;
@@ -118,6 +180,21 @@ Activation activation_of(const ModelOptions& options) {
 
 Activation gate_of(const ModelOptions& options) {
   return options.gate == "hard-sigmoid" ? Activation::kHardSigmoid : Activation::kSigmoid;
+}
+
+Quantizer Network::State::quantizer(std::size_t parameter, const ActivationSite& site,
+                                    std::size_t rows) const {
+  Quantizer q;
+  q.on = site.bits != kFloatBits;
+  if (!q.on) return q;
+  const int least = least_codes[parameter - input_range];
+  const auto symmetric = static_cast<int>(largest_code(site.bits));
+  q.low = static_cast<float>(least);
+  q.high = static_cast<float>(least == -symmetric ? symmetric : least + (1 << site.bits) - 1);
+  double scale = std::exp(static_cast<double>(parameters[parameter].value[0]));
+  if (site.scales == "pow2") scale = nearest_power_of_two(scale);
+  q.scale.assign(rows, static_cast<float>(scale));
+  return q;
 }
 
 ContinuousMode Network::State::mode(std::size_t layer, std::size_t channel, std::size_t n) const {
@@ -141,37 +218,52 @@ ContinuousMode Network::State::mode(std::size_t layer, std::size_t channel, std:
 Coefficients Network::State::coefficients(double noise_level, std::uint64_t seed,
                                           std::uint64_t step) const {
   const std::size_t H = channels(), O = linear_outputs();
-  const int bits = quantized ? quant.weight_bits : 0;
   Noise noise(noise_level, seed, step);
   Coefficients out;
   assign(out.encoder, parameters[encoder]);
   assign(out.encoder_bias, parameters[encoder_bias]);
   assign(out.decoder, parameters[decoder]);
   assign(out.decoder_bias, parameters[decoder_bias]);
-  round(out.encoder, H, bits, quant);
-  round(out.decoder, static_cast<std::size_t>(task.classes), bits, quant);
-  noise.disturb(out.encoder);
-  noise.disturb(out.decoder);
   if (quantized) {
-    out.input =
-        signed_quantizer(parameters[input_range], quant, static_cast<std::size_t>(task.inputs));
-    transpose(out.encoder, H, static_cast<std::size_t>(task.inputs), out.encoder_transposed);
-    out.residual = signed_quantizer(parameters[residual_range], quant, H);
-    if (quant.state_bits > 0) {
-      out.rounding.limit = static_cast<float>(std::exp2(quant.state_bits - 1) - 1);
+    out.input = quantizer(input_range, quant.input, static_cast<std::size_t>(task.inputs));
+    out.residual = quantizer(residual_range, quant.residual, H);
+    out.encoder_scale = round(out.encoder, H, quant.encoder);
+    round_bias(out.encoder_bias, out.encoder_scale, out.encoder, out.input);
+    out.decoder_scale = round(out.decoder, out.decoder_bias.size(), quant.decoder);
+    round_bias(out.decoder_bias, out.decoder_scale, out.decoder, out.residual);
+    if (quant.state.bits != kFloatBits) {
+      out.rounding.limit = static_cast<float>(largest_code(quant.state.bits));
     }
   }
+  const float input_scale = out.residual.on ? out.residual.scale[0] : 1.0f;
+  noise.disturb(out.encoder);
+  noise.disturb(out.decoder);
+  transpose(out.encoder, H, static_cast<std::size_t>(task.inputs), out.encoder_transposed);
   out.blocks.resize(blocks.size());
   out.quantizers.resize(blocks.size());
   for (std::size_t l = 0; l < blocks.size(); ++l) {
     const BlockParameters& p = blocks[l];
     BlockCoefficients& block = out.blocks[l];
-    recurrence_coefficients(*this, l, block);
+    BlockQuantizers& q = out.quantizers[l];
+    if (quantized) {
+      q.ssm_output = quantizer(p.ssm_output, quant.ssm_output, H);
+      q.activation = quantizer(p.activation, quant.activation, H);
+      if (gated()) {
+        q.linear = quantizer(p.linear, quant.linear, O);
+        q.gate = gate_quantizer(quant.gate.bits, H);
+      }
+    }
+    recurrence_coefficients(*this, l, input_scale, block);
     assign(block.d, parameters[p.d]);
-    if (quantized && quant.d_bits > 0) round_weights(block.d, H, quant.d_bits, false);
     assign(block.weight, parameters[p.weight]);
-    round(block.weight, O, bits, quant);
     assign(block.bias, parameters[p.bias]);
+    if (quantized) {
+      block.d_scale = round(block.d, H, quant.d);
+      block.weight_scale = round(block.weight, O, quant.weight);
+      if (options.norm == "none") {
+        round_bias(block.bias, block.weight_scale, block.weight, q.activation);
+      }
+    }
     // An array that holds A - 1 disturbs that.
     const float kept = noise_level > 0 && quant.noise_recurrence == "increment" ? 1.0f : 0.0f;
     for (float& a : block.ar) a -= kept;
@@ -194,15 +286,15 @@ Coefficients Network::State::coefficients(double noise_level, std::uint64_t seed
         block.norm_shift[o] = parameters[p.beta].value[o] - scale * statistics[l].mean[o];
       }
     }
-    if (quantized) {
-      BlockQuantizers& q = out.quantizers[l];
-      q.ssm_output = signed_quantizer(parameters[p.ssm_output], quant, H);
-      q.activation = signed_quantizer(parameters[p.activation], quant, H);
-      q.linear = signed_quantizer(parameters[p.linear], quant, O);
-      q.gate = gate_quantizer(quant.activation_bits, H);
-      q.linear.on = q.linear.on && gated();
-      q.gate.on = q.gate.on && gated();
-    }
+  }
+  return out;
+}
+
+Coefficients Network::State::deployed_coefficients() const {
+  Coefficients out = coefficients();
+  for (BlockQuantizers& q : out.quantizers) {
+    q.activation_table = code_table(q.ssm_output, q.activation, activation_of(options));
+    q.gate_table = code_table(q.linear, q.gate, gate_of(options));
   }
   return out;
 }
@@ -251,15 +343,20 @@ void backpropagate(const Gradients& g, double factor, Network::State& s) {
     std::vector<double>& to = s.parameters[index].gradient;
     for (std::size_t i = 0; i < to.size(); ++i) to[i] += factor * from[i];
   };
+  const auto range = [&](std::size_t index, const ActivationSite& site, double gradient) {
+    if (site.learned) s.parameters[index].gradient[0] += factor * gradient;
+  };
   put(s.encoder, g.encoder);
   put(s.encoder_bias, g.encoder_bias);
   put(s.decoder, g.decoder);
   put(s.decoder_bias, g.decoder_bias);
   if (s.quantized) {
-    s.parameters[s.input_range].gradient[0] += factor * g.input;
-    s.parameters[s.residual_range].gradient[0] += factor * g.residual;
+    range(s.input_range, s.quant.input, g.input);
+    range(s.residual_range, s.quant.residual, g.residual);
   }
   const std::size_t modes = s.modes();
+  const bool on = s.quantized && s.quant.residual.bits != kFloatBits;
+  const float input_scale = on ? s.quantizer(s.residual_range, s.quant.residual, 1).scale[0] : 1.0f;
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
     const BlockParameters& p = s.blocks[l];
     const BlockGradients& b = g.blocks[l];
@@ -271,12 +368,12 @@ void backpropagate(const Gradients& g, double factor, Network::State& s) {
       put(p.beta, b.beta);
     }
     if (s.quantized) {
-      s.parameters[p.ssm_output].gradient[0] += factor * b.ssm_output;
-      s.parameters[p.activation].gradient[0] += factor * b.activation;
-      s.parameters[p.linear].gradient[0] += factor * b.linear;
+      range(p.ssm_output, s.quant.ssm_output, b.ssm_output);
+      range(p.activation, s.quant.activation, b.activation);
+      range(p.linear, s.quant.linear, b.linear);
     }
     for (std::size_t i = 0; i < s.channels() * modes; ++i) {
-      const double step = s.quantized && s.quant.state_bits > 0 ? s.state_steps[l][i] : 1.0;
+      const double step = state_step(s, l, i, input_scale);
       const ContinuousGradient m =
           discretize_adjoint(s.mode(l, i / modes, i % modes), s.discretization(), s.complex(),
                              {b.ar[i], b.ai[i]}, {b.cr[i] * step, b.ci[i] * step});

@@ -5,6 +5,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
+#include "crosstate/model/calibration.h"
 #include "crosstate/model/network_state.h"
 #include "crosstate/model/pass.h"
 #include "crosstate/quant/weights.h"
@@ -101,6 +102,7 @@ void add_ranges(Network::State& s) {
   };
   s.input_range = range("input");
   s.residual_range = range("residual");
+  s.least_codes.assign(2 + 3 * s.blocks.size(), 0);
   s.state_steps.assign(s.blocks.size(), std::vector<float>(s.channels() * s.modes(), 1));
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
     const std::string at = "layers." + std::to_string(l) + ".";
@@ -109,6 +111,9 @@ void add_ranges(Network::State& s) {
     s.blocks[l].linear = range(at + "linear");
   }
 }
+
+constexpr float kMostCodes = 65536;
+constexpr const char* kLeastCodes = "range.least_codes";
 
 std::string state_step_name(std::size_t layer) {
   return "layers." + std::to_string(layer) + ".state_step";
@@ -200,7 +205,7 @@ BatchResult Network::train_step(const Batch& batch, const LossOptions& loss, Thr
 
 BatchResult Network::evaluate(const Batch& batch, ThreadPool& pool, std::vector<float>* logits) {
   require_inputs(*state_, batch);
-  return forward_batch(*state_, state_->coefficients(), batch, pool, logits);
+  return forward_batch(*state_, state_->deployed_coefficients(), batch, pool, logits);
 }
 
 void Network::fold_norms() {
@@ -217,6 +222,7 @@ void Network::fold_norms() {
     folded.state_->quantized = true;
     add_ranges(*folded.state_);
     folded.state_->state_steps = s.state_steps;
+    folded.state_->least_codes = s.least_codes;
   }
   for (Parameter& p : folded.parameters()) {
     const auto same = std::find_if(s.parameters.begin(), s.parameters.end(),
@@ -241,37 +247,34 @@ void Network::quantize(const QuantOptions& options, std::span<const Batch> calib
                        ThreadPool& pool) {
   State& s = *state_;
   validate(options);
-  if (s.batch_norm() && options.granularity != "channel") {
-    fail("model.norm", "fold batch norms before quantizing with one weight scale per tensor");
+  const QuantOptions sites = resolved(options);
+  if (s.batch_norm() && !folds_after_rounding(sites)) {
+    fail("model.norm",
+         "fold batch norms before quantizing with one weight scale per tensor or powers of two");
   }
   if (s.quantized) fail("quantize", "the network is quantized already");
   for (const Batch& batch : calibration) require_inputs(s, batch);
-  const Peaks peaks = measure_peaks(s, s.coefficients(), calibration, pool);
+  const Spreads spreads =
+      measure_spreads(s, s.coefficients(), calibration, pool, wants_histograms(sites));
   add_ranges(s);
-  s.quant = options;
+  s.quant = sites;
   s.quantized = true;
-  const double limit = std::exp2(std::max(options.activation_bits, 2) - 1) - 1;
-  // Rare large values are clipped: about where, for bell-shaped values, the error of clipping
-  // equals that of rounding at this width (between a normal's 4.0 and a Laplacian's 9.9 at 8 bits,
-  // Banner et al., arXiv 1810.05723).
-  const double deviations = 0.7 * options.activation_bits + 0.6;
-  const auto set = [&](std::size_t index, const Spread& spread) {
-    const double rms = std::sqrt(spread.squares / std::max(1.0, spread.count));
-    const double range = std::min(static_cast<double>(spread.peak), deviations * rms);
-    s.parameters[index].value[0] = static_cast<float>(std::log(std::max(1e-6, range) / limit));
+  const auto set = [&](std::size_t index, const ActivationSite& site, const Spread& spread) {
+    if (site.bits == kFloatBits) return;
+    const ChosenRange range = choose_range(site, spread);
+    s.parameters[index].value[0] = static_cast<float>(range.log_scale);
+    s.least_codes[index - s.input_range] = range.least_code;
   };
-  set(s.input_range, peaks.input);
-  set(s.residual_range, peaks.residual);
-  const double top = std::exp2(std::max(options.state_bits, 2) - 1) - 1;
+  set(s.input_range, sites.input, spreads.input);
+  set(s.residual_range, sites.residual, spreads.residual);
+  const double top = largest_code(std::max(sites.state.bits, 2));
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
-    set(s.blocks[l].ssm_output, peaks.blocks[l].ssm_output);
-    set(s.blocks[l].activation, peaks.blocks[l].activation);
-    set(s.blocks[l].linear, peaks.blocks[l].linear);
+    set(s.blocks[l].ssm_output, sites.ssm_output, spreads.blocks[l].ssm_output);
+    set(s.blocks[l].activation, sites.activation, spreads.blocks[l].activation);
+    set(s.blocks[l].linear, sites.linear, spreads.blocks[l].linear);
     for (std::size_t i = 0; i < s.state_steps[l].size(); ++i) {
-      // A power of two, so that the input gain is a shift; rounded up, since a state that
-      // saturates loses its memory.
-      const double peak = std::max(1e-6, static_cast<double>(peaks.blocks[l].state[i]));
-      s.state_steps[l][i] = static_cast<float>(std::exp2(std::ceil(std::log2(peak / top))));
+      const double peak = std::max(1e-6, static_cast<double>(spreads.blocks[l].state[i]));
+      s.state_steps[l][i] = static_cast<float>(peak / top);
     }
   }
 }
@@ -289,7 +292,11 @@ Safetensors Network::to_tensors() const {
   for (std::size_t l = 0; l < s.state_steps.size(); ++l) {
     out.tensors[state_step_name(l)] = Tensor::from(s.state_steps[l], {s.channels(), s.modes()});
   }
-  out.metadata["format"] = "crosstate network 1";
+  if (s.quantized) {
+    const std::vector<float> least(s.least_codes.begin(), s.least_codes.end());
+    out.tensors[kLeastCodes] = Tensor::from(least, {least.size()});
+  }
+  out.metadata["format"] = "crosstate network 2";
   out.metadata["network"] = configuration.list().to_json().dump();
   out.metadata["quantized"] = s.quantized ? "true" : "false";
   return out;
@@ -302,8 +309,8 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
       fail(where, "no '" + key + "' in the metadata: not a network of this program");
     return it->second;
   };
-  if (entry("format") != "crosstate network 1") {
-    fail(where, "format '" + entry("format") + "', expected 'crosstate network 1'");
+  if (entry("format") != "crosstate network 2") {
+    fail(where, "format '" + entry("format") + "', expected 'crosstate network 2'");
   }
   const nlohmann::json values = nlohmann::json::parse(entry("network"), nullptr, false);
   if (!values.is_object()) fail(where, "metadata 'network' is not a JSON object");
@@ -317,7 +324,7 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
   }
   if (quantized == "true") {
     validate(configuration.quant);
-    s.quant = configuration.quant;
+    s.quant = resolved(configuration.quant);
     s.quantized = true;
     add_ranges(s);
   }
@@ -345,6 +352,16 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
     s.statistics[l].mean = load(statistic_name(l, "mean"), {s.linear_outputs()});
     s.statistics[l].variance = load(statistic_name(l, "variance"), {s.linear_outputs()});
     require_above(-1e-6f, s.statistics[l].variance, statistic_name(l, "variance"));
+  }
+  if (s.quantized) {
+    const std::vector<float> least = load(kLeastCodes, {s.least_codes.size()});
+    for (std::size_t i = 0; i < least.size(); ++i) {
+      if (std::nearbyint(least[i]) != least[i] || std::abs(least[i]) >= kMostCodes) {
+        fail(where, std::string("tensor '") + kLeastCodes + "' holds " + std::to_string(least[i]) +
+                        ", expected whole numbers below 65536");
+      }
+      s.least_codes[i] = static_cast<int>(least[i]);
+    }
   }
   for (std::size_t l = 0; l < s.state_steps.size(); ++l) {
     s.state_steps[l] = load(state_step_name(l), {s.channels(), s.modes()});

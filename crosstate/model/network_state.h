@@ -17,6 +17,7 @@ struct BlockCoefficients {
   AlignedFloats d;                   // [H]
   AlignedFloats weight, transposed;  // [O][H], [H][O]
   AlignedFloats bias;                // [O]
+  std::vector<float> c_scale, d_scale, weight_scale;  // of codes, one per row; empty: not rounded
   AlignedFloats norm_scale,
       norm_shift;  // batch norm as y = scale x + shift, [O]; layer norm's gamma, beta [H]
 
@@ -31,15 +32,22 @@ struct BlockCoefficients {
   }
 };
 
-/// One rounded activation: symmetric codes of the quantizer's bits times a scale.
+/// One rounded activation: codes low .. high times a scale.
 struct Quantizer {
   bool on = false;
   float low = 0, high = 0;
   AlignedFloats scale;  // one per row, equal for all rows
 };
 
+/// A function of codes as a table: the rounded value for every code low .. high of its input.
+struct CodeTable {
+  float low = 0, inverse_scale = 1;
+  AlignedFloats values;  // empty: the function is computed
+};
+
 struct BlockQuantizers {
   Quantizer ssm_output, activation, linear, gate;
+  CodeTable activation_table, gate_table;  // where both sides of the function are rounded
 };
 
 /// All that a forward pass needs, in the order of execution.
@@ -47,7 +55,8 @@ struct Coefficients {
   AlignedFloats encoder, encoder_bias;  // [H][inputs], [H]
   AlignedFloats encoder_transposed;     // [inputs][H]; quantized networks only
   std::vector<BlockCoefficients> blocks;
-  AlignedFloats decoder, decoder_bias;  // [classes][H], [classes]
+  AlignedFloats decoder, decoder_bias;              // [classes][H], [classes]
+  std::vector<float> encoder_scale, decoder_scale;  // as weight_scale
   Quantizer input, residual;
   std::vector<BlockQuantizers> quantizers;
   StateRounding rounding;
@@ -72,7 +81,8 @@ struct Network::State {
   std::size_t encoder, encoder_bias, decoder, decoder_bias, input_range, residual_range;
   std::vector<BlockParameters> blocks;
   std::vector<RunningStatistics> statistics;    // batch norm only
-  std::vector<std::vector<float>> state_steps;  // [layer][H * M], quantized only
+  std::vector<std::vector<float>> state_steps;  // [layer][H * M] the least steps, quantized only
+  std::vector<int> least_codes;  // of the range parameters' quantizers, in their order
 
   std::size_t channels() const { return static_cast<std::size_t>(options.channels); }
   std::size_t modes() const {
@@ -88,12 +98,19 @@ struct Network::State {
                                                 : Discretization::kZeroOrderHold;
   }
 
+  /// The quantizer of a range parameter.
+  Quantizer quantizer(std::size_t parameter, const ActivationSite& site, std::size_t rows) const;
   /// One mode's continuous parameters.
   ContinuousMode mode(std::size_t layer, std::size_t channel, std::size_t n) const;
   /// Discretises, rounds and, with noise > 0, disturbs every weight by relative Gaussian noise
   /// drawn at address (seed, step). Batch norm's affine map comes from the running statistics.
   Coefficients coefficients(double noise = 0, std::uint64_t seed = 0, std::uint64_t step = 0) const;
+  /// Without noise, and with the tables of rounded functions, which training does not use.
+  Coefficients deployed_coefficients() const;
 };
+
+/// y = table of x. False, and nothing done, where there is no table.
+bool look_up(const CodeTable& table, std::size_t rows, std::size_t columns, ConstRows x, Rows y);
 
 Activation activation_of(const ModelOptions& options);
 Activation gate_of(const ModelOptions& options);

@@ -332,8 +332,8 @@ TEST(Network, NamesWhatIsDamagedInTensors) {
     expect_refused(bad, "'" + key + "'", "metadata");
   }
   Safetensors bad = good;
-  bad.metadata["format"] = "crosstate network 2";
-  expect_refused(bad, "'crosstate network 2'", "expected 'crosstate network 1'");
+  bad.metadata["format"] = "crosstate network 1";
+  expect_refused(bad, "'crosstate network 1'", "expected 'crosstate network 2'");
   bad = good;
   bad.metadata["network"] = "{";
   expect_refused(bad, "'network'", "not a JSON object");

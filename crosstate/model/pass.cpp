@@ -1,6 +1,7 @@
 #include "crosstate/model/pass.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -36,8 +37,9 @@ struct GroupMemory {
   std::vector<AlignedFloats> checkpoints;  // [layers]: states at the start of each block
   std::vector<AlignedFloats> dropout;      // [layers]: [H][16] keep factors, empty without dropout
   AlignedFloats mask;                      // [length][16] of 0 and 1; empty: all 1
-  AlignedFloats pool_weight;               // [length][16]: share of a step in its sequence's pool
-  AlignedFloats pooled;                    // [H][16]
+  AlignedFloats pool_weight;               // [length][16]: 1 where a step counts, 0 elsewhere
+  std::array<double, kLanes> pool_count;   // steps that count
+  std::vector<double> pooled;              // [H][16]: sums over them
 };
 
 // Panels of one block that are recomputed rather than kept.
@@ -146,14 +148,15 @@ class Pass {
       }
     }
     m.pool_weight.assign(panel, 0);
+    m.pool_count.fill(1);
     for (std::size_t i = 0; i < kLanes; ++i) {
       const std::size_t n = lengths[i];
       if (n == 0) continue;
       if (s_.options.pooling == "last") {
         m.pool_weight[(n - 1) * kLanes + i] = 1;
       } else {
-        const float share = 1 / static_cast<float>(n);
-        for (std::size_t t = 0; t < n; ++t) m.pool_weight[t * kLanes + i] = share;
+        m.pool_count[i] = static_cast<double>(n);
+        for (std::size_t t = 0; t < n; ++t) m.pool_weight[t * kLanes + i] = 1;
       }
     }
     m.dropout.resize(layers_);
@@ -174,13 +177,13 @@ class Pass {
     }
   }
 
-  void encode(GroupMemory& m, std::size_t group, Scratch& w, Peaks* peaks) const {
+  void encode(GroupMemory& m, std::size_t group, Scratch& w, Spreads* spreads) const {
     for (const Block& b : blocks_) {
       const ConstRows x = encoder_input(group, b, w);
       const ConstRows pre = encoder_output(b, x, w);
-      if (peaks != nullptr) {
-        peak(b, m, inputs(), x, peaks->input);
-        peak(b, m, H_, pre, peaks->residual);
+      if (spreads != nullptr) {
+        observe(b, m, inputs(), x, spreads->input);
+        observe(b, m, H_, pre, spreads->residual);
       }
       finish(c_.residual, H_, b, pre, b.rows(m.h[0].data(), H_));
     }
@@ -189,7 +192,7 @@ class Pass {
   // Scan, activation and linear layer of one block; leaves z in `w.z` or, while training, in the
   // group's memory.
   Rows head(std::size_t l, const Block& b, GroupMemory& m, Scratch& w, bool training,
-            Peaks* peaks) const {
+            Spreads* spreads) const {
     const BlockCoefficients& c = c_.blocks[l];
     const ConstRows u = b.rows(std::as_const(m.h[l]).data(), H_);
     const Rows y = b.rows(m.y[l].data(), H_);
@@ -200,48 +203,51 @@ class Pass {
     std::memcpy(after, before, H_ * size * sizeof(float));
     for (std::size_t h = 0; h < H_; ++h) {
       const ScanModes modes = c.scan(h, M_, complex_, gain_);
-      if (peaks == nullptr) {
+      if (spreads == nullptr) {
         scan_forward(modes, c_.rounding, b.steps, u.row(h), y.row(h), after + h * size);
       } else {
         observe_states(modes, b, mask(m, b), u.row(h), y.row(h), after + h * size,
-                       &peaks->blocks[l].state[h * M_]);
+                       &spreads->blocks[l].state[h * M_]);
       }
     }
     const ConstRows a = activate(l, b, y, m, w);
     const Rows z = training ? b.rows(m.z[l].data(), O_) : take(w.z, O_, b.columns());
     linear_forward(c.weight.data(), c.bias.data(), O_, H_, b.columns(), a, z);
-    if (peaks != nullptr) {
-      peak(b, m, H_, y, peaks->blocks[l].ssm_output);
-      peak(b, m, H_, a, peaks->blocks[l].activation);
-      peak(b, m, O_, z, peaks->blocks[l].linear);
+    if (spreads != nullptr) {
+      observe(b, m, H_, y, spreads->blocks[l].ssm_output);
+      observe(b, m, H_, a, spreads->blocks[l].activation);
+      observe(b, m, O_, z, spreads->blocks[l].linear);
     }
     return z;
   }
 
   // Norm, gate and residual sum of one block, into the next residual stream.
   void tail(std::size_t l, const Block& b, ConstRows z, GroupMemory& m, Scratch& w,
-            Peaks* peaks) const {
+            Spreads* spreads) const {
     const Tail t = tail_values(l, b, z, m, w, false);
     const Rows out = b.rows(m.h[l + 1].data(), H_);
     if (layer_norm_) normalise(l, b, t.r, out);
-    if (peaks != nullptr) peak(b, m, H_, layer_norm_ ? out : t.r, peaks->residual);
+    if (spreads != nullptr) observe(b, m, H_, layer_norm_ ? out : t.r, spreads->residual);
     finish(c_.residual, H_, b, layer_norm_ ? out : t.r, out);
   }
 
-  void layer_forward(std::size_t l, GroupMemory& m, Scratch& w, Peaks* peaks) const {
-    for (const Block& b : blocks_) tail(l, b, head(l, b, m, w, false, peaks), m, w, peaks);
+  void layer_forward(std::size_t l, GroupMemory& m, Scratch& w, Spreads* spreads) const {
+    for (const Block& b : blocks_) tail(l, b, head(l, b, m, w, false, spreads), m, w, spreads);
   }
 
-  // Mean (or last value) over each sequence's own length.
+  // Sum (or last value) over each sequence's own length. Sums of codes are exact: the integer
+  // network's pool is this one.
   void pool(GroupMemory& m) const {
     m.pooled.assign(H_ * kLanes, 0);
     for (const Block& b : blocks_) {
       const ConstRows h = b.rows(std::as_const(m.h[layers_]).data(), H_);
       const float* weight = m.pool_weight.data() + b.start * kLanes;
       for (std::size_t r = 0; r < H_; ++r) {
-        float* sum = m.pooled.data() + r * kLanes;
+        double* sum = m.pooled.data() + r * kLanes;
         for (std::size_t c = 0; c < b.columns(); c += kLanes) {
-          for (std::size_t i = 0; i < kLanes; ++i) sum[i] += weight[c + i] * h.row(r)[c + i];
+          for (std::size_t i = 0; i < kLanes; ++i) {
+            sum[i] += static_cast<double>(weight[c + i] * h.row(r)[c + i]);
+          }
         }
       }
     }
@@ -258,11 +264,11 @@ class Pass {
       const std::int32_t label = batch_.labels[group * kLanes + i];
       if (label < 0) continue;
       for (std::size_t k = 0; k < classes; ++k) {
-        float sum = c_.decoder_bias[k];
+        double sum = m.pool_count[i] * c_.decoder_bias[k];
         for (std::size_t h = 0; h < H_; ++h) {
           sum += c_.decoder[k * H_ + h] * m.pooled[h * kLanes + i];
         }
-        out[k] = sum;
+        out[k] = static_cast<float>(sum / m.pool_count[i]);
       }
       if (logits != nullptr) std::copy(out.begin(), out.end(), logits + i * classes);
       const auto top = std::max_element(out.begin(), out.end());
@@ -293,8 +299,9 @@ class Pass {
         const double gl = glogits[k * kLanes + i];
         g.decoder_bias[k] += gl;
         for (std::size_t h = 0; h < H_; ++h) {
-          g.decoder[k * H_ + h] += gl * m.pooled[h * kLanes + i];
-          gpooled[h * kLanes + i] += static_cast<float>(gl) * c_.decoder[k * H_ + h];
+          g.decoder[k * H_ + h] += gl / m.pool_count[i] * m.pooled[h * kLanes + i];
+          gpooled[h * kLanes + i] +=
+              static_cast<float>(gl / m.pool_count[i]) * c_.decoder[k * H_ + h];
         }
       }
     }
@@ -436,6 +443,7 @@ class Pass {
     const ConstRows yq = rounded(q.ssm_output, H_, b.columns(), y, w.yq);
     if (m.a.empty()) {
       const Rows a = take(w.a, H_, b.columns());
+      if (look_up(q.activation_table, H_, b.columns(), yq, a)) return a;
       activation_forward(activation_, H_, b.columns(), yq, a);
       return rounded(q.activation, H_, b.columns(), a, w.aq);
     }
@@ -466,9 +474,11 @@ class Pass {
     if (gated_) {
       const ConstRows gate(zq.row(H_), zq.stride);
       const Rows to = m.s.empty() ? take(w.s, H_, columns) : b.rows(m.s[l].data(), H_);
-      if (!again) activation_forward(gate_, H_, columns, gate, to);
+      // While training, values before rounding are kept for the adjoint.
+      const bool final_values = m.s.empty() && look_up(q.gate_table, H_, columns, gate, to);
+      if (!again && !final_values) activation_forward(gate_, H_, columns, gate, to);
       s = to;
-      sq = rounded(q.gate, H_, columns, s, w.sq);
+      sq = final_values ? s : rounded(q.gate, H_, columns, s, w.sq);
       if (wanted && dropped) multiply(H_, columns, zq, sq, r);
       if (wanted && !dropped) multiply_add(H_, columns, zq, sq, h, r);
     } else if (wanted) {
@@ -521,29 +531,39 @@ class Pass {
 
   // Steps one at a time, so that every state passes by.
   void observe_states(const ScanModes& modes, const Block& b, const float* used, const float* u,
-                      float* y, float* state, float* peaks) const {
+                      float* y, float* state, float* spreads) const {
     for (std::size_t t = 0; t < b.steps; ++t) {
       scan_forward(modes, c_.rounding, 1, u + t * kLanes, y + t * kLanes, state);
       for (std::size_t n = 0; n < M_; ++n) {
         for (std::size_t i = 0; i < 2 * kLanes; ++i) {
           if (used != nullptr && used[t * kLanes + i % kLanes] == 0) continue;
-          peaks[n] = std::max(peaks[n], std::abs(state[n * 2 * kLanes + i]));
+          spreads[n] = std::max(spreads[n], std::abs(state[n * 2 * kLanes + i]));
         }
       }
     }
   }
 
-  static void peak(const Block& b, const GroupMemory& m, std::size_t rows, ConstRows x,
-                   Spread& to) {
-    std::vector<float> by_row(rows, 0);
-    std::vector<double> sum(rows, 0), squares(rows, 0);
-    row_peaks(rows, b.columns(), mask(m, b), x, by_row.data());
-    row_sums(rows, b.columns(), mask(m, b), x, x, sum.data(), squares.data());
-    double columns = static_cast<double>(b.columns());
-    if (const float* used = mask(m, b)) {
-      columns = std::accumulate(used, used + b.columns(), 0.0);
+  // Adds the values of a panel to a spread: their extremes or, where those are known, a histogram.
+  static void observe(const Block& b, const GroupMemory& m, std::size_t rows, ConstRows x,
+                      Spread& to) {
+    const float* used = mask(m, b);
+    const double bins = static_cast<double>(to.histogram.size());
+    const double per_value = bins / std::max(1e-30, static_cast<double>(to.high) - to.low);
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t c = 0; c < b.columns(); ++c) {
+        if (used != nullptr && used[c] == 0) continue;
+        const float v = x.row(r)[c];
+        if (!to.histogram.empty()) {
+          const double bin = std::clamp((v - to.low) * per_value, 0.0, bins - 1);
+          ++to.histogram[static_cast<std::size_t>(bin)];
+          continue;
+        }
+        to.low = std::min(to.low, v);
+        to.high = std::max(to.high, v);
+        to.squares += static_cast<double>(v) * v;
+        ++to.count;
+      }
     }
-    for (std::size_t r = 0; r < rows; ++r) to |= Spread{by_row[r], squares[r], columns};
   }
 
   const Network::State& s_;
@@ -608,19 +628,22 @@ AlignedFloats norm_adjoint_map(const std::vector<double>& sum, const std::vector
 
 }  // namespace
 
-Peaks::Peaks(const Network::State& state) {
+Spreads::Spreads(const Network::State& state) {
   blocks.resize(state.blocks.size());
   for (Block& b : blocks) b.state.assign(state.channels() * state.modes(), 0);
 }
 
 Spread& Spread::operator|=(const Spread& other) {
-  peak = std::max(peak, other.peak);
+  low = std::min(low, other.low);
+  high = std::max(high, other.high);
   squares += other.squares;
   count += other.count;
+  histogram.resize(std::max(histogram.size(), other.histogram.size()), 0);
+  for (std::size_t i = 0; i < other.histogram.size(); ++i) histogram[i] += other.histogram[i];
   return *this;
 }
 
-Peaks& Peaks::operator|=(const Peaks& other) {
+Spreads& Spreads::operator|=(const Spreads& other) {
   input |= other.input;
   residual |= other.residual;
   for (std::size_t l = 0; l < blocks.size(); ++l) {
@@ -659,26 +682,55 @@ BatchResult forward_batch(const Network::State& state, const Coefficients& coeff
   return mean(results, batch.count);
 }
 
-Peaks measure_peaks(const Network::State& state, const Coefficients& coefficients,
-                    std::span<const Batch> batches, ThreadPool& pool) {
-  Peaks all(state);
+namespace {
+
+// Every spread of one forward pass, on top of what `start` holds.
+Spreads forward_spreads(const Network::State& state, const Coefficients& coefficients,
+                        std::span<const Batch> batches, ThreadPool& pool, const Spreads& start) {
+  Spreads all = start;
   for (const Batch& batch : batches) {
     const Pass pass(state, coefficients, batch);
     const auto workers = static_cast<std::size_t>(pool.size());
     std::vector<GroupMemory> memory(workers);
     std::vector<Scratch> scratch(workers);
-    std::vector<Peaks> peaks(batch.groups, Peaks(state));
+    std::vector<Spreads> spreads(batch.groups, start);
     pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
       const auto i = static_cast<std::size_t>(worker);
       pass.prepare(memory[i], g, false);
-      pass.encode(memory[i], g, scratch[i], &peaks[g]);
+      pass.encode(memory[i], g, scratch[i], &spreads[g]);
       for (std::size_t l = 0; l < state.blocks.size(); ++l) {
-        pass.layer_forward(l, memory[i], scratch[i], &peaks[g]);
+        pass.layer_forward(l, memory[i], scratch[i], &spreads[g]);
       }
     });
-    for (const Peaks& p : peaks) all |= p;
+    for (const Spreads& s : spreads) all |= s;
   }
   return all;
+}
+
+template <class F>
+void for_each(Spreads& spreads, F f) {
+  f(spreads.input);
+  f(spreads.residual);
+  for (Spreads::Block& b : spreads.blocks) {
+    for (Spread* s : {&b.ssm_output, &b.activation, &b.linear}) f(*s);
+  }
+}
+
+}  // namespace
+
+Spreads measure_spreads(const Network::State& state, const Coefficients& coefficients,
+                        std::span<const Batch> batches, ThreadPool& pool, bool histograms) {
+  Spreads spreads = forward_spreads(state, coefficients, batches, pool, Spreads(state));
+  if (!histograms) return spreads;
+  Spreads ranges = spreads;
+  for_each(ranges, [](Spread& s) {
+    s.squares = s.count = 0;
+    s.histogram.assign(kSpreadBins, 0);
+  });
+  Spreads counted = forward_spreads(state, coefficients, batches, pool, ranges);
+  for_each(counted, [](Spread& s) { s.squares = s.count = 0; });
+  spreads |= counted;
+  return spreads;
 }
 
 BatchResult train_batch(Network::State& state, Coefficients& coefficients, const Batch& batch,

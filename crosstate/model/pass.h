@@ -1,6 +1,7 @@
 // One batch through a network: forward, loss and adjoint, in groups of 16 sequences.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -10,23 +11,26 @@
 
 namespace crosstate {
 
-/// How large the values of one site are.
+/// How the values of one site are spread.
 struct Spread {
-  float peak = 0;  // largest magnitude
+  float low = 0, high = 0;  // least and largest value, or 0
   double squares = 0, count = 0;
+  std::vector<double> histogram;  // of kSpreadBins equal bins over [low, high]; empty: not wanted
+  double peak() const { return std::max(-low, high); }
   Spread& operator|=(const Spread& other);
 };
+inline constexpr std::size_t kSpreadBins = 4096;
 
 /// The spread of the values at every rounded site; for states the largest magnitudes alone.
-struct Peaks {
+struct Spreads {
   Spread input, residual;
   struct Block {
     Spread ssm_output, activation, linear;
     std::vector<float> state;  // [H * M]
   };
   std::vector<Block> blocks;
-  explicit Peaks(const Network::State& state);
-  Peaks& operator|=(const Peaks& other);
+  explicit Spreads(const Network::State& state);
+  Spreads& operator|=(const Spreads& other);
 };
 
 BatchResult forward_batch(const Network::State& state, const Coefficients& coefficients,
@@ -37,7 +41,8 @@ BatchResult forward_batch(const Network::State& state, const Coefficients& coeff
 BatchResult train_batch(Network::State& state, Coefficients& coefficients, const Batch& batch,
                         const LossOptions& loss, ThreadPool& pool);
 
-Peaks measure_peaks(const Network::State& state, const Coefficients& coefficients,
-                    std::span<const Batch> batches, ThreadPool& pool);
+/// Of one forward pass over the batches; with histograms, of a second one.
+Spreads measure_spreads(const Network::State& state, const Coefficients& coefficients,
+                        std::span<const Batch> batches, ThreadPool& pool, bool histograms = false);
 
 }  // namespace crosstate

@@ -28,10 +28,11 @@ using testing::ThrowsMessage;
 
 const TaskShape kTask{2, 4};
 
-QuantOptions every_site(int bits) {
-  QuantOptions q;
-  q.weight_bits = q.a_bits = q.c_bits = q.d_bits = q.activation_bits = q.state_bits = bits;
-  return q;
+void set_scales(QuantOptions& q, const std::string& scales) {
+  for (ActivationSite* site :
+       {&q.input, &q.residual, &q.ssm_output, &q.activation, &q.linear, &q.gate}) {
+    site->scales = scales;
+  }
 }
 
 ModelOptions plain_options() {
@@ -71,10 +72,13 @@ reference::NetworkValues<double> values_of(const Network& network, const Coeffic
   const std::size_t modes = network.state().modes();
   v.encoder = reference::to_matrix<double>(c.encoder, v.encoder.size());
   v.decoder = reference::to_matrix<double>(c.decoder, v.decoder.size());
+  v.encoder_bias = reference::to_vector<double>(c.encoder_bias);
+  v.decoder_bias = reference::to_vector<double>(c.decoder_bias);
   for (std::size_t l = 0; l < v.blocks.size(); ++l) {
     auto& block = v.blocks[l];
     const BlockCoefficients& from = c.blocks[l];
     block.d = reference::to_vector<double>(from.d);
+    block.bias = reference::to_vector<double>(from.bias);
     block.weight = reference::to_matrix<double>(from.weight, block.weight.size());
     for (std::size_t i = 0; i < from.ar.size(); ++i) {
       block.modes[i / modes][i % modes] = {
@@ -90,7 +94,7 @@ struct Rounding {
   static double on(const Quantizer& q, double x) {
     if (!q.on) return x;
     const double scale = q.scale[0];
-    return std::clamp(std::nearbyint(x / scale), static_cast<double>(q.low),
+    return std::clamp(std::floor(x / scale + 0.5), static_cast<double>(q.low),
                       static_cast<double>(q.high)) *
            scale;
   }
@@ -110,7 +114,7 @@ struct Rounding {
         return on(c.quantizers[l].gate, x);
       case Site::kState: {
         const double limit = c.rounding.limit;
-        return limit > 0 ? std::clamp(std::nearbyint(x), -limit, limit) : x;
+        return limit > 0 ? std::clamp(std::nearbyint(x + kScanTie), -limit, limit) : x;
       }
     }
     return x;
@@ -130,10 +134,10 @@ TEST(QuantizedNetwork, EqualsTheReferenceThatRoundsEverySite) {
         o.activation = number % 2 == 0 ? "hard-gelu" : "gelu";
         o.modes = number % 3 == 0 ? "real" : "complex";
         o.init = number % 3 == 0 ? "real" : "lin";
-        QuantOptions q = every_site(number % 4 == 1 ? 5 : 8);
-        q.scales = scales;
-        q.a_coding = number % 5 == 0 ? "cartesian" : "log-polar";
-        q.granularity = number % 2 == 0 ? "channel" : "tensor";
+        QuantOptions q = uniform_bits(number % 4 == 1 ? 5 : 8);
+        set_scales(q, scales);
+        q.a.coding = number % 5 == 0 ? "cartesian" : "log-polar";
+        q.weight.granularity = q.c.granularity = number % 2 == 0 ? "channel" : "tensor";
         SCOPED_TRACE(std::string(gate) + " " + norm + " " + scales + " " + o.modes);
         const Dataset set = random_set(static_cast<std::uint64_t>(++number), 35, 15, kTask, true);
         Network network = quantized(random_network(o, kTask), q, batch_of(set));
@@ -172,8 +176,8 @@ TEST(QuantizedNetwork, TheResidualStreamLiesOnItsGrid) {
     }
     parameter(network, "decoder.bias").value.assign(4, 0);
     const Batch batch = batch_of(random_set(1, 40, 23, kTask, true));
-    QuantOptions q = every_site(8);
-    q.weight_bits = 0;
+    QuantOptions q = uniform_bits(8);
+    q.encoder.bits = q.weight.bits = q.decoder.bits = 0;
     network = quantized(network, q, batch);
     const double scale = network.state().coefficients().residual.scale[0];
     EXPECT_EQ(scale, std::exp2(std::nearbyint(std::log2(scale))));
@@ -192,7 +196,7 @@ TEST(QuantizedNetwork, CoefficientsLieOnTheirGrids) {
   ModelOptions o = plain_options();
   o.channels = 17;
   const Batch batch = batch_of(random_set(1, 19, 23, kTask));
-  const Network network = quantized(random_network(o, kTask), every_site(4), batch);
+  const Network network = quantized(random_network(o, kTask), uniform_bits(4), batch);
   const Coefficients c = network.state().coefficients();
   for (std::size_t l = 0; l < 2; ++l) {
     for (std::size_t r = 0; r < 34; ++r) {
@@ -217,14 +221,14 @@ TEST(QuantizedNetwork, StatesAreWholeNumbersThatSaturate) {
   const Dataset set = random_set(1, 19, 23, kTask);
   Dataset loud = set;
   for (float& v : loud.values) v *= 100;
-  QuantOptions q = every_site(0);
-  q.state_bits = 8;
+  QuantOptions q = uniform_bits(0);
+  q.state.bits = 8;
   const Batch batch = batch_of(set), louder = batch_of(loud);
   Network network = quantized(random_network(plain_options(), kTask), q, batch);
   ThreadPool pool(1);
   const Coefficients c = network.state().coefficients();
-  const Peaks usual = measure_peaks(network.state(), c, {&batch, 1}, pool);
-  const Peaks saturated = measure_peaks(network.state(), c, {&louder, 1}, pool);
+  const Spreads usual = measure_spreads(network.state(), c, {&batch, 1}, pool);
+  const Spreads saturated = measure_spreads(network.state(), c, {&louder, 1}, pool);
   for (std::size_t l = 0; l < 2; ++l) {
     for (const float x : usual.blocks[l].state) {
       EXPECT_EQ(x, std::nearbyint(x));
@@ -243,11 +247,12 @@ TEST(QuantizedNetwork, ComesCloseToTheFloatNetworkWithManyBits) {
     Network network = random_network(o, kTask);
     const std::vector<float> wanted = logits_of(network, batch);
 
-    Network none = quantized(network, every_site(0), batch);
+    Network none = quantized(network, uniform_bits(0), batch);
     EXPECT_EQ(logits_of(none, batch), wanted);
 
-    QuantOptions q = every_site(16);
-    q.scales = "free";
+    QuantOptions q = uniform_bits(16);
+    q.a.bits = 0;  // fixed point has no more than 14 bits for a pole's parts
+    set_scales(q, "free");
     Network fine = quantized(network, q, batch);
     const std::vector<float> got = logits_of(fine, batch);
     EXPECT_NE(got, wanted);
@@ -259,7 +264,8 @@ TEST(QuantizedNetwork, ComesCloseToTheFloatNetworkWithManyBits) {
 
 TEST(QuantizedNetwork, LogitsDependNeitherOnTheOtherSequencesNorOnThreads) {
   const Dataset set = random_set(1, 40, 23, kTask, true);
-  Network network = quantized(random_network(plain_options(), kTask), every_site(8), batch_of(set));
+  Network network =
+      quantized(random_network(plain_options(), kTask), uniform_bits(8), batch_of(set));
   const std::vector<float> all = logits_of(network, batch_of(set));
   for (const int threads : {2, 4}) EXPECT_EQ(logits_of(network, batch_of(set), threads), all);
   EXPECT_EQ(logits_of(network, batch_of(set, 5)), all);
@@ -282,8 +288,8 @@ TEST(QuantizedNetwork, RangesDependOnSequencesAndNotOnTheirPadding) {
   std::vector<std::uint32_t> rows(17);
   for (std::uint32_t i = 0; i < 17; ++i) rows[i] = i % 16;
   const Network network = random_network(plain_options(), kTask);
-  const Network a = quantized(network, every_site(8), batch_of(tight));
-  const Network b = quantized(network, every_site(8), batch_of(padded, rows));
+  const Network a = quantized(network, uniform_bits(8), batch_of(tight));
+  const Network b = quantized(network, uniform_bits(8), batch_of(padded, rows));
   EXPECT_EQ(a.state().state_steps, b.state().state_steps);
   for (std::size_t i = 0; i < a.parameters().size(); ++i) {
     // The seventeenth sequence repeats the first, which moves a root mean square a little.
@@ -298,8 +304,8 @@ TEST(QuantizedNetwork, RangesReachTheLargestValue) {
   o.norm = "layer";
   const Dataset set = random_set(1, 19, 23, kTask);
   const Batch batch = batch_of(set);
-  QuantOptions q = every_site(8);
-  q.scales = "free";
+  QuantOptions q = uniform_bits(8);
+  set_scales(q, "free");
   Network network = quantized(random_network(o, kTask), q, batch);
   EXPECT_NEAR(std::exp(parameter(network, "range.input").value[0]) * 127, largest(set.values),
               1e-4);
@@ -326,7 +332,9 @@ TEST(QuantizedNetwork, RefusesWhatItCannotRound) {
   network.fold_norms();
   EXPECT_THAT(
       [&] {
-        network.quantize(every_site(1), {&batch, 1}, pool);
+        QuantOptions one;
+        one.state.bits = 1;
+        network.quantize(one, {&batch, 1}, pool);
       },
       ThrowsMessage<Error>(HasSubstr("= 1, expected 0")));
   network.quantize({}, {&batch, 1}, pool);
@@ -392,8 +400,8 @@ TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossWithManyBits) {
       ModelOptions o = plain_options();
       o.norm = norm;
       o.train_b = true;
-      QuantOptions q = every_site(16);
-      q.scales = "free";
+      QuantOptions q = uniform_bits(16);
+      set_scales(q, "free");
       const Batch batch = batch_of(random_set(2, 35, 15, kTask, true));
       Network network = quantized(random_network(o, kTask), q, batch);
       GradientCheck check;
@@ -423,9 +431,12 @@ TEST(QuantizedNetwork, RangeGradientsEqualDifferencesWhereMuchIsClipped) {
     ModelOptions o = plain_options();
     o.norm = norm;
     o.activation = "identity";  // the others hide what is clipped below zero
-    QuantOptions q = every_site(0);
-    q.activation_bits = 16;
-    q.scales = "free";
+    QuantOptions q = uniform_bits(0);
+    for (ActivationSite* site :
+         {&q.input, &q.residual, &q.ssm_output, &q.activation, &q.linear, &q.gate}) {
+      site->bits = 16;
+    }
+    set_scales(q, "free");
     for (const char* name :
          {"range.input", "range.residual", "range.layers.0.ssm_output", "range.layers.0.activation",
           "range.layers.0.linear", "range.layers.1.ssm_output", "range.layers.1.activation",
@@ -454,8 +465,8 @@ TEST(QuantizedNetwork, RangeGradientsEqualDifferencesWhereMuchIsClipped) {
 TEST(QuantizedNetwork, GradientsAreFiniteAndOfEveryParameterWithFewBits) {
   for (const int bits : {2, 4, 8}) {
     const Batch batch = batch_of(random_set(2, 40, 23, kTask, true));
-    QuantOptions q = every_site(bits);
-    q.state_bits = std::max(bits, 4);  // a ternary state of a random network stays at zero
+    QuantOptions q = uniform_bits(bits);
+    q.state.bits = std::max(bits, 4);  // a ternary state of a random network stays at zero
     Network network = quantized(random_network(plain_options(), kTask), q, batch);
     std::vector<std::vector<double>> one;
     for (const int threads : {1, 2, 4}) {
@@ -477,7 +488,7 @@ TEST(QuantizedNetwork, GradientsAreFiniteAndOfEveryParameterWithFewBits) {
 
 TEST(QuantizedNetwork, WeightNoiseIsDrawnPerStepAndOnlyInTraining) {
   const Batch batch = batch_of(random_set(2, 40, 23, kTask));
-  QuantOptions q = every_site(8);
+  QuantOptions q = uniform_bits(8);
   Network quiet = quantized(random_network(plain_options(), kTask), q, batch);
   q.weight_noise = 0.1;
   Network noisy = quantized(random_network(plain_options(), kTask), q, batch);
@@ -496,7 +507,7 @@ TEST(QuantizedNetwork, WeightNoiseIsDrawnPerStepAndOnlyInTraining) {
 
 TEST(QuantizedNetwork, ComesBackFromTensorsWithTheSameBits) {
   const Batch batch = batch_of(random_set(1, 19, 23, kTask, true));
-  QuantOptions q = every_site(6);
+  QuantOptions q = uniform_bits(6);
   q.granularity = "tensor";
   Network network = quantized(random_network(plain_options(), kTask), q, batch);
   const Safetensors content = network.to_tensors();

@@ -41,8 +41,11 @@ void validate_crossbar(const RunOptions& options) {
                         ", expected 2 to crossbar.dac_bits = " +
                         std::to_string(options.crossbar.dac_bits) + " with run.crossbar = true");
   };
-  check("quant.state_bits", options.quant.state_bits);
-  check("quant.activation_bits", options.quant.activation_bits);
+  const QuantOptions quant = resolved(options.quant);
+  check("quant.state.bits", quant.state.bits);
+  check("quant.input.bits", quant.input.bits);
+  check("quant.residual.bits", quant.residual.bits);
+  check("quant.activation.bits", quant.activation.bits);
 }
 
 }  // namespace

@@ -139,7 +139,7 @@ class Run {
 
     // Batch norms stay while training, which tolerates high rates, and fold without a trace.
     qat_ = std::make_unique<Network>(*float_);
-    if (options_.quant.granularity != "channel") qat_->fold_norms();
+    if (!folds_after_rounding(resolved(options_.quant))) qat_->fold_norms();
     qat_->quantize(options_.quant, calibration_batches(training_, options_), pool_);
     describe_bits(summary_.qat);
     TrainOptions qat = options_.qat;
@@ -179,8 +179,9 @@ class Run {
 
   void describe_bits(StageSummary& stage) const {
     const auto bits = [](int code) { return code > 0 ? code : 32; };
-    stage.weight_bits = bits(options_.quant.weight_bits);
-    stage.state_bits = bits(options_.quant.state_bits);
+    const QuantOptions quant = resolved(options_.quant);
+    stage.weight_bits = bits(quant.weight.bits);
+    stage.state_bits = bits(quant.state.bits);
   }
 
   double validate_now(Network& network) {

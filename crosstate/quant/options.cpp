@@ -1,6 +1,7 @@
 #include "crosstate/quant/options.h"
 
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "crosstate/base/error.h"
 
@@ -9,32 +10,72 @@ namespace {
 
 constexpr int kMostBits = 16;
 
-void add_bits(FieldList& list, const std::string& name, int& bits, const std::string& help) {
-  list.add(name, bits, help + "; 0 keeps floating point, 1 is not a symmetric code.")
+struct PresetBits {
+  int weights, activations, state;
+};
+
+PresetBits preset_bits(const std::string& preset) {
+  if (preset == "float") return {0, 0, 0};
+  if (preset == "analog-64x64") return {8, 8, 8};
+  std::smatch match;
+  if (std::regex_match(preset, match, std::regex("w([0-9]{1,2})a([0-9]{1,2})s([0-9]{1,2})"))) {
+    const PresetBits bits{std::stoi(match[1]), std::stoi(match[2]), std::stoi(match[3])};
+    if (bits.weights <= kMostBits && bits.activations <= kMostBits && bits.state <= kMostBits &&
+        bits.activations != 1 && bits.state != 1) {
+      return bits;
+    }
+  }
+  fail("options", "quant.preset = \"" + preset +
+                      "\", expected float, analog-64x64 or bits of weights, activations and state "
+                      "as in w8a8s8: 0 (float) or up to 16, and at least 2 but for weights");
+}
+
+// Calls f(name, site, help) for every site of one kind.
+template <class Options, class F>
+void for_weights(Options& o, F f) {
+  f("encoder", o.encoder, "The encoder's weights");
+  f("c", o.c, "C with B and the state's scale folded in");
+  f("d", o.d, "The feed-through D");
+  f("weight", o.weight, "The pointwise layers' weights");
+  f("decoder", o.decoder, "The decoder's weights");
+}
+template <class Options, class F>
+void for_activations(Options& o, F f) {
+  f("input", o.input, "The network's input");
+  f("residual", o.residual, "The stream between blocks, the state's input");
+  f("ssm_output", o.ssm_output, "y of the state-space layer, the activation's input");
+  f("activation", o.activation, "The activation's output, the pointwise layer's input");
+  f("linear", o.linear, "The pointwise layer's output before the gate");
+  f("gate", o.gate, "The gate's output in [0, 1]");
+}
+
+void add_bits(FieldList& list, int& bits, const std::string& help) {
+  list.add("bits", bits, help + "; 0: floating point, -1: as quant.preset says.")
       .in("bits")
-      .range(0, kMostBits);
+      .range(kPresetBits, kMostBits);
+}
+
+void require(const std::string& key, int bits, int least) {
+  if (bits <= kFloatBits || bits >= least) return;
+  fail("options", key + " = " + std::to_string(bits) + ", expected 0 (floating point) or " +
+                      std::to_string(least) + " to " + std::to_string(kMostBits) + " bits");
 }
 
 }  // namespace
 
 void fields(FieldList& list, QuantOptions& options) {
   list.section("quant");
-  add_bits(list, "weight_bits", options.weight_bits, "Encoder, pointwise layers and decoder");
-  add_bits(list, "a_bits", options.a_bits, "Each real number of the discretised A");
-  add_bits(list, "c_bits", options.c_bits, "C with B and the state's scale folded in");
-  add_bits(list, "d_bits", options.d_bits, "The feed-through D");
-  add_bits(list, "activation_bits", options.activation_bits, "Every value between two layers");
-  add_bits(list, "state_bits", options.state_bits,
-           "The state at every step; the last to lower, errors add up over time");
+  list.add(
+      "preset", options.preset,
+      "Bits of all sites: float, analog-64x64, or as in w4a8s8 (weights, activations, state).");
   list.add("granularity", options.granularity,
            "One weight scale per output channel, or per tensor for hardware with a single scale.")
       .one_of({"channel", "tensor"});
-  list.add("a_coding", options.a_coding,
-           "log-polar keeps every mode stable; cartesian is what analog cells store.")
-      .one_of({"log-polar", "cartesian"});
-  list.add(
-          "scales", options.scales,
-          "pow2 turns rescaling into shifts; free fits ranges closer at the price of a multiplier.")
+  list.add("weight_scales", options.weight_scales,
+           "Weight scales: pow2 turns rescaling into shifts, free fits ranges closer.")
+      .one_of({"free", "pow2"});
+  list.add("scales", options.scales,
+           "Activation scales: pow2 turns rescaling into shifts, free fits ranges closer.")
       .one_of({"pow2", "free"});
   list.add("weight_noise", options.weight_noise,
            "Relative noise on weights in training; about the spread of the cells to be used.")
@@ -42,6 +83,86 @@ void fields(FieldList& list, QuantOptions& options) {
   list.add("noise_recurrence", options.noise_recurrence,
            "What noise on A is relative to: increment: A - 1, direct: A; as crossbar.recurrence.")
       .one_of({"increment", "direct"});
+
+  for_weights(options, [&](const std::string& name, WeightSite& site, const std::string& help) {
+    list.section("quant." + name);
+    add_bits(list, site.bits, help + " (1: binary, 2: ternary)");
+    list.add("granularity", site.granularity,
+             "One scale per output channel or one; empty: quant's.")
+        .one_of({"", "channel", "tensor"});
+    list.add("scales", site.scales, "Free or powers of two; empty: quant.weight_scales.")
+        .one_of({"", "free", "pow2"});
+    list.add("range", site.range,
+             "How a scale is chosen: the largest magnitude, the least squared error, or the mean "
+             "magnitude; auto: mse up to 3 bits, absmax above.")
+        .one_of({"auto", "absmax", "mse", "mean"});
+  });
+  list.section("quant.a");
+  add_bits(list, options.a.bits, "Decay and phase, or both parts, of each mode of A");
+  list.add("coding", options.a.coding,
+           "log-polar: logarithm of the decay and phase; polar: decay and phase; cartesian: what "
+           "analog cells store. Rounded poles stay inside the unit circle in each.")
+      .one_of({"log-polar", "polar", "cartesian"});
+  for_activations(options, [&](const std::string& name, ActivationSite& site,
+                               const std::string& help) {
+    list.section("quant." + name);
+    add_bits(list, site.bits, help);
+    if (&site == &options.gate) return;  // always unsigned codes in steps of 2^-bits
+    if (&site == &options.input || &site == &options.activation) {
+      list.add("codes", site.codes,
+               "symmetric about 0, or affine: all codes between the least and the largest value; "
+               "auto: affine where one side is hardly used.")
+          .one_of({"auto", "symmetric", "affine"});
+    }
+    list.add("scales", site.scales, "pow2 or free; empty: quant.scales.")
+        .one_of({"", "pow2", "free"});
+    list.add("range", site.range,
+             "How calibration chooses the range: clip: the largest magnitude, but rare values "
+             "clipped; absmax; percentile; mse: least squared error.")
+        .one_of({"clip", "absmax", "percentile", "mse"});
+    list.add("percentile", site.percentile, "Of magnitudes, for range = percentile.")
+        .in("%")
+        .range(50, 100);
+    list.add("learned", site.learned, "Trains the scale too (LSQ).");
+  });
+  list.section("quant.state");
+  add_bits(list, options.state.bits,
+           "The state at every step; the last to lower, errors add up over time");
+}
+
+QuantOptions resolved(QuantOptions options) {
+  const PresetBits preset = preset_bits(options.preset);
+  const auto bits = [](int& of, int otherwise) {
+    if (of == kPresetBits) of = otherwise;
+  };
+  if (options.preset == "analog-64x64") {
+    if (options.a.bits == kPresetBits) options.a.coding = "cartesian";
+    if (options.weight_noise == 0) options.weight_noise = 0.02;
+  }
+  for_weights(options, [&](const char*, WeightSite& site, const char*) {
+    bits(site.bits, preset.weights);
+    if (site.granularity.empty()) site.granularity = options.granularity;
+    if (site.scales.empty()) site.scales = options.weight_scales;
+  });
+  bits(options.a.bits, preset.weights == 1 ? 2 : preset.weights);
+  for_activations(options, [&](const char*, ActivationSite& site, const char*) {
+    bits(site.bits, preset.activations);
+    if (site.scales.empty()) site.scales = options.scales;
+  });
+  bits(options.state.bits, preset.state);
+
+  for_weights(options, [&](const std::string& name, const WeightSite& site, const char*) {
+    if (site.range == "mean" && site.bits > 2) {
+      fail("options", "quant." + name + ".range = \"mean\" with " + std::to_string(site.bits) +
+                          " bits, expected auto, absmax or mse: mean is for binary and ternary");
+    }
+  });
+  for_activations(options, [&](const std::string& name, const ActivationSite& site, const char*) {
+    require("quant." + name + ".bits", site.bits, 2);
+  });
+  require("quant.a.bits", options.a.bits, 2);
+  require("quant.state.bits", options.state.bits, 2);
+  return options;
 }
 
 void validate(const QuantOptions& options) {
@@ -49,14 +170,23 @@ void validate(const QuantOptions& options) {
   FieldList list;
   fields(list, copy);
   list.from_json(list.to_json(), "options");
+  resolved(options);
+}
 
-  for (const Field& field : list.all()) {
-    const auto* bits = std::get_if<int*>(&field.value);
-    if (bits != nullptr && **bits == 1) {
-      fail("options", field.key + " = 1, expected 0 (floating point) or 2 to " +
-                          std::to_string(kMostBits) + " bits");
-    }
-  }
+bool folds_after_rounding(const QuantOptions& options) {
+  const WeightSite& site = options.weight;
+  return site.bits == kFloatBits || (site.granularity == "channel" && site.scales == "free");
+}
+
+QuantOptions quant_preset(const std::string& name) {
+  QuantOptions options;
+  options.preset = name;
+  return resolved(options);
+}
+
+QuantOptions uniform_bits(int bits) {
+  const std::string b = std::to_string(bits);
+  return quant_preset('w' + b + 'a' + b + 's' + b);
 }
 
 }  // namespace crosstate

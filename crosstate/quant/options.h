@@ -1,4 +1,5 @@
-// Which sites of a network are rounded, and how.
+// Which sites of a network are rounded, and how. Every site has a section of its own in a
+// configuration, [quant.state] bits = 8; what a site leaves open comes from [quant].
 #pragma once
 
 #include <string>
@@ -7,26 +8,73 @@
 
 namespace crosstate {
 
-/// Bits per site; 0 leaves a site in floating point. Symmetric signed codes: b bits hold
-/// -(2^(b-1) - 1) .. 2^(b-1) - 1, so 2 bits are ternary.
-struct QuantOptions {
-  int weight_bits = 8;  // encoder, pointwise layers, decoder
-  int a_bits = 8;       // the discretised A, per real number
-  int c_bits = 8;       // C with B and the state's scale folded in
-  int d_bits = 8;
-  int activation_bits = 8;  // input, residual stream, SSM output, activation, linear output, gate
-  int state_bits = 8;       // real and imaginary part, rounded at every step
-  std::string granularity = "channel";  // weight scales: channel | tensor
-  std::string a_coding = "log-polar";   // log-polar | cartesian
-  std::string scales = "pow2";          // activation scales: pow2 | free
-  double weight_noise = 0;              // relative Gaussian noise on every weight while training
-  std::string noise_recurrence =
-      "increment";  // noise on A is relative to: increment (A - 1) | direct (A)
+/// Bits of a site that takes them from the preset, and of one that stays in floating point.
+inline constexpr int kPresetBits = -1, kFloatBits = 0;
+
+/// Signed symmetric codes times a scale: 1 bit is binary (-1, 1), 2 bits are ternary (-1, 0, 1),
+/// b bits hold -(2^(b-1) - 1) .. 2^(b-1) - 1.
+struct WeightSite {
+  int bits = kPresetBits;
+  std::string granularity = "";  // channel | tensor; empty: quant.granularity
+  std::string scales = "";       // free | pow2; empty: quant.weight_scales
+  std::string range = "auto";    // auto | absmax | mse | mean
 };
 
-/// Binds the fields of section "quant".
+/// The discretised A.
+struct PoleSite {
+  int bits = kPresetBits;            // of the decay and of the phase, or of each part
+  std::string coding = "log-polar";  // log-polar | polar | cartesian
+};
+
+/// Values between two layers: codes of `bits` times one scale per tensor. Symmetric codes are
+/// those of weights; affine codes are 2^bits in a row that hold 0 and the range seen.
+struct ActivationSite {
+  int bits = kPresetBits;
+  std::string codes = "auto";  // auto | symmetric | affine; affine: input and activation only
+  std::string scales = "";     // pow2 | free; empty: quant.scales
+  std::string range = "clip";  // clip | absmax | percentile | mse
+  double percentile = 99.99;   // of the magnitudes, where range = percentile
+  bool learned = true;         // LSQ: the scale is trained; otherwise as calibrated
+};
+
+/// Both parts of every mode's state, counted in steps of a power of two of their own.
+struct StateSite {
+  int bits = kPresetBits;
+};
+
+struct QuantOptions {
+  std::string preset = "w8a8s8";
+  std::string granularity = "channel";  // weight scales: channel | tensor
+  std::string weight_scales = "free";   // free | pow2
+  std::string scales = "pow2";          // activation scales: pow2 | free
+  // A scale for each weight of D, or for each of an encoder of one input, would be the weight
+  // itself.
+  WeightSite encoder{.granularity = "tensor"}, c, d{.granularity = "tensor"}, weight, decoder;
+  PoleSite a;
+  ActivationSite input, residual, ssm_output, activation, linear, gate;
+  StateSite state;
+  double weight_noise = 0;  // relative Gaussian noise on every weight while training
+  std::string noise_recurrence = "increment";  // noise on A is relative to A - 1 | direct: A
+};
+
+/// Binds the fields of section "quant" and of those below it.
 void fields(FieldList& list, QuantOptions& options);
-/// Throws Error for a value out of its range, and for one bit at any site.
+/// Throws Error for a value out of its range, an unknown preset, and bits that a site cannot have.
 void validate(const QuantOptions& options);
+
+/// Every site with its own bits, granularity and scales: no preset and no empty text is left.
+/// Presets: "float", "wWaAsS" with the bits of weights (A, C, D, encoder, linear layers, decoder),
+/// activations and state (0: floating point; w2 is ternary, w1 keeps A at 2 bits), and
+/// "analog-64x64": w8a8s8 with Cartesian A, as cells store it, and noise of 2 % on weights.
+/// Throws Error like validate().
+QuantOptions resolved(QuantOptions options);
+
+/// Whether scaling a row of the pointwise weights leaves its codes alone, so that a batch norm may
+/// stay in place while training and fold afterwards.
+bool folds_after_rounding(const QuantOptions& resolved_options);
+
+/// A preset and nothing else, resolved; and the one with the same bits at every site.
+QuantOptions quant_preset(const std::string& name);
+QuantOptions uniform_bits(int bits);
 
 }  // namespace crosstate

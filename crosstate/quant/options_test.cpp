@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "crosstate/base/error.h"
 
 namespace crosstate {
@@ -16,28 +18,75 @@ TEST(QuantOptions, DefaultsAreValidAndEveryFieldHasHelp) {
   validate(options);
   FieldList list;
   fields(list, options);
-  EXPECT_EQ(list.all().size(), 11u);
+  EXPECT_GT(list.all().size(), 40u);
   for (const Field& field : list.all()) {
     EXPECT_TRUE(field.key.starts_with("quant.")) << field.key;
     EXPECT_FALSE(field.help.empty()) << field.key;
   }
 }
 
-TEST(QuantOptions, AcceptsEveryWidthButOne) {
-  QuantOptions options;
-  FieldList list;
-  fields(list, options);
-  for (int bits = 0; bits <= 16; ++bits) {
-    list.set("quant.state_bits=" + std::to_string(bits));
-    EXPECT_EQ(options.state_bits, bits);
-    if (bits == 1) {
-      EXPECT_THAT([&] { validate(options); },
-                  ThrowsMessage<Error>(HasSubstr("quant.state_bits = 1, expected 0")));
-    } else {
-      validate(options);
+TEST(QuantOptions, AcceptsEveryWidthThatASiteCanHave) {
+  for (const std::string site : {"state", "a", "input", "gate", "weight", "c"}) {
+    const bool binary = site == "weight" || site == "c";
+    for (int bits = -1; bits <= 16; ++bits) {
+      QuantOptions options;
+      FieldList list;
+      fields(list, options);
+      list.set("quant." + site + ".bits=" + std::to_string(bits));
+      if (bits == 1 && !binary) {
+        EXPECT_THAT([&] { validate(options); },
+                    ThrowsMessage<Error>(HasSubstr("quant." + site + ".bits = 1, expected 0")));
+      } else {
+        validate(options);
+      }
+      EXPECT_THROW(list.set("quant." + site + ".bits=17"), Error);
     }
   }
-  EXPECT_THROW(list.set("quant.state_bits=17"), Error);
+}
+
+TEST(QuantOptions, PresetsFillWhatSitesLeaveOpen) {
+  QuantOptions options;
+  options.preset = "w4a8s6";
+  options.decoder.bits = 8;
+  options.weight.scales = "pow2";
+  options.linear.scales = "free";
+  const QuantOptions sites = resolved(options);
+  EXPECT_EQ(sites.encoder.bits, 4);
+  EXPECT_EQ(sites.a.bits, 4);
+  EXPECT_EQ(sites.decoder.bits, 8);
+  EXPECT_EQ(sites.gate.bits, 8);
+  EXPECT_EQ(sites.state.bits, 6);
+  EXPECT_EQ(sites.weight.scales, "pow2");
+  EXPECT_EQ(sites.c.scales, "free");
+  EXPECT_EQ(sites.linear.scales, "free");
+  EXPECT_EQ(sites.residual.scales, "pow2");
+  EXPECT_EQ(sites.d.granularity, "tensor");
+  EXPECT_EQ(sites.c.granularity, "channel");
+
+  EXPECT_EQ(quant_preset("float").state.bits, 0);
+  EXPECT_EQ(quant_preset("w1a8s8").a.bits, 2);
+  EXPECT_EQ(quant_preset("analog-64x64").a.coding, "cartesian");
+  EXPECT_EQ(quant_preset("analog-64x64").weight_noise, 0.02);
+  EXPECT_EQ(uniform_bits(5).activation.bits, 5);
+}
+
+TEST(QuantOptions, RefusesOtherPresets) {
+  for (const char* preset : {"", "w8", "w8a8s1", "w8a1s8", "w17a8s8", "w8a8s8x", "W8a8s8"}) {
+    EXPECT_THAT([&] { quant_preset(preset); },
+                ThrowsMessage<Error>(HasSubstr("quant.preset = \"" + std::string(preset))));
+  }
+}
+
+TEST(QuantOptions, KnowsWhereBatchNormsFold) {
+  QuantOptions options;
+  EXPECT_TRUE(folds_after_rounding(resolved(options)));
+  options.weight_scales = "pow2";
+  EXPECT_FALSE(folds_after_rounding(resolved(options)));
+  options = {};
+  options.granularity = "tensor";
+  EXPECT_FALSE(folds_after_rounding(resolved(options)));
+  options.weight.bits = 0;
+  EXPECT_TRUE(folds_after_rounding(resolved(options)));
 }
 
 TEST(QuantOptions, RefusesValuesSetInCode) {
@@ -45,6 +94,10 @@ TEST(QuantOptions, RefusesValuesSetInCode) {
   options.weight_noise = 2;
   EXPECT_THAT([&] { validate(options); },
               ThrowsMessage<Error>(HasSubstr("quant.weight_noise = 2")));
+  options = {};
+  options.c.range = "mean";
+  EXPECT_THAT([&] { validate(options); },
+              ThrowsMessage<Error>(HasSubstr("quant.c.range = \"mean\" with 8 bits")));
   options = {};
   options.scales = "log";
   EXPECT_THAT([&] { validate(options); },

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 namespace crosstate {
 namespace {
@@ -10,84 +9,73 @@ namespace {
 // Most bits at which the least-squares search beats the absolute maximum for bell-shaped weights.
 constexpr int kSearchBits = 3;
 constexpr int kSearchSteps = 24;
-constexpr double kSlowestDecay = 1e-4, kFastestDecay = 4;
+constexpr double kLeastPeak = 1e-30;
 
-double squared_error(std::span<const float> values, double scale, double limit) {
+double code(double value, double scale, int bits, double limit) {
+  if (bits == 1) return value < 0 ? -1 : 1;
+  return std::clamp(std::nearbyint(value / scale), -limit, limit);
+}
+
+double squared_error(std::span<const float> values, double scale, int bits, double limit) {
   double error = 0;
   for (const float w : values) {
-    const double q = std::clamp(std::nearbyint(w / scale), -limit, limit) * scale;
+    const double q = code(w, scale, bits, limit) * scale;
     error += (w - q) * (w - q);
   }
   return error;
 }
 
-double choose_scale(std::span<const float> values, int bits, bool power_of_two) {
-  double peak = 0;
-  for (const float w : values) peak = std::max(peak, std::abs(static_cast<double>(w)));
-  if (peak == 0) return 1;
-  const double limit = std::exp2(bits - 1) - 1;
-  double scale = peak / limit;
-  if (bits <= kSearchBits) {
-    double best = squared_error(values, scale, limit);
-    const double widest = scale;
-    for (int i = 1; i < kSearchSteps; ++i) {
-      const double candidate = widest * (1 - static_cast<double>(i) / kSearchSteps);
-      const double error = squared_error(values, candidate, limit);
-      if (error < best) {
-        best = error;
-        scale = candidate;
-      }
+double least_squares_scale(std::span<const float> values, double widest, int bits, double limit) {
+  double scale = widest, best = squared_error(values, widest, bits, limit);
+  for (int i = 1; i < kSearchSteps; ++i) {
+    const double candidate = widest * (1 - static_cast<double>(i) / kSearchSteps);
+    const double error = squared_error(values, candidate, bits, limit);
+    if (error < best) {
+      best = error;
+      scale = candidate;
     }
   }
-  return power_of_two ? nearest_power_of_two(scale) : scale;
+  return scale;
+}
+
+double choose_scale(std::span<const float> values, const WeightSite& site) {
+  double peak = 0, sum = 0;
+  for (const float w : values) {
+    const double magnitude = std::abs(static_cast<double>(w));
+    peak = std::max(peak, magnitude);
+    sum += magnitude;
+  }
+  if (peak < kLeastPeak) return 1;
+  const double limit = largest_code(site.bits), mean = sum / static_cast<double>(values.size());
+  const bool search = site.range == "mse" || (site.range == "auto" && site.bits <= kSearchBits);
+  double scale = peak / limit;
+  if (site.range == "mean" || (search && site.bits == 1)) {
+    scale = mean;
+  } else if (search) {
+    scale = least_squares_scale(values, peak / limit, site.bits, limit);
+  }
+  return site.scales == "pow2" ? nearest_power_of_two(scale) : scale;
 }
 
 }  // namespace
 
+double largest_code(int bits) { return bits <= 2 ? 1 : std::exp2(bits - 1) - 1; }
+
 double nearest_power_of_two(double x) { return std::exp2(std::nearbyint(std::log2(x))); }
 
-std::vector<float> round_weights(std::span<float> values, std::size_t rows, int bits, bool per_row,
-                                 bool power_of_two) {
-  const double limit = std::exp2(bits - 1) - 1;
-  const std::size_t groups = per_row ? rows : 1;
+std::vector<float> round_weights(std::span<float> values, std::size_t rows,
+                                 const WeightSite& site) {
+  const double limit = largest_code(site.bits);
+  const std::size_t groups = site.granularity == "channel" ? rows : 1;
   const std::size_t size = groups == 0 ? 0 : values.size() / groups;
   std::vector<float> scales(groups);
   for (std::size_t g = 0; g < groups; ++g) {
     const std::span<float> row = values.subspan(g * size, size);
-    const double scale = choose_scale(row, bits, power_of_two);
-    scales[g] = static_cast<float>(scale);
-    for (float& w : row) {
-      w = static_cast<float>(std::clamp(std::nearbyint(w / scale), -limit, limit) * scale);
-    }
+    // A float, since that is what codes are multiplied with everywhere.
+    const float scale = scales[g] = static_cast<float>(choose_scale(row, site));
+    for (float& w : row) w = static_cast<float>(code(w, scale, site.bits, limit)) * scale;
   }
   return scales;
-}
-
-std::complex<double> round_pole_log_polar(std::complex<double> a, int bits, double largest_phase) {
-  const double codes = std::exp2(bits);
-  const double span = std::log(kFastestDecay / kSlowestDecay);
-  const double decay =
-      std::clamp(-std::log(std::max(std::abs(a), 1e-30)), kSlowestDecay, kFastestDecay);
-  const double code = std::nearbyint(std::log(decay / kSlowestDecay) / span * (codes - 1));
-  const double rounded = kSlowestDecay * std::exp(code / (codes - 1) * span);
-  double phase = 0;
-  if (largest_phase > 0) {
-    const double limit = codes / 2 - 1;
-    const double step = largest_phase / limit;
-    phase = std::clamp(std::nearbyint(std::arg(a) / step), -limit, limit) * step;
-  }
-  return std::polar(std::exp(-rounded), phase);
-}
-
-std::complex<double> round_pole_cartesian(std::complex<double> a, int bits) {
-  const double grid = std::exp2(bits - 1);
-  double re = std::nearbyint(a.real() * grid), im = std::nearbyint(a.imag() * grid);
-  // The larger part moves first: it changes the modulus most.
-  while (re * re + im * im >= grid * grid) {
-    double& larger = std::abs(re) >= std::abs(im) ? re : im;
-    larger -= std::copysign(1.0, larger);
-  }
-  return {re / grid, im / grid};
 }
 
 }  // namespace crosstate

@@ -75,12 +75,13 @@ struct Chip::Inside {
   std::vector<Layer> layers;
   Quantizer state_converter, residual_converter;
   AlignedFloats ones;
+  AlignedFloats ties;  // what the states' converters add: the network's ties, which noise decides
   int slice_bits = 0;
   bool incremental = false;
 
   Inside(const Network& source, const Mapping& map, const DeviceOptions& device,
          const CrossbarOptions& crossbar, std::uint64_t seed)
-      : network(source.state()), c(network.coefficients()), mapping(&map) {
+      : network(source.state()), c(network.deployed_coefficients()), mapping(&map) {
     std::size_t widest = network.linear_outputs();
     for (std::size_t i = 0; i < map.arrays.size(); ++i) {
       const MappedArray& a = map.arrays[i];
@@ -89,6 +90,7 @@ struct Chip::Inside {
       widest = std::max(widest, a.rows);
     }
     ones.assign(widest, 1);
+    ties.assign(widest, kScanTie);
     encoder = map.of(Site::kEncoder);
     decoder = map.of(Site::kDecoder);
     for (std::size_t l = 0; l < network.blocks.size(); ++l) {
@@ -132,7 +134,7 @@ struct Chip::Inside {
       for (std::size_t i = 0; i < pieces; ++i) {
         std::copy_n(u.row(a.pieces[i].channel) + k * kLanes, kLanes, in.row(i));
       }
-      array.multiply(0, a.states, 1, in, out, t.sequence, step, w.read);
+      array.multiply(0, a.states, 1, in, out, t.sequence, step, w.read, ties.data());
       if (incremental) accumulate(nullptr, a.states, kLanes, states, out);
       convert(state_converter, a.states, kLanes, out, states);
       array.multiply(a.states, pieces, 1, in, out, t.sequence, step, w.read);
@@ -153,8 +155,7 @@ struct Chip::Inside {
     for (const std::size_t i : layers[l].recurrence) recur(i, t, u, y, w);
     convert(layers[l].output_converter, H, n, y, y);
 
-    activation_forward(activation_of(network.options), H, n, y, a);
-    convert(q.activation, H, n, a, a);
+    look_up(q.activation_table, H, n, y, a);
     codes(q.activation, H, n, a, a);
     matrix(layers[l].linear, c.blocks[l].bias.data(), t, a, z, w);
     if (!network.gated()) {
@@ -164,8 +165,7 @@ struct Chip::Inside {
     }
     convert(layers[l].linear_converter, O, n, z, z);
     const Rows gate = take(w.gate, H, n);
-    activation_forward(gate_of(network.options), H, n, ConstRows(z.row(H), n), gate);
-    convert(q.gate, H, n, gate, gate);
+    look_up(q.gate_table, H, n, ConstRows(z.row(H), n), gate);
     multiply(H, n, z, gate, z);
     accumulate(nullptr, H, n, z, h);
     convert(c.residual, H, n, h, h);

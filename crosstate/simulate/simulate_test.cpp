@@ -160,7 +160,9 @@ TEST(Chip, IdealIsTheQuantizedNetworkOfOtherShapes) {
   wide.gate = "hard-sigmoid";
   wide.pooling = "last";
   wide.layers = 1;
-  expect_equal_to_evaluate(trained(wide, {.scales = "free"}), {}, ideal(), 100);
+  QuantOptions free_scales;
+  free_scales.scales = "free";
+  expect_equal_to_evaluate(trained(wide, free_scales), {}, ideal(), 100);
 }
 
 TEST(Chip, TilesAndPiecesAddUp) {

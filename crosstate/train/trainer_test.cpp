@@ -155,7 +155,7 @@ TEST_F(TrainerTest, ContinuesToTheSameBits) {
 
 TEST_F(TrainerTest, ContinuesAQuantizedNetworkToTheSameBits) {
   QuantOptions quant;
-  quant.weight_bits = quant.activation_bits = 4;
+  quant.preset = "w4a4s8";
   quant.weight_noise = 0.05;
   const std::vector<std::uint32_t> order = shuffled(training_.count, 1, 0);
   std::vector<Batch> calibration(1);

@@ -163,10 +163,13 @@ void row_sums(std::size_t rows, std::size_t columns, const float* mask, Panel<T>
 }
 
 template <class T>
-void row_peaks(std::size_t rows, std::size_t columns, const float* mask, Panel<T> x, T* peak) {
+void table_forward(const T* table, std::size_t entries, T low, T inverse_scale, std::size_t rows,
+                   std::size_t columns, Panel<T> x, Panel<T> y) {
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t c = 0; c < columns; ++c) {
-      if (mask == nullptr || mask[c] != 0) peak[r] = std::max(peak[r], std::fabs(x(r, c)));
+      const T code = std::nearbyint(x(r, c) * inverse_scale - low);
+      const T index = std::clamp(code, T(0), static_cast<T>(entries - 1));
+      y(r, c) = std::isnan(x(r, c)) ? x(r, c) : table[static_cast<std::size_t>(index)];
     }
   }
 }
@@ -225,7 +228,7 @@ void fake_quantize_forward(const T* scale, T low, T high, std::size_t rows, std:
   for (std::size_t r = 0; r < rows; ++r) {
     const T inverse = 1 / scale[r];
     for (std::size_t c = 0; c < columns; ++c) {
-      y(r, c) = std::clamp(std::nearbyint(x(r, c) * inverse), low, high) * scale[r];
+      y(r, c) = std::clamp(std::floor(x(r, c) * inverse + T(0.5)), low, high) * scale[r];
     }
   }
 }
@@ -237,7 +240,7 @@ void fake_quantize_adjoint(const T* scale, T low, T high, std::size_t rows, std:
     const T inverse = 1 / scale[r];
     for (std::size_t c = 0; c < columns; ++c) {
       const T steps = x(r, c) * inverse;
-      const T whole = std::clamp(std::nearbyint(steps), low, high);
+      const T whole = std::clamp(std::floor(steps + T(0.5)), low, high);
       const bool inside = low <= steps && steps <= high;
       const T slope = scale[r] * (inside ? whole - steps : whole);
       if (glog != nullptr) glog[r] += static_cast<double>(gy(r, c) * slope);

@@ -28,7 +28,7 @@ struct State {
   T re = 0, im = 0;
 };
 
-/// Nearest whole number, ties to even, within +-limit; limit 0 rounds nothing.
+/// Nearest whole number within +-limit; limit 0 rounds nothing. x holds kScanTie already.
 template <class T>
 T round_state(T x, T limit) {
   if (limit == 0) return x;
@@ -39,10 +39,11 @@ T round_state(T x, T limit) {
 /// specification: a rounded state is a whole number, and has to be the same one everywhere.
 template <class T>
 State<T> next_state(const Modes<T>& m, std::size_t n, T limit, T u, State<T> x) {
-  const T in = m.b != nullptr ? m.b[n] * u : u;
+  const T tie = limit == 0 ? T(0) : T(kScanTie);
+  const T in = m.b != nullptr ? std::fma(m.b[n], u, tie) : u + tie;
   const T ai = m.ai != nullptr ? m.ai[n] : T(0);
   const T re = std::fma(-ai, x.im, std::fma(m.ar[n], x.re, in));
-  const T im = std::fma(m.ar[n], x.im, ai * x.re);
+  const T im = std::fma(m.ar[n], x.im, std::fma(ai, x.re, tie));
   return {round_state(re, limit), round_state(im, limit)};
 }
 

@@ -15,8 +15,11 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 using D = hn::CappedTag<float, kLanes>;
+using DI = hn::RebindToSigned<D>;
 using V = hn::Vec<D>;
+using VI = hn::Vec<DI>;
 constexpr D d;
+constexpr DI di;
 constexpr std::size_t kN = hn::MaxLanes(D());
 
 HWY_INLINE double sum(V v) { return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, v))); }
@@ -83,13 +86,21 @@ void RowSums(std::size_t rows, std::size_t columns, const float* mask, ConstRows
   }
 }
 
-void RowPeaks(std::size_t rows, std::size_t columns, const float* mask, ConstRows x, float* peak) {
+void TableForward(const float* table, std::size_t entries, float low, float inverse_scale,
+                  std::size_t rows, std::size_t columns, ConstRows x, Rows y) {
+  const V inverse = hn::Set(d, inverse_scale), first = hn::Set(d, low);
+  const auto count = static_cast<std::int32_t>(entries);
+  const VI last = hn::Set(di, count - 1);
+  const V top = hn::Set(d, static_cast<float>(count - 1));
   for (std::size_t r = 0; r < rows; ++r) {
-    V top = hn::Set(d, peak[r]);
     for (std::size_t c = 0; c < columns; c += kN) {
-      top = hn::Max(top, unmasked(mask, c, hn::Abs(hn::Load(d, x.row(r) + c))));
+      const V v = hn::Load(d, x.row(r) + c);
+      const V code = hn::Min(hn::Max(hn::MulSub(v, inverse, first), hn::Zero(d)), top);
+      // Again as integers: what Min and Max make of a NaN depends on the instruction set.
+      const VI index = hn::Min(hn::Max(hn::NearestInt(code), hn::Zero(di)), last);
+      const V value = hn::GatherIndex(d, table, index);
+      hn::Store(hn::IfThenElse(hn::IsNaN(v), v, value), d, y.row(r) + c);
     }
-    peak[r] = hn::GetLane(hn::MaxOfLanes(d, top));
   }
 }
 
@@ -101,7 +112,7 @@ struct Grid {
         low(hn::Set(d, lowest)),
         high(hn::Set(d, highest)) {}
   HWY_INLINE V round(V steps) const {
-    const V whole = hn::Round(steps);
+    const V whole = hn::Floor(hn::Add(steps, hn::Set(d, 0.5f)));
     const V raised = hn::IfThenElse(hn::Lt(whole, low), low, whole);
     return hn::IfThenElse(hn::Gt(raised, high), high, raised);
   }
@@ -150,7 +161,7 @@ HWY_EXPORT(MultiplyAdd);
 HWY_EXPORT(Accumulate);
 HWY_EXPORT(AffineForward);
 HWY_EXPORT(RowSums);
-HWY_EXPORT(RowPeaks);
+HWY_EXPORT(TableForward);
 HWY_EXPORT(FakeQuantizeForward);
 HWY_EXPORT(FakeQuantizeAdjoint);
 
@@ -177,8 +188,9 @@ void row_sums(std::size_t rows, std::size_t columns, const float* mask, ConstRow
   HWY_DYNAMIC_DISPATCH(RowSums)(rows, columns, mask, a, b, sum, dot);
 }
 
-void row_peaks(std::size_t rows, std::size_t columns, const float* mask, ConstRows x, float* peak) {
-  HWY_DYNAMIC_DISPATCH(RowPeaks)(rows, columns, mask, x, peak);
+void table_forward(const float* table, std::size_t entries, float low, float inverse_scale,
+                   std::size_t rows, std::size_t columns, ConstRows x, Rows y) {
+  HWY_DYNAMIC_DISPATCH(TableForward)(table, entries, low, inverse_scale, rows, columns, x, y);
 }
 
 void fake_quantize_forward(const float* scale, float low, float high, std::size_t rows,

@@ -48,7 +48,8 @@ constexpr float kMagic = 12582912.0f;
 
 struct Saturation {
   explicit Saturation(float limit)
-      : magic(hn::Set(d, kMagic)),
+      : tie(hn::Set(d, kScanTie)),
+        magic(hn::Set(d, kMagic)),
         low(hn::BitCast(di, hn::Set(d, kMagic - limit))),
         high(hn::BitCast(di, hn::Set(d, kMagic + limit))),
         top(hn::Set(d, limit)),
@@ -67,7 +68,7 @@ struct Saturation {
     return hn::And(hn::BitCast(d, inside), gradient);
   }
 
-  V magic;
+  V tie, magic;
   VI low, high;
   V top, bottom;
   VI limit_bits;
@@ -85,11 +86,16 @@ HWY_INLINE V round_state(const Saturation& saturation, V x) {
 // One step of one mode: (xr, xi) <- round(A x + b u).
 template <bool kComplex, bool kGain, Rounding kRounding>
 HWY_INLINE void advance(const Mode& m, V u, const Saturation& saturation, V& xr, V& xi) {
-  const V in = kGain ? hn::Mul(m.b, u) : u;
+  constexpr bool kRound = kRounding != Rounding::kNone;
+  const V tie = saturation.tie;
+  V in = u;
+  if constexpr (kGain) in = kRound ? hn::MulAdd(m.b, u, tie) : hn::Mul(m.b, u);
+  if constexpr (kRound && !kGain) in = hn::Add(u, tie);
   if constexpr (kComplex) {
     // In the order of an array's rows (real part, imaginary part last), so that both round alike.
     const V nr = hn::NegMulAdd(m.ai, xi, hn::MulAdd(m.ar, xr, in));
-    const V ni = hn::MulAdd(m.ar, xi, hn::Mul(m.ai, xr));
+    const V cross = kRound ? hn::MulAdd(m.ai, xr, tie) : hn::Mul(m.ai, xr);
+    const V ni = hn::MulAdd(m.ar, xi, cross);
     xr = round_state<kRounding>(saturation, nr);
     xi = round_state<kRounding>(saturation, ni);
   } else {

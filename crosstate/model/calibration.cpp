@@ -1,0 +1,117 @@
+#include "crosstate/model/calibration.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "crosstate/quant/weights.h"
+
+namespace crosstate {
+namespace {
+
+constexpr double kLeastRange = 1e-6;
+constexpr int kSearchSteps = 64;
+
+struct Range {
+  double low, high;
+};
+
+double bin_centre(const Spread& s, std::size_t i) {
+  const double width = (static_cast<double>(s.high) - s.low) / kSpreadBins;
+  return s.low + (static_cast<double>(i) + 0.5) * width;
+}
+
+// The magnitude that `percent` of the values do not exceed.
+double percentile(const Spread& s, double percent) {
+  std::vector<double> by_magnitude(kSpreadBins, 0);
+  const double per_value = kSpreadBins / std::max(kLeastRange, s.peak());
+  double total = 0;
+  for (std::size_t i = 0; i < s.histogram.size(); ++i) {
+    const double bin = std::abs(bin_centre(s, i)) * per_value;
+    by_magnitude[std::min(kSpreadBins - 1, static_cast<std::size_t>(bin))] += s.histogram[i];
+    total += s.histogram[i];
+  }
+  double sum = 0;
+  for (std::size_t i = 0; i < kSpreadBins; ++i) {
+    sum += by_magnitude[i];
+    if (sum >= percent / 100 * total) return static_cast<double>(i + 1) / per_value;
+  }
+  return s.peak();
+}
+
+Range clipped(const Spread& s, double limit) {
+  return {std::max(static_cast<double>(s.low), -limit),
+          std::min(static_cast<double>(s.high), limit)};
+}
+
+// Codes for a range: symmetric about 0, or as many as there are between its ends.
+ChosenRange codes_for(const ActivationSite& site, bool affine, const Range& range) {
+  const double most = affine ? std::exp2(site.bits) - 1 : largest_code(site.bits);
+  const double span = affine ? range.high - range.low : std::max(-range.low, range.high);
+  double scale = std::max(kLeastRange, span) / most;
+  ChosenRange chosen{std::log(scale), -static_cast<int>(most)};
+  if (site.scales == "pow2") scale = nearest_power_of_two(scale);
+  if (affine) {
+    chosen.least_code = static_cast<int>(std::clamp(std::nearbyint(range.low / scale), -most, 0.0));
+  }
+  return chosen;
+}
+
+double squared_error(const ActivationSite& site, bool affine, const ChosenRange& chosen,
+                     const Spread& s) {
+  double scale = std::exp(chosen.log_scale);
+  if (site.scales == "pow2") scale = nearest_power_of_two(scale);
+  const double low = chosen.least_code;
+  const double high = affine ? low + std::exp2(site.bits) - 1 : -low;
+  double error = 0;
+  for (std::size_t i = 0; i < s.histogram.size(); ++i) {
+    const double x = bin_centre(s, i);
+    const double off = std::clamp(std::nearbyint(x / scale), low, high) * scale - x;
+    error += s.histogram[i] * off * off;
+  }
+  return error;
+}
+
+bool is_affine(const ActivationSite& site, const Spread& s) {
+  if (site.codes != "auto") return site.codes == "affine";
+  // From where on the code that symmetry leaves unused is worth more than its zero point.
+  return -s.low < s.high / 3 || s.high < -s.low / 3;
+}
+
+}  // namespace
+
+ChosenRange choose_range(const ActivationSite& site, const Spread& spread) {
+  const bool affine = is_affine(site, spread);
+  if (site.range == "absmax") return codes_for(site, affine, clipped(spread, spread.peak()));
+  if (site.range == "percentile") {
+    return codes_for(site, affine, clipped(spread, percentile(spread, site.percentile)));
+  }
+  if (site.range == "mse") {
+    ChosenRange best;
+    double least = -1;
+    for (int i = 0; i < kSearchSteps; ++i) {
+      const double limit = spread.peak() * std::exp2(-static_cast<double>(i) / 16);
+      const ChosenRange chosen = codes_for(site, affine, clipped(spread, limit));
+      const double error = squared_error(site, affine, chosen, spread);
+      if (least >= 0 && error >= least) continue;
+      least = error;
+      best = chosen;
+    }
+    return best;
+  }
+  // Rare large values are clipped: about where, for bell-shaped values, the error of clipping
+  // equals that of rounding at this width (between a normal's 4.0 and a Laplacian's 9.9 at 8 bits,
+  // Banner et al., arXiv 1810.05723).
+  const double deviations = 0.7 * site.bits + 0.6;
+  const double rms = std::sqrt(spread.squares / std::max(1.0, spread.count));
+  return codes_for(site, affine, clipped(spread, deviations * rms));
+}
+
+bool wants_histograms(const QuantOptions& options) {
+  for (const ActivationSite* site : {&options.input, &options.residual, &options.ssm_output,
+                                     &options.activation, &options.linear}) {
+    if (site->range == "percentile" || site->range == "mse") return true;
+  }
+  return false;
+}
+
+}  // namespace crosstate

@@ -1,0 +1,34 @@
+// Rounding of the discretised A. Every rounded pole lies on the fixed-point grid that integer
+// executors compute with, strictly inside the unit circle.
+#pragma once
+
+#include <complex>
+#include <span>
+#include <vector>
+
+#include "crosstate/quant/options.h"
+
+namespace crosstate {
+
+/// Fraction bits of a pole's parts: both fit 16 bits, and A x + B u with 8-bit x and u, with the
+/// half step that decides ties, needs no more than the 24 bits that a float holds exactly.
+inline constexpr int kPoleFraction = 14;
+
+/// The numbers that decode one channel's codes.
+struct PoleScales {
+  double slowest = 0, fastest = 0;  // decays -ln|A| of the first and the last code
+  double phase = 0;                 // of the largest code
+};
+
+/// Rounds the poles of one channel, |a| <= 1, to the codes of a resolved site with bits > 0:
+/// - log-polar: the logarithm of the decay -ln|a| on a uniform grid of 2^bits codes between the
+///   channel's slowest and fastest (within [1e-4, 4]); the phase on a symmetric grid up to the
+///   channel's largest. Slow channels turn by less per step than one step of a grid over the whole
+///   circle, which would stop them: hence a grid for each channel.
+/// - polar: the same with a uniform grid of decays.
+/// - cartesian: both parts on the grid 2^-(bits-1).
+/// Then both parts are rounded to multiples of 2^-kPoleFraction, the larger part drawn towards zero
+/// until |a| < 1. Real poles stay real. Returns the scales (zeros for cartesian).
+PoleScales round_poles(std::span<std::complex<double>> channel, const PoleSite& site);
+
+}  // namespace crosstate

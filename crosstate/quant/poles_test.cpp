@@ -1,0 +1,101 @@
+#include "crosstate/quant/poles.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "crosstate/base/random.h"
+
+namespace crosstate {
+namespace {
+
+using Complex = std::complex<double>;
+
+constexpr double kFixed = 1 << kPoleFraction;
+
+std::vector<Complex> random_poles(Random& random, std::size_t count) {
+  // Decays and phases from the whole range of the codes, a few beyond it.
+  std::vector<Complex> poles;
+  for (std::size_t i = 0; i < count; ++i) {
+    const double decay = std::exp(random.uniform(std::log(1e-6), std::log(8)));
+    poles.push_back(std::polar(std::exp(-decay), random.uniform(-1, 1) * std::numbers::pi));
+  }
+  return poles;
+}
+
+TEST(RoundPoles, AreContractiveAndFixedPointAtEveryWidthInEveryCoding) {
+  Random random(3, Stream::kTest);
+  for (const char* coding : {"log-polar", "polar", "cartesian"}) {
+    for (int bits = 2; bits <= 16; ++bits) {
+      for (int channel = 0; channel < 500; ++channel) {
+        std::vector<Complex> poles =
+            random_poles(random, 1 + static_cast<std::size_t>(channel) % 9);
+        round_poles(poles, {bits, coding});
+        for (const Complex a : poles) {
+          const double re = a.real() * kFixed, im = a.imag() * kFixed;
+          ASSERT_EQ(re, std::nearbyint(re)) << coding << bits;
+          ASSERT_EQ(im, std::nearbyint(im)) << coding << bits;
+          ASSERT_LT(re * re + im * im, kFixed * kFixed) << coding << bits;
+        }
+      }
+    }
+  }
+}
+
+TEST(RoundPoles, ComeAsCloseAsTheirCodesAllow) {
+  Random random(4, Stream::kTest);
+  for (int bits = 3; bits <= 12; ++bits) {
+    for (int channel = 0; channel < 200; ++channel) {
+      std::vector<Complex> exact;
+      for (int n = 0; n < 8; ++n) {
+        const double decay = std::exp(random.uniform(std::log(2e-3), std::log(2)));
+        exact.push_back(std::polar(std::exp(-decay), random.uniform(-1, 1)));
+      }
+      std::vector<Complex> log_polar = exact, polar = exact, cartesian = exact;
+      const PoleScales scales = round_poles(log_polar, {bits, "log-polar"});
+      round_poles(polar, {bits, "polar"});
+      round_poles(cartesian, {bits, "cartesian"});
+      const double codes = std::exp2(bits) - 1;
+      const double log_half = std::log(scales.fastest / scales.slowest) / codes / 2;
+      const double half = (scales.fastest - scales.slowest) / codes / 2;
+      const double phase_half = scales.phase / (std::exp2(bits - 1) - 1) / 2;
+      for (std::size_t n = 0; n < exact.size(); ++n) {
+        const double decay = -std::log(std::abs(exact[n]));
+        // Half a step of the codes, and what rounding to fixed point adds.
+        const double fixed = 1.5 / kFixed / std::abs(exact[n]);
+        EXPECT_LE(std::abs(std::log(std::abs(log_polar[n])) + decay),
+                  decay * std::expm1(log_half) + fixed);
+        EXPECT_LE(std::abs(std::log(std::abs(polar[n])) + decay), half + fixed);
+        EXPECT_LE(std::abs(std::arg(log_polar[n] * std::conj(exact[n]))), phase_half + fixed);
+        EXPECT_LE(std::abs(cartesian[n] - exact[n]), 1.5 * std::sqrt(2) / std::exp2(bits - 1));
+      }
+    }
+  }
+}
+
+TEST(RoundPoles, TheEndsOfAChannelAreCodes) {
+  std::vector<Complex> poles{std::polar(std::exp(-0.01), 0.3), std::polar(std::exp(-0.5), -0.7),
+                             std::polar(std::exp(-0.02), 0.1)};
+  const std::vector<Complex> exact = poles;
+  const PoleScales scales = round_poles(poles, {2, "log-polar"});
+  EXPECT_NEAR(scales.slowest, 0.01, 1e-12);
+  EXPECT_NEAR(scales.fastest, 0.5, 1e-12);
+  EXPECT_NEAR(scales.phase, 0.7, 1e-12);
+  EXPECT_NEAR(std::abs(poles[0]), std::abs(exact[0]), 2 / kFixed);
+  EXPECT_NEAR(std::abs(poles[1] - exact[1]), 0, 2 / kFixed);
+  EXPECT_NEAR(std::arg(poles[0]), 0, 2 / kFixed);  // ternary: less than half the largest is none
+}
+
+TEST(RoundPoles, KeepsRealPolesReal) {
+  for (const char* coding : {"log-polar", "polar", "cartesian"}) {
+    std::vector<Complex> poles{0.99, 0.3, -0.05, -0.9999999};
+    round_poles(poles, {6, coding});
+    for (const Complex a : poles) EXPECT_EQ(a.imag(), 0) << coding;
+    EXPECT_LT(poles[3].real(), -0.9) << coding;
+    EXPECT_GT(poles[3].real(), -1) << coding;
+  }
+}
+
+}  // namespace
+}  // namespace crosstate
