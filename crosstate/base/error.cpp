@@ -1,5 +1,7 @@
 #include "crosstate/base/error.h"
 
+#include <algorithm>
+
 namespace crosstate {
 
 void fail(std::string_view where, std::string_view what) {
@@ -7,6 +9,14 @@ void fail(std::string_view where, std::string_view what) {
   message += ": ";
   message += what;
   throw Error(message);
+}
+
+std::string excerpt(std::string_view text) {
+  constexpr std::size_t kMost = 80;
+  std::string result(text.substr(0, kMost));
+  std::replace_if(
+      result.begin(), result.end(), [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; }, '?');
+  return text.size() > kMost ? result + "..." : result;
 }
 
 }  // namespace crosstate

@@ -17,4 +17,8 @@ class Error : public std::runtime_error {
 /// Throws Error with "where: what", e.g. fail("labels.idx", "magic 0x0803, expected 0x0801").
 [[noreturn]] void fail(std::string_view where, std::string_view what);
 
+/// Text from outside, made fit for a message: control characters become '?', and what is longer
+/// than 80 bytes ends in "...".
+std::string excerpt(std::string_view text);
+
 }  // namespace crosstate

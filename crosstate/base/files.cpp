@@ -39,7 +39,12 @@ class Descriptor {
   int fd_;
 };
 
-std::string read_raw(const fs::path& path) {
+void require_at_most(std::size_t most, const std::string& bytes, const fs::path& path) {
+  if (bytes.size() <= most) return;
+  fail(path.string(), "more than " + std::to_string(most) + " bytes, the most for such a file");
+}
+
+std::string read_raw(const fs::path& path, std::size_t most) {
   const Descriptor file(path, O_RDONLY);
   if (!file.is_open()) fail_errno(path, "cannot open", errno);
   std::string bytes;
@@ -49,6 +54,7 @@ std::string read_raw(const fs::path& path) {
     const ssize_t got = read(file.get(), bytes.data() + size, kBlock);
     const int error = errno;
     bytes.resize(size + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    require_at_most(most, bytes, path);
     if (got == 0) return bytes;
     if (got < 0 && error != EINTR) fail_errno(path, "cannot read", error);
   }
@@ -58,7 +64,7 @@ std::string read_raw(const fs::path& path) {
 // reports a missing end only when it is asked the right way.
 class Inflater {
  public:
-  explicit Inflater(const fs::path& path) : path_(path) {
+  Inflater(const fs::path& path, std::size_t most) : path_(path), most_(most) {
     constexpr int kGzipOnly = 16 + MAX_WBITS;
     if (inflateInit2(&stream_, kGzipOnly) != Z_OK) fail(path_.string(), "zlib cannot start");
   }
@@ -92,6 +98,7 @@ class Inflater {
       const int status = inflate(&stream_, Z_NO_FLUSH);
       taken += chunk - stream_.avail_in;
       bytes.resize(size + kBlock - stream_.avail_out);
+      require_at_most(most_, bytes, path_);
       if (status == Z_STREAM_END) return taken;
       if (status == Z_BUF_ERROR) fail(path_.string(), "the gzip data ends too early");
       if (status != Z_OK) {
@@ -102,6 +109,7 @@ class Inflater {
   }
 
   const fs::path& path_;
+  const std::size_t most_;
   z_stream stream_ = {};
 };
 
@@ -163,10 +171,10 @@ void flush_directory(const fs::path& directory) {
 
 }  // namespace
 
-std::string read_file(const fs::path& path) {
-  std::string bytes = read_raw(path);
+std::string read_file(const fs::path& path, std::size_t most) {
+  std::string bytes = read_raw(path, most);
   if (path.extension() != ".gz") return bytes;
-  return Inflater(path).run(bytes);
+  return Inflater(path, most).run(bytes);
 }
 
 void write_file(const fs::path& path, std::string_view bytes) {

@@ -1,15 +1,18 @@
 // Whole files in and out; a file that is written appears complete or not at all.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <string_view>
 
 namespace crosstate {
 
 /// The file's bytes; a name ending in .gz is decompressed (zlib). Throws Error naming the path when
-/// it is missing, unreadable, truncated or damaged.
-std::string read_file(const std::filesystem::path& path);
+/// it is missing, unreadable, truncated, damaged or holds more than `most` bytes.
+std::string read_file(const std::filesystem::path& path,
+                      std::size_t most = std::numeric_limits<std::size_t>::max());
 
 /// Writes beside the target, flushes to disk, then renames; throws Error naming the path.
 void write_file(const std::filesystem::path& path, std::string_view bytes);

@@ -94,6 +94,14 @@ TEST_F(Files, ReadNamesAMissingFile) {
               ThrowsMessage<Error>(AllOf(HasSubstr("none.toml"), HasSubstr("No such file"))));
 }
 
+TEST_F(Files, ReadStopsAtTheMostBytesWanted) {
+  const fs::path plain = put("plain", std::string(1000, 'x'));
+  EXPECT_EQ(read_file(plain, 1000).size(), 1000u);
+  EXPECT_THAT([&] { (void)read_file(plain, 999); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("plain"), HasSubstr("999 bytes"))));
+  EXPECT_THROW((void)read_file("/dev/zero", 1 << 20), Error);
+}
+
 TEST_F(Files, ReadRefusesADirectory) {
   EXPECT_THAT([&] { read_file(directory_); },
               ThrowsMessage<Error>(AllOf(HasSubstr(directory_), HasSubstr("directory"))));

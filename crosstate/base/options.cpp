@@ -102,7 +102,7 @@ std::string expectation(const Field& field) {
   fail(where, field.key + " = " + found + ", expected " + expectation(field));
 }
 
-std::string in_quotes(std::string_view text) { return '"' + std::string(text) + '"'; }
+std::string in_quotes(std::string_view text) { return '"' + excerpt(text) + '"'; }
 
 std::string describe(const Scalar& scalar) {
   if (const bool* flag = std::get_if<bool>(&scalar)) return *flag ? "true" : "false";
@@ -261,8 +261,8 @@ void require_section(const std::vector<Field>& fields, const std::string& key,
       nearest = section;
     }
   }
-  fail(where,
-       "unknown section [" + key + "]; the nearest section is [" + std::string(nearest) + "]");
+  fail(where, "unknown section [" + excerpt(key) + "]; the nearest section is [" +
+                  std::string(nearest) + "]");
 }
 
 void refuse_section_as_value(const std::vector<Field>& fields, const std::string& key,
@@ -276,6 +276,34 @@ std::string joined_key(const std::string& section, std::string_view name) {
 
 // --- TOML
 // ------------------------------------------------------------------------------------------
+
+// toml++ bounds the depth of nested values but not that of dotted keys, and leaves its tables level
+// by level on the stack. No key of ours has more than one dot.
+void refuse_deep_keys(std::string_view text, const std::string& path) {
+  constexpr std::ptrdiff_t kMostDots = 32;
+  for (std::size_t number = 1; !text.empty(); ++number) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    std::ptrdiff_t dots = 0;
+    char quote = 0;
+    for (const char c : line) {
+      if (quote == 0 && c == '#') break;
+      if (quote == 0 && (c == '"' || c == '\'')) {
+        quote = c;
+      } else if (c == quote) {
+        quote = 0;
+      }
+      dots += quote == 0 && c == '.';
+    }
+    // An open quote may have begun on an earlier line.
+    if (quote != 0) dots = std::count(line.begin(), line.end(), '.');
+    if (dots > kMostDots) {
+      fail(path + ':' + std::to_string(number),
+           std::to_string(dots) + " dots in one line, expected at most " +
+               std::to_string(kMostDots) + ": keys are section.name");
+    }
+  }
+}
 
 std::string place(const std::string& path, const toml::source_region& source) {
   return path + ':' + std::to_string(source.begin.line);
@@ -415,7 +443,9 @@ void FieldList::set(std::string_view assignment) {
 }
 
 void FieldList::read_toml(const std::string& path) {
-  const std::string text = read_file(path);
+  constexpr std::size_t kMostBytes = 1 << 20;
+  const std::string text = read_file(path, kMostBytes);
+  refuse_deep_keys(text, path);
   toml::table table;
   try {
     table = toml::parse(text, path);

@@ -47,7 +47,7 @@ class FieldList {
   void set(std::string_view assignment);
 
   /// Reads a TOML file of [section] tables. Errors carry file, line and key. Non-finite numbers,
-  /// wrong types and unknown or repeated keys are errors.
+  /// wrong types, unknown or repeated keys and more than 1 MiB are errors.
   void read_toml(const std::string& path);
 
   /// The values as {"section": {"key": value}}, and back (unknown keys are errors; `where` names

@@ -116,6 +116,9 @@ TEST_F(Options, UnknownKeyNamesTheNearest) {
   expect_set_error("seed=3", "unknown key \"seed\"; the nearest key is \"run.seed\"");
   expect_set_error("train.drift=3",
                    "unknown key \"train.drift\"; the nearest key is \"device.read.drift\"");
+  expect_set_error("train.\nepochs" + std::string(1000, 'x') + "=3",
+                   "unknown key \"train.?epochs" + std::string(67, 'x') +
+                       "...\"; the nearest key is \"train.epochs\"");
   EXPECT_THAT([&] { fields_.set("=3"); }, ThrowsMessage<Error>(HasSubstr("unknown key \"\"")));
 }
 
@@ -256,6 +259,19 @@ TEST_F(Options, BrokenTomlCarriesItsLine) {
   expect_line("[train]\nrate = \n", 2);
   expect_line("[run]\nseed = 9223372036854775808\n", 2);  // more than 63 bits
   expect_line("[run]\nname = \"open\n", 2);
+}
+
+TEST_F(Options, TomlIsNeitherDeepNorHuge) {
+  std::string deep = "a";
+  for (int i = 0; i < 300'000; ++i) deep += ".a";
+  const std::string message = "300000 dots in one line, expected at most 32: keys are section.name";
+  expect_toml_error("# a comment\n" + deep + " = 1\n", 2, message);
+  expect_toml_error("[" + deep + "]\n", 1, message);
+  expect_toml_error("x = [\"\"\"\na \"\"\", {" + deep + " = 1}]\n", 2, message);
+  EXPECT_NO_THROW(read("# " + std::string(100, '.') + "\n[run]\nname = '" + std::string(100, '.') +
+                       "' # it's fine" + std::string(100, '.') + "\n"));
+  EXPECT_THAT([&] { read(std::string(2 << 20, '\n')); },
+              ThrowsMessage<Error>(HasSubstr("more than 1048576 bytes")));
 }
 
 TEST_F(Options, MissingTomlNamesThePath) {
