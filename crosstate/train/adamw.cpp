@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 #include "crosstate/base/error.h"
 
@@ -25,11 +26,18 @@ double rate_of(ParameterGroup group, const AdamWOptions& options) {
   return options.learning_rate;
 }
 
+// Finite values, none below `lowest`.
 std::vector<float> moments(const Safetensors& content, const std::string& name,
-                           const Parameter& parameter, const std::string& where) {
+                           const Parameter& parameter, float lowest, const std::string& where) {
   const auto found = content.tensors.find(name);
   if (found == content.tensors.end()) fail(where, "no tensor '" + name + "'");
-  return found->second.floats(parameter.shape, where + ": '" + name + "'");
+  std::vector<float> values = found->second.floats(parameter.shape, where + ": '" + name + "'");
+  for (const float value : values) {
+    if (std::isfinite(value) && value >= lowest) continue;
+    fail(where, "tensor '" + name + "' holds " + std::to_string(value) +
+                    ", which no step of the optimiser leaves");
+  }
+  return values;
 }
 
 std::uint64_t saved_steps(const Safetensors& content, const std::string& where) {
@@ -91,8 +99,9 @@ void AdamW::load(const std::vector<Parameter>& parameters, const Safetensors& co
                  const std::string& where) {
   std::vector<std::vector<float>> first, second;
   for (const Parameter& parameter : parameters) {
-    first.push_back(moments(content, kFirst + parameter.name, parameter, where));
-    second.push_back(moments(content, kSecond + parameter.name, parameter, where));
+    constexpr float kLowest = std::numeric_limits<float>::lowest();
+    first.push_back(moments(content, kFirst + parameter.name, parameter, kLowest, where));
+    second.push_back(moments(content, kSecond + parameter.name, parameter, 0, where));
   }
   steps_ = saved_steps(content, where);
   first_ = std::move(first);

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <utility>
 
 #include "crosstate/base/error.h"
 
@@ -115,6 +117,15 @@ TEST(AdamW, RefusesWhatIsMissingOrMisshapen) {
   shape.tensors["optimizer.m.range"] = Tensor::from(std::vector<float>{1}, {1});
   EXPECT_THAT([&] { optimizer.load(parameters, shape, "x"); },
               ThrowsMessage<Error>(HasSubstr("'optimizer.m.range'")));
+
+  for (const auto& [name, value] :
+       {std::pair{"optimizer.m.bias", std::nanf("")}, std::pair{"optimizer.v.bias", -1.0f}}) {
+    Safetensors damaged = saved;
+    Tensor& tensor = damaged.tensors.at(name);
+    std::memcpy(tensor.bytes.data(), &value, sizeof value);
+    EXPECT_THAT([&] { optimizer.load(parameters, damaged, "x"); },
+                ThrowsMessage<Error>(HasSubstr(name)));
+  }
 
   Safetensors steps = saved;
   steps.metadata["optimizer.steps"] = "many";

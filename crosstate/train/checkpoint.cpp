@@ -51,8 +51,17 @@ const std::string& metadata(const Safetensors& file, const char* key, const std:
 template <class Value>
 Value parsed(const Safetensors& file, const char* key, const std::string& where) {
   const std::string& text = metadata(file, key, where);
+  // What is compared later is walked level by level on the stack.
+  constexpr int kMostDepth = 16;
+  bool deep = false;
+  const auto notice_depth = [&](int depth, json::parse_event_t, json&) {
+    deep = deep || depth > kMostDepth;
+    return !deep;
+  };
   try {
-    return json::parse(text).get<Value>();
+    const json value = json::parse(text, notice_depth);
+    if (deep) fail(where, std::string("metadata '") + key + "' is nested too deeply");
+    return value.get<Value>();
   } catch (const json::exception&) {
     fail(where, std::string("metadata '") + key + "' is damaged");
   }

@@ -82,6 +82,11 @@ TEST_F(Checkpoint, RefusesOtherFilesAndContradictions) {
   damaged.metadata["train.history"] = "[{\"epoch\": 1}";
   write_safetensors(path_, damaged);
   expect_refused("metadata 'train.history' is damaged");
+
+  // Comparing it level by level would end in a stack overflow.
+  damaged.metadata["train.identity"] = std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  write_safetensors(path_, damaged);
+  expect_refused("metadata 'train.identity' is nested too deeply");
 }
 
 TEST(CheckpointIdentity, NamesTheFirstDifference) {
