@@ -1,5 +1,7 @@
 #include "crosstate/data/dataset.h"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -55,6 +57,19 @@ void Dataset::validate() const {
                               : ", expected a finite number"));
     }
   }
+}
+
+std::uint32_t checksum(const Dataset& set) {
+  uLong sum = crc32_z(0, nullptr, 0);
+  const auto add = [&](const auto& values) {
+    if (values.empty()) return;
+    sum = crc32_z(sum, reinterpret_cast<const Bytef*>(values.data()),
+                  values.size() * sizeof values[0]);
+  };
+  add(set.values);
+  add(set.labels);
+  add(set.lengths);
+  return static_cast<std::uint32_t>(sum);
 }
 
 Dataset select(const Dataset& set, std::span<const std::uint32_t> order, std::string name) {

@@ -31,6 +31,9 @@ struct Dataset {
   void validate() const;
 };
 
+/// CRC-32 of values, labels and lengths: tells two sets of one size apart.
+std::uint32_t checksum(const Dataset& set);
+
 /// The rows `order[...]` of a set, in that order.
 Dataset select(const Dataset& set, std::span<const std::uint32_t> order, std::string name);
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "crosstate/base/error.h"
 
@@ -71,6 +72,21 @@ TEST(Dataset, ValidateNamesSetIndexAndValue) {
     c.damage(set);
     EXPECT_THAT([&] { set.validate(); }, ThrowsMessage<Error>(HasSubstr(c.message)));
   }
+}
+
+TEST(Dataset, ChecksumTellsContentsApart) {
+  const Dataset set = make_set(7, 3);
+  EXPECT_EQ(checksum(set), checksum(make_set(7, 3)));
+  Dataset other = set;
+  other.values.back() += 1;
+  EXPECT_NE(checksum(other), checksum(set));
+  other = set;
+  std::swap(other.labels[0], other.labels[1]);
+  EXPECT_NE(checksum(other), checksum(set));
+  other = set;
+  other.lengths[0] = 2;
+  EXPECT_NE(checksum(other), checksum(set));
+  EXPECT_EQ(checksum(Dataset{}), 0u);
 }
 
 TEST(Dataset, SelectKeepsTheOrderGiven) {

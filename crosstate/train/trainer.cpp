@@ -95,7 +95,8 @@ json describe(const Dataset& set) {
           {"count", set.count},
           {"length", set.length},
           {"channels", set.channels},
-          {"classes", set.classes.size()}};
+          {"classes", set.classes.size()},
+          {"checksum", checksum(set)}};
 }
 
 json describe(const TrainOptions& options) {
@@ -380,6 +381,10 @@ double evaluate_accuracy(Network& network, const Dataset& set, int batch, Thread
   if (batch < 1) fail(set.name, "batches of " + std::to_string(batch) + ", expected at least 1");
   check_fits(network, set);
   const Tally tally = *evaluate_set(network, set, batch, pool, nullptr);
+  if (!std::isfinite(tally.loss())) {
+    fail(set.name, "the network's loss on it is " + std::to_string(tally.loss()) +
+                       ", expected a finite number: its values overflow");
+  }
   if (loss != nullptr) *loss = tally.loss();
   return tally.accuracy();
 }

@@ -58,6 +58,7 @@ TrainSummary train(Network& network, const Dataset& training, const Dataset& val
                    const TrainOptions& options, const TrainContext& context);
 
 /// The share of the set that the network classifies correctly, and the mean loss if not null.
+/// Throws Error when that loss is not finite.
 double evaluate_accuracy(Network& network, const Dataset& set, int batch, ThreadPool& pool,
                          double* loss = nullptr);
 

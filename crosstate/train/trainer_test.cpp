@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
@@ -229,6 +231,15 @@ TEST_F(TrainerTest, RefusesTheCheckpointOfAnotherRun) {
   options_.epochs = 5;
   expect_refused(resumed(), "options.epochs was 4 and is now 5");
   options_.epochs = 4;
+  // Sets of the same name and size.
+  Dataset edited = training_;
+  edited.values[5] += 1;
+  EXPECT_THAT([&] { train(network, edited, validation_, options_, resumed()); },
+              ThrowsMessage<Error>(HasSubstr("data.training.checksum was")));
+  edited = validation_;
+  std::swap(edited.labels[0], edited.labels[1]);
+  EXPECT_THAT([&] { train(network, training_, edited, options_, resumed()); },
+              ThrowsMessage<Error>(HasSubstr("data.validation.checksum was")));
 
   options_.log_every = 1;  // only the reports change
   EXPECT_EQ(run(network, resumed()).epochs.size(), 4u);
@@ -295,6 +306,16 @@ TEST_F(TrainerTest, SaysWhereTheLossBecameNaN) {
   EXPECT_THAT([&] { run(network, context_); },
               ThrowsMessage<Error>(AllOf(HasSubstr("float: epoch 1, step 1 of 5: the loss"),
                                          HasSubstr("lower learning_rate"))));
+}
+
+TEST_F(TrainerTest, RefusesToCountPredictionsThatOverflow) {
+  Network network = new_network();
+  for (Parameter& parameter : network.parameters()) {
+    if (parameter.name.starts_with("layers")) continue;
+    for (float& value : parameter.value) value = std::numeric_limits<float>::max();
+  }
+  EXPECT_THAT([&] { evaluate_accuracy(network, validation_, 16, pool_); },
+              ThrowsMessage<Error>(AllOf(HasSubstr(validation_.name), HasSubstr("finite"))));
 }
 
 TEST_F(TrainerTest, RefusesDataThatDoesNotFit) {
