@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
 
@@ -51,6 +52,12 @@ fs::path find_idx(const fs::path& directory, const std::string& name) {
   fs::path compressed = directory / (name + ".gz");
   if (fs::exists(compressed, ignored)) return compressed;
   fail(directory.string(), "found neither " + name + " nor " + name + ".gz");
+}
+
+// Names of sets go into JSON; those of directories may hold any bytes.
+std::string as_utf8(const std::string& text) {
+  using nlohmann::json;
+  return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 struct Part {
@@ -139,7 +146,7 @@ TrainTest read_mnist(const fs::path& directory) {
     fail(directory.string(), "no such directory, expected one with the MNIST files");
   }
   const fs::path resolved = fs::weakly_canonical(directory, error);
-  const std::string base = (error ? directory : resolved).filename().string();
+  const std::string base = as_utf8((error ? directory : resolved).filename().string());
 
   Part train = read_part(directory, "train", base + " train");
   Part test = read_part(directory, "t10k", base + " test");

@@ -177,6 +177,15 @@ TEST_F(MnistFiles, PixelsLabelsAndClasses) {
   sets.test.validate();
 }
 
+TEST_F(MnistFiles, NamesOfSetsAreUtf8) {
+  const fs::path raw = directory_ / "digits-\xff";
+  fs::create_directory(raw);
+  for (const auto& entry : fs::directory_iterator(directory_)) {
+    if (entry.is_regular_file()) fs::copy(entry.path(), raw);
+  }
+  EXPECT_EQ(read_mnist(raw).train.name, "digits-\xef\xbf\xbd train");
+}
+
 TEST_F(MnistFiles, LabelsUpTo255) {
   spill(train_labels(), idx(0x801, {3}, "\xff\x01\x02"));
   EXPECT_EQ(read_mnist(directory_).train.labels[0], 255);
