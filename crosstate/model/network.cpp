@@ -57,12 +57,11 @@ class Builder {
   std::uint64_t seed_;
 };
 
-BlockParameters add_block(const Network::State& s, std::size_t layer, Builder& build) {
+BlockParameters add_block(const Network::State& s, std::size_t layer,
+                          const std::vector<std::complex<double>>& poles, Builder& build) {
   const std::string at = "layers." + std::to_string(layer) + ".";
   const Shape per_mode{s.channels(), s.modes()};
   const Shape coefficient = s.complex() ? Shape{s.channels(), s.modes(), 2} : per_mode;
-  const std::vector<std::complex<double>> poles =
-      initial_poles(s.options.init, s.modes(), s.options.decay);
   const std::size_t modes = s.modes();
   const double low = std::log(s.options.dt_min), high = std::log(s.options.dt_max);
   const double bound = 1 / std::sqrt(static_cast<double>(s.channels()));
@@ -144,6 +143,23 @@ struct Configuration {
   }
 };
 
+// Before memory is taken for what a small file merely claims: the largest matrices are in it.
+void require_enough_values(const Safetensors& content, const Configuration& configuration,
+                           const std::string& where) {
+  const auto number = [](int value) { return static_cast<std::uint64_t>(value); };
+  const ModelOptions& model = configuration.model;
+  const std::uint64_t channels = number(model.channels), states = number(model.states);
+  const std::uint64_t least =
+      channels * (number(configuration.task.inputs) + number(configuration.task.classes)) +
+      number(model.layers) * channels * (channels + states);
+  std::uint64_t found = 0;
+  for (const auto& [name, tensor] : content.tensors) found += tensor.bytes.size() / sizeof(float);
+  if (found >= least) return;
+  fail(where, std::to_string(found) + " values, but a network of " + std::to_string(model.layers) +
+                  " layers, " + std::to_string(channels) + " channels and " +
+                  std::to_string(states) + " states has more than " + std::to_string(least));
+}
+
 }  // namespace
 
 Network::Network(const ModelOptions& options, const TaskShape& task, std::uint64_t seed)
@@ -159,8 +175,10 @@ Network::Network(const ModelOptions& options, const TaskShape& task, std::uint64
   const double out = 1 / std::sqrt(static_cast<double>(s.channels()));
   s.encoder = build.uniform("encoder.weight", {s.channels(), inputs}, ParameterGroup::kWeight, in);
   s.encoder_bias = build.uniform("encoder.bias", {s.channels()}, ParameterGroup::kNoDecay, in);
+  const std::vector<std::complex<double>> poles =
+      initial_poles(options.init, s.modes(), options.decay);
   for (std::size_t l = 0; l < static_cast<std::size_t>(options.layers); ++l) {
-    s.blocks.push_back(add_block(s, l, build));
+    s.blocks.push_back(add_block(s, l, poles, build));
     if (s.batch_norm()) {
       s.statistics.push_back(
           {std::vector<float>(s.linear_outputs(), 0), std::vector<float>(s.linear_outputs(), 1)});
@@ -169,6 +187,15 @@ Network::Network(const ModelOptions& options, const TaskShape& task, std::uint64
   s.decoder =
       build.uniform("decoder.weight", {classes, s.channels()}, ParameterGroup::kWeight, out);
   s.decoder_bias = build.uniform("decoder.bias", {classes}, ParameterGroup::kNoDecay, out);
+}
+
+// The frequencies of LegS take n^3 steps to find; nobody will look at them.
+Network Network::unfilled(const ModelOptions& options, const TaskShape& task) {
+  ModelOptions start = options;
+  if (start.init == "legs") start.init = "lin";
+  Network network(start, task, 0);
+  network.state_->options = options;
+  return network;
 }
 
 Network::~Network() = default;
@@ -216,7 +243,7 @@ void Network::fold_norms() {
   const Coefficients c = s.coefficients();  // batch norm as an affine map
   ModelOptions options = s.options;
   options.norm = "none";
-  Network folded(options, s.task, 0);
+  Network folded = unfilled(options, s.task);
   if (s.quantized) {
     folded.state_->quant = s.quant;
     folded.state_->quantized = true;
@@ -316,7 +343,9 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
   if (!values.is_object()) fail(where, "metadata 'network' is not a JSON object");
   Configuration configuration;
   configuration.list().from_json(values, where);
-  Network network(configuration.model, configuration.task, 0);
+  validate(configuration.model);
+  require_enough_values(content, configuration, where);
+  Network network = unfilled(configuration.model, configuration.task);
   State& s = *network.state_;
   const std::string quantized = entry("quantized");
   if (quantized != "true" && quantized != "false") {

@@ -82,6 +82,9 @@ class Network {
   const State& state() const;
 
  private:
+  /// All of whose values are about to be replaced.
+  static Network unfilled(const ModelOptions& options, const TaskShape& task);
+
   std::unique_ptr<State> state_;
 };
 

@@ -299,6 +299,18 @@ TEST(Network, ComesBackFromTensorsWithTheSameBits) {
   }
 }
 
+// The poles are in the file: the long search for those of LegS must not start again.
+TEST(Network, LoadsWithoutAnInitialisation) {
+  ModelOptions o = small_options();
+  o.channels = 1;
+  o.states = 4096;
+  Safetensors content = Network(o, {1, 2}, 1).to_tensors();
+  auto json = nlohmann::json::parse(content.metadata.at("network"));
+  json["model"]["init"] = "legs";
+  content.metadata["network"] = json.dump();
+  EXPECT_EQ(Network::from_tensors(content, "memory").options().init, "legs");
+}
+
 void expect_refused(const Safetensors& content, const std::string& first,
                     const std::string& second) {
   EXPECT_THAT(
@@ -353,6 +365,11 @@ TEST(Network, NamesWhatIsDamagedInTensors) {
   expect_refused(edit("model", "channels", -1), "model.channels", "-1");
   expect_refused(edit("model", "channels", 4), "tensor '", "4");
   expect_refused(edit("model", "layers", 2), "'layers.1.", "missing");
+  // Before tens of gigabytes are asked for.
+  Safetensors claims = edit("model", "channels", 4096);
+  claims.metadata["network"].replace(claims.metadata["network"].find("\"layers\":1"), 10,
+                                     "\"layers\":64");
+  expect_refused(claims, "64 layers", "4096 channels");
 }
 
 }  // namespace
