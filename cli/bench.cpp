@@ -271,7 +271,8 @@ void add_bench(CLI::App& app, Action& chosen) {
       ->check(CLI::IsMember({"layer", "batch", "none"}))
       ->capture_default_str();
   train->add_option("--threads", common->threads, "Threads; 0: every core")
-      ->check(CLI::Range(0, 1024));
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
   train->callback([=, &chosen] { chosen = [=] { return bench_train(*common, *options); }; });
   CLI::App* scan = add("scan", "The scan kernels alone, on one thread");
   scan->callback([=, &chosen] { chosen = [=] { return bench_scan(*common, *options); }; });

@@ -1,5 +1,6 @@
 #include "cli/common.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -13,6 +14,7 @@ namespace crosstate::cli {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::json;
 
 std::string clock_text(double seconds) {
   const auto whole = static_cast<long>(std::lround(seconds));
@@ -46,30 +48,48 @@ void set(FieldList& list, const std::string& assignment, const std::string& wher
   }
 }
 
+// An empty argument is mostly an unset variable of a script; taken as absent, it would quietly
+// start another run than the one that was meant.
+void add_text(CLI::App& command, const std::string& option, std::string& value,
+              const std::string& help, const std::string& type, bool has_default = false) {
+  const auto not_empty = [](const std::string& text) {
+    return text.empty() ? std::string("is empty") : std::string();
+  };
+  CLI::Option* added = command.add_option(option, value, help)->type_name(type);
+  added->check(CLI::Validator(not_empty, ""));
+  if (has_default) added->capture_default_str();
+}
+
+// The columns of the terminal, or 80 where they are unknown.
+std::size_t terminal_columns() {
+  winsize size = {};
+  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
+}
+
 }  // namespace
 
 void add_common(CLI::App& command, Common& common, const Uses& uses, RunOptions defaults) {
-  command.add_option("--config", common.config, "Settings from a TOML file")->type_name("FILE");
+  add_text(command, "--config", common.config, "Settings from a TOML file", "FILE");
   command.add_option("--set", common.set, "One setting, wins over --config; repeatable")
       ->type_name("SECTION.KEY=VALUE")
       ->allow_extra_args(false);
   if (uses.data) {
-    command.add_option("--data", common.data, "Directory of the MNIST files (data.directory)")
-        ->type_name("DIR");
+    add_text(command, "--data", common.data,
+             "Directory of the MNIST files (data.directory); default: built-in sample", "DIR");
   }
   if (uses.out) {
-    command.add_option("--out", common.out, "Directory of results and checkpoints")
-        ->type_name("DIR")
-        ->capture_default_str();
+    add_text(command, "--out", common.out, "Directory of results and checkpoints", "DIR", true);
     command.add_flag("--resume", common.resume, "Continue what was interrupted in that directory");
   }
-  command.add_option("--seed", common.seed, "Start of every random draw (run.seed)")
-      ->type_name("N");
+  add_text(command, "--seed", common.seed,
+           "Start of every random draw (run.seed, default " + std::to_string(defaults.seed) + ")",
+           "N");
   command.add_option("--threads", common.threads, "Threads; 0: every core")
       ->type_name("N")
-      ->check(CLI::Range(0, 1024));
-  command.add_option("--json", common.json, "Result as JSON to a file; -: standard output")
-      ->type_name("FILE");
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  add_text(command, "--json", common.json, "Result as JSON to a file; -: standard output", "FILE");
   command.add_flag("--quiet", common.quiet, "Neither progress nor tables");
   command.footer("\nSettings for --config and --set (name, default, range, when to change):\n" +
                  defaults.fields().help());
@@ -79,8 +99,10 @@ RunOptions configuration(const Common& common, RunOptions defaults) {
   RunOptions options = std::move(defaults);
   FieldList list = options.fields();
   if (!common.config.empty()) list.read_toml(common.config);
-  for (const std::string& assignment : common.set) set(list, assignment, "--set " + assignment);
-  if (!common.seed.empty()) set(list, "run.seed=" + common.seed, "--seed " + common.seed);
+  for (const std::string& assignment : common.set) {
+    set(list, assignment, "--set " + excerpt(assignment));
+  }
+  if (!common.seed.empty()) set(list, "run.seed=" + common.seed, "--seed " + excerpt(common.seed));
   if (!common.data.empty()) options.data.directory = common.data;
   validate(options);
   return options;
@@ -89,14 +111,21 @@ RunOptions configuration(const Common& common, RunOptions defaults) {
 void require_writable_file(const std::string& path) {
   if (path.empty() || path == "-") return;
   std::error_code ignored;
-  if (fs::is_directory(path, ignored)) fail(path, "is a directory, expected a file to write");
+  const fs::file_status status = fs::status(path, ignored);
+  if (fs::is_directory(status) || fs::path(path).filename().empty()) {
+    fail(path, "is a directory, expected a file to write");
+  }
+  if (fs::exists(status) && !fs::is_regular_file(status)) {
+    fail(path, "cannot write: it exists and is not a regular file");
+  }
   const fs::path parent = fs::path(path).parent_path();
   make_writable_directory(parent.empty() ? fs::path(".") : parent);
 }
 
-void write_json(const Common& common, const nlohmann::json& json) {
+void write_json(const Common& common, const json& result) {
   if (common.json.empty()) return;
-  const std::string text = json.dump(2) + '\n';
+  // Names of files may hold any bytes.
+  const std::string text = result.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
   if (common.json == "-") {
     std::fputs(text.c_str(), stdout);
   } else {
@@ -120,27 +149,36 @@ void Progress::show(const TrainProgress& p) {
                             "  validation %s", percent(log.validation_accuracy).c_str());
     }
     std::snprintf(text + size, sizeof text - static_cast<std::size_t>(size),
-                  "  %.0f samples/s  %s left", log.samples_per_second,
-                  clock_text(p.seconds_left).c_str());
-    std::fprintf(stderr, terminal_ ? "\r\x1b[K%s" : "%s\n", text);
-    open_ = terminal_;
-    if (p.epoch == p.epochs) finish();
+                  "  %s left  %.0f samples/s", clock_text(p.seconds_left).c_str(),
+                  log.samples_per_second);
+    if (terminal_) {
+      update_line(text);
+      if (p.epoch == p.epochs) finish();
+    } else {
+      std::fprintf(stderr, "%s\n", text);
+    }
   } else if (terminal_) {
-    std::fprintf(stderr,
-                 "\r\x1b[K%-5s epoch %3d/%d  %3.0f %%  loss %.4f  accuracy %s  %.0f samples/s  %s "
-                 "left",
-                 p.stage.c_str(), p.epoch, p.epochs,
-                 100 * static_cast<double>(p.done) / static_cast<double>(p.samples), p.loss,
-                 percent(p.accuracy).c_str(), p.samples_per_second,
-                 clock_text(p.seconds_left).c_str());
-    open_ = true;
+    char text[256];
+    std::snprintf(text, sizeof text,
+                  "%-5s epoch %3d/%d  %3.0f %%  loss %.4f  accuracy %s  %s left  %.0f samples/s",
+                  p.stage.c_str(), p.epoch, p.epochs,
+                  100 * static_cast<double>(p.done) / static_cast<double>(p.samples), p.loss,
+                  percent(p.accuracy).c_str(), clock_text(p.seconds_left).c_str(),
+                  p.samples_per_second);
+    update_line(text);
   }
   std::fflush(stderr);
 }
 
 void Progress::show(const std::string& what) {
   if (quiet_ || !terminal_) return;
-  std::fprintf(stderr, "\r\x1b[K%s ...", what.c_str());
+  update_line(what + " ...");
+}
+
+// A line that wraps could not be taken back: only its last row would be erased.
+void Progress::update_line(const std::string& text) {
+  const std::string shown = text.substr(0, terminal_columns() - 1);
+  std::fprintf(stderr, "\r\x1b[K%s", shown.c_str());
   std::fflush(stderr);
   open_ = true;
 }

@@ -51,6 +51,8 @@ class Progress {
   void finish();
 
  private:
+  void update_line(const std::string& text);
+
   bool quiet_, terminal_, open_ = false;
 };
 

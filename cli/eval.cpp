@@ -60,6 +60,11 @@ int eval_command(const Common& common, const std::string& model, const std::stri
     fill_batch(set, std::span(order).subspan(begin, size), block_length, batch);
     std::vector<float> logits;
     const BatchResult result = network.evaluate(batch, pool, &logits);
+    if (!std::isfinite(result.loss)) {
+      fail(model, "its loss on sequences " + std::to_string(begin) + " to " +
+                      std::to_string(begin + size - 1) + " of " + set.name +
+                      " is not finite: its values overflow");
+    }
     loss += result.loss * static_cast<double>(size);
     correct += result.correct;
     for (std::size_t i = 0; i < size; ++i) {

@@ -1,8 +1,12 @@
 // crosstate: one subcommand per file of this folder.
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <fstream>
 #include <new>
+#include <stdexcept>
 #include <string>
 
 #include "cli/common.h"
@@ -42,6 +46,26 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int
   return "unknown subcommand \"" + first + "\", expected one of " + names;
 }
 
+// Makes an allocation beyond the memory that is free fail, which is told in a line; otherwise the
+// system would end this process, or another, once the pages are touched.
+void stay_within_memory() {
+// Sanitizers reserve far more than they use.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  std::ifstream file("/proc/meminfo");
+  rlim_t available = 0;
+  std::string name, unit;
+  for (rlim_t kilobytes = 0; file >> name >> kilobytes && std::getline(file, unit);) {
+    if (name == "MemAvailable:" || name == "SwapFree:") available += 1024 * kilobytes;
+  }
+  rlimit limit = {};
+  if (available == 0 || getrlimit(RLIMIT_DATA, &limit) != 0) return;
+  limit.rlim_cur = std::min(limit.rlim_cur, available / 16 * 15);  // others go on, too
+  setrlimit(RLIMIT_DATA, &limit);
+#endif
+}
+
+constexpr const char* kOutOfMemory = "out of memory: lower the batch, the channels or the length";
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -52,6 +76,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "crosstate " + std::string(kVersion));
   app.require_subcommand(1);
   cli::Action chosen;
+  stay_within_memory();
   try {
     cli::add_demo(app, chosen);
     cli::add_train(app, chosen);
@@ -59,14 +84,20 @@ int main(int argc, char** argv) {
     cli::add_info(app, chosen);
     cli::add_bench(app, chosen);
     app.parse(argc, argv);
-    return chosen();
+    const int code = chosen();
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      return complain("standard output: cannot write");
+    }
+    return code;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return complain(usage_message(app, error, argc, argv));
   } catch (const Error& error) {
     return complain(error.what());
   } catch (const std::bad_alloc&) {
-    return complain("out of memory: lower the batch, the channels or the length");
+    return complain(kOutOfMemory);
+  } catch (const std::length_error&) {  // of a container
+    return complain(kOutOfMemory);
   } catch (const std::exception& error) {
     return complain(std::string("unexpected: ") + error.what());
   }

@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -32,8 +34,11 @@ using testing::HasSubstr;
 
 class Process {
  public:
-  Process(const fs::path& directory, std::vector<std::string> arguments)
-      : out_(directory / "stdout.txt"), err_(directory / "stderr.txt") {
+  /// Where `out` or `err` is not empty, that file or device takes the place of one in `directory`.
+  Process(const fs::path& directory, std::vector<std::string> arguments,
+          const std::string& out = "", const std::string& err = "")
+      : out_(out.empty() ? directory / "stdout.txt" : fs::path(out)),
+        err_(err.empty() ? directory / "stderr.txt" : fs::path(err)) {
     arguments.insert(arguments.begin(), CROSSTATE_PROGRAM);
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -46,6 +51,7 @@ class Process {
     _exit(127);
   }
 
+  pid_t id() const { return id_; }
   void send(int number) const { kill(id_, number); }
 
   /// The exit code, or minus the signal that ended it.
@@ -59,7 +65,7 @@ class Process {
 
  private:
   static void redirect(const fs::path& path, int to) {
-    dup2(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666), to);
+    dup2(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY, 0666), to);
   }
   fs::path out_, err_;
   pid_t id_;
@@ -167,6 +173,8 @@ TEST_F(Cli, RefusesBadSettingsBeforeAnyWork) {
            {"model.channels", {"model.channels", "="}},
            {"=", {"="}},
            {"", {"--set"}},
+           {"model.chan\nnels\n\n=1", {"unknown key", "model.channels"}},
+           {std::string(5000, 'x') + "=1", {"unknown key", "..."}},
        }) {
     expect_refused({"train", "--out", out, "--set", c.setting}, c.parts);
   }
@@ -191,6 +199,9 @@ TEST_F(Cli, RefusesBadUsage) {
   expect_refused({"train", "--threads", "x"}, {"--threads"});
   expect_refused({"train", "--threads", "-1"}, {"--threads"});
   expect_refused({"train", "--seed", "-1"}, {"--seed"});
+  for (const char* option : {"--config", "--data", "--out", "--seed", "--json"}) {
+    expect_refused({"train", option, ""}, {option, "empty"});
+  }
   expect_refused({"eval"}, {"MODEL"});
   expect_refused({"bench"}, {"bench"});
   expect_refused({"bench", "train", "--norm", "group"}, {"group"});
@@ -207,6 +218,61 @@ TEST_F(Cli, RefusesUnwritablePlaces) {
   expect_refused({"train", "--out", path("out"), "--json", below}, {path("file")});
   expect_refused({"train", "--out", path("out"), "--json", directory_.string()},
                  {directory_.string()});
+  // Found before the training, not after it.
+  for (const std::string& place : {std::string("/dev/null"), path("new") + "/"}) {
+    expect_refused({"train", "--out", path("out"), "--json", place}, {place});
+    expect_refused({"eval", "absent", "--predictions", place}, {place});
+  }
+  EXPECT_FALSE(fs::exists(path("out")));
+}
+
+TEST_F(Cli, TellsThatItsOutputWasLost) {
+  const Process process(
+      directory_,
+      {"bench", "scan", "--channels", "1", "--states", "2", "--length", "9", "--repeats", "1"},
+      "/dev/full");
+  EXPECT_EQ(process.wait(), 2);
+  EXPECT_THAT(process.err(), HasSubstr("standard output"));
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_F(Cli, StaysWithinTheMemoryOfTheMachine) {
+  const Process process(directory_, tiny("train", path("out"), {"--set", "train.epochs=1000"}));
+  while (!fs::exists(path("out"))) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const std::string limits = read_file("/proc/" + std::to_string(process.id()) + "/limits");
+  process.send(SIGKILL);
+  process.wait();
+  const std::size_t line = limits.find("Max data size");
+  ASSERT_NE(line, std::string::npos);
+  EXPECT_GT(std::strtoull(limits.c_str() + line + 13, nullptr, 10), 1u << 20) << limits;
+}
+#endif
+
+TEST_F(Cli, KeepsItsProgressWithinOneRowOfTheTerminal) {
+  const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+  ASSERT_GE(terminal, 0);
+  ASSERT_EQ(grantpt(terminal), 0);
+  ASSERT_EQ(unlockpt(terminal), 0);
+  const winsize size = {.ws_row = 24, .ws_col = 30, .ws_xpixel = 0, .ws_ypixel = 0};
+  ASSERT_EQ(ioctl(terminal, TIOCSWINSZ, &size), 0);
+  const Process process(directory_, tiny("train", path("out"), {"--set", "train.log_every=1"}), "",
+                        ptsname(terminal));
+  std::string shown;
+  char bytes[4096];
+  for (ssize_t got; (got = read(terminal, bytes, sizeof bytes)) > 0;) {
+    shown.append(bytes, static_cast<std::size_t>(got));
+  }
+  EXPECT_EQ(process.wait(), 0) << shown;
+  close(terminal);
+
+  std::size_t rows = 0, longest = 0;
+  const std::string erase = "\r\x1b[K";
+  for (std::size_t at = 0; (at = shown.find(erase, at)) != std::string::npos; ++rows) {
+    at += erase.size();
+    longest = std::max(longest, shown.find_first_of("\r\n", at) - at);
+  }
+  EXPECT_GT(rows, 20u);
+  EXPECT_EQ(longest, 29u) << shown;
 }
 
 TEST_F(Cli, RefusesDamagedData) {
@@ -250,6 +316,14 @@ TEST_F(Cli, RefusesDamagedModels) {
   refuse("text.safetensors", "hello, world: this is no model at all", {});
 
   Safetensors content = read_safetensors(path("out/float.safetensors"));
+  Safetensors large = content;
+  for (const char* name : {"encoder.weight", "encoder.bias", "decoder.weight"}) {
+    Tensor& tensor = large.tensors.at(name);
+    const std::vector<float> values(tensor.bytes.size() / sizeof(float), 3e38f);
+    tensor = Tensor::from(values, tensor.shape);
+  }
+  write("large.safetensors", format_safetensors(large));
+  expect_refused({"eval", path("large.safetensors")}, {"large.safetensors", "finite"});
   content.tensors["encoder.weight"] = Tensor::from(std::vector<float>(5), {5, 1});
   refuse("shape.safetensors", format_safetensors(content), {"encoder.weight"});
   content.tensors.erase("encoder.weight");
