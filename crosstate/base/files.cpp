@@ -1,6 +1,7 @@
 #include "crosstate/base/files.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <limits>
+#include <new>
 
 #include "crosstate/base/error.h"
 
@@ -18,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kBlock = std::size_t{1} << 18;
+constexpr std::size_t kMostOfDevice = std::size_t{1} << 20;
 
 [[noreturn]] void fail_errno(const fs::path& path, std::string_view action, int error) {
   fail(path.string(), std::string(action) + ": " + std::strerror(error));
@@ -47,6 +50,10 @@ void require_at_most(std::size_t most, const std::string& bytes, const fs::path&
 std::string read_raw(const fs::path& path, std::size_t most) {
   const Descriptor file(path, O_RDONLY);
   if (!file.is_open()) fail_errno(path, "cannot open", errno);
+  // Some devices never end.
+  struct stat status = {};
+  const bool known = fstat(file.get(), &status) == 0;
+  if (known && S_ISCHR(status.st_mode)) most = std::min(most, kMostOfDevice);
   std::string bytes;
   for (;;) {
     const std::size_t size = bytes.size();
@@ -172,9 +179,13 @@ void flush_directory(const fs::path& directory) {
 }  // namespace
 
 std::string read_file(const fs::path& path, std::size_t most) {
-  std::string bytes = read_raw(path, most);
-  if (path.extension() != ".gz") return bytes;
-  return Inflater(path, most).run(bytes);
+  try {
+    std::string bytes = read_raw(path, most);
+    if (path.extension() != ".gz") return bytes;
+    return Inflater(path, most).run(bytes);
+  } catch (const std::bad_alloc&) {
+    fail(path.string(), "holds more bytes than there is memory for");
+  }
 }
 
 void write_file(const fs::path& path, std::string_view bytes) {

@@ -10,7 +10,8 @@
 namespace crosstate {
 
 /// The file's bytes; a name ending in .gz is decompressed (zlib). Throws Error naming the path when
-/// it is missing, unreadable, truncated, damaged or holds more than `most` bytes.
+/// it is missing, unreadable, truncated, damaged or holds more than `most` bytes, 1 MiB if it is a
+/// character device.
 std::string read_file(const std::filesystem::path& path,
                       std::size_t most = std::numeric_limits<std::size_t>::max());
 

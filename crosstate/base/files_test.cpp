@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -99,8 +100,24 @@ TEST_F(Files, ReadStopsAtTheMostBytesWanted) {
   EXPECT_EQ(read_file(plain, 1000).size(), 1000u);
   EXPECT_THAT([&] { (void)read_file(plain, 999); },
               ThrowsMessage<Error>(AllOf(HasSubstr("plain"), HasSubstr("999 bytes"))));
-  EXPECT_THROW((void)read_file("/dev/zero", 1 << 20), Error);
+  EXPECT_THROW((void)read_file("/dev/zero"), Error);
+  EXPECT_EQ(read_file("/dev/null"), "");
 }
+
+// Sanitizers reserve far more memory than this limit.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_F(Files, ReadNamesTheFileThatMemoryCannotHold) {
+  const fs::path sparse = put("sparse", "");
+  fs::resize_file(sparse, std::uintmax_t{1} << 40);
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_DATA, &before), 0);
+  const rlimit tight = {rlim_t{1} << 29, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_DATA, &tight), 0);
+  EXPECT_THAT([&] { (void)read_file(sparse); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("sparse"), HasSubstr("memory"))));
+  setrlimit(RLIMIT_DATA, &before);
+}
+#endif
 
 TEST_F(Files, ReadRefusesADirectory) {
   EXPECT_THAT([&] { read_file(directory_); },
