@@ -505,6 +505,15 @@ TEST_F(CliResume, ContinuesAfterCtrlC) {
   }
 }
 
+TEST_F(CliResume, StopsWhileItSimulatesChips) {
+  const Process process(directory_, tiny("demo", path("out"), {"--set", "simulate.chips=100000"}));
+  ASSERT_TRUE(wait_for("out", "qat", 3));
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  process.send(SIGINT);
+  EXPECT_EQ(process.wait(), 130) << process.err();
+  EXPECT_FALSE(fs::exists(path("out/summary.json")));
+}
+
 TEST_F(CliResume, ContinuesAfterKill) {
   ASSERT_EQ(call(arguments("whole")).code, 0);
   for (const std::string stage : {"float", "qat"}) {

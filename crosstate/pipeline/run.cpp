@@ -206,7 +206,8 @@ class Run {
     CrossbarSummary& result = summary_.crossbar;
     say("programming " + std::to_string(options_.simulate.chips) + " chips");
     result.chips = simulate(*qat_, test_, options_.device, options_.crossbar,
-                            options_.simulate.chips, options_.seed, pool_);
+                            options_.simulate.chips, options_.seed, pool_, context_.stop);
+    if (result.chips.interrupted) return false;
     Dataset part = test_;
     keep_first(part, options_.sweep.sequences);
     result.sweep_sequences = part.count;
@@ -221,12 +222,13 @@ class Run {
       device.read_noise = std::min(1.0, level * ratio);
       const auto chips = [&](const Network& network) {
         return simulate(network, part, device, options_.crossbar, options_.sweep.chips,
-                        options_.seed, pool_);
+                        options_.seed, pool_, context_.stop);
       };
       NoisePoint& point = result.sweep.emplace_back();
       point.noise = level;
       point.ptq = chips(*ptq_);
       point.qat = chips(*qat_);
+      if (point.ptq.interrupted || point.qat.interrupted) return false;
     }
     result.seconds = watch.seconds();
     result.done = true;

@@ -31,7 +31,7 @@ void check(const Network& network, const Dataset& data) {
 
 SimulateSummary simulate(const Network& network, const Dataset& data, const DeviceOptions& device,
                          const CrossbarOptions& crossbar, int chips, std::uint64_t seed,
-                         ThreadPool& pool) {
+                         ThreadPool& pool, const std::function<bool()>& stop) {
   const auto begin = std::chrono::steady_clock::now();
   validate(SimulateOptions{.chips = chips});
   validate(device);
@@ -51,6 +51,10 @@ SimulateSummary simulate(const Network& network, const Dataset& data, const Devi
     const Chip chip(network, mapping, device, crossbar, seed, static_cast<std::uint32_t>(i));
     std::size_t correct = 0;
     for (std::size_t start = 0; start < data.count; start += kChunk) {
+      if (stop && stop()) {
+        summary.interrupted = true;
+        return summary;
+      }
       // One chunk is the same for all chips.
       if (i == 0 || data.count > kChunk) {
         const std::size_t count = std::min(kChunk, data.count - start);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "crosstate/base/threads.h"
@@ -24,13 +25,15 @@ struct SimulateSummary {
   std::size_t conversions_per_step = 0;
   std::size_t conversions_per_sequence = 0;  // on top, at its end
   double seconds = 0;                        // wall time
+  bool interrupted = false;
 };
 
 /// Programs `chips` chips and runs the data set on each. All but `seconds` depends on the arguments
 /// alone, not on the number of threads. Throws Error for an empty data set, for one that the
-/// network was not made for, and for a network that cannot be mapped.
+/// network was not made for, and for a network that cannot be mapped. `stop` is asked before every
+/// 1,024 sequences of a chip; once it says so, the summary comes back incomplete, `interrupted`.
 SimulateSummary simulate(const Network& network, const Dataset& data, const DeviceOptions& device,
                          const CrossbarOptions& crossbar, int chips, std::uint64_t seed,
-                         ThreadPool& pool);
+                         ThreadPool& pool, const std::function<bool()>& stop = nullptr);
 
 }  // namespace crosstate

@@ -264,6 +264,15 @@ TEST(Simulate, SummarisesItsChips) {
   EXPECT_EQ(simulate(classifier(), data, {}, {}, 1, 1, pool).deviation, 0);
 }
 
+TEST(Simulate, StopsBetweenTwoChips) {
+  ThreadPool pool(1);
+  const Dataset data = thinned(read_mnist_sample().test, 200);
+  const auto stop = [left = 2]() mutable { return left-- == 0; };
+  const SimulateSummary s = simulate(classifier(), data, {}, {}, 100000, 1, pool, stop);
+  EXPECT_TRUE(s.interrupted);
+  EXPECT_EQ(s.accuracy.size(), 2u);
+}
+
 TEST(Simulate, RejectsBadInput) {
   ThreadPool pool(1);
   Dataset data = thinned(digits().test, 16);
