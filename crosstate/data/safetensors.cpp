@@ -286,6 +286,26 @@ Tensor Tensor::from(const std::vector<double>& values, std::vector<std::uint64_t
   return pack("F64", values, std::move(shape));
 }
 
+Tensor Tensor::from(const std::vector<std::int16_t>& values, std::vector<std::uint64_t> shape) {
+  return pack("I16", values, std::move(shape));
+}
+
+Tensor Tensor::from(const std::vector<std::int32_t>& values, std::vector<std::uint64_t> shape) {
+  return pack("I32", values, std::move(shape));
+}
+
+template <>
+std::vector<std::int16_t> Tensor::integers(const std::vector<std::uint64_t>& expected_shape,
+                                           const std::string& where) const {
+  return unpack<std::int16_t>("I16", *this, expected_shape, where);
+}
+
+template <>
+std::vector<std::int32_t> Tensor::integers(const std::vector<std::uint64_t>& expected_shape,
+                                           const std::string& where) const {
+  return unpack<std::int32_t>("I32", *this, expected_shape, where);
+}
+
 std::vector<float> Tensor::floats(const std::vector<std::uint64_t>& expected_shape,
                                   const std::string& where) const {
   return unpack<float>("F32", *this, expected_shape, where);

@@ -81,7 +81,9 @@ void round_all_poles(const Network::State& s, std::vector<DiscreteMode>& modes) 
 // shift; rounded up, since a state that saturates loses its memory.
 double state_step(const Network::State& s, std::size_t layer, std::size_t i, float input_scale) {
   if (!s.quantized || s.quant.state.bits == kFloatBits) return 1;
-  return input_scale * std::exp2(std::ceil(std::log2(s.state_steps[layer][i] / input_scale)));
+  const double exponent = std::ceil(std::log2(s.state_steps[layer][i] / input_scale));
+  // So that B is a whole number in units of A's last place, and no more than 2^30.
+  return input_scale * std::exp2(std::clamp(exponent, -16.0, 1.0 * kPoleFraction));
 }
 
 void recurrence_coefficients(const Network::State& s, std::size_t layer, float input_scale,

@@ -1,0 +1,219 @@
+#include "crosstate/integer/convert.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "crosstate/base/error.h"
+#include "crosstate/model/network_state.h"
+#include "crosstate/quant/poles.h"
+
+namespace crosstate {
+namespace {
+
+constexpr int kMultiplierBits = 24, kMostShift = 52;
+
+template <class T>
+std::vector<T> codes(const AlignedFloats& values, const std::vector<float>& scales) {
+  std::vector<T> out;
+  out.reserve(values.size());
+  const std::size_t columns = scales.empty() ? 1 : values.size() / scales.size();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    out.push_back(static_cast<T>(std::lround(values[i] / scales[i / columns])));
+  }
+  return out;
+}
+
+std::vector<std::int32_t> table_codes(const CodeTable& table, const Quantizer& to) {
+  return codes<std::int32_t>(table.values, std::vector<float>(table.values.size(), to.scale[0]));
+}
+
+CodeFormat format_of(const Quantizer& q) {
+  if (!q.on) return {0, 1, 1};
+  return {static_cast<std::int32_t>(q.low), static_cast<std::int32_t>(q.high), q.scale[0]};
+}
+
+// The multipliers and the shift nearest to the ratios; the larger one gets all 24 bits.
+class RequantizerBuilder {
+ public:
+  RequantizerBuilder(std::string where, bool two) : where_(std::move(where)), two_(two) {}
+
+  void add(double first, double second = 0) {
+    const double largest = std::max(std::abs(first), std::abs(second));
+    int shift = kMostShift;
+    if (largest > 0) shift = std::min(shift, kMultiplierBits - 1 - std::ilogb(largest));
+    if (shift < 1) {
+      fail(where_, "a scale is " + std::to_string(largest) +
+                       " times that of its result, expected less than 2^23");
+    }
+    out_.first.push_back(static_cast<std::int32_t>(std::llround(std::ldexp(first, shift))));
+    if (two_) {
+      out_.second.push_back(static_cast<std::int32_t>(std::llround(std::ldexp(second, shift))));
+    }
+    out_.shift.push_back(shift);
+  }
+  Requantizer take() { return std::move(out_); }
+
+ private:
+  std::string where_;
+  bool two_;
+  Requantizer out_;
+};
+
+IntegerMatrix matrix(const AlignedFloats& weight, const AlignedFloats& bias,
+                     const std::vector<float>& scales, double input_scale, int bits,
+                     const std::string& where) {
+  IntegerMatrix m;
+  m.rows = bias.size();
+  m.columns = weight.size() / bias.size();
+  m.bits = bits;
+  m.weight = codes<std::int16_t>(weight, scales);
+  for (std::size_t o = 0; o < m.rows; ++o) {
+    const double code = std::nearbyint(bias[o] / (scales[o] * input_scale));
+    if (std::abs(code) > 1 << 30) {
+      fail(where, "the bias of row " + std::to_string(o) + " is " + std::to_string(bias[o]) +
+                      ", more than 2^30 times its weights' steps");
+    }
+    m.bias.push_back(static_cast<std::int32_t>(code));
+  }
+  return m;
+}
+
+class Converter {
+ public:
+  explicit Converter(const Network& network)
+      : s_(network.state()), c_(s_.deployed_coefficients()) {}
+
+  IntegerNetwork run() {
+    IntegerNetwork n;
+    n.inputs = static_cast<std::size_t>(s_.task.inputs);
+    n.classes = static_cast<std::size_t>(s_.task.classes);
+    n.channels = s_.channels();
+    n.modes = s_.modes();
+    n.complex = s_.complex();
+    n.gated = s_.gated();
+    n.pool_last = s_.options.pooling == "last";
+    n.input = format_of(c_.input);
+    n.residual = format_of(c_.residual);
+    n.state_bits = s_.quant.state.bits;
+    n.state_limit = static_cast<std::int32_t>(c_.rounding.limit);
+    n.encoder = matrix(c_.encoder, c_.encoder_bias, c_.encoder_scale, n.input.scale,
+                       s_.quant.encoder.bits, "encoder");
+    n.encoder_codes = rows("encoder", c_.encoder_scale, n.input.scale / n.residual.scale);
+    for (std::size_t l = 0; l < s_.blocks.size(); ++l) n.blocks.push_back(block(l, n.residual));
+    n.decoder = matrix(c_.decoder, c_.decoder_bias, c_.decoder_scale, n.residual.scale,
+                       s_.quant.decoder.bits, "decoder");
+    n.scores = scores(n.residual.scale);
+    return n;
+  }
+
+ private:
+  static Requantizer rows(const std::string& where, const std::vector<float>& scales, double by) {
+    RequantizerBuilder build(where, false);
+    for (const float scale : scales) build.add(scale * by);
+    return build.take();
+  }
+
+  Requantizer scores(double residual_scale) const {
+    const double largest = *std::max_element(c_.decoder_scale.begin(), c_.decoder_scale.end());
+    const int shift =
+        std::clamp(kMultiplierBits - 1 - std::ilogb(largest * residual_scale), 1, kMostShift);
+    Requantizer r;
+    for (const float scale : c_.decoder_scale) {
+      const double exact = std::ldexp(scale * residual_scale, shift);
+      r.first.push_back(static_cast<std::int32_t>(std::llround(exact)));
+      r.shift.push_back(shift);
+    }
+    return r;
+  }
+
+  IntegerBlock block(std::size_t l, const CodeFormat& residual) const {
+    const std::string where = "layers." + std::to_string(l);
+    const BlockCoefficients& c = c_.blocks[l];
+    const BlockQuantizers& q = c_.quantizers[l];
+    IntegerBlock b;
+    b.a_bits = s_.quant.a.bits;
+    b.c_bits = s_.quant.c.bits;
+    b.d_bits = s_.quant.d.bits;
+    const std::vector<float> last_place(1, std::ldexp(1.0f, -kPoleFraction));
+    const std::vector<float> poles(c.ar.size(), last_place[0]);
+    b.ar = codes<std::int16_t>(c.ar, poles);
+    b.cr = codes<std::int16_t>(c.cr, c.c_scale);
+    if (s_.complex()) {
+      b.ai = codes<std::int16_t>(c.ai, poles);
+      b.ci = codes<std::int16_t>(c.ci, c.c_scale);
+    }
+    for (const float gain : c.b) {
+      const double in_places = gain * residual.scale * (1 << kPoleFraction);
+      b.input_shift.push_back(static_cast<std::int32_t>(std::lround(std::log2(in_places))));
+    }
+    b.d = codes<std::int16_t>(c.d, c.d_scale);
+    b.ssm_output = format_of(q.ssm_output);
+    b.activation = format_of(q.activation);
+    b.linear = format_of(q.linear);
+    b.gate = format_of(q.gate);
+    RequantizerBuilder output(where + ".output", true);
+    for (std::size_t h = 0; h < c.d.size(); ++h) {
+      const double through = b.d[h] == 0 ? 0.0 : c.d_scale[h] * residual.scale;
+      output.add(c.c_scale[h] / b.ssm_output.scale, through / b.ssm_output.scale);
+    }
+    b.output = output.take();
+    b.activation_table = table_codes(q.activation_table, q.activation);
+    b.linear_map = matrix(c.weight, c.bias, c.weight_scale, b.activation.scale,
+                          s_.quant.weight.bits, where + ".linear");
+    RequantizerBuilder sum(where + ".sum", true);
+    if (s_.gated()) {
+      b.linear_codes = rows(where + ".linear", c.weight_scale, b.activation.scale / b.linear.scale);
+      b.gate_table = table_codes(q.gate_table, q.gate);
+      for (std::size_t h = 0; h < s_.channels(); ++h) {
+        sum.add(b.linear.scale * b.gate.scale / residual.scale, 1);
+      }
+    } else {
+      for (const float scale : c.weight_scale) {
+        sum.add(scale * b.activation.scale / residual.scale, 1);
+      }
+    }
+    b.sum = sum.take();
+    return b;
+  }
+
+  const Network::State& s_;
+  const Coefficients c_;
+};
+
+}  // namespace
+
+std::string site_in_floating_point(const Network& network) {
+  if (!network.quantized()) return "not quantized";
+  const QuantOptions& q = network.quant_options();
+  std::vector<std::pair<const char*, int>> sites = {{"input", q.input.bits},
+                                                    {"residual", q.residual.bits},
+                                                    {"ssm_output", q.ssm_output.bits},
+                                                    {"activation", q.activation.bits},
+                                                    {"state", q.state.bits},
+                                                    {"a", q.a.bits},
+                                                    {"c", q.c.bits},
+                                                    {"d", q.d.bits},
+                                                    {"encoder", q.encoder.bits},
+                                                    {"weight", q.weight.bits},
+                                                    {"decoder", q.decoder.bits}};
+  if (network.state().gated()) {
+    sites.insert(sites.end(), {{"linear", q.linear.bits}, {"gate", q.gate.bits}});
+  }
+  for (const auto& [name, bits] : sites) {
+    if (bits == kFloatBits) return std::string("quant.") + name + ".bits = 0";
+  }
+  return "";
+}
+
+IntegerNetwork to_integers(const Network& network) {
+  const std::string site = site_in_floating_point(network);
+  if (!site.empty()) fail("integer network", site + " leaves values in floating point");
+  if (network.options().norm != "none") {
+    fail("integer network",
+         "norm is '" + network.options().norm + "', expected none: norms must be folded");
+  }
+  return Converter(network).run();
+}
+
+}  // namespace crosstate

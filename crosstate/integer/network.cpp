@@ -1,0 +1,286 @@
+#include "crosstate/integer/network.h"
+
+#include <nlohmann/json.hpp>
+
+#include "crosstate/base/error.h"
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+using Shape = std::vector<std::uint64_t>;
+
+constexpr const char* kFormat = "crosstate integer network 1";
+constexpr std::int64_t kMostMultiplier = std::int64_t{1} << 24;
+constexpr std::uint64_t kMostSize = std::uint64_t{1} << 16;
+
+// Both directions visit the same list of tensors, so that they cannot drift apart.
+class Writer {
+ public:
+  explicit Writer(Safetensors& out) : out_(out) {}
+
+  template <class T>
+  void tensor(const std::string& name, std::vector<T>& values, const Shape& shape, std::int64_t,
+              std::int64_t) {
+    out_.tensors[name] = Tensor::from(values, shape);
+  }
+
+ private:
+  Safetensors& out_;
+};
+
+class Reader {
+ public:
+  Reader(const Safetensors& in, const std::string& where) : in_(in), where_(where) {}
+
+  template <class T>
+  void tensor(const std::string& name, std::vector<T>& values, const Shape& shape, std::int64_t low,
+              std::int64_t high) {
+    const auto it = in_.tensors.find(name);
+    if (it == in_.tensors.end()) fail(where_, "tensor '" + name + "' is missing");
+    values = it->second.integers<T>(shape, where_ + ": tensor '" + name + "'");
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (values[i] >= low && values[i] <= high) continue;
+      fail(where_, "tensor '" + name + "' holds " + std::to_string(values[i]) + " at " +
+                       std::to_string(i) + ", expected " + std::to_string(low) + " to " +
+                       std::to_string(high));
+    }
+  }
+
+ private:
+  const Safetensors& in_;
+  const std::string& where_;
+};
+
+std::int64_t most_code(int bits) { return bits <= 2 ? 1 : (std::int64_t{1} << (bits - 1)) - 1; }
+
+template <class Visitor>
+void visit(Visitor& v, const std::string& name, Requantizer& r, std::uint64_t rows, bool second) {
+  v.tensor(name + ".first", r.first, {rows}, -kMostMultiplier, kMostMultiplier);
+  if (second) v.tensor(name + ".second", r.second, {rows}, -kMostMultiplier, kMostMultiplier);
+  v.tensor(name + ".shift", r.shift, {rows}, 1, 52);
+}
+
+template <class Visitor>
+void visit(Visitor& v, const std::string& name, IntegerMatrix& m, std::uint64_t rows,
+           std::uint64_t columns) {
+  const std::int64_t top = most_code(m.bits), most_bias = std::int64_t{1} << 30;
+  v.tensor(name + ".weight", m.weight, {rows, columns}, -top, top);
+  v.tensor(name + ".bias", m.bias, {rows}, -most_bias, most_bias);
+  m.rows = rows;
+  m.columns = columns;
+}
+
+std::uint64_t codes_of(const CodeFormat& f) {
+  return static_cast<std::uint64_t>(f.high - f.low) + 1;
+}
+
+template <class Visitor>
+void visit(Visitor& v, const std::string& at, IntegerBlock& b, const IntegerNetwork& n) {
+  const std::uint64_t H = n.channels, M = n.modes, O = n.outputs();
+  constexpr std::int64_t kPole = std::int64_t{1} << 14;
+  const std::int64_t c = most_code(b.c_bits), d = most_code(b.d_bits);
+  v.tensor(at + "A.real", b.ar, {H, M}, -kPole, kPole);
+  v.tensor(at + "B.shift", b.input_shift, {H, M}, 0, 30);
+  v.tensor(at + "C.real", b.cr, {H, M}, -c, c);
+  if (n.complex) {
+    v.tensor(at + "A.imaginary", b.ai, {H, M}, -kPole, kPole);
+    v.tensor(at + "C.imaginary", b.ci, {H, M}, -c, c);
+  }
+  v.tensor(at + "D", b.d, {H}, -d, d);
+  visit(v, at + "output", b.output, H, true);
+  v.tensor(at + "activation", b.activation_table, {codes_of(b.ssm_output)}, b.activation.low,
+           b.activation.high);
+  visit(v, at + "linear", b.linear_map, O, H);
+  if (n.gated) {
+    visit(v, at + "linear", b.linear_codes, O, false);
+    v.tensor(at + "gate", b.gate_table, {codes_of(b.linear)}, b.gate.low, b.gate.high);
+  }
+  visit(v, at + "sum", b.sum, H, true);
+}
+
+template <class Visitor>
+void visit(Visitor& v, IntegerNetwork& n) {
+  visit(v, "encoder", n.encoder, n.channels, n.inputs);
+  visit(v, "encoder", n.encoder_codes, n.channels, false);
+  for (std::size_t l = 0; l < n.blocks.size(); ++l) {
+    visit(v, "layers." + std::to_string(l) + ".", n.blocks[l], n);
+  }
+  visit(v, "decoder", n.decoder, n.classes, n.channels);
+  visit(v, "decoder", n.scores, n.classes, false);
+}
+
+json format_json(const CodeFormat& f) {
+  return {{"low", f.low}, {"high", f.high}, {"scale", f.scale}};
+}
+
+json to_json(const IntegerNetwork& n) {
+  json out = {{"inputs", n.inputs},
+              {"channels", n.channels},
+              {"modes", n.modes},
+              {"classes", n.classes},
+              {"complex", n.complex},
+              {"gated", n.gated},
+              {"pooling", n.pool_last ? "last" : "mean"},
+              {"state", {{"bits", n.state_bits}, {"limit", n.state_limit}}},
+              {"input", format_json(n.input)},
+              {"residual", format_json(n.residual)},
+              {"encoder_bits", n.encoder.bits},
+              {"decoder_bits", n.decoder.bits},
+              {"layers", json::array()}};
+  for (const IntegerBlock& b : n.blocks) {
+    out["layers"].push_back({{"a_bits", b.a_bits},
+                             {"c_bits", b.c_bits},
+                             {"d_bits", b.d_bits},
+                             {"linear_bits", b.linear_map.bits},
+                             {"ssm_output", format_json(b.ssm_output)},
+                             {"activation", format_json(b.activation)},
+                             {"linear", format_json(b.linear)},
+                             {"gate", format_json(b.gate)}});
+  }
+  return out;
+}
+
+// Reads checked numbers of one JSON object.
+class Fields {
+ public:
+  Fields(const json& object, std::string where) : object_(object), where_(std::move(where)) {
+    if (!object.is_object()) fail(where_, "not a JSON object");
+  }
+  const json& at(const char* key) const {
+    if (!object_.contains(key)) fail(where_, std::string("no '") + key + "'");
+    return object_.at(key);
+  }
+  std::int64_t whole(const char* key, std::int64_t low, std::int64_t high) const {
+    const json& value = at(key);
+    if (!value.is_number_integer() || value.is_number_unsigned() != (value >= 0))
+      refuse(key, value);
+    if (value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX) refuse(key, value);
+    const auto number = value.get<std::int64_t>();
+    if (number < low || number > high) {
+      fail(where_, std::string(key) + " = " + std::to_string(number) + ", expected " +
+                       std::to_string(low) + " to " + std::to_string(high));
+    }
+    return number;
+  }
+  bool flag(const char* key) const {
+    const json& value = at(key);
+    if (!value.is_boolean()) refuse(key, value);
+    return value.get<bool>();
+  }
+  CodeFormat format(const char* key) const {
+    const Fields inner(at(key), where_ + "." + key);
+    CodeFormat f;
+    f.low = static_cast<std::int32_t>(inner.whole("low", -65535, 0));
+    f.high = static_cast<std::int32_t>(inner.whole("high", 0, 65535));
+    const json& scale = inner.at("scale");
+    if (!scale.is_number() || !(scale.get<double>() > 0) || f.low == f.high) {
+      inner.refuse("scale", scale);
+    }
+    f.scale = scale.get<double>();
+    return f;
+  }
+  [[noreturn]] void refuse(const char* key, const json& value) const {
+    fail(where_,
+         std::string(key) + " = " + value.dump().substr(0, 40) + " is not what belongs there");
+  }
+
+ private:
+  const json& object_;
+  std::string where_;
+};
+
+int bits_of(const Fields& fields, const char* key, int least) {
+  return static_cast<int>(fields.whole(key, least, 16));
+}
+
+IntegerNetwork shape_from(const json& object, const std::string& where) {
+  const Fields fields(object, where);
+  const auto size = [&](const char* key) {
+    return static_cast<std::size_t>(fields.whole(key, 1, kMostSize));
+  };
+  IntegerNetwork n;
+  n.inputs = size("inputs");
+  n.channels = size("channels");
+  n.modes = size("modes");
+  n.classes = size("classes");
+  n.complex = fields.flag("complex");
+  n.gated = fields.flag("gated");
+  const json& pooling = fields.at("pooling");
+  if (pooling != "mean" && pooling != "last") fields.refuse("pooling", pooling);
+  n.pool_last = pooling == "last";
+  const Fields state(fields.at("state"), where + ".state");
+  n.state_bits = bits_of(state, "bits", 2);
+  n.state_limit = static_cast<std::int32_t>(state.whole("limit", 1, most_code(n.state_bits)));
+  n.input = fields.format("input");
+  n.residual = fields.format("residual");
+  n.encoder.bits = bits_of(fields, "encoder_bits", 1);
+  n.decoder.bits = bits_of(fields, "decoder_bits", 1);
+  const json& layers = fields.at("layers");
+  if (!layers.is_array() || layers.empty() || layers.size() > kMostSize) {
+    fields.refuse("layers", layers);
+  }
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const Fields layer(layers[l], where + ".layers[" + std::to_string(l) + "]");
+    IntegerBlock b;
+    b.a_bits = bits_of(layer, "a_bits", 2);
+    b.c_bits = bits_of(layer, "c_bits", 1);
+    b.d_bits = bits_of(layer, "d_bits", 1);
+    b.linear_map.bits = bits_of(layer, "linear_bits", 1);
+    b.ssm_output = layer.format("ssm_output");
+    b.activation = layer.format("activation");
+    b.linear = layer.format("linear");
+    b.gate = layer.format("gate");
+    n.blocks.push_back(std::move(b));
+  }
+  return n;
+}
+
+void require_stable(const IntegerNetwork& n, const std::string& where) {
+  for (std::size_t l = 0; l < n.blocks.size(); ++l) {
+    const IntegerBlock& b = n.blocks[l];
+    for (std::size_t i = 0; i < b.ar.size(); ++i) {
+      const std::int64_t re = b.ar[i], im = n.complex ? b.ai[i] : 0;
+      if (re * re + im * im < std::int64_t{1} << 28) continue;
+      fail(where, "layers." + std::to_string(l) + ".A at " + std::to_string(i) +
+                      " is not inside the unit circle");
+    }
+  }
+  for (const std::int32_t shift : n.scores.shift) {
+    if (shift != n.scores.shift[0]) fail(where, "decoder.shift differs between classes");
+  }
+}
+
+}  // namespace
+
+bool is_integer_network(const Safetensors& content) {
+  const auto it = content.metadata.find("format");
+  return it != content.metadata.end() && it->second.starts_with("crosstate integer network");
+}
+
+Safetensors to_tensors(const IntegerNetwork& network) {
+  Safetensors out;
+  IntegerNetwork copy = network;
+  Writer writer(out);
+  visit(writer, copy);
+  out.metadata["format"] = kFormat;
+  out.metadata["integer"] = to_json(network).dump();
+  return out;
+}
+
+IntegerNetwork integer_network_from(const Safetensors& content, const std::string& where) {
+  const auto format = content.metadata.find("format");
+  if (format == content.metadata.end() || format->second != kFormat) {
+    fail(where, std::string("format is not '") + kFormat + "'");
+  }
+  const auto text = content.metadata.find("integer");
+  if (text == content.metadata.end()) fail(where, "no 'integer' in the metadata");
+  IntegerNetwork network =
+      shape_from(json::parse(text->second, nullptr, false), where + ": metadata 'integer'");
+  Reader reader(content, where);
+  visit(reader, network);
+  require_stable(network, where);
+  return network;
+}
+
+}  // namespace crosstate

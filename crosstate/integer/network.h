@@ -1,0 +1,74 @@
+// A quantized network as whole numbers: what is deployed. docs/arithmetic.md defines what they
+// mean, operation by operation; every executor in this folder computes exactly that.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "crosstate/data/safetensors.h"
+
+namespace crosstate {
+
+/// Codes low .. high; a code stands for code * scale.
+struct CodeFormat {
+  std::int32_t low = 0, high = 0;
+  double scale = 1;
+};
+
+/// Per row: (p first + q second + 2^(shift - 1)) >> shift, held within the codes of its target.
+struct Requantizer {
+  std::vector<std::int32_t> first;   // within +-2^24
+  std::vector<std::int32_t> second;  // likewise; empty: 0
+  std::vector<std::int32_t> shift;   // 1 .. 52
+};
+
+/// Sums of weights times codes, plus a bias in the same units.
+struct IntegerMatrix {
+  std::size_t rows = 0, columns = 0;
+  int bits = 0;                      // of a weight
+  std::vector<std::int16_t> weight;  // [rows][columns]
+  std::vector<std::int32_t> bias;    // [rows]
+};
+
+/// One block. H channels, M modes each, O = H or, with a gate, 2H linear outputs.
+struct IntegerBlock {
+  int a_bits = 0, c_bits = 0, d_bits = 0;  // what a weight's code takes to store
+  std::vector<std::int16_t> ar, ai;        // [H][M], kPoleFraction fraction bits; real: ai empty
+  std::vector<std::int32_t> input_shift;  // [H][M]: B = 2^shift in units of A's last place, 0 .. 30
+  std::vector<std::int16_t> cr, ci;       // [H][M]; real: ci empty
+  std::vector<std::int16_t> d;            // [H]
+  CodeFormat ssm_output, activation, linear, gate;  // without a gate the last two are unused
+  Requantizer output;                               // [H] of (sum Re C x, d u) to ssm_output
+  std::vector<std::int32_t> activation_table;       // activation code by ssm_output code - low
+  IntegerMatrix linear_map;                         // [O][H]
+  Requantizer linear_codes;                         // [O] to linear; without a gate empty
+  std::vector<std::int32_t> gate_table;             // gate code by linear code - low
+  Requantizer sum;  // [H] of (z g, h) to residual; without a gate of (row sum, h)
+};
+
+struct IntegerNetwork {
+  std::size_t inputs = 0, channels = 0, modes = 0, classes = 0;
+  bool complex = true, gated = true, pool_last = false;
+  CodeFormat input, residual;
+  int state_bits = 0;
+  std::int32_t state_limit = 0;  // |x| <= state_limit
+  IntegerMatrix encoder;         // [H][inputs]
+  Requantizer encoder_codes;     // [H] to residual
+  std::vector<IntegerBlock> blocks;
+  IntegerMatrix decoder;  // [classes][H]
+  Requantizer scores;     // [classes]; one shift, and only `first`: scores are not requantized
+
+  std::size_t outputs() const { return gated ? 2 * channels : channels; }
+};
+
+/// One file with every number and format. integer_network_from throws Error naming what is missing,
+/// has another shape, or lies outside what docs/arithmetic.md allows.
+Safetensors to_tensors(const IntegerNetwork& network);
+IntegerNetwork integer_network_from(const Safetensors& content, const std::string& where);
+
+/// Whether a file says that it holds an integer network.
+bool is_integer_network(const Safetensors& content);
+
+}  // namespace crosstate

@@ -1,0 +1,151 @@
+#include "crosstate/integer/reference.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "crosstate/quant/poles.h"
+
+namespace crosstate {
+namespace {
+
+void see(std::int64_t& peak, std::int64_t value) { peak = std::max(peak, std::abs(value)); }
+
+std::int64_t row_sum(const IntegerMatrix& m, std::size_t row, const std::vector<std::int32_t>& x) {
+  std::int64_t sum = m.bias[row];
+  for (std::size_t i = 0; i < m.columns; ++i) {
+    sum += std::int64_t{m.weight[row * m.columns + i]} * x[i];
+  }
+  return sum;
+}
+
+}  // namespace
+
+std::int32_t input_code(const CodeFormat& format, float x) {
+  const float inverse = 1.0f / static_cast<float>(format.scale);
+  const float steps = std::floor(x * inverse + 0.5f);
+  if (!(steps > static_cast<float>(format.low))) return format.low;
+  if (steps > static_cast<float>(format.high)) return format.high;
+  return static_cast<std::int32_t>(steps);
+}
+
+std::int32_t requantize(const Requantizer& r, std::size_t row, std::int64_t p, std::int64_t q,
+                        const CodeFormat& to) {
+  std::int64_t sum = p * r.first[row] + (std::int64_t{1} << (r.shift[row] - 1));
+  if (!r.second.empty()) sum += q * r.second[row];
+  // A shift of a negative number rounds downwards (C++20): the half added makes ties go up.
+  return static_cast<std::int32_t>(std::clamp<std::int64_t>(sum >> r.shift[row], to.low, to.high));
+}
+
+std::vector<float> IntegerResult::logits() const {
+  std::vector<float> out;
+  for (const std::int64_t score : scores) {
+    const double sum = std::ldexp(static_cast<double>(score), -shift);
+    out.push_back(static_cast<float>(sum / static_cast<double>(count)));
+  }
+  return out;
+}
+
+std::size_t IntegerResult::best() const {
+  return static_cast<std::size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+}
+
+ReferenceExecutor::ReferenceExecutor(const IntegerNetwork& network) : n_(network) {
+  peaks_.blocks.resize(n_.blocks.size());
+  reset();
+}
+
+void ReferenceExecutor::reset() {
+  state_.assign(n_.blocks.size(), std::vector<Part>(n_.channels * n_.modes));
+  h_.assign(n_.channels, 0);
+  pooled_.assign(n_.channels, 0);
+  steps_ = 0;
+}
+
+void ReferenceExecutor::step(std::span<const std::int32_t> input) {
+  const std::vector<std::int32_t> x(input.begin(), input.end());
+  for (std::size_t h = 0; h < n_.channels; ++h) {
+    const std::int64_t sum = row_sum(n_.encoder, h, x);
+    see(peaks_.encoder, sum);
+    h_[h] = requantize(n_.encoder_codes, h, sum, 0, n_.residual);
+  }
+  for (std::size_t l = 0; l < n_.blocks.size(); ++l) block(l);
+  for (std::size_t h = 0; h < n_.channels; ++h) {
+    pooled_[h] = n_.pool_last ? h_[h] : pooled_[h] + h_[h];
+  }
+  ++steps_;
+}
+
+void ReferenceExecutor::block(std::size_t l) {
+  const IntegerBlock& b = n_.blocks[l];
+  AccumulatorPeaks::Block& peaks = peaks_.blocks[l];
+  const std::size_t H = n_.channels, M = n_.modes;
+  const std::int64_t half = std::int64_t{1} << (kPoleFraction - 1), limit = n_.state_limit;
+  std::vector<std::int32_t> a(H);
+  for (std::size_t h = 0; h < H; ++h) {
+    std::int64_t out = 0;
+    for (std::size_t i = h * M; i < (h + 1) * M; ++i) {
+      Part& x = state_[l][i];
+      const std::int64_t in = std::int64_t{h_[h]} << b.input_shift[i];
+      std::int64_t re = b.ar[i] * x.re + in, im = 0;
+      if (n_.complex) {
+        re -= b.ai[i] * x.im;
+        im = b.ai[i] * x.re + b.ar[i] * x.im;
+      }
+      see(peaks.advance, re);
+      see(peaks.advance, im);
+      x.re = std::clamp((re + half) >> kPoleFraction, -limit, limit);
+      x.im = std::clamp((im + half) >> kPoleFraction, -limit, limit);
+      see(peaks.state, x.re);
+      see(peaks.state, x.im);
+      out += b.cr[i] * x.re;
+      if (n_.complex) out -= b.ci[i] * x.im;
+    }
+    see(peaks.output, out);
+    const std::int32_t y = requantize(b.output, h, out, std::int64_t{b.d[h]} * h_[h], b.ssm_output);
+    a[h] = b.activation_table[static_cast<std::size_t>(y - b.ssm_output.low)];
+  }
+
+  std::vector<std::int64_t> sums(b.linear_map.rows);
+  for (std::size_t o = 0; o < sums.size(); ++o) {
+    sums[o] = row_sum(b.linear_map, o, a);
+    see(peaks.linear, sums[o]);
+  }
+  for (std::size_t h = 0; h < H; ++h) {
+    std::int64_t value = sums[h];
+    if (n_.gated) {
+      const std::int32_t z = requantize(b.linear_codes, h, sums[h], 0, b.linear);
+      const std::int32_t s = requantize(b.linear_codes, H + h, sums[H + h], 0, b.linear);
+      value = std::int64_t{z} * b.gate_table[static_cast<std::size_t>(s - b.linear.low)];
+    }
+    h_[h] = requantize(b.sum, h, value, h_[h], n_.residual);
+  }
+}
+
+IntegerResult ReferenceExecutor::result() const {
+  IntegerResult result;
+  result.count = n_.pool_last ? 1 : steps_;
+  result.shift = n_.scores.shift[0];
+  for (std::size_t k = 0; k < n_.classes; ++k) {
+    std::int64_t sum = result.count * n_.decoder.bias[k];
+    for (std::size_t h = 0; h < n_.channels; ++h) {
+      sum += n_.decoder.weight[k * n_.channels + h] * pooled_[h];
+    }
+    see(peaks_.decoder, sum);
+    result.scores.push_back(sum * n_.scores.first[k]);
+  }
+  return result;
+}
+
+IntegerResult ReferenceExecutor::run(std::span<const float> values, std::size_t steps) {
+  reset();
+  std::vector<std::int32_t> codes(n_.inputs);
+  for (std::size_t t = 0; t < steps; ++t) {
+    for (std::size_t i = 0; i < n_.inputs; ++i) {
+      codes[i] = input_code(n_.input, values[t * n_.inputs + i]);
+    }
+    step(codes);
+  }
+  return result();
+}
+
+}  // namespace crosstate

@@ -1,0 +1,70 @@
+// docs/arithmetic.md in plain scalar code, one time step after the other. The specification of
+// every other executor; never optimised.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "crosstate/integer/network.h"
+
+namespace crosstate {
+
+/// The code of a real input: floor(x (1 / scale) + 1/2) in binary32, every operation rounded, held
+/// within the format's codes. A NaN becomes the lowest code.
+std::int32_t input_code(const CodeFormat& format, float x);
+
+/// (p first + q second + 2^(shift - 1)) >> shift of a row, held within the codes.
+std::int32_t requantize(const Requantizer& r, std::size_t row, std::int64_t p, std::int64_t q,
+                        const CodeFormat& to);
+
+/// What a sequence comes to.
+struct IntegerResult {
+  std::vector<std::int64_t> scores;  // per class; compare as they are
+  std::int64_t count = 1;            // steps that the pool counts
+  int shift = 0;
+  /// score 2^-shift / count.
+  std::vector<float> logits() const;
+  /// The first class of the largest score.
+  std::size_t best() const;
+};
+
+/// Largest magnitudes met at each kind of accumulator, for the certificate's tests.
+struct AccumulatorPeaks {
+  std::int64_t encoder = 0, decoder = 0;
+  struct Block {
+    std::int64_t state = 0, advance = 0, output = 0, linear = 0;
+  };
+  std::vector<Block> blocks;
+};
+
+class ReferenceExecutor {
+ public:
+  explicit ReferenceExecutor(const IntegerNetwork& network);
+
+  /// Forgets the sequence so far.
+  void reset();
+  /// One time step of input codes, one per input.
+  void step(std::span<const std::int32_t> input);
+  /// The scores of the steps since reset(); at least one.
+  IntegerResult result() const;
+  /// A whole sequence of [steps][inputs] reals, from reset().
+  IntegerResult run(std::span<const float> values, std::size_t steps);
+
+  const AccumulatorPeaks& peaks() const { return peaks_; }
+
+ private:
+  void block(std::size_t l);
+
+  const IntegerNetwork& n_;
+  struct Part {
+    std::int64_t re = 0, im = 0;
+  };
+  std::vector<std::vector<Part>> state_;  // [layer][H * M]
+  std::vector<std::int32_t> h_;           // [H]
+  std::vector<std::int64_t> pooled_;      // [H]
+  std::int64_t steps_ = 0;
+  mutable AccumulatorPeaks peaks_;
+};
+
+}  // namespace crosstate
