@@ -1,0 +1,208 @@
+#include "crosstate/integer/engine.h"
+
+#include <algorithm>
+#include <array>
+
+#include "crosstate/base/error.h"
+#include "crosstate/integer/certificate.h"
+#include "crosstate/integer/lanes.h"
+#include "crosstate/kernels/pointwise.h"
+#include "crosstate/kernels/scan.h"
+
+namespace crosstate {
+namespace {
+
+struct LaneMatrix {
+  AlignedFloats weight, bias;
+  std::size_t rows, columns;
+  explicit LaneMatrix(const IntegerMatrix& m)
+      : weight(floats(m.weight)), bias(floats(m.bias)), rows(m.rows), columns(m.columns) {}
+  void multiply(std::size_t count, ConstRows x, Rows y) const {
+    linear_forward(weight.data(), bias.data(), rows, columns, count, x, y);
+  }
+};
+
+struct LaneBlock {
+  AlignedFloats ar, ai, b, cr, ci;
+  LaneFactors output, linear_codes, sum;
+  AlignedFloats activation, gate;
+  LaneMatrix linear;
+
+  LaneBlock(const IntegerBlock& from, std::size_t channels, std::size_t outputs)
+      : cr(floats(from.cr)),
+        ci(floats(from.ci)),
+        output(from.output, channels),
+        linear_codes(from.linear_codes, outputs),
+        sum(from.sum, channels),
+        activation(floats(from.activation_table)),
+        gate(floats(from.gate_table)),
+        linear(from.linear_map) {
+    for (const std::int16_t a : from.ar) ar.push_back(pole_value(a));
+    for (const std::int16_t a : from.ai) ai.push_back(pole_value(a));
+    for (const std::int32_t shift : from.input_shift) b.push_back(gain_value(shift));
+    // D u joins the requantizer's second product.
+    for (std::size_t h = 0; h < channels; ++h) output.second[h] *= from.d[h];
+  }
+};
+
+// Memory of one thread; panels of one stretch of time.
+struct Work {
+  AlignedFloats x, h, y, z, state;
+  std::vector<double> pooled;  // [H][16]
+};
+
+}  // namespace
+
+struct IntegerEngine::Inside {
+  IntegerNetwork n;
+  bool exact;
+  LaneMatrix encoder;
+  LaneFactors encoder_codes;
+  std::vector<LaneBlock> blocks;
+
+  explicit Inside(const IntegerNetwork& network)
+      : n(network),
+        exact(certify(network).exact_in_float),
+        encoder(network.encoder),
+        encoder_codes(network.encoder_codes, network.channels) {
+    for (const IntegerBlock& b : n.blocks) blocks.emplace_back(b, n.channels, n.outputs());
+  }
+
+  // The residual stream h of one stretch through one block, in place. z has room for O + H rows.
+  void block(std::size_t l, std::size_t steps, Rows h, Rows y, Rows z, float* state) const {
+    const LaneBlock& b = blocks[l];
+    const IntegerBlock& from = n.blocks[l];
+    const std::size_t H = n.channels, columns = steps * kLanes, size = scan_state_size(n.modes);
+    std::fill_n(y.data, H * columns, 0.0f);
+    for (std::size_t c = 0; c < H; ++c) {
+      const std::size_t at = c * n.modes;
+      const ScanModes modes{n.modes,  &b.ar[at], n.complex ? &b.ai[at] : nullptr,
+                            &b.b[at], &b.cr[at], n.complex ? &b.ci[at] : nullptr};
+      scan_forward(modes, {static_cast<float>(n.state_limit)}, steps, h.row(c), y.row(c),
+                   state + c * size);
+    }
+    requantize_rows(b.output.to(from.ssm_output), H, columns, y, h, y);
+    look_up(b.activation, from.ssm_output, H, columns, y);
+    b.linear.multiply(columns, y, z);
+    if (n.gated) {
+      const Rows gate{z.row(H), z.stride};
+      requantize_rows(b.linear_codes.to(from.linear), n.outputs(), columns, z, z, z);
+      look_up(b.gate, from.linear, H, columns, gate);
+      multiply(H, columns, z, gate, z);
+    }
+    requantize_rows(b.sum.to(n.residual), H, columns, z, h, h);
+  }
+
+  static void look_up(const AlignedFloats& table, const CodeFormat& from, std::size_t rows,
+                      std::size_t columns, Rows x) {
+    table_forward(table.data(), table.size(), static_cast<float>(from.low), 1.0f, rows, columns, x,
+                  x);
+  }
+
+  void pool(std::size_t start, std::size_t steps, const std::uint32_t* lengths, ConstRows h,
+            Work& w) const {
+    for (std::size_t r = 0; r < n.channels; ++r) {
+      std::array<float, kLanes> sum{};
+      for (std::size_t k = 0; k < steps; ++k) {
+        const std::size_t t = start + k;
+        for (std::size_t i = 0; i < kLanes; ++i) {
+          const bool counts = n.pool_last ? t + 1 == lengths[i] : t < lengths[i];
+          sum[i] += counts ? h.row(r)[k * kLanes + i] : 0.0f;
+        }
+      }
+      for (std::size_t i = 0; i < kLanes; ++i) {
+        w.pooled[r * kLanes + i] += static_cast<double>(sum[i]);
+      }
+    }
+  }
+
+  void run_group(const Batch& batch, std::size_t group, Work& w) const {
+    const std::size_t H = n.channels, most = batch.block_length * kLanes;
+    const std::size_t states = H * scan_state_size(n.modes);
+    w.x.resize(n.inputs * most);
+    w.h.resize(H * most);
+    w.y.resize(H * most);
+    w.z.resize(n.outputs() * most);
+    w.state.assign(blocks.size() * states, 0);
+    w.pooled.assign(H * kLanes, 0);
+    const std::uint32_t* lengths = batch.lengths.data() + group * kLanes;
+    const AlignedFloats scale(n.inputs, static_cast<float>(n.input.scale));
+    const AlignedFloats inverse(n.inputs, 1 / scale[0]);
+    for (std::size_t t0 = 0; t0 < batch.length; t0 += batch.block_length) {
+      const std::size_t steps = std::min(batch.block_length, batch.length - t0);
+      const std::size_t columns = steps * kLanes;
+      const ConstRows in(batch.group(group).data() + t0 * n.inputs * kLanes, columns);
+      const Rows x{w.x.data(), columns}, h{w.h.data(), columns};
+      // x / scale, floor, and not times the scale again: codes.
+      affine_forward(inverse.data(), nullptr, n.inputs, columns, in, x);
+      const AlignedFloats ones(n.inputs, 1);
+      fake_quantize_forward(ones.data(), static_cast<float>(n.input.low),
+                            static_cast<float>(n.input.high), n.inputs, columns, x, x);
+      encoder.multiply(columns, x, h);
+      requantize_rows(encoder_codes.to(n.residual), H, columns, h, h, h);
+      for (std::size_t l = 0; l < blocks.size(); ++l) {
+        block(l, steps, h, {w.y.data(), columns}, {w.z.data(), columns}, &w.state[l * states]);
+      }
+      pool(t0, steps, lengths, h, w);
+    }
+  }
+
+  IntegerResult result(const Work& w, std::size_t lane, std::uint32_t length) const {
+    IntegerResult r;
+    r.count = n.pool_last ? 1 : length;
+    r.shift = n.scores.shift[0];
+    for (std::size_t k = 0; k < n.classes; ++k) {
+      std::int64_t sum = r.count * n.decoder.bias[k];
+      for (std::size_t h = 0; h < n.channels; ++h) {
+        sum += n.decoder.weight[k * n.channels + h] *
+               static_cast<std::int64_t>(w.pooled[h * kLanes + lane]);
+      }
+      r.scores.push_back(sum * n.scores.first[k]);
+    }
+    return r;
+  }
+
+  // Sequence i of a batch by the reference.
+  IntegerResult run_reference(const Batch& batch, std::size_t i) const {
+    const std::size_t group = i / kLanes, lane = i % kLanes, length = batch.lengths[i];
+    std::vector<float> values(length * n.inputs);
+    for (std::size_t t = 0; t < length; ++t) {
+      for (std::size_t c = 0; c < n.inputs; ++c) {
+        values[t * n.inputs + c] = batch.group(group)[batch.offset(c, t, lane)];
+      }
+    }
+    return ReferenceExecutor(n).run(values, length);
+  }
+};
+
+IntegerEngine::IntegerEngine(const IntegerNetwork& network)
+    : inside_(std::make_unique<Inside>(network)) {}
+IntegerEngine::~IntegerEngine() = default;
+IntegerEngine::IntegerEngine(IntegerEngine&&) noexcept = default;
+
+bool IntegerEngine::vectorised() const { return inside_->exact; }
+
+std::vector<IntegerResult> IntegerEngine::run(const Batch& batch, ThreadPool& pool) const {
+  const Inside& in = *inside_;
+  if (batch.channels != in.n.inputs) {
+    fail("batch", std::to_string(batch.channels) + " channels, but the network has " +
+                      std::to_string(in.n.inputs) + " inputs");
+  }
+  std::vector<IntegerResult> results(batch.count);
+  if (!in.exact) {
+    pool.parallel_for(batch.count,
+                      [&](std::size_t i, int) { results[i] = in.run_reference(batch, i); });
+    return results;
+  }
+  std::vector<Work> work(static_cast<std::size_t>(pool.size()));
+  pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
+    Work& w = work[static_cast<std::size_t>(worker)];
+    in.run_group(batch, g, w);
+    for (std::size_t i = g * kLanes; i < std::min(batch.count, (g + 1) * kLanes); ++i) {
+      results[i] = in.result(w, i % kLanes, batch.lengths[i]);
+    }
+  });
+  return results;
+}
+
+}  // namespace crosstate

@@ -1,0 +1,58 @@
+// The fast executors of an integer network: whole batches, and one endless sequence. Both compute
+// what reference.h specifies, bit for bit, in floating-point lanes where a certificate proves that
+// these are exact, and fall back on the reference where it does not.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "crosstate/base/threads.h"
+#include "crosstate/data/batch.h"
+#include "crosstate/integer/network.h"
+#include "crosstate/integer/reference.h"
+
+namespace crosstate {
+
+/// Sixteen sequences side by side, as in training.
+class IntegerEngine {
+ public:
+  explicit IntegerEngine(const IntegerNetwork& network);
+  ~IntegerEngine();
+  IntegerEngine(IntegerEngine&&) noexcept;
+
+  /// One result per sequence of the batch, the same on any number of threads. Throws Error for a
+  /// batch of another number of channels.
+  std::vector<IntegerResult> run(const Batch& batch, ThreadPool& pool) const;
+  /// Whether lanes compute, rather than the reference.
+  bool vectorised() const;
+
+ private:
+  struct Inside;
+  std::unique_ptr<Inside> inside_;
+};
+
+/// One sequence, step by step, in constant memory; lanes run over the channels.
+class IntegerStream {
+ public:
+  explicit IntegerStream(const IntegerNetwork& network);
+  ~IntegerStream();
+  IntegerStream(IntegerStream&&) noexcept;
+
+  void reset();
+  /// One time step of real inputs, or of their codes; one per input.
+  void step(std::span<const float> input);
+  void step_codes(std::span<const std::int32_t> input);
+  /// Scores of the steps since reset(); at least one.
+  IntegerResult result() const;
+  /// Bytes that a step reads and writes, weights and tables included.
+  std::size_t bytes() const;
+  bool vectorised() const;
+
+ private:
+  struct Inside;
+  std::unique_ptr<Inside> inside_;
+};
+
+}  // namespace crosstate

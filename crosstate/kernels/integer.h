@@ -1,0 +1,43 @@
+// Whole numbers in floating-point lanes. A float holds every whole number below 2^24 and a double
+// every one below 2^53; sums and products that stay below are exact in any order, and fused
+// multiply-adds do not round at all. Callers prove the bounds (integer/certificate.h).
+#pragma once
+
+#include <cstddef>
+
+#include "crosstate/kernels/pointwise.h"
+
+namespace crosstate {
+
+/// floor((p first + q second + half) inverse) within [low, high], for shifts as powers of two:
+/// half = 2^(shift - 1), inverse = 2^-shift.
+struct LaneRequantizer {
+  const double* first = nullptr;
+  const double* second = nullptr;  // null: no q
+  const double* half = nullptr;
+  const double* inverse = nullptr;
+  float low = 0, high = 0;
+};
+
+/// With one set of factors per row of a panel. out may be p or q.
+void requantize_rows(const LaneRequantizer& r, std::size_t rows, std::size_t columns, ConstRows p,
+                     ConstRows q, Rows out);
+/// With one set per element of vectors of `count` values, a multiple of 16. out may be p or q.
+void requantize_each(const LaneRequantizer& r, std::size_t count, const float* p, const float* q,
+                     float* out);
+
+/// One time step of one sequence, lanes over channels: every array is [modes][channels], channels a
+/// multiple of 16; x <- round(A x + b u) as scan_forward has it, y = sum over modes of Re(c x).
+/// Real modes: ai, ci and xi are null.
+struct StreamModes {
+  std::size_t modes = 0, channels = 0;
+  const float *ar = nullptr, *ai = nullptr, *b = nullptr, *cr = nullptr, *ci = nullptr;
+  float limit = 0;
+};
+void stream_scan(const StreamModes& modes, const float* u, float* xr, float* xi, float* y);
+
+/// y = W x + bias of one vector; transposed: [inputs][outputs], outputs a multiple of 16.
+void stream_linear(const float* transposed, const float* bias, std::size_t inputs,
+                   std::size_t outputs, const float* x, float* y);
+
+}  // namespace crosstate
