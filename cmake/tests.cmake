@@ -6,7 +6,8 @@ find_package(GTest REQUIRED)
 
 file(GLOB CROSSTATE_SYSTEM_TESTS CONFIGURE_DEPENDS tests/*.cpp)
 add_executable(crosstate_tests ${CROSSTATE_UNIT_TESTS} ${CROSSTATE_SYSTEM_TESTS})
-target_link_libraries(crosstate_tests PRIVATE crosstate_lib GTest::gmock GTest::gtest_main)
+target_link_libraries(crosstate_tests PRIVATE crosstate_lib GTest::gmock GTest::gtest_main
+  PkgConfig::SNDFILE)
 target_compile_definitions(crosstate_tests PRIVATE
   CROSSTATE_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}")
 if(TARGET crosstate)

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
+#include "crosstate/data/batch.h"
 
 namespace crosstate {
 namespace {
@@ -35,6 +37,7 @@ void Dataset::validate() const {
   check_size(*this, "values", values.size(), count * length * channels);
   check_size(*this, "labels", labels.size(), count);
   if (!lengths.empty()) check_size(*this, "lengths", lengths.size(), count);
+  if (!speakers.empty()) check_size(*this, "speakers", speakers.size(), count);
 
   for (std::size_t i = 0; i < count; ++i) {
     if (labels[i] < 0 || static_cast<std::size_t>(labels[i]) >= classes.size()) {
@@ -90,27 +93,36 @@ Dataset select(const Dataset& set, std::span<const std::uint32_t> order, std::st
     result.values.insert(result.values.end(), values.begin(), values.end());
     result.labels.push_back(set.labels[row]);
     if (!set.lengths.empty()) result.lengths.push_back(set.lengths[row]);
+    if (!set.speakers.empty()) result.speakers.push_back(set.speakers[row]);
   }
   return result;
 }
 
-Split split_validation(const Dataset& set, double share, std::uint64_t seed) {
+Dataset first(Dataset set, std::size_t limit) {
+  if (limit == 0 || limit >= set.count) return set;
+  std::vector<std::uint32_t> order(limit);
+  std::iota(order.begin(), order.end(), 0u);
+  return select(set, order, set.name);
+}
+
+RowSplit split_rows(std::span<const std::int32_t> labels, std::size_t classes, double share,
+                    std::uint64_t seed, const std::string& where) {
   if (!(share >= 0 && share < 1)) {
-    fail(set.name, "validation share " + std::to_string(share) + ", expected 0 <= share < 1");
+    fail(where, "validation share " + std::to_string(share) + ", expected 0 <= share < 1");
   }
 
-  std::vector<std::vector<std::uint32_t>> rows(set.classes.size());
-  for (std::size_t i = 0; i < set.count; ++i) {
-    if (set.labels[i] < 0 || static_cast<std::size_t>(set.labels[i]) >= rows.size()) {
-      fail(set.name, sequence_name(i) + "label " + std::to_string(set.labels[i]) +
-                         ", but the set has " + std::to_string(rows.size()) + " classes");
+  std::vector<std::vector<std::uint32_t>> rows(classes);
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] < 0 || static_cast<std::size_t>(labels[i]) >= classes) {
+      fail(where, sequence_name(i) + "label " + std::to_string(labels[i]) + ", but the set has " +
+                      std::to_string(classes) + " classes");
     }
-    rows[static_cast<std::size_t>(set.labels[i])].push_back(static_cast<std::uint32_t>(i));
+    rows[static_cast<std::size_t>(labels[i])].push_back(static_cast<std::uint32_t>(i));
   }
 
   // A partial Fisher-Yates shuffle draws each class's part, from a stream of its own. Both parts
   // get at least one of every class that has two, so that neither is blind to a rare class.
-  std::vector<bool> held_out(set.count, false);
+  std::vector<bool> held_out(labels.size(), false);
   for (std::size_t label = 0; label < rows.size(); ++label) {
     std::vector<std::uint32_t>& of_class = rows[label];
     if (share == 0 || of_class.size() < 2) continue;
@@ -125,11 +137,35 @@ Split split_validation(const Dataset& set, double share, std::uint64_t seed) {
     }
   }
 
-  std::vector<std::uint32_t> train, validation;
-  for (std::size_t i = 0; i < set.count; ++i) {
-    (held_out[i] ? validation : train).push_back(static_cast<std::uint32_t>(i));
+  RowSplit split;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    (held_out[i] ? split.validation : split.train).push_back(static_cast<std::uint32_t>(i));
   }
-  return {select(set, train, set.name), select(set, validation, set.name + " (validation)")};
+  return split;
+}
+
+Split split_validation(const Dataset& set, double share, std::uint64_t seed) {
+  const RowSplit rows = split_rows(set.labels, set.classes.size(), share, seed, set.name);
+  return {select(set, rows.train, set.name),
+          select(set, rows.validation, set.name + " (validation)")};
+}
+
+void permute_steps(Dataset& set, std::uint64_t seed) {
+  for (std::size_t i = 0; i < set.count; ++i) {
+    if (set.length_of(i) == set.length) continue;
+    fail(set.name, sequence_name(i) + std::to_string(set.length_of(i)) +
+                       " steps, but others have " + std::to_string(set.length) +
+                       "; permuted steps need equal lengths");
+  }
+  const std::vector<std::uint32_t> order = shuffled(set.length, seed, 0);
+  std::vector<float> before;
+  for (std::size_t i = 0; i < set.count; ++i) {
+    float* row = set.values.data() + i * set.length * set.channels;
+    before.assign(row, row + set.length * set.channels);
+    for (std::size_t t = 0; t < set.length; ++t) {
+      std::copy_n(before.data() + order[t] * set.channels, set.channels, row + t * set.channels);
+    }
+  }
 }
 
 }  // namespace crosstate

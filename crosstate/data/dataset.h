@@ -20,6 +20,7 @@ struct Dataset {
   std::vector<std::int32_t> labels;    // count, each in [0, classes.size())
   std::vector<std::uint32_t> lengths;  // count, each in [1, length]; empty: all have `length`
   std::vector<std::string> classes;    // names by label
+  std::vector<std::string> speakers;   // count, empty names where unknown; empty: all unknown
 
   std::span<const float> sequence(std::size_t i) const {
     return {values.data() + i * length * channels, length * channels};
@@ -37,12 +38,28 @@ std::uint32_t checksum(const Dataset& set);
 /// The rows `order[...]` of a set, in that order.
 Dataset select(const Dataset& set, std::span<const std::uint32_t> order, std::string name);
 
-/// A class-balanced split of `set` into (rest, held out), both in the set's order: about `share` of
-/// each class is held out, chosen by the seed. For a share above 0, either part has at least one
-/// sequence of every class that has two. Throws Error unless 0 <= share < 1.
+/// The first `limit` sequences of a set; 0 or more than there are: the set itself.
+Dataset first(Dataset set, std::size_t limit);
+
+/// A class-balanced split of the rows with these labels into (rest, held out), both ascending:
+/// about `share` of each class is held out, chosen by the seed. For a share above 0, either part
+/// has at least one row of every class that has two. Throws Error (with `where`) unless
+/// 0 <= share < 1 and every label is in [0, classes).
+struct RowSplit {
+  std::vector<std::uint32_t> train, validation;
+};
+RowSplit split_rows(std::span<const std::int32_t> labels, std::size_t classes, double share,
+                    std::uint64_t seed, const std::string& where);
+
+/// The two parts of a set by split_rows().
 struct Split {
   Dataset train, validation;
 };
 Split split_validation(const Dataset& set, double share, std::uint64_t seed);
+
+/// Puts the time steps of every sequence into one order: step t becomes what was step p[t], where p
+/// is shuffled() of `length` numbers by the seed, epoch 0. The algorithm is part of what a seed
+/// means and never changes. Throws Error for sequences of different lengths.
+void permute_steps(Dataset& set, std::uint64_t seed);
 
 }  // namespace crosstate

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "crosstate/base/error.h"
+#include "crosstate/data/batch.h"
 
 namespace crosstate {
 namespace {
@@ -50,6 +51,10 @@ TEST(Dataset, ValidateNamesSetIndexAndValue) {
     void (*damage)(Dataset&);
   };
   const Case cases[] = {
+      {"toy: 2 speakers, expected",
+       [](Dataset& s) {
+         s.speakers = {"ann", "bob"};
+       }},
       {"toy: sequence 4: label -1", [](Dataset& s) { s.labels[4] = -1; }},
       {"toy: sequence 2: label 3", [](Dataset& s) { s.labels[2] = 3; }},
       {"toy: sequence 1: length 0", [](Dataset& s) { s.lengths[1] = 0; }},
@@ -158,6 +163,46 @@ TEST(SplitValidation, RefusesBadSharesAndLabels) {
   Dataset damaged = set;
   damaged.labels[1] = 9;
   EXPECT_THROW(split_validation(damaged, 0.1, 1), Error);
+}
+
+TEST(Select, KeepsSpeakers) {
+  Dataset set = make_set(3, 2);
+  set.speakers = {"ann", "", "bob"};
+  const std::vector<std::uint32_t> order = {2, 1};
+  EXPECT_EQ(select(set, order, "part").speakers, (std::vector<std::string>{"bob", ""}));
+}
+
+TEST(PermuteSteps, MovesWholeStepsOfAllSequencesAlike) {
+  Dataset set = make_set(3, 4);
+  set.length = 6;
+  set.channels = 2;
+  set.values.resize(36);
+  set.lengths.clear();
+  for (std::size_t i = 0; i < 36; ++i) set.values[i] = static_cast<float>(i + 1);
+  const Dataset before = set;
+  permute_steps(set, 9);
+  set.validate();
+  EXPECT_NE(set.values, before.values);
+  const std::vector<std::uint32_t> order = shuffled(6, 9, 0);
+  for (std::size_t i = 0; i < 3; ++i) {
+    for (std::size_t t = 0; t < 6; ++t) {
+      for (std::size_t c = 0; c < 2; ++c) {
+        EXPECT_EQ(set.sequence(i)[t * 2 + c], before.sequence(i)[order[t] * 2 + c]);
+      }
+    }
+  }
+  Dataset other = before;
+  permute_steps(other, 10);
+  EXPECT_NE(other.values, set.values);
+}
+
+TEST(PermuteSteps, RefusesDifferentLengths) {
+  Dataset set = make_set(3, 2);
+  set.lengths.assign(3, static_cast<std::uint32_t>(set.length));
+  permute_steps(set, 9);
+  set.lengths[1] = 1;
+  EXPECT_THAT([&] { permute_steps(set, 9); },
+              ThrowsMessage<Error>(HasSubstr("sequence 1: 1 steps")));
 }
 
 }  // namespace

@@ -65,14 +65,9 @@ FieldList RunOptions::fields() {
   list.add("calibration", calibration, "Training sequences that choose the quantizers' ranges.")
       .in("sequences")
       .range(1, 1000000);
-  list.section("data");
-  list.add("directory", data.directory, "Where the four MNIST files are; empty: built-in sample.");
-  list.add("train_limit", data.train_limit, "Uses the first training sequences only; 0: all.")
-      .in("sequences")
-      .range(0, 1e9);
-  list.add("test_limit", data.test_limit, "Uses the first test sequences only; 0: all.")
-      .in("sequences")
-      .range(0, 1e9);
+  crosstate::fields(list, data);
+  crosstate::fields(list, front_end);
+  crosstate::fields(list, augment);
   crosstate::fields(list, model);
   crosstate::fields(list, "train", train);
   crosstate::fields(list, quant);
@@ -116,6 +111,9 @@ void validate(const RunOptions& options) {
   RunOptions copy = options;
   FieldList list = copy.fields();
   list.from_json(list.to_json(), "options");
+  validate(options.data);
+  validate(options.front_end);
+  validate(options.augment);
   validate(options.model);
   validate(options.train, "train");
   validate(options.quant);

@@ -7,6 +7,7 @@
 
 #include "crosstate/base/options.h"
 #include "crosstate/crossbar/options.h"
+#include "crosstate/data/options.h"
 #include "crosstate/device/options.h"
 #include "crosstate/model/options.h"
 #include "crosstate/quant/options.h"
@@ -14,12 +15,6 @@
 #include "crosstate/train/options.h"
 
 namespace crosstate {
-
-struct DataOptions {
-  std::string directory;  // of the MNIST files; empty: the built-in sample
-  int train_limit = 0;    // sequences used of each part, the first ones; 0: all
-  int test_limit = 0;
-};
 
 /// Accuracy against device noise, for the network before and after quantization-aware training.
 struct SweepOptions {
@@ -37,6 +32,8 @@ struct RunOptions {
   bool on_crossbar = false;  // then simulate chips; run.crossbar
   int calibration = 512;     // training sequences that choose the ranges
   DataOptions data;
+  FrontEndOptions front_end;  // of recordings
+  AugmentOptions augment;     // of recordings
   ModelOptions model;
   TrainOptions train;  // in floating point
   QuantOptions quant;

@@ -1,0 +1,317 @@
+#include "crosstate/data/audio.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <set>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/data/testing.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+using reference::noise;
+using reference::SoundDirectory;
+using reference::tone;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+using testing::UnorderedElementsAre;
+
+constexpr int kFloatWav = SF_FORMAT_WAV | SF_FORMAT_FLOAT;
+
+std::vector<std::string> names(const Recordings& set) {
+  std::vector<std::string> result;
+  for (const Recording& item : set.items) result.push_back(item.name);
+  return result;
+}
+
+class AudioTest : public testing::Test {
+ protected:
+  void expect_refused(const std::vector<std::string>& parts, const DataOptions& options = {}) {
+    std::string message;
+    try {
+      read_audio(sounds_.path(), options);
+    } catch (const Error& error) {
+      message = error.what();
+    }
+    EXPECT_NE(message, "") << "was accepted";
+    for (const std::string& part : parts) EXPECT_THAT(message, HasSubstr(part));
+  }
+  void write_bytes(const std::string& name, const std::string& bytes) const {
+    fs::create_directories((sounds_.path() / name).parent_path());
+    std::ofstream(sounds_.path() / name, std::ios::binary) << bytes;
+  }
+  SoundDirectory sounds_;
+};
+
+// --- one file
+
+TEST_F(AudioTest, ReadsSamplesOfEveryFormat) {
+  const std::vector<float> samples = noise(5000, 1);  // more than one chunk
+  const std::vector<std::pair<int, double>> formats = {
+      {SF_FORMAT_WAV | SF_FORMAT_PCM_16, 0x1p-15},
+      {SF_FORMAT_WAV | SF_FORMAT_PCM_24, 0x1p-23},
+      {kFloatWav, 0},
+      {SF_FORMAT_WAVEX | SF_FORMAT_PCM_16, 0x1p-15},
+      {SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 0x1p-15}};
+  for (const auto& [format, step] : formats) {
+    const fs::path path = sounds_.write("x.wav", samples, 11025, 1, format);
+    const Sound sound = read_sound(path, 30);
+    EXPECT_EQ(sound.sample_rate, 11025);
+    ASSERT_EQ(sound.samples.size(), samples.size());
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      ASSERT_NEAR(sound.samples[i], samples[i], step) << i;
+    }
+  }
+}
+
+TEST_F(AudioTest, AveragesChannels) {
+  const fs::path path =
+      sounds_.write("x.wav", {0.5f, 0.25f, -1, 0, 0.25f, 0.25f, 1, 1, -0.25f}, 8000, 3, kFloatWav);
+  EXPECT_THAT(read_sound(path, 30).samples, ElementsAre(-0.25f / 3, 0.5f / 3, 1.75f / 3));
+}
+
+TEST_F(AudioTest, RefusesDamagedFiles) {
+  const auto refuse = [&](const fs::path& path, const std::string& what) {
+    EXPECT_THAT([&] { read_sound(path, 30); },
+                ThrowsMessage<Error>(AllOf(HasSubstr(path.string()), HasSubstr(what))));
+  };
+  refuse(sounds_.path() / "absent.wav", "not a file");
+  refuse(sounds_.path(), "not a file");
+  write_bytes("empty.wav", "");
+  refuse(sounds_.path() / "empty.wav", "not a WAV or FLAC");
+  write_bytes("text.wav", "these are not samples, whatever the name says");
+  refuse(sounds_.path() / "text.wav", "not a WAV or FLAC");
+  write_bytes("short.wav", "RIFF");
+  refuse(sounds_.path() / "short.wav", "not a WAV or FLAC");
+  refuse(sounds_.write("none.wav", {}), "no samples");
+  refuse(sounds_.write("aiff.wav", noise(100, 1), 8000, 1, SF_FORMAT_AIFF | SF_FORMAT_PCM_16),
+         "neither WAV nor FLAC");
+  refuse(sounds_.write("nan.wav", {0, std::nanf(""), 0}, 8000, 1, kFloatWav), "sample 1 is");
+  refuse(
+      sounds_.write("inf.wav", {0, 0, std::numeric_limits<float>::infinity()}, 8000, 1, kFloatWav),
+      "sample 2 is inf");
+}
+
+TEST_F(AudioTest, RefusesTruncatedFlac) {
+  const fs::path path =
+      sounds_.write("x.flac", noise(20000, 3), 8000, 1, SF_FORMAT_FLAC | SF_FORMAT_PCM_16);
+  const std::string bytes = read_file(path);
+  write_bytes("x.flac", bytes.substr(0, bytes.size() / 2));
+  EXPECT_THAT([&] { read_sound(path, 30); }, ThrowsMessage<Error>(HasSubstr("x.flac")));
+}
+
+// Whatever a byte of the header becomes, the answer is samples or an Error.
+TEST_F(AudioTest, SurvivesAnyDamageToTheHeader) {
+  const std::string bytes = read_file(sounds_.write("good.wav", noise(64, 2)));
+  for (std::size_t at = 0; at < 44; ++at) {
+    for (const int value : {0x00, 0x7f, 0x80, 0xff}) {
+      std::string damaged = bytes;
+      damaged[at] = static_cast<char>(value);
+      write_bytes("damaged.wav", damaged);
+      try {
+        const Sound sound = read_sound(sounds_.path() / "damaged.wav", 30);
+        EXPECT_LE(static_cast<double>(sound.samples.size()), 30.0 * sound.sample_rate);
+        EXPECT_GE(sound.samples.size(), 1u);
+      } catch (const Error& error) {
+        EXPECT_THAT(error.what(), HasSubstr("damaged.wav"));
+      }
+    }
+  }
+}
+
+TEST_F(AudioTest, RefusesLongRecordings) {
+  const fs::path path = sounds_.write("long.wav", noise(8001, 1));
+  EXPECT_EQ(read_sound(path, 1.001).samples.size(), 8001u);
+  EXPECT_THAT([&] { read_sound(path, 1); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("long.wav"), HasSubstr("data.longest"))));
+}
+
+// --- layout "names"
+
+TEST_F(AudioTest, SplitsNamesByIndex) {
+  for (const char* name : {"7_ann_0.wav", "7_ann_4.WAV", "7_ann_5.wav", "1_bob_17.wav",
+                           "1_bob_b_3.wav", "zero_ann_11.wav"}) {
+    sounds_.write(name, noise(50, 1));
+  }
+  write_bytes("README.md", "no recording");
+  write_bytes("._7_ann_0.wav", "hidden");
+  const AudioSets sets = read_audio(sounds_.path(), {});
+  EXPECT_THAT(sets.train.classes, ElementsAre("1", "7", "zero"));
+  EXPECT_EQ(sets.train.classes, sets.test.classes);
+  EXPECT_EQ(sets.train.sample_rate, 8000);
+  EXPECT_THAT(names(sets.test),
+              UnorderedElementsAre("7_ann_0.wav", "7_ann_4.WAV", "1_bob_b_3.wav"));
+  EXPECT_THAT(names(sets.train),
+              UnorderedElementsAre("7_ann_5.wav", "1_bob_17.wav", "zero_ann_11.wav"));
+  for (const Recording& item : sets.test.items) {
+    EXPECT_EQ(sets.test.classes[static_cast<std::size_t>(item.label)], item.name.substr(0, 1));
+    EXPECT_EQ(item.speaker, item.name == "1_bob_b_3.wav" ? "bob_b" : "ann");
+  }
+
+  DataOptions options;
+  options.test_indices = "17 5-6";
+  EXPECT_THAT(names(read_audio(sounds_.path(), options).test),
+              UnorderedElementsAre("7_ann_5.wav", "1_bob_17.wav"));
+}
+
+TEST_F(AudioTest, LeavesOneSpeakerOut) {
+  for (const char* name : {"a_ann_0.wav", "a_bob_0.wav", "b_ann_9.wav", "b_bob_9.wav"}) {
+    sounds_.write(name, noise(50, 1));
+  }
+  DataOptions options;
+  options.test_speaker = "bob";
+  const AudioSets sets = read_audio(sounds_.path(), options);
+  EXPECT_THAT(names(sets.test), UnorderedElementsAre("a_bob_0.wav", "b_bob_9.wav"));
+  EXPECT_THAT(names(sets.train), UnorderedElementsAre("a_ann_0.wav", "b_ann_9.wav"));
+  EXPECT_THAT(sets.test.name, HasSubstr("(bob)"));
+  options.test_speaker = "eve";
+  expect_refused({"\"eve\"", "ann, bob"}, options);
+}
+
+TEST_F(AudioTest, OrderIsOfNamesAloneAndMixesClasses) {
+  for (int i = 0; i < 40; ++i) {
+    sounds_.write(std::string(i % 2 == 0 ? "a" : "b") + "_ann_" + std::to_string(i + 5) + ".wav",
+                  noise(20, 1));
+  }
+  const std::vector<std::string> order = names(read_audio(sounds_.path(), {}).train);
+  EXPECT_EQ(order, names(read_audio(sounds_.path(), {}).train));
+  const auto of_a = std::count_if(order.begin(), order.begin() + 20,
+                                  [](const std::string& name) { return name[0] == 'a'; });
+  EXPECT_GT(of_a, 4);
+  EXPECT_LT(of_a, 16);
+}
+
+TEST_F(AudioTest, RefusesNamesThatTellNothing) {
+  for (const char* name :
+       {"seven.wav", "7_ann.wav", "7_ann_x.wav", "7__3.wav", "_ann_3.wav", "7_ann_3b.wav",
+        "7_ann_-3.wav", "7_ann_.wav", "7_ann_99999999999999999999999.wav"}) {
+    const fs::path path = sounds_.write(name, noise(20, 1));
+    expect_refused({name, "label_speaker_n"});
+    fs::remove(path);
+  }
+}
+
+TEST_F(AudioTest, RefusesAnotherSampleRate) {
+  sounds_.write("a_ann_0.wav", noise(20, 1), 8000);
+  sounds_.write("b_ann_0.wav", noise(20, 1), 16000);
+  expect_refused({"_ann_0.wav", "8000", "16000"});
+  DataOptions options;
+  options.sample_rate = 16000;
+  expect_refused({"a_ann_0.wav: 8000 Hz", "16000"}, options);
+}
+
+TEST_F(AudioTest, RefusesDirectoriesWithoutRecordings) {
+  expect_refused({sounds_.path().string(), "no recordings"});
+  fs::create_directories(sounds_.path() / "class");
+  expect_refused({"no recordings"});
+  EXPECT_FALSE(holds_audio(sounds_.path()));
+  DataOptions options;
+  options.layout = "names";
+  sounds_.write("class/x.wav", noise(20, 1));
+  expect_refused({"no recordings"}, options);
+  EXPECT_THAT([&] { read_audio(sounds_.path() / "absent", {}); },
+              ThrowsMessage<Error>(HasSubstr("no such directory")));
+  EXPECT_TRUE(holds_audio(sounds_.path()));
+}
+
+// --- layout "folders"
+
+TEST_F(AudioTest, SplitsFoldersByName) {
+  for (int i = 0; i < 100; ++i) {
+    sounds_.write(std::string(i % 2 == 0 ? "yes/" : "no/") + std::to_string(i) + ".wav",
+                  noise(20, 1));
+  }
+  sounds_.write("_background_/hum.wav", noise(20, 1));
+  DataOptions options;
+  options.test_share = 0.3;
+  const AudioSets sets = read_audio(sounds_.path(), options);
+  EXPECT_THAT(sets.train.classes, ElementsAre("no", "yes"));
+  EXPECT_EQ(sets.train.items.size() + sets.test.items.size(), 100u);
+  EXPECT_NEAR(static_cast<double>(sets.test.items.size()), 30, 14);
+
+  // More recordings leave the others where they are.
+  const std::vector<std::string> before = names(sets.test);
+  for (int i = 100; i < 120; ++i) {
+    sounds_.write("yes/" + std::to_string(i) + ".wav", noise(20, 1));
+  }
+  const std::vector<std::string> after = names(read_audio(sounds_.path(), options).test);
+  for (const std::string& name : before) EXPECT_THAT(after, testing::Contains(name));
+}
+
+TEST_F(AudioTest, KeepsSpeakersOfSpeechCommandsTogether) {
+  for (int speaker = 0; speaker < 30; ++speaker) {
+    for (const char* word : {"yes/", "no/"}) {
+      sounds_.write(word + std::to_string(1000 + speaker) + "_nohash_0.wav", noise(20, 1));
+    }
+  }
+  DataOptions options;
+  options.test_share = 0.5;
+  const AudioSets sets = read_audio(sounds_.path(), options);
+  std::set<std::string> train, test;
+  for (const Recording& item : sets.train.items) train.insert(item.speaker);
+  for (const Recording& item : sets.test.items) test.insert(item.speaker);
+  EXPECT_FALSE(train.empty());
+  EXPECT_FALSE(test.empty());
+  for (const std::string& speaker : test) EXPECT_FALSE(train.contains(speaker)) << speaker;
+}
+
+TEST_F(AudioTest, TakesTrainAndTestFoldersAsTheyAre) {
+  sounds_.write("train/yes/0.wav", noise(20, 1));
+  sounds_.write("train/no/1.wav", noise(20, 1));
+  sounds_.write("test/yes/2.wav", noise(20, 1));
+  const AudioSets sets = read_audio(sounds_.path(), {});
+  EXPECT_THAT(names(sets.train), UnorderedElementsAre("train/yes/0.wav", "train/no/1.wav"));
+  EXPECT_THAT(names(sets.test), ElementsAre("test/yes/2.wav"));
+  EXPECT_THAT(sets.test.classes, ElementsAre("no", "yes"));
+  EXPECT_EQ(sets.test.items[0].label, 1);
+  EXPECT_TRUE(holds_audio(sounds_.path()));
+}
+
+// --- splits
+
+TEST(RecordingsSplits, HoldOutASpeakerOrAShare) {
+  const Recordings set = reference::tone_set(40, 5);
+  const RecordingsSplit by_speaker = split_speaker(set, "bob");
+  EXPECT_EQ(by_speaker.train.items.size(), 20u);
+  for (const Recording& item : by_speaker.train.items) EXPECT_EQ(item.speaker, "ann");
+  for (const Recording& item : by_speaker.validation.items) EXPECT_EQ(item.speaker, "bob");
+  EXPECT_THAT([&] { split_speaker(set, "eve"); }, ThrowsMessage<Error>(HasSubstr("ann, bob")));
+  EXPECT_THAT([&] { split_speaker(set, ""); }, ThrowsMessage<Error>(HasSubstr("ann, bob")));
+
+  const RecordingsSplit by_share = split_validation(set, 0.25, 9);
+  EXPECT_NEAR(static_cast<double>(by_share.validation.items.size()), 10, 2);
+  EXPECT_EQ(by_share.train.items.size() + by_share.validation.items.size(), 40u);
+  EXPECT_EQ(by_share.validation.classes, set.classes);
+  EXPECT_EQ(by_share.validation.sample_rate, 8000);
+  EXPECT_THAT([&] { select(set, std::vector<std::uint32_t>{40}, "x"); },
+              ThrowsMessage<Error>(HasSubstr("row 40")));
+}
+
+TEST(TestIndices, AreNumbersAndRanges) {
+  const auto pairs = [](const std::string& text) {
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> result;
+    for (const IndexRange r : parse_indices(text)) result.emplace_back(r.first, r.last);
+    return result;
+  };
+  using testing::Pair;
+  EXPECT_THAT(pairs("0-4"), ElementsAre(Pair(0, 4)));
+  EXPECT_THAT(pairs(" 3  7 10-12 "), ElementsAre(Pair(3, 3), Pair(7, 7), Pair(10, 12)));
+  EXPECT_TRUE(pairs("").empty());
+  for (const char* text :
+       {"-", "1-", "4-0", "x", "1,2", "1-2-3", "-1", "1 x", "99999999999999999999999"}) {
+    EXPECT_THAT([&] { parse_indices(text); }, ThrowsMessage<Error>(HasSubstr("test_indices")))
+        << text;
+  }
+}
+
+}  // namespace
+}  // namespace crosstate

@@ -1,0 +1,77 @@
+// Where sequences come from, what is done to them before the network, and how training varies them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "crosstate/base/options.h"
+
+namespace crosstate {
+
+struct DataOptions {
+  std::string directory;               // empty: the built-in sample
+  std::string kind = "auto";           // auto | mnist | audio
+  int train_limit = 0;                 // sequences used of each part, the first ones; 0: all
+  int test_limit = 0;                  // likewise
+  std::uint64_t permutation_seed = 0;  // 0: time steps stay in order
+  // Recordings only.
+  std::string layout = "auto";       // auto | names | folders
+  std::string test_indices = "0-4";  // of layout "names"
+  double test_share = 0.1;           // of layout "folders" without train/ and test/
+  std::string test_speaker;          // empty: split by index or name
+  std::string validation_speaker;    // empty: train.validation
+  int sample_rate = 0;               // Hz; 0: that of the first file
+  double longest = 30;               // seconds
+};
+
+/// What turns samples into the network's input; see FrontEnd.
+struct FrontEndOptions {
+  std::string kind = "log-mel";  // log-mel | waveform
+  int decimation = 1;
+  double frame = 25;  // ms
+  double hop = 10;    // ms
+  int bands = 20;
+  double low = 60;     // Hz
+  double high = 0;     // Hz; 0: half the sample rate
+  double floor = -80;  // dB below a full-scale sine
+  bool deltas = false;
+  bool normalise = true;
+};
+
+/// How training varies recordings; see Augmenter. Zero everywhere: not at all.
+struct AugmentOptions {
+  double shift = 0;      // ms
+  double gain = 0;       // dB
+  double speed = 0;      // relative
+  double noise = 0;      // probability
+  double snr_low = 10;   // dB
+  double snr_high = 40;  // dB
+  int time_masks = 0;
+  double time_mask = 50;  // ms
+  int band_masks = 0;
+  int band_mask = 3;
+
+  /// Whether anything varies the samples, or the frames made from them.
+  bool varies_samples() const { return shift > 0 || gain > 0 || speed > 0 || noise > 0; }
+  bool varies_frames() const { return time_masks > 0 || band_masks > 0; }
+  bool any() const { return varies_samples() || varies_frames(); }
+};
+
+/// Bind the fields of sections "data", "front_end" and "augment".
+void fields(FieldList& list, DataOptions& options);
+void fields(FieldList& list, FrontEndOptions& options);
+void fields(FieldList& list, AugmentOptions& options);
+
+/// Throw Error for a value out of its range and for values that contradict each other.
+void validate(const DataOptions& options);
+void validate(const FrontEndOptions& options);
+void validate(const AugmentOptions& options);
+
+/// Whole numbers from text such as "0-4" or "3 7 10-12".
+struct IndexRange {
+  std::uint64_t first, last;
+};
+std::vector<IndexRange> parse_indices(const std::string& text);
+
+}  // namespace crosstate

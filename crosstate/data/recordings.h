@@ -1,0 +1,38 @@
+// Labelled recordings in memory, each at its own length, before a front end makes sequences of
+// them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace crosstate {
+
+struct Recording {
+  std::string name;            // of the file, below the directory of the set
+  std::string speaker;         // empty: unknown
+  std::int32_t label = 0;      // in [0, classes.size())
+  std::vector<float> samples;  // one channel, full scale 1
+};
+
+struct Recordings {
+  std::string name;     // "recordings test"
+  int sample_rate = 0;  // Hz, of all
+  std::vector<Recording> items;
+  std::vector<std::string> classes;  // names by label
+};
+
+/// The recordings `order[...]`, in that order. Throws Error for a number beyond the set.
+Recordings select(const Recordings& set, std::span<const std::uint32_t> order, std::string name);
+
+/// A split of `set` into (rest, held out), both in the set's order: a class-balanced share as
+/// split_validation() has it, or every recording of one speaker. Throws Error for a share outside
+/// [0, 1) and for a speaker who is not in the set, naming those who are.
+struct RecordingsSplit {
+  Recordings train, validation;
+};
+RecordingsSplit split_validation(const Recordings& set, double share, std::uint64_t seed);
+RecordingsSplit split_speaker(const Recordings& set, const std::string& speaker);
+
+}  // namespace crosstate
