@@ -1,0 +1,49 @@
+#include "crosstate/data/decimator.h"
+
+#include <cmath>
+#include <cstddef>
+#include <numbers>
+
+namespace crosstate {
+namespace {
+
+constexpr int kTapsPerFactor = 55;
+
+// Symmetric, with gain 1 at frequency 0.
+std::vector<float> low_pass(int factor) {
+  if (factor == 1) return {1};
+  constexpr double kPi = std::numbers::pi;
+  const int count = kTapsPerFactor * factor | 1;
+  const double cutoff = 0.5 * (Decimator::kPass + Decimator::kStop) / factor;  // per sample
+  std::vector<double> taps(static_cast<std::size_t>(count));
+  double sum = 0;
+  for (int i = 0; i < count; ++i) {
+    const double t = i - (count - 1) / 2.0;
+    const double sinc = t == 0 ? 2 * cutoff : std::sin(2 * kPi * cutoff * t) / (kPi * t);
+    const double phase = 2 * kPi * (i + 1) / (count + 1);
+    const double window = 0.42 - 0.5 * std::cos(phase) + 0.08 * std::cos(2 * phase);
+    sum += taps[static_cast<std::size_t>(i)] = sinc * window;
+  }
+  std::vector<float> result;
+  for (const double tap : taps) result.push_back(static_cast<float>(tap / sum));
+  return result;
+}
+
+}  // namespace
+
+Decimator::Decimator(int factor)
+    : taps_(low_pass(factor)), windows_(taps_.size(), static_cast<std::size_t>(factor)) {}
+
+void Decimator::push(std::span<const float> samples, std::vector<float>& to) {
+  if (taps_.size() == 1) {
+    to.insert(to.end(), samples.begin(), samples.end());
+    return;
+  }
+  windows_.push(samples, [&](std::span<const float> window) {
+    float sum = 0;
+    for (std::size_t i = 0; i < taps_.size(); ++i) sum += taps_[i] * window[i];
+    to.push_back(sum);
+  });
+}
+
+}  // namespace crosstate

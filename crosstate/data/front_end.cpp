@@ -1,0 +1,250 @@
+#include "crosstate/data/front_end.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "crosstate/base/error.h"
+#include "crosstate/data/decimator.h"
+#include "crosstate/data/deltas.h"
+#include "crosstate/data/mel.h"
+
+namespace crosstate {
+namespace {
+
+constexpr const char* kOptions = "front_end";
+constexpr const char* kSampleRate = "front_end.sample_rate";
+constexpr const char* kMean = "front_end.mean";
+constexpr const char* kScale = "front_end.scale";
+constexpr double kLeastDeviation = 1e-6;
+
+std::size_t samples_in(double milliseconds, double sample_rate) {
+  return static_cast<std::size_t>(std::max(1.0, std::round(milliseconds * 1e-3 * sample_rate)));
+}
+
+// Sums over the frames of one recording, by feature.
+struct Moments {
+  std::vector<double> sum, squares;
+  double count = 0;
+};
+
+Moments moments_of(const Dataset& set, std::size_t i) {
+  Moments m{std::vector<double>(set.channels, 0), std::vector<double>(set.channels, 0),
+            static_cast<double>(set.length_of(i))};
+  const float* frame = set.sequence(i).data();
+  for (std::size_t t = 0; t < set.length_of(i); ++t, frame += set.channels) {
+    for (std::size_t f = 0; f < set.channels; ++f) {
+      m.sum[f] += static_cast<double>(frame[f]);
+      m.squares[f] += static_cast<double>(frame[f]) * static_cast<double>(frame[f]);
+    }
+  }
+  return m;
+}
+
+std::vector<float> statistic(const Safetensors& model, const char* name, std::size_t features,
+                             const std::string& where) {
+  const auto found = model.tensors.find(name);
+  const std::string place = where + ": tensor '" + name + "'";
+  if (found == model.tensors.end()) fail(place, "is missing");
+  std::vector<float> values = found->second.floats({features}, place);
+  for (const float value : values) {
+    if (!std::isfinite(value)) fail(place, std::to_string(value) + ", expected finite values");
+  }
+  return values;
+}
+
+}  // namespace
+
+FrontEnd::FrontEnd(const FrontEndOptions& options, int sample_rate)
+    : options_(options), sample_rate_(sample_rate) {
+  validate(options);
+  if (sample_rate < 1) {
+    fail("front end", "sample rate " + std::to_string(sample_rate) + " Hz, expected at least 1");
+  }
+  if (options.kind == "waveform" && options.deltas) {
+    fail("options", "front_end.deltas = true, expected false with front_end.kind = \"waveform\"");
+  }
+  mean_.assign(features(), 0);
+  scale_.assign(features(), 1);
+  FrontEndStream check(*this);  // whose bands must fit
+}
+
+std::size_t FrontEnd::features() const {
+  if (options_.kind == "waveform") return 1;
+  return static_cast<std::size_t>(options_.bands) * (options_.deltas ? 2 : 1);
+}
+
+std::size_t FrontEnd::window_kept() const {
+  return samples_in(options_.frame, static_cast<double>(sample_rate_) / options_.decimation);
+}
+
+std::size_t FrontEnd::hop_kept() const {
+  if (options_.kind == "waveform") return 1;
+  return samples_in(options_.hop, static_cast<double>(sample_rate_) / options_.decimation);
+}
+
+std::size_t FrontEnd::hop() const {
+  return hop_kept() * static_cast<std::size_t>(options_.decimation);
+}
+
+std::size_t FrontEnd::window() const {
+  const std::size_t kept = options_.kind == "waveform" ? 1 : window_kept();
+  return kept * static_cast<std::size_t>(options_.decimation);
+}
+
+void FrontEnd::fit(const Recordings& training, ThreadPool& pool) {
+  if (!options_.normalise) return;
+  if (training.items.empty()) fail(training.name, "no recordings to take statistics from");
+  mean_.assign(features(), 0);
+  scale_.assign(features(), 1);
+  const Dataset set = make_sequences(training, *this, pool);
+  std::vector<Moments> parts(set.count);
+  pool.parallel_for(set.count, [&](std::size_t i, int) { parts[i] = moments_of(set, i); });
+  for (std::size_t f = 0; f < features(); ++f) {
+    double sum = 0, squares = 0, count = 0;
+    for (const Moments& part : parts) {
+      sum += part.sum[f];
+      squares += part.squares[f];
+      count += part.count;
+    }
+    const double deviation = std::sqrt(std::max(0.0, squares / count - sum * sum / count / count));
+    mean_[f] = static_cast<float>(sum / count);
+    // A feature that never changes says nothing; its rounding errors would.
+    scale_[f] = deviation > kLeastDeviation ? static_cast<float>(1 / deviation) : 1;
+  }
+}
+
+void FrontEnd::save(Safetensors& model) const {
+  FrontEndOptions copy = options_;
+  FieldList list;
+  fields(list, copy);
+  model.metadata[kOptions] = list.to_json().dump();
+  model.metadata[kSampleRate] = std::to_string(sample_rate_);
+  model.tensors[kMean] = Tensor::from(mean_, {features()});
+  model.tensors[kScale] = Tensor::from(scale_, {features()});
+}
+
+bool FrontEnd::is_in(const Safetensors& model) { return model.metadata.contains(kOptions); }
+
+FrontEnd FrontEnd::load(const Safetensors& model, const std::string& where) {
+  const auto text = [&](const char* key) {
+    const auto found = model.metadata.find(key);
+    if (found == model.metadata.end()) {
+      fail(where, std::string("no '") + key + "' in the metadata: a model without a front end");
+    }
+    return nlohmann::json::parse(found->second, nullptr, false);
+  };
+  const nlohmann::json values = text(kOptions), rate = text(kSampleRate);
+  if (!values.is_object()) fail(where, "metadata 'front_end' is not a JSON object");
+  if (!rate.is_number_unsigned() || rate > 1'000'000) {
+    fail(where, "metadata 'front_end.sample_rate' is not a sample rate in Hz");
+  }
+  FrontEndOptions options;
+  FieldList list;
+  fields(list, options);
+  list.from_json(values, where);
+  FrontEnd result(options, rate.get<int>());
+  result.mean_ = statistic(model, kMean, result.features(), where);
+  result.scale_ = statistic(model, kScale, result.features(), where);
+  return result;
+}
+
+struct FrontEndStream::Stages {
+  Decimator decimator;
+  Windows windows;
+  std::optional<MelBands> bands;
+  std::optional<Deltas> deltas;
+  std::vector<float> samples, frame;
+};
+
+FrontEndStream::FrontEndStream(const FrontEnd& front_end) : front_end_(front_end) {
+  const FrontEndOptions& o = front_end.options();
+  stages_ = std::make_unique<Stages>(Stages{Decimator(o.decimation),
+                                            Windows(front_end.window_kept(), front_end.hop_kept()),
+                                            {},
+                                            {},
+                                            {},
+                                            std::vector<float>(front_end.features())});
+  if (o.kind == "waveform") return;
+  const double rate = static_cast<double>(front_end.sample_rate()) / o.decimation;
+  stages_->bands.emplace(MelShape{front_end.window_kept(), rate, static_cast<std::size_t>(o.bands),
+                                  o.low, o.high > 0 ? o.high : rate / 2, o.floor});
+  if (o.deltas) stages_->deltas.emplace(static_cast<std::size_t>(o.bands));
+}
+
+FrontEndStream::~FrontEndStream() = default;
+
+void FrontEndStream::reset() {
+  stages_->decimator.reset();
+  stages_->windows.reset();
+  if (stages_->deltas) stages_->deltas->reset();
+}
+
+void FrontEndStream::push(std::span<const float> samples, std::vector<float>& frames) {
+  Stages& s = *stages_;
+  const std::vector<float>&mean = front_end_.mean(), &scale = front_end_.scale();
+  if (!s.bands) {
+    const std::size_t begin = frames.size();
+    s.decimator.push(samples, frames);
+    for (std::size_t i = begin; i < frames.size(); ++i)
+      frames[i] = (frames[i] - mean[0]) * scale[0];
+    return;
+  }
+  s.samples.clear();
+  s.decimator.push(samples, s.samples);
+  s.windows.push(s.samples, [&](std::span<const float> window) {
+    (*s.bands)(window, s.frame.data());
+    if (s.deltas) s.deltas->push(s.frame.data(), s.frame.data() + s.frame.size() / 2);
+    for (std::size_t f = 0; f < s.frame.size(); ++f) {
+      frames.push_back((s.frame[f] - mean[f]) * scale[f]);
+    }
+  });
+}
+
+Dataset make_sequences(const Recordings& set, const FrontEnd& front_end, ThreadPool& pool) {
+  return make_sequences(set, front_end, pool,
+                        [&](std::size_t i, FrontEndStream& stream, std::vector<float>& frames) {
+                          stream.push(set.items[i].samples, frames);
+                        });
+}
+
+Dataset make_sequences(const Recordings& set, const FrontEnd& front_end, ThreadPool& pool,
+                       const MakeFrames& make) {
+  if (set.sample_rate != front_end.sample_rate()) {
+    fail(set.name, std::to_string(set.sample_rate) + " Hz, but the front end is for " +
+                       std::to_string(front_end.sample_rate()) + " Hz");
+  }
+  const std::size_t count = set.items.size(), features = front_end.features();
+  std::vector<std::vector<float>> frames(count);
+  std::vector<std::optional<FrontEndStream>> streams(static_cast<std::size_t>(pool.size()));
+  pool.parallel_for(count, [&](std::size_t i, int worker) {
+    std::optional<FrontEndStream>& stream = streams[static_cast<std::size_t>(worker)];
+    if (!stream) stream.emplace(front_end);
+    stream->reset();
+    make(i, *stream, frames[i]);
+    if (!frames[i].empty()) return;
+    fail(set.items[i].name, std::to_string(set.items[i].samples.size()) +
+                                " samples, expected at least the " +
+                                std::to_string(front_end.hop()) + " of one frame");
+  });
+
+  Dataset result;
+  result.name = set.name;
+  result.count = count;
+  result.channels = features;
+  result.classes = set.classes;
+  for (std::size_t i = 0; i < count; ++i) {
+    result.labels.push_back(set.items[i].label);
+    result.speakers.push_back(set.items[i].speaker);
+    result.lengths.push_back(static_cast<std::uint32_t>(frames[i].size() / features));
+    result.length = std::max<std::size_t>(result.length, result.lengths.back());
+  }
+  result.values.assign(count * result.length * features, 0);
+  for (std::size_t i = 0; i < count; ++i) {
+    std::copy(frames[i].begin(), frames[i].end(),
+              result.values.begin() + static_cast<std::ptrdiff_t>(i * result.length * features));
+  }
+  return result;
+}
+
+}  // namespace crosstate

@@ -1,0 +1,299 @@
+#include "crosstate/data/front_end.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numbers>
+
+#include "crosstate/base/error.h"
+#include "crosstate/data/decimator.h"
+#include "crosstate/data/deltas.h"
+#include "crosstate/data/mel.h"
+#include "crosstate/data/testing.h"
+
+namespace crosstate {
+namespace {
+
+using reference::noise;
+using reference::tone;
+using reference::tone_set;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+std::vector<float> frames_of(const FrontEnd& front_end, std::span<const float> samples) {
+  FrontEndStream stream(front_end);
+  std::vector<float> frames;
+  stream.push(samples, frames);
+  return frames;
+}
+
+std::vector<FrontEndOptions> kinds() {
+  std::vector<FrontEndOptions> all(5);
+  all[1].deltas = true;
+  all[2].kind = "waveform";
+  all[3].kind = "waveform";
+  all[3].decimation = 3;
+  all[4].decimation = 2;
+  all[4].frame = 11.3;
+  all[4].hop = 13.7;  // longer than the window
+  all[4].bands = 7;
+  return all;
+}
+
+// --- stages
+
+double gain_at(int factor, double frequency) {  // of the new sample rate
+  Decimator decimator(factor);
+  std::vector<float> out;
+  const std::size_t count = 400 * static_cast<std::size_t>(factor);
+  decimator.push(tone(frequency / factor, count, 1, 1), out);
+  double most = 0;  // once the filter is full
+  for (std::size_t i = 100; i < out.size(); ++i) {
+    most = std::max(most, std::abs(static_cast<double>(out[i])));
+  }
+  return 20 * std::log10(most);
+}
+
+TEST(Decimator, PassesLowAndStopsHighFrequencies) {
+  for (const int factor : {2, 3, 5}) {
+    // A sine that is not in step with the samples meets its peak closely among 300.
+    for (const double f : {0.0137, 0.1931, Decimator::kPass - 0.0031}) {
+      EXPECT_NEAR(gain_at(factor, f), 0, Decimator::kPassRipple) << factor << ' ' << f;
+    }
+    for (const double f : {Decimator::kStop + 0.0031, 0.7231, 0.5 * factor - 0.0131}) {
+      EXPECT_LT(gain_at(factor, f), -Decimator::kStopAttenuation) << factor << ' ' << f;
+    }
+  }
+  Decimator same(1);
+  std::vector<float> out;
+  same.push(noise(10, 1), out);
+  EXPECT_EQ(out, noise(10, 1));
+}
+
+TEST(MelBands, PutsATonesPowerWhereItBelongs) {
+  const MelShape shape{256, 8000, 20, 60, 4000, -80};
+  MelBands bands(shape);
+  std::vector<float> out(shape.bands);
+  for (const double frequency : {250.0, 1000.0, 3000.0}) {  // each in the middle of a bin
+    bands(tone(frequency, shape.window, 1), out.data());
+    const auto loudest = std::max_element(out.begin(), out.end()) - out.begin();
+    const double place = (mel(frequency) - mel(60)) / (mel(4000) - mel(60)) * 21 - 1;
+    EXPECT_NEAR(static_cast<double>(loudest), place, 0.51) << frequency;
+    // Neighbouring triangles share what the Hann window spreads over three bins: 1 + 2 / 4.
+    double sum = 0;
+    for (const float x : out) sum += std::exp(static_cast<double>(x));
+    EXPECT_NEAR(sum, 1.5, 0.02) << frequency;
+  }
+  bands(std::vector<float>(shape.window, 0.0f), out.data());
+  for (const float x : out) EXPECT_NEAR(x, std::log(1e-8), 1e-4);
+}
+
+TEST(MelBands, ScaleIsTheUsualOne) {
+  EXPECT_NEAR(mel(1000), 999.99, 0.01);
+  EXPECT_EQ(mel(0), 0);
+  for (const double f : {0.0, 60.0, 4000.0}) EXPECT_NEAR(hertz_of_mel(mel(f)), f, 1e-9);
+}
+
+TEST(MelBands, RefusesWhatDoesNotFit) {
+  EXPECT_THAT(
+      [] {
+        MelBands({200, 8000, 20, 60, 4001, -80});
+      },
+      ThrowsMessage<Error>(HasSubstr("half the sample rate")));
+  EXPECT_THAT(
+      [] {
+        MelBands({200, 8000, 20, 300, 300, -80});
+      },
+      ThrowsMessage<Error>(HasSubstr("ascending")));
+  EXPECT_THAT(
+      [] {
+        MelBands({64, 8000, 40, 60, 4000, -80});
+      },
+      ThrowsMessage<Error>(HasSubstr("fewer bands")));
+}
+
+TEST(Deltas, AreTheSlopeOfTheLastFiveFrames) {
+  Deltas deltas(2);
+  for (int t = 0; t < 12; ++t) {
+    const float frame[] = {3, 2.0f * static_cast<float>(t) + 1};
+    float slope[2];
+    deltas.push(frame, slope);
+    EXPECT_NEAR(slope[0], 0, 1e-6);
+    if (t == 0) {
+      EXPECT_NEAR(slope[1], 0, 1e-6);
+    }
+    if (t >= 4) {
+      EXPECT_NEAR(slope[1], 2, 1e-5);
+    }
+  }
+}
+
+// --- the whole
+
+TEST(FrontEnd, IsTheSameHoweverTheStreamIsCut) {
+  const std::vector<float> samples = noise(3001, 4);
+  for (const FrontEndOptions& options : kinds()) {
+    const FrontEnd front_end(options, 8000);
+    const std::vector<float> whole = frames_of(front_end, samples);
+    EXPECT_EQ(whole.size(), samples.size() / front_end.hop() * front_end.features());
+    FrontEndStream stream(front_end);
+    for (std::uint32_t trial = 0; trial < 20; ++trial) {
+      Random random(8, Stream::kTest, trial);
+      stream.reset();
+      std::vector<float> frames;
+      for (std::size_t at = 0; at < samples.size();) {
+        const std::uint32_t most = trial % 2 == 0 ? 7 : 900;
+        const std::size_t size =
+            std::min<std::size_t>(random.below(most), samples.size() - at);  // 0 too
+        stream.push(std::span(samples).subspan(at, size), frames);
+        at += size;
+      }
+      ASSERT_EQ(frames, whole);
+    }
+  }
+}
+
+TEST(FrontEnd, FramesDependOnThePastAlone) {
+  const std::vector<float> samples = noise(2000, 4);
+  for (const FrontEndOptions& options : kinds()) {
+    const FrontEnd front_end(options, 8000);
+    const std::vector<float> before = frames_of(front_end, samples);
+    const std::size_t changed = 1003;
+    std::vector<float> other = samples;
+    for (std::size_t i = changed; i < other.size(); ++i) other[i] += 0.5f;
+    const std::vector<float> after = frames_of(front_end, other);
+    const std::size_t same = changed / front_end.hop() * front_end.features();
+    EXPECT_TRUE(std::equal(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(same),
+                           after.begin()));
+    EXPECT_NE(before, after);
+  }
+}
+
+TEST(FrontEnd, NormalisesByTheTrainingSetAlone) {
+  const Recordings training = tone_set(60, 1), test = tone_set(30, 2);
+  ThreadPool pool(2);
+  for (FrontEndOptions options : kinds()) {
+    FrontEnd front_end(options, 8000);
+    front_end.fit(training, pool);
+    const Dataset set = make_sequences(training, front_end, pool);
+    set.validate();
+    for (std::size_t f = 0; f < set.channels; ++f) {
+      double sum = 0, squares = 0, count = 0;
+      for (std::size_t i = 0; i < set.count; ++i) {
+        for (std::size_t t = 0; t < set.length_of(i); ++t) {
+          const auto x = static_cast<double>(set.sequence(i)[t * set.channels + f]);
+          sum += x;
+          squares += x * x;
+          ++count;
+        }
+      }
+      EXPECT_NEAR(sum / count, 0, 1e-4) << options.kind << f;
+      EXPECT_NEAR(squares / count, 1, 1e-3) << options.kind << f;
+    }
+    const std::vector<float> mean = front_end.mean();
+    make_sequences(test, front_end, pool);
+    EXPECT_EQ(front_end.mean(), mean);
+
+    options.normalise = false;
+    FrontEnd plain(options, 8000);
+    plain.fit(training, pool);
+    EXPECT_EQ(plain.mean(), std::vector<float>(plain.features(), 0));
+    EXPECT_EQ(plain.scale(), std::vector<float>(plain.features(), 1));
+  }
+}
+
+TEST(FrontEnd, LeavesAConstantFeatureAlone) {
+  Recordings silence = tone_set(3, 1);
+  for (Recording& item : silence.items) std::fill(item.samples.begin(), item.samples.end(), 0.0f);
+  ThreadPool pool(1);
+  FrontEnd front_end({}, 8000);
+  front_end.fit(silence, pool);
+  for (const float scale : front_end.scale()) EXPECT_EQ(scale, 1);
+}
+
+TEST(FrontEnd, SequencesKeepLabelsSpeakersAndLengths) {
+  const Recordings set = tone_set(21, 3);
+  const FrontEnd front_end({}, 8000);
+  ThreadPool one(1), three(3);
+  const Dataset sequences = make_sequences(set, front_end, one);
+  EXPECT_EQ(sequences.values, make_sequences(set, front_end, three).values);
+  ASSERT_EQ(sequences.count, 21u);
+  for (std::size_t i = 0; i < 21; ++i) {
+    EXPECT_EQ(sequences.labels[i], set.items[i].label);
+    EXPECT_EQ(sequences.speakers[i], set.items[i].speaker);
+    EXPECT_EQ(sequences.length_of(i), set.items[i].samples.size() / 80);
+    const std::vector<float> alone = frames_of(front_end, set.items[i].samples);
+    EXPECT_TRUE(std::equal(alone.begin(), alone.end(), sequences.sequence(i).begin()));
+  }
+}
+
+TEST(FrontEnd, RefusesWhatDoesNotFit) {
+  ThreadPool pool(1);
+  Recordings set = tone_set(3, 3);
+  set.items[1].samples.resize(79);
+  const FrontEnd front_end({}, 8000);
+  EXPECT_THAT([&] { make_sequences(set, front_end, pool); },
+              ThrowsMessage<Error>(HasSubstr("tone 1: 79 samples, expected at least the 80")));
+  set.sample_rate = 16000;
+  EXPECT_THAT([&] { make_sequences(set, front_end, pool); },
+              ThrowsMessage<Error>(HasSubstr("16000 Hz")));
+  FrontEndOptions options;
+  options.high = 4500;
+  EXPECT_THAT([&] { FrontEnd(options, 8000); }, ThrowsMessage<Error>(HasSubstr("front_end")));
+  options.high = 50;
+  EXPECT_THAT([&] { FrontEnd(options, 8000); }, ThrowsMessage<Error>(HasSubstr("front_end.high")));
+  options = {};
+  options.kind = "waveform";
+  options.deltas = true;
+  EXPECT_THAT([&] { FrontEnd(options, 8000); }, ThrowsMessage<Error>(HasSubstr("deltas")));
+  EXPECT_THAT([&] { FrontEnd({}, 0); }, ThrowsMessage<Error>(HasSubstr("sample rate 0")));
+}
+
+// --- in a model's file
+
+TEST(FrontEnd, TravelsWithAModel) {
+  ThreadPool pool(1);
+  const Recordings set = tone_set(12, 3);
+  for (const FrontEndOptions& options : kinds()) {
+    FrontEnd front_end(options, 8000);
+    front_end.fit(set, pool);
+    Safetensors model;
+    EXPECT_FALSE(FrontEnd::is_in(model));
+    front_end.save(model);
+    ASSERT_TRUE(FrontEnd::is_in(model));
+    const FrontEnd back =
+        FrontEnd::load(parse_safetensors(format_safetensors(model), "file"), "file");
+    EXPECT_EQ(back.sample_rate(), 8000);
+    EXPECT_EQ(frames_of(back, set.items[0].samples), frames_of(front_end, set.items[0].samples));
+  }
+}
+
+TEST(FrontEnd, RefusesDamagedModels) {
+  Safetensors good;
+  FrontEnd({}, 8000).save(good);
+  const auto refuse = [&](const char* what, const auto& damage) {
+    Safetensors bad = good;
+    damage(bad);
+    EXPECT_THAT([&] { FrontEnd::load(bad, "m.safetensors"); },
+                ThrowsMessage<Error>(testing::AllOf(HasSubstr("m.safetensors"), HasSubstr(what))));
+  };
+  refuse("front_end.mean", [](Safetensors& m) { m.tensors.erase("front_end.mean"); });
+  refuse("front_end.scale", [](Safetensors& m) {
+    m.tensors["front_end.scale"] = Tensor::from(std::vector<float>(3, 1), {3});
+  });
+  refuse("finite", [](Safetensors& m) {
+    m.tensors["front_end.mean"] = Tensor::from(std::vector<float>(20, std::nanf("")), {20});
+  });
+  refuse("front_end", [](Safetensors& m) { m.metadata["front_end"] = "7"; });
+  refuse("bands", [](Safetensors& m) { m.metadata["front_end"] = R"({"front_end":{"bands":0}})"; });
+  for (const char* rate : {"-1", "x", "1e99", "99999999999", "8000.5"}) {
+    refuse("sample_rate", [&](Safetensors& m) { m.metadata["front_end.sample_rate"] = rate; });
+  }
+  refuse("sample_rate", [](Safetensors& m) { m.metadata.erase("front_end.sample_rate"); });
+}
+
+}  // namespace
+}  // namespace crosstate

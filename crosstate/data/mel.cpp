@@ -1,0 +1,94 @@
+#include "crosstate/data/mel.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <kissfft.hh>
+#include <numbers>
+#include <string>
+
+#include "crosstate/base/error.h"
+
+namespace crosstate {
+
+struct MelBands::Transform {
+  explicit Transform(std::size_t points) : fft(points / 2, false) {}
+  kissfft<float> fft;  // of pairs of real samples
+};
+
+double mel(double hertz) { return 2595 * std::log10(1 + hertz / 700); }
+double hertz_of_mel(double value) { return 700 * (std::pow(10.0, value / 2595) - 1); }
+
+MelBands::MelBands(const MelShape& shape)
+    : taper_(shape.window),
+      samples_(std::bit_ceil(std::max<std::size_t>(shape.window, 4)), 0.0f),
+      power_(samples_.size() / 2 + 1),
+      spectrum_(samples_.size() / 2),
+      floor_(static_cast<float>(std::pow(10.0, shape.floor / 10))),
+      transform_(std::make_unique<Transform>(samples_.size())) {
+  if (!(shape.low >= 0 && shape.low < shape.high && shape.high <= shape.sample_rate / 2)) {
+    fail("options", "front_end.low and high of " + std::to_string(shape.low) + " and " +
+                        std::to_string(shape.high) +
+                        " Hz, expected ascending values up to half the sample rate, " +
+                        std::to_string(shape.sample_rate / 2) + " Hz");
+  }
+  double sum = 0;
+  for (std::size_t i = 0; i < taper_.size(); ++i) {
+    const double phase =
+        2 * std::numbers::pi * (static_cast<double>(i) + 0.5) / static_cast<double>(taper_.size());
+    taper_[i] = static_cast<float>(0.5 - 0.5 * std::cos(phase));
+    sum += static_cast<double>(taper_[i]);
+  }
+  for (float& t : taper_) t *= static_cast<float>(2 / sum);
+  add_bands(shape);
+}
+
+MelBands::~MelBands() = default;
+MelBands::MelBands(MelBands&&) noexcept = default;
+MelBands& MelBands::operator=(MelBands&&) noexcept = default;
+
+void MelBands::add_bands(const MelShape& shape) {
+  const double bin = shape.sample_rate / static_cast<double>(samples_.size());
+  const double bottom = mel(shape.low), top = mel(shape.high);
+  const auto corner = [&](std::size_t i) {
+    return hertz_of_mel(bottom + (top - bottom) * static_cast<double>(i) /
+                                     static_cast<double>(shape.bands + 1));
+  };
+  for (std::size_t b = 0; b < shape.bands; ++b) {
+    const double low = corner(b), middle = corner(b + 1), high = corner(b + 2);
+    Band band{0, {}};
+    for (std::size_t k = 0; k < power_.size(); ++k) {
+      const double f = static_cast<double>(k) * bin;
+      const double weight = std::min((f - low) / (middle - low), (high - f) / (high - middle));
+      if (weight <= 0) continue;
+      if (band.weights.empty()) band.first = k;
+      band.weights.push_back(static_cast<float>(weight));
+    }
+    if (band.weights.empty()) {
+      fail("options", "front_end.bands = " + std::to_string(shape.bands) + ": band " +
+                          std::to_string(b) + " from " + std::to_string(low) + " to " +
+                          std::to_string(high) + " Hz lies between two frequencies " +
+                          std::to_string(bin) +
+                          " Hz apart; expected fewer bands or a longer front_end.frame");
+    }
+    bands_.push_back(std::move(band));
+  }
+}
+
+void MelBands::operator()(std::span<const float> window, float* out) {
+  for (std::size_t i = 0; i < window.size(); ++i) samples_[i] = window[i] * taper_[i];
+  transform_->fft.transform_real(samples_.data(), spectrum_.data());
+  // The two real values at the ends of the spectrum come packed as one complex number.
+  power_.front() = spectrum_[0].real() * spectrum_[0].real();
+  power_.back() = spectrum_[0].imag() * spectrum_[0].imag();
+  for (std::size_t k = 1; k < spectrum_.size(); ++k) power_[k] = std::norm(spectrum_[k]);
+  for (const Band& band : bands_) {
+    float energy = 0;
+    for (std::size_t i = 0; i < band.weights.size(); ++i) {
+      energy += band.weights[i] * power_[band.first + i];
+    }
+    *out++ = std::log(energy + floor_);
+  }
+}
+
+}  // namespace crosstate

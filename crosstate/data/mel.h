@@ -1,0 +1,54 @@
+// Logarithms of the energies in bands of the mel scale.
+#pragma once
+
+#include <complex>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace crosstate {
+
+/// Mel frequency of f Hz: 2595 log10(1 + f / 700), and back.
+double mel(double hertz);
+double hertz_of_mel(double value);
+
+struct MelShape {
+  std::size_t window = 0;  // samples
+  double sample_rate = 0;  // Hz
+  std::size_t bands = 0;
+  double low = 0, high = 0;  // Hz, the outer edges
+  double floor = -80;        // dB below a full-scale sine
+};
+
+/// Hann window, power spectrum (a power of two of points, at least the window), triangular bands
+/// whose corners are equally far apart on the mel scale. A sine of amplitude 1 in the middle of a
+/// bin has power 1 there. Holds scratch memory: one object per thread.
+class MelBands {
+ public:
+  /// Throws Error unless 0 <= low < high <= sample_rate / 2, and for a band so narrow that it holds
+  /// no frequency of the spectrum.
+  explicit MelBands(const MelShape& shape);
+  ~MelBands();
+  MelBands(MelBands&&) noexcept;
+  MelBands& operator=(MelBands&&) noexcept;
+
+  /// log(energy + floor) of every band, for a window of samples; out: shape.bands values.
+  void operator()(std::span<const float> window, float* out);
+
+ private:
+  struct Band {
+    std::size_t first;  // bin
+    std::vector<float> weights;
+  };
+  struct Transform;
+  void add_bands(const MelShape& shape);
+
+  std::vector<float> taper_, samples_, power_;
+  std::vector<std::complex<float>> spectrum_;
+  std::vector<Band> bands_;
+  float floor_;
+  std::unique_ptr<Transform> transform_;
+};
+
+}  // namespace crosstate
