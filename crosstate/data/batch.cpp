@@ -9,6 +9,25 @@
 #include "crosstate/base/random.h"
 
 namespace crosstate {
+namespace {
+
+// Batches whose sequences are sorted among themselves: long enough to save most of the padding,
+// short enough to leave every batch a mixture.
+constexpr std::size_t kSortedBatches = 8;
+
+std::size_t longest(const Dataset& set, std::span<const std::uint32_t> order) {
+  std::size_t length = 0;
+  for (const std::uint32_t row : order) length = std::max(length, set.length_of(row));
+  return order.empty() ? set.length : length;
+}
+
+void sort_by_length(const Dataset& set, std::span<std::uint32_t> rows) {
+  std::stable_sort(rows.begin(), rows.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return set.length_of(a) < set.length_of(b);
+  });
+}
+
+}  // namespace
 
 void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::size_t block_length,
                 Batch& batch) {
@@ -21,7 +40,7 @@ void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::s
   }
 
   batch.groups = (order.size() + kLanes - 1) / kLanes;
-  batch.length = set.length;
+  batch.length = longest(set, order);
   batch.channels = set.channels;
   batch.block_length = block_length;
   batch.count = order.size();
@@ -47,8 +66,8 @@ void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::s
 
     // The loops run in the order of the panel, so the target is written from front to back.
     float* target = batch.values.data() + g * batch.group_size();
-    for (std::size_t t0 = 0; t0 < set.length; t0 += block_length) {
-      const std::size_t end = t0 + std::min(block_length, set.length - t0);
+    for (std::size_t t0 = 0; t0 < batch.length; t0 += block_length) {
+      const std::size_t end = t0 + std::min(block_length, batch.length - t0);
       for (std::size_t channel = 0; channel < set.channels; ++channel) {
         for (std::size_t t = t0; t < end; ++t, target += kLanes) {
           for (std::size_t lane = 0; lane < lanes; ++lane) {
@@ -56,7 +75,7 @@ void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::s
           }
         }
       }
-      if (end == set.length) break;  // t0 + block_length may overflow
+      if (end == batch.length) break;  // t0 + block_length may overflow
     }
   }
 }
@@ -71,6 +90,34 @@ std::vector<std::uint32_t> shuffled(std::size_t count, std::uint64_t seed, std::
   for (std::size_t i = count; i > 1; --i) {
     std::swap(order[i - 1], order[random.below(static_cast<std::uint32_t>(i))]);
   }
+  return order;
+}
+
+std::vector<std::uint32_t> training_order(const Dataset& set, std::size_t batch, std::uint64_t seed,
+                                          std::uint32_t epoch) {
+  if (batch == 0) fail(set.name, "batches of 0, expected at least 1");
+  std::vector<std::uint32_t> order = shuffled(set.count, seed, epoch);
+  if (set.lengths.empty()) return order;
+  const std::span<std::uint32_t> rows(order);
+  const std::size_t stretch = kSortedBatches * batch;
+  for (std::size_t begin = 0; begin < rows.size(); begin += stretch) {
+    sort_by_length(set, rows.subspan(begin, std::min(stretch, rows.size() - begin)));
+  }
+  // What is left after the full batches stays at the end.
+  Random random(seed, Stream::kShuffle, epoch, 1);
+  for (std::size_t i = order.size() / batch; i > 1; --i) {
+    const std::size_t other = random.below(static_cast<std::uint32_t>(i));
+    if (other == i - 1) continue;
+    const auto last = rows.subspan((i - 1) * batch, batch);
+    std::swap_ranges(last.begin(), last.end(), rows.subspan(other * batch, batch).begin());
+  }
+  return order;
+}
+
+std::vector<std::uint32_t> length_order(const Dataset& set) {
+  std::vector<std::uint32_t> order(set.count);
+  std::iota(order.begin(), order.end(), 0u);
+  sort_by_length(set, order);
   return order;
 }
 

@@ -27,7 +27,7 @@ inline std::size_t panel_offset(std::size_t channel, std::size_t t, std::size_t 
 /// Some rows of a Dataset as groups of kLanes sequences in the panel layout.
 struct Batch {
   std::size_t groups = 0;
-  std::size_t length = 0;
+  std::size_t length = 0;  // of the longest sequence in the batch
   std::size_t channels = 0;
   std::size_t block_length = 0;
   AlignedFloats values;                // groups * group_size(); padding lanes are zero
@@ -45,12 +45,24 @@ struct Batch {
   }
 };
 
-/// Fills the batch with the rows `order[...]` of a set, in that order; reuses the batch's memory.
-/// Throws Error for a row beyond the set or a block length of 0.
+/// Fills the batch with the rows `order[...]` of a set, in that order, up to the end of the longest
+/// of them; reuses the batch's memory. Throws Error for a row beyond the set or a block length of
+/// 0.
 void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::size_t block_length,
                 Batch& batch);
 
 /// The numbers [0, count) in the random order of one epoch.
 std::vector<std::uint32_t> shuffled(std::size_t count, std::uint64_t seed, std::uint32_t epoch);
+
+/// The rows of a set in the order in which one epoch of training takes them, `batch` at a time.
+/// Equal lengths: shuffled(). Otherwise sequences of similar length share a batch, so that little
+/// of it is padding: the shuffled rows are sorted by length within stretches of eight batches, and
+/// the full batches are shuffled.
+std::vector<std::uint32_t> training_order(const Dataset& set, std::size_t batch, std::uint64_t seed,
+                                          std::uint32_t epoch);
+
+/// The rows of a set by ascending length, equal ones in the set's order: for evaluation, where the
+/// order does not matter.
+std::vector<std::uint32_t> length_order(const Dataset& set);
 
 }  // namespace crosstate

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/random.h"
 
 namespace crosstate {
 namespace {
@@ -97,6 +98,20 @@ TEST(Batch, KeepsLengthsOfShortSequences) {
   EXPECT_EQ(batch.lengths[2], 0u);
 }
 
+TEST(Batch, EndsWithItsLongestSequence) {
+  Dataset set = make_set(3, 5, 2);
+  set.lengths = {5, 2, 4};
+  Batch batch;
+  fill_batch(set, std::vector<std::uint32_t>{1, 2}, 3, batch);
+  EXPECT_EQ(batch.length, 4u);
+  ASSERT_EQ(batch.values.size(), 4u * 2 * 16);
+  for (std::size_t t = 0; t < 4; ++t) {
+    EXPECT_EQ(batch.values[batch.offset(1, t, 1)], set.sequence(2)[t * 2 + 1]);
+  }
+  fill_batch(set, std::vector<std::uint32_t>{0}, 3, batch);
+  EXPECT_EQ(batch.length, 5u);
+}
+
 TEST(Batch, ReusesItsMemory) {
   const Dataset set = make_set(40, 9, 2);
   Batch batch;
@@ -147,6 +162,72 @@ TEST(Shuffled, FavoursNoPlace) {
   for (const auto& place : hits) {
     for (int n : place) EXPECT_NEAR(n, 1000, 140);
   }
+}
+
+/// `count` sequences of 1 to 50 steps.
+Dataset ragged_set(std::size_t count) {
+  Dataset set = make_set(count, 50, 1);
+  Random random(3, Stream::kTest);
+  for (std::size_t i = 0; i < count; ++i) set.lengths.push_back(1 + random.below(50));
+  return set;
+}
+
+/// Steps that batches of `batch` would process, padding included.
+std::size_t steps_in(const Dataset& set, const std::vector<std::uint32_t>& order,
+                     std::size_t batch) {
+  std::size_t steps = 0;
+  for (std::size_t begin = 0; begin < order.size(); begin += batch) {
+    const std::size_t size = std::min(batch, order.size() - begin);
+    std::size_t longest = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+      longest = std::max(longest, set.length_of(order[begin + i]));
+    }
+    steps += longest * size;
+  }
+  return steps;
+}
+
+TEST(TrainingOrder, IsThePlainOneForEqualLengths) {
+  EXPECT_EQ(training_order(make_set(100, 3, 1), 16, 5, 2), shuffled(100, 5, 2));
+}
+
+TEST(TrainingOrder, IsAPermutationOfBatchesWithLittlePadding) {
+  const Dataset set = ragged_set(1013);
+  const std::vector<std::uint32_t> order = training_order(set, 16, 5, 2);
+  EXPECT_EQ(order, training_order(set, 16, 5, 2));
+  EXPECT_NE(order, training_order(set, 16, 5, 3));
+  EXPECT_NE(order, training_order(set, 16, 6, 2));
+  std::vector<std::uint32_t> sorted = order;
+  std::sort(sorted.begin(), sorted.end());
+  for (std::uint32_t i = 0; i < 1013; ++i) ASSERT_EQ(sorted[i], i);
+
+  std::size_t real = 0;
+  for (const std::uint32_t n : set.lengths) real += n;
+  const std::vector<std::uint32_t> plain = shuffled(1013, 5, 2);
+  EXPECT_GT(steps_in(set, plain, 16), real + real * 7 / 10);
+  EXPECT_LT(steps_in(set, order, 16), real + real * 2 / 10);
+
+  // No trend over the epoch: about half of the full batches have the shorter neighbour first.
+  int ascents = 0;
+  for (std::size_t b = 1; b < 63; ++b) {
+    ascents += set.length_of(order[b * 16]) > set.length_of(order[(b - 1) * 16]);
+  }
+  EXPECT_NEAR(ascents, 31, 15);
+}
+
+TEST(TrainingOrder, TakesSmallSets) {
+  EXPECT_TRUE(training_order(ragged_set(0), 16, 1, 0).empty());
+  EXPECT_EQ(training_order(ragged_set(1), 16, 1, 0), std::vector<std::uint32_t>{0});
+  EXPECT_EQ(training_order(ragged_set(5), 1, 1, 0).size(), 5u);
+  EXPECT_THAT([] { training_order(ragged_set(5), 0, 1, 0); },
+              ThrowsMessage<Error>(HasSubstr("batches of 0")));
+}
+
+TEST(LengthOrder, AscendsAndKeepsTies) {
+  Dataset set = make_set(4, 5, 1);
+  EXPECT_EQ(length_order(set), (std::vector<std::uint32_t>{0, 1, 2, 3}));
+  set.lengths = {5, 2, 5, 1};
+  EXPECT_EQ(length_order(set), (std::vector<std::uint32_t>{3, 1, 0, 2}));
 }
 
 }  // namespace

@@ -228,7 +228,9 @@ struct Chip::Inside {
     }
     w.pooled.assign(H * kLanes, 0);
     const std::uint32_t* lengths = batch.lengths.data() + group * kLanes;
-    for (std::size_t t0 = 0; t0 < batch.length; t0 += batch.block_length) {
+    // Nothing behind the group's last sequence is counted.
+    const std::size_t end = *std::max_element(lengths, lengths + kLanes);
+    for (std::size_t t0 = 0; t0 < end; t0 += batch.block_length) {
       const Stretch t{t0, std::min(batch.block_length, batch.length - t0), sequence};
       const ConstRows x(batch.group(group).data() + t0 * inputs * kLanes, t.columns());
       const Rows input = take(w.input, inputs, t.columns()), h = take(w.h, H, t.columns());

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <numeric>
 #include <string>
 
 #include "crosstate/base/error.h"
@@ -43,8 +42,7 @@ SimulateSummary simulate(const Network& network, const Dataset& data, const Devi
   summary.utilisation = mapping.utilisation();
   summary.conversions_per_step = mapping.conversions_per_step();
   summary.conversions_per_sequence = mapping.conversions_per_sequence();
-  std::vector<std::uint32_t> order(data.count);
-  std::iota(order.begin(), order.end(), 0u);
+  const std::vector<std::uint32_t> order = length_order(data);
   const auto block = static_cast<std::size_t>(network.options().block_length);
   Batch batch;
   for (int i = 0; i < chips; ++i) {

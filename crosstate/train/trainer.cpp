@@ -5,7 +5,6 @@
 #include <cmath>
 #include <limits>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <span>
 
@@ -67,8 +66,7 @@ void check_fits(const Network& network, const Dataset& set) {
 // Nothing if `stop` said so.
 std::optional<Tally> evaluate_set(Network& network, const Dataset& set, int batch_size,
                                   ThreadPool& pool, const std::function<bool()>& stop) {
-  std::vector<std::uint32_t> order(set.count);
-  std::iota(order.begin(), order.end(), 0u);
+  const std::vector<std::uint32_t> order = length_order(set);
   const auto size = static_cast<std::size_t>(batch_size);
   const auto block_length = static_cast<std::size_t>(network.options().block_length);
   Batch batch;
@@ -204,16 +202,29 @@ class Trainer {
     best_ = std::move(checkpoint.best);
   }
 
+  const Dataset& epoch_set(std::uint32_t epoch) const {
+    if (!context_.epoch_data) return training_;
+    const Dataset& set = context_.epoch_data(epoch);
+    check_fits(network_, set);
+    if (set.count != training_.count) {
+      fail(set.name, std::to_string(set.count) + " sequences in epoch " +
+                         std::to_string(epoch + 1) + ", expected " +
+                         std::to_string(training_.count));
+    }
+    return set;
+  }
+
   // False if it was stopped.
   bool train_epoch(EpochLog& log) {
     const auto index = static_cast<std::uint32_t>(log.epoch - 1);
-    const std::vector<std::uint32_t> order = shuffled(training_.count, context_.seed, index);
+    const Dataset& set = epoch_set(index);
+    const std::vector<std::uint32_t> order = training_order(set, batch_size_, context_.seed, index);
     const auto block_length = static_cast<std::size_t>(network_.options().block_length);
     const Stopwatch watch;
     Tally tally;
     for (std::size_t i = 0; i < steps_per_epoch_; ++i) {
       if (context_.stop && context_.stop()) return false;
-      fill_batch(training_, part(order, i * batch_size_, batch_size_), block_length, batch_);
+      fill_batch(set, part(order, i * batch_size_, batch_size_), block_length, batch_);
       tally.add(step(log.epoch, i), batch_.count);
       ++steps_now_;
       const bool due = (i + 1) % static_cast<std::size_t>(options_.log_every) == 0;

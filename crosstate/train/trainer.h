@@ -37,6 +37,10 @@ struct TrainContext {
   std::function<void(const TrainProgress&)> progress;
   nlohmann::json config;  // sections (model, data, ...) that a resumed run must share
   std::function<bool()> stop = interrupted;  // asked before every batch
+  /// The training set as an epoch, from 0, sees it: as many sequences, channels and classes as
+  /// `training`, the same for the same epoch whenever asked, valid until asked again. Null:
+  /// `training` itself in every epoch.
+  std::function<const Dataset&(std::uint32_t epoch)> epoch_data;
 };
 
 struct TrainSummary {
@@ -52,7 +56,8 @@ struct TrainSummary {
 /// Trains and leaves the network at the epoch of the highest validation accuracy (then the lowest
 /// validation loss), or at the last epoch if `validation` is empty. After every epoch
 /// DIRECTORY/STAGE.checkpoint.safetensors and DIRECTORY/STAGE.jsonl are replaced; a run that
-/// continues from there ends with the same bits as one that was never interrupted. Throws Error
+/// continues from there ends with the same bits as one that was never interrupted. Sequences of
+/// different lengths are batched by training_order(). Throws Error
 /// when the loss or a gradient is no longer finite, and when a checkpoint belongs to another run.
 TrainSummary train(Network& network, const Dataset& training, const Dataset& validation,
                    const TrainOptions& options, const TrainContext& context);

@@ -189,6 +189,47 @@ TEST_F(TrainerTest, DoesNotDependOnTheNumberOfThreads) {
   expect_equal(one, two);
 }
 
+TEST_F(TrainerTest, ContinuesWithTheSetOfEachEpoch) {
+  std::vector<std::uint32_t> asked;
+  Dataset current;
+  context_.epoch_data = [&](std::uint32_t epoch) -> const Dataset& {
+    asked.push_back(epoch);
+    current = make_set("of an epoch", 90, 100 + epoch);
+    current.lengths.assign(90, 12);
+    for (std::size_t i = 0; i < 90; i += 2) {  // different lengths in different epochs
+      current.lengths[i] = 11 - epoch;
+      for (std::size_t t = current.lengths[i]; t < 12; ++t) current.values[i * 12 + t] = 0;
+    }
+    return current;
+  };
+  Network straight = new_network();
+  const TrainSummary whole = run(straight, context_);
+  EXPECT_THAT(asked, testing::ElementsAre(0, 1, 2, 3));
+
+  Network first = new_network();
+  EXPECT_TRUE(run(first, stopped_after(2 * kBatches + 3)).interrupted);
+  asked.clear();
+  Network second = new_network();
+  expect_equal(run(second, resumed()), whole);
+  EXPECT_THAT(asked, testing::ElementsAre(2, 3));
+  expect_equal(second, straight);
+
+  context_.epoch_data = nullptr;
+  Network plain = new_network();
+  run(plain, context_);
+  EXPECT_NE(format_safetensors(plain.to_tensors()), format_safetensors(straight.to_tensors()));
+}
+
+TEST_F(TrainerTest, RefusesAnEpochsSetThatDoesNotFit) {
+  Dataset set = make_set("too few", 89, 1);
+  context_.epoch_data = [&](std::uint32_t) -> const Dataset& { return set; };
+  Network network = new_network();
+  EXPECT_THAT([&] { run(network, context_); },
+              ThrowsMessage<Error>(HasSubstr("too few: 89 sequences in epoch 1, expected 90")));
+  set.channels = 2;
+  EXPECT_THAT([&] { run(network, context_); }, ThrowsMessage<Error>(HasSubstr("2 channels")));
+}
+
 TEST_F(TrainerTest, AFinishedStageReturnsAtOnce) {
   Network first = new_network();
   const TrainSummary whole = run(first, context_);

@@ -1,0 +1,172 @@
+// Padding is no data: a batch made longer has the same logits, gradients, statistics and ranges,
+// and the same scores on a chip.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "crosstate/mapping/mapping.h"
+#include "crosstate/model/testing.h"
+#include "crosstate/simulate/chip.h"
+
+namespace crosstate {
+namespace {
+
+using reference::batch_of;
+using reference::random_network;
+using reference::random_set;
+using reference::small_options;
+
+const TaskShape kTask{2, 4};
+constexpr std::size_t kLength = 23;
+constexpr double kRounding = 2e-6;  // of sums cut elsewhere, relative to the largest result
+
+// The same sequences with `more` steps of padding behind the longest; blocks of 7 then end
+// elsewhere, and some hold nothing but padding.
+Batch padded(const Batch& batch, std::size_t more) {
+  Batch result = batch;
+  result.length += more;
+  result.values.assign(result.groups * result.group_size(), 0);
+  for (std::size_t g = 0; g < batch.groups; ++g) {
+    for (std::size_t c = 0; c < batch.channels; ++c) {
+      for (std::size_t t = 0; t < batch.length; ++t) {
+        for (std::size_t lane = 0; lane < kLanes; ++lane) {
+          result.values[g * result.group_size() + result.offset(c, t, lane)] =
+              batch.group(g)[batch.offset(c, t, lane)];
+        }
+      }
+    }
+  }
+  return result;
+}
+
+template <class Body>
+void for_each_kind(Body body) {
+  for (const char* norm : {"batch", "layer", "none"}) {
+    for (const char* pooling : {"mean", "last"}) {
+      for (const char* gate : {"sigmoid", "none"}) {
+        for (const bool quantized : {false, true}) {
+          ModelOptions o = small_options();
+          o.norm = norm;
+          o.pooling = pooling;
+          o.gate = gate;
+          o.layers = 2;
+          o.dropout = 0.2;
+          SCOPED_TRACE(std::string(norm) + ' ' + pooling + ' ' + gate +
+                       (quantized ? " quantized" : ""));
+          Network network = random_network(o, kTask);
+          if (quantized) {
+            ThreadPool pool(1);
+            const Batch calibration = batch_of(random_set(9, 32, kLength, kTask, true));
+            network.quantize({}, {&calibration, 1}, pool);
+          }
+          body(network);
+        }
+      }
+    }
+  }
+}
+
+std::vector<float> logits_of(Network& network, const Batch& batch) {
+  ThreadPool pool(1);
+  std::vector<float> logits;
+  network.evaluate(batch, pool, &logits);
+  return logits;
+}
+
+template <class A, class B>
+void expect_near(const A& a, const B& b, const std::string& name) {
+  ASSERT_EQ(a.size(), b.size()) << name;
+  double largest = 1e-30;
+  for (const auto x : a) largest = std::max(largest, std::abs(static_cast<double>(x)));
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    ASSERT_NEAR(a[i], b[i], kRounding * largest) << name << ' ' << i;
+  }
+}
+
+TEST(Padding, LeavesLogitsAlone) {
+  const Dataset set = random_set(1, 19, kLength, kTask, true);
+  for_each_kind([&](Network& network) {
+    const std::vector<float> tight = logits_of(network, batch_of(set));
+    for (const std::size_t more : {1u, 40u}) {
+      EXPECT_EQ(logits_of(network, padded(batch_of(set), more)), tight);
+    }
+    for (std::uint32_t i = 0; i < set.count; ++i) {  // each at its own length
+      const Batch alone = batch_of(set, {i});
+      ASSERT_EQ(alone.length, set.length_of(i));
+      const std::vector<float> logits = logits_of(network, alone);
+      for (std::size_t k = 0; k < 4; ++k) ASSERT_EQ(logits[k], tight[i * 4 + k]) << i;
+    }
+  });
+}
+
+TEST(Padding, LeavesGradientsAndStatisticsAlone) {
+  const Dataset set = random_set(2, 19, kLength, kTask, true);
+  for_each_kind([&](const Network& network) {
+    ThreadPool pool(1);
+    const LossOptions loss{.label_smoothing = 0.1, .seed = 3, .step = 5};
+    Network tight = network, loose = network;
+    const BatchResult a = tight.train_step(batch_of(set), loss, pool);
+    const BatchResult b = loose.train_step(padded(batch_of(set), 40), loss, pool);
+    EXPECT_NEAR(a.loss, b.loss, 1e-6);
+    EXPECT_EQ(a.correct, b.correct);
+    for (std::size_t i = 0; i < tight.parameters().size(); ++i) {
+      expect_near(tight.parameters()[i].gradient, loose.parameters()[i].gradient,
+                  tight.parameters()[i].name);
+    }
+    const Safetensors after_tight = tight.to_tensors(), after_loose = loose.to_tensors();
+    for (const auto& [name, tensor] : after_tight.tensors) {
+      if (!name.ends_with("norm.mean") && !name.ends_with("norm.variance")) continue;
+      expect_near(tensor.floats(tensor.shape, name),
+                  after_loose.tensors.at(name).floats(tensor.shape, name), name);
+    }
+  });
+}
+
+TEST(Padding, LeavesRangesAlone) {
+  const Batch tight = batch_of(random_set(3, 19, kLength, kTask, true));
+  const Batch loose = padded(tight, 40);
+  for (const char* norm : {"batch", "none"}) {
+    ModelOptions o = small_options();
+    o.norm = norm;
+    o.layers = 2;
+    // Biases are what padding would show: they keep running behind the end.
+    Network a = random_network(o, kTask), b = a;
+    ThreadPool pool(2);
+    a.quantize({}, {&tight, 1}, pool);
+    b.quantize({}, {&loose, 1}, pool);
+    EXPECT_EQ(a.state().state_steps, b.state().state_steps);
+    for (std::size_t i = 0; i < a.parameters().size(); ++i) {
+      if (a.parameters()[i].group != ParameterGroup::kRange) continue;
+      EXPECT_NEAR(a.parameters()[i].value[0], b.parameters()[i].value[0], 1e-6)
+          << a.parameters()[i].name;
+    }
+  }
+}
+
+TEST(Padding, LeavesAChipsScoresAlone) {
+  const Batch tight = batch_of(random_set(4, 19, kLength, kTask, true));
+  const Batch loose = padded(tight, 40);
+  ThreadPool pool(1);
+  for (const char* pooling : {"mean", "last"}) {
+    ModelOptions o = small_options();
+    o.norm = "none";
+    o.pooling = pooling;
+    Network network = random_network(o, kTask);
+    network.quantize({}, {&tight, 1}, pool);
+    DeviceOptions device;
+    device.read_noise = 0;
+    const CrossbarOptions crossbar;
+    const Mapping mapping = map_network(network, crossbar, loose.length);
+    const Chip chip(network, mapping, device, crossbar, 1, 0);
+    std::vector<float> a, b;
+    chip.run(tight, 0, pool, &a);
+    chip.run(loose, 0, pool, &b);
+    EXPECT_EQ(a, b) << pooling;
+  }
+}
+
+}  // namespace
+}  // namespace crosstate
