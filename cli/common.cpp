@@ -76,7 +76,8 @@ void add_common(CLI::App& command, Common& common, const Uses& uses, RunOptions 
       ->allow_extra_args(false);
   if (uses.data) {
     add_text(command, "--data", common.data,
-             "Directory of the MNIST files (data.directory); default: built-in sample", "DIR");
+             "Directory of MNIST files or recordings (data.directory); default: built-in sample",
+             "DIR");
   }
   if (uses.out) {
     add_text(command, "--out", common.out, "Directory of results and checkpoints", "DIR", true);

@@ -3,12 +3,12 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
-#include <numeric>
 #include <span>
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/pipeline/data.h"
 
 namespace crosstate::cli {
 namespace {
@@ -38,20 +38,29 @@ void require_fit(const Network& network, const Dataset& set, const std::string& 
                   std::to_string(set.channels) + " and " + std::to_string(set.classes.size()));
 }
 
+std::string prediction_lines(const Dataset& set, const std::vector<Prediction>& predictions) {
+  std::string csv = "index,label,prediction,probability\n";
+  for (std::size_t i = 0; i < set.count; ++i) {
+    csv += std::to_string(i) + ',' + set.classes[static_cast<std::size_t>(set.labels[i])] + ',' +
+           set.classes[predictions[i].label] + ',' + fixed(predictions[i].probability, 6) + '\n';
+  }
+  return csv;
+}
+
 int eval_command(const Common& common, const std::string& model, const std::string& predictions) {
   const RunOptions options = configuration(common);
   require_writable_file(common.json);
   require_writable_file(predictions);
-  Network network = Network::from_tensors(read_safetensors(model), model);
-  const Dataset set = load_data(options.data).test;
+  const Safetensors content = read_safetensors(model);
+  Network network = Network::from_tensors(content, model);
+  ThreadPool pool(common.threads);
+  const Dataset set = load_test_data(options.data, Preparation::load(content, model), model, pool);
   require_fit(network, set, model);
 
-  ThreadPool pool(common.threads);
   const auto classes = set.classes.size();
   const auto block_length = static_cast<std::size_t>(network.options().block_length);
-  std::vector<std::uint32_t> order(set.count);
-  std::iota(order.begin(), order.end(), 0u);
-  std::string csv = "index,label,prediction,probability\n";
+  const std::vector<std::uint32_t> order = length_order(set);
+  std::vector<Prediction> guesses(set.count);
   double loss = 0;
   std::size_t correct = 0;
   Batch batch;
@@ -68,13 +77,10 @@ int eval_command(const Common& common, const std::string& model, const std::stri
     loss += result.loss * static_cast<double>(size);
     correct += result.correct;
     for (std::size_t i = 0; i < size; ++i) {
-      const Prediction p = predict(std::span(logits).subspan(i * classes, classes));
-      csv += std::to_string(begin + i) + ',' +
-             set.classes[static_cast<std::size_t>(set.labels[begin + i])] + ',' +
-             set.classes[p.label] + ',' + fixed(p.probability, 6) + '\n';
+      guesses[order[begin + i]] = predict(std::span(logits).subspan(i * classes, classes));
     }
   }
-  if (!predictions.empty()) write_file(predictions, csv);
+  if (!predictions.empty()) write_file(predictions, prediction_lines(set, guesses));
 
   const auto count = static_cast<double>(set.count);
   const nlohmann::json result = {{"model", model},

@@ -3,9 +3,11 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "cli/common.h"
 #include "crosstate/model/network_state.h"
+#include "crosstate/pipeline/data.h"
 #include "crosstate/report/report.h"
 
 namespace crosstate::cli {
@@ -163,9 +165,29 @@ json describe(const Network& network, const Coefficients& coefficients, const st
   return out;
 }
 
+// One line on what the model was trained on, where its file tells.
+std::string data_text(const Preparation& preparation) {
+  std::string text;
+  if (preparation.front_end) {
+    const FrontEndOptions& o = preparation.front_end->options();
+    text += "front end: " + o.kind;
+    if (o.kind == "log-mel") {
+      text += ", " + std::to_string(o.bands) + " bands" + (o.deltas ? " with slopes" : "") +
+              ", every " + number(o.hop) + " ms";
+    }
+    text += ", from " + std::to_string(preparation.front_end->sample_rate()) + " Hz\n";
+  }
+  if (preparation.permutation_seed != 0) {
+    text += "time steps permuted by seed " + std::to_string(preparation.permutation_seed) + '\n';
+  }
+  return text;
+}
+
 int info_command(const Common& common, const std::string& model) {
   require_writable_file(common.json);
-  const Network network = Network::from_tensors(read_safetensors(model), model);
+  const Safetensors content = read_safetensors(model);
+  const Network network = Network::from_tensors(content, model);
+  const std::optional<Preparation> preparation = Preparation::load(content, model);
   const Network::State& state = network.state();
   const Coefficients coefficients = state.coefficients();
   write_json(common, describe(network, coefficients, model));
@@ -175,9 +197,10 @@ int info_command(const Common& common, const std::string& model) {
   std::printf("%s: %d layers of %d channels with %d states (%s, %s), norm %s\n", model.c_str(),
               options.layers, options.channels, options.states, options.modes.c_str(),
               options.discretization.c_str(), options.norm.c_str());
-  std::printf("%zu parameters, %d inputs, %d classes, %s\n\n", network.parameter_count(),
+  std::printf("%zu parameters, %d inputs, %d classes, %s\n", network.parameter_count(),
               network.task().inputs, network.task().classes,
               network.quantized() ? "quantized" : "floating point");
+  std::printf("%s\n", preparation ? data_text(*preparation).c_str() : "");
   std::vector<Table> tables = {parameter_table(network), dynamics_table(state, coefficients)};
   if (network.quantized()) {
     Table table{"Formats", {"site", "format", "range"}, {}};

@@ -1,4 +1,4 @@
-// crosstate train: float training, quantization and quantization-aware training on MNIST files.
+// crosstate train: float training, quantization and quantization-aware training.
 #include <cstdio>
 #include <memory>
 

@@ -19,6 +19,7 @@
 
 #include "crosstate/base/files.h"
 #include "crosstate/data/safetensors.h"
+#include "crosstate/data/testing.h"
 #include "crosstate/pipeline/options.h"
 
 namespace crosstate {
@@ -127,6 +128,18 @@ class Cli : public testing::Test {
   void write(const std::string& name, const std::string& bytes) const {
     fs::create_directories(fs::path(path(name)).parent_path());
     std::ofstream(path(name), std::ios::binary) << bytes;
+  }
+
+  // A directory of 48 recordings by two speakers, a third of each class.
+  void write_tones(const std::string& name) const {
+    const Recordings set = reference::tone_set(48, 1);
+    for (std::size_t i = 0; i < set.items.size(); ++i) {
+      const Recording& item = set.items[i];
+      reference::write_sound(directory_ / name /
+                                 (set.classes[static_cast<std::size_t>(item.label)] + '_' +
+                                  item.speaker + '_' + std::to_string(i / 6) + ".wav"),
+                             item.samples);
+    }
   }
 
   // A directory with the MNIST files of two 4 x 4 images, of which a test damages one.
@@ -410,6 +423,34 @@ TEST_F(Cli, TrainsEvaluatesAndDescribes) {
   }
 }
 
+TEST_F(Cli, TrainsAndEvaluatesOnRecordings) {
+  write_tones("tones");
+  const std::vector<std::string> sounds = {"--data",         path("tones"), "--set",
+                                           "augment.gain=6", "--set",       "front_end.bands=8"};
+  ASSERT_EQ(call(tiny("train", path("whole"), sounds)).code, 0);
+  const json summary = json::parse(read_file(path("whole/summary.json")));
+  for (const std::string stage : {"float", "qat"}) {
+    // Told nothing about the front end.
+    const Result evaluated = call(
+        {"eval", path("whole/" + stage + ".safetensors"), "--data", path("tones"), "--json", "-"});
+    ASSERT_EQ(evaluated.code, 0) << evaluated.err;
+    EXPECT_EQ(json::parse(evaluated.out)["accuracy"], summary[stage]["accuracy"]) << stage;
+    EXPECT_EQ(json::parse(evaluated.out)["loss"], summary[stage]["loss"]) << stage;
+  }
+  EXPECT_THAT(call({"info", path("whole/qat.safetensors")}).out, HasSubstr("log-mel, 8 bands"));
+  expect_refused({"eval", path("whole/qat.safetensors")}, {"qat.safetensors", "recordings"});
+
+  // On another number of threads, and continued: varied epochs have addresses.
+  std::vector<std::string> threads = sounds;
+  threads.insert(threads.end(), {"--threads", "2"});
+  ASSERT_EQ(call(tiny("train", path("threads"), threads)).code, 0);
+  EXPECT_TRUE(read_file(path("whole/qat.safetensors")) ==
+              read_file(path("threads/qat.safetensors")));
+
+  write("tones/low_ann_7.wav", "no samples");
+  expect_refused(tiny("train", path("no"), sounds), {"low_ann_7.wav", "WAV"});
+}
+
 TEST_F(Cli, DemonstratesEveryStage) {
   const std::string out = path("out");
   const Result result = call(tiny(
@@ -525,6 +566,21 @@ TEST_F(CliResume, ContinuesAfterKill) {
     ASSERT_EQ(resumed.code, 0) << resumed.err;
     expect_same_models("whole", stage);
   }
+}
+
+TEST_F(CliResume, ContinuesOnVariedRecordings) {
+  write_tones("tones");
+  const std::vector<std::string> sounds = {"--data", path("tones"),    "--set", "augment.speed=0.1",
+                                           "--set",  "train.epochs=80"};
+  ASSERT_EQ(call(arguments("whole", sounds)).code, 0);
+  const Process process(directory_, arguments("part", sounds));
+  ASSERT_TRUE(wait_for("part", "float", 2));
+  process.send(SIGINT);
+  ASSERT_EQ(process.wait(), 130) << process.err();
+  std::vector<std::string> resumed = sounds;
+  resumed.push_back("--resume");
+  ASSERT_EQ(call(arguments("part", resumed)).code, 0);
+  expect_same_models("whole", "part");
 }
 
 TEST_F(CliResume, RefusesTheCheckpointOfAnotherRun) {

@@ -6,11 +6,11 @@
 #include <cstdio>
 #include <limits>
 #include <memory>
-#include <numeric>
 #include <optional>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/pipeline/data.h"
 #include "crosstate/report/machine.h"
 
 namespace crosstate {
@@ -31,14 +31,6 @@ class Stopwatch {
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
-
-void keep_first(Dataset& set, int limit) {
-  const auto count = static_cast<std::size_t>(limit);
-  if (limit == 0 || count >= set.count) return;
-  std::vector<std::uint32_t> order(count);
-  std::iota(order.begin(), order.end(), 0u);
-  set = select(set, order, set.name);
-}
 
 std::vector<Batch> calibration_batches(const Dataset& set, const RunOptions& options) {
   std::vector<std::uint32_t> order = shuffled(set.count, options.seed, 0);
@@ -84,20 +76,21 @@ class Run {
 
   void load() {
     say("reading the data");
-    TrainTest sets = load_data(options_.data);
-    test_ = std::move(sets.test);
-    for (const Dataset* set : std::initializer_list<const Dataset*>{&sets.train, &test_}) {
+    data_ = load_run_data(options_, pool_);
+    for (const Dataset* set : {&data_.training, &data_.validation, &data_.test}) {
+      if (set->count == 0) continue;
       summary_.data.push_back(set->name + ": " + std::to_string(set->count) + " sequences of " +
-                              std::to_string(set->length) + " steps");
-    }
-    if (options_.train.validation > 0) {
-      Split split = split_validation(sets.train, options_.train.validation, options_.seed);
-      training_ = std::move(split.train);
-      validation_ = std::move(split.validation);
-    } else {
-      training_ = std::move(sets.train);
+                              (set->lengths.empty() ? "" : "up to ") + std::to_string(set->length) +
+                              " steps");
     }
     if (!context_.resume) clear();
+  }
+
+  // The network with all that its input needs.
+  void save(const std::string& name, const Network& network) const {
+    Safetensors content = network.to_tensors();
+    data_.preparation.save(content);
+    write_safetensors(file(name + ".safetensors"), content);
   }
 
   // Removes what an earlier run left, so that nothing of it can pass for a result of this one.
@@ -114,11 +107,12 @@ class Run {
 
   // False if it was stopped.
   bool train_stages() {
-    const TaskShape task{static_cast<int>(training_.channels),
-                         static_cast<int>(training_.classes.size())};
+    const TaskShape task{static_cast<int>(data_.training.channels),
+                         static_cast<int>(data_.training.classes.size())};
     float_ = std::make_unique<Network>(options_.model, task, options_.seed);
     summary_.parameters = float_->parameter_count();
-    if (!train_stage("float", *float_, options_.train, {"data", "model"}, summary_.float_stage)) {
+    if (!train_stage("float", *float_, options_.train, {"data", "front_end", "augment", "model"},
+                     summary_.float_stage)) {
       return false;
     }
     if (!options_.quantize) return true;
@@ -128,8 +122,8 @@ class Run {
     ptq_ = std::make_unique<Network>(*float_);
     ptq_->fold_norms();
     summary_.float_stage.memory = count_memory(*ptq_);
-    ptq_->quantize(options_.quant, calibration_batches(training_, options_), pool_);
-    write_safetensors(file("ptq.safetensors"), ptq_->to_tensors());
+    ptq_->quantize(options_.quant, calibration_batches(data_.training, options_), pool_);
+    save("ptq", *ptq_);
     describe_bits(summary_.ptq);
     summary_.ptq.memory = count_memory(*ptq_);
     summary_.ptq.validation_accuracy = validate_now(*ptq_);
@@ -140,11 +134,13 @@ class Run {
     // Batch norms stay while training, which tolerates high rates, and fold without a trace.
     qat_ = std::make_unique<Network>(*float_);
     if (!folds_after_rounding(resolved(options_.quant))) qat_->fold_norms();
-    qat_->quantize(options_.quant, calibration_batches(training_, options_), pool_);
+    qat_->quantize(options_.quant, calibration_batches(data_.training, options_), pool_);
     describe_bits(summary_.qat);
     TrainOptions qat = options_.qat;
     qat.validation = options_.train.validation;
-    return train_stage("qat", *qat_, qat, {"data", "model", "quant", "train", "run"}, summary_.qat);
+    return train_stage("qat", *qat_, qat,
+                       {"data", "front_end", "augment", "model", "quant", "train", "run"},
+                       summary_.qat);
   }
 
   bool train_stage(const std::string& name, Network& network, const TrainOptions& options,
@@ -157,6 +153,11 @@ class Run {
     context.pool = &pool_;
     context.progress = context_.progress;
     context.stop = context_.stop;
+    if (data_.augmenter) {
+      context.epoch_data = [this](std::uint32_t epoch) -> const Dataset& {
+        return data_.augmenter->epoch(epoch);
+      };
+    }
     for (const std::string& section : sections) {
       context.config[section] = summary_.config.at(section);
     }
@@ -165,12 +166,12 @@ class Run {
     if (context.config.contains("train")) context.config["train"].erase("log_every");
 
     const Stopwatch watch;
-    stage.training = train(network, training_, validation_, options, context);
+    stage.training = train(network, data_.training, data_.validation, options, context);
     seconds_before_ += std::max(0.0, stage.training.seconds - watch.seconds());
     stage.seconds = stage.training.seconds;
     if (stage.training.interrupted) return false;
     if (network.quantized() && network.options().norm == "batch") network.fold_norms();
-    write_safetensors(file(name + ".safetensors"), network.to_tensors());
+    save(name, network);
     stage.validation_accuracy = stage.training.best_validation_accuracy;
     stage.memory = count_memory(network);
     stage.done = true;
@@ -185,15 +186,16 @@ class Run {
   }
 
   double validate_now(Network& network) {
-    if (validation_.count == 0) return std::numeric_limits<double>::quiet_NaN();
-    return evaluate_accuracy(network, validation_, kEvaluationBatch, pool_);
+    if (data_.validation.count == 0) return std::numeric_limits<double>::quiet_NaN();
+    return evaluate_accuracy(network, data_.validation, kEvaluationBatch, pool_);
   }
 
   void test_stages() {
     say("testing");
     const auto test = [&](const std::unique_ptr<Network>& network, StageSummary& stage) {
       if (!network) return;
-      stage.accuracy = evaluate_accuracy(*network, test_, kEvaluationBatch, pool_, &stage.loss);
+      stage.accuracy =
+          evaluate_accuracy(*network, data_.test, kEvaluationBatch, pool_, &stage.loss);
     };
     test(float_, summary_.float_stage);
     test(ptq_, summary_.ptq);
@@ -205,11 +207,10 @@ class Run {
     const Stopwatch watch;
     CrossbarSummary& result = summary_.crossbar;
     say("programming " + std::to_string(options_.simulate.chips) + " chips");
-    result.chips = simulate(*qat_, test_, options_.device, options_.crossbar,
+    result.chips = simulate(*qat_, data_.test, options_.device, options_.crossbar,
                             options_.simulate.chips, options_.seed, pool_, context_.stop);
     if (result.chips.interrupted) return false;
-    Dataset part = test_;
-    keep_first(part, options_.sweep.sequences);
+    const Dataset part = first(data_.test, static_cast<std::size_t>(options_.sweep.sequences));
     result.sweep_sequences = part.count;
     const double ratio = options_.device.programming_noise > 0
                              ? options_.device.read_noise / options_.device.programming_noise
@@ -246,7 +247,7 @@ class Run {
   ThreadPool& pool_;
   Stopwatch watch_;
   double seconds_before_ = 0;  // of the epochs before a resume
-  Dataset training_, validation_, test_;
+  RunData data_;
   std::unique_ptr<Network> float_, ptq_, qat_;
   RunSummary summary_;
 };
@@ -291,15 +292,6 @@ json crossbar_json(const CrossbarSummary& crossbar) {
 }
 
 }  // namespace
-
-TrainTest load_data(const DataOptions& options) {
-  TrainTest sets = options.directory.empty() ? read_mnist_sample() : read_mnist(options.directory);
-  keep_first(sets.train, options.train_limit);
-  keep_first(sets.test, options.test_limit);
-  sets.train.validate();
-  sets.test.validate();
-  return sets;
-}
 
 RunSummary run(const RunOptions& options, const RunContext& context) {
   validate(options);

@@ -10,7 +10,6 @@
 #include "crosstate/base/interrupt.h"
 #include "crosstate/base/threads.h"
 #include "crosstate/cost/memory.h"
-#include "crosstate/data/mnist.h"
 #include "crosstate/pipeline/options.h"
 #include "crosstate/simulate/simulate.h"
 #include "crosstate/train/trainer.h"
@@ -67,9 +66,6 @@ struct RunSummary {
 /// directory and unreadable data are found before any work. A run that resumes ends with the same
 /// models, byte for byte, as one that was never interrupted.
 RunSummary run(const RunOptions& options, const RunContext& context);
-
-/// The sets that the options name.
-TrainTest load_data(const DataOptions& options);
 
 /// Keys float, ptq, qat (accuracy, loss, memory, ...), crossbar (accuracy_mean, ...), parameters,
 /// seconds, seed, machine, config.

@@ -1,0 +1,188 @@
+#include "crosstate/pipeline/data.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <system_error>
+#include <utility>
+
+#include "crosstate/base/error.h"
+#include "crosstate/data/audio.h"
+#include "crosstate/data/mnist.h"
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr const char* kClasses = "classes";
+constexpr const char* kPermutation = "permutation_seed";
+
+bool holds_mnist(const fs::path& directory) {
+  constexpr std::array kFiles = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+                                 "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
+  std::error_code ignored;
+  return std::any_of(kFiles.begin(), kFiles.end(), [&](const std::string& name) {
+    return fs::exists(directory / name, ignored) || fs::exists(directory / (name + ".gz"), ignored);
+  });
+}
+
+bool is_audio(const DataOptions& options) {
+  if (options.kind == "audio" && options.directory.empty()) {
+    fail("options", "data.kind = \"audio\" without data.directory, expected the recordings' place");
+  }
+  if (options.kind != "auto") return options.kind == "audio";
+  if (options.directory.empty() || holds_mnist(options.directory)) return false;
+  std::error_code ignored;
+  if (!fs::is_directory(options.directory, ignored)) {
+    fail(options.directory, "no such directory, expected one with MNIST files or recordings");
+  }
+  if (holds_audio(options.directory)) return true;
+  fail(options.directory,
+       "neither MNIST files (train-images-idx3-ubyte, ...) nor recordings (.wav, .flac) in it");
+}
+
+void keep_first(Recordings& set, int limit) {
+  const auto count = static_cast<std::size_t>(limit);
+  if (limit > 0 && count < set.items.size()) set.items.resize(count);
+}
+
+AudioSets load_recordings(const DataOptions& options) {
+  AudioSets sets = read_audio(options.directory, options);
+  keep_first(sets.train, options.train_limit);
+  keep_first(sets.test, options.test_limit);
+  if (sets.test.items.empty()) {
+    fail(options.directory,
+         "no recording belongs to the test set; expected numbers of "
+         "data.test_indices in the names, a folder test, or data.test_share "
+         "above 0");
+  }
+  return sets;
+}
+
+TrainTest load_images(const DataOptions& options) {
+  TrainTest sets = options.directory.empty() ? read_mnist_sample() : read_mnist(options.directory);
+  sets.train = first(std::move(sets.train), static_cast<std::size_t>(options.train_limit));
+  sets.test = first(std::move(sets.test), static_cast<std::size_t>(options.test_limit));
+  return sets;
+}
+
+void permute(Dataset& set, std::uint64_t seed) {
+  if (seed != 0) permute_steps(set, seed);
+}
+
+RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
+  AudioSets sets = load_recordings(options.data);
+  if (sets.train.items.empty()) {
+    fail(options.data.directory, "every recording belongs to the test set, none is left to train");
+  }
+  RecordingsSplit split{std::move(sets.train), {}};
+  if (!options.data.validation_speaker.empty()) {
+    split = split_speaker(split.train, options.data.validation_speaker);
+  } else if (options.train.validation > 0) {
+    split = split_validation(split.train, options.train.validation, options.seed);
+  }
+  if (split.train.items.empty()) {
+    fail(split.train.name, "every recording is held out for validation, none is left to train");
+  }
+
+  FrontEnd front_end(options.front_end, split.train.sample_rate);
+  front_end.fit(split.train, pool);
+  RunData data;
+  data.training = make_sequences(split.train, front_end, pool);
+  if (!split.validation.items.empty()) {
+    data.validation = make_sequences(split.validation, front_end, pool);
+  }
+  data.test = make_sequences(sets.test, front_end, pool);
+  data.preparation.front_end = front_end;
+  if (options.augment.any()) {
+    data.augmenter = std::make_unique<Augmenter>(std::move(split.train), std::move(front_end),
+                                                 options.augment, options.seed, pool);
+  }
+  return data;
+}
+
+RunData run_images(const RunOptions& options) {
+  if (options.augment.any()) {
+    fail("options", "section augment varies recordings, but the data are images; expected 0s");
+  }
+  TrainTest sets = load_images(options.data);
+  RunData data;
+  data.test = std::move(sets.test);
+  if (options.train.validation > 0) {
+    Split split = split_validation(sets.train, options.train.validation, options.seed);
+    data.training = std::move(split.train);
+    data.validation = std::move(split.validation);
+  } else {
+    data.training = std::move(sets.train);
+  }
+  return data;
+}
+
+void require_classes(const Dataset& set, const std::vector<std::string>& classes,
+                     const std::string& where) {
+  for (std::size_t i = 0; i < std::max(classes.size(), set.classes.size()); ++i) {
+    const auto name = [i](const std::vector<std::string>& names) {
+      return i < names.size() ? '"' + names[i] + '"' : std::string("absent");
+    };
+    if (name(classes) == name(set.classes)) continue;
+    fail(where, "made for " + std::to_string(classes.size()) + " classes, but " + set.name +
+                    " has " + std::to_string(set.classes.size()) + ": class " + std::to_string(i) +
+                    " is " + name(classes) + " there and " + name(set.classes) + " here");
+  }
+}
+
+}  // namespace
+
+void Preparation::save(Safetensors& model) const {
+  model.metadata[kClasses] = json(classes).dump();
+  model.metadata[kPermutation] = std::to_string(permutation_seed);
+  if (front_end) front_end->save(model);
+}
+
+std::optional<Preparation> Preparation::load(const Safetensors& model, const std::string& where) {
+  if (!model.metadata.contains(kClasses)) return std::nullopt;
+  Preparation result;
+  try {
+    result.classes = json::parse(model.metadata.at(kClasses)).get<std::vector<std::string>>();
+    const json seed = json::parse(model.metadata.at(kPermutation));
+    if (!seed.is_number_unsigned()) throw std::out_of_range(kPermutation);
+    result.permutation_seed = seed.get<std::uint64_t>();
+  } catch (const json::exception&) {
+    fail(where, "metadata 'classes' or 'permutation_seed' is damaged");
+  } catch (const std::out_of_range&) {
+    fail(where, "metadata 'permutation_seed' is missing or no whole number");
+  }
+  if (FrontEnd::is_in(model)) result.front_end = FrontEnd::load(model, where);
+  return result;
+}
+
+RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
+  RunData data = is_audio(options.data) ? run_recordings(options, pool) : run_images(options);
+  data.preparation.classes = data.training.classes;
+  data.preparation.permutation_seed = options.data.permutation_seed;
+  for (Dataset* set : {&data.training, &data.validation, &data.test}) {
+    permute(*set, options.data.permutation_seed);
+    set->validate();
+  }
+  return data;
+}
+
+Dataset load_test_data(const DataOptions& options, const std::optional<Preparation>& preparation,
+                       const std::string& where, ThreadPool& pool) {
+  const bool audio = is_audio(options);
+  const bool hears = preparation && preparation->front_end;
+  if (audio != hears) {
+    fail(where, hears ? "made for recordings, but the data are images; name recordings with --data"
+                      : "made for images, but " + options.directory + " holds recordings");
+  }
+  Dataset set = audio ? make_sequences(load_recordings(options).test, *preparation->front_end, pool)
+                      : load_images(options).test;
+  if (preparation) require_classes(set, preparation->classes, where);
+  permute(set, preparation ? preparation->permutation_seed : options.permutation_seed);
+  set.validate();
+  return set;
+}
+
+}  // namespace crosstate

@@ -1,0 +1,193 @@
+#include "crosstate/pipeline/data.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "crosstate/base/error.h"
+#include "crosstate/data/batch.h"
+#include "crosstate/data/testing.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+using reference::SoundDirectory;
+using reference::tone_set;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+class RunDataTest : public testing::Test {
+ protected:
+  RunDataTest() {
+    const Recordings set = tone_set(60, 1);
+    for (std::size_t i = 0; i < set.items.size(); ++i) {
+      const Recording& item = set.items[i];
+      sounds_.write(set.classes[static_cast<std::size_t>(item.label)] + '_' + item.speaker + '_' +
+                        std::to_string(i / 6) + ".wav",
+                    item.samples);
+    }
+    options_.data.directory = sounds_.path();
+    options_.front_end.bands = 8;
+  }
+  void expect_refused(const std::string& what) {
+    EXPECT_THAT([&] { load_run_data(options_, pool_); }, ThrowsMessage<Error>(HasSubstr(what)));
+  }
+  // Through a file, as eval meets it.
+  static std::optional<Preparation> reloaded(const RunData& data) {
+    Safetensors model;
+    data.preparation.save(model);
+    return Preparation::load(parse_safetensors(format_safetensors(model), "model"), "model");
+  }
+
+  SoundDirectory sounds_;
+  ThreadPool pool_{2};
+  RunOptions options_;
+};
+
+TEST_F(RunDataTest, PreparesRecordings) {
+  const RunData data = load_run_data(options_, pool_);
+  EXPECT_EQ(data.test.count, 30u);
+  EXPECT_EQ(data.training.count + data.validation.count, 30u);
+  EXPECT_EQ(data.validation.count, 3u);  // one of each class
+  EXPECT_EQ(data.training.channels, 8u);
+  EXPECT_EQ(data.training.classes, (std::vector<std::string>{"high", "low", "middle"}));
+  EXPECT_EQ(data.augmenter, nullptr);
+  ASSERT_TRUE(data.preparation.front_end);
+  EXPECT_EQ(data.preparation.front_end->sample_rate(), 8000);
+}
+
+TEST_F(RunDataTest, StatisticsAreThoseOfTheTrainingSetAlone) {
+  const std::vector<float> mean = load_run_data(options_, pool_).preparation.front_end->mean();
+  // Another test set leaves them, another training set does not.
+  options_.data.test_limit = 5;
+  EXPECT_EQ(load_run_data(options_, pool_).preparation.front_end->mean(), mean);
+  options_.data.train_limit = 20;
+  EXPECT_NE(load_run_data(options_, pool_).preparation.front_end->mean(), mean);
+}
+
+TEST_F(RunDataTest, TestSetIsTheSameForTheSavedModel) {
+  options_.front_end.deltas = true;
+  const RunData data = load_run_data(options_, pool_);
+  const Dataset test = load_test_data(options_.data, reloaded(data), "model", pool_);
+  EXPECT_EQ(test.values, data.test.values);
+  EXPECT_EQ(test.labels, data.test.labels);
+}
+
+TEST_F(RunDataTest, HoldsSpeakersOut) {
+  options_.data.test_speaker = "ann";
+  EXPECT_EQ(load_run_data(options_, pool_).test.count, 30u);
+  for (const std::string& who : load_run_data(options_, pool_).test.speakers) {
+    EXPECT_EQ(who, "ann");
+  }
+  options_.data.test_speaker = "";
+  options_.data.validation_speaker = "bob";
+  const RunData data = load_run_data(options_, pool_);
+  EXPECT_EQ(std::count(data.training.speakers.begin(), data.training.speakers.end(), "bob"), 0);
+  EXPECT_EQ(data.validation.count, 15u);
+  options_.data.test_speaker = "ann";
+  expect_refused("none is left to train");
+  options_.data.validation_speaker = "eve";
+  expect_refused("\"eve\"");
+}
+
+TEST_F(RunDataTest, AugmentsTheTrainingSetAlone) {
+  const RunData plain = load_run_data(options_, pool_);
+  options_.augment.gain = 6;
+  RunData data = load_run_data(options_, pool_);
+  ASSERT_NE(data.augmenter, nullptr);
+  EXPECT_EQ(data.training.values, plain.training.values);
+  EXPECT_EQ(data.validation.values, plain.validation.values);
+  EXPECT_EQ(data.test.values, plain.test.values);
+  EXPECT_EQ(data.augmenter->epoch(0).labels, data.training.labels);
+  EXPECT_NE(data.augmenter->epoch(0).values, data.training.values);
+}
+
+TEST_F(RunDataTest, RefusesWhatDoesNotBelongTogether) {
+  options_.data.permutation_seed = 3;
+  expect_refused("equal lengths");
+  options_.data.permutation_seed = 0;
+  options_.data.kind = "mnist";
+  expect_refused(sounds_.path().string());
+  options_.data.kind = "auto";
+  options_.data.test_indices = "100";
+  expect_refused("no recording belongs to the test set");
+  options_.data.test_indices = "0-100";
+  expect_refused("none is left to train");
+
+  const RunData images = [&] {
+    RunOptions options;
+    options.data.train_limit = options.data.test_limit = 20;
+    return load_run_data(options, pool_);
+  }();
+  options_.data.test_indices = "0-4";
+  const RunData recordings = load_run_data(options_, pool_);
+  const auto refuse = [&](const DataOptions& data, const RunData& model, const char* what) {
+    EXPECT_THAT([&] { load_test_data(data, reloaded(model), "m.safetensors", pool_); },
+                ThrowsMessage<Error>(testing::AllOf(HasSubstr("m.safetensors"), HasSubstr(what))));
+  };
+  refuse(options_.data, images, "made for images");
+  refuse({}, recordings, "made for recordings");
+  fs::rename(sounds_.path() / "low_ann_0.wav", sounds_.path() / "extra_ann_0.wav");
+  refuse(options_.data, recordings, "class 0 is \"high\" there and \"extra\" here");
+}
+
+TEST_F(RunDataTest, SaysWhatIsMissingInADirectory) {
+  const fs::path empty = sounds_.path() / "empty";
+  fs::create_directories(empty);
+  options_.data.directory = empty;
+  expect_refused("neither MNIST files");
+  options_.data.directory = empty / "absent";
+  expect_refused("no such directory");
+  options_.data.directory = "";
+  options_.data.kind = "audio";
+  expect_refused("data.directory");
+  options_.data.kind = "auto";
+  options_.augment.gain = 3;
+  expect_refused("section augment");
+}
+
+TEST_F(RunDataTest, PermutesImagesAndRemembersIt) {
+  options_ = {};
+  options_.data.train_limit = options_.data.test_limit = 20;
+  const RunData plain = load_run_data(options_, pool_);
+  options_.data.permutation_seed = 7;
+  const RunData permuted = load_run_data(options_, pool_);
+  EXPECT_NE(permuted.training.values, plain.training.values);
+  const std::vector<std::uint32_t> order = shuffled(784, 7, 0);
+  for (std::size_t t = 0; t < 784; ++t) {
+    ASSERT_EQ(permuted.test.sequence(3)[t], plain.test.sequence(3)[order[t]]);
+  }
+  DataOptions told_nothing = options_.data;
+  told_nothing.permutation_seed = 0;
+  EXPECT_EQ(load_test_data(told_nothing, reloaded(permuted), "model", pool_).values,
+            permuted.test.values);
+  EXPECT_EQ(load_test_data(options_.data, std::nullopt, "model", pool_).values,
+            permuted.test.values);
+}
+
+TEST(Preparation, RefusesDamage) {
+  Safetensors good;
+  Preparation{{"a", "b"}, 3, std::nullopt}.save(good);
+  EXPECT_EQ(Preparation::load(good, "m")->permutation_seed, 3u);
+  EXPECT_FALSE(Preparation::load({}, "m"));
+  for (const auto& [key, text] :
+       std::vector<std::pair<std::string, std::string>>{{"classes", "["},
+                                                        {"classes", "[1]"},
+                                                        {"classes", "{}"},
+                                                        {"permutation_seed", "-1"},
+                                                        {"permutation_seed", "x"},
+                                                        {"permutation_seed", "1.5"}}) {
+    Safetensors bad = good;
+    bad.metadata[key] = text;
+    EXPECT_THAT([&] { Preparation::load(bad, "m"); },
+                ThrowsMessage<Error>(HasSubstr("m: metadata")))
+        << key << text;
+  }
+  good.metadata.erase("permutation_seed");
+  EXPECT_THAT([&] { Preparation::load(good, "m"); }, ThrowsMessage<Error>(HasSubstr("missing")));
+}
+
+}  // namespace
+}  // namespace crosstate
