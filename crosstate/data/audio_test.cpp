@@ -57,11 +57,11 @@ class AudioTest : public testing::Test {
 TEST_F(AudioTest, ReadsSamplesOfEveryFormat) {
   const std::vector<float> samples = noise(5000, 1);  // more than one chunk
   const std::vector<std::pair<int, double>> formats = {
-      {SF_FORMAT_WAV | SF_FORMAT_PCM_16, 0x1p-15},
-      {SF_FORMAT_WAV | SF_FORMAT_PCM_24, 0x1p-23},
+      {SF_FORMAT_WAV | SF_FORMAT_PCM_16, 0x1p-14},
+      {SF_FORMAT_WAV | SF_FORMAT_PCM_24, 0x1p-22},
       {kFloatWav, 0},
-      {SF_FORMAT_WAVEX | SF_FORMAT_PCM_16, 0x1p-15},
-      {SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 0x1p-15}};
+      {SF_FORMAT_WAVEX | SF_FORMAT_PCM_16, 0x1p-14},
+      {SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 0x1p-14}};
   for (const auto& [format, step] : formats) {
     const fs::path path = sounds_.write("x.wav", samples, 11025, 1, format);
     const Sound sound = read_sound(path, 30);
@@ -101,7 +101,15 @@ TEST_F(AudioTest, RefusesDamagedFiles) {
       "sample 2 is inf");
 }
 
-TEST_F(AudioTest, RefusesTruncatedFlac) {
+TEST_F(AudioTest, RefusesTruncatedFiles) {
+  for (const int format : {SF_FORMAT_WAV | SF_FORMAT_PCM_16, kFloatWav}) {
+    const std::string whole = read_file(sounds_.write("x.wav", noise(500, 3), 8000, 1, format));
+    for (const std::size_t missing : {1u, 2u, 500u, 999u}) {
+      write_bytes("x.wav", whole.substr(0, whole.size() - missing));
+      EXPECT_THAT([&] { read_sound(sounds_.path() / "x.wav", 30); },
+                  ThrowsMessage<Error>(HasSubstr("x.wav: truncated")));
+    }
+  }
   const fs::path path =
       sounds_.write("x.flac", noise(20000, 3), 8000, 1, SF_FORMAT_FLAC | SF_FORMAT_PCM_16);
   const std::string bytes = read_file(path);

@@ -165,6 +165,15 @@ TEST(SplitValidation, RefusesBadSharesAndLabels) {
   EXPECT_THROW(split_validation(damaged, 0.1, 1), Error);
 }
 
+TEST(First, KeepsTheOrder) {
+  const Dataset set = make_set(5, 2);
+  const Dataset part = first(set, 3);
+  part.validate();
+  EXPECT_EQ(part.count, 3u);
+  EXPECT_TRUE(std::equal(part.values.begin(), part.values.end(), set.values.begin()));
+  for (const std::size_t limit : {0u, 5u, 6u}) EXPECT_EQ(first(set, limit).count, 5u);
+}
+
 TEST(Select, KeepsSpeakers) {
   Dataset set = make_set(3, 2);
   set.speakers = {"ann", "", "bob"};

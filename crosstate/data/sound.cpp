@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
+#include <fstream>
 #include <memory>
+#include <string_view>
 #include <system_error>
 
 #include "crosstate/base/error.h"
@@ -22,6 +25,7 @@ using File = std::unique_ptr<SNDFILE, Close>;
 
 constexpr sf_count_t kChunk = 4096;  // frames
 constexpr int kMostChannels = 64;
+constexpr int kHighestRate = 1'000'000;  // Hz
 
 std::string seconds_text(double seconds) {
   char text[32];
@@ -48,10 +52,39 @@ File open_sound(const fs::path& path, SF_INFO& info) {
   return file;
 }
 
+std::uint32_t little_endian(const char* bytes) {
+  std::uint32_t value = 0;
+  for (int i = 3; i >= 0; --i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
+  return value;
+}
+
+// libsndfile takes a data chunk that the file cuts off for a shorter one. Writers to a pipe, which
+// cannot know, announce the largest number.
+void check_riff(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  char head[12];
+  if (!file.read(head, sizeof head) || std::string_view(head, 4) != "RIFF") return;
+  const std::uint64_t size = fs::file_size(path);
+  std::uint64_t at = sizeof head;
+  char chunk[8];
+  while (file.seekg(static_cast<std::streamoff>(at)) && file.read(chunk, sizeof chunk)) {
+    const std::uint64_t announced = little_endian(chunk + 4), present = size - at - sizeof chunk;
+    if (std::string_view(chunk, 4) == "data") {
+      if (announced <= present || announced == 0xffffffff) return;
+      fail(path.string(), "truncated: " + std::to_string(present) +
+                              " bytes of samples, but the header announces " +
+                              std::to_string(announced));
+    }
+    if (announced > present) return;  // damaged in another way, which libsndfile tells
+    at += sizeof chunk + announced + announced % 2;
+  }
+}
+
 // Before any memory is taken: a header may announce anything.
 void check_header(const SF_INFO& info, double longest, const std::string& where) {
-  if (info.samplerate < 1) {
-    fail(where, "sample rate " + std::to_string(info.samplerate) + " Hz, expected at least 1");
+  if (info.samplerate < 1 || info.samplerate > kHighestRate) {
+    fail(where, "sample rate " + std::to_string(info.samplerate) + " Hz, expected 1 to " +
+                    std::to_string(kHighestRate));
   }
   if (info.channels < 1 || info.channels > kMostChannels) {
     fail(where, std::to_string(info.channels) + " channels, expected 1 to " +
@@ -71,6 +104,7 @@ Sound read_sound(const fs::path& path, double longest) {
   const std::string where = path.string();
   SF_INFO info;
   const File file = open_sound(path, info);
+  check_riff(path);
   check_header(info, longest, where);
 
   Sound sound;
