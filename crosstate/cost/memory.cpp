@@ -81,13 +81,13 @@ class Counter {
   }
 
   // Polar codes are decoded once, at the start, into fixed-point numbers; those of few bits into a
-  // table per channel instead, where that is smaller: a phase has only half as many magnitudes.
+  // table per channel instead, where that is smaller.
   void poles(const std::string& name, std::size_t channels, std::size_t modes, std::size_t parts) {
     add(name, MemoryKind::kWeights, parts * modes, width(q_.a.bits));
     if (!rounded(q_.a.bits) || q_.a.coding == "cartesian") return;
-    const std::size_t codes = std::size_t{1} << q_.a.bits;
-    const std::size_t pairs = s_.complex() ? codes * (codes / 2) : codes;
-    add(name + ".scale", MemoryKind::kScales, (parts + 1) * channels, kFull);
+    const auto levels = static_cast<std::size_t>(pole_levels(q_.a.bits));
+    const std::size_t pairs = s_.complex() ? levels * levels : levels;
+    add(name + ".scale", MemoryKind::kScales, 2 * parts * channels, kFull);
     add(name + ".decoded", MemoryKind::kTables, std::min(modes, pairs * channels) * parts,
         kPoleFraction + 2);
   }

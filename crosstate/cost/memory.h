@@ -31,8 +31,8 @@ struct MemorySummary {
 ///   decoder, at the bits of their codes, 32 where they are not rounded;
 /// - biases: 32 bits each;
 /// - scales: 32-bit multiplier and 8-bit shift for every free scale, an 8-bit shift for every power
-///   of two; the slowest and fastest decay and the largest phase of every channel of polar poles,
-///   32 bits each; the affine maps of norms that were not folded;
+///   of two; the ends of the grids of decays and phases of every channel of polar poles, 32 bits
+///   each; the affine maps of norms that were not folded;
 /// - tables: one entry per code for every activation and gate that is not a ramp, and the poles
 ///   decoded to fixed point (16 bits for each part) where they are not stored so;
 /// - state: both parts of every mode, and the sums of the pooling (32 bits).

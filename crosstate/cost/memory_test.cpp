@@ -52,12 +52,12 @@ TEST(Memory, DecodesPolesOfFewBitsThroughATablePerChannel) {
   const std::vector<Batch> batches = {batch_of_ones()};
   network.quantize(quant, batches, pool);
   const MemorySummary memory = count_memory(network);
-  // Two tables of 256 bytes; poles of 2 bits: 4 decays and 2 phases per channel, of two 16-bit
+  // Two tables of 256 bytes; poles of 2 bits: 3 decays and 3 phases per channel, of two 16-bit
   // parts.
-  EXPECT_EQ(memory.bytes(MemoryKind::kTables), 512u + 4 * 8 * 2 * 2);
+  EXPECT_EQ(memory.bytes(MemoryKind::kTables), 512u + 4 * 9 * 2 * 2);
   // Weight scales: encoder 1, C 4, D 1, linear 8, decoder 3; activations 5; state steps 128; two
-  // decays and a phase per channel.
-  EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 17 + 5 + 128 + 3 * 4 * 4);
+  // decays and two phases per channel.
+  EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 17 + 5 + 128 + 4 * 4 * 4);
 }
 
 TEST(Memory, CountsAQuantizedNetworkByHand) {
@@ -73,7 +73,7 @@ TEST(Memory, CountsAQuantizedNetworkByHand) {
   EXPECT_EQ(memory.bytes(MemoryKind::kState), 16u + 4 * 4);
   // Weight scales: encoder 1, C 4, D 1, linear 8, decoder 3; activations 5; state steps 8; decays
   // and phases.
-  EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 17 + 5 + 8 + 3 * 4 * 4);
+  EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 17 + 5 + 8 + 4 * 4 * 4);
   // Two tables of 256 bytes; the 16 decoded numbers of A.
   EXPECT_EQ(memory.bytes(MemoryKind::kTables), 512u + 32);
   EXPECT_EQ(to_json(memory)["total"], memory.total());

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-
-#include "crosstate/quant/weights.h"
+#include <numbers>
 
 namespace crosstate {
 namespace {
@@ -35,16 +34,19 @@ Complex inside(Complex a, double steps) {
 }
 
 PoleScales scales_of(std::span<const Complex> channel) {
-  PoleScales scales{kFastestDecay, kSlowestDecay, 0};
+  PoleScales scales{kFastestDecay, kSlowestDecay, std::numbers::pi, -std::numbers::pi};
   for (const Complex a : channel) {
     scales.slowest = std::min(scales.slowest, decay_of(a));
     scales.fastest = std::max(scales.fastest, decay_of(a));
-    scales.phase = std::max(scales.phase, std::abs(std::arg(a)));
+    scales.least_phase = std::min(scales.least_phase, std::arg(a));
+    scales.most_phase = std::max(scales.most_phase, std::arg(a));
   }
   return scales;
 }
 
 }  // namespace
+
+int pole_levels(int bits) { return bits == 2 ? 3 : 1 << bits; }
 
 PoleScales round_poles(std::span<Complex> channel, const PoleSite& site) {
   const double fixed = std::exp2(kPoleFraction);
@@ -56,16 +58,16 @@ PoleScales round_poles(std::span<Complex> channel, const PoleSite& site) {
     return {};
   }
   const PoleScales scales = scales_of(channel);
-  const double codes = std::exp2(site.bits), phases = largest_code(site.bits);
+  // The sine of pi is not quite zero in floating point.
+  const bool real =
+      std::all_of(channel.begin(), channel.end(), [](Complex a) { return a.imag() == 0; });
+  const double codes = pole_levels(site.bits);
   const double slow = std::log(scales.slowest), fast = std::log(scales.fastest);
   for (Complex& a : channel) {
     const double decay = site.coding == "log-polar"
                              ? std::exp(on_grid(std::log(decay_of(a)), slow, fast, codes))
                              : on_grid(decay_of(a), scales.slowest, scales.fastest, codes);
-    const double step = scales.phase / phases;
-    const double phase = step > 0 ? std::nearbyint(std::arg(a) / step) * step : 0;
-    // The sine of pi is not quite zero in floating point.
-    const bool real = a.imag() == 0;
+    const double phase = on_grid(std::arg(a), scales.least_phase, scales.most_phase, codes);
     a = std::polar(std::exp(-decay), phase);
     a = inside(real ? Complex(a.real()) : a, fixed);
   }

@@ -56,10 +56,10 @@ TEST(RoundPoles, ComeAsCloseAsTheirCodesAllow) {
       const PoleScales scales = round_poles(log_polar, {bits, "log-polar"});
       round_poles(polar, {bits, "polar"});
       round_poles(cartesian, {bits, "cartesian"});
-      const double codes = std::exp2(bits) - 1;
+      const double codes = pole_levels(bits) - 1;
       const double log_half = std::log(scales.fastest / scales.slowest) / codes / 2;
       const double half = (scales.fastest - scales.slowest) / codes / 2;
-      const double phase_half = scales.phase / (std::exp2(bits - 1) - 1) / 2;
+      const double phase_half = (scales.most_phase - scales.least_phase) / codes / 2;
       for (std::size_t n = 0; n < exact.size(); ++n) {
         const double decay = -std::log(std::abs(exact[n]));
         // Half a step of the codes, and what rounding to fixed point adds.
@@ -76,15 +76,18 @@ TEST(RoundPoles, ComeAsCloseAsTheirCodesAllow) {
 
 TEST(RoundPoles, TheEndsOfAChannelAreCodes) {
   std::vector<Complex> poles{std::polar(std::exp(-0.01), 0.3), std::polar(std::exp(-0.5), -0.7),
-                             std::polar(std::exp(-0.02), 0.1)};
+                             std::polar(std::exp(-0.02), 0.0)};
   const std::vector<Complex> exact = poles;
   const PoleScales scales = round_poles(poles, {2, "log-polar"});
   EXPECT_NEAR(scales.slowest, 0.01, 1e-12);
   EXPECT_NEAR(scales.fastest, 0.5, 1e-12);
-  EXPECT_NEAR(scales.phase, 0.7, 1e-12);
-  EXPECT_NEAR(std::abs(poles[0]), std::abs(exact[0]), 2 / kFixed);
+  EXPECT_NEAR(scales.least_phase, -0.7, 1e-12);
+  EXPECT_NEAR(scales.most_phase, 0.3, 1e-12);
+  EXPECT_NEAR(std::abs(poles[0] - exact[0]), 0, 2 / kFixed);
   EXPECT_NEAR(std::abs(poles[1] - exact[1]), 0, 2 / kFixed);
-  EXPECT_NEAR(std::arg(poles[0]), 0, 2 / kFixed);  // ternary: less than half the largest is none
+  // Ternary codes: the ends and the middle of each grid.
+  EXPECT_NEAR(std::abs(poles[2]), std::abs(exact[0]), 2 / kFixed);
+  EXPECT_NEAR(std::arg(poles[2]), -0.2, 2 / kFixed);
 }
 
 TEST(RoundPoles, KeepsRealPolesReal) {
