@@ -9,6 +9,8 @@
 #include "cli/common.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
+#include "crosstate/integer/convert.h"
+#include "crosstate/integer/engine.h"
 #include "crosstate/kernels/dispatch.h"
 #include "crosstate/kernels/scan.h"
 #include "crosstate/train/adamw.h"
@@ -23,7 +25,7 @@ constexpr double kPeakSeconds = 0.3;  // for measuring the peak
 
 struct BenchOptions {
   int channels = 16, states = 16, layers = 2, length = 784, batch = 64, state_bits = 0, repeats = 7;
-  std::string norm = "layer", isa;
+  std::string norm = "layer", isa, preset = "w8a8s8";
 };
 
 double now() {
@@ -235,11 +237,78 @@ int bench_scan(const Common& common, const BenchOptions& options) {
   return kOk;
 }
 
+// A random network, calibrated on random data.
+IntegerNetwork random_integers(const BenchOptions& options, const Batch& batch, ThreadPool& pool) {
+  ModelOptions model;
+  model.channels = options.channels;
+  model.states = options.states;
+  model.layers = options.layers;
+  model.norm = "none";
+  Network network(model, {1, 10}, 1);
+  network.quantize(quant_preset(options.preset), {&batch, 1}, pool);
+  return to_integers(network);
+}
+
+// Seconds of one time step, over a sequence of `length`.
+double stream_seconds(IntegerStream& stream, const Dataset& set, int length, int repeats) {
+  std::vector<double> seconds;
+  for (int r = 0; r < kWarmUp + repeats; ++r) {
+    stream.reset();
+    const double start = now();
+    for (int t = 0; t < length; ++t) {
+      stream.step(set.sequence(0).subspan(static_cast<std::size_t>(t) % set.length, 1));
+    }
+    if (r >= kWarmUp) seconds.push_back((now() - start) / length);
+  }
+  return median(seconds);
+}
+
+int bench_infer(const Common& common, const BenchOptions& options) {
+  prepare(options);
+  require_writable_file(common.json);
+  ThreadPool pool(1);
+  const Dataset set = random_data(options);
+  std::vector<std::uint32_t> order(set.count);
+  std::iota(order.begin(), order.end(), 0u);
+  Batch batch;
+  fill_batch(set, order, 28, batch);
+  const IntegerNetwork network = random_integers(options, batch, pool);
+
+  IntegerStream stream(network);
+  json by_length;
+  for (const int length : {784, 8000, 65536}) {
+    by_length[std::to_string(length)] = 1e6 * stream_seconds(stream, set, length, options.repeats);
+  }
+  const double step = stream_seconds(stream, set, options.length, options.repeats);
+  const IntegerEngine engine(network);
+  std::vector<double> seconds;
+  for (int r = 0; r < kWarmUp + options.repeats; ++r) {
+    const double start = now();
+    engine.run(batch, pool);
+    if (r >= kWarmUp) seconds.push_back(now() - start);
+  }
+  json formats = settings(options);
+  formats["preset"] = options.preset;
+  formats.erase("norm");
+  formats.erase("state_bits");
+  const json result = {{"settings", formats},
+                       {"us_per_step", 1e6 * step},
+                       {"us_per_step_by_length", by_length},
+                       {"sequences_per_second_core", options.batch / median(seconds)},
+                       {"bytes_touched", stream.bytes()},
+                       {"vectorised", engine.vectorised()},
+                       {"instruction_set", kernel_target()},
+                       {"threads", 1}};
+  write_json(common, result);
+  if (common.json != "-") std::printf("%s\n", result.dump(2).c_str());
+  return kOk;
+}
+
 }  // namespace
 
 void add_bench(CLI::App& app, Action& chosen) {
-  CLI::App* bench =
-      app.add_subcommand("bench", "Measure the speed of training; JSON on standard output");
+  CLI::App* bench = app.add_subcommand(
+      "bench", "Measure the speed of training and inference; JSON on standard output");
   bench->require_subcommand(1);
   auto common = std::make_shared<Common>();
   auto options = std::make_shared<BenchOptions>();
@@ -251,7 +320,9 @@ void add_bench(CLI::App& app, Action& chosen) {
     number("--channels", options->channels, "Width", 1, 4096);
     number("--states", options->states, "States per channel, even", 2, 4096);
     number("--length", options->length, "Time steps", 1, 1000000);
-    number("--state-bits", options->state_bits, "Bits of the state in the loop; 0: float", 0, 16);
+    if (name != "infer") {
+      number("--state-bits", options->state_bits, "Bits of the state in the loop; 0: float", 0, 16);
+    }
     number("--repeats", options->repeats, "Measurements, of which the median counts", 1, 1000);
     std::string isas;
     for (const std::string& isa : kernel_targets()) isas += (isas.empty() ? "" : ", ") + isa;
@@ -261,12 +332,17 @@ void add_bench(CLI::App& app, Action& chosen) {
     return command;
   };
   CLI::App* train = add("train", "Whole training steps of the reference block on random data");
-  train->add_option("--layers", options->layers, "Blocks")
-      ->check(CLI::Range(1, 64))
-      ->capture_default_str();
-  train->add_option("--batch", options->batch, "Sequences per step")
-      ->check(CLI::Range(1, 65536))
-      ->capture_default_str();
+  CLI::App* infer = add("infer", "The integer network: one sequence step by step, and batches");
+  for (CLI::App* command : {train, infer}) {
+    command->add_option("--layers", options->layers, "Blocks")
+        ->check(CLI::Range(1, 64))
+        ->capture_default_str();
+    command->add_option("--batch", options->batch, "Sequences per step")
+        ->check(CLI::Range(1, 65536))
+        ->capture_default_str();
+  }
+  infer->add_option("--preset", options->preset, "Formats, as quant.preset")->capture_default_str();
+  infer->callback([=, &chosen] { chosen = [=] { return bench_infer(*common, *options); }; });
   train->add_option("--norm", options->norm, "layer, batch or none")
       ->check(CLI::IsMember({"layer", "batch", "none"}))
       ->capture_default_str();

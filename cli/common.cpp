@@ -81,7 +81,10 @@ void add_common(CLI::App& command, Common& common, const Uses& uses, RunOptions 
   }
   if (uses.out) {
     add_text(command, "--out", common.out, "Directory of results and checkpoints", "DIR", true);
-    command.add_flag("--resume", common.resume, "Continue what was interrupted in that directory");
+    if (uses.resume) {
+      command.add_flag("--resume", common.resume,
+                       "Continue what was interrupted in that directory");
+    }
   }
   add_text(command, "--seed", common.seed,
            "Start of every random draw (run.seed, default " + std::to_string(defaults.seed) + ")",
@@ -94,6 +97,16 @@ void add_common(CLI::App& command, Common& common, const Uses& uses, RunOptions 
   command.add_flag("--quiet", common.quiet, "Neither progress nor tables");
   command.footer("\nSettings for --config and --set (name, default, range, when to change):\n" +
                  defaults.fields().help());
+}
+
+void require_fit(const TaskShape& task, const Dataset& set, const std::string& model) {
+  if (static_cast<std::size_t>(task.inputs) == set.channels &&
+      static_cast<std::size_t>(task.classes) == set.classes.size()) {
+    return;
+  }
+  fail(model, "made for " + std::to_string(task.inputs) + " channels and " +
+                  std::to_string(task.classes) + " classes, but " + set.name + " has " +
+                  std::to_string(set.channels) + " and " + std::to_string(set.classes.size()));
 }
 
 RunOptions configuration(const Common& common, RunOptions defaults) {

@@ -23,7 +23,7 @@ struct Common {
 
 /// Which of them a subcommand has; the others it has always.
 struct Uses {
-  bool data = true, out = true;
+  bool data = true, out = true, resume = true;  // resume: where there is out
 };
 
 /// Adds the options, and every field of `defaults` to the command's help.
@@ -31,6 +31,9 @@ void add_common(CLI::App& command, Common& common, const Uses& uses, RunOptions 
 
 /// Defaults, then --config, then --set, then --seed and --data.
 RunOptions configuration(const Common& common, RunOptions defaults = {});
+
+/// Throws Error unless the set has the channels and classes that a model is made for.
+void require_fit(const TaskShape& task, const Dataset& set, const std::string& model);
 
 /// Fails early where a file that is to be written at the end could not be.
 void require_writable_file(const std::string& path);
@@ -73,6 +76,8 @@ void add_demo(CLI::App& app, Action& chosen);
 void add_train(CLI::App& app, Action& chosen);
 void add_eval(CLI::App& app, Action& chosen);
 void add_info(CLI::App& app, Action& chosen);
+void add_quantize(CLI::App& app, Action& chosen);
+void add_stream(CLI::App& app, Action& chosen);
 void add_bench(CLI::App& app, Action& chosen);
 
 }  // namespace crosstate::cli

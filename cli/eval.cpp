@@ -2,40 +2,101 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <span>
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/integer/convert.h"
+#include "crosstate/integer/engine.h"
 #include "crosstate/pipeline/data.h"
 
 namespace crosstate::cli {
 namespace {
 
-constexpr std::size_t kBatch = 256;
+constexpr std::size_t kBatch = 256, kIntegerBlock = 28;
+
+// Logits of every sequence of a batch, [count][classes].
+using Evaluator = std::function<std::vector<float>(const Batch&)>;
+
+struct Model {
+  TaskShape task;
+  std::size_t block_length = kIntegerBlock;
+  std::size_t parameters = 0;
+  bool quantized = true;
+  std::string backend;
+  Evaluator evaluate;
+};
+
+Evaluator integer_evaluator(const IntegerNetwork& integers, ThreadPool& pool) {
+  auto engine = std::make_shared<IntegerEngine>(integers);
+  return [engine, &pool](const Batch& batch) {
+    std::vector<float> logits;
+    for (const IntegerResult& result : engine->run(batch, pool)) {
+      const std::vector<float> of = result.logits();
+      logits.insert(logits.end(), of.begin(), of.end());
+    }
+    return logits;
+  };
+}
+
+Model integer_model(const IntegerNetwork& integers, ThreadPool& pool) {
+  Model model;
+  model.task = {static_cast<int>(integers.inputs), static_cast<int>(integers.classes)};
+  model.backend = "integer";
+  model.evaluate = integer_evaluator(integers, pool);
+  return model;
+}
+
+Model load(const std::string& file, const Safetensors& content, const std::string& backend,
+           ThreadPool& pool) {
+  if (is_integer_network(content)) {
+    if (!backend.empty() && backend != "integer") {
+      fail(file, "holds whole numbers, expected --backend integer, not " + backend);
+    }
+    return integer_model(integer_network_from(content, file), pool);
+  }
+  auto network = std::make_shared<Network>(Network::from_tensors(content, file));
+  if (backend == "fake" && !network->quantized()) {
+    fail(file, "is in floating point, expected --backend float");
+  }
+  if (backend == "integer") {
+    const std::string site = site_in_floating_point(*network);
+    if (!site.empty()) fail(file, site + ": no integer network, expected --backend float or fake");
+  }
+  Model model;
+  if (backend == "integer") {
+    model = integer_model(to_integers(*network), pool);
+  } else {
+    model.task = network->task();
+    model.quantized = network->quantized() && backend != "float";
+    model.backend = model.quantized ? "fake" : "float";
+    if (!model.quantized) network->drop_rounding();
+    model.evaluate = [network, &pool](const Batch& batch) {
+      std::vector<float> logits;
+      network->evaluate(batch, pool, &logits);
+      return logits;
+    };
+  }
+  model.block_length = static_cast<std::size_t>(network->options().block_length);
+  model.parameters = network->parameter_count();
+  return model;
+}
 
 struct Prediction {
   std::size_t label = 0;
   double probability = 0;
+  double loss = 0;
 };
 
-Prediction predict(std::span<const float> logits) {
+Prediction predict(std::span<const float> logits, std::int32_t truth) {
   const auto best = std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - *best);
-  return {static_cast<std::size_t>(best - logits.begin()), 1 / sum};
-}
-
-void require_fit(const Network& network, const Dataset& set, const std::string& model) {
-  const TaskShape& task = network.task();
-  if (static_cast<std::size_t>(task.inputs) == set.channels &&
-      static_cast<std::size_t>(task.classes) == set.classes.size()) {
-    return;
-  }
-  fail(model, "made for " + std::to_string(task.inputs) + " channels and " +
-                  std::to_string(task.classes) + " classes, but " + set.name + " has " +
-                  std::to_string(set.channels) + " and " + std::to_string(set.classes.size()));
+  return {static_cast<std::size_t>(best - logits.begin()), 1 / sum,
+          std::log(sum) + *best - logits[static_cast<std::size_t>(truth)]};
 }
 
 std::string prediction_lines(const Dataset& set, const std::vector<Prediction>& predictions) {
@@ -47,53 +108,61 @@ std::string prediction_lines(const Dataset& set, const std::vector<Prediction>& 
   return csv;
 }
 
-int eval_command(const Common& common, const std::string& model, const std::string& predictions) {
-  const RunOptions options = configuration(common);
-  require_writable_file(common.json);
-  require_writable_file(predictions);
-  const Safetensors content = read_safetensors(model);
-  Network network = Network::from_tensors(content, model);
-  ThreadPool pool(common.threads);
-  const Dataset set = load_test_data(options.data, Preparation::load(content, model), model, pool);
-  require_fit(network, set, model);
-
-  const auto classes = set.classes.size();
-  const auto block_length = static_cast<std::size_t>(network.options().block_length);
+std::vector<Prediction> predict_all(const Model& model, const Dataset& set,
+                                    const std::string& file) {
+  const std::size_t classes = set.classes.size();
   const std::vector<std::uint32_t> order = length_order(set);
-  std::vector<Prediction> guesses(set.count);
-  double loss = 0;
-  std::size_t correct = 0;
+  std::vector<Prediction> predictions(set.count);
   Batch batch;
   for (std::size_t begin = 0; begin < set.count; begin += kBatch) {
     const std::size_t size = std::min(kBatch, set.count - begin);
-    fill_batch(set, std::span(order).subspan(begin, size), block_length, batch);
-    std::vector<float> logits;
-    const BatchResult result = network.evaluate(batch, pool, &logits);
-    if (!std::isfinite(result.loss)) {
-      fail(model, "its loss on sequences " + std::to_string(begin) + " to " +
-                      std::to_string(begin + size - 1) + " of " + set.name +
-                      " is not finite: its values overflow");
-    }
-    loss += result.loss * static_cast<double>(size);
-    correct += result.correct;
+    fill_batch(set, std::span(order).subspan(begin, size), model.block_length, batch);
+    const std::vector<float> logits = model.evaluate(batch);
     for (std::size_t i = 0; i < size; ++i) {
-      guesses[order[begin + i]] = predict(std::span(logits).subspan(i * classes, classes));
+      const std::size_t row = order[begin + i];
+      predictions[row] = predict(std::span(logits).subspan(i * classes, classes), set.labels[row]);
+      if (std::isfinite(predictions[row].loss)) continue;
+      fail(file, "its loss on sequence " + std::to_string(row) + " of " + set.name +
+                     " is not finite: its values overflow");
     }
   }
-  if (!predictions.empty()) write_file(predictions, prediction_lines(set, guesses));
+  return predictions;
+}
 
+struct EvalOptions {
+  std::string model, predictions, backend;
+};
+
+int eval_command(const Common& common, const EvalOptions& eval) {
+  const RunOptions options = configuration(common);
+  require_writable_file(common.json);
+  require_writable_file(eval.predictions);
+  const Safetensors content = read_safetensors(eval.model);
+  ThreadPool pool(common.threads);
+  const Model model = load(eval.model, content, eval.backend, pool);
+  const Dataset set =
+      load_test_data(options.data, Preparation::load(content, eval.model), eval.model, pool);
+  require_fit(model.task, set, eval.model);
+
+  const std::vector<Prediction> predictions = predict_all(model, set, eval.model);
+  if (!eval.predictions.empty()) write_file(eval.predictions, prediction_lines(set, predictions));
+  double loss = 0;
+  std::size_t correct = 0;
+  for (std::size_t i = 0; i < set.count; ++i) {
+    loss += predictions[i].loss;
+    correct += predictions[i].label == static_cast<std::size_t>(set.labels[i]) ? 1 : 0;
+  }
   const auto count = static_cast<double>(set.count);
-  const nlohmann::json result = {{"model", model},
-                                 {"data", set.name},
-                                 {"sequences", set.count},
-                                 {"accuracy", static_cast<double>(correct) / count},
-                                 {"correct", correct},
-                                 {"loss", loss / count},
-                                 {"parameters", network.parameter_count()},
-                                 {"quantized", network.quantized()}};
+  nlohmann::json result = {
+      {"model", eval.model},      {"data", set.name},
+      {"sequences", set.count},   {"accuracy", static_cast<double>(correct) / count},
+      {"correct", correct},       {"loss", loss / count},
+      {"backend", model.backend}, {"quantized", model.quantized}};
+  if (model.parameters > 0) result["parameters"] = model.parameters;
   write_json(common, result);
   if (!common.quiet && common.json != "-") {
-    std::printf("%s on %s: accuracy %s (%zu of %zu), loss %.4f\n", model.c_str(), set.name.c_str(),
+    std::printf("%s on %s, %s: accuracy %s (%zu of %zu), loss %.4f\n", eval.model.c_str(),
+                set.name.c_str(), model.backend.c_str(),
                 percent(static_cast<double>(correct) / count).c_str(), correct, set.count,
                 loss / count);
   }
@@ -106,14 +175,17 @@ void add_eval(CLI::App& app, Action& chosen) {
   CLI::App* command =
       app.add_subcommand("eval", "Accuracy and loss of a saved model on the test set");
   auto common = std::make_shared<Common>();
-  auto model = std::make_shared<std::string>();
-  auto predictions = std::make_shared<std::string>();
-  command->add_option("MODEL", *model, "A model saved by train or demo")->required();
-  command->add_option("--predictions", *predictions, "One line per sequence, as CSV")
+  auto eval = std::make_shared<EvalOptions>();
+  command->add_option("MODEL", eval->model, "A model saved by train, quantize or demo")->required();
+  command->add_option("--predictions", eval->predictions, "One line per sequence, as CSV")
       ->type_name("FILE");
+  command
+      ->add_option("--backend", eval->backend,
+                   "float: without any rounding; fake: rounded values in floating point; integer: "
+                   "whole numbers, as deployed. Default: as the model was saved")
+      ->check(CLI::IsMember({"float", "fake", "integer"}));
   add_common(*command, *common, {.out = false});
-  command->callback(
-      [=, &chosen] { chosen = [=] { return eval_command(*common, *model, *predictions); }; });
+  command->callback([=, &chosen] { chosen = [=] { return eval_command(*common, *eval); }; });
 }
 
 }  // namespace crosstate::cli

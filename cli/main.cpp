@@ -81,6 +81,8 @@ int main(int argc, char** argv) {
     cli::add_demo(app, chosen);
     cli::add_train(app, chosen);
     cli::add_eval(app, chosen);
+    cli::add_quantize(app, chosen);
+    cli::add_stream(app, chosen);
     cli::add_info(app, chosen);
     cli::add_bench(app, chosen);
     app.parse(argc, argv);

@@ -294,6 +294,10 @@ Tensor Tensor::from(const std::vector<std::int32_t>& values, std::vector<std::ui
   return pack("I32", values, std::move(shape));
 }
 
+Tensor Tensor::from(const std::vector<std::int64_t>& values, std::vector<std::uint64_t> shape) {
+  return pack("I64", values, std::move(shape));
+}
+
 template <>
 std::vector<std::int16_t> Tensor::integers(const std::vector<std::uint64_t>& expected_shape,
                                            const std::string& where) const {
@@ -304,6 +308,12 @@ template <>
 std::vector<std::int32_t> Tensor::integers(const std::vector<std::uint64_t>& expected_shape,
                                            const std::string& where) const {
   return unpack<std::int32_t>("I32", *this, expected_shape, where);
+}
+
+template <>
+std::vector<std::int64_t> Tensor::integers(const std::vector<std::uint64_t>& expected_shape,
+                                           const std::string& where) const {
+  return unpack<std::int64_t>("I64", *this, expected_shape, where);
 }
 
 std::vector<float> Tensor::floats(const std::vector<std::uint64_t>& expected_shape,

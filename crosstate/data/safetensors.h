@@ -19,12 +19,13 @@ struct Tensor {
   static Tensor from(const std::vector<double>& values, std::vector<std::uint64_t> shape);
   static Tensor from(const std::vector<std::int16_t>& values, std::vector<std::uint64_t> shape);
   static Tensor from(const std::vector<std::int32_t>& values, std::vector<std::uint64_t> shape);
+  static Tensor from(const std::vector<std::int64_t>& values, std::vector<std::uint64_t> shape);
   /// Throws Error (with `where` in the message) unless dtype and shape match.
   std::vector<float> floats(const std::vector<std::uint64_t>& expected_shape,
                             const std::string& where) const;
   std::vector<double> doubles(const std::vector<std::uint64_t>& expected_shape,
                               const std::string& where) const;
-  /// T: std::int16_t ("I16") or std::int32_t ("I32").
+  /// T: std::int16_t ("I16"), std::int32_t ("I32") or std::int64_t ("I64").
   template <class T>
   std::vector<T> integers(const std::vector<std::uint64_t>& expected_shape,
                           const std::string& where) const;

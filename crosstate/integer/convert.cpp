@@ -70,11 +70,11 @@ IntegerMatrix matrix(const AlignedFloats& weight, const AlignedFloats& bias,
   m.weight = codes<std::int16_t>(weight, scales);
   for (std::size_t o = 0; o < m.rows; ++o) {
     const double code = std::nearbyint(bias[o] / (scales[o] * input_scale));
-    if (std::abs(code) > 1 << 30) {
+    if (std::abs(code) > std::ldexp(1.0, 46)) {
       fail(where, "the bias of row " + std::to_string(o) + " is " + std::to_string(bias[o]) +
-                      ", more than 2^30 times its weights' steps");
+                      ", more than 2^46 times its weights' steps");
     }
-    m.bias.push_back(static_cast<std::int32_t>(code));
+    m.bias.push_back(static_cast<std::int64_t>(code));
   }
   return m;
 }

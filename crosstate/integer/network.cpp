@@ -64,7 +64,7 @@ void visit(Visitor& v, const std::string& name, Requantizer& r, std::uint64_t ro
 template <class Visitor>
 void visit(Visitor& v, const std::string& name, IntegerMatrix& m, std::uint64_t rows,
            std::uint64_t columns) {
-  const std::int64_t top = most_code(m.bits), most_bias = std::int64_t{1} << 30;
+  const std::int64_t top = most_code(m.bits), most_bias = std::int64_t{1} << 46;
   v.tensor(name + ".weight", m.weight, {rows, columns}, -top, top);
   v.tensor(name + ".bias", m.bias, {rows}, -most_bias, most_bias);
   m.rows = rows;

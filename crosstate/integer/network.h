@@ -29,7 +29,7 @@ struct IntegerMatrix {
   std::size_t rows = 0, columns = 0;
   int bits = 0;                      // of a weight
   std::vector<std::int16_t> weight;  // [rows][columns]
-  std::vector<std::int32_t> bias;    // [rows]
+  std::vector<std::int64_t> bias;    // [rows], within +-2^46
 };
 
 /// One block. H channels, M modes each, O = H or, with a gate, 2H linear outputs.

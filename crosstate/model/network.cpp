@@ -211,6 +211,7 @@ const ModelOptions& Network::options() const { return state_->options; }
 const TaskShape& Network::task() const { return state_->task; }
 std::vector<Parameter>& Network::parameters() { return state_->parameters; }
 const std::vector<Parameter>& Network::parameters() const { return state_->parameters; }
+void Network::drop_rounding() { state_->quantized = false; }
 bool Network::quantized() const { return state_->quantized; }
 const QuantOptions& Network::quant_options() const { return state_->quant; }
 const Network::State& Network::state() const { return *state_; }

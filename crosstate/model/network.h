@@ -69,6 +69,8 @@ class Network {
   /// place for training and be folded afterwards, if every row of weights has its own scale.
   void quantize(const QuantOptions& options, std::span<const Batch> calibration, ThreadPool& pool);
   bool quantized() const;
+  /// Goes on in floating point with the same weights.
+  void drop_rounding();
   const QuantOptions& quant_options() const;
 
   /// Everything a checkpoint needs, and back; from_tensors throws Error naming what is missing,

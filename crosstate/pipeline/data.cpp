@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <system_error>
 #include <utility>
 
 #include "crosstate/base/error.h"
 #include "crosstate/data/audio.h"
-#include "crosstate/data/mnist.h"
 
 namespace crosstate {
 namespace {
@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kClasses = "classes";
 constexpr const char* kPermutation = "permutation_seed";
+constexpr std::size_t kCalibrationBatch = 64;
 
 bool holds_mnist(const fs::path& directory) {
   constexpr std::array kFiles = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
@@ -169,20 +170,62 @@ RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
   return data;
 }
 
-Dataset load_test_data(const DataOptions& options, const std::optional<Preparation>& preparation,
-                       const std::string& where, ThreadPool& pool) {
-  const bool audio = is_audio(options);
+namespace {
+
+void require_kind(bool audio, const DataOptions& options,
+                  const std::optional<Preparation>& preparation, const std::string& where) {
   const bool hears = preparation && preparation->front_end;
-  if (audio != hears) {
-    fail(where, hears ? "made for recordings, but the data are images; name recordings with --data"
-                      : "made for images, but " + options.directory + " holds recordings");
-  }
-  Dataset set = audio ? make_sequences(load_recordings(options).test, *preparation->front_end, pool)
-                      : load_images(options).test;
+  if (audio == hears) return;
+  fail(where, hears ? "made for recordings, but the data are images; name recordings with --data"
+                    : "made for images, but " + options.directory + " holds recordings");
+}
+
+Dataset prepared(Dataset set, const DataOptions& options,
+                 const std::optional<Preparation>& preparation, const std::string& where) {
   if (preparation) require_classes(set, preparation->classes, where);
   permute(set, preparation ? preparation->permutation_seed : options.permutation_seed);
   set.validate();
   return set;
+}
+
+}  // namespace
+
+TrainTest load_model_data(const DataOptions& options, const std::optional<Preparation>& preparation,
+                          const std::string& where, ThreadPool& pool) {
+  const bool audio = is_audio(options);
+  require_kind(audio, options, preparation, where);
+  TrainTest sets;
+  if (audio) {
+    const AudioSets recordings = load_recordings(options);
+    sets.train = make_sequences(recordings.train, *preparation->front_end, pool);
+    sets.test = make_sequences(recordings.test, *preparation->front_end, pool);
+  } else {
+    sets = load_images(options);
+  }
+  sets.train = prepared(std::move(sets.train), options, preparation, where);
+  sets.test = prepared(std::move(sets.test), options, preparation, where);
+  return sets;
+}
+
+Dataset load_test_data(const DataOptions& options, const std::optional<Preparation>& preparation,
+                       const std::string& where, ThreadPool& pool) {
+  const bool audio = is_audio(options);
+  require_kind(audio, options, preparation, where);
+  Dataset set = audio ? make_sequences(load_recordings(options).test, *preparation->front_end, pool)
+                      : load_images(options).test;
+  return prepared(std::move(set), options, preparation, where);
+}
+
+std::vector<Batch> calibration_batches(const Dataset& set, const RunOptions& options) {
+  std::vector<std::uint32_t> order = shuffled(set.count, options.seed, 0);
+  order.resize(std::min(order.size(), static_cast<std::size_t>(options.calibration)));
+  std::vector<Batch> batches;
+  for (std::size_t begin = 0; begin < order.size(); begin += kCalibrationBatch) {
+    const std::size_t size = std::min(kCalibrationBatch, order.size() - begin);
+    fill_batch(set, std::span(order).subspan(begin, size),
+               static_cast<std::size_t>(options.model.block_length), batches.emplace_back());
+  }
+  return batches;
 }
 
 }  // namespace crosstate

@@ -10,8 +10,10 @@
 
 #include "crosstate/base/threads.h"
 #include "crosstate/data/augment.h"
+#include "crosstate/data/batch.h"
 #include "crosstate/data/dataset.h"
 #include "crosstate/data/front_end.h"
+#include "crosstate/data/mnist.h"
 #include "crosstate/data/safetensors.h"
 #include "crosstate/pipeline/options.h"
 
@@ -40,10 +42,16 @@ struct RunData {
 /// set without the part held out. The pool must outlive the result.
 RunData load_run_data(const RunOptions& options, ThreadPool& pool);
 
-/// The test set that the options name, prepared as for the model. A model that does not tell
+/// The sets that the options name, prepared as for the model. A model that does not tell
 /// (`preparation` empty) gets what data.permutation_seed says. Throws Error for a data set of
 /// another kind or with other classes than the model's (`where`).
+TrainTest load_model_data(const DataOptions& options, const std::optional<Preparation>& preparation,
+                          const std::string& where, ThreadPool& pool);
+/// Of these the test set alone.
 Dataset load_test_data(const DataOptions& options, const std::optional<Preparation>& preparation,
                        const std::string& where, ThreadPool& pool);
+
+/// RunOptions::calibration sequences of a set, drawn by the seed.
+std::vector<Batch> calibration_batches(const Dataset& set, const RunOptions& options);
 
 }  // namespace crosstate

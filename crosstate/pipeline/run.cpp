@@ -10,6 +10,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/integer/convert.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/report/machine.h"
 
@@ -20,7 +21,6 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 constexpr int kEvaluationBatch = 256;
-constexpr std::size_t kCalibrationBatch = 64;
 
 class Stopwatch {
  public:
@@ -31,18 +31,6 @@ class Stopwatch {
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
-
-std::vector<Batch> calibration_batches(const Dataset& set, const RunOptions& options) {
-  std::vector<std::uint32_t> order = shuffled(set.count, options.seed, 0);
-  order.resize(std::min(order.size(), static_cast<std::size_t>(options.calibration)));
-  std::vector<Batch> batches;
-  for (std::size_t begin = 0; begin < order.size(); begin += kCalibrationBatch) {
-    const std::size_t size = std::min(kCalibrationBatch, order.size() - begin);
-    fill_batch(set, std::span(order).subspan(begin, size),
-               static_cast<std::size_t>(options.model.block_length), batches.emplace_back());
-  }
-  return batches;
-}
 
 class Run {
  public:
@@ -86,18 +74,23 @@ class Run {
     if (!context_.resume) clear();
   }
 
-  // The network with all that its input needs.
+  // The network with all that its input needs; and its integers, where it is made of integers.
   void save(const std::string& name, const Network& network) const {
     Safetensors content = network.to_tensors();
     data_.preparation.save(content);
     write_safetensors(file(name + ".safetensors"), content);
+    if (!site_in_floating_point(network).empty() || network.options().norm != "none") return;
+    Safetensors integers = to_tensors(to_integers(network));
+    data_.preparation.save(integers);
+    write_safetensors(file(name + ".integer.safetensors"), integers);
   }
 
   // Removes what an earlier run left, so that nothing of it can pass for a result of this one.
   void clear() const {
     std::error_code ignored;
     for (const char* stage : {"float", "ptq", "qat"}) {
-      for (const char* ending : {".checkpoint.safetensors", ".jsonl", ".safetensors"}) {
+      for (const char* ending :
+           {".checkpoint.safetensors", ".jsonl", ".safetensors", ".integer.safetensors"}) {
         fs::remove(file(std::string(stage) + ending), ignored);
       }
     }

@@ -62,9 +62,10 @@ struct RunSummary {
 };
 
 /// Runs every stage and leaves float.safetensors, ptq.safetensors, qat.safetensors and summary.json
-/// in the directory. The test set is evaluated only after all training. Bad options, an unwritable
-/// directory and unreadable data are found before any work. A run that resumes ends with the same
-/// models, byte for byte, as one that was never interrupted.
+/// in the directory; beside a model whose every site is rounded, NAME.integer.safetensors. The test
+/// set is evaluated only after all training. Bad options, an unwritable directory and unreadable
+/// data are found before any work. A run that resumes ends with the same models, byte for byte, as
+/// one that was never interrupted.
 RunSummary run(const RunOptions& options, const RunContext& context);
 
 /// Keys float, ptq, qat (accuracy, loss, memory, ...), crossbar (accuracy_mean, ...), parameters,

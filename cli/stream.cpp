@@ -1,0 +1,180 @@
+// crosstate stream MODEL: samples in on standard input, scores out, in constant memory.
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "cli/common.h"
+#include "crosstate/base/error.h"
+#include "crosstate/integer/convert.h"
+#include "crosstate/integer/engine.h"
+#include "crosstate/pipeline/data.h"
+
+namespace crosstate::cli {
+namespace {
+
+struct StreamOptions {
+  std::string model, input = "text", output = "sequence";
+};
+
+IntegerNetwork load_integers(const Safetensors& content, const std::string& file) {
+  if (is_integer_network(content)) return integer_network_from(content, file);
+  return to_integers(Network::from_tensors(content, file));
+}
+
+// From values as they come to lines of scores.
+class Streamer {
+ public:
+  Streamer(const Safetensors& content, const StreamOptions& options)
+      : network_(load_integers(content, options.model)),
+        preparation_(Preparation::load(content, options.model)),
+        stream_(network_),
+        each_step_(options.output == "step") {
+    if (preparation_ && preparation_->permutation_seed != 0) {
+      fail(options.model, "reads its time steps in a permuted order, which cannot be streamed");
+    }
+    if (preparation_ && preparation_->front_end) front_end_.emplace(*preparation_->front_end);
+  }
+
+  /// Values that make up one step on the input: samples, or one per input.
+  std::size_t width() const { return front_end_ ? 1 : network_.inputs; }
+
+  void push(std::span<const float> values) {
+    if (!front_end_) {
+      step(values);
+      return;
+    }
+    frames_.clear();
+    front_end_->push(values, frames_);
+    for (std::size_t at = 0; at < frames_.size(); at += network_.inputs) {
+      step(std::span(frames_).subspan(at, network_.inputs));
+    }
+  }
+
+  void end_sequence() {
+    if (steps_ > 0 && !each_step_) print();
+    stream_.reset();
+    if (front_end_) front_end_->reset();
+    steps_ = 0;
+  }
+
+ private:
+  void step(std::span<const float> values) {
+    stream_.step(values);
+    ++steps_;
+    if (each_step_) print();
+  }
+
+  void print() const {
+    const IntegerResult result = stream_.result();
+    const std::size_t best = result.best();
+    const bool named = preparation_ && best < preparation_->classes.size();
+    std::printf("%lld,%s", steps_,
+                named ? preparation_->classes[best].c_str() : std::to_string(best).c_str());
+    for (const float logit : result.logits()) std::printf(",%.9g", static_cast<double>(logit));
+    std::printf("\n");
+    std::fflush(stdout);
+  }
+
+  IntegerNetwork network_;
+  std::optional<Preparation> preparation_;
+  std::optional<FrontEndStream> front_end_;
+  IntegerStream stream_;
+  std::vector<float> frames_;
+  bool each_step_;
+  long long steps_ = 0;
+};
+
+float checked(float value, const std::string& where) {
+  if (!std::isfinite(value)) fail(where, "a value that is not finite");
+  return value;
+}
+
+// One time step per line; an empty line ends a sequence.
+void read_text(std::istream& in, Streamer& streamer) {
+  std::string line;
+  std::vector<float> values;
+  for (long long number = 1; std::getline(in, line); ++number) {
+    const std::string where = "standard input:" + std::to_string(number);
+    values.clear();
+    const char* at = line.data();
+    const char* const end = at + line.size();
+    for (;;) {
+      while (at != end && (*at == ' ' || *at == ',' || *at == '\t' || *at == '\r')) ++at;
+      if (at == end) break;
+      float value = 0;
+      const auto [rest, error] = std::from_chars(at, end, value);
+      if (error != std::errc{}) {
+        fail(where, "\"" + line.substr(static_cast<std::size_t>(at - line.data()), 20) +
+                        "\", expected a number");
+      }
+      values.push_back(checked(value, where));
+      at = rest;
+    }
+    if (values.empty()) {
+      streamer.end_sequence();
+      continue;
+    }
+    if (values.size() != streamer.width()) {
+      fail(where,
+           std::to_string(values.size()) + " values, expected " + std::to_string(streamer.width()));
+    }
+    streamer.push(values);
+  }
+}
+
+// Binary32 little-endian, as many per time step as the network has inputs; one sequence.
+void read_raw(std::istream& in, Streamer& streamer) {
+  std::vector<float> values(streamer.width());
+  const auto bytes = static_cast<std::streamsize>(values.size() * sizeof(float));
+  for (long long step = 0;; ++step) {
+    in.read(reinterpret_cast<char*>(values.data()), bytes);
+    if (in.gcount() == 0) return;
+    const std::string where = "standard input, step " + std::to_string(step);
+    if (in.gcount() != bytes) {
+      fail(where, "ends after " + std::to_string(in.gcount()) + " bytes, expected " +
+                      std::to_string(bytes));
+    }
+    for (const float v : values) checked(v, where);
+    streamer.push(values);
+  }
+}
+
+int stream_command(const StreamOptions& options) {
+  Streamer streamer(read_safetensors(options.model), options);
+  std::ios::sync_with_stdio(false);
+  if (options.input == "raw") {
+    read_raw(std::cin, streamer);
+  } else {
+    read_text(std::cin, streamer);
+  }
+  streamer.end_sequence();
+  return kOk;
+}
+
+}  // namespace
+
+void add_stream(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand(
+      "stream",
+      "Samples in on standard input, one line of steps, class and logits out; constant memory");
+  auto options = std::make_shared<StreamOptions>();
+  command->add_option("MODEL", options->model, "A quantized model")->required();
+  command
+      ->add_option("--input", options->input,
+                   "text: one time step per line, an empty line ends a sequence; raw: binary32, "
+                   "little-endian. Models of recordings take one sample per step")
+      ->check(CLI::IsMember({"text", "raw"}))
+      ->capture_default_str();
+  command->add_option("--output", options->output, "A line per sequence, or after every time step")
+      ->check(CLI::IsMember({"sequence", "step"}))
+      ->capture_default_str();
+  command->callback([=, &chosen] { chosen = [=] { return stream_command(*options); }; });
+}
+
+}  // namespace crosstate::cli

@@ -1,0 +1,117 @@
+// Bounds hold on inputs made to break them, and are reached where one input can reach them.
+#include "crosstate/integer/certificate.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "crosstate/base/random.h"
+#include "crosstate/integer/reference.h"
+#include "crosstate/integer/testing.h"
+
+namespace crosstate {
+namespace {
+
+std::map<std::string, std::int64_t> bounds_of(const Certificate& c) {
+  std::map<std::string, std::int64_t> bounds;
+  for (const AccumulatorBound& b : c.accumulators) bounds[b.name] = b.bound;
+  return bounds;
+}
+
+// Inputs at their extremes: constant, alternating, with random signs held for random times.
+std::vector<std::vector<std::int32_t>> hostile(const IntegerNetwork& n, std::uint64_t seed) {
+  std::vector<std::vector<std::int32_t>> sequence;
+  Random random(seed, Stream::kTest, 9);
+  std::vector<std::int32_t> x(n.inputs, n.input.high);
+  std::size_t hold = 0;
+  for (int t = 0; t < 200; ++t) {
+    if (hold-- == 0) {
+      hold = seed == 0 ? 1000 : seed == 1 ? 0 : random.below(30);
+      for (auto& v : x) {
+        const bool up = seed == 0 || (seed == 1 ? t % 2 == 0 : random.below(2) == 0);
+        v = up ? n.input.high : n.input.low;
+      }
+    }
+    sequence.push_back(x);
+  }
+  return sequence;
+}
+
+TEST(Certificate, NoHostileInputExceedsABound) {
+  for (int number = 0; number < 30; ++number) {
+    SCOPED_TRACE(number);
+    const Dataset set = integer_test::sequences(number);
+    const IntegerNetwork n = integer_test::network(number, set);
+    const Certificate certificate = certify(n);
+    EXPECT_TRUE(certificate.fits_int64);
+    auto bounds = bounds_of(certificate);
+    ReferenceExecutor executor(n);
+    for (std::uint64_t seed = 0; seed < 12; ++seed) {
+      executor.reset();
+      for (const auto& x : hostile(n, seed)) executor.step(x);
+      executor.result();
+    }
+    const AccumulatorPeaks& peaks = executor.peaks();
+    EXPECT_LE(peaks.encoder, bounds.at("encoder"));
+    EXPECT_LE(peaks.decoder, 200 * bounds.at("decoder, per step"));
+    for (std::size_t l = 0; l < n.blocks.size(); ++l) {
+      const std::string at = "layers." + std::to_string(l) + ".";
+      EXPECT_LE(peaks.blocks[l].advance, bounds.at(at + "state"));
+      EXPECT_LE(peaks.blocks[l].output, bounds.at(at + "output"));
+      EXPECT_LE(peaks.blocks[l].linear, bounds.at(at + "linear"));
+      EXPECT_LE(peaks.blocks[l].state, n.state_limit);
+    }
+  }
+}
+
+TEST(Certificate, StatesThatItClearsDoNotSaturate) {
+  for (int number = 0; number < 20; ++number) {
+    const Dataset set = integer_test::sequences(number);
+    IntegerNetwork n = integer_test::network(number, set);
+    // Fine steps made coarse: half of the gains, until every mode is cleared.
+    for (IntegerBlock& b : n.blocks) {
+      for (auto& shift : b.input_shift) shift = std::max(0, shift - 6);
+    }
+    const Certificate certificate = certify(n);
+    ReferenceExecutor executor(n);
+    for (std::uint64_t seed = 0; seed < 6; ++seed) {
+      executor.reset();
+      for (const auto& x : hostile(n, seed)) executor.step(x);
+    }
+    for (std::size_t l = 0; l < n.blocks.size(); ++l) {
+      const StateBound& bound = certificate.states[l];
+      if (bound.never_saturate == bound.modes) {
+        EXPECT_LE(static_cast<double>(executor.peaks().blocks[l].state),
+                  bound.largest * n.state_limit + 0.5);
+      }
+    }
+  }
+}
+
+TEST(Certificate, TheEncodersBoundIsReached) {
+  for (int number = 0; number < 30; ++number) {
+    const Dataset set = integer_test::sequences(number);
+    IntegerNetwork n = integer_test::network(number, set);
+    n.input = {-7, 7, 1};
+    ReferenceExecutor executor(n);
+    for (std::size_t h = 0; h < n.channels; ++h) {
+      std::vector<std::int32_t> x;
+      const int sign = n.encoder.bias[h] < 0 ? -1 : 1;
+      for (std::size_t i = 0; i < n.inputs; ++i) {
+        x.push_back(n.encoder.weight[h * n.inputs + i] < 0 ? -7 * sign : 7 * sign);
+      }
+      executor.step(x);
+    }
+    EXPECT_EQ(executor.peaks().encoder, bounds_of(certify(n)).at("encoder"));
+  }
+}
+
+TEST(Certificate, CountsTheBitsOfAnAccumulator) {
+  EXPECT_EQ((AccumulatorBound{"", 127}).bits(), 8);
+  EXPECT_EQ((AccumulatorBound{"", 128}).bits(), 9);
+  EXPECT_EQ((AccumulatorBound{"", 0}).bits(), 1);
+}
+
+}  // namespace
+}  // namespace crosstate

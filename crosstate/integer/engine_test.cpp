@@ -1,0 +1,115 @@
+// The fast executors against the reference, on random networks of every format.
+#include "crosstate/integer/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "crosstate/base/error.h"
+#include "crosstate/integer/certificate.h"
+#include "crosstate/integer/testing.h"
+#include "crosstate/kernels/dispatch.h"
+#include "crosstate/kernels/reference/testing.h"
+
+namespace crosstate {
+namespace {
+
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+void expect_same(const IntegerResult& got, const IntegerResult& wanted) {
+  EXPECT_EQ(got.scores, wanted.scores);
+  EXPECT_EQ(got.count, wanted.count);
+  EXPECT_EQ(got.shift, wanted.shift);
+}
+
+TEST(IntegerEngine, EqualsTheReferenceOnEveryTarget) {
+  reference::on_every_target([] {
+    std::size_t vectorised = 0;
+    for (int number = 0; number < 40; ++number) {
+      SCOPED_TRACE(number);
+      const Dataset set = integer_test::sequences(number);
+      const IntegerNetwork network = integer_test::network(number, set);
+      const IntegerEngine engine(network);
+      vectorised += engine.vectorised() ? 1 : 0;
+      ThreadPool pool(1 + number % 3);
+      const std::vector<IntegerResult> results = engine.run(reference::batch_of(set), pool);
+      ASSERT_EQ(results.size(), set.count);
+      ReferenceExecutor executor(network);
+      for (std::size_t i = 0; i < set.count; ++i) {
+        expect_same(results[i], executor.run(set.sequence(i), set.length_of(i)));
+      }
+    }
+    EXPECT_GE(vectorised, 35u);
+  });
+}
+
+TEST(IntegerStream, EqualsTheReferenceAfterEveryStep) {
+  reference::on_every_target([] {
+    for (int number = 0; number < 40; ++number) {
+      SCOPED_TRACE(number);
+      const Dataset set = integer_test::sequences(number);
+      const IntegerNetwork network = integer_test::network(number, set);
+      IntegerStream stream(network);
+      EXPECT_GT(stream.bytes(), 0u);
+      ReferenceExecutor executor(network);
+      for (std::size_t i = 0; i < 5; ++i) {
+        stream.reset();
+        executor.reset();
+        for (std::size_t t = 0; t < set.length_of(i); ++t) {
+          const auto x = set.sequence(i).subspan(t * set.channels, set.channels);
+          std::vector<std::int32_t> codes;
+          for (const float v : x) codes.push_back(input_code(network.input, v));
+          executor.step(codes);
+          if (t % 2 == 0) {
+            stream.step(x);
+          } else {
+            stream.step_codes(codes);
+          }
+          expect_same(stream.result(), executor.result());
+        }
+      }
+    }
+  });
+}
+
+TEST(IntegerEngine, FallsBackOnTheReferenceForWideFormats) {
+  const Dataset set = integer_test::sequences(1);
+  QuantOptions wide = uniform_bits(16);
+  const IntegerNetwork network = integer_test::network(1, set, wide);
+  EXPECT_FALSE(certify(network).exact_in_float);
+  EXPECT_TRUE(certify(network).fits_int64);
+  const IntegerEngine engine(network);
+  EXPECT_FALSE(engine.vectorised());
+  ThreadPool pool(2);
+  const auto results = engine.run(reference::batch_of(set), pool);
+  ReferenceExecutor executor(network);
+  IntegerStream stream(network);
+  for (std::size_t i = 0; i < set.count; ++i) {
+    const IntegerResult wanted = executor.run(set.sequence(i), set.length_of(i));
+    expect_same(results[i], wanted);
+    stream.reset();
+    for (std::size_t t = 0; t < set.length_of(i); ++t) {
+      stream.step(set.sequence(i).subspan(t * set.channels, set.channels));
+    }
+    expect_same(stream.result(), wanted);
+  }
+}
+
+TEST(IntegerEngine, RefusesOtherInputs) {
+  const Dataset set = integer_test::sequences(1);
+  const IntegerNetwork network = integer_test::network(1, set);
+  ThreadPool pool(1);
+  const Dataset narrow = reference::random_set(1, 3, 4, {1, 4});
+  EXPECT_THAT([&] { IntegerEngine(network).run(reference::batch_of(narrow), pool); },
+              ThrowsMessage<Error>(HasSubstr("1 channels, but the network has 2 inputs")));
+  IntegerStream stream(network);
+  const float one = 1;
+  EXPECT_THAT(
+      [&] {
+        stream.step({&one, 1});
+      },
+      ThrowsMessage<Error>(HasSubstr("1 values, but the network has 2 inputs")));
+}
+
+}  // namespace
+}  // namespace crosstate

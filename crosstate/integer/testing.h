@@ -1,0 +1,65 @@
+// Random integer networks of every format, for tests.
+#pragma once
+
+#include <string>
+
+#include "crosstate/integer/convert.h"
+#include "crosstate/model/testing.h"
+
+namespace crosstate::integer_test {
+
+inline const TaskShape kTask{2, 4};
+
+inline ModelOptions shape(int number) {
+  ModelOptions o = reference::small_options();
+  o.norm = "none";
+  o.layers = 1 + number % 3;
+  o.channels = number % 7 == 6 ? 19 : 3 + number % 5;
+  o.gate = number % 3 == 0 ? "none" : number % 3 == 1 ? "sigmoid" : "hard-sigmoid";
+  o.activation = number % 4 == 0   ? "relu"
+                 : number % 4 == 1 ? "gelu"
+                 : number % 4 == 2 ? "hard-gelu"
+                                   : "identity";
+  o.pooling = number % 5 == 0 ? "last" : "mean";
+  if (number % 4 == 3) {
+    o.modes = "real";
+    o.init = "real";
+  }
+  return o;
+}
+
+inline QuantOptions format(int number, bool powers_of_two) {
+  QuantOptions q;
+  const int weights[] = {8, 2, 4, 1, 3, 6}, values[] = {8, 6, 4, 7};
+  q.preset = "w" + std::to_string(weights[number % 6]) + "a" + std::to_string(values[number % 4]) +
+             "s" + std::to_string(4 + number % 5);
+  q.scales = powers_of_two ? "pow2" : "free";
+  q.weight_scales = q.scales;
+  q.granularity = number % 2 == 0 ? "channel" : "tensor";
+  q.a.coding = number % 3 == 0 ? "log-polar" : number % 3 == 1 ? "cartesian" : "polar";
+  q.activation.codes = number % 2 == 0 ? "affine" : "symmetric";
+  return resolved(q);
+}
+
+/// 40 sequences of up to 37 steps.
+inline Dataset sequences(int number) {
+  return reference::random_set(static_cast<std::uint64_t>(number) + 1, 40, 37, kTask, true);
+}
+
+/// Calibrated on the set.
+inline Network rounded_network(int number, const Dataset& set, const QuantOptions& format) {
+  Network network = reference::random_network(shape(number), kTask);
+  ThreadPool pool(1);
+  const Batch batch = reference::batch_of(set);
+  network.quantize(format, {&batch, 1}, pool);
+  return network;
+}
+
+inline IntegerNetwork network(int number, const Dataset& set, const QuantOptions& format) {
+  return to_integers(rounded_network(number, set, format));
+}
+inline IntegerNetwork network(int number, const Dataset& set) {
+  return network(number, set, format(number, number % 3 != 2));
+}
+
+}  // namespace crosstate::integer_test
