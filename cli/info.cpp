@@ -6,6 +6,8 @@
 #include <optional>
 
 #include "cli/common.h"
+#include "crosstate/integer/certificate.h"
+#include "crosstate/integer/convert.h"
 #include "crosstate/model/network_state.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/report/report.h"
@@ -183,14 +185,80 @@ std::string data_text(const Preparation& preparation) {
   return text;
 }
 
+json certificate_json(const Certificate& c) {
+  json out = {{"fits_int32", c.fits_int32},
+              {"fits_int64", c.fits_int64},
+              {"exact_in_float", c.exact_in_float},
+              {"longest_sequence", c.longest_sequence}};
+  for (const AccumulatorBound& b : c.accumulators) {
+    out["accumulators"][b.name] = {{"bound", b.bound}, {"bits", b.bits()}};
+  }
+  for (const StateBound& s : c.states) {
+    out["states"].push_back({{"modes", s.modes},
+                             {"never_saturate", s.never_saturate},
+                             {"largest_over_limit", s.largest}});
+  }
+  return out;
+}
+
+std::vector<Table> certificate_tables(const Certificate& c) {
+  Table bounds{"Certificate: no input exceeds", {"accumulator", "magnitude", "signed bits"}, {}};
+  for (const AccumulatorBound& b : c.accumulators) {
+    bounds.rows.push_back({b.name, std::to_string(b.bound), std::to_string(b.bits())});
+  }
+  Table states{"States", {"layer", "modes", "never saturate", "largest bound / limit"}, {}};
+  for (std::size_t l = 0; l < c.states.size(); ++l) {
+    const StateBound& s = c.states[l];
+    states.rows.push_back({std::to_string(l), std::to_string(s.modes),
+                           std::to_string(s.never_saturate), number(s.largest)});
+  }
+  return {bounds, states};
+}
+
+std::string certificate_text(const Certificate& c) {
+  std::string text = c.fits_int64 ? "No accumulator overflows" : "An accumulator may overflow";
+  text += c.fits_int32 ? ": sums fit 32 bits, products of requantizers 64, "
+                       : " 64 bits, but sums need more than 32, ";
+  text += "in sequences of up to " + std::to_string(c.longest_sequence) + " steps.\n";
+  text += c.exact_in_float ? "Floating-point lanes compute it exactly.\n"
+                           : "Too wide for floating-point lanes at " + c.obstacle +
+                                 ": scalar integers compute it.\n";
+  return text;
+}
+
+// A file of whole numbers.
+int integer_info(const Common& common, const Safetensors& content, const std::string& model) {
+  const IntegerNetwork n = integer_network_from(content, model);
+  const Certificate certificate = certify(n);
+  json out = json::parse(content.metadata.at("integer"));
+  out["file"] = model;
+  out["certificate"] = certificate_json(certificate);
+  write_json(common, out);
+  if (common.quiet || common.json == "-") return kOk;
+  std::printf("%s: whole numbers, %zu layers of %zu channels with %zu %s modes\n%s\n",
+              model.c_str(), n.blocks.size(), n.channels, n.modes, n.complex ? "complex" : "real",
+              certificate_text(certificate).c_str());
+  for (const Table& table : certificate_tables(certificate)) {
+    std::printf("%s\n", to_text(table).c_str());
+  }
+  return kOk;
+}
+
 int info_command(const Common& common, const std::string& model) {
   require_writable_file(common.json);
   const Safetensors content = read_safetensors(model);
+  if (is_integer_network(content)) return integer_info(common, content, model);
   const Network network = Network::from_tensors(content, model);
   const std::optional<Preparation> preparation = Preparation::load(content, model);
   const Network::State& state = network.state();
   const Coefficients coefficients = state.coefficients();
-  write_json(common, describe(network, coefficients, model));
+  json description = describe(network, coefficients, model);
+  std::optional<Certificate> certificate;
+  if (network.options().norm == "none" && site_in_floating_point(network).empty()) {
+    certificate = certify(to_integers(network));
+    description["certificate"] = certificate_json(*certificate);
+  }
+  write_json(common, description);
   if (common.quiet || common.json == "-") return kOk;
 
   const ModelOptions& options = network.options();
@@ -210,9 +278,13 @@ int info_command(const Common& common, const std::string& model) {
     tables.push_back(std::move(table));
   }
   tables.push_back(memory_table(count_memory(network)));
+  if (certificate) {
+    for (Table& table : certificate_tables(*certificate)) tables.push_back(std::move(table));
+  }
   for (std::size_t i = 0; i < tables.size(); ++i) {
     std::printf("%s%s", i > 0 ? "\n" : "", to_text(tables[i]).c_str());
   }
+  if (certificate) std::printf("\n%s", certificate_text(*certificate).c_str());
   return kOk;
 }
 

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "crosstate/base/files.h"
+#include "crosstate/data/mnist.h"
 #include "crosstate/data/safetensors.h"
 #include "crosstate/data/testing.h"
 #include "crosstate/pipeline/options.h"
@@ -35,7 +36,8 @@ using testing::HasSubstr;
 
 class Process {
  public:
-  /// Where `out` or `err` is not empty, that file or device takes the place of one in `directory`.
+  /// Where `out` or `err` is not empty, that file or device takes the place of one in `directory`;
+  /// standard input is stdin.txt there, if it exists.
   Process(const fs::path& directory, std::vector<std::string> arguments,
           const std::string& out = "", const std::string& err = "")
       : out_(out.empty() ? directory / "stdout.txt" : fs::path(out)),
@@ -46,6 +48,8 @@ class Process {
     argv.push_back(nullptr);
     id_ = fork();
     if (id_ != 0) return;
+    const int in = open((directory / "stdin.txt").c_str(), O_RDONLY);
+    if (in >= 0) dup2(in, STDIN_FILENO);
     redirect(out_, STDOUT_FILENO);
     redirect(err_, STDERR_FILENO);
     execv(CROSSTATE_PROGRAM, argv.data());
@@ -205,7 +209,7 @@ TEST_F(Cli, RefusesBadConfigurationFiles) {
 }
 
 TEST_F(Cli, RefusesBadUsage) {
-  expect_refused({}, {"demo, train, eval, info, bench"});
+  expect_refused({}, {"demo, train, eval, quantize, stream, info, bench"});
   expect_refused({"dmeo"}, {"dmeo", "demo"});
   expect_refused({"--fast"}, {"--fast"});
   expect_refused({"train", "--fast"}, {"--fast", "train --help"});
@@ -356,11 +360,11 @@ TEST_F(Cli, RefusesDamagedModels) {
 TEST_F(Cli, ExplainsItself) {
   const Result whole = call({"--help"});
   EXPECT_EQ(whole.code, 0);
-  for (const char* name : {"demo", "train", "eval", "info", "bench"}) {
+  for (const char* name : {"demo", "train", "eval", "quantize", "stream", "info", "bench"}) {
     EXPECT_THAT(whole.out, HasSubstr(name));
   }
   RunOptions options;
-  for (const std::string name : {"demo", "train", "eval", "info"}) {
+  for (const std::string name : {"demo", "train", "eval", "quantize", "info"}) {
     const Result result = call({name, "--help"});
     EXPECT_EQ(result.code, 0);
     EXPECT_EQ(result.err, "");
@@ -421,6 +425,88 @@ TEST_F(Cli, TrainsEvaluatesAndDescribes) {
     EXPECT_EQ(details["parameters"],
               summary["parameters"].get<int>() - (stage == "float" ? 0 : 16));
   }
+}
+
+TEST_F(Cli, EvaluatesAndStreamsWholeNumbers) {
+  const std::string out = path("out");
+  ASSERT_EQ(call(tiny("train", out, {"--set", "quant.weight_scales=pow2"})).code, 0);
+  const auto predictions = [&](const std::string& model, const std::string& backend) {
+    const std::string csv = path(backend + ".csv");
+    const Result result = call({"eval", out + model, "--backend", backend, "--predictions", csv,
+                                "--set", "data.test_limit=64", "--json", "-"});
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(json::parse(result.out)["backend"], backend);
+    return read_file(csv);
+  };
+  const std::string integer = predictions("/qat.integer.safetensors", "integer");
+  EXPECT_EQ(integer, predictions("/qat.safetensors", "integer"));
+  EXPECT_EQ(integer, predictions("/qat.safetensors", "fake"));  // all scales are powers of two
+  EXPECT_NE(integer, predictions("/qat.safetensors", "float"));
+
+  // The first test digit as text, two times; then as raw numbers.
+  const TrainTest sets = read_mnist_sample();
+  std::string text, raw;
+  for (int copy = 0; copy < 2; ++copy) {
+    for (const float v : sets.test.sequence(0)) text += std::to_string(v) + '\n';
+    text += '\n';
+  }
+  for (const float v : sets.test.sequence(0)) {
+    const float rounded = std::stof(std::to_string(v));
+    raw.append(reinterpret_cast<const char*>(&rounded), sizeof rounded);
+  }
+  write_file(path("stdin.txt"), text);
+  const Result streamed = call({"stream", out + "/qat.integer.safetensors"});
+  ASSERT_EQ(streamed.code, 0) << streamed.err;
+  ASSERT_EQ(std::count(streamed.out.begin(), streamed.out.end(), '\n'), 2);
+  EXPECT_EQ(streamed.out.substr(0, streamed.out.size() / 2),
+            streamed.out.substr(streamed.out.size() / 2));
+  EXPECT_THAT(streamed.out, testing::StartsWith("784,"));
+  write_file(path("stdin.txt"), raw);
+  const Result binary = call({"stream", out + "/qat.safetensors", "--input", "raw"});
+  EXPECT_EQ(binary.out, streamed.out.substr(0, streamed.out.size() / 2));
+  const Result steps =
+      call({"stream", out + "/qat.safetensors", "--input", "raw", "--output", "step"});
+  EXPECT_EQ(std::count(steps.out.begin(), steps.out.end(), '\n'), 784);
+  EXPECT_THAT(steps.out, testing::EndsWith(binary.out));
+
+  write_file(path("stdin.txt"), "0.5\n0.1 0.2\n");
+  expect_refused({"stream", out + "/qat.safetensors"}, {"standard input:2", "2 values"});
+  write_file(path("stdin.txt"), "0.5\nnan\n");
+  expect_refused({"stream", out + "/qat.safetensors"}, {"standard input:2", "not finite"});
+  write_file(path("stdin.txt"), "0.5\nblack\n");
+  expect_refused({"stream", out + "/qat.safetensors"}, {"standard input:2", "\"black\""});
+  write_file(path("stdin.txt"), "12345");
+  expect_refused({"stream", out + "/qat.safetensors", "--input", "raw"}, {"step 1", "1 bytes"});
+  expect_refused({"stream", out + "/float.safetensors"}, {"not quantized"});
+  expect_refused({"eval", out + "/float.safetensors", "--backend", "fake"},
+                 {"float.safetensors", "floating point"});
+  expect_refused({"eval", out + "/qat.integer.safetensors", "--backend", "float"},
+                 {"qat.integer.safetensors", "whole numbers"});
+
+  const json info =
+      json::parse(call({"info", out + "/qat.integer.safetensors", "--json", "-"}).out);
+  EXPECT_EQ(info["certificate"]["fits_int32"], true);
+  EXPECT_EQ(info["certificate"]["exact_in_float"], true);
+  EXPECT_THAT(call({"info", out + "/qat.safetensors"}).out, HasSubstr("Certificate"));
+}
+
+TEST_F(Cli, QuantizesAfterTraining) {
+  const std::string out = path("out");
+  ASSERT_EQ(call(tiny("train", out)).code, 0);
+  const Result result =
+      call({"quantize", out + "/float.safetensors", "--out", path("ptq"), "--json", "-", "--set",
+            "data.train_limit=160", "--set", "data.test_limit=64", "--set", "quant.preset=w4a8s8"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const json summary = json::parse(result.out);
+  EXPECT_EQ(summary["integer"], true);
+  const json again = json::parse(
+      call({"eval", path("ptq/ptq.safetensors"), "--json", "-", "--set", "data.test_limit=64"})
+          .out);
+  EXPECT_EQ(again["accuracy"], summary["accuracy"]);
+  EXPECT_TRUE(fs::exists(path("ptq/ptq.integer.safetensors")));
+  expect_refused({"quantize", out + "/qat.safetensors", "--out", path("no")},
+                 {"qat.safetensors", "quantized already"});
+  EXPECT_FALSE(fs::exists(path("no")));
 }
 
 TEST_F(Cli, TrainsAndEvaluatesOnRecordings) {

@@ -65,7 +65,7 @@ TEST(IntegerNetwork, NamesWhatIsDamaged) {
   refused(with("/input/scale", -1), "input", "scale = -1");
   refused(with("/layers", nlohmann::json::array()), "layers = []");
   refused(with("/layers/0/gate/low", 3), "layers[0].gate", "low = 3");
-  refused(with("/classes", 5), "decoder.weight", "shape");
+  refused(with("/classes", 5), "decoder.weight", "[4, 4], expected 'I16' [5, 4]");
   refused([](Safetensors& bad) { bad.tensors.erase("layers.0.C.real"); },
           "tensor 'layers.0.C.real' is missing");
   refused(
