@@ -11,6 +11,7 @@
 #include <cstring>
 #include <limits>
 #include <new>
+#include <utility>
 
 #include "crosstate/base/error.h"
 
@@ -42,9 +43,9 @@ class Descriptor {
   int fd_;
 };
 
-void require_at_most(std::size_t most, const std::string& bytes, const fs::path& path) {
+void require_at_most(std::size_t most, const std::string& bytes, const std::string& where) {
   if (bytes.size() <= most) return;
-  fail(path.string(), "more than " + std::to_string(most) + " bytes, the most for such a file");
+  fail(where, "more than " + std::to_string(most) + " bytes, the most for such a file");
 }
 
 std::string read_raw(const fs::path& path, std::size_t most) {
@@ -61,7 +62,7 @@ std::string read_raw(const fs::path& path, std::size_t most) {
     const ssize_t got = read(file.get(), bytes.data() + size, kBlock);
     const int error = errno;
     bytes.resize(size + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-    require_at_most(most, bytes, path);
+    require_at_most(most, bytes, path.string());
     if (got == 0) return bytes;
     if (got < 0 && error != EINTR) fail_errno(path, "cannot read", error);
   }
@@ -71,53 +72,53 @@ std::string read_raw(const fs::path& path, std::size_t most) {
 // reports a missing end only when it is asked the right way.
 class Inflater {
  public:
-  Inflater(const fs::path& path, std::size_t most) : path_(path), most_(most) {
+  Inflater(const std::string& where, std::size_t most) : where_(where), most_(most) {
     constexpr int kGzipOnly = 16 + MAX_WBITS;
-    if (inflateInit2(&stream_, kGzipOnly) != Z_OK) fail(path_.string(), "zlib cannot start");
+    if (inflateInit2(&stream_, kGzipOnly) != Z_OK) fail(where_, "zlib cannot start");
   }
   ~Inflater() { inflateEnd(&stream_); }
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
 
   std::string run(std::string_view packed) {
-    std::string bytes;
     // A gzip file may hold several members, one after another.
     do {
-      packed.remove_prefix(inflate_member(packed, bytes));
+      packed.remove_prefix(inflate_member(packed));
       inflateReset(&stream_);
     } while (!packed.empty());
-    return bytes;
+    return std::move(bytes_);
   }
 
  private:
-  // Appends one member to `bytes`; returns how much of `packed` it took.
-  std::size_t inflate_member(std::string_view packed, std::string& bytes) {
+  // Appends one member's bytes; returns how much of `packed` it took.
+  std::size_t inflate_member(std::string_view packed) {
     std::size_t taken = 0;
     for (;;) {
       const std::size_t chunk = std::min(packed.size() - taken, kBlock);
-      const std::size_t size = bytes.size();
-      bytes.resize(size + kBlock);
       stream_.next_in =
           reinterpret_cast<Bytef*>(const_cast<char*>(packed.data() + taken));  // zlib only reads
       stream_.avail_in = static_cast<uInt>(chunk);
-      stream_.next_out = reinterpret_cast<Bytef*>(bytes.data() + size);
+      stream_.next_out = reinterpret_cast<Bytef*>(block_.data());
       stream_.avail_out = static_cast<uInt>(kBlock);
       const int status = inflate(&stream_, Z_NO_FLUSH);
       taken += chunk - stream_.avail_in;
-      bytes.resize(size + kBlock - stream_.avail_out);
-      require_at_most(most_, bytes, path_);
+      bytes_.append(block_, 0, kBlock - stream_.avail_out);
+      require_at_most(most_, bytes_, where_);
       if (status == Z_STREAM_END) return taken;
-      if (status == Z_BUF_ERROR) fail(path_.string(), "the gzip data ends too early");
+      if (status == Z_BUF_ERROR) fail(where_, "the gzip data ends too early");
       if (status != Z_OK) {
-        fail(path_.string(), std::string("damaged gzip data: ") +
-                                 (stream_.msg != nullptr ? stream_.msg : zError(status)));
+        fail(where_, std::string("damaged gzip data: ") +
+                         (stream_.msg != nullptr ? stream_.msg : zError(status)));
       }
     }
   }
 
-  const fs::path& path_;
+  const std::string& where_;
   const std::size_t most_;
   z_stream stream_ = {};
+  // The output of one step, made once: a file may hold a great many small members.
+  std::string block_ = std::string(kBlock, '\0');
+  std::string bytes_;
 };
 
 void write_all(const fs::path& path, const Descriptor& file, std::string_view bytes) {
@@ -182,10 +183,14 @@ std::string read_file(const fs::path& path, std::size_t most) {
   try {
     std::string bytes = read_raw(path, most);
     if (path.extension() != ".gz") return bytes;
-    return Inflater(path, most).run(bytes);
+    return unpack_gzip(bytes, path.string(), most);
   } catch (const std::bad_alloc&) {
     fail(path.string(), "holds more bytes than there is memory for");
   }
+}
+
+std::string unpack_gzip(std::string_view packed, const std::string& where, std::size_t most) {
+  return Inflater(where, most).run(packed);
 }
 
 void write_file(const fs::path& path, std::string_view bytes) {

@@ -15,6 +15,10 @@ namespace crosstate {
 std::string read_file(const std::filesystem::path& path,
                       std::size_t most = std::numeric_limits<std::size_t>::max());
 
+/// The bytes inside a gzip file of one or more members; `where` names the source in errors.
+std::string unpack_gzip(std::string_view packed, const std::string& where,
+                        std::size_t most = std::numeric_limits<std::size_t>::max());
+
 /// Writes beside the target, flushes to disk, then renames; throws Error naming the path.
 void write_file(const std::filesystem::path& path, std::string_view bytes);
 

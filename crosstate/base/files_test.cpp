@@ -174,6 +174,21 @@ TEST_F(Files, GzipFollowedByRubbishIsAnError) {
   EXPECT_THROW(read_file(path), Error);
 }
 
+TEST_F(Files, GzipOfManySmallMembersIsQuick) {
+  const std::string member = gzip("");
+  std::string packed;
+  while (packed.size() < 2'000'000) packed += member;
+  EXPECT_EQ(read_file(put("many.gz", packed + gzip("end"))), "end");
+}
+
+TEST_F(Files, GzipIsUnpackedFromMemoryToo) {
+  EXPECT_EQ(unpack_gzip(gzip("digits"), "x", 6), "digits");
+  EXPECT_THAT([] { unpack_gzip(gzip("digits"), "x", 5); },
+              ThrowsMessage<Error>(HasSubstr("x: more than 5 bytes")));
+  EXPECT_THAT([] { unpack_gzip("", "x"); },
+              ThrowsMessage<Error>("x: the gzip data ends too early"));
+}
+
 // --- writing
 // ---------------------------------------------------------------------------------------
 
