@@ -18,7 +18,7 @@ class Error : public std::runtime_error {
 [[noreturn]] void fail(std::string_view where, std::string_view what);
 
 /// Text from outside, made fit for a message: control characters become '?', and what is longer
-/// than 80 bytes ends in "...".
-std::string excerpt(std::string_view text);
+/// than `most` bytes ends in "...".
+std::string excerpt(std::string_view text, std::size_t most = 80);
 
 }  // namespace crosstate

@@ -218,6 +218,9 @@ std::string_view section_of(std::string_view key) {
   return dot == std::string_view::npos ? std::string_view() : key.substr(0, dot);
 }
 
+// As much of a key as may be compared to all known ones: a file can hold one of a megabyte.
+std::string_view beginning(std::string_view key) { return key.substr(0, 100); }
+
 // A name written under the wrong section, or under none, counts as one edit.
 std::size_t key_distance(std::string_view key, std::string_view known) {
   return std::min(edit_distance(key, known), 1 + edit_distance(name_of(key), name_of(known)));
@@ -225,9 +228,10 @@ std::size_t key_distance(std::string_view key, std::string_view known) {
 
 [[noreturn]] void fail_unknown(const std::vector<Field>& fields, std::string_view key,
                                const std::string& where) {
+  const std::string_view begin = beginning(key);
   const auto nearest =
       std::min_element(fields.begin(), fields.end(), [&](const Field& a, const Field& b) {
-        return key_distance(key, a.key) < key_distance(key, b.key);
+        return key_distance(begin, a.key) < key_distance(begin, b.key);
       });
   std::string message = "unknown key " + in_quotes(key);
   if (nearest != fields.end()) message += "; the nearest key is " + in_quotes(nearest->key);
@@ -254,10 +258,11 @@ void require_section(const std::vector<Field>& fields, const std::string& key,
   const bool is_key = std::any_of(fields.begin(), fields.end(),
                                   [&](const Field& field) { return field.key == key; });
   if (is_key) fail(where, key + " is a value, not a section");
+  const std::string_view begin = beginning(key);
   std::string_view nearest;
   for (const Field& field : fields) {
     const std::string_view section = section_of(field.key);
-    if (nearest.empty() || edit_distance(key, section) < edit_distance(key, nearest)) {
+    if (nearest.empty() || edit_distance(begin, section) < edit_distance(begin, nearest)) {
       nearest = section;
     }
   }
@@ -444,13 +449,17 @@ void FieldList::set(std::string_view assignment) {
 
 void FieldList::read_toml(const std::string& path) {
   constexpr std::size_t kMostBytes = 1 << 20;
-  const std::string text = read_file(path, kMostBytes);
+  parse_toml(read_file(path, kMostBytes), path);
+}
+
+void FieldList::parse_toml(const std::string& text, const std::string& path) {
   refuse_deep_keys(text, path);
   toml::table table;
   try {
     table = toml::parse(text, path);
   } catch (const toml::parse_error& error) {
-    fail(place(path, error.source()), error.description());
+    // The parser quotes what it found, control characters too.
+    fail(place(path, error.source()), excerpt(error.description(), 300));
   }
   assign_toml(fields_, table, "", path);
 }

@@ -49,6 +49,8 @@ class FieldList {
   /// Reads a TOML file of [section] tables. Errors carry file, line and key. Non-finite numbers,
   /// wrong types, unknown or repeated keys and more than 1 MiB are errors.
   void read_toml(const std::string& path);
+  /// The same from the file's text; `path` names it in errors.
+  void parse_toml(const std::string& text, const std::string& path);
 
   /// The values as {"section": {"key": value}}, and back (unknown keys are errors; `where` names
   /// the source in messages).

@@ -214,6 +214,25 @@ TEST_F(Options, TomlUnknownNames) {
                     "unknown section [device.reed]; the nearest section is [device.read]");
 }
 
+TEST_F(Options, LongUnknownNamesAreErrorsAtOnce) {
+  const std::string key(1'000'000, 'k'), shown = std::string(80, 'k') + "...";
+  const std::string message = "unknown key \"" + shown + "\"; the nearest key is ";
+  EXPECT_THAT([&] { fields_.set(key + "=1"); }, ThrowsMessage<Error>(HasSubstr(message)));
+  EXPECT_THAT([&] { read(key + " = 1"); }, ThrowsMessage<Error>(HasSubstr(message)));
+  EXPECT_THAT([&] { read("[" + key + "]"); },
+              ThrowsMessage<Error>(HasSubstr("unknown section [" + shown + "]")));
+}
+
+TEST_F(Options, TomlMistakesAreToldInPrintableText) {
+  try {
+    read("[train]\nshuffle = t\x1b[31m\x01\n");
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr(":2: "));
+    EXPECT_THAT(error.what(), Not(testing::ContainsRegex("[\x01-\x1f]")));
+  }
+}
+
 TEST_F(Options, TomlWrongTypes) {
   expect_toml_error("[train]\nepochs = 3.0\n", 2,
                     "train.epochs = 3, expected a whole number, 1 to 1000");

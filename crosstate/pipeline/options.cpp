@@ -98,7 +98,7 @@ std::vector<double> noise_levels(const SweepOptions& options) {
     const bool ascends = levels.empty() || level > levels.back();
     if (error != std::errc{} || !(level >= 0 && level <= 1) || !ascends ||
         (rest != end && *rest != ' ' && *rest != ',')) {
-      fail("options", "sweep.noise = \"" + options.noise +
+      fail("options", "sweep.noise = \"" + excerpt(options.noise) +
                           "\", expected ascending numbers from 0 to 1, such as \"0 0.02 0.1\"");
     }
     levels.push_back(level);
