@@ -100,9 +100,9 @@ Part read_part(const fs::path& directory, const std::string& prefix, std::string
 
 }  // namespace
 
-IdxArray read_idx(const fs::path& path) {
-  const std::string bytes = read_file(path);
-  const std::string where = path.string();
+IdxArray read_idx(const fs::path& path) { return parse_idx(read_file(path), path.string()); }
+
+IdxArray parse_idx(const std::string& bytes, const std::string& where) {
   if (bytes.size() < 4) {
     fail(where, std::to_string(bytes.size()) + " bytes, expected an IDX header");
   }

@@ -19,6 +19,8 @@ struct IdxArray {
 /// Reads an IDX file, plain or .gz. Checks magic number, element type, dimensions against the bytes
 /// present, and sizes that would overflow; throws Error.
 IdxArray read_idx(const std::filesystem::path& path);
+/// The same from the unpacked bytes of a file; `where` names it in errors.
+IdxArray parse_idx(const std::string& bytes, const std::string& where);
 
 struct TrainTest {
   Dataset train, test;

@@ -338,7 +338,7 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
     return it->second;
   };
   if (entry("format") != "crosstate network 2") {
-    fail(where, "format '" + entry("format") + "', expected 'crosstate network 2'");
+    fail(where, "format '" + excerpt(entry("format")) + "', expected 'crosstate network 2'");
   }
   const nlohmann::json values = nlohmann::json::parse(entry("network"), nullptr, false);
   if (!values.is_object()) fail(where, "metadata 'network' is not a JSON object");
@@ -350,7 +350,7 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
   State& s = *network.state_;
   const std::string quantized = entry("quantized");
   if (quantized != "true" && quantized != "false") {
-    fail(where, "metadata 'quantized' is '" + quantized + "', expected 'true' or 'false'");
+    fail(where, "metadata 'quantized' is '" + excerpt(quantized) + "', expected 'true' or 'false'");
   }
   if (quantized == "true") {
     validate(configuration.quant);

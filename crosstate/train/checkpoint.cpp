@@ -1,10 +1,12 @@
 #include "crosstate/train/checkpoint.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <string_view>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
 
 namespace crosstate {
 namespace {
@@ -48,8 +50,11 @@ const std::string& metadata(const Safetensors& file, const char* key, const std:
   return found->second;
 }
 
-template <class Value>
-Value parsed(const Safetensors& file, const char* key, const std::string& where) {
+[[noreturn]] void fail_damaged(const char* key, const std::string& where) {
+  fail(where, std::string("metadata '") + key + "' is damaged");
+}
+
+json parsed(const Safetensors& file, const char* key, const std::string& where) {
   const std::string& text = metadata(file, key, where);
   // What is compared later is walked level by level on the stack.
   constexpr int kMostDepth = 16;
@@ -59,12 +64,33 @@ Value parsed(const Safetensors& file, const char* key, const std::string& where)
     return !deep;
   };
   try {
-    const json value = json::parse(text, notice_depth);
+    json value = json::parse(text, notice_depth);
     if (deep) fail(where, std::string("metadata '") + key + "' is nested too deeply");
-    return value.get<Value>();
+    return value;
   } catch (const json::exception&) {
-    fail(where, std::string("metadata '") + key + "' is damaged");
+    fail_damaged(key, where);
   }
+}
+
+// Of a fraction the JSON library would take the whole part, if that fits at all.
+int epoch_number(const json& value, const char* key, const std::string& where) {
+  constexpr std::uint64_t kMost = std::numeric_limits<int>::max();
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMost) fail_damaged(key, where);
+  return value.get<int>();
+}
+
+std::vector<EpochLog> parsed_history(const Safetensors& file, const std::string& where) {
+  const json values = parsed(file, kHistory, where);
+  std::vector<EpochLog> history;
+  try {
+    for (const json& value : values) {
+      epoch_number(value.at("epoch"), kHistory, where);
+      history.push_back(value.get<EpochLog>());
+    }
+  } catch (const json::exception&) {
+    fail_damaged(kHistory, where);
+  }
+  return history;
 }
 
 void check_history(const TrainCheckpoint& checkpoint, const std::string& where) {
@@ -90,13 +116,13 @@ std::string readable(std::string pointer) {
 }
 
 std::string shown(const json& flat, const std::string& key) {
-  return flat.contains(key) ? flat[key].dump(-1, ' ', false, json::error_handler_t::replace)
-                            : "absent";
+  if (!flat.contains(key)) return "absent";
+  return excerpt(flat[key].dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 }  // namespace
 
-void write_checkpoint(const std::filesystem::path& path, const TrainCheckpoint& checkpoint) {
+std::string format_checkpoint(const TrainCheckpoint& checkpoint) {
   Safetensors file;
   add(checkpoint.network, "", file);
   add(checkpoint.best, kBest, file);
@@ -104,16 +130,23 @@ void write_checkpoint(const std::filesystem::path& path, const TrainCheckpoint& 
   file.metadata[kIdentity] = checkpoint.identity.dump();
   file.metadata[kHistory] = json(checkpoint.history).dump();
   file.metadata[kBestEpoch] = std::to_string(checkpoint.best_epoch);
-  write_safetensors(path, file);
+  return format_safetensors(file);
+}
+
+void write_checkpoint(const std::filesystem::path& path, const TrainCheckpoint& checkpoint) {
+  write_file(path, format_checkpoint(checkpoint));
 }
 
 TrainCheckpoint read_checkpoint(const std::filesystem::path& path) {
-  const std::string where = path.string();
-  Safetensors file = read_safetensors(path);
+  return parse_checkpoint(read_file(path), path.string());
+}
+
+TrainCheckpoint parse_checkpoint(const std::string& bytes, const std::string& where) {
+  Safetensors file = parse_safetensors(bytes, where);
   TrainCheckpoint result;
-  result.identity = parsed<json>(file, kIdentity, where);
-  result.history = parsed<std::vector<EpochLog>>(file, kHistory, where);
-  result.best_epoch = parsed<int>(file, kBestEpoch, where);
+  result.identity = parsed(file, kIdentity, where);
+  result.history = parsed_history(file, where);
+  result.best_epoch = epoch_number(parsed(file, kBestEpoch, where), kBestEpoch, where);
   check_history(result, where);
   sort_in(file.tensors, result.network.tensors, result.best.tensors, result.optimizer.tensors);
   sort_in(file.metadata, result.network.metadata, result.best.metadata, result.optimizer.metadata);
@@ -127,8 +160,8 @@ void require_same(const json& found, const json& expected, const std::string& wh
   for (const auto& item : now.items()) keys.insert(item.key());
   for (const std::string& key : keys) {
     if (before.contains(key) && now.contains(key) && before[key] == now[key]) continue;
-    fail(where, readable(key) + " was " + shown(before, key) + " and is now " + shown(now, key) +
-                    "; continue with the same value, or start afresh");
+    fail(where, excerpt(readable(key)) + " was " + shown(before, key) + " and is now " +
+                    shown(now, key) + "; continue with the same value, or start afresh");
   }
 }
 

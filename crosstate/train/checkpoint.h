@@ -21,6 +21,10 @@ struct TrainCheckpoint {
   Safetensors network, best, optimizer;
 };
 
+/// The bytes of a checkpoint's file, and back; `where` names the file in errors.
+std::string format_checkpoint(const TrainCheckpoint& checkpoint);
+TrainCheckpoint parse_checkpoint(const std::string& bytes, const std::string& where);
+
 void write_checkpoint(const std::filesystem::path& path, const TrainCheckpoint& checkpoint);
 /// Throws Error naming the file and what in it is missing or contradicts itself.
 TrainCheckpoint read_checkpoint(const std::filesystem::path& path);

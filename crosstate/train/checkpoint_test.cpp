@@ -89,6 +89,30 @@ TEST_F(Checkpoint, RefusesOtherFilesAndContradictions) {
   expect_refused("metadata 'train.identity' is nested too deeply");
 }
 
+TEST_F(Checkpoint, RefusesValuesOfOtherTypes) {
+  write_checkpoint(path_, example_);
+  const Safetensors good = read_safetensors(path_);
+  const auto refused = [&](const char* key, const std::string& text) {
+    SCOPED_TRACE(text);
+    Safetensors bad = good;
+    bad.metadata[key] = text;
+    write_safetensors(path_, bad);
+    expect_refused(std::string("metadata '") + key + "' is damaged");
+  };
+  std::string log = good.metadata.at("train.history");
+  const std::string epoch = "\"epoch\":2";
+  const std::size_t at = log.find(epoch);
+  ASSERT_NE(at, std::string::npos);
+  for (const char* number : {"2.0", "2.5", "true", "1e300", "-2", "4294967298", "null"}) {
+    refused("train.best_epoch", number);
+    refused("train.history",
+            log.substr(0, at) + "\"epoch\":" + number + log.substr(at + epoch.size()));
+  }
+  for (const char* history : {"7", "[7]", "[[]]", "[{}]", "[{\"epoch\": 1}]", "{\"epoch\": 1}"}) {
+    refused("train.history", history);
+  }
+}
+
 TEST(CheckpointIdentity, NamesTheFirstDifference) {
   const json before = {{"config", {{"model", {{"layers", 2}, {"states", 16}}}}}, {"seed", 1}};
   require_same(before, before, "x");

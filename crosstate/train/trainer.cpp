@@ -188,6 +188,8 @@ class Trainer {
     TrainCheckpoint checkpoint = read_checkpoint(checkpoint_path());
     require_same(checkpoint.identity, identity_, where);
     Network network = Network::from_tensors(checkpoint.network, where);
+    // Needed only after the last epoch: to find it damaged then would be late.
+    Network::from_tensors(checkpoint.best, where + ": best epoch");
     AdamW optimizer(network.parameters(), adamw_options(options_));
     optimizer.load(network.parameters(), checkpoint.optimizer, where);
     const std::uint64_t expected = checkpoint.history.size() * steps_per_epoch_;
