@@ -136,7 +136,7 @@ FrontEnd FrontEnd::load(const Safetensors& model, const std::string& where) {
   };
   const nlohmann::json values = text(kOptions), rate = text(kSampleRate);
   if (!values.is_object()) fail(where, "metadata 'front_end' is not a JSON object");
-  if (!rate.is_number_unsigned() || rate > 1'000'000) {
+  if (!rate.is_number_unsigned() || rate.get<std::uint64_t>() > 1'000'000) {
     fail(where, "metadata 'front_end.sample_rate' is not a sample rate in Hz");
   }
   FrontEndOptions options;

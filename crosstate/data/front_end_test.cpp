@@ -289,7 +289,7 @@ TEST(FrontEnd, RefusesDamagedModels) {
   });
   refuse("front_end", [](Safetensors& m) { m.metadata["front_end"] = "7"; });
   refuse("bands", [](Safetensors& m) { m.metadata["front_end"] = R"({"front_end":{"bands":0}})"; });
-  for (const char* rate : {"-1", "x", "1e99", "99999999999", "8000.5"}) {
+  for (const char* rate : {"-1", "x", "1e99", "99999999999", "8000.5", "18446744069414592320"}) {
     refuse("sample_rate", [&](Safetensors& m) { m.metadata["front_end.sample_rate"] = rate; });
   }
   refuse("sample_rate", [](Safetensors& m) { m.metadata.erase("front_end.sample_rate"); });

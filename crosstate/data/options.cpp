@@ -116,7 +116,7 @@ void validate(const DataOptions& options) {
   check_ranges(options);
   parse_indices(options.test_indices);
   if (!options.test_speaker.empty() && options.test_speaker == options.validation_speaker) {
-    fail("options", "data.validation_speaker = \"" + options.validation_speaker +
+    fail("options", "data.validation_speaker = \"" + excerpt(options.validation_speaker) +
                         "\" is data.test_speaker, expected another");
   }
 }
@@ -157,7 +157,7 @@ std::vector<IndexRange> parse_indices(const std::string& text) {
       good = number(range.last) && range.last >= range.first;
     }
     if (!good || (at != end && *at != ' ')) {
-      fail("options", "data.test_indices = \"" + text +
+      fail("options", "data.test_indices = \"" + excerpt(text) +
                           "\", expected numbers and ascending ranges such as \"0-4 7\"");
     }
     ranges.push_back(range);
