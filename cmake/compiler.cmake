@@ -35,3 +35,11 @@ if(CROSSTATE_SANITIZE)
   add_compile_options(${sanitize_flags})
   add_link_options(${sanitize_flags})
 endif()
+
+# Marks the branches that a fuzzer learns from; its main() is linked by cmake/fuzz.cmake.
+if(CROSSTATE_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+    message(FATAL_ERROR "CROSSTATE_FUZZ needs clang++, for libFuzzer; found ${CMAKE_CXX_COMPILER}")
+  endif()
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()

@@ -1,0 +1,31 @@
+# Each fuzz/NAME.cpp, with its samples in fuzz/corpus/NAME, is one reader under test. With
+# CROSSTATE_FUZZ it becomes the libFuzzer program fuzz/NAME; among the tests it reads its samples
+# once, with any compiler, so that what once was a crash stays repaired.
+file(GLOB CROSSTATE_FUZZ_TARGETS CONFIGURE_DEPENDS fuzz/*.cpp)
+
+function(crosstate_add_fuzz prefix name main)
+  add_executable(${prefix}_${name} fuzz/${name}.cpp fuzz/main/accepts.cpp ${main})
+  set_target_properties(${prefix}_${name} PROPERTIES
+    OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY ${prefix})
+  target_link_libraries(${prefix}_${name} PRIVATE crosstate_lib)
+endfunction()
+
+foreach(source ${CROSSTATE_FUZZ_TARGETS})
+  cmake_path(GET source STEM name)
+  if(CROSSTATE_FUZZ)
+    crosstate_add_fuzz(fuzz ${name} fuzz/main/libfuzzer.cpp)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  endif()
+  if(CROSSTATE_TESTS)
+    crosstate_add_fuzz(replay ${name} fuzz/main/replay.cpp)
+    add_test(NAME fuzz.${name}
+      COMMAND replay_${name} ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${name})
+    set_tests_properties(fuzz.${name} PROPERTIES TIMEOUT 120)
+  endif()
+endforeach()
+
+if(CROSSTATE_FUZZ)
+  add_executable(fuzz_seeds fuzz/main/seeds.cpp)
+  set_target_properties(fuzz_seeds PROPERTIES OUTPUT_NAME seeds)
+  target_link_libraries(fuzz_seeds PRIVATE crosstate_lib ZLIB::ZLIB PkgConfig::SNDFILE)
+endif()

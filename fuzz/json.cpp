@@ -1,0 +1,11 @@
+// Options as JSON, as they stand in networks and checkpoints.
+#include "crosstate/base/error.h"
+#include "fuzz/options.h"
+
+void crosstate::fuzz::read(const std::string& bytes) {
+  const nlohmann::json values = nlohmann::json::parse(bytes, nullptr, false);
+  if (values.is_discarded()) fail("fuzz.json", "not JSON");
+  RunOptions options;
+  options.fields().from_json(values, "fuzz.json");
+  check_options(options);
+}

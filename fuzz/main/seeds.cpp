@@ -1,0 +1,222 @@
+// Writes the first sample of each target, made by the library itself: seeds CORPUS. To be run again
+// where a format has changed; the samples are then files seed-* in CORPUS/TARGET.
+#include <sndfile.h>
+#include <zlib.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+
+#include "crosstate/base/files.h"
+#include "crosstate/data/mnist.h"
+#include "crosstate/model/network.h"
+#include "crosstate/pipeline/data.h"
+#include "crosstate/train/trainer.h"
+
+namespace {
+
+using namespace crosstate;
+namespace fs = std::filesystem;
+
+void put(const fs::path& corpus, const char* target, const std::string& name,
+         const std::string& bytes) {
+  fs::create_directories(corpus / target);
+  write_file(corpus / target / ("seed-" + name), bytes);
+}
+
+std::string idx(const std::string& dimensions, const std::string& data) {
+  std::string bytes = {0, 0, 8, static_cast<char>(dimensions.size())};
+  for (const char d : dimensions) bytes += std::string{0, 0, 0, d};
+  return bytes + data;
+}
+
+std::string gzip(const std::string& bytes) {
+  z_stream stream = {};
+  deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 9, Z_DEFAULT_STRATEGY);
+  std::string packed(deflateBound(&stream, bytes.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  stream.avail_in = static_cast<uInt>(bytes.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  deflate(&stream, Z_FINISH);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  return packed;
+}
+
+// Two digits of the sample, thinned out to 7 x 7 pixels.
+std::string digits(const Dataset& set) {
+  std::string pixels;
+  for (std::size_t i = 0; i < 2; ++i) {
+    for (std::size_t k = 0; k < 49; ++k) {
+      const std::size_t row = 4 * (k / 7), column = 4 * (k % 7);
+      const float value = set.sequence(i)[row * 28 + column];
+      pixels += static_cast<char>(static_cast<unsigned char>(value * 255));
+    }
+  }
+  return pixels;
+}
+
+Dataset small_set(std::size_t count) {
+  Dataset set;
+  set.name = "small";
+  set.count = count;
+  set.length = 4;
+  set.classes = {"0", "1"};
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t t = 0; t < 4; ++t) set.values.push_back(static_cast<float>(i % 2 + t) / 4);
+    set.labels.push_back(static_cast<std::int32_t>(i % 2));
+  }
+  return set;
+}
+
+ModelOptions small_model(const std::string& norm, const std::string& modes) {
+  ModelOptions options;
+  options.channels = 1;
+  options.states = 2;
+  options.layers = 1;
+  options.block_length = 3;
+  options.norm = norm;
+  options.modes = modes;
+  if (modes == "real") options.init = "real";
+  return options;
+}
+
+// The file with no more of the configuration than its network needs: samples should be short.
+std::string shortened(Safetensors file, const std::string& preset) {
+  for (const char* key : {"network", "best.network"}) {
+    const auto text = file.metadata.find(key);
+    if (text == file.metadata.end()) continue;
+    nlohmann::json values = nlohmann::json::parse(text->second);
+    values["quant"] = {{"preset", preset}};
+    text->second = values.dump();
+  }
+  return format_safetensors(file);
+}
+
+void put_networks(const fs::path& corpus) {
+  for (const char* norm : {"batch", "layer", "none"}) {
+    for (const char* modes : {"complex", "real"}) {
+      const Network network(small_model(norm, modes), {1, 2}, 1);
+      put(corpus, "network", std::string(norm) + "-" + modes,
+          shortened(network.to_tensors(), "float"));
+    }
+  }
+}
+
+void put_quantized_networks(const fs::path& corpus) {
+  ThreadPool pool(1);
+  Batch batch;
+  const std::uint32_t order[] = {0, 1, 2};
+  fill_batch(small_set(3), order, 3, batch);
+  for (const char* norm : {"batch", "none"}) {
+    for (const char* preset : {"w8a8s8", "w2a4s6", "w1a2s2", "analog-64x64"}) {
+      Network network(small_model(norm, "complex"), {1, 2}, 1);
+      network.quantize(quant_preset(preset), {&batch, 1}, pool);
+      const std::string name = std::string(norm) + "-" + preset;
+      put(corpus, "network", name, shortened(network.to_tensors(), preset));
+    }
+  }
+  Network network(small_model("none", "real"), {1, 2}, 1);
+  network.quantize(QuantOptions{}, {&batch, 1}, pool);
+  put(corpus, "network", "whole", format_safetensors(network.to_tensors()));
+}
+
+void put_checkpoint(const fs::path& corpus) {
+  const fs::path directory = fs::temp_directory_path() / "crosstate-seeds";
+  TrainOptions options;
+  options.epochs = 2;
+  options.batch = 2;
+  TrainContext context;
+  context.directory = directory;
+  Network network(small_model("none", "real"), {1, 2}, 1);
+  train(network, small_set(4), small_set(2), options, context);
+  put(corpus, "checkpoint", "trained",
+      shortened(read_safetensors(directory / "train.checkpoint.safetensors"), "float"));
+  fs::remove_all(directory);
+}
+
+void put_preparations(const fs::path& corpus) {
+  const auto put_one = [&](const char* name, const Preparation& preparation) {
+    Safetensors model;
+    preparation.save(model);
+    put(corpus, "preparation", name, format_safetensors(model));
+  };
+  put_one("images", {{"0", "1"}, 7, {}});
+  FrontEndOptions options;
+  options.bands = 3;
+  options.deltas = true;
+  put_one("bands", {{"no", "yes"}, 0, FrontEnd(options, 8000)});
+  options.kind = "waveform";
+  options.deltas = false;
+  options.decimation = 2;
+  put_one("waveform", {{"no"}, 0, FrontEnd(options, 8000)});
+}
+
+void put_sound(const fs::path& corpus, const char* name, int format, int channels) {
+  fs::create_directories(corpus / "sound");
+  SF_INFO info = {};
+  info.samplerate = 8000;
+  info.channels = channels;
+  info.format = format;
+  SNDFILE* file = sf_open((corpus / "sound" / name).c_str(), SFM_WRITE, &info);
+  std::vector<float> samples;
+  for (int i = 0; i < 120; ++i) samples.push_back(0.01f * static_cast<float>(i % 17));
+  sf_write_float(file, samples.data(), static_cast<sf_count_t>(samples.size()));
+  sf_close(file);
+}
+
+void put_sounds(const fs::path& corpus) {
+  put_sound(corpus, "seed-pcm16", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 1);
+  put_sound(corpus, "seed-stereo", SF_FORMAT_WAV | SF_FORMAT_PCM_U8, 2);
+  put_sound(corpus, "seed-float", SF_FORMAT_WAV | SF_FORMAT_FLOAT, 1);
+  put_sound(corpus, "seed-wavex", SF_FORMAT_WAVEX | SF_FORMAT_PCM_24, 1);
+  put_sound(corpus, "seed-ulaw", SF_FORMAT_WAV | SF_FORMAT_ULAW, 1);
+  put_sound(corpus, "seed-flac", SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 1);
+}
+
+void put_options(const fs::path& corpus) {
+  RunOptions options = demo_options();
+  put(corpus, "toml", "demo", options.fields().to_toml());
+  put(corpus, "json", "demo", options.fields().to_json().dump());
+  std::string assignments;
+  const FieldList list = options.fields();
+  for (const Field& field : list.all()) {
+    const nlohmann::json value =
+        std::visit([](const auto* v) { return nlohmann::json(*v); }, field.value);
+    assignments +=
+        field.key + '=' + (value.is_string() ? value.get<std::string>() : value.dump()) + '\n';
+  }
+  put(corpus, "set", "demo", assignments);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: %s CORPUS\n", argv[0]);
+    return 2;
+  }
+  const fs::path corpus = argv[1];
+  const Dataset set = read_mnist_sample().train;
+  const std::string images = idx({2, 7, 7}, digits(set));
+  const std::string labels =
+      idx({2}, {static_cast<char>(set.labels[0]), static_cast<char>(set.labels[1])});
+  for (const auto& [name, bytes] : {std::pair{"images", images}, std::pair{"labels", labels}}) {
+    put(corpus, "idx", name, bytes);
+    put(corpus, "idx_gz", name, gzip(bytes));
+  }
+  put_options(corpus);
+  put_preparations(corpus);
+  put_sounds(corpus);
+  put_networks(corpus);
+  put_quantized_networks(corpus);
+  put_checkpoint(corpus);
+  Safetensors tensors;
+  tensors.tensors["weight"] = Tensor::from(std::vector<float>{1, -2, 3, 4, 5, 6}, {2, 3});
+  tensors.tensors["moment"] = Tensor::from(std::vector<double>{0.5}, {1});
+  tensors.tensors["codes"] = Tensor{"I8", {2, 0}, ""};
+  tensors.metadata["format"] = "text";
+  put(corpus, "safetensors", "tensors", format_safetensors(tensors));
+  return 0;
+}

@@ -1,0 +1,40 @@
+// Saved networks, up to the first batch that they evaluate.
+#include "crosstate/model/network.h"
+
+#include "crosstate/cost/memory.h"
+#include "fuzz/target.h"
+
+namespace {
+
+using namespace crosstate;
+
+Network network_of(const std::string& bytes) {
+  return Network::from_tensors(parse_safetensors(bytes, "fuzz.safetensors"), "fuzz.safetensors");
+}
+
+void evaluate(Network& network) {
+  static ThreadPool pool(1);
+  Dataset set;
+  set.count = 3;
+  set.length = 5;
+  set.channels = static_cast<std::size_t>(network.task().inputs);
+  set.values.assign(set.count * set.length * set.channels, 0.5f);
+  set.labels.assign(set.count, 0);
+  const std::uint32_t order[] = {0, 1, 2};
+  Batch batch;
+  fill_batch(set, order, static_cast<std::size_t>(network.options().block_length), batch);
+  std::vector<float> logits;
+  const BatchResult result = network.evaluate(batch, pool, &logits);
+  fuzz::require(result.correct <= set.count, "at most as many hits as sequences");
+}
+
+}  // namespace
+
+void crosstate::fuzz::read(const std::string& bytes) {
+  Network network = network_of(bytes);
+  const std::string written = format_safetensors(network.to_tensors());
+  require(format_safetensors(network_of(written).to_tensors()) == written,
+          "a network that reads back");
+  count_memory(network);
+  evaluate(network);
+}

@@ -1,0 +1,22 @@
+// What a model's file says of its data: classes, order of the steps, and the front end of
+// recordings, up to the first frames that it makes.
+#include "crosstate/pipeline/data.h"
+#include "fuzz/target.h"
+
+void crosstate::fuzz::read(const std::string& bytes) {
+  const std::string where = "fuzz.safetensors";
+  const std::optional<Preparation> preparation =
+      Preparation::load(parse_safetensors(bytes, where), where);
+  if (!preparation) return;
+  Safetensors model;
+  preparation->save(model);
+  const std::string written = format_safetensors(model);
+  Safetensors again;
+  Preparation::load(parse_safetensors(written, where), where)->save(again);
+  require(format_safetensors(again) == written, "a preparation that reads back");
+  if (!preparation->front_end) return;
+  FrontEndStream stream(*preparation->front_end);
+  std::vector<float> frames;
+  stream.push(std::vector<float>(300, 0.25f), frames);
+  require(frames.size() % preparation->front_end->features() == 0, "whole frames");
+}

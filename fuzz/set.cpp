@@ -1,0 +1,12 @@
+// Values of --set, one on each line.
+#include <sstream>
+
+#include "fuzz/options.h"
+
+void crosstate::fuzz::read(const std::string& bytes) {
+  RunOptions options;
+  FieldList list = options.fields();
+  std::istringstream lines(bytes);
+  for (std::string line; std::getline(lines, line);) list.set(line);
+  check_options(options);
+}
