@@ -1,5 +1,6 @@
 // crosstate bench: how fast training steps and scans are, as JSON on standard output.
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -25,7 +26,7 @@ constexpr double kPeakSeconds = 0.3;  // for measuring the peak
 
 struct BenchOptions {
   int channels = 16, states = 16, layers = 2, length = 784, batch = 64, state_bits = 0, repeats = 7;
-  std::string norm = "layer", isa, preset = "w8a8s8";
+  std::string norm = "layer", state_rounding = "nearest", isa, preset = "w8a8s8";
 };
 
 double now() {
@@ -104,8 +105,11 @@ ScanTimes scan_times(const BenchOptions& options, int block_length) {
   StateRounding rounding;
   if (options.state_bits > 0) {
     rounding.limit = static_cast<float>(std::exp2(options.state_bits - 1) - 1);
+    rounding.mode = rounding_mode(options.state_rounding);
   }
-  const std::size_t size = scan_state_size(modes);
+  std::array<std::uint32_t, kLanes> seeds{};
+  rounding.draws.seeds = seeds.data();
+  const std::size_t size = scan_state_size(modes, rounding.mode);
   AlignedFloats y(steps * kLanes), gu(steps * kLanes), scratch(kScanScratch * steps);
   AlignedFloats state(channels * size), start(channels * size), carry(channels * size);
   std::vector<double> g(4 * modes), gb(modes);
@@ -158,7 +162,8 @@ json settings(const BenchOptions& options) {
   return {{"channels", options.channels}, {"states", options.states},
           {"layers", options.layers},     {"length", options.length},
           {"batch", options.batch},       {"state_bits", options.state_bits},
-          {"norm", options.norm},         {"repeats", options.repeats}};
+          {"norm", options.norm},         {"state_rounding", options.state_rounding},
+          {"repeats", options.repeats}};
 }
 
 void prepare(const BenchOptions& options) {
@@ -187,6 +192,7 @@ int bench_train(const Common& common, const BenchOptions& options) {
   if (options.state_bits > 0) {
     QuantOptions quant = uniform_bits(0);
     quant.state.bits = options.state_bits;
+    quant.state.rounding = options.state_rounding;
     if (options.norm == "batch") network.fold_norms();
     network.quantize(quant, batches, pool);
   }
@@ -231,6 +237,7 @@ int bench_scan(const Common& common, const BenchOptions& options) {
                         {"states", options.states},
                         {"length", options.length},
                         {"state_bits", options.state_bits},
+                        {"state_rounding", options.state_rounding},
                         {"repeats", options.repeats}};
   write_json(common, result);
   if (common.json != "-") std::printf("%s\n", result.dump(2).c_str());
@@ -245,7 +252,9 @@ IntegerNetwork random_integers(const BenchOptions& options, const Batch& batch, 
   model.layers = options.layers;
   model.norm = "none";
   Network network(model, {1, 10}, 1);
-  network.quantize(quant_preset(options.preset), {&batch, 1}, pool);
+  QuantOptions quant = quant_preset(options.preset);
+  quant.state.rounding = options.state_rounding;
+  network.quantize(quant, {&batch, 1}, pool);
   return to_integers(network);
 }
 
@@ -324,6 +333,9 @@ void add_bench(CLI::App& app, Action& chosen) {
       number("--state-bits", options->state_bits, "Bits of the state in the loop; 0: float", 0, 16);
     }
     number("--repeats", options->repeats, "Measurements, of which the median counts", 1, 1000);
+    command->add_option("--state-rounding", options->state_rounding, "How the state is rounded")
+        ->check(CLI::IsMember({"nearest", "stochastic", "feedback"}))
+        ->capture_default_str();
     std::string isas;
     for (const std::string& isa : kernel_targets()) isas += (isas.empty() ? "" : ", ") + isa;
     command->add_option("--isa", options->isa, "Instruction set: " + isas + "; default: the best")

@@ -557,6 +557,8 @@ TEST_F(Cli, DemonstratesEveryStage) {
   }
   expect_refused({"demo", "--out", path("no"), "--set", "quant.state.bits=16"},
                  {"quant.state.bits", "crossbar.dac_bits"});
+  expect_refused({"demo", "--out", path("no"), "--set", "quant.state.rounding=feedback"},
+                 {"quant.state.rounding", "nearest"});
   EXPECT_FALSE(fs::exists(path("no")));
 }
 

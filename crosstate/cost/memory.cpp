@@ -68,7 +68,14 @@ class Counter {
     weights(at + "C", parts * modes, H, q_.c);
     weights(at + "D", H, H, q_.d);
     add(at + "state", MemoryKind::kState, parts * modes, width(q_.state.bits));
-    if (rounded(q_.state.bits)) add(at + "state.step", MemoryKind::kScales, modes, kShift);
+    if (rounded(q_.state.bits)) {
+      add(at + "state.step", MemoryKind::kScales, modes, kShift);
+      if (q_.state.rounding == "feedback") {
+        const bool fixed_point = rounded(q_.a.bits) && rounded(q_.residual.bits);
+        add(at + "state.residue", MemoryKind::kState, parts * modes,
+            fixed_point ? kPoleFraction : kFull);
+      }
+    }
     matrix(at + "linear", s_.linear_outputs(), H, q_.weight);
     if (s_.options.norm != "none") {
       add(at + "norm", MemoryKind::kScales, 2 * (s_.batch_norm() ? s_.linear_outputs() : H), kFull);

@@ -35,7 +35,8 @@ struct MemorySummary {
 ///   each; the affine maps of norms that were not folded;
 /// - tables: one entry per code for every activation and gate that is not a ramp, and the poles
 ///   decoded to fixed point (16 bits for each part) where they are not stored so;
-/// - state: both parts of every mode, and the sums of the pooling (32 bits).
+/// - state: both parts of every mode, with feedback what rounding left of each (kPoleFraction bits,
+///   32 where A or the state's input is not rounded), and the sums of the pooling (32 bits).
 /// A network in floating point needs no scales and no tables.
 MemorySummary count_memory(const Network& network);
 

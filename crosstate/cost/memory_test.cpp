@@ -60,6 +60,24 @@ TEST(Memory, DecodesPolesOfFewBitsThroughATablePerChannel) {
   EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 17 + 5 + 128 + 4 * 4 * 4);
 }
 
+TEST(Memory, CountsWhatFeedbackKeeps) {
+  const auto state_bytes = [](const std::string& rounding, int a_bits) {
+    Network network(small(), {1, 3}, 1);
+    ThreadPool pool(1);
+    QuantOptions quant;
+    quant.state.rounding = rounding;
+    quant.a.bits = a_bits;
+    const std::vector<Batch> batches = {batch_of_ones()};
+    network.quantize(quant, batches, pool);
+    return count_memory(network).bytes(MemoryKind::kState);
+  };
+  const std::size_t nearest = 16 + 4 * 4;
+  EXPECT_EQ(state_bytes("nearest", 8), nearest);
+  EXPECT_EQ(state_bytes("stochastic", 8), nearest);
+  EXPECT_EQ(state_bytes("feedback", 8), nearest + 16 * 14 / 8);
+  EXPECT_EQ(state_bytes("feedback", 0), nearest + 16 * 4);
+}
+
 TEST(Memory, CountsAQuantizedNetworkByHand) {
   Network network(small(), {1, 3}, 1);
   ThreadPool pool(1);

@@ -92,14 +92,15 @@ class Certifier {
 
   void block(const std::string& at, const IntegerBlock& b, double stream) {
     const double limit = n_.state_limit;
+    // What rounding adds: half a step, the draw, or the residue and half a step.
+    const double offset = std::exp2(kPoleFraction - (nearest() ? 1 : 0));
     double advance = 0, output = 0, scaled = 0, through = 0;
     for (std::size_t h = 0; h < n_.channels; ++h) {
       double y = 0;
       for (std::size_t i = h * n_.modes; i < (h + 1) * n_.modes; ++i) {
         const double ai = n_.complex ? std::abs(b.ai[i]) : 0;
         const double parts = (std::abs(b.ar[i]) + ai) * limit;
-        advance = std::max(
-            advance, parts + std::ldexp(stream, b.input_shift[i]) + std::exp2(kPoleFraction - 1));
+        advance = std::max(advance, parts + std::ldexp(stream, b.input_shift[i]) + offset);
         y += (std::abs(b.cr[i]) + (n_.complex ? std::abs(b.ci[i]) : 0)) * limit;
       }
       output = std::max(output, y);
@@ -134,12 +135,29 @@ class Certifier {
       const std::complex<double> a(
           std::ldexp(static_cast<double>(b.ar[i]), -kPoleFraction),
           n_.complex ? std::ldexp(static_cast<double>(b.ai[i]), -kPoleFraction) : 0.0);
-      const double x = l1(a) * std::ldexp(stream, b.input_shift[i] - kPoleFraction) +
-                       (n_.complex ? std::sqrt(0.5) : 0.5) / (1 - std::abs(a));
+      const double x =
+          l1(a) * std::ldexp(stream, b.input_shift[i] - kPoleFraction) + rounding_error(a);
       bound.never_saturate += x < n_.state_limit + 0.5 ? 1 : 0;
       bound.largest = std::max(bound.largest, x / n_.state_limit);
     }
     out_.states.push_back(bound);
+  }
+
+  bool nearest() const { return n_.state_rounding == RoundingMode::kNearest; }
+
+  // The sum of all that rounding one state has added. With feedback the errors of successive steps
+  // cancel but for what A changes: -e_k + (1 - A) sum A^j e_{k-1-j}.
+  double rounding_error(std::complex<double> a) const {
+    const double one = n_.complex ? std::sqrt(0.5) : 0.5, memory = 1 / (1 - std::abs(a));
+    switch (n_.state_rounding) {
+      case RoundingMode::kNearest:
+        return one * memory;
+      case RoundingMode::kStochastic:
+        return 2 * one * memory;
+      case RoundingMode::kFeedback:
+        return one * (1 + std::abs(1.0 - a) * memory);
+    }
+    return 0;
   }
 
   // The larger of sum |Re a^k| and sum |Im a^k|; what is left out is added as a geometric series.

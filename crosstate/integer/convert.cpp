@@ -97,6 +97,7 @@ class Converter {
     n.residual = format_of(c_.residual);
     n.state_bits = s_.quant.state.bits;
     n.state_limit = static_cast<std::int32_t>(c_.rounding.limit);
+    n.state_rounding = c_.rounding.mode;
     n.encoder = matrix(c_.encoder, c_.encoder_bias, c_.encoder_scale, n.input.scale,
                        s_.quant.encoder.bits, "encoder");
     n.encoder_codes = rows("encoder", c_.encoder_scale, n.input.scale / n.residual.scale);

@@ -8,6 +8,7 @@
 #include "crosstate/integer/lanes.h"
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/kernels/scan.h"
+#include "crosstate/kernels/state_draws.h"
 
 namespace crosstate {
 namespace {
@@ -59,27 +60,35 @@ struct IntegerEngine::Inside {
   LaneMatrix encoder;
   LaneFactors encoder_codes;
   std::vector<LaneBlock> blocks;
+  std::size_t state_size;                   // of a channel
+  std::array<std::uint32_t, kLanes> seeds;  // every sequence the same
 
   explicit Inside(const IntegerNetwork& network)
       : n(network),
         exact(certify(network).exact_in_float),
         encoder(network.encoder),
-        encoder_codes(network.encoder_codes, network.channels) {
+        encoder_codes(network.encoder_codes, network.channels),
+        state_size(scan_state_size(network.modes, network.state_rounding)) {
+    seeds.fill(kDeployedSeed);
     for (const IntegerBlock& b : n.blocks) blocks.emplace_back(b, n.channels, n.outputs());
   }
 
-  // The residual stream h of one stretch through one block, in place. z has room for O + H rows.
-  void block(std::size_t l, std::size_t steps, Rows h, Rows y, Rows z, float* state) const {
+  // The residual stream h of the steps from `start` on through one block, in place. z has room for
+  // O + H rows.
+  void block(std::size_t l, std::size_t start, std::size_t steps, Rows h, Rows y, Rows z,
+             float* state) const {
     const LaneBlock& b = blocks[l];
     const IntegerBlock& from = n.blocks[l];
-    const std::size_t H = n.channels, columns = steps * kLanes, size = scan_state_size(n.modes);
+    const std::size_t H = n.channels, columns = steps * kLanes;
     std::fill_n(y.data, H * columns, 0.0f);
     for (std::size_t c = 0; c < H; ++c) {
       const std::size_t at = c * n.modes;
       const ScanModes modes{n.modes,  &b.ar[at], n.complex ? &b.ai[at] : nullptr,
                             &b.b[at], &b.cr[at], n.complex ? &b.ci[at] : nullptr};
-      scan_forward(modes, {static_cast<float>(n.state_limit)}, steps, h.row(c), y.row(c),
-                   state + c * size);
+      const DrawAddress draws{seeds.data(), static_cast<std::uint32_t>((l * H + c) * n.modes),
+                              static_cast<std::uint32_t>(start)};
+      scan_forward(modes, {static_cast<float>(n.state_limit), n.state_rounding, draws}, steps,
+                   h.row(c), y.row(c), state + c * state_size);
     }
     requantize_rows(b.output.to(from.ssm_output), H, columns, y, h, y);
     look_up(b.activation, from.ssm_output, H, columns, y);
@@ -118,7 +127,7 @@ struct IntegerEngine::Inside {
 
   void run_group(const Batch& batch, std::size_t group, Work& w) const {
     const std::size_t H = n.channels, most = batch.block_length * kLanes;
-    const std::size_t states = H * scan_state_size(n.modes);
+    const std::size_t states = H * state_size;
     w.x.resize(n.inputs * most);
     w.h.resize(H * most);
     w.y.resize(H * most);
@@ -141,7 +150,7 @@ struct IntegerEngine::Inside {
       encoder.multiply(columns, x, h);
       requantize_rows(encoder_codes.to(n.residual), H, columns, h, h, h);
       for (std::size_t l = 0; l < blocks.size(); ++l) {
-        block(l, steps, h, {w.y.data(), columns}, {w.z.data(), columns}, &w.state[l * states]);
+        block(l, t0, steps, h, {w.y.data(), columns}, {w.z.data(), columns}, &w.state[l * states]);
       }
       pool(t0, steps, lengths, h, w);
     }

@@ -13,6 +13,7 @@
 namespace crosstate {
 
 using AlignedDoubles = std::vector<double, AlignedAllocator<double>>;
+using AlignedWords = std::vector<std::uint32_t, AlignedAllocator<std::uint32_t>>;
 
 /// `count` rounded up to whole groups of lanes.
 inline std::size_t padded(std::size_t count) { return (count + kLanes - 1) / kLanes * kLanes; }

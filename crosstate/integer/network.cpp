@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/quant/options.h"
 
 namespace crosstate {
 namespace {
@@ -115,19 +116,21 @@ json format_json(const CodeFormat& f) {
 }
 
 json to_json(const IntegerNetwork& n) {
-  json out = {{"inputs", n.inputs},
-              {"channels", n.channels},
-              {"modes", n.modes},
-              {"classes", n.classes},
-              {"complex", n.complex},
-              {"gated", n.gated},
-              {"pooling", n.pool_last ? "last" : "mean"},
-              {"state", {{"bits", n.state_bits}, {"limit", n.state_limit}}},
-              {"input", format_json(n.input)},
-              {"residual", format_json(n.residual)},
-              {"encoder_bits", n.encoder.bits},
-              {"decoder_bits", n.decoder.bits},
-              {"layers", json::array()}};
+  json out = {
+      {"inputs", n.inputs},
+      {"channels", n.channels},
+      {"modes", n.modes},
+      {"classes", n.classes},
+      {"complex", n.complex},
+      {"gated", n.gated},
+      {"pooling", n.pool_last ? "last" : "mean"},
+      {"state",
+       {{"bits", n.state_bits}, {"limit", n.state_limit}, {"rounding", name_of(n.state_rounding)}}},
+      {"input", format_json(n.input)},
+      {"residual", format_json(n.residual)},
+      {"encoder_bits", n.encoder.bits},
+      {"decoder_bits", n.decoder.bits},
+      {"layers", json::array()}};
   for (const IntegerBlock& b : n.blocks) {
     out["layers"].push_back({{"a_bits", b.a_bits},
                              {"c_bits", b.c_bits},
@@ -194,6 +197,17 @@ int bits_of(const Fields& fields, const char* key, int least) {
   return static_cast<int>(fields.whole(key, least, 16));
 }
 
+RoundingMode rounding_of(const Fields& state, const std::string& where) {
+  const json& name = state.at("rounding");
+  if (!name.is_string()) state.refuse("rounding", name);
+  try {
+    return rounding_mode(name.get<std::string>());
+  } catch (const Error&) {
+    fail(where, "state.rounding = " + name.dump().substr(0, 40) +
+                    ", expected nearest, stochastic or feedback");
+  }
+}
+
 IntegerNetwork shape_from(const json& object, const std::string& where) {
   const Fields fields(object, where);
   const auto size = [&](const char* key) {
@@ -212,6 +226,7 @@ IntegerNetwork shape_from(const json& object, const std::string& where) {
   const Fields state(fields.at("state"), where + ".state");
   n.state_bits = bits_of(state, "bits", 2);
   n.state_limit = static_cast<std::int32_t>(state.whole("limit", 1, most_code(n.state_bits)));
+  n.state_rounding = rounding_of(state, where);
   n.input = fields.format("input");
   n.residual = fields.format("residual");
   n.encoder.bits = bits_of(fields, "encoder_bits", 1);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "crosstate/data/safetensors.h"
+#include "crosstate/kernels/scan.h"
 
 namespace crosstate {
 
@@ -54,8 +55,9 @@ struct IntegerNetwork {
   CodeFormat input, residual;
   int state_bits = 0;
   std::int32_t state_limit = 0;  // |x| <= state_limit
-  IntegerMatrix encoder;         // [H][inputs]
-  Requantizer encoder_codes;     // [H] to residual
+  RoundingMode state_rounding = RoundingMode::kNearest;
+  IntegerMatrix encoder;      // [H][inputs]
+  Requantizer encoder_codes;  // [H] to residual
   std::vector<IntegerBlock> blocks;
   IntegerMatrix decoder;  // [classes][H]
   Requantizer scores;     // [classes]; one shift, and only `first`: scores are not requantized

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "crosstate/kernels/state_draws.h"
 #include "crosstate/quant/poles.h"
 
 namespace crosstate {
@@ -55,7 +56,7 @@ ReferenceExecutor::ReferenceExecutor(const IntegerNetwork& network) : n_(network
 }
 
 void ReferenceExecutor::reset() {
-  state_.assign(n_.blocks.size(), std::vector<Part>(n_.channels * n_.modes));
+  state_.assign(n_.blocks.size(), std::vector<Mode>(n_.channels * n_.modes));
   h_.assign(n_.channels, 0);
   pooled_.assign(n_.channels, 0);
   steps_ = 0;
@@ -75,30 +76,41 @@ void ReferenceExecutor::step(std::span<const std::int32_t> input) {
   ++steps_;
 }
 
+void ReferenceExecutor::round(std::int64_t sum, std::uint32_t draw, Part& part) const {
+  static_assert(kStateDrawBits == kPoleFraction);
+  const std::int64_t limit = n_.state_limit, half = std::int64_t{1} << (kPoleFraction - 1);
+  const bool stochastic = n_.state_rounding == RoundingMode::kStochastic;
+  const std::int64_t nearest = (sum + (stochastic ? std::int64_t{draw} : half)) >> kPoleFraction;
+  part.x = std::clamp(nearest, -limit, limit);
+  if (n_.state_rounding != RoundingMode::kFeedback) return;
+  part.residue = part.x == nearest ? sum - (nearest << kPoleFraction) : 0;
+}
+
 void ReferenceExecutor::block(std::size_t l) {
   const IntegerBlock& b = n_.blocks[l];
   AccumulatorPeaks::Block& peaks = peaks_.blocks[l];
   const std::size_t H = n_.channels, M = n_.modes;
-  const std::int64_t half = std::int64_t{1} << (kPoleFraction - 1), limit = n_.state_limit;
   std::vector<std::int32_t> a(H);
   for (std::size_t h = 0; h < H; ++h) {
     std::int64_t out = 0;
     for (std::size_t i = h * M; i < (h + 1) * M; ++i) {
-      Part& x = state_[l][i];
+      auto& [re, im] = state_[l][i];
       const std::int64_t in = std::int64_t{h_[h]} << b.input_shift[i];
-      std::int64_t re = b.ar[i] * x.re + in, im = 0;
+      std::int64_t real = b.ar[i] * re.x + in + re.residue, imaginary = 0;
       if (n_.complex) {
-        re -= b.ai[i] * x.im;
-        im = b.ai[i] * x.re + b.ar[i] * x.im;
+        real -= b.ai[i] * im.x;
+        imaginary = b.ai[i] * re.x + b.ar[i] * im.x + im.residue;
       }
-      see(peaks.advance, re);
-      see(peaks.advance, im);
-      x.re = std::clamp((re + half) >> kPoleFraction, -limit, limit);
-      x.im = std::clamp((im + half) >> kPoleFraction, -limit, limit);
-      see(peaks.state, x.re);
-      see(peaks.state, x.im);
-      out += b.cr[i] * x.re;
-      if (n_.complex) out -= b.ci[i] * x.im;
+      see(peaks.advance, real);
+      see(peaks.advance, imaginary);
+      const std::uint32_t key = state_key(kDeployedSeed, static_cast<std::uint32_t>(l * H * M + i));
+      const StateDraw draw = state_draw(key, static_cast<std::uint32_t>(steps_));
+      round(real, draw.re, re);
+      if (n_.complex) round(imaginary, draw.im, im);
+      see(peaks.state, re.x);
+      see(peaks.state, im.x);
+      out += b.cr[i] * re.x;
+      if (n_.complex) out -= b.ci[i] * im.x;
     }
     see(peaks.output, out);
     const std::int32_t y = requantize(b.output, h, out, std::int64_t{b.d[h]} * h_[h], b.ssm_output);

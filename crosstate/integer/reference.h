@@ -54,13 +54,20 @@ class ReferenceExecutor {
   const AccumulatorPeaks& peaks() const { return peaks_; }
 
  private:
+  struct Part {
+    std::int64_t x = 0;
+    std::int64_t residue = 0;  // in units of A's last place; 0 without feedback
+  };
+  struct Mode {
+    Part re, im;
+  };
+
   void block(std::size_t l);
+  /// Rounds a sum in units of A's last place; `draw`: k of stochastic rounding.
+  void round(std::int64_t sum, std::uint32_t draw, Part& part) const;
 
   const IntegerNetwork& n_;
-  struct Part {
-    std::int64_t re = 0, im = 0;
-  };
-  std::vector<std::vector<Part>> state_;  // [layer][H * M]
+  std::vector<std::vector<Mode>> state_;  // [layer][H * M]
   std::vector<std::int32_t> h_;           // [H]
   std::vector<std::int64_t> pooled_;      // [H]
   std::int64_t steps_ = 0;

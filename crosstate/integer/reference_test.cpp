@@ -10,14 +10,17 @@
 namespace crosstate {
 namespace {
 
+constexpr const char* kRoundings[] = {"nearest", "stochastic", "feedback"};
+
 struct Comparison {
   std::size_t equal = 0, same_class = 0, sequences = 0;
 };
 
-Comparison compare(int number, bool powers_of_two) {
+Comparison compare(int number, bool powers_of_two, const char* rounding) {
   const Dataset set = integer_test::sequences(number);
-  Network network =
-      integer_test::rounded_network(number, set, integer_test::format(number, powers_of_two));
+  QuantOptions format = integer_test::format(number, powers_of_two);
+  format.state.rounding = rounding;
+  Network network = integer_test::rounded_network(number, set, format);
   ThreadPool pool(1);
   std::vector<float> logits;
   network.evaluate(reference::batch_of(set), pool, &logits);
@@ -42,20 +45,25 @@ Comparison compare(int number, bool powers_of_two) {
 }
 
 TEST(IntegerReference, IsTheRoundedNetworkBitForBitWithPowersOfTwo) {
-  for (int number = 0; number < 60; ++number) {
-    const Comparison c = compare(number, true);
-    EXPECT_EQ(c.equal, c.sequences) << "format " << number;
+  for (const char* rounding : kRoundings) {
+    for (int number = 0; number < 60; ++number) {
+      const Comparison c = compare(number, true, rounding);
+      EXPECT_EQ(c.equal, c.sequences) << "format " << number << ", " << rounding;
+    }
   }
 }
 
 TEST(IntegerReference, DecidesLikeTheRoundedNetworkWithFreeScales) {
-  Comparison all;
-  for (int number = 0; number < 60; ++number) {
-    const Comparison c = compare(number, false);
-    all.same_class += c.same_class;
-    all.sequences += c.sequences;
+  for (const char* rounding : kRoundings) {
+    Comparison all;
+    for (int number = 0; number < 60; ++number) {
+      const Comparison c = compare(number, false, rounding);
+      all.same_class += c.same_class;
+      all.sequences += c.sequences;
+    }
+    EXPECT_GE(static_cast<double>(all.same_class), 0.995 * static_cast<double>(all.sequences))
+        << rounding;
   }
-  EXPECT_GE(static_cast<double>(all.same_class), 0.995 * static_cast<double>(all.sequences));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "crosstate/integer/engine.h"
 #include "crosstate/integer/lanes.h"
 #include "crosstate/kernels/pointwise.h"
+#include "crosstate/kernels/state_draws.h"
 
 namespace crosstate {
 namespace {
@@ -64,9 +65,12 @@ struct StreamBlock {
   AlignedFloats ar, ai, b, cr, ci, activation, gate;
   LaneFactors output, linear_codes, sum;
   StreamMatrix linear;
-  AlignedFloats xr, xi;  // the state
+  AlignedFloats xr, xi, er, ei;  // the state; residues: feedback only
+  AlignedWords keys;             // stochastic only
 
-  StreamBlock(const IntegerBlock& from, std::size_t channels, std::size_t modes, bool gated)
+  // `first`: number of the block's first mode in the network.
+  StreamBlock(const IntegerBlock& from, std::size_t channels, std::size_t modes, bool gated,
+              RoundingMode rounding, std::size_t first)
       : ar(transposed(from.ar, channels, modes, pole_value)),
         ai(transposed(from.ai, channels, modes, pole_value)),
         b(transposed(from.input_shift, channels, modes, gain_value)),
@@ -81,9 +85,21 @@ struct StreamBlock {
     for (std::size_t h = 0; h < channels; ++h) output.second[h] *= from.d[h];
     xr.assign(ar.size(), 0);
     xi.assign(ar.size(), 0);
+    if (rounding == RoundingMode::kFeedback) er = ei = xr;
+    if (rounding == RoundingMode::kStochastic) {
+      keys.assign(ar.size(), 0);
+      for (std::size_t i = 0; i < channels * modes; ++i) {
+        keys[i % modes * padded(channels) + i / modes] =
+            state_key(kDeployedSeed, static_cast<std::uint32_t>(first + i));
+      }
+    }
+  }
+  void forget() {
+    for (AlignedFloats* v : {&xr, &xi, &er, &ei}) std::fill(v->begin(), v->end(), 0.0f);
   }
   std::size_t bytes() const {
-    const std::size_t values = 7 * ar.size() + activation.size() + gate.size();
+    const std::size_t values =
+        7 * ar.size() + er.size() + ei.size() + keys.size() + activation.size() + gate.size();
     return 4 * values + output.bytes() + linear_codes.bytes() + sum.bytes() + linear.bytes();
   }
 };
@@ -114,15 +130,15 @@ struct IntegerStream::Inside {
         y(width, 0),
         z(n.gated ? 2 * width : width, 0),
         pooled(width, 0) {
-    for (const IntegerBlock& b : n.blocks) blocks.emplace_back(b, n.channels, n.modes, n.gated);
+    for (const IntegerBlock& b : n.blocks) {
+      blocks.emplace_back(b, n.channels, n.modes, n.gated, n.state_rounding,
+                          blocks.size() * n.channels * n.modes);
+    }
   }
 
   void reset() {
     reference.reset();
-    for (StreamBlock& b : blocks) {
-      std::fill(b.xr.begin(), b.xr.end(), 0.0f);
-      std::fill(b.xi.begin(), b.xi.end(), 0.0f);
-    }
+    for (StreamBlock& b : blocks) b.forget();
     std::fill(pooled.begin(), pooled.end(), 0.0);
     steps = 0;
   }
@@ -144,8 +160,11 @@ struct IntegerStream::Inside {
                             b.b.data(),
                             b.cr.data(),
                             n.complex ? b.ci.data() : nullptr,
-                            static_cast<float>(n.state_limit)};
-    stream_scan(modes, h.data(), b.xr.data(), b.xi.data(), y.data());
+                            static_cast<float>(n.state_limit),
+                            n.state_rounding,
+                            b.keys.data()};
+    stream_scan(modes, static_cast<std::uint32_t>(steps), h.data(),
+                {b.xr.data(), b.xi.data(), b.er.data(), b.ei.data()}, y.data());
     requantize_each(b.output.to(from.ssm_output), width, y.data(), h.data(), y.data());
     look_up(b.activation, from.ssm_output, width, y.data());
     b.linear.multiply(y, z);

@@ -59,7 +59,11 @@ inline IntegerNetwork network(int number, const Dataset& set, const QuantOptions
   return to_integers(rounded_network(number, set, format));
 }
 inline IntegerNetwork network(int number, const Dataset& set) {
-  return network(number, set, format(number, number % 3 != 2));
+  QuantOptions of_number = format(number, number % 3 != 2);
+  of_number.state.rounding = number % 7 == 3   ? "stochastic"
+                             : number % 7 == 5 ? "feedback"
+                                               : "nearest";
+  return network(number, set, of_number);
 }
 
 }  // namespace crosstate::integer_test

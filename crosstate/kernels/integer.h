@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "crosstate/kernels/pointwise.h"
+#include "crosstate/kernels/scan.h"
 
 namespace crosstate {
 
@@ -33,8 +35,15 @@ struct StreamModes {
   std::size_t modes = 0, channels = 0;
   const float *ar = nullptr, *ai = nullptr, *b = nullptr, *cr = nullptr, *ci = nullptr;
   float limit = 0;
+  RoundingMode rounding = RoundingMode::kNearest;
+  const std::uint32_t* keys = nullptr;  // state_key of every mode; stochastic only
 };
-void stream_scan(const StreamModes& modes, const float* u, float* xr, float* xi, float* y);
+struct StreamState {
+  float *xr = nullptr, *xi = nullptr;
+  float *er = nullptr, *ei = nullptr;  // residues; feedback only
+};
+void stream_scan(const StreamModes& modes, std::uint32_t step, const float* u,
+                 const StreamState& state, float* y);
 
 /// y = W x + bias of one vector; transposed: [inputs][outputs], outputs a multiple of 16.
 void stream_linear(const float* transposed, const float* bias, std::size_t inputs,

@@ -5,16 +5,25 @@
 // A and c are complex per mode, b is real (a complex input gain folds into c: scaling the state
 // leaves a diagonal A alone). `c` carries the factor 2 of the conjugate pair. The state is counted
 // in quantization steps, so that rounding is rounding to integers; without rounding the unit is
-// free. Rounding is to nearest, ties upwards as a rounding shift on integers has them, and
-// saturates at +-limit: kScanTie is added before the nearest whole number is taken. Where states,
-// poles and gains are multiples of 2 kScanTie together, no sum lies on a tie then, and no rounding
-// error of a float decides one.
+// free. A rounded state is the nearest whole number to the sum A x_{k-1} + b u_k + o_k and
+// saturates at +-limit; the offset o_k of each part is what the ways of rounding differ in:
+//
+//   nearest      o_k = 2^-15 (kScanTie)
+//   stochastic   o_k = (r_k + 1/2) 2^-14 - 1/2, r_k uniform in [0, 2^14) (state_draws.h): x_k is
+//                A x_{k-1} + b u_k in the mean
+//   feedback     o_k = e_{k-1} + kScanTie; e_k is what rounding left of the sum without the tie, in
+//                [-1/2, 1/2), or 0 where x_k saturates: the errors of rounding cannot pile up
+//
+// Where states, poles and gains are multiples of 2^-14 together, no sum lies on a tie then, and no
+// rounding error of a float decides one: nearest sends ties upwards, as a rounding shift on
+// integers has them, and stochastic is floor(A x_{k-1} + b u_k + r_k 2^-14).
 //
 // Sources: S4D (Gu et al., arXiv 2206.11893); the state rounded in the loop: QS4D (arXiv
 // 2507.06079).
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace crosstate {
 
@@ -31,9 +40,20 @@ struct ScanModes {
 
 inline constexpr float kScanTie = 1.0f / (1 << 15);
 
+enum class RoundingMode { kNearest, kStochastic, kFeedback };
+
+/// Where the draws of stochastic rounding stand in their address space; others ignore it.
+struct DrawAddress {
+  const std::uint32_t* seeds = nullptr;  // [16], one per sequence
+  std::uint32_t first_mode = 0;          // number of the channel's first mode in the network
+  std::uint32_t first_step = 0;          // number of the first time step in the sequence
+};
+
 /// limit = 0: the state is not rounded. Otherwise a whole number, 127 for 8 bits.
 struct StateRounding {
   float limit = 0;
+  RoundingMode mode = RoundingMode::kNearest;
+  DrawAddress draws;
 };
 
 /// Sums of dL/d(coefficient) over time and lanes, `modes` values each; added to. b null: its
@@ -47,24 +67,26 @@ struct ScanGradients {
 };
 
 /// Floats of state per channel: real and imaginary parts of every mode in 16 lanes,
-/// [modes][2][16]; the imaginary half of a real mode stays unused.
-std::size_t scan_state_size(std::size_t modes);
+/// [modes][2][16]; the imaginary half of a real mode stays unused. With feedback the residues e
+/// follow in the same form.
+std::size_t scan_state_size(std::size_t modes, RoundingMode mode = RoundingMode::kNearest);
 
 /// Floats of scratch memory that scan_adjoint needs per time step: the states of up to four modes.
 inline constexpr std::size_t kScanScratch = 4 * 2 * 16;
 
 /// Runs `steps` time steps of one channel. u, y: [steps][16]; y is added to. state: in, out.
 /// The state is stored after the last step, so a sequence may be cut anywhere.
-void scan_forward(const ScanModes& modes, StateRounding rounding, std::size_t steps, const float* u,
-                  float* y, float* state);
+void scan_forward(const ScanModes& modes, const StateRounding& rounding, std::size_t steps,
+                  const float* u, float* y, float* state);
 
 /// The adjoint of scan_forward over the same steps. `start` is the state before the first step;
 /// the states between are recomputed into `scratch` (kScanScratch * steps floats), so the adjoint
 /// needs no other memory. gy: [steps][16] dL/dy; gu: [steps][16], added to; carry: [modes][2][16],
 /// the adjoint state A^H lambda entering from later steps, replaced by the one for earlier steps.
-/// Rounding passes gradients straight through where the state did not saturate.
-void scan_adjoint(const ScanModes& modes, StateRounding rounding, std::size_t steps, const float* u,
-                  const float* start, const float* gy, float* gu, float* carry,
+/// Rounding passes gradients straight through where the state did not saturate, in every mode:
+/// residues have no gradient.
+void scan_adjoint(const ScanModes& modes, const StateRounding& rounding, std::size_t steps,
+                  const float* u, const float* start, const float* gy, float* gu, float* carry,
                   const ScanGradients& gradients, float* scratch);
 
 /// Relative bound on |fast - reference| for a channel: outputs, states and gradients differ by at

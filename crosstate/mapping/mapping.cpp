@@ -32,6 +32,10 @@ void check(const Network& network, const CrossbarOptions& crossbar) {
   fits("quant.residual.bits", quant.residual.bits);
   fits("quant.activation.bits", quant.activation.bits);
   fits("quant.state.bits", quant.state.bits);
+  if (quant.state.rounding != "nearest") {
+    fail("mapping", "quant.state.rounding = \"" + quant.state.rounding +
+                        "\", expected nearest: the arrays' converters round to nearest");
+  }
 }
 
 // Cuts of [0, count) into the fewest parts of at most `most`, nearly equal.

@@ -188,6 +188,13 @@ TEST(Mapping, RejectsNetworksWithoutCodes) {
   const Network wide = network({}, 1, quant_preset("w8a10s8"));
   EXPECT_THAT(map(wide), ThrowsMessage<Error>(HasSubstr("crossbar.dac_bits = 8")));
   EXPECT_NO_THROW(map(wide, {.dac_bits = 10})());
+  for (const char* rounding : {"stochastic", "feedback"}) {
+    QuantOptions quant;
+    quant.state.rounding = rounding;
+    const Network other = network({}, 1, quant);
+    EXPECT_THAT(map(other), ThrowsMessage<Error>(HasSubstr("quant.state.rounding = \"" +
+                                                           std::string(rounding) + "\"")));
+  }
 }
 
 }  // namespace

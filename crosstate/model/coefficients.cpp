@@ -235,6 +235,7 @@ Coefficients Network::State::coefficients(double noise_level, std::uint64_t seed
     round_bias(out.decoder_bias, out.decoder_scale, out.decoder, out.residual);
     if (quant.state.bits != kFloatBits) {
       out.rounding.limit = static_cast<float>(largest_code(quant.state.bits));
+      out.rounding.mode = rounding_mode(quant.state.rounding);
     }
   }
   const float input_scale = out.residual.on ? out.residual.scale[0] : 1.0f;

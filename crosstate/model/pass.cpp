@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "crosstate/base/random.h"
+#include "crosstate/kernels/state_draws.h"
 
 namespace crosstate {
 namespace {
@@ -29,17 +30,18 @@ struct Block {
 
 // What one group of sequences keeps between forward and adjoint.
 struct GroupMemory {
-  std::vector<AlignedFloats> h;            // [layers + 1]: the residual stream, panels of H rows
-  std::vector<AlignedFloats> y;            // [layers]: SSM output before rounding
-  std::vector<AlignedFloats> a, slope;     // [layers]: activation before rounding, training only
-  std::vector<AlignedFloats> s;            // [layers]: gate before rounding, training only
-  std::vector<AlignedFloats> z;            // [layers]: linear output, training only
-  std::vector<AlignedFloats> checkpoints;  // [layers]: states at the start of each block
-  std::vector<AlignedFloats> dropout;      // [layers]: [H][16] keep factors, empty without dropout
-  AlignedFloats mask;                      // [length][16] of 0 and 1; empty: all 1
-  AlignedFloats pool_weight;               // [length][16]: 1 where a step counts, 0 elsewhere
-  std::array<double, kLanes> pool_count;   // steps that count
-  std::vector<double> pooled;              // [H][16]: sums over them
+  std::vector<AlignedFloats> h;             // [layers + 1]: the residual stream, panels of H rows
+  std::vector<AlignedFloats> y;             // [layers]: SSM output before rounding
+  std::vector<AlignedFloats> a, slope;      // [layers]: activation before rounding, training only
+  std::vector<AlignedFloats> s;             // [layers]: gate before rounding, training only
+  std::vector<AlignedFloats> z;             // [layers]: linear output, training only
+  std::vector<AlignedFloats> checkpoints;   // [layers]: states at the start of each block
+  std::vector<AlignedFloats> dropout;       // [layers]: [H][16] keep factors, empty without dropout
+  std::array<std::uint32_t, kLanes> seeds;  // of the states' stochastic rounding
+  AlignedFloats mask;                       // [length][16] of 0 and 1; empty: all 1
+  AlignedFloats pool_weight;                // [length][16]: 1 where a step counts, 0 elsewhere
+  std::array<double, kLanes> pool_count;    // steps that count
+  std::vector<double> pooled;               // [H][16]: sums over them
 };
 
 // Panels of one block that are recomputed rather than kept.
@@ -107,6 +109,7 @@ class Pass {
         M_(state.modes()),
         O_(state.linear_outputs()),
         layers_(state.blocks.size()),
+        state_size_(scan_state_size(M_, coefficients.rounding.mode)),
         gain_(coefficients.rounding.limit > 0),
         complex_(state.complex()),
         gated_(state.gated()),
@@ -136,9 +139,10 @@ class Pass {
     m.checkpoints.resize(layers_);
     const std::size_t kept = training ? blocks_.size() + 1 : 2;
     for (AlignedFloats& x : m.checkpoints) {
-      x.resize(kept * H_ * scan_state_size(M_));
-      std::fill_n(x.begin(), H_ * scan_state_size(M_), 0.0f);
+      x.resize(kept * H_ * state_size_);
+      std::fill_n(x.begin(), H_ * state_size_, 0.0f);
     }
+    m.seeds.fill(kDeployedSeed);
     m.mask.clear();
     const std::uint32_t* lengths = batch_.lengths.data() + group * kLanes;
     if (std::any_of(lengths, lengths + kLanes, [&](auto n) { return n < batch_.length; })) {
@@ -161,6 +165,13 @@ class Pass {
     }
     m.dropout.resize(layers_);
     for (AlignedFloats& factors : m.dropout) factors.clear();
+  }
+
+  // Every sequence of every batch is rounded by draws of its own.
+  static void draw_seeds(GroupMemory& m, std::size_t group, const LossOptions& loss) {
+    Random random(loss.seed, Stream::kStateRounding, static_cast<std::uint32_t>(loss.step),
+                  static_cast<std::uint32_t>(group));
+    for (std::uint32_t& seed : m.seeds) seed = random.bits();
   }
 
   // One draw per sequence, channel and layer, held over time.
@@ -197,16 +208,17 @@ class Pass {
     const ConstRows u = b.rows(std::as_const(m.h[l]).data(), H_);
     const Rows y = b.rows(m.y[l].data(), H_);
     affine_forward(c.d.data(), nullptr, H_, b.columns(), u, y);
-    const std::size_t size = scan_state_size(M_);
     const float* before = checkpoint(m, l, b.index, training);
     float* after = checkpoint(m, l, b.index + 1, training);
-    std::memcpy(after, before, H_ * size * sizeof(float));
+    std::memcpy(after, before, H_ * state_size_ * sizeof(float));
     for (std::size_t h = 0; h < H_; ++h) {
       const ScanModes modes = c.scan(h, M_, complex_, gain_);
+      const StateRounding rounding = rounding_of(m, l, h, b.start);
+      float* state = after + h * state_size_;
       if (spreads == nullptr) {
-        scan_forward(modes, c_.rounding, b.steps, u.row(h), y.row(h), after + h * size);
+        scan_forward(modes, rounding, b.steps, u.row(h), y.row(h), state);
       } else {
-        observe_states(modes, b, mask(m, b), u.row(h), y.row(h), after + h * size,
+        observe_states(modes, rounding, b, mask(m, b), u.row(h), y.row(h), state,
                        &spreads->blocks[l].state[h * M_]);
       }
     }
@@ -334,11 +346,11 @@ class Pass {
   // batch norm's map g -> k0 g + k1 z + k2 per row ([3][O]), empty otherwise.
   void layer_adjoint(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scratch& w,
                      const AlignedFloats& norm, Gradients& g) const {
-    const std::size_t size = scan_state_size(M_);
+    const std::size_t carry = scan_state_size(M_);
     const BlockCoefficients& c = c_.blocks[l];
     const BlockQuantizers& q = c_.quantizers[l];
     BlockGradients& out = g.blocks[l];
-    w.carry.assign(H_ * size, 0);
+    w.carry.assign(H_ * carry, 0);
     for (std::size_t k = blocks_.size(); k-- > 0;) {
       const Block& b = blocks_[k];
       const std::size_t columns = b.columns();
@@ -370,8 +382,9 @@ class Pass {
       const float* start = checkpoint(m, l, b.index, true);
       for (std::size_t h = 0; h < H_; ++h) {
         const std::size_t at = h * M_;
-        scan_adjoint(c.scan(h, M_, complex_, gain_), c_.rounding, b.steps, u.row(h),
-                     start + h * size, gy.row(h), gr.row(h), w.carry.data() + h * size,
+        scan_adjoint(c.scan(h, M_, complex_, gain_), rounding_of(m, l, h, b.start), b.steps,
+                     u.row(h), start + h * state_size_, gy.row(h), gr.row(h),
+                     w.carry.data() + h * carry,
                      {&out.ar[at], &out.ai[at], nullptr, &out.cr[at], &out.ci[at]}, w.scan.data());
       }
     }
@@ -409,7 +422,16 @@ class Pass {
   std::size_t inputs() const { return static_cast<std::size_t>(s_.task.inputs); }
 
   float* checkpoint(GroupMemory& m, std::size_t l, std::size_t block, bool training) const {
-    return m.checkpoints[l].data() + (training ? block : block % 2) * H_ * scan_state_size(M_);
+    return m.checkpoints[l].data() + (training ? block : block % 2) * H_ * state_size_;
+  }
+
+  // How the states of one channel are rounded from a step on.
+  StateRounding rounding_of(const GroupMemory& m, std::size_t l, std::size_t h,
+                            std::size_t step) const {
+    StateRounding rounding = c_.rounding;
+    rounding.draws = {m.seeds.data(), static_cast<std::uint32_t>((l * H_ + h) * M_),
+                      static_cast<std::uint32_t>(step)};
+    return rounding;
   }
 
   ConstRows encoder_input(std::size_t group, const Block& b, Scratch& w) const {
@@ -530,10 +552,11 @@ class Pass {
   }
 
   // Steps one at a time, so that every state passes by.
-  void observe_states(const ScanModes& modes, const Block& b, const float* used, const float* u,
-                      float* y, float* state, float* spreads) const {
-    for (std::size_t t = 0; t < b.steps; ++t) {
-      scan_forward(modes, c_.rounding, 1, u + t * kLanes, y + t * kLanes, state);
+  void observe_states(const ScanModes& modes, StateRounding rounding, const Block& b,
+                      const float* used, const float* u, float* y, float* state,
+                      float* spreads) const {
+    for (std::size_t t = 0; t < b.steps; ++t, ++rounding.draws.first_step) {
+      scan_forward(modes, rounding, 1, u + t * kLanes, y + t * kLanes, state);
       for (std::size_t n = 0; n < M_; ++n) {
         for (std::size_t i = 0; i < 2 * kLanes; ++i) {
           if (used != nullptr && used[t * kLanes + i % kLanes] == 0) continue;
@@ -570,7 +593,8 @@ class Pass {
   const Coefficients& c_;
   const Batch& batch_;
   std::size_t H_, M_, O_, layers_;
-  bool gain_;  // rounded states are in steps, so the input has a gain
+  std::size_t state_size_;  // of a channel, residues included
+  bool gain_;               // rounded states are in steps, so the input has a gain
   bool complex_, gated_, batch_norm_, layer_norm_;
   Activation activation_, gate_;
   std::vector<Block> blocks_;
@@ -770,6 +794,7 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
   // before every norm.
   const auto begin = [&](std::size_t g, Scratch& w) {
     pass.prepare(mem[g], g, true);
+    Pass::draw_seeds(mem[g], g, loss);
     pass.draw_dropout(mem[g], g, loss);
     pass.encode(mem[g], g, w, nullptr);
   };

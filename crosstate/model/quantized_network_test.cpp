@@ -503,6 +503,65 @@ TEST(QuantizedNetwork, WeightNoiseIsDrawnPerStepAndOnlyInTraining) {
   EXPECT_NEAR(loss(noisy, 1), loss(quiet, 1), 0.2);
 }
 
+TEST(QuantizedNetwork, StochasticRoundingIsDrawnPerStepAndOnlyInTraining) {
+  const Batch batch = batch_of(random_set(2, 40, 23, kTask));
+  QuantOptions q = uniform_bits(5);
+  q.state.rounding = "stochastic";
+  Network network = quantized(random_network(plain_options(), kTask), q, batch);
+  EXPECT_EQ(logits_of(network, batch), logits_of(network, batch));
+  ThreadPool pool(1);
+  const auto loss = [&](std::uint64_t seed, std::uint64_t step) {
+    return network.train_step(batch, {0, seed, step}, pool).loss;
+  };
+  EXPECT_EQ(loss(1, 1), loss(1, 1));
+  EXPECT_NE(loss(1, 1), loss(1, 2));
+  EXPECT_NE(loss(1, 1), loss(2, 1));
+
+  // Equal sequences of one batch are rounded by draws of their own, but only in training.
+  Dataset set = random_set(2, 1, 23, kTask);
+  const Batch twins = batch_of(set, {0, 0});
+  const std::vector<float> logits = logits_of(network, twins);
+  const auto half = static_cast<std::ptrdiff_t>(logits.size() / 2);
+  EXPECT_TRUE(std::equal(logits.begin(), logits.begin() + half, logits.begin() + half));
+  const double both = network.train_step(twins, {0, 1, 1}, pool).loss;
+  EXPECT_NE(both, network.train_step(batch_of(set, {0}), {0, 1, 1}, pool).loss);
+}
+
+TEST(QuantizedNetwork, IsTheSameHoweverTimeAndWorkAreCut) {
+  for (const char* rounding : {"nearest", "stochastic", "feedback"}) {
+    const Dataset set = random_set(2, 40, 23, kTask, true);
+    QuantOptions q = uniform_bits(6);
+    q.state.rounding = rounding;
+    Network network = quantized(random_network(plain_options(), kTask), q, batch_of(set));
+    const std::vector<float> whole = logits_of(network, batch_of(set, 23));
+    std::vector<double> losses;
+    std::vector<std::vector<double>> gradients;
+    for (const std::size_t block_length : {1, 4, 7, 23}) {
+      const Batch batch = batch_of(set, block_length);
+      EXPECT_EQ(logits_of(network, batch), whole) << rounding << block_length;
+      for (const int threads : {1, 3}) {
+        ThreadPool pool(threads);
+        losses.push_back(network.train_step(batch, {0, 1, 5}, pool).loss);
+        EXPECT_EQ(losses.back(), losses.front()) << rounding << block_length;
+        std::vector<double> all;
+        for (const Parameter& p : network.parameters()) {
+          all.insert(all.end(), p.gradient.begin(), p.gradient.end());
+        }
+        gradients.push_back(std::move(all));
+      }
+    }
+    // Sums over time are cut with it, so that they agree within their rounding alone.
+    double largest = 0;
+    for (const double g : gradients[0]) largest = std::max(largest, std::abs(g));
+    for (std::size_t i = 0; i < gradients.size(); ++i) {
+      if (i % 2 == 1) EXPECT_EQ(gradients[i], gradients[i - 1]);
+      for (std::size_t k = 0; k < gradients[i].size(); ++k) {
+        ASSERT_NEAR(gradients[i][k], gradients[0][k], 1e-4 * largest) << rounding << i;
+      }
+    }
+  }
+}
+
 // --- storing -------------------------------------------------------------------------------------
 
 TEST(QuantizedNetwork, ComesBackFromTensorsWithTheSameBits) {

@@ -46,6 +46,10 @@ void validate_crossbar(const RunOptions& options) {
   check("quant.input.bits", quant.input.bits);
   check("quant.residual.bits", quant.residual.bits);
   check("quant.activation.bits", quant.activation.bits);
+  if (quant.state.rounding != "nearest") {
+    fail("options", "quant.state.rounding = \"" + quant.state.rounding +
+                        "\", expected nearest with run.crossbar = true");
+  }
 }
 
 }  // namespace

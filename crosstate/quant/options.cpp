@@ -128,6 +128,10 @@ void fields(FieldList& list, QuantOptions& options) {
   list.section("quant.state");
   add_bits(list, options.state.bits,
            "The state at every step; the last to lower, errors add up over time");
+  list.add("rounding", options.state.rounding,
+           "nearest: slow states stand still below 0.5 / (1 - |A|) steps; stochastic: exact in the "
+           "mean; feedback: exact within a step, for 14 bits more of each part.")
+      .one_of({"nearest", "stochastic", "feedback"});
 }
 
 QuantOptions resolved(QuantOptions options) {
@@ -171,6 +175,26 @@ void validate(const QuantOptions& options) {
   fields(list, copy);
   list.from_json(list.to_json(), "options");
   resolved(options);
+}
+
+RoundingMode rounding_mode(const std::string& name) {
+  for (const RoundingMode mode :
+       {RoundingMode::kNearest, RoundingMode::kStochastic, RoundingMode::kFeedback}) {
+    if (name == name_of(mode)) return mode;
+  }
+  fail("options", "rounding = \"" + name + "\", expected nearest, stochastic or feedback");
+}
+
+const char* name_of(RoundingMode mode) {
+  switch (mode) {
+    case RoundingMode::kNearest:
+      return "nearest";
+    case RoundingMode::kStochastic:
+      return "stochastic";
+    case RoundingMode::kFeedback:
+      return "feedback";
+  }
+  return "";
 }
 
 bool folds_after_rounding(const QuantOptions& options) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "crosstate/base/options.h"
+#include "crosstate/kernels/scan.h"
 
 namespace crosstate {
 
@@ -40,6 +41,7 @@ struct ActivationSite {
 /// Both parts of every mode's state, counted in steps of a power of two of their own.
 struct StateSite {
   int bits = kPresetBits;
+  std::string rounding = "nearest";  // nearest | stochastic | feedback
 };
 
 struct QuantOptions {
@@ -68,6 +70,10 @@ void validate(const QuantOptions& options);
 /// "analog-64x64": w8a8s8 with Cartesian A, as cells store it, and noise of 2 % on weights.
 /// Throws Error like validate().
 QuantOptions resolved(QuantOptions options);
+
+/// The rounding of a StateSite and its name; throws Error for another name.
+RoundingMode rounding_mode(const std::string& name);
+const char* name_of(RoundingMode mode);
 
 /// Whether scaling a row of the pointwise weights leaves its codes alone, so that a batch norm may
 /// stay in place while training and fold afterwards.

@@ -77,6 +77,14 @@ TEST(QuantOptions, RefusesOtherPresets) {
   }
 }
 
+TEST(QuantOptions, NamesTheWaysOfRoundingTheState) {
+  for (const char* name : {"nearest", "stochastic", "feedback"}) {
+    EXPECT_STREQ(name_of(rounding_mode(name)), name);
+  }
+  EXPECT_THAT([] { rounding_mode("up"); }, ThrowsMessage<Error>(HasSubstr("\"up\"")));
+  EXPECT_EQ(rounding_mode(QuantOptions().state.rounding), RoundingMode::kNearest);
+}
+
 TEST(QuantOptions, KnowsWhereBatchNormsFold) {
   QuantOptions options;
   EXPECT_TRUE(folds_after_rounding(resolved(options)));
@@ -98,6 +106,10 @@ TEST(QuantOptions, RefusesValuesSetInCode) {
   options.c.range = "mean";
   EXPECT_THAT([&] { validate(options); },
               ThrowsMessage<Error>(HasSubstr("quant.c.range = \"mean\" with 8 bits")));
+  options = {};
+  options.state.rounding = "up";
+  EXPECT_THAT([&] { validate(options); },
+              ThrowsMessage<Error>(HasSubstr("quant.state.rounding = \"up\"")));
   options = {};
   options.scales = "log";
   EXPECT_THAT([&] { validate(options); },

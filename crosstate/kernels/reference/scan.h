@@ -8,6 +8,7 @@
 
 #include "crosstate/base/lanes.h"
 #include "crosstate/kernels/scan.h"
+#include "crosstate/kernels/state_draws.h"
 
 namespace crosstate::reference {
 
@@ -24,45 +25,103 @@ struct Modes {
 
 /// One complex number in T.
 template <class T>
-struct State {
+struct Complex {
   T re = 0, im = 0;
 };
 
-/// Nearest whole number within +-limit; limit 0 rounds nothing. x holds kScanTie already.
+/// A mode's state; the residue is 0 without feedback.
 template <class T>
-T round_state(T x, T limit) {
-  if (limit == 0) return x;
-  return std::fmin(std::fmax(std::nearbyint(x), -limit), limit);
+struct State {
+  Complex<T> x, residue;
+};
+
+/// What is added before the nearest whole number is taken, in one lane at a step from the first.
+template <class T>
+Complex<T> rounding_offset(const StateRounding& r, std::size_t n, std::size_t step,
+                           std::size_t lane) {
+  if (r.limit == 0) return {};
+  if (r.mode != RoundingMode::kStochastic) return {T(kScanTie), T(kScanTie)};
+  const auto mode = r.draws.first_mode + static_cast<std::uint32_t>(n);
+  const StateDraw k = state_draw(state_key(r.draws.seeds[lane], mode),
+                                 r.draws.first_step + static_cast<std::uint32_t>(step));
+  const T place = T(2) * T(kScanTie);
+  return {(T(k.re) + T(0.5)) * place - T(0.5), (T(k.im) + T(0.5)) * place - T(0.5)};
+}
+
+/// Rounds a part of a state; feedback leaves what is over in `residue`.
+template <class T>
+T round_state(const StateRounding& r, T sum, T& residue) {
+  if (r.limit == 0) return sum;
+  const T limit = static_cast<T>(r.limit);
+  const bool feedback = r.mode == RoundingMode::kFeedback;
+  const T nearest = std::nearbyint(feedback ? sum + T(kScanTie) : sum);
+  const T x = std::fmin(std::fmax(nearest, -limit), limit);
+  residue = feedback && x == nearest ? sum - nearest : T(0);
+  return x;
 }
 
 /// x_k = round(A x_{k-1} + b u_k) of one mode. The order of the multiply-adds is part of the
 /// specification: a rounded state is a whole number, and has to be the same one everywhere.
 template <class T>
-State<T> next_state(const Modes<T>& m, std::size_t n, T limit, T u, State<T> x) {
-  const T tie = limit == 0 ? T(0) : T(kScanTie);
-  const T in = m.b != nullptr ? std::fma(m.b[n], u, tie) : u + tie;
+State<T> next_state(const Modes<T>& m, std::size_t n, const StateRounding& rounding, T u,
+                    Complex<T> offset, const State<T>& s) {
+  if (rounding.mode == RoundingMode::kFeedback) offset = s.residue;
+  const T in = m.b != nullptr ? std::fma(m.b[n], u, offset.re) : u + offset.re;
   const T ai = m.ai != nullptr ? m.ai[n] : T(0);
-  const T re = std::fma(-ai, x.im, std::fma(m.ar[n], x.re, in));
-  const T im = std::fma(m.ar[n], x.im, std::fma(ai, x.re, tie));
-  return {round_state(re, limit), round_state(im, limit)};
+  const T re = std::fma(-ai, s.x.im, std::fma(m.ar[n], s.x.re, in));
+  const T im = std::fma(m.ar[n], s.x.im, std::fma(ai, s.x.re, offset.im));
+  State<T> next;
+  next.x = {round_state(rounding, re, next.residue.re), round_state(rounding, im, next.residue.im)};
+  return next;
 }
 
-/// u, y: [steps][16], y is added to. state: [modes][2][16], in and out.
+/// One lane of a channel's state, as scan_state_size lays it out.
 template <class T>
-void scan_forward(const Modes<T>& m, T limit, std::size_t steps, const T* u, T* y, T* state) {
+class LaneState {
+ public:
+  LaneState(const Modes<T>& m, const StateRounding& r, std::size_t n, std::size_t lane)
+      : complex_(m.ai != nullptr),
+        feedback_(r.limit != 0 && r.mode == RoundingMode::kFeedback),
+        at_(n * 2 * kLanes + lane),
+        residues_(at_ + m.modes * 2 * kLanes) {}
+
+  State<T> load(const T* state) const {
+    State<T> s;
+    s.x = {state[at_], complex_ ? state[at_ + kLanes] : T(0)};
+    if (feedback_) s.residue = {state[residues_], complex_ ? state[residues_ + kLanes] : T(0)};
+    return s;
+  }
+  void store(const State<T>& s, T* state) const {
+    store(s.x, state + at_);
+    if (feedback_) store(s.residue, state + residues_);
+  }
+
+ private:
+  void store(const Complex<T>& value, T* to) const {
+    to[0] = value.re;
+    if (complex_) to[kLanes] = value.im;
+  }
+
+  bool complex_, feedback_;
+  std::size_t at_, residues_;
+};
+
+/// u, y: [steps][16], y is added to. state: scan_state_size values, in and out.
+template <class T>
+void scan_forward(const Modes<T>& m, const StateRounding& rounding, std::size_t steps, const T* u,
+                  T* y, T* state) {
   for (std::size_t n = 0; n < m.modes; ++n) {
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      T& re = state[(n * 2 + 0) * kLanes + lane];
-      T& im = state[(n * 2 + 1) * kLanes + lane];
-      State<T> x{re, m.ai != nullptr ? im : T(0)};
+      const LaneState<T> place(m, rounding, n, lane);
+      State<T> s = place.load(state);
       for (std::size_t t = 0; t < steps; ++t) {
-        x = next_state(m, n, limit, u[t * kLanes + lane], x);
+        s = next_state(m, n, rounding, u[t * kLanes + lane],
+                       rounding_offset<T>(rounding, n, t, lane), s);
         T& out = y[t * kLanes + lane];
-        out = std::fma(m.cr[n], x.re, out);
-        if (m.ci != nullptr) out = std::fma(-m.ci[n], x.im, out);
+        out = std::fma(m.cr[n], s.x.re, out);
+        if (m.ci != nullptr) out = std::fma(-m.ci[n], s.x.im, out);
       }
-      re = x.re;
-      if (m.ai != nullptr) im = x.im;
+      place.store(s, state);
     }
   }
 }
@@ -71,23 +130,27 @@ void scan_forward(const Modes<T>& m, T limit, std::size_t steps, const T* u, T* 
 /// [modes][2][16], the adjoint state from later steps, replaced by the one for earlier steps.
 /// Gradients of real modes leave ai and ci alone, those of b = 1 leave b alone.
 template <class T>
-void scan_adjoint(const Modes<T>& m, T limit, std::size_t steps, const T* u, const T* start,
-                  const T* gy, T* gu, T* carry, const ScanGradients& gradients) {
+void scan_adjoint(const Modes<T>& m, const StateRounding& rounding, std::size_t steps, const T* u,
+                  const T* start, const T* gy, T* gu, T* carry, const ScanGradients& gradients) {
+  const T limit = static_cast<T>(rounding.limit);
   for (std::size_t n = 0; n < m.modes; ++n) {
     const T ai = m.ai != nullptr ? m.ai[n] : T(0);
     const T ci = m.ci != nullptr ? m.ci[n] : T(0);
     const T b = m.b != nullptr ? m.b[n] : T(1);
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
       const std::size_t re = (n * 2 + 0) * kLanes + lane, im = (n * 2 + 1) * kLanes + lane;
-      std::vector<State<T>> x(steps + 1);  // x[t + 1] is the state after step t
-      x[0] = {start[re], m.ai != nullptr ? start[im] : T(0)};
+      std::vector<Complex<T>> x(steps + 1);  // x[t + 1] is the state after step t
+      State<T> s = LaneState<T>(m, rounding, n, lane).load(start);
+      x[0] = s.x;
       for (std::size_t t = 0; t < steps; ++t) {
-        x[t + 1] = next_state(m, n, limit, u[t * kLanes + lane], x[t]);
+        s = next_state(m, n, rounding, u[t * kLanes + lane],
+                       rounding_offset<T>(rounding, n, t, lane), s);
+        x[t + 1] = s.x;
       }
-      State<T> p{carry[re], m.ai != nullptr ? carry[im] : T(0)};
+      Complex<T> p{carry[re], m.ai != nullptr ? carry[im] : T(0)};
       for (std::size_t t = steps; t-- > 0;) {
         const T g = gy[t * kLanes + lane];
-        State<T> lambda{p.re + m.cr[n] * g, p.im - ci * g};
+        Complex<T> lambda{p.re + m.cr[n] * g, p.im - ci * g};
         if (limit != 0 && std::fabs(x[t + 1].re) >= limit) lambda.re = 0;
         if (limit != 0 && std::fabs(x[t + 1].im) >= limit) lambda.im = 0;
         gu[t * kLanes + lane] += b * lambda.re;

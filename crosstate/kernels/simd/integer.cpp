@@ -1,7 +1,6 @@
 #include "crosstate/kernels/integer.h"
 
 #include "crosstate/base/lanes.h"
-#include "crosstate/kernels/scan.h"
 #include "crosstate/kernels/simd/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -9,15 +8,12 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "crosstate/kernels/simd/rounding-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace crosstate {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-using D = hn::CappedTag<float, kLanes>;
-using V = hn::Vec<D>;
-constexpr D d;
-constexpr std::size_t kN = hn::MaxLanes(D());
 
 // Doubles, and as many floats.
 using DD = hn::CappedTag<double, kLanes>;
@@ -65,39 +61,62 @@ void RequantizeEach(const LaneRequantizer& r, std::size_t count, const float* p,
   }
 }
 
-HWY_INLINE V round_state(V x, V low, V high) { return hn::Max(hn::Min(hn::Round(x), high), low); }
-
-template <bool kComplex>
-HWY_INLINE void scan_step(const StreamModes& m, const float* HWY_RESTRICT u, float* HWY_RESTRICT xr,
-                          float* HWY_RESTRICT xi, float* HWY_RESTRICT y) {
-  const V tie = hn::Set(d, kScanTie), high = hn::Set(d, m.limit), low = hn::Set(d, -m.limit);
+template <bool kComplex, Rounding kRounding>
+HWY_INLINE void scan_step(const StreamModes& m, std::uint32_t step, const float* HWY_RESTRICT u,
+                          const StreamState& s, float* HWY_RESTRICT y) {
+  constexpr bool kFeedback = kRounding == Rounding::kFeedback;
+  const Saturation saturation(m.limit);
   for (std::size_t c = 0; c < m.channels; c += kN) {
     const V in = hn::Load(d, u + c);
     V out = hn::Zero(d);
     for (std::size_t n = 0; n < m.modes; ++n) {
       const std::size_t i = n * m.channels + c;
-      const V ar = hn::Load(d, m.ar + i), re = hn::Load(d, xr + i);
-      V next = hn::MulAdd(ar, re, hn::MulAdd(hn::Load(d, m.b + i), in, tie));
+      Offsets offset{saturation.tie, saturation.tie};
+      if constexpr (kRounding == Rounding::kStochastic) {
+        offset = draw_offsets(hn::Load(du, m.keys + i), step);
+      }
+      if constexpr (kFeedback) {
+        offset = {hn::Load(d, s.er + i), kComplex ? hn::Load(d, s.ei + i) : hn::Zero(d)};
+      }
+      const V ar = hn::Load(d, m.ar + i), re = hn::Load(d, s.xr + i);
+      V next = hn::MulAdd(ar, re, hn::MulAdd(hn::Load(d, m.b + i), in, offset.re));
       if constexpr (kComplex) {
-        const V ai = hn::Load(d, m.ai + i), im = hn::Load(d, xi + i);
+        const V ai = hn::Load(d, m.ai + i), im = hn::Load(d, s.xi + i);
         next = hn::NegMulAdd(ai, im, next);
-        const V other = round_state(hn::MulAdd(ar, im, hn::MulAdd(ai, re, tie)), low, high);
-        hn::Store(other, d, xi + i);
+        const V sum = hn::MulAdd(ar, im, hn::MulAdd(ai, re, offset.im));
+        const V other = saturation.round<kRounding, Form::kDirect>(sum, offset.im);
+        hn::Store(other, d, s.xi + i);
+        if constexpr (kFeedback) hn::Store(offset.im, d, s.ei + i);
         out = hn::NegMulAdd(hn::Load(d, m.ci + i), other, out);
       }
-      next = round_state(next, low, high);
-      hn::Store(next, d, xr + i);
+      next = saturation.round<kRounding, Form::kDirect>(next, offset.re);
+      hn::Store(next, d, s.xr + i);
+      if constexpr (kFeedback) hn::Store(offset.re, d, s.er + i);
       out = hn::MulAdd(hn::Load(d, m.cr + i), next, out);
     }
     hn::Store(out, d, y + c);
   }
 }
 
-void StreamScan(const StreamModes& m, const float* u, float* xr, float* xi, float* y) {
+template <Rounding kRounding>
+void scan_step_of(const StreamModes& m, std::uint32_t step, const float* u, const StreamState& s,
+                  float* y) {
   if (m.ai != nullptr) {
-    scan_step<true>(m, u, xr, xi, y);
+    scan_step<true, kRounding>(m, step, u, s, y);
   } else {
-    scan_step<false>(m, u, xr, xi, y);
+    scan_step<false, kRounding>(m, step, u, s, y);
+  }
+}
+
+void StreamScan(const StreamModes& m, std::uint32_t step, const float* u, const StreamState& s,
+                float* y) {
+  switch (m.rounding) {
+    case RoundingMode::kNearest:
+      return scan_step_of<Rounding::kNearest>(m, step, u, s, y);
+    case RoundingMode::kStochastic:
+      return scan_step_of<Rounding::kStochastic>(m, mix(step), u, s, y);
+    case RoundingMode::kFeedback:
+      return scan_step_of<Rounding::kFeedback>(m, step, u, s, y);
   }
 }
 
@@ -142,8 +161,9 @@ void requantize_each(const LaneRequantizer& r, std::size_t count, const float* p
   HWY_DYNAMIC_DISPATCH(RequantizeEach)(r, count, p, q, out);
 }
 
-void stream_scan(const StreamModes& modes, const float* u, float* xr, float* xi, float* y) {
-  HWY_DYNAMIC_DISPATCH(StreamScan)(modes, u, xr, xi, y);
+void stream_scan(const StreamModes& modes, std::uint32_t step, const float* u,
+                 const StreamState& state, float* y) {
+  HWY_DYNAMIC_DISPATCH(StreamScan)(modes, step, u, state, y);
 }
 
 void stream_linear(const float* transposed, const float* bias, std::size_t inputs,

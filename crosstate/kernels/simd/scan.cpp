@@ -2,26 +2,24 @@
 // talks to another; a few modes at a time share each load of u and y.
 #include "crosstate/kernels/scan.h"
 
+#include <type_traits>
+
 #include "crosstate/base/lanes.h"
 #include "crosstate/kernels/simd/targets.h"
+#include "crosstate/kernels/state_draws.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "crosstate/kernels/simd/scan.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "crosstate/kernels/simd/rounding-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace crosstate {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using D = hn::CappedTag<float, kLanes>;
-using DI = hn::RebindToSigned<D>;
-using V = hn::Vec<D>;
-using VI = hn::Vec<DI>;
-constexpr D d;
-constexpr DI di;
-constexpr std::size_t kN = hn::MaxLanes(D());
 constexpr std::size_t kV = kLanes / kN;  // vectors that hold the 16 lanes
 
 // Modes per pass: states and coefficients of two modes fill AVX2's 16 registers, of four AVX-512's.
@@ -39,143 +37,140 @@ HWY_INLINE Mode load_mode(const ScanModes& m, std::size_t n) {
           kComplex ? hn::Set(d, m.ci[n]) : zero};
 }
 
-// Two ways to the same integers (the sign of a zero aside). The forward pass is bound by latency
-// and takes the shorter chain: Round, Min, Max. The recomputation inside the adjoint is bound by
-// AMD's two multiplier pipes, where the float Min and Max queue: adding 1.5 * 2^23 leaves the
-// rounded integer in the low mantissa bits, where saturating is an integer minimum and maximum on
-// other pipes. Measured on Zen 4: forward 0.20 against 0.24 ns, adjoint 0.66 against 0.62 ns.
-constexpr float kMagic = 12582912.0f;
-
-struct Saturation {
-  explicit Saturation(float limit)
-      : tie(hn::Set(d, kScanTie)),
-        magic(hn::Set(d, kMagic)),
-        low(hn::BitCast(di, hn::Set(d, kMagic - limit))),
-        high(hn::BitCast(di, hn::Set(d, kMagic + limit))),
-        top(hn::Set(d, limit)),
-        bottom(hn::Set(d, -limit)),
-        limit_bits(hn::BitCast(di, top)) {}
-
-  HWY_INLINE V round(V x) const { return hn::Max(hn::Min(hn::Round(x), top), bottom); }
-  HWY_INLINE V round_biased(V x) const {
-    const VI biased = hn::BitCast(di, hn::Add(x, magic));
-    return hn::Sub(hn::BitCast(d, hn::Max(hn::Min(biased, high), low)), magic);
-  }
-  /// `gradient` where the rounded state x did not saturate, 0 elsewhere.
-  HWY_INLINE V pass(V x, V gradient) const {
-    const VI magnitude = hn::And(hn::BitCast(di, x), hn::Set(di, 0x7FFFFFFF));
-    const VI inside = hn::VecFromMask(di, hn::Lt(magnitude, limit_bits));
-    return hn::And(hn::BitCast(d, inside), gradient);
-  }
-
-  V tie, magic;
-  VI low, high;
-  V top, bottom;
-  VI limit_bits;
+// Some modes of a channel in all lanes; residues only with feedback, keys only with draws.
+template <std::size_t kModes>
+struct Modes {
+  Mode m[kModes];
+  V xr[kModes][kV], xi[kModes][kV];
+  V er[kModes][kV], ei[kModes][kV];
+  VU key[kModes][kV];
 };
 
-enum class Rounding { kNone, kDirect, kBiased };
-
-template <Rounding kRounding>
-HWY_INLINE V round_state(const Saturation& saturation, V x) {
-  if constexpr (kRounding == Rounding::kDirect) return saturation.round(x);
-  if constexpr (kRounding == Rounding::kBiased) return saturation.round_biased(x);
-  return x;
+template <std::size_t kModes, bool kComplex, bool kGain, Rounding kRounding>
+HWY_INLINE Modes<kModes> load(const ScanModes& modes, std::size_t n, const DrawAddress& draws,
+                              const float* state) {
+  Modes<kModes> s;
+  for (std::size_t j = 0; j < kModes; ++j) {
+    s.m[j] = load_mode<kComplex, kGain>(modes, n + j);
+    for (std::size_t v = 0; v < kV; ++v) {
+      const float* x = state + (n + j) * 2 * kLanes + v * kN;
+      s.xr[j][v] = hn::Load(d, x);
+      s.xi[j][v] = hn::Load(d, x + kLanes);
+      if constexpr (kRounding == Rounding::kFeedback) {
+        s.er[j][v] = hn::Load(d, x + modes.modes * 2 * kLanes);
+        s.ei[j][v] = hn::Load(d, x + modes.modes * 2 * kLanes + kLanes);
+      }
+      if constexpr (kRounding == Rounding::kStochastic) {
+        const auto number = draws.first_mode + static_cast<std::uint32_t>(n + j);
+        const VU seeds = hn::LoadU(du, draws.seeds + v * kN);
+        s.key[j][v] = mix_lanes(hn::Xor(seeds, hn::Set(du, mix(number))));
+      }
+    }
+  }
+  return s;
 }
 
-// One step of one mode: (xr, xi) <- round(A x + b u).
-template <bool kComplex, bool kGain, Rounding kRounding>
-HWY_INLINE void advance(const Mode& m, V u, const Saturation& saturation, V& xr, V& xi) {
+template <std::size_t kModes, Rounding kRounding>
+HWY_INLINE void store(const Modes<kModes>& s, std::size_t modes, std::size_t n, float* state) {
+  for (std::size_t j = 0; j < kModes; ++j) {
+    for (std::size_t v = 0; v < kV; ++v) {
+      float* x = state + (n + j) * 2 * kLanes + v * kN;
+      hn::Store(s.xr[j][v], d, x);
+      hn::Store(s.xi[j][v], d, x + kLanes);
+      if constexpr (kRounding == Rounding::kFeedback) {
+        hn::Store(s.er[j][v], d, x + modes * 2 * kLanes);
+        hn::Store(s.ei[j][v], d, x + modes * 2 * kLanes + kLanes);
+      }
+    }
+  }
+}
+
+// One step of one mode: (xr, xi) <- round(A x + b u). `step` is mixed already.
+template <bool kComplex, bool kGain, Rounding kRounding, Form kForm, std::size_t kModes>
+HWY_INLINE void advance(Modes<kModes>& s, std::size_t j, std::size_t v, V u, std::uint32_t step,
+                        const Saturation& saturation) {
   constexpr bool kRound = kRounding != Rounding::kNone;
-  const V tie = saturation.tie;
+  const Mode& m = s.m[j];
+  V& xr = s.xr[j][v];
+  V& xi = s.xi[j][v];
+  Offsets offset{saturation.tie, saturation.tie};
+  if constexpr (kRounding == Rounding::kStochastic) offset = draw_offsets(s.key[j][v], step);
+  if constexpr (kRounding == Rounding::kFeedback) offset = {s.er[j][v], s.ei[j][v]};
   V in = u;
-  if constexpr (kGain) in = kRound ? hn::MulAdd(m.b, u, tie) : hn::Mul(m.b, u);
-  if constexpr (kRound && !kGain) in = hn::Add(u, tie);
+  if constexpr (kGain) in = kRound ? hn::MulAdd(m.b, u, offset.re) : hn::Mul(m.b, u);
+  if constexpr (kRound && !kGain) in = hn::Add(u, offset.re);
   if constexpr (kComplex) {
     // In the order of an array's rows (real part, imaginary part last), so that both round alike.
     const V nr = hn::NegMulAdd(m.ai, xi, hn::MulAdd(m.ar, xr, in));
-    const V cross = kRound ? hn::MulAdd(m.ai, xr, tie) : hn::Mul(m.ai, xr);
+    const V cross = kRound ? hn::MulAdd(m.ai, xr, offset.im) : hn::Mul(m.ai, xr);
     const V ni = hn::MulAdd(m.ar, xi, cross);
-    xr = round_state<kRounding>(saturation, nr);
-    xi = round_state<kRounding>(saturation, ni);
+    xr = saturation.round<kRounding, kForm>(nr, s.er[j][v]);
+    xi = saturation.round<kRounding, kForm>(ni, s.ei[j][v]);
   } else {
     const V nr = hn::MulAdd(m.ar, xr, in);
-    xr = round_state<kRounding>(saturation, nr);
+    xr = saturation.round<kRounding, kForm>(nr, s.er[j][v]);
   }
 }
 
-template <std::size_t kModes, bool kComplex, bool kGain, bool kRound>
-HWY_INLINE void forward_pass(const ScanModes& modes, std::size_t n, const Saturation& saturation,
-                             std::size_t steps, const float* HWY_RESTRICT u, float* HWY_RESTRICT y,
+// A step's number as draws want it; 0 without draws.
+template <Rounding kRounding>
+HWY_INLINE std::uint32_t mixed_step(const DrawAddress& draws, std::size_t t) {
+  if constexpr (kRounding != Rounding::kStochastic) return 0;
+  return mix(draws.first_step + static_cast<std::uint32_t>(t));
+}
+
+template <std::size_t kModes, bool kComplex, bool kGain, Rounding kRounding>
+HWY_INLINE void forward_pass(const ScanModes& modes, std::size_t n, const StateRounding& rounding,
+                             const Saturation& saturation, std::size_t steps,
+                             const float* HWY_RESTRICT u, float* HWY_RESTRICT y,
                              float* HWY_RESTRICT state) {
-  Mode m[kModes];
-  V xr[kModes][kV], xi[kModes][kV];
-  for (std::size_t j = 0; j < kModes; ++j) {
-    m[j] = load_mode<kComplex, kGain>(modes, n + j);
-    for (std::size_t v = 0; v < kV; ++v) {
-      const float* s = state + (n + j) * 2 * kLanes + v * kN;
-      xr[j][v] = hn::Load(d, s);
-      xi[j][v] = hn::Load(d, s + kLanes);
-    }
-  }
+  auto s = load<kModes, kComplex, kGain, kRounding>(modes, n, rounding.draws, state);
   for (std::size_t t = 0; t < steps; ++t) {
+    const std::uint32_t step = mixed_step<kRounding>(rounding.draws, t);
     for (std::size_t v = 0; v < kV; ++v) {
       const V in = hn::Load(d, u + t * kLanes + v * kN);
       V out = hn::Load(d, y + t * kLanes + v * kN);
       for (std::size_t j = 0; j < kModes; ++j) {
-        advance<kComplex, kGain, kRound ? Rounding::kDirect : Rounding::kNone>(m[j], in, saturation,
-                                                                               xr[j][v], xi[j][v]);
-        out = hn::MulAdd(m[j].cr, xr[j][v], out);
-        if constexpr (kComplex) out = hn::NegMulAdd(m[j].ci, xi[j][v], out);
+        advance<kComplex, kGain, kRounding, Form::kDirect>(s, j, v, in, step, saturation);
+        out = hn::MulAdd(s.m[j].cr, s.xr[j][v], out);
+        if constexpr (kComplex) out = hn::NegMulAdd(s.m[j].ci, s.xi[j][v], out);
       }
       hn::Store(out, d, y + t * kLanes + v * kN);
     }
   }
-  for (std::size_t j = 0; j < kModes; ++j) {
-    for (std::size_t v = 0; v < kV; ++v) {
-      float* s = state + (n + j) * 2 * kLanes + v * kN;
-      hn::Store(xr[j][v], d, s);
-      hn::Store(xi[j][v], d, s + kLanes);
-    }
-  }
+  store<kModes, kRounding>(s, modes.modes, n, state);
 }
 
-template <bool kComplex, bool kGain, bool kRound>
-HWY_INLINE void forward(const ScanModes& modes, float limit, std::size_t steps, const float* u,
-                        float* y, float* state) {
-  const Saturation saturation(limit);
+template <bool kComplex, bool kGain, Rounding kRounding>
+HWY_INLINE void forward(const ScanModes& modes, const StateRounding& rounding, std::size_t steps,
+                        const float* u, float* y, float* state) {
+  const Saturation saturation(rounding.limit);
   std::size_t n = 0;
   for (; n + kModesPerPass <= modes.modes; n += kModesPerPass) {
-    forward_pass<kModesPerPass, kComplex, kGain, kRound>(modes, n, saturation, steps, u, y, state);
+    forward_pass<kModesPerPass, kComplex, kGain, kRounding>(modes, n, rounding, saturation, steps,
+                                                            u, y, state);
   }
   for (; n < modes.modes; ++n) {
-    forward_pass<1, kComplex, kGain, kRound>(modes, n, saturation, steps, u, y, state);
+    forward_pass<1, kComplex, kGain, kRounding>(modes, n, rounding, saturation, steps, u, y, state);
   }
 }
 
-// The states after each step of some modes, [mode][steps][2][16].
-template <std::size_t kModes, bool kComplex, bool kGain, bool kRound>
-HWY_INLINE void recompute(const ScanModes& modes, std::size_t n, const Saturation& saturation,
-                          std::size_t steps, const float* HWY_RESTRICT u, const float* start,
+// The states after each step of some modes, [mode][steps][2][16]. start: of the channel.
+template <std::size_t kModes, bool kComplex, bool kGain, Rounding kRounding>
+HWY_INLINE void recompute(const ScanModes& modes, std::size_t n, const StateRounding& rounding,
+                          const Saturation& saturation, std::size_t steps,
+                          const float* HWY_RESTRICT u, const float* start,
                           float* HWY_RESTRICT states) {
-  Mode m[kModes];
-  V xr[kModes][kV], xi[kModes][kV];
-  for (std::size_t j = 0; j < kModes; ++j) {
-    m[j] = load_mode<kComplex, kGain>(modes, n + j);
-    for (std::size_t v = 0; v < kV; ++v) {
-      xr[j][v] = hn::Load(d, start + j * 2 * kLanes + v * kN);
-      xi[j][v] = hn::Load(d, start + j * 2 * kLanes + kLanes + v * kN);
-    }
-  }
+  auto s = load<kModes, kComplex, kGain, kRounding>(modes, n, rounding.draws, start);
   for (std::size_t t = 0; t < steps; ++t) {
+    const std::uint32_t step = mixed_step<kRounding>(rounding.draws, t);
     for (std::size_t v = 0; v < kV; ++v) {
       const V in = hn::Load(d, u + t * kLanes + v * kN);
       for (std::size_t j = 0; j < kModes; ++j) {
-        advance<kComplex, kGain, kRound ? Rounding::kBiased : Rounding::kNone>(m[j], in, saturation,
-                                                                               xr[j][v], xi[j][v]);
+        advance<kComplex, kGain, kRounding, Form::kBiased>(s, j, v, in, step, saturation);
         float* to = states + (j * steps + t) * 2 * kLanes + v * kN;
-        hn::Store(xr[j][v], d, to);
-        if constexpr (kComplex) hn::Store(xi[j][v], d, to + kLanes);
+        hn::Store(s.xr[j][v], d, to);
+        if constexpr (kComplex) hn::Store(s.xi[j][v], d, to + kLanes);
       }
     }
   }
@@ -248,15 +243,16 @@ HWY_INLINE void adjoint_mode(const ScanModes& modes, std::size_t n, const Satura
   if constexpr (kGainGradient) gradients.b[n] += sum(hn::Mul(inverse, b));
 }
 
-template <std::size_t kModes, bool kComplex, bool kGain, bool kRound>
-HWY_INLINE void adjoint_pass(const ScanModes& modes, std::size_t n, const Saturation& saturation,
-                             std::size_t steps, const float* u, const float* start, const float* gy,
-                             float* gu, float* carry, const ScanGradients& gradients,
-                             float* scratch) {
-  const std::size_t at = n * 2 * kLanes;
-  recompute<kModes, kComplex, kGain, kRound>(modes, n, saturation, steps, u, start + at, scratch);
+template <std::size_t kModes, bool kComplex, bool kGain, Rounding kRounding>
+HWY_INLINE void adjoint_pass(const ScanModes& modes, std::size_t n, const StateRounding& rounding,
+                             const Saturation& saturation, std::size_t steps, const float* u,
+                             const float* start, const float* gy, float* gu, float* carry,
+                             const ScanGradients& gradients, float* scratch) {
+  constexpr bool kRound = kRounding != Rounding::kNone;
+  recompute<kModes, kComplex, kGain, kRounding>(modes, n, rounding, saturation, steps, u, start,
+                                                scratch);
   for (std::size_t j = 0; j < kModes; ++j) {
-    const std::size_t mode = at + j * 2 * kLanes;
+    const std::size_t mode = (n + j) * 2 * kLanes;
     float* states = scratch + j * steps * 2 * kLanes;
     if (kGain && gradients.b != nullptr) {
       adjoint_mode<kComplex, kGain, kGain, kRound>(modes, n + j, saturation, steps, u, start + mode,
@@ -268,31 +264,38 @@ HWY_INLINE void adjoint_pass(const ScanModes& modes, std::size_t n, const Satura
   }
 }
 
-template <bool kComplex, bool kGain, bool kRound>
-HWY_INLINE void adjoint(const ScanModes& modes, float limit, std::size_t steps, const float* u,
-                        const float* start, const float* gy, float* gu, float* carry,
-                        const ScanGradients& gradients, float* scratch) {
-  const Saturation saturation(limit);
+template <bool kComplex, bool kGain, Rounding kRounding>
+HWY_INLINE void adjoint(const ScanModes& modes, const StateRounding& rounding, std::size_t steps,
+                        const float* u, const float* start, const float* gy, float* gu,
+                        float* carry, const ScanGradients& gradients, float* scratch) {
+  const Saturation saturation(rounding.limit);
   std::size_t n = 0;
   for (; n + kModesPerPass <= modes.modes; n += kModesPerPass) {
-    adjoint_pass<kModesPerPass, kComplex, kGain, kRound>(modes, n, saturation, steps, u, start, gy,
-                                                         gu, carry, gradients, scratch);
+    adjoint_pass<kModesPerPass, kComplex, kGain, kRounding>(
+        modes, n, rounding, saturation, steps, u, start, gy, gu, carry, gradients, scratch);
   }
   for (; n < modes.modes; ++n) {
-    adjoint_pass<1, kComplex, kGain, kRound>(modes, n, saturation, steps, u, start, gy, gu, carry,
-                                             gradients, scratch);
+    adjoint_pass<1, kComplex, kGain, kRounding>(modes, n, rounding, saturation, steps, u, start, gy,
+                                                gu, carry, gradients, scratch);
   }
 }
 
+template <Rounding kRounding>
+using RoundingConstant = std::integral_constant<Rounding, kRounding>;
+
 // Turns the three run-time properties of a scan into template arguments.
 template <class Body>
-HWY_INLINE void with_properties(const ScanModes& m, StateRounding rounding, Body body) {
+HWY_INLINE void with_properties(const ScanModes& m, const StateRounding& rounding, Body body) {
   using std::bool_constant;
   const auto round = [&](auto complex, auto gain) {
-    if (rounding.limit > 0) {
-      body(complex, gain, bool_constant<true>());
+    if (rounding.limit == 0) {
+      body(complex, gain, RoundingConstant<Rounding::kNone>());
+    } else if (rounding.mode == RoundingMode::kNearest) {
+      body(complex, gain, RoundingConstant<Rounding::kNearest>());
+    } else if (rounding.mode == RoundingMode::kStochastic) {
+      body(complex, gain, RoundingConstant<Rounding::kStochastic>());
     } else {
-      body(complex, gain, bool_constant<false>());
+      body(complex, gain, RoundingConstant<Rounding::kFeedback>());
     }
   };
   const auto gain = [&](auto complex) {
@@ -309,19 +312,19 @@ HWY_INLINE void with_properties(const ScanModes& m, StateRounding rounding, Body
   }
 }
 
-void ScanForward(const ScanModes& modes, StateRounding rounding, std::size_t steps, const float* u,
-                 float* y, float* state) {
+void ScanForward(const ScanModes& modes, const StateRounding& rounding, std::size_t steps,
+                 const float* u, float* y, float* state) {
   with_properties(modes, rounding, [&](auto complex, auto gain, auto round) {
-    forward<complex.value, gain.value, round.value>(modes, rounding.limit, steps, u, y, state);
+    forward<complex.value, gain.value, round.value>(modes, rounding, steps, u, y, state);
   });
 }
 
-void ScanAdjoint(const ScanModes& modes, StateRounding rounding, std::size_t steps, const float* u,
-                 const float* start, const float* gy, float* gu, float* carry,
+void ScanAdjoint(const ScanModes& modes, const StateRounding& rounding, std::size_t steps,
+                 const float* u, const float* start, const float* gy, float* gu, float* carry,
                  const ScanGradients& gradients, float* scratch) {
   with_properties(modes, rounding, [&](auto complex, auto gain, auto round) {
-    adjoint<complex.value, gain.value, round.value>(modes, rounding.limit, steps, u, start, gy, gu,
-                                                    carry, gradients, scratch);
+    adjoint<complex.value, gain.value, round.value>(modes, rounding, steps, u, start, gy, gu, carry,
+                                                    gradients, scratch);
   });
 }
 
@@ -335,15 +338,17 @@ namespace crosstate {
 HWY_EXPORT(ScanForward);
 HWY_EXPORT(ScanAdjoint);
 
-std::size_t scan_state_size(std::size_t modes) { return modes * 2 * kLanes; }
+std::size_t scan_state_size(std::size_t modes, RoundingMode mode) {
+  return modes * (mode == RoundingMode::kFeedback ? 4 : 2) * kLanes;
+}
 
-void scan_forward(const ScanModes& modes, StateRounding rounding, std::size_t steps, const float* u,
-                  float* y, float* state) {
+void scan_forward(const ScanModes& modes, const StateRounding& rounding, std::size_t steps,
+                  const float* u, float* y, float* state) {
   HWY_DYNAMIC_DISPATCH(ScanForward)(modes, rounding, steps, u, y, state);
 }
 
-void scan_adjoint(const ScanModes& modes, StateRounding rounding, std::size_t steps, const float* u,
-                  const float* start, const float* gy, float* gu, float* carry,
+void scan_adjoint(const ScanModes& modes, const StateRounding& rounding, std::size_t steps,
+                  const float* u, const float* start, const float* gy, float* gu, float* carry,
                   const ScanGradients& gradients, float* scratch) {
   HWY_DYNAMIC_DISPATCH(ScanAdjoint)
   (modes, rounding, steps, u, start, gy, gu, carry, gradients, scratch);

@@ -1,0 +1,122 @@
+// The three ways of rounding the state, in every executor of an integer network.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "crosstate/base/error.h"
+#include "crosstate/integer/convert.h"
+#include "crosstate/integer/engine.h"
+#include "crosstate/integer/reference.h"
+#include "crosstate/kernels/dispatch.h"
+#include "crosstate/kernels/reference/testing.h"
+#include "crosstate/model/testing.h"
+
+namespace crosstate {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+const TaskShape kTask{2, 4};
+constexpr const char* kRoundings[] = {"nearest", "stochastic", "feedback"};
+
+struct Case {
+  Dataset set;
+  Batch batch;
+  IntegerNetwork network;
+};
+
+// Channels beyond one group of lanes, and sequences of all lengths.
+Case make_case(int number, const std::string& rounding, bool real) {
+  ModelOptions o = reference::small_options();
+  o.norm = "none";
+  o.layers = 1 + number % 3;
+  o.channels = number % 2 == 0 ? 3 : 19;
+  if (real) o.modes = o.init = "real";
+  QuantOptions q;
+  q.preset = number % 2 == 0 ? "w8a8s8" : "w4a6s5";
+  q.state.rounding = rounding;
+  Case c;
+  c.set = reference::random_set(static_cast<std::uint64_t>(number) + 1, 21, 41, kTask, true);
+  c.batch = reference::batch_of(c.set);
+  Network network = reference::random_network(o, kTask);
+  ThreadPool pool(1);
+  network.quantize(q, {&c.batch, 1}, pool);
+  c.network = to_integers(network);
+  return c;
+}
+
+template <class Body>
+void over_cases(Body body) {
+  for (int number = 0; number < 6; ++number) {
+    for (const bool real : {false, true}) {
+      for (const char* rounding : kRoundings) {
+        SCOPED_TRACE(testing::Message() << "case " << number << ", real " << real << rounding);
+        body(make_case(number, rounding, real));
+      }
+    }
+  }
+}
+
+std::vector<std::vector<std::int64_t>> reference_scores(const Case& c) {
+  ReferenceExecutor executor(c.network);
+  std::vector<std::vector<std::int64_t>> scores;
+  for (std::size_t i = 0; i < c.set.count; ++i) {
+    scores.push_back(executor.run(c.set.sequence(i), c.set.length_of(i)).scores);
+  }
+  return scores;
+}
+
+TEST(StateRounding, OfBatchesIsThatOfTheReference) {
+  over_cases([](const Case& c) {
+    const auto wanted = reference_scores(c);
+    reference::on_every_target([&] {
+      const IntegerEngine engine(c.network);
+      ASSERT_TRUE(engine.vectorised());
+      for (const int threads : {1, 2}) {
+        ThreadPool pool(threads);
+        const std::vector<IntegerResult> results = engine.run(c.batch, pool);
+        for (std::size_t i = 0; i < wanted.size(); ++i) EXPECT_EQ(results[i].scores, wanted[i]);
+      }
+    });
+  });
+}
+
+TEST(StateRounding, OfStreamsIsThatOfTheReference) {
+  over_cases([](const Case& c) {
+    const auto wanted = reference_scores(c);
+    reference::on_every_target([&] {
+      IntegerStream stream(c.network);
+      ASSERT_TRUE(stream.vectorised());
+      for (std::size_t i = 0; i < wanted.size(); ++i) {
+        stream.reset();
+        for (std::size_t t = 0; t < c.set.length_of(i); ++t) {
+          stream.step(c.set.sequence(i).subspan(t * c.network.inputs, c.network.inputs));
+        }
+        EXPECT_EQ(stream.result().scores, wanted[i]);
+      }
+    });
+  });
+}
+
+TEST(StateRounding, ChangesWhatANetworkComputes) {
+  const auto nearest = reference_scores(make_case(1, "nearest", false));
+  EXPECT_NE(reference_scores(make_case(1, "stochastic", false)), nearest);
+  EXPECT_NE(reference_scores(make_case(1, "feedback", false)), nearest);
+}
+
+TEST(StateRounding, IsPartOfTheFile) {
+  for (const char* rounding : kRoundings) {
+    const Case c = make_case(1, rounding, false);
+    Safetensors content = to_tensors(c.network);
+    Case back = c;
+    back.network = integer_network_from(content, "memory");
+    EXPECT_EQ(reference_scores(back), reference_scores(c));
+    std::string& text = content.metadata.at("integer");
+    text.replace(text.find(rounding), std::string(rounding).size(), "dithered");
+    EXPECT_THAT([&] { integer_network_from(content, "a.safetensors"); },
+                ThrowsMessage<Error>(HasSubstr("rounding = \"dithered\"")));
+  }
+}
+
+}  // namespace
+}  // namespace crosstate
