@@ -53,7 +53,7 @@ struct DrawAddress {
 struct StateRounding {
   float limit = 0;
   RoundingMode mode = RoundingMode::kNearest;
-  DrawAddress draws;
+  DrawAddress draws = {};
 };
 
 /// Sums of dL/d(coefficient) over time and lanes, `modes` values each; added to. b null: its
