@@ -5,10 +5,8 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
-#include "crosstate/model/calibration.h"
 #include "crosstate/model/network_state.h"
 #include "crosstate/model/pass.h"
-#include "crosstate/quant/weights.h"
 
 namespace crosstate {
 namespace {
@@ -93,24 +91,6 @@ BlockParameters add_block(const Network::State& s, std::size_t layer,
   return p;
 }
 
-// Range parameters appear when a network is quantized, behind all others.
-void add_ranges(Network::State& s) {
-  Builder build(s.parameters, 0);
-  const auto range = [&](const std::string& name) {
-    return build.constant("range." + name, {1}, ParameterGroup::kRange, 0);
-  };
-  s.input_range = range("input");
-  s.residual_range = range("residual");
-  s.least_codes.assign(2 + 3 * s.blocks.size(), 0);
-  s.state_steps.assign(s.blocks.size(), std::vector<float>(s.channels() * s.modes(), 1));
-  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
-    const std::string at = "layers." + std::to_string(l) + ".";
-    s.blocks[l].ssm_output = range(at + "ssm_output");
-    s.blocks[l].activation = range(at + "activation");
-    s.blocks[l].linear = range(at + "linear");
-  }
-}
-
 constexpr float kMostCodes = 65536;
 constexpr const char* kLeastCodes = "range.least_codes";
 
@@ -119,12 +99,6 @@ std::string state_step_name(std::size_t layer) {
 }
 std::string statistic_name(std::size_t layer, const char* what) {
   return "layers." + std::to_string(layer) + ".norm." + what;
-}
-
-void require_inputs(const Network::State& s, const Batch& batch) {
-  if (batch.channels == static_cast<std::size_t>(s.task.inputs)) return;
-  fail("batch", std::to_string(batch.channels) + " channels, but the network has " +
-                    std::to_string(s.task.inputs) + " inputs");
 }
 
 // The configuration that a checkpoint's metadata carries.
@@ -189,6 +163,29 @@ Network::Network(const ModelOptions& options, const TaskShape& task, std::uint64
   s.decoder_bias = build.uniform("decoder.bias", {classes}, ParameterGroup::kNoDecay, out);
 }
 
+void Network::State::require_inputs(const Batch& batch) const {
+  if (batch.channels == static_cast<std::size_t>(task.inputs)) return;
+  fail("batch", std::to_string(batch.channels) + " channels, but the network has " +
+                    std::to_string(task.inputs) + " inputs");
+}
+
+void Network::State::add_ranges() {
+  Builder build(parameters, 0);
+  const auto range = [&](const std::string& name) {
+    return build.constant("range." + name, {1}, ParameterGroup::kRange, 0);
+  };
+  input_range = range("input");
+  residual_range = range("residual");
+  least_codes.assign(2 + 3 * blocks.size(), 0);
+  state_steps.assign(blocks.size(), std::vector<float>(channels() * modes(), 1));
+  for (std::size_t l = 0; l < blocks.size(); ++l) {
+    const std::string at = "layers." + std::to_string(l) + ".";
+    blocks[l].ssm_output = range(at + "ssm_output");
+    blocks[l].activation = range(at + "activation");
+    blocks[l].linear = range(at + "linear");
+  }
+}
+
 // The frequencies of LegS take n^3 steps to find; nobody will look at them.
 Network Network::unfilled(const ModelOptions& options, const TaskShape& task) {
   ModelOptions start = options;
@@ -225,15 +222,45 @@ std::size_t Network::parameter_count() const {
 }
 
 BatchResult Network::train_step(const Batch& batch, const LossOptions& loss, ThreadPool& pool) {
-  require_inputs(*state_, batch);
+  state_->require_inputs(batch);
+  const std::size_t logits = batch.count * static_cast<std::size_t>(task().classes);
+  if (!loss.teacher.empty() && loss.teacher.size() != logits) {
+    fail("teacher",
+         std::to_string(loss.teacher.size()) + " logits, expected " + std::to_string(logits));
+  }
   const double noise = quantized() ? state_->quant.weight_noise : 0;
   Coefficients coefficients = state_->coefficients(noise, loss.seed, loss.step);
   return train_batch(*state_, coefficients, batch, loss, pool);
 }
 
-BatchResult Network::evaluate(const Batch& batch, ThreadPool& pool, std::vector<float>* logits) {
-  require_inputs(*state_, batch);
+BatchResult Network::evaluate(const Batch& batch, ThreadPool& pool,
+                              std::vector<float>* logits) const {
+  state_->require_inputs(batch);
   return forward_batch(*state_, state_->deployed_coefficients(), batch, pool, logits);
+}
+
+void Network::move_towards(const Network& other, double share) {
+  State& s = *state_;
+  const State& to = *other.state_;
+  const bool fits = s.statistics.size() == to.statistics.size() &&
+                    std::equal(s.parameters.begin(), s.parameters.end(), to.parameters.begin(),
+                               to.parameters.end(), [](const Parameter& a, const Parameter& b) {
+                                 return a.name == b.name && a.shape == b.shape;
+                               });
+  if (!fits) fail("network", "cannot move towards a network of other shapes");
+  const auto move = [share](std::vector<float>& values, const std::vector<float>& target) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double from = values[i];
+      values[i] = static_cast<float>(from + share * (target[i] - from));
+    }
+  };
+  for (std::size_t p = 0; p < s.parameters.size(); ++p) {
+    move(s.parameters[p].value, to.parameters[p].value);
+  }
+  for (std::size_t l = 0; l < s.statistics.size(); ++l) {
+    move(s.statistics[l].mean, to.statistics[l].mean);
+    move(s.statistics[l].variance, to.statistics[l].variance);
+  }
 }
 
 void Network::fold_norms() {
@@ -248,7 +275,7 @@ void Network::fold_norms() {
   if (s.quantized) {
     folded.state_->quant = s.quant;
     folded.state_->quantized = true;
-    add_ranges(*folded.state_);
+    folded.state_->add_ranges();
     folded.state_->state_steps = s.state_steps;
     folded.state_->least_codes = s.least_codes;
   }
@@ -269,42 +296,6 @@ void Network::fold_norms() {
     }
   }
   *this = std::move(folded);
-}
-
-void Network::quantize(const QuantOptions& options, std::span<const Batch> calibration,
-                       ThreadPool& pool) {
-  State& s = *state_;
-  validate(options);
-  const QuantOptions sites = resolved(options);
-  if (s.batch_norm() && !folds_after_rounding(sites)) {
-    fail("model.norm",
-         "fold batch norms before quantizing with one weight scale per tensor or powers of two");
-  }
-  if (s.quantized) fail("quantize", "the network is quantized already");
-  for (const Batch& batch : calibration) require_inputs(s, batch);
-  const Spreads spreads =
-      measure_spreads(s, s.coefficients(), calibration, pool, wants_histograms(sites));
-  add_ranges(s);
-  s.quant = sites;
-  s.quantized = true;
-  const auto set = [&](std::size_t index, const ActivationSite& site, const Spread& spread) {
-    if (site.bits == kFloatBits) return;
-    const ChosenRange range = choose_range(site, spread);
-    s.parameters[index].value[0] = static_cast<float>(range.log_scale);
-    s.least_codes[index - s.input_range] = range.least_code;
-  };
-  set(s.input_range, sites.input, spreads.input);
-  set(s.residual_range, sites.residual, spreads.residual);
-  const double top = largest_code(std::max(sites.state.bits, 2));
-  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
-    set(s.blocks[l].ssm_output, sites.ssm_output, spreads.blocks[l].ssm_output);
-    set(s.blocks[l].activation, sites.activation, spreads.blocks[l].activation);
-    set(s.blocks[l].linear, sites.linear, spreads.blocks[l].linear);
-    for (std::size_t i = 0; i < s.state_steps[l].size(); ++i) {
-      const double peak = std::max(1e-6, static_cast<double>(spreads.blocks[l].state[i]));
-      s.state_steps[l][i] = static_cast<float>(peak / top);
-    }
-  }
 }
 
 Safetensors Network::to_tensors() const {
@@ -356,7 +347,7 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
     validate(configuration.quant);
     s.quant = resolved(configuration.quant);
     s.quantized = true;
-    add_ranges(s);
+    s.add_ranges();
   }
   const auto load = [&](const std::string& name, const Shape& shape) {
     const auto it = content.tensors.find(name);

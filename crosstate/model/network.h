@@ -28,10 +28,13 @@ struct LossOptions {
   double label_smoothing = 0;
   std::uint64_t seed = 0;  // address of dropout and noise draws
   std::uint64_t step = 0;
+  std::span<const float> teacher = {};  // logits of the batch, count x classes; empty: no teacher
+  double distillation = 0;              // weight of the teacher's distribution, 0 to 1
+  double temperature = 1;               // that softens both distributions, above 0
 };
 
 struct BatchResult {
-  double loss = 0;  // mean cross-entropy over the batch
+  double loss = 0;  // mean over the batch, see classification_loss()
   std::size_t correct = 0;
 };
 
@@ -53,11 +56,13 @@ class Network {
   std::size_t parameter_count() const;
 
   /// Forward, loss and adjoint: leaves the gradients in the parameters. Batch norm uses and updates
-  /// batch statistics. Bit-identical for any number of threads.
+  /// batch statistics. Bit-identical for any number of threads. Throws Error for a teacher's logits
+  /// that do not fit the batch.
   BatchResult train_step(const Batch& batch, const LossOptions& loss, ThreadPool& pool);
 
   /// Forward only, with running statistics; logits: batch.count x classes if not null.
-  BatchResult evaluate(const Batch& batch, ThreadPool& pool, std::vector<float>* logits = nullptr);
+  BatchResult evaluate(const Batch& batch, ThreadPool& pool,
+                       std::vector<float>* logits = nullptr) const;
 
   /// Folds batch norms into the linear layers before them; afterwards options().norm is "none" and
   /// evaluate() gives the same logits up to float rounding. That holds for a quantized network too:
@@ -68,6 +73,15 @@ class Network {
   /// train_step(). Activation ranges become parameters of group kRange. Batch norms may stay in
   /// place for training and be folded afterwards, if every row of weights has its own scale.
   void quantize(const QuantOptions& options, std::span<const Batch> calibration, ThreadPool& pool);
+  /// Goes on to other formats. Ranges of sites whose codes change are chosen from the batches, seen
+  /// by the network with its present weights and without rounding at those sites; all else keeps
+  /// its value. Returns the indices of the range parameters that were chosen anew. Throws Error for
+  /// a network that is not quantized.
+  std::vector<std::size_t> requantize(const QuantOptions& options,
+                                      std::span<const Batch> calibration, ThreadPool& pool);
+  /// Moves parameters and running statistics towards those of a network of the same shapes:
+  /// v += share (v' - v). Throws Error for other shapes.
+  void move_towards(const Network& other, double share);
   bool quantized() const;
   /// Goes on in floating point with the same weights.
   void drop_rounding();

@@ -98,6 +98,10 @@ struct Network::State {
                                                 : Discretization::kZeroOrderHold;
   }
 
+  /// Throws Error for a batch with other channels than the network has inputs.
+  void require_inputs(const Batch& batch) const;
+  /// Range parameters appear when a network is quantized, behind all others.
+  void add_ranges();
   /// The quantizer of a range parameter.
   Quantizer quantizer(std::size_t parameter, const ActivationSite& site, std::size_t rows) const;
   /// One mode's continuous parameters.

@@ -9,6 +9,7 @@
 
 #include "crosstate/base/random.h"
 #include "crosstate/kernels/state_draws.h"
+#include "crosstate/model/loss.h"
 
 namespace crosstate {
 namespace {
@@ -265,15 +266,17 @@ class Pass {
     }
   }
 
-  // Cross-entropy of one group; gradients of logits (not yet divided by the batch) if wanted.
+  // Loss of one group; gradients of logits (not yet divided by the batch) if wanted.
   BatchResult decode(const GroupMemory& m, std::size_t group, const LossOptions& loss,
                      float* logits, std::vector<double>* glogits) const {
     const auto classes = static_cast<std::size_t>(s_.task.classes);
     BatchResult result;
     if (glogits != nullptr) glogits->assign(classes * kLanes, 0);
     std::vector<float> out(classes);
+    std::vector<double> slope(glogits == nullptr ? 0 : classes);
     for (std::size_t i = 0; i < kLanes; ++i) {
-      const std::int32_t label = batch_.labels[group * kLanes + i];
+      const std::size_t sequence = group * kLanes + i;
+      const std::int32_t label = batch_.labels[sequence];
       if (label < 0) continue;
       for (std::size_t k = 0; k < classes; ++k) {
         double sum = m.pool_count[i] * c_.decoder_bias[k];
@@ -286,17 +289,10 @@ class Pass {
       const auto top = std::max_element(out.begin(), out.end());
       const auto truth = static_cast<std::size_t>(label);
       result.correct += static_cast<std::size_t>(top - out.begin()) == truth;
-      double total = 0;
-      for (const float z : out) total += std::exp(static_cast<double>(z) - *top);
-      const double log_total = std::log(total) + *top;
-      const double off = loss.label_smoothing / static_cast<double>(classes);
-      for (std::size_t k = 0; k < classes; ++k) {
-        const double target = off + (k == truth ? 1 - loss.label_smoothing : 0);
-        result.loss -= target * (out[k] - log_total);
-        if (glogits != nullptr) {
-          (*glogits)[k * kLanes + i] = std::exp(out[k] - log_total) - target;
-        }
-      }
+      std::span<const float> teacher = loss.teacher;
+      if (!teacher.empty()) teacher = teacher.subspan(sequence * classes, classes);
+      result.loss += classification_loss(out, truth, loss, teacher, slope);
+      for (std::size_t k = 0; k < slope.size(); ++k) (*glogits)[k * kLanes + i] = slope[k];
     }
     return result;
   }

@@ -19,12 +19,14 @@ struct WeightSite {
   std::string granularity = "";  // channel | tensor; empty: quant.granularity
   std::string scales = "";       // free | pow2; empty: quant.weight_scales
   std::string range = "auto";    // auto | absmax | mse | mean
+  bool operator==(const WeightSite&) const = default;
 };
 
 /// The discretised A.
 struct PoleSite {
   int bits = kPresetBits;            // of the decay and of the phase, or of each part
   std::string coding = "log-polar";  // log-polar | polar | cartesian
+  bool operator==(const PoleSite&) const = default;
 };
 
 /// Values between two layers: codes of `bits` times one scale per tensor. Symmetric codes are
@@ -36,12 +38,14 @@ struct ActivationSite {
   std::string range = "clip";  // clip | absmax | percentile | mse
   double percentile = 99.99;   // of the magnitudes, where range = percentile
   bool learned = true;         // LSQ: the scale is trained; otherwise as calibrated
+  bool operator==(const ActivationSite&) const = default;
 };
 
 /// Both parts of every mode's state, counted in steps of a power of two of their own.
 struct StateSite {
   int bits = kPresetBits;
   std::string rounding = "nearest";  // nearest | stochastic | feedback
+  bool operator==(const StateSite&) const = default;
 };
 
 struct QuantOptions {
@@ -57,6 +61,7 @@ struct QuantOptions {
   StateSite state;
   double weight_noise = 0;  // relative Gaussian noise on every weight while training
   std::string noise_recurrence = "increment";  // noise on A is relative to A - 1 | direct: A
+  bool operator==(const QuantOptions&) const = default;
 };
 
 /// Binds the fields of section "quant" and of those below it.

@@ -1,0 +1,110 @@
+// Ranges from calibration batches, when rounding is switched on and when its formats change.
+#include <algorithm>
+
+#include "crosstate/base/error.h"
+#include "crosstate/model/calibration.h"
+#include "crosstate/model/network_state.h"
+#include "crosstate/model/pass.h"
+#include "crosstate/quant/weights.h"
+
+namespace crosstate {
+namespace {
+
+void require_foldable(const Network::State& s, const QuantOptions& sites) {
+  if (!s.batch_norm() || folds_after_rounding(sites)) return;
+  fail("model.norm",
+       "fold batch norms before quantizing with one weight scale per tensor or powers of two");
+}
+
+// A trained range fits as long as the codes that it scales stay the same.
+bool changes(const ActivationSite& before, const ActivationSite& now) {
+  ActivationSite same = before;
+  same.learned = now.learned;
+  return now.bits != kFloatBits && same != now;
+}
+bool changes(const StateSite& before, const StateSite& now) {
+  return now.bits != kFloatBits && before != now;
+}
+
+// Switches the sites that change to floating point, so that their values can be measured. False
+// where there are none.
+bool unround_changed(QuantOptions& present, const QuantOptions& next) {
+  bool any = false;
+  const auto unround = [&](auto site) {
+    if (!changes(present.*site, next.*site)) return;
+    (present.*site).bits = kFloatBits;
+    any = true;
+  };
+  unround(&QuantOptions::input);
+  unround(&QuantOptions::residual);
+  unround(&QuantOptions::ssm_output);
+  unround(&QuantOptions::activation);
+  unround(&QuantOptions::linear);
+  unround(&QuantOptions::state);
+  return any;
+}
+
+// Chooses the ranges of sites that change from `before`; returns their parameters.
+std::vector<std::size_t> choose_ranges(Network::State& s, const QuantOptions& before,
+                                       const Spreads& spreads) {
+  std::vector<std::size_t> chosen;
+  const auto choose = [&](std::size_t index, auto site, const Spread& spread) {
+    if (!changes(before.*site, s.quant.*site)) return;
+    const ChosenRange range = choose_range(s.quant.*site, spread);
+    s.parameters[index].value[0] = static_cast<float>(range.log_scale);
+    s.least_codes[index - s.input_range] = range.least_code;
+    chosen.push_back(index);
+  };
+  choose(s.input_range, &QuantOptions::input, spreads.input);
+  choose(s.residual_range, &QuantOptions::residual, spreads.residual);
+  const double top = largest_code(std::max(s.quant.state.bits, 2));
+  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
+    choose(s.blocks[l].ssm_output, &QuantOptions::ssm_output, spreads.blocks[l].ssm_output);
+    choose(s.blocks[l].activation, &QuantOptions::activation, spreads.blocks[l].activation);
+    choose(s.blocks[l].linear, &QuantOptions::linear, spreads.blocks[l].linear);
+    if (!changes(before.state, s.quant.state)) continue;
+    for (std::size_t i = 0; i < s.state_steps[l].size(); ++i) {
+      const double peak = std::max(1e-6, static_cast<double>(spreads.blocks[l].state[i]));
+      s.state_steps[l][i] = static_cast<float>(peak / top);
+    }
+  }
+  return chosen;
+}
+
+}  // namespace
+
+void Network::quantize(const QuantOptions& options, std::span<const Batch> calibration,
+                       ThreadPool& pool) {
+  State& s = *state_;
+  validate(options);
+  const QuantOptions sites = resolved(options);
+  require_foldable(s, sites);
+  if (s.quantized) fail("quantize", "the network is quantized already");
+  for (const Batch& batch : calibration) s.require_inputs(batch);
+  const Spreads spreads =
+      measure_spreads(s, s.coefficients(), calibration, pool, wants_histograms(sites));
+  s.add_ranges();
+  s.quant = sites;
+  s.quantized = true;
+  choose_ranges(s, quant_preset("float"), spreads);
+}
+
+std::vector<std::size_t> Network::requantize(const QuantOptions& options,
+                                             std::span<const Batch> calibration, ThreadPool& pool) {
+  State& s = *state_;
+  validate(options);
+  const QuantOptions sites = resolved(options);
+  require_foldable(s, sites);
+  if (!s.quantized) fail("requantize", "the network is not quantized yet");
+  for (const Batch& batch : calibration) s.require_inputs(batch);
+  const QuantOptions before = s.quant;
+  // Weights keep their present rounding here: the running statistics of batch norms belong to it.
+  const bool any = unround_changed(s.quant, sites);
+  const Spreads spreads =
+      any ? measure_spreads(s, s.coefficients(), calibration, pool, wants_histograms(sites))
+          : Spreads(s);
+  s.quant = sites;
+  return choose_ranges(s, before, spreads);
+}
+
+}  // namespace crosstate
