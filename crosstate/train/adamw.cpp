@@ -1,5 +1,6 @@
 #include "crosstate/train/adamw.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -12,6 +13,7 @@ namespace {
 constexpr const char* kFirst = "optimizer.m.";
 constexpr const char* kSecond = "optimizer.v.";
 constexpr const char* kSteps = "optimizer.steps";
+constexpr const char* kStarted = "optimizer.started.";
 
 double rate_of(ParameterGroup group, const AdamWOptions& options) {
   switch (group) {
@@ -40,14 +42,15 @@ std::vector<float> moments(const Safetensors& content, const std::string& name,
   return values;
 }
 
-std::uint64_t saved_steps(const Safetensors& content, const std::string& where) {
-  const auto found = content.metadata.find(kSteps);
-  if (found == content.metadata.end()) fail(where, std::string("no metadata '") + kSteps + "'");
+std::uint64_t saved_steps(const Safetensors& content, const std::string& key,
+                          const std::string& where) {
+  const auto found = content.metadata.find(key);
+  if (found == content.metadata.end()) fail(where, "no metadata '" + key + "'");
   const std::string& text = found->second;
   std::uint64_t steps = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), steps);
   if (error != std::errc{} || end != text.data() + text.size()) {
-    fail(where, std::string("metadata '") + kSteps + "' is not a number of steps");
+    fail(where, "metadata '" + key + "' is not a number of steps");
   }
   return steps;
 }
@@ -55,7 +58,7 @@ std::uint64_t saved_steps(const Safetensors& content, const std::string& where) 
 }  // namespace
 
 AdamW::AdamW(const std::vector<Parameter>& parameters, const AdamWOptions& options)
-    : options_(options) {
+    : options_(options), started_(parameters.size(), 0) {
   for (const Parameter& parameter : parameters) {
     first_.emplace_back(parameter.value.size());
     second_.emplace_back(parameter.value.size());
@@ -64,10 +67,10 @@ AdamW::AdamW(const std::vector<Parameter>& parameters, const AdamWOptions& optio
 
 void AdamW::step(std::vector<Parameter>& parameters, double rate_share, double gradient_scale) {
   ++steps_;
-  const auto count = static_cast<double>(steps_);
-  const double correction1 = 1 - std::pow(options_.beta1, count);
-  const double correction2 = 1 - std::pow(options_.beta2, count);
   for (std::size_t p = 0; p < parameters.size(); ++p) {
+    const auto count = static_cast<double>(steps_ - started_[p]);
+    const double correction1 = 1 - std::pow(options_.beta1, count);
+    const double correction2 = 1 - std::pow(options_.beta2, count);
     Parameter& parameter = parameters[p];
     const double rate = rate_share * rate_of(parameter.group, options_);
     const bool decays = parameter.group == ParameterGroup::kWeight;
@@ -86,24 +89,42 @@ void AdamW::step(std::vector<Parameter>& parameters, double rate_share, double g
   }
 }
 
+void AdamW::restart(std::size_t parameter) {
+  std::fill(first_[parameter].begin(), first_[parameter].end(), 0.0f);
+  std::fill(second_[parameter].begin(), second_[parameter].end(), 0.0f);
+  started_[parameter] = steps_;
+}
+
 void AdamW::save(const std::vector<Parameter>& parameters, Safetensors& content) const {
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     const Parameter& parameter = parameters[p];
     content.tensors[kFirst + parameter.name] = Tensor::from(first_[p], parameter.shape);
     content.tensors[kSecond + parameter.name] = Tensor::from(second_[p], parameter.shape);
+    if (started_[p] > 0) {
+      content.metadata[kStarted + parameter.name] = std::to_string(started_[p]);
+    }
   }
   content.metadata[kSteps] = std::to_string(steps_);
 }
 
 void AdamW::load(const std::vector<Parameter>& parameters, const Safetensors& content,
                  const std::string& where) {
+  const std::uint64_t steps = saved_steps(content, kSteps, where);
   std::vector<std::vector<float>> first, second;
+  std::vector<std::uint64_t> started;
   for (const Parameter& parameter : parameters) {
     constexpr float kLowest = std::numeric_limits<float>::lowest();
     first.push_back(moments(content, kFirst + parameter.name, parameter, kLowest, where));
     second.push_back(moments(content, kSecond + parameter.name, parameter, 0, where));
+    const std::string key = kStarted + parameter.name;
+    started.push_back(content.metadata.contains(key) ? saved_steps(content, key, where) : 0);
+    if (started.back() > steps) {
+      fail(where, "metadata '" + key + "' is " + std::to_string(started.back()) +
+                      ", behind the last of " + std::to_string(steps) + " steps");
+    }
   }
-  steps_ = saved_steps(content, where);
+  steps_ = steps;
+  started_ = std::move(started);
   first_ = std::move(first);
   second_ = std::move(second);
 }

@@ -29,7 +29,11 @@ class AdamW {
 
   std::uint64_t steps() const { return steps_; }
 
-  /// Adds "optimizer.m.NAME" and "optimizer.v.NAME" and the number of steps.
+  /// Forgets the moments of one parameter, as if its first step were the next one.
+  void restart(std::size_t parameter);
+
+  /// Adds "optimizer.m.NAME" and "optimizer.v.NAME", the number of steps, and where it is not the
+  /// first, the step at which a parameter started.
   void save(const std::vector<Parameter>& parameters, Safetensors& content) const;
   /// Throws Error (with `where`) for what is missing or has another shape.
   void load(const std::vector<Parameter>& parameters, const Safetensors& content,
@@ -38,6 +42,7 @@ class AdamW {
  private:
   AdamWOptions options_;
   std::vector<std::vector<float>> first_, second_;  // moments, by parameter
+  std::vector<std::uint64_t> started_;              // steps before a parameter's first
   std::uint64_t steps_ = 0;
 };
 

@@ -102,6 +102,36 @@ TEST(AdamW, ContinuesFromSavedMomentsBitForBit) {
   EXPECT_EQ(other.steps(), 2u);
 }
 
+TEST(AdamW, ARestartedParameterTakesItsFirstStepAgain) {
+  std::vector<Parameter> straight = one_of_each();
+  AdamW optimizer(straight, test_options());
+  for (int i = 0; i < 5; ++i) {
+    set_gradients(straight, 100, -100);
+    optimizer.step(straight, 1);
+  }
+  optimizer.restart(3);
+  Safetensors saved;
+  optimizer.save(straight, saved);
+  std::vector<Parameter> resumed = straight;
+  AdamW other(resumed, test_options());
+  other.load(resumed, parse_safetensors(format_safetensors(saved), "memory"), "memory");
+
+  const float range = straight[3].value[0], bias = straight[1].value[0];
+  set_gradients(straight, 0.01, -0.01);
+  set_gradients(resumed, 0.01, -0.01);
+  optimizer.step(straight, 1);
+  other.step(resumed, 1);
+  EXPECT_NEAR(range - straight[3].value[0], 0.001, 1e-6);  // the whole rate
+  EXPECT_GT(bias - straight[1].value[0], 0.05);            // still the way of large gradients
+  for (std::size_t p = 0; p < straight.size(); ++p) {
+    EXPECT_EQ(straight[p].value, resumed[p].value);
+  }
+
+  saved.metadata["optimizer.started.range"] = "6";
+  EXPECT_THAT([&] { other.load(resumed, saved, "x"); },
+              ThrowsMessage<Error>(HasSubstr("'optimizer.started.range' is 6, behind the last")));
+}
+
 TEST(AdamW, RefusesWhatIsMissingOrMisshapen) {
   std::vector<Parameter> parameters = one_of_each();
   AdamW optimizer(parameters, test_options());

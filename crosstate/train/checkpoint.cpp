@@ -14,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kBest = "best.";
+constexpr std::string_view kAverage = "average.";
 constexpr std::string_view kOptimizer = "optimizer.";
 constexpr std::string_view kTrain = "train.";
 constexpr const char* kIdentity = "train.identity";
@@ -26,18 +27,20 @@ void add(const Safetensors& part, std::string_view prefix, Safetensors& whole) {
   for (const auto& [name, text] : part.metadata) whole.metadata[before + name] = text;
 }
 
-// Moves an entry to the part of the checkpoint that its name belongs to.
-template <class Value>
-void sort_in(std::map<std::string, Value>& entries, std::map<std::string, Value>& network,
-             std::map<std::string, Value>& best, std::map<std::string, Value>& optimizer) {
-  for (auto& [name, value] : entries) {
+// Moves every entry to the part of the checkpoint that its name belongs to. `of` says which map of
+// a part holds such entries.
+template <class Entries>
+void sort_in(Safetensors& file, Entries Safetensors::*of, TrainCheckpoint& parts) {
+  for (auto& [name, value] : file.*of) {
     if (name.starts_with(kTrain)) continue;
     if (name.starts_with(kBest)) {
-      best[name.substr(kBest.size())] = std::move(value);
+      (parts.best.*of)[name.substr(kBest.size())] = std::move(value);
+    } else if (name.starts_with(kAverage)) {
+      (parts.average.*of)[name.substr(kAverage.size())] = std::move(value);
     } else if (name.starts_with(kOptimizer)) {
-      optimizer[name] = std::move(value);
+      (parts.optimizer.*of)[name] = std::move(value);
     } else {
-      network[name] = std::move(value);
+      (parts.network.*of)[name] = std::move(value);
     }
   }
 }
@@ -126,6 +129,7 @@ std::string format_checkpoint(const TrainCheckpoint& checkpoint) {
   Safetensors file;
   add(checkpoint.network, "", file);
   add(checkpoint.best, kBest, file);
+  add(checkpoint.average, kAverage, file);
   add(checkpoint.optimizer, "", file);
   file.metadata[kIdentity] = checkpoint.identity.dump();
   file.metadata[kHistory] = json(checkpoint.history).dump();
@@ -148,8 +152,8 @@ TrainCheckpoint parse_checkpoint(const std::string& bytes, const std::string& wh
   result.history = parsed_history(file, where);
   result.best_epoch = epoch_number(parsed(file, kBestEpoch, where), kBestEpoch, where);
   check_history(result, where);
-  sort_in(file.tensors, result.network.tensors, result.best.tensors, result.optimizer.tensors);
-  sort_in(file.metadata, result.network.metadata, result.best.metadata, result.optimizer.metadata);
+  sort_in(file, &Safetensors::tensors, result);
+  sort_in(file, &Safetensors::metadata, result);
   return result;
 }
 

@@ -12,13 +12,14 @@
 namespace crosstate {
 
 /// In the file the network's tensors and metadata keep their names; those of the best epoch begin
-/// with "best.", those of the optimiser with "optimizer.", and what the trainer knows with
-/// "train.".
+/// with "best.", those of the moving average with "average.", those of the optimiser with
+/// "optimizer.", and what the trainer knows with "train.".
 struct TrainCheckpoint {
   nlohmann::json identity;        // what a run that continues must share; see require_same()
   std::vector<EpochLog> history;  // of all epochs so far
   int best_epoch = 0;
   Safetensors network, best, optimizer;
+  Safetensors average;  // empty without one
 };
 
 /// The bytes of a checkpoint's file, and back; `where` names the file in errors.

@@ -25,6 +25,7 @@ class Checkpoint : public testing::Test {
       log.epoch = epoch;
       log.train_loss = 1.0 / (2 + epoch);
       log.validation_loss = std::numeric_limits<double>::quiet_NaN();
+      log.stage = epoch == 2 ? "w2a8s8" : "";
       example_.history.push_back(log);
     }
     example_.best_epoch = 1;
@@ -32,6 +33,8 @@ class Checkpoint : public testing::Test {
     example_.network.metadata["model"] = "now";
     example_.best.tensors["C"] = Tensor::from(std::vector<float>{3, 4}, {2});
     example_.best.metadata["model"] = "then";
+    example_.average.tensors["C"] = Tensor::from(std::vector<float>{7, 8}, {2});
+    example_.average.metadata["model"] = "between";
     example_.optimizer.tensors["optimizer.m.C"] = Tensor::from(std::vector<float>{5, 6}, {2});
     example_.optimizer.metadata["optimizer.steps"] = "12";
   }
@@ -55,12 +58,15 @@ TEST_F(Checkpoint, ComesBackInItsParts) {
   ASSERT_EQ(read.history.size(), 2u);
   EXPECT_EQ(read.history[1].train_loss, 0.25);
   EXPECT_TRUE(std::isnan(read.history[1].validation_loss));
+  EXPECT_EQ(read.history[0].stage, "");
+  EXPECT_EQ(read.history[1].stage, "w2a8s8");
   const auto expect_same = [](const Safetensors& found, const Safetensors& expected) {
     EXPECT_EQ(format_safetensors(found), format_safetensors(expected));
   };
   expect_same(read.network, example_.network);
   expect_same(read.best, example_.best);
   expect_same(read.optimizer, example_.optimizer);
+  expect_same(read.average, example_.average);
 }
 
 TEST_F(Checkpoint, RefusesOtherFilesAndContradictions) {

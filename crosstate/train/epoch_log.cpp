@@ -21,6 +21,7 @@ void to_json(nlohmann::json& json, const EpochLog& log) {
           {"learning_rate", log.learning_rate},
           {"seconds", log.seconds},
           {"samples_per_second", log.samples_per_second}};
+  if (!log.stage.empty()) json["stage"] = log.stage;
 }
 
 void from_json(const nlohmann::json& json, EpochLog& log) {
@@ -32,6 +33,7 @@ void from_json(const nlohmann::json& json, EpochLog& log) {
   log.learning_rate = number(json, "learning_rate");
   log.seconds = number(json, "seconds");
   log.samples_per_second = number(json, "samples_per_second");
+  log.stage = json.value("stage", "");
 }
 
 }  // namespace crosstate

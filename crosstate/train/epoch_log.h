@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <string>
 
 namespace crosstate {
 
@@ -14,6 +15,7 @@ struct EpochLog {
   double learning_rate = 0;        // of the weights, at the last step
   double seconds = 0;              // training and validation
   double samples_per_second = 0;   // of training alone
+  std::string stage;               // of several that differ in their formats; empty: the only one
 };
 
 void to_json(nlohmann::json& json, const EpochLog& log);

@@ -31,6 +31,11 @@ void fields(FieldList& list, const std::string& section, TrainOptions& options) 
            "Share of the peak rates that the cosine ends at; above 0 for runs to be continued.")
       .range(0, 1);
   list.add("clip", options.clip, "Largest norm of a step's gradient; 0 never clips.").range(0, 1e6);
+  list.add(
+          "average", options.average,
+          "Decay per step of a moving average of the weights, which is validated and kept; about 1 "
+          "- 10 / steps, such as 0.99 or 0.999; 0: the weights themselves.")
+      .range(0, 0.999999);
   list.add("label_smoothing", options.label_smoothing,
            "Share of the target spread over all classes; 0.1 for noisy labels.")
       .range(0, 0.99);

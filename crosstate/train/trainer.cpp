@@ -13,6 +13,7 @@
 #include "crosstate/data/batch.h"
 #include "crosstate/train/adamw.h"
 #include "crosstate/train/checkpoint.h"
+#include "crosstate/train/identity.h"
 #include "crosstate/train/schedule.h"
 
 namespace crosstate {
@@ -32,51 +33,9 @@ class Stopwatch {
 
 double per_second(double count, double seconds) { return seconds > 0 ? count / seconds : 0; }
 
-// Means over the sequences seen so far.
-struct Tally {
-  double loss_sum = 0;
-  std::size_t correct = 0, count = 0;
-
-  void add(const BatchResult& result, std::size_t sequences) {
-    loss_sum += result.loss * static_cast<double>(sequences);
-    correct += result.correct;
-    count += sequences;
-  }
-  double loss() const { return loss_sum / static_cast<double>(count); }
-  double accuracy() const { return static_cast<double>(correct) / static_cast<double>(count); }
-};
-
 std::span<const std::uint32_t> part(const std::vector<std::uint32_t>& order, std::size_t begin,
                                     std::size_t size) {
   return std::span(order).subspan(begin, std::min(size, order.size() - begin));
-}
-
-void check_fits(const Network& network, const Dataset& set) {
-  const TaskShape& task = network.task();
-  if (set.channels != static_cast<std::size_t>(task.inputs)) {
-    fail(set.name, std::to_string(set.channels) + " channels, but the network has " +
-                       std::to_string(task.inputs) + " inputs");
-  }
-  if (set.classes.size() != static_cast<std::size_t>(task.classes)) {
-    fail(set.name, std::to_string(set.classes.size()) + " classes, but the network has " +
-                       std::to_string(task.classes));
-  }
-}
-
-// Nothing if `stop` said so.
-std::optional<Tally> evaluate_set(Network& network, const Dataset& set, int batch_size,
-                                  ThreadPool& pool, const std::function<bool()>& stop) {
-  const std::vector<std::uint32_t> order = length_order(set);
-  const auto size = static_cast<std::size_t>(batch_size);
-  const auto block_length = static_cast<std::size_t>(network.options().block_length);
-  Batch batch;
-  Tally tally;
-  for (std::size_t begin = 0; begin < set.count; begin += size) {
-    if (stop && stop()) return std::nullopt;
-    fill_batch(set, part(order, begin, size), block_length, batch);
-    tally.add(network.evaluate(batch, pool), batch.count);
-  }
-  return tally;
 }
 
 AdamWOptions adamw_options(const TrainOptions& options) {
@@ -86,30 +45,6 @@ AdamWOptions adamw_options(const TrainOptions& options) {
   result.range_rate = options.range_rate;
   result.weight_decay = options.weight_decay;
   return result;
-}
-
-json describe(const Dataset& set) {
-  return {{"name", set.name},
-          {"count", set.count},
-          {"length", set.length},
-          {"channels", set.channels},
-          {"classes", set.classes.size()},
-          {"checksum", checksum(set)}};
-}
-
-json describe(const TrainOptions& options) {
-  TrainOptions copy = options;
-  FieldList list;
-  fields(list, "train", copy);
-  json values = list.to_json().at("train");
-  values.erase("log_every");  // changes nothing but the reports
-  return values;
-}
-
-json describe(const std::vector<Parameter>& parameters) {
-  json shapes = json::object();
-  for (const Parameter& parameter : parameters) shapes[parameter.name] = parameter.shape;
-  return shapes;
 }
 
 class Trainer {
@@ -130,12 +65,8 @@ class Trainer {
     schedule_.warmup = static_cast<std::uint64_t>(std::llround(options.warmup * steps));
     schedule_.final_share = options.final_rate;
 
-    identity_ = {{"stage", context.stage},
-                 {"seed", context.seed},
-                 {"config", context.config},
-                 {"options", describe(options)},
-                 {"data", {{"training", describe(training)}, {"validation", describe(validation)}}},
-                 {"parameters", describe(network.parameters())}};
+    identity_ = run_identity(network, training, validation, options, context);
+    if (options.average > 0) average_ = network;
   }
 
   TrainSummary run() {
@@ -144,6 +75,7 @@ class Trainer {
     while (whole && !finished()) {
       EpochLog log;
       log.epoch = epochs_done() + 1;
+      log.stage = stage_name(log.epoch);
       const Stopwatch watch;
       whole = train_epoch(log) && validate_epoch(log);
       log.seconds = watch.seconds();
@@ -158,10 +90,43 @@ class Trainer {
  private:
   int epochs_done() const { return static_cast<int>(history_.size()); }
   bool validates() const { return validation_.count > 0; }
+  // Only in the last stage: no other is a result.
   bool out_of_patience() const {
-    return options_.patience > 0 && validates() && epochs_done() - best_epoch_ >= options_.patience;
+    return options_.patience > 0 && validates() &&
+           epochs_done() >= stage_of(options_.epochs).first &&
+           epochs_done() - best_epoch_ >= options_.patience;
   }
   bool finished() const { return epochs_done() >= options_.epochs || out_of_patience(); }
+
+  // The QuantStage that an epoch belongs to, and the first epoch of that.
+  struct Stage {
+    std::size_t index = 0;
+    int first = 1;
+  };
+  Stage stage_of(int epoch) const {
+    Stage stage;
+    while (stage.index + 1 < context_.stages.size() &&
+           epoch >= stage.first + context_.stages[stage.index].epochs) {
+      stage.first += context_.stages[stage.index++].epochs;
+    }
+    return stage;
+  }
+  std::string stage_name(int epoch) const {
+    return context_.stages.size() < 2 ? "" : context_.stages[stage_of(epoch).index].name;
+  }
+
+  // In the first epoch of a stage behind another.
+  void change_formats(int epoch) {
+    const Stage stage = stage_of(epoch);
+    if (stage.index == 0 || epoch != stage.first) return;
+    const QuantOptions& quant = context_.stages[stage.index].quant;
+    for (const std::size_t range : network_.requantize(quant, context_.calibration, pool_)) {
+      optimizer_.restart(range);
+    }
+    if (average_) average_ = network_;
+  }
+
+  const Network& judged() const { return average_ ? *average_ : network_; }
 
   std::filesystem::path file(const std::string& ending) const {
     return context_.directory / (context_.stage + ending);
@@ -197,6 +162,7 @@ class Trainer {
       fail(where, std::to_string(optimizer.steps()) + " steps of the optimiser, expected " +
                       std::to_string(expected));
     }
+    if (average_) average_ = Network::from_tensors(checkpoint.average, where + " (average)");
     network_ = std::move(network);
     optimizer_ = std::move(optimizer);
     history_ = std::move(checkpoint.history);
@@ -218,6 +184,7 @@ class Trainer {
 
   // False if it was stopped.
   bool train_epoch(EpochLog& log) {
+    change_formats(log.epoch);
     const auto index = static_cast<std::uint32_t>(log.epoch - 1);
     const Dataset& set = epoch_set(index);
     const std::vector<std::uint32_t> order = training_order(set, batch_size_, context_.seed, index);
@@ -241,7 +208,13 @@ class Trainer {
 
   BatchResult step(int epoch, std::size_t index) {
     const std::uint64_t global = optimizer_.steps();
-    const LossOptions loss{options_.label_smoothing, context_.seed, global};
+    LossOptions loss{options_.label_smoothing, context_.seed, global};
+    if (const Teacher& teacher = context_.teacher; teacher.weight > 0) {
+      teacher.network->evaluate(batch_, pool_, &teacher_logits_);
+      loss.teacher = teacher_logits_;
+      loss.distillation = teacher.weight;
+      loss.temperature = teacher.temperature;
+    }
     const BatchResult result = network_.train_step(batch_, loss, pool_);
     const double norm = gradient_norm(network_.parameters());
     if (!std::isfinite(result.loss) || !std::isfinite(norm)) {
@@ -254,14 +227,22 @@ class Trainer {
     const bool clips = options_.clip > 0 && norm > options_.clip;
     optimizer_.step(network_.parameters(), schedule_.share(global),
                     clips ? options_.clip / norm : 1);
+    if (average_) average_->move_towards(network_, 1 - average_decay(epoch));
     return result;
+  }
+
+  // The first steps of a stage count for less: the average would long remember where it began.
+  double average_decay(int epoch) const {
+    const auto before = static_cast<std::uint64_t>(stage_of(epoch).first - 1) * steps_per_epoch_;
+    const auto steps = static_cast<double>(optimizer_.steps() - before);
+    return std::min(options_.average, steps / (9 + steps));
   }
 
   // False if it was stopped.
   bool validate_epoch(EpochLog& log) {
     log.validation_loss = log.validation_accuracy = std::numeric_limits<double>::quiet_NaN();
     if (!validates()) return true;
-    const auto tally = evaluate_set(network_, validation_, options_.batch, pool_, context_.stop);
+    const auto tally = evaluate_set(judged(), validation_, options_.batch, pool_, context_.stop);
     if (!tally) return false;
     if (!std::isfinite(tally->loss())) {
       fail(context_.stage, "epoch " + std::to_string(log.epoch) + ", step " +
@@ -274,7 +255,7 @@ class Trainer {
   }
 
   bool is_best(const EpochLog& log) const {
-    if (best_epoch_ == 0 || !validates()) return true;
+    if (best_epoch_ < stage_of(log.epoch).first || !validates()) return true;
     const EpochLog& best = history_[static_cast<std::size_t>(best_epoch_ - 1)];
     if (log.validation_accuracy != best.validation_accuracy) {
       return log.validation_accuracy > best.validation_accuracy;
@@ -283,14 +264,15 @@ class Trainer {
   }
 
   void keep(const EpochLog& log) {
-    Safetensors current = network_.to_tensors();
     if (is_best(log)) {
       best_epoch_ = log.epoch;
-      best_ = current;
+      best_ = judged().to_tensors();
     }
     history_.push_back(log);
     if (!context_.directory.empty()) {
-      TrainCheckpoint checkpoint{identity_, history_, best_epoch_, std::move(current), best_, {}};
+      TrainCheckpoint checkpoint{identity_, history_, best_epoch_, network_.to_tensors(),
+                                 best_,     {},       {}};
+      if (average_) checkpoint.average = average_->to_tensors();
       optimizer_.save(network_.parameters(), checkpoint.optimizer);
       write_checkpoint(checkpoint_path(), checkpoint);
       write_log();
@@ -316,7 +298,8 @@ class Trainer {
 
   TrainProgress progress(int epoch, const Tally& tally, double seconds) {
     TrainProgress result;
-    result.stage = context_.stage;
+    const std::string stage = stage_name(epoch);
+    result.stage = context_.stage + (stage.empty() ? "" : ' ' + stage);
     result.epoch = epoch;
     result.epochs = options_.epochs;
     result.done = tally.count;
@@ -365,6 +348,8 @@ class Trainer {
   std::uint64_t steps_now_ = 0;  // in this call, unlike the optimiser's
   Schedule schedule_;
   AdamW optimizer_;
+  std::optional<Network> average_;
+  std::vector<float> teacher_logits_;
   json identity_;
   std::vector<EpochLog> history_;
   int best_epoch_ = 0;
@@ -382,24 +367,11 @@ TrainSummary train(Network& network, const Dataset& training, const Dataset& val
   if (training.count == 0) fail(training.name, "no sequences to train on");
   check_fits(network, training);
   if (validation.count > 0) check_fits(network, validation);
+  validate(context, network, training, options);
   std::unique_ptr<ThreadPool> own;
   if (context.pool == nullptr) own = std::make_unique<ThreadPool>();
   ThreadPool& pool = own ? *own : *context.pool;
   return Trainer(network, training, validation, options, context, pool).run();
-}
-
-double evaluate_accuracy(Network& network, const Dataset& set, int batch, ThreadPool& pool,
-                         double* loss) {
-  if (set.count == 0) fail(set.name, "no sequences to evaluate");
-  if (batch < 1) fail(set.name, "batches of " + std::to_string(batch) + ", expected at least 1");
-  check_fits(network, set);
-  const Tally tally = *evaluate_set(network, set, batch, pool, nullptr);
-  if (!std::isfinite(tally.loss())) {
-    fail(set.name, "the network's loss on it is " + std::to_string(tally.loss()) +
-                       ", expected a finite number: its values overflow");
-  }
-  if (loss != nullptr) *loss = tally.loss();
-  return tally.accuracy();
 }
 
 }  // namespace crosstate

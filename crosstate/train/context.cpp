@@ -1,0 +1,50 @@
+#include "crosstate/train/context.h"
+
+#include "crosstate/base/error.h"
+#include "crosstate/train/evaluate.h"
+
+namespace crosstate {
+namespace {
+
+void check_teacher(const Teacher& teacher, const Dataset& training) {
+  if (!(teacher.weight >= 0 && teacher.weight <= 1)) {
+    fail("teacher", "a weight of " + std::to_string(teacher.weight) + ", expected 0 to 1");
+  }
+  if (teacher.weight == 0) return;
+  if (!(teacher.temperature > 0)) {
+    fail("teacher",
+         "a temperature of " + std::to_string(teacher.temperature) + ", expected above 0");
+  }
+  if (teacher.network == nullptr) fail("teacher", "a weight above 0, but no network");
+  check_fits(*teacher.network, training);
+}
+
+void check_stages(const Network& network, const TrainOptions& options,
+                  const TrainContext& context) {
+  if (context.stages.empty()) return;
+  if (!network.quantized() || network.quant_options() != resolved(context.stages[0].quant)) {
+    fail(context.stage, "the network is not in the formats of the first stage");
+  }
+  int epochs = 0;
+  for (const QuantStage& stage : context.stages) {
+    if (stage.epochs < 1) {
+      fail(context.stage, "stage " + stage.name + " has " + std::to_string(stage.epochs) +
+                              " epochs, expected at least 1");
+    }
+    epochs += stage.epochs;
+  }
+  if (epochs != options.epochs) {
+    fail(context.stage, "stages of " + std::to_string(epochs) + " epochs in all, expected " +
+                            std::to_string(options.epochs));
+  }
+}
+
+}  // namespace
+
+void validate(const TrainContext& context, const Network& network, const Dataset& training,
+              const TrainOptions& options) {
+  check_teacher(context.teacher, training);
+  check_stages(network, options, context);
+}
+
+}  // namespace crosstate

@@ -1,0 +1,56 @@
+#include "crosstate/train/evaluate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "crosstate/base/error.h"
+#include "crosstate/data/batch.h"
+
+namespace crosstate {
+
+void check_fits(const Network& network, const Dataset& set) {
+  const TaskShape& task = network.task();
+  if (set.channels != static_cast<std::size_t>(task.inputs)) {
+    fail(set.name, std::to_string(set.channels) + " channels, but the network has " +
+                       std::to_string(task.inputs) + " inputs");
+  }
+  if (set.classes.size() != static_cast<std::size_t>(task.classes)) {
+    fail(set.name, std::to_string(set.classes.size()) + " classes, but the network has " +
+                       std::to_string(task.classes));
+  }
+}
+
+std::optional<Tally> evaluate_set(const Network& network, const Dataset& set, int batch_size,
+                                  ThreadPool& pool, const std::function<bool()>& stop) {
+  const std::vector<std::uint32_t> order = length_order(set);
+  const auto size = static_cast<std::size_t>(batch_size);
+  const auto block_length = static_cast<std::size_t>(network.options().block_length);
+  Batch batch;
+  Tally tally;
+  for (std::size_t begin = 0; begin < set.count; begin += size) {
+    if (stop && stop()) return std::nullopt;
+    const std::size_t count = std::min(size, set.count - begin);
+    fill_batch(set, std::span(order).subspan(begin, count), block_length, batch);
+    tally.add(network.evaluate(batch, pool), batch.count);
+  }
+  return tally;
+}
+
+double evaluate_accuracy(const Network& network, const Dataset& set, int batch, ThreadPool& pool,
+                         double* loss) {
+  if (set.count == 0) fail(set.name, "no sequences to evaluate");
+  if (batch < 1) fail(set.name, "batches of " + std::to_string(batch) + ", expected at least 1");
+  check_fits(network, set);
+  const Tally tally = *evaluate_set(network, set, batch, pool, nullptr);
+  if (!std::isfinite(tally.loss())) {
+    fail(set.name, "the network's loss on it is " + std::to_string(tally.loss()) +
+                       ", expected a finite number: its values overflow");
+  }
+  if (loss != nullptr) *loss = tally.loss();
+  return tally.accuracy();
+}
+
+}  // namespace crosstate

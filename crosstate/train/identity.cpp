@@ -1,0 +1,70 @@
+#include "crosstate/train/identity.h"
+
+#include <zlib.h>
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+
+json describe(const Dataset& set) {
+  return {{"name", set.name},
+          {"count", set.count},
+          {"length", set.length},
+          {"channels", set.channels},
+          {"classes", set.classes.size()},
+          {"checksum", checksum(set)}};
+}
+
+json describe(const TrainOptions& options) {
+  TrainOptions copy = options;
+  FieldList list;
+  fields(list, "train", copy);
+  json values = list.to_json().at("train");
+  values.erase("log_every");  // changes nothing but the reports
+  return values;
+}
+
+json describe(const std::vector<Parameter>& parameters) {
+  json shapes = json::object();
+  for (const Parameter& parameter : parameters) shapes[parameter.name] = parameter.shape;
+  return shapes;
+}
+
+json describe(const Teacher& teacher) {
+  if (teacher.weight == 0) return nullptr;
+  uLong sum = crc32_z(0, nullptr, 0);
+  for (const auto& [name, tensor] : teacher.network->to_tensors().tensors) {
+    sum = crc32_z(sum, reinterpret_cast<const Bytef*>(tensor.bytes.data()), tensor.bytes.size());
+  }
+  return {{"weight", teacher.weight},
+          {"temperature", teacher.temperature},
+          {"checksum", static_cast<std::uint32_t>(sum)}};
+}
+
+json describe(const std::vector<QuantStage>& stages) {
+  json list = json::array();
+  for (const QuantStage& stage : stages) {
+    QuantOptions copy = stage.quant;
+    FieldList values;
+    fields(values, copy);
+    list.push_back({{"name", stage.name}, {"epochs", stage.epochs}, {"formats", values.to_json()}});
+  }
+  return list;
+}
+
+}  // namespace
+
+json run_identity(const Network& network, const Dataset& training, const Dataset& validation,
+                  const TrainOptions& options, const TrainContext& context) {
+  return {{"stage", context.stage},
+          {"seed", context.seed},
+          {"config", context.config},
+          {"options", describe(options)},
+          {"teacher", describe(context.teacher)},
+          {"stages", describe(context.stages)},
+          {"data", {{"training", describe(training)}, {"validation", describe(validation)}}},
+          {"parameters", describe(network.parameters())}};
+}
+
+}  // namespace crosstate

@@ -1,0 +1,292 @@
+// Training with a teacher, with averaged weights and through several formats.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/random.h"
+#include "crosstate/model/network_state.h"
+#include "crosstate/train/trainer.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+// Noise around a level that tells the class.
+Dataset make_set(const std::string& name, std::size_t count, std::uint64_t seed) {
+  Dataset set;
+  set.name = name;
+  set.count = count;
+  set.length = 12;
+  set.classes = {"low", "middle", "high"};
+  Random random(seed, Stream::kTest);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto label = static_cast<std::int32_t>(i % 3);
+    set.labels.push_back(label);
+    for (std::size_t t = 0; t < set.length; ++t) {
+      set.values.push_back(static_cast<float>(label - 1 + 0.7 * random.normal()));
+    }
+  }
+  return set;
+}
+
+class StagesTest : public testing::Test {
+ protected:
+  StagesTest() {
+    fs::remove_all(directory_);
+    fill_batch(training_, shuffled(training_.count, 1, 0), 5, calibration_.emplace_back());
+    options_.epochs = 5;
+    options_.batch = 20;
+    context_.stage = "qat";
+    context_.seed = 7;
+    context_.directory = directory_;
+    context_.pool = &pool_;
+    context_.stop = [] { return false; };
+    context_.calibration = calibration_;
+    context_.stages = {stage("w8a0s0", 2), stage("w8a8s0", 1), stage("w2a8s8", 2)};
+  }
+  ~StagesTest() override { fs::remove_all(directory_); }
+
+  static QuantStage stage(const std::string& preset, int epochs) {
+    return {preset, epochs, quant_preset(preset)};
+  }
+  static Network float_network(std::uint64_t seed = 3) {
+    ModelOptions model;
+    model.channels = 4;
+    model.states = 4;
+    model.layers = 1;
+    model.dropout = 0.1;
+    model.block_length = 5;
+    return Network(model, TaskShape{.inputs = 1, .classes = 3}, seed);
+  }
+  Network network(const std::string& preset = "w8a0s0") {
+    Network result = float_network();
+    result.quantize(quant_preset(preset), calibration_, pool_);
+    return result;
+  }
+  TrainSummary run(Network& network, const TrainContext& context) {
+    return train(network, training_, validation_, options_, context);
+  }
+  // Stops once `batches` batches have been trained or validated.
+  TrainContext stopped_after(int batches) const {
+    TrainContext context = context_;
+    context.stop = [left = batches]() mutable { return left-- <= 0; };
+    return context;
+  }
+  TrainContext resumed() const {
+    TrainContext context = context_;
+    context.resume = true;
+    return context;
+  }
+  static std::string bytes(const Network& network) {
+    return format_safetensors(network.to_tensors());
+  }
+  void expect_refused(const std::string& message) {
+    Network start = network();
+    EXPECT_THAT([&] { run(start, context_); }, ThrowsMessage<Error>(HasSubstr(message)));
+  }
+
+  // 5 batches of training and 2 of validation an epoch, the last ones not full.
+  static constexpr int kBatches = 7;
+  const fs::path directory_ =
+      fs::temp_directory_path() / ("crosstate-stages-" + std::to_string(getpid()));
+  const Dataset training_ = make_set("toy train", 90, 1);
+  const Dataset validation_ = make_set("toy validation", 30, 2);
+  std::vector<Batch> calibration_;
+  ThreadPool pool_{2};
+  TrainOptions options_;
+  TrainContext context_;
+};
+
+TEST_F(StagesTest, ContinueToTheSameBitsAcrossTheirBorders) {
+  const Network teacher = float_network(11);
+  context_.teacher = {&teacher, 0.4, 3};
+  options_.average = 0.9;
+  Network straight = network();
+  const TrainSummary whole = run(straight, context_);
+  EXPECT_EQ(straight.quant_options(), quant_preset("w2a8s8"));
+  EXPECT_GE(whole.best_epoch, 4);
+
+  // Within a stage, at borders, in the first epoch and in the first validation of the next stage.
+  for (const int batches : {kBatches + 3, 2 * kBatches, 2 * kBatches + 2, 3 * kBatches,
+                            3 * kBatches + 1, 3 * kBatches + 6, 4 * kBatches}) {
+    SCOPED_TRACE(batches);
+    Network first = network();
+    EXPECT_TRUE(run(first, stopped_after(batches)).interrupted);
+    Network second = network();
+    const TrainSummary rest = run(second, resumed());
+    EXPECT_EQ(bytes(second), bytes(straight));
+    EXPECT_EQ(rest.best_epoch, whole.best_epoch);
+    for (std::size_t i = 0; i < 5; ++i) {
+      EXPECT_EQ(rest.epochs[i].train_loss, whole.epochs[i].train_loss);
+      EXPECT_EQ(rest.epochs[i].validation_loss, whole.epochs[i].validation_loss);
+    }
+  }
+}
+
+TEST_F(StagesTest, AreNamedWhereTheirProgressIsReported) {
+  std::vector<std::string> named;
+  context_.progress = [&](const TrainProgress& p) {
+    if (p.epoch_end) named.push_back(p.stage + " " + p.log.stage);
+  };
+  Network several = network();
+  run(several, context_);
+  EXPECT_THAT(named, ElementsAre("qat w8a0s0 w8a0s0", "qat w8a0s0 w8a0s0", "qat w8a8s0 w8a8s0",
+                                 "qat w2a8s8 w2a8s8", "qat w2a8s8 w2a8s8"));
+  named.clear();
+  context_.stages = {stage("w8a0s0", 5)};
+  Network single = network();
+  run(single, context_);
+  EXPECT_THAT(named, testing::Each("qat "));
+}
+
+// One stage, told as such or not, and the same stage twice: nothing changes between them.
+TEST_F(StagesTest, ChangeNothingWhereTheFormatsStay) {
+  const auto trained = [&](std::vector<QuantStage> stages) {
+    context_.stages = std::move(stages);
+    context_.directory.clear();
+    Network result = network("w4a8s8");
+    train(result, training_, {}, options_, context_);
+    return bytes(result);
+  };
+  const std::string plain = trained({});
+  EXPECT_EQ(trained({stage("w4a8s8", 5)}), plain);
+  EXPECT_EQ(trained({stage("w4a8s8", 2), stage("w4a8s8", 3)}), plain);
+}
+
+TEST_F(StagesTest, OnlyTheLastHasABestEpochAndPatience) {
+  options_.patience = 1;
+  options_.epochs = 9;
+  options_.learning_rate = options_.recurrence_rate = options_.range_rate = 0;
+  context_.stages = {stage("w8a0s0", 4), stage("w8a8s8", 5)};
+  Network result = network();
+  const TrainSummary summary = run(result, context_);
+  EXPECT_TRUE(summary.stopped_early);
+  EXPECT_GE(summary.best_epoch, 5);
+  EXPECT_EQ(static_cast<int>(summary.epochs.size()), summary.best_epoch + 1);
+  EXPECT_EQ(result.quant_options(), quant_preset("w8a8s8"));
+}
+
+TEST_F(StagesTest, RefuseWhatDoesNotFit) {
+  context_.stages[1].epochs = 3;
+  expect_refused("stages of 7 epochs in all, expected 5");
+  context_.stages[1].epochs = 0;
+  expect_refused("stage w8a8s0 has 0 epochs, expected at least 1");
+  context_.stages = {stage("w8a8s8", 5)};
+  expect_refused("not in the formats of the first stage");
+
+  context_.stages.clear();
+  context_.teacher = {nullptr, 0.5, 2};
+  expect_refused("a weight above 0, but no network");
+  const Network teacher = float_network();
+  context_.teacher = {&teacher, 1.5, 2};
+  expect_refused("a weight of 1.5");
+  context_.teacher = {&teacher, 0.5, 0};
+  expect_refused("a temperature of 0.0");
+  const Network other({}, TaskShape{.inputs = 1, .classes = 4}, 1);
+  context_.teacher = {&other, 0.5, 2};
+  expect_refused("3 classes, but the network has 4");
+}
+
+TEST_F(StagesTest, RefuseTheCheckpointOfOtherStagesAndTeachers) {
+  const Network teacher = float_network(11), other = float_network(12);
+  context_.teacher = {&teacher, 0.4, 3};
+  Network first = network();
+  run(first, stopped_after(kBatches));
+  context_.resume = true;
+  context_.teacher.network = &other;
+  expect_refused("teacher.checksum was");
+  context_.teacher = {&teacher, 0.5, 3};
+  expect_refused("teacher.weight was 0.4 and is now 0.5");
+  context_.teacher = {&teacher, 0.4, 3};
+  context_.stages[0].epochs = 1;
+  context_.stages[1].epochs = 2;
+  expect_refused("stages.0.epochs was 2 and is now 1");
+}
+
+TEST_F(StagesTest, ATeacherStandsInForLabels) {
+  options_.epochs = 12;
+  options_.learning_rate = 0.03;
+  context_.directory.clear();
+  context_.stages.clear();
+  Network teacher = float_network();
+  EXPECT_GT(run(teacher, context_).best_validation_accuracy, 0.8);
+
+  Dataset scrambled = training_;
+  for (std::int32_t& label : scrambled.labels) label = (label + 1) % 3;
+  context_.teacher = {&teacher, 1, 2};
+  Network student = float_network(4);
+  const auto accuracy = [&] {
+    return train(student, scrambled, validation_, options_, context_).best_validation_accuracy;
+  };
+  EXPECT_GT(accuracy(), 0.8);
+  context_.teacher.weight = 0;
+  student = float_network(4);
+  EXPECT_LT(accuracy(), 0.5);
+}
+
+TEST_F(StagesTest, TheAverageFollowsItsFormula) {
+  options_.epochs = 2;
+  options_.average = 0.4;  // reached after some steps of warm-up
+  options_.log_every = 1;
+  context_.directory.clear();
+  context_.stages.clear();
+  Network result = float_network();
+  const auto values = [&] {
+    std::vector<double> all;
+    for (const Parameter& p : result.parameters()) {
+      all.insert(all.end(), p.value.begin(), p.value.end());
+    }
+    for (const RunningStatistics& s : result.state().statistics) {
+      all.insert(all.end(), s.mean.begin(), s.mean.end());
+      all.insert(all.end(), s.variance.begin(), s.variance.end());
+    }
+    return all;
+  };
+  std::vector<double> average = values();
+  double step = 0, moved = 0;
+  context_.progress = [&](const TrainProgress& progress) {
+    if (progress.epoch_end) return;
+    const double decay = std::min(0.4, (1 + step) / (10 + step));
+    const std::vector<double> now = values();
+    for (std::size_t i = 0; i < now.size(); ++i) {
+      average[i] = decay * average[i] + (1 - decay) * now[i];
+      moved = std::max(moved, std::abs(average[i] - now[i]));
+    }
+    ++step;
+  };
+  train(result, training_, {}, options_, context_);
+  EXPECT_EQ(step, 10);
+  EXPECT_GT(moved, 1e-3);
+  const std::vector<double> found = values();
+  for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], average[i], 2e-6);
+}
+
+TEST_F(StagesTest, TheAverageIsWhatIsValidatedAndKept) {
+  options_.average = 0.95;
+  Network result = network();
+  const TrainSummary summary = run(result, context_);
+  const EpochLog& best = summary.epochs[static_cast<std::size_t>(summary.best_epoch - 1)];
+  double loss = 0;
+  EXPECT_EQ(evaluate_accuracy(result, validation_, options_.batch, pool_, &loss),
+            summary.best_validation_accuracy);
+  EXPECT_EQ(loss, best.validation_loss);
+  const Safetensors checkpoint = read_safetensors(directory_ / "qat.checkpoint.safetensors");
+  EXPECT_TRUE(checkpoint.tensors.contains("average.encoder.weight"));
+  EXPECT_NE(checkpoint.tensors.at("average.encoder.weight").bytes,
+            checkpoint.tensors.at("encoder.weight").bytes);
+
+  options_.average = 0;
+  Network plain = network();
+  EXPECT_NE(run(plain, context_).epochs[0].validation_loss, summary.epochs[0].validation_loss);
+}
+
+}  // namespace
+}  // namespace crosstate
