@@ -656,6 +656,24 @@ TEST_F(CliResume, ContinuesAfterKill) {
   }
 }
 
+TEST_F(CliResume, ContinuesThroughStagesWithATeacherAndAverages) {
+  const std::vector<std::string> more = {"--set", "qat.stages=w8a0s0:4 w8a8s8:4 w2a8s8",
+                                         "--set", "quant.preset=w2a8s8",
+                                         "--set", "qat.distill=0.5",
+                                         "--set", "qat.average=0.9",
+                                         "--set", "train.average=0.8"};
+  ASSERT_EQ(call(arguments("whole", more)).code, 0);
+  const Process process(directory_, arguments("part", more));
+  ASSERT_TRUE(wait_for("part", "qat", 4));
+  process.send(SIGINT);
+  ASSERT_EQ(process.wait(), 130) << process.err();
+  EXPECT_THAT(process.err(), HasSubstr("qat w8a0s0"));
+  std::vector<std::string> resumed = more;
+  resumed.push_back("--resume");
+  ASSERT_EQ(call(arguments("part", resumed)).code, 0);
+  expect_same_models("whole", "part");
+}
+
 TEST_F(CliResume, ContinuesOnVariedRecordings) {
   write_tones("tones");
   const std::vector<std::string> sounds = {"--data", path("tones"),    "--set", "augment.speed=0.1",

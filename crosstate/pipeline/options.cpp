@@ -10,7 +10,7 @@ namespace {
 
 // All of a stage's fields but the share held out: both stages must hold out the same sequences, or
 // the second would validate on what the first has trained on.
-void add_qat_fields(FieldList& list, TrainOptions& options) {
+void add_qat_fields(FieldList& list, QatOptions& options) {
   FieldList stage;
   fields(stage, "qat", options);
   list.section("qat");
@@ -28,6 +28,18 @@ void add_qat_fields(FieldList& list, TrainOptions& options) {
         },
         field.value);
   }
+  list.add("distill", options.distill,
+           "Share of the loss that compares with the float network instead of the labels; around "
+           "0.5 for few bits.")
+      .range(0, 1);
+  list.add("temperature", options.temperature,
+           "Softens both distributions that qat.distill compares; higher for surer teachers.")
+      .range(0.1, 100);
+  list.add(
+      "stages", options.stages,
+      "Formats on the way to those of [quant], as presets and epochs between spaces: \"w8a0s0:2 "
+      "w8a8s0:2 w8a8s8\" or \"w8a8s8:4 w4a8s8:4 w2a8s8\"; the last takes what remains of "
+      "qat.epochs; empty: [quant] alone.");
 }
 
 // What the mapping would refuse after all training.
@@ -54,9 +66,9 @@ void validate_crossbar(const RunOptions& options) {
 
 }  // namespace
 
-RunOptions::RunOptions() {
-  qat.epochs = 10;
-  qat.learning_rate = 0.003;
+QatOptions::QatOptions() {
+  epochs = 10;
+  learning_rate = 0.003;
 }
 
 FieldList RunOptions::fields() {
@@ -126,6 +138,7 @@ void validate(const RunOptions& options) {
   validate(options.crossbar);
   validate(options.simulate);
   noise_levels(options.sweep);
+  qat_stages(options);
   if (options.quantize && options.model.norm == "layer") {
     fail(
         "options",

@@ -12,6 +12,7 @@
 #include "crosstate/model/options.h"
 #include "crosstate/quant/options.h"
 #include "crosstate/simulate/options.h"
+#include "crosstate/train/context.h"
 #include "crosstate/train/options.h"
 
 namespace crosstate {
@@ -24,9 +25,16 @@ struct SweepOptions {
   int sequences = 250;         // of the test set, the first ones; 0: all
 };
 
-struct RunOptions {
-  RunOptions();
+/// Training of the quantized network: that of any network, helped by the float one.
+struct QatOptions : TrainOptions {
+  QatOptions();
 
+  double distill = 0;      // weight of the float network's opinion beside the labels
+  double temperature = 2;  // of both distributions there
+  std::string stages;      // "PRESET:EPOCHS ..."; see qat_stages()
+};
+
+struct RunOptions {
   std::uint64_t seed = 1;
   bool quantize = true;      // post-training quantization and quantization-aware training
   bool on_crossbar = false;  // then simulate chips; run.crossbar
@@ -37,7 +45,7 @@ struct RunOptions {
   ModelOptions model;
   TrainOptions train;  // in floating point
   QuantOptions quant;
-  TrainOptions qat;  // the same for the quantized network; validates on train's share
+  QatOptions qat;  // of the quantized network; validates on train's share
   DeviceOptions device;
   CrossbarOptions crossbar;
   SimulateOptions simulate;
@@ -52,6 +60,12 @@ void validate(const RunOptions& options);
 
 /// The numbers of SweepOptions::noise, ascending. Throws Error for text that is not such a list.
 std::vector<double> noise_levels(const SweepOptions& options);
+
+/// The stages of QatOptions::stages, "w8a0s0:2 w8a8s0:2 w8a8s8": presets and their epochs, of which
+/// the last may stay open and takes what remains of qat.epochs. A stage is [quant] with its preset
+/// instead of quant.preset, so what [quant] says of single sites holds in every stage; the last one
+/// has to equal [quant]. Empty text: one stage. Throws Error for anything else.
+std::vector<QuantStage> qat_stages(const RunOptions& options);
 
 /// The settings of the demonstration on the built-in sample; configs/demo.toml says the same.
 RunOptions demo_options();

@@ -104,7 +104,8 @@ class Run {
                          static_cast<int>(data_.training.classes.size())};
     float_ = std::make_unique<Network>(options_.model, task, options_.seed);
     summary_.parameters = float_->parameter_count();
-    if (!train_stage("float", *float_, options_.train, {"data", "front_end", "augment", "model"},
+    if (!train_stage(*float_, options_.train,
+                     stage_context("float", {"data", "front_end", "augment", "model"}),
                      summary_.float_stage)) {
       return false;
     }
@@ -126,18 +127,25 @@ class Run {
 
     // Batch norms stay while training, which tolerates high rates, and fold without a trace.
     qat_ = std::make_unique<Network>(*float_);
-    if (!folds_after_rounding(resolved(options_.quant))) qat_->fold_norms();
-    qat_->quantize(options_.quant, calibration_batches(data_.training, options_), pool_);
+    const std::vector<QuantStage> stages = qat_stages(options_);
+    const bool foldable = std::all_of(stages.begin(), stages.end(), [](const QuantStage& stage) {
+      return folds_after_rounding(stage.quant);
+    });
+    if (!foldable) qat_->fold_norms();
+    const std::vector<Batch> calibration = calibration_batches(data_.training, options_);
+    qat_->quantize(stages.front().quant, calibration, pool_);
     describe_bits(summary_.qat);
     TrainOptions qat = options_.qat;
     qat.validation = options_.train.validation;
-    return train_stage("qat", *qat_, qat,
-                       {"data", "front_end", "augment", "model", "quant", "train", "run"},
-                       summary_.qat);
+    TrainContext context =
+        stage_context("qat", {"data", "front_end", "augment", "model", "quant", "train", "run"});
+    context.teacher = {float_.get(), options_.qat.distill, options_.qat.temperature};
+    context.stages = stages;
+    context.calibration = calibration;
+    return train_stage(*qat_, qat, context, summary_.qat);
   }
 
-  bool train_stage(const std::string& name, Network& network, const TrainOptions& options,
-                   const std::vector<std::string>& sections, StageSummary& stage) {
+  TrainContext stage_context(const std::string& name, const std::vector<std::string>& sections) {
     TrainContext context;
     context.stage = name;
     context.seed = options_.seed;
@@ -158,13 +166,18 @@ class Run {
     context.config["data"].erase("directory");
     if (context.config.contains("train")) context.config["train"].erase("log_every");
 
+    return context;
+  }
+
+  bool train_stage(Network& network, const TrainOptions& options, const TrainContext& context,
+                   StageSummary& stage) {
     const Stopwatch watch;
     stage.training = train(network, data_.training, data_.validation, options, context);
     seconds_before_ += std::max(0.0, stage.training.seconds - watch.seconds());
     stage.seconds = stage.training.seconds;
     if (stage.training.interrupted) return false;
     if (network.quantized() && network.options().norm == "batch") network.fold_norms();
-    save(name, network);
+    save(context.stage, network);
     stage.validation_accuracy = stage.training.best_validation_accuracy;
     stage.memory = count_memory(network);
     stage.done = true;
