@@ -191,6 +191,7 @@ Quantizer Network::State::quantizer(std::size_t parameter, const ActivationSite&
   if (!q.on) return q;
   const int least = least_codes[parameter - input_range];
   const auto symmetric = static_cast<int>(largest_code(site.bits));
+  q.passes = quant.straight_through == "pass";
   q.low = static_cast<float>(least);
   q.high = static_cast<float>(least == -symmetric ? symmetric : least + (1 << site.bits) - 1);
   double scale = std::exp(static_cast<double>(parameters[parameter].value[0]));
@@ -254,6 +255,7 @@ Coefficients Network::State::coefficients(double noise_level, std::uint64_t seed
       if (gated()) {
         q.linear = quantizer(p.linear, quant.linear, O);
         q.gate = gate_quantizer(quant.gate.bits, H);
+        q.gate.passes = quant.straight_through == "pass";
       }
     }
     recurrence_coefficients(*this, l, input_scale, block);

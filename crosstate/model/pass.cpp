@@ -64,12 +64,15 @@ ConstRows rounded(const Quantizer& q, std::size_t rows, std::size_t columns, Con
   return out;
 }
 
-// Adjoint in place on g; adds the range's gradient.
+// Adjoint in place on g, which straight-through estimators that pass leave as it is; adds the
+// range's gradient.
 void rounded_adjoint(const Quantizer& q, std::size_t rows, std::size_t columns, ConstRows x, Rows g,
                      double* range) {
-  if (!q.on) return;
+  if (!q.on || (q.passes && range == nullptr)) return;
+  thread_local AlignedFloats discarded;
   std::vector<double> by_row(rows, 0);
-  fake_quantize_adjoint(q.scale.data(), q.low, q.high, rows, columns, x, g, g, by_row.data());
+  fake_quantize_adjoint(q.scale.data(), q.low, q.high, rows, columns, x, g,
+                        q.passes ? take(discarded, rows, columns) : g, by_row.data());
   if (range == nullptr) return;
   for (const double v : by_row) *range += v;
 }

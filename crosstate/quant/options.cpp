@@ -77,6 +77,10 @@ void fields(FieldList& list, QuantOptions& options) {
   list.add("scales", options.scales,
            "Activation scales: pow2 turns rescaling into shifts, free fits ranges closer.")
       .one_of({"pow2", "free"});
+  list.add("straight_through", options.straight_through,
+           "Gradient of activations beyond their range: clip: none, as the rounded function has; "
+           "pass: as within it, so that units stuck there can return. States always clip.")
+      .one_of({"clip", "pass"});
   list.add("weight_noise", options.weight_noise,
            "Relative noise on weights in training; about the spread of the cells to be used.")
       .range(0, 1);

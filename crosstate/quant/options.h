@@ -59,7 +59,8 @@ struct QuantOptions {
   PoleSite a;
   ActivationSite input, residual, ssm_output, activation, linear, gate;
   StateSite state;
-  double weight_noise = 0;  // relative Gaussian noise on every weight while training
+  std::string straight_through = "clip";  // activations beyond their range: clip | pass
+  double weight_noise = 0;                // relative Gaussian noise on every weight while training
   std::string noise_recurrence = "increment";  // noise on A is relative to A - 1 | direct: A
   bool operator==(const QuantOptions&) const = default;
 };

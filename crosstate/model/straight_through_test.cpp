@@ -1,0 +1,95 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "crosstate/model/network.h"
+#include "crosstate/model/testing.h"
+
+namespace crosstate {
+namespace {
+
+using reference::batch_of;
+using reference::random_network;
+using reference::random_set;
+
+const TaskShape kTask{2, 4};
+
+class StraightThrough : public testing::Test {
+ protected:
+  // Gradients by name, with one range moved by `shift` and the others widened.
+  std::map<std::string, std::vector<double>> gradients(QuantOptions quant, const std::string& kind,
+                                                       const std::string& range = "",
+                                                       float shift = 0) {
+    quant.straight_through = kind;
+    ModelOptions o = reference::small_options();
+    o.norm = "none";
+    o.activation = "identity";
+    Network network = random_network(o, kTask);
+    network.quantize(quant, {&batch_, 1}, pool_);
+    for (Parameter& p : network.parameters()) {
+      if (p.group == ParameterGroup::kRange) p.value[0] += p.name == range ? shift : 0.7f;
+    }
+    network.train_step(batch_, {}, pool_);
+    std::map<std::string, std::vector<double>> all;
+    for (const Parameter& p : network.parameters()) all[p.name] = p.gradient;
+    return all;
+  }
+  static double size(const std::vector<double>& gradient) {
+    double sum = 0;
+    for (const double g : gradient) sum += std::abs(g);
+    return sum;
+  }
+
+  ThreadPool pool_{2};
+  const Batch batch_ = batch_of(random_set(3, 37, 23, kTask, true));
+};
+
+TEST_F(StraightThrough, DoesNotMatterWithinTheRanges) {
+  QuantOptions quant = uniform_bits(8);
+  quant.gate.bits = 0;  // a gate close to 1 lies beyond its last code
+  EXPECT_EQ(gradients(quant, "clip"), gradients(quant, "pass"));
+  quant.gate.bits = 8;
+  EXPECT_EQ(gradients(quant, "clip").at("decoder.weight"),
+            gradients(quant, "pass").at("decoder.weight"));
+}
+
+// A range so small that every value lies beyond it.
+TEST_F(StraightThrough, PassesOrStopsGradientsBeyondTheRange) {
+  const struct {
+    const char* range;
+    ActivationSite QuantOptions::*site;
+    std::vector<std::string> before, behind;
+  } cases[] = {
+      {"range.layers.0.ssm_output",
+       &QuantOptions::ssm_output,
+       {"layers.0.C", "layers.0.D", "layers.0.log_dt"},
+       {"layers.0.linear.weight", "layers.0.linear.bias", "decoder.weight"}},
+      {"range.layers.0.activation",
+       &QuantOptions::activation,
+       {"layers.0.C", "layers.0.D", "layers.0.log_dt"},
+       {"layers.0.linear.weight", "layers.0.linear.bias", "decoder.weight"}},
+      {"range.layers.0.linear",
+       &QuantOptions::linear,
+       {"layers.0.C", "layers.0.D", "layers.0.linear.weight", "layers.0.linear.bias"},
+       {"decoder.weight", "decoder.bias"}},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.range);
+    QuantOptions quant = quant_preset("float");
+    (quant.*c.site).bits = 8;
+    (quant.*c.site).scales = "free";
+    const auto clip = gradients(quant, "clip", c.range, -40);
+    const auto pass = gradients(quant, "pass", c.range, -40);
+    for (const std::string& name : c.before) {
+      EXPECT_EQ(size(clip.at(name)), 0) << name;
+      EXPECT_GT(size(pass.at(name)), 0) << name;
+    }
+    for (const std::string& name : c.behind) {
+      EXPECT_EQ(clip.at(name), pass.at(name)) << name;
+      EXPECT_GT(size(clip.at(name)), 0) << name;
+    }
+    EXPECT_EQ(clip.at(c.range), pass.at(c.range));  // how the range itself learns is another matter
+  }
+}
+
+}  // namespace
+}  // namespace crosstate
