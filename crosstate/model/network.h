@@ -64,6 +64,11 @@ class Network {
   BatchResult evaluate(const Batch& batch, ThreadPool& pool,
                        std::vector<float>* logits = nullptr) const;
 
+  /// Moves the running statistics of batch norms by `share` towards those of the batch, seen
+  /// without dropout and noise: shares of 1, 1/2, 1/3 ... make them the means over the batches,
+  /// each normalised by itself. Nothing without batch norms.
+  void measure_norms(const Batch& batch, double share, ThreadPool& pool);
+
   /// Folds batch norms into the linear layers before them; afterwards options().norm is "none" and
   /// evaluate() gives the same logits up to float rounding. That holds for a quantized network too:
   /// scaling a row of weights leaves its codes alone where each row has its own scale.

@@ -14,7 +14,7 @@
 namespace crosstate {
 namespace {
 
-constexpr float kNormMomentum = 0.1f;
+constexpr double kNormMomentum = 0.1;
 constexpr double kNormEpsilon = 1e-5;
 
 // A stretch of time of one group: the panels of a block lie one after another in every tensor.
@@ -609,10 +609,12 @@ BatchResult mean(const std::vector<BatchResult>& parts, std::size_t count) {
   return total;
 }
 
-// Batch statistics of layer l from the groups' sums; sets the affine map that this batch uses.
+// Batch statistics of layer l from the groups' sums; sets the affine map that this batch uses, and
+// moves the running statistics by `momentum`.
 void set_batch_statistics(Network::State& s, std::size_t l, const std::vector<double>& sum,
-                          const std::vector<double>& squares, double n, BlockCoefficients& c,
-                          std::vector<double>& mean_out, std::vector<double>& deviation_out) {
+                          const std::vector<double>& squares, double n, double momentum,
+                          BlockCoefficients& c, std::vector<double>& mean_out,
+                          std::vector<double>& deviation_out) {
   const BlockParameters& p = s.blocks[l];
   for (std::size_t o = 0; o < sum.size(); ++o) {
     const double mu = sum[o] / n;
@@ -624,8 +626,9 @@ void set_batch_statistics(Network::State& s, std::size_t l, const std::vector<do
     c.norm_shift[o] = static_cast<float>(s.parameters[p.beta].value[o] - scale * mu);
     float& running_mean = s.statistics[l].mean[o];
     float& running_variance = s.statistics[l].variance[o];
-    running_mean += kNormMomentum * (static_cast<float>(mu) - running_mean);
-    running_variance += kNormMomentum * (static_cast<float>(variance) - running_variance);
+    const auto share = static_cast<float>(momentum);
+    running_mean += share * (static_cast<float>(mu) - running_mean);
+    running_variance += share * (static_cast<float>(variance) - running_variance);
   }
 }
 
@@ -756,38 +759,99 @@ Spreads measure_spreads(const Network::State& state, const Coefficients& coeffic
   return spreads;
 }
 
+namespace {
+
+using Sums = std::vector<std::vector<double>>;
+
+std::vector<double> total(const Sums& parts) {
+  std::vector<double> all(parts.front().size(), 0);
+  for (const auto& part : parts) {
+    for (std::size_t o = 0; o < all.size(); ++o) all[o] += part[o];
+  }
+  return all;
+}
+
+struct TrainingMemory {
+  std::vector<GroupMemory> groups;
+  std::vector<AlignedFloats> gradient;
+  std::vector<Scratch> scratch;
+};
+
+// Kept between calls: allocating and touching fresh pages would cost as much as a layer.
+TrainingMemory& training_memory(std::size_t groups, const ThreadPool& pool) {
+  thread_local TrainingMemory memory;
+  memory.groups.resize(std::max(memory.groups.size(), groups));
+  memory.gradient.resize(memory.groups.size());
+  const auto workers = static_cast<std::size_t>(pool.size());
+  memory.scratch.resize(std::max(memory.scratch.size(), workers));
+  return memory;
+}
+
+// Of one batch, by layer and row.
+struct NormMoments {
+  Sums mean, deviation;
+  double count = 0;
+};
+
+// Forward up to the last linear layer, with norms that take the statistics of the whole batch: the
+// groups meet before each of them. `begin` prepares a group and encodes its input.
+template <class Begin>
+NormMoments forward_to_last_norm(const Pass& pass, Network::State& state,
+                                 Coefficients& coefficients, const Batch& batch, double momentum,
+                                 const Begin& begin, TrainingMemory& kept, ThreadPool& pool) {
+  const std::size_t layers = state.blocks.size(), outputs = state.linear_outputs();
+  const Sums zeros(batch.groups, std::vector<double>(outputs, 0));
+  NormMoments moments;
+  moments.mean = moments.deviation = Sums(layers, std::vector<double>(outputs));
+  for (const std::uint32_t length : batch.lengths) moments.count += length;
+  for (std::size_t l = 0; l < layers; ++l) {
+    Sums sum = zeros, squares = zeros;
+    pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
+      Scratch& w = kept.scratch[static_cast<std::size_t>(worker)];
+      GroupMemory& m = kept.groups[g];
+      if (l == 0) begin(g, w);
+      for (const Block& b : pass.blocks()) {
+        if (l > 0) {
+          pass.tail(l - 1, b, b.rows(std::as_const(m.z[l - 1]).data(), outputs), m, w, nullptr);
+        }
+        const Rows z = pass.head(l, b, m, w, true, nullptr);
+        row_sums(outputs, b.columns(), Pass::mask(m, b), z, z, sum[g].data(), squares[g].data());
+      }
+    });
+    set_batch_statistics(state, l, total(sum), total(squares), moments.count, momentum,
+                         coefficients.blocks[l], moments.mean[l], moments.deviation[l]);
+  }
+  return moments;
+}
+
+}  // namespace
+
+void measure_norms(Network::State& state, Coefficients& coefficients, const Batch& batch,
+                   double momentum, ThreadPool& pool) {
+  const Pass pass(state, coefficients, batch);
+  TrainingMemory& kept = training_memory(batch.groups, pool);
+  const auto begin = [&](std::size_t g, Scratch& w) {
+    pass.prepare(kept.groups[g], g, true);
+    pass.encode(kept.groups[g], g, w, nullptr);
+  };
+  forward_to_last_norm(pass, state, coefficients, batch, momentum, begin, kept, pool);
+}
+
 BatchResult train_batch(Network::State& state, Coefficients& coefficients, const Batch& batch,
                         const LossOptions& loss, ThreadPool& pool) {
   const Pass pass(state, coefficients, batch);
   const std::size_t groups = batch.groups, layers = state.blocks.size();
   const std::size_t outputs = state.linear_outputs();
   const bool batch_norm = state.batch_norm();
-  double n = 0;
-  for (const std::uint32_t length : batch.lengths) n += length;
-
-  // Kept between calls: allocating and touching fresh pages would cost as much as a layer.
-  thread_local std::vector<GroupMemory> memory;
-  thread_local std::vector<AlignedFloats> gh;
-  thread_local std::vector<Scratch> scratch;
-  memory.resize(std::max(memory.size(), groups));
-  gh.resize(memory.size());
-  scratch.resize(std::max(scratch.size(), static_cast<std::size_t>(pool.size())));
-  std::vector<GroupMemory>& mem = memory;
-  std::vector<AlignedFloats>& gradient = gh;
-  std::vector<Scratch>& work = scratch;
+  TrainingMemory& kept = training_memory(groups, pool);
+  std::vector<GroupMemory>& mem = kept.groups;
+  std::vector<AlignedFloats>& gradient = kept.gradient;
+  std::vector<Scratch>& work = kept.scratch;
 
   std::vector<Gradients> sums(groups, Gradients(state));
   std::vector<BatchResult> results(groups);
-  using Sums = std::vector<std::vector<double>>;
-  const auto total = [&](const Sums& parts) {
-    std::vector<double> all(outputs, 0);
-    for (const auto& part : parts) {
-      for (std::size_t o = 0; o < outputs; ++o) all[o] += part[o];
-    }
-    return all;
-  };
   const Sums zeros(groups, std::vector<double>(outputs, 0));
-  Sums means(layers, std::vector<double>(outputs)), deviations = means;
+  NormMoments moments;
 
   // Forward. Without batch norm a group runs through all layers at once; with it, the groups meet
   // before every norm.
@@ -819,24 +883,8 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
       pass.encode_adjoint(g, gradient[g], w, sums[g]);
     });
   } else {
-    for (std::size_t l = 0; l < layers; ++l) {
-      Sums sum = zeros, squares = zeros;
-      pool.parallel_for(groups, [&](std::size_t g, int worker) {
-        Scratch& w = work[static_cast<std::size_t>(worker)];
-        if (l == 0) begin(g, w);
-        for (const Block& b : pass.blocks()) {
-          if (l > 0) {
-            pass.tail(l - 1, b, b.rows(std::as_const(mem[g].z[l - 1]).data(), outputs), mem[g], w,
-                      nullptr);
-          }
-          const Rows z = pass.head(l, b, mem[g], w, true, nullptr);
-          row_sums(outputs, b.columns(), Pass::mask(mem[g], b), z, z, sum[g].data(),
-                   squares[g].data());
-        }
-      });
-      set_batch_statistics(state, l, total(sum), total(squares), n, coefficients.blocks[l],
-                           means[l], deviations[l]);
-    }
+    moments =
+        forward_to_last_norm(pass, state, coefficients, batch, kNormMomentum, begin, kept, pool);
     pool.parallel_for(groups, [&](std::size_t g, int worker) {
       Scratch& w = work[static_cast<std::size_t>(worker)];
       for (const Block& b : pass.blocks()) {
@@ -851,8 +899,9 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
         pass.norm_sums(l, mem[g], gradient[g], work[static_cast<std::size_t>(worker)],
                        sum[g].data(), dot[g].data());
       });
-      const AlignedFloats map = norm_adjoint_map(total(sum), total(dot), means[l], deviations[l], n,
-                                                 coefficients.blocks[l], sums[0].blocks[l]);
+      const AlignedFloats map =
+          norm_adjoint_map(total(sum), total(dot), moments.mean[l], moments.deviation[l],
+                           moments.count, coefficients.blocks[l], sums[0].blocks[l]);
       pool.parallel_for(groups, [&](std::size_t g, int worker) {
         Scratch& w = work[static_cast<std::size_t>(worker)];
         pass.layer_adjoint(l, mem[g], gradient[g], w, map, sums[g]);

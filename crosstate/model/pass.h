@@ -41,6 +41,11 @@ BatchResult forward_batch(const Network::State& state, const Coefficients& coeff
 BatchResult train_batch(Network::State& state, Coefficients& coefficients, const Batch& batch,
                         const LossOptions& loss, ThreadPool& pool);
 
+/// Moves the running statistics of batch norms by `momentum` towards those of the batch, as
+/// train_batch() does but without dropout, gradients and the loss.
+void measure_norms(Network::State& state, Coefficients& coefficients, const Batch& batch,
+                   double momentum, ThreadPool& pool);
+
 /// Of one forward pass over the batches; with histograms, of a second one.
 Spreads measure_spreads(const Network::State& state, const Coefficients& coefficients,
                         std::span<const Batch> batches, ThreadPool& pool, bool histograms = false);

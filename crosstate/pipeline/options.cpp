@@ -69,6 +69,7 @@ void validate_crossbar(const RunOptions& options) {
 QatOptions::QatOptions() {
   epochs = 10;
   learning_rate = 0.003;
+  norm_batches = 16;
 }
 
 FieldList RunOptions::fields() {

@@ -36,6 +36,12 @@ void fields(FieldList& list, const std::string& section, TrainOptions& options) 
           "Decay per step of a moving average of the weights, which is validated and kept; about 1 "
           "- 10 / steps, such as 0.99 or 0.999; 0: the weights themselves.")
       .range(0, 0.999999);
+  list.add(
+          "norm_batches", options.norm_batches,
+          "Training batches that measure the statistics of batch norms anew after each epoch; with "
+          "few bits those gathered on the way are of other weights. 0: keeps them.")
+      .in("batches")
+      .range(0, 100000);
   list.add("label_smoothing", options.label_smoothing,
            "Share of the target spread over all classes; 0.1 for noisy labels.")
       .range(0, 0.99);

@@ -18,6 +18,7 @@ struct TrainOptions {
   double final_rate = 0;  // share of the peak rates at the end of the cosine
   double clip = 1;        // gradient norm; 0: off
   double average = 0;     // decay per step of a moving average of the weights; 0: none
+  int norm_batches = 0;   // that measure the running statistics anew after each epoch; 0: none
   double label_smoothing = 0;
   double validation = 0.1;  // share of the training set that is held out
   int patience = 0;         // epochs without improvement before stopping; 0: never

@@ -182,6 +182,19 @@ class Trainer {
     return set;
   }
 
+  // Of the network that is judged, over the first batches of the epoch. False if it was stopped.
+  bool measure_norms(const Dataset& set, const std::vector<std::uint32_t>& order) {
+    Network& network = average_ ? *average_ : network_;
+    const auto block_length = static_cast<std::size_t>(network.options().block_length);
+    const auto batches = static_cast<std::size_t>(options_.norm_batches);
+    for (std::size_t i = 0; i < std::min(batches, steps_per_epoch_); ++i) {
+      if (context_.stop && context_.stop()) return false;
+      fill_batch(set, part(order, i * batch_size_, batch_size_), block_length, batch_);
+      network.measure_norms(batch_, 1 / static_cast<double>(i + 1), pool_);
+    }
+    return true;
+  }
+
   // False if it was stopped.
   bool train_epoch(EpochLog& log) {
     change_formats(log.epoch);
@@ -203,7 +216,7 @@ class Trainer {
     log.train_accuracy = tally.accuracy();
     log.learning_rate = options_.learning_rate * schedule_.share(optimizer_.steps() - 1);
     log.samples_per_second = per_second(static_cast<double>(tally.count), watch.seconds());
-    return true;
+    return measure_norms(set, order);
   }
 
   BatchResult step(int epoch, std::size_t index) {

@@ -28,9 +28,10 @@ struct TrainSummary {
 /// continues from there ends with the same bits as one that was never interrupted. Sequences of
 /// different lengths are batched by training_order().
 ///
-/// With TrainOptions::average the network that is validated, kept and left is the moving average.
-/// The average takes in the running statistics of batch norms too: that costs nothing, while
-/// measuring them anew takes forward passes, and both agree once the learning rate has fallen.
+/// With TrainOptions::average the network that is validated, kept and left is the moving average,
+/// running statistics of batch norms included. Those are the statistics of weights on the way,
+/// though; where rounding to few bits makes the network of the averaged, or of the last, weights
+/// another one, TrainOptions::norm_batches measures its own.
 ///
 /// From one QuantStage to the next the network goes on as it is after the last step, with its
 /// optimiser and one learning-rate schedule over all of them: the moments stay true to weights that
