@@ -521,7 +521,7 @@ TEST_F(Cli, TrainsAndEvaluatesOnRecordings) {
         {"eval", path("whole/" + stage + ".safetensors"), "--data", path("tones"), "--json", "-"});
     ASSERT_EQ(evaluated.code, 0) << evaluated.err;
     EXPECT_EQ(json::parse(evaluated.out)["accuracy"], summary[stage]["accuracy"]) << stage;
-    EXPECT_EQ(json::parse(evaluated.out)["loss"], summary[stage]["loss"]) << stage;
+    EXPECT_DOUBLE_EQ(json::parse(evaluated.out)["loss"], summary[stage]["loss"]) << stage;
   }
   EXPECT_THAT(call({"info", path("whole/qat.safetensors")}).out, HasSubstr("log-mel, 8 bands"));
   expect_refused({"eval", path("whole/qat.safetensors")}, {"qat.safetensors", "recordings"});

@@ -219,7 +219,7 @@ std::string_view section_of(std::string_view key) {
 }
 
 // As much of a key as may be compared to all known ones: a file can hold one of a megabyte.
-std::string_view beginning(std::string_view key) { return key.substr(0, 100); }
+std::string_view beginning(std::string_view key) { return key.substr(0, 60); }
 
 // A name written under the wrong section, or under none, counts as one edit.
 std::size_t key_distance(std::string_view key, std::string_view known) {
@@ -228,13 +228,16 @@ std::size_t key_distance(std::string_view key, std::string_view known) {
 
 [[noreturn]] void fail_unknown(const std::vector<Field>& fields, std::string_view key,
                                const std::string& where) {
-  const std::string_view begin = beginning(key);
-  const auto nearest =
-      std::min_element(fields.begin(), fields.end(), [&](const Field& a, const Field& b) {
-        return key_distance(begin, a.key) < key_distance(begin, b.key);
-      });
+  const Field* nearest = nullptr;
+  std::size_t least = 0;
+  for (const Field& field : fields) {
+    const std::size_t distance = key_distance(beginning(key), field.key);
+    if (nearest != nullptr && distance >= least) continue;
+    nearest = &field;
+    least = distance;
+  }
   std::string message = "unknown key " + in_quotes(key);
-  if (nearest != fields.end()) message += "; the nearest key is " + in_quotes(nearest->key);
+  if (nearest != nullptr) message += "; the nearest key is " + in_quotes(nearest->key);
   fail(where, message);
 }
 
