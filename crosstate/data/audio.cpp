@@ -122,8 +122,19 @@ bool has_parts(const fs::path& directory) {
          fs::is_directory(directory / "test", ignored);
 }
 
+// A directory whose only sounds are in one of its folders stands for that folder, as the root of a
+// checked-out set does: a single class would be no task.
+fs::path resolve(const fs::path& directory, const DataOptions& options) {
+  if (options.layout != "auto" || has_parts(directory) || !list(directory, false).empty()) {
+    return directory;
+  }
+  std::vector<fs::path> folders = list(directory, true);
+  std::erase_if(folders, [](const fs::path& folder) { return list(folder, false).empty(); });
+  return folders.size() == 1 ? folders.front() : directory;
+}
+
 std::vector<Entry> find_entries(const fs::path& directory, const DataOptions& options) {
-  if (!has_parts(directory)) return entries_of(directory, options);
+  if (!has_parts(directory)) return entries_of(resolve(directory, options), options);
   std::vector<Entry> all;
   for (const Part part : {Part::kTrain, Part::kTest}) {
     const std::string below = part == Part::kTest ? "test" : "train";
@@ -197,6 +208,10 @@ AudioSets read_audio(const fs::path& directory, const DataOptions& options) {
   });
 
   const std::vector<std::string> classes = classes_of(entries);
+  if (classes.size() < 2) {
+    fail(directory.string(), "all recordings are of one class, \"" + classes.front() +
+                                 "\", expected at least two classes");
+  }
   const std::string base = base_name(directory);
   int sample_rate = options.sample_rate;
   AudioSets sets;

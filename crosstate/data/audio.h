@@ -27,11 +27,14 @@ Sound read_sound(const std::filesystem::path& path, double longest);
 /// "_nohash_" begins with its speaker, as in Speech Commands, and then the hash is the speaker's,
 /// so that nobody is in both parts. Folders that begin with "_" or "." are passed over.
 ///
+/// A directory whose only recordings lie in one of its folders stands for that folder where
+/// the layout is "auto".
+///
 /// With test_speaker the test set is that speaker in either layout. Other files than .wav and .flac
 /// are passed over. Classes are the labels of all recordings in ascending order; each part is in
 /// the order of a hash of its names, so that every prefix of it is a fair sample.
 ///
-/// Throws Error for a directory without recordings, names that do not fit the layout, a recording
+/// Throws Error for a directory without recordings or with one class only, names that do not fit the layout, a recording
 /// at another sample rate than the first, and whatever read_sound() refuses.
 struct AudioSets {
   Recordings train, test;

@@ -231,6 +231,25 @@ TEST_F(AudioTest, RefusesDirectoriesWithoutRecordings) {
   EXPECT_TRUE(holds_audio(sounds_.path()));
 }
 
+TEST_F(AudioTest, FindsTheOneFolderOfRecordings) {
+  sounds_.write("recordings/a_ann_7.wav", noise(20, 1));
+  sounds_.write("recordings/b_ann_0.wav", noise(20, 1));
+  fs::create_directories(sounds_.path() / "docs");
+  const AudioSets sets = read_audio(sounds_.path(), {});
+  EXPECT_THAT(names(sets.train), ElementsAre("a_ann_7.wav"));
+  EXPECT_THAT(names(sets.test), ElementsAre("b_ann_0.wav"));
+  EXPECT_TRUE(holds_audio(sounds_.path()));
+}
+
+TEST_F(AudioTest, RefusesASingleClass) {
+  sounds_.write("recordings/a_ann_7.wav", noise(20, 1));
+  sounds_.write("recordings/a_bob_0.wav", noise(20, 1));
+  expect_refused({"one class, \"a\"", "at least two"});
+  DataOptions options;
+  options.layout = "folders";
+  expect_refused({"one class, \"recordings\"", "at least two"}, options);
+}
+
 // --- layout "folders"
 
 TEST_F(AudioTest, SplitsFoldersByName) {
