@@ -87,16 +87,23 @@ class Counter {
     if (s_.options.gate == "sigmoid") table(at + "sigmoid", q_.linear, q_.gate);
   }
 
-  // Polar codes are decoded once, at the start, into fixed-point numbers; those of few bits into a
-  // table per channel instead, where that is smaller.
+  // The recurrence multiplies by fixed-point poles. Polar codes are kept as these numbers, or as
+  // codes of the entries of a table per channel where that is smaller; the scales that decoded them
+  // stay behind.
   void poles(const std::string& name, std::size_t channels, std::size_t modes, std::size_t parts) {
-    add(name, MemoryKind::kWeights, parts * modes, width(q_.a.bits));
-    if (!rounded(q_.a.bits) || q_.a.coding == "cartesian") return;
+    constexpr int kFixed = kPoleFraction + 2;
+    const int bits = width(q_.a.bits);
+    if (!rounded(q_.a.bits) || q_.a.coding == "cartesian") {
+      return add(name, MemoryKind::kWeights, parts * modes, bits);
+    }
     const auto levels = static_cast<std::size_t>(pole_levels(q_.a.bits));
-    const std::size_t pairs = s_.complex() ? levels * levels : levels;
-    add(name + ".scale", MemoryKind::kScales, 2 * parts * channels, kFull);
-    add(name + ".decoded", MemoryKind::kTables, std::min(modes, pairs * channels) * parts,
-        kPoleFraction + 2);
+    const std::size_t entries = (s_.complex() ? levels * levels : levels) * channels;
+    const std::size_t coded = parts * (modes * static_cast<std::size_t>(bits) + entries * kFixed);
+    if (parts * modes * kFixed <= coded) {
+      return add(name, MemoryKind::kWeights, parts * modes, kFixed);
+    }
+    add(name, MemoryKind::kWeights, parts * modes, bits);
+    add(name + ".decoded", MemoryKind::kTables, parts * entries, kFixed);
   }
 
   const Network::State& s_;

@@ -44,7 +44,7 @@ TEST(Memory, CountsAFloatNetworkByHand) {
 
 TEST(Memory, DecodesPolesOfFewBitsThroughATablePerChannel) {
   ModelOptions options = small();
-  options.states = 64;  // 4 x 32 modes: 256 decoded numbers
+  options.states = 64;  // 4 x 32 modes: 256 numbers
   Network network(options, {1, 3}, 1);
   ThreadPool pool(1);
   QuantOptions quant;
@@ -53,11 +53,11 @@ TEST(Memory, DecodesPolesOfFewBitsThroughATablePerChannel) {
   network.quantize(quant, batches, pool);
   const MemorySummary memory = count_memory(network);
   // Two tables of 256 bytes; poles of 2 bits: 3 decays and 3 phases per channel, of two 16-bit
-  // parts.
+  // parts. With the codes that is less than 256 numbers of 16 bits.
   EXPECT_EQ(memory.bytes(MemoryKind::kTables), 512u + 4 * 9 * 2 * 2);
-  // Weight scales: encoder 1, C 4, D 1, linear 8, decoder 3; activations 5; state steps 128; two
-  // decays and two phases per channel.
-  EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 17 + 5 + 128 + 4 * 4 * 4);
+  EXPECT_EQ(memory.bytes(MemoryKind::kWeights), 4u + 256 / 4 + 256 + 4 + 32 + 12);
+  // Weight scales: encoder 1, C 4, D 1, linear 8, decoder 3; activations 5; state steps 128.
+  EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 17 + 5 + 128);
 }
 
 TEST(Memory, CountsWhatFeedbackKeeps) {
@@ -86,14 +86,13 @@ TEST(Memory, CountsAQuantizedNetworkByHand) {
   const std::vector<Batch> batches = {batch_of_ones()};
   network.quantize(quant, batches, pool);
   const MemorySummary memory = count_memory(network);
-  EXPECT_EQ(memory.bytes(MemoryKind::kWeights), (4u + 32 + 12) / 2 + 16 + 16 + 4);
+  // The 16 numbers of A have 16 bits each.
+  EXPECT_EQ(memory.bytes(MemoryKind::kWeights), (4u + 32 + 12) / 2 + 2 * 16 + 16 + 4);
   EXPECT_EQ(memory.bytes(MemoryKind::kBiases), 4u * 15);
   EXPECT_EQ(memory.bytes(MemoryKind::kState), 16u + 4 * 4);
-  // Weight scales: encoder 1, C 4, D 1, linear 8, decoder 3; activations 5; state steps 8; decays
-  // and phases.
-  EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 17 + 5 + 8 + 4 * 4 * 4);
-  // Two tables of 256 bytes; the 16 decoded numbers of A.
-  EXPECT_EQ(memory.bytes(MemoryKind::kTables), 512u + 32);
+  // Weight scales: encoder 1, C 4, D 1, linear 8, decoder 3; activations 5; state steps 8.
+  EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 17 + 5 + 8);
+  EXPECT_EQ(memory.bytes(MemoryKind::kTables), 512u);
   EXPECT_EQ(to_json(memory)["total"], memory.total());
 }
 

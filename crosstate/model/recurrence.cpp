@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "crosstate/base/error.h"
@@ -39,48 +40,36 @@ Rule apply(Complex a, double dt, Discretization rule) {
 
 Complex pole(const ContinuousMode& mode) { return {-std::exp(mode.log_a), mode.w}; }
 
-// Eigenvalue frequencies of a real antisymmetric S: those of the Hermitian i S, by cyclic Jacobi
-// rotations on its real symmetric form (each frequency appears twice there).
-std::vector<double> antisymmetric_frequencies(const std::vector<double>& s, std::size_t n) {
-  // S^T S is symmetric with eigenvalues w^2, each twice for a pair +-i w.
-  std::vector<double> m(n * n, 0.0);
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t j = 0; j < n; ++j) {
-      for (std::size_t k = 0; k < n; ++k) m[i * n + j] += s[k * n + i] * s[k * n + j];
-    }
+// Frequencies of HiPPO-LegS: its normal part is -1/2 I + S with S_ij = -+v_i v_j, v_i^2 = i + 1/2,
+// whose eigenvalues are pairs +-i w. As i S - x I is congruent to i sign(j - i) - x diag(v^-2), and
+// differences of neighbouring rows and columns make that tridiagonal, the signs of the pivots count
+// the eigenvalues below x (Sylvester's law of inertia), which bisection needs.
+std::size_t legs_frequencies_below(double x, std::size_t n) {
+  const auto weight = [](std::size_t i) { return 2 / (2 * static_cast<double>(i) + 1); };
+  double pivot = -x * weight(0);
+  std::size_t below = pivot < 0 ? 1 : 0;
+  for (std::size_t i = 1; i < n; ++i) {
+    const double before = x * weight(i - 1);
+    const double safe = pivot == 0 ? -std::numeric_limits<double>::min() : pivot;
+    pivot = -x * weight(i) - before - (1 + before * before) / safe;
+    below += pivot < 0 ? 1 : 0;
   }
-  for (int sweep = 0; sweep < 100; ++sweep) {
-    double off = 0, diagonal = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      diagonal += m[i * n + i] * m[i * n + i];
-      for (std::size_t j = 0; j < i; ++j) off += m[i * n + j] * m[i * n + j];
-    }
-    if (off <= 1e-26 * diagonal) break;
-    for (std::size_t p = 0; p + 1 < n; ++p) {
-      for (std::size_t q = p + 1; q < n; ++q) {
-        if (m[p * n + q] == 0) continue;
-        const double theta = (m[q * n + q] - m[p * n + p]) / (2 * m[p * n + q]);
-        const double t = std::copysign(1.0, theta) / (std::abs(theta) + std::hypot(theta, 1.0));
-        const double c = 1 / std::hypot(t, 1.0), sn = t * c;
-        for (std::size_t k = 0; k < n; ++k) {
-          const double kp = m[k * n + p], kq = m[k * n + q];
-          m[k * n + p] = c * kp - sn * kq;
-          m[k * n + q] = sn * kp + c * kq;
-        }
-        for (std::size_t k = 0; k < n; ++k) {
-          const double pk = m[p * n + k], qk = m[q * n + k];
-          m[p * n + k] = c * pk - sn * qk;
-          m[q * n + k] = sn * pk + c * qk;
-        }
-      }
-    }
-  }
-  std::vector<double> squares(n);
-  for (std::size_t i = 0; i < n; ++i) squares[i] = std::max(0.0, m[i * n + i]);
-  std::sort(squares.begin(), squares.end());
+  return below - n / 2;  // without the negative ones
+}
+
+// Of 2 count states, in ascending order.
+std::vector<double> legs_frequencies(std::size_t count) {
+  const std::size_t n = 2 * count;
   std::vector<double> frequencies;
-  for (std::size_t i = 0; i + 1 < n; i += 2) {
-    frequencies.push_back(std::sqrt(0.5 * (squares[i] + squares[i + 1])));
+  for (std::size_t k = 0; k < count; ++k) {
+    double low = k == 0 ? 0 : frequencies.back();
+    double high = static_cast<double>(n) * static_cast<double>(n);  // a bound of the row sums
+    while (high - low > 4e-16 * high) {
+      const double middle = low + (high - low) / 2;
+      if (middle == low || middle == high) break;
+      (legs_frequencies_below(middle, n) <= k ? low : high) = middle;
+    }
+    frequencies.push_back(low + (high - low) / 2);
   }
   return frequencies;
 }
@@ -111,20 +100,8 @@ ContinuousGradient discretize_adjoint(const ContinuousMode& mode, Discretization
 std::vector<Complex> initial_poles(const std::string& name, std::size_t modes, double decay) {
   std::vector<Complex> poles(modes);
   const double states = 2.0 * static_cast<double>(modes);
-  std::vector<double> legs;
-  if (name == "legs") {
-    // The normal part of HiPPO-LegS is -1/2 I + S with S_ij = -+sqrt((2i+1)(2j+1)) / 2.
-    const std::size_t n = 2 * modes;
-    std::vector<double> s(n * n, 0.0);
-    for (std::size_t i = 0; i < n; ++i) {
-      for (std::size_t j = 0; j < n; ++j) {
-        const double p = 0.5 * std::sqrt((2.0 * static_cast<double>(i) + 1) *
-                                         (2.0 * static_cast<double>(j) + 1));
-        s[i * n + j] = i == j ? 0 : i > j ? -p : p;
-      }
-    }
-    legs = antisymmetric_frequencies(s, n);
-  }
+  const std::vector<double> legs =
+      name == "legs" ? legs_frequencies(modes) : std::vector<double>();
   for (std::size_t k = 0; k < modes; ++k) {
     const double n = static_cast<double>(k);
     if (name == "lin") {

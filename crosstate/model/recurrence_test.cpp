@@ -155,22 +155,26 @@ TEST(InitialPoles, LegsAreTheEigenvaluesOfTheNormalPart) {
   expect_near(four[0], {-0.5, std::sqrt((p - root) / 2)}, 1e-12);
   expect_near(four[1], {-0.5, std::sqrt((p + root) / 2)}, 1e-12);
 
-  // Any N: the sum of the squared frequencies is that of s_ij^2 over i < j, and they ascend.
-  for (const std::size_t modes : {3u, 8u, 32u}) {
+  // Any N: they ascend, the sum of their squares is that of s_ij^2 over i < j, and the product of
+  // their squares is the determinant of S, that of the weights i + 1/2.
+  for (const std::size_t modes : {3u, 8u, 32u, 300u}) {
     const auto poles = initial_poles("legs", modes);
-    double wanted = 0, got = 0;
+    double wanted = 0, got = 0, logarithm = 0;
     for (std::size_t j = 0; j < 2 * modes; ++j) {
+      logarithm += std::log(static_cast<double>(j) + 0.5);
       for (std::size_t i = 0; i < j; ++i) {
         wanted += (2.0 * static_cast<double>(i) + 1) * (2.0 * static_cast<double>(j) + 1) / 4;
       }
     }
     for (std::size_t k = 0; k < modes; ++k) {
       got += poles[k].imag() * poles[k].imag();
+      logarithm -= 2 * std::log(poles[k].imag());
       EXPECT_EQ(poles[k].real(), -0.5);
       if (k == 0) continue;
       EXPECT_GT(poles[k].imag(), poles[k - 1].imag());
     }
     EXPECT_NEAR(got, wanted, 1e-9 * wanted);
+    EXPECT_NEAR(logarithm, 0, 1e-9);
   }
 }
 
