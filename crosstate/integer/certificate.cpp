@@ -65,12 +65,20 @@ class Certifier {
     out_.exact_in_float = false;
     if (out_.obstacle.empty()) out_.obstacle = name;
   }
-  // An accumulator of codes; `unit`: how many parts of its last place a float must hold.
+  // An accumulator of codes; `unit`: how many parts of its last place a float must hold, 0: none.
   void sum(const std::string& name, double bound, double unit = 1) {
     record(name, bound);
     out_.fits_int32 = out_.fits_int32 && bound <= kInt32;
     out_.fits_int64 = out_.fits_int64 && bound <= kInt64;
     if (bound * unit >= kFloatExact) not_exact(name);
+  }
+  // A x + b u. A float also has to hold the half place that decides ties, which it does below
+  // 2^23 places. Beyond, only b u + offset can have taken the sum, b u alone being exact at any
+  // size; if the rest cannot bring it back among the codes, the state saturates either way.
+  void state_sum(const std::string& name, double bound, double rest) {
+    constexpr double kExact = kFloatExact / 2;
+    const double saturated = std::ldexp(n_.state_limit + 1.0, kPoleFraction);
+    sum(name, bound, kExact - rest >= saturated ? 0 : kFloatExact / kExact);
   }
   void product(const std::string& name, double bound) {
     record(name, bound);
@@ -94,12 +102,13 @@ class Certifier {
     const double limit = n_.state_limit;
     // What rounding adds: half a step, the draw, or the residue and half a step.
     const double offset = std::exp2(kPoleFraction - (nearest() ? 1 : 0));
-    double advance = 0, output = 0, scaled = 0, through = 0;
+    double advance = 0, recurrent = 0, output = 0, scaled = 0, through = 0;
     for (std::size_t h = 0; h < n_.channels; ++h) {
       double y = 0;
       for (std::size_t i = h * n_.modes; i < (h + 1) * n_.modes; ++i) {
         const double ai = n_.complex ? std::abs(b.ai[i]) : 0;
         const double parts = (std::abs(b.ar[i]) + ai) * limit;
+        recurrent = std::max(recurrent, parts);
         advance = std::max(advance, parts + std::ldexp(stream, b.input_shift[i]) + offset);
         y += (std::abs(b.cr[i]) + (n_.complex ? std::abs(b.ci[i]) : 0)) * limit;
       }
@@ -108,8 +117,7 @@ class Certifier {
       through = std::max(through, d);
       scaled = std::max(scaled, product_bound(b.output, h, y, d));
     }
-    // A float also has to hold the half place that decides ties.
-    sum(at + "state", advance, 2);
+    state_sum(at + "state", advance, recurrent + offset);
     sum(at + "output", output);
     sum(at + "D u", through);
     product(at + "output requantized", scaled);

@@ -32,7 +32,8 @@ struct LaneBlock {
   LaneBlock(const IntegerBlock& from, std::size_t channels, std::size_t outputs)
       : cr(floats(from.cr)),
         ci(floats(from.ci)),
-        output(from.output, channels),
+        // D u joins the second product.
+        output(from.output, channels, from.d),
         linear_codes(from.linear_codes, outputs),
         sum(from.sum, channels),
         activation(floats(from.activation_table)),
@@ -41,8 +42,6 @@ struct LaneBlock {
     for (const std::int16_t a : from.ar) ar.push_back(pole_value(a));
     for (const std::int16_t a : from.ai) ai.push_back(pole_value(a));
     for (const std::int32_t shift : from.input_shift) b.push_back(gain_value(shift));
-    // D u joins the requantizer's second product.
-    for (std::size_t h = 0; h < channels; ++h) output.second[h] *= from.d[h];
   }
 };
 
@@ -90,22 +89,15 @@ struct IntegerEngine::Inside {
       scan_forward(modes, {static_cast<float>(n.state_limit), n.state_rounding, draws}, steps,
                    h.row(c), y.row(c), state + c * state_size);
     }
-    requantize_rows(b.output.to(from.ssm_output), H, columns, y, h, y);
-    look_up(b.activation, from.ssm_output, H, columns, y);
+    requantize_rows(b.output.to(from.ssm_output, b.activation), H, columns, y, h, y);
     b.linear.multiply(columns, y, z);
     if (n.gated) {
       const Rows gate{z.row(H), z.stride};
-      requantize_rows(b.linear_codes.to(from.linear), n.outputs(), columns, z, z, z);
-      look_up(b.gate, from.linear, H, columns, gate);
+      requantize_rows(b.linear_codes.to(from.linear), H, columns, z, z, z);
+      requantize_rows(b.linear_codes.to(from.linear, b.gate, H), H, columns, gate, gate, gate);
       multiply(H, columns, z, gate, z);
     }
     requantize_rows(b.sum.to(n.residual), H, columns, z, h, h);
-  }
-
-  static void look_up(const AlignedFloats& table, const CodeFormat& from, std::size_t rows,
-                      std::size_t columns, Rows x) {
-    table_forward(table.data(), table.size(), static_cast<float>(from.low), 1.0f, rows, columns, x,
-                  x);
   }
 
   void pool(std::size_t start, std::size_t steps, const std::uint32_t* lengths, ConstRows h,

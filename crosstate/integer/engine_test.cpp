@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/random.h"
 #include "crosstate/integer/certificate.h"
 #include "crosstate/integer/testing.h"
 #include "crosstate/kernels/dispatch.h"
@@ -67,6 +68,40 @@ TEST(IntegerStream, EqualsTheReferenceAfterEveryStep) {
           }
           expect_same(stream.result(), executor.result());
         }
+      }
+    }
+  });
+}
+
+// Inputs so large that no float holds the sum: the states saturate, as they do in the reference.
+TEST(IntegerEngine, EqualsTheReferenceWhereInputsSaturateStates) {
+  reference::on_every_target([] {
+    Random random(1, Stream::kTest);
+    for (int number = 0; number < 24; ++number) {
+      SCOPED_TRACE(number);
+      const Dataset set = integer_test::sequences(number);
+      QuantOptions options = quant_preset("w8a8s8");
+      options.state.rounding = number % 3 == 0   ? "nearest"
+                               : number % 3 == 1 ? "stochastic"
+                                                 : "feedback";
+      IntegerNetwork network = integer_test::network(number, set, options);
+      for (IntegerBlock& b : network.blocks) {
+        for (auto& shift : b.input_shift) shift = std::min(24, shift + static_cast<int>(random.below(9)));
+      }
+      const IntegerEngine engine(network);
+      EXPECT_TRUE(engine.vectorised()) << certify(network).obstacle;
+      ThreadPool pool(1);
+      const std::vector<IntegerResult> results = engine.run(reference::batch_of(set), pool);
+      ReferenceExecutor executor(network);
+      IntegerStream stream(network);
+      for (std::size_t i = 0; i < set.count; ++i) {
+        const IntegerResult wanted = executor.run(set.sequence(i), set.length_of(i));
+        expect_same(results[i], wanted);
+        stream.reset();
+        for (std::size_t t = 0; t < set.length_of(i); ++t) {
+          stream.step(set.sequence(i).subspan(t * set.channels, set.channels));
+        }
+        expect_same(stream.result(), wanted);
       }
     }
   });

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "crosstate/base/aligned.h"
@@ -27,27 +28,53 @@ AlignedFloats floats(const std::vector<T>& from) {
 }
 
 /// A Requantizer's factors; rows beyond its own, up to `rows`, give 0.
-struct LaneFactors {
-  AlignedDoubles first, second, half, inverse;
-
+class LaneFactors {
+ public:
   LaneFactors() = default;
-  LaneFactors(const Requantizer& r, std::size_t rows)
-      : first(r.first.begin(), r.first.end()), second(r.second.begin(), r.second.end()) {
+  /// second_by: what the second factors are multiplied by, or nothing.
+  LaneFactors(const Requantizer& r, std::size_t rows, std::span<const std::int16_t> second_by = {})
+      : first_(r.first.begin(), r.first.end()), second_(r.second.begin(), r.second.end()) {
+    for (std::size_t i = 0; i < second_by.size(); ++i) second_[i] *= second_by[i];
     for (const std::int32_t shift : r.shift) {
-      half.push_back(std::ldexp(1.0, shift - 1));
-      inverse.push_back(std::ldexp(1.0, -shift));
+      half_.push_back(std::ldexp(1.0, shift - 1));
+      inverse_.push_back(std::ldexp(1.0, -shift));
     }
-    for (AlignedDoubles* v : {&first, &half, &inverse}) v->resize(rows, 0);
-    if (!second.empty()) second.resize(rows, 0);
+    for (AlignedDoubles* v : {&first_, &half_, &inverse_}) v->resize(rows, 0);
+    if (!second_.empty()) second_.resize(rows, 0);
+    fast_first_ = products(first_, inverse_);
+    fast_second_ = products(second_, inverse_);
   }
-  LaneRequantizer to(const CodeFormat& format) const {
-    return {
-        first.data(),   second.empty() ? nullptr : second.data(), half.data(),
-        inverse.data(), static_cast<float>(format.low),           static_cast<float>(format.high)};
+
+  /// From row `row` on; with a table, which has an entry for every code.
+  LaneRequantizer to(const CodeFormat& format, const AlignedFloats& table = {},
+                     std::size_t row = 0) const {
+    const bool two = !second_.empty();
+    return {first_.data() + row,
+            two ? second_.data() + row : nullptr,
+            half_.data() + row,
+            inverse_.data() + row,
+            fast_first_.data() + row,
+            two ? fast_second_.data() + row : nullptr,
+            table.empty() ? nullptr : table.data(),
+            static_cast<float>(format.low),
+            static_cast<float>(format.high)};
   }
   std::size_t bytes() const {
-    return 8 * (first.size() + second.size() + half.size() + inverse.size());
+    return 8 * (first_.size() + second_.size() + half_.size() + inverse_.size()) +
+           4 * (fast_first_.size() + fast_second_.size());
   }
+
+ private:
+  static AlignedFloats products(const AlignedDoubles& factors, const AlignedDoubles& inverse) {
+    AlignedFloats result;
+    for (std::size_t i = 0; i < factors.size(); ++i) {
+      result.push_back(static_cast<float>(factors[i] * inverse[i]));
+    }
+    return result;
+  }
+
+  AlignedDoubles first_, second_, half_, inverse_;
+  AlignedFloats fast_first_, fast_second_;
 };
 
 inline float pole_value(std::int16_t code) {

@@ -78,11 +78,10 @@ struct StreamBlock {
         ci(transposed(from.ci, channels, modes, plain)),
         activation(floats(from.activation_table)),
         gate(floats(from.gate_table)),
-        output(from.output, padded(channels)),
+        output(from.output, padded(channels), from.d),  // D u joins the second product
         linear_codes(split(from.linear_codes, channels), gated ? 2 * padded(channels) : 0),
         sum(from.sum, padded(channels)),
         linear(from.linear_map, gated) {
-    for (std::size_t h = 0; h < channels; ++h) output.second[h] *= from.d[h];
     xr.assign(ar.size(), 0);
     xi.assign(ar.size(), 0);
     if (rounding == RoundingMode::kFeedback) er = ei = xr;
@@ -143,13 +142,6 @@ struct IntegerStream::Inside {
     steps = 0;
   }
 
-  static void look_up(const AlignedFloats& table, const CodeFormat& from, std::size_t count,
-                      float* values) {
-    const Rows row{values, count};
-    table_forward(table.data(), table.size(), static_cast<float>(from.low), 1.0f, 1, count, row,
-                  row);
-  }
-
   void block(std::size_t l) {
     StreamBlock& b = blocks[l];
     const IntegerBlock& from = n.blocks[l];
@@ -165,12 +157,13 @@ struct IntegerStream::Inside {
                             b.keys.data()};
     stream_scan(modes, static_cast<std::uint32_t>(steps), h.data(),
                 {b.xr.data(), b.xi.data(), b.er.data(), b.ei.data()}, y.data());
-    requantize_each(b.output.to(from.ssm_output), width, y.data(), h.data(), y.data());
-    look_up(b.activation, from.ssm_output, width, y.data());
+    requantize_each(b.output.to(from.ssm_output, b.activation), width, y.data(), h.data(),
+                    y.data());
     b.linear.multiply(y, z);
     if (n.gated) {
-      requantize_each(b.linear_codes.to(from.linear), 2 * width, z.data(), nullptr, z.data());
-      look_up(b.gate, from.linear, width, z.data() + width);
+      float* const gate = z.data() + width;
+      requantize_each(b.linear_codes.to(from.linear), width, z.data(), nullptr, z.data());
+      requantize_each(b.linear_codes.to(from.linear, b.gate, width), width, gate, nullptr, gate);
       for (std::size_t i = 0; i < width; ++i) z[i] *= z[width + i];
     }
     requantize_each(b.sum.to(n.residual), width, z.data(), h.data(), h.data());

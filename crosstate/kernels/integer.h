@@ -12,12 +12,15 @@
 namespace crosstate {
 
 /// floor((p first + q second + half) inverse) within [low, high], for shifts as powers of two:
-/// half = 2^(shift - 1), inverse = 2^-shift.
+/// half = 2^(shift - 1), inverse = 2^-shift. With a table, what it has for that code.
 struct LaneRequantizer {
   const double* first = nullptr;
   const double* second = nullptr;  // null: no q
   const double* half = nullptr;
   const double* inverse = nullptr;
+  const float* fast_first = nullptr;   // first inverse, rounded
+  const float* fast_second = nullptr;  // second inverse, rounded
+  const float* table = nullptr;        // [high - low + 1]; null: the code itself
   float low = 0, high = 0;
 };
 

@@ -1,5 +1,8 @@
 #include "crosstate/kernels/integer.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "crosstate/base/lanes.h"
 #include "crosstate/kernels/simd/targets.h"
 
@@ -23,41 +26,123 @@ constexpr DD dd;
 constexpr DF df;
 constexpr std::size_t kWide = hn::MaxLanes(DD());
 
-struct Factors {
+// A requantizer in floats decides all but values so near to a whole number that its error could
+// carry them across; those go through doubles, which are exact. The factor, the products and the
+// sums are each rounded once: together less than 2^-22 (|p first| + |q second| + 1), in steps.
+constexpr float kDoubt = 0x1p-22f;
+
+struct Exact {
   VD first, second, half, inverse;
 };
 
-HWY_INLINE void requantize(const Factors& f, VD low, VD high, const float* p, const float* q,
-                           float* out) {
+HWY_INLINE VD exact_code(const Exact& f, VD low, VD high, const float* p, const float* q) {
   VD sum = hn::MulAdd(hn::PromoteTo(dd, hn::Load(df, p)), f.first, f.half);
   if (q != nullptr) sum = hn::MulAdd(hn::PromoteTo(dd, hn::Load(df, q)), f.second, sum);
-  const VD code = hn::Floor(hn::Mul(sum, f.inverse));
-  hn::Store(hn::DemoteTo(df, hn::Min(hn::Max(code, low), high)), df, out);
+  return hn::Min(hn::Max(hn::Floor(hn::Mul(sum, f.inverse)), low), high);
+}
+
+// Codes of kN values; `exact(v)` are the factors of those from v on.
+template <class ExactFactors>
+HWY_NOINLINE void requantize_exactly(const LaneRequantizer& r, const ExactFactors& exact,
+                                     const float* p, const float* q, float* out) {
+  const VD low = hn::Set(dd, static_cast<double>(r.low));
+  const VD high = hn::Set(dd, static_cast<double>(r.high));
+  for (std::size_t v = 0; v < kN; v += kWide) {
+    const VD code = exact_code(exact(v), low, high, p + v, q != nullptr ? q + v : nullptr);
+    hn::Store(hn::DemoteTo(df, code), df, out + v);
+  }
+}
+
+struct Bounds {
+  explicit Bounds(const LaneRequantizer& r)
+      : low(hn::Set(d, r.low + 0.5f)),
+        high(hn::Set(d, r.high + 0.5f)),
+        sure(hn::Set(d, 0.5f - kDoubt * (std::max(std::abs(r.low), std::abs(r.high)) + 2))) {}
+  V low, high;  // floor() makes the lowest and the highest code of them
+  V sure;       // distance from the middle between two whole numbers, with one product
+};
+
+// kN values by float factors, to codes in `out`. False where a value is in doubt.
+template <bool kTwo>
+HWY_INLINE bool requantize_fast(const Bounds& bounds, V first, V second, const float* p,
+                                const float* q, V& code) {
+  const V half = hn::Set(d, 0.5f), a = hn::Load(d, p);
+  V sum = half, sure = bounds.sure;
+  if constexpr (kTwo) {
+    const V b = hn::Load(d, q);
+    sum = hn::MulAdd(b, second, half);
+    const V size = hn::MulAdd(hn::Abs(a), hn::Abs(first), hn::Abs(hn::Mul(b, second)));
+    sure = hn::NegMulAdd(hn::Set(d, kDoubt), size, hn::Set(d, 0.5f - kDoubt));
+  }
+  sum = hn::Min(hn::Max(hn::MulAdd(a, first, sum), bounds.low), bounds.high);
+  code = hn::Floor(sum);
+  return hn::AllTrue(d, hn::Lt(hn::Abs(hn::Sub(hn::Sub(sum, code), half)), sure));
+}
+
+template <bool kTwo, class ExactFactors>
+HWY_INLINE void requantize(const LaneRequantizer& r, const Bounds& bounds, V first, V second,
+                           const ExactFactors& exact, const float* p, const float* q, float* out) {
+  V code;
+  if (HWY_UNLIKELY((!requantize_fast<kTwo>(bounds, first, second, p, q, code)))) {
+    alignas(64) float codes[kN];
+    requantize_exactly(r, exact, p, q, codes);
+    code = hn::Load(d, codes);
+  }
+  if (r.table != nullptr) {
+    code = hn::GatherIndex(d, r.table - static_cast<std::ptrdiff_t>(r.low),
+                           hn::ConvertTo(di, code));
+  }
+  hn::Store(code, d, out);
+}
+
+template <bool kTwo>
+void requantize_rows_of(const LaneRequantizer& r, std::size_t rows, std::size_t columns,
+                        ConstRows p, ConstRows q, Rows out) {
+  const Bounds bounds(r);
+  for (std::size_t i = 0; i < rows; ++i) {
+    const Exact factors{hn::Set(dd, r.first[i]), kTwo ? hn::Set(dd, r.second[i]) : hn::Zero(dd),
+                        hn::Set(dd, r.half[i]), hn::Set(dd, r.inverse[i])};
+    const auto exact = [&](std::size_t) { return factors; };
+    const V first = hn::Set(d, r.fast_first[i]);
+    const V second = hn::Set(d, kTwo ? r.fast_second[i] : 0.0f);
+    for (std::size_t c = 0; c < columns; c += kN) {
+      requantize<kTwo>(r, bounds, first, second, exact, p.row(i) + c,
+                       kTwo ? q.row(i) + c : nullptr, out.row(i) + c);
+    }
+  }
 }
 
 void RequantizeRows(const LaneRequantizer& r, std::size_t rows, std::size_t columns, ConstRows p,
                     ConstRows q, Rows out) {
-  const VD low = hn::Set(dd, static_cast<double>(r.low));
-  const VD high = hn::Set(dd, static_cast<double>(r.high));
-  for (std::size_t i = 0; i < rows; ++i) {
-    const bool two = r.second != nullptr;
-    const Factors f{hn::Set(dd, r.first[i]), two ? hn::Set(dd, r.second[i]) : hn::Zero(dd),
-                    hn::Set(dd, r.half[i]), hn::Set(dd, r.inverse[i])};
-    for (std::size_t c = 0; c < columns; c += kWide) {
-      requantize(f, low, high, p.row(i) + c, two ? q.row(i) + c : nullptr, out.row(i) + c);
-    }
+  if (r.second != nullptr) {
+    requantize_rows_of<true>(r, rows, columns, p, q, out);
+  } else {
+    requantize_rows_of<false>(r, rows, columns, p, q, out);
+  }
+}
+
+template <bool kTwo>
+void requantize_each_of(const LaneRequantizer& r, std::size_t count, const float* p, const float* q,
+                        float* out) {
+  const Bounds bounds(r);
+  for (std::size_t i = 0; i < count; i += kN) {
+    const auto exact = [&](std::size_t v) {
+      return Exact{hn::Load(dd, r.first + i + v),
+                   kTwo ? hn::Load(dd, r.second + i + v) : hn::Zero(dd),
+                   hn::Load(dd, r.half + i + v), hn::Load(dd, r.inverse + i + v)};
+    };
+    const V first = hn::Load(d, r.fast_first + i);
+    const V second = kTwo ? hn::Load(d, r.fast_second + i) : hn::Zero(d);
+    requantize<kTwo>(r, bounds, first, second, exact, p + i, kTwo ? q + i : nullptr, out + i);
   }
 }
 
 void RequantizeEach(const LaneRequantizer& r, std::size_t count, const float* p, const float* q,
                     float* out) {
-  const VD low = hn::Set(dd, static_cast<double>(r.low));
-  const VD high = hn::Set(dd, static_cast<double>(r.high));
-  const bool two = r.second != nullptr;
-  for (std::size_t i = 0; i < count; i += kWide) {
-    const Factors f{hn::Load(dd, r.first + i), two ? hn::Load(dd, r.second + i) : hn::Zero(dd),
-                    hn::Load(dd, r.half + i), hn::Load(dd, r.inverse + i)};
-    requantize(f, low, high, p + i, two ? q + i : nullptr, out + i);
+  if (r.second != nullptr) {
+    requantize_each_of<true>(r, count, p, q, out);
+  } else {
+    requantize_each_of<false>(r, count, p, q, out);
   }
 }
 
