@@ -18,8 +18,11 @@ namespace {
 
 constexpr std::size_t kBatch = 256, kIntegerBlock = 28;
 
-// Logits of every sequence of a batch, [count][classes].
-using Evaluator = std::function<std::vector<float>(const Batch&)>;
+struct Outputs {
+  std::vector<float> logits;         // [count][classes]
+  std::vector<std::size_t> classes;  // predicted; empty: those of the largest logits
+};
+using Evaluator = std::function<Outputs(const Batch&)>;
 
 struct Model {
   TaskShape task;
@@ -33,12 +36,13 @@ struct Model {
 Evaluator integer_evaluator(const IntegerNetwork& integers, ThreadPool& pool) {
   auto engine = std::make_shared<IntegerEngine>(integers);
   return [engine, &pool](const Batch& batch) {
-    std::vector<float> logits;
+    Outputs outputs;
     for (const IntegerResult& result : engine->run(batch, pool)) {
       const std::vector<float> of = result.logits();
-      logits.insert(logits.end(), of.begin(), of.end());
+      outputs.logits.insert(outputs.logits.end(), of.begin(), of.end());
+      outputs.classes.push_back(result.best());
     }
-    return logits;
+    return outputs;
   };
 }
 
@@ -75,9 +79,9 @@ Model load(const std::string& file, const Safetensors& content, const std::strin
     model.backend = model.quantized ? "fake" : "float";
     if (!model.quantized) network->drop_rounding();
     model.evaluate = [network, &pool](const Batch& batch) {
-      std::vector<float> logits;
-      network->evaluate(batch, pool, &logits);
-      return logits;
+      Outputs outputs;
+      network->evaluate(batch, pool, &outputs.logits);
+      return outputs;
     };
   }
   model.block_length = static_cast<std::size_t>(network->options().block_length);
@@ -117,10 +121,12 @@ std::vector<Prediction> predict_all(const Model& model, const Dataset& set,
   for (std::size_t begin = 0; begin < set.count; begin += kBatch) {
     const std::size_t size = std::min(kBatch, set.count - begin);
     fill_batch(set, std::span(order).subspan(begin, size), model.block_length, batch);
-    const std::vector<float> logits = model.evaluate(batch);
+    const Outputs outputs = model.evaluate(batch);
     for (std::size_t i = 0; i < size; ++i) {
       const std::size_t row = order[begin + i];
-      predictions[row] = predict(std::span(logits).subspan(i * classes, classes), set.labels[row]);
+      predictions[row] =
+          predict(std::span(outputs.logits).subspan(i * classes, classes), set.labels[row]);
+      if (!outputs.classes.empty()) predictions[row].label = outputs.classes[i];
       if (std::isfinite(predictions[row].loss)) continue;
       fail(file, "its loss on sequence " + std::to_string(row) + " of " + set.name +
                      " is not finite: its values overflow");

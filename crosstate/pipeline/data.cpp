@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kClasses = "classes";
 constexpr const char* kPermutation = "permutation_seed";
+constexpr const char* kOrder = "permutation";
 constexpr std::size_t kCalibrationBatch = 64;
 
 bool holds_mnist(const fs::path& directory) {
@@ -121,6 +122,11 @@ RunData run_images(const RunOptions& options) {
   return data;
 }
 
+std::vector<std::int32_t> step_order(std::size_t steps, std::uint64_t seed) {
+  const std::vector<std::uint32_t> order = shuffled(steps, seed, 0);
+  return {order.begin(), order.end()};
+}
+
 void require_classes(const Dataset& set, const std::vector<std::string>& classes,
                      const std::string& where) {
   for (std::size_t i = 0; i < std::max(classes.size(), set.classes.size()); ++i) {
@@ -139,6 +145,10 @@ void require_classes(const Dataset& set, const std::vector<std::string>& classes
 void Preparation::save(Safetensors& model) const {
   model.metadata[kClasses] = json(classes).dump();
   model.metadata[kPermutation] = std::to_string(permutation_seed);
+  if (permuted_steps > 0) {
+    const std::vector<std::int32_t> order = step_order(permuted_steps, permutation_seed);
+    model.tensors[kOrder] = Tensor::from(order, {order.size()});
+  }
   if (front_end) front_end->save(model);
 }
 
@@ -155,6 +165,16 @@ std::optional<Preparation> Preparation::load(const Safetensors& model, const std
   } catch (const std::out_of_range&) {
     fail(where, "metadata 'permutation_seed' is missing or no whole number");
   }
+  const auto order = model.tensors.find(kOrder);
+  if (order != model.tensors.end()) {
+    const std::vector<std::uint64_t>& shape = order->second.shape;
+    if (result.permutation_seed == 0 || shape.size() != 1 || shape[0] == 0 ||
+        order->second.integers<std::int32_t>(shape, where) !=
+            step_order(shape[0], result.permutation_seed)) {
+      fail(where, "tensor 'permutation' is not the order that permutation_seed makes");
+    }
+    result.permuted_steps = shape[0];
+  }
   if (FrontEnd::is_in(model)) result.front_end = FrontEnd::load(model, where);
   return result;
 }
@@ -163,6 +183,7 @@ RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
   RunData data = is_audio(options.data) ? run_recordings(options, pool) : run_images(options);
   data.preparation.classes = data.training.classes;
   data.preparation.permutation_seed = options.data.permutation_seed;
+  if (options.data.permutation_seed != 0) data.preparation.permuted_steps = data.training.length;
   for (Dataset* set : {&data.training, &data.validation, &data.test}) {
     permute(*set, options.data.permutation_seed);
     set->validate();

@@ -24,9 +24,11 @@ namespace crosstate {
 struct Preparation {
   std::vector<std::string> classes;
   std::uint64_t permutation_seed = 0;  // 0: steps in order
+  std::size_t permuted_steps = 0;      // length of the sequences that were permuted
   std::optional<FrontEnd> front_end;   // of recordings
 
-  /// Adds metadata "classes", "permutation_seed" and what FrontEnd::save() adds.
+  /// Adds metadata "classes" and "permutation_seed", for permuted steps their order as the tensor
+  /// "permutation" (step t is what was step permutation[t]), and what FrontEnd::save() adds.
   void save(Safetensors& model) const;
   /// Nothing for a model that tells none of it.
   static std::optional<Preparation> load(const Safetensors& model, const std::string& where);

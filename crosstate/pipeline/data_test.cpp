@@ -159,6 +159,13 @@ TEST_F(RunDataTest, PermutesImagesAndRemembersIt) {
   for (std::size_t t = 0; t < 784; ++t) {
     ASSERT_EQ(permuted.test.sequence(3)[t], plain.test.sequence(3)[order[t]]);
   }
+  Safetensors model;
+  permuted.preparation.save(model);
+  const auto saved = model.tensors.at("permutation").integers<std::int32_t>({784}, "model");
+  EXPECT_TRUE(std::equal(saved.begin(), saved.end(), order.begin(), order.end()));
+  model.metadata["permutation_seed"] = "8";
+  EXPECT_THAT([&] { Preparation::load(model, "model"); },
+              ThrowsMessage<Error>(HasSubstr("tensor 'permutation' is not the order")));
   DataOptions told_nothing = options_.data;
   told_nothing.permutation_seed = 0;
   EXPECT_EQ(load_test_data(told_nothing, reloaded(permuted), "model", pool_).values,
@@ -169,7 +176,7 @@ TEST_F(RunDataTest, PermutesImagesAndRemembersIt) {
 
 TEST(Preparation, RefusesDamage) {
   Safetensors good;
-  Preparation{{"a", "b"}, 3, std::nullopt}.save(good);
+  Preparation{{"a", "b"}, 3, 5, std::nullopt}.save(good);
   EXPECT_EQ(Preparation::load(good, "m")->permutation_seed, 3u);
   EXPECT_FALSE(Preparation::load({}, "m"));
   for (const auto& [key, text] :
