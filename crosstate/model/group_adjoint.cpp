@@ -1,0 +1,147 @@
+#include <utility>
+
+#include "crosstate/model/group_pass.h"
+#include "crosstate/model/panels.h"
+
+namespace crosstate {
+
+void GroupPass::decode_adjoint(const GroupMemory& m, const std::vector<double>& glogits,
+                               Gradients& g, AlignedFloats& gh) const {
+  const auto classes = static_cast<std::size_t>(s_.task.classes);
+  AlignedFloats gpooled(H_ * kLanes, 0);
+  for (std::size_t k = 0; k < classes; ++k) {
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      const double gl = glogits[k * kLanes + i];
+      g.decoder_bias[k] += gl;
+      for (std::size_t h = 0; h < H_; ++h) {
+        g.decoder[k * H_ + h] += gl / m.pool_count[i] * m.pooled[h * kLanes + i];
+        gpooled[h * kLanes + i] +=
+            static_cast<float>(gl / m.pool_count[i]) * c_.decoder[k * H_ + h];
+      }
+    }
+  }
+  gh.resize(batch_.length * kLanes * H_);
+  for (const TimeBlock& b : blocks_) {
+    const Rows out = b.rows(gh.data(), H_);
+    const float* weight = m.pool_weight.data() + b.start * kLanes;
+    for (std::size_t r = 0; r < H_; ++r) {
+      const float* gp = gpooled.data() + r * kLanes;
+      for (std::size_t c = 0; c < b.columns(); c += kLanes) {
+        for (std::size_t i = 0; i < kLanes; ++i) out.row(r)[c + i] = weight[c + i] * gp[i];
+      }
+    }
+  }
+}
+
+void GroupPass::norm_sums(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scratch& w, double* sum,
+                          double* dot) const {
+  for (const TimeBlock& b : blocks_) {
+    const ConstRows z = b.rows(std::as_const(m.z[l]).data(), O_);
+    const Rows gr = take(w.g, H_, b.columns());
+    copy(H_, b.columns(), b.rows(std::as_const(gh).data(), H_), gr);
+    const Rows gz = tail_adjoint(l, b, z, m, w, gr, nullptr);
+    row_sums(O_, b.columns(), mask(m, b), gz, z, sum, dot);
+  }
+}
+
+void GroupPass::layer_adjoint(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scratch& w,
+                              const AlignedFloats& norm, Gradients& g) const {
+  const std::size_t carry = scan_state_size(M_);
+  const BlockCoefficients& c = c_.blocks[l];
+  const BlockQuantizers& q = c_.quantizers[l];
+  BlockGradients& out = g.blocks[l];
+  w.carry.assign(H_ * carry, 0);
+  for (std::size_t k = blocks_.size(); k-- > 0;) {
+    const TimeBlock& b = blocks_[k];
+    const std::size_t columns = b.columns();
+    const ConstRows y = b.rows(std::as_const(m.y[l]).data(), H_);
+    const ConstRows aq =
+        rounded(q.activation, H_, columns, b.rows(std::as_const(m.a[l]).data(), H_), w.aq);
+    const Rows z = b.rows(m.z[l].data(), O_);
+    const Rows gr = b.rows(gh.data(), H_);
+    const Rows gz = tail_adjoint(l, b, z, m, w, gr, &g);
+    if (!norm.empty()) {
+      affine_forward(&norm[0], &norm[2 * O_], O_, columns, gz, gz);
+      accumulate(&norm[O_], O_, columns, z, gz);
+      mask_columns(mask(m, b), O_, columns, gz);
+    }
+    linear_adjoint_weight(O_, H_, columns, gz, aq, out.weight.data(), out.bias.data());
+
+    const Rows gy = take(w.gy, H_, columns);
+    linear_forward(c.transposed.data(), nullptr, H_, O_, columns, gz, gy);
+    rounded_adjoint(q.activation, H_, columns, b.rows(std::as_const(m.a[l]).data(), H_), gy,
+                    &out.activation);
+    multiply(H_, columns, gy, b.rows(std::as_const(m.slope[l]).data(), H_), gy);
+    rounded_adjoint(q.ssm_output, H_, columns, y, gy, &out.ssm_output);
+
+    const ConstRows u = b.rows(std::as_const(m.h[l]).data(), H_);
+    std::vector<double> unused(H_);
+    row_sums(H_, columns, nullptr, gy, u, unused.data(), out.d.data());
+    accumulate(c.d.data(), H_, columns, gy, gr);
+    take(w.scan, b.steps, kScanScratch);
+    const float* start = checkpoint(m, l, b.index, true);
+    for (std::size_t h = 0; h < H_; ++h) {
+      const std::size_t at = h * M_;
+      scan_adjoint(c.scan(h, M_, complex_, gain_), rounding_of(m, l, h, b.start), b.steps, u.row(h),
+                   start + h * state_size_, gy.row(h), gr.row(h), w.carry.data() + h * carry,
+                   {&out.ar[at], &out.ai[at], nullptr, &out.cr[at], &out.ci[at]}, w.scan.data());
+    }
+  }
+}
+
+void GroupPass::encode_adjoint(std::size_t group, AlignedFloats& gh, Scratch& w,
+                               Gradients& g) const {
+  for (const TimeBlock& b : blocks_) {
+    const ConstRows x = encoder_input(group, b, w);
+    const Rows gr = b.rows(gh.data(), H_);
+    if (c_.residual.on) {
+      rounded_adjoint(c_.residual, H_, b.columns(), encoder_output(b, x, w), gr, &g.residual);
+    }
+    linear_adjoint_weight(H_, inputs(), b.columns(), gr, x, g.encoder.data(),
+                          g.encoder_bias.data());
+    if (c_.input.on) {
+      const Rows gx = take(w.gs, inputs(), b.columns());
+      linear_forward(c_.encoder_transposed.data(), nullptr, inputs(), H_, b.columns(), gr, gx);
+      rounded_adjoint(c_.input, inputs(), b.columns(), b.rows(batch_.group(group).data(), inputs()),
+                      gx, &g.input);
+    }
+  }
+}
+
+Rows GroupPass::tail_adjoint(std::size_t l, const TimeBlock& b, ConstRows z, GroupMemory& m,
+                             Scratch& w, Rows gr, Gradients* g) const {
+  const std::size_t columns = b.columns();
+  const BlockQuantizers& q = c_.quantizers[l];
+  const Tail t = tail_values(l, b, z, m, w, true);
+  if (layer_norm_) {
+    if (c_.residual.on) {
+      const Rows before = take(w.temp, H_, columns);
+      normalise(l, b, t.r, before);
+      rounded_adjoint(c_.residual, H_, columns, before, gr, &g->residual);
+    }
+    layer_norm_adjoint(c_.blocks[l].norm_scale.data(), H_, columns, t.r, gr, gr,
+                       g->blocks[l].gamma.data(), g->blocks[l].beta.data());
+  } else {
+    rounded_adjoint(c_.residual, H_, columns, t.r, gr, g == nullptr ? nullptr : &g->residual);
+  }
+  const Rows gz = take(w.gz, O_, columns);
+  Rows go = gr;
+  if (!m.dropout[l].empty()) {
+    go = take(w.gs, H_, columns);
+    copy(H_, columns, gr, go);
+    scale_lanes(m.dropout[l], H_, columns, go);
+  }
+  if (gated_) {
+    const Rows gate{gz.row(H_), gz.stride};
+    multiply(H_, columns, go, t.sq, gz);
+    multiply(H_, columns, go, t.zq, gate);
+    rounded_adjoint(q.gate, H_, columns, t.s, gate, nullptr);
+    gate_adjoint(gate_, H_, columns, t.s, gate, gate);
+  } else {
+    copy(H_, columns, go, gz);
+  }
+  rounded_adjoint(q.linear, O_, columns, t.zn, gz, g == nullptr ? nullptr : &g->blocks[l].linear);
+  return gz;
+}
+
+}  // namespace crosstate

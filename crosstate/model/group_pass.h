@@ -1,0 +1,169 @@
+// One group of 16 sequences on its way through a network and back; pass.cpp runs the groups.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "crosstate/base/aligned.h"
+#include "crosstate/base/lanes.h"
+#include "crosstate/data/batch.h"
+#include "crosstate/kernels/pointwise.h"
+#include "crosstate/kernels/scan.h"
+#include "crosstate/model/loss.h"
+#include "crosstate/model/network_state.h"
+#include "crosstate/model/pass.h"
+
+namespace crosstate {
+
+/// A stretch of time of one group: the panels of a block lie one after another in every tensor.
+struct TimeBlock {
+  std::size_t index, start, steps;
+  std::size_t columns() const { return steps * kLanes; }
+  Rows rows(float* tensor, std::size_t channels) const {
+    return {tensor + start * channels * kLanes, columns()};
+  }
+  ConstRows rows(const float* tensor, std::size_t channels) const {
+    return {tensor + start * channels * kLanes, columns()};
+  }
+};
+
+/// What one group of sequences keeps between forward and adjoint.
+struct GroupMemory {
+  std::vector<AlignedFloats> h;             // [layers + 1]: the residual stream, panels of H rows
+  std::vector<AlignedFloats> y;             // [layers]: SSM output before rounding
+  std::vector<AlignedFloats> a, slope;      // [layers]: activation before rounding, training only
+  std::vector<AlignedFloats> s;             // [layers]: gate before rounding, training only
+  std::vector<AlignedFloats> z;             // [layers]: linear output, training only
+  std::vector<AlignedFloats> checkpoints;   // [layers]: states at the start of each block
+  std::vector<AlignedFloats> dropout;       // [layers]: [H][16] keep factors, empty without dropout
+  std::array<std::uint32_t, kLanes> seeds;  // of the states' stochastic rounding
+  AlignedFloats mask;                       // [length][16] of 0 and 1; empty: all 1
+  AlignedFloats pool_weight;                // [length][16]: 1 where a step counts, 0 elsewhere
+  std::array<double, kLanes> pool_count;    // steps that count
+  std::vector<double> pooled;               // [H][16]: sums over them
+};
+
+/// Panels of one block that are recomputed rather than kept.
+struct Scratch {
+  AlignedFloats x, pre, yq, a, aq, z, zn, zq, s, sq, r, g, gz, gs, gy, scan, carry, temp;
+};
+
+/// Stateless but for references to the network and the batch: threads share one.
+class GroupPass {
+ public:
+  GroupPass(const Network::State& state, const Coefficients& coefficients, const Batch& batch);
+
+  /// Memory for one group, at the start of its sequences.
+  void prepare(GroupMemory& m, std::size_t group, bool training) const;
+
+  /// Every sequence of every batch is rounded by draws of its own.
+  static void draw_seeds(GroupMemory& m, std::size_t group, const LossOptions& loss);
+
+  /// One draw per sequence, channel and layer, held over time.
+  void draw_dropout(GroupMemory& m, std::size_t group, const LossOptions& loss) const;
+
+  /// Input codes and encoder, into the first residual stream. spreads null: not measured.
+  void encode(GroupMemory& m, std::size_t group, Scratch& w, Spreads* spreads) const;
+
+  /// Scan, activation and linear layer of one block; leaves z in `w.z` or, while training, in the
+  /// group's memory.
+  Rows head(std::size_t l, const TimeBlock& b, GroupMemory& m, Scratch& w, bool training,
+            Spreads* spreads) const;
+
+  /// Norm, gate and residual sum of one block, into the next residual stream.
+  void tail(std::size_t l, const TimeBlock& b, ConstRows z, GroupMemory& m, Scratch& w,
+            Spreads* spreads) const;
+
+  /// head() and tail() of all blocks of a layer.
+  void layer_forward(std::size_t l, GroupMemory& m, Scratch& w, Spreads* spreads) const;
+
+  /// Sum (or last value) over each sequence's own length. Sums of codes are exact: the integer
+  /// network's pool is this one.
+  void pool(GroupMemory& m) const;
+
+  /// Loss of one group; gradients of logits (not yet divided by the batch) if wanted.
+  BatchResult decode(const GroupMemory& m, std::size_t group, const LossOptions& loss,
+                     float* logits, std::vector<double>* glogits) const;
+
+  /// dL/d(residual stream after the last layer), into gh.
+  void decode_adjoint(const GroupMemory& m, const std::vector<double>& glogits, Gradients& g,
+                      AlignedFloats& gh) const;
+
+  /// Batch norm's two sums over one group: of the gradient at its output, and of that times z.
+  void norm_sums(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scratch& w, double* sum,
+                 double* dot) const;
+
+  /// Adjoint of one layer: gh, the gradient after it, becomes the gradient before it. `norm` holds
+  /// batch norm's map g -> k0 g + k1 z + k2 per row ([3][O]), empty otherwise.
+  void layer_adjoint(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scratch& w,
+                     const AlignedFloats& norm, Gradients& g) const;
+
+  /// Gradients of the encoder; gh as layer_adjoint() left it.
+  void encode_adjoint(std::size_t group, AlignedFloats& gh, Scratch& w, Gradients& g) const;
+
+  const std::vector<TimeBlock>& blocks() const { return blocks_; }
+  static const float* mask(const GroupMemory& m, const TimeBlock& b) {
+    return m.mask.empty() ? nullptr : m.mask.data() + b.start * kLanes;
+  }
+
+ private:
+  struct Tail {
+    ConstRows zn, zq, s, sq;
+    Rows r;
+  };
+
+  std::size_t inputs() const { return static_cast<std::size_t>(s_.task.inputs); }
+
+  float* checkpoint(GroupMemory& m, std::size_t l, std::size_t block, bool training) const {
+    return m.checkpoints[l].data() + (training ? block : block % 2) * H_ * state_size_;
+  }
+
+  /// How the states of one channel are rounded from a step on.
+  StateRounding rounding_of(const GroupMemory& m, std::size_t l, std::size_t h,
+                            std::size_t step) const;
+
+  ConstRows encoder_input(std::size_t group, const TimeBlock& b, Scratch& w) const;
+
+  ConstRows encoder_output(const TimeBlock& b, ConstRows x, Scratch& w) const;
+
+  static void finish(const Quantizer& q, std::size_t rows, const TimeBlock& b, ConstRows x,
+                     Rows to);
+
+  /// Layer norm of a residual sum.
+  void normalise(std::size_t l, const TimeBlock& b, ConstRows r, Rows to) const;
+
+  /// The linear layer's input; the activation is kept for the adjoint while training.
+  ConstRows activate(std::size_t l, const TimeBlock& b, ConstRows y, GroupMemory& m,
+                     Scratch& w) const;
+
+  /// `again`: the forward pass has kept the gate's values.
+  Tail tail_values(std::size_t l, const TimeBlock& b, ConstRows z, GroupMemory& m, Scratch& w,
+                   bool again) const;
+
+  /// From the gradient after the block (gr) to that of the norm's output (returned); gr becomes the
+  /// gradient that the residual path carries. g null: no sums are kept.
+  Rows tail_adjoint(std::size_t l, const TimeBlock& b, ConstRows z, GroupMemory& m, Scratch& w,
+                    Rows gr, Gradients* g) const;
+
+  /// Steps one at a time, so that every state passes by.
+  void observe_states(const ScanModes& modes, StateRounding rounding, const TimeBlock& b,
+                      const float* used, const float* u, float* y, float* state,
+                      float* spreads) const;
+
+  /// Adds the values of a panel to a spread: their extremes or, where those are known, a histogram.
+  static void observe(const TimeBlock& b, const GroupMemory& m, std::size_t rows, ConstRows x,
+                      Spread& to);
+
+  const Network::State& s_;
+  const Coefficients& c_;
+  const Batch& batch_;
+  std::size_t H_, M_, O_, layers_;
+  std::size_t state_size_;  // of a channel, residues included
+  bool gain_;               // rounded states are in steps, so the input has a gain
+  bool complex_, gated_, batch_norm_, layer_norm_;
+  Activation activation_, gate_;
+  std::vector<TimeBlock> blocks_;
+};
+
+}  // namespace crosstate

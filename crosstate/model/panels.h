@@ -1,0 +1,33 @@
+// Small steps on the panels of one block of time.
+#pragma once
+
+#include <cstddef>
+
+#include "crosstate/base/aligned.h"
+#include "crosstate/kernels/pointwise.h"
+#include "crosstate/model/network_state.h"
+
+namespace crosstate {
+
+/// A panel in memory that is used again; what it holds is undefined.
+Rows take(AlignedFloats& memory, std::size_t rows, std::size_t columns);
+
+/// Rounds x into `to` where the quantizer is on; otherwise passes x through.
+ConstRows rounded(const Quantizer& q, std::size_t rows, std::size_t columns, ConstRows x,
+                  AlignedFloats& to);
+
+/// Adjoint in place on g, which straight-through estimators that pass leave as it is; adds the
+/// range's gradient.
+void rounded_adjoint(const Quantizer& q, std::size_t rows, std::size_t columns, ConstRows x, Rows g,
+                     double* range);
+
+/// to = from.
+void copy(std::size_t rows, std::size_t columns, ConstRows from, Rows to);
+
+/// g[r][t][lane] *= factor[r][lane].
+void scale_lanes(const AlignedFloats& factor, std::size_t rows, std::size_t columns, Rows g);
+
+/// g[r][c] *= mask[c]; a null mask is all ones.
+void mask_columns(const float* mask, std::size_t rows, std::size_t columns, Rows g);
+
+}  // namespace crosstate
