@@ -509,6 +509,28 @@ TEST_F(Cli, QuantizesAfterTraining) {
   EXPECT_FALSE(fs::exists(path("no")));
 }
 
+TEST_F(Cli, StartsFromAFloatModel) {
+  ASSERT_EQ(call(tiny("train", path("whole"))).code, 0);
+  const std::string start = "run.start=" + path("whole/float.safetensors");
+  ASSERT_EQ(call(tiny("train", path("again"), {"--set", start})).code, 0);
+  EXPECT_TRUE(read_file(path("whole/qat.safetensors")) == read_file(path("again/qat.safetensors")));
+  const json summary = json::parse(read_file(path("again/summary.json")));
+  EXPECT_EQ(summary["float"]["accuracy"],
+            json::parse(read_file(path("whole/summary.json")))["float"]["accuracy"]);
+
+  // Its own directory included, where everything else is removed.
+  ASSERT_EQ(call(tiny("train", path("whole"), {"--set", start})).code, 0);
+  EXPECT_TRUE(read_file(path("whole/qat.safetensors")) == read_file(path("again/qat.safetensors")));
+
+  expect_refused(tiny("train", path("no"), {"--set", "run.start=absent"}), {"absent"});
+  expect_refused(tiny("train", path("no"), {"--set", "run.start=" + path("again/qat.safetensors")}),
+                 {"again/qat.safetensors", "quantized already"});
+  expect_refused(tiny("train", path("no"), {"--set", start, "--set", "model.dt_min=0.002"}),
+                 {"whole/float.safetensors", "model.dt_min is", "expected 0.002"});
+  expect_refused(tiny("train", path("no"), {"--set", start, "--set", "data.permutation_seed=2"}),
+                 {"whole/float.safetensors", "other data"});
+}
+
 TEST_F(Cli, TrainsAndEvaluatesOnRecordings) {
   write_tones("tones");
   const std::vector<std::string> sounds = {"--data",         path("tones"), "--set",

@@ -77,6 +77,9 @@ FieldList RunOptions::fields() {
   list.section("run");
   list.add("seed", seed, "Start of every random draw; change it to see the spread of results.")
       .range(0, 9e18);
+  list.add("start", start,
+           "A float model of the same data and [model], float.safetensors of another run: taken "
+           "instead of training one, to try several formats; empty: none.");
   list.add("quantize", quantize, "Quantize after training in floating point, and train on.");
   list.add("crossbar", on_crossbar, "Simulate the quantized network on memristive crossbars.");
   list.add("calibration", calibration, "Training sequences that choose the quantizers' ranges.")

@@ -36,6 +36,7 @@ struct QatOptions : TrainOptions {
 
 struct RunOptions {
   std::uint64_t seed = 1;
+  std::string start;         // file of a float network that is not trained again; "": none
   bool quantize = true;      // post-training quantization and quantization-aware training
   bool on_crossbar = false;  // then simulate chips; run.crossbar
   int calibration = 512;     // training sequences that choose the ranges

@@ -63,6 +63,8 @@ class Run {
   fs::path file(const std::string& name) const { return context_.directory / name; }
 
   void load() {
+    // Before clear(), which may be about to remove it.
+    if (!options_.start.empty()) start_ = read_safetensors(options_.start);
     say("reading the data");
     data_ = load_run_data(options_, pool_);
     for (const Dataset* set : {&data_.training, &data_.validation, &data_.test}) {
@@ -102,13 +104,7 @@ class Run {
   bool train_stages() {
     const TaskShape task{static_cast<int>(data_.training.channels),
                          static_cast<int>(data_.training.classes.size())};
-    float_ = std::make_unique<Network>(options_.model, task, options_.seed);
-    summary_.parameters = float_->parameter_count();
-    if (!train_stage(*float_, options_.train,
-                     stage_context("float", {"data", "front_end", "augment", "model"}),
-                     summary_.float_stage)) {
-      return false;
-    }
+    if (!float_stage(task)) return false;
     if (!options_.quantize) return true;
 
     say("choosing the ranges");
@@ -143,6 +139,52 @@ class Run {
     context.stages = stages;
     context.calibration = calibration;
     return train_stage(*qat_, qat, context, summary_.qat);
+  }
+
+  // False if it was stopped.
+  bool float_stage(const TaskShape& task) {
+    if (options_.start.empty()) {
+      float_ = std::make_unique<Network>(options_.model, task, options_.seed);
+      summary_.parameters = float_->parameter_count();
+      return train_stage(*float_, options_.train,
+                         stage_context("float", {"data", "front_end", "augment", "model"}),
+                         summary_.float_stage);
+    }
+    float_ = std::make_unique<Network>(Network::from_tensors(start_, options_.start));
+    require_start(task);
+    summary_.parameters = float_->parameter_count();
+    save("float", *float_);
+    summary_.float_stage.validation_accuracy = validate_now(*float_);
+    summary_.float_stage.memory = count_memory(*float_);
+    summary_.float_stage.done = true;
+    return !stopped();
+  }
+
+  // What run.start names has to be what training would have made, but for the weights.
+  void require_start(const TaskShape& task) const {
+    const std::string& file = options_.start;
+    if (float_->quantized()) fail(file, "is quantized already, expected a float model");
+    const auto model_of = [](ModelOptions options) {
+      FieldList list;
+      fields(list, options);
+      return list.to_json().at("model");
+    };
+    const json found = model_of(float_->options()), wanted = model_of(options_.model);
+    for (const auto& [key, value] : wanted.items()) {
+      if (found.at(key) == value) continue;
+      fail(file, "model." + key + " is " + found.at(key).dump() + ", expected " + value.dump() +
+                     " as the settings say");
+    }
+    Safetensors prepared;
+    data_.preparation.save(prepared);
+    const auto holds = [&](const auto& item) {
+      const auto at = start_.metadata.find(item.first);
+      return at != start_.metadata.end() && at->second == item.second;
+    };
+    if (float_->task().inputs != task.inputs ||
+        !std::all_of(prepared.metadata.begin(), prepared.metadata.end(), holds)) {
+      fail(file, "was trained on other data (channels, classes, order of steps or front end)");
+    }
   }
 
   TrainContext stage_context(const std::string& name, const std::vector<std::string>& sections) {
@@ -254,6 +296,7 @@ class Run {
   Stopwatch watch_;
   double seconds_before_ = 0;  // of the epochs before a resume
   RunData data_;
+  Safetensors start_;  // of run.start
   std::unique_ptr<Network> float_, ptq_, qat_;
   RunSummary summary_;
 };
