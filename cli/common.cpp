@@ -3,9 +3,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <stdexcept>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
@@ -48,16 +50,46 @@ void set(FieldList& list, const std::string& assignment, const std::string& wher
   }
 }
 
+bool is_seed(const Field& field) { return field.key.ends_with(".seed"); }
+
+const Field& seed_of(const FieldList& list) {
+  const auto found = std::find_if(list.all().begin(), list.all().end(), is_seed);
+  if (found == list.all().end()) throw std::logic_error("settings without a seed");
+  return *found;
+}
+
+std::string value_text(const Field& field) {
+  return std::visit(
+      [](const auto* value) {
+        const json text = *value;
+        return text.is_string() ? text.get<std::string>() : text.dump();
+      },
+      field.value);
+}
+
+// "bench.state_bits" as an option: "--state-bits".
+std::string short_form(const std::string& key) {
+  std::string name = key.substr(key.rfind('.') + 1);
+  std::replace(name.begin(), name.end(), '_', '-');
+  return "--" + name;
+}
+
 // An empty argument is mostly an unset variable of a script; taken as absent, it would quietly
 // start another run than the one that was meant.
-void add_text(CLI::App& command, const std::string& option, std::string& value,
-              const std::string& help, const std::string& type, bool has_default = false) {
+CLI::Option* add_text(CLI::App& command, const std::string& option, std::string& value,
+                      const std::string& help, const std::string& type, bool has_default = false) {
   const auto not_empty = [](const std::string& text) {
     return text.empty() ? std::string("is empty") : std::string();
   };
   CLI::Option* added = command.add_option(option, value, help)->type_name(type);
   added->check(CLI::Validator(not_empty, ""));
   if (has_default) added->capture_default_str();
+  return added;
+}
+
+// Names of files may hold any bytes.
+std::string json_text(const json& result) {
+  return result.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
 }
 
 // The columns of the terminal, or 80 where they are unknown.
@@ -69,7 +101,11 @@ std::size_t terminal_columns() {
 
 }  // namespace
 
-void add_common(CLI::App& command, Common& common, const Uses& uses, RunOptions defaults) {
+std::string out_for_result(const std::string& name) {
+  return "Directory that gets the result, too, as " + name + ".json; default: none";
+}
+
+void add_common(CLI::App& command, Common& common, const Uses& uses, const FieldList& list) {
   add_text(command, "--config", common.config, "Settings from a TOML file", "FILE");
   command.add_option("--set", common.set, "One setting, wins over --config; repeatable")
       ->type_name("SECTION.KEY=VALUE")
@@ -79,24 +115,41 @@ void add_common(CLI::App& command, Common& common, const Uses& uses, RunOptions 
              "Directory of MNIST files or recordings (data.directory); default: built-in sample",
              "DIR");
   }
-  if (uses.out) {
-    add_text(command, "--out", common.out, "Directory of results and checkpoints", "DIR", true);
-    if (uses.resume) {
-      command.add_flag("--resume", common.resume,
-                       "Continue what was interrupted in that directory");
-    }
-  }
+  add_text(command, "--out", common.out, uses.out, "DIR", !common.out.empty());
+  command.add_flag("--resume", common.resume,
+                   uses.resume ? "Continue what was interrupted in that directory"
+                               : "Without effect: this command leaves nothing to continue");
+  const Field& seed = seed_of(list);
   add_text(command, "--seed", common.seed,
-           "Start of every random draw (run.seed, default " + std::to_string(defaults.seed) + ")",
-           "N");
-  command.add_option("--threads", common.threads, "Threads; 0: every core")
+           uses.seed + " (" + seed.key + ", default " + value_text(seed) + ")", "N");
+  command.add_option("--threads", common.threads, uses.threads)
       ->type_name("N")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
-  add_text(command, "--json", common.json, "Result as JSON to a file; -: standard output", "FILE");
-  command.add_flag("--quiet", common.quiet, "Neither progress nor tables");
-  command.footer("\nSettings for --config and --set (name, default, range, when to change):\n" +
-                 defaults.fields().help());
+  add_text(command, "--json", common.json,
+           "Result as JSON to a file; -: to standard output, in place of text", "FILE");
+  command.add_flag("--quiet", common.quiet, "Neither progress nor text on standard output");
+  command.footer(settings_help(list));
+}
+
+void add_common(CLI::App& command, Common& common, const Uses& uses, RunOptions defaults) {
+  add_common(command, common, uses, defaults.fields());
+}
+
+void add_short_forms(CLI::App& command, Common& common, const FieldList& list) {
+  for (const Field& field : list.all()) {
+    if (is_seed(field)) continue;  // --seed
+    const std::string unit = field.unit.empty() ? "" : " " + field.unit;
+    add_text(command, short_form(field.key), common.short_forms[field.key], field.key + ", below",
+             "VALUE")
+        ->default_str(value_text(field) + unit)
+        ->group("Short forms of --set, which they win over");
+  }
+}
+
+std::string settings_help(const FieldList& list) {
+  return "\nSettings for --config and --set (name, default, range, when to change):\n" +
+         list.help();
 }
 
 void require_fit(const TaskShape& task, const Dataset& set, const std::string& model) {
@@ -109,14 +162,23 @@ void require_fit(const TaskShape& task, const Dataset& set, const std::string& m
                   std::to_string(set.channels) + " and " + std::to_string(set.classes.size()));
 }
 
-RunOptions configuration(const Common& common, RunOptions defaults) {
-  RunOptions options = std::move(defaults);
-  FieldList list = options.fields();
+void read_settings(const Common& common, FieldList& list) {
   if (!common.config.empty()) list.read_toml(common.config);
   for (const std::string& assignment : common.set) {
     set(list, assignment, "--set " + excerpt(assignment));
   }
-  if (!common.seed.empty()) set(list, "run.seed=" + common.seed, "--seed " + excerpt(common.seed));
+  for (const auto& [key, value] : common.short_forms) {
+    if (!value.empty()) set(list, key + '=' + value, short_form(key) + ' ' + excerpt(value));
+  }
+  if (!common.seed.empty()) {
+    set(list, seed_of(list).key + '=' + common.seed, "--seed " + excerpt(common.seed));
+  }
+}
+
+RunOptions configuration(const Common& common, RunOptions defaults) {
+  RunOptions options = std::move(defaults);
+  FieldList list = options.fields();
+  read_settings(common, list);
   if (!common.data.empty()) options.data.directory = common.data;
   validate(options);
   return options;
@@ -138,13 +200,21 @@ void require_writable_file(const std::string& path) {
 
 void write_json(const Common& common, const json& result) {
   if (common.json.empty()) return;
-  // Names of files may hold any bytes.
-  const std::string text = result.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
+  const std::string text = json_text(result);
   if (common.json == "-") {
     std::fputs(text.c_str(), stdout);
   } else {
     write_file(common.json, text);
   }
+}
+
+void prepare_out(const Common& common) {
+  if (!common.out.empty()) make_writable_directory(common.out);
+}
+
+void write_result(const Common& common, const std::string& name, const json& result) {
+  if (!common.out.empty()) write_file(fs::path(common.out) / (name + ".json"), json_text(result));
+  write_json(common, result);
 }
 
 Progress::Progress(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0) {}
@@ -167,7 +237,7 @@ void Progress::show(const TrainProgress& p) {
                   log.samples_per_second);
     if (terminal_) {
       update_line(text);
-      if (p.epoch == p.epochs) finish();
+      if (p.last) finish();
     } else {
       std::fprintf(stderr, "%s\n", text);
     }
@@ -210,6 +280,12 @@ RunContext run_context(const Common& common, ThreadPool& pool, Progress& progres
   context.progress = [&progress](const TrainProgress& p) { progress.show(p); };
   context.stage = [&progress](const std::string& what) { progress.show(what); };
   return context;
+}
+
+void say_what_resumes(const Common& common) {
+  if (!common.resume || common.quiet || can_resume(common.out)) return;
+  std::fprintf(stderr, "nothing to continue in %s: starting from the beginning\n",
+               common.out.c_str());
 }
 
 int say_interrupted(const std::string& command, const Common& common) {

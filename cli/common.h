@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -13,23 +14,46 @@ namespace crosstate::cli {
 
 inline constexpr int kOk = 0, kBadInput = 2, kInterrupted = 130;
 
-/// The options of --help's first part.
+/// The options of --help's first part, which every subcommand takes.
 struct Common {
   std::string config, data, out, json, seed;
   std::vector<std::string> set;
+  std::map<std::string, std::string> short_forms;  // key to text; "": not given
   int threads = 0;
   bool resume = false, quiet = false;
 };
 
-/// Which of them a subcommand has; the others it has always.
+/// What they are in one subcommand.
 struct Uses {
-  bool data = true, out = true, resume = true;  // resume: where there is out
+  bool data = true;    // has --data
+  bool resume = true;  // leaves something to continue
+  std::string out = "Directory of results and checkpoints";
+  std::string seed = "Start of every random draw";
+  std::string threads = "Threads; 0: every core";
 };
 
-/// Adds the options, and every field of `defaults` to the command's help.
+/// Uses::seed of a command without random draws.
+inline constexpr const char* kNothingDrawn = "Without effect: nothing is drawn";
+
+/// Uses::out of a command whose only file is its result, NAME.json.
+std::string out_for_result(const std::string& name);
+
+/// Adds the options, and every setting of `list`, which holds one named seed, to the command's
+/// help.
+void add_common(CLI::App& command, Common& common, const Uses& uses, const FieldList& list);
 void add_common(CLI::App& command, Common& common, const Uses& uses, RunOptions defaults = {});
 
-/// Defaults, then --config, then --set, then --seed and --data.
+/// Adds an option of its own for every setting of `list` but the seed: --state-bits for
+/// bench.state_bits.
+void add_short_forms(CLI::App& command, Common& common, const FieldList& list);
+
+/// The part of --help that lists settings.
+std::string settings_help(const FieldList& list);
+
+/// Sets what `list` is bound to: by --config, then --set, then short forms, then --seed.
+void read_settings(const Common& common, FieldList& list);
+
+/// Defaults, then those, then --data; valid.
 RunOptions configuration(const Common& common, RunOptions defaults = {});
 
 /// Throws Error unless the set has the channels and classes that a model is made for.
@@ -40,6 +64,12 @@ void require_writable_file(const std::string& path);
 
 /// Writes --json, if given ("-": standard output).
 void write_json(const Common& common, const nlohmann::json& json);
+
+/// Makes the directory of --out, if given, before the work begins.
+void prepare_out(const Common& common);
+
+/// Writes NAME.json in the directory of --out, if given, and --json.
+void write_result(const Common& common, const std::string& name, const nlohmann::json& json);
 
 /// On a terminal one line that updates itself, elsewhere one line per epoch; on standard error.
 class Progress {
@@ -61,6 +91,9 @@ class Progress {
 
 /// The stage functions of a run that report to `progress`.
 RunContext run_context(const Common& common, ThreadPool& pool, Progress& progress);
+
+/// Says that a run starts anew where --resume finds nothing to continue.
+void say_what_resumes(const Common& common);
 
 /// Says how to continue and returns kInterrupted.
 int say_interrupted(const std::string& command, const Common& common);

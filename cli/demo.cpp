@@ -14,6 +14,7 @@ namespace {
 int demo_command(const Common& common) {
   const RunOptions options = configuration(common, demo_options());
   require_writable_file(common.json);
+  say_what_resumes(common);
   catch_interrupts();
   ThreadPool pool(common.threads);
   Progress progress(common.quiet);

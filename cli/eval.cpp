@@ -149,6 +149,7 @@ int eval_command(const Common& common, const EvalOptions& eval) {
   const Dataset set =
       load_test_data(options.data, Preparation::load(content, eval.model), eval.model, pool);
   require_fit(model.task, set, eval.model);
+  prepare_out(common);
 
   const std::vector<Prediction> predictions = predict_all(model, set, eval.model);
   if (!eval.predictions.empty()) write_file(eval.predictions, prediction_lines(set, predictions));
@@ -165,7 +166,7 @@ int eval_command(const Common& common, const EvalOptions& eval) {
       {"correct", correct},       {"loss", loss / count},
       {"backend", model.backend}, {"quantized", model.quantized}};
   if (model.parameters > 0) result["parameters"] = model.parameters;
-  write_json(common, result);
+  write_result(common, "eval", result);
   if (!common.quiet && common.json != "-") {
     std::printf("%s on %s, %s: accuracy %s (%zu of %zu), loss %.4f\n", eval.model.c_str(),
                 set.name.c_str(), model.backend.c_str(),
@@ -190,7 +191,8 @@ void add_eval(CLI::App& app, Action& chosen) {
                    "float: without any rounding; fake: rounded values in floating point; integer: "
                    "whole numbers, as deployed. Default: as the model was saved")
       ->check(CLI::IsMember({"float", "fake", "integer"}));
-  add_common(*command, *common, {.out = false});
+  add_common(*command, *common,
+             {.resume = false, .out = out_for_result("eval"), .seed = kNothingDrawn});
   command->callback([=, &chosen] { chosen = [=] { return eval_command(*common, *eval); }; });
 }
 

@@ -233,7 +233,7 @@ int integer_info(const Common& common, const Safetensors& content, const std::st
   json out = json::parse(content.metadata.at("integer"));
   out["file"] = model;
   out["certificate"] = certificate_json(certificate);
-  write_json(common, out);
+  write_result(common, "info", out);
   if (common.quiet || common.json == "-") return kOk;
   std::printf("%s: whole numbers, %zu layers of %zu channels with %zu %s modes\n%s\n",
               model.c_str(), n.blocks.size(), n.channels, n.modes, n.complex ? "complex" : "real",
@@ -247,6 +247,7 @@ int integer_info(const Common& common, const Safetensors& content, const std::st
 int info_command(const Common& common, const std::string& model) {
   require_writable_file(common.json);
   const Safetensors content = read_safetensors(model);
+  prepare_out(common);
   if (is_integer_network(content)) return integer_info(common, content, model);
   const Network network = Network::from_tensors(content, model);
   const std::optional<Preparation> preparation = Preparation::load(content, model);
@@ -258,7 +259,7 @@ int info_command(const Common& common, const std::string& model) {
     certificate = certify(to_integers(network));
     description["certificate"] = certificate_json(*certificate);
   }
-  write_json(common, description);
+  write_result(common, "info", description);
   if (common.quiet || common.json == "-") return kOk;
 
   const ModelOptions& options = network.options();
@@ -296,7 +297,12 @@ void add_info(CLI::App& app, Action& chosen) {
   auto common = std::make_shared<Common>();
   auto model = std::make_shared<std::string>();
   command->add_option("MODEL", *model, "A model saved by train or demo")->required();
-  add_common(*command, *common, {.data = false, .out = false});
+  add_common(*command, *common,
+             {.data = false,
+              .resume = false,
+              .out = out_for_result("info"),
+              .seed = kNothingDrawn,
+              .threads = "Without effect: one thread is enough"});
   command->callback([=, &chosen] { chosen = [=] { return info_command(*common, *model); }; });
 }
 

@@ -28,18 +28,33 @@ int complain(std::string message) {
   return cli::kBadInput;
 }
 
+// The subcommands that the arguments begin with: "bench scan".
+std::string command_of(const CLI::App& app, int argc, char** argv) {
+  std::string names;
+  const CLI::App* at = &app;
+  for (int i = 1; i < argc; ++i) {
+    const auto commands = at->get_subcommands({});
+    const auto found = std::find_if(commands.begin(), commands.end(), [&](const CLI::App* command) {
+      return command->get_name() == argv[i];
+    });
+    if (found == commands.end()) break;
+    at = *found;
+    names += (names.empty() ? "" : " ") + at->get_name();
+  }
+  return names;
+}
+
 // CLI11 takes an unknown subcommand for a stray argument; say what there is.
 std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int argc,
                           char** argv) {
   std::string message = error.what();
   std::replace(message.begin(), message.end(), '\n', ' ');
+  const std::string command = command_of(app, argc, argv);
+  if (!command.empty()) return command + ": " + message + "\nTry: crosstate " + command + " --help";
   const std::string first = argc > 1 ? argv[1] : "";
   std::string names;
-  for (const CLI::App* command : app.get_subcommands({})) {
-    if (command->get_name() == first) {
-      return first + ": " + message + "\nTry: crosstate " + first + " --help";
-    }
-    names += (names.empty() ? "" : ", ") + command->get_name();
+  for (const CLI::App* known : app.get_subcommands({})) {
+    names += (names.empty() ? "" : ", ") + known->get_name();
   }
   if (first.empty()) return "no subcommand, expected one of " + names;
   if (first[0] == '-') return "unknown option " + first + "\nTry: crosstate --help";

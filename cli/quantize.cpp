@@ -41,12 +41,13 @@ int quantize_command(const Common& common, const std::string& file) {
   double loss = 0;
   const double accuracy = evaluate_accuracy(network, sets.test, kEvaluationBatch, pool, &loss);
   const MemorySummary memory = count_memory(network);
-  write_json(common, {{"model", file},
-                      {"data", sets.test.name},
-                      {"accuracy", accuracy},
-                      {"loss", loss},
-                      {"integer", site.empty()},
-                      {"memory", to_json(memory)}});
+  write_result(common, "quantize",
+               {{"model", file},
+                {"data", sets.test.name},
+                {"accuracy", accuracy},
+                {"loss", loss},
+                {"integer", site.empty()},
+                {"memory", to_json(memory)}});
   if (!common.quiet && common.json != "-") {
     std::printf("%s: accuracy %s after rounding, %s\n", (out / "ptq.safetensors").c_str(),
                 percent(accuracy).c_str(), bytes_text(memory.total()).c_str());
@@ -64,7 +65,8 @@ void add_quantize(CLI::App& app, Action& chosen) {
   common->out = "out/quantize";
   auto model = std::make_shared<std::string>();
   command->add_option("MODEL", *model, "A model in floating point")->required();
-  add_common(*command, *common, {.resume = false});
+  add_common(*command, *common,
+             {.resume = false, .out = "Directory of the models and of quantize.json"});
   command->callback([=, &chosen] { chosen = [=] { return quantize_command(*common, *model); }; });
 }
 

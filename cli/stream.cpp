@@ -19,8 +19,19 @@ namespace crosstate::cli {
 namespace {
 
 struct StreamOptions {
-  std::string model, input = "text", output = "sequence";
+  std::string input = "text", output = "sequence";
 };
+
+/// Binds the fields of section "stream".
+void fields(FieldList& list, StreamOptions& options) {
+  list.section("stream");
+  list.add("input", options.input,
+           "text: one time step per line, an empty line ends a sequence; raw: binary32, "
+           "little-endian. Models of recordings take one sample per step.")
+      .one_of({"text", "raw"});
+  list.add("output", options.output, "A line per sequence, or after every time step.")
+      .one_of({"sequence", "step"});
+}
 
 IntegerNetwork load_integers(const Safetensors& content, const std::string& file) {
   if (is_integer_network(content)) return integer_network_from(content, file);
@@ -30,13 +41,15 @@ IntegerNetwork load_integers(const Safetensors& content, const std::string& file
 // From values as they come to lines of scores.
 class Streamer {
  public:
-  Streamer(const Safetensors& content, const StreamOptions& options)
-      : network_(load_integers(content, options.model)),
-        preparation_(Preparation::load(content, options.model)),
+  enum class Lines { kNone, kPerSequence, kPerStep };
+
+  Streamer(const Safetensors& content, const std::string& model, Lines lines)
+      : network_(load_integers(content, model)),
+        preparation_(Preparation::load(content, model)),
         stream_(network_),
-        each_step_(options.output == "step") {
+        lines_(lines) {
     if (preparation_ && preparation_->permutation_seed != 0) {
-      fail(options.model, "reads its time steps in a permuted order, which cannot be streamed");
+      fail(model, "reads its time steps in a permuted order, which cannot be streamed");
     }
     if (preparation_ && preparation_->front_end) front_end_.emplace(*preparation_->front_end);
   }
@@ -57,17 +70,25 @@ class Streamer {
   }
 
   void end_sequence() {
-    if (steps_ > 0 && !each_step_) print();
+    if (steps_ > 0) {
+      ++sequences_;
+      if (lines_ == Lines::kPerSequence) print();
+    }
     stream_.reset();
     if (front_end_) front_end_->reset();
     steps_ = 0;
   }
 
+  /// Of the network; sequences of at least one step.
+  long long all_steps() const { return all_steps_; }
+  long long sequences() const { return sequences_; }
+
  private:
   void step(std::span<const float> values) {
     stream_.step(values);
     ++steps_;
-    if (each_step_) print();
+    ++all_steps_;
+    if (lines_ == Lines::kPerStep) print();
   }
 
   void print() const {
@@ -86,8 +107,9 @@ class Streamer {
   std::optional<FrontEndStream> front_end_;
   IntegerStream stream_;
   std::vector<float> frames_;
-  bool each_step_;
-  long long steps_ = 0;
+  Lines lines_;
+  long long steps_ = 0;  // of this sequence
+  long long all_steps_ = 0, sequences_ = 0;
 };
 
 float checked(float value, const std::string& where) {
@@ -145,8 +167,26 @@ void read_raw(std::istream& in, Streamer& streamer) {
   }
 }
 
-int stream_command(const StreamOptions& options) {
-  Streamer streamer(read_safetensors(options.model), options);
+// A run's configuration serves here too, so its settings are accepted.
+StreamOptions stream_options(const Common& common) {
+  StreamOptions options;
+  RunOptions run;
+  FieldList list = run.fields();
+  fields(list, options);
+  read_settings(common, list);
+  return options;
+}
+
+Streamer::Lines lines_of(const Common& common, const StreamOptions& options) {
+  if (common.quiet || common.json == "-") return Streamer::Lines::kNone;
+  return options.output == "step" ? Streamer::Lines::kPerStep : Streamer::Lines::kPerSequence;
+}
+
+int stream_command(const Common& common, const std::string& model) {
+  const StreamOptions options = stream_options(common);
+  require_writable_file(common.json);
+  Streamer streamer(read_safetensors(model), model, lines_of(common, options));
+  prepare_out(common);
   std::ios::sync_with_stdio(false);
   if (options.input == "raw") {
     read_raw(std::cin, streamer);
@@ -154,6 +194,9 @@ int stream_command(const StreamOptions& options) {
     read_text(std::cin, streamer);
   }
   streamer.end_sequence();
+  write_result(
+      common, "stream",
+      {{"model", model}, {"sequences", streamer.sequences()}, {"steps", streamer.all_steps()}});
   return kOk;
 }
 
@@ -163,18 +206,23 @@ void add_stream(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand(
       "stream",
       "Samples in on standard input, one line of steps, class and logits out; constant memory");
-  auto options = std::make_shared<StreamOptions>();
-  command->add_option("MODEL", options->model, "A quantized model")->required();
-  command
-      ->add_option("--input", options->input,
-                   "text: one time step per line, an empty line ends a sequence; raw: binary32, "
-                   "little-endian. Models of recordings take one sample per step")
-      ->check(CLI::IsMember({"text", "raw"}))
-      ->capture_default_str();
-  command->add_option("--output", options->output, "A line per sequence, or after every time step")
-      ->check(CLI::IsMember({"sequence", "step"}))
-      ->capture_default_str();
-  command->callback([=, &chosen] { chosen = [=] { return stream_command(*options); }; });
+  auto common = std::make_shared<Common>();
+  auto model = std::make_shared<std::string>();
+  command->add_option("MODEL", *model, "A quantized model")->required();
+  add_common(*command, *common,
+             {.data = false,
+              .resume = false,
+              .out = out_for_result("stream"),
+              .seed = kNothingDrawn,
+              .threads = "Without effect: a sequence takes one thread"});
+  StreamOptions defaults;
+  FieldList list;
+  fields(list, defaults);
+  add_short_forms(*command, *common, list);
+  command->footer(settings_help(list) +
+                  "\nThose of a run (crosstate train --help) are accepted, too, so that its file "
+                  "serves here;\nthey change nothing, since the model holds all that it needs.\n");
+  command->callback([=, &chosen] { chosen = [=] { return stream_command(*common, *model); }; });
 }
 
 }  // namespace crosstate::cli

@@ -12,6 +12,7 @@ namespace {
 int train_command(const Common& common) {
   const RunOptions options = configuration(common);
   require_writable_file(common.json);
+  say_what_resumes(common);
   catch_interrupts();
   ThreadPool pool(common.threads);
   Progress progress(common.quiet);

@@ -46,7 +46,7 @@ class Run {
   RunSummary run() {
     load();
     summary_.interrupted = !train_stages();
-    if (!summary_.interrupted) test_stages();
+    if (!summary_.interrupted) summary_.interrupted = !test_stages();
     if (!summary_.interrupted && options_.on_crossbar) summary_.interrupted = !crossbar_stage();
     summary_.seconds = watch_.seconds() + seconds_before_;
     if (!summary_.interrupted) {
@@ -116,10 +116,9 @@ class Run {
     save("ptq", *ptq_);
     describe_bits(summary_.ptq);
     summary_.ptq.memory = count_memory(*ptq_);
-    summary_.ptq.validation_accuracy = validate_now(*ptq_);
+    if (!validate_ptq()) return false;
     summary_.ptq.done = true;
     summary_.ptq.seconds = watch.seconds();
-    if (stopped()) return false;
 
     // Batch norms stay while training, which tolerates high rates, and fold without a trace.
     qat_ = std::make_unique<Network>(*float_);
@@ -233,21 +232,32 @@ class Run {
     stage.state_bits = bits(quant.state.bits);
   }
 
-  double validate_now(Network& network) {
-    if (data_.validation.count == 0) return std::numeric_limits<double>::quiet_NaN();
-    return evaluate_accuracy(network, data_.validation, kEvaluationBatch, pool_);
+  std::optional<Tally> evaluate(const Network& network, const Dataset& set) const {
+    return evaluate_result(network, set, kEvaluationBatch, pool_, context_.stop);
   }
 
-  void test_stages() {
+  // False if it was stopped.
+  bool validate_ptq() {
+    summary_.ptq.validation_accuracy = std::numeric_limits<double>::quiet_NaN();
+    if (data_.validation.count == 0) return !stopped();
+    const std::optional<Tally> tally = evaluate(*ptq_, data_.validation);
+    if (tally) summary_.ptq.validation_accuracy = tally->accuracy();
+    return tally && !stopped();
+  }
+
+  // False if it was stopped.
+  bool test_stages() {
     say("testing");
     const auto test = [&](const std::unique_ptr<Network>& network, StageSummary& stage) {
-      if (!network) return;
-      stage.accuracy =
-          evaluate_accuracy(*network, data_.test, kEvaluationBatch, pool_, &stage.loss);
+      if (!network) return true;
+      const std::optional<Tally> tally = evaluate(*network, data_.test);
+      if (!tally) return false;
+      stage.accuracy = tally->accuracy();
+      stage.loss = tally->loss();
+      return true;
     };
-    test(float_, summary_.float_stage);
-    test(ptq_, summary_.ptq);
-    test(qat_, summary_.qat);
+    return test(float_, summary_.float_stage) && test(ptq_, summary_.ptq) &&
+           test(qat_, summary_.qat);
   }
 
   // False if it was stopped.
@@ -341,6 +351,11 @@ json crossbar_json(const CrossbarSummary& crossbar) {
 }
 
 }  // namespace
+
+bool can_resume(const std::filesystem::path& directory) {
+  std::error_code unreadable;  // run() tells why
+  return fs::exists(directory / "float.checkpoint.safetensors", unreadable);
+}
 
 RunSummary run(const RunOptions& options, const RunContext& context) {
   validate(options);

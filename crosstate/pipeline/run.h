@@ -68,6 +68,10 @@ struct RunSummary {
 /// one that was never interrupted.
 RunSummary run(const RunOptions& options, const RunContext& context);
 
+/// Whether a run left something in the directory that RunContext::resume continues: at least one
+/// completed epoch.
+bool can_resume(const std::filesystem::path& directory);
+
 /// Keys float, ptq, qat (accuracy, loss, memory, ...), crossbar (accuracy_mean, ...), parameters,
 /// seconds, seed, machine, config.
 nlohmann::json to_json(const RunSummary& summary);

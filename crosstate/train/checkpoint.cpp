@@ -118,8 +118,9 @@ std::string readable(std::string pointer) {
   return pointer;
 }
 
-std::string shown(const json& flat, const std::string& key) {
-  if (!flat.contains(key)) return "absent";
+// An option that an older or a newer version lacks has no value.
+std::string shown(const json& flat, const std::string& key, const char* missing) {
+  if (!flat.contains(key)) return missing;
   return excerpt(flat[key].dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
@@ -164,8 +165,9 @@ void require_same(const json& found, const json& expected, const std::string& wh
   for (const auto& item : now.items()) keys.insert(item.key());
   for (const std::string& key : keys) {
     if (before.contains(key) && now.contains(key) && before[key] == now[key]) continue;
-    fail(where, excerpt(readable(key)) + " was " + shown(before, key) + " and is now " +
-                    shown(now, key) + "; continue with the same value, or start afresh");
+    fail(where, excerpt(readable(key)) + " was " + shown(before, key, "not there yet") +
+                    " and is now " + shown(now, key, "not there any more") +
+                    "; continue with the same value, or start afresh");
   }
 }
 

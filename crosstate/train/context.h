@@ -41,6 +41,7 @@ struct TrainProgress {
   double samples_per_second = 0;      // in this epoch
   double seconds_left = 0;            // of the stage, from the time taken so far
   bool epoch_end = false;             // validated and saved; `log` is set
+  bool last = false;                  // no epoch follows: all are done, or patience has run out
   EpochLog log;
 };
 

@@ -39,16 +39,22 @@ std::optional<Tally> evaluate_set(const Network& network, const Dataset& set, in
   return tally;
 }
 
-double evaluate_accuracy(const Network& network, const Dataset& set, int batch, ThreadPool& pool,
-                         double* loss) {
+std::optional<Tally> evaluate_result(const Network& network, const Dataset& set, int batch,
+                                     ThreadPool& pool, const std::function<bool()>& stop) {
   if (set.count == 0) fail(set.name, "no sequences to evaluate");
   if (batch < 1) fail(set.name, "batches of " + std::to_string(batch) + ", expected at least 1");
   check_fits(network, set);
-  const Tally tally = *evaluate_set(network, set, batch, pool, nullptr);
-  if (!std::isfinite(tally.loss())) {
-    fail(set.name, "the network's loss on it is " + std::to_string(tally.loss()) +
+  const std::optional<Tally> tally = evaluate_set(network, set, batch, pool, stop);
+  if (tally && !std::isfinite(tally->loss())) {
+    fail(set.name, "the network's loss on it is " + std::to_string(tally->loss()) +
                        ", expected a finite number: its values overflow");
   }
+  return tally;
+}
+
+double evaluate_accuracy(const Network& network, const Dataset& set, int batch, ThreadPool& pool,
+                         double* loss) {
+  const Tally tally = *evaluate_result(network, set, batch, pool, nullptr);
   if (loss != nullptr) *loss = tally.loss();
   return tally.accuracy();
 }

@@ -33,8 +33,13 @@ void check_fits(const Network& network, const Dataset& set);
 std::optional<Tally> evaluate_set(const Network& network, const Dataset& set, int batch,
                                   ThreadPool& pool, const std::function<bool()>& stop);
 
-/// The share of the set that the network classifies correctly, and the mean loss if not null.
-/// Throws Error when that loss is not finite.
+/// The same as a result to report: throws Error for a set that is empty or does not fit, and when
+/// the loss is not finite.
+std::optional<Tally> evaluate_result(const Network& network, const Dataset& set, int batch,
+                                     ThreadPool& pool, const std::function<bool()>& stop);
+
+/// The share of the set that the network classifies correctly, and the mean loss if not null; never
+/// stopped. Throws Error like evaluate_result().
 double evaluate_accuracy(const Network& network, const Dataset& set, int batch, ThreadPool& pool,
                          double* loss = nullptr);
 

@@ -292,8 +292,9 @@ class Trainer {
     }
     TrainProgress end = last_progress_;
     end.epoch_end = true;
+    end.last = finished();
     end.log = log;
-    end.seconds_left = finished() ? 0 : seconds_left();
+    end.seconds_left = end.last ? 0 : seconds_left();
     report(end);
   }
 

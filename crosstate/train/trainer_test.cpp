@@ -290,9 +290,15 @@ TEST_F(TrainerTest, StopsWhenPatienceEnds) {
   options_.epochs = 30;
   options_.patience = 2;
   options_.learning_rate = options_.recurrence_rate = 0;  // nothing but batch norm moves
+  std::vector<bool> last;
+  context_.progress = [&](const TrainProgress& progress) {
+    if (progress.epoch_end) last.push_back(progress.last);
+  };
   Network network = new_network();
   const TrainSummary summary = run(network, context_);
   EXPECT_TRUE(summary.stopped_early);
+  EXPECT_EQ(std::count(last.begin(), last.end(), true), 1);
+  EXPECT_TRUE(last.back());
   EXPECT_LT(summary.epochs.size(), 30u);
   EXPECT_EQ(static_cast<int>(summary.epochs.size()), summary.best_epoch + 2);
 
@@ -332,6 +338,7 @@ TEST_F(TrainerTest, ReportsItsProgress) {
     EXPECT_EQ(reports[i].done, done[i % 4]);
     EXPECT_EQ(reports[i].samples, 90u);
     EXPECT_EQ(reports[i].epoch_end, i % 4 == 3);
+    EXPECT_EQ(reports[i].last, i == 7);
     EXPECT_GE(reports[i].seconds_left, 0);
   }
   EXPECT_EQ(reports[3].log.validation_loss, summary.epochs[0].validation_loss);

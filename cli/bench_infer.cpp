@@ -1,0 +1,92 @@
+// crosstate bench infer: the integer network, one sequence step by step and in batches.
+#include <algorithm>
+#include <numeric>
+
+#include "cli/bench.h"
+#include "crosstate/integer/convert.h"
+#include "crosstate/integer/engine.h"
+#include "crosstate/kernels/dispatch.h"
+
+namespace crosstate::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kBlock = 28;  // steps of a batch's block
+
+// A random network, calibrated on random data.
+IntegerNetwork random_integers(const BenchOptions& options, const Batch& batch, ThreadPool& pool) {
+  ModelOptions model;
+  model.channels = options.channels;
+  model.states = options.states;
+  model.layers = options.layers;
+  model.norm = "none";
+  Network network(model, {1, 10}, options.seed);
+  QuantOptions quant = quant_preset(options.preset);
+  quant.state.rounding = options.state_rounding;
+  network.quantize(quant, {&batch, 1}, pool);
+  return to_integers(network);
+}
+
+// Long sequences average over many steps by themselves.
+int stream_repeats(int length, int repeats) {
+  constexpr int kLong = 1000, kRepeatsOfLong = 7;
+  return length > kLong ? std::min(repeats, kRepeatsOfLong) : repeats;
+}
+
+// Seconds of one time step, over a sequence of `length`.
+double stream_seconds(IntegerStream& stream, const Dataset& set, int length, int repeats) {
+  std::vector<double> seconds;
+  for (int r = 0; r < kWarmUp + stream_repeats(length, repeats); ++r) {
+    stream.reset();
+    const double start = now();
+    for (int t = 0; t < length; ++t) {
+      stream.step(set.sequence(0).subspan(static_cast<std::size_t>(t) % set.length, 1));
+    }
+    if (r >= kWarmUp) seconds.push_back((now() - start) / length);
+  }
+  return median(seconds);
+}
+
+double batch_seconds(const IntegerEngine& engine, const Batch& batch, int repeats,
+                     ThreadPool& pool) {
+  std::vector<double> seconds;
+  for (int r = 0; r < kWarmUp + repeats; ++r) {
+    const double start = now();
+    engine.run(batch, pool);
+    if (r >= kWarmUp) seconds.push_back(now() - start);
+  }
+  return median(seconds);
+}
+
+}  // namespace
+
+int bench_infer(const Common& common, const BenchOptions& options) {
+  ThreadPool pool(common.threads);
+  const Dataset set = random_data(options);
+  std::vector<std::uint32_t> order(set.count);
+  std::iota(order.begin(), order.end(), 0u);
+  Batch batch;
+  fill_batch(set, order, kBlock, batch);
+  const IntegerNetwork network = random_integers(options, batch, pool);
+
+  IntegerStream stream(network);
+  json by_length;
+  for (const int length : {784, 8000, 65536}) {
+    by_length[std::to_string(length)] = 1e6 * stream_seconds(stream, set, length, options.repeats);
+  }
+  const double step = stream_seconds(stream, set, options.length, options.repeats);
+  const IntegerEngine engine(network);
+  const double seconds = batch_seconds(engine, batch, options.repeats, pool);
+  return report_result(common, "bench-infer",
+                       {{"settings", settings_json(options, Bench::kInfer)},
+                        {"us_per_step", 1e6 * step},
+                        {"us_per_step_by_length", by_length},
+                        {"sequences_per_second_core", options.batch / seconds / pool.size()},
+                        {"bytes_touched", stream.bytes()},
+                        {"vectorised", engine.vectorised()},
+                        {"instruction_set", kernel_target()},
+                        {"threads", pool.size()}});
+}
+
+}  // namespace crosstate::cli

@@ -1,0 +1,79 @@
+#include "crosstate/pipeline/run.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "crosstate/base/files.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+
+class RunTest : public testing::Test {
+ protected:
+  RunTest()
+      : directory_(fs::path(testing::TempDir()) / ("run-" + std::to_string(getpid()))), pool_(1) {
+    fs::remove_all(directory_);
+    options_.data.train_limit = 160;
+    options_.data.test_limit = 64;
+    options_.calibration = 32;
+    options_.model.channels = options_.model.states = 4;
+    options_.model.layers = 1;
+    options_.train.epochs = options_.qat.epochs = 2;
+    options_.train.batch = options_.qat.batch = 32;
+  }
+  ~RunTest() override { fs::remove_all(directory_); }
+
+  RunContext context(const std::string& name) {
+    RunContext result;
+    result.directory = directory_ / name;
+    result.pool = &pool_;
+    result.stop = [] { return false; };
+    return result;
+  }
+
+  fs::path directory_;
+  ThreadPool pool_;
+  RunOptions options_;
+};
+
+TEST_F(RunTest, StopsBetweenTheTestsOfItsNetworksAndContinues) {
+  const RunSummary whole = run(options_, context("whole"));
+  ASSERT_FALSE(whole.interrupted);
+  for (const int tested : {0, 1, 2}) {
+    RunContext stopped = context("part");
+    bool reached = false;
+    int batches = 0;  // the test set is one batch
+    stopped.stage = [&](const std::string& what) { reached = what == "testing"; };
+    stopped.stop = [&] { return reached && batches++ == tested; };
+    EXPECT_TRUE(run(options_, stopped).interrupted) << tested;
+    EXPECT_FALSE(fs::exists(directory_ / "part/summary.json"));
+
+    RunContext resumed = context("part");
+    resumed.resume = true;
+    const RunSummary rest = run(options_, resumed);
+    EXPECT_FALSE(rest.interrupted);
+    EXPECT_EQ(rest.float_stage.loss, whole.float_stage.loss);
+    EXPECT_EQ(rest.ptq.loss, whole.ptq.loss);
+    EXPECT_EQ(rest.qat.loss, whole.qat.loss);
+    EXPECT_EQ(rest.qat.accuracy, whole.qat.accuracy);
+    EXPECT_TRUE(fs::exists(directory_ / "part/summary.json"));
+    EXPECT_TRUE(read_file(directory_ / "part/qat.safetensors") ==
+                read_file(directory_ / "whole/qat.safetensors"));
+  }
+}
+
+TEST_F(RunTest, KnowsWhatItCanContinue) {
+  EXPECT_FALSE(can_resume(directory_ / "new"));
+  RunContext stopped = context("new");
+  stopped.stop = [] { return true; };
+  EXPECT_TRUE(run(options_, stopped).interrupted);
+  EXPECT_FALSE(can_resume(directory_ / "new"));  // not one epoch was completed
+  options_.quantize = false;
+  EXPECT_FALSE(run(options_, context("new")).interrupted);
+  EXPECT_TRUE(can_resume(directory_ / "new"));
+}
+
+}  // namespace
+}  // namespace crosstate
