@@ -34,8 +34,9 @@ Sound read_sound(const std::filesystem::path& path, double longest);
 /// are passed over. Classes are the labels of all recordings in ascending order; each part is in
 /// the order of a hash of its names, so that every prefix of it is a fair sample.
 ///
-/// Throws Error for a directory without recordings or with one class only, names that do not fit the layout, a recording
-/// at another sample rate than the first, and whatever read_sound() refuses.
+/// Throws Error for a directory without recordings or with one class only, names that do not fit
+/// the layout, a recording at another sample rate than the first, and whatever read_sound()
+/// refuses.
 struct AudioSets {
   Recordings train, test;
 };

@@ -86,7 +86,8 @@ TEST(IntegerEngine, EqualsTheReferenceWhereInputsSaturateStates) {
                                                  : "feedback";
       IntegerNetwork network = integer_test::network(number, set, options);
       for (IntegerBlock& b : network.blocks) {
-        for (auto& shift : b.input_shift) shift = std::min(24, shift + static_cast<int>(random.below(9)));
+        for (auto& shift : b.input_shift)
+          shift = std::min(24, shift + static_cast<int>(random.below(9)));
       }
       const IntegerEngine engine(network);
       EXPECT_TRUE(engine.vectorised()) << certify(network).obstacle;

@@ -100,8 +100,7 @@ ContinuousGradient discretize_adjoint(const ContinuousMode& mode, Discretization
 std::vector<Complex> initial_poles(const std::string& name, std::size_t modes, double decay) {
   std::vector<Complex> poles(modes);
   const double states = 2.0 * static_cast<double>(modes);
-  const std::vector<double> legs =
-      name == "legs" ? legs_frequencies(modes) : std::vector<double>();
+  const std::vector<double> legs = name == "legs" ? legs_frequencies(modes) : std::vector<double>();
   for (std::size_t k = 0; k < modes; ++k) {
     const double n = static_cast<double>(k);
     if (name == "lin") {

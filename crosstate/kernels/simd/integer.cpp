@@ -89,8 +89,8 @@ HWY_INLINE void requantize(const LaneRequantizer& r, const Bounds& bounds, V fir
     code = hn::Load(d, codes);
   }
   if (r.table != nullptr) {
-    code = hn::GatherIndex(d, r.table - static_cast<std::ptrdiff_t>(r.low),
-                           hn::ConvertTo(di, code));
+    code =
+        hn::GatherIndex(d, r.table - static_cast<std::ptrdiff_t>(r.low), hn::ConvertTo(di, code));
   }
   hn::Store(code, d, out);
 }
@@ -106,8 +106,8 @@ void requantize_rows_of(const LaneRequantizer& r, std::size_t rows, std::size_t 
     const V first = hn::Set(d, r.fast_first[i]);
     const V second = hn::Set(d, kTwo ? r.fast_second[i] : 0.0f);
     for (std::size_t c = 0; c < columns; c += kN) {
-      requantize<kTwo>(r, bounds, first, second, exact, p.row(i) + c,
-                       kTwo ? q.row(i) + c : nullptr, out.row(i) + c);
+      requantize<kTwo>(r, bounds, first, second, exact, p.row(i) + c, kTwo ? q.row(i) + c : nullptr,
+                       out.row(i) + c);
     }
   }
 }
