@@ -116,7 +116,7 @@ class Run {
     save("ptq", *ptq_);
     describe_bits(summary_.ptq);
     summary_.ptq.memory = count_memory(*ptq_);
-    if (!validate_ptq()) return false;
+    if (!validate(*ptq_, summary_.ptq)) return false;
     summary_.ptq.done = true;
     summary_.ptq.seconds = watch.seconds();
 
@@ -153,10 +153,9 @@ class Run {
     require_start(task);
     summary_.parameters = float_->parameter_count();
     save("float", *float_);
-    summary_.float_stage.validation_accuracy = validate_now(*float_);
     summary_.float_stage.memory = count_memory(*float_);
     summary_.float_stage.done = true;
-    return !stopped();
+    return validate(*float_, summary_.float_stage);
   }
 
   // What run.start names has to be what training would have made, but for the weights.
@@ -237,11 +236,11 @@ class Run {
   }
 
   // False if it was stopped.
-  bool validate_ptq() {
-    summary_.ptq.validation_accuracy = std::numeric_limits<double>::quiet_NaN();
+  bool validate(const Network& network, StageSummary& stage) {
+    stage.validation_accuracy = std::numeric_limits<double>::quiet_NaN();
     if (data_.validation.count == 0) return !stopped();
-    const std::optional<Tally> tally = evaluate(*ptq_, data_.validation);
-    if (tally) summary_.ptq.validation_accuracy = tally->accuracy();
+    const std::optional<Tally> tally = evaluate(network, data_.validation);
+    if (tally) stage.validation_accuracy = tally->accuracy();
     return tally && !stopped();
   }
 
