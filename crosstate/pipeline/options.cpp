@@ -161,6 +161,7 @@ RunOptions demo_options() {
   options.qat.epochs = 28;
   options.qat.learning_rate = 0.01;
   options.qat.range_rate = 0.003;
+  options.qat.average = 0.98;
   options.sweep.noise = "0 0.02 0.05";
   return options;
 }
