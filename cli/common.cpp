@@ -319,4 +319,10 @@ std::string bytes_text(std::size_t bytes) {
   return bytes < 10'000'000 ? fixed(value / 1e3, 1) + " kB" : fixed(value / 1e6, 1) + " MB";
 }
 
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4g", value);
+  return text;
+}
+
 }  // namespace crosstate::cli

@@ -102,6 +102,7 @@ int say_interrupted(const std::string& command, const Common& common);
 std::string percent(double share);
 std::string bytes_text(std::size_t bytes);
 std::string fixed(double value, int digits);
+std::string number(double value);  // four significant digits
 
 /// Every subcommand registers itself; `chosen` is what main() calls after parsing.
 using Action = std::function<int()>;

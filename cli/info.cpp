@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "cli/common.h"
-#include "crosstate/integer/certificate.h"
+#include "cli/info_integers.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/model/network_state.h"
 #include "crosstate/pipeline/data.h"
@@ -20,12 +20,6 @@ using nlohmann::json;
 std::string shape_text(const std::vector<std::uint64_t>& shape) {
   std::string text;
   for (const std::uint64_t d : shape) text += (text.empty() ? "" : " x ") + std::to_string(d);
-  return text;
-}
-
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g", value);
   return text;
 }
 
@@ -185,79 +179,38 @@ std::string data_text(const Preparation& preparation) {
   return text;
 }
 
-json certificate_json(const Certificate& c) {
-  json out = {{"fits_int32", c.fits_int32},
-              {"fits_int64", c.fits_int64},
-              {"exact_in_float", c.exact_in_float},
-              {"longest_sequence", c.longest_sequence}};
-  for (const AccumulatorBound& b : c.accumulators) {
-    out["accumulators"][b.name] = {{"bound", b.bound}, {"bits", b.bits()}};
-  }
-  for (const StateBound& s : c.states) {
-    out["states"].push_back({{"modes", s.modes},
-                             {"never_saturate", s.never_saturate},
-                             {"largest_over_limit", s.largest}});
-  }
-  return out;
-}
-
-std::vector<Table> certificate_tables(const Certificate& c) {
-  Table bounds{"Certificate: no input exceeds", {"accumulator", "magnitude", "signed bits"}, {}};
-  for (const AccumulatorBound& b : c.accumulators) {
-    bounds.rows.push_back({b.name, std::to_string(b.bound), std::to_string(b.bits())});
-  }
-  Table states{"States", {"layer", "modes", "never saturate", "largest bound / limit"}, {}};
-  for (std::size_t l = 0; l < c.states.size(); ++l) {
-    const StateBound& s = c.states[l];
-    states.rows.push_back({std::to_string(l), std::to_string(s.modes),
-                           std::to_string(s.never_saturate), number(s.largest)});
-  }
-  return {bounds, states};
-}
-
-std::string certificate_text(const Certificate& c) {
-  std::string text = c.fits_int64 ? "No accumulator overflows" : "An accumulator may overflow";
-  text += c.fits_int32 ? ": sums fit 32 bits, products of requantizers 64, "
-                       : " 64 bits, but sums need more than 32, ";
-  text += "in sequences of up to " + std::to_string(c.longest_sequence) + " steps.\n";
-  text += c.exact_in_float ? "Floating-point lanes compute it exactly.\n"
-                           : "Too wide for floating-point lanes at " + c.obstacle +
-                                 ": scalar integers compute it.\n";
-  return text;
-}
-
 // A file of whole numbers.
-int integer_info(const Common& common, const Safetensors& content, const std::string& model) {
+int integer_info(const Common& common, const DataOptions& data, const Safetensors& content,
+                 const std::string& model) {
   const IntegerNetwork n = integer_network_from(content, model);
-  const Certificate certificate = certify(n);
+  const IntegerReport report = report_integers(n, data, Preparation::load(content, model), model);
   json out = json::parse(content.metadata.at("integer"));
   out["file"] = model;
-  out["certificate"] = certificate_json(certificate);
+  out.update(report.values);
   write_result(common, "info", out);
   if (common.quiet || common.json == "-") return kOk;
   std::printf("%s: whole numbers, %zu layers of %zu channels with %zu %s modes\n%s\n",
               model.c_str(), n.blocks.size(), n.channels, n.modes, n.complex ? "complex" : "real",
-              certificate_text(certificate).c_str());
-  for (const Table& table : certificate_tables(certificate)) {
-    std::printf("%s\n", to_text(table).c_str());
-  }
+              report.text.c_str());
+  for (const Table& table : report.tables) std::printf("%s\n", to_text(table).c_str());
   return kOk;
 }
 
 int info_command(const Common& common, const std::string& model) {
+  const DataOptions data = configuration(common).data;
   require_writable_file(common.json);
   const Safetensors content = read_safetensors(model);
   prepare_out(common);
-  if (is_integer_network(content)) return integer_info(common, content, model);
+  if (is_integer_network(content)) return integer_info(common, data, content, model);
   const Network network = Network::from_tensors(content, model);
   const std::optional<Preparation> preparation = Preparation::load(content, model);
   const Network::State& state = network.state();
   const Coefficients coefficients = state.coefficients();
   json description = describe(network, coefficients, model);
-  std::optional<Certificate> certificate;
+  IntegerReport report;
   if (network.options().norm == "none" && site_in_floating_point(network).empty()) {
-    certificate = certify(to_integers(network));
-    description["certificate"] = certificate_json(*certificate);
+    report = report_integers(to_integers(network), data, preparation, model);
+    description.update(report.values);
   }
   write_result(common, "info", description);
   if (common.quiet || common.json == "-") return kOk;
@@ -279,27 +232,25 @@ int info_command(const Common& common, const std::string& model) {
     tables.push_back(std::move(table));
   }
   tables.push_back(memory_table(count_memory(network)));
-  if (certificate) {
-    for (Table& table : certificate_tables(*certificate)) tables.push_back(std::move(table));
-  }
+  for (Table& table : report.tables) tables.push_back(std::move(table));
   for (std::size_t i = 0; i < tables.size(); ++i) {
     std::printf("%s%s", i > 0 ? "\n" : "", to_text(tables[i]).c_str());
   }
-  if (certificate) std::printf("\n%s", certificate_text(*certificate).c_str());
+  if (!report.text.empty()) std::printf("\n%s", report.text.c_str());
   return kOk;
 }
 
 }  // namespace
 
 void add_info(CLI::App& app, Action& chosen) {
-  CLI::App* command =
-      app.add_subcommand("info", "Shapes, formats, memory and time constants of a saved model");
+  CLI::App* command = app.add_subcommand(
+      "info",
+      "Shapes, formats, memory, proven bounds, saturation rates and dead modes of a saved model");
   auto common = std::make_shared<Common>();
   auto model = std::make_shared<std::string>();
   command->add_option("MODEL", *model, "A model saved by train or demo")->required();
   add_common(*command, *common,
-             {.data = false,
-              .resume = false,
+             {.resume = false,
               .out = out_for_result("info"),
               .seed = kNothingDrawn,
               .threads = "Without effect: one thread is enough"});

@@ -343,6 +343,9 @@ TEST_F(Cli, EvaluatesAndStreamsWholeNumbers) {
   const json info =
       json::parse(call({"info", out + "/qat.integer.safetensors", "--json", "-"}).out);
   EXPECT_EQ(info["certificate"]["fits_int32"], true);
+  EXPECT_EQ(info["usage"]["sequences"], 100);
+  EXPECT_TRUE(info["usage"]["saturation"].contains("layers.0.state"));
+  EXPECT_EQ(info["usage"]["modes"].size(), info["layers"].size());
   EXPECT_EQ(info["certificate"]["exact_in_float"], true);
   EXPECT_THAT(call({"info", out + "/qat.safetensors"}).out, HasSubstr("Certificate"));
 }

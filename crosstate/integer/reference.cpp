@@ -19,22 +19,33 @@ std::int64_t row_sum(const IntegerMatrix& m, std::size_t row, const std::vector<
   return sum;
 }
 
+// (p first + q second + 2^(shift - 1)) >> shift of a row, of any size. A shift of a negative number
+// rounds downwards (C++20): the half added makes ties go up.
+std::int64_t scaled(const Requantizer& r, std::size_t row, std::int64_t p, std::int64_t q) {
+  std::int64_t sum = p * r.first[row] + (std::int64_t{1} << (r.shift[row] - 1));
+  if (!r.second.empty()) sum += q * r.second[row];
+  return sum >> r.shift[row];
+}
+
+std::int32_t clip(std::int64_t value, const CodeFormat& to, CodeUsage::Site& site) {
+  const auto code = std::clamp<std::int64_t>(value, to.low, to.high);
+  site.add(code != value);
+  return static_cast<std::int32_t>(code);
+}
+
+// A real input in steps of its format, of any size.
+float input_steps(const CodeFormat& format, float x) {
+  const float inverse = 1.0f / static_cast<float>(format.scale);
+  return std::floor(x * inverse + 0.5f);
+}
+
 }  // namespace
 
 std::int32_t input_code(const CodeFormat& format, float x) {
-  const float inverse = 1.0f / static_cast<float>(format.scale);
-  const float steps = std::floor(x * inverse + 0.5f);
+  const float steps = input_steps(format, x);
   if (!(steps > static_cast<float>(format.low))) return format.low;
   if (steps > static_cast<float>(format.high)) return format.high;
   return static_cast<std::int32_t>(steps);
-}
-
-std::int32_t requantize(const Requantizer& r, std::size_t row, std::int64_t p, std::int64_t q,
-                        const CodeFormat& to) {
-  std::int64_t sum = p * r.first[row] + (std::int64_t{1} << (r.shift[row] - 1));
-  if (!r.second.empty()) sum += q * r.second[row];
-  // A shift of a negative number rounds downwards (C++20): the half added makes ties go up.
-  return static_cast<std::int32_t>(std::clamp<std::int64_t>(sum >> r.shift[row], to.low, to.high));
 }
 
 std::vector<float> IntegerResult::logits() const {
@@ -52,6 +63,8 @@ std::size_t IntegerResult::best() const {
 
 ReferenceExecutor::ReferenceExecutor(const IntegerNetwork& network) : n_(network) {
   peaks_.blocks.resize(n_.blocks.size());
+  usage_.blocks.resize(n_.blocks.size());
+  for (CodeUsage::Block& b : usage_.blocks) b.largest.assign(n_.channels * n_.modes, 0);
   reset();
 }
 
@@ -67,7 +80,7 @@ void ReferenceExecutor::step(std::span<const std::int32_t> input) {
   for (std::size_t h = 0; h < n_.channels; ++h) {
     const std::int64_t sum = row_sum(n_.encoder, h, x);
     see(peaks_.encoder, sum);
-    h_[h] = requantize(n_.encoder_codes, h, sum, 0, n_.residual);
+    h_[h] = clip(scaled(n_.encoder_codes, h, sum, 0), n_.residual, usage_.residual);
   }
   for (std::size_t l = 0; l < n_.blocks.size(); ++l) block(l);
   for (std::size_t h = 0; h < n_.channels; ++h) {
@@ -76,12 +89,14 @@ void ReferenceExecutor::step(std::span<const std::int32_t> input) {
   ++steps_;
 }
 
-void ReferenceExecutor::round(std::int64_t sum, std::uint32_t draw, Part& part) const {
+void ReferenceExecutor::round(std::int64_t sum, std::uint32_t draw, Part& part,
+                              CodeUsage::Site& site) const {
   static_assert(kStateDrawBits == kPoleFraction);
   const std::int64_t limit = n_.state_limit, half = std::int64_t{1} << (kPoleFraction - 1);
   const bool stochastic = n_.state_rounding == RoundingMode::kStochastic;
   const std::int64_t nearest = (sum + (stochastic ? std::int64_t{draw} : half)) >> kPoleFraction;
   part.x = std::clamp(nearest, -limit, limit);
+  site.add(part.x != nearest);
   if (n_.state_rounding != RoundingMode::kFeedback) return;
   part.residue = part.x == nearest ? sum - (nearest << kPoleFraction) : 0;
 }
@@ -89,6 +104,7 @@ void ReferenceExecutor::round(std::int64_t sum, std::uint32_t draw, Part& part) 
 void ReferenceExecutor::block(std::size_t l) {
   const IntegerBlock& b = n_.blocks[l];
   AccumulatorPeaks::Block& peaks = peaks_.blocks[l];
+  CodeUsage::Block& usage = usage_.blocks[l];
   const std::size_t H = n_.channels, M = n_.modes;
   std::vector<std::int32_t> a(H);
   for (std::size_t h = 0; h < H; ++h) {
@@ -105,15 +121,17 @@ void ReferenceExecutor::block(std::size_t l) {
       see(peaks.advance, imaginary);
       const std::uint32_t key = state_key(kDeployedSeed, static_cast<std::uint32_t>(l * H * M + i));
       const StateDraw draw = state_draw(key, static_cast<std::uint32_t>(steps_));
-      round(real, draw.re, re);
-      if (n_.complex) round(imaginary, draw.im, im);
-      see(peaks.state, re.x);
-      see(peaks.state, im.x);
+      round(real, draw.re, re, usage.state);
+      if (n_.complex) round(imaginary, draw.im, im, usage.state);
+      see(usage.largest[i], re.x);
+      see(usage.largest[i], im.x);
+      peaks.state = std::max(peaks.state, usage.largest[i]);
       out += b.cr[i] * re.x;
       if (n_.complex) out -= b.ci[i] * im.x;
     }
     see(peaks.output, out);
-    const std::int32_t y = requantize(b.output, h, out, std::int64_t{b.d[h]} * h_[h], b.ssm_output);
+    const std::int32_t y = clip(scaled(b.output, h, out, std::int64_t{b.d[h]} * h_[h]),
+                                b.ssm_output, usage.ssm_output);
     a[h] = b.activation_table[static_cast<std::size_t>(y - b.ssm_output.low)];
   }
 
@@ -125,11 +143,13 @@ void ReferenceExecutor::block(std::size_t l) {
   for (std::size_t h = 0; h < H; ++h) {
     std::int64_t value = sums[h];
     if (n_.gated) {
-      const std::int32_t z = requantize(b.linear_codes, h, sums[h], 0, b.linear);
-      const std::int32_t s = requantize(b.linear_codes, H + h, sums[H + h], 0, b.linear);
+      const auto linear = [&](std::size_t o) {
+        return clip(scaled(b.linear_codes, o, sums[o], 0), b.linear, usage.linear);
+      };
+      const std::int32_t z = linear(h), s = linear(H + h);
       value = std::int64_t{z} * b.gate_table[static_cast<std::size_t>(s - b.linear.low)];
     }
-    h_[h] = requantize(b.sum, h, value, h_[h], n_.residual);
+    h_[h] = clip(scaled(b.sum, h, value, h_[h]), n_.residual, usage_.residual);
   }
 }
 
@@ -153,7 +173,9 @@ IntegerResult ReferenceExecutor::run(std::span<const float> values, std::size_t 
   std::vector<std::int32_t> codes(n_.inputs);
   for (std::size_t t = 0; t < steps; ++t) {
     for (std::size_t i = 0; i < n_.inputs; ++i) {
-      codes[i] = input_code(n_.input, values[t * n_.inputs + i]);
+      const float x = values[t * n_.inputs + i];
+      codes[i] = input_code(n_.input, x);
+      usage_.input.add(input_steps(n_.input, x) != static_cast<float>(codes[i]));
     }
     step(codes);
   }

@@ -14,10 +14,6 @@ namespace crosstate {
 /// within the format's codes. A NaN becomes the lowest code.
 std::int32_t input_code(const CodeFormat& format, float x);
 
-/// (p first + q second + 2^(shift - 1)) >> shift of a row, held within the codes.
-std::int32_t requantize(const Requantizer& r, std::size_t row, std::int64_t p, std::int64_t q,
-                        const CodeFormat& to);
-
 /// What a sequence comes to.
 struct IntegerResult {
   std::vector<std::int64_t> scores;  // per class; compare as they are
@@ -38,6 +34,26 @@ struct AccumulatorPeaks {
   std::vector<Block> blocks;
 };
 
+/// What sequences make of the codes of a network.
+struct CodeUsage {
+  struct Site {
+    std::int64_t values = 0, clipped = 0;  // clipped: lay beyond the codes
+    void add(bool beyond) {
+      ++values;
+      clipped += beyond ? 1 : 0;
+    }
+    double saturation() const {
+      return values > 0 ? static_cast<double>(clipped) / static_cast<double>(values) : 0;
+    }
+  };
+  struct Block {
+    Site state, ssm_output, linear;
+    std::vector<std::int64_t> largest;  // [H][M]: magnitude that the mode's state has reached
+  };
+  Site input, residual;
+  std::vector<Block> blocks;
+};
+
 class ReferenceExecutor {
  public:
   explicit ReferenceExecutor(const IntegerNetwork& network);
@@ -52,6 +68,8 @@ class ReferenceExecutor {
   IntegerResult run(std::span<const float> values, std::size_t steps);
 
   const AccumulatorPeaks& peaks() const { return peaks_; }
+  /// Of all steps since construction; `input` of run() alone.
+  const CodeUsage& usage() const { return usage_; }
 
  private:
   struct Part {
@@ -64,7 +82,7 @@ class ReferenceExecutor {
 
   void block(std::size_t l);
   /// Rounds a sum in units of A's last place; `draw`: k of stochastic rounding.
-  void round(std::int64_t sum, std::uint32_t draw, Part& part) const;
+  void round(std::int64_t sum, std::uint32_t draw, Part& part, CodeUsage::Site& site) const;
 
   const IntegerNetwork& n_;
   std::vector<std::vector<Mode>> state_;  // [layer][H * M]
@@ -72,6 +90,7 @@ class ReferenceExecutor {
   std::vector<std::int64_t> pooled_;      // [H]
   std::int64_t steps_ = 0;
   mutable AccumulatorPeaks peaks_;
+  CodeUsage usage_;
 };
 
 }  // namespace crosstate

@@ -66,5 +66,36 @@ TEST(IntegerReference, DecidesLikeTheRoundedNetworkWithFreeScales) {
   }
 }
 
+TEST(IntegerReference, CountsWhatLiesBeyondTheCodes) {
+  for (int number = 0; number < 20; ++number) {
+    SCOPED_TRACE(number);
+    const Dataset set = integer_test::sequences(number);
+    IntegerNetwork n = integer_test::network(number, set);
+    const std::vector<float> far(5 * n.inputs, 1e9f);
+    const auto used = [&](std::int32_t limit) {
+      n.state_limit = limit;
+      ReferenceExecutor executor(n);
+      executor.run(far, 5);
+      return executor.usage();
+    };
+    const CodeUsage wide = used(1 << 28), narrow = used(1);
+    const auto values = static_cast<std::int64_t>(5 * n.channels * n.modes * (n.complex ? 2 : 1));
+    EXPECT_EQ(wide.input.values, static_cast<std::int64_t>(5 * n.inputs));
+    EXPECT_EQ(wide.input.saturation(), 1);
+    EXPECT_EQ(wide.residual.values,
+              static_cast<std::int64_t>(5 * n.channels * (1 + n.blocks.size())));
+    for (std::size_t l = 0; l < n.blocks.size(); ++l) {
+      EXPECT_EQ(wide.blocks[l].state.values, values);
+      EXPECT_EQ(wide.blocks[l].state.clipped, 0);
+      EXPECT_EQ(wide.blocks[l].linear.values,
+                n.gated ? static_cast<std::int64_t>(10 * n.channels) : 0);
+      EXPECT_LE(*std::max_element(narrow.blocks[l].largest.begin(), narrow.blocks[l].largest.end()),
+                1);
+    }
+    // With the codes at their end the first block's states grow beyond a single step.
+    EXPECT_GT(narrow.blocks[0].state.clipped, 0);
+  }
+}
+
 }  // namespace
 }  // namespace crosstate

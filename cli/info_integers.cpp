@@ -1,0 +1,160 @@
+#include "cli/info_integers.h"
+
+#include "cli/common.h"
+#include "crosstate/base/error.h"
+#include "crosstate/integer/certificate.h"
+#include "crosstate/integer/reference.h"
+
+namespace crosstate::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kMeasured = 100;  // test sequences, unless data.test_limit says otherwise
+
+json certificate_json(const Certificate& c) {
+  json out = {{"fits_int32", c.fits_int32},
+              {"fits_int64", c.fits_int64},
+              {"exact_in_float", c.exact_in_float},
+              {"longest_sequence", c.longest_sequence}};
+  for (const AccumulatorBound& b : c.accumulators) {
+    out["accumulators"][b.name] = {{"bound", b.bound}, {"bits", b.bits()}};
+  }
+  for (const StateBound& s : c.states) {
+    out["states"].push_back({{"modes", s.modes},
+                             {"never_saturate", s.never_saturate},
+                             {"largest_over_limit", s.largest}});
+  }
+  return out;
+}
+
+std::vector<Table> certificate_tables(const Certificate& c) {
+  Table bounds{"Certificate: no input exceeds", {"accumulator", "magnitude", "signed bits"}, {}};
+  for (const AccumulatorBound& b : c.accumulators) {
+    bounds.rows.push_back({b.name, std::to_string(b.bound), std::to_string(b.bits())});
+  }
+  Table states{"States", {"layer", "modes", "never saturate", "largest bound / limit"}, {}};
+  for (std::size_t l = 0; l < c.states.size(); ++l) {
+    const StateBound& s = c.states[l];
+    states.rows.push_back({std::to_string(l), std::to_string(s.modes),
+                           std::to_string(s.never_saturate), number(s.largest)});
+  }
+  return {bounds, states};
+}
+
+std::string certificate_text(const Certificate& c) {
+  std::string text = c.fits_int64 ? "No accumulator overflows" : "An accumulator may overflow";
+  text += c.fits_int32 ? ": sums fit 32 bits, products of requantizers 64, "
+                       : " 64 bits, but sums need more than 32, ";
+  text += "in sequences of up to " + std::to_string(c.longest_sequence) + " steps.\n";
+  text += c.exact_in_float ? "Floating-point lanes compute it exactly.\n"
+                           : "Too wide for floating-point lanes at " + c.obstacle +
+                                 ": scalar integers compute it.\n";
+  return text;
+}
+
+// Saturation rates and dead modes on some sequences of a test set.
+struct Measured {
+  std::string set;
+  std::size_t sequences = 0;
+  CodeUsage usage;
+};
+
+// Of the set that the options name; nothing where none is named and the built-in sample is of
+// another task.
+std::optional<Measured> measure(const DataOptions& options, const IntegerNetwork& n,
+                                const std::optional<Preparation>& preparation,
+                                const std::string& model) {
+  DataOptions some = options;
+  if (some.test_limit == 0) some.test_limit = kMeasured;
+  ThreadPool pool(1);
+  Dataset set;
+  try {
+    set = load_test_data(some, preparation, model, pool);
+    require_fit({static_cast<int>(n.inputs), static_cast<int>(n.classes)}, set, model);
+  } catch (const Error&) {
+    if (options.directory.empty()) return std::nullopt;
+    throw;
+  }
+  ReferenceExecutor executor(n);
+  for (std::size_t i = 0; i < set.count; ++i) executor.run(set.sequence(i), set.length_of(i));
+  return Measured{set.name, set.count, executor.usage()};
+}
+
+// Modes whose state stayed at 0, and those that C does not read.
+struct DeadModes {
+  std::size_t still = 0, unread = 0;
+};
+
+DeadModes dead_modes(const IntegerNetwork& n, const CodeUsage& usage, std::size_t l) {
+  const IntegerBlock& b = n.blocks[l];
+  DeadModes dead;
+  for (std::size_t i = 0; i < b.cr.size(); ++i) {
+    dead.still += usage.blocks[l].largest[i] == 0 ? 1 : 0;
+    dead.unread += b.cr[i] == 0 && (!n.complex || b.ci[i] == 0) ? 1 : 0;
+  }
+  return dead;
+}
+
+// Name and counts of every site that can saturate.
+std::vector<std::pair<std::string, CodeUsage::Site>> sites_of(const IntegerNetwork& n,
+                                                              const CodeUsage& usage) {
+  std::vector<std::pair<std::string, CodeUsage::Site>> sites = {{"input", usage.input},
+                                                                {"residual", usage.residual}};
+  for (std::size_t l = 0; l < usage.blocks.size(); ++l) {
+    const std::string at = "layers." + std::to_string(l) + ".";
+    sites.emplace_back(at + "state", usage.blocks[l].state);
+    sites.emplace_back(at + "ssm_output", usage.blocks[l].ssm_output);
+    if (n.gated) sites.emplace_back(at + "linear", usage.blocks[l].linear);
+  }
+  return sites;
+}
+
+json usage_json(const IntegerNetwork& n, const Measured& measured) {
+  json out = {{"data", measured.set}, {"sequences", measured.sequences}};
+  for (const auto& [name, site] : sites_of(n, measured.usage)) {
+    out["saturation"][name] = site.saturation();
+  }
+  for (std::size_t l = 0; l < n.blocks.size(); ++l) {
+    const DeadModes dead = dead_modes(n, measured.usage, l);
+    out["modes"].push_back(
+        {{"modes", n.blocks[l].cr.size()}, {"still", dead.still}, {"unread", dead.unread}});
+  }
+  return out;
+}
+
+std::vector<Table> usage_tables(const IntegerNetwork& n, const Measured& measured) {
+  const std::string on =
+      " on " + std::to_string(measured.sequences) + " sequences of " + measured.set;
+  Table saturation{"Saturation" + on, {"site", "values", "beyond the codes (%)"}, {}};
+  for (const auto& [name, site] : sites_of(n, measured.usage)) {
+    saturation.rows.push_back(
+        {name, std::to_string(site.values), fixed(100 * site.saturation(), 3)});
+  }
+  Table modes{"Dead modes" + on, {"layer", "modes", "state stays 0", "C is 0"}, {}};
+  for (std::size_t l = 0; l < n.blocks.size(); ++l) {
+    const DeadModes dead = dead_modes(n, measured.usage, l);
+    modes.rows.push_back({std::to_string(l), std::to_string(n.blocks[l].cr.size()),
+                          std::to_string(dead.still), std::to_string(dead.unread)});
+  }
+  return {saturation, modes};
+}
+
+}  // namespace
+
+IntegerReport report_integers(const IntegerNetwork& n, const DataOptions& data,
+                              const std::optional<Preparation>& preparation,
+                              const std::string& model) {
+  const Certificate certificate = certify(n);
+  IntegerReport report;
+  report.values["certificate"] = certificate_json(certificate);
+  report.tables = certificate_tables(certificate);
+  report.text = certificate_text(certificate);
+  if (const auto measured = measure(data, n, preparation, model)) {
+    report.values["usage"] = usage_json(n, *measured);
+    for (Table& table : usage_tables(n, *measured)) report.tables.push_back(std::move(table));
+  }
+  return report;
+}
+
+}  // namespace crosstate::cli

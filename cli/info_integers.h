@@ -1,0 +1,27 @@
+// What `info` tells of a network in whole numbers.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "crosstate/integer/network.h"
+#include "crosstate/pipeline/data.h"
+#include "crosstate/report/report.h"
+
+namespace crosstate::cli {
+
+struct IntegerReport {
+  nlohmann::json values;  // "certificate" and, where sequences were at hand, "usage"
+  std::vector<Table> tables;
+  std::string text;
+};
+
+/// The certificate, and saturation rates and dead modes on the first test sequences of the set that
+/// `data` names; without a name on the built-in sample, where it is of the model's task.
+IntegerReport report_integers(const IntegerNetwork& n, const DataOptions& data,
+                              const std::optional<Preparation>& preparation,
+                              const std::string& model);
+
+}  // namespace crosstate::cli
