@@ -25,12 +25,18 @@ void validate(const BenchOptions& options, Bench which) {
   if (options.state_bits == 1) {
     fail("bench.state_bits (--state-bits)", "1, expected 0 (floating point) or 2 to 16");
   }
-  if (which == Bench::kInfer) quant_preset(options.preset);
+  if (which != Bench::kScan) quant_preset(options.preset);
   select_kernel_target(options.isa);
 }
 
-BenchOptions bench_options(const Common& common, Bench which) {
+BenchOptions defaults(Bench which) {
   BenchOptions options;
+  if (which == Bench::kTrain) options.preset = "float";
+  return options;
+}
+
+BenchOptions bench_options(const Common& common, Bench which) {
+  BenchOptions options = defaults(which);
   FieldList list;
   fields(list, options, which);
   read_settings(common, list);
@@ -75,11 +81,15 @@ void fields(FieldList& list, BenchOptions& options, Bench which) {
     list.add("norm", options.norm, "Norm of every block; batch folds into the weights.")
         .one_of({"layer", "batch", "none"});
   }
-  if (which == Bench::kInfer) {
+  if (whole_network) {
     list.add("preset", options.preset, "Formats of the network, as in quant.preset.");
-  } else {
+  }
+  if (which == Bench::kTrain) {
+    list.add("weight_noise", options.weight_noise, "As quant.weight_noise.").range(0, 1);
+  }
+  if (which != Bench::kInfer) {
     list.add("state_bits", options.state_bits,
-             "Rounds the state in the loop to as many, 2 or more; 0: floating point.")
+             "Rounds the state in the loop to as many, 2 or more; 0: not, or as the preset says.")
         .in("bits")
         .range(0, 16);
   }
@@ -149,9 +159,9 @@ void add_bench(CLI::App& app, Action& chosen) {
     CLI::App* added = bench->add_subcommand(command.name, command.help);
     auto common = std::make_shared<Common>();
     common->threads = command.default_threads;
-    BenchOptions defaults;
+    BenchOptions options = defaults(command.which);
     FieldList list;
-    fields(list, defaults, command.which);
+    fields(list, options, command.which);
     add_common(*added, *common,
                {.data = false,
                 .resume = false,

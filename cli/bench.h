@@ -22,7 +22,8 @@ struct BenchOptions {
   int length = 784, batch = 64;
   std::string norm = "layer";
   std::string preset = "w8a8s8";
-  int state_bits = 0;
+  double weight_noise = 0;
+  int state_bits = 0;  // over those of the preset
   std::string state_rounding = "nearest";
   int repeats = 31;
   std::string isa = "best";

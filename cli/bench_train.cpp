@@ -35,12 +35,16 @@ ModelOptions model_options(const BenchOptions& options) {
   return model;
 }
 
-void round_state(const BenchOptions& options, const std::vector<Batch>& calibration,
-                 ThreadPool& pool, Network& network) {
-  QuantOptions quant = uniform_bits(0);
-  quant.state.bits = options.state_bits;
+// As a run does it: norms stay in training where they fold later.
+void quantize(const BenchOptions& options, const std::vector<Batch>& calibration, ThreadPool& pool,
+              Network& network) {
+  if (options.preset == "float" && options.state_bits == 0) return;
+  QuantOptions quant = quant_preset(options.preset);
+  if (options.state_bits > 0) quant.state.bits = options.state_bits;
   quant.state.rounding = options.state_rounding;
-  if (options.norm == "batch") network.fold_norms();
+  quant.weight_noise = options.weight_noise;
+  quant = resolved(quant);
+  if (options.norm == "batch" && !folds_after_rounding(quant)) network.fold_norms();
   network.quantize(quant, calibration, pool);
 }
 
@@ -69,7 +73,7 @@ int bench_train(const Common& common, const BenchOptions& options) {
   std::iota(order.begin(), order.end(), 0u);
   std::vector<Batch> batches(1);
   fill_batch(set, order, static_cast<std::size_t>(model.block_length), batches[0]);
-  if (options.state_bits > 0) round_state(options, batches, pool, network);
+  quantize(options, batches, pool, network);
 
   const std::vector<double> seconds = step_times(options, batches[0], pool, network);
   const double step = median(seconds);

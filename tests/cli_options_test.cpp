@@ -56,7 +56,7 @@ TEST_F(CliOptions, OfBenchComeFromOneList) {
     std::vector<std::string> with, without;
   };
   for (const Case& c : std::vector<Case>{
-           {"train", {"layers", "batch", "norm", "state-bits"}, {"preset"}},
+           {"train", {"layers", "batch", "norm", "state-bits", "preset", "weight-noise"}, {}},
            {"scan", {"state-bits"}, {"layers", "batch", "norm", "preset"}},
            {"infer", {"layers", "batch", "preset"}, {"norm", "state-bits"}},
        }) {
