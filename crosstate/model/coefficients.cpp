@@ -20,20 +20,46 @@ Quantizer gate_quantizer(int bits, std::size_t rows) {
   return q;
 }
 
+// Draws are addressed by the step, or the chip that it belongs to, and the matrix.
 class Noise {
  public:
-  Noise(double relative, std::uint64_t seed, std::uint64_t step)
-      : relative_(relative), seed_(seed), step_(static_cast<std::uint32_t>(step)) {}
+  Noise(const QuantOptions& options, const TrainingStep* step)
+      : on_(step != nullptr && (options.weight_noise > 0 || options.device_noise > 0)),
+        weight_(options.weight_noise),
+        device_(options.device_noise),
+        by_largest_(options.noise_unit == "largest") {
+    if (!on_) return;
+    seed_ = step->seed;
+    step_ = static_cast<std::uint32_t>(step->number);
+    const auto lasts = static_cast<std::uint64_t>(options.chip_steps);
+    chip_ = lasts == 0 ? 0 : static_cast<std::uint32_t>(step->number / lasts);
+  }
+  bool on() const { return on_; }
+
   void disturb(AlignedFloats& values) {
-    if (relative_ == 0) return;
-    Random random(seed_, Stream::kWeightNoise, step_, part_++);
-    for (float& w : values) w *= static_cast<float>(1 + relative_ * random.normal());
+    if (!on_) return;
+    float largest = 0;
+    for (const float w : values) largest = std::max(largest, std::abs(w));
+    Random now(seed_, Stream::kWeightNoise, step_, part_);
+    Random chip(seed_, Stream::kDeviceNoise, chip_, part_++);
+    for (float& w : values) {
+      double deviation = 0;
+      if (weight_ > 0) deviation += weight_ * now.normal();
+      if (device_ > 0) deviation += device_ * chip.normal();
+      if (by_largest_) {
+        w += largest * static_cast<float>(deviation);
+      } else {
+        w *= static_cast<float>(1 + deviation);
+      }
+    }
   }
 
  private:
-  double relative_;
-  std::uint64_t seed_;
-  std::uint32_t step_, part_ = 0;
+  bool on_;
+  double weight_, device_;
+  bool by_largest_;
+  std::uint64_t seed_ = 0;
+  std::uint32_t step_ = 0, chip_ = 0, part_ = 0;
 };
 
 void assign(AlignedFloats& to, const Parameter& from) {
@@ -218,10 +244,9 @@ ContinuousMode Network::State::mode(std::size_t layer, std::size_t channel, std:
   return m;
 }
 
-Coefficients Network::State::coefficients(double noise_level, std::uint64_t seed,
-                                          std::uint64_t step) const {
+Coefficients Network::State::coefficients(const TrainingStep* step) const {
   const std::size_t H = channels(), O = linear_outputs();
-  Noise noise(noise_level, seed, step);
+  Noise noise(quant, quantized ? step : nullptr);
   Coefficients out;
   assign(out.encoder, parameters[encoder]);
   assign(out.encoder_bias, parameters[encoder_bias]);
@@ -270,7 +295,7 @@ Coefficients Network::State::coefficients(double noise_level, std::uint64_t seed
       }
     }
     // An array that holds A - 1 disturbs that.
-    const float kept = noise_level > 0 && quant.noise_recurrence == "increment" ? 1.0f : 0.0f;
+    const float kept = noise.on() && quant.noise_recurrence == "increment" ? 1.0f : 0.0f;
     for (float& a : block.ar) a -= kept;
     for (AlignedFloats* v :
          {&block.ar, &block.ai, &block.b, &block.cr, &block.ci, &block.d, &block.weight}) {

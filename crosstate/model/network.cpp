@@ -228,8 +228,8 @@ BatchResult Network::train_step(const Batch& batch, const LossOptions& loss, Thr
     fail("teacher",
          std::to_string(loss.teacher.size()) + " logits, expected " + std::to_string(logits));
   }
-  const double noise = quantized() ? state_->quant.weight_noise : 0;
-  Coefficients coefficients = state_->coefficients(noise, loss.seed, loss.step);
+  const TrainingStep step{loss.seed, loss.step};
+  Coefficients coefficients = state_->coefficients(&step);
   return train_batch(*state_, coefficients, batch, loss, pool);
 }
 

@@ -73,6 +73,11 @@ struct RunningStatistics {
   std::vector<float> mean, variance;  // [O]
 };
 
+/// Where the draws of a training step stand.
+struct TrainingStep {
+  std::uint64_t seed = 0, number = 0;
+};
+
 struct Network::State {
   ModelOptions options;
   TaskShape task;
@@ -107,9 +112,8 @@ struct Network::State {
   Quantizer quantizer(std::size_t parameter, const ActivationSite& site, std::size_t rows) const;
   /// One mode's continuous parameters.
   ContinuousMode mode(std::size_t layer, std::size_t channel, std::size_t n) const;
-  /// Discretises, rounds and, with noise > 0, disturbs every weight by relative Gaussian noise
-  /// drawn at address (seed, step). Batch norm's affine map comes from the running statistics.
-  Coefficients coefficients(double noise = 0, std::uint64_t seed = 0, std::uint64_t step = 0) const;
+  /// Discretises, rounds and, in a step of training, disturbs the weights as QuantOptions says.
+  Coefficients coefficients(const TrainingStep* step = nullptr) const;
   /// Without noise, and with the tables of rounded functions, which training does not use.
   Coefficients deployed_coefficients() const;
 };

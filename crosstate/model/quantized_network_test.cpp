@@ -503,6 +503,56 @@ TEST(QuantizedNetwork, WeightNoiseIsDrawnPerStepAndOnlyInTraining) {
   EXPECT_NEAR(loss(noisy, 1), loss(quiet, 1), 0.2);
 }
 
+TEST(QuantizedNetwork, DeviceNoiseStaysForTheStepsOfAChip) {
+  const Batch batch = batch_of(random_set(2, 40, 23, kTask));
+  QuantOptions q = uniform_bits(8);
+  q.device_noise = 0.1;
+  q.chip_steps = 3;
+  Network chips = quantized(random_network(plain_options(), kTask), q, batch);
+  q.chip_steps = 0;
+  Network chip = quantized(random_network(plain_options(), kTask), q, batch);
+  ThreadPool pool(1);
+  const auto loss = [&](Network& n, std::uint64_t step) {
+    return n.train_step(batch, {0, 1, step}, pool).loss;
+  };
+  EXPECT_EQ(loss(chips, 0), loss(chips, 2));
+  EXPECT_NE(loss(chips, 2), loss(chips, 3));
+  EXPECT_EQ(loss(chip, 0), loss(chip, 1000));
+  EXPECT_EQ(loss(chips, 0), loss(chip, 0));
+}
+
+TEST(QuantizedNetwork, NoiseHasThePublishedDeviationAndUnit) {
+  const Batch batch = batch_of(random_set(2, 40, 23, kTask));
+  ModelOptions options = plain_options();
+  options.channels = 40;
+  for (const char* unit : {"weight", "largest"}) {
+    QuantOptions q = uniform_bits(8);
+    q.weight.bits = 2;
+    q.weight.granularity = "tensor";
+    q.weight_noise = 0.03;
+    q.device_noise = 0.04;
+    q.noise_unit = unit;
+    const Network network = quantized(random_network(options, kTask), q, batch);
+    const TrainingStep step{1, 5};
+    const AlignedFloats quiet = network.state().coefficients().blocks[0].weight;
+    const AlignedFloats noisy = network.state().coefficients(&step).blocks[0].weight;
+    const float scale = *std::max_element(quiet.begin(), quiet.end());
+    ASSERT_GT(scale, 0);
+    double squares = 0, count = 0;
+    for (std::size_t i = 0; i < quiet.size(); ++i) {
+      const double deviation = (noisy[i] - quiet[i]) / scale;
+      if (quiet[i] == 0 && q.noise_unit == "weight") {
+        EXPECT_EQ(deviation, 0);
+        continue;
+      }
+      squares += deviation * deviation;
+      ++count;
+    }
+    ASSERT_GT(count, 500);
+    EXPECT_NEAR(std::sqrt(squares / count), 0.05, 0.005) << unit;  // both parts together
+  }
+}
+
 TEST(QuantizedNetwork, StochasticRoundingIsDrawnPerStepAndOnlyInTraining) {
   const Batch batch = batch_of(random_set(2, 40, 23, kTask));
   QuantOptions q = uniform_bits(5);

@@ -82,8 +82,22 @@ void fields(FieldList& list, QuantOptions& options) {
            "pass: as within it, so that units stuck there can return. States always clip.")
       .one_of({"clip", "pass"});
   list.add("weight_noise", options.weight_noise,
-           "Relative noise on weights in training; about the spread of the cells to be used.")
+           "Relative noise on weights in training, drawn anew in every step; about the read noise "
+           "of "
+           "the cells to be used, or their whole spread.")
       .range(0, 1);
+  list.add("device_noise", options.device_noise,
+           "Relative noise on weights that stays for quant.chip_steps steps; about the spread from "
+           "device to device, which reading does not change.")
+      .range(0, 1);
+  list.add("chip_steps", options.chip_steps,
+           "Training steps on one draw of quant.device_noise; 0: all, to train for a single chip.")
+      .in("steps")
+      .range(0, 1e9);
+  list.add("noise_unit", options.noise_unit,
+           "What noise is relative to. weight: each weight; largest: the largest of its matrix, as "
+           "where cells deviate by a share of the largest conductance.")
+      .one_of({"weight", "largest"});
   list.add("noise_recurrence", options.noise_recurrence,
            "What noise on A is relative to: increment: A - 1, direct: A; as crossbar.recurrence.")
       .one_of({"increment", "direct"});

@@ -60,7 +60,11 @@ struct QuantOptions {
   ActivationSite input, residual, ssm_output, activation, linear, gate;
   StateSite state;
   std::string straight_through = "clip";  // activations beyond their range: clip | pass
-  double weight_noise = 0;                // relative Gaussian noise on every weight while training
+  // Gaussian noise on every weight while training: drawn anew in every step, as reading is noisy,
+  // and kept for chip_steps steps, as the cells of one chip deviate; 0: one chip for ever.
+  double weight_noise = 0, device_noise = 0;
+  int chip_steps = 100;
+  std::string noise_unit = "weight";           // relative to each weight | largest: of its matrix
   std::string noise_recurrence = "increment";  // noise on A is relative to A - 1 | direct: A
   bool operator==(const QuantOptions&) const = default;
 };
