@@ -28,13 +28,13 @@ struct MemorySummary {
 
 /// What streaming inference has to store, one value per trained or derived number:
 /// - weights: the encoder, the discretised A, C (with B folded in), D, the pointwise layers and the
-///   decoder, at the bits of their codes, 32 where they are not rounded;
+///   decoder, at the bits of their codes, 32 where they are not rounded; polar poles as the 16-bit
+///   fixed-point numbers that they decode to, unless codes and a table per channel take less;
 /// - biases: 32 bits each;
 /// - scales: 32-bit multiplier and 8-bit shift for every free scale, an 8-bit shift for every power
-///   of two; the ends of the grids of decays and phases of every channel of polar poles, 32 bits
-///   each; the affine maps of norms that were not folded;
-/// - tables: one entry per code for every activation and gate that is not a ramp, and the poles
-///   decoded to fixed point (16 bits for each part) where they are not stored so;
+///   of two; the affine maps of norms that were not folded;
+/// - tables: one entry per code for every activation and gate that is not a ramp, and those of
+///   poles, 16 bits for each part;
 /// - state: both parts of every mode, with feedback what rounding left of each (kPoleFraction bits,
 ///   32 where A or the state's input is not rounded), and the sums of the pooling (32 bits).
 /// A network in floating point needs no scales and no tables.

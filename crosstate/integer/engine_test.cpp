@@ -23,6 +23,24 @@ void expect_same(const IntegerResult& got, const IntegerResult& wanted) {
   EXPECT_EQ(got.shift, wanted.shift);
 }
 
+// In batches and step by step.
+void expect_reference(const IntegerEngine& engine, const IntegerNetwork& network,
+                      const Dataset& set) {
+  ThreadPool pool(2);
+  const std::vector<IntegerResult> results = engine.run(reference::batch_of(set), pool);
+  ReferenceExecutor executor(network);
+  IntegerStream stream(network);
+  for (std::size_t i = 0; i < set.count; ++i) {
+    const IntegerResult wanted = executor.run(set.sequence(i), set.length_of(i));
+    expect_same(results[i], wanted);
+    stream.reset();
+    for (std::size_t t = 0; t < set.length_of(i); ++t) {
+      stream.step(set.sequence(i).subspan(t * set.channels, set.channels));
+    }
+    expect_same(stream.result(), wanted);
+  }
+}
+
 TEST(IntegerEngine, EqualsTheReferenceOnEveryTarget) {
   reference::on_every_target([] {
     std::size_t vectorised = 0;
@@ -91,19 +109,7 @@ TEST(IntegerEngine, EqualsTheReferenceWhereInputsSaturateStates) {
       }
       const IntegerEngine engine(network);
       EXPECT_TRUE(engine.vectorised()) << certify(network).obstacle;
-      ThreadPool pool(1);
-      const std::vector<IntegerResult> results = engine.run(reference::batch_of(set), pool);
-      ReferenceExecutor executor(network);
-      IntegerStream stream(network);
-      for (std::size_t i = 0; i < set.count; ++i) {
-        const IntegerResult wanted = executor.run(set.sequence(i), set.length_of(i));
-        expect_same(results[i], wanted);
-        stream.reset();
-        for (std::size_t t = 0; t < set.length_of(i); ++t) {
-          stream.step(set.sequence(i).subspan(t * set.channels, set.channels));
-        }
-        expect_same(stream.result(), wanted);
-      }
+      expect_reference(engine, network, set);
     }
   });
 }
@@ -116,19 +122,7 @@ TEST(IntegerEngine, FallsBackOnTheReferenceForWideFormats) {
   EXPECT_TRUE(certify(network).fits_int64);
   const IntegerEngine engine(network);
   EXPECT_FALSE(engine.vectorised());
-  ThreadPool pool(2);
-  const auto results = engine.run(reference::batch_of(set), pool);
-  ReferenceExecutor executor(network);
-  IntegerStream stream(network);
-  for (std::size_t i = 0; i < set.count; ++i) {
-    const IntegerResult wanted = executor.run(set.sequence(i), set.length_of(i));
-    expect_same(results[i], wanted);
-    stream.reset();
-    for (std::size_t t = 0; t < set.length_of(i); ++t) {
-      stream.step(set.sequence(i).subspan(t * set.channels, set.channels));
-    }
-    expect_same(stream.result(), wanted);
-  }
+  expect_reference(engine, network, set);
 }
 
 TEST(IntegerEngine, RefusesOtherInputs) {

@@ -7,35 +7,18 @@
 #include <cmath>
 
 #include "crosstate/base/error.h"
-#include "crosstate/base/random.h"
 #include "crosstate/model/network_state.h"
+#include "crosstate/train/testing.h"
 #include "crosstate/train/trainer.h"
 
 namespace crosstate {
 namespace {
 
 namespace fs = std::filesystem;
+using reference::level_set;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
-
-// Noise around a level that tells the class.
-Dataset make_set(const std::string& name, std::size_t count, std::uint64_t seed) {
-  Dataset set;
-  set.name = name;
-  set.count = count;
-  set.length = 12;
-  set.classes = {"low", "middle", "high"};
-  Random random(seed, Stream::kTest);
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto label = static_cast<std::int32_t>(i % 3);
-    set.labels.push_back(label);
-    for (std::size_t t = 0; t < set.length; ++t) {
-      set.values.push_back(static_cast<float>(label - 1 + 0.7 * random.normal()));
-    }
-  }
-  return set;
-}
 
 class StagesTest : public testing::Test {
  protected:
@@ -97,8 +80,8 @@ class StagesTest : public testing::Test {
   static constexpr int kBatches = 7;
   const fs::path directory_ =
       fs::temp_directory_path() / ("crosstate-stages-" + std::to_string(getpid()));
-  const Dataset training_ = make_set("toy train", 90, 1);
-  const Dataset validation_ = make_set("toy validation", 30, 2);
+  const Dataset training_ = level_set("toy train", 90, 1);
+  const Dataset validation_ = level_set("toy validation", 30, 2);
   std::vector<Batch> calibration_;
   ThreadPool pool_{2};
   TrainOptions options_;

@@ -11,34 +11,17 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
-#include "crosstate/base/random.h"
 #include "crosstate/data/batch.h"
+#include "crosstate/train/testing.h"
 
 namespace crosstate {
 namespace {
 
 namespace fs = std::filesystem;
+using reference::level_set;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
-
-// Noise around a level that tells the class.
-Dataset make_set(const std::string& name, std::size_t count, std::uint64_t seed) {
-  Dataset set;
-  set.name = name;
-  set.count = count;
-  set.length = 12;
-  set.classes = {"low", "middle", "high"};
-  Random random(seed, Stream::kTest);
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto label = static_cast<std::int32_t>(i % 3);
-    set.labels.push_back(label);
-    for (std::size_t t = 0; t < set.length; ++t) {
-      set.values.push_back(static_cast<float>(label - 1 + 0.7 * random.normal()));
-    }
-  }
-  return set;
-}
 
 class TrainerTest : public testing::Test {
  protected:
@@ -101,8 +84,8 @@ class TrainerTest : public testing::Test {
   static constexpr int kBatches = 7;
   const fs::path directory_ =
       fs::temp_directory_path() / ("crosstate-trainer-" + std::to_string(getpid()));
-  const Dataset training_ = make_set("toy train", 90, 1);
-  const Dataset validation_ = make_set("toy validation", 30, 2);
+  const Dataset training_ = level_set("toy train", 90, 1);
+  const Dataset validation_ = level_set("toy validation", 30, 2);
   ThreadPool pool_{2};
   TrainOptions options_;
   TrainContext context_;
@@ -194,7 +177,7 @@ TEST_F(TrainerTest, ContinuesWithTheSetOfEachEpoch) {
   Dataset current;
   context_.epoch_data = [&](std::uint32_t epoch) -> const Dataset& {
     asked.push_back(epoch);
-    current = make_set("of an epoch", 90, 100 + epoch);
+    current = level_set("of an epoch", 90, 100 + epoch);
     current.lengths.assign(90, 12);
     for (std::size_t i = 0; i < 90; i += 2) {  // different lengths in different epochs
       current.lengths[i] = 11 - epoch;
@@ -221,7 +204,7 @@ TEST_F(TrainerTest, ContinuesWithTheSetOfEachEpoch) {
 }
 
 TEST_F(TrainerTest, RefusesAnEpochsSetThatDoesNotFit) {
-  Dataset set = make_set("too few", 89, 1);
+  Dataset set = level_set("too few", 89, 1);
   context_.epoch_data = [&](std::uint32_t) -> const Dataset& { return set; };
   Network network = new_network();
   EXPECT_THAT([&] { run(network, context_); },

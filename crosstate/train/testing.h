@@ -1,0 +1,30 @@
+// A task for tests of training.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "crosstate/base/random.h"
+#include "crosstate/data/dataset.h"
+
+namespace crosstate::reference {
+
+/// Sequences of 12 steps: noise around a level that tells which of three classes it is.
+inline Dataset level_set(const std::string& name, std::size_t count, std::uint64_t seed) {
+  Dataset set;
+  set.name = name;
+  set.count = count;
+  set.length = 12;
+  set.classes = {"low", "middle", "high"};
+  Random random(seed, Stream::kTest);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto label = static_cast<std::int32_t>(i % 3);
+    set.labels.push_back(label);
+    for (std::size_t t = 0; t < set.length; ++t) {
+      set.values.push_back(static_cast<float>(label - 1 + 0.7 * random.normal()));
+    }
+  }
+  return set;
+}
+
+}  // namespace crosstate::reference
