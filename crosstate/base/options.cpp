@@ -7,13 +7,12 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <optional>
 #include <stdexcept>
-#include <utility>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/nearest.h"
 
 namespace crosstate {
 namespace {
@@ -196,21 +195,6 @@ Scalar parse_for(const Field& field, std::string_view text) {
 
 // --- finding keys
 // ----------------------------------------------------------------------------------
-
-// Levenshtein distance, one row at a time.
-std::size_t edit_distance(std::string_view from, std::string_view to) {
-  std::vector<std::size_t> row(to.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= from.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= to.size(); ++j) {
-      const std::size_t replaced = diagonal + (from[i - 1] != to[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row[to.size()];
-}
 
 std::string_view name_of(std::string_view key) { return key.substr(key.rfind('.') + 1); }
 std::string_view section_of(std::string_view key) {

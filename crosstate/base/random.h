@@ -19,6 +19,8 @@ enum class Stream : std::uint32_t {
   kAugment,
   kStateRounding,
   kDeviceNoise,
+  kFlicker,
+  kRelaxation,
 };
 
 /// Four 32-bit words of Philox4x32-10 (Salmon et al., SC 2011) at counter (a, b, c, d), keyed by

@@ -6,7 +6,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/lanes.h"
-#include "crosstate/device/cell.h"
+#include "crosstate/device/cells.h"
 
 namespace crosstate {
 
@@ -25,6 +25,9 @@ ProgrammedArray::ProgrammedArray(std::span<const float> weights, std::size_t row
   }
   effective_.resize(rows * columns);
   variance_.resize(rows * columns);
+  const ConductanceRange range = conductance_range(device);
+  // Cells 2 (r most_columns + c) and the next hold weight r, c; all others of a row are idle.
+  std::vector<double> targets(2 * rows * most_columns, range.low), scales(columns);
   for (std::size_t c = 0; c < columns; ++c) {
     double top = 0;
     for (std::size_t r = 0; r < rows; ++r) {
@@ -36,17 +39,22 @@ ProgrammedArray::ProgrammedArray(std::span<const float> weights, std::size_t row
       top = std::max(top, std::abs(w));
     }
     // One unit of weight in uS. A column without weights keeps the whole range for 1.
-    const double scale = (device.g_max - device.g_min) / (top > 0 ? top : 1);
+    scales[c] = (range.high - range.low) / (top > 0 ? top : 1);
     for (std::size_t r = 0; r < rows; ++r) {
       const double w = weights[r * columns + c];
-      const auto cell = static_cast<std::uint32_t>(2 * (r * most_columns + c));
-      const double plus =
-          program(device, device.g_min + std::max(w, 0.0) * scale, {seed, number, cell});
-      const double minus =
-          program(device, device.g_min + std::max(-w, 0.0) * scale, {seed, number, cell + 1});
-      const double plus_read = read_deviation(device, plus) / scale;
-      const double minus_read = read_deviation(device, minus) / scale;
-      effective_[c * rows + r] = static_cast<float>((plus - minus) / scale);
+      const std::size_t cell = 2 * (r * most_columns + c);
+      targets[cell] = range.low + std::max(w, 0.0) * scales[c];
+      targets[cell + 1] = range.low + std::max(-w, 0.0) * scales[c];
+    }
+  }
+  const Cells cells(device, targets, seed, number);
+  for (std::size_t c = 0; c < columns; ++c) {
+    for (std::size_t r = 0; r < rows; ++r) {
+      const std::size_t cell = 2 * (r * most_columns + c);
+      const double plus = cells.conductance()[cell], minus = cells.conductance()[cell + 1];
+      const double plus_read = cells.read_deviation()[cell] / scales[c];
+      const double minus_read = cells.read_deviation()[cell + 1] / scales[c];
+      effective_[c * rows + r] = static_cast<float>((plus - minus) / scales[c]);
       variance_[c * rows + r] = static_cast<float>(plus_read * plus_read + minus_read * minus_read);
     }
   }

@@ -107,7 +107,8 @@ double cell(const DeviceOptions& device, const std::vector<float>& w, std::size_
     top = std::max(top, std::abs(static_cast<double>(w[k * kColumns + c])));
   }
   const double value = minus ? -w[r * kColumns + c] : w[r * kColumns + c];
-  const double target = device.g_min + std::max(0.0, value) * (device.g_max - device.g_min) / top;
+  const double target =
+      device.g_min + std::max(0.0, value) * (conductance_range(device).high - device.g_min) / top;
   const std::size_t columns = 64;
   return program(
       device, target,
@@ -119,7 +120,7 @@ double weight_scale(const DeviceOptions& device, const std::vector<float>& w, st
   for (std::size_t k = 0; k < kRows; ++k) {
     top = std::max(top, std::abs(static_cast<double>(w[k * kColumns + c])));
   }
-  return (device.g_max - device.g_min) / top;
+  return (conductance_range(device).high - device.g_min) / top;
 }
 
 TEST(Array, ReadVarianceIsThatOfItsCells) {

@@ -1,4 +1,5 @@
-// One memristive cell: what it holds after programming, and how much a read of it varies.
+// One cell of the model gaussian: what it holds after programming, and how much a read of it
+// varies.
 #pragma once
 
 #include <cstdint>
@@ -7,12 +8,18 @@
 
 namespace crosstate {
 
-/// Where a cell stands; the address of its programming noise. Chips differ by their seed.
+/// Where a cell stands; the address of its draws. Chips differ by their seed.
 struct CellAddress {
   std::uint64_t seed = 0;
   std::uint32_t array = 0;
   std::uint32_t cell = 0;
 };
+
+/// g_min and g_max (uS), the latter 25 where it is 0.
+ConductanceRange gaussian_range(const DeviceOptions& options);
+
+/// Standard deviation (uS) of programming to `target`.
+double programming_deviation(const DeviceOptions& options, double target);
 
 /// Conductance (uS) after programming to `target`: Gaussian around it, cut off at 0. The same
 /// address gives the same deviate, whatever the noise level.

@@ -1,30 +1,146 @@
 #include "crosstate/device/options.h"
 
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/device/models.h"
 
 namespace crosstate {
+namespace {
+
+void program_fields(FieldList& list, DeviceOptions& options) {
+  list.add("write_verify", options.write_verify,
+           "true: cells are programmed by simulated pulses and reads; false: to what the model's "
+           "paper found.");
+  list.add("tolerance", options.tolerance,
+           "How far from its target a cell may be to count as programmed, of g_max.")
+      .range(0, 1);
+  list.add("max_pulses", options.max_pulses, "Pulses after which a cell is given up.")
+      .range(1, 10000);
+  list.add("pulse_gain", options.pulse_gain,
+           "Share of the missing conductance that a pulse is meant to add.")
+      .range(0.01, 1);
+  list.add("pulse_noise", options.pulse_noise, "Relative spread of what one pulse adds.")
+      .range(0, 10);
+  list.add("pulse_energy", options.pulse_energy, "Energy of one pulse.").in("pJ").range(0, 1e9);
+  list.add("verify_energy", options.verify_energy, "Energy of one read between pulses.")
+      .in("pJ")
+      .range(0, 1e9);
+}
+
+void time_fields(FieldList& list, DeviceOptions& options) {
+  list.add("drift", options.drift, "Whether the state of cells drifts or relaxes in time.");
+  list.add("flicker", options.flicker, "Whether the model's 1/f noise is added.");
+  list.add("retention", options.retention,
+           "Mean time until a cell loses its state and falls to g_min; 0: never.")
+      .in("s")
+      .range(0, 1e15);
+  list.add("temperature", options.temperature,
+           "Temperature at which cells age; other than 300 needs activation_energy.")
+      .in("K")
+      .range(200, 500);
+  list.add("activation_energy", options.activation_energy,
+           "Time runs faster by exp(E / k (1 / 300 K - 1 / temperature)); 0: unknown, as for every "
+           "model here.")
+      .in("eV")
+      .range(0, 5);
+}
+
+void cell_fields(FieldList& list, DeviceOptions& options) {
+  list.add("stuck_low", options.stuck_low, "Share of cells that always conduct g_min.").range(0, 1);
+  list.add("stuck_high", options.stuck_high, "Share of cells that always conduct g_max.")
+      .range(0, 1);
+  list.add("open", options.open, "Share of cells that conduct nothing.").range(0, 1);
+  list.add("nl2", options.nl2,
+           "Second-order coefficient of a cell's current, I = g V + nl2 V^2 + nl3 V^3.")
+      .in("uS/V")
+      .range(-1e6, 1e6);
+  list.add("nl3", options.nl3, "Third-order coefficient of a cell's current.")
+      .in("uS/V^2")
+      .range(-1e6, 1e6);
+}
+
+std::string text_of(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
+}
+
+// A value that the model does not read would change nothing, quietly.
+void require_used(const DeviceOptions& options) {
+  const DeviceOptions defaults;
+  const auto refuse = [&](const char* key, const char* of) {
+    fail("options", std::string("device.") + key + " is of the model " + of +
+                        ", without effect for device.model = " + options.model);
+  };
+  if (options.model != "gaussian") {
+    if (options.programming_noise != defaults.programming_noise) {
+      refuse("programming_noise", "gaussian");
+    }
+    if (options.read_noise != defaults.read_noise) refuse("read_noise", "gaussian");
+    if (options.noise_relative_to != defaults.noise_relative_to) {
+      refuse("noise_relative_to", "gaussian");
+    }
+  }
+  if (options.model != "table" && options.model != "taox" && !options.table.empty()) {
+    refuse("table", "table or taox");
+  }
+  if (options.model != "rram-cmo" && options.acceptance != defaults.acceptance) {
+    refuse("acceptance", "rram-cmo");
+  }
+}
+
+void require_consistent(const DeviceOptions& options) {
+  const double faulty = options.stuck_low + options.stuck_high + options.open;
+  if (faulty > 1) {
+    fail("options", "device.stuck_low + device.stuck_high + device.open = " + text_of(faulty) +
+                        ", expected at most 1");
+  }
+  if (options.temperature != 300 && options.activation_energy == 0) {
+    fail("options", "device.temperature = " + text_of(options.temperature) +
+                        " without device.activation_energy: no source tells how temperature "
+                        "changes device.model = " +
+                        options.model);
+  }
+}
+
+}  // namespace
 
 void fields(FieldList& list, DeviceOptions& options) {
   list.section("device");
+  list.add("model", options.model,
+           "Whose statistics cells have; `crosstate device` lists the models.")
+      .one_of(device_model_names());
   list.add("g_min", options.g_min,
-           "Lowest conductance of a cell, which idle cells keep; above 0 for cells that leak.")
+           "Lowest conductance of a cell, which idle cells keep; 0: the model's own.")
       .in("uS")
       .range(0, 1e6);
-  list.add("g_max", options.g_max, "Highest conductance that a cell is programmed to.")
+  list.add("g_max", options.g_max,
+           "Highest conductance that a cell is programmed to, with which all noise is scaled; 0: "
+           "the model's own, 25 for gaussian.")
       .in("uS")
-      .range(1e-6, 1e6);
+      .range(0, 1e6);
   list.add("programming_noise", options.programming_noise,
-           "Relative spread of what a cell holds after programming; 0 for ideal cells.")
+           "Model gaussian: relative spread of what a cell holds after programming; 0 for ideal "
+           "cells.")
       .range(0, 1);
   list.add("read_noise", options.read_noise,
-           "Relative spread from one read of a cell to the next; 0 for ideal cells.")
+           "Model gaussian: relative spread from one read of a cell to the next; 0 for ideal "
+           "cells.")
       .range(0, 1);
   list.add("noise_relative_to", options.noise_relative_to,
-           "target: noise is proportional to a cell's conductance; gmax: equal for all cells, idle "
-           "ones included.")
+           "Model gaussian: noise is proportional to a cell's conductance (target) or equal for "
+           "all cells, idle ones included (gmax).")
       .one_of({"target", "gmax"});
+  list.add("table", options.table,
+           "CSV file of the models table and taox: time,target,mean,sigma (s, uS).");
+  list.add("acceptance", options.acceptance,
+           "Model rram-cmo: where its write-verify stops, in % of the target.")
+      .one_of({"0.2", "2"});
+  time_fields(list, options);
+  program_fields(list, options);
+  cell_fields(list, options);
 }
 
 void validate(const DeviceOptions& options) {
@@ -32,10 +148,23 @@ void validate(const DeviceOptions& options) {
   FieldList list;
   fields(list, copy);
   list.from_json(list.to_json(), "options");
-  if (options.g_min >= options.g_max) {
-    fail("options", "device.g_min = " + std::to_string(options.g_min) +
-                        ", expected less than device.g_max = " + std::to_string(options.g_max));
+  require_used(options);
+  require_consistent(options);
+  const std::shared_ptr<const DeviceModel> model = make_device_model(options);
+  const ConductanceRange range = conductance_range(options, *model), paper = model->range();
+  if (range.low >= range.high) {
+    fail("options", "device.g_min = " + text_of(range.low) +
+                        ", expected less than device.g_max = " + text_of(range.high));
   }
+  const double lowest = paper.low * (range.high / paper.high);
+  if (range.low < lowest * (1 - 1e-9)) {
+    fail("options", "device.g_min = " + text_of(range.low) + ", expected at least " +
+                        text_of(lowest) + ", where device.model = " + options.model + " begins");
+  }
+}
+
+ConductanceRange conductance_range(const DeviceOptions& options) {
+  return conductance_range(options, *make_device_model(options));
 }
 
 }  // namespace crosstate

@@ -1,4 +1,4 @@
-// What one kind of memristive cell is like.
+// What one kind of memristive cell is like, how it is programmed, and what may be wrong with it.
 #pragma once
 
 #include <string>
@@ -8,16 +8,46 @@
 namespace crosstate {
 
 struct DeviceOptions {
-  double g_min = 0;                          // uS
-  double g_max = 25;                         // uS
+  std::string model = "gaussian";  // a name of device/models.h
+  double g_min = 0, g_max = 0;     // uS; 0: the model's own
+  // Of the model gaussian.
   double programming_noise = 0.02;           // relative standard deviation, drawn once per cell
   double read_noise = 0.01;                  // relative standard deviation, drawn at every read
   std::string noise_relative_to = "target";  // target | gmax
+  // Of others.
+  std::string table;               // CSV file of the models table and taox
+  std::string acceptance = "0.2";  // %, of rram-cmo: 0.2 | 2
+
+  bool drift = true;             // the state changes in time
+  bool flicker = true;           // 1/f noise
+  double retention = 0;          // s, mean time until a cell has lost its state; 0: never
+  double temperature = 300;      // K, at which the device ages
+  double activation_energy = 0;  // eV; 0: not known
+
+  bool write_verify = false;    // pulses and reads, in place of the published result
+  double tolerance = 0.01;      // of g_max
+  int max_pulses = 30;          // for one cell
+  double pulse_gain = 0.7;      // share of the missing conductance that a pulse is meant to add
+  double pulse_noise = 0.3;     // relative deviation of what it adds
+  double pulse_energy = 10;     // pJ
+  double verify_energy = 0.03;  // pJ
+
+  double stuck_low = 0, stuck_high = 0, open = 0;  // shares of all cells
+  double nl2 = 0, nl3 = 0;                         // uS/V, uS/V^2
 };
 
 /// Binds the fields of section "device".
 void fields(FieldList& list, DeviceOptions& options);
-/// Throws Error for a value out of its range and for g_min >= g_max.
+/// Throws Error for a value out of its range, for values that contradict each other or the model,
+/// for values that the model does not use, and for a table that cannot be read.
 void validate(const DeviceOptions& options);
+
+struct ConductanceRange {
+  double low = 0, high = 0;  // uS
+};
+
+/// What cells are programmed between: g_min and g_max, the model's own where those are 0. A model's
+/// own lowest conductance moves with g_max. Throws Error for a table that cannot be read.
+ConductanceRange conductance_range(const DeviceOptions& options);
 
 }  // namespace crosstate

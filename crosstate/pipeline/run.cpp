@@ -275,7 +275,9 @@ class Run {
     for (const double level : noise_levels(options_.sweep)) {
       if (stopped()) return false;
       say("chips with " + percent(level) + " noise");
-      DeviceOptions device = options_.device;
+      // Of the models, gaussian alone has a level of noise.
+      DeviceOptions device =
+          options_.device.model == "gaussian" ? options_.device : DeviceOptions{};
       device.programming_noise = level;
       device.read_noise = std::min(1.0, level * ratio);
       const auto chips = [&](const Network& network) {

@@ -1,0 +1,174 @@
+// crosstate device NAME: the statistics of one device model, programmed and aged.
+#include <cstdio>
+#include <memory>
+
+#include "cli/common.h"
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/device/models.h"
+#include "crosstate/device/population.h"
+
+namespace crosstate::cli {
+namespace {
+
+using nlohmann::json;
+
+struct Arguments {
+  Common common;
+  std::string name, histogram;
+  bool list = false;
+};
+
+struct Settings {
+  RunOptions run;
+  PopulationOptions population;
+};
+
+// A run's configuration serves here, too: its section "device" is read.
+FieldList fields_of(Settings& settings) {
+  FieldList list = settings.run.fields();
+  fields(list, settings.population);
+  return list;
+}
+
+std::string range_text(const NamedModel& model) {
+  DeviceOptions options;
+  options.model = model.name;
+  if (options.model == "table") return "of the file";
+  const ConductanceRange range = conductance_range(options);
+  return number(range.low) + " to " + number(range.high) + " uS";
+}
+
+int list_models(const Common& common) {
+  json models = json::array();
+  for (const NamedModel& model : kDeviceModels) {
+    const std::string range = range_text(model);
+    models.push_back({{"name", model.name},
+                      {"conductance", range},
+                      {"times", model.times},
+                      {"source", model.paper}});
+    if (common.quiet || common.json == "-") continue;
+    std::printf("%-14s %-14s %s\n%30s%s\n", model.name, range.c_str(), model.paper, "",
+                (std::string("defined at: ") + model.times).c_str());
+  }
+  write_result(common, "device", {{"models", models}});
+  return kOk;
+}
+
+json programming_json(const ProgrammingSummary& p, bool simulated) {
+  json result = {{"method", simulated ? "write-verify" : "published"},
+                 {"cells", p.cells},
+                 {"within_tolerance", p.within},
+                 {"yield", p.yield()},
+                 {"stuck_low", p.stuck_low},
+                 {"stuck_high", p.stuck_high},
+                 {"open", p.open}};
+  if (!simulated) return result;
+  result["pulses"] = p.pulses;
+  result["reads"] = p.reads;
+  result["pulses_per_cell"] = static_cast<double>(p.pulses) / static_cast<double>(p.cells);
+  result["most_pulses"] = p.most_pulses;
+  result["energy_pj"] = p.energy;
+  return result;
+}
+
+json to_json(const Settings& settings, const Population& population) {
+  json quantiles = json::object();
+  for (const auto& [share, g] : population.quantiles) quantiles[number(share)] = g;
+  return {
+      {"model", settings.run.device.model},
+      {"source", device_model(settings.run.device.model).paper},
+      {"target", population.target},
+      {"count", settings.population.count},
+      {"time", settings.population.time},
+      {"seed", settings.run.seed},
+      {"mean", population.mean},
+      {"std", population.deviation},
+      {"min", population.lowest},
+      {"max", population.highest},
+      {"quantiles", quantiles},
+      {"read_std", population.read_deviation},
+      {"programming", programming_json(population.programming, settings.run.device.write_verify)}};
+}
+
+void print(const Settings& settings, const Population& population) {
+  const DeviceOptions& device = settings.run.device;
+  const ProgrammingSummary& p = population.programming;
+  std::printf("%s: %s\n", device.model.c_str(), device_model(device.model).paper);
+  std::printf("%llu devices, target %g uS, %g s after programming, seed %llu\n",
+              static_cast<unsigned long long>(settings.population.count), population.target,
+              settings.population.time, static_cast<unsigned long long>(settings.run.seed));
+  std::printf("  mean       %.6g uS\n  deviation  %.6g uS\n  range      %.6g to %.6g uS\n",
+              population.mean, population.deviation, population.lowest, population.highest);
+  for (const auto& [share, g] : population.quantiles) {
+    std::printf("  %5.1f %%    %.6g uS\n", 100 * share, g);
+  }
+  if (population.read_deviation > 0) {
+    std::printf("  from read to read, in addition: %.6g uS\n", population.read_deviation);
+  }
+  std::printf("  programmed within %g %% of g_max: %s\n", 100 * device.tolerance,
+              percent(p.yield()).c_str());
+  if (p.stuck_low + p.stuck_high + p.open > 0) {
+    std::printf("  stuck low %llu, stuck high %llu, open %llu\n",
+                static_cast<unsigned long long>(p.stuck_low),
+                static_cast<unsigned long long>(p.stuck_high),
+                static_cast<unsigned long long>(p.open));
+  }
+  if (!device.write_verify) return;
+  const auto cells = static_cast<double>(p.cells);
+  std::printf("  write-verify: %.3g pulses a device, %llu at most, %.4g pJ\n",
+              static_cast<double>(p.pulses) / cells, static_cast<unsigned long long>(p.most_pulses),
+              p.energy / cells);
+}
+
+int device_command(const Arguments& arguments) {
+  const Common& common = arguments.common;
+  Settings settings;
+  FieldList list = fields_of(settings);
+  read_settings(common, list);
+  prepare_out(common);
+  require_writable_file(common.json);
+  require_writable_file(arguments.histogram);
+  if (arguments.list || arguments.name.empty()) return list_models(common);
+  settings.run.device.model = device_model(arguments.name).name;
+  ThreadPool pool(common.threads);
+  const Population population =
+      sample_devices(settings.run.device, settings.population, settings.run.seed, pool);
+  if (!arguments.histogram.empty()) {
+    write_file(arguments.histogram, histogram_csv(population.histogram));
+  }
+  if (!common.quiet && common.json != "-") print(settings, population);
+  write_result(common, "device", to_json(settings, population));
+  return kOk;
+}
+
+}  // namespace
+
+void add_device(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand(
+      "device", "Program many devices of a model, let them age, and show their statistics");
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("NAME", arguments->name, "A device model; without it, all are listed");
+  command->add_flag("--list", arguments->list, "List the device models");
+  command
+      ->add_option("--histogram", arguments->histogram,
+                   "CSV file of the devices' conductances: bin centre, count, density")
+      ->type_name("FILE");
+  add_common(*command, arguments->common,
+             {.data = false,
+              .resume = false,
+              .out = out_for_result("device"),
+              .seed = "Start of the devices' draws"});
+  PopulationOptions population;
+  DeviceOptions device;
+  FieldList list;
+  fields(list, population);
+  add_short_forms(*command, arguments->common, list);
+  fields(list, device);
+  command->footer(settings_help(list) +
+                  "\nThose of a run (crosstate train --help) are accepted, too, so that its file "
+                  "serves here.\n");
+  command->callback([=, &chosen] { chosen = [=] { return device_command(*arguments); }; });
+}
+
+}  // namespace crosstate::cli

@@ -1,0 +1,425 @@
+#include "crosstate/device/cells.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "crosstate/base/error.h"
+#include "crosstate/device/cell.h"
+#include "crosstate/device/current.h"
+#include "crosstate/device/models.h"
+
+namespace crosstate {
+namespace {
+
+using testing::ElementsAreArray;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+DeviceOptions of(const std::string& model) {
+  DeviceOptions options;
+  options.model = model;
+  return options;
+}
+
+std::vector<std::string> shipped() {
+  std::vector<std::string> names = device_model_names();
+  std::erase(names, "table");
+  return names;
+}
+
+// From the lowest to the highest conductance.
+std::vector<double> ladder(const DeviceOptions& options, std::size_t count) {
+  const ConductanceRange range = conductance_range(options);
+  std::vector<double> targets(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const double share = static_cast<double>(i) / static_cast<double>(count - 1);
+    targets[i] = range.low + share * (range.high - range.low);
+  }
+  return targets;
+}
+
+std::vector<double> copy(std::span<const double> values) { return {values.begin(), values.end()}; }
+
+double latest(const std::string& model) { return make_device_model(of(model))->last_time(); }
+
+TEST(Cells, AreTheSameChipHoweverOftenTheyAreLookedAt) {
+  for (const std::string& model : shipped()) {
+    const DeviceOptions options = of(model);
+    const std::vector<double> targets = ladder(options, 37);
+    Cells often(options, targets, 3, 5), once(options, targets, 3, 5);
+    const double end = std::min(3.15e7, latest(model));
+    for (const double t : {1.0, 1.5, 60.0, 3600.0, 86400.0, 1e6}) {
+      if (t < end) often.age_to(t);
+    }
+    often.age_to(end);
+    once.age_to(end);
+    EXPECT_THAT(copy(often.conductance()), ElementsAreArray(once.conductance())) << model;
+    EXPECT_THAT(copy(often.read_deviation()), ElementsAreArray(once.read_deviation())) << model;
+    for (const double g : once.conductance()) EXPECT_GE(g, 0) << model;
+  }
+}
+
+TEST(Cells, DoNotDependOnTheirNeighbours) {
+  for (const std::string& model : shipped()) {
+    DeviceOptions options = of(model);
+    options.open = 0.1;
+    const std::vector<double> targets = ladder(options, 20);
+    Cells many(options, targets, 3, 5), few(options, std::span(targets).first(7), 3, 5);
+    many.age_to(1);
+    few.age_to(1);
+    EXPECT_THAT(copy(few.conductance()), ElementsAreArray(many.conductance().first(7))) << model;
+  }
+}
+
+TEST(Cells, DifferByChipAndArray) {
+  const std::vector<double> targets(5, 10);
+  const std::vector<double> g = copy(Cells(of("pcm"), targets, 1, 1).conductance());
+  EXPECT_NE(copy(Cells(of("pcm"), targets, 2, 1).conductance()), g);
+  EXPECT_NE(copy(Cells(of("pcm"), targets, 1, 2).conductance()), g);
+  EXPECT_EQ(copy(Cells(of("pcm"), targets, 1, 1).conductance()), g);
+}
+
+TEST(Cells, OfGaussianAreTheSingleCellsOfCellH) {
+  for (const char* base : {"target", "gmax"}) {
+    DeviceOptions options;
+    options.noise_relative_to = base;
+    options.g_max = 40;
+    const std::vector<double> targets = ladder(options, 51);
+    const Cells cells(options, targets, 9, 4);
+    for (std::uint32_t i = 0; i < 51; ++i) {
+      const double g = program(options, targets[i], {9, 4, i});
+      EXPECT_EQ(cells.conductance()[i], g);
+      EXPECT_EQ(cells.read_deviation()[i], read_deviation(options, g));
+    }
+  }
+}
+
+// A device that moved little in a day moves on from there: neighbouring times are alike, far ones
+// less so.
+TEST(Cells, WalkAlongOnePath) {
+  for (const std::string model : {"pcm", "rram-cmo", "neurram", "sonos"}) {
+    const DeviceOptions options = of(model);
+    Cells cells(options, std::vector<double>(4000, 0.6 * conductance_range(options).high), 1, 0);
+    const auto state = [&](double t) {
+      cells.age_to(t);
+      return copy(cells.conductance());
+    };
+    const std::vector<double> early = state(10), later = state(11), late = state(1e5);
+    const auto moved = [](const std::vector<double>& a, const std::vector<double>& b) {
+      double mean = 0, squares = 0;
+      const auto n = static_cast<double>(a.size());
+      for (std::size_t i = 0; i < a.size(); ++i) mean += (b[i] - a[i]) / n;
+      for (std::size_t i = 0; i < a.size(); ++i) squares += std::pow(b[i] - a[i] - mean, 2) / n;
+      return std::sqrt(squares);
+    };
+    EXPECT_GT(moved(early, later), 0) << model;
+    EXPECT_LT(moved(early, later), 0.6 * moved(early, late)) << model;
+  }
+}
+
+TEST(Cells, ReadNoiseOfSonosSaturates) {
+  const Cells cells(of("sonos"), std::vector<double>{0, 5, 16}, 1, 0);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const double expected = 0.1258 * (1 - std::exp(-100 * cells.conductance()[i] / 215.4));
+    EXPECT_NEAR(cells.read_deviation()[i], expected, 1e-12);
+  }
+}
+
+TEST(Cells, FaultsComeByRate) {
+  DeviceOptions options = of("pcm");
+  options.g_min = 1;
+  options.stuck_low = 0.1;
+  options.stuck_high = 0.2;
+  options.open = 0.3;
+  constexpr double kCount = 20000;
+  Cells cells(options, std::vector<double>(20000, 10), 2, 0);
+  const ProgrammingSummary& p = cells.programming();
+  EXPECT_NEAR(static_cast<double>(p.stuck_low), 0.1 * kCount, 4 * std::sqrt(0.09 * kCount));
+  EXPECT_NEAR(static_cast<double>(p.stuck_high), 0.2 * kCount, 4 * std::sqrt(0.16 * kCount));
+  EXPECT_NEAR(static_cast<double>(p.open), 0.3 * kCount, 4 * std::sqrt(0.21 * kCount));
+  cells.age_to(1e5);
+  for (std::size_t i = 0; i < 20000; ++i) {
+    switch (static_cast<Fault>(cells.faults()[i])) {
+      case Fault::kStuckLow:
+        EXPECT_EQ(cells.conductance()[i], 1);
+        break;
+      case Fault::kStuckHigh:
+        EXPECT_EQ(cells.conductance()[i], 25);
+        break;
+      case Fault::kOpen:
+        EXPECT_EQ(cells.conductance()[i], 0);
+        break;
+      case Fault::kNone:
+        EXPECT_NE(cells.conductance()[i], 25);
+    }
+  }
+}
+
+TEST(Cells, FaultsComeByMap) {
+  DeviceOptions options = of("gaussian");
+  options.noise_relative_to = "gmax";
+  options.g_min = 2;
+  const std::vector<std::uint8_t> map{0, 1, 2, 3, 0};
+  const std::vector<double> targets(5, 10);
+  const Cells cells(options, targets, 1, 0, map), healthy(options, targets, 1, 0);
+  EXPECT_EQ(cells.conductance()[0], healthy.conductance()[0]);
+  EXPECT_EQ(cells.conductance()[1], 2);
+  EXPECT_EQ(cells.conductance()[2], 25);
+  EXPECT_EQ(cells.conductance()[3], 0);
+  EXPECT_EQ(cells.conductance()[4], healthy.conductance()[4]);
+  EXPECT_GT(cells.read_deviation()[1], 0);
+  EXPECT_EQ(cells.read_deviation()[3], 0);
+  EXPECT_THAT([&] { Cells(options, targets, 1, 0, std::span(map).first(4)); },
+              ThrowsMessage<Error>(HasSubstr("fault map: 4 entries, expected 5")));
+  const std::vector<std::uint8_t> wrong{0, 0, 4, 0, 0};
+  EXPECT_THAT([&] { Cells(options, targets, 1, 0, wrong); },
+              ThrowsMessage<Error>(HasSubstr("entry 2 is 4")));
+}
+
+TEST(Cells, LoseTheirStateForGood) {
+  DeviceOptions options = of("milo");
+  options.retention = 1e6;
+  constexpr std::size_t kCount = 10000;
+  Cells cells(options, std::vector<double>(kCount, 200), 2, 0);
+  std::vector<bool> lost(kCount);
+  for (const double t : {1e5, 1e6}) {
+    cells.age_to(t);
+    double count = 0;
+    for (std::size_t i = 0; i < kCount; ++i) {
+      const bool is_lost = cells.conductance()[i] == 50;
+      EXPECT_TRUE(is_lost || !lost[i]);
+      lost[i] = is_lost;
+      count += is_lost ? 1 : 0;
+    }
+    const double share = 1 - std::exp(-t / 1e6);
+    EXPECT_NEAR(count / kCount, share, 4 * std::sqrt(share * (1 - share) / kCount));
+  }
+}
+
+TEST(Cells, AgeFasterInTheHeat) {
+  DeviceOptions options = of("pcm");
+  options.activation_energy = 0.5;
+  const std::vector<double> targets(10, 10);
+  Cells cool(options, targets, 1, 0);
+  options.temperature = 330;
+  Cells hot(options, targets, 1, 0);
+  const double factor = std::exp(0.5 / 8.617333262e-5 * (1.0 / 300 - 1.0 / 330));
+  cool.age_to(1000 * factor);
+  hot.age_to(1000);
+  for (std::size_t i = 0; i < 10; ++i) {
+    EXPECT_NEAR(cool.conductance()[i], hot.conductance()[i], 1e-6);
+  }
+}
+
+TEST(Cells, WriteVerifyEndsWithinTheTolerance) {
+  DeviceOptions options = of("pcm");
+  options.write_verify = true;
+  options.tolerance = 0.02;
+  options.pulse_energy = 7;
+  options.verify_energy = 0.5;
+  const std::vector<double> targets = ladder(options, 501);
+  Cells cells(options, targets, 1, 0);
+  const ProgrammingSummary& p = cells.programming();
+  EXPECT_EQ(p.within, 501u);
+  EXPECT_EQ(p.yield(), 1);
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    EXPECT_NEAR(cells.conductance()[i], targets[i], 0.02 * 25 + 1e-12);
+  }
+  // A pulse leaves 0.3 of what is missing on average, 0.02 of at most 1 is left after 3 to 4.
+  const double pulses = static_cast<double>(p.pulses) / 501;
+  EXPECT_GT(pulses, 2);
+  EXPECT_LT(pulses, 5);
+  EXPECT_GE(p.most_pulses, 4u);
+  EXPECT_EQ(p.reads, p.pulses + 501);
+  EXPECT_DOUBLE_EQ(p.energy,
+                   7 * static_cast<double>(p.pulses) + 0.5 * static_cast<double>(p.reads));
+  // The verified state is what drifts.
+  cells.age_to(1e6);
+  EXPECT_LT(cells.conductance()[250], 0.9 * targets[250]);
+}
+
+TEST(Cells, WriteVerifyGivesUp) {
+  DeviceOptions options = of("pcm");
+  options.write_verify = true;
+  options.max_pulses = 2;
+  options.tolerance = 0.001;
+  options.stuck_low = 0.25;
+  const Cells cells(options, std::vector<double>(1000, 20), 1, 0);
+  const ProgrammingSummary& p = cells.programming();
+  EXPECT_LT(p.yield(), 0.1);
+  EXPECT_EQ(p.most_pulses, 2u);
+  EXPECT_LE(p.pulses, 2000u);
+}
+
+TEST(Cells, WriteVerifySetsWhereTimedModelsBegin) {
+  DeviceOptions options = of("neurram");
+  const std::vector<double> targets(5000, 20);
+  Cells published(options, targets, 1, 0);
+  options.write_verify = true;
+  Cells verified(options, targets, 1, 0);
+  published.age_to(86400);
+  verified.age_to(86400);
+  const auto deviation = [](const Cells& cells) {
+    double squares = 0;
+    for (const double g : cells.conductance()) squares += (g - 20) * (g - 20) / 5000;
+    return std::sqrt(squares);
+  };
+  EXPECT_LT(deviation(verified), deviation(published));
+  EXPECT_GT(deviation(verified), 0.5);
+}
+
+TEST(Cells, AreSavedAndLoaded) {
+  for (const std::string& model : shipped()) {
+    DeviceOptions options = of(model);
+    options.stuck_high = 0.2;
+    options.write_verify = model == "pcm";
+    Cells cells(options, ladder(options, 23), 0xFFFFFFFFFFFFFFFF, 7);
+    cells.age_to(1);
+    const std::string bytes = format_safetensors(cells.save());
+    Cells loaded = Cells::load(parse_safetensors(bytes, "file"), "file");
+    EXPECT_EQ(loaded.time(), 1);
+    EXPECT_THAT(copy(loaded.conductance()), ElementsAreArray(cells.conductance())) << model;
+    EXPECT_EQ(loaded.programming().pulses, cells.programming().pulses);
+    EXPECT_EQ(loaded.programming().stuck_high, cells.programming().stuck_high);
+    EXPECT_EQ(format_safetensors(loaded.save()), bytes) << model;
+    const double end = std::min(1e7, latest(model));
+    cells.age_to(end);
+    loaded.age_to(end);
+    EXPECT_THAT(copy(loaded.conductance()), ElementsAreArray(cells.conductance())) << model;
+    EXPECT_THAT(copy(loaded.read_deviation()), ElementsAreArray(cells.read_deviation())) << model;
+  }
+}
+
+TEST(Cells, RefuseDamagedFiles) {
+  const Safetensors good = Cells(of("pcm"), std::vector<double>(3, 10), 1, 0).save();
+  const auto expect_refused = [](Safetensors file, const std::string& part) {
+    EXPECT_THAT([&] { Cells::load(file, "x.safetensors"); },
+                ThrowsMessage<Error>(testing::AllOf(HasSubstr("x.safetensors"), HasSubstr(part))));
+  };
+  for (const char* key : {"kind", "device", "seed", "array", "time", "programming", "table"}) {
+    Safetensors file = good;
+    file.metadata.erase(key);
+    expect_refused(file, key);
+  }
+  for (const char* key : {"seed", "time"}) {
+    Safetensors file = good;
+    file.metadata[key] = "-1";
+    expect_refused(file, key);
+  }
+  for (const char* name : {"target", "programmed", "conductance", "fault"}) {
+    Safetensors file = good;
+    file.tensors.erase(name);
+    expect_refused(file, name);
+  }
+  Safetensors file = good;
+  file.tensors["fault"].bytes[1] = 9;
+  expect_refused(file, "fault");
+  file = good;
+  file.tensors["programmed"] = Tensor::from(std::vector<double>{1, INFINITY, 2}, {3});
+  expect_refused(file, "programmed");
+  file = good;
+  file.metadata["device"] = R"({"device": {"model": "moon"}})";
+  expect_refused(file, "moon");
+}
+
+TEST(Cells, RefuseTimesAndTargetsOutsideTheModel) {
+  const auto expect_time = [](const std::string& model, double t, const std::string& part) {
+    const DeviceOptions options = of(model);
+    Cells cells(options, std::vector<double>{conductance_range(options).high}, 1, 0);
+    EXPECT_THAT([&] { cells.age_to(t); }, ThrowsMessage<Error>(HasSubstr(part))) << model;
+  };
+  expect_time("neurram", 172801, "neurram: time 172801 s, expected 0 s to 172800 s");
+  expect_time("neurram-cubic", 2, "0 s to 1 s");
+  expect_time("sonos", 1e6, "0 s to 432000 s");
+  expect_time("rram-cmo", 0.5, "0, and 1 s to");
+  expect_time("taox", 1e9, "3.1536e+07 s");
+  expect_time("pcm", 1e13, "1e+12 s");
+  expect_time("pcm", -1, "time -1 s, expected 0 s");
+  expect_time("pcm", NAN, "time nan s");
+  Cells cells(of("pcm"), std::vector<double>{10}, 1, 0);
+  cells.age_to(100);
+  EXPECT_THAT([&] { cells.age_to(99); }, ThrowsMessage<Error>(HasSubstr("expected 100 s")));
+  cells.age_to(100);
+
+  const auto expect_target = [](const std::string& model, double target) {
+    EXPECT_THAT(
+        [&] {
+          Cells(of(model), std::vector<double>{20, target}, 1, 0);
+        },
+        ThrowsMessage<Error>(HasSubstr("uS of cell 1, expected")));
+  };
+  expect_target("pcm", 25.1);
+  expect_target("pcm", -0.1);
+  expect_target("pcm", NAN);
+  expect_target("rram-cmo", 8.9);
+}
+
+TEST(Cells, MayBeNone) {
+  Cells cells(of("pcm"), {}, 1, 0);
+  cells.age_to(10);
+  EXPECT_TRUE(cells.conductance().empty());
+  EXPECT_EQ(cells.programming().yield(), 1);
+}
+
+TEST(DeviceOptions, AreChecked) {
+  const auto refused = [](const DeviceOptions& options, const std::string& part) {
+    EXPECT_THAT([&] { validate(options); }, ThrowsMessage<Error>(HasSubstr(part)));
+  };
+  DeviceOptions options = of("pcm");
+  options.read_noise = 0.5;
+  refused(options, "device.read_noise is of the model gaussian");
+  options = of("pcm");
+  options.table = "x.csv";
+  refused(options, "device.table");
+  options = of("pcm");
+  options.acceptance = "2";
+  refused(options, "device.acceptance");
+  options = of("rram-cmo");
+  options.acceptance = "0.3";
+  refused(options, "device.acceptance");
+  options = of("moon");
+  refused(options, "device.model");
+  options = of("pcm");
+  options.open = 0.6;
+  options.stuck_low = 0.6;
+  refused(options, "= 1.2, expected at most 1");
+  options = of("pcm");
+  options.temperature = 350;
+  refused(options, "activation_energy");
+  options = of("rram-cmo");
+  options.g_min = 5;
+  refused(options, "device.g_min = 5, expected at least 9");
+  options = of("pcm");
+  options.g_min = 25;
+  refused(options, "expected less than device.g_max = 25");
+  refused(of("table"), "device.table");
+  for (const std::string& model : shipped()) EXPECT_NO_THROW(validate(of(model))) << model;
+}
+
+TEST(DeviceModels, TellTheNearestName) {
+  EXPECT_STREQ(device_model("pcm").name, "pcm");
+  EXPECT_THAT([] { device_model("hermse"); },
+              ThrowsMessage<Error>(HasSubstr("\"hermse\"; the nearest is hermes, all are pcm,")));
+}
+
+TEST(Current, FollowsItsPolynomial) {
+  DeviceOptions options;
+  EXPECT_EQ(current(40, -0.5, options), -20);
+  EXPECT_EQ(current_slope(40, -0.5, options), 40);
+  options.nl2 = 6;
+  options.nl3 = -3;
+  EXPECT_DOUBLE_EQ(current(40, 0.5, options), 20 + 1.5 - 0.375);
+  EXPECT_EQ(current(0, 0.5, options), 0);
+  EXPECT_EQ(current_slope(0, 0.5, options), 0);
+  for (const double V : {-0.7, 0.0, 0.3}) {
+    const double h = 1e-6;
+    EXPECT_NEAR(current_slope(40, V, options),
+                (current(40, V + h, options) - current(40, V - h, options)) / (2 * h), 1e-6);
+  }
+}
+
+}  // namespace
+}  // namespace crosstate

@@ -1,0 +1,37 @@
+// The random draws of one cell, each a function of its address alone.
+#pragma once
+
+#include <cstdint>
+
+#include "crosstate/device/cell.h"
+
+namespace crosstate {
+
+/// Where the Brownian motions below end.
+inline constexpr double kPathEnd = 64;
+
+/// What is random about one cell. Draws are standard normal unless they say otherwise; the same
+/// call always returns the same number.
+class CellDraws {
+ public:
+  explicit CellDraws(const CellAddress& address) : at_(address) {}
+
+  double programming() const;
+  double drift() const;
+  /// Deviates of write-verify: what pulse k adds, and what the read before it finds.
+  double pulse(std::uint32_t k) const;
+  double verify(std::uint32_t k) const;
+  /// Uniform in (0, 1): which fault, if any, and how long the state lasts.
+  double fault() const;
+  double lifetime() const;
+
+  /// Brownian motions W(u) on [0, kPathEnd]: W(u) is N(0, u) exactly at every u. Levy's
+  /// construction down to intervals of 1/64, within which the motion is one arc.
+  double flicker(double u) const;
+  double relaxation(double u) const;
+
+ private:
+  CellAddress at_;
+};
+
+}  // namespace crosstate

@@ -1,0 +1,36 @@
+// The makers behind models.h, one source file per family.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "crosstate/device/model.h"
+#include "crosstate/device/table.h"
+
+namespace crosstate {
+
+using ModelPointer = std::shared_ptr<const DeviceModel>;
+
+ModelPointer make_gaussian(const DeviceOptions& options);  // gaussian.cpp
+ModelPointer make_pcm(const DeviceOptions& options);       // pcm.cpp: pcm, hermes*, simple
+ModelPointer make_cmo(const DeviceOptions& options);       // cmo.cpp
+ModelPointer make_neurram(const DeviceOptions& options);   // rram.cpp: neurram, neurram-cubic
+ModelPointer make_milo(const DeviceOptions& options);      // rram.cpp
+ModelPointer make_sonos(const DeviceOptions& options);     // sonos.cpp
+ModelPointer make_table(const DeviceOptions& options, DeviceTable table);  // timed.cpp
+
+/// A model of cells whose mean and deviation are known at given times: each cell walks from one to
+/// the next. timed.cpp.
+struct TimedStatistics {
+  ConductanceRange range;
+  std::vector<double> times;                                   // s, ascending
+  std::function<Moments(std::size_t time, double target)> at;  // uS, at times[time]
+  std::function<double(double g)> read_deviation;              // uS, or empty: none
+  bool ages = true;  // false: the state at times[0] is kept, and any time is defined
+  std::string source;
+};
+ModelPointer make_timed(const DeviceOptions& options, TimedStatistics statistics);
+
+}  // namespace crosstate

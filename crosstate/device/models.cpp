@@ -1,0 +1,90 @@
+#include "crosstate/device/models.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/nearest.h"
+#include "crosstate/device/families.h"
+
+namespace crosstate {
+namespace {
+
+// What stands in for a measured table of the TaOx chip, see docs/devices.md: the error of
+// write-verify and the ageing of TaOx cells are taken to be 1 % and, after a year, 2 % of 100 uS.
+constexpr const char* kTaox =
+    "time,target,mean,sigma\n"
+    "0,1,1,1\n0,100,100,1\n"
+    "31536000,1,1,2\n31536000,100,100,2\n";
+
+DeviceTable table_of(const DeviceOptions& options, const std::string& text) {
+  if (!text.empty())
+    return DeviceTable::parse(text, options.table.empty() ? options.model : options.table);
+  if (!options.table.empty()) return DeviceTable::read(options.table);
+  if (options.model == "taox") return DeviceTable::parse(kTaox, "taox");
+  fail("device.table", "is empty, expected a CSV file: device.model is table");
+}
+
+std::string seconds_text(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g s", seconds);
+  return text;
+}
+
+}  // namespace
+
+const std::string& DeviceModel::source() const {
+  static const std::string kNone;
+  return kNone;
+}
+
+std::vector<std::string> device_model_names() {
+  std::vector<std::string> names;
+  for (const NamedModel& model : kDeviceModels) names.push_back(model.name);
+  return names;
+}
+
+const NamedModel& device_model(const std::string& name) {
+  const auto distance = [&](const NamedModel& model) {
+    return edit_distance(std::string_view(name).substr(0, 60), model.name);
+  };
+  const NamedModel& nearest = *std::min_element(
+      kDeviceModels.begin(), kDeviceModels.end(),
+      [&](const NamedModel& a, const NamedModel& b) { return distance(a) < distance(b); });
+  if (name == nearest.name) return nearest;
+  std::string all;
+  for (const NamedModel& model : kDeviceModels)
+    all += (all.empty() ? "" : ", ") + std::string(model.name);
+  fail("device model", "unknown name \"" + excerpt(name) + "\"; the nearest is " + nearest.name +
+                           ", all are " + all);
+}
+
+ModelPointer make_device_model(const DeviceOptions& options, const std::string& table) {
+  const std::string name = device_model(options.model).name;
+  if (name == "gaussian") return make_gaussian(options);
+  if (name == "rram-cmo") return make_cmo(options);
+  if (name == "neurram" || name == "neurram-cubic") return make_neurram(options);
+  if (name == "milo") return make_milo(options);
+  if (name == "sonos") return make_sonos(options);
+  if (name == "table" || name == "taox") return make_table(options, table_of(options, table));
+  return make_pcm(options);
+}
+
+ConductanceRange conductance_range(const DeviceOptions& options, const DeviceModel& model) {
+  const ConductanceRange paper = model.range();
+  const double high = options.g_max > 0 ? options.g_max : paper.high;
+  const double low = options.g_min > 0 ? options.g_min : paper.low * (high / paper.high);
+  return {low, high};
+}
+
+void require_defined(const DeviceModel& model, const std::string& name, double seconds) {
+  const bool defined =
+      seconds == 0 || (seconds >= model.first_time() && seconds <= model.last_time());
+  if (defined) return;
+  std::string times = "0";
+  times += model.first_time() > 0 ? ", and " + seconds_text(model.first_time()) : " s";
+  fail("device model " + name, "time " + seconds_text(seconds) + ", expected " + times + " to " +
+                                   seconds_text(model.last_time()));
+}
+
+}  // namespace crosstate

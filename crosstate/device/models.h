@@ -1,0 +1,46 @@
+// All device models on one line each. docs/devices.md has their formulas.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "crosstate/device/model.h"
+
+namespace crosstate {
+
+struct NamedModel {
+  const char* name;
+  const char* paper;
+  const char* times;  // after programming
+};
+
+// clang-format off
+inline constexpr std::array kDeviceModels = {
+    NamedModel{"pcm", "Phase-change memory: Nandakumar et al., ICECS 2019; Joshi et al., Nat. Commun. 11, 2020", "any"},
+    NamedModel{"hermes", "PCM, two devices per polarity: Le Gallo et al., Nat. Electron. 6, 2023", "any"},
+    NamedModel{"hermes-single", "PCM, one device per polarity: Le Gallo et al., Nat. Electron. 6, 2023", "any"},
+    NamedModel{"neurram", "RRAM: Wan et al., Nature 608, 2022; fourth-order fit", "0 to 2 days"},
+    NamedModel{"neurram-cubic", "RRAM: Wan et al., Nature 608, 2022; third-order fit to the state after 1 s", "0 to 1 s"},
+    NamedModel{"rram-cmo", "RRAM CMO/HfOx: Falcone et al., arXiv 2502.04524, 2025", "0, and 1 s or more"},
+    NamedModel{"milo", "HfO2 RRAM: Milo et al., IRPS 2021", "any; no ageing was measured"},
+    NamedModel{"sonos", "Charge trap: Agrawal et al., IEDM 2022", "0 to 5 days"},
+    NamedModel{"simple", "0.2 uS of error and a power-law drift of 0.1 +- 0.05, for comparisons", "any"},
+    NamedModel{"gaussian", "Gaussian error and read noise relative to the target or to g_max, for sweeps", "any; no ageing"},
+    NamedModel{"taox", "TaOx 1T1R: assumed, no statistics are public; takes a measured table", "0 to 1 year"},
+    NamedModel{"table", "Mean and deviation against time and target from a CSV file", "those of the file"},
+};
+// clang-format on
+
+std::vector<std::string> device_model_names();
+
+/// The entry of `name`. Throws Error that names the nearest model for an unknown one.
+const NamedModel& device_model(const std::string& name);
+
+/// The model of `options`. `table`: the text of options.table, which is read where it is empty.
+/// Throws Error for an unknown name and for a table that is missing or wrong.
+std::shared_ptr<const DeviceModel> make_device_model(const DeviceOptions& options,
+                                                     const std::string& table = "");
+
+}  // namespace crosstate

@@ -1,0 +1,131 @@
+// Phase-change memory and what has its form. With r = g_T / g_max:
+//   g_prog = max(0, g_T + sigma(r) xi),  nu = |mu(r) + s(r) xi|,  T = t + t0,
+//   g(t) = max(0, g_prog (T / t0)^-nu (1 + Q(g_prog / g_max) W(tau))),  tau = ln((T + t_r) / (2
+//   t_r)).
+// W is Brownian, so that W(tau) is N(0, tau): the 1/f noise that a read sees after T. The common
+// form: Nandakumar et al., ICECS 2019; Joshi et al., Nat. Commun. 11, 2020.
+#include <algorithm>
+#include <cmath>
+
+#include "crosstate/device/draws.h"
+#include "crosstate/device/families.h"
+
+namespace crosstate {
+namespace {
+
+struct Statistics {
+  double g_max, t0, t_r;      // uS, s, s
+  double (*sigma)(double r);  // uS
+  double (*mu)(double r);     // of the drift exponent
+  double (*s)(double r);      // of the drift exponent
+  double (*q)(double r);      // of 1/f noise, relative; null: none
+};
+
+// Nandakumar 2019, Joshi 2020.
+constexpr Statistics kPcm = {
+    25,
+    20,
+    250e-9,
+    [](double r) { return 0.26348 + 1.9650 * r - 1.1731 * r * r; },
+    [](double r) { return std::clamp(-0.0155 * std::log(r) + 0.0244, 0.049, 0.1); },
+    [](double r) { return std::clamp(-0.0125 * std::log(r) - 0.0059, 0.008, 0.045); },
+    [](double r) { return std::min(0.0088 / std::max(std::pow(r, 0.65), 0.001), 0.2); }};
+
+// Le Gallo 2023, of both Hermes forms.
+double hermes_mu(double r) {
+  if (r < 0.0945) return std::clamp(-0.0387 * std::log(r) - 0.0182, 0.072, 0.13);
+  return -0.0436 * r * r - 0.0126 * r + 0.0736;
+}
+
+// Le Gallo 2023, two devices per polarity.
+constexpr Statistics kHermes = {
+    20.7,
+    300,
+    512e-9,
+    [](double r) { return 0.16603 + r * (4.71806 + r * (-8.48101 + r * 4.68961)); },
+    hermes_mu,
+    [](double r) {
+      if (r < 0.3055) return std::clamp(-0.0117 * std::log(r) - 0.0057, 0.0091, 0.04);
+      return -0.0118 * r * r + 0.0093 * r + 0.0073;
+    },
+    [](double r) {
+      if (r < 0.16) return std::clamp(-0.0117 * std::log(r) - 0.0069, 0.015, 0.04);
+      return 0.0123 + r * (0.0211 + r * (-0.028 + r * 0.0069));
+    }};
+
+// Le Gallo 2023, one device per polarity.
+constexpr Statistics kHermesSingle = {
+    10.35,
+    200,
+    512e-9,
+    [](double r) { return 0.15782 + r * (2.32444 + r * (-2.16311 + r * 0.68842)); },
+    hermes_mu,
+    [](double r) {
+      if (r < 0.3039) return std::clamp(-0.0120 * std::log(r) - 0.0023, 0.0124, 0.04);
+      return -0.0165 * r * r + 0.0116 * r + 0.0104;
+    },
+    [](double r) {
+      if (r < 0.1591) return std::clamp(-0.0078 * std::log(r) + 0.0038, 0.0179, 0.04);
+      return 0.0088 + r * (0.0768 + r * (-0.1352 + r * 0.0664));
+    }};
+
+// No device in particular.
+constexpr Statistics kSimple = {25,
+                                20,
+                                250e-9,
+                                [](double) { return 0.2; },
+                                [](double) { return 0.1; },
+                                [](double) { return 0.05; },
+                                nullptr};
+
+class Pcm : public DeviceModel {
+ public:
+  Pcm(const Statistics& statistics, const DeviceOptions& options)
+      : of_(statistics),
+        drifts_(options.drift),
+        flickers_(options.flicker && statistics.q != nullptr) {}
+
+  ConductanceRange range() const override { return {0, of_.g_max}; }
+
+  double programmed(double target, const CellDraws& draws) const override {
+    return target + of_.sigma(target / of_.g_max) * draws.programming();
+  }
+
+  void age(const CellBlock& cells, double seconds, std::span<double> g) const override {
+    const double T = seconds + of_.t0;
+    const double decay = std::log(T / of_.t0);
+    const double tau = std::log((T + of_.t_r) / (2 * of_.t_r));
+    for (std::size_t i = 0; i < g.size(); ++i) {
+      g[i] = std::max(0.0, cells.programmed[i]);
+      if (g[i] == 0) continue;
+      const CellDraws draws({cells.seed, cells.array, static_cast<std::uint32_t>(i)});
+      const double q = flickers_ ? of_.q(g[i] / of_.g_max) : 0;
+      if (drifts_) g[i] *= std::exp(-exponent(cells.target[i], draws) * decay);
+      if (flickers_) g[i] = std::max(0.0, g[i] * (1 + q * draws.flicker(tau)));
+    }
+  }
+
+ private:
+  double exponent(double target, const CellDraws& draws) const {
+    const double r = target / of_.g_max;
+    return std::abs(of_.mu(r) + of_.s(r) * draws.drift());
+  }
+
+  Statistics of_;
+  bool drifts_, flickers_;
+};
+
+const Statistics& statistics_of(const std::string& model) {
+  if (model == "hermes") return kHermes;
+  if (model == "hermes-single") return kHermesSingle;
+  if (model == "simple") return kSimple;
+  return kPcm;
+}
+
+}  // namespace
+
+ModelPointer make_pcm(const DeviceOptions& options) {
+  return std::make_shared<Pcm>(statistics_of(options.model), options);
+}
+
+}  // namespace crosstate

@@ -1,0 +1,146 @@
+#include "crosstate/device/table.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <map>
+#include <string_view>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/device/model.h"
+
+namespace crosstate {
+namespace {
+
+constexpr std::string_view kHeader = "time,target,mean,sigma";
+constexpr std::string_view kColumns[] = {"time", "target", "mean", "sigma"};
+constexpr double kMostConductance = 1e6;  // uS
+
+struct Record {
+  double time = 0, target = 0, mean = 0, deviation = 0;
+  std::size_t line = 0;
+};
+
+std::string quoted(std::string_view text) { return '"' + excerpt(text, 40) + '"'; }
+
+std::string number_text(double value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  return {text, end};
+}
+
+std::string_view trimmed(std::string_view text) {
+  const auto is_space = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+// Takes what stands before the first `separator`, and that, off the text.
+std::string_view take(std::string_view& text, char separator) {
+  const std::size_t end = std::min(text.find(separator), text.size());
+  const std::string_view part = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return part;
+}
+
+double read_number(std::string_view text, double most, std::size_t column,
+                   const std::string& where) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool is_number = error == std::errc{} && end == text.data() + text.size();
+  if (!is_number || !(value >= 0 && value <= most)) {
+    fail(where + ", column " + std::string(kColumns[column]),
+         quoted(text) + ", expected a number, 0 to " + number_text(most));
+  }
+  return value;
+}
+
+Record read_record(std::string_view line, const std::string& where) {
+  const auto separators = std::count(line.begin(), line.end(), ',');
+  if (separators != 3) {
+    fail(where, std::to_string(separators + 1) + " columns, expected 4: " + std::string(kHeader));
+  }
+  double values[4];
+  for (std::size_t column = 0; column < 4; ++column) {
+    const double most = column == 0 ? kLongestTime : kMostConductance;
+    values[column] = read_number(trimmed(take(line, ',')), most, column, where);
+  }
+  return {values[0], values[1], values[2], values[3], 0};
+}
+
+std::vector<Record> read_records(std::string_view text, const std::string& file) {
+  std::vector<Record> records;
+  bool has_header = false;
+  for (std::size_t number = 1; !text.empty(); ++number) {
+    const std::string_view line = trimmed(take(text, '\n'));
+    const std::string where = file + ':' + std::to_string(number);
+    if (line.empty() || line.front() == '#') continue;
+    if (!has_header) {
+      if (line != kHeader)
+        fail(where, "header " + quoted(line) + ", expected " + std::string(kHeader));
+      has_header = true;
+      continue;
+    }
+    records.push_back(read_record(line, where));
+    records.back().line = number;
+  }
+  if (!has_header) fail(file, "has no header, expected " + std::string(kHeader));
+  if (records.empty()) fail(file, "has a header alone, expected rows of " + std::string(kHeader));
+  return records;
+}
+
+}  // namespace
+
+DeviceTable DeviceTable::parse(const std::string& text, const std::string& file) {
+  std::vector<Record> records = read_records(text, file);
+  std::stable_sort(records.begin(), records.end(), [](const Record& a, const Record& b) {
+    return a.time != b.time ? a.time < b.time : a.target < b.target;
+  });
+  DeviceTable table;
+  table.text_ = text;
+  for (const Record& r : records) {
+    if (table.times_.empty() || table.times_.back() != r.time) {
+      table.times_.push_back(r.time);
+      table.rows_.emplace_back();
+    } else if (table.rows_.back().back().target == r.target) {
+      fail(file + ':' + std::to_string(r.line) + ", column target",
+           number_text(r.target) + " is there before at time " + number_text(r.time) +
+               ", expected each target once");
+    }
+    table.rows_.back().push_back({r.target, r.mean, r.deviation});
+  }
+  table.range_ = {table.rows_.front().front().target, table.rows_.front().back().target};
+  for (std::size_t k = 0; k < table.times_.size(); ++k) {
+    const std::vector<Row>& rows = table.rows_[k];
+    const std::string where = file + ", time " + number_text(table.times_[k]);
+    if (rows.size() < 2) fail(where, "one target, expected at least two");
+    if (rows.front().target != table.range_.low || rows.back().target != table.range_.high) {
+      fail(where, "targets from " + number_text(rows.front().target) + " to " +
+                      number_text(rows.back().target) + ", expected " +
+                      number_text(table.range_.low) + " to " + number_text(table.range_.high) +
+                      " as at the first time");
+    }
+  }
+  return table;
+}
+
+DeviceTable DeviceTable::read(const std::string& file) {
+  constexpr std::size_t kMostBytes = 1 << 20;
+  return parse(read_file(file, kMostBytes), file);
+}
+
+Moments DeviceTable::at(std::size_t time, double target) const {
+  const std::vector<Row>& rows = rows_[time];
+  const auto above =
+      std::upper_bound(rows.begin() + 1, rows.end() - 1, target,
+                       [](double value, const Row& row) { return value < row.target; });
+  const Row &low = *(above - 1), &high = *above;
+  const double share = std::clamp((target - low.target) / (high.target - low.target), 0.0, 1.0);
+  return {low.mean + share * (high.mean - low.mean),
+          low.deviation + share * (high.deviation - low.deviation)};
+}
+
+}  // namespace crosstate

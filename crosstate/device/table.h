@@ -1,0 +1,43 @@
+// Measured cells: mean and deviation of the conductance against time and target, from a CSV file.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "crosstate/device/options.h"
+
+namespace crosstate {
+
+struct Moments {
+  double mean = 0, deviation = 0;  // uS
+};
+
+/// The columns of one file, sorted by time, then target.
+class DeviceTable {
+ public:
+  /// CSV with the header time,target,mean,sigma (s, uS), in rows of any order; lines that begin
+  /// with # and empty ones are skipped. Every time needs at least two targets, and all times the
+  /// same lowest and highest. Throws Error that names file, line and column.
+  static DeviceTable parse(const std::string& text, const std::string& file);
+  static DeviceTable read(const std::string& file);
+
+  /// s, ascending.
+  const std::vector<double>& times() const { return times_; }
+  ConductanceRange range() const { return range_; }
+  /// At times()[time], linear between the targets of the file.
+  Moments at(std::size_t time, double target) const;
+  /// The file's bytes.
+  const std::string& text() const { return text_; }
+
+ private:
+  struct Row {
+    double target, mean, deviation;
+  };
+
+  std::vector<double> times_;
+  std::vector<std::vector<Row>> rows_;  // by time
+  ConductanceRange range_;
+  std::string text_;
+};
+
+}  // namespace crosstate
