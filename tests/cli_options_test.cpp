@@ -36,6 +36,7 @@ TEST_F(CliOptions, AreTheSameEverywhere) {
                                              {"quantize"},
                                              {"stream"},
                                              {"info"},
+                                             {"device"},
                                              {"bench", "train"},
                                              {"bench", "scan"},
                                              {"bench", "infer"}}) {

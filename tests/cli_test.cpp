@@ -65,7 +65,7 @@ TEST_F(Cli, RefusesBadConfigurationFiles) {
 }
 
 TEST_F(Cli, RefusesBadUsage) {
-  expect_refused({}, {"demo, train, eval, quantize, stream, info, bench"});
+  expect_refused({}, {"demo, train, eval, quantize, stream, info, device, bench"});
   expect_refused({"dmeo"}, {"dmeo", "demo"});
   expect_refused({"--fast"}, {"--fast"});
   expect_refused({"train", "--fast"}, {"--fast", "train --help"});
@@ -217,7 +217,8 @@ TEST_F(Cli, RefusesDamagedModels) {
 TEST_F(Cli, ExplainsItself) {
   const Result whole = call({"--help"});
   EXPECT_EQ(whole.code, 0);
-  for (const char* name : {"demo", "train", "eval", "quantize", "stream", "info", "bench"}) {
+  for (const char* name :
+       {"demo", "train", "eval", "quantize", "stream", "info", "device", "bench"}) {
     EXPECT_THAT(whole.out, HasSubstr(name));
   }
   RunOptions options;

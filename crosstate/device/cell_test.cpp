@@ -1,17 +1,11 @@
 #include "crosstate/device/cell.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "crosstate/base/error.h"
-
 namespace crosstate {
 namespace {
-
-using testing::HasSubstr;
-using testing::ThrowsMessage;
 
 struct Moments {
   double mean = 0, deviation = 0;
@@ -86,20 +80,6 @@ TEST(Cell, ReadsVaryByTargetOrByTheLargestConductance) {
   options.noise_relative_to = "gmax";
   EXPECT_DOUBLE_EQ(read_deviation(options, 5), 0.25);
   EXPECT_DOUBLE_EQ(read_deviation(options, 0), 0.25);
-}
-
-TEST(DeviceOptions, RejectsBadValues) {
-  DeviceOptions options;
-  options.g_min = 30;
-  EXPECT_THAT([&] { validate(options); }, ThrowsMessage<Error>(HasSubstr("device.g_min")));
-  options = {};
-  options.read_noise = -0.1;
-  EXPECT_THAT([&] { validate(options); }, ThrowsMessage<Error>(HasSubstr("device.read_noise")));
-  options = {};
-  options.noise_relative_to = "moon";
-  EXPECT_THAT([&] { validate(options); },
-              ThrowsMessage<Error>(HasSubstr("device.noise_relative_to")));
-  EXPECT_NO_THROW(validate(DeviceOptions{}));
 }
 
 }  // namespace
