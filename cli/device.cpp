@@ -121,6 +121,13 @@ void print(const Settings& settings, const Population& population) {
               p.energy / cells);
 }
 
+// Devices that were described but not named would be listed as if nothing had been asked.
+void require_nothing_asked(const Arguments& arguments) {
+  bool asked = !arguments.histogram.empty();
+  for (const auto& [key, text] : arguments.common.short_forms) asked = asked || !text.empty();
+  if (asked) fail("device", "no NAME, expected a device model; `crosstate device` lists them");
+}
+
 int device_command(const Arguments& arguments) {
   const Common& common = arguments.common;
   Settings settings;
@@ -129,7 +136,11 @@ int device_command(const Arguments& arguments) {
   prepare_out(common);
   require_writable_file(common.json);
   require_writable_file(arguments.histogram);
-  if (arguments.list || arguments.name.empty()) return list_models(common);
+  if (arguments.list) return list_models(common);
+  if (arguments.name.empty()) {
+    require_nothing_asked(arguments);
+    return list_models(common);
+  }
   settings.run.device.model = device_model(arguments.name).name;
   ThreadPool pool(common.threads);
   const Population population =

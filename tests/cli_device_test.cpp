@@ -77,6 +77,7 @@ TEST_F(CliDevice, TakesMeasuredTables) {
 
 TEST_F(CliDevice, RefusesWhatNoModelDefines) {
   expect_refused({"device", "pmc"}, {"\"pmc\"", "nearest is pcm"});
+  expect_refused({"device", "--count", "10"}, {"no NAME"});
   expect_refused({"device", "neurram", "--time", "1e9"}, {"1e+09 s", "172800 s"});
   expect_refused({"device", "pcm", "--target-conductance", "99"}, {"99 uS", "0 to 25"});
   expect_refused({"device", "pcm", "--count", "0"}, {"--count 0"});

@@ -32,7 +32,9 @@ Moment moment_at(const std::vector<double>& times, double seconds) {
 class Timed : public DeviceModel {
  public:
   Timed(const DeviceOptions& options, TimedStatistics statistics)
-      : of_(std::move(statistics)), moves_(options.drift && of_.ages) {}
+      : of_(std::move(statistics)),
+        moves_(options.drift && of_.ages),
+        verified_(options.write_verify) {}
 
   ConductanceRange range() const override { return of_.range; }
   double last_time() const override { return of_.ages ? of_.times.back() : kLongestTime; }
@@ -78,14 +80,15 @@ class Timed : public DeviceModel {
     }
     double m = now.deviation;
     for (std::size_t k = 0; k <= when.k; ++k) m = std::max(m, of_.at(k, target).deviation);
-    if (m == 0) return now.mean + (programmed - first.mean);
-    // Write-verify may have left another deviation than the published one; the walk goes on.
-    const double walk = walked(target, m, draws) - walked(target, first.deviation, draws);
-    return now.mean + now.deviation / m * (programmed - first.mean + walk);
+    const double ratio = m > 0 ? now.deviation / m : 1;
+    // Write-verify left another deviation than the published one, from where the walk goes on.
+    const double offset =
+        verified_ ? programmed - first.mean - walked(target, first.deviation, draws) : 0;
+    return now.mean + ratio * (offset + walked(target, m, draws));
   }
 
   TimedStatistics of_;
-  bool moves_;
+  bool moves_, verified_;
 };
 
 }  // namespace
