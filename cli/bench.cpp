@@ -25,7 +25,7 @@ void validate(const BenchOptions& options, Bench which) {
   if (options.state_bits == 1) {
     fail("bench.state_bits (--state-bits)", "1, expected 0 (floating point) or 2 to 16");
   }
-  if (which != Bench::kScan) quant_preset(options.preset);
+  if (which == Bench::kTrain || which == Bench::kInfer) quant_preset(options.preset);
   select_kernel_target(options.isa);
 }
 
@@ -33,6 +33,19 @@ BenchOptions defaults(Bench which) {
   BenchOptions options;
   if (which == Bench::kTrain) options.preset = "float";
   return options;
+}
+
+void array_fields(FieldList& list, BenchOptions& options) {
+  list.add("rows", options.rows, "Rows of signed pairs.").range(3, 4096);
+  list.add("columns", options.columns, "Columns of signed pairs.").range(3, 4096);
+  list.add("batch", options.batch, "Products at once; whole groups of 16 are computed.")
+      .range(1, 65536);
+  list.add("adc_bits", options.adc_bits, "As crossbar.adc_bits.").in("bits").range(2, 16);
+  list.add("dac_bits", options.dac_bits, "As crossbar.dac_bits.").in("bits").range(2, 16);
+  list.add("read_noise", options.read_noise, "As device.read_noise.").range(0, 1);
+  list.add("wire", options.wire, "As wires.segment.").in("ohm").range(0, 1e6);
+  list.add("repeats", options.repeats, "Measurements, of which the median counts.").range(1, 1000);
+  list.add("isa", options.isa, "Instruction set, as for the other benchmarks.");
 }
 
 BenchOptions bench_options(const Common& common, Bench which) {
@@ -62,14 +75,20 @@ constexpr Command kCommands[] = {
      "Threads that scan at once, each on data of its own; 0: every core", 1, bench_scan},
     {Bench::kInfer, "infer", "The integer network: one sequence step by step, and batches",
      "Threads of the batches; a single sequence takes one; 0: every core", 1, bench_infer},
+    {Bench::kArray, "array", "Programming one crossbar array, and products with it in batches",
+     "Without effect: one array is used by one thread", 1, bench_array},
 };
 
 }  // namespace
 
 void fields(FieldList& list, BenchOptions& options, Bench which) {
-  const bool whole_network = which != Bench::kScan;
+  const bool whole_network = which == Bench::kTrain || which == Bench::kInfer;
   list.section("bench");
   list.add("seed", options.seed, "Start of the random network and data.").range(0, 9e18);
+  if (which == Bench::kArray) {
+    array_fields(list, options);
+    return;
+  }
   list.add("channels", options.channels, "Width of every layer.").range(1, 4096);
   list.add("states", options.states, "Real numbers of memory per channel; even.").range(2, 4096);
   if (whole_network) list.add("layers", options.layers, "Blocks in a row.").range(1, 64);

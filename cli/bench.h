@@ -1,4 +1,4 @@
-// What the three benchmarks share: their settings, the clock, the peak, where the result goes.
+// What the benchmarks share: their settings, the clock, the peak, where the result goes.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace crosstate::cli {
 inline constexpr int kWarmUp = 2;            // measurements before those that count
 inline constexpr double kPeakSeconds = 0.3;  // for measuring the peak
 
-enum class Bench { kTrain, kScan, kInfer };
+enum class Bench { kTrain, kScan, kInfer, kArray };
 
 struct BenchOptions {
   std::uint64_t seed = 1;
@@ -25,6 +25,8 @@ struct BenchOptions {
   double weight_noise = 0;
   int state_bits = 0;  // over those of the preset
   std::string state_rounding = "nearest";
+  int rows = 64, columns = 64, adc_bits = 8, dac_bits = 8;
+  double read_noise = 0.01, wire = 0;
   int repeats = 31;
   std::string isa = "best";
 };
@@ -46,6 +48,7 @@ Dataset random_data(const BenchOptions& options);
 int bench_train(const Common& common, const BenchOptions& options);
 int bench_scan(const Common& common, const BenchOptions& options);
 int bench_infer(const Common& common, const BenchOptions& options);
+int bench_array(const Common& common, const BenchOptions& options);
 
 /// How fast one thread scans, in a pool whose threads all do so at once, each on data of its own.
 nlohmann::json scan_json(const BenchOptions& options, ThreadPool& pool, double peak);

@@ -11,6 +11,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/integer/convert.h"
 
 namespace crosstate::cli {
 namespace {
@@ -92,6 +93,12 @@ std::string json_text(const json& result) {
   return result.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
 }
 
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
 // The columns of the terminal, or 80 where they are unknown.
 std::size_t terminal_columns() {
   winsize size = {};
@@ -114,6 +121,12 @@ void add_common(CLI::App& command, Common& common, const Uses& uses, const Field
     add_text(command, "--data", common.data,
              "Directory of MNIST files or recordings (data.directory); default: built-in sample",
              "DIR");
+  }
+  if (uses.target) {
+    add_text(command, "--target", common.target,
+             "What chips are made of: a .toml file of [device], [crossbar] and [wires], or one of " +
+                 joined(target_names()) + "; --config wins over it",
+             "NAME|FILE");
   }
   add_text(command, "--out", common.out, uses.out, "DIR", !common.out.empty());
   command.add_flag("--resume", common.resume,
@@ -152,6 +165,17 @@ std::string settings_help(const FieldList& list) {
          list.help();
 }
 
+IntegerNetwork integers_of(const Safetensors& content, const std::string& file) {
+  if (is_integer_network(content)) return integer_network_from(content, file);
+  const Network network = Network::from_tensors(content, file);
+  if (!network.quantized()) {
+    fail(file, "is in floating point, expected a quantized model: see crosstate quantize and train");
+  }
+  const std::string site = site_in_floating_point(network);
+  if (!site.empty()) fail(file, site + ": no integer network, so no chip holds it");
+  return to_integers(network);
+}
+
 void require_fit(const TaskShape& task, const Dataset& set, const std::string& model) {
   if (static_cast<std::size_t>(task.inputs) == set.channels &&
       static_cast<std::size_t>(task.classes) == set.classes.size()) {
@@ -177,6 +201,7 @@ void read_settings(const Common& common, FieldList& list) {
 
 RunOptions configuration(const Common& common, RunOptions defaults) {
   RunOptions options = std::move(defaults);
+  if (!common.target.empty()) options.target = read_target(common.target, options.target);
   FieldList list = options.fields();
   read_settings(common, list);
   if (!common.data.empty()) options.data.directory = common.data;
@@ -296,6 +321,7 @@ int say_interrupted(const std::string& command, const Common& common) {
   add("--config", common.config);
   for (const std::string& assignment : common.set) add("--set", assignment);
   add("--data", common.data);
+  add("--target", common.target);
   add("--seed", common.seed);
   if (common.threads > 0) add("--threads", std::to_string(common.threads));
   add("--json", common.json);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "crosstate/integer/network.h"
 #include "crosstate/pipeline/run.h"
 
 namespace crosstate::cli {
@@ -16,7 +17,7 @@ inline constexpr int kOk = 0, kBadInput = 2, kInterrupted = 130;
 
 /// The options of --help's first part, which every subcommand takes.
 struct Common {
-  std::string config, data, out, json, seed;
+  std::string config, data, target, out, json, seed;
   std::vector<std::string> set;
   std::map<std::string, std::string> short_forms;  // key to text; "": not given
   int threads = 0;
@@ -26,6 +27,7 @@ struct Common {
 /// What they are in one subcommand.
 struct Uses {
   bool data = true;    // has --data
+  bool target = false;  // has --target
   bool resume = true;  // leaves something to continue
   std::string out = "Directory of results and checkpoints";
   std::string seed = "Start of every random draw";
@@ -55,6 +57,10 @@ void read_settings(const Common& common, FieldList& list);
 
 /// Defaults, then those, then --data; valid.
 RunOptions configuration(const Common& common, RunOptions defaults = {});
+
+/// The whole numbers of a model file, whether it holds them or a quantized network. Throws Error for
+/// one in floating point.
+IntegerNetwork integers_of(const Safetensors& content, const std::string& file);
 
 /// Throws Error unless the set has the channels and classes that a model is made for.
 void require_fit(const TaskShape& task, const Dataset& set, const std::string& model);
@@ -111,6 +117,8 @@ void add_train(CLI::App& app, Action& chosen);
 void add_eval(CLI::App& app, Action& chosen);
 void add_info(CLI::App& app, Action& chosen);
 void add_device(CLI::App& app, Action& chosen);
+void add_deploy(CLI::App& app, Action& chosen);
+void add_simulate(CLI::App& app, Action& chosen);
 void add_quantize(CLI::App& app, Action& chosen);
 void add_stream(CLI::App& app, Action& chosen);
 void add_bench(CLI::App& app, Action& chosen);

@@ -39,7 +39,7 @@ void add_demo(CLI::App& app, Action& chosen) {
       "demo", "Show everything on the built-in sample of MNIST in about two minutes");
   auto common = std::make_shared<Common>();
   common->out = "out/demo";
-  add_common(*command, *common, {}, demo_options());
+  add_common(*command, *common, {.target = true}, demo_options());
   command->callback([common, &chosen] { chosen = [common] { return demo_command(*common); }; });
 }
 

@@ -32,7 +32,7 @@ void add_train(CLI::App& app, Action& chosen) {
       "train", "Train, quantize and train on; leaves the models and summary.json in --out");
   auto common = std::make_shared<Common>();
   common->out = "out/train";
-  add_common(*command, *common, {});
+  add_common(*command, *common, {.target = true});
   command->callback([common, &chosen] { chosen = [common] { return train_command(*common); }; });
 }
 

@@ -6,75 +6,286 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/lanes.h"
-#include "crosstate/device/cells.h"
+#include "crosstate/base/random.h"
 
 namespace crosstate {
+namespace {
 
-ProgrammedArray::ProgrammedArray(std::span<const float> weights, std::size_t rows,
-                                 std::size_t columns, const DeviceOptions& device,
-                                 const CrossbarOptions& crossbar, std::uint64_t seed,
-                                 std::uint32_t number)
-    : rows_(rows), columns_(columns), seed_(seed), number_(number) {
-  const auto most_rows = static_cast<std::size_t>(crossbar.rows);
-  const auto most_columns = static_cast<std::size_t>(crossbar.columns);
-  const std::string where = "array " + std::to_string(number);
-  if (rows > most_rows || columns > most_columns || weights.size() != rows * columns) {
-    fail(where, std::to_string(weights.size()) + " weights for " + std::to_string(rows) + " x " +
-                    std::to_string(columns) + " pairs, expected at most " +
-                    std::to_string(most_rows) + " x " + std::to_string(most_columns));
+// Reads of compensate() have sequence numbers of their own.
+constexpr std::uint32_t kKnownSequence = 0xFFFFFF00;
+constexpr std::size_t kKnownSteps = 8;  // of 16 inputs
+
+// Above the number of an array in the address of a read: its slice, and whether drives are meant.
+constexpr int kSliceShift = 20;
+constexpr std::uint32_t kDrives = 1u << 31;
+
+void check(const ArrayPlan& plan, const CrossbarOptions& crossbar, const std::string& where) {
+  const auto rows = static_cast<std::size_t>(crossbar.rows);
+  const auto columns = static_cast<std::size_t>(crossbar.columns);
+  if (plan.rows > rows || plan.columns > columns ||
+      plan.weights.size() != plan.rows * plan.columns) {
+    fail(where, std::to_string(plan.weights.size()) + " weights for " + std::to_string(plan.rows) +
+                    " x " + std::to_string(plan.columns) + " pairs, expected at most " +
+                    std::to_string(rows) + " x " + std::to_string(columns));
   }
-  effective_.resize(rows * columns);
-  variance_.resize(rows * columns);
-  const ConductanceRange range = conductance_range(device);
-  // Cells 2 (r most_columns + c) and the next hold weight r, c; all others of a row are idle.
-  std::vector<double> targets(2 * rows * most_columns, range.low), scales(columns);
-  for (std::size_t c = 0; c < columns; ++c) {
+  for (std::size_t i = 0; i < plan.weights.size(); ++i) {
+    if (std::isfinite(plan.weights[i])) continue;
+    fail(where, "weight " + std::to_string(plan.weights[i]) + " in row " +
+                    std::to_string(i / plan.columns) + ", column " +
+                    std::to_string(i % plan.columns) + ", expected finite values");
+  }
+}
+
+// A conductance above g_min as the nearest of the levels.
+double level(double g, double range, int levels) {
+  if (levels < 2) return g;
+  const double step = range / (levels - 1);
+  return std::round(g / step) * step;
+}
+
+// Per column of the plan: the largest sum that codes can make.
+std::vector<float> largest_sums(const ArrayPlan& plan) {
+  std::vector<float> sums(plan.columns, 0);
+  for (std::size_t r = 0; r < plan.rows; ++r) {
+    for (std::size_t c = 0; c < plan.columns; ++c) {
+      sums[c] += std::abs(plan.weights[r * plan.columns + c]) * plan.largest_code;
+    }
+  }
+  return sums;
+}
+
+Rows take(AlignedFloats& memory, std::size_t rows, std::size_t columns) {
+  if (memory.size() < rows * columns) memory.resize(rows * columns);
+  return {memory.data(), columns};
+}
+
+// Bits shift .. shift + bits - 1 of the magnitudes of whole numbers, with their signs.
+void take_slice(std::size_t rows, std::size_t columns, int shift, int bits, ConstRows codes,
+                Rows slice) {
+  const std::int32_t mask = (1 << bits) - 1;
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t k = 0; k < columns; ++k) {
+      const auto code = static_cast<std::int32_t>(codes.row(r)[k]);
+      const std::int32_t part = (std::abs(code) >> shift) & mask;
+      slice.row(r)[k] = static_cast<float>(code < 0 ? -part : part);
+    }
+  }
+}
+
+}  // namespace
+
+ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, std::uint64_t seed,
+                                 std::uint32_t number)
+    : rows_(plan.rows),
+      columns_(plan.columns),
+      bit_lines_(static_cast<std::size_t>(target.crossbar.columns)),
+      seed_(seed),
+      number_(number),
+      slices_(plan.slices),
+      slice_bits_(target.crossbar.dac_bits - 1),
+      target_(target) {
+  const CrossbarOptions& crossbar = target.crossbar;
+  check(plan, crossbar, "array " + std::to_string(number));
+  const ConductanceRange between = conductance_range(target.device);
+  const double range = between.high - between.low;
+  targets_.assign(2 * static_cast<std::size_t>(crossbar.rows) * bit_lines_, between.low);
+  aim_.resize(rows_ * columns_);
+  for (std::size_t c = 0; c < columns_; ++c) {
     double top = 0;
-    for (std::size_t r = 0; r < rows; ++r) {
-      const double w = weights[r * columns + c];
-      if (!std::isfinite(w)) {
-        fail(where, "weight " + std::to_string(w) + " in row " + std::to_string(r) + ", column " +
-                        std::to_string(c) + ", expected finite values");
-      }
-      top = std::max(top, std::abs(w));
+    for (std::size_t r = 0; r < rows_; ++r) {
+      top = std::max(top, std::abs(double{plan.weights[r * columns_ + c]}));
     }
     // One unit of weight in uS. A column without weights keeps the whole range for 1.
-    scales[c] = (range.high - range.low) / (top > 0 ? top : 1);
-    for (std::size_t r = 0; r < rows; ++r) {
-      const double w = weights[r * columns + c];
-      const std::size_t cell = 2 * (r * most_columns + c);
-      targets[cell] = range.low + std::max(w, 0.0) * scales[c];
-      targets[cell + 1] = range.low + std::max(-w, 0.0) * scales[c];
+    scale_.push_back(range / (top > 0 ? top : 1));
+    for (std::size_t r = 0; r < rows_; ++r) {
+      const double w = plan.weights[r * columns_ + c];
+      const double g = level(std::abs(w) * scale_[c], range, crossbar.levels);
+      targets_[2 * (r * bit_lines_ + c) + (w < 0 ? 1 : 0)] += g;
+      aim_[r * columns_ + c] = crossbar.levels < 2 ? w : std::copysign(g / scale_[c], w);
     }
   }
-  const Cells cells(device, targets, seed, number);
-  for (std::size_t c = 0; c < columns; ++c) {
-    for (std::size_t r = 0; r < rows; ++r) {
-      const std::size_t cell = 2 * (r * most_columns + c);
-      const double plus = cells.conductance()[cell], minus = cells.conductance()[cell + 1];
-      const double plus_read = cells.read_deviation()[cell] / scales[c];
-      const double minus_read = cells.read_deviation()[cell + 1] / scales[c];
-      effective_[c * rows + r] = static_cast<float>((plus - minus) / scales[c]);
-      variance_[c * rows + r] = static_cast<float>(plus_read * plus_read + minus_read * minus_read);
+  cells_.emplace(target.device, targets_, seed, number);
+  const ConverterAddress address{seed, number};
+  drivers_ = RowDrivers(crossbar, rows_, plan.largest_code, address);
+  const auto ranges =
+      plan.ranges.empty() ? std::vector<ColumnRange>(columns_) : plan.ranges;
+  converters_ = ColumnConverters(crossbar, ranges, largest_sums(plan), address);
+  if (crossbar.dac_noise > 0) {
+    drive_noise_.assign(rows_, static_cast<float>(crossbar.dac_noise * crossbar.dac_noise));
+  }
+  update();
+}
+
+void ProgrammedArray::age_to(double seconds) {
+  cells_->age_to(seconds);
+  update();
+}
+
+void ProgrammedArray::restore(Cells cells, const std::string& where) {
+  if (!std::equal(cells.targets().begin(), cells.targets().end(), targets_.begin(),
+                  targets_.end())) {
+    fail(where, "array " + std::to_string(number_) +
+                    ": other targets than this model has on this target");
+  }
+  cells_ = std::move(cells);
+  update();
+}
+
+void ProgrammedArray::update() {
+  effective_.resize(rows_ * columns_);
+  variance_.resize(rows_ * columns_);
+  const auto held = cells_->conductance(), spread = cells_->read_deviation();
+  const bool wired = !target_.wires.ideal();
+  std::vector<double> through;  // uS, as seen from the ends of the lines
+  if (wired) {
+    std::vector<double> siemens(held.size());
+    for (std::size_t i = 0; i < held.size(); ++i) siemens[i] = held[i] * 1e-6;
+    through = effective_conductance(siemens, held.size() / (2 * bit_lines_), 2 * bit_lines_,
+                                    target_.wires);
+    for (double& g : through) g *= 1e6;
+  }
+  for (std::size_t c = 0; c < columns_; ++c) {
+    const double scale = scale_[c];
+    const double slope = slope_.empty() ? 1 : slope_[c];
+    for (std::size_t r = 0; r < rows_; ++r) {
+      const std::size_t plus = 2 * (r * bit_lines_ + c), minus = plus + 1;
+      const double gain = drivers_.gain(r) * slope;
+      double weight = 0, noise = 0;
+      if (wired) {
+        weight = (through[plus] - through[minus]) / scale;
+      } else {
+        // Deviations, not conductances, so that ideal cells hold their weights to the last bit.
+        weight = aim_[r * columns_ + c] +
+                 ((held[plus] - targets_[plus]) - (held[minus] - targets_[minus])) / scale;
+      }
+      for (const std::size_t i : {plus, minus}) {
+        const double share = wired && held[i] > 0 ? through[i] / held[i] : 1;
+        noise += spread[i] / scale * share * (spread[i] / scale * share);
+      }
+      effective_[c * rows_ + r] = static_cast<float>(weight * gain);
+      variance_[c * rows_ + r] = static_cast<float>(noise * gain * gain);
     }
   }
-  noisy_ = std::any_of(variance_.begin(), variance_.end(), [](float v) { return v > 0; });
+  noisy_ = converters_.noise() != nullptr ||
+           std::any_of(variance_.begin(), variance_.end(), [](float v) { return v > 0; });
+}
+
+void ProgrammedArray::compensate() {
+  if (target_.crossbar.compensation == "none") return;
+  slope_.clear();
+  shift_.clear();
+  update();
+  const std::size_t n = kKnownSteps * kLanes;
+  AlignedFloats codes(rows_ * n), sums(columns_ * n);
+  Random random(seed_, Stream::kConverters, number_, kKnownSequence);
+  for (float& v : codes) v = static_cast<float>(static_cast<int>(random.below(255)) - 127);
+  const ConstRows in(codes.data(), n);
+  const Rows out{sums.data(), n};
+  ReadScratch scratch;
+  multiply(0, columns_, kKnownSteps, in, out, kKnownSequence, 0, scratch);
+
+  // Least squares of what the sums should be over what they are.
+  std::vector<double> slope(columns_), shift(columns_);
+  double all_products = 0, all_squares = 0;
+  for (std::size_t c = 0; c < columns_; ++c) {
+    double x = 0, y = 0, xx = 0, xy = 0;
+    for (std::size_t k = 0; k < n; ++k) {
+      double want = 0;
+      for (std::size_t r = 0; r < rows_; ++r) want += aim_[r * columns_ + c] * in.row(r)[k];
+      const double got = out.row(c)[k];
+      x += got;
+      y += want;
+      xx += got * got;
+      xy += got * want;
+    }
+    // In units of the cells, since columns of large weights would outweigh the others.
+    all_products += xy * scale_[c] * scale_[c];
+    all_squares += xx * scale_[c] * scale_[c];
+    const auto count = static_cast<double>(n);
+    const double spread = xx - x * x / count;
+    slope[c] = spread > 0 ? (xy - x * y / count) / spread : 1;
+    shift[c] = (y - slope[c] * x) / count;
+  }
+  if (target_.crossbar.compensation == "global") {
+    slope_.assign(columns_, static_cast<float>(all_squares > 0 ? all_products / all_squares : 1));
+  } else {
+    slope_.assign(slope.begin(), slope.end());
+    shift_.assign(shift.begin(), shift.end());
+  }
+  update();
+}
+
+void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t steps, ConstRows in,
+                             Rows out, const ReadAddress& address, ReadScratch& scratch,
+                             float* seen) const {
+  const std::size_t panel = steps * kLanes;
+  if (drivers_.bends() || !drive_noise_.empty()) {
+    const Rows driven = take(scratch.driven, rows_, panel);
+    if (drivers_.bends()) {
+      drivers_.drive(rows_, panel, in, driven);
+    } else {
+      for (std::size_t r = 0; r < rows_; ++r) std::copy_n(in.row(r), panel, driven.row(r));
+    }
+    if (!drive_noise_.empty()) {
+      const Rows spread = take(scratch.variance, rows_, panel);
+      for (std::size_t r = 0; r < rows_; ++r) std::fill_n(spread.row(r), panel, drive_noise_[r]);
+      // Drives of one step differ by the column that they are read for.
+      add_read_noise({address.seed, address.array | kDrives, address.sequence, address.step}, first,
+                     rows_, steps, spread, driven);
+    }
+    in = driven;
+  }
+  linear_forward(effective_.data() + first * rows_, nullptr, count, rows_, panel, in, out);
+  if (noisy_) {
+    // The variances of independent cells add up, weighted by the squares of what drives them.
+    const Rows squares = take(scratch.squares, rows_, panel);
+    const Rows variance = take(scratch.variance, count, panel);
+    crosstate::multiply(rows_, panel, in, in, squares);
+    const float* noise = converters_.noise();
+    linear_forward(variance_.data() + first * rows_, noise != nullptr ? noise + first : nullptr,
+                   count, rows_, panel, squares, variance);
+    add_read_noise(address, first, count, steps, variance, out);
+  }
+  if (seen != nullptr) {
+    for (std::size_t i = 0; i < count; ++i) {
+      for (std::size_t k = 0; k < panel; ++k) {
+        seen[first + i] = std::max(seen[first + i], std::abs(out.row(i)[k]));
+      }
+    }
+  }
+  converters_.convert(first, count, panel, out);
 }
 
 void ProgrammedArray::multiply(std::size_t first, std::size_t count, std::size_t steps,
                                ConstRows in, Rows out, std::uint32_t sequence, std::uint32_t step,
-                               ReadScratch& scratch, const float* offset) const {
+                               ReadScratch& scratch, const float* offset, float* seen) const {
   const std::size_t panel = steps * kLanes;
-  linear_forward(effective_.data() + first * rows_, offset, count, rows_, panel, in, out);
-  if (!noisy_) return;
-
-  // The variances of independent cells add up, weighted by the squares of what drives them.
-  scratch.squares.resize(std::max(scratch.squares.size(), rows_ * panel));
-  scratch.variance.resize(std::max(scratch.variance.size(), count * panel));
-  const Rows squares{scratch.squares.data(), panel}, variance{scratch.variance.data(), panel};
-  crosstate::multiply(rows_, panel, in, in, squares);
-  linear_forward(variance_.data() + first * rows_, nullptr, count, rows_, panel, squares, variance);
-  add_read_noise({seed_, number_, sequence, step}, first, count, steps, variance, out);
+  const ReadAddress address{seed_, number_, sequence, step};
+  if (slices_ == 1) {
+    analog(first, count, steps, in, out, address, scratch, seen);
+  } else {
+    const Rows slice = take(scratch.slice, rows_, panel), sum = take(scratch.sum, count, panel);
+    for (std::size_t k = 0; k < slices_; ++k) {
+      const int shift = static_cast<int>(k) * slice_bits_;
+      take_slice(rows_, panel, shift, slice_bits_, in, slice);
+      const Rows to = k == 0 ? out : sum;
+      const auto part = static_cast<std::uint32_t>(k) << kSliceShift;
+      analog(first, count, steps, slice, to, {seed_, number_ | part, sequence, step}, scratch,
+             seen);
+      if (k == 0) continue;
+      const AlignedFloats weight(count, std::exp2(static_cast<float>(shift)));
+      accumulate(weight.data(), count, panel, sum, out);
+    }
+  }
+  if (!shift_.empty()) {
+    for (std::size_t i = 0; i < count; ++i) {
+      for (std::size_t k = 0; k < panel; ++k) out.row(i)[k] += shift_[first + i];
+    }
+  }
+  if (offset == nullptr) return;
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t k = 0; k < panel; ++k) out.row(i)[k] += offset[i];
+  }
 }
 
 }  // namespace crosstate

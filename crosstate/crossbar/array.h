@@ -3,54 +3,95 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "crosstate/base/aligned.h"
-#include "crosstate/crossbar/options.h"
+#include "crosstate/crossbar/converters.h"
 #include "crosstate/crossbar/read_noise.h"
-#include "crosstate/device/options.h"
+#include "crosstate/crossbar/target.h"
+#include "crosstate/device/cells.h"
 #include "crosstate/kernels/pointwise.h"
 
 namespace crosstate {
 
 /// Scratch memory of products, one per thread.
 struct ReadScratch {
-  AlignedFloats squares, variance;
+  AlignedFloats driven, squares, variance, slice, sum;
+};
+
+/// The weights of an array and how it is used.
+struct ArrayPlan {
+  std::span<const float> weights;          // [rows][columns]
+  std::size_t rows = 0, columns = 0;       // driven and read, from the array's corner
+  float largest_code = 127;                // that a row is driven by
+  std::size_t slices = 1;                  // products that codes take, see Mapping
+  std::vector<ColumnRange> ranges = {};    // [columns]; empty: steps and ranges of 1
 };
 
 /// The part of an array that is driven and read: its first `rows` rows and `columns` columns. A
 /// weight w stands on two cells as (g+ - g-) / scale, with the column's digital scale such that
 /// its largest weight uses the whole range from g_min to g_max. Cells without a weight are idle at
-/// g_min; they are programmed and read as all others. Rows and columns beyond are neither driven
-/// nor read, so they add nothing.
+/// g_min; they are programmed, aged and read as all others, also beyond the part that is used,
+/// where rows are grounded: they carry current only through the resistance of wires.
+///
+/// With wires the effective weights are those of the nodal solution (wires.h), and the read noise
+/// of a cell counts as much as its share of the current does.
 class ProgrammedArray {
  public:
-  /// weights: [rows][columns]. `seed` is the chip's. Throws Error for a weight that is not finite
-  /// and for more rows or columns than an array has.
-  ProgrammedArray(std::span<const float> weights, std::size_t rows, std::size_t columns,
-                  const DeviceOptions& device, const CrossbarOptions& crossbar, std::uint64_t seed,
+  /// `seed` is the chip's. Throws Error for a weight that is not finite and for more rows or
+  /// columns than an array has.
+  ProgrammedArray(const ArrayPlan& plan, const Target& target, std::uint64_t seed,
                   std::uint32_t number);
 
-  /// out[c] = sum_r W[r][first + c] in[r] + noise for `count` columns from `first` on, over `steps`
-  /// time steps of 16 lanes each. `sequence` is that of lane 0, `step` the first. offset: [count],
-  /// what the converters add to their columns, or null.
+  /// The array `seconds` after programming. Throws Error for a time before its present one.
+  void age_to(double seconds);
+  /// Measures the corrections of crossbar.compensation by products of known inputs and applies
+  /// them from now on.
+  void compensate();
+  /// Ranges of calibrated converters, from the largest sums seen per column.
+  void calibrate(const std::vector<float>& seen) { converters_.calibrate(seen); }
+
+  /// out[c] = converted(sum_r W[r][first + c] in[r] + noise) + offset[c] for `count` columns from
+  /// `first` on, over `steps` time steps of 16 lanes each. `sequence` is that of lane 0, `step` the
+  /// first. in: codes. offset: [count], or null. seen: [columns] of the largest sums so far, which
+  /// this updates, or null.
   void multiply(std::size_t first, std::size_t count, std::size_t steps, ConstRows in, Rows out,
                 std::uint32_t sequence, std::uint32_t step, ReadScratch& scratch,
-                const float* offset = nullptr) const;
+                const float* offset = nullptr, float* seen = nullptr) const;
 
   std::size_t rows() const { return rows_; }
   std::size_t columns() const { return columns_; }
   /// What the pairs hold, in units of the weights, and the read variance of each: [columns][rows].
   const AlignedFloats& effective() const { return effective_; }
   const AlignedFloats& read_variance() const { return variance_; }
+  const Cells& cells() const { return *cells_; }
+  /// Replaces the cells by saved ones. Throws Error for cells of other targets.
+  void restore(Cells cells, const std::string& where);
 
  private:
-  std::size_t rows_, columns_;
+  void update();
+  void analog(std::size_t first, std::size_t count, std::size_t steps, ConstRows in, Rows out,
+              const ReadAddress& address, ReadScratch& scratch, float* seen) const;
+
+  std::size_t rows_, columns_, bit_lines_;  // bit_lines_: pairs of the whole array
   std::uint64_t seed_;
   std::uint32_t number_;
-  bool noisy_ = false;
+  std::size_t slices_;
+  int slice_bits_;
+  Target target_;
+  std::vector<double> scale_;   // [columns], uS per unit of weight
+  std::vector<double> aim_;     // [rows][columns], the weights as the levels of cells have them
+  std::vector<double> targets_; // of all cells, uS
+  std::optional<Cells> cells_;
+  RowDrivers drivers_;
+  ColumnConverters converters_;
+  std::vector<float> slope_, shift_;    // corrections by column; empty: none
   AlignedFloats effective_, variance_;  // transposed: [columns][rows]
+  AlignedFloats drive_noise_;           // [rows] variances; empty: none
+  bool noisy_ = false;
 };
 
 }  // namespace crosstate

@@ -10,21 +10,68 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "Rows of signed pairs in an array; more rows mean fewer partial sums.")
       .range(3, 4096);
   list.add("columns", options.columns, "Columns of signed pairs in an array.").range(3, 4096);
-  list.add("dac_bits", options.dac_bits,
-           "Resolution of the drivers of the rows, at least that of states and activations.")
-      .in("bits")
-      .range(2, 16);
-  list.add("adc_bits", options.adc_bits,
-           "Resolution of the converters of the columns; below that of states and activations, "
-           "their steps widen over the same range.")
-      .in("bits")
-      .range(2, 16);
+  list.add("levels", options.levels,
+           "Conductances that a cell is programmed to, evenly from device.g_min to device.g_max; 0 "
+           "for any.")
+      .range(0, 65536);
   list.add("recurrence", options.recurrence,
-           "increment: cells hold A - 1 and a digital adder keeps the state, so that a cell's "
-           "relative "
-           "error changes a pole's gain as little as any weight's; direct: cells hold A, where the "
-           "error of a slow pole decides whether it is stable.")
+           "increment: cells hold A - 1 and the converters carry the state, so that a cell's "
+           "relative error changes a pole's gain as little as any weight's; direct: cells hold A, "
+           "where the error of a slow pole decides whether it is stable.")
       .one_of({"increment", "direct"});
+  list.add("packing", options.packing,
+           "packed: as many channels on an array as fit along its diagonal; single: one array per "
+           "channel, which leaves most of it idle.")
+      .one_of({"packed", "single"});
+  list.add("dac_bits", options.dac_bits,
+           "Resolution of the drivers of the rows. Codes with more levels go in by slices of one "
+           "bit less and a sign, one product each; 2 for bit-serial inputs.")
+      .in("bits")
+      .range(2, 16);
+  list.add("dac_gain_error", options.dac_gain_error, "Relative spread of the gains of the drivers.")
+      .range(0, 1);
+  list.add("dac_inl", options.dac_inl, "Spread of the drivers' largest integral non-linearity.")
+      .in("steps")
+      .range(0, 1e3);
+  list.add("dac_noise", options.dac_noise, "Noise of every drive, root mean square.")
+      .in("steps")
+      .range(0, 1e3);
+  list.add("adc_bits", options.adc_bits,
+           "Resolution of the converters of the columns; with a learned range below that of the "
+           "codes, their steps widen.")
+      .in("bits")
+      .range(2, 16);
+  list.add("partial_bits", options.partial_bits,
+           "Resolution of the converters where several tiles, pieces or slices are summed "
+           "digitally, over the range of the sum; 0 for no rounding there.")
+      .in("bits")
+      .range(0, 24);
+  list.add("adc_range", options.adc_range,
+           "learned: that of the codes, which training has chosen; fixed: a share of the largest "
+           "possible sum; calibrated: by the largest sum on data.")
+      .one_of({"learned", "fixed", "calibrated"});
+  list.add("adc_full_scale", options.adc_full_scale,
+           "Range of fixed converters over the largest sum that the weights allow.")
+      .range(1e-6, 1);
+  list.add("adc_margin", options.adc_margin, "Range of calibrated converters over what was seen.")
+      .range(0.01, 100);
+  list.add("adc_gain_error", options.adc_gain_error,
+           "Relative spread of the gains of the converters.")
+      .range(0, 1);
+  list.add("adc_offset", options.adc_offset, "Spread of the offsets of the converters.")
+      .in("steps")
+      .range(0, 1e3);
+  list.add("adc_inl", options.adc_inl, "Spread of the converters' largest integral non-linearity.")
+      .in("steps")
+      .range(0, 1e3);
+  list.add("adc_noise", options.adc_noise,
+           "Thermal noise of every conversion, root mean square.")
+      .in("steps")
+      .range(0, 1e3);
+  list.add("compensation", options.compensation,
+           "Digital correction of read sums after programming and ageing, from products of known "
+           "inputs: one factor per array, or factor and offset per column.")
+      .one_of({"none", "global", "column"});
 }
 
 void validate(const CrossbarOptions& options) {

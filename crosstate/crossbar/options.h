@@ -1,4 +1,4 @@
-// The size of a crossbar array and the resolution of its converters.
+// The size of a crossbar array, what stands on it, and its converters.
 #pragma once
 
 #include <string>
@@ -10,9 +10,26 @@ namespace crosstate {
 struct CrossbarOptions {
   int rows = 64;     // of signed pairs: word lines
   int columns = 64;  // of signed pairs: two bit lines each
-  int dac_bits = 8;
-  int adc_bits = 8;
+  int levels = 0;    // conductances a cell is programmed to; 0: any
   std::string recurrence = "increment";  // increment | direct
+  std::string packing = "packed";        // packed | single
+
+  int dac_bits = 8;
+  double dac_gain_error = 0;  // relative standard deviation over rows
+  double dac_inl = 0;         // largest bend of a row, standard deviation, in steps
+  double dac_noise = 0;       // rms of a drive, in steps
+
+  int adc_bits = 8;
+  int partial_bits = 0;              // where several products make a sum; 0: not rounded
+  std::string adc_range = "learned";  // learned | fixed | calibrated
+  double adc_full_scale = 0.25;      // fixed: share of the largest possible sum
+  double adc_margin = 1.1;           // calibrated: times the largest sum seen
+  double adc_gain_error = 0;         // relative standard deviation over columns
+  double adc_offset = 0;             // standard deviation over columns, in steps
+  double adc_inl = 0;                // largest bend of a column, standard deviation, in steps
+  double adc_noise = 0;              // rms of a conversion, in steps
+
+  std::string compensation = "none";  // none | global | column
 };
 
 /// Binds the fields of section "crossbar".

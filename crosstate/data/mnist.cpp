@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -10,14 +9,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
-
-// Both directories are passed by the build; without them only CROSSTATE_DATA_DIR is searched.
-#ifndef CROSSTATE_INSTALL_DATA_DIR
-#define CROSSTATE_INSTALL_DATA_DIR ""
-#endif
-#ifndef CROSSTATE_SOURCE_DATA_DIR
-#define CROSSTATE_SOURCE_DATA_DIR ""
-#endif
+#include "crosstate/base/shipped.h"
 
 namespace crosstate {
 namespace {
@@ -169,21 +161,6 @@ TrainTest read_mnist(const fs::path& directory) {
   return sets;
 }
 
-TrainTest read_mnist_sample() {
-  if (const char* chosen = std::getenv("CROSSTATE_DATA_DIR"); chosen != nullptr && *chosen != 0) {
-    return read_mnist(fs::path(chosen) / "mnist-sample");
-  }
-  std::string tried;
-  for (const std::string_view directory : {std::string_view(CROSSTATE_INSTALL_DATA_DIR),
-                                           std::string_view(CROSSTATE_SOURCE_DATA_DIR)}) {
-    if (directory.empty()) continue;
-    const fs::path sample = fs::path(directory) / "mnist-sample";
-    std::error_code ignored;
-    if (fs::is_directory(sample, ignored)) return read_mnist(sample);
-    tried += (tried.empty() ? "" : " or ") + sample.string();
-  }
-  fail("mnist-sample", "not found" + (tried.empty() ? "" : " in " + tried) +
-                           "; set CROSSTATE_DATA_DIR to the directory that holds mnist-sample");
-}
+TrainTest read_mnist_sample() { return read_mnist(shipped("mnist-sample")); }
 
 }  // namespace crosstate

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "crosstate/base/aligned.h"
+#include "crosstate/base/lanes.h"
 #include "crosstate/integer/network.h"
 #include "crosstate/kernels/integer.h"
 #include "crosstate/quant/poles.h"

@@ -6,36 +6,36 @@
 #include <string>
 
 #include "crosstate/base/error.h"
-#include "crosstate/model/network_state.h"
+#include "crosstate/integer/lanes.h"
 
 namespace crosstate {
 namespace {
 
-void check(const Network& network, const CrossbarOptions& crossbar) {
-  if (!network.quantized()) {
-    fail("mapping", "the network is not quantized, and rows are driven by codes");
-  }
-  if (network.options().norm != "none") {
-    fail("mapping",
-         "norm is '" + network.options().norm + "', expected none: norms must be folded");
-  }
-  const QuantOptions& quant = network.quant_options();
-  const auto fits = [&](const char* name, int bits) {
-    if (bits == 0)
-      fail("mapping", std::string(name) + " = 0 leaves values unrounded, expected codes");
-    if (bits > crossbar.dac_bits) {
-      fail("mapping", std::string(name) + " = " + std::to_string(bits) +
-                          " exceeds crossbar.dac_bits = " + std::to_string(crossbar.dac_bits));
-    }
-  };
-  fits("quant.input.bits", quant.input.bits);
-  fits("quant.residual.bits", quant.residual.bits);
-  fits("quant.activation.bits", quant.activation.bits);
-  fits("quant.state.bits", quant.state.bits);
-  if (quant.state.rounding != "nearest") {
-    fail("mapping", "quant.state.rounding = \"" + quant.state.rounding +
+void check(const IntegerNetwork& network) {
+  if (network.state_rounding != RoundingMode::kNearest) {
+    const bool feedback = network.state_rounding == RoundingMode::kFeedback;
+    fail("mapping", std::string("quant.state.rounding = \"") +
+                        (feedback ? "feedback" : "stochastic") +
                         "\", expected nearest: the arrays' converters round to nearest");
   }
+}
+
+// Products that values need which have one of `count` codes or, beyond the drivers' levels, up to
+// `magnitude`: slices of all but one of the drivers' bits, and a sign.
+std::size_t slices(std::uint64_t count, std::uint64_t magnitude, int dac_bits) {
+  if (count <= std::uint64_t{1} << dac_bits) return 1;
+  const auto slice = static_cast<std::size_t>(dac_bits - 1);
+  const auto bits = static_cast<std::size_t>(std::bit_width(magnitude));
+  return std::max<std::size_t>(1, (bits + slice - 1) / slice);
+}
+
+std::uint64_t magnitude(const CodeFormat& f) {
+  return static_cast<std::uint64_t>(std::max(std::abs(std::int64_t{f.low}), std::int64_t{f.high}));
+}
+
+std::size_t slices(const CodeFormat& f, int dac_bits) {
+  const auto count = static_cast<std::uint64_t>(std::int64_t{f.high} - f.low + 1);
+  return slices(count, magnitude(f), dac_bits);
 }
 
 // Cuts of [0, count) into the fewest parts of at most `most`, nearly equal.
@@ -48,17 +48,15 @@ std::vector<std::size_t> cuts(std::size_t count, std::size_t most) {
 
 class Mapper {
  public:
-  Mapper(const Network& network, const CrossbarOptions& crossbar)
-      : s_(network.state()),
-        c_(s_.coefficients()),
+  Mapper(const IntegerNetwork& network, const CrossbarOptions& crossbar)
+      : n_(network),
         rows_(static_cast<std::size_t>(crossbar.rows)),
         columns_(static_cast<std::size_t>(crossbar.columns)),
+        packed_(crossbar.packing == "packed"),
         kept_(crossbar.recurrence == "increment" ? 1.0f : 0.0f) {}
 
-  // weight: [outputs][inputs], acting on codes of the given scale.
-  void matrix(Site site, std::size_t layer, const AlignedFloats& weight, std::size_t outputs,
-              std::size_t inputs, float scale) {
-    const std::vector<std::size_t> in = cuts(inputs, rows_), out = cuts(outputs, columns_);
+  void matrix(Site site, std::size_t layer, const IntegerMatrix& m) {
+    const std::vector<std::size_t> in = cuts(m.columns, rows_), out = cuts(m.rows, columns_);
     for (std::size_t o = 0; o + 1 < out.size(); ++o) {
       for (std::size_t i = 0; i + 1 < in.size(); ++i) {
         MappedArray a;
@@ -72,7 +70,7 @@ class Mapper {
         a.weights.resize(a.used);
         for (std::size_t r = 0; r < a.rows; ++r) {
           for (std::size_t c = 0; c < a.columns; ++c) {
-            a.weights[r * a.columns + c] = weight[(out[o] + c) * inputs + in[i] + r] * scale;
+            a.weights[r * a.columns + c] = m.weight[(out[o] + c) * m.columns + in[i] + r];
           }
         }
         arrays_.push_back(std::move(a));
@@ -82,27 +80,26 @@ class Mapper {
 
   // Pieces of nearly equal size, in the order of the channels; each array takes as many as fit.
   void recurrence(std::size_t layer) {
-    const std::size_t per_mode = s_.complex() ? 2 : 1;
+    const std::size_t per_mode = n_.complex ? 2 : 1;
     const std::size_t most = (std::min(rows_, columns_) - 1) / per_mode;
-    const std::vector<std::size_t> cut = cuts(s_.modes(), most);
+    const std::vector<std::size_t> cut = cuts(n_.modes, most);
     MappedArray a = empty(layer);
-    for (std::size_t h = 0; h < s_.channels(); ++h) {
+    for (std::size_t h = 0; h < n_.channels; ++h) {
       for (std::size_t i = 0; i + 1 < cut.size(); ++i) {
         const std::size_t modes = cut[i + 1] - cut[i];
         const std::size_t lines = a.states + a.pieces.size() + modes * per_mode + 1;
-        if (lines > std::min(rows_, columns_)) {
+        const bool full = lines > std::min(rows_, columns_);
+        if (full || (!packed_ && !a.pieces.empty())) {
           finish(a);
           a = empty(layer);
         }
-        a.pieces.push_back({h, cut[i], modes, a.states, i == 0});
+        a.pieces.push_back({h, cut[i], modes, a.states});
         a.states += modes * per_mode;
       }
     }
     finish(a);
   }
 
-  const Network::State& state() const { return s_; }
-  const Coefficients& coefficients() const { return c_; }
   std::vector<MappedArray> take() { return std::move(arrays_); }
 
  private:
@@ -114,8 +111,7 @@ class Mapper {
   }
 
   void finish(MappedArray& a) {
-    const BlockCoefficients& c = c_.blocks[a.layer];
-    const float unit = c_.residual.scale[0];
+    const IntegerBlock& b = n_.blocks[a.layer];
     const std::size_t inputs = a.pieces.size();
     a.rows = a.columns = a.states + inputs;
     a.weights.assign(a.rows * a.columns, 0);
@@ -126,27 +122,26 @@ class Mapper {
     for (std::size_t i = 0; i < a.pieces.size(); ++i) {
       const Piece& p = a.pieces[i];
       const std::size_t y = a.states + i;
-      if (p.feedthrough) put(i, y, c.d[p.channel] * unit);
       for (std::size_t n = 0; n < p.modes; ++n) {
-        const std::size_t m = p.channel * s_.modes() + p.first_mode + n;
-        const std::size_t re = p.state + (s_.complex() ? 2 * n : n), row = inputs + re;
-        put(i, re, c.b[m] * unit);
-        put(row, re, c.ar[m] - kept_);
-        put(row, y, c.cr[m]);
-        if (!s_.complex()) continue;
-        put(row + 1, re, -c.ai[m]);
-        put(row, re + 1, c.ai[m]);
-        put(row + 1, re + 1, c.ar[m] - kept_);
-        put(row + 1, y, -c.ci[m]);
+        const std::size_t m = p.channel * n_.modes + p.first_mode + n;
+        const std::size_t re = p.state + (n_.complex ? 2 * n : n), row = inputs + re;
+        put(i, re, gain_value(b.input_shift[m]));
+        put(row, re, pole_value(b.ar[m]) - kept_);
+        put(row, y, b.cr[m]);
+        if (!n_.complex) continue;
+        put(row + 1, re, -pole_value(b.ai[m]));
+        put(row, re + 1, pole_value(b.ai[m]));
+        put(row + 1, re + 1, pole_value(b.ar[m]) - kept_);
+        put(row + 1, y, -static_cast<float>(b.ci[m]));
       }
     }
     arrays_.push_back(std::move(a));
   }
 
-  const Network::State& s_;
-  const Coefficients c_;
+  const IntegerNetwork& n_;
   std::size_t rows_, columns_;
-  float kept_;  // share of the state that a digital adder carries to the next step
+  bool packed_;
+  float kept_;  // share of the state that the converters carry to the next step
   std::vector<MappedArray> arrays_;
 };
 
@@ -164,7 +159,14 @@ double Mapping::utilisation() const {
 
 std::size_t Mapping::conversions_per_step() const {
   std::size_t n = 0;
-  for (const MappedArray& a : arrays) n += a.site == Site::kDecoder ? 0 : a.columns;
+  for (const MappedArray& a : arrays) {
+    switch (a.site) {
+      case Site::kEncoder: n += a.columns * input_slices; break;
+      case Site::kRecurrence: n += a.columns * state_slices; break;
+      case Site::kLinear: n += a.columns * activation_slices; break;
+      case Site::kDecoder: break;
+    }
+  }
   return n;
 }
 
@@ -182,32 +184,32 @@ std::vector<std::size_t> Mapping::of(Site site, std::size_t layer) const {
   return numbers;
 }
 
-Mapping map_network(const Network& network, const CrossbarOptions& crossbar, std::size_t length) {
+Mapping map_network(const IntegerNetwork& network, const CrossbarOptions& crossbar,
+                    std::size_t length) {
   validate(crossbar);
-  check(network, crossbar);
+  check(network);
   Mapper mapper(network, crossbar);
-  const Network::State& s = mapper.state();
-  const Coefficients& c = mapper.coefficients();
-  const std::size_t H = s.channels(), O = s.linear_outputs();
-  mapper.matrix(Site::kEncoder, 0, c.encoder, H, static_cast<std::size_t>(s.task.inputs),
-                c.input.scale[0]);
-  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
+  mapper.matrix(Site::kEncoder, 0, network.encoder);
+  for (std::size_t l = 0; l < network.blocks.size(); ++l) {
     mapper.recurrence(l);
-    mapper.matrix(Site::kLinear, l, c.blocks[l].weight, O, H, c.quantizers[l].activation.scale[0]);
+    mapper.matrix(Site::kLinear, l, network.blocks[l].linear_map);
   }
-  mapper.matrix(Site::kDecoder, 0, c.decoder, static_cast<std::size_t>(s.task.classes), H,
-                c.residual.scale[0]);
+  mapper.matrix(Site::kDecoder, 0, network.decoder);
 
   Mapping mapping;
   mapping.arrays = mapper.take();
   mapping.pairs_per_array =
       static_cast<std::size_t>(crossbar.rows) * static_cast<std::size_t>(crossbar.columns);
+  const int bits = crossbar.dac_bits;
+  mapping.input_slices = slices(network.input, bits);
+  const CodeFormat state{-network.state_limit, network.state_limit, 1};
+  mapping.state_slices = std::max(slices(state, bits), slices(network.residual, bits));
+  for (const IntegerBlock& b : network.blocks) {
+    mapping.activation_slices = std::max(mapping.activation_slices, slices(b.activation, bits));
+  }
   // The pooled value is a whole number, the sum of a sequence's codes, or its last code.
-  const auto limit = static_cast<std::uint64_t>(c.residual.high);
-  const std::uint64_t sum = s.options.pooling == "last" ? limit : limit * length;
-  const auto bits = static_cast<std::size_t>(std::bit_width(sum));
-  const auto slice = static_cast<std::size_t>(crossbar.dac_bits - 1);
-  mapping.decoder_slices = std::max<std::size_t>(1, (bits + slice - 1) / slice);
+  const std::uint64_t sum = magnitude(network.residual) * (network.pool_last ? 1 : length);
+  mapping.decoder_slices = slices(2 * sum + 1, sum, bits);
   return mapping;
 }
 

@@ -1,31 +1,32 @@
-// Places a quantized network on crossbar arrays.
+// Places an integer network on crossbar arrays.
 //
 // Recurrence. A channel of M modes is a block of an array, whose rows are driven by its input u and
-// its 2 M states (M for real modes), and whose columns carry the next states and y:
+// its 2 M states (M for real modes), and whose columns carry the next states and C x:
 //
-//                 x' (2 M columns)   y
-//   u             b                  d
+//                 x' (2 M columns)   C x
+//   u             b
 //   x (2 M rows)  A                  c
 //
-// y_k needs the *new* state, y_k = c x_k + d u_k, so a time step takes two products of the same
-// array: in the first the rows carry [u_k, x_{k-1}] and the state columns are converted, which
-// rounds the state; in the second the rows carry [u_k, x_k] and the y columns are converted. Every
-// column is converted once per step. Blocks share an array along its diagonal. A channel with more
-// states than an array holds is cut between modes, which do not act on each other: only y then
-// needs a digital sum of its pieces.
+// y_k needs the *new* state, so a time step takes two products of the same array: in the first the
+// rows carry [u_k, x_{k-1}] and the state columns are converted, which rounds the state; in the
+// second the rows carry x_k and the C x columns are converted. Every column is converted once per
+// step. Blocks share an array along its diagonal, or have one each (crossbar.packing). A channel
+// with more states than an array holds is cut between modes, which do not act on each other: only
+// C x then needs a digital sum of its pieces.
 //
 // Encoder, pointwise layers and decoder are matrices, cut into tiles of an array's size; tiles of
-// the same outputs are summed digitally. Biases are digital.
+// the same outputs are summed digitally. Biases, and the skip D u, whose scale differs from that of
+// C x, are added by the converters.
 //
 // All rows are driven by whole numbers, the codes of states and activations; the weights are those
-// of the network times the scale of the codes.
+// of the network in units of its accumulators.
 #pragma once
 
 #include <cstddef>
 #include <vector>
 
 #include "crosstate/crossbar/options.h"
-#include "crosstate/model/network.h"
+#include "crosstate/integer/network.h"
 
 namespace crosstate {
 
@@ -37,8 +38,7 @@ enum class Site { kEncoder, kRecurrence, kLinear, kDecoder };
 struct Piece {
   std::size_t channel = 0;
   std::size_t first_mode = 0, modes = 0;
-  std::size_t state = 0;     // first state of this piece
-  bool feedthrough = false;  // holds d; one piece per channel does
+  std::size_t state = 0;  // first state of this piece
 };
 
 struct MappedArray {
@@ -57,9 +57,11 @@ struct MappedArray {
 struct Mapping {
   std::vector<MappedArray> arrays;  // encoder, then recurrence and linear of each layer, decoder
   std::size_t pairs_per_array = 0;
-  /// Products that a class score takes: the pooled value has more bits than a driver, so that it
-  /// goes in by slices of dac_bits - 1 bits and a sign.
+  /// Products that a class score takes: pooled values have more bits than a driver, and codes may;
+  /// what is wider goes in by slices of dac_bits - 1 bits and a sign, one product each.
   std::size_t decoder_slices = 1;
+  /// The same of a time step: of the encoder, of the rows of states and u, and of the activations.
+  std::size_t input_slices = 1, state_slices = 1, activation_slices = 1;
 
   std::size_t used_pairs() const;
   /// Pairs that hold a weight over all pairs of all arrays.
@@ -71,9 +73,9 @@ struct Mapping {
   std::vector<std::size_t> of(Site site, std::size_t layer = 0) const;
 };
 
-/// Throws Error for a network that is not quantized, has rounding off for states or activations or
-/// a layer norm, and for codes wider than the drivers. `length`: time steps of the longest
-/// sequence, which decides how wide pooled values get.
-Mapping map_network(const Network& network, const CrossbarOptions& crossbar, std::size_t length);
+/// Throws Error for a network whose states are not rounded to nearest. `length`: time steps of the
+/// longest sequence, which decides how wide pooled values get.
+Mapping map_network(const IntegerNetwork& network, const CrossbarOptions& crossbar,
+                    std::size_t length);
 
 }  // namespace crosstate

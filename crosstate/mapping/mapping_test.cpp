@@ -4,12 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <memory>
 #include <numeric>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
-#include "crosstate/model/network_state.h"
+#include "crosstate/integer/convert.h"
+#include "crosstate/integer/lanes.h"
 
 namespace crosstate {
 namespace {
@@ -56,11 +56,11 @@ class Placement : public testing::TestWithParam<Case> {
     if (options.modes == "real") options.init = "real";
     crossbar_.rows = GetParam().rows;
     crossbar_.columns = GetParam().columns;
-    network_ = std::make_unique<Network>(network(options, 2));
-    mapping_ = map_network(*network_, crossbar_, 100);
+    network_ = to_integers(network(options, 2));
+    mapping_ = map_network(network_, crossbar_, 100);
   }
   CrossbarOptions crossbar_;
-  std::unique_ptr<Network> network_;
+  IntegerNetwork network_;
   Mapping mapping_;
 };
 
@@ -78,40 +78,35 @@ TEST_P(Placement, FitsItsArrays) {
 }
 
 TEST_P(Placement, HoldsEveryMatrixWeightOnce) {
-  const Network::State& s = network_->state();
-  const Coefficients c = s.coefficients();
-  const auto check = [&](Site site, std::size_t layer, const AlignedFloats& weight,
-                         std::size_t inputs, float scale) {
-    std::vector<int> seen(weight.size(), 0);
+  const auto check = [&](Site site, std::size_t layer, const IntegerMatrix& m) {
+    std::vector<int> seen(m.weight.size(), 0);
     for (const std::size_t i : mapping_.of(site, layer)) {
       const MappedArray& a = mapping_.arrays[i];
       EXPECT_EQ(a.used, a.rows * a.columns);
       for (std::size_t r = 0; r < a.rows; ++r) {
         for (std::size_t k = 0; k < a.columns; ++k) {
-          const std::size_t at = (a.first_output + k) * inputs + a.first_input + r;
+          const std::size_t at = (a.first_output + k) * m.columns + a.first_input + r;
           ++seen[at];
-          EXPECT_EQ(a.weights[r * a.columns + k], weight[at] * scale);
+          EXPECT_EQ(a.weights[r * a.columns + k], m.weight[at]);
         }
       }
     }
     EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), static_cast<std::ptrdiff_t>(seen.size()));
   };
-  check(Site::kEncoder, 0, c.encoder, 2, c.input.scale[0]);
-  check(Site::kDecoder, 0, c.decoder, s.channels(), c.residual.scale[0]);
-  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
-    check(Site::kLinear, l, c.blocks[l].weight, s.channels(), c.quantizers[l].activation.scale[0]);
+  check(Site::kEncoder, 0, network_.encoder);
+  check(Site::kDecoder, 0, network_.decoder);
+  for (std::size_t l = 0; l < network_.blocks.size(); ++l) {
+    check(Site::kLinear, l, network_.blocks[l].linear_map);
   }
 }
 
 TEST_P(Placement, HoldsEveryModeOnce) {
-  const Network::State& s = network_->state();
-  const Coefficients c = s.coefficients();
-  const std::size_t per_mode = s.complex() ? 2 : 1;
+  const IntegerNetwork& n = network_;
+  const std::size_t per_mode = n.complex ? 2 : 1;
   const float kept = crossbar_.recurrence == "increment" ? 1 : 0;
-  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
-    const BlockCoefficients& b = c.blocks[l];
-    const float unit = c.residual.scale[0];
-    std::vector<int> modes(s.channels() * s.modes(), 0), feedthrough(s.channels(), 0);
+  for (std::size_t l = 0; l < n.blocks.size(); ++l) {
+    const IntegerBlock& b = n.blocks[l];
+    std::vector<int> modes(n.channels * n.modes, 0);
     for (const std::size_t number : mapping_.of(Site::kRecurrence, l)) {
       const MappedArray& a = mapping_.arrays[number];
       const std::size_t inputs = a.pieces.size();
@@ -126,22 +121,18 @@ TEST_P(Placement, HoldsEveryModeOnce) {
         const Piece& p = a.pieces[i];
         EXPECT_EQ(p.state, states);
         states += p.modes * per_mode;
-        if (p.feedthrough) {
-          ++feedthrough[p.channel];
-          take(i, a.states + i, b.d[p.channel] * unit);
-        }
-        for (std::size_t n = 0; n < p.modes; ++n) {
-          const std::size_t m = p.channel * s.modes() + p.first_mode + n;
-          const std::size_t re = p.state + n * per_mode, y = a.states + i;
+        for (std::size_t k = 0; k < p.modes; ++k) {
+          const std::size_t m = p.channel * n.modes + p.first_mode + k;
+          const std::size_t re = p.state + k * per_mode, y = a.states + i;
           ++modes[m];
-          take(i, re, b.b[m] * unit);
-          take(inputs + re, re, b.ar[m] - kept);
+          take(i, re, gain_value(b.input_shift[m]));
+          take(inputs + re, re, pole_value(b.ar[m]) - kept);
           take(inputs + re, y, b.cr[m]);
-          if (!s.complex()) continue;
-          take(inputs + re + 1, re, -b.ai[m]);
-          take(inputs + re, re + 1, b.ai[m]);
-          take(inputs + re + 1, re + 1, b.ar[m] - kept);
-          take(inputs + re + 1, y, -b.ci[m]);
+          if (!n.complex) continue;
+          take(inputs + re + 1, re, -pole_value(b.ai[m]));
+          take(inputs + re, re + 1, pole_value(b.ai[m]));
+          take(inputs + re + 1, re + 1, pole_value(b.ar[m]) - kept);
+          take(inputs + re + 1, y, -static_cast<float>(b.ci[m]));
         }
       }
       EXPECT_EQ(states, a.states);
@@ -150,8 +141,6 @@ TEST_P(Placement, HoldsEveryModeOnce) {
                 static_cast<std::ptrdiff_t>(left.size()));
     }
     EXPECT_EQ(std::count(modes.begin(), modes.end(), 1), static_cast<std::ptrdiff_t>(modes.size()));
-    EXPECT_EQ(std::count(feedthrough.begin(), feedthrough.end(), 1),
-              static_cast<std::ptrdiff_t>(feedthrough.size()));
   }
 }
 
@@ -164,11 +153,11 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Placement,
                          [](const auto& test) { return test.param.name; });
 
 TEST(Mapping, CountsPairsAndConversions) {
-  const Mapping m = map_network(network({}, 1), {}, 784);
+  const Mapping m = map_network(to_integers(network({}, 1)), {}, 784);
   // Three blocks of 8 modes an array: 6 arrays a layer.
   EXPECT_EQ(m.of(Site::kRecurrence, 0).size(), 6u);
   EXPECT_EQ(m.arrays.size(), 1 + 2 * (6 + 1) + 1u);
-  const std::size_t block = 8 * (4 + 1 + 2) + 1;
+  const std::size_t block = 8 * (4 + 1 + 2);
   EXPECT_EQ(m.used_pairs(), 16 + 2 * (16 * block + 32 * 16) + 3 * 16);
   EXPECT_DOUBLE_EQ(m.utilisation(), static_cast<double>(m.used_pairs()) / (16 * 64 * 64));
   EXPECT_EQ(m.conversions_per_step(), 16 + 2 * (16 * 17 + 32u));
@@ -177,23 +166,34 @@ TEST(Mapping, CountsPairsAndConversions) {
   EXPECT_EQ(m.conversions_per_sequence(), 3 * 3u);
 }
 
-TEST(Mapping, RejectsNetworksWithoutCodes) {
-  const auto map = [](const Network& n, CrossbarOptions crossbar = {}) {
-    return [&n, crossbar] { map_network(n, crossbar, 10); };
-  };
-  const Network plain(ModelOptions{}, {1, 3}, 1);
-  EXPECT_THAT(map(plain), ThrowsMessage<Error>(HasSubstr("not quantized")));
-  const Network floating = network({}, 1, quant_preset("w8a8s0"));
-  EXPECT_THAT(map(floating), ThrowsMessage<Error>(HasSubstr("quant.state.bits = 0")));
-  const Network wide = network({}, 1, quant_preset("w8a10s8"));
-  EXPECT_THAT(map(wide), ThrowsMessage<Error>(HasSubstr("crossbar.dac_bits = 8")));
-  EXPECT_NO_THROW(map(wide, {.dac_bits = 10})());
+TEST(Mapping, MayGiveEveryChannelAnArray) {
+  const Mapping m = map_network(to_integers(network({}, 1)), {.packing = "single"}, 784);
+  EXPECT_EQ(m.of(Site::kRecurrence, 0).size(), 16u);
+  for (const std::size_t i : m.of(Site::kRecurrence, 1)) {
+    EXPECT_EQ(m.arrays[i].pieces.size(), 1u);
+  }
+}
+
+TEST(Mapping, WideCodesGoInBySlices) {
+  const IntegerNetwork n = to_integers(network({}, 1, quant_preset("w8a10s12")));
+  const Mapping m = map_network(n, {}, 10);
+  EXPECT_EQ(m.input_slices, 2u);
+  EXPECT_EQ(m.state_slices, 2u);
+  EXPECT_EQ(m.activation_slices, 2u);
+  EXPECT_EQ(m.conversions_per_step(), 2 * (16 + 2 * (16 * 17 + 32u)));
+  EXPECT_EQ(map_network(n, {.dac_bits = 12}, 10).state_slices, 1u);
+  // A sign and one bit: as many products as the magnitude has bits.
+  EXPECT_EQ(map_network(n, {.dac_bits = 2}, 10).state_slices, 11u);
+}
+
+TEST(Mapping, RejectsRoundingsThatConvertersLack) {
   for (const char* rounding : {"stochastic", "feedback"}) {
     QuantOptions quant;
     quant.state.rounding = rounding;
-    const Network other = network({}, 1, quant);
-    EXPECT_THAT(map(other), ThrowsMessage<Error>(HasSubstr("quant.state.rounding = \"" +
-                                                           std::string(rounding) + "\"")));
+    const IntegerNetwork other = to_integers(network({}, 1, quant));
+    EXPECT_THAT([&] { map_network(other, {}, 10); },
+                ThrowsMessage<Error>(HasSubstr("quant.state.rounding = \"" +
+                                               std::string(rounding) + "\"")));
   }
 }
 

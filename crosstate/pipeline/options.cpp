@@ -47,13 +47,11 @@ void validate_crossbar(const RunOptions& options) {
   if (!options.quantize) {
     fail("options", "run.crossbar = true needs integers, expected run.quantize = true");
   }
-  const auto check = [&](const char* key, int bits) {
-    if (bits >= 2 && bits <= options.crossbar.dac_bits) return;
-    fail("options", std::string(key) + " = " + std::to_string(bits) +
-                        ", expected 2 to crossbar.dac_bits = " +
-                        std::to_string(options.crossbar.dac_bits) + " with run.crossbar = true");
-  };
   const QuantOptions quant = resolved(options.quant);
+  const auto check = [&](const char* key, int bits) {
+    if (bits > 0) return;
+    fail("options", std::string(key) + " = 0, expected codes with run.crossbar = true");
+  };
   check("quant.state.bits", quant.state.bits);
   check("quant.input.bits", quant.input.bits);
   check("quant.residual.bits", quant.residual.bits);
@@ -92,8 +90,7 @@ FieldList RunOptions::fields() {
   crosstate::fields(list, "train", train);
   crosstate::fields(list, quant);
   add_qat_fields(list, qat);
-  crosstate::fields(list, device);
-  crosstate::fields(list, crossbar);
+  crosstate::fields(list, target);
   crosstate::fields(list, simulate);
   list.section("sweep");
   list.add("noise", sweep.noise,
@@ -138,8 +135,7 @@ void validate(const RunOptions& options) {
   validate(options.train, "train");
   validate(options.quant);
   validate(options.qat, "qat");
-  validate(options.device);
-  validate(options.crossbar);
+  validate(options.target);
   validate(options.simulate);
   noise_levels(options.sweep);
   qat_stages(options);

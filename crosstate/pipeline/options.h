@@ -6,9 +6,8 @@
 #include <vector>
 
 #include "crosstate/base/options.h"
-#include "crosstate/crossbar/options.h"
+#include "crosstate/crossbar/target.h"
 #include "crosstate/data/options.h"
-#include "crosstate/device/options.h"
 #include "crosstate/model/options.h"
 #include "crosstate/quant/options.h"
 #include "crosstate/simulate/options.h"
@@ -47,8 +46,7 @@ struct RunOptions {
   TrainOptions train;  // in floating point
   QuantOptions quant;
   QatOptions qat;  // of the quantized network; validates on train's share
-  DeviceOptions device;
-  CrossbarOptions crossbar;
+  Target target;
   SimulateOptions simulate;
   SweepOptions sweep;
 

@@ -264,30 +264,33 @@ class Run {
     const Stopwatch watch;
     CrossbarSummary& result = summary_.crossbar;
     say("programming " + std::to_string(options_.simulate.chips) + " chips");
-    result.chips = simulate(*qat_, data_.test, options_.device, options_.crossbar,
-                            options_.simulate.chips, options_.seed, pool_, context_.stop);
+    SimulateContext context;
+    context.stop = context_.stop;
+    const IntegerNetwork ptq = to_integers(*ptq_), qat = to_integers(*qat_);
+    result.chips = simulate(qat, data_.test, options_.target, options_.simulate, options_.seed,
+                            pool_, context);
     if (result.chips.interrupted) return false;
     const Dataset part = first(data_.test, static_cast<std::size_t>(options_.sweep.sequences));
     result.sweep_sequences = part.count;
-    const double ratio = options_.device.programming_noise > 0
-                             ? options_.device.read_noise / options_.device.programming_noise
-                             : 0;
+    const DeviceOptions& device = options_.target.device;
+    const double ratio =
+        device.programming_noise > 0 ? device.read_noise / device.programming_noise : 0;
     for (const double level : noise_levels(options_.sweep)) {
       if (stopped()) return false;
       say("chips with " + percent(level) + " noise");
       // Of the models, gaussian alone has a level of noise.
-      DeviceOptions device =
-          options_.device.model == "gaussian" ? options_.device : DeviceOptions{};
-      device.programming_noise = level;
-      device.read_noise = std::min(1.0, level * ratio);
-      const auto chips = [&](const Network& network) {
-        return simulate(network, part, device, options_.crossbar, options_.sweep.chips,
-                        options_.seed, pool_, context_.stop);
+      Target target = options_.target;
+      if (device.model != "gaussian") target.device = {};
+      target.device.programming_noise = level;
+      target.device.read_noise = std::min(1.0, level * ratio);
+      const auto chips = [&](const IntegerNetwork& network) {
+        return simulate(network, part, target, {.chips = options_.sweep.chips}, options_.seed,
+                        pool_, context);
       };
       NoisePoint& point = result.sweep.emplace_back();
       point.noise = level;
-      point.ptq = chips(*ptq_);
-      point.qat = chips(*qat_);
+      point.ptq = chips(ptq);
+      point.qat = chips(qat);
       if (point.ptq.interrupted || point.qat.interrupted) return false;
     }
     result.seconds = watch.seconds();
@@ -329,29 +332,43 @@ json stage_json(const StageSummary& stage) {
   return out;
 }
 
-json chips_json(const SimulateSummary& chips) {
-  return {{"accuracy_mean", chips.mean},
-          {"accuracy_std", chips.deviation},
-          {"accuracy_worst", chips.worst},
-          {"accuracy", chips.accuracy}};
+json age_json(const AgeSummary& age) {
+  return {{"seconds_since_programming", age.seconds},
+          {"accuracy_mean", age.mean},
+          {"accuracy_std", age.deviation},
+          {"accuracy_worst", age.worst},
+          {"accuracy", age.accuracy}};
 }
 
 json crossbar_json(const CrossbarSummary& crossbar) {
-  json out = chips_json(crossbar.chips);
-  out["arrays"] = crossbar.chips.arrays;
-  out["utilisation"] = crossbar.chips.utilisation;
-  out["conversions_per_step"] = crossbar.chips.conversions_per_step;
-  out["conversions_per_sequence"] = crossbar.chips.conversions_per_sequence;
+  json out = to_json(crossbar.chips);
   out["seconds"] = crossbar.seconds;
   out["sweep"] = json::array();
   for (const NoisePoint& point : crossbar.sweep) {
-    out["sweep"].push_back(
-        {{"noise", point.noise}, {"ptq", chips_json(point.ptq)}, {"qat", chips_json(point.qat)}});
+    out["sweep"].push_back({{"noise", point.noise},
+                            {"ptq", age_json(point.ptq.first())},
+                            {"qat", age_json(point.qat.first())}});
   }
   return out;
 }
 
 }  // namespace
+
+json to_json(const SimulateSummary& chips) {
+  json out = age_json(chips.first());
+  out.erase("seconds_since_programming");
+  out["ages"] = json::array();
+  for (const AgeSummary& age : chips.ages) out["ages"].push_back(age_json(age));
+  out["arrays"] = chips.arrays;
+  out["utilisation"] = chips.utilisation;
+  out["conversions_per_step"] = chips.conversions_per_step;
+  out["conversions_per_sequence"] = chips.conversions_per_sequence;
+  out["yield"] = chips.programming.yield();
+  out["programming_pulses"] = chips.programming.pulses;
+  out["programming_energy_pj"] = chips.programming.energy;
+  out["seconds"] = chips.seconds;
+  return out;
+}
 
 bool can_resume(const std::filesystem::path& directory) {
   std::error_code unreadable;  // run() tells why

@@ -72,6 +72,10 @@ RunSummary run(const RunOptions& options, const RunContext& context);
 /// completed epoch.
 bool can_resume(const std::filesystem::path& directory);
 
+/// Keys accuracy_mean, accuracy_std, accuracy_worst and accuracy at the first age, ages with the
+/// same for each, arrays, utilisation, conversions_per_step, yield, ...
+nlohmann::json to_json(const SimulateSummary& chips);
+
 /// Keys float, ptq, qat (accuracy, loss, memory, ...), crossbar (accuracy_mean, ...), parameters,
 /// seconds, seed, machine, config.
 nlohmann::json to_json(const RunSummary& summary);

@@ -72,7 +72,7 @@ Plot stage_bars(const RunSummary& summary) {
     bars.y.push_back(100 * accuracy);
   };
   for (const auto& [name, stage] : stages_done(summary)) add(name, stage->accuracy);
-  if (summary.crossbar.done) add("on the crossbar (mean)", summary.crossbar.chips.mean);
+  if (summary.crossbar.done) add("on the crossbar (mean)", summary.crossbar.chips.first().mean);
   plot.series.push_back(std::move(bars));
   return plot;
 }
@@ -90,8 +90,8 @@ Plot noise_curves(const RunSummary& summary) {
       qat{"quantization-aware training", {}, {}, {}};
   const auto add = [](Series& series, double noise, const SimulateSummary& chips) {
     series.x.push_back(100 * noise);
-    series.y.push_back(100 * chips.mean);
-    series.error.push_back(100 * chips.deviation);
+    series.y.push_back(100 * chips.first().mean);
+    series.error.push_back(100 * chips.first().deviation);
   };
   for (const NoisePoint& point : summary.crossbar.sweep) {
     add(ptq, point.noise, point.ptq);
@@ -104,10 +104,10 @@ Plot noise_curves(const RunSummary& summary) {
 Table crossbar_table(const RunSummary& summary) {
   const SimulateSummary& chips = summary.crossbar.chips;
   Table table{"Crossbar", {"quantity", "value"}, {}};
-  table.rows = {{"chips", std::to_string(chips.accuracy.size())},
-                {"mean accuracy (%)", fixed(100 * chips.mean, 2)},
-                {"deviation from chip to chip (%)", fixed(100 * chips.deviation, 2)},
-                {"worst chip (%)", fixed(100 * chips.worst, 2)},
+  table.rows = {{"chips", std::to_string(chips.first().accuracy.size())},
+                {"mean accuracy (%)", fixed(100 * chips.first().mean, 2)},
+                {"deviation from chip to chip (%)", fixed(100 * chips.first().deviation, 2)},
+                {"worst chip (%)", fixed(100 * chips.first().worst, 2)},
                 {"arrays", std::to_string(chips.arrays)},
                 {"pairs of cells in use (%)", fixed(100 * chips.utilisation, 1)},
                 {"conversions per time step", std::to_string(chips.conversions_per_step)}};
@@ -145,8 +145,8 @@ Table summary_table(const RunSummary& summary) {
   if (summary.crossbar.done) {
     const CrossbarSummary& crossbar = summary.crossbar;
     table.rows.push_back(
-        {"crossbar, " + std::to_string(crossbar.chips.accuracy.size()) + " chips",
-         fixed(100 * crossbar.chips.mean, 2) + " ± " + fixed(100 * crossbar.chips.deviation, 2),
+        {"crossbar, " + std::to_string(crossbar.chips.first().accuracy.size()) + " chips",
+         fixed(100 * crossbar.chips.first().mean, 2) + " ± " + fixed(100 * crossbar.chips.first().deviation, 2),
          std::to_string(summary.qat.weight_bits), std::to_string(summary.qat.state_bits), "-", "-",
          fixed(crossbar.seconds, 1)});
   }

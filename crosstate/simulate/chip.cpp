@@ -1,11 +1,13 @@
 #include "crosstate/simulate/chip.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
+#include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
-#include "crosstate/crossbar/array.h"
-#include "crosstate/model/network_state.h"
+#include "crosstate/kernels/pointwise.h"
+#include "crosstate/simulate/conversion.h"
 
 namespace crosstate {
 namespace {
@@ -17,39 +19,25 @@ std::uint64_t chip_seed(std::uint64_t seed, std::uint32_t number) {
   return std::uint64_t{words[0]} << 32 | words[1];
 }
 
-// A converter of `bits` in place of a site's rounding: the same codes if it has enough bits,
-// otherwise wider steps over the same range.
-Quantizer converter(Quantizer site, int bits) {
-  const int site_bits = static_cast<int>(std::lround(std::log2(site.high + 1))) + 1;
-  if (bits >= site_bits) return site;
-  site.high = std::exp2(static_cast<float>(bits - 1)) - 1;
-  site.low = -site.high;
-  for (float& s : site.scale) s *= std::exp2(static_cast<float>(site_bits - bits));
-  return site;
-}
-
 Rows take(AlignedFloats& memory, std::size_t rows, std::size_t columns) {
   if (memory.size() < rows * columns) memory.resize(rows * columns);
   return {memory.data(), columns};
 }
 
-void convert(const Quantizer& q, std::size_t rows, std::size_t columns, ConstRows x, Rows y) {
-  if (rows == 0) return;
-  fake_quantize_forward(q.scale.data(), q.low, q.high, rows, columns, x, y);
-}
-
-// The whole numbers that rounded values stand for.
-void codes(const Quantizer& q, std::size_t rows, std::size_t columns, ConstRows x, Rows y) {
-  const AlignedFloats inverse(rows, 1 / q.scale[0]);
-  affine_forward(inverse.data(), nullptr, rows, columns, x, y);
+float magnitude(const CodeFormat& f) {
+  return static_cast<float>(std::max(std::abs(f.low), std::abs(f.high)));
 }
 
 // Memory of one thread. Panels are [rows][steps][16] of one stretch of time.
 struct Work {
   std::vector<AlignedFloats> rows;  // by array: what drives a recurrent array, [u, x] in 16 lanes
-  AlignedFloats input, h, u, y, a, z, gate, partial, columns;
+  AlignedFloats input, h, y, z, partial, columns;
   ReadScratch read;
-  std::vector<std::int64_t> pooled;  // [H][16] sums of codes
+  std::vector<double> pooled;              // [H][16] sums of codes
+  std::vector<std::vector<float>> seen;    // by array: largest sums per column; empty: not wanted
+  float* path = nullptr;                   // Chip::state_path(); null: not wanted
+
+  float* seen_by(std::size_t array) { return seen.empty() ? nullptr : seen[array].data(); }
 };
 
 // A stretch of time of one group of sequences.
@@ -60,53 +48,125 @@ struct Stretch {
   std::uint32_t step() const { return static_cast<std::uint32_t>(start); }
 };
 
+struct Layer {
+  std::vector<std::size_t> recurrence, linear;  // numbers of arrays
+  AlignedFloats activation, gate, bias;
+  Conversion output, linear_codes, sum;
+};
+
 }  // namespace
 
 struct Chip::Inside {
-  Network::State network;
-  Coefficients c;
+  IntegerNetwork n;
   const Mapping* mapping;
+  Target target;
+  std::uint64_t seed;
   std::vector<ProgrammedArray> arrays;
   std::vector<std::size_t> encoder, decoder;
-  struct Layer {
-    std::vector<std::size_t> recurrence, linear;
-    Quantizer output_converter, linear_converter;
-  };
+  AlignedFloats encoder_bias;
+  Conversion encoder_codes;
   std::vector<Layer> layers;
-  Quantizer state_converter, residual_converter;
-  AlignedFloats ones;
-  AlignedFloats ties;  // what the states' converters add: the network's ties, which noise decides
-  int slice_bits = 0;
+  AlignedFloats state_step;  // [rows], of the states' converters
+  float state_limit = 0;
   bool incremental = false;
 
-  Inside(const Network& source, const Mapping& map, const DeviceOptions& device,
-         const CrossbarOptions& crossbar, std::uint64_t seed)
-      : network(source.state()), c(network.deployed_coefficients()), mapping(&map) {
-    std::size_t widest = network.linear_outputs();
+  Inside(const IntegerNetwork& network, const Mapping& map, const Target& t, std::uint64_t of_chip)
+      : n(network), mapping(&map), target(t), seed(of_chip) {
+    const int bits = target.crossbar.adc_bits;
+    std::size_t widest = 0;
     for (std::size_t i = 0; i < map.arrays.size(); ++i) {
-      const MappedArray& a = map.arrays[i];
-      arrays.emplace_back(a.weights, a.rows, a.columns, device, crossbar, seed,
-                          static_cast<std::uint32_t>(i));
-      widest = std::max(widest, a.rows);
+      arrays.emplace_back(plan(i), target, seed, static_cast<std::uint32_t>(i));
+      widest = std::max(widest, map.arrays[i].rows);
     }
-    ones.assign(widest, 1);
-    ties.assign(widest, kScanTie);
     encoder = map.of(Site::kEncoder);
     decoder = map.of(Site::kDecoder);
-    for (std::size_t l = 0; l < network.blocks.size(); ++l) {
+    encoder_bias = floats(n.encoder.bias);
+    encoder_codes = Conversion(n.encoder_codes, n.residual, bits, n.channels);
+    for (std::size_t l = 0; l < n.blocks.size(); ++l) {
+      const IntegerBlock& b = n.blocks[l];
+      // With a gate the residual sum has no converter: its products are digital.
+      const int sum_bits = n.gated ? 32 : bits;
       layers.push_back({map.of(Site::kRecurrence, l), map.of(Site::kLinear, l),
-                        converter(c.quantizers[l].ssm_output, crossbar.adc_bits),
-                        converter(c.quantizers[l].linear, crossbar.adc_bits)});
+                        floats(b.activation_table), floats(b.gate_table), floats(b.linear_map.bias),
+                        Conversion(b.output, b.ssm_output, bits, n.channels, b.d),
+                        n.gated ? Conversion(b.linear_codes, b.linear, bits, n.outputs())
+                                : Conversion(),
+                        Conversion(b.sum, n.residual, sum_bits, n.channels)});
     }
-    const float limit = c.rounding.limit;
-    state_converter = converter({true, -limit, limit, ones}, crossbar.adc_bits);
-    residual_converter = converter(c.residual, crossbar.adc_bits);
-    slice_bits = crossbar.dac_bits - 1;
-    incremental = crossbar.recurrence == "increment";
+    const int missing = missing_bits(state_format(), bits);
+    state_step.assign(widest, std::exp2(static_cast<float>(missing)));
+    state_limit = std::floor(static_cast<float>(n.state_limit) / state_step[0]);
+    incremental = target.crossbar.recurrence == "increment";
+  }
+
+  CodeFormat state_format() const { return {-n.state_limit, n.state_limit, 1}; }
+
+  // What array i holds and how it is used.
+  ArrayPlan plan(std::size_t i) const {
+    const MappedArray& a = mapping->arrays[i];
+    ArrayPlan p{a.weights, a.rows, a.columns};
+    switch (a.site) {
+      case Site::kEncoder:
+        p.slices = mapping->input_slices;
+        p.largest_code = magnitude(n.input);
+        matrix_ranges(n.encoder_codes, n.residual, a, n.encoder.columns, p);
+        break;
+      case Site::kRecurrence:
+        p.slices = mapping->state_slices;
+        p.largest_code = std::max(static_cast<float>(n.state_limit), magnitude(n.residual));
+        recurrence_ranges(a, p);
+        break;
+      case Site::kLinear: {
+        const IntegerBlock& b = n.blocks[a.layer];
+        p.slices = mapping->activation_slices;
+        p.largest_code = magnitude(b.activation);
+        matrix_ranges(n.gated ? b.linear_codes : b.sum, n.gated ? b.linear : n.residual, a,
+                      n.channels, p);
+        break;
+      }
+      case Site::kDecoder:
+        p.largest_code = std::exp2(static_cast<float>(target.crossbar.dac_bits - 1)) - 1;
+        score_ranges(a, p);
+        break;
+    }
+    return p;
+  }
+
+  void matrix_ranges(const Requantizer& r, const CodeFormat& to, const MappedArray& a,
+                     std::size_t inputs, ArrayPlan& p) const {
+    const bool partial = a.rows < inputs || p.slices > 1;
+    for (std::size_t c = 0; c < a.columns; ++c) {
+      p.ranges.push_back(
+          column_range(r, a.first_output + c, to, target.crossbar.adc_bits, partial));
+    }
+  }
+
+  void recurrence_ranges(const MappedArray& a, ArrayPlan& p) const {
+    const int bits = target.crossbar.adc_bits;
+    const auto limit = static_cast<float>(n.state_limit);
+    const float step = std::exp2(static_cast<float>(missing_bits(state_format(), bits)));
+    p.ranges.assign(a.states, {step, limit, p.slices > 1});
+    for (const Piece& piece : a.pieces) {
+      const IntegerBlock& b = n.blocks[a.layer];
+      const bool partial = piece.modes < n.modes || p.slices > 1;
+      p.ranges.push_back(column_range(b.output, piece.channel, b.ssm_output, bits, partial));
+    }
+  }
+
+  // Scores have no codes: their converters take a share of the largest possible sum.
+  void score_ranges(const MappedArray& a, ArrayPlan& p) const {
+    for (std::size_t c = 0; c < a.columns; ++c) {
+      float sum = 0;
+      for (std::size_t r = 0; r < a.rows; ++r) sum += std::abs(a.weights[r * a.columns + c]);
+      const float range =
+          std::max(1.0f, sum * p.largest_code * static_cast<float>(target.crossbar.adc_full_scale));
+      const float codes = std::exp2(static_cast<float>(target.crossbar.adc_bits - 1)) - 1;
+      p.ranges.push_back({range / codes, range, true});
+    }
   }
 
   // y = W x + bias over the tiles of a matrix; the first tiles' converters add the bias.
-  void matrix(const std::vector<std::size_t>& tiles, const float* bias, const Stretch& t,
+  void matrix(const std::vector<std::size_t>& tiles, const AlignedFloats& bias, const Stretch& t,
               ConstRows x, Rows y, Work& w) const {
     for (const std::size_t i : tiles) {
       const MappedArray& tile = mapping->arrays[i];
@@ -115,13 +175,14 @@ struct Chip::Inside {
       const bool first = tile.first_input == 0;
       const Rows to = first ? out : take(w.partial, tile.columns, t.columns());
       arrays[i].multiply(0, tile.columns, t.steps, in, to, t.sequence, t.step(), w.read,
-                         first && bias != nullptr ? bias + tile.first_output : nullptr);
+                         first && !bias.empty() ? bias.data() + tile.first_output : nullptr,
+                         w.seen_by(i));
       if (!first) accumulate(nullptr, tile.columns, t.columns(), to, out);
     }
   }
 
   // One recurrent array through a stretch of time: two products a step, states fed back as codes.
-  // Adds each piece's part of y.
+  // Adds each piece's part of C x.
   void recur(std::size_t number, const Stretch& t, ConstRows u, Rows y, Work& w) const {
     const MappedArray& a = mapping->arrays[number];
     const ProgrammedArray& array = arrays[number];
@@ -134,154 +195,248 @@ struct Chip::Inside {
       for (std::size_t i = 0; i < pieces; ++i) {
         std::copy_n(u.row(a.pieces[i].channel) + k * kLanes, kLanes, in.row(i));
       }
-      array.multiply(0, a.states, 1, in, out, t.sequence, step, w.read, ties.data());
+      array.multiply(0, a.states, 1, in, out, t.sequence, step, w.read, nullptr,
+                     w.seen_by(number));
       if (incremental) accumulate(nullptr, a.states, kLanes, states, out);
-      convert(state_converter, a.states, kLanes, out, states);
-      array.multiply(a.states, pieces, 1, in, out, t.sequence, step, w.read);
+      fake_quantize_forward(state_step.data(), -state_limit, state_limit, a.states, kLanes, out,
+                            states);
+      std::fill_n(in.data, pieces * kLanes, 0.0f);
+      array.multiply(a.states, pieces, 1, in, out, t.sequence, step, w.read, nullptr,
+                     w.seen_by(number));
       for (std::size_t i = 0; i < pieces; ++i) {
         float* to = y.row(a.pieces[i].channel) + k * kLanes;
         for (std::size_t lane = 0; lane < kLanes; ++lane) to[lane] += out.row(i)[lane];
       }
+      if (w.path != nullptr) keep_path(a, step, states, w.path);
     }
   }
 
-  // The residual stream h (values, not codes) through one layer, in place.
-  void block(std::size_t l, const Stretch& t, Rows h, Work& w) const {
-    const std::size_t H = network.channels(), O = network.linear_outputs(), n = t.columns();
-    const BlockQuantizers& q = c.quantizers[l];
-    const Rows u = take(w.u, H, n), y = take(w.y, H, n), a = take(w.a, H, n), z = take(w.z, O, n);
-    codes(c.residual, H, n, h, u);
-    std::fill_n(y.data, H * n, 0.0f);
-    for (const std::size_t i : layers[l].recurrence) recur(i, t, u, y, w);
-    convert(layers[l].output_converter, H, n, y, y);
+  std::size_t path_step() const { return n.blocks.size() * n.channels * n.modes * 2; }
 
-    look_up(q.activation_table, H, n, y, a);
-    codes(q.activation, H, n, a, a);
-    matrix(layers[l].linear, c.blocks[l].bias.data(), t, a, z, w);
-    if (!network.gated()) {
-      accumulate(nullptr, H, n, z, h);
-      convert(residual_converter, H, n, h, h);
-      return;
+  // The states of lane 0.
+  void keep_path(const MappedArray& a, std::size_t step, Rows states, float* path) const {
+    const std::size_t parts = n.complex ? 2 : 1;
+    for (const Piece& p : a.pieces) {
+      const std::size_t mode = (a.layer * n.channels + p.channel) * n.modes + p.first_mode;
+      float* to = path + step * path_step() + 2 * mode;
+      for (std::size_t i = 0; i < p.modes * parts; ++i) {
+        to[n.complex ? i : 2 * i] = states.row(p.state + i)[0];
+      }
     }
-    convert(layers[l].linear_converter, O, n, z, z);
-    const Rows gate = take(w.gate, H, n);
-    look_up(q.gate_table, H, n, ConstRows(z.row(H), n), gate);
-    multiply(H, n, z, gate, z);
-    accumulate(nullptr, H, n, z, h);
-    convert(c.residual, H, n, h, h);
+  }
+
+  // The residual stream h through one layer, in place.
+  void block(std::size_t l, const Stretch& t, Rows h, Work& w) const {
+    const Layer& layer = layers[l];
+    const std::size_t H = n.channels, columns = t.columns();
+    const Rows y = take(w.y, H, columns), z = take(w.z, n.outputs(), columns);
+    std::fill_n(y.data, H * columns, 0.0f);
+    for (const std::size_t i : layer.recurrence) recur(i, t, h, y, w);
+    layer.output(H, columns, y, h, y, layer.activation);
+    matrix(layer.linear, layer.bias, t, y, z, w);
+    if (n.gated) {
+      const Rows gate{z.row(H), z.stride};
+      layer.linear_codes(H, columns, z, z, z);
+      layer.linear_codes(H, columns, gate, gate, gate, layer.gate, H);
+      multiply(H, columns, z, gate, z);
+    }
+    layer.sum(H, columns, z, h, h);
   }
 
   // Adds the codes of h that pooling counts.
   void pool(const Stretch& t, const std::uint32_t* lengths, ConstRows h, Work& w) const {
-    const bool last = network.options.pooling == "last";
-    const float inverse = 1 / c.residual.scale[0];
-    for (std::size_t r = 0; r < network.channels(); ++r) {
+    for (std::size_t r = 0; r < n.channels; ++r) {
+      std::array<float, kLanes> sum{};
       for (std::size_t k = 0; k < t.steps; ++k) {
+        const std::size_t at = t.start + k;
         for (std::size_t lane = 0; lane < kLanes; ++lane) {
-          const std::size_t at = t.start + k;
-          if (last ? at + 1 != lengths[lane] : at >= lengths[lane]) continue;
-          w.pooled[r * kLanes + lane] += std::lround(h.row(r)[k * kLanes + lane] * inverse);
+          const bool counts = n.pool_last ? at + 1 == lengths[lane] : at < lengths[lane];
+          sum[lane] += counts ? h.row(r)[k * kLanes + lane] : 0.0f;
         }
+      }
+      for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        w.pooled[r * kLanes + lane] += static_cast<double>(sum[lane]);
       }
     }
   }
 
-  // Class scores [classes][16] from the pooled codes, which go in by slices of the drivers' bits.
+  // Scores [classes][16] from the pooled codes, which go in by slices of the drivers' bits.
   void decode(std::uint32_t sequence, std::size_t length, const std::uint32_t* lengths, Work& w,
-              Rows scores) const {
-    const std::size_t H = network.channels();
-    const auto classes = static_cast<std::size_t>(network.task.classes);
-    const Rows slice = take(w.a, H, kLanes), part = take(w.z, classes, kLanes);
-    std::fill_n(scores.data, classes * kLanes, 0.0f);
+              double* scores) const {
+    const std::size_t H = n.channels;
+    const int bits = target.crossbar.dac_bits - 1;
+    const Rows slice = take(w.y, H, kLanes), part = take(w.z, n.classes, kLanes);
+    std::fill_n(scores, n.classes * kLanes, 0.0);
     for (std::size_t k = 0; k < mapping->decoder_slices; ++k) {
-      const int shift = static_cast<int>(k) * slice_bits;
+      const int shift = static_cast<int>(k) * bits;
       for (std::size_t i = 0; i < H * kLanes; ++i) {
-        const std::int64_t sum = w.pooled[i], magnitude = sum < 0 ? -sum : sum;
-        const auto bits = static_cast<float>((magnitude >> shift) & ((1 << slice_bits) - 1));
-        slice.data[i] = sum < 0 ? -bits : bits;
+        const auto sum = static_cast<std::int64_t>(w.pooled[i]);
+        const auto part_of =
+            static_cast<float>((std::abs(sum) >> shift) & ((std::int64_t{1} << bits) - 1));
+        slice.data[i] = sum < 0 ? -part_of : part_of;
       }
       // Behind the last time step, so that no draw of the decoder is used twice.
-      matrix(decoder, nullptr, {length + k, 1, sequence}, slice, part, w);
-      const float weight = std::exp2(static_cast<float>(shift));
-      for (std::size_t i = 0; i < classes * kLanes; ++i) scores.data[i] += weight * part.data[i];
+      matrix(decoder, {}, {length + k, 1, sequence}, slice, part, w);
+      const double weight = std::ldexp(1.0, shift);
+      for (std::size_t i = 0; i < n.classes * kLanes; ++i) scores[i] += weight * part.data[i];
     }
-    const bool last = network.options.pooling == "last";
-    for (std::size_t k = 0; k < classes; ++k) {
+    for (std::size_t k = 0; k < n.classes; ++k) {
       for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        const auto n = static_cast<float>(last ? 1 : std::max(1u, lengths[lane]));
-        float& score = scores.row(k)[lane];
-        score = score / n + c.decoder_bias[k];
+        const double count = n.pool_last ? 1 : lengths[lane];
+        double& score = scores[k * kLanes + lane];
+        score = (score + count * static_cast<double>(n.decoder.bias[k])) * n.scores.first[k];
       }
     }
   }
 
   // Scores of one group of 16 sequences.
   void run_group(const Batch& batch, std::size_t group, std::uint32_t sequence, Work& w,
-                 Rows scores) const {
-    const std::size_t H = network.channels();
-    const auto inputs = static_cast<std::size_t>(network.task.inputs);
+                 double* scores) const {
     w.rows.resize(arrays.size());
     for (std::size_t i = 0; i < arrays.size(); ++i) {
       if (mapping->arrays[i].site == Site::kRecurrence) {
         w.rows[i].assign(mapping->arrays[i].rows * kLanes, 0);
       }
     }
-    w.pooled.assign(H * kLanes, 0);
+    w.pooled.assign(n.channels * kLanes, 0);
     const std::uint32_t* lengths = batch.lengths.data() + group * kLanes;
+    const AlignedFloats inverse(n.inputs, 1 / static_cast<float>(n.input.scale));
+    const AlignedFloats ones(n.inputs, 1);
     // Nothing behind the group's last sequence is counted.
     const std::size_t end = *std::max_element(lengths, lengths + kLanes);
     for (std::size_t t0 = 0; t0 < end; t0 += batch.block_length) {
       const Stretch t{t0, std::min(batch.block_length, batch.length - t0), sequence};
-      const ConstRows x(batch.group(group).data() + t0 * inputs * kLanes, t.columns());
-      const Rows input = take(w.input, inputs, t.columns()), h = take(w.h, H, t.columns());
-      convert(c.input, inputs, t.columns(), x, input);
-      codes(c.input, inputs, t.columns(), input, input);
-      matrix(encoder, c.encoder_bias.data(), t, input, h, w);
-      convert(residual_converter, H, t.columns(), h, h);
+      const ConstRows x(batch.group(group).data() + t0 * n.inputs * kLanes, t.columns());
+      const Rows input = take(w.input, n.inputs, t.columns());
+      const Rows h = take(w.h, n.channels, t.columns());
+      affine_forward(inverse.data(), nullptr, n.inputs, t.columns(), x, input);
+      fake_quantize_forward(ones.data(), static_cast<float>(n.input.low),
+                            static_cast<float>(n.input.high), n.inputs, t.columns(), input, input);
+      matrix(encoder, encoder_bias, t, input, h, w);
+      encoder_codes(n.channels, t.columns(), h, h, h);
       for (std::size_t l = 0; l < layers.size(); ++l) block(l, t, h, w);
       pool(t, lengths, h, w);
     }
     decode(sequence, batch.length, lengths, w, scores);
   }
+
+  void check(const Batch& batch) const {
+    if (batch.channels == n.inputs) return;
+    fail("batch", std::to_string(batch.channels) + " channels, but the network has " +
+                      std::to_string(n.inputs) + " inputs");
+  }
 };
 
-Chip::Chip(const Network& network, const Mapping& mapping, const DeviceOptions& device,
-           const CrossbarOptions& crossbar, std::uint64_t seed, std::uint32_t number)
-    : inside_(
-          std::make_unique<Inside>(network, mapping, device, crossbar, chip_seed(seed, number))) {}
+std::vector<float> ChipResult::logits() const {
+  std::vector<float> out;
+  for (const double score : scores) {
+    out.push_back(static_cast<float>(std::ldexp(score, -shift) / static_cast<double>(count)));
+  }
+  return out;
+}
+
+std::size_t ChipResult::best() const {
+  return static_cast<std::size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+}
+
+Chip::Chip(const IntegerNetwork& network, const Mapping& mapping, const Target& target,
+           std::uint64_t seed, std::uint32_t number)
+    : inside_(std::make_unique<Inside>(network, mapping, target, chip_seed(seed, number))) {}
 Chip::~Chip() = default;
 Chip::Chip(Chip&&) noexcept = default;
 Chip& Chip::operator=(Chip&&) noexcept = default;
 
-BatchResult Chip::run(const Batch& batch, std::uint32_t sequence, ThreadPool& pool,
-                      std::vector<float>* logits) const {
-  const auto classes = static_cast<std::size_t>(inside_->network.task.classes);
-  std::vector<Work> work(static_cast<std::size_t>(pool.size()));
-  AlignedFloats scores(batch.groups * classes * kLanes);
-  pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
-    inside_->run_group(batch, g, sequence + static_cast<std::uint32_t>(g * kLanes),
-                       work[static_cast<std::size_t>(worker)],
-                       {scores.data() + g * classes * kLanes, kLanes});
-  });
+const std::vector<ProgrammedArray>& Chip::arrays() const { return inside_->arrays; }
 
-  BatchResult result;
-  if (logits != nullptr) logits->resize(batch.count * classes);
-  std::vector<float> out(classes);
-  for (std::size_t i = 0; i < batch.count; ++i) {
-    const float* of = scores.data() + i / kLanes * classes * kLanes + i % kLanes;
-    for (std::size_t k = 0; k < classes; ++k) out[k] = of[k * kLanes];
-    if (logits != nullptr) {
-      std::copy(out.begin(), out.end(), logits->data() + i * classes);
-    }
-    const auto top = std::max_element(out.begin(), out.end());
-    const auto truth = static_cast<std::size_t>(batch.labels[i]);
-    result.correct += static_cast<std::size_t>(top - out.begin()) == truth ? 1 : 0;
-    double total = 0;
-    for (const float z : out) total += std::exp(static_cast<double>(z) - *top);
-    result.loss += std::log(total) + *top - out[truth];
+void Chip::age_to(double seconds) {
+  for (ProgrammedArray& array : inside_->arrays) {
+    array.age_to(seconds);
+    array.compensate();
   }
-  result.loss /= static_cast<double>(batch.count);
-  return result;
+}
+
+void Chip::calibrate(const Batch& batch) {
+  Inside& in = *inside_;
+  in.check(batch);
+  Work w;
+  for (const ProgrammedArray& array : in.arrays) w.seen.emplace_back(array.columns(), 0.0f);
+  std::vector<double> scores(in.n.classes * kLanes);
+  for (std::size_t g = 0; g < batch.groups; ++g) {
+    in.run_group(batch, g, static_cast<std::uint32_t>(g * kLanes), w, scores.data());
+  }
+  for (std::size_t i = 0; i < in.arrays.size(); ++i) in.arrays[i].calibrate(w.seen[i]);
+}
+
+std::vector<ChipResult> Chip::run(const Batch& batch, std::uint32_t sequence,
+                                  ThreadPool& pool) const {
+  const Inside& in = *inside_;
+  in.check(batch);
+  const std::size_t classes = in.n.classes;
+  std::vector<Work> work(static_cast<std::size_t>(pool.size()));
+  std::vector<double> scores(batch.groups * classes * kLanes);
+  pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
+    in.run_group(batch, g, sequence + static_cast<std::uint32_t>(g * kLanes),
+                 work[static_cast<std::size_t>(worker)], scores.data() + g * classes * kLanes);
+  });
+  std::vector<ChipResult> results(batch.count);
+  for (std::size_t i = 0; i < batch.count; ++i) {
+    ChipResult& r = results[i];
+    r.count = in.n.pool_last ? 1 : batch.lengths[i];
+    r.shift = in.n.scores.shift[0];
+    const double* of = scores.data() + i / kLanes * classes * kLanes + i % kLanes;
+    for (std::size_t k = 0; k < classes; ++k) r.scores.push_back(of[k * kLanes]);
+  }
+  return results;
+}
+
+std::vector<float> Chip::state_path(const Batch& batch, std::uint32_t sequence) const {
+  const Inside& in = *inside_;
+  in.check(batch);
+  std::vector<float> path(batch.length * in.path_step(), 0.0f);
+  std::vector<double> scores(in.n.classes * kLanes);
+  Work w;
+  w.path = path.data();
+  in.run_group(batch, 0, sequence, w, scores.data());
+  path.resize(batch.lengths[0] * in.path_step());
+  return path;
+}
+
+Safetensors Chip::save() const {
+  Safetensors file;
+  file.metadata["format"] = "crosstate chip 1";
+  file.metadata["seed"] = std::to_string(inside_->seed);
+  for (std::size_t i = 0; i < inside_->arrays.size(); ++i) {
+    const std::string prefix = "arrays." + std::to_string(i) + ".";
+    const Safetensors cells = inside_->arrays[i].cells().save();
+    for (const auto& [name, tensor] : cells.tensors) file.tensors[prefix + name] = tensor;
+    for (const auto& [key, text] : cells.metadata) file.metadata[prefix + key] = text;
+  }
+  return file;
+}
+
+void Chip::restore(const Safetensors& content, const std::string& where) {
+  const auto text = [&](const char* key) {
+    const auto found = content.metadata.find(key);
+    return found == content.metadata.end() ? std::string() : found->second;
+  };
+  if (text("format") != "crosstate chip 1") fail(where, "not a chip, expected one of deploy --out");
+  if (text("seed") != std::to_string(inside_->seed)) {
+    fail(where, "a chip of another seed or number, expected the ones it was made with");
+  }
+  for (std::size_t i = 0; i < inside_->arrays.size(); ++i) {
+    const std::string prefix = "arrays." + std::to_string(i) + ".";
+    Safetensors cells;
+    for (auto at = content.tensors.lower_bound(prefix);
+         at != content.tensors.end() && at->first.starts_with(prefix); ++at) {
+      cells.tensors[at->first.substr(prefix.size())] = at->second;
+    }
+    for (auto at = content.metadata.lower_bound(prefix);
+         at != content.metadata.end() && at->first.starts_with(prefix); ++at) {
+      cells.metadata[at->first.substr(prefix.size())] = at->second;
+    }
+    inside_->arrays[i].restore(Cells::load(cells, where), where);
+    inside_->arrays[i].compensate();
+  }
 }
 
 }  // namespace crosstate

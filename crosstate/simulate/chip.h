@@ -1,36 +1,68 @@
 // One programmed chip: the arrays of a mapped network with the digital parts between them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "crosstate/base/threads.h"
+#include "crosstate/crossbar/array.h"
 #include "crosstate/data/batch.h"
-#include "crosstate/device/options.h"
+#include "crosstate/data/safetensors.h"
+#include "crosstate/integer/network.h"
 #include "crosstate/mapping/mapping.h"
 
 namespace crosstate {
 
-/// Products run on the arrays; activations, gates, residual sums and pooling are digital and equal
-/// to those of the network. A converter adds its bias (and, without a gate, the residual stream)
-/// before it rounds and saturates; where tiles are summed digitally, and for class scores, columns
-/// are read without rounding. With ideal devices and converters as wide as the network's codes,
-/// this is Network::evaluate() but for the order of floating-point sums.
+/// Class scores of a sequence as in IntegerResult, but not whole numbers on a chip that is not
+/// ideal.
+struct ChipResult {
+  std::vector<double> scores;
+  std::int64_t count = 1;
+  int shift = 0;
+  /// score 2^-shift / count.
+  std::vector<float> logits() const;
+  /// The first class of the largest score.
+  std::size_t best() const;
+};
+
+/// Products run on the arrays; activations, gates, residual sums and pooling are digital and those
+/// of the integer network (docs/arithmetic.md). A converter adds what is known digitally, its bias,
+/// the skip D u, the state so far, and then rounds and saturates to the code that follows: it *is*
+/// the requantizer. With ideal devices, wires and converters the scores are those of the integer
+/// network, bit for bit.
 class Chip {
  public:
   /// Programs every array. Chips of one seed differ by their number. The mapping must outlive it
-  /// and be that of this network and these options.
-  Chip(const Network& network, const Mapping& mapping, const DeviceOptions& device,
-       const CrossbarOptions& crossbar, std::uint64_t seed, std::uint32_t number);
+  /// and be that of this network and target.
+  Chip(const IntegerNetwork& network, const Mapping& mapping, const Target& target,
+       std::uint64_t seed, std::uint32_t number);
   ~Chip();
   Chip(Chip&&) noexcept;
   Chip& operator=(Chip&&) noexcept;
 
+  /// The chip `seconds` after programming, compensated anew if the target does so. One chip grows
+  /// older: it passes through the same states whatever the steps. Throws Error for a time before
+  /// its present one.
+  void age_to(double seconds);
+  /// Chooses the ranges of calibrated converters by the sums of a batch.
+  void calibrate(const Batch& batch);
+
   /// Classifies a batch. `sequence` is the number of its first sequence in the data set: read noise
-  /// belongs to a sequence, whatever batch it comes in. logits: batch.count x classes if not null.
-  BatchResult run(const Batch& batch, std::uint32_t sequence, ThreadPool& pool,
-                  std::vector<float>* logits = nullptr) const;
+  /// belongs to a sequence, whatever batch it comes in. Throws Error for a batch of another number
+  /// of channels.
+  std::vector<ChipResult> run(const Batch& batch, std::uint32_t sequence, ThreadPool& pool) const;
+
+  /// The states of the batch's first sequence: [steps][layers][channels][modes][2] codes.
+  std::vector<float> state_path(const Batch& batch, std::uint32_t sequence) const;
+
+  const std::vector<ProgrammedArray>& arrays() const;
+  /// Cells of all arrays with their history, and back. restore() throws Error for tensors that are
+  /// not those of a chip of this mapping, target and seed.
+  Safetensors save() const;
+  void restore(const Safetensors& content, const std::string& where);
 
  private:
   struct Inside;

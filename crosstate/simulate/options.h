@@ -1,5 +1,8 @@
-// How many chips a simulation draws.
+// How many chips a simulation draws, and when it looks at them.
 #pragma once
+
+#include <string>
+#include <vector>
 
 #include "crosstate/base/options.h"
 
@@ -7,11 +10,17 @@ namespace crosstate {
 
 struct SimulateOptions {
   int chips = 5;
+  std::string times = "0";  // seconds since programming, ascending
+  int sequences = 0;        // of the test set, the first ones; 0: all
+  int calibration = 64;     // sequences that choose the ranges of calibrated converters
 };
 
 /// Binds the fields of section "simulate".
 void fields(FieldList& list, SimulateOptions& options);
-/// Throws Error for a value out of its range.
+/// Throws Error for a value out of its range and for times that are not ascending.
 void validate(const SimulateOptions& options);
+/// The numbers of SimulateOptions::times, in seconds: "1s 1h 1d 1y" and plain numbers. Throws Error
+/// for text that is not such a list.
+std::vector<double> simulated_times(const SimulateOptions& options);
 
 }  // namespace crosstate

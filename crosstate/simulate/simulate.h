@@ -4,36 +4,69 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "crosstate/base/threads.h"
-#include "crosstate/crossbar/options.h"
+#include "crosstate/crossbar/target.h"
 #include "crosstate/data/dataset.h"
-#include "crosstate/device/options.h"
-#include "crosstate/model/network.h"
+#include "crosstate/device/cells.h"
+#include "crosstate/integer/network.h"
 #include "crosstate/simulate/options.h"
 
 namespace crosstate {
 
-struct SimulateSummary {
+/// Chips at one age.
+struct AgeSummary {
+  double seconds = 0;            // since programming
   std::vector<double> accuracy;  // by chip, in [0, 1]
   double mean = 0;
   double deviation = 0;  // of the sample of chips; 0 for one chip
   double worst = 0;
+};
+
+struct SimulateSummary {
+  std::vector<AgeSummary> ages;  // as in the options
   std::size_t arrays = 0;
   double utilisation = 0;  // pairs that hold a weight over all pairs
   std::size_t conversions_per_step = 0;
   std::size_t conversions_per_sequence = 0;  // on top, at its end
+  ProgrammingSummary programming;            // of all chips
   double seconds = 0;                        // wall time
   bool interrupted = false;
+
+  const AgeSummary& first() const { return ages.front(); }
 };
 
-/// Programs `chips` chips and runs the data set on each. All but `seconds` depends on the arguments
-/// alone, not on the number of threads. Throws Error for an empty data set, for one that the
-/// network was not made for, and for a network that cannot be mapped. `stop` is asked before every
-/// 1,024 sequences of a chip; once it says so, the summary comes back incomplete, `interrupted`.
-SimulateSummary simulate(const Network& network, const Dataset& data, const DeviceOptions& device,
-                         const CrossbarOptions& crossbar, int chips, std::uint64_t seed,
-                         ThreadPool& pool, const std::function<bool()>& stop = nullptr);
+/// What a simulation is told while it runs.
+struct SimulateContext {
+  /// Asked before every 1,024 sequences of a chip; once it says so, the summary comes back
+  /// incomplete, `interrupted`.
+  std::function<bool()> stop;
+  /// The accuracy of a chip at an age that is known already, or a negative number.
+  std::function<double(int chip, std::size_t age)> known;
+  /// Every other one, as it comes.
+  std::function<void(int chip, std::size_t age, double accuracy)> finished;
+};
+
+/// Programs chips, lets each grow older and runs the data set on it at every age. All but `seconds`
+/// depends on the arguments alone, not on the number of threads. Throws Error for an empty data
+/// set, for one that the network was not made for, and for a network that cannot be mapped.
+SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, const Target& target,
+                         const SimulateOptions& options, std::uint64_t seed, ThreadPool& pool,
+                         const SimulateContext& context = {});
+
+/// Errors of the states on one chip against those of the integer network, over some sequences.
+struct StateErrors {
+  /// Modes whose |A| lies in [low, high).
+  struct Group {
+    double low = 0, high = 0;
+    std::size_t modes = 0;
+    std::vector<double> rms;  // by time step, over the largest code
+  };
+  std::vector<Group> groups;
+};
+StateErrors state_errors(const IntegerNetwork& network, const Dataset& data, const Target& target,
+                         std::uint64_t seed, double age, std::size_t sequences);
 
 }  // namespace crosstate

@@ -1,0 +1,123 @@
+// crosstate simulate MODEL: accuracy on chips of a target, at several ages.
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "cli/common.h"
+#include "crosstate/base/files.h"
+#include "crosstate/base/interrupt.h"
+#include "crosstate/pipeline/chips_report.h"
+#include "crosstate/pipeline/data.h"
+#include "crosstate/simulate/journal.h"
+
+namespace crosstate::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Extra {
+  std::string model;
+  int chips = 0;      // 0: as simulate.chips says
+  std::string times;  // "": as simulate.times says
+  int states = 0;     // sequences that the errors of states are measured on
+};
+
+RunOptions options_of(const Common& common, const Extra& extra) {
+  RunOptions options = configuration(common);
+  if (extra.chips > 0) options.simulate.chips = extra.chips;
+  if (!extra.times.empty()) options.simulate.times = extra.times;
+  validate(options);
+  return options;
+}
+
+// What decides the result of every chip.
+nlohmann::json identity_of(const RunOptions& options, const std::string& model,
+                           const std::string& data) {
+  RunOptions copy = options;
+  copy.simulate.chips = 1;
+  const nlohmann::json config = copy.fields().to_json();
+  return {{"model", model},
+          {"data", data},
+          {"seed", options.seed},
+          {"simulate", config.at("simulate")},
+          {"device", config.at("device")},
+          {"crossbar", config.at("crossbar")},
+          {"wires", config.at("wires")}};
+}
+
+int simulate_command(const Common& common, const Extra& extra) {
+  const RunOptions options = options_of(common, extra);
+  require_writable_file(common.json);
+  catch_interrupts();
+  const Safetensors content = read_safetensors(extra.model);
+  const IntegerNetwork network = integers_of(content, extra.model);
+  make_writable_directory(common.out);
+  ThreadPool pool(common.threads);
+  const Dataset test =
+      load_test_data(options.data, Preparation::load(content, extra.model), extra.model, pool);
+  require_fit({static_cast<int>(network.inputs), static_cast<int>(network.classes)}, test,
+              extra.model);
+
+  Progress progress(common.quiet);
+  SimulateJournal journal(fs::path(common.out) / "simulate.jsonl",
+                          identity_of(options, fs::path(extra.model).filename(), test.name),
+                          common.resume);
+  SimulateContext context;
+  context.stop = interrupted;
+  context.known = [&](int chip, std::size_t age) { return journal.find(chip, age); };
+  context.finished = [&](int chip, std::size_t age, double accuracy) {
+    journal.add(chip, age, accuracy);
+    progress.show("chip " + std::to_string(chip + 1) + "/" +
+                   std::to_string(options.simulate.chips) + ": " + percent(accuracy));
+  };
+  const SimulateSummary summary = simulate(network, test, options.target, options.simulate,
+                                           options.seed, pool, context);
+  progress.finish();
+  if (summary.interrupted) return say_interrupted("simulate " + extra.model, common);
+
+  StateErrors errors;
+  if (extra.states > 0) {
+    errors = state_errors(network, test, options.target, options.seed, summary.ages.back().seconds,
+                          static_cast<std::size_t>(extra.states));
+  }
+  nlohmann::json result = to_json(summary);
+  result["model"] = extra.model;
+  result["data"] = test.name;
+  result["seed"] = options.seed;
+  result["target"] = common.target.empty() ? "settings" : common.target;
+  if (extra.states > 0) result["state_errors"] = to_json(errors);
+  const fs::path page = fs::path(common.out) / "simulate.html";
+  write_file(page, to_html(chips_report(extra.model, summary, errors)));
+  write_result(common, "simulate", result);
+  if (!common.quiet && common.json != "-") {
+    std::fputs(to_text(chips_table(summary)).c_str(), stdout);
+    std::printf("\n%zu arrays, %.1f %% of their pairs in use, %zu conversions per step; report: %s\n",
+                summary.arrays, 100 * summary.utilisation, summary.conversions_per_step,
+                page.c_str());
+  }
+  return kOk;
+}
+
+}  // namespace
+
+void add_simulate(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand(
+      "simulate", "Accuracy of a quantized model on many simulated chips, at several ages");
+  auto common = std::make_shared<Common>();
+  common->out = "out/simulate";
+  auto extra = std::make_shared<Extra>();
+  command->add_option("MODEL", extra->model, "A quantized or integer model")->required();
+  command->add_option("--chips", extra->chips, "Chips to program (simulate.chips)")
+      ->check(CLI::Range(1, 100000));
+  command->add_option("--times", extra->times,
+                      "Ages to test at (simulate.times): \"0 1h 1d 1y\"");
+  command
+      ->add_option("--state-errors", extra->states,
+                   "Also measures the errors of states by time step and |A| on as many sequences")
+      ->check(CLI::Range(1, 10000));
+  add_common(*command, *common,
+             {.target = true, .out = "Directory of simulate.json, .html and what --resume needs"});
+  command->callback([=, &chosen] { chosen = [=] { return simulate_command(*common, *extra); }; });
+}
+
+}  // namespace crosstate::cli

@@ -1,0 +1,114 @@
+#include "crosstate/crossbar/converters.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "crosstate/base/random.h"
+
+namespace crosstate {
+namespace {
+
+// Largest value of t - t^3 is 2 / (3 sqrt(3)), at t = 1 / sqrt(3).
+constexpr float kBend = 2.5980762f;
+
+// Parts of the address of frozen draws.
+enum Part : std::uint32_t { kAdcGain = 0, kAdcOffset, kAdcBend, kDacGain, kDacBend };
+
+AlignedFloats draws(double deviation, double mean, std::size_t count, const ConverterAddress& a,
+                    Part part) {
+  AlignedFloats out(count, static_cast<float>(mean));
+  if (deviation == 0) return out;
+  Random random(a.seed, Stream::kConverters, a.array, part);
+  for (float& v : out) v = static_cast<float>(mean + deviation * random.normal());
+  return out;
+}
+
+// x + bend of x, both in units of one step; `inverse` is one step over the range.
+void bend(std::size_t columns, float size, float inverse, const float* x, float* y) {
+  for (std::size_t i = 0; i < columns; ++i) {
+    const float t = std::clamp(x[i] * inverse, -1.0f, 1.0f);
+    y[i] = x[i] + kBend * size * (t - t * t * t);
+  }
+}
+
+}  // namespace
+
+ColumnConverters::ColumnConverters(const CrossbarOptions& options, std::vector<ColumnRange> columns,
+                                   const std::vector<float>& largest,
+                                   const ConverterAddress& address)
+    : options_(options), columns_(std::move(columns)) {
+  const std::size_t n = columns_.size();
+  distorts_ = options.adc_gain_error > 0 || options.adc_offset > 0 || options.adc_inl > 0;
+  if (distorts_) {
+    gain_ = draws(options.adc_gain_error, 1, n, address, kAdcGain);
+    offset_ = draws(options.adc_offset, 0, n, address, kAdcOffset);
+    bend_ = draws(options.adc_inl, 0, n, address, kAdcBend);
+  }
+  if (options.adc_range == "fixed") {
+    for (std::size_t c = 0; c < n; ++c) {
+      if (largest[c] > 0) {
+        columns_[c].range = static_cast<float>(options.adc_full_scale) * largest[c];
+      }
+    }
+  }
+  set_steps();
+}
+
+void ColumnConverters::calibrate(const std::vector<float>& seen) {
+  if (options_.adc_range != "calibrated") return;
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    if (seen[c] > 0) columns_[c].range = static_cast<float>(options_.adc_margin) * seen[c];
+  }
+  set_steps();
+}
+
+void ColumnConverters::set_steps() {
+  const bool learned = options_.adc_range == "learned";
+  const bool partial = std::any_of(columns_.begin(), columns_.end(),
+                                   [](const ColumnRange& c) { return c.partial; });
+  // Where a converter's range is that of the codes, rounding to its steps is rounding to codes.
+  rounds_ = !learned || (partial && options_.partial_bits > 0);
+  const int bits = learned && rounds_ ? options_.partial_bits : options_.adc_bits;
+  high_ = std::exp2(static_cast<float>(bits - 1)) - 1;
+  low_ = -high_;
+  step_.clear();
+  for (const ColumnRange& c : columns_) {
+    step_.push_back(learned && !rounds_ ? c.step : c.range / high_);
+  }
+  noise_.clear();
+  if (options_.adc_noise == 0) return;
+  const auto noise = static_cast<float>(options_.adc_noise);
+  for (const float step : step_) noise_.push_back(noise * step * noise * step);
+}
+
+void ColumnConverters::convert(std::size_t first, std::size_t count, std::size_t columns,
+                               Rows sums) const {
+  if (distorts_) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t c = first + i;
+      float* x = sums.row(i);
+      const float step = step_[c], inverse = 1 / step;
+      for (std::size_t k = 0; k < columns; ++k) x[k] = x[k] * gain_[c] * inverse + offset_[c];
+      bend(columns, bend_[c], step / columns_[c].range, x, x);
+      for (std::size_t k = 0; k < columns; ++k) x[k] *= step;
+    }
+  }
+  if (rounds_) {
+    fake_quantize_forward(step_.data() + first, low_, high_, count, columns, sums, sums);
+  }
+}
+
+RowDrivers::RowDrivers(const CrossbarOptions& options, std::size_t rows, float range,
+                       const ConverterAddress& address)
+    : inverse_range_(1 / range) {
+  if (options.dac_gain_error > 0) gain_ = draws(options.dac_gain_error, 1, rows, address, kDacGain);
+  if (options.dac_inl > 0) bend_ = draws(options.dac_inl, 0, rows, address, kDacBend);
+}
+
+void RowDrivers::drive(std::size_t count, std::size_t columns, ConstRows codes, Rows driven) const {
+  for (std::size_t r = 0; r < count; ++r) {
+    bend(columns, bend_[r], inverse_range_, codes.row(r), driven.row(r));
+  }
+}
+
+}  // namespace crosstate

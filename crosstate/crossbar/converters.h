@@ -1,0 +1,77 @@
+// The converters of one array: what stands between digital codes and analog rows and columns.
+//
+// A bend (integral non-linearity) has the shape b 3 sqrt(3) / 2 (t - t^3) over the range t in
+// [-1, 1], whose largest value is b; gains, offsets and bends are drawn once per chip. Noise is
+// drawn at every use.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "crosstate/base/aligned.h"
+#include "crosstate/crossbar/options.h"
+#include "crosstate/kernels/pointwise.h"
+
+namespace crosstate {
+
+/// What the sums of a column become: `step` of the code after it, and the largest sum of codes,
+/// both in units of the column's sums. `partial`: not the whole sum.
+struct ColumnRange {
+  float step = 1, range = 1;
+  bool partial = false;
+};
+
+/// Address of the draws.
+struct ConverterAddress {
+  std::uint64_t seed = 0;
+  std::uint32_t array = 0;
+};
+
+/// Analog to digital, one converter per column.
+class ColumnConverters {
+ public:
+  ColumnConverters() = default;
+  /// largest: per column, what no sum exceeds in magnitude; decides fixed ranges.
+  ColumnConverters(const CrossbarOptions& options, std::vector<ColumnRange> columns,
+                   const std::vector<float>& largest, const ConverterAddress& address);
+
+  /// Sets calibrated ranges: adc_margin times the largest sums seen; columns that saw nothing keep
+  /// theirs.
+  void calibrate(const std::vector<float>& seen);
+
+  /// Variance of thermal noise per column, in units of its sums; null: none.
+  const float* noise() const { return noise_.empty() ? nullptr : noise_.data(); }
+
+  /// Sums as the converters see them, in place: gain, offset and bend, and rounded to the
+  /// converter's own steps where its range is not that of the codes.
+  void convert(std::size_t first, std::size_t count, std::size_t columns, Rows sums) const;
+
+ private:
+  void set_steps();
+
+  CrossbarOptions options_;
+  std::vector<ColumnRange> columns_;
+  AlignedFloats gain_, offset_, bend_, step_, noise_;  // offset, bend: in converter steps
+  bool distorts_ = false, rounds_ = false;
+  float low_ = 0, high_ = 0;
+};
+
+/// Digital to analog, one driver per row: frozen gains, and bends of the value driven.
+class RowDrivers {
+ public:
+  RowDrivers() = default;
+  /// range: the largest code.
+  RowDrivers(const CrossbarOptions& options, std::size_t rows, float range,
+             const ConverterAddress& address);
+  /// Whether drive() changes anything but by gains, which belong to the cells' effective weights.
+  bool bends() const { return !bend_.empty(); }
+  float gain(std::size_t row) const { return gain_.empty() ? 1 : gain_[row]; }
+  void drive(std::size_t count, std::size_t columns, ConstRows codes, Rows driven) const;
+
+ private:
+  AlignedFloats gain_, bend_;
+  float inverse_range_ = 1;
+};
+
+}  // namespace crosstate

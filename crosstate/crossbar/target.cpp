@@ -1,0 +1,70 @@
+#include "crosstate/crossbar/target.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/nearest.h"
+#include "crosstate/base/shipped.h"
+
+namespace crosstate {
+
+namespace fs = std::filesystem;
+
+Target ideal_target(const Target& target) {
+  Target ideal;
+  ideal.device.programming_noise = ideal.device.read_noise = 0;
+  ideal.crossbar.rows = target.crossbar.rows;
+  ideal.crossbar.columns = target.crossbar.columns;
+  ideal.crossbar.recurrence = target.crossbar.recurrence;
+  ideal.crossbar.packing = target.crossbar.packing;
+  ideal.crossbar.dac_bits = target.crossbar.dac_bits;
+  ideal.crossbar.adc_bits = 16;
+  return ideal;
+}
+
+void fields(FieldList& list, Target& target) {
+  fields(list, target.device);
+  fields(list, target.crossbar);
+  fields(list, target.wires);
+}
+
+void validate(const Target& target) {
+  validate(target.device);
+  validate(target.crossbar);
+  validate(target.wires);
+}
+
+std::vector<std::string> target_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(shipped("targets"))) {
+    if (entry.path().extension() == ".toml") names.push_back(entry.path().stem().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string target_file(const std::string& name) {
+  if (fs::path(name).extension() == ".toml") return name;
+  const std::vector<std::string> names = target_names();
+  if (std::find(names.begin(), names.end(), name) == names.end()) {
+    const auto nearest =
+        std::min_element(names.begin(), names.end(), [&](const auto& a, const auto& b) {
+          return edit_distance(name, a) < edit_distance(name, b);
+        });
+    fail("target " + excerpt(name), "not known; the nearest is " + *nearest +
+                                        ", and files of your own end in .toml");
+  }
+  return (shipped("targets") / (name + ".toml")).string();
+}
+
+Target read_target(const std::string& name, const Target& defaults) {
+  Target target = defaults;
+  FieldList list;
+  fields(list, target);
+  list.read_toml(target_file(name));
+  validate(target);
+  return target;
+}
+
+}  // namespace crosstate

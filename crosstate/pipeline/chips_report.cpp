@@ -1,0 +1,188 @@
+#include "crosstate/pipeline/chips_report.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <utility>
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+
+std::string fixed(double value, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+const char* name_of(Site site) {
+  switch (site) {
+    case Site::kEncoder: return "encoder";
+    case Site::kRecurrence: return "recurrence";
+    case Site::kLinear: return "pointwise layer";
+    case Site::kDecoder: return "decoder";
+  }
+  return "";
+}
+
+std::string range_text(std::size_t first, std::size_t count) {
+  return std::to_string(first) + " to " + std::to_string(first + count - 1);
+}
+
+// "channels 0 to 2", or the outputs and inputs of a tile.
+std::string content_of(const MappedArray& a) {
+  if (a.site != Site::kRecurrence) {
+    return "outputs " + range_text(a.first_output, a.columns) + ", inputs " +
+           range_text(a.first_input, a.rows);
+  }
+  const std::size_t first = a.pieces.front().channel, last = a.pieces.back().channel;
+  std::string text = first == last ? "channel " + std::to_string(first)
+                                   : "channels " + range_text(first, last - first + 1);
+  if (first == last && a.pieces.size() == 1 && a.pieces[0].first_mode > 0) {
+    text += ", modes from " + std::to_string(a.pieces[0].first_mode);
+  }
+  return text;
+}
+
+Plot age_plot(const SimulateSummary& summary) {
+  Plot plot;
+  plot.title = "Accuracy as the chips grow older";
+  plot.x_label = "seconds since programming";
+  plot.y_label = "accuracy (%)";
+  plot.log_x = true;
+  plot.caption = "Mean over chips, with the deviation from chip to chip; and the worst chip.";
+  Series mean{"mean", {}, {}, {}}, worst{"worst chip", {}, {}, {}};
+  for (const AgeSummary& age : summary.ages) {
+    const double x = std::max(1.0, age.seconds);  // 0 has no logarithm
+    mean.x.push_back(x);
+    mean.y.push_back(100 * age.mean);
+    mean.error.push_back(100 * age.deviation);
+    worst.x.push_back(x);
+    worst.y.push_back(100 * age.worst);
+  }
+  plot.series = {std::move(mean), std::move(worst)};
+  return plot;
+}
+
+Plot error_plot(const StateErrors& errors) {
+  Plot plot;
+  plot.title = "Error of the states against the time step";
+  plot.x_label = "time step";
+  plot.y_label = "root mean square error (% of the largest code)";
+  plot.caption =
+      "One chip against the exact network, by the size of the poles: slow modes gather the errors "
+      "of more steps.";
+  for (const StateErrors::Group& group : errors.groups) {
+    Series series{"|A| from " + fixed(group.low, 3) + " to " + fixed(std::min(1.0, group.high), 3),
+                  {},
+                  {},
+                  {}};
+    const std::size_t every = std::max<std::size_t>(1, group.rms.size() / 200);
+    for (std::size_t t = 0; t < group.rms.size(); t += every) {
+      series.x.push_back(static_cast<double>(t + 1));
+      series.y.push_back(100 * group.rms[t]);
+    }
+    plot.series.push_back(std::move(series));
+  }
+  return plot;
+}
+
+}  // namespace
+
+std::string age_text(double seconds) {
+  constexpr std::array<std::pair<double, const char*>, 4> kUnits = {
+      {{365.25 * 86400, "y"}, {86400, "d"}, {3600, "h"}, {60, "min"}}};
+  char text[64];
+  for (const auto& [unit, name] : kUnits) {
+    if (seconds < unit) continue;
+    std::snprintf(text, sizeof text, "%g %s", seconds / unit, name);
+    return text;
+  }
+  std::snprintf(text, sizeof text, "%g s", seconds);
+  return text;
+}
+
+Table chips_table(const SimulateSummary& summary) {
+  Table table{"", {"age", "chips", "mean accuracy (%)", "deviation (%)", "worst chip (%)"}, {}};
+  for (const AgeSummary& age : summary.ages) {
+    table.rows.push_back({age_text(age.seconds), std::to_string(age.accuracy.size()),
+                          fixed(100 * age.mean, 2), fixed(100 * age.deviation, 2),
+                          fixed(100 * age.worst, 2)});
+  }
+  return table;
+}
+
+Report chips_report(const std::string& model, const SimulateSummary& summary,
+                    const StateErrors& errors) {
+  Report report;
+  report.title = "Crosstate: " + model + " on simulated chips";
+  report.tables = {chips_table(summary)};
+  report.tables[0].title = "Accuracy";
+  Table chip{"Chip", {"quantity", "value"}, {}};
+  chip.rows = {{"arrays", std::to_string(summary.arrays)},
+               {"pairs of cells in use (%)", fixed(100 * summary.utilisation, 1)},
+               {"conversions per time step", std::to_string(summary.conversions_per_step)},
+               {"conversions per sequence", std::to_string(summary.conversions_per_sequence)},
+               {"cells programmed within tolerance (%)",
+                fixed(100 * summary.programming.yield(), 2)}};
+  report.tables.push_back(std::move(chip));
+  if (summary.ages.size() > 1) report.plots.push_back(age_plot(summary));
+  if (!errors.groups.empty()) report.plots.push_back(error_plot(errors));
+  return report;
+}
+
+Table mapping_table(const Mapping& mapping) {
+  Table table{"Arrays",
+              {"array", "site", "layer", "holds", "rows", "columns", "pairs in use (%)"},
+              {}};
+  for (std::size_t i = 0; i < mapping.arrays.size(); ++i) {
+    const MappedArray& a = mapping.arrays[i];
+    const bool layered = a.site == Site::kRecurrence || a.site == Site::kLinear;
+    table.rows.push_back({std::to_string(i), name_of(a.site),
+                          layered ? std::to_string(a.layer) : "-", content_of(a),
+                          std::to_string(a.rows), std::to_string(a.columns),
+                          fixed(100.0 * static_cast<double>(a.used) /
+                                    static_cast<double>(mapping.pairs_per_array),
+                                1)});
+  }
+  return table;
+}
+
+json to_json(const Mapping& mapping) {
+  json arrays = json::array();
+  for (const MappedArray& a : mapping.arrays) {
+    json entry = {{"site", name_of(a.site)}, {"layer", a.layer},     {"rows", a.rows},
+                  {"columns", a.columns},    {"pairs_used", a.used}, {"holds", content_of(a)}};
+    if (a.site == Site::kRecurrence) {
+      entry["states"] = a.states;
+      entry["pieces"] = json::array();
+      for (const Piece& p : a.pieces) {
+        entry["pieces"].push_back({{"channel", p.channel},
+                                   {"first_mode", p.first_mode},
+                                   {"modes", p.modes},
+                                   {"first_state", p.state}});
+      }
+    } else {
+      entry["first_input"] = a.first_input;
+      entry["first_output"] = a.first_output;
+    }
+    arrays.push_back(std::move(entry));
+  }
+  return {{"arrays", arrays},
+          {"pairs_per_array", mapping.pairs_per_array},
+          {"pairs_used", mapping.used_pairs()},
+          {"utilisation", mapping.utilisation()},
+          {"conversions_per_step", mapping.conversions_per_step()},
+          {"conversions_per_sequence", mapping.conversions_per_sequence()}};
+}
+
+json to_json(const StateErrors& errors) {
+  json out = json::array();
+  for (const StateErrors::Group& g : errors.groups) {
+    out.push_back({{"low", g.low}, {"high", g.high}, {"modes", g.modes}, {"rms", g.rms}});
+  }
+  return out;
+}
+
+}  // namespace crosstate

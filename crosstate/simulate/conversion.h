@@ -1,0 +1,65 @@
+// From sums, whole or not, to the codes of an integer network, with the resolution of a converter.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "crosstate/crossbar/converters.h"
+#include "crosstate/integer/lanes.h"
+
+namespace crosstate {
+
+/// Bits that a converter lacks to tell all codes of a format apart.
+inline int missing_bits(const CodeFormat& to, int adc_bits) {
+  const auto width = static_cast<std::uint64_t>(std::int64_t{to.high} - to.low);
+  return std::max(0, static_cast<int>(std::bit_width(width)) - adc_bits);
+}
+
+/// A requantizer followed by a table, as a converter of `adc_bits` computes them: with the codes of
+/// the network if it has enough bits, otherwise with wider steps over the same range.
+class Conversion {
+ public:
+  Conversion() = default;
+  Conversion(const Requantizer& r, const CodeFormat& to, int adc_bits, std::size_t rows,
+             std::span<const std::int16_t> second_by = {})
+      : to_(to), missing_(missing_bits(to, adc_bits)) {
+    Requantizer wide = r;
+    for (std::int32_t& shift : wide.shift) shift += missing_;
+    factors_ = LaneFactors(wide, rows, second_by);
+    coarse_ = {static_cast<std::int32_t>(std::ceil(std::ldexp(to.low, -missing_))),
+               static_cast<std::int32_t>(std::floor(std::ldexp(to.high, -missing_))), to.scale};
+  }
+
+  /// Rows `first` .. first + rows - 1 of the requantizer. table: one entry per code, or empty.
+  void operator()(std::size_t rows, std::size_t columns, ConstRows p, ConstRows q, Rows out,
+                  const AlignedFloats& table = {}, std::size_t first = 0) const {
+    if (missing_ == 0) {
+      requantize_rows(factors_.to(to_, table, first), rows, columns, p, q, out);
+      return;
+    }
+    requantize_rows(factors_.to(coarse_, {}, first), rows, columns, p, q, out);
+    const AlignedFloats step(rows, std::exp2(static_cast<float>(missing_)));
+    affine_forward(step.data(), nullptr, rows, columns, out, out);
+    if (table.empty()) return;
+    table_forward(table.data(), table.size(), static_cast<float>(to_.low), 1, rows, columns, out,
+                  out);
+  }
+
+ private:
+  CodeFormat to_, coarse_;
+  int missing_ = 0;
+  LaneFactors factors_;
+};
+
+/// Step and range of a column whose sums become codes of `to` by row `row` of a requantizer.
+inline ColumnRange column_range(const Requantizer& r, std::size_t row, const CodeFormat& to,
+                                int adc_bits, bool partial) {
+  const double first = std::abs(static_cast<double>(r.first[row]));
+  const double step = first > 0 ? std::ldexp(1 / first, r.shift[row]) : 1;
+  const double most = std::max(std::abs(static_cast<double>(to.low)), std::abs(double(to.high)));
+  return {static_cast<float>(std::ldexp(step, missing_bits(to, adc_bits))),
+          static_cast<float>(step * most), partial};
+}
+
+}  // namespace crosstate
