@@ -76,8 +76,8 @@ json to_json(const Settings& settings, const Population& population) {
   json quantiles = json::object();
   for (const auto& [share, g] : population.quantiles) quantiles[number(share)] = g;
   return {
-      {"model", settings.run.device.model},
-      {"source", device_model(settings.run.device.model).paper},
+      {"model", settings.run.target.device.model},
+      {"source", device_model(settings.run.target.device.model).paper},
       {"target", population.target},
       {"count", settings.population.count},
       {"time", settings.population.time},
@@ -88,11 +88,11 @@ json to_json(const Settings& settings, const Population& population) {
       {"max", population.highest},
       {"quantiles", quantiles},
       {"read_std", population.read_deviation},
-      {"programming", programming_json(population.programming, settings.run.device.write_verify)}};
+      {"programming", programming_json(population.programming, settings.run.target.device.write_verify)}};
 }
 
 void print(const Settings& settings, const Population& population) {
-  const DeviceOptions& device = settings.run.device;
+  const DeviceOptions& device = settings.run.target.device;
   const ProgrammingSummary& p = population.programming;
   std::printf("%s: %s\n", device.model.c_str(), device_model(device.model).paper);
   std::printf("%llu devices, target %g uS, %g s after programming, seed %llu\n",
@@ -141,10 +141,10 @@ int device_command(const Arguments& arguments) {
     require_nothing_asked(arguments);
     return list_models(common);
   }
-  settings.run.device.model = device_model(arguments.name).name;
+  settings.run.target.device.model = device_model(arguments.name).name;
   ThreadPool pool(common.threads);
   const Population population =
-      sample_devices(settings.run.device, settings.population, settings.run.seed, pool);
+      sample_devices(settings.run.target.device, settings.population, settings.run.seed, pool);
   if (!arguments.histogram.empty()) {
     write_file(arguments.histogram, histogram_csv(population.histogram));
   }

@@ -97,7 +97,6 @@ int main(int argc, char** argv) {
     cli::add_train(app, chosen);
     cli::add_eval(app, chosen);
     cli::add_quantize(app, chosen);
-    cli::add_deploy(app, chosen);
     cli::add_simulate(app, chosen);
     cli::add_stream(app, chosen);
     cli::add_info(app, chosen);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "crosstate/integer/convert.h"
 #include "crosstate/mapping/mapping.h"
 #include "crosstate/model/testing.h"
 #include "crosstate/simulate/chip.h"
@@ -160,14 +161,19 @@ TEST(Padding, LeavesAChipsScoresAlone) {
     o.pooling = pooling;
     Network network = random_network(o, kTask);
     network.quantize({}, {&tight, 1}, pool);
-    DeviceOptions device;
-    device.read_noise = 0;
-    const CrossbarOptions crossbar;
-    const Mapping mapping = map_network(network, crossbar, loose.length);
-    const Chip chip(network, mapping, device, crossbar, 1, 0);
-    std::vector<float> a, b;
-    chip.run(tight, 0, pool, &a);
-    chip.run(loose, 0, pool, &b);
+    const IntegerNetwork integers = to_integers(network);
+    Target target;
+    target.device.read_noise = 0;
+    const Mapping mapping = map_network(integers, target.crossbar, loose.length);
+    const Chip chip(integers, mapping, target, 1, 0);
+    const auto logits = [&](const Batch& batch) {
+      std::vector<float> all;
+      for (const ChipResult& r : chip.run(batch, 0, pool)) {
+        for (const float v : r.logits()) all.push_back(v);
+      }
+      return all;
+    };
+    const std::vector<float> a = logits(tight), b = logits(loose);
     EXPECT_EQ(a, b) << pooling;
   }
 }

@@ -30,11 +30,14 @@ DeviceOptions ideal() {
 }
 
 // About a third of the pairs are idle.
-std::vector<float> weights() {
-  Random random(1, Stream::kTest);
-  std::vector<float> w(kRows * kColumns);
-  for (float& v : w) v = random.below(3) == 0 ? 0 : static_cast<float>(random.uniform(-2, 2));
-  return w;
+const std::vector<float>& weights() {
+  static const std::vector<float> all = [] {
+    Random random(1, Stream::kTest);
+    std::vector<float> w(kRows * kColumns);
+    for (float& v : w) v = random.below(3) == 0 ? 0 : static_cast<float>(random.uniform(-2, 2));
+    return w;
+  }();
+  return all;
 }
 
 AlignedFloats codes(std::size_t steps) {
@@ -45,7 +48,7 @@ AlignedFloats codes(std::size_t steps) {
 }
 
 ProgrammedArray programmed(const DeviceOptions& device, std::uint64_t seed = kSeed) {
-  return {weights(), kRows, kColumns, device, CrossbarOptions{}, seed, kNumber};
+  return {{weights(), kRows, kColumns}, {device, {}, {}}, seed, kNumber};
 }
 
 TEST(Array, IsTheExactProductWithoutNoise) {
@@ -188,7 +191,7 @@ TEST(Array, IdleCellsDisturbWhereNoiseIsThatOfTheLargestConductance) {
   device.programming_noise = 0;
   // Row 0 holds the weight, row 1 is idle.
   const std::vector<float> w{1, 0};
-  const ProgrammedArray array(w, 2, 1, device, CrossbarOptions{}, kSeed, 0);
+  const ProgrammedArray array({w, 2, 1}, {device, {}, {}}, kSeed, 0);
   EXPECT_FLOAT_EQ(array.read_variance()[0], array.read_variance()[1]);
   EXPECT_NEAR(array.read_variance()[1], 2 * 0.01 * 0.01, 1e-9);
 }
@@ -216,13 +219,129 @@ TEST(Array, AddsTheOffsetsOfItsConverters) {
   }
 }
 
+// A unit of noise-free input per row reads the effective weights of a column.
+std::vector<float> column_of(const ProgrammedArray& array, std::size_t column) {
+  AlignedFloats in(array.rows() * kLanes), out(kLanes);
+  std::vector<float> found;
+  ReadScratch scratch;
+  for (std::size_t r = 0; r < array.rows(); ++r) {
+    std::fill(in.begin(), in.end(), 0.0f);
+    in[r * kLanes] = 1;
+    array.multiply(column, 1, 1, {in.data(), kLanes}, {out.data(), kLanes}, 0, 0, scratch);
+    found.push_back(out[0]);
+  }
+  return found;
+}
+
+TEST(Array, CellsHaveLevels) {
+  Target target{ideal(), {.levels = 4}, {}};
+  const ProgrammedArray array({weights(), kRows, kColumns}, target, kSeed, kNumber);
+  float top = 0;
+  for (std::size_t r = 0; r < kRows; ++r) top = std::max(top, std::abs(weights()[r * kColumns]));
+  for (const float w : column_of(array, 0)) {
+    const float steps = std::abs(w) / top * 3;
+    EXPECT_NEAR(steps, std::round(steps), 1e-4);
+  }
+}
+
+TEST(Array, CompensationUndoesWhatAColumnLost) {
+  Target target{ideal(), {.adc_gain_error = 0.1, .adc_offset = 2}, {}};
+  target.crossbar.compensation = "column";
+  ProgrammedArray array({weights(), kRows, kColumns}, target, kSeed, kNumber);
+  const auto error = [&] {
+    double sum = 0;
+    const AlignedFloats in = codes(1);
+    AlignedFloats out(kColumns * kLanes);
+    ReadScratch scratch;
+    array.multiply(0, kColumns, 1, {in.data(), kLanes}, {out.data(), kLanes}, 0, 0, scratch);
+    for (std::size_t c = 0; c < kColumns; ++c) {
+      double want = 0;
+      for (std::size_t r = 0; r < kRows; ++r) {
+        want += double{weights()[r * kColumns + c]} * in[r * kLanes];
+      }
+      sum += std::abs(out[c * kLanes] - want);
+    }
+    return sum / kColumns;
+  };
+  const double before = error();
+  array.compensate();
+  EXPECT_LT(error(), before * 1e-3);
+}
+
+TEST(Array, GlobalCompensationUndoesACommonDrift) {
+  Target target{{}, {.compensation = "global"}, {}};
+  target.device.model = "pcm";
+  target.device.flicker = false;
+  ProgrammedArray array({weights(), kRows, kColumns}, target, kSeed, kNumber);
+  const auto size = [&] {
+    double sum = 0;
+    for (const float w : array.effective()) sum += std::abs(w);
+    return sum;
+  };
+  const double fresh = size();
+  array.age_to(3e7);
+  EXPECT_LT(size(), 0.7 * fresh);
+  array.compensate();
+  EXPECT_NEAR(size(), fresh, 0.1 * fresh);
+}
+
+TEST(Array, WiresTakeFromFarCells) {
+  Target target{ideal(), {}, {.segment = 2}};
+  target.device.g_min = 1;
+  const std::vector<float> ones(32 * 32, 1);
+  const ProgrammedArray array({ones, 32, 32}, target, kSeed, kNumber);
+  const std::vector<float> near = column_of(array, 0), far = column_of(array, 31);
+  EXPECT_LT(far[0], near[31]);  // the longest way, and the shortest
+  for (const float w : near) EXPECT_LT(w, 1);
+}
+
+TEST(Array, SlicesOfCodesAddUp) {
+  Target target{ideal(), {.dac_bits = 3}, {}};
+  const AlignedFloats in = codes(1);
+  AlignedFloats whole(kColumns * kLanes), sliced(kColumns * kLanes);
+  ReadScratch scratch;
+  std::vector<float> w(kRows * kColumns);
+  for (std::size_t i = 0; i < w.size(); ++i) w[i] = std::round(10 * weights()[i]);
+  const ProgrammedArray one({w, kRows, kColumns}, {ideal(), {}, {}}, kSeed, kNumber);
+  const ProgrammedArray four({w, kRows, kColumns, 127, 4}, target, kSeed, kNumber);
+  one.multiply(0, kColumns, 1, {in.data(), kLanes}, {whole.data(), kLanes}, 0, 0, scratch);
+  four.multiply(0, kColumns, 1, {in.data(), kLanes}, {sliced.data(), kLanes}, 0, 0, scratch);
+  EXPECT_EQ(whole, sliced);
+}
+
+TEST(Array, DriversBendAndShake) {
+  const AlignedFloats in = codes(1);
+  const auto product = [&](const CrossbarOptions& crossbar) {
+    const ProgrammedArray array({weights(), kRows, kColumns}, {ideal(), crossbar, {}}, kSeed,
+                                kNumber);
+    AlignedFloats out(kColumns * kLanes);
+    ReadScratch scratch;
+    array.multiply(0, kColumns, 1, {in.data(), kLanes}, {out.data(), kLanes}, 0, 0, scratch);
+    return out;
+  };
+  const AlignedFloats exact = product({});
+  for (const CrossbarOptions& crossbar :
+       {CrossbarOptions{.dac_gain_error = 0.01}, CrossbarOptions{.dac_inl = 0.5},
+        CrossbarOptions{.dac_noise = 0.3}, CrossbarOptions{.adc_noise = 0.5},
+        CrossbarOptions{.adc_inl = 0.5}}) {
+    const AlignedFloats found = product(crossbar);
+    double error = 0, size = 0;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      error += std::abs(found[i] - exact[i]);
+      size += std::abs(exact[i]);
+    }
+    EXPECT_GT(error, 1e-5 * size);
+    EXPECT_LT(error, 0.05 * size);
+  }
+}
+
 TEST(Array, RejectsWhatItCannotHold) {
   const CrossbarOptions small{.rows = 8, .columns = 8};
   const std::vector<float> nine(9, 1);
-  EXPECT_THAT([&] { ProgrammedArray(nine, 9, 1, ideal(), small, 1, 4); },
+  EXPECT_THAT([&] { ProgrammedArray({nine, 9, 1}, {ideal(), small, {}}, 1, 4); },
               ThrowsMessage<Error>(HasSubstr("array 4: 9 weights for 9 x 1 pairs")));
   const std::vector<float> bad{1, std::numeric_limits<float>::quiet_NaN()};
-  EXPECT_THAT([&] { ProgrammedArray(bad, 2, 1, ideal(), small, 1, 0); },
+  EXPECT_THAT([&] { ProgrammedArray({bad, 2, 1}, {ideal(), small, {}}, 1, 0); },
               ThrowsMessage<Error>(HasSubstr("row 1, column 0")));
 }
 

@@ -76,11 +76,6 @@ Network trained(const ModelOptions& options, const QuantOptions& quant) {
   return network;
 }
 
-const Network& classifier() {
-  static const Network n = trained({}, {});
-  return n;
-}
-
 const IntegerNetwork& classifier() {
   static const IntegerNetwork n = to_integers(trained({}, {}));
   return n;
