@@ -119,6 +119,7 @@ void add_info(CLI::App& app, Action& chosen);
 void add_device(CLI::App& app, Action& chosen);
 void add_deploy(CLI::App& app, Action& chosen);
 void add_simulate(CLI::App& app, Action& chosen);
+void add_cost(CLI::App& app, Action& chosen);
 void add_quantize(CLI::App& app, Action& chosen);
 void add_stream(CLI::App& app, Action& chosen);
 void add_bench(CLI::App& app, Action& chosen);

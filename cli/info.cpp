@@ -7,6 +7,7 @@
 
 #include "cli/common.h"
 #include "cli/info_integers.h"
+#include "crosstate/cost/memory.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/model/network_state.h"
 #include "crosstate/pipeline/data.h"
@@ -185,13 +186,16 @@ int integer_info(const Common& common, const DataOptions& data, const Safetensor
   const IntegerNetwork n = integer_network_from(content, model);
   const IntegerReport report = report_integers(n, data, Preparation::load(content, model), model);
   json out = json::parse(content.metadata.at("integer"));
+  const MemorySummary memory = count_memory(n);
   out["file"] = model;
+  out["memory"] = to_json(memory);
   out.update(report.values);
   write_result(common, "info", out);
   if (common.quiet || common.json == "-") return kOk;
   std::printf("%s: whole numbers, %zu layers of %zu channels with %zu %s modes\n%s\n",
               model.c_str(), n.blocks.size(), n.channels, n.modes, n.complex ? "complex" : "real",
               report.text.c_str());
+  std::printf("%s\n", to_text(memory_table(memory)).c_str());
   for (const Table& table : report.tables) std::printf("%s\n", to_text(table).c_str());
   return kOk;
 }

@@ -101,6 +101,7 @@ int main(int argc, char** argv) {
     cli::add_stream(app, chosen);
     cli::add_info(app, chosen);
     cli::add_device(app, chosen);
+    cli::add_cost(app, chosen);
     cli::add_bench(app, chosen);
     app.parse(argc, argv);
     const int code = chosen();

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "crosstate/model/network_state.h"
 #include "crosstate/quant/poles.h"
 
 namespace crosstate {
@@ -17,97 +16,94 @@ constexpr std::array kKinds = {MemoryKind::kWeights, MemoryKind::kBiases, Memory
 
 class Counter {
  public:
-  explicit Counter(const Network& network) : s_(network.state()), q_(s_.quant) {}
+  explicit Counter(const Deployment& deployment) : d_(deployment) {}
 
   MemorySummary run() {
-    const std::size_t H = s_.channels();
-    const auto classes = static_cast<std::size_t>(s_.task.classes);
-    matrix("encoder", H, static_cast<std::size_t>(s_.task.inputs), q_.encoder);
-    for (std::size_t l = 0; l < s_.blocks.size(); ++l) block("layers." + std::to_string(l) + ".");
-    matrix("decoder", classes, H, q_.decoder);
-    activation_scale("input", q_.input);
-    activation_scale("residual", q_.residual);
+    const std::size_t H = d_.channels;
+    matrix("encoder", H, d_.inputs, d_.encoder);
+    for (std::size_t l = 0; l < d_.blocks.size(); ++l) {
+      block("layers." + std::to_string(l) + ".", d_.blocks[l]);
+    }
+    matrix("decoder", d_.classes, H, d_.decoder);
+    activation_scale("input", d_.input);
+    activation_scale("residual", d_.residual);
     add("pooling", MemoryKind::kState, H, kFull);
     return std::move(memory_);
   }
 
  private:
-  bool rounded(int bits) const { return s_.quantized && bits != kFloatBits; }
-  int width(int bits) const { return rounded(bits) ? bits : kFull; }
-
   void add(const std::string& name, MemoryKind kind, std::size_t values, int width) {
     if (values > 0) memory_.sites.push_back({name, kind, values, width});
   }
 
-  void weights(const std::string& name, std::size_t values, std::size_t rows,
-               const WeightSite& site) {
-    add(name, MemoryKind::kWeights, values, width(site.bits));
-    if (!rounded(site.bits)) return;
-    add(name + ".scale", MemoryKind::kScales, site.granularity == "channel" ? rows : 1,
-        site.scales == "pow2" ? kShift : kFull + kShift);
+  void weights(const std::string& name, std::size_t values, const WeightFormat& format) {
+    add(name, MemoryKind::kWeights, values, format.width());
+    add(name + ".scale", MemoryKind::kScales, format.scales,
+        format.powers_of_two ? kShift : kFull + kShift);
   }
-  void activation_scale(const std::string& name, const ActivationSite& site) {
-    if (!rounded(site.bits)) return;
-    add(name + ".scale", MemoryKind::kScales, 1, site.scales == "pow2" ? kShift : kFull + kShift);
+  void activation_scale(const std::string& name, const ValueFormat& format) {
+    if (!format.rounded()) return;
+    add(name + ".scale", MemoryKind::kScales, 1, format.powers_of_two ? kShift : kFull + kShift);
   }
 
   void matrix(const std::string& name, std::size_t rows, std::size_t columns,
-              const WeightSite& site) {
-    weights(name + ".weight", rows * columns, rows, site);
+              const WeightFormat& format) {
+    weights(name + ".weight", rows * columns, format);
     add(name + ".bias", MemoryKind::kBiases, rows, kFull);
   }
 
-  void table(const std::string& name, const ActivationSite& from, const ActivationSite& to) {
-    if (!rounded(from.bits) || !rounded(to.bits)) return;
+  void table(const std::string& name, bool ramp, const ValueFormat& from, const ValueFormat& to) {
+    if (ramp || !from.rounded() || !to.rounded()) return;
     add(name, MemoryKind::kTables, std::size_t{1} << from.bits, to.bits);
   }
 
-  void block(const std::string& at) {
-    const std::size_t H = s_.channels(), modes = H * s_.modes(), parts = s_.complex() ? 2 : 1;
-    poles(at + "A", H, modes, parts);
-    weights(at + "C", parts * modes, H, q_.c);
-    weights(at + "D", H, H, q_.d);
-    add(at + "state", MemoryKind::kState, parts * modes, width(q_.state.bits));
-    if (rounded(q_.state.bits)) {
-      add(at + "state.step", MemoryKind::kScales, modes, kShift);
-      if (q_.state.rounding == "feedback") {
-        const bool fixed_point = rounded(q_.a.bits) && rounded(q_.residual.bits);
-        add(at + "state.residue", MemoryKind::kState, parts * modes,
-            fixed_point ? kPoleFraction : kFull);
-      }
-    }
-    matrix(at + "linear", s_.linear_outputs(), H, q_.weight);
-    if (s_.options.norm != "none") {
-      add(at + "norm", MemoryKind::kScales, 2 * (s_.batch_norm() ? s_.linear_outputs() : H), kFull);
-    }
-    activation_scale(at + "ssm_output", q_.ssm_output);
-    activation_scale(at + "activation", q_.activation);
-    if (s_.gated()) activation_scale(at + "linear", q_.linear);
-    if (s_.options.activation == "gelu") table(at + "gelu", q_.ssm_output, q_.activation);
-    if (s_.options.gate == "sigmoid") table(at + "sigmoid", q_.linear, q_.gate);
+  void block(const std::string& at, const BlockFormat& b) {
+    const std::size_t H = d_.channels, modes = H * d_.modes;
+    poles(at + "A", b);
+    weights(at + "C", d_.parts() * modes, b.c);
+    weights(at + "D", H, b.d);
+    state(at, b);
+    matrix(at + "linear", d_.outputs(), H, b.linear);
+    add(at + "norm", MemoryKind::kScales, b.norm_values, kFull);
+    activation_scale(at + "ssm_output", b.ssm_output);
+    activation_scale(at + "activation", b.activation);
+    if (d_.gated) activation_scale(at + "linear", b.linear_output);
+    table(at + "gelu", b.activation_ramp, b.ssm_output, b.activation);
+    if (d_.gated) table(at + "sigmoid", b.gate_ramp, b.linear_output, b.gate);
+  }
+
+  void state(const std::string& at, const BlockFormat& b) {
+    const std::size_t modes = d_.channels * d_.modes, parts = d_.parts();
+    add(at + "state", MemoryKind::kState, parts * modes, d_.state_width());
+    if (d_.state_bits == 0) return;
+    add(at + "state.step", MemoryKind::kScales, modes, kShift);
+    if (d_.state_rounding != RoundingMode::kFeedback) return;
+    const bool fixed_point = b.a_bits > 0 && d_.residual.rounded();
+    add(at + "state.residue", MemoryKind::kState, parts * modes,
+        fixed_point ? kPoleFraction : kFull);
   }
 
   // The recurrence multiplies by fixed-point poles. Polar codes are kept as these numbers, or as
   // codes of the entries of a table per channel where that is smaller; the scales that decoded them
   // stay behind.
-  void poles(const std::string& name, std::size_t channels, std::size_t modes, std::size_t parts) {
-    constexpr int kFixed = kPoleFraction + 2;
-    const int bits = width(q_.a.bits);
-    if (!rounded(q_.a.bits) || q_.a.coding == "cartesian") {
-      return add(name, MemoryKind::kWeights, parts * modes, bits);
+  void poles(const std::string& name, const BlockFormat& b) {
+    const std::size_t parts = d_.parts(), modes = d_.channels * d_.modes;
+    const auto width = static_cast<std::size_t>(b.pole_width());
+    if (b.a_bits == 0 || !b.polar) {
+      return add(name, MemoryKind::kWeights, parts * modes, b.pole_width());
     }
-    const auto levels = static_cast<std::size_t>(pole_levels(q_.a.bits));
-    const std::size_t entries = (s_.complex() ? levels * levels : levels) * channels;
-    const std::size_t coded = parts * (modes * static_cast<std::size_t>(bits) + entries * kFixed);
-    if (parts * modes * kFixed <= coded) {
-      return add(name, MemoryKind::kWeights, parts * modes, kFixed);
+    const auto levels = static_cast<std::size_t>(pole_levels(b.a_bits));
+    const std::size_t entries = (d_.complex ? levels * levels : levels) * d_.channels;
+    const std::size_t coded =
+        parts * (modes * static_cast<std::size_t>(b.a_bits) + entries * width);
+    if (parts * modes * width <= coded) {
+      return add(name, MemoryKind::kWeights, parts * modes, b.pole_width());
     }
-    add(name, MemoryKind::kWeights, parts * modes, bits);
-    add(name + ".decoded", MemoryKind::kTables, parts * entries, kFixed);
+    add(name, MemoryKind::kWeights, parts * modes, b.a_bits);
+    add(name + ".decoded", MemoryKind::kTables, parts * entries, b.pole_width());
   }
 
-  const Network::State& s_;
-  const QuantOptions& q_;
+  const Deployment& d_;
   MemorySummary memory_;
 };
 
@@ -125,7 +121,19 @@ std::size_t MemorySummary::total() const {
   return sum;
 }
 
-MemorySummary count_memory(const Network& network) { return Counter(network).run(); }
+std::size_t MemorySummary::bits(MemoryKind kind) const {
+  std::size_t sum = 0;
+  for (const MemorySite& site : sites) {
+    if (site.kind == kind) sum += site.values * static_cast<std::size_t>(site.bits);
+  }
+  return sum;
+}
+
+MemorySummary count_memory(const Deployment& deployment) { return Counter(deployment).run(); }
+MemorySummary count_memory(const Network& network) { return count_memory(deployment(network)); }
+MemorySummary count_memory(const IntegerNetwork& network) {
+  return count_memory(deployment(network));
+}
 
 const char* name_of(MemoryKind kind) {
   switch (kind) {

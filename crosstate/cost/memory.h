@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "crosstate/model/network.h"
+#include "crosstate/cost/deployment.h"
 
 namespace crosstate {
 
@@ -23,6 +23,7 @@ struct MemorySite {
 struct MemorySummary {
   std::vector<MemorySite> sites;
   std::size_t bytes(MemoryKind kind) const;
+  std::size_t bits(MemoryKind kind) const;  // of the values alone, without filling up bytes
   std::size_t total() const;
 };
 
@@ -38,7 +39,11 @@ struct MemorySummary {
 /// - state: both parts of every mode, with feedback what rounding left of each (kPoleFraction bits,
 ///   32 where A or the state's input is not rounded), and the sums of the pooling (32 bits).
 /// A network in floating point needs no scales and no tables.
+MemorySummary count_memory(const Deployment& deployment);
 MemorySummary count_memory(const Network& network);
+/// The same of the network that it came from; where the scales of all rows happen to be equal, it
+/// counts one.
+MemorySummary count_memory(const IntegerNetwork& network);
 
 /// {"weights": bytes, "biases": ..., "scales": ..., "tables": ..., "state": ..., "total": ...}
 nlohmann::json to_json(const MemorySummary& memory);

@@ -11,6 +11,12 @@ namespace {
 
 void see(std::int64_t& peak, std::int64_t value) { peak = std::max(peak, std::abs(value)); }
 
+// Counts the codes that are not 0.
+template <class T>
+void see_codes(CodeActivity::Counts& counts, const std::vector<T>& codes) {
+  for (std::size_t i = 0; i < codes.size(); ++i) counts[i] += codes[i] != 0 ? 1 : 0;
+}
+
 std::int64_t row_sum(const IntegerMatrix& m, std::size_t row, const std::vector<std::int32_t>& x) {
   std::int64_t sum = m.bias[row];
   for (std::size_t i = 0; i < m.columns; ++i) {
@@ -65,6 +71,15 @@ ReferenceExecutor::ReferenceExecutor(const IntegerNetwork& network) : n_(network
   peaks_.blocks.resize(n_.blocks.size());
   usage_.blocks.resize(n_.blocks.size());
   for (CodeUsage::Block& b : usage_.blocks) b.largest.assign(n_.channels * n_.modes, 0);
+  activity_.input.assign(n_.inputs, 0);
+  activity_.pooled.assign(n_.channels, 0);
+  activity_.blocks.resize(n_.blocks.size());
+  for (CodeActivity::Block& b : activity_.blocks) {
+    for (auto* counts : {&b.residual, &b.activation, &b.gate}) counts->assign(n_.channels, 0);
+    for (auto* counts : {&b.before_re, &b.before_im, &b.after_re, &b.after_im}) {
+      counts->assign(n_.channels * n_.modes, 0);
+    }
+  }
   reset();
 }
 
@@ -77,6 +92,7 @@ void ReferenceExecutor::reset() {
 
 void ReferenceExecutor::step(std::span<const std::int32_t> input) {
   const std::vector<std::int32_t> x(input.begin(), input.end());
+  see_codes(activity_.input, x);
   for (std::size_t h = 0; h < n_.channels; ++h) {
     const std::int64_t sum = row_sum(n_.encoder, h, x);
     see(peaks_.encoder, sum);
@@ -87,6 +103,7 @@ void ReferenceExecutor::step(std::span<const std::int32_t> input) {
     pooled_[h] = n_.pool_last ? h_[h] : pooled_[h] + h_[h];
   }
   ++steps_;
+  ++activity_.steps;
 }
 
 void ReferenceExecutor::round(std::int64_t sum, std::uint32_t draw, Part& part,
@@ -105,12 +122,16 @@ void ReferenceExecutor::block(std::size_t l) {
   const IntegerBlock& b = n_.blocks[l];
   AccumulatorPeaks::Block& peaks = peaks_.blocks[l];
   CodeUsage::Block& usage = usage_.blocks[l];
+  CodeActivity::Block& active = activity_.blocks[l];
+  see_codes(active.residual, h_);
   const std::size_t H = n_.channels, M = n_.modes;
   std::vector<std::int32_t> a(H);
   for (std::size_t h = 0; h < H; ++h) {
     std::int64_t out = 0;
     for (std::size_t i = h * M; i < (h + 1) * M; ++i) {
       auto& [re, im] = state_[l][i];
+      active.before_re[i] += re.x != 0 ? 1 : 0;
+      active.before_im[i] += im.x != 0 ? 1 : 0;
       const std::int64_t in = std::int64_t{h_[h]} << b.input_shift[i];
       std::int64_t real = b.ar[i] * re.x + in + re.residue, imaginary = 0;
       if (n_.complex) {
@@ -123,6 +144,8 @@ void ReferenceExecutor::block(std::size_t l) {
       const StateDraw draw = state_draw(key, static_cast<std::uint32_t>(steps_));
       round(real, draw.re, re, usage.state);
       if (n_.complex) round(imaginary, draw.im, im, usage.state);
+      active.after_re[i] += re.x != 0 ? 1 : 0;
+      active.after_im[i] += im.x != 0 ? 1 : 0;
       see(usage.largest[i], re.x);
       see(usage.largest[i], im.x);
       peaks.state = std::max(peaks.state, usage.largest[i]);
@@ -134,6 +157,8 @@ void ReferenceExecutor::block(std::size_t l) {
                                 b.ssm_output, usage.ssm_output);
     a[h] = b.activation_table[static_cast<std::size_t>(y - b.ssm_output.low)];
   }
+
+  see_codes(active.activation, a);
 
   std::vector<std::int64_t> sums(b.linear_map.rows);
   for (std::size_t o = 0; o < sums.size(); ++o) {
@@ -147,7 +172,9 @@ void ReferenceExecutor::block(std::size_t l) {
         return clip(scaled(b.linear_codes, o, sums[o], 0), b.linear, usage.linear);
       };
       const std::int32_t z = linear(h), s = linear(H + h);
-      value = std::int64_t{z} * b.gate_table[static_cast<std::size_t>(s - b.linear.low)];
+      const std::int32_t gate = b.gate_table[static_cast<std::size_t>(s - b.linear.low)];
+      active.gate[h] += gate != 0 ? 1 : 0;
+      value = std::int64_t{z} * gate;
     }
     h_[h] = clip(scaled(b.sum, h, value, h_[h]), n_.residual, usage_.residual);
   }
@@ -157,6 +184,8 @@ IntegerResult ReferenceExecutor::result() const {
   IntegerResult result;
   result.count = n_.pool_last ? 1 : steps_;
   result.shift = n_.scores.shift[0];
+  see_codes(activity_.pooled, pooled_);
+  ++activity_.results;
   for (std::size_t k = 0; k < n_.classes; ++k) {
     std::int64_t sum = result.count * n_.decoder.bias[k];
     for (std::size_t h = 0; h < n_.channels; ++h) {

@@ -54,6 +54,22 @@ struct CodeUsage {
   std::vector<Block> blocks;
 };
 
+/// How often each input of a product was a code other than 0: what an executor that skips zeros
+/// would compute.
+struct CodeActivity {
+  using Counts = std::vector<std::int64_t>;
+  struct Block {
+    Counts residual;              // [H] what enters the block
+    Counts before_re, before_im;  // [H][M] states that A multiplies
+    Counts after_re, after_im;    // [H][M] states that C reads
+    Counts activation, gate;      // [H] outputs of the two functions
+  };
+  Counts input;   // [inputs]
+  Counts pooled;  // [H] when scores are read
+  std::vector<Block> blocks;
+  std::int64_t steps = 0, results = 0;
+};
+
 class ReferenceExecutor {
  public:
   explicit ReferenceExecutor(const IntegerNetwork& network);
@@ -70,6 +86,8 @@ class ReferenceExecutor {
   const AccumulatorPeaks& peaks() const { return peaks_; }
   /// Of all steps since construction; `input` of run() alone.
   const CodeUsage& usage() const { return usage_; }
+  /// Likewise; `pooled` and `results` of result().
+  const CodeActivity& activity() const { return activity_; }
 
  private:
   struct Part {
@@ -91,6 +109,7 @@ class ReferenceExecutor {
   std::int64_t steps_ = 0;
   mutable AccumulatorPeaks peaks_;
   CodeUsage usage_;
+  mutable CodeActivity activity_;
 };
 
 }  // namespace crosstate

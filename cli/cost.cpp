@@ -1,0 +1,144 @@
+// crosstate cost MODEL: what one or several networks take on hardware.
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "cli/cost_model.h"
+#include "crosstate/base/files.h"
+
+namespace crosstate::cli {
+namespace {
+
+using nlohmann::json;
+
+struct CostArguments {
+  std::vector<std::string> models;
+  std::vector<std::string> targets = {"accelerator-45nm"};
+  bool sources = false;
+};
+
+struct Settings {
+  RunOptions run;
+  CostOptions cost;
+  PeerOptions peers;
+  FieldList list() {
+    FieldList all = run.fields();
+    fields(all, cost);
+    fields(all, peers);
+    return all;
+  }
+};
+
+json model_json(const CostModel& m) {
+  json out = {{"file", m.file},
+              {"parameters", m.deployment.weights() + m.deployment.biases()},
+              {"weight_bits", m.memory.bits(MemoryKind::kWeights)},
+              {"state_bits", m.memory.bits(MemoryKind::kState)},
+              {"memory_bytes", to_json(m.memory)},
+              {"peak_ram_bytes", peak_ram(m.deployment)},
+              {"operations", to_json(m.operations, m.steps)},
+              {"neurobench", to_json(m.neurobench)}};
+  return out;
+}
+
+json target_json(const TargetCost& target, const std::vector<CostModel>& models) {
+  json out = {{"technology", to_json(target.technology)}, {"estimates", json::array()}};
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    json e = to_json(target.estimates[i], static_cast<double>(models[i].steps));
+    e["model"] = models[i].file;
+    if (i > 0) {
+      const CostRatios r = ratios(target, models, i);
+      e["over_first"] = {{"energy", to_json(r.energy)},
+                         {"latency", to_json(r.latency)},
+                         {"area", to_json(r.area)}};
+    }
+    out["estimates"].push_back(std::move(e));
+  }
+  return out;
+}
+
+json result_json(const std::vector<CostModel>& models, const std::vector<TargetCost>& targets,
+                 const std::vector<PeerCost>& peers) {
+  json out;
+  for (const CostModel& m : models) out["models"].push_back(model_json(m));
+  for (std::size_t i = 1; i < models.size(); ++i) {
+    out["comparisons"].push_back(comparison(models[0], models[i]));
+  }
+  for (const TargetCost& t : targets) out["targets"].push_back(target_json(t, models));
+  for (const PeerCost& p : peers) out["peers"].push_back(to_json(p, lengths_of(models.back())));
+  return out;
+}
+
+int cost_command(const Common& common, const CostArguments& arguments) {
+  Settings settings;
+  FieldList list = settings.list();
+  read_settings(common, list);
+  if (!common.data.empty()) settings.run.data.directory = common.data;
+  validate(settings.run);
+  require_writable_file(common.json);
+  prepare_out(common);
+  const Technology float_target = find_technology(settings.cost.float_target);
+  std::vector<Technology> technologies;
+  for (const std::string& name : arguments.targets) technologies.push_back(find_technology(name));
+
+  std::vector<CostModel> models;
+  for (const std::string& file : arguments.models) {
+    models.push_back(load_cost_model(file, settings.cost, settings.run.data));
+  }
+  std::vector<TargetCost> targets;
+  for (const Technology& t : technologies) {
+    targets.push_back(estimate_all(models, t, float_target, settings.run.crossbar.recurrence));
+  }
+  const Deployment& last = models.back().deployment;
+  const std::vector<PeerCost> peers =
+      peer_costs(settings.peers, last.weights() + last.biases(), last.inputs, last.classes);
+  write_result(common, "cost", result_json(models, targets, peers));
+  if (!common.out.empty()) {
+    write_file(std::filesystem::path(common.out) / "report.html",
+               to_html(cost_report(models, targets, peers)));
+  }
+  if (common.quiet || common.json == "-") return kOk;
+  std::vector<Table> tables = count_tables(models);
+  for (const TargetCost& t : targets) {
+    tables.push_back(target_table(t, models));
+    if (arguments.sources) tables.push_back(source_table(t.technology));
+  }
+  tables.push_back(peer_table(models.back(), peers));
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    std::printf("%s%s", i > 0 ? "\n" : "", to_text(tables[i]).c_str());
+  }
+  return kOk;
+}
+
+}  // namespace
+
+void add_cost(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand(
+      "cost",
+      "Memory, operations, energy, latency and area of saved models on hardware, and their ratios");
+  auto common = std::make_shared<Common>();
+  auto arguments = std::make_shared<CostArguments>();
+  command
+      ->add_option(
+          "MODEL", arguments->models,
+          "Models saved by train, quantize or demo; later ones are compared with the first")
+      ->required();
+  command
+      ->add_option("--target", arguments->targets,
+                   "Hardware: mcu-fp32, mcu-int8, accelerator-45nm, crossbar-14nm, crossbar-32nm, "
+                   "crossbar-130nm, crossbar-180nm-taox, or a TOML file; repeatable")
+      ->type_name("NAME|FILE")
+      ->allow_extra_args(false)
+      ->capture_default_str();
+  command->add_flag("--sources", arguments->sources, "Every constant with its source, too");
+  Settings defaults;
+  add_common(*command, *common,
+             {.resume = false,
+              .out = out_for_result("cost") + ", and report.html",
+              .seed = kNothingDrawn,
+              .threads = "Without effect: one thread is enough"},
+             defaults.list());
+  command->callback([=, &chosen] { chosen = [=] { return cost_command(*common, *arguments); }; });
+}
+
+}  // namespace crosstate::cli

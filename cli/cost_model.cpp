@@ -1,0 +1,137 @@
+#include "cli/cost_model.h"
+
+#include <algorithm>
+
+#include "crosstate/base/error.h"
+#include "crosstate/integer/convert.h"
+
+namespace crosstate::cli {
+namespace {
+
+using nlohmann::json;
+
+// The test set that the options name; nothing where none is named and the built-in sample is of
+// another task.
+std::optional<Dataset> fitting_set(const CostModel& model, DataOptions options, int samples,
+                                   const std::optional<Preparation>& preparation) {
+  if (options.test_limit == 0) options.test_limit = samples;
+  ThreadPool pool(1);
+  const TaskShape task{static_cast<int>(model.deployment.inputs),
+                       static_cast<int>(model.deployment.classes)};
+  try {
+    Dataset set = load_test_data(options, preparation, model.file, pool);
+    require_fit(task, set, model.file);
+    return set;
+  } catch (const Error&) {
+    if (options.directory.empty()) return std::nullopt;
+    throw;
+  }
+}
+
+std::size_t longest(const Dataset& set) {
+  std::size_t steps = 0;
+  for (std::size_t i = 0; i < set.count; ++i) steps = std::max(steps, set.length_of(i));
+  return steps;
+}
+
+void read_model(CostModel& model, const Safetensors& content) {
+  if (is_integer_network(content)) {
+    model.integers = integer_network_from(content, model.file);
+    model.deployment = deployment(*model.integers);
+    return;
+  }
+  model.network = Network::from_tensors(content, model.file);
+  if (model.network->options().norm == "batch") model.network->fold_norms();
+  model.deployment = deployment(*model.network);
+  const bool whole =
+      model.network->options().norm == "none" && site_in_floating_point(*model.network).empty();
+  if (whole) model.integers = to_integers(*model.network);
+}
+
+double quotient(std::uint64_t a, std::uint64_t b) {
+  return b > 0 ? static_cast<double>(a) / static_cast<double>(b) : 0;
+}
+
+}  // namespace
+
+void fields(FieldList& list, CostOptions& options) {
+  list.section("cost");
+  list.add("steps", options.steps,
+           "Time steps of an inference; 0: of the longest sequence of the test set.")
+      .range(0, 1e9);
+  list.add("samples", options.samples,
+           "Sequences on which activation sparsity is measured, unless data.test_limit says.")
+      .range(1, 1e6);
+  list.add("float_target", options.float_target,
+           "Where networks in floating point run if the target cannot: a target or a file.");
+}
+
+CostModel load_cost_model(const std::string& file, const CostOptions& options,
+                          const DataOptions& data) {
+  CostModel model;
+  model.file = file;
+  const Safetensors content = read_safetensors(file);
+  read_model(model, content);
+  const std::optional<Dataset> set =
+      fitting_set(model, data, options.samples, Preparation::load(content, file));
+  model.steps = static_cast<std::uint64_t>(options.steps);
+  if (model.steps == 0 && set) model.steps = longest(*set);
+  if (model.steps == 0) {
+    fail(file,
+         "cost.steps = 0 and the built-in sample is of another task, expected --data or "
+         "--set cost.steps=N");
+  }
+  model.memory = count_memory(model.deployment);
+  model.operations = count_operations(model.deployment, model.steps);
+  model.neurobench = model.network ? neurobench_metrics(*model.network, model.steps)
+                                   : neurobench_metrics(*model.integers, model.steps);
+  if (!set || !model.integers) return model;
+  ReferenceExecutor executor(*model.integers);
+  for (std::size_t i = 0; i < set->count; ++i) executor.run(set->sequence(i), set->length_of(i));
+  model.neurobench.activity = measured_activity(*model.integers, executor);
+  return model;
+}
+
+TargetCost estimate_all(const std::vector<CostModel>& models, const Technology& target,
+                        const Technology& float_target, const std::string& recurrence) {
+  TargetCost out{target, {}};
+  for (const CostModel& m : models) {
+    const bool elsewhere = !target.floats && m.deployment.in_floats();
+    const Technology& on = elsewhere ? float_target : target;
+    if (on.kind != TargetKind::kCrossbar) {
+      out.estimates.push_back(estimate(m.deployment, m.operations, on));
+      continue;
+    }
+    if (!m.network) {
+      fail(m.file,
+           "holds whole numbers, but " + on.name +
+               " maps the quantized network, expected the file beside it (qat.safetensors)");
+    }
+    out.estimates.push_back(estimate_on_crossbars(*m.network, m.steps, on, recurrence));
+  }
+  return out;
+}
+
+json comparison(const CostModel& a, const CostModel& b) {
+  const auto bits = [](const CostModel& m, MemoryKind kind) { return m.memory.bits(kind); };
+  return {{"model", b.file},
+          {"over", a.file},
+          {"weight_bits", quotient(bits(b, MemoryKind::kWeights), bits(a, MemoryKind::kWeights))},
+          {"state_bits", quotient(bits(b, MemoryKind::kState), bits(a, MemoryKind::kState))},
+          {"memory_bytes", quotient(b.memory.total(), a.memory.total())},
+          {"macs", quotient(b.operations.per_inference(&OperationSite::macs, b.steps),
+                            a.operations.per_inference(&OperationSite::macs, a.steps))},
+          {"bit_operations",
+           quotient(b.operations.bit_operations(b.steps), a.operations.bit_operations(a.steps))}};
+}
+
+CostRatios ratios(const TargetCost& target, const std::vector<CostModel>& models, std::size_t of) {
+  const Estimate &a = target.estimates[0], &b = target.estimates[of];
+  const auto steps_a = static_cast<double>(models[0].steps);
+  const auto steps_b = static_cast<double>(models[of].steps);
+  const bool same = a.target == b.target;
+  return {ratio(b.energy, a.energy, steps_b, steps_a, same),
+          ratio(b.latency, a.latency, steps_b, steps_a, same), ratio(b.area, a.area, 0, 0, same)};
+}
+
+}  // namespace crosstate::cli

@@ -1,0 +1,328 @@
+// Tables and plots of crosstate cost.
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "cli/cost_model.h"
+
+namespace crosstate::cli {
+namespace {
+
+// With a prefix, so that picojoules and millijoules both read well.
+std::string with_prefix(double value, double unit, const char* symbol) {
+  struct Prefix {
+    double factor;
+    const char* text;
+  };
+  constexpr Prefix kPrefixes[] = {{1, ""},     {1e-3, "m"},  {1e-6, "u"},
+                                  {1e-9, "n"}, {1e-12, "p"}, {1e-15, "f"}};
+  const double base = value * unit;
+  for (const Prefix& p : kPrefixes) {
+    if (base >= p.factor || (&p == &kPrefixes[5] && base > 0)) {
+      return number(base / p.factor) + " " + p.text + symbol;
+    }
+  }
+  return "0";
+}
+
+// Typical, and the ends in the same unit where they differ.
+std::string range_text(const Range& r, double unit, const char* symbol) {
+  if (r.high == 0) return "0";
+  return with_prefix(r.typical, unit, symbol) + " (" + with_prefix(r.low, unit, symbol) + " to " +
+         with_prefix(r.high, unit, symbol) + ")";
+}
+
+std::string plain_range(const Range& r) {
+  return number(r.typical) + " (" + number(r.low) + " to " + number(r.high) + ")";
+}
+
+// B / A, and its inverse where it is below 1.
+std::string ratio_text(double r) {
+  if (r <= 0) return "-";
+  return number(r) + (r < 1 ? " (1/" + number(1 / r) + ")" : "");
+}
+
+std::string ratio_text(const Range& r) {
+  if (r.typical <= 0 || r.low <= 0) return "-";
+  if (r.typical >= 1) return plain_range(r);
+  return "1/" + number(1 / r.typical) + " (1/" + number(1 / r.low) + " to " +
+         (r.high < 1 ? "1/" + number(1 / r.high) : number(r.high)) + ")";
+}
+
+// "qat.safetensors" tells little; the directory comes along.
+std::string short_name(const std::string& file) {
+  const std::filesystem::path path(file);
+  const std::string parent = path.parent_path().filename().string();
+  return (parent.empty() ? "" : parent + "/") + path.stem().string();
+}
+
+std::vector<std::string> model_header(const char* first, const std::vector<CostModel>& models) {
+  std::vector<std::string> header = {first};
+  for (const CostModel& m : models) header.push_back(short_name(m.file));
+  for (std::size_t i = 1; i < models.size(); ++i) {
+    header.push_back(std::to_string(i + 1) + " / 1");
+  }
+  return header;
+}
+
+template <class Count>
+void add_count(Table& table, const char* name, const std::vector<CostModel>& models, Count count) {
+  std::vector<std::string> row = {name};
+  std::vector<double> values;
+  for (const CostModel& m : models) {
+    const auto value = count(m);
+    values.push_back(static_cast<double>(value));
+    row.push_back(std::to_string(value));
+  }
+  for (std::size_t i = 1; i < values.size(); ++i) {
+    row.push_back(values[0] > 0 ? ratio_text(values[i] / values[0]) : "-");
+  }
+  table.rows.push_back(std::move(row));
+}
+
+Table operations_table(const std::vector<CostModel>& models) {
+  Table table{"Counts, an inference of " + std::to_string(models[0].steps) + " steps",
+              model_header("quantity", models),
+              {}};
+  const auto add = [&](const char* name, auto count) { add_count(table, name, models, count); };
+  const auto per_inference = [](auto count) {
+    return [count](const CostModel& m) { return m.operations.per_inference(count, m.steps); };
+  };
+  add("weights and biases",
+      [](const CostModel& m) { return m.deployment.weights() + m.deployment.biases(); });
+  add("weight bits", [](const CostModel& m) { return m.memory.bits(MemoryKind::kWeights); });
+  add("state bits", [](const CostModel& m) { return m.memory.bits(MemoryKind::kState); });
+  add("memory (bytes)", [](const CostModel& m) { return m.memory.total(); });
+  add("peak RAM (bytes)", [](const CostModel& m) { return peak_ram(m.deployment); });
+  add("MACs per step", [](const CostModel& m) { return m.operations.macs_per_step(); });
+  add("MACs", per_inference(&OperationSite::macs));
+  add("bit operations", per_inference(&OperationSite::bit_operations));
+  add("bit operations with scaling", per_inference(&OperationSite::bit_operations_with_scaling));
+  add("requantisations", per_inference(&OperationSite::requantisations));
+  add("look-ups", per_inference(&OperationSite::look_ups));
+  add("exponentials in float", per_inference(&OperationSite::functions));
+  return table;
+}
+
+Table neurobench_table(const std::vector<CostModel>& models) {
+  Table table{"NeuroBench", {"metric"}, {}};
+  for (const CostModel& m : models) table.header.push_back(short_name(m.file));
+  const auto add = [&](const char* name, auto text) {
+    std::vector<std::string> row = {name};
+    for (const CostModel& m : models) row.push_back(text(m.neurobench));
+    table.rows.push_back(std::move(row));
+  };
+  const auto measured = [](auto text) {
+    return [text](const NeuroBenchMetrics& m) {
+      return m.activity ? text(*m.activity) : std::string("-");
+    };
+  };
+  using Activity = NeuroBenchActivity;
+  add("footprint (bytes)", [](const auto& m) { return std::to_string(m.footprint); });
+  add("connection sparsity", [](const auto& m) { return fixed(m.connection_sparsity, 4); });
+  add("dense synaptic operations per step", [](const auto& m) { return number(m.dense); });
+  add("activation sparsity",
+      measured([](const Activity& a) { return fixed(a.activation_sparsity, 4); }));
+  add("effective MACs per sample",
+      measured([](const Activity& a) { return number(a.effective_macs); }));
+  add("dense MACs per sample",
+      measured([](const Activity& a) { return number(a.dense_per_sample); }));
+  add("effective ACs per sample", measured([](const Activity&) { return std::string("0"); }));
+  add("state sparsity", measured([](const Activity& a) { return fixed(a.state_sparsity, 4); }));
+  return table;
+}
+
+// Energy of every part of one model as three bars.
+Plot energy_plot(const TargetCost& target, const std::vector<CostModel>& models, std::size_t i) {
+  const Estimate& e = target.estimates[i];
+  Plot plot;
+  plot.kind = PlotKind::kBar;
+  plot.title = short_name(models[i].file) + " on " + e.target;
+  plot.y_label = "energy per inference (nJ)";
+  plot.log_y = true;
+  plot.caption =
+      "Low, typical and high: what the sources of the constants leave open. All parts "
+      "reach an end together only if every source is wrong in the same direction.";
+  plot.series = {{"low", {}, {}, {}}, {"typical", {}, {}, {}}, {"high", {}, {}, {}}};
+  const auto add = [&](const std::string& name, const Range& r) {
+    const double values[] = {r.low, r.typical, r.high};
+    for (std::size_t k = 0; k < 3; ++k) {
+      plot.series[k].x.push_back(static_cast<double>(plot.categories.size()));
+      plot.series[k].y.push_back(values[k] * 1e-3);
+    }
+    plot.categories.push_back(name);
+  };
+  const auto steps = static_cast<double>(models[i].steps);
+  for (const std::string& part : e.energy.parts()) {
+    const Range r = e.energy.of_part(part, steps);
+    if (r.high > 0) add(part, r);
+  }
+  add("total", e.energy.total(steps));
+  return plot;
+}
+
+Plot memory_plot(const CostModel& model, const std::vector<PeerCost>& peers) {
+  Plot plot;
+  plot.title = "Memory against sequence length";
+  plot.x_label = "time steps";
+  plot.y_label = "kept from step to step (bytes)";
+  plot.log_x = plot.log_y = true;
+  plot.caption =
+      "What a streaming executor keeps between two steps, without weights. Attention "
+      "keeps keys and values of every step.";
+  Series own{short_name(model.file), {}, {}, {}};
+  const std::vector<std::uint64_t> lengths = lengths_of(model);
+  for (const std::uint64_t length : lengths) {
+    own.x.push_back(static_cast<double>(length));
+    own.y.push_back(static_cast<double>(model.memory.bytes(MemoryKind::kState)));
+  }
+  plot.series = {std::move(own)};
+  for (const PeerCost& p : peers) {
+    Series series{p.name, {}, {}, {}};
+    for (const std::uint64_t length : lengths) {
+      series.x.push_back(static_cast<double>(length));
+      series.y.push_back(static_cast<double>(p.state_bytes(length)));
+    }
+    plot.series.push_back(std::move(series));
+  }
+  return plot;
+}
+
+}  // namespace
+
+std::vector<std::uint64_t> lengths_of(const CostModel& model) {
+  std::vector<std::uint64_t> lengths = {64, 256, 1024, 4096, 16384, model.steps};
+  std::sort(lengths.begin(), lengths.end());
+  lengths.erase(std::unique(lengths.begin(), lengths.end()), lengths.end());
+  return lengths;
+}
+
+std::vector<Table> count_tables(const std::vector<CostModel>& models) {
+  return {operations_table(models), neurobench_table(models)};
+}
+
+Table target_table(const TargetCost& target, const std::vector<CostModel>& models) {
+  Table table{target.technology.name + ": " + target.technology.summary,
+              model_header("typical (low to high)", models),
+              {}};
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    const std::string& on = target.estimates[i].target;
+    if (on != target.technology.name) table.header[i + 1] += " on " + on;
+  }
+  std::vector<CostRatios> of_first;
+  for (std::size_t i = 1; i < models.size(); ++i) of_first.push_back(ratios(target, models, i));
+  const auto add = [&](const std::string& name, auto text, auto ratio_of) {
+    std::vector<std::string> row = {name};
+    for (std::size_t i = 0; i < models.size(); ++i) {
+      row.push_back(text(target.estimates[i], static_cast<double>(models[i].steps)));
+    }
+    for (const CostRatios& r : of_first) row.push_back(ratio_of(r));
+    table.rows.push_back(std::move(row));
+  };
+  const auto none = [](const CostRatios&) { return std::string(); };
+  const auto joules = [](const Range& r) { return range_text(r, 1e-12, "J"); };
+  add(
+      "energy per step", [&](const Estimate& e, double) { return joules(e.energy.per_step()); },
+      none);
+  add(
+      "energy per inference",
+      [&](const Estimate& e, double steps) { return joules(e.energy.total(steps)); },
+      [](const CostRatios& r) { return ratio_text(r.energy); });
+  std::vector<std::string> parts;
+  for (const Estimate& e : target.estimates) {
+    for (const std::string& part : e.energy.parts()) {
+      if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
+    }
+  }
+  for (const std::string& part : parts) {
+    add(
+        "  " + part,
+        [&](const Estimate& e, double steps) { return joules(e.energy.of_part(part, steps)); },
+        none);
+  }
+  add(
+      "latency per step",
+      [](const Estimate& e, double) { return range_text(e.latency.per_step(), 1e-9, "s"); }, none);
+  add(
+      "latency per inference",
+      [](const Estimate& e, double steps) { return range_text(e.latency.total(steps), 1e-9, "s"); },
+      [](const CostRatios& r) { return ratio_text(r.latency); });
+  add(
+      "area (mm2)", [](const Estimate& e, double) { return plain_range(e.area.total(0)); },
+      [](const CostRatios& r) { return ratio_text(r.area); });
+  if (target.technology.kind != TargetKind::kCrossbar) return table;
+  const auto crossbar = [&](const std::string& name, auto text) {
+    add(
+        name, [&](const Estimate& e, double) { return e.arrays > 0 ? text(e) : "-"; }, none);
+  };
+  crossbar("arrays", [](const Estimate& e) { return std::to_string(e.arrays); });
+  crossbar("pairs in use", [](const Estimate& e) { return percent(e.utilisation); });
+  crossbar("conversions per step",
+           [](const Estimate& e) { return std::to_string(e.conversions_per_step); });
+  crossbar("conversions at the end",
+           [](const Estimate& e) { return std::to_string(e.conversions_at_end); });
+  return table;
+}
+
+Table source_table(const Technology& t) {
+  Table table{"Constants of " + t.name,
+              {"constant", "low", "typical", "high", "unit", "node (nm)", "basis", "source"},
+              {}};
+  for (const auto& [name, c] : t.constants) {
+    table.rows.push_back({name, number(c.value.low), number(c.value.typical), number(c.value.high),
+                          c.unit, c.node > 0 ? number(c.node) : "-", c.basis, c.source});
+  }
+  return table;
+}
+
+Table peer_table(const CostModel& model, const std::vector<PeerCost>& peers) {
+  Table table{"Beside other models", {"model", "parameters", "MACs", "bit operations"}, {}};
+  const std::vector<std::uint64_t> lengths = lengths_of(model);
+  for (const std::uint64_t length : lengths) {
+    table.header.push_back("bytes after " + std::to_string(length));
+  }
+  std::vector<std::string> own = {
+      short_name(model.file),
+      std::to_string(model.deployment.weights() + model.deployment.biases()),
+      std::to_string(model.operations.per_inference(&OperationSite::macs, model.steps)),
+      std::to_string(model.operations.bit_operations(model.steps))};
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    own.push_back(std::to_string(model.memory.bytes(MemoryKind::kState)));
+  }
+  table.rows.push_back(std::move(own));
+  for (const PeerCost& p : peers) {
+    std::vector<std::string> row = {p.name, std::to_string(p.parameters),
+                                    std::to_string(p.macs(model.steps)),
+                                    std::to_string(p.bit_operations(model.steps))};
+    for (const std::uint64_t length : lengths) {
+      row.push_back(std::to_string(p.state_bytes(length)));
+    }
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+Report cost_report(const std::vector<CostModel>& models, const std::vector<TargetCost>& targets,
+                   const std::vector<PeerCost>& peers) {
+  Report report;
+  report.title = "Cost of a network on hardware";
+  report.subtitle = std::to_string(models[0].steps) + " time steps per inference";
+  report.paragraphs = {
+      "Every cost is a count times a constant, and every constant a range with its source, listed "
+      "below: published estimates of a converter at one node differ by two to six times, so that a "
+      "single number would claim a precision that nobody has. Ratios on one target vary all "
+      "constants of both models together."};
+  report.tables = count_tables(models);
+  for (const TargetCost& t : targets) {
+    report.tables.push_back(target_table(t, models));
+    for (std::size_t i = 0; i < models.size(); ++i) {
+      report.plots.push_back(energy_plot(t, models, i));
+    }
+  }
+  report.tables.push_back(peer_table(models.back(), peers));
+  report.plots.push_back(memory_plot(models.back(), peers));
+  for (const TargetCost& t : targets) report.tables.push_back(source_table(t.technology));
+  return report;
+}
+
+}  // namespace crosstate::cli

@@ -1,0 +1,250 @@
+// Crossbar targets: a network's arrays with their drivers, converters, digital parts, buffers and
+// static power.
+#include <algorithm>
+#include <cmath>
+
+#include "crosstate/base/error.h"
+#include "crosstate/cost/energy.h"
+
+namespace crosstate {
+namespace {
+
+constexpr double kPicoPerFemto = 1e-3, kMillimetrePerMicrometre = 1e-6;  // of areas, the second
+
+int ceil_divide(int a, int b) { return (a + b - 1) / b; }
+
+// What a conversion to `bits` costs, from one to target.output_bits.
+Range conversion(const Technology& t, int bits) {
+  const int more = bits - t.output_bits;
+  const Range &at = t["convert"], &factor = t["convert_bit_factor"];
+  Range scale{std::pow(factor.low, more), std::pow(factor.typical, more),
+              std::pow(factor.high, more)};
+  if (more < 0) std::swap(scale.low, scale.high);
+  return at * scale;
+}
+
+// Arrays, products and digital work of a mapped network.
+class CrossbarEstimator {
+ public:
+  CrossbarEstimator(const Network& network, std::uint64_t steps, const Technology& technology,
+                    const std::string& recurrence)
+      : t_(technology),
+        d_(deployment(network)),
+        operations_(count_operations(d_, steps)),
+        increment_(recurrence == "increment") {
+    CrossbarOptions options;
+    options.rows = t_.rows;
+    options.columns = t_.columns;
+    options.dac_bits = options.adc_bits = kWidestDriver;
+    options.recurrence = recurrence;
+    mapping_ = map_network(network, options, steps);
+    for (const OperationSite& s : operations_.sites) {
+      if (s.name == "decoder") pooled_bits_ = s.input_bits;
+    }
+  }
+
+  Estimate run() {
+    e_.target = t_.name;
+    e_.utilisation = mapping_.utilisation();
+    for (const MappedArray& a : mapping_.arrays) array(a);
+    digital();
+    time();
+    e_.area.terms.push_back({"arrays", "array", 0, static_cast<double>(e_.arrays), array_area(t_)});
+    return std::move(e_);
+  }
+
+ private:
+  // Drivers take wider codes in slices, so that no code is too wide for the mapping.
+  static constexpr int kWidestDriver = 16;
+
+  int weight_slices(int bits) const {
+    return std::max(1, ceil_divide(std::max(1, bits - 1), t_.cell_bits));
+  }
+  const BlockFormat& block(const MappedArray& a) const { return d_.blocks[a.layer]; }
+
+  int input_bits(Site site, std::size_t layer) const {
+    switch (site) {
+      case Site::kEncoder:
+        return d_.input.bits;
+      case Site::kRecurrence:
+        return std::max(d_.residual.bits, d_.state_bits);
+      case Site::kLinear:
+        return d_.blocks[layer].activation.bits;
+      case Site::kDecoder:
+        break;
+    }
+    return pooled_bits_;
+  }
+  int output_bits(const MappedArray& a) const {
+    switch (a.site) {
+      case Site::kEncoder:
+        return d_.residual.bits;
+      case Site::kLinear:
+        return d_.gated ? block(a).linear_output.bits : d_.residual.bits;
+      default:
+        return t_.output_bits;
+    }
+  }
+  int weight_bits(const MappedArray& a) const {
+    switch (a.site) {
+      case Site::kEncoder:
+        return d_.encoder.bits;
+      case Site::kRecurrence:
+        return std::max({block(a).a_bits, block(a).c.bits, block(a).d.bits});
+      case Site::kLinear:
+        return block(a).linear.bits;
+      case Site::kDecoder:
+        break;
+    }
+    return d_.decoder.bits;
+  }
+
+  void array(const MappedArray& a) {
+    ArrayUse use;
+    use.rows = static_cast<double>(a.rows);
+    use.cells = 2 * use.rows * t_.columns;
+    float largest = 0;
+    double sum = 0;
+    for (const float w : a.weights) {
+      largest = std::max(largest, std::abs(w));
+      sum += std::abs(w);
+    }
+    use.weight = largest > 0 ? sum / static_cast<double>(largest) : 0;
+    use.input_bits = input_bits(a.site, a.layer);
+    const int slices = weight_slices(weight_bits(a));
+    use.weight_slices = slices;
+    e_.arrays += static_cast<std::size_t>(slices);
+    if (a.site == Site::kRecurrence) {
+      product(use, a.states, d_.state_bits, false);
+      product(use, a.pieces.size(), block(a).ssm_output.bits, false);
+    } else {
+      product(use, a.columns, output_bits(a), a.site == Site::kDecoder);
+    }
+  }
+
+  void product(ArrayUse use, std::size_t columns, int bits, bool at_end) {
+    use.columns = static_cast<double>(columns);
+    use.output_bits = bits;
+    add_array_product(t_, use, at_end ? 0 : 1, at_end ? 1 : 0, e_.energy);
+    const std::size_t conversions = columns * static_cast<std::size_t>(use.weight_slices) *
+                                    static_cast<std::size_t>(input_slices(t_, use.input_bits));
+    (at_end ? e_.conversions_at_end : e_.conversions_per_step) += conversions;
+  }
+
+  // Tiles of the same outputs are summed; states of the increment are added; what stands between
+  // the arrays is computed. Converters do the scaling, but for that of the residual sum.
+  void digital() {
+    double products = 0, add_bits = 0, memory_bits = 0;
+    const auto ends_with = [](const OperationSite& s, const char* name) {
+      return s.name.ends_with(name);
+    };
+    for (const OperationSite& s : operations_.sites) {
+      if (ends_with(s, ".residual")) {
+        products += static_cast<double>(s.bit_operations_with_scaling());
+      }
+      if (ends_with(s, ".gating")) products += static_cast<double>(s.bit_operations());
+      if (ends_with(s, ".residual") || s.name == "pooling") {
+        add_bits += static_cast<double>(s.additions) * kAccumulatorWidth;
+      }
+      if (s.look_ups > 0) memory_bits += static_cast<double>(s.moved_bits);
+    }
+    const auto states = static_cast<double>(d_.parts() * d_.channels * d_.modes * d_.blocks.size());
+    if (increment_) {
+      add_bits += states * d_.state_bits;
+      memory_bits += 2 * states * d_.state_bits;
+    }
+    double tile_sums = 0;
+    for (const MappedArray& a : mapping_.arrays) {
+      const bool summed = a.site != Site::kRecurrence && a.first_input > 0;
+      if (summed && a.site != Site::kDecoder) tile_sums += static_cast<double>(a.columns);
+    }
+    add_bits += tile_sums * kAccumulatorWidth;
+    const auto add = [&](const char* part, const char* what, double count) {
+      e_.energy.terms.push_back({part, what, count, 0, t_[what] * kPicoPerFemto});
+    };
+    add("digital", "multiply_bit", products);
+    add("digital", "add_bit", add_bits);
+    add("buffers", "memory_bit", memory_bits);
+  }
+
+  // Sites follow one another; the arrays of one site work at the same time.
+  void time() {
+    const auto slices = [&](Site site, std::size_t layer) {
+      return static_cast<double>(input_slices(t_, input_bits(site, layer)));
+    };
+    double per_step = slices(Site::kEncoder, 0), pauses = 1;
+    for (std::size_t l = 0; l < d_.blocks.size(); ++l) {
+      per_step += 2 * slices(Site::kRecurrence, l) + slices(Site::kLinear, l);
+      pauses += 3;
+    }
+    const double at_end = slices(Site::kDecoder, 0);
+    const Range slice = slice_time(t_), pause = t_["digital_time"];
+    e_.latency.terms.push_back({"products", "slice_time", per_step, at_end, slice});
+    e_.latency.terms.push_back({"digital", "digital_time", pauses, 1, pause});
+    const auto arrays = static_cast<double>(e_.arrays);
+    const Range power = t_["array_static"] * kPicoPerFemto;  // uW ns = fJ
+    e_.energy.terms.push_back(
+        {"static", "static slice", arrays * per_step, arrays * at_end, power * slice});
+    e_.energy.terms.push_back({"static", "static pause", arrays * pauses, arrays, power * pause});
+  }
+
+  const Technology& t_;
+  const Deployment d_;
+  const OperationSummary operations_;
+  const bool increment_;
+  Mapping mapping_;
+  int pooled_bits_ = 0;
+  Estimate e_;
+};
+
+}  // namespace
+
+int input_slices(const Technology& t, int bits) {
+  if (t.input_bits == 1) return bits;
+  return std::max(1, ceil_divide(bits - 1, t.input_bits - 1));
+}
+
+Range slice_time(const Technology& t) {
+  const Range &read = t["read_time"], converters = t["convert_time"] * t["columns_per_converter"];
+  return {std::max(read.low, converters.low), std::max(read.typical, converters.typical),
+          std::max(read.high, converters.high)};
+}
+
+Range array_area(const Technology& t) {
+  const Range& shared = t["columns_per_converter"];
+  const Range converters{t.columns / shared.high, t.columns / shared.typical,
+                         t.columns / shared.low};
+  return (t["array_area"] + t["drive_area"] * t.rows + t["convert_area"] * converters +
+          t["digital_area"]) *
+         kMillimetrePerMicrometre;
+}
+
+void add_array_product(const Technology& t, const ArrayUse& use, double per_step, double at_end,
+                       CostList& energy) {
+  const double products = use.weight_slices * input_slices(t, use.input_bits);
+  const auto add = [&](const char* part, const std::string& what, double count, const Range& each) {
+    energy.terms.push_back({part, what, per_step * count, at_end * count, each});
+  };
+  // uS V^2 ns = fJ.
+  const Range volts = t["read_voltage"] * t["read_voltage"];
+  const Range drive = volts * t["read_time"] * t["activity"] * kPicoPerFemto;
+  add("arrays", "cells at rest", products * use.cells, drive * t["cell_low"]);
+  add("arrays", "cells with weights", products * use.weight, drive * t["cell_high"]);
+  add("drivers", "drive", products * use.rows, t["drive"] * kPicoPerFemto);
+  const int bits = use.output_bits > 0 ? use.output_bits : t.output_bits;
+  add("converters", "convert to " + std::to_string(bits) + " bits", products * use.columns,
+      conversion(t, bits) * kPicoPerFemto);
+  add("digital", "shift_add", products * use.columns, t["shift_add"] * kPicoPerFemto);
+  add("buffers", "memory_bit", use.rows * use.input_bits + use.columns * bits,
+      t["memory_bit"] * kPicoPerFemto);
+}
+
+Estimate estimate_on_crossbars(const Network& network, std::uint64_t steps,
+                               const Technology& technology, const std::string& recurrence) {
+  if (technology.kind != TargetKind::kCrossbar) {
+    fail(technology.name, std::string("is a ") + name_of(technology.kind) + ", not a crossbar");
+  }
+  return CrossbarEstimator(network, steps, technology, recurrence).run();
+}
+
+}  // namespace crosstate

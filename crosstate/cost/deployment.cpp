@@ -1,0 +1,96 @@
+#include "crosstate/cost/deployment.h"
+
+#include "crosstate/model/network_state.h"
+#include "crosstate/quant/poles.h"
+
+namespace crosstate {
+namespace {
+
+// Reads the formats of a network from its options.
+class Describer {
+ public:
+  explicit Describer(const Network& network) : s_(network.state()), q_(s_.quant) {}
+
+  Deployment run() const {
+    Deployment d;
+    d.inputs = static_cast<std::size_t>(s_.task.inputs);
+    d.channels = s_.channels();
+    d.modes = s_.modes();
+    d.classes = static_cast<std::size_t>(s_.task.classes);
+    d.complex = s_.complex();
+    d.gated = s_.gated();
+    d.pool_last = s_.options.pooling == "last";
+    d.encoder = weight(q_.encoder, d.channels);
+    d.decoder = weight(q_.decoder, d.classes);
+    d.input = value(q_.input);
+    d.residual = value(q_.residual);
+    d.state_bits = bits(q_.state.bits);
+    if (d.state_bits > 0) d.state_rounding = rounding_mode(q_.state.rounding);
+    d.blocks.assign(s_.blocks.size(), block());
+    return d;
+  }
+
+ private:
+  int bits(int of_site) const { return s_.quantized ? of_site : kFloatBits; }
+
+  WeightFormat weight(const WeightSite& site, std::size_t rows) const {
+    if (bits(site.bits) == kFloatBits) return {};
+    return {site.bits, site.granularity == "channel" ? rows : 1, site.scales == "pow2"};
+  }
+  ValueFormat value(const ActivationSite& site) const {
+    if (bits(site.bits) == kFloatBits) return {};
+    return {site.bits, site.scales == "pow2"};
+  }
+
+  BlockFormat block() const {
+    BlockFormat b;
+    b.a_bits = bits(q_.a.bits);
+    b.polar = q_.a.coding != "cartesian";
+    b.c = weight(q_.c, s_.channels());
+    b.d = weight(q_.d, s_.channels());
+    b.linear = weight(q_.weight, s_.linear_outputs());
+    b.ssm_output = value(q_.ssm_output);
+    b.activation = value(q_.activation);
+    b.linear_output = value(q_.linear);
+    b.gate = value(q_.gate);
+    b.activation_ramp = s_.options.activation != "gelu";
+    b.gate_ramp = s_.options.gate != "sigmoid";
+    if (s_.options.norm != "none") {
+      b.layer_norm = s_.layer_norm();
+      b.norm_values = 2 * (s_.batch_norm() ? s_.linear_outputs() : s_.channels());
+    }
+    return b;
+  }
+
+  const Network::State& s_;
+  const QuantOptions& q_;
+};
+
+}  // namespace
+
+int BlockFormat::pole_width() const {
+  constexpr int kFixed = kPoleFraction + 2;
+  if (a_bits == 0) return kFloatWidth;
+  return polar ? kFixed : a_bits;
+}
+
+bool Deployment::in_floats() const {
+  bool floats = state_bits == 0 || !encoder.rounded() || !decoder.rounded() || !input.rounded() ||
+                !residual.rounded();
+  for (const BlockFormat& b : blocks) {
+    floats |= b.a_bits == 0 || !b.c.rounded() || !b.d.rounded() || !b.linear.rounded() ||
+              !b.ssm_output.rounded() || !b.activation.rounded() || b.norm_values > 0;
+    floats |= gated && (!b.linear_output.rounded() || !b.gate.rounded());
+  }
+  return floats;
+}
+
+std::size_t Deployment::weights() const {
+  const std::size_t per_mode = 2 * parts();  // A and C
+  const std::size_t block = channels * (modes * per_mode + 1 + outputs());
+  return channels * inputs + blocks.size() * block + classes * channels;
+}
+
+Deployment deployment(const Network& network) { return Describer(network).run(); }
+
+}  // namespace crosstate

@@ -1,0 +1,74 @@
+#include "crosstate/cost/energy.h"
+
+#include <algorithm>
+
+namespace crosstate {
+namespace {
+
+double count_of(const CostTerm& term, double steps) { return steps * term.per_step + term.at_end; }
+
+}  // namespace
+
+Range CostList::total(double steps) const {
+  Range sum;
+  for (const CostTerm& t : terms) sum += t.each * count_of(t, steps);
+  return sum;
+}
+
+Range CostList::per_step() const {
+  Range sum;
+  for (const CostTerm& t : terms) sum += t.each * t.per_step;
+  return sum;
+}
+
+Range CostList::of_part(const std::string& part, double steps) const {
+  Range sum;
+  for (const CostTerm& t : terms) {
+    if (t.part == part) sum += t.each * count_of(t, steps);
+  }
+  return sum;
+}
+
+std::vector<std::string> CostList::parts() const {
+  std::vector<std::string> names;
+  for (const CostTerm& t : terms) {
+    if (std::find(names.begin(), names.end(), t.part) == names.end()) names.push_back(t.part);
+  }
+  return names;
+}
+
+nlohmann::json to_json(const CostList& list, double steps) {
+  nlohmann::json out = {{"per_step", to_json(list.per_step())},
+                        {"per_inference", to_json(list.total(steps))},
+                        {"terms", nlohmann::json::array()}};
+  for (const std::string& part : list.parts()) {
+    out["parts"][part] = to_json(list.of_part(part, steps));
+  }
+  for (const CostTerm& t : list.terms) {
+    out["terms"].push_back({{"part", t.part},
+                            {"what", t.what},
+                            {"per_step", t.per_step},
+                            {"at_end", t.at_end},
+                            {"each", to_json(t.each)}});
+  }
+  return out;
+}
+
+nlohmann::json to_json(const Estimate& e, double steps) {
+  nlohmann::json out = {{"target", e.target},
+                        {"energy_pj", to_json(e.energy, steps)},
+                        {"latency_ns", to_json(e.latency, steps)},
+                        {"area_mm2", to_json(e.area.total(0))}};
+  for (const std::string& part : e.area.parts()) {
+    out["area_parts_mm2"][part] = to_json(e.area.of_part(part, 0));
+  }
+  if (e.arrays > 0) {
+    out["arrays"] = e.arrays;
+    out["utilisation"] = e.utilisation;
+    out["conversions_per_step"] = e.conversions_per_step;
+    out["conversions_at_end"] = e.conversions_at_end;
+  }
+  return out;
+}
+
+}  // namespace crosstate

@@ -1,0 +1,83 @@
+// Energy, latency and area of a network on a target, part by part, each as a range.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "crosstate/cost/operations.h"
+#include "crosstate/cost/technology.h"
+#include "crosstate/mapping/mapping.h"
+
+namespace crosstate {
+
+/// `each` times a count: what a thing costs and how often it happens. Every cost of a target is a
+/// sum of these, so that two networks on one target can be compared under the same constants.
+struct CostTerm {
+  std::string part;  // "converters"
+  std::string what;  // names `each` among the terms of a target
+  double per_step = 0, at_end = 0;
+  Range each;
+};
+
+struct CostList {
+  std::vector<CostTerm> terms;
+  /// Of a whole sequence, its end included; 0 steps: of the end alone.
+  Range total(double steps) const;
+  Range per_step() const;
+  Range of_part(const std::string& part, double steps) const;
+  std::vector<std::string> parts() const;  // in order of appearance
+};
+
+struct Estimate {
+  std::string target;
+  CostList energy;   // pJ
+  CostList latency;  // ns, one after the other
+  CostList area;     // mm2, all `at_end`
+  // Crossbars:
+  std::size_t arrays = 0, conversions_per_step = 0, conversions_at_end = 0;
+  double utilisation = 0;
+};
+
+/// On a microcontroller or a digital accelerator. Throws Error for a network in floating point on
+/// a target without floating-point units, and for a crossbar.
+Estimate estimate(const Deployment& deployment, const OperationSummary& operations,
+                  const Technology& technology);
+
+/// On crossbars, as the network is mapped: `recurrence` = increment | direct. Throws Error like
+/// map_network() and for another kind of target.
+Estimate estimate_on_crossbars(const Network& network, std::uint64_t steps,
+                               const Technology& technology, const std::string& recurrence);
+
+/// One product of one array.
+struct ArrayUse {
+  double rows = 0;     // driven
+  double columns = 0;  // converted
+  double cells = 0;    // on the driven rows, idle ones too: each has its least conductance
+  double weight = 0;   // sum of |weight| / largest weight over them
+  int input_bits = 0;
+  int output_bits = 0;       // 0: target.output_bits
+  double weight_slices = 1;  // arrays beside each other that share the bits of a weight
+};
+/// Products of `input_bits` by a driver of target.input_bits: one per bit with one bit, otherwise
+/// one per input_bits - 1 bits of the magnitude.
+int input_slices(const Technology& technology, int input_bits);
+/// Adds terms for `per_step` and `at_end` such products.
+void add_array_product(const Technology& technology, const ArrayUse& use, double per_step,
+                       double at_end, CostList& energy);
+/// Time of one product with one slice of its input: rows and converters work in a pipeline.
+Range slice_time(const Technology& technology);
+/// Area of one array with drivers, converters and digital part.
+Range array_area(const Technology& technology);
+
+/// The ratio numerator / denominator of two lists. Terms of the same name on the same target share
+/// their constant, whose value can lie anywhere in its range: low and high are the least and the
+/// largest ratio that this allows. On different targets all constants are free.
+Range ratio(const CostList& numerator, const CostList& denominator, double steps_numerator,
+            double steps_denominator, bool same_target);
+
+nlohmann::json to_json(const CostList& list, double steps);
+nlohmann::json to_json(const Estimate& estimate, double steps);
+
+}  // namespace crosstate

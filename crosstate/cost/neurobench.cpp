@@ -1,0 +1,147 @@
+#include "crosstate/cost/neurobench.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "crosstate/cost/memory.h"
+#include "crosstate/model/network_state.h"
+
+namespace crosstate {
+namespace {
+
+struct Zeros {
+  std::uint64_t zeros = 0, values = 0;
+  template <class Values>
+  void see(const Values& of) {
+    values += of.size();
+    zeros += static_cast<std::uint64_t>(std::count(of.begin(), of.end(), 0));
+  }
+  double share() const {
+    return values > 0 ? static_cast<double>(zeros) / static_cast<double>(values) : 0;
+  }
+};
+
+NeuroBenchMetrics static_metrics(const Deployment& deployment, std::uint64_t steps) {
+  NeuroBenchMetrics metrics;
+  metrics.footprint = count_memory(deployment).total();
+  const OperationSummary operations = count_operations(deployment, steps);
+  const auto synaptic = [](const OperationSite& s) { return s.weights > 0 ? s.macs : 0; };
+  metrics.dense =
+      static_cast<double>(operations.per_inference(synaptic, steps)) / static_cast<double>(steps);
+  return metrics;
+}
+
+// Counts are of non-zero inputs; each meets the weights of its column that are not 0.
+std::int64_t effective(const IntegerMatrix& m, const CodeActivity::Counts& inputs) {
+  std::int64_t sum = 0;
+  for (std::size_t i = 0; i < m.weight.size(); ++i) {
+    if (m.weight[i] != 0) sum += inputs[i % m.columns];
+  }
+  return sum;
+}
+
+std::int64_t effective(const std::vector<std::int16_t>& weights,
+                       const CodeActivity::Counts& inputs) {
+  std::int64_t sum = 0;
+  for (std::size_t i = 0; i < weights.size(); ++i) sum += weights[i] != 0 ? inputs[i] : 0;
+  return sum;
+}
+
+std::int64_t effective(const IntegerNetwork& n, const IntegerBlock& b,
+                       const CodeActivity::Block& a) {
+  std::int64_t sum = effective(b.ar, a.before_re) + effective(b.cr, a.after_re) +
+                     effective(b.d, a.residual) + effective(b.linear_map, a.activation);
+  if (!n.complex) return sum;
+  return sum + effective(b.ar, a.before_im) + effective(b.ai, a.before_re) +
+         effective(b.ai, a.before_im) + effective(b.ci, a.after_im);
+}
+
+std::int64_t dense(const IntegerNetwork& n, const CodeActivity& a) {
+  std::int64_t per_step = static_cast<std::int64_t>(n.encoder.weight.size());
+  for (const IntegerBlock& b : n.blocks) {
+    const std::size_t poles = n.complex ? 4 * b.ar.size() : b.ar.size();
+    per_step += static_cast<std::int64_t>(poles + b.cr.size() + b.ci.size() + b.d.size() +
+                                          b.linear_map.weight.size());
+  }
+  return a.steps * per_step + a.results * static_cast<std::int64_t>(n.decoder.weight.size());
+}
+
+double share_of_zeros(std::int64_t others, std::int64_t all) {
+  return all > 0 ? 1 - static_cast<double>(others) / static_cast<double>(all) : 0;
+}
+
+std::int64_t sum(const CodeActivity::Counts& counts) {
+  return std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+}
+
+}  // namespace
+
+NeuroBenchMetrics neurobench_metrics(const Network& network, std::uint64_t steps) {
+  NeuroBenchMetrics metrics = static_metrics(deployment(network), steps);
+  const Coefficients c = network.state().coefficients();
+  Zeros zeros;
+  zeros.see(c.encoder);
+  zeros.see(c.decoder);
+  for (const BlockCoefficients& b : c.blocks) {
+    for (const AlignedFloats* weights : {&b.ar, &b.cr, &b.d, &b.weight}) zeros.see(*weights);
+    if (!network.state().complex()) continue;
+    zeros.see(b.ai);
+    zeros.see(b.ci);
+  }
+  metrics.connection_sparsity = zeros.share();
+  return metrics;
+}
+
+NeuroBenchMetrics neurobench_metrics(const IntegerNetwork& n, std::uint64_t steps) {
+  NeuroBenchMetrics metrics = static_metrics(deployment(n), steps);
+  Zeros zeros;
+  zeros.see(n.encoder.weight);
+  zeros.see(n.decoder.weight);
+  for (const IntegerBlock& b : n.blocks) {
+    for (const auto* weights : {&b.ar, &b.ai, &b.cr, &b.ci, &b.d, &b.linear_map.weight}) {
+      zeros.see(*weights);
+    }
+  }
+  metrics.connection_sparsity = zeros.share();
+  return metrics;
+}
+
+NeuroBenchActivity measured_activity(const IntegerNetwork& n, const ReferenceExecutor& executor) {
+  const CodeActivity& a = executor.activity();
+  std::int64_t active = 0, states = 0;
+  std::int64_t operations = effective(n.encoder, a.input) + effective(n.decoder, a.pooled);
+  for (std::size_t l = 0; l < n.blocks.size(); ++l) {
+    const CodeActivity::Block& block = a.blocks[l];
+    active += sum(block.activation) + (n.gated ? sum(block.gate) : 0);
+    states += sum(block.after_re) + (n.complex ? sum(block.after_im) : 0);
+    operations += effective(n, n.blocks[l], block);
+  }
+  const auto layers = static_cast<std::int64_t>(n.blocks.size());
+  const auto channels = static_cast<std::int64_t>(n.channels);
+  const auto parts = static_cast<std::int64_t>(n.modes * (n.complex ? 2 : 1));
+  NeuroBenchActivity out;
+  out.activation_sparsity = share_of_zeros(active, a.steps * layers * channels * (n.gated ? 2 : 1));
+  out.state_sparsity = share_of_zeros(states, a.steps * layers * channels * parts);
+  out.samples = static_cast<std::uint64_t>(a.results);
+  if (a.results > 0) {
+    out.effective_macs = static_cast<double>(operations) / static_cast<double>(a.results);
+    out.dense_per_sample = static_cast<double>(dense(n, a)) / static_cast<double>(a.results);
+  }
+  return out;
+}
+
+nlohmann::json to_json(const NeuroBenchMetrics& m) {
+  nlohmann::json out = {{"footprint", m.footprint},
+                        {"connection_sparsity", m.connection_sparsity},
+                        {"synaptic_operations_per_execution", {{"Dense", m.dense}}}};
+  if (!m.activity) return out;
+  out["activation_sparsity"] = m.activity->activation_sparsity;
+  out["state_sparsity"] = m.activity->state_sparsity;
+  out["samples"] = m.activity->samples;
+  out["synaptic_operations_per_sample"] = {{"Dense", m.activity->dense_per_sample},
+                                           {"Effective_MACs", m.activity->effective_macs},
+                                           {"Effective_ACs", 0}};
+  return out;
+}
+
+}  // namespace crosstate

@@ -1,0 +1,54 @@
+// The complexity metrics of NeuroBench (Yik et al., Nature Communications 16, 1545 (2025);
+// neurobench 2.x), counted from the deployed network itself: its own counters hook modules of
+// PyTorch, see no operation in the recurrence of an S4D layer, and take a fake-quantized weight for
+// four bytes.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "crosstate/cost/operations.h"
+#include "crosstate/integer/reference.h"
+
+namespace crosstate {
+
+struct NeuroBenchActivity {
+  /// Zeros among the outputs of activations and gates, over all layers, steps and samples.
+  double activation_sparsity = 0;
+  /// Zeros among the parts of the states; not a metric of NeuroBench.
+  double state_sparsity = 0;
+  /// Products of a weight that is not 0 with an input that is not 0, per sample.
+  double effective_macs = 0;
+  double dense_per_sample = 0;
+  std::uint64_t samples = 0;
+};
+
+struct NeuroBenchMetrics {
+  /// Bytes that represent the model: parameters and buffers. Here everything that MemorySummary
+  /// counts, at the bits of its codes.
+  std::size_t footprint = 0;
+  /// Zeros among the weights of all connections, A and C included, biases not.
+  double connection_sparsity = 0;
+  /// Synaptic operations of one execution (a time step, and the read-out at its share): all
+  /// products of weights and inputs, zeros too; products of two activations and biases are none.
+  double dense = 0;
+  /// Of sequences that were run; nothing without data. Values are not spikes, so that every
+  /// effective operation is a multiply-accumulate (Effective_MACs) and Effective_ACs is 0.
+  std::optional<NeuroBenchActivity> activity;
+};
+
+/// Metrics that need no data; `steps`: of a sequence, for the share of the read-out.
+NeuroBenchMetrics neurobench_metrics(const Network& network, std::uint64_t steps);
+NeuroBenchMetrics neurobench_metrics(const IntegerNetwork& network, std::uint64_t steps);
+
+/// What the reference executor has counted since it was made.
+NeuroBenchActivity measured_activity(const IntegerNetwork& network,
+                                     const ReferenceExecutor& executor);
+
+/// Under the names of NeuroBench: "footprint", "connection_sparsity",
+/// "synaptic_operations_per_execution": {"Dense"} and, with data, "activation_sparsity" and
+/// "synaptic_operations_per_sample": {"Dense", "Effective_MACs", "Effective_ACs"}.
+nlohmann::json to_json(const NeuroBenchMetrics& metrics);
+
+}  // namespace crosstate

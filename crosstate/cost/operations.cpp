@@ -1,0 +1,207 @@
+#include "crosstate/cost/operations.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "crosstate/cost/memory.h"
+
+namespace crosstate {
+namespace {
+
+// A pooled sum of `steps` codes of `bits` bits.
+int pooled_width(int bits, std::uint64_t steps) {
+  return std::min(kAccumulatorWidth, bits + static_cast<int>(std::bit_width(steps)));
+}
+
+class OperationCounter {
+ public:
+  OperationCounter(const Deployment& deployment, std::uint64_t steps) : d_(deployment) {
+    OperationSite encoder = matrix("encoder", d_.channels, d_.inputs, d_.encoder, d_.input);
+    requantise(encoder, d_.channels);
+    add(encoder);
+    for (std::size_t l = 0; l < d_.blocks.size(); ++l) {
+      block("layers." + std::to_string(l) + ".", d_.blocks[l]);
+    }
+    pool(steps);
+  }
+  OperationSummary take() { return std::move(summary_); }
+
+ private:
+  void add(OperationSite site) { summary_.sites.push_back(std::move(site)); }
+
+  OperationSite site(const std::string& name, std::uint64_t macs, int weight_bits, int input_bits,
+                     bool in_floats) const {
+    OperationSite s;
+    s.name = name;
+    s.macs = macs;
+    s.weight_bits = weight_bits;
+    s.input_bits = input_bits;
+    s.in_floats = in_floats;
+    return s;
+  }
+
+  // Integers come out of a site where both of its operands are codes.
+  OperationSite matrix(const std::string& name, std::size_t rows, std::size_t columns,
+                       const WeightFormat& weight, const ValueFormat& input) const {
+    OperationSite s = site(name, rows * columns, weight.width(), input.width(),
+                           !weight.rounded() || !input.rounded());
+    s.weights = rows * columns;
+    s.moved_bits = columns * static_cast<std::size_t>(input.width()) + rows * kAccumulatorWidth;
+    return s;
+  }
+  static void requantise(OperationSite& s, std::uint64_t values) {
+    if (!s.in_floats) s.requantisations += values;
+  }
+
+  void block(const std::string& at, const BlockFormat& b) {
+    const std::size_t H = d_.channels;
+    recurrence(at, b);
+    activation(at + "activation", H, b.activation_ramp, b.ssm_output, b.activation);
+    OperationSite linear = matrix(at + "linear", d_.outputs(), H, b.linear, b.activation);
+    if (d_.gated) requantise(linear, d_.outputs());
+    add(linear);
+    norm(at, b);
+    if (d_.gated) {
+      activation(at + "gate", H, b.gate_ramp, b.linear_output, b.gate);
+      OperationSite product = site(at + "gating", H, b.linear_output.width(), b.gate.width(),
+                                   !b.linear_output.rounded() || !b.gate.rounded());
+      add(product);
+    }
+    OperationSite sum = site(at + "residual", 0, 0, 0, !d_.residual.rounded());
+    sum.additions = H;
+    sum.addition_bits = kAccumulatorWidth;
+    requantise(sum, 2 * H);
+    add(sum);
+  }
+
+  void recurrence(const std::string& at, const BlockFormat& b) {
+    const std::size_t H = d_.channels, modes = H * d_.modes, parts = d_.parts();
+    const bool state_floats = d_.state_bits == 0;
+    const int state = d_.state_width();
+    OperationSite a =
+        site(at + "A", parts * parts * modes, b.pole_width(), state, state_floats || b.a_bits == 0);
+    a.additions = modes;  // the input, shifted
+    if (!state_floats && d_.state_rounding == RoundingMode::kFeedback) a.additions += parts * modes;
+    a.addition_bits = kAccumulatorWidth;
+    if (!state_floats) a.roundings = parts * modes;
+    a.weights = parts * modes;
+    a.moved_bits = 2 * parts * modes * static_cast<std::size_t>(state);  // read and written
+    add(a);
+    OperationSite c =
+        site(at + "C", parts * modes, b.c.width(), state, state_floats || !b.c.rounded());
+    c.weights = parts * modes;
+    requantise(c, H);
+    add(c);
+    OperationSite d = matrix(at + "D", H, 1, b.d, d_.residual);
+    d.moved_bits = H * static_cast<std::size_t>(b.ssm_output.width());
+    requantise(d, H);
+    add(d);
+  }
+
+  // A table where both sides are codes, comparisons for straight pieces, else a function.
+  void activation(const std::string& name, std::size_t values, bool ramp, const ValueFormat& from,
+                  const ValueFormat& to) {
+    const bool codes = from.rounded() && to.rounded();
+    OperationSite s = site(name, 0, 0, 0, !codes);
+    if (ramp) {
+      s.roundings = values;
+    } else if (codes) {
+      s.look_ups = values;
+      s.moved_bits = values * static_cast<std::size_t>(to.bits);
+    } else {
+      s.functions = values;
+    }
+    add(s);
+  }
+
+  // A norm that was not folded: one product per value and, of a layer norm, two more for its mean
+  // and variance and a root.
+  void norm(const std::string& at, const BlockFormat& b) {
+    if (b.norm_values == 0) return;
+    const std::size_t values = b.norm_values / 2;
+    OperationSite s =
+        site(at + "norm", values * (b.layer_norm ? 3 : 1), kFloatWidth, kFloatWidth, true);
+    s.functions = b.layer_norm ? 1 : 0;
+    s.weights = b.norm_values;
+    add(s);
+  }
+
+  void pool(std::uint64_t steps) {
+    OperationSite pooling = site("pooling", 0, 0, 0, !d_.residual.rounded());
+    pooling.additions = d_.pool_last ? 0 : d_.channels;
+    pooling.addition_bits = kAccumulatorWidth;
+    add(pooling);
+    OperationSite decoder = matrix("decoder", d_.classes, d_.channels, d_.decoder, d_.residual);
+    decoder.at_end = true;
+    if (d_.residual.rounded() && !d_.pool_last) {
+      decoder.input_bits = pooled_width(d_.residual.bits, steps);
+    }
+    requantise(decoder, d_.classes);
+    add(decoder);
+  }
+
+  const Deployment& d_;
+  OperationSummary summary_;
+};
+
+std::size_t bytes(std::size_t values, int bits) {
+  return (values * static_cast<std::size_t>(bits) + 7) / 8;
+}
+
+using Count = std::uint64_t OperationSite::*;
+constexpr std::pair<const char*, Count> kCounts[] = {
+    {"macs", &OperationSite::macs},
+    {"additions", &OperationSite::additions},
+    {"requantisations", &OperationSite::requantisations},
+    {"roundings", &OperationSite::roundings},
+    {"look_ups", &OperationSite::look_ups},
+    {"functions", &OperationSite::functions}};
+
+}  // namespace
+
+std::uint64_t OperationSite::bit_operations() const {
+  return macs * static_cast<std::uint64_t>(weight_bits) * static_cast<std::uint64_t>(input_bits);
+}
+
+std::uint64_t OperationSite::bit_operations_with_scaling() const {
+  return bit_operations() + requantisations * kMultiplierWidth * kAccumulatorWidth;
+}
+
+OperationSummary count_operations(const Deployment& deployment, std::uint64_t steps) {
+  return OperationCounter(deployment, steps).take();
+}
+
+std::size_t peak_ram(const Deployment& d) {
+  std::size_t activation = 0;
+  for (const BlockFormat& b : d.blocks) {
+    activation = std::max(activation, bytes(d.channels, b.activation.width()));
+  }
+  return count_memory(d).bytes(MemoryKind::kState) + bytes(d.inputs, d.input.width()) +
+         bytes(d.channels, d.residual.width()) + activation + bytes(d.outputs(), kAccumulatorWidth);
+}
+
+nlohmann::json to_json(const OperationSummary& operations, std::uint64_t steps) {
+  nlohmann::json out = {{"steps", steps}, {"sites", nlohmann::json::array()}};
+  for (const OperationSite& s : operations.sites) {
+    nlohmann::json site = {{"name", s.name},
+                           {"at_end", s.at_end},
+                           {"weight_bits", s.weight_bits},
+                           {"input_bits", s.input_bits},
+                           {"bit_operations", s.bit_operations()}};
+    for (const auto& [name, count] : kCounts) site[name] = s.*count;
+    out["sites"].push_back(std::move(site));
+  }
+  const auto totals = [&](const char* key, std::uint64_t of_steps, bool end) {
+    const auto sum = [&](auto count) {
+      return of_steps * operations.per_step(count) + (end ? operations.at_end(count) : 0);
+    };
+    for (const auto& [name, count] : kCounts) out[key][name] = sum(count);
+    out[key]["bit_operations"] = sum(&OperationSite::bit_operations);
+    out[key]["bit_operations_with_scaling"] = sum(&OperationSite::bit_operations_with_scaling);
+  };
+  totals("per_step", 1, false);
+  totals("per_inference", steps, true);
+  return out;
+}
+
+}  // namespace crosstate

@@ -1,0 +1,86 @@
+// What a network computes in a time step and at the end of a sequence, site by site.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "crosstate/cost/deployment.h"
+
+namespace crosstate {
+
+/// Counts of one site, each time that it computes. Complex modes count their real operations.
+struct OperationSite {
+  std::string name;     // "layers.0.A"
+  bool at_end = false;  // once per sequence, not in every time step
+  std::uint64_t macs = 0;
+  int weight_bits = 0, input_bits = 0;  // operands of a product; 32 in floating point
+  std::uint64_t weights = 0;            // stored values that its products read
+  std::uint64_t moved_bits = 0;         // of inputs, outputs, states, biases and table entries
+  std::uint64_t additions = 0;          // outside of products
+  int addition_bits = 0;
+  std::uint64_t requantisations = 0;  // products with a 24-bit multiplier, then shift and clamp
+  std::uint64_t roundings = 0;        // shift and clamp alone
+  std::uint64_t look_ups = 0;         // in a table
+  std::uint64_t functions = 0;        // exponentials and error functions in floating point
+  bool in_floats = false;             // its products and additions
+
+  /// macs x weight_bits x input_bits.
+  std::uint64_t bit_operations() const;
+  /// The same with every requantisation as a product of kMultiplierWidth x kAccumulatorWidth bits.
+  std::uint64_t bit_operations_with_scaling() const;
+};
+
+inline constexpr int kMultiplierWidth = 24, kAccumulatorWidth = 32;
+
+struct OperationSummary {
+  std::vector<OperationSite> sites;
+
+  /// Sums of a count over the sites of a time step, or of the end of a sequence.
+  template <class Count>
+  std::uint64_t per_step(Count count) const {
+    return sum(count, false);
+  }
+  template <class Count>
+  std::uint64_t at_end(Count count) const {
+    return sum(count, true);
+  }
+  template <class Count>
+  std::uint64_t per_inference(Count count, std::uint64_t steps) const {
+    return steps * per_step(count) + at_end(count);
+  }
+  std::uint64_t macs_per_step() const { return per_step(&OperationSite::macs); }
+  std::uint64_t bit_operations(std::uint64_t steps) const {
+    return per_inference(&OperationSite::bit_operations, steps);
+  }
+
+ private:
+  template <class Count>
+  std::uint64_t sum(Count count, bool end) const {
+    std::uint64_t total = 0;
+    for (const OperationSite& site : sites) {
+      if (site.at_end == end) total += std::invoke(count, site);
+    }
+    return total;
+  }
+};
+
+/// A time step: encoder; per block the poles (4 real products per complex mode, 1 per real one),
+/// the input's gain (a shift and an addition per mode), C (2 or 1), D, the activation, the
+/// pointwise layer, the gate (a product of two activations), the residual sum; the pooling sum.
+/// At the end of a sequence of `steps`: the decoder, on pooled sums of as many bits as they need.
+/// Poles count the bits that they multiply with, 16 where they are decoded from polar codes. Biases
+/// start accumulators and cost nothing more.
+OperationSummary count_operations(const Deployment& deployment, std::uint64_t steps);
+
+/// Bytes that live while a step runs: states, pooled sums, and the buffers of one block: its
+/// input and activation codes, and the accumulators of its pointwise layer at 32 bits.
+std::size_t peak_ram(const Deployment& deployment);
+
+/// {"sites": [...], "per_step": {...}, "per_inference": {...}}
+nlohmann::json to_json(const OperationSummary& operations, std::uint64_t steps);
+
+}  // namespace crosstate

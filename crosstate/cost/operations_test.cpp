@@ -1,0 +1,118 @@
+#include "crosstate/cost/operations.h"
+
+#include <gtest/gtest.h>
+
+#include "crosstate/base/error.h"
+#include "crosstate/cost/memory.h"
+#include "crosstate/cost/testing.h"
+#include "crosstate/integer/convert.h"
+
+namespace crosstate {
+namespace {
+
+using cost_test::rounded;
+using cost_test::shape;
+
+const OperationSite& site(const OperationSummary& operations, const std::string& name) {
+  for (const OperationSite& s : operations.sites) {
+    if (s.name == name) return s;
+  }
+  throw Error(name + " is missing");
+}
+
+TEST(Operations, OfAComplexGatedFloatNetworkByHand) {
+  // 3 channels of 3 complex modes, 2 inputs, 5 classes.
+  const Network network(shape(3, 6, true, true), {2, 5}, 1);
+  const OperationSummary operations = count_operations(deployment(network), 7);
+  EXPECT_EQ(site(operations, "encoder").macs, 6u);
+  EXPECT_EQ(site(operations, "layers.0.A").macs, 4u * 9);
+  EXPECT_EQ(site(operations, "layers.0.A").additions, 9u);
+  EXPECT_EQ(site(operations, "layers.0.C").macs, 2u * 9);
+  EXPECT_EQ(site(operations, "layers.0.D").macs, 3u);
+  EXPECT_EQ(site(operations, "layers.0.linear").macs, 18u);
+  EXPECT_EQ(site(operations, "layers.0.gating").macs, 3u);
+  EXPECT_EQ(operations.macs_per_step(), 6u + 36 + 18 + 3 + 18 + 3);
+  EXPECT_EQ(operations.at_end(&OperationSite::macs), 15u);
+  EXPECT_EQ(operations.per_inference(&OperationSite::macs, 7), 7u * 84 + 15);
+  EXPECT_EQ(operations.bit_operations(7), (7u * 84 + 15) * 32 * 32);
+  // GELU and the sigmoid of 3 channels; nothing is scaled back to codes.
+  EXPECT_EQ(operations.per_step(&OperationSite::functions), 6u);
+  EXPECT_EQ(operations.per_step(&OperationSite::requantisations), 0u);
+  EXPECT_EQ(operations.per_step(&OperationSite::look_ups), 0u);
+}
+
+TEST(Operations, OfARealUngatedFloatNetworkByHand) {
+  ModelOptions options = shape(3, 5, false, false);
+  options.activation = "relu";
+  options.pooling = "last";
+  const Network network(options, {1, 2}, 1);
+  const OperationSummary operations = count_operations(deployment(network), 4);
+  EXPECT_EQ(site(operations, "layers.0.A").macs, 15u);
+  EXPECT_EQ(site(operations, "layers.0.C").macs, 15u);
+  EXPECT_EQ(site(operations, "layers.0.linear").macs, 9u);
+  EXPECT_EQ(operations.macs_per_step(), 3u + 15 + 15 + 3 + 9);
+  EXPECT_EQ(operations.per_step(&OperationSite::functions), 0u);
+  EXPECT_EQ(site(operations, "pooling").additions, 0u);
+}
+
+TEST(Operations, OfARoundedNetworkByHand) {
+  const Network network = rounded(shape(3, 6, true, true), {2, 5}, quant_preset("w4a8s6"));
+  for (const Deployment& d : {deployment(network), deployment(to_integers(network))}) {
+    const OperationSummary operations = count_operations(d, 10);
+    // Decoded poles multiply with 16 bits; a sum of 10 codes of 8 bits takes 12.
+    const std::uint64_t step =
+        6u * 4 * 8 + 36 * 16 * 6 + 18 * 4 * 6 + 3 * 4 * 8 + 18 * 4 * 8 + 3 * 8 * 8;
+    EXPECT_EQ(operations.bit_operations(10), 10 * step + 15 * 4 * 12);
+    // Encoder 3, C and D 6, linear 6, residual sum 6; scores 5 at the end.
+    EXPECT_EQ(operations.per_step(&OperationSite::requantisations), 21u);
+    EXPECT_EQ(operations.at_end(&OperationSite::requantisations), 5u);
+    EXPECT_EQ(operations.per_inference(&OperationSite::bit_operations_with_scaling, 10),
+              operations.bit_operations(10) + 215 * 24 * 32);
+    EXPECT_EQ(operations.per_step(&OperationSite::look_ups), 6u);
+    EXPECT_EQ(operations.per_step(&OperationSite::functions), 0u);
+    // States of 18 parts with 6 bits; codes 2 + 3 + 3 bytes; sums 3 and accumulators 6 of 4 bytes.
+    EXPECT_EQ(peak_ram(d), (18u * 6 + 7) / 8 + 4 * 3 + 8 + 4 * 6);
+  }
+}
+
+TEST(Operations, CountNormsThatWereNotFolded) {
+  ModelOptions options = shape(3, 4, true, false);
+  options.norm = "layer";
+  const Network layer(options, {1, 2}, 1);
+  EXPECT_EQ(site(count_operations(deployment(layer), 1), "layers.0.norm").macs, 9u);
+  options.norm = "batch";
+  const Network batch(options, {1, 2}, 1);
+  EXPECT_EQ(site(count_operations(deployment(batch), 1), "layers.0.norm").macs, 3u);
+}
+
+TEST(Operations, FeedbackAddsItsResidues) {
+  QuantOptions quant = quant_preset("w8a8s8");
+  quant.state.rounding = "feedback";
+  const Network network = rounded(shape(3, 6, true, true), {1, 2}, quant);
+  EXPECT_EQ(site(count_operations(deployment(network), 1), "layers.0.A").additions, 9u + 18);
+}
+
+TEST(Operations, FewerBitsNeverTakeMore) {
+  const char* const falling[] = {"float",  "w8a8s8", "w6a8s8", "w4a8s8", "w4a6s8",
+                                 "w4a6s6", "w2a6s6", "w2a4s4", "w1a4s4"};
+  std::uint64_t bits = UINT64_MAX;
+  std::size_t memory = SIZE_MAX, ram = SIZE_MAX;
+  for (const char* name : falling) {
+    const std::string preset = name;
+    const Deployment d =
+        preset == "float"
+            ? deployment(Network(shape(5, 6, true, true), {2, 3}, 1))
+            : deployment(rounded(shape(5, 6, true, true), {2, 3}, quant_preset(name)));
+    const std::uint64_t now = count_operations(d, 9).bit_operations(9);
+    EXPECT_LT(now, bits) << name;
+    const std::size_t weights = count_memory(d).bits(MemoryKind::kWeights);
+    EXPECT_LE(weights, memory) << name;
+    EXPECT_LE(peak_ram(d), ram) << name;
+    bits = now;
+    memory = weights;
+    ram = peak_ram(d);
+  }
+}
+
+}  // namespace
+}  // namespace crosstate

@@ -1,0 +1,35 @@
+// A cost that is known to lie between two values.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+namespace crosstate {
+
+/// low <= typical <= high, all in one unit. Sums and products take all lows together and all highs
+/// together: the ends are reached where every source is wrong in the same direction.
+struct Range {
+  double low = 0, typical = 0, high = 0;
+
+  Range& operator+=(const Range& other) {
+    low += other.low;
+    typical += other.typical;
+    high += other.high;
+    return *this;
+  }
+  friend Range operator+(Range a, const Range& b) { return a += b; }
+  friend Range operator*(const Range& a, const Range& b) {
+    return {a.low * b.low, a.typical * b.typical, a.high * b.high};
+  }
+  friend Range operator*(const Range& a, double factor) {
+    return {a.low * factor, a.typical * factor, a.high * factor};
+  }
+  friend Range operator*(double factor, const Range& a) { return a * factor; }
+  bool operator==(const Range&) const = default;
+};
+
+/// {"low": ..., "typical": ..., "high": ...}
+inline nlohmann::json to_json(const Range& r) {
+  return {{"low", r.low}, {"typical", r.typical}, {"high", r.high}};
+}
+
+}  // namespace crosstate

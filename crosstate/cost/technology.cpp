@@ -1,0 +1,237 @@
+#include "crosstate/cost/technology.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <limits>
+#include <set>
+#include <stdexcept>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/base/options.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double kMissing = -std::numeric_limits<double>::max();
+constexpr std::array kKinds = {TargetKind::kMicrocontroller, TargetKind::kAccelerator,
+                               TargetKind::kCrossbar};
+
+// Constants of every kind, bound to the keys that a file may have.
+struct Draft {
+  std::string kind, summary;
+  Technology technology;
+  std::map<std::string, Constant> constants;
+};
+
+std::vector<std::string> names_of_kinds() {
+  std::vector<std::string> names;
+  for (const TargetKind kind : kKinds) names.emplace_back(name_of(kind));
+  return names;
+}
+
+void add_target(FieldList& list, Draft& draft) {
+  list.section("target");
+  list.add("kind", draft.kind, "What it is.").one_of(names_of_kinds());
+  list.add("summary", draft.summary, "One line on it.");
+  list.add("node", draft.technology.node, "Technology node.").in("nm").range(1, 1000);
+  list.add("floats", draft.technology.floats, "Whether it has floating-point units.");
+  const auto whole = [&](const char* name, int& value, int most, const char* help) {
+    list.add(name, value, help).range(1, most);
+  };
+  whole("rows", draft.technology.rows, 4096, "Pairs of cells in a column of an array.");
+  whole("columns", draft.technology.columns, 4096, "Pairs of cells in a row of an array.");
+  whole("input_bits", draft.technology.input_bits, 16, "Input bits that one product takes.");
+  whole("output_bits", draft.technology.output_bits, 16, "Bits of a converter.");
+  whole("cell_bits", draft.technology.cell_bits, 16, "Bits of a weight that a pair holds.");
+}
+
+void add_constant(FieldList& list, const ConstantDefinition& definition, Constant& constant) {
+  constant.value = {kMissing, kMissing, kMissing};
+  constant.node = kMissing;
+  list.section(definition.name);
+  for (const auto& [key, value] : {std::pair<const char*, double*>{"low", &constant.value.low},
+                                   {"typical", &constant.value.typical},
+                                   {"high", &constant.value.high}}) {
+    list.add(key, *value, definition.meaning).in(definition.unit).range(0, 1e12);
+  }
+  list.add("unit", constant.unit, "Unit of the three numbers.").one_of({definition.unit});
+  list.add("node", constant.node, "Node of the source; 0: none.").in("nm").range(0, 1000);
+  list.add("basis", constant.basis, "What kind of number it is.")
+      .one_of({"measured", "simulated", "derived", "assumed", "calibrated"});
+  list.add("source", constant.source, "Where it stands.");
+}
+
+// The constants of all kinds, each once; those that two kinds share have one unit.
+std::map<std::string, ConstantDefinition> all_constants() {
+  std::map<std::string, ConstantDefinition> all;
+  for (const TargetKind kind : kKinds) {
+    for (const ConstantDefinition& c : constants_of(kind)) all.emplace(c.name, c);
+  }
+  return all;
+}
+
+bool is_given(const Constant& c) {
+  const Range& v = c.value;
+  return v.low != kMissing || v.typical != kMissing || v.high != kMissing || c.node != kMissing ||
+         !c.unit.empty() || !c.basis.empty() || !c.source.empty();
+}
+
+void check_constant(const std::string& path, const ConstantDefinition& definition,
+                    const Constant& c) {
+  const std::string key = std::string("[") + definition.name + "]";
+  if (!is_given(c)) {
+    fail(path, key + " is missing: " + definition.meaning + " (" + definition.unit + ")");
+  }
+  const auto require = [&](bool given, const char* name) {
+    if (!given) fail(path, key + " has no " + name);
+  };
+  require(c.value.low != kMissing, "low");
+  require(c.value.typical != kMissing, "typical");
+  require(c.value.high != kMissing, "high");
+  require(c.node != kMissing, "node");
+  require(!c.unit.empty(), "unit");
+  require(!c.basis.empty(), "basis");
+  require(!c.source.empty(), "source");
+  if (c.value.low <= c.value.typical && c.value.typical <= c.value.high) return;
+  fail(path, key + " low, typical, high = " + nlohmann::json(c.value.low).dump() + ", " +
+                 nlohmann::json(c.value.typical).dump() + ", " +
+                 nlohmann::json(c.value.high).dump() + ", expected an order that rises");
+}
+
+TargetKind kind_of(const std::string& name, const std::string& path) {
+  for (const TargetKind kind : kKinds) {
+    if (name == name_of(kind)) return kind;
+  }
+  fail(path, "[target] has no kind, expected one of microcontroller, accelerator, crossbar");
+}
+
+void check_array(const Technology& t, const std::string& path) {
+  const auto require = [&](const char* name, int value, int least) {
+    if (t.kind == TargetKind::kCrossbar && value < least) {
+      fail(path, std::string("target.") + name + " = " + std::to_string(value) + ", expected " +
+                     std::to_string(least) + " or more for a crossbar");
+    }
+    if (t.kind != TargetKind::kCrossbar && value != 0) {
+      fail(path, std::string("target.") + name + " is of crossbars, but kind = " + name_of(t.kind));
+    }
+  };
+  require("rows", t.rows, 3);
+  require("columns", t.columns, 3);
+  require("input_bits", t.input_bits, 1);
+  require("output_bits", t.output_bits, 1);
+  require("cell_bits", t.cell_bits, 1);
+}
+
+// The directories that may hold shipped technologies.
+std::vector<fs::path> data_directories() {
+  if (const char* chosen = std::getenv("CROSSTATE_DATA_DIR"); chosen != nullptr && *chosen != 0) {
+    return {fs::path(chosen) / "technology"};
+  }
+  std::vector<fs::path> places;
+  for (const std::string_view directory : {std::string_view(CROSSTATE_INSTALL_DATA_DIR),
+                                           std::string_view(CROSSTATE_SOURCE_DATA_DIR)}) {
+    if (!directory.empty()) places.push_back(fs::path(directory) / "technology");
+  }
+  return places;
+}
+
+// The first of them that exists.
+fs::path shipped_directory() {
+  std::error_code ignored;
+  for (const fs::path& place : data_directories()) {
+    if (fs::is_directory(place, ignored)) return place;
+  }
+  fail("technology", "no directory " + data_directories().back().string() +
+                         "; set CROSSTATE_DATA_DIR to the directory that holds technology");
+}
+
+}  // namespace
+
+const char* name_of(TargetKind kind) {
+  switch (kind) {
+    case TargetKind::kMicrocontroller:
+      return "microcontroller";
+    case TargetKind::kAccelerator:
+      return "accelerator";
+    case TargetKind::kCrossbar:
+      return "crossbar";
+  }
+  return "";
+}
+
+const Range& Technology::operator[](const std::string& constant) const {
+  const auto found = constants.find(constant);
+  if (found == constants.end()) throw std::logic_error(name + " has no constant " + constant);
+  return found->second.value;
+}
+
+Technology parse_technology(const std::string& toml, const std::string& path) {
+  Draft draft;
+  FieldList list;
+  add_target(list, draft);
+  const auto all = all_constants();
+  for (const auto& [name, definition] : all) add_constant(list, definition, draft.constants[name]);
+  list.parse_toml(toml, path);
+
+  Technology t = std::move(draft.technology);
+  t.name = fs::path(path).stem().string();
+  t.summary = draft.summary;
+  t.kind = kind_of(draft.kind, path);
+  if (t.node == 0) fail(path, "[target] has no node, expected nm");
+  check_array(t, path);
+  for (const ConstantDefinition& definition : constants_of(t.kind)) {
+    const Constant& constant = draft.constants.at(definition.name);
+    check_constant(path, definition, constant);
+    t.constants.emplace(definition.name, constant);
+  }
+  for (const auto& [name, constant] : draft.constants) {
+    if (t.constants.count(name) > 0 || !is_given(constant)) continue;
+    fail(path, "[" + name + "] is no constant of kind " + name_of(t.kind));
+  }
+  return t;
+}
+
+Technology read_technology(const std::string& path) {
+  constexpr std::size_t kMostBytes = 1 << 20;
+  return parse_technology(read_file(path, kMostBytes), path);
+}
+
+std::vector<std::string> shipped_technologies() {
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator(shipped_directory())) {
+    if (entry.path().extension() == ".toml") names.insert(entry.path().stem().string());
+  }
+  return {names.begin(), names.end()};
+}
+
+Technology find_technology(const std::string& name) {
+  if (name.find('/') != std::string::npos || name.ends_with(".toml")) return read_technology(name);
+  const std::vector<std::string> shipped = shipped_technologies();
+  if (std::find(shipped.begin(), shipped.end(), name) != shipped.end()) {
+    return read_technology((shipped_directory() / (name + ".toml")).string());
+  }
+  std::string known;
+  for (const std::string& s : shipped) known += (known.empty() ? "" : ", ") + s;
+  fail("target", "\"" + excerpt(name) + "\", expected a .toml file or one of " + known);
+}
+
+nlohmann::json to_json(const Technology& t) {
+  nlohmann::json out = {{"name", t.name},
+                        {"summary", t.summary},
+                        {"kind", name_of(t.kind)},
+                        {"node", t.node},
+                        {"constants", nlohmann::json::object()}};
+  for (const auto& [name, c] : t.constants) {
+    nlohmann::json constant = to_json(c.value);
+    constant.update({{"unit", c.unit}, {"node", c.node}, {"basis", c.basis}, {"source", c.source}});
+    out["constants"][name] = std::move(constant);
+  }
+  return out;
+}
+
+}  // namespace crosstate

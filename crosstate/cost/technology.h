@@ -1,0 +1,62 @@
+// The constants of a piece of hardware, each a range with its unit, its node and its source, from a
+// TOML file.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "crosstate/cost/range.h"
+
+namespace crosstate {
+
+enum class TargetKind { kMicrocontroller, kAccelerator, kCrossbar };
+const char* name_of(TargetKind kind);
+
+/// One number of a technology.
+struct Constant {
+  Range value;
+  std::string unit;
+  double node = 0;     // nm, of the source, which need not be that of the target
+  std::string basis;   // measured | simulated | derived | assumed | calibrated
+  std::string source;  // where it stands
+};
+
+/// A constant that a kind of target needs.
+struct ConstantDefinition {
+  const char* name;
+  const char* unit;
+  const char* meaning;
+};
+const std::vector<ConstantDefinition>& constants_of(TargetKind kind);
+
+struct Technology {
+  std::string name;     // "crossbar-14nm", or the file
+  std::string summary;  // one line
+  TargetKind kind = TargetKind::kAccelerator;
+  double node = 0;  // nm
+  std::map<std::string, Constant> constants;
+  /// Of a crossbar: pairs of cells in an array; drivers' and converters' bits in one product; bits
+  /// of a weight that a pair of cells holds.
+  int rows = 0, columns = 0, input_bits = 0, output_bits = 0, cell_bits = 0;
+  bool floats = true;  // has floating-point units
+
+  const Range& operator[](const std::string& constant) const;
+};
+
+/// Reads a technology from TOML: [target] with kind, summary, node and, for crossbars, the array;
+/// then one section for every constant of its kind with low, typical, high, unit, node, basis and
+/// source. Throws Error naming file and line for an unknown key (with the nearest one), another
+/// unit, low > typical or a number below 0, and naming the constant that is missing.
+Technology parse_technology(const std::string& toml, const std::string& path);
+Technology read_technology(const std::string& path);
+
+/// A shipped technology by name, or a file: what holds a '/' or ends in .toml. Looks where
+/// read_mnist_sample() looks for its data. Throws Error naming the shipped ones.
+Technology find_technology(const std::string& name_or_file);
+std::vector<std::string> shipped_technologies();
+
+/// {"name", "kind", "node", "constants": {name: {low, typical, high, unit, node, basis, source}}}
+nlohmann::json to_json(const Technology& technology);
+
+}  // namespace crosstate

@@ -1,0 +1,93 @@
+#include "crosstate/cost/technology.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+
+namespace crosstate {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+const std::string kPath =
+    std::string(CROSSTATE_SOURCE_DIR) + "/data/technology/accelerator-45nm.toml";
+
+// The shipped file with one piece of text replaced.
+std::string changed(const std::string& from, const std::string& to) {
+  std::string text = read_file(kPath);
+  const std::size_t at = text.find(from);
+  if (at == std::string::npos) throw Error(from + " is not in the file");
+  return text.replace(at, from.size(), to);
+}
+
+void expect_refused(const std::string& toml, const std::string& first,
+                    const std::string& second = "") {
+  EXPECT_THAT(
+      [&] { parse_technology(toml, "t.toml"); },
+      ThrowsMessage<Error>(AllOf(HasSubstr("t.toml"), HasSubstr(first), HasSubstr(second))));
+}
+
+TEST(Technology, ShippedOnesTellEverySource) {
+  const std::vector<std::string> names = shipped_technologies();
+  EXPECT_THAT(names,
+              testing::ElementsAre("accelerator-45nm", "crossbar-130nm", "crossbar-14nm",
+                                   "crossbar-180nm-taox", "crossbar-32nm", "mcu-fp32", "mcu-int8"));
+  for (const std::string& name : names) {
+    const Technology t = find_technology(name);
+    EXPECT_EQ(t.name, name);
+    EXPECT_FALSE(t.summary.empty()) << name;
+    for (const auto& [key, constant] : t.constants) {
+      EXPECT_GT(constant.source.size(), 5u) << name << ' ' << key;
+      EXPECT_LE(constant.value.low, constant.value.typical) << name << ' ' << key;
+      EXPECT_LE(constant.value.typical, constant.value.high) << name << ' ' << key;
+    }
+    EXPECT_EQ(t.constants.size(), constants_of(t.kind).size()) << name;
+    EXPECT_EQ(to_json(t)["constants"].size(), t.constants.size());
+  }
+}
+
+TEST(Technology, ReadsAFile) {
+  const Technology t = find_technology(kPath);
+  EXPECT_EQ(t.kind, TargetKind::kAccelerator);
+  EXPECT_EQ(t["float_multiply"].typical, 3.7);
+  EXPECT_EQ(t.constants.at("float_multiply").unit, "pJ");
+}
+
+TEST(Technology, NamesWhatIsWrong) {
+  expect_refused(changed("[multiply_bit]", "[multply_bit]"), "multply_bit", "[multiply_bit]");
+  expect_refused(changed("typical = 3.13", "tipical = 3.13"),
+                 "t.toml:", "nearest key is \"multiply_bit.typical\"");
+  expect_refused(changed("unit = \"fJ\"", "unit = \"pJ\""), "multiply_bit.unit", "fJ");
+  expect_refused(changed("low = 3.03", "low = 13.03"), "[multiply_bit]", "rises");
+  expect_refused(changed("low = 3.03", "low = -1.0"), "multiply_bit.low", "0 to");
+  expect_refused(changed("low = 3.03\n", ""), "[multiply_bit] has no low");
+  expect_refused(changed("basis = \"derived\"\n", ""), "has no basis");
+  expect_refused(changed("kind = \"accelerator\"", "kind = \"gpu\""), "target.kind", "crossbar");
+  expect_refused(changed("kind = \"accelerator\"\n", ""), "no kind");
+  expect_refused(changed("node = 45.0\n", ""), "no node");
+  expect_refused(changed("kind = \"accelerator\"", "kind = \"crossbar\""), "target.rows");
+  expect_refused(changed("floats = true", "floats = true\nrows = 64"), "target.rows",
+                 "accelerator");
+}
+
+TEST(Technology, NamesAConstantThatIsMissingOrForeign) {
+  std::string text = read_file(kPath);
+  const std::size_t begin = text.find("[lanes]"), end = text.find("[multiply_bit]");
+  std::string lanes = text.substr(begin, end - begin);
+  expect_refused(text.substr(0, begin) + text.substr(end), "[lanes] is missing", "multipliers");
+  expect_refused(text + "[read_voltage]\nlow = 1\n", "[read_voltage]", "accelerator");
+}
+
+TEST(Technology, NamesTheShippedOnesForAnUnknownName) {
+  EXPECT_THAT([] { find_technology("crossbar-7nm"); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("crossbar-7nm"), HasSubstr("crossbar-14nm"))));
+  EXPECT_THAT([] { find_technology("no/such.toml"); },
+              ThrowsMessage<Error>(HasSubstr("no/such.toml")));
+}
+
+}  // namespace
+}  // namespace crosstate

@@ -1,0 +1,45 @@
+// Small networks and array uses for the tests of this folder.
+#pragma once
+
+#include "crosstate/cost/energy.h"
+#include "crosstate/model/testing.h"
+
+namespace crosstate::cost_test {
+
+inline ModelOptions shape(int channels, int states, bool complex, bool gated) {
+  ModelOptions options;
+  options.channels = channels;
+  options.states = states;
+  options.layers = 1;
+  options.norm = "none";
+  if (!gated) options.gate = "none";
+  if (!complex) {
+    options.modes = "real";
+    options.init = "real";
+  }
+  return options;
+}
+
+/// Rounded with a preset, calibrated on noise.
+inline Network rounded(const ModelOptions& options, const TaskShape& task,
+                       const QuantOptions& quant) {
+  Network network(options, task, 1);
+  const Dataset set = reference::random_set(1, 16, 10, task, false);
+  const Batch batch = reference::batch_of(set);
+  ThreadPool pool(1);
+  network.quantize(quant, {&batch, 1}, pool);
+  return network;
+}
+
+/// A full array, mean |weight| the given share of the largest.
+inline ArrayUse full_array(const Technology& t, int input_bits, double mean_weight) {
+  ArrayUse use;
+  use.rows = t.rows;
+  use.columns = t.columns;
+  use.cells = 2.0 * t.rows * t.columns;
+  use.weight = mean_weight * t.rows * t.columns;
+  use.input_bits = input_bits;
+  return use;
+}
+
+}  // namespace crosstate::cost_test

@@ -1,0 +1,158 @@
+// Published totals against the model. docs/cost.md tells which of them the constants were
+// calibrated with, so that the test guards them, and which are predictions.
+#include <gtest/gtest.h>
+
+#include "crosstate/cost/testing.h"
+
+namespace crosstate {
+namespace {
+
+using cost_test::full_array;
+
+constexpr double kTolerance = 0.2;
+
+void expect_within(double model, double published, const char* what) {
+  EXPECT_NEAR(model / published, 1, kTolerance) << what << ": " << model << ", not " << published;
+}
+
+// Of one product, static power while it runs included; pJ.
+CostList product(const Technology& t, const ArrayUse& use) {
+  CostList energy;
+  add_array_product(t, use, 0, 1, energy);
+  energy.terms.push_back({"static", "static", 0, double(input_slices(t, use.input_bits)),
+                          t["array_static"] * slice_time(t) * 1e-3});
+  return energy;
+}
+
+TEST(Validation, NeuRram) {  // calibrated, with an assumed mean weight
+  const Technology t = find_technology("crossbar-130nm");
+  const CostList energy = product(t, full_array(t, 4, 0.2));
+  const double operations = 2.0 * t.rows * t.columns;
+  const auto femtojoules = [&](const char* part) {
+    return energy.of_part(part, 0).typical * 1e3 / operations;
+  };
+  expect_within(femtojoules("arrays") + femtojoules("drivers"), 21.8, "rows and cells");
+  expect_within(femtojoules("converters"), 29.1, "converters");
+  expect_within(femtojoules("digital") + femtojoules("buffers") + femtojoules("static"), 11.5,
+                "digital");
+  expect_within(operations / energy.total(0).typical, 15.95, "TOPS/W");
+}
+
+TEST(Validation, HermesCore) {  // calibrated
+  const Technology t = find_technology("crossbar-14nm");
+  const double picojoules = product(t, full_array(t, 8, 0.25)).total(0).typical;
+  expect_within(picojoules, 12.5e3, "256 x 256 product");
+  expect_within(2.0 * 256 * 256 / picojoules, 10.5, "TOPS/W");
+}
+
+TEST(Validation, HermesChipOf64Cores) {  // predicted from the single core
+  const Technology t = find_technology("crossbar-14nm");
+  const Range energy = product(t, full_array(t, 8, 0.25)).total(0);
+  const Range time = slice_time(t);
+  expect_within(energy.typical, 13.4e3, "one phase");
+  expect_within(time.typical, 133, "one phase, ns");
+  // Positive and negative inputs meet positive and negative weights one after the other.
+  expect_within(4 * energy.typical, 52.9e3, "four phases");
+  expect_within(4 * time.typical, 521, "four phases, ns");
+  expect_within(64 * 2.0 * 256 * 256 / time.typical * 1e-3, 63.1, "TOPS");
+  expect_within(2.0 * 256 * 256 / energy.typical, 9.76, "TOPS/W");
+}
+
+// An array of ISAAC holds 128 x 128 cells of 2 bits; 16-bit weights take eight of them, 16-bit
+// inputs sixteen cycles.
+struct Isaac {
+  Technology t = find_technology("crossbar-32nm");
+  ArrayUse use;
+  Isaac() {
+    use.rows = use.columns = 128;
+    use.cells = 2.0 * 128 * 128;
+    use.weight = 0.5 * 128 * 128;
+    use.input_bits = 16;
+  }
+  double cycles() const { return input_slices(t, 16); }
+  double nanoseconds() const { return cycles() * slice_time(t).typical; }
+};
+
+TEST(Validation, IsaacCrossbarUnits) {  // sums of components
+  const Isaac isaac;
+  EXPECT_EQ(isaac.cycles(), 16);
+  const CostList energy = product(isaac.t, isaac.use);
+  double unit = 0;  // 8 arrays with drivers and converters, without registers
+  for (const char* part : {"arrays", "drivers", "converters", "digital"}) {
+    unit += 8 * energy.of_part(part, 0).typical;
+  }
+  // pJ / ns = mW.
+  expect_within(unit / isaac.nanoseconds(), 24.08 - 1.47, "mW of a unit");
+  expect_within(96 * energy.total(0).typical / isaac.nanoseconds(), 330, "mW of a tile");
+  expect_within(168e-3 * 96 * energy.total(0).typical / isaac.nanoseconds(), 55.4,
+                "W of 168 tiles");
+}
+
+TEST(Validation, IsaacAreaAndThroughput) {
+  const Isaac isaac;
+  const double array = array_area(isaac.t).typical;
+  expect_within(96 * array, 0.372, "mm2 of a tile");
+  const double chip = 168 * 96 * array + 22.88;  // with four links
+  expect_within(chip, 85.4, "mm2 of the chip");
+  // 2 operations for every 8 cells in 16 cycles.
+  const double operations = 168.0 * 96 * 2 * 128 * 128 / 8;
+  expect_within(operations / isaac.nanoseconds() / chip, 478.95, "GOPS/mm2");
+}
+
+TEST(Validation, CellRead) {  // NeuroSim: 0.55 V on 100 kohm for 10 ns
+  Technology t = find_technology("crossbar-14nm");
+  const auto set = [&](const char* name, double value) {
+    t.constants[name].value = {value, value, value};
+  };
+  set("read_voltage", 0.55);
+  set("cell_high", 10);
+  set("cell_low", 0);
+  set("read_time", 10);
+  set("activity", 1);
+  ArrayUse use;
+  use.weight = 1;
+  use.input_bits = 8;
+  CostList energy;
+  add_array_product(t, use, 0, 1, energy);
+  expect_within(energy.of_part("arrays", 0).typical * 1e3, 30, "fJ");
+}
+
+TEST(Validation, ConverterBits) {  // ISAAC's converters of 4, 6 and 10 bits from that of 8
+  const Technology t = find_technology("crossbar-32nm");
+  const auto picojoules = [&](int bits) {
+    ArrayUse use;
+    use.columns = 1;
+    use.input_bits = 1;
+    use.output_bits = bits;
+    CostList energy;
+    add_array_product(t, use, 0, 1, energy);
+    return energy.of_part("converters", 0).typical;
+  };
+  expect_within(picojoules(4), 0.79, "4 bits");
+  expect_within(picojoules(6), 1.20, "6 bits");
+  expect_within(picojoules(8), 1.67, "8 bits");
+  expect_within(picojoules(10), 2.38, "10 bits");
+}
+
+// A product's cycles and their energy come from the dense network of MLPerf Tiny; its
+// convolutional network for keywords is predicted.
+TEST(Validation, KeywordSpottingOnACortexM4) {
+  const Technology t = find_technology("mcu-int8");
+  const double products = 320000 + 4 * (72000 + 512000) + 768;
+  const double cycles = products * t["mac8"].typical;
+  expect_within(cycles * t["cycle_energy"].typical * 1e-6, 5627.485, "uJ");
+  expect_within(cycles / t["clock"].typical * 1e-3, 1e3 / 13.381, "ms");
+}
+
+// Horowitz: operations of 45 nm, from the constants per bit.
+TEST(Validation, IntegerArithmetic) {
+  const Technology t = find_technology("accelerator-45nm");
+  expect_within(t["multiply_bit"].typical * 64 * 1e-3, 0.2, "8 x 8 bits, pJ");
+  expect_within(t["multiply_bit"].typical * 1024 * 1e-3, 3.1, "32 x 32 bits, pJ");
+  expect_within(t["add_bit"].typical * 8 * 1e-3, 0.03, "8 bits, pJ");
+  expect_within(t["add_bit"].typical * 32 * 1e-3, 0.1, "32 bits, pJ");
+  expect_within(t["memory_bit"].typical * 64 * 1e-3, 10, "64 bits from memory, pJ");
+}
+
+}  // namespace
+}  // namespace crosstate

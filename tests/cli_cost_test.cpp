@@ -1,0 +1,101 @@
+// crosstate cost and the memory of integer files in crosstate info.
+#include <nlohmann/json.hpp>
+
+#include "tests/cli.h"
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+class CliCost : public Cli {
+ protected:
+  void SetUp() override {
+    Cli::SetUp();
+    const Result trained = call(tiny("train", path("run"), {"--quiet"}));
+    ASSERT_EQ(trained.code, 0) << trained.err;
+  }
+  std::string model(const std::string& name) const { return path("run/" + name + ".safetensors"); }
+
+  json cost(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), "cost");
+    arguments.insert(arguments.end(), {"--json", "-", "--set", "cost.samples=2"});
+    const Result result = call(arguments);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return json::parse(result.out);
+  }
+};
+
+TEST_F(CliCost, ComparesAFloatNetworkWithItsQuantizedForm) {
+  const json result = cost({model("float"), model("qat"), "--target", "accelerator-45nm",
+                            "--target", "crossbar-14nm", "--out", path("out")});
+  const json& models = result["models"];
+  EXPECT_EQ(models[0]["operations"]["steps"], 784);
+  EXPECT_EQ(models[0]["parameters"], models[1]["parameters"]);
+  // 4 channels of 2 complex modes: encoder 4, A 32, C 16, D 4, pointwise 32, gate 4.
+  EXPECT_EQ(models[1]["operations"]["per_step"]["macs"], 92);
+  EXPECT_EQ(models[1]["operations"]["per_inference"]["macs"], 784 * 92 + 40);
+  EXPECT_EQ(models[0]["operations"]["per_inference"]["bit_operations"], (784 * 92 + 40) * 1024);
+  EXPECT_LT(result["comparisons"][0]["weight_bits"], 0.5);
+  EXPECT_GT(models[1]["neurobench"]["synaptic_operations_per_sample"]["Effective_MACs"], 0);
+  EXPECT_FALSE(models[0]["neurobench"].contains("activation_sparsity"));
+  // The float network cannot run on arrays: it stays on the accelerator.
+  const json& crossbar = result["targets"][1]["estimates"];
+  EXPECT_EQ(crossbar[0]["target"], "accelerator-45nm");
+  EXPECT_EQ(crossbar[1]["target"], "crossbar-14nm");
+  for (const json& target : result["targets"]) {
+    const json& r = target["estimates"][1]["over_first"]["energy"];
+    EXPECT_GT(r["low"], 0);
+    EXPECT_LE(r["low"], r["typical"]);
+    EXPECT_LE(r["typical"], r["high"]);
+    for (const auto& [name, constant] : target["technology"]["constants"].items()) {
+      EXPECT_FALSE(constant["source"].get<std::string>().empty()) << name;
+    }
+  }
+  EXPECT_EQ(result["peers"].size(), 3u);
+  EXPECT_EQ(json::parse(read_file(path("out/cost.json"))), result);
+  EXPECT_THAT(read_file(path("out/report.html")), HasSubstr("Constants of crossbar-14nm"));
+}
+
+TEST_F(CliCost, CountsTheSameFromAnIntegerFile) {
+  const json a = cost({model("qat"), "--target", "mcu-int8"});
+  const json b = cost({model("qat.integer"), "--target", "mcu-int8"});
+  for (const char* key : {"parameters", "weight_bits", "state_bits", "memory_bytes",
+                          "peak_ram_bytes", "operations", "neurobench"}) {
+    EXPECT_EQ(a["models"][0][key], b["models"][0][key]) << key;
+  }
+  EXPECT_EQ(a["targets"][0]["estimates"][0]["energy_pj"],
+            b["targets"][0]["estimates"][0]["energy_pj"]);
+  const Result info = call({"info", model("qat.integer"), "--json", "-"});
+  EXPECT_EQ(json::parse(info.out)["memory"], a["models"][0]["memory_bytes"]);
+  EXPECT_THAT(call({"info", model("qat.integer")}).out, HasSubstr("layers.0.state"));
+}
+
+TEST_F(CliCost, PrintsTables) {
+  const Result result = call({"cost", model("float"), model("qat"), "--sources", "--set",
+                              "cost.samples=2", "--set", "peers.lstm=9"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  for (const char* text : {"bit operations", "2 / 1", "energy per inference", "peak RAM",
+                           "Horowitz", "effective MACs", "LSTM, 9 units", "Transformer"}) {
+    EXPECT_THAT(result.out, HasSubstr(text));
+  }
+}
+
+TEST_F(CliCost, RefusesWhatItCannotCount) {
+  expect_refused({"cost", model("qat"), "--target", "crossbar-7nm"},
+                 {"crossbar-7nm", "crossbar-14nm"});
+  expect_refused({"cost", model("qat.integer"), "--target", "crossbar-14nm"},
+                 {"qat.integer", "crossbar-14nm", "qat.safetensors"});
+  expect_refused({"cost", path("nothing.safetensors")}, {"nothing.safetensors"});
+  expect_refused({"cost", model("qat"), "--set", "cost.step=3"}, {"cost.step", "cost.steps"});
+  write("mine.toml", "[target]\nkind = \"accelerator\"\nnode = 7.0\n[clock]\nlow = 1\nhihg = 2\n");
+  expect_refused({"cost", model("qat"), "--target", path("mine.toml")},
+                 {"mine.toml:6", "clock.hihg", "clock.high"});
+  expect_refused(
+      {"cost", model("float"), "--target", "mcu-int8", "--set", "cost.float_target=mcu-int8"},
+      {"mcu-int8", "floating point"});
+}
+
+}  // namespace
+}  // namespace crosstate
