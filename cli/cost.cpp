@@ -31,7 +31,8 @@ struct Settings {
 
 json model_json(const CostModel& m) {
   json out = {{"file", m.file},
-              {"parameters", m.deployment.weights() + m.deployment.biases()},
+              {"parameters", m.parameters},
+              {"weights_and_biases", m.deployment.weights() + m.deployment.biases()},
               {"weight_bits", m.memory.bits(MemoryKind::kWeights)},
               {"state_bits", m.memory.bits(MemoryKind::kState)},
               {"memory_bytes", to_json(m.memory)},
@@ -89,9 +90,9 @@ int cost_command(const Common& common, const CostArguments& arguments) {
   for (const Technology& t : technologies) {
     targets.push_back(estimate_all(models, t, float_target, settings.run.crossbar.recurrence));
   }
-  const Deployment& last = models.back().deployment;
+  const CostModel& last = models.back();
   const std::vector<PeerCost> peers =
-      peer_costs(settings.peers, last.weights() + last.biases(), last.inputs, last.classes);
+      peer_costs(settings.peers, last.parameters, last.deployment.inputs, last.deployment.classes);
   write_result(common, "cost", result_json(models, targets, peers));
   if (!common.out.empty()) {
     write_file(std::filesystem::path(common.out) / "report.html",

@@ -38,9 +38,11 @@ void read_model(CostModel& model, const Safetensors& content) {
   if (is_integer_network(content)) {
     model.integers = integer_network_from(content, model.file);
     model.deployment = deployment(*model.integers);
+    model.parameters = model.deployment.weights() + model.deployment.biases();
     return;
   }
   model.network = Network::from_tensors(content, model.file);
+  model.parameters = model.network->parameter_count();
   if (model.network->options().norm == "batch") model.network->fold_norms();
   model.deployment = deployment(*model.network);
   const bool whole =

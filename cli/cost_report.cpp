@@ -88,6 +88,7 @@ Table operations_table(const std::vector<CostModel>& models) {
   const auto per_inference = [](auto count) {
     return [count](const CostModel& m) { return m.operations.per_inference(count, m.steps); };
   };
+  add("parameters", [](const CostModel& m) { return m.parameters; });
   add("weights and biases",
       [](const CostModel& m) { return m.deployment.weights() + m.deployment.biases(); });
   add("weight bits", [](const CostModel& m) { return m.memory.bits(MemoryKind::kWeights); });
@@ -282,8 +283,7 @@ Table peer_table(const CostModel& model, const std::vector<PeerCost>& peers) {
     table.header.push_back("bytes after " + std::to_string(length));
   }
   std::vector<std::string> own = {
-      short_name(model.file),
-      std::to_string(model.deployment.weights() + model.deployment.biases()),
+      short_name(model.file), std::to_string(model.parameters),
       std::to_string(model.operations.per_inference(&OperationSite::macs, model.steps)),
       std::to_string(model.operations.bit_operations(model.steps))};
   for (std::size_t i = 0; i < lengths.size(); ++i) {

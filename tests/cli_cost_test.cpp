@@ -61,7 +61,7 @@ TEST_F(CliCost, ComparesAFloatNetworkWithItsQuantizedForm) {
 TEST_F(CliCost, CountsTheSameFromAnIntegerFile) {
   const json a = cost({model("qat"), "--target", "mcu-int8"});
   const json b = cost({model("qat.integer"), "--target", "mcu-int8"});
-  for (const char* key : {"parameters", "weight_bits", "state_bits", "memory_bytes",
+  for (const char* key : {"weights_and_biases", "weight_bits", "state_bits", "memory_bytes",
                           "peak_ram_bytes", "operations", "neurobench"}) {
     EXPECT_EQ(a["models"][0][key], b["models"][0][key]) << key;
   }

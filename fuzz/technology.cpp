@@ -1,0 +1,14 @@
+// Tables of hardware constants for crosstate cost --target.
+#include "crosstate/cost/technology.h"
+
+#include "fuzz/target.h"
+
+void crosstate::fuzz::read(const std::string& bytes) {
+  const Technology t = parse_technology(bytes, "fuzz.toml");
+  require(t.constants.size() == constants_of(t.kind).size(), "every constant of its kind");
+  for (const auto& [name, constant] : t.constants) {
+    const Range& v = constant.value;
+    require(v.low <= v.typical && v.typical <= v.high, name + " rises");
+    require(!constant.source.empty(), name + " has a source");
+  }
+}
