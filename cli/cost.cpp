@@ -59,14 +59,20 @@ json target_json(const TargetCost& target, const std::vector<CostModel>& models)
 }
 
 json result_json(const std::vector<CostModel>& models, const std::vector<TargetCost>& targets,
-                 const std::vector<PeerCost>& peers) {
+                 const std::vector<PeerCost>& peers, const Technology& peer_technology) {
   json out;
   for (const CostModel& m : models) out["models"].push_back(model_json(m));
   for (std::size_t i = 1; i < models.size(); ++i) {
     out["comparisons"].push_back(comparison(models[0], models[i]));
   }
   for (const TargetCost& t : targets) out["targets"].push_back(target_json(t, models));
-  for (const PeerCost& p : peers) out["peers"].push_back(to_json(p, lengths_of(models.back())));
+  const std::uint64_t steps = models.back().steps;
+  for (const PeerCost& p : peers) {
+    json peer = to_json(p, lengths_of(models.back()));
+    peer["estimate"] =
+        to_json(estimate_peer(p, steps, peer_technology), static_cast<double>(steps));
+    out["peers"].push_back(std::move(peer));
+  }
   return out;
 }
 
@@ -93,10 +99,11 @@ int cost_command(const Common& common, const CostArguments& arguments) {
   const CostModel& last = models.back();
   const std::vector<PeerCost> peers =
       peer_costs(settings.peers, last.parameters, last.deployment.inputs, last.deployment.classes);
-  write_result(common, "cost", result_json(models, targets, peers));
+  const Technology& on = peer_target(targets, peers, float_target);
+  write_result(common, "cost", result_json(models, targets, peers, on));
   if (!common.out.empty()) {
     write_file(std::filesystem::path(common.out) / "report.html",
-               to_html(cost_report(models, targets, peers)));
+               to_html(cost_report(models, targets, peers, on)));
   }
   if (common.quiet || common.json == "-") return kOk;
   std::vector<Table> tables = count_tables(models);
@@ -104,7 +111,7 @@ int cost_command(const Common& common, const CostArguments& arguments) {
     tables.push_back(target_table(t, models));
     if (arguments.sources) tables.push_back(source_table(t.technology));
   }
-  tables.push_back(peer_table(models.back(), peers));
+  tables.push_back(peer_table(models.back(), peers, on));
   for (std::size_t i = 0; i < tables.size(); ++i) {
     std::printf("%s%s", i > 0 ? "\n" : "", to_text(tables[i]).c_str());
   }

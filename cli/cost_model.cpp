@@ -114,6 +114,19 @@ TargetCost estimate_all(const std::vector<CostModel>& models, const Technology& 
   return out;
 }
 
+const Technology& peer_target(const std::vector<TargetCost>& targets,
+                              const std::vector<PeerCost>& peers, const Technology& float_target) {
+  for (const TargetCost& t : targets) {
+    if (t.technology.kind == TargetKind::kCrossbar) continue;
+    if (t.technology.floats || !peers[0].in_floats()) return t.technology;
+  }
+  return float_target;
+}
+
+Estimate estimate_peer(const PeerCost& peer, std::uint64_t steps, const Technology& target) {
+  return estimate(peer.operations(steps), peer.memory_bits(steps), peer.in_floats(), target);
+}
+
 json comparison(const CostModel& a, const CostModel& b) {
   const auto bits = [](const CostModel& m, MemoryKind kind) { return m.memory.bits(kind); };
   return {{"model", b.file},

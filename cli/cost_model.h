@@ -59,10 +59,16 @@ CostRatios ratios(const TargetCost& target, const std::vector<CostModel>& models
 std::vector<Table> count_tables(const std::vector<CostModel>& models);
 Table target_table(const TargetCost& target, const std::vector<CostModel>& models);
 Table source_table(const Technology& technology);
-Table peer_table(const CostModel& model, const std::vector<PeerCost>& peers);
+/// With the energy of the peers on a target that peer_target() gives.
+Table peer_table(const CostModel& model, const std::vector<PeerCost>& peers,
+                 const Technology& target);
+/// The first target on which the peers can run, or the float target.
+const Technology& peer_target(const std::vector<TargetCost>& targets,
+                              const std::vector<PeerCost>& peers, const Technology& float_target);
+Estimate estimate_peer(const PeerCost& peer, std::uint64_t steps, const Technology& target);
 /// Lengths at which memory is compared.
 std::vector<std::uint64_t> lengths_of(const CostModel& model);
 Report cost_report(const std::vector<CostModel>& models, const std::vector<TargetCost>& targets,
-                   const std::vector<PeerCost>& peers);
+                   const std::vector<PeerCost>& peers, const Technology& peer_technology);
 
 }  // namespace crosstate::cli

@@ -276,8 +276,14 @@ Table source_table(const Technology& t) {
   return table;
 }
 
-Table peer_table(const CostModel& model, const std::vector<PeerCost>& peers) {
-  Table table{"Beside other models", {"model", "parameters", "MACs", "bit operations"}, {}};
+Table peer_table(const CostModel& model, const std::vector<PeerCost>& peers,
+                 const Technology& target) {
+  Table table{"Beside other models, energy on " + target.name,
+              {"model", "parameters", "MACs", "bit operations", "energy per inference"},
+              {}};
+  const auto joules = [&](const Estimate& e) {
+    return range_text(e.energy.total(static_cast<double>(model.steps)), 1e-12, "J");
+  };
   const std::vector<std::uint64_t> lengths = lengths_of(model);
   for (const std::uint64_t length : lengths) {
     table.header.push_back("bytes after " + std::to_string(length));
@@ -285,7 +291,10 @@ Table peer_table(const CostModel& model, const std::vector<PeerCost>& peers) {
   std::vector<std::string> own = {
       short_name(model.file), std::to_string(model.parameters),
       std::to_string(model.operations.per_inference(&OperationSite::macs, model.steps)),
-      std::to_string(model.operations.bit_operations(model.steps))};
+      std::to_string(model.operations.bit_operations(model.steps)),
+      !target.floats && model.deployment.in_floats()
+          ? "-"
+          : joules(estimate(model.deployment, model.operations, target))};
   for (std::size_t i = 0; i < lengths.size(); ++i) {
     own.push_back(std::to_string(model.memory.bytes(MemoryKind::kState)));
   }
@@ -293,7 +302,8 @@ Table peer_table(const CostModel& model, const std::vector<PeerCost>& peers) {
   for (const PeerCost& p : peers) {
     std::vector<std::string> row = {p.name, std::to_string(p.parameters),
                                     std::to_string(p.macs(model.steps)),
-                                    std::to_string(p.bit_operations(model.steps))};
+                                    std::to_string(p.bit_operations(model.steps)),
+                                    joules(estimate_peer(p, model.steps, target))};
     for (const std::uint64_t length : lengths) {
       row.push_back(std::to_string(p.state_bytes(length)));
     }
@@ -303,7 +313,7 @@ Table peer_table(const CostModel& model, const std::vector<PeerCost>& peers) {
 }
 
 Report cost_report(const std::vector<CostModel>& models, const std::vector<TargetCost>& targets,
-                   const std::vector<PeerCost>& peers) {
+                   const std::vector<PeerCost>& peers, const Technology& peer_technology) {
   Report report;
   report.title = "Cost of a network on hardware";
   report.subtitle = std::to_string(models[0].steps) + " time steps per inference";
@@ -319,7 +329,7 @@ Report cost_report(const std::vector<CostModel>& models, const std::vector<Targe
       report.plots.push_back(energy_plot(t, models, i));
     }
   }
-  report.tables.push_back(peer_table(models.back(), peers));
+  report.tables.push_back(peer_table(models.back(), peers, peer_technology));
   report.plots.push_back(memory_plot(models.back(), peers));
   for (const TargetCost& t : targets) report.tables.push_back(source_table(t.technology));
   return report;

@@ -100,8 +100,8 @@ struct UnitTallies {
   }
 };
 
-void add_area(const Deployment& d, const OperationSummary& operations, const Technology& t,
-              double memory_bits, CostList& area) {
+void add_area(const OperationSummary& operations, double memory_bits, bool in_floats,
+              const Technology& t, CostList& area) {
   double widest = 0;
   for (const OperationSite& s : operations.sites) {
     if (s.macs == 0 || s.in_floats) continue;
@@ -114,11 +114,11 @@ void add_area(const Deployment& d, const OperationSummary& operations, const Tec
     add("arithmetic", "multiply_area", widest, t["lanes"] * t["multiply_area"]);
     add("arithmetic", "add_area", kAccumulatorWidth, t["lanes"] * t["add_area"]);
   }
-  if (d.in_floats()) add("arithmetic", "float_area", 1, t["lanes"] * t["float_area"]);
+  if (in_floats) add("arithmetic", "float_area", 1, t["lanes"] * t["float_area"]);
   add("memory", "memory_area", memory_bits, t["memory_area"]);
 }
 
-Estimate on_accelerator(const Deployment& d, const OperationSummary& operations,
+Estimate on_accelerator(const OperationSummary& operations, double memory_bits, bool in_floats,
                         const Technology& t) {
   UnitTallies tallies;
   for (const OperationSite& s : operations.sites) tallies.add(s);
@@ -133,8 +133,7 @@ Estimate on_accelerator(const Deployment& d, const OperationSummary& operations,
 
   // Every operation takes a slot of a lane.
   const Range slot = inverse(t["clock"] * t["lanes"]) * 1e3;  // ns
-  const auto memory_bits = static_cast<double>(8 * count_memory(d).total());
-  constexpr double kPicojoules = 1e-9;  // pW ns
+  constexpr double kPicojoules = 1e-9;                        // pW ns
   Tally leakage = tallies.slots;
   leakage.part = "static";
   leakage.what = "leakage_bit";
@@ -143,25 +142,31 @@ Estimate on_accelerator(const Deployment& d, const OperationSummary& operations,
   energy.push_back(term(leakage, t["leakage_bit"] * slot * kPicojoules));
   tallies.slots.part = "arithmetic";
   e.latency.terms.push_back(term(tallies.slots, slot));
-  add_area(d, operations, t, memory_bits, e.area);
+  add_area(operations, memory_bits, in_floats, t, e.area);
   return e;
 }
 
 }  // namespace
 
-Estimate estimate(const Deployment& deployment, const OperationSummary& operations,
+Estimate estimate(const OperationSummary& operations, double memory_bits, bool in_floats,
                   const Technology& technology) {
   if (technology.kind == TargetKind::kCrossbar) {
     fail(technology.name, "is a crossbar, where a quantized network has to be mapped");
   }
-  if (!technology.floats && deployment.in_floats()) {
+  if (!technology.floats && in_floats) {
     fail(technology.name, "computes in whole numbers, but the network is in floating point");
   }
   Estimate e = technology.kind == TargetKind::kMicrocontroller
                    ? on_microcontroller(operations, technology)
-                   : on_accelerator(deployment, operations, technology);
+                   : on_accelerator(operations, memory_bits, in_floats, technology);
   e.target = technology.name;
   return e;
+}
+
+Estimate estimate(const Deployment& deployment, const OperationSummary& operations,
+                  const Technology& technology) {
+  const auto memory_bits = static_cast<double>(8 * count_memory(deployment).total());
+  return estimate(operations, memory_bits, deployment.in_floats(), technology);
 }
 
 }  // namespace crosstate

@@ -45,6 +45,10 @@ struct Estimate {
 Estimate estimate(const Deployment& deployment, const OperationSummary& operations,
                   const Technology& technology);
 
+/// The same of any operations, with the bits of memory that they need.
+Estimate estimate(const OperationSummary& operations, double memory_bits, bool in_floats,
+                  const Technology& technology);
+
 /// On crossbars, as the network is mapped: `recurrence` = increment | direct. Throws Error like
 /// map_network() and for another kind of target.
 Estimate estimate_on_crossbars(const Network& network, std::uint64_t steps,

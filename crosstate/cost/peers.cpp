@@ -58,16 +58,48 @@ std::uint64_t PeerCost::state_bytes(std::uint64_t steps) const {
   return (values * static_cast<std::uint64_t>(state_bits) + 7) / 8;
 }
 
+OperationSummary PeerCost::operations(std::uint64_t steps) const {
+  // Step t of T grows t times: (T + 1) / 2 in the mean.
+  const std::uint64_t earlier = (steps + 1) / 2;
+  const auto bits = static_cast<std::uint64_t>(state_bits);
+  OperationSite step, end;
+  step.name = "step";
+  end.name = "end";
+  end.at_end = true;
+  for (OperationSite* s : {&step, &end}) {
+    s->weight_bits = weight_bits;
+    s->input_bits = state_bits;
+    s->in_floats = in_floats();
+  }
+  step.macs = fixed_macs + earlier * growing_macs;
+  step.weights = fixed_macs;
+  // The state is read and written; of the cache everything is read and one entry written.
+  step.moved_bits = bits * (2 * state_values + (earlier + 1) * cache_values);
+  const std::uint64_t functions = fixed_functions + earlier * growing_functions;
+  (in_floats() ? step.functions : step.look_ups) = functions;
+  end.macs = end.weights = end_macs;
+  OperationSummary summary;
+  summary.sites = {step, end};
+  return summary;
+}
+
+double PeerCost::memory_bits(std::uint64_t steps) const {
+  const auto values = static_cast<double>(state_values + steps * cache_values);
+  return static_cast<double>(parameters) * weight_bits + values * state_bits;
+}
+
 PeerCost lstm_cost(std::uint64_t inputs, std::uint64_t hidden, std::uint64_t classes, int bits) {
   PeerCost p = recurrent_cost(4, inputs, hidden, classes, bits);
   p.name = "LSTM, " + std::to_string(hidden) + " units";
   p.state_values = 2 * hidden;
+  p.fixed_functions = 5 * hidden;
   return p;
 }
 
 PeerCost gru_cost(std::uint64_t inputs, std::uint64_t hidden, std::uint64_t classes, int bits) {
   PeerCost p = recurrent_cost(3, inputs, hidden, classes, bits);
   p.name = "GRU, " + std::to_string(hidden) + " units";
+  p.fixed_functions = 3 * hidden;
   return p;
 }
 
@@ -80,7 +112,9 @@ PeerCost transformer_cost(std::uint64_t inputs, std::uint64_t width, std::uint64
   p.fixed_macs = width * inputs + layers * 12 * width * width;
   p.growing_macs = layers * 2 * width;
   p.end_macs = classes * width;
-  p.state_values = width;  // the pooled sum
+  p.fixed_functions = layers * 4 * width;  // the activation of the feed-forward part
+  p.growing_functions = layers;            // the softmax of one head
+  p.state_values = width;                  // the pooled sum
   p.cache_values = 2 * layers * width;
   p.weight_bits = p.state_bits = bits;
   return p;

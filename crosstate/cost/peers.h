@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "crosstate/base/options.h"
+#include "crosstate/cost/operations.h"
 
 namespace crosstate {
 
@@ -25,17 +26,25 @@ void fields(FieldList& list, PeerOptions& options);
 struct PeerCost {
   std::string name;  // "LSTM, 48 units"
   std::uint64_t parameters = 0;
-  std::uint64_t fixed_macs = 0;    // of a time step, whatever its number
-  std::uint64_t growing_macs = 0;  // of time step t (from 1): t times as many more
-  std::uint64_t end_macs = 0;      // at the end of a sequence
-  std::uint64_t state_values = 0;  // kept from step to step
-  std::uint64_t cache_values = 0;  // kept of every step
+  std::uint64_t fixed_macs = 0;         // of a time step, whatever its number
+  std::uint64_t growing_macs = 0;       // of time step t (from 1): t times as many more
+  std::uint64_t end_macs = 0;           // at the end of a sequence
+  std::uint64_t fixed_functions = 0;    // exponentials of a time step: gates, activations
+  std::uint64_t growing_functions = 0;  // of time step t: t times as many more, for attention
+  std::uint64_t state_values = 0;       // kept from step to step
+  std::uint64_t cache_values = 0;       // kept of every step
   int weight_bits = 32, state_bits = 32;
 
   std::uint64_t macs(std::uint64_t steps) const;
   std::uint64_t bit_operations(std::uint64_t steps) const;
   /// Bytes of what is kept after `steps` steps; weights are not in it.
   std::uint64_t state_bytes(std::uint64_t steps) const;
+  /// The mean time step of a sequence and its end, for estimate(); whole numbers take look-ups for
+  /// functions and, in the peers' favour, no requantisation.
+  OperationSummary operations(std::uint64_t steps) const;
+  /// Bits of its parameters and of what it keeps after `steps` steps.
+  double memory_bits(std::uint64_t steps) const;
+  bool in_floats() const { return weight_bits == kFloatWidth; }
 };
 
 /// One layer, inputs to hidden units, and a linear read-out at the end: 4 (H I + H H + H) weights

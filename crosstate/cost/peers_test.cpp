@@ -46,6 +46,18 @@ TEST(Peers, AreAsLargeAsTheParametersAllow) {
   EXPECT_EQ(named[2].name, "Transformer, 2 layers of 16");
 }
 
+TEST(Peers, GiveTheirOperationsToEstimates) {
+  const PeerCost p = transformer_cost(1, 4, 2, 3, 32);
+  const OperationSummary operations = p.operations(9);  // 5 earlier steps in the mean
+  EXPECT_EQ(operations.per_inference(&OperationSite::macs, 9), p.macs(9));
+  EXPECT_EQ(operations.per_step(&OperationSite::functions), 2u * 16 + 5 * 2);
+  EXPECT_EQ(operations.sites[0].moved_bits, 32u * (2 * 4 + 6 * 16));
+  EXPECT_EQ(p.memory_bits(9), 32.0 * static_cast<double>(p.parameters + 4 + 9 * 16));
+  const OperationSummary whole = lstm_cost(2, 3, 5, 8).operations(9);
+  EXPECT_EQ(whole.per_step(&OperationSite::functions), 0u);
+  EXPECT_EQ(whole.per_step(&OperationSite::look_ups), 15u);
+}
+
 TEST(Peers, AttentionsMemoryGrowsWithTheSequence) {
   const std::vector<PeerCost> peers = peer_costs({}, 8410, 1, 10);
   EXPECT_EQ(peers[0].state_bytes(64), peers[0].state_bytes(16384));
