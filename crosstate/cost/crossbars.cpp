@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "crosstate/base/error.h"
+#include "crosstate/integer/convert.h"
 #include "crosstate/cost/energy.h"
 
 namespace crosstate {
@@ -37,7 +38,7 @@ class CrossbarEstimator {
     options.columns = t_.columns;
     options.dac_bits = options.adc_bits = kWidestDriver;
     options.recurrence = recurrence;
-    mapping_ = map_network(network, options, steps);
+    mapping_ = map_network(to_integers(network), options, steps);
     for (const OperationSite& s : operations_.sites) {
       if (s.name == "decoder") pooled_bits_ = s.input_bits;
     }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <filesystem>
 #include <limits>
 #include <set>
@@ -11,6 +10,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/options.h"
+#include "crosstate/base/shipped.h"
 
 namespace crosstate {
 namespace {
@@ -127,29 +127,6 @@ void check_array(const Technology& t, const std::string& path) {
   require("cell_bits", t.cell_bits, 1);
 }
 
-// The directories that may hold shipped technologies.
-std::vector<fs::path> data_directories() {
-  if (const char* chosen = std::getenv("CROSSTATE_DATA_DIR"); chosen != nullptr && *chosen != 0) {
-    return {fs::path(chosen) / "technology"};
-  }
-  std::vector<fs::path> places;
-  for (const std::string_view directory : {std::string_view(CROSSTATE_INSTALL_DATA_DIR),
-                                           std::string_view(CROSSTATE_SOURCE_DATA_DIR)}) {
-    if (!directory.empty()) places.push_back(fs::path(directory) / "technology");
-  }
-  return places;
-}
-
-// The first of them that exists.
-fs::path shipped_directory() {
-  std::error_code ignored;
-  for (const fs::path& place : data_directories()) {
-    if (fs::is_directory(place, ignored)) return place;
-  }
-  fail("technology", "no directory " + data_directories().back().string() +
-                         "; set CROSSTATE_DATA_DIR to the directory that holds technology");
-}
-
 }  // namespace
 
 const char* name_of(TargetKind kind) {
@@ -203,7 +180,7 @@ Technology read_technology(const std::string& path) {
 
 std::vector<std::string> shipped_technologies() {
   std::set<std::string> names;
-  for (const auto& entry : fs::directory_iterator(shipped_directory())) {
+  for (const auto& entry : fs::directory_iterator(shipped("technology"))) {
     if (entry.path().extension() == ".toml") names.insert(entry.path().stem().string());
   }
   return {names.begin(), names.end()};
@@ -213,7 +190,7 @@ Technology find_technology(const std::string& name) {
   if (name.find('/') != std::string::npos || name.ends_with(".toml")) return read_technology(name);
   const std::vector<std::string> shipped = shipped_technologies();
   if (std::find(shipped.begin(), shipped.end(), name) != shipped.end()) {
-    return read_technology((shipped_directory() / (name + ".toml")).string());
+    return read_technology((shipped("technology") / (name + ".toml")).string());
   }
   std::string known;
   for (const std::string& s : shipped) known += (known.empty() ? "" : ", ") + s;
