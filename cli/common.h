@@ -123,5 +123,6 @@ void add_cost(CLI::App& app, Action& chosen);
 void add_quantize(CLI::App& app, Action& chosen);
 void add_stream(CLI::App& app, Action& chosen);
 void add_bench(CLI::App& app, Action& chosen);
+void add_sweep(CLI::App& app, Action& chosen);
 
 }  // namespace crosstate::cli

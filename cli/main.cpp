@@ -103,6 +103,7 @@ int main(int argc, char** argv) {
     cli::add_device(app, chosen);
     cli::add_cost(app, chosen);
     cli::add_bench(app, chosen);
+    cli::add_sweep(app, chosen);
     app.parse(argc, argv);
     const int code = chosen();
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {

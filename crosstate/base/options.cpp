@@ -1,7 +1,5 @@
 #include "crosstate/base/options.h"
 
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -13,6 +11,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/nearest.h"
+#include "crosstate/base/toml.h"
 
 namespace crosstate {
 namespace {
@@ -269,38 +268,6 @@ std::string joined_key(const std::string& section, std::string_view name) {
 // --- TOML
 // ------------------------------------------------------------------------------------------
 
-// toml++ bounds the depth of nested values but not that of dotted keys, and leaves its tables level
-// by level on the stack. No key of ours has more than one dot.
-void refuse_deep_keys(std::string_view text, const std::string& path) {
-  constexpr std::ptrdiff_t kMostDots = 32;
-  for (std::size_t number = 1; !text.empty(); ++number) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(text.size(), line.size() + 1));
-    std::ptrdiff_t dots = 0;
-    char quote = 0;
-    for (const char c : line) {
-      if (quote == 0 && c == '#') break;
-      if (quote == 0 && (c == '"' || c == '\'')) {
-        quote = c;
-      } else if (c == quote) {
-        quote = 0;
-      }
-      dots += quote == 0 && c == '.';
-    }
-    // An open quote may have begun on an earlier line.
-    if (quote != 0) dots = std::count(line.begin(), line.end(), '.');
-    if (dots > kMostDots) {
-      fail(path + ':' + std::to_string(number),
-           std::to_string(dots) + " dots in one line, expected at most " +
-               std::to_string(kMostDots) + ": keys are section.name");
-    }
-  }
-}
-
-std::string place(const std::string& path, const toml::source_region& source) {
-  return path + ':' + std::to_string(source.begin.line);
-}
-
 Scalar toml_scalar(const toml::node& node, const Field& field, const std::string& where) {
   if (const auto flag = node.value_exact<bool>()) return *flag;
   if (const auto integer = node.value_exact<std::int64_t>()) return *integer;
@@ -313,7 +280,7 @@ void assign_toml(const std::vector<Field>& fields, const toml::table& table,
                  const std::string& section, const std::string& path) {
   for (const auto& [name, node] : table) {
     const std::string key = joined_key(section, name.str());
-    const std::string where = place(path, name.source());
+    const std::string where = toml_place(path, name.source());
     if (const toml::table* inner = node.as_table()) {
       require_section(fields, key, where);
       assign_toml(fields, *inner, key, path);
@@ -440,15 +407,7 @@ void FieldList::read_toml(const std::string& path) {
 }
 
 void FieldList::parse_toml(const std::string& text, const std::string& path) {
-  refuse_deep_keys(text, path);
-  toml::table table;
-  try {
-    table = toml::parse(text, path);
-  } catch (const toml::parse_error& error) {
-    // The parser quotes what it found, control characters too.
-    fail(place(path, error.source()), excerpt(error.description(), 300));
-  }
-  assign_toml(fields_, table, "", path);
+  assign_toml(fields_, parse_toml_table(text, path), "", path);
 }
 
 json FieldList::to_json() const {

@@ -1,0 +1,145 @@
+// crosstate sweep FILE: many runs, on this machine or on many, killed and resumed at will.
+#include <cstdio>
+#include <memory>
+#include <mutex>
+
+#include "cli/common.h"
+#include "cli/transport.h"
+#include "crosstate/base/error.h"
+#include "crosstate/base/interrupt.h"
+#include "crosstate/search/sweep.h"
+
+namespace crosstate::cli {
+namespace {
+
+constexpr int kSomeFailed = 1;
+
+struct SweepArguments {
+  std::string file;
+  int workers = 1;
+  bool dump = false;
+};
+
+std::string key_of(const std::string& assignment) {
+  return assignment.substr(0, assignment.find('='));
+}
+
+// --config before the file's settings; --set, --data, --seed and --threads after them.
+SweepOverrides overrides_of(const Common& common) {
+  Common before, after = common;
+  before.config = common.config;
+  after.config.clear();
+  if (!common.data.empty()) after.set.push_back("data.directory=" + common.data);
+  if (common.threads > 0) after.set.push_back("sweep.threads=" + std::to_string(common.threads));
+  SweepOverrides overrides;
+  overrides.before = [before](FieldList& list) { read_settings(before, list); };
+  overrides.after = [after](FieldList& list) { read_settings(after, list); };
+  for (const std::string& assignment : after.set) overrides.keys.push_back(key_of(assignment));
+  if (!common.seed.empty()) overrides.keys.push_back("run.seed");
+  return overrides;
+}
+
+std::string line_of(const SweepProgress& progress) {
+  const Outcome& outcome = progress.outcome;
+  std::string line = "[" + std::to_string(progress.finished) + "/" +
+                     std::to_string(progress.points) + "] " + progress.task + ": ";
+  if (outcome.status == "failed") return line + "FAILED: " + outcome.error;
+  line += percent(outcome.metric("accuracy"));
+  if (progress.is_point) {
+    line += ", " + bytes_text(static_cast<std::size_t>(outcome.metric("bytes")));
+  }
+  return line + ", " + fixed(outcome.seconds, 1) + " s";
+}
+
+nlohmann::json json_of(const SweepPlan& plan, const SweepSummary& summary) {
+  nlohmann::json points = nlohmann::json::array();
+  for (std::size_t i = 0; i < plan.points.size(); ++i) {
+    nlohmann::json point = to_json(summary.results.outcomes[i]);
+    point["point"] = plan.points[i].name;
+    for (const auto& [key, value] : plan.points[i].values) point["settings"][key] = value;
+    points.push_back(std::move(point));
+  }
+  return {{"name", plan.settings.name},
+          {"done", summary.results.done},
+          {"failed", summary.results.failed},
+          {"points", std::move(points)}};
+}
+
+void print_tables(const SweepPlan& plan, const SweepResults& results, const Common& common) {
+  std::fputs(to_text(summary_table(results)).c_str(), stdout);
+  if (results.failed > 0) {
+    std::printf("\n%zu of %zu points failed:\n%s", results.failed, plan.points.size(),
+                to_text(failure_table(plan, results)).c_str());
+  }
+  std::printf("results in %s: results.csv, front.csv, report.html, sweep.sqlite\n",
+              common.out.c_str());
+}
+
+int dump(const Common& common) {
+  if (!Store::exists(common.out)) fail(common.out, "holds no sweep, expected sweep.sqlite in it");
+  std::fputs(dump_csv(Store(common.out)).c_str(), stdout);
+  return kOk;
+}
+
+int finish(const SweepPlan& plan, const SweepSummary& summary, const Common& common) {
+  if (!summary.leads) return summary.interrupted ? kInterrupted : kOk;
+  write_json(common, json_of(plan, summary));
+  if (!common.quiet && common.json != "-") print_tables(plan, summary.results, common);
+  return summary.results.failed > 0 ? kSomeFailed : kOk;
+}
+
+int sweep_command(const Common& common, const SweepArguments& arguments) {
+  if (arguments.dump) return dump(common);
+  if (arguments.file.empty()) fail("sweep", "no FILE, expected a sweep file");
+  const SweepPlan plan = read_plan(arguments.file, overrides_of(common));
+  require_writable_file(common.json);
+  SweepContext context;
+  context.directory = common.out;
+  context.resume = common.resume;
+  context.workers = arguments.workers;
+  context.transport = connect();
+  catch_interrupts();
+  context.stop = interrupted;
+  if (!common.quiet) {
+    context.report = [](const SweepProgress& progress) {
+      std::fprintf(stderr, "%s\n", line_of(progress).c_str());
+    };
+  }
+  const SweepSummary summary = run_sweep(plan, std::move(context));
+  const int code = summary.leads && summary.interrupted
+                       ? say_interrupted("sweep " + arguments.file, common)
+                       : finish(plan, summary, common);
+  disconnect(summary.lost_a_rank, code);
+  return code;
+}
+
+}  // namespace
+
+void add_sweep(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand(
+      "sweep", "Run every point of a sweep file; see docs/sweeps.md, also for mpirun");
+  auto common = std::make_shared<Common>();
+  auto arguments = std::make_shared<SweepArguments>();
+  common->out = "out/sweep";
+  command->add_option("FILE", arguments->file, "[grid] and [[list]] of settings, in TOML");
+  command
+      ->add_option("--workers", arguments->workers,
+                   "Points at a time in this process; each trains with sweep.threads threads")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command->add_flag("--dump", arguments->dump,
+                    "Only print the results in --out as CSV, sorted and without times");
+  RunOptions defaults;
+  SweepSettings settings;
+  FieldList list = defaults.fields();
+  fields(list, settings);
+  Uses uses;
+  uses.out = "Directory of sweep.sqlite, tables, report and models; seen by all ranks";
+  uses.threads = "Threads of each point (sweep.threads); 0: as the sweep file says";
+  add_common(*command, *common, uses, list);
+  command->callback(
+      [=, &chosen] { chosen = [=] { return sweep_command(*common, *arguments); }; });
+}
+
+}  // namespace crosstate::cli

@@ -1,0 +1,18 @@
+// Other processes of the same command, where mpirun has started several.
+#pragma once
+
+#include <memory>
+
+#include "crosstate/search/transport.h"
+
+namespace crosstate::cli {
+
+/// The processes that MPI has started together; null for one that runs alone, and in a program that
+/// was built without MPI (no_mpi.cpp stands for mpi.cpp). Call it once.
+std::unique_ptr<Transport> connect();
+
+/// Ends what connect() began, once nothing is sent any more. With a rank lost it ends the process
+/// with `code`, since MPI would wait for the dead.
+void disconnect(bool lost_a_rank, int code);
+
+}  // namespace crosstate::cli

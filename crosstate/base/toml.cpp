@@ -1,0 +1,56 @@
+#include "crosstate/base/toml.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <string_view>
+
+#include "crosstate/base/error.h"
+
+namespace crosstate {
+namespace {
+
+// toml++ bounds the depth of nested values but not that of dotted keys, and leaves its tables level
+// by level on the stack. No key of ours has more than two dots.
+void refuse_deep_keys(std::string_view text, const std::string& path) {
+  constexpr std::ptrdiff_t kMostDots = 32;
+  for (std::size_t number = 1; !text.empty(); ++number) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    std::ptrdiff_t dots = 0;
+    char quote = 0;
+    for (const char c : line) {
+      if (quote == 0 && c == '#') break;
+      if (quote == 0 && (c == '"' || c == '\'')) {
+        quote = c;
+      } else if (c == quote) {
+        quote = 0;
+      }
+      dots += quote == 0 && c == '.';
+    }
+    // An open quote may have begun on an earlier line.
+    if (quote != 0) dots = std::count(line.begin(), line.end(), '.');
+    if (dots > kMostDots) {
+      fail(path + ':' + std::to_string(number),
+           std::to_string(dots) + " dots in one line, expected at most " +
+               std::to_string(kMostDots) + ": keys are section.name");
+    }
+  }
+}
+
+}  // namespace
+
+std::string toml_place(const std::string& path, const toml::source_region& source) {
+  return path + ':' + std::to_string(source.begin.line);
+}
+
+toml::table parse_toml_table(const std::string& text, const std::string& path) {
+  refuse_deep_keys(text, path);
+  try {
+    return toml::parse(text, path);
+  } catch (const toml::parse_error& error) {
+    // The parser quotes what it found, control characters too.
+    fail(toml_place(path, error.source()), excerpt(error.description(), 300));
+  }
+}
+
+}  // namespace crosstate

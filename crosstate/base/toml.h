@@ -1,0 +1,18 @@
+// TOML files as tables whose every value knows its line. Only what reads files of its own shape
+// includes this; options come through a FieldList.
+#pragma once
+
+#include <toml++/toml.h>
+
+#include <string>
+
+namespace crosstate {
+
+/// The table that the text holds; `path` names the file in errors, which carry the line. Throws
+/// Error for what is not TOML, and for keys of many dots, which could exhaust the stack.
+toml::table parse_toml_table(const std::string& text, const std::string& path);
+
+/// "path:line".
+std::string toml_place(const std::string& path, const toml::source_region& source);
+
+}  // namespace crosstate

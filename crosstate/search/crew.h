@@ -1,0 +1,50 @@
+// The threads of one process that carry out tasks. Internal to search/.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "crosstate/search/queue.h"
+
+namespace crosstate {
+
+struct Finished {
+  int task = 0;
+  std::optional<nlohmann::json> result;  // nothing: stopped on the way
+};
+
+/// Threads with tasks in and results out. The destructor tells them to stop and waits for them.
+class Crew {
+ public:
+  Crew(int threads, const Work& work);
+  ~Crew();
+
+  /// Threads without a task.
+  int idle() const;
+  void start(int task, nlohmann::json what);
+  /// What has finished, after waiting at most so long for the first. Rethrows what a task threw.
+  std::vector<Finished> wait(std::chrono::milliseconds most);
+  /// Tasks at work end soon, without a result.
+  void stop();
+
+ private:
+  void serve();
+
+  const Work& work_;
+  mutable std::mutex mutex_;
+  std::condition_variable given_, finished_;
+  std::deque<std::pair<int, nlohmann::json>> waiting_;
+  std::vector<Finished> results_;
+  std::exception_ptr thrown_;
+  int busy_ = 0;  // tasks waiting or at work
+  bool stopping_ = false, closing_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace crosstate

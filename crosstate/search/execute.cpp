@@ -1,0 +1,143 @@
+#include "crosstate/search/execute.h"
+
+#include <algorithm>
+#include <limits>
+#include <new>
+#include <numeric>
+#include <span>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/integer/engine.h"
+#include "crosstate/pipeline/data.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kBatch = 256, kBlockLength = 28;
+
+// A name that any file system takes and people recognise; the hash keeps those apart that are cut.
+std::string file_name(const std::string& name) {
+  std::string plain;
+  for (const char c : name.substr(0, 100)) {
+    const bool kept = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '-' ||
+                      c == '=' || c == '_';
+    plain += kept ? c : '_';
+  }
+  std::uint32_t hash = 2166136261u;  // FNV-1a
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  char digits[10];
+  std::snprintf(digits, sizeof digits, "-%08x", hash);
+  return plain + digits;
+}
+
+// NaN where the network of the last stage is not made of whole numbers; nothing if stopped.
+std::optional<double> integer_accuracy(const fs::path& directory, const RunOptions& options,
+                                       ThreadPool& pool, const std::function<bool()>& stop) {
+  const std::string file = (directory / "qat.integer.safetensors").string();
+  if (!fs::exists(file)) return std::numeric_limits<double>::quiet_NaN();
+  const Safetensors content = read_safetensors(file);
+  const IntegerEngine engine(integer_network_from(content, file));
+  const Dataset test =
+      load_test_data(options.data, Preparation::load(content, file), file, pool);
+  const std::vector<std::uint32_t> order = length_order(test);
+  std::size_t correct = 0;
+  Batch batch;
+  for (std::size_t begin = 0; begin < test.count; begin += kBatch) {
+    if (stop && stop()) return std::nullopt;
+    const auto rows = std::span(order).subspan(begin, std::min(kBatch, test.count - begin));
+    fill_batch(test, rows, kBlockLength, batch);
+    const std::vector<IntegerResult> results = engine.run(batch, pool);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      correct += results[i].best() == static_cast<std::size_t>(test.labels[rows[i]]);
+    }
+  }
+  return static_cast<double>(correct) / static_cast<double>(test.count);
+}
+
+RunContext run_context(const std::string& task, const fs::path& directory, ThreadPool& pool,
+                       const ExecuteContext& context) {
+  RunContext run;
+  run.directory = directory;
+  run.resume = true;
+  run.pool = &pool;
+  run.stop = context.stop;
+  if (context.progress) {
+    run.progress = [&context, task](const TrainProgress& p) { context.progress(task, p); };
+  }
+  return run;
+}
+
+// A run that goes on where an earlier attempt was cut off. Where that attempt's files are damaged,
+// or of another place or version, it starts anew.
+RunSummary run_or_restart(const RunOptions& options, RunContext context) {
+  const bool begun = fs::exists(context.directory);
+  try {
+    return run(options, context);
+  } catch (const Error&) {
+    if (!begun) throw;
+  }
+  context.resume = false;
+  return run(options, context);
+}
+
+template <class F>
+std::optional<Outcome> guarded(F body) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return failed_outcome("out of memory");
+  } catch (const std::exception& error) {
+    return failed_outcome(error.what());
+  }
+}
+
+}  // namespace
+
+fs::path point_directory(const fs::path& sweep, const SweepPoint& point) {
+  return sweep / "points" / file_name(point.name);
+}
+
+fs::path parent_directory(const fs::path& sweep, const SweepParent& parent) {
+  return sweep / "float" / parent.name;
+}
+
+bool is_trained(const fs::path& sweep, const SweepParent& parent) {
+  std::error_code unreadable;
+  return fs::exists(parent_directory(sweep, parent) / "summary.json", unreadable);
+}
+
+std::optional<Outcome> train_parent(const SweepParent& parent, const ExecuteContext& context) {
+  return guarded([&]() -> std::optional<Outcome> {
+    ThreadPool pool(context.threads);
+    const fs::path directory = parent_directory(context.directory, parent);
+    const RunSummary summary = run_or_restart(
+        parent.options, run_context("float " + parent.name, directory, pool, context));
+    if (summary.interrupted) return std::nullopt;
+    return outcome_of(summary, std::numeric_limits<double>::quiet_NaN());
+  });
+}
+
+std::optional<Outcome> run_point(const SweepPlan& plan, const SweepPoint& point,
+                                 const ExecuteContext& context) {
+  return guarded([&]() -> std::optional<Outcome> {
+    ThreadPool pool(context.threads);
+    const fs::path directory = point_directory(context.directory, point);
+    RunOptions options = point.options;
+    if (point.parent >= 0) {
+      const SweepParent& parent = plan.parents[static_cast<std::size_t>(point.parent)];
+      options.start = (parent_directory(context.directory, parent) / "float.safetensors").string();
+    }
+    const RunSummary summary =
+        run_or_restart(options, run_context(point.name, directory, pool, context));
+    if (summary.interrupted) return std::nullopt;
+    const std::optional<double> accuracy =
+        integer_accuracy(directory, point.options, pool, context.stop);
+    if (!accuracy) return std::nullopt;
+    return outcome_of(summary, *accuracy);
+  });
+}
+
+}  // namespace crosstate

@@ -1,0 +1,67 @@
+#include "crosstate/search/pareto.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <sstream>
+
+#include "crosstate/base/error.h"
+#include "crosstate/search/outcome.h"
+
+namespace crosstate {
+namespace {
+
+[[noreturn]] void refuse(const std::string& text, const std::string& why) {
+  fail("options", "sweep.objectives = \"" + excerpt(text) + "\": " + why +
+                      ", expected columns such as \"min bytes, max accuracy\"");
+}
+
+double comparable(double cost) {
+  return std::isnan(cost) ? std::numeric_limits<double>::infinity() : cost;
+}
+
+}  // namespace
+
+std::vector<Objective> parse_objectives(const std::string& text) {
+  std::vector<Objective> objectives;
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, ',');) {
+    std::istringstream words(part);
+    std::string direction, column, rest;
+    words >> direction >> column;
+    if ((direction != "min" && direction != "max") || column.empty() || words >> rest) {
+      refuse(text, "\"" + excerpt(part) + "\"");
+    }
+    const auto& known = metrics();
+    const bool found = std::any_of(known.begin(), known.end(),
+                                   [&](const Metric& metric) { return column == metric.name; });
+    if (!found) refuse(text, "no column " + column);
+    objectives.push_back({column, direction == "max"});
+  }
+  if (objectives.size() < 2) refuse(text, "fewer than two");
+  return objectives;
+}
+
+bool dominates(const std::vector<double>& a, const std::vector<double>& b) {
+  bool better = false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (comparable(a[i]) > comparable(b[i])) return false;
+    better = better || comparable(a[i]) < comparable(b[i]);
+  }
+  return better;
+}
+
+std::vector<std::size_t> pareto_front(const std::vector<std::vector<double>>& costs) {
+  std::vector<std::size_t> front;
+  for (std::size_t i = 0; i < costs.size(); ++i) {
+    const bool gap = std::any_of(costs[i].begin(), costs[i].end(),
+                                 [](double cost) { return std::isnan(cost); });
+    const bool beaten = std::any_of(costs.begin(), costs.end(), [&](const auto& other) {
+      return dominates(other, costs[i]);
+    });
+    if (!gap && !beaten) front.push_back(i);
+  }
+  return front;
+}
+
+}  // namespace crosstate

@@ -1,0 +1,26 @@
+// What is better than what, where several things count at once.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace crosstate {
+
+struct Objective {
+  std::string column;  // a metric, see outcome.h
+  bool maximise = false;
+};
+
+/// "min bytes, max accuracy". Throws Error for other texts and unknown columns.
+std::vector<Objective> parse_objectives(const std::string& text);
+
+/// Costs, each to be minimised: whether `a` is nowhere worse than `b` and somewhere better. NaN
+/// compares as worse than any number.
+bool dominates(const std::vector<double>& a, const std::vector<double>& b);
+
+/// Indices of the rows that no other dominates, in their order; of equal rows, all. Rows with NaN
+/// are never among them.
+std::vector<std::size_t> pareto_front(const std::vector<std::vector<double>>& costs);
+
+}  // namespace crosstate

@@ -1,0 +1,73 @@
+// A sweep file: which runs to make, and which of them share a float training.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "crosstate/pipeline/options.h"
+
+namespace crosstate {
+
+/// What a sweep file says in [sweep] beside the settings of runs that live there.
+struct SweepSettings {
+  std::string name;
+  std::string base;    // a configuration that every point starts from; "": the defaults
+  std::string series;  // what a line of the plot is: a varied key, "stage", or "": all in one
+  std::string objectives = "min bytes, max accuracy";  // of the front; see parse_objectives()
+  int threads = 1;                                     // of each point
+  double patience = 15;                                // seconds without a sign of life
+};
+void fields(FieldList& list, SweepSettings& settings);
+
+/// One complete run: the base with some settings of its own.
+struct SweepPoint {
+  std::string name;                                         // "model.channels=8 run.seed=1"
+  std::vector<std::pair<std::string, std::string>> values;  // key and text, sorted by key
+  RunOptions options;
+  std::string config;  // run_config() as text: the same for the same run
+  int parent = -1;     // the float training that it starts from; -1: it names a file in run.start
+};
+
+/// A float training that points of the same data, model, [train] and seed share.
+struct SweepParent {
+  std::string name;    // of its directory
+  RunOptions options;  // nothing is quantized
+};
+
+struct SweepPlan {
+  SweepSettings settings;
+  std::vector<std::string> varied;  // keys, in the file's order
+  std::vector<SweepPoint> points;   // no two are the same run
+  std::vector<SweepParent> parents;
+
+  /// The text of a point's value of a key, varied by it or not.
+  std::string value_of(const SweepPoint& point, const std::string& key) const;
+  /// The same for the same points on every machine.
+  std::string digest() const;
+};
+
+/// What the command line says of a sweep.
+struct SweepOverrides {
+  std::function<void(FieldList&)> before = [](FieldList&) {};  // what the file wins over
+  std::function<void(FieldList&)> after = [](FieldList&) {};   // what wins over the file
+  std::vector<std::string> keys;                               // that `after` sets
+};
+
+/// Reads [grid], whose lists are multiplied, and every [[list]]. Points start from the defaults,
+/// then `before`, [sweep] base, the file's other sections, and `after`. Everything is checked before
+/// anything runs: throws Error with file, line and key for unknown keys and bad values, for points
+/// whose settings contradict each other, and for a key that both `after` and the points set.
+SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides = {});
+
+/// Adds a point unless the plan has its like, and the parent that it needs. Throws Error, with
+/// `where`, for settings that contradict each other.
+void add_point(SweepPlan& plan, const RunOptions& options,
+               const std::vector<std::string>& varied_keys, const std::string& where);
+
+/// What a run depends on, without the places of its files and the rhythm of its reports.
+nlohmann::json run_config(const RunOptions& options);
+
+}  // namespace crosstate

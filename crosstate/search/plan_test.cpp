@@ -1,0 +1,164 @@
+#include "crosstate/search/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class Plan : public testing::Test {
+ protected:
+  Plan() : directory_(fs::path(testing::TempDir()) / ("plan-" + std::to_string(getpid()))) {
+    fs::remove_all(directory_);
+    fs::create_directories(directory_);
+  }
+  ~Plan() override { fs::remove_all(directory_); }
+
+  std::string file(const std::string& name, const std::string& text) const {
+    write_file(directory_ / name, text);
+    return (directory_ / name).string();
+  }
+  SweepPlan read(const std::string& text, const SweepOverrides& overrides = {}) const {
+    return read_plan(file("s.toml", text), overrides);
+  }
+  static std::vector<std::string> names(const SweepPlan& plan) {
+    std::vector<std::string> names;
+    for (const SweepPoint& point : plan.points) names.push_back(point.name);
+    return names;
+  }
+  std::string refusal(const std::string& text) const {
+    try {
+      read(text);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "accepted";
+  }
+
+  fs::path directory_;
+};
+
+TEST_F(Plan, MultipliesTheGridInTheOrderOfTheFile) {
+  const SweepPlan plan = read(
+      "[grid]\n\"run.seed\" = [3, 1]\nmodel.channels = [8]\n\"quant.preset\" = [\"w8a8s8\", "
+      "\"w4a8s8\"]\n");
+  EXPECT_THAT(plan.varied, ElementsAre("run.seed", "model.channels", "quant.preset"));
+  EXPECT_THAT(names(plan), ElementsAre("model.channels=8 quant.preset=w8a8s8 run.seed=3",
+                                       "model.channels=8 quant.preset=w4a8s8 run.seed=3",
+                                       "model.channels=8 quant.preset=w8a8s8 run.seed=1",
+                                       "model.channels=8 quant.preset=w4a8s8 run.seed=1"));
+  EXPECT_EQ(plan.points[1].options.seed, 3u);
+  EXPECT_EQ(plan.points[1].options.quant.preset, "w4a8s8");
+  EXPECT_EQ(plan.points[1].options.model.channels, 8);
+}
+
+TEST_F(Plan, SharesAFloatTrainingWhereverItIsTheSame) {
+  const SweepPlan plan = read(
+      "[grid]\n\"run.seed\" = [1, 2]\n\"quant.state.bits\" = [8, 6]\n\"qat.epochs\" = [1, 2]\n"
+      "\"train.learning_rate\" = [0.01, 0.02]\n");
+  EXPECT_EQ(plan.points.size(), 16u);
+  EXPECT_EQ(plan.parents.size(), 4u);
+  for (const SweepPoint& point : plan.points) {
+    const RunOptions& parent = plan.parents[static_cast<std::size_t>(point.parent)].options;
+    EXPECT_EQ(parent.seed, point.options.seed);
+    EXPECT_EQ(parent.train.learning_rate, point.options.train.learning_rate);
+    EXPECT_FALSE(parent.quantize);
+  }
+}
+
+TEST_F(Plan, StartsFromAFloatNetworkThatIsNamed) {
+  const SweepPlan plan = read("[run]\nstart = \"x\"\n[grid]\n\"qat.epochs\" = [1, 2]\n");
+  EXPECT_TRUE(plan.parents.empty());
+  EXPECT_EQ(plan.points[1].parent, -1);
+}
+
+TEST_F(Plan, KeepsOneOfEqualRuns) {
+  const SweepPlan plan = read(
+      "[model]\nchannels = 8\n[grid]\n\"train.clip\" = [1, 1.0, 2]\n"
+      "[[list]]\n\"model.channels\" = 8\n[[list]]\n\"model.channels\" = 9\n[[list]]\n"
+      "train.clip = 2\nmodel.channels = 8\n");
+  EXPECT_THAT(names(plan), ElementsAre("train.clip=1.0", "train.clip=2.0", "model.channels=9"));
+}
+
+TEST_F(Plan, TakesBaseFileThenItselfThenTheCommandLine) {
+  file("base.toml", "[model]\nchannels = 5\nstates = 6\nlayers = 7\n[train]\nepochs = 8\n");
+  SweepOverrides overrides;
+  overrides.before = [](FieldList& list) {
+    list.set("model.layers=1");
+    list.set("train.batch=11");
+  };
+  overrides.after = [](FieldList& list) { list.set("train.epochs=9"); };
+  overrides.keys = {"train.epochs"};
+  const SweepPlan plan = read(
+      "[model]\nstates = 4\n[sweep]\nbase = \"base.toml\"\nchips = 7\nname = \"n\"\n[[list]]\n"
+      "\"run.seed\" = 4\n",
+      overrides);
+  const RunOptions& options = plan.points.at(0).options;
+  EXPECT_EQ(options.model.channels, 5);
+  EXPECT_EQ(options.model.states, 4);
+  EXPECT_EQ(options.model.layers, 7);
+  EXPECT_EQ(options.train.batch, 11);
+  EXPECT_EQ(options.train.epochs, 9);
+  EXPECT_EQ(options.sweep.chips, 7);
+  EXPECT_EQ(plan.settings.name, "n");
+}
+
+TEST_F(Plan, RefusesWithFileLineAndKey) {
+  for (const auto& [text, where, what] :
+       std::vector<std::tuple<std::string, std::string, std::string>>{
+           {"[grid]\n\"model.chanels\" = [8]\n", "s.toml:2", "model.channels"},
+           {"[grid]\n\n\"model.channels\" = [8, 0]\n", "s.toml:3", "model.channels = 0"},
+           {"[grid]\n\"model.channels\" = 8\n", "s.toml:2", "a list"},
+           {"[grid]\n\"model.channels\" = []\n", "s.toml:2", "one or more"},
+           {"[grid]\n\"model.channels\" = [[8]]\n", "s.toml:2", "plain values"},
+           {"[grid]\n\"sweep.name\" = [\"a\"]\n", "s.toml:2", "sweep.name"},
+           {"[grid]\n\"run.seed\" = [1979-05-27]\n", "s.toml:2", "date"},
+           {"[grid]\n\"a/b\" = [1]\n", "s.toml:2", "a/b"},
+           {"grid = 3\n", "s.toml:1", "[grid]"},
+           {"list = 3\n", "s.toml:1", "[[list]]"},
+           {"list = [3]\n", "s.toml:1", "[[list]]"},
+           {"[model]\nwidht = 3\n[grid]\n\"run.seed\" = [1]\n", "s.toml:2", "widht"},
+           {"[modle]\n[grid]\n\"run.seed\" = [1]\n", "s.toml:1", "modle"},
+           {"[grid\n", "s.toml:1", ""},
+           {"[grid]\n\"quant.preset\" = [\"w8a8s8\", \"w8a1s8\"]\n", "s.toml:1", "w8a1s8"},
+           {"\n[[list]]\n\"model.states\" = 3\n", "s.toml:2", "even"},
+           {"[sweep]\nbase = \"absent.toml\"\n[[list]]\n", "absent.toml", ""},
+           {"[model]\nchannels = 8\n", "s.toml", "no points"},
+           {"", "s.toml", "no points"},
+       }) {
+    EXPECT_THAT(refusal(text), AllOf(HasSubstr(where), HasSubstr(what))) << text;
+  }
+}
+
+TEST_F(Plan, RefusesAKeyFromBothSides) {
+  SweepOverrides overrides;
+  overrides.keys = {"run.seed"};
+  EXPECT_THROW(read("[grid]\n\"run.seed\" = [1]\n", overrides), Error);
+}
+
+TEST_F(Plan, RefusesMorePointsThanAnyoneWaitsFor) {
+  std::string many = "[1";
+  for (int i = 2; i <= 400; ++i) many += ',' + std::to_string(i);
+  EXPECT_THAT(refusal("[grid]\n\"run.seed\" = " + many + "]\n\"qat.epochs\" = " + many + "]\n"),
+              HasSubstr("s.toml:3"));
+}
+
+TEST_F(Plan, DigestTellsPlansApart) {
+  const auto digest = [&](const std::string& text) { return read(text).digest(); };
+  EXPECT_EQ(digest("[grid]\n\"run.seed\" = [1, 2]\n"), digest("[grid]\n\"run.seed\" = [1, 2]\n"));
+  EXPECT_NE(digest("[grid]\n\"run.seed\" = [1, 2]\n"), digest("[grid]\n\"run.seed\" = [2, 1]\n"));
+  EXPECT_NE(digest("[grid]\n\"run.seed\" = [1]\n"),
+            digest("[model]\nlayers = 3\n[grid]\n\"run.seed\" = [1]\n"));
+}
+
+}  // namespace
+}  // namespace crosstate

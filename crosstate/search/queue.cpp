@@ -1,0 +1,231 @@
+#include "crosstate/search/queue.h"
+
+#include <chrono>
+#include <map>
+#include <set>
+
+#include "crosstate/base/error.h"
+#include "crosstate/search/crew.h"
+
+// A rank other than 0 sends {"idle": threads, "agreement": text} when it wants work and as a sign
+// of life, with "result" and its "task" when one is done (null: it was stopped), and with "leaving"
+// when it was stopped itself. Rank 0 answers every message, so neither side ever has more than one
+// on the way: {"tasks": [[number, description], ...]}, with "bye" when there is no more to do,
+// "stop" when work is to cease, "refused" with a reason.
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kPause{3};       // between two looks at the messages
+constexpr milliseconds kAskAgain{20};   // of a rank without work
+constexpr milliseconds kSignOfLife{1000};
+
+double seconds_since(Clock::time_point time) {
+  return std::chrono::duration<double>(Clock::now() - time).count();
+}
+
+// What a rank other than 0 does between the messages.
+class Follower {
+ public:
+  Follower(Transport& transport, Crew& crew, const TeamOptions& options)
+      : transport_(transport), crew_(crew), options_(options) {}
+
+  // False when there is no more to do.
+  bool step(const Stop& stop) {
+    for (Finished& done : crew_.wait(kPause)) finished_.push_back(std::move(done));
+    if (!stopping_ && stop && stop()) cease();
+    for (const Message& message : transport_.receive()) take(json::parse(message.text));
+    if (released_) return false;
+    if (!waiting_) {
+      send_if_due();
+    } else if (seconds_since(sent_) > 2 * options_.patience) {
+      fail("rank 0", "it has fallen silent; continue with --resume");
+    }
+    return true;
+  }
+  bool stopped() const { return stopping_; }
+
+ private:
+  void cease() {
+    stopping_ = true;
+    crew_.stop();
+  }
+
+  void take(const json& reply) {
+    waiting_ = false;
+    if (reply.contains("refused")) fail("rank 0", reply.at("refused").get<std::string>());
+    if (reply.contains("stop")) cease();
+    if (reply.contains("bye") || leaving_) released_ = true;
+    for (const json& task : reply.at("tasks")) crew_.start(task.at(0), task.at(1));
+  }
+
+  void send_if_due() {
+    const int idle = crew_.idle();
+    leaving_ = stopping_ && idle == options_.workers && finished_.size() <= 1;
+    const bool due = Clock::now() - sent_ > (idle > 0 ? kAskAgain : kSignOfLife);
+    if (finished_.empty() && !leaving_ && !due) return;
+    json message = {{"idle", stopping_ ? 0 : idle}, {"agreement", options_.agreement}};
+    if (leaving_) message["leaving"] = true;
+    if (!finished_.empty()) {
+      const Finished& done = finished_.front();
+      message["task"] = done.task;
+      message["result"] = done.result ? *done.result : json();
+      finished_.pop_front();
+    }
+    transport_.send(0, message.dump());
+    sent_ = Clock::now();
+    waiting_ = true;
+  }
+
+  Transport& transport_;
+  Crew& crew_;
+  const TeamOptions& options_;
+  std::deque<Finished> finished_;
+  Clock::time_point sent_{};
+  bool waiting_ = false;  // for an answer
+  bool stopping_ = false, leaving_ = false, released_ = false;
+};
+
+}  // namespace
+
+struct Team::Inside {
+  Work work;
+  TeamOptions options;
+  std::unique_ptr<Transport> transport;
+  Crew crew{options.workers, work};
+
+  // Rank 0's view of the others.
+  struct Peer {
+    Clock::time_point heard = Clock::now();
+    std::set<int> tasks;
+    bool lost = false, dismissed = false, refused = false;
+  };
+  std::map<int, Peer> peers;
+  bool lost = false;
+
+  void hand_out(TaskList& tasks) {
+    while (crew.idle() > 0) {
+      const std::optional<int> task = tasks.next();
+      if (!task) return;
+      crew.start(*task, tasks.describe(*task));
+    }
+  }
+
+  // Takes a result unless the task has gone to another rank meanwhile.
+  void take_result(Peer& peer, const json& message, TaskList* tasks) {
+    if (!message.contains("result")) return;
+    const int task = message.at("task");
+    if (peer.tasks.erase(task) == 0 || tasks == nullptr) return;
+    if (message.at("result").is_null()) {
+      tasks->give_back(task);
+    } else {
+      tasks->finish(task, message.at("result"));
+    }
+  }
+
+  json answer(Peer& peer, const json& message, TaskList* tasks, bool stopping) {
+    if (message.at("agreement") != options.agreement) {
+      peer.refused = true;
+      return {{"refused", "its points are others than those of rank 0: give every rank the same "
+                          "file and options"}};
+    }
+    take_result(peer, message, tasks);
+    json reply = {{"tasks", json::array()}};
+    if (stopping) reply["stop"] = true;
+    if (message.contains("leaving")) peer.dismissed = true;
+    if (tasks == nullptr) reply["bye"] = peer.dismissed = true;
+    if (peer.dismissed) return reply;
+    for (int idle = message.at("idle"); idle > 0 && !stopping; --idle) {
+      const std::optional<int> task = tasks->next();
+      if (!task) break;
+      peer.tasks.insert(*task);
+      reply["tasks"].push_back({*task, tasks->describe(*task)});
+    }
+    return reply;
+  }
+
+  // Answers what has arrived; without a list everyone is let go.
+  void serve(TaskList* tasks, bool stopping) {
+    if (!transport) return;
+    for (const Message& message : transport->receive()) {
+      Peer& peer = peers[message.from];
+      peer.heard = Clock::now();
+      peer.lost = false;
+      const json reply = answer(peer, json::parse(message.text), tasks, stopping);
+      transport->send(message.from, reply.dump());
+    }
+    for (auto& [rank, peer] : peers) {
+      if (peer.lost || peer.dismissed || seconds_since(peer.heard) < options.patience) continue;
+      peer.lost = lost = true;
+      if (tasks != nullptr) {
+        for (const int task : peer.tasks) tasks->lose(task);
+      }
+      peer.tasks.clear();
+    }
+  }
+
+  bool all_released() const {
+    for (const auto& [rank, peer] : peers) {
+      if (!peer.lost && !peer.dismissed && !peer.refused) return false;
+    }
+    return true;
+  }
+  bool tasks_out() const {
+    for (const auto& [rank, peer] : peers) {
+      if (!peer.tasks.empty()) return true;
+    }
+    return crew.idle() < options.workers;
+  }
+};
+
+Team::Team(Work work, TeamOptions options, std::unique_ptr<Transport> transport)
+    : inside_(std::make_unique<Inside>(std::move(work), std::move(options), std::move(transport))) {
+  if (!inside_->transport || inside_->transport->rank() != 0) return;
+  for (int rank = 1; rank < inside_->transport->size(); ++rank) inside_->peers[rank];
+}
+
+Team::~Team() = default;
+
+bool Team::leads() const { return !inside_->transport || inside_->transport->rank() == 0; }
+
+bool Team::lost_a_rank() const { return inside_->lost; }
+
+bool Team::run(TaskList& tasks, const Stop& stop) {
+  bool stopping = false;
+  for (;;) {
+    if (!stopping && stop && stop()) {
+      stopping = true;
+      inside_->crew.stop();
+    }
+    if (stopping ? !inside_->tasks_out() : tasks.done()) return !stopping;
+    if (!stopping) inside_->hand_out(tasks);
+    inside_->serve(&tasks, stopping);
+    // Alone there is nothing to look at but Ctrl-C.
+    const milliseconds pause = inside_->peers.empty() ? milliseconds{50} : kPause;
+    for (const Finished& finished : inside_->crew.wait(pause)) {
+      if (finished.result) {
+        tasks.finish(finished.task, *finished.result);
+      } else {
+        tasks.give_back(finished.task);
+      }
+    }
+  }
+}
+
+void Team::dismiss() {
+  while (!inside_->all_released()) {
+    inside_->serve(nullptr, false);
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+bool Team::follow(const Stop& stop) {
+  Follower follower(*inside_->transport, inside_->crew, inside_->options);
+  while (follower.step(stop)) continue;
+  return !follower.stopped();
+}
+
+}  // namespace crosstate

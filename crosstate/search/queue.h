@@ -1,0 +1,69 @@
+// Handing out tasks to whoever is free: threads of this process and other processes.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "crosstate/search/transport.h"
+
+namespace crosstate {
+
+/// What is to be done, as the process that leads knows it. Only its main thread calls.
+class TaskList {
+ public:
+  virtual ~TaskList() = default;
+  /// A task that may start now, which from then on is out; nothing while there is none.
+  virtual std::optional<int> next() = 0;
+  /// What a worker needs to know of it; short, see Transport.
+  virtual nlohmann::json describe(int task) const = 0;
+  virtual void finish(int task, const nlohmann::json& result) = 0;
+  /// It is free again: whoever had it was stopped, or is dead.
+  virtual void give_back(int task) = 0;
+  virtual void lose(int task) = 0;
+  virtual bool done() const = 0;
+};
+
+using Stop = std::function<bool()>;
+/// Carries out a task on a thread of its own; nothing if it stopped on the way because `stop` said
+/// so. A failure is a result, too: what it throws ends the whole search.
+using Work = std::function<std::optional<nlohmann::json>(const nlohmann::json& task,
+                                                         const Stop& stop)>;
+
+struct TeamOptions {
+  int workers = 1;        // threads of this process that carry out tasks
+  double patience = 15;   // seconds of silence after which another process counts as dead
+  std::string agreement = "";  // the same text in every process, or they do not work together
+};
+
+/// The workers of a search. Rank 0 leads: it alone hands out tasks and takes results, and works as
+/// well. Every other rank asks it for work and gives a sign of life each second; a rank that falls
+/// silent loses its tasks to others. If rank 0 falls silent, the others end.
+class Team {
+ public:
+  /// A team without transport is this process alone.
+  Team(Work work, TeamOptions options, std::unique_ptr<Transport> transport = nullptr);
+  ~Team();
+
+  bool leads() const;
+
+  /// Rank 0: until the list is done; false if `stop` said so, after all work has ceased.
+  bool run(TaskList& tasks, const Stop& stop);
+  /// Rank 0, after the last run(): lets the others go.
+  void dismiss();
+
+  /// Other ranks: works until it is let go; false if it was stopped. Throws Error when rank 0
+  /// refuses it or falls silent.
+  bool follow(const Stop& stop);
+
+  /// Whether a rank was lost on the way, so that nothing may wait for all of them any more.
+  bool lost_a_rank() const;
+
+ private:
+  struct Inside;
+  std::unique_ptr<Inside> inside_;
+};
+
+}  // namespace crosstate

@@ -1,0 +1,165 @@
+#include "crosstate/search/results.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <numeric>
+#include <set>
+
+namespace crosstate {
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+SeedSpread spread_of(const std::vector<double>& values) {
+  SeedSpread spread{kNan, kNan};
+  if (values.empty()) return spread;
+  const auto count = static_cast<double>(values.size());
+  spread.mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
+  if (values.size() < 2) return spread;
+  double squares = 0;
+  for (const double v : values) squares += (v - spread.mean) * (v - spread.mean);
+  spread.deviation = std::sqrt(squares / (count - 1));
+  return spread;
+}
+
+void measure(SweepGroup& group, const std::vector<Outcome>& outcomes) {
+  for (const Metric& metric : metrics()) {
+    std::vector<double> values;
+    for (const std::size_t point : group.points) {
+      const double value = outcomes[point].metric(metric.name);
+      if (!std::isnan(value)) values.push_back(value);
+    }
+    group.metrics[metric.name] = spread_of(values);
+  }
+}
+
+std::vector<std::string> keys_with_several_values(const SweepPlan& plan) {
+  std::vector<std::string> keys;
+  for (const std::string& key : plan.varied) {
+    std::set<std::string> values;
+    for (const SweepPoint& point : plan.points) values.insert(plan.value_of(point, key));
+    if (key != "run.seed" && values.size() > 1) keys.push_back(key);
+  }
+  return keys;
+}
+
+std::vector<std::size_t> front_of(const std::vector<SweepGroup>& groups,
+                                  const std::vector<Objective>& objectives) {
+  std::vector<std::vector<double>> costs;
+  for (const SweepGroup& group : groups) {
+    std::vector<double>& row = costs.emplace_back();
+    for (const Objective& objective : objectives) {
+      const double mean = group.metrics.at(objective.column).mean;
+      row.push_back(objective.maximise ? -mean : mean);
+    }
+  }
+  std::vector<std::size_t> front = pareto_front(costs);
+  std::stable_sort(front.begin(), front.end(),
+                   [&](std::size_t a, std::size_t b) { return costs[a] < costs[b]; });
+  return front;
+}
+
+// --- CSV
+// ---------------------------------------------------------------------------------------
+
+std::string quoted(const std::string& text) {
+  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return out + '"';
+}
+
+// The shortest text of the same number; empty for NaN.
+std::string number_text(double value) {
+  if (std::isnan(value)) return "";
+  std::array<char, 32> buffer;
+  return {buffer.data(), std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr};
+}
+
+std::string metric_header() {
+  std::string text;
+  for (const Metric& metric : metrics()) text += std::string(",") + metric.name;
+  return text;
+}
+
+std::string metric_cells(const Outcome& outcome) {
+  std::string text;
+  for (const Metric& metric : metrics()) text += ',' + number_text(outcome.metric(metric.name));
+  return text;
+}
+
+}  // namespace
+
+SweepResults collect(const SweepPlan& plan, const Store& store) {
+  std::map<std::string, Outcome> stored;
+  for (StoredPoint& point : store.points()) stored[point.name] = std::move(point.outcome);
+  SweepResults results;
+  results.keys = keys_with_several_values(plan);
+  std::map<std::vector<std::string>, std::size_t> group_of;
+  for (std::size_t i = 0; i < plan.points.size(); ++i) {
+    results.outcomes.push_back(stored[plan.points[i].name]);
+    const std::string& status = results.outcomes.back().status;
+    results.failed += status == "failed";
+    results.done += status == "done";
+    if (status != "done") continue;
+    std::vector<std::string> values;
+    for (const std::string& key : results.keys) {
+      values.push_back(plan.value_of(plan.points[i], key));
+    }
+    const auto [at, is_new] = group_of.try_emplace(values, results.groups.size());
+    if (is_new) results.groups.push_back({values, {}, {}});
+    results.groups[at->second].points.push_back(i);
+  }
+  for (SweepGroup& group : results.groups) measure(group, results.outcomes);
+  results.front = front_of(results.groups, parse_objectives(plan.settings.objectives));
+  return results;
+}
+
+std::string results_csv(const SweepPlan& plan, const SweepResults& results) {
+  std::string csv = "point";
+  for (const std::string& key : plan.varied) csv += ',' + key;
+  csv += ",status,error" + metric_header() + ",seconds\n";
+  for (std::size_t i = 0; i < plan.points.size(); ++i) {
+    const Outcome& outcome = results.outcomes[i];
+    csv += quoted(plan.points[i].name);
+    for (const std::string& key : plan.varied) {
+      csv += ',' + quoted(plan.value_of(plan.points[i], key));
+    }
+    csv += ',' + outcome.status + ',' + quoted(outcome.error) + metric_cells(outcome) + ',' +
+           number_text(outcome.seconds) + '\n';
+  }
+  return csv;
+}
+
+std::string front_csv(const SweepPlan& plan, const SweepResults& results) {
+  const std::vector<Objective> objectives = parse_objectives(plan.settings.objectives);
+  std::string csv;
+  for (const std::string& key : results.keys) csv += key + ',';
+  csv += "runs";
+  for (const Objective& o : objectives) csv += ',' + o.column + ',' + o.column + "_deviation";
+  csv += '\n';
+  for (const std::size_t index : results.front) {
+    const SweepGroup& group = results.groups[index];
+    for (const std::string& value : group.values) csv += quoted(value) + ',';
+    csv += std::to_string(group.points.size());
+    for (const Objective& o : objectives) {
+      const SeedSpread& spread = group.metrics.at(o.column);
+      csv += ',' + number_text(spread.mean) + ',' + number_text(spread.deviation);
+    }
+    csv += '\n';
+  }
+  return csv;
+}
+
+std::string dump_csv(const Store& store) {
+  std::string csv = "point,status,error" + metric_header() + '\n';
+  for (const StoredPoint& point : store.points()) {
+    csv += quoted(point.name) + ',' + point.outcome.status + ',' + quoted(point.outcome.error) +
+           metric_cells(point.outcome) + '\n';
+  }
+  return csv;
+}
+
+}  // namespace crosstate

@@ -1,0 +1,190 @@
+// The tables, the plot and the page of a sweep.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "crosstate/base/files.h"
+#include "crosstate/report/machine.h"
+#include "crosstate/search/results.h"
+
+namespace crosstate {
+namespace {
+
+bool is_share(const std::string& column) {
+  return column.ends_with("accuracy") || column.ends_with("deviation");
+}
+
+std::string fixed(double value, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+// "97.31 ± 0.12"; "-" where nothing was measured.
+std::string cell(const SweepGroup& group, const std::string& column) {
+  const SeedSpread& spread = group.metrics.at(column);
+  if (std::isnan(spread.mean)) return "-";
+  const double unit = is_share(column) ? 100 : 1;
+  const int digits = is_share(column) ? 2 : 0;
+  std::string text = fixed(unit * spread.mean, digits);
+  const bool varies = !std::isnan(spread.deviation) && (is_share(column) || spread.deviation > 0);
+  return varies ? text + " ± " + fixed(unit * spread.deviation, digits) : text;
+}
+
+Table table_of(const SweepResults& results, const std::vector<std::size_t>& groups) {
+  constexpr std::pair<const char*, const char*> kColumns[] = {
+      {"float (%)", "float_accuracy"},
+      {"PTQ (%)", "ptq_accuracy"},
+      {"QAT (%)", "qat_accuracy"},
+      {"integers (%)", "integer_accuracy"},
+      {"on crossbars (%)", "crossbar_accuracy"},
+      {"bytes", "bytes"}};
+  Table table;
+  table.header = results.keys;
+  table.header.push_back("runs");
+  const auto measured = [&](const char* column) {
+    return std::any_of(results.groups.begin(), results.groups.end(), [&](const SweepGroup& group) {
+      return !std::isnan(group.metrics.at(column).mean);
+    });
+  };
+  for (const auto& [title, column] : kColumns) {
+    if (measured(column)) table.header.push_back(title);
+  }
+  for (const std::size_t index : groups) {
+    const SweepGroup& group = results.groups[index];
+    std::vector<std::string>& row = table.rows.emplace_back(group.values);
+    row.push_back(std::to_string(group.points.size()));
+    for (const auto& [title, column] : kColumns) {
+      if (measured(column)) row.push_back(cell(group, column));
+    }
+  }
+  return table;
+}
+
+std::string axis_label(const std::string& column) {
+  std::string label = column;
+  std::replace(label.begin(), label.end(), '_', ' ');
+  return is_share(column) ? label + " (%)" : label;
+}
+
+// One line through groups, from left to right.
+struct Line {
+  std::string name, x, y;  // columns
+  std::vector<std::size_t> groups;
+};
+
+Series series_of(const SweepResults& results, Line line) {
+  const auto x_of = [&](std::size_t g) { return results.groups[g].metrics.at(line.x).mean; };
+  std::stable_sort(line.groups.begin(), line.groups.end(),
+                   [&](std::size_t a, std::size_t b) { return x_of(a) < x_of(b); });
+  Series series{line.name, {}, {}, {}};
+  bool has_errors = false;
+  for (const std::size_t g : line.groups) {
+    const SeedSpread& y = results.groups[g].metrics.at(line.y);
+    if (std::isnan(x_of(g)) || std::isnan(y.mean)) continue;
+    const double unit = is_share(line.y) ? 100 : 1;
+    series.x.push_back(is_share(line.x) ? 100 * x_of(g) : x_of(g));
+    series.y.push_back(unit * y.mean);
+    series.error.push_back(std::isnan(y.deviation) ? 0 : unit * y.deviation);
+    has_errors = has_errors || y.deviation > 0;
+  }
+  if (!has_errors) series.error.clear();
+  return series;
+}
+
+std::vector<Line> lines_of(const SweepPlan& plan, const SweepResults& results,
+                           const std::vector<Objective>& objectives) {
+  std::vector<std::size_t> all(results.groups.size());
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+  if (plan.settings.series == "stage") {
+    return {{"post-training quantization", "ptq_bytes", "ptq_accuracy", all},
+            {"quantization-aware training", "qat_bytes", "qat_accuracy", all}};
+  }
+  const std::string x = objectives[0].column, y = objectives[1].column;
+  if (plan.settings.series.empty()) return {{y, x, y, all}};
+  std::vector<Line> lines;
+  for (const std::size_t g : all) {
+    const SweepPoint& point = plan.points[results.groups[g].points.front()];
+    const std::string name =
+        plan.settings.series + " = " + plan.value_of(point, plan.settings.series);
+    const auto found = std::find_if(lines.begin(), lines.end(),
+                                    [&](const Line& line) { return line.name == name; });
+    if (found == lines.end()) {
+      lines.push_back({name, x, y, {g}});
+    } else {
+      found->groups.push_back(g);
+    }
+  }
+  return lines;
+}
+
+Plot plot_of(const SweepPlan& plan, const SweepResults& results) {
+  const std::vector<Objective> objectives = parse_objectives(plan.settings.objectives);
+  const bool stages = plan.settings.series == "stage";
+  const std::string x = stages ? "bytes" : objectives[0].column;
+  const std::string y = stages ? "accuracy" : objectives[1].column;
+  Plot plot;
+  plot.title = axis_label(y) + " against " + axis_label(x);
+  plot.title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(plot.title[0])));
+  plot.x_label = axis_label(x);
+  plot.y_label = axis_label(y);
+  plot.caption =
+      "Means over the seeds of a setting, with the deviation between them as error bars. "
+      "Accuracies are those of the test set unless they say otherwise.";
+  for (const Line& line : lines_of(plan, results, objectives)) {
+    plot.series.push_back(series_of(results, line));
+  }
+  if (!stages) plot.series.push_back(series_of(results, {"front", x, y, results.front}));
+  return plot;
+}
+
+Report report_of(const SweepPlan& plan, const SweepResults& results) {
+  Report report;
+  report.title = plan.settings.name.empty() ? "Sweep" : plan.settings.name;
+  report.subtitle = std::to_string(results.done) + " of " + std::to_string(plan.points.size()) +
+                    " points done, " + std::to_string(results.failed) + " failed";
+  report.paragraphs = {
+      "Every point is one complete run: training in floating point, post-training quantization, "
+      "quantization-aware training, and the whole numbers that are deployed. Points of the same "
+      "data, network, float training and seed share their float network.",
+      "The front holds the settings that no other beats in each of: " + plan.settings.objectives +
+          ". Where a setting has several seeds, their mean counts."};
+  report.plots = {plot_of(plan, results)};
+  Table front = table_of(results, results.front);
+  front.title = "Front";
+  Table all = summary_table(results);
+  all.title = "All settings";
+  report.tables = {std::move(front), std::move(all)};
+  if (results.failed > 0) report.tables.push_back(failure_table(plan, results));
+  report.details = {{"machine", machine_summary()}};
+  if (!plan.points.empty()) {
+    report.details["first point"] = nlohmann::json::parse(plan.points.front().config);
+  }
+  return report;
+}
+
+}  // namespace
+
+Table summary_table(const SweepResults& results) {
+  std::vector<std::size_t> all(results.groups.size());
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+  return table_of(results, all);
+}
+
+Table failure_table(const SweepPlan& plan, const SweepResults& results) {
+  Table table{"Failed", {"point", "why"}, {}};
+  for (std::size_t i = 0; i < plan.points.size(); ++i) {
+    if (results.outcomes[i].status != "failed") continue;
+    table.rows.push_back({plan.points[i].name, results.outcomes[i].error});
+  }
+  return table;
+}
+
+void write_results(const SweepPlan& plan, const SweepResults& results,
+                   const std::filesystem::path& directory) {
+  write_file(directory / "results.csv", results_csv(plan, results));
+  write_file(directory / "front.csv", front_csv(plan, results));
+  write_file(directory / "report.html", to_html(report_of(plan, results)));
+}
+
+}  // namespace crosstate

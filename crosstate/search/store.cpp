@@ -1,0 +1,238 @@
+#include "crosstate/search/store.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "crosstate/base/error.h"
+#include "crosstate/train/checkpoint.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* kFile = "sweep.sqlite";
+constexpr const char* kFormat = "1";
+
+[[noreturn]] void fail_sqlite(sqlite3* database, const std::string& path) {
+  fail(path, std::string(sqlite3_errmsg(database)) + " (SQLite)");
+}
+
+class Statement {
+ public:
+  Statement(sqlite3* database, const std::string& path, const std::string& text)
+      : database_(database), path_(path) {
+    if (sqlite3_prepare_v2(database, text.c_str(), -1, &statement_, nullptr) != SQLITE_OK) {
+      fail_sqlite(database, path);
+    }
+  }
+  ~Statement() { sqlite3_finalize(statement_); }
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  Statement& bind(const std::string& text) {
+    const int size = static_cast<int>(text.size());
+    return check(sqlite3_bind_text(statement_, ++bound_, text.data(), size, SQLITE_TRANSIENT));
+  }
+  /// NULL for NaN.
+  Statement& bind(double number) {
+    return check(std::isnan(number) ? sqlite3_bind_null(statement_, ++bound_)
+                                    : sqlite3_bind_double(statement_, ++bound_, number));
+  }
+  /// Whether there is a row.
+  bool step() {
+    const int code = sqlite3_step(statement_);
+    if (code != SQLITE_ROW && code != SQLITE_DONE) fail_sqlite(database_, path_);
+    return code == SQLITE_ROW;
+  }
+  std::string text(int column) const {
+    const auto* bytes = sqlite3_column_text(statement_, column);
+    return bytes == nullptr ? "" : reinterpret_cast<const char*>(bytes);
+  }
+  double number(int column) const {
+    const bool null = sqlite3_column_type(statement_, column) == SQLITE_NULL;
+    return null ? std::numeric_limits<double>::quiet_NaN()
+                : sqlite3_column_double(statement_, column);
+  }
+
+ private:
+  Statement& check(int code) {
+    if (code != SQLITE_OK) fail_sqlite(database_, path_);
+    return *this;
+  }
+  sqlite3* database_;
+  const std::string& path_;
+  sqlite3_stmt* statement_ = nullptr;
+  int bound_ = 0;
+};
+
+std::string metric_columns(const std::string& ending) {
+  std::string text;
+  for (const Metric& metric : metrics()) text += std::string(", ") + metric.name + ending;
+  return text;
+}
+
+}  // namespace
+
+struct Store::Inside {
+  std::string path;
+  sqlite3* database = nullptr;
+  int lock = -1;
+
+  explicit Inside(const fs::path& directory) : path((directory / kFile).string()) {
+    const std::string lock_path = (directory / "lock").string();
+    lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (lock < 0) fail(lock_path, std::string("cannot open: ") + std::strerror(errno));
+    if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+      close(lock);
+      fail(directory.string(),
+           "another crosstate writes its results there; under mpirun this means a program that "
+           "was built without MPI");
+    }
+    if (sqlite3_open(path.c_str(), &database) != SQLITE_OK) {
+      const std::string message = sqlite3_errmsg(database);
+      close_all();
+      fail(path, message + " (SQLite)");
+    }
+  }
+  ~Inside() { close_all(); }
+
+  void close_all() {
+    sqlite3_close(database);
+    close(lock);
+  }
+
+  Statement statement(const std::string& text) const { return {database, path, text}; }
+  void run(const std::string& text) const { statement(text).step(); }
+
+  template <class F>
+  void transaction(F body) const {
+    run("BEGIN IMMEDIATE");
+    try {
+      body();
+      run("COMMIT");
+    } catch (...) {
+      sqlite3_exec(database, "ROLLBACK", nullptr, nullptr, nullptr);
+      throw;
+    }
+  }
+
+  std::string meta(const std::string& key) const {
+    Statement find = statement("SELECT value FROM meta WHERE key = ?");
+    return find.bind(key).step() ? find.text(0) : "";
+  }
+};
+
+Store::Store(const fs::path& directory) : inside_(std::make_unique<Inside>(directory)) {
+  sqlite3_busy_timeout(inside_->database, 60'000);  // readers of the shell
+  inside_->run("PRAGMA synchronous = FULL");
+  inside_->transaction([&] {
+    inside_->run("CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID");
+    inside_->run(
+        "CREATE TABLE IF NOT EXISTS points(point TEXT PRIMARY KEY, status TEXT NOT NULL, error "
+        "TEXT NOT NULL, config TEXT NOT NULL" +
+        metric_columns(" REAL") + ") WITHOUT ROWID");
+    inside_->run(
+        "CREATE TABLE IF NOT EXISTS times(task TEXT PRIMARY KEY, seconds REAL) WITHOUT ROWID");
+    inside_->run(
+        "CREATE TABLE IF NOT EXISTS proxies(scope TEXT, genome TEXT, measures TEXT, PRIMARY "
+        "KEY(scope, genome)) WITHOUT ROWID");
+    inside_->run(std::string("INSERT OR IGNORE INTO meta VALUES('format', '") + kFormat + "')");
+  });
+  const std::string format = inside_->meta("format");
+  if (format != kFormat) {
+    fail(inside_->path, "format " + excerpt(format) + ", expected " + kFormat +
+                            ": it was written by another version of crosstate");
+  }
+}
+
+Store::~Store() = default;
+
+bool Store::exists(const fs::path& directory) {
+  std::error_code unreadable;  // opening tells why
+  return fs::exists(directory / kFile, unreadable);
+}
+
+void Store::add(const std::vector<SweepPoint>& points) {
+  inside_->transaction([&] {
+    for (const SweepPoint& point : points) {
+      Statement find = inside_->statement("SELECT config FROM points WHERE point = ?");
+      if (find.bind(point.name).step()) {
+        require_same(json::parse(find.text(0)), json::parse(point.config),
+                     inside_->path + ": point " + point.name);
+        continue;
+      }
+      Statement insert = inside_->statement(
+          "INSERT INTO points(point, status, error, config) VALUES(?, 'pending', '', ?)");
+      insert.bind(point.name).bind(point.config).step();
+    }
+  });
+}
+
+void Store::record(const std::string& point, const Outcome& outcome) {
+  Statement update = inside_->statement("UPDATE points SET status = ?, error = ?" +
+                                        metric_columns(" = ?") + " WHERE point = ?");
+  update.bind(outcome.status).bind(outcome.error);
+  for (const Metric& metric : metrics()) update.bind(outcome.metric(metric.name));
+  update.bind(point);
+  inside_->transaction([&] {
+    update.step();
+    record_time("point " + point, outcome.seconds);
+  });
+}
+
+void Store::record_time(const std::string& task, double seconds) {
+  inside_->statement("INSERT OR REPLACE INTO times VALUES(?, ?)").bind(task).bind(seconds).step();
+}
+
+std::vector<StoredPoint> Store::points() const {
+  Statement all = inside_->statement("SELECT point, config, status, error" + metric_columns("") +
+                                     " FROM points ORDER BY point");
+  std::vector<StoredPoint> rows;
+  while (all.step()) {
+    StoredPoint& row = rows.emplace_back();
+    row.name = all.text(0);
+    row.config = all.text(1);
+    row.outcome.status = all.text(2);
+    row.outcome.error = all.text(3);
+    int column = 4;
+    for (const Metric& metric : metrics()) {
+      const double value = all.number(column++);
+      if (!std::isnan(value)) row.outcome.metrics[metric.name] = value;
+    }
+    row.outcome.seconds = time_of("point " + row.name).value_or(0);
+  }
+  return rows;
+}
+
+std::optional<double> Store::time_of(const std::string& task) const {
+  Statement find = inside_->statement("SELECT seconds FROM times WHERE task = ?");
+  if (!find.bind(task).step()) return std::nullopt;
+  return find.number(0);
+}
+
+std::optional<std::string> Store::proxy(const std::string& scope, const std::string& genome) const {
+  Statement find =
+      inside_->statement("SELECT measures FROM proxies WHERE scope = ? AND genome = ?");
+  if (!find.bind(scope).bind(genome).step()) return std::nullopt;
+  return find.text(0);
+}
+
+void Store::record_proxy(const std::string& scope, const std::string& genome,
+                         const std::string& measures) {
+  inside_->statement("INSERT OR REPLACE INTO proxies VALUES(?, ?, ?)")
+      .bind(scope)
+      .bind(genome)
+      .bind(measures)
+      .step();
+}
+
+}  // namespace crosstate

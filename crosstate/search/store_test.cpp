@@ -1,0 +1,120 @@
+#include "crosstate/search/store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/search/results.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class StoreTest : public testing::Test {
+ protected:
+  StoreTest() : directory_(fs::path(testing::TempDir()) / ("store-" + std::to_string(getpid()))) {
+    fs::remove_all(directory_);
+    fs::create_directories(directory_);
+  }
+  ~StoreTest() override { fs::remove_all(directory_); }
+
+  static SweepPoint point(const std::string& name, int layers = 2) {
+    SweepPoint made;
+    made.name = name;
+    made.options.model.layers = layers;
+    made.config = run_config(made.options).dump();
+    return made;
+  }
+  static Outcome outcome(double accuracy, double seconds) {
+    Outcome made;
+    made.status = "done";
+    made.metrics = {{"accuracy", accuracy}, {"bytes", 123}};
+    made.seconds = seconds;
+    return made;
+  }
+
+  fs::path directory_;
+};
+
+TEST_F(StoreTest, KeepsWhatWasRecorded) {
+  const double accuracy = 0.1 + 0.2;  // every bit counts
+  {
+    Store store(directory_);
+    store.add({point("a"), point("b"), point("c, \"d\"")});
+    store.record("b", outcome(accuracy, 3));
+    store.record("c, \"d\"", failed_outcome("it's \"bad\", really"));
+    store.record_time("float x", 7);
+  }
+  const Store store(directory_);
+  const std::vector<StoredPoint> points = store.points();
+  ASSERT_EQ(points.size(), 3u);
+  EXPECT_EQ(points[0].outcome.status, "pending");
+  EXPECT_EQ(points[1].outcome.metric("accuracy"), accuracy);
+  EXPECT_TRUE(std::isnan(points[1].outcome.metric("ptq_accuracy")));
+  EXPECT_EQ(points[1].outcome.seconds, 3);
+  EXPECT_EQ(points[2].outcome.error, "it's \"bad\", really");
+  EXPECT_EQ(store.time_of("float x"), 7);
+  EXPECT_EQ(store.time_of("float y"), std::nullopt);
+  EXPECT_THAT(dump_csv(store),
+              HasSubstr("\n\"c, \"\"d\"\"\",failed,\"it's \"\"bad\"\", really\","));
+}
+
+TEST_F(StoreTest, DumpsTheSameWhateverTheOrderAndTimes) {
+  const fs::path other = directory_ / "other";
+  fs::create_directories(other);
+  Store first(directory_), second(other);
+  first.add({point("a"), point("b")});
+  second.add({point("b")});
+  second.add({point("b"), point("a")});
+  first.record("a", outcome(0.5, 1));
+  first.record("b", outcome(0.25, 2));
+  second.record("b", outcome(0.25, 30));
+  second.record("a", outcome(0.5, 40));
+  EXPECT_EQ(dump_csv(first), dump_csv(second));
+  second.record("a", outcome(0.75, 40));
+  EXPECT_NE(dump_csv(first), dump_csv(second));
+}
+
+TEST_F(StoreTest, RefusesAPointWithAnotherConfiguration) {
+  Store store(directory_);
+  store.add({point("a")});
+  store.add({point("a")});
+  try {
+    store.add({point("new"), point("a", 3)});
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("layers"));
+  }
+  EXPECT_EQ(store.points().size(), 1u);  // all or nothing
+}
+
+TEST_F(StoreTest, HasOneWriter) {
+  const Store store(directory_);
+  EXPECT_THROW(Store second(directory_), Error);
+}
+
+TEST_F(StoreTest, RefusesOtherFiles) {
+  EXPECT_FALSE(Store::exists(directory_));
+  write_file(directory_ / "sweep.sqlite", "this is no database, although it is long enough for one "
+                                          "page header of a hundred bytes or somewhat more");
+  EXPECT_TRUE(Store::exists(directory_));
+  EXPECT_THROW(Store store(directory_), Error);
+}
+
+TEST_F(StoreTest, RemembersCandidates) {
+  Store store(directory_);
+  EXPECT_EQ(store.proxy("s", "g"), std::nullopt);
+  store.record_proxy("s", "g", "{}");
+  store.record_proxy("s", "g", "[1]");
+  EXPECT_EQ(store.proxy("s", "g"), "[1]");
+  EXPECT_EQ(store.proxy("t", "g"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace crosstate

@@ -1,0 +1,38 @@
+// A sweep from its file to its results.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "crosstate/search/plan.h"
+#include "crosstate/search/results.h"
+#include "crosstate/search/tasks.h"
+#include "crosstate/search/transport.h"
+
+namespace crosstate {
+
+struct SweepContext {
+  std::filesystem::path directory;  // of results; under several ranks, one that they all see
+  bool resume = false;              // continue what is there; otherwise the directory must be new
+  int workers = 1;                  // points at a time in this process
+  std::unique_ptr<Transport> transport;                            // null: this process alone
+  std::function<void(const SweepProgress&)> report;                // of rank 0; may be empty
+  std::function<void(const std::string&, const TrainProgress&)> training;  // may be empty
+  std::function<bool()> stop;
+};
+
+struct SweepSummary {
+  bool leads = true;         // rank 0: the only one with results
+  bool interrupted = false;  // what is finished is recorded
+  bool lost_a_rank = false;  // nothing may wait for all ranks any more
+  SweepResults results;
+};
+
+/// Runs what is not finished and leaves sweep.sqlite, results.csv, front.csv and report.html in the
+/// directory. Killed at any moment, it continues with `resume`; within a point, at the last epoch.
+/// A point that fails is recorded as such, and the others go on. Throws Error for a directory that
+/// holds another sweep, or one that `resume` does not tell to continue.
+SweepSummary run_sweep(const SweepPlan& plan, SweepContext context);
+
+}  // namespace crosstate

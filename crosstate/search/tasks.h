@@ -1,0 +1,59 @@
+// The tasks of a sweep: float trainings first, each point once its own is there.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "crosstate/search/execute.h"
+#include "crosstate/search/queue.h"
+#include "crosstate/search/store.h"
+
+namespace crosstate {
+
+/// What one sees of a sweep while it runs.
+struct SweepProgress {
+  std::string task;  // the point's name, or "float ..." for a training that points share
+  bool is_point = true;
+  Outcome outcome;
+  std::size_t finished = 0, points = 0;  // with those of earlier sessions
+};
+
+class SweepTasks : public TaskList {
+ public:
+  /// Records in `store` what finishes, and skips what is finished there. All but `report`, which
+  /// may be empty, must outlive it.
+  SweepTasks(const SweepPlan& plan, Store& store, const std::filesystem::path& directory,
+             std::function<void(const SweepProgress&)> report);
+
+  std::optional<int> next() override;
+  nlohmann::json describe(int task) const override;
+  void finish(int task, const nlohmann::json& result) override;
+  void give_back(int task) override;
+  void lose(int task) override;
+  bool done() const override;
+
+ private:
+  enum class State { kAbsent, kFree, kOut, kFinished };  // absent: waits for its parent
+  struct Task {
+    bool is_point = false;
+    std::size_t index = 0;  // in the plan
+    State state = State::kFree;
+    int lost = 0;  // how many workers died of it
+  };
+
+  void finish_point(std::size_t index, const Outcome& outcome);
+  void finish_parent(std::size_t index, const Outcome& outcome);
+
+  const SweepPlan& plan_;
+  Store& store_;
+  std::function<void(const SweepProgress&)> report_;
+  std::vector<Task> tasks_;  // parents, then points
+  std::size_t finished_points_ = 0, open_ = 0;
+};
+
+/// Carries out what SweepTasks describes; for Team.
+Work sweep_work(const SweepPlan& plan, const ExecuteContext& context);
+
+}  // namespace crosstate
