@@ -124,5 +124,6 @@ void add_quantize(CLI::App& app, Action& chosen);
 void add_stream(CLI::App& app, Action& chosen);
 void add_bench(CLI::App& app, Action& chosen);
 void add_sweep(CLI::App& app, Action& chosen);
+void add_search(CLI::App& app, Action& chosen);
 
 }  // namespace crosstate::cli

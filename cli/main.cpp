@@ -104,6 +104,7 @@ int main(int argc, char** argv) {
     cli::add_cost(app, chosen);
     cli::add_bench(app, chosen);
     cli::add_sweep(app, chosen);
+    cli::add_search(app, chosen);
     app.parse(argc, argv);
     const int code = chosen();
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {

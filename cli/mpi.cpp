@@ -38,8 +38,8 @@ class MpiTransport : public Transport {
     });
     Sent& sent = sent_.emplace_back();
     sent.text = text;
-    MPI_Isend(sent.text.data(), static_cast<int>(sent.text.size()), MPI_CHAR, to, 0,
-              MPI_COMM_WORLD, &sent.request);
+    MPI_Isend(sent.text.data(), static_cast<int>(sent.text.size()), MPI_CHAR, to, 0, MPI_COMM_WORLD,
+              &sent.request);
   }
 
   std::vector<Message> receive() override {
@@ -52,8 +52,8 @@ class MpiTransport : public Transport {
       int size = 0;
       MPI_Get_count(&status, MPI_CHAR, &size);
       Message message{status.MPI_SOURCE, std::string(static_cast<std::size_t>(size), ' ')};
-      if (MPI_Recv(message.text.data(), size, MPI_CHAR, message.from, 0, MPI_COMM_WORLD,
-                   &status) == MPI_SUCCESS) {
+      if (MPI_Recv(message.text.data(), size, MPI_CHAR, message.from, 0, MPI_COMM_WORLD, &status) ==
+          MPI_SUCCESS) {
         messages.push_back(std::move(message));
       }
     }

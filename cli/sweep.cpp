@@ -1,4 +1,6 @@
 // crosstate sweep FILE: many runs, on this machine or on many, killed and resumed at will.
+#include "crosstate/search/sweep.h"
+
 #include <cstdio>
 #include <memory>
 #include <mutex>
@@ -7,7 +9,6 @@
 #include "cli/transport.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/interrupt.h"
-#include "crosstate/search/sweep.h"
 
 namespace crosstate::cli {
 namespace {
@@ -138,8 +139,7 @@ void add_sweep(CLI::App& app, Action& chosen) {
   uses.out = "Directory of sweep.sqlite, tables, report and models; seen by all ranks";
   uses.threads = "Threads of each point (sweep.threads); 0: as the sweep file says";
   add_common(*command, *common, uses, list);
-  command->callback(
-      [=, &chosen] { chosen = [=] { return sweep_command(*common, *arguments); }; });
+  command->callback([=, &chosen] { chosen = [=] { return sweep_command(*common, *arguments); }; });
 }
 
 }  // namespace crosstate::cli

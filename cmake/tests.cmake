@@ -7,12 +7,15 @@ find_package(GTest REQUIRED)
 file(GLOB CROSSTATE_SYSTEM_TESTS CONFIGURE_DEPENDS tests/*.cpp)
 add_executable(crosstate_tests ${CROSSTATE_UNIT_TESTS} ${CROSSTATE_SYSTEM_TESTS})
 target_link_libraries(crosstate_tests PRIVATE crosstate_lib GTest::gmock GTest::gtest_main
-  PkgConfig::SNDFILE)
+  PkgConfig::SNDFILE SQLite::SQLite3)
 target_compile_definitions(crosstate_tests PRIVATE
   CROSSTATE_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}")
 if(TARGET crosstate)
   add_dependencies(crosstate_tests crosstate)
   target_compile_definitions(crosstate_tests PRIVATE CROSSTATE_PROGRAM="$<TARGET_FILE:crosstate>")
+endif()
+if(CROSSTATE_HAS_MPI AND MPIEXEC_EXECUTABLE)
+  target_compile_definitions(crosstate_tests PRIVATE CROSSTATE_MPIRUN="${MPIEXEC_EXECUTABLE}")
 endif()
 gtest_discover_tests(crosstate_tests DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
   PROPERTIES TIMEOUT 600)

@@ -37,6 +37,8 @@ TEST_F(CliOptions, AreTheSameEverywhere) {
                                              {"stream"},
                                              {"info"},
                                              {"device"},
+                                             {"sweep"},
+                                             {"search"},
                                              {"bench", "train"},
                                              {"bench", "scan"},
                                              {"bench", "infer"}}) {

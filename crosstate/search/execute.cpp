@@ -40,8 +40,7 @@ std::optional<double> integer_accuracy(const fs::path& directory, const RunOptio
   if (!fs::exists(file)) return std::numeric_limits<double>::quiet_NaN();
   const Safetensors content = read_safetensors(file);
   const IntegerEngine engine(integer_network_from(content, file));
-  const Dataset test =
-      load_test_data(options.data, Preparation::load(content, file), file, pool);
+  const Dataset test = load_test_data(options.data, Preparation::load(content, file), file, pool);
   const std::vector<std::uint32_t> order = length_order(test);
   std::size_t correct = 0;
   Batch batch;

@@ -59,8 +59,7 @@ void measure_crowding(std::vector<Individual>& all) {
       all[order[begin]].crowding = all[order[end - 1]].crowding =
           std::numeric_limits<double>::infinity();
       for (std::size_t i = begin + 1; i + 1 < end && range > 0; ++i) {
-        all[order[i]].crowding +=
-            (all[order[i + 1]].costs[c] - all[order[i - 1]].costs[c]) / range;
+        all[order[i]].crowding += (all[order[i + 1]].costs[c] - all[order[i - 1]].costs[c]) / range;
       }
     }
   }
@@ -149,9 +148,8 @@ std::vector<Individual> nsga2(const std::vector<int>& choices, const Nsga2Option
   keep_best(population, size);
   for (int generation = 1; generation <= options.generations; ++generation) {
     std::vector<Individual> children;
-    fill(children, static_cast<std::uint32_t>(generation), [&](Random& random) {
-      return child_of(population, choices, options.crossover, random);
-    });
+    fill(children, static_cast<std::uint32_t>(generation),
+         [&](Random& random) { return child_of(population, choices, options.crossover, random); });
     if (!evaluate(children)) return {};
     population.insert(population.end(), children.begin(), children.end());
     keep_best(population, size);

@@ -74,8 +74,8 @@ TEST(Nsga2, PrefersWhatIsAllowed) {
     for (Individual& one : all) one.violation = std::max(0, 20 - one.genes[0]);
     return true;
   };
-  for (const Individual& one : nsga2(std::vector<int>(4, kLevels),
-                                     {.population = 20, .generations = 20}, {}, evaluate)) {
+  for (const Individual& one :
+       nsga2(std::vector<int>(4, kLevels), {.population = 20, .generations = 20}, {}, evaluate)) {
     EXPECT_EQ(one.violation, 0);
     EXPECT_GE(one.genes[0], 20);
   }

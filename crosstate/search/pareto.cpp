@@ -54,11 +54,10 @@ bool dominates(const std::vector<double>& a, const std::vector<double>& b) {
 std::vector<std::size_t> pareto_front(const std::vector<std::vector<double>>& costs) {
   std::vector<std::size_t> front;
   for (std::size_t i = 0; i < costs.size(); ++i) {
-    const bool gap = std::any_of(costs[i].begin(), costs[i].end(),
-                                 [](double cost) { return std::isnan(cost); });
-    const bool beaten = std::any_of(costs.begin(), costs.end(), [&](const auto& other) {
-      return dominates(other, costs[i]);
-    });
+    const bool gap =
+        std::any_of(costs[i].begin(), costs[i].end(), [](double cost) { return std::isnan(cost); });
+    const bool beaten = std::any_of(costs.begin(), costs.end(),
+                                    [&](const auto& other) { return dominates(other, costs[i]); });
     if (!gap && !beaten) front.push_back(i);
   }
   return front;

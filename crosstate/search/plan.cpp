@@ -9,6 +9,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/toml.h"
+#include "crosstate/search/pareto.h"
 
 namespace crosstate {
 namespace {
@@ -161,6 +162,18 @@ void add_list(SweepPlan& plan, const RunOptions& base, const toml::node& node,
   add_point(plan, options, keys, where);
 }
 
+void require_series(const std::string& series, RunOptions& base, const std::string& path) {
+  if (series.empty() || series == "stage") return;
+  const FieldList list = base.fields();
+  const bool known = std::any_of(list.all().begin(), list.all().end(),
+                                 [&](const Field& field) { return field.key == series; });
+  if (!known) {
+    fail(path, "sweep.series = \"" + excerpt(series) +
+                   "\", expected a key such as quant.preset, "
+                   "\"stage\" or nothing");
+  }
+}
+
 // A key that is set from outside and by points would be one of two things.
 void require_apart(const SweepPlan& plan, const std::vector<std::string>& keys,
                    const std::string& path) {
@@ -269,6 +282,8 @@ SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides) {
   }
   for (const Leaf& leaf : settings) assign(list, leaf, leaf.value);
   overrides.after(list);
+  require_series(plan.settings.series, base, path);
+  parse_objectives(plan.settings.objectives);
 
   if (const toml::node* grid = file.get("grid")) {
     if (!grid->is_table()) fail(toml_place(path, grid->source()), "grid: expected a table, [grid]");

@@ -57,9 +57,9 @@ struct SweepOverrides {
 };
 
 /// Reads [grid], whose lists are multiplied, and every [[list]]. Points start from the defaults,
-/// then `before`, [sweep] base, the file's other sections, and `after`. Everything is checked before
-/// anything runs: throws Error with file, line and key for unknown keys and bad values, for points
-/// whose settings contradict each other, and for a key that both `after` and the points set.
+/// then `before`, [sweep] base, the file's other sections, and `after`. Everything is checked
+/// before anything runs: throws Error with file, line and key for unknown keys and bad values, for
+/// points whose settings contradict each other, and for a key that both `after` and the points set.
 SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides = {});
 
 /// Adds a point unless the plan has its like, and the parent that it needs. Throws Error, with

@@ -19,8 +19,8 @@ using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kPause{3};       // between two looks at the messages
-constexpr milliseconds kAskAgain{20};   // of a rank without work
+constexpr milliseconds kPause{3};      // between two looks at the messages
+constexpr milliseconds kAskAgain{20};  // of a rank without work
 constexpr milliseconds kSignOfLife{1000};
 
 double seconds_since(Clock::time_point time) {
@@ -129,8 +129,9 @@ struct Team::Inside {
   json answer(Peer& peer, const json& message, TaskList* tasks, bool stopping) {
     if (message.at("agreement") != options.agreement) {
       peer.refused = true;
-      return {{"refused", "its points are others than those of rank 0: give every rank the same "
-                          "file and options"}};
+      return {{"refused",
+               "its points are others than those of rank 0: give every rank the same "
+               "file and options"}};
     }
     take_result(peer, message, tasks);
     json reply = {{"tasks", json::array()}};
@@ -187,7 +188,13 @@ Team::Team(Work work, TeamOptions options, std::unique_ptr<Transport> transport)
   for (int rank = 1; rank < inside_->transport->size(); ++rank) inside_->peers[rank];
 }
 
-Team::~Team() = default;
+Team::~Team() {
+  try {
+    dismiss();
+  } catch (const std::exception&) {
+    // They notice its silence.
+  }
+}
 
 bool Team::leads() const { return !inside_->transport || inside_->transport->rank() == 0; }
 

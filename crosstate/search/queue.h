@@ -29,12 +29,12 @@ class TaskList {
 using Stop = std::function<bool()>;
 /// Carries out a task on a thread of its own; nothing if it stopped on the way because `stop` said
 /// so. A failure is a result, too: what it throws ends the whole search.
-using Work = std::function<std::optional<nlohmann::json>(const nlohmann::json& task,
-                                                         const Stop& stop)>;
+using Work =
+    std::function<std::optional<nlohmann::json>(const nlohmann::json& task, const Stop& stop)>;
 
 struct TeamOptions {
-  int workers = 1;        // threads of this process that carry out tasks
-  double patience = 15;   // seconds of silence after which another process counts as dead
+  int workers = 1;             // threads of this process that carry out tasks
+  double patience = 15;        // seconds of silence after which another process counts as dead
   std::string agreement = "";  // the same text in every process, or they do not work together
 };
 
@@ -51,7 +51,7 @@ class Team {
 
   /// Rank 0: until the list is done; false if `stop` said so, after all work has ceased.
   bool run(TaskList& tasks, const Stop& stop);
-  /// Rank 0, after the last run(): lets the others go.
+  /// Rank 0, after the last run(): lets the others go. The destructor does so, too.
   void dismiss();
 
   /// Other ranks: works until it is let go; false if it was stopped. Throws Error when rank 0

@@ -20,8 +20,8 @@ struct SeedSpread {
 
 /// Points that differ in run.seed alone.
 struct SweepGroup {
-  std::vector<std::string> values;           // of SweepResults::keys
-  std::vector<std::size_t> points;           // of the plan, finished ones
+  std::vector<std::string> values;  // of SweepResults::keys
+  std::vector<std::size_t> points;  // of the plan, finished ones
   std::map<std::string, SeedSpread> metrics;
 };
 
@@ -47,8 +47,8 @@ std::string front_csv(const SweepPlan& plan, const SweepResults& results);
 Table summary_table(const SweepResults& results);
 Table failure_table(const SweepPlan& plan, const SweepResults& results);
 
-/// Leaves results.csv, front.csv and report.html.
-void write_results(const SweepPlan& plan, const SweepResults& results,
-                   const std::filesystem::path& directory);
+/// Leaves results.csv, front.csv and report.html, whose content it returns.
+Report write_results(const SweepPlan& plan, const SweepResults& results,
+                     const std::filesystem::path& directory);
 
 }  // namespace crosstate

@@ -180,11 +180,13 @@ Table failure_table(const SweepPlan& plan, const SweepResults& results) {
   return table;
 }
 
-void write_results(const SweepPlan& plan, const SweepResults& results,
-                   const std::filesystem::path& directory) {
+Report write_results(const SweepPlan& plan, const SweepResults& results,
+                     const std::filesystem::path& directory) {
+  Report report = report_of(plan, results);
   write_file(directory / "results.csv", results_csv(plan, results));
   write_file(directory / "front.csv", front_csv(plan, results));
-  write_file(directory / "report.html", to_html(report_of(plan, results)));
+  write_file(directory / "report.html", to_html(report));
+  return report;
 }
 
 }  // namespace crosstate

@@ -154,6 +154,14 @@ Store::Store(const fs::path& directory) : inside_(std::make_unique<Inside>(direc
   }
 }
 
+Store open_store(const fs::path& directory, bool resume) {
+  if (!resume && Store::exists(directory)) {
+    fail(directory.string(),
+         "holds results already; --resume continues them, or choose another directory");
+  }
+  return Store(directory);
+}
+
 Store::~Store() = default;
 
 bool Store::exists(const fs::path& directory) {

@@ -59,4 +59,8 @@ class Store {
   std::unique_ptr<Inside> inside_;
 };
 
+/// The directory's store. Throws Error where there is one and `resume` does not tell to continue
+/// it.
+Store open_store(const std::filesystem::path& directory, bool resume);
+
 }  // namespace crosstate

@@ -101,8 +101,9 @@ TEST_F(StoreTest, HasOneWriter) {
 
 TEST_F(StoreTest, RefusesOtherFiles) {
   EXPECT_FALSE(Store::exists(directory_));
-  write_file(directory_ / "sweep.sqlite", "this is no database, although it is long enough for one "
-                                          "page header of a hundred bytes or somewhat more");
+  write_file(directory_ / "sweep.sqlite",
+             "this is no database, although it is long enough for one "
+             "page header of a hundred bytes or somewhat more");
   EXPECT_TRUE(Store::exists(directory_));
   EXPECT_THROW(Store store(directory_), Error);
 }

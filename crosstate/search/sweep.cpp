@@ -1,29 +1,17 @@
 #include "crosstate/search/sweep.h"
 
-#include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 
 namespace crosstate {
-namespace {
 
 namespace fs = std::filesystem;
 
-void require_new(const fs::path& directory) {
-  if (!Store::exists(directory)) return;
-  fail(directory.string(),
-       "holds a sweep already; --resume continues it, or choose another directory");
-}
-
-}  // namespace
-
 SweepSummary run_sweep(const SweepPlan& plan, SweepContext context) {
-  parse_objectives(plan.settings.objectives);
   make_writable_directory(context.directory);
   // Checkpoints name the float network by its path, which must not depend on where one stands.
   const fs::path directory = fs::absolute(context.directory).lexically_normal();
   const ExecuteContext execute{directory, plan.settings.threads, context.training, {}};
-  Team team(sweep_work(plan, execute),
-            {context.workers, plan.settings.patience, plan.digest()},
+  Team team(sweep_work(plan, execute), {context.workers, plan.settings.patience, plan.digest()},
             std::move(context.transport));
   SweepSummary summary;
   summary.leads = team.leads();
@@ -31,8 +19,7 @@ SweepSummary run_sweep(const SweepPlan& plan, SweepContext context) {
     summary.interrupted = !team.follow(context.stop);
     return summary;
   }
-  if (!context.resume) require_new(directory);
-  Store store(directory);
+  Store store = open_store(directory, context.resume);
   store.add(plan.points);
   SweepTasks tasks(plan, store, directory, context.report);
   summary.interrupted = !team.run(tasks, context.stop);

@@ -16,8 +16,8 @@ struct SweepContext {
   std::filesystem::path directory;  // of results; under several ranks, one that they all see
   bool resume = false;              // continue what is there; otherwise the directory must be new
   int workers = 1;                  // points at a time in this process
-  std::unique_ptr<Transport> transport;                            // null: this process alone
-  std::function<void(const SweepProgress&)> report;                // of rank 0; may be empty
+  std::unique_ptr<Transport> transport;              // null: this process alone
+  std::function<void(const SweepProgress&)> report;  // of rank 0; may be empty
   std::function<void(const std::string&, const TrainProgress&)> training;  // may be empty
   std::function<bool()> stop;
 };

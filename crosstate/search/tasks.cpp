@@ -36,8 +36,10 @@ SweepTasks::SweepTasks(const SweepPlan& plan, Store& store, const std::filesyste
   for (std::size_t i = 0; i < plan.parents.size(); ++i) {
     if (!needed[i] || is_trained(directory, plan.parents[i])) tasks_[i].state = State::kFinished;
   }
-  open_ = static_cast<std::size_t>(std::count_if(
-      tasks_.begin(), tasks_.end(), [](const Task& task) { return task.state != State::kFinished; }));
+  open_ =
+      static_cast<std::size_t>(std::count_if(tasks_.begin(), tasks_.end(), [](const Task& task) {
+        return task.state != State::kFinished;
+      }));
 }
 
 std::optional<int> SweepTasks::next() {

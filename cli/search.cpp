@@ -1,0 +1,111 @@
+// crosstate search: mixed precision under a budget of bytes.
+#include "crosstate/search/search.h"
+
+#include <cstdio>
+#include <memory>
+
+#include "cli/common.h"
+#include "cli/transport.h"
+#include "crosstate/base/error.h"
+#include "crosstate/base/interrupt.h"
+
+namespace crosstate::cli {
+namespace {
+
+constexpr int kSomeFailed = 1;
+
+FieldList fields_of(RunOptions& run, SearchOptions& options) {
+  FieldList list = run.fields();
+  fields(list, options);
+  return list;
+}
+
+nlohmann::json json_of(const SearchSummary& summary) {
+  nlohmann::json sensitivity = nlohmann::json::array(), trained = nlohmann::json::array();
+  for (const SensitivityPoint& point : summary.sensitivity) {
+    nlohmann::json row = to_json(point.measures);
+    row["site"] = point.site;
+    row["bits"] = point.bits;
+    sensitivity.push_back(std::move(row));
+  }
+  for (std::size_t i = 0; i < summary.plan.points.size(); ++i) {
+    nlohmann::json row = to_json(summary.results.outcomes[i]);
+    row["point"] = summary.plan.points[i].name;
+    trained.push_back(std::move(row));
+  }
+  return {{"reference", to_json(summary.reference)},
+          {"sensitivity", std::move(sensitivity)},
+          {"points", std::move(trained)}};
+}
+
+int finish(const SearchSummary& summary, const Common& common) {
+  if (!summary.leads) return summary.interrupted ? kInterrupted : kOk;
+  if (summary.interrupted) return say_interrupted("search", common);
+  write_json(common, json_of(summary));
+  if (!common.quiet && common.json != "-") {
+    std::printf("%s\n%s", to_text(sensitivity_table(summary)).c_str(),
+                to_text(candidate_table(summary)).c_str());
+    if (summary.results.failed > 0) {
+      std::fputs(to_text(failure_table(summary.plan, summary.results)).c_str(), stdout);
+    }
+    std::printf("results in %s: sensitivity.csv, proxy-front.csv, front.csv, report.html\n",
+                common.out.c_str());
+  }
+  return summary.results.failed > 0 ? kSomeFailed : kOk;
+}
+
+int search_command(const Common& common, int workers) {
+  RunOptions run;
+  SearchOptions options;
+  FieldList list = fields_of(run, options);
+  read_settings(common, list);
+  if (!common.data.empty()) run.data.directory = common.data;
+  if (common.threads > 0) options.threads = common.threads;
+  validate(run);
+  validate(options);
+  require_writable_file(common.json);
+  SearchContext context;
+  context.directory = common.out;
+  context.resume = common.resume;
+  context.workers = workers;
+  context.transport = connect();
+  catch_interrupts();
+  context.stop = interrupted;
+  if (!common.quiet) {
+    context.say = [](const std::string& what) { std::fprintf(stderr, "%s\n", what.c_str()); };
+    context.report = [](const SweepProgress& progress) {
+      const bool failed = progress.outcome.status == "failed";
+      std::fprintf(stderr, "  %s: %s, %s s\n", progress.task.c_str(),
+                   failed ? progress.outcome.error.c_str()
+                          : percent(progress.outcome.metric("accuracy")).c_str(),
+                   fixed(progress.outcome.seconds, 1).c_str());
+    };
+  }
+  const SearchSummary summary = run_search(run, options, std::move(context));
+  const int code = finish(summary, common);
+  disconnect(summary.lost_a_rank, code);
+  return code;
+}
+
+}  // namespace
+
+void add_search(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand(
+      "search", "Choose the bits of every site under a budget, and train the best choices");
+  auto common = std::make_shared<Common>();
+  auto workers = std::make_shared<int>(1);
+  common->out = "out/search";
+  command->add_option("--workers", *workers, "Tasks at a time in this process")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  RunOptions run;
+  SearchOptions options;
+  Uses uses;
+  uses.out = "Directory of sweep.sqlite, tables, report and models; seen by all ranks";
+  uses.threads = "Threads of each task (search.threads); 0: as the configuration says";
+  add_common(*command, *common, uses, fields_of(run, options));
+  command->callback([=, &chosen] { chosen = [=] { return search_command(*common, *workers); }; });
+}
+
+}  // namespace crosstate::cli

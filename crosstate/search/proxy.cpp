@@ -1,0 +1,65 @@
+#include "crosstate/search/proxy.h"
+
+#include "crosstate/base/error.h"
+#include "crosstate/cost/memory.h"
+#include "crosstate/train/evaluate.h"
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kBatch = 256;
+
+}  // namespace
+
+struct Proxy::Material {
+  Network network;
+  Dataset validation;
+  std::vector<Batch> calibration;
+};
+
+json to_json(const ProxyMeasures& measures) {
+  return {{"loss", measures.loss}, {"accuracy", measures.accuracy}, {"bytes", measures.bytes}};
+}
+
+ProxyMeasures proxy_measures_from(const json& from) {
+  return {from.at("loss"), from.at("accuracy"), from.at("bytes")};
+}
+
+Proxy::Proxy(RunOptions options, std::filesystem::path reference, std::size_t sequences,
+             int threads)
+    : options_(std::move(options)),
+      reference_(std::move(reference)),
+      sequences_(sequences),
+      threads_(threads) {}
+
+const Proxy::Material& Proxy::material() {
+  const std::lock_guard lock(mutex_);
+  if (material_) return *material_;
+  const std::string file = reference_.string();
+  Network network = Network::from_tensors(read_safetensors(file), file);
+  ThreadPool pool(threads_);
+  const RunData data = load_run_data(options_, pool);
+  if (data.validation.count == 0) {
+    fail("search", "no training sequences are held out; expected train.validation above 0");
+  }
+  material_ =
+      std::make_shared<Material>(Material{std::move(network), first(data.validation, sequences_),
+                                          calibration_batches(data.training, options_)});
+  return *material_;
+}
+
+std::optional<ProxyMeasures> Proxy::measure(const QuantOptions& quant,
+                                            const std::function<bool()>& stop) {
+  const Material& given = material();
+  ThreadPool pool(threads_);
+  Network network = given.network;
+  network.requantize(resolved(quant), given.calibration, pool);
+  const std::optional<Tally> tally = evaluate_result(network, given.validation, kBatch, pool, stop);
+  if (!tally) return std::nullopt;
+  return ProxyMeasures{tally->loss(), tally->accuracy(),
+                       static_cast<double>(count_memory(network).total())};
+}
+
+}  // namespace crosstate

@@ -1,0 +1,47 @@
+// What a choice of bits is likely to cost, without training.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "crosstate/pipeline/data.h"
+#include "crosstate/search/genome.h"
+
+namespace crosstate {
+
+struct ProxyMeasures {
+  double loss = 0, accuracy = 0;  // on held-out training sequences
+  double bytes = 0;               // in all
+};
+nlohmann::json to_json(const ProxyMeasures& measures);
+ProxyMeasures proxy_measures_from(const nlohmann::json& json);
+
+/// Rounds a network that was trained with rounding at all sites anew with other bits, chooses the
+/// ranges that this changes from training data, and evaluates it on the part held out. Safe from
+/// several threads; network and data are read at the first call.
+class Proxy {
+ public:
+  /// `reference` is the network's file; the first `sequences` held out are used, 0: all.
+  Proxy(RunOptions options, std::filesystem::path reference, std::size_t sequences, int threads);
+
+  /// Nothing if stopped. Throws Error when nothing is held out, and for an unreadable file.
+  std::optional<ProxyMeasures> measure(const QuantOptions& quant,
+                                       const std::function<bool()>& stop);
+
+ private:
+  struct Material;
+  const Material& material();
+
+  RunOptions options_;
+  std::filesystem::path reference_;
+  std::size_t sequences_;
+  int threads_;
+  std::mutex mutex_;
+  std::shared_ptr<const Material> material_;
+};
+
+}  // namespace crosstate

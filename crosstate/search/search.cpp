@@ -1,0 +1,334 @@
+#include "crosstate/search/search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/search/search_report.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// Trainings are described by their bits: other ranks do not know the plan, which grows.
+class SearchTasks : public SweepTasks {
+ public:
+  SearchTasks(const SweepPlan& plan, const GenomeSpace& space, Store& store, const fs::path& where,
+              std::function<void(const SweepProgress&)> report)
+      : SweepTasks(plan, store, where, std::move(report)), plan_(plan), space_(space) {}
+
+  json describe(int task) const override {
+    json what = SweepTasks::describe(task);
+    if (!what.contains("point")) return what;
+    const SweepPoint& point = plan_.points[what.at("point").get<std::size_t>()];
+    std::string bits;
+    for (const std::string& key : genome_keys(space_)) {
+      bits += (bits.empty() ? "" : " ") + plan_.value_of(point, key);
+    }
+    return {{"train", bits}};
+  }
+
+ private:
+  const SweepPlan& plan_;
+  const GenomeSpace& space_;
+};
+
+// Candidates that the proxy has not seen yet.
+class ProxyTasks : public TaskList {
+ public:
+  ProxyTasks(std::vector<std::string> genomes, const std::string& scope, Store& store)
+      : genomes_(std::move(genomes)), scope_(scope), store_(store), open_(genomes_.size()) {
+    for (std::size_t i = genomes_.size(); i-- > 0;) free_.push_back(static_cast<int>(i));
+  }
+
+  std::optional<int> next() override {
+    if (free_.empty()) return std::nullopt;
+    const int task = free_.back();
+    free_.pop_back();
+    return task;
+  }
+  json describe(int task) const override { return {{"proxy", genome(task)}}; }
+  void finish(int task, const json& result) override {
+    store_.record_proxy(scope_, genome(task), result.dump());
+    --open_;
+  }
+  void give_back(int task) override { free_.push_back(task); }
+  void lose(int task) override { give_back(task); }
+  bool done() const override { return open_ == 0; }
+
+ private:
+  const std::string& genome(int task) const { return genomes_[static_cast<std::size_t>(task)]; }
+
+  std::vector<std::string> genomes_;
+  const std::string& scope_;
+  Store& store_;
+  std::vector<int> free_;
+  std::size_t open_;
+};
+
+// What every rank makes of the options alone.
+struct Problem {
+  RunOptions run;
+  SearchOptions options;
+  GenomeSpace space;
+  fs::path directory;
+  SweepPlan plan;  // with the reference alone
+};
+
+void add_genes(SweepPlan& plan, const Problem& problem, const Genes& genes) {
+  add_point(plan, with_genes(problem.run, problem.space, genes), genome_keys(problem.space),
+            "search");
+}
+
+Problem problem_of(const RunOptions& run, const SearchOptions& options, const fs::path& directory) {
+  validate(options);
+  Problem problem{run, options, genome_space(run.model, options.bits), directory, {}};
+  if (!run.quantize || !run.qat.stages.empty()) {
+    fail("options", "search needs run.quantize = true and no qat.stages");
+  }
+  if (run.train.validation == 0 && run.data.validation_speaker.empty()) {
+    fail("options", "search compares candidates on held-out data, expected train.validation > 0");
+  }
+  problem.plan.settings.objectives = options.objectives;
+  problem.plan.settings.threads = options.threads;
+  problem.plan.settings.name = "Search for mixed precision";
+  problem.plan.varied = genome_keys(problem.space);
+  add_genes(problem.plan, problem, problem.space.uniform(problem.space.bits.back()));
+  return problem;
+}
+
+fs::path reference_file(const Problem& problem) {
+  return point_directory(problem.directory, problem.plan.points.front()) / "qat.safetensors";
+}
+
+// Of all that a proxy's measures depend on.
+std::string scope_of(const Problem& problem) {
+  return problem.plan.digest() + " " + std::to_string(problem.options.sequences);
+}
+
+Work search_work(const Problem& problem) {
+  const auto proxy = std::make_shared<Proxy>(problem.run, reference_file(problem),
+                                             static_cast<std::size_t>(problem.options.sequences),
+                                             problem.options.threads);
+  return [&problem, proxy](const json& task, const Stop& stop) -> std::optional<json> {
+    const ExecuteContext execute{problem.directory, problem.options.threads, {}, stop};
+    if (task.contains("proxy")) {
+      const Genes genes = genes_from(problem.space, task.at("proxy"));
+      const auto measures =
+          proxy->measure(with_genes(problem.run, problem.space, genes).quant, stop);
+      if (!measures) return std::nullopt;
+      return to_json(*measures);
+    }
+    std::optional<Outcome> outcome;
+    if (task.contains("float")) {
+      outcome = train_parent(problem.plan.parents.front(), execute);
+    } else {
+      SweepPlan plan = problem.plan;
+      plan.points.clear();
+      add_genes(plan, problem, genes_from(problem.space, task.at("train")));
+      outcome = run_point(plan, plan.points.front(), execute);
+    }
+    if (!outcome) return std::nullopt;
+    return to_json(*outcome);
+  };
+}
+
+// What the leading rank does, step by step; each step false if it was stopped.
+class Search {
+ public:
+  Search(const Problem& problem, Team& team, Store& store, SearchContext& context,
+         SearchSummary& summary)
+      : problem_(problem),
+        team_(team),
+        store_(store),
+        context_(context),
+        summary_(summary),
+        scope_(scope_of(problem)) {}
+
+  bool run() {
+    return train("training the reference") && require_reference() && analyse() && evolve() &&
+           train("training candidates with rounding");
+  }
+
+ private:
+  void say(const std::string& what) const {
+    if (context_.say) context_.say(what);
+  }
+
+  bool train(const std::string& what) {
+    say(what);
+    store_.add(summary_.plan.points);
+    SearchTasks tasks(summary_.plan, problem_.space, store_, problem_.directory, context_.report);
+    return team_.run(tasks, context_.stop);
+  }
+
+  bool require_reference() const {
+    const std::string& name = problem_.plan.points.front().name;
+    for (const StoredPoint& point : store_.points()) {
+      if (point.name != name || point.outcome.status == "done") continue;
+      fail("search", "the reference could not be trained: " + point.outcome.error);
+    }
+    return true;
+  }
+
+  bool measure(const std::vector<Genes>& all) {
+    std::vector<std::string> unknown;
+    for (const Genes& genes : all) {
+      const std::string text = genes_text(problem_.space, genes);
+      if (!store_.proxy(scope_, text)) unknown.push_back(text);
+    }
+    ProxyTasks tasks(std::move(unknown), scope_, store_);
+    return team_.run(tasks, context_.stop);
+  }
+
+  ProxyMeasures measures_of(const Genes& genes) const {
+    return proxy_measures_from(
+        json::parse(store_.proxy(scope_, genes_text(problem_.space, genes)).value()));
+  }
+
+  // One site at a time, from the reference.
+  bool analyse() {
+    say("sensitivity of every site");
+    const GenomeSpace& space = problem_.space;
+    const Genes reference = space.uniform(space.bits.back());
+    std::vector<Genes> all = {reference};
+    std::vector<std::pair<std::size_t, int>> changed;
+    for (std::size_t site = 0; site < space.sites.size(); ++site) {
+      for (int gene = 0; gene + 1 < static_cast<int>(space.bits.size()); ++gene) {
+        Genes& genes = all.emplace_back(reference);
+        genes[site] = gene;
+        changed.emplace_back(site, gene);
+      }
+    }
+    if (!measure(all)) return false;
+    summary_.reference = measures_of(reference);
+    for (std::size_t i = 0; i < changed.size(); ++i) {
+      const Genes& genes = all[i + 1];
+      const std::size_t site = changed[i].first;
+      summary_.sensitivity.push_back(
+          {space.sites[site], space.bits_of(genes, site), measures_of(genes)});
+    }
+    return true;
+  }
+
+  bool evolve() {
+    const GenomeSpace& space = problem_.space;
+    std::vector<Genes> first;
+    for (auto bits = space.bits.rbegin(); bits != space.bits.rend(); ++bits) {
+      first.push_back(space.uniform(*bits));
+    }
+    int generation = 0;
+    const auto evaluate = [&](std::vector<Individual>& all) {
+      say("generation " + std::to_string(generation++) + " of " +
+          std::to_string(problem_.options.generations));
+      std::vector<Genes> genes;
+      for (const Individual& one : all) genes.push_back(one.genes);
+      if (!measure(genes)) return false;
+      for (Individual& one : all) {
+        const ProxyMeasures measured = measures_of(one.genes);
+        one.costs = {measured.loss, measured.bytes};
+        const double budget = problem_.options.bytes;
+        one.violation = budget > 0 ? std::max(0.0, measured.bytes - budget) : 0;
+      }
+      return true;
+    };
+    const Nsga2Options options{.population = problem_.options.population,
+                               .generations = problem_.options.generations,
+                               .seed = problem_.run.seed};
+    std::vector<Individual> last = nsga2(space.choices(), options, first, evaluate);
+    if (last.empty()) return false;
+    std::erase_if(last, [](const Individual& one) { return one.rank > 0 || one.violation > 0; });
+    if (last.empty()) {
+      fail("search",
+           "nothing found within search.bytes = " + std::to_string(problem_.options.bytes) +
+               "; expected a larger budget, fewer search.bits or a smaller network");
+    }
+    std::sort(last.begin(), last.end(), [](const Individual& a, const Individual& b) {
+      return std::pair(a.costs[1], a.genes) < std::pair(b.costs[1], b.genes);
+    });
+    summary_.front = std::move(last);
+    choose();
+    return true;
+  }
+
+  // From the smallest to the best, in even steps along the front.
+  void choose() {
+    const std::size_t count = summary_.front.size();
+    const auto wanted = std::min(count, static_cast<std::size_t>(problem_.options.candidates));
+    for (std::size_t i = 0; i < wanted; ++i) {
+      const std::size_t at = wanted == 1 ? count - 1 : i * (count - 1) / (wanted - 1);
+      add_genes(summary_.plan, problem_, summary_.front[at].genes);
+    }
+  }
+
+  const Problem& problem_;
+  Team& team_;
+  Store& store_;
+  SearchContext& context_;
+  SearchSummary& summary_;
+  const std::string scope_;
+};
+
+}  // namespace
+
+void fields(FieldList& list, SearchOptions& options) {
+  list.section("search");
+  list.add("bytes", options.bytes, "Budget of all that a network stores; 0: none.")
+      .in("bytes")
+      .range(0, 1e9);
+  list.add("bits", options.bits,
+           "Bits to choose from at every site, between spaces; 2 is ternary for weights. The most "
+           "are those of the reference.");
+  list.add("population", options.population, "Candidates per generation.").range(4, 10000);
+  list.add("generations", options.generations, "More of them come closer to the front.")
+      .range(0, 100000);
+  list.add("candidates", options.candidates, "Of the proxy's front, trained with rounding.")
+      .range(1, 1000);
+  list.add("sequences", options.sequences,
+           "Held-out sequences that a candidate is judged on before training; 0: all.")
+      .in("sequences")
+      .range(0, 1e9);
+  list.add("objectives", options.objectives, "Of the front at the end; as sweep.objectives.");
+  list.add("threads", options.threads, "Threads of each task.").range(1, 1024);
+  list.add("patience", options.patience, "Silence after which another rank counts as dead.")
+      .in("s")
+      .range(2, 3600);
+}
+
+void validate(const SearchOptions& options) {
+  SearchOptions copy = options;
+  FieldList list;
+  fields(list, copy);
+  list.from_json(list.to_json(), "options");
+  parse_objectives(options.objectives);
+}
+
+SearchSummary run_search(const RunOptions& run, const SearchOptions& options,
+                         SearchContext context) {
+  const Problem problem =
+      problem_of(run, options, fs::absolute(context.directory).lexically_normal());
+  make_writable_directory(problem.directory);
+  Team team(search_work(problem), {context.workers, options.patience, scope_of(problem)},
+            std::move(context.transport));
+  SearchSummary summary;
+  summary.leads = team.leads();
+  if (!team.leads()) {
+    summary.interrupted = !team.follow(context.stop);
+    return summary;
+  }
+  Store store = open_store(problem.directory, context.resume);
+  summary.space = problem.space;
+  summary.plan = problem.plan;
+  summary.interrupted = !Search(problem, team, store, context, summary).run();
+  team.dismiss();
+  summary.lost_a_rank = team.lost_a_rank();
+  summary.results = collect(summary.plan, store);
+  if (!summary.interrupted) write_search_results(summary, problem.directory);
+  return summary;
+}
+
+}  // namespace crosstate

@@ -1,0 +1,67 @@
+// Mixed precision under a budget: sensitivity of every site, then a multi-objective search over the
+// bits of all sites with a cheap proxy, then training with rounding of the best.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "crosstate/search/genome.h"
+#include "crosstate/search/proxy.h"
+#include "crosstate/search/sweep.h"
+
+namespace crosstate {
+
+struct SearchOptions {
+  int bytes = 0;                   // in all; 0: no budget
+  std::string bits = "2 3 4 6 8";  // to choose from at every site
+  int population = 40, generations = 25;
+  int candidates = 6;   // that are trained
+  int sequences = 500;  // held out, of the proxy; 0: all
+  std::string objectives = "min bytes, max accuracy";
+  int threads = 1;
+  double patience = 15;  // seconds; as in SweepSettings
+};
+void fields(FieldList& list, SearchOptions& options);
+void validate(const SearchOptions& options);
+
+struct SensitivityPoint {
+  std::string site;
+  int bits = 0;
+  ProxyMeasures measures;
+};
+
+struct SearchSummary {
+  bool leads = true, interrupted = false, lost_a_rank = false;
+  ProxyMeasures reference;  // every site at the most bits
+  std::vector<SensitivityPoint> sensitivity;
+  std::vector<Individual> front;  // by the proxy: costs are loss and bytes; by bytes
+  GenomeSpace space;
+  SweepPlan plan;  // the trained points: the reference first, then candidates
+  SweepResults results;
+};
+
+struct SearchContext {
+  std::filesystem::path directory;
+  bool resume = false;
+  int workers = 1;
+  std::unique_ptr<Transport> transport;
+  std::function<void(const std::string&)> say;       // told each step; may be empty
+  std::function<void(const SweepProgress&)> report;  // of rank 0; may be empty
+  std::function<bool()> stop;
+};
+
+/// The run's options say network, data and trainings; its float network is trained once, or taken
+/// from run.start. Leaves sweep.sqlite, sensitivity.csv, proxy-front.csv, results.csv, front.csv
+/// and report.html; everything that was measured is kept, and `resume` repeats none of it. The same
+/// seed gives the same points. Throws Error for options that do not fit, and when the reference
+/// cannot be trained.
+SearchSummary run_search(const RunOptions& run, const SearchOptions& options,
+                         SearchContext context);
+
+Table sensitivity_table(const SearchSummary& summary);
+Table candidate_table(const SearchSummary& summary);
+
+}  // namespace crosstate

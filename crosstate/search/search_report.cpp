@@ -1,0 +1,133 @@
+#include "crosstate/search/search_report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "crosstate/base/files.h"
+
+namespace crosstate {
+namespace {
+
+std::string number(double value, const char* format) {
+  if (std::isnan(value)) return "-";
+  char text[64];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+std::string genes_of(const SearchSummary& summary, std::size_t point) {
+  std::string text;
+  for (const std::string& key : genome_keys(summary.space)) {
+    text += (text.empty() ? "" : " ") + summary.plan.value_of(summary.plan.points[point], key);
+  }
+  return text;
+}
+
+std::string sensitivity_csv(const SearchSummary& summary) {
+  std::string csv = "site,bits,loss,loss_of_reference,accuracy,bytes\n";
+  for (const SensitivityPoint& point : summary.sensitivity) {
+    csv += point.site + ',' + std::to_string(point.bits) + ',' +
+           number(point.measures.loss, "%.17g") + ',' + number(summary.reference.loss, "%.17g") +
+           ',' + number(point.measures.accuracy, "%.17g") + ',' +
+           number(point.measures.bytes, "%.0f") + '\n';
+  }
+  return csv;
+}
+
+std::string proxy_front_csv(const SearchSummary& summary) {
+  std::string csv;
+  for (const std::string& site : summary.space.sites) csv += site + ',';
+  csv += "loss,bytes\n";
+  for (const Individual& one : summary.front) {
+    for (std::size_t i = 0; i < one.genes.size(); ++i) {
+      csv += std::to_string(summary.space.bits_of(one.genes, i)) + ',';
+    }
+    csv += number(one.costs[0], "%.17g") + ',' + number(one.costs[1], "%.0f") + '\n';
+  }
+  return csv;
+}
+
+Plot sensitivity_plot(const SearchSummary& summary) {
+  Plot plot;
+  plot.title = "Sensitivity of each site";
+  plot.x_label = "bits of the site, all others at " + std::to_string(summary.space.bits.back());
+  plot.y_label = "loss held out";
+  plot.caption =
+      "Without training on: the reference, trained with rounding, with one site rounded anew.";
+  for (const std::string& site : summary.space.sites) {
+    Series& series = plot.series.emplace_back(Series{site, {}, {}, {}});
+    for (const SensitivityPoint& point : summary.sensitivity) {
+      if (point.site != site) continue;
+      series.x.push_back(point.bits);
+      series.y.push_back(point.measures.loss);
+    }
+    series.x.push_back(summary.space.bits.back());
+    series.y.push_back(summary.reference.loss);
+  }
+  return plot;
+}
+
+Plot proxy_plot(const SearchSummary& summary) {
+  Plot plot;
+  plot.title = "Front by the proxy";
+  plot.x_label = "bytes";
+  plot.y_label = "loss held out";
+  plot.caption = "What the search compares candidates by, before any is trained with rounding.";
+  Series& series = plot.series.emplace_back(Series{"front", {}, {}, {}});
+  for (const Individual& one : summary.front) {
+    series.x.push_back(one.costs[1]);
+    series.y.push_back(one.costs[0]);
+  }
+  return plot;
+}
+
+}  // namespace
+
+Table sensitivity_table(const SearchSummary& summary) {
+  Table table{"Loss held out, one site at fewer bits", {"site"}, {}};
+  const GenomeSpace& space = summary.space;
+  for (const int bits : space.bits) table.header.push_back(std::to_string(bits) + " bits");
+  for (const std::string& site : space.sites) {
+    std::vector<std::string>& row = table.rows.emplace_back(std::vector<std::string>{site});
+    for (const SensitivityPoint& point : summary.sensitivity) {
+      if (point.site == site) row.push_back(number(point.measures.loss, "%.4f"));
+    }
+    row.push_back(number(summary.reference.loss, "%.4f"));
+  }
+  return table;
+}
+
+Table candidate_table(const SearchSummary& summary) {
+  std::string sites = "bits of";
+  for (const std::string& site : summary.space.sites) sites += ' ' + site;
+  Table table{"Trained with rounding", {sites, "bytes", "PTQ (%)", "QAT (%)", "integers (%)"}, {}};
+  for (std::size_t i = 0; i < summary.plan.points.size(); ++i) {
+    const Outcome& outcome = summary.results.outcomes[i];
+    if (outcome.status != "done") continue;
+    const auto share = [&](const char* name) { return number(100 * outcome.metric(name), "%.2f"); };
+    table.rows.push_back({genes_of(summary, i), number(outcome.metric("bytes"), "%.0f"),
+                          share("ptq_accuracy"), share("qat_accuracy"), share("integer_accuracy")});
+  }
+  std::stable_sort(table.rows.begin(), table.rows.end(),
+                   [](const auto& a, const auto& b) { return std::stod(a[1]) < std::stod(b[1]); });
+  return table;
+}
+
+void write_search_results(const SearchSummary& summary, const std::filesystem::path& directory) {
+  write_file(directory / "sensitivity.csv", sensitivity_csv(summary));
+  write_file(directory / "proxy-front.csv", proxy_front_csv(summary));
+  Report report = write_results(summary.plan, summary.results, directory);
+  report.paragraphs.insert(
+      report.paragraphs.begin(),
+      "The reference is trained with every site rounded to the most bits. The bits of each site "
+      "are then chosen by NSGA-II (Deb et al., 2002) for the loss on held-out training sequences, "
+      "without training, and the bytes stored; candidates along that front are trained with "
+      "rounding from the shared float network.");
+  report.plots.push_back(proxy_plot(summary));
+  report.plots.push_back(sensitivity_plot(summary));
+  report.tables.push_back(sensitivity_table(summary));
+  write_file(directory / "report.html", to_html(report));
+}
+
+}  // namespace crosstate

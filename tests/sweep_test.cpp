@@ -1,0 +1,321 @@
+// `crosstate sweep` and `crosstate search` as a user meets them: killed, resumed, on several ranks.
+#include <sqlite3.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "crosstate/base/files.h"
+#include "tests/cli.h"
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr const char* kTiny =
+    "[data]\ntrain_limit = 160\ntest_limit = 64\n[run]\ncalibration = 32\n"
+    "[model]\nchannels = 4\nstates = 4\nlayers = 1\n"
+    "[train]\nepochs = 2\nbatch = 32\n[qat]\nepochs = 2\nbatch = 32\n";
+
+class CliSweep : public Cli {
+ protected:
+  void write_sweep(const std::string& name, const std::string& points) const {
+    write(name, kTiny + points);
+  }
+  std::string dump(const std::string& out) const {
+    const Result result = call({"sweep", "--dump", "--out", path(out)});
+    EXPECT_EQ(result.code, 0) << result.err;
+    return result.out;
+  }
+  // What the database holds, times aside, as any reader sees it.
+  std::string rows(const std::string& out) const {
+    sqlite3* database = nullptr;
+    std::string text;
+    const auto add = [](void* to, int count, char** values, char**) {
+      for (int i = 0; i < count; ++i) {
+        *static_cast<std::string*>(to) += values[i] == nullptr ? "NULL" : values[i];
+        *static_cast<std::string*>(to) += '|';
+      }
+      *static_cast<std::string*>(to) += '\n';
+      return 0;
+    };
+    EXPECT_EQ(sqlite3_open(path(out + "/sweep.sqlite").c_str(), &database), SQLITE_OK);
+    for (const char* query : {"PRAGMA integrity_check", "SELECT * FROM points"}) {
+      EXPECT_EQ(sqlite3_exec(database, query, add, &text, nullptr), SQLITE_OK);
+    }
+    sqlite3_close(database);
+    return text;
+  }
+  static std::size_t lines(const std::string& text) {
+    return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+  }
+};
+
+constexpr const char* kSixPoints =
+    "[grid]\n\"quant.preset\" = [\"w8a8s8\", \"w4a8s8\", \"w2a8s8\"]\n\"run.seed\" = [1, 2]\n";
+
+TEST_F(CliSweep, RecordsEveryPoint) {
+  write_sweep("s.toml", kSixPoints);
+  const Result result =
+      call({"sweep", path("s.toml"), "--out", path("out"), "--json", path("out.json")});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("quant.preset"), HasSubstr("w2a8s8"), HasSubstr("±")));
+  EXPECT_THAT(result.err, HasSubstr("[6/6]"));
+  const json summary = json::parse(read_file(path("out.json")));
+  EXPECT_EQ(summary.at("done"), 6);
+  for (const json& point : summary.at("points")) {
+    const json& metrics = point.at("metrics");
+    EXPECT_EQ(metrics.at("accuracy"), metrics.at("integer_accuracy"));
+    EXPECT_GT(metrics.at("weight_bytes"), 0);
+    EXPECT_EQ(metrics.at("bytes"), metrics.at("qat_bytes"));
+  }
+  // Two float networks, whatever the number of points.
+  const fs::path out = path("out");
+  EXPECT_EQ(std::distance(fs::directory_iterator(out / "float"), fs::directory_iterator()), 2);
+  EXPECT_EQ(lines(read_file(out / "results.csv")), 7u);
+  EXPECT_THAT(read_file(out / "front.csv"), HasSubstr("quant.preset,runs,bytes,bytes_deviation"));
+  EXPECT_THAT(read_file(out / "report.html"), HasSubstr("quant.preset"));
+  EXPECT_EQ(lines(dump("out")), 7u);
+
+  // The same as the run by itself.
+  write("base.toml", kTiny);
+  ASSERT_EQ(call({"train", "--config", path("base.toml"), "--threads", "1", "--seed", "2", "--set",
+                  "quant.preset=w2a8s8", "--out", path("alone")})
+                .code,
+            0);
+  const json run = json::parse(read_file(path("alone/summary.json")));
+  for (const json& point : summary.at("points")) {
+    if (point.at("point") != "quant.preset=w2a8s8 run.seed=2") continue;
+    for (const std::string stage : {"float", "ptq", "qat"}) {
+      EXPECT_EQ(point.at("metrics").at(stage + "_accuracy"), run.at(stage).at("accuracy"));
+    }
+  }
+}
+
+TEST_F(CliSweep, EndsWithTheSameRowsHoweverOftenItIsKilled) {
+  write_sweep("s.toml", kSixPoints);
+  ASSERT_EQ(call({"sweep", path("s.toml"), "--out", path("whole")}).code, 0);
+  const std::string whole = rows("whole");
+  int delay = 40, kills = 0;
+  for (int code = -SIGKILL; code == -SIGKILL; delay += 110) {
+    ASSERT_LT(kills, 60);
+    const Process process(
+        directory_, {"sweep", path("s.toml"), "--out", path("killed"), "--resume", "--quiet"});
+    std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+    process.send(SIGKILL);
+    code = process.wait();
+    kills += code == -SIGKILL;
+    ASSERT_TRUE(code == -SIGKILL || code == 0) << process.err();
+  }
+  EXPECT_GT(kills, 3);
+  EXPECT_EQ(rows("killed"), whole);
+  EXPECT_EQ(dump("killed"), dump("whole"));
+
+  // Nothing is left to do.
+  const auto before = fs::last_write_time(path("killed/sweep.sqlite"));
+  const Result again = call({"sweep", path("s.toml"), "--out", path("killed"), "--resume"});
+  EXPECT_EQ(again.code, 0);
+  EXPECT_EQ(again.err, "");
+  EXPECT_EQ(fs::last_write_time(path("killed/sweep.sqlite")), before);
+}
+
+TEST_F(CliSweep, GoesOnAfterAPointThatFails) {
+  write_sweep("s.toml",
+              "[[list]]\n\"quant.preset\" = \"w8a8s8\"\n[[list]]\n\"run.start\" = \"absent\"\n"
+              "[[list]]\n\"quant.preset\" = \"w4a8s8\"\n");
+  const Result result = call({"sweep", path("s.toml"), "--out", path("out"), "--workers", "2"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.out, AllOf(HasSubstr("1 of 3 points failed"), HasSubstr("absent")));
+  EXPECT_THAT(dump("out"), AllOf(HasSubstr("quant.preset=w4a8s8,done"),
+                                 HasSubstr("run.start=absent,failed,\"absent: ")));
+  EXPECT_EQ(call({"sweep", path("s.toml"), "--out", path("out"), "--resume"}).code, 1);
+}
+
+TEST_F(CliSweep, RefusesBadFilesBeforeAnyWork) {
+  const std::string out = path("out");
+  const auto refuse = [&](const std::string& points, const std::vector<std::string>& parts,
+                          std::vector<std::string> more = {}) {
+    write("s.toml", points);
+    std::vector<std::string> arguments = {"sweep", path("s.toml"), "--out", out};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    expect_refused(arguments, parts);
+  };
+  refuse("[grid]\n\"model.chanels\" = [8]\n", {"s.toml:2", "model.channels"});
+  refuse("[grid]\n\"model.channels\" = [8, \"x\"]\n", {"s.toml:2", "whole number"});
+  refuse("[sweep]\nobjectives = \"min x\"\n[[list]]\n", {"sweep.objectives", "min x"});
+  refuse("[sweep]\nseries = \"model.width\"\n[[list]]\n", {"sweep.series", "model.width"});
+  refuse("[grid]\n\"run.seed\" = [1]\n", {"run.seed", "varies"}, {"--seed", "3"});
+  refuse("", {"s.toml", "[grid]"});
+  expect_refused({"sweep", "--out", out}, {"FILE"});
+  expect_refused({"sweep", path("absent.toml"), "--out", out}, {"absent.toml"});
+  expect_refused({"sweep", "--dump", "--out", out}, {out});
+  EXPECT_FALSE(fs::exists(out));
+}
+
+TEST_F(CliSweep, KeepsResultsOfAnotherSweep) {
+  write_sweep("s.toml", "[[list]]\n\"run.quantize\" = false\n");
+  ASSERT_EQ(call({"sweep", path("s.toml"), "--out", path("out")}).code, 0);
+  const std::string before = rows("out");
+  expect_refused({"sweep", path("s.toml"), "--out", path("out")}, {"--resume"});
+  expect_refused(
+      {"sweep", path("s.toml"), "--out", path("out"), "--resume", "--set", "train.epochs=3"},
+      {"epochs", "2", "3"});
+  EXPECT_EQ(rows("out"), before);
+  // More points may join.
+  write_sweep("s.toml", "[[list]]\n\"run.quantize\" = false\n[[list]]\n\"run.seed\" = 3\n");
+  ASSERT_EQ(call({"sweep", path("s.toml"), "--out", path("out"), "--resume"}).code, 0);
+  EXPECT_EQ(lines(dump("out")), 3u);
+}
+
+TEST_F(CliSweep, StopsAtCtrlCAndContinues) {
+  write_sweep("s.toml", kSixPoints);
+  const Process process(directory_, {"sweep", path("s.toml"), "--out", path("out"), "--workers",
+                                     "2", "--set", "train.epochs=2000"});
+  while (!fs::exists(path("out/float"))) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  process.send(SIGINT);
+  EXPECT_EQ(process.wait(), 130);
+  EXPECT_THAT(process.err(), HasSubstr("crosstate sweep " + path("s.toml")));
+  EXPECT_THAT(dump("out"), AllOf(HasSubstr("pending"), Not(HasSubstr("done"))));
+}
+
+TEST_F(CliSweep, SearchesForBitsAndContinues) {
+  write("base.toml", kTiny);
+  const auto search = [&](const std::string& out, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {"search",
+                                          "--config",
+                                          path("base.toml"),
+                                          "--out",
+                                          path(out),
+                                          "--set",
+                                          "search.population=8",
+                                          "--set",
+                                          "search.generations=3",
+                                          "--set",
+                                          "search.candidates=2",
+                                          "--set",
+                                          "search.sequences=16",
+                                          "--set",
+                                          "search.bits=2 4 8"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  };
+  const Result whole = call(search("whole"));
+  EXPECT_EQ(whole.code, 0) << whole.err;
+  EXPECT_THAT(whole.out, AllOf(HasSubstr("state"), HasSubstr("QAT (%)")));
+  // 13 sites at 2 and 4 bits.
+  EXPECT_EQ(lines(read_file(path("whole/sensitivity.csv"))), 27u);
+  EXPECT_GE(lines(rows("whole")), 3u);
+  int kills = 0, delay = 60;
+  for (int code = -SIGKILL; code == -SIGKILL; delay += 250) {
+    ASSERT_LT(kills, 60);
+    const Process process(directory_, search("killed", {"--resume", "--quiet"}));
+    std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+    process.send(SIGKILL);
+    code = process.wait();
+    kills += code == -SIGKILL;
+    ASSERT_TRUE(code == -SIGKILL || code == 0) << process.err();
+  }
+  EXPECT_EQ(rows("killed"), rows("whole"));
+  EXPECT_EQ(read_file(path("killed/proxy-front.csv")), read_file(path("whole/proxy-front.csv")));
+
+  const std::string front = read_file(path("whole/proxy-front.csv"));
+  std::istringstream in(front);
+  double least = 1e9;
+  for (std::string line; std::getline(in, line);) {
+    if (line[0] == 'e') continue;  // the header
+    least = std::min(least, std::stod(line.substr(line.rfind(',') + 1)));
+  }
+  const std::string budget = std::to_string(static_cast<int>(least) + 40);
+  ASSERT_EQ(call(search("small", {"--set", "search.bytes=" + budget})).code, 0);
+  std::istringstream small(read_file(path("small/proxy-front.csv")));
+  for (std::string line; std::getline(small, line);) {
+    if (line[0] == 'e') continue;  // the header
+    EXPECT_LE(std::stod(line.substr(line.rfind(',') + 1)), std::stod(budget));
+  }
+  expect_refused(search("none", {"--set", "search.bytes=10"}), {"search.bytes = 10"});
+  expect_refused(search("none", {"--set", "search.bits=8"}), {"search.bits"});
+  expect_refused(search("none", {"--set", "train.validation=0"}), {"train.validation"});
+}
+
+// --- several ranks
+// ---------------------------------------------------------------------------------------
+
+#ifdef CROSSTATE_MPIRUN
+
+class Mpirun {
+ public:
+  Mpirun(const fs::path& log, int ranks, std::vector<std::string> arguments) : log_(log) {
+    std::vector<std::string> all = {CROSSTATE_MPIRUN,
+                                    "--oversubscribe",
+                                    "--allow-run-as-root",
+                                    "--enable-recovery",
+                                    "--bind-to",
+                                    "none",
+                                    "-np",
+                                    std::to_string(ranks),
+                                    CROSSTATE_PROGRAM};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    std::vector<char*> argv;
+    for (std::string& argument : all) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    id_ = fork();
+    if (id_ != 0) return;
+    const int to = open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    dup2(to, STDOUT_FILENO);
+    dup2(to, STDERR_FILENO);
+    execv(CROSSTATE_MPIRUN, argv.data());
+    _exit(127);
+  }
+  // In the order of ranks.
+  std::vector<pid_t> ranks() const {
+    const std::string id = std::to_string(id_);
+    std::istringstream children(read_file("/proc/" + id + "/task/" + id + "/children"));
+    std::vector<pid_t> all;
+    for (pid_t child = 0; children >> child;) all.push_back(child);
+    return all;
+  }
+  int wait() const {
+    int status = 0;
+    waitpid(id_, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+  std::string log() const { return read_file(log_); }
+
+ private:
+  fs::path log_;
+  pid_t id_;
+};
+
+TEST_F(CliSweep, RunsOnSeveralRanksAndSurvivesOne) {
+  write_sweep("s.toml", kSixPoints);
+  ASSERT_EQ(call({"sweep", path("s.toml"), "--out", path("one")}).code, 0);
+  const Mpirun two(directory_ / "two.txt", 2, {"sweep", path("s.toml"), "--out", path("two")});
+  EXPECT_EQ(two.wait(), 0) << two.log();
+  EXPECT_EQ(rows("two"), rows("one"));
+
+  const Mpirun three(
+      directory_ / "three.txt", 3,
+      {"sweep", path("s.toml"), "--out", path("three"), "--set", "sweep.patience=2"});
+  while (!fs::exists(path("three/float"))) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  const std::vector<pid_t> ranks = three.ranks();
+  ASSERT_EQ(ranks.size(), 3u);
+  kill(ranks[1], SIGKILL);
+  EXPECT_EQ(three.wait(), 0) << three.log();
+  EXPECT_EQ(rows("three"), rows("one"));
+}
+
+#endif
+
+}  // namespace
+}  // namespace crosstate
