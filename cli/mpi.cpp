@@ -83,6 +83,16 @@ std::unique_ptr<Transport> connect() {
   return std::make_unique<MpiTransport>();
 }
 
+void warn_without_recovery(const Transport* transport) {
+  if (transport == nullptr || transport->rank() != 0 || transport->size() == 1) return;
+  if (std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) return;  // another MPI, which may differ
+  const char* recovery = std::getenv("OMPI_MCA_orte_enable_recovery");
+  if (recovery != nullptr && std::string(recovery) != "0") return;
+  std::fputs(
+      "mpirun without --enable-recovery ends all ranks when one dies; --resume would continue\n",
+      stderr);
+}
+
 void disconnect(bool lost_a_rank, int code) {
   if (!connected) return;
   if (lost_a_rank) {

@@ -4,6 +4,7 @@
 namespace crosstate::cli {
 
 std::unique_ptr<Transport> connect() { return nullptr; }
+void warn_without_recovery(const Transport*) {}
 void disconnect(bool, int) {}
 
 }  // namespace crosstate::cli

@@ -72,6 +72,7 @@ int search_command(const Common& common, int workers) {
   catch_interrupts();
   context.stop = interrupted;
   if (!common.quiet) {
+    warn_without_recovery(context.transport.get());
     context.say = [](const std::string& what) { std::fprintf(stderr, "%s\n", what.c_str()); };
     context.report = [](const SweepProgress& progress) {
       const bool failed = progress.outcome.status == "failed";

@@ -102,6 +102,7 @@ int sweep_command(const Common& common, const SweepArguments& arguments) {
   catch_interrupts();
   context.stop = interrupted;
   if (!common.quiet) {
+    warn_without_recovery(context.transport.get());
     context.report = [](const SweepProgress& progress) {
       std::fprintf(stderr, "%s\n", line_of(progress).c_str());
     };

@@ -11,6 +11,9 @@ namespace crosstate::cli {
 /// was built without MPI (no_mpi.cpp stands for mpi.cpp). Call it once.
 std::unique_ptr<Transport> connect();
 
+/// Says on standard error, as rank 0, that the death of a rank will end the whole job, if it will.
+void warn_without_recovery(const Transport* transport);
+
 /// Ends what connect() began, once nothing is sent any more. With a rank lost it ends the process
 /// with `code`, since MPI would wait for the dead.
 void disconnect(bool lost_a_rank, int code);
