@@ -78,7 +78,7 @@ void print_tables(const SweepPlan& plan, const SweepResults& results, const Comm
 
 int dump(const Common& common) {
   if (!Store::exists(common.out)) fail(common.out, "holds no sweep, expected sweep.sqlite in it");
-  std::fputs(dump_csv(Store(common.out)).c_str(), stdout);
+  std::fputs(dump_csv(Store(common.out, Store::Access::kRead)).c_str(), stdout);
   return kOk;
 }
 

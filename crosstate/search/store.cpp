@@ -87,17 +87,11 @@ struct Store::Inside {
   sqlite3* database = nullptr;
   int lock = -1;
 
-  explicit Inside(const fs::path& directory) : path((directory / kFile).string()) {
-    const std::string lock_path = (directory / "lock").string();
-    lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (lock < 0) fail(lock_path, std::string("cannot open: ") + std::strerror(errno));
-    if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-      close(lock);
-      fail(directory.string(),
-           "another crosstate writes its results there; under mpirun this means a program that "
-           "was built without MPI");
-    }
-    if (sqlite3_open(path.c_str(), &database) != SQLITE_OK) {
+  Inside(const fs::path& directory, Access access) : path((directory / kFile).string()) {
+    if (access == Access::kWrite) take_lock(directory);
+    // Reading, too, may have to undo what a writer that was killed had begun.
+    const int flags = SQLITE_OPEN_READWRITE | (access == Access::kWrite ? SQLITE_OPEN_CREATE : 0);
+    if (sqlite3_open_v2(path.c_str(), &database, flags, nullptr) != SQLITE_OK) {
       const std::string message = sqlite3_errmsg(database);
       close_all();
       fail(path, message + " (SQLite)");
@@ -105,9 +99,19 @@ struct Store::Inside {
   }
   ~Inside() { close_all(); }
 
+  void take_lock(const fs::path& directory) {
+    const std::string name = (directory / "lock").string();
+    lock = open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (lock < 0) fail(name, std::string("cannot open: ") + std::strerror(errno));
+    if (flock(lock, LOCK_EX | LOCK_NB) == 0) return;
+    close(lock);
+    fail(directory.string(),
+         "another crosstate writes its results there; under mpirun this means a program that was "
+         "built without MPI");
+  }
   void close_all() {
     sqlite3_close(database);
-    close(lock);
+    if (lock >= 0) close(lock);
   }
 
   Statement statement(const std::string& text) const { return {database, path, text}; }
@@ -125,28 +129,30 @@ struct Store::Inside {
     }
   }
 
+  void create_tables() const {
+    run("PRAGMA synchronous = FULL");
+    transaction([&] {
+      run("CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID");
+      run("CREATE TABLE IF NOT EXISTS points(point TEXT PRIMARY KEY, status TEXT NOT NULL, error "
+          "TEXT NOT NULL, config TEXT NOT NULL" +
+          metric_columns(" REAL") + ") WITHOUT ROWID");
+      run("CREATE TABLE IF NOT EXISTS times(task TEXT PRIMARY KEY, seconds REAL) WITHOUT ROWID");
+      run("CREATE TABLE IF NOT EXISTS proxies(scope TEXT, genome TEXT, measures TEXT, PRIMARY "
+          "KEY(scope, genome)) WITHOUT ROWID");
+      run(std::string("INSERT OR IGNORE INTO meta VALUES('format', '") + kFormat + "')");
+    });
+  }
+
   std::string meta(const std::string& key) const {
     Statement find = statement("SELECT value FROM meta WHERE key = ?");
     return find.bind(key).step() ? find.text(0) : "";
   }
 };
 
-Store::Store(const fs::path& directory) : inside_(std::make_unique<Inside>(directory)) {
-  sqlite3_busy_timeout(inside_->database, 60'000);  // readers of the shell
-  inside_->run("PRAGMA synchronous = FULL");
-  inside_->transaction([&] {
-    inside_->run("CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID");
-    inside_->run(
-        "CREATE TABLE IF NOT EXISTS points(point TEXT PRIMARY KEY, status TEXT NOT NULL, error "
-        "TEXT NOT NULL, config TEXT NOT NULL" +
-        metric_columns(" REAL") + ") WITHOUT ROWID");
-    inside_->run(
-        "CREATE TABLE IF NOT EXISTS times(task TEXT PRIMARY KEY, seconds REAL) WITHOUT ROWID");
-    inside_->run(
-        "CREATE TABLE IF NOT EXISTS proxies(scope TEXT, genome TEXT, measures TEXT, PRIMARY "
-        "KEY(scope, genome)) WITHOUT ROWID");
-    inside_->run(std::string("INSERT OR IGNORE INTO meta VALUES('format', '") + kFormat + "')");
-  });
+Store::Store(const fs::path& directory, Access access)
+    : inside_(std::make_unique<Inside>(directory, access)) {
+  sqlite3_busy_timeout(inside_->database, 60'000);  // ms; readers beside a writer
+  if (access == Access::kWrite) inside_->create_tables();
   const std::string format = inside_->meta("format");
   if (format != kFormat) {
     fail(inside_->path, "format " + excerpt(format) + ", expected " + kFormat +

@@ -27,12 +27,13 @@ struct StoredPoint {
 ///   by scope and genome;
 /// - meta: key and value.
 /// Every call is one transaction (rollback journal, synchronous = FULL). Throws Error naming the
-/// file. One process writes: the constructor takes a lock on DIRECTORY/lock that lasts as long as
-/// the process.
+/// file. One process writes: it holds a lock on DIRECTORY/lock for as long as it lives. Any number
+/// may read meanwhile.
 class Store {
  public:
-  /// Creates the file if there is none.
-  explicit Store(const std::filesystem::path& directory);
+  enum class Access { kWrite, kRead };
+  /// To write, creates the file if there is none.
+  explicit Store(const std::filesystem::path& directory, Access access = Access::kWrite);
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;

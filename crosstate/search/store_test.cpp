@@ -97,10 +97,12 @@ TEST_F(StoreTest, RefusesAPointWithAnotherConfiguration) {
 TEST_F(StoreTest, HasOneWriter) {
   const Store store(directory_);
   EXPECT_THROW(Store second(directory_), Error);
+  EXPECT_TRUE(Store(directory_, Store::Access::kRead).points().empty());
 }
 
 TEST_F(StoreTest, RefusesOtherFiles) {
   EXPECT_FALSE(Store::exists(directory_));
+  EXPECT_THROW(Store(directory_, Store::Access::kRead), Error);
   write_file(directory_ / "sweep.sqlite",
              "this is no database, although it is long enough for one "
              "page header of a hundred bytes or somewhat more");
