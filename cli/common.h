@@ -121,6 +121,7 @@ void add_deploy(CLI::App& app, Action& chosen);
 void add_simulate(CLI::App& app, Action& chosen);
 void add_cost(CLI::App& app, Action& chosen);
 void add_quantize(CLI::App& app, Action& chosen);
+void add_prune(CLI::App& app, Action& chosen);
 void add_stream(CLI::App& app, Action& chosen);
 void add_bench(CLI::App& app, Action& chosen);
 void add_sweep(CLI::App& app, Action& chosen);

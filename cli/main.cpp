@@ -98,6 +98,7 @@ int main(int argc, char** argv) {
     cli::add_eval(app, chosen);
     cli::add_quantize(app, chosen);
     cli::add_simulate(app, chosen);
+    cli::add_prune(app, chosen);
     cli::add_stream(app, chosen);
     cli::add_info(app, chosen);
     cli::add_device(app, chosen);

@@ -149,7 +149,9 @@ class CrossbarEstimator {
       }
       if (s.look_ups > 0) memory_bits += static_cast<double>(s.moved_bits);
     }
-    const auto states = static_cast<double>(d_.parts() * d_.channels * d_.modes * d_.blocks.size());
+    std::size_t modes = 0;
+    for (const BlockFormat& b : d_.blocks) modes += b.modes;
+    const auto states = static_cast<double>(d_.parts() * modes);
     if (increment_) {
       add_bits += states * d_.state_bits;
       memory_bits += 2 * states * d_.state_bits;

@@ -15,7 +15,6 @@ class Describer {
     Deployment d;
     d.inputs = static_cast<std::size_t>(s_.task.inputs);
     d.channels = s_.channels();
-    d.modes = s_.modes();
     d.classes = static_cast<std::size_t>(s_.task.classes);
     d.complex = s_.complex();
     d.gated = s_.gated();
@@ -26,7 +25,7 @@ class Describer {
     d.residual = value(q_.residual);
     d.state_bits = bits(q_.state.bits);
     if (d.state_bits > 0) d.state_rounding = rounding_mode(q_.state.rounding);
-    d.blocks.assign(s_.blocks.size(), block());
+    for (const BlockShape& shape : s_.shapes) d.blocks.push_back(block(shape));
     return d;
   }
 
@@ -42,12 +41,13 @@ class Describer {
     return {site.bits, site.scales == "pow2"};
   }
 
-  BlockFormat block() const {
+  BlockFormat block(const BlockShape& shape) const {
     BlockFormat b;
+    set_shape(shape, s_.channels(), s_.modes(), b);
     b.a_bits = bits(q_.a.bits);
     b.polar = q_.a.coding != "cartesian";
-    b.c = weight(q_.c, s_.channels());
-    b.d = weight(q_.d, s_.channels());
+    b.c = weight(q_.c, shape.size());
+    b.d = weight(q_.d, shape.size());
     b.linear = weight(q_.weight, s_.linear_outputs());
     b.ssm_output = value(q_.ssm_output);
     b.activation = value(q_.activation);
@@ -68,6 +68,13 @@ class Describer {
 
 }  // namespace
 
+void set_shape(const BlockShape& shape, std::size_t channels, std::size_t modes, BlockFormat& b) {
+  b.channels = shape.size();
+  b.modes = shape.modes();
+  const bool whole = shape == BlockShape::whole(channels, modes);
+  b.shape_values = whole ? 0 : 2 * shape.size();
+}
+
 int BlockFormat::pole_width() const {
   constexpr int kFixed = kPoleFraction + 2;
   if (a_bits == 0) return kFloatWidth;
@@ -87,8 +94,9 @@ bool Deployment::in_floats() const {
 
 std::size_t Deployment::weights() const {
   const std::size_t per_mode = 2 * parts();  // A and C
-  const std::size_t block = channels * (modes * per_mode + 1 + outputs());
-  return channels * inputs + blocks.size() * block + classes * channels;
+  std::size_t count = channels * inputs + classes * channels;
+  for (const BlockFormat& b : blocks) count += b.modes * per_mode + b.channels * (1 + outputs());
+  return count;
 }
 
 Deployment deployment(const Network& network) { return Describer(network).run(); }

@@ -31,6 +31,8 @@ struct ValueFormat {
 };
 
 struct BlockFormat {
+  std::size_t channels = 0, modes = 0;  // that the recurrence takes; of all of them
+  std::size_t shape_values = 0;         // that tell which these are; 0: every one
   int a_bits = 0;     // of a pole's code: each part, or its decay and phase; 0: floating point
   bool polar = true;  // codes of decay and phase, decoded to fixed point before they multiply
   WeightFormat c, d, linear;
@@ -43,7 +45,7 @@ struct BlockFormat {
 };
 
 struct Deployment {
-  std::size_t inputs = 0, channels = 0, modes = 0, classes = 0;
+  std::size_t inputs = 0, channels = 0, classes = 0;
   bool complex = true, gated = true, pool_last = false;
   WeightFormat encoder, decoder;
   ValueFormat input, residual;
@@ -62,6 +64,9 @@ struct Deployment {
 };
 
 Deployment deployment(const Network& network);
+
+/// What a block's shape says; `channels`, `modes`: of a whole block.
+void set_shape(const BlockShape& shape, std::size_t channels, std::size_t modes, BlockFormat& b);
 
 /// From the numbers of an integer network, which does not name its options: scales are told by the
 /// multipliers of its requantizers, ramps by its tables, the coding of poles by their grid. Rows

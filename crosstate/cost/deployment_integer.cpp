@@ -68,6 +68,7 @@ bool on_cartesian_grid(const std::vector<std::int16_t>& parts, int bits) {
 
 BlockFormat block_format(const IntegerNetwork& n, const IntegerBlock& b) {
   BlockFormat f;
+  set_shape(b.shape, n.channels, n.modes, f);
   f.a_bits = b.a_bits;
   f.polar = !on_cartesian_grid(b.ar, b.a_bits) || !on_cartesian_grid(b.ai, b.a_bits);
   const double output = b.ssm_output.scale, residual = n.residual.scale;
@@ -94,7 +95,6 @@ Deployment deployment(const IntegerNetwork& n) {
   Deployment d;
   d.inputs = n.inputs;
   d.channels = n.channels;
-  d.modes = n.modes;
   d.classes = n.classes;
   d.complex = n.complex;
   d.gated = n.gated;

@@ -58,12 +58,13 @@ class Counter {
   }
 
   void block(const std::string& at, const BlockFormat& b) {
-    const std::size_t H = d_.channels, modes = H * d_.modes;
+    const std::size_t S = b.channels, modes = b.modes;
+    if (b.shape_values > 0) add(at + "shape", MemoryKind::kTables, b.shape_values, 16);
     poles(at + "A", b);
     weights(at + "C", d_.parts() * modes, b.c);
-    weights(at + "D", H, b.d);
+    weights(at + "D", S, b.d);
     state(at, b);
-    matrix(at + "linear", d_.outputs(), H, b.linear);
+    matrix(at + "linear", d_.outputs(), S, b.linear);
     add(at + "norm", MemoryKind::kScales, b.norm_values, kFull);
     activation_scale(at + "ssm_output", b.ssm_output);
     activation_scale(at + "activation", b.activation);
@@ -73,7 +74,7 @@ class Counter {
   }
 
   void state(const std::string& at, const BlockFormat& b) {
-    const std::size_t modes = d_.channels * d_.modes, parts = d_.parts();
+    const std::size_t modes = b.modes, parts = d_.parts();
     add(at + "state", MemoryKind::kState, parts * modes, d_.state_width());
     if (d_.state_bits == 0) return;
     add(at + "state.step", MemoryKind::kScales, modes, kShift);
@@ -87,13 +88,13 @@ class Counter {
   // codes of the entries of a table per channel where that is smaller; the scales that decoded them
   // stay behind.
   void poles(const std::string& name, const BlockFormat& b) {
-    const std::size_t parts = d_.parts(), modes = d_.channels * d_.modes;
+    const std::size_t parts = d_.parts(), modes = b.modes;
     const auto width = static_cast<std::size_t>(b.pole_width());
     if (b.a_bits == 0 || !b.polar) {
       return add(name, MemoryKind::kWeights, parts * modes, b.pole_width());
     }
     const auto levels = static_cast<std::size_t>(pole_levels(b.a_bits));
-    const std::size_t entries = (d_.complex ? levels * levels : levels) * d_.channels;
+    const std::size_t entries = (d_.complex ? levels * levels : levels) * b.channels;
     const std::size_t coded =
         parts * (modes * static_cast<std::size_t>(b.a_bits) + entries * width);
     if (parts * modes * width <= coded) {

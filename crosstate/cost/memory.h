@@ -34,8 +34,9 @@ struct MemorySummary {
 /// - biases: 32 bits each;
 /// - scales: 32-bit multiplier and 8-bit shift for every free scale, an 8-bit shift for every power
 ///   of two; the affine maps of norms that were not folded;
-/// - tables: one entry per code for every activation and gate that is not a ramp, and those of
-///   poles, 16 bits for each part;
+/// - tables: one entry per code for every activation and gate that is not a ramp, those of poles,
+///   16 bits for each part, and of pruned blocks which channels they have and how many modes each,
+///   16 bits each;
 /// - state: both parts of every mode, with feedback what rounding left of each (kPoleFraction bits,
 ///   32 where A or the state's input is not rounded), and the sums of the pooling (32 bits).
 /// A network in floating point needs no scales and no tables.

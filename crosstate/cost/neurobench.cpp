@@ -50,7 +50,10 @@ std::int64_t effective(const std::vector<std::int16_t>& weights,
 std::int64_t effective(const IntegerNetwork& n, const IntegerBlock& b,
                        const CodeActivity::Block& a) {
   std::int64_t sum = effective(b.ar, a.before_re) + effective(b.cr, a.after_re) +
-                     effective(b.d, a.residual) + effective(b.linear_map, a.activation);
+                     effective(b.linear_map, a.activation);
+  for (std::size_t s = 0; s < b.d.size(); ++s) {
+    sum += b.d[s] != 0 ? a.residual[b.shape.channels[s]] : 0;
+  }
   if (!n.complex) return sum;
   return sum + effective(b.ar, a.before_im) + effective(b.ai, a.before_re) +
          effective(b.ai, a.before_im) + effective(b.ci, a.after_im);
@@ -108,20 +111,20 @@ NeuroBenchMetrics neurobench_metrics(const IntegerNetwork& n, std::uint64_t step
 
 NeuroBenchActivity measured_activity(const IntegerNetwork& n, const ReferenceExecutor& executor) {
   const CodeActivity& a = executor.activity();
-  std::int64_t active = 0, states = 0;
+  std::int64_t active = 0, states = 0, all_values = 0, all_states = 0;
   std::int64_t operations = effective(n.encoder, a.input) + effective(n.decoder, a.pooled);
   for (std::size_t l = 0; l < n.blocks.size(); ++l) {
     const CodeActivity::Block& block = a.blocks[l];
     active += sum(block.activation) + (n.gated ? sum(block.gate) : 0);
     states += sum(block.after_re) + (n.complex ? sum(block.after_im) : 0);
     operations += effective(n, n.blocks[l], block);
+    const BlockShape& shape = n.blocks[l].shape;
+    all_values += static_cast<std::int64_t>(shape.size() + (n.gated ? n.channels : 0));
+    all_states += static_cast<std::int64_t>(shape.modes() * (n.complex ? 2 : 1));
   }
-  const auto layers = static_cast<std::int64_t>(n.blocks.size());
-  const auto channels = static_cast<std::int64_t>(n.channels);
-  const auto parts = static_cast<std::int64_t>(n.modes * (n.complex ? 2 : 1));
   NeuroBenchActivity out;
-  out.activation_sparsity = share_of_zeros(active, a.steps * layers * channels * (n.gated ? 2 : 1));
-  out.state_sparsity = share_of_zeros(states, a.steps * layers * channels * parts);
+  out.activation_sparsity = share_of_zeros(active, a.steps * all_values);
+  out.state_sparsity = share_of_zeros(states, a.steps * all_states);
   out.samples = static_cast<std::uint64_t>(a.results);
   if (a.results > 0) {
     out.effective_macs = static_cast<double>(operations) / static_cast<double>(a.results);

@@ -56,8 +56,8 @@ class OperationCounter {
   void block(const std::string& at, const BlockFormat& b) {
     const std::size_t H = d_.channels;
     recurrence(at, b);
-    activation(at + "activation", H, b.activation_ramp, b.ssm_output, b.activation);
-    OperationSite linear = matrix(at + "linear", d_.outputs(), H, b.linear, b.activation);
+    activation(at + "activation", b.channels, b.activation_ramp, b.ssm_output, b.activation);
+    OperationSite linear = matrix(at + "linear", d_.outputs(), b.channels, b.linear, b.activation);
     if (d_.gated) requantise(linear, d_.outputs());
     add(linear);
     norm(at, b);
@@ -75,7 +75,7 @@ class OperationCounter {
   }
 
   void recurrence(const std::string& at, const BlockFormat& b) {
-    const std::size_t H = d_.channels, modes = H * d_.modes, parts = d_.parts();
+    const std::size_t S = b.channels, modes = b.modes, parts = d_.parts();
     const bool state_floats = d_.state_bits == 0;
     const int state = d_.state_width();
     OperationSite a =
@@ -90,11 +90,11 @@ class OperationCounter {
     OperationSite c =
         site(at + "C", parts * modes, b.c.width(), state, state_floats || !b.c.rounded());
     c.weights = parts * modes;
-    requantise(c, H);
+    requantise(c, S);
     add(c);
-    OperationSite d = matrix(at + "D", H, 1, b.d, d_.residual);
-    d.moved_bits = H * static_cast<std::size_t>(b.ssm_output.width());
-    requantise(d, H);
+    OperationSite d = matrix(at + "D", S, 1, b.d, d_.residual);
+    d.moved_bits = S * static_cast<std::size_t>(b.ssm_output.width());
+    requantise(d, S);
     add(d);
   }
 
@@ -174,7 +174,7 @@ OperationSummary count_operations(const Deployment& deployment, std::uint64_t st
 std::size_t peak_ram(const Deployment& d) {
   std::size_t activation = 0;
   for (const BlockFormat& b : d.blocks) {
-    activation = std::max(activation, bytes(d.channels, b.activation.width()));
+    activation = std::max(activation, bytes(b.channels, b.activation.width()));
   }
   return count_memory(d).bytes(MemoryKind::kState) + bytes(d.inputs, d.input.width()) +
          bytes(d.channels, d.residual.width()) + activation + bytes(d.outputs(), kAccumulatorWidth);

@@ -103,9 +103,9 @@ class Certifier {
     // What rounding adds: half a step, the draw, or the residue and half a step.
     const double offset = std::exp2(kPoleFraction - (nearest() ? 1 : 0));
     double advance = 0, recurrent = 0, output = 0, scaled = 0, through = 0;
-    for (std::size_t h = 0; h < n_.channels; ++h) {
+    for (std::size_t h = 0; h < b.shape.size(); ++h) {
       double y = 0;
-      for (std::size_t i = h * n_.modes; i < (h + 1) * n_.modes; ++i) {
+      for (std::size_t i = b.shape.first[h]; i < b.shape.first[h + 1]; ++i) {
         const double ai = n_.complex ? std::abs(b.ai[i]) : 0;
         const double parts = (std::abs(b.ar[i]) + ai) * limit;
         recurrent = std::max(recurrent, parts);

@@ -136,13 +136,19 @@ class Converter {
     b.a_bits = s_.quant.a.bits;
     b.c_bits = s_.quant.c.bits;
     b.d_bits = s_.quant.d.bits;
+    b.shape = s_.shapes[l];
     const std::vector<float> last_place(1, std::ldexp(1.0f, -kPoleFraction));
     const std::vector<float> poles(c.ar.size(), last_place[0]);
     b.ar = codes<std::int16_t>(c.ar, poles);
-    b.cr = codes<std::int16_t>(c.cr, c.c_scale);
+    // Every mode has the scale of its channel.
+    std::vector<float> c_scale;
+    for (std::size_t h = 0; h < b.shape.size(); ++h) {
+      c_scale.insert(c_scale.end(), b.shape.modes(h), c.c_scale[h]);
+    }
+    b.cr = codes<std::int16_t>(c.cr, c_scale);
     if (s_.complex()) {
       b.ai = codes<std::int16_t>(c.ai, poles);
-      b.ci = codes<std::int16_t>(c.ci, c.c_scale);
+      b.ci = codes<std::int16_t>(c.ci, c_scale);
     }
     for (const float gain : c.b) {
       const double in_places = gain * residual.scale * (1 << kPoleFraction);
@@ -156,7 +162,8 @@ class Converter {
     RequantizerBuilder output(where + ".output", true);
     for (std::size_t h = 0; h < c.d.size(); ++h) {
       const double through = b.d[h] == 0 ? 0.0 : c.d_scale[h] * residual.scale;
-      output.add(c.c_scale[h] / b.ssm_output.scale, through / b.ssm_output.scale);
+      const double state = b.shape.modes(h) == 0 ? 0.0 : c.c_scale[h];
+      output.add(state / b.ssm_output.scale, through / b.ssm_output.scale);
     }
     b.output = output.take();
     b.activation_table = table_codes(q.activation_table, q.activation);

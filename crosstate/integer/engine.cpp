@@ -29,16 +29,19 @@ struct LaneBlock {
   AlignedFloats activation, gate;
   LaneMatrix linear;
 
-  LaneBlock(const IntegerBlock& from, std::size_t channels, std::size_t outputs)
+  std::size_t first_mode;  // its number in the network
+
+  LaneBlock(const IntegerBlock& from, std::size_t channels, std::size_t outputs, std::size_t first)
       : cr(floats(from.cr)),
         ci(floats(from.ci)),
         // D u joins the second product.
-        output(from.output, channels, from.d),
+        output(from.output, from.shape.size(), from.d),
         linear_codes(from.linear_codes, outputs),
         sum(from.sum, channels),
         activation(floats(from.activation_table)),
         gate(floats(from.gate_table)),
-        linear(from.linear_map) {
+        linear(from.linear_map),
+        first_mode(first) {
     for (const std::int16_t a : from.ar) ar.push_back(pole_value(a));
     for (const std::int16_t a : from.ai) ai.push_back(pole_value(a));
     for (const std::int32_t shift : from.input_shift) b.push_back(gain_value(shift));
@@ -47,7 +50,7 @@ struct LaneBlock {
 
 // Memory of one thread; panels of one stretch of time.
 struct Work {
-  AlignedFloats x, h, y, z, state;
+  AlignedFloats x, h, u, y, z, state;
   std::vector<double> pooled;  // [H][16]
 };
 
@@ -59,7 +62,7 @@ struct IntegerEngine::Inside {
   LaneMatrix encoder;
   LaneFactors encoder_codes;
   std::vector<LaneBlock> blocks;
-  std::size_t state_size;                   // of a channel
+  std::size_t state_size;                   // of a mode
   std::array<std::uint32_t, kLanes> seeds;  // every sequence the same
 
   explicit Inside(const IntegerNetwork& network)
@@ -67,29 +70,47 @@ struct IntegerEngine::Inside {
         exact(certify(network).exact_in_float),
         encoder(network.encoder),
         encoder_codes(network.encoder_codes, network.channels),
-        state_size(scan_state_size(network.modes, network.state_rounding)) {
+        state_size(scan_state_size(1, network.state_rounding)) {
     seeds.fill(kDeployedSeed);
-    for (const IntegerBlock& b : n.blocks) blocks.emplace_back(b, n.channels, n.outputs());
+    for (const IntegerBlock& b : n.blocks) {
+      blocks.emplace_back(b, n.channels, n.outputs(), n.first_mode(blocks.size()));
+    }
+  }
+
+  // The channels of the stream that a block's recurrence takes; `to` has room for them.
+  ConstRows recurrence_input(const BlockShape& shape, std::size_t columns, ConstRows h,
+                             Rows to) const {
+    if (shape.every_channel(n.channels)) return h;
+    for (std::size_t s = 0; s < shape.size(); ++s) {
+      std::copy_n(h.row(shape.channels[s]), columns, to.row(s));
+    }
+    return to;
   }
 
   // The residual stream h of the steps from `start` on through one block, in place. z has room for
   // O + H rows.
-  void block(std::size_t l, std::size_t start, std::size_t steps, Rows h, Rows y, Rows z,
-             float* state) const {
+  void block(std::size_t l, std::size_t start, std::size_t steps, Rows h, Rows copied, Rows y,
+             Rows z, float* state) const {
     const LaneBlock& b = blocks[l];
     const IntegerBlock& from = n.blocks[l];
-    const std::size_t H = n.channels, columns = steps * kLanes;
-    std::fill_n(y.data, H * columns, 0.0f);
-    for (std::size_t c = 0; c < H; ++c) {
-      const std::size_t at = c * n.modes;
-      const ScanModes modes{n.modes,  &b.ar[at], n.complex ? &b.ai[at] : nullptr,
-                            &b.b[at], &b.cr[at], n.complex ? &b.ci[at] : nullptr};
-      const DrawAddress draws{seeds.data(), static_cast<std::uint32_t>((l * H + c) * n.modes),
+    const BlockShape& shape = from.shape;
+    const std::size_t H = n.channels, S = shape.size(), columns = steps * kLanes;
+    const ConstRows u = recurrence_input(shape, columns, h, copied);
+    std::fill_n(y.data, S * columns, 0.0f);
+    for (std::size_t s = 0; s < S; ++s) {
+      const std::size_t at = shape.first[s];
+      const ScanModes modes{shape.modes(s),
+                            b.ar.data() + at,
+                            n.complex ? b.ai.data() + at : nullptr,
+                            b.b.data() + at,
+                            b.cr.data() + at,
+                            n.complex ? b.ci.data() + at : nullptr};
+      const DrawAddress draws{seeds.data(), static_cast<std::uint32_t>(b.first_mode + at),
                               static_cast<std::uint32_t>(start)};
       scan_forward(modes, {static_cast<float>(n.state_limit), n.state_rounding, draws}, steps,
-                   h.row(c), y.row(c), state + c * state_size);
+                   u.row(s), y.row(s), state + at * state_size);
     }
-    requantize_rows(b.output.to(from.ssm_output, b.activation), H, columns, y, h, y);
+    requantize_rows(b.output.to(from.ssm_output, b.activation), S, columns, y, u, y);
     b.linear.multiply(columns, y, z);
     if (n.gated) {
       const Rows gate{z.row(H), z.stride};
@@ -119,12 +140,12 @@ struct IntegerEngine::Inside {
 
   void run_group(const Batch& batch, std::size_t group, Work& w) const {
     const std::size_t H = n.channels, most = batch.block_length * kLanes;
-    const std::size_t states = H * state_size;
     w.x.resize(n.inputs * most);
     w.h.resize(H * most);
+    w.u.resize(H * most);
     w.y.resize(H * most);
     w.z.resize(n.outputs() * most);
-    w.state.assign(blocks.size() * states, 0);
+    w.state.assign(n.first_mode(blocks.size()) * state_size, 0);
     w.pooled.assign(H * kLanes, 0);
     const std::uint32_t* lengths = batch.lengths.data() + group * kLanes;
     const AlignedFloats scale(n.inputs, static_cast<float>(n.input.scale));
@@ -142,7 +163,8 @@ struct IntegerEngine::Inside {
       encoder.multiply(columns, x, h);
       requantize_rows(encoder_codes.to(n.residual), H, columns, h, h, h);
       for (std::size_t l = 0; l < blocks.size(); ++l) {
-        block(l, t0, steps, h, {w.y.data(), columns}, {w.z.data(), columns}, &w.state[l * states]);
+        block(l, t0, steps, h, {w.u.data(), columns}, {w.y.data(), columns},
+              {w.z.data(), columns}, w.state.data() + blocks[l].first_mode * state_size);
       }
       pool(t0, steps, lengths, h, w);
     }

@@ -78,26 +78,28 @@ std::uint64_t codes_of(const CodeFormat& f) {
 
 template <class Visitor>
 void visit(Visitor& v, const std::string& at, IntegerBlock& b, const IntegerNetwork& n) {
-  const std::uint64_t H = n.channels, M = n.modes, O = n.outputs();
+  const std::uint64_t S = b.shape.size(), O = n.outputs();
+  Shape per_mode{b.shape.modes()};
+  if (b.shape == BlockShape::whole(n.channels, n.modes)) per_mode = {n.channels, n.modes};
   constexpr std::int64_t kPole = std::int64_t{1} << 14;
   const std::int64_t c = most_code(b.c_bits), d = most_code(b.d_bits);
-  v.tensor(at + "A.real", b.ar, {H, M}, -kPole, kPole);
-  v.tensor(at + "B.shift", b.input_shift, {H, M}, 0, 30);
-  v.tensor(at + "C.real", b.cr, {H, M}, -c, c);
+  v.tensor(at + "A.real", b.ar, per_mode, -kPole, kPole);
+  v.tensor(at + "B.shift", b.input_shift, per_mode, 0, 30);
+  v.tensor(at + "C.real", b.cr, per_mode, -c, c);
   if (n.complex) {
-    v.tensor(at + "A.imaginary", b.ai, {H, M}, -kPole, kPole);
-    v.tensor(at + "C.imaginary", b.ci, {H, M}, -c, c);
+    v.tensor(at + "A.imaginary", b.ai, per_mode, -kPole, kPole);
+    v.tensor(at + "C.imaginary", b.ci, per_mode, -c, c);
   }
-  v.tensor(at + "D", b.d, {H}, -d, d);
-  visit(v, at + "output", b.output, H, true);
+  v.tensor(at + "D", b.d, {S}, -d, d);
+  visit(v, at + "output", b.output, S, true);
   v.tensor(at + "activation", b.activation_table, {codes_of(b.ssm_output)}, b.activation.low,
            b.activation.high);
-  visit(v, at + "linear", b.linear_map, O, H);
+  visit(v, at + "linear", b.linear_map, O, S);
   if (n.gated) {
     visit(v, at + "linear", b.linear_codes, O, false);
     v.tensor(at + "gate", b.gate_table, {codes_of(b.linear)}, b.gate.low, b.gate.high);
   }
-  visit(v, at + "sum", b.sum, H, true);
+  visit(v, at + "sum", b.sum, n.channels, true);
 }
 
 template <class Visitor>
@@ -268,6 +270,12 @@ void require_stable(const IntegerNetwork& n, const std::string& where) {
 
 }  // namespace
 
+std::size_t IntegerNetwork::first_mode(std::size_t layer) const {
+  std::size_t first = 0;
+  for (std::size_t l = 0; l < layer; ++l) first += blocks[l].shape.modes();
+  return first;
+}
+
 bool is_integer_network(const Safetensors& content) {
   const auto it = content.metadata.find("format");
   return it != content.metadata.end() && it->second.starts_with("crosstate integer network");
@@ -278,6 +286,10 @@ Safetensors to_tensors(const IntegerNetwork& network) {
   IntegerNetwork copy = network;
   Writer writer(out);
   visit(writer, copy);
+  const BlockShape whole = BlockShape::whole(network.channels, network.modes);
+  for (std::size_t l = 0; l < network.blocks.size(); ++l) {
+    save_shape(network.blocks[l].shape, whole, "layers." + std::to_string(l) + ".", out);
+  }
   out.metadata["format"] = kFormat;
   out.metadata["integer"] = to_json(network).dump();
   return out;
@@ -292,6 +304,11 @@ IntegerNetwork integer_network_from(const Safetensors& content, const std::strin
   if (text == content.metadata.end()) fail(where, "no 'integer' in the metadata");
   IntegerNetwork network =
       shape_from(json::parse(text->second, nullptr, false), where + ": metadata 'integer'");
+  const BlockShape whole = BlockShape::whole(network.channels, network.modes);
+  for (std::size_t l = 0; l < network.blocks.size(); ++l) {
+    network.blocks[l].shape =
+        load_shape(content, whole, "layers." + std::to_string(l) + ".", where);
+  }
   Reader reader(content, where);
   visit(reader, network);
   require_stable(network, where);

@@ -9,6 +9,7 @@
 
 #include "crosstate/data/safetensors.h"
 #include "crosstate/kernels/scan.h"
+#include "crosstate/model/block_shape.h"
 
 namespace crosstate {
 
@@ -33,24 +34,26 @@ struct IntegerMatrix {
   std::vector<std::int64_t> bias;    // [rows], within +-2^46
 };
 
-/// One block. H channels, M modes each, O = H or, with a gate, 2H linear outputs.
+/// One block. S of the H channels, N modes in all, O = H or, with a gate, 2H linear outputs.
 struct IntegerBlock {
+  BlockShape shape;
   int a_bits = 0, c_bits = 0, d_bits = 0;  // what a weight's code takes to store
-  std::vector<std::int16_t> ar, ai;        // [H][M], kPoleFraction fraction bits; real: ai empty
-  std::vector<std::int32_t> input_shift;  // [H][M]: B = 2^shift in units of A's last place, 0 .. 30
-  std::vector<std::int16_t> cr, ci;       // [H][M]; real: ci empty
-  std::vector<std::int16_t> d;            // [H]
+  std::vector<std::int16_t> ar, ai;        // [N], kPoleFraction fraction bits; real: ai empty
+  std::vector<std::int32_t> input_shift;  // [N]: B = 2^shift in units of A's last place, 0 .. 30
+  std::vector<std::int16_t> cr, ci;       // [N]; real: ci empty
+  std::vector<std::int16_t> d;            // [S]
   CodeFormat ssm_output, activation, linear, gate;  // without a gate the last two are unused
-  Requantizer output;                               // [H] of (sum Re C x, d u) to ssm_output
+  Requantizer output;                               // [S] of (sum Re C x, d u) to ssm_output
   std::vector<std::int32_t> activation_table;       // activation code by ssm_output code - low
-  IntegerMatrix linear_map;                         // [O][H]
+  IntegerMatrix linear_map;                         // [O][S]
   Requantizer linear_codes;                         // [O] to linear; without a gate empty
   std::vector<std::int32_t> gate_table;             // gate code by linear code - low
   Requantizer sum;  // [H] of (z g, h) to residual; without a gate of (row sum, h)
 };
 
 struct IntegerNetwork {
-  std::size_t inputs = 0, channels = 0, modes = 0, classes = 0;
+  std::size_t inputs = 0, channels = 0, classes = 0;
+  std::size_t modes = 0;  // the most that a channel has
   bool complex = true, gated = true, pool_last = false;
   CodeFormat input, residual;
   int state_bits = 0;
@@ -63,6 +66,8 @@ struct IntegerNetwork {
   Requantizer scores;     // [classes]; one shift, and only `first`: scores are not requantized
 
   std::size_t outputs() const { return gated ? 2 * channels : channels; }
+  /// Number of a block's first mode in the network, which addresses its draws.
+  std::size_t first_mode(std::size_t layer) const;
 };
 
 /// One file with every number and format. integer_network_from throws Error naming what is missing,

@@ -70,21 +70,25 @@ std::size_t IntegerResult::best() const {
 ReferenceExecutor::ReferenceExecutor(const IntegerNetwork& network) : n_(network) {
   peaks_.blocks.resize(n_.blocks.size());
   usage_.blocks.resize(n_.blocks.size());
-  for (CodeUsage::Block& b : usage_.blocks) b.largest.assign(n_.channels * n_.modes, 0);
   activity_.input.assign(n_.inputs, 0);
   activity_.pooled.assign(n_.channels, 0);
   activity_.blocks.resize(n_.blocks.size());
-  for (CodeActivity::Block& b : activity_.blocks) {
-    for (auto* counts : {&b.residual, &b.activation, &b.gate}) counts->assign(n_.channels, 0);
+  for (std::size_t l = 0; l < n_.blocks.size(); ++l) {
+    const BlockShape& shape = n_.blocks[l].shape;
+    usage_.blocks[l].largest.assign(shape.modes(), 0);
+    CodeActivity::Block& b = activity_.blocks[l];
+    for (auto* counts : {&b.residual, &b.gate}) counts->assign(n_.channels, 0);
+    b.activation.assign(shape.size(), 0);
     for (auto* counts : {&b.before_re, &b.before_im, &b.after_re, &b.after_im}) {
-      counts->assign(n_.channels * n_.modes, 0);
+      counts->assign(shape.modes(), 0);
     }
   }
   reset();
 }
 
 void ReferenceExecutor::reset() {
-  state_.assign(n_.blocks.size(), std::vector<Mode>(n_.channels * n_.modes));
+  state_.clear();
+  for (const IntegerBlock& b : n_.blocks) state_.emplace_back(b.shape.modes());
   h_.assign(n_.channels, 0);
   pooled_.assign(n_.channels, 0);
   steps_ = 0;
@@ -124,15 +128,16 @@ void ReferenceExecutor::block(std::size_t l) {
   CodeUsage::Block& usage = usage_.blocks[l];
   CodeActivity::Block& active = activity_.blocks[l];
   see_codes(active.residual, h_);
-  const std::size_t H = n_.channels, M = n_.modes;
-  std::vector<std::int32_t> a(H);
-  for (std::size_t h = 0; h < H; ++h) {
+  const std::size_t H = n_.channels, first_mode = n_.first_mode(l);
+  std::vector<std::int32_t> a(b.shape.size());
+  for (std::size_t s = 0; s < a.size(); ++s) {
+    const std::int64_t u = h_[b.shape.channels[s]];
     std::int64_t out = 0;
-    for (std::size_t i = h * M; i < (h + 1) * M; ++i) {
+    for (std::size_t i = b.shape.first[s]; i < b.shape.first[s + 1]; ++i) {
       auto& [re, im] = state_[l][i];
       active.before_re[i] += re.x != 0 ? 1 : 0;
       active.before_im[i] += im.x != 0 ? 1 : 0;
-      const std::int64_t in = std::int64_t{h_[h]} << b.input_shift[i];
+      const std::int64_t in = u << b.input_shift[i];
       std::int64_t real = b.ar[i] * re.x + in + re.residue, imaginary = 0;
       if (n_.complex) {
         real -= b.ai[i] * im.x;
@@ -140,7 +145,7 @@ void ReferenceExecutor::block(std::size_t l) {
       }
       see(peaks.advance, real);
       see(peaks.advance, imaginary);
-      const std::uint32_t key = state_key(kDeployedSeed, static_cast<std::uint32_t>(l * H * M + i));
+      const std::uint32_t key = state_key(kDeployedSeed, static_cast<std::uint32_t>(first_mode + i));
       const StateDraw draw = state_draw(key, static_cast<std::uint32_t>(steps_));
       round(real, draw.re, re, usage.state);
       if (n_.complex) round(imaginary, draw.im, im, usage.state);
@@ -153,9 +158,9 @@ void ReferenceExecutor::block(std::size_t l) {
       if (n_.complex) out -= b.ci[i] * im.x;
     }
     see(peaks.output, out);
-    const std::int32_t y = clip(scaled(b.output, h, out, std::int64_t{b.d[h]} * h_[h]),
-                                b.ssm_output, usage.ssm_output);
-    a[h] = b.activation_table[static_cast<std::size_t>(y - b.ssm_output.low)];
+    const std::int32_t y =
+        clip(scaled(b.output, s, out, b.d[s] * u), b.ssm_output, usage.ssm_output);
+    a[s] = b.activation_table[static_cast<std::size_t>(y - b.ssm_output.low)];
   }
 
   see_codes(active.activation, a);

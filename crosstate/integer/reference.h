@@ -48,7 +48,7 @@ struct CodeUsage {
   };
   struct Block {
     Site state, ssm_output, linear;
-    std::vector<std::int64_t> largest;  // [H][M]: magnitude that the mode's state has reached
+    std::vector<std::int64_t> largest;  // [N]: magnitude that the mode's state has reached
   };
   Site input, residual;
   std::vector<Block> blocks;
@@ -103,7 +103,7 @@ class ReferenceExecutor {
   void round(std::int64_t sum, std::uint32_t draw, Part& part, CodeUsage::Site& site) const;
 
   const IntegerNetwork& n_;
-  std::vector<std::vector<Mode>> state_;  // [layer][H * M]
+  std::vector<std::vector<Mode>> state_;  // [layer][N]
   std::vector<std::int32_t> h_;           // [H]
   std::vector<std::int64_t> pooled_;      // [H]
   std::int64_t steps_ = 0;

@@ -10,16 +10,54 @@
 namespace crosstate {
 namespace {
 
-// [rows][columns] as [columns][padded rows].
+// How a block's modes lie in the lanes of stream_scan: every lane takes up to `depth` modes of one
+// channel, so that channels of many modes take several lanes where that leaves fewer empty.
+struct LanePlan {
+  struct Lane {
+    std::size_t channel, first, modes;  // position in the shape, first mode
+  };
+  std::size_t depth = 0;
+  std::vector<Lane> lanes;
+  bool by_channel = true;  // lane s is channel s
+
+  explicit LanePlan(const BlockShape& shape) {
+    for (std::size_t s = 0; s < shape.size(); ++s) depth = std::max(depth, shape.modes(s));
+    // Copying values to lanes and back costs about what two modes do.
+    std::size_t best = depth * padded(shape.size());
+    for (std::size_t d = depth; d-- > 1;) {
+      std::size_t count = 0;
+      for (const std::size_t modes : shape.counts()) count += (modes + d - 1) / d;
+      if ((d + 2) * padded(count) >= best) continue;
+      best = (d + 2) * padded(count);
+      depth = d;
+      by_channel = false;
+    }
+    for (std::size_t s = 0; s < shape.size(); ++s) {
+      const std::size_t end = shape.first[s + 1];
+      if (by_channel) lanes.push_back({s, shape.first[s], shape.modes(s)});
+      for (std::size_t i = shape.first[s]; !by_channel && i < end; i += depth) {
+        lanes.push_back({s, i, std::min(depth, end - i)});
+      }
+    }
+  }
+  std::size_t width() const { return padded(lanes.size()); }
+};
+
+// value(mode) as [depth][width], 0 where there is no mode.
 template <class T, class Value>
-AlignedFloats transposed(const std::vector<T>& from, std::size_t rows, std::size_t columns,
-                         Value value) {
-  const std::size_t width = padded(rows);
-  AlignedFloats out(columns * width, 0);
-  for (std::size_t r = 0; r < from.size() / columns; ++r) {
-    for (std::size_t c = 0; c < columns; ++c) out[c * width + r] = value(from[r * columns + c]);
+std::vector<T, AlignedAllocator<T>> in_lanes(const LanePlan& plan, Value value) {
+  std::vector<T, AlignedAllocator<T>> out(plan.depth * plan.width(), T(0));
+  for (std::size_t i = 0; i < plan.lanes.size(); ++i) {
+    for (std::size_t k = 0; k < plan.lanes[i].modes; ++k) {
+      out[k * plan.width() + i] = value(plan.lanes[i].first + k);
+    }
   }
   return out;
+}
+template <class T, class Value>
+AlignedFloats in_lanes(const LanePlan& plan, const std::vector<T>& from, Value value) {
+  if (from.empty()) return {};
+  return in_lanes<float>(plan, [&](std::size_t i) { return value(from[i]); });
 }
 float plain(std::int16_t v) { return static_cast<float>(v); }
 
@@ -62,43 +100,77 @@ Requantizer split(const Requantizer& r, std::size_t half) {
 }
 
 struct StreamBlock {
+  LanePlan plan;
   AlignedFloats ar, ai, b, cr, ci, activation, gate;
   LaneFactors output, linear_codes, sum;
   StreamMatrix linear;
-  AlignedFloats xr, xi, er, ei;  // the state; residues: feedback only
-  AlignedWords keys;             // stochastic only
+  AlignedFloats xr, xi, er, ei;    // the state; residues: feedback only
+  AlignedWords keys;               // stochastic only
+  AlignedFloats u, lane_u, lane_y;  // where the stream has other channels, the lanes another order
 
   // `first`: number of the block's first mode in the network.
-  StreamBlock(const IntegerBlock& from, std::size_t channels, std::size_t modes, bool gated,
-              RoundingMode rounding, std::size_t first)
-      : ar(transposed(from.ar, channels, modes, pole_value)),
-        ai(transposed(from.ai, channels, modes, pole_value)),
-        b(transposed(from.input_shift, channels, modes, gain_value)),
-        cr(transposed(from.cr, channels, modes, plain)),
-        ci(transposed(from.ci, channels, modes, plain)),
+  StreamBlock(const IntegerBlock& from, const IntegerNetwork& n, std::size_t first)
+      : plan(from.shape),
+        ar(in_lanes(plan, from.ar, pole_value)),
+        ai(in_lanes(plan, from.ai, pole_value)),
+        b(in_lanes(plan, from.input_shift, gain_value)),
+        cr(in_lanes(plan, from.cr, plain)),
+        ci(in_lanes(plan, from.ci, plain)),
         activation(floats(from.activation_table)),
         gate(floats(from.gate_table)),
-        output(from.output, padded(channels), from.d),  // D u joins the second product
-        linear_codes(split(from.linear_codes, channels), gated ? 2 * padded(channels) : 0),
-        sum(from.sum, padded(channels)),
-        linear(from.linear_map, gated) {
+        output(from.output, padded(from.shape.size()), from.d),  // D u joins the second product
+        linear_codes(split(from.linear_codes, n.channels), n.gated ? 2 * padded(n.channels) : 0),
+        sum(from.sum, padded(n.channels)),
+        linear(from.linear_map, n.gated) {
     xr.assign(ar.size(), 0);
     xi.assign(ar.size(), 0);
-    if (rounding == RoundingMode::kFeedback) er = ei = xr;
-    if (rounding == RoundingMode::kStochastic) {
-      keys.assign(ar.size(), 0);
-      for (std::size_t i = 0; i < channels * modes; ++i) {
-        keys[i % modes * padded(channels) + i / modes] =
-            state_key(kDeployedSeed, static_cast<std::uint32_t>(first + i));
-      }
+    if (n.state_rounding == RoundingMode::kFeedback) er = ei = xr;
+    if (n.state_rounding == RoundingMode::kStochastic) {
+      keys = in_lanes<std::uint32_t>(plan, [&](std::size_t i) {
+        return state_key(kDeployedSeed, static_cast<std::uint32_t>(first + i));
+      });
     }
+    if (!from.shape.every_channel(n.channels)) u.assign(padded(from.shape.size()), 0);
+    if (!plan.by_channel) lane_u = lane_y = AlignedFloats(plan.width(), 0);
+  }
+
+  // The block's recurrence over one step. h: the residual stream; y: one value per channel of the
+  // shape, padded. Returns that channel's value of the stream for each y.
+  const float* recur(const BlockShape& shape, const IntegerNetwork& n, std::uint32_t step,
+                     const AlignedFloats& h, AlignedFloats& y) {
+    const float* in = h.data();
+    if (!u.empty()) {
+      for (std::size_t s = 0; s < shape.size(); ++s) u[s] = h[shape.channels[s]];
+      in = u.data();
+    }
+    const StreamModes modes{plan.depth,
+                            plan.width(),
+                            ar.data(),
+                            n.complex ? ai.data() : nullptr,
+                            b.data(),
+                            cr.data(),
+                            n.complex ? ci.data() : nullptr,
+                            static_cast<float>(n.state_limit),
+                            n.state_rounding,
+                            keys.data()};
+    const StreamState state{xr.data(), xi.data(), er.data(), ei.data()};
+    if (plan.by_channel) {
+      stream_scan(modes, step, in, state, y.data());
+      return in;
+    }
+    for (std::size_t i = 0; i < plan.lanes.size(); ++i) lane_u[i] = in[plan.lanes[i].channel];
+    stream_scan(modes, step, lane_u.data(), state, lane_y.data());
+    std::fill(y.begin(), y.end(), 0.0f);
+    for (std::size_t i = 0; i < plan.lanes.size(); ++i) y[plan.lanes[i].channel] += lane_y[i];
+    return in;
   }
   void forget() {
     for (AlignedFloats* v : {&xr, &xi, &er, &ei}) std::fill(v->begin(), v->end(), 0.0f);
   }
   std::size_t bytes() const {
     const std::size_t values =
-        7 * ar.size() + er.size() + ei.size() + keys.size() + activation.size() + gate.size();
+        7 * ar.size() + er.size() + ei.size() + keys.size() + activation.size() + gate.size() +
+        u.size() + 2 * lane_u.size();
     return 4 * values + output.bytes() + linear_codes.bytes() + sum.bytes() + linear.bytes();
   }
 };
@@ -129,10 +201,7 @@ struct IntegerStream::Inside {
         y(width, 0),
         z(n.gated ? 2 * width : width, 0),
         pooled(width, 0) {
-    for (const IntegerBlock& b : n.blocks) {
-      blocks.emplace_back(b, n.channels, n.modes, n.gated, n.state_rounding,
-                          blocks.size() * n.channels * n.modes);
-    }
+    for (const IntegerBlock& b : n.blocks) blocks.emplace_back(b, n, n.first_mode(blocks.size()));
   }
 
   void reset() {
@@ -145,20 +214,9 @@ struct IntegerStream::Inside {
   void block(std::size_t l) {
     StreamBlock& b = blocks[l];
     const IntegerBlock& from = n.blocks[l];
-    const StreamModes modes{n.modes,
-                            width,
-                            b.ar.data(),
-                            n.complex ? b.ai.data() : nullptr,
-                            b.b.data(),
-                            b.cr.data(),
-                            n.complex ? b.ci.data() : nullptr,
-                            static_cast<float>(n.state_limit),
-                            n.state_rounding,
-                            b.keys.data()};
-    stream_scan(modes, static_cast<std::uint32_t>(steps), h.data(),
-                {b.xr.data(), b.xi.data(), b.er.data(), b.ei.data()}, y.data());
-    requantize_each(b.output.to(from.ssm_output, b.activation), width, y.data(), h.data(),
-                    y.data());
+    const float* const u = b.recur(from.shape, n, static_cast<std::uint32_t>(steps), h, y);
+    requantize_each(b.output.to(from.ssm_output, b.activation), padded(from.shape.size()), y.data(),
+                    u, y.data());
     b.linear.multiply(y, z);
     if (n.gated) {
       float* const gate = z.data() + width;

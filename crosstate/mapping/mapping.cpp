@@ -82,9 +82,11 @@ class Mapper {
   void recurrence(std::size_t layer) {
     const std::size_t per_mode = n_.complex ? 2 : 1;
     const std::size_t most = (std::min(rows_, columns_) - 1) / per_mode;
-    const std::vector<std::size_t> cut = cuts(n_.modes, most);
+    const BlockShape& shape = n_.blocks[layer].shape;
     MappedArray a = empty(layer);
-    for (std::size_t h = 0; h < n_.channels; ++h) {
+    for (std::size_t h = 0; h < shape.size(); ++h) {
+      if (shape.modes(h) == 0) continue;  // only its D remains, which is digital
+      const std::vector<std::size_t> cut = cuts(shape.modes(h), most);
       for (std::size_t i = 0; i + 1 < cut.size(); ++i) {
         const std::size_t modes = cut[i + 1] - cut[i];
         const std::size_t lines = a.states + a.pieces.size() + modes * per_mode + 1;
@@ -111,6 +113,7 @@ class Mapper {
   }
 
   void finish(MappedArray& a) {
+    if (a.pieces.empty()) return;
     const IntegerBlock& b = n_.blocks[a.layer];
     const std::size_t inputs = a.pieces.size();
     a.rows = a.columns = a.states + inputs;
@@ -123,7 +126,7 @@ class Mapper {
       const Piece& p = a.pieces[i];
       const std::size_t y = a.states + i;
       for (std::size_t n = 0; n < p.modes; ++n) {
-        const std::size_t m = p.channel * n_.modes + p.first_mode + n;
+        const std::size_t m = b.shape.first[p.channel] + p.first_mode + n;
         const std::size_t re = p.state + (n_.complex ? 2 * n : n), row = inputs + re;
         put(i, re, gain_value(b.input_shift[m]));
         put(row, re, pole_value(b.ar[m]) - kept_);

@@ -36,7 +36,7 @@ enum class Site { kEncoder, kRecurrence, kLinear, kDecoder };
 /// its input on row i, its states on rows P + state and on columns `state`, its output on column
 /// S + i. Complex modes take two states each, real part first.
 struct Piece {
-  std::size_t channel = 0;
+  std::size_t channel = 0;  // of those that the block's recurrence takes (BlockShape)  // position in the shape of the block
   std::size_t first_mode = 0, modes = 0;
   std::size_t state = 0;  // first state of this piece
 };

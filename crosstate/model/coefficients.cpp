@@ -94,13 +94,42 @@ void round_bias(AlignedFloats& bias, std::vector<float>& scales, const AlignedFl
   }
 }
 
-void round_all_poles(const Network::State& s, std::vector<DiscreteMode>& modes) {
-  std::vector<std::complex<double>> channel(s.modes());
-  for (std::size_t first = 0; first < modes.size(); first += channel.size()) {
-    for (std::size_t n = 0; n < channel.size(); ++n) channel[n] = modes[first + n].a;
-    round_poles(channel, s.quant.a);
-    for (std::size_t n = 0; n < channel.size(); ++n) modes[first + n].a = channel[n];
+void round_all_poles(const BlockShape& shape, const PoleSite& site,
+                     std::vector<DiscreteMode>& modes) {
+  for (std::size_t h = 0; h < shape.size(); ++h) {
+    std::vector<std::complex<double>> channel(shape.modes(h));
+    DiscreteMode* const of_channel = modes.data() + shape.first[h];
+    for (std::size_t n = 0; n < channel.size(); ++n) channel[n] = of_channel[n].a;
+    round_poles(channel, site);
+    for (std::size_t n = 0; n < channel.size(); ++n) of_channel[n].a = channel[n];
   }
+}
+
+// Real and imaginary parts of a channel share one scale: they meet in one accumulator. Returns the
+// scales, one per channel.
+std::vector<float> round_outputs(const BlockShape& shape, const WeightSite& site,
+                                 AlignedFloats& re, AlignedFloats& im) {
+  AlignedFloats both;
+  for (std::size_t h = 0; h < shape.size(); ++h) {
+    for (const AlignedFloats* part : {&re, &im}) {
+      both.insert(both.end(), part->data() + shape.first[h], part->data() + shape.first[h + 1]);
+    }
+  }
+  std::vector<float> scales(shape.size());
+  if (site.granularity == "channel") {
+    for (std::size_t h = 0; h < shape.size(); ++h) {
+      const std::span<float> channel(both.data() + 2 * shape.first[h], 2 * shape.modes(h));
+      scales[h] = round_weights(channel, 1, site)[0];
+    }
+  } else {
+    scales.assign(shape.size(), round_weights(both, 1, site)[0]);
+  }
+  for (std::size_t h = 0; h < shape.size(); ++h) {
+    const float* const from = both.data() + 2 * shape.first[h];
+    std::copy_n(from, shape.modes(h), re.data() + shape.first[h]);
+    std::copy_n(from + shape.modes(h), shape.modes(h), im.data() + shape.first[h]);
+  }
+  return scales;
 }
 
 // A state's step is a power of two times the scale of its input, so that the input's gain is a
@@ -114,13 +143,16 @@ double state_step(const Network::State& s, std::size_t layer, std::size_t i, flo
 
 void recurrence_coefficients(const Network::State& s, std::size_t layer, float input_scale,
                              BlockCoefficients& out) {
-  const std::size_t channels = s.channels(), modes = s.modes(), count = channels * modes;
+  const BlockShape& shape = s.shapes[layer];
+  const std::size_t count = shape.modes();
   for (AlignedFloats* v : {&out.ar, &out.ai, &out.b, &out.cr, &out.ci}) v->assign(count, 0);
   std::vector<DiscreteMode> discrete(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    discrete[i] = discretize(s.mode(layer, i / modes, i % modes), s.discretization(), s.complex());
+  for (std::size_t h = 0; h < shape.size(); ++h) {
+    for (std::size_t i = shape.first[h]; i < shape.first[h + 1]; ++i) {
+      discrete[i] = discretize(s.mode(layer, h, i), s.discretization(), s.complex());
+    }
   }
-  if (s.quantized && s.quant.a.bits != kFloatBits) round_all_poles(s, discrete);
+  if (s.quantized && s.quant.a.bits != kFloatBits) round_all_poles(shape, s.quant.a, discrete);
   for (std::size_t i = 0; i < count; ++i) {
     const DiscreteMode& m = discrete[i];
     const double step = state_step(s, layer, i, input_scale);
@@ -131,17 +163,7 @@ void recurrence_coefficients(const Network::State& s, std::size_t layer, float i
     out.ci[i] = static_cast<float>(m.c.imag() * step);
   }
   if (s.quantized && s.quant.c.bits != kFloatBits) {
-    // Real and imaginary parts of a channel share one scale: they meet in one accumulator.
-    AlignedFloats both(2 * count);
-    for (std::size_t h = 0; h < channels; ++h) {
-      std::copy_n(&out.cr[h * modes], modes, &both[2 * h * modes]);
-      std::copy_n(&out.ci[h * modes], modes, &both[(2 * h + 1) * modes]);
-    }
-    out.c_scale = round(both, channels, s.quant.c);
-    for (std::size_t h = 0; h < channels; ++h) {
-      std::copy_n(&both[2 * h * modes], modes, &out.cr[h * modes]);
-      std::copy_n(&both[(2 * h + 1) * modes], modes, &out.ci[h * modes]);
-    }
+    out.c_scale = round_outputs(shape, s.quant.c, out.cr, out.ci);
   }
 }
 
@@ -226,11 +248,16 @@ Quantizer Network::State::quantizer(std::size_t parameter, const ActivationSite&
   return q;
 }
 
-ContinuousMode Network::State::mode(std::size_t layer, std::size_t channel, std::size_t n) const {
+std::size_t Network::State::first_mode(std::size_t layer) const {
+  std::size_t first = 0;
+  for (std::size_t l = 0; l < layer; ++l) first += shapes[l].modes();
+  return first;
+}
+
+ContinuousMode Network::State::mode(std::size_t layer, std::size_t s, std::size_t i) const {
   const BlockParameters& p = blocks[layer];
-  const std::size_t i = channel * modes() + n;
   ContinuousMode m;
-  m.log_dt = parameters[p.log_dt].value[channel];
+  m.log_dt = parameters[p.log_dt].value[s];
   m.log_a = parameters[p.log_a].value[i];
   const std::vector<float>& c = parameters[p.c].value;
   if (complex()) {
@@ -288,7 +315,7 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
     assign(block.weight, parameters[p.weight]);
     assign(block.bias, parameters[p.bias]);
     if (quantized) {
-      block.d_scale = round(block.d, H, quant.d);
+      block.d_scale = round(block.d, shapes[l].size(), quant.d);
       block.weight_scale = round(block.weight, O, quant.weight);
       if (options.norm == "none") {
         round_bias(block.bias, block.weight_scale, block.weight, q.activation);
@@ -302,7 +329,7 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
       noise.disturb(*v);
     }
     for (float& a : block.ar) a += kept;
-    transpose(block.weight, O, H, block.transposed);
+    transpose(block.weight, O, shapes[l].size(), block.transposed);
     if (layer_norm()) {
       assign(block.norm_scale, parameters[p.gamma]);
       assign(block.norm_shift, parameters[p.beta]);
@@ -330,7 +357,7 @@ Coefficients Network::State::deployed_coefficients() const {
 }
 
 Gradients::Gradients(const Network::State& s) {
-  const std::size_t H = s.channels(), O = s.linear_outputs(), modes = H * s.modes();
+  const std::size_t H = s.channels(), O = s.linear_outputs();
   const auto inputs = static_cast<std::size_t>(s.task.inputs);
   const auto classes = static_cast<std::size_t>(s.task.classes);
   encoder.assign(H * inputs, 0);
@@ -338,10 +365,12 @@ Gradients::Gradients(const Network::State& s) {
   decoder.assign(classes * H, 0);
   decoder_bias.assign(classes, 0);
   blocks.resize(s.blocks.size());
-  for (BlockGradients& b : blocks) {
-    for (std::vector<double>* v : {&b.ar, &b.ai, &b.cr, &b.ci}) v->assign(modes, 0);
-    b.d.assign(H, 0);
-    b.weight.assign(O * H, 0);
+  for (std::size_t l = 0; l < blocks.size(); ++l) {
+    BlockGradients& b = blocks[l];
+    const BlockShape& shape = s.shapes[l];
+    for (std::vector<double>* v : {&b.ar, &b.ai, &b.cr, &b.ci}) v->assign(shape.modes(), 0);
+    b.d.assign(shape.size(), 0);
+    b.weight.assign(O * shape.size(), 0);
     b.bias.assign(O, 0);
     b.gamma.assign(O, 0);
     b.beta.assign(O, 0);
@@ -368,6 +397,39 @@ Gradients& Gradients::operator+=(const Gradients& other) {
   return *this;
 }
 
+namespace {
+
+void backpropagate_recurrence(const BlockGradients& b, double factor, float input_scale,
+                              std::size_t layer, Network::State& s) {
+  const BlockParameters& p = s.blocks[layer];
+  const BlockShape& shape = s.shapes[layer];
+  std::vector<double>& gc = s.parameters[p.c].gradient;
+  for (std::size_t h = 0; h < shape.size(); ++h) {
+    for (std::size_t i = shape.first[h]; i < shape.first[h + 1]; ++i) {
+      const double step = state_step(s, layer, i, input_scale);
+      const ContinuousGradient m =
+          discretize_adjoint(s.mode(layer, h, i), s.discretization(), s.complex(),
+                             {b.ar[i], b.ai[i]}, {b.cr[i] * step, b.ci[i] * step});
+      s.parameters[p.log_dt].gradient[h] += factor * m.log_dt;
+      s.parameters[p.log_a].gradient[i] += factor * m.log_a;
+      if (s.complex()) {
+        s.parameters[p.w].gradient[i] += factor * m.w;
+        gc[2 * i] += factor * m.c.real();
+        gc[2 * i + 1] += factor * m.c.imag();
+        if (s.options.train_b) {
+          s.parameters[p.b].gradient[2 * i] += factor * m.b.real();
+          s.parameters[p.b].gradient[2 * i + 1] += factor * m.b.imag();
+        }
+      } else {
+        gc[i] += factor * m.c.real();
+        if (s.options.train_b) s.parameters[p.b].gradient[i] += factor * m.b.real();
+      }
+    }
+  }
+}
+
+}  // namespace
+
 void backpropagate(const Gradients& g, double factor, Network::State& s) {
   const auto put = [&](std::size_t index, const std::vector<double>& from) {
     std::vector<double>& to = s.parameters[index].gradient;
@@ -384,7 +446,6 @@ void backpropagate(const Gradients& g, double factor, Network::State& s) {
     range(s.input_range, s.quant.input, g.input);
     range(s.residual_range, s.quant.residual, g.residual);
   }
-  const std::size_t modes = s.modes();
   const bool on = s.quantized && s.quant.residual.bits != kFloatBits;
   const float input_scale = on ? s.quantizer(s.residual_range, s.quant.residual, 1).scale[0] : 1.0f;
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
@@ -402,27 +463,7 @@ void backpropagate(const Gradients& g, double factor, Network::State& s) {
       range(p.activation, s.quant.activation, b.activation);
       range(p.linear, s.quant.linear, b.linear);
     }
-    for (std::size_t i = 0; i < s.channels() * modes; ++i) {
-      const double step = state_step(s, l, i, input_scale);
-      const ContinuousGradient m =
-          discretize_adjoint(s.mode(l, i / modes, i % modes), s.discretization(), s.complex(),
-                             {b.ar[i], b.ai[i]}, {b.cr[i] * step, b.ci[i] * step});
-      s.parameters[p.log_dt].gradient[i / modes] += factor * m.log_dt;
-      s.parameters[p.log_a].gradient[i] += factor * m.log_a;
-      std::vector<double>& gc = s.parameters[p.c].gradient;
-      if (s.complex()) {
-        s.parameters[p.w].gradient[i] += factor * m.w;
-        gc[2 * i] += factor * m.c.real();
-        gc[2 * i + 1] += factor * m.c.imag();
-        if (s.options.train_b) {
-          s.parameters[p.b].gradient[2 * i] += factor * m.b.real();
-          s.parameters[p.b].gradient[2 * i + 1] += factor * m.b.imag();
-        }
-      } else {
-        gc[i] += factor * m.c.real();
-        if (s.options.train_b) s.parameters[p.b].gradient[i] += factor * m.b.real();
-      }
-    }
+    backpropagate_recurrence(b, factor, input_scale, l, s);
   }
 }
 

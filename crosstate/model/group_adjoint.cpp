@@ -46,17 +46,18 @@ void GroupPass::norm_sums(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scra
 
 void GroupPass::layer_adjoint(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scratch& w,
                               const AlignedFloats& norm, Gradients& g) const {
-  const std::size_t carry = scan_state_size(M_);
+  const BlockShape& shape = s_.shapes[l];
+  const std::size_t S = shape.size(), carry = scan_state_size(1);
   const BlockCoefficients& c = c_.blocks[l];
   const BlockQuantizers& q = c_.quantizers[l];
   BlockGradients& out = g.blocks[l];
-  w.carry.assign(H_ * carry, 0);
+  w.carry.assign(shape.modes() * carry, 0);
   for (std::size_t k = blocks_.size(); k-- > 0;) {
     const TimeBlock& b = blocks_[k];
     const std::size_t columns = b.columns();
-    const ConstRows y = b.rows(std::as_const(m.y[l]).data(), H_);
+    const ConstRows y = b.rows(std::as_const(m.y[l]).data(), S);
     const ConstRows aq =
-        rounded(q.activation, H_, columns, b.rows(std::as_const(m.a[l]).data(), H_), w.aq);
+        rounded(q.activation, S, columns, b.rows(std::as_const(m.a[l]).data(), S), w.aq);
     const Rows z = b.rows(m.z[l].data(), O_);
     const Rows gr = b.rows(gh.data(), H_);
     const Rows gz = tail_adjoint(l, b, z, m, w, gr, &g);
@@ -65,26 +66,29 @@ void GroupPass::layer_adjoint(std::size_t l, GroupMemory& m, AlignedFloats& gh, 
       accumulate(&norm[O_], O_, columns, z, gz);
       mask_columns(mask(m, b), O_, columns, gz);
     }
-    linear_adjoint_weight(O_, H_, columns, gz, aq, out.weight.data(), out.bias.data());
+    linear_adjoint_weight(O_, S, columns, gz, aq, out.weight.data(), out.bias.data());
 
-    const Rows gy = take(w.gy, H_, columns);
-    linear_forward(c.transposed.data(), nullptr, H_, O_, columns, gz, gy);
-    rounded_adjoint(q.activation, H_, columns, b.rows(std::as_const(m.a[l]).data(), H_), gy,
+    const Rows gy = take(w.gy, S, columns);
+    linear_forward(c.transposed.data(), nullptr, S, O_, columns, gz, gy);
+    rounded_adjoint(q.activation, S, columns, b.rows(std::as_const(m.a[l]).data(), S), gy,
                     &out.activation);
-    multiply(H_, columns, gy, b.rows(std::as_const(m.slope[l]).data(), H_), gy);
-    rounded_adjoint(q.ssm_output, H_, columns, y, gy, &out.ssm_output);
+    multiply(S, columns, gy, b.rows(std::as_const(m.slope[l]).data(), S), gy);
+    rounded_adjoint(q.ssm_output, S, columns, y, gy, &out.ssm_output);
 
-    const ConstRows u = b.rows(std::as_const(m.h[l]).data(), H_);
-    std::vector<double> unused(H_);
-    row_sums(H_, columns, nullptr, gy, u, unused.data(), out.d.data());
-    accumulate(c.d.data(), H_, columns, gy, gr);
+    const ConstRows u = recurrence_input(l, b, m, w);
+    std::vector<double> unused(S);
+    row_sums(S, columns, nullptr, gy, u, unused.data(), out.d.data());
     take(w.scan, b.steps, kScanScratch);
     const float* start = checkpoint(m, l, b.index, true);
-    for (std::size_t h = 0; h < H_; ++h) {
-      const std::size_t at = h * M_;
-      scan_adjoint(c.scan(h, M_, complex_, gain_), rounding_of(m, l, h, b.start), b.steps, u.row(h),
-                   start + h * state_size_, gy.row(h), gr.row(h), w.carry.data() + h * carry,
-                   {&out.ar[at], &out.ai[at], nullptr, &out.cr[at], &out.ci[at]}, w.scan.data());
+    for (std::size_t s = 0; s < S; ++s) {
+      const std::size_t at = shape.first[s];
+      float* const gu = gr.row(shape.channels[s]);
+      accumulate(&c.d[s], 1, columns, {gy.row(s), columns}, {gu, columns});
+      scan_adjoint(c.scan(shape, s, complex_, gain_), rounding_of(m, l, s, b.start), b.steps,
+                   u.row(s), start + at * state_size_, gy.row(s), gu, w.carry.data() + at * carry,
+                   {out.ar.data() + at, out.ai.data() + at, nullptr, out.cr.data() + at,
+                    out.ci.data() + at},
+                   w.scan.data());
     }
   }
 }

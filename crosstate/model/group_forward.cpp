@@ -16,10 +16,9 @@ GroupPass::GroupPass(const Network::State& state, const Coefficients& coefficien
       c_(coefficients),
       batch_(batch),
       H_(state.channels()),
-      M_(state.modes()),
       O_(state.linear_outputs()),
       layers_(state.blocks.size()),
-      state_size_(scan_state_size(M_, coefficients.rounding.mode)),
+      state_size_(scan_state_size(1, coefficients.rounding.mode)),
       gain_(coefficients.rounding.limit > 0),
       complex_(state.complex()),
       gated_(state.gated()),
@@ -27,6 +26,7 @@ GroupPass::GroupPass(const Network::State& state, const Coefficients& coefficien
       layer_norm_(state.layer_norm()),
       activation_(activation_of(state.options)),
       gate_(gate_of(state.options)) {
+  for (std::size_t l = 0; l < layers_; ++l) first_modes_.push_back(state.first_mode(l));
   for (std::size_t t = 0; t < batch.length; t += batch.block_length) {
     blocks_.push_back({blocks_.size(), t, std::min(batch.block_length, batch.length - t)});
   }
@@ -37,20 +37,22 @@ void GroupPass::prepare(GroupMemory& m, std::size_t group, bool training) const 
   m.h.resize(layers_ + 1);
   for (AlignedFloats& h : m.h) h.resize(panel * H_);
   m.y.resize(layers_);
-  for (AlignedFloats& y : m.y) y.resize(panel * H_);
+  for (std::size_t l = 0; l < layers_; ++l) m.y[l].resize(panel * shape(l).size());
   m.a.resize(training ? layers_ : 0);
   m.s.resize(training && gated_ ? layers_ : 0);
   m.slope.resize(m.a.size());
-  for (AlignedFloats& a : m.a) a.resize(panel * H_);
-  for (AlignedFloats& a : m.slope) a.resize(panel * H_);
+  for (std::size_t l = 0; l < m.a.size(); ++l) {
+    m.a[l].resize(panel * shape(l).size());
+    m.slope[l].resize(m.a[l].size());
+  }
   for (AlignedFloats& s : m.s) s.resize(panel * H_);
   m.z.resize(training ? layers_ : 0);
   for (AlignedFloats& z : m.z) z.resize(panel * O_);
   m.checkpoints.resize(layers_);
   const std::size_t kept = training ? blocks_.size() + 1 : 2;
-  for (AlignedFloats& x : m.checkpoints) {
-    x.resize(kept * H_ * state_size_);
-    std::fill_n(x.begin(), H_ * state_size_, 0.0f);
+  for (std::size_t l = 0; l < layers_; ++l) {
+    m.checkpoints[l].resize(kept * states_of(l));
+    std::fill_n(m.checkpoints[l].begin(), states_of(l), 0.0f);
   }
   m.seeds.fill(kDeployedSeed);
   m.mask.clear();
@@ -111,29 +113,31 @@ void GroupPass::encode(GroupMemory& m, std::size_t group, Scratch& w, Spreads* s
 Rows GroupPass::head(std::size_t l, const TimeBlock& b, GroupMemory& m, Scratch& w, bool training,
                      Spreads* spreads) const {
   const BlockCoefficients& c = c_.blocks[l];
-  const ConstRows u = b.rows(std::as_const(m.h[l]).data(), H_);
-  const Rows y = b.rows(m.y[l].data(), H_);
-  affine_forward(c.d.data(), nullptr, H_, b.columns(), u, y);
+  const BlockShape& shape = s_.shapes[l];
+  const std::size_t S = shape.size();
+  const ConstRows u = recurrence_input(l, b, m, w);
+  const Rows y = b.rows(m.y[l].data(), S);
+  affine_forward(c.d.data(), nullptr, S, b.columns(), u, y);
   const float* before = checkpoint(m, l, b.index, training);
   float* after = checkpoint(m, l, b.index + 1, training);
-  std::memcpy(after, before, H_ * state_size_ * sizeof(float));
-  for (std::size_t h = 0; h < H_; ++h) {
-    const ScanModes modes = c.scan(h, M_, complex_, gain_);
-    const StateRounding rounding = rounding_of(m, l, h, b.start);
-    float* state = after + h * state_size_;
+  std::memcpy(after, before, states_of(l) * sizeof(float));
+  for (std::size_t s = 0; s < S; ++s) {
+    const ScanModes modes = c.scan(shape, s, complex_, gain_);
+    const StateRounding rounding = rounding_of(m, l, s, b.start);
+    float* state = after + shape.first[s] * state_size_;
     if (spreads == nullptr) {
-      scan_forward(modes, rounding, b.steps, u.row(h), y.row(h), state);
+      scan_forward(modes, rounding, b.steps, u.row(s), y.row(s), state);
     } else {
-      observe_states(modes, rounding, b, mask(m, b), u.row(h), y.row(h), state,
-                     &spreads->blocks[l].state[h * M_]);
+      observe_states(modes, rounding, b, mask(m, b), u.row(s), y.row(s), state,
+                     spreads->blocks[l].state.data() + shape.first[s]);
     }
   }
   const ConstRows a = activate(l, b, y, m, w);
   const Rows z = training ? b.rows(m.z[l].data(), O_) : take(w.z, O_, b.columns());
-  linear_forward(c.weight.data(), c.bias.data(), O_, H_, b.columns(), a, z);
+  linear_forward(c.weight.data(), c.bias.data(), O_, S, b.columns(), a, z);
   if (spreads != nullptr) {
-    observe(b, m, H_, y, spreads->blocks[l].ssm_output);
-    observe(b, m, H_, a, spreads->blocks[l].activation);
+    observe(b, m, S, y, spreads->blocks[l].ssm_output);
+    observe(b, m, S, a, spreads->blocks[l].activation);
     observe(b, m, O_, z, spreads->blocks[l].linear);
   }
   return z;
@@ -198,12 +202,25 @@ BatchResult GroupPass::decode(const GroupMemory& m, std::size_t group, const Los
   return result;
 }
 
-StateRounding GroupPass::rounding_of(const GroupMemory& m, std::size_t l, std::size_t h,
+StateRounding GroupPass::rounding_of(const GroupMemory& m, std::size_t l, std::size_t s,
                                      std::size_t step) const {
   StateRounding rounding = c_.rounding;
-  rounding.draws = {m.seeds.data(), static_cast<std::uint32_t>((l * H_ + h) * M_),
+  rounding.draws = {m.seeds.data(),
+                    static_cast<std::uint32_t>(first_modes_[l] + shape(l).first[s]),
                     static_cast<std::uint32_t>(step)};
   return rounding;
+}
+
+ConstRows GroupPass::recurrence_input(std::size_t l, const TimeBlock& b, const GroupMemory& m,
+                                      Scratch& w) const {
+  const ConstRows h = b.rows(m.h[l].data(), H_);
+  const BlockShape& shape = s_.shapes[l];
+  if (shape.every_channel(H_)) return h;
+  const Rows u = take(w.u, shape.size(), b.columns());
+  for (std::size_t s = 0; s < shape.size(); ++s) {
+    std::copy_n(h.row(shape.channels[s]), b.columns(), u.row(s));
+  }
+  return u;
 }
 
 ConstRows GroupPass::encoder_input(std::size_t group, const TimeBlock& b, Scratch& w) const {
@@ -234,16 +251,17 @@ void GroupPass::normalise(std::size_t l, const TimeBlock& b, ConstRows r, Rows t
 ConstRows GroupPass::activate(std::size_t l, const TimeBlock& b, ConstRows y, GroupMemory& m,
                               Scratch& w) const {
   const BlockQuantizers& q = c_.quantizers[l];
-  const ConstRows yq = rounded(q.ssm_output, H_, b.columns(), y, w.yq);
+  const std::size_t S = shape(l).size();
+  const ConstRows yq = rounded(q.ssm_output, S, b.columns(), y, w.yq);
   if (m.a.empty()) {
-    const Rows a = take(w.a, H_, b.columns());
-    if (look_up(q.activation_table, H_, b.columns(), yq, a)) return a;
-    activation_forward(activation_, H_, b.columns(), yq, a);
-    return rounded(q.activation, H_, b.columns(), a, w.aq);
+    const Rows a = take(w.a, S, b.columns());
+    if (look_up(q.activation_table, S, b.columns(), yq, a)) return a;
+    activation_forward(activation_, S, b.columns(), yq, a);
+    return rounded(q.activation, S, b.columns(), a, w.aq);
   }
-  const Rows a = b.rows(m.a[l].data(), H_);
-  activation_with_slope(activation_, H_, b.columns(), yq, a, b.rows(m.slope[l].data(), H_));
-  return rounded(q.activation, H_, b.columns(), a, w.aq);
+  const Rows a = b.rows(m.a[l].data(), S);
+  activation_with_slope(activation_, S, b.columns(), yq, a, b.rows(m.slope[l].data(), S));
+  return rounded(q.activation, S, b.columns(), a, w.aq);
 }
 
 GroupPass::Tail GroupPass::tail_values(std::size_t l, const TimeBlock& b, ConstRows z,
@@ -289,7 +307,7 @@ void GroupPass::observe_states(const ScanModes& modes, StateRounding rounding, c
                                float* spreads) const {
   for (std::size_t t = 0; t < b.steps; ++t, ++rounding.draws.first_step) {
     scan_forward(modes, rounding, 1, u + t * kLanes, y + t * kLanes, state);
-    for (std::size_t n = 0; n < M_; ++n) {
+    for (std::size_t n = 0; n < modes.modes; ++n) {
       for (std::size_t i = 0; i < 2 * kLanes; ++i) {
         if (used != nullptr && used[t * kLanes + i % kLanes] == 0) continue;
         spreads[n] = std::max(spreads[n], std::abs(state[n * 2 * kLanes + i]));

@@ -46,7 +46,7 @@ struct GroupMemory {
 
 /// Panels of one block that are recomputed rather than kept.
 struct Scratch {
-  AlignedFloats x, pre, yq, a, aq, z, zn, zq, s, sq, r, g, gz, gs, gy, scan, carry, temp;
+  AlignedFloats x, pre, u, yq, a, aq, z, zn, zq, s, sq, r, g, gz, gs, gy, scan, carry, temp;
 };
 
 /// Stateless but for references to the network and the batch: threads share one.
@@ -115,13 +115,21 @@ class GroupPass {
 
   std::size_t inputs() const { return static_cast<std::size_t>(s_.task.inputs); }
 
+  const BlockShape& shape(std::size_t l) const { return s_.shapes[l]; }
+  /// Floats of the states of one block.
+  std::size_t states_of(std::size_t l) const { return shape(l).modes() * state_size_; }
+
   float* checkpoint(GroupMemory& m, std::size_t l, std::size_t block, bool training) const {
-    return m.checkpoints[l].data() + (training ? block : block % 2) * H_ * state_size_;
+    return m.checkpoints[l].data() + (training ? block : block % 2) * states_of(l);
   }
 
-  /// How the states of one channel are rounded from a step on.
-  StateRounding rounding_of(const GroupMemory& m, std::size_t l, std::size_t h,
+  /// How the states of one channel of the block's shape are rounded from a step on.
+  StateRounding rounding_of(const GroupMemory& m, std::size_t l, std::size_t s,
                             std::size_t step) const;
+
+  /// The rows of the residual stream that run through a block's recurrence.
+  ConstRows recurrence_input(std::size_t l, const TimeBlock& b, const GroupMemory& m,
+                             Scratch& w) const;
 
   ConstRows encoder_input(std::size_t group, const TimeBlock& b, Scratch& w) const;
 
@@ -158,8 +166,9 @@ class GroupPass {
   const Network::State& s_;
   const Coefficients& c_;
   const Batch& batch_;
-  std::size_t H_, M_, O_, layers_;
-  std::size_t state_size_;  // of a channel, residues included
+  std::size_t H_, O_, layers_;
+  std::size_t state_size_;                // of a mode, residues included
+  std::vector<std::size_t> first_modes_;  // [layers]
   bool gain_;               // rounded states are in steps, so the input has a gain
   bool complex_, gated_, batch_norm_, layer_norm_;
   Activation activation_, gate_;

@@ -55,16 +55,25 @@ class Builder {
   std::uint64_t seed_;
 };
 
+// Of a block's arrays by mode: [H][M] where all channels have as many, [N] otherwise.
+Shape mode_shape(const Network::State& s, std::size_t layer) {
+  const BlockShape& shape = s.shapes[layer];
+  if (shape == BlockShape::whole(s.channels(), s.modes())) return {s.channels(), s.modes()};
+  return {shape.modes()};
+}
+
 BlockParameters add_block(const Network::State& s, std::size_t layer,
                           const std::vector<std::complex<double>>& poles, Builder& build) {
   const std::string at = "layers." + std::to_string(layer) + ".";
-  const Shape per_mode{s.channels(), s.modes()};
-  const Shape coefficient = s.complex() ? Shape{s.channels(), s.modes(), 2} : per_mode;
+  const BlockShape& shape = s.shapes[layer];
+  const Shape per_mode = mode_shape(s, layer);
+  Shape coefficient = per_mode;
+  if (s.complex()) coefficient.push_back(2);
   const std::size_t modes = s.modes();
   const double low = std::log(s.options.dt_min), high = std::log(s.options.dt_max);
   const double bound = 1 / std::sqrt(static_cast<double>(s.channels()));
   BlockParameters p{};
-  p.log_dt = build.add(at + "log_dt", {s.channels()}, ParameterGroup::kRecurrence,
+  p.log_dt = build.add(at + "log_dt", {shape.size()}, ParameterGroup::kRecurrence,
                        [=](Random& r, std::size_t) { return r.uniform(low, high); });
   p.log_a = build.add(at + "log_a", per_mode, ParameterGroup::kRecurrence,
                       [&](Random&, std::size_t i) { return std::log(-poles[i % modes].real()); });
@@ -78,9 +87,9 @@ BlockParameters add_block(const Network::State& s, std::size_t layer,
   }
   p.c = build.add(at + "C", coefficient, ParameterGroup::kWeight,
                   [](Random& r, std::size_t) { return r.normal() * std::sqrt(0.5); });
-  p.d = build.add(at + "D", {s.channels()}, ParameterGroup::kWeight,
+  p.d = build.add(at + "D", {shape.size()}, ParameterGroup::kWeight,
                   [](Random& r, std::size_t) { return r.normal(); });
-  p.weight = build.uniform(at + "linear.weight", {s.linear_outputs(), s.channels()},
+  p.weight = build.uniform(at + "linear.weight", {s.linear_outputs(), shape.size()},
                            ParameterGroup::kWeight, bound);
   p.bias = build.uniform(at + "linear.bias", {s.linear_outputs()}, ParameterGroup::kNoDecay, bound);
   if (s.options.norm != "none") {
@@ -101,6 +110,24 @@ std::string statistic_name(std::size_t layer, const char* what) {
   return "layers." + std::to_string(layer) + ".norm." + what;
 }
 
+std::size_t modes_of(const ModelOptions& options) {
+  return static_cast<std::size_t>(options.modes == "complex" ? options.states / 2 : options.states);
+}
+
+std::vector<BlockShape> whole_blocks(const ModelOptions& options) {
+  return {static_cast<std::size_t>(options.layers),
+          BlockShape::whole(static_cast<std::size_t>(options.channels), modes_of(options))};
+}
+
+std::vector<BlockShape> load_shapes(const Safetensors& content, const ModelOptions& options,
+                                    const std::string& where) {
+  std::vector<BlockShape> shapes = whole_blocks(options);
+  for (std::size_t l = 0; l < shapes.size(); ++l) {
+    shapes[l] = load_shape(content, shapes[l], "layers." + std::to_string(l) + ".", where);
+  }
+  return shapes;
+}
+
 // The configuration that a checkpoint's metadata carries.
 struct Configuration {
   ModelOptions model;
@@ -119,28 +146,33 @@ struct Configuration {
 
 // Before memory is taken for what a small file merely claims: the largest matrices are in it.
 void require_enough_values(const Safetensors& content, const Configuration& configuration,
-                           const std::string& where) {
+                           const std::vector<BlockShape>& shapes, const std::string& where) {
   const auto number = [](int value) { return static_cast<std::uint64_t>(value); };
   const ModelOptions& model = configuration.model;
-  const std::uint64_t channels = number(model.channels), states = number(model.states);
-  const std::uint64_t least =
-      channels * (number(configuration.task.inputs) + number(configuration.task.classes)) +
-      number(model.layers) * channels * (channels + states);
+  const std::uint64_t channels = number(model.channels);
+  std::uint64_t least =
+      channels * (number(configuration.task.inputs) + number(configuration.task.classes));
+  for (const BlockShape& shape : shapes) least += channels * shape.size() + 2 * shape.modes();
   std::uint64_t found = 0;
   for (const auto& [name, tensor] : content.tensors) found += tensor.bytes.size() / sizeof(float);
   if (found >= least) return;
   fail(where, std::to_string(found) + " values, but a network of " + std::to_string(model.layers) +
                   " layers, " + std::to_string(channels) + " channels and " +
-                  std::to_string(states) + " states has more than " + std::to_string(least));
+                  std::to_string(model.states) + " states has at least " + std::to_string(least));
 }
 
 }  // namespace
 
 Network::Network(const ModelOptions& options, const TaskShape& task, std::uint64_t seed)
+    : Network(options, task, whole_blocks(options), seed) {}
+
+Network::Network(const ModelOptions& options, const TaskShape& task,
+                 const std::vector<BlockShape>& shapes, std::uint64_t seed)
     : state_(std::make_unique<State>()) {
   validate(options);
   State& s = *state_;
   s.options = options;
+  s.shapes = shapes;
   s.task = task;
   const auto inputs = static_cast<std::uint64_t>(task.inputs);
   const auto classes = static_cast<std::uint64_t>(task.classes);
@@ -177,8 +209,8 @@ void Network::State::add_ranges() {
   input_range = range("input");
   residual_range = range("residual");
   least_codes.assign(2 + 3 * blocks.size(), 0);
-  state_steps.assign(blocks.size(), std::vector<float>(channels() * modes(), 1));
   for (std::size_t l = 0; l < blocks.size(); ++l) {
+    state_steps.emplace_back(shapes[l].modes(), 1.0f);
     const std::string at = "layers." + std::to_string(l) + ".";
     blocks[l].ssm_output = range(at + "ssm_output");
     blocks[l].activation = range(at + "activation");
@@ -187,10 +219,11 @@ void Network::State::add_ranges() {
 }
 
 // The frequencies of LegS take n^3 steps to find; nobody will look at them.
-Network Network::unfilled(const ModelOptions& options, const TaskShape& task) {
+Network Network::unfilled(const ModelOptions& options, const TaskShape& task,
+                          const std::vector<BlockShape>& shapes) {
   ModelOptions start = options;
   if (start.init == "legs") start.init = "lin";
-  Network network(start, task, 0);
+  Network network(start, task, shapes, 0);
   network.state_->options = options;
   return network;
 }
@@ -247,7 +280,7 @@ void Network::fold_norms() {
   const Coefficients c = s.coefficients();  // batch norm as an affine map
   ModelOptions options = s.options;
   options.norm = "none";
-  Network folded = unfilled(options, s.task);
+  Network folded = unfilled(options, s.task, s.shapes);
   if (s.quantized) {
     folded.state_->quant = s.quant;
     folded.state_->quantized = true;
@@ -260,14 +293,14 @@ void Network::fold_norms() {
                                    [&](const Parameter& q) { return q.name == p.name; });
     p.value = same->value;
   }
-  const std::size_t H = s.channels();
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
+    const std::size_t columns = s.shapes[l].size();
     const BlockParameters& p = folded.state_->blocks[l];
     std::vector<float>& weight = folded.parameters()[p.weight].value;
     std::vector<float>& bias = folded.parameters()[p.bias].value;
     for (std::size_t o = 0; o < bias.size(); ++o) {
       const float scale = c.blocks[l].norm_scale[o];
-      for (std::size_t h = 0; h < H; ++h) weight[o * H + h] *= scale;
+      for (std::size_t h = 0; h < columns; ++h) weight[o * columns + h] *= scale;
       bias[o] = scale * bias[o] + c.blocks[l].norm_shift[o];
     }
   }
@@ -279,13 +312,17 @@ Safetensors Network::to_tensors() const {
   Configuration configuration{s.options, s.task, s.quant};
   Safetensors out;
   for (const Parameter& p : s.parameters) out.tensors[p.name] = Tensor::from(p.value, p.shape);
+  const BlockShape whole = BlockShape::whole(s.channels(), s.modes());
+  for (std::size_t l = 0; l < s.shapes.size(); ++l) {
+    save_shape(s.shapes[l], whole, "layers." + std::to_string(l) + ".", out);
+  }
   for (std::size_t l = 0; l < s.statistics.size(); ++l) {
     const Shape shape{s.linear_outputs()};
     out.tensors[statistic_name(l, "mean")] = Tensor::from(s.statistics[l].mean, shape);
     out.tensors[statistic_name(l, "variance")] = Tensor::from(s.statistics[l].variance, shape);
   }
   for (std::size_t l = 0; l < s.state_steps.size(); ++l) {
-    out.tensors[state_step_name(l)] = Tensor::from(s.state_steps[l], {s.channels(), s.modes()});
+    out.tensors[state_step_name(l)] = Tensor::from(s.state_steps[l], mode_shape(s, l));
   }
   if (s.quantized) {
     const std::vector<float> least(s.least_codes.begin(), s.least_codes.end());
@@ -312,8 +349,9 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
   Configuration configuration;
   configuration.list().from_json(values, where);
   validate(configuration.model);
-  require_enough_values(content, configuration, where);
-  Network network = unfilled(configuration.model, configuration.task);
+  const std::vector<BlockShape> shapes = load_shapes(content, configuration.model, where);
+  require_enough_values(content, configuration, shapes, where);
+  Network network = unfilled(configuration.model, configuration.task, shapes);
   State& s = *network.state_;
   const std::string quantized = entry("quantized");
   if (quantized != "true" && quantized != "false") {
@@ -361,7 +399,7 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
     }
   }
   for (std::size_t l = 0; l < s.state_steps.size(); ++l) {
-    s.state_steps[l] = load(state_step_name(l), {s.channels(), s.modes()});
+    s.state_steps[l] = load(state_step_name(l), mode_shape(s, l));
     require_above(0, s.state_steps[l], state_step_name(l));
   }
   return network;

@@ -12,6 +12,7 @@
 #include "crosstate/base/threads.h"
 #include "crosstate/data/batch.h"
 #include "crosstate/data/safetensors.h"
+#include "crosstate/model/block_shape.h"
 #include "crosstate/model/options.h"
 #include "crosstate/model/parameter.h"
 #include "crosstate/quant/options.h"
@@ -23,6 +24,8 @@ struct TaskShape {
   int inputs = 1;  // channels of the sequences
   int classes = 10;
 };
+
+struct NetworkParts;
 
 struct LossOptions {
   double label_smoothing = 0;
@@ -42,6 +45,10 @@ class Network {
  public:
   /// Initialises every parameter from the seed.
   Network(const ModelOptions& options, const TaskShape& task, std::uint64_t seed);
+  /// With blocks that lack modes and channels; `states` of the options are the most that any
+  /// channel has.
+  Network(const ModelOptions& options, const TaskShape& task, const std::vector<BlockShape>& shapes,
+          std::uint64_t seed);
   ~Network();
   Network(Network&&) noexcept;
   Network& operator=(Network&&) noexcept;
@@ -84,6 +91,9 @@ class Network {
   /// a network that is not quantized.
   std::vector<std::size_t> requantize(const QuantOptions& options,
                                       std::span<const Batch> calibration, ThreadPool& pool);
+  /// Chooses the steps of all states from the batches, seen without rounding of states. Throws Error
+  /// for a network that is not quantized.
+  void measure_states(std::span<const Batch> batches, ThreadPool& pool);
   /// Moves parameters and running statistics towards those of a network of the same shapes:
   /// v += share (v' - v). Throws Error for other shapes.
   void move_towards(const Network& other, double share);
@@ -91,6 +101,11 @@ class Network {
   /// Goes on in floating point with the same weights.
   void drop_rounding();
   const QuantOptions& quant_options() const;
+
+  /// The same network without the parts that are not kept. Its function is the same where what
+  /// goes contributes nothing; ranges stay. Throws Error for parts that are not there, twice or out
+  /// of order, and where a block would be left without a mode.
+  Network part(const NetworkParts& kept) const;
 
   /// Everything a checkpoint needs, and back; from_tensors throws Error naming what is missing,
   /// has another shape or holds a value that is not finite.
@@ -104,7 +119,8 @@ class Network {
 
  private:
   /// All of whose values are about to be replaced.
-  static Network unfilled(const ModelOptions& options, const TaskShape& task);
+  static Network unfilled(const ModelOptions& options, const TaskShape& task,
+                          const std::vector<BlockShape>& shapes);
 
   std::unique_ptr<State> state_;
 };

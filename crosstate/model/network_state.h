@@ -5,25 +5,27 @@
 
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/kernels/scan.h"
+#include "crosstate/model/block_shape.h"
 #include "crosstate/model/network.h"
 #include "crosstate/model/recurrence.h"
 
 namespace crosstate {
 
-/// What one block computes with, after discretisation, rounding and noise. H channels, M modes,
-/// O = H or 2H linear outputs.
+/// What one block computes with, after discretisation, rounding and noise. S channels with N modes
+/// in all (BlockShape), O = H or 2H linear outputs.
 struct BlockCoefficients {
-  AlignedFloats ar, ai, b, cr, ci;   // [H][M]; the state in quantization steps, b = 1 / step
-  AlignedFloats d;                   // [H]
-  AlignedFloats weight, transposed;  // [O][H], [H][O]
+  AlignedFloats ar, ai, b, cr, ci;   // [N]; the state in quantization steps, b = 1 / step
+  AlignedFloats d;                   // [S]
+  AlignedFloats weight, transposed;  // [O][S], [S][O]
   AlignedFloats bias;                // [O]
   std::vector<float> c_scale, d_scale, weight_scale;  // of codes, one per row; empty: not rounded
   AlignedFloats norm_scale,
       norm_shift;  // batch norm as y = scale x + shift, [O]; layer norm's gamma, beta [H]
 
-  ScanModes scan(std::size_t channel, std::size_t modes, bool complex, bool gain) const {
-    const std::size_t at = channel * modes;
-    return {modes,
+  /// Of the channel number `s` of the shape.
+  ScanModes scan(const BlockShape& shape, std::size_t s, bool complex, bool gain) const {
+    const std::size_t at = shape.first[s];
+    return {shape.modes(s),
             ar.data() + at,
             complex ? ai.data() + at : nullptr,
             gain ? b.data() + at : nullptr,
@@ -83,14 +85,16 @@ struct Network::State {
   TaskShape task;
   QuantOptions quant;
   bool quantized = false;
+  std::vector<BlockShape> shapes;  // one per block
   std::vector<Parameter> parameters;
   std::size_t encoder, encoder_bias, decoder, decoder_bias, input_range, residual_range;
   std::vector<BlockParameters> blocks;
   std::vector<RunningStatistics> statistics;    // batch norm only
-  std::vector<std::vector<float>> state_steps;  // [layer][H * M] the least steps, quantized only
+  std::vector<std::vector<float>> state_steps;  // [layer][N] the least steps, quantized only
   std::vector<int> least_codes;  // of the range parameters' quantizers, in their order
 
   std::size_t channels() const { return static_cast<std::size_t>(options.channels); }
+  /// The most that a channel has.
   std::size_t modes() const {
     return static_cast<std::size_t>(complex() ? options.states / 2 : options.states);
   }
@@ -110,8 +114,10 @@ struct Network::State {
   void add_ranges();
   /// The quantizer of a range parameter.
   Quantizer quantizer(std::size_t parameter, const ActivationSite& site, std::size_t rows) const;
-  /// One mode's continuous parameters.
-  ContinuousMode mode(std::size_t layer, std::size_t channel, std::size_t n) const;
+  /// Number of a block's first mode in the network.
+  std::size_t first_mode(std::size_t layer) const;
+  /// The continuous parameters of mode i of a block, which belongs to channel s of its shape.
+  ContinuousMode mode(std::size_t layer, std::size_t s, std::size_t i) const;
   /// Discretises, rounds and, in a step of training, disturbs the weights as QuantOptions says.
   Coefficients coefficients(const TrainingStep* step = nullptr) const;
   /// Without noise, and with the tables of rounded functions, which training does not use.

@@ -26,7 +26,7 @@ struct Spreads {
   Spread input, residual;
   struct Block {
     Spread ssm_output, activation, linear;
-    std::vector<float> state;  // [H * M]
+    std::vector<float> state;  // [N]
   };
   std::vector<Block> blocks;
   explicit Spreads(const Network::State& state);

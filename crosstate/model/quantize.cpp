@@ -44,6 +44,14 @@ bool unround_changed(QuantOptions& present, const QuantOptions& next) {
   return any;
 }
 
+void choose_steps(Network::State& s, std::size_t layer, const Spreads& spreads) {
+  const double top = largest_code(std::max(s.quant.state.bits, 2));
+  for (std::size_t i = 0; i < s.state_steps[layer].size(); ++i) {
+    const double peak = std::max(1e-6, static_cast<double>(spreads.blocks[layer].state[i]));
+    s.state_steps[layer][i] = static_cast<float>(peak / top);
+  }
+}
+
 // Chooses the ranges of sites that change from `before`; returns their parameters.
 std::vector<std::size_t> choose_ranges(Network::State& s, const QuantOptions& before,
                                        const Spreads& spreads) {
@@ -57,16 +65,11 @@ std::vector<std::size_t> choose_ranges(Network::State& s, const QuantOptions& be
   };
   choose(s.input_range, &QuantOptions::input, spreads.input);
   choose(s.residual_range, &QuantOptions::residual, spreads.residual);
-  const double top = largest_code(std::max(s.quant.state.bits, 2));
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
     choose(s.blocks[l].ssm_output, &QuantOptions::ssm_output, spreads.blocks[l].ssm_output);
     choose(s.blocks[l].activation, &QuantOptions::activation, spreads.blocks[l].activation);
     choose(s.blocks[l].linear, &QuantOptions::linear, spreads.blocks[l].linear);
-    if (!changes(before.state, s.quant.state)) continue;
-    for (std::size_t i = 0; i < s.state_steps[l].size(); ++i) {
-      const double peak = std::max(1e-6, static_cast<double>(spreads.blocks[l].state[i]));
-      s.state_steps[l][i] = static_cast<float>(peak / top);
-    }
+    if (changes(before.state, s.quant.state)) choose_steps(s, l, spreads);
   }
   return chosen;
 }
@@ -105,6 +108,18 @@ std::vector<std::size_t> Network::requantize(const QuantOptions& options,
           : Spreads(s);
   s.quant = sites;
   return choose_ranges(s, before, spreads);
+}
+
+void Network::measure_states(std::span<const Batch> batches, ThreadPool& pool) {
+  State& s = *state_;
+  if (!s.quantized) fail("states", "the network is not quantized yet");
+  for (const Batch& batch : batches) s.require_inputs(batch);
+  if (s.quant.state.bits == kFloatBits) return;
+  const StateSite site = s.quant.state;
+  s.quant.state.bits = kFloatBits;
+  const Spreads spreads = measure_spreads(s, s.coefficients(), batches, pool);
+  s.quant.state = site;
+  for (std::size_t l = 0; l < s.blocks.size(); ++l) choose_steps(s, l, spreads);
 }
 
 }  // namespace crosstate

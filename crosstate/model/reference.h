@@ -154,7 +154,8 @@ std::vector<T> linear(const Matrix<T>& weight, const std::vector<T>& bias,
 /// What a network computes with.
 template <class T>
 struct BlockValues {
-  std::vector<std::vector<Mode<T>>> modes;  // [channel][mode]
+  std::vector<std::size_t> channels;        // of the stream; [s]
+  std::vector<std::vector<Mode<T>>> modes;  // [s][mode]
   std::vector<T> d;
   Matrix<T> weight;
   std::vector<T> bias;
@@ -204,17 +205,17 @@ NetworkValues<T> values_of(const Network& network) {
     block.d = to_vector<T>(get(at + "D"));
     block.bias = to_vector<T>(get(at + "linear.bias"));
     block.weight = to_matrix<T>(get(at + "linear.weight"), block.bias.size());
-    const Matrix<T> log_a = to_matrix<T>(get(at + "log_a"), block.d.size());
-    for (std::size_t h = 0; h < block.d.size(); ++h) {
+    const BlockShape& shape = network.state().shapes[l];
+    block.channels = shape.channels;
+    for (std::size_t h = 0; h < shape.size(); ++h) {
       std::vector<Mode<T>> modes;
-      for (std::size_t n = 0; n < log_a[h].size(); ++n) {
-        const std::size_t i = h * log_a[h].size() + n;
+      for (std::size_t i = shape.first[h]; i < shape.first[h + 1]; ++i) {
         const auto number = [&](const std::string& name) {
           const std::vector<float>& p = get(at + name);
           return complex ? std::complex<T>(p[2 * i], p[2 * i + 1]) : std::complex<T>(p[i]);
         };
         modes.push_back(
-            discretize<T>(get(at + "log_dt")[h], log_a[h][n], complex ? get(at + "w")[i] : 0,
+            discretize<T>(get(at + "log_dt")[h], get(at + "log_a")[i], complex ? get(at + "w")[i] : 0,
                           options.train_b ? number("B") : 1, number("C"), bilinear, complex));
       }
       block.modes.push_back(std::move(modes));
@@ -238,21 +239,25 @@ enum class Form { kRecurrence, kConvolution };
 template <class T, class Round>
 void run_block(const NetworkValues<T>& v, std::size_t l, Form form, Round round, Sequence<T>& h) {
   const BlockValues<T>& block = v.blocks[l];
-  const std::size_t channels = block.d.size();
-  Sequence<T> y = h;
-  for (std::size_t c = 0; c < channels; ++c) {
+  const std::size_t inputs = block.channels.size(), channels = v.encoder_bias.size();
+  Sequence<T> y(h.size(), std::vector<T>(inputs));
+  std::size_t first = 0;
+  for (std::size_t k = 0; k < l; ++k) {
+    for (const auto& modes : v.blocks[k].modes) first += modes.size();
+  }
+  for (std::size_t c = 0; c < inputs; ++c) {
     std::vector<T> u;
     std::vector<std::complex<T>> state(block.modes[c].size(), 0);
-    for (const auto& x : h) u.push_back(x[c]);
+    for (const auto& x : h) u.push_back(x[block.channels[c]]);
     const std::vector<T> out = form == Form::kConvolution
                                    ? convolution(block.modes[c], u)
-                                   : recurrence(block.modes[c], u, &state, round,
-                                                (l * channels + c) * block.modes[c].size());
+                                   : recurrence(block.modes[c], u, &state, round, first);
+    first += block.modes[c].size();
     for (std::size_t t = 0; t < h.size(); ++t) y[t][c] = out[t] + block.d[c] * u[t];
   }
   for (std::size_t t = 0; t < h.size(); ++t) {
-    std::vector<T> a(channels);
-    for (std::size_t c = 0; c < channels; ++c) {
+    std::vector<T> a(inputs);
+    for (std::size_t c = 0; c < inputs; ++c) {
       a[c] = round(Site::kActivation, l,
                    activation(v.options.activation, round(Site::kSsmOutput, l, y[t][c])));
     }

@@ -6,7 +6,7 @@ namespace crosstate {
 
 Spreads::Spreads(const Network::State& state) {
   blocks.resize(state.blocks.size());
-  for (Block& b : blocks) b.state.assign(state.channels() * state.modes(), 0);
+  for (std::size_t l = 0; l < blocks.size(); ++l) blocks[l].state.assign(state.shapes[l].modes(), 0);
 }
 
 Spread& Spread::operator|=(const Spread& other) {

@@ -249,4 +249,20 @@ std::vector<Batch> calibration_batches(const Dataset& set, const RunOptions& opt
   return batches;
 }
 
+std::vector<Batch> score_batches(const Dataset& set, const RunOptions& options) {
+  constexpr std::size_t kSequences = 16;
+  const std::size_t wanted = static_cast<std::size_t>(options.prune.batches) * kSequences;
+  const std::size_t count = std::min(wanted, set.count);
+  std::vector<Batch> batches;
+  for (std::size_t begin = 0; begin < count; begin += kSequences) {
+    std::vector<std::uint32_t> rows;
+    for (std::size_t i = begin; i < std::min(begin + kSequences, count); ++i) {
+      rows.push_back(static_cast<std::uint32_t>(i * set.count / count));
+    }
+    fill_batch(set, rows, static_cast<std::size_t>(options.model.block_length),
+               batches.emplace_back());
+  }
+  return batches;
+}
+
 }  // namespace crosstate

@@ -56,4 +56,7 @@ Dataset load_test_data(const DataOptions& options, const std::optional<Preparati
 /// RunOptions::calibration sequences of a set, drawn by the seed.
 std::vector<Batch> calibration_batches(const Dataset& set, const RunOptions& options);
 
+/// PruneOptions::batches batches of 16 sequences, spread evenly over the set.
+std::vector<Batch> score_batches(const Dataset& set, const RunOptions& options);
+
 }  // namespace crosstate

@@ -62,6 +62,19 @@ void validate_crossbar(const RunOptions& options) {
   }
 }
 
+// In the middle of a run one network is pruned, once.
+void validate_pruning(const RunOptions& options) {
+  if (prune_points(options.prune).size() > 1) {
+    fail("options", "prune.states = \"" + options.prune.states + "\" and prune.channels = \"" +
+                        options.prune.channels + "\", expected one share each with run.prune = true");
+  }
+  if (options.prune.schedule != "one-shot" || options.prune.penalty > 0) {
+    fail("options",
+         "prune.schedule = \"gradual\" and prune.penalty need a model that is trained already; "
+         "expected \"one-shot\" and 0 with run.prune = true, or the command prune");
+  }
+}
+
 }  // namespace
 
 QatOptions::QatOptions() {
@@ -79,6 +92,8 @@ FieldList RunOptions::fields() {
            "A float model of the same data and [model], float.safetensors of another run: taken "
            "instead of training one, to try several formats; empty: none.");
   list.add("quantize", quantize, "Quantize after training in floating point, and train on.");
+  list.add("prune", prune_float,
+           "Prune by [prune] between training in floating point and quantization.");
   list.add("crossbar", on_crossbar, "Simulate the quantized network on memristive crossbars.");
   list.add("calibration", calibration, "Training sequences that choose the quantizers' ranges.")
       .in("sequences")
@@ -88,6 +103,7 @@ FieldList RunOptions::fields() {
   crosstate::fields(list, augment);
   crosstate::fields(list, model);
   crosstate::fields(list, "train", train);
+  crosstate::fields(list, prune);
   crosstate::fields(list, quant);
   add_qat_fields(list, qat);
   crosstate::fields(list, target);
@@ -133,6 +149,7 @@ void validate(const RunOptions& options) {
   validate(options.augment);
   validate(options.model);
   validate(options.train, "train");
+  validate(options.prune);
   validate(options.quant);
   validate(options.qat, "qat");
   validate(options.target);
@@ -146,6 +163,7 @@ void validate(const RunOptions& options) {
         "\"batch\" or \"none\"");
   }
   if (options.on_crossbar) validate_crossbar(options);
+  if (options.prune_float) validate_pruning(options);
 }
 
 RunOptions demo_options() {

@@ -9,6 +9,7 @@
 #include "crosstate/crossbar/target.h"
 #include "crosstate/data/options.h"
 #include "crosstate/model/options.h"
+#include "crosstate/prune/options.h"
 #include "crosstate/quant/options.h"
 #include "crosstate/simulate/options.h"
 #include "crosstate/train/context.h"
@@ -37,6 +38,7 @@ struct RunOptions {
   std::uint64_t seed = 1;
   std::string start;         // file of a float network that is not trained again; "": none
   bool quantize = true;      // post-training quantization and quantization-aware training
+  bool prune_float = false;  // by [prune], before quantization; run.prune
   bool on_crossbar = false;  // then simulate chips; run.crossbar
   int calibration = 512;     // training sequences that choose the ranges
   DataOptions data;
@@ -44,6 +46,7 @@ struct RunOptions {
   AugmentOptions augment;     // of recordings
   ModelOptions model;
   TrainOptions train;  // in floating point
+  PruneOptions prune;
   QuantOptions quant;
   QatOptions qat;  // of the quantized network; validates on train's share
   Target target;

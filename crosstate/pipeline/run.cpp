@@ -12,6 +12,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/pipeline/data.h"
+#include "crosstate/prune/prune.h"
 #include "crosstate/report/machine.h"
 
 namespace crosstate {
@@ -90,7 +91,7 @@ class Run {
   // Removes what an earlier run left, so that nothing of it can pass for a result of this one.
   void clear() const {
     std::error_code ignored;
-    for (const char* stage : {"float", "ptq", "qat"}) {
+    for (const char* stage : {"float", "pruned", "ptq", "qat"}) {
       for (const char* ending :
            {".checkpoint.safetensors", ".jsonl", ".safetensors", ".integer.safetensors"}) {
         fs::remove(file(std::string(stage) + ending), ignored);
@@ -105,13 +106,15 @@ class Run {
     const TaskShape task{static_cast<int>(data_.training.channels),
                          static_cast<int>(data_.training.classes.size())};
     if (!float_stage(task)) return false;
+    if (options_.prune_float && !prune_stage()) return false;
     if (!options_.quantize) return true;
 
+    const Network& trained = pruned_ ? *pruned_ : *float_;
     say("choosing the ranges");
     const Stopwatch watch;
-    ptq_ = std::make_unique<Network>(*float_);
+    ptq_ = std::make_unique<Network>(trained);
     ptq_->fold_norms();
-    summary_.float_stage.memory = count_memory(*ptq_);
+    (pruned_ ? summary_.pruned : summary_.float_stage).memory = count_memory(*ptq_);
     ptq_->quantize(options_.quant, calibration_batches(data_.training, options_), pool_);
     save("ptq", *ptq_);
     describe_bits(summary_.ptq);
@@ -121,7 +124,7 @@ class Run {
     summary_.ptq.seconds = watch.seconds();
 
     // Batch norms stay while training, which tolerates high rates, and fold without a trace.
-    qat_ = std::make_unique<Network>(*float_);
+    qat_ = std::make_unique<Network>(trained);
     const std::vector<QuantStage> stages = qat_stages(options_);
     const bool foldable = std::all_of(stages.begin(), stages.end(), [](const QuantStage& stage) {
       return folds_after_rounding(stage.quant);
@@ -134,6 +137,7 @@ class Run {
     qat.validation = options_.train.validation;
     TrainContext context =
         stage_context("qat", {"data", "front_end", "augment", "model", "quant", "train", "run"});
+    if (options_.prune_float) context.config["prune"] = summary_.config.at("prune");
     context.teacher = {float_.get(), options_.qat.distill, options_.qat.temperature};
     context.stages = stages;
     context.calibration = calibration;
@@ -156,6 +160,22 @@ class Run {
     summary_.float_stage.memory = count_memory(*float_);
     summary_.float_stage.done = true;
     return validate(*float_, summary_.float_stage);
+  }
+
+  // False if it was stopped.
+  bool prune_stage() {
+    say("pruning");
+    const Stopwatch watch;
+    const PruneShares shares = prune_points(options_.prune).front();
+    pruned_ = std::make_unique<Network>(prune(*float_, options_.prune, shares, size_of(*float_),
+                                              score_batches(data_.training, options_), pool_));
+    save("pruned", *pruned_);
+    StageSummary& stage = summary_.pruned;
+    stage.memory = count_memory(*pruned_);
+    stage.seconds = watch.seconds();
+    stage.done = true;
+    summary_.pruned_size = size_of(*pruned_);
+    return validate(*pruned_, stage);
   }
 
   // What run.start names has to be what training would have made, but for the weights.
@@ -255,7 +275,7 @@ class Run {
       stage.loss = tally->loss();
       return true;
     };
-    return test(float_, summary_.float_stage) && test(ptq_, summary_.ptq) &&
+    return test(float_, summary_.float_stage) && test(pruned_, summary_.pruned) && test(ptq_, summary_.ptq) &&
            test(qat_, summary_.qat);
   }
 
@@ -311,7 +331,7 @@ class Run {
   double seconds_before_ = 0;  // of the epochs before a resume
   RunData data_;
   Safetensors start_;  // of run.start
-  std::unique_ptr<Network> float_, ptq_, qat_;
+  std::unique_ptr<Network> float_, pruned_, ptq_, qat_;
   RunSummary summary_;
 };
 
@@ -393,6 +413,13 @@ json to_json(const RunSummary& summary) {
               {"machine", summary.machine},
               {"config", summary.config}};
   if (summary.float_stage.done) out["float"] = stage_json(summary.float_stage);
+  if (summary.pruned.done) {
+    out["pruned"] = stage_json(summary.pruned);
+    out["pruned"].update({{"states", summary.pruned_size.states},
+                          {"stream_channels", summary.pruned_size.stream},
+                          {"block_channels", summary.pruned_size.channels},
+                          {"parameters", summary.pruned_size.parameters}});
+  }
   if (summary.ptq.done) out["ptq"] = stage_json(summary.ptq);
   if (summary.qat.done) out["qat"] = stage_json(summary.qat);
   if (summary.crossbar.done) out["crossbar"] = crossbar_json(summary.crossbar);

@@ -11,6 +11,7 @@
 #include "crosstate/base/threads.h"
 #include "crosstate/cost/memory.h"
 #include "crosstate/pipeline/options.h"
+#include "crosstate/prune/select.h"
 #include "crosstate/simulate/simulate.h"
 #include "crosstate/train/trainer.h"
 
@@ -51,6 +52,8 @@ struct CrossbarSummary {
 
 struct RunSummary {
   StageSummary float_stage, ptq, qat;
+  StageSummary pruned;  // the float network after run.prune
+  NetworkSize pruned_size;
   CrossbarSummary crossbar;
   std::size_t parameters = 0;
   double seconds = 0;  // of all stages, with those before a resume
@@ -61,8 +64,8 @@ struct RunSummary {
   std::vector<std::string> data;  // names and sizes of the sets
 };
 
-/// Runs every stage and leaves float.safetensors, ptq.safetensors, qat.safetensors and summary.json
-/// in the directory; beside a model whose every site is rounded, NAME.integer.safetensors. The test
+/// Runs every stage and leaves float.safetensors, with run.prune pruned.safetensors,
+/// ptq.safetensors, qat.safetensors and summary.json in the directory; beside a model whose every site is rounded, NAME.integer.safetensors. The test
 /// set is evaluated only after all training. Bad options, an unwritable directory and unreadable
 /// data are found before any work. A run that resumes ends with the same models, byte for byte, as
 /// one that was never interrupted.
@@ -77,6 +80,7 @@ bool can_resume(const std::filesystem::path& directory);
 nlohmann::json to_json(const SimulateSummary& chips);
 
 /// Keys float, ptq, qat (accuracy, loss, memory, ...), crossbar (accuracy_mean, ...), parameters,
+/// Keys float, pruned, ptq, qat (accuracy, loss, memory, ...), crossbar (accuracy_mean, ...), parameters,
 /// seconds, seed, machine, config.
 nlohmann::json to_json(const RunSummary& summary);
 

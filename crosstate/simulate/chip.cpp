@@ -31,7 +31,7 @@ float magnitude(const CodeFormat& f) {
 // Memory of one thread. Panels are [rows][steps][16] of one stretch of time.
 struct Work {
   std::vector<AlignedFloats> rows;  // by array: what drives a recurrent array, [u, x] in 16 lanes
-  AlignedFloats input, h, y, z, partial, columns;
+  AlignedFloats input, h, u, y, z, partial, columns;
   ReadScratch read;
   std::vector<double> pooled;              // [H][16] sums of codes
   std::vector<std::vector<float>> seen;    // by array: largest sums per column; empty: not wanted
@@ -88,7 +88,7 @@ struct Chip::Inside {
       const int sum_bits = n.gated ? 32 : bits;
       layers.push_back({map.of(Site::kRecurrence, l), map.of(Site::kLinear, l),
                         floats(b.activation_table), floats(b.gate_table), floats(b.linear_map.bias),
-                        Conversion(b.output, b.ssm_output, bits, n.channels, b.d),
+                        Conversion(b.output, b.ssm_output, bits, b.shape.size(), b.d),
                         n.gated ? Conversion(b.linear_codes, b.linear, bits, n.outputs())
                                 : Conversion(),
                         Conversion(b.sum, n.residual, sum_bits, n.channels)});
@@ -121,7 +121,7 @@ struct Chip::Inside {
         p.slices = mapping->activation_slices;
         p.largest_code = magnitude(b.activation);
         matrix_ranges(n.gated ? b.linear_codes : b.sum, n.gated ? b.linear : n.residual, a,
-                      n.channels, p);
+                      b.shape.size(), p);
         break;
       }
       case Site::kDecoder:
@@ -148,7 +148,7 @@ struct Chip::Inside {
     p.ranges.assign(a.states, {step, limit, p.slices > 1});
     for (const Piece& piece : a.pieces) {
       const IntegerBlock& b = n.blocks[a.layer];
-      const bool partial = piece.modes < n.modes || p.slices > 1;
+      const bool partial = piece.modes < b.shape.modes(piece.channel) || p.slices > 1;
       p.ranges.push_back(column_range(b.output, piece.channel, b.ssm_output, bits, partial));
     }
   }
@@ -211,13 +211,14 @@ struct Chip::Inside {
     }
   }
 
-  std::size_t path_step() const { return n.blocks.size() * n.channels * n.modes * 2; }
+  std::size_t path_step() const { return 2 * n.first_mode(n.blocks.size()); }
 
   // The states of lane 0.
   void keep_path(const MappedArray& a, std::size_t step, Rows states, float* path) const {
     const std::size_t parts = n.complex ? 2 : 1;
     for (const Piece& p : a.pieces) {
-      const std::size_t mode = (a.layer * n.channels + p.channel) * n.modes + p.first_mode;
+      const std::size_t mode =
+          n.first_mode(a.layer) + n.blocks[a.layer].shape.first[p.channel] + p.first_mode;
       float* to = path + step * path_step() + 2 * mode;
       for (std::size_t i = 0; i < p.modes * parts; ++i) {
         to[n.complex ? i : 2 * i] = states.row(p.state + i)[0];
@@ -228,11 +229,16 @@ struct Chip::Inside {
   // The residual stream h through one layer, in place.
   void block(std::size_t l, const Stretch& t, Rows h, Work& w) const {
     const Layer& layer = layers[l];
-    const std::size_t H = n.channels, columns = t.columns();
+    const BlockShape& shape = n.blocks[l].shape;
+    const std::size_t H = n.channels, S = shape.size(), columns = t.columns();
     const Rows y = take(w.y, H, columns), z = take(w.z, n.outputs(), columns);
-    std::fill_n(y.data, H * columns, 0.0f);
-    for (const std::size_t i : layer.recurrence) recur(i, t, h, y, w);
-    layer.output(H, columns, y, h, y, layer.activation);
+    const Rows u = take(w.u, S, columns);
+    for (std::size_t s = 0; s < S; ++s) {
+      std::copy_n(h.row(shape.channels[s]), columns, u.row(s));
+    }
+    std::fill_n(y.data, S * columns, 0.0f);
+    for (const std::size_t i : layer.recurrence) recur(i, t, u, y, w);
+    layer.output(S, columns, y, u, y, layer.activation);
     matrix(layer.linear, layer.bias, t, y, z, w);
     if (n.gated) {
       const Rows gate{z.row(H), z.stride};

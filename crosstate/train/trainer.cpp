@@ -240,6 +240,9 @@ class Trainer {
     const bool clips = options_.clip > 0 && norm > options_.clip;
     optimizer_.step(network_.parameters(), schedule_.share(global),
                     clips ? options_.clip / norm : 1);
+    if (context_.after_step) {
+      context_.after_step(network_, options_.learning_rate * schedule_.share(global));
+    }
     if (average_) average_->move_towards(network_, 1 - average_decay(epoch));
     return result;
   }

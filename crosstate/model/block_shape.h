@@ -1,0 +1,51 @@
+// What is left of a block's recurrence once modes and channels are pruned.
+#pragma once
+
+#include <cstddef>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "crosstate/data/safetensors.h"
+
+namespace crosstate {
+
+/// The channels of the residual stream that run through a block's recurrence, ascending, and how
+/// many modes each has. The block's arrays by channel have one entry for each of these S channels,
+/// those by mode lie one channel after the other, N in all. A channel may be left without modes
+/// (its D remains); one that is not listed adds nothing to the block's pointwise layer.
+struct BlockShape {
+  std::vector<std::size_t> channels;  // [S]
+  std::vector<std::size_t> first;     // [S + 1]: modes of all channels before
+
+  BlockShape() : first{0} {}
+  BlockShape(std::vector<std::size_t> of_stream, const std::vector<std::size_t>& modes)
+      : channels(std::move(of_stream)), first{0} {
+    for (const std::size_t count : modes) first.push_back(first.back() + count);
+  }
+  /// Every channel of the stream with as many modes.
+  static BlockShape whole(std::size_t stream, std::size_t modes) {
+    std::vector<std::size_t> all(stream);
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    return {std::move(all), std::vector<std::size_t>(stream, modes)};
+  }
+
+  std::size_t size() const { return channels.size(); }
+  std::size_t modes() const { return first.back(); }
+  std::size_t modes(std::size_t s) const { return first[s + 1] - first[s]; }
+  std::vector<std::size_t> counts() const;  // [S]
+  bool every_channel(std::size_t stream) const { return size() == stream; }
+  bool operator==(const BlockShape&) const = default;
+};
+
+/// As the tensors `at`channels and `at`modes (I32, [S]), as far as it differs from `whole`: none for
+/// a whole block, the first only where channels are missing.
+void save_shape(const BlockShape& shape, const BlockShape& whole, const std::string& at,
+                Safetensors& out);
+/// Throws Error naming the tensor that does not fit: channels that do not ascend within the stream,
+/// more modes than `whole` has, no modes at all.
+BlockShape load_shape(const Safetensors& content, const BlockShape& whole, const std::string& at,
+                      const std::string& where);
+
+}  // namespace crosstate

@@ -1,0 +1,134 @@
+#include <cmath>
+#include <cstdio>
+
+#include "crosstate/pipeline/prune_run.h"
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+
+std::string fixed(double value, int digits) {
+  if (std::isnan(value)) return "-";
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+double removed(std::size_t left, std::size_t whole) {
+  return 1 - static_cast<double>(left) / static_cast<double>(whole);
+}
+
+json number(double value) { return std::isnan(value) ? json() : json(value); }
+
+json size_json(const NetworkSize& size) {
+  return {{"states", size.states},
+          {"stream_channels", size.stream},
+          {"block_channels", size.channels},
+          {"parameters", size.parameters}};
+}
+
+json point_json(const PrunePoint& point, const NetworkSize& whole) {
+  json out = size_json(point.size);
+  out["file"] = point.file;
+  out["states_removed"] = removed(point.size.states, whole.states);
+  out["stream_channels_removed"] = removed(point.size.stream, whole.stream);
+  out["block_channels_removed"] = removed(point.size.channels, whole.channels);
+  out["accuracy_one_shot"] = point.one_shot;
+  out["accuracy"] = number(point.retrained);
+  out["validation_accuracy"] = number(point.validation_accuracy);
+  out["memory"] = to_json(point.memory);
+  out["history"] = point.training.epochs;
+  return out;
+}
+
+std::string kind_of(const PrunedModel& model) { return model.quantized ? "quantized" : "float"; }
+
+Plot accuracy_plot(const PruneSummary& summary) {
+  Plot plot;
+  plot.title = "Accuracy against the share of states removed";
+  plot.x_label = "states removed (%)";
+  plot.y_label = "test accuracy (%)";
+  plot.caption = "Right after pruning, and after training on with the rounding in the loop.";
+  for (const PrunedModel& model : summary.models) {
+    Series one_shot{kind_of(model) + ", pruned", {0}, {100 * model.accuracy}, {}};
+    Series retrained{kind_of(model) + ", trained on", {0}, {100 * model.accuracy}, {}};
+    for (const PrunePoint& point : model.points) {
+      const double share = 100 * removed(point.size.states, model.size.states);
+      one_shot.x.push_back(share);
+      one_shot.y.push_back(100 * point.one_shot);
+      if (std::isnan(point.retrained)) continue;
+      retrained.x.push_back(share);
+      retrained.y.push_back(100 * point.retrained);
+    }
+    plot.series.push_back(std::move(one_shot));
+    if (retrained.x.size() > 1) plot.series.push_back(std::move(retrained));
+  }
+  return plot;
+}
+
+}  // namespace
+
+json to_json(const PruneSummary& summary) {
+  json models = json::array();
+  for (const PrunedModel& model : summary.models) {
+    json out = size_json(model.size);
+    out["file"] = model.file;
+    out["quantized"] = model.quantized;
+    out["accuracy"] = model.accuracy;
+    out["memory"] = to_json(model.memory);
+    out["points"] = json::array();
+    for (const PrunePoint& point : model.points) {
+      out["points"].push_back(point_json(point, model.size));
+    }
+    models.push_back(std::move(out));
+  }
+  return {{"models", models},
+          {"seconds", summary.seconds},
+          {"data", summary.data},
+          {"machine", summary.machine},
+          {"config", summary.config}};
+}
+
+Table prune_table(const PruneSummary& summary) {
+  Table table{"",
+              {"model", "states", "removed (%)", "channels", "block channels", "parameters",
+               "memory (bytes)", "pruned (%)", "trained on (%)"},
+              {}};
+  for (const PrunedModel& model : summary.models) {
+    const auto row = [&](const std::string& name, const NetworkSize& size,
+                         const MemorySummary& memory) -> std::vector<std::string> {
+      return {name,
+              std::to_string(size.states),
+              fixed(100 * removed(size.states, model.size.states), 1),
+              std::to_string(size.stream),
+              std::to_string(size.channels),
+              std::to_string(size.parameters),
+              std::to_string(memory.total())};
+    };
+    table.rows.push_back(row(kind_of(model), model.size, model.memory));
+    table.rows.back().insert(table.rows.back().end(), {fixed(100 * model.accuracy, 2), "-"});
+    for (const PrunePoint& point : model.points) {
+      table.rows.push_back(row(point.file, point.size, point.memory));
+      table.rows.back().insert(table.rows.back().end(), {fixed(100 * point.one_shot, 2),
+                                                         fixed(100 * point.retrained, 2)});
+    }
+  }
+  return table;
+}
+
+Report prune_report(const PruneSummary& summary) {
+  Report report;
+  report.title = "Crosstate: pruning";
+  report.subtitle = fixed(summary.seconds, 0) + " s";
+  report.paragraphs.push_back(
+      "Whole modes and channels are removed, so that memory, rows, columns and time go with them. "
+      "What remains is trained on as it will be deployed.");
+  report.tables = {prune_table(summary)};
+  report.tables[0].title = "Models";
+  report.plots = {accuracy_plot(summary)};
+  report.details = {{"configuration", summary.config}, {"machine", summary.machine}};
+  return report;
+}
+
+}  // namespace crosstate

@@ -1,0 +1,62 @@
+// A trained model made smaller: pruned, trained on, and what each step came to.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "crosstate/cost/memory.h"
+#include "crosstate/pipeline/run.h"
+#include "crosstate/prune/select.h"
+#include "crosstate/report/report.h"
+
+namespace crosstate {
+
+/// One pruning of one model.
+struct PrunePoint {
+  PruneShares wanted;
+  NetworkSize size;
+  double one_shot = 0;  // accuracy on the test set before any training; of gradual pruning, at once
+  double retrained = 0;            // afterwards; NaN without
+  double validation_accuracy = 0;  // likewise; NaN without a validation set
+  MemorySummary memory;
+  std::string file;  // of the model, in the directory
+  TrainSummary training;  // of the last stage
+};
+
+struct PrunedModel {
+  std::string file;
+  bool quantized = false;
+  double accuracy = 0;  // on the test set before pruning
+  NetworkSize size;
+  MemorySummary memory;
+  std::vector<PrunePoint> points;
+};
+
+struct PruneSummary {
+  std::vector<PrunedModel> models;  // the model and, if named, prune.against
+  double seconds = 0;
+  bool interrupted = false;
+  nlohmann::json config, machine;
+  std::vector<std::string> data;
+};
+
+/// Prunes the model of a file at every point of RunOptions::prune and trains each on by
+/// RunOptions::qat: a quantized model in its own formats, with the noise of RunOptions::quant; a
+/// float one is quantized by RunOptions::quant first or, without RunOptions::quantize, stays in
+/// floating point. The model as it was is the teacher of qat.distill. Leaves pruned.safetensors (of
+/// several points pruned-1.safetensors, ...; of prune.against "against" in place of "pruned"), the
+/// integers of each, checkpoints, prune.json and report.html in the directory. The validation share
+/// of RunOptions::train is held out as it was when the model was trained.
+PruneSummary prune_model(const std::string& file, const RunOptions& options,
+                         const RunContext& context);
+
+/// {"models": [{"file", "accuracy", "states", "points": [{"states_removed", ...}]}], ...}
+nlohmann::json to_json(const PruneSummary& summary);
+
+/// One row per model and point.
+Table prune_table(const PruneSummary& summary);
+/// With accuracy against the share of states removed.
+Report prune_report(const PruneSummary& summary);
+
+}  // namespace crosstate

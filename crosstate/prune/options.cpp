@@ -1,0 +1,105 @@
+#include "crosstate/prune/options.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "crosstate/base/error.h"
+
+namespace crosstate {
+namespace {
+
+std::vector<double> shares(const std::string& key, const std::string& text) {
+  std::vector<double> out;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (;;) {
+    while (at != end && (*at == ' ' || *at == ',')) ++at;
+    if (at == end) break;
+    double share = 0;
+    const auto [rest, error] = std::from_chars(at, end, share);
+    const bool ends = rest == end || *rest == ' ' || *rest == ',';
+    const bool ascends = out.empty() || share >= out.back();
+    if (error != std::errc{} || !ends || !(share >= 0 && share < 1) || !ascends) {
+      fail("options", key + " = \"" + excerpt(text) +
+                          "\", expected ascending numbers from 0 to below 1, such as \"0.2 0.6\"");
+    }
+    out.push_back(share);
+    at = rest;
+  }
+  if (out.empty()) fail("options", key + " is empty, expected a share such as \"0.5\"");
+  return out;
+}
+
+}  // namespace
+
+void fields(FieldList& list, PruneOptions& options) {
+  list.section("prune");
+  list.add("states", options.states,
+           "Share of all states to remove; several between spaces make one model each.");
+  list.add("channels", options.channels, "Share of the channels to remove, likewise.");
+  list.add("scope", options.scope,
+           "stream removes channels from every layer; block from the recurrence of single layers, "
+           "which costs less accuracy and saves less.")
+      .one_of({"stream", "block"});
+  list.add("score", options.score,
+           "taylor measures what the loss feels, on data; last (H-infinity), energy (H2), hankel "
+           "and magnitude need none. hankel replaces the modes of a channel by fewer new ones.")
+      .one_of({"magnitude", "last", "energy", "hankel", "taylor"});
+  list.add("refit", options.refit,
+           "Let the modes that stay take over, as far as they can, for those that go.");
+  list.add("schedule", options.schedule,
+           "gradual prunes in steps with training between them; for large shares.")
+      .one_of({"one-shot", "gradual"});
+  list.add("steps", options.steps, "Prunings of a gradual schedule; qat.epochs are divided.")
+      .range(1, 1000);
+  list.add("penalty", options.penalty,
+           "Group penalty on modes and channels in a training before pruning, which makes it learn "
+           "what it can do without; try 0.001. 0: none.")
+      .range(0, 1000);
+  list.add("penalty_epochs", options.penalty_epochs, "Length of that training.")
+      .in("epochs")
+      .range(1, 10000);
+  list.add("retrain", options.retrain,
+           "Train on after pruning, by [qat]; off to see what pruning alone does.");
+  list.add("batches", options.batches, "Batches of 16 training sequences that taylor looks at.")
+      .range(1, 100000);
+  list.add("against", options.against,
+           "Another model, such as the float one, that is pruned in the same way for comparison.");
+}
+
+void validate(const PruneOptions& options) {
+  PruneOptions copy = options;
+  FieldList list;
+  fields(list, copy);
+  list.from_json(list.to_json(), "options");
+  prune_points(options);
+}
+
+std::vector<PruneShares> prune_points(const PruneOptions& options) {
+  std::vector<double> states = shares("prune.states", options.states);
+  std::vector<double> channels = shares("prune.channels", options.channels);
+  const std::size_t count = std::max(states.size(), channels.size());
+  for (std::vector<double>* list : {&states, &channels}) {
+    if (list->size() == 1) list->resize(count, list->front());
+    if (list->size() == count) continue;
+    fail("options", "prune.states has " + std::to_string(states.size()) +
+                        " shares and prune.channels " + std::to_string(channels.size()) +
+                        ", expected as many or a single one");
+  }
+  std::vector<PruneShares> points;
+  for (std::size_t i = 0; i < count; ++i) points.push_back({states[i], channels[i]});
+  return points;
+}
+
+std::vector<PruneShares> prune_schedule(const PruneOptions& options, const PruneShares& end) {
+  if (options.schedule == "one-shot") return {end};
+  std::vector<PruneShares> way;
+  for (int i = 1; i <= options.steps; ++i) {
+    const double left = 1 - static_cast<double>(i) / options.steps;
+    const double reached = 1 - left * left * left;
+    way.push_back({end.states * reached, end.channels * reached});
+  }
+  return way;
+}
+
+}  // namespace crosstate

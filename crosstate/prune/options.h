@@ -1,0 +1,46 @@
+// What is pruned, by which measure, and how fast.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "crosstate/base/options.h"
+
+namespace crosstate {
+
+struct PruneOptions {
+  std::string states = "0.6";     // share of all states that goes; several: one model for each
+  std::string channels = "0.3";   // share of the channels, likewise
+  std::string scope = "stream";   // stream | block
+  std::string score = "taylor";   // magnitude | last | energy | hankel | taylor
+  bool refit = true;              // the states that stay take over for those that go
+  std::string schedule = "one-shot";  // one-shot | gradual
+  int steps = 4;                      // of gradual pruning
+  double penalty = 0;                 // of the group penalty before pruning; 0: none
+  int penalty_epochs = 1;
+  bool retrain = true;
+  int batches = 32;     // of 16 training sequences, for taylor
+  std::string against;  // another model, pruned the same way for comparison; "": none
+};
+
+/// Shares that go in one pruning.
+struct PruneShares {
+  double states = 0, channels = 0;
+};
+
+/// Binds the fields of section "prune".
+void fields(FieldList& list, PruneOptions& options);
+/// Throws Error for a value out of its range and for lists that do not fit each other.
+void validate(const PruneOptions& options);
+
+/// The points of PruneOptions::states and ::channels, which ascend. A list of one number goes with
+/// every number of the other. Throws Error for text that is no such list, and for shares below 0 or
+/// not below 1.
+std::vector<PruneShares> prune_points(const PruneOptions& options);
+
+/// The shares on the way to `end`: as many as there are steps, the last being `end` itself. What is
+/// left shrinks with the cube of the steps that remain (Zhu, Gupta, arXiv 1710.01878): fast while
+/// there is much to spare.
+std::vector<PruneShares> prune_schedule(const PruneOptions& options, const PruneShares& end);
+
+}  // namespace crosstate

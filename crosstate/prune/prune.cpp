@@ -1,0 +1,157 @@
+#include "crosstate/prune/prune.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "crosstate/model/network_state.h"
+#include "crosstate/prune/hankel.h"
+#include "crosstate/prune/mode_scores.h"
+#include "crosstate/prune/scores.h"
+
+namespace crosstate {
+namespace {
+
+using Complex = std::complex<double>;
+
+DiscreteMode discrete(const Network::State& s, const ContinuousMode& mode) {
+  return discretize(mode, s.discretization(), s.complex());
+}
+
+// Before rounding.
+std::vector<DiscreteMode> trained_modes(const Network::State& s, std::size_t l, std::size_t h) {
+  std::vector<DiscreteMode> modes;
+  for (std::size_t i = s.shapes[l].first[h]; i < s.shapes[l].first[h + 1]; ++i) {
+    modes.push_back(discrete(s, s.mode(l, h, i)));
+  }
+  return modes;
+}
+
+// The continuous pole whose discrete one is `a`.
+Complex continuous_pole(Complex a, double dt, Discretization rule) {
+  if (rule == Discretization::kZeroOrderHold) return std::log(a) / dt;
+  return 2.0 / dt * (a - 1.0) / (a + 1.0);
+}
+
+// Sets parameters of one mode.
+class ModeWriter {
+ public:
+  ModeWriter(Network& network, std::size_t layer, std::size_t channel)
+      : network_(network), layer_(layer), channel_(channel) {}
+
+  // So that the discrete mode has the output `c`.
+  void output(std::size_t i, Complex c) {
+    const Network::State& s = network_.state();
+    ContinuousMode unit = s.mode(layer_, channel_, i);
+    unit.c = 1;
+    put(s.blocks[layer_].c, i, c / discrete(s, unit).c);
+  }
+
+  void pole(std::size_t i, Complex a) {
+    const Network::State& s = network_.state();
+    const BlockParameters& p = s.blocks[layer_];
+    const double dt = std::exp(s.mode(layer_, channel_, i).log_dt);
+    const Complex pole = continuous_pole(a, dt, s.discretization());
+    value(p.log_a)[i] = static_cast<float>(std::log(std::max(-pole.real(), 1e-12)));
+    value(p.w)[i] = static_cast<float>(pole.imag());
+    if (s.options.train_b) put(p.b, i, 1);
+  }
+
+ private:
+  std::vector<float>& value(std::size_t index) { return network_.parameters()[index].value; }
+  void put(std::size_t index, std::size_t i, Complex v) {
+    if (!network_.state().complex()) {
+      value(index)[i] = static_cast<float>(v.real());
+      return;
+    }
+    value(index)[2 * i] = static_cast<float>(v.real());
+    value(index)[2 * i + 1] = static_cast<float>(v.imag());
+  }
+
+  Network& network_;
+  std::size_t layer_, channel_;
+};
+
+// Channel h of block l has lost modes; `all` are those that it had.
+void replace_modes(Network& network, std::size_t l, std::size_t h,
+                   std::span<const DiscreteMode> all, const PruneOptions& options) {
+  const Network::State& s = network.state();
+  const std::size_t first = s.shapes[l].first[h], count = s.shapes[l].modes(h);
+  ModeWriter write(network, l, h);
+  if (options.score == "hankel" && s.complex()) {
+    const std::vector<DiscreteMode> modes = truncate_balanced(all, count);
+    for (std::size_t n = 0; n < modes.size(); ++n) {
+      write.pole(first + n, modes[n].a);
+      write.output(first + n, modes[n].c);
+    }
+    if (!modes.empty()) return;
+  }
+  if (!options.refit) return;
+  std::vector<Complex> poles;
+  for (const DiscreteMode& m : trained_modes(s, l, h)) poles.push_back(m.a);
+  const std::vector<Complex> outputs = refit_outputs(all, poles);
+  for (std::size_t n = 0; n < count; ++n) write.output(first + n, outputs[n]);
+}
+
+void replace_all_modes(const Network& from, const NetworkParts& kept, const PruneOptions& options,
+                       Network& to) {
+  const Network::State &before = from.state(), &after = to.state();
+  for (std::size_t l = 0; l < after.shapes.size(); ++l) {
+    for (std::size_t h = 0; h < after.shapes[l].size(); ++h) {
+      const std::size_t channel = kept.stream[after.shapes[l].channels[h]];
+      const std::vector<std::size_t>& channels = before.shapes[l].channels;
+      const auto at = static_cast<std::size_t>(
+          std::lower_bound(channels.begin(), channels.end(), channel) - channels.begin());
+      const std::size_t count = after.shapes[l].modes(h);
+      if (count == 0 || count == before.shapes[l].modes(at)) continue;
+      replace_modes(to, l, h, trained_modes(before, l, at), options);
+    }
+  }
+}
+
+}  // namespace
+
+Network prune(const Network& network, const PruneOptions& options, const PruneShares& shares,
+              const NetworkSize& whole, std::span<const Batch> batches, ThreadPool& pool) {
+  const PartScores scores = score_parts(network, options.score, batches, pool);
+  const NetworkParts kept = select_parts(network, scores, shares, options.scope, whole);
+  Network pruned = network.part(kept);
+  replace_all_modes(network, kept, options, pruned);
+  if (options.score == "hankel" && pruned.quantized()) pruned.measure_states(batches, pool);
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    pruned.measure_norms(batches[i], 1 / static_cast<double>(i + 1), pool);
+  }
+  return pruned;
+}
+
+void shrink_groups(Network& network, double strength) {
+  const auto shrink = [](double norm, double by) { return norm > by ? 1 - by / norm : 0.0; };
+  const Network::State& s = network.state();
+  const std::size_t parts = s.complex() ? 2 : 1;
+  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
+    const BlockShape& shape = s.shapes[l];
+    std::vector<float>& c = network.parameters()[s.blocks[l].c].value;
+    std::vector<float>& weight = network.parameters()[s.blocks[l].weight].value;
+    for (std::size_t h = 0; h < shape.size(); ++h) {
+      for (std::size_t i = shape.first[h]; i < shape.first[h + 1]; ++i) {
+        ContinuousMode unit = s.mode(l, h, i);
+        const double norm = std::abs(unit.c);
+        unit.c = 1;
+        const double by = strength * std::sqrt(energy_score(discrete(s, unit)));
+        const double factor = shrink(norm, by);
+        for (std::size_t k = i * parts; k < (i + 1) * parts; ++k) {
+          c[k] = static_cast<float>(c[k] * factor);
+        }
+      }
+      double squares = 0;
+      for (std::size_t k = h; k < weight.size(); k += shape.size()) {
+        squares += static_cast<double>(weight[k]) * weight[k];
+      }
+      const double factor = shrink(std::sqrt(squares), strength);
+      for (std::size_t k = h; k < weight.size(); k += shape.size()) {
+        weight[k] = static_cast<float>(weight[k] * factor);
+      }
+    }
+  }
+}
+
+}  // namespace crosstate

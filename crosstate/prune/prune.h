@@ -1,0 +1,26 @@
+// A network without the parts that matter least.
+#pragma once
+
+#include <span>
+
+#include "crosstate/base/threads.h"
+#include "crosstate/data/batch.h"
+#include "crosstate/prune/options.h"
+#include "crosstate/prune/select.h"
+
+namespace crosstate {
+
+/// Scores, selects and cuts; `shares` count from `whole`, the size before all pruning. Channels that
+/// lose modes get new outputs (PruneOptions::refit) or, with hankel and complex modes, fewer new
+/// modes by balanced truncation; the states' steps of a quantized network are then measured anew on
+/// the batches, as are the running statistics of batch norms. Batches of the training set: for
+/// taylor of few sequences each, since it squares their means.
+Network prune(const Network& network, const PruneOptions& options, const PruneShares& shares,
+              const NetworkSize& whole, std::span<const Batch> batches, ThreadPool& pool);
+
+/// One step of proximal descent on a group penalty: every mode's C shrinks by `strength` times the
+/// H2 norm that it has per unit of C, every column of the pointwise layers by `strength`; what would
+/// become negative stops at 0. Modes and columns are the gates that the penalty closes.
+void shrink_groups(Network& network, double strength);
+
+}  // namespace crosstate

@@ -1,0 +1,41 @@
+// How much every mode and channel of a network matters.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "crosstate/base/threads.h"
+#include "crosstate/data/batch.h"
+#include "crosstate/model/network_state.h"
+
+namespace crosstate {
+
+/// Squares or energies, 0 and above; larger matters more. Comparable within one list only.
+struct PartScores {
+  struct Block {
+    std::vector<double> modes;     // [N]
+    std::vector<double> channels;  // [S]
+  };
+  std::vector<Block> blocks;
+  std::vector<double> stream;  // [H]
+};
+
+/// PruneOptions::score, of the network as it computes, rounded if it is quantized:
+/// - magnitude: |c|^2 of modes, B being part of c;
+/// - last, energy: h_infinity_score() and energy_score();
+/// - hankel: the squared singular values of each channel, the largest at its mode of most energy;
+/// - taylor: the mean over the batches of (dL/dg)^2 at g = 1, where g scales C of a mode, a column
+///   of the pointwise layer, or a channel of the stream on its way into every block and the decoder
+///   (Molchanov et al., arXiv 1906.10771): what the loss would change by, to first order.
+/// Channels of a block have the sum of their modes and D^2, times the squared norm of their column;
+/// channels of the stream the sum of their shares in every block and in the decoder. Throws Error
+/// for taylor without batches.
+PartScores score_parts(const Network& network, const std::string& score,
+                       std::span<const Batch> batches, ThreadPool& pool);
+
+/// The modes of one channel with the weights that the network computes with.
+std::vector<DiscreteMode> rounded_modes(const BlockCoefficients& block, const BlockShape& shape,
+                                        std::size_t s);
+
+}  // namespace crosstate

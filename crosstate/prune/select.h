@@ -1,0 +1,27 @@
+// From scores to the parts that stay.
+#pragma once
+
+#include "crosstate/model/parts.h"
+#include "crosstate/prune/options.h"
+#include "crosstate/prune/scores.h"
+
+namespace crosstate {
+
+/// How much of a network there is.
+struct NetworkSize {
+  std::size_t states = 0;    // real numbers: a complex mode has two
+  std::size_t stream = 0;    // channels of the residual stream
+  std::size_t channels = 0;  // of all blocks' recurrences
+  std::size_t parameters = 0;
+};
+NetworkSize size_of(const Network& network);
+
+/// Drops the parts of least score until no more than 1 - share of `whole`, the network before all
+/// pruning, is left: channels first, then modes of those that stay. Scores count as shares_of_rest()
+/// within their block, so that one threshold serves all blocks. Every block keeps a mode, the
+/// stream a channel. `scope`: PruneOptions::scope.
+NetworkParts select_parts(const Network& network, const PartScores& scores,
+                          const PruneShares& shares, const std::string& scope,
+                          const NetworkSize& whole);
+
+}  // namespace crosstate
