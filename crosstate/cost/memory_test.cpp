@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "crosstate/model/parts.h"
+
 namespace crosstate {
 namespace {
 
@@ -76,6 +78,21 @@ TEST(Memory, CountsWhatFeedbackKeeps) {
   EXPECT_EQ(state_bytes("stochastic", 8), nearest);
   EXPECT_EQ(state_bytes("feedback", 8), nearest + 16 * 14 / 8);
   EXPECT_EQ(state_bytes("feedback", 0), nearest + 16 * 4);
+}
+
+TEST(Memory, CountsAPrunedNetworkByHand) {
+  const Network network(small(), {1, 3}, 1);
+  NetworkParts parts = NetworkParts::of(network);
+  parts.stream = {0, 1, 3};
+  parts.blocks[0].channels = {0, 2, 3};   // 2 is not in the stream
+  parts.blocks[0].modes = {1, 4, 6, 7};  // one of channel 0, two of channel 3
+  const MemorySummary memory = count_memory(network.part(parts));
+  // Encoder 3, A 6, C 6, D 2, linear 6 x 2, decoder 9; biases 3 + 6 + 3; states 6, pooling 3; which
+  // two channels, and how many modes each.
+  EXPECT_EQ(memory.bytes(MemoryKind::kWeights), 4u * (3 + 6 + 6 + 2 + 12 + 9));
+  EXPECT_EQ(memory.bytes(MemoryKind::kBiases), 4u * 12);
+  EXPECT_EQ(memory.bytes(MemoryKind::kState), 4u * 9);
+  EXPECT_EQ(memory.bytes(MemoryKind::kTables), 2u * 2 * 2);
 }
 
 TEST(Memory, CountsAQuantizedNetworkByHand) {

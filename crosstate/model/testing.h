@@ -16,6 +16,7 @@
 #include "crosstate/data/dataset.h"
 #include "crosstate/model/network.h"
 #include "crosstate/model/network_state.h"
+#include "crosstate/model/parts.h"
 #include "crosstate/model/reference.h"
 
 namespace crosstate::reference {
@@ -105,6 +106,22 @@ inline Network random_network(const ModelOptions& options, const TaskShape& task
     redraw(at + "log_a", -1.5, 0.5);
   }
   return Network::from_tensors(content, "random");
+}
+
+/// Random parts: about two thirds of the modes and channels of every block, of the stream all but
+/// one channel. Every block keeps its first channel and that channel's first mode.
+inline NetworkParts random_parts(const Network& network, std::uint64_t seed) {
+  Random random(seed, Stream::kTest, 2);
+  const auto thin = [&](std::vector<std::size_t>& numbers) {
+    std::erase_if(numbers, [&](std::size_t i) { return i > 0 && random.below(3) == 0; });
+  };
+  NetworkParts parts = NetworkParts::of(network);
+  for (NetworkParts::Block& block : parts.blocks) {
+    thin(block.channels);
+    thin(block.modes);
+  }
+  if (parts.stream.size() > 1) parts.stream.pop_back();
+  return parts;
 }
 
 /// Compares every parameter's gradient, after train_step(), with differences of the loss along

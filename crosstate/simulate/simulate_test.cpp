@@ -14,6 +14,8 @@
 #include "crosstate/integer/engine.h"
 #include "crosstate/integer/testing.h"
 #include "crosstate/mapping/mapping.h"
+#include "crosstate/model/network_state.h"
+#include "crosstate/model/parts.h"
 #include "crosstate/simulate/chip.h"
 #include "crosstate/train/adamw.h"
 
@@ -161,6 +163,22 @@ TEST(Chip, TilesPiecesAndSlicesAddUp) {
   target.crossbar.packing = "single";
   target.crossbar.dac_bits = 3;
   expect_integers_either_way(classifier(), target, batch_of(digits().test, 0, 32));
+}
+
+TEST(Chip, IdealIsThePrunedNetwork) {
+  NetworkParts parts = NetworkParts::of(classifier());
+  for (NetworkParts::Block& block : parts.blocks) {
+    // Channels of different sizes, one without modes, one that the block lacks.
+    std::erase_if(block.modes, [](std::size_t i) { return i < 8 || i % 3 == 1; });
+    std::erase(block.channels, 5);
+  }
+  std::erase(parts.stream, 9);
+  const Network pruned = classifier().part(parts);
+  const Mapping whole = map_network(classifier(), {}, 100), small = map_network(pruned, {}, 100);
+  EXPECT_LT(small.used_pairs(), whole.used_pairs());
+  EXPECT_LT(small.conversions_per_step(), whole.conversions_per_step());
+  expect_equal_to_evaluate(pruned, {}, ideal(), 100);
+  expect_equal_to_evaluate(pruned, {.rows = 9, .columns = 12}, ideal(), 100);
 }
 
 TEST(Chip, ReadNoiseIgnoresTheCutIntoBatches) {

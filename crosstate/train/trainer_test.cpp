@@ -363,5 +363,27 @@ TEST_F(TrainerTest, RefusesDataThatDoesNotFit) {
               ThrowsMessage<Error>(HasSubstr("nothing: no sequences to evaluate")));
 }
 
+TEST_F(TrainerTest, WhatHappensAfterEachStepIsPartOfARunThatGoesOn) {
+  int steps = 0;
+  const auto shrink = [&steps](Network& network, double rate) {
+    ++steps;
+    EXPECT_GE(rate, 0);
+    for (float& v : network.parameters()[0].value) v *= static_cast<float>(1 - rate);
+  };
+  context_.after_step = shrink;
+  Network straight = new_network(), plain = new_network(), cut = new_network();
+  TrainContext without = context_;
+  without.after_step = nullptr;
+  run(plain, without);
+  run(straight, context_);
+  const int all = steps;
+  EXPECT_GT(all, 4);
+  EXPECT_NE(straight.parameters()[0].value, plain.parameters()[0].value);
+  TrainContext stopped = stopped_after(all / 2);
+  run(cut, stopped);
+  run(cut, resumed());
+  expect_equal(cut, straight);
+}
+
 }  // namespace
 }  // namespace crosstate

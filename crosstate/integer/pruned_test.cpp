@@ -1,0 +1,154 @@
+// Networks whose blocks lack modes and channels, in whole numbers.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "crosstate/base/error.h"
+#include "crosstate/integer/certificate.h"
+#include "crosstate/integer/engine.h"
+#include "crosstate/integer/testing.h"
+#include "crosstate/kernels/reference/testing.h"
+
+namespace crosstate {
+namespace {
+
+using testing::HasSubstr;
+
+Network pruned(int number, const Dataset& set) {
+  QuantOptions format = integer_test::format(number, true);
+  format.state.rounding = number % 7 == 3   ? "stochastic"
+                          : number % 7 == 5 ? "feedback"
+                                            : "nearest";
+  const Network whole = integer_test::rounded_network(number, set, format);
+  return whole.part(reference::random_parts(whole, static_cast<std::uint64_t>(number)));
+}
+
+void expect_same(const IntegerResult& got, const IntegerResult& wanted) {
+  EXPECT_EQ(got.scores, wanted.scores);
+  EXPECT_EQ(got.count, wanted.count);
+  EXPECT_EQ(got.shift, wanted.shift);
+}
+
+TEST(PrunedIntegers, FastExecutorsEqualTheReferenceOnEveryTarget) {
+  reference::on_every_target([] {
+    std::size_t vectorised = 0;
+    for (int number = 0; number < 40; ++number) {
+      SCOPED_TRACE(number);
+      const Dataset set = integer_test::sequences(number);
+      const IntegerNetwork network = to_integers(pruned(number, set));
+      const IntegerEngine engine(network);
+      vectorised += engine.vectorised() ? 1 : 0;
+      ThreadPool pool(1 + number % 3);
+      const std::vector<IntegerResult> results = engine.run(reference::batch_of(set), pool);
+      ReferenceExecutor executor(network);
+      IntegerStream stream(network);
+      for (std::size_t i = 0; i < set.count; ++i) {
+        const IntegerResult wanted = executor.run(set.sequence(i), set.length_of(i));
+        expect_same(results[i], wanted);
+        stream.reset();
+        for (std::size_t t = 0; t < set.length_of(i); ++t) {
+          stream.step(set.sequence(i).subspan(t * set.channels, set.channels));
+        }
+        expect_same(stream.result(), wanted);
+      }
+    }
+    EXPECT_GE(vectorised, 35u);
+  });
+}
+
+// Many channels of few modes, and one of many: a channel takes several lanes.
+TEST(PrunedIntegers, StreamsWithModesInOtherLanes) {
+  ModelOptions options = integer_test::shape(1);
+  options.channels = 20;
+  options.states = 26;
+  options.layers = 2;
+  const Network whole = reference::random_network(options, integer_test::kTask);
+  NetworkParts parts = NetworkParts::of(whole);
+  for (NetworkParts::Block& block : parts.blocks) {
+    std::erase_if(block.modes, [](std::size_t i) { return i / 13 != 7 && i % 13 > i / 13 % 3; });
+    std::erase(block.channels, 4);
+  }
+  Network network = whole.part(parts);
+  const Dataset set = integer_test::sequences(1);
+  ThreadPool pool(1);
+  const Batch batch = reference::batch_of(set);
+  for (const char* rounding : {"nearest", "stochastic", "feedback"}) {
+    Network rounded = network;
+    QuantOptions format = quant_preset("w8a8s8");
+    format.state.rounding = rounding;
+    rounded.quantize(format, {&batch, 1}, pool);
+    const IntegerNetwork integers = to_integers(rounded);
+    IntegerStream stream(integers);
+    ASSERT_TRUE(stream.vectorised());
+    ReferenceExecutor executor(integers);
+    for (std::size_t i = 0; i < 8; ++i) {
+      stream.reset();
+      for (std::size_t t = 0; t < set.length_of(i); ++t) {
+        stream.step(set.sequence(i).subspan(t * set.channels, set.channels));
+      }
+      expect_same(stream.result(), executor.run(set.sequence(i), set.length_of(i)));
+    }
+  }
+}
+
+TEST(PrunedIntegers, LogitsAreThoseOfTheRoundedNetworkWithPowersOfTwo) {
+  for (const int number : {0, 3, 4, 6, 9, 12, 16}) {
+    SCOPED_TRACE(number);
+    const Dataset set = integer_test::sequences(number);
+    const Network network = pruned(number, set);
+    const IntegerNetwork integers = to_integers(network);
+    if (!certify(integers).exact_in_float) continue;
+    ThreadPool pool(1);
+    const Batch batch = reference::batch_of(set);
+    std::vector<float> logits;
+    network.evaluate(batch, pool, &logits);
+    const std::vector<IntegerResult> results = IntegerEngine(integers).run(batch, pool);
+    for (std::size_t i = 0; i < set.count; ++i) {
+      const std::vector<float> of_integers = results[i].logits();
+      for (std::size_t k = 0; k < of_integers.size(); ++k) {
+        EXPECT_EQ(of_integers[k], logits[i * of_integers.size() + k]);
+      }
+    }
+  }
+}
+
+// Cartesian codes do not depend on the other poles of a channel.
+TEST(PrunedIntegers, SilentModesGoWithoutATrace) {
+  const Dataset set = integer_test::sequences(1);
+  QuantOptions format = integer_test::format(1, true);
+  ASSERT_EQ(format.a.coding, "cartesian");
+  Network whole = integer_test::rounded_network(1, set, format);
+  NetworkParts parts = NetworkParts::of(whole);
+  std::vector<float>& c = whole.parameters()[whole.state().blocks[0].c].value;
+  for (const std::size_t i : {5, 2}) {
+    c[2 * i] = c[2 * i + 1] = 0;
+    parts.blocks[0].modes.erase(parts.blocks[0].modes.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  const IntegerNetwork before = to_integers(whole), after = to_integers(whole.part(parts));
+  EXPECT_EQ(after.blocks[0].ar.size() + 2, before.blocks[0].ar.size());
+  ReferenceExecutor one(before), other(after);
+  for (std::size_t i = 0; i < set.count; ++i) {
+    expect_same(other.run(set.sequence(i), set.length_of(i)),
+                one.run(set.sequence(i), set.length_of(i)));
+  }
+}
+
+TEST(PrunedIntegers, SurviveTheirFile) {
+  for (int number = 0; number < 12; ++number) {
+    const Dataset set = integer_test::sequences(number);
+    const Safetensors content = to_tensors(to_integers(pruned(number, set)));
+    const IntegerNetwork again = integer_network_from(content, "file");
+    EXPECT_EQ(format_safetensors(to_tensors(again)), format_safetensors(content));
+  }
+}
+
+TEST(PrunedIntegers, DamagedShapesAreRefused) {
+  const Dataset set = integer_test::sequences(1);
+  Safetensors content = to_tensors(to_integers(pruned(1, set)));
+  ASSERT_TRUE(content.tensors.contains("layers.0.modes"));
+  content.tensors["layers.0.modes"] = Tensor::from(std::vector<std::int32_t>{1, 99}, {2});
+  EXPECT_THAT([&] { integer_network_from(content, "file"); },
+              testing::ThrowsMessage<Error>(HasSubstr("layers.0.modes")));
+}
+
+}  // namespace
+}  // namespace crosstate

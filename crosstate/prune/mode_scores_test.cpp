@@ -1,0 +1,87 @@
+#include "crosstate/prune/mode_scores.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numbers>
+
+namespace crosstate {
+namespace {
+
+using Complex = std::complex<double>;
+
+const std::vector<DiscreteMode> kModes = {{std::polar(0.9, 0.7), {1.5, -2}},
+                                          {std::polar(0.99, 3.0), {0.1, 0.2}},
+                                          {{-0.5, 0}, {3, 0}},
+                                          {{0, 0}, {1, 1}},
+                                          {std::polar(0.3, -1.2), {-0.4, 0.9}}};
+
+TEST(ModeScores, EnergyIsTheSumOfTheImpulseResponse) {
+  for (const DiscreteMode& mode : kModes) {
+    double sum = 0;
+    Complex response = mode.c;
+    for (int k = 0; k < 5000; ++k, response *= mode.a) sum += std::norm(response);
+    EXPECT_NEAR(energy_score(mode), sum, 1e-9 * sum);
+  }
+}
+
+TEST(ModeScores, HInfinityIsTheLargestGainOfAllFrequencies) {
+  for (const DiscreteMode& mode : kModes) {
+    double largest = 0;
+    for (int i = 0; i < 200000; ++i) {
+      const double w = 2 * std::numbers::pi * i / 200000;
+      largest = std::max(largest, std::norm(mode.c / (1.0 - mode.a * std::polar(1.0, -w))));
+    }
+    EXPECT_NEAR(h_infinity_score(mode), largest, 1e-5 * largest);
+  }
+}
+
+TEST(ModeScores, SharesAreOfWhatIsLeft) {
+  const std::vector<double> scores = {1, 4, 0, 5};
+  EXPECT_THAT(shares_of_rest(scores), testing::ElementsAre(testing::DoubleEq(0.1),
+                                                           testing::DoubleEq(4.0 / 9), 0, 1));
+  EXPECT_THAT(shares_of_rest(std::vector<double>{2, 2}), testing::ElementsAre(1, 0.5));
+  EXPECT_TRUE(shares_of_rest({}).empty());
+  EXPECT_THAT(shares_of_rest(std::vector<double>{0, 0}), testing::ElementsAre(0, 0));
+}
+
+double squared_error(const std::vector<DiscreteMode>& all, const std::vector<Complex>& poles,
+                     const std::vector<Complex>& outputs) {
+  double error = 0;
+  for (int k = 0; k < 3000; ++k) {
+    Complex difference = 0;
+    for (const DiscreteMode& m : all) difference += m.c * std::pow(m.a, k);
+    for (std::size_t i = 0; i < poles.size(); ++i) difference -= outputs[i] * std::pow(poles[i], k);
+    error += std::norm(difference);
+  }
+  return error;
+}
+
+TEST(ModeScores, RefittedOutputsLeaveTheLeastError) {
+  const std::vector<Complex> poles = {kModes[0].a, kModes[2].a};
+  const std::vector<Complex> best = refit_outputs(kModes, poles);
+  const double least = squared_error(kModes, poles, best);
+  EXPECT_LT(least, squared_error(kModes, poles, {kModes[0].c, kModes[2].c}));
+  for (const Complex step : {Complex(1e-2, 0), Complex(0, -1e-2)}) {
+    for (std::size_t i = 0; i < poles.size(); ++i) {
+      for (const double sign : {-1.0, 1.0}) {
+        std::vector<Complex> moved = best;
+        moved[i] += sign * step;
+        EXPECT_GT(squared_error(kModes, poles, moved), least);
+      }
+    }
+  }
+}
+
+TEST(ModeScores, WithEveryPoleTheOutputsStay) {
+  std::vector<Complex> poles;
+  for (const DiscreteMode& m : kModes) poles.push_back(m.a);
+  const std::vector<Complex> same = refit_outputs(kModes, poles);
+  for (std::size_t i = 0; i < kModes.size(); ++i) {
+    EXPECT_NEAR(std::abs(same[i] - kModes[i].c), 0, 1e-5);
+  }
+}
+
+}  // namespace
+}  // namespace crosstate

@@ -1,0 +1,247 @@
+#include "crosstate/prune/prune.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "crosstate/base/error.h"
+#include "crosstate/model/testing.h"
+#include "crosstate/prune/hankel.h"
+#include "crosstate/prune/mode_scores.h"
+
+namespace crosstate {
+namespace {
+
+const TaskShape kTask{2, 4};
+
+ModelOptions shape(const std::string& norm = "none") {
+  ModelOptions o = reference::small_options();
+  o.channels = 5;
+  o.states = 14;
+  o.layers = 2;
+  o.norm = norm;
+  return o;
+}
+
+const Dataset& set() {
+  static const Dataset data = reference::random_set(5, 30, 23, kTask, true);
+  return data;
+}
+
+std::vector<Batch> batches() {
+  return {reference::batch_of(set(), {0, 3, 6, 9, 12}), reference::batch_of(set(), {1, 4, 28, 29})};
+}
+
+double loss_of(const Network& network, const Batch& batch) {
+  ThreadPool pool(1);
+  return network.evaluate(batch, pool).loss;
+}
+
+TEST(PruneScores, TaylorIsTheSlopeOfTheLossAlongAGate) {
+  const Network network = reference::random_network(shape(), kTask);
+  ThreadPool pool(1);
+  const std::vector<Batch> seen = batches();
+  const PartScores scores = score_parts(network, "taylor", seen, pool);
+  const auto expect_slope = [&](double score, const auto& scale) {
+    double squares = 0;
+    for (const Batch& batch : seen) {
+      constexpr float kStep = 2e-2f;
+      Network up = network, down = network;
+      scale(up, 1 + kStep);
+      scale(down, 1 - kStep);
+      const double slope = (loss_of(up, batch) - loss_of(down, batch)) / (2 * kStep);
+      squares += slope * slope;
+    }
+    EXPECT_NEAR(std::sqrt(score), std::sqrt(squares), 1e-4 + 0.02 * std::sqrt(squares));
+  };
+  const auto scale_values = [](Network& n, std::size_t index, std::size_t first, std::size_t count,
+                               std::size_t stride, float by) {
+    for (std::size_t i = 0; i < count; ++i) n.parameters()[index].value[first + i * stride] *= by;
+  };
+  const auto& blocks = network.state().blocks;
+  expect_slope(scores.blocks[1].modes[17],
+               [&](Network& n, float by) { scale_values(n, blocks[1].c, 34, 2, 1, by); });
+  expect_slope(scores.blocks[0].channels[3],
+               [&](Network& n, float by) { scale_values(n, blocks[0].weight, 3, 10, 5, by); });
+  expect_slope(scores.stream[2], [&](Network& n, float by) {
+    scale_values(n, network.state().decoder, 2, 4, 5, by);
+    for (const BlockParameters& p : blocks) {
+      scale_values(n, p.d, 2, 1, 1, by);
+      scale_values(n, p.c, 2 * 14, 14, 1, by);
+    }
+  });
+  EXPECT_THROW(score_parts(network, "taylor", {}, pool), Error);
+}
+
+TEST(PruneScores, MeasuresOfWeightsAreThoseOfTheirModes) {
+  const Network network = reference::random_network(shape(), kTask);
+  ThreadPool pool(1);
+  const Coefficients c = network.state().coefficients();
+  const BlockShape& block = network.state().shapes[1];
+  const PartScores last = score_parts(network, "last", {}, pool);
+  const PartScores energy = score_parts(network, "energy", {}, pool);
+  const PartScores magnitude = score_parts(network, "magnitude", {}, pool);
+  const PartScores hankel = score_parts(network, "hankel", {}, pool);
+  for (std::size_t h = 0; h < block.size(); ++h) {
+    const std::vector<DiscreteMode> modes = rounded_modes(c.blocks[1], block, h);
+    double squares = 0, expected = 0;
+    for (std::size_t n = 0; n < modes.size(); ++n) {
+      const std::size_t i = block.first[h] + n;
+      EXPECT_DOUBLE_EQ(last.blocks[1].modes[i], h_infinity_score(modes[n]));
+      EXPECT_DOUBLE_EQ(energy.blocks[1].modes[i], energy_score(modes[n]));
+      EXPECT_DOUBLE_EQ(magnitude.blocks[1].modes[i], std::norm(modes[n].c));
+      squares += hankel.blocks[1].modes[i];
+    }
+    for (const double v : hankel_singular_values(modes)) expected += v * v;
+    EXPECT_NEAR(squares, expected, 1e-9 * expected);
+  }
+}
+
+TEST(PruneScores, StepsOfARoundedStateDoNotMatter) {
+  Network network = reference::random_network(shape(), kTask);
+  ThreadPool pool(1);
+  const PartScores before = score_parts(network, "energy", {}, pool);
+  QuantOptions state_alone = quant_preset("float");
+  state_alone.state.bits = 8;
+  const std::vector<Batch> seen = batches();
+  network.quantize(state_alone, seen, pool);
+  const PartScores after = score_parts(network, "energy", {}, pool);
+  for (std::size_t i = 0; i < before.blocks[0].modes.size(); ++i) {
+    EXPECT_NEAR(after.blocks[0].modes[i], before.blocks[0].modes[i],
+                1e-5 * before.blocks[0].modes[i]);
+  }
+}
+
+TEST(PruneSelect, TakesTheLeastAndNoMoreThanToldAlsoOfOddSizes) {
+  const Network network = reference::random_network(shape(), kTask);
+  const NetworkSize whole = size_of(network);
+  EXPECT_EQ(whole.states, 2u * 5 * 14);
+  EXPECT_EQ(whole.stream, 5u);
+  EXPECT_EQ(whole.channels, 10u);
+  ThreadPool pool(1);
+  const PartScores scores = score_parts(network, "energy", {}, pool);
+  for (const std::string scope : {"stream", "block"}) {
+    for (const double states : {0.0, 0.31, 0.6, 0.97}) {
+      for (const double channels : {0.0, 0.3, 0.79}) {
+        const Network small =
+            network.part(select_parts(network, scores, {states, channels}, scope, whole));
+        const NetworkSize size = size_of(small);
+        const double left = scope == "stream" ? static_cast<double>(size.stream) / 5
+                                              : static_cast<double>(size.channels) / 10;
+        EXPECT_LE(left, 1 - channels + 1e-9);
+        EXPECT_GE(left, 1 - channels - (scope == "stream" ? 0.2 : 0.1));
+        EXPECT_LE(static_cast<double>(size.states), (1 - states) * 140 + 1e-9);
+        if (channels == 0) {
+          EXPECT_GT(static_cast<double>(size.states), (1 - states) * 140 - 2);
+        }
+      }
+    }
+  }
+}
+
+TEST(PruneSelect, EveryBlockKeepsItsBestMode) {
+  const Network network = reference::random_network(shape(), kTask);
+  PartScores scores;
+  scores.stream = {1, 2, 3, 4, 5};
+  for (int l = 0; l < 2; ++l) {
+    scores.blocks.push_back({std::vector<double>(35), std::vector<double>(5, 1)});
+    std::iota(scores.blocks.back().modes.begin(), scores.blocks.back().modes.end(), l == 0 ? 0 : 90);
+  }
+  const NetworkParts parts =
+      select_parts(network, scores, {0.99, 0.99}, "stream", size_of(network));
+  EXPECT_THAT(parts.stream, testing::ElementsAre(4));
+  EXPECT_THAT(parts.blocks[0].modes, testing::ElementsAre(34));
+  EXPECT_THAT(parts.blocks[1].modes, testing::ElementsAre(34));
+}
+
+TEST(PruneSelect, WhereOnlyOneChannelHasModesItStays) {
+  const Network network = reference::random_network(shape(), kTask);
+  NetworkParts parts = NetworkParts::of(network);
+  parts.blocks[1].modes = {0};  // of channel 0, whose score is the least
+  const Network odd = network.part(parts);
+  PartScores scores;
+  scores.stream = {0, 2, 3, 4, 5};
+  scores.blocks = {{std::vector<double>(35, 1), std::vector<double>(5, 1)},
+                   {{1}, std::vector<double>(5, 1)}};
+  const NetworkParts kept = select_parts(odd, scores, {0.9, 0.99}, "stream", size_of(network));
+  EXPECT_THAT(kept.stream, testing::ElementsAre(0));
+}
+
+class PruneEvery : public testing::TestWithParam<const char*> {};
+
+TEST_P(PruneEvery, ScoreLeavesANetworkThatWorksAndCanBeTrained) {
+  for (const char* norm : {"none", "batch"}) {
+    for (const bool quantized : {false, true}) {
+      for (const bool real : {false, true}) {
+        ModelOptions model = shape(norm);
+        if (real) model.modes = model.init = "real";
+        Network network = reference::random_network(model, kTask);
+        ThreadPool pool(1);
+        const std::vector<Batch> seen = batches();
+        if (quantized) network.quantize(quant_preset("w8a8s8"), seen, pool);
+        PruneOptions options;
+        options.score = GetParam();
+        Network small = prune(network, options, {0.6, 0.3}, size_of(network), seen, pool);
+        EXPECT_EQ(small.state().channels(), 3u);
+        EXPECT_LE(size_of(small).states, size_of(network).states * 2 / 5);
+        EXPECT_EQ(small.quantized(), quantized);
+        EXPECT_TRUE(std::isfinite(small.train_step(seen[0], {}, pool).loss));
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Scores, PruneEvery,
+                         testing::Values("magnitude", "last", "energy", "hankel", "taylor"));
+
+TEST(Prune, NothingRemovedIsTheSameNetwork) {
+  const Network network = reference::random_network(shape(), kTask);
+  ThreadPool pool(1);
+  PruneOptions options;
+  const std::vector<Batch> seen = batches();
+  const Network same = prune(network, options, {0, 0}, size_of(network), seen, pool);
+  EXPECT_EQ(format_safetensors(same.to_tensors()), format_safetensors(network.to_tensors()));
+}
+
+// Of modes with equal poles one can take over for all.
+TEST(Prune, BalancedTruncationLosesNothingWhereModesRepeat) {
+  Network network = reference::random_network(shape(), kTask);
+  const auto& blocks = network.state().blocks;
+  for (const BlockParameters& p : blocks) {
+    for (std::size_t i = 0; i < 35; ++i) {
+      // Of seven modes each channel keeps three.
+      const std::size_t twin = i - i % 7 + i % 7 % 3;
+      network.parameters()[p.log_a].value[i] = network.parameters()[p.log_a].value[twin];
+      network.parameters()[p.w].value[i] = network.parameters()[p.w].value[twin];
+    }
+  }
+  ThreadPool pool(1);
+  const std::vector<Batch> seen = batches();
+  PruneOptions options;
+  options.score = "hankel";
+  const Network small = prune(network, options, {0.57, 0}, size_of(network), seen, pool);
+  EXPECT_LE(size_of(small).states, 60u);
+  EXPECT_NEAR(loss_of(small, seen[0]), loss_of(network, seen[0]), 1e-3);
+}
+
+TEST(Prune, ThePenaltyShrinksGroupsAndStopsAtZero) {
+  Network network = reference::random_network(shape(), kTask);
+  const Network before = network;
+  const BlockParameters& p = network.state().blocks[0];
+  shrink_groups(network, 0.01);
+  const std::vector<float>&c = network.parameters()[p.c].value, &old = before.parameters()[p.c].value;
+  for (std::size_t i = 0; i < 35; ++i) {
+    const double norm = std::hypot(c[2 * i], c[2 * i + 1]);
+    const double was = std::hypot(old[2 * i], old[2 * i + 1]);
+    EXPECT_LT(norm, was);
+    EXPECT_NEAR(c[2 * i] * was, old[2 * i] * norm, 1e-5);  // the direction stays
+  }
+  shrink_groups(network, 1e6);
+  for (const float v : network.parameters()[p.c].value) EXPECT_EQ(v, 0);
+  for (const float v : network.parameters()[p.weight].value) EXPECT_EQ(v, 0);
+}
+
+}  // namespace
+}  // namespace crosstate

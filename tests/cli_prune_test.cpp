@@ -1,0 +1,106 @@
+// The command prune, as a user runs it.
+#include <nlohmann/json.hpp>
+
+#include "tests/cli.h"
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+class CliPrune : public Cli {
+ protected:
+  static std::vector<std::string> prune(const std::string& model, const std::string& out,
+                                        std::vector<std::string> settings = {}) {
+    std::vector<std::string> more = {"--set", "qat.epochs=2", "--set", "prune.batches=2"};
+    for (const std::string& setting : settings) more.insert(more.end(), {"--set", setting});
+    std::vector<std::string> arguments = tiny("prune", out, more);
+    arguments.insert(arguments.begin() + 1, model);
+    return arguments;
+  }
+  json result(const std::string& out) const { return json::parse(read_file(out + "/prune.json")); }
+};
+
+TEST_F(CliPrune, LeavesASmallerModelThatEveryCommandTakes) {
+  ASSERT_EQ(call(tiny("train", path("run"))).code, 0);
+  const std::string qat = path("run") + "/qat.safetensors", out = path("pruned");
+  const Result pruned = call(prune(qat, out, {"prune.states=0.5", "prune.channels=0.25"}));
+  ASSERT_EQ(pruned.code, 0) << pruned.err;
+  EXPECT_THAT(pruned.out, HasSubstr("pruned.safetensors"));
+  const json model = result(out)["models"][0], point = model["points"][0];
+  EXPECT_TRUE(model["quantized"]);
+  EXPECT_EQ(model["states"], 16);
+  EXPECT_LE(point["states"], 8);
+  EXPECT_EQ(point["stream_channels"], 3);
+  EXPECT_LT(point["memory"]["total"], model["memory"]["total"]);
+  const std::string small = out + "/pruned.safetensors";
+  for (const char* backend : {"fake", "integer", "crossbar"}) {
+    const Result result = call({"eval", small, "--backend", backend, "--set", "data.test_limit=64",
+                                "--threads", "1", "--out", path("eval")});
+    EXPECT_EQ(result.code, 0) << backend << ": " << result.err;
+  }
+  EXPECT_EQ(call({"info", small}).code, 0);
+  EXPECT_EQ(call({"info", out + "/pruned.integer.safetensors"}).code, 0);
+  EXPECT_THAT(read_file(out + "/report.html"), HasSubstr("states removed"));
+  // Once more, from what is small already.
+  EXPECT_EQ(call(prune(small, path("twice"), {"prune.scope=block"})).code, 0);
+}
+
+TEST_F(CliPrune, ComparesModelsAtSeveralShares) {
+  ASSERT_EQ(call(tiny("train", path("run"))).code, 0);
+  const std::string qat = path("run") + "/qat.safetensors";
+  const std::string all = path("run") + "/float.safetensors";
+  const Result pruned = call(prune(qat, path("out"), {"prune.states=0.2 0.5 0.8",
+                                                      "prune.channels=0", "prune.retrain=false",
+                                                      "prune.score=last", "prune.against=" + all}));
+  ASSERT_EQ(pruned.code, 0) << pruned.err;
+  const json models = result(path("out"))["models"];
+  ASSERT_EQ(models.size(), 2u);
+  EXPECT_FALSE(models[1]["quantized"]);
+  EXPECT_EQ(models[1]["points"].size(), 3u);
+  EXPECT_TRUE(models[0]["points"][2]["accuracy"].is_null());
+  EXPECT_TRUE(fs::exists(path("out") + "/against-3.safetensors"));
+}
+
+TEST_F(CliPrune, GoesOnToTheSameBits) {
+  ASSERT_EQ(call(tiny("train", path("run"), {"--set", "run.quantize=false"})).code, 0);
+  const std::string model = path("run") + "/float.safetensors";
+  const std::vector<std::string> settings = {"prune.schedule=gradual", "prune.steps=2",
+                                             "prune.penalty=0.01"};
+  ASSERT_EQ(call(prune(model, path("straight"), settings)).code, 0);
+  const std::vector<std::string> arguments = prune(model, path("cut"), settings);
+  Process process(path("."), arguments);
+  while (!fs::exists(path("cut") + "/pruned-step1.checkpoint.safetensors")) usleep(1000);
+  process.send(SIGINT);
+  process.wait();
+  std::vector<std::string> again = arguments;
+  again.push_back("--resume");
+  ASSERT_EQ(call(again).code, 0);
+  EXPECT_EQ(read_file(path("cut") + "/pruned.safetensors"),
+            read_file(path("straight") + "/pruned.safetensors"));
+}
+
+TEST_F(CliPrune, TrainPrunesBeforeItQuantizes) {
+  const Result run = call(tiny("train", path("run"), {"--set", "run.prune=true", "--set",
+                                                      "prune.batches=2"}));
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("pruned"));
+  const json summary = json::parse(read_file(path("run") + "/summary.json"));
+  EXPECT_LE(summary["pruned"]["states"], 6);
+  EXPECT_LT(summary["qat"]["memory"]["total"], 2000);
+  EXPECT_TRUE(fs::exists(path("run") + "/qat.integer.safetensors"));
+}
+
+TEST_F(CliPrune, RefusesSharesOutOfRange) {
+  for (const char* setting : {"prune.states=1", "prune.channels=-0.1", "prune.score=luck",
+                              "prune.steps=0"}) {
+    const Result result = call(prune("none.safetensors", path("out"), {setting}));
+    EXPECT_EQ(result.code, 2);
+    EXPECT_THAT(result.err, HasSubstr("prune."));
+  }
+  EXPECT_EQ(call(prune(path("none.safetensors"), path("out"))).code, 2);
+}
+
+}  // namespace
+}  // namespace crosstate
