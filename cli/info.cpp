@@ -68,12 +68,16 @@ Table parameter_table(const Network& network) {
 }
 
 Table dynamics_table(const Network::State& state, const Coefficients& coefficients) {
-  Table table{"Recurrence", {"layer", "largest |A|", "time constants (steps)", "state steps"}, {}};
+  Table table{
+      "Recurrence",
+      {"layer", "channels", "modes", "largest |A|", "time constants (steps)", "state steps"},
+      {}};
   for (std::size_t l = 0; l < state.blocks.size(); ++l) {
     const Dynamics d = dynamics(state, coefficients, l);
     char largest[32];
     std::snprintf(largest, sizeof largest, "%.6f", d.magnitude.high);
-    table.rows.push_back({std::to_string(l), largest, d.time_constant.text(),
+    table.rows.push_back({std::to_string(l), std::to_string(state.shapes[l].size()),
+                          std::to_string(state.shapes[l].modes()), largest, d.time_constant.text(),
                           state.state_steps.empty() ? "-" : d.state_step.text()});
   }
   return table;
@@ -150,7 +154,10 @@ json describe(const Network& network, const Coefficients& coefficients, const st
   for (const Parameter& p : network.parameters()) out["shapes"][p.name] = p.shape;
   for (std::size_t l = 0; l < state.blocks.size(); ++l) {
     const Dynamics d = dynamics(state, coefficients, l);
-    json layer = {{"a_max", d.magnitude.high}, {"time_constants", d.time_constant.pair()}};
+    json layer = {{"channels", state.shapes[l].channels},
+                  {"modes", state.shapes[l].counts()},
+                  {"a_max", d.magnitude.high},
+                  {"time_constants", d.time_constant.pair()}};
     if (!state.state_steps.empty()) layer["state_steps"] = d.state_step.pair();
     out["layers"].push_back(layer);
   }

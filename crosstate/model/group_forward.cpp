@@ -148,7 +148,11 @@ void GroupPass::tail(std::size_t l, const TimeBlock& b, ConstRows z, GroupMemory
   const Tail t = tail_values(l, b, z, m, w, false);
   const Rows out = b.rows(m.h[l + 1].data(), H_);
   if (layer_norm_) normalise(l, b, t.r, out);
-  if (spreads != nullptr) observe(b, m, H_, layer_norm_ ? out : t.r, spreads->residual);
+  if (spreads != nullptr) {
+    const ConstRows sum = layer_norm_ ? out : t.r;
+    observe(b, m, H_, sum, spreads->residual);
+    if (l + 1 == layers_) observe(b, m, H_, sum, spreads->output);
+  }
   finish(c_.residual, H_, b, layer_norm_ ? out : t.r, out);
 }
 
@@ -321,6 +325,7 @@ void GroupPass::observe(const TimeBlock& b, const GroupMemory& m, std::size_t ro
   const float* used = mask(m, b);
   const double bins = static_cast<double>(to.histogram.size());
   const double per_value = bins / std::max(1e-30, static_cast<double>(to.high) - to.low);
+  if (to.histogram.empty()) to.row_sums.resize(rows, 0);
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t c = 0; c < b.columns(); ++c) {
       if (used != nullptr && used[c] == 0) continue;
@@ -333,6 +338,7 @@ void GroupPass::observe(const TimeBlock& b, const GroupMemory& m, std::size_t ro
       to.low = std::min(to.low, v);
       to.high = std::max(to.high, v);
       to.squares += static_cast<double>(v) * v;
+      to.row_sums[r] += v;
       ++to.count;
     }
   }

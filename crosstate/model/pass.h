@@ -15,7 +15,12 @@ namespace crosstate {
 struct Spread {
   float low = 0, high = 0;  // least and largest value, or 0
   double squares = 0, count = 0;
+  std::vector<double> row_sums;   // [rows]
   std::vector<double> histogram;  // of kSpreadBins equal bins over [low, high]; empty: not wanted
+  /// Mean of a row; rows have as many values.
+  double mean(std::size_t row) const {
+    return row_sums[row] * static_cast<double>(row_sums.size()) / count;
+  }
   double peak() const { return std::max(-low, high); }
   Spread& operator|=(const Spread& other);
 };
@@ -24,6 +29,7 @@ inline constexpr std::size_t kSpreadBins = 4096;
 /// The spread of the values at every rounded site; for states the largest magnitudes alone.
 struct Spreads {
   Spread input, residual;
+  Spread output;  // of the last block: what is pooled
   struct Block {
     Spread ssm_output, activation, linear;
     std::vector<float> state;  // [N]

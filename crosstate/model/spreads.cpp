@@ -14,6 +14,8 @@ Spread& Spread::operator|=(const Spread& other) {
   high = std::max(high, other.high);
   squares += other.squares;
   count += other.count;
+  row_sums.resize(std::max(row_sums.size(), other.row_sums.size()), 0);
+  for (std::size_t i = 0; i < other.row_sums.size(); ++i) row_sums[i] += other.row_sums[i];
   histogram.resize(std::max(histogram.size(), other.histogram.size()), 0);
   for (std::size_t i = 0; i < other.histogram.size(); ++i) histogram[i] += other.histogram[i];
   return *this;
@@ -22,6 +24,7 @@ Spread& Spread::operator|=(const Spread& other) {
 Spreads& Spreads::operator|=(const Spreads& other) {
   input |= other.input;
   residual |= other.residual;
+  output |= other.output;
   for (std::size_t l = 0; l < blocks.size(); ++l) {
     Block& a = blocks[l];
     const Block& b = other.blocks[l];
@@ -62,6 +65,7 @@ template <class F>
 void for_each(Spreads& spreads, F f) {
   f(spreads.input);
   f(spreads.residual);
+  f(spreads.output);
   for (Spreads::Block& b : spreads.blocks) {
     for (Spread* s : {&b.ssm_output, &b.activation, &b.linear}) f(*s);
   }
@@ -76,10 +80,14 @@ Spreads measure_spreads(const Network::State& state, const Coefficients& coeffic
   Spreads ranges = spreads;
   for_each(ranges, [](Spread& s) {
     s.squares = s.count = 0;
+    s.row_sums.clear();
     s.histogram.assign(kSpreadBins, 0);
   });
   Spreads counted = forward_spreads(state, coefficients, batches, pool, ranges);
-  for_each(counted, [](Spread& s) { s.squares = s.count = 0; });
+  for_each(counted, [](Spread& s) {
+    s.squares = s.count = 0;
+    s.row_sums.clear();
+  });
   spreads |= counted;
   return spreads;
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "crosstate/model/network_state.h"
+#include "crosstate/model/pass.h"
 #include "crosstate/prune/hankel.h"
 #include "crosstate/prune/mode_scores.h"
 #include "crosstate/prune/scores.h"
@@ -108,13 +109,50 @@ void replace_all_modes(const Network& from, const NetworkParts& kept, const Prun
   }
 }
 
+// Adds to the bias of a matrix [rows][columns] what columns that go contribute in the mean.
+void keep_means(const Parameter& weight, const std::vector<double>& means, Parameter& bias) {
+  const std::size_t columns = means.size();
+  for (std::size_t o = 0; o < bias.value.size(); ++o) {
+    double sum = 0;
+    for (std::size_t i = 0; i < columns; ++i) sum += weight.value[o * columns + i] * means[i];
+    bias.value[o] += static_cast<float>(sum);
+  }
+}
+
+// The network with biases that stand in for the channels that `kept` drops.
+Network with_means(const Network& network, const NetworkParts& kept, std::span<const Batch> batches,
+                   ThreadPool& pool) {
+  Network out = network;
+  const Network::State& s = network.state();
+  const Spreads spreads = measure_spreads(s, s.coefficients(), batches, pool);
+  const auto stays = [](const std::vector<std::size_t>& numbers, std::size_t i) {
+    return std::binary_search(numbers.begin(), numbers.end(), i);
+  };
+  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
+    const BlockShape& shape = s.shapes[l];
+    std::vector<double> means(shape.size(), 0);
+    for (std::size_t h = 0; h < shape.size(); ++h) {
+      const bool stay = stays(kept.stream, shape.channels[h]) && stays(kept.blocks[l].channels, h);
+      if (!stay) means[h] = spreads.blocks[l].activation.mean(h);
+    }
+    keep_means(s.parameters[s.blocks[l].weight], means, out.parameters()[s.blocks[l].bias]);
+  }
+  std::vector<double> means(s.channels(), 0);
+  for (std::size_t h = 0; h < means.size(); ++h) {
+    if (!stays(kept.stream, h)) means[h] = spreads.output.mean(h);
+  }
+  keep_means(s.parameters[s.decoder], means, out.parameters()[s.decoder_bias]);
+  return out;
+}
+
 }  // namespace
 
 Network prune(const Network& network, const PruneOptions& options, const PruneShares& shares,
               const NetworkSize& whole, std::span<const Batch> batches, ThreadPool& pool) {
   const PartScores scores = score_parts(network, options.score, batches, pool);
   const NetworkParts kept = select_parts(network, scores, shares, options.scope, whole);
-  Network pruned = network.part(kept);
+  Network pruned = batches.empty() ? network.part(kept)
+                                   : with_means(network, kept, batches, pool).part(kept);
   replace_all_modes(network, kept, options, pruned);
   if (options.score == "hankel" && pruned.quantized()) pruned.measure_states(batches, pool);
   for (std::size_t i = 0; i < batches.size(); ++i) {

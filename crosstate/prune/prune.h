@@ -10,8 +10,8 @@
 
 namespace crosstate {
 
-/// Scores, selects and cuts; `shares` count from `whole`, the size before all pruning. Channels that
-/// lose modes get new outputs (PruneOptions::refit) or, with hankel and complex modes, fewer new
+/// Scores, selects and cuts; `shares` count from `whole`, the size before all pruning. Biases take
+/// over the mean, over the batches, of what dropped channels contributed. Channels that lose modes get new outputs (PruneOptions::refit) or, with hankel and complex modes, fewer new
 /// modes by balanced truncation; the states' steps of a quantized network are then measured anew on
 /// the batches, as are the running statistics of batch norms. Batches of the training set: for
 /// taylor of few sequences each, since it squares their means.
