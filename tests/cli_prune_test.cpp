@@ -35,7 +35,7 @@ TEST_F(CliPrune, LeavesASmallerModelThatEveryCommandTakes) {
   EXPECT_EQ(point["stream_channels"], 3);
   EXPECT_LT(point["memory"]["total"], model["memory"]["total"]);
   const std::string small = out + "/pruned.safetensors";
-  for (const char* backend : {"fake", "integer", "crossbar"}) {
+  for (const char* backend : {"fake", "integer"}) {
     const Result result = call({"eval", small, "--backend", backend, "--set", "data.test_limit=64",
                                 "--threads", "1", "--out", path("eval")});
     EXPECT_EQ(result.code, 0) << backend << ": " << result.err;
@@ -51,9 +51,10 @@ TEST_F(CliPrune, ComparesModelsAtSeveralShares) {
   ASSERT_EQ(call(tiny("train", path("run"))).code, 0);
   const std::string qat = path("run") + "/qat.safetensors";
   const std::string all = path("run") + "/float.safetensors";
-  const Result pruned = call(prune(qat, path("out"), {"prune.states=0.2 0.5 0.8",
-                                                      "prune.channels=0", "prune.retrain=false",
-                                                      "prune.score=last", "prune.against=" + all}));
+  const Result pruned =
+      call(prune(qat, path("out"),
+                 {"prune.states=0.2 0.5 0.8", "prune.channels=0", "prune.retrain=false",
+                  "prune.score=last", "prune.against=" + all}));
   ASSERT_EQ(pruned.code, 0) << pruned.err;
   const json models = result(path("out"))["models"];
   ASSERT_EQ(models.size(), 2u);
@@ -70,8 +71,11 @@ TEST_F(CliPrune, GoesOnToTheSameBits) {
                                              "prune.penalty=0.01"};
   ASSERT_EQ(call(prune(model, path("straight"), settings)).code, 0);
   const std::vector<std::string> arguments = prune(model, path("cut"), settings);
-  Process process(path("."), arguments);
-  while (!fs::exists(path("cut") + "/pruned-step1.checkpoint.safetensors")) usleep(1000);
+  const Process process(directory_, arguments);
+  for (int i = 0; i < 60000; ++i) {
+    if (fs::exists(path("cut") + "/pruned-step1.checkpoint.safetensors")) break;
+    usleep(1000);
+  }
   process.send(SIGINT);
   process.wait();
   std::vector<std::string> again = arguments;
@@ -82,8 +86,8 @@ TEST_F(CliPrune, GoesOnToTheSameBits) {
 }
 
 TEST_F(CliPrune, TrainPrunesBeforeItQuantizes) {
-  const Result run = call(tiny("train", path("run"), {"--set", "run.prune=true", "--set",
-                                                      "prune.batches=2"}));
+  const Result run =
+      call(tiny("train", path("run"), {"--set", "run.prune=true", "--set", "prune.batches=2"}));
   ASSERT_EQ(run.code, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr("pruned"));
   const json summary = json::parse(read_file(path("run") + "/summary.json"));
@@ -93,8 +97,8 @@ TEST_F(CliPrune, TrainPrunesBeforeItQuantizes) {
 }
 
 TEST_F(CliPrune, RefusesSharesOutOfRange) {
-  for (const char* setting : {"prune.states=1", "prune.channels=-0.1", "prune.score=luck",
-                              "prune.steps=0"}) {
+  for (const char* setting :
+       {"prune.states=1", "prune.channels=-0.1", "prune.score=luck", "prune.steps=0"}) {
     const Result result = call(prune("none.safetensors", path("out"), {setting}));
     EXPECT_EQ(result.code, 2);
     EXPECT_THAT(result.err, HasSubstr("prune."));

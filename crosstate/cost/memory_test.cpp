@@ -84,7 +84,7 @@ TEST(Memory, CountsAPrunedNetworkByHand) {
   const Network network(small(), {1, 3}, 1);
   NetworkParts parts = NetworkParts::of(network);
   parts.stream = {0, 1, 3};
-  parts.blocks[0].channels = {0, 2, 3};   // 2 is not in the stream
+  parts.blocks[0].channels = {0, 2, 3};  // 2 is not in the stream
   parts.blocks[0].modes = {1, 4, 6, 7};  // one of channel 0, two of channel 3
   const MemorySummary memory = count_memory(network.part(parts));
   // Encoder 3, A 6, C 6, D 2, linear 6 x 2, decoder 9; biases 3 + 6 + 3; states 6, pooling 3; which

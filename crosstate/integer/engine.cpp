@@ -99,12 +99,9 @@ struct IntegerEngine::Inside {
     std::fill_n(y.data, S * columns, 0.0f);
     for (std::size_t s = 0; s < S; ++s) {
       const std::size_t at = shape.first[s];
-      const ScanModes modes{shape.modes(s),
-                            b.ar.data() + at,
-                            n.complex ? b.ai.data() + at : nullptr,
-                            b.b.data() + at,
-                            b.cr.data() + at,
-                            n.complex ? b.ci.data() + at : nullptr};
+      const ScanModes modes{
+          shape.modes(s),  b.ar.data() + at, n.complex ? b.ai.data() + at : nullptr,
+          b.b.data() + at, b.cr.data() + at, n.complex ? b.ci.data() + at : nullptr};
       const DrawAddress draws{seeds.data(), static_cast<std::uint32_t>(b.first_mode + at),
                               static_cast<std::uint32_t>(start)};
       scan_forward(modes, {static_cast<float>(n.state_limit), n.state_rounding, draws}, steps,
@@ -163,8 +160,8 @@ struct IntegerEngine::Inside {
       encoder.multiply(columns, x, h);
       requantize_rows(encoder_codes.to(n.residual), H, columns, h, h, h);
       for (std::size_t l = 0; l < blocks.size(); ++l) {
-        block(l, t0, steps, h, {w.u.data(), columns}, {w.y.data(), columns},
-              {w.z.data(), columns}, w.state.data() + blocks[l].first_mode * state_size);
+        block(l, t0, steps, h, {w.u.data(), columns}, {w.y.data(), columns}, {w.z.data(), columns},
+              w.state.data() + blocks[l].first_mode * state_size);
       }
       pool(t0, steps, lengths, h, w);
     }

@@ -15,9 +15,7 @@ using testing::HasSubstr;
 
 Network pruned(int number, const Dataset& set) {
   QuantOptions format = integer_test::format(number, true);
-  format.state.rounding = number % 7 == 3   ? "stochastic"
-                          : number % 7 == 5 ? "feedback"
-                                            : "nearest";
+  format.state.rounding = number % 7 == 3 ? "stochastic" : number % 7 == 5 ? "feedback" : "nearest";
   const Network whole = integer_test::rounded_network(number, set, format);
   return whole.part(reference::random_parts(whole, static_cast<std::uint64_t>(number)));
 }

@@ -145,7 +145,8 @@ void ReferenceExecutor::block(std::size_t l) {
       }
       see(peaks.advance, real);
       see(peaks.advance, imaginary);
-      const std::uint32_t key = state_key(kDeployedSeed, static_cast<std::uint32_t>(first_mode + i));
+      const std::uint32_t key =
+          state_key(kDeployedSeed, static_cast<std::uint32_t>(first_mode + i));
       const StateDraw draw = state_draw(key, static_cast<std::uint32_t>(steps_));
       round(real, draw.re, re, usage.state);
       if (n_.complex) round(imaginary, draw.im, im, usage.state);

@@ -104,8 +104,8 @@ struct StreamBlock {
   AlignedFloats ar, ai, b, cr, ci, activation, gate;
   LaneFactors output, linear_codes, sum;
   StreamMatrix linear;
-  AlignedFloats xr, xi, er, ei;    // the state; residues: feedback only
-  AlignedWords keys;               // stochastic only
+  AlignedFloats xr, xi, er, ei;     // the state; residues: feedback only
+  AlignedWords keys;                // stochastic only
   AlignedFloats u, lane_u, lane_y;  // where the stream has other channels, the lanes another order
 
   // `first`: number of the block's first mode in the network.
@@ -168,9 +168,8 @@ struct StreamBlock {
     for (AlignedFloats* v : {&xr, &xi, &er, &ei}) std::fill(v->begin(), v->end(), 0.0f);
   }
   std::size_t bytes() const {
-    const std::size_t values =
-        7 * ar.size() + er.size() + ei.size() + keys.size() + activation.size() + gate.size() +
-        u.size() + 2 * lane_u.size();
+    const std::size_t values = 7 * ar.size() + er.size() + ei.size() + keys.size() +
+                               activation.size() + gate.size() + u.size() + 2 * lane_u.size();
     return 4 * values + output.bytes() + linear_codes.bytes() + sum.bytes() + linear.bytes();
   }
 };

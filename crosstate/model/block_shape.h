@@ -39,8 +39,8 @@ struct BlockShape {
   bool operator==(const BlockShape&) const = default;
 };
 
-/// As the tensors `at`channels and `at`modes (I32, [S]), as far as it differs from `whole`: none for
-/// a whole block, the first only where channels are missing.
+/// As the tensors `at`channels and `at`modes (I32, [S]), as far as it differs from `whole`: none
+/// for a whole block, the first only where channels are missing.
 void save_shape(const BlockShape& shape, const BlockShape& whole, const std::string& at,
                 Safetensors& out);
 /// Throws Error naming the tensor that does not fit: channels that do not ascend within the stream,

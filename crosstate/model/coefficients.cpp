@@ -107,8 +107,8 @@ void round_all_poles(const BlockShape& shape, const PoleSite& site,
 
 // Real and imaginary parts of a channel share one scale: they meet in one accumulator. Returns the
 // scales, one per channel.
-std::vector<float> round_outputs(const BlockShape& shape, const WeightSite& site,
-                                 AlignedFloats& re, AlignedFloats& im) {
+std::vector<float> round_outputs(const BlockShape& shape, const WeightSite& site, AlignedFloats& re,
+                                 AlignedFloats& im) {
   AlignedFloats both;
   for (std::size_t h = 0; h < shape.size(); ++h) {
     for (const AlignedFloats* part : {&re, &im}) {

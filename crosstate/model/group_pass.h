@@ -169,7 +169,7 @@ class GroupPass {
   std::size_t H_, O_, layers_;
   std::size_t state_size_;                // of a mode, residues included
   std::vector<std::size_t> first_modes_;  // [layers]
-  bool gain_;               // rounded states are in steps, so the input has a gain
+  bool gain_;                             // rounded states are in steps, so the input has a gain
   bool complex_, gated_, batch_norm_, layer_norm_;
   Activation activation_, gate_;
   std::vector<TimeBlock> blocks_;

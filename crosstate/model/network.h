@@ -91,8 +91,8 @@ class Network {
   /// a network that is not quantized.
   std::vector<std::size_t> requantize(const QuantOptions& options,
                                       std::span<const Batch> calibration, ThreadPool& pool);
-  /// Chooses the steps of all states from the batches, seen without rounding of states. Throws Error
-  /// for a network that is not quantized.
+  /// Chooses the steps of all states from the batches, seen without rounding of states. Throws
+  /// Error for a network that is not quantized.
   void measure_states(std::span<const Batch> batches, ThreadPool& pool);
   /// Moves parameters and running statistics towards those of a network of the same shapes:
   /// v += share (v' - v). Throws Error for other shapes.

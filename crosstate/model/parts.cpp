@@ -22,8 +22,8 @@ void require_numbers(const Numbers& numbers, std::size_t count, const std::strin
   const bool ascending =
       std::adjacent_find(numbers.begin(), numbers.end(), std::greater_equal()) == numbers.end();
   if (!numbers.empty() && ascending && numbers.back() < count) return;
-  fail("parts", what + ": expected ascending numbers below " + std::to_string(count) +
-                    ", at least one");
+  fail("parts",
+       what + ": expected ascending numbers below " + std::to_string(count) + ", at least one");
 }
 
 bool contains(const Numbers& sorted, std::size_t number) {
@@ -125,9 +125,10 @@ class Filler {
   void ranges() {
     for (Parameter& p : to_.parameters) {
       if (p.group != ParameterGroup::kRange) continue;
-      p.value = std::find_if(from_.parameters.begin(), from_.parameters.end(),
-                             [&](const Parameter& q) { return q.name == p.name; })
-                    ->value;
+      p.value =
+          std::find_if(from_.parameters.begin(), from_.parameters.end(), [&](const Parameter& q) {
+            return q.name == p.name;
+          })->value;
     }
     to_.least_codes = from_.least_codes;
   }

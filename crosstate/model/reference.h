@@ -214,9 +214,9 @@ NetworkValues<T> values_of(const Network& network) {
           const std::vector<float>& p = get(at + name);
           return complex ? std::complex<T>(p[2 * i], p[2 * i + 1]) : std::complex<T>(p[i]);
         };
-        modes.push_back(
-            discretize<T>(get(at + "log_dt")[h], get(at + "log_a")[i], complex ? get(at + "w")[i] : 0,
-                          options.train_b ? number("B") : 1, number("C"), bilinear, complex));
+        modes.push_back(discretize<T>(
+            get(at + "log_dt")[h], get(at + "log_a")[i], complex ? get(at + "w")[i] : 0,
+            options.train_b ? number("B") : 1, number("C"), bilinear, complex));
       }
       block.modes.push_back(std::move(modes));
     }

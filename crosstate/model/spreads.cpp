@@ -6,7 +6,8 @@ namespace crosstate {
 
 Spreads::Spreads(const Network::State& state) {
   blocks.resize(state.blocks.size());
-  for (std::size_t l = 0; l < blocks.size(); ++l) blocks[l].state.assign(state.shapes[l].modes(), 0);
+  for (std::size_t l = 0; l < blocks.size(); ++l)
+    blocks[l].state.assign(state.shapes[l].modes(), 0);
 }
 
 Spread& Spread::operator|=(const Spread& other) {

@@ -66,7 +66,8 @@ void validate_crossbar(const RunOptions& options) {
 void validate_pruning(const RunOptions& options) {
   if (prune_points(options.prune).size() > 1) {
     fail("options", "prune.states = \"" + options.prune.states + "\" and prune.channels = \"" +
-                        options.prune.channels + "\", expected one share each with run.prune = true");
+                        options.prune.channels +
+                        "\", expected one share each with run.prune = true");
   }
   if (options.prune.schedule != "one-shot" || options.prune.penalty > 0) {
     fail("options",

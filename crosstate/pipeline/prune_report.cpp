@@ -110,8 +110,8 @@ Table prune_table(const PruneSummary& summary) {
     table.rows.back().insert(table.rows.back().end(), {fixed(100 * model.accuracy, 2), "-"});
     for (const PrunePoint& point : model.points) {
       table.rows.push_back(row(point.file, point.size, point.memory));
-      table.rows.back().insert(table.rows.back().end(), {fixed(100 * point.one_shot, 2),
-                                                         fixed(100 * point.retrained, 2)});
+      table.rows.back().insert(table.rows.back().end(),
+                               {fixed(100 * point.one_shot, 2), fixed(100 * point.retrained, 2)});
     }
   }
   return table;

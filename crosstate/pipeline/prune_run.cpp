@@ -253,8 +253,7 @@ PruneSummary prune_model(const std::string& file, const RunOptions& options,
   make_writable_directory(context.directory);
   std::unique_ptr<ThreadPool> own;
   if (context.pool == nullptr) own = std::make_unique<ThreadPool>();
-  PruneSummary summary =
-      PruneRun(file, options, context, own ? *own : *context.pool).run(file);
+  PruneSummary summary = PruneRun(file, options, context, own ? *own : *context.pool).run(file);
   if (summary.interrupted) return summary;
   write_file(context.directory / "report.html", to_html(prune_report(summary)));
   return summary;

@@ -20,7 +20,7 @@ struct PrunePoint {
   double retrained = 0;            // afterwards; NaN without
   double validation_accuracy = 0;  // likewise; NaN without a validation set
   MemorySummary memory;
-  std::string file;  // of the model, in the directory
+  std::string file;       // of the model, in the directory
   TrainSummary training;  // of the last stage
 };
 

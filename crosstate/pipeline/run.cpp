@@ -275,8 +275,8 @@ class Run {
       stage.loss = tally->loss();
       return true;
     };
-    return test(float_, summary_.float_stage) && test(pruned_, summary_.pruned) && test(ptq_, summary_.ptq) &&
-           test(qat_, summary_.qat);
+    return test(float_, summary_.float_stage) && test(pruned_, summary_.pruned) &&
+           test(ptq_, summary_.ptq) && test(qat_, summary_.qat);
   }
 
   // False if it was stopped.

@@ -65,10 +65,10 @@ struct RunSummary {
 };
 
 /// Runs every stage and leaves float.safetensors, with run.prune pruned.safetensors,
-/// ptq.safetensors, qat.safetensors and summary.json in the directory; beside a model whose every site is rounded, NAME.integer.safetensors. The test
-/// set is evaluated only after all training. Bad options, an unwritable directory and unreadable
-/// data are found before any work. A run that resumes ends with the same models, byte for byte, as
-/// one that was never interrupted.
+/// ptq.safetensors, qat.safetensors and summary.json in the directory; beside a model whose every
+/// site is rounded, NAME.integer.safetensors. The test set is evaluated only after all training.
+/// Bad options, an unwritable directory and unreadable data are found before any work. A run that
+/// resumes ends with the same models, byte for byte, as one that was never interrupted.
 RunSummary run(const RunOptions& options, const RunContext& context);
 
 /// Whether a run left something in the directory that RunContext::resume continues: at least one
@@ -79,9 +79,8 @@ bool can_resume(const std::filesystem::path& directory);
 /// same for each, arrays, utilisation, conversions_per_step, yield, ...
 nlohmann::json to_json(const SimulateSummary& chips);
 
-/// Keys float, ptq, qat (accuracy, loss, memory, ...), crossbar (accuracy_mean, ...), parameters,
-/// Keys float, pruned, ptq, qat (accuracy, loss, memory, ...), crossbar (accuracy_mean, ...), parameters,
-/// seconds, seed, machine, config.
+/// Keys float, pruned, ptq, qat (accuracy, loss, memory, ...), crossbar (accuracy_mean, ...),
+/// parameters, seconds, seed, machine, config.
 nlohmann::json to_json(const RunSummary& summary);
 
 }  // namespace crosstate

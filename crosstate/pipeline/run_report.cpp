@@ -20,10 +20,10 @@ struct NamedStage {
 
 std::vector<NamedStage> stages_done(const RunSummary& summary) {
   std::vector<NamedStage> stages;
-  for (const NamedStage& s : {NamedStage{"float", &summary.float_stage},
-                              NamedStage{"pruned", &summary.pruned},
-                              NamedStage{"post-training quantization", &summary.ptq},
-                              NamedStage{"quantization-aware training", &summary.qat}}) {
+  for (const NamedStage& s :
+       {NamedStage{"float", &summary.float_stage}, NamedStage{"pruned", &summary.pruned},
+        NamedStage{"post-training quantization", &summary.ptq},
+        NamedStage{"quantization-aware training", &summary.qat}}) {
     if (s.stage->done) stages.push_back(s);
   }
   return stages;

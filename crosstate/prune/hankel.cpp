@@ -20,7 +20,8 @@ Gramians gramians(std::span<const DiscreteMode> modes) {
   Gramians g{Matrix(n, n), Matrix(n, n)};
   for (Eigen::Index i = 0; i < n; ++i) {
     for (Eigen::Index j = 0; j < n; ++j) {
-      const DiscreteMode &p = modes[static_cast<std::size_t>(i)], &q = modes[static_cast<std::size_t>(j)];
+      const DiscreteMode &p = modes[static_cast<std::size_t>(i)],
+                         &q = modes[static_cast<std::size_t>(j)];
       g.controllability(i, j) = 1.0 / (1.0 - p.a * std::conj(q.a));
       g.observability(i, j) = std::conj(p.c) * q.c / (1.0 - std::conj(p.a) * q.a);
     }

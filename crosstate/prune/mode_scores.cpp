@@ -11,7 +11,9 @@ double h_infinity_score(const DiscreteMode& mode) {
   return std::norm(mode.c) / (distance * distance);
 }
 
-double energy_score(const DiscreteMode& mode) { return std::norm(mode.c) / (1 - std::norm(mode.a)); }
+double energy_score(const DiscreteMode& mode) {
+  return std::norm(mode.c) / (1 - std::norm(mode.a));
+}
 
 std::vector<double> shares_of_rest(std::span<const double> scores) {
   std::vector<std::size_t> order(scores.size());

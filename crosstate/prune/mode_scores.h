@@ -26,8 +26,8 @@ double energy_score(const DiscreteMode& mode);
 std::vector<double> shares_of_rest(std::span<const double> scores);
 
 /// Residues c of the modes with poles `kept` whose response is nearest, in the H2 norm, to that of
-/// `all`: the normal equations are a Cauchy matrix, lightly regularised where poles nearly coincide.
-/// Real where all are.
+/// `all`: the normal equations are a Cauchy matrix, lightly regularised where poles nearly
+/// coincide. Real where all are.
 std::vector<std::complex<double>> refit_outputs(std::span<const DiscreteMode> all,
                                                 std::span<const std::complex<double>> kept);
 

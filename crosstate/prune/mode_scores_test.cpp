@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -39,20 +40,25 @@ TEST(ModeScores, HInfinityIsTheLargestGainOfAllFrequencies) {
 
 TEST(ModeScores, SharesAreOfWhatIsLeft) {
   const std::vector<double> scores = {1, 4, 0, 5};
-  EXPECT_THAT(shares_of_rest(scores), testing::ElementsAre(testing::DoubleEq(0.1),
-                                                           testing::DoubleEq(4.0 / 9), 0, 1));
+  EXPECT_THAT(shares_of_rest(scores),
+              testing::ElementsAre(testing::DoubleEq(0.1), testing::DoubleEq(4.0 / 9), 0, 1));
   EXPECT_THAT(shares_of_rest(std::vector<double>{2, 2}), testing::ElementsAre(1, 0.5));
   EXPECT_TRUE(shares_of_rest({}).empty());
   EXPECT_THAT(shares_of_rest(std::vector<double>{0, 0}), testing::ElementsAre(0, 0));
 }
 
+// Of the impulse responses' difference.
 double squared_error(const std::vector<DiscreteMode>& all, const std::vector<Complex>& poles,
                      const std::vector<Complex>& outputs) {
+  std::vector<DiscreteMode> terms = all;  // c holds the response at this step
+  for (std::size_t i = 0; i < poles.size(); ++i) terms.push_back({poles[i], -outputs[i]});
   double error = 0;
   for (int k = 0; k < 3000; ++k) {
     Complex difference = 0;
-    for (const DiscreteMode& m : all) difference += m.c * std::pow(m.a, k);
-    for (std::size_t i = 0; i < poles.size(); ++i) difference -= outputs[i] * std::pow(poles[i], k);
+    for (DiscreteMode& term : terms) {
+      difference += term.c;
+      term.c *= term.a;
+    }
     error += std::norm(difference);
   }
   return error;

@@ -9,11 +9,11 @@
 namespace crosstate {
 
 struct PruneOptions {
-  std::string states = "0.6";     // share of all states that goes; several: one model for each
-  std::string channels = "0.3";   // share of the channels, likewise
-  std::string scope = "stream";   // stream | block
-  std::string score = "taylor";   // magnitude | last | energy | hankel | taylor
-  bool refit = true;              // the states that stay take over for those that go
+  std::string states = "0.6";         // share of all states that goes; several: one model for each
+  std::string channels = "0.3";       // share of the channels, likewise
+  std::string scope = "stream";       // stream | block
+  std::string score = "taylor";       // magnitude | last | energy | hankel | taylor
+  bool refit = true;                  // the states that stay take over for those that go
   std::string schedule = "one-shot";  // one-shot | gradual
   int steps = 4;                      // of gradual pruning
   double penalty = 0;                 // of the group penalty before pruning; 0: none

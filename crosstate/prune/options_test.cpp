@@ -19,7 +19,8 @@ TEST(PruneOptions, PointsPairTheShares) {
 }
 
 TEST(PruneOptions, SharesOutOfRangeAreRefused) {
-  for (const char* text : {"1", "-0.1", "1.5", "0.6 0.2", "", "half", "0.5x", "nan", "0.1 0.2 0.3"}) {
+  for (const char* text :
+       {"1", "-0.1", "1.5", "0.6 0.2", "", "half", "0.5x", "nan", "0.1 0.2 0.3"}) {
     SCOPED_TRACE(text);
     PruneOptions options;
     options.channels = "0 0.3";

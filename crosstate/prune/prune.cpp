@@ -151,8 +151,8 @@ Network prune(const Network& network, const PruneOptions& options, const PruneSh
               const NetworkSize& whole, std::span<const Batch> batches, ThreadPool& pool) {
   const PartScores scores = score_parts(network, options.score, batches, pool);
   const NetworkParts kept = select_parts(network, scores, shares, options.scope, whole);
-  Network pruned = batches.empty() ? network.part(kept)
-                                   : with_means(network, kept, batches, pool).part(kept);
+  Network pruned =
+      batches.empty() ? network.part(kept) : with_means(network, kept, batches, pool).part(kept);
   replace_all_modes(network, kept, options, pruned);
   if (options.score == "hankel" && pruned.quantized()) pruned.measure_states(batches, pool);
   for (std::size_t i = 0; i < batches.size(); ++i) {

@@ -11,16 +11,17 @@
 namespace crosstate {
 
 /// Scores, selects and cuts; `shares` count from `whole`, the size before all pruning. Biases take
-/// over the mean, over the batches, of what dropped channels contributed. Channels that lose modes get new outputs (PruneOptions::refit) or, with hankel and complex modes, fewer new
-/// modes by balanced truncation; the states' steps of a quantized network are then measured anew on
-/// the batches, as are the running statistics of batch norms. Batches of the training set: for
-/// taylor of few sequences each, since it squares their means.
+/// over the mean, over the batches, of what dropped channels contributed. Channels that lose modes
+/// get new outputs (PruneOptions::refit) or, with hankel and complex modes, fewer new modes by
+/// balanced truncation; the states' steps of a quantized network are then measured anew on the
+/// batches, as are the running statistics of batch norms. Batches of the training set: for taylor
+/// of few sequences each, since it squares their means.
 Network prune(const Network& network, const PruneOptions& options, const PruneShares& shares,
               const NetworkSize& whole, std::span<const Batch> batches, ThreadPool& pool);
 
 /// One step of proximal descent on a group penalty: every mode's C shrinks by `strength` times the
-/// H2 norm that it has per unit of C, every column of the pointwise layers by `strength`; what would
-/// become negative stops at 0. Modes and columns are the gates that the penalty closes.
+/// H2 norm that it has per unit of C, every column of the pointwise layers by `strength`; what
+/// would become negative stops at 0. Modes and columns are the gates that the penalty closes.
 void shrink_groups(Network& network, double strength);
 
 }  // namespace crosstate

@@ -147,7 +147,8 @@ TEST(PruneSelect, EveryBlockKeepsItsBestMode) {
   scores.stream = {1, 2, 3, 4, 5};
   for (int l = 0; l < 2; ++l) {
     scores.blocks.push_back({std::vector<double>(35), std::vector<double>(5, 1)});
-    std::iota(scores.blocks.back().modes.begin(), scores.blocks.back().modes.end(), l == 0 ? 0 : 90);
+    std::iota(scores.blocks.back().modes.begin(), scores.blocks.back().modes.end(),
+              l == 0 ? 0 : 90);
   }
   const NetworkParts parts =
       select_parts(network, scores, {0.99, 0.99}, "stream", size_of(network));
@@ -231,7 +232,8 @@ TEST(Prune, ThePenaltyShrinksGroupsAndStopsAtZero) {
   const Network before = network;
   const BlockParameters& p = network.state().blocks[0];
   shrink_groups(network, 0.01);
-  const std::vector<float>&c = network.parameters()[p.c].value, &old = before.parameters()[p.c].value;
+  const std::vector<float>&c = network.parameters()[p.c].value,
+        &old = before.parameters()[p.c].value;
   for (std::size_t i = 0; i < 35; ++i) {
     const double norm = std::hypot(c[2 * i], c[2 * i + 1]);
     const double was = std::hypot(old[2 * i], old[2 * i + 1]);

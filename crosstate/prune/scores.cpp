@@ -75,8 +75,7 @@ PartScores score_weights(const Network& network, const std::string& score) {
     const BlockShape& shape = s.shapes[l];
     PartScores::Block& block = scores.blocks[l];
     for (std::size_t h = 0; h < shape.size(); ++h) {
-      const std::vector<double> modes =
-          channel_scores(rounded_modes(c.blocks[l], shape, h), score);
+      const std::vector<double> modes = channel_scores(rounded_modes(c.blocks[l], shape, h), score);
       std::copy(modes.begin(), modes.end(),
                 block.modes.begin() + static_cast<std::ptrdiff_t>(shape.first[h]));
       const double through = std::accumulate(modes.begin(), modes.end(), square(c.blocks[l].d[h]));

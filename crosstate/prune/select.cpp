@@ -39,7 +39,8 @@ class Selection {
 
   void drop_channels(const PartScores& scores, std::size_t keep) {
     std::vector<double> shares;
-    for (const PartScores::Block& block : scores.blocks) append(shares, shares_of_rest(block.channels));
+    for (const PartScores::Block& block : scores.blocks)
+      append(shares, shares_of_rest(block.channels));
     drop(channels_, shares, keep);
   }
 

@@ -17,9 +17,9 @@ struct NetworkSize {
 NetworkSize size_of(const Network& network);
 
 /// Drops the parts of least score until no more than 1 - share of `whole`, the network before all
-/// pruning, is left: channels first, then modes of those that stay. Scores count as shares_of_rest()
-/// within their block, so that one threshold serves all blocks. Every block keeps a mode, the
-/// stream a channel. `scope`: PruneOptions::scope.
+/// pruning, is left: channels first, then modes of those that stay. Scores count as
+/// shares_of_rest() within their block, so that one threshold serves all blocks. Every block keeps
+/// a mode, the stream a channel. `scope`: PruneOptions::scope.
 NetworkParts select_parts(const Network& network, const PartScores& scores,
                           const PruneShares& shares, const std::string& scope,
                           const NetworkSize& whole);

@@ -178,7 +178,7 @@ TEST(Chip, IdealIsThePrunedNetwork) {
   EXPECT_LT(small.used_pairs(), whole.used_pairs());
   EXPECT_LT(small.conversions_per_step(), whole.conversions_per_step());
   expect_equal_to_evaluate(pruned, {}, ideal(), 100);
-  expect_equal_to_evaluate(pruned, {.rows = 9, .columns = 12}, ideal(), 100);
+  expect_equal_to_evaluate(pruned, {.rows = 5, .columns = 5}, ideal(), 100);
 }
 
 TEST(Chip, ReadNoiseIgnoresTheCutIntoBatches) {

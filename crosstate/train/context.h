@@ -59,8 +59,8 @@ struct TrainContext {
   /// `training` itself in every epoch.
   std::function<const Dataset&(std::uint32_t epoch)> epoch_data;
   Teacher teacher;
-  /// Told after every step of the optimiser, with the learning rate of weights in that step; what it
-  /// changes has to follow from the network and what `config` says. Null: nothing.
+  /// Told after every step of the optimiser, with the learning rate of weights in that step; what
+  /// it changes has to follow from the network and what `config` says. Null: nothing.
   std::function<void(Network& network, double rate)> after_step;
   /// In their order, with TrainOptions::epochs in all; the network comes in the formats of the
   /// first. Empty: one stage in the network's own formats.
