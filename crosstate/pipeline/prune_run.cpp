@@ -108,23 +108,24 @@ class PruneRun {
     result().memory = count_memory(original);
     say("testing " + file);
     result().accuracy = accuracy(original);
+    const std::vector<Batch> batches = score_batches(data_.training, options_);
+    Network network = original;
+    set_noise(network, batches);
+    if (options_.prune.penalty > 0) penalise(original, network, name + "-penalty");
     const std::vector<PruneShares> points = prune_points(options_.prune);
     for (std::size_t i = 0; i < points.size(); ++i) {
       const std::string at = points.size() > 1 ? name + "-" + std::to_string(i + 1) : name;
-      result().points.push_back(point(original, points[i], at));
+      result().points.push_back(point(original, network, batches, points[i], at));
     }
   }
 
-  PrunePoint point(const Network& original, const PruneShares& shares, const std::string& name) {
+  // `network`: the original after the penalty, if there is one.
+  PrunePoint point(const Network& original, Network network, const std::vector<Batch>& batches,
+                   const PruneShares& shares, const std::string& name) {
     PrunePoint out;
     out.wanted = shares;
     out.file = name + ".safetensors";
     const NetworkSize whole = size_of(original);
-    const std::vector<Batch> batches = score_batches(data_.training, options_);
-    Network network = original;
-    set_noise(network, batches);
-    if (options_.prune.penalty > 0) penalise(original, network, name);
-
     say("pruning to " + name);
     const Network at_once = prune(network, options_.prune, shares, whole, batches, pool_);
     out.one_shot = accuracy(at_once);
@@ -167,8 +168,8 @@ class PruneRun {
   }
 
   // Trains with a penalty that closes what is of little use.
-  void penalise(const Network& original, Network& network, const std::string& name) {
-    TrainContext context = stage_context(original, name + "-penalty");
+  void penalise(const Network& original, Network& network, const std::string& stage) {
+    TrainContext context = stage_context(original, stage);
     context.after_step = [this](Network& trained, double rate) {
       shrink_groups(trained, rate * options_.prune.penalty);
     };
@@ -249,6 +250,10 @@ class PruneRun {
 PruneSummary prune_model(const std::string& file, const RunOptions& options,
                          const RunContext& context) {
   validate(options);
+  if (!options.qat.stages.empty()) {
+    fail("options", "qat.stages = \"" + options.qat.stages +
+                        "\", expected none: a pruned model is trained on in its own formats");
+  }
   if (context.directory.empty()) fail("prune", "no directory for the results");
   make_writable_directory(context.directory);
   std::unique_ptr<ThreadPool> own;
