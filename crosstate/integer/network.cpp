@@ -25,6 +25,9 @@ class Writer {
               std::int64_t) {
     out_.tensors[name] = Tensor::from(values, shape);
   }
+  void shape(const std::string& at, const BlockShape& shape, const BlockShape& whole) {
+    save_shape(shape, whole, at, out_);
+  }
 
  private:
   Safetensors& out_;
@@ -46,6 +49,9 @@ class Reader {
                        std::to_string(i) + ", expected " + std::to_string(low) + " to " +
                        std::to_string(high));
     }
+  }
+  void shape(const std::string& at, BlockShape& shape, const BlockShape& whole) {
+    shape = load_shape(in_, whole, at, where_);
   }
 
  private:
@@ -78,9 +84,11 @@ std::uint64_t codes_of(const CodeFormat& f) {
 
 template <class Visitor>
 void visit(Visitor& v, const std::string& at, IntegerBlock& b, const IntegerNetwork& n) {
+  const BlockShape whole = BlockShape::whole(n.channels, n.modes);
+  v.shape(at, b.shape, whole);
   const std::uint64_t S = b.shape.size(), O = n.outputs();
   Shape per_mode{b.shape.modes()};
-  if (b.shape == BlockShape::whole(n.channels, n.modes)) per_mode = {n.channels, n.modes};
+  if (b.shape == whole) per_mode = {n.channels, n.modes};
   constexpr std::int64_t kPole = std::int64_t{1} << 14;
   const std::int64_t c = most_code(b.c_bits), d = most_code(b.d_bits);
   v.tensor(at + "A.real", b.ar, per_mode, -kPole, kPole);
@@ -286,10 +294,6 @@ Safetensors to_tensors(const IntegerNetwork& network) {
   IntegerNetwork copy = network;
   Writer writer(out);
   visit(writer, copy);
-  const BlockShape whole = BlockShape::whole(network.channels, network.modes);
-  for (std::size_t l = 0; l < network.blocks.size(); ++l) {
-    save_shape(network.blocks[l].shape, whole, "layers." + std::to_string(l) + ".", out);
-  }
   out.metadata["format"] = kFormat;
   out.metadata["integer"] = to_json(network).dump();
   return out;
@@ -304,11 +308,6 @@ IntegerNetwork integer_network_from(const Safetensors& content, const std::strin
   if (text == content.metadata.end()) fail(where, "no 'integer' in the metadata");
   IntegerNetwork network =
       shape_from(json::parse(text->second, nullptr, false), where + ": metadata 'integer'");
-  const BlockShape whole = BlockShape::whole(network.channels, network.modes);
-  for (std::size_t l = 0; l < network.blocks.size(); ++l) {
-    network.blocks[l].shape =
-        load_shape(content, whole, "layers." + std::to_string(l) + ".", where);
-  }
   Reader reader(content, where);
   visit(reader, network);
   require_stable(network, where);

@@ -10,6 +10,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/data/mnist.h"
 #include "crosstate/model/network.h"
+#include "crosstate/model/parts.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/train/trainer.h"
 
@@ -117,6 +118,13 @@ void put_quantized_networks(const fs::path& corpus) {
       put(corpus, "network", name, shortened(network.to_tensors(), preset));
     }
   }
+  ModelOptions wide = small_model("batch", "complex");
+  wide.channels = 2;
+  wide.states = 4;
+  Network pruned(wide, {1, 2}, 1);
+  pruned.quantize(quant_preset("w8a8s8"), {&batch, 1}, pool);
+  pruned = pruned.part({{0, 1}, {{{1}, {2, 3}}}});
+  put(corpus, "network", "pruned", shortened(pruned.to_tensors(), "w8a8s8"));
   Network network(small_model("none", "real"), {1, 2}, 1);
   network.quantize(QuantOptions{}, {&batch, 1}, pool);
   put(corpus, "network", "whole", format_safetensors(network.to_tensors()));
