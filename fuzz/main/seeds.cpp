@@ -150,15 +150,15 @@ void put_preparations(const fs::path& corpus) {
     preparation.save(model);
     put(corpus, "preparation", name, format_safetensors(model));
   };
-  put_one("images", {{"0", "1"}, 7, {}});
+  put_one("images", {{"0", "1"}, 7, 4, {}});
   FrontEndOptions options;
   options.bands = 3;
   options.deltas = true;
-  put_one("bands", {{"no", "yes"}, 0, FrontEnd(options, 8000)});
+  put_one("bands", {{"no", "yes"}, 0, 0, FrontEnd(options, 8000)});
   options.kind = "waveform";
   options.deltas = false;
   options.decimation = 2;
-  put_one("waveform", {{"no"}, 0, FrontEnd(options, 8000)});
+  put_one("waveform", {{"no"}, 0, 0, FrontEnd(options, 8000)});
 }
 
 void put_sound(const fs::path& corpus, const char* name, int format, int channels) {
