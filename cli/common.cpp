@@ -69,7 +69,9 @@ std::string value_text(const Field& field) {
 }
 
 // "bench.state_bits" as an option: "--state-bits".
-std::string short_form(const std::string& key) {
+std::string short_form(const Common& common, const std::string& key) {
+  const auto named = common.short_names.find(key);
+  if (named != common.short_names.end()) return named->second;
   std::string name = key.substr(key.rfind('.') + 1);
   std::replace(name.begin(), name.end(), '_', '-');
   return "--" + name;
@@ -128,7 +130,7 @@ void add_common(CLI::App& command, Common& common, const Uses& uses, const Field
                  joined(target_names()) + "; --config wins over it",
              "NAME|FILE");
   }
-  add_text(command, "--out", common.out, uses.out, "DIR", !common.out.empty());
+  add_text(command, "--out", common.out, uses.out, uses.out_type, !common.out.empty());
   command.add_flag("--resume", common.resume,
                    uses.resume ? "Continue what was interrupted in that directory"
                                : "Without effect: this command leaves nothing to continue");
@@ -149,11 +151,16 @@ void add_common(CLI::App& command, Common& common, const Uses& uses, RunOptions 
   add_common(command, common, uses, defaults.fields());
 }
 
+CLI::Option* add_file(CLI::App& command, const std::string& option, std::string& path,
+                      const std::string& help) {
+  return add_text(command, option, path, help, "FILE");
+}
+
 void add_short_forms(CLI::App& command, Common& common, const FieldList& list) {
   for (const Field& field : list.all()) {
     if (is_seed(field)) continue;  // --seed
     const std::string unit = field.unit.empty() ? "" : " " + field.unit;
-    add_text(command, short_form(field.key), common.short_forms[field.key], field.key + ", below",
+    add_text(command, short_form(common, field.key), common.short_forms[field.key], field.key + ", below",
              "VALUE")
         ->default_str(value_text(field) + unit)
         ->group("Short forms of --set, which they win over");
@@ -192,7 +199,7 @@ void read_settings(const Common& common, FieldList& list) {
     set(list, assignment, "--set " + excerpt(assignment));
   }
   for (const auto& [key, value] : common.short_forms) {
-    if (!value.empty()) set(list, key + '=' + value, short_form(key) + ' ' + excerpt(value));
+    if (!value.empty()) set(list, key + '=' + value, short_form(common, key) + ' ' + excerpt(value));
   }
   if (!common.seed.empty()) {
     set(list, seed_of(list).key + '=' + common.seed, "--seed " + excerpt(common.seed));

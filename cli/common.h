@@ -20,6 +20,7 @@ struct Common {
   std::string config, data, target, out, json, seed;
   std::vector<std::string> set;
   std::map<std::string, std::string> short_forms;  // key to text; "": not given
+  std::map<std::string, std::string> short_names;  // key to option, where its own name is no help
   int threads = 0;
   bool resume = false, quiet = false;
 };
@@ -30,6 +31,7 @@ struct Uses {
   bool target = false;  // has --target
   bool resume = true;  // leaves something to continue
   std::string out = "Directory of results and checkpoints";
+  std::string out_type = "DIR";
   std::string seed = "Start of every random draw";
   std::string threads = "Threads; 0: every core";
 };
@@ -45,8 +47,12 @@ std::string out_for_result(const std::string& name);
 void add_common(CLI::App& command, Common& common, const Uses& uses, const FieldList& list);
 void add_common(CLI::App& command, Common& common, const Uses& uses, RunOptions defaults = {});
 
+/// Adds the option for the name of a file, which may not be empty.
+CLI::Option* add_file(CLI::App& command, const std::string& option, std::string& path,
+                      const std::string& help);
+
 /// Adds an option of its own for every setting of `list` but the seed: --state-bits for
-/// bench.state_bits.
+/// bench.state_bits, unless common.short_names knows better.
 void add_short_forms(CLI::App& command, Common& common, const FieldList& list);
 
 /// The part of --help that lists settings.
@@ -126,5 +132,6 @@ void add_stream(CLI::App& app, Action& chosen);
 void add_bench(CLI::App& app, Action& chosen);
 void add_sweep(CLI::App& app, Action& chosen);
 void add_search(CLI::App& app, Action& chosen);
+void add_array(CLI::App& app, Action& chosen);
 
 }  // namespace crosstate::cli

@@ -97,15 +97,17 @@ int main(int argc, char** argv) {
     cli::add_train(app, chosen);
     cli::add_eval(app, chosen);
     cli::add_quantize(app, chosen);
-    cli::add_simulate(app, chosen);
     cli::add_prune(app, chosen);
+    cli::add_deploy(app, chosen);
+    cli::add_simulate(app, chosen);
     cli::add_stream(app, chosen);
     cli::add_info(app, chosen);
     cli::add_device(app, chosen);
+    cli::add_array(app, chosen);
     cli::add_cost(app, chosen);
-    cli::add_bench(app, chosen);
     cli::add_sweep(app, chosen);
     cli::add_search(app, chosen);
+    cli::add_bench(app, chosen);
     app.parse(argc, argv);
     const int code = chosen();
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {

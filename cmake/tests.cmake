@@ -3,13 +3,14 @@
 enable_testing()
 include(GoogleTest)
 find_package(GTest REQUIRED)
+find_program(CROSSTATE_NGSPICE ngspice REQUIRED)  # judges the solvers of crossbar circuits
 
 file(GLOB CROSSTATE_SYSTEM_TESTS CONFIGURE_DEPENDS tests/*.cpp)
 add_executable(crosstate_tests ${CROSSTATE_UNIT_TESTS} ${CROSSTATE_SYSTEM_TESTS})
 target_link_libraries(crosstate_tests PRIVATE crosstate_lib GTest::gmock GTest::gtest_main
   PkgConfig::SNDFILE SQLite::SQLite3)
 target_compile_definitions(crosstate_tests PRIVATE
-  CROSSTATE_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}")
+  CROSSTATE_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}" CROSSTATE_NGSPICE="${CROSSTATE_NGSPICE}")
 if(TARGET crosstate)
   add_dependencies(crosstate_tests crosstate)
   target_compile_definitions(crosstate_tests PRIVATE CROSSTATE_PROGRAM="$<TARGET_FILE:crosstate>")
@@ -19,6 +20,8 @@ if(CROSSTATE_HAS_MPI AND MPIEXEC_EXECUTABLE)
 endif()
 gtest_discover_tests(crosstate_tests DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
   PROPERTIES TIMEOUT 600)
+
+include(cmake/examples.cmake)
 
 # The consumer links the library of this build, so it needs the same sanitizers.
 list(JOIN sanitize_flags " " consumer_flags)

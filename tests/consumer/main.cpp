@@ -4,8 +4,10 @@
 #include <crosstate/base/random.h>
 #include <crosstate/base/threads.h>
 #include <crosstate/base/version.h>
+#include <crosstate/crossbar/wires.h>
 
 #include <iostream>
+#include <vector>
 
 int main() {
   int epochs = 10;
@@ -19,6 +21,9 @@ int main() {
     draws[item] =
         crosstate::Random(1, crosstate::Stream::kTest, static_cast<std::uint32_t>(item)).below(6);
   });
+
+  const std::vector<double> cells = {1e-3, 2e-3};
+  if (crosstate::effective_conductance(cells, 1, 2, {.segment = 1}).size() != 2) return 1;
 
   std::cout << "crosstate " << crosstate::kVersion << ", " << draws.size() << " draws\n";
   return draws.size() == 4 ? 0 : 1;

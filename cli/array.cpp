@@ -1,0 +1,122 @@
+// crosstate array: the column currents of one crossbar array, and its circuit as a netlist.
+#include <cstdio>
+#include <memory>
+
+#include "cli/common.h"
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/crossbar/maps.h"
+#include "crosstate/crossbar/netlist.h"
+#include "crosstate/crossbar/wires.h"
+
+namespace crosstate::cli {
+namespace {
+
+struct ArraySettings {
+  WireOptions wires;
+  CellLaw law;
+  std::uint64_t seed = 1;
+
+  FieldList fields() {
+    FieldList list;
+    crosstate::fields(list, wires);
+    crosstate::fields(list, law);
+    list.section("array");
+    list.add("seed", seed, "Nothing is drawn.");
+    return list;
+  }
+};
+
+struct ArrayFiles {
+  std::string conductance, voltage, netlist, effective;
+};
+
+Matrix read_siemens(const std::string& path) {
+  Matrix matrix = read_matrix(path);
+  for (std::size_t k = 0; k < matrix.values.size(); ++k) {
+    if (matrix.values[k] >= 0) continue;
+    fail(path + ':' + std::to_string(k / matrix.columns + 1),
+         "column " + std::to_string(k % matrix.columns + 1) + ": " + number_text(matrix.values[k]) +
+             " S, expected a conductance of 0 or more");
+  }
+  return matrix;
+}
+
+// One value per row, under each other or beside each other.
+std::vector<double> read_volts(const std::string& path, std::size_t rows) {
+  Matrix matrix = read_matrix(path);
+  const bool one_line = matrix.rows == 1 || matrix.columns == 1;
+  if (one_line && matrix.values.size() == rows) return std::move(matrix.values);
+  fail(path, std::to_string(matrix.rows) + " x " + std::to_string(matrix.columns) +
+                 " values, expected one voltage for each of " + std::to_string(rows) + " rows");
+}
+
+std::string one_per_line(const std::vector<double>& values) {
+  return format_csv({values.size(), 1, values});
+}
+
+int array_command(const Common& common, const ArrayFiles& files) {
+  ArraySettings settings;
+  FieldList list = settings.fields();
+  read_settings(common, list);
+  for (const std::string* path : {&common.out, &common.json, &files.netlist, &files.effective}) {
+    require_writable_file(*path);
+  }
+  if (!files.effective.empty() && !settings.law.is_linear()) {
+    fail("--effective", "only linear cells amount to a matrix, expected no nl2, nl3, selector");
+  }
+  const Matrix cells = read_siemens(files.conductance);
+  const std::vector<double> volts = read_volts(files.voltage, cells.rows);
+  const auto& [wires, law, seed] = settings;
+  if (!files.netlist.empty()) {
+    write_netlist(files.netlist, cells.values, cells.rows, cells.columns, volts, wires, law);
+  }
+  if (!files.effective.empty()) {
+    write_matrix(files.effective,
+                 {cells.rows, cells.columns,
+                  effective_conductance(cells.values, cells.rows, cells.columns, wires)});
+  }
+  const std::vector<double> currents =
+      column_currents(cells.values, cells.rows, cells.columns, volts, wires, law);
+  if (!common.out.empty()) write_file(common.out, one_per_line(currents));
+  write_json(common, {{"rows", cells.rows},
+                      {"columns", cells.columns},
+                      {"settings", list.to_json()},
+                      {"currents", currents}});
+  if (common.out.empty() && !common.quiet && common.json != "-") {
+    std::printf("%s", one_per_line(currents).c_str());
+  }
+  return kOk;
+}
+
+}  // namespace
+
+void add_array(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand(
+      "array", "Column currents of one crossbar array with wire resistance; its netlist");
+  auto common = std::make_shared<Common>();
+  auto files = std::make_shared<ArrayFiles>();
+  add_file(*command, "--conductance", files->conductance,
+           "Cells in siemens, a line per row; CSV without header, or NPZ")
+      ->required();
+  add_file(*command, "--voltage", files->voltage, "Sources in volts, one value per row; CSV or NPZ")
+      ->required();
+  add_file(*command, "--netlist", files->netlist, "Gets the circuit, for ngspice -b");
+  add_file(*command, "--effective", files->effective,
+           "Gets the matrix from voltages to currents, rows x columns in siemens; NPZ or CSV");
+  ArraySettings defaults;
+  const FieldList list = defaults.fields();
+  add_common(*command, *common,
+             {.data = false,
+              .resume = false,
+              .out = "Gets the currents in amperes, one line per column; default: standard output",
+              .out_type = "FILE",
+              .seed = kNothingDrawn,
+              .threads = "Without effect: one array takes one thread"},
+             list);
+  common->short_names["wires.segment"] = "--wire";
+  add_short_forms(*command, *common, list);
+  command->callback([=, &chosen] { chosen = [=] { return array_command(*common, *files); }; });
+}
+
+}  // namespace crosstate::cli

@@ -1,0 +1,117 @@
+// crosstate deploy MODEL: the description of one chip that holds a model.
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "cli/common.h"
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/crossbar/maps.h"
+#include "crosstate/pipeline/chips_report.h"
+#include "crosstate/pipeline/mapping_picture.h"
+#include "crosstate/simulate/chip.h"
+
+namespace crosstate::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Extra {
+  std::string model;
+  int number = 0;
+  int length = 784;
+  double age = 0;
+  std::string chip;  // a saved one that grows older; "": a new one
+  bool maps = false;
+};
+
+// A CSV file per array, and all of them as NPZ: rows x columns of conductances (S),
+// g+ and g- of a pair side by side.
+void write_maps(const Chip& chip, const Target& target, const fs::path& directory) {
+  make_writable_directory(directory);
+  const auto columns = 2 * static_cast<std::size_t>(target.crossbar.columns);
+  std::vector<NamedMatrix> all;
+  for (std::size_t i = 0; i < chip.arrays().size(); ++i) {
+    const auto held = chip.arrays()[i].cells().conductance();
+    Matrix map{held.size() / columns, columns, {held.begin(), held.end()}};
+    for (double& g : map.values) g *= 1e-6;
+    const std::string name = "array-" + std::to_string(i);
+    write_file(directory / (name + ".csv"), format_csv(map));
+    all.emplace_back(name, std::move(map));
+  }
+  write_file(directory / "arrays.npz", format_npz(all));
+}
+
+int deploy_command(const Common& common, const Extra& extra) {
+  const RunOptions options = configuration(common);
+  require_writable_file(common.json);
+  const IntegerNetwork network = integers_of(read_safetensors(extra.model), extra.model);
+  const fs::path out = common.out;
+  make_writable_directory(out);
+  const Mapping mapping =
+      map_network(network, options.target.crossbar, static_cast<std::size_t>(extra.length));
+  Chip chip(network, mapping, options.target, options.seed,
+            static_cast<std::uint32_t>(extra.number));
+  if (!extra.chip.empty()) chip.restore(read_safetensors(extra.chip), extra.chip);
+  if (extra.age > chip.arrays().front().cells().time()) chip.age_to(extra.age);
+
+  ProgrammingSummary programming;
+  for (const ProgrammedArray& array : chip.arrays()) {
+    programming.add(array.cells().programming());
+  }
+  write_safetensors(out / "chip.safetensors", chip.save());
+  write_file(out / "mapping.svg", mapping_svg(mapping, options.target.crossbar));
+  if (extra.maps) write_maps(chip, options.target, out / "conductance");
+  nlohmann::json result = to_json(mapping);
+  result["model"] = extra.model;
+  result["chip"] = extra.number;
+  result["seconds_since_programming"] = chip.arrays().front().cells().time();
+  result["programming"] = {{"cells", programming.cells},
+                           {"yield", programming.yield()},
+                           {"pulses", programming.pulses},
+                           {"reads", programming.reads},
+                           {"energy_pj", programming.energy},
+                           {"stuck_low", programming.stuck_low},
+                           {"stuck_high", programming.stuck_high},
+                           {"open", programming.open}};
+  result["config"] = RunOptions(options).fields().to_json();
+  write_result(common, "deploy", result);
+  if (!common.quiet && common.json != "-") {
+    std::fputs(to_text(mapping_table(mapping)).c_str(), stdout);
+    std::printf("\n%zu arrays, %.1f %% of their pairs in use, %zu conversions per step; chip: %s\n",
+                mapping.arrays.size(), 100 * mapping.utilisation(), mapping.conversions_per_step(),
+                (out / "chip.safetensors").c_str());
+  }
+  return kOk;
+}
+
+}  // namespace
+
+void add_deploy(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand(
+      "deploy", "Place a quantized model on the arrays of a target and program one chip");
+  auto common = std::make_shared<Common>();
+  common->out = "out/deploy";
+  auto extra = std::make_shared<Extra>();
+  command->add_option("MODEL", extra->model, "A quantized or integer model")->required();
+  command->add_option("--number", extra->number, "Which of the seed's chips")
+      ->check(CLI::Range(0, 1000000))
+      ->capture_default_str();
+  command->add_option("--length", extra->length, "Time steps of the longest sequence")
+      ->check(CLI::Range(1, 100000000))
+      ->capture_default_str();
+  command->add_option("--age", extra->age, "Seconds since programming")
+      ->check(CLI::Range(0.0, 1e12))
+      ->capture_default_str();
+  command->add_option("--chip", extra->chip, "chip.safetensors of this model, to grow older");
+  command->add_flag("--maps", extra->maps,
+                    "Also leaves every array's conductances as CSV and NPZ, in siemens");
+  add_common(*command, *common,
+             {.data = false,
+              .target = true,
+              .resume = false,
+              .out = "Directory of chip.safetensors, mapping.svg and deploy.json"});
+  command->callback([=, &chosen] { chosen = [=] { return deploy_command(*common, *extra); }; });
+}
+
+}  // namespace crosstate::cli

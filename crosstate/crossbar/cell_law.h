@@ -1,0 +1,36 @@
+// What current a cell carries at a voltage: linear, polynomial, with a selector in series.
+#pragma once
+
+#include "crosstate/base/options.h"
+
+namespace crosstate {
+
+/// The cell itself carries I = G V + nl2 V^2 + nl3 V^3, with V from the word line to the bit line,
+/// as written for both signs of V: nl2 makes a cell asymmetric, and both terms are the same for
+/// every cell, also for one of G = 0. A selector in series carries I = I_s sinh(V_s / V_0), and
+/// the cell has what remains of the voltage.
+struct CellLaw {
+  double nl2 = 0;               // A/V^2
+  double nl3 = 0;               // A/V^3
+  double selector_current = 0;  // I_s in A; 0: no selector
+  double selector_voltage = 0.1;  // V_0 in V
+
+  bool has_selector() const { return selector_current > 0; }
+  bool is_linear() const { return nl2 == 0 && nl3 == 0 && !has_selector(); }
+};
+
+/// Binds the fields of section "cells".
+void fields(FieldList& list, CellLaw& law);
+/// Throws Error for a value out of its range.
+void validate(const CellLaw& law);
+
+/// A current and its derivative by the voltage.
+struct CellResponse {
+  double current = 0;  // A
+  double slope = 0;    // S
+};
+
+/// The response of a cell of `siemens`, with its selector, at `volts` across both.
+CellResponse respond(const CellLaw& law, double siemens, double volts);
+
+}  // namespace crosstate

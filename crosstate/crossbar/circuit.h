@@ -1,0 +1,31 @@
+// The nodes and wires of an array, as the nodal equations need them.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "crosstate/crossbar/wires.h"
+
+namespace crosstate {
+
+/// Nodes are numbered: first `free` ones whose voltages are sought, then the sources of the rows,
+/// then ground.
+struct ArrayCircuit {
+  struct Wire {
+    std::size_t from, to;
+    double siemens;
+  };
+
+  std::size_t rows = 0, columns = 0, free = 0;
+  std::vector<Wire> wires;
+  std::vector<std::size_t> word, bit;  // [rows][columns] the nodes at both ends of each cell
+
+  std::size_t source(std::size_t row) const { return free + row; }
+  std::size_t ground() const { return free + rows; }
+  std::size_t nodes() const { return free + rows + 1; }
+};
+
+/// Lines without resistance are single nodes.
+ArrayCircuit make_circuit(std::size_t rows, std::size_t columns, const WireOptions& wires);
+
+}  // namespace crosstate

@@ -1,0 +1,192 @@
+#include "crosstate/crossbar/condensation.h"
+
+#include <array>
+
+#include "crosstate/crossbar/elimination.h"
+
+namespace crosstate {
+namespace {
+
+using Eigen::Index;
+
+// --- blocks of cells
+// -----------------------------------------------------------------------------------
+
+enum Side { kLeft, kRight, kTop, kBottom, kSides };
+
+// A rectangle of cells, seen from the nodes where it meets its neighbours:
+// - left: the left ends of the word line segments before its first column,
+// - right: the word line nodes of its last column,
+// - top: the bit line nodes of its first row,
+// - bottom: the lower ends of the bit line segments behind its last row.
+// Nothing meets it at the right and at the top edge of the array: there these nodes are inner ones.
+struct Block {
+  std::array<Index, kSides> count = {};  // nodes on each side
+  Network network;                       // between them, in this order
+
+  Index first(int side) const {
+    Index at = 0;
+    for (int s = 0; s < side; ++s) at += count[static_cast<std::size_t>(s)];
+    return at;
+  }
+};
+
+// Where the nodes of each side of a block stand in a larger network.
+using Places = std::array<Index, kSides>;
+
+// Adds the conductances of one block to the larger network.
+void place(const Block& block, const Places& places, Network& network) {
+  for (std::size_t s = 0; s < kSides; ++s) {
+    for (std::size_t t = 0; t <= s; ++t) {
+      const Index row = block.first(static_cast<int>(s)), column = block.first(static_cast<int>(t));
+      const bool stays_below = places[s] >= places[t];
+      for (Index j = 0; j < block.count[t]; ++j) {
+        const double* from = &block.network(0, column + j) + row;
+        const Index start = s == t ? j + 1 : 0;
+        if (stays_below) {
+          double* to = &network(0, places[t] + j) + places[s];
+          for (Index i = start; i < block.count[s]; ++i) to[i] += from[i];
+        } else {
+          for (Index i = start; i < block.count[s]; ++i) {
+            network(places[t] + j, places[s] + i) += from[i];
+          }
+        }
+      }
+    }
+  }
+}
+
+// Joins two blocks at `inner` common nodes, which come first in the network of both.
+Block join(const Block& a, const Places& a_places, const Block& b, const Places& b_places,
+           Index inner, const std::array<Index, kSides>& count) {
+  Block joined;
+  joined.count = count;
+  const Index nodes = inner + joined.first(kSides);
+  Network network = Network::Zero(nodes, nodes);
+  place(a, a_places, network);
+  place(b, b_places, network);
+  joined.network = eliminate(std::move(network), inner);
+  return joined;
+}
+
+Block join_beside(const Block& a, const Block& b) {
+  const Index inner = a.count[kRight];
+  const Index left = inner, right = left + a.count[kLeft], top = right + b.count[kRight];
+  const Index bottom = top + a.count[kTop] + b.count[kTop];
+  return join(a, {left, 0, top, bottom}, b,
+              {0, right, top + a.count[kTop], bottom + a.count[kBottom]}, inner,
+              {a.count[kLeft], b.count[kRight], a.count[kTop] + b.count[kTop],
+               a.count[kBottom] + b.count[kBottom]});
+}
+
+Block join_below(const Block& a, const Block& b) {
+  const Index inner = a.count[kBottom];
+  const Index left = inner, right = left + a.count[kLeft] + b.count[kLeft];
+  const Index top = right + a.count[kRight] + b.count[kRight], bottom = top + a.count[kTop];
+  return join(a, {left, right, top, 0}, b,
+              {left + a.count[kLeft], right + a.count[kRight], 0, bottom}, inner,
+              {a.count[kLeft] + b.count[kLeft], a.count[kRight] + b.count[kRight], a.count[kTop],
+               b.count[kBottom]});
+}
+
+// --- the array
+// -----------------------------------------------------------------------------------------
+
+struct Range {
+  std::size_t first, count;
+
+  Range lower() const { return {first, count / 2}; }
+  Range upper() const { return {first + count / 2, count - count / 2}; }
+  bool ends_at(std::size_t end) const { return first + count == end; }
+};
+
+class Condenser {
+ public:
+  Condenser(std::span<const double> siemens, std::size_t rows, std::size_t columns,
+            const WireOptions& wires)
+      : siemens_(siemens), rows_(rows), columns_(columns), wires_(wires) {}
+
+  Block all() const { return block({0, rows_}, {0, columns_}); }
+
+ private:
+  // Halves the longer side until one cell is left; so blocks stay as square as they can.
+  Block block(Range rows, Range columns) const {
+    if (rows.count == 1 && columns.count == 1) return cell(rows.first, columns.first);
+    if (columns.count >= rows.count) {
+      return join_beside(block(rows, columns.lower()), block(rows, columns.upper()));
+    }
+    return join_below(block(rows.lower(), columns), block(rows.upper(), columns));
+  }
+
+  // A cell with the segment to its left and the one below; at the ends of the lines these are in
+  // series with the driver and the sense resistance.
+  Block cell(std::size_t i, std::size_t j) const {
+    const double before = 1 / (wires_.segment + (j == 0 ? wires_.driver : 0));
+    const double below = 1 / (wires_.segment + (i + 1 == rows_ ? wires_.sense : 0));
+    const bool has_right = j + 1 < columns_, has_top = i > 0;
+
+    // Inner nodes first.
+    const Index inner = (has_right ? 0 : 1) + (has_top ? 0 : 1);
+    const Index left = inner, bottom = 3;
+    const Index right = has_right ? left + 1 : 0;
+    const Index top = has_top ? bottom - 1 : inner - 1;
+    Network network = Network::Zero(4, 4);
+    const auto connect = [&](Index a, Index b, double conductance) {
+      network(std::max(a, b), std::min(a, b)) = conductance;
+    };
+    connect(left, right, before);
+    connect(right, top, siemens_[i * columns_ + j]);
+    connect(top, bottom, below);
+
+    Block block;
+    block.count = {1, has_right ? 1 : 0, has_top ? 1 : 0, 1};
+    block.network = eliminate(std::move(network), inner);
+    return block;
+  }
+
+  std::span<const double> siemens_;
+  std::size_t rows_, columns_;
+  const WireOptions& wires_;
+};
+
+// Conductances between two groups of nodes, [columns of the network][rows of it].
+std::vector<double> between(const Network& network, Index columns, Index rows, Index first_row) {
+  std::vector<double> result;
+  result.reserve(static_cast<std::size_t>(columns * rows));
+  for (Index i = 0; i < columns; ++i) {
+    for (Index j = 0; j < rows; ++j) result.push_back(network(first_row + j, i));
+  }
+  return result;
+}
+
+}  // namespace
+
+std::vector<double> condense_array(std::span<const double> siemens, std::size_t rows,
+                                   std::size_t columns, const WireOptions& wires) {
+  // With all other sources at 0 V a source drives the conductance between it and a column's end.
+  const Block block = Condenser(siemens, rows, columns, wires).all();
+  return between(block.network, block.count[kLeft], block.count[kBottom], block.first(kBottom));
+}
+
+std::vector<double> condense_lines(std::span<const double> siemens, std::size_t rows,
+                                   std::size_t columns, const WireOptions& wires) {
+  const auto n = static_cast<Index>(rows), m = static_cast<Index>(columns);
+  const bool has_driver = wires.driver > 0, has_sense = wires.sense > 0;
+  const Index inner = (has_driver ? n : 0) + (has_sense ? m : 0);
+  const Index sources = inner, ends = inner + n;
+  const Index words = has_driver ? 0 : sources;
+  const Index bits = has_sense ? inner - m : ends;
+  Network network = Network::Zero(inner + n + m, inner + n + m);
+  for (Index i = 0; has_driver && i < n; ++i) network(sources + i, words + i) = 1 / wires.driver;
+  for (Index j = 0; has_sense && j < m; ++j) network(ends + j, bits + j) = 1 / wires.sense;
+  for (Index i = 0; i < n; ++i) {
+    for (Index j = 0; j < m; ++j) {
+      const Index word = words + i, bit = bits + j;
+      network(std::max(word, bit), std::min(word, bit)) =
+          siemens[static_cast<std::size_t>(i * m + j)];
+    }
+  }
+  return between(eliminate(std::move(network), inner), n, m, n);
+}
+
+}  // namespace crosstate

@@ -1,0 +1,102 @@
+#include "crosstate/crossbar/maps.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+
+namespace crosstate {
+namespace {
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r";
+  const std::size_t first = text.find_first_not_of(kSpace);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+}
+
+// A leading '+' is allowed: spreadsheets write it.
+double parse_value(std::string_view text, const std::string& where, std::size_t line,
+                   std::size_t column) {
+  std::string_view digits = text;
+  if (digits.size() > 1 && digits[0] == '+' && digits[1] != '-') digits.remove_prefix(1);
+  double value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error == std::errc{} && end == digits.data() + digits.size() && std::isfinite(value)) {
+    return value;
+  }
+  fail(where + ':' + std::to_string(line),
+       "column " + std::to_string(column) + ": \"" + excerpt(text, 40) +
+           "\", expected a finite number");
+}
+
+std::size_t append_line(std::string_view line, const std::string& where, std::size_t number,
+                        std::vector<double>& values) {
+  std::size_t column = 1;
+  for (;; ++column) {
+    const std::size_t comma = line.find(',');
+    values.push_back(parse_value(trimmed(line.substr(0, comma)), where, number, column));
+    if (comma == std::string_view::npos) return column;
+    line.remove_prefix(comma + 1);
+  }
+}
+
+}  // namespace
+
+std::string number_text(double value) {
+  std::array<char, 32> buffer;
+  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
+  return {buffer.data(), end};
+}
+
+Matrix parse_csv(std::string_view text, const std::string& where) {
+  const std::size_t last = text.find_last_not_of(" \t\r\n");
+  if (last == std::string_view::npos) fail(where, "is empty, expected lines of numbers");
+  text = text.substr(0, last + 1);
+  Matrix matrix;
+  for (std::size_t number = 1;; ++number) {
+    const std::size_t end = text.find('\n');
+    const std::size_t columns =
+        append_line(text.substr(0, end), where, number, matrix.values);
+    if (number == 1) matrix.columns = columns;
+    if (columns != matrix.columns) {
+      fail(where + ':' + std::to_string(number),
+           std::to_string(columns) + " values, expected " + std::to_string(matrix.columns) +
+               " as in line 1");
+    }
+    ++matrix.rows;
+    if (end == std::string_view::npos) return matrix;
+    text.remove_prefix(end + 1);
+  }
+}
+
+std::string format_csv(const Matrix& matrix) {
+  std::string text;
+  for (std::size_t k = 0; k < matrix.values.size(); ++k) {
+    text += number_text(matrix.values[k]);
+    text += (k + 1) % matrix.columns == 0 ? '\n' : ',';
+  }
+  return text;
+}
+
+Matrix read_matrix(const std::filesystem::path& path) {
+  constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+  const std::string bytes = read_file(path, kMostBytes);
+  if (path.extension() != ".npz") return parse_csv(bytes, path.string());
+  std::vector<NamedMatrix> matrices = parse_npz(bytes, path.string());
+  if (matrices.size() != 1) {
+    fail(path.string(),
+         "holds " + std::to_string(matrices.size()) + " arrays, expected exactly one");
+  }
+  return std::move(matrices[0].second);
+}
+
+void write_matrix(const std::filesystem::path& path, const Matrix& matrix) {
+  const bool npz = path.extension() == ".npz";
+  write_file(path, npz ? format_npz({{"conductance", matrix}}) : format_csv(matrix));
+}
+
+}  // namespace crosstate

@@ -1,0 +1,45 @@
+// Conductance maps and other matrices as files: CSV, and NPZ for NumPy.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace crosstate {
+
+/// values: [rows][columns].
+struct Matrix {
+  std::size_t rows = 0, columns = 0;
+  std::vector<double> values;
+};
+
+/// A matrix and its name within a file.
+using NamedMatrix = std::pair<std::string, Matrix>;
+
+/// The shortest text that reads back as the same number.
+std::string number_text(double value);
+
+/// Reads one line per row with numbers between commas, no header; spaces and tabs around a number,
+/// CRLF and empty lines at the end are allowed. Throws Error with `where`, line and column for what
+/// is not a finite number, for lines of different lengths and for no line at all.
+Matrix parse_csv(std::string_view text, const std::string& where);
+/// The same format; numbers read back as the same bits.
+std::string format_csv(const Matrix& matrix);
+
+/// An NPZ file, as numpy.load() reads it: a zip archive of uncompressed NAME.npy, float64 in C
+/// order.
+std::string format_npz(const std::vector<NamedMatrix>& matrices);
+/// The two-dimensional arrays of such a file, stored or deflated, float32 or float64, in either
+/// order; a vector is one column. Throws Error naming `where` and the array for everything else and
+/// for damage.
+std::vector<NamedMatrix> parse_npz(std::string_view bytes, const std::string& where);
+
+/// Reads a matrix from a .npz file of one array, or a CSV file; at most 1 GiB.
+Matrix read_matrix(const std::filesystem::path& path);
+/// Writes NPZ (array "conductance") where the name ends in .npz, and CSV elsewhere.
+void write_matrix(const std::filesystem::path& path, const Matrix& matrix);
+
+}  // namespace crosstate

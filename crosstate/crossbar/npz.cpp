@@ -1,0 +1,300 @@
+// The container of numpy.savez(): a zip archive of .npy arrays.
+#include <zlib.h>
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <string>
+
+#include "crosstate/base/error.h"
+#include "crosstate/crossbar/maps.h"
+
+namespace crosstate {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "arrays are little-endian files");
+
+constexpr std::uint32_t kLocalHeader = 0x04034b50, kCentralHeader = 0x02014b50;
+constexpr std::uint32_t kEndOfDirectory = 0x06054b50;
+constexpr std::size_t kLocalSize = 30, kCentralSize = 46, kEndSize = 22;
+constexpr std::string_view kMagic("\x93NUMPY", 6);
+
+// --- writing
+// -------------------------------------------------------------------------------------------
+
+template <class T>
+void append(std::string& bytes, T value) {
+  bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+std::string format_npy(const Matrix& matrix) {
+  std::string header = "{'descr': '<f8', 'fortran_order': False, 'shape': (" +
+                       std::to_string(matrix.rows) + ", " + std::to_string(matrix.columns) +
+                       "), }";
+  // The data begin at a multiple of 64 bytes.
+  constexpr std::size_t kPrefix = 10, kAlign = 64;
+  header.append((kAlign - (kPrefix + header.size() + 1) % kAlign) % kAlign, ' ');
+  header += '\n';
+  std::string bytes(kMagic);
+  bytes += {'\1', '\0'};
+  append(bytes, static_cast<std::uint16_t>(header.size()));
+  bytes += header;
+  bytes.append(reinterpret_cast<const char*>(matrix.values.data()),
+               matrix.values.size() * sizeof(double));
+  return bytes;
+}
+
+std::uint32_t checksum(std::string_view bytes) {
+  return static_cast<std::uint32_t>(
+      crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
+// What the header before an entry and its line in the directory have in common.
+void append_entry(std::string& bytes, const std::string& name, std::string_view data) {
+  constexpr std::uint16_t kVersion = 20, kStored = 0, kMidnight = 0, kFirstOf1980 = 0x21;
+  append(bytes, kVersion);
+  append(bytes, std::uint16_t{0});  // flags
+  append(bytes, kStored);
+  append(bytes, kMidnight);
+  append(bytes, kFirstOf1980);
+  append(bytes, checksum(data));
+  append(bytes, static_cast<std::uint32_t>(data.size()));
+  append(bytes, static_cast<std::uint32_t>(data.size()));
+  append(bytes, static_cast<std::uint16_t>(name.size()));
+  append(bytes, std::uint16_t{0});  // no extra field
+}
+
+// --- reading
+// -------------------------------------------------------------------------------------------
+
+// The bytes of a file, read only where they are.
+class Bytes {
+ public:
+  Bytes(std::string_view bytes, const std::string& where) : bytes_(bytes), where_(where) {}
+
+  std::size_t size() const { return bytes_.size(); }
+
+  std::string_view part(std::size_t at, std::size_t count) const {
+    if (at > bytes_.size() || count > bytes_.size() - at) fail(where_, "ends too early");
+    return bytes_.substr(at, count);
+  }
+
+  template <class T>
+  T number(std::size_t at) const {
+    T value;
+    std::memcpy(&value, part(at, sizeof value).data(), sizeof value);
+    return value;
+  }
+
+ private:
+  std::string_view bytes_;
+  const std::string& where_;
+};
+
+// One line of the directory.
+struct Entry {
+  std::string name;
+  std::uint16_t flags, method;
+  std::uint32_t checksum;
+  std::size_t packed, size, header;
+};
+
+std::size_t find_directory_end(const Bytes& file, const std::string& where) {
+  constexpr std::size_t kMostComment = 0xffff;
+  if (file.size() >= kEndSize) {
+    const std::size_t last = file.size() - kEndSize;
+    for (std::size_t back = 0; back <= std::min(last, kMostComment); ++back) {
+      if (file.number<std::uint32_t>(last - back) == kEndOfDirectory) return last - back;
+    }
+  }
+  fail(where, "no zip directory at the end, expected an NPZ file");
+}
+
+Entry read_entry(const Bytes& file, std::size_t at, const std::string& where) {
+  if (file.number<std::uint32_t>(at) != kCentralHeader) fail(where, "damaged zip directory");
+  Entry entry;
+  entry.flags = file.number<std::uint16_t>(at + 8);
+  entry.method = file.number<std::uint16_t>(at + 10);
+  entry.checksum = file.number<std::uint32_t>(at + 16);
+  entry.packed = file.number<std::uint32_t>(at + 20);
+  entry.size = file.number<std::uint32_t>(at + 24);
+  entry.name = file.part(at + kCentralSize, file.number<std::uint16_t>(at + 28));
+  entry.header = file.number<std::uint32_t>(at + 42);
+  return entry;
+}
+
+std::string inflate_raw(std::string_view packed, std::size_t size, const std::string& where) {
+  // Deflate packs at most about 1032 times, so a size beyond that is damage, not worth memory.
+  constexpr std::size_t kMostRatio = 1100;
+  if (size / kMostRatio > packed.size()) fail(where, "more bytes than its deflated data can hold");
+  std::string bytes(size, '\0');
+  z_stream stream = {};
+  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) fail(where, "zlib cannot start");
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));  // zlib only reads
+  stream.avail_in = static_cast<uInt>(packed.size());
+  stream.next_out = reinterpret_cast<Bytef*>(bytes.data());
+  stream.avail_out = static_cast<uInt>(bytes.size());
+  const int status = inflate(&stream, Z_FINISH);
+  const bool complete = status == Z_STREAM_END && stream.avail_out == 0;
+  inflateEnd(&stream);
+  if (!complete) fail(where, "damaged deflated data");
+  return bytes;
+}
+
+std::string unpack(const Bytes& file, const Entry& entry, const std::string& where) {
+  constexpr std::uint16_t kStored = 0, kDeflated = 8, kEncrypted = 1;
+  constexpr std::size_t kZip64 = 0xffffffff;
+  if (entry.packed == kZip64 || entry.size == kZip64 || entry.header == kZip64) {
+    fail(where, "4 GiB or more, expected a smaller array");
+  }
+  if ((entry.flags & kEncrypted) != 0) fail(where, "is encrypted");
+  if (file.number<std::uint32_t>(entry.header) != kLocalHeader) fail(where, "damaged zip header");
+  const std::size_t data = entry.header + kLocalSize +
+                           file.number<std::uint16_t>(entry.header + 26) +
+                           file.number<std::uint16_t>(entry.header + 28);
+  const std::string_view packed = file.part(data, entry.packed);
+  std::string bytes;
+  if (entry.method == kDeflated) {
+    bytes = inflate_raw(packed, entry.size, where);
+  } else if (entry.method == kStored && entry.packed == entry.size) {
+    bytes = packed;
+  } else {
+    fail(where, "zip method " + std::to_string(entry.method) + ", expected stored or deflated");
+  }
+  if (checksum(bytes) != entry.checksum) fail(where, "its checksum is wrong");
+  return bytes;
+}
+
+// The text after 'key': in the header of an array, which is a dictionary of Python.
+std::string_view header_value(std::string_view header, std::string_view key,
+                              const std::string& where) {
+  const std::string quoted = '\'' + std::string(key) + "':";
+  const std::size_t at = header.find(quoted);
+  if (at == std::string_view::npos) fail(where, "no " + std::string(key) + " in its header");
+  header.remove_prefix(at + quoted.size());
+  header.remove_prefix(std::min(header.size(), header.find_first_not_of(' ')));
+  return header;
+}
+
+// "(3, 4)", "(3,)"; nothing for other numbers of dimensions.
+std::optional<std::pair<std::size_t, std::size_t>> parse_shape(std::string_view text) {
+  constexpr std::size_t kMostOfOne = std::size_t{1} << 31;
+  if (text.empty() || text[0] != '(') return std::nullopt;
+  text = text.substr(1, text.find(')') - 1);
+  std::vector<std::size_t> sizes;
+  while (!text.empty()) {
+    std::size_t size = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
+    if (error != std::errc{} || size > kMostOfOne) return std::nullopt;
+    sizes.push_back(size);
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    if (!text.empty() && text[0] != ',') return std::nullopt;
+    text.remove_prefix(std::min(text.size(), text.find_first_not_of(", ")));
+  }
+  if (sizes.size() == 1) sizes.push_back(1);
+  if (sizes.size() != 2) return std::nullopt;
+  return std::pair(sizes[0], sizes[1]);
+}
+
+template <class T>
+std::vector<double> read_values(std::string_view data, std::size_t rows, std::size_t columns,
+                                bool by_columns) {
+  std::vector<double> values(rows * columns);
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    T value;
+    std::memcpy(&value, data.data() + k * sizeof value, sizeof value);
+    values[by_columns ? k % rows * columns + k / rows : k] = static_cast<double>(value);
+  }
+  return values;
+}
+
+Matrix parse_npy(std::string_view bytes, const std::string& where) {
+  const Bytes file(bytes, where);
+  if (!bytes.starts_with(kMagic)) fail(where, "is not a NumPy array");
+  const bool is_long = file.number<std::uint8_t>(kMagic.size()) > 1;  // the version of the format
+  const std::size_t length =
+      is_long ? file.number<std::uint32_t>(8) : std::size_t{file.number<std::uint16_t>(8)};
+  const std::size_t start = is_long ? 12 : 10;
+  const std::string_view header = file.part(start, length);
+  const std::string_view data = bytes.substr(start + length);
+
+  const std::string_view type = header_value(header, "descr", where).substr(0, 5);
+  const bool is_double = type == "'<f8'";
+  if (!is_double && type != "'<f4'") {
+    fail(where, "type " + excerpt(type) + ", expected '<f8' or '<f4'");
+  }
+  const bool by_columns = header_value(header, "fortran_order", where).starts_with("True");
+  const auto shape = parse_shape(header_value(header, "shape", where));
+  if (!shape) fail(where, "expected an array of one or two dimensions");
+  const auto [rows, columns] = *shape;
+  const std::size_t expected = rows * columns * (is_double ? sizeof(double) : sizeof(float));
+  if (rows == 0 || columns == 0 || data.size() != expected) {
+    fail(where, std::to_string(data.size()) + " bytes of data for " + std::to_string(rows) + " x " +
+                    std::to_string(columns) + " numbers, expected " + std::to_string(expected) +
+                    " and more than none");
+  }
+  return {rows, columns,
+          is_double ? read_values<double>(data, rows, columns, by_columns)
+                    : read_values<float>(data, rows, columns, by_columns)};
+}
+
+}  // namespace
+
+std::string format_npz(const std::vector<NamedMatrix>& matrices) {
+  constexpr std::uint16_t kVersion = 20;
+  std::string bytes, directory;
+  for (const auto& [key, matrix] : matrices) {
+    const std::string name = key + ".npy", data = format_npy(matrix);
+    constexpr std::size_t kMost = std::numeric_limits<std::uint32_t>::max();
+    if (data.size() >= kMost || bytes.size() + data.size() >= kMost - kMost / 8) {
+      fail(key, "more than an NPZ file without extensions holds, expected less than 3.5 GiB");
+    }
+    append(directory, kCentralHeader);
+    append(directory, kVersion);
+    append_entry(directory, name, data);
+    directory.append(10, '\0');  // no comment, first disk, no attributes
+    append(directory, static_cast<std::uint32_t>(bytes.size()));
+    directory += name;
+    append(bytes, kLocalHeader);
+    append_entry(bytes, name, data);
+    bytes += name;
+    bytes += data;
+  }
+  const auto count = static_cast<std::uint16_t>(matrices.size());
+  const auto start = static_cast<std::uint32_t>(bytes.size());
+  bytes += directory;
+  append(bytes, kEndOfDirectory);
+  append(bytes, std::uint32_t{0});  // the only disk
+  append(bytes, count);
+  append(bytes, count);
+  append(bytes, static_cast<std::uint32_t>(directory.size()));
+  append(bytes, start);
+  append(bytes, std::uint16_t{0});  // no comment
+  return bytes;
+}
+
+std::vector<NamedMatrix> parse_npz(std::string_view bytes, const std::string& where) {
+  constexpr std::string_view kSuffix = ".npy";
+  const Bytes file(bytes, where);
+  const std::size_t end = find_directory_end(file, where);
+  const std::size_t count = file.number<std::uint16_t>(end + 10);
+  std::size_t at = file.number<std::uint32_t>(end + 16);
+  std::vector<NamedMatrix> matrices;
+  for (std::size_t n = 0; n < count; ++n) {
+    const Entry entry = read_entry(file, at, where);
+    at += kCentralSize + entry.name.size() + file.number<std::uint16_t>(at + 30) +
+          file.number<std::uint16_t>(at + 32);
+    if (!entry.name.ends_with(kSuffix)) continue;
+    const std::string name = entry.name.substr(0, entry.name.size() - kSuffix.size());
+    const std::string array = where + ": " + excerpt(name);
+    matrices.emplace_back(name, parse_npy(unpack(file, entry, array), array));
+  }
+  return matrices;
+}
+
+}  // namespace crosstate

@@ -1,0 +1,96 @@
+#include "crosstate/crossbar/wires.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "crosstate/base/error.h"
+#include "crosstate/crossbar/checks.h"
+#include "crosstate/crossbar/condensation.h"
+
+namespace crosstate {
+namespace {
+
+constexpr double kLeastOhm = 1e-9, kMostOhm = 1e12;
+
+void require_ohm(const char* key, double ohm) {
+  if (ohm == 0 || (ohm >= kLeastOhm && ohm <= kMostOhm)) return;
+  fail("options", "wires." + std::string(key) + " = " + nlohmann::json(ohm).dump() +
+                      ", expected 0 or a resistance from 1e-09 to 1e+12 ohm");
+}
+
+}  // namespace
+
+void fields(FieldList& list, WireOptions& options) {
+  list.section("wires");
+  list.add("segment", options.segment,
+           "Wire between neighbouring cells, along rows and columns; 0: ideal.")
+      .in("ohm")
+      .range(0, kMostOhm);
+  list.add("driver", options.driver, "Between each row's source and its first segment.")
+      .in("ohm")
+      .range(0, kMostOhm);
+  list.add("sense", options.sense, "Between each column's last segment and ground.")
+      .in("ohm")
+      .range(0, kMostOhm);
+}
+
+void validate(const WireOptions& options) {
+  require_ohm("segment", options.segment);
+  require_ohm("driver", options.driver);
+  require_ohm("sense", options.sense);
+}
+
+void require_array(std::span<const double> siemens, std::size_t rows, std::size_t columns) {
+  if (rows == 0 || columns == 0 || siemens.size() / rows != columns ||
+      siemens.size() % rows != 0) {
+    fail("array", std::to_string(siemens.size()) + " conductances for " + std::to_string(rows) +
+                      " x " + std::to_string(columns) + " cells, expected one for each");
+  }
+  for (std::size_t k = 0; k < siemens.size(); ++k) {
+    if (siemens[k] >= 0 && std::isfinite(siemens[k])) continue;
+    fail("array", "row " + std::to_string(k / columns + 1) + ", column " +
+                      std::to_string(k % columns + 1) + ": " + nlohmann::json(siemens[k]).dump() +
+                      " S, expected a finite conductance of 0 or more");
+  }
+}
+
+void require_voltages(std::span<const double> voltages, std::size_t rows) {
+  if (voltages.size() != rows) {
+    fail("array", std::to_string(voltages.size()) + " voltages, expected one for each of " +
+                      std::to_string(rows) + " rows");
+  }
+  for (std::size_t i = 0; i < rows; ++i) {
+    if (std::isfinite(voltages[i])) continue;
+    fail("array", "the voltage of row " + std::to_string(i + 1) + " is not finite");
+  }
+}
+
+std::vector<double> effective_conductance(std::span<const double> siemens, std::size_t rows,
+                                          std::size_t columns, const WireOptions& wires) {
+  require_array(siemens, rows, columns);
+  validate(wires);
+  if (wires.segment > 0) return condense_array(siemens, rows, columns, wires);
+  if (wires.driver > 0 || wires.sense > 0) return condense_lines(siemens, rows, columns, wires);
+  return {siemens.begin(), siemens.end()};
+}
+
+std::vector<double> column_currents(std::span<const double> siemens, std::size_t rows,
+                                    std::size_t columns, std::span<const double> voltages,
+                                    const WireOptions& wires, const CellLaw& law) {
+  validate(law);
+  if (!law.is_linear()) {
+    return operating_point(siemens, rows, columns, voltages, wires, law).currents;
+  }
+  require_voltages(voltages, rows);
+  const std::vector<double> effective = effective_conductance(siemens, rows, columns, wires);
+  std::vector<double> currents(columns, 0.0);
+  for (std::size_t i = 0; i < rows; ++i) {
+    for (std::size_t j = 0; j < columns; ++j) {
+      currents[j] += effective[i * columns + j] * voltages[i];
+    }
+  }
+  return currents;
+}
+
+}  // namespace crosstate
