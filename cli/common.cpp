@@ -208,7 +208,10 @@ void read_settings(const Common& common, FieldList& list) {
 
 RunOptions configuration(const Common& common, RunOptions defaults) {
   RunOptions options = std::move(defaults);
-  if (!common.target.empty()) options.target = read_target(common.target, options.target);
+  if (!common.target.empty()) {
+    options.target = read_target(common.target, options.target);
+    options.qat.target_noise = 1;
+  }
   FieldList list = options.fields();
   read_settings(common, list);
   if (!common.data.empty()) options.data.directory = common.data;

@@ -40,6 +40,11 @@ void add_qat_fields(FieldList& list, QatOptions& options) {
       "Formats on the way to those of [quant], as presets and epochs between spaces: \"w8a0s0:2 "
       "w8a8s0:2 w8a8s8\" or \"w8a8s8:4 w4a8s8:4 w2a8s8\"; the last takes what remains of "
       "qat.epochs; empty: [quant] alone.");
+  list.add("target_noise", options.target_noise,
+           "Trains with as much noise on the weights as one chip of [device], [crossbar] and [wires] "
+           "has at the first of simulate.times, times this; 0: with that of [quant]; --target sets "
+           "1.")
+      .range(0, 100);
 }
 
 // What the mapping would refuse after all training.

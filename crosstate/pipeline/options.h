@@ -32,6 +32,7 @@ struct QatOptions : TrainOptions {
   double distill = 0;      // weight of the float network's opinion beside the labels
   double temperature = 2;  // of both distributions there
   std::string stages;      // "PRESET:EPOCHS ..."; see qat_stages()
+  double target_noise = 0;  // times the noise of the target; 0: what [quant] says
 };
 
 struct RunOptions {

@@ -14,6 +14,7 @@
 #include "crosstate/pipeline/data.h"
 #include "crosstate/prune/prune.h"
 #include "crosstate/report/machine.h"
+#include "crosstate/simulate/target_noise.h"
 
 namespace crosstate {
 namespace {
@@ -125,7 +126,8 @@ class Run {
 
     // Batch norms stay while training, which tolerates high rates, and fold without a trace.
     qat_ = std::make_unique<Network>(trained);
-    const std::vector<QuantStage> stages = qat_stages(options_);
+    std::vector<QuantStage> stages = qat_stages(options_);
+    if (options_.qat.target_noise > 0) disturb_as_target(stages);
     const bool foldable = std::all_of(stages.begin(), stages.end(), [](const QuantStage& stage) {
       return folds_after_rounding(stage.quant);
     });
@@ -138,10 +140,30 @@ class Run {
     TrainContext context =
         stage_context("qat", {"data", "front_end", "augment", "model", "quant", "train", "run"});
     if (options_.prune_float) context.config["prune"] = summary_.config.at("prune");
+    if (options_.qat.target_noise > 0) {
+      for (const char* section : {"device", "crossbar", "wires", "simulate"}) {
+        context.config[section] = summary_.config.at(section);
+      }
+    }
     context.teacher = {float_.get(), options_.qat.distill, options_.qat.temperature};
     context.stages = stages;
     context.calibration = calibration;
     return train_stage(*qat_, qat, context, summary_.qat);
+  }
+
+  // Noise of the weights as on a chip that holds the network as it is rounded before training.
+  void disturb_as_target(std::vector<QuantStage>& stages) {
+    const double age = simulated_times(options_.simulate).front();
+    const TargetNoise noise =
+        target_noise(to_integers(*ptq_), options_.target, age, options_.seed);
+    say("the target's noise: " + percent(noise.device) + " of the largest weight for good, " +
+        percent(noise.read) + " in every read");
+    for (QuantStage& stage : stages) {
+      stage.quant.device_noise = options_.qat.target_noise * noise.device;
+      stage.quant.weight_noise = options_.qat.target_noise * noise.read;
+      stage.quant.noise_unit = "largest";
+      stage.quant.noise_recurrence = options_.target.crossbar.recurrence;
+    }
   }
 
   // False if it was stopped.
