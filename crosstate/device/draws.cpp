@@ -25,29 +25,57 @@ double normal(std::uint32_t first, std::uint32_t second) {
   return radius * std::cos(2 * std::numbers::pi * uniform(second));
 }
 
-// Node 0 is the motion's end, node 2^l + i the middle of interval i of level l. The last node is
-// the middle of an interval that is not divided further: there the motion leaves its chord by one
-// deviate times the bridge's deviation, which keeps the variance right at every u.
-double brownian(double u, const CellAddress& at, Stream stream) {
-  constexpr int kLevels = 12;
-  const auto node = [&](std::uint32_t number) {
-    const auto words = block(at, stream, number);
-    return normal(words[0], words[1]);
-  };
-  u = std::clamp(u, 0.0, kPathEnd);
+struct Pair {
+  double first, second;
+};
+
+// Both normals of the first two words.
+Pair pair(const std::array<std::uint32_t, 4>& words) {
+  const double radius = std::sqrt(-2 * std::log(uniform(words[0])));
+  const double angle = 2 * std::numbers::pi * uniform(words[1]);
+  return {radius * std::cos(angle), radius * std::sin(angle)};
+}
+
+// A Brownian motion between two times, which are halved again and again.
+struct Bridge {
+  double u;  // the time that is sought
   double low = 0, width = kPathEnd;
-  double left = 0, right = std::sqrt(width) * node(0);
-  std::uint32_t number = 1;
-  for (int level = 0; level < kLevels; ++level) {
-    const double middle = 0.5 * (left + right) + 0.5 * std::sqrt(width) * node(number);
+  double left = 0, right = 0;  // the motion at low and at low + width
+
+  // Finds the middle, from its deviate, and keeps the half in which u lies: true for the upper.
+  bool halve(double xi) {
+    const double middle = 0.5 * (left + right) + 0.5 * std::sqrt(width) * xi;
     width /= 2;
     const bool upper = u >= low + width;
     low += upper ? width : 0;
     (upper ? left : right) = middle;
-    number = 2 * number + (upper ? 1 : 0);
+    return upper;
   }
-  const double share = (u - low) / width;
-  return left + share * (right - left) + std::sqrt(share * (1 - share) * width) * node(number);
+
+  // The motion leaves its chord by one deviate times the bridge's deviation, which keeps the
+  // variance right at every u.
+  double at_u(double xi) const {
+    const double share = (u - low) / width;
+    return left + share * (right - left) + std::sqrt(share * (1 - share) * width) * xi;
+  }
+};
+
+// Block 0 has the motion's end, block 2^l + i, of every second level l, the middle of interval i
+// and those of its two halves. The last block has the deviate of the interval that is left.
+double brownian(double u, const CellAddress& at, Stream stream) {
+  constexpr int kLevels = 12;
+  Bridge bridge{.u = std::clamp(u, 0.0, kPathEnd)};
+  bridge.right = std::sqrt(kPathEnd) * pair(block(at, stream, 0)).first;
+  std::uint32_t number = 1;
+  for (int level = 0; level < kLevels; level += 2) {
+    const auto words = block(at, stream, number);
+    const Pair middle_and_lower = pair(words);
+    const bool upper = bridge.halve(middle_and_lower.first);
+    const double xi = upper ? normal(words[2], words[3]) : middle_and_lower.second;
+    const bool upper_again = bridge.halve(xi);
+    number = 4 * number + (upper ? 2 : 0) + (upper_again ? 1 : 0);
+  }
+  return bridge.at_u(pair(block(at, stream, number)).first);
 }
 
 }  // namespace
