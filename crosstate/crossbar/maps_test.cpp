@@ -1,0 +1,103 @@
+#include "crosstate/crossbar/maps.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+
+namespace crosstate {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+template <class Call>
+std::string message_of(const Call& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+std::string refusal(const std::string& csv) {
+  return message_of([&] { parse_csv(csv, "g.csv"); });
+}
+
+TEST(Maps, ReadCsv) {
+  const Matrix matrix = parse_csv(" 1e-6 ,\t+2\r\n-3,4E-2\r\n\r\n", "g.csv");
+  EXPECT_EQ(matrix.rows, 2u);
+  EXPECT_EQ(matrix.columns, 2u);
+  EXPECT_THAT(matrix.values, ElementsAre(1e-6, 2, -3, 0.04));
+  EXPECT_EQ(parse_csv("7", "g.csv").values.size(), 1u);
+}
+
+TEST(Maps, NameLineAndColumnOfWhatTheyRefuse) {
+  EXPECT_THAT(refusal(""), HasSubstr("g.csv: is empty"));
+  EXPECT_THAT(refusal(" \r\n\n"), HasSubstr("g.csv: is empty"));
+  EXPECT_THAT(refusal("1,2\n3,4 S\n"), AllOf(HasSubstr("g.csv:2: column 2: \"4 S\""),
+                                             HasSubstr("expected a finite number")));
+  EXPECT_THAT(refusal("row,column\n"), HasSubstr("g.csv:1: column 1: \"row\""));
+  EXPECT_THAT(refusal("1,,2\n"), HasSubstr("column 2: \"\""));
+  EXPECT_THAT(refusal("1,2,\n"), HasSubstr("column 3: \"\""));
+  EXPECT_THAT(refusal("1\n\n2\n"), HasSubstr("g.csv:2: column 1: \"\""));
+  EXPECT_THAT(refusal("1,2\n1,2,3\n"), HasSubstr("g.csv:2: 3 values, expected 2"));
+  for (const char* text : {"nan", "inf", "1e999", "+-1", "0x10", "1;2"}) {
+    EXPECT_THAT(refusal(text), HasSubstr("g.csv:1: column 1")) << text;
+  }
+  EXPECT_LT(refusal(std::string(10000, 'x')).size(), 200u);
+}
+
+Matrix awkward() {
+  return {2, 3, {0, 1.0 / 3, std::numeric_limits<double>::denorm_min(), -0.0, 1e308, 1e-6}};
+}
+
+TEST(Maps, ReadBackTheSameBits) {
+  const Matrix csv = parse_csv(format_csv(awkward()), "written.csv");
+  EXPECT_EQ(csv.values, awkward().values);
+  const std::string npz = format_npz({{"plus", awkward()}, {"minus", {1, 1, {5}}}});
+  const std::vector<NamedMatrix> read = parse_npz(npz, "written.npz");
+  ASSERT_EQ(read.size(), 2u);
+  EXPECT_EQ(read[0].first, "plus");
+  EXPECT_EQ(read[0].second.values, awkward().values);
+  EXPECT_EQ(read[0].second.columns, 3u);
+  EXPECT_EQ(read[1].first, "minus");
+}
+
+// Written by numpy.savez() and numpy.savez_compressed(): with extensions for large files in the
+// local headers, a vector, and columns first.
+TEST(Maps, ReadWhatNumPyWrites) {
+  const std::string samples = std::string(CROSSTATE_SOURCE_DIR) + "/fuzz/corpus/npz/";
+  const auto stored = parse_npz(read_file(samples + "seed-stored"), "stored");
+  ASSERT_EQ(stored.size(), 2u);
+  EXPECT_EQ(stored[0].first, "a");
+  EXPECT_THAT(stored[0].second.values, ElementsAre(0, 1, 2, 3, 4, 5));
+  EXPECT_EQ(stored[1].second.rows, 2u);
+  EXPECT_EQ(stored[1].second.columns, 1u);
+  const auto deflated = parse_npz(read_file(samples + "seed-deflated"), "deflated");
+  ASSERT_EQ(deflated.size(), 1u);
+  EXPECT_EQ(deflated[0].second.rows, 2u);
+  EXPECT_THAT(deflated[0].second.values, ElementsAre(1, 2, 3, 4, 5, 6)) << "float32, columns first";
+}
+
+TEST(Maps, RefuseDamagedNpz) {
+  const std::string good = format_npz({{"g", awkward()}});
+  for (std::size_t size = 0; size < good.size(); ++size) {
+    EXPECT_THROW(parse_npz(good.substr(0, size), "cut.npz"), Error) << size;
+  }
+  std::string flipped = good;
+  flipped[good.size() / 2] ^= 1;
+  EXPECT_THAT(message_of([&] { parse_npz(flipped, "bad.npz"); }),
+              AllOf(HasSubstr("bad.npz: g"), HasSubstr("checksum")));
+  EXPECT_THAT(message_of([] { parse_npz("1,2\n", "g.npz"); }), HasSubstr("NPZ"));
+}
+
+}  // namespace
+}  // namespace crosstate
