@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
+#include <map>
 #include <set>
 
 #include "crosstate/base/random.h"
@@ -42,25 +42,31 @@ void rank_all(std::vector<Individual>& all) {
   }
 }
 
-// Half the perimeter of the box between the neighbours; infinite at the ends.
+// Adds each individual's share of the distance between its neighbours along one cost.
+void add_distances(std::vector<Individual>& all, std::vector<std::size_t> front, std::size_t cost) {
+  const auto at = [&](std::size_t i) { return all[front[i]].costs[cost]; };
+  std::stable_sort(front.begin(), front.end(), [&](std::size_t a, std::size_t b) {
+    return all[a].costs[cost] < all[b].costs[cost];
+  });
+  const double range = at(front.size() - 1) - at(0);
+  for (const std::size_t end : {front.front(), front.back()}) {
+    all[end].crowding = std::numeric_limits<double>::infinity();
+  }
+  for (std::size_t i = 2; i < front.size() && range > 0; ++i) {
+    all[front[i - 1]].crowding += (at(i) - at(i - 2)) / range;
+  }
+}
+
+// Half the perimeter of the box between the neighbours on the same front; infinite at its ends.
 void measure_crowding(std::vector<Individual>& all) {
-  for (Individual& one : all) one.crowding = 0;
-  const std::size_t costs = all.empty() ? 0 : all.front().costs.size();
-  for (std::size_t c = 0; c < costs; ++c) {
-    std::vector<std::size_t> order(all.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return std::pair(all[a].rank, all[a].costs[c]) < std::pair(all[b].rank, all[b].costs[c]);
-    });
-    for (std::size_t begin = 0, end = 0; begin < order.size(); begin = end) {
-      const int rank = all[order[begin]].rank;
-      while (end < order.size() && all[order[end]].rank == rank) ++end;
-      const double range = all[order[end - 1]].costs[c] - all[order[begin]].costs[c];
-      all[order[begin]].crowding = all[order[end - 1]].crowding =
-          std::numeric_limits<double>::infinity();
-      for (std::size_t i = begin + 1; i + 1 < end && range > 0; ++i) {
-        all[order[i]].crowding += (all[order[i + 1]].costs[c] - all[order[i - 1]].costs[c]) / range;
-      }
+  std::map<int, std::vector<std::size_t>> fronts;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    all[i].crowding = 0;
+    fronts[all[i].rank].push_back(i);
+  }
+  for (const auto& [rank, front] : fronts) {
+    for (std::size_t cost = 0; cost < all.front().costs.size(); ++cost) {
+      add_distances(all, front, cost);
     }
   }
 }
