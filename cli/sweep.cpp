@@ -18,7 +18,7 @@ constexpr int kSomeFailed = 1;
 struct SweepArguments {
   std::string file;
   int workers = 1;
-  bool dump = false;
+  bool dump = false, retry_failed = false;
 };
 
 std::string key_of(const std::string& assignment) {
@@ -97,6 +97,7 @@ int sweep_command(const Common& common, const SweepArguments& arguments) {
   SweepContext context;
   context.directory = common.out;
   context.resume = common.resume;
+  context.retry_failed = arguments.retry_failed;
   context.workers = arguments.workers;
   context.transport = connect();
   catch_interrupts();
@@ -130,6 +131,8 @@ void add_sweep(CLI::App& app, Action& chosen) {
       ->type_name("N")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
+  command->add_flag("--retry-failed", arguments->retry_failed,
+                    "With --resume: run points again that failed");
   command->add_flag("--dump", arguments->dump,
                     "Only print the results in --out as CSV, sorted and without times");
   RunOptions defaults;

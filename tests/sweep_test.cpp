@@ -135,7 +135,15 @@ TEST_F(CliSweep, GoesOnAfterAPointThatFails) {
   EXPECT_THAT(result.out, AllOf(HasSubstr("1 of 3 points failed"), HasSubstr("absent")));
   EXPECT_THAT(dump("out"), AllOf(HasSubstr("quant.preset=w4a8s8,done"),
                                  HasSubstr("run.start=absent,failed,\"absent: ")));
-  EXPECT_EQ(call({"sweep", path("s.toml"), "--out", path("out"), "--resume"}).code, 1);
+  const std::vector<std::string> again = {"sweep", path("s.toml"), "--out", path("out"),
+                                          "--resume"};
+  const Result kept = call(again);
+  EXPECT_EQ(kept.code, 1);
+  EXPECT_EQ(kept.err, "");
+  std::vector<std::string> retry = again;
+  retry.push_back("--retry-failed");
+  EXPECT_THAT(call(retry).err,
+              AllOf(HasSubstr("[3/3] run.start=absent: FAILED"), Not(HasSubstr("w8"))));
 }
 
 TEST_F(CliSweep, RefusesBadFilesBeforeAnyWork) {

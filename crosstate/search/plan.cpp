@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kMostPoints = 100'000, kMostBytes = 1 << 20;
+constexpr std::size_t kMostPoints = 10'000, kMostBytes = 1 << 20;
 
 // --- values with their lines
 // ---------------------------------------------------------------------------------------

@@ -203,6 +203,10 @@ void Store::record(const std::string& point, const Outcome& outcome) {
   });
 }
 
+void Store::forget_failures() {
+  inside_->run("UPDATE points SET status = 'pending', error = '' WHERE status = 'failed'");
+}
+
 void Store::record_time(const std::string& task, double seconds) {
   inside_->statement("INSERT OR REPLACE INTO times VALUES(?, ?)").bind(task).bind(seconds).step();
 }

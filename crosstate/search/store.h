@@ -44,6 +44,8 @@ class Store {
   /// point of the same name and another configuration.
   void add(const std::vector<SweepPoint>& points);
   void record(const std::string& point, const Outcome& outcome);
+  /// Makes failed points pending again.
+  void forget_failures();
   void record_time(const std::string& task, double seconds);
 
   /// Every row, sorted by name.

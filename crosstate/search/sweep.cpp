@@ -21,6 +21,7 @@ SweepSummary run_sweep(const SweepPlan& plan, SweepContext context) {
   }
   Store store = open_store(directory, context.resume);
   store.add(plan.points);
+  if (context.retry_failed) store.forget_failures();
   SweepTasks tasks(plan, store, directory, context.report);
   summary.interrupted = !team.run(tasks, context.stop);
   team.dismiss();

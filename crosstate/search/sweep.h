@@ -15,6 +15,7 @@ namespace crosstate {
 struct SweepContext {
   std::filesystem::path directory;  // of results; under several ranks, one that they all see
   bool resume = false;              // continue what is there; otherwise the directory must be new
+  bool retry_failed = false;        // runs again what failed in an earlier session
   int workers = 1;                  // points at a time in this process
   std::unique_ptr<Transport> transport;              // null: this process alone
   std::function<void(const SweepProgress&)> report;  // of rank 0; may be empty
