@@ -1,4 +1,4 @@
-// Parameters -> coefficients of a forward pass, and gradients the other way.
+// Parameters -> coefficients of a forward pass.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -132,15 +132,6 @@ std::vector<float> round_outputs(const BlockShape& shape, const WeightSite& site
   return scales;
 }
 
-// A state's step is a power of two times the scale of its input, so that the input's gain is a
-// shift; rounded up, since a state that saturates loses its memory.
-double state_step(const Network::State& s, std::size_t layer, std::size_t i, float input_scale) {
-  if (!s.quantized || s.quant.state.bits == kFloatBits) return 1;
-  const double exponent = std::ceil(std::log2(s.state_steps[layer][i] / input_scale));
-  // So that B is a whole number in units of A's last place, and no more than 2^30.
-  return input_scale * std::exp2(std::clamp(exponent, -16.0, 1.0 * kPoleFraction));
-}
-
 void recurrence_coefficients(const Network::State& s, std::size_t layer, float input_scale,
                              BlockCoefficients& out) {
   const BlockShape& shape = s.shapes[layer];
@@ -155,7 +146,7 @@ void recurrence_coefficients(const Network::State& s, std::size_t layer, float i
   if (s.quantized && s.quant.a.bits != kFloatBits) round_all_poles(shape, s.quant.a, discrete);
   for (std::size_t i = 0; i < count; ++i) {
     const DiscreteMode& m = discrete[i];
-    const double step = state_step(s, layer, i, input_scale);
+    const double step = s.state_step(layer, i, input_scale);
     out.ar[i] = static_cast<float>(m.a.real());
     out.ai[i] = static_cast<float>(m.a.imag());
     out.b[i] = static_cast<float>(1 / step);
@@ -206,10 +197,6 @@ void transpose(const AlignedFloats& from, std::size_t rows, std::size_t columns,
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t c = 0; c < columns; ++c) to[c * rows + r] = from[r * columns + c];
   }
-}
-
-void add(std::vector<double>& to, const std::vector<double>& from) {
-  for (std::size_t i = 0; i < to.size(); ++i) to[i] += from[i];
 }
 
 }  // namespace
@@ -269,6 +256,13 @@ ContinuousMode Network::State::mode(std::size_t layer, std::size_t s, std::size_
     if (options.train_b) m.b = parameters[p.b].value[i];
   }
   return m;
+}
+
+double Network::State::state_step(std::size_t layer, std::size_t i, float input_scale) const {
+  if (!quantized || quant.state.bits == kFloatBits) return 1;
+  const double exponent = std::ceil(std::log2(state_steps[layer][i] / input_scale));
+  // So that B is a whole number in units of A's last place, and no more than 2^30.
+  return input_scale * std::exp2(std::clamp(exponent, -16.0, 1.0 * kPoleFraction));
 }
 
 Coefficients Network::State::coefficients(const TrainingStep* step) const {
@@ -354,117 +348,6 @@ Coefficients Network::State::deployed_coefficients() const {
     q.gate_table = code_table(q.linear, q.gate, gate_of(options));
   }
   return out;
-}
-
-Gradients::Gradients(const Network::State& s) {
-  const std::size_t H = s.channels(), O = s.linear_outputs();
-  const auto inputs = static_cast<std::size_t>(s.task.inputs);
-  const auto classes = static_cast<std::size_t>(s.task.classes);
-  encoder.assign(H * inputs, 0);
-  encoder_bias.assign(H, 0);
-  decoder.assign(classes * H, 0);
-  decoder_bias.assign(classes, 0);
-  blocks.resize(s.blocks.size());
-  for (std::size_t l = 0; l < blocks.size(); ++l) {
-    BlockGradients& b = blocks[l];
-    const BlockShape& shape = s.shapes[l];
-    for (std::vector<double>* v : {&b.ar, &b.ai, &b.cr, &b.ci}) v->assign(shape.modes(), 0);
-    b.d.assign(shape.size(), 0);
-    b.weight.assign(O * shape.size(), 0);
-    b.bias.assign(O, 0);
-    b.gamma.assign(O, 0);
-    b.beta.assign(O, 0);
-  }
-}
-
-Gradients& Gradients::operator+=(const Gradients& other) {
-  add(encoder, other.encoder);
-  add(encoder_bias, other.encoder_bias);
-  add(decoder, other.decoder);
-  add(decoder_bias, other.decoder_bias);
-  input += other.input;
-  residual += other.residual;
-  for (std::size_t l = 0; l < blocks.size(); ++l) {
-    BlockGradients& a = blocks[l];
-    const BlockGradients& b = other.blocks[l];
-    add(a.ar, b.ar), add(a.ai, b.ai), add(a.cr, b.cr), add(a.ci, b.ci);
-    add(a.d, b.d), add(a.weight, b.weight), add(a.bias, b.bias);
-    add(a.gamma, b.gamma), add(a.beta, b.beta);
-    a.ssm_output += b.ssm_output;
-    a.activation += b.activation;
-    a.linear += b.linear;
-  }
-  return *this;
-}
-
-namespace {
-
-void backpropagate_recurrence(const BlockGradients& b, double factor, float input_scale,
-                              std::size_t layer, Network::State& s) {
-  const BlockParameters& p = s.blocks[layer];
-  const BlockShape& shape = s.shapes[layer];
-  std::vector<double>& gc = s.parameters[p.c].gradient;
-  for (std::size_t h = 0; h < shape.size(); ++h) {
-    for (std::size_t i = shape.first[h]; i < shape.first[h + 1]; ++i) {
-      const double step = state_step(s, layer, i, input_scale);
-      const ContinuousGradient m =
-          discretize_adjoint(s.mode(layer, h, i), s.discretization(), s.complex(),
-                             {b.ar[i], b.ai[i]}, {b.cr[i] * step, b.ci[i] * step});
-      s.parameters[p.log_dt].gradient[h] += factor * m.log_dt;
-      s.parameters[p.log_a].gradient[i] += factor * m.log_a;
-      if (s.complex()) {
-        s.parameters[p.w].gradient[i] += factor * m.w;
-        gc[2 * i] += factor * m.c.real();
-        gc[2 * i + 1] += factor * m.c.imag();
-        if (s.options.train_b) {
-          s.parameters[p.b].gradient[2 * i] += factor * m.b.real();
-          s.parameters[p.b].gradient[2 * i + 1] += factor * m.b.imag();
-        }
-      } else {
-        gc[i] += factor * m.c.real();
-        if (s.options.train_b) s.parameters[p.b].gradient[i] += factor * m.b.real();
-      }
-    }
-  }
-}
-
-}  // namespace
-
-void backpropagate(const Gradients& g, double factor, Network::State& s) {
-  const auto put = [&](std::size_t index, const std::vector<double>& from) {
-    std::vector<double>& to = s.parameters[index].gradient;
-    for (std::size_t i = 0; i < to.size(); ++i) to[i] += factor * from[i];
-  };
-  const auto range = [&](std::size_t index, const ActivationSite& site, double gradient) {
-    if (site.learned) s.parameters[index].gradient[0] += factor * gradient;
-  };
-  put(s.encoder, g.encoder);
-  put(s.encoder_bias, g.encoder_bias);
-  put(s.decoder, g.decoder);
-  put(s.decoder_bias, g.decoder_bias);
-  if (s.quantized) {
-    range(s.input_range, s.quant.input, g.input);
-    range(s.residual_range, s.quant.residual, g.residual);
-  }
-  const bool on = s.quantized && s.quant.residual.bits != kFloatBits;
-  const float input_scale = on ? s.quantizer(s.residual_range, s.quant.residual, 1).scale[0] : 1.0f;
-  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
-    const BlockParameters& p = s.blocks[l];
-    const BlockGradients& b = g.blocks[l];
-    put(p.d, b.d);
-    put(p.weight, b.weight);
-    put(p.bias, b.bias);
-    if (s.options.norm != "none") {
-      put(p.gamma, b.gamma);
-      put(p.beta, b.beta);
-    }
-    if (s.quantized) {
-      range(p.ssm_output, s.quant.ssm_output, b.ssm_output);
-      range(p.activation, s.quant.activation, b.activation);
-      range(p.linear, s.quant.linear, b.linear);
-    }
-    backpropagate_recurrence(b, factor, input_scale, l, s);
-  }
 }
 
 }  // namespace crosstate

@@ -55,18 +55,11 @@ class Builder {
   std::uint64_t seed_;
 };
 
-// Of a block's arrays by mode: [H][M] where all channels have as many, [N] otherwise.
-Shape mode_shape(const Network::State& s, std::size_t layer) {
-  const BlockShape& shape = s.shapes[layer];
-  if (shape == BlockShape::whole(s.channels(), s.modes())) return {s.channels(), s.modes()};
-  return {shape.modes()};
-}
-
 BlockParameters add_block(const Network::State& s, std::size_t layer,
                           const std::vector<std::complex<double>>& poles, Builder& build) {
   const std::string at = "layers." + std::to_string(layer) + ".";
   const BlockShape& shape = s.shapes[layer];
-  const Shape per_mode = mode_shape(s, layer);
+  const Shape per_mode = s.mode_shape(layer);
   Shape coefficient = per_mode;
   if (s.complex()) coefficient.push_back(2);
   const std::size_t modes = s.modes();
@@ -100,71 +93,10 @@ BlockParameters add_block(const Network::State& s, std::size_t layer,
   return p;
 }
 
-constexpr float kMostCodes = 65536;
-constexpr const char* kLeastCodes = "range.least_codes";
-
-std::string state_step_name(std::size_t layer) {
-  return "layers." + std::to_string(layer) + ".state_step";
-}
-std::string statistic_name(std::size_t layer, const char* what) {
-  return "layers." + std::to_string(layer) + ".norm." + what;
-}
-
-std::size_t modes_of(const ModelOptions& options) {
-  return static_cast<std::size_t>(options.modes == "complex" ? options.states / 2 : options.states);
-}
-
-std::vector<BlockShape> whole_blocks(const ModelOptions& options) {
-  return {static_cast<std::size_t>(options.layers),
-          BlockShape::whole(static_cast<std::size_t>(options.channels), modes_of(options))};
-}
-
-std::vector<BlockShape> load_shapes(const Safetensors& content, const ModelOptions& options,
-                                    const std::string& where) {
-  std::vector<BlockShape> shapes = whole_blocks(options);
-  for (std::size_t l = 0; l < shapes.size(); ++l) {
-    shapes[l] = load_shape(content, shapes[l], "layers." + std::to_string(l) + ".", where);
-  }
-  return shapes;
-}
-
-// The configuration that a checkpoint's metadata carries.
-struct Configuration {
-  ModelOptions model;
-  TaskShape task;
-  QuantOptions quant;
-  FieldList list() {
-    FieldList f;
-    fields(f, model);
-    fields(f, quant);
-    f.section("task");
-    f.add("inputs", task.inputs, "channels of the sequences").range(1, 65536);
-    f.add("classes", task.classes, "classes").range(1, 65536);
-    return f;
-  }
-};
-
-// Before memory is taken for what a small file merely claims: the largest matrices are in it.
-void require_enough_values(const Safetensors& content, const Configuration& configuration,
-                           const std::vector<BlockShape>& shapes, const std::string& where) {
-  const auto number = [](int value) { return static_cast<std::uint64_t>(value); };
-  const ModelOptions& model = configuration.model;
-  const std::uint64_t channels = number(model.channels);
-  std::uint64_t least =
-      channels * (number(configuration.task.inputs) + number(configuration.task.classes));
-  for (const BlockShape& shape : shapes) least += channels * shape.size() + 2 * shape.modes();
-  std::uint64_t found = 0;
-  for (const auto& [name, tensor] : content.tensors) found += tensor.bytes.size() / sizeof(float);
-  if (found >= least) return;
-  fail(where, std::to_string(found) + " values, but a network of " + std::to_string(model.layers) +
-                  " layers, " + std::to_string(channels) + " channels and " +
-                  std::to_string(model.states) + " states has at least " + std::to_string(least));
-}
-
 }  // namespace
 
 Network::Network(const ModelOptions& options, const TaskShape& task, std::uint64_t seed)
-    : Network(options, task, whole_blocks(options), seed) {}
+    : Network(options, task, whole_shapes(options), seed) {}
 
 Network::Network(const ModelOptions& options, const TaskShape& task,
                  const std::vector<BlockShape>& shapes, std::uint64_t seed)
@@ -193,6 +125,18 @@ Network::Network(const ModelOptions& options, const TaskShape& task,
   s.decoder =
       build.uniform("decoder.weight", {classes, s.channels()}, ParameterGroup::kWeight, out);
   s.decoder_bias = build.uniform("decoder.bias", {classes}, ParameterGroup::kNoDecay, out);
+}
+
+std::vector<BlockShape> whole_shapes(const ModelOptions& options) {
+  const int modes = options.modes == "complex" ? options.states / 2 : options.states;
+  const BlockShape block = BlockShape::whole(static_cast<std::size_t>(options.channels),
+                                             static_cast<std::size_t>(modes));
+  return {static_cast<std::size_t>(options.layers), block};
+}
+
+std::vector<std::uint64_t> Network::State::mode_shape(std::size_t layer) const {
+  if (shapes[layer] == BlockShape::whole(channels(), modes())) return {channels(), modes()};
+  return {shapes[layer].modes()};
 }
 
 void Network::State::require_inputs(const Batch& batch) const {
@@ -305,104 +249,6 @@ void Network::fold_norms() {
     }
   }
   *this = std::move(folded);
-}
-
-Safetensors Network::to_tensors() const {
-  const State& s = *state_;
-  Configuration configuration{s.options, s.task, s.quant};
-  Safetensors out;
-  for (const Parameter& p : s.parameters) out.tensors[p.name] = Tensor::from(p.value, p.shape);
-  const BlockShape whole = BlockShape::whole(s.channels(), s.modes());
-  for (std::size_t l = 0; l < s.shapes.size(); ++l) {
-    save_shape(s.shapes[l], whole, "layers." + std::to_string(l) + ".", out);
-  }
-  for (std::size_t l = 0; l < s.statistics.size(); ++l) {
-    const Shape shape{s.linear_outputs()};
-    out.tensors[statistic_name(l, "mean")] = Tensor::from(s.statistics[l].mean, shape);
-    out.tensors[statistic_name(l, "variance")] = Tensor::from(s.statistics[l].variance, shape);
-  }
-  for (std::size_t l = 0; l < s.state_steps.size(); ++l) {
-    out.tensors[state_step_name(l)] = Tensor::from(s.state_steps[l], mode_shape(s, l));
-  }
-  if (s.quantized) {
-    const std::vector<float> least(s.least_codes.begin(), s.least_codes.end());
-    out.tensors[kLeastCodes] = Tensor::from(least, {least.size()});
-  }
-  out.metadata["format"] = "crosstate network 2";
-  out.metadata["network"] = configuration.list().to_json().dump();
-  out.metadata["quantized"] = s.quantized ? "true" : "false";
-  return out;
-}
-
-Network Network::from_tensors(const Safetensors& content, const std::string& where) {
-  const auto entry = [&](const std::string& key) {
-    const auto it = content.metadata.find(key);
-    if (it == content.metadata.end())
-      fail(where, "no '" + key + "' in the metadata: not a network of this program");
-    return it->second;
-  };
-  if (entry("format") != "crosstate network 2") {
-    fail(where, "format '" + excerpt(entry("format")) + "', expected 'crosstate network 2'");
-  }
-  const nlohmann::json values = nlohmann::json::parse(entry("network"), nullptr, false);
-  if (!values.is_object()) fail(where, "metadata 'network' is not a JSON object");
-  Configuration configuration;
-  configuration.list().from_json(values, where);
-  validate(configuration.model);
-  const std::vector<BlockShape> shapes = load_shapes(content, configuration.model, where);
-  require_enough_values(content, configuration, shapes, where);
-  Network network = unfilled(configuration.model, configuration.task, shapes);
-  State& s = *network.state_;
-  const std::string quantized = entry("quantized");
-  if (quantized != "true" && quantized != "false") {
-    fail(where, "metadata 'quantized' is '" + excerpt(quantized) + "', expected 'true' or 'false'");
-  }
-  if (quantized == "true") {
-    validate(configuration.quant);
-    s.quant = resolved(configuration.quant);
-    s.quantized = true;
-    s.add_ranges();
-  }
-  const auto load = [&](const std::string& name, const Shape& shape) {
-    const auto it = content.tensors.find(name);
-    if (it == content.tensors.end()) fail(where, "tensor '" + name + "' is missing");
-    std::vector<float> v = it->second.floats(shape, where + ": tensor '" + name + "'");
-    for (std::size_t i = 0; i < v.size(); ++i) {
-      if (!std::isfinite(v[i]))
-        fail(where, "tensor '" + name + "' holds " + std::to_string(v[i]) + " at " +
-                        std::to_string(i) + ", expected finite values");
-    }
-    return v;
-  };
-  const auto require_above = [&](float bound, const std::vector<float>& v,
-                                 const std::string& name) {
-    for (const float x : v) {
-      if (!(x > bound))
-        fail(where,
-             "tensor '" + name + "' holds " + std::to_string(x) + ", expected positive values");
-    }
-  };
-  for (Parameter& p : s.parameters) p.value = load(p.name, p.shape);
-  for (std::size_t l = 0; l < s.statistics.size(); ++l) {
-    s.statistics[l].mean = load(statistic_name(l, "mean"), {s.linear_outputs()});
-    s.statistics[l].variance = load(statistic_name(l, "variance"), {s.linear_outputs()});
-    require_above(-1e-6f, s.statistics[l].variance, statistic_name(l, "variance"));
-  }
-  if (s.quantized) {
-    const std::vector<float> least = load(kLeastCodes, {s.least_codes.size()});
-    for (std::size_t i = 0; i < least.size(); ++i) {
-      if (std::nearbyint(least[i]) != least[i] || std::abs(least[i]) >= kMostCodes) {
-        fail(where, std::string("tensor '") + kLeastCodes + "' holds " + std::to_string(least[i]) +
-                        ", expected whole numbers below 65536");
-      }
-      s.least_codes[i] = static_cast<int>(least[i]);
-    }
-  }
-  for (std::size_t l = 0; l < s.state_steps.size(); ++l) {
-    s.state_steps[l] = load(state_step_name(l), mode_shape(s, l));
-    require_above(0, s.state_steps[l], state_step_name(l));
-  }
-  return network;
 }
 
 }  // namespace crosstate

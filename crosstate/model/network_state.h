@@ -1,6 +1,7 @@
 // The inside of a Network, for the executors that run or map it.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "crosstate/kernels/pointwise.h"
@@ -116,6 +117,11 @@ struct Network::State {
   Quantizer quantizer(std::size_t parameter, const ActivationSite& site, std::size_t rows) const;
   /// Number of a block's first mode in the network.
   std::size_t first_mode(std::size_t layer) const;
+  /// Of the arrays by mode of a block: [H][M] where all channels have as many, [N] otherwise.
+  std::vector<std::uint64_t> mode_shape(std::size_t layer) const;
+  /// What one code of a state stands for: a power of two times the scale of its input, so that the
+  /// input's gain is a shift; rounded up, since a state that saturates loses its memory.
+  double state_step(std::size_t layer, std::size_t i, float input_scale) const;
   /// The continuous parameters of mode i of a block, which belongs to channel s of its shape.
   ContinuousMode mode(std::size_t layer, std::size_t s, std::size_t i) const;
   /// Discretises, rounds and, in a step of training, disturbs the weights as QuantOptions says.
@@ -123,6 +129,9 @@ struct Network::State {
   /// Without noise, and with the tables of rounded functions, which training does not use.
   Coefficients deployed_coefficients() const;
 };
+
+/// Of a network without pruned blocks.
+std::vector<BlockShape> whole_shapes(const ModelOptions& options);
 
 /// y = table of x. False, and nothing done, where there is no table.
 bool look_up(const CodeTable& table, std::size_t rows, std::size_t columns, ConstRows x, Rows y);

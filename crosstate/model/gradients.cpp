@@ -1,0 +1,122 @@
+// Gradients of coefficients, summed over groups, and the way back to the parameters.
+#include <vector>
+
+#include "crosstate/model/network_state.h"
+
+namespace crosstate {
+namespace {
+
+void add(std::vector<double>& to, const std::vector<double>& from) {
+  for (std::size_t i = 0; i < to.size(); ++i) to[i] += from[i];
+}
+
+void backpropagate_recurrence(const BlockGradients& b, double factor, float input_scale,
+                              std::size_t layer, Network::State& s) {
+  const BlockParameters& p = s.blocks[layer];
+  const BlockShape& shape = s.shapes[layer];
+  std::vector<double>& gc = s.parameters[p.c].gradient;
+  for (std::size_t h = 0; h < shape.size(); ++h) {
+    for (std::size_t i = shape.first[h]; i < shape.first[h + 1]; ++i) {
+      const double step = s.state_step(layer, i, input_scale);
+      const ContinuousGradient m =
+          discretize_adjoint(s.mode(layer, h, i), s.discretization(), s.complex(),
+                             {b.ar[i], b.ai[i]}, {b.cr[i] * step, b.ci[i] * step});
+      s.parameters[p.log_dt].gradient[h] += factor * m.log_dt;
+      s.parameters[p.log_a].gradient[i] += factor * m.log_a;
+      if (s.complex()) {
+        s.parameters[p.w].gradient[i] += factor * m.w;
+        gc[2 * i] += factor * m.c.real();
+        gc[2 * i + 1] += factor * m.c.imag();
+        if (s.options.train_b) {
+          s.parameters[p.b].gradient[2 * i] += factor * m.b.real();
+          s.parameters[p.b].gradient[2 * i + 1] += factor * m.b.imag();
+        }
+      } else {
+        gc[i] += factor * m.c.real();
+        if (s.options.train_b) s.parameters[p.b].gradient[i] += factor * m.b.real();
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Gradients::Gradients(const Network::State& s) {
+  const std::size_t H = s.channels(), O = s.linear_outputs();
+  const auto inputs = static_cast<std::size_t>(s.task.inputs);
+  const auto classes = static_cast<std::size_t>(s.task.classes);
+  encoder.assign(H * inputs, 0);
+  encoder_bias.assign(H, 0);
+  decoder.assign(classes * H, 0);
+  decoder_bias.assign(classes, 0);
+  blocks.resize(s.blocks.size());
+  for (std::size_t l = 0; l < blocks.size(); ++l) {
+    BlockGradients& b = blocks[l];
+    const BlockShape& shape = s.shapes[l];
+    for (std::vector<double>* v : {&b.ar, &b.ai, &b.cr, &b.ci}) v->assign(shape.modes(), 0);
+    b.d.assign(shape.size(), 0);
+    b.weight.assign(O * shape.size(), 0);
+    b.bias.assign(O, 0);
+    b.gamma.assign(O, 0);
+    b.beta.assign(O, 0);
+  }
+}
+
+Gradients& Gradients::operator+=(const Gradients& other) {
+  add(encoder, other.encoder);
+  add(encoder_bias, other.encoder_bias);
+  add(decoder, other.decoder);
+  add(decoder_bias, other.decoder_bias);
+  input += other.input;
+  residual += other.residual;
+  for (std::size_t l = 0; l < blocks.size(); ++l) {
+    BlockGradients& a = blocks[l];
+    const BlockGradients& b = other.blocks[l];
+    add(a.ar, b.ar), add(a.ai, b.ai), add(a.cr, b.cr), add(a.ci, b.ci);
+    add(a.d, b.d), add(a.weight, b.weight), add(a.bias, b.bias);
+    add(a.gamma, b.gamma), add(a.beta, b.beta);
+    a.ssm_output += b.ssm_output;
+    a.activation += b.activation;
+    a.linear += b.linear;
+  }
+  return *this;
+}
+
+void backpropagate(const Gradients& g, double factor, Network::State& s) {
+  const auto put = [&](std::size_t index, const std::vector<double>& from) {
+    std::vector<double>& to = s.parameters[index].gradient;
+    for (std::size_t i = 0; i < to.size(); ++i) to[i] += factor * from[i];
+  };
+  const auto range = [&](std::size_t index, const ActivationSite& site, double gradient) {
+    if (site.learned) s.parameters[index].gradient[0] += factor * gradient;
+  };
+  put(s.encoder, g.encoder);
+  put(s.encoder_bias, g.encoder_bias);
+  put(s.decoder, g.decoder);
+  put(s.decoder_bias, g.decoder_bias);
+  if (s.quantized) {
+    range(s.input_range, s.quant.input, g.input);
+    range(s.residual_range, s.quant.residual, g.residual);
+  }
+  const bool on = s.quantized && s.quant.residual.bits != kFloatBits;
+  const float input_scale = on ? s.quantizer(s.residual_range, s.quant.residual, 1).scale[0] : 1.0f;
+  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
+    const BlockParameters& p = s.blocks[l];
+    const BlockGradients& b = g.blocks[l];
+    put(p.d, b.d);
+    put(p.weight, b.weight);
+    put(p.bias, b.bias);
+    if (s.options.norm != "none") {
+      put(p.gamma, b.gamma);
+      put(p.beta, b.beta);
+    }
+    if (s.quantized) {
+      range(p.ssm_output, s.quant.ssm_output, b.ssm_output);
+      range(p.activation, s.quant.activation, b.activation);
+      range(p.linear, s.quant.linear, b.linear);
+    }
+    backpropagate_recurrence(b, factor, input_scale, l, s);
+  }
+}
+
+}  // namespace crosstate
