@@ -188,12 +188,12 @@ std::vector<std::string> shipped_technologies() {
 
 Technology find_technology(const std::string& name) {
   if (name.find('/') != std::string::npos || name.ends_with(".toml")) return read_technology(name);
-  const std::vector<std::string> shipped = shipped_technologies();
-  if (std::find(shipped.begin(), shipped.end(), name) != shipped.end()) {
+  const std::vector<std::string> names = shipped_technologies();
+  if (std::find(names.begin(), names.end(), name) != names.end()) {
     return read_technology((shipped("technology") / (name + ".toml")).string());
   }
   std::string known;
-  for (const std::string& s : shipped) known += (known.empty() ? "" : ", ") + s;
+  for (const std::string& s : names) known += (known.empty() ? "" : ", ") + s;
   fail("target", "\"" + excerpt(name) + "\", expected a .toml file or one of " + known);
 }
 
