@@ -76,8 +76,8 @@ Outcome outcome_of(const RunSummary& summary, double integer_accuracy) {
   set("state_bits", last.state_bits);
   set("parameters", static_cast<double>(summary.parameters));
   if (summary.crossbar.done) {
-    set("crossbar_accuracy", summary.crossbar.chips.mean);
-    set("crossbar_deviation", summary.crossbar.chips.deviation);
+    set("crossbar_accuracy", summary.crossbar.chips.first().mean);
+    set("crossbar_deviation", summary.crossbar.chips.first().deviation);
   }
   return outcome;
 }
