@@ -138,6 +138,13 @@ Mixture pcm(const std::string& name, double target, double t) {
   if (t == 0) return {{1, target, sigma}};
   const double T = t + of.t0, noise = std::sqrt(std::log((T + of.t_r) / (2 * of.t_r)));
   Mixture mixture;
+  if (of.q(1) == 0) {  // all that is left is programming, times the drift
+    over_normal([&](double w, double xi) {
+      const double factor = std::pow(T / of.t0, -std::abs(of.mu(r) + of.s(r) * xi));
+      mixture.push_back({w, target * factor, sigma * factor});
+    });
+    return mixture;
+  }
   over_normal([&](double w1, double xi1) {
     const double programmed = std::max(0.0, target + sigma * xi1);
     over_normal([&](double w2, double xi2) {
@@ -157,7 +164,7 @@ Mixture cmo(double target, double t) {
   Mixture mixture;
   over_normal([&](double w, double xi) {
     const double g = target - 0.089 * std::log(t) + std::hypot(sigma, relaxed) * xi;
-    mixture.push_back({w, g, noise * std::log10(g)});
+    mixture.push_back({w, g, noise * std::log10(std::max(1.0, g))});
   });
   return mixture;
 }
