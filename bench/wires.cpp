@@ -39,8 +39,7 @@ void Condensation(benchmark::State& state) {
 void OnePoint(benchmark::State& state, const CellLaw& law) {
   const Array a(state);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(
-        operating_point(a.siemens, a.rows, a.columns, a.volts, kWires, law));
+    benchmark::DoNotOptimize(operating_point(a.siemens, a.rows, a.columns, a.volts, kWires, law));
   }
 }
 

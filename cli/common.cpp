@@ -160,8 +160,8 @@ void add_short_forms(CLI::App& command, Common& common, const FieldList& list) {
   for (const Field& field : list.all()) {
     if (is_seed(field)) continue;  // --seed
     const std::string unit = field.unit.empty() ? "" : " " + field.unit;
-    add_text(command, short_form(common, field.key), common.short_forms[field.key], field.key + ", below",
-             "VALUE")
+    add_text(command, short_form(common, field.key), common.short_forms[field.key],
+             field.key + ", below", "VALUE")
         ->default_str(value_text(field) + unit)
         ->group("Short forms of --set, which they win over");
   }
@@ -199,7 +199,8 @@ void read_settings(const Common& common, FieldList& list) {
     set(list, assignment, "--set " + excerpt(assignment));
   }
   for (const auto& [key, value] : common.short_forms) {
-    if (!value.empty()) set(list, key + '=' + value, short_form(common, key) + ' ' + excerpt(value));
+    if (!value.empty())
+      set(list, key + '=' + value, short_form(common, key) + ' ' + excerpt(value));
   }
   if (!common.seed.empty()) {
     set(list, seed_of(list).key + '=' + common.seed, "--seed " + excerpt(common.seed));

@@ -39,10 +39,17 @@ class ArrayCommand : public Cli {
 
   std::vector<std::string> arguments(const Wires& wires,
                                      const std::vector<std::string>& more) const {
-    std::vector<std::string> all = {"array",    "--conductance",           path("G.csv"),
-                                    "--voltage", path("V.csv"),            "--wire",
-                                    number_text(wires.segment), "--driver", number_text(wires.driver),
-                                    "--sense",  number_text(wires.sense)};
+    std::vector<std::string> all = {"array",
+                                    "--conductance",
+                                    path("G.csv"),
+                                    "--voltage",
+                                    path("V.csv"),
+                                    "--wire",
+                                    number_text(wires.segment),
+                                    "--driver",
+                                    number_text(wires.driver),
+                                    "--sense",
+                                    number_text(wires.sense)};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
@@ -108,7 +115,7 @@ TEST_F(ArrayCommand, AgreesWithNgspiceOnOtherShapes) {
   expect_agreement(9, 40, {0, 100, 0}, 1e-9);
   expect_agreement(40, 9, {0, 0, 50}, 1e-9);
   expect_agreement(12, 31, {0, 100, 50}, 1e-9);
-  expect_agreement(12, 31, {1e5, 1, 1}, 1e-6);  // currents of a millionth of the others
+  expect_agreement(12, 31, {1e3, 1, 1}, 1e-6);  // next to nothing reaches the last columns
   expect_agreement(12, 31, {1e-3, 0, 0}, 1e-6);
 }
 
@@ -173,7 +180,9 @@ TEST_F(ArrayCommand, RefusesBadFiles) {
   expect_refused(arguments({-1, 0, 0}, {}), {"--wire -1", "0 to 1e+12"});
   expect_refused(arguments({1e-13, 0, 0}, {}), {"wires.segment", "1e-09"});
   expect_refused(arguments({}, {"--nl3", "1", "--effective", path("E.csv")}), {"--effective"});
-  expect_refused(arguments({1e5, 0, 0}, {"--nl3", "-100"}), {"no operating point"});
+  write("G.csv", "1e-5,1e-5\n1e-5,1e-5\n");
+  write("V.csv", "5\n5\n");
+  expect_refused(arguments({1e5, 0, 0}, {"--nl3", "-1"}), {"no operating point"});
   expect_refused({"array"}, {"--conductance"});
 }
 

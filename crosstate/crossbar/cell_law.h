@@ -10,9 +10,9 @@ namespace crosstate {
 /// every cell, also for one of G = 0. A selector in series carries I = I_s sinh(V_s / V_0), and
 /// the cell has what remains of the voltage.
 struct CellLaw {
-  double nl2 = 0;               // A/V^2
-  double nl3 = 0;               // A/V^3
-  double selector_current = 0;  // I_s in A; 0: no selector
+  double nl2 = 0;                 // A/V^2
+  double nl3 = 0;                 // A/V^3
+  double selector_current = 0;    // I_s in A; 0: no selector
   double selector_voltage = 0.1;  // V_0 in V
 
   bool has_selector() const { return selector_current > 0; }

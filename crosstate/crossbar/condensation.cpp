@@ -97,7 +97,6 @@ struct Range {
 
   Range lower() const { return {first, count / 2}; }
   Range upper() const { return {first + count / 2, count - count / 2}; }
-  bool ends_at(std::size_t end) const { return first + count == end; }
 };
 
 class Condenser {

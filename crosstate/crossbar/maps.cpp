@@ -28,9 +28,8 @@ double parse_value(std::string_view text, const std::string& where, std::size_t 
   if (error == std::errc{} && end == digits.data() + digits.size() && std::isfinite(value)) {
     return value;
   }
-  fail(where + ':' + std::to_string(line),
-       "column " + std::to_string(column) + ": \"" + excerpt(text, 40) +
-           "\", expected a finite number");
+  fail(where + ':' + std::to_string(line), "column " + std::to_string(column) + ": \"" +
+                                               excerpt(text, 40) + "\", expected a finite number");
 }
 
 std::size_t append_line(std::string_view line, const std::string& where, std::size_t number,
@@ -59,13 +58,12 @@ Matrix parse_csv(std::string_view text, const std::string& where) {
   Matrix matrix;
   for (std::size_t number = 1;; ++number) {
     const std::size_t end = text.find('\n');
-    const std::size_t columns =
-        append_line(text.substr(0, end), where, number, matrix.values);
+    const std::size_t columns = append_line(text.substr(0, end), where, number, matrix.values);
     if (number == 1) matrix.columns = columns;
     if (columns != matrix.columns) {
-      fail(where + ':' + std::to_string(number),
-           std::to_string(columns) + " values, expected " + std::to_string(matrix.columns) +
-               " as in line 1");
+      fail(where + ':' + std::to_string(number), std::to_string(columns) + " values, expected " +
+                                                     std::to_string(matrix.columns) +
+                                                     " as in line 1");
     }
     ++matrix.rows;
     if (end == std::string_view::npos) return matrix;

@@ -34,8 +34,7 @@ void append(std::string& bytes, T value) {
 
 std::string format_npy(const Matrix& matrix) {
   std::string header = "{'descr': '<f8', 'fortran_order': False, 'shape': (" +
-                       std::to_string(matrix.rows) + ", " + std::to_string(matrix.columns) +
-                       "), }";
+                       std::to_string(matrix.rows) + ", " + std::to_string(matrix.columns) + "), }";
   // The data begin at a multiple of 64 bytes.
   constexpr std::size_t kPrefix = 10, kAlign = 64;
   header.append((kAlign - (kPrefix + header.size() + 1) % kAlign) % kAlign, ' ');

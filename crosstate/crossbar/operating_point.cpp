@@ -21,12 +21,10 @@ class NodalEquations {
   NodalEquations(std::span<const double> siemens, std::size_t rows, std::size_t columns,
                  std::span<const double> voltages, const WireOptions& wires, const CellLaw& law)
       : circuit_(make_circuit(rows, columns, wires)), siemens_(siemens), law_(law) {
-    // Lines without loss are the start: word lines at their sources, bit lines at ground.
+    // The start is the array before its sources rise, so the first step gives small voltages'
+    // answer.
     volts_.assign(circuit_.nodes(), 0.0);
     for (std::size_t i = 0; i < rows; ++i) volts_[circuit_.source(i)] = voltages[i];
-    for (std::size_t k = 0; k < siemens.size(); ++k) {
-      if (circuit_.word[k] < circuit_.free) volts_[circuit_.word[k]] = voltages[k / columns];
-    }
     scale_ = 0;
     for (const double v : voltages) scale_ = std::max(scale_, std::abs(v));
     slopes_.resize(siemens.size());
@@ -115,8 +113,9 @@ class NodalEquations {
     analysed_ = true;
     solver_.factorize(matrix);
     if (solver_.info() != Eigen::Success) {
-      fail("array", "the nodal equations are singular in double precision, expected wires and "
-                    "cells that lie less far apart");
+      fail("array",
+           "the nodal equations are singular in double precision, expected wires and "
+           "cells that lie less far apart");
     }
     return solver_.solve(-currents);
   }

@@ -42,8 +42,7 @@ void validate(const WireOptions& options) {
 }
 
 void require_array(std::span<const double> siemens, std::size_t rows, std::size_t columns) {
-  if (rows == 0 || columns == 0 || siemens.size() / rows != columns ||
-      siemens.size() % rows != 0) {
+  if (rows == 0 || columns == 0 || siemens.size() / rows != columns || siemens.size() % rows != 0) {
     fail("array", std::to_string(siemens.size()) + " conductances for " + std::to_string(rows) +
                       " x " + std::to_string(columns) + " cells, expected one for each");
   }
