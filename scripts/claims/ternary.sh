@@ -1,0 +1,23 @@
+# Ternary weights everywhere, A, C and D included, against eight bits.
+# shellcheck shell=bash disable=SC2154
+
+quick() {
+  network plain
+  mapfile -t start < <(from plain)
+  network ternary "${start[@]}" --set quant.preset=w2a8s8 --set qat.distill=0.5
+  list "$1" "sample, 8 bits" plain "sample, ternary" ternary
+}
+
+full() {
+  local first=$seed fsdd_runs=()
+  for seed in "$first" "$((first + 1))" "$((first + 2))"; do
+    run "$networks/fsdd-$seed" train --config "$root/configs/fsdd.toml" --data "$fsdd"
+    fsdd_runs+=("spoken digits, ternary" "fsdd-$seed")
+  done
+  seed=$first
+  run "$networks/smnist" train --config "$root/configs/smnist-ternary.toml" --data "$mnist"
+  list "$1" "${fsdd_runs[@]}" "sequential MNIST, ternary" smnist
+}
+
+# list DIRECTORY TASK NETWORK...: tells the report which network belongs to which task.
+list() { printf '%s\t%s\n' "${@:2}" >"$1/tasks.txt"; }
