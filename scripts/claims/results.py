@@ -1,0 +1,198 @@
+"""Reads what the commands of each claim left: tables and charts as plain data.
+
+One function per claim, (its directory, the networks' directory) -> {"tables", "charts"}.
+A table is title, columns, rows; a chart what chart.line_chart or bar_chart takes, and its kind.
+"""
+
+import csv
+import json
+import statistics
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def machine(networks, directory):
+    for path in [*sorted(networks.rglob("summary.json")), *sorted(directory.rglob("*.json"))]:
+        found = read(path).get("machine")
+        if found:
+            return found
+    return None
+
+
+def percent(share):
+    return None if share is None else 100.0 * share
+
+
+def table(title, columns, rows):
+    return {"title": title, "columns": columns, "rows": rows}
+
+
+def point(x, value, spread=0.0):
+    return [x, value, value - spread, value + spread] if spread else [x, value, None, None]
+
+
+def plot(kind, title, x_label, y_label, series, **more):
+    named = [{"name": name, "points": points} for name, points in series.items()]
+    return {"kind": kind, "title": title, "x_label": x_label, "y_label": y_label,
+            "series": named, **more}
+
+
+def complexity(directory, networks):
+    cost = read(directory / "cost" / "cost.json")
+    wide, small = (read(networks / n / "summary.json") for n in ("wide", "small"))
+    accuracy = [percent(a) for a in (wide["float"]["accuracy"], small["float"]["accuracy"],
+                                     small["qat"]["accuracy"])]
+    energy = {t["technology"]["name"]: t["estimates"] for t in cost["targets"]}
+    measures = {
+        "parameters": [m["parameters"] for m in cost["models"]],
+        "weight bits": [m["weight_bits"] for m in cost["models"]],
+        "state bits": [m["state_bits"] for m in cost["models"]],
+        "bytes in all": [m["memory_bytes"]["total"] for m in cost["models"]],
+        "bit operations": [m["operations"]["per_inference"]["bit_operations"]
+                           for m in cost["models"]],
+        "energy at 45 nm, nJ": [e["energy_pj"]["per_inference"]["typical"] / 1000
+                                for e in energy["accelerator-45nm"]],
+    }
+    rows = [["test accuracy, %", *accuracy, None, ""]]
+    bars = {"wide float over small quantized": [], "small float over small quantized": []}
+    for name, values in measures.items():
+        span = ""
+        ratio, same = values[0] / values[2], values[1] / values[2]
+        low = high = None
+        if name.startswith("energy"):
+            over = energy["accelerator-45nm"][2]["over_first"]["energy"]
+            low, high = 1 / over["high"], 1 / over["low"]
+            span = f"{low:.1f} to {high:.1f}"
+        rows.append([name, *values, ratio, span])
+        short = name.split(",")[0].replace("energy at 45 nm", "energy")
+        bars["wide float over small quantized"].append([short, ratio, low, high])
+        bars["small float over small quantized"].append(point(short, same))
+    columns = ["per inference", "wide, float", "small, float", "small, quantized",
+               "wide float over small quantized", "range"]
+    return {"tables": [table("A wide float network against a small quantized one", columns, rows)],
+            "charts": [plot("bar", "How much less the small quantized network takes", "", "ratio",
+                            bars, log_y=True)]}
+
+
+def precision(directory, _):
+    with (directory / "sweep" / "results.csv").open() as file:
+        done = [r for r in csv.DictReader(file) if r["status"] == "done"]
+    cells, rows, lines = {}, [], {}
+    for r in done:
+        key = (r["quant.preset"], int(r["model.channels"]))
+        cells.setdefault(key, []).append((percent(float(r["accuracy"])), float(r["bytes"])))
+    means = {k: (statistics.fmean(a for a, _ in v), v[0][1],
+                 statistics.stdev(a for a, _ in v) if len(v) > 1 else 0.0)
+             for k, v in cells.items()}
+    for (preset, channels), (accuracy, size, spread) in sorted(means.items(), key=lambda m: m[1][1]):
+        # On the front is what no smaller or equal setting beats.
+        beaten = any(b <= size and a > accuracy for a, b, _ in means.values())
+        rows.append([preset, channels, int(size), accuracy, spread, "" if beaten else "front"])
+        lines.setdefault(preset, []).append(point(size, accuracy, spread))
+    columns = ["precision", "channels", "bytes in all", "accuracy, %", "± between seeds", ""]
+    return {"tables": [table("Size against numerical precision, trained with rounding", columns, rows)],
+            "charts": [plot("line", "Accuracy against size", "bytes in all", "test accuracy, %",
+                            lines, log_x=True)]}
+
+
+TRAININGS = {"ptq": "rounded after training, 8 bits",
+             "ptq16": "the same, 16-bit activations and state",
+             "qat": "rounded in training, 8 bits",
+             "noise": "the same, with noise in training"}
+
+
+def chips(path):
+    return [(percent(a["accuracy_mean"]), percent(a["accuracy_std"])) for a in read(path)["ages"]]
+
+
+def robustness(directory, _):
+    tables, charts = [], []
+    for part, kind, x_label in (("noise", "line", "programming noise, relative"),
+                                ("targets", "bar", "target")):
+        names = sorted(p.name for p in (directory / part / "qat").iterdir())
+        series, rows = {}, []
+        for training, label in TRAININGS.items():
+            ends = [chips(directory / part / training / n / "simulate.json")[0] for n in names]
+            rows.append([label, *(f"{m:.1f} ± {s:.1f}" for m, s in ends)])
+            xs = [float(n) for n in names] if part == "noise" else names
+            series[label] = [point(x, *e) for x, e in zip(xs, ends)]
+        title = f"Accuracy on chips by {x_label}, %"
+        tables.append(table(title, ["network", *names], rows))
+        charts.append(plot(kind, title, x_label, "test accuracy, %", series))
+    return {"tables": tables, "charts": charts}
+
+
+def pruning(directory, _):
+    tables, charts = [], []
+    for what, key in (("states", "states_removed"), ("channels", "stream_channels_removed")):
+        series, rows = {}, []
+        for model in read(directory / what / "prune.json")["models"]:
+            kind = "rounded in training" if model["quantized"] else "float"
+            for stage, field in (("trained on", "accuracy"), ("only pruned", "accuracy_one_shot")):
+                line = [point(0.0, percent(model["accuracy"]))]
+                line += [point(percent(p[key]), percent(p[field])) for p in model["points"]]
+                series[f"{kind}, {stage}"] = line
+            for p in model["points"]:
+                rows.append([kind, percent(p[key]), p["parameters"], p["memory"]["total"],
+                             percent(p["accuracy_one_shot"]), percent(p["accuracy"])])
+        columns = ["network", f"{what} removed, %", "parameters", "bytes in all",
+                   "accuracy only pruned, %", "trained on, %"]
+        tables.append(table(f"Share of {what} removed", columns, rows))
+        charts.append(plot("line", f"Accuracy against {what} removed", f"{what} removed, %",
+                           "test accuracy, %", series))
+    return {"tables": tables, "charts": charts}
+
+
+def ternary(directory, networks):
+    tasks = {}
+    for entry in (directory / "tasks.txt").read_text().splitlines():
+        task, network = entry.split("\t")
+        tasks.setdefault(task, []).append(read(networks / network / "summary.json"))
+    rows, bars = [], {"float": [], "rounded after training": [], "rounded in training": []}
+    for task, runs in tasks.items():
+        row = [task, len(runs)]
+        for label, stage in zip(bars, ("float", "ptq", "qat")):
+            shares = [percent(r[stage]["accuracy"]) for r in runs]
+            mean = statistics.fmean(shares)
+            spread = statistics.stdev(shares) if len(shares) > 1 else 0.0
+            bars[label].append(point(task, mean, spread))
+            row.append(f"{mean:.2f} ± {spread:.2f}" if spread else mean)
+        rows.append(row + [runs[0]["float"]["memory"]["total"], runs[0]["qat"]["memory"]["total"]])
+    columns = ["task", "seeds", "float, %", "rounded after training, %", "rounded in training, %",
+               "bytes, float", "bytes, rounded"]
+    return {"tables": [table("Ternary weights everywhere, 8-bit activations and state", columns, rows)],
+            "charts": [plot("bar", "Test accuracy by training", "", "test accuracy, %", bars)]}
+
+
+def memristive(directory, _):
+    rows, bars = [], {"fresh": [], "after a day": []}
+    for path in sorted((directory / "deploy").iterdir()):
+        placed = read(path / "deploy.json")
+        ages = chips(directory / "simulate" / path.name / "simulate.json")
+        for name, age in zip(bars, ages):
+            bars[name].append(point(path.name, *age))
+        rows.append([path.name, len(placed["arrays"]), placed["pairs_per_array"],
+                     percent(placed["utilisation"]), *(f"{m:.1f} ± {s:.1f}" for m, s in ages)])
+    columns = ["target", "arrays", "pairs an array", "pairs in use, %", "accuracy fresh, %",
+               "after a day, %"]
+    tables = [table("On the arrays of every target", columns, rows)]
+
+    targets = read(directory / "cost" / "cost.json")["targets"]
+    digital = targets[0]["estimates"][0]["energy_pj"]["per_inference"]
+    rows, energies = [], []
+    for t in targets:
+        name, e = t["technology"]["name"], t["estimates"][0]
+        energy = {k: v / 1e6 for k, v in e["energy_pj"]["per_inference"].items()}
+        energies.append([name.replace("crossbar", "xbar").replace("accelerator", "digital"),
+                         energy["typical"], energy["low"], energy["high"]])
+        rows.append([name, energy["typical"], f"{energy['low']:.2f} to {energy['high']:.2f}",
+                     e["latency_ns"]["per_inference"]["typical"] / 1e3,
+                     energy["typical"] * 1e6 / digital["typical"]])
+    columns = ["hardware", "energy, uJ", "range", "latency, us", "energy over digital accelerator"]
+    tables.append(table("One inference on hardware", columns, rows))
+    return {"tables": tables,
+            "charts": [plot("bar", "Accuracy on chips", "target", "test accuracy, %", bars),
+                       plot("bar", "Energy of an inference, typical and range", "", "uJ",
+                            {"quantized network": energies}, log_y=True)]}
