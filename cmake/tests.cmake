@@ -31,3 +31,10 @@ add_test(NAME install.consumer COMMAND ${CMAKE_COMMAND}
   -D build_type=${CMAKE_BUILD_TYPE}
   -P ${CMAKE_CURRENT_SOURCE_DIR}/tests/consumer/run.cmake)
 set_tests_properties(install.consumer PROPERTIES TIMEOUT 600)
+
+# The scripts behind docs/claims.md: every claim in its smallest form, and what they refuse.
+if(TARGET crosstate)
+  add_test(NAME scripts.reproduce COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/tests/reproduce_test
+    $<TARGET_FILE:crosstate> ${CMAKE_CURRENT_BINARY_DIR}/reproduce-test)
+  set_tests_properties(scripts.reproduce PROPERTIES TIMEOUT 600)
+endif()

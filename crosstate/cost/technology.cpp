@@ -108,8 +108,8 @@ void check_constant(const std::string& path, const ConstantDefinition& definitio
   require(c.node != kMissing, "node");
   require(!c.unit.empty(), "unit");
   if (c.unit != definition.unit) {
-    fail(path, std::string(definition.name) + ".unit = \"" + c.unit + "\", expected " +
-                   definition.unit);
+    fail(path,
+         std::string(definition.name) + ".unit = \"" + c.unit + "\", expected " + definition.unit);
   }
   require(!c.basis.empty(), "basis");
   require(!c.source.empty(), "source");

@@ -3,8 +3,8 @@
 import html
 import math
 
-WIDTH, HEIGHT = 720, 400
-LEFT, RIGHT, TOP, BOTTOM = 76, 190, 40, 64
+WIDTH, HEIGHT = 760, 400
+LEFT, RIGHT, TOP, BOTTOM = 76, 230, 40, 64
 # Told apart also with colour-blind eyes (Okabe and Ito).
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 
@@ -61,11 +61,14 @@ def frame(title, x_label, y_label, y):
 
 def legend(names):
     x = WIDTH - RIGHT + 16
-    parts = []
+    parts, at = [], TOP + 10
     for i, name in enumerate(names):
-        at, colour = TOP + 10 + 20 * i, COLOURS[i % len(COLOURS)]
-        parts += [f'<rect x="{x}" y="{at - 9}" width="12" height="12" fill="{colour}"/>',
-                  text(x + 18, at + 1, name, "start")]
+        colour = COLOURS[i % len(COLOURS)]
+        parts.append(f'<rect x="{x}" y="{at - 9}" width="12" height="12" fill="{colour}"/>')
+        for words in name.split(", "):  # a line each
+            parts.append(text(x + 18, at + 1, words, "start"))
+            at += 15
+        at += 6
     return parts
 
 

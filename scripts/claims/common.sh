@@ -4,17 +4,20 @@
 
 # Data of the quick forms and of tests, for every command that reads data.
 sample=()
-# A network of the built-in sample, its trainings, and the chips that it is tested on.
+# A network of the built-in sample, its trainings, and the chips and targets that it is tested on.
 small=(--set model.states=8 --set model.dt_min=0.003 --set train.epochs=8 --set qat.epochs=8
   --set qat.learning_rate=0.01 --set qat.range_rate=0.003 --set qat.average=0.98)
 chips=(--set simulate.chips=3 --set simulate.sequences=200)
 retrain=(--set qat.epochs=2 --set qat.average=0.9)
+levels=(0 0.02 0.05 0.1 0.2)
+targets=(generic-64x64 hermes neurram pcm rram-cmo sonos taox-64x64)
 if [[ -n ${CROSSTATE_REPRODUCE_TINY:-} ]]; then # for tests: seconds, and no meaning
   sample=(--set data.train_limit=160 --set data.test_limit=64)
   small=(--set model.channels=4 --set model.states=4 --set model.layers=1 --set train.batch=32
     --set qat.batch=32 --set train.epochs=1 --set qat.epochs=1 --set run.calibration=32)
   chips=(--set simulate.chips=2 --set simulate.sequences=8)
   retrain=(--set qat.epochs=1 --set prune.batches=1 --set qat.batch=32)
+  levels=(0 0.1) targets=(generic-64x64 rram-cmo)
 fi
 
 # Forgets that anything under a directory is finished.

@@ -15,7 +15,7 @@ full() {
 place() {
   local directory=$1 target data=("${sample[@]}") model=$networks/chip/qat.safetensors
   [[ -z $mnist ]] || data=(--data "$mnist")
-  for target in ideal generic-64x64 hermes neurram pcm rram-cmo sonos taox-64x64; do
+  for target in ideal "${targets[@]}"; do
     run "$directory/deploy/$target" deploy "$model" --target "$target"
     run "$directory/simulate/$target" simulate "$model" --target "$target" --times "0 1d" "${@:2}"
   done

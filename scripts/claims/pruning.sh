@@ -13,9 +13,10 @@ full() {
 }
 
 remove() {
-  local against="prune.against=$networks/plain/float.safetensors"
-  run "$1/states" prune "$networks/plain/qat.safetensors" --set "$against" \
+  # Each network is trained on as it was before: the float one stays float.
+  local against="prune.against=$networks/plain/float.safetensors" stay="run.quantize=false"
+  run "$1/states" prune "$networks/plain/qat.safetensors" --set "$against" --set "$stay" \
     --set "prune.states=0.2 0.4 0.6 0.8" --set prune.channels=0 "${@:2}"
-  run "$1/channels" prune "$networks/plain/qat.safetensors" --set "$against" \
+  run "$1/channels" prune "$networks/plain/qat.safetensors" --set "$against" --set "$stay" \
     --set prune.states=0 --set "prune.channels=0.15 0.3 0.45 0.6" "${@:2}"
 }

@@ -60,11 +60,12 @@ def main():
     claim = getattr(results, name)(directory, networks)
     claim |= {"claim": name, "form": form, "seed": int(seed)}
     claim["machine"] = results.machine(networks, directory)
-    claim["commands"] = sorted({p.read_text().strip() for top in (networks, directory)
+    root = f"{pathlib.Path(__file__).resolve().parents[2]}/"
+    claim["commands"] = sorted({p.read_text().strip().replace(root, "") for top in (networks, directory)
                                 for p in top.rglob("command.txt")})
     note = f"{form.capitalize()} form, seed {seed}."
     if form == "quick":
-        note += " Built-in sample and short trainings: it shows that and how, not the figures to quote."
+        note += " Built-in sample and short trainings: not the figures to quote."
     title = f"Claim: {name}"
     tables = "\n".join(map(markdown, claim["tables"]))
     write(directory / "table.md", f"# {title}\n\n{note}\n\n{tables}")

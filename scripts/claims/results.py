@@ -58,8 +58,7 @@ def complexity(directory, networks):
     rows = [["test accuracy, %", *accuracy, None, ""]]
     bars = {"wide float over small quantized": [], "small float over small quantized": []}
     for name, values in measures.items():
-        span = ""
-        ratio, same = values[0] / values[2], values[1] / values[2]
+        span, ratio, same = "", values[0] / values[2], values[1] / values[2]
         low = high = None
         if name.startswith("energy"):
             over = energy["accelerator-45nm"][2]["over_first"]["energy"]

@@ -27,11 +27,11 @@ test_chips() {
   declare -A models=([ptq]=$networks/plain/ptq.safetensors [ptq16]=$networks/ptq16/ptq.safetensors
     [qat]=$networks/plain/qat.safetensors [noise]=$networks/noise/qat.safetensors)
   for kind in ptq ptq16 qat noise; do
-    for level in 0 0.02 0.05 0.1 0.2; do
+    for level in "${levels[@]}"; do
       run "$directory/noise/$kind/$level" simulate "${models[$kind]}" --target ideal \
         --set "device.programming_noise=$level" "${@:2}"
     done
-    for target in generic-64x64 hermes neurram pcm rram-cmo sonos taox-64x64; do
+    for target in "${targets[@]}"; do
       run "$directory/targets/$kind/$target" simulate "${models[$kind]}" --target "$target" "${@:2}"
     done
   done
