@@ -26,12 +26,22 @@ struct Scale {
   double value = 0, error = 0;  // error: relative
 };
 
-// The scales behind the factors of rows that are not 0.
+// Codes of a row of weights; a row without any tells nothing about its scale.
+using Codes = std::vector<std::int16_t>;
+bool row_is_zero(const Codes& codes, std::size_t row, std::size_t rows) {
+  const auto columns = static_cast<std::ptrdiff_t>(codes.size() / rows);
+  const auto begin = codes.begin() + static_cast<std::ptrdiff_t>(row) * columns;
+  return std::all_of(begin, begin + columns, [](int code) { return code == 0; });
+}
+
+// The scales behind the factors of the rows that hold a weight, in `codes` or in `others`.
 WeightFormat weight_format(int bits, std::span<const std::int32_t> factors,
-                           const std::vector<std::int32_t>& shifts, double unit) {
+                           const std::vector<std::int32_t>& shifts, double unit, const Codes& codes,
+                           const Codes& others = {}) {
+  const std::size_t rows = factors.size();
   std::vector<Scale> scales;
-  for (std::size_t i = 0; i < factors.size(); ++i) {
-    if (factors[i] == 0) continue;
+  for (std::size_t i = 0; i < rows; ++i) {
+    if (factors[i] == 0 || (row_is_zero(codes, i, rows) && row_is_zero(others, i, rows))) continue;
     const double factor = std::abs(static_cast<double>(factors[i]));
     scales.push_back({std::ldexp(factor, -shifts[i]) / unit, 1 / factor});
   }
@@ -72,12 +82,12 @@ BlockFormat block_format(const IntegerNetwork& n, const IntegerBlock& b) {
   f.a_bits = b.a_bits;
   f.polar = !on_cartesian_grid(b.ar, b.a_bits) || !on_cartesian_grid(b.ai, b.a_bits);
   const double output = b.ssm_output.scale, residual = n.residual.scale;
-  f.c = weight_format(b.c_bits, b.output.first, b.output.shift, 1 / output);
-  f.d = weight_format(b.d_bits, b.output.second, b.output.shift, residual / output);
+  f.c = weight_format(b.c_bits, b.output.first, b.output.shift, 1 / output, b.cr, b.ci);
+  f.d = weight_format(b.d_bits, b.output.second, b.output.shift, residual / output, b.d);
   const Requantizer& linear = n.gated ? b.linear_codes : b.sum;
   const double target = n.gated ? b.linear.scale : residual;
-  f.linear =
-      weight_format(b.linear_map.bits, linear.first, linear.shift, b.activation.scale / target);
+  f.linear = weight_format(b.linear_map.bits, linear.first, linear.shift,
+                           b.activation.scale / target, b.linear_map.weight);
   f.ssm_output = value_format(b.ssm_output);
   f.activation = value_format(b.activation);
   f.linear_output = value_format(b.linear);
@@ -102,8 +112,9 @@ Deployment deployment(const IntegerNetwork& n) {
   d.input = value_format(n.input);
   d.residual = value_format(n.residual);
   d.encoder = weight_format(n.encoder.bits, n.encoder_codes.first, n.encoder_codes.shift,
-                            n.input.scale / n.residual.scale);
-  d.decoder = weight_format(n.decoder.bits, n.scores.first, n.scores.shift, n.residual.scale);
+                            n.input.scale / n.residual.scale, n.encoder.weight);
+  d.decoder = weight_format(n.decoder.bits, n.scores.first, n.scores.shift, n.residual.scale,
+                            n.decoder.weight);
   d.state_bits = n.state_bits;
   d.state_rounding = n.state_rounding;
   for (const IntegerBlock& b : n.blocks) d.blocks.push_back(block_format(n, b));

@@ -80,7 +80,7 @@ double operations_of(const OperationSite& s) {
 struct UnitTallies {
   Tally multiply{"arithmetic", "multiply_bit"}, add_bit{"arithmetic", "add_bit"};
   Tally float_multiply{"arithmetic", "float_multiply"}, float_add{"arithmetic", "float_add"};
-  Tally function{"arithmetic", "function"}, memory{"memory", "memory_bit"};
+  Tally function{"arithmetic", "function_products"}, memory{"memory", "memory_bit"};
   Tally slots{"", "slot"};
 
   void add(const OperationSite& s) {
@@ -128,7 +128,8 @@ Estimate on_accelerator(const OperationSummary& operations, double memory_bits, 
   energy.push_back(term(tallies.add_bit, t["add_bit"] * kPicoPerFemto));
   energy.push_back(term(tallies.float_multiply, t["float_multiply"]));
   energy.push_back(term(tallies.float_add, t["float_add"]));
-  energy.push_back(term(tallies.function, t["function"] * (t["float_multiply"] + t["float_add"])));
+  energy.push_back(
+      term(tallies.function, t["function_products"] * (t["float_multiply"] + t["float_add"])));
   energy.push_back(term(tallies.memory, t["memory_bit"] * kPicoPerFemto));
 
   // Every operation takes a slot of a lane.
