@@ -106,11 +106,6 @@ std::string value_text(const json& value) {
   return plain ? text : value.dump();
 }
 
-std::string value_at(const RunOptions& options, const std::string& key) {
-  RunOptions copy = options;
-  return value_text(copy.fields().to_json().at(pointer(key)));
-}
-
 // --- the parts of the file
 // ---------------------------------------------------------------------------------------
 
@@ -134,11 +129,12 @@ void add_grid(SweepPlan& plan, const RunOptions& base, const toml::table& table,
     }
     plan.varied.push_back(axis.key);
   }
+  RunOptions options = base;
+  FieldList list = options.fields();
   for (std::size_t i = 0; i < count; ++i) {
-    RunOptions options = base;
     std::size_t rest = i;
     for (auto axis = axes.rbegin(); axis != axes.rend(); ++axis) {
-      set_key(options, *axis, axis->value[rest % axis->value.size()]);
+      assign(list, *axis, axis->value[rest % axis->value.size()]);
       rest /= axis->value.size();
     }
     add_point(plan, options, plan.varied, toml_place(path, table.source()));
@@ -216,7 +212,7 @@ json run_config(const RunOptions& options) {
 }
 
 std::string SweepPlan::value_of(const SweepPoint& point, const std::string& key) const {
-  return value_at(point.options, key);
+  return value_text(point.all.at(pointer(key)));
 }
 
 std::string SweepPlan::digest() const {
@@ -229,9 +225,10 @@ void add_point(SweepPlan& plan, const RunOptions& options,
                const std::vector<std::string>& varied_keys, const std::string& where) {
   SweepPoint point;
   point.options = options;
+  point.all = point.options.fields().to_json();
   const std::set<std::string> keys(varied_keys.begin(), varied_keys.end());
   for (const std::string& key : keys) {
-    point.values.emplace_back(key, value_at(options, key));
+    point.values.emplace_back(key, plan.value_of(point, key));
     point.name += (point.name.empty() ? "" : " ") + key + '=' + point.values.back().second;
   }
   try {
@@ -239,7 +236,8 @@ void add_point(SweepPlan& plan, const RunOptions& options,
   } catch (const Error& error) {
     fail(where, "point " + excerpt(point.name, 200) + ": " + error.what());
   }
-  const json config = run_config(options);
+  json config = run_config(options);
+  if (keys.contains("data.directory")) config["data"]["directory"] = options.data.directory;
   point.config = config.dump();
   const auto same_run = [&](const SweepPoint& other) { return other.config == point.config; };
   if (std::any_of(plan.points.begin(), plan.points.end(), same_run)) return;

@@ -27,6 +27,7 @@ struct SweepPoint {
   std::string name;                                         // "model.channels=8 run.seed=1"
   std::vector<std::pair<std::string, std::string>> values;  // key and text, sorted by key
   RunOptions options;
+  nlohmann::json all;  // the options' fields
   std::string config;  // run_config() as text: the same for the same run
   int parent = -1;     // the float training that it starts from; -1: it names a file in run.start
 };

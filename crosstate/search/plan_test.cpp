@@ -89,6 +89,12 @@ TEST_F(Plan, KeepsOneOfEqualRuns) {
   EXPECT_THAT(names(plan), ElementsAre("train.clip=1.0", "train.clip=2.0", "model.channels=9"));
 }
 
+TEST_F(Plan, TellsDataSetsApartByTheirPlaceOnlyWhereItVaries) {
+  EXPECT_EQ(read("[grid]\n\"data.directory\" = [\"a\", \"b\"]\n").parents.size(), 2u);
+  const std::string point = "[[list]]\n\"run.seed\" = 4\n";
+  EXPECT_EQ(read("[data]\ndirectory = \"a\"\n" + point).digest(), read(point).digest());
+}
+
 TEST_F(Plan, TakesBaseFileThenItselfThenTheCommandLine) {
   file("base.toml", "[model]\nchannels = 5\nstates = 6\nlayers = 7\n[train]\nepochs = 8\n");
   SweepOverrides overrides;

@@ -19,8 +19,9 @@ using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kPause{3};      // between two looks at the messages
-constexpr milliseconds kAskAgain{20};  // of a rank without work
+constexpr milliseconds kPause{2};       // between two looks at the messages
+constexpr milliseconds kShortPause{1};  // while an answer is due at any moment
+constexpr milliseconds kAskAgain{20};   // of a rank without work
 constexpr milliseconds kSignOfLife{1000};
 
 double seconds_since(Clock::time_point time) {
@@ -35,7 +36,8 @@ class Follower {
 
   // False when there is no more to do.
   bool step(const Stop& stop) {
-    for (Finished& done : crew_.wait(kPause)) finished_.push_back(std::move(done));
+    for (Finished& done : crew_.wait(waiting_ ? kShortPause : kPause))
+      finished_.push_back(std::move(done));
     if (!stopping_ && stop && stop()) cease();
     for (const Message& message : transport_.receive()) take(json::parse(message.text));
     if (released_) return false;
@@ -133,7 +135,6 @@ struct Team::Inside {
                "its points are others than those of rank 0: give every rank the same "
                "file and options"}};
     }
-    take_result(peer, message, tasks);
     json reply = {{"tasks", json::array()}};
     if (stopping) reply["stop"] = true;
     if (message.contains("leaving")) peer.dismissed = true;
@@ -155,8 +156,11 @@ struct Team::Inside {
       Peer& peer = peers[message.from];
       peer.heard = Clock::now();
       peer.lost = false;
-      const json reply = answer(peer, json::parse(message.text), tasks, stopping);
+      const json content = json::parse(message.text);
+      const json reply = answer(peer, content, tasks, stopping);
+      // Before the result is recorded, which waits for the disk.
       transport->send(message.from, reply.dump());
+      if (!peer.refused) take_result(peer, content, tasks);
     }
     for (auto& [rank, peer] : peers) {
       if (peer.lost || peer.dismissed || seconds_since(peer.heard) < options.patience) continue;
@@ -212,7 +216,10 @@ bool Team::run(TaskList& tasks, const Stop& stop) {
     inside_->serve(&tasks, stopping);
     // Alone there is nothing to look at but Ctrl-C.
     const milliseconds pause = inside_->peers.empty() ? milliseconds{50} : kPause;
-    for (const Finished& finished : inside_->crew.wait(pause)) {
+    const std::vector<Finished> all = inside_->crew.wait(pause);
+    // Before results are recorded, which waits for the disk.
+    if (!all.empty() && !stopping) inside_->hand_out(tasks);
+    for (const Finished& finished : all) {
       if (finished.result) {
         tasks.finish(finished.task, *finished.result);
       } else {
