@@ -50,8 +50,7 @@ void add_target(FieldList& list, Draft& draft) {
   whole("cell_bits", draft.technology.cell_bits, 16, "Bits of a weight that a pair holds.");
 }
 
-void add_constant(FieldList& list, const ConstantDefinition& definition,
-                  const std::vector<std::string>& units, Constant& constant) {
+void add_constant(FieldList& list, const ConstantDefinition& definition, Constant& constant) {
   constant.value = {kMissing, kMissing, kMissing};
   constant.node = kMissing;
   list.section(definition.name);
@@ -60,31 +59,20 @@ void add_constant(FieldList& list, const ConstantDefinition& definition,
                                    {"high", &constant.value.high}}) {
     list.add(key, *value, definition.meaning).in(definition.unit).range(0, 1e12);
   }
-  list.add("unit", constant.unit, "Unit of the three numbers.").one_of(units);
+  list.add("unit", constant.unit, "Unit of the three numbers.").one_of({definition.unit});
   list.add("node", constant.node, "Node of the source; 0: none.").in("nm").range(0, 1000);
   list.add("basis", constant.basis, "What kind of number it is.")
       .one_of({"measured", "simulated", "derived", "assumed", "calibrated"});
   list.add("source", constant.source, "Where it stands.");
 }
 
-// The constants of all kinds, each name once.
+// The constants of all kinds, each once; those that two kinds share have one unit.
 std::map<std::string, ConstantDefinition> all_constants() {
   std::map<std::string, ConstantDefinition> all;
   for (const TargetKind kind : kKinds) {
     for (const ConstantDefinition& c : constants_of(kind)) all.emplace(c.name, c);
   }
   return all;
-}
-
-// What a constant is measured in, by any kind: a file may have its key before that of its kind.
-std::vector<std::string> units_of(const std::string& name) {
-  std::set<std::string> units;
-  for (const TargetKind kind : kKinds) {
-    for (const ConstantDefinition& c : constants_of(kind)) {
-      if (name == c.name) units.insert(c.unit);
-    }
-  }
-  return {units.begin(), units.end()};
 }
 
 bool is_given(const Constant& c) {
@@ -107,10 +95,6 @@ void check_constant(const std::string& path, const ConstantDefinition& definitio
   require(c.value.high != kMissing, "high");
   require(c.node != kMissing, "node");
   require(!c.unit.empty(), "unit");
-  if (c.unit != definition.unit) {
-    fail(path,
-         std::string(definition.name) + ".unit = \"" + c.unit + "\", expected " + definition.unit);
-  }
   require(!c.basis.empty(), "basis");
   require(!c.source.empty(), "source");
   if (c.value.low <= c.value.typical && c.value.typical <= c.value.high) return;
@@ -168,9 +152,7 @@ Technology parse_technology(const std::string& toml, const std::string& path) {
   FieldList list;
   add_target(list, draft);
   const auto all = all_constants();
-  for (const auto& [name, definition] : all) {
-    add_constant(list, definition, units_of(name), draft.constants[name]);
-  }
+  for (const auto& [name, definition] : all) add_constant(list, definition, draft.constants[name]);
   list.parse_toml(toml, path);
 
   Technology t = std::move(draft.technology);

@@ -62,9 +62,6 @@ TEST(Technology, NamesWhatIsWrong) {
   expect_refused(changed("typical = 3.13", "tipical = 3.13"),
                  "t.toml:", "nearest key is \"multiply_bit.typical\"");
   expect_refused(changed("unit = \"fJ\"", "unit = \"pJ\""), "multiply_bit.unit", "fJ");
-  // A unit of another kind of target, which shares the name.
-  expect_refused(changed("high = 30.0\nunit = \"units\"", "high = 30.0\nunit = \"cycles\""),
-                 "function.unit", "units");
   expect_refused(changed("low = 3.03", "low = 13.03"), "[multiply_bit]", "rises");
   expect_refused(changed("low = 3.03", "low = -1.0"), "multiply_bit.low", "0 to");
   expect_refused(changed("low = 3.03\n", ""), "[multiply_bit] has no low");
