@@ -147,7 +147,7 @@ TEST(Wires, OpenCellsCarryNothing) {
   std::vector<double> one(35, 0.0);
   one[2 * 7 + 3] = 1e-2;
   const std::vector<double> e = effective_conductance(one, 5, 7, {2, 10, 20});
-  EXPECT_NEAR(e[2 * 7 + 3], 1 / (10 + 4 * 2 + 100 + 3 * 2 + 20), 1e-15);
+  EXPECT_NEAR(e[2 * 7 + 3], 1.0 / (10 + 4 * 2 + 100 + 3 * 2 + 20), 1e-15);
   EXPECT_EQ(std::count(e.begin(), e.end(), 0.0), 34);
 }
 
