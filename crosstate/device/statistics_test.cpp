@@ -55,11 +55,11 @@ double cumulated(const Mixture& mixture, double x) {
 }
 
 // Calls f(weight, xi) over a standard normal: midpoints of equal steps.
-void over_normal(const std::function<void(double, double)>& f) {
-  constexpr double kStep = 0.1;
-  for (int i = -70; i < 70; ++i) {
-    const double xi = (i + 0.5) * kStep;
-    f(density(xi) * kStep, xi);
+void over_normal(double step, const std::function<void(double, double)>& f) {
+  const int half = static_cast<int>(7 / step);
+  for (int i = -half; i < half; ++i) {
+    const double xi = (i + 0.5) * step;
+    f(density(xi) * step, xi);
   }
 }
 
@@ -139,15 +139,16 @@ Mixture pcm(const std::string& name, double target, double t) {
   const double T = t + of.t0, noise = std::sqrt(std::log((T + of.t_r) / (2 * of.t_r)));
   Mixture mixture;
   if (of.q(1) == 0) {  // all that is left is programming, times the drift
-    over_normal([&](double w, double xi) {
+    // The drift is far wider than the programming error: its steps must be finer than that.
+    over_normal(0.005, [&](double w, double xi) {
       const double factor = std::pow(T / of.t0, -std::abs(of.mu(r) + of.s(r) * xi));
       mixture.push_back({w, target * factor, sigma * factor});
     });
     return mixture;
   }
-  over_normal([&](double w1, double xi1) {
+  over_normal(0.1, [&](double w1, double xi1) {
     const double programmed = std::max(0.0, target + sigma * xi1);
-    over_normal([&](double w2, double xi2) {
+    over_normal(0.1, [&](double w2, double xi2) {
       const double nu = std::abs(of.mu(r) + of.s(r) * xi2);
       const double g = programmed * std::pow(T / of.t0, -nu);
       mixture.push_back({w1 * w2, g, g > 0 ? g * of.q(programmed / of.g_max) * noise : 0});
@@ -162,7 +163,7 @@ Mixture cmo(double target, double t) {
   const double relaxed = 0.04201 * std::log(t) + 0.41183;
   const double noise = 0.02773 * std::sqrt(std::log((t + 1e-6) / 2e-6));
   Mixture mixture;
-  over_normal([&](double w, double xi) {
+  over_normal(0.1, [&](double w, double xi) {
     const double g = target - 0.089 * std::log(t) + std::hypot(sigma, relaxed) * xi;
     mixture.push_back({w, g, noise * std::log10(std::max(1.0, g))});
   });
