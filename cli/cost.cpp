@@ -94,7 +94,7 @@ int cost_command(const Common& common, const CostArguments& arguments) {
   }
   std::vector<TargetCost> targets;
   for (const Technology& t : technologies) {
-    targets.push_back(estimate_all(models, t, float_target, settings.run.target.crossbar.recurrence));
+    targets.push_back(estimate_all(models, t, float_target, settings.run.target.crossbar));
   }
   const CostModel& last = models.back();
   const std::vector<PeerCost> peers =

@@ -95,7 +95,7 @@ CostModel load_cost_model(const std::string& file, const CostOptions& options,
 }
 
 TargetCost estimate_all(const std::vector<CostModel>& models, const Technology& target,
-                        const Technology& float_target, const std::string& recurrence) {
+                        const Technology& float_target, const CrossbarOptions& crossbar) {
   TargetCost out{target, {}};
   for (const CostModel& m : models) {
     const bool elsewhere = !target.floats && m.deployment.in_floats();
@@ -109,7 +109,7 @@ TargetCost estimate_all(const std::vector<CostModel>& models, const Technology& 
            "holds whole numbers, but " + on.name +
                " maps the quantized network, expected the file beside it (qat.safetensors)");
     }
-    out.estimates.push_back(estimate_on_crossbars(*m.network, m.steps, on, recurrence));
+    out.estimates.push_back(estimate_on_crossbars(*m.network, m.steps, on, crossbar));
   }
   return out;
 }

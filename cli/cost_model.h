@@ -45,7 +45,7 @@ struct TargetCost {
   std::vector<Estimate> estimates;  // of a network in floating point, on the float target
 };
 TargetCost estimate_all(const std::vector<CostModel>& models, const Technology& target,
-                        const Technology& float_target, const std::string& recurrence);
+                        const Technology& float_target, const CrossbarOptions& crossbar);
 
 /// Numbers of B over A: counts, and of costs their ranges.
 nlohmann::json comparison(const CostModel& a, const CostModel& b);

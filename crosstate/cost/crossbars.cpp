@@ -24,20 +24,32 @@ Range conversion(const Technology& t, int bits) {
   return at * scale;
 }
 
+// A product and the conversion of the one before overlap.
+Range longer(const Range& a, const Range& b) {
+  return {std::max(a.low, b.low), std::max(a.typical, b.typical), std::max(a.high, b.high)};
+}
+
+// A product of which `columns` neighbours are converted.
+Range block_time(const Technology& t, double columns) {
+  const Range& shared = t["columns_per_converter"];
+  const Range turns{std::min(shared.low, columns), std::min(shared.typical, columns),
+                    std::min(shared.high, columns)};
+  return longer(t["read_time"], t["convert_time"] * turns);
+}
+
 // Arrays, products and digital work of a mapped network.
 class CrossbarEstimator {
  public:
   CrossbarEstimator(const Network& network, std::uint64_t steps, const Technology& technology,
-                    const std::string& recurrence)
+                    const CrossbarOptions& crossbar)
       : t_(technology),
         d_(deployment(network)),
         operations_(count_operations(d_, steps)),
-        increment_(recurrence == "increment") {
-    CrossbarOptions options;
+        increment_(crossbar.recurrence == "increment") {
+    CrossbarOptions options = crossbar;
     options.rows = t_.rows;
     options.columns = t_.columns;
     options.dac_bits = options.adc_bits = kWidestDriver;
-    options.recurrence = recurrence;
     mapping_ = map_network(to_integers(network), options, steps);
     for (const OperationSite& s : operations_.sites) {
       if (s.name == "decoder") pooled_bits_ = s.input_bits;
@@ -116,11 +128,36 @@ class CrossbarEstimator {
     use.weight_slices = slices;
     e_.arrays += static_cast<std::size_t>(slices);
     if (a.site == Site::kRecurrence) {
+      drive(a, 0, a.states, use);
       product(use, a.states, d_.state_bits, false);
+      drive(a, a.states, a.columns, use);
       product(use, a.pieces.size(), block(a).ssm_output.bits, false);
     } else {
       product(use, a.columns, output_bits(a), a.site == Site::kDecoder);
     }
+  }
+
+  // The rows that are driven for the columns first .. last - 1, block by block. Columns that are not
+  // read conduct as well.
+  void drive(const MappedArray& a, std::size_t first, std::size_t last, ArrayUse& use) const {
+    if (a.drive.empty()) return;
+    const bool states = first == 0;
+    const std::size_t stride = states && d_.complex ? 2 : 1;
+    std::vector<double> of_row(a.rows, 0);
+    float largest = 0;
+    for (std::size_t i = 0; i < a.weights.size(); ++i) {
+      of_row[i / a.columns] += std::abs(a.weights[i]);
+      largest = std::max(largest, std::abs(a.weights[i]));
+    }
+    use.rows = use.weight = 0;
+    for (std::size_t c = first; c < last; c += stride) {
+      for (std::size_t r = 0; r < a.rows; ++r) {
+        if (a.drive[r * a.columns + c] == 0) continue;
+        use.rows += 1;
+        use.weight += of_row[r] / static_cast<double>(largest);
+      }
+    }
+    use.cells = 2 * use.rows * t_.columns;
   }
 
   void product(ArrayUse use, std::size_t columns, int bits, bool at_end) {
@@ -175,19 +212,30 @@ class CrossbarEstimator {
     const auto slices = [&](Site site, std::size_t layer) {
       return static_cast<double>(input_slices(t_, input_bits(site, layer)));
     };
-    double per_step = slices(Site::kEncoder, 0), pauses = 1;
+    double per_step = slices(Site::kEncoder, 0), per_block = 0, pauses = 1;
     for (std::size_t l = 0; l < d_.blocks.size(); ++l) {
-      per_step += 2 * slices(Site::kRecurrence, l) + slices(Site::kLinear, l);
+      double products = 0;
+      for (const std::size_t i : mapping_.of(Site::kRecurrence, l)) {
+        products = std::max(products, static_cast<double>(mapping_.products(i)));
+      }
+      const bool blocks = products > 2;  // of few columns each, which no converter is shared by
+      (blocks ? per_block : per_step) += products * slices(Site::kRecurrence, l);
+      per_step += slices(Site::kLinear, l);
       pauses += 3;
     }
     const double at_end = slices(Site::kDecoder, 0);
     const Range slice = slice_time(t_), pause = t_["digital_time"];
+    const Range block = block_time(t_, d_.complex ? 2 : 1);
     e_.latency.terms.push_back({"products", "slice_time", per_step, at_end, slice});
+    if (per_block > 0) e_.latency.terms.push_back({"products", "block_time", per_block, 0, block});
     e_.latency.terms.push_back({"digital", "digital_time", pauses, 1, pause});
     const auto arrays = static_cast<double>(e_.arrays);
     const Range power = t_["array_static"] * kPicoPerFemto;  // uW ns = fJ
     e_.energy.terms.push_back(
         {"static", "static slice", arrays * per_step, arrays * at_end, power * slice});
+    if (per_block > 0) {
+      e_.energy.terms.push_back({"static", "static block", arrays * per_block, 0, power * block});
+    }
     e_.energy.terms.push_back({"static", "static pause", arrays * pauses, arrays, power * pause});
   }
 
@@ -208,9 +256,7 @@ int input_slices(const Technology& t, int bits) {
 }
 
 Range slice_time(const Technology& t) {
-  const Range &read = t["read_time"], converters = t["convert_time"] * t["columns_per_converter"];
-  return {std::max(read.low, converters.low), std::max(read.typical, converters.typical),
-          std::max(read.high, converters.high)};
+  return longer(t["read_time"], t["convert_time"] * t["columns_per_converter"]);
 }
 
 Range array_area(const Technology& t) {
@@ -243,11 +289,11 @@ void add_array_product(const Technology& t, const ArrayUse& use, double per_step
 }
 
 Estimate estimate_on_crossbars(const Network& network, std::uint64_t steps,
-                               const Technology& technology, const std::string& recurrence) {
+                               const Technology& technology, const CrossbarOptions& crossbar) {
   if (technology.kind != TargetKind::kCrossbar) {
     fail(technology.name, std::string("is a ") + name_of(technology.kind) + ", not a crossbar");
   }
-  return CrossbarEstimator(network, steps, technology, recurrence).run();
+  return CrossbarEstimator(network, steps, technology, crossbar).run();
 }
 
 }  // namespace crosstate

@@ -49,10 +49,12 @@ Estimate estimate(const Deployment& deployment, const OperationSummary& operatio
 Estimate estimate(const OperationSummary& operations, double memory_bits, bool in_floats,
                   const Technology& technology);
 
-/// On crossbars, as the network is mapped: `recurrence` = increment | direct. Throws Error like
-/// map_network() and for another kind of target.
+/// On crossbars, as the network is mapped: of `crossbar` its recurrence, packing and driven rows
+/// count, the rest is the technology's. Throws Error like map_network() and for another kind of
+/// target.
 Estimate estimate_on_crossbars(const Network& network, std::uint64_t steps,
-                               const Technology& technology, const std::string& recurrence);
+                               const Technology& technology,
+                               const CrossbarOptions& crossbar = {});
 
 /// One product of one array.
 struct ArrayUse {

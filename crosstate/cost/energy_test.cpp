@@ -22,7 +22,7 @@ constexpr std::uint64_t kSteps = 11;
 Estimate on(const char* target, const Network& network) {
   const Technology t = find_technology(target);
   if (t.kind == TargetKind::kCrossbar) {
-    return estimate_on_crossbars(network, kSteps, t, "increment");
+    return estimate_on_crossbars(network, kSteps, t);
   }
   const Deployment d = deployment(network);
   return estimate(d, count_operations(d, kSteps), t);
@@ -86,13 +86,21 @@ TEST(Energy, CrossbarsConvertAndDriveWhatIsMapped) {
   // Encoder 3, states 18, outputs 3, pointwise 6; the scores' 12-bit sums come in two slices.
   EXPECT_EQ(e.conversions_per_step, 3u + 18 + 3 + 6);
   EXPECT_EQ(e.conversions_at_end, 5u * 2);
-  // The recurrence drives its 21 rows twice.
-  EXPECT_EQ(count(e.energy, "drive"), 2 + 2 * 21 + 3);
+  // The recurrence drives the 3 rows of each of 9 modes, and the 6 rows of each of 3 channels.
+  EXPECT_EQ(count(e.energy, "drive"), 2 + (27 + 18) + 3);
   // Idle columns are driven, too: all 256 pairs of a row are cells at rest.
-  EXPECT_EQ(count(e.energy, "cells at rest"), (2 + 2 * 21 + 3) * 2 * 256);
-  EXPECT_EQ(count(e.latency, "slice_time"), 1 + 2 + 1);
-  EXPECT_LE(count(e.energy, "cells with weights"), 2 * 3 + 2 * (3 * (15 + 6 + 1) + 3) + 18);
-  EXPECT_GT(count(e.energy, "cells with weights"), 0);
+  EXPECT_EQ(count(e.energy, "cells at rest"), (2 + (27 + 18) + 3) * 2 * 256);
+  EXPECT_EQ(count(e.latency, "slice_time"), 1 + 1);
+  EXPECT_EQ(count(e.latency, "block_time"), 9 + 3);
+
+  const Estimate all =
+      estimate_on_crossbars(network, kSteps, find_technology("crossbar-14nm"), {.driven = "all"});
+  EXPECT_EQ(all.conversions_per_step, e.conversions_per_step);
+  EXPECT_EQ(count(all.energy, "drive"), 2 + 2 * 21 + 3);
+  EXPECT_EQ(count(all.latency, "slice_time"), 1 + 2 + 1);
+  EXPECT_EQ(count(all.latency, "block_time"), 0);
+  EXPECT_LE(count(all.energy, "cells with weights"), 2 * 3 + 2 * (3 * (15 + 6 + 1) + 3) + 18);
+  EXPECT_GT(count(all.energy, "cells with weights"), 0);
 }
 
 TEST(Energy, NarrowDriversAndCellsTakeSlices) {

@@ -29,6 +29,7 @@ IntegerNetwork tiny() {
   n.encoder = {1, 2, 4, {1, 0}, {0}};
   n.encoder_codes = one;
   IntegerBlock b;
+  b.shape = BlockShape::whole(1, 1);
   b.a_bits = b.c_bits = b.d_bits = 4;
   b.ar = {1 << 13};
   b.input_shift = {14};

@@ -28,11 +28,19 @@ void check(const ArrayPlan& plan, const CrossbarOptions& crossbar, const std::st
                     " x " + std::to_string(plan.columns) + " pairs, expected at most " +
                     std::to_string(rows) + " x " + std::to_string(columns));
   }
+  if (!plan.drive.empty() && plan.drive.size() != plan.weights.size()) {
+    fail(where, std::to_string(plan.drive.size()) + " levels of rows, expected one for each of the " +
+                    std::to_string(plan.weights.size()) + " weights, or none");
+  }
   for (std::size_t i = 0; i < plan.weights.size(); ++i) {
-    if (std::isfinite(plan.weights[i])) continue;
-    fail(where, "weight " + std::to_string(plan.weights[i]) + " in row " +
-                    std::to_string(i / plan.columns) + ", column " +
-                    std::to_string(i % plan.columns) + ", expected finite values");
+    const std::string at = " in row " + std::to_string(i / plan.columns) + ", column " +
+                           std::to_string(i % plan.columns);
+    if (!std::isfinite(plan.weights[i])) {
+      fail(where, "weight " + std::to_string(plan.weights[i]) + at + ", expected finite values");
+    }
+    if (!plan.drive.empty() && plan.weights[i] != 0 && !(plan.drive[i] > 0)) {
+      fail(where, "weight " + std::to_string(plan.weights[i]) + at + " of a row that rests there");
+    }
   }
 }
 
@@ -89,19 +97,24 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   const ConductanceRange between = conductance_range(target.device);
   const double range = between.high - between.low;
   targets_.assign(2 * static_cast<std::size_t>(crossbar.rows) * bit_lines_, between.low);
+  drive_.assign(plan.drive.begin(), plan.drive.end());
+  drive_.resize(rows_ * columns_, 1);
   aim_.resize(rows_ * columns_);
   for (std::size_t c = 0; c < columns_; ++c) {
     double top = 0;
     for (std::size_t r = 0; r < rows_; ++r) {
-      top = std::max(top, std::abs(double{plan.weights[r * columns_ + c]}));
+      const std::size_t i = r * columns_ + c;
+      if (drive_[i] > 0) top = std::max(top, std::abs(double{plan.weights[i]}) / drive_[i]);
     }
     // One unit of weight in uS. A column without weights keeps the whole range for 1.
     scale_.push_back(range / (top > 0 ? top : 1));
     for (std::size_t r = 0; r < rows_; ++r) {
-      const double w = plan.weights[r * columns_ + c];
-      const double g = level(std::abs(w) * scale_[c], range, crossbar.levels);
+      const std::size_t i = r * columns_ + c;
+      const double w = plan.weights[i];
+      if (w == 0) continue;
+      const double g = level(std::abs(w) / drive_[i] * scale_[c], range, crossbar.levels);
       targets_[2 * (r * bit_lines_ + c) + (w < 0 ? 1 : 0)] += g;
-      aim_[r * columns_ + c] = crossbar.levels < 2 ? w : std::copysign(g / scale_[c], w);
+      aim_[i] = crossbar.levels < 2 ? w : std::copysign(g / scale_[c] * drive_[i], w);
     }
   }
   cells_.emplace(target.device, targets_, seed, number);
@@ -149,21 +162,22 @@ void ProgrammedArray::update() {
     const double slope = slope_.empty() ? 1 : slope_[c];
     for (std::size_t r = 0; r < rows_; ++r) {
       const std::size_t plus = 2 * (r * bit_lines_ + c), minus = plus + 1;
+      const double drive = drive_[r * columns_ + c];
       const double gain = drivers_.gain(r) * slope;
       double weight = 0, noise = 0;
       if (wired) {
-        weight = (through[plus] - through[minus]) / scale;
+        weight = (through[plus] - through[minus]) / scale * drive;
       } else {
         // Deviations, not conductances, so that ideal cells hold their weights to the last bit.
         weight = aim_[r * columns_ + c] +
-                 ((held[plus] - targets_[plus]) - (held[minus] - targets_[minus])) / scale;
+                 ((held[plus] - targets_[plus]) - (held[minus] - targets_[minus])) / scale * drive;
       }
       for (const std::size_t i : {plus, minus}) {
         const double share = wired && held[i] > 0 ? through[i] / held[i] : 1;
         noise += spread[i] / scale * share * (spread[i] / scale * share);
       }
       effective_[c * rows_ + r] = static_cast<float>(weight * gain);
-      variance_[c * rows_ + r] = static_cast<float>(noise * gain * gain);
+      variance_[c * rows_ + r] = static_cast<float>(noise * gain * gain * drive * drive);
     }
   }
   noisy_ = converters_.noise() != nullptr ||

@@ -29,13 +29,17 @@ struct ArrayPlan {
   float largest_code = 127;                // that a row is driven by
   std::size_t slices = 1;                  // products that codes take, see Mapping
   std::vector<ColumnRange> ranges = {};    // [columns]; empty: steps and ranges of 1
+  /// Level of a row, of the full one, while a column is read: [rows][columns], powers of two, 0 where
+  /// the row rests; empty: 1 throughout. Where a row rests it has no weight.
+  std::span<const float> drive = {};
 };
 
 /// The part of an array that is driven and read: its first `rows` rows and `columns` columns. A
 /// weight w stands on two cells as (g+ - g-) / scale, with the column's digital scale such that
-/// its largest weight uses the whole range from g_min to g_max. Cells without a weight are idle at
-/// g_min; they are programmed, aged and read as all others, also beyond the part that is used,
-/// where rows are grounded: they carry current only through the resistance of wires.
+/// its largest weight, over the level of its row, uses the whole range from g_min to g_max. Cells
+/// without a weight are idle at g_min; they are programmed, aged and read as all others, also beyond
+/// the part that is used. Where rows rest, grounded, they carry current only through the resistance
+/// of wires.
 ///
 /// With wires the effective weights are those of the nodal solution (wires.h), and the read noise
 /// of a cell counts as much as its share of the current does.
@@ -83,6 +87,7 @@ class ProgrammedArray {
   int slice_bits_;
   Target target_;
   std::vector<double> scale_;   // [columns], uS per unit of weight
+  std::vector<float> drive_;    // [rows][columns], see ArrayPlan
   std::vector<double> aim_;     // [rows][columns], the weights as the levels of cells have them
   std::vector<double> targets_; // of all cells, uS
   std::optional<Cells> cells_;

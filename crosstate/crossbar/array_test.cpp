@@ -312,8 +312,12 @@ TEST(Array, SlicesOfCodesAddUp) {
 TEST(Array, DriversBendAndShake) {
   const AlignedFloats in = codes(1);
   const auto product = [&](const CrossbarOptions& crossbar) {
-    const ProgrammedArray array({weights(), kRows, kColumns}, {ideal(), crossbar, {}}, kSeed,
-                                kNumber);
+    const std::vector<ColumnRange> ranges(kColumns, {.step = 1, .range = 2000});
+    const ProgrammedArray array({.weights = weights(),
+                                 .rows = kRows,
+                                 .columns = kColumns,
+                                 .ranges = ranges},
+                                {ideal(), crossbar, {}}, kSeed, kNumber);
     AlignedFloats out(kColumns * kLanes);
     ReadScratch scratch;
     array.multiply(0, kColumns, 1, {in.data(), kLanes}, {out.data(), kLanes}, 0, 0, scratch);
@@ -335,9 +339,55 @@ TEST(Array, DriversBendAndShake) {
   }
 }
 
+// Two blocks: the rows of one rest while the columns of the other are read.
+TEST(Array, RestingRowsAddNothing) {
+  DeviceOptions device = ideal();
+  device.g_min = 1;
+  device.programming_noise = 0.05;
+  device.read_noise = 0.05;
+  std::vector<float> w(kRows * kColumns), drive(w.size());
+  for (std::size_t r = 0; r < kRows; ++r) {
+    for (std::size_t c = 0; c < kColumns; ++c) {
+      const std::size_t i = r * kColumns + c;
+      if ((r < kRows / 2) != (c < kColumns / 2)) continue;
+      drive[i] = r % 2 == 0 ? 1 : 0.25f;
+      w[i] = weights()[i] * drive[i];
+    }
+  }
+  for (const double segment : {0.0, 0.5}) {
+    const Target target{device, {}, {.segment = segment}};
+    const ProgrammedArray array({.weights = w, .rows = kRows, .columns = kColumns, .drive = drive},
+                                target, kSeed, kNumber);
+    for (std::size_t i = 0; i < w.size(); ++i) {
+      const std::size_t at = i % kColumns * kRows + i / kColumns;
+      if (drive[i] == 0) {
+        EXPECT_EQ(array.effective()[at], 0);
+        EXPECT_EQ(array.read_variance()[at], 0);
+      } else if (w[i] != 0) {
+        // Cells hold the weight of a full level, so that its error falls with the level.
+        EXPECT_NEAR(array.effective()[at], w[i], 0.6 * drive[i]);
+        EXPECT_GT(array.read_variance()[at], 0);
+      }
+    }
+  }
+  device.programming_noise = 0;
+  const ProgrammedArray exact({.weights = w, .rows = kRows, .columns = kColumns, .drive = drive},
+                              {device, {}, {}}, kSeed, kNumber);
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    EXPECT_EQ(exact.effective()[i % kColumns * kRows + i / kColumns], w[i]);
+  }
+}
+
 TEST(Array, RejectsWhatItCannotHold) {
   const CrossbarOptions small{.rows = 8, .columns = 8};
   const std::vector<float> nine(9, 1);
+  const std::vector<float> level(9, 0);
+  EXPECT_THAT(
+      [&] {
+        ProgrammedArray({.weights = nine, .rows = 3, .columns = 3, .drive = level},
+                        {ideal(), small, {}}, 1, 0);
+      },
+      ThrowsMessage<Error>(HasSubstr("of a row that rests there")));
   EXPECT_THAT([&] { ProgrammedArray({nine, 9, 1}, {ideal(), small, {}}, 1, 4); },
               ThrowsMessage<Error>(HasSubstr("array 4: 9 weights for 9 x 1 pairs")));
   const std::vector<float> bad{1, std::numeric_limits<float>::quiet_NaN()};

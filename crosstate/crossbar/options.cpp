@@ -23,6 +23,15 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "packed: as many channels on an array as fit along its diagonal; single: one array per "
            "channel, which leaves most of it idle.")
       .one_of({"packed", "single"});
+  list.add("driven", options.driven,
+           "Rows of a recurrent array that are driven at once. blocks: those of one mode for its new "
+           "state and those of one channel for its output, one block after the other, so that no other "
+           "cell adds its errors to a sum; all: every row, in two products a time step.")
+      .one_of({"blocks", "all"});
+  list.add("drive_halvings", options.drive_halvings,
+           "With driven blocks: how often the level that drives a row may be halved, so that the cells "
+           "of B, A and C all use their range; 0 for full levels.")
+      .range(0, 15);
   list.add("dac_bits", options.dac_bits,
            "Resolution of the drivers of the rows. Codes with more levels go in by slices of one "
            "bit less and a sign, one product each; 2 for bit-serial inputs.")

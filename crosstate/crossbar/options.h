@@ -13,6 +13,8 @@ struct CrossbarOptions {
   int levels = 0;    // conductances a cell is programmed to; 0: any
   std::string recurrence = "increment";  // increment | direct
   std::string packing = "packed";        // packed | single
+  std::string driven = "blocks";         // rows of a recurrent array at once: blocks | all
+  int drive_halvings = 6;                // of a row's level, to balance B, A and C; 0: full level
 
   int dac_bits = 8;
   double dac_gain_error = 0;  // relative standard deviation over rows

@@ -140,9 +140,12 @@ TEST(PrunedIntegers, SurviveTheirFile) {
 }
 
 TEST(PrunedIntegers, DamagedShapesAreRefused) {
-  const Dataset set = integer_test::sequences(1);
-  Safetensors content = to_tensors(to_integers(pruned(1, set)));
-  ASSERT_TRUE(content.tensors.contains("layers.0.modes"));
+  // Some random networks lose as many modes of every channel, and say nothing of modes.
+  Safetensors content;
+  for (int number = 0; !content.tensors.contains("layers.0.modes"); ++number) {
+    ASSERT_LT(number, 20);
+    content = to_tensors(to_integers(pruned(number, integer_test::sequences(number))));
+  }
   content.tensors["layers.0.modes"] = Tensor::from(std::vector<std::int32_t>{1, 99}, {2});
   EXPECT_THAT([&] { integer_network_from(content, "file"); },
               testing::ThrowsMessage<Error>(HasSubstr("layers.0.modes")));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <string>
 
@@ -53,6 +54,8 @@ class Mapper {
         rows_(static_cast<std::size_t>(crossbar.rows)),
         columns_(static_cast<std::size_t>(crossbar.columns)),
         packed_(crossbar.packing == "packed"),
+        blocks_(crossbar.driven == "blocks"),
+        halvings_(static_cast<float>(crossbar.drive_halvings)),
         kept_(crossbar.recurrence == "increment" ? 1.0f : 0.0f) {}
 
   void matrix(Site site, std::size_t layer, const IntegerMatrix& m) {
@@ -118,32 +121,57 @@ class Mapper {
     const std::size_t inputs = a.pieces.size();
     a.rows = a.columns = a.states + inputs;
     a.weights.assign(a.rows * a.columns, 0);
-    const auto put = [&](std::size_t row, std::size_t column, float w) {
+    if (blocks_) a.drive.assign(a.rows * a.columns, 0);
+    const auto put = [&](std::size_t row, std::size_t column, float w, float level) {
       a.weights[row * a.columns + column] = w;
+      if (blocks_) a.drive[row * a.columns + column] = level;
       ++a.used;
     };
     for (std::size_t i = 0; i < a.pieces.size(); ++i) {
       const Piece& p = a.pieces[i];
       const std::size_t y = a.states + i;
+      const float most = largest_output(b, p);
       for (std::size_t n = 0; n < p.modes; ++n) {
         const std::size_t m = b.shape.first[p.channel] + p.first_mode + n;
         const std::size_t re = p.state + (n_.complex ? 2 * n : n), row = inputs + re;
-        put(i, re, gain_value(b.input_shift[m]));
-        put(row, re, pole_value(b.ar[m]) - kept_);
-        put(row, y, b.cr[m]);
+        const float gain = gain_value(b.input_shift[m]), ar = pole_value(b.ar[m]) - kept_;
+        const float ai = n_.complex ? pole_value(b.ai[m]) : 0;
+        const float pole = std::max(std::abs(ar), std::abs(ai)), top = std::max(gain, pole);
+        const float of_u = level(gain, top), of_x = level(pole, top);
+        put(i, re, gain, of_u);
+        put(row, re, ar, of_x);
+        put(row, y, b.cr[m], level(b.cr[m], most));
         if (!n_.complex) continue;
-        put(row + 1, re, -pole_value(b.ai[m]));
-        put(row, re + 1, pole_value(b.ai[m]));
-        put(row + 1, re + 1, pole_value(b.ar[m]) - kept_);
-        put(row + 1, y, -static_cast<float>(b.ci[m]));
+        put(row + 1, re, -ai, of_x);
+        put(row, re + 1, ai, of_x);
+        put(row + 1, re + 1, ar, of_x);
+        if (blocks_) a.drive[i * a.columns + re + 1] = of_u;  // the input's row is driven all the same
+        put(row + 1, y, -static_cast<float>(b.ci[m]), level(b.ci[m], most));
       }
     }
     arrays_.push_back(std::move(a));
   }
 
+  // The level of a row whose weights are up to w, where others are up to `top`.
+  float level(float w, float top) const {
+    if (w == 0) return 1;
+    return std::exp2(std::round(std::max(std::log2(std::abs(w) / top), -halvings_)));
+  }
+
+  float largest_output(const IntegerBlock& b, const Piece& p) const {
+    std::int32_t largest = 0;
+    for (std::size_t n = 0; n < p.modes; ++n) {
+      const std::size_t m = b.shape.first[p.channel] + p.first_mode + n;
+      largest = std::max(largest, std::abs(b.cr[m]));
+      if (n_.complex) largest = std::max(largest, std::abs(b.ci[m]));
+    }
+    return static_cast<float>(largest);
+  }
+
   const IntegerNetwork& n_;
   std::size_t rows_, columns_;
-  bool packed_;
+  bool packed_, blocks_;
+  float halvings_;
   float kept_;  // share of the state that the converters carry to the next step
   std::vector<MappedArray> arrays_;
 };
@@ -177,6 +205,15 @@ std::size_t Mapping::conversions_per_sequence() const {
   std::size_t n = 0;
   for (const MappedArray& a : arrays) n += a.site == Site::kDecoder ? a.columns : 0;
   return n * decoder_slices;
+}
+
+std::size_t Mapping::products(std::size_t number) const {
+  const MappedArray& a = arrays[number];
+  if (a.site != Site::kRecurrence) return 1;
+  if (a.drive.empty()) return 2;
+  std::size_t n = a.pieces.size();
+  for (const Piece& p : a.pieces) n += p.modes;
+  return n;
 }
 
 std::vector<std::size_t> Mapping::of(Site site, std::size_t layer) const {

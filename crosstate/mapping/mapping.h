@@ -10,7 +10,10 @@
 // y_k needs the *new* state, so a time step takes two products of the same array: in the first the
 // rows carry [u_k, x_{k-1}] and the state columns are converted, which rounds the state; in the
 // second the rows carry x_k and the C x columns are converted. Every column is converted once per
-// step. Blocks share an array along its diagonal, or have one each (crossbar.packing). A channel
+// step. With driven blocks each product is made of as many as there are modes, or channels, on the
+// array: rows that are not of the block rest, so that the errors of their cells stay out of its sums.
+// Levels of the rows then make up for what B, A and C differ by: the powers of two nearest to it.
+// Blocks share an array along its diagonal, or have one each (crossbar.packing). A channel
 // with more states than an array holds is cut between modes, which do not act on each other: only
 // C x then needs a digital sum of its pieces.
 //
@@ -46,6 +49,7 @@ struct MappedArray {
   std::size_t layer = 0;              // of recurrence and linear
   std::size_t rows = 0, columns = 0;  // driven and read, from the array's corner
   std::vector<float> weights;         // [rows][columns], 0 on idle pairs
+  std::vector<float> drive;           // levels of rows by column, see ArrayPlan; empty: 1
   std::size_t used = 0;               // pairs that hold a weight
   // Recurrence:
   std::size_t states = 0;
@@ -69,6 +73,9 @@ struct Mapping {
   /// Analog to digital conversions of one time step, and those at the end of a sequence.
   std::size_t conversions_per_step() const;
   std::size_t conversions_per_sequence() const;
+  /// Products that array `number` takes one after the other: of a time step, or of a sequence for the
+  /// decoder; each goes in by the slices of its site.
+  std::size_t products(std::size_t number) const;
   /// Numbers of the arrays of one site, in order.
   std::vector<std::size_t> of(Site site, std::size_t layer = 0) const;
 };

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "crosstate/base/error.h"
@@ -164,6 +165,45 @@ TEST(Mapping, CountsPairsAndConversions) {
   // 127 * 784 takes 17 bits: three slices of 7.
   EXPECT_EQ(m.decoder_slices, 3u);
   EXPECT_EQ(m.conversions_per_sequence(), 3 * 3u);
+}
+
+TEST(Mapping, DrivesOneBlockAfterTheOtherAtBalancedLevels) {
+  const IntegerNetwork n = to_integers(network({}, 1));
+  const Mapping blocks = map_network(n, {}, 784), all = map_network(n, {.driven = "all"}, 784);
+  for (const std::size_t number : blocks.of(Site::kRecurrence, 1)) {
+    const MappedArray& a = blocks.arrays[number];
+    EXPECT_TRUE(all.arrays[number].drive.empty());
+    EXPECT_EQ(a.weights, all.arrays[number].weights);
+    EXPECT_EQ(all.products(number), 2u);
+    EXPECT_EQ(blocks.products(number), a.pieces.size() * (8 + 1));
+    const std::size_t inputs = a.pieces.size();
+    for (std::size_t c = 0; c < a.columns; ++c) {
+      std::size_t driven = 0;
+      float gain = 0, pole = 0;  // the largest cell of each
+      bool bounded = false;
+      for (std::size_t r = 0; r < a.rows; ++r) {
+        const float w = a.weights[r * a.columns + c], level = a.drive[r * a.columns + c];
+        if (level == 0) {
+          EXPECT_EQ(w, 0);
+          continue;
+        }
+        ++driven;
+        EXPECT_LE(level, 1);
+        EXPECT_GE(level, std::exp2(-6.0f));
+        bounded = bounded || level == std::exp2(-6.0f);
+        float& cell = r < inputs ? gain : pole;
+        cell = std::max(cell, std::abs(w) / level);
+      }
+      // u and a mode's two states, or the 16 states of a channel.
+      EXPECT_EQ(driven, c < a.states ? 3u : 16u);
+      if (c >= a.states || gain == 0 || bounded) continue;
+      EXPECT_LE(std::max(gain, pole) / std::min(gain, pole), 1.5f);
+    }
+  }
+  const Mapping full = map_network(n, {.drive_halvings = 0}, 784);
+  for (const float level : full.arrays[full.of(Site::kRecurrence, 0)[0]].drive) {
+    EXPECT_TRUE(level == 0 || level == 1);
+  }
 }
 
 TEST(Mapping, MayGiveEveryChannelAnArray) {

@@ -20,6 +20,10 @@ Quantizer gate_quantizer(int bits, std::size_t rows) {
   return q;
 }
 
+// Drivers of rows balance weights down to this share of the largest on their bit line, as
+// crossbar.drive_halvings does.
+constexpr float kBalanced = 1.0f / 64;
+
 // Draws are addressed by the step, or the chip that it belongs to, and the matrix.
 class Noise {
  public:
@@ -36,22 +40,71 @@ class Noise {
   }
   bool on() const { return on_; }
 
-  void disturb(AlignedFloats& values) {
+  // unit: what a value's noise is relative to where cells decide that, by its number.
+  template <class Unit>
+  void disturb(AlignedFloats& values, Unit unit) {
     if (!on_) return;
-    float largest = 0;
-    for (const float w : values) largest = std::max(largest, std::abs(w));
     Random now(seed_, Stream::kWeightNoise, step_, part_);
     Random chip(seed_, Stream::kDeviceNoise, chip_, part_++);
-    for (float& w : values) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
       double deviation = 0;
       if (weight_ > 0) deviation += weight_ * now.normal();
       if (device_ > 0) deviation += device_ * chip.normal();
       if (by_largest_) {
-        w += largest * static_cast<float>(deviation);
+        values[i] += unit(i) * static_cast<float>(deviation);
       } else {
-        w *= static_cast<float>(1 + deviation);
+        values[i] *= static_cast<float>(1 + deviation);
       }
     }
+  }
+
+  // A matrix, whose rows stand on one bit line each.
+  void disturb(AlignedFloats& matrix, std::size_t rows) {
+    if (!on_) return;
+    const std::size_t columns = matrix.size() / rows;
+    std::vector<float> largest(rows, 0);
+    for (std::size_t i = 0; i < matrix.size(); ++i) {
+      largest[i / columns] = std::max(largest[i / columns], std::abs(matrix[i]));
+    }
+    disturb(matrix, [&](std::size_t i) { return largest[i / columns]; });
+  }
+
+  // A block's recurrence; `kept`: what of A is not on cells. D is not on cells at all.
+  void disturb(const BlockShape& shape, float kept, BlockCoefficients& block) {
+    if (!on_) return;
+    for (float& a : block.ar) a -= kept;
+    std::vector<float> pole(block.ar.size()), output(block.ar.size());
+    const auto part = [](const AlignedFloats& v, std::size_t i) {
+      return v.empty() ? 0.0f : std::abs(v[i]);
+    };
+    // Each part of a complex pole stands on two pairs, whose errors act by their mean.
+    const float share = block.ai.empty() ? 1.0f : 1 / std::numbers::sqrt2_v<float>;
+    for (std::size_t s = 0; s < shape.size(); ++s) {
+      float largest = 0;
+      for (std::size_t i = shape.first[s]; i < shape.first[s + 1]; ++i) {
+        pole[i] = std::max(part(block.ar, i), part(block.ai, i)) * share;
+        largest = std::max({largest, part(block.cr, i), part(block.ci, i)});
+      }
+      for (std::size_t i = shape.first[s]; i < shape.first[s + 1]; ++i) {
+        output[i] = kBalanced * largest;
+      }
+    }
+    const auto of_pole = [&](std::size_t i) { return pole[i]; };
+    disturb(block.ar, of_pole);
+    disturb(block.ai, of_pole);
+    for (float& a : block.ar) a += kept;
+    // A disturbed pole may leave the unit circle, where gradients grow without bounds.
+    for (std::size_t i = 0; i < block.ar.size(); ++i) {
+      const float size = std::hypot(block.ar[i], part(block.ai, i));
+      if (size <= 1) continue;
+      block.ar[i] /= size;
+      if (!block.ai.empty()) block.ai[i] /= size;
+    }
+    disturb(block.b, [&](std::size_t i) { return std::abs(block.b[i]); });
+    for (AlignedFloats* c : {&block.cr, &block.ci}) {
+      disturb(*c, [&](std::size_t i) { return std::max(std::abs((*c)[i]), output[i]); });
+    }
+    disturb(block.d, [](std::size_t) { return 0.0f; });
   }
 
  private:
@@ -286,8 +339,8 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
     }
   }
   const float input_scale = out.residual.on ? out.residual.scale[0] : 1.0f;
-  noise.disturb(out.encoder);
-  noise.disturb(out.decoder);
+  noise.disturb(out.encoder, H);
+  noise.disturb(out.decoder, out.decoder_bias.size());
   transpose(out.encoder, H, static_cast<std::size_t>(task.inputs), out.encoder_transposed);
   out.blocks.resize(blocks.size());
   out.quantizers.resize(blocks.size());
@@ -316,13 +369,8 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
       }
     }
     // An array that holds A - 1 disturbs that.
-    const float kept = noise.on() && quant.noise_recurrence == "increment" ? 1.0f : 0.0f;
-    for (float& a : block.ar) a -= kept;
-    for (AlignedFloats* v :
-         {&block.ar, &block.ai, &block.b, &block.cr, &block.ci, &block.d, &block.weight}) {
-      noise.disturb(*v);
-    }
-    for (float& a : block.ar) a += kept;
+    noise.disturb(shapes[l], quant.noise_recurrence == "increment" ? 1.0f : 0.0f, block);
+    noise.disturb(block.weight, O);
     transpose(block.weight, O, shapes[l].size(), block.transposed);
     if (layer_norm()) {
       assign(block.norm_scale, parameters[p.gamma]);

@@ -536,10 +536,12 @@ TEST(QuantizedNetwork, NoiseHasThePublishedDeviationAndUnit) {
     const TrainingStep step{1, 5};
     const AlignedFloats quiet = network.state().coefficients().blocks[0].weight;
     const AlignedFloats noisy = network.state().coefficients(&step).blocks[0].weight;
-    const float scale = *std::max_element(quiet.begin(), quiet.end());
-    ASSERT_GT(scale, 0);
     double squares = 0, count = 0;
     for (std::size_t i = 0; i < quiet.size(); ++i) {
+      const auto row = quiet.begin() + static_cast<std::ptrdiff_t>(i / 40 * 40);
+      const float scale = std::abs(*std::max_element(
+          row, row + 40, [](float a, float b) { return std::abs(a) < std::abs(b); }));
+      if (scale == 0) continue;
       const double deviation = (noisy[i] - quiet[i]) / scale;
       if (quiet[i] == 0 && q.noise_unit == "weight") {
         EXPECT_EQ(deviation, 0);
@@ -551,6 +553,34 @@ TEST(QuantizedNetwork, NoiseHasThePublishedDeviationAndUnit) {
     ASSERT_GT(count, 500);
     EXPECT_NEAR(std::sqrt(squares / count), 0.05, 0.005) << unit;  // both parts together
   }
+}
+
+TEST(QuantizedNetwork, NoiseOnPolesIsThatOfTheirCells) {
+  const Batch batch = batch_of(random_set(2, 40, 23, kTask));
+  ModelOptions options = plain_options();
+  options.channels = 60;
+  QuantOptions q = uniform_bits(8);
+  q.device_noise = 0.04;
+  q.noise_unit = "largest";
+  const Network network = quantized(random_network(options, kTask), q, batch);
+  const TrainingStep step{1, 5};
+  const BlockCoefficients quiet = network.state().coefficients().blocks[0];
+  const BlockCoefficients noisy = network.state().coefficients(&step).blocks[0];
+  EXPECT_EQ(noisy.d, quiet.d);  // digital
+  double squares = 0;
+  std::size_t count = 0, inside = 0;
+  for (std::size_t i = 0; i < quiet.ar.size(); ++i) {
+    EXPECT_LE(std::hypot(noisy.ar[i], noisy.ai[i]), 1 + 1e-6f);
+    if (std::hypot(noisy.ar[i], noisy.ai[i]) > 0.999f) continue;  // may have been held back
+    const float unit = std::max(std::abs(quiet.ar[i] - 1), std::abs(quiet.ai[i]));
+    const float re = (noisy.ar[i] - quiet.ar[i]) / unit, im = (noisy.ai[i] - quiet.ai[i]) / unit;
+    squares += re * re + im * im;
+    count += 2;
+    inside += 1;
+  }
+  ASSERT_GT(inside, 50u);
+  // Errors that lead out of the circle are missing here.
+  EXPECT_NEAR(std::sqrt(squares / static_cast<double>(count)), 0.04 / std::sqrt(2), 0.006);
 }
 
 TEST(QuantizedNetwork, StochasticRoundingIsDrawnPerStepAndOnlyInTraining) {

@@ -83,8 +83,7 @@ void fields(FieldList& list, QuantOptions& options) {
       .one_of({"clip", "pass"});
   list.add("weight_noise", options.weight_noise,
            "Relative noise on weights in training, drawn anew in every step; about the read noise "
-           "of "
-           "the cells to be used, or their whole spread.")
+           "of the cells to be used, or their whole spread.")
       .range(0, 1);
   list.add("device_noise", options.device_noise,
            "Relative noise on weights that stays for quant.chip_steps steps; about the spread from "
@@ -95,8 +94,10 @@ void fields(FieldList& list, QuantOptions& options) {
       .in("steps")
       .range(0, 1e9);
   list.add("noise_unit", options.noise_unit,
-           "What noise is relative to. weight: each weight; largest: the largest of its matrix, as "
-           "where cells deviate by a share of the largest conductance.")
+           "What noise is relative to. weight: each weight; largest: the largest on its bit line, as "
+           "where cells deviate by a share of the largest conductance: of a row of a matrix, of a "
+           "pole's block; B and C, whose rows are driven at levels of their own, count as they are; D "
+           "is digital.")
       .one_of({"weight", "largest"});
   list.add("noise_recurrence", options.noise_recurrence,
            "What noise on A is relative to: increment: A - 1, direct: A; as crossbar.recurrence.")

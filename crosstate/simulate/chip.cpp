@@ -104,7 +104,7 @@ struct Chip::Inside {
   // What array i holds and how it is used.
   ArrayPlan plan(std::size_t i) const {
     const MappedArray& a = mapping->arrays[i];
-    ArrayPlan p{a.weights, a.rows, a.columns};
+    ArrayPlan p{.weights = a.weights, .rows = a.rows, .columns = a.columns, .drive = a.drive};
     switch (a.site) {
       case Site::kEncoder:
         p.slices = mapping->input_slices;

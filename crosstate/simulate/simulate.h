@@ -42,11 +42,11 @@ struct SimulateSummary {
 struct SimulateContext {
   /// Asked before every 1,024 sequences of a chip; once it says so, the summary comes back
   /// incomplete, `interrupted`.
-  std::function<bool()> stop;
+  std::function<bool()> stop = {};
   /// The accuracy of a chip at an age that is known already, or a negative number.
-  std::function<double(int chip, std::size_t age)> known;
+  std::function<double(int chip, std::size_t age)> known = {};
   /// Every other one, as it comes.
-  std::function<void(int chip, std::size_t age, double accuracy)> finished;
+  std::function<void(int chip, std::size_t age, double accuracy)> finished = {};
 };
 
 /// Programs chips, lets each grow older and runs the data set on it at every age. All but `seconds`

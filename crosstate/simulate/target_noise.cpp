@@ -18,17 +18,23 @@ TargetNoise target_noise(const IntegerNetwork& network, const Target& target, do
     const MappedArray& plan = mapping.arrays[i];
     const ProgrammedArray& array = chip.arrays()[i];
     for (std::size_t c = 0; c < plan.columns; ++c) {
+      // What cells hold is relative to the level that drives their row.
+      const auto level = [&](std::size_t r) {
+        return plan.drive.empty() ? 1.0 : double{plan.drive[r * plan.columns + c]};
+      };
       double largest = 0;
       for (std::size_t r = 0; r < plan.rows; ++r) {
-        largest = std::max(largest, std::abs(double{plan.weights[r * plan.columns + c]}));
+        const double weight = std::abs(double{plan.weights[r * plan.columns + c]});
+        if (weight > 0) largest = std::max(largest, weight / level(r));
       }
       if (largest == 0) continue;
       for (std::size_t r = 0; r < plan.rows; ++r) {
         const double weight = plan.weights[r * plan.columns + c];
         if (weight == 0) continue;
-        const double error = (array.effective()[c * plan.rows + r] - weight) / largest;
+        const double unit = largest * level(r);
+        const double error = (array.effective()[c * plan.rows + r] - weight) / unit;
         device += error * error;
-        read += array.read_variance()[c * plan.rows + r] / (largest * largest);
+        read += array.read_variance()[c * plan.rows + r] / (unit * unit);
         pairs += 1;
       }
     }
