@@ -64,16 +64,16 @@ void ColumnConverters::calibrate(const std::vector<float>& seen) {
 
 void ColumnConverters::set_steps() {
   const bool learned = options_.adc_range == "learned";
-  const bool partial = std::any_of(columns_.begin(), columns_.end(),
-                                   [](const ColumnRange& c) { return c.partial; });
-  // Where a converter's range is that of the codes, rounding to its steps is rounding to codes.
-  rounds_ = !learned || (partial && options_.partial_bits > 0);
-  const int bits = learned && rounds_ ? options_.partial_bits : options_.adc_bits;
-  high_ = std::exp2(static_cast<float>(bits - 1)) - 1;
-  low_ = -high_;
   step_.clear();
+  largest_.clear();
   for (const ColumnRange& c : columns_) {
-    step_.push_back(learned && !rounds_ ? c.step : c.range / high_);
+    const bool partial = learned && c.partial && options_.partial_bits > 0;
+    const int bits = partial ? options_.partial_bits : options_.adc_bits;
+    const float high = std::exp2(static_cast<float>(bits - 1)) - 1;
+    // Where a converter's range is that of the codes, rounding to its steps is rounding to codes.
+    const bool rounds = !learned || partial || c.own;
+    step_.push_back(rounds ? c.range / high : c.step);
+    largest_.push_back(rounds ? high : 0);
   }
   noise_.clear();
   if (options_.adc_noise == 0) return;
@@ -93,8 +93,13 @@ void ColumnConverters::convert(std::size_t first, std::size_t count, std::size_t
       for (std::size_t k = 0; k < columns; ++k) x[k] *= step;
     }
   }
-  if (rounds_) {
-    fake_quantize_forward(step_.data() + first, low_, high_, count, columns, sums, sums);
+  for (std::size_t i = 0, end = 0; i < count; i = end) {
+    const float high = largest_[first + i];
+    for (end = i + 1; end < count && largest_[first + end] == high; ++end) {
+    }
+    if (high == 0) continue;
+    const Rows part{sums.row(i), sums.stride};
+    fake_quantize_forward(step_.data() + first + i, -high, high, end - i, columns, part, part);
   }
 }
 

@@ -16,10 +16,11 @@
 namespace crosstate {
 
 /// What the sums of a column become: `step` of the code after it, and the largest sum of codes,
-/// both in units of the column's sums. `partial`: not the whole sum.
+/// both in units of the column's sums. `partial`: not the whole sum. `own`: the converter has steps of
+/// its own over the range, even if ranges are learned.
 struct ColumnRange {
   float step = 1, range = 1;
-  bool partial = false;
+  bool partial = false, own = false;
 };
 
 /// Address of the draws.
@@ -53,8 +54,8 @@ class ColumnConverters {
   CrossbarOptions options_;
   std::vector<ColumnRange> columns_;
   AlignedFloats gain_, offset_, bend_, step_, noise_;  // offset, bend: in converter steps
-  bool distorts_ = false, rounds_ = false;
-  float low_ = 0, high_ = 0;
+  AlignedFloats largest_;  // codes of converters that round; 0 where rounding to codes does that
+  bool distorts_ = false;
 };
 
 /// Digital to analog, one driver per row: frozen gains, and bends of the value driven.

@@ -59,6 +59,12 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "learned: that of the codes, which training has chosen; fixed: a share of the largest "
            "possible sum; calibrated: by the largest sum on data.")
       .one_of({"learned", "fixed", "calibrated"});
+  list.add("increment_range", options.increment_range,
+           "Range of the converters of states with recurrence = \"increment\" and learned ranges. codes: "
+           "the states', which one rounding turns into the next codes; fitted: the largest increment that "
+           "the weights allow, so that steps and errors are as much finer, and the sum with the state so "
+           "far is rounded digitally.")
+      .one_of({"codes", "fitted"});
   list.add("adc_full_scale", options.adc_full_scale,
            "Range of fixed converters over the largest sum that the weights allow.")
       .range(1e-6, 1);

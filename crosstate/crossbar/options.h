@@ -24,6 +24,7 @@ struct CrossbarOptions {
   int adc_bits = 8;
   int partial_bits = 0;              // where several products make a sum; 0: not rounded
   std::string adc_range = "learned";  // learned | fixed | calibrated
+  std::string increment_range = "codes";  // codes | fitted
   double adc_full_scale = 0.25;      // fixed: share of the largest possible sum
   double adc_margin = 1.1;           // calibrated: times the largest sum seen
   double adc_gain_error = 0;         // relative standard deviation over columns

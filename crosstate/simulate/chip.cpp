@@ -73,6 +73,7 @@ struct Chip::Inside {
   Inside(const IntegerNetwork& network, const Mapping& map, const Target& t, std::uint64_t of_chip)
       : n(network), mapping(&map), target(t), seed(of_chip) {
     const int bits = target.crossbar.adc_bits;
+    incremental = target.crossbar.recurrence == "increment";
     std::size_t widest = 0;
     for (std::size_t i = 0; i < map.arrays.size(); ++i) {
       arrays.emplace_back(plan(i), target, seed, static_cast<std::uint32_t>(i));
@@ -93,11 +94,13 @@ struct Chip::Inside {
                                 : Conversion(),
                         Conversion(b.sum, n.residual, sum_bits, n.channels)});
     }
-    const int missing = missing_bits(state_format(), bits);
+    const int missing = fitted() ? 0 : missing_bits(state_format(), bits);
     state_step.assign(widest, std::exp2(static_cast<float>(missing)));
     state_limit = std::floor(static_cast<float>(n.state_limit) / state_step[0]);
-    incremental = target.crossbar.recurrence == "increment";
   }
+
+  // Whether converters resolve the increments of states more finely than the states' codes.
+  bool fitted() const { return incremental && target.crossbar.increment_range == "fitted"; }
 
   CodeFormat state_format() const { return {-n.state_limit, n.state_limit, 1}; }
 
@@ -146,6 +149,16 @@ struct Chip::Inside {
     const auto limit = static_cast<float>(n.state_limit);
     const float step = std::exp2(static_cast<float>(missing_bits(state_format(), bits)));
     p.ranges.assign(a.states, {step, limit, p.slices > 1});
+    if (fitted()) {
+      for (std::size_t c = 0; c < a.states; ++c) {
+        float largest = 0;
+        for (std::size_t r = 0; r < a.rows; ++r) {
+          largest += std::abs(a.weights[r * a.columns + c]) * p.largest_code;
+        }
+        p.ranges[c].range = std::max(largest, step);
+        p.ranges[c].own = true;
+      }
+    }
     for (const Piece& piece : a.pieces) {
       const IntegerBlock& b = n.blocks[a.layer];
       const bool partial = piece.modes < b.shape.modes(piece.channel) || p.slices > 1;
