@@ -13,7 +13,7 @@ namespace {
 
 // Reads of compensate() have sequence numbers of their own.
 constexpr std::uint32_t kKnownSequence = 0xFFFFFF00;
-constexpr std::size_t kKnownSteps = 8;  // of 16 inputs
+constexpr std::size_t kKnownSteps = 8;  // of 16 inputs, the second half the negative of the first
 
 // Above the number of an array in the address of a read: its slice, and whether drives are meant.
 constexpr int kSliceShift = 20;
@@ -123,6 +123,7 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   const auto ranges =
       plan.ranges.empty() ? std::vector<ColumnRange>(columns_) : plan.ranges;
   converters_ = ColumnConverters(crossbar, ranges, largest_sums(plan), address);
+  if (target.crossbar.compensation == "column") own_row_ = plan.own_row;
   if (crossbar.dac_noise > 0) {
     drive_noise_.assign(rows_, static_cast<float>(crossbar.dac_noise * crossbar.dac_noise));
   }
@@ -188,36 +189,54 @@ void ProgrammedArray::compensate() {
   if (target_.crossbar.compensation == "none") return;
   slope_.clear();
   shift_.clear();
+  own_.clear();
   update();
   const std::size_t n = kKnownSteps * kLanes;
   AlignedFloats codes(rows_ * n), sums(columns_ * n);
   Random random(seed_, Stream::kConverters, number_, kKnownSequence);
-  for (float& v : codes) v = static_cast<float>(static_cast<int>(random.below(255)) - 127);
+  // Errors of weights then cancel in the mean, and leave the converters' offsets alone.
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    const std::size_t k = i % n;
+    codes[i] = k < n / 2 ? static_cast<float>(static_cast<int>(random.below(255)) - 127)
+                         : -codes[i - n / 2];
+  }
   const ConstRows in(codes.data(), n);
   const Rows out{sums.data(), n};
   ReadScratch scratch;
   multiply(0, columns_, kKnownSteps, in, out, kKnownSequence, 0, scratch);
 
-  // Least squares of what the sums should be over what they are.
-  std::vector<double> slope(columns_), shift(columns_);
+  // Least squares of what the sums should be over what they are, and over the column's own row. All
+  // inputs have a mean of 0.
+  std::vector<double> slope(columns_), shift(columns_), own(own_row_.empty() ? 0 : columns_);
   double all_products = 0, all_squares = 0;
   for (std::size_t c = 0; c < columns_; ++c) {
-    double x = 0, y = 0, xx = 0, xy = 0;
+    const float* of_own =
+        own.empty() || own_row_[c] == kNoRow ? nullptr : in.row(own_row_[c]);
+    double x = 0, y = 0, xx = 0, xy = 0, oo = 0, ox = 0, oy = 0;
     for (std::size_t k = 0; k < n; ++k) {
       double want = 0;
       for (std::size_t r = 0; r < rows_; ++r) want += aim_[r * columns_ + c] * in.row(r)[k];
-      const double got = out.row(c)[k];
+      const double got = out.row(c)[k], code = of_own == nullptr ? 0 : double{of_own[k]};
       x += got;
       y += want;
       xx += got * got;
       xy += got * want;
+      oo += code * code;
+      ox += code * got;
+      oy += code * want;
     }
     // In units of the cells, since columns of large weights would outweigh the others.
     all_products += xy * scale_[c] * scale_[c];
     all_squares += xx * scale_[c] * scale_[c];
     const auto count = static_cast<double>(n);
-    const double spread = xx - x * x / count;
-    slope[c] = spread > 0 ? (xy - x * y / count) / spread : 1;
+    const double spread = xx - x * x / count, product = xy - x * y / count;
+    const double area = spread * oo - ox * ox;
+    if (of_own != nullptr && area > 1e-6 * spread * oo) {
+      slope[c] = (product * oo - ox * oy) / area;
+      own[c] = (spread * oy - ox * product) / area;
+    } else {
+      slope[c] = spread > 0 ? product / spread : 1;
+    }
     shift[c] = (y - slope[c] * x) / count;
   }
   if (target_.crossbar.compensation == "global") {
@@ -225,6 +244,7 @@ void ProgrammedArray::compensate() {
   } else {
     slope_.assign(slope.begin(), slope.end());
     shift_.assign(shift.begin(), shift.end());
+    own_.assign(own.begin(), own.end());
   }
   update();
 }
@@ -295,6 +315,12 @@ void ProgrammedArray::multiply(std::size_t first, std::size_t count, std::size_t
     for (std::size_t i = 0; i < count; ++i) {
       for (std::size_t k = 0; k < panel; ++k) out.row(i)[k] += shift_[first + i];
     }
+  }
+  for (std::size_t i = 0; i < count && !own_.empty(); ++i) {
+    const float factor = own_[first + i];
+    if (factor == 0) continue;
+    const float* code = in.row(own_row_[first + i]);
+    for (std::size_t k = 0; k < panel; ++k) out.row(i)[k] += factor * code[k];
   }
   if (offset == nullptr) return;
   for (std::size_t i = 0; i < count; ++i) {

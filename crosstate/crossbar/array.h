@@ -32,7 +32,11 @@ struct ArrayPlan {
   /// Level of a row, of the full one, while a column is read: [rows][columns], powers of two, 0 where
   /// the row rests; empty: 1 throughout. Where a row rests it has no weight.
   std::span<const float> drive = {};
+  /// Row whose code compensation may add to a column's sum by a factor of its own, as states add what
+  /// they were: [columns], kNoRow for none; empty: none at all.
+  std::vector<std::size_t> own_row = {};
 };
+constexpr std::size_t kNoRow = static_cast<std::size_t>(-1);
 
 /// The part of an array that is driven and read: its first `rows` rows and `columns` columns. A
 /// weight w stands on two cells as (g+ - g-) / scale, with the column's digital scale such that
@@ -70,6 +74,10 @@ class ProgrammedArray {
   std::size_t columns() const { return columns_; }
   /// What the pairs hold, in units of the weights, and the read variance of each: [columns][rows].
   const AlignedFloats& effective() const { return effective_; }
+  /// What compensation adds to a pair: not 0 only where the row is the column's own.
+  double correction(std::size_t row, std::size_t column) const {
+    return !own_.empty() && own_row_[column] == row ? double{own_[column]} : 0;
+  }
   const AlignedFloats& read_variance() const { return variance_; }
   const Cells& cells() const { return *cells_; }
   /// Replaces the cells by saved ones. Throws Error for cells of other targets.
@@ -93,7 +101,8 @@ class ProgrammedArray {
   std::optional<Cells> cells_;
   RowDrivers drivers_;
   ColumnConverters converters_;
-  std::vector<float> slope_, shift_;    // corrections by column; empty: none
+  std::vector<std::size_t> own_row_;    // see ArrayPlan
+  std::vector<float> slope_, shift_, own_;  // corrections by column; empty: none
   AlignedFloats effective_, variance_;  // transposed: [columns][rows]
   AlignedFloats drive_noise_;           // [rows] variances; empty: none
   bool noisy_ = false;

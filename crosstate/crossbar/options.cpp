@@ -85,7 +85,8 @@ void fields(FieldList& list, CrossbarOptions& options) {
       .range(0, 1e3);
   list.add("compensation", options.compensation,
            "Digital correction of read sums after programming and ageing, from products of known "
-           "inputs: one factor per array, or factor and offset per column.")
+           "inputs: one factor per array, or factor and offset per column, and of the increment of a state "
+           "also a share of the state so far, which keeps slow poles where they should be.")
       .one_of({"none", "global", "column"});
 }
 

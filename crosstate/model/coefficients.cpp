@@ -1,7 +1,9 @@
 // Parameters -> coefficients of a forward pass.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
+#include <span>
 
 #include "crosstate/base/random.h"
 #include "crosstate/model/network_state.h"
@@ -20,9 +22,19 @@ Quantizer gate_quantizer(int bits, std::size_t rows) {
   return q;
 }
 
-// Drivers of rows balance weights down to this share of the largest on their bit line, as
-// crossbar.drive_halvings does.
-constexpr float kBalanced = 1.0f / 64;
+// What the errors of cells amount to in weights of one bit line whose rows have levels of their own,
+// powers of two down to 2^-6 (crossbar.driven, drive_halvings): the line's largest cell times each
+// level. In place.
+void balance(std::span<float> sizes) {
+  const float top = sizes.empty() ? 0 : *std::max_element(sizes.begin(), sizes.end());
+  if (top == 0) return;
+  const auto level = [&](float size) {
+    return size == 0 ? 1 : std::exp2(std::round(std::max(std::log2(size / top), -6.0f)));
+  };
+  float cell = 0;
+  for (const float size : sizes) cell = std::max(cell, size / level(size));
+  for (float& size : sizes) size = size == 0 ? 0 : cell * level(size);
+}
 
 // Draws are addressed by the step, or the chip that it belongs to, and the matrix.
 class Noise {
@@ -31,7 +43,8 @@ class Noise {
       : on_(step != nullptr && (options.weight_noise > 0 || options.device_noise > 0)),
         weight_(options.weight_noise),
         device_(options.device_noise),
-        by_largest_(options.noise_unit == "largest") {
+        by_largest_(options.noise_unit == "largest"),
+        corrected_(options.noise_recurrence == "corrected") {
     if (!on_) return;
     seed_ = step->seed;
     step_ = static_cast<std::uint32_t>(step->number);
@@ -73,24 +86,26 @@ class Noise {
   void disturb(const BlockShape& shape, float kept, BlockCoefficients& block) {
     if (!on_) return;
     for (float& a : block.ar) a -= kept;
-    std::vector<float> pole(block.ar.size()), output(block.ar.size());
+    std::vector<float> pole(block.ar.size()), gain(pole), output(2 * pole.size());
     const auto part = [](const AlignedFloats& v, std::size_t i) {
       return v.empty() ? 0.0f : std::abs(v[i]);
     };
     // Each part of a complex pole stands on two pairs, whose errors act by their mean.
     const float share = block.ai.empty() ? 1.0f : 1 / std::numbers::sqrt2_v<float>;
+    for (std::size_t i = 0; i < pole.size(); ++i) {
+      std::array<float, 2> sizes{std::max(part(block.ar, i), part(block.ai, i)),
+                                 std::abs(block.b[i])};
+      balance(sizes);
+      pole[i] = sizes[0] * share;
+      gain[i] = sizes[1];
+      output[2 * i] = part(block.cr, i);
+      output[2 * i + 1] = part(block.ci, i);
+    }
     for (std::size_t s = 0; s < shape.size(); ++s) {
-      float largest = 0;
-      for (std::size_t i = shape.first[s]; i < shape.first[s + 1]; ++i) {
-        pole[i] = std::max(part(block.ar, i), part(block.ai, i)) * share;
-        largest = std::max({largest, part(block.cr, i), part(block.ci, i)});
-      }
-      for (std::size_t i = shape.first[s]; i < shape.first[s + 1]; ++i) {
-        output[i] = kBalanced * largest;
-      }
+      balance(std::span(output).subspan(2 * shape.first[s], 2 * shape.modes(s)));
     }
     const auto of_pole = [&](std::size_t i) { return pole[i]; };
-    disturb(block.ar, of_pole);
+    disturb(block.ar, [&](std::size_t i) { return corrected_ ? 0.0f : pole[i]; });
     disturb(block.ai, of_pole);
     for (float& a : block.ar) a += kept;
     // A disturbed pole may leave the unit circle, where gradients grow without bounds.
@@ -100,17 +115,16 @@ class Noise {
       block.ar[i] /= size;
       if (!block.ai.empty()) block.ai[i] /= size;
     }
-    disturb(block.b, [&](std::size_t i) { return std::abs(block.b[i]); });
-    for (AlignedFloats* c : {&block.cr, &block.ci}) {
-      disturb(*c, [&](std::size_t i) { return std::max(std::abs((*c)[i]), output[i]); });
-    }
+    disturb(block.b, [&](std::size_t i) { return gain[i]; });
+    disturb(block.cr, [&](std::size_t i) { return output[2 * i]; });
+    disturb(block.ci, [&](std::size_t i) { return output[2 * i + 1]; });
     disturb(block.d, [](std::size_t) { return 0.0f; });
   }
 
  private:
   bool on_;
   double weight_, device_;
-  bool by_largest_;
+  bool by_largest_, corrected_;
   std::uint64_t seed_ = 0;
   std::uint32_t step_ = 0, chip_ = 0, part_ = 0;
 };
@@ -369,7 +383,7 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
       }
     }
     // An array that holds A - 1 disturbs that.
-    noise.disturb(shapes[l], quant.noise_recurrence == "increment" ? 1.0f : 0.0f, block);
+    noise.disturb(shapes[l], quant.noise_recurrence == "direct" ? 0.0f : 1.0f, block);
     noise.disturb(block.weight, O);
     transpose(block.weight, O, shapes[l].size(), block.transposed);
     if (layer_norm()) {

@@ -162,7 +162,9 @@ class Run {
       stage.quant.device_noise = options_.qat.target_noise * noise.device;
       stage.quant.weight_noise = options_.qat.target_noise * noise.read;
       stage.quant.noise_unit = "largest";
-      stage.quant.noise_recurrence = options_.target.crossbar.recurrence;
+      const CrossbarOptions& crossbar = options_.target.crossbar;
+      const bool corrected = crossbar.recurrence == "increment" && crossbar.compensation == "column";
+      stage.quant.noise_recurrence = corrected ? "corrected" : crossbar.recurrence;
     }
   }
 

@@ -100,8 +100,10 @@ void fields(FieldList& list, QuantOptions& options) {
            "is digital.")
       .one_of({"weight", "largest"});
   list.add("noise_recurrence", options.noise_recurrence,
-           "What noise on A is relative to: increment: A - 1, direct: A; as crossbar.recurrence.")
-      .one_of({"increment", "direct"});
+           "What noise on A is relative to: increment: A - 1, direct: A, as crossbar.recurrence; corrected: "
+           "increments whose real part compensation sets right (crossbar.compensation = \"column\"), where "
+           "noise is relative to the bit line.")
+      .one_of({"increment", "direct", "corrected"});
 
   for_weights(options, [&](const std::string& name, WeightSite& site, const std::string& help) {
     list.section("quant." + name);

@@ -63,9 +63,9 @@ struct QuantOptions {
   // Gaussian noise on every weight while training: drawn anew in every step, as reading is noisy,
   // and kept for chip_steps steps, as the cells of one chip deviate; 0: one chip for ever.
   double weight_noise = 0, device_noise = 0;
-  int chip_steps = 100;
+  int chip_steps = 1;
   std::string noise_unit = "weight";           // relative to each weight | largest: on its bit line
-  std::string noise_recurrence = "increment";  // noise on A is relative to A - 1 | direct: A
+  std::string noise_recurrence = "increment";  // noise on A is relative to A - 1 | corrected | direct: A
   bool operator==(const QuantOptions&) const = default;
 };
 

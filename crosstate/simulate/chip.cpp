@@ -118,6 +118,10 @@ struct Chip::Inside {
         p.slices = mapping->state_slices;
         p.largest_code = std::max(static_cast<float>(n.state_limit), magnitude(n.residual));
         recurrence_ranges(a, p);
+        if (incremental) {
+          p.own_row.assign(a.columns, kNoRow);
+          for (std::size_t c = 0; c < a.states; ++c) p.own_row[c] = a.pieces.size() + c;
+        }
         break;
       case Site::kLinear: {
         const IntegerBlock& b = n.blocks[a.layer];

@@ -32,7 +32,8 @@ TargetNoise target_noise(const IntegerNetwork& network, const Target& target, do
         const double weight = plan.weights[r * plan.columns + c];
         if (weight == 0) continue;
         const double unit = largest * level(r);
-        const double error = (array.effective()[c * plan.rows + r] - weight) / unit;
+        const double held = array.effective()[c * plan.rows + r] + array.correction(r, c);
+        const double error = (held - weight) / unit;
         device += error * error;
         read += array.read_variance()[c * plan.rows + r] / (unit * unit);
         pairs += 1;
