@@ -439,8 +439,6 @@ TEST_F(Cli, DemonstratesEveryStage) {
   for (const char* part : {"Learning curves", "Accuracy of each stage", "against device noise"}) {
     EXPECT_THAT(page, HasSubstr(part));
   }
-  expect_refused({"demo", "--out", path("no"), "--set", "quant.state.bits=16"},
-                 {"quant.state.bits", "crossbar.dac_bits"});
   expect_refused({"demo", "--out", path("no"), "--set", "quant.state.rounding=feedback"},
                  {"quant.state.rounding", "nearest"});
   EXPECT_FALSE(fs::exists(path("no")));

@@ -559,6 +559,8 @@ TEST(QuantizedNetwork, NoiseOnPolesIsThatOfTheirCells) {
   const Batch batch = batch_of(random_set(2, 40, 23, kTask));
   ModelOptions options = plain_options();
   options.channels = 60;
+  options.dt_min = 0.05;
+  options.dt_max = 0.5;
   QuantOptions q = uniform_bits(8);
   q.device_noise = 0.04;
   q.noise_unit = "largest";
@@ -574,9 +576,10 @@ TEST(QuantizedNetwork, NoiseOnPolesIsThatOfTheirCells) {
     if (std::hypot(noisy.ar[i], noisy.ai[i]) > 0.999f) continue;  // may have been held back
     // The larger of the pole's and the input's cell decides how much an error is.
     const float pole = std::max(std::abs(quiet.ar[i] - 1), std::abs(quiet.ai[i]));
-    const float ratio = std::log2(std::abs(quiet.b[i]) / pole);
-    const float unit = pole * std::exp2(std::max(0.0f, ratio - std::round(ratio)));
-    if (std::abs(ratio) > 6) continue;
+    const float gain = std::abs(quiet.b[i]);
+    const float level = std::exp2(std::max(std::round(std::log2(std::min(1.0f, pole / gain))), -6.0f));
+    const float of_gain = std::exp2(std::max(std::round(std::log2(std::min(1.0f, gain / pole))), -6.0f));
+    const float unit = std::max(pole / level, gain / of_gain) * level;
     const float re = (noisy.ar[i] - quiet.ar[i]) / unit, im = (noisy.ai[i] - quiet.ai[i]) / unit;
     squares += re * re + im * im;
     count += 2;
