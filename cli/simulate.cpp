@@ -36,13 +36,18 @@ nlohmann::json identity_of(const RunOptions& options, const std::string& model,
   RunOptions copy = options;
   copy.simulate.chips = 1;
   const nlohmann::json config = copy.fields().to_json();
-  return {{"model", model},
-          {"data", data},
-          {"seed", options.seed},
-          {"simulate", config.at("simulate")},
-          {"device", config.at("device")},
-          {"crossbar", config.at("crossbar")},
-          {"wires", config.at("wires")}};
+  nlohmann::json identity = {{"model", model},
+                             {"data", data},
+                             {"seed", options.seed},
+                             {"simulate", config.at("simulate")},
+                             {"device", config.at("device")},
+                             {"crossbar", config.at("crossbar")},
+                             {"wires", config.at("wires")}};
+  // A driver may be called otherwise when it goes on: at another port, with more patience.
+  if (options.target.external.used()) {
+    identity["external"] = {{"voltage", options.target.external.voltage}};
+  }
+  return identity;
 }
 
 int simulate_command(const Common& common, const Extra& extra) {
@@ -69,6 +74,15 @@ int simulate_command(const Common& common, const Extra& extra) {
     journal.add(chip, age, accuracy);
     progress.show("chip " + std::to_string(chip + 1) + "/" +
                    std::to_string(options.simulate.chips) + ": " + percent(accuracy));
+  };
+  context.known_chunk = [&](int chip, std::size_t age, std::size_t first, std::size_t last) {
+    return journal.find_chunk(chip, age, first, last);
+  };
+  context.finished_chunk = [&](int chip, std::size_t age, std::size_t first, std::size_t last,
+                               std::size_t correct) {
+    journal.add_chunk(chip, age, first, last, correct);
+    if (!options.target.external.used()) return;
+    progress.show("external chip: " + std::to_string(last) + " sequences");
   };
   const SimulateSummary summary = simulate(network, test, options.target, options.simulate,
                                            options.seed, pool, context);

@@ -83,7 +83,7 @@ void take_slice(std::size_t rows, std::size_t columns, int shift, int bits, Cons
 }  // namespace
 
 ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, std::uint64_t seed,
-                                 std::uint32_t number)
+                                 std::uint32_t number, Backend* backend)
     : rows_(plan.rows),
       columns_(plan.columns),
       bit_lines_(static_cast<std::size_t>(target.crossbar.columns)),
@@ -91,7 +91,9 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
       number_(number),
       slices_(plan.slices),
       slice_bits_(target.crossbar.dac_bits - 1),
-      target_(target) {
+      largest_code_(plan.largest_code),
+      target_(target),
+      backend_(backend) {
   const CrossbarOptions& crossbar = target.crossbar;
   check(plan, crossbar, "array " + std::to_string(number));
   const ConductanceRange between = conductance_range(target.device);
@@ -127,6 +129,7 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   if (crossbar.dac_noise > 0) {
     drive_noise_.assign(rows_, static_cast<float>(crossbar.dac_noise * crossbar.dac_noise));
   }
+  if (backend_ != nullptr) program();
   update();
 }
 
@@ -148,6 +151,14 @@ void ProgrammedArray::restore(Cells cells, const std::string& where) {
 void ProgrammedArray::update() {
   effective_.resize(rows_ * columns_);
   variance_.resize(rows_ * columns_);
+  if (backend_ != nullptr) {
+    variance_.assign(rows_ * columns_, 0);
+    for (std::size_t i = 0; i < aim_.size(); ++i) {
+      effective_[i % columns_ * rows_ + i / columns_] = static_cast<float>(aim_[i]);
+    }
+    noisy_ = converters_.noise() != nullptr;
+    return;
+  }
   const auto held = cells_->conductance(), spread = cells_->read_deviation();
   const bool wired = !target_.wires.ideal();
   std::vector<double> through;  // uS, as seen from the ends of the lines
@@ -194,10 +205,14 @@ void ProgrammedArray::compensate() {
   const std::size_t n = kKnownSteps * kLanes;
   AlignedFloats codes(rows_ * n), sums(columns_ * n);
   Random random(seed_, Stream::kConverters, number_, kKnownSequence);
+  // Rows of real arrays take no more than the voltage of the largest code.
+  const int most = backend_ != nullptr ? static_cast<int>(std::min(largest_code_, 127.0f)) : 127;
   // Errors of weights then cancel in the mean, and leave the converters' offsets alone.
   for (std::size_t i = 0; i < codes.size(); ++i) {
     const std::size_t k = i % n;
-    codes[i] = k < n / 2 ? static_cast<float>(static_cast<int>(random.below(255)) - 127)
+    codes[i] = k < n / 2 ? static_cast<float>(
+                               static_cast<int>(random.below(static_cast<unsigned>(2 * most + 1))) -
+                               most)
                          : -codes[i - n / 2];
   }
   const ConstRows in(codes.data(), n);
@@ -269,7 +284,11 @@ void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t s
     }
     in = driven;
   }
-  linear_forward(effective_.data() + first * rows_, nullptr, count, rows_, panel, in, out);
+  if (backend_ != nullptr) {
+    read_currents(first, count, panel, in, out, scratch);
+  } else {
+    linear_forward(effective_.data() + first * rows_, nullptr, count, rows_, panel, in, out);
+  }
   if (noisy_) {
     // The variances of independent cells add up, weighted by the squares of what drives them.
     const Rows squares = take(scratch.squares, rows_, panel);

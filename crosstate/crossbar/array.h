@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "crosstate/base/aligned.h"
+#include "crosstate/crossbar/backend.h"
 #include "crosstate/crossbar/converters.h"
 #include "crosstate/crossbar/read_noise.h"
 #include "crosstate/crossbar/target.h"
@@ -20,6 +21,7 @@ namespace crosstate {
 /// Scratch memory of products, one per thread.
 struct ReadScratch {
   AlignedFloats driven, squares, variance, slice, sum;
+  std::vector<double> voltages, currents;  // of a backend
 };
 
 /// The weights of an array and how it is used.
@@ -47,14 +49,18 @@ constexpr std::size_t kNoRow = static_cast<std::size_t>(-1);
 ///
 /// With wires the effective weights are those of the nodal solution (wires.h), and the read noise
 /// of a cell counts as much as its share of the current does.
+///
+/// With a backend its cells take the place of those of the target: the conductances aimed at are
+/// programmed there, and sums are made of the currents that come back.
 class ProgrammedArray {
  public:
   /// `seed` is the chip's. Throws Error for a weight that is not finite and for more rows or
-  /// columns than an array has.
+  /// columns than an array has. A backend has to outlive the array.
   ProgrammedArray(const ArrayPlan& plan, const Target& target, std::uint64_t seed,
-                  std::uint32_t number);
+                  std::uint32_t number, Backend* backend = nullptr);
 
-  /// The array `seconds` after programming. Throws Error for a time before its present one.
+  /// The array `seconds` after programming. Throws Error for a time before its present one. Cells of
+  /// a backend grow older there, all arrays at once.
   void age_to(double seconds);
   /// Measures the corrections of crossbar.compensation by products of known inputs and applies
   /// them from now on.
@@ -72,7 +78,8 @@ class ProgrammedArray {
 
   std::size_t rows() const { return rows_; }
   std::size_t columns() const { return columns_; }
-  /// What the pairs hold, in units of the weights, and the read variance of each: [columns][rows].
+  /// What the pairs hold, in units of the weights, and the read variance of each: [columns][rows]. What
+  /// those of a backend should hold.
   const AlignedFloats& effective() const { return effective_; }
   /// What compensation adds to a pair: not 0 only where the row is the column's own.
   double correction(std::size_t row, std::size_t column) const {
@@ -85,6 +92,10 @@ class ProgrammedArray {
 
  private:
   void update();
+  // Of a backend, array_backend.cpp.
+  void program();
+  void read_currents(std::size_t first, std::size_t count, std::size_t panel, ConstRows in, Rows out,
+                     ReadScratch& scratch) const;
   void analog(std::size_t first, std::size_t count, std::size_t steps, ConstRows in, Rows out,
               const ReadAddress& address, ReadScratch& scratch, float* seen) const;
 
@@ -93,7 +104,10 @@ class ProgrammedArray {
   std::uint32_t number_;
   std::size_t slices_;
   int slice_bits_;
+  float largest_code_;
   Target target_;
+  Backend* backend_ = nullptr;
+  std::vector<std::size_t> product_;  // of a backend: by column; those of one have the same levels
   std::vector<double> scale_;   // [columns], uS per unit of weight
   std::vector<float> drive_;    // [rows][columns], see ArrayPlan
   std::vector<double> aim_;     // [rows][columns], the weights as the levels of cells have them

@@ -27,12 +27,14 @@ void fields(FieldList& list, Target& target) {
   fields(list, target.device);
   fields(list, target.crossbar);
   fields(list, target.wires);
+  fields(list, target.external);
 }
 
 void validate(const Target& target) {
   validate(target.device);
   validate(target.crossbar);
   validate(target.wires);
+  validate(target.external);
 }
 
 std::vector<std::string> target_names() {

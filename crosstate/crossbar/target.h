@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "crosstate/base/options.h"
+#include "crosstate/crossbar/external_options.h"
 #include "crosstate/crossbar/options.h"
 #include "crosstate/crossbar/wires.h"
 #include "crosstate/device/options.h"
@@ -15,12 +16,13 @@ struct Target {
   DeviceOptions device;
   CrossbarOptions crossbar;
   WireOptions wires;
+  ExternalOptions external = {};  // a real chip instead of such cells and wires
 };
 
 /// The same arrays with cells, wires and converters that add no error.
 Target ideal_target(const Target& target);
 
-/// Binds the fields of sections "device", "crossbar" and "wires".
+/// Binds the fields of sections "device", "crossbar", "wires" and "external".
 void fields(FieldList& list, Target& target);
 /// Throws Error for a value out of its range.
 void validate(const Target& target);

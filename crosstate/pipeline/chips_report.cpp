@@ -116,16 +116,18 @@ Table chips_table(const SimulateSummary& summary) {
 Report chips_report(const std::string& model, const SimulateSummary& summary,
                     const StateErrors& errors) {
   Report report;
-  report.title = "Crosstate: " + model + " on simulated chips";
+  report.title = "Crosstate: " + model + (summary.external ? " on an external chip" : " on simulated chips");
   report.tables = {chips_table(summary)};
   report.tables[0].title = "Accuracy";
   Table chip{"Chip", {"quantity", "value"}, {}};
   chip.rows = {{"arrays", std::to_string(summary.arrays)},
                {"pairs of cells in use (%)", fixed(100 * summary.utilisation, 1)},
                {"conversions per time step", std::to_string(summary.conversions_per_step)},
-               {"conversions per sequence", std::to_string(summary.conversions_per_sequence)},
-               {"cells programmed within tolerance (%)",
-                fixed(100 * summary.programming.yield(), 2)}};
+               {"conversions per sequence", std::to_string(summary.conversions_per_sequence)}};
+  if (!summary.external) {
+    chip.rows.push_back({"cells programmed within tolerance (%)",
+                         fixed(100 * summary.programming.yield(), 2)});
+  }
   report.tables.push_back(std::move(chip));
   if (summary.ages.size() > 1) report.plots.push_back(age_plot(summary));
   if (!errors.groups.empty()) report.plots.push_back(error_plot(errors));

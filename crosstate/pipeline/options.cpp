@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "crosstate/base/error.h"
+#include "crosstate/simulate/simulate.h"
 
 namespace crosstate {
 namespace {
@@ -168,7 +169,10 @@ void validate(const RunOptions& options) {
         "model.norm = \"layer\" does not fold into the weights, which run.quantize needs; expected "
         "\"batch\" or \"none\"");
   }
-  if (options.on_crossbar) validate_crossbar(options);
+  if (options.on_crossbar) {
+    validate_crossbar(options);
+    require_one_if_external(options.target, options.simulate);
+  }
   if (options.prune_float) validate_pruning(options);
 }
 

@@ -322,8 +322,9 @@ class Run {
     for (const double level : noise_levels(options_.sweep)) {
       if (stopped()) return false;
       say("chips with " + percent(level) + " noise");
-      // Of the models, gaussian alone has a level of noise.
+      // Of the models, gaussian alone has a level of noise; a real chip has its own.
       Target target = options_.target;
+      target.external = {};
       if (device.model != "gaussian") target.device = {};
       target.device.programming_noise = level;
       target.device.read_noise = std::min(1.0, level * ratio);
@@ -407,9 +408,11 @@ json to_json(const SimulateSummary& chips) {
   out["utilisation"] = chips.utilisation;
   out["conversions_per_step"] = chips.conversions_per_step;
   out["conversions_per_sequence"] = chips.conversions_per_sequence;
-  out["yield"] = chips.programming.yield();
-  out["programming_pulses"] = chips.programming.pulses;
-  out["programming_energy_pj"] = chips.programming.energy;
+  if (!chips.external) {
+    out["yield"] = chips.programming.yield();
+    out["programming_pulses"] = chips.programming.pulses;
+    out["programming_energy_pj"] = chips.programming.energy;
+  }
   out["seconds"] = chips.seconds;
   return out;
 }

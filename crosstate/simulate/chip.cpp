@@ -61,6 +61,7 @@ struct Chip::Inside {
   const Mapping* mapping;
   Target target;
   std::uint64_t seed;
+  Backend* backend;
   std::vector<ProgrammedArray> arrays;
   std::vector<std::size_t> encoder, decoder;
   AlignedFloats encoder_bias;
@@ -70,13 +71,14 @@ struct Chip::Inside {
   float state_limit = 0;
   bool incremental = false;
 
-  Inside(const IntegerNetwork& network, const Mapping& map, const Target& t, std::uint64_t of_chip)
-      : n(network), mapping(&map), target(t), seed(of_chip) {
+  Inside(const IntegerNetwork& network, const Mapping& map, const Target& t, std::uint64_t of_chip,
+         Backend* cells)
+      : n(network), mapping(&map), target(t), seed(of_chip), backend(cells) {
     const int bits = target.crossbar.adc_bits;
     incremental = target.crossbar.recurrence == "increment";
     std::size_t widest = 0;
     for (std::size_t i = 0; i < map.arrays.size(); ++i) {
-      arrays.emplace_back(plan(i), target, seed, static_cast<std::uint32_t>(i));
+      arrays.emplace_back(plan(i), target, seed, static_cast<std::uint32_t>(i), backend);
       widest = std::max(widest, map.arrays[i].rows);
     }
     encoder = map.of(Site::kEncoder);
@@ -363,8 +365,9 @@ std::size_t ChipResult::best() const {
 }
 
 Chip::Chip(const IntegerNetwork& network, const Mapping& mapping, const Target& target,
-           std::uint64_t seed, std::uint32_t number)
-    : inside_(std::make_unique<Inside>(network, mapping, target, chip_seed(seed, number))) {}
+           std::uint64_t seed, std::uint32_t number, Backend* backend)
+    : inside_(std::make_unique<Inside>(network, mapping, target, chip_seed(seed, number), backend)) {
+}
 Chip::~Chip() = default;
 Chip::Chip(Chip&&) noexcept = default;
 Chip& Chip::operator=(Chip&&) noexcept = default;
@@ -372,8 +375,9 @@ Chip& Chip::operator=(Chip&&) noexcept = default;
 const std::vector<ProgrammedArray>& Chip::arrays() const { return inside_->arrays; }
 
 void Chip::age_to(double seconds) {
+  if (inside_->backend != nullptr) inside_->backend->age_to(seconds);
   for (ProgrammedArray& array : inside_->arrays) {
-    array.age_to(seconds);
+    if (inside_->backend == nullptr) array.age_to(seconds);
     array.compensate();
   }
 }

@@ -1,5 +1,7 @@
 #include "crosstate/simulate/journal.h"
 
+#include <algorithm>
+#include <initializer_list>
 #include <sstream>
 #include <string>
 
@@ -11,6 +13,28 @@ namespace crosstate {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
+namespace {
+
+json line_of(int chip, std::size_t age, double accuracy) {
+  return {{"chip", chip}, {"age", age}, {"accuracy", accuracy}};
+}
+
+json line_of(int chip, std::size_t age, std::size_t first, std::size_t last, std::size_t correct) {
+  return {{"chip", chip}, {"age", age}, {"first", first}, {"last", last}, {"correct", correct}};
+}
+
+bool has_numbers(const json& entry, std::initializer_list<const char*> keys) {
+  return std::all_of(keys.begin(), keys.end(), [&](const char* key) {
+    return entry.contains(key) && entry.at(key).is_number_unsigned();
+  });
+}
+
+void refuse_difference(const std::string& where, const std::string& key) {
+  fail(where, key + " differs from that of this simulation; start without --resume");
+}
+
+}  // namespace
+
 SimulateJournal::SimulateJournal(const fs::path& path, const json& identity, bool resume)
     : path_(path) {
   std::error_code ignored;
@@ -18,7 +42,12 @@ SimulateJournal::SimulateJournal(const fs::path& path, const json& identity, boo
   // Written anew, so that no half line stays in the middle.
   std::string text = identity.dump() + '\n';
   for (const auto& [at, accuracy] : known_) {
-    text += json{{"chip", at.first}, {"age", at.second}, {"accuracy", accuracy}}.dump() + '\n';
+    text += line_of(at.first, at.second, accuracy).dump() + '\n';
+  }
+  for (const auto& [at, correct] : chunks_) {
+    const auto& [chip, age, first, last] = at;
+    if (known_.contains({chip, age})) continue;
+    text += line_of(chip, age, first, last, correct).dump() + '\n';
   }
   write_file(path, text);
   out_.open(path, std::ios::app);
@@ -38,15 +67,21 @@ void SimulateJournal::read(const json& identity) {
     if (entry.is_discarded() || !entry.is_object()) fail(where, "not JSON, expected an object");
     if (number == 1) {
       for (const auto& [key, value] : identity.items()) {
-        if (entry.contains(key) && entry.at(key) == value) continue;
-        fail(where, key + " differs from that of this simulation; start without --resume");
+        if (!entry.contains(key) || entry.at(key) != value) refuse_difference(where, key);
       }
+      for (const auto& [key, value] : entry.items()) {
+        if (!identity.contains(key)) refuse_difference(where, key);
+      }
+      continue;
+    }
+    if (has_numbers(entry, {"chip", "age", "first", "last", "correct"})) {
+      chunks_[{entry["chip"], entry["age"], entry["first"], entry["last"]}] = entry["correct"];
       continue;
     }
     if (!entry.contains("chip") || !entry.contains("age") || !entry.contains("accuracy") ||
         !entry["chip"].is_number_integer() || !entry["age"].is_number_unsigned() ||
         !entry["accuracy"].is_number()) {
-      fail(where, "expected chip, age and accuracy");
+      fail(where, "expected chip, age and accuracy, or chip, age, first, last and correct");
     }
     known_[{entry["chip"].get<int>(), entry["age"].get<std::size_t>()}] = entry["accuracy"];
   }
@@ -59,7 +94,24 @@ double SimulateJournal::find(int chip, std::size_t age) const {
 
 void SimulateJournal::add(int chip, std::size_t age, double accuracy) {
   known_[{chip, age}] = accuracy;
-  out_ << json{{"chip", chip}, {"age", age}, {"accuracy", accuracy}}.dump() << '\n' << std::flush;
+  write_line(line_of(chip, age, accuracy));
+}
+
+std::optional<std::size_t> SimulateJournal::find_chunk(int chip, std::size_t age, std::size_t first,
+                                                       std::size_t last) const {
+  const auto found = chunks_.find({chip, age, first, last});
+  if (found == chunks_.end()) return std::nullopt;
+  return found->second;
+}
+
+void SimulateJournal::add_chunk(int chip, std::size_t age, std::size_t first, std::size_t last,
+                                std::size_t correct) {
+  chunks_[{chip, age, first, last}] = correct;
+  write_line(line_of(chip, age, first, last, correct));
+}
+
+void SimulateJournal::write_line(const json& entry) {
+  out_ << entry.dump() << '\n' << std::flush;
   if (!out_) fail(path_.string(), "cannot write");
 }
 

@@ -6,11 +6,14 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <tuple>
 #include <utility>
 
 namespace crosstate {
 
-/// A file of JSON lines: what decides the results, then one line per chip and age.
+/// A file of JSON lines: what decides the results, then one line per chip and age, and until that is
+/// known, one per chunk of its sequences.
 class SimulateJournal {
  public:
   /// Starts a new file or, with `resume`, goes on with the one that is there: a last line that was
@@ -22,11 +25,20 @@ class SimulateJournal {
   double find(int chip, std::size_t age) const;
   void add(int chip, std::size_t age, double accuracy);
 
+  /// How many of the tested sequences [first, last) of a chip at an age were told right.
+  std::optional<std::size_t> find_chunk(int chip, std::size_t age, std::size_t first,
+                                        std::size_t last) const;
+  void add_chunk(int chip, std::size_t age, std::size_t first, std::size_t last,
+                 std::size_t correct);
+
  private:
+  using Chunk = std::tuple<int, std::size_t, std::size_t, std::size_t>;  // as add_chunk() has them
   void read(const nlohmann::json& identity);
+  void write_line(const nlohmann::json& entry);
 
   std::filesystem::path path_;
   std::map<std::pair<int, std::size_t>, double> known_;
+  std::map<Chunk, std::size_t> chunks_;
   std::ofstream out_;
 };
 

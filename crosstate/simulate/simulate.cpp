@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "crosstate/base/error.h"
+#include "crosstate/crossbar/external.h"
 #include "crosstate/integer/lanes.h"
 #include "crosstate/mapping/mapping.h"
 #include "crosstate/simulate/chip.h"
@@ -14,8 +16,9 @@
 namespace crosstate {
 namespace {
 
-// Sequences brought into the layout of a batch at a time; a multiple of the lanes.
-constexpr std::size_t kChunk = 1024;
+// Sequences brought into the layout of a batch, and recorded, at a time; multiples of the lanes. What
+// an external chip is slow to do should not be lost.
+constexpr std::size_t kChunk = 1024, kExternalChunk = kLanes;
 constexpr std::size_t kBlock = 28;  // steps that stay in the first-level cache
 
 void check(const IntegerNetwork& network, const Dataset& data) {
@@ -68,34 +71,59 @@ void summarise(AgeSummary& age) {
 // One data set on chip after chip.
 class Simulation {
  public:
-  Simulation(const Dataset& data, std::vector<std::uint32_t> order, ThreadPool& pool,
-             const std::function<bool()>& stop)
-      : data_(data), order_(std::move(order)), pool_(pool), stop_(stop) {}
+  Simulation(const Dataset& data, std::vector<std::uint32_t> order, std::size_t chunk,
+             ThreadPool& pool, const SimulateContext& context)
+      : data_(data), order_(std::move(order)), chunk_(chunk), pool_(pool), context_(context) {}
 
   /// Nothing if it was stopped.
-  std::optional<double> accuracy(const Chip& chip) {
+  std::optional<double> accuracy(const Chip& chip, int number, std::size_t age) {
     std::size_t correct = 0;
-    for (std::size_t start = 0; start < order_.size(); start += kChunk) {
-      if (stop_ && stop_()) return std::nullopt;
-      const std::size_t count = std::min(kChunk, order_.size() - start);
-      // One chunk is the same for all chips.
-      if (batch_.count == 0 || order_.size() > kChunk) {
-        fill_batch(data_, std::span(order_).subspan(start, count), kBlock, batch_);
+    for (std::size_t first = 0; first < order_.size(); first += chunk_) {
+      if (context_.stop && context_.stop()) return std::nullopt;
+      const std::size_t last = std::min(first + chunk_, order_.size());
+      std::optional<std::size_t> part;
+      if (context_.known_chunk) part = context_.known_chunk(number, age, first, last);
+      if (!part) {
+        const Batch& tested = batch(first, last);
+        part = correct_of(tested, chip.run(tested, static_cast<std::uint32_t>(first), pool_));
+        if (context_.finished_chunk) context_.finished_chunk(number, age, first, last, *part);
       }
-      correct += correct_of(batch_, chip.run(batch_, static_cast<std::uint32_t>(start), pool_));
+      correct += *part;
     }
     return static_cast<double>(correct) / static_cast<double>(order_.size());
   }
 
  private:
+  const Batch& batch(std::size_t first, std::size_t last) {
+    // One chunk is the same for all chips.
+    if (batch_.count == 0 || order_.size() > chunk_) {
+      fill_batch(data_, std::span(order_).subspan(first, last - first), kBlock, batch_);
+    }
+    return batch_;
+  }
+
   const Dataset& data_;
   std::vector<std::uint32_t> order_;
+  std::size_t chunk_;
   ThreadPool& pool_;
-  const std::function<bool()>& stop_;
+  const SimulateContext& context_;
   Batch batch_;
 };
 
+std::unique_ptr<Backend> backend_of(const Target& target, const Mapping& mapping) {
+  if (!target.external.used()) return nullptr;
+  return std::make_unique<ExternalChip>(target.external, mapping.arrays.size(),
+                                        static_cast<std::size_t>(target.crossbar.rows),
+                                        2 * static_cast<std::size_t>(target.crossbar.columns));
+}
+
 }  // namespace
+
+void require_one_if_external(const Target& target, const SimulateOptions& options) {
+  if (!target.external.used() || options.chips == 1) return;
+  fail("options", "simulate.chips = " + std::to_string(options.chips) +
+                      ", expected 1 with external.command, which is one chip");
+}
 
 SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, const Target& target,
                          const SimulateOptions& options, std::uint64_t seed, ThreadPool& pool,
@@ -103,6 +131,7 @@ SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, con
   const auto begin = std::chrono::steady_clock::now();
   validate(options);
   validate(target);
+  require_one_if_external(target, options);
   check(network, data);
   const Mapping mapping = map_network(network, target.crossbar, data.length);
 
@@ -115,27 +144,37 @@ SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, con
 
   const bool calibrated = target.crossbar.adc_range == "calibrated";
   const Batch calibration = calibration_batch(data, calibrated ? options.calibration : 1);
-  Simulation simulation(data, tested(data, options), pool, context.stop);
+  const bool external = summary.external = target.external.used();
+  Simulation simulation(data, tested(data, options), external ? kExternalChunk : kChunk, pool,
+                        context);
   for (int i = 0; i < options.chips; ++i) {
-    Chip chip(network, mapping, target, seed, static_cast<std::uint32_t>(i));
-    for (const ProgrammedArray& array : chip.arrays()) {
-      summary.programming.add(array.cells().programming());
+    std::vector<double> known(summary.ages.size(), -1);
+    for (std::size_t age = 0; age < known.size(); ++age) {
+      if (context.known) known[age] = context.known(i, age);
+    }
+    std::unique_ptr<Backend> backend;
+    std::optional<Chip> chip;
+    if (!external || std::any_of(known.begin(), known.end(), [](double a) { return a < 0; })) {
+      backend = backend_of(target, mapping);
+      chip.emplace(network, mapping, target, seed, static_cast<std::uint32_t>(i), backend.get());
+    }
+    for (std::size_t k = 0; !external && k < summary.arrays; ++k) {
+      summary.programming.add(chip->arrays()[k].cells().programming());
     }
     for (std::size_t age = 0; age < summary.ages.size(); ++age) {
       AgeSummary& of_age = summary.ages[age];
-      double accuracy = context.known ? context.known(i, age) : -1;
-      if (accuracy < 0) {
-        chip.age_to(of_age.seconds);
-        if (calibrated) chip.calibrate(calibration);
-        const std::optional<double> found = simulation.accuracy(chip);
+      if (known[age] < 0) {
+        chip->age_to(of_age.seconds);
+        if (calibrated) chip->calibrate(calibration);
+        const std::optional<double> found = simulation.accuracy(*chip, i, age);
         if (!found) {
           summary.interrupted = true;
           return summary;
         }
-        accuracy = *found;
-        if (context.finished) context.finished(i, age, accuracy);
+        known[age] = *found;
+        if (context.finished) context.finished(i, age, *found);
       }
-      of_age.accuracy.push_back(accuracy);
+      of_age.accuracy.push_back(known[age]);
     }
   }
   for (AgeSummary& age : summary.ages) summarise(age);
@@ -148,7 +187,8 @@ StateErrors state_errors(const IntegerNetwork& network, const Dataset& data, con
   validate(target);
   check(network, data);
   const Mapping mapping = map_network(network, target.crossbar, data.length);
-  Chip chip(network, mapping, target, seed, 0);
+  const std::unique_ptr<Backend> backend = backend_of(target, mapping);
+  Chip chip(network, mapping, target, seed, 0, backend.get());
   chip.age_to(age);
   const Chip exact(network, mapping, ideal_target(target), seed, 0);
 

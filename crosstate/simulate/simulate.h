@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,8 +32,9 @@ struct SimulateSummary {
   double utilisation = 0;  // pairs that hold a weight over all pairs
   std::size_t conversions_per_step = 0;
   std::size_t conversions_per_sequence = 0;  // on top, at its end
-  ProgrammingSummary programming;            // of all chips
+  ProgrammingSummary programming;            // of all simulated chips
   double seconds = 0;                        // wall time
+  bool external = false;                     // on a real chip
   bool interrupted = false;
 
   const AgeSummary& first() const { return ages.front(); }
@@ -40,18 +42,32 @@ struct SimulateSummary {
 
 /// What a simulation is told while it runs.
 struct SimulateContext {
-  /// Asked before every 1,024 sequences of a chip; once it says so, the summary comes back
+  /// Asked before every chunk of a chip's sequences, of 1,024, or 16 of an external chip; once it says so, the summary comes back
   /// incomplete, `interrupted`.
   std::function<bool()> stop = {};
   /// The accuracy of a chip at an age that is known already, or a negative number.
   std::function<double(int chip, std::size_t age)> known = {};
   /// Every other one, as it comes.
   std::function<void(int chip, std::size_t age, double accuracy)> finished = {};
+  /// The same for the chunks: how many of the sequences [first, last) of those tested were told right.
+  std::function<std::optional<std::size_t>(int chip, std::size_t age, std::size_t first,
+                                           std::size_t last)>
+      known_chunk = {};
+  std::function<void(int chip, std::size_t age, std::size_t first, std::size_t last,
+                     std::size_t correct)>
+      finished_chunk = {};
 };
+
+/// Throws Error for an external chip and any number of chips but 1.
+void require_one_if_external(const Target& target, const SimulateOptions& options);
+
 
 /// Programs chips, lets each grow older and runs the data set on it at every age. All but `seconds`
 /// depends on the arguments alone, not on the number of threads. Throws Error for an empty data
 /// set, for one that the network was not made for, and for a network that cannot be mapped.
+///
+/// With target.external the one chip is a real one, which is started if anything is left to do, and
+/// what comes back from it decides the result too. Throws Error as ExternalChip does.
 SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, const Target& target,
                          const SimulateOptions& options, std::uint64_t seed, ThreadPool& pool,
                          const SimulateContext& context = {});

@@ -1,0 +1,50 @@
+// A chip behind a program of its own, the driver, which is started here and told what to do on its
+// standard input (docs/external-chip.md).
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+
+#include "crosstate/crossbar/backend.h"
+#include "crosstate/crossbar/external_options.h"
+#include "crosstate/crossbar/external_protocol.h"
+
+namespace crosstate {
+
+/// A driver that ends, is late or answers anything but what the protocol says is killed with the
+/// processes it has started, and the request throws one Error that names the command, the request and
+/// what came; every further request throws the same one. Requests go out one after the other.
+class ExternalChip final : public Backend {
+ public:
+  /// Starts the driver and greets it. Throws Error for one that cannot be started, or that does not
+  /// take as many arrays of this size.
+  ExternalChip(const ExternalOptions& options, std::size_t arrays, std::size_t rows,
+               std::size_t bit_lines);
+  /// Says goodbye and waits for the driver to end, as long as for a reply; then it is killed.
+  ~ExternalChip() override;
+  ExternalChip(const ExternalChip&) = delete;
+  ExternalChip& operator=(const ExternalChip&) = delete;
+
+  void program(std::size_t array, std::span<const double> conductances) override;
+  /// The driver may wait for that age to come: it has external.timeout on top.
+  void age_to(double seconds) override;
+  void multiply(std::size_t array, BitLines lines, std::size_t count,
+                std::span<const double> voltages, std::span<double> currents) override;
+
+ private:
+  class Driver;
+  std::string where(const std::string& request) const;
+  void exchange(const std::string& request, ReplyReader reply, double seconds);
+
+  ExternalOptions options_;
+  std::size_t bit_lines_;
+  double age_ = 0;
+  std::mutex mutex_;
+  std::string failure_;  // of an earlier request; empty: none
+  std::unique_ptr<Driver> driver_;
+};
+
+}  // namespace crosstate
