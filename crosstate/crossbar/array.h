@@ -21,7 +21,7 @@ namespace crosstate {
 /// Scratch memory of products, one per thread.
 struct ReadScratch {
   AlignedFloats driven, squares, variance, slice, sum;
-  std::vector<double> voltages, currents;  // of a backend
+  std::vector<double> voltages, currents, rounding;  // of a backend
 };
 
 /// The weights of an array and how it is used.
@@ -107,7 +107,10 @@ class ProgrammedArray {
   float largest_code_;
   Target target_;
   Backend* backend_ = nullptr;
-  std::vector<std::size_t> product_;  // of a backend: by column; those of one have the same levels
+  // Of a backend. By column: which product reads it, one for all that have the same levels; and the
+  // largest conductance of a cell, in siemens.
+  std::vector<std::size_t> product_;
+  double highest_ = 0;
   std::vector<double> scale_;   // [columns], uS per unit of weight
   std::vector<float> drive_;    // [rows][columns], see ArrayPlan
   std::vector<double> aim_;     // [rows][columns], the weights as the levels of cells have them

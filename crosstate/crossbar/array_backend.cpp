@@ -7,11 +7,19 @@
 #include "crosstate/crossbar/array.h"
 
 namespace crosstate {
+namespace {
+
+// What adding up to 4,096 currents in double precision may leave of a difference that should be 0, over
+// the sum of their magnitudes.
+constexpr double kRounding = 1e-12;
+
+}  // namespace
 
 void ProgrammedArray::program() {
   std::vector<double> siemens(targets_.size());
   for (std::size_t i = 0; i < siemens.size(); ++i) siemens[i] = targets_[i] * 1e-6;
   backend_->program(number_, siemens);
+  highest_ = *std::max_element(siemens.begin(), siemens.end());
   std::map<std::vector<float>, std::size_t> numbers;
   for (std::size_t c = 0; c < columns_; ++c) {
     std::vector<float> levels(rows_);
@@ -38,11 +46,13 @@ void ProgrammedArray::read_currents(std::size_t first, std::size_t count, std::s
     while (!same(last)) --last;
 
     voltages.assign(panel * all_rows, 0);
+    scratch.rounding.assign(panel, 0);
     for (std::size_t r = 0; r < rows_; ++r) {
       const double per_code = drivers_.gain(r) * drive_[r * columns_ + c] * volts;
       if (per_code == 0) continue;
       for (std::size_t k = 0; k < panel; ++k) {
         voltages[k * all_rows + r] = in.row(r)[k] * per_code + 0.0;  // 0 V, not -0 V
+        scratch.rounding[k] += std::abs(voltages[k * all_rows + r]) * highest_ * kRounding;
       }
     }
     const BitLines lines{2 * c, 2 * (last + 1 - c)};
@@ -55,7 +65,9 @@ void ProgrammedArray::read_currents(std::size_t first, std::size_t count, std::s
       float* const sums = out.row(of - first);
       for (std::size_t k = 0; k < panel; ++k) {
         const double* pair = scratch.currents.data() + k * lines.count + 2 * (of - c);
-        sums[k] = static_cast<float>((pair[0] - pair[1]) * per_ampere);
+        const double difference = pair[0] - pair[1];
+        const bool rest = std::abs(difference) <= scratch.rounding[k];
+        sums[k] = rest ? 0 : static_cast<float>(difference * per_ampere);
       }
     }
   }

@@ -86,33 +86,22 @@ TEST(ExternalChip, TakesTurnsBetweenThreads) {
 
 // Far more than pipes hold on the way there and back, to a driver that answers line by line.
 TEST(ExternalChip, LargeMessagesDoNotBlock) {
-  const ExternalOptions options{
-      .command = "read x; echo ok 1; read x; echo ok; exec sed -u 's/.*/0.123456789012345678/'",
-      .timeout = 20};
-  ExternalChip chip(options, 1, 2, 2);
-  const std::size_t count = 100000;
+  ExternalChip chip({.command = "read x; echo ok 1; exec sed -u -e 's/^[m-q].*/ok/;t' -e 's/.*/0.1250000000000000/'",
+                     .timeout = 20},
+                    1, 2, 2);
+  const std::size_t count = 10000;
   const std::vector<double> volts(2 * count, 0.1234567890123456);
-  chip.age_to(0);
-  // The request's own first line is answered too, by a number instead of ok.
   std::vector<double> amperes(count);
-  EXPECT_THAT([&] { chip.multiply(0, {0, 1}, count, volts, amperes); },
-              ThrowsMessage<Error>(HasSubstr("answers \"0.123456789012345678\", expected \"ok\"")));
-
-  const ExternalOptions in_step{
-      .command = "read x; echo ok 1; read x; echo ok; exec sed -u 's/.*/0.123456789012345678/'",
-      .timeout = 20};
-  ExternalChip other(in_step, 1, 2, 2);
-  other.multiply(0, {0, 1}, count, volts, amperes);
-  EXPECT_EQ(amperes.front(), 0.123456789012345678);
-  EXPECT_EQ(amperes.back(), amperes.front());
+  chip.multiply(0, {0, 1}, count, volts, amperes);
+  EXPECT_EQ(amperes, std::vector<double>(count, 0.125));
 }
 
 // One error that names command and request, soon; the same again for what follows; nothing left.
-void expect_failure(const std::string& arguments, const std::string& what, double timeout = 20) {
+void expect_failure(const std::string& arguments, const std::string& what) {
   SCOPED_TRACE(arguments);
   const auto begin = std::chrono::steady_clock::now();
   {
-    const auto chip = programmed(arguments, timeout);
+    const auto chip = programmed(arguments);
     expect_currents(read(*chip, 1), 1);
     const auto error = AllOf(HasSubstr("external chip \"exec python3"),
                              HasSubstr("multiply 2 vectors by array 0: "), HasSubstr(what));
@@ -132,20 +121,22 @@ TEST(ExternalChip, TellsOfNonsense) {
   expect_failure("--nonsense 2", "the chip answers \"what?\", expected \"ok\"");
   expect_failure("--nonsense 2 --kind count", "has 1 numbers, expected 2");
   expect_failure("--nonsense 2 --kind nan", "has \"nan\", expected a finite number");
-  expect_failure("--nonsense 2 --kind short", "came: 1 of 3 lines", 0.5);
 }
 
 TEST(ExternalChip, TellsOfADriverThatIsSlow) {
-  const auto chip = programmed("--slow 100", 0.3);
+  const auto chip = programmed("--slow 100", 1);
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_THAT([&] { read(*chip, 0); },
-              ThrowsMessage<Error>(HasSubstr("no whole reply within 0.3 s (external.timeout)")));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+              ThrowsMessage<Error>(HasSubstr("no whole reply within 1 s (external.timeout); came: 0")));
+  ExternalChip brief({.command = "read x; echo ok 1; read x; echo ok; sleep 100", .timeout = 0.5}, 2,
+                     kRows, kLines);
+  EXPECT_THAT([&] { read(brief, 0); }, ThrowsMessage<Error>(HasSubstr("came: 1 of 3 lines")));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(8));
   expect_no_children();
 }
 
-void expect_no_start(const std::string& command, const std::string& what) {
-  EXPECT_THAT([&] { ExternalChip({.command = command, .timeout = 0.5}, 1, 2, 2); },
+void expect_no_start(const std::string& command, const std::string& what, double timeout = 20) {
+  EXPECT_THAT([&] { ExternalChip({.command = command, .timeout = timeout}, 1, 2, 2); },
               ThrowsMessage<Error>(AllOf(HasSubstr("external chip \"" + command + "\", hello: "),
                                          HasSubstr(what))));
   expect_no_children();
@@ -153,10 +144,8 @@ void expect_no_start(const std::string& command, const std::string& what) {
 
 TEST(ExternalChip, TellsOfADriverThatDoesNotGreet) {
   expect_no_start("exit 3", "the driver ended with status 3");
-  expect_no_start("/nowhere/driver 2>&1 >&-", "the driver ended with status 127");
-  expect_no_start("sleep 100", "no whole reply within 0.5 s");
-  expect_no_start("sleep 100 & sleep 100", "no whole reply within 0.5 s");
-  expect_no_start("exec >&-; exec sleep 100", "the driver closed its output");
+  expect_no_start("/nowhere/driver 2>/dev/null", "the driver ended with status 127");
+  expect_no_start("sleep 100 & sleep 100", "no whole reply within 0.2 s", 0.2);
   expect_no_start("read x; echo ok 2", "answers \"ok 2\", expected \"ok 1\"");
   expect_no_start("read x; echo error only 1 row of 2", "answers \"error only 1 row of 2\"");
   expect_no_start("yes", "answers \"y\"");
@@ -180,7 +169,7 @@ TEST(ExternalChip, TellsOfADriverThatDoesNotListen) {
         talker.age_to(0);
         for (;;) talker.age_to(0);
       },
-      ThrowsMessage<Error>(AllOf(HasSubstr("age 0 s: "), HasSubstr("\"1?"))));
+      ThrowsMessage<Error>(AllOf(HasSubstr("age 0 s: "), HasSubstr("\"1"))));
   sigset_t pending;
   sigpending(&pending);
   EXPECT_EQ(sigismember(&pending, SIGPIPE), 0);

@@ -1,0 +1,227 @@
+// Networks on the chip of examples/simulated_chip.py, behind lines of text.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "crosstate/base/error.h"
+#include "crosstate/crossbar/external.h"
+#include "crosstate/integer/testing.h"
+#include "crosstate/mapping/mapping.h"
+#include "crosstate/simulate/chip.h"
+#include "crosstate/simulate/journal.h"
+#include "crosstate/simulate/simulate.h"
+
+namespace crosstate {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+std::string python_chip(const std::string& arguments = "") {
+  return "exec python3 '" CROSSTATE_SOURCE_DIR "/examples/simulated_chip.py' " + arguments;
+}
+
+// 40 sequences of up to 9 steps.
+const Dataset& sequences() {
+  static const Dataset set = reference::random_set(3, 40, 9, integer_test::kTask, true);
+  return set;
+}
+
+// Of two layers with complex modes and gates, or of one with real modes and none.
+IntegerNetwork network(int number) {
+  return integer_test::network(number, sequences(), integer_test::format(number, true));
+}
+const IntegerNetwork& gated() {
+  static const IntegerNetwork n = network(1);
+  return n;
+}
+
+// Cells without errors, on small arrays with some leak.
+Target ideal() {
+  Target target;
+  target.device.programming_noise = target.device.read_noise = 0;
+  target.device.g_min = 1;
+  target.crossbar.rows = target.crossbar.columns = 12;
+  target.crossbar.adc_bits = 16;
+  return target;
+}
+
+Target external(const std::string& arguments = "") {
+  Target target = ideal();
+  target.external.command = python_chip(arguments);
+  target.external.timeout = 20;
+  return target;
+}
+
+std::vector<ChipResult> on_chip(const IntegerNetwork& n, const Target& target, int threads = 2) {
+  ThreadPool pool(threads);
+  const Batch batch = reference::batch_of(sequences());
+  const Mapping mapping = map_network(n, target.crossbar, batch.length);
+  std::unique_ptr<Backend> backend;
+  if (target.external.used()) {
+    backend = std::make_unique<ExternalChip>(target.external, mapping.arrays.size(), 12, 24);
+  }
+  Chip chip(n, mapping, target, 1, 0, backend.get());
+  chip.age_to(3);
+  return chip.run(batch, 0, pool);
+}
+
+// Bit for bit: sums are whole numbers, and what the order of currents leaves of them is rounded away.
+void expect_ideal(const IntegerNetwork& n, const Target& target) {
+  Target simulated = target;
+  simulated.external = {};
+  const std::vector<ChipResult> want = on_chip(n, simulated), found = on_chip(n, target);
+  ASSERT_EQ(found.size(), want.size());
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    EXPECT_EQ(found[i].scores, want[i].scores) << "sequence " << i;
+  }
+}
+
+TEST(NetworkOnAnExternalChip, WithoutErrorsIsTheIdealOne) {
+  expect_ideal(gated(), external());
+  Target target = external();
+  target.crossbar.recurrence = "direct";
+  target.crossbar.driven = "all";
+  target.external.voltage = 0.07;
+  expect_ideal(network(3), target);
+}
+
+TEST(NetworkOnAnExternalChip, TakesSlices) {
+  Target target = external();
+  target.crossbar.driven = "all";
+  target.crossbar.dac_bits = 4;
+  expect_ideal(network(3), target);
+}
+
+std::vector<double> scores_of(const std::vector<ChipResult>& results) {
+  std::vector<double> scores;
+  for (const ChipResult& r : results) scores.insert(scores.end(), r.scores.begin(), r.scores.end());
+  return scores;
+}
+
+TEST(NetworkOnAnExternalChip, ErrorsOfItsCellsShowOnAnyNumberOfThreadsAlike) {
+  Target target = external("--error 0.1 --noise 0.01");
+  target.crossbar.driven = "all";
+  const std::vector<double> scores = scores_of(on_chip(network(3), target, 1));
+  EXPECT_EQ(scores_of(on_chip(network(3), target, 3)), scores);
+  EXPECT_NE(scores_of(on_chip(network(3), ideal())), scores);
+}
+
+// An array of one column at a tenth of what it should conduct, and its correction.
+TEST(NetworkOnAnExternalChip, IsCompensated) {
+  class Weak : public Backend {
+   public:
+    void program(std::size_t, std::span<const double> g) override { g_.assign(g.begin(), g.end()); }
+    void age_to(double) override {}
+    void multiply(std::size_t, BitLines lines, std::size_t count, std::span<const double> voltages,
+                  std::span<double> currents) override {
+      const std::size_t rows = voltages.size() / count, all = g_.size() / rows;
+      for (std::size_t i = 0; i < currents.size(); ++i) {
+        currents[i] = 0;
+        for (std::size_t r = 0; r < rows; ++r) {
+          const double v = voltages[i / lines.count * rows + r];
+          highest = std::max(highest, std::abs(v));
+          currents[i] += 0.1 * v * g_[r * all + lines.first + i % lines.count];
+        }
+      }
+    }
+    double highest = 0;
+
+   private:
+    std::vector<double> g_;
+  };
+  Target target = ideal();
+  target.crossbar.compensation = "column";
+  const std::vector<float> weights{3, -1, 2};
+  Weak weak;
+  ProgrammedArray array({.weights = weights, .rows = 3, .columns = 1, .largest_code = 7}, target, 1,
+                        0, &weak);
+  const auto sum = [&] {
+    AlignedFloats in(3 * kLanes, 7), out(kLanes);
+    ReadScratch scratch;
+    array.multiply(0, 1, 1, {in.data(), kLanes}, {out.data(), kLanes}, 0, 0, scratch);
+    return out[5];
+  };
+  EXPECT_NEAR(sum(), 2.8, 1e-5);
+  array.compensate();
+  EXPECT_NEAR(sum(), 28, 1e-4);
+  EXPECT_NEAR(weak.highest, target.external.voltage, 1e-12);
+}
+
+// A simulation whose results are journalled, as the command simulate does.
+class ResumedSimulation : public testing::Test {
+ protected:
+  std::filesystem::path path_ =
+      std::filesystem::path(testing::TempDir()) / ("external-" + std::to_string(getpid()));
+  std::vector<std::pair<std::size_t, std::size_t>> done_;  // age and first sequence of chunks
+  ~ResumedSimulation() override { std::filesystem::remove(path_); }
+
+  SimulateSummary run(const std::string& chip, bool resume) {
+    Target target = external(chip);
+    target.crossbar.driven = "all";
+    SimulateJournal journal(path_, {{"model", "m"}}, resume);
+    done_.clear();
+    SimulateContext context;
+    context.known = [&](int c, std::size_t age) { return journal.find(c, age); };
+    context.finished = [&](int c, std::size_t age, double a) { journal.add(c, age, a); };
+    context.known_chunk = [&](int c, std::size_t age, std::size_t first, std::size_t last) {
+      return journal.find_chunk(c, age, first, last);
+    };
+    context.finished_chunk = [&](int c, std::size_t age, std::size_t first, std::size_t last,
+                                 std::size_t correct) {
+      journal.add_chunk(c, age, first, last, correct);
+      done_.emplace_back(age, first);
+    };
+    ThreadPool pool(2);
+    return simulate(network(3), sequences(), target, {.chips = 1, .times = "0 10"}, 1, pool,
+                    context);
+  }
+};
+
+TEST_F(ResumedSimulation, RepeatsNothingAndEndsAlike) {
+  const SimulateSummary whole = run("--error 0.3", false);
+  EXPECT_TRUE(whole.external);
+  const std::vector<std::pair<std::size_t, std::size_t>> all = {{0, 0},  {0, 16}, {0, 32},
+                                                                {1, 0},  {1, 16}, {1, 32}};
+  EXPECT_EQ(done_, all);
+
+  // It dies over and over, until nothing is left to do.
+  std::vector<std::pair<std::size_t, std::size_t>> parts;
+  SimulateSummary last;
+  int attempts = 0;
+  for (bool finished = false; !finished && attempts < 10; ++attempts) {
+    try {
+      last = run("--error 0.3 --die-after 90", attempts > 0);
+      finished = true;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr("ended by signal 9"));
+    }
+    parts.insert(parts.end(), done_.begin(), done_.end());
+  }
+  EXPECT_GT(attempts, 2);
+  EXPECT_LT(attempts, 10);
+  EXPECT_EQ(parts, all);
+  ASSERT_EQ(last.ages.size(), 2u);
+  for (std::size_t age = 0; age < 2; ++age) {
+    EXPECT_EQ(last.ages[age].accuracy, whole.ages[age].accuracy);
+  }
+
+  // Nothing is started where all is known.
+  const SimulateSummary again = run("--no-such-option", true);
+  EXPECT_EQ(again.ages[1].accuracy, whole.ages[1].accuracy);
+}
+
+TEST(NetworkOnAnExternalChip, IsOne) {
+  ThreadPool pool(1);
+  EXPECT_THAT([&] { simulate(gated(), sequences(), external(), {.chips = 2}, 1, pool); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("simulate.chips = 2"), HasSubstr("expected 1"))));
+}
+
+}  // namespace
+}  // namespace crosstate

@@ -1,0 +1,83 @@
+#include "crosstate/simulate/journal.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+
+namespace crosstate {
+namespace {
+
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+class Journal : public testing::Test {
+ protected:
+  std::filesystem::path path_ =
+      std::filesystem::path(testing::TempDir()) / ("journal-" + std::to_string(getpid()) + ".jsonl");
+  nlohmann::json identity_ = {{"model", "m"}, {"seed", 1}};
+
+  SimulateJournal resumed() const { return {path_, identity_, true}; }
+  void append(const std::string& text) const { write_file(path_, read_file(path_) + text); }
+  ~Journal() override { std::filesystem::remove(path_); }
+};
+
+TEST_F(Journal, KnowsWhatWasAddedBeforeItEnded) {
+  {
+    SimulateJournal journal(path_, identity_, false);
+    EXPECT_EQ(journal.find(0, 0), -1);
+    EXPECT_FALSE(journal.find_chunk(0, 0, 0, 16));
+    journal.add_chunk(0, 0, 0, 16, 9);
+    journal.add(0, 0, 0.1 + 0.2);
+    journal.add_chunk(0, 1, 0, 16, 0);
+    journal.add_chunk(0, 1, 16, 20, 4);
+  }
+  append("{\"chip\":0,\"age\":1,\"fir");  // cut off
+  const SimulateJournal journal = resumed();
+  EXPECT_EQ(journal.find(0, 0), 0.1 + 0.2);
+  EXPECT_EQ(journal.find(0, 1), -1);
+  EXPECT_EQ(journal.find_chunk(0, 1, 0, 16), 0u);
+  EXPECT_EQ(journal.find_chunk(0, 1, 16, 20), 4u);
+  EXPECT_FALSE(journal.find_chunk(0, 1, 16, 32));
+  EXPECT_FALSE(journal.find_chunk(1, 1, 16, 20));
+}
+
+TEST_F(Journal, KeepsChunksOnlyOfWhatIsNotFinished) {
+  {
+    SimulateJournal journal(path_, identity_, false);
+    journal.add_chunk(0, 0, 0, 16, 9);
+    journal.add(0, 0, 0.5);
+    journal.add_chunk(0, 1, 0, 16, 0);
+  }
+  resumed();
+  const std::string text = read_file(path_);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
+  EXPECT_TRUE(resumed().find_chunk(0, 1, 0, 16));
+}
+
+TEST_F(Journal, StartsAnewWithoutResume) {
+  SimulateJournal(path_, identity_, false).add_chunk(0, 0, 0, 16, 9);
+  EXPECT_FALSE(SimulateJournal(path_, identity_, false).find_chunk(0, 0, 0, 16));
+}
+
+TEST_F(Journal, RefusesOtherSimulationsAndDamage) {
+  SimulateJournal(path_, identity_, false).add(0, 0, 0.5);
+  EXPECT_THAT([&] { SimulateJournal(path_, {{"model", "m"}, {"seed", 2}}, true); },
+              ThrowsMessage<Error>(HasSubstr("seed differs")));
+  EXPECT_THAT([&] { SimulateJournal(path_, {{"model", "m"}}, true); },
+              ThrowsMessage<Error>(HasSubstr("seed differs")));
+  nlohmann::json more = identity_;
+  more["external"] = 1;
+  EXPECT_THAT([&] { SimulateJournal(path_, more, true); },
+              ThrowsMessage<Error>(HasSubstr("external differs")));
+  append("{\"chip\":0,\"age\":1,\"first\":0,\"last\":16}\n");
+  EXPECT_THAT([&] { resumed(); }, ThrowsMessage<Error>(HasSubstr("line 3: expected chip, age")));
+}
+
+}  // namespace
+}  // namespace crosstate
