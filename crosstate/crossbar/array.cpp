@@ -210,10 +210,10 @@ void ProgrammedArray::compensate() {
   // Errors of weights then cancel in the mean, and leave the converters' offsets alone.
   for (std::size_t i = 0; i < codes.size(); ++i) {
     const std::size_t k = i % n;
-    codes[i] = k < n / 2 ? static_cast<float>(
-                               static_cast<int>(random.below(static_cast<unsigned>(2 * most + 1))) -
-                               most)
-                         : -codes[i - n / 2];
+    codes[i] = k < n / 2
+                   ? static_cast<float>(
+                         static_cast<int>(random.below(static_cast<unsigned>(2 * most + 1))) - most)
+                   : -codes[i - n / 2];
   }
   const ConstRows in(codes.data(), n);
   const Rows out{sums.data(), n};

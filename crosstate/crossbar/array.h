@@ -43,9 +43,9 @@ constexpr std::size_t kNoRow = static_cast<std::size_t>(-1);
 /// The part of an array that is driven and read: its first `rows` rows and `columns` columns. A
 /// weight w stands on two cells as (g+ - g-) / scale, with the column's digital scale such that
 /// its largest weight, over the level of its row, uses the whole range from g_min to g_max. Cells
-/// without a weight are idle at g_min; they are programmed, aged and read as all others, also beyond
-/// the part that is used. Where rows rest, grounded, they carry current only through the resistance
-/// of wires.
+/// without a weight are idle at g_min; they are programmed, aged and read as all others, also
+/// beyond the part that is used. Where rows rest, grounded, they carry current only through the
+/// resistance of wires.
 ///
 /// With wires the effective weights are those of the nodal solution (wires.h), and the read noise
 /// of a cell counts as much as its share of the current does.
@@ -59,8 +59,8 @@ class ProgrammedArray {
   ProgrammedArray(const ArrayPlan& plan, const Target& target, std::uint64_t seed,
                   std::uint32_t number, Backend* backend = nullptr);
 
-  /// The array `seconds` after programming. Throws Error for a time before its present one. Cells of
-  /// a backend grow older there, all arrays at once.
+  /// The array `seconds` after programming. Throws Error for a time before its present one. Cells
+  /// of a backend grow older there, all arrays at once.
   void age_to(double seconds);
   /// Measures the corrections of crossbar.compensation by products of known inputs and applies
   /// them from now on.
@@ -78,8 +78,8 @@ class ProgrammedArray {
 
   std::size_t rows() const { return rows_; }
   std::size_t columns() const { return columns_; }
-  /// What the pairs hold, in units of the weights, and the read variance of each: [columns][rows]. What
-  /// those of a backend should hold.
+  /// What the pairs hold, in units of the weights, and the read variance of each: [columns][rows].
+  /// What those of a backend should hold.
   const AlignedFloats& effective() const { return effective_; }
   /// What compensation adds to a pair: not 0 only where the row is the column's own.
   double correction(std::size_t row, std::size_t column) const {
@@ -94,8 +94,8 @@ class ProgrammedArray {
   void update();
   // Of a backend, array_backend.cpp.
   void program();
-  void read_currents(std::size_t first, std::size_t count, std::size_t panel, ConstRows in, Rows out,
-                     ReadScratch& scratch) const;
+  void read_currents(std::size_t first, std::size_t count, std::size_t panel, ConstRows in,
+                     Rows out, ReadScratch& scratch) const;
   void analog(std::size_t first, std::size_t count, std::size_t steps, ConstRows in, Rows out,
               const ReadAddress& address, ReadScratch& scratch, float* seen) const;
 

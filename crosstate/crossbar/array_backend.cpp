@@ -9,8 +9,8 @@
 namespace crosstate {
 namespace {
 
-// What adding up to 4,096 currents in double precision may leave of a difference that should be 0, over
-// the sum of their magnitudes.
+// What adding up to 4,096 currents in double precision may leave of a difference that should be 0,
+// over the sum of their magnitudes.
 constexpr double kRounding = 1e-12;
 
 }  // namespace

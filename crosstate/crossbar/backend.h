@@ -1,4 +1,5 @@
-// What stands behind a chip's arrays if it is not the simulated cells: real hardware, through a driver.
+// What stands behind a chip's arrays if it is not the simulated cells: real hardware, through a
+// driver.
 #pragma once
 
 #include <cstddef>
@@ -12,11 +13,11 @@ struct BitLines {
 };
 
 /// Arrays of cells that are driven by volts and read as amperes. All arrays of a chip have the same
-/// rows and bit lines; a signed pair has two bit lines, the plus line before the minus line. Drivers
-/// and converters, compensation and everything digital are not behind it (ProgrammedArray).
+/// rows and bit lines; a signed pair has two bit lines, the plus line before the minus line.
+/// Drivers and converters, compensation and everything digital are not behind it (ProgrammedArray).
 ///
-/// multiply() may be called by several threads at once, the others not. Each throws Error if the chip
-/// does not do as asked; what follows one is an Error too.
+/// multiply() may be called by several threads at once, the others not. Each throws Error if the
+/// chip does not do as asked; what follows one is an Error too.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -25,8 +26,8 @@ class Backend {
   virtual void program(std::size_t array, std::span<const double> conductances) = 0;
   /// Brings all arrays to `seconds` since programming, not before their present age.
   virtual void age_to(double seconds) = 0;
-  /// Drives `count` vectors, one after the other, and reads the currents into ground out of some bit
-  /// lines. voltages: [count][rows] in volts of either sign, 0 for a row that rests, grounded.
+  /// Drives `count` vectors, one after the other, and reads the currents into ground out of some
+  /// bit lines. voltages: [count][rows] in volts of either sign, 0 for a row that rests, grounded.
   /// currents: [count][lines.count] in amperes, positive for positive voltages; all are finite.
   virtual void multiply(std::size_t array, BitLines lines, std::size_t count,
                         std::span<const double> voltages, std::span<double> currents) = 0;

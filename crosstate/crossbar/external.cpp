@@ -31,8 +31,8 @@ using Clock = std::chrono::steady_clock;
 class Deadline {
  public:
   explicit Deadline(double seconds)
-      : end_(Clock::now() + std::chrono::milliseconds(
-                                static_cast<std::int64_t>(std::ceil(1e3 * std::min(seconds, 1e9))))) {}
+      : end_(Clock::now() + std::chrono::milliseconds(static_cast<std::int64_t>(
+                                std::ceil(1e3 * std::min(seconds, 1e9))))) {}
   bool over() const { return Clock::now() >= end_; }
   /// Milliseconds for poll(), rounded up.
   int left() const {
@@ -44,7 +44,8 @@ class Deadline {
   Clock::time_point end_;
 };
 
-// Lets no write to a pipe that nobody reads end the process, whatever it does about SIGPIPE elsewhere.
+// Lets no write to a pipe that nobody reads end the process, whatever it does about SIGPIPE
+// elsewhere.
 class WithoutBrokenPipes {
  public:
   WithoutBrokenPipes() {
@@ -135,8 +136,8 @@ class ExternalChip::Driver {
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &usual);
     posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
-                                              POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setflags(
+        &attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     std::string shell = "sh", option = "-c", line = command;
     char* const arguments[] = {shell.data(), option.data(), line.data(), nullptr};
     const int error = posix_spawn(&id_, "/bin/sh", &streams, &attributes, arguments, environ);
@@ -181,8 +182,8 @@ class ExternalChip::Driver {
     if (refused) fail(where, "the driver closed its input before it had the whole request");
   }
 
-  /// Waits for the process to end, with nothing more to read for it: how it did, if it has. It is not
-  /// reaped, so that its group's number stays its own.
+  /// Waits for the process to end, with nothing more to read for it: how it did, if it has. It is
+  /// not reaped, so that its group's number stays its own.
   std::optional<siginfo_t> ends(double seconds) {
     in_.close();
     const Deadline deadline(seconds);

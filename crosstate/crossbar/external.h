@@ -15,8 +15,8 @@
 namespace crosstate {
 
 /// A driver that ends, is late or answers anything but what the protocol says is killed with the
-/// processes it has started, and the request throws one Error that names the command, the request and
-/// what came; every further request throws the same one. Requests go out one after the other.
+/// processes it has started, and the request throws one Error that names the command, the request
+/// and what came; every further request throws the same one. Requests go out one after the other.
 class ExternalChip final : public Backend {
  public:
   /// Starts the driver and greets it. Throws Error for one that cannot be started, or that does not

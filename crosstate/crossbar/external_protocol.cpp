@@ -112,8 +112,8 @@ void ReplyReader::take_line(std::string_view line) {
     line.remove_prefix(word.size());
   }
   if (found != expected) {
-    fail(where_, at + "has " + std::to_string(found) + " numbers, expected " +
-                     std::to_string(expected));
+    fail(where_,
+         at + "has " + std::to_string(found) + " numbers, expected " + std::to_string(expected));
   }
 }
 

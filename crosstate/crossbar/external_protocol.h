@@ -10,8 +10,8 @@
 
 namespace crosstate {
 
-/// Requests as they are sent, each with its last line end. Numbers are the shortest that read back as
-/// the same bits.
+/// Requests as they are sent, each with its last line end. Numbers are the shortest that read back
+/// as the same bits.
 std::string hello_request(std::size_t arrays, std::size_t rows, std::size_t bit_lines);
 /// conductances: [..][bit_lines]
 std::string program_request(std::size_t array, std::size_t bit_lines,
@@ -26,16 +26,17 @@ std::string quit_request();
 inline constexpr std::string_view kHelloReply = "ok 1";  // with the version of the protocol
 inline constexpr std::string_view kReply = "ok";
 
-/// Reads one reply as it comes, in pieces of any size: the line `head` and, after it, `count` lines of
-/// numbers, which go to `numbers`, [count][..].
+/// Reads one reply as it comes, in pieces of any size: the line `head` and, after it, `count` lines
+/// of numbers, which go to `numbers`, [count][..].
 class ReplyReader {
  public:
   /// `where` names chip and request in errors.
   ReplyReader(std::string where, std::string_view head, std::size_t count = 0,
               std::span<double> numbers = {});
 
-  /// Throws Error for "error TEXT", with the text, and for anything but this reply, as soon as it is
-  /// seen: another head, too few or too many numbers, one that is not finite, more than the reply.
+  /// Throws Error for "error TEXT", with the text, and for anything but this reply, as soon as it
+  /// is seen: another head, too few or too many numbers, one that is not finite, more than the
+  /// reply.
   void take(std::string_view bytes);
   bool complete() const { return lines_ == count_ + 1; }
   const std::string& where() const { return where_; }

@@ -29,8 +29,8 @@ TEST(ExternalProtocol, SaysWhatToDoInLines) {
 }
 
 TEST(ExternalProtocol, NumbersReadBackAsTheSameBits) {
-  const std::vector<double> numbers{0.1, 1.0 / 3, 0.2 * 3 / 127, 1e-300, 5e-324,
-                                    std::numeric_limits<double>::max()};
+  const std::vector<double> numbers{0.1,    1.0 / 3, 0.2 * 3 / 127,
+                                    1e-300, 5e-324,  std::numeric_limits<double>::max()};
   std::string text = multiply_request(0, {0, 2}, 1, numbers);
   std::vector<double> found(numbers.size());
   ReplyReader reader("chip", kReply, 1, found);
@@ -70,7 +70,8 @@ TEST(ExternalProtocol, RefusesAnythingElse) {
   expect_refused("ok\n1 2\n", "line 1 of the currents has 2 numbers, expected 3");
   expect_refused("ok\n1 2 3\n1 2 3 4\n", "line 2 of the currents has 4 numbers, expected 3");
   expect_refused("ok\n\n", "has 0 numbers");
-  for (const char* word : {"nan", "inf", "-inf", "1e999", "0x1", "1,5", "1.5V", "+1", "--1", "\x01"}) {
+  for (const char* word :
+       {"nan", "inf", "-inf", "1e999", "0x1", "1,5", "1.5V", "+1", "--1", "\x01"}) {
     expect_refused("ok\n1 " + std::string(word) + " 3\n", "expected a finite number");
   }
   expect_refused("ok\n1 2 3\n1 2 3\nok\n", "\"ok?\" after the whole reply");

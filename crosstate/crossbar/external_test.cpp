@@ -35,8 +35,8 @@ std::unique_ptr<ExternalChip> programmed(const std::string& arguments = "", doub
   for (std::size_t a = 0; a < 2; ++a) {
     std::vector<double> cells;
     for (std::size_t i = 0; i < kRows * kLines; ++i) {
-      cells.push_back(1e-6 * (static_cast<double>(a + i / kLines) +
-                              static_cast<double>(i % kLines) / 10));
+      cells.push_back(1e-6 *
+                      (static_cast<double>(a + i / kLines) + static_cast<double>(i % kLines) / 10));
     }
     chip->program(a, cells);
   }
@@ -69,7 +69,8 @@ TEST(ExternalChip, ProgramsAgesAndMultiplies) {
     expect_currents(read(*chip, 0), 0);
     chip->age_to(100);
     expect_currents(read(*chip, 1), 1);
-    EXPECT_THAT([&] { chip->age_to(99); }, ThrowsMessage<Error>(HasSubstr("before the present age")));
+    EXPECT_THAT([&] { chip->age_to(99); },
+                ThrowsMessage<Error>(HasSubstr("before the present age")));
     expect_currents(read(*chip, 0), 0);
   }
   expect_no_children();
@@ -86,9 +87,11 @@ TEST(ExternalChip, TakesTurnsBetweenThreads) {
 
 // Far more than pipes hold on the way there and back, to a driver that answers line by line.
 TEST(ExternalChip, LargeMessagesDoNotBlock) {
-  ExternalChip chip({.command = "read x; echo ok 1; exec sed -u -e 's/^[m-q].*/ok/;t' -e 's/.*/0.1250000000000000/'",
-                     .timeout = 20},
-                    1, 2, 2);
+  ExternalChip chip(
+      {.command =
+           "read x; echo ok 1; exec sed -u -e 's/^[m-q].*/ok/;t' -e 's/.*/0.1250000000000000/'",
+       .timeout = 20},
+      1, 2, 2);
   const std::size_t count = 10000;
   const std::vector<double> volts(2 * count, 0.1234567890123456);
   std::vector<double> amperes(count);
@@ -126,10 +129,11 @@ TEST(ExternalChip, TellsOfNonsense) {
 TEST(ExternalChip, TellsOfADriverThatIsSlow) {
   const auto chip = programmed("--slow 100", 1);
   const auto begin = std::chrono::steady_clock::now();
-  EXPECT_THAT([&] { read(*chip, 0); },
-              ThrowsMessage<Error>(HasSubstr("no whole reply within 1 s (external.timeout); came: 0")));
-  ExternalChip brief({.command = "read x; echo ok 1; read x; echo ok; sleep 100", .timeout = 0.5}, 2,
-                     kRows, kLines);
+  EXPECT_THAT(
+      [&] { read(*chip, 0); },
+      ThrowsMessage<Error>(HasSubstr("no whole reply within 1 s (external.timeout); came: 0")));
+  ExternalChip brief({.command = "read x; echo ok 1; read x; echo ok; sleep 100", .timeout = 0.5},
+                     2, kRows, kLines);
   EXPECT_THAT([&] { read(brief, 0); }, ThrowsMessage<Error>(HasSubstr("came: 1 of 3 lines")));
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(8));
   expect_no_children();
@@ -137,8 +141,8 @@ TEST(ExternalChip, TellsOfADriverThatIsSlow) {
 
 void expect_no_start(const std::string& command, const std::string& what, double timeout = 20) {
   EXPECT_THAT([&] { ExternalChip({.command = command, .timeout = timeout}, 1, 2, 2); },
-              ThrowsMessage<Error>(AllOf(HasSubstr("external chip \"" + command + "\", hello: "),
-                                         HasSubstr(what))));
+              ThrowsMessage<Error>(
+                  AllOf(HasSubstr("external chip \"" + command + "\", hello: "), HasSubstr(what))));
   expect_no_children();
 }
 
@@ -157,9 +161,11 @@ TEST(ExternalChip, TellsOfADriverThatDoesNotListen) {
   const std::vector<double> cells(100000, 1e-6);
   ExternalChip deaf({.command = "read x; echo ok 1; exec <&-; sleep 100", .timeout = 0.5}, 1, 1,
                     cells.size());
-  EXPECT_THAT([&] { deaf.program(0, cells); }, ThrowsMessage<Error>(HasSubstr("program array 0: ")));
-  ExternalChip hasty({.command = "read x; echo ok 1; read x; exec <&-; echo ok; sleep 100",
-                      .timeout = 5}, 1, 1, cells.size());
+  EXPECT_THAT([&] { deaf.program(0, cells); },
+              ThrowsMessage<Error>(HasSubstr("program array 0: ")));
+  ExternalChip hasty(
+      {.command = "read x; echo ok 1; read x; exec <&-; echo ok; sleep 100", .timeout = 5}, 1, 1,
+      cells.size());
   EXPECT_THAT([&] { hasty.program(0, cells); },
               ThrowsMessage<Error>(HasSubstr("closed its input before it had the whole request")));
   ExternalChip talker({.command = "read x; echo ok 1; read x; echo ok; echo 1; cat", .timeout = 5},

@@ -42,7 +42,8 @@ void add_qat_fields(FieldList& list, QatOptions& options) {
       "w8a8s0:2 w8a8s8\" or \"w8a8s8:4 w4a8s8:4 w2a8s8\"; the last takes what remains of "
       "qat.epochs; empty: [quant] alone.");
   list.add("target_noise", options.target_noise,
-           "Trains with as much noise on the weights as one chip of [device], [crossbar] and [wires] "
+           "Trains with as much noise on the weights as one chip of [device], [crossbar] and "
+           "[wires] "
            "has at the first of simulate.times, times this; 0: with that of [quant]; --target sets "
            "1.")
       .range(0, 100);

@@ -366,8 +366,8 @@ std::size_t ChipResult::best() const {
 
 Chip::Chip(const IntegerNetwork& network, const Mapping& mapping, const Target& target,
            std::uint64_t seed, std::uint32_t number, Backend* backend)
-    : inside_(std::make_unique<Inside>(network, mapping, target, chip_seed(seed, number), backend)) {
-}
+    : inside_(
+          std::make_unique<Inside>(network, mapping, target, chip_seed(seed, number), backend)) {}
 Chip::~Chip() = default;
 Chip::Chip(Chip&&) noexcept = default;
 Chip& Chip::operator=(Chip&&) noexcept = default;

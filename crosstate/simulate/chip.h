@@ -36,8 +36,8 @@ struct ChipResult {
 class Chip {
  public:
   /// Programs every array. Chips of one seed differ by their number. The mapping must outlive it
-  /// and be that of this network and target. With a backend, which must outlive it too, its cells take
-  /// the place of those of the target, whatever target.external says.
+  /// and be that of this network and target. With a backend, which must outlive it too, its cells
+  /// take the place of those of the target, whatever target.external says.
   Chip(const IntegerNetwork& network, const Mapping& mapping, const Target& target,
        std::uint64_t seed, std::uint32_t number, Backend* backend = nullptr);
   ~Chip();
@@ -60,8 +60,8 @@ class Chip {
   std::vector<float> state_path(const Batch& batch, std::uint32_t sequence) const;
 
   const std::vector<ProgrammedArray>& arrays() const;
-  /// Cells of all arrays with their history, and back, without a backend. restore() throws Error for tensors that are
-  /// not those of a chip of this mapping, target and seed.
+  /// Cells of all arrays with their history, and back, without a backend. restore() throws Error
+  /// for tensors that are not those of a chip of this mapping, target and seed.
   Safetensors save() const;
   void restore(const Safetensors& content, const std::string& where);
 

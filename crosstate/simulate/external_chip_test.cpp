@@ -72,7 +72,8 @@ std::vector<ChipResult> on_chip(const IntegerNetwork& n, const Target& target, i
   return chip.run(batch, 0, pool);
 }
 
-// Bit for bit: sums are whole numbers, and what the order of currents leaves of them is rounded away.
+// Bit for bit: sums are whole numbers, and what the order of currents leaves of them is rounded
+// away.
 void expect_ideal(const IntegerNetwork& n, const Target& target) {
   Target simulated = target;
   simulated.external = {};
@@ -187,8 +188,8 @@ class ResumedSimulation : public testing::Test {
 TEST_F(ResumedSimulation, RepeatsNothingAndEndsAlike) {
   const SimulateSummary whole = run("--error 0.3", false);
   EXPECT_TRUE(whole.external);
-  const std::vector<std::pair<std::size_t, std::size_t>> all = {{0, 0},  {0, 16}, {0, 32},
-                                                                {1, 0},  {1, 16}, {1, 32}};
+  const std::vector<std::pair<std::size_t, std::size_t>> all = {{0, 0}, {0, 16}, {0, 32},
+                                                                {1, 0}, {1, 16}, {1, 32}};
   EXPECT_EQ(done_, all);
 
   // It dies over and over, until nothing is left to do.
@@ -219,8 +220,9 @@ TEST_F(ResumedSimulation, RepeatsNothingAndEndsAlike) {
 
 TEST(NetworkOnAnExternalChip, IsOne) {
   ThreadPool pool(1);
-  EXPECT_THAT([&] { simulate(gated(), sequences(), external(), {.chips = 2}, 1, pool); },
-              ThrowsMessage<Error>(AllOf(HasSubstr("simulate.chips = 2"), HasSubstr("expected 1"))));
+  EXPECT_THAT(
+      [&] { simulate(gated(), sequences(), external(), {.chips = 2}, 1, pool); },
+      ThrowsMessage<Error>(AllOf(HasSubstr("simulate.chips = 2"), HasSubstr("expected 1"))));
 }
 
 }  // namespace

@@ -12,8 +12,8 @@
 
 namespace crosstate {
 
-/// A file of JSON lines: what decides the results, then one line per chip and age, and until that is
-/// known, one per chunk of its sequences.
+/// A file of JSON lines: what decides the results, then one line per chip and age, and until that
+/// is known, one per chunk of its sequences.
 class SimulateJournal {
  public:
   /// Starts a new file or, with `resume`, goes on with the one that is there: a last line that was

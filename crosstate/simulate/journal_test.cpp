@@ -18,8 +18,8 @@ using testing::ThrowsMessage;
 
 class Journal : public testing::Test {
  protected:
-  std::filesystem::path path_ =
-      std::filesystem::path(testing::TempDir()) / ("journal-" + std::to_string(getpid()) + ".jsonl");
+  std::filesystem::path path_ = std::filesystem::path(testing::TempDir()) /
+                                ("journal-" + std::to_string(getpid()) + ".jsonl");
   nlohmann::json identity_ = {{"model", "m"}, {"seed", 1}};
 
   SimulateJournal resumed() const { return {path_, identity_, true}; }
@@ -67,10 +67,16 @@ TEST_F(Journal, StartsAnewWithoutResume) {
 
 TEST_F(Journal, RefusesOtherSimulationsAndDamage) {
   SimulateJournal(path_, identity_, false).add(0, 0, 0.5);
-  EXPECT_THAT([&] { SimulateJournal(path_, {{"model", "m"}, {"seed", 2}}, true); },
-              ThrowsMessage<Error>(HasSubstr("seed differs")));
-  EXPECT_THAT([&] { SimulateJournal(path_, {{"model", "m"}}, true); },
-              ThrowsMessage<Error>(HasSubstr("seed differs")));
+  EXPECT_THAT(
+      [&] {
+        SimulateJournal(path_, {{"model", "m"}, {"seed", 2}}, true);
+      },
+      ThrowsMessage<Error>(HasSubstr("seed differs")));
+  EXPECT_THAT(
+      [&] {
+        SimulateJournal(path_, {{"model", "m"}}, true);
+      },
+      ThrowsMessage<Error>(HasSubstr("seed differs")));
   nlohmann::json more = identity_;
   more["external"] = 1;
   EXPECT_THAT([&] { SimulateJournal(path_, more, true); },

@@ -16,8 +16,8 @@
 namespace crosstate {
 namespace {
 
-// Sequences brought into the layout of a batch, and recorded, at a time; multiples of the lanes. What
-// an external chip is slow to do should not be lost.
+// Sequences brought into the layout of a batch, and recorded, at a time; multiples of the lanes.
+// What an external chip is slow to do should not be lost.
 constexpr std::size_t kChunk = 1024, kExternalChunk = kLanes;
 constexpr std::size_t kBlock = 28;  // steps that stay in the first-level cache
 
@@ -220,8 +220,7 @@ StateErrors state_errors(const IntegerNetwork& network, const Dataset& data, con
     for (std::size_t t = 0; t < found.size() / parts; ++t) {
       ++seen[t];
       for (std::size_t i = 0; i < parts; ++i) {
-        const double e =
-            double{found[t * parts + i] - want[t * parts + i]} / network.state_limit;
+        const double e = double{found[t * parts + i] - want[t * parts + i]} / network.state_limit;
         errors.groups[group_of[i / 2]].rms[t] += e * e;
       }
     }

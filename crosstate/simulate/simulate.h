@@ -42,14 +42,15 @@ struct SimulateSummary {
 
 /// What a simulation is told while it runs.
 struct SimulateContext {
-  /// Asked before every chunk of a chip's sequences, of 1,024, or 16 of an external chip; once it says so, the summary comes back
-  /// incomplete, `interrupted`.
+  /// Asked before every chunk of a chip's sequences, of 1,024, or 16 of an external chip; once it
+  /// says so, the summary comes back incomplete, `interrupted`.
   std::function<bool()> stop = {};
   /// The accuracy of a chip at an age that is known already, or a negative number.
   std::function<double(int chip, std::size_t age)> known = {};
   /// Every other one, as it comes.
   std::function<void(int chip, std::size_t age, double accuracy)> finished = {};
-  /// The same for the chunks: how many of the sequences [first, last) of those tested were told right.
+  /// The same for the chunks: how many of the sequences [first, last) of those tested were told
+  /// right.
   std::function<std::optional<std::size_t>(int chip, std::size_t age, std::size_t first,
                                            std::size_t last)>
       known_chunk = {};
@@ -60,7 +61,6 @@ struct SimulateContext {
 
 /// Throws Error for an external chip and any number of chips but 1.
 void require_one_if_external(const Target& target, const SimulateOptions& options);
-
 
 /// Programs chips, lets each grow older and runs the data set on it at every age. All but `seconds`
 /// depends on the arguments alone, not on the number of threads. Throws Error for an empty data
