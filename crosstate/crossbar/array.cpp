@@ -101,6 +101,15 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   targets_.assign(2 * static_cast<std::size_t>(crossbar.rows) * bit_lines_, between.low);
   drive_.assign(plan.drive.begin(), plan.drive.end());
   drive_.resize(rows_ * columns_, 1);
+  if (!plan.drive.empty()) {
+    driven_first_.push_back(0);
+    for (std::size_t c = 0; c < columns_; ++c) {
+      for (std::size_t r = 0; r < rows_; ++r) {
+        if (drive_[r * columns_ + c] > 0) driven_.push_back(static_cast<std::uint32_t>(r));
+      }
+      driven_first_.push_back(static_cast<std::uint32_t>(driven_.size()));
+    }
+  }
   aim_.resize(rows_ * columns_);
   for (std::size_t c = 0; c < columns_; ++c) {
     double top = 0;
@@ -264,6 +273,25 @@ void ProgrammedArray::compensate() {
   update();
 }
 
+void ProgrammedArray::product(const AlignedFloats& matrix, const float* bias, std::size_t first,
+                              std::size_t count, std::size_t panel, ConstRows in, Rows out) const {
+  if (driven_first_.empty()) {
+    linear_forward(matrix.data() + first * rows_, bias, count, rows_, panel, in, out);
+    return;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t c = first + i;
+    float* const sum = out.row(i);
+    std::fill_n(sum, panel, bias == nullptr ? 0.0f : bias[i]);
+    for (std::uint32_t at = driven_first_[c]; at < driven_first_[c + 1]; ++at) {
+      const std::size_t r = driven_[at];
+      const float w = matrix[c * rows_ + r];
+      const float* const x = in.row(r);
+      for (std::size_t k = 0; k < panel; ++k) sum[k] += w * x[k];
+    }
+  }
+}
+
 void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t steps, ConstRows in,
                              Rows out, const ReadAddress& address, ReadScratch& scratch,
                              float* seen) const {
@@ -287,7 +315,7 @@ void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t s
   if (backend_ != nullptr) {
     read_currents(first, count, panel, in, out, scratch);
   } else {
-    linear_forward(effective_.data() + first * rows_, nullptr, count, rows_, panel, in, out);
+    product(effective_, nullptr, first, count, panel, in, out);
   }
   if (noisy_) {
     // The variances of independent cells add up, weighted by the squares of what drives them.
@@ -295,8 +323,8 @@ void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t s
     const Rows variance = take(scratch.variance, count, panel);
     crosstate::multiply(rows_, panel, in, in, squares);
     const float* noise = converters_.noise();
-    linear_forward(variance_.data() + first * rows_, noise != nullptr ? noise + first : nullptr,
-                   count, rows_, panel, squares, variance);
+    product(variance_, noise != nullptr ? noise + first : nullptr, first, count, panel, squares,
+            variance);
     add_read_noise(address, first, count, steps, variance, out);
   }
   if (seen != nullptr) {

@@ -96,6 +96,9 @@ class ProgrammedArray {
   void program();
   void read_currents(std::size_t first, std::size_t count, std::size_t panel, ConstRows in,
                      Rows out, ReadScratch& scratch) const;
+  // out[c] = bias[c] + sum of matrix[c][r] in[r] over the rows that are driven for column c.
+  void product(const AlignedFloats& matrix, const float* bias, std::size_t first, std::size_t count,
+               std::size_t panel, ConstRows in, Rows out) const;
   void analog(std::size_t first, std::size_t count, std::size_t steps, ConstRows in, Rows out,
               const ReadAddress& address, ReadScratch& scratch, float* seen) const;
 
@@ -113,6 +116,9 @@ class ProgrammedArray {
   double highest_ = 0;
   std::vector<double> scale_;   // [columns], uS per unit of weight
   std::vector<float> drive_;    // [rows][columns], see ArrayPlan
+  // Rows that do not rest while a column is read, one column after the other, and where each column's
+  // begin: [columns + 1]; empty: all rows.
+  std::vector<std::uint32_t> driven_, driven_first_;
   std::vector<double> aim_;     // [rows][columns], the weights as the levels of cells have them
   std::vector<double> targets_; // of all cells, uS
   std::optional<Cells> cells_;
