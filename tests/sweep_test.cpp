@@ -104,7 +104,7 @@ TEST_F(CliSweep, EndsWithTheSameRowsHoweverOftenItIsKilled) {
   ASSERT_EQ(call({"sweep", path("s.toml"), "--out", path("whole")}).code, 0);
   const std::string whole = rows("whole");
   int delay = 40, kills = 0;
-  for (int code = -SIGKILL; code == -SIGKILL; delay += 110) {
+  for (int code = -SIGKILL; code == -SIGKILL; delay += delay / 3) {
     ASSERT_LT(kills, 60);
     const Process process(
         directory_, {"sweep", path("s.toml"), "--out", path("killed"), "--resume", "--quiet"});
