@@ -128,6 +128,9 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
       aim_[i] = crossbar.levels < 2 ? w : std::copysign(g / scale_[c] * drive_[i], w);
     }
   }
+  if (!target.wires.ideal() && crossbar.levels < 2 && backend_ == nullptr) {
+    for (int i = 0; i < crossbar.wire_rounds; ++i) balance_wires(between.low, between.high);
+  }
   cells_.emplace(target.device, targets_, seed, number);
   const ConverterAddress address{seed, number};
   drivers_ = RowDrivers(crossbar, rows_, plan.largest_code, address);
@@ -140,6 +143,39 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   }
   if (backend_ != nullptr) program();
   update();
+}
+
+// What a pair shows at the ends of its lines, over what it holds, differs from row to row. Each column is
+// scaled so that its cells can make up for that, and its targets set to what shows the weights.
+void ProgrammedArray::balance_wires(double low, double high) {
+  std::vector<double> siemens(targets_.size());
+  for (std::size_t i = 0; i < siemens.size(); ++i) siemens[i] = targets_[i] * 1e-6;
+  const std::vector<double> through = effective_conductance(
+      siemens, targets_.size() / (2 * bit_lines_), 2 * bit_lines_, target_.wires);
+  const auto share = [&](std::size_t plus) {
+    return (through[plus] - through[plus + 1]) * 1e6 / (targets_[plus] - targets_[plus + 1]);
+  };
+  for (std::size_t c = 0; c < columns_; ++c) {
+    // As much of every wanted conductance as all pairs of the column can show.
+    double least = 1e300;
+    for (std::size_t r = 0; r < rows_; ++r) {
+      const std::size_t i = r * columns_ + c, plus = 2 * (r * bit_lines_ + c);
+      if (aim_[i] == 0 || targets_[plus] == targets_[plus + 1]) continue;
+      const double wanted = std::abs(aim_[i]) / drive_[i] * scale_[c];
+      const double most = share(plus) * (high - low);
+      least = std::min(least, most / wanted);
+    }
+    if (least > 1e299) continue;
+    least = std::min(least, 1.0);
+    scale_[c] *= least;
+    for (std::size_t r = 0; r < rows_; ++r) {
+      const std::size_t i = r * columns_ + c, plus = 2 * (r * bit_lines_ + c);
+      if (aim_[i] == 0 || targets_[plus] == targets_[plus + 1]) continue;
+      const double wanted = std::abs(aim_[i]) / drive_[i] * scale_[c];
+      const std::size_t cell = plus + (aim_[i] < 0 ? 1 : 0);
+      targets_[cell] = low + std::clamp(wanted / share(plus), 0.0, high - low);
+    }
+  }
 }
 
 void ProgrammedArray::age_to(double seconds) {

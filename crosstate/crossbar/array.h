@@ -92,6 +92,7 @@ class ProgrammedArray {
 
  private:
   void update();
+  void balance_wires(double low, double high);
   // Of a backend, array_backend.cpp.
   void program();
   void read_currents(std::size_t first, std::size_t count, std::size_t panel, ConstRows in,

@@ -295,6 +295,26 @@ TEST(Array, WiresTakeFromFarCells) {
   for (const float w : near) EXPECT_LT(w, 1);
 }
 
+TEST(Array, TargetsMakeUpForWires) {
+  const auto error = [](int rounds) {
+    DeviceOptions device = ideal();
+    device.g_min = 1;
+    device.g_max = 100;
+    const Target target{device, {.wire_rounds = rounds}, {.segment = 1, .driver = 100, .sense = 100}};
+    const ProgrammedArray array({weights(), kRows, kColumns}, target, kSeed, kNumber);
+    double squares = 0;
+    for (std::size_t i = 0; i < weights().size(); ++i) {
+      const double e = array.effective()[i % kColumns * kRows + i / kColumns] - weights()[i];
+      squares += e * e;
+    }
+    return std::sqrt(squares / static_cast<double>(weights().size()));
+  };
+  const double none = error(0);
+  EXPECT_GT(none, 0.1);
+  EXPECT_LT(error(1), none / 3);
+  EXPECT_LT(error(3), none / 20);
+}
+
 TEST(Array, SlicesOfCodesAddUp) {
   Target target{ideal(), {.dac_bits = 3}, {}};
   const AlignedFloats in = codes(1);

@@ -32,6 +32,11 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "With driven blocks: how often the level that drives a row may be halved, so that the cells "
            "of B, A and C all use their range; 0 for full levels.")
       .range(0, 15);
+  list.add("wire_rounds", options.wire_rounds,
+           "How often the conductances to be programmed are set anew against what the wires take from far "
+           "cells, each with one solution of the array: then all cells of a column lose the same share, "
+           "which its digital scale knows. 0 for none; without effect on cells of few levels.")
+      .range(0, 10);
   list.add("dac_bits", options.dac_bits,
            "Resolution of the drivers of the rows. Codes with more levels go in by slices of one "
            "bit less and a sign, one product each; 2 for bit-serial inputs.")

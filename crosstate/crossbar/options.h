@@ -14,6 +14,7 @@ struct CrossbarOptions {
   std::string recurrence = "increment";  // increment | direct
   std::string packing = "packed";        // packed | single
   std::string driven = "blocks";         // rows of a recurrent array at once: blocks | all
+  int wire_rounds = 0;                   // of targets against what wires take from far cells
   int drive_halvings = 6;                // of a row's level, to balance B, A and C; 0: full level
 
   int dac_bits = 8;
