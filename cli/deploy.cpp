@@ -25,19 +25,23 @@ struct Extra {
   bool maps = false;
 };
 
-// A CSV file per array, and all of them as NPZ: rows x columns of conductances (S),
+// A CSV file per array and copy, and all of them as NPZ: rows x columns of conductances (S),
 // g+ and g- of a pair side by side.
 void write_maps(const Chip& chip, const Target& target, const fs::path& directory) {
   make_writable_directory(directory);
   const auto columns = 2 * static_cast<std::size_t>(target.crossbar.columns);
   std::vector<NamedMatrix> all;
   for (std::size_t i = 0; i < chip.arrays().size(); ++i) {
-    const auto held = chip.arrays()[i].cells().conductance();
-    Matrix map{held.size() / columns, columns, {held.begin(), held.end()}};
-    for (double& g : map.values) g *= 1e-6;
-    const std::string name = "array-" + std::to_string(i);
-    write_file(directory / (name + ".csv"), format_csv(map));
-    all.emplace_back(name, std::move(map));
+    const std::vector<Cells>& copies = chip.arrays()[i].copies();
+    for (std::size_t k = 0; k < copies.size(); ++k) {
+      const auto held = copies[k].conductance();
+      Matrix map{held.size() / columns, columns, {held.begin(), held.end()}};
+      for (double& g : map.values) g *= 1e-6;
+      const std::string copy = copies.size() > 1 ? "-copy-" + std::to_string(k) : "";
+      const std::string name = "array-" + std::to_string(i) + copy;
+      write_file(directory / (name + ".csv"), format_csv(map));
+      all.emplace_back(name, std::move(map));
+    }
   }
   write_file(directory / "arrays.npz", format_npz(all));
 }
@@ -57,7 +61,7 @@ int deploy_command(const Common& common, const Extra& extra) {
 
   ProgrammingSummary programming;
   for (const ProgrammedArray& array : chip.arrays()) {
-    programming.add(array.cells().programming());
+    for (const Cells& copy : array.copies()) programming.add(copy.programming());
   }
   write_safetensors(out / "chip.safetensors", chip.save());
   write_file(out / "mapping.svg", mapping_svg(mapping, options.target.crossbar));
@@ -79,7 +83,7 @@ int deploy_command(const Common& common, const Extra& extra) {
   if (!common.quiet && common.json != "-") {
     std::fputs(to_text(mapping_table(mapping)).c_str(), stdout);
     std::printf("\n%zu arrays, %.1f %% of their pairs in use, %zu conversions per step; chip: %s\n",
-                mapping.arrays.size(), 100 * mapping.utilisation(), mapping.conversions_per_step(),
+                mapping.built(), 100 * mapping.utilisation(), mapping.conversions_per_step(),
                 (out / "chip.safetensors").c_str());
   }
   return kOk;

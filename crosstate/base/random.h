@@ -23,6 +23,7 @@ enum class Stream : std::uint32_t {
   kRelaxation,
   kConverters,
   kSearch,
+  kResidual,
 };
 
 /// Four 32-bit words of Philox4x32-10 (Salmon et al., SC 2011) at counter (a, b, c, d), keyed by

@@ -126,7 +126,9 @@ class CrossbarEstimator {
     use.input_bits = input_bits(a.site, a.layer);
     const int slices = weight_slices(weight_bits(a));
     use.weight_slices = slices;
-    e_.arrays += static_cast<std::size_t>(slices);
+    use.copies = static_cast<double>(mapping_.copies);
+    use.conversions = static_cast<double>(mapping_.conversions_of_weight);
+    e_.arrays += static_cast<std::size_t>(slices) * mapping_.copies;
     if (a.site == Site::kRecurrence) {
       drive(a, 0, a.states, use);
       product(use, a.states, d_.state_bits, false);
@@ -165,7 +167,8 @@ class CrossbarEstimator {
     use.output_bits = bits;
     add_array_product(t_, use, at_end ? 0 : 1, at_end ? 1 : 0, e_.energy);
     const std::size_t conversions = columns * static_cast<std::size_t>(use.weight_slices) *
-                                    static_cast<std::size_t>(input_slices(t_, use.input_bits));
+                                    static_cast<std::size_t>(input_slices(t_, use.input_bits)) *
+                                    mapping_.conversions_of_weight;
     (at_end ? e_.conversions_at_end : e_.conversions_per_step) += conversions;
   }
 
@@ -277,13 +280,14 @@ void add_array_product(const Technology& t, const ArrayUse& use, double per_step
   // uS V^2 ns = fJ.
   const Range volts = t["read_voltage"] * t["read_voltage"];
   const Range drive = volts * t["read_time"] * t["activity"] * kPicoPerFemto;
-  add("arrays", "cells at rest", products * use.cells, drive * t["cell_low"]);
-  add("arrays", "cells with weights", products * use.weight, drive * t["cell_high"]);
-  add("drivers", "drive", products * use.rows, t["drive"] * kPicoPerFemto);
+  const double of_copies = products * use.copies, conversions = products * use.conversions;
+  add("arrays", "cells at rest", of_copies * use.cells, drive * t["cell_low"]);
+  add("arrays", "cells with weights", of_copies * use.weight, drive * t["cell_high"]);
+  add("drivers", "drive", of_copies * use.rows, t["drive"] * kPicoPerFemto);
   const int bits = use.output_bits > 0 ? use.output_bits : t.output_bits;
-  add("converters", "convert to " + std::to_string(bits) + " bits", products * use.columns,
+  add("converters", "convert to " + std::to_string(bits) + " bits", conversions * use.columns,
       conversion(t, bits) * kPicoPerFemto);
-  add("digital", "shift_add", products * use.columns, t["shift_add"] * kPicoPerFemto);
+  add("digital", "shift_add", conversions * use.columns, t["shift_add"] * kPicoPerFemto);
   add("buffers", "memory_bit", use.rows * use.input_bits + use.columns * bits,
       t["memory_bit"] * kPicoPerFemto);
 }

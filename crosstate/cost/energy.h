@@ -65,6 +65,8 @@ struct ArrayUse {
   int input_bits = 0;
   int output_bits = 0;       // 0: target.output_bits
   double weight_slices = 1;  // arrays beside each other that share the bits of a weight
+  double copies = 1;         // of those arrays
+  double conversions = 1;    // of a column of all copies
 };
 /// Products of `input_bits` by a driver of target.input_bits: one per bit with one bit, otherwise
 /// one per input_bits - 1 bits of the magnitude.

@@ -103,6 +103,24 @@ TEST(Energy, CrossbarsConvertAndDriveWhatIsMapped) {
   EXPECT_GT(count(all.energy, "cells with weights"), 0);
 }
 
+TEST(Energy, CopiesMultiplyArraysAndWeightedOnesConversions) {
+  const Network network = rounded(shape(3, 6, true, true), {2, 5}, quant_preset("w8a8s8"));
+  const Technology technology = find_technology("crossbar-14nm");
+  const Estimate one = estimate_on_crossbars(network, kSteps, technology, {});
+  for (const double significance : {1.0, 4.0}) {
+    const Estimate four = estimate_on_crossbars(network, kSteps, technology,
+                                                {.cells = 4, .significance = significance});
+    const std::size_t conversions = significance > 1 ? 4 : 1;
+    EXPECT_EQ(four.arrays, 4 * one.arrays);
+    EXPECT_EQ(four.conversions_per_step, conversions * one.conversions_per_step);
+    EXPECT_EQ(count(four.energy, "drive"), 4 * count(one.energy, "drive"));
+    EXPECT_EQ(count(four.energy, "cells at rest"), 4 * count(one.energy, "cells at rest"));
+    EXPECT_NEAR(four.energy.of_part("converters", kSteps).typical,
+                static_cast<double>(conversions) * one.energy.of_part("converters", kSteps).typical,
+                1e-9 * four.energy.of_part("converters", kSteps).typical);
+  }
+}
+
 TEST(Energy, NarrowDriversAndCellsTakeSlices) {
   const Network network = rounded(shape(3, 6, true, true), {2, 5}, quant_preset("w8a8s8"));
   // 4-bit drivers: three slices of an 8-bit code; 4-bit cells: two of an 8-bit weight.

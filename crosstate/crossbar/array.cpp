@@ -123,15 +123,18 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
       const std::size_t i = r * columns_ + c;
       const double w = plan.weights[i];
       if (w == 0) continue;
-      const double g = level(std::abs(w) / drive_[i] * scale_[c], range, crossbar.levels);
-      targets_[2 * (r * bit_lines_ + c) + (w < 0 ? 1 : 0)] += g;
-      aim_[i] = crossbar.levels < 2 ? w : std::copysign(g / scale_[c] * drive_[i], w);
+      // What levels leave is no error of the first copy if others hold it.
+      const int levels = residual() ? 0 : crossbar.levels;
+      const double g = level(std::abs(w) / drive_[i] * scale_[c], range, levels);
+      const Pair cells = pair(r, c);
+      targets_[w < 0 ? cells.minus : cells.plus] += g;
+      aim_[i] = levels < 2 ? w : std::copysign(g / scale_[c] * drive_[i], w);
     }
   }
   if (!target.wires.ideal() && crossbar.levels < 2 && backend_ == nullptr) {
     for (int i = 0; i < crossbar.wire_rounds; ++i) balance_wires(between.low, between.high);
   }
-  cells_.emplace(target.device, targets_, seed, number);
+  program_copies(between.low, between.high);
   const ConverterAddress address{seed, number};
   drivers_ = RowDrivers(crossbar, rows_, plan.largest_code, address);
   const auto ranges =
@@ -179,13 +182,15 @@ void ProgrammedArray::balance_wires(double low, double high) {
 }
 
 void ProgrammedArray::age_to(double seconds) {
-  cells_->age_to(seconds);
+  for (Cells& copy : cells_) copy.age_to(seconds);
   update();
 }
 
-void ProgrammedArray::restore(Cells cells, const std::string& where) {
-  if (!std::equal(cells.targets().begin(), cells.targets().end(), targets_.begin(),
-                  targets_.end())) {
+void ProgrammedArray::restore(std::vector<Cells> cells, const std::string& where) {
+  const auto same = [](const Cells& a, const Cells& b) {
+    return std::ranges::equal(a.targets(), b.targets());
+  };
+  if (!std::equal(cells.begin(), cells.end(), cells_.begin(), cells_.end(), same)) {
     fail(where, "array " + std::to_string(number_) +
                     ": other targets than this model has on this target");
   }
@@ -204,35 +209,38 @@ void ProgrammedArray::update() {
     noisy_ = converters_.noise() != nullptr;
     return;
   }
-  const auto held = cells_->conductance(), spread = cells_->read_deviation();
   const bool wired = !target_.wires.ideal();
-  std::vector<double> through;  // uS, as seen from the ends of the lines
-  if (wired) {
+  std::vector<std::vector<double>> through;  // by copy: uS, as seen from the ends of the lines
+  for (std::size_t k = 0; wired && k < cells_.size(); ++k) {
+    const auto held = cells_[k].conductance();
     std::vector<double> siemens(held.size());
     for (std::size_t i = 0; i < held.size(); ++i) siemens[i] = held[i] * 1e-6;
-    through = effective_conductance(siemens, held.size() / (2 * bit_lines_), 2 * bit_lines_,
-                                    target_.wires);
-    for (double& g : through) g *= 1e6;
+    through.push_back(effective_conductance(siemens, held.size() / (2 * bit_lines_), 2 * bit_lines_,
+                                            target_.wires));
+    for (double& g : through.back()) g *= 1e6;
   }
+  std::vector<double> shares;
+  for (std::size_t k = 0; k < cells_.size(); ++k) shares.push_back(share(k));
   for (std::size_t c = 0; c < columns_; ++c) {
     const double scale = scale_[c];
     const double slope = slope_.empty() ? 1 : slope_[c];
     for (std::size_t r = 0; r < rows_; ++r) {
-      const std::size_t plus = 2 * (r * bit_lines_ + c), minus = plus + 1;
       const double drive = drive_[r * columns_ + c];
       const double gain = drivers_.gain(r) * slope;
-      double weight = 0, noise = 0;
-      if (wired) {
-        weight = (through[plus] - through[minus]) / scale * drive;
-      } else {
-        // Deviations, not conductances, so that ideal cells hold their weights to the last bit.
-        weight = aim_[r * columns_ + c] +
-                 ((held[plus] - targets_[plus]) - (held[minus] - targets_[minus])) / scale * drive;
+      // Deviations, not conductances, so that ideal cells hold their weights to the last bit.
+      double weight = wired ? 0 : aim_[r * columns_ + c], sum = 0, noise = 0;
+      for (std::size_t k = 0; k < cells_.size(); ++k) {
+        const auto held = cells_[k].conductance(), spread = cells_[k].read_deviation();
+        const Pair cells = pair(r, c);
+        sum += shares[k] *
+               (wired ? through[k][cells.plus] - through[k][cells.minus] : beyond(k, held, r, c));
+        for (const std::size_t i : {cells.plus, cells.minus}) {
+          const double shown = wired && held[i] > 0 ? through[k][i] / held[i] : 1;
+          const double deviation = spread[i] / scale * shown * shares[k];
+          noise += deviation * deviation;
+        }
       }
-      for (const std::size_t i : {plus, minus}) {
-        const double share = wired && held[i] > 0 ? through[i] / held[i] : 1;
-        noise += spread[i] / scale * share * (spread[i] / scale * share);
-      }
+      weight += sum / scale * drive;
       effective_[c * rows_ + r] = static_cast<float>(weight * gain);
       variance_[c * rows_ + r] = static_cast<float>(noise * gain * gain * drive * drive);
     }

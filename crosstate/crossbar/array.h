@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -47,6 +46,10 @@ constexpr std::size_t kNoRow = static_cast<std::size_t>(-1);
 /// beyond the part that is used. Where rows rest, grounded, they carry current only through the
 /// resistance of wires.
 ///
+/// With crossbar.cells > 1 the array stands on as many copies, each with cells of its own. Of equal
+/// significance, all hold the weight, and it is their mean; otherwise copy k counts significance^-k
+/// and holds, as far as its range goes, what one read of each cell found missing on those before.
+///
 /// With wires the effective weights are those of the nodal solution (wires.h), and the read noise
 /// of a cell counts as much as its share of the current does.
 ///
@@ -86,13 +89,29 @@ class ProgrammedArray {
     return !own_.empty() && own_row_[column] == row ? double{own_[column]} : 0;
   }
   const AlignedFloats& read_variance() const { return variance_; }
-  const Cells& cells() const { return *cells_; }
-  /// Replaces the cells by saved ones. Throws Error for cells of other targets.
-  void restore(Cells cells, const std::string& where);
+  /// Of the first copy, and of all copies.
+  const Cells& cells() const { return cells_.front(); }
+  const std::vector<Cells>& copies() const { return cells_; }
+  /// Replaces the cells of all copies by saved ones. Throws Error for another number of copies and
+  /// for cells of other targets.
+  void restore(std::vector<Cells> cells, const std::string& where);
 
  private:
   void update();
   void balance_wires(double low, double high);
+  // Copies, array_copies.cpp.
+  struct Pair {
+    std::size_t plus, minus;  // numbers of cells
+  };
+  Pair pair(std::size_t row, std::size_t column) const;
+  void program_copies(double low, double high);
+  /// Whether copies hold what those before them miss.
+  bool residual() const;
+  /// What a copy counts of the weight.
+  double share(std::size_t copy) const;
+  /// What a pair holds in `held` (uS, of all cells of a copy) beyond what it stands for there.
+  double beyond(std::size_t copy, std::span<const double> held, std::size_t row,
+                std::size_t column) const;
   // Of a backend, array_backend.cpp.
   void program();
   void read_currents(std::size_t first, std::size_t count, std::size_t panel, ConstRows in,
@@ -121,8 +140,9 @@ class ProgrammedArray {
   // begin: [columns + 1]; empty: all rows.
   std::vector<std::uint32_t> driven_, driven_first_;
   std::vector<double> aim_;     // [rows][columns], the weights as the levels of cells have them
-  std::vector<double> targets_; // of all cells, uS
-  std::optional<Cells> cells_;
+  // uS, of all cells of the first copy; with others that hold what it misses, before levels.
+  std::vector<double> targets_;
+  std::vector<Cells> cells_;  // by copy
   RowDrivers drivers_;
   ColumnConverters converters_;
   std::vector<std::size_t> own_row_;    // see ArrayPlan

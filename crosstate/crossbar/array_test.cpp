@@ -398,6 +398,129 @@ TEST(Array, RestingRowsAddNothing) {
   }
 }
 
+// Root mean square of what effective weights miss, over the largest of their column.
+double weight_error(const ProgrammedArray& array) {
+  double sum = 0;
+  for (std::size_t c = 0; c < kColumns; ++c) {
+    double top = 0, squares = 0;
+    for (std::size_t r = 0; r < kRows; ++r) {
+      const double w = weights()[r * kColumns + c], error = array.effective()[c * kRows + r] - w;
+      top = std::max(top, std::abs(w));
+      squares += error * error;
+    }
+    sum += squares / (top * top);
+  }
+  return std::sqrt(sum / static_cast<double>(kRows * kColumns));
+}
+
+ProgrammedArray on(const DeviceOptions& device, const CrossbarOptions& crossbar,
+                   const WireOptions& wires = {}) {
+  return {{weights(), kRows, kColumns}, {device, crossbar, wires}, kSeed, kNumber};
+}
+
+double mean(const AlignedFloats& values) {
+  double sum = 0;
+  for (const float v : values) sum += v;
+  return sum / static_cast<double>(values.size());
+}
+
+TEST(ArrayCopies, AreExactWithoutNoise) {
+  for (const double significance : {1.0, 4.0}) {
+    for (const double g_min : {0.0, 2.5}) {
+      DeviceOptions device = ideal();
+      device.g_min = g_min;
+      const ProgrammedArray array = on(device, {.cells = 3, .significance = significance});
+      ASSERT_EQ(array.copies().size(), 3u);
+      for (std::size_t i = 0; i < weights().size(); ++i) {
+        EXPECT_EQ(array.effective()[i % kColumns * kRows + i / kColumns], weights()[i]);
+      }
+    }
+  }
+}
+
+TEST(ArrayCopies, TheFirstIsTheSameArrayAsOneAlone) {
+  const ProgrammedArray one = on({}, {}), three = on({}, {.cells = 3});
+  EXPECT_TRUE(std::ranges::equal(one.cells().conductance(), three.copies()[0].conductance()));
+  EXPECT_FALSE(std::ranges::equal(one.cells().conductance(), three.copies()[1].conductance()));
+}
+
+TEST(ArrayCopies, OfEqualSignificanceAverageErrors) {
+  DeviceOptions device;
+  device.g_min = 1;
+  device.programming_noise = 0.05;
+  const ProgrammedArray one = on(device, {});
+  for (const int cells : {2, 4, 8}) {
+    const ProgrammedArray many = on(device, {.cells = cells});
+    // 960 pairs of about as many errors: a deviation of the ratio near 3 %.
+    EXPECT_NEAR(weight_error(many) / weight_error(one), 1 / std::sqrt(cells),
+                0.1 / std::sqrt(cells));
+    EXPECT_NEAR(mean(many.read_variance()) / mean(one.read_variance()), 1.0 / cells, 0.05 / cells);
+  }
+}
+
+TEST(ArrayCopies, OfFallingSignificanceHoldWhatTheOthersMiss) {
+  DeviceOptions device;
+  device.read_noise = 0;
+  device.noise_relative_to = "gmax";
+  for (const double significance : {4.0, 16.0}) {
+    device.programming_noise = 0.08 / significance;  // errors stay within the next copy's range
+    double before = weight_error(on(device, {}));
+    for (const int cells : {2, 3}) {
+      const ProgrammedArray array = on(device, {.cells = cells, .significance = significance});
+      EXPECT_NEAR(before / weight_error(array), significance, 0.15 * significance);
+      before = weight_error(array);
+    }
+  }
+}
+
+TEST(ArrayCopies, CannotCorrectBeyondTheReadThatFoundAnError) {
+  DeviceOptions device;
+  device.programming_noise = 0;
+  device.read_noise = 0.02;
+  device.noise_relative_to = "gmax";
+  const ProgrammedArray array = on(device, {.cells = 2, .significance = 8});
+  EXPECT_NEAR(weight_error(array), std::sqrt(2) * 0.02, 0.003);
+  // The first copy's noise, and an eighth of the second's.
+  EXPECT_NEAR(mean(array.read_variance()) / mean(on(device, {}).read_variance()), 1 + 1.0 / 64,
+              1e-3);
+}
+
+TEST(ArrayCopies, HoldWhatLevelsLeave) {
+  const double one = weight_error(on(ideal(), {.levels = 9}));
+  const double two = weight_error(on(ideal(), {.levels = 9, .cells = 2, .significance = 16}));
+  EXPECT_GT(one, 0.02);
+  EXPECT_NEAR(two, one / 16, 0.2 * one / 16);
+}
+
+TEST(ArrayCopies, HaveWiresOfTheirOwn) {
+  const WireOptions wires{.segment = 2};
+  const ProgrammedArray one = on(ideal(), {}, wires), four = on(ideal(), {.cells = 4}, wires);
+  for (std::size_t i = 0; i < one.effective().size(); ++i) {
+    EXPECT_NEAR(four.effective()[i], one.effective()[i], 1e-6);
+  }
+}
+
+TEST(ArrayCopies, AllGrowOlder) {
+  DeviceOptions device;
+  device.model = "pcm";
+  device.flicker = false;
+  ProgrammedArray array = on(device, {.cells = 2});
+  const std::vector<Cells> fresh = array.copies();
+  array.age_to(3e7);
+  for (std::size_t k = 0; k < 2; ++k) {
+    EXPECT_EQ(array.copies()[k].time(), 3e7);
+    EXPECT_FALSE(std::ranges::equal(array.copies()[k].conductance(), fresh[k].conductance()));
+  }
+}
+
+TEST(ArrayCopies, AreNotForExternalChips) {
+  Target target;
+  target.crossbar.cells = 4;
+  target.external.command = "driver";
+  EXPECT_THAT([&] { validate(target); },
+              ThrowsMessage<Error>(HasSubstr("crossbar.cells = 4, expected 1")));
+}
+
 TEST(Array, RejectsWhatItCannotHold) {
   const CrossbarOptions small{.rows = 8, .columns = 8};
   const std::vector<float> nine(9, 1);

@@ -14,6 +14,19 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "Conductances that a cell is programmed to, evenly from device.g_min to device.g_max; 0 "
            "for any.")
       .range(0, 65536);
+  list.add("cells", options.cells,
+           "Pairs that hold each weight, on as many copies of every array; more lower the errors "
+           "of cells "
+           "at the price of arrays.")
+      .range(1, 8);
+  list.add("significance", options.significance,
+           "How much more a copy counts than the next one. 1: all hold the weight and their "
+           "currents are "
+           "averaged, so that errors fall with the square root of crossbar.cells; above: each copy "
+           "is "
+           "programmed to what a read finds missing on those before, is converted on its own and "
+           "weighted digitally, so that programming errors fall by about this factor per copy.")
+      .range(1, 256);
   list.add("recurrence", options.recurrence,
            "increment: cells hold A - 1 and the converters carry the state, so that a cell's "
            "relative error changes a pole's gain as little as any weight's; direct: cells hold A, "

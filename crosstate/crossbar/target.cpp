@@ -11,6 +11,20 @@ namespace crosstate {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+// A driver is told of one array of pairs for each of the mapping.
+void check_external(const Target& target) {
+  const CrossbarOptions& crossbar = target.crossbar;
+  if (!target.external.used()) return;
+  if (crossbar.cells > 1) {
+    fail("options", "crossbar.cells = " + std::to_string(crossbar.cells) +
+                        ", expected 1 with external.command, whose arrays have no copies");
+  }
+}
+
+}  // namespace
+
 Target ideal_target(const Target& target) {
   Target ideal;
   ideal.device.programming_noise = ideal.device.read_noise = 0;
@@ -34,6 +48,7 @@ void validate(const Target& target) {
   validate(target.device);
   validate(target.crossbar);
   validate(target.wires);
+  check_external(target);
   validate(target.external);
 }
 

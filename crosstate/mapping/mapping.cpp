@@ -198,13 +198,13 @@ std::size_t Mapping::conversions_per_step() const {
       case Site::kDecoder: break;
     }
   }
-  return n;
+  return n * conversions_of_weight;
 }
 
 std::size_t Mapping::conversions_per_sequence() const {
   std::size_t n = 0;
   for (const MappedArray& a : arrays) n += a.site == Site::kDecoder ? a.columns : 0;
-  return n * decoder_slices;
+  return n * decoder_slices * conversions_of_weight;
 }
 
 std::size_t Mapping::products(std::size_t number) const {
@@ -240,6 +240,8 @@ Mapping map_network(const IntegerNetwork& network, const CrossbarOptions& crossb
   mapping.arrays = mapper.take();
   mapping.pairs_per_array =
       static_cast<std::size_t>(crossbar.rows) * static_cast<std::size_t>(crossbar.columns);
+  mapping.copies = static_cast<std::size_t>(crossbar.cells);
+  mapping.conversions_of_weight = crossbar.significance > 1 ? mapping.copies : 1;
   const int bits = crossbar.dac_bits;
   mapping.input_slices = slices(network.input, bits);
   const CodeFormat state{-network.state_limit, network.state_limit, 1};

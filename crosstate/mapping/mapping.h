@@ -61,14 +61,20 @@ struct MappedArray {
 struct Mapping {
   std::vector<MappedArray> arrays;  // encoder, then recurrence and linear of each layer, decoder
   std::size_t pairs_per_array = 0;
+  /// Copies that every array stands on (crossbar.cells), and how often a sum is converted for them:
+  /// once for copies whose currents are added, once for each that is weighted digitally.
+  std::size_t copies = 1, conversions_of_weight = 1;
   /// Products that a class score takes: pooled values have more bits than a driver, and codes may;
   /// what is wider goes in by slices of dac_bits - 1 bits and a sign, one product each.
   std::size_t decoder_slices = 1;
   /// The same of a time step: of the encoder, of the rows of states and u, and of the activations.
   std::size_t input_slices = 1, state_slices = 1, activation_slices = 1;
 
+  /// Arrays that are built, with their copies.
+  std::size_t built() const { return arrays.size() * copies; }
+  /// Pairs that hold a weight, on one copy.
   std::size_t used_pairs() const;
-  /// Pairs that hold a weight over all pairs of all arrays.
+  /// Pairs that hold a weight over all pairs of all arrays; copies leave it as it is.
   double utilisation() const;
   /// Analog to digital conversions of one time step, and those at the end of a sequence.
   std::size_t conversions_per_step() const;

@@ -172,6 +172,8 @@ json to_json(const Mapping& mapping) {
     arrays.push_back(std::move(entry));
   }
   return {{"arrays", arrays},
+          {"copies", mapping.copies},
+          {"arrays_built", mapping.built()},
           {"pairs_per_array", mapping.pairs_per_array},
           {"pairs_used", mapping.used_pairs()},
           {"utilisation", mapping.utilisation()},

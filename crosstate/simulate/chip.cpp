@@ -19,6 +19,12 @@ std::uint64_t chip_seed(std::uint64_t seed, std::uint32_t number) {
   return std::uint64_t{words[0]} << 32 | words[1];
 }
 
+// Of the tensors of one copy of an array in a saved chip.
+std::string prefix_of(std::size_t array, std::size_t copy) {
+  const std::string of_array = "arrays." + std::to_string(array) + ".";
+  return copy == 0 ? of_array : "copies." + std::to_string(copy) + "." + of_array;
+}
+
 Rows take(AlignedFloats& memory, std::size_t rows, std::size_t columns) {
   if (memory.size() < rows * columns) memory.resize(rows * columns);
   return {memory.data(), columns};
@@ -137,6 +143,10 @@ struct Chip::Inside {
         p.largest_code = std::exp2(static_cast<float>(target.crossbar.dac_bits - 1)) - 1;
         score_ranges(a, p);
         break;
+    }
+    // Copies of their own significance have converters of their own, whose codes are summed.
+    if (mapping->conversions_of_weight > 1) {
+      for (ColumnRange& range : p.ranges) range.partial = true;
     }
     return p;
   }
@@ -433,10 +443,13 @@ Safetensors Chip::save() const {
   file.metadata["format"] = "crosstate chip 1";
   file.metadata["seed"] = std::to_string(inside_->seed);
   for (std::size_t i = 0; i < inside_->arrays.size(); ++i) {
-    const std::string prefix = "arrays." + std::to_string(i) + ".";
-    const Safetensors cells = inside_->arrays[i].cells().save();
-    for (const auto& [name, tensor] : cells.tensors) file.tensors[prefix + name] = tensor;
-    for (const auto& [key, text] : cells.metadata) file.metadata[prefix + key] = text;
+    const std::vector<Cells>& copies = inside_->arrays[i].copies();
+    for (std::size_t k = 0; k < copies.size(); ++k) {
+      const std::string prefix = prefix_of(i, k);
+      const Safetensors cells = copies[k].save();
+      for (const auto& [name, tensor] : cells.tensors) file.tensors[prefix + name] = tensor;
+      for (const auto& [key, text] : cells.metadata) file.metadata[prefix + key] = text;
+    }
   }
   return file;
 }
@@ -451,17 +464,21 @@ void Chip::restore(const Safetensors& content, const std::string& where) {
     fail(where, "a chip of another seed or number, expected the ones it was made with");
   }
   for (std::size_t i = 0; i < inside_->arrays.size(); ++i) {
-    const std::string prefix = "arrays." + std::to_string(i) + ".";
-    Safetensors cells;
-    for (auto at = content.tensors.lower_bound(prefix);
-         at != content.tensors.end() && at->first.starts_with(prefix); ++at) {
-      cells.tensors[at->first.substr(prefix.size())] = at->second;
+    std::vector<Cells> copies;
+    for (std::size_t k = 0; k < inside_->arrays[i].copies().size(); ++k) {
+      const std::string prefix = prefix_of(i, k);
+      Safetensors cells;
+      for (auto at = content.tensors.lower_bound(prefix);
+           at != content.tensors.end() && at->first.starts_with(prefix); ++at) {
+        cells.tensors[at->first.substr(prefix.size())] = at->second;
+      }
+      for (auto at = content.metadata.lower_bound(prefix);
+           at != content.metadata.end() && at->first.starts_with(prefix); ++at) {
+        cells.metadata[at->first.substr(prefix.size())] = at->second;
+      }
+      copies.push_back(Cells::load(cells, where));
     }
-    for (auto at = content.metadata.lower_bound(prefix);
-         at != content.metadata.end() && at->first.starts_with(prefix); ++at) {
-      cells.metadata[at->first.substr(prefix.size())] = at->second;
-    }
-    inside_->arrays[i].restore(Cells::load(cells, where), where);
+    inside_->arrays[i].restore(std::move(copies), where);
     inside_->arrays[i].compensate();
   }
 }

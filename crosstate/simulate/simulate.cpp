@@ -136,7 +136,7 @@ SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, con
   const Mapping mapping = map_network(network, target.crossbar, data.length);
 
   SimulateSummary summary;
-  summary.arrays = mapping.arrays.size();
+  summary.arrays = mapping.built();
   summary.utilisation = mapping.utilisation();
   summary.conversions_per_step = mapping.conversions_per_step();
   summary.conversions_per_sequence = mapping.conversions_per_sequence();
@@ -158,8 +158,10 @@ SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, con
       backend = backend_of(target, mapping);
       chip.emplace(network, mapping, target, seed, static_cast<std::uint32_t>(i), backend.get());
     }
-    for (std::size_t k = 0; !external && k < summary.arrays; ++k) {
-      summary.programming.add(chip->arrays()[k].cells().programming());
+    for (std::size_t k = 0; !external && k < chip->arrays().size(); ++k) {
+      for (const Cells& copy : chip->arrays()[k].copies()) {
+        summary.programming.add(copy.programming());
+      }
     }
     for (std::size_t age = 0; age < summary.ages.size(); ++age) {
       AgeSummary& of_age = summary.ages[age];

@@ -288,6 +288,28 @@ TEST(Chip, SavedAndAgedIsAgedInOneGo) {
               ThrowsMessage<Error>(HasSubstr("chip.safetensors: a chip of another seed")));
 }
 
+TEST(Chip, SavesAllCopies) {
+  ThreadPool pool(2);
+  Target target = noisy(0.05, 0.02);
+  target.crossbar.cells = 2;
+  target.crossbar.significance = 4;
+  const Batch batch = batch_of(digits().test, 0, 16);
+  const Mapping mapping = map_network(classifier(), target.crossbar, batch.length);
+  EXPECT_EQ(mapping.built(), 2 * mapping.arrays.size());
+  EXPECT_EQ(mapping.conversions_per_step(),
+            2 * map_network(classifier(), {}, batch.length).conversions_per_step());
+  Chip first(classifier(), mapping, target, 1, 3), second(classifier(), mapping, target, 1, 3);
+  const Safetensors saved = parse_safetensors(format_safetensors(first.save()), "chip");
+  second.restore(saved, "chip");
+  EXPECT_EQ(format_safetensors(second.save()), format_safetensors(first.save()));
+  EXPECT_EQ(scores_of(second.run(batch, 0, pool)), scores_of(first.run(batch, 0, pool)));
+
+  target.crossbar.significance = 8;
+  Chip other(classifier(), mapping, target, 1, 3);
+  EXPECT_THAT([&] { other.restore(saved, "chip.safetensors"); },
+              ThrowsMessage<Error>(HasSubstr("other targets")));
+}
+
 TEST(Simulate, IsTheSameOnAnyNumberOfThreads) {
   const Dataset data = thinned(read_mnist_sample().test, 200);
   std::vector<SimulateSummary> all;
