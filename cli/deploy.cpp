@@ -26,13 +26,13 @@ struct Extra {
 };
 
 // A CSV file per array and copy, and all of them as NPZ: rows x columns of conductances (S),
-// g+ and g- of a pair side by side.
-void write_maps(const Chip& chip, const Target& target, const fs::path& directory) {
+// g+ and g- of a pair side by side, or single ones and those of the reference behind them.
+void write_maps(const Chip& chip, const fs::path& directory) {
   make_writable_directory(directory);
-  const auto columns = 2 * static_cast<std::size_t>(target.crossbar.columns);
   std::vector<NamedMatrix> all;
   for (std::size_t i = 0; i < chip.arrays().size(); ++i) {
     const std::vector<Cells>& copies = chip.arrays()[i].copies();
+    const std::size_t columns = chip.arrays()[i].bit_lines();
     for (std::size_t k = 0; k < copies.size(); ++k) {
       const auto held = copies[k].conductance();
       Matrix map{held.size() / columns, columns, {held.begin(), held.end()}};
@@ -65,7 +65,7 @@ int deploy_command(const Common& common, const Extra& extra) {
   }
   write_safetensors(out / "chip.safetensors", chip.save());
   write_file(out / "mapping.svg", mapping_svg(mapping, options.target.crossbar));
-  if (extra.maps) write_maps(chip, options.target, out / "conductance");
+  if (extra.maps) write_maps(chip, out / "conductance");
   nlohmann::json result = to_json(mapping);
   result["model"] = extra.model;
   result["chip"] = extra.number;

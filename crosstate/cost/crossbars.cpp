@@ -45,7 +45,8 @@ class CrossbarEstimator {
       : t_(technology),
         d_(deployment(network)),
         operations_(count_operations(d_, steps)),
-        increment_(crossbar.recurrence == "increment") {
+        increment_(crossbar.recurrence == "increment"),
+        offset_(crossbar.encoding == "offset") {
     CrossbarOptions options = crossbar;
     options.rows = t_.rows;
     options.columns = t_.columns;
@@ -115,14 +116,8 @@ class CrossbarEstimator {
   void array(const MappedArray& a) {
     ArrayUse use;
     use.rows = static_cast<double>(a.rows);
-    use.cells = 2 * use.rows * t_.columns;
-    float largest = 0;
-    double sum = 0;
-    for (const float w : a.weights) {
-      largest = std::max(largest, std::abs(w));
-      sum += std::abs(w);
-    }
-    use.weight = largest > 0 ? sum / static_cast<double>(largest) : 0;
+    use.cells = use.rows * bit_lines();
+    for (const double held : held_by_rows(a)) use.weight += held;
     use.input_bits = input_bits(a.site, a.layer);
     const int slices = weight_slices(weight_bits(a));
     use.weight_slices = slices;
@@ -139,27 +134,36 @@ class CrossbarEstimator {
     }
   }
 
+  double bit_lines() const { return offset_ ? t_.columns + 1 : 2 * t_.columns; }
+
+  // What the cells of each row hold above their least conductance, over the whole range.
+  std::vector<double> held_by_rows(const MappedArray& a) const {
+    std::vector<double> held(a.rows, offset_ ? 0.5 : 0);  // of the reference
+    float largest = 0;
+    for (const float w : a.weights) largest = std::max(largest, std::abs(w));
+    for (std::size_t i = 0; i < a.weights.size(); ++i) {
+      const double w = largest > 0 ? double{a.weights[i]} / double{largest} : 0;
+      held[i / a.columns] += offset_ ? (1 + w) / 2 : std::abs(w);
+    }
+    return held;
+  }
+
   // The rows that are driven for the columns first .. last - 1, block by block. Columns that are not
   // read conduct as well.
   void drive(const MappedArray& a, std::size_t first, std::size_t last, ArrayUse& use) const {
     if (a.drive.empty()) return;
     const bool states = first == 0;
     const std::size_t stride = states && d_.complex ? 2 : 1;
-    std::vector<double> of_row(a.rows, 0);
-    float largest = 0;
-    for (std::size_t i = 0; i < a.weights.size(); ++i) {
-      of_row[i / a.columns] += std::abs(a.weights[i]);
-      largest = std::max(largest, std::abs(a.weights[i]));
-    }
+    const std::vector<double> held = held_by_rows(a);
     use.rows = use.weight = 0;
     for (std::size_t c = first; c < last; c += stride) {
       for (std::size_t r = 0; r < a.rows; ++r) {
         if (a.drive[r * a.columns + c] == 0) continue;
         use.rows += 1;
-        use.weight += of_row[r] / static_cast<double>(largest);
+        use.weight += held[r];
       }
     }
-    use.cells = 2 * use.rows * t_.columns;
+    use.cells = use.rows * bit_lines();
   }
 
   void product(ArrayUse use, std::size_t columns, int bits, bool at_end) {
@@ -245,7 +249,7 @@ class CrossbarEstimator {
   const Technology& t_;
   const Deployment d_;
   const OperationSummary operations_;
-  const bool increment_;
+  const bool increment_, offset_;
   Mapping mapping_;
   int pooled_bits_ = 0;
   Estimate e_;

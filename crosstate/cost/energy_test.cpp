@@ -121,6 +121,17 @@ TEST(Energy, CopiesMultiplyArraysAndWeightedOnesConversions) {
   }
 }
 
+TEST(Energy, OffsetsTakeHalfTheCellsAndDriveThemAll) {
+  const Network network = rounded(shape(3, 6, true, true), {2, 5}, quant_preset("w8a8s8"));
+  const Technology technology = find_technology("crossbar-14nm");
+  const Estimate pairs = estimate_on_crossbars(network, kSteps, technology, {.driven = "all"});
+  const Estimate offset =
+      estimate_on_crossbars(network, kSteps, technology, {.encoding = "offset", .driven = "all"});
+  EXPECT_EQ(count(offset.energy, "cells at rest") * 512,
+            count(pairs.energy, "cells at rest") * 257);
+  EXPECT_GT(count(offset.energy, "cells with weights"), count(pairs.energy, "cells with weights"));
+}
+
 TEST(Energy, NarrowDriversAndCellsTakeSlices) {
   const Network network = rounded(shape(3, 6, true, true), {2, 5}, quant_preset("w8a8s8"));
   // 4-bit drivers: three slices of an 8-bit code; 4-bit cells: two of an 8-bit weight.

@@ -87,6 +87,8 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
     : rows_(plan.rows),
       columns_(plan.columns),
       bit_lines_(static_cast<std::size_t>(target.crossbar.columns)),
+      offset_(target.crossbar.encoding == "offset"),
+      lines_(offset_ ? bit_lines_ + 1 : 2 * bit_lines_),
       seed_(seed),
       number_(number),
       slices_(plan.slices),
@@ -98,7 +100,7 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   check(plan, crossbar, "array " + std::to_string(number));
   const ConductanceRange between = conductance_range(target.device);
   const double range = between.high - between.low;
-  targets_.assign(2 * static_cast<std::size_t>(crossbar.rows) * bit_lines_, between.low);
+  targets_ = idle(between.low, between.high);
   drive_.assign(plan.drive.begin(), plan.drive.end());
   drive_.resize(rows_ * columns_, 1);
   if (!plan.drive.empty()) {
@@ -118,7 +120,7 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
       if (drive_[i] > 0) top = std::max(top, std::abs(double{plan.weights[i]}) / drive_[i]);
     }
     // One unit of weight in uS. A column without weights keeps the whole range for 1.
-    scale_.push_back(range / (top > 0 ? top : 1));
+    scale_.push_back((offset_ ? range / 2 : range) / (top > 0 ? top : 1));
     for (std::size_t r = 0; r < rows_; ++r) {
       const std::size_t i = r * columns_ + c;
       const double w = plan.weights[i];
@@ -126,12 +128,11 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
       // What levels leave is no error of the first copy if others hold it.
       const int levels = residual() ? 0 : crossbar.levels;
       const double g = level(std::abs(w) / drive_[i] * scale_[c], range, levels);
-      const Pair cells = pair(r, c);
-      targets_[w < 0 ? cells.minus : cells.plus] += g;
+      aim(targets_, pair(r, c), std::copysign(g, w));
       aim_[i] = levels < 2 ? w : std::copysign(g / scale_[c] * drive_[i], w);
     }
   }
-  if (!target.wires.ideal() && crossbar.levels < 2 && backend_ == nullptr) {
+  if (!target.wires.ideal() && crossbar.levels < 2 && backend_ == nullptr && !offset_) {
     for (int i = 0; i < crossbar.wire_rounds; ++i) balance_wires(between.low, between.high);
   }
   program_copies(between.low, between.high);
@@ -215,8 +216,7 @@ void ProgrammedArray::update() {
     const auto held = cells_[k].conductance();
     std::vector<double> siemens(held.size());
     for (std::size_t i = 0; i < held.size(); ++i) siemens[i] = held[i] * 1e-6;
-    through.push_back(effective_conductance(siemens, held.size() / (2 * bit_lines_), 2 * bit_lines_,
-                                            target_.wires));
+    through.push_back(effective_conductance(siemens, held.size() / lines_, lines_, target_.wires));
     for (double& g : through.back()) g *= 1e6;
   }
   std::vector<double> shares;

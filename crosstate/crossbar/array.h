@@ -46,6 +46,11 @@ constexpr std::size_t kNoRow = static_cast<std::size_t>(-1);
 /// beyond the part that is used. Where rows rest, grounded, they carry current only through the
 /// resistance of wires.
 ///
+/// With crossbar.encoding = "offset" it stands on one cell, as (g - g_reference) / scale, with half
+/// the range for its largest weight: the reference cell of its row is in one more column, behind
+/// the others, and aims at the middle of the range as idle cells in the part that is used do. The
+/// errors of reference cells are those of all columns; their read noise is drawn for each column.
+///
 /// With crossbar.cells > 1 the array stands on as many copies, each with cells of its own. Of equal
 /// significance, all hold the weight, and it is their mean; otherwise copy k counts significance^-k
 /// and holds, as far as its range goes, what one read of each cell found missing on those before.
@@ -81,6 +86,8 @@ class ProgrammedArray {
 
   std::size_t rows() const { return rows_; }
   std::size_t columns() const { return columns_; }
+  /// Columns of cells of the whole array: two per pair, or one per weight and the reference.
+  std::size_t bit_lines() const { return lines_; }
   /// What the pairs hold, in units of the weights, and the read variance of each: [columns][rows].
   /// What those of a backend should hold.
   const AlignedFloats& effective() const { return effective_; }
@@ -104,6 +111,10 @@ class ProgrammedArray {
     std::size_t plus, minus;  // numbers of cells
   };
   Pair pair(std::size_t row, std::size_t column) const;
+  // Targets of all cells for weights of 0.
+  std::vector<double> idle(double low, double high) const;
+  // Adds a difference (uS) to those of a pair of an idle array.
+  void aim(std::vector<double>& targets, Pair cells, double difference) const;
   void program_copies(double low, double high);
   /// Whether copies hold what those before them miss.
   bool residual() const;
@@ -123,6 +134,8 @@ class ProgrammedArray {
               const ReadAddress& address, ReadScratch& scratch, float* seen) const;
 
   std::size_t rows_, columns_, bit_lines_;  // bit_lines_: pairs of the whole array
+  bool offset_;                             // a cell and a reference for a pair
+  std::size_t lines_;                       // columns of cells of the whole array
   std::uint64_t seed_;
   std::uint32_t number_;
   std::size_t slices_;

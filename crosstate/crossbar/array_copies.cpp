@@ -20,8 +20,27 @@ double nearest_level(double g, double low, double high, int levels) {
 }  // namespace
 
 ProgrammedArray::Pair ProgrammedArray::pair(std::size_t row, std::size_t column) const {
-  const std::size_t plus = 2 * (row * bit_lines_ + column);
-  return {plus, plus + 1};
+  const std::size_t first = row * lines_;
+  if (offset_) return {first + column, first + bit_lines_};
+  return {first + 2 * column, first + 2 * column + 1};
+}
+
+std::vector<double> ProgrammedArray::idle(double low, double high) const {
+  std::vector<double> targets(static_cast<std::size_t>(target_.crossbar.rows) * lines_, low);
+  const double middle = low + (high - low) / 2;
+  for (std::size_t r = 0; offset_ && r < rows_; ++r) {
+    std::fill_n(&targets[r * lines_], columns_, middle);
+    targets[r * lines_ + bit_lines_] = middle;
+  }
+  return targets;
+}
+
+void ProgrammedArray::aim(std::vector<double>& targets, Pair cells, double difference) const {
+  if (offset_) {
+    targets[cells.plus] += difference;
+  } else {
+    targets[difference < 0 ? cells.minus : cells.plus] += std::abs(difference);
+  }
 }
 
 bool ProgrammedArray::residual() const {
@@ -44,6 +63,7 @@ double ProgrammedArray::beyond(std::size_t copy, std::span<const double> held, s
 
 void ProgrammedArray::program_copies(double low, double high) {
   const CrossbarOptions& crossbar = target_.crossbar;
+  const double most = offset_ ? (high - low) / 2 : high - low;  // of a difference
   std::vector<double> targets = targets_;
   // What the copies so far leave of each pair, uS at the significance of the last one.
   std::vector<double> missing(rows_ * columns_, 0);
@@ -56,7 +76,7 @@ void ProgrammedArray::program_copies(double low, double high) {
     if (!residual()) continue;
     const auto held = cells_[k].conductance(), spread = cells_[k].read_deviation();
     Random random(seed_, Stream::kResidual, address);
-    std::fill(targets.begin(), targets.end(), low);
+    targets = idle(low, high);
     for (std::size_t r = 0; r < rows_; ++r) {
       for (std::size_t c = 0; c < columns_; ++c) {
         const Pair cells = pair(r, c);
@@ -66,8 +86,7 @@ void ProgrammedArray::program_copies(double low, double high) {
         double& left = missing[r * columns_ + c];
         left = (left - read) * crossbar.significance;
         if (drive_[r * columns_ + c] == 0) continue;
-        const double g = std::min(std::abs(left), high - low);
-        targets[left < 0 ? cells.minus : cells.plus] += g;
+        aim(targets, cells, std::clamp(left, -most, most));
       }
     }
   }

@@ -513,6 +513,76 @@ TEST(ArrayCopies, AllGrowOlder) {
   }
 }
 
+TEST(ArrayOffset, IsExactWithoutNoise) {
+  for (const int cells : {1, 3}) {
+    DeviceOptions device = ideal();
+    device.g_min = 2.5;
+    const CrossbarOptions crossbar{.cells = cells, .significance = 4, .encoding = "offset"};
+    const ProgrammedArray array = on(device, crossbar);
+    EXPECT_EQ(array.bit_lines(), 65u);
+    EXPECT_EQ(array.cells().targets().size(), 64u * 65);
+    for (std::size_t i = 0; i < weights().size(); ++i) {
+      EXPECT_EQ(array.effective()[i % kColumns * kRows + i / kColumns], weights()[i]);
+    }
+  }
+}
+
+TEST(ArrayOffset, AimsAtBothSidesOfTheMiddle) {
+  DeviceOptions device = ideal();
+  device.g_min = 2;
+  device.g_max = 10;
+  const std::vector<float> w{-2, 0, 1, 2};
+  const ProgrammedArray array({w, 2, 2}, {device, {.encoding = "offset"}, {}}, kSeed, kNumber);
+  const auto at = [&](std::size_t row, std::size_t line) {
+    return array.cells().targets()[row * array.bit_lines() + line];
+  };
+  EXPECT_DOUBLE_EQ(at(0, 0), 2);
+  EXPECT_DOUBLE_EQ(at(0, 1), 6);
+  EXPECT_DOUBLE_EQ(at(1, 0), 8);
+  EXPECT_DOUBLE_EQ(at(1, 1), 10);
+  EXPECT_DOUBLE_EQ(at(0, 64), 6);
+  EXPECT_DOUBLE_EQ(at(0, 2), 2);  // idle, beyond the part that is used
+  EXPECT_DOUBLE_EQ(at(2, 64), 2);
+}
+
+TEST(ArrayOffset, AllColumnsHaveTheErrorOfTheReference) {
+  DeviceOptions device;
+  device.programming_noise = 0.05;
+  device.noise_relative_to = "gmax";
+  // Equal columns of weights of 0 and one that sets the scale.
+  std::vector<float> w(kRows * kColumns, 0);
+  std::fill_n(w.begin(), kColumns, 1.0f);
+  const ProgrammedArray array({w, kRows, kColumns}, {device, {.encoding = "offset"}, {}}, kSeed,
+                              kNumber);
+  double common = 0, all = 0;  // variances
+  for (std::size_t r = 1; r < kRows; ++r) {
+    double sum = 0;
+    for (std::size_t c = 0; c < kColumns; ++c) {
+      const double error = array.effective()[c * kRows + r];
+      sum += error;
+      all += error * error;
+    }
+    common += sum / kColumns * sum / kColumns;
+  }
+  all /= (kRows - 1) * kColumns;
+  common /= kRows - 1;
+  // Half of it, and the mean of the others' errors. 39 rows: a deviation of 23 %.
+  EXPECT_NEAR(common / all, 0.5 + 0.5 / kColumns, 0.25);
+  EXPECT_NEAR(std::sqrt(all), 2 * std::sqrt(2) * 0.05, 0.03);  // half the range for a weight
+}
+
+TEST(ArrayOffset, HasLevelsAroundTheMiddle) {
+  const ProgrammedArray array = on(ideal(), {.levels = 5, .encoding = "offset"});
+  float top = 0;
+  for (std::size_t r = 0; r < kRows; ++r) top = std::max(top, std::abs(weights()[r * kColumns]));
+  for (const float w : column_of(array, 0)) {
+    const float steps = std::abs(w) / top * 2;
+    EXPECT_NEAR(steps, std::round(steps), 1e-4);
+  }
+  EXPECT_THAT([] { validate(CrossbarOptions{.levels = 4, .encoding = "offset"}); },
+              ThrowsMessage<Error>(HasSubstr("crossbar.levels = 4, expected an odd number")));
+}
+
 TEST(ArrayCopies, AreNotForExternalChips) {
   Target target;
   target.crossbar.cells = 4;

@@ -1,6 +1,9 @@
 #include "crosstate/crossbar/options.h"
 
 #include <nlohmann/json.hpp>
+#include <string>
+
+#include "crosstate/base/error.h"
 
 namespace crosstate {
 
@@ -27,6 +30,12 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "programmed to what a read finds missing on those before, is converted on its own and "
            "weighted digitally, so that programming errors fall by about this factor per copy.")
       .range(1, 256);
+  list.add("encoding", options.encoding,
+           "pair: a weight is the difference of two cells; offset: one cell around the middle "
+           "conductance, less that of a column of reference cells that all columns share, which "
+           "takes "
+           "half the cells and twice their errors.")
+      .one_of({"pair", "offset"});
   list.add("recurrence", options.recurrence,
            "increment: cells hold A - 1 and the converters carry the state, so that a cell's "
            "relative error changes a pole's gain as little as any weight's; direct: cells hold A, "
@@ -113,6 +122,11 @@ void validate(const CrossbarOptions& options) {
   FieldList list;
   fields(list, copy);
   list.from_json(list.to_json(), "options");
+  if (options.encoding == "offset" && options.levels > 1 && options.levels % 2 == 0) {
+    fail("options", "crossbar.levels = " + std::to_string(options.levels) +
+                        ", expected an odd number, or 0 for any, with crossbar.encoding = "
+                        "\"offset\": weights of 0 stand on the middle level");
+  }
 }
 
 }  // namespace crosstate

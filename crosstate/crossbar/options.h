@@ -13,6 +13,7 @@ struct CrossbarOptions {
   int levels = 0;    // conductances a cell is programmed to; 0: any
   int cells = 1;     // pairs per weight: copies of the whole array
   double significance = 1;               // of a copy over that of the next; 1: equal shares
+  std::string encoding = "pair";         // pair | offset
   std::string recurrence = "increment";  // increment | direct
   std::string packing = "packed";        // packed | single
   std::string driven = "blocks";         // rows of a recurrent array at once: blocks | all

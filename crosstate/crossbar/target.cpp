@@ -21,6 +21,10 @@ void check_external(const Target& target) {
     fail("options", "crossbar.cells = " + std::to_string(crossbar.cells) +
                         ", expected 1 with external.command, whose arrays have no copies");
   }
+  if (crossbar.encoding != "pair") {
+    fail("options", "crossbar.encoding = \"" + crossbar.encoding +
+                        "\", expected pair with external.command, whose bit lines come in pairs");
+  }
 }
 
 }  // namespace

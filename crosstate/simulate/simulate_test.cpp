@@ -288,6 +288,16 @@ TEST(Chip, SavedAndAgedIsAgedInOneGo) {
               ThrowsMessage<Error>(HasSubstr("chip.safetensors: a chip of another seed")));
 }
 
+TEST(Chip, OfOffsetCellsIsTheIntegerNetworkIfTheyAreIdeal) {
+  ThreadPool pool(2);
+  const Batch batch = batch_of(digits().test, 0, 16);
+  Target pairs = ideal_target({}), offset = pairs;
+  offset.crossbar.encoding = "offset";
+  const Mapping mapping = map_network(classifier(), pairs.crossbar, batch.length);
+  const Chip first(classifier(), mapping, pairs, 1, 0), second(classifier(), mapping, offset, 1, 0);
+  EXPECT_EQ(scores_of(second.run(batch, 0, pool)), scores_of(first.run(batch, 0, pool)));
+}
+
 TEST(Chip, SavesAllCopies) {
   ThreadPool pool(2);
   Target target = noisy(0.05, 0.02);
