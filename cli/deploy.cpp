@@ -60,8 +60,10 @@ int deploy_command(const Common& common, const Extra& extra) {
   if (extra.age > chip.arrays().front().cells().time()) chip.age_to(extra.age);
 
   ProgrammingSummary programming;
+  std::size_t moved = 0;
   for (const ProgrammedArray& array : chip.arrays()) {
     for (const Cells& copy : array.copies()) programming.add(copy.programming());
+    moved += array.moved_columns();
   }
   write_safetensors(out / "chip.safetensors", chip.save());
   write_file(out / "mapping.svg", mapping_svg(mapping, options.target.crossbar));
@@ -77,7 +79,8 @@ int deploy_command(const Common& common, const Extra& extra) {
                            {"energy_pj", programming.energy},
                            {"stuck_low", programming.stuck_low},
                            {"stuck_high", programming.stuck_high},
-                           {"open", programming.open}};
+                           {"open", programming.open},
+                           {"columns_moved", moved}};
   result["config"] = RunOptions(options).fields().to_json();
   write_result(common, "deploy", result);
   if (!common.quiet && common.json != "-") {

@@ -21,7 +21,7 @@ constexpr std::uint32_t kDrives = 1u << 31;
 
 void check(const ArrayPlan& plan, const CrossbarOptions& crossbar, const std::string& where) {
   const auto rows = static_cast<std::size_t>(crossbar.rows);
-  const auto columns = static_cast<std::size_t>(crossbar.columns);
+  const auto columns = static_cast<std::size_t>(crossbar.columns - crossbar.spare_columns);
   if (plan.rows > rows || plan.columns > columns ||
       plan.weights.size() != plan.rows * plan.columns) {
     fail(where, std::to_string(plan.weights.size()) + " weights for " + std::to_string(plan.rows) +
@@ -135,7 +135,7 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   if (!target.wires.ideal() && crossbar.levels < 2 && backend_ == nullptr && !offset_) {
     for (int i = 0; i < crossbar.wire_rounds; ++i) balance_wires(between.low, between.high);
   }
-  program_copies(between.low, between.high);
+  program_copies(between);
   const ConverterAddress address{seed, number};
   drivers_ = RowDrivers(crossbar, rows_, plan.largest_code, address);
   const auto ranges =
@@ -231,7 +231,7 @@ void ProgrammedArray::update() {
       double weight = wired ? 0 : aim_[r * columns_ + c], sum = 0, noise = 0;
       for (std::size_t k = 0; k < cells_.size(); ++k) {
         const auto held = cells_[k].conductance(), spread = cells_[k].read_deviation();
-        const Pair cells = pair(r, c);
+        const Pair cells = placed(k, r, c);
         sum += shares[k] *
                (wired ? through[k][cells.plus] - through[k][cells.minus] : beyond(k, held, r, c));
         for (const std::size_t i : {cells.plus, cells.minus}) {

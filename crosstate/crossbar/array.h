@@ -55,6 +55,9 @@ constexpr std::size_t kNoRow = static_cast<std::size_t>(-1);
 /// significance, all hold the weight, and it is their mean; otherwise copy k counts significance^-k
 /// and holds, as far as its range goes, what one read of each cell found missing on those before.
 ///
+/// With crossbar.remap columns stand at spare places, and sound cells are set against faulty ones
+/// of their pair, on each copy by its own faults.
+///
 /// With wires the effective weights are those of the nodal solution (wires.h), and the read noise
 /// of a cell counts as much as its share of the current does.
 ///
@@ -86,6 +89,8 @@ class ProgrammedArray {
 
   std::size_t rows() const { return rows_; }
   std::size_t columns() const { return columns_; }
+  /// Columns that stand at spare places, over all copies.
+  std::size_t moved_columns() const;
   /// Columns of cells of the whole array: two per pair, or one per weight and the reference.
   std::size_t bit_lines() const { return lines_; }
   /// What the pairs hold, in units of the weights, and the read variance of each: [columns][rows].
@@ -111,11 +116,18 @@ class ProgrammedArray {
     std::size_t plus, minus;  // numbers of cells
   };
   Pair pair(std::size_t row, std::size_t column) const;
+  // Where the cells of a pair are on a copy.
+  Pair placed(std::size_t copy, std::size_t row, std::size_t column) const {
+    return pair(row, place_[copy][column]);
+  }
+  // Targets around the faults of the copy that is programmed next, and the places of its columns.
+  std::vector<double> repaired(const std::vector<double>& targets,
+                               std::span<const std::uint8_t> faults, const ConductanceRange& range);
   // Targets of all cells for weights of 0.
   std::vector<double> idle(double low, double high) const;
   // Adds a difference (uS) to those of a pair of an idle array.
   void aim(std::vector<double>& targets, Pair cells, double difference) const;
-  void program_copies(double low, double high);
+  void program_copies(const ConductanceRange& range);
   /// Whether copies hold what those before them miss.
   bool residual() const;
   /// What a copy counts of the weight.
@@ -155,6 +167,7 @@ class ProgrammedArray {
   std::vector<double> aim_;     // [rows][columns], the weights as the levels of cells have them
   // uS, of all cells of the first copy; with others that hold what it misses, before levels.
   std::vector<double> targets_;
+  std::vector<std::vector<std::size_t>> place_;  // [copies][columns], of pairs
   std::vector<Cells> cells_;  // by copy
   RowDrivers drivers_;
   ColumnConverters converters_;

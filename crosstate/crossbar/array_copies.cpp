@@ -1,9 +1,11 @@
 // The cells of a weight: where they stand, and what the copies of an array are programmed to.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "crosstate/base/random.h"
 #include "crosstate/crossbar/array.h"
+#include "crosstate/crossbar/repair.h"
 
 namespace crosstate {
 namespace {
@@ -55,13 +57,70 @@ double ProgrammedArray::share(std::size_t copy) const {
 
 double ProgrammedArray::beyond(std::size_t copy, std::span<const double> held, std::size_t row,
                                std::size_t column) const {
-  const Pair cells = pair(row, column);
+  const Pair cells = placed(copy, row, column);
   // Copies behind the first stand for nothing: what they hold corrects.
   if (copy > 0 && residual()) return held[cells.plus] - held[cells.minus];
-  return (held[cells.plus] - targets_[cells.plus]) - (held[cells.minus] - targets_[cells.minus]);
+  const Pair aimed = pair(row, column);
+  return (held[cells.plus] - targets_[aimed.plus]) - (held[cells.minus] - targets_[aimed.minus]);
 }
 
-void ProgrammedArray::program_copies(double low, double high) {
+std::size_t ProgrammedArray::moved_columns() const {
+  std::size_t count = 0;
+  for (const std::vector<std::size_t>& places : place_) {
+    for (std::size_t c = 0; c < columns_; ++c) count += places[c] != c ? 1 : 0;
+  }
+  return count;
+}
+
+std::vector<double> ProgrammedArray::repaired(const std::vector<double>& targets,
+                                              std::span<const std::uint8_t> faults,
+                                              const ConductanceRange& range) {
+  const CrossbarOptions& crossbar = target_.crossbar;
+  const bool moves = crossbar.remap == "columns" || crossbar.remap == "both";
+  const bool sets = crossbar.remap == "cells" || crossbar.remap == "both";
+  // The pair of a column as it would be at a place.
+  const auto pair_at = [&](std::size_t row, std::size_t column, std::size_t place) {
+    const Pair from = pair(row, column), to = pair(row, place);
+    const CellPair cells{targets[from.plus], targets[from.minus], Fault{faults[to.plus]},
+                         Fault{faults[to.minus]}};
+    CellPair out = sets ? retargeted(cells, range) : cells;
+    out.plus = nearest_level(out.plus, range.low, range.high, crossbar.levels);
+    out.minus = nearest_level(out.minus, range.low, range.high, crossbar.levels);
+    return out;
+  };
+  const auto error = [&](std::size_t column, std::size_t place) {
+    double sum = 0;
+    for (std::size_t r = 0; r < rows_; ++r) {
+      const Pair aimed = pair(r, column);
+      const double drive = drive_[r * columns_ + column];
+      const double e = drive * fault_error(pair_at(r, column, place),
+                                           targets[aimed.plus] - targets[aimed.minus], range);
+      sum += e * e;
+    }
+    return sum;
+  };
+  const auto spares = static_cast<std::size_t>(moves ? crossbar.spare_columns : 0);
+  std::vector<std::size_t>& places = place_.back();
+  places = place_columns(columns_, bit_lines_ - spares, spares, error);
+
+  std::vector<double> out = targets;
+  for (std::size_t c = 0; c < columns_; ++c) {
+    for (std::size_t r = 0; r < rows_; ++r) {
+      const Pair from = pair(r, c), to = pair(r, places[c]);
+      if (places[c] != c) {
+        out[from.plus] = range.low;
+        if (!offset_) out[from.minus] = range.low;
+      }
+      const CellPair cells = pair_at(r, c, places[c]);
+      out[to.plus] = cells.plus;
+      out[to.minus] = cells.minus;
+    }
+  }
+  return out;
+}
+
+void ProgrammedArray::program_copies(const ConductanceRange& range) {
+  const auto [low, high] = range;
   const CrossbarOptions& crossbar = target_.crossbar;
   const double most = offset_ ? (high - low) / 2 : high - low;  // of a difference
   std::vector<double> targets = targets_;
@@ -72,21 +131,28 @@ void ProgrammedArray::program_copies(double low, double high) {
     if (residual()) {
       for (double& g : targets) g = nearest_level(g, low, high, crossbar.levels);
     }
-    cells_.emplace_back(target_.device, targets, seed_, address);
+    Cells programmed(target_.device, targets, seed_, address);
+    place_.emplace_back(columns_);
+    std::iota(place_.back().begin(), place_.back().end(), std::size_t{0});
+    const auto faults = programmed.faults();
+    if (crossbar.remap != "none" && std::ranges::any_of(faults, [](auto f) { return f != 0; })) {
+      programmed = Cells(target_.device, repaired(targets, faults, range), seed_, address);
+    }
+    cells_.push_back(std::move(programmed));
     if (!residual()) continue;
     const auto held = cells_[k].conductance(), spread = cells_[k].read_deviation();
     Random random(seed_, Stream::kResidual, address);
     targets = idle(low, high);
     for (std::size_t r = 0; r < rows_; ++r) {
       for (std::size_t c = 0; c < columns_; ++c) {
-        const Pair cells = pair(r, c);
+        const Pair cells = placed(k, r, c);
         double read = beyond(k, held, r, c);
         read += spread[cells.plus] * random.normal();
         read -= spread[cells.minus] * random.normal();
         double& left = missing[r * columns_ + c];
         left = (left - read) * crossbar.significance;
         if (drive_[r * columns_ + c] == 0) continue;
-        aim(targets, cells, std::clamp(left, -most, most));
+        aim(targets, pair(r, c), std::clamp(left, -most, most));
       }
     }
   }

@@ -583,6 +583,72 @@ TEST(ArrayOffset, HasLevelsAroundTheMiddle) {
               ThrowsMessage<Error>(HasSubstr("crossbar.levels = 4, expected an odd number")));
 }
 
+DeviceOptions with_faults(double stuck) {
+  DeviceOptions device = ideal();
+  device.g_min = 1;
+  device.stuck_low = device.stuck_high = 0.4 * stuck;
+  device.open = 0.2 * stuck;
+  return device;
+}
+
+TEST(ArrayFaults, MatterLessIfTheOtherCellIsSetAgainstThem) {
+  const DeviceOptions device = with_faults(0.01);
+  const double none = weight_error(on(device, {}));
+  const double cells = weight_error(on(device, {.remap = "cells"}));
+  EXPECT_GT(none, 0.03);
+  EXPECT_LT(cells, 0.6 * none);
+}
+
+TEST(ArrayFaults, MatterLessIfTheWorstColumnsMove) {
+  const DeviceOptions device = with_faults(0.01);
+  const auto error = [&](int spares, const char* remap) {
+    const ProgrammedArray array = on(device, {.spare_columns = spares, .remap = remap});
+    EXPECT_GT(array.moved_columns(), 0u);
+    EXPECT_LE(array.moved_columns(), static_cast<std::size_t>(spares));
+    return weight_error(array);
+  };
+  const double none = weight_error(on(device, {}));
+  const double few = error(4, "columns"), many = error(16, "columns");
+  EXPECT_LT(few, 0.9 * none);
+  EXPECT_LT(many, 0.8 * few);
+  EXPECT_LT(error(16, "both"), 0.5 * weight_error(on(device, {.remap = "cells"})));
+}
+
+TEST(ArrayFaults, OfCopiesAreRepairedOnEach) {
+  const DeviceOptions device = with_faults(0.01);
+  for (const double significance : {1.0, 4.0}) {
+    const auto error = [&](const char* remap) {
+      return weight_error(on(
+          device, {.spare_columns = 8, .remap = remap, .cells = 2, .significance = significance}));
+    };
+    EXPECT_LT(error("both"), 0.6 * error("none"));
+  }
+}
+
+TEST(ArrayFaults, MoveColumnsOfSingleCells) {
+  const DeviceOptions device = with_faults(0.01);
+  const double none = weight_error(on(device, {.encoding = "offset"}));
+  EXPECT_LT(
+      weight_error(on(device, {.spare_columns = 16, .remap = "columns", .encoding = "offset"})),
+      0.95 * none);
+}
+
+TEST(ArrayFaults, SpareColumnsAreNotForWeights) {
+  const std::vector<float> nine(9, 1);
+  const CrossbarOptions small{.rows = 8, .columns = 10, .spare_columns = 2};
+  EXPECT_THAT(
+      [&] {
+        ProgrammedArray({nine, 1, 9}, {ideal(), small, {}}, 1, 0);
+      },
+      ThrowsMessage<Error>(HasSubstr("expected at most 8 x 8")));
+  EXPECT_THAT([] { validate(CrossbarOptions{.remap = "columns"}); },
+              ThrowsMessage<Error>(HasSubstr("crossbar.spare_columns = 0, expected at least 1")));
+  EXPECT_THAT([] { validate(CrossbarOptions{.columns = 8, .spare_columns = 6}); },
+              ThrowsMessage<Error>(HasSubstr("at least 3 fewer than crossbar.columns = 8")));
+  EXPECT_THAT([] { validate(CrossbarOptions{.remap = "cells", .encoding = "offset"}); },
+              ThrowsMessage<Error>(HasSubstr("expected none or columns")));
+}
+
 TEST(ArrayCopies, AreNotForExternalChips) {
   Target target;
   target.crossbar.cells = 4;

@@ -17,6 +17,17 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "Conductances that a cell is programmed to, evenly from device.g_min to device.g_max; 0 "
            "for any.")
       .range(0, 65536);
+  list.add("spare_columns", options.spare_columns,
+           "Columns of crossbar.columns that no weight is mapped to, for crossbar.remap; more "
+           "where more "
+           "cells are faulty.")
+      .range(0, 4093);
+  list.add("remap", options.remap,
+           "What becomes of faulty cells. columns: those columns whose faults cause the largest "
+           "errors "
+           "move to spare ones; cells: the sound cell of a pair is set against the faulty one; "
+           "both.")
+      .one_of({"none", "columns", "cells", "both"});
   list.add("cells", options.cells,
            "Pairs that hold each weight, on as many copies of every array; more lower the errors "
            "of cells "
@@ -122,6 +133,21 @@ void validate(const CrossbarOptions& options) {
   FieldList list;
   fields(list, copy);
   list.from_json(list.to_json(), "options");
+  if (options.spare_columns > options.columns - 3) {
+    fail("options", "crossbar.spare_columns = " + std::to_string(options.spare_columns) +
+                        ", expected at least 3 fewer than crossbar.columns = " +
+                        std::to_string(options.columns));
+  }
+  const bool moves = options.remap == "columns" || options.remap == "both";
+  if (moves && options.spare_columns == 0) {
+    fail("options", "crossbar.remap = \"" + options.remap +
+                        "\" with crossbar.spare_columns = 0, expected at least 1");
+  }
+  if (options.encoding == "offset" && (options.remap == "cells" || options.remap == "both")) {
+    fail("options", "crossbar.remap = \"" + options.remap +
+                        "\", expected none or columns with crossbar.encoding = \"offset\": a cell "
+                        "of its own has no other to make up for it");
+  }
   if (options.encoding == "offset" && options.levels > 1 && options.levels % 2 == 0) {
     fail("options", "crossbar.levels = " + std::to_string(options.levels) +
                         ", expected an odd number, or 0 for any, with crossbar.encoding = "

@@ -11,6 +11,8 @@ struct CrossbarOptions {
   int rows = 64;     // of signed pairs: word lines
   int columns = 64;  // of signed pairs: two bit lines each
   int levels = 0;    // conductances a cell is programmed to; 0: any
+  int spare_columns = 0;       // of them, kept free
+  std::string remap = "none";  // of faults: none | columns | cells | both
   int cells = 1;     // pairs per weight: copies of the whole array
   double significance = 1;               // of a copy over that of the next; 1: equal shares
   std::string encoding = "pair";         // pair | offset

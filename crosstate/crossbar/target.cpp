@@ -21,6 +21,10 @@ void check_external(const Target& target) {
     fail("options", "crossbar.cells = " + std::to_string(crossbar.cells) +
                         ", expected 1 with external.command, whose arrays have no copies");
   }
+  if (crossbar.remap != "none") {
+    fail("options", "crossbar.remap = \"" + crossbar.remap +
+                        "\", expected none with external.command, whose faults are not known");
+  }
   if (crossbar.encoding != "pair") {
     fail("options", "crossbar.encoding = \"" + crossbar.encoding +
                         "\", expected pair with external.command, whose bit lines come in pairs");
@@ -34,6 +38,7 @@ Target ideal_target(const Target& target) {
   ideal.device.programming_noise = ideal.device.read_noise = 0;
   ideal.crossbar.rows = target.crossbar.rows;
   ideal.crossbar.columns = target.crossbar.columns;
+  ideal.crossbar.spare_columns = target.crossbar.spare_columns;
   ideal.crossbar.recurrence = target.crossbar.recurrence;
   ideal.crossbar.packing = target.crossbar.packing;
   ideal.crossbar.dac_bits = target.crossbar.dac_bits;

@@ -52,7 +52,7 @@ class Mapper {
   Mapper(const IntegerNetwork& network, const CrossbarOptions& crossbar)
       : n_(network),
         rows_(static_cast<std::size_t>(crossbar.rows)),
-        columns_(static_cast<std::size_t>(crossbar.columns)),
+        columns_(static_cast<std::size_t>(crossbar.columns - crossbar.spare_columns)),
         packed_(crossbar.packing == "packed"),
         blocks_(crossbar.driven == "blocks"),
         halvings_(static_cast<float>(crossbar.drive_halvings)),

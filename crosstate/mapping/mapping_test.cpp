@@ -153,6 +153,17 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Placement,
                                          Case{"Smallest", 3, 4, "complex", 3, 3}),
                          [](const auto& test) { return test.param.name; });
 
+TEST(Mapping, LeavesSpareColumnsFree) {
+  const IntegerNetwork n = to_integers(network({.channels = 6, .states = 8}, 2));
+  const CrossbarOptions spare{.rows = 16, .columns = 16, .spare_columns = 5};
+  std::size_t widest = 0;
+  for (const MappedArray& a : map_network(n, spare, 30).arrays) {
+    widest = std::max(widest, a.columns);
+    EXPECT_LE(a.columns, 11u);
+  }
+  EXPECT_GT(widest, 6u);
+}
+
 TEST(Mapping, CountsPairsAndConversions) {
   const Mapping m = map_network(to_integers(network({}, 1)), {}, 784);
   // Three blocks of 8 modes an array: 6 arrays a layer.
