@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The driver of an external chip, with cells that are simulated here: ideal currents, or with errors.
+"""The driver of an external chip, with cells that are simulated here, ideal or with errors.
 
     crosstate simulate MODEL --data MNIST --chips 1 \\
         --set external.command="python3 examples/simulated_chip.py --error 0.02"
 
-docs/external-chip.md describes the lines that are exchanged. To put real hardware behind them, replace
-the three methods of Chip.
+docs/external-chip.md describes the lines that are exchanged. To put real hardware behind them,
+replace the three methods of Chip.
 """
 
 import argparse
@@ -43,7 +43,8 @@ class Chip:
             raise ValueError(f"array {array} is not programmed")
         noise = self.options.noise
         # Noise that belongs to what is read, so that results can be repeated.
-        draw = random.Random(f"{self.options.seed} {array} {first} {voltages}") if noise > 0 else None
+        address = f"{self.options.seed} {array} {first} {voltages}"
+        draw = random.Random(address) if noise > 0 else None
         for volts in voltages:
             currents = [0.0] * count
             for v, row in zip(volts, cells):

@@ -29,7 +29,7 @@ Range longer(const Range& a, const Range& b) {
   return {std::max(a.low, b.low), std::max(a.typical, b.typical), std::max(a.high, b.high)};
 }
 
-// A product of which `columns` neighbours are converted.
+// A product of which `columns` neighbours are converted, by turns where they share a converter.
 Range block_time(const Technology& t, double columns) {
   const Range& shared = t["columns_per_converter"];
   const Range turns{std::min(shared.low, columns), std::min(shared.typical, columns),
@@ -148,8 +148,8 @@ class CrossbarEstimator {
     return held;
   }
 
-  // The rows that are driven for the columns first .. last - 1, block by block. Columns that are not
-  // read conduct as well.
+  // The rows that are driven for the columns first .. last - 1, block by block. Columns that are
+  // not read conduct as well.
   void drive(const MappedArray& a, std::size_t first, std::size_t last, ArrayUse& use) const {
     if (a.drive.empty()) return;
     const bool states = first == 0;
@@ -222,10 +222,11 @@ class CrossbarEstimator {
     double per_step = slices(Site::kEncoder, 0), per_block = 0, pauses = 1;
     for (std::size_t l = 0; l < d_.blocks.size(); ++l) {
       double products = 0;
+      bool blocks = false;
       for (const std::size_t i : mapping_.of(Site::kRecurrence, l)) {
         products = std::max(products, static_cast<double>(mapping_.products(i)));
+        blocks = blocks || !mapping_.arrays[i].drive.empty();
       }
-      const bool blocks = products > 2;  // of few columns each, which no converter is shared by
       (blocks ? per_block : per_step) += products * slices(Site::kRecurrence, l);
       per_step += slices(Site::kLinear, l);
       pauses += 3;

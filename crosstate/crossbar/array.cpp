@@ -7,6 +7,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/lanes.h"
 #include "crosstate/base/random.h"
+#include "crosstate/crossbar/levels.h"
 
 namespace crosstate {
 namespace {
@@ -29,7 +30,7 @@ void check(const ArrayPlan& plan, const CrossbarOptions& crossbar, const std::st
                     std::to_string(rows) + " x " + std::to_string(columns));
   }
   if (!plan.drive.empty() && plan.drive.size() != plan.weights.size()) {
-    fail(where, std::to_string(plan.drive.size()) + " levels of rows, expected one for each of the " +
+    fail(where, std::to_string(plan.drive.size()) + " levels of rows, expected one for each of " +
                     std::to_string(plan.weights.size()) + " weights, or none");
   }
   for (std::size_t i = 0; i < plan.weights.size(); ++i) {
@@ -42,13 +43,6 @@ void check(const ArrayPlan& plan, const CrossbarOptions& crossbar, const std::st
       fail(where, "weight " + std::to_string(plan.weights[i]) + at + " of a row that rests there");
     }
   }
-}
-
-// A conductance above g_min as the nearest of the levels.
-double level(double g, double range, int levels) {
-  if (levels < 2) return g;
-  const double step = range / (levels - 1);
-  return std::round(g / step) * step;
 }
 
 // Per column of the plan: the largest sum that codes can make.
@@ -127,7 +121,7 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
       if (w == 0) continue;
       // What levels leave is no error of the first copy if others hold it.
       const int levels = residual() ? 0 : crossbar.levels;
-      const double g = level(std::abs(w) / drive_[i] * scale_[c], range, levels);
+      const double g = nearest_level(std::abs(w) / drive_[i] * scale_[c], range, levels);
       aim(targets_, pair(r, c), std::copysign(g, w));
       aim_[i] = levels < 2 ? w : std::copysign(g / scale_[c] * drive_[i], w);
     }
@@ -149,8 +143,9 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   update();
 }
 
-// What a pair shows at the ends of its lines, over what it holds, differs from row to row. Each column is
-// scaled so that its cells can make up for that, and its targets set to what shows the weights.
+// What a pair shows at the ends of its lines, over what it holds, differs from row to row. Each
+// column is scaled so that its cells can make up for that, and its targets set to what shows the
+// weights.
 void ProgrammedArray::balance_wires(double low, double high) {
   std::vector<double> siemens(targets_.size());
   for (std::size_t i = 0; i < siemens.size(); ++i) siemens[i] = targets_[i] * 1e-6;
@@ -258,15 +253,14 @@ void ProgrammedArray::compensate() {
   const std::size_t n = kKnownSteps * kLanes;
   AlignedFloats codes(rows_ * n), sums(columns_ * n);
   Random random(seed_, Stream::kConverters, number_, kKnownSequence);
-  // Rows of real arrays take no more than the voltage of the largest code.
-  const int most = backend_ != nullptr ? static_cast<int>(std::min(largest_code_, 127.0f)) : 127;
+  // Rows take no more than the voltage of the largest code, and slices no more than its bits.
+  const auto most = static_cast<std::int32_t>(std::min(largest_code_, 127.0f));
+  const auto inputs = static_cast<std::uint32_t>(2 * most + 1);
   // Errors of weights then cancel in the mean, and leave the converters' offsets alone.
   for (std::size_t i = 0; i < codes.size(); ++i) {
     const std::size_t k = i % n;
-    codes[i] = k < n / 2
-                   ? static_cast<float>(
-                         static_cast<int>(random.below(static_cast<unsigned>(2 * most + 1))) - most)
-                   : -codes[i - n / 2];
+    const auto drawn = [&] { return static_cast<std::int32_t>(random.below(inputs)) - most; };
+    codes[i] = k < n / 2 ? static_cast<float>(drawn()) : -codes[i - n / 2];
   }
   const ConstRows in(codes.data(), n);
   const Rows out{sums.data(), n};

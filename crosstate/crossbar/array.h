@@ -30,11 +30,11 @@ struct ArrayPlan {
   float largest_code = 127;                // that a row is driven by
   std::size_t slices = 1;                  // products that codes take, see Mapping
   std::vector<ColumnRange> ranges = {};    // [columns]; empty: steps and ranges of 1
-  /// Level of a row, of the full one, while a column is read: [rows][columns], powers of two, 0 where
-  /// the row rests; empty: 1 throughout. Where a row rests it has no weight.
+  /// Level of a row, of the full one, while a column is read: [rows][columns], powers of two, 0
+  /// where the row rests; empty: 1 throughout. Where a row rests it has no weight.
   std::span<const float> drive = {};
-  /// Row whose code compensation may add to a column's sum by a factor of its own, as states add what
-  /// they were: [columns], kNoRow for none; empty: none at all.
+  /// Row whose code compensation may add to a column's sum by a factor of its own, as states add
+  /// what they were: [columns], kNoRow for none; empty: none at all.
   std::vector<std::size_t> own_row = {};
 };
 constexpr std::size_t kNoRow = static_cast<std::size_t>(-1);
@@ -161,8 +161,8 @@ class ProgrammedArray {
   double highest_ = 0;
   std::vector<double> scale_;   // [columns], uS per unit of weight
   std::vector<float> drive_;    // [rows][columns], see ArrayPlan
-  // Rows that do not rest while a column is read, one column after the other, and where each column's
-  // begin: [columns + 1]; empty: all rows.
+  // Rows that do not rest while a column is read, one column after the other, and where each
+  // column's begin: [columns + 1]; empty: all rows.
   std::vector<std::uint32_t> driven_, driven_first_;
   std::vector<double> aim_;     // [rows][columns], the weights as the levels of cells have them
   // uS, of all cells of the first copy; with others that hold what it misses, before levels.

@@ -5,6 +5,7 @@
 
 #include "crosstate/base/random.h"
 #include "crosstate/crossbar/array.h"
+#include "crosstate/crossbar/levels.h"
 #include "crosstate/crossbar/repair.h"
 
 namespace crosstate {
@@ -13,10 +14,8 @@ namespace {
 // Above the number of an array in the address of its cells: the copy.
 constexpr int kCopyShift = 24;
 
-double nearest_level(double g, double low, double high, int levels) {
-  if (levels < 2) return g;
-  const double step = (high - low) / (levels - 1);
-  return low + std::round((g - low) / step) * step;
+double target_on_level(double g, const ConductanceRange& range, int levels) {
+  return range.low + nearest_level(g - range.low, range.high - range.low, levels);
 }
 
 }  // namespace
@@ -84,8 +83,8 @@ std::vector<double> ProgrammedArray::repaired(const std::vector<double>& targets
     const CellPair cells{targets[from.plus], targets[from.minus], Fault{faults[to.plus]},
                          Fault{faults[to.minus]}};
     CellPair out = sets ? retargeted(cells, range) : cells;
-    out.plus = nearest_level(out.plus, range.low, range.high, crossbar.levels);
-    out.minus = nearest_level(out.minus, range.low, range.high, crossbar.levels);
+    out.plus = target_on_level(out.plus, range, crossbar.levels);
+    out.minus = target_on_level(out.minus, range, crossbar.levels);
     return out;
   };
   const auto error = [&](std::size_t column, std::size_t place) {
@@ -129,7 +128,7 @@ void ProgrammedArray::program_copies(const ConductanceRange& range) {
   for (std::size_t k = 0; k < static_cast<std::size_t>(crossbar.cells); ++k) {
     const std::uint32_t address = number_ | static_cast<std::uint32_t>(k) << kCopyShift;
     if (residual()) {
-      for (double& g : targets) g = nearest_level(g, low, high, crossbar.levels);
+      for (double& g : targets) g = target_on_level(g, range, crossbar.levels);
     }
     Cells programmed(target_.device, targets, seed_, address);
     place_.emplace_back(columns_);

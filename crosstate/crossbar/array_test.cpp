@@ -268,6 +268,20 @@ TEST(Array, CompensationUndoesWhatAColumnLost) {
   EXPECT_LT(error(), before * 1e-2);  // a least-squares fit to rounded sums
 }
 
+// Known inputs that are wider than the codes would lose their upper bits in slices.
+TEST(Array, CompensationDrivesNothingThatCodesAreNot) {
+  for (const char* compensation : {"global", "column"}) {
+    SCOPED_TRACE(compensation);
+    const Target target{ideal(), {.dac_bits = 2, .compensation = compensation}, {}};
+    ProgrammedArray array({weights(), kRows, kColumns, 7, 3}, target, kSeed, kNumber);
+    array.compensate();
+    for (std::size_t i = 0; i < weights().size(); ++i) {
+      const std::size_t at = i % kColumns * kRows + i / kColumns;
+      EXPECT_NEAR(array.effective()[at], weights()[i], 1e-5);
+    }
+  }
+}
+
 TEST(Array, GlobalCompensationUndoesACommonDrift) {
   Target target{{}, {.compensation = "global"}, {}};
   target.device.model = "pcm";
@@ -300,7 +314,8 @@ TEST(Array, TargetsMakeUpForWires) {
     DeviceOptions device = ideal();
     device.g_min = 1;
     device.g_max = 100;
-    const Target target{device, {.wire_rounds = rounds}, {.segment = 1, .driver = 100, .sense = 100}};
+    const WireOptions wires{.segment = 1, .driver = 100, .sense = 100};
+    const Target target{device, {.wire_rounds = rounds}, wires};
     const ProgrammedArray array({weights(), kRows, kColumns}, target, kSeed, kNumber);
     double squares = 0;
     for (std::size_t i = 0; i < weights().size(); ++i) {

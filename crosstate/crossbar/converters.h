@@ -16,8 +16,8 @@
 namespace crosstate {
 
 /// What the sums of a column become: `step` of the code after it, and the largest sum of codes,
-/// both in units of the column's sums. `partial`: not the whole sum. `own`: the converter has steps of
-/// its own over the range, even if ranges are learned.
+/// both in units of the column's sums. `partial`: not the whole sum. `own`: the converter has steps
+/// of its own over the range, even if ranges are learned.
 struct ColumnRange {
   float step = 1, range = 1;
   bool partial = false, own = false;

@@ -19,33 +19,28 @@ void fields(FieldList& list, CrossbarOptions& options) {
       .range(0, 65536);
   list.add("spare_columns", options.spare_columns,
            "Columns of crossbar.columns that no weight is mapped to, for crossbar.remap; more "
-           "where more "
-           "cells are faulty.")
+           "where more cells are faulty.")
       .range(0, 4093);
   list.add("remap", options.remap,
            "What becomes of faulty cells. columns: those columns whose faults cause the largest "
-           "errors "
-           "move to spare ones; cells: the sound cell of a pair is set against the faulty one; "
-           "both.")
+           "errors move to spare ones; cells: the sound cell of a pair is set against the faulty "
+           "one; both.")
       .one_of({"none", "columns", "cells", "both"});
   list.add("cells", options.cells,
            "Pairs that hold each weight, on as many copies of every array; more lower the errors "
-           "of cells "
-           "at the price of arrays.")
+           "of cells at the price of arrays.")
       .range(1, 8);
   list.add("significance", options.significance,
            "How much more a copy counts than the next one. 1: all hold the weight and their "
-           "currents are "
-           "averaged, so that errors fall with the square root of crossbar.cells; above: each copy "
-           "is "
-           "programmed to what a read finds missing on those before, is converted on its own and "
-           "weighted digitally, so that programming errors fall by about this factor per copy.")
+           "currents are averaged, so that errors fall with the square root of crossbar.cells; "
+           "above: each copy is programmed to what a read finds missing on those before, is "
+           "converted on its own and weighted digitally, so that programming errors fall by about "
+           "this factor per copy.")
       .range(1, 256);
   list.add("encoding", options.encoding,
            "pair: a weight is the difference of two cells; offset: one cell around the middle "
            "conductance, less that of a column of reference cells that all columns share, which "
-           "takes "
-           "half the cells and twice their errors.")
+           "takes half the cells and twice their errors.")
       .one_of({"pair", "offset"});
   list.add("recurrence", options.recurrence,
            "increment: cells hold A - 1 and the converters carry the state, so that a cell's "
@@ -57,18 +52,19 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "channel, which leaves most of it idle.")
       .one_of({"packed", "single"});
   list.add("driven", options.driven,
-           "Rows of a recurrent array that are driven at once. blocks: those of one mode for its new "
-           "state and those of one channel for its output, one block after the other, so that no other "
-           "cell adds its errors to a sum; all: every row, in two products a time step.")
+           "Rows of a recurrent array that are driven at once. blocks: those of one mode for its "
+           "new state and those of one channel for its output, one block after the other, so that "
+           "no other cell adds its errors to a sum; all: every row, in two products a time step.")
       .one_of({"blocks", "all"});
   list.add("drive_halvings", options.drive_halvings,
-           "With driven blocks: how often the level that drives a row may be halved, so that the cells "
-           "of B, A and C all use their range; 0 for full levels.")
+           "With driven blocks: how often the level that drives a row may be halved, so that the "
+           "cells of B, A and C all use their range; 0 for full levels.")
       .range(0, 15);
   list.add("wire_rounds", options.wire_rounds,
-           "How often the conductances to be programmed are set anew against what the wires take from far "
-           "cells, each with one solution of the array: then all cells of a column lose the same share, "
-           "which its digital scale knows. 0 for none; without effect on cells of few levels.")
+           "How often the conductances to be programmed are set anew against what the wires take "
+           "from far cells, each with one solution of the array: then all cells of a column lose "
+           "the same share, which its digital scale knows. 0 for none; without effect on cells of "
+           "few levels, with crossbar.encoding = \"offset\" and on a real chip.")
       .range(0, 10);
   list.add("dac_bits", options.dac_bits,
            "Resolution of the drivers of the rows. Codes with more levels go in by slices of one "
@@ -98,10 +94,10 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "possible sum; calibrated: by the largest sum on data.")
       .one_of({"learned", "fixed", "calibrated"});
   list.add("increment_range", options.increment_range,
-           "Range of the converters of states with recurrence = \"increment\" and learned ranges. codes: "
-           "the states', which one rounding turns into the next codes; fitted: the largest increment that "
-           "the weights allow, so that steps and errors are as much finer, and the sum with the state so "
-           "far is rounded digitally.")
+           "Range of the converters of states with recurrence = \"increment\" and learned ranges. "
+           "codes: the states', which one rounding turns into the next codes; fitted: the largest "
+           "increment that the weights allow, so that steps and errors are as much finer, and the "
+           "sum with the state so far is rounded digitally.")
       .one_of({"codes", "fitted"});
   list.add("adc_full_scale", options.adc_full_scale,
            "Range of fixed converters over the largest sum that the weights allow.")
@@ -123,8 +119,8 @@ void fields(FieldList& list, CrossbarOptions& options) {
       .range(0, 1e3);
   list.add("compensation", options.compensation,
            "Digital correction of read sums after programming and ageing, from products of known "
-           "inputs: one factor per array, or factor and offset per column, and of the increment of a state "
-           "also a share of the state so far, which keeps slow poles where they should be.")
+           "inputs: one factor per array, or factor and offset per column, and of the increment of "
+           "a state also a share of the state so far, which keeps slow poles where they should be.")
       .one_of({"none", "global", "column"});
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "crosstate/base/options.h"
+#include "crosstate/quant/row_levels.h"
 
 namespace crosstate {
 
@@ -20,7 +21,7 @@ struct CrossbarOptions {
   std::string packing = "packed";        // packed | single
   std::string driven = "blocks";         // rows of a recurrent array at once: blocks | all
   int wire_rounds = 0;                   // of targets against what wires take from far cells
-  int drive_halvings = 6;                // of a row's level, to balance B, A and C; 0: full level
+  int drive_halvings = kDriveHalvings;                // of a row's level, to balance B, A and C; 0: full level
 
   int dac_bits = 8;
   double dac_gain_error = 0;  // relative standard deviation over rows

@@ -8,6 +8,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/integer/lanes.h"
+#include "crosstate/quant/row_levels.h"
 
 namespace crosstate {
 namespace {
@@ -55,7 +56,7 @@ class Mapper {
         columns_(static_cast<std::size_t>(crossbar.columns - crossbar.spare_columns)),
         packed_(crossbar.packing == "packed"),
         blocks_(crossbar.driven == "blocks"),
-        halvings_(static_cast<float>(crossbar.drive_halvings)),
+        halvings_(crossbar.drive_halvings),
         kept_(crossbar.recurrence == "increment" ? 1.0f : 0.0f) {}
 
   void matrix(Site site, std::size_t layer, const IntegerMatrix& m) {
@@ -145,18 +146,15 @@ class Mapper {
         put(row + 1, re, -ai, of_x);
         put(row, re + 1, ai, of_x);
         put(row + 1, re + 1, ar, of_x);
-        if (blocks_) a.drive[i * a.columns + re + 1] = of_u;  // the input's row is driven all the same
+        // The input's row is driven for both parts.
+        if (blocks_) a.drive[i * a.columns + re + 1] = of_u;
         put(row + 1, y, -static_cast<float>(b.ci[m]), level(b.ci[m], most));
       }
     }
     arrays_.push_back(std::move(a));
   }
 
-  // The level of a row whose weights are up to w, where others are up to `top`.
-  float level(float w, float top) const {
-    if (w == 0) return 1;
-    return std::exp2(std::round(std::max(std::log2(std::abs(w) / top), -halvings_)));
-  }
+  float level(float w, float top) const { return row_level(w, top, halvings_); }
 
   float largest_output(const IntegerBlock& b, const Piece& p) const {
     std::int32_t largest = 0;
@@ -171,7 +169,7 @@ class Mapper {
   const IntegerNetwork& n_;
   std::size_t rows_, columns_;
   bool packed_, blocks_;
-  float halvings_;
+  int halvings_;
   float kept_;  // share of the state that the converters carry to the next step
   std::vector<MappedArray> arrays_;
 };

@@ -11,11 +11,11 @@
 // rows carry [u_k, x_{k-1}] and the state columns are converted, which rounds the state; in the
 // second the rows carry x_k and the C x columns are converted. Every column is converted once per
 // step. With driven blocks each product is made of as many as there are modes, or channels, on the
-// array: rows that are not of the block rest, so that the errors of their cells stay out of its sums.
-// Levels of the rows then make up for what B, A and C differ by: the powers of two nearest to it.
-// Blocks share an array along its diagonal, or have one each (crossbar.packing). A channel
-// with more states than an array holds is cut between modes, which do not act on each other: only
-// C x then needs a digital sum of its pieces.
+// array: rows that are not of the block rest, so that the errors of their cells stay out of its
+// sums. Levels of the rows then make up for what B, A and C differ by: the powers of two nearest to
+// it. Blocks share an array along its diagonal, or have one each (crossbar.packing). A channel with
+// more states than an array holds is cut between modes, which do not act on each other: only C x
+// then needs a digital sum of its pieces.
 //
 // Encoder, pointwise layers and decoder are matrices, cut into tiles of an array's size; tiles of
 // the same outputs are summed digitally. Biases, and the skip D u, whose scale differs from that of
@@ -39,7 +39,7 @@ enum class Site { kEncoder, kRecurrence, kLinear, kDecoder };
 /// its input on row i, its states on rows P + state and on columns `state`, its output on column
 /// S + i. Complex modes take two states each, real part first.
 struct Piece {
-  std::size_t channel = 0;  // of those that the block's recurrence takes (BlockShape)  // position in the shape of the block
+  std::size_t channel = 0;  // of those that the block's recurrence takes: its place in BlockShape
   std::size_t first_mode = 0, modes = 0;
   std::size_t state = 0;  // first state of this piece
 };
@@ -79,8 +79,8 @@ struct Mapping {
   /// Analog to digital conversions of one time step, and those at the end of a sequence.
   std::size_t conversions_per_step() const;
   std::size_t conversions_per_sequence() const;
-  /// Products that array `number` takes one after the other: of a time step, or of a sequence for the
-  /// decoder; each goes in by the slices of its site.
+  /// Products that array `number` takes one after the other: of a time step, or of a sequence for
+  /// the decoder; each goes in by the slices of its site.
   std::size_t products(std::size_t number) const;
   /// Numbers of the arrays of one site, in order.
   std::vector<std::size_t> of(Site site, std::size_t layer = 0) const;

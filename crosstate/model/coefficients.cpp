@@ -8,6 +8,7 @@
 #include "crosstate/base/random.h"
 #include "crosstate/model/network_state.h"
 #include "crosstate/quant/poles.h"
+#include "crosstate/quant/row_levels.h"
 #include "crosstate/quant/weights.h"
 
 namespace crosstate {
@@ -22,15 +23,12 @@ Quantizer gate_quantizer(int bits, std::size_t rows) {
   return q;
 }
 
-// What the errors of cells amount to in weights of one bit line whose rows have levels of their own,
-// powers of two down to 2^-6 (crossbar.driven, drive_halvings): the line's largest cell times each
-// level. In place.
+// What the errors of cells amount to in weights of one bit line whose rows have levels of their own
+// (crossbar.driven): the line's largest cell times each level. In place.
 void balance(std::span<float> sizes) {
   const float top = sizes.empty() ? 0 : *std::max_element(sizes.begin(), sizes.end());
   if (top == 0) return;
-  const auto level = [&](float size) {
-    return size == 0 ? 1 : std::exp2(std::round(std::max(std::log2(size / top), -6.0f)));
-  };
+  const auto level = [&](float size) { return row_level(size, top, kDriveHalvings); };
   float cell = 0;
   for (const float size : sizes) cell = std::max(cell, size / level(size));
   for (float& size : sizes) size = size == 0 ? 0 : cell * level(size);
@@ -51,7 +49,6 @@ class Noise {
     const auto lasts = static_cast<std::uint64_t>(options.chip_steps);
     chip_ = lasts == 0 ? 0 : static_cast<std::uint32_t>(step->number / lasts);
   }
-  bool on() const { return on_; }
 
   // unit: what a value's noise is relative to where cells decide that, by its number.
   template <class Unit>

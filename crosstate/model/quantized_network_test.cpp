@@ -577,9 +577,11 @@ TEST(QuantizedNetwork, NoiseOnPolesIsThatOfTheirCells) {
     // The larger of the pole's and the input's cell decides how much an error is.
     const float pole = std::max(std::abs(quiet.ar[i] - 1), std::abs(quiet.ai[i]));
     const float gain = std::abs(quiet.b[i]);
-    const float level = std::exp2(std::max(std::round(std::log2(std::min(1.0f, pole / gain))), -6.0f));
-    const float of_gain = std::exp2(std::max(std::round(std::log2(std::min(1.0f, gain / pole))), -6.0f));
-    const float unit = std::max(pole / level, gain / of_gain) * level;
+    const auto level = [](float ratio) {
+      return std::exp2(std::max(std::round(std::log2(std::min(1.0f, ratio))), -6.0f));
+    };
+    const float of_pole = level(pole / gain), of_gain = level(gain / pole);
+    const float unit = std::max(pole / of_pole, gain / of_gain) * of_pole;
     const float re = (noisy.ar[i] - quiet.ar[i]) / unit, im = (noisy.ai[i] - quiet.ai[i]) / unit;
     squares += re * re + im * im;
     count += 2;

@@ -116,7 +116,8 @@ Table chips_table(const SimulateSummary& summary) {
 Report chips_report(const std::string& model, const SimulateSummary& summary,
                     const StateErrors& errors) {
   Report report;
-  report.title = "Crosstate: " + model + (summary.external ? " on an external chip" : " on simulated chips");
+  report.title =
+      "Crosstate: " + model + (summary.external ? " on an external chip" : " on simulated chips");
   report.tables = {chips_table(summary)};
   report.tables[0].title = "Accuracy";
   Table chip{"Chip", {"quantity", "value"}, {}};

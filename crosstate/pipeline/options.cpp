@@ -43,9 +43,8 @@ void add_qat_fields(FieldList& list, QatOptions& options) {
       "qat.epochs; empty: [quant] alone.");
   list.add("target_noise", options.target_noise,
            "Trains with as much noise on the weights as one chip of [device], [crossbar] and "
-           "[wires] "
-           "has at the first of simulate.times, times this; 0: with that of [quant]; --target sets "
-           "1.")
+           "[wires] has at the first of simulate.times, times this; 0: with that of [quant]; "
+           "--target sets 1.")
       .range(0, 100);
 }
 

@@ -163,7 +163,8 @@ class Run {
       stage.quant.weight_noise = options_.qat.target_noise * noise.read;
       stage.quant.noise_unit = "largest";
       const CrossbarOptions& crossbar = options_.target.crossbar;
-      const bool corrected = crossbar.recurrence == "increment" && crossbar.compensation == "column";
+      const bool corrected =
+          crossbar.recurrence == "increment" && crossbar.compensation == "column";
       stage.quant.noise_recurrence = corrected ? "corrected" : crossbar.recurrence;
     }
   }

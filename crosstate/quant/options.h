@@ -65,7 +65,7 @@ struct QuantOptions {
   double weight_noise = 0, device_noise = 0;
   int chip_steps = 1;
   std::string noise_unit = "weight";           // relative to each weight | largest: on its bit line
-  std::string noise_recurrence = "increment";  // noise on A is relative to A - 1 | corrected | direct: A
+  std::string noise_recurrence = "increment";  // | corrected | direct: what noise on A is of
   bool operator==(const QuantOptions&) const = default;
 };
 
