@@ -45,12 +45,12 @@ void check(const ArrayPlan& plan, const CrossbarOptions& crossbar, const std::st
   }
 }
 
-// Per column of the plan: the largest sum that codes can make.
-std::vector<float> largest_sums(const ArrayPlan& plan) {
+// Per column of the plan: the largest sum that one product can make.
+std::vector<float> largest_sums(const ArrayPlan& plan, float largest_driven) {
   std::vector<float> sums(plan.columns, 0);
   for (std::size_t r = 0; r < plan.rows; ++r) {
     for (std::size_t c = 0; c < plan.columns; ++c) {
-      sums[c] += std::abs(plan.weights[r * plan.columns + c]) * plan.largest_code;
+      sums[c] += std::abs(plan.weights[r * plan.columns + c]) * largest_driven;
     }
   }
   return sums;
@@ -88,6 +88,8 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
       slices_(plan.slices),
       slice_bits_(target.crossbar.dac_bits - 1),
       largest_code_(plan.largest_code),
+      largest_driven_(slices_ == 1 ? largest_code_
+                                   : std::exp2(static_cast<float>(slice_bits_)) - 1),
       target_(target),
       backend_(backend) {
   const CrossbarOptions& crossbar = target.crossbar;
@@ -131,10 +133,10 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   }
   program_copies(between);
   const ConverterAddress address{seed, number};
-  drivers_ = RowDrivers(crossbar, rows_, plan.largest_code, address);
+  drivers_ = RowDrivers(crossbar, rows_, largest_driven_, address);
   const auto ranges =
       plan.ranges.empty() ? std::vector<ColumnRange>(columns_) : plan.ranges;
-  converters_ = ColumnConverters(crossbar, ranges, largest_sums(plan), address);
+  converters_ = ColumnConverters(crossbar, ranges, largest_sums(plan, largest_driven_), address);
   if (target.crossbar.compensation == "column") own_row_ = plan.own_row;
   if (crossbar.dac_noise > 0) {
     drive_noise_.assign(rows_, static_cast<float>(crossbar.dac_noise * crossbar.dac_noise));

@@ -152,7 +152,7 @@ class ProgrammedArray {
   std::uint32_t number_;
   std::size_t slices_;
   int slice_bits_;
-  float largest_code_;
+  float largest_code_, largest_driven_;  // the second: of what one product drives a row by
   Target target_;
   Backend* backend_ = nullptr;
   // Of a backend. By column: which product reads it, one for all that have the same levels; and the

@@ -30,10 +30,7 @@ void ProgrammedArray::program() {
 
 void ProgrammedArray::read_currents(std::size_t first, std::size_t count, std::size_t panel,
                                     ConstRows in, Rows out, ReadScratch& scratch) const {
-  // Codes of slices end below those of whole numbers.
-  const double largest =
-      slices_ == 1 ? double{largest_code_} : std::exp2(static_cast<double>(slice_bits_)) - 1;
-  const double volts = target_.external.voltage / largest;  // per code
+  const double volts = target_.external.voltage / double{largest_driven_};  // per code
   const std::size_t all_rows = targets_.size() / (2 * bit_lines_), end = first + count;
   std::vector<double>& voltages = scratch.voltages;
   for (std::size_t c = first; c < end; ++c) {

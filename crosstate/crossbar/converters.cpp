@@ -66,6 +66,7 @@ void ColumnConverters::set_steps() {
   const bool learned = options_.adc_range == "learned";
   step_.clear();
   largest_.clear();
+  between_.clear();
   for (const ColumnRange& c : columns_) {
     const bool partial = learned && c.partial && options_.partial_bits > 0;
     const int bits = partial ? options_.partial_bits : options_.adc_bits;
@@ -74,6 +75,7 @@ void ColumnConverters::set_steps() {
     const bool rounds = !learned || partial || c.own;
     step_.push_back(rounds ? c.range / high : c.step);
     largest_.push_back(rounds ? high : 0);
+    between_.push_back(c.own ? step_.back() / 2 : 0);
   }
   noise_.clear();
   if (options_.adc_noise == 0) return;
@@ -99,7 +101,15 @@ void ColumnConverters::convert(std::size_t first, std::size_t count, std::size_t
     }
     if (high == 0) continue;
     const Rows part{sums.row(i), sums.stride};
+    const auto shift = [&](float sign) {
+      for (std::size_t r = i; r < end; ++r) {
+        const float by = sign * between_[first + r];
+        for (std::size_t k = 0; by != 0 && k < columns; ++k) sums.row(r)[k] += by;
+      }
+    };
+    shift(-1);
     fake_quantize_forward(step_.data() + first + i, -high, high, end - i, columns, part, part);
+    shift(1);
   }
 }
 

@@ -17,7 +17,8 @@ namespace crosstate {
 
 /// What the sums of a column become: `step` of the code after it, and the largest sum of codes,
 /// both in units of the column's sums. `partial`: not the whole sum. `own`: the converter has steps
-/// of its own over the range, even if ranges are learned.
+/// of its own over the range, even if ranges are learned, and reads between them (at half steps), so
+/// that rounding what it reads to a multiple of its step rounds the sum itself.
 struct ColumnRange {
   float step = 1, range = 1;
   bool partial = false, own = false;
@@ -55,6 +56,7 @@ class ColumnConverters {
   std::vector<ColumnRange> columns_;
   AlignedFloats gain_, offset_, bend_, step_, noise_;  // offset, bend: in converter steps
   AlignedFloats largest_;  // codes of converters that round; 0 where rounding to codes does that
+  AlignedFloats between_;  // half a step of those that read between steps, else 0
   bool distorts_ = false;
 };
 

@@ -96,8 +96,9 @@ void fields(FieldList& list, CrossbarOptions& options) {
   list.add("increment_range", options.increment_range,
            "Range of the converters of states with recurrence = \"increment\" and learned ranges. "
            "codes: the states', which one rounding turns into the next codes; fitted: the largest "
-           "increment that the weights allow, so that steps and errors are as much finer, and the "
-           "sum with the state so far is rounded digitally.")
+           "increment that the weights allow, where steps and errors are then half a code or less, "
+           "and the sum with the state so far is rounded digitally. Where states go in by slices, "
+           "always codes.")
       .one_of({"codes", "fitted"});
   list.add("adc_full_scale", options.adc_full_scale,
            "Range of fixed converters over the largest sum that the weights allow.")

@@ -102,13 +102,16 @@ struct Chip::Inside {
                                 : Conversion(),
                         Conversion(b.sum, n.residual, sum_bits, n.channels)});
     }
-    const int missing = fitted() ? 0 : missing_bits(state_format(), bits);
+    const int missing = fits() ? 0 : missing_bits(state_format(), bits);
     state_step.assign(widest, std::exp2(static_cast<float>(missing)));
     state_limit = std::floor(static_cast<float>(n.state_limit) / state_step[0]);
   }
 
-  // Whether converters resolve the increments of states more finely than the states' codes.
-  bool fitted() const { return incremental && target.crossbar.increment_range == "fitted"; }
+  // Whether converters may resolve the increments of states more finely than the states' codes.
+  bool fits() const {
+    return incremental && target.crossbar.increment_range == "fitted" &&
+           mapping->state_slices == 1;
+  }
 
   CodeFormat state_format() const { return {-n.state_limit, n.state_limit, 1}; }
 
@@ -165,15 +168,12 @@ struct Chip::Inside {
     const auto limit = static_cast<float>(n.state_limit);
     const float step = std::exp2(static_cast<float>(missing_bits(state_format(), bits)));
     p.ranges.assign(a.states, {step, limit, p.slices > 1});
-    if (fitted()) {
-      for (std::size_t c = 0; c < a.states; ++c) {
-        float largest = 0;
-        for (std::size_t r = 0; r < a.rows; ++r) {
-          largest += std::abs(a.weights[r * a.columns + c]) * p.largest_code;
-        }
-        p.ranges[c].range = std::max(largest, step);
-        p.ranges[c].own = true;
+    for (std::size_t c = 0; fits() && c < a.states; ++c) {
+      float largest = 0;
+      for (std::size_t r = 0; r < a.rows; ++r) {
+        largest += std::abs(a.weights[r * a.columns + c]) * p.largest_code;
       }
+      p.ranges[c] = increment_range(p.ranges[c], largest, bits);
     }
     for (const Piece& piece : a.pieces) {
       const IntegerBlock& b = n.blocks[a.layer];

@@ -62,4 +62,20 @@ inline ColumnRange column_range(const Requantizer& r, std::size_t row, const Cod
           static_cast<float>(step * most), partial};
 }
 
+/// The range of a converter for increments of up to `largest`, in codes of the state, in place of
+/// `codes`, the one for its codes: with the finest steps, powers of two, that reach so far. Whole
+/// codes lie between what it reads, so that rounding the sum to them is but one rounding. Where steps
+/// would be no finer the range stays that of the codes, unless the converter lacks bits for those.
+inline ColumnRange increment_range(const ColumnRange& codes, float largest, int adc_bits) {
+  constexpr float kLeast = 1e-3f;  // of states that stand still
+  const float high = std::exp2(static_cast<float>(adc_bits - 1)) - 1;
+  const float step = std::exp2(std::ceil(std::log2(std::max(largest, kLeast) / high)));
+  if (codes.step <= 1 && step > 0.5f) return codes;
+  ColumnRange fitted = codes;
+  fitted.step = std::min(step, codes.step);
+  fitted.range = fitted.step * high;
+  fitted.own = true;
+  return fitted;
+}
+
 }  // namespace crosstate

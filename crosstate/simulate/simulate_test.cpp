@@ -17,6 +17,7 @@
 #include "crosstate/model/network_state.h"
 #include "crosstate/model/parts.h"
 #include "crosstate/simulate/chip.h"
+#include "crosstate/simulate/conversion.h"
 #include "crosstate/train/adamw.h"
 
 namespace crosstate {
@@ -158,6 +159,36 @@ TEST(Chip, IdealCellsMayLeak) {
   Target target = ideal();
   target.device.g_min = 2.5;
   expect_integers_either_way(classifier(), target, batch_of(digits().test, 0, 100));
+}
+
+// Rounding what a finer converter reads is rounding the sum itself, but for ties.
+TEST(Chip, FittedConvertersRoundOnce) {
+  const Batch batch = batch_of(digits().test, 0, 200);
+  ThreadPool pool(2);
+  const std::vector<IntegerResult> want = IntegerEngine(classifier()).run(batch, pool);
+  for (const int bits : {8, 12}) {
+    Target target = ideal();
+    target.crossbar.adc_bits = bits;
+    target.crossbar.increment_range = "fitted";
+    const std::vector<ChipResult> found = on_chip(classifier(), target, batch);
+    std::size_t same = 0;
+    for (std::size_t i = 0; i < want.size(); ++i) same += found[i].best() == want[i].best() ? 1 : 0;
+    EXPECT_GE(same, want.size() - 1) << bits;
+  }
+}
+
+TEST(Conversion, IncrementsTakeTheFinestStepsThatReach) {
+  const ColumnRange codes{1, 127};
+  const ColumnRange fine = increment_range(codes, 5, 8);
+  EXPECT_TRUE(fine.own);
+  EXPECT_EQ(fine.step, 1.0f / 16);
+  EXPECT_GE(fine.range, 5);
+  EXPECT_LT(fine.range, 10);
+  EXPECT_FALSE(increment_range(codes, 100, 8).own);  // would be as coarse as the codes
+  EXPECT_TRUE(increment_range(codes, 100, 12).own);
+  const ColumnRange coarse{4, 127};  // a converter that lacks two bits
+  EXPECT_EQ(increment_range(coarse, 20, 6).step, 1);
+  EXPECT_EQ(increment_range(coarse, 500, 6).step, 4);
 }
 
 TEST(Chip, TilesPiecesAndSlicesAddUp) {
