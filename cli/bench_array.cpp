@@ -52,8 +52,8 @@ int bench_array(const Common& common, const BenchOptions& options) {
   const Target target = target_of(options);
   validate(target);
   const ArrayPlan plan{weights, rows, columns, most};
-  const double programming = seconds_of(
-      std::min(options.repeats, 7), 1, [&] { ProgrammedArray(plan, target, options.seed, 0); });
+  const double programming = seconds_of(std::min(options.repeats, 7), 1,
+                                        [&] { ProgrammedArray(plan, target, options.seed, 0); });
   const ProgrammedArray array(plan, target, options.seed, 0);
   ReadScratch scratch;
   std::uint32_t step = 0;

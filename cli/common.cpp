@@ -125,10 +125,11 @@ void add_common(CLI::App& command, Common& common, const Uses& uses, const Field
              "DIR");
   }
   if (uses.target) {
-    add_text(command, "--target", common.target,
-             "What chips are made of: a .toml file of [device], [crossbar] and [wires], or one of " +
-                 joined(target_names()) + "; --config wins over it",
-             "NAME|FILE");
+    add_text(
+        command, "--target", common.target,
+        "What chips are made of: a .toml file of [device], [crossbar] and [wires], or one of " +
+            joined(target_names()) + "; --config wins over it",
+        "NAME|FILE");
   }
   add_text(command, "--out", common.out, uses.out, uses.out_type, !common.out.empty());
   command.add_flag("--resume", common.resume,
@@ -176,7 +177,8 @@ IntegerNetwork integers_of(const Safetensors& content, const std::string& file) 
   if (is_integer_network(content)) return integer_network_from(content, file);
   const Network network = Network::from_tensors(content, file);
   if (!network.quantized()) {
-    fail(file, "is in floating point, expected a quantized model: see crosstate quantize and train");
+    fail(file,
+         "is in floating point, expected a quantized model: see crosstate quantize and train");
   }
   const std::string site = site_in_floating_point(network);
   if (!site.empty()) fail(file, site + ": no integer network, so no chip holds it");

@@ -27,9 +27,9 @@ struct Common {
 
 /// What they are in one subcommand.
 struct Uses {
-  bool data = true;    // has --data
+  bool data = true;     // has --data
   bool target = false;  // has --target
-  bool resume = true;  // leaves something to continue
+  bool resume = true;   // leaves something to continue
   std::string out = "Directory of results and checkpoints";
   std::string out_type = "DIR";
   std::string seed = "Start of every random draw";
@@ -64,8 +64,8 @@ void read_settings(const Common& common, FieldList& list);
 /// Defaults, then those, then --data; valid.
 RunOptions configuration(const Common& common, RunOptions defaults = {});
 
-/// The whole numbers of a model file, whether it holds them or a quantized network. Throws Error for
-/// one in floating point.
+/// The whole numbers of a model file, whether it holds them or a quantized network. Throws Error
+/// for one in floating point.
 IntegerNetwork integers_of(const Safetensors& content, const std::string& file);
 
 /// Throws Error unless the set has the channels and classes that a model is made for.

@@ -75,20 +75,20 @@ json programming_json(const ProgrammingSummary& p, bool simulated) {
 json to_json(const Settings& settings, const Population& population) {
   json quantiles = json::object();
   for (const auto& [share, g] : population.quantiles) quantiles[number(share)] = g;
-  return {
-      {"model", settings.run.target.device.model},
-      {"source", device_model(settings.run.target.device.model).paper},
-      {"target", population.target},
-      {"count", settings.population.count},
-      {"time", settings.population.time},
-      {"seed", settings.run.seed},
-      {"mean", population.mean},
-      {"std", population.deviation},
-      {"min", population.lowest},
-      {"max", population.highest},
-      {"quantiles", quantiles},
-      {"read_std", population.read_deviation},
-      {"programming", programming_json(population.programming, settings.run.target.device.write_verify)}};
+  return {{"model", settings.run.target.device.model},
+          {"source", device_model(settings.run.target.device.model).paper},
+          {"target", population.target},
+          {"count", settings.population.count},
+          {"time", settings.population.time},
+          {"seed", settings.run.seed},
+          {"mean", population.mean},
+          {"std", population.deviation},
+          {"min", population.lowest},
+          {"max", population.highest},
+          {"quantiles", quantiles},
+          {"read_std", population.read_deviation},
+          {"programming",
+           programming_json(population.programming, settings.run.target.device.write_verify)}};
 }
 
 void print(const Settings& settings, const Population& population) {

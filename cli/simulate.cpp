@@ -73,7 +73,7 @@ int simulate_command(const Common& common, const Extra& extra) {
   context.finished = [&](int chip, std::size_t age, double accuracy) {
     journal.add(chip, age, accuracy);
     progress.show("chip " + std::to_string(chip + 1) + "/" +
-                   std::to_string(options.simulate.chips) + ": " + percent(accuracy));
+                  std::to_string(options.simulate.chips) + ": " + percent(accuracy));
   };
   context.known_chunk = [&](int chip, std::size_t age, std::size_t first, std::size_t last) {
     return journal.find_chunk(chip, age, first, last);
@@ -84,8 +84,8 @@ int simulate_command(const Common& common, const Extra& extra) {
     if (!options.target.external.used()) return;
     progress.show("external chip: " + std::to_string(last) + " sequences");
   };
-  const SimulateSummary summary = simulate(network, test, options.target, options.simulate,
-                                           options.seed, pool, context);
+  const SimulateSummary summary =
+      simulate(network, test, options.target, options.simulate, options.seed, pool, context);
   progress.finish();
   if (summary.interrupted) return say_interrupted("simulate " + extra.model, common);
 
@@ -105,9 +105,9 @@ int simulate_command(const Common& common, const Extra& extra) {
   write_result(common, "simulate", result);
   if (!common.quiet && common.json != "-") {
     std::fputs(to_text(chips_table(summary)).c_str(), stdout);
-    std::printf("\n%zu arrays, %.1f %% of their pairs in use, %zu conversions per step; report: %s\n",
-                summary.arrays, 100 * summary.utilisation, summary.conversions_per_step,
-                page.c_str());
+    std::printf(
+        "\n%zu arrays, %.1f %% of their pairs in use, %zu conversions per step; report: %s\n",
+        summary.arrays, 100 * summary.utilisation, summary.conversions_per_step, page.c_str());
   }
   return kOk;
 }
@@ -123,8 +123,7 @@ void add_simulate(CLI::App& app, Action& chosen) {
   command->add_option("MODEL", extra->model, "A quantized or integer model")->required();
   command->add_option("--chips", extra->chips, "Chips to program (simulate.chips)")
       ->check(CLI::Range(1, 100000));
-  command->add_option("--times", extra->times,
-                      "Ages to test at (simulate.times): \"0 1h 1d 1y\"");
+  command->add_option("--times", extra->times, "Ages to test at (simulate.times): \"0 1h 1d 1y\"");
   command
       ->add_option("--state-errors", extra->states,
                    "Also measures the errors of states by time step and |A| on as many sequences")

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "crosstate/base/error.h"
-#include "crosstate/integer/convert.h"
 #include "crosstate/cost/energy.h"
+#include "crosstate/integer/convert.h"
 
 namespace crosstate {
 namespace {

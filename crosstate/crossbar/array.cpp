@@ -134,8 +134,7 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   program_copies(between);
   const ConverterAddress address{seed, number};
   drivers_ = RowDrivers(crossbar, rows_, largest_driven_, address);
-  const auto ranges =
-      plan.ranges.empty() ? std::vector<ColumnRange>(columns_) : plan.ranges;
+  const auto ranges = plan.ranges.empty() ? std::vector<ColumnRange>(columns_) : plan.ranges;
   converters_ = ColumnConverters(crossbar, ranges, largest_sums(plan, largest_driven_), address);
   if (target.crossbar.compensation == "column") own_row_ = plan.own_row;
   if (crossbar.dac_noise > 0) {
@@ -189,8 +188,8 @@ void ProgrammedArray::restore(std::vector<Cells> cells, const std::string& where
     return std::ranges::equal(a.targets(), b.targets());
   };
   if (!std::equal(cells.begin(), cells.end(), cells_.begin(), cells_.end(), same)) {
-    fail(where, "array " + std::to_string(number_) +
-                    ": other targets than this model has on this target");
+    fail(where,
+         "array " + std::to_string(number_) + ": other targets than this model has on this target");
   }
   cells_ = std::move(cells);
   update();
@@ -274,8 +273,7 @@ void ProgrammedArray::compensate() {
   std::vector<double> slope(columns_), shift(columns_), own(own_row_.empty() ? 0 : columns_);
   double all_products = 0, all_squares = 0;
   for (std::size_t c = 0; c < columns_; ++c) {
-    const float* of_own =
-        own.empty() || own_row_[c] == kNoRow ? nullptr : in.row(own_row_[c]);
+    const float* of_own = own.empty() || own_row_[c] == kNoRow ? nullptr : in.row(own_row_[c]);
     double x = 0, y = 0, xx = 0, xy = 0, oo = 0, ox = 0, oy = 0;
     for (std::size_t k = 0; k < n; ++k) {
       double want = 0;

@@ -25,11 +25,11 @@ struct ReadScratch {
 
 /// The weights of an array and how it is used.
 struct ArrayPlan {
-  std::span<const float> weights;          // [rows][columns]
-  std::size_t rows = 0, columns = 0;       // driven and read, from the array's corner
-  float largest_code = 127;                // that a row is driven by
-  std::size_t slices = 1;                  // products that codes take, see Mapping
-  std::vector<ColumnRange> ranges = {};    // [columns]; empty: steps and ranges of 1
+  std::span<const float> weights;        // [rows][columns]
+  std::size_t rows = 0, columns = 0;     // driven and read, from the array's corner
+  float largest_code = 127;              // that a row is driven by
+  std::size_t slices = 1;                // products that codes take, see Mapping
+  std::vector<ColumnRange> ranges = {};  // [columns]; empty: steps and ranges of 1
   /// Level of a row, of the full one, while a column is read: [rows][columns], powers of two, 0
   /// where the row rests; empty: 1 throughout. Where a row rests it has no weight.
   std::span<const float> drive = {};
@@ -159,22 +159,22 @@ class ProgrammedArray {
   // largest conductance of a cell, in siemens.
   std::vector<std::size_t> product_;
   double highest_ = 0;
-  std::vector<double> scale_;   // [columns], uS per unit of weight
-  std::vector<float> drive_;    // [rows][columns], see ArrayPlan
+  std::vector<double> scale_;  // [columns], uS per unit of weight
+  std::vector<float> drive_;   // [rows][columns], see ArrayPlan
   // Rows that do not rest while a column is read, one column after the other, and where each
   // column's begin: [columns + 1]; empty: all rows.
   std::vector<std::uint32_t> driven_, driven_first_;
-  std::vector<double> aim_;     // [rows][columns], the weights as the levels of cells have them
+  std::vector<double> aim_;  // [rows][columns], the weights as the levels of cells have them
   // uS, of all cells of the first copy; with others that hold what it misses, before levels.
   std::vector<double> targets_;
   std::vector<std::vector<std::size_t>> place_;  // [copies][columns], of pairs
-  std::vector<Cells> cells_;  // by copy
+  std::vector<Cells> cells_;                     // by copy
   RowDrivers drivers_;
   ColumnConverters converters_;
-  std::vector<std::size_t> own_row_;    // see ArrayPlan
+  std::vector<std::size_t> own_row_;        // see ArrayPlan
   std::vector<float> slope_, shift_, own_;  // corrections by column; empty: none
-  AlignedFloats effective_, variance_;  // transposed: [columns][rows]
-  AlignedFloats drive_noise_;           // [rows] variances; empty: none
+  AlignedFloats effective_, variance_;      // transposed: [columns][rows]
+  AlignedFloats drive_noise_;               // [rows] variances; empty: none
   bool noisy_ = false;
 };
 

@@ -348,11 +348,9 @@ TEST(Array, DriversBendAndShake) {
   const AlignedFloats in = codes(1);
   const auto product = [&](const CrossbarOptions& crossbar) {
     const std::vector<ColumnRange> ranges(kColumns, {.step = 1, .range = 2000});
-    const ProgrammedArray array({.weights = weights(),
-                                 .rows = kRows,
-                                 .columns = kColumns,
-                                 .ranges = ranges},
-                                {ideal(), crossbar, {}}, kSeed, kNumber);
+    const ProgrammedArray array(
+        {.weights = weights(), .rows = kRows, .columns = kColumns, .ranges = ranges},
+        {ideal(), crossbar, {}}, kSeed, kNumber);
     AlignedFloats out(kColumns * kLanes);
     ReadScratch scratch;
     array.multiply(0, kColumns, 1, {in.data(), kLanes}, {out.data(), kLanes}, 0, 0, scratch);
@@ -682,11 +680,17 @@ TEST(Array, RejectsWhatItCannotHold) {
                         {ideal(), small, {}}, 1, 0);
       },
       ThrowsMessage<Error>(HasSubstr("of a row that rests there")));
-  EXPECT_THAT([&] { ProgrammedArray({nine, 9, 1}, {ideal(), small, {}}, 1, 4); },
-              ThrowsMessage<Error>(HasSubstr("array 4: 9 weights for 9 x 1 pairs")));
+  EXPECT_THAT(
+      [&] {
+        ProgrammedArray({nine, 9, 1}, {ideal(), small, {}}, 1, 4);
+      },
+      ThrowsMessage<Error>(HasSubstr("array 4: 9 weights for 9 x 1 pairs")));
   const std::vector<float> bad{1, std::numeric_limits<float>::quiet_NaN()};
-  EXPECT_THAT([&] { ProgrammedArray({bad, 2, 1}, {ideal(), small, {}}, 1, 0); },
-              ThrowsMessage<Error>(HasSubstr("row 1, column 0")));
+  EXPECT_THAT(
+      [&] {
+        ProgrammedArray({bad, 2, 1}, {ideal(), small, {}}, 1, 0);
+      },
+      ThrowsMessage<Error>(HasSubstr("row 1, column 0")));
 }
 
 TEST(CrossbarOptions, RejectsBadValues) {

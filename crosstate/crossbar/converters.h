@@ -17,8 +17,8 @@ namespace crosstate {
 
 /// What the sums of a column become: `step` of the code after it, and the largest sum of codes,
 /// both in units of the column's sums. `partial`: not the whole sum. `own`: the converter has steps
-/// of its own over the range, even if ranges are learned, and reads between them (at half steps), so
-/// that rounding what it reads to a multiple of its step rounds the sum itself.
+/// of its own over the range, even if ranges are learned, and reads between them (at half steps),
+/// so that rounding what it reads to a multiple of its step rounds the sum itself.
 struct ColumnRange {
   float step = 1, range = 1;
   bool partial = false, own = false;

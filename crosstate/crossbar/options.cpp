@@ -114,8 +114,7 @@ void fields(FieldList& list, CrossbarOptions& options) {
   list.add("adc_inl", options.adc_inl, "Spread of the converters' largest integral non-linearity.")
       .in("steps")
       .range(0, 1e3);
-  list.add("adc_noise", options.adc_noise,
-           "Thermal noise of every conversion, root mean square.")
+  list.add("adc_noise", options.adc_noise, "Thermal noise of every conversion, root mean square.")
       .in("steps")
       .range(0, 1e3);
   list.add("compensation", options.compensation,

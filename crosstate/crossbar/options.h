@@ -9,19 +9,19 @@
 namespace crosstate {
 
 struct CrossbarOptions {
-  int rows = 64;     // of signed pairs: word lines
-  int columns = 64;  // of signed pairs: two bit lines each
-  int levels = 0;    // conductances a cell is programmed to; 0: any
-  int spare_columns = 0;       // of them, kept free
-  std::string remap = "none";  // of faults: none | columns | cells | both
-  int cells = 1;     // pairs per weight: copies of the whole array
+  int rows = 64;                         // of signed pairs: word lines
+  int columns = 64;                      // of signed pairs: two bit lines each
+  int levels = 0;                        // conductances a cell is programmed to; 0: any
+  int spare_columns = 0;                 // of them, kept free
+  std::string remap = "none";            // of faults: none | columns | cells | both
+  int cells = 1;                         // pairs per weight: copies of the whole array
   double significance = 1;               // of a copy over that of the next; 1: equal shares
   std::string encoding = "pair";         // pair | offset
   std::string recurrence = "increment";  // increment | direct
   std::string packing = "packed";        // packed | single
   std::string driven = "blocks";         // rows of a recurrent array at once: blocks | all
   int wire_rounds = 0;                   // of targets against what wires take from far cells
-  int drive_halvings = kDriveHalvings;                // of a row's level, to balance B, A and C; 0: full level
+  int drive_halvings = kDriveHalvings;   // of a row's level, to balance B, A and C; 0: full level
 
   int dac_bits = 8;
   double dac_gain_error = 0;  // relative standard deviation over rows
@@ -29,15 +29,15 @@ struct CrossbarOptions {
   double dac_noise = 0;       // rms of a drive, in steps
 
   int adc_bits = 8;
-  int partial_bits = 0;              // where several products make a sum; 0: not rounded
-  std::string adc_range = "learned";  // learned | fixed | calibrated
+  int partial_bits = 0;                   // where several products make a sum; 0: not rounded
+  std::string adc_range = "learned";      // learned | fixed | calibrated
   std::string increment_range = "codes";  // codes | fitted
-  double adc_full_scale = 0.25;      // fixed: share of the largest possible sum
-  double adc_margin = 1.1;           // calibrated: times the largest sum seen
-  double adc_gain_error = 0;         // relative standard deviation over columns
-  double adc_offset = 0;             // standard deviation over columns, in steps
-  double adc_inl = 0;                // largest bend of a column, standard deviation, in steps
-  double adc_noise = 0;              // rms of a conversion, in steps
+  double adc_full_scale = 0.25;           // fixed: share of the largest possible sum
+  double adc_margin = 1.1;                // calibrated: times the largest sum seen
+  double adc_gain_error = 0;              // relative standard deviation over columns
+  double adc_offset = 0;                  // standard deviation over columns, in steps
+  double adc_inl = 0;                     // largest bend of a column, standard deviation, in steps
+  double adc_noise = 0;                   // rms of a conversion, in steps
 
   std::string compensation = "none";  // none | global | column
 };

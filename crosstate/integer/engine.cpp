@@ -6,6 +6,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/integer/certificate.h"
 #include "crosstate/integer/lanes.h"
+#include "crosstate/kernels/paired_scan.h"
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/kernels/scan.h"
 #include "crosstate/kernels/state_draws.h"
@@ -23,34 +24,69 @@ struct LaneMatrix {
   }
 };
 
+// The recurrence of a channel in 16-bit lanes is exact below these sums.
+constexpr double kPairedExact = 1 << 30;
+
 struct LaneBlock {
   AlignedFloats ar, ai, b, cr, ci;
+  std::vector<std::int32_t> re, im, out, drive;  // PairedModes
+  std::vector<bool> paired;                      // [S]: whether a channel may use them
   LaneFactors output, linear_codes, sum;
-  AlignedFloats activation, gate;
+  CodeEntries activation, gate;
   LaneMatrix linear;
 
   std::size_t first_mode;  // its number in the network
 
-  LaneBlock(const IntegerBlock& from, std::size_t channels, std::size_t outputs, std::size_t first)
+  LaneBlock(const IntegerNetwork& n, const IntegerBlock& from, std::size_t first)
       : cr(floats(from.cr)),
         ci(floats(from.ci)),
         // D u joins the second product.
-        output(from.output, from.shape.size(), from.d),
-        linear_codes(from.linear_codes, outputs),
-        sum(from.sum, channels),
-        activation(floats(from.activation_table)),
-        gate(floats(from.gate_table)),
+        output(from.output, from.shape.size(), n.residual, from.d),
+        linear_codes(from.linear_codes, n.outputs()),
+        sum(from.sum, n.channels, n.residual),
+        activation(from.activation_table),
+        gate(from.gate_table),
         linear(from.linear_map),
         first_mode(first) {
     for (const std::int16_t a : from.ar) ar.push_back(pole_value(a));
     for (const std::int16_t a : from.ai) ai.push_back(pole_value(a));
-    for (const std::int32_t shift : from.input_shift) b.push_back(gain_value(shift));
+    for (const std::int32_t bits : from.input_shift) b.push_back(gain_value(bits));
+    pair_up(n, from);
+  }
+
+  void pair_up(const IntegerNetwork& n, const IntegerBlock& from) {
+    const auto negative = [](std::int16_t v) { return static_cast<std::int16_t>(-v); };
+    const double limit = n.state_limit;
+    const double input = double{largest_magnitude(n.residual)};
+    std::vector<double> sums;
+    for (std::size_t i = 0; i < from.ar.size(); ++i) {
+      const std::int16_t r = from.ar[i], m = n.complex ? from.ai[i] : std::int16_t{0};
+      re.push_back(pair_of(r, negative(m)));
+      im.push_back(pair_of(m, r));
+      out.push_back(pair_of(from.cr[i], n.complex ? negative(from.ci[i]) : std::int16_t{0}));
+      const std::int32_t bits = from.input_shift[i];
+      const auto gain = static_cast<std::int16_t>(bits <= kPairedFraction ? 1 << bits : 0);
+      drive.push_back(pair_of(gain, 1 << (kPairedFraction - 1)));
+      sums.push_back(gain == 0 ? kPairedExact
+                               : 2 * ((std::abs(r) + std::abs(m)) * limit + gain * input) +
+                                     (1 << kPairedFraction));
+    }
+    for (std::size_t s = 0; s < from.shape.size(); ++s) {
+      double most = 0;
+      for (std::size_t i = from.shape.first[s]; i < from.shape.first[s + 1]; ++i) {
+        most = std::max(most, sums[i]);
+      }
+      paired.push_back(n.state_rounding == RoundingMode::kNearest && most < kPairedExact);
+    }
   }
 };
+
+using AlignedPairs = std::vector<std::int32_t, AlignedAllocator<std::int32_t>>;
 
 // Memory of one thread; panels of one stretch of time.
 struct Work {
   AlignedFloats x, h, u, y, z, state;
+  AlignedPairs pairs;          // the state of channels in 16-bit lanes
   std::vector<double> pooled;  // [H][16]
 };
 
@@ -73,7 +109,7 @@ struct IntegerEngine::Inside {
         state_size(scan_state_size(1, network.state_rounding)) {
     seeds.fill(kDeployedSeed);
     for (const IntegerBlock& b : n.blocks) {
-      blocks.emplace_back(b, n.channels, n.outputs(), n.first_mode(blocks.size()));
+      blocks.emplace_back(n, b, n.first_mode(blocks.size()));
     }
   }
 
@@ -90,7 +126,7 @@ struct IntegerEngine::Inside {
   // The residual stream h of the steps from `start` on through one block, in place. z has room for
   // O + H rows.
   void block(std::size_t l, std::size_t start, std::size_t steps, Rows h, Rows copied, Rows y,
-             Rows z, float* state) const {
+             Rows z, float* state, std::int32_t* pairs) const {
     const LaneBlock& b = blocks[l];
     const IntegerBlock& from = n.blocks[l];
     const BlockShape& shape = from.shape;
@@ -99,6 +135,13 @@ struct IntegerEngine::Inside {
     std::fill_n(y.data, S * columns, 0.0f);
     for (std::size_t s = 0; s < S; ++s) {
       const std::size_t at = shape.first[s];
+      if (b.paired[s]) {
+        const PairedModes modes{shape.modes(s), b.re.data() + at, b.im.data() + at,
+                                b.out.data() + at, b.drive.data() + at};
+        paired_scan(modes, static_cast<std::int16_t>(n.state_limit), steps, u.row(s), y.row(s),
+                    pairs + at * kLanes);
+        continue;
+      }
       const ScanModes modes{
           shape.modes(s),  b.ar.data() + at, n.complex ? b.ai.data() + at : nullptr,
           b.b.data() + at, b.cr.data() + at, n.complex ? b.ci.data() + at : nullptr};
@@ -107,12 +150,13 @@ struct IntegerEngine::Inside {
       scan_forward(modes, {static_cast<float>(n.state_limit), n.state_rounding, draws}, steps,
                    u.row(s), y.row(s), state + at * state_size);
     }
-    requantize_rows(b.output.to(from.ssm_output, b.activation), S, columns, y, u, y);
+    const LaneTable activation = b.activation.lanes(), gates = b.gate.lanes();
+    requantize_rows(b.output.to(from.ssm_output, &activation), S, columns, y, u, y);
     b.linear.multiply(columns, y, z);
     if (n.gated) {
       const Rows gate{z.row(H), z.stride};
       requantize_rows(b.linear_codes.to(from.linear), H, columns, z, z, z);
-      requantize_rows(b.linear_codes.to(from.linear, b.gate, H), H, columns, gate, gate, gate);
+      requantize_rows(b.linear_codes.to(from.linear, &gates, H), H, columns, gate, gate, gate);
       multiply(H, columns, z, gate, z);
     }
     requantize_rows(b.sum.to(n.residual), H, columns, z, h, h);
@@ -120,13 +164,17 @@ struct IntegerEngine::Inside {
 
   void pool(std::size_t start, std::size_t steps, const std::uint32_t* lengths, ConstRows h,
             Work& w) const {
+    const bool all = !n.pool_last && std::all_of(lengths, lengths + kLanes, [&](auto length) {
+      return start + steps <= length;
+    });
     for (std::size_t r = 0; r < n.channels; ++r) {
       std::array<float, kLanes> sum{};
       for (std::size_t k = 0; k < steps; ++k) {
         const std::size_t t = start + k;
+        const float* const codes = h.row(r) + k * kLanes;
         for (std::size_t i = 0; i < kLanes; ++i) {
-          const bool counts = n.pool_last ? t + 1 == lengths[i] : t < lengths[i];
-          sum[i] += counts ? h.row(r)[k * kLanes + i] : 0.0f;
+          const bool counts = all || (n.pool_last ? t + 1 == lengths[i] : t < lengths[i]);
+          sum[i] += counts ? codes[i] : 0.0f;
         }
       }
       for (std::size_t i = 0; i < kLanes; ++i) {
@@ -143,6 +191,7 @@ struct IntegerEngine::Inside {
     w.y.resize(H * most);
     w.z.resize(n.outputs() * most);
     w.state.assign(n.first_mode(blocks.size()) * state_size, 0);
+    w.pairs.assign(n.first_mode(blocks.size()) * kLanes, 0);
     w.pooled.assign(H * kLanes, 0);
     const std::uint32_t* lengths = batch.lengths.data() + group * kLanes;
     const AlignedFloats scale(n.inputs, static_cast<float>(n.input.scale));
@@ -161,7 +210,8 @@ struct IntegerEngine::Inside {
       requantize_rows(encoder_codes.to(n.residual), H, columns, h, h, h);
       for (std::size_t l = 0; l < blocks.size(); ++l) {
         block(l, t0, steps, h, {w.u.data(), columns}, {w.y.data(), columns}, {w.z.data(), columns},
-              w.state.data() + blocks[l].first_mode * state_size);
+              w.state.data() + blocks[l].first_mode * state_size,
+              w.pairs.data() + blocks[l].first_mode * kLanes);
       }
       pool(t0, steps, lengths, h, w);
     }

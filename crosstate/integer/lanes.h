@@ -1,6 +1,7 @@
 // Parts of an integer network as floats and doubles, for kernels/integer.h.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -28,13 +29,47 @@ AlignedFloats floats(const std::vector<T>& from) {
   return out;
 }
 
+inline float largest_magnitude(const CodeFormat& f) {
+  return static_cast<float>(std::max(std::abs(f.low), std::abs(f.high)));
+}
+
+/// A table of codes by codes.
+class CodeEntries {
+ public:
+  CodeEntries() = default;
+  explicit CodeEntries(const std::vector<std::int32_t>& table) : values_(floats(table)) {
+    constexpr std::size_t kBytes = 256;
+    if (table.empty()) return;
+    const auto [low, high] = std::minmax_element(table.begin(), table.end());
+    lowest_ = static_cast<float>(*low);
+    if (table.size() > kBytes || *high - *low >= static_cast<std::int32_t>(kBytes)) return;
+    for (const std::int32_t v : table) bytes_.push_back(static_cast<std::uint8_t>(v - *low));
+    bytes_.resize(kBytes, 0);
+  }
+
+  LaneTable lanes() const {
+    return {values_.data(), bytes_.empty() ? nullptr : bytes_.data(), lowest_};
+  }
+  const AlignedFloats& values() const { return values_; }
+  std::size_t bytes() const { return 4 * values_.size() + bytes_.size(); }
+
+ private:
+  AlignedFloats values_;
+  std::vector<std::uint8_t, AlignedAllocator<std::uint8_t>> bytes_;
+  float lowest_ = 0;
+};
+
 /// A Requantizer's factors; rows beyond its own, up to `rows`, give 0.
 class LaneFactors {
  public:
   LaneFactors() = default;
-  /// second_by: what the second factors are multiplied by, or nothing.
-  LaneFactors(const Requantizer& r, std::size_t rows, std::span<const std::int16_t> second_by = {})
-      : first_(r.first.begin(), r.first.end()), second_(r.second.begin(), r.second.end()) {
+  /// q: the codes of the second values, if there are any; second_by: what the second factors are
+  /// multiplied by, or nothing.
+  LaneFactors(const Requantizer& r, std::size_t rows, const CodeFormat& q = {},
+              std::span<const std::int16_t> second_by = {})
+      : first_(r.first.begin(), r.first.end()),
+        second_(r.second.begin(), r.second.end()),
+        second_most_(largest_magnitude(q)) {
     for (std::size_t i = 0; i < second_by.size(); ++i) second_[i] *= second_by[i];
     for (const std::int32_t shift : r.shift) {
       half_.push_back(std::ldexp(1.0, shift - 1));
@@ -44,10 +79,17 @@ class LaneFactors {
     if (!second_.empty()) second_.resize(rows, 0);
     fast_first_ = products(first_, inverse_);
     fast_second_ = products(second_, inverse_);
+    for (std::size_t i = 0; i < rows; ++i) {
+      const double last =
+          std::min(last_place(first_[i]), second_.empty() ? kNone : last_place(second_[i]));
+      // No more than decides the middle.
+      const double unit = std::min(last * inverse_[i], 0.5);
+      tie_.push_back(unit >= kCoarse ? static_cast<float>(unit / 2) : 0.0f);
+    }
   }
 
-  /// From row `row` on; with a table, which has an entry for every code.
-  LaneRequantizer to(const CodeFormat& format, const AlignedFloats& table = {},
+  /// From row `row` on; with a table, which has an entry for every code and outlives the result.
+  LaneRequantizer to(const CodeFormat& format, const LaneTable* table = nullptr,
                      std::size_t row = 0) const {
     const bool two = !second_.empty();
     return {first_.data() + row,
@@ -56,13 +98,15 @@ class LaneFactors {
             inverse_.data() + row,
             fast_first_.data() + row,
             two ? fast_second_.data() + row : nullptr,
-            table.empty() ? nullptr : table.data(),
+            tie_.data() + row,
+            table,
             static_cast<float>(format.low),
-            static_cast<float>(format.high)};
+            static_cast<float>(format.high),
+            second_most_};
   }
   std::size_t bytes() const {
     return 8 * (first_.size() + second_.size() + half_.size() + inverse_.size()) +
-           4 * (fast_first_.size() + fast_second_.size());
+           4 * (fast_first_.size() + fast_second_.size() + tie_.size());
   }
 
  private:
@@ -74,8 +118,17 @@ class LaneFactors {
     return result;
   }
 
+  static constexpr double kCoarse = 0x1p-12, kNone = 0x1p60;
+
+  /// The largest power of two that divides a whole number; kNone of 0.
+  static double last_place(double v) {
+    const auto bits = static_cast<std::int64_t>(v);
+    return bits == 0 ? kNone : static_cast<double>(bits & -bits);
+  }
+
   AlignedDoubles first_, second_, half_, inverse_;
-  AlignedFloats fast_first_, fast_second_;
+  AlignedFloats fast_first_, fast_second_, tie_;
+  float second_most_ = 0;
 };
 
 inline float pole_value(std::int16_t code) {

@@ -101,7 +101,8 @@ Requantizer split(const Requantizer& r, std::size_t half) {
 
 struct StreamBlock {
   LanePlan plan;
-  AlignedFloats ar, ai, b, cr, ci, activation, gate;
+  AlignedFloats ar, ai, b, cr, ci;
+  CodeEntries activation, gate;
   LaneFactors output, linear_codes, sum;
   StreamMatrix linear;
   AlignedFloats xr, xi, er, ei;     // the state; residues: feedback only
@@ -116,11 +117,12 @@ struct StreamBlock {
         b(in_lanes(plan, from.input_shift, gain_value)),
         cr(in_lanes(plan, from.cr, plain)),
         ci(in_lanes(plan, from.ci, plain)),
-        activation(floats(from.activation_table)),
-        gate(floats(from.gate_table)),
-        output(from.output, padded(from.shape.size()), from.d),  // D u joins the second product
+        activation(from.activation_table),
+        gate(from.gate_table),
+        // D u joins the second product.
+        output(from.output, padded(from.shape.size()), n.residual, from.d),
         linear_codes(split(from.linear_codes, n.channels), n.gated ? 2 * padded(n.channels) : 0),
-        sum(from.sum, padded(n.channels)),
+        sum(from.sum, padded(n.channels), n.residual),
         linear(from.linear_map, n.gated) {
     xr.assign(ar.size(), 0);
     xi.assign(ar.size(), 0);
@@ -168,9 +170,10 @@ struct StreamBlock {
     for (AlignedFloats* v : {&xr, &xi, &er, &ei}) std::fill(v->begin(), v->end(), 0.0f);
   }
   std::size_t bytes() const {
-    const std::size_t values = 7 * ar.size() + er.size() + ei.size() + keys.size() +
-                               activation.size() + gate.size() + u.size() + 2 * lane_u.size();
-    return 4 * values + output.bytes() + linear_codes.bytes() + sum.bytes() + linear.bytes();
+    const std::size_t values =
+        7 * ar.size() + er.size() + ei.size() + keys.size() + u.size() + 2 * lane_u.size();
+    return 4 * values + activation.bytes() + gate.bytes() + output.bytes() + linear_codes.bytes() +
+           sum.bytes() + linear.bytes();
   }
 };
 
@@ -214,13 +217,14 @@ struct IntegerStream::Inside {
     StreamBlock& b = blocks[l];
     const IntegerBlock& from = n.blocks[l];
     const float* const u = b.recur(from.shape, n, static_cast<std::uint32_t>(steps), h, y);
-    requantize_each(b.output.to(from.ssm_output, b.activation), padded(from.shape.size()), y.data(),
+    const LaneTable activation = b.activation.lanes(), gates = b.gate.lanes();
+    requantize_each(b.output.to(from.ssm_output, &activation), padded(from.shape.size()), y.data(),
                     u, y.data());
     b.linear.multiply(y, z);
     if (n.gated) {
       float* const gate = z.data() + width;
       requantize_each(b.linear_codes.to(from.linear), width, z.data(), nullptr, z.data());
-      requantize_each(b.linear_codes.to(from.linear, b.gate, width), width, gate, nullptr, gate);
+      requantize_each(b.linear_codes.to(from.linear, &gates, width), width, gate, nullptr, gate);
       for (std::size_t i = 0; i < width; ++i) z[i] *= z[width + i];
     }
     requantize_each(b.sum.to(n.residual), width, z.data(), h.data(), h.data());

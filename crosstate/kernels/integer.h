@@ -11,8 +11,17 @@
 
 namespace crosstate {
 
+/// What follows a code, by its distance from the lowest one.
+struct LaneTable {
+  const float* values = nullptr;
+  const std::uint8_t* bytes =
+      nullptr;  // [256]: values less the lowest; null: wider, or more of them
+  float lowest = 0;
+};
+
 /// floor((p first + q second + half) inverse) within [low, high], for shifts as powers of two:
-/// half = 2^(shift - 1), inverse = 2^-shift. With a table, what it has for that code.
+/// half = 2^(shift - 1), inverse = 2^-shift. With a table, what it has for that code. Whole p and
+/// q; others may count as up to `tie` codes more.
 struct LaneRequantizer {
   const double* first = nullptr;
   const double* second = nullptr;  // null: no q
@@ -20,8 +29,11 @@ struct LaneRequantizer {
   const double* inverse = nullptr;
   const float* fast_first = nullptr;   // first inverse, rounded
   const float* fast_second = nullptr;  // second inverse, rounded
-  const float* table = nullptr;        // [high - low + 1]; null: the code itself
+  // Half of what (p first + q second) inverse is a multiple of, where that is much; else 0.
+  const float* tie = nullptr;
+  const LaneTable* table = nullptr;  // null: the code itself
   float low = 0, high = 0;
+  float second_most = 0;  // bound on |q|
 };
 
 /// With one set of factors per row of a panel. out may be p or q.

@@ -190,10 +190,17 @@ std::size_t Mapping::conversions_per_step() const {
   std::size_t n = 0;
   for (const MappedArray& a : arrays) {
     switch (a.site) {
-      case Site::kEncoder: n += a.columns * input_slices; break;
-      case Site::kRecurrence: n += a.columns * state_slices; break;
-      case Site::kLinear: n += a.columns * activation_slices; break;
-      case Site::kDecoder: break;
+      case Site::kEncoder:
+        n += a.columns * input_slices;
+        break;
+      case Site::kRecurrence:
+        n += a.columns * state_slices;
+        break;
+      case Site::kLinear:
+        n += a.columns * activation_slices;
+        break;
+      case Site::kDecoder:
+        break;
     }
   }
   return n * conversions_of_weight;

@@ -243,8 +243,8 @@ TEST(Mapping, RejectsRoundingsThatConvertersLack) {
     quant.state.rounding = rounding;
     const IntegerNetwork other = to_integers(network({}, 1, quant));
     EXPECT_THAT([&] { map_network(other, {}, 10); },
-                ThrowsMessage<Error>(HasSubstr("quant.state.rounding = \"" +
-                                               std::string(rounding) + "\"")));
+                ThrowsMessage<Error>(
+                    HasSubstr("quant.state.rounding = \"" + std::string(rounding) + "\"")));
   }
 }
 

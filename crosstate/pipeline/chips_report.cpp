@@ -18,10 +18,14 @@ std::string fixed(double value, int digits) {
 
 const char* name_of(Site site) {
   switch (site) {
-    case Site::kEncoder: return "encoder";
-    case Site::kRecurrence: return "recurrence";
-    case Site::kLinear: return "pointwise layer";
-    case Site::kDecoder: return "decoder";
+    case Site::kEncoder:
+      return "encoder";
+    case Site::kRecurrence:
+      return "recurrence";
+    case Site::kLinear:
+      return "pointwise layer";
+    case Site::kDecoder:
+      return "decoder";
   }
   return "";
 }
@@ -126,8 +130,8 @@ Report chips_report(const std::string& model, const SimulateSummary& summary,
                {"conversions per time step", std::to_string(summary.conversions_per_step)},
                {"conversions per sequence", std::to_string(summary.conversions_per_sequence)}};
   if (!summary.external) {
-    chip.rows.push_back({"cells programmed within tolerance (%)",
-                         fixed(100 * summary.programming.yield(), 2)});
+    chip.rows.push_back(
+        {"cells programmed within tolerance (%)", fixed(100 * summary.programming.yield(), 2)});
   }
   report.tables.push_back(std::move(chip));
   if (summary.ages.size() > 1) report.plots.push_back(age_plot(summary));
@@ -136,18 +140,16 @@ Report chips_report(const std::string& model, const SimulateSummary& summary,
 }
 
 Table mapping_table(const Mapping& mapping) {
-  Table table{"Arrays",
-              {"array", "site", "layer", "holds", "rows", "columns", "pairs in use (%)"},
-              {}};
+  Table table{
+      "Arrays", {"array", "site", "layer", "holds", "rows", "columns", "pairs in use (%)"}, {}};
   for (std::size_t i = 0; i < mapping.arrays.size(); ++i) {
     const MappedArray& a = mapping.arrays[i];
     const bool layered = a.site == Site::kRecurrence || a.site == Site::kLinear;
-    table.rows.push_back({std::to_string(i), name_of(a.site),
-                          layered ? std::to_string(a.layer) : "-", content_of(a),
-                          std::to_string(a.rows), std::to_string(a.columns),
-                          fixed(100.0 * static_cast<double>(a.used) /
-                                    static_cast<double>(mapping.pairs_per_array),
-                                1)});
+    table.rows.push_back(
+        {std::to_string(i), name_of(a.site), layered ? std::to_string(a.layer) : "-", content_of(a),
+         std::to_string(a.rows), std::to_string(a.columns),
+         fixed(100.0 * static_cast<double>(a.used) / static_cast<double>(mapping.pairs_per_array),
+               1)});
   }
   return table;
 }

@@ -6,15 +6,19 @@
 namespace crosstate {
 namespace {
 
-constexpr std::size_t kAcross = 6;       // arrays in a row
+constexpr std::size_t kAcross = 6;        // arrays in a row
 constexpr double kSide = 160, kGap = 40;  // of an array, and between two
 
 const char* colour_of(Site site) {
   switch (site) {
-    case Site::kEncoder: return "#0a7d5a";
-    case Site::kRecurrence: return "#2457a6";
-    case Site::kLinear: return "#b3541e";
-    case Site::kDecoder: return "#7a3c8f";
+    case Site::kEncoder:
+      return "#0a7d5a";
+    case Site::kRecurrence:
+      return "#2457a6";
+    case Site::kLinear:
+      return "#b3541e";
+    case Site::kDecoder:
+      return "#7a3c8f";
   }
   return "";
 }
@@ -22,10 +26,14 @@ const char* colour_of(Site site) {
 std::string title_of(const MappedArray& a) {
   const std::string layer = std::to_string(a.layer);
   switch (a.site) {
-    case Site::kEncoder: return "encoder";
-    case Site::kRecurrence: return "recurrence " + layer;
-    case Site::kLinear: return "pointwise " + layer;
-    case Site::kDecoder: return "decoder";
+    case Site::kEncoder:
+      return "encoder";
+    case Site::kRecurrence:
+      return "recurrence " + layer;
+    case Site::kLinear:
+      return "pointwise " + layer;
+    case Site::kDecoder:
+      return "decoder";
   }
   return "";
 }

@@ -29,9 +29,9 @@ struct SweepOptions {
 struct QatOptions : TrainOptions {
   QatOptions();
 
-  double distill = 0;      // weight of the float network's opinion beside the labels
-  double temperature = 2;  // of both distributions there
-  std::string stages;      // "PRESET:EPOCHS ..."; see qat_stages()
+  double distill = 0;       // weight of the float network's opinion beside the labels
+  double temperature = 2;   // of both distributions there
+  std::string stages;       // "PRESET:EPOCHS ..."; see qat_stages()
   double target_noise = 0;  // times the noise of the target; 0: what [quant] says
 };
 

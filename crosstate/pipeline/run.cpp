@@ -154,8 +154,7 @@ class Run {
   // Noise of the weights as on a chip that holds the network as it is rounded before training.
   void disturb_as_target(std::vector<QuantStage>& stages) {
     const double age = simulated_times(options_.simulate).front();
-    const TargetNoise noise =
-        target_noise(to_integers(*ptq_), options_.target, age, options_.seed);
+    const TargetNoise noise = target_noise(to_integers(*ptq_), options_.target, age, options_.seed);
     say("the target's noise: " + percent(noise.device) + " of the largest weight for good, " +
         percent(noise.read) + " in every read");
     for (QuantStage& stage : stages) {

@@ -147,7 +147,8 @@ Table summary_table(const RunSummary& summary) {
     const CrossbarSummary& crossbar = summary.crossbar;
     table.rows.push_back(
         {"crossbar, " + std::to_string(crossbar.chips.first().accuracy.size()) + " chips",
-         fixed(100 * crossbar.chips.first().mean, 2) + " ± " + fixed(100 * crossbar.chips.first().deviation, 2),
+         fixed(100 * crossbar.chips.first().mean, 2) + " ± " +
+             fixed(100 * crossbar.chips.first().deviation, 2),
          std::to_string(summary.qat.weight_bits), std::to_string(summary.qat.state_bits), "-", "-",
          fixed(crossbar.seconds, 1)});
   }

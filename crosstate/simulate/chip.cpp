@@ -30,18 +30,14 @@ Rows take(AlignedFloats& memory, std::size_t rows, std::size_t columns) {
   return {memory.data(), columns};
 }
 
-float magnitude(const CodeFormat& f) {
-  return static_cast<float>(std::max(std::abs(f.low), std::abs(f.high)));
-}
-
 // Memory of one thread. Panels are [rows][steps][16] of one stretch of time.
 struct Work {
   std::vector<AlignedFloats> rows;  // by array: what drives a recurrent array, [u, x] in 16 lanes
   AlignedFloats input, h, u, y, z, partial, columns;
   ReadScratch read;
-  std::vector<double> pooled;              // [H][16] sums of codes
-  std::vector<std::vector<float>> seen;    // by array: largest sums per column; empty: not wanted
-  float* path = nullptr;                   // Chip::state_path(); null: not wanted
+  std::vector<double> pooled;            // [H][16] sums of codes
+  std::vector<std::vector<float>> seen;  // by array: largest sums per column; empty: not wanted
+  float* path = nullptr;                 // Chip::state_path(); null: not wanted
 
   float* seen_by(std::size_t array) { return seen.empty() ? nullptr : seen[array].data(); }
 };
@@ -56,7 +52,8 @@ struct Stretch {
 
 struct Layer {
   std::vector<std::size_t> recurrence, linear;  // numbers of arrays
-  AlignedFloats activation, gate, bias;
+  CodeEntries activation, gate;
+  AlignedFloats bias;
   Conversion output, linear_codes, sum;
 };
 
@@ -95,12 +92,12 @@ struct Chip::Inside {
       const IntegerBlock& b = n.blocks[l];
       // With a gate the residual sum has no converter: its products are digital.
       const int sum_bits = n.gated ? 32 : bits;
-      layers.push_back({map.of(Site::kRecurrence, l), map.of(Site::kLinear, l),
-                        floats(b.activation_table), floats(b.gate_table), floats(b.linear_map.bias),
-                        Conversion(b.output, b.ssm_output, bits, b.shape.size(), b.d),
-                        n.gated ? Conversion(b.linear_codes, b.linear, bits, n.outputs())
-                                : Conversion(),
-                        Conversion(b.sum, n.residual, sum_bits, n.channels)});
+      layers.push_back(
+          {map.of(Site::kRecurrence, l), map.of(Site::kLinear, l), CodeEntries(b.activation_table),
+           CodeEntries(b.gate_table), floats(b.linear_map.bias),
+           Conversion(b.output, b.ssm_output, bits, b.shape.size(), n.residual, b.d),
+           n.gated ? Conversion(b.linear_codes, b.linear, bits, n.outputs()) : Conversion(),
+           Conversion(b.sum, n.residual, sum_bits, n.channels, n.residual)});
     }
     const int missing = fits() ? 0 : missing_bits(state_format(), bits);
     state_step.assign(widest, std::exp2(static_cast<float>(missing)));
@@ -109,8 +106,7 @@ struct Chip::Inside {
 
   // Whether converters may resolve the increments of states more finely than the states' codes.
   bool fits() const {
-    return incremental && target.crossbar.increment_range == "fitted" &&
-           mapping->state_slices == 1;
+    return incremental && target.crossbar.increment_range == "fitted" && mapping->state_slices == 1;
   }
 
   CodeFormat state_format() const { return {-n.state_limit, n.state_limit, 1}; }
@@ -122,12 +118,12 @@ struct Chip::Inside {
     switch (a.site) {
       case Site::kEncoder:
         p.slices = mapping->input_slices;
-        p.largest_code = magnitude(n.input);
+        p.largest_code = largest_magnitude(n.input);
         matrix_ranges(n.encoder_codes, n.residual, a, n.encoder.columns, p);
         break;
       case Site::kRecurrence:
         p.slices = mapping->state_slices;
-        p.largest_code = std::max(static_cast<float>(n.state_limit), magnitude(n.residual));
+        p.largest_code = std::max(static_cast<float>(n.state_limit), largest_magnitude(n.residual));
         recurrence_ranges(a, p);
         if (incremental) {
           p.own_row.assign(a.columns, kNoRow);
@@ -137,7 +133,7 @@ struct Chip::Inside {
       case Site::kLinear: {
         const IntegerBlock& b = n.blocks[a.layer];
         p.slices = mapping->activation_slices;
-        p.largest_code = magnitude(b.activation);
+        p.largest_code = largest_magnitude(b.activation);
         matrix_ranges(n.gated ? b.linear_codes : b.sum, n.gated ? b.linear : n.residual, a,
                       b.shape.size(), p);
         break;
@@ -224,8 +220,7 @@ struct Chip::Inside {
       for (std::size_t i = 0; i < pieces; ++i) {
         std::copy_n(u.row(a.pieces[i].channel) + k * kLanes, kLanes, in.row(i));
       }
-      array.multiply(0, a.states, 1, in, out, t.sequence, step, w.read, nullptr,
-                     w.seen_by(number));
+      array.multiply(0, a.states, 1, in, out, t.sequence, step, w.read, nullptr, w.seen_by(number));
       if (incremental) accumulate(nullptr, a.states, kLanes, states, out);
       fake_quantize_forward(state_step.data(), -state_limit, state_limit, a.states, kLanes, out,
                             states);

@@ -21,29 +21,33 @@ inline int missing_bits(const CodeFormat& to, int adc_bits) {
 class Conversion {
  public:
   Conversion() = default;
+  /// q, second_by: as LaneFactors has them.
   Conversion(const Requantizer& r, const CodeFormat& to, int adc_bits, std::size_t rows,
-             std::span<const std::int16_t> second_by = {})
+             const CodeFormat& q = {}, std::span<const std::int16_t> second_by = {})
       : to_(to), missing_(missing_bits(to, adc_bits)) {
     Requantizer wide = r;
     for (std::int32_t& shift : wide.shift) shift += missing_;
-    factors_ = LaneFactors(wide, rows, second_by);
+    factors_ = LaneFactors(wide, rows, q, second_by);
     coarse_ = {static_cast<std::int32_t>(std::ceil(std::ldexp(to.low, -missing_))),
                static_cast<std::int32_t>(std::floor(std::ldexp(to.high, -missing_))), to.scale};
   }
 
   /// Rows `first` .. first + rows - 1 of the requantizer. table: one entry per code, or empty.
   void operator()(std::size_t rows, std::size_t columns, ConstRows p, ConstRows q, Rows out,
-                  const AlignedFloats& table = {}, std::size_t first = 0) const {
+                  const CodeEntries& table = {}, std::size_t first = 0) const {
+    const AlignedFloats& entries = table.values();
     if (missing_ == 0) {
-      requantize_rows(factors_.to(to_, table, first), rows, columns, p, q, out);
+      const LaneTable lanes = table.lanes();
+      requantize_rows(factors_.to(to_, entries.empty() ? nullptr : &lanes, first), rows, columns, p,
+                      q, out);
       return;
     }
-    requantize_rows(factors_.to(coarse_, {}, first), rows, columns, p, q, out);
+    requantize_rows(factors_.to(coarse_, nullptr, first), rows, columns, p, q, out);
     const AlignedFloats step(rows, std::exp2(static_cast<float>(missing_)));
     affine_forward(step.data(), nullptr, rows, columns, out, out);
-    if (table.empty()) return;
-    table_forward(table.data(), table.size(), static_cast<float>(to_.low), 1, rows, columns, out,
-                  out);
+    if (entries.empty()) return;
+    table_forward(entries.data(), entries.size(), static_cast<float>(to_.low), 1, rows, columns,
+                  out, out);
   }
 
  private:
@@ -64,8 +68,9 @@ inline ColumnRange column_range(const Requantizer& r, std::size_t row, const Cod
 
 /// The range of a converter for increments of up to `largest`, in codes of the state, in place of
 /// `codes`, the one for its codes: with the finest steps, powers of two, that reach so far. Whole
-/// codes lie between what it reads, so that rounding the sum to them is but one rounding. Where steps
-/// would be no finer the range stays that of the codes, unless the converter lacks bits for those.
+/// codes lie between what it reads, so that rounding the sum to them is but one rounding. Where
+/// steps would be no finer the range stays that of the codes, unless the converter lacks bits for
+/// those.
 inline ColumnRange increment_range(const ColumnRange& codes, float largest, int adc_bits) {
   constexpr float kLeast = 1e-3f;  // of states that stand still
   const float high = std::exp2(static_cast<float>(adc_bits - 1)) - 1;

@@ -8,9 +8,9 @@
 
 namespace crosstate {
 
-/// Root mean squares over the pairs of all arrays that hold a weight, relative to the largest weight
-/// of the pair's column: what stays (programming, ageing, wires, after compensation), and what
-/// changes from read to read.
+/// Root mean squares over the pairs of all arrays that hold a weight, relative to the largest
+/// weight of the pair's column: what stays (programming, ageing, wires, after compensation), and
+/// what changes from read to read.
 struct TargetNoise {
   double device = 0, read = 0;
 };

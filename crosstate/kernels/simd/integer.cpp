@@ -26,10 +26,13 @@ constexpr DD dd;
 constexpr DF df;
 constexpr std::size_t kWide = hn::MaxLanes(DD());
 
-// A requantizer in floats decides all but values so near to a whole number that its error could
-// carry them across; those go through doubles, which are exact. The factor, the products and the
-// sums are each rounded once: together less than 2^-22 (|p first| + |q second| + 1), in steps.
-constexpr float kDoubt = 0x1p-22f;
+// A requantizer in floats decides all but values so near to the middle between two codes that its
+// error could carry them across, and those on it; they go through doubles, which are exact. The
+// factors, the products and the sum are each rounded once: together less than
+// 2^-22 (|p first| + |q second| + 1), in codes, where |p first| exceeds |q second| by no more than
+// the codes themselves unless the sum is far beyond them. Where all sums are multiples of a power
+// of two that floats hold, half of it, which decides the middle, leaves no doubt.
+constexpr float kDoubt = 0x1p-22f, kHeld = 0x1p24f;
 
 struct Exact {
   VD first, second, half, inverse;
@@ -41,73 +44,170 @@ HWY_INLINE VD exact_code(const Exact& f, VD low, VD high, const float* p, const 
   return hn::Min(hn::Max(hn::Floor(hn::Mul(sum, f.inverse)), low), high);
 }
 
-// Codes of kN values; `exact(v)` are the factors of those from v on.
+// Codes of `count` values, a multiple of kN; `exact(v)` are the factors of those from v on.
 template <class ExactFactors>
 HWY_NOINLINE void requantize_exactly(const LaneRequantizer& r, const ExactFactors& exact,
-                                     const float* p, const float* q, float* out) {
+                                     std::size_t count, const float* p, const float* q,
+                                     float* out) {
   const VD low = hn::Set(dd, static_cast<double>(r.low));
   const VD high = hn::Set(dd, static_cast<double>(r.high));
-  for (std::size_t v = 0; v < kN; v += kWide) {
+  for (std::size_t v = 0; v < count; v += kWide) {
     const VD code = exact_code(exact(v), low, high, p + v, q != nullptr ? q + v : nullptr);
     hn::Store(hn::DemoteTo(df, code), df, out + v);
   }
 }
 
-struct Bounds {
-  explicit Bounds(const LaneRequantizer& r)
-      : low(hn::Set(d, r.low + 0.5f)),
-        high(hn::Set(d, r.high + 0.5f)),
-        sure(hn::Set(d, 0.5f - kDoubt * (std::max(std::abs(r.low), std::abs(r.high)) + 2))) {}
-  V low, high;  // floor() makes the lowest and the highest code of them
-  V sure;       // distance from the middle between two whole numbers, with one product
-};
-
-// kN values by float factors, to codes in `out`. False where a value is in doubt.
-template <bool kTwo>
-HWY_INLINE bool requantize_fast(const Bounds& bounds, V first, V second, const float* p,
-                                const float* q, V& code) {
-  const V half = hn::Set(d, 0.5f), a = hn::Load(d, p);
-  V sum = half, sure = bounds.sure;
-  if constexpr (kTwo) {
-    const V b = hn::Load(d, q);
-    sum = hn::MulAdd(b, second, half);
-    const V size = hn::MulAdd(hn::Abs(a), hn::Abs(first), hn::Abs(hn::Mul(b, second)));
-    sure = hn::NegMulAdd(hn::Set(d, kDoubt), size, hn::Set(d, 0.5f - kDoubt));
-  }
-  sum = hn::Min(hn::Max(hn::MulAdd(a, first, sum), bounds.low), bounds.high);
-  code = hn::Floor(sum);
-  return hn::AllTrue(d, hn::Lt(hn::Abs(hn::Sub(hn::Sub(sum, code), half)), sure));
+// Entries of a table by the codes whose lowest is `low`, one vector after another.
+template <std::size_t kVectors>
+HWY_INLINE void gather(const LaneTable& table, V low, V (&code)[kVectors]) {
+  for (V& c : code) c = hn::GatherIndex(d, table.values, hn::ConvertTo(di, hn::Sub(c, low)));
 }
 
-template <bool kTwo, class ExactFactors>
-HWY_INLINE void requantize(const LaneRequantizer& r, const Bounds& bounds, V first, V second,
+#if HWY_TARGET == HWY_SCALAR
+
+template <std::size_t kVectors>
+HWY_INLINE void look_up(const LaneTable& table, V low, V (&code)[kVectors]) {
+  gather(table, low, code);
+}
+
+#else
+
+using DB = hn::Repartition<std::uint8_t, D>;
+using VB = hn::Vec<DB>;
+constexpr DB db;
+constexpr std::size_t kEntries = 16;  // of a table that one shuffle holds
+
+// One of 2^kBits parts of a table, by halves: upper[i] is the mask of bit i of the part's number.
+template <std::size_t kBits>
+HWY_INLINE VB part_entries(const std::uint8_t* bytes, VB entry, const VB (&upper)[4]) {
+  if constexpr (kBits == 0) {
+    return hn::TableLookupBytes(hn::LoadDup128(db, bytes), entry);
+  } else {
+    constexpr std::size_t kHalf = kEntries << (kBits - 1);
+    const VB no = part_entries<kBits - 1>(bytes, entry, upper);
+    const VB yes = part_entries<kBits - 1>(bytes + kHalf, entry, upper);
+    return hn::IfVecThenElse(upper[kBits - 1], yes, no);
+  }
+}
+
+// Where a shuffle finds byte v of every word; it makes the others 0.
+constexpr std::uint8_t kNone = 0x80;
+alignas(16) constexpr std::uint8_t kByteOfWords[4][16] = {
+    {0, kNone, kNone, kNone, 4, kNone, kNone, kNone, 8, kNone, kNone, kNone, 12, kNone, kNone,
+     kNone},
+    {1, kNone, kNone, kNone, 5, kNone, kNone, kNone, 9, kNone, kNone, kNone, 13, kNone, kNone,
+     kNone},
+    {2, kNone, kNone, kNone, 6, kNone, kNone, kNone, 10, kNone, kNone, kNone, 14, kNone, kNone,
+     kNone},
+    {3, kNone, kNone, kNone, 7, kNone, kNone, kNone, 11, kNone, kNone, kNone, 15, kNone, kNone,
+     kNone}};
+
+// Four vectors at once, as the four bytes of every word: a gather takes several times as long as
+// shuffles of tables that registers hold.
+template <std::size_t kVectors>
+HWY_INLINE void look_up(const LaneTable& table, V low, V (&code)[kVectors]) {
+  if constexpr (kVectors != 4) {
+    gather(table, low, code);
+  } else {
+    if (table.bytes == nullptr) return gather(table, low, code);
+    // A whole number plus 2^23 has it in its lowest bits, under those of 2^23.
+    const V one = hn::Set(d, 0x1p23f), from_low = hn::Sub(one, low);
+    const auto word = [&](V c) { return hn::BitCast(du, hn::Add(c, from_low)); };
+    const VU lowest = hn::Xor(word(code[0]), hn::BitCast(du, one));
+    const VU words =
+        hn::Xor(hn::Xor(lowest, hn::ShiftLeft<8>(word(code[1]))),
+                hn::Xor(hn::ShiftLeft<16>(word(code[2])), hn::ShiftLeft<24>(word(code[3]))));
+    const VB index = hn::BitCast(db, words);
+    const VB entry = hn::And(index, hn::Set(db, kEntries - 1));
+    // Bits 4 to 7 of every index as masks.
+    const hn::RebindToSigned<DB> signs;
+    const auto mask = [&](VU shifted) {
+      return hn::BitCast(db, hn::BroadcastSignBit(hn::BitCast(signs, shifted)));
+    };
+    const VB upper[4] = {mask(hn::ShiftLeft<3>(words)), mask(hn::ShiftLeft<2>(words)),
+                         mask(hn::ShiftLeft<1>(words)), mask(words)};
+    const VB found = part_entries<4>(table.bytes, entry, upper);
+    const V base = hn::Set(d, table.lowest);
+    for (std::size_t v = 0; v < 4; ++v) {
+      const VB byte = hn::TableLookupBytesOr0(found, hn::LoadDup128(db, kByteOfWords[v]));
+      code[v] = hn::Add(hn::ConvertTo(d, hn::BitCast(di, byte)), base);
+    }
+  }
+}
+
+#endif
+
+struct Bounds {
+  explicit Bounds(const LaneRequantizer& r)
+      : low(hn::Set(d, r.low)),
+        high(hn::Set(d, r.high)),
+        codes(hn::Set(d, std::max(std::abs(r.low), std::abs(r.high)) + 3)),
+        second_most(hn::Set(d, 2 * r.second_most)) {}
+  // The distance from a code within which floats decide.
+  HWY_INLINE V sure(V second, V tie) const {
+    const V size = hn::MulAdd(second_most, hn::Abs(second), codes);
+    const V distance = hn::NegMulAdd(hn::Set(d, kDoubt), size, hn::Set(d, 0.5f));
+    return hn::IfThenElse(hn::Lt(size, hn::Mul(tie, hn::Set(d, kHeld))), hn::Set(d, 1.0f),
+                          distance);
+  }
+  V low, high, codes, second_most;
+};
+
+// Of one row, or one each.
+struct Factors {
+  V first, second, tie, sure;
+};
+
+// Of kVectors vectors by float factors. False where a value is in doubt.
+template <bool kTwo, std::size_t kVectors>
+HWY_INLINE bool requantize_fast(const Bounds& bounds, const Factors& f, const float* p,
+                                const float* q, V (&code)[kVectors]) {
+  V farthest = hn::Zero(d);
+  for (std::size_t v = 0; v < kVectors; ++v) {
+    const V a = hn::Load(d, p + v * kN);
+    V sum = f.tie;
+    if constexpr (kTwo) sum = hn::MulAdd(hn::Load(d, q + v * kN), f.second, sum);
+    sum = hn::MulAdd(a, f.first, sum);
+    sum = hn::Min(hn::Max(sum, bounds.low), bounds.high);
+    code[v] = hn::Round(sum);
+    farthest = hn::Max(farthest, hn::Abs(hn::Sub(sum, code[v])));
+  }
+  return hn::AllTrue(d, hn::Lt(farthest, f.sure));
+}
+
+template <bool kTwo, std::size_t kVectors, class ExactFactors>
+HWY_INLINE void requantize(const LaneRequantizer& r, const Bounds& bounds, const Factors& f,
                            const ExactFactors& exact, const float* p, const float* q, float* out) {
-  V code;
-  if (HWY_UNLIKELY((!requantize_fast<kTwo>(bounds, first, second, p, q, code)))) {
-    alignas(64) float codes[kN];
-    requantize_exactly(r, exact, p, q, codes);
-    code = hn::Load(d, codes);
+  V code[kVectors];
+  if (HWY_UNLIKELY((!requantize_fast<kTwo>(bounds, f, p, q, code)))) {
+    alignas(64) float codes[kVectors * kN];
+    requantize_exactly(r, exact, kVectors * kN, p, q, codes);
+    for (std::size_t v = 0; v < kVectors; ++v) code[v] = hn::Load(d, codes + v * kN);
   }
-  if (r.table != nullptr) {
-    code =
-        hn::GatherIndex(d, r.table - static_cast<std::ptrdiff_t>(r.low), hn::ConvertTo(di, code));
-  }
-  hn::Store(code, d, out);
+  if (r.table != nullptr) look_up(*r.table, bounds.low, code);
+  for (std::size_t v = 0; v < kVectors; ++v) hn::Store(code[v], d, out + v * kN);
 }
 
 template <bool kTwo>
 void requantize_rows_of(const LaneRequantizer& r, std::size_t rows, std::size_t columns,
                         ConstRows p, ConstRows q, Rows out) {
+  constexpr std::size_t kBlock = 4;  // vectors that share a branch
   const Bounds bounds(r);
   for (std::size_t i = 0; i < rows; ++i) {
     const Exact factors{hn::Set(dd, r.first[i]), kTwo ? hn::Set(dd, r.second[i]) : hn::Zero(dd),
                         hn::Set(dd, r.half[i]), hn::Set(dd, r.inverse[i])};
     const auto exact = [&](std::size_t) { return factors; };
-    const V first = hn::Set(d, r.fast_first[i]);
-    const V second = hn::Set(d, kTwo ? r.fast_second[i] : 0.0f);
-    for (std::size_t c = 0; c < columns; c += kN) {
-      requantize<kTwo>(r, bounds, first, second, exact, p.row(i) + c, kTwo ? q.row(i) + c : nullptr,
-                       out.row(i) + c);
+    const V second = hn::Set(d, kTwo ? r.fast_second[i] : 0.0f), tie = hn::Set(d, r.tie[i]);
+    const Factors f{hn::Set(d, r.fast_first[i]), second, tie, bounds.sure(second, tie)};
+    const float* const a = p.row(i);
+    const float* const b = kTwo ? q.row(i) : nullptr;
+    float* const to = out.row(i);
+    std::size_t c = 0;
+    for (; c + kBlock * kN <= columns; c += kBlock * kN) {
+      requantize<kTwo, kBlock>(r, bounds, f, exact, a + c, kTwo ? b + c : nullptr, to + c);
+    }
+    for (; c < columns; c += kN) {
+      requantize<kTwo, 1>(r, bounds, f, exact, a + c, kTwo ? b + c : nullptr, to + c);
     }
   }
 }
@@ -131,9 +231,10 @@ void requantize_each_of(const LaneRequantizer& r, std::size_t count, const float
                    kTwo ? hn::Load(dd, r.second + i + v) : hn::Zero(dd),
                    hn::Load(dd, r.half + i + v), hn::Load(dd, r.inverse + i + v)};
     };
-    const V first = hn::Load(d, r.fast_first + i);
     const V second = kTwo ? hn::Load(d, r.fast_second + i) : hn::Zero(d);
-    requantize<kTwo>(r, bounds, first, second, exact, p + i, kTwo ? q + i : nullptr, out + i);
+    const V tie = hn::Load(d, r.tie + i);
+    const Factors f{hn::Load(d, r.fast_first + i), second, tie, bounds.sure(second, tie)};
+    requantize<kTwo, 1>(r, bounds, f, exact, p + i, kTwo ? q + i : nullptr, out + i);
   }
 }
 
