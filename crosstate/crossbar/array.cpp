@@ -7,7 +7,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/lanes.h"
 #include "crosstate/base/random.h"
-#include "crosstate/crossbar/levels.h"
+#include "crosstate/quant/cell_levels.h"
 
 namespace crosstate {
 namespace {

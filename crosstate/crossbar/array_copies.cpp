@@ -5,8 +5,8 @@
 
 #include "crosstate/base/random.h"
 #include "crosstate/crossbar/array.h"
-#include "crosstate/crossbar/levels.h"
 #include "crosstate/crossbar/repair.h"
+#include "crosstate/quant/cell_levels.h"
 
 namespace crosstate {
 namespace {

@@ -17,10 +17,11 @@ struct Kind {
   bool complex = true, gain = false;
   float limit = 0;
   RoundingMode mode = RoundingMode::kNearest;
+  float spread = 1;
 
   /// With draws as a channel in the middle of a network and of its sequences has them.
   StateRounding rounding(std::uint32_t first_step = kFirstStep) const {
-    return {limit, mode, {kSeeds, 11, first_step}};
+    return {limit, mode, {kSeeds, 11, first_step}, spread};
   }
   static constexpr std::uint32_t kFirstStep = 0xfffffff0;  // numbers of steps wrap around
   static constexpr std::uint32_t kSeeds[kLanes] = {0, 1, 2,  3,  4,  5,  6,  7,
@@ -42,6 +43,8 @@ const Kind kKinds[] = {{true, false, 0},
                        {true, true, 127, kStochastic},
                        {false, false, 7, kStochastic},
                        {false, true, 7, kStochastic},
+                       {true, true, 127, kStochastic, 0.5f},
+                       {true, false, 7, kStochastic, 3},
                        {true, false, 127, kFeedback},
                        {true, true, 127, kFeedback},
                        {false, false, 7, kFeedback},

@@ -7,6 +7,7 @@
 
 #include "crosstate/base/random.h"
 #include "crosstate/model/network_state.h"
+#include "crosstate/quant/cell_levels.h"
 #include "crosstate/quant/poles.h"
 #include "crosstate/quant/row_levels.h"
 #include "crosstate/quant/weights.h"
@@ -34,11 +35,14 @@ void balance(std::span<float> sizes) {
   for (float& size : sizes) size = size == 0 ? 0 : cell * level(size);
 }
 
-// Draws are addressed by the step, or the chip that it belongs to, and the matrix.
+// What cells make of weights: levels and noise. Draws are addressed by the step, or the chip that
+// it belongs to, and the matrix.
 class Noise {
  public:
   Noise(const QuantOptions& options, const TrainingStep* step)
-      : on_(step != nullptr && (options.weight_noise > 0 || options.device_noise > 0)),
+      : on_(step != nullptr &&
+            (options.weight_noise > 0 || options.device_noise > 0 || options.array.levels > 1)),
+        levels_(options.array.levels),
         weight_(options.weight_noise),
         device_(options.device_noise),
         by_largest_(options.noise_unit == "largest"),
@@ -50,18 +54,24 @@ class Noise {
     chip_ = lasts == 0 ? 0 : static_cast<std::uint32_t>(step->number / lasts);
   }
 
-  // unit: what a value's noise is relative to where cells decide that, by its number.
+  // unit: what a full conductance in a value's place means, by its number, of which its levels are
+  // shares and, where cells decide that, its noise; that noise counts as `share` of itself.
   template <class Unit>
-  void disturb(AlignedFloats& values, Unit unit) {
+  void disturb(AlignedFloats& values, Unit unit, float share = 1) {
     if (!on_) return;
     Random now(seed_, Stream::kWeightNoise, step_, part_);
     Random chip(seed_, Stream::kDeviceNoise, chip_, part_++);
     for (std::size_t i = 0; i < values.size(); ++i) {
+      const float full = unit(i);
+      if (full > 0) {
+        const double level = nearest_level(std::abs(values[i]), full, levels_);
+        values[i] = static_cast<float>(std::copysign(level, values[i]));
+      }
       double deviation = 0;
       if (weight_ > 0) deviation += weight_ * now.normal();
       if (device_ > 0) deviation += device_ * chip.normal();
       if (by_largest_) {
-        values[i] += unit(i) * static_cast<float>(deviation);
+        values[i] += full * share * static_cast<float>(deviation);
       } else {
         values[i] *= static_cast<float>(1 + deviation);
       }
@@ -93,7 +103,7 @@ class Noise {
       std::array<float, 2> sizes{std::max(part(block.ar, i), part(block.ai, i)),
                                  std::abs(block.b[i])};
       balance(sizes);
-      pole[i] = sizes[0] * share;
+      pole[i] = sizes[0];
       gain[i] = sizes[1];
       output[2 * i] = part(block.cr, i);
       output[2 * i + 1] = part(block.ci, i);
@@ -102,8 +112,9 @@ class Noise {
       balance(std::span(output).subspan(2 * shape.first[s], 2 * shape.modes(s)));
     }
     const auto of_pole = [&](std::size_t i) { return pole[i]; };
-    disturb(block.ar, [&](std::size_t i) { return corrected_ ? 0.0f : pole[i]; });
-    disturb(block.ai, of_pole);
+    disturb(
+        block.ar, [&](std::size_t i) { return corrected_ ? 0.0f : pole[i]; }, share);
+    disturb(block.ai, of_pole, share);
     for (float& a : block.ar) a += kept;
     // A disturbed pole may leave the unit circle, where gradients grow without bounds.
     for (std::size_t i = 0; i < block.ar.size(); ++i) {
@@ -120,11 +131,47 @@ class Noise {
 
  private:
   bool on_;
+  int levels_;
   double weight_, device_;
   bool by_largest_, corrected_;
   std::uint64_t seed_ = 0;
   std::uint32_t step_ = 0, chip_ = 0, part_ = 0;
 };
+
+// What converters add to `rows` sums that become codes, in codes.
+AlignedFloats conversion_noise(const Quantizer& codes, std::size_t rows, double noise) {
+  if (!codes.on || noise == 0) return {};
+  return AlignedFloats(rows, static_cast<float>(noise * double{codes.scale[0]}));
+}
+
+// The pointwise layer of a block as on arrays of few rows. `codes`: what its sums become.
+void use_arrays(const ArraySite& array, const Quantizer& codes, BlockCoefficients& block) {
+  const std::size_t outputs = block.bias.size(), inputs = block.weight.size() / outputs;
+  const auto rows = array.rows == 0 ? inputs : static_cast<std::size_t>(array.rows);
+  const std::size_t parts = (inputs + rows - 1) / rows;
+  double coarse = 1;  // codes to a step of the parts' converters
+  if (parts > 1 && array.partial_bits > 0 && codes.on) {
+    const double high = std::max(1.0, std::exp2(array.partial_bits - 1) - 1);
+    coarse = std::max(std::abs(double{codes.low}), double{codes.high}) / high;
+    for (std::size_t first = 0; first < inputs; first += rows) {
+      WeightTile tile;
+      tile.first = first;
+      tile.count = std::min(rows, inputs - first);
+      tile.high = static_cast<float>(high);
+      for (std::size_t o = 0; o < outputs; ++o) {
+        const float* const from = block.weight.data() + o * inputs + first;
+        tile.weight.insert(tile.weight.end(), from, from + tile.count);
+        // Batch norm scales the sums only behind the converters.
+        const double by = block.norm_scale.size() == outputs ? std::abs(block.norm_scale[o]) : 1.0;
+        tile.step.push_back(
+            static_cast<float>(coarse * double{codes.scale[0]} / std::max(by, 1e-6)));
+      }
+      block.tiles.push_back(std::move(tile));
+    }
+  }
+  const double noise = array.noise * coarse * std::sqrt(static_cast<double>(parts));
+  block.linear_noise = conversion_noise(codes, outputs, noise);
+}
 
 void assign(AlignedFloats& to, const Parameter& from) {
   to.assign(from.value.begin(), from.value.end());
@@ -347,9 +394,17 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
     if (quant.state.bits != kFloatBits) {
       out.rounding.limit = static_cast<float>(largest_code(quant.state.bits));
       out.rounding.mode = rounding_mode(quant.state.rounding);
+      if (step != nullptr && quant.array.state_noise > 0) {
+        // The variances of the noise and of what stochastic rounding adds itself, which is uniform.
+        const double own = out.rounding.mode == RoundingMode::kStochastic ? 1 : 0;
+        const double added = quant.array.state_noise;
+        out.rounding.mode = RoundingMode::kStochastic;
+        out.rounding.spread = static_cast<float>(std::sqrt(own + 12 * added * added));
+      }
     }
   }
   const float input_scale = out.residual.on ? out.residual.scale[0] : 1.0f;
+  if (step != nullptr) out.encoder_noise = conversion_noise(out.residual, H, quant.array.noise);
   noise.disturb(out.encoder, H);
   noise.disturb(out.decoder, out.decoder_bias.size());
   transpose(out.encoder, H, static_cast<std::size_t>(task.inputs), out.encoder_transposed);
@@ -395,6 +450,10 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
         block.norm_scale[o] = scale;
         block.norm_shift[o] = parameters[p.beta].value[o] - scale * statistics[l].mean[o];
       }
+    }
+    if (quantized && step != nullptr) {
+      block.output_noise = conversion_noise(q.ssm_output, shapes[l].size(), quant.array.noise);
+      use_arrays(quant.array, gated() ? q.linear : out.residual, block);
     }
   }
   return out;

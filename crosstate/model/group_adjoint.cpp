@@ -93,13 +93,13 @@ void GroupPass::layer_adjoint(std::size_t l, GroupMemory& m, AlignedFloats& gh, 
   }
 }
 
-void GroupPass::encode_adjoint(std::size_t group, AlignedFloats& gh, Scratch& w,
-                               Gradients& g) const {
+void GroupPass::encode_adjoint(std::size_t group, const GroupMemory& m, AlignedFloats& gh,
+                               Scratch& w, Gradients& g) const {
   for (const TimeBlock& b : blocks_) {
     const ConstRows x = encoder_input(group, b, w);
     const Rows gr = b.rows(gh.data(), H_);
     if (c_.residual.on) {
-      rounded_adjoint(c_.residual, H_, b.columns(), encoder_output(b, x, w), gr, &g.residual);
+      rounded_adjoint(c_.residual, H_, b.columns(), encoder_output(b, x, m, w), gr, &g.residual);
     }
     linear_adjoint_weight(H_, inputs(), b.columns(), gr, x, g.encoder.data(),
                           g.encoder_bias.data());

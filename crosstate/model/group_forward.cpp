@@ -4,11 +4,21 @@
 #include <utility>
 
 #include "crosstate/base/random.h"
+#include "crosstate/kernels/noise.h"
 #include "crosstate/kernels/state_draws.h"
 #include "crosstate/model/group_pass.h"
 #include "crosstate/model/panels.h"
 
 namespace crosstate {
+namespace {
+
+// Rows of conversions have numbers beyond those of modes, which draw from the same space.
+constexpr std::size_t kFirstConvertedRow = std::size_t{1} << 31, kRowsOfSite = std::size_t{1} << 16;
+constexpr std::size_t kEncoderSite = 0;
+std::size_t output_site(std::size_t layer) { return 1 + 2 * layer; }
+std::size_t linear_site(std::size_t layer) { return 2 + 2 * layer; }
+
+}  // namespace
 
 GroupPass::GroupPass(const Network::State& state, const Coefficients& coefficients,
                      const Batch& batch)
@@ -101,7 +111,7 @@ void GroupPass::draw_dropout(GroupMemory& m, std::size_t group, const LossOption
 void GroupPass::encode(GroupMemory& m, std::size_t group, Scratch& w, Spreads* spreads) const {
   for (const TimeBlock& b : blocks_) {
     const ConstRows x = encoder_input(group, b, w);
-    const ConstRows pre = encoder_output(b, x, w);
+    const ConstRows pre = encoder_output(b, x, m, w);
     if (spreads != nullptr) {
       observe(b, m, inputs(), x, spreads->input);
       observe(b, m, H_, pre, spreads->residual);
@@ -132,9 +142,10 @@ Rows GroupPass::head(std::size_t l, const TimeBlock& b, GroupMemory& m, Scratch&
                      spreads->blocks[l].state.data() + shape.first[s]);
     }
   }
+  convert(c.output_noise, output_site(l), b, m, y, y);
   const ConstRows a = activate(l, b, y, m, w);
   const Rows z = training ? b.rows(m.z[l].data(), O_) : take(w.z, O_, b.columns());
-  linear_forward(c.weight.data(), c.bias.data(), O_, S, b.columns(), a, z);
+  linear(c, b, a, z, w);
   if (spreads != nullptr) {
     observe(b, m, S, y, spreads->blocks[l].ssm_output);
     observe(b, m, S, a, spreads->blocks[l].activation);
@@ -231,10 +242,38 @@ ConstRows GroupPass::encoder_input(std::size_t group, const TimeBlock& b, Scratc
                  w.x);
 }
 
-ConstRows GroupPass::encoder_output(const TimeBlock& b, ConstRows x, Scratch& w) const {
+ConstRows GroupPass::encoder_output(const TimeBlock& b, ConstRows x, const GroupMemory& m,
+                                    Scratch& w) const {
   const Rows pre = take(w.pre, H_, b.columns());
   linear_forward(c_.encoder.data(), c_.encoder_bias.data(), H_, inputs(), b.columns(), x, pre);
+  convert(c_.encoder_noise, kEncoderSite, b, m, pre, pre);
   return pre;
+}
+
+void GroupPass::linear(const BlockCoefficients& c, const TimeBlock& b, ConstRows a, Rows z,
+                       Scratch& w) const {
+  const std::size_t columns = b.columns();
+  if (c.tiles.empty()) {
+    const std::size_t inputs = c.weight.size() / O_;
+    linear_forward(c.weight.data(), c.bias.data(), O_, inputs, columns, a, z);
+    return;
+  }
+  for (std::size_t r = 0; r < O_; ++r) std::fill_n(z.row(r), columns, c.bias[r]);
+  const Rows part = take(w.part, O_, columns);
+  for (const WeightTile& tile : c.tiles) {
+    const ConstRows in(a.row(tile.first), a.stride);
+    linear_forward(tile.weight.data(), nullptr, O_, tile.count, columns, in, part);
+    fake_quantize_forward(tile.step.data(), -tile.high, tile.high, O_, columns, part, part);
+    accumulate(nullptr, O_, columns, part, z);
+  }
+}
+
+void GroupPass::convert(const AlignedFloats& deviation, std::size_t site, const TimeBlock& b,
+                        const GroupMemory& m, ConstRows x, Rows to) {
+  if (deviation.empty()) return;
+  const auto row = static_cast<std::uint32_t>(kFirstConvertedRow + site * kRowsOfSite);
+  add_noise({m.seeds.data(), row, static_cast<std::uint32_t>(b.start)}, deviation.size(), b.steps,
+            deviation.data(), x, to);
 }
 
 void GroupPass::finish(const Quantizer& q, std::size_t rows, const TimeBlock& b, ConstRows x,
@@ -276,6 +315,11 @@ GroupPass::Tail GroupPass::tail_values(std::size_t l, const TimeBlock& b, ConstR
   if (batch_norm_) {
     const Rows to = take(w.zn, O_, columns);
     affine_forward(c.norm_scale.data(), c.norm_shift.data(), O_, columns, z, to);
+    zn = to;
+  }
+  if (!c.linear_noise.empty()) {
+    const Rows to = take(w.zn, O_, columns);
+    convert(c.linear_noise, linear_site(l), b, m, zn, to);
     zn = to;
   }
   const ConstRows zq = rounded(q.linear, O_, columns, zn, w.zq);

@@ -37,7 +37,7 @@ struct GroupMemory {
   std::vector<AlignedFloats> z;             // [layers]: linear output, training only
   std::vector<AlignedFloats> checkpoints;   // [layers]: states at the start of each block
   std::vector<AlignedFloats> dropout;       // [layers]: [H][16] keep factors, empty without dropout
-  std::array<std::uint32_t, kLanes> seeds;  // of the states' stochastic rounding
+  std::array<std::uint32_t, kLanes> seeds;  // of stochastic rounding and converters' noise
   AlignedFloats mask;                       // [length][16] of 0 and 1; empty: all 1
   AlignedFloats pool_weight;                // [length][16]: 1 where a step counts, 0 elsewhere
   std::array<double, kLanes> pool_count;    // steps that count
@@ -46,7 +46,7 @@ struct GroupMemory {
 
 /// Panels of one block that are recomputed rather than kept.
 struct Scratch {
-  AlignedFloats x, pre, u, yq, a, aq, z, zn, zq, s, sq, r, g, gz, gs, gy, scan, carry, temp;
+  AlignedFloats x, pre, u, yq, a, aq, z, zn, zq, s, sq, r, g, gz, gs, gy, scan, carry, temp, part;
 };
 
 /// Stateless but for references to the network and the batch: threads share one.
@@ -100,7 +100,8 @@ class GroupPass {
                      const AlignedFloats& norm, Gradients& g) const;
 
   /// Gradients of the encoder; gh as layer_adjoint() left it.
-  void encode_adjoint(std::size_t group, AlignedFloats& gh, Scratch& w, Gradients& g) const;
+  void encode_adjoint(std::size_t group, const GroupMemory& m, AlignedFloats& gh, Scratch& w,
+                      Gradients& g) const;
 
   const std::vector<TimeBlock>& blocks() const { return blocks_; }
   static const float* mask(const GroupMemory& m, const TimeBlock& b) {
@@ -133,7 +134,16 @@ class GroupPass {
 
   ConstRows encoder_input(std::size_t group, const TimeBlock& b, Scratch& w) const;
 
-  ConstRows encoder_output(const TimeBlock& b, ConstRows x, Scratch& w) const;
+  ConstRows encoder_output(const TimeBlock& b, ConstRows x, const GroupMemory& m, Scratch& w) const;
+
+  /// The pointwise layer of activations a, in parts where arrays have few rows.
+  void linear(const BlockCoefficients& c, const TimeBlock& b, ConstRows a, Rows z,
+              Scratch& w) const;
+
+  /// Adds a converter's noise to the rows of a panel. `site` numbers the places in the network
+  /// where sums are converted.
+  static void convert(const AlignedFloats& deviation, std::size_t site, const TimeBlock& b,
+                      const GroupMemory& m, ConstRows x, Rows to);
 
   static void finish(const Quantizer& q, std::size_t rows, const TimeBlock& b, ConstRows x,
                      Rows to);

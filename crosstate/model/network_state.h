@@ -12,6 +12,14 @@
 
 namespace crosstate {
 
+/// Some columns of a matrix, whose products a converter rounds before they join the others.
+struct WeightTile {
+  std::size_t first = 0, count = 0;
+  AlignedFloats weight;  // [O][count]
+  AlignedFloats step;    // [O], of the converters
+  float high = 0;        // their largest code
+};
+
 /// What one block computes with, after discretisation, rounding and noise. S channels with N modes
 /// in all (BlockShape), O = H or 2H linear outputs.
 struct BlockCoefficients {
@@ -22,6 +30,9 @@ struct BlockCoefficients {
   std::vector<float> c_scale, d_scale, weight_scale;  // of codes, one per row; empty: not rounded
   AlignedFloats norm_scale,
       norm_shift;  // batch norm as y = scale x + shift, [O]; layer norm's gamma, beta [H]
+  // Of conversions while training: deviations by row, [S] and [O]; empty: none.
+  AlignedFloats output_noise, linear_noise;
+  std::vector<WeightTile> tiles;  // of `weight`; empty: whole sums
 
   /// Of the channel number `s` of the shape.
   ScanModes scan(const BlockShape& shape, std::size_t s, bool complex, bool gain) const {
@@ -64,6 +75,7 @@ struct Coefficients {
   Quantizer input, residual;
   std::vector<BlockQuantizers> quantizers;
   StateRounding rounding;
+  AlignedFloats encoder_noise;  // as output_noise, [H]
 };
 
 /// Where a block's parameters stand in the list, so that none is looked up by name while training.

@@ -214,7 +214,7 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
       for (std::size_t l = layers; l-- > 0;) {
         pass.layer_adjoint(l, mem[g], gradient[g], w, {}, sums[g]);
       }
-      pass.encode_adjoint(g, gradient[g], w, sums[g]);
+      pass.encode_adjoint(g, mem[g], gradient[g], w, sums[g]);
     });
   } else {
     moments =
@@ -239,7 +239,7 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
       pool.parallel_for(groups, [&](std::size_t g, int worker) {
         Scratch& w = work[static_cast<std::size_t>(worker)];
         pass.layer_adjoint(l, mem[g], gradient[g], w, map, sums[g]);
-        if (l == 0) pass.encode_adjoint(g, gradient[g], w, sums[g]);
+        if (l == 0) pass.encode_adjoint(g, mem[g], gradient[g], w, sums[g]);
       });
     }
   }

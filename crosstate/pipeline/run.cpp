@@ -155,13 +155,23 @@ class Run {
   void disturb_as_target(std::vector<QuantStage>& stages) {
     const double age = simulated_times(options_.simulate).front();
     const TargetNoise noise = target_noise(to_integers(*ptq_), options_.target, age, options_.seed);
+    const CrossbarOptions& crossbar = options_.target.crossbar;
+    const double share = options_.qat.target_noise;
+    const ArraySite array{
+        .rows = crossbar.rows,
+        // What levels leave copies of their own significance make up for.
+        .levels = crossbar.significance == 1 ? crossbar.levels : 0,
+        .partial_bits = crossbar.adc_range == "learned" ? crossbar.partial_bits : 0,
+        .noise = share * crossbar.adc_noise,
+        .state_noise = share * noise.state};
     say("the target's noise: " + percent(noise.device) + " of the largest weight for good, " +
-        percent(noise.read) + " in every read");
+        percent(noise.read) + " in every read, " + percent(array.noise) +
+        " of a code in conversions, " + percent(array.state_noise) + " in those of states");
     for (QuantStage& stage : stages) {
-      stage.quant.device_noise = options_.qat.target_noise * noise.device;
-      stage.quant.weight_noise = options_.qat.target_noise * noise.read;
+      stage.quant.device_noise = share * noise.device;
+      stage.quant.weight_noise = share * noise.read;
       stage.quant.noise_unit = "largest";
-      const CrossbarOptions& crossbar = options_.target.crossbar;
+      stage.quant.array = array;
       const bool corrected =
           crossbar.recurrence == "increment" && crossbar.compensation == "column";
       stage.quant.noise_recurrence = corrected ? "corrected" : crossbar.recurrence;

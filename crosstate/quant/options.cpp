@@ -153,6 +153,31 @@ void fields(FieldList& list, QuantOptions& options) {
            "nearest: slow states stand still below 0.5 / (1 - |A|) steps; stochastic: exact in the "
            "mean; feedback: exact within a step, for 14 bits more of each part.")
       .one_of({"nearest", "stochastic", "feedback"});
+  list.section("quant.array");
+  list.add("rows", options.array.rows,
+           "Training as on arrays of so many rows: pointwise layers with more inputs sum parts, "
+           "each "
+           "with a conversion of its own; 0: one array, however long.")
+      .in("rows")
+      .range(0, 1 << 16);
+  list.add(
+          "levels", options.array.levels,
+          "Training with weights at so many levels between 0 and the largest on their bit line, as "
+          "cells of few conductances hold them; 0: any.")
+      .range(0, 1 << 16);
+  list.add("partial_bits", options.array.partial_bits,
+           "Bits of the converters of such parts in training; 0: not rounded.")
+      .in("bits")
+      .range(0, kMostBits);
+  list.add("noise", options.array.noise,
+           "Noise of every conversion in training, rms, in codes of what follows it.")
+      .in("codes")
+      .range(0, 1000);
+  list.add("state_noise", options.array.state_noise,
+           "Noise of every conversion of a state in training, rms, in codes of the state; beside "
+           "rounding to nearest or stochastically.")
+      .in("codes")
+      .range(0, 1000);
 }
 
 QuantOptions resolved(QuantOptions options) {
@@ -163,6 +188,9 @@ QuantOptions resolved(QuantOptions options) {
   if (options.preset == "analog-64x64") {
     if (options.a.bits == kPresetBits) options.a.coding = "cartesian";
     if (options.weight_noise == 0) options.weight_noise = 0.02;
+    if (options.array == ArraySite()) {
+      options.array = {.rows = 64, .noise = 0.25, .state_noise = 0.25};
+    }
   }
   for_weights(options, [&](const char*, WeightSite& site, const char*) {
     bits(site.bits, preset.weights);
@@ -187,6 +215,12 @@ QuantOptions resolved(QuantOptions options) {
   });
   require("quant.a.bits", options.a.bits, 2);
   require("quant.state.bits", options.state.bits, 2);
+  if (options.array.state_noise > 0 && options.state.rounding == "feedback") {
+    fail("options",
+         "quant.array.state_noise = " + std::to_string(options.array.state_noise) +
+             " with quant.state.rounding = \"feedback\", expected nearest or stochastic: "
+             "a converter keeps no residue");
+  }
   return options;
 }
 

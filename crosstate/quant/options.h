@@ -48,6 +48,17 @@ struct StateSite {
   bool operator==(const StateSite&) const = default;
 };
 
+/// What training sees of the arrays that will hold the weights. Deployed networks are whole
+/// numbers: only steps of training compute like this.
+struct ArraySite {
+  int rows = 0;            // of one array: sums over more inputs come in parts; 0: never
+  int levels = 0;          // conductances of a cell; 0: any
+  int partial_bits = 0;    // of the converters of such parts; 0: not rounded
+  double noise = 0;        // rms of a conversion, in codes of the site behind it
+  double state_noise = 0;  // rms of a state's conversion, in codes of the state
+  bool operator==(const ArraySite&) const = default;
+};
+
 struct QuantOptions {
   std::string preset = "w8a8s8";
   std::string granularity = "channel";  // weight scales: channel | tensor
@@ -59,6 +70,7 @@ struct QuantOptions {
   PoleSite a;
   ActivationSite input, residual, ssm_output, activation, linear, gate;
   StateSite state;
+  ArraySite array;
   std::string straight_through = "clip";  // activations beyond their range: clip | pass
   // Gaussian noise on every weight while training: drawn anew in every step, as reading is noisy,
   // and kept for chip_steps steps, as the cells of one chip deviate; 0: one chip for ever.
@@ -77,7 +89,8 @@ void validate(const QuantOptions& options);
 /// Every site with its own bits, granularity and scales: no preset and no empty text is left.
 /// Presets: "float", "wWaAsS" with the bits of weights (A, C, D, encoder, linear layers, decoder),
 /// activations and state (0: floating point; w2 is ternary, w1 keeps A at 2 bits), and
-/// "analog-64x64": w8a8s8 with Cartesian A, as cells store it, and noise of 2 % on weights.
+/// "analog-64x64": w8a8s8 with Cartesian A, as cells store it, noise of 2 % on weights, and
+/// conversions with a quarter of a code of noise behind arrays of 64 rows.
 /// Throws Error like validate().
 QuantOptions resolved(QuantOptions options);
 

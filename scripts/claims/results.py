@@ -96,31 +96,58 @@ def precision(directory, _):
                             lines, log_x=True)]}
 
 
-TRAININGS = {"ptq": "rounded after training, 8 bits",
+TRAININGS = {"ptq": "rounded after training",
              "ptq16": "the same, 16-bit activations and state",
-             "qat": "rounded in training, 8 bits",
-             "noise": "the same, with noise in training"}
+             "qat": "rounded in training",
+             "noise": "the same, with 5 % of noise",
+             "target": "the same, for the target"}
+DATA = {"sample": "Built-in sample", "mnist": "Sequential MNIST", "fsdd": "Spoken digits"}
 
 
 def chips(path):
     return [(percent(a["accuracy_mean"]), percent(a["accuracy_std"])) for a in read(path)["ages"]]
 
 
+def kinds_in(directory):
+    return {k: label for k, label in TRAININGS.items() if (directory / k).is_dir()}
+
+
 def robustness(directory, _):
     tables, charts = [], []
-    for part, kind, x_label in (("noise", "line", "programming noise, relative"),
-                                ("targets", "bar", "target")):
-        names = sorted(p.name for p in (directory / part / "qat").iterdir())
-        series, rows = {}, []
-        for training, label in TRAININGS.items():
-            ends = [chips(directory / part / training / n / "simulate.json")[0] for n in names]
-            rows.append([label, *(f"{m:.1f} ± {s:.1f}" for m, s in ends)])
-            xs = [float(n) for n in names] if part == "noise" else names
-            series[label] = [point(x, *e) for x, e in zip(xs, ends)]
-        title = f"Accuracy on chips by {x_label}, %"
-        tables.append(table(title, ["network", *names], rows))
-        charts.append(plot(kind, title, x_label, "test accuracy, %", series))
+    for data, title in DATA.items():
+        here = directory / data
+        if not here.is_dir():
+            continue
+        for part, kind, x_label in (("noise", "line", "programming noise, relative"),
+                                    ("targets", "bar", "target")):
+            names = sorted(p.name for p in (here / part / "qat").iterdir())
+            for age, when in enumerate(("",) if part == "noise" else (", fresh", ", after a day")):
+                series, rows = {}, []
+                for training, label in kinds_in(here / part).items():
+                    ends = [chips(here / part / training / n / "simulate.json")[age] for n in names]
+                    rows.append([label, *(f"{m:.1f} ± {s:.1f}" for m, s in ends)])
+                    xs = [float(n) for n in names] if part == "noise" else names
+                    series[label] = [point(x, *e) for x, e in zip(xs, ends)]
+                heading = f"{title}: accuracy on chips by {x_label}{when}, %"
+                tables.append(table(heading, ["network", *names], rows))
+                charts.append(plot(kind, heading, x_label, "test accuracy, %", series))
+        if (here / "years").is_dir():
+            rows = []
+            for cells in sorted((here / "years").iterdir()):
+                ages = read(cells / "simulate.json")["ages"]
+                rows.append([f"{cells.name} a weight", *(f"{m:.1f} ± {s:.1f}" for m, s in
+                                                         chips(cells / "simulate.json"))])
+            columns = ["pairs", *(duration(a["seconds_since_programming"]) for a in ages)]
+            tables.append(table(f"{title}: phase-change memory by age, trained for a year, %",
+                                columns, rows))
     return {"tables": tables, "charts": charts}
+
+
+def duration(seconds):
+    for unit, name in ((31536000, "y"), (86400, "d"), (3600, "h")):
+        if seconds >= unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} s"
 
 
 def pruning(directory, _):

@@ -1,38 +1,78 @@
-# The same network rounded after training, in training, and in training with noise, on noisy chips.
+# The same network rounded after training, in training, in training with noise, and in training for
+# the target, on noisy chips.
 # shellcheck shell=bash disable=SC2154
+
+noise=(--set quant.weight_noise=0.05 --set quant.device_noise=0.05)
 
 quick() {
   network plain
   mapfile -t start < <(from plain)
   network noise "${start[@]}" "${noise[@]}"
-  test_chips "$1" "${sample[@]}" "${chips[@]}"
+  # Sixteen bits of state and activations have no dead band: what is left is noise alone.
+  run "$networks/ptq16" quantize "$networks/plain/float.safetensors" --set quant.preset=w8a16s16 \
+    "${sample[@]}"
+  test_chips "$1/sample" "$networks" ptq ptq16 qat noise -- "${sample[@]}" "${chips[@]}"
 }
 
 full() {
-  local config=(--config "$root/configs/smnist-small.toml" --data "$mnist")
-  run "$networks/plain" train "${config[@]}"
-  mapfile -t start < <(from plain)
-  run "$networks/noise" train "${config[@]}" "${start[@]}" "${noise[@]}"
-  test_chips "$1" --data "$mnist" --set simulate.chips=10 --set simulate.sequences=1000
+  retrain=(--set qat.epochs=4 --set qat.learning_rate=0.008)
+  train_and_test "$1" mnist "$root/configs/smnist-small.toml" "$mnist" \
+    --set simulate.chips=20 --set simulate.sequences=200
+  retrain=()
+  [[ -z $fsdd ]] || train_and_test "$1" fsdd "$root/configs/fsdd.toml" "$fsdd" \
+    --set simulate.chips=20
 }
 
-noise=(--set quant.weight_noise=0.05 --set quant.device_noise=0.05)
+# train_and_test DIRECTORY NAME CONFIG DATA SETTING...: one set of data, with networks of its own.
+train_and_test() {
+  local name=$2 own=$networks/$2 config=(--config "$3" --data "$4") target start
+  run "$own/plain" train "${config[@]}"
+  start=(--set "run.start=$own/plain/float.safetensors" "${retrain[@]}")
+  run "$own/noise" train "${config[@]}" "${start[@]}" "${noise[@]}"
+  for target in "${targets[@]}"; do
+    run "$own/$target" train "${config[@]}" "${start[@]}" --target "$target"
+  done
+  test_chips "$1/$name" "$own" ptq qat noise target -- --data "$4" "${@:5}"
+  # Drift that differs from device to device: trained for an old chip, and on more cells a weight.
+  run "$own/pcm-1y" train "${config[@]}" "${start[@]}" --target pcm --set simulate.times=1y
+  for cells in 1 4; do
+    run "$1/$name/years/$cells" simulate "$own/pcm-1y/qat.safetensors" --target pcm \
+      --set "crossbar.cells=$cells" --times "0 1h 1d 30d 1y" --data "$4" "${@:5}"
+  done
+}
 
-# test_chips DIRECTORY OPTION...: every model on cells of several noises, and on the shipped targets.
+# test_chips DIRECTORY NETWORKS KIND... -- OPTION...: every kind of training on cells of several
+# noises, and on the shipped targets.
 test_chips() {
-  local directory=$1 level target kind
-  # Sixteen bits of state and activations have no dead band: what is left is noise alone.
-  run "$networks/ptq16" quantize "$networks/plain/float.safetensors" --set quant.preset=w8a16s16 \
-    "${@:2}"
-  declare -A models=([ptq]=$networks/plain/ptq.safetensors [ptq16]=$networks/ptq16/ptq.safetensors
-    [qat]=$networks/plain/qat.safetensors [noise]=$networks/noise/qat.safetensors)
-  for kind in ptq ptq16 qat noise; do
+  local directory=$1 own=$2 level target kind model kinds=()
+  shift 2
+  while [[ $1 != -- ]]; do
+    kinds+=("$1")
+    shift
+  done
+  shift
+  for kind in "${kinds[@]}"; do
     for level in "${levels[@]}"; do
-      run "$directory/noise/$kind/$level" simulate "${models[$kind]}" --target ideal \
-        --set "device.programming_noise=$level" "${@:2}"
+      [[ $kind != target ]] || break
+      model=$(model_of "$own" "$kind")
+      run "$directory/noise/$kind/$level" simulate "$model" --target ideal \
+        --set "device.programming_noise=$level" "$@"
     done
     for target in "${targets[@]}"; do
-      run "$directory/targets/$kind/$target" simulate "${models[$kind]}" --target "$target" "${@:2}"
+      model=$(model_of "$own" "$kind" "$target")
+      run "$directory/targets/$kind/$target" simulate "$model" --target "$target" \
+        --times "0 1d" "$@"
     done
   done
+}
+
+# model_of NETWORKS KIND [TARGET]
+model_of() {
+  case $2 in
+    ptq) echo "$1/plain/ptq.safetensors" ;;
+    ptq16) echo "$1/ptq16/ptq.safetensors" ;;
+    qat) echo "$1/plain/qat.safetensors" ;;
+    noise) echo "$1/noise/qat.safetensors" ;;
+    target) echo "$1/$3/qat.safetensors" ;;
+  esac
 }

@@ -45,7 +45,9 @@ Complex<T> rounding_offset(const StateRounding& r, std::size_t n, std::size_t st
   const StateDraw k = state_draw(state_key(r.draws.seeds[lane], mode),
                                  r.draws.first_step + static_cast<std::uint32_t>(step));
   const T place = T(2) * T(kScanTie);
-  return {(T(k.re) + T(0.5)) * place - T(0.5), (T(k.im) + T(0.5)) * place - T(0.5)};
+  const T spread = T(r.spread);
+  return {spread * ((T(k.re) + T(0.5)) * place - T(0.5)),
+          spread * ((T(k.im) + T(0.5)) * place - T(0.5))};
 }
 
 /// Rounds a part of a state; feedback leaves what is over in `residue`.

@@ -94,7 +94,8 @@ HWY_INLINE void advance(Modes<kModes>& s, std::size_t j, std::size_t v, V u, std
   V& xr = s.xr[j][v];
   V& xi = s.xi[j][v];
   Offsets offset{saturation.tie, saturation.tie};
-  if constexpr (kRounding == Rounding::kStochastic) offset = draw_offsets(s.key[j][v], step);
+  if constexpr (kRounding == Rounding::kStochastic)
+    offset = draw_offsets(saturation, s.key[j][v], step);
   if constexpr (kRounding == Rounding::kFeedback) offset = {s.er[j][v], s.ei[j][v]};
   V in = u;
   if constexpr (kGain) in = kRound ? hn::MulAdd(m.b, u, offset.re) : hn::Mul(m.b, u);
@@ -144,7 +145,7 @@ HWY_INLINE void forward_pass(const ScanModes& modes, std::size_t n, const StateR
 template <bool kComplex, bool kGain, Rounding kRounding>
 HWY_INLINE void forward(const ScanModes& modes, const StateRounding& rounding, std::size_t steps,
                         const float* u, float* y, float* state) {
-  const Saturation saturation(rounding.limit);
+  const Saturation saturation(rounding.limit, rounding.spread);
   std::size_t n = 0;
   for (; n + kModesPerPass <= modes.modes; n += kModesPerPass) {
     forward_pass<kModesPerPass, kComplex, kGain, kRounding>(modes, n, rounding, saturation, steps,
@@ -268,7 +269,7 @@ template <bool kComplex, bool kGain, Rounding kRounding>
 HWY_INLINE void adjoint(const ScanModes& modes, const StateRounding& rounding, std::size_t steps,
                         const float* u, const float* start, const float* gy, float* gu,
                         float* carry, const ScanGradients& gradients, float* scratch) {
-  const Saturation saturation(rounding.limit);
+  const Saturation saturation(rounding.limit, rounding.spread);
   std::size_t n = 0;
   for (; n + kModesPerPass <= modes.modes; n += kModesPerPass) {
     adjoint_pass<kModesPerPass, kComplex, kGain, kRounding>(

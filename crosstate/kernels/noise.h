@@ -1,0 +1,32 @@
+// Noise of converters while training: addressed, and cheap enough for every value of a network at
+// every step.
+//
+//   bits = mix(state_key(seed, row) ^ mix(step))     as the draws of states (state_draws.h)
+//   deviate = (sum of the four bytes of bits - 510) / sqrt(21845)
+//
+// Four uniform bytes make a mean of 0, a deviation of 1, tails as short as 3.45 and a kurtosis of
+// -0.3: near enough to Gaussian for a step of training. Chips draw exact ones (read_noise.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "crosstate/kernels/pointwise.h"
+
+namespace crosstate {
+
+inline constexpr float kByteSumMean = 510;
+inline constexpr float kByteSumDeviation = 147.80054f;  // sqrt(4 (256^2 - 1) / 12)
+
+struct NoiseAddress {
+  const std::uint32_t* seeds = nullptr;  // [16], one per sequence
+  std::uint32_t first_row = 0;           // number of the first row in the network
+  std::uint32_t first_step = 0;          // number of the first time step in the sequence
+};
+
+/// y[r] = x[r] + deviation[r] times a deviate, for `rows` rows of `steps` time steps in 16 lanes. y
+/// may be x.
+void add_noise(const NoiseAddress& address, std::size_t rows, std::size_t steps,
+               const float* deviation, ConstRows x, Rows y);
+
+}  // namespace crosstate

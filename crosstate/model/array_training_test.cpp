@@ -1,0 +1,169 @@
+// Steps of training as on arrays: converters' noise, partial sums, levels of cells.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "crosstate/base/error.h"
+#include "crosstate/model/network.h"
+#include "crosstate/model/testing.h"
+
+namespace crosstate {
+namespace {
+
+using reference::batch_of;
+using reference::random_network;
+using reference::random_set;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+const TaskShape kTask{2, 4};
+
+class ArrayTraining : public testing::Test {
+ protected:
+  static ModelOptions model(const std::string& norm = "none") {
+    ModelOptions o = reference::small_options();
+    o.channels = 6;
+    o.layers = 2;
+    o.norm = norm;
+    return o;
+  }
+  Network quantized(const ArraySite& array, const std::string& preset = "w8a8s8",
+                    const std::string& norm = "none") {
+    Network network = random_network(model(norm), kTask);
+    QuantOptions quant = quant_preset(preset);
+    quant.array = array;
+    network.quantize(quant, {&batch_, 1}, pool_);
+    return network;
+  }
+  double loss(Network& network, std::uint64_t step = 0) {
+    LossOptions options;
+    options.seed = 3;
+    options.step = step;
+    return network.train_step(batch_, options, pool_).loss;
+  }
+
+  ThreadPool pool_{2};
+  const Batch batch_ = batch_of(random_set(3, 37, 23, kTask, true));
+};
+
+TEST_F(ArrayTraining, IsTheSameOnArraysThatHoldEverythingAndAddNothing) {
+  Network plain = quantized({}), on_arrays = quantized({.rows = 64, .partial_bits = 3});
+  EXPECT_EQ(loss(plain), loss(on_arrays));
+  for (std::size_t p = 0; p < plain.parameters().size(); ++p) {
+    EXPECT_EQ(plain.parameters()[p].gradient, on_arrays.parameters()[p].gradient);
+  }
+}
+
+TEST_F(ArrayTraining, DrawsNoiseByTheStepAndNoneOutsideOfTraining) {
+  for (const ArraySite& array : {ArraySite{.noise = 2}, ArraySite{.state_noise = 2}}) {
+    Network plain = quantized({}), noisy = quantized(array), again = quantized(array);
+    EXPECT_EQ(loss(noisy, 5), loss(again, 5));
+    EXPECT_NE(loss(noisy, 5), loss(noisy, 6));
+    EXPECT_NE(loss(noisy, 5), loss(plain, 5));
+    EXPECT_EQ(noisy.evaluate(batch_, pool_).loss, plain.evaluate(batch_, pool_).loss);
+  }
+}
+
+// The state's deviation after one step from 0: that of the noise and of rounding.
+TEST_F(ArrayTraining, GivesStatesTheDeviationAskedFor) {
+  const TrainingStep step{1, 0};
+  Network network = quantized({.state_noise = 3});
+  const Coefficients c = network.state().coefficients(&step);
+  EXPECT_EQ(c.rounding.mode, RoundingMode::kStochastic);
+  EXPECT_NEAR(c.rounding.spread, 3 * std::sqrt(12.0), 1e-5);
+  EXPECT_EQ(network.state().coefficients().rounding.mode, RoundingMode::kNearest);
+}
+
+TEST_F(ArrayTraining, SumsPartsWithConvertersOfTheirOwn) {
+  for (const char* norm : {"none", "batch"}) {
+    SCOPED_TRACE(norm);
+    Network whole = quantized({}, "w8a8s8", norm);
+    Network fine = quantized({.rows = 4, .partial_bits = 16}, "w8a8s8", norm);
+    Network coarse = quantized({.rows = 4, .partial_bits = 3}, "w8a8s8", norm);
+    const double wanted = loss(whole);
+    const double error = std::abs(loss(fine) - wanted);
+    EXPECT_LT(error, 1e-4 * wanted);
+    EXPECT_GT(std::abs(loss(coarse) - wanted), 5 * error);
+    const TrainingStep step{1, 0};
+    const Coefficients c = coarse.state().coefficients(&step);
+    ASSERT_EQ(c.blocks[0].tiles.size(), 2u);
+    EXPECT_EQ(c.blocks[0].tiles[1].first, 4u);
+    EXPECT_EQ(c.blocks[0].tiles[1].count, 2u);
+    EXPECT_TRUE(coarse.state().coefficients().blocks[0].tiles.empty());
+  }
+}
+
+TEST_F(ArrayTraining, AddsUpTheNoiseOfParts) {
+  const TrainingStep step{1, 0};
+  Network whole = quantized({.noise = 0.5}), parts = quantized({.rows = 2, .noise = 0.5});
+  const auto noise = [&](const Network& n) {
+    return n.state().coefficients(&step).blocks[0].linear_noise[0];
+  };
+  EXPECT_NEAR(noise(parts), std::sqrt(3.0) * noise(whole), 1e-6 * noise(parts));
+}
+
+TEST_F(ArrayTraining, HoldsWeightsAtTheLevelsOfCells) {
+  const TrainingStep step{1, 0};
+  Network network = quantized({.levels = 3});
+  const Coefficients c = network.state().coefficients(&step);
+  const AlignedFloats& weight = c.blocks[0].weight;
+  const std::size_t columns = 6;
+  for (std::size_t o = 0; o * columns < weight.size(); ++o) {
+    std::set<float> sizes;
+    for (std::size_t i = 0; i < columns; ++i) sizes.insert(std::abs(weight[o * columns + i]));
+    EXPECT_LE(sizes.size(), 3u);
+    if (sizes.size() < 3) continue;
+    EXPECT_NEAR(*sizes.rbegin(), 2 * *std::next(sizes.begin()), 1e-6);
+  }
+}
+
+// Where codes are fine and noise is coarse the loss is as good as smooth, and its differences are
+// the gradient only if the adjoint draws the same noise again.
+TEST_F(ArrayTraining, HasTheGradientOfTheNoisyLoss) {
+  for (const char* norm : {"none", "batch"}) {
+    SCOPED_TRACE(norm);
+    QuantOptions quant = quant_preset("w0a16s0");
+    quant.gate.bits = 0;  // whose codes end short of 1
+    quant.array = {.rows = 4, .noise = 300};
+    Network network = random_network(model(norm), kTask);
+    network.quantize(quant, {&batch_, 1}, pool_);
+    // Ranges so wide that nothing exceeds them and noise of 300 codes is a fifth of the values.
+    for (Parameter& p : network.parameters()) {
+      if (p.group == ParameterGroup::kRange) p.value[0] += 2.5f;
+    }
+    loss(network);
+    for (const char* name : {"layers.0.linear.weight", "layers.1.D", "layers.0.C"}) {
+      Parameter* found = nullptr;
+      for (Parameter& p : network.parameters()) found = p.name == name ? &p : found;
+      ASSERT_NE(found, nullptr) << name;
+      loss(network);
+      const std::vector<double> gradient = found->gradient;
+      double largest = 0;
+      for (const double g : gradient) largest = std::max(largest, std::abs(g));
+      ASSERT_GT(largest, 0) << name;
+      for (std::size_t i = 0; i < std::min<std::size_t>(6, gradient.size()); ++i) {
+        constexpr float kStep = 0.1f;
+        const float kept = found->value[i];
+        found->value[i] = kept + kStep;
+        const double up = loss(network);
+        found->value[i] = kept - kStep;
+        const double down = loss(network);
+        found->value[i] = kept;
+        EXPECT_NEAR((up - down) / (2 * kStep), gradient[i], 0.05 * largest) << name << " " << i;
+      }
+    }
+  }
+}
+
+TEST(ArrayOptions, RefuseNoiseOfStatesThatKeepResidues) {
+  QuantOptions quant;
+  quant.state.rounding = "feedback";
+  quant.array.state_noise = 0.5;
+  EXPECT_THAT([&] { validate(quant); },
+              ThrowsMessage<Error>(HasSubstr("expected nearest or stochastic")));
+}
+
+}  // namespace
+}  // namespace crosstate
