@@ -101,8 +101,8 @@ class ProgrammedArray {
     return !own_.empty() && own_row_[column] == row ? double{own_[column]} : 0;
   }
   const AlignedFloats& read_variance() const { return variance_; }
-  /// Of thermal noise per column, in units of its sums; null: none.
-  const float* conversion_variance() const { return converters_.noise(); }
+  /// What a pair should hold, in the unit of the weights: the weight, at a level of the cells.
+  double aim(std::size_t row, std::size_t column) const { return aim_[row * columns_ + column]; }
   /// Of the first copy, and of all copies.
   const Cells& cells() const { return cells_.front(); }
   const std::vector<Cells>& copies() const { return cells_; }

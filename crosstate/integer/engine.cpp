@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "crosstate/base/error.h"
 #include "crosstate/integer/certificate.h"
@@ -25,7 +26,7 @@ struct LaneMatrix {
 };
 
 // The recurrence of a channel in 16-bit lanes is exact below these sums.
-constexpr double kPairedExact = 1 << 30;
+constexpr double kPairedExact = 1 << 30, kWord = std::numeric_limits<std::int16_t>::max();
 
 struct LaneBlock {
   AlignedFloats ar, ai, b, cr, ci;
@@ -76,7 +77,8 @@ struct LaneBlock {
       for (std::size_t i = from.shape.first[s]; i < from.shape.first[s + 1]; ++i) {
         most = std::max(most, sums[i]);
       }
-      paired.push_back(n.state_rounding == RoundingMode::kNearest && most < kPairedExact);
+      paired.push_back(n.state_rounding == RoundingMode::kNearest && most < kPairedExact &&
+                       std::max(input, limit) <= kWord);
     }
   }
 };

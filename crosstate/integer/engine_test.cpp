@@ -114,6 +114,25 @@ TEST(IntegerEngine, EqualsTheReferenceWhereInputsSaturateStates) {
   });
 }
 
+// Inputs of more than 16 bits in a file of another origin.
+TEST(IntegerEngine, EqualsTheReferenceWhereInputsHaveMoreThanSixteenBits) {
+  reference::on_every_target([] {
+    for (int number = 0; number < 12; ++number) {
+      SCOPED_TRACE(number);
+      const Dataset set = integer_test::sequences(number);
+      IntegerNetwork network = integer_test::network(number, set, quant_preset("w2a8s4"));
+      network.residual.low = -65535;
+      network.residual.high = 65535;
+      for (std::int32_t& first : network.encoder_codes.first) first *= 512;
+      for (IntegerBlock& b : network.blocks) {
+        for (std::int32_t& shift : b.input_shift) shift = std::max(0, shift - 9);
+      }
+      const IntegerEngine engine(network);
+      expect_reference(engine, network, set);
+    }
+  });
+}
+
 TEST(IntegerEngine, FallsBackOnTheReferenceForWideFormats) {
   const Dataset set = integer_test::sequences(1);
   QuantOptions wide = uniform_bits(16);

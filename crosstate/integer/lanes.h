@@ -64,9 +64,9 @@ class LaneFactors {
  public:
   LaneFactors() = default;
   /// q: the codes of the second values, if there are any; second_by: what the second factors are
-  /// multiplied by, or nothing.
+  /// multiplied by, or nothing. whole: whether values always are whole numbers.
   LaneFactors(const Requantizer& r, std::size_t rows, const CodeFormat& q = {},
-              std::span<const std::int16_t> second_by = {})
+              std::span<const std::int16_t> second_by = {}, bool whole = true)
       : first_(r.first.begin(), r.first.end()),
         second_(r.second.begin(), r.second.end()),
         second_most_(largest_magnitude(q)) {
@@ -84,7 +84,7 @@ class LaneFactors {
           std::min(last_place(first_[i]), second_.empty() ? kNone : last_place(second_[i]));
       // No more than decides the middle.
       const double unit = std::min(last * inverse_[i], 0.5);
-      tie_.push_back(unit >= kCoarse ? static_cast<float>(unit / 2) : 0.0f);
+      tie_.push_back(whole && unit >= kCoarse ? static_cast<float>(unit / 2) : 0.0f);
     }
   }
 

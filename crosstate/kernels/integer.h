@@ -20,8 +20,8 @@ struct LaneTable {
 };
 
 /// floor((p first + q second + half) inverse) within [low, high], for shifts as powers of two:
-/// half = 2^(shift - 1), inverse = 2^-shift. With a table, what it has for that code. Whole p and
-/// q; others may count as up to `tie` codes more.
+/// half = 2^(shift - 1), inverse = 2^-shift. With a table, what it has for that code. With a tie,
+/// p and q are whole numbers.
 struct LaneRequantizer {
   const double* first = nullptr;
   const double* second = nullptr;  // null: no q
@@ -29,7 +29,8 @@ struct LaneRequantizer {
   const double* inverse = nullptr;
   const float* fast_first = nullptr;   // first inverse, rounded
   const float* fast_second = nullptr;  // second inverse, rounded
-  // Half of what (p first + q second) inverse is a multiple of, where that is much; else 0.
+  // Half of what (p first + q second) inverse is a multiple of, at most 1/4; 0 where that is little
+  // or unknown.
   const float* tie = nullptr;
   const LaneTable* table = nullptr;  // null: the code itself
   float low = 0, high = 0;

@@ -10,9 +10,8 @@
 //
 //   nearest      o_k = 2^-15 (kScanTie)
 //   stochastic   o_k = s ((r_k + 1/2) 2^-14 - 1/2), r_k uniform in [0, 2^14) (state_draws.h): with
-//   a
-//                spread s of 1, x_k is A x_{k-1} + b u_k in the mean; others are a converter's
-//                noise
+//                a spread s of 1, x_k is A x_{k-1} + b u_k in the mean; others are noise of
+//                converters
 //   feedback     o_k = e_{k-1} + kScanTie; e_k is what rounding left of the sum without the tie, in
 //                [-1/2, 1/2), or 0 where x_k saturates: the errors of rounding cannot pile up
 //
@@ -56,7 +55,8 @@ struct StateRounding {
   float limit = 0;
   RoundingMode mode = RoundingMode::kNearest;
   DrawAddress draws = {};
-  float spread = 1;  // stochastic: width of the offsets, whose deviation is a sqrt(12)th of it
+  // stochastic: widths of the modes' offsets, whose deviation is a sqrt(12)th of it; null: 1
+  const float* spread = nullptr;
 };
 
 /// Sums of dL/d(coefficient) over time and lanes, `modes` values each; added to. b null: its

@@ -17,13 +17,15 @@ struct Kind {
   bool complex = true, gain = false;
   float limit = 0;
   RoundingMode mode = RoundingMode::kNearest;
-  float spread = 1;
+  bool spread = false;  // draws of another width in every mode
 
   /// With draws as a channel in the middle of a network and of its sequences has them.
   StateRounding rounding(std::uint32_t first_step = kFirstStep) const {
-    return {limit, mode, {kSeeds, 11, first_step}, spread};
+    return {limit, mode, {kSeeds, 11, first_step}, spread ? kSpreads : nullptr};
   }
   static constexpr std::uint32_t kFirstStep = 0xfffffff0;  // numbers of steps wrap around
+  static constexpr float kSpreads[16] = {0.5f, 3,     0, 1,    0.1f, 7,    0.25f, 2,
+                                         1.5f, 0.75f, 4, 0.3f, 12,   0.2f, 1,     0.6f};
   static constexpr std::uint32_t kSeeds[kLanes] = {0, 1, 2,  3,  4,  5,  6,  7,
                                                    8, 9, 10, 11, 12, 13, 14, 0xffffffff};
 };
@@ -43,8 +45,8 @@ const Kind kKinds[] = {{true, false, 0},
                        {true, true, 127, kStochastic},
                        {false, false, 7, kStochastic},
                        {false, true, 7, kStochastic},
-                       {true, true, 127, kStochastic, 0.5f},
-                       {true, false, 7, kStochastic, 3},
+                       {true, true, 127, kStochastic, true},
+                       {true, false, 7, kStochastic, true},
                        {true, false, 127, kFeedback},
                        {true, true, 127, kFeedback},
                        {false, false, 7, kFeedback},

@@ -34,6 +34,7 @@ class ArrayTraining : public testing::Test {
     Network network = random_network(model(norm), kTask);
     QuantOptions quant = quant_preset(preset);
     quant.array = array;
+    quant = resolved(quant);
     network.quantize(quant, {&batch_, 1}, pool_);
     return network;
   }
@@ -57,7 +58,7 @@ TEST_F(ArrayTraining, IsTheSameOnArraysThatHoldEverythingAndAddNothing) {
 }
 
 TEST_F(ArrayTraining, DrawsNoiseByTheStepAndNoneOutsideOfTraining) {
-  for (const ArraySite& array : {ArraySite{.noise = 2}, ArraySite{.state_noise = 2}}) {
+  for (const ArraySite& array : {ArraySite{.noise = 2}, ArraySite{.state_bits = 8, .noise = 40}}) {
     Network plain = quantized({}), noisy = quantized(array), again = quantized(array);
     EXPECT_EQ(loss(noisy, 5), loss(again, 5));
     EXPECT_NE(loss(noisy, 5), loss(noisy, 6));
@@ -66,14 +67,39 @@ TEST_F(ArrayTraining, DrawsNoiseByTheStepAndNoneOutsideOfTraining) {
   }
 }
 
-// The state's deviation after one step from 0: that of the noise and of rounding.
-TEST_F(ArrayTraining, GivesStatesTheDeviationAskedFor) {
+// Converters that read increments have finer steps the slower a mode is.
+TEST_F(ArrayTraining, GivesStatesTheNoiseOfTheirConverters) {
   const TrainingStep step{1, 0};
-  Network network = quantized({.state_noise = 3});
+  Network codes = quantized({.state_bits = 0, .noise = 3});
+  const Coefficients coarse = codes.state().coefficients(&step);
+  EXPECT_EQ(coarse.rounding.mode, RoundingMode::kStochastic);
+  for (const float s : coarse.blocks[0].state_spread) EXPECT_NEAR(s, 3 * std::sqrt(12.0), 1e-5);
+  EXPECT_EQ(codes.state().coefficients().rounding.mode, RoundingMode::kNearest);
+
+  Network fine = quantized({.state_bits = 12, .noise = 3});
+  const Coefficients c = fine.state().coefficients(&step);
+  const BlockCoefficients& block = c.blocks[0];
+  ASSERT_EQ(block.state_spread.size(), block.ar.size());
+  for (std::size_t i = 0; i < block.ar.size(); ++i) {
+    const double largest = 127 * (1 - block.ar[i] + std::abs(block.ai[i])) + 127 * block.b[i];
+    const double reach = block.state_spread[i] / std::sqrt(12.0) / 3 * 2047;
+    EXPECT_GT(largest, 0.499 * reach);
+    const bool codes = reach > 2046;  // steps are no coarser than those
+    EXPECT_TRUE(codes || reach * 1.0001 >= largest) << reach << " " << largest;
+  }
+}
+
+TEST_F(ArrayTraining, DisturbsNoImaginaryPartOfRealModes) {
+  ModelOptions o = model();
+  o.modes = o.init = "real";
+  Network network = random_network(o, kTask);
+  QuantOptions quant = quant_preset("w8a8s8");
+  quant.weight_noise = 0.2;
+  quant.noise_unit = "largest";
+  network.quantize(quant, {&batch_, 1}, pool_);
+  const TrainingStep step{1, 0};
   const Coefficients c = network.state().coefficients(&step);
-  EXPECT_EQ(c.rounding.mode, RoundingMode::kStochastic);
-  EXPECT_NEAR(c.rounding.spread, 3 * std::sqrt(12.0), 1e-5);
-  EXPECT_EQ(network.state().coefficients().rounding.mode, RoundingMode::kNearest);
+  for (const float ai : c.blocks[0].ai) EXPECT_EQ(ai, 0);
 }
 
 TEST_F(ArrayTraining, SumsPartsWithConvertersOfTheirOwn) {
@@ -127,6 +153,7 @@ TEST_F(ArrayTraining, HasTheGradientOfTheNoisyLoss) {
     QuantOptions quant = quant_preset("w0a16s0");
     quant.gate.bits = 0;  // whose codes end short of 1
     quant.array = {.rows = 4, .noise = 300};
+    quant = resolved(quant);
     Network network = random_network(model(norm), kTask);
     network.quantize(quant, {&batch_, 1}, pool_);
     // Ranges so wide that nothing exceeds them and noise of 300 codes is a fifth of the values.
@@ -160,7 +187,7 @@ TEST_F(ArrayTraining, HasTheGradientOfTheNoisyLoss) {
 TEST(ArrayOptions, RefuseNoiseOfStatesThatKeepResidues) {
   QuantOptions quant;
   quant.state.rounding = "feedback";
-  quant.array.state_noise = 0.5;
+  quant.array.noise = 0.5;
   EXPECT_THAT([&] { validate(quant); },
               ThrowsMessage<Error>(HasSubstr("expected nearest or stochastic")));
 }

@@ -8,6 +8,7 @@
 #include "crosstate/base/random.h"
 #include "crosstate/model/network_state.h"
 #include "crosstate/quant/cell_levels.h"
+#include "crosstate/quant/increment_step.h"
 #include "crosstate/quant/poles.h"
 #include "crosstate/quant/row_levels.h"
 #include "crosstate/quant/weights.h"
@@ -90,7 +91,7 @@ class Noise {
   }
 
   // A block's recurrence; `kept`: what of A is not on cells. D is not on cells at all.
-  void disturb(const BlockShape& shape, float kept, BlockCoefficients& block) {
+  void disturb(const BlockShape& shape, bool complex, float kept, BlockCoefficients& block) {
     if (!on_) return;
     for (float& a : block.ar) a -= kept;
     std::vector<float> pole(block.ar.size()), gain(pole), output(2 * pole.size());
@@ -98,7 +99,7 @@ class Noise {
       return v.empty() ? 0.0f : std::abs(v[i]);
     };
     // Each part of a complex pole stands on two pairs, whose errors act by their mean.
-    const float share = block.ai.empty() ? 1.0f : 1 / std::numbers::sqrt2_v<float>;
+    const float share = complex ? 1 / std::numbers::sqrt2_v<float> : 1.0f;
     for (std::size_t i = 0; i < pole.size(); ++i) {
       std::array<float, 2> sizes{std::max(part(block.ar, i), part(block.ai, i)),
                                  std::abs(block.b[i])};
@@ -111,10 +112,10 @@ class Noise {
     for (std::size_t s = 0; s < shape.size(); ++s) {
       balance(std::span(output).subspan(2 * shape.first[s], 2 * shape.modes(s)));
     }
-    const auto of_pole = [&](std::size_t i) { return pole[i]; };
     disturb(
         block.ar, [&](std::size_t i) { return corrected_ ? 0.0f : pole[i]; }, share);
-    disturb(block.ai, of_pole, share);
+    disturb(
+        block.ai, [&](std::size_t i) { return complex ? pole[i] : 0.0f; }, share);
     for (float& a : block.ar) a += kept;
     // A disturbed pole may leave the unit circle, where gradients grow without bounds.
     for (std::size_t i = 0; i < block.ar.size(); ++i) {
@@ -144,8 +145,30 @@ AlignedFloats conversion_noise(const Quantizer& codes, std::size_t rows, double 
   return AlignedFloats(rows, static_cast<float>(noise * double{codes.scale[0]}));
 }
 
+// The noise of the states' converters, beside what stochastic rounding adds itself. `input`: the
+// largest code of the block's input.
+void disturb_states(const QuantOptions& quant, float input, StateRounding& rounding,
+                    BlockCoefficients& block) {
+  const ArraySite& array = quant.array;
+  const bool keeps_residues = rounding.mode == RoundingMode::kFeedback;  // as no converter does
+  if (rounding.limit == 0 || array.noise == 0 || keeps_residues) return;
+  const float own = quant.state.rounding == "stochastic" ? 1.0f : 0.0f;
+  rounding.mode = RoundingMode::kStochastic;
+  for (std::size_t i = 0; i < block.ar.size(); ++i) {
+    float step = 1;
+    if (array.state_bits > 1) {
+      const float state = (std::abs(block.ar[i] - 1) + std::abs(block.ai[i])) * rounding.limit;
+      const float fitted = increment_step(state + std::abs(block.b[i]) * input, array.state_bits);
+      if (finer_than_codes(fitted)) step = fitted;
+    }
+    const auto deviation = static_cast<float>(array.noise) * step;
+    block.state_spread.push_back(std::sqrt(own + 12 * deviation * deviation));
+  }
+}
+
 // The pointwise layer of a block as on arrays of few rows. `codes`: what its sums become.
-void use_arrays(const ArraySite& array, const Quantizer& codes, BlockCoefficients& block) {
+void use_arrays(const ArraySite& array, const Quantizer& codes, bool batch_norm,
+                BlockCoefficients& block) {
   const std::size_t outputs = block.bias.size(), inputs = block.weight.size() / outputs;
   const auto rows = array.rows == 0 ? inputs : static_cast<std::size_t>(array.rows);
   const std::size_t parts = (inputs + rows - 1) / rows;
@@ -161,8 +184,8 @@ void use_arrays(const ArraySite& array, const Quantizer& codes, BlockCoefficient
       for (std::size_t o = 0; o < outputs; ++o) {
         const float* const from = block.weight.data() + o * inputs + first;
         tile.weight.insert(tile.weight.end(), from, from + tile.count);
-        // Batch norm scales the sums only behind the converters.
-        const double by = block.norm_scale.size() == outputs ? std::abs(block.norm_scale[o]) : 1.0;
+        // Batch norm scales the sums only behind the converters: as its running statistics have it.
+        const double by = batch_norm ? std::abs(block.norm_scale[o]) : 1.0;
         tile.step.push_back(
             static_cast<float>(coarse * double{codes.scale[0]} / std::max(by, 1e-6)));
       }
@@ -394,13 +417,6 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
     if (quant.state.bits != kFloatBits) {
       out.rounding.limit = static_cast<float>(largest_code(quant.state.bits));
       out.rounding.mode = rounding_mode(quant.state.rounding);
-      if (step != nullptr && quant.array.state_noise > 0) {
-        // The variances of the noise and of what stochastic rounding adds itself, which is uniform.
-        const double own = out.rounding.mode == RoundingMode::kStochastic ? 1 : 0;
-        const double added = quant.array.state_noise;
-        out.rounding.mode = RoundingMode::kStochastic;
-        out.rounding.spread = static_cast<float>(std::sqrt(own + 12 * added * added));
-      }
     }
   }
   const float input_scale = out.residual.on ? out.residual.scale[0] : 1.0f;
@@ -435,7 +451,7 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
       }
     }
     // An array that holds A - 1 disturbs that.
-    noise.disturb(shapes[l], quant.noise_recurrence == "direct" ? 0.0f : 1.0f, block);
+    noise.disturb(shapes[l], complex(), quant.noise_recurrence == "direct" ? 0.0f : 1.0f, block);
     noise.disturb(block.weight, O);
     transpose(block.weight, O, shapes[l].size(), block.transposed);
     if (layer_norm()) {
@@ -452,8 +468,9 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
       }
     }
     if (quantized && step != nullptr) {
+      disturb_states(quant, std::max(-out.residual.low, out.residual.high), out.rounding, block);
       block.output_noise = conversion_noise(q.ssm_output, shapes[l].size(), quant.array.noise);
-      use_arrays(quant.array, gated() ? q.linear : out.residual, block);
+      use_arrays(quant.array, gated() ? q.linear : out.residual, batch_norm(), block);
     }
   }
   return out;

@@ -220,6 +220,8 @@ BatchResult GroupPass::decode(const GroupMemory& m, std::size_t group, const Los
 StateRounding GroupPass::rounding_of(const GroupMemory& m, std::size_t l, std::size_t s,
                                      std::size_t step) const {
   StateRounding rounding = c_.rounding;
+  const AlignedFloats& spread = c_.blocks[l].state_spread;
+  if (!spread.empty()) rounding.spread = spread.data() + shape(l).first[s];
   rounding.draws = {m.seeds.data(), static_cast<std::uint32_t>(first_modes_[l] + shape(l).first[s]),
                     static_cast<std::uint32_t>(step)};
   return rounding;

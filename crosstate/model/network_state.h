@@ -32,6 +32,7 @@ struct BlockCoefficients {
       norm_shift;  // batch norm as y = scale x + shift, [O]; layer norm's gamma, beta [H]
   // Of conversions while training: deviations by row, [S] and [O]; empty: none.
   AlignedFloats output_noise, linear_noise;
+  AlignedFloats state_spread;     // StateRounding::spread, [N]; empty: none
   std::vector<WeightTile> tiles;  // of `weight`; empty: whole sums
 
   /// Of the channel number `s` of the shape.

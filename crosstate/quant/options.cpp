@@ -8,7 +8,7 @@
 namespace crosstate {
 namespace {
 
-constexpr int kMostBits = 16;
+constexpr int kMostBits = 16, kMostArraySize = 1 << 16;
 
 struct PresetBits {
   int weights, activations, state;
@@ -154,44 +154,54 @@ void fields(FieldList& list, QuantOptions& options) {
            "mean; feedback: exact within a step, for 14 bits more of each part.")
       .one_of({"nearest", "stochastic", "feedback"});
   list.section("quant.array");
-  list.add("rows", options.array.rows,
-           "Training as on arrays of so many rows: pointwise layers with more inputs sum parts, "
-           "each "
-           "with a conversion of its own; 0: one array, however long.")
-      .in("rows")
-      .range(0, 1 << 16);
-  list.add(
-          "levels", options.array.levels,
-          "Training with weights at so many levels between 0 and the largest on their bit line, as "
-          "cells of few conductances hold them; 0: any.")
-      .range(0, 1 << 16);
+  const auto whole = [&](const char* key, int& value, const char* unit, const std::string& help) {
+    list.add(key, value, help + "; -1: as quant.preset says.")
+        .in(unit)
+        .range(kPresetBits, kMostArraySize);
+  };
+  whole("rows", options.array.rows, "rows",
+        "Training as on arrays of so many rows: pointwise layers with more inputs sum parts, each "
+        "with a conversion of its own; 0: one array, however long");
+  whole(
+      "levels", options.array.levels, "",
+      "Training with weights at so many levels, 2 or more, between 0 and the largest on their bit "
+      "line, as cells of few conductances hold them; 0: any");
   list.add("partial_bits", options.array.partial_bits,
-           "Bits of the converters of such parts in training; 0: not rounded.")
+           "Bits of the converters of parts in training, where quant.array.rows makes some; 0: not "
+           "rounded; -1: as quant.preset says.")
       .in("bits")
-      .range(0, kMostBits);
+      .range(kPresetBits, kMostBits);
+  list.add("state_bits", options.array.state_bits,
+           "Noise of states in training is that of converters of so many bits whose range is that "
+           "of "
+           "the state's increments; 0: in codes of the state; -1: as quant.preset says.")
+      .in("bits")
+      .range(kPresetBits, kMostBits);
   list.add("noise", options.array.noise,
-           "Noise of every conversion in training, rms, in codes of what follows it.")
-      .in("codes")
-      .range(0, 1000);
-  list.add("state_noise", options.array.state_noise,
-           "Noise of every conversion of a state in training, rms, in codes of the state; beside "
-           "rounding to nearest or stochastically.")
-      .in("codes")
-      .range(0, 1000);
+           "Noise of every conversion in training, rms, in steps of its converter: codes of what "
+           "follows, or finer steps of states' increments. None where sites are in floating point; "
+           "-1: "
+           "as quant.preset says.")
+      .in("steps")
+      .range(kPresetBits, 1000);
 }
 
 QuantOptions resolved(QuantOptions options) {
   const PresetBits preset = preset_bits(options.preset);
+  ArraySite preset_array{.rows = 0, .levels = 0, .partial_bits = 0, .state_bits = 0, .noise = 0};
   const auto bits = [](int& of, int otherwise) {
     if (of == kPresetBits) of = otherwise;
   };
   if (options.preset == "analog-64x64") {
     if (options.a.bits == kPresetBits) options.a.coding = "cartesian";
     if (options.weight_noise == 0) options.weight_noise = 0.02;
-    if (options.array == ArraySite()) {
-      options.array = {.rows = 64, .noise = 0.25, .state_noise = 0.25};
-    }
+    preset_array = {.rows = 64, .levels = 0, .partial_bits = 0, .state_bits = 8, .noise = 0.25};
   }
+  bits(options.array.rows, preset_array.rows);
+  bits(options.array.levels, preset_array.levels);
+  bits(options.array.partial_bits, preset_array.partial_bits);
+  bits(options.array.state_bits, preset_array.state_bits);
+  if (options.array.noise < 0) options.array.noise = preset_array.noise;
   for_weights(options, [&](const char*, WeightSite& site, const char*) {
     bits(site.bits, preset.weights);
     if (site.granularity.empty()) site.granularity = options.granularity;
@@ -215,11 +225,11 @@ QuantOptions resolved(QuantOptions options) {
   });
   require("quant.a.bits", options.a.bits, 2);
   require("quant.state.bits", options.state.bits, 2);
-  if (options.array.state_noise > 0 && options.state.rounding == "feedback") {
+  if (options.array.noise > 0 && options.state.rounding == "feedback") {
     fail("options",
-         "quant.array.state_noise = " + std::to_string(options.array.state_noise) +
-             " with quant.state.rounding = \"feedback\", expected nearest or stochastic: "
-             "a converter keeps no residue");
+         "quant.state.rounding = \"feedback\" with noise of conversions (quant.array.noise or "
+         "quant.preset), expected nearest or stochastic, or quant.array.noise = 0: a converter "
+         "keeps no residue");
   }
   return options;
 }

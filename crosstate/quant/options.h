@@ -51,11 +51,11 @@ struct StateSite {
 /// What training sees of the arrays that will hold the weights. Deployed networks are whole
 /// numbers: only steps of training compute like this.
 struct ArraySite {
-  int rows = 0;            // of one array: sums over more inputs come in parts; 0: never
-  int levels = 0;          // conductances of a cell; 0: any
-  int partial_bits = 0;    // of the converters of such parts; 0: not rounded
-  double noise = 0;        // rms of a conversion, in codes of the site behind it
-  double state_noise = 0;  // rms of a state's conversion, in codes of the state
+  int rows = kPresetBits;          // of one array: sums over more inputs come in parts; 0: never
+  int levels = kPresetBits;        // conductances of a cell; 0: any
+  int partial_bits = kPresetBits;  // of the converters of such parts; 0: not rounded
+  int state_bits = kPresetBits;    // of converters of states' increments; 0: of states, in codes
+  double noise = kPresetBits;      // rms of a conversion, in steps of its converter
   bool operator==(const ArraySite&) const = default;
 };
 

@@ -7,6 +7,7 @@
 
 #include "crosstate/crossbar/converters.h"
 #include "crosstate/integer/lanes.h"
+#include "crosstate/quant/increment_step.h"
 
 namespace crosstate {
 
@@ -27,7 +28,7 @@ class Conversion {
       : to_(to), missing_(missing_bits(to, adc_bits)) {
     Requantizer wide = r;
     for (std::int32_t& shift : wide.shift) shift += missing_;
-    factors_ = LaneFactors(wide, rows, q, second_by);
+    factors_ = LaneFactors(wide, rows, q, second_by, /*whole=*/false);
     coarse_ = {static_cast<std::int32_t>(std::ceil(std::ldexp(to.low, -missing_))),
                static_cast<std::int32_t>(std::floor(std::ldexp(to.high, -missing_))), to.scale};
   }
@@ -72,10 +73,9 @@ inline ColumnRange column_range(const Requantizer& r, std::size_t row, const Cod
 /// steps would be no finer the range stays that of the codes, unless the converter lacks bits for
 /// those.
 inline ColumnRange increment_range(const ColumnRange& codes, float largest, int adc_bits) {
-  constexpr float kLeast = 1e-3f;  // of states that stand still
   const float high = std::exp2(static_cast<float>(adc_bits - 1)) - 1;
-  const float step = std::exp2(std::ceil(std::log2(std::max(largest, kLeast) / high)));
-  if (codes.step <= 1 && step > 0.5f) return codes;
+  const float step = increment_step(largest, adc_bits);
+  if (codes.step <= 1 && !finer_than_codes(step)) return codes;
   ColumnRange fitted = codes;
   fitted.step = std::min(step, codes.step);
   fitted.range = fitted.step * high;

@@ -13,14 +13,10 @@ TargetNoise target_noise(const IntegerNetwork& network, const Target& target, do
   const Mapping mapping = map_network(network, target.crossbar, 1);
   Chip chip(network, mapping, target, seed, 0);
   chip.age_to(age);
-  double device = 0, read = 0, pairs = 0, state = 0, states = 0;
+  double device = 0, read = 0, pairs = 0;
   for (std::size_t i = 0; i < mapping.arrays.size(); ++i) {
     const MappedArray& plan = mapping.arrays[i];
     const ProgrammedArray& array = chip.arrays()[i];
-    if (plan.site == Site::kRecurrence && array.conversion_variance() != nullptr) {
-      for (std::size_t c = 0; c < plan.states; ++c) state += array.conversion_variance()[c];
-      states += static_cast<double>(plan.states);
-    }
     for (std::size_t c = 0; c < plan.columns; ++c) {
       // What cells hold is relative to the level that drives their row.
       const auto level = [&](std::size_t r) {
@@ -37,7 +33,7 @@ TargetNoise target_noise(const IntegerNetwork& network, const Target& target, do
         if (weight == 0) continue;
         const double unit = largest * level(r);
         const double held = array.effective()[c * plan.rows + r] + array.correction(r, c);
-        const double error = (held - weight) / unit;
+        const double error = (held - array.aim(r, c)) / unit;
         device += error * error;
         read += array.read_variance()[c * plan.rows + r] / (unit * unit);
         pairs += 1;
@@ -45,8 +41,7 @@ TargetNoise target_noise(const IntegerNetwork& network, const Target& target, do
     }
   }
   if (pairs == 0) return {};
-  return {std::sqrt(device / pairs), std::sqrt(read / pairs),
-          std::sqrt(state / std::max(1.0, states))};
+  return {std::sqrt(device / pairs), std::sqrt(read / pairs)};
 }
 
 }  // namespace crosstate

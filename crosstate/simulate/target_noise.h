@@ -8,11 +8,11 @@
 
 namespace crosstate {
 
-/// Root mean squares. Over the pairs of all arrays that hold a weight, relative to the largest
+/// Root mean squares over the pairs of all arrays that hold a weight, relative to the largest
 /// weight of the pair's column: what stays (programming, ageing, wires, after compensation), and
-/// what changes from read to read. Over the columns of states: a conversion's noise, in codes.
+/// what changes from read to read. What levels of cells make of weights is no error.
 struct TargetNoise {
-  double device = 0, read = 0, state = 0;
+  double device = 0, read = 0;
 };
 
 /// Measured on one chip of that age. Throws Error as Chip does.

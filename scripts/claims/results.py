@@ -6,7 +6,11 @@ A table is title, columns, rows; a chart what chart.line_chart or bar_chart take
 
 import csv
 import json
+import pathlib
 import statistics
+
+
+DATA = {"sample": "Built-in sample", "mnist": "Sequential MNIST", "fsdd": "Spoken digits"}
 
 
 def read(path):
@@ -39,12 +43,26 @@ def plot(kind, title, x_label, y_label, series, **more):
             "series": named, **more}
 
 
-def complexity(directory, networks):
+def complexity(directory, _):
+    tables, charts = [], []
+    for data, title in DATA.items():
+        if (directory / data / "cost" / "cost.json").is_file():
+            one = complexity_of(directory / data, title)
+            tables.append(one[0])
+            charts.append(one[1])
+    return {"tables": tables, "charts": charts}
+
+
+def complexity_of(directory, title):
     cost = read(directory / "cost" / "cost.json")
+    networks = pathlib.Path((directory / "networks.txt").read_text().strip())
     wide, small = (read(networks / n / "summary.json") for n in ("wide", "small"))
     accuracy = [percent(a) for a in (wide["float"]["accuracy"], small["float"]["accuracy"],
                                      small["qat"]["accuracy"])]
-    energy = {t["technology"]["name"]: t["estimates"] for t in cost["targets"]}
+    energies = {}
+    for t in cost["targets"]:
+        for e, name in zip(t["estimates"], ("wide", "float", "small")):
+            energies.setdefault(t["technology"]["name"], {})[name] = e
     measures = {
         "parameters": [m["parameters"] for m in cost["models"]],
         "weight bits": [m["weight_bits"] for m in cost["models"]],
@@ -52,8 +70,7 @@ def complexity(directory, networks):
         "bytes in all": [m["memory_bytes"]["total"] for m in cost["models"]],
         "bit operations": [m["operations"]["per_inference"]["bit_operations"]
                            for m in cost["models"]],
-        "energy at 45 nm, nJ": [e["energy_pj"]["per_inference"]["typical"] / 1000
-                                for e in energy["accelerator-45nm"]],
+        "energy at 45 nm, nJ": [energy_nj(e) for e in energies["accelerator-45nm"].values()],
     }
     rows = [["test accuracy, %", *accuracy, None, ""]]
     bars = {"wide float over small quantized": [], "small float over small quantized": []}
@@ -61,7 +78,7 @@ def complexity(directory, networks):
         span, ratio, same = "", values[0] / values[2], values[1] / values[2]
         low = high = None
         if name.startswith("energy"):
-            over = energy["accelerator-45nm"][2]["over_first"]["energy"]
+            over = energies["accelerator-45nm"]["small"]["over_first"]["energy"]
             low, high = 1 / over["high"], 1 / over["low"]
             span = f"{low:.1f} to {high:.1f}"
         rows.append([name, *values, ratio, span])
@@ -70,9 +87,22 @@ def complexity(directory, networks):
         bars["small float over small quantized"].append(point(short, same))
     columns = ["per inference", "wide, float", "small, float", "small, quantized",
                "wide float over small quantized", "range"]
-    return {"tables": [table("A wide float network against a small quantized one", columns, rows)],
-            "charts": [plot("bar", "How much less the small quantized network takes", "", "ratio",
-                            bars, log_y=True)]}
+    # On crossbars only the quantized network runs; the wide one is compared where it does.
+    small_on = energies["crossbar-14nm"]["small"]["energy_pj"]["per_inference"]
+    wide_on = energies["accelerator-45nm"]["wide"]["energy_pj"]["per_inference"]
+    ratios = [wide_on["typical"] / small_on["typical"], wide_on["low"] / small_on["high"],
+              wide_on["high"] / small_on["low"]]
+    rows.append(["energy: wide at 45 nm, quantized on 14 nm crossbars, nJ",
+                 wide_on["typical"] / 1000, None, small_on["typical"] / 1000, ratios[0],
+                 f"{ratios[1]:.2f} to {ratios[2]:.2f}"])
+    bars["wide float over small quantized"].append(["on crossbars", *ratios])
+    return (table(f"{title}: a wide float network against a small quantized one", columns, rows),
+            plot("bar", f"{title}: how much less the small quantized network takes", "", "ratio",
+                 bars, log_y=True))
+
+
+def energy_nj(estimate):
+    return estimate["energy_pj"]["per_inference"]["typical"] / 1000
 
 
 def precision(directory, _):
@@ -101,7 +131,6 @@ TRAININGS = {"ptq": "rounded after training",
              "qat": "rounded in training",
              "noise": "the same, with 5 % of noise",
              "target": "the same, for the target"}
-DATA = {"sample": "Built-in sample", "mnist": "Sequential MNIST", "fsdd": "Spoken digits"}
 
 
 def chips(path):

@@ -45,7 +45,7 @@ Complex<T> rounding_offset(const StateRounding& r, std::size_t n, std::size_t st
   const StateDraw k = state_draw(state_key(r.draws.seeds[lane], mode),
                                  r.draws.first_step + static_cast<std::uint32_t>(step));
   const T place = T(2) * T(kScanTie);
-  const T spread = T(r.spread);
+  const T spread = r.spread == nullptr ? T(1) : T(r.spread[n]);
   return {spread * ((T(k.re) + T(0.5)) * place - T(0.5)),
           spread * ((T(k.im) + T(0.5)) * place - T(0.5))};
 }

@@ -40,10 +40,8 @@ enum class Form { kDirect, kBiased };
 constexpr float kMagic = 12582912.0f;
 
 struct Saturation {
-  explicit Saturation(float limit, float of_draws = 1)
-      : spread(hn::Set(d, of_draws)),
-        middle(hn::Set(d, of_draws * (1.5f - kScanTie))),
-        tie(hn::Set(d, kScanTie)),
+  explicit Saturation(float limit)
+      : tie(hn::Set(d, kScanTie)),
         magic(hn::Set(d, kMagic)),
         low(hn::BitCast(di, hn::Set(d, kMagic - limit))),
         high(hn::BitCast(di, hn::Set(d, kMagic + limit))),
@@ -79,7 +77,6 @@ struct Saturation {
     return hn::And(hn::BitCast(d, inside), gradient);
   }
 
-  V spread, middle;  // of draws
   V tie, magic;
   VI low, high;
   V top, bottom;
@@ -98,17 +95,23 @@ struct Offsets {
   V re, im;
 };
 
+/// Of draws: what they are multiplied with, and what is in the middle between them then.
+struct Spread {
+  explicit Spread(float of = 1) : by(hn::Set(d, of)), middle(hn::Set(d, of * (1.5f - kScanTie))) {}
+  V by, middle;
+};
+
 /// (k + 1/2) 2^-14 - 1/2 of both draws k, times the spread. A draw becomes the upper bits of the
 /// mantissa of 1 + k 2^-14, from which one subtraction makes the offset.
-HWY_INLINE Offsets draw_offsets(const Saturation& s, VU key, std::uint32_t mixed_step) {
+HWY_INLINE Offsets draw_offsets(const Spread& spread, VU key, std::uint32_t mixed_step) {
   constexpr int kMantissa = 23;
   const VU mask = hn::Set(du, ((1u << kStateDrawBits) - 1) << (kMantissa - kStateDrawBits));
   const VU one = hn::BitCast(du, hn::Set(d, 1.0f));
   const VU bits = mix_lanes(hn::Xor(key, hn::Set(du, mixed_step)));
   const VU re = hn::ShiftRight<32 - kMantissa>(bits);
   const VU im = hn::ShiftLeft<kMantissa + kStateDrawBits - 32>(bits);
-  return {hn::MulSub(hn::BitCast(d, hn::OrAnd(one, re, mask)), s.spread, s.middle),
-          hn::MulSub(hn::BitCast(d, hn::OrAnd(one, im, mask)), s.spread, s.middle)};
+  return {hn::MulSub(hn::BitCast(d, hn::OrAnd(one, re, mask)), spread.by, spread.middle),
+          hn::MulSub(hn::BitCast(d, hn::OrAnd(one, im, mask)), spread.by, spread.middle)};
 }
 
 }  // namespace HWY_NAMESPACE

@@ -44,14 +44,19 @@ struct Modes {
   V xr[kModes][kV], xi[kModes][kV];
   V er[kModes][kV], ei[kModes][kV];
   VU key[kModes][kV];
+  Spread spread[kModes];
 };
 
 template <std::size_t kModes, bool kComplex, bool kGain, Rounding kRounding>
-HWY_INLINE Modes<kModes> load(const ScanModes& modes, std::size_t n, const DrawAddress& draws,
+HWY_INLINE Modes<kModes> load(const ScanModes& modes, std::size_t n, const StateRounding& rounding,
                               const float* state) {
+  const DrawAddress& draws = rounding.draws;
   Modes<kModes> s;
   for (std::size_t j = 0; j < kModes; ++j) {
     s.m[j] = load_mode<kComplex, kGain>(modes, n + j);
+    if constexpr (kRounding == Rounding::kStochastic) {
+      if (rounding.spread != nullptr) s.spread[j] = Spread(rounding.spread[n + j]);
+    }
     for (std::size_t v = 0; v < kV; ++v) {
       const float* x = state + (n + j) * 2 * kLanes + v * kN;
       s.xr[j][v] = hn::Load(d, x);
@@ -95,7 +100,7 @@ HWY_INLINE void advance(Modes<kModes>& s, std::size_t j, std::size_t v, V u, std
   V& xi = s.xi[j][v];
   Offsets offset{saturation.tie, saturation.tie};
   if constexpr (kRounding == Rounding::kStochastic)
-    offset = draw_offsets(saturation, s.key[j][v], step);
+    offset = draw_offsets(s.spread[j], s.key[j][v], step);
   if constexpr (kRounding == Rounding::kFeedback) offset = {s.er[j][v], s.ei[j][v]};
   V in = u;
   if constexpr (kGain) in = kRound ? hn::MulAdd(m.b, u, offset.re) : hn::Mul(m.b, u);
@@ -125,7 +130,7 @@ HWY_INLINE void forward_pass(const ScanModes& modes, std::size_t n, const StateR
                              const Saturation& saturation, std::size_t steps,
                              const float* HWY_RESTRICT u, float* HWY_RESTRICT y,
                              float* HWY_RESTRICT state) {
-  auto s = load<kModes, kComplex, kGain, kRounding>(modes, n, rounding.draws, state);
+  auto s = load<kModes, kComplex, kGain, kRounding>(modes, n, rounding, state);
   for (std::size_t t = 0; t < steps; ++t) {
     const std::uint32_t step = mixed_step<kRounding>(rounding.draws, t);
     for (std::size_t v = 0; v < kV; ++v) {
@@ -145,7 +150,7 @@ HWY_INLINE void forward_pass(const ScanModes& modes, std::size_t n, const StateR
 template <bool kComplex, bool kGain, Rounding kRounding>
 HWY_INLINE void forward(const ScanModes& modes, const StateRounding& rounding, std::size_t steps,
                         const float* u, float* y, float* state) {
-  const Saturation saturation(rounding.limit, rounding.spread);
+  const Saturation saturation(rounding.limit);
   std::size_t n = 0;
   for (; n + kModesPerPass <= modes.modes; n += kModesPerPass) {
     forward_pass<kModesPerPass, kComplex, kGain, kRounding>(modes, n, rounding, saturation, steps,
@@ -162,7 +167,7 @@ HWY_INLINE void recompute(const ScanModes& modes, std::size_t n, const StateRoun
                           const Saturation& saturation, std::size_t steps,
                           const float* HWY_RESTRICT u, const float* start,
                           float* HWY_RESTRICT states) {
-  auto s = load<kModes, kComplex, kGain, kRounding>(modes, n, rounding.draws, start);
+  auto s = load<kModes, kComplex, kGain, kRounding>(modes, n, rounding, start);
   for (std::size_t t = 0; t < steps; ++t) {
     const std::uint32_t step = mixed_step<kRounding>(rounding.draws, t);
     for (std::size_t v = 0; v < kV; ++v) {
@@ -269,7 +274,7 @@ template <bool kComplex, bool kGain, Rounding kRounding>
 HWY_INLINE void adjoint(const ScanModes& modes, const StateRounding& rounding, std::size_t steps,
                         const float* u, const float* start, const float* gy, float* gu,
                         float* carry, const ScanGradients& gradients, float* scratch) {
-  const Saturation saturation(rounding.limit, rounding.spread);
+  const Saturation saturation(rounding.limit);
   std::size_t n = 0;
   for (; n + kModesPerPass <= modes.modes; n += kModesPerPass) {
     adjoint_pass<kModesPerPass, kComplex, kGain, kRounding>(
