@@ -180,6 +180,7 @@ void ProgrammedArray::balance_wires(double low, double high) {
 
 void ProgrammedArray::age_to(double seconds) {
   for (Cells& copy : cells_) copy.age_to(seconds);
+  through_.clear();
   update();
 }
 
@@ -192,6 +193,7 @@ void ProgrammedArray::restore(std::vector<Cells> cells, const std::string& where
          "array " + std::to_string(number_) + ": other targets than this model has on this target");
   }
   cells_ = std::move(cells);
+  through_.clear();
   update();
 }
 
@@ -207,13 +209,12 @@ void ProgrammedArray::update() {
     return;
   }
   const bool wired = !target_.wires.ideal();
-  std::vector<std::vector<double>> through;  // by copy: uS, as seen from the ends of the lines
-  for (std::size_t k = 0; wired && k < cells_.size(); ++k) {
+  for (std::size_t k = through_.size(); wired && k < cells_.size(); ++k) {
     const auto held = cells_[k].conductance();
     std::vector<double> siemens(held.size());
     for (std::size_t i = 0; i < held.size(); ++i) siemens[i] = held[i] * 1e-6;
-    through.push_back(effective_conductance(siemens, held.size() / lines_, lines_, target_.wires));
-    for (double& g : through.back()) g *= 1e6;
+    through_.push_back(effective_conductance(siemens, held.size() / lines_, lines_, target_.wires));
+    for (double& g : through_.back()) g *= 1e6;
   }
   std::vector<double> shares;
   for (std::size_t k = 0; k < cells_.size(); ++k) shares.push_back(share(k));
@@ -229,9 +230,9 @@ void ProgrammedArray::update() {
         const auto held = cells_[k].conductance(), spread = cells_[k].read_deviation();
         const Pair cells = placed(k, r, c);
         sum += shares[k] *
-               (wired ? through[k][cells.plus] - through[k][cells.minus] : beyond(k, held, r, c));
+               (wired ? through_[k][cells.plus] - through_[k][cells.minus] : beyond(k, held, r, c));
         for (const std::size_t i : {cells.plus, cells.minus}) {
-          const double shown = wired && held[i] > 0 ? through[k][i] / held[i] : 1;
+          const double shown = wired && held[i] > 0 ? through_[k][i] / held[i] : 1;
           const double deviation = spread[i] / scale * shown * shares[k];
           noise += deviation * deviation;
         }

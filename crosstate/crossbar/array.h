@@ -171,6 +171,8 @@ class ProgrammedArray {
   std::vector<double> targets_;
   std::vector<std::vector<std::size_t>> place_;  // [copies][columns], of pairs
   std::vector<Cells> cells_;                     // by copy
+  // By copy: uS, as seen from the ends of lines with wires; empty: cells have changed.
+  std::vector<std::vector<double>> through_;
   RowDrivers drivers_;
   ColumnConverters converters_;
   std::vector<std::size_t> own_row_;        // see ArrayPlan

@@ -84,8 +84,8 @@ TEST_F(ArrayTraining, GivesStatesTheNoiseOfTheirConverters) {
     const double largest = 127 * (1 - block.ar[i] + std::abs(block.ai[i])) + 127 * block.b[i];
     const double reach = block.state_spread[i] / std::sqrt(12.0) / 3 * 2047;
     EXPECT_GT(largest, 0.499 * reach);
-    const bool codes = reach > 2046;  // steps are no coarser than those
-    EXPECT_TRUE(codes || reach * 1.0001 >= largest) << reach << " " << largest;
+    const bool at_codes = reach > 2046;  // steps are no coarser than those
+    EXPECT_TRUE(at_codes || reach * 1.0001 >= largest) << reach << " " << largest;
   }
 }
 
