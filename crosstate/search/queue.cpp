@@ -11,7 +11,8 @@
 // of life, with "result" and its "task" when one is done (null: it was stopped), and with "leaving"
 // when it was stopped itself. Rank 0 answers every message, so neither side ever has more than one
 // on the way: {"tasks": [[number, description], ...]}, with "bye" when there is no more to do,
-// "stop" when work is to cease, "refused" with a reason.
+// "stop" when work is to cease, "refused" with a reason. Nobody hears "bye" before rank 0 knows of
+// everyone else whether they live: "lost" says that not all do.
 namespace crosstate {
 namespace {
 
@@ -49,6 +50,7 @@ class Follower {
     return true;
   }
   bool stopped() const { return stopping_; }
+  bool lost_a_rank() const { return lost_; }
 
  private:
   void cease() {
@@ -60,6 +62,7 @@ class Follower {
     waiting_ = false;
     if (reply.contains("refused")) fail("rank 0", reply.at("refused").get<std::string>());
     if (reply.contains("stop")) cease();
+    if (reply.contains("lost")) lost_ = true;
     if (reply.contains("bye") || leaving_) released_ = true;
     for (const json& task : reply.at("tasks")) crew_.start(task.at(0), task.at(1));
   }
@@ -88,7 +91,7 @@ class Follower {
   std::deque<Finished> finished_;
   Clock::time_point sent_{};
   bool waiting_ = false;  // for an answer
-  bool stopping_ = false, leaving_ = false, released_ = false;
+  bool stopping_ = false, leaving_ = false, released_ = false, lost_ = false;
 };
 
 }  // namespace
@@ -104,6 +107,7 @@ struct Team::Inside {
     Clock::time_point heard = Clock::now();
     std::set<int> tasks;
     bool lost = false, dismissed = false, refused = false;
+    bool present = false;  // has been heard since there is no more to do
   };
   std::map<int, Peer> peers;
   bool lost = false;
@@ -138,8 +142,12 @@ struct Team::Inside {
     json reply = {{"tasks", json::array()}};
     if (stopping) reply["stop"] = true;
     if (message.contains("leaving")) peer.dismissed = true;
-    if (tasks == nullptr) reply["bye"] = peer.dismissed = true;
-    if (peer.dismissed) return reply;
+    if (tasks == nullptr) {
+      peer.present = true;
+      if (all_known()) reply["bye"] = peer.dismissed = true;
+    }
+    if (lost) reply["lost"] = true;
+    if (peer.dismissed || tasks == nullptr) return reply;
     for (int idle = message.at("idle"); idle > 0 && !stopping; --idle) {
       const std::optional<int> task = tasks->next();
       if (!task) break;
@@ -172,6 +180,13 @@ struct Team::Inside {
     }
   }
 
+  // Whether every other rank has been heard since there is no more to do, or never will be.
+  bool all_known() const {
+    for (const auto& [rank, peer] : peers) {
+      if (!peer.present && !peer.lost && !peer.dismissed && !peer.refused) return false;
+    }
+    return true;
+  }
   bool all_released() const {
     for (const auto& [rank, peer] : peers) {
       if (!peer.lost && !peer.dismissed && !peer.refused) return false;
@@ -239,6 +254,7 @@ void Team::dismiss() {
 bool Team::follow(const Stop& stop) {
   Follower follower(*inside_->transport, inside_->crew, inside_->options);
   while (follower.step(stop)) continue;
+  inside_->lost = follower.lost_a_rank();
   return !follower.stopped();
 }
 

@@ -149,6 +149,7 @@ TEST(Queue, SharesTasksBetweenRanks) {
       Team team(work, {.workers = 2, .agreement = "x"}, network.port(rank));
       EXPECT_FALSE(team.leads());
       EXPECT_TRUE(team.follow(never));
+      EXPECT_FALSE(team.lost_a_rank());
     });
   }
   Numbers tasks(60), more(5);
@@ -187,6 +188,35 @@ TEST(Queue, GivesTheTasksOfADeadRankToOthers) {
   tasks.expect_squares();
   EXPECT_EQ(tasks.lost, 1);
   EXPECT_TRUE(team.lost_a_rank());
+}
+
+// Else it would wait for the dead one when it ends.
+TEST(Queue, TellsTheLivingOfARankThatDiesAtTheEnd) {
+  Wires network(3);
+  std::thread dying([&] {
+    Team team(square, {.patience = 0.2}, network.port(1));
+    std::atomic<int> looks = 0;
+    EXPECT_THROW(team.follow([&] {
+      if (++looks == 20) network.kill(1);
+      return false;
+    }),
+                 Error);
+  });
+  std::thread living([&] {
+    Team team(square, {.patience = 2}, network.port(2));
+    EXPECT_TRUE(team.follow(never));
+    EXPECT_TRUE(team.lost_a_rank());
+  });
+  Numbers tasks(1);
+  Team team(square, {.patience = 1}, network.port(0));
+  EXPECT_TRUE(team.run(tasks, [&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    return false;
+  }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  team.dismiss();
+  living.join();
+  dying.join();
 }
 
 TEST(Queue, RefusesARankWithOtherPoints) {

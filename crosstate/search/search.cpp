@@ -318,6 +318,7 @@ SearchSummary run_search(const RunOptions& run, const SearchOptions& options,
   summary.leads = team.leads();
   if (!team.leads()) {
     summary.interrupted = !team.follow(context.stop);
+    summary.lost_a_rank = team.lost_a_rank();
     return summary;
   }
   Store store = open_store(problem.directory, context.resume);

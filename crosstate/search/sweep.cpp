@@ -17,6 +17,7 @@ SweepSummary run_sweep(const SweepPlan& plan, SweepContext context) {
   summary.leads = team.leads();
   if (!team.leads()) {
     summary.interrupted = !team.follow(context.stop);
+    summary.lost_a_rank = team.lost_a_rank();
     return summary;
   }
   Store store = open_store(directory, context.resume);
