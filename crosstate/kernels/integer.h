@@ -14,8 +14,8 @@ namespace crosstate {
 /// What follows a code, by its distance from the lowest one.
 struct LaneTable {
   const float* values = nullptr;
-  const std::uint8_t* bytes =
-      nullptr;  // [256]: values less the lowest; null: wider, or more of them
+  // [256]: values less the lowest; null: there are more, or wider ones
+  const std::uint8_t* bytes = nullptr;
   float lowest = 0;
 };
 

@@ -192,5 +192,29 @@ TEST(ArrayOptions, RefuseNoiseOfStatesThatKeepResidues) {
               ThrowsMessage<Error>(HasSubstr("expected nearest or stochastic")));
 }
 
+TEST(ArrayOptions, RefuseOneLevelAndOneBit) {
+  QuantOptions quant;
+  quant.array.levels = 1;
+  EXPECT_THAT([&] { validate(quant); }, ThrowsMessage<Error>(HasSubstr("quant.array.levels = 1")));
+  quant.array.levels = 2;
+  quant.array.state_bits = 1;
+  EXPECT_THAT([&] { validate(quant); },
+              ThrowsMessage<Error>(HasSubstr("quant.array.state_bits = 1")));
+}
+
+TEST(ArrayOptions, ComeFromThePresetOneByOne) {
+  QuantOptions quant;
+  quant.preset = "analog-64x64";
+  quant.array.levels = 16;
+  const ArraySite array = resolved(quant).array;
+  EXPECT_EQ(array.levels, 16);
+  EXPECT_EQ(array.rows, 64);
+  EXPECT_EQ(array.state_bits, 8);
+  EXPECT_EQ(array.noise, 0.25);
+  quant.array.noise = 0;
+  EXPECT_EQ(resolved(quant).array.noise, 0);
+  EXPECT_EQ(quant_preset("w8a8s8").array.rows, 0);
+}
+
 }  // namespace
 }  // namespace crosstate

@@ -154,34 +154,25 @@ void fields(FieldList& list, QuantOptions& options) {
            "mean; feedback: exact within a step, for 14 bits more of each part.")
       .one_of({"nearest", "stochastic", "feedback"});
   list.section("quant.array");
-  const auto whole = [&](const char* key, int& value, const char* unit, const std::string& help) {
-    list.add(key, value, help + "; -1: as quant.preset says.")
-        .in(unit)
-        .range(kPresetBits, kMostArraySize);
+  const auto number = [&](const char* key, int& value, int most, const std::string& help) {
+    list.add(key, value, help + "; -1: as quant.preset says.").range(kPresetBits, most);
   };
-  whole("rows", options.array.rows, "rows",
-        "Training as on arrays of so many rows: pointwise layers with more inputs sum parts, each "
-        "with a conversion of its own; 0: one array, however long");
-  whole(
-      "levels", options.array.levels, "",
-      "Training with weights at so many levels, 2 or more, between 0 and the largest on their bit "
-      "line, as cells of few conductances hold them; 0: any");
-  list.add("partial_bits", options.array.partial_bits,
-           "Bits of the converters of parts in training, where quant.array.rows makes some; 0: not "
-           "rounded; -1: as quant.preset says.")
-      .in("bits")
-      .range(kPresetBits, kMostBits);
-  list.add("state_bits", options.array.state_bits,
-           "Noise of states in training is that of converters of so many bits whose range is that "
-           "of "
-           "the state's increments; 0: in codes of the state; -1: as quant.preset says.")
-      .in("bits")
-      .range(kPresetBits, kMostBits);
+  number("rows", options.array.rows, kMostArraySize,
+         "Training as on arrays of so many rows: pointwise layers with more inputs sum parts, each "
+         "with a conversion of its own; 0: one array, however long");
+  number("levels", options.array.levels, kMostArraySize,
+         "Training with weights at so many levels between 0 and the largest on their bit line, as "
+         "cells of few conductances hold them; 0: any");
+  number("partial_bits", options.array.partial_bits, kMostBits,
+         "Bits of the converters of parts in training, where quant.array.rows makes some; 0: not "
+         "rounded");
+  number("state_bits", options.array.state_bits, kMostBits,
+         "Noise of states in training is that of converters of so many bits whose range is that of "
+         "the states' increments; 0: in codes of the state");
   list.add("noise", options.array.noise,
            "Noise of every conversion in training, rms, in steps of its converter: codes of what "
            "follows, or finer steps of states' increments. None where sites are in floating point; "
-           "-1: "
-           "as quant.preset says.")
+           "-1: as quant.preset says.")
       .in("steps")
       .range(kPresetBits, 1000);
 }
@@ -225,6 +216,11 @@ QuantOptions resolved(QuantOptions options) {
   });
   require("quant.a.bits", options.a.bits, 2);
   require("quant.state.bits", options.state.bits, 2);
+  require("quant.array.partial_bits", options.array.partial_bits, 2);
+  require("quant.array.state_bits", options.array.state_bits, 2);
+  if (options.array.levels == 1) {
+    fail("options", "quant.array.levels = 1, expected 0 (any) or 2 or more levels");
+  }
   if (options.array.noise > 0 && options.state.rounding == "feedback") {
     fail("options",
          "quant.state.rounding = \"feedback\" with noise of conversions (quant.array.noise or "

@@ -11,6 +11,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "crosstate/kernels/simd/rounding-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace crosstate {
 namespace HWY_NAMESPACE {
@@ -26,15 +28,9 @@ void PairedScan(const PairedModes& modes, std::int16_t limit, std::size_t steps,
 
 #else
 
-using D = hn::CappedTag<float, kLanes>;
-using DI = hn::RebindToSigned<D>;
 using DP = hn::Repartition<std::int16_t, DI>;
-using VI = hn::Vec<DI>;
 using VP = hn::Vec<DP>;
-constexpr D d;
-constexpr DI di;
 constexpr DP dp;
-constexpr std::size_t kN = hn::MaxLanes(D());
 constexpr std::size_t kV = kLanes / kN;  // vectors that hold the 16 lanes
 
 // Modes per pass: a chain of one step takes some eight cycles, which others hide.

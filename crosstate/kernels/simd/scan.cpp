@@ -99,8 +99,9 @@ HWY_INLINE void advance(Modes<kModes>& s, std::size_t j, std::size_t v, V u, std
   V& xr = s.xr[j][v];
   V& xi = s.xi[j][v];
   Offsets offset{saturation.tie, saturation.tie};
-  if constexpr (kRounding == Rounding::kStochastic)
+  if constexpr (kRounding == Rounding::kStochastic) {
     offset = draw_offsets(s.spread[j], s.key[j][v], step);
+  }
   if constexpr (kRounding == Rounding::kFeedback) offset = {s.er[j][v], s.ei[j][v]};
   V in = u;
   if constexpr (kGain) in = kRound ? hn::MulAdd(m.b, u, offset.re) : hn::Mul(m.b, u);
