@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -48,7 +49,8 @@ class TableModel : public testing::Test {
   TableModel() { write_file(path_, kMeasured); }
   ~TableModel() override { std::filesystem::remove(path_); }
 
-  std::string path_ = testing::TempDir() + "crosstate-device-table.csv";
+  // Of this process alone: tests run side by side.
+  std::string path_ = testing::TempDir() + "device-table-" + std::to_string(getpid()) + ".csv";
 };
 
 TEST_F(TableModel, IsADevice) {
