@@ -1,4 +1,4 @@
-// crosstate search: mixed precision under a budget of bytes.
+// crosstate search: mixed precision and pruning under a budget of bytes.
 #include "crosstate/search/search.h"
 
 #include <cstdio>
@@ -92,7 +92,7 @@ int search_command(const Common& common, int workers) {
 
 void add_search(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand(
-      "search", "Choose the bits of every site under a budget, and train the best choices");
+      "search", "Choose bits and size under a budget, and train the best choices");
   auto common = std::make_shared<Common>();
   auto workers = std::make_shared<int>(1);
   common->out = "out/search";

@@ -249,8 +249,20 @@ TEST_F(CliSweep, SearchesForBitsAndContinues) {
     if (line[0] == 'e') continue;  // the header
     EXPECT_LE(std::stod(line.substr(line.rfind(',') + 1)), std::stod(budget));
   }
+  const Result sized = call(search(
+      "sized", {"--set", "search.states=0 0.5", "--set", "search.channels=0 0.25", "--quiet"}));
+  ASSERT_EQ(sized.code, 0) << sized.err;
+  EXPECT_THAT(read_file(path("sized/proxy-front.csv")),
+              HasSubstr(",state,states_removed,channels_removed,loss,bytes\n"));
+  // A reference of every size.
+  for (const char* size : {"prune.channels=0 prune.states=0 ", "prune.channels=0.25 prune.states=0 ",
+                           "prune.channels=0 prune.states=0.5 ",
+                           "prune.channels=0.25 prune.states=0.5 "}) {
+    EXPECT_THAT(rows("sized"), HasSubstr(size));
+  }
   expect_refused(search("none", {"--quiet", "--set", "search.bytes=10"}), {"search.bytes = 10"});
   expect_refused(search("none", {"--quiet", "--set", "search.bits=8"}), {"search.bits"});
+  expect_refused(search("none", {"--quiet", "--set", "search.states=0.5 0.2"}), {"search.states"});
   expect_refused(search("none", {"--quiet", "--set", "train.validation=0"}), {"train.validation"});
 }
 

@@ -5,44 +5,112 @@
 #include <sstream>
 
 #include "crosstate/base/error.h"
+#include "crosstate/prune/options.h"
 
 namespace crosstate {
 namespace {
 
-std::vector<int> numbers(const std::string& text, const std::string& where) {
-  std::vector<int> all;
-  std::istringstream words(text);
-  for (std::string word; words >> word;) {
-    int number = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
-    if (error != std::errc{} || end != word.data() + word.size()) {
-      fail(where, "\"" + excerpt(text) + "\", expected whole numbers between spaces");
-    }
-    all.push_back(number);
+std::vector<std::string> words_of(const std::string& text) {
+  std::istringstream stream(text);
+  std::vector<std::string> words;
+  for (std::string word; stream >> word;) words.push_back(std::move(word));
+  return words;
+}
+
+int whole_number(const std::string& word, const std::string& where) {
+  int number = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+  if (error != std::errc{} || end != word.data() + word.size()) {
+    fail(where, "\"" + excerpt(word) + "\", expected whole numbers between spaces");
   }
-  return all;
+  return number;
+}
+
+// Shares to prune, as texts that [prune] takes; 0 comes first in any case.
+std::vector<std::string> shares_of(const std::string& text, const std::string& key) {
+  PruneOptions probe;
+  probe.states = text;
+  probe.channels = "0";
+  std::vector<std::string> shares = {"0"};
+  try {
+    for (const PruneShares& point : prune_points(probe)) {
+      std::ostringstream share;
+      share << point.states;
+      if (point.states > 0 && share.str() != shares.back()) shares.push_back(share.str());
+    }
+  } catch (const Error&) {
+    fail("options", key + " = \"" + excerpt(text) +
+                        "\", expected ascending numbers from 0 to below 1, such as \"0 0.3 0.6\"");
+  }
+  return shares;
+}
+
+const std::string& states_of(const GenomeSpace& space, const Genes& genes) {
+  return space.states[static_cast<std::size_t>(genes[space.sites.size()])];
+}
+
+const std::string& channels_of(const GenomeSpace& space, const Genes& genes) {
+  return space.channels[static_cast<std::size_t>(genes[space.sites.size() + 1])];
+}
+
+int place_of(const std::vector<std::string>& choices, const std::string& choice) {
+  const auto found = std::find(choices.begin(), choices.end(), choice);
+  return found == choices.end() ? -1 : static_cast<int>(found - choices.begin());
 }
 
 }  // namespace
 
 std::vector<int> GenomeSpace::choices() const {
-  return std::vector<int>(sites.size(), static_cast<int>(bits.size()));
+  std::vector<int> counts(sites.size(), static_cast<int>(bits.size()));
+  if (prunes()) {
+    for (const auto* shares : {&states, &channels}) {
+      counts.push_back(static_cast<int>(shares->size()));
+    }
+  }
+  return counts;
 }
 
 Genes GenomeSpace::uniform(int uniform_bits) const {
   const auto found = std::find(bits.begin(), bits.end(), uniform_bits);
   if (found == bits.end())
     fail("search.bits", "no " + std::to_string(uniform_bits) + " bits in it");
-  return Genes(sites.size(), static_cast<int>(found - bits.begin()));
+  Genes genes(sites.size(), static_cast<int>(found - bits.begin()));
+  if (prunes()) genes.insert(genes.end(), 2, 0);
+  return genes;
+}
+
+std::vector<Genes> GenomeSpace::sizes(int uniform_bits) const {
+  const Genes whole = uniform(uniform_bits);
+  if (!prunes()) return {whole};
+  std::vector<Genes> all;
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    for (std::size_t j = 0; j < channels.size(); ++j) {
+      Genes& genes = all.emplace_back(whole);
+      genes[sites.size()] = static_cast<int>(i);
+      genes[sites.size() + 1] = static_cast<int>(j);
+    }
+  }
+  return all;
+}
+
+std::size_t GenomeSpace::size_of(const Genes& genes) const {
+  if (!prunes()) return 0;
+  return static_cast<std::size_t>(genes[sites.size()]) * channels.size() +
+         static_cast<std::size_t>(genes[sites.size() + 1]);
 }
 
 int GenomeSpace::bits_of(const Genes& genes, std::size_t site) const {
   return bits[static_cast<std::size_t>(genes[site])];
 }
 
-GenomeSpace genome_space(const ModelOptions& model, const std::string& bits) {
+GenomeSpace genome_space(const ModelOptions& model, const std::string& bits,
+                         const std::string& states, const std::string& channels) {
   GenomeSpace space;
-  space.bits = numbers(bits, "search.bits");
+  for (const std::string& word : words_of(bits)) {
+    space.bits.push_back(whole_number(word, "search.bits"));
+  }
+  space.states = shares_of(states, "search.states");
+  space.channels = shares_of(channels, "search.channels");
   std::sort(space.bits.begin(), space.bits.end());
   space.bits.erase(std::unique(space.bits.begin(), space.bits.end()), space.bits.end());
   if (space.bits.size() < 2 || space.bits.front() < 2 || space.bits.back() > 16) {
@@ -64,35 +132,49 @@ GenomeSpace genome_space(const ModelOptions& model, const std::string& bits) {
 std::vector<std::string> genome_keys(const GenomeSpace& space) {
   std::vector<std::string> keys;
   for (const std::string& site : space.sites) keys.push_back("quant." + site + ".bits");
+  if (space.prunes()) keys.insert(keys.end(), {"prune.states", "prune.channels"});
   return keys;
 }
 
 RunOptions with_genes(const RunOptions& options, const GenomeSpace& space, const Genes& genes) {
   RunOptions result = options;
   FieldList list = result.fields();
-  const std::vector<std::string> keys = genome_keys(space);
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    list.set(keys[i] + '=' + std::to_string(space.bits_of(genes, i)));
+  for (std::size_t i = 0; i < space.sites.size(); ++i) {
+    list.set("quant." + space.sites[i] + ".bits=" + std::to_string(space.bits_of(genes, i)));
+  }
+  if (space.prunes()) {
+    result.prune.states = states_of(space, genes);
+    result.prune.channels = channels_of(space, genes);
+    result.prune_float = space.size_of(genes) > 0;
   }
   return result;
 }
 
 std::string genes_text(const GenomeSpace& space, const Genes& genes) {
   std::string text;
-  for (std::size_t i = 0; i < genes.size(); ++i) {
+  for (std::size_t i = 0; i < space.sites.size(); ++i) {
     text += (i == 0 ? "" : " ") + std::to_string(space.bits_of(genes, i));
   }
+  if (space.prunes()) text += ' ' + states_of(space, genes) + ' ' + channels_of(space, genes);
   return text;
 }
 
 Genes genes_from(const GenomeSpace& space, const std::string& text) {
+  const std::vector<std::string> words = words_of(text);
+  if (words.size() != space.choices().size()) fail("genome", excerpt(text) + ": of other sites");
   Genes genes;
-  for (const int bits : numbers(text, "genome")) {
-    const auto found = std::find(space.bits.begin(), space.bits.end(), bits);
+  for (std::size_t i = 0; i < space.sites.size(); ++i) {
+    const auto found =
+        std::find(space.bits.begin(), space.bits.end(), whole_number(words[i], "genome"));
     if (found == space.bits.end()) fail("genome", excerpt(text) + ": not among search.bits");
     genes.push_back(static_cast<int>(found - space.bits.begin()));
   }
-  if (genes.size() != space.sites.size()) fail("genome", excerpt(text) + ": of other sites");
+  if (!space.prunes()) return genes;
+  genes.push_back(place_of(space.states, words[words.size() - 2]));
+  genes.push_back(place_of(space.channels, words.back()));
+  if (std::min(genes.back(), genes[genes.size() - 2]) < 0) {
+    fail("genome", excerpt(text) + ": not among search.states and search.channels");
+  }
   return genes;
 }
 

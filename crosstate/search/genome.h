@@ -1,4 +1,4 @@
-// Mixed precision as a list of choices: the bits of each site of a network.
+// A small network as a list of choices: the bits of each site, and how much is pruned.
 #pragma once
 
 #include <string>
@@ -9,28 +9,41 @@
 
 namespace crosstate {
 
-/// What the search may choose: bits for each kind of site, as in [quant.SITE].
+/// What the search may choose: bits for each kind of site, as in [quant.SITE], and, where there is
+/// a choice, the shares of states and of channels that are pruned.
 struct GenomeSpace {
   std::vector<std::string> sites;  // "encoder", "state", ...
   std::vector<int> bits;           // ascending, the same for every site
+  // As in [prune], ascending from "0"; {"0"}: nothing to choose.
+  std::vector<std::string> states = {"0"}, channels = {"0"};
 
+  bool prunes() const { return states.size() > 1 || channels.size() > 1; }
+  /// Alternatives of each gene: those of the sites, then states and channels if it prunes().
   std::vector<int> choices() const;
-  /// Every site at the same bits, which must be among `bits`.
+  /// Every site at the same bits, which must be among `bits`; nothing pruned.
   Genes uniform(int uniform_bits) const;
+  /// The same bits for every pair of shares to prune; the first prunes nothing.
+  std::vector<Genes> sizes(int uniform_bits) const;
+  /// Which of sizes() prunes as much as these genes.
+  std::size_t size_of(const Genes& genes) const;
   int bits_of(const Genes& genes, std::size_t site) const;
 };
 
-/// The sites of a network of these options; `bits` as "2 3 4 8". Throws Error for other texts and
-/// for bits beyond 2 to 16.
-GenomeSpace genome_space(const ModelOptions& model, const std::string& bits);
+/// The sites of a network of these options; `bits` as "2 3 4 8", shares as "0 0.3 0.6". Throws
+/// Error for other texts, for bits beyond 2 to 16, and for shares that do not ascend from 0 to
+/// below 1.
+GenomeSpace genome_space(const ModelOptions& model, const std::string& bits,
+                         const std::string& states = "0", const std::string& channels = "0");
 
-/// The options with these bits at every site, the rest as they were.
+/// The options with these bits at every site and, if the space prunes, these shares in [prune];
+/// the rest as they were.
 RunOptions with_genes(const RunOptions& options, const GenomeSpace& space, const Genes& genes);
 
-/// "quant.encoder.bits", ...: the keys that with_genes() sets.
+/// "quant.encoder.bits", ..., "prune.states", "prune.channels": the keys that genes decide.
 std::vector<std::string> genome_keys(const GenomeSpace& space);
 
-/// "8 8 4 ...": bits per site, and back; throws Error for a text that is not of this space.
+/// "8 8 4 ... 0.6 0.3": the values of genome_keys(), and back; throws Error for a text that is not
+/// of this space.
 std::string genes_text(const GenomeSpace& space, const Genes& genes);
 Genes genes_from(const GenomeSpace& space, const std::string& text);
 

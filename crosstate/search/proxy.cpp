@@ -14,7 +14,7 @@ constexpr int kBatch = 256;
 }  // namespace
 
 struct Proxy::Material {
-  Network network;
+  std::vector<Network> networks;
   Dataset validation;
   std::vector<Batch> calibration;
 };
@@ -27,34 +27,37 @@ ProxyMeasures proxy_measures_from(const json& from) {
   return {from.at("loss"), from.at("accuracy"), from.at("bytes")};
 }
 
-Proxy::Proxy(RunOptions options, std::filesystem::path reference, std::size_t sequences,
-             int threads)
+Proxy::Proxy(RunOptions options, std::vector<std::filesystem::path> references,
+             std::size_t sequences, int threads)
     : options_(std::move(options)),
-      reference_(std::move(reference)),
+      references_(std::move(references)),
       sequences_(sequences),
       threads_(threads) {}
 
 const Proxy::Material& Proxy::material() {
   const std::lock_guard lock(mutex_);
   if (material_) return *material_;
-  const std::string file = reference_.string();
-  Network network = Network::from_tensors(read_safetensors(file), file);
+  std::vector<Network> networks;
+  for (const std::filesystem::path& reference : references_) {
+    const std::string file = reference.string();
+    networks.push_back(Network::from_tensors(read_safetensors(file), file));
+  }
   ThreadPool pool(threads_);
   const RunData data = load_run_data(options_, pool);
   if (data.validation.count == 0) {
     fail("search", "no training sequences are held out; expected train.validation above 0");
   }
   material_ =
-      std::make_shared<Material>(Material{std::move(network), first(data.validation, sequences_),
+      std::make_shared<Material>(Material{std::move(networks), first(data.validation, sequences_),
                                           calibration_batches(data.training, options_)});
   return *material_;
 }
 
-std::optional<ProxyMeasures> Proxy::measure(const QuantOptions& quant,
+std::optional<ProxyMeasures> Proxy::measure(std::size_t size, const QuantOptions& quant,
                                             const std::function<bool()>& stop) {
   const Material& given = material();
   ThreadPool pool(threads_);
-  Network network = given.network;
+  Network network = given.networks.at(size);
   network.requantize(resolved(quant), given.calibration, pool);
   const std::optional<Tally> tally = evaluate_result(network, given.validation, kBatch, pool, stop);
   if (!tally) return std::nullopt;

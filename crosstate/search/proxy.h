@@ -1,4 +1,4 @@
-// What a choice of bits is likely to cost, without training.
+// What a choice of bits and size is likely to cost, without training.
 #pragma once
 
 #include <filesystem>
@@ -7,6 +7,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <vector>
 
 #include "crosstate/pipeline/data.h"
 #include "crosstate/search/genome.h"
@@ -22,14 +23,17 @@ ProxyMeasures proxy_measures_from(const nlohmann::json& json);
 
 /// Rounds a network that was trained with rounding at all sites anew with other bits, chooses the
 /// ranges that this changes from training data, and evaluates it on the part held out. Safe from
-/// several threads; network and data are read at the first call.
+/// several threads; networks and data are read at the first call.
 class Proxy {
  public:
-  /// `reference` is the network's file; the first `sequences` held out are used, 0: all.
-  Proxy(RunOptions options, std::filesystem::path reference, std::size_t sequences, int threads);
+  /// `references` are the files of the networks, one of each size; the first `sequences` held out
+  /// are used, 0: all.
+  Proxy(RunOptions options, std::vector<std::filesystem::path> references, std::size_t sequences,
+        int threads);
 
-  /// Nothing if stopped. Throws Error when nothing is held out, and for an unreadable file.
-  std::optional<ProxyMeasures> measure(const QuantOptions& quant,
+  /// Of the network of a size. Nothing if stopped. Throws Error when nothing is held out, and for
+  /// an unreadable file.
+  std::optional<ProxyMeasures> measure(std::size_t size, const QuantOptions& quant,
                                        const std::function<bool()>& stop);
 
  private:
@@ -37,7 +41,7 @@ class Proxy {
   const Material& material();
 
   RunOptions options_;
-  std::filesystem::path reference_;
+  std::vector<std::filesystem::path> references_;
   std::size_t sequences_;
   int threads_;
   std::mutex mutex_;

@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// Trainings are described by their bits: other ranks do not know the plan, which grows.
+// Trainings are described by their genes: other ranks do not know the plan, which grows.
 class SearchTasks : public SweepTasks {
  public:
   SearchTasks(const SweepPlan& plan, const GenomeSpace& space, Store& store, const fs::path& where,
@@ -25,11 +25,11 @@ class SearchTasks : public SweepTasks {
     json what = SweepTasks::describe(task);
     if (!what.contains("point")) return what;
     const SweepPoint& point = plan_.points[what.at("point").get<std::size_t>()];
-    std::string bits;
+    std::string genome;
     for (const std::string& key : genome_keys(space_)) {
-      bits += (bits.empty() ? "" : " ") + plan_.value_of(point, key);
+      genome += (genome.empty() ? "" : " ") + plan_.value_of(point, key);
     }
-    return {{"train", bits}};
+    return {{"train", genome}};
   }
 
  private:
@@ -76,7 +76,7 @@ struct Problem {
   SearchOptions options;
   GenomeSpace space;
   fs::path directory;
-  SweepPlan plan;  // with the reference alone
+  SweepPlan plan;  // with the references alone, one of each size
 };
 
 void add_genes(SweepPlan& plan, const Problem& problem, const Genes& genes) {
@@ -86,7 +86,9 @@ void add_genes(SweepPlan& plan, const Problem& problem, const Genes& genes) {
 
 Problem problem_of(const RunOptions& run, const SearchOptions& options, const fs::path& directory) {
   validate(options);
-  Problem problem{run, options, genome_space(run.model, options.bits), directory, {}};
+  const GenomeSpace space =
+      genome_space(run.model, options.bits, options.states, options.channels);
+  Problem problem{run, options, space, directory, {}};
   if (!run.quantize || !run.qat.stages.empty()) {
     fail("options", "search needs run.quantize = true and no qat.stages");
   }
@@ -95,14 +97,18 @@ Problem problem_of(const RunOptions& run, const SearchOptions& options, const fs
   }
   problem.plan.settings.objectives = options.objectives;
   problem.plan.settings.threads = options.threads;
-  problem.plan.settings.name = "Search for mixed precision";
+  problem.plan.settings.name = "Search for mixed precision and size";
   problem.plan.varied = genome_keys(problem.space);
-  add_genes(problem.plan, problem, problem.space.uniform(problem.space.bits.back()));
+  for (const Genes& size : space.sizes(space.bits.back())) add_genes(problem.plan, problem, size);
   return problem;
 }
 
-fs::path reference_file(const Problem& problem) {
-  return point_directory(problem.directory, problem.plan.points.front()) / "qat.safetensors";
+std::vector<fs::path> reference_files(const Problem& problem) {
+  std::vector<fs::path> files;
+  for (const SweepPoint& point : problem.plan.points) {
+    files.push_back(point_directory(problem.directory, point) / "qat.safetensors");
+  }
+  return files;
 }
 
 // Of all that a proxy's measures depend on.
@@ -111,15 +117,15 @@ std::string scope_of(const Problem& problem) {
 }
 
 Work search_work(const Problem& problem) {
-  const auto proxy = std::make_shared<Proxy>(problem.run, reference_file(problem),
+  const auto proxy = std::make_shared<Proxy>(problem.run, reference_files(problem),
                                              static_cast<std::size_t>(problem.options.sequences),
                                              problem.options.threads);
   return [&problem, proxy](const json& task, const Stop& stop) -> std::optional<json> {
     const ExecuteContext execute{problem.directory, problem.options.threads, {}, stop};
     if (task.contains("proxy")) {
       const Genes genes = genes_from(problem.space, task.at("proxy"));
-      const auto measures =
-          proxy->measure(with_genes(problem.run, problem.space, genes).quant, stop);
+      const auto measures = proxy->measure(
+          problem.space.size_of(genes), with_genes(problem.run, problem.space, genes).quant, stop);
       if (!measures) return std::nullopt;
       return to_json(*measures);
     }
@@ -150,7 +156,8 @@ class Search {
         scope_(scope_of(problem)) {}
 
   bool run() {
-    return train("training the reference") && require_reference() && analyse() && evolve() &&
+    return train("training the reference of each size") && require_references() && analyse() &&
+           evolve() &&
            train("training candidates with rounding");
   }
 
@@ -166,11 +173,13 @@ class Search {
     return team_.run(tasks, context_.stop);
   }
 
-  bool require_reference() const {
-    const std::string& name = problem_.plan.points.front().name;
+  bool require_references() const {
+    std::set<std::string> names;
+    for (const SweepPoint& point : problem_.plan.points) names.insert(point.name);
     for (const StoredPoint& point : store_.points()) {
-      if (point.name != name || point.outcome.status == "done") continue;
-      fail("search", "the reference could not be trained: " + point.outcome.error);
+      if (!names.contains(point.name) || point.outcome.status == "done") continue;
+      fail("search", "the reference " + excerpt(point.name, 400) +
+                         " could not be trained: " + point.outcome.error);
     }
     return true;
   }
@@ -219,7 +228,7 @@ class Search {
     const GenomeSpace& space = problem_.space;
     std::vector<Genes> first;
     for (auto bits = space.bits.rbegin(); bits != space.bits.rend(); ++bits) {
-      first.push_back(space.uniform(*bits));
+      for (Genes& genes : space.sizes(*bits)) first.push_back(std::move(genes));
     }
     int generation = 0;
     const auto evaluate = [&](std::vector<Individual>& all) {
@@ -283,6 +292,10 @@ void fields(FieldList& list, SearchOptions& options) {
   list.add("bits", options.bits,
            "Bits to choose from at every site, between spaces; 2 is ternary for weights. The most "
            "are those of the reference.");
+  list.add("states", options.states,
+           "Shares of the states to choose from for pruning before rounding, between spaces, such "
+           "as \"0 0.5\"; a network of each size is trained as a reference.");
+  list.add("channels", options.channels, "Shares of the channels to choose from, likewise.");
   list.add("population", options.population, "Candidates per generation.").range(4, 10000);
   list.add("generations", options.generations, "More of them come closer to the front.")
       .range(0, 100000);
@@ -305,6 +318,7 @@ void validate(const SearchOptions& options) {
   fields(list, copy);
   list.from_json(list.to_json(), "options");
   parse_objectives(options.objectives);
+  genome_space({}, options.bits, options.states, options.channels);
 }
 
 SearchSummary run_search(const RunOptions& run, const SearchOptions& options,

@@ -1,5 +1,6 @@
-// Mixed precision under a budget: sensitivity of every site, then a multi-objective search over the
-// bits of all sites with a cheap proxy, then training with rounding of the best.
+// Mixed precision and pruning under a budget: sensitivity of every site, then a multi-objective
+// search over the bits of all sites and the size with a cheap proxy, then training with rounding of
+// the best.
 #pragma once
 
 #include <filesystem>
@@ -17,6 +18,7 @@ namespace crosstate {
 struct SearchOptions {
   int bytes = 0;                   // in all; 0: no budget
   std::string bits = "2 3 4 6 8";  // to choose from at every site
+  std::string states = "0", channels = "0";  // shares to prune, to choose from
   int population = 40, generations = 25;
   int candidates = 6;   // that are trained
   int sequences = 500;  // held out, of the proxy; 0: all
@@ -35,11 +37,11 @@ struct SensitivityPoint {
 
 struct SearchSummary {
   bool leads = true, interrupted = false, lost_a_rank = false;
-  ProxyMeasures reference;  // every site at the most bits
+  ProxyMeasures reference;  // every site at the most bits, nothing pruned
   std::vector<SensitivityPoint> sensitivity;
   std::vector<Individual> front;  // by the proxy: costs are loss and bytes; by bytes
   GenomeSpace space;
-  SweepPlan plan;  // the trained points: the reference first, then candidates
+  SweepPlan plan;  // the trained points: the references by size first, then candidates
   SweepResults results;
 };
 

@@ -38,11 +38,11 @@ std::string sensitivity_csv(const SearchSummary& summary) {
 std::string proxy_front_csv(const SearchSummary& summary) {
   std::string csv;
   for (const std::string& site : summary.space.sites) csv += site + ',';
-  csv += "loss,bytes\n";
+  csv += summary.space.prunes() ? "states_removed,channels_removed,loss,bytes\n" : "loss,bytes\n";
   for (const Individual& one : summary.front) {
-    for (std::size_t i = 0; i < one.genes.size(); ++i) {
-      csv += std::to_string(summary.space.bits_of(one.genes, i)) + ',';
-    }
+    std::string genome = genes_text(summary.space, one.genes);
+    std::replace(genome.begin(), genome.end(), ' ', ',');
+    csv += genome + ',';
     csv += number(one.costs[0], "%.17g") + ',' + number(one.costs[1], "%.0f") + '\n';
   }
   return csv;
@@ -101,6 +101,7 @@ Table sensitivity_table(const SearchSummary& summary) {
 Table candidate_table(const SearchSummary& summary) {
   std::string sites = "bits of";
   for (const std::string& site : summary.space.sites) sites += ' ' + site;
+  if (summary.space.prunes()) sites += ", shares pruned of states channels";
   Table table{"Trained with rounding", {sites, "bytes", "PTQ (%)", "QAT (%)", "integers (%)"}, {}};
   for (std::size_t i = 0; i < summary.plan.points.size(); ++i) {
     const Outcome& outcome = summary.results.outcomes[i];
@@ -120,10 +121,10 @@ void write_search_results(const SearchSummary& summary, const std::filesystem::p
   Report report = write_results(summary.plan, summary.results, directory);
   report.paragraphs.insert(
       report.paragraphs.begin(),
-      "The reference is trained with every site rounded to the most bits. The bits of each site "
-      "are then chosen by NSGA-II (Deb et al., 2002) for the loss on held-out training sequences, "
-      "without training, and the bytes stored; candidates along that front are trained with "
-      "rounding from the shared float network.");
+      "A network of every size is trained with every site rounded to the most bits. Size and the "
+      "bits of each site are then chosen by NSGA-II (Deb et al., 2002) for the loss on held-out "
+      "training sequences, without further training, and the bytes stored; candidates along that "
+      "front are trained with rounding from the shared float network, pruned where they say so.");
   report.plots.push_back(proxy_plot(summary));
   report.plots.push_back(sensitivity_plot(summary));
   report.tables.push_back(sensitivity_table(summary));

@@ -3,20 +3,25 @@
 
 quick() {
   network plain
+  curves=()
   remove "$1" "${sample[@]}" "${retrain[@]}"
 }
 
 full() {
   run "$networks/plain" train --config "$root/configs/smnist-small.toml" --data "$mnist"
-  remove "$1" --data "$mnist" --set train.validation=0.05 --set qat.epochs=4 \
-    --set qat.learning_rate=0.007
+  curves=(--set qat.epochs=2)
+  remove "$1" --config "$root/configs/smnist-pruned.toml" --data "$mnist"
 }
 
+# remove DIRECTORY OPTION...: states and channels, states alone, channels alone.
 remove() {
   # Each network is trained on as it was before: the float one stays float.
-  local against="prune.against=$networks/plain/float.safetensors" stay="run.quantize=false"
-  run "$1/states" prune "$networks/plain/qat.safetensors" --set "$against" --set "$stay" \
-    --set "prune.states=0.2 0.4 0.6 0.8" --set prune.channels=0 "${@:2}"
-  run "$1/channels" prune "$networks/plain/qat.safetensors" --set "$against" --set "$stay" \
-    --set prune.states=0 --set "prune.channels=0.15 0.3 0.45 0.6" "${@:2}"
+  local pair=("$networks/plain/qat.safetensors" --set run.quantize=false
+    --set "prune.against=$networks/plain/float.safetensors")
+  run "$1/both" prune "${pair[@]}" "${@:2}" --set prune.states=0.6 --set prune.channels=0.3
+  # Curves of eight networks each are trained on for less.
+  run "$1/states" prune "${pair[@]}" "${@:2}" --set "prune.states=0.2 0.4 0.6 0.8" \
+    --set prune.channels=0 "${curves[@]}"
+  run "$1/channels" prune "${pair[@]}" "${@:2}" --set prune.states=0 \
+    --set "prune.channels=0.15 0.3 0.45 0.6" "${curves[@]}"
 }

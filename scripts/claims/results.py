@@ -105,11 +105,15 @@ def energy_nj(estimate):
     return estimate["energy_pj"]["per_inference"]["typical"] / 1000
 
 
+def done(path):
+    """The finished points of a sweep."""
+    with path.open() as file:
+        return [r for r in csv.DictReader(file) if r["status"] == "done"]
+
+
 def precision(directory, _):
-    with (directory / "sweep" / "results.csv").open() as file:
-        done = [r for r in csv.DictReader(file) if r["status"] == "done"]
     cells, rows, lines = {}, [], {}
-    for r in done:
+    for r in done(directory / "sweep" / "results.csv"):
         key = (r["quant.preset"], int(r["model.channels"]))
         cells.setdefault(key, []).append((percent(float(r["accuracy"])), float(r["bytes"])))
     means = {k: (statistics.fmean(a for a, _ in v), v[0][1],
@@ -121,9 +125,27 @@ def precision(directory, _):
         rows.append([preset, channels, int(size), accuracy, spread, "" if beaten else "front"])
         lines.setdefault(preset, []).append(point(size, accuracy, spread))
     columns = ["precision", "channels", "bytes in all", "accuracy, %", "± between seeds", ""]
-    return {"tables": [table("Size against numerical precision, trained with rounding", columns, rows)],
+    bits_table, bits_chart = bits(directory)
+    return {"tables": [table("Size against numerical precision, trained with rounding", columns, rows),
+                       bits_table],
             "charts": [plot("line", "Accuracy against size", "bytes in all", "test accuracy, %",
-                            lines, log_x=True)]}
+                            lines, log_x=True), bits_chart]}
+
+
+def bits(directory):
+    """One network at w2a2s2 to w8a8s8."""
+    rows, lines = [], {"rounded after training": [], "rounded in training": []}
+    for r in done(directory / "bits" / "results.csv"):
+        preset = r["quant.preset"]
+        width = int(preset.split("a")[0].removeprefix("w"))
+        ends = [percent(float(r[f"{stage}_accuracy"])) for stage in ("ptq", "qat", "integer")]
+        rows.append([width, *ends, int(float(r["bytes"]))])
+        for series, end in zip(lines.values(), ends):
+            series.append(point(width, end))
+    columns = ["bits", "rounded after training, %", "rounded in training, %", "as whole numbers, %",
+               "bytes in all"]
+    return (table("Weights, activations and state at the same bits", columns, sorted(rows)),
+            plot("line", "The same bits everywhere", "bits", "test accuracy, %", lines))
 
 
 TRAININGS = {"ptq": "rounded after training",
@@ -197,6 +219,16 @@ def pruning(directory, _):
         tables.append(table(f"Share of {what} removed", columns, rows))
         charts.append(plot("line", f"Accuracy against {what} removed", f"{what} removed, %",
                            "test accuracy, %", series))
+    rows = []
+    for model in read(directory / "both" / "prune.json")["models"]:
+        kind = "rounded in training" if model["quantized"] else "float"
+        for p in model["points"]:
+            rows.append([kind, percent(p["states_removed"]), percent(p["stream_channels_removed"]),
+                         p["parameters"], p["memory"]["total"], percent(model["accuracy"]),
+                         percent(p["accuracy_one_shot"]), percent(p["accuracy"])])
+    columns = ["network", "states removed, %", "channels removed, %", "parameters", "bytes in all",
+               "accuracy before, %", "only pruned, %", "trained on, %"]
+    tables.append(table("States and channels removed", columns, rows))
     return {"tables": tables, "charts": charts}
 
 

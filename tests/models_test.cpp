@@ -1,0 +1,47 @@
+// The trained networks in models/: they load, and are as accurate as said there.
+#include <nlohmann/json.hpp>
+
+#include "tests/cli.h"
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+
+class Models : public Cli {
+ protected:
+  static std::string model(const std::string& name) {
+    return CROSSTATE_SOURCE_DIR "/models/" + name + ".safetensors";
+  }
+  // On the test digits of the built-in sample.
+  double accuracy(const std::string& name, const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> arguments = {"eval", model(name), "--json", "-"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Result result = call(arguments);
+    EXPECT_EQ(result.code, 0) << name << ": " << result.err;
+    return result.code == 0 ? json::parse(result.out)["accuracy"].get<double>() : 0;
+  }
+};
+
+TEST_F(Models, AreAsAccurateAsSaid) {
+  const std::vector<std::pair<std::string, double>> known = {{"smnist.float", 0.99},
+                                                             {"smnist", 0.99},
+                                                             {"smnist.integer", 0.99},
+                                                             {"smnist-taox", 0.985},
+                                                             {"smnist-pcm-1y", 0.975}};
+  for (const auto& [name, least] : known) EXPECT_GE(accuracy(name), least) << name;
+  std::size_t shipped = 0;
+  for (const auto& entry : fs::directory_iterator(CROSSTATE_SOURCE_DIR "/models")) {
+    shipped += entry.path().extension() == ".safetensors";
+  }
+  EXPECT_EQ(shipped, known.size()) << "a network that no test looks at";
+}
+
+TEST_F(Models, MeanTheSameAsWholeNumbers) {
+  accuracy("smnist", {"--backend", "integer", "--predictions", path("a.csv")});
+  accuracy("smnist.integer", {"--predictions", path("b.csv")});
+  EXPECT_EQ(read_file(path("a.csv")), read_file(path("b.csv")));
+}
+
+}  // namespace
+}  // namespace crosstate
