@@ -3,21 +3,28 @@
 
 quick() {
   network chip --set quant.weight_noise=0.02
-  place "$1" "${sample[@]}" "${chips[@]}"
+  place "$1" "$networks/chip/qat.safetensors" "${sample[@]}" -- "${chips[@]}"
 }
 
+# With the network that comes along, which was trained for the TaOx-like target.
 full() {
-  run "$networks/chip" train --config "$root/configs/smnist-small.toml" --data "$mnist" \
-    --set quant.weight_noise=0.02
-  place "$1" --data "$mnist" --set simulate.chips=10 --set simulate.sequences=1000
+  place "$1" "$root/models/smnist-taox.safetensors" --data "$mnist" -- \
+    --set simulate.chips=20 --set simulate.sequences=200
 }
 
+# place DIRECTORY MODEL DATA... -- SETTING...
 place() {
-  local directory=$1 target data=("${sample[@]}") model=$networks/chip/qat.safetensors
-  [[ -z $mnist ]] || data=(--data "$mnist")
+  local directory=$1 model=$2 target data=()
+  shift 2
+  while [[ $1 != -- ]]; do
+    data+=("$1")
+    shift
+  done
+  shift
   for target in ideal "${targets[@]}"; do
     run "$directory/deploy/$target" deploy "$model" --target "$target"
-    run "$directory/simulate/$target" simulate "$model" --target "$target" --times "0 1d" "${@:2}"
+    run "$directory/simulate/$target" simulate "$model" --target "$target" --times "0 1d" \
+      "${data[@]}" "$@"
   done
   run "$directory/cost" cost "$model" --target accelerator-45nm --target mcu-int8 \
     --target crossbar-14nm --target crossbar-32nm --target crossbar-130nm \
