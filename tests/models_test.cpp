@@ -27,6 +27,7 @@ TEST_F(Models, AreAsAccurateAsSaid) {
   const std::vector<std::pair<std::string, double>> known = {{"smnist.float", 0.99},
                                                              {"smnist", 0.99},
                                                              {"smnist.integer", 0.99},
+                                                             {"smnist-pruned", 0.985},
                                                              {"smnist-taox", 0.985},
                                                              {"smnist-pcm-1y", 0.975}};
   for (const auto& [name, least] : known) EXPECT_GE(accuracy(name), least) << name;
