@@ -26,15 +26,18 @@ forget() { [[ ! -d $1 ]] || find "$1" -name command.txt -delete; }
 # run DIRECTORY COMMAND ARGUMENT...: runs a command of the program with that --out, unless the same
 # one is finished there; command.txt says which, and is written last.
 run() {
-  local directory=$1 again=() limit=(--threads "$threads")
+  local directory=$1 again=() limit=(--threads "$threads") seeded=(--seed "$seed")
   shift
-  [[ $1 != sweep ]] || limit=(--workers "$((threads > 0 ? threads : $(nproc)))")
-  local line="crosstate $* --seed $seed"
+  if [[ $1 == sweep ]]; then
+    limit=(--workers "$((threads > 0 ? threads : $(nproc)))")
+    ! grep -q '^"run.seed"' "$2" || seeded=() # it has seeds of its own
+  fi
+  local line="crosstate $*${seeded:+ ${seeded[*]}}"
   [[ ! -f $directory/command.txt || $(<"$directory/command.txt") != "$line" ]] || return 0
   ! $resume || [[ ! -d $directory ]] || again=(--resume)
   mkdir -p "$directory"
   echo "== $line" >&2
-  "$program" "$@" --seed "$seed" --out "$directory" "${limit[@]}" "${again[@]}" >"$directory/output.txt"
+  "$program" "$@" "${seeded[@]}" --out "$directory" "${limit[@]}" "${again[@]}" >"$directory/output.txt"
   printf '%s\n' "$line" >"$directory/command.txt"
 }
 

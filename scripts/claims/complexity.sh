@@ -4,29 +4,37 @@
 quick() {
   network wide --set run.quantize=false --set model.channels=32 --set model.states=32
   network small --set quant.preset=w4a8s8 --set qat.epochs=12
-  compare "$1/sample" "$networks" "${sample[@]}"
+  compare "$1/sample" "$networks/wide/float.safetensors" "$networks/small/float.safetensors" \
+    "$networks/small/qat.safetensors" "${sample[@]}"
 }
 
-# The wide network has the size of the published S4D, 201,482 parameters on sequential MNIST.
+# The wide network has the size of the published S4D, 201,482 parameters on sequential MNIST. The
+# quantized ones are pruned; those on MNIST come along.
 full() {
   local wide=(--set run.quantize=false --set model.channels=128 --set model.states=64
     --set model.layers=4)
   if [[ -n $fsdd ]]; then
     local config=(--config "$root/configs/fsdd.toml" --data "$fsdd")
     run "$networks/fsdd/wide" train "${config[@]}" "${wide[@]}"
-    run "$networks/fsdd/small" train "${config[@]}" --set quant.preset=w4a8s8 --set qat.epochs=80
-    compare "$1/fsdd" "$networks/fsdd" --data "$fsdd"
+    config+=(--set qat.epochs=80)
+    run "$networks/fsdd/small" train "${config[@]}" --set quant.preset=w4a8s8
+    run "$networks/fsdd/pruned" prune "$networks/fsdd/small/qat.safetensors" "${config[@]}" \
+      --set prune.states=0.5 --set prune.channels=0.25
+    compare "$1/fsdd" "$networks/fsdd/wide/float.safetensors" \
+      "$networks/fsdd/small/float.safetensors" "$networks/fsdd/pruned/pruned.safetensors" \
+      --data "$fsdd"
   fi
-  run "$networks/mnist/wide" train --data "$mnist" "${wide[@]}" --set train.epochs=10 \
+  run "$networks/mnist/wide" train --data "$mnist" "${wide[@]}" --set train.epochs=3 \
     --set train.validation=0.05
-  run "$networks/mnist/small" train --config "$root/configs/smnist-8k.toml" --data "$mnist"
-  compare "$1/mnist" "$networks/mnist" --data "$mnist"
+  compare "$1/mnist" "$networks/mnist/wide/float.safetensors" \
+    "$root/models/smnist.float.safetensors" "$root/models/smnist-pruned.safetensors" --data "$mnist"
 }
 
-# compare DIRECTORY NETWORKS OPTION...
+# compare DIRECTORY WIDE SMALL-FLOAT SMALL-QUANTIZED OPTION...
 compare() {
-  run "$1/cost" cost "$2/wide/float.safetensors" "$2/small/float.safetensors" \
-    "$2/small/qat.safetensors" --target accelerator-45nm --target crossbar-14nm "${@:3}"
-  # Which networks belong to it, and where they are.
-  printf '%s\n' "$2" >"$1/networks.txt"
+  local model models=("${@:2:3}") names=(wide small quantized)
+  for model in 0 1 2; do
+    run "$1/eval/${names[model]}" eval "${models[model]}" "${@:5}"
+  done
+  run "$1/cost" cost "${models[@]}" --target accelerator-45nm --target crossbar-14nm "${@:5}"
 }

@@ -55,10 +55,8 @@ def complexity(directory, _):
 
 def complexity_of(directory, title):
     cost = read(directory / "cost" / "cost.json")
-    networks = pathlib.Path((directory / "networks.txt").read_text().strip())
-    wide, small = (read(networks / n / "summary.json") for n in ("wide", "small"))
-    accuracy = [percent(a) for a in (wide["float"]["accuracy"], small["float"]["accuracy"],
-                                     small["qat"]["accuracy"])]
+    accuracy = [percent(read(directory / "eval" / n / "eval.json")["accuracy"])
+                for n in ("wide", "small", "quantized")]
     energies = {}
     for t in cost["targets"]:
         for e, name in zip(t["estimates"], ("wide", "float", "small")):
