@@ -28,6 +28,7 @@ TEST_F(Models, AreAsAccurateAsSaid) {
                                                              {"smnist", 0.99},
                                                              {"smnist.integer", 0.99},
                                                              {"smnist-pruned", 0.985},
+                                                             {"smnist-pruned-w4", 0.985},
                                                              {"smnist-taox", 0.985},
                                                              {"smnist-pcm-1y", 0.975}};
   for (const auto& [name, least] : known) EXPECT_GE(accuracy(name), least) << name;

@@ -27,7 +27,8 @@ full() {
   run "$networks/mnist/wide" train --data "$mnist" "${wide[@]}" --set train.epochs=3 \
     --set train.validation=0.05
   compare "$1/mnist" "$networks/mnist/wide/float.safetensors" \
-    "$root/models/smnist.float.safetensors" "$root/models/smnist-pruned.safetensors" --data "$mnist"
+    "$root/models/smnist.float.safetensors" "$root/models/smnist-pruned-w4.safetensors" \
+    --data "$mnist"
 }
 
 # compare DIRECTORY WIDE SMALL-FLOAT SMALL-QUANTIZED OPTION...
