@@ -74,7 +74,8 @@ Outcome outcome_of(const RunSummary& summary, double integer_accuracy) {
   }
   set("weight_bits", last.weight_bits);
   set("state_bits", last.state_bits);
-  set("parameters", static_cast<double>(summary.parameters));
+  set("parameters", static_cast<double>(summary.pruned.done ? summary.pruned_size.parameters
+                                                            : summary.parameters));
   if (summary.crossbar.done) {
     set("crossbar_accuracy", summary.crossbar.chips.first().mean);
     set("crossbar_deviation", summary.crossbar.chips.first().deviation);
