@@ -202,7 +202,7 @@ struct Team::Inside {
 };
 
 Team::Team(Work work, TeamOptions options, std::unique_ptr<Transport> transport)
-    : inside_(std::make_unique<Inside>(std::move(work), std::move(options), std::move(transport))) {
+    : inside_(new Inside{std::move(work), std::move(options), std::move(transport)}) {
   if (!inside_->transport || inside_->transport->rank() != 0) return;
   for (int rank = 1; rank < inside_->transport->size(); ++rank) inside_->peers[rank];
 }
