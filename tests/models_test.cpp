@@ -24,13 +24,11 @@ class Models : public Cli {
 };
 
 TEST_F(Models, AreAsAccurateAsSaid) {
-  const std::vector<std::pair<std::string, double>> known = {{"smnist.float", 0.99},
-                                                             {"smnist", 0.99},
-                                                             {"smnist.integer", 0.99},
-                                                             {"smnist-pruned", 0.985},
-                                                             {"smnist-pruned-w4", 0.985},
-                                                             {"smnist-taox", 0.985},
-                                                             {"smnist-pcm-1y", 0.975}};
+  const std::vector<std::pair<std::string, double>> known = {
+      {"smnist.float", 0.99},      {"smnist", 0.99},
+      {"smnist.integer", 0.99},    {"smnist-pruned", 0.985},
+      {"smnist-pruned-w4", 0.985}, {"smnist-taox", 0.985},
+      {"smnist-pcm-1y", 0.975}};
   for (const auto& [name, least] : known) EXPECT_GE(accuracy(name), least) << name;
   std::size_t shipped = 0;
   for (const auto& entry : fs::directory_iterator(CROSSTATE_SOURCE_DIR "/models")) {

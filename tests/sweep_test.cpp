@@ -255,9 +255,9 @@ TEST_F(CliSweep, SearchesForBitsAndContinues) {
   EXPECT_THAT(read_file(path("sized/proxy-front.csv")),
               HasSubstr(",state,states_removed,channels_removed,loss,bytes\n"));
   // A reference of every size.
-  for (const char* size : {"prune.channels=0 prune.states=0 ", "prune.channels=0.25 prune.states=0 ",
-                           "prune.channels=0 prune.states=0.5 ",
-                           "prune.channels=0.25 prune.states=0.5 "}) {
+  for (const char* size :
+       {"prune.channels=0 prune.states=0 ", "prune.channels=0.25 prune.states=0 ",
+        "prune.channels=0 prune.states=0.5 ", "prune.channels=0.25 prune.states=0.5 "}) {
     EXPECT_THAT(rows("sized"), HasSubstr(size));
   }
   expect_refused(search("none", {"--quiet", "--set", "search.bytes=10"}), {"search.bytes = 10"});

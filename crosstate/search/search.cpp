@@ -86,8 +86,7 @@ void add_genes(SweepPlan& plan, const Problem& problem, const Genes& genes) {
 
 Problem problem_of(const RunOptions& run, const SearchOptions& options, const fs::path& directory) {
   validate(options);
-  const GenomeSpace space =
-      genome_space(run.model, options.bits, options.states, options.channels);
+  const GenomeSpace space = genome_space(run.model, options.bits, options.states, options.channels);
   Problem problem{run, options, space, directory, {}};
   if (!run.quantize || !run.qat.stages.empty()) {
     fail("options", "search needs run.quantize = true and no qat.stages");
@@ -157,8 +156,7 @@ class Search {
 
   bool run() {
     return train("training the reference of each size") && require_references() && analyse() &&
-           evolve() &&
-           train("training candidates with rounding");
+           evolve() && train("training candidates with rounding");
   }
 
  private:

@@ -16,8 +16,8 @@
 namespace crosstate {
 
 struct SearchOptions {
-  int bytes = 0;                   // in all; 0: no budget
-  std::string bits = "2 3 4 6 8";  // to choose from at every site
+  int bytes = 0;                             // in all; 0: no budget
+  std::string bits = "2 3 4 6 8";            // to choose from at every site
   std::string states = "0", channels = "0";  // shares to prune, to choose from
   int population = 40, generations = 25;
   int candidates = 6;   // that are trained
