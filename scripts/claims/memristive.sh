@@ -2,29 +2,25 @@
 # shellcheck shell=bash disable=SC2154
 
 quick() {
+  local data=("${sample[@]}")
   network chip --set quant.weight_noise=0.02
-  place "$1" "$networks/chip/qat.safetensors" "${sample[@]}" -- "${chips[@]}"
+  place "$1" "$networks/chip/qat.safetensors" "${chips[@]}"
 }
 
 # With the network that comes along, which was trained for the TaOx-like target.
 full() {
-  place "$1" "$root/models/smnist-taox.safetensors" --data "$mnist" -- \
-    --set simulate.chips=20 --set simulate.sequences=200
+  local data=(--data "$mnist")
+  place "$1" "$root/models/smnist-taox.safetensors" --set simulate.chips=20 \
+    --set simulate.sequences=200
 }
 
-# place DIRECTORY MODEL DATA... -- SETTING...
+# place DIRECTORY MODEL SETTING...: on the data of its caller.
 place() {
-  local directory=$1 model=$2 target data=()
-  shift 2
-  while [[ $1 != -- ]]; do
-    data+=("$1")
-    shift
-  done
-  shift
+  local directory=$1 model=$2 target
   for target in ideal "${targets[@]}"; do
     run "$directory/deploy/$target" deploy "$model" --target "$target"
     run "$directory/simulate/$target" simulate "$model" --target "$target" --times "0 1d" \
-      "${data[@]}" "$@"
+      "${data[@]}" "${@:3}"
   done
   run "$directory/cost" cost "$model" --target accelerator-45nm --target mcu-int8 \
     --target crossbar-14nm --target crossbar-32nm --target crossbar-130nm \
