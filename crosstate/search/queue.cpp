@@ -97,6 +97,11 @@ class Follower {
 }  // namespace
 
 struct Team::Inside {
+  Inside(Work its_work, TeamOptions its_options, std::unique_ptr<Transport> its_transport)
+      : work(std::move(its_work)),
+        options(std::move(its_options)),
+        transport(std::move(its_transport)) {}
+
   Work work;
   TeamOptions options;
   std::unique_ptr<Transport> transport;
@@ -202,7 +207,7 @@ struct Team::Inside {
 };
 
 Team::Team(Work work, TeamOptions options, std::unique_ptr<Transport> transport)
-    : inside_(new Inside{std::move(work), std::move(options), std::move(transport)}) {
+    : inside_(std::make_unique<Inside>(std::move(work), std::move(options), std::move(transport))) {
   if (!inside_->transport || inside_->transport->rank() != 0) return;
   for (int rank = 1; rank < inside_->transport->size(); ++rank) inside_->peers[rank];
 }
