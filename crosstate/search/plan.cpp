@@ -215,6 +215,13 @@ std::string SweepPlan::value_of(const SweepPoint& point, const std::string& key)
   return value_text(point.all.at(pointer(key)));
 }
 
+std::string SweepPlan::values_of(const SweepPoint& point,
+                                 const std::vector<std::string>& keys) const {
+  std::string text;
+  for (const std::string& key : keys) text += (text.empty() ? "" : " ") + value_of(point, key);
+  return text;
+}
+
 std::string SweepPlan::digest() const {
   std::string all;
   for (const SweepPoint& point : points) all += point.name + point.config;

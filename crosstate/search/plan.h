@@ -46,6 +46,8 @@ struct SweepPlan {
 
   /// The text of a point's value of a key, varied by it or not.
   std::string value_of(const SweepPoint& point, const std::string& key) const;
+  /// Those of several keys, with a space between two.
+  std::string values_of(const SweepPoint& point, const std::vector<std::string>& keys) const;
   /// The same for the same points on every machine.
   std::string digest() const;
 };

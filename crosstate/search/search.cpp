@@ -25,11 +25,7 @@ class SearchTasks : public SweepTasks {
     json what = SweepTasks::describe(task);
     if (!what.contains("point")) return what;
     const SweepPoint& point = plan_.points[what.at("point").get<std::size_t>()];
-    std::string genome;
-    for (const std::string& key : genome_keys(space_)) {
-      genome += (genome.empty() ? "" : " ") + plan_.value_of(point, key);
-    }
-    return {{"train", genome}};
+    return {{"train", plan_.values_of(point, genome_keys(space_))}};
   }
 
  private:

@@ -16,14 +16,6 @@ std::string number(double value, const char* format) {
   return text;
 }
 
-std::string genes_of(const SearchSummary& summary, std::size_t point) {
-  std::string text;
-  for (const std::string& key : genome_keys(summary.space)) {
-    text += (text.empty() ? "" : " ") + summary.plan.value_of(summary.plan.points[point], key);
-  }
-  return text;
-}
-
 std::string sensitivity_csv(const SearchSummary& summary) {
   std::string csv = "site,bits,loss,loss_of_reference,accuracy,bytes\n";
   for (const SensitivityPoint& point : summary.sensitivity) {
@@ -107,8 +99,10 @@ Table candidate_table(const SearchSummary& summary) {
     const Outcome& outcome = summary.results.outcomes[i];
     if (outcome.status != "done") continue;
     const auto share = [&](const char* name) { return number(100 * outcome.metric(name), "%.2f"); };
-    table.rows.push_back({genes_of(summary, i), number(outcome.metric("bytes"), "%.0f"),
-                          share("ptq_accuracy"), share("qat_accuracy"), share("integer_accuracy")});
+    table.rows.push_back(
+        {summary.plan.values_of(summary.plan.points[i], genome_keys(summary.space)),
+         number(outcome.metric("bytes"), "%.0f"), share("ptq_accuracy"), share("qat_accuracy"),
+         share("integer_accuracy")});
   }
   std::stable_sort(table.rows.begin(), table.rows.end(),
                    [](const auto& a, const auto& b) { return std::stod(a[1]) < std::stod(b[1]); });
