@@ -11,6 +11,18 @@ using nlohmann::json;
 
 constexpr int kMostLost = 2;  // workers that may die of one task
 
+// Time that so many epochs take, and a test, relative to other tasks.
+double expected_work(const RunOptions& options, int epochs) {
+  const double channels = options.model.channels, states = options.model.states;
+  const double sequences = options.data.train_limit > 0 ? options.data.train_limit : 1e6;
+  return (epochs + 1) * sequences * options.model.layers * channels * (channels + states);
+}
+
+double expected_work(const SweepPoint& point) {
+  const RunOptions& options = point.options;
+  return expected_work(options, options.quantize ? options.qat.epochs : 0);
+}
+
 }  // namespace
 
 SweepTasks::SweepTasks(const SweepPlan& plan, Store& store, const std::filesystem::path& directory,
@@ -19,10 +31,13 @@ SweepTasks::SweepTasks(const SweepPlan& plan, Store& store, const std::filesyste
   std::map<std::string, std::string> status;
   for (const StoredPoint& point : store.points()) status[point.name] = point.outcome.status;
   std::vector<bool> needed(plan.parents.size());
-  for (std::size_t i = 0; i < plan.parents.size(); ++i) tasks_.push_back({false, i});
+  for (std::size_t i = 0; i < plan.parents.size(); ++i) {
+    const RunOptions& options = plan.parents[i].options;
+    tasks_.push_back({false, i, expected_work(options, options.train.epochs)});
+  }
   for (std::size_t i = 0; i < plan.points.size(); ++i) {
     const SweepPoint& point = plan.points[i];
-    Task task{true, i};
+    Task task{true, i, expected_work(point)};
     if (status[point.name] == "done" || status[point.name] == "failed") {
       task.state = State::kFinished;
       ++finished_points_;
@@ -43,11 +58,15 @@ SweepTasks::SweepTasks(const SweepPlan& plan, Store& store, const std::filesyste
 }
 
 std::optional<int> SweepTasks::next() {
-  const auto found = std::find_if(tasks_.begin(), tasks_.end(),
-                                  [](const Task& task) { return task.state == State::kFree; });
-  if (found == tasks_.end()) return std::nullopt;
-  found->state = State::kOut;
-  return static_cast<int>(found - tasks_.begin());
+  Task* longest = nullptr;
+  for (Task& task : tasks_) {
+    if (task.state != State::kFree) continue;
+    if (longest != nullptr && task.is_point && !longest->is_point) break;
+    if (longest == nullptr || task.work > longest->work) longest = &task;
+  }
+  if (longest == nullptr) return std::nullopt;
+  longest->state = State::kOut;
+  return static_cast<int>(longest - tasks_.data());
 }
 
 json SweepTasks::describe(int task) const {

@@ -1,4 +1,5 @@
-// The tasks of a sweep: float trainings first, each point once its own is there.
+// The tasks of a sweep: float trainings first, each point once its own is there; of either the
+// longest first, so that workers end together.
 #pragma once
 
 #include <functional>
@@ -39,6 +40,7 @@ class SweepTasks : public TaskList {
   struct Task {
     bool is_point = false;
     std::size_t index = 0;  // in the plan
+    double work = 0;        // expected, relative to others
     State state = State::kFree;
     int lost = 0;  // how many workers died of it
   };
