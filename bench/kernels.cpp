@@ -212,8 +212,9 @@ void FakeQuantizeAdjoint(benchmark::State& state) {
   AlignedFloats gx(x.size());
   std::vector<double> glog(kRows);
   for (auto _ : state) {
-    fake_quantize_adjoint(scale.data(), -127, 127, kRows, kColumns, {x.data(), kColumns},
-                          {gy.data(), kColumns}, {gx.data(), kColumns}, glog.data());
+    fake_quantize_adjoint(scale.data(), -127, 127, RangeGradient::kSteps, kRows, kColumns,
+                          {x.data(), kColumns}, {gy.data(), kColumns}, {gx.data(), kColumns},
+                          glog.data());
     benchmark::ClobberMemory();
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(x.size()));

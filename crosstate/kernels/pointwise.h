@@ -68,11 +68,17 @@ void layer_norm_adjoint(const float* gamma, std::size_t rows, std::size_t column
 /// every operation rounded. In place allowed.
 void fake_quantize_forward(const float* scale, float low, float high, std::size_t rows,
                            std::size_t columns, ConstRows x, Rows y);
+/// What a trained scale follows. kSteps, learned step size quantization (LSQ; Esser et al.,
+/// arXiv 1902.08153): rounding errors and clipped values. kClipping, parameterized clipping (PACT;
+/// Choi et al., arXiv 1805.06085): clipped values alone.
+enum class RangeGradient { kSteps, kClipping };
+
 /// Straight-through estimator: gx = gy where x / scale lies in [low, high], 0 elsewhere; in place
-/// on gy allowed. glog[r] += dL/d(log scale) = scale sum gy (q - x / scale inside, q outside),
-/// learned step size quantization (Esser et al., arXiv 1902.08153); null: not wanted.
-void fake_quantize_adjoint(const float* scale, float low, float high, std::size_t rows,
-                           std::size_t columns, ConstRows x, ConstRows gy, Rows gx, double* glog);
+/// on gy allowed. glog[r] += dL/d(log scale) = scale sum gy e; null: not wanted. With q the code, e
+/// is q outside; inside it is q - x / scale for kSteps, 0 for kClipping.
+void fake_quantize_adjoint(const float* scale, float low, float high, RangeGradient kind,
+                           std::size_t rows, std::size_t columns, ConstRows x, ConstRows gy,
+                           Rows gx, double* glog);
 
 /// y = table[x / scale - low] for values x that stand for codes low .. low + entries - 1; codes
 /// beyond the table take its nearest entry, a NaN stays one. In place allowed.

@@ -301,19 +301,21 @@ TEST(Pointwise, FakeQuantizationMatchesItsSpecificationBitForBit) {
     EXPECT_EQ(y, wanted);
 
     const AlignedFloats gy = panel(random, s, -1, 1);
-    AlignedFloats gx = gy, wanted_gx = gy;
-    std::vector<double> glog(s.rows, 1), wanted_log = glog;
-    reference::fake_quantize_adjoint<float>(scale.data(), low, high, s.rows, s.columns,
-                                            {x.data(), s.stride}, {wanted_gx.data(), s.stride},
-                                            {wanted_gx.data(), s.stride}, wanted_log.data());
-    fake_quantize_adjoint(scale.data(), low, high, s.rows, s.columns, {x.data(), s.stride},
-                          {gx.data(), s.stride}, {gx.data(), s.stride}, glog.data());
-    EXPECT_EQ(gx, wanted_gx);
-    expect_close(glog, wanted_log, kLinearTolerance, "glog", 10.0);
-    gx = gy;
-    fake_quantize_adjoint(scale.data(), low, high, s.rows, s.columns, {x.data(), s.stride},
-                          {gx.data(), s.stride}, {gx.data(), s.stride}, nullptr);
-    EXPECT_EQ(gx, wanted_gx);
+    for (const RangeGradient kind : {RangeGradient::kSteps, RangeGradient::kClipping}) {
+      AlignedFloats gx = gy, wanted_gx = gy;
+      std::vector<double> glog(s.rows, 1), wanted_log = glog;
+      reference::fake_quantize_adjoint<float>(scale.data(), low, high, kind, s.rows, s.columns,
+                                              {x.data(), s.stride}, {wanted_gx.data(), s.stride},
+                                              {wanted_gx.data(), s.stride}, wanted_log.data());
+      fake_quantize_adjoint(scale.data(), low, high, kind, s.rows, s.columns, {x.data(), s.stride},
+                            {gx.data(), s.stride}, {gx.data(), s.stride}, glog.data());
+      EXPECT_EQ(gx, wanted_gx);
+      expect_close(glog, wanted_log, kLinearTolerance, "glog", 10.0);
+      gx = gy;
+      fake_quantize_adjoint(scale.data(), low, high, kind, s.rows, s.columns, {x.data(), s.stride},
+                            {gx.data(), s.stride}, {gx.data(), s.stride}, nullptr);
+      EXPECT_EQ(gx, wanted_gx);
+    }
   });
 }
 
@@ -453,30 +455,35 @@ TEST(PointwiseReference, LayerNormAdjointIsTheGradient) {
   expect_gradient(s.x, s.gx, loss, "x");
 }
 
-// The estimator holds the rounding error fixed: q = x / scale + error inside the range.
+// The estimator holds the rounding error fixed: q = x / scale + error inside the range. Clipping
+// holds the steps' size too: q scale = x + error there.
 TEST(PointwiseReference, FakeQuantizationAdjointIsTheGradientWithTheErrorHeld) {
-  GradientSetup s;
-  const double low = -3, high = 3;
-  auto logs = uniform_doubles(s.random, s.kRows, -1, 0);
-  std::vector<double> scale(s.kRows), error(s.x.size());
-  for (std::size_t i = 0; i < s.x.size(); ++i) {
-    const double steps = s.x[i] / std::exp(logs[i / s.kColumns]);
-    error[i] = std::floor(steps + 0.5) - steps;
-  }
-  const auto loss = [&] {
+  for (const RangeGradient kind : {RangeGradient::kSteps, RangeGradient::kClipping}) {
+    GradientSetup s;
+    const double low = -3, high = 3;
+    auto logs = uniform_doubles(s.random, s.kRows, -1, 0);
+    std::vector<double> scale(s.kRows), error(s.x.size());
+    for (std::size_t r = 0; r < s.kRows; ++r) scale[r] = std::exp(logs[r]);
     for (std::size_t i = 0; i < s.x.size(); ++i) {
-      const double unit = std::exp(logs[i / s.kColumns]), steps = s.x[i] / unit;
-      const bool inside = low <= steps && steps <= high;
-      s.y[i] = unit * (inside ? steps + error[i] : std::clamp(steps, low, high));
+      const double steps = s.x[i] / scale[i / s.kColumns];
+      error[i] = std::floor(steps + 0.5) - steps;
     }
-    return weighted(s.y, s.gy);
-  };
-  for (std::size_t r = 0; r < s.kRows; ++r) scale[r] = std::exp(logs[r]);
-  std::vector<double> glog(s.kRows);
-  reference::fake_quantize_adjoint(scale.data(), low, high, s.kRows, s.kColumns, s.panel(s.x),
-                                   s.panel(s.gy), s.panel(s.gx), glog.data());
-  expect_gradient(logs, glog, loss, "log scale");
-  expect_gradient(s.x, s.gx, loss, "x");
+    const auto loss = [&] {
+      for (std::size_t i = 0; i < s.x.size(); ++i) {
+        const std::size_t r = i / s.kColumns;
+        const double unit = std::exp(logs[r]), steps = s.x[i] / unit;
+        const bool inside = low <= steps && steps <= high;
+        const double held = kind == RangeGradient::kSteps ? unit : scale[r];
+        s.y[i] = inside ? s.x[i] + held * error[i] : unit * std::clamp(steps, low, high);
+      }
+      return weighted(s.y, s.gy);
+    };
+    std::vector<double> glog(s.kRows);
+    reference::fake_quantize_adjoint(scale.data(), low, high, kind, s.kRows, s.kColumns,
+                                     s.panel(s.x), s.panel(s.gy), s.panel(s.gx), glog.data());
+    expect_gradient(logs, glog, loss, "log scale");
+    expect_gradient(s.x, s.gx, loss, "x");
+  }
 }
 
 }  // namespace

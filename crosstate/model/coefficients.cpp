@@ -361,6 +361,7 @@ Quantizer Network::State::quantizer(std::size_t parameter, const ActivationSite&
   const int least = least_codes[parameter - input_range];
   const auto symmetric = static_cast<int>(largest_code(site.bits));
   q.passes = quant.straight_through == "pass";
+  if (quant.range_gradient == "pact") q.range_gradient = RangeGradient::kClipping;
   q.low = static_cast<float>(least);
   q.high = static_cast<float>(least == -symmetric ? symmetric : least + (1 << site.bits) - 1);
   double scale = std::exp(static_cast<double>(parameters[parameter].value[0]));

@@ -53,6 +53,7 @@ struct Quantizer {
   float low = 0, high = 0;
   AlignedFloats scale;  // one per row, equal for all rows
   bool passes = false;  // the gradient of values beyond the codes too
+  RangeGradient range_gradient = RangeGradient::kSteps;
 };
 
 /// A function of codes as a table: the rounded value for every code low .. high of its input.

@@ -25,7 +25,7 @@ void rounded_adjoint(const Quantizer& q, std::size_t rows, std::size_t columns, 
   if (!q.on || (q.passes && range == nullptr)) return;
   thread_local AlignedFloats discarded;
   std::vector<double> by_row(rows, 0);
-  fake_quantize_adjoint(q.scale.data(), q.low, q.high, rows, columns, x, g,
+  fake_quantize_adjoint(q.scale.data(), q.low, q.high, q.range_gradient, rows, columns, x, g,
                         q.passes ? take(discarded, rows, columns) : g, by_row.data());
   if (range == nullptr) return;
   for (const double v : by_row) *range += v;

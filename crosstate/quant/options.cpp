@@ -81,6 +81,10 @@ void fields(FieldList& list, QuantOptions& options) {
            "Gradient of activations beyond their range: clip: none, as the rounded function has; "
            "pass: as within it, so that units stuck there can return. States always clip.")
       .one_of({"clip", "pass"});
+  list.add("range_gradient", options.range_gradient,
+           "What learned activation ranges follow: lsq: rounding errors and clipped values "
+           "(arXiv 1902.08153); pact: clipped values alone (arXiv 1805.06085).")
+      .one_of({"lsq", "pact"});
   list.add("weight_noise", options.weight_noise,
            "Relative noise on weights in training, drawn anew in every step; about the read noise "
            "of the cells to be used, or their whole spread.")
@@ -144,7 +148,7 @@ void fields(FieldList& list, QuantOptions& options) {
     list.add("percentile", site.percentile, "Of magnitudes, for range = percentile.")
         .in("%")
         .range(50, 100);
-    list.add("learned", site.learned, "Trains the scale too (LSQ).");
+    list.add("learned", site.learned, "Trains the scale too (quant.range_gradient).");
   });
   list.section("quant.state");
   add_bits(list, options.state.bits,

@@ -37,7 +37,7 @@ struct ActivationSite {
   std::string scales = "";     // pow2 | free; empty: quant.scales
   std::string range = "clip";  // clip | absmax | percentile | mse
   double percentile = 99.99;   // of the magnitudes, where range = percentile
-  bool learned = true;         // LSQ: the scale is trained; otherwise as calibrated
+  bool learned = true;         // the scale is trained by quant.range_gradient, or as calibrated
   bool operator==(const ActivationSite&) const = default;
 };
 
@@ -72,6 +72,7 @@ struct QuantOptions {
   StateSite state;
   ArraySite array;
   std::string straight_through = "clip";  // activations beyond their range: clip | pass
+  std::string range_gradient = "lsq";     // of learned activation scales: lsq | pact
   // Gaussian noise on every weight while training: drawn anew in every step, as reading is noisy,
   // and kept for chip_steps steps, as the cells of one chip deviate; 0: one chip for ever.
   double weight_noise = 0, device_noise = 0;

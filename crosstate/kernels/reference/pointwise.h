@@ -234,15 +234,17 @@ void fake_quantize_forward(const T* scale, T low, T high, std::size_t rows, std:
 }
 
 template <class T>
-void fake_quantize_adjoint(const T* scale, T low, T high, std::size_t rows, std::size_t columns,
-                           Panel<T> x, Panel<T> gy, Panel<T> gx, double* glog) {
+void fake_quantize_adjoint(const T* scale, T low, T high, RangeGradient kind, std::size_t rows,
+                           std::size_t columns, Panel<T> x, Panel<T> gy, Panel<T> gx,
+                           double* glog) {
   for (std::size_t r = 0; r < rows; ++r) {
     const T inverse = 1 / scale[r];
     for (std::size_t c = 0; c < columns; ++c) {
       const T steps = x(r, c) * inverse;
       const T whole = std::clamp(std::floor(steps + T(0.5)), low, high);
       const bool inside = low <= steps && steps <= high;
-      const T slope = scale[r] * (inside ? whole - steps : whole);
+      const T error = kind == RangeGradient::kSteps ? whole - steps : T(0);
+      const T slope = scale[r] * (inside ? error : whole);
       if (glog != nullptr) glog[r] += static_cast<double>(gy(r, c) * slope);
       gx(r, c) = inside ? gy(r, c) : T(0);
     }

@@ -131,8 +131,9 @@ void FakeQuantizeForward(const float* scale, float low, float high, std::size_t 
   }
 }
 
-void FakeQuantizeAdjoint(const float* scale, float low, float high, std::size_t rows,
-                         std::size_t columns, ConstRows x, ConstRows gy, Rows gx, double* glog) {
+void FakeQuantizeAdjoint(const float* scale, float low, float high, RangeGradient kind,
+                         std::size_t rows, std::size_t columns, ConstRows x, ConstRows gy, Rows gx,
+                         double* glog) {
   for (std::size_t r = 0; r < rows; ++r) {
     const Grid grid(scale[r], low, high);
     V total = hn::Zero(d);
@@ -142,7 +143,10 @@ void FakeQuantizeAdjoint(const float* scale, float low, float high, std::size_t 
       const auto inside = hn::And(hn::Ge(steps, grid.low), hn::Le(steps, grid.high));
       hn::Store(hn::IfThenElseZero(inside, g), d, gx.row(r) + c);
       if (glog == nullptr) continue;
-      const V slope = hn::Sub(grid.round(steps), hn::IfThenElseZero(inside, steps));
+      const V code = grid.round(steps);
+      const V slope = kind == RangeGradient::kSteps
+                          ? hn::Sub(code, hn::IfThenElseZero(inside, steps))
+                          : hn::IfThenZeroElse(inside, code);
       total = hn::MulAdd(g, slope, total);
     }
     if (glog != nullptr) glog[r] += static_cast<double>(scale[r]) * sum(total);
@@ -198,9 +202,11 @@ void fake_quantize_forward(const float* scale, float low, float high, std::size_
   HWY_DYNAMIC_DISPATCH(FakeQuantizeForward)(scale, low, high, rows, columns, x, y);
 }
 
-void fake_quantize_adjoint(const float* scale, float low, float high, std::size_t rows,
-                           std::size_t columns, ConstRows x, ConstRows gy, Rows gx, double* glog) {
-  HWY_DYNAMIC_DISPATCH(FakeQuantizeAdjoint)(scale, low, high, rows, columns, x, gy, gx, glog);
+void fake_quantize_adjoint(const float* scale, float low, float high, RangeGradient kind,
+                           std::size_t rows, std::size_t columns, ConstRows x, ConstRows gy,
+                           Rows gx, double* glog) {
+  HWY_DYNAMIC_DISPATCH(FakeQuantizeAdjoint)
+  (scale, low, high, kind, rows, columns, x, gy, gx, glog);
 }
 
 }  // namespace crosstate
