@@ -233,8 +233,9 @@ const Field& find(const std::vector<Field>& fields, std::string_view key,
 }
 
 bool is_section(const std::vector<Field>& fields, const std::string& key) {
+  const std::string begin = key + '.';
   return std::any_of(fields.begin(), fields.end(),
-                     [&](const Field& field) { return field.key.starts_with(key + '.'); });
+                     [&](const Field& field) { return field.key.starts_with(begin); });
 }
 
 // A section that no field lives in: a typing mistake even while the section is empty.
