@@ -63,6 +63,14 @@ AudioSets load_recordings(const DataOptions& options) {
   return sets;
 }
 
+void require_training(const AudioSets& sets, const DataOptions& options) {
+  if (!sets.train.items.empty()) return;
+  fail(options.directory,
+       "every recording belongs to the test set, none is left to train or calibrate; expected "
+       "numbers beyond data.test_indices in the names, a folder train, or a smaller "
+       "data.test_share");
+}
+
 TrainTest load_images(const DataOptions& options) {
   TrainTest sets = options.directory.empty() ? read_mnist_sample() : read_mnist(options.directory);
   sets.train = first(std::move(sets.train), static_cast<std::size_t>(options.train_limit));
@@ -76,9 +84,7 @@ void permute(Dataset& set, std::uint64_t seed) {
 
 RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
   AudioSets sets = load_recordings(options.data);
-  if (sets.train.items.empty()) {
-    fail(options.data.directory, "every recording belongs to the test set, none is left to train");
-  }
+  require_training(sets, options.data);
   RecordingsSplit split{std::move(sets.train), {}};
   if (!options.data.validation_speaker.empty()) {
     split = split_speaker(split.train, options.data.validation_speaker);
@@ -218,6 +224,7 @@ TrainTest load_model_data(const DataOptions& options, const std::optional<Prepar
   TrainTest sets;
   if (audio) {
     const AudioSets recordings = load_recordings(options);
+    require_training(recordings, options);
     sets.train = make_sequences(recordings.train, *preparation->front_end, pool);
     sets.test = make_sequences(recordings.test, *preparation->front_end, pool);
   } else {

@@ -46,10 +46,11 @@ RunData load_run_data(const RunOptions& options, ThreadPool& pool);
 
 /// The sets that the options name, prepared as for the model. A model that does not tell
 /// (`preparation` empty) gets what data.permutation_seed says. Throws Error for a data set of
-/// another kind or with other classes than the model's (`where`).
+/// another kind or with other classes than the model's (`where`), and for recordings that are all
+/// of the test set.
 TrainTest load_model_data(const DataOptions& options, const std::optional<Preparation>& preparation,
                           const std::string& where, ThreadPool& pool);
-/// Of these the test set alone.
+/// Of these the test set alone; there may be no other.
 Dataset load_test_data(const DataOptions& options, const std::optional<Preparation>& preparation,
                        const std::string& where, ThreadPool& pool);
 

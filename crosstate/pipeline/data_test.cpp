@@ -133,6 +133,17 @@ TEST_F(RunDataTest, RefusesWhatDoesNotBelongTogether) {
   refuse(options_.data, recordings, "class 0 is \"high\" there and \"extra\" here");
 }
 
+TEST_F(RunDataTest, RefusesToCalibrateOnTestRecordings) {
+  const auto preparation = reloaded(load_run_data(options_, pool_));
+  EXPECT_EQ(load_model_data(options_.data, preparation, "model", pool_).train.count, 30u);
+  options_.data.test_indices = "0-100";
+  EXPECT_THAT([&] { load_model_data(options_.data, preparation, "model", pool_); },
+              ThrowsMessage<Error>(testing::AllOf(HasSubstr(sounds_.path().string()),
+                                                  HasSubstr("none is left to train"),
+                                                  HasSubstr("data.test_indices"))));
+  EXPECT_EQ(load_test_data(options_.data, preparation, "model", pool_).count, 60u);
+}
+
 TEST_F(RunDataTest, SaysWhatIsMissingInADirectory) {
   const fs::path empty = sounds_.path() / "empty";
   fs::create_directories(empty);
