@@ -64,32 +64,43 @@ std::vector<fs::path> list(const fs::path& directory, bool folders) {
   return paths;
 }
 
-// label_speaker_n: its three parts.
-Entry named_entry(const fs::path& path, const std::vector<IndexRange>& test_indices) {
+// Of label_speaker_n.
+struct NameParts {
+  std::string label, speaker;
+  std::uint64_t index = 0;
+};
+
+std::optional<NameParts> parts_of(const fs::path& path) {
   const std::string stem = path.stem().string();
   const std::size_t first = stem.find('_'), last = stem.rfind('_');
-  std::uint64_t index = 0;
-  bool good = first != std::string::npos && first > 0 && last > first + 1;
-  if (good) {
-    const char* const end = stem.data() + stem.size();
-    const auto [rest, error] = std::from_chars(stem.data() + last + 1, end, index);
-    good = error == std::errc{} && rest == end;
-  }
-  if (!good) {
+  if (first == std::string::npos || first == 0 || last <= first + 1) return std::nullopt;
+  NameParts parts{stem.substr(0, first), stem.substr(first + 1, last - first - 1)};
+  const char* const end = stem.data() + stem.size();
+  const auto [rest, error] = std::from_chars(stem.data() + last + 1, end, parts.index);
+  if (error != std::errc{} || rest != end) return std::nullopt;
+  return parts;
+}
+
+Entry named_entry(const fs::path& path, const std::vector<IndexRange>& test_indices) {
+  const std::optional<NameParts> parts = parts_of(path);
+  if (!parts) {
     fail(path.string(),
          "the name does not tell label, speaker and number; expected "
          "label_speaker_n.wav such as 7_jackson_12.wav");
   }
-  const bool test = std::any_of(test_indices.begin(), test_indices.end(),
-                                [&](IndexRange r) { return index >= r.first && index <= r.last; });
-  return {path, path.filename().string(), stem.substr(0, first),
-          stem.substr(first + 1, last - first - 1), test ? Part::kTest : Part::kTrain};
+  const bool test = std::any_of(test_indices.begin(), test_indices.end(), [&](IndexRange r) {
+    return parts->index >= r.first && parts->index <= r.last;
+  });
+  return {path, path.filename().string(), parts->label, parts->speaker,
+          test ? Part::kTest : Part::kTrain};
 }
+
+constexpr std::string_view kAfterSpeaker = "_nohash_";  // in names of Speech Commands
 
 Entry folder_entry(const fs::path& path, double test_share) {
   const std::string label = path.parent_path().filename().string();
   const std::string stem = path.stem().string();
-  const std::size_t speaker_end = stem.find("_nohash_");
+  const std::size_t speaker_end = stem.find(kAfterSpeaker);
   Entry entry{path, label + '/' + path.filename().string(), label, ""};
   if (speaker_end != std::string::npos) entry.speaker = stem.substr(0, speaker_end);
   const std::string& who = entry.speaker.empty() ? entry.name : entry.speaker;
@@ -108,10 +119,17 @@ std::vector<Entry> entries_of(const fs::path& directory, const DataOptions& opti
     }
   }
   if (options.layout == "names" || (options.layout == "auto" && !entries.empty())) return entries;
+  std::optional<fs::path> empty;
   for (const fs::path& folder : list(directory, true)) {
-    for (const fs::path& path : list(folder, false)) {
-      entries.push_back(folder_entry(path, options.test_share));
-    }
+    const std::vector<fs::path> sounds = list(folder, false);
+    if (sounds.empty() && !empty) empty = folder;
+    for (const fs::path& path : sounds) entries.push_back(folder_entry(path, options.test_share));
+  }
+  // Left out in silence, a class whose recordings are missing would make an easier task.
+  if (empty && !entries.empty()) {
+    fail(empty->string(),
+         "holds no .wav or .flac recording, expected some of its class; a folder that is no class "
+         "begins with _");
   }
   return entries;
 }
@@ -122,15 +140,22 @@ bool has_parts(const fs::path& directory) {
          fs::is_directory(directory / "test", ignored);
 }
 
+// Speech Commands' HASH_nohash_n has three parts, too, but no label among them.
+bool tells_label(const fs::path& path) {
+  return path.filename().string().find(kAfterSpeaker) == std::string::npos && parts_of(path);
+}
+
 // A directory whose only sounds are in one of its folders stands for that folder, as the root of a
-// checked-out set does: a single class would be no task.
+// checked-out set does, unless the names show that the folder is a class.
 fs::path resolve(const fs::path& directory, const DataOptions& options) {
   if (options.layout != "auto" || has_parts(directory) || !list(directory, false).empty()) {
     return directory;
   }
   std::vector<fs::path> folders = list(directory, true);
   std::erase_if(folders, [](const fs::path& folder) { return list(folder, false).empty(); });
-  return folders.size() == 1 ? folders.front() : directory;
+  if (folders.size() != 1) return directory;
+  const std::vector<fs::path> sounds = list(folders.front(), false);
+  return std::any_of(sounds.begin(), sounds.end(), tells_label) ? folders.front() : directory;
 }
 
 std::vector<Entry> find_entries(const fs::path& directory, const DataOptions& options) {

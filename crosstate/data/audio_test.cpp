@@ -250,7 +250,38 @@ TEST_F(AudioTest, RefusesASingleClass) {
   expect_refused({"one class, \"recordings\"", "at least two"}, options);
 }
 
+TEST_F(AudioTest, NamesTheFileThatDoesNotFitInTheOneFolder) {
+  sounds_.write("recordings/a_ann_7.wav", noise(20, 1));
+  sounds_.write("recordings/b.wav", noise(20, 1));
+  fs::create_directories(sounds_.path() / "docs");
+  expect_refused({"recordings/b.wav", "label_speaker_n"});
+}
+
 // --- layout "folders"
+
+TEST_F(AudioTest, RefusesEmptyClasses) {
+  sounds_.write("x/a.wav", noise(20, 1));
+  fs::create_directories(sounds_.path() / "z");
+  fs::create_directories(sounds_.path() / "_notes");
+  expect_refused({(sounds_.path() / "z").string() + ": holds no"});
+  sounds_.write("y/a.wav", noise(20, 1));
+  expect_refused({(sounds_.path() / "z").string() + ": holds no"});
+  fs::remove(sounds_.path() / "z");
+  EXPECT_THAT(read_audio(sounds_.path(), {}).train.classes, ElementsAre("x", "y"));
+}
+
+TEST_F(AudioTest, TakesTheOneFolderOfOtherNamesAsAClass) {
+  sounds_.write("yes/0a7c2a8d_nohash_0.wav", noise(20, 1));
+  sounds_.write("yes/1b2c3d4e_nohash_0.wav", noise(20, 1));
+  expect_refused({"one class, \"yes\""});
+  fs::create_directories(sounds_.path() / "no");
+  expect_refused({(sounds_.path() / "no").string() + ": holds no"});
+  fs::create_directories(sounds_.path() / "test/no");
+  fs::create_directories(sounds_.path() / "train");
+  fs::rename(sounds_.path() / "yes", sounds_.path() / "train/yes");
+  sounds_.write("test/yes/a.wav", noise(20, 1));
+  expect_refused({(sounds_.path() / "test/no").string() + ": holds no"});
+}
 
 TEST_F(AudioTest, SplitsFoldersByName) {
   for (int i = 0; i < 100; ++i) {
