@@ -197,5 +197,23 @@ TEST(AugmentOptions, AreChecked) {
   EXPECT_THAT([&] { validate(options); }, ThrowsMessage<Error>(HasSubstr("augment.speed")));
 }
 
+TEST(AugmentOptions, LeaveBandsOfEveryRecording) {
+  AugmentOptions options;
+  options.band_masks = 1;
+  options.band_mask = 7;
+  FrontEndOptions front_end;
+  front_end.bands = 8;
+  validate(options, front_end);
+  options.band_mask = 8;
+  EXPECT_THAT([&] { validate(options, front_end); },
+              ThrowsMessage<Error>(HasSubstr("augment.band_mask = 8")));
+  front_end.bands = 20;
+  front_end.kind = "waveform";
+  EXPECT_THAT([&] { validate(options, front_end); },
+              ThrowsMessage<Error>(HasSubstr("augment.band_masks = 1")));
+  options.band_masks = 0;
+  validate(options, front_end);
+}
+
 }  // namespace
 }  // namespace crosstate

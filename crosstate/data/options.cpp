@@ -137,6 +137,19 @@ void validate(const AugmentOptions& options) {
   }
 }
 
+void validate(const AugmentOptions& options, const FrontEndOptions& front_end) {
+  if (options.band_masks == 0) return;
+  if (front_end.kind == "waveform") {
+    fail("options", "augment.band_masks = " + std::to_string(options.band_masks) +
+                        ", expected 0 with front_end.kind = \"waveform\", which has no bands");
+  }
+  if (options.band_mask >= front_end.bands) {
+    fail("options", "augment.band_mask = " + std::to_string(options.band_mask) +
+                        ", expected less than front_end.bands = " +
+                        std::to_string(front_end.bands) + ": no recording may vanish");
+  }
+}
+
 std::vector<IndexRange> parse_indices(const std::string& text) {
   std::vector<IndexRange> ranges;
   const char* at = text.data();

@@ -67,6 +67,8 @@ void fields(FieldList& list, AugmentOptions& options);
 void validate(const DataOptions& options);
 void validate(const FrontEndOptions& options);
 void validate(const AugmentOptions& options);
+/// Whether some band of every recording remains.
+void validate(const AugmentOptions& options, const FrontEndOptions& front_end);
 
 /// Whole numbers from text such as "0-4" or "3 7 10-12".
 struct IndexRange {

@@ -193,7 +193,10 @@ class Converter {
 
 std::string site_in_floating_point(const Network& network) {
   if (!network.quantized()) return "not quantized";
-  const QuantOptions& q = network.quant_options();
+  return site_in_floating_point(network.quant_options(), network.state().gated());
+}
+
+std::string site_in_floating_point(const QuantOptions& q, bool gated) {
   std::vector<std::pair<const char*, int>> sites = {{"input", q.input.bits},
                                                     {"residual", q.residual.bits},
                                                     {"ssm_output", q.ssm_output.bits},
@@ -205,7 +208,7 @@ std::string site_in_floating_point(const Network& network) {
                                                     {"encoder", q.encoder.bits},
                                                     {"weight", q.weight.bits},
                                                     {"decoder", q.decoder.bits}};
-  if (network.state().gated()) {
+  if (gated) {
     sites.insert(sites.end(), {{"linear", q.linear.bits}, {"gate", q.gate.bits}});
   }
   for (const auto& [name, bits] : sites) {

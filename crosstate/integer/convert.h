@@ -15,5 +15,7 @@ IntegerNetwork to_integers(const Network& network);
 
 /// The first site that keeps a network from being whole numbers, as "quant.state.bits = 0", or "".
 std::string site_in_floating_point(const Network& network);
+/// Likewise of resolved options, before there is a network; `gated`: whether it would have gates.
+std::string site_in_floating_point(const QuantOptions& quant, bool gated);
 
 }  // namespace crosstate

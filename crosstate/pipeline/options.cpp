@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "crosstate/base/error.h"
+#include "crosstate/integer/convert.h"
 #include "crosstate/simulate/simulate.h"
 
 namespace crosstate {
@@ -48,23 +49,14 @@ void add_qat_fields(FieldList& list, QatOptions& options) {
       .range(0, 100);
 }
 
-// What the mapping would refuse after all training.
-void validate_crossbar(const RunOptions& options) {
-  if (!options.quantize) {
-    fail("options", "run.crossbar = true needs integers, expected run.quantize = true");
-  }
+// What the mapping would refuse after all training; `why`: the setting that needs a mapping.
+void validate_mapping(const RunOptions& options, const std::string& why) {
   const QuantOptions quant = resolved(options.quant);
-  const auto check = [&](const char* key, int bits) {
-    if (bits > 0) return;
-    fail("options", std::string(key) + " = 0, expected codes with run.crossbar = true");
-  };
-  check("quant.state.bits", quant.state.bits);
-  check("quant.input.bits", quant.input.bits);
-  check("quant.residual.bits", quant.residual.bits);
-  check("quant.activation.bits", quant.activation.bits);
+  const std::string site = site_in_floating_point(quant, options.model.gate != "none");
+  if (!site.empty()) fail("options", site + ", expected codes with " + why);
   if (quant.state.rounding != "nearest") {
-    fail("options", "quant.state.rounding = \"" + quant.state.rounding +
-                        "\", expected nearest with run.crossbar = true");
+    fail("options",
+         "quant.state.rounding = \"" + quant.state.rounding + "\", expected nearest with " + why);
   }
 }
 
@@ -154,6 +146,7 @@ void validate(const RunOptions& options) {
   validate(options.data);
   validate(options.front_end);
   validate(options.augment);
+  validate(options.augment, options.front_end);
   validate(options.model);
   validate(options.train, "train");
   validate(options.prune);
@@ -170,8 +163,14 @@ void validate(const RunOptions& options) {
         "\"batch\" or \"none\"");
   }
   if (options.on_crossbar) {
-    validate_crossbar(options);
+    if (!options.quantize) {
+      fail("options", "run.crossbar = true needs integers, expected run.quantize = true");
+    }
+    validate_mapping(options, "run.crossbar = true");
     require_one_if_external(options.target, options.simulate);
+  }
+  if (options.quantize && options.qat.target_noise > 0) {
+    validate_mapping(options, "qat.target_noise above 0, which --target sets");
   }
   if (options.prune_float) validate_pruning(options);
 }
