@@ -41,7 +41,8 @@ class IntegerStream {
   IntegerStream(IntegerStream&&) noexcept;
 
   void reset();
-  /// One time step of real inputs, or of their codes; one per input.
+  /// One time step of real inputs, or of their codes; one per input. Throws Error where the sum
+  /// over the steps since reset() could overflow: beyond Certificate::longest_sequence.
   void step(std::span<const float> input);
   void step_codes(std::span<const std::int32_t> input);
   /// Scores of the steps since reset(); at least one.

@@ -144,6 +144,35 @@ TEST(IntegerEngine, FallsBackOnTheReferenceForWideFormats) {
   expect_reference(engine, network, set);
 }
 
+// In lanes, and by the reference.
+TEST(IntegerStream, EndsWhereScoresCouldOverflow) {
+  const Dataset set = integer_test::sequences(1);
+  for (const QuantOptions& format : {integer_test::format(1, true), uniform_bits(16)}) {
+    IntegerNetwork network = integer_test::network(1, set, format);
+    ASSERT_FALSE(network.pool_last);
+    network.decoder.bias[0] = std::int64_t{1} << 40;
+    network.scores.first[0] = 1 << 20;
+    const std::int64_t longest = certify(network).longest_sequence;
+    ASSERT_EQ(longest, 3);
+    const std::vector<float> step(network.inputs, 0.5f);
+    const std::vector<std::int32_t> codes(network.inputs, 1);
+    IntegerStream stream(network);
+    for (int sequence = 0; sequence < 2; ++sequence) {
+      for (std::int64_t t = 0; t < longest; ++t) stream.step(step);
+      const IntegerResult last = stream.result();
+      EXPECT_EQ(last.count, longest);
+      EXPECT_THAT([&] { stream.step(step); }, ThrowsMessage<Error>(HasSubstr("more than 3 steps")));
+      EXPECT_THAT([&] { stream.step_codes(codes); },
+                  ThrowsMessage<Error>(HasSubstr("more than 3 steps")));
+      expect_same(stream.result(), last);
+      stream.reset();
+    }
+    network.pool_last = true;
+    IntegerStream endless(network);
+    for (std::int64_t t = 0; t < 2 * longest; ++t) endless.step(step);
+  }
+}
+
 TEST(IntegerEngine, RefusesOtherInputs) {
   const Dataset set = integer_test::sequences(1);
   const IntegerNetwork network = integer_test::network(1, set);

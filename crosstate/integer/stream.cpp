@@ -182,6 +182,7 @@ struct StreamBlock {
 struct IntegerStream::Inside {
   IntegerNetwork n;
   ReferenceExecutor reference;
+  Certificate certificate;
   bool exact;
   std::size_t width;
   StreamMatrix encoder;
@@ -194,7 +195,8 @@ struct IntegerStream::Inside {
   explicit Inside(const IntegerNetwork& network)
       : n(network),
         reference(n),
-        exact(certify(network).exact_in_float),
+        certificate(certify(network)),
+        exact(certificate.exact_in_float),
         width(padded(network.channels)),
         encoder(network.encoder, false),
         encoder_codes(network.encoder_codes, width),
@@ -211,6 +213,13 @@ struct IntegerStream::Inside {
     for (StreamBlock& b : blocks) b.forget();
     std::fill(pooled.begin(), pooled.end(), 0.0);
     steps = 0;
+  }
+
+  // Mean pooling adds up the steps of a sequence; the last step alone grows no sum.
+  void require_room() const {
+    if (n.pool_last || steps < certificate.longest_sequence) return;
+    fail("stream", "a sequence of more than " + std::to_string(certificate.longest_sequence) +
+                       " steps, up to which its class scores are proven to fit 64 bits");
   }
 
   void block(std::size_t l) {
@@ -256,10 +265,12 @@ void IntegerStream::step(std::span<const float> input) {
     fail("stream", std::to_string(input.size()) + " values, but the network has " +
                        std::to_string(in.n.inputs) + " inputs");
   }
+  in.require_room();
   if (!in.exact) {
     std::vector<std::int32_t> codes;
     for (const float v : input) codes.push_back(input_code(in.n.input, v));
     in.reference.step(codes);
+    ++in.steps;
     return;
   }
   for (std::size_t i = 0; i < input.size(); ++i) {
@@ -270,8 +281,10 @@ void IntegerStream::step(std::span<const float> input) {
 
 void IntegerStream::step_codes(std::span<const std::int32_t> input) {
   Inside& in = *inside_;
+  in.require_room();
   if (!in.exact) {
     in.reference.step(input);
+    ++in.steps;
     return;
   }
   for (std::size_t i = 0; i < in.x.size(); ++i) in.x[i] = static_cast<float>(input[i]);
