@@ -7,6 +7,7 @@
 #include <span>
 
 #include "cli/common.h"
+#include "crosstate/base/csv.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/integer/convert.h"
@@ -63,7 +64,7 @@ Model load(const std::string& file, const Safetensors& content, const std::strin
     return integer_model(integer_network_from(content, file), pool);
   }
   auto network = std::make_shared<Network>(Network::from_tensors(content, file));
-  if (backend == "fake" && !network->quantized()) {
+  if ((backend == "fake" || backend == "integer") && !network->quantized()) {
     fail(file, "is in floating point, expected --backend float");
   }
   if (backend == "integer") {
@@ -106,8 +107,10 @@ Prediction predict(std::span<const float> logits, std::int32_t truth) {
 std::string prediction_lines(const Dataset& set, const std::vector<Prediction>& predictions) {
   std::string csv = "index,label,prediction,probability\n";
   for (std::size_t i = 0; i < set.count; ++i) {
-    csv += std::to_string(i) + ',' + set.classes[static_cast<std::size_t>(set.labels[i])] + ',' +
-           set.classes[predictions[i].label] + ',' + fixed(predictions[i].probability, 6) + '\n';
+    csv += std::to_string(i) + ',' +
+           csv_field(set.classes[static_cast<std::size_t>(set.labels[i])]) + ',' +
+           csv_field(set.classes[predictions[i].label]) + ',' +
+           fixed(predictions[i].probability, 6) + '\n';
   }
   return csv;
 }
@@ -139,8 +142,21 @@ struct EvalOptions {
   std::string model, predictions, backend;
 };
 
+void write_predictions(const std::string& file, const std::string& csv) {
+  if (file.empty()) return;
+  if (file == "-") {
+    std::fputs(csv.c_str(), stdout);
+  } else {
+    write_file(file, csv);
+  }
+}
+
 int eval_command(const Common& common, const EvalOptions& eval) {
   const RunOptions options = configuration(common);
+  if (common.json == "-" && eval.predictions == "-") {
+    fail("--predictions -",
+         "standard output takes --json already, expected a file for one of both");
+  }
   require_writable_file(common.json);
   require_writable_file(eval.predictions);
   const Safetensors content = read_safetensors(eval.model);
@@ -152,7 +168,7 @@ int eval_command(const Common& common, const EvalOptions& eval) {
   prepare_out(common);
 
   const std::vector<Prediction> predictions = predict_all(model, set, eval.model);
-  if (!eval.predictions.empty()) write_file(eval.predictions, prediction_lines(set, predictions));
+  write_predictions(eval.predictions, prediction_lines(set, predictions));
   double loss = 0;
   std::size_t correct = 0;
   for (std::size_t i = 0; i < set.count; ++i) {
@@ -167,7 +183,7 @@ int eval_command(const Common& common, const EvalOptions& eval) {
       {"backend", model.backend}, {"quantized", model.quantized}};
   if (model.parameters > 0) result["parameters"] = model.parameters;
   write_result(common, "eval", result);
-  if (!common.quiet && common.json != "-") {
+  if (!common.quiet && common.json != "-" && eval.predictions != "-") {
     std::printf("%s on %s, %s: accuracy %s (%zu of %zu), loss %.4f\n", eval.model.c_str(),
                 set.name.c_str(), model.backend.c_str(),
                 percent(static_cast<double>(correct) / count).c_str(), correct, set.count,
@@ -184,8 +200,8 @@ void add_eval(CLI::App& app, Action& chosen) {
   auto common = std::make_shared<Common>();
   auto eval = std::make_shared<EvalOptions>();
   command->add_option("MODEL", eval->model, "A model saved by train, quantize or demo")->required();
-  command->add_option("--predictions", eval->predictions, "One line per sequence, as CSV")
-      ->type_name("FILE");
+  add_file(*command, "--predictions", eval->predictions,
+           "One line per sequence, as CSV, to a file; -: to standard output, in place of text");
   command
       ->add_option("--backend", eval->backend,
                    "float: without any rounding; fake: rounded values in floating point; integer: "

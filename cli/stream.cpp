@@ -10,8 +10,8 @@
 #include <span>
 
 #include "cli/common.h"
+#include "crosstate/base/csv.h"
 #include "crosstate/base/error.h"
-#include "crosstate/integer/convert.h"
 #include "crosstate/integer/engine.h"
 #include "crosstate/pipeline/data.h"
 
@@ -33,18 +33,13 @@ void fields(FieldList& list, StreamOptions& options) {
       .one_of({"sequence", "step"});
 }
 
-IntegerNetwork load_integers(const Safetensors& content, const std::string& file) {
-  if (is_integer_network(content)) return integer_network_from(content, file);
-  return to_integers(Network::from_tensors(content, file));
-}
-
 // From values as they come to lines of scores.
 class Streamer {
  public:
   enum class Lines { kNone, kPerSequence, kPerStep };
 
   Streamer(const Safetensors& content, const std::string& model, Lines lines)
-      : network_(load_integers(content, model)),
+      : network_(integers_of(content, model)),
         preparation_(Preparation::load(content, model)),
         stream_(network_),
         lines_(lines) {
@@ -95,8 +90,8 @@ class Streamer {
     const IntegerResult result = stream_.result();
     const std::size_t best = result.best();
     const bool named = preparation_ && best < preparation_->classes.size();
-    std::printf("%lld,%s", steps_,
-                named ? preparation_->classes[best].c_str() : std::to_string(best).c_str());
+    const std::string name = named ? csv_field(preparation_->classes[best]) : std::to_string(best);
+    std::printf("%lld,%s", steps_, name.c_str());
     for (const float logit : result.logits()) std::printf(",%.9g", static_cast<double>(logit));
     std::printf("\n");
     std::fflush(stdout);
