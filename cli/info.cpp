@@ -1,5 +1,6 @@
 // crosstate info MODEL: what a saved network is made of.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <memory>
@@ -93,9 +94,11 @@ std::vector<std::array<std::string, 3>> formats(const Network::State& state,
     const double scale = quantizer.scale[0];
     return number(quantizer.low * scale) + " to " + number(quantizer.high * scale);
   };
-  const auto peak = [](const AlignedFloats& values) {
+  const auto peak = [](const AlignedFloats& values, const AlignedFloats& imaginary = {}) {
     double top = 0;
-    for (const float v : values) top = std::max(top, std::abs(static_cast<double>(v)));
+    for (const AlignedFloats* part : {&values, &imaginary}) {
+      for (const float v : *part) top = std::max(top, std::abs(static_cast<double>(v)));
+    }
     return number(-top) + " to " + number(top);
   };
   const auto add = [&](const std::string& name, int bits, const std::string& text) {
@@ -108,7 +111,7 @@ std::vector<std::array<std::string, 3>> formats(const Network::State& state,
     const BlockCoefficients& block = c.blocks[l];
     const BlockQuantizers& site = c.quantizers[l];
     add(at + "A (" + q.a.coding + ")", q.a.bits, "|A| < 1");
-    add(at + "C", q.c.bits, peak(block.cr));
+    add(at + "C", q.c.bits, peak(block.cr, block.ci));
     add(at + "D", q.d.bits, peak(block.d));
     Range steps;
     for (const float step : state.state_steps[l]) steps.add(step);
@@ -125,6 +128,37 @@ std::vector<std::array<std::string, 3>> formats(const Network::State& state,
   add("residual", q.residual.bits, range(c.residual));
   add("decoder.weight", q.decoder.bits, peak(c.decoder));
   return rows;
+}
+
+// Every site of a network in whole numbers whose values are codes.
+Table code_table(const IntegerNetwork& n) {
+  Table table{"Formats", {"site", "format", "codes", "range"}, {}};
+  const auto bits = [](std::int64_t low, std::int64_t high) {
+    return format_text(static_cast<int>(std::bit_width(static_cast<std::uint64_t>(high - low))));
+  };
+  const auto codes = [](std::int64_t low, std::int64_t high) {
+    return std::to_string(low) + " to " + std::to_string(high);
+  };
+  const auto add = [&](const std::string& name, const CodeFormat& f) {
+    table.rows.push_back({name, bits(f.low, f.high), codes(f.low, f.high),
+                          number(f.low * f.scale) + " to " + number(f.high * f.scale)});
+  };
+  add("input", n.input);
+  for (std::size_t l = 0; l < n.blocks.size(); ++l) {
+    const std::string at = "layers." + std::to_string(l) + ".";
+    const IntegerBlock& block = n.blocks[l];
+    // Every mode has steps of its own, which the whole numbers need not know.
+    table.rows.push_back(
+        {at + "state", format_text(n.state_bits), codes(-n.state_limit, n.state_limit), "-"});
+    add(at + "ssm_output", block.ssm_output);
+    add(at + "activation", block.activation);
+    if (n.gated) {
+      add(at + "linear", block.linear);
+      add(at + "gate", block.gate);
+    }
+  }
+  add("residual", n.residual);
+  return table;
 }
 
 Table memory_table(const MemorySummary& memory) {
@@ -202,6 +236,7 @@ int integer_info(const Common& common, const DataOptions& data, const Safetensor
   std::printf("%s: whole numbers, %zu layers of %zu channels with %zu %s modes\n%s\n",
               model.c_str(), n.blocks.size(), n.channels, n.modes, n.complex ? "complex" : "real",
               report.text.c_str());
+  std::printf("%s\n", to_text(code_table(n)).c_str());
   std::printf("%s\n", to_text(memory_table(memory)).c_str());
   for (const Table& table : report.tables) std::printf("%s\n", to_text(table).c_str());
   return kOk;

@@ -153,6 +153,8 @@ IntegerReport report_integers(const IntegerNetwork& n, const DataOptions& data,
   if (const auto measured = measure(data, n, preparation, model)) {
     report.values["usage"] = usage_json(n, *measured);
     for (Table& table : usage_tables(n, *measured)) report.tables.push_back(std::move(table));
+  } else if (preparation && preparation->front_end) {
+    report.text += "Saturation and dead modes: --data with recordings measures them.\n";
   }
   return report;
 }
