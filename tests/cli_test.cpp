@@ -19,7 +19,9 @@ namespace crosstate {
 namespace {
 
 using nlohmann::json;
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 // --- bad input
 // -------------------------------------------------------------------------------------
@@ -54,6 +56,31 @@ TEST_F(Cli, RefusesBadSettingsBeforeAnyWork) {
   EXPECT_FALSE(fs::exists(out));
 }
 
+// What the chips' mapping or the front end would refuse, before the first epoch.
+TEST_F(Cli, RefusesSettingsThatContradictEachOther) {
+  const std::string out = path("out");
+  struct Case {
+    std::vector<std::string> settings, parts;
+  };
+  const std::string taox = "--target=taox-64x64", crossbar = "--set=run.crossbar=true";
+  for (const Case& c : std::vector<Case>{
+           {{taox, "--set=quant.state.bits=0"}, {"quant.state.bits = 0", "--target"}},
+           {{taox, "--set=quant.gate.bits=0"}, {"quant.gate.bits = 0", "--target"}},
+           {{taox, "--set=quant.state.rounding=feedback"}, {"quant.state.rounding", "nearest"}},
+           {{crossbar, "--set=quant.weight.bits=0"}, {"quant.weight.bits = 0", "run.crossbar"}},
+           {{crossbar, "--set=quant.preset=w0a8s8"}, {"quant.a.bits = 0", "run.crossbar"}},
+           {{crossbar, "--set=run.quantize=false"}, {"run.crossbar", "run.quantize"}},
+           {{"--set=augment.band_masks=1", "--set=front_end.kind=waveform"},
+            {"augment.band_masks = 1", "waveform"}},
+           {{"--set=augment.band_masks=1", "--set=augment.band_mask=20"},
+            {"augment.band_mask = 20", "front_end.bands = 20"}}}) {
+    std::vector<std::string> arguments = {"train", "--out", out};
+    arguments.insert(arguments.end(), c.settings.begin(), c.settings.end());
+    expect_refused(arguments, c.parts);
+  }
+  EXPECT_FALSE(fs::exists(out));
+}
+
 TEST_F(Cli, RefusesBadConfigurationFiles) {
   write("unknown.toml", "[model]\nchannels = 8\nwidht = 3\n");
   write("range.toml", "[train]\n\nepochs = 0\n");
@@ -78,6 +105,9 @@ TEST_F(Cli, RefusesBadUsage) {
     expect_refused({"train", option, ""}, {option, "empty"});
   }
   expect_refused({"eval"}, {"MODEL"});
+  expect_refused({"eval", "absent", "--predictions", ""}, {"--predictions", "empty"});
+  expect_refused({"eval", "absent", "--predictions", "-", "--json", "-"},
+                 {"--predictions", "--json"});
   expect_refused({"bench"}, {"bench"});
   expect_refused({"bench", "train", "--norm", "group"}, {"group"});
   expect_refused({"bench", "train", "--states", "3"}, {"--states", "3", "even"});
@@ -337,9 +367,15 @@ TEST_F(Cli, EvaluatesAndStreamsWholeNumbers) {
   expect_refused({"stream", out + "/qat.safetensors"}, {"standard input:2", "\"black\""});
   write_file(path("stdin.txt"), "12345");
   expect_refused({"stream", out + "/qat.safetensors", "--input", "raw"}, {"step 1", "1 bytes"});
-  expect_refused({"stream", out + "/float.safetensors"}, {"not quantized"});
-  expect_refused({"eval", out + "/float.safetensors", "--backend", "fake"},
-                 {"float.safetensors", "floating point"});
+  expect_refused({"stream", out + "/float.safetensors"}, {"float.safetensors", "floating point"});
+  for (const std::string backend : {"fake", "integer"}) {
+    expect_refused({"eval", out + "/float.safetensors", "--backend", backend},
+                   {"float.safetensors", "floating point", "expected --backend float"});
+  }
+  EXPECT_EQ(
+      call({"eval", out + "/qat.safetensors", "--predictions", "-", "--set", "data.test_limit=64"})
+          .out,
+      integer);
   expect_refused({"eval", out + "/qat.integer.safetensors", "--backend", "float"},
                  {"qat.integer.safetensors", "whole numbers"});
 
@@ -351,6 +387,9 @@ TEST_F(Cli, EvaluatesAndStreamsWholeNumbers) {
   EXPECT_EQ(info["usage"]["modes"].size(), info["layers"].size());
   EXPECT_EQ(info["certificate"]["exact_in_float"], true);
   EXPECT_THAT(call({"info", out + "/qat.safetensors"}).out, HasSubstr("Certificate"));
+  const std::string tables = call({"info", out + "/qat.integer.safetensors"}).out;
+  EXPECT_THAT(tables, testing::ContainsRegex("layers.0.state +8-bit +-127 to 127"));
+  EXPECT_THAT(tables, testing::ContainsRegex("residual +8-bit +-127 to 127 +-[0-9.]+ to [0-9.]+"));
 }
 
 TEST_F(Cli, QuantizesAfterTraining) {
@@ -407,6 +446,12 @@ TEST_F(Cli, TrainsAndEvaluatesOnRecordings) {
     ASSERT_EQ(evaluated.code, 0) << evaluated.err;
     EXPECT_EQ(json::parse(evaluated.out)["accuracy"], summary[stage]["accuracy"]) << stage;
     EXPECT_DOUBLE_EQ(json::parse(evaluated.out)["loss"], summary[stage]["loss"]) << stage;
+  }
+  for (const std::string model : {"whole/qat.safetensors", "whole/qat.integer.safetensors"}) {
+    constexpr const char* kHint = "--data with recordings";
+    EXPECT_THAT(call({"info", path(model)}).out, HasSubstr(kHint));
+    const Result measured = call({"info", path(model), "--data", path("tones")});
+    EXPECT_THAT(measured.out, AllOf(HasSubstr("Dead modes on"), Not(HasSubstr(kHint))));
   }
   EXPECT_THAT(call({"info", path("whole/qat.safetensors")}).out, HasSubstr("log-mel, 8 bands"));
   expect_refused({"eval", path("whole/qat.safetensors")}, {"qat.safetensors", "recordings"});
