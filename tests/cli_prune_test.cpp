@@ -85,6 +85,31 @@ TEST_F(CliPrune, GoesOnToTheSameBits) {
             read_file(path("straight") + "/pruned.safetensors"));
 }
 
+TEST_F(CliPrune, ContinuesWithTheSameModelAlone) {
+  const auto train = [&](const std::string& seed) {
+    ASSERT_EQ(call(tiny("train", path(seed), {"--set", "run.quantize=false", "--seed", seed})).code,
+              0);
+  };
+  train("1");
+  train("2");
+  const std::string out = path("out");
+  const std::vector<std::string> several = {"prune.states=0.2 0.5"};
+  ASSERT_EQ(call(prune(path("1/float.safetensors"), out, several)).code, 0);
+  std::vector<std::string> resume = prune(path("2/float.safetensors"), out, several);
+  resume.push_back("--resume");
+  expect_refused(resume, {"pruned-1.checkpoint.safetensors", "checksum of the model"});
+
+  // What an earlier run left does not stay beside the results of this one; the model does.
+  const std::string model = out + "/pruned-1.safetensors";
+  ASSERT_EQ(call(prune(model, out)).code, 0);
+  EXPECT_TRUE(fs::exists(model));
+  EXPECT_TRUE(fs::exists(out + "/pruned.safetensors"));
+  for (const char* left : {"pruned-2.safetensors", "pruned-2.integer.safetensors",
+                           "pruned-1.checkpoint.safetensors", "pruned-2.jsonl"}) {
+    EXPECT_FALSE(fs::exists(out + '/' + left)) << left;
+  }
+}
+
 TEST_F(CliPrune, TrainPrunesBeforeItQuantizes) {
   const Result run =
       call(tiny("train", path("run"), {"--set", "run.prune=true", "--set", "prune.batches=2"}));

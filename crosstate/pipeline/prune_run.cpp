@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <regex>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
@@ -14,6 +15,7 @@
 #include "crosstate/prune/prune.h"
 #include "crosstate/report/machine.h"
 #include "crosstate/train/evaluate.h"
+#include "crosstate/train/identity.h"
 
 namespace crosstate {
 namespace {
@@ -78,6 +80,29 @@ class PruneRun {
     }
     require_same_data(content_, file);
     if (!options_.prune.against.empty()) require_same_data(against_, options_.prune.against);
+    if (!context_.resume) clear(file);
+  }
+
+  // Removes what an earlier run left, so that nothing of it can pass for a result of this one. The
+  // models that are pruned stay: a run that continues this one reads them again.
+  void clear(const std::string& file) const {
+    static const std::regex left(
+        "(pruned|against)(-[0-9]+)?(-step[0-9]+|-penalty)?"
+        "(\\.jsonl|(\\.checkpoint|\\.integer)?\\.safetensors)|prune\\.json|report\\.html");
+    std::vector<fs::path> old;
+    for (const fs::directory_entry& entry : fs::directory_iterator(context_.directory)) {
+      std::error_code ignored;
+      if (!std::regex_match(entry.path().filename().string(), left) ||
+          fs::equivalent(entry.path(), file, ignored) ||
+          fs::equivalent(entry.path(), options_.prune.against, ignored)) {
+        continue;
+      }
+      old.push_back(entry.path());
+    }
+    for (const fs::path& path : old) {
+      std::error_code ignored;
+      fs::remove(path, ignored);
+    }
   }
 
   void require_same_data(const Safetensors& content, const std::string& file) const {
@@ -220,6 +245,7 @@ class PruneRun {
     for (const char* section : {"data", "front_end", "augment", "quant", "prune", "run"}) {
       context.config[section] = summary_.config.at(section);
     }
+    context.config["checksum of the model"] = checksum(original);
     context.config["data"].erase("directory");
     for (const char* key : {"against", "states", "channels"}) context.config["prune"].erase(key);
     return context;

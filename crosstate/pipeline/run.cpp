@@ -15,6 +15,7 @@
 #include "crosstate/prune/prune.h"
 #include "crosstate/report/machine.h"
 #include "crosstate/simulate/target_noise.h"
+#include "crosstate/train/identity.h"
 
 namespace crosstate {
 namespace {
@@ -139,6 +140,7 @@ class Run {
     qat.validation = options_.train.validation;
     TrainContext context =
         stage_context("qat", {"data", "front_end", "augment", "model", "quant", "train", "run"});
+    if (!options_.start.empty()) context.config["checksum of run.start"] = checksum(*float_);
     if (options_.prune_float) context.config["prune"] = summary_.config.at("prune");
     if (options_.qat.target_noise > 0) {
       for (const char* section : {"device", "crossbar", "wires", "simulate"}) {

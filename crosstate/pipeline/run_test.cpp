@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 
 namespace crosstate {
@@ -62,6 +63,23 @@ TEST_F(RunTest, StopsBetweenTheTestsOfItsNetworksAndContinues) {
     EXPECT_TRUE(read_file(directory_ / "part/qat.safetensors") ==
                 read_file(directory_ / "whole/qat.safetensors"));
   }
+}
+
+TEST_F(RunTest, ContinuesFromTheSameWeightsAlone) {
+  options_.quantize = false;
+  run(options_, context("start"));
+  options_.start = (directory_ / "start/float.safetensors").string();
+  RunOptions quantized = options_;
+  quantized.quantize = true;
+  run(quantized, context("part"));
+  options_.start.clear();
+  options_.seed = 2;
+  run(options_, context("start"));
+  RunContext resumed = context("part");
+  resumed.resume = true;
+  EXPECT_THROW(run(quantized, resumed), Error);
+  resumed.resume = false;
+  EXPECT_FALSE(run(quantized, resumed).interrupted);
 }
 
 TEST_F(RunTest, KnowsWhatItCanContinue) {

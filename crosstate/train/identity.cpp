@@ -33,13 +33,9 @@ json describe(const std::vector<Parameter>& parameters) {
 
 json describe(const Teacher& teacher) {
   if (teacher.weight == 0) return nullptr;
-  uLong sum = crc32_z(0, nullptr, 0);
-  for (const auto& [name, tensor] : teacher.network->to_tensors().tensors) {
-    sum = crc32_z(sum, reinterpret_cast<const Bytef*>(tensor.bytes.data()), tensor.bytes.size());
-  }
   return {{"weight", teacher.weight},
           {"temperature", teacher.temperature},
-          {"checksum", static_cast<std::uint32_t>(sum)}};
+          {"checksum", checksum(*teacher.network)}};
 }
 
 json describe(const std::vector<QuantStage>& stages) {
@@ -54,6 +50,14 @@ json describe(const std::vector<QuantStage>& stages) {
 }
 
 }  // namespace
+
+std::uint32_t checksum(const Network& network) {
+  uLong sum = crc32_z(0, nullptr, 0);
+  for (const auto& [name, tensor] : network.to_tensors().tensors) {
+    sum = crc32_z(sum, reinterpret_cast<const Bytef*>(tensor.bytes.data()), tensor.bytes.size());
+  }
+  return static_cast<std::uint32_t>(sum);
+}
 
 json run_identity(const Network& network, const Dataset& training, const Dataset& validation,
                   const TrainOptions& options, const TrainContext& context) {
