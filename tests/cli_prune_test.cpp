@@ -121,6 +121,29 @@ TEST_F(CliPrune, TrainPrunesBeforeItQuantizes) {
   EXPECT_TRUE(fs::exists(path("run") + "/qat.integer.safetensors"));
 }
 
+TEST_F(CliPrune, RefusesAnotherTasksModelBeforeAnyWork) {
+  write_tones("tones");
+  ASSERT_EQ(call(tiny("train", path("run"))).code, 0);
+  ASSERT_EQ(
+      call(tiny("train", path("other"), {"--data", path("tones"), "--set", "run.quantize=false"}))
+          .code,
+      0);
+  const std::string model = path("run") + "/qat.safetensors", out = path("out");
+  for (const std::string& against :
+       {path("other") + "/float.safetensors", path("run") + "/qat.integer.safetensors"}) {
+    expect_refused(prune(model, out, {"prune.against=" + against}), {against});
+    EXPECT_FALSE(fs::exists(out + "/pruned.safetensors"));
+  }
+}
+
+TEST_F(CliPrune, RefusesSettingsThatItWouldNotFollow) {
+  expect_refused(prune("none.safetensors", path("out"), {"qat.target_noise=1"}),
+                 {"qat.target_noise = 1"});
+  expect_refused(
+      prune("none.safetensors", path("out"), {"prune.schedule=gradual", "prune.steps=3"}),
+      {"prune.steps = 3", "qat.epochs = 2"});
+}
+
 TEST_F(CliPrune, RefusesSharesOutOfRange) {
   for (const char* setting :
        {"prune.states=1", "prune.channels=-0.1", "prune.score=luck", "prune.steps=0"}) {

@@ -78,8 +78,8 @@ class PruneRun {
       if (set->count == 0) continue;
       summary_.data.push_back(set->name + ": " + std::to_string(set->count) + " sequences");
     }
-    require_same_data(content_, file);
-    if (!options_.prune.against.empty()) require_same_data(against_, options_.prune.against);
+    require_fit(content_, file);
+    if (!options_.prune.against.empty()) require_fit(against_, options_.prune.against);
     if (!context_.resume) clear(file);
   }
 
@@ -105,7 +105,13 @@ class PruneRun {
     }
   }
 
-  void require_same_data(const Safetensors& content, const std::string& file) const {
+  void require_fit(const Safetensors& content, const std::string& file) const {
+    const Network network = Network::from_tensors(content, file);
+    try {
+      check_fits(network, data_.training);
+    } catch (const Error& error) {
+      fail(file, "does not fit the data: " + std::string(error.what()));
+    }
     Safetensors prepared;
     data_.preparation.save(prepared);
     for (const auto& [key, value] : prepared.metadata) {
@@ -124,7 +130,6 @@ class PruneRun {
 
   void model(const std::string& file, const Safetensors& content, const std::string& name) {
     const Network original = Network::from_tensors(content, file);
-    check_fits(original, data_.training);
     summary_.models.emplace_back();
     const auto result = [this]() -> PrunedModel& { return summary_.models.back(); };
     result().file = file;
@@ -176,9 +181,8 @@ class PruneRun {
 
   // The epochs of qat, divided among the steps; the last takes what remains.
   int epochs_of(std::size_t steps, std::size_t step) const {
-    const int each = std::max(1, options_.qat.epochs / static_cast<int>(steps));
-    const int before = each * static_cast<int>(steps - 1);
-    return step + 1 < steps ? each : std::max(1, options_.qat.epochs - before);
+    const int each = options_.qat.epochs / static_cast<int>(steps);
+    return step + 1 < steps ? each : options_.qat.epochs - each * static_cast<int>(steps - 1);
   }
 
   void set_noise(Network& network, const std::vector<Batch>& batches) const {
@@ -279,6 +283,16 @@ PruneSummary prune_model(const std::string& file, const RunOptions& options,
   if (!options.qat.stages.empty()) {
     fail("options", "qat.stages = \"" + options.qat.stages +
                         "\", expected none: a pruned model is trained on in its own formats");
+  }
+  if (options.qat.target_noise > 0) {
+    fail("options", "qat.target_noise = " + nlohmann::json(options.qat.target_noise).dump() +
+                        ", expected 0: a pruned model is trained on with the noise of [quant]");
+  }
+  if (options.prune.retrain && options.prune.schedule == "gradual" &&
+      options.prune.steps > options.qat.epochs) {
+    fail("options", "prune.steps = " + std::to_string(options.prune.steps) +
+                        " above qat.epochs = " + std::to_string(options.qat.epochs) +
+                        ", which they divide; expected at least one epoch for each");
   }
   if (context.directory.empty()) fail("prune", "no directory for the results");
   make_writable_directory(context.directory);
