@@ -157,8 +157,9 @@ TEST_F(CliSweep, RefusesBadFilesBeforeAnyWork) {
   };
   refuse("[grid]\n\"model.chanels\" = [8]\n", {"s.toml:2", "model.channels"});
   refuse("[grid]\n\"model.channels\" = [8, \"x\"]\n", {"s.toml:2", "whole number"});
-  refuse("[sweep]\nobjectives = \"min x\"\n[[list]]\n", {"sweep.objectives", "min x"});
-  refuse("[sweep]\nseries = \"model.width\"\n[[list]]\n", {"sweep.series", "model.width"});
+  refuse("[sweep]\nobjectives = \"min x\"\n[[list]]\n", {"s.toml:2", "sweep.objectives", "min x"});
+  refuse("[sweep]\nseries = \"model.width\"\n[[list]]\n",
+         {"s.toml:2", "sweep.series", "model.width"});
   refuse("[grid]\n\"run.seed\" = [1]\n", {"run.seed", "varies"}, {"--seed", "3"});
   refuse("", {"s.toml", "[grid]"});
   expect_refused({"sweep", "--out", out}, {"FILE"});

@@ -11,18 +11,18 @@
 namespace crosstate {
 namespace {
 
-[[noreturn]] void refuse(const std::string& text, const std::string& why) {
-  fail("options", "sweep.objectives = \"" + excerpt(text) + "\": " + why +
-                      ", expected columns such as \"min bytes, max accuracy\"");
-}
-
 double comparable(double cost) {
   return std::isnan(cost) ? std::numeric_limits<double>::infinity() : cost;
 }
 
 }  // namespace
 
-std::vector<Objective> parse_objectives(const std::string& text) {
+std::vector<Objective> parse_objectives(const std::string& text, const std::string& key,
+                                        const std::string& where) {
+  const auto refuse = [&](const std::string& why) {
+    fail(where, key + " = \"" + excerpt(text) + "\": " + why +
+                    ", expected columns such as \"min bytes, max accuracy\"");
+  };
   std::vector<Objective> objectives;
   std::istringstream parts(text);
   for (std::string part; std::getline(parts, part, ',');) {
@@ -30,15 +30,15 @@ std::vector<Objective> parse_objectives(const std::string& text) {
     std::string direction, column, rest;
     words >> direction >> column;
     if ((direction != "min" && direction != "max") || column.empty() || words >> rest) {
-      refuse(text, "\"" + excerpt(part) + "\"");
+      refuse("\"" + excerpt(part) + "\"");
     }
     const auto& known = metrics();
     const bool found = std::any_of(known.begin(), known.end(),
                                    [&](const Metric& metric) { return column == metric.name; });
-    if (!found) refuse(text, "no column " + column);
+    if (!found) refuse("no column " + column);
     objectives.push_back({column, direction == "max"});
   }
-  if (objectives.size() < 2) refuse(text, "fewer than two");
+  if (objectives.size() < 2) refuse("fewer than two");
   return objectives;
 }
 

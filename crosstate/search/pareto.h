@@ -12,8 +12,11 @@ struct Objective {
   bool maximise = false;
 };
 
-/// "min bytes, max accuracy". Throws Error for other texts and unknown columns.
-std::vector<Objective> parse_objectives(const std::string& text);
+/// "min bytes, max accuracy". Throws Error, with `where` and the setting's key, for other texts and
+/// unknown columns.
+std::vector<Objective> parse_objectives(const std::string& text,
+                                        const std::string& key = "sweep.objectives",
+                                        const std::string& where = "options");
 
 /// Costs, each to be minimised: whether `a` is nowhere worse than `b` and somewhere better. NaN
 /// compares as worse than any number.

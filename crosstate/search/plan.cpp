@@ -158,15 +158,25 @@ void add_list(SweepPlan& plan, const RunOptions& base, const toml::node& node,
   add_point(plan, options, keys, where);
 }
 
-void require_series(const std::string& series, RunOptions& base, const std::string& path) {
+// Where the text of a setting is that is checked once all of it is read.
+std::string place_of(const std::string& key, const std::vector<Leaf>& settings,
+                     const SweepOverrides& overrides, const std::string& path) {
+  const auto& outside = overrides.keys;
+  if (std::find(outside.begin(), outside.end(), key) != outside.end()) return "options";
+  const auto found = std::find_if(settings.begin(), settings.end(),
+                                  [&](const Leaf& leaf) { return leaf.key == key; });
+  return found == settings.end() ? path : found->where;
+}
+
+void require_series(const std::string& series, RunOptions& base, const std::string& where) {
   if (series.empty() || series == "stage") return;
   const FieldList list = base.fields();
   const bool known = std::any_of(list.all().begin(), list.all().end(),
                                  [&](const Field& field) { return field.key == series; });
   if (!known) {
-    fail(path, "sweep.series = \"" + excerpt(series) +
-                   "\", expected a key such as quant.preset, "
-                   "\"stage\" or nothing");
+    fail(where, "sweep.series = \"" + excerpt(series) +
+                    "\", expected a key such as quant.preset, "
+                    "\"stage\" or nothing");
   }
 }
 
@@ -287,8 +297,9 @@ SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides) {
   }
   for (const Leaf& leaf : settings) assign(list, leaf, leaf.value);
   overrides.after(list);
-  require_series(plan.settings.series, base, path);
-  parse_objectives(plan.settings.objectives);
+  const auto place = [&](const char* key) { return place_of(key, settings, overrides, path); };
+  require_series(plan.settings.series, base, place("sweep.series"));
+  parse_objectives(plan.settings.objectives, "sweep.objectives", place("sweep.objectives"));
 
   if (const toml::node* grid = file.get("grid")) {
     if (!grid->is_table()) fail(toml_place(path, grid->source()), "grid: expected a table, [grid]");

@@ -311,7 +311,7 @@ void validate(const SearchOptions& options) {
   FieldList list;
   fields(list, copy);
   list.from_json(list.to_json(), "options");
-  parse_objectives(options.objectives);
+  parse_objectives(options.objectives, "search.objectives");
   genome_space({}, options.bits, options.states, options.channels);
 }
 
