@@ -261,7 +261,7 @@ void add_point(SweepPlan& plan, const RunOptions& options,
   if (options.start.empty()) {
     SweepParent parent;
     parent.options = options;
-    parent.options.quantize = parent.options.on_crossbar = false;
+    parent.options.quantize = parent.options.prune_float = parent.options.on_crossbar = false;
     json shared = {{"seed", options.seed}};
     for (const char* section : {"data", "front_end", "augment", "model", "train"}) {
       shared[section] = config.at(section);

@@ -35,7 +35,7 @@ struct SweepPoint {
 /// A float training that points of the same data, model, [train] and seed share.
 struct SweepParent {
   std::string name;    // of its directory
-  RunOptions options;  // nothing is quantized
+  RunOptions options;  // nothing is pruned or quantized
 };
 
 struct SweepPlan {

@@ -75,6 +75,13 @@ TEST_F(Plan, SharesAFloatTrainingWhereverItIsTheSame) {
   }
 }
 
+TEST_F(Plan, SharesAFloatNetworkThatIsNotPruned) {
+  const SweepPlan plan = read("[grid]\n\"run.prune\" = [true, false]\n");
+  ASSERT_EQ(plan.parents.size(), 1u);
+  EXPECT_FALSE(plan.parents.front().options.prune_float);
+  EXPECT_TRUE(plan.points.front().options.prune_float);
+}
+
 TEST_F(Plan, StartsFromAFloatNetworkThatIsNamed) {
   const SweepPlan plan = read("[run]\nstart = \"x\"\n[grid]\n\"qat.epochs\" = [1, 2]\n");
   EXPECT_TRUE(plan.parents.empty());
