@@ -162,6 +162,9 @@ TEST_F(CliSweep, RefusesBadFilesBeforeAnyWork) {
          {"s.toml:2", "sweep.series", "model.width"});
   refuse("[grid]\n\"run.seed\" = [1]\n", {"run.seed", "varies"}, {"--seed", "3"});
   refuse("", {"s.toml", "[grid]"});
+  refuse("[[list]]\n", {"data.directory = \"absent\""}, {"--data", "absent"});
+  refuse("[grid]\n\"data.directory\" = [\"\", \"absent\"]\n", {"data.directory = \"absent\""});
+  refuse("[run]\nstart = \"absent\"\n[[list]]\n", {"run.start = absent"});
   expect_refused({"sweep", "--out", out}, {"FILE"});
   expect_refused({"sweep", path("absent.toml"), "--out", out}, {"absent.toml"});
   expect_refused({"sweep", "--dump", "--out", out}, {out});
@@ -262,6 +265,9 @@ TEST_F(CliSweep, SearchesForBitsAndContinues) {
     EXPECT_THAT(rows("sized"), HasSubstr(size));
   }
   expect_refused(search("none", {"--quiet", "--set", "search.bytes=10"}), {"search.bytes = 10"});
+  expect_refused(search("none", {"--quiet", "--set", "search.objectives=min x"}),
+                 {"search.objectives", "min x"});
+  expect_refused(search("none", {"--quiet", "--data", "absent"}), {"data.directory = \"absent\""});
   expect_refused(search("none", {"--quiet", "--set", "search.bits=8"}), {"search.bits"});
   expect_refused(search("none", {"--quiet", "--set", "search.states=0.5 0.2"}), {"search.states"});
   expect_refused(search("none", {"--quiet", "--set", "train.validation=0"}), {"train.validation"});

@@ -9,6 +9,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/toml.h"
+#include "crosstate/data/safetensors.h"
 #include "crosstate/search/pareto.h"
 
 namespace crosstate {
@@ -314,6 +315,31 @@ SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides) {
   if (plan.points.empty()) fail(path, "no points, expected a table [grid] or tables [[list]]");
   require_apart(plan, overrides.keys, path);
   return plan;
+}
+
+void require_inputs(const SweepPlan& plan) {
+  std::set<std::string> directories, starts;
+  for (const SweepPoint& point : plan.points) {
+    directories.insert(point.options.data.directory);
+    const bool varied = std::any_of(point.values.begin(), point.values.end(),
+                                    [](const auto& item) { return item.first == "run.start"; });
+    if (!varied) starts.insert(point.options.start);
+  }
+  directories.erase("");
+  starts.erase("");
+  for (const std::string& directory : directories) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(directory, ignored)) continue;
+    fail("options", "data.directory = \"" + excerpt(directory, 400) +
+                        "\": no such directory, expected one with MNIST files or recordings");
+  }
+  for (const std::string& start : starts) {
+    try {
+      read_safetensors(start);
+    } catch (const Error& error) {
+      fail("options", std::string("run.start = ") + error.what());
+    }
+  }
 }
 
 }  // namespace crosstate

@@ -70,6 +70,10 @@ SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides = {
 void add_point(SweepPlan& plan, const RunOptions& options,
                const std::vector<std::string>& varied_keys, const std::string& where);
 
+/// Throws Error, with key and value, for a data.directory that does not exist and a run.start that
+/// cannot be read. A run.start of a point's own fails with that point alone.
+void require_inputs(const SweepPlan& plan);
+
 /// What a run depends on, without the places of its files and the rhythm of its reports.
 nlohmann::json run_config(const RunOptions& options);
 

@@ -319,6 +319,7 @@ SearchSummary run_search(const RunOptions& run, const SearchOptions& options,
                          SearchContext context) {
   const Problem problem =
       problem_of(run, options, fs::absolute(context.directory).lexically_normal());
+  require_inputs(problem.plan);
   make_writable_directory(problem.directory);
   Team team(search_work(problem), {context.workers, options.patience, scope_of(problem)},
             std::move(context.transport));

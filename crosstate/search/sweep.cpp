@@ -7,6 +7,7 @@ namespace crosstate {
 namespace fs = std::filesystem;
 
 SweepSummary run_sweep(const SweepPlan& plan, SweepContext context) {
+  require_inputs(plan);
   make_writable_directory(context.directory);
   // Checkpoints name the float network by its path, which must not depend on where one stands.
   const fs::path directory = fs::absolute(context.directory).lexically_normal();
