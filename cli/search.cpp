@@ -14,6 +14,11 @@ namespace {
 
 constexpr int kSomeFailed = 1;
 
+struct SearchArguments {
+  int workers = 1;
+  bool retry_failed = false;
+};
+
 FieldList fields_of(RunOptions& run, SearchOptions& options) {
   FieldList list = run.fields();
   fields(list, options);
@@ -54,7 +59,7 @@ int finish(const SearchSummary& summary, const Common& common) {
   return summary.results.failed > 0 ? kSomeFailed : kOk;
 }
 
-int search_command(const Common& common, int workers) {
+int search_command(const Common& common, const SearchArguments& arguments) {
   RunOptions run;
   SearchOptions options;
   FieldList list = fields_of(run, options);
@@ -67,7 +72,8 @@ int search_command(const Common& common, int workers) {
   SearchContext context;
   context.directory = common.out;
   context.resume = common.resume;
-  context.workers = workers;
+  context.retry_failed = arguments.retry_failed;
+  context.workers = arguments.workers;
   context.transport = connect();
   catch_interrupts();
   context.stop = interrupted;
@@ -94,19 +100,21 @@ void add_search(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand(
       "search", "Choose bits and size under a budget, and train the best choices");
   auto common = std::make_shared<Common>();
-  auto workers = std::make_shared<int>(1);
+  auto arguments = std::make_shared<SearchArguments>();
   common->out = "out/search";
-  command->add_option("--workers", *workers, "Tasks at a time in this process")
+  command->add_option("--workers", arguments->workers, "Tasks at a time in this process")
       ->type_name("N")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
+  command->add_flag("--retry-failed", arguments->retry_failed,
+                    "With --resume: train again what failed");
   RunOptions run;
   SearchOptions options;
   Uses uses;
   uses.out = "Directory of sweep.sqlite, tables, report and models; seen by all ranks";
   uses.threads = "Threads of each task (search.threads); 0: as the configuration says";
   add_common(*command, *common, uses, fields_of(run, options));
-  command->callback([=, &chosen] { chosen = [=] { return search_command(*common, *workers); }; });
+  command->callback([=, &chosen] { chosen = [=] { return search_command(*common, *arguments); }; });
 }
 
 }  // namespace crosstate::cli

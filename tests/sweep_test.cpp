@@ -273,6 +273,24 @@ TEST_F(CliSweep, SearchesForBitsAndContinues) {
   expect_refused(search("none", {"--quiet", "--set", "train.validation=0"}), {"train.validation"});
 }
 
+TEST_F(CliSweep, SearchesOnOnceTheReferenceCanBeTrained) {
+  write("base.toml", kTiny);
+  fs::create_directories(path("empty"));
+  const auto search = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"search", "--config",  path("base.toml"),
+                                          "--out",  path("out"), "--quiet"};
+    for (const char* setting : {"search.population=4", "search.generations=0",
+                                "search.candidates=1", "search.sequences=16", "search.bits=4 8"}) {
+      arguments.insert(arguments.end(), {"--set", setting});
+    }
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  };
+  expect_refused(search({"--data", path("empty")}), {"reference", "empty", "--retry-failed"});
+  expect_refused(search({"--resume"}), {"reference", "empty"});
+  EXPECT_EQ(call(search({"--resume", "--retry-failed"})).code, 0);
+}
+
 // --- several ranks
 // ---------------------------------------------------------------------------------------
 

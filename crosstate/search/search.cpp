@@ -172,8 +172,8 @@ class Search {
     for (const SweepPoint& point : problem_.plan.points) names.insert(point.name);
     for (const StoredPoint& point : store_.points()) {
       if (!names.contains(point.name) || point.outcome.status == "done") continue;
-      fail("search", "the reference " + excerpt(point.name, 400) +
-                         " could not be trained: " + point.outcome.error);
+      fail("search", "the reference " + excerpt(point.name, 400) + " could not be trained: " +
+                         point.outcome.error + "; --resume --retry-failed trains it again");
     }
     return true;
   }
@@ -331,6 +331,7 @@ SearchSummary run_search(const RunOptions& run, const SearchOptions& options,
     return summary;
   }
   Store store = open_store(problem.directory, context.resume);
+  if (context.retry_failed) store.forget_failures();
   summary.space = problem.space;
   summary.plan = problem.plan;
   summary.interrupted = !Search(problem, team, store, context, summary).run();

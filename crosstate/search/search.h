@@ -48,6 +48,7 @@ struct SearchSummary {
 struct SearchContext {
   std::filesystem::path directory;
   bool resume = false;
+  bool retry_failed = false;  // trains again what failed in an earlier session
   int workers = 1;
   std::unique_ptr<Transport> transport;
   std::function<void(const std::string&)> say;       // told each step; may be empty
