@@ -326,8 +326,10 @@ void say_what_resumes(const Common& common) {
                common.out.c_str());
 }
 
-int say_interrupted(const std::string& command, const Common& common) {
+int say_interrupted(const std::string& command, const Common& common,
+                    const std::vector<std::string>& arguments) {
   std::string line = "crosstate " + command;
+  for (const std::string& argument : arguments) line += ' ' + quoted(argument);
   const auto add = [&](const char* option, const std::string& value) {
     if (!value.empty()) line += std::string(" ") + option + " " + quoted(value);
   };

@@ -107,8 +107,10 @@ RunContext run_context(const Common& common, ThreadPool& pool, Progress& progres
 /// Says that a run starts anew where --resume finds nothing to continue.
 void say_what_resumes(const Common& common);
 
-/// Says how to continue and returns kInterrupted.
-int say_interrupted(const std::string& command, const Common& common);
+/// Says how to continue, with what the subcommand takes beside the common options, and returns
+/// kInterrupted.
+int say_interrupted(const std::string& command, const Common& common,
+                    const std::vector<std::string>& arguments = {});
 
 /// Text of numbers for tables.
 std::string percent(double share);

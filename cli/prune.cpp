@@ -17,7 +17,7 @@ int prune_command(const Common& common, const std::string& model) {
   Progress progress(common.quiet);
   const PruneSummary summary = prune_model(model, options, run_context(common, pool, progress));
   progress.finish();
-  if (summary.interrupted) return say_interrupted("prune", common);
+  if (summary.interrupted) return say_interrupted("prune", common, {model});
   write_result(common, "prune", to_json(summary));
   if (!common.quiet && common.json != "-") {
     std::fputs(to_text(prune_table(summary)).c_str(), stdout);

@@ -43,9 +43,11 @@ nlohmann::json json_of(const SearchSummary& summary) {
           {"points", std::move(trained)}};
 }
 
-int finish(const SearchSummary& summary, const Common& common) {
+int finish(const SearchSummary& summary, const Common& common, const SearchArguments& arguments) {
   if (!summary.leads) return summary.interrupted ? kInterrupted : kOk;
-  if (summary.interrupted) return say_interrupted("search", common);
+  if (summary.interrupted) {
+    return say_interrupted("search", common, {"--workers", std::to_string(arguments.workers)});
+  }
   write_json(common, json_of(summary));
   if (!common.quiet && common.json != "-") {
     std::printf("%s\n%s", to_text(sensitivity_table(summary)).c_str(),
@@ -89,7 +91,7 @@ int search_command(const Common& common, const SearchArguments& arguments) {
     };
   }
   const SearchSummary summary = run_search(run, options, std::move(context));
-  const int code = finish(summary, common);
+  const int code = finish(summary, common, arguments);
   disconnect(summary.lost_a_rank, code);
   return code;
 }

@@ -109,9 +109,11 @@ int sweep_command(const Common& common, const SweepArguments& arguments) {
     };
   }
   const SweepSummary summary = run_sweep(plan, std::move(context));
-  const int code = summary.leads && summary.interrupted
-                       ? say_interrupted("sweep " + arguments.file, common)
-                       : finish(plan, summary, common);
+  const int code =
+      summary.leads && summary.interrupted
+          ? say_interrupted("sweep", common,
+                            {arguments.file, "--workers", std::to_string(arguments.workers)})
+          : finish(plan, summary, common);
   disconnect(summary.lost_a_rank, code);
   return code;
 }

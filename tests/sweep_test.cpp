@@ -187,15 +187,16 @@ TEST_F(CliSweep, KeepsResultsOfAnotherSweep) {
 }
 
 TEST_F(CliSweep, StopsAtCtrlCAndContinues) {
-  write_sweep("s.toml", kSixPoints);
-  const Process process(directory_, {"sweep", path("s.toml"), "--out", path("out"), "--workers",
-                                     "2", "--set", "train.epochs=2000"});
+  write_sweep("my sweep.toml", kSixPoints);
+  const Process process(directory_, {"sweep", path("my sweep.toml"), "--out", path("out"),
+                                     "--workers", "2", "--set", "train.epochs=2000"});
   while (!fs::exists(path("out/float"))) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   process.send(SIGINT);
   EXPECT_EQ(process.wait(), 130);
-  EXPECT_THAT(process.err(), HasSubstr("crosstate sweep " + path("s.toml")));
+  EXPECT_THAT(process.err(),
+              HasSubstr("crosstate sweep '" + path("my sweep.toml") + "' --workers 2"));
   EXPECT_THAT(dump("out"), AllOf(HasSubstr("pending"), Not(HasSubstr("done"))));
 }
 
