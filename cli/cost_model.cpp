@@ -12,9 +12,8 @@ using nlohmann::json;
 
 // The test set that the options name; nothing where none is named and the built-in sample is of
 // another task.
-std::optional<Dataset> fitting_set(const CostModel& model, DataOptions options, int samples,
+std::optional<Dataset> fitting_set(const CostModel& model, const DataOptions& options,
                                    const std::optional<Preparation>& preparation) {
-  if (options.test_limit == 0) options.test_limit = samples;
   ThreadPool pool(1);
   const TaskShape task{static_cast<int>(model.deployment.inputs),
                        static_cast<int>(model.deployment.classes)};
@@ -74,8 +73,7 @@ CostModel load_cost_model(const std::string& file, const CostOptions& options,
   model.file = file;
   const Safetensors content = read_safetensors(file);
   read_model(model, content);
-  const std::optional<Dataset> set =
-      fitting_set(model, data, options.samples, Preparation::load(content, file));
+  const std::optional<Dataset> set = fitting_set(model, data, Preparation::load(content, file));
   model.steps = static_cast<std::uint64_t>(options.steps);
   if (model.steps == 0 && set) model.steps = longest(*set);
   if (model.steps == 0) {
@@ -88,9 +86,9 @@ CostModel load_cost_model(const std::string& file, const CostOptions& options,
   model.neurobench = model.network ? neurobench_metrics(*model.network, model.steps)
                                    : neurobench_metrics(*model.integers, model.steps);
   if (!set || !model.integers) return model;
-  ReferenceExecutor executor(*model.integers);
-  for (std::size_t i = 0; i < set->count; ++i) executor.run(set->sequence(i), set->length_of(i));
-  model.neurobench.activity = measured_activity(*model.integers, executor);
+  const std::size_t samples =
+      data.test_limit > 0 ? set->count : static_cast<std::size_t>(options.samples);
+  model.neurobench.activity = measure_activity(*model.integers, *set, samples);
   return model;
 }
 

@@ -133,6 +133,14 @@ NeuroBenchActivity measured_activity(const IntegerNetwork& n, const ReferenceExe
   return out;
 }
 
+NeuroBenchActivity measure_activity(const IntegerNetwork& network, const Dataset& set,
+                                    std::size_t samples) {
+  ReferenceExecutor executor(network);
+  const std::size_t count = std::min(samples, set.count);
+  for (std::size_t i = 0; i < count; ++i) executor.run(set.sequence(i), set.length_of(i));
+  return measured_activity(network, executor);
+}
+
 nlohmann::json to_json(const NeuroBenchMetrics& m) {
   nlohmann::json out = {{"footprint", m.footprint},
                         {"connection_sparsity", m.connection_sparsity},

@@ -45,6 +45,9 @@ NeuroBenchMetrics neurobench_metrics(const IntegerNetwork& network, std::uint64_
 /// What the reference executor has counted since it was made.
 NeuroBenchActivity measured_activity(const IntegerNetwork& network,
                                      const ReferenceExecutor& executor);
+/// Runs the first `samples` sequences of a set, or all where there are fewer.
+NeuroBenchActivity measure_activity(const IntegerNetwork& network, const Dataset& set,
+                                    std::size_t samples);
 
 /// Under the names of NeuroBench: "footprint", "connection_sparsity",
 /// "synaptic_operations_per_execution": {"Dense"} and, with data, "activation_sparsity" and

@@ -90,13 +90,11 @@ TEST_P(OfEveryFormat, EffectiveOperationsAreAtMostTheDenseOnes) {
   const Network network =
       integer_test::rounded_network(number, set, integer_test::format(number, true));
   const IntegerNetwork n = to_integers(network);
-  ReferenceExecutor executor(n);
   double steps = 0;
-  for (std::size_t i = 0; i < 5; ++i) {
-    executor.run(set.sequence(i), set.length_of(i));
-    steps += static_cast<double>(set.length_of(i));
-  }
-  const NeuroBenchActivity a = measured_activity(n, executor);
+  for (std::size_t i = 0; i < 5; ++i) steps += static_cast<double>(set.length_of(i));
+  const NeuroBenchActivity a = measure_activity(n, set, 5);
+  EXPECT_EQ(a.samples, 5u);
+  EXPECT_EQ(measure_activity(n, set, set.count + 1).samples, set.count);
   EXPECT_GT(a.effective_macs, 0);
   EXPECT_LE(a.effective_macs, a.dense_per_sample);
   EXPECT_GE(a.activation_sparsity, 0);
