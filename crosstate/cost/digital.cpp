@@ -60,12 +60,12 @@ Estimate on_microcontroller(const OperationSummary& operations, const Technology
   CycleTallies tallies;
   for (const OperationSite& s : operations.sites) tallies.add(s);
   Estimate e;
-  const Range cycle = inverse(t["clock"]) * 1e3;  // ns
   for (const Tally& tally : tallies.all()) {
-    const Range& cycles = t[tally.what];
-    e.energy.terms.push_back(term(tally, cycles * t["cycle_energy"]));
-    e.latency.terms.push_back(term(tally, cycles * cycle));
+    e.energy.terms.push_back(term(tally, t[tally.what]));  // cycles
   }
+  e.latency.terms = e.energy.terms;
+  e.energy.factor = t["cycle_energy"];
+  e.latency.factor = inverse(t["clock"]) * 1e3;  // ns
   e.area.terms.push_back({"chip", "area", 0, 1, t["area"]});
   return e;
 }

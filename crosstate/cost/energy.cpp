@@ -12,13 +12,13 @@ double count_of(const CostTerm& term, double steps) { return steps * term.per_st
 Range CostList::total(double steps) const {
   Range sum;
   for (const CostTerm& t : terms) sum += t.each * count_of(t, steps);
-  return sum;
+  return factor * sum;
 }
 
 Range CostList::per_step() const {
   Range sum;
   for (const CostTerm& t : terms) sum += t.each * t.per_step;
-  return sum;
+  return factor * sum;
 }
 
 Range CostList::of_part(const std::string& part, double steps) const {
@@ -26,7 +26,7 @@ Range CostList::of_part(const std::string& part, double steps) const {
   for (const CostTerm& t : terms) {
     if (t.part == part) sum += t.each * count_of(t, steps);
   }
-  return sum;
+  return factor * sum;
 }
 
 std::vector<std::string> CostList::parts() const {
@@ -40,6 +40,7 @@ std::vector<std::string> CostList::parts() const {
 nlohmann::json to_json(const CostList& list, double steps) {
   nlohmann::json out = {{"per_step", to_json(list.per_step())},
                         {"per_inference", to_json(list.total(steps))},
+                        {"factor", to_json(list.factor)},
                         {"terms", nlohmann::json::array()}};
   for (const std::string& part : list.parts()) {
     out["parts"][part] = to_json(list.of_part(part, steps));

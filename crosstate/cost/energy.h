@@ -23,6 +23,8 @@ struct CostTerm {
 
 struct CostList {
   std::vector<CostTerm> terms;
+  /// Multiplies every term: the energy of a cycle, the length of one.
+  Range factor{1, 1, 1};
   /// Of a whole sequence, its end included; 0 steps: of the end alone.
   Range total(double steps) const;
   Range per_step() const;
@@ -78,9 +80,9 @@ Range slice_time(const Technology& technology);
 /// Area of one array with drivers, converters and digital part.
 Range array_area(const Technology& technology);
 
-/// The ratio numerator / denominator of two lists. Terms of the same name on the same target share
-/// their constant, whose value can lie anywhere in its range: low and high are the least and the
-/// largest ratio that this allows. On different targets all constants are free.
+/// The ratio numerator / denominator of two lists. On the same target the factor cancels, and terms
+/// of the same name share what each costs, which can lie anywhere in its range: low and high are
+/// the least and the largest ratio that this allows. On different targets everything is free.
 Range ratio(const CostList& numerator, const CostList& denominator, double steps_numerator,
             double steps_denominator, bool same_target);
 

@@ -67,6 +67,15 @@ TEST(Energy, AMicrocontrollerTakesAProductsCyclesByItsWidth) {
   const Technology t = find_technology("mcu-int8");
   const Range mac = e.energy.of_part("products", 0);  // the read-out: 15 products of 8 x 12 bits
   EXPECT_DOUBLE_EQ(mac.typical, 15 * t["mac16"].typical * t["cycle_energy"].typical);
+  EXPECT_DOUBLE_EQ(e.latency.of_part("products", 0).low,
+                   15 * t["mac16"].low * 1e3 / t["clock"].high);
+  const nlohmann::json json = to_json(e.energy, kSteps);
+  EXPECT_EQ(json["factor"], to_json(t["cycle_energy"]));
+  double sum = 0;
+  for (const nlohmann::json& term : json["terms"]) {
+    sum += term["per_step"].get<double>() * term["each"]["high"].get<double>();
+  }
+  EXPECT_DOUBLE_EQ(sum * json["factor"]["high"].get<double>(), json["per_step"]["high"]);
 }
 
 TEST(Energy, FloatsNeedFloatingPointUnits) {
@@ -177,6 +186,25 @@ TEST(Energy, RatioOfANetworkToItselfIsOne) {
   const Range twice = ratio(e.energy, e.energy, 2, 1, false);
   EXPECT_LT(twice.low, 1);
   EXPECT_GT(twice.high, 2);
+}
+
+TEST(Energy, RatioLeavesOutACyclesEnergyAndLength) {
+  Technology t = find_technology("mcu-fp32");
+  const Deployment a = deployment(Network(shape(5, 6, true, true), {2, 3}, 1));
+  const Deployment b = deployment(rounded(shape(3, 6, true, true), {2, 3}, quant_preset("w8a8s8")));
+  const auto ratios = [&] {
+    const Estimate of_a = estimate(a, count_operations(a, kSteps), t);
+    const Estimate of_b = estimate(b, count_operations(b, kSteps), t);
+    return std::pair(ratio(of_b.energy, of_a.energy, kSteps, kSteps, true),
+                     ratio(of_b.latency, of_a.latency, kSteps, kSteps, true));
+  };
+  const auto [energy, latency] = ratios();
+  EXPECT_EQ(energy, latency);  // both count cycles
+  EXPECT_LT(energy.low, energy.typical);
+  EXPECT_LT(energy.typical, energy.high);
+  t.constants["cycle_energy"].value = {1, 10, 1000};
+  t.constants["clock"].value = {1, 100, 1000};
+  EXPECT_EQ(ratios(), std::pair(energy, latency));
 }
 
 // Against every corner of the box of constants.

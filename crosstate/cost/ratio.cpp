@@ -7,7 +7,7 @@
 namespace crosstate {
 namespace {
 
-// How much of one constant, which lies in `each`, each side takes.
+// How often each side takes what costs `each`.
 struct Shared {
   Range each;
   double numerator = 0, denominator = 0;
@@ -52,16 +52,26 @@ double largest_ratio(std::vector<Shared> constants) {
   return best;
 }
 
+Range ratio_of_totals(const Range& n, const Range& d) {
+  return {d.high > 0 ? n.low / d.high : 0, d.typical > 0 ? n.typical / d.typical : 0,
+          d.low > 0 ? n.high / d.low : 0};
+}
+
 }  // namespace
 
 Range ratio(const CostList& numerator, const CostList& denominator, double steps_numerator,
             double steps_denominator, bool same_target) {
-  const Range n = numerator.total(steps_numerator), d = denominator.total(steps_denominator);
-  Range r{d.high > 0 ? n.low / d.high : 0, d.typical > 0 ? n.typical / d.typical : 0,
-          d.low > 0 ? n.high / d.low : 0};
-  if (!same_target) return r;
+  if (!same_target) {
+    return ratio_of_totals(numerator.total(steps_numerator), denominator.total(steps_denominator));
+  }
   std::vector<Shared> constants =
       shared_constants(numerator, denominator, steps_numerator, steps_denominator);
+  Range n, d;
+  for (const Shared& s : constants) {
+    n += s.each * s.numerator;
+    d += s.each * s.denominator;
+  }
+  Range r = ratio_of_totals(n, d);
   r.high = largest_ratio(constants);
   for (Shared& s : constants) std::swap(s.numerator, s.denominator);
   const double inverse = largest_ratio(constants);
