@@ -84,7 +84,8 @@ int cost_command(const Common& common, const CostArguments& arguments) {
   validate(settings.run);
   require_writable_file(common.json);
   prepare_out(common);
-  const Technology float_target = find_technology(settings.cost.float_target);
+  const Technology float_target =
+      find_float_target(settings.cost.float_target, "cost.float_target");
   std::vector<Technology> technologies;
   for (const std::string& name : arguments.targets) technologies.push_back(find_technology(name));
 

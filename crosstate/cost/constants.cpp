@@ -5,7 +5,7 @@ namespace crosstate {
 
 const std::vector<ConstantDefinition>& constants_of(TargetKind kind) {
   static const std::vector<ConstantDefinition> kMicrocontroller = {
-      {"clock", "MHz", "clock of the core"},
+      {"clock", "MHz", "clock of the core", true},
       {"cycle_energy", "pJ", "energy of a cycle of the whole chip while it computes"},
       {"mac8", "cycles", "a product of two numbers of up to 8 bits and its sum, loads included"},
       {"mac16", "cycles", "a product of numbers of up to 16 bits and its sum, loads included"},
@@ -19,8 +19,8 @@ const std::vector<ConstantDefinition>& constants_of(TargetKind kind) {
       {"area", "mm2", "the whole chip"},
   };
   static const std::vector<ConstantDefinition> kAccelerator = {
-      {"clock", "MHz", "clock"},
-      {"lanes", "units", "multipliers that work side by side"},
+      {"clock", "MHz", "clock", true},
+      {"lanes", "units", "multipliers that work side by side", true},
       {"multiply_bit", "fJ", "a multiplication per product of its operands' bits"},
       {"add_bit", "fJ", "an addition per bit"},
       {"float_multiply", "pJ", "a binary32 multiplication"},
@@ -42,9 +42,9 @@ const std::vector<ConstantDefinition>& constants_of(TargetKind kind) {
       {"read_time", "ns", "rows are driven in one product"},
       {"drive", "fJ", "a row driven in one product"},
       {"convert", "fJ", "a conversion at target.output_bits"},
-      {"convert_bit_factor", "factor", "a conversion with one bit more"},
+      {"convert_bit_factor", "factor", "a conversion with one bit more", true},
       {"convert_time", "ns", "a conversion"},
-      {"columns_per_converter", "columns", "columns that share a converter"},
+      {"columns_per_converter", "columns", "columns that share a converter", true},
       {"shift_add", "fJ", "a conversion shifted and added to those of other slices"},
       {"multiply_bit", "fJ", "a digital multiplication per product of its operands' bits"},
       {"add_bit", "fJ", "a digital addition per bit"},

@@ -53,11 +53,14 @@ void add_target(FieldList& list, Draft& draft) {
 void add_constant(FieldList& list, const ConstantDefinition& definition, Constant& constant) {
   constant.value = {kMissing, kMissing, kMissing};
   constant.node = kMissing;
+  constexpr double kLeastDivisor = 1e-12;  // quotients stay far from infinity
   list.section(definition.name);
   for (const auto& [key, value] : {std::pair<const char*, double*>{"low", &constant.value.low},
                                    {"typical", &constant.value.typical},
                                    {"high", &constant.value.high}}) {
-    list.add(key, *value, definition.meaning).in(definition.unit).range(0, 1e12);
+    list.add(key, *value, definition.meaning)
+        .in(definition.unit)
+        .range(definition.divides ? kLeastDivisor : 0, 1e12);
   }
   list.add("unit", constant.unit, "Unit of the three numbers.").one_of({definition.unit});
   list.add("node", constant.node, "Node of the source; 0: none.").in("nm").range(0, 1000);
@@ -125,6 +128,9 @@ void check_array(const Technology& t, const std::string& path) {
   require("input_bits", t.input_bits, 1);
   require("output_bits", t.output_bits, 1);
   require("cell_bits", t.cell_bits, 1);
+  if (t.kind == TargetKind::kCrossbar && t.floats) {
+    fail(path, "target.floats = true (the default), expected false for a crossbar");
+  }
 }
 
 }  // namespace
@@ -195,6 +201,13 @@ Technology find_technology(const std::string& name) {
   std::string known;
   for (const std::string& s : names) known += (known.empty() ? "" : ", ") + s;
   fail("target", "\"" + excerpt(name) + "\", expected a .toml file or one of " + known);
+}
+
+Technology find_float_target(const std::string& name, const std::string& key) {
+  Technology t = find_technology(name);
+  if (t.kind != TargetKind::kCrossbar) return t;
+  fail(key,
+       "\"" + excerpt(name) + "\" is a crossbar, expected a microcontroller or an accelerator");
 }
 
 nlohmann::json to_json(const Technology& t) {

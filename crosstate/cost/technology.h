@@ -27,6 +27,7 @@ struct ConstantDefinition {
   const char* name;
   const char* unit;
   const char* meaning;
+  bool divides = false;  // something is divided by it or by a power of it, so that it is above 0
 };
 const std::vector<ConstantDefinition>& constants_of(TargetKind kind);
 
@@ -47,7 +48,8 @@ struct Technology {
 /// Reads a technology from TOML: [target] with kind, summary, node and, for crossbars, the array;
 /// then one section for every constant of its kind with low, typical, high, unit, node, basis and
 /// source. Throws Error naming file and line for an unknown key (with the nearest one), another
-/// unit, low > typical or a number below 0, and naming the constant that is missing.
+/// unit, low > typical, a number below 0 or one of 0 that something is divided by, and naming the
+/// constant that is missing. Crossbars have no floating-point units.
 Technology parse_technology(const std::string& toml, const std::string& path);
 Technology read_technology(const std::string& path);
 
@@ -55,6 +57,9 @@ Technology read_technology(const std::string& path);
 /// read_mnist_sample() looks for its data. Throws Error naming the shipped ones.
 Technology find_technology(const std::string& name_or_file);
 std::vector<std::string> shipped_technologies();
+/// The same for what runs networks in floating point where the target cannot, so that a crossbar is
+/// an Error, too; `key` names the option.
+Technology find_float_target(const std::string& name_or_file, const std::string& key);
 
 /// {"name", "kind", "node", "constants": {name: {low, typical, high, unit, node, basis, source}}}
 nlohmann::json to_json(const Technology& technology);

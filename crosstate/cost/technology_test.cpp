@@ -13,12 +13,14 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-const std::string kPath =
-    std::string(CROSSTATE_SOURCE_DIR) + "/data/technology/accelerator-45nm.toml";
+const std::string kFolder = std::string(CROSSTATE_SOURCE_DIR) + "/data/technology/";
+const std::string kPath = kFolder + "accelerator-45nm.toml";
+const std::string kCrossbar = kFolder + "crossbar-14nm.toml";
 
 // The shipped file with one piece of text replaced.
-std::string changed(const std::string& from, const std::string& to) {
-  std::string text = read_file(kPath);
+std::string changed(const std::string& from, const std::string& to,
+                    const std::string& path = kPath) {
+  std::string text = read_file(path);
   const std::size_t at = text.find(from);
   if (at == std::string::npos) throw Error(from + " is not in the file");
   return text.replace(at, from.size(), to);
@@ -72,6 +74,37 @@ TEST(Technology, NamesWhatIsWrong) {
   expect_refused(changed("kind = \"accelerator\"", "kind = \"crossbar\""), "target.rows");
   expect_refused(changed("floats = true", "floats = true\nrows = 64"), "target.rows",
                  "accelerator");
+}
+
+TEST(Technology, RefusesToDivideByZero) {
+  for (const TargetKind kind :
+       {TargetKind::kMicrocontroller, TargetKind::kAccelerator, TargetKind::kCrossbar}) {
+    const char* const file = kind == TargetKind::kMicrocontroller ? "mcu-int8"
+                             : kind == TargetKind::kAccelerator   ? "accelerator-45nm"
+                                                                  : "crossbar-14nm";
+    std::size_t divisors = 0;
+    for (const ConstantDefinition& c : constants_of(kind)) {
+      std::string text = read_file(kFolder + file + ".toml");
+      const std::size_t low = text.find("low = ", text.find(std::string("[") + c.name + "]"));
+      text.replace(low, text.find('\n', low) - low, "low = 0.0");
+      if (c.divides) {
+        expect_refused(text, std::string(c.name) + ".low = 0", "expected a number, 1e-12");
+        ++divisors;
+      } else {
+        EXPECT_EQ(parse_technology(text, "t.toml")[c.name].low, 0);
+      }
+    }
+    EXPECT_EQ(divisors, kind == TargetKind::kMicrocontroller ? 1u : 2u) << file;
+  }
+}
+
+TEST(Technology, CrossbarsTakeNoFloats) {
+  expect_refused(changed("floats = false", "floats = true", kCrossbar), "target.floats", "false");
+  expect_refused(changed("floats = false\n", "", kCrossbar), "target.floats", "false");
+  EXPECT_EQ(find_float_target("mcu-fp32", "key").name, "mcu-fp32");
+  EXPECT_THAT([] { find_float_target("crossbar-14nm", "cost.float_target"); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("cost.float_target"), HasSubstr("crossbar-14nm"),
+                                         HasSubstr("accelerator"))));
 }
 
 TEST(Technology, NamesAConstantThatIsMissingOrForeign) {
