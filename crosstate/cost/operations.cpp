@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <sstream>
 
+#include "crosstate/base/error.h"
 #include "crosstate/cost/memory.h"
 
 namespace crosstate {
@@ -168,7 +170,21 @@ std::uint64_t OperationSite::bit_operations_with_scaling() const {
 }
 
 OperationSummary count_operations(const Deployment& deployment, std::uint64_t steps) {
-  return OperationCounter(deployment, steps).take();
+  OperationSummary operations = OperationCounter(deployment, steps).take();
+  constexpr auto kMost = &OperationSite::bit_operations_with_scaling;
+  require_countable(static_cast<double>(steps) * static_cast<double>(operations.per_step(kMost)) +
+                        static_cast<double>(operations.at_end(kMost)),
+                    steps, "bit operations of the network");
+  return operations;
+}
+
+void require_countable(double count, std::uint64_t steps, const std::string& what) {
+  constexpr double kTooMany = 0x1p63;
+  if (count < kTooMany) return;
+  std::ostringstream message;
+  message << what << " in " << steps << " steps: " << count
+          << ", expected so few steps that there are less than " << kTooMany;
+  fail("cost.steps", message.str());
 }
 
 std::size_t peak_ram(const Deployment& d) {

@@ -45,12 +45,19 @@ void fields(FieldList& list, PeerOptions& options) {
 }
 
 std::uint64_t PeerCost::macs(std::uint64_t steps) const {
+  const auto t = static_cast<double>(steps);
+  require_countable(static_cast<double>(fixed_macs) * t +
+                        static_cast<double>(growing_macs) * t * (t + 1) / 2 +
+                        static_cast<double>(end_macs),
+                    steps, "products of the " + name);
   return steps * fixed_macs + growing_macs * (steps * (steps + 1) / 2) + end_macs;
 }
 
 std::uint64_t PeerCost::bit_operations(std::uint64_t steps) const {
-  return macs(steps) * static_cast<std::uint64_t>(weight_bits) *
-         static_cast<std::uint64_t>(state_bits);
+  const std::uint64_t products = macs(steps);
+  const int bits = weight_bits * state_bits;
+  require_countable(static_cast<double>(products) * bits, steps, "bit operations of the " + name);
+  return products * static_cast<std::uint64_t>(bits);
 }
 
 std::uint64_t PeerCost::state_bytes(std::uint64_t steps) const {

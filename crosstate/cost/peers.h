@@ -35,6 +35,8 @@ struct PeerCost {
   std::uint64_t cache_values = 0;       // kept of every step
   int weight_bits = 32, state_bits = 32;
 
+  /// Attention's products grow with the square of the sequence. These two throw Error if they are
+  /// more than can be counted.
   std::uint64_t macs(std::uint64_t steps) const;
   std::uint64_t bit_operations(std::uint64_t steps) const;
   /// Bytes of what is kept after `steps` steps; weights are not in it.

@@ -1,6 +1,9 @@
 #include "crosstate/cost/peers.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "crosstate/base/error.h"
 
 namespace crosstate {
 namespace {
@@ -44,6 +47,22 @@ TEST(Peers, AreAsLargeAsTheParametersAllow) {
   const std::vector<PeerCost> named = peer_costs(options, 100, 1, 10);
   EXPECT_EQ(named[0].name, "LSTM, 128 units");
   EXPECT_EQ(named[2].name, "Transformer, 2 layers of 16");
+}
+
+TEST(Peers, RefuseMoreThanCanBeCounted) {
+  constexpr std::uint64_t kMost = 1'000'000'000;  // of cost.steps
+  const auto refused = [](const char* what) {
+    return testing::ThrowsMessage<Error>(testing::AllOf(testing::HasSubstr("cost.steps"),
+                                                        testing::HasSubstr("1000000000"),
+                                                        testing::HasSubstr(what)));
+  };
+  const PeerCost wide = transformer_cost(1, 32, 2, 10, 32);
+  EXPECT_THAT([&] { wide.macs(kMost); }, refused("products of the Transformer, 2 layers of 32"));
+  // Attention alone takes 2 x 1 products with every step of half a square.
+  const PeerCost narrow = transformer_cost(1, 1, 1, 10, 32);
+  EXPECT_EQ(narrow.macs(kMost), kMost * 13 + kMost * (kMost + 1) + 10);
+  EXPECT_THAT([&] { narrow.bit_operations(kMost); }, refused("bit operations of the Transformer"));
+  EXPECT_EQ(lstm_cost(1, 3, 10, 32).macs(kMost), kMost * (4 * 3 * 4 + 9) + 30);
 }
 
 TEST(Peers, GiveTheirOperationsToEstimates) {
