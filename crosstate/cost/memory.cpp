@@ -131,7 +131,12 @@ std::size_t MemorySummary::bits(MemoryKind kind) const {
 }
 
 MemorySummary count_memory(const Deployment& deployment) { return Counter(deployment).run(); }
-MemorySummary count_memory(const Network& network) { return count_memory(deployment(network)); }
+MemorySummary count_memory(const Network& network) {
+  if (network.options().norm != "batch") return count_memory(deployment(network));
+  Network folded = network;
+  folded.fold_norms();
+  return count_memory(deployment(folded));
+}
 MemorySummary count_memory(const IntegerNetwork& network) {
   return count_memory(deployment(network));
 }

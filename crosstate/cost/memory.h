@@ -41,6 +41,7 @@ struct MemorySummary {
 ///   32 where A or the state's input is not rounded), and the sums of the pooling (32 bits).
 /// A network in floating point needs no scales and no tables.
 MemorySummary count_memory(const Deployment& deployment);
+/// With its batch norms folded, as it is deployed.
 MemorySummary count_memory(const Network& network);
 /// The same of the network that it came from; where the scales of all rows happen to be equal, it
 /// counts one.

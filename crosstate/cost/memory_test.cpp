@@ -44,6 +44,15 @@ TEST(Memory, CountsAFloatNetworkByHand) {
   EXPECT_EQ(memory.total(), 4u * (84 + 15 + 20));
 }
 
+TEST(Memory, FoldsBatchNormsFirst) {
+  ModelOptions options = small();
+  const std::size_t none = count_memory(Network(options, {1, 3}, 1)).total();
+  options.norm = "batch";
+  EXPECT_EQ(count_memory(Network(options, {1, 3}, 1)).total(), none);
+  options.norm = "layer";  // which stays: a gain and a shift for each of 4 channels
+  EXPECT_EQ(count_memory(Network(options, {1, 3}, 1)).total(), none + 4u * 8);
+}
+
 TEST(Memory, DecodesPolesOfFewBitsThroughATablePerChannel) {
   ModelOptions options = small();
   options.states = 64;  // 4 x 32 modes: 256 numbers
