@@ -43,7 +43,8 @@ Range clipped(const Spread& s, double limit) {
           std::min(static_cast<double>(s.high), limit)};
 }
 
-// Codes for a range: symmetric about 0, or as many as there are between its ends.
+// Codes for a range: symmetric about 0, or as many as there are between its ends. By their least
+// code the two are told apart later, so affine ones never start where symmetric ones do.
 ChosenRange codes_for(const ActivationSite& site, bool affine, const Range& range) {
   const double most = affine ? std::exp2(site.bits) - 1 : largest_code(site.bits);
   const double span = affine ? range.high - range.low : std::max(-range.low, range.high);
@@ -51,7 +52,10 @@ ChosenRange codes_for(const ActivationSite& site, bool affine, const Range& rang
   ChosenRange chosen{std::log(scale), -static_cast<int>(most)};
   if (site.scales == "pow2") scale = nearest_power_of_two(scale);
   if (affine) {
-    chosen.least_code = static_cast<int>(std::clamp(std::nearbyint(range.low / scale), -most, 0.0));
+    const double least = std::clamp(range.low / scale, -most, 0.0);
+    chosen.least_code = static_cast<int>(std::nearbyint(least));
+    const auto symmetric = static_cast<int>(largest_code(site.bits));
+    if (chosen.least_code == -symmetric) chosen.least_code += least > -symmetric ? 1 : -1;
   }
   return chosen;
 }

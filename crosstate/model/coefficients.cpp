@@ -239,29 +239,32 @@ void round_all_poles(const BlockShape& shape, const PoleSite& site,
   }
 }
 
-// Real and imaginary parts of a channel share one scale: they meet in one accumulator. Returns the
-// scales, one per channel.
-std::vector<float> round_outputs(const BlockShape& shape, const WeightSite& site, AlignedFloats& re,
-                                 AlignedFloats& im) {
-  AlignedFloats both;
+// The parts of a channel, real and imaginary or real alone, share one scale: they meet in one
+// accumulator. Returns the scales, one per channel.
+std::vector<float> round_outputs(const BlockShape& shape, const WeightSite& site,
+                                 const std::vector<AlignedFloats*>& parts) {
+  AlignedFloats all;
   for (std::size_t h = 0; h < shape.size(); ++h) {
-    for (const AlignedFloats* part : {&re, &im}) {
-      both.insert(both.end(), part->data() + shape.first[h], part->data() + shape.first[h + 1]);
+    for (const AlignedFloats* part : parts) {
+      all.insert(all.end(), part->data() + shape.first[h], part->data() + shape.first[h + 1]);
     }
   }
   std::vector<float> scales(shape.size());
   if (site.granularity == "channel") {
     for (std::size_t h = 0; h < shape.size(); ++h) {
-      const std::span<float> channel(both.data() + 2 * shape.first[h], 2 * shape.modes(h));
+      const std::span<float> channel(all.data() + parts.size() * shape.first[h],
+                                     parts.size() * shape.modes(h));
       scales[h] = round_weights(channel, 1, site)[0];
     }
   } else {
-    scales.assign(shape.size(), round_weights(both, 1, site)[0]);
+    scales.assign(shape.size(), round_weights(all, 1, site)[0]);
   }
+  const float* from = all.data();
   for (std::size_t h = 0; h < shape.size(); ++h) {
-    const float* const from = both.data() + 2 * shape.first[h];
-    std::copy_n(from, shape.modes(h), re.data() + shape.first[h]);
-    std::copy_n(from + shape.modes(h), shape.modes(h), im.data() + shape.first[h]);
+    for (AlignedFloats* part : parts) {
+      std::copy_n(from, shape.modes(h), part->data() + shape.first[h]);
+      from += shape.modes(h);
+    }
   }
   return scales;
 }
@@ -288,7 +291,9 @@ void recurrence_coefficients(const Network::State& s, std::size_t layer, float i
     out.ci[i] = static_cast<float>(m.c.imag() * step);
   }
   if (s.quantized && s.quant.c.bits != kFloatBits) {
-    out.c_scale = round_outputs(shape, s.quant.c, out.cr, out.ci);
+    std::vector<AlignedFloats*> parts = {&out.cr};
+    if (s.complex()) parts.push_back(&out.ci);
+    out.c_scale = round_outputs(shape, s.quant.c, parts);
   }
 }
 

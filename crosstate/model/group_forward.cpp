@@ -149,7 +149,6 @@ Rows GroupPass::head(std::size_t l, const TimeBlock& b, GroupMemory& m, Scratch&
   if (spreads != nullptr) {
     observe(b, m, S, y, spreads->blocks[l].ssm_output);
     observe(b, m, S, a, spreads->blocks[l].activation);
-    observe(b, m, O_, z, spreads->blocks[l].linear);
   }
   return z;
 }
@@ -160,6 +159,7 @@ void GroupPass::tail(std::size_t l, const TimeBlock& b, ConstRows z, GroupMemory
   const Rows out = b.rows(m.h[l + 1].data(), H_);
   if (layer_norm_) normalise(l, b, t.r, out);
   if (spreads != nullptr) {
+    observe(b, m, O_, t.zn, spreads->blocks[l].linear);
     const ConstRows sum = layer_norm_ ? out : t.r;
     observe(b, m, H_, sum, spreads->residual);
     if (l + 1 == layers_) observe(b, m, H_, sum, spreads->output);

@@ -1,5 +1,6 @@
 // Ranges from calibration batches, when rounding is switched on and when its formats change.
 #include <algorithm>
+#include <optional>
 
 #include "crosstate/base/error.h"
 #include "crosstate/model/calibration.h"
@@ -74,6 +75,48 @@ std::vector<std::size_t> choose_ranges(Network::State& s, const QuantOptions& be
   return chosen;
 }
 
+// What rounding must not move: means by row over the calibration sequences.
+struct Means {
+  Spreads spreads;
+  std::vector<double> logits;
+};
+
+Means measure_means(const Network::State& s, std::span<const Batch> batches, ThreadPool& pool) {
+  const Coefficients coefficients = s.coefficients();
+  Means means{measure_spreads(s, coefficients, batches, pool), {}};
+  means.logits.assign(static_cast<std::size_t>(s.task.classes), 0);
+  std::size_t count = 0;
+  for (const Batch& batch : batches) {
+    std::vector<float> logits;
+    forward_batch(s, coefficients, batch, pool, &logits);
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      means.logits[i % means.logits.size()] += static_cast<double>(logits[i]);
+    }
+    count += batch.count;
+  }
+  for (double& mean : means.logits) mean /= static_cast<double>(std::max<std::size_t>(count, 1));
+  return means;
+}
+
+// Bias correction (M. Nagel et al., arXiv 1906.04721, with measured means): a layer's is measured
+// behind those before it, which are corrected already.
+void correct_biases(Network::State& s, const Means& wanted, std::span<const Batch> batches,
+                    ThreadPool& pool) {
+  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
+    const Spread& before = wanted.spreads.blocks[l].linear;
+    const Spread now = measure_spreads(s, s.coefficients(), batches, pool).blocks[l].linear;
+    std::vector<float>& bias = s.parameters[s.blocks[l].bias].value;
+    for (std::size_t o = 0; o < bias.size(); ++o) {
+      bias[o] += static_cast<float>(before.mean(o) - now.mean(o));
+    }
+  }
+  const std::vector<double> logits = measure_means(s, batches, pool).logits;
+  std::vector<float>& bias = s.parameters[s.decoder_bias].value;
+  for (std::size_t k = 0; k < bias.size(); ++k) {
+    bias[k] += static_cast<float>(wanted.logits[k] - logits[k]);
+  }
+}
+
 }  // namespace
 
 void Network::quantize(const QuantOptions& options, std::span<const Batch> calibration,
@@ -86,10 +129,13 @@ void Network::quantize(const QuantOptions& options, std::span<const Batch> calib
   for (const Batch& batch : calibration) s.require_inputs(batch);
   const Spreads spreads =
       measure_spreads(s, s.coefficients(), calibration, pool, wants_histograms(sites));
+  std::optional<Means> means;
+  if (sites.bias_correction && !s.batch_norm()) means = measure_means(s, calibration, pool);
   s.add_ranges();
   s.quant = sites;
   s.quantized = true;
   choose_ranges(s, quant_preset("float"), spreads);
+  if (means) correct_biases(s, *means, calibration, pool);
 }
 
 std::vector<std::size_t> Network::requantize(const QuantOptions& options,

@@ -85,6 +85,11 @@ void fields(FieldList& list, QuantOptions& options) {
            "What learned activation ranges follow: lsq: rounding errors and clipped values "
            "(arXiv 1902.08153); pact: clipped values alone (arXiv 1805.06085).")
       .one_of({"lsq", "pact"});
+  list.add(
+      "bias_correction", options.bias_correction,
+      "Moves biases once ranges are chosen, layer by layer, so that rounding leaves the mean of "
+      "every output of the pointwise layers and the decoder as it was (arXiv 1906.04721); for "
+      "networks that are not trained on. Batch norms must be folded, or it does nothing.");
   list.add("weight_noise", options.weight_noise,
            "Relative noise on weights in training, drawn anew in every step; about the read noise "
            "of the cells to be used, or their whole spread.")

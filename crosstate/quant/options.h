@@ -33,7 +33,7 @@ struct PoleSite {
 /// those of weights; affine codes are 2^bits in a row that hold 0 and the range seen.
 struct ActivationSite {
   int bits = kPresetBits;
-  std::string codes = "auto";  // auto | symmetric | affine; affine: input and activation only
+  std::string codes = "auto";  // auto | symmetric | affine; a setting of input and activation
   std::string scales = "";     // pow2 | free; empty: quant.scales
   std::string range = "clip";  // clip | absmax | percentile | mse
   double percentile = 99.99;   // of the magnitudes, where range = percentile
@@ -73,6 +73,7 @@ struct QuantOptions {
   ArraySite array;
   std::string straight_through = "clip";  // activations beyond their range: clip | pass
   std::string range_gradient = "lsq";     // of learned activation scales: lsq | pact
+  bool bias_correction = false;           // once, when rounding is switched on
   // Gaussian noise on every weight while training: drawn anew in every step, as reading is noisy,
   // and kept for chip_steps steps, as the cells of one chip deviate; 0: one chip for ever.
   double weight_noise = 0, device_noise = 0;

@@ -10,6 +10,8 @@ namespace {
 constexpr int kSearchBits = 3;
 constexpr int kSearchSteps = 24;
 constexpr double kLeastPeak = 1e-30;
+// Binary codes have no 0, so that a row of zeros is made of the least weights that matter little.
+constexpr double kBinaryZero = 0x1p-12;
 
 double code(double value, double scale, int bits, double limit) {
   if (bits == 1) return value < 0 ? -1 : 1;
@@ -45,7 +47,7 @@ double choose_scale(std::span<const float> values, const WeightSite& site) {
     peak = std::max(peak, magnitude);
     sum += magnitude;
   }
-  if (peak < kLeastPeak) return 1;
+  if (peak < kLeastPeak) return site.bits == 1 ? kBinaryZero : 1;
   const double limit = largest_code(site.bits), mean = sum / static_cast<double>(values.size());
   const bool search = site.range == "mse" || (site.range == "auto" && site.bits <= kSearchBits);
   double scale = peak / limit;

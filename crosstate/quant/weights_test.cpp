@@ -57,6 +57,14 @@ TEST(RoundWeights, LeavesRowsOfZerosAlone) {
   EXPECT_TRUE(round_weights(none, 0, site(8)).empty());
 }
 
+TEST(RoundWeights, BinaryRowsOfZerosStaySmall) {
+  Floats w{0, 0, 2, -1};
+  const Floats scales = round_weights(w, 2, site(1));
+  EXPECT_LT(std::abs(w[0]), scales[1] / 1000);
+  EXPECT_LT(std::abs(w[1]), scales[1] / 1000);
+  EXPECT_GT(scales[0], 0);
+}
+
 TEST(RoundWeights, TernaryWeightsHaveThreeLevelsAndTheSearchHelps) {
   Random random(1, Stream::kTest);
   Floats w(1000);

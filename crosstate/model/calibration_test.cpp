@@ -1,0 +1,209 @@
+// From measured values to codes, and what else a calibration sets.
+#include "crosstate/model/calibration.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "crosstate/model/network.h"
+#include "crosstate/model/testing.h"
+#include "crosstate/quant/weights.h"
+
+namespace crosstate {
+namespace {
+
+using reference::batch_of;
+using reference::random_network;
+using reference::random_set;
+using reference::small_options;
+
+// --- ranges
+
+std::vector<float> bell_shaped(double low, double high) {
+  Random random(7, Stream::kTest);
+  std::vector<float> values(20000);
+  for (float& v : values) v = static_cast<float>(std::clamp(random.normal(), low, high));
+  return values;
+}
+
+Spread spread_of(const std::vector<float>& values) {
+  Spread s;
+  for (const float v : values) {
+    s.low = std::min(s.low, v);
+    s.high = std::max(s.high, v);
+    s.squares += static_cast<double>(v) * v;
+  }
+  s.count = static_cast<double>(values.size());
+  s.histogram.assign(kSpreadBins, 0);
+  for (const float v : values) {
+    const double bin = (v - s.low) / (static_cast<double>(s.high) - s.low) * kSpreadBins;
+    ++s.histogram[std::min(kSpreadBins - 1, static_cast<std::size_t>(bin))];
+  }
+  return s;
+}
+
+ActivationSite site(int bits, const std::string& range, const std::string& codes = "symmetric") {
+  ActivationSite site;
+  site.bits = bits;
+  site.range = range;
+  site.codes = codes;
+  site.scales = "free";
+  return site;
+}
+
+double largest(const ActivationSite& site, const Spread& spread) {
+  return std::exp(choose_range(site, spread).log_scale) * largest_code(site.bits);
+}
+
+double squared_error(const ActivationSite& site, const std::vector<float>& values) {
+  const ChosenRange range = choose_range(site, spread_of(values));
+  const double scale = std::exp(range.log_scale), low = range.least_code;
+  double error = 0;
+  for (const float v : values) {
+    const double off = std::clamp(std::nearbyint(v / scale), low, -low) * scale - v;
+    error += off * off;
+  }
+  return error;
+}
+
+TEST(ChooseRange, AbsmaxReachesTheLargestMagnitude) {
+  const std::vector<float> values = bell_shaped(-2.5, 10);
+  const float peak = *std::max_element(values.begin(), values.end());
+  EXPECT_NEAR(largest(site(8, "absmax"), spread_of(values)), static_cast<double>(peak), 1e-5);
+}
+
+TEST(ChooseRange, PercentileIsThatOfTheSortedMagnitudes) {
+  const std::vector<float> values = bell_shaped(-10, 10);
+  std::vector<double> magnitudes;
+  for (const float v : values) magnitudes.push_back(std::abs(static_cast<double>(v)));
+  std::sort(magnitudes.begin(), magnitudes.end());
+  for (const double percent : {90.0, 99.0, 99.9}) {
+    ActivationSite of = site(8, "percentile");
+    of.percentile = percent;
+    const double wanted = magnitudes[static_cast<std::size_t>(percent / 100 * 20000) - 1];
+    EXPECT_NEAR(largest(of, spread_of(values)), wanted, 0.01) << percent;
+  }
+}
+
+TEST(ChooseRange, LeastSquaresErrsLeast) {
+  const std::vector<float> values = bell_shaped(-10, 10);
+  for (const int bits : {2, 3, 4, 8}) {
+    const double least = squared_error(site(bits, "mse"), values);
+    EXPECT_LE(least, 1.001 * squared_error(site(bits, "absmax"), values)) << bits;
+    EXPECT_LE(least, 1.001 * squared_error(site(bits, "clip"), values)) << bits;
+  }
+  EXPECT_LT(squared_error(site(3, "mse"), values), 0.7 * squared_error(site(3, "absmax"), values));
+}
+
+TEST(ChooseRange, AffineCodesHoldZeroAndNeverLookSymmetric) {
+  for (const double low : {-1.0, -0.5, -0.34, -0.2, -0.1, 0.0}) {
+    const Spread spread = spread_of(bell_shaped(low, 3));
+    for (int bits = 2; bits <= 16; ++bits) {
+      for (const char* range : {"absmax", "clip", "mse"}) {
+        const int least = choose_range(site(bits, range, "affine"), spread).least_code;
+        EXPECT_LE(least, 0);
+        EXPECT_GE(least, 1 - (1 << bits));
+        EXPECT_NE(least, -static_cast<int>(largest_code(bits))) << low << ' ' << bits << range;
+      }
+    }
+  }
+}
+
+// --- networks
+
+class Calibration : public testing::Test {
+ protected:
+  static Network network(const std::string& norm, const std::string& modes = "complex") {
+    ModelOptions o = small_options();
+    o.norm = norm;
+    o.layers = 2;
+    o.modes = modes;
+    return random_network(o, kTask);
+  }
+  std::map<std::string, float> ranges(Network network, const QuantOptions& quant) {
+    network.quantize(quant, {&batch_, 1}, pool_);
+    std::map<std::string, float> all;
+    for (const Parameter& p : network.parameters()) {
+      if (p.group == ParameterGroup::kRange) all[p.name] = p.value[0];
+    }
+    return all;
+  }
+  std::vector<double> mean_logits(const Network& network) {
+    std::vector<float> logits;
+    network.evaluate(batch_, pool_, &logits);
+    std::vector<double> means(static_cast<std::size_t>(kTask.classes), 0);
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      means[i % means.size()] += static_cast<double>(logits[i]) / static_cast<double>(batch_.count);
+    }
+    return means;
+  }
+  static double distance(const std::vector<double>& a, const std::vector<double>& b) {
+    double most = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) most = std::max(most, std::abs(a[i] - b[i]));
+    return most;
+  }
+
+  static constexpr TaskShape kTask{2, 4};
+  ThreadPool pool_{1};
+  const Batch batch_ = batch_of(random_set(64, 37, 23, kTask, true));
+};
+
+TEST_F(Calibration, RangesAreThoseOfTheFoldedNetwork) {
+  Network trained = network("batch");
+  for (int step = 0; step < 30; ++step) trained.train_step(batch_, {}, pool_);  // statistics
+  Network folded = trained;
+  folded.fold_norms();
+  const QuantOptions quant = uniform_bits(8);
+  const auto unfolded = ranges(trained, quant);
+  for (const auto& [name, value] : ranges(folded, quant)) {
+    EXPECT_NEAR(unfolded.at(name), value, 1e-3) << name;
+  }
+}
+
+TEST_F(Calibration, BiasCorrectionKeepsTheMeansOfTheLogits) {
+  QuantOptions quant = uniform_bits(4);
+  quant.state.bits = 0;
+  const Network floats = network("none");
+  const std::vector<double> wanted = mean_logits(floats);
+  Network plain = floats, corrected = floats;
+  plain.quantize(quant, {&batch_, 1}, pool_);
+  quant.bias_correction = true;
+  corrected.quantize(quant, {&batch_, 1}, pool_);
+  EXPECT_GT(distance(mean_logits(plain), wanted), 1e-2);
+  // Biases stand on the grid of their sums.
+  EXPECT_LT(distance(mean_logits(corrected), wanted), 0.2 * distance(mean_logits(plain), wanted));
+}
+
+TEST_F(Calibration, BiasCorrectionLeavesNetworksWithBatchNormsAlone) {
+  QuantOptions quant = uniform_bits(8);
+  Network plain = network("batch"), corrected = plain;
+  plain.quantize(quant, {&batch_, 1}, pool_);
+  quant.bias_correction = true;
+  corrected.quantize(quant, {&batch_, 1}, pool_);
+  EXPECT_EQ(mean_logits(plain), mean_logits(corrected));
+}
+
+// Binary codes stand for the mean magnitude, in which imaginary parts that are not there count not.
+TEST_F(Calibration, RealModesHaveTheScaleOfTheirOwnOutputs) {
+  QuantOptions quant = uniform_bits(0);
+  quant.c.bits = 1;
+  const Network floats = network("none", "real");
+  Network rounded = floats;
+  rounded.quantize(quant, {&batch_, 1}, pool_);
+  const BlockCoefficients before = floats.state().coefficients().blocks[0];
+  const BlockCoefficients after = rounded.state().coefficients().blocks[0];
+  const BlockShape& shape = floats.state().shapes[0];
+  for (std::size_t s = 0; s < shape.size(); ++s) {
+    double sum = 0;
+    for (std::size_t i = shape.first[s]; i < shape.first[s + 1]; ++i) {
+      sum += std::abs(static_cast<double>(before.cr[i]));
+      EXPECT_EQ(std::abs(after.cr[i]), after.c_scale[s]);
+    }
+    EXPECT_NEAR(after.c_scale[s], sum / static_cast<double>(shape.modes(s)), 1e-6);
+  }
+}
+
+}  // namespace
+}  // namespace crosstate
