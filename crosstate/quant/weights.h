@@ -17,7 +17,7 @@ namespace crosstate {
 ///   the optimum (XNOR-Net, arXiv 1603.05279);
 /// - mean: binary as above; ternary: the mean magnitude (BitNet b1.58, arXiv 2402.17764);
 /// - auto: mse up to 3 bits, where absmax is a poor choice, absmax above.
-/// A row of zeros keeps scale 1; so does one whose values are all below 1e-30.
+/// A row whose values are all below 1e-30 counts as zeros: scale 1, or 2^-12 for binary codes.
 std::vector<float> round_weights(std::span<float> values, std::size_t rows, const WeightSite& site);
 
 /// The largest code of a symmetric site: 1 for 1 and 2 bits, 2^(bits-1) - 1.
