@@ -73,6 +73,24 @@ TEST_F(CliCost, CountsTheSameFromAnIntegerFile) {
   EXPECT_THAT(call({"info", model("qat.integer")}).out, HasSubstr("layers.0.state"));
 }
 
+// Tones last 400 to 1,300 samples: the first is not the longest.
+TEST_F(CliCost, TakesTheStepsOfTheLongestTestSequence) {
+  write_tones("tones");
+  ASSERT_EQ(call(tiny("train", path("sounds"), {"--quiet", "--data", path("tones")})).code, 0);
+  const auto counted = [&](const std::string& samples) {
+    const Result result = call({"cost", path("sounds/qat.safetensors"), "--data", path("tones"),
+                                "--json", "-", "--set", "cost.samples=" + samples});
+    EXPECT_EQ(result.code, 0) << result.err;
+    return json::parse(result.out)["models"][0];
+  };
+  const json one = counted("1"), all = counted("1000");
+  EXPECT_EQ(one["operations"], all["operations"]);
+  EXPECT_EQ(one["neurobench"]["samples"], 1);
+  EXPECT_GT(all["neurobench"]["samples"], 1);
+  EXPECT_LT(one["neurobench"]["synaptic_operations_per_sample"]["Dense"],
+            one["operations"]["per_inference"]["macs"]);
+}
+
 TEST_F(CliCost, PrintsTables) {
   const Result result = call({"cost", model("float"), model("qat"), "--sources", "--set",
                               "cost.samples=2", "--set", "peers.lstm=9"});
@@ -96,6 +114,11 @@ TEST_F(CliCost, RefusesWhatItCannotCount) {
   expect_refused(
       {"cost", model("float"), "--target", "mcu-int8", "--set", "cost.float_target=mcu-int8"},
       {"mcu-int8", "floating point"});
+  expect_refused({"cost", model("qat"), "--set", "cost.float_target=crossbar-14nm"},
+                 {"cost.float_target", "crossbar-14nm", "accelerator"});
+  expect_refused(
+      {"cost", model("qat"), "--set", "cost.steps=1000000000", "--set", "peers.transformer=64"},
+      {"cost.steps", "1000000000", "Transformer"});
 }
 
 }  // namespace
