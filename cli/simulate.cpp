@@ -87,7 +87,7 @@ int simulate_command(const Common& common, const Extra& extra) {
   const SimulateSummary summary =
       simulate(network, test, options.target, options.simulate, options.seed, pool, context);
   progress.finish();
-  if (summary.interrupted) return say_interrupted("simulate " + extra.model, common);
+  if (summary.interrupted) return say_interrupted("simulate", common, {extra.model});
 
   StateErrors errors;
   if (extra.states > 0) {

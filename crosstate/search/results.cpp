@@ -7,6 +7,8 @@
 #include <numeric>
 #include <set>
 
+#include "crosstate/base/csv.h"
+
 namespace crosstate {
 namespace {
 
@@ -64,13 +66,6 @@ std::vector<std::size_t> front_of(const std::vector<SweepGroup>& groups,
 // --- CSV
 // ---------------------------------------------------------------------------------------
 
-std::string quoted(const std::string& text) {
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
-  std::string out = "\"";
-  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return out + '"';
-}
-
 // The shortest text of the same number; empty for NaN.
 std::string number_text(double value) {
   if (std::isnan(value)) return "";
@@ -123,11 +118,11 @@ std::string results_csv(const SweepPlan& plan, const SweepResults& results) {
   csv += ",status,error" + metric_header() + ",seconds\n";
   for (std::size_t i = 0; i < plan.points.size(); ++i) {
     const Outcome& outcome = results.outcomes[i];
-    csv += quoted(plan.points[i].name);
+    csv += csv_field(plan.points[i].name);
     for (const std::string& key : plan.varied) {
-      csv += ',' + quoted(plan.value_of(plan.points[i], key));
+      csv += ',' + csv_field(plan.value_of(plan.points[i], key));
     }
-    csv += ',' + outcome.status + ',' + quoted(outcome.error) + metric_cells(outcome) + ',' +
+    csv += ',' + outcome.status + ',' + csv_field(outcome.error) + metric_cells(outcome) + ',' +
            number_text(outcome.seconds) + '\n';
   }
   return csv;
@@ -142,7 +137,7 @@ std::string front_csv(const SweepPlan& plan, const SweepResults& results) {
   csv += '\n';
   for (const std::size_t index : results.front) {
     const SweepGroup& group = results.groups[index];
-    for (const std::string& value : group.values) csv += quoted(value) + ',';
+    for (const std::string& value : group.values) csv += csv_field(value) + ',';
     csv += std::to_string(group.points.size());
     for (const Objective& o : objectives) {
       const SeedSpread& spread = group.metrics.at(o.column);
@@ -156,8 +151,8 @@ std::string front_csv(const SweepPlan& plan, const SweepResults& results) {
 std::string dump_csv(const Store& store) {
   std::string csv = "point,status,error" + metric_header() + '\n';
   for (const StoredPoint& point : store.points()) {
-    csv += quoted(point.name) + ',' + point.outcome.status + ',' + quoted(point.outcome.error) +
-           metric_cells(point.outcome) + '\n';
+    csv += csv_field(point.name) + ',' + point.outcome.status + ',' +
+           csv_field(point.outcome.error) + metric_cells(point.outcome) + '\n';
   }
   return csv;
 }
