@@ -21,8 +21,8 @@ namespace fs = std::filesystem;
 
 // The folders of crosstate/ in dependency order: each may include its own headers and those above.
 const std::vector<std::string> kFolders = {
-    "base",     "kernels", "data",     "quant", "model",  "integer", "train",    "prune", "device",
-    "crossbar", "mapping", "simulate", "cost",  "export", "report",  "pipeline", "search"};
+    "base",   "kernels",  "data",    "quant",    "model", "integer", "train",    "prune",
+    "device", "crossbar", "mapping", "simulate", "cost",  "report",  "pipeline", "search"};
 
 struct Restriction {
   std::string folder;
@@ -146,6 +146,25 @@ std::string contents(const fs::path& path) {
 
 void report_problems(const fs::path& file, const std::vector<std::string>& problems) {
   for (const std::string& problem : problems) ADD_FAILURE() << file.string() << ":" << problem;
+}
+
+TEST(Layering, EveryFolderHasItsPlaceAndEveryPlaceItsFolder) {
+  std::vector<std::string> found;
+  for (const auto& entry : fs::directory_iterator(fs::path(CROSSTATE_SOURCE_DIR) / "crosstate")) {
+    found.push_back(entry.path().filename());
+  }
+  EXPECT_THAT(found, testing::UnorderedElementsAreArray(kFolders));
+}
+
+TEST(Layering, TheMapListsTheFoldersInThisOrder) {
+  static const std::regex kRow(R"(\| `([a-z]+)/` \|)");
+  const std::string map = contents(fs::path(CROSSTATE_SOURCE_DIR) / "docs" / "map.md");
+  const std::string library = map.substr(0, map.find("## Around it"));
+  std::vector<std::string> listed;
+  for (std::sregex_iterator it(library.begin(), library.end(), kRow), end; it != end; ++it) {
+    listed.push_back((*it)[1]);
+  }
+  EXPECT_EQ(listed, kFolders);
 }
 
 TEST(Layering, FoldersIncludeOnlyWhatStandsAbove) {

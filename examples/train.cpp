@@ -1,0 +1,99 @@
+// From data in memory to a deployed network, on the user's own sequences.
+//
+// Trains a small network to tell slow from fast oscillations in noise, rounds it to 8 bits with the
+// state, trains on, and classifies as whole numbers, one time step after the other, as a
+// microcontroller would. The last lines save the network and read it back.
+#include <crosstate/base/random.h>
+#include <crosstate/integer/convert.h>
+#include <crosstate/integer/engine.h>
+#include <crosstate/train/trainer.h>
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <numeric>
+
+using namespace crosstate;
+
+// Sines of 2 to 3 (slow) or 5 to 6 (fast) periods, with any phase and noise.
+Dataset oscillations(std::size_t count, std::uint64_t seed) {
+  Dataset set;
+  set.name = "oscillations";
+  set.count = count;
+  set.length = 64;
+  set.classes = {"slow", "fast"};
+  for (std::size_t i = 0; i < count; ++i) {
+    Random random(seed, Stream::kTest, static_cast<std::uint32_t>(i));
+    const int label = static_cast<int>(random.below(2));
+    const double periods = (label == 0 ? 2 : 5) + random.uniform(0, 1);
+    const double phase = random.uniform(0, 6.28);
+    for (std::size_t t = 0; t < set.length; ++t) {
+      const double angle = 6.28 * periods * static_cast<double>(t) / 64 + phase;
+      set.values.push_back(static_cast<float>(std::sin(angle) + random.uniform(-0.5, 0.5)));
+    }
+    set.labels.push_back(label);
+  }
+  set.validate();
+  return set;
+}
+
+// The first `count` sequences, in the layout of the kernels.
+Batch batch_of(const Dataset& set, std::size_t count) {
+  std::vector<std::uint32_t> order(count);
+  std::iota(order.begin(), order.end(), 0u);
+  Batch batch;
+  fill_batch(set, order, 28, batch);
+  return batch;
+}
+
+int main() {
+  const Dataset training = oscillations(400, 1), validation = oscillations(100, 2);
+  const Dataset test = oscillations(200, 3);
+  ThreadPool pool(2);
+
+  // In floating point.
+  ModelOptions model;
+  model.channels = 6;
+  model.states = 6;
+  model.layers = 1;
+  model.dt_min = 0.02;
+  model.dt_max = 0.5;
+  Network network(model, {.inputs = 1, .classes = 2}, 1);
+  TrainOptions options;
+  options.epochs = 6;
+  options.batch = 20;
+  options.learning_rate = 0.02;
+  TrainContext context;
+  context.pool = &pool;
+  train(network, training, validation, options, context);
+  std::printf("float: %.1f %%\n", 100 * evaluate_accuracy(network, test, 100, pool));
+
+  // Rounded, the state included, and trained on with the rounding inside the loop.
+  network.quantize(quant_preset("w8a8s8"), std::vector{batch_of(training, 64)}, pool);
+  std::printf("rounded: %.1f %%\n", 100 * evaluate_accuracy(network, test, 100, pool));
+  options.epochs = 4;
+  train(network, training, validation, options, context);
+  network.fold_norms();
+  std::printf("trained with rounding: %.1f %%\n",
+              100 * evaluate_accuracy(network, test, 100, pool));
+
+  // As whole numbers.
+  const IntegerNetwork integers = to_integers(network);
+  IntegerStream stream(integers);
+  std::size_t correct = 0;
+  for (std::size_t i = 0; i < test.count; ++i) {
+    stream.reset();
+    for (const float& value : test.sequence(i)) stream.step({&value, 1});
+    correct += stream.result().best() == static_cast<std::size_t>(test.labels[i]) ? 1 : 0;
+  }
+  const double accuracy = static_cast<double>(correct) / static_cast<double>(test.count);
+  std::printf("whole numbers: %.1f %%, %zu bytes\n", 100 * accuracy, stream.bytes());
+
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / "oscillations.integer.safetensors";
+  write_safetensors(file, to_tensors(integers));
+  const IntegerNetwork loaded = integer_network_from(read_safetensors(file), file);
+  std::filesystem::remove(file);
+  const bool same = to_tensors(loaded).tensors.size() == to_tensors(integers).tensors.size();
+  return accuracy > 0.9 && same ? 0 : 1;
+}
