@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <stdexcept>
 
@@ -234,6 +236,14 @@ void require_writable_file(const std::string& path) {
   }
   const fs::path parent = fs::path(path).parent_path();
   make_writable_directory(parent.empty() ? fs::path(".") : parent);
+}
+
+void flush_output() {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
+  // An earlier write failed if this one did not.
+  fail("standard output",
+       errno != 0 ? std::string("cannot write: ") + std::strerror(errno) : "cannot write");
 }
 
 void write_json(const Common& common, const json& result) {

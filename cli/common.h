@@ -74,6 +74,10 @@ void require_fit(const TaskShape& task, const Dataset& set, const std::string& m
 /// Fails early where a file that is to be written at the end could not be.
 void require_writable_file(const std::string& path);
 
+/// Writes out what has been printed. Throws Error with the system's reason where standard output
+/// does not take it.
+void flush_output();
+
 /// Writes --json, if given ("-": standard output).
 void write_json(const Common& common, const nlohmann::json& json);
 

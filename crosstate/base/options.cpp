@@ -11,6 +11,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/nearest.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/base/toml.h"
 
 namespace crosstate {
@@ -187,7 +188,8 @@ Scalar parse_for(const Field& field, std::string_view text) {
   } else if (is_integer(field)) {
     if (const auto integer = parse_number<std::int64_t>(text)) return *integer;
   } else if (std::holds_alternative<double*>(field.value)) {
-    if (const auto number = parse_number<double>(text)) return *number;
+    if (const auto number = read_number<double>(text).value) return *number;
+    if (const auto number = parse_number<double>(text)) return *number;  // nan, inf: shown bare
   }
   return std::string(text);
 }

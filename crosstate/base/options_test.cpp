@@ -128,7 +128,7 @@ TEST_F(Options, NumbersAreReadStrictly) {
     expect_set_error("train.epochs=" + text,
                      "train.epochs = \"" + text + "\", expected a whole number, 1 to 1000");
   }
-  for (const std::string text : {"", "0.1f", "0,1", "+0.1", "0x1p-3", "1e999", "half"}) {
+  for (const std::string text : {"", "0.1f", "0,1", "0x1p-3", "1e999", "half"}) {
     expect_set_error("train.rate=" + text,
                      "train.rate = \"" + text + "\", expected a number, 0 to 1");
   }
@@ -136,6 +136,13 @@ TEST_F(Options, NumbersAreReadStrictly) {
     expect_set_error("train.shuffle=" + text,
                      "train.shuffle = \"" + text + "\", expected true or false");
   }
+}
+
+TEST_F(Options, NumbersAreReadAsInstrumentsWriteThem) {
+  fields_.set("train.rate=+1.0E-03");
+  EXPECT_EQ(values_.rate, 0.001);
+  fields_.set("train.rate=1e-400");
+  EXPECT_EQ(values_.rate, 0);
 }
 
 TEST_F(Options, NonFiniteNumbersAreRefused) {

@@ -37,6 +37,12 @@ TEST(Maps, ReadCsv) {
   EXPECT_EQ(matrix.columns, 2u);
   EXPECT_THAT(matrix.values, ElementsAre(1e-6, 2, -3, 0.04));
   EXPECT_EQ(parse_csv("7", "g.csv").values.size(), 1u);
+  EXPECT_THAT(parse_csv("\xEF\xBB\xBF"
+                        "1e-6,1E-400\n.5,5.\n",
+                        "g.csv")
+                  .values,
+              ElementsAre(1e-6, 0, 0.5, 5));
+  EXPECT_THAT(parse_csv("+1.0E-06", "g.csv").values, ElementsAre(1e-6));
 }
 
 TEST(Maps, NameLineAndColumnOfWhatTheyRefuse) {
@@ -52,6 +58,15 @@ TEST(Maps, NameLineAndColumnOfWhatTheyRefuse) {
   for (const char* text : {"nan", "inf", "1e999", "+-1", "0x10", "1;2"}) {
     EXPECT_THAT(refusal(text), HasSubstr("g.csv:1: column 1")) << text;
   }
+  EXPECT_THAT(refusal("1,1e400"), HasSubstr("g.csv:1: column 2: \"1e400\" is too large"));
+  EXPECT_THAT(refusal("1\n9.91E+37"),
+              HasSubstr("g.csv:2: column 1: \"9.91E+37\" is an instrument"));
+  EXPECT_THAT(refusal("0x1p3"), HasSubstr("\"0x1p3\" is hexadecimal"));
+  EXPECT_THAT(refusal(std::string("\xFF\xFE"
+                                  "1\0",
+                                  4)),
+              HasSubstr("g.csv: is text in UTF-16"));
+  EXPECT_THAT(refusal("\xEF\xBB\xBF\n"), HasSubstr("g.csv: is empty"));
   EXPECT_LT(refusal(std::string(10000, 'x')).size(), 200u);
 }
 

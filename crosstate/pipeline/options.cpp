@@ -1,9 +1,11 @@
 #include "crosstate/pipeline/options.h"
 
 #include <algorithm>
-#include <charconv>
+#include <optional>
+#include <string_view>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/simulate/simulate.h"
 
@@ -120,21 +122,16 @@ FieldList RunOptions::fields() {
 
 std::vector<double> noise_levels(const SweepOptions& options) {
   std::vector<double> levels;
-  const char* at = options.noise.data();
-  const char* const end = at + options.noise.size();
-  for (;;) {
-    while (at != end && (*at == ' ' || *at == ',')) ++at;
-    if (at == end) break;
-    double level = 0;
-    const auto [rest, error] = std::from_chars(at, end, level);
-    const bool ascends = levels.empty() || level > levels.back();
-    if (error != std::errc{} || !(level >= 0 && level <= 1) || !ascends ||
-        (rest != end && *rest != ' ' && *rest != ',')) {
+  std::vector<std::string_view> words;
+  split_numbers(options.noise, words);
+  for (const std::string_view word : words) {
+    const std::optional<double> level = read_number<double>(word).value;
+    const bool ascends = level && (levels.empty() || *level > levels.back());
+    if (!ascends || *level < 0 || *level > 1) {
       fail("options", "sweep.noise = \"" + excerpt(options.noise) +
                           "\", expected ascending numbers from 0 to 1, such as \"0 0.02 0.1\"");
     }
-    levels.push_back(level);
-    at = rest;
+    levels.push_back(*level);
   }
   return levels;
 }
