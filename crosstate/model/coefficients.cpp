@@ -347,17 +347,6 @@ bool look_up(const CodeTable& table, std::size_t rows, std::size_t columns, Cons
   return true;
 }
 
-Activation activation_of(const ModelOptions& options) {
-  if (options.activation == "relu") return Activation::kRelu;
-  if (options.activation == "hard-gelu") return Activation::kHardGelu;
-  if (options.activation == "identity") return Activation::kIdentity;
-  return Activation::kGelu;
-}
-
-Activation gate_of(const ModelOptions& options) {
-  return options.gate == "hard-sigmoid" ? Activation::kHardSigmoid : Activation::kSigmoid;
-}
-
 Quantizer Network::State::quantizer(std::size_t parameter, const ActivationSite& site,
                                     std::size_t rows) const {
   Quantizer q;

@@ -118,10 +118,7 @@ struct Network::State {
   bool batch_norm() const { return options.norm == "batch"; }
   bool layer_norm() const { return options.norm == "layer"; }
   std::size_t linear_outputs() const { return gated() ? 2 * channels() : channels(); }
-  Discretization discretization() const {
-    return options.discretization == "bilinear" ? Discretization::kBilinear
-                                                : Discretization::kZeroOrderHold;
-  }
+  Discretization discretization() const { return discretization_of(options); }
 
   /// Throws Error for a batch with other channels than the network has inputs.
   void require_inputs(const Batch& batch) const;
@@ -149,9 +146,6 @@ std::vector<BlockShape> whole_shapes(const ModelOptions& options);
 
 /// y = table of x. False, and nothing done, where there is no table.
 bool look_up(const CodeTable& table, std::size_t rows, std::size_t columns, ConstRows x, Rows y);
-
-Activation activation_of(const ModelOptions& options);
-Activation gate_of(const ModelOptions& options);
 
 /// Sums of gradients with respect to Coefficients, one of these per group of sequences.
 struct BlockGradients {
