@@ -56,6 +56,9 @@ class Cells {
   double time() const { return time_; }
   const DeviceOptions& options() const { return options_; }
   const ProgrammingSummary& programming() const { return summary_; }
+  /// The setting of section "device" in which these cells differ from others, with both values, as
+  /// in "drift (true, not false)"; "" if there is none. A table is the same if its text is.
+  std::string other_setting(const Cells& others) const;
 
   /// The cells as tensors, and back: the same cells at the same time, which age as they would have.
   /// `where` names the source in errors.

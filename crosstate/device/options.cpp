@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/device/models.h"
 
 namespace crosstate {
@@ -92,6 +93,12 @@ void require_used(const DeviceOptions& options) {
 }
 
 void require_consistent(const DeviceOptions& options) {
+  constexpr double kLeastConductance = 1e-6;  // uS: no cell is read below 1 pS
+  if (options.g_max > 0 && options.g_max < kLeastConductance) {
+    fail("options", "device.g_max = " + text_of(options.g_max) +
+                        ", expected 0 (the model's own) or at least " + text_of(kLeastConductance) +
+                        " (uS)");
+  }
   const double faulty = options.stuck_low + options.stuck_high + options.open;
   if (faulty > 1) {
     fail("options", "device.stuck_low + device.stuck_high + device.open = " + text_of(faulty) +
@@ -143,21 +150,21 @@ void fields(FieldList& list, DeviceOptions& options) {
   cell_fields(list, options);
 }
 
-void validate(const DeviceOptions& options) {
+void validate(const DeviceOptions& options, const std::string& table) {
   DeviceOptions copy = options;
   FieldList list;
   fields(list, copy);
   list.from_json(list.to_json(), "options");
   require_used(options);
   require_consistent(options);
-  const std::shared_ptr<const DeviceModel> model = make_device_model(options);
+  const std::shared_ptr<const DeviceModel> model = make_device_model(options, table);
   const ConductanceRange range = conductance_range(options, *model), paper = model->range();
   if (range.low >= range.high) {
     fail("options", "device.g_min = " + text_of(range.low) +
                         ", expected less than device.g_max = " + text_of(range.high));
   }
   const double lowest = paper.low * (range.high / paper.high);
-  if (range.low < lowest * (1 - 1e-9)) {
+  if (range.low < lowest && !nearly_equal(range.low, lowest)) {
     fail("options", "device.g_min = " + text_of(range.low) + ", expected at least " +
                         text_of(lowest) + ", where device.model = " + options.model + " begins");
   }
