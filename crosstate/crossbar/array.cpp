@@ -152,8 +152,13 @@ void ProgrammedArray::balance_wires(double low, double high) {
   for (std::size_t i = 0; i < siemens.size(); ++i) siemens[i] = targets_[i] * 1e-6;
   const std::vector<double> through = effective_conductance(
       siemens, targets_.size() / (2 * bit_lines_), 2 * bit_lines_, target_.wires);
+  // Where neighbours hide a pair, or even turn what it shows around, no conductance of its own can
+  // make up for it: it is left as it is, and the rest of the column with a scale that it can use.
+  constexpr double kLeastShare = 0.01;
   const auto share = [&](std::size_t plus) {
-    return (through[plus] - through[plus + 1]) * 1e6 / (targets_[plus] - targets_[plus + 1]);
+    const double shown =
+        (through[plus] - through[plus + 1]) * 1e6 / (targets_[plus] - targets_[plus + 1]);
+    return shown >= kLeastShare ? shown : 1;
   };
   for (std::size_t c = 0; c < columns_; ++c) {
     // As much of every wanted conductance as all pairs of the column can show.
@@ -191,6 +196,10 @@ void ProgrammedArray::restore(std::vector<Cells> cells, const std::string& where
   if (!std::equal(cells.begin(), cells.end(), cells_.begin(), cells_.end(), same)) {
     fail(where,
          "array " + std::to_string(number_) + ": other targets than this model has on this target");
+  }
+  for (std::size_t k = 0; k < cells.size(); ++k) {
+    const std::string setting = cells[k].other_setting(cells_[k]);
+    if (!setting.empty()) fail(where, "made with another device." + setting);
   }
   cells_ = std::move(cells);
   through_.clear();

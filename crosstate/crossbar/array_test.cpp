@@ -330,6 +330,30 @@ TEST(Array, TargetsMakeUpForWires) {
   EXPECT_LT(error(3), none / 20);
 }
 
+// Wires that hide cells behind their neighbours, down to what a column shows of the wrong sign,
+// must not turn its scale around: what the other cells show keeps its sign and most of its size.
+TEST(Array, TargetsNeverTurnAColumnAround) {
+  DeviceOptions device = ideal();
+  device.g_min = 1;
+  device.g_max = 100;
+  for (const double segment : {1.0, 100.0, 3e3, 1e5}) {
+    for (const int rounds : {0, 1, 3, 10}) {
+      const WireOptions wires{.segment = segment, .driver = 1e3, .sense = 1e3};
+      const Target target{device, {.wire_rounds = rounds}, wires};
+      const ProgrammedArray array({weights(), kRows, kColumns}, target, kSeed, kNumber);
+      for (std::size_t c = 0; c < kColumns; ++c) {
+        double agreement = 0;
+        for (std::size_t r = 0; r < kRows; ++r) {
+          const double shown = array.effective()[c * kRows + r];
+          ASSERT_TRUE(std::isfinite(shown));
+          agreement += shown * weights()[r * kColumns + c];
+        }
+        EXPECT_GT(agreement, 0) << segment << " ohm, " << rounds << " rounds, column " << c;
+      }
+    }
+  }
+}
+
 TEST(Array, SlicesOfCodesAddUp) {
   Target target{ideal(), {.dac_bits = 3}, {}};
   const AlignedFloats in = codes(1);
@@ -656,6 +680,13 @@ TEST(ArrayFaults, SpareColumnsAreNotForWeights) {
       ThrowsMessage<Error>(HasSubstr("expected at most 8 x 8")));
   EXPECT_THAT([] { validate(CrossbarOptions{.remap = "columns"}); },
               ThrowsMessage<Error>(HasSubstr("crossbar.spare_columns = 0, expected at least 1")));
+  EXPECT_THAT([] { validate(CrossbarOptions{.levels = 1}); },
+              ThrowsMessage<Error>(HasSubstr("crossbar.levels = 1, expected 0 (any")));
+  EXPECT_THAT([] { validate(CrossbarOptions{.partial_bits = 1}); },
+              ThrowsMessage<Error>(HasSubstr("crossbar.partial_bits = 1, expected 0 (no")));
+  for (const int levels : {0, 2, 3, 65536}) {
+    EXPECT_NO_THROW(validate(CrossbarOptions{.levels = levels}));
+  }
   EXPECT_THAT([] { validate(CrossbarOptions{.columns = 8, .spare_columns = 6}); },
               ThrowsMessage<Error>(HasSubstr("at least 3 fewer than crossbar.columns = 8")));
   EXPECT_THAT([] { validate(CrossbarOptions{.remap = "cells", .encoding = "offset"}); },

@@ -201,7 +201,13 @@ QuantOptions resolved(QuantOptions options) {
   bits(options.array.levels, preset_array.levels);
   bits(options.array.partial_bits, preset_array.partial_bits);
   bits(options.array.state_bits, preset_array.state_bits);
-  if (options.array.noise < 0) options.array.noise = preset_array.noise;
+  if (options.array.noise < 0) {
+    if (options.array.noise != kPresetBits) {
+      fail("options", "quant.array.noise = " + nlohmann::json(options.array.noise).dump() +
+                          ", expected 0 or more steps, or -1: as quant.preset says");
+    }
+    options.array.noise = preset_array.noise;
+  }
   for_weights(options, [&](const char*, WeightSite& site, const char*) {
     bits(site.bits, preset.weights);
     if (site.granularity.empty()) site.granularity = options.granularity;
