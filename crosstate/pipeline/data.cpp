@@ -180,9 +180,32 @@ std::optional<Preparation> Preparation::load(const Safetensors& model, const std
       fail(where, "tensor 'permutation' is not the order that permutation_seed makes");
     }
     result.permuted_steps = shape[0];
+  } else if (result.permutation_seed != 0) {
+    fail(where, "has no tensor 'permutation', expected the order that permutation_seed makes");
   }
   if (FrontEnd::is_in(model)) result.front_end = FrontEnd::load(model, where);
   return result;
+}
+
+std::string Preparation::difference(const Safetensors& model) const {
+  Safetensors prepared;
+  save(prepared);
+  for (const auto& [key, value] : prepared.metadata) {
+    const auto at = model.metadata.find(key);
+    if (at == model.metadata.end() || at->second != value) return key;
+  }
+  const auto order = prepared.tensors.find(kOrder), found = model.tensors.find(kOrder);
+  if (order == prepared.tensors.end()) return "";
+  const bool same = found != model.tensors.end() && found->second.shape == order->second.shape &&
+                    found->second.bytes == order->second.bytes;
+  return same ? "" : kOrder;
+}
+
+void Preparation::require_length(const Dataset& set, const std::string& where) const {
+  if (permutation_seed == 0 || set.count == 0 || set.length == permuted_steps) return;
+  fail(where, "reads sequences of " + std::to_string(permuted_steps) +
+                  " steps in one permuted order, but those of " + set.name + " have " +
+                  std::to_string(set.length));
 }
 
 RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
@@ -209,7 +232,10 @@ void require_kind(bool audio, const DataOptions& options,
 
 Dataset prepared(Dataset set, const DataOptions& options,
                  const std::optional<Preparation>& preparation, const std::string& where) {
-  if (preparation) require_classes(set, preparation->classes, where);
+  if (preparation) {
+    require_classes(set, preparation->classes, where);
+    preparation->require_length(set, where);
+  }
   permute(set, preparation ? preparation->permutation_seed : options.permutation_seed);
   set.validate();
   return set;

@@ -32,6 +32,13 @@ struct Preparation {
   void save(Safetensors& model) const;
   /// Nothing for a model that tells none of it.
   static std::optional<Preparation> load(const Safetensors& model, const std::string& where);
+
+  /// What of save() a model tells otherwise or not at all, but for the front end's statistics: the
+  /// first such key or tensor; "" if it was trained on data prepared like this.
+  std::string difference(const Safetensors& model) const;
+  /// Throws Error (`where`: the model) for sequences of another length than those whose steps were
+  /// permuted: their order would be an unrelated one.
+  void require_length(const Dataset& set, const std::string& where) const;
 };
 
 struct RunData {
@@ -46,8 +53,9 @@ RunData load_run_data(const RunOptions& options, ThreadPool& pool);
 
 /// The sets that the options name, prepared as for the model. A model that does not tell
 /// (`preparation` empty) gets what data.permutation_seed says. Throws Error for a data set of
-/// another kind or with other classes than the model's (`where`), and for recordings that are all
-/// of the test set.
+/// another kind, with other classes or, where steps are permuted, of another length than the
+/// model's
+/// (`where`), and for recordings that are all of the test set.
 TrainTest load_model_data(const DataOptions& options, const std::optional<Preparation>& preparation,
                           const std::string& where, ThreadPool& pool);
 /// Of these the test set alone; there may be no other.

@@ -183,6 +183,25 @@ TEST_F(RunDataTest, PermutesImagesAndRemembersIt) {
             permuted.test.values);
   EXPECT_EQ(load_test_data(options_.data, std::nullopt, "model", pool_).values,
             permuted.test.values);
+
+  // Steps of sequences of another length would come in an unrelated order.
+  std::optional<Preparation> longer = reloaded(permuted);
+  EXPECT_EQ(longer->permuted_steps, 784u);
+  longer->permuted_steps = 785;
+  const auto refusal = ThrowsMessage<Error>(
+      HasSubstr("m.safetensors: reads sequences of 785 steps in one permuted order, but those of"));
+  EXPECT_THAT([&] { load_test_data(options_.data, longer, "m.safetensors", pool_); }, refusal);
+  EXPECT_THAT([&] { load_model_data(options_.data, longer, "m.safetensors", pool_); }, refusal);
+
+  Safetensors same;
+  permuted.preparation.save(same);
+  EXPECT_EQ(permuted.preparation.difference(same), "");
+  EXPECT_EQ(plain.preparation.difference(same), "permutation_seed");
+  EXPECT_EQ(longer->difference(same), "permutation");
+  same.tensors.erase("permutation");
+  EXPECT_EQ(permuted.preparation.difference(same), "permutation");
+  EXPECT_THAT([&] { Preparation::load(same, "m"); },
+              ThrowsMessage<Error>(HasSubstr("m: has no tensor 'permutation'")));
 }
 
 TEST(Preparation, RefusesDamage) {

@@ -112,12 +112,9 @@ class PruneRun {
     } catch (const Error& error) {
       fail(file, "does not fit the data: " + std::string(error.what()));
     }
-    Safetensors prepared;
-    data_.preparation.save(prepared);
-    for (const auto& [key, value] : prepared.metadata) {
-      const auto at = content.metadata.find(key);
-      if (at != content.metadata.end() && at->second == value) continue;
-      fail(file, "was trained on other data than these: its " + key + " differs");
+    const std::string differs = data_.preparation.difference(content);
+    if (!differs.empty()) {
+      fail(file, "was trained on other data than these: its " + differs + " differs");
     }
   }
 
