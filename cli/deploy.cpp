@@ -2,14 +2,17 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/crossbar/maps.h"
+#include "crosstate/device/model.h"
 #include "crosstate/pipeline/chips_report.h"
 #include "crosstate/pipeline/mapping_picture.h"
 #include "crosstate/simulate/chip.h"
+#include "crosstate/simulate/options.h"
 
 namespace crosstate::cli {
 namespace {
@@ -20,7 +23,7 @@ struct Extra {
   std::string model;
   int number = 0;
   int length = 784;
-  double age = 0;
+  std::string age;   // "": that of the chip, 0 of a new one
   std::string chip;  // a saved one that grows older; "": a new one
   bool maps = false;
 };
@@ -46,8 +49,28 @@ void write_maps(const Chip& chip, const fs::path& directory) {
   write_file(directory / "arrays.npz", format_npz(all));
 }
 
+// In seconds; nothing where none is given.
+std::optional<double> age_of(const Extra& extra) {
+  if (extra.age.empty()) return std::nullopt;
+  const std::optional<double> age = read_time(extra.age);
+  if (age && *age <= kLongestTime) return age;
+  fail("--age " + excerpt(extra.age), "expected a time of 0 to 1e+12 seconds, such as 3600 or 1h");
+}
+
+// A chip never grows younger.
+void grow_older(Chip& chip, double age, const Extra& extra) {
+  const double present = chip.arrays().front().cells().time();
+  if (age < present) {
+    fail("--age " + excerpt(extra.age), number_text(age) + " s, but " + extra.chip + " is " +
+                                            number_text(present) +
+                                            " s old, expected that age or a later one");
+  }
+  if (age > present) chip.age_to(age);
+}
+
 int deploy_command(const Common& common, const Extra& extra) {
   const RunOptions options = configuration(common);
+  const std::optional<double> age = age_of(extra);
   require_writable_file(common.json);
   const IntegerNetwork network = integers_of(read_safetensors(extra.model), extra.model);
   const fs::path out = common.out;
@@ -57,7 +80,7 @@ int deploy_command(const Common& common, const Extra& extra) {
   Chip chip(network, mapping, options.target, options.seed,
             static_cast<std::uint32_t>(extra.number));
   if (!extra.chip.empty()) chip.restore(read_safetensors(extra.chip), extra.chip);
-  if (extra.age > chip.arrays().front().cells().time()) chip.age_to(extra.age);
+  if (age) grow_older(chip, *age, extra);
 
   ProgrammingSummary programming;
   std::size_t moved = 0;
@@ -107,10 +130,12 @@ void add_deploy(CLI::App& app, Action& chosen) {
   command->add_option("--length", extra->length, "Time steps of the longest sequence")
       ->check(CLI::Range(1, 100000000))
       ->capture_default_str();
-  command->add_option("--age", extra->age, "Seconds since programming")
-      ->check(CLI::Range(0.0, 1e12))
-      ->capture_default_str();
-  command->add_option("--chip", extra->chip, "chip.safetensors of this model, to grow older");
+  command
+      ->add_option("--age", extra->age,
+                   "Time since programming: seconds, or as in 1h, 1d, 1y; default: 0, or the age "
+                   "of --chip, below which it may not be")
+      ->type_name("TIME");
+  add_file(*command, "--chip", extra->chip, "chip.safetensors of this model, to grow older");
   command->add_flag("--maps", extra->maps,
                     "Also leaves every array's conductances as CSV and NPZ, in siemens");
   add_common(*command, *common,

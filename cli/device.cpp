@@ -123,9 +123,14 @@ void print(const Settings& settings, const Population& population) {
 
 // Devices that were described but not named would be listed as if nothing had been asked.
 void require_nothing_asked(const Arguments& arguments) {
-  bool asked = !arguments.histogram.empty();
+  bool asked = !arguments.histogram.empty() || !arguments.common.set.empty();
   for (const auto& [key, text] : arguments.common.short_forms) asked = asked || !text.empty();
-  if (asked) fail("device", "no NAME, expected a device model; `crosstate device` lists them");
+  if (!arguments.list && asked) {
+    fail("device", "no NAME, expected a device model; `crosstate device` lists them");
+  }
+  if (arguments.list && (asked || !arguments.name.empty())) {
+    fail("device", "--list lists all models, expected no NAME and no statistics beside it");
+  }
 }
 
 int device_command(const Arguments& arguments) {
@@ -136,12 +141,17 @@ int device_command(const Arguments& arguments) {
   prepare_out(common);
   require_writable_file(common.json);
   require_writable_file(arguments.histogram);
-  if (arguments.list) return list_models(common);
-  if (arguments.name.empty()) {
+  if (arguments.name.empty() || arguments.list) {
     require_nothing_asked(arguments);
     return list_models(common);
   }
-  settings.run.target.device.model = device_model(arguments.name).name;
+  DeviceOptions& device = settings.run.target.device;
+  for (const std::string& assignment : common.set) {
+    if (!assignment.starts_with("device.model=") || device.model == arguments.name) continue;
+    fail("--set " + excerpt(assignment),
+         "but NAME is " + excerpt(arguments.name) + ", expected one device model");
+  }
+  device.model = device_model(arguments.name).name;
   ThreadPool pool(common.threads);
   const Population population =
       sample_devices(settings.run.target.device, settings.population, settings.run.seed, pool);
