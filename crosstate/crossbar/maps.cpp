@@ -81,7 +81,17 @@ Matrix read_matrix(const std::filesystem::path& path) {
     fail(path.string(),
          "holds " + std::to_string(matrices.size()) + " arrays, expected exactly one");
   }
-  return std::move(matrices[0].second);
+  Matrix matrix = std::move(matrices[0].second);
+  for (std::size_t k = 0; k < matrix.values.size(); ++k) {
+    const double value = matrix.values[k];
+    if (std::isfinite(value) && !is_overload(value)) continue;
+    fail(path.string(),
+         "row " + std::to_string(k / matrix.columns + 1) + ", column " +
+             std::to_string(k % matrix.columns + 1) + ": " + number_text(value) +
+             (std::isfinite(value) ? " is an instrument's sign of an overload" : "") +
+             ", expected a finite number");
+  }
+  return matrix;
 }
 
 void write_matrix(const std::filesystem::path& path, const Matrix& matrix) {

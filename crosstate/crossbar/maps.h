@@ -38,7 +38,8 @@ std::string format_npz(const std::vector<NamedMatrix>& matrices);
 /// for damage.
 std::vector<NamedMatrix> parse_npz(std::string_view bytes, const std::string& where);
 
-/// Reads a matrix from a .npz file of one array, or a CSV file; at most 1 GiB.
+/// Reads a matrix from a .npz file of one array, or a CSV file; at most 1 GiB. The values of both
+/// are checked as by parse_csv().
 Matrix read_matrix(const std::filesystem::path& path);
 /// Writes NPZ (array "conductance") where the name ends in .npz, and CSV elsewhere.
 void write_matrix(const std::filesystem::path& path, const Matrix& matrix);

@@ -2,7 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cmath>
+#include <filesystem>
 #include <limits>
 #include <string>
 #include <vector>
@@ -100,6 +103,20 @@ TEST(Maps, ReadWhatNumPyWrites) {
   ASSERT_EQ(deflated.size(), 1u);
   EXPECT_EQ(deflated[0].second.rows, 2u);
   EXPECT_THAT(deflated[0].second.values, ElementsAre(1, 2, 3, 4, 5, 6)) << "float32, columns first";
+}
+
+TEST(Maps, CheckTheValuesOfNpz) {
+  const std::string path =
+      testing::TempDir() + "maps-" + std::to_string(getpid()) + ".npz";  // tests run side by side
+  const auto refused = [&](double value) {
+    write_matrix(path, {2, 2, {1, 2, value, 4}});
+    return message_of([&] { read_matrix(path); });
+  };
+  EXPECT_THAT(refused(INFINITY), HasSubstr("row 2, column 1: inf, expected a finite number"));
+  EXPECT_THAT(refused(NAN), HasSubstr("row 2, column 1: nan, expected a finite number"));
+  EXPECT_THAT(refused(9.91e37), HasSubstr("row 2, column 1: 9.91e+37 is an instrument's sign"));
+  EXPECT_EQ(refused(3), "no error");
+  std::filesystem::remove(path);
 }
 
 TEST(Maps, RefuseDamagedNpz) {
