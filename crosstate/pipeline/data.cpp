@@ -194,7 +194,8 @@ std::string Preparation::difference(const Safetensors& model) const {
     const auto at = model.metadata.find(key);
     if (at == model.metadata.end() || at->second != value) return key;
   }
-  const auto order = prepared.tensors.find(kOrder), found = model.tensors.find(kOrder);
+  const auto order = prepared.tensors.find(kOrder);
+  const auto found = model.tensors.find(kOrder);
   if (order == prepared.tensors.end()) return "";
   const bool same = found != model.tensors.end() && found->second.shape == order->second.shape &&
                     found->second.bytes == order->second.bytes;
