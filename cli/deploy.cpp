@@ -130,10 +130,10 @@ void add_deploy(CLI::App& app, Action& chosen) {
   command->add_option("--length", extra->length, "Time steps of the longest sequence")
       ->check(CLI::Range(1, 100000000))
       ->capture_default_str();
-  command
-      ->add_option("--age", extra->age,
-                   "Time since programming: seconds, or as in 1h, 1d, 1y; default: 0, or the age "
-                   "of --chip, below which it may not be")
+  add_file(
+      *command, "--age", extra->age,
+      "Time since programming: seconds, or as in 1h, 1d, 1y; default: 0, or the age of --chip, "
+      "below which it may not be")
       ->type_name("TIME");
   add_file(*command, "--chip", extra->chip, "chip.safetensors of this model, to grow older");
   command->add_flag("--maps", extra->maps,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -120,6 +121,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   cli::Action chosen;
   hold_standard_streams();
+  // A file beyond the limit of the shell (ulimit -f) is then an error of its write, as a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
   stay_within_memory();
   try {
     cli::add_demo(app, chosen);

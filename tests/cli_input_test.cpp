@@ -100,6 +100,16 @@ TEST_F(CliInput, FailsWhereStandardOutputDoes) {
   }
 }
 
+TEST_F(CliInput, FailsWhereAFileCannotGrow) {
+  const std::string line = "sh -c 'ulimit -f 0; exec " + std::string(CROSSTATE_PROGRAM) +
+                           " device pcm --count 10 --quiet --json " + path("big.json") +
+                           "' 2>/dev/full";
+  const int status = std::system(line.c_str());
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 2);
+  EXPECT_FALSE(fs::exists(path("big.json")));
+}
+
 // A closed stream would be taken by the first file that is opened.
 TEST_F(CliInput, WritesNoResultOverAClosedStream) {
   const Result closed = shell("<&- >&- --quiet --out " + path("results"), "device pcm --count 10");
