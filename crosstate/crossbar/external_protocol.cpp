@@ -35,9 +35,8 @@ std::string_view trimmed(std::string_view line) {
 // Amperes. What an instrument answers where it has measured none is told from a word that is none.
 double current_of(std::string_view word, const std::string& where, const std::string& at) {
   const ReadNumber<double> number = read_number<double>(word);
-  // Larger ones than the sign of an overload (SCPI: 9.9E+37) are none the more.
   const bool overload = number.value
-                            ? is_overload(*number.value) || std::abs(*number.value) > 9.9e37
+                            ? is_overload(*number.value)
                             : number.wrong == "is too large" || number.wrong == "is not finite";
   if (number.value && !overload) return *number.value;
   const std::string found = at + "has \"" + excerpt(word, 40) + "\", ";
@@ -80,8 +79,8 @@ std::string multiply_request(std::size_t array, BitLines lines, std::size_t coun
 std::string quit_request() { return "quit\n"; }
 
 ReplyReader::ReplyReader(std::string where, std::string_view head, std::size_t count,
-                         std::span<double> numbers)
-    : where_(std::move(where)), head_(head), count_(count), numbers_(numbers) {}
+                         std::span<double> numbers, double most)
+    : where_(std::move(where)), head_(head), count_(count), numbers_(numbers), most_(most) {}
 
 void ReplyReader::take(std::string_view bytes) {
   while (!bytes.empty()) {
@@ -123,6 +122,9 @@ void ReplyReader::take_line(std::string_view line) {
     line.remove_prefix(start);
     const std::string_view word = line.substr(0, line.find_first_of(kBlanks));
     const double value = current_of(word, where_, at);
+    if (std::abs(value) > most_) {
+      fail(where_, at + "has \"" + excerpt(word, 40) + "\", expected a current in amperes");
+    }
     if (found < expected) to[found] = value;
     ++found;
     line.remove_prefix(word.size());
