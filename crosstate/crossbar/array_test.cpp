@@ -330,25 +330,28 @@ TEST(Array, TargetsMakeUpForWires) {
   EXPECT_LT(error(3), none / 20);
 }
 
-// Wires that hide cells behind their neighbours, down to what a column shows of the wrong sign,
-// must not turn its scale around: what the other cells show keeps its sign and most of its size.
+// Small weights show little or the opposite behind large ones. No column may be turned around, or
+// shrink to nothing, for the sake of those.
 TEST(Array, TargetsNeverTurnAColumnAround) {
   DeviceOptions device = ideal();
   device.g_min = 1;
   device.g_max = 100;
-  for (const double segment : {1.0, 100.0, 3e3, 1e5}) {
-    for (const int rounds : {0, 1, 3, 10}) {
+  Random random(1, Stream::kTest);
+  std::vector<float> w(kRows * kColumns);
+  for (float& v : w) v = static_cast<float>(random.normal());
+  for (const double segment : {1.0, 10.0, 100.0}) {
+    for (const int rounds : {1, 3, 10}) {
       const WireOptions wires{.segment = segment, .driver = 1e3, .sense = 1e3};
       const Target target{device, {.wire_rounds = rounds}, wires};
-      const ProgrammedArray array({weights(), kRows, kColumns}, target, kSeed, kNumber);
+      const ProgrammedArray array({w, kRows, kColumns}, target, kSeed, kNumber);
       for (std::size_t c = 0; c < kColumns; ++c) {
-        double agreement = 0;
+        double shown = 0, wanted = 0;
         for (std::size_t r = 0; r < kRows; ++r) {
-          const double shown = array.effective()[c * kRows + r];
-          ASSERT_TRUE(std::isfinite(shown));
-          agreement += shown * weights()[r * kColumns + c];
+          const double of = w[r * kColumns + c];
+          shown += array.effective()[c * kRows + r] * of;
+          wanted += of * of;
         }
-        EXPECT_GT(agreement, 0) << segment << " ohm, " << rounds << " rounds, column " << c;
+        EXPECT_GT(shown, 0.5 * wanted) << segment << " ohm, " << rounds << " rounds, column " << c;
       }
     }
   }
