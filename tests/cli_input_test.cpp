@@ -68,9 +68,6 @@ TEST_F(CliInput, TellsAFailureOfStandardInputFromItsEnd) {
     const Result directory = shell(more + " </ >/dev/null");
     EXPECT_EQ(directory.code, 2);
     EXPECT_THAT(directory.err, HasSubstr("standard input: cannot read: Is a directory"));
-    const Result broken = shell(more + " </proc/self/mem >/dev/null");
-    EXPECT_EQ(broken.code, 2);
-    EXPECT_THAT(broken.err, HasSubstr("standard input: cannot read: Input/output error"));
     const Result closed = shell(more + " <&- >/dev/null");
     EXPECT_EQ(closed.code, 2);
     EXPECT_THAT(closed.err, HasSubstr("standard input: cannot read: Bad file descriptor"));
@@ -149,34 +146,15 @@ TEST_F(CliInput, NamesLineAndTextOfWhatIsNoNumber) {
   expect_stream_refused(std::string(1 << 20, '0'), {"standard input:1: more than", "in one line"});
 }
 
-TEST_F(CliInput, RefusesSequencesOfAnotherLengthThanThosePermuted) {
-  const std::string small = make_data("small");
-  const std::string file = model("permuted");
-  for (const std::string command : {"eval", "simulate"}) {
-    const Result result = call({command, file, "--data", small, "--out", path("no")});
-    EXPECT_EQ(result.code, 2) << command;
-    EXPECT_THAT(result.err, HasSubstr(file + ": reads sequences of 784 steps in one permuted "
-                                             "order, but those of"))
-        << command;
-    EXPECT_THAT(result.err, HasSubstr("have 16")) << command;
-  }
-  expect_refused({"quantize", (models_ / "permuted/float.safetensors").string(), "--data", small,
-                  "--out", path("no")},
-                 {"784 steps in one permuted order"});
-  expect_refused({"cost", file, "--data", small}, {"784 steps in one permuted order"});
-  expect_refused({"info", file, "--data", small}, {"784 steps in one permuted order"});
-  expect_refused({"stream", file}, {"permuted order, which cannot be streamed"});
-  expect_refused(tiny("train", path("no"),
-                      {"--quiet", "--data", small, "--set", "data.permutation_seed=7", "--set",
-                       "run.start=" + (models_ / "permuted/float.safetensors").string()}),
-                 {"trained on other data"});
-  EXPECT_EQ(call({"eval", file, "--set", "data.test_limit=32"}).code, 0);
-  EXPECT_EQ(call({"eval", model(), "--data", small}).code, 0) << "steps in order may be fewer";
+TEST_F(CliInput, StreamsNoPermutedSteps) {
+  expect_refused({"stream", model("permuted")}, {"permuted order, which cannot be streamed"});
+  EXPECT_EQ(call({"eval", model("permuted"), "--set", "data.test_limit=32"}).code, 0);
 }
 
 TEST_F(CliInput, DeploysNoYoungerChip) {
   const std::string first = path("first");
-  const std::vector<std::string> deploy = {"deploy", model(), "--target", "pcm", "--quiet"};
+  const std::vector<std::string> deploy = {"deploy", model(), "--set", "device.model=pcm",
+                                           "--quiet"};
   const auto with = [&](std::vector<std::string> more) {
     more.insert(more.begin(), deploy.begin(), deploy.end());
     return more;
