@@ -7,7 +7,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/lanes.h"
 #include "crosstate/base/random.h"
-#include "crosstate/quant/cell_levels.h"
+#include "crosstate/analog/bit_line.h"
 
 namespace crosstate {
 namespace {
@@ -110,13 +110,14 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   }
   aim_.resize(rows_ * columns_);
   for (std::size_t c = 0; c < columns_; ++c) {
-    double top = 0;
+    BitLine line;
     for (std::size_t r = 0; r < rows_; ++r) {
       const std::size_t i = r * columns_ + c;
-      if (drive_[i] > 0) top = std::max(top, std::abs(double{plan.weights[i]}) / drive_[i]);
+      if (drive_[i] > 0) line.add(plan.weights[i], drive_[i]);
     }
     // One unit of weight in uS. A column without weights keeps the whole range for 1.
-    scale_.push_back((offset_ ? range / 2 : range) / (top > 0 ? top : 1));
+    const double full = line.unit() > 0 ? line.unit() : 1;
+    scale_.push_back((offset_ ? range / 2 : range) / full);
     for (std::size_t r = 0; r < rows_; ++r) {
       const std::size_t i = r * columns_ + c;
       const double w = plan.weights[i];

@@ -6,7 +6,7 @@
 #include "crosstate/base/random.h"
 #include "crosstate/crossbar/array.h"
 #include "crosstate/crossbar/repair.h"
-#include "crosstate/quant/cell_levels.h"
+#include "crosstate/analog/bit_line.h"
 
 namespace crosstate {
 namespace {

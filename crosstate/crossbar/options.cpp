@@ -59,7 +59,7 @@ void fields(FieldList& list, CrossbarOptions& options) {
   list.add("drive_halvings", options.drive_halvings,
            "With driven blocks: how often the level that drives a row may be halved, so that the "
            "cells of B, A and C all use their range; 0 for full levels.")
-      .range(0, 15);
+      .range(0, kMostDriveHalvings);
   list.add("wire_rounds", options.wire_rounds,
            "How often the conductances to be programmed are set anew against what the wires take "
            "from far cells, each with one solution of the array: then all cells of a column lose "
@@ -149,6 +149,13 @@ void validate(const CrossbarOptions& options) {
                         ", expected an odd number, or 0 for any, with crossbar.encoding = "
                         "\"offset\": weights of 0 stand on the middle level");
   }
+}
+
+ArrayGeometry array_geometry(const CrossbarOptions& options) {
+  return {.rows = static_cast<std::size_t>(options.rows),
+          .columns = static_cast<std::size_t>(options.columns - options.spare_columns),
+          .drive_halvings = options.driven == "blocks" ? options.drive_halvings : 0,
+          .kept = options.recurrence == "increment" ? 1.0f : 0.0f};
 }
 
 }  // namespace crosstate

@@ -150,8 +150,8 @@ class Converter {
       b.ai = codes<std::int16_t>(c.ai, poles);
       b.ci = codes<std::int16_t>(c.ci, c_scale);
     }
-    for (const float gain : c.b) {
-      const double in_places = gain * residual.scale * (1 << kPoleFraction);
+    for (const float gain : c.gain) {
+      const double in_places = double{gain} * (1 << kPoleFraction);
       b.input_shift.push_back(static_cast<std::int32_t>(std::lround(std::log2(in_places))));
     }
     b.d = codes<std::int16_t>(c.d, c.d_scale);

@@ -28,6 +28,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "crosstate/analog/bit_line.h"
 #include "crosstate/crossbar/options.h"
 #include "crosstate/integer/network.h"
 
@@ -56,6 +57,19 @@ struct MappedArray {
   std::vector<Piece> pieces;
   // Matrices: where this tile lies.
   std::size_t first_input = 0, first_output = 0;
+
+  /// The level that drives a row while a column is read; 0 where it rests.
+  float level(std::size_t row, std::size_t column) const {
+    return drive.empty() ? 1 : drive[row * columns + column];
+  }
+  /// The weights of a column, without rows that rest.
+  BitLine line(std::size_t column) const {
+    BitLine line;
+    for (std::size_t r = 0; r < rows; ++r) {
+      if (level(r, column) > 0) line.add(weights[r * columns + column], level(r, column));
+    }
+    return line;
+  }
 };
 
 struct Mapping {

@@ -157,40 +157,13 @@ class Run {
   void disturb_as_target(std::vector<QuantStage>& stages) {
     const double age = simulated_times(options_.simulate).front();
     const TargetNoise noise = target_noise(to_integers(*ptq_), options_.target, age, options_.seed);
-    const CrossbarOptions& crossbar = options_.target.crossbar;
-    const double share = options_.qat.target_noise;
-    const ArraySite array = array_of(crossbar, share);
-    say("the target's noise: " + percent(noise.device) + " of the largest weight for good, " +
-        percent(noise.read) + " in every read, " + percent(array.noise) +
-        " of a step in every conversion");
     for (QuantStage& stage : stages) {
-      stage.quant.device_noise = share * noise.device;
-      stage.quant.weight_noise = share * noise.read;
-      stage.quant.noise_unit = "largest";
-      stage.quant.array = array;
-      const bool corrected =
-          crossbar.recurrence == "increment" && crossbar.compensation == "column";
-      stage.quant.noise_recurrence = corrected ? "corrected" : crossbar.recurrence;
+      stage.quant.array = options_.quant.array;  // which wins
+      train_for(options_.target.crossbar, noise, options_.qat.target_noise, stage.quant);
     }
-  }
-
-  // What training can tell of the target's arrays; [quant.array] wins.
-  ArraySite array_of(const CrossbarOptions& crossbar, double share) const {
-    const bool offset = crossbar.encoding == "offset";
-    const bool fitted = crossbar.recurrence == "increment" && crossbar.increment_range == "fitted";
-    ArraySite array = options_.quant.array;
-    const auto fill = [](int& of, int with) {
-      if (of == kPresetBits) of = with;
-    };
-    fill(array.rows, crossbar.rows);
-    // What levels leave copies of their own significance make up for. Behind an offset both signs
-    // share them.
-    const int levels = offset ? (crossbar.levels + 1) / 2 : crossbar.levels;
-    fill(array.levels, crossbar.significance == 1 && levels > 1 ? levels : 0);
-    fill(array.partial_bits, crossbar.adc_range == "learned" ? crossbar.partial_bits : 0);
-    fill(array.state_bits, fitted ? crossbar.adc_bits : 0);
-    if (array.noise < 0) array.noise = share * crossbar.adc_noise;
-    return array;
+    say("the target's noise: " + percent(noise.device) + " of the largest weight for good, " +
+        percent(noise.read) + " in every read, " + percent(stages.front().quant.array.noise) +
+        " of a step in every conversion");
   }
 
   // False if it was stopped.

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <regex>
 
+#include "crosstate/analog/row_levels.h"
 #include "crosstate/base/error.h"
 
 namespace crosstate {
@@ -167,8 +168,15 @@ void fields(FieldList& list, QuantOptions& options) {
     list.add(key, value, help + "; -1: as quant.preset says.").range(kPresetBits, most);
   };
   number("rows", options.array.rows, kMostArraySize,
-         "Training as on arrays of so many rows: pointwise layers with more inputs sum parts, each "
-         "with a conversion of its own; 0: one array, however long");
+         "Training as on arrays of so many rows: sums over more inputs come in parts, each with a "
+         "largest weight and a conversion of its own; 0: one array, however long");
+  number("columns", options.array.columns, kMostArraySize,
+         "Columns of such arrays. A channel with more states than rows or columns hold sums its "
+         "output in parts; 0: no limit");
+  number("drive_halvings", options.array.drive_halvings, kMostDriveHalvings,
+         "How often the level that drives a row of a recurrent array may be halved "
+         "(crossbar.drive_halvings), which decides what a cell of B, A and C stands for; 0: full "
+         "levels, as with crossbar.driven = \"all\"");
   number("levels", options.array.levels, kMostArraySize,
          "Training with weights at so many levels between 0 and the largest on their bit line, as "
          "cells of few conductances hold them; 0: any");
@@ -188,16 +196,26 @@ void fields(FieldList& list, QuantOptions& options) {
 
 QuantOptions resolved(QuantOptions options) {
   const PresetBits preset = preset_bits(options.preset);
-  ArraySite preset_array{.rows = 0, .levels = 0, .partial_bits = 0, .state_bits = 0, .noise = 0};
+  ArraySite preset_array{.rows = 0,
+                         .columns = 0,
+                         .drive_halvings = kDriveHalvings,
+                         .levels = 0,
+                         .partial_bits = 0,
+                         .state_bits = 0,
+                         .noise = 0};
   const auto bits = [](int& of, int otherwise) {
     if (of == kPresetBits) of = otherwise;
   };
   if (options.preset == "analog-64x64") {
     if (options.a.bits == kPresetBits) options.a.coding = "cartesian";
     if (options.weight_noise == 0) options.weight_noise = 0.02;
-    preset_array = {.rows = 64, .levels = 0, .partial_bits = 0, .state_bits = 8, .noise = 0.25};
+    preset_array.rows = preset_array.columns = 64;
+    preset_array.state_bits = 8;
+    preset_array.noise = 0.25;
   }
   bits(options.array.rows, preset_array.rows);
+  bits(options.array.columns, preset_array.columns);
+  bits(options.array.drive_halvings, preset_array.drive_halvings);
   bits(options.array.levels, preset_array.levels);
   bits(options.array.partial_bits, preset_array.partial_bits);
   bits(options.array.state_bits, preset_array.state_bits);

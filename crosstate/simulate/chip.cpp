@@ -7,6 +7,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
 #include "crosstate/kernels/pointwise.h"
+#include "crosstate/simulate/array_plan.h"
 #include "crosstate/simulate/conversion.h"
 
 namespace crosstate {
@@ -81,7 +82,8 @@ struct Chip::Inside {
     incremental = target.crossbar.recurrence == "increment";
     std::size_t widest = 0;
     for (std::size_t i = 0; i < map.arrays.size(); ++i) {
-      arrays.emplace_back(plan(i), target, seed, static_cast<std::uint32_t>(i), backend);
+      arrays.emplace_back(array_plan(n, map, target.crossbar, i), target, seed,
+                          static_cast<std::uint32_t>(i), backend);
       widest = std::max(widest, map.arrays[i].rows);
     }
     encoder = map.of(Site::kEncoder);
@@ -99,95 +101,10 @@ struct Chip::Inside {
            n.gated ? Conversion(b.linear_codes, b.linear, bits, n.outputs()) : Conversion(),
            Conversion(b.sum, n.residual, sum_bits, n.channels, n.residual)});
     }
-    const int missing = fits() ? 0 : missing_bits(state_format(), bits);
+    const bool fitted = fits_increments(map, target.crossbar);
+    const int missing = fitted ? 0 : missing_bits(state_format(n), bits);
     state_step.assign(widest, std::exp2(static_cast<float>(missing)));
     state_limit = std::floor(static_cast<float>(n.state_limit) / state_step[0]);
-  }
-
-  // Whether converters may resolve the increments of states more finely than the states' codes.
-  bool fits() const {
-    return incremental && target.crossbar.increment_range == "fitted" && mapping->state_slices == 1;
-  }
-
-  CodeFormat state_format() const { return {-n.state_limit, n.state_limit, 1}; }
-
-  // What array i holds and how it is used.
-  ArrayPlan plan(std::size_t i) const {
-    const MappedArray& a = mapping->arrays[i];
-    ArrayPlan p{.weights = a.weights, .rows = a.rows, .columns = a.columns, .drive = a.drive};
-    switch (a.site) {
-      case Site::kEncoder:
-        p.slices = mapping->input_slices;
-        p.largest_code = largest_magnitude(n.input);
-        matrix_ranges(n.encoder_codes, n.residual, a, n.encoder.columns, p);
-        break;
-      case Site::kRecurrence:
-        p.slices = mapping->state_slices;
-        p.largest_code = std::max(static_cast<float>(n.state_limit), largest_magnitude(n.residual));
-        recurrence_ranges(a, p);
-        if (incremental) {
-          p.own_row.assign(a.columns, kNoRow);
-          for (std::size_t c = 0; c < a.states; ++c) p.own_row[c] = a.pieces.size() + c;
-        }
-        break;
-      case Site::kLinear: {
-        const IntegerBlock& b = n.blocks[a.layer];
-        p.slices = mapping->activation_slices;
-        p.largest_code = largest_magnitude(b.activation);
-        matrix_ranges(n.gated ? b.linear_codes : b.sum, n.gated ? b.linear : n.residual, a,
-                      b.shape.size(), p);
-        break;
-      }
-      case Site::kDecoder:
-        p.largest_code = std::exp2(static_cast<float>(target.crossbar.dac_bits - 1)) - 1;
-        score_ranges(a, p);
-        break;
-    }
-    // Copies of their own significance have converters of their own, whose codes are summed.
-    if (mapping->conversions_of_weight > 1) {
-      for (ColumnRange& range : p.ranges) range.partial = true;
-    }
-    return p;
-  }
-
-  void matrix_ranges(const Requantizer& r, const CodeFormat& to, const MappedArray& a,
-                     std::size_t inputs, ArrayPlan& p) const {
-    const bool partial = a.rows < inputs || p.slices > 1;
-    for (std::size_t c = 0; c < a.columns; ++c) {
-      p.ranges.push_back(
-          column_range(r, a.first_output + c, to, target.crossbar.adc_bits, partial));
-    }
-  }
-
-  void recurrence_ranges(const MappedArray& a, ArrayPlan& p) const {
-    const int bits = target.crossbar.adc_bits;
-    const auto limit = static_cast<float>(n.state_limit);
-    const float step = std::exp2(static_cast<float>(missing_bits(state_format(), bits)));
-    p.ranges.assign(a.states, {step, limit, p.slices > 1});
-    for (std::size_t c = 0; fits() && c < a.states; ++c) {
-      float largest = 0;
-      for (std::size_t r = 0; r < a.rows; ++r) {
-        largest += std::abs(a.weights[r * a.columns + c]) * p.largest_code;
-      }
-      p.ranges[c] = increment_range(p.ranges[c], largest, bits);
-    }
-    for (const Piece& piece : a.pieces) {
-      const IntegerBlock& b = n.blocks[a.layer];
-      const bool partial = piece.modes < b.shape.modes(piece.channel) || p.slices > 1;
-      p.ranges.push_back(column_range(b.output, piece.channel, b.ssm_output, bits, partial));
-    }
-  }
-
-  // Scores have no codes: their converters take a share of the largest possible sum.
-  void score_ranges(const MappedArray& a, ArrayPlan& p) const {
-    for (std::size_t c = 0; c < a.columns; ++c) {
-      float sum = 0;
-      for (std::size_t r = 0; r < a.rows; ++r) sum += std::abs(a.weights[r * a.columns + c]);
-      const float range =
-          std::max(1.0f, sum * p.largest_code * static_cast<float>(target.crossbar.adc_full_scale));
-      const float codes = std::exp2(static_cast<float>(target.crossbar.adc_bits - 1)) - 1;
-      p.ranges.push_back({range / codes, range, true});
-    }
   }
 
   // y = W x + bias over the tiles of a matrix; the first tiles' converters add the bias.
