@@ -1,7 +1,7 @@
 // Where the weights of a network stand on arrays, in units of codes: rows are driven by whole
-// numbers, the codes of inputs and states, and a weight is what one such code adds to a sum. Mapping
-// and training both take from here what stands on which bit line (bit_line.h), so that training sees
-// the arrays that will be built.
+// numbers, the codes of inputs and states, and a weight is what one such code adds to a sum.
+// Mapping and training both take from here what stands on which bit line (bit_line.h), so that
+// training sees the arrays that will be built.
 //
 // The recurrence. A channel's modes are cut into pieces, each a block of one array (mapping.h):
 //
@@ -26,7 +26,7 @@ namespace crosstate {
 
 /// What of an array decides where weights stand and which levels drive their rows.
 struct ArrayGeometry {
-  std::size_t rows = 0, columns = 0;  // pairs that hold weights; 0: as many as it takes
+  std::size_t rows = 0, columns = 0;    // pairs that hold weights; 0: as many as it takes
   int drive_halvings = kDriveHalvings;  // of a row's level; 0: all rows have the full one
   float kept = 1;                       // share of the states that converters add
 };
@@ -74,7 +74,7 @@ float largest_output(std::span<const CodeMode> piece);
 /// weight that a full conductance stands for in that place. A has two places, in the columns of the
 /// real and of the imaginary part.
 struct ModeUnits {
-  float gain = 0, cr = 0, ci = 0;      // units
+  float gain = 0, cr = 0, ci = 0;  // units
   float pole_real = 0, pole_imaginary = 0;
   // The largest step of either part of the state over the largest code that drives a row.
   float largest_real = 0, largest_imaginary = 0;

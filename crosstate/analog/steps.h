@@ -11,8 +11,8 @@ namespace crosstate {
 /// The largest code of a converter of `bits`, which reads -high .. high.
 inline float converter_high(int bits) { return std::exp2(static_cast<float>(bits - 1)) - 1; }
 
-/// The step of a converter of `bits` that reads parts of a sum: it has the range of the codes low ..
-/// high that the whole sum becomes. In those codes.
+/// The step of a converter of `bits` that reads parts of a sum: it has the range of the codes low
+/// .. high that the whole sum becomes. In those codes.
 inline double partial_step(double low, double high, int bits) {
   return std::max(std::abs(low), std::abs(high)) / static_cast<double>(converter_high(bits));
 }
@@ -38,7 +38,8 @@ inline bool reads_increments(float largest, int bits, float codes_step) {
   return codes_step > 1 || increment_step(largest, bits) <= 0.5f;
 }
 
-/// The step of a state's converter in codes of the state, `codes_step` where it has the codes' range.
+/// The step of a state's converter in codes of the state, `codes_step` where it has the codes'
+/// range.
 inline float state_converter_step(float largest, int bits, float codes_step) {
   if (!reads_increments(largest, bits, codes_step)) return codes_step;
   return std::min(increment_step(largest, bits), codes_step);

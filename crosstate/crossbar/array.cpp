@@ -4,10 +4,10 @@
 #include <cmath>
 #include <string>
 
+#include "crosstate/analog/bit_line.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/lanes.h"
 #include "crosstate/base/random.h"
-#include "crosstate/analog/bit_line.h"
 
 namespace crosstate {
 namespace {

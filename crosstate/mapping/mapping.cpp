@@ -49,7 +49,8 @@ class Mapper {
         blocks_(crossbar.driven == "blocks") {}
 
   void matrix(Site site, std::size_t layer, const IntegerMatrix& m) {
-    const std::vector<std::size_t> in = cuts(m.columns, array_.rows), out = cuts(m.rows, array_.columns);
+    const std::vector<std::size_t> in = cuts(m.columns, array_.rows),
+                                   out = cuts(m.rows, array_.columns);
     for (std::size_t o = 0; o + 1 < out.size(); ++o) {
       for (std::size_t i = 0; i + 1 < in.size(); ++i) {
         MappedArray a;

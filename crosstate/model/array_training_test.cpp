@@ -30,8 +30,7 @@ class ArrayTraining : public testing::Test {
     return o;
   }
   Network quantized(const ArraySite& array, const std::string& preset = "w8a8s8",
-                    const std::string& norm = "none",
-                    const std::string& recurrence = "increment") {
+                    const std::string& norm = "none", const std::string& recurrence = "increment") {
     Network network = random_network(model(norm), kTask);
     QuantOptions quant = quant_preset(preset);
     quant.array = array;
@@ -75,9 +74,9 @@ TEST_F(ArrayTraining, DrawsNoiseByTheStepAndNoneOutsideOfTraining) {
   }
 }
 
-// Converters that read increments have finer steps the slower a mode is. A state moves by what A - 1
-// makes of it and by what a code of the input adds, B in states' codes: the real part of both, the
-// imaginary part of the state alone.
+// Converters that read increments have finer steps the slower a mode is. A state moves by what A -
+// 1 makes of it and by what a code of the input adds, B in states' codes: the real part of both,
+// the imaginary part of the state alone.
 TEST_F(ArrayTraining, GivesStatesTheNoiseOfTheirConverters) {
   const TrainingStep step{1, 0};
   Network codes = quantized({.state_bits = 0, .noise = 3});

@@ -47,7 +47,9 @@ std::vector<ModeUnits> units_of(const BlockShape& shape, bool complex, const Arr
   std::vector<CodeMode> channel;
   for (std::size_t s = 0; s < shape.size(); ++s) {
     const float scale = output_scale(block, s);
-    const auto code = [&](float c) { return block.c_scale.empty() ? c : std::nearbyint(c / scale); };
+    const auto code = [&](float c) {
+      return block.c_scale.empty() ? c : std::nearbyint(c / scale);
+    };
     channel.clear();
     for (std::size_t i = shape.first[s]; i < shape.first[s + 1]; ++i) {
       CodeMode mode{.gain = block.gain[i], .ar = block.ar[i], .cr = code(block.cr[i])};
@@ -126,9 +128,8 @@ class Noise {
         output[i] = output_scale(block, s);
       }
     }
-    disturb(block.b, [&](std::size_t i) {
-      return Places{units[i].gain * (block.b[i] / block.gain[i])};
-    });
+    disturb(block.b,
+            [&](std::size_t i) { return Places{units[i].gain * (block.b[i] / block.gain[i])}; });
     disturb(block.cr, [&](std::size_t i) { return Places{units[i].cr * output[i]}; });
     disturb(block.ci, [&](std::size_t i) { return Places{units[i].ci * output[i]}; });
     disturb(block.d, [](std::size_t) { return Places{}; });
@@ -194,7 +195,8 @@ void disturb_states(const QuantOptions& quant, const Quantizer& input, float kep
   rounding.mode = RoundingMode::kStochastic;
   const bool fitted = array.state_bits > 1 && kept == 1;
   const float drive = recurrent_drive(rounding.limit, input.low, input.high);
-  const int missing = missing_bits(static_cast<std::uint64_t>(2 * rounding.limit), array.state_bits);
+  const int missing =
+      missing_bits(static_cast<std::uint64_t>(2 * rounding.limit), array.state_bits);
   const auto spread = [&](float largest) {
     const float codes = fitted ? std::exp2(static_cast<float>(missing)) : 1.0f;
     const float step = fitted ? state_converter_step(largest * drive, array.state_bits, codes) : 1;
@@ -241,7 +243,8 @@ void use_arrays(const QuantOptions& quant, const Quantizer& codes, const Aligned
   }
 }
 
-// Converters of the outputs of a recurrence, which become `codes`. A channel without modes has none.
+// Converters of the outputs of a recurrence, which become `codes`. A channel without modes has
+// none.
 void use_arrays(const QuantOptions& quant, const Quantizer& codes, const BlockShape& shape,
                 bool complex, BlockCoefficients& block) {
   if (!codes.on) return;
@@ -253,16 +256,15 @@ void use_arrays(const QuantOptions& quant, const Quantizer& codes, const BlockSh
   for (std::size_t s = 0; s < shape.size(); ++s) {
     pieces.cuts.push_back(cuts(shape.modes(s), most));
     const std::size_t parts = shape.modes(s) == 0 ? 0 : pieces.cuts[s].size() - 1;
-    const double deviation = array.noise * step_of_parts(array, codes, parts) *
-                             std::sqrt(static_cast<double>(parts));
+    const double deviation =
+        array.noise * step_of_parts(array, codes, parts) * std::sqrt(static_cast<double>(parts));
     noise.push_back(static_cast<float>(deviation * double{codes.scale[0]}));
     several = several || parts > 1;
   }
   if (array.noise > 0) block.output_noise = std::move(noise);
   if (!several || array.partial_bits == 0) return;
   pieces.high = converter_high(array.partial_bits);
-  pieces.step =
-      static_cast<float>(step_of_parts(array, codes, 2) * double{codes.scale[0]});
+  pieces.step = static_cast<float>(step_of_parts(array, codes, 2) * double{codes.scale[0]});
   block.pieces = std::move(pieces);
 }
 
@@ -504,8 +506,7 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
   noise.disturb(out.encoder, H, array.rows);
   noise.disturb(out.decoder, out.decoder_bias.size(), array.rows);
   if (quantized && step != nullptr) {
-    use_arrays(quant, out.residual, out.encoder, H, {}, out.encoder_tiles,
-               out.encoder_noise);
+    use_arrays(quant, out.residual, out.encoder, H, {}, out.encoder_tiles, out.encoder_noise);
   }
   transpose(out.encoder, H, static_cast<std::size_t>(task.inputs), out.encoder_transposed);
   out.blocks.resize(blocks.size());

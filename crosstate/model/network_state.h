@@ -30,12 +30,12 @@ struct OutputPieces {
 /// What one block computes with, after discretisation, rounding and noise. S channels with N modes
 /// in all (BlockShape), O = H or 2H linear outputs.
 struct BlockCoefficients {
-  AlignedFloats ar, ai, b, cr, ci;   // [N]; the state in quantization steps, b = 1 / step
+  AlignedFloats ar, ai, b, cr, ci;  // [N]; the state in quantization steps, b = 1 / step
   // [N]: what a code of the input adds to a rounded state, in its codes; otherwise b.
   AlignedFloats gain;
-  AlignedFloats d;                   // [S]
-  AlignedFloats weight, transposed;  // [O][S], [S][O]
-  AlignedFloats bias;                // [O]
+  AlignedFloats d;                                    // [S]
+  AlignedFloats weight, transposed;                   // [O][S], [S][O]
+  AlignedFloats bias;                                 // [O]
   std::vector<float> c_scale, d_scale, weight_scale;  // of codes, one per row; empty: not rounded
   AlignedFloats norm_scale,
       norm_shift;  // batch norm as y = scale x + shift, [O]; layer norm's gamma, beta [H]

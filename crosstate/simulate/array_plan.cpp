@@ -63,8 +63,7 @@ class Planner {
   void matrix_ranges(const Requantizer& r, const CodeFormat& to, std::size_t inputs) {
     const bool partial = a_.rows < inputs || plan_.slices > 1;
     for (std::size_t c = 0; c < a_.columns; ++c) {
-      plan_.ranges.push_back(
-          column_range(r, a_.first_output + c, to, crossbar_.adc_bits, partial));
+      plan_.ranges.push_back(column_range(r, a_.first_output + c, to, crossbar_.adc_bits, partial));
     }
   }
 

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "crosstate/analog/steps.h"
 #include "crosstate/crossbar/converters.h"
 #include "crosstate/integer/lanes.h"
-#include "crosstate/analog/steps.h"
 
 namespace crosstate {
 
