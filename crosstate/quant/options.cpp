@@ -104,10 +104,10 @@ void fields(FieldList& list, QuantOptions& options) {
       .in("steps")
       .range(0, 1e9);
   list.add("noise_unit", options.noise_unit,
-           "What noise is relative to. weight: each weight; largest: the largest on its bit line, "
-           "as where cells deviate by a share of the largest conductance: of a row of a matrix, of "
-           "a pole's block; B and C, whose rows are driven at levels of their own, count as they "
-           "are; D is digital.")
+           "What noise is relative to. weight: each weight; largest: what the full conductance "
+           "stands for in its place, as where cells deviate by a share of that: the largest weight "
+           "on its bit line of one array, in units of codes; in the recurrence the largest weight "
+           "over the level of its row, times the weight's own level. D is digital.")
       .one_of({"weight", "largest"});
   list.add("noise_recurrence", options.noise_recurrence,
            "What noise on A is relative to: increment: A - 1, direct: A, as crossbar.recurrence; "
