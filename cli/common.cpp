@@ -11,6 +11,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/integer/bounds.h"
 #include "crosstate/integer/convert.h"
 
 namespace crosstate::cli {
@@ -182,7 +183,11 @@ IntegerNetwork integers_of(const Safetensors& content, const std::string& file) 
   }
   const std::string site = site_in_floating_point(network);
   if (!site.empty()) fail(file, site + ": no integer network, so no chip holds it");
-  return to_integers(network);
+  try {
+    return to_integers(network);
+  } catch (const Error& error) {
+    fail(file, error.what());
+  }
 }
 
 void require_fit(const TaskShape& task, const Dataset& set, const std::string& model) {
@@ -193,6 +198,12 @@ void require_fit(const TaskShape& task, const Dataset& set, const std::string& m
   fail(model, "made for " + std::to_string(task.inputs) + " channels and " +
                   std::to_string(task.classes) + " classes, but " + set.name + " has " +
                   std::to_string(set.channels) + " and " + std::to_string(set.classes.size()));
+}
+
+void require_fit(const IntegerNetwork& network, const Dataset& set, const std::string& model) {
+  require_fit(TaskShape{static_cast<int>(network.inputs), static_cast<int>(network.classes)}, set,
+              model);
+  require_length(network, set, model);
 }
 
 void read_settings(const Common& common, FieldList& list) {

@@ -70,6 +70,8 @@ IntegerNetwork integers_of(const Safetensors& content, const std::string& file);
 
 /// Throws Error unless the set has the channels and classes that a model is made for.
 void require_fit(const TaskShape& task, const Dataset& set, const std::string& model);
+/// Likewise, and unless its sums over each sequence of the set fit 64 bits.
+void require_fit(const IntegerNetwork& network, const Dataset& set, const std::string& model);
 
 /// Fails early where a file that is to be written at the end could not be.
 void require_writable_file(const std::string& path);
@@ -129,6 +131,7 @@ void add_deploy(CLI::App& app, Action& chosen);
 void add_simulate(CLI::App& app, Action& chosen);
 void add_cost(CLI::App& app, Action& chosen);
 void add_quantize(CLI::App& app, Action& chosen);
+void add_convert(CLI::App& app, Action& chosen);
 void add_prune(CLI::App& app, Action& chosen);
 void add_stream(CLI::App& app, Action& chosen);
 void add_bench(CLI::App& app, Action& chosen);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "crosstate/base/error.h"
+#include "crosstate/integer/bounds.h"
 #include "crosstate/integer/convert.h"
 
 namespace crosstate::cli {
@@ -86,6 +87,7 @@ CostModel load_cost_model(const std::string& file, const CostOptions& options,
   model.neurobench = model.network ? neurobench_metrics(*model.network, model.steps)
                                    : neurobench_metrics(*model.integers, model.steps);
   if (!set || !model.integers) return model;
+  require_length(*model.integers, *set, file);
   const std::size_t samples =
       data.test_limit > 0 ? set->count : static_cast<std::size_t>(options.samples);
   model.neurobench.activity = measure_activity(*model.integers, *set, samples);

@@ -7,6 +7,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/crossbar/maps.h"
+#include "crosstate/integer/bounds.h"
 #include "crosstate/pipeline/chips_report.h"
 #include "crosstate/pipeline/mapping_picture.h"
 #include "crosstate/simulate/chip.h"
@@ -50,6 +51,7 @@ int deploy_command(const Common& common, const Extra& extra) {
   const RunOptions options = configuration(common);
   require_writable_file(common.json);
   const IntegerNetwork network = integers_of(read_safetensors(extra.model), extra.model);
+  require_length(network, static_cast<std::size_t>(extra.length), extra.model, "--length");
   const fs::path out = common.out;
   make_writable_directory(out);
   const Mapping mapping =

@@ -26,12 +26,12 @@ struct Outputs {
 using Evaluator = std::function<Outputs(const Batch&)>;
 
 struct Model {
-  TaskShape task;
   std::size_t block_length = kIntegerBlock;
   std::size_t parameters = 0;
   bool quantized = true;
   std::string backend;
   Evaluator evaluate;
+  std::function<void(const Dataset&)> require_fit;
 };
 
 Evaluator integer_evaluator(const IntegerNetwork& integers, ThreadPool& pool) {
@@ -47,9 +47,11 @@ Evaluator integer_evaluator(const IntegerNetwork& integers, ThreadPool& pool) {
   };
 }
 
-Model integer_model(const IntegerNetwork& integers, ThreadPool& pool) {
+Model integer_model(const IntegerNetwork& integers, const std::string& file, ThreadPool& pool) {
   Model model;
-  model.task = {static_cast<int>(integers.inputs), static_cast<int>(integers.classes)};
+  model.require_fit = [integers, file](const Dataset& set) {
+    cli::require_fit(integers, set, file);
+  };
   model.backend = "integer";
   model.evaluate = integer_evaluator(integers, pool);
   return model;
@@ -61,7 +63,7 @@ Model load(const std::string& file, const Safetensors& content, const std::strin
     if (!backend.empty() && backend != "integer") {
       fail(file, "holds whole numbers, expected --backend integer, not " + backend);
     }
-    return integer_model(integer_network_from(content, file), pool);
+    return integer_model(integer_network_from(content, file), file, pool);
   }
   auto network = std::make_shared<Network>(Network::from_tensors(content, file));
   if ((backend == "fake" || backend == "integer") && !network->quantized()) {
@@ -73,9 +75,11 @@ Model load(const std::string& file, const Safetensors& content, const std::strin
   }
   Model model;
   if (backend == "integer") {
-    model = integer_model(to_integers(*network), pool);
+    model = integer_model(integers_of(content, file), file, pool);
   } else {
-    model.task = network->task();
+    model.require_fit = [network, file](const Dataset& set) {
+      cli::require_fit(network->task(), set, file);
+    };
     model.quantized = network->quantized() && backend != "float";
     model.backend = model.quantized ? "fake" : "float";
     if (!model.quantized) network->drop_rounding();
@@ -164,7 +168,7 @@ int eval_command(const Common& common, const EvalOptions& eval) {
   const Model model = load(eval.model, content, eval.backend, pool);
   const Dataset set =
       load_test_data(options.data, Preparation::load(content, eval.model), eval.model, pool);
-  require_fit(model.task, set, eval.model);
+  model.require_fit(set);
   prepare_out(common);
 
   const std::vector<Prediction> predictions = predict_all(model, set, eval.model);

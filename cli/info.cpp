@@ -255,7 +255,7 @@ int info_command(const Common& common, const std::string& model) {
   json description = describe(network, coefficients, model);
   IntegerReport report;
   if (network.options().norm == "none" && site_in_floating_point(network).empty()) {
-    report = report_integers(to_integers(network), data, preparation, model);
+    report = report_integers(integers_of(content, model), data, preparation, model);
     description.update(report.values);
   }
   write_result(common, "info", description);

@@ -60,8 +60,7 @@ int simulate_command(const Common& common, const Extra& extra) {
   ThreadPool pool(common.threads);
   const Dataset test =
       load_test_data(options.data, Preparation::load(content, extra.model), extra.model, pool);
-  require_fit({static_cast<int>(network.inputs), static_cast<int>(network.classes)}, test,
-              extra.model);
+  require_fit(network, test, extra.model);
 
   Progress progress(common.quiet);
   SimulateJournal journal(fs::path(common.out) / "simulate.jsonl",

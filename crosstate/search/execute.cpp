@@ -8,6 +8,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/integer/bounds.h"
 #include "crosstate/integer/engine.h"
 #include "crosstate/pipeline/data.h"
 
@@ -39,8 +40,10 @@ std::optional<double> integer_accuracy(const fs::path& directory, const RunOptio
   const std::string file = (directory / "qat.integer.safetensors").string();
   if (!fs::exists(file)) return std::numeric_limits<double>::quiet_NaN();
   const Safetensors content = read_safetensors(file);
-  const IntegerEngine engine(integer_network_from(content, file));
+  const IntegerNetwork network = integer_network_from(content, file);
+  const IntegerEngine engine(network);
   const Dataset test = load_test_data(options.data, Preparation::load(content, file), file, pool);
+  require_length(network, test, file);
   const std::vector<std::uint32_t> order = length_order(test);
   std::size_t correct = 0;
   Batch batch;

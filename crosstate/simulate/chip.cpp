@@ -1,11 +1,11 @@
 #include "crosstate/simulate/chip.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
+#include "crosstate/integer/pool.h"
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/simulate/conversion.h"
 
@@ -35,7 +35,7 @@ struct Work {
   std::vector<AlignedFloats> rows;  // by array: what drives a recurrent array, [u, x] in 16 lanes
   AlignedFloats input, h, u, y, z, partial, columns;
   ReadScratch read;
-  std::vector<double> pooled;            // [H][16] sums of codes
+  std::vector<std::int64_t> pooled;      // [H][16] sums of codes
   std::vector<std::vector<float>> seen;  // by array: largest sums per column; empty: not wanted
   float* path = nullptr;                 // Chip::state_path(); null: not wanted
 
@@ -273,23 +273,6 @@ struct Chip::Inside {
     layer.sum(H, columns, z, h, h);
   }
 
-  // Adds the codes of h that pooling counts.
-  void pool(const Stretch& t, const std::uint32_t* lengths, ConstRows h, Work& w) const {
-    for (std::size_t r = 0; r < n.channels; ++r) {
-      std::array<float, kLanes> sum{};
-      for (std::size_t k = 0; k < t.steps; ++k) {
-        const std::size_t at = t.start + k;
-        for (std::size_t lane = 0; lane < kLanes; ++lane) {
-          const bool counts = n.pool_last ? at + 1 == lengths[lane] : at < lengths[lane];
-          sum[lane] += counts ? h.row(r)[k * kLanes + lane] : 0.0f;
-        }
-      }
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        w.pooled[r * kLanes + lane] += static_cast<double>(sum[lane]);
-      }
-    }
-  }
-
   // Scores [classes][16] from the pooled codes, which go in by slices of the drivers' bits.
   void decode(std::uint32_t sequence, std::size_t length, const std::uint32_t* lengths, Work& w,
               double* scores) const {
@@ -300,7 +283,7 @@ struct Chip::Inside {
     for (std::size_t k = 0; k < mapping->decoder_slices; ++k) {
       const int shift = static_cast<int>(k) * bits;
       for (std::size_t i = 0; i < H * kLanes; ++i) {
-        const auto sum = static_cast<std::int64_t>(w.pooled[i]);
+        const std::int64_t sum = w.pooled[i];
         const auto part_of =
             static_cast<float>((std::abs(sum) >> shift) & ((std::int64_t{1} << bits) - 1));
         slice.data[i] = sum < 0 ? -part_of : part_of;
@@ -310,11 +293,14 @@ struct Chip::Inside {
       const double weight = std::ldexp(1.0, shift);
       for (std::size_t i = 0; i < n.classes * kLanes; ++i) scores[i] += weight * part.data[i];
     }
-    for (std::size_t k = 0; k < n.classes; ++k) {
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        const double count = n.pool_last ? 1 : lengths[lane];
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const std::int64_t count = n.pool_last ? 1 : lengths[lane];
+      const std::int32_t early = n.early_score_shift(count);
+      for (std::size_t k = 0; k < n.classes; ++k) {
         double& score = scores[k * kLanes + lane];
-        score = (score + count * static_cast<double>(n.decoder.bias[k])) * n.scores.first[k];
+        score += static_cast<double>(count) * static_cast<double>(n.decoder.bias[k]);
+        if (early > 0) score = std::floor(std::ldexp(score, -early) + 0.5);
+        score *= n.scores.first[k];
       }
     }
   }
@@ -345,7 +331,7 @@ struct Chip::Inside {
       matrix(encoder, encoder_bias, t, input, h, w);
       encoder_codes(n.channels, t.columns(), h, h, h);
       for (std::size_t l = 0; l < layers.size(); ++l) block(l, t, h, w);
-      pool(t, lengths, h, w);
+      pool_codes(n, t.start, t.steps, lengths, h, w.pooled.data());
     }
     decode(sequence, batch.length, lengths, w, scores);
   }
@@ -414,7 +400,7 @@ std::vector<ChipResult> Chip::run(const Batch& batch, std::uint32_t sequence,
   for (std::size_t i = 0; i < batch.count; ++i) {
     ChipResult& r = results[i];
     r.count = in.n.pool_last ? 1 : batch.lengths[i];
-    r.shift = in.n.scores.shift[0];
+    r.shift = in.n.scores.shift[0] - in.n.early_score_shift(r.count);
     const double* of = scores.data() + i / kLanes * classes * kLanes + i % kLanes;
     for (std::size_t k = 0; k < classes; ++k) r.scores.push_back(of[k * kLanes]);
   }

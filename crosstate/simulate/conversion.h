@@ -61,7 +61,7 @@ class Conversion {
 inline ColumnRange column_range(const Requantizer& r, std::size_t row, const CodeFormat& to,
                                 int adc_bits, bool partial) {
   const double first = std::abs(static_cast<double>(r.first[row]));
-  const double step = first > 0 ? std::ldexp(1 / first, r.shift[row]) : 1;
+  const double step = first > 0 ? std::ldexp(1 / first, r.places(row)) : 1;
   const double most = std::max(std::abs(static_cast<double>(to.low)), std::abs(double(to.high)));
   return {static_cast<float>(std::ldexp(step, missing_bits(to, adc_bits))),
           static_cast<float>(step * most), partial};

@@ -9,6 +9,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/crossbar/external.h"
+#include "crosstate/integer/bounds.h"
 #include "crosstate/integer/lanes.h"
 #include "crosstate/mapping/mapping.h"
 #include "crosstate/simulate/chip.h"
@@ -28,6 +29,7 @@ void check(const IntegerNetwork& network, const Dataset& data) {
                         std::to_string(data.classes.size()) + " classes, but the network has " +
                         std::to_string(network.inputs) + " and " + std::to_string(network.classes));
   }
+  require_length(network, data, "integer network");
 }
 
 // The sequences of a test, by length.
