@@ -97,6 +97,7 @@ int main(int argc, char** argv) {
     cli::add_train(app, chosen);
     cli::add_eval(app, chosen);
     cli::add_quantize(app, chosen);
+    cli::add_convert(app, chosen);
     cli::add_prune(app, chosen);
     cli::add_deploy(app, chosen);
     cli::add_simulate(app, chosen);
