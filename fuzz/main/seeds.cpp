@@ -9,6 +9,7 @@
 
 #include "crosstate/base/files.h"
 #include "crosstate/data/mnist.h"
+#include "crosstate/integer/convert.h"
 #include "crosstate/model/network.h"
 #include "crosstate/model/parts.h"
 #include "crosstate/pipeline/data.h"
@@ -116,6 +117,10 @@ void put_quantized_networks(const fs::path& corpus) {
       network.quantize(quant_preset(preset), {&batch, 1}, pool);
       const std::string name = std::string(norm) + "-" + preset;
       put(corpus, "network", name, shortened(network.to_tensors(), preset));
+      if (norm == std::string("batch")) network.fold_norms();
+      const std::string site = site_in_floating_point(network);
+      if (!site.empty()) continue;
+      put(corpus, "integer_network", name, format_safetensors(to_tensors(to_integers(network))));
     }
   }
   ModelOptions wide = small_model("batch", "complex");
@@ -125,9 +130,21 @@ void put_quantized_networks(const fs::path& corpus) {
   pruned.quantize(quant_preset("w8a8s8"), {&batch, 1}, pool);
   pruned = pruned.part({{0, 1}, {{{1}, {2, 3}}}});
   put(corpus, "network", "pruned", shortened(pruned.to_tensors(), "w8a8s8"));
+  pruned.fold_norms();
+  put(corpus, "integer_network", "pruned", format_safetensors(to_tensors(to_integers(pruned))));
   Network network(small_model("none", "real"), {1, 2}, 1);
   network.quantize(QuantOptions{}, {&batch, 1}, pool);
   put(corpus, "network", "whole", format_safetensors(network.to_tensors()));
+  // Places lost before products, and the format without them.
+  Network sixteen(small_model("none", "real"), {1, 2}, 1);
+  sixteen.quantize(uniform_bits(16), {&batch, 1}, pool);
+  IntegerNetwork early = to_integers(sixteen);
+  early.encoder_codes.early = {1};
+  early.score_steps = 1;
+  Safetensors file = to_tensors(early);
+  put(corpus, "integer_network", "wide", format_safetensors(file));
+  file.metadata["format"] = "crosstate integer network 1";
+  put(corpus, "integer_network", "version-1", format_safetensors(file));
 }
 
 void put_checkpoint(const fs::path& corpus) {
