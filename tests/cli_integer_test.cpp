@@ -54,6 +54,8 @@ TEST_F(CliIntegers, OfSixteenBitsRunWholeSequences) {
   // As files of version 1 have it: scores are never shifted.
   const std::string old = changed(model, "old.integer.safetensors", [](IntegerNetwork& n) {
     n.score_steps = IntegerNetwork::kEveryLength;
+    n.decoder.bias[0] = std::int64_t{1} << 33;
+    n.scores.first[0] = 1 << 23;
   });
   Safetensors content = read_safetensors(old);
   content.metadata["format"] = "crosstate integer network 1";
