@@ -12,6 +12,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/base/nearest.h"
 #include "crosstate/base/toml.h"
+#include "crosstate/base/utf8.h"
 
 namespace crosstate {
 namespace {
@@ -107,6 +108,13 @@ std::string describe(const Scalar& scalar) {
   if (const auto* integer = std::get_if<std::int64_t>(&scalar)) return to_text(*integer);
   if (const double* number = std::get_if<double>(&scalar)) return to_text(*number);
   return in_quotes(std::get<std::string>(scalar));
+}
+
+// The names of files may be of any bytes.
+template <class T>
+json json_value(const T& value) {
+  if constexpr (std::is_same_v<T, std::string>) return as_utf8(value);
+  return value;
 }
 
 // Text must survive a round trip through TOML and JSON.
@@ -342,7 +350,7 @@ std::string double_text(double number) {
 // A JSON string is a valid basic string of TOML.
 std::string toml_value(const Field& field) {
   if (const auto* number = std::get_if<double*>(&field.value)) return double_text(**number);
-  return std::visit([](const auto* value) { return json(*value).dump(); }, field.value);
+  return std::visit([](const auto* value) { return json_value(*value).dump(); }, field.value);
 }
 
 std::vector<std::string> sections_in_order(const std::vector<Field>& fields) {
@@ -414,7 +422,8 @@ void FieldList::parse_toml(const std::string& text, const std::string& path) {
 json FieldList::to_json() const {
   json values = json::object();
   for (const Field& field : fields_) {
-    std::visit([&](const auto* value) { values[pointer_to(field.key)] = *value; }, field.value);
+    std::visit([&](const auto* value) { values[pointer_to(field.key)] = json_value(*value); },
+               field.value);
   }
   return values;
 }
