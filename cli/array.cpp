@@ -62,6 +62,7 @@ int array_command(const Common& common, const ArrayFiles& files) {
   for (const std::string* path : {&common.out, &common.json, &files.netlist, &files.effective}) {
     require_writable_file(*path);
   }
+  require_matrix_name(files.effective);
   if (!files.effective.empty() && !settings.law.is_linear()) {
     fail("--effective", "only linear cells amount to a matrix, expected no nl2, nl3, selector");
   }

@@ -80,10 +80,22 @@ std::string format_csv(const Matrix& matrix) {
   return text;
 }
 
+void require_matrix_name(const std::filesystem::path& path) {
+  if (path.extension() == ".npy") fail(path.string(), "is a .npy file, expected .npz or .csv");
+}
+
 Matrix read_matrix(const std::filesystem::path& path) {
   constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+  constexpr std::string_view kNpy = "\x93NUMPY", kZip = "PK\3\4";
   const std::string bytes = read_file(path, kMostBytes);
-  if (path.extension() != ".npz") return parse_csv(bytes, path.string());
+  require_matrix_name(path);
+  if (bytes.starts_with(kNpy)) fail(path.string(), "is a .npy file, expected .npz or .csv");
+  if (path.extension() != ".npz") {
+    if (bytes.starts_with(kZip)) {
+      fail(path.string(), "is a zip archive such as .npz, but its name does not end in .npz");
+    }
+    return parse_csv(bytes, path.string());
+  }
   std::vector<NamedMatrix> matrices = parse_npz(bytes, path.string());
   if (matrices.size() != 1) {
     fail(path.string(),

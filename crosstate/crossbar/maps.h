@@ -37,6 +37,8 @@ std::string format_npz(const std::vector<NamedMatrix>& matrices);
 /// for damage.
 std::vector<NamedMatrix> parse_npz(std::string_view bytes, const std::string& where);
 
+/// Throws Error for the name of a file that is neither NPZ nor CSV but .npy.
+void require_matrix_name(const std::filesystem::path& path);
 /// Reads a matrix from a .npz file of one array, or a CSV file; at most 1 GiB.
 Matrix read_matrix(const std::filesystem::path& path);
 /// Writes NPZ (array "conductance") where the name ends in .npz, and CSV elsewhere.

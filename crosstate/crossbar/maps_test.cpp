@@ -55,6 +55,27 @@ TEST(Maps, NameLineAndColumnOfWhatTheyRefuse) {
   EXPECT_LT(refusal(std::string(10000, 'x')).size(), 200u);
 }
 
+TEST(Maps, TellFilesOfOtherKinds) {
+  const std::string directory = testing::TempDir();
+  const std::string npy("\x93NUMPY\1\0v\0{\"descr\": \"<f8\"", 26);
+  for (const char* name : {"crosstate-g.npy", "crosstate-g.csv", "crosstate-g.npz"}) {
+    write_file(directory + name, npy);
+    EXPECT_THAT(message_of([&] { read_matrix(directory + name); }),
+                AllOf(HasSubstr(name), HasSubstr("is a .npy file, expected .npz or .csv")));
+  }
+  write_file(directory + "crosstate-g.npy", "1,2\n");
+  EXPECT_THAT(message_of([&] { read_matrix(directory + "crosstate-g.npy"); }),
+              HasSubstr("expected .npz or .csv"));
+  EXPECT_THAT(message_of([] { require_matrix_name("out.npy"); }),
+              HasSubstr("expected .npz or .csv"));
+  write_file(directory + "crosstate-g.csv", format_npz({{"g", {1, 1, {2}}}}));
+  EXPECT_THAT(message_of([&] { read_matrix(directory + "crosstate-g.csv"); }),
+              HasSubstr("is a zip archive"));
+  for (const char* name : {"crosstate-g.npy", "crosstate-g.csv", "crosstate-g.npz"}) {
+    std::filesystem::remove(directory + name);
+  }
+}
+
 Matrix awkward() {
   return {2, 3, {0, 1.0 / 3, std::numeric_limits<double>::denorm_min(), -0.0, 1e308, 1e-6}};
 }
