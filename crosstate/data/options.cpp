@@ -40,14 +40,16 @@ void fields(FieldList& list, DataOptions& options) {
            "Puts the time steps of all sequences into one random order, as in permuted sequential "
            "MNIST; 0: leaves them in order.")
       .range(0, 9e18);
-  list.add("layout", options.layout,
-           "Of recordings. names: files label_speaker_n.wav; folders: one per class; auto looks.")
-      .one_of({"auto", "names", "folders"});
+  list.add(
+          "layout", options.layout,
+          "Of recordings. names: files label_speaker_n.wav; folders: one per class; auto looks. In "
+          "folders train, test and validation, if there are any; classes: every folder is a class.")
+      .one_of({"auto", "names", "folders", "classes"});
   list.add("test_indices", options.test_indices,
            "Layout names: recordings with these numbers n are the test set.");
   list.add("test_share", options.test_share,
-           "Layout folders without train and test: share of the recordings that are the test set, "
-           "chosen by their names.")
+           "Layout folders without a folder test or testing_list.txt: share of the recordings that "
+           "are the test set, chosen by their names.")
       .range(0, 0.9);
   list.add("test_speaker", options.test_speaker,
            "All recordings of this speaker are the test set, whatever else would choose it.");
