@@ -7,6 +7,9 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <memory>
+#include <mutex>
+#include <set>
 #include <stdexcept>
 
 #include "crosstate/base/error.h"
@@ -310,6 +313,23 @@ void Progress::finish() {
   open_ = false;
 }
 
+void say_note(const std::string& note) { std::fprintf(stderr, "note: %s\n", note.c_str()); }
+
+void say_notes(const Dataset& set) {
+  for (const std::string& note : set.notes) say_note(note);
+}
+
+std::function<void(const std::string&)> say_once() {
+  struct Said {
+    std::mutex mutex;
+    std::set<std::string> notes;
+  };
+  return [said = std::make_shared<Said>()](const std::string& note) {
+    const std::lock_guard lock(said->mutex);
+    if (said->notes.insert(note).second) say_note(note);
+  };
+}
+
 RunContext run_context(const Common& common, ThreadPool& pool, Progress& progress) {
   RunContext context;
   context.directory = common.out;
@@ -317,6 +337,10 @@ RunContext run_context(const Common& common, ThreadPool& pool, Progress& progres
   context.pool = &pool;
   context.progress = [&progress](const TrainProgress& p) { progress.show(p); };
   context.stage = [&progress](const std::string& what) { progress.show(what); };
+  context.note = [&progress](const std::string& note) {
+    progress.finish();
+    say_note(note);
+  };
   return context;
 }
 

@@ -101,6 +101,12 @@ class Progress {
   bool quiet_, terminal_, open_ = false;
 };
 
+/// Tells on standard error what was left out or assumed when data were read, with --quiet, too.
+void say_note(const std::string& note);
+void say_notes(const Dataset& set);
+/// say_note() for the runs of a sweep, from any thread: a line once.
+std::function<void(const std::string&)> say_once();
+
 /// The stage functions of a run that report to `progress`.
 RunContext run_context(const Common& common, ThreadPool& pool, Progress& progress);
 

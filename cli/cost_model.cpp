@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cli/common.h"
 #include "crosstate/base/error.h"
 #include "crosstate/integer/convert.h"
 
@@ -20,6 +21,7 @@ std::optional<Dataset> fitting_set(const CostModel& model, const DataOptions& op
   try {
     Dataset set = load_test_data(options, preparation, model.file, pool);
     require_fit(task, set, model.file);
+    say_notes(set);
     return set;
   } catch (const Error&) {
     if (options.directory.empty()) return std::nullopt;

@@ -165,6 +165,7 @@ int eval_command(const Common& common, const EvalOptions& eval) {
   const Dataset set =
       load_test_data(options.data, Preparation::load(content, eval.model), eval.model, pool);
   require_fit(model.task, set, eval.model);
+  say_notes(set);
   prepare_out(common);
 
   const std::vector<Prediction> predictions = predict_all(model, set, eval.model);
@@ -182,6 +183,7 @@ int eval_command(const Common& common, const EvalOptions& eval) {
       {"correct", correct},       {"loss", loss / count},
       {"backend", model.backend}, {"quantized", model.quantized}};
   if (model.parameters > 0) result["parameters"] = model.parameters;
+  if (!set.notes.empty()) result["notes"] = set.notes;
   write_result(common, "eval", result);
   if (!common.quiet && common.json != "-" && eval.predictions != "-") {
     std::printf("%s on %s, %s: accuracy %s (%zu of %zu), loss %.4f\n", eval.model.c_str(),

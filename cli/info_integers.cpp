@@ -76,6 +76,7 @@ std::optional<Measured> measure(const DataOptions& options, const IntegerNetwork
     if (options.directory.empty()) return std::nullopt;
     throw;
   }
+  say_notes(set);
   ReferenceExecutor executor(n);
   for (std::size_t i = 0; i < set.count; ++i) executor.run(set.sequence(i), set.length_of(i));
   return Measured{set.name, set.count, executor.usage()};

@@ -11,6 +11,7 @@
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
+#include "crosstate/base/utf8.h"
 #include "crosstate/base/version.h"
 
 namespace {
@@ -18,7 +19,8 @@ namespace {
 using namespace crosstate;
 
 // At most three lines, whatever the message holds.
-int complain(std::string message) {
+int complain(const std::string& error) {
+  std::string message = as_utf8(error);  // arguments may be of any bytes
   std::size_t lines = 0;
   for (std::size_t i = 0; i < message.size(); ++i) {
     if (message[i] == '\n' && ++lines == 3) message.resize(i);

@@ -25,6 +25,7 @@ int quantize_command(const Common& common, const std::string& file) {
   const std::optional<Preparation> preparation = Preparation::load(content, file);
   const TrainTest sets = load_model_data(options.data, preparation, file, pool);
   require_fit(network.task(), sets.test, file);
+  say_notes(sets.test);
 
   network.fold_norms();
   network.quantize(options.quant, calibration_batches(sets.train, options), pool);

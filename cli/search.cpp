@@ -79,6 +79,7 @@ int search_command(const Common& common, const SearchArguments& arguments) {
   context.transport = connect();
   catch_interrupts();
   context.stop = interrupted;
+  context.note = say_once();
   if (!common.quiet) {
     warn_without_recovery(context.transport.get());
     context.say = [](const std::string& what) { std::fprintf(stderr, "%s\n", what.c_str()); };

@@ -6,6 +6,7 @@
 #include "cli/common.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/interrupt.h"
+#include "crosstate/base/utf8.h"
 #include "crosstate/pipeline/chips_report.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/simulate/journal.h"
@@ -62,11 +63,13 @@ int simulate_command(const Common& common, const Extra& extra) {
       load_test_data(options.data, Preparation::load(content, extra.model), extra.model, pool);
   require_fit({static_cast<int>(network.inputs), static_cast<int>(network.classes)}, test,
               extra.model);
+  say_notes(test);
 
   Progress progress(common.quiet);
-  SimulateJournal journal(fs::path(common.out) / "simulate.jsonl",
-                          identity_of(options, fs::path(extra.model).filename(), test.name),
-                          common.resume);
+  SimulateJournal journal(
+      fs::path(common.out) / "simulate.jsonl",
+      identity_of(options, as_utf8(fs::path(extra.model).filename().string()), test.name),
+      common.resume);
   SimulateContext context;
   context.stop = interrupted;
   context.known = [&](int chip, std::size_t age) { return journal.find(chip, age); };
@@ -97,6 +100,7 @@ int simulate_command(const Common& common, const Extra& extra) {
   nlohmann::json result = to_json(summary);
   result["model"] = extra.model;
   result["data"] = test.name;
+  if (!test.notes.empty()) result["notes"] = test.notes;
   result["seed"] = options.seed;
   result["target"] = common.target.empty() ? "settings" : common.target;
   if (extra.states > 0) result["state_errors"] = to_json(errors);

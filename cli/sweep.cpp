@@ -102,6 +102,7 @@ int sweep_command(const Common& common, const SweepArguments& arguments) {
   context.transport = connect();
   catch_interrupts();
   context.stop = interrupted;
+  context.note = say_once();
   if (!common.quiet) {
     warn_without_recovery(context.transport.get());
     context.report = [](const SweepProgress& progress) {

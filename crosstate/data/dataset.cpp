@@ -105,6 +105,19 @@ Dataset first(Dataset set, std::size_t limit) {
   return select(set, order, set.name);
 }
 
+std::vector<std::string> absent_classes(const Dataset& set) {
+  std::vector<bool> present(set.classes.size(), false);
+  for (const std::int32_t label : set.labels) {
+    const auto at = static_cast<std::size_t>(label);
+    if (label >= 0 && at < present.size()) present[at] = true;
+  }
+  std::vector<std::string> names;
+  for (std::size_t at = 0; at < present.size(); ++at) {
+    if (!present[at]) names.push_back(set.classes[at]);
+  }
+  return names;
+}
+
 RowSplit split_rows(std::span<const std::int32_t> labels, std::size_t classes, double share,
                     std::uint64_t seed, const std::string& where) {
   if (!(share >= 0 && share < 1)) {

@@ -9,6 +9,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/utf8.h"
 #include "crosstate/device/model.h"
 
 namespace crosstate {
@@ -100,7 +101,7 @@ DeviceTable DeviceTable::parse(const std::string& text, const std::string& file)
     return a.time != b.time ? a.time < b.time : a.target < b.target;
   });
   DeviceTable table;
-  table.text_ = text;
+  table.text_ = as_utf8(text);  // it goes into files; comments may be of any bytes
   for (const Record& r : records) {
     if (table.times_.empty() || table.times_.back() != r.time) {
       table.times_.push_back(r.time);

@@ -1,14 +1,15 @@
 #include "crosstate/pipeline/data.h"
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <system_error>
 #include <utility>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/utf8.h"
 #include "crosstate/data/audio.h"
+#include "crosstate/data/recording_files.h"
 
 namespace crosstate {
 namespace {
@@ -20,15 +21,6 @@ constexpr const char* kClasses = "classes";
 constexpr const char* kPermutation = "permutation_seed";
 constexpr const char* kOrder = "permutation";
 constexpr std::size_t kCalibrationBatch = 64;
-
-bool holds_mnist(const fs::path& directory) {
-  constexpr std::array kFiles = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
-                                 "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
-  std::error_code ignored;
-  return std::any_of(kFiles.begin(), kFiles.end(), [&](const std::string& name) {
-    return fs::exists(directory / name, ignored) || fs::exists(directory / (name + ".gz"), ignored);
-  });
-}
 
 bool is_audio(const DataOptions& options) {
   if (options.kind == "audio" && options.directory.empty()) {
@@ -75,6 +67,12 @@ TrainTest load_images(const DataOptions& options) {
   TrainTest sets = options.directory.empty() ? read_mnist_sample() : read_mnist(options.directory);
   sets.train = first(std::move(sets.train), static_cast<std::size_t>(options.train_limit));
   sets.test = first(std::move(sets.test), static_cast<std::size_t>(options.test_limit));
+  if (options.directory.empty()) return sets;
+  if (const std::size_t unused = count_recordings(options.directory); unused > 0) {
+    sets.test.notes.push_back(as_utf8(options.directory) + ": " + std::to_string(unused) +
+                              " recordings not used: the MNIST files are the set, unless "
+                              "data.kind = \"audio\" says otherwise");
+  }
   return sets;
 }
 
@@ -85,8 +83,10 @@ void permute(Dataset& set, std::uint64_t seed) {
 RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
   AudioSets sets = load_recordings(options.data);
   require_training(sets, options.data);
-  RecordingsSplit split{std::move(sets.train), {}};
-  if (!options.data.validation_speaker.empty()) {
+  RecordingsSplit split{std::move(sets.train), std::move(sets.validation)};
+  if (!split.validation.items.empty()) {
+    // The data tell.
+  } else if (!options.data.validation_speaker.empty()) {
     split = split_speaker(split.train, options.data.validation_speaker);
   } else if (options.train.validation > 0) {
     split = split_validation(split.train, options.train.validation, options.seed);
@@ -98,6 +98,7 @@ RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
   FrontEnd front_end(options.front_end, split.train.sample_rate);
   front_end.fit(split.train, pool);
   RunData data;
+  data.notes = std::move(sets.notes);
   data.training = make_sequences(split.train, front_end, pool);
   if (!split.validation.items.empty()) {
     data.validation = make_sequences(split.validation, front_end, pool);
@@ -117,6 +118,7 @@ RunData run_images(const RunOptions& options) {
   }
   TrainTest sets = load_images(options.data);
   RunData data;
+  data.notes = std::move(sets.test.notes);
   data.test = std::move(sets.test);
   if (options.train.validation > 0) {
     Split split = split_validation(sets.train, options.train.validation, options.seed);
@@ -126,6 +128,27 @@ RunData run_images(const RunOptions& options) {
     data.training = std::move(sets.train);
   }
   return data;
+}
+
+// A network learns nothing of a class that it never meets, and nothing at all of a single one.
+void check_classes(const Dataset& training, const DataOptions& options,
+                   std::vector<std::string>& notes) {
+  constexpr std::size_t kNamed = 8;
+  const std::vector<std::string> absent = absent_classes(training);
+  if (absent.empty()) return;
+  if (training.classes.size() - absent.size() < 2) {
+    fail(training.name, "every training sequence is of one class, expected at least two" +
+                            (options.train_limit > 0
+                                 ? "; data.train_limit = " + std::to_string(options.train_limit)
+                                 : std::string()));
+  }
+  std::string names;
+  for (std::size_t i = 0; i < absent.size() && i <= kNamed; ++i) {
+    names += (i == 0 ? "" : ", ") + (i < kNamed ? '"' + excerpt(absent[i]) + '"' : "...");
+  }
+  notes.push_back(training.name + ": no training sequence of " +
+                  (absent.size() == 1 ? "class " : std::to_string(absent.size()) + " classes: ") +
+                  names);
 }
 
 std::vector<std::int32_t> step_order(std::size_t steps, std::uint64_t seed) {
@@ -194,6 +217,7 @@ RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
     permute(*set, options.data.permutation_seed);
     set->validate();
   }
+  check_classes(data.training, options.data, data.notes);
   return data;
 }
 
@@ -227,6 +251,7 @@ TrainTest load_model_data(const DataOptions& options, const std::optional<Prepar
     require_training(recordings, options);
     sets.train = make_sequences(recordings.train, *preparation->front_end, pool);
     sets.test = make_sequences(recordings.test, *preparation->front_end, pool);
+    sets.test.notes = recordings.notes;
   } else {
     sets = load_images(options);
   }
@@ -239,8 +264,14 @@ Dataset load_test_data(const DataOptions& options, const std::optional<Preparati
                        const std::string& where, ThreadPool& pool) {
   const bool audio = is_audio(options);
   require_kind(audio, options, preparation, where);
-  Dataset set = audio ? make_sequences(load_recordings(options).test, *preparation->front_end, pool)
-                      : load_images(options).test;
+  Dataset set;
+  if (audio) {
+    const AudioSets recordings = load_recordings(options);
+    set = make_sequences(recordings.test, *preparation->front_end, pool);
+    set.notes = recordings.notes;
+  } else {
+    set = load_images(options).test;
+  }
   return prepared(std::move(set), options, preparation, where);
 }
 

@@ -37,17 +37,20 @@ struct Preparation {
 struct RunData {
   Dataset training, validation, test;  // validation may be empty
   Preparation preparation;
+  std::vector<std::string> notes;        // what was left out or assumed when reading, a line each
   std::unique_ptr<Augmenter> augmenter;  // of the training set; null: the same in every epoch
 };
 
 /// Reads and prepares what the options name. The front end's statistics are those of the training
-/// set without the part held out. The pool must outlive the result.
+/// set without the part held out. A validation part of the data is the validation set; without one
+/// it is held out of the training set. Throws Error where the training set is of one class; one
+/// that lacks a class of the set is a note. The pool must outlive the result.
 RunData load_run_data(const RunOptions& options, ThreadPool& pool);
 
 /// The sets that the options name, prepared as for the model. A model that does not tell
 /// (`preparation` empty) gets what data.permutation_seed says. Throws Error for a data set of
 /// another kind or with other classes than the model's (`where`), and for recordings that are all
-/// of the test set.
+/// of the test set. What was left out or assumed when reading stands in the notes of the test set.
 TrainTest load_model_data(const DataOptions& options, const std::optional<Preparation>& preparation,
                           const std::string& where, ThreadPool& pool);
 /// Of these the test set alone; there may be no other.

@@ -144,6 +144,62 @@ TEST_F(RunDataTest, RefusesToCalibrateOnTestRecordings) {
   EXPECT_EQ(load_test_data(options_.data, preparation, "model", pool_).count, 60u);
 }
 
+TEST_F(RunDataTest, TakesTheValidationPartOfTheData) {
+  const SoundDirectory parts;
+  for (const auto& file : fs::directory_iterator(sounds_.path())) {
+    const std::string name = file.path().filename();
+    const char number = name[name.size() - 5];
+    const std::string part = number < '6' ? "train" : number < '8' ? "dev" : "test";
+    fs::create_directories(parts.path() / part);
+    fs::copy(file.path(), parts.path() / part);
+  }
+  options_.data.directory = parts.path();
+  options_.train.validation = 0.5;  // has nothing to say
+  const RunData data = load_run_data(options_, pool_);
+  EXPECT_EQ(data.training.count, 36u);
+  EXPECT_EQ(data.validation.count, 12u);
+  EXPECT_EQ(data.test.count, 12u);
+  EXPECT_THAT(data.validation.name, HasSubstr("validation"));
+  const auto model = reloaded(data);
+  EXPECT_EQ(load_model_data(options_.data, model, "model", pool_).train.count, 36u);
+}
+
+TEST_F(RunDataTest, TellsWhatIsLeftOut) {
+  fs::create_directories(sounds_.path() / "more");
+  fs::copy(sounds_.path() / "low_ann_0.wav", sounds_.path() / "more");
+  const RunData data = load_run_data(options_, pool_);
+  EXPECT_THAT(data.notes, testing::ElementsAre(HasSubstr("1 recording in more not used")));
+  const auto model = reloaded(data);
+  EXPECT_EQ(load_test_data(options_.data, model, "model", pool_).notes, data.notes);
+  EXPECT_EQ(load_model_data(options_.data, model, "model", pool_).test.notes, data.notes);
+}
+
+TEST_F(RunDataTest, AClassWithoutTrainingIsANoteAndASingleOneAnError) {
+  for (int i = 5; i < 10; ++i) {
+    for (const char* who : {"ann", "bob"}) {
+      fs::remove(sounds_.path() / ("high_" + (who + ('_' + std::to_string(i))) + ".wav"));
+    }
+  }
+  const RunData data = load_run_data(options_, pool_);
+  EXPECT_EQ(data.training.classes.size(), 3u);
+  EXPECT_THAT(data.notes,
+              testing::ElementsAre(HasSubstr("no training sequence of class \"high\"")));
+  options_.data.train_limit = 1;
+  expect_refused(
+      "every training sequence is of one class, expected at least two; data.train_limit");
+  options_ = {};
+  options_.data.train_limit = 5;
+  EXPECT_THAT(load_run_data(options_, pool_).notes,
+              testing::ElementsAre(HasSubstr("no training sequence of 5 classes: \"5\"")));
+}
+
+TEST_F(RunDataTest, CountsRecordingsBesideImages) {
+  const fs::path sample = fs::path(CROSSTATE_SOURCE_DIR) / "data" / "mnist-sample";
+  for (const auto& file : fs::directory_iterator(sample)) fs::copy(file.path(), sounds_.path());
+  EXPECT_THAT(load_run_data(options_, pool_).notes,
+              testing::ElementsAre(HasSubstr("60 recordings not used")));
+}
+
 TEST_F(RunDataTest, SaysWhatIsMissingInADirectory) {
   const fs::path empty = sounds_.path() / "empty";
   fs::create_directories(empty);

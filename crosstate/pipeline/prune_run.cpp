@@ -74,6 +74,10 @@ class PruneRun {
   void load(const std::string& file) {
     say("reading the data");
     data_ = load_run_data(options_, pool_);
+    summary_.notes = data_.notes;
+    for (const std::string& note : data_.notes) {
+      if (context_.note) context_.note(note);
+    }
     for (const Dataset* set : {&data_.training, &data_.validation, &data_.test}) {
       if (set->count == 0) continue;
       summary_.data.push_back(set->name + ": " + std::to_string(set->count) + " sequences");

@@ -38,7 +38,7 @@ struct PruneSummary {
   double seconds = 0;
   bool interrupted = false;
   nlohmann::json config, machine;
-  std::vector<std::string> data;
+  std::vector<std::string> data, notes;  // of the sets; of RunData
 };
 
 /// Prunes the model of a file at every point of RunOptions::prune and trains each on by

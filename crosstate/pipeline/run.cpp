@@ -70,6 +70,10 @@ class Run {
     if (!options_.start.empty()) start_ = read_safetensors(options_.start);
     say("reading the data");
     data_ = load_run_data(options_, pool_);
+    summary_.notes = data_.notes;
+    for (const std::string& note : data_.notes) {
+      if (context_.note) context_.note(note);
+    }
     for (const Dataset* set : {&data_.training, &data_.validation, &data_.test}) {
       if (set->count == 0) continue;
       summary_.data.push_back(set->name + ": " + std::to_string(set->count) + " sequences of " +
@@ -464,6 +468,7 @@ json to_json(const RunSummary& summary) {
               {"data", summary.data},
               {"machine", summary.machine},
               {"config", summary.config}};
+  out["notes"] = summary.notes;
   if (summary.float_stage.done) out["float"] = stage_json(summary.float_stage);
   if (summary.pruned.done) {
     out["pruned"] = stage_json(summary.pruned);

@@ -23,6 +23,7 @@ struct RunContext {
   ThreadPool* pool = nullptr;       // null: every core
   std::function<void(const TrainProgress&)> progress;
   std::function<void(const std::string&)> stage;  // told what happens between two trainings
+  std::function<void(const std::string&)> note;   // told RunData::notes, before any work
   std::function<bool()> stop = interrupted;
 };
 
@@ -61,7 +62,8 @@ struct RunSummary {
   int threads = 0;
   bool interrupted = false;  // then only the stages before are done
   nlohmann::json config, machine;
-  std::vector<std::string> data;  // names and sizes of the sets
+  std::vector<std::string> data;   // names and sizes of the sets
+  std::vector<std::string> notes;  // of RunData
 };
 
 /// Runs every stage and leaves float.safetensors, with run.prune pruned.safetensors,

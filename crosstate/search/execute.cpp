@@ -63,6 +63,7 @@ RunContext run_context(const std::string& task, const fs::path& directory, Threa
   run.resume = true;
   run.pool = &pool;
   run.stop = context.stop;
+  run.note = context.note;
   if (context.progress) {
     run.progress = [&context, task](const TrainProgress& p) { context.progress(task, p); };
   }

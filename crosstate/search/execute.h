@@ -16,6 +16,7 @@ struct ExecuteContext {
   int threads = 1;
   std::function<void(const std::string& task, const TrainProgress&)> progress;  // may be empty
   std::function<bool()> stop;
+  std::function<void(const std::string&)> note = {};  // of RunContext, from any thread
 };
 
 /// Where a point or a parent leaves its models and checkpoints.

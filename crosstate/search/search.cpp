@@ -111,12 +111,12 @@ std::string scope_of(const Problem& problem) {
   return problem.plan.digest() + " " + std::to_string(problem.options.sequences);
 }
 
-Work search_work(const Problem& problem) {
+Work search_work(const Problem& problem, const std::function<void(const std::string&)>& note) {
   const auto proxy = std::make_shared<Proxy>(problem.run, reference_files(problem),
                                              static_cast<std::size_t>(problem.options.sequences),
                                              problem.options.threads);
-  return [&problem, proxy](const json& task, const Stop& stop) -> std::optional<json> {
-    const ExecuteContext execute{problem.directory, problem.options.threads, {}, stop};
+  return [&problem, proxy, note](const json& task, const Stop& stop) -> std::optional<json> {
+    const ExecuteContext execute{problem.directory, problem.options.threads, {}, stop, note};
     if (task.contains("proxy")) {
       const Genes genes = genes_from(problem.space, task.at("proxy"));
       const auto measures = proxy->measure(
@@ -321,8 +321,8 @@ SearchSummary run_search(const RunOptions& run, const SearchOptions& options,
       problem_of(run, options, fs::absolute(context.directory).lexically_normal());
   require_inputs(problem.plan);
   make_writable_directory(problem.directory);
-  Team team(search_work(problem), {context.workers, options.patience, scope_of(problem)},
-            std::move(context.transport));
+  Team team(search_work(problem, context.note),
+            {context.workers, options.patience, scope_of(problem)}, std::move(context.transport));
   SearchSummary summary;
   summary.leads = team.leads();
   if (!team.leads()) {

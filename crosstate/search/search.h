@@ -54,6 +54,7 @@ struct SearchContext {
   std::function<void(const std::string&)> say;       // told each step; may be empty
   std::function<void(const SweepProgress&)> report;  // of rank 0; may be empty
   std::function<bool()> stop;
+  std::function<void(const std::string&)> note = {};  // of every run, from any thread
 };
 
 /// The run's options say network, data and trainings; its float network is trained once, or taken

@@ -11,7 +11,8 @@ SweepSummary run_sweep(const SweepPlan& plan, SweepContext context) {
   make_writable_directory(context.directory);
   // Checkpoints name the float network by its path, which must not depend on where one stands.
   const fs::path directory = fs::absolute(context.directory).lexically_normal();
-  const ExecuteContext execute{directory, plan.settings.threads, context.training, {}};
+  const ExecuteContext execute{
+      directory, plan.settings.threads, context.training, {}, context.note};
   Team team(sweep_work(plan, execute), {context.workers, plan.settings.patience, plan.digest()},
             std::move(context.transport));
   SweepSummary summary;

@@ -21,6 +21,7 @@ struct SweepContext {
   std::function<void(const SweepProgress&)> report;  // of rank 0; may be empty
   std::function<void(const std::string&, const TrainProgress&)> training;  // may be empty
   std::function<bool()> stop;
+  std::function<void(const std::string&)> note = {};  // of every run, from any thread
 };
 
 struct SweepSummary {
