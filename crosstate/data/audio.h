@@ -52,7 +52,7 @@ Sound read_sound(const std::filesystem::path& path, double longest);
 /// and whatever read_sound() refuses.
 struct AudioSets {
   Recordings train, validation, test;  // validation: empty where the directory tells none
-  std::vector<std::string> notes;      // a line for each kind of recording that is left out, ...
+  std::vector<std::string> notes;      // what was left out or assumed, a line each
 };
 AudioSets read_audio(const std::filesystem::path& directory, const DataOptions& options);
 

@@ -41,13 +41,14 @@ constexpr const char* kParts[] = {"train", "t10k"};
 constexpr const char* kKinds[] = {"-images-idx3-ubyte", "-labels-idx1-ubyte"};
 
 // The places where a file of this name may be, the first that is there counts: the plain file, the
-// compressed one, and the plain one in a folder of its name.
+// compressed one, and either in a folder of its name.
 std::vector<fs::path> places_of(const std::string& name) {
   std::string dotted = name;
   dotted[dotted.find("-idx")] = '.';
-  std::vector<fs::path> places = {name, dotted, name + ".gz", dotted + ".gz"};
+  const std::vector<std::string> files = {name, dotted, name + ".gz", dotted + ".gz"};
+  std::vector<fs::path> places(files.begin(), files.end());
   for (const std::string& folder : {name, dotted}) {
-    for (const std::string& file : {name, dotted}) places.push_back(fs::path(folder) / file);
+    for (const std::string& file : files) places.push_back(fs::path(folder) / file);
   }
   return places;
 }

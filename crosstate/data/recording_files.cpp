@@ -590,7 +590,7 @@ std::vector<std::string> parse_recording_list(const std::string& text) {
     while (std::any_of(std::begin(kBefore), std::end(kBefore), take_before)) {
     }
     std::string plain = without_ending(std::string(name));
-    if (plain.empty()) continue;
+    if (plain.empty() || plain.ends_with('/')) continue;  // names no file
     if (seen.insert(plain).second) names.push_back(std::move(plain));
   }
   return names;
