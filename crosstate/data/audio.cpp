@@ -126,8 +126,9 @@ AudioSets read_audio(const fs::path& directory, const DataOptions& options) {
   for (const std::string& note : found.notes) sets.notes.push_back(where + note);
   if (unmeasured.count > 0) {
     sets.notes.push_back(where + std::to_string(unmeasured.count) +
-                         " recordings read to the end of their files, as their headers do not "
-                         "tell the length; the first is " +
+                         (unmeasured.count == 1 ? " recording" : " recordings") +
+                         " read to the end of the file, since the header does not tell the length; "
+                         "the first is " +
                          as_utf8(unmeasured.first));
   }
   return sets;

@@ -243,7 +243,7 @@ TEST_F(PlaceholderTest, OneLineCountsThemAll) {
   write_bytes("b_ann_9.wav", wav_bytes(samples_, 0xffffffff));
   write_bytes("b_ann_1.wav", wav_bytes(samples_, 600));
   const AudioSets sets = read_audio(sounds_.path(), {});
-  EXPECT_THAT(sets.notes, ElementsAre(HasSubstr("2 recordings read to the end of their files")));
+  EXPECT_THAT(sets.notes, ElementsAre(HasSubstr("2 recordings read to the end of the file")));
 }
 
 TEST_F(AudioTest, RefusesWhatStandsForAFile) {

@@ -70,7 +70,8 @@ TrainTest load_images(const DataOptions& options) {
   if (options.directory.empty()) return sets;
   if (const std::size_t unused = count_recordings(options.directory); unused > 0) {
     sets.test.notes.push_back(as_utf8(options.directory) + ": " + std::to_string(unused) +
-                              " recordings not used: the MNIST files are the set, unless "
+                              (unused == 1 ? " recording" : " recordings") +
+                              " not used: the MNIST files are the set, unless "
                               "data.kind = \"audio\" says otherwise");
   }
   return sets;

@@ -145,15 +145,17 @@ TEST_F(RunDataTest, RefusesToCalibrateOnTestRecordings) {
 }
 
 TEST_F(RunDataTest, TakesTheValidationPartOfTheData) {
-  const SoundDirectory parts;
-  for (const auto& file : fs::directory_iterator(sounds_.path())) {
-    const std::string name = file.path().filename();
+  const fs::path parts = sounds_.path() / "parts";
+  std::vector<fs::path> files;
+  for (const auto& file : fs::directory_iterator(sounds_.path())) files.push_back(file.path());
+  for (const fs::path& file : files) {
+    const std::string name = file.filename();
     const char number = name[name.size() - 5];
     const std::string part = number < '6' ? "train" : number < '8' ? "dev" : "test";
-    fs::create_directories(parts.path() / part);
-    fs::copy(file.path(), parts.path() / part);
+    fs::create_directories(parts / part);
+    fs::copy(file, parts / part);
   }
-  options_.data.directory = parts.path();
+  options_.data.directory = parts;
   options_.train.validation = 0.5;  // has nothing to say
   const RunData data = load_run_data(options_, pool_);
   EXPECT_EQ(data.training.count, 36u);
