@@ -15,14 +15,11 @@ namespace {
 struct ArraySettings {
   WireOptions wires;
   CellLaw law;
-  std::uint64_t seed = 1;
 
   FieldList fields() {
     FieldList list;
     crosstate::fields(list, wires);
     crosstate::fields(list, law);
-    list.section("array");
-    list.add("seed", seed, "Nothing is drawn.");
     return list;
   }
 };
@@ -67,7 +64,7 @@ int array_command(const Common& common, const ArrayFiles& files) {
   }
   const Matrix cells = read_siemens(files.conductance);
   const std::vector<double> volts = read_volts(files.voltage, cells.rows);
-  const auto& [wires, law, seed] = settings;
+  const auto& [wires, law] = settings;
   if (!files.netlist.empty()) {
     write_netlist(files.netlist, cells.values, cells.rows, cells.columns, volts, wires, law);
   }
@@ -108,11 +105,11 @@ void add_array(CLI::App& app, Action& chosen) {
   const FieldList list = defaults.fields();
   add_common(*command, *common,
              {.data = false,
-              .resume = false,
+              .no_resume = kNothingContinues,
               .out = "Gets the currents in amperes, one line per column; default: standard output",
               .out_type = "FILE",
-              .seed = kNothingDrawn,
-              .threads = "Without effect: one array takes one thread"},
+              .no_seed = kNothingDrawn,
+              .no_threads = "one array takes one thread"},
              list);
   common->short_names["wires.segment"] = "--wire";
   add_short_forms(*command, *common, list);

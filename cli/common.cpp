@@ -12,6 +12,8 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/integer/convert.h"
+#include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/idle.h"
 
 namespace crosstate::cli {
 namespace {
@@ -90,6 +92,21 @@ CLI::Option* add_text(CLI::App& command, const std::string& option, std::string&
   return added;
 }
 
+// An option that other commands have and this one has no use for: told when it is given, listed
+// nowhere.
+[[noreturn]] void refuse(const std::string& option, const std::string& why) {
+  throw CLI::ValidationError(option + " has no effect here", why);
+}
+void refuse_option(CLI::App& command, const std::string& option, const std::string& why) {
+  command
+      .add_option_function<std::string>(option,
+                                        [=](const std::string&) { refuse(option, why); })
+      ->group("");
+}
+void refuse_flag(CLI::App& command, const std::string& option, const std::string& why) {
+  command.add_flag_function(option, [=](std::int64_t) { refuse(option, why); })->group("");
+}
+
 // Names of files may hold any bytes.
 std::string json_text(const json& result) {
   return result.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
@@ -114,7 +131,17 @@ std::string out_for_result(const std::string& name) {
   return "Directory that gets the result, too, as " + name + ".json; default: none";
 }
 
-void add_common(CLI::App& command, Common& common, const Uses& uses, const FieldList& list) {
+void add_common(CLI::App& command, Common& common, const Uses& uses, FieldList list) {
+  common.command = command.get_name();
+  for (const CLI::App* parent = command.get_parent(); parent != nullptr;
+       parent = parent->get_parent()) {
+    common.command = parent->get_name() + ' ' + common.command;
+  }
+  common.settings = uses.settings;
+  if (common.settings.empty()) {
+    for (const Field& field : list.all()) common.settings.push_back(field.key);
+  }
+  list.use_only(common.settings, common.command);
   add_text(command, "--config", common.config, "Settings from a TOML file", "FILE");
   command.add_option("--set", common.set, "One setting, wins over --config; repeatable")
       ->type_name("SECTION.KEY=VALUE")
@@ -132,16 +159,26 @@ void add_common(CLI::App& command, Common& common, const Uses& uses, const Field
         "NAME|FILE");
   }
   add_text(command, "--out", common.out, uses.out, uses.out_type, !common.out.empty());
-  command.add_flag("--resume", common.resume,
-                   uses.resume ? "Continue what was interrupted in that directory"
-                               : "Without effect: this command leaves nothing to continue");
-  const Field& seed = seed_of(list);
-  add_text(command, "--seed", common.seed,
-           uses.seed + " (" + seed.key + ", default " + value_text(seed) + ")", "N");
-  command.add_option("--threads", common.threads, uses.threads)
-      ->type_name("N")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
+  if (uses.no_resume.empty()) {
+    command.add_flag("--resume", common.resume, "Continue what was interrupted in that directory");
+  } else {
+    refuse_flag(command, "--resume", uses.no_resume);
+  }
+  if (uses.no_seed.empty()) {
+    const Field& seed = seed_of(list);
+    add_text(command, "--seed", common.seed,
+             uses.seed + " (" + seed.key + ", default " + value_text(seed) + ")", "N");
+  } else {
+    refuse_option(command, "--seed", uses.no_seed);
+  }
+  if (uses.no_threads.empty()) {
+    command.add_option("--threads", common.threads, uses.threads)
+        ->type_name("N")
+        ->check(CLI::Range(0, 1024))
+        ->capture_default_str();
+  } else {
+    refuse_option(command, "--threads", uses.no_threads);
+  }
   add_text(command, "--json", common.json,
            "Result as JSON to a file; -: to standard output, in place of text", "FILE");
   command.add_flag("--quiet", common.quiet, "Neither progress nor text on standard output");
@@ -196,6 +233,8 @@ void require_fit(const TaskShape& task, const Dataset& set, const std::string& m
 }
 
 void read_settings(const Common& common, FieldList& list) {
+  list.use_only(common.settings, common.command);
+  list.tolerate(all_settings());
   if (!common.config.empty()) list.read_toml(common.config);
   for (const std::string& assignment : common.set) {
     set(list, assignment, "--set " + excerpt(assignment));
@@ -222,6 +261,50 @@ RunOptions configuration(const Common& common, RunOptions defaults) {
   return options;
 }
 
+std::vector<NamedSetting> named_settings(const Common& common) {
+  std::vector<NamedSetting> named;
+  for (const std::string& assignment : common.set) {
+    named.push_back({assignment.substr(0, assignment.find('=')), "--set " + excerpt(assignment)});
+  }
+  for (const auto& [key, value] : common.short_forms) {
+    if (!value.empty()) named.push_back({key, short_form(common, key) + ' ' + excerpt(value)});
+  }
+  return named;
+}
+
+void refuse_idle(const Common& common,
+                 const std::function<std::string(const std::string&)>& reason) {
+  for (const NamedSetting& setting : named_settings(common)) {
+    const std::string why = reason(setting.key);
+    if (!why.empty()) fail(setting.option, setting.key + " has no effect with " + why);
+  }
+}
+
+void refuse_idle_in_run(const Common& common, const RunOptions& options) {
+  refuse_idle(common, [&](const std::string& key) {
+    return idle_reason_in_run(key, options, [&] { return holds_recordings(options.data); });
+  });
+  if (common.target.empty()) return;
+  const std::string why = idle_reason("crossbar.rows", idle_in_run(options));
+  if (!why.empty()) fail("--target " + excerpt(common.target), "has no effect with " + why);
+}
+
+void refuse_idle_data(const Common& common, const DataOptions& data) {
+  RunOptions options;
+  options.data = data;
+  refuse_idle(common, [&](const std::string& key) {
+    if (!key.starts_with("data.")) return std::string();
+    return idle_reason(key, idle_with_data(options, holds_recordings(data)));
+  });
+}
+
+void refuse_order_of_steps(const Common& common, bool told, const std::string& model) {
+  if (!told) return;
+  refuse_idle(common, [&](const std::string& key) {
+    return key == "data.permutation_seed" ? model + ", which tells the order of its steps" : "";
+  });
+}
+
 void require_writable_file(const std::string& path) {
   if (path.empty() || path == "-") return;
   std::error_code ignored;
@@ -246,8 +329,10 @@ void write_json(const Common& common, const json& result) {
   }
 }
 
-void prepare_out(const Common& common) {
-  if (!common.out.empty()) make_writable_directory(common.out);
+void prepare_out(const Common& common, const std::string& name) {
+  if (common.out.empty()) return;
+  make_writable_directory(common.out);
+  require_writable_file((fs::path(common.out) / (name + ".json")).string());
 }
 
 void write_result(const Common& common, const std::string& name, const json& result) {

@@ -15,8 +15,10 @@ namespace crosstate::cli {
 
 inline constexpr int kOk = 0, kBadInput = 2, kInterrupted = 130;
 
-/// The options of --help's first part, which every subcommand takes.
+/// The options of --help's first part, of which every subcommand takes those that it has a use for.
 struct Common {
+  std::string command;                // "crosstate eval"
+  std::vector<std::string> settings;  // that the command uses, as for FieldList::use_only()
   std::string config, data, target, out, json, seed;
   std::vector<std::string> set;
   std::map<std::string, std::string> short_forms;  // key to text; "": not given
@@ -25,26 +27,30 @@ struct Common {
   bool resume = false, quiet = false;
 };
 
-/// What they are in one subcommand.
+/// What they are in one subcommand. Options without effect are refused with the reason given here.
 struct Uses {
   bool data = true;     // has --data
   bool target = false;  // has --target
-  bool resume = true;   // leaves something to continue
+  std::string no_resume = "";
   std::string out = "Directory of results and checkpoints";
   std::string out_type = "DIR";
   std::string seed = "Start of every random draw";
+  std::string no_seed = "";
   std::string threads = "Threads; 0: every core";
+  std::string no_threads = "";
+  std::vector<std::string> settings = {};  // as in Common; empty: all of the command's list
 };
 
-/// Uses::seed of a command without random draws.
-inline constexpr const char* kNothingDrawn = "Without effect: nothing is drawn";
+/// Uses::no_seed and Uses::no_resume of many commands.
+inline constexpr const char* kNothingDrawn = "nothing is drawn";
+inline constexpr const char* kNothingContinues = "this command leaves nothing to continue";
 
 /// Uses::out of a command whose only file is its result, NAME.json.
 std::string out_for_result(const std::string& name);
 
-/// Adds the options, and every setting of `list`, which holds one named seed, to the command's
-/// help.
-void add_common(CLI::App& command, Common& common, const Uses& uses, const FieldList& list);
+/// Adds the options, and every setting of `list` that is used, to the command's help. Where draws
+/// are made, `list` holds a setting named seed.
+void add_common(CLI::App& command, Common& common, const Uses& uses, FieldList list);
 void add_common(CLI::App& command, Common& common, const Uses& uses, RunOptions defaults = {});
 
 /// Adds the option for the name of a file, which may not be empty.
@@ -58,11 +64,32 @@ void add_short_forms(CLI::App& command, Common& common, const FieldList& list);
 /// The part of --help that lists settings.
 std::string settings_help(const FieldList& list);
 
-/// Sets what `list` is bound to: by --config, then --set, then short forms, then --seed.
+/// Every setting of every command, bound to values that nobody reads.
+const FieldList& all_settings();
+void add_stream_settings(FieldList& list);
+
+/// Sets what `list` is bound to: by --config, then --set, then short forms, then --seed. Settings
+/// that the command does not use may stand in the file alone.
 void read_settings(const Common& common, FieldList& list);
 
 /// Defaults, then those, then --data; valid.
 RunOptions configuration(const Common& common, RunOptions defaults = {});
+
+/// What the command line has named: a key, and the option that did.
+struct NamedSetting {
+  std::string key, option;
+};
+std::vector<NamedSetting> named_settings(const Common& common);
+
+/// Throws Error for a setting that the command line has named and that changes nothing, which
+/// `reason` tells by a text that is not empty.
+void refuse_idle(const Common& common, const std::function<std::string(const std::string&)>& reason);
+/// The same for what run() uses, and for --target.
+void refuse_idle_in_run(const Common& common, const RunOptions& options);
+/// The same for settings about a test set.
+void refuse_idle_data(const Common& common, const DataOptions& data);
+/// The same for a model's file that tells the order of its time steps itself.
+void refuse_order_of_steps(const Common& common, bool told, const std::string& model);
 
 /// The whole numbers of a model file, whether it holds them or a quantized network. Throws Error
 /// for one in floating point.
@@ -77,8 +104,8 @@ void require_writable_file(const std::string& path);
 /// Writes --json, if given ("-": standard output).
 void write_json(const Common& common, const nlohmann::json& json);
 
-/// Makes the directory of --out, if given, before the work begins.
-void prepare_out(const Common& common);
+/// Makes the directory of --out, if given, before the work begins; NAME.json must not be in the way.
+void prepare_out(const Common& common, const std::string& name);
 
 /// Writes NAME.json in the directory of --out, if given, and --json.
 void write_result(const Common& common, const std::string& name, const nlohmann::json& json);

@@ -8,6 +8,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/crossbar/maps.h"
 #include "crosstate/pipeline/chips_report.h"
+#include "crosstate/pipeline/idle.h"
 #include "crosstate/pipeline/mapping_picture.h"
 #include "crosstate/simulate/chip.h"
 
@@ -46,17 +47,30 @@ void write_maps(const Chip& chip, const fs::path& directory) {
   write_file(directory / "arrays.npz", format_npz(all));
 }
 
+// The arrays of a driver are not deployed to.
+std::vector<std::string> settings_of_deploy() {
+  std::vector<std::string> keys = target_settings();
+  for (const char* key : {"!external.", "!crossbar.adc_margin", "run.seed"}) keys.push_back(key);
+  return keys;
+}
+
 int deploy_command(const Common& common, const Extra& extra) {
   const RunOptions options = configuration(common);
+  refuse_idle(common, [&](const std::string& key) {
+    return idle_reason(key, idle_on_target(options.target));
+  });
+  require_age(options.target.device, extra.age);
   require_writable_file(common.json);
   const IntegerNetwork network = integers_of(read_safetensors(extra.model), extra.model);
+  Safetensors saved;
+  if (!extra.chip.empty()) saved = read_safetensors(extra.chip);
   const fs::path out = common.out;
-  make_writable_directory(out);
+  prepare_out(common, "deploy");
   const Mapping mapping =
       map_network(network, options.target.crossbar, static_cast<std::size_t>(extra.length));
   Chip chip(network, mapping, options.target, options.seed,
             static_cast<std::uint32_t>(extra.number));
-  if (!extra.chip.empty()) chip.restore(read_safetensors(extra.chip), extra.chip);
+  if (!extra.chip.empty()) chip.restore(saved, extra.chip);
   if (extra.age > chip.arrays().front().cells().time()) chip.age_to(extra.age);
 
   ProgrammingSummary programming;
@@ -116,8 +130,10 @@ void add_deploy(CLI::App& app, Action& chosen) {
   add_common(*command, *common,
              {.data = false,
               .target = true,
-              .resume = false,
-              .out = "Directory of chip.safetensors, mapping.svg and deploy.json"});
+              .no_resume = kNothingContinues,
+              .out = "Directory of chip.safetensors, mapping.svg and deploy.json",
+              .no_threads = "a chip is programmed by one thread",
+              .settings = settings_of_deploy()});
   command->callback([=, &chosen] { chosen = [=] { return deploy_command(*common, *extra); }; });
 }
 

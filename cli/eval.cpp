@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "cli/common.h"
@@ -13,6 +14,7 @@
 #include "crosstate/integer/convert.h"
 #include "crosstate/integer/engine.h"
 #include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/idle.h"
 
 namespace crosstate::cli {
 namespace {
@@ -153,6 +155,7 @@ void write_predictions(const std::string& file, const std::string& csv) {
 
 int eval_command(const Common& common, const EvalOptions& eval) {
   const RunOptions options = configuration(common);
+  refuse_idle_data(common, options.data);
   if (common.json == "-" && eval.predictions == "-") {
     fail("--predictions -",
          "standard output takes --json already, expected a file for one of both");
@@ -161,11 +164,12 @@ int eval_command(const Common& common, const EvalOptions& eval) {
   require_writable_file(eval.predictions);
   const Safetensors content = read_safetensors(eval.model);
   ThreadPool pool(common.threads);
+  const std::optional<Preparation> preparation = Preparation::load(content, eval.model);
+  refuse_order_of_steps(common, preparation.has_value(), eval.model);
   const Model model = load(eval.model, content, eval.backend, pool);
-  const Dataset set =
-      load_test_data(options.data, Preparation::load(content, eval.model), eval.model, pool);
+  prepare_out(common, "eval");
+  const Dataset set = load_test_data(options.data, preparation, eval.model, pool);
   require_fit(model.task, set, eval.model);
-  prepare_out(common);
 
   const std::vector<Prediction> predictions = predict_all(model, set, eval.model);
   write_predictions(eval.predictions, prediction_lines(set, predictions));
@@ -208,7 +212,10 @@ void add_eval(CLI::App& app, Action& chosen) {
                    "whole numbers, as deployed. Default: as the model was saved")
       ->check(CLI::IsMember({"float", "fake", "integer"}));
   add_common(*command, *common,
-             {.resume = false, .out = out_for_result("eval"), .seed = kNothingDrawn});
+             {.no_resume = kNothingContinues,
+              .out = out_for_result("eval"),
+              .no_seed = kNothingDrawn,
+              .settings = test_data_settings()});
   command->callback([=, &chosen] { chosen = [=] { return eval_command(*common, *eval); }; });
 }
 

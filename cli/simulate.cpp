@@ -2,12 +2,14 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "cli/common.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/interrupt.h"
 #include "crosstate/pipeline/chips_report.h"
 #include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/idle.h"
 #include "crosstate/simulate/journal.h"
 
 namespace crosstate::cli {
@@ -27,7 +29,19 @@ RunOptions options_of(const Common& common, const Extra& extra) {
   if (extra.chips > 0) options.simulate.chips = extra.chips;
   if (!extra.times.empty()) options.simulate.times = extra.times;
   validate(options);
+  require_possible(options.target, options.simulate);
+  refuse_idle_data(common, options.data);
+  refuse_idle(common, [&](const std::string& key) {
+    return idle_reason(key, idle_on_chips(options.target, options.simulate));
+  });
   return options;
+}
+
+std::vector<std::string> settings_of_simulate() {
+  std::vector<std::string> keys = test_data_settings();
+  for (std::string& key : target_settings()) keys.push_back(std::move(key));
+  for (const char* key : {"run.seed", "simulate."}) keys.push_back(key);
+  return keys;
 }
 
 // What decides the result of every chip.
@@ -56,10 +70,13 @@ int simulate_command(const Common& common, const Extra& extra) {
   catch_interrupts();
   const Safetensors content = read_safetensors(extra.model);
   const IntegerNetwork network = integers_of(content, extra.model);
-  make_writable_directory(common.out);
+  prepare_out(common, "simulate");
+  const fs::path page = fs::path(common.out) / "simulate.html";
+  require_writable_file(page.string());
+  const std::optional<Preparation> preparation = Preparation::load(content, extra.model);
+  refuse_order_of_steps(common, preparation.has_value(), extra.model);
   ThreadPool pool(common.threads);
-  const Dataset test =
-      load_test_data(options.data, Preparation::load(content, extra.model), extra.model, pool);
+  const Dataset test = load_test_data(options.data, preparation, extra.model, pool);
   require_fit({static_cast<int>(network.inputs), static_cast<int>(network.classes)}, test,
               extra.model);
 
@@ -100,7 +117,6 @@ int simulate_command(const Common& common, const Extra& extra) {
   result["seed"] = options.seed;
   result["target"] = common.target.empty() ? "settings" : common.target;
   if (extra.states > 0) result["state_errors"] = to_json(errors);
-  const fs::path page = fs::path(common.out) / "simulate.html";
   write_file(page, to_html(chips_report(extra.model, summary, errors)));
   write_result(common, "simulate", result);
   if (!common.quiet && common.json != "-") {
@@ -129,7 +145,9 @@ void add_simulate(CLI::App& app, Action& chosen) {
                    "Also measures the errors of states by time step and |A| on as many sequences")
       ->check(CLI::Range(1, 10000));
   add_common(*command, *common,
-             {.target = true, .out = "Directory of simulate.json, .html and what --resume needs"});
+             {.target = true,
+              .out = "Directory of simulate.json, .html and what --resume needs",
+              .settings = settings_of_simulate()});
   command->callback([=, &chosen] { chosen = [=] { return simulate_command(*common, *extra); }; });
 }
 

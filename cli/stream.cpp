@@ -162,11 +162,9 @@ void read_raw(std::istream& in, Streamer& streamer) {
   }
 }
 
-// A run's configuration serves here too, so its settings are accepted.
 StreamOptions stream_options(const Common& common) {
   StreamOptions options;
-  RunOptions run;
-  FieldList list = run.fields();
+  FieldList list;
   fields(list, options);
   read_settings(common, list);
   return options;
@@ -181,7 +179,7 @@ int stream_command(const Common& common, const std::string& model) {
   const StreamOptions options = stream_options(common);
   require_writable_file(common.json);
   Streamer streamer(read_safetensors(model), model, lines_of(common, options));
-  prepare_out(common);
+  prepare_out(common, "stream");
   std::ios::sync_with_stdio(false);
   if (options.input == "raw") {
     read_raw(std::cin, streamer);
@@ -197,6 +195,11 @@ int stream_command(const Common& common, const std::string& model) {
 
 }  // namespace
 
+void add_stream_settings(FieldList& list) {
+  static StreamOptions options;
+  fields(list, options);
+}
+
 void add_stream(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand(
       "stream",
@@ -204,19 +207,17 @@ void add_stream(CLI::App& app, Action& chosen) {
   auto common = std::make_shared<Common>();
   auto model = std::make_shared<std::string>();
   command->add_option("MODEL", *model, "A quantized model")->required();
-  add_common(*command, *common,
-             {.data = false,
-              .resume = false,
-              .out = out_for_result("stream"),
-              .seed = kNothingDrawn,
-              .threads = "Without effect: a sequence takes one thread"});
   StreamOptions defaults;
   FieldList list;
   fields(list, defaults);
+  add_common(*command, *common,
+             {.data = false,
+              .no_resume = kNothingContinues,
+              .out = out_for_result("stream"),
+              .no_seed = kNothingDrawn,
+              .no_threads = "a sequence takes one thread"},
+             list);
   add_short_forms(*command, *common, list);
-  command->footer(settings_help(list) +
-                  "\nThose of a run (crosstate train --help) are accepted, too, so that its file "
-                  "serves here;\nthey change nothing, since the model holds all that it needs.\n");
   command->callback([=, &chosen] { chosen = [=] { return stream_command(*common, *model); }; });
 }
 

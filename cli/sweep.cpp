@@ -9,6 +9,7 @@
 #include "cli/transport.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/interrupt.h"
+#include "crosstate/pipeline/idle.h"
 
 namespace crosstate::cli {
 namespace {
@@ -33,6 +34,7 @@ SweepOverrides overrides_of(const Common& common) {
   if (!common.data.empty()) after.set.push_back("data.directory=" + common.data);
   if (common.threads > 0) after.set.push_back("sweep.threads=" + std::to_string(common.threads));
   SweepOverrides overrides;
+  overrides.inputs = true;
   overrides.before = [before](FieldList& list) { read_settings(before, list); };
   overrides.after = [after](FieldList& list) { read_settings(after, list); };
   for (const std::string& assignment : after.set) overrides.keys.push_back(key_of(assignment));
@@ -93,6 +95,7 @@ int sweep_command(const Common& common, const SweepArguments& arguments) {
   if (arguments.dump) return dump(common);
   if (arguments.file.empty()) fail("sweep", "no FILE, expected a sweep file");
   const SweepPlan plan = read_plan(arguments.file, overrides_of(common));
+  refuse_idle(common, [&](const std::string& key) { return idle_reason_in_plan(plan, key); });
   require_writable_file(common.json);
   SweepContext context;
   context.directory = common.out;
@@ -133,10 +136,10 @@ void add_sweep(CLI::App& app, Action& chosen) {
       ->type_name("N")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  command->add_flag("--retry-failed", arguments->retry_failed,
-                    "With --resume: run points again that failed");
-  command->add_flag("--dump", arguments->dump,
-                    "Only print the results in --out as CSV, sorted and without times");
+  CLI::Option* retry = command->add_flag("--retry-failed", arguments->retry_failed,
+                                         "With --resume: run points again that failed");
+  CLI::Option* dump = command->add_flag(
+      "--dump", arguments->dump, "Only print the results in --out as CSV, sorted and without times");
   RunOptions defaults;
   SweepSettings settings;
   FieldList list = defaults.fields();
@@ -144,7 +147,14 @@ void add_sweep(CLI::App& app, Action& chosen) {
   Uses uses;
   uses.out = "Directory of sweep.sqlite, tables, report and models; seen by all ranks";
   uses.threads = "Threads of each point (sweep.threads); 0: as the sweep file says";
+  uses.settings = run_settings();
+  uses.settings.push_back("sweep.");
   add_common(*command, *common, uses, list);
+  retry->needs(command->get_option("--resume"));
+  for (const char* option : {"FILE", "--workers", "--retry-failed", "--config", "--set", "--data",
+                             "--resume", "--seed", "--threads", "--json"}) {
+    dump->excludes(command->get_option(option));
+  }
   command->callback([=, &chosen] { chosen = [=] { return sweep_command(*common, *arguments); }; });
 }
 

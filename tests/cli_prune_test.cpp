@@ -13,7 +13,12 @@ class CliPrune : public Cli {
  protected:
   static std::vector<std::string> prune(const std::string& model, const std::string& out,
                                         std::vector<std::string> settings = {}) {
-    std::vector<std::string> more = {"--set", "qat.epochs=2", "--set", "prune.batches=2"};
+    const auto told = [&](const char* setting) {
+      return std::count(settings.begin(), settings.end(), setting) > 0;
+    };
+    std::vector<std::string> more;
+    if (!told("prune.retrain=false")) more.insert(more.end(), {"--set", "qat.epochs=2"});
+    if (!told("prune.score=last")) more.insert(more.end(), {"--set", "prune.batches=2"});
     for (const std::string& setting : settings) more.insert(more.end(), {"--set", setting});
     std::vector<std::string> arguments = tiny("prune", out, more);
     arguments.insert(arguments.begin() + 1, model);

@@ -15,13 +15,6 @@ void check_ranges(const Options& options) {
   list.from_json(list.to_json(), "options");
 }
 
-std::string shown(double value) {
-  std::string text = std::to_string(value);
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.back() == '.') text.pop_back();
-  return text;
-}
-
 }  // namespace
 
 void fields(FieldList& list, DataOptions& options) {
@@ -124,16 +117,16 @@ void validate(const DataOptions& options) {
 void validate(const FrontEndOptions& options) {
   check_ranges(options);
   if (options.high != 0 && options.high <= options.low) {
-    fail("options", "front_end.high = " + shown(options.high) +
-                        ", expected more than front_end.low = " + shown(options.low));
+    fail("options", "front_end.high = " + exact_text(options.high) +
+                        ", expected more than front_end.low = " + exact_text(options.low));
   }
 }
 
 void validate(const AugmentOptions& options) {
   check_ranges(options);
   if (options.snr_low > options.snr_high) {
-    fail("options", "augment.snr_low = " + shown(options.snr_low) +
-                        ", expected at most augment.snr_high = " + shown(options.snr_high));
+    fail("options", "augment.snr_low = " + exact_text(options.snr_low) +
+                        ", expected at most augment.snr_high = " + exact_text(options.snr_high));
   }
 }
 

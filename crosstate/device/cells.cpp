@@ -134,6 +134,10 @@ void Cells::program_cell(std::size_t i) {
   conductance_[i] = std::max(0.0, programmed_[i]) * unit_;
 }
 
+void require_age(const DeviceOptions& options, double seconds) {
+  require_defined(*make_device_model(options), options.model, seconds * acceleration(options));
+}
+
 void Cells::age_to(double seconds) {
   if (!(seconds >= time_)) {
     fail("device", "time " + text_of(seconds) + " s, expected " + text_of(time_) +

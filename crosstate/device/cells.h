@@ -30,6 +30,10 @@ struct ProgrammingSummary {
   void add(const ProgrammingSummary& other);
 };
 
+/// Throws Error, as Cells::age_to() would, unless cells of these options are defined so long after
+/// programming.
+void require_age(const DeviceOptions& options, double seconds_since_programming);
+
 /// Cells of one array, a chip's or a part's. All that is random about cell i has the address (seed,
 /// array, i): a cell does not depend on its neighbours, and what it conducts at a time does not
 /// depend on the times before at which it was looked at.

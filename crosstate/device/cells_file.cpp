@@ -40,11 +40,6 @@ T number(const Safetensors& file, const char* key, const std::string& where) {
   return value;
 }
 
-std::string exact_text(double value) {
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, value).ptr};
-}
-
 const Tensor& tensor(const Safetensors& file, const char* name, const std::string& where) {
   const auto found = file.tensors.find(name);
   if (found == file.tensors.end()) fail(where, std::string("has no tensor ") + name);

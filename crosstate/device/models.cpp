@@ -45,18 +45,14 @@ std::vector<std::string> device_model_names() {
 }
 
 const NamedModel& device_model(const std::string& name) {
-  const auto distance = [&](const NamedModel& model) {
-    return edit_distance(std::string_view(name).substr(0, 60), model.name);
-  };
-  const NamedModel& nearest = *std::min_element(
-      kDeviceModels.begin(), kDeviceModels.end(),
-      [&](const NamedModel& a, const NamedModel& b) { return distance(a) < distance(b); });
-  if (name == nearest.name) return nearest;
+  const auto found = std::find_if(kDeviceModels.begin(), kDeviceModels.end(),
+                                  [&](const NamedModel& model) { return name == model.name; });
+  if (found != kDeviceModels.end()) return *found;
   std::string all;
   for (const NamedModel& model : kDeviceModels)
     all += (all.empty() ? "" : ", ") + std::string(model.name);
-  fail("device model", "unknown name \"" + excerpt(name) + "\"; the nearest is " + nearest.name +
-                           ", all are " + all);
+  fail("device model", "unknown name \"" + excerpt(name) + "\"; the nearest is " +
+                           nearest_name(name, device_model_names()) + ", all are " + all);
 }
 
 ModelPointer make_device_model(const DeviceOptions& options, const std::string& table) {

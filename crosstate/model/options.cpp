@@ -72,8 +72,8 @@ void validate(const ModelOptions& options) {
          "model.init = \"" + options.init + "\", expected \"real\" with model.modes = \"real\"");
   }
   if (options.dt_min > options.dt_max) {
-    fail("options", "model.dt_min = " + std::to_string(options.dt_min) +
-                        ", expected at most model.dt_max = " + std::to_string(options.dt_max));
+    fail("options", "model.dt_min = " + exact_text(options.dt_min) +
+                        ", expected at most model.dt_max = " + exact_text(options.dt_max));
   }
 }
 

@@ -30,7 +30,9 @@ bool holds_mnist(const fs::path& directory) {
   });
 }
 
-bool is_audio(const DataOptions& options) {
+}  // namespace
+
+bool holds_recordings(const DataOptions& options) {
   if (options.kind == "audio" && options.directory.empty()) {
     fail("options", "data.kind = \"audio\" without data.directory, expected the recordings' place");
   }
@@ -44,6 +46,8 @@ bool is_audio(const DataOptions& options) {
   fail(options.directory,
        "neither MNIST files (train-images-idx3-ubyte, ...) nor recordings (.wav, .flac) in it");
 }
+
+namespace {
 
 void keep_first(Recordings& set, int limit) {
   const auto count = static_cast<std::size_t>(limit);
@@ -82,10 +86,8 @@ void permute(Dataset& set, std::uint64_t seed) {
   if (seed != 0) permute_steps(set, seed);
 }
 
-RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
-  AudioSets sets = load_recordings(options.data);
-  require_training(sets, options.data);
-  RecordingsSplit split{std::move(sets.train), {}};
+RecordingsSplit split_recordings(Recordings train, const RunOptions& options) {
+  RecordingsSplit split{std::move(train), {}};
   if (!options.data.validation_speaker.empty()) {
     split = split_speaker(split.train, options.data.validation_speaker);
   } else if (options.train.validation > 0) {
@@ -94,7 +96,13 @@ RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
   if (split.train.items.empty()) {
     fail(split.train.name, "every recording is held out for validation, none is left to train");
   }
+  return split;
+}
 
+RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
+  AudioSets sets = load_recordings(options.data);
+  require_training(sets, options.data);
+  RecordingsSplit split = split_recordings(std::move(sets.train), options);
   FrontEnd front_end(options.front_end, split.train.sample_rate);
   front_end.fit(split.train, pool);
   RunData data;
@@ -112,9 +120,6 @@ RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
 }
 
 RunData run_images(const RunOptions& options) {
-  if (options.augment.any()) {
-    fail("options", "section augment varies recordings, but the data are images; expected 0s");
-  }
   TrainTest sets = load_images(options.data);
   RunData data;
   data.test = std::move(sets.test);
@@ -185,8 +190,15 @@ std::optional<Preparation> Preparation::load(const Safetensors& model, const std
   return result;
 }
 
+void require_data(const RunOptions& options) {
+  if (!holds_recordings(options.data) && options.augment.any()) {
+    fail("options", "section augment varies recordings, but the data are images; expected 0s");
+  }
+}
+
 RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
-  RunData data = is_audio(options.data) ? run_recordings(options, pool) : run_images(options);
+  require_data(options);
+  RunData data = holds_recordings(options.data) ? run_recordings(options, pool) : run_images(options);
   data.preparation.classes = data.training.classes;
   data.preparation.permutation_seed = options.data.permutation_seed;
   if (options.data.permutation_seed != 0) data.preparation.permuted_steps = data.training.length;
@@ -217,27 +229,34 @@ Dataset prepared(Dataset set, const DataOptions& options,
 
 }  // namespace
 
-TrainTest load_model_data(const DataOptions& options, const std::optional<Preparation>& preparation,
-                          const std::string& where, ThreadPool& pool) {
-  const bool audio = is_audio(options);
-  require_kind(audio, options, preparation, where);
-  TrainTest sets;
+RunData load_model_data(const RunOptions& options, const std::optional<Preparation>& preparation,
+                        const std::string& where, ThreadPool& pool) {
+  const bool audio = holds_recordings(options.data);
+  require_kind(audio, options.data, preparation, where);
+  RunData data;
   if (audio) {
-    const AudioSets recordings = load_recordings(options);
-    require_training(recordings, options);
-    sets.train = make_sequences(recordings.train, *preparation->front_end, pool);
-    sets.test = make_sequences(recordings.test, *preparation->front_end, pool);
+    AudioSets recordings = load_recordings(options.data);
+    require_training(recordings, options.data);
+    const RecordingsSplit split = split_recordings(std::move(recordings.train), options);
+    data.training = make_sequences(split.train, *preparation->front_end, pool);
+    if (!split.validation.items.empty()) {
+      data.validation = make_sequences(split.validation, *preparation->front_end, pool);
+    }
+    data.test = make_sequences(recordings.test, *preparation->front_end, pool);
   } else {
-    sets = load_images(options);
+    data = run_images(options);
   }
-  sets.train = prepared(std::move(sets.train), options, preparation, where);
-  sets.test = prepared(std::move(sets.test), options, preparation, where);
-  return sets;
+  for (Dataset* set : {&data.training, &data.validation, &data.test}) {
+    if (set->count > 0 || set == &data.test) {
+      *set = prepared(std::move(*set), options.data, preparation, where);
+    }
+  }
+  return data;
 }
 
 Dataset load_test_data(const DataOptions& options, const std::optional<Preparation>& preparation,
                        const std::string& where, ThreadPool& pool) {
-  const bool audio = is_audio(options);
+  const bool audio = holds_recordings(options);
   require_kind(audio, options, preparation, where);
   Dataset set = audio ? make_sequences(load_recordings(options).test, *preparation->front_end, pool)
                       : load_images(options).test;

@@ -40,16 +40,23 @@ struct RunData {
   std::unique_ptr<Augmenter> augmenter;  // of the training set; null: the same in every epoch
 };
 
+/// Whether the options name recordings, not images. Throws Error for a directory that is missing or
+/// holds neither.
+bool holds_recordings(const DataOptions& options);
+
+/// Throws Error for what load_run_data() would refuse without reading a single sequence.
+void require_data(const RunOptions& options);
+
 /// Reads and prepares what the options name. The front end's statistics are those of the training
 /// set without the part held out. The pool must outlive the result.
 RunData load_run_data(const RunOptions& options, ThreadPool& pool);
 
-/// The sets that the options name, prepared as for the model. A model that does not tell
-/// (`preparation` empty) gets what data.permutation_seed says. Throws Error for a data set of
-/// another kind or with other classes than the model's (`where`), and for recordings that are all
-/// of the test set.
-TrainTest load_model_data(const DataOptions& options, const std::optional<Preparation>& preparation,
-                          const std::string& where, ThreadPool& pool);
+/// The sets that the options name, split as by load_run_data() and prepared as for the model. A
+/// model that does not tell (`preparation` empty) gets what data.permutation_seed says. Throws Error
+/// for a data set of another kind or with other classes than the model's (`where`), and for
+/// recordings that are all of the test set. RunData::preparation and augmenter stay empty.
+RunData load_model_data(const RunOptions& options, const std::optional<Preparation>& preparation,
+                        const std::string& where, ThreadPool& pool);
 /// Of these the test set alone; there may be no other.
 Dataset load_test_data(const DataOptions& options, const std::optional<Preparation>& preparation,
                        const std::string& where, ThreadPool& pool);

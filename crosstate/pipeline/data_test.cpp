@@ -135,9 +135,9 @@ TEST_F(RunDataTest, RefusesWhatDoesNotBelongTogether) {
 
 TEST_F(RunDataTest, RefusesToCalibrateOnTestRecordings) {
   const auto preparation = reloaded(load_run_data(options_, pool_));
-  EXPECT_EQ(load_model_data(options_.data, preparation, "model", pool_).train.count, 30u);
+  EXPECT_EQ(load_model_data(options_, preparation, "model", pool_).test.count, 30u);
   options_.data.test_indices = "0-100";
-  EXPECT_THAT([&] { load_model_data(options_.data, preparation, "model", pool_); },
+  EXPECT_THAT([&] { load_model_data(options_, preparation, "model", pool_); },
               ThrowsMessage<Error>(testing::AllOf(HasSubstr(sounds_.path().string()),
                                                   HasSubstr("none is left to train"),
                                                   HasSubstr("data.test_indices"))));

@@ -143,18 +143,42 @@ void validate(const RunOptions& options) {
   RunOptions copy = options;
   FieldList list = copy.fields();
   list.from_json(list.to_json(), "options");
-  validate(options.data);
-  validate(options.front_end);
-  validate(options.augment);
+  for (const char* section : {"data", "front_end", "augment", "model", "train", "prune", "quant",
+                              "qat", "device", "simulate", "sweep"}) {
+    validate_section(options, section);
+  }
+  validate_together(options);
+}
+
+void validate_section(const RunOptions& options, const std::string& section) {
+  if (section == "data") {
+    validate(options.data);
+  } else if (section == "front_end") {
+    validate(options.front_end);
+  } else if (section == "augment") {
+    validate(options.augment);
+  } else if (section == "model") {
+    validate(options.model);
+  } else if (section == "train") {
+    validate(options.train, "train");
+  } else if (section == "prune") {
+    validate(options.prune);
+  } else if (section == "quant") {
+    validate(options.quant);
+  } else if (section == "qat") {
+    validate(options.qat, "qat");
+  } else if (section == "device" || section == "crossbar" || section == "wires" ||
+             section == "external") {
+    validate(options.target);
+  } else if (section == "simulate") {
+    validate(options.simulate);
+  } else if (section == "sweep") {
+    noise_levels(options.sweep);
+  }
+}
+
+void validate_together(const RunOptions& options) {
   validate(options.augment, options.front_end);
-  validate(options.model);
-  validate(options.train, "train");
-  validate(options.prune);
-  validate(options.quant);
-  validate(options.qat, "qat");
-  validate(options.target);
-  validate(options.simulate);
-  noise_levels(options.sweep);
   qat_stages(options);
   if (options.quantize && options.model.norm == "layer") {
     fail(
@@ -167,10 +191,11 @@ void validate(const RunOptions& options) {
       fail("options", "run.crossbar = true needs integers, expected run.quantize = true");
     }
     validate_mapping(options, "run.crossbar = true");
-    require_one_if_external(options.target, options.simulate);
+    require_possible(options.target, options.simulate);
   }
   if (options.quantize && options.qat.target_noise > 0) {
     validate_mapping(options, "qat.target_noise above 0, which --target sets");
+    require_first_age(options.target, options.simulate);
   }
   if (options.prune_float) validate_pruning(options);
 }

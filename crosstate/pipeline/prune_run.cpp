@@ -112,6 +112,12 @@ class PruneRun {
     } catch (const Error& error) {
       fail(file, "does not fit the data: " + std::string(error.what()));
     }
+    if (options_.prune.retrain && options_.quantize && !network.quantized() &&
+        network.options().norm == "layer" && !folds_after_rounding(resolved(options_.quant))) {
+      fail(file,
+           "model.norm = \"layer\" does not fold, which quant.weight needs with one scale per tensor "
+           "or powers of two; expected quant.weight.granularity = \"channel\" and scales = \"free\"");
+    }
     Safetensors prepared;
     data_.preparation.save(prepared);
     for (const auto& [key, value] : prepared.metadata) {
@@ -277,15 +283,14 @@ class PruneRun {
 
 }  // namespace
 
-PruneSummary prune_model(const std::string& file, const RunOptions& options,
-                         const RunContext& context) {
+void validate_prune(const RunOptions& options) {
   validate(options);
   if (!options.qat.stages.empty()) {
     fail("options", "qat.stages = \"" + options.qat.stages +
                         "\", expected none: a pruned model is trained on in its own formats");
   }
   if (options.qat.target_noise > 0) {
-    fail("options", "qat.target_noise = " + nlohmann::json(options.qat.target_noise).dump() +
+    fail("options", "qat.target_noise = " + exact_text(options.qat.target_noise) +
                         ", expected 0: a pruned model is trained on with the noise of [quant]");
   }
   if (options.prune.retrain && options.prune.schedule == "gradual" &&
@@ -294,6 +299,11 @@ PruneSummary prune_model(const std::string& file, const RunOptions& options,
                         " above qat.epochs = " + std::to_string(options.qat.epochs) +
                         ", which they divide; expected at least one epoch for each");
   }
+}
+
+PruneSummary prune_model(const std::string& file, const RunOptions& options,
+                         const RunContext& context) {
+  validate_prune(options);
   if (context.directory.empty()) fail("prune", "no directory for the results");
   make_writable_directory(context.directory);
   std::unique_ptr<ThreadPool> own;

@@ -41,6 +41,9 @@ struct PruneSummary {
   std::vector<std::string> data;
 };
 
+/// Throws Error as validate() does, and for settings that a pruning of a trained model cannot follow.
+void validate_prune(const RunOptions& options);
+
 /// Prunes the model of a file at every point of RunOptions::prune and trains each on by
 /// RunOptions::qat: a quantized model in its own formats, with the noise of RunOptions::quant; a
 /// float one is quantized by RunOptions::quant first or, without RunOptions::quantize, stays in

@@ -143,9 +143,11 @@ class Run {
     if (!options_.start.empty()) context.config["checksum of run.start"] = checksum(*float_);
     if (options_.prune_float) context.config["prune"] = summary_.config.at("prune");
     if (options_.qat.target_noise > 0) {
-      for (const char* section : {"device", "crossbar", "wires", "simulate"}) {
+      for (const char* section : {"device", "crossbar", "wires"}) {
         context.config[section] = summary_.config.at(section);
       }
+      context.config["first of simulate.times, the age of the noise in training"] =
+          simulated_times(options_.simulate).front();
     }
     context.teacher = {float_.get(), options_.qat.distill, options_.qat.temperature};
     context.stages = stages;
@@ -274,7 +276,8 @@ class Run {
     // What only names the place or the rhythm of reports may differ in the run that continues.
     context.config["data"].erase("directory");
     if (context.config.contains("train")) context.config["train"].erase("log_every");
-
+    // What comes after all training.
+    if (context.config.contains("run")) context.config["run"].erase("crossbar");
     return context;
   }
 
@@ -450,6 +453,7 @@ bool can_resume(const std::filesystem::path& directory) {
 RunSummary run(const RunOptions& options, const RunContext& context) {
   validate(options);
   if (context.directory.empty()) fail("run", "no directory for the results");
+  require_data(options);
   make_writable_directory(context.directory);
   std::unique_ptr<ThreadPool> own;
   if (context.pool == nullptr) own = std::make_unique<ThreadPool>();

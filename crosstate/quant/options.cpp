@@ -17,8 +17,9 @@ struct PresetBits {
 PresetBits preset_bits(const std::string& preset) {
   if (preset == "float") return {0, 0, 0};
   if (preset == "analog-64x64") return {8, 8, 8};
+  static const std::regex kBits("w([0-9]{1,2})a([0-9]{1,2})s([0-9]{1,2})");
   std::smatch match;
-  if (std::regex_match(preset, match, std::regex("w([0-9]{1,2})a([0-9]{1,2})s([0-9]{1,2})"))) {
+  if (std::regex_match(preset, match, kBits)) {
     const PresetBits bits{std::stoi(match[1]), std::stoi(match[2]), std::stoi(match[3])};
     if (bits.weights <= kMostBits && bits.activations <= kMostBits && bits.state <= kMostBits &&
         bits.activations != 1 && bits.state != 1) {
