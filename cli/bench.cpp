@@ -100,8 +100,8 @@ constexpr Command kCommands[] = {
      "Threads that scan at once, each on data of its own; 0: every core", "", 1, bench_scan},
     {Bench::kInfer, "infer", "The integer network: one sequence step by step, and batches",
      "Threads of the batches; a single sequence takes one; 0: every core", "", 1, bench_infer},
-    {Bench::kArray, "array", "Programming one crossbar array, and products with it in batches",
-     "", "one array is used by one thread", 1, bench_array},
+    {Bench::kArray, "array", "Programming one crossbar array, and products with it in batches", "",
+     "one array is used by one thread", 1, bench_array},
 };
 
 }  // namespace

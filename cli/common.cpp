@@ -99,8 +99,7 @@ CLI::Option* add_text(CLI::App& command, const std::string& option, std::string&
 }
 void refuse_option(CLI::App& command, const std::string& option, const std::string& why) {
   command
-      .add_option_function<std::string>(option,
-                                        [=](const std::string&) { refuse(option, why); })
+      .add_option_function<std::string>(option, [=](const std::string&) { refuse(option, why); })
       ->group("");
 }
 void refuse_flag(CLI::App& command, const std::string& option, const std::string& why) {

@@ -83,7 +83,8 @@ std::vector<NamedSetting> named_settings(const Common& common);
 
 /// Throws Error for a setting that the command line has named and that changes nothing, which
 /// `reason` tells by a text that is not empty.
-void refuse_idle(const Common& common, const std::function<std::string(const std::string&)>& reason);
+void refuse_idle(const Common& common,
+                 const std::function<std::string(const std::string&)>& reason);
 /// The same for what run() uses, and for --target.
 void refuse_idle_in_run(const Common& common, const RunOptions& options);
 /// The same for settings about a test set.
@@ -104,7 +105,8 @@ void require_writable_file(const std::string& path);
 /// Writes --json, if given ("-": standard output).
 void write_json(const Common& common, const nlohmann::json& json);
 
-/// Makes the directory of --out, if given, before the work begins; NAME.json must not be in the way.
+/// Makes the directory of --out, if given, before the work begins; NAME.json must not be in the
+/// way.
 void prepare_out(const Common& common, const std::string& name);
 
 /// Writes NAME.json in the directory of --out, if given, and --json.

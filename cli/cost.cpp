@@ -35,9 +35,9 @@ struct Settings {
 // of the target.
 std::vector<std::string> cost_settings() {
   std::vector<std::string> keys = test_data_settings();
-  for (const char* key : {"cost.", "peers.", "crossbar.spare_columns", "crossbar.recurrence",
-                          "crossbar.encoding", "crossbar.packing", "crossbar.driven",
-                          "crossbar.cells", "crossbar.significance"}) {
+  for (const char* key :
+       {"cost.", "peers.", "crossbar.spare_columns", "crossbar.recurrence", "crossbar.encoding",
+        "crossbar.packing", "crossbar.driven", "crossbar.cells", "crossbar.significance"}) {
     keys.push_back(key);
   }
   return keys;
@@ -98,18 +98,13 @@ int cost_command(const Common& common, const CostArguments& arguments) {
   validate(settings.run);
   refuse_idle_data(common, settings.run.data);
   require_writable_file(common.json);
-  prepare_out(common, "cost");
-  if (!common.out.empty()) {
-    require_writable_file((std::filesystem::path(common.out) / "report.html").string());
-  }
   const Technology float_target =
       find_float_target(settings.cost.float_target, "cost.float_target");
   std::vector<Technology> technologies;
   for (const std::string& name : arguments.targets) technologies.push_back(find_technology(name));
-  const bool crossbars =
-      std::any_of(technologies.begin(), technologies.end(), [](const Technology& technology) {
-        return technology.kind == TargetKind::kCrossbar;
-      });
+  const bool crossbars = std::any_of(
+      technologies.begin(), technologies.end(),
+      [](const Technology& technology) { return technology.kind == TargetKind::kCrossbar; });
   refuse_idle(common, [&](const std::string& key) {
     if (key.starts_with("crossbar.") && !crossbars) return std::string("no target of crossbars");
     if (key == "cost.samples" && settings.run.data.test_limit > 0) {
@@ -117,6 +112,10 @@ int cost_command(const Common& common, const CostArguments& arguments) {
     }
     return idle_reason(key, idle_on_target(settings.run.target));
   });
+  prepare_out(common, "cost");
+  if (!common.out.empty()) {
+    require_writable_file((std::filesystem::path(common.out) / "report.html").string());
+  }
 
   std::vector<CostModel> models;
   for (const std::string& file : arguments.models) {

@@ -267,8 +267,7 @@ int info_command(const Common& common, const std::string& model) {
   const Coefficients coefficients = state.coefficients();
   json description = describe(network, coefficients, model);
   IntegerReport report;
-  const bool whole =
-      network.options().norm == "none" && site_in_floating_point(network).empty();
+  const bool whole = network.options().norm == "none" && site_in_floating_point(network).empty();
   if (!whole) refuse_data(common, model);
   if (whole) {
     report = report_integers(to_integers(network), data, preparation, model);

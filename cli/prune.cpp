@@ -13,7 +13,7 @@ namespace {
 
 // Shape, front end and order of steps are those of the model.
 std::vector<std::string> settings_of_prune() {
-  return {"data.",   "augment.", "prune.",       "quant.",          "qat.",
+  return {"data.",    "augment.",     "prune.",          "quant.",          "qat.",
           "run.seed", "run.quantize", "run.calibration", "train.validation"};
 }
 
@@ -63,9 +63,9 @@ void add_prune(CLI::App& app, Action& chosen) {
   common->out = "out/prune";
   auto model = std::make_shared<std::string>();
   command->add_option("MODEL", *model, "A float or quantized model")->required();
-  add_common(*command, *common,
-             {.out = "Directory of models, checkpoints and prune.json",
-              .settings = settings_of_prune()});
+  add_common(
+      *command, *common,
+      {.out = "Directory of models, checkpoints and prune.json", .settings = settings_of_prune()});
   command->callback([=, &chosen] { chosen = [=] { return prune_command(*common, *model); }; });
 }
 

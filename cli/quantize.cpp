@@ -17,17 +17,23 @@ constexpr int kEvaluationBatch = 256;
 
 // Training alone disturbs weights.
 std::vector<std::string> settings_of_quantize() {
-  return {"data.",     "run.seed", "run.calibration",      "train.validation",     "quant.",
-          "!quant.weight_noise",   "!quant.device_noise",  "!quant.chip_steps",
-          "!quant.noise_unit",     "!quant.noise_recurrence"};
+  return {"data.",
+          "run.seed",
+          "run.calibration",
+          "train.validation",
+          "quant.",
+          "!quant.weight_noise",
+          "!quant.device_noise",
+          "!quant.chip_steps",
+          "!quant.noise_unit",
+          "!quant.noise_recurrence"};
 }
 
 int quantize_command(const Common& common, const std::string& file) {
   RunOptions options = configuration(common);
   refuse_idle_data(common, options.data);
-  refuse_idle(common, [&](const std::string& key) {
-    return idle_reason(key, idle_in_quantize(options));
-  });
+  refuse_idle(common,
+              [&](const std::string& key) { return idle_reason(key, idle_in_quantize(options)); });
   require_writable_file(common.json);
   const Safetensors content = read_safetensors(file);
   Network network = Network::from_tensors(content, file);
@@ -74,7 +80,8 @@ int quantize_command(const Common& common, const std::string& file) {
 
 void add_quantize(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand(
-      "quantize", "Round a float model after training, with ranges from training data that are not held out");
+      "quantize",
+      "Round a float model after training, with ranges from training data that are not held out");
   auto common = std::make_shared<Common>();
   common->out = "out/quantize";
   auto model = std::make_shared<std::string>();

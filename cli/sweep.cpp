@@ -29,6 +29,8 @@ std::string key_of(const std::string& assignment) {
 // --config before the file's settings; --set, --data, --seed and --threads after them.
 SweepOverrides overrides_of(const Common& common) {
   Common before, after = common;
+  before.command = common.command;
+  before.settings = common.settings;
   before.config = common.config;
   after.config.clear();
   if (!common.data.empty()) after.set.push_back("data.directory=" + common.data);
@@ -138,8 +140,9 @@ void add_sweep(CLI::App& app, Action& chosen) {
       ->capture_default_str();
   CLI::Option* retry = command->add_flag("--retry-failed", arguments->retry_failed,
                                          "With --resume: run points again that failed");
-  CLI::Option* dump = command->add_flag(
-      "--dump", arguments->dump, "Only print the results in --out as CSV, sorted and without times");
+  CLI::Option* dump =
+      command->add_flag("--dump", arguments->dump,
+                        "Only print the results in --out as CSV, sorted and without times");
   RunOptions defaults;
   SweepSettings settings;
   FieldList list = defaults.fields();

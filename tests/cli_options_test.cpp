@@ -83,19 +83,25 @@ TEST_F(CliOptions, OfHelpAreThoseThatAreUsed) {
     std::vector<std::string> used, unused;
   };
   for (const Case& c : std::vector<Case>{
-           {"train", {"model.channels", "qat.epochs", "sweep.noise"}, {"prune.steps", "device.nl2"}},
+           {"train",
+            {"model.channels", "qat.epochs", "sweep.noise"},
+            {"prune.steps", "device.nl2"}},
            {"demo", {"model.channels", "simulate.times"}, {"prune.against"}},
            {"sweep", {"model.channels", "sweep.patience"}, {"prune.retrain", "search.bits"}},
            {"search", {"search.bits", "qat.epochs"}, {"quant.state.bits", "sweep.series"}},
            {"eval", {"data.test_limit"}, {"quant.preset", "data.train_limit", "run.seed"}},
            {"info", {"data.test_limit"}, {"model.channels"}},
-           {"quantize", {"quant.preset", "train.validation", "run.calibration"},
+           {"quantize",
+            {"quant.preset", "train.validation", "run.calibration"},
             {"qat.epochs", "model.channels", "quant.weight_noise", "front_end.bands"}},
-           {"prune", {"prune.steps", "qat.epochs", "quant.weight_noise"},
+           {"prune",
+            {"prune.steps", "qat.epochs", "quant.weight_noise"},
             {"model.channels", "train.epochs", "run.start", "front_end.bands"}},
-           {"deploy", {"device.g_max", "crossbar.rows", "run.seed"},
+           {"deploy",
+            {"device.g_max", "crossbar.rows", "run.seed"},
             {"simulate.times", "data.test_limit", "external.command"}},
-           {"simulate", {"simulate.times", "data.test_limit", "external.command"},
+           {"simulate",
+            {"simulate.times", "data.test_limit", "external.command"},
             {"quant.preset", "data.train_limit", "qat.target_noise"}},
            {"cost", {"cost.steps", "peers.lstm", "crossbar.encoding"}, {"device.g_max"}},
            {"device", {"device.g_max", "population.time"}, {"device.model", "crossbar.rows"}},
@@ -118,7 +124,7 @@ TEST_F(CliOptions, OfHelpAreThoseThatAreUsed) {
     for (const std::string& key : c.unused) {
       EXPECT_THAT(help, Not(HasSubstr("\n  " + key + ' '))) << c.command;
       const Field* field = list.find(key);
-      const std::string value = field == nullptr             ? "1"
+      const std::string value = field == nullptr               ? "1"
                                 : field->current().is_string() ? field->current().get<std::string>()
                                                                : field->current().dump();
       std::vector<std::string> with = arguments;
@@ -174,44 +180,57 @@ TEST_F(CliOptions, AreRefusedWhereOthersMakeThemIdle) {
            {{"train", set("device.g_max=9")}, "device.g_max", "run.crossbar = false"},
            {{"train", set("external.command=x")}, "external.command", "run.crossbar = false"},
            {{"train", set("run.quantize=false"), set("quant.preset=w4a8s8")},
-            "quant.preset", "run.quantize = false"},
-           {{"train", set("run.quantize=false"), "--target=pcm"}, "--target pcm",
+            "quant.preset",
             "run.quantize = false"},
-           {{"train", "--target=pcm", set("quant.weight_noise=0.1")}, "quant.weight_noise",
+           {{"train", set("run.quantize=false"), "--target=pcm"},
+            "--target pcm",
+            "run.quantize = false"},
+           {{"train", "--target=pcm", set("quant.weight_noise=0.1")},
+            "quant.weight_noise",
             "--target"},
            {{"train", "--target=pcm", set("simulate.chips=2")}, "simulate.chips", "run.crossbar"},
            {{"train", set("run.start=x"), set("train.epochs=3")}, "train.epochs", "run.start"},
            {{"train", set("qat.temperature=3")}, "qat.temperature", "qat.distill = 0"},
            {{"train", set("quant.chip_steps=3")}, "quant.chip_steps", "quant.device_noise = 0"},
-           {{"train", set("quant.input.percentile=99")}, "quant.input.percentile",
+           {{"train", set("quant.input.percentile=99")},
+            "quant.input.percentile",
             "quant.input.range = \"clip\""},
            {{"train", set("front_end.bands=9")}, "front_end.bands", "images"},
            {{"train", set("augment.time_mask=9")}, "augment.time_mask", "images"},
            {{"train", set("data.longest=9")}, "data.longest", "images"},
            {{"train", tones, set("augment.snr_low=9")}, "augment.snr_low", "augment.noise = 0"},
            {{"train", tones, set("front_end.kind=waveform"), set("front_end.bands=9")},
-            "front_end.bands", "waveform"},
+            "front_end.bands",
+            "waveform"},
            {{"train", tones, set("data.test_speaker=ann"), set("data.test_indices=3")},
-            "data.test_indices", "data.test_speaker"},
+            "data.test_indices",
+            "data.test_speaker"},
            {{"demo", set("prune.states=0.5")}, "prune.states", "run.prune = false"},
-           {{"demo", set("external.timeout=3")}, "external.timeout", "no external.command"},
+           {{"demo", set("external.timeout=3")}, "external.timeout", "external.command empty"},
            {{"eval", "absent", set("data.layout=names")}, "data.layout", "images"},
            {{"simulate", "absent", set("external.command=x"), set("wires.segment=1"), "--chips=1"},
-            "wires.segment", "external.command"},
-           {{"simulate", "absent", set("crossbar.significance=4")}, "crossbar.significance",
+            "wires.segment",
+            "external.command"},
+           {{"simulate", "absent", set("crossbar.significance=4")},
+            "crossbar.significance",
             "crossbar.cells = 1"},
-           {{"simulate", "absent", set("simulate.calibration=4")}, "simulate.calibration",
+           {{"simulate", "absent", set("simulate.calibration=4")},
+            "simulate.calibration",
             "crossbar.adc_range"},
-           {{"deploy", "absent", set("device.max_pulses=4")}, "device.max_pulses",
+           {{"deploy", "absent", set("device.max_pulses=4")},
+            "device.max_pulses",
             "device.write_verify = false"},
-           {{"device", "pcm", set("device.pulse_gain=0.5")}, "device.pulse_gain",
+           {{"device", "pcm", set("device.pulse_gain=0.5")},
+            "device.pulse_gain",
             "device.write_verify = false"},
            {{"device", "gaussian", set("device.drift=false")}, "device.drift", "gaussian"},
            {{"cost", "absent", set("crossbar.packing=single")}, "crossbar.packing", "no target"},
-           {{"search", set("search.states=0 0.5"), set("prune.states=0.5")}, "prune.states",
+           {{"search", set("search.states=0 0.5"), set("prune.states=0.5")},
+            "prune.states",
             "search.states"},
            {{"search", set("quant.preset=w4a8s8")}, "quant.preset", "search.bits"},
-           {{"bench", "scan", set("bench.state_rounding=feedback")}, "bench.state_rounding",
+           {{"bench", "scan", set("bench.state_rounding=feedback")},
+            "bench.state_rounding",
             "bench.state_bits = 0"}}) {
     std::vector<std::string> arguments = c.arguments;
     if (c.arguments[0] != "device") arguments.insert(arguments.end(), {"--out", out});
@@ -273,9 +292,9 @@ TEST_F(CliOptions, OfLaterStagesMayChangeOnResume) {
     more.insert(more.end(), {"--set", "train.epochs=1", "--set", "qat.epochs=1"});
     return tiny("train", out, more);
   };
-  const std::vector<std::string> few = {
-      "--set=run.crossbar=true", "--set=simulate.chips=1", "--set=simulate.sequences=16",
-      "--set=sweep.noise=0",     "--set=sweep.chips=1",    "--set=sweep.sequences=16"};
+  const std::vector<std::string> few = {"--set=run.crossbar=true",     "--set=simulate.chips=1",
+                                        "--set=simulate.sequences=16", "--set=sweep.noise=0",
+                                        "--set=sweep.chips=1",         "--set=sweep.sequences=16"};
   const auto with = [&](const std::vector<std::string>& more) {
     std::vector<std::string> all = few;
     all.insert(all.end(), more.begin(), more.end());
@@ -441,9 +460,8 @@ TEST_F(CliOptions, OfStream) {
   EXPECT_EQ(std::count(steps.out.begin(), steps.out.end(), '\n'), 3) << steps.out;
   EXPECT_EQ(json_of("copy.json"), json({{"model", model}, {"sequences", 2}, {"steps", 3}}));
 
-  const Result sequences =
-      call({"stream", model, "--output", "sequence", "--set", "stream.output=step", "--out",
-            path("results")});
+  const Result sequences = call({"stream", model, "--output", "sequence", "--set",
+                                 "stream.output=step", "--out", path("results")});
   ASSERT_EQ(sequences.code, 0) << sequences.err;
   EXPECT_EQ(std::count(sequences.out.begin(), sequences.out.end(), '\n'), 2) << sequences.out;
   EXPECT_EQ(json_of("results/stream.json"), json_of("copy.json"));

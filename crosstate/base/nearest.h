@@ -12,8 +12,8 @@ namespace crosstate {
 std::size_t edit_distance(std::string_view from, std::string_view to);
 
 /// How unlike a name is to a known one, 0 for the same. In this order: typing mistakes; beginnings
-/// ("chan" of "channels"), parts and initials ("lr" of "learning_rate"); letters left out; and, from
-/// kUnlike on, whatever else, by edit distance.
+/// ("chan" of "channels"), parts and initials ("lr" of "learning_rate"); letters left out; and,
+/// from kUnlike on, whatever else, by edit distance.
 std::size_t name_distance(std::string_view name, std::string_view known);
 inline constexpr std::size_t kUnlike = 500;
 

@@ -82,7 +82,8 @@ class FieldList {
   /// The used values as a TOML file that read_toml() accepts.
   std::string to_toml() const;
 
-  /// One aligned line per used field for --help: key, default (the current value), unit, range, help.
+  /// One aligned line per used field for --help: key, default (the current value), unit, range,
+  /// help.
   std::string help() const;
 
  private:

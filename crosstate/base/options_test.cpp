@@ -132,17 +132,17 @@ TEST_F(Options, TheNearestKeyIsInTheNamedSection) {
   list.add("final_rate", learning_rate, "");
   list.section("model").add("channels", channels, "");
   list.section("quant.state").add("bits", half, "");
-  for (const auto& [key, nearest] : std::vector<std::pair<std::string, std::string>>{
-           {"train.lr", "train.learning_rate"},
-           {"train.rate", "train.learning_rate"},
-           {"train.x", "train.epochs"},
-           {"model.chan", "model.channels"},
-           {"model.chanels", "model.channels"},
-           {"modle.chan", "model.channels"},
-           {"model.low", "front_end.low"},
-           {"quant.state.bit", "quant.state.bits"},
-           {"quant.bits", "quant.state.bits"},
-           {"low", "front_end.low"}}) {
+  for (const auto& [key, nearest] :
+       std::vector<std::pair<std::string, std::string>>{{"train.lr", "train.learning_rate"},
+                                                        {"train.rate", "train.learning_rate"},
+                                                        {"train.x", "train.epochs"},
+                                                        {"model.chan", "model.channels"},
+                                                        {"model.chanels", "model.channels"},
+                                                        {"modle.chan", "model.channels"},
+                                                        {"model.low", "front_end.low"},
+                                                        {"quant.state.bit", "quant.state.bits"},
+                                                        {"quant.bits", "quant.state.bits"},
+                                                        {"low", "front_end.low"}}) {
     EXPECT_THAT([&] { list.set(key + "=1"); },
                 ThrowsMessage<Error>(HasSubstr("nearest key is \"" + nearest + '"')))
         << key;
@@ -182,7 +182,8 @@ TEST_F(Options, OthersAreKnownAlone) {
   EXPECT_EQ(values_.epochs, 3);
   EXPECT_EQ(epochs, 7);
   EXPECT_EQ(steps, 8);
-  expect_toml_error("[bench]\nsteps = 10\n", 2, "bench.steps = 10, expected a whole number, 1 to 9");
+  expect_toml_error("[bench]\nsteps = 10\n", 2,
+                    "bench.steps = 10, expected a whole number, 1 to 9");
   EXPECT_THAT([&] { fields_.set("bench.steps=4"); },
               ThrowsMessage<Error>(HasSubstr("bench.steps has no effect in crosstate test")));
 }

@@ -102,8 +102,8 @@ void check_constant(const std::string& path, const ConstantDefinition& definitio
   require(!c.source.empty(), "source");
   if (c.value.low <= c.value.typical && c.value.typical <= c.value.high) return;
   fail(path, key + " low, typical, high = " + exact_text(c.value.low) + ", " +
-                 exact_text(c.value.typical) + ", " +
-                 exact_text(c.value.high) + ", expected an order that rises");
+                 exact_text(c.value.typical) + ", " + exact_text(c.value.high) +
+                 ", expected an order that rises");
 }
 
 TargetKind kind_of(const std::string& name, const std::string& path) {

@@ -198,7 +198,8 @@ void require_data(const RunOptions& options) {
 
 RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
   require_data(options);
-  RunData data = holds_recordings(options.data) ? run_recordings(options, pool) : run_images(options);
+  RunData data =
+      holds_recordings(options.data) ? run_recordings(options, pool) : run_images(options);
   data.preparation.classes = data.training.classes;
   data.preparation.permutation_seed = options.data.permutation_seed;
   if (options.data.permutation_seed != 0) data.preparation.permuted_steps = data.training.length;

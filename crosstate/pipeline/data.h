@@ -52,8 +52,8 @@ void require_data(const RunOptions& options);
 RunData load_run_data(const RunOptions& options, ThreadPool& pool);
 
 /// The sets that the options name, split as by load_run_data() and prepared as for the model. A
-/// model that does not tell (`preparation` empty) gets what data.permutation_seed says. Throws Error
-/// for a data set of another kind or with other classes than the model's (`where`), and for
+/// model that does not tell (`preparation` empty) gets what data.permutation_seed says. Throws
+/// Error for a data set of another kind or with other classes than the model's (`where`), and for
 /// recordings that are all of the test set. RunData::preparation and augmenter stay empty.
 RunData load_model_data(const RunOptions& options, const std::optional<Preparation>& preparation,
                         const std::string& where, ThreadPool& pool);

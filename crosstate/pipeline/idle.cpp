@@ -53,12 +53,11 @@ void add_crossbar(Idle& idle, const Target& target) {
 
 // Activation sites whose range is not that percentile.
 void add_percentiles(Idle& idle, const QuantOptions& quant) {
-  const std::pair<const char*, const ActivationSite*> sites[] = {
-      {"input", &quant.input},
-      {"residual", &quant.residual},
-      {"ssm_output", &quant.ssm_output},
-      {"activation", &quant.activation},
-      {"linear", &quant.linear}};
+  const std::pair<const char*, const ActivationSite*> sites[] = {{"input", &quant.input},
+                                                                 {"residual", &quant.residual},
+                                                                 {"ssm_output", &quant.ssm_output},
+                                                                 {"activation", &quant.activation},
+                                                                 {"linear", &quant.linear}};
   for (const auto& [name, site] : sites) {
     if (site->range == "percentile") continue;
     const std::string at = std::string("quant.") + name;
@@ -110,10 +109,9 @@ std::vector<std::string> target_settings() {
 }
 
 std::vector<std::string> run_settings() {
-  std::vector<std::string> keys = {"run.",   "data.",           "front_end.",   "augment.",
-                                   "model.", "train.",          "prune.",       "quant.",
-                                   "qat.",   "simulate.",       "sweep.noise",  "sweep.chips",
-                                   "sweep.sequences"};
+  std::vector<std::string> keys = {
+      "run.",   "data.", "front_end.", "augment.",    "model.",      "train.",         "prune.",
+      "quant.", "qat.",  "simulate.",  "sweep.noise", "sweep.chips", "sweep.sequences"};
   for (const char* key : {"schedule", "steps", "penalty", "penalty_epochs", "retrain", "against"}) {
     keys.push_back(std::string("!prune.") + key);  // of a model that is trained already
   }
@@ -132,10 +130,10 @@ Idle idle_on_chips(const Target& target, const SimulateOptions&) {
   Idle idle = idle_on_target(target);
   if (target.external.used()) {
     const std::string why = "external.command, which is a real chip";
-    idle.push_back({{"device.", "!device.g_min", "!device.g_max", "wires.", "crossbar.wire_rounds"},
-                    why});
+    idle.push_back(
+        {{"device.", "!device.g_min", "!device.g_max", "wires.", "crossbar.wire_rounds"}, why});
   } else {
-    idle.push_back({{"external.timeout", "external.voltage"}, "no external.command"});
+    idle.push_back({{"external.timeout", "external.voltage"}, "external.command empty"});
   }
   return idle;
 }
@@ -185,10 +183,10 @@ Idle idle_in_run(const RunOptions& options) {
 Idle idle_with_data(const RunOptions& options, bool recordings) {
   Idle idle;
   if (!recordings) {
-    idle.push_back({{"front_end.", "augment.", "data.layout", "data.test_indices",
-                     "data.test_share", "data.test_speaker", "data.validation_speaker",
-                     "data.sample_rate", "data.longest"},
-                    "images; it is about recordings"});
+    idle.push_back(
+        {{"front_end.", "augment.", "data.layout", "data.test_indices", "data.test_share",
+          "data.test_speaker", "data.validation_speaker", "data.sample_rate", "data.longest"},
+         "images; it is about recordings"});
     return idle;
   }
   const DataOptions& data = options.data;

@@ -115,8 +115,10 @@ class PruneRun {
     if (options_.prune.retrain && options_.quantize && !network.quantized() &&
         network.options().norm == "layer" && !folds_after_rounding(resolved(options_.quant))) {
       fail(file,
-           "model.norm = \"layer\" does not fold, which quant.weight needs with one scale per tensor "
-           "or powers of two; expected quant.weight.granularity = \"channel\" and scales = \"free\"");
+           "model.norm = \"layer\" does not fold, which quant.weight needs with one scale per "
+           "tensor "
+           "or powers of two; expected quant.weight.granularity = \"channel\" and scales = "
+           "\"free\"");
     }
     Safetensors prepared;
     data_.preparation.save(prepared);

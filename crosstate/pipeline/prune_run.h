@@ -41,7 +41,8 @@ struct PruneSummary {
   std::vector<std::string> data;
 };
 
-/// Throws Error as validate() does, and for settings that a pruning of a trained model cannot follow.
+/// Throws Error as validate() does, and for settings that a pruning of a trained model cannot
+/// follow.
 void validate_prune(const RunOptions& options);
 
 /// Prunes the model of a file at every point of RunOptions::prune and trains each on by

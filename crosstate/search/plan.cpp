@@ -227,9 +227,8 @@ class Points {
 
   bool is_known(const std::string& config) const {
     const auto [first, last] = points_.equal_range(std::hash<std::string>()(config));
-    return std::any_of(first, last, [&](const auto& item) {
-      return plan_.points[item.second].config == config;
-    });
+    return std::any_of(
+        first, last, [&](const auto& item) { return plan_.points[item.second].config == config; });
   }
   void remember(std::size_t index) {
     points_.emplace(std::hash<std::string>()(plan_.points[index].config), index);
@@ -256,10 +255,10 @@ class Points {
   json config_;                    // run_config() of `written_`
   std::vector<json*> slots_;       // where its fields are; null: not in it
   bool first_ = true;
-  std::map<std::string, std::set<std::size_t>> varied_;          // by section: fields
-  std::set<std::string> checked_;                                // sections with such values
-  std::unordered_multimap<std::size_t, std::size_t> points_;     // by hash of SweepPoint::config
-  std::unordered_map<std::string, std::size_t> parents_;         // by name
+  std::map<std::string, std::set<std::size_t>> varied_;       // by section: fields
+  std::set<std::string> checked_;                             // sections with such values
+  std::unordered_multimap<std::size_t, std::size_t> points_;  // by hash of SweepPoint::config
+  std::unordered_map<std::string, std::size_t> parents_;      // by name
 };
 
 // --- the parts of the file

@@ -71,8 +71,8 @@ SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides = {
 void add_point(SweepPlan& plan, const RunOptions& options,
                const std::vector<std::string>& varied_keys, const std::string& where);
 
-/// Why a key changes nothing in any point, as idle_reason_in_run() tells of the last one; "" where it
-/// may change something in some.
+/// Why a key changes nothing in any point, as idle_reason_in_run() tells of the last one; "" where
+/// it may change something in some.
 std::string idle_reason_in_plan(const SweepPlan& plan, const std::string& key);
 
 /// Throws Error, with key and value, for a data.directory that does not exist and a run.start that

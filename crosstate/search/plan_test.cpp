@@ -166,8 +166,9 @@ TEST_F(Plan, RefusesMorePointsThanAnyoneWaitsFor) {
 }
 
 TEST_F(Plan, RefusesSettingsWithoutEffectInAnyPoint) {
-  EXPECT_THAT(refusal("[grid]\n\"prune.scope\" = [\"block\"]\n\"run.seed\" = [1]\n"),
-              AllOf(HasSubstr("s.toml:2"), HasSubstr("prune.scope"), HasSubstr("run.prune = false")));
+  EXPECT_THAT(
+      refusal("[grid]\n\"prune.scope\" = [\"block\"]\n\"run.seed\" = [1]\n"),
+      AllOf(HasSubstr("s.toml:2"), HasSubstr("prune.scope"), HasSubstr("run.prune = false")));
   EXPECT_THAT(refusal("[grid]\n\"prune.steps\" = [3]\n"),
               AllOf(HasSubstr("s.toml:2"), HasSubstr("prune.steps has no effect in")));
   EXPECT_THAT(refusal("[[list]]\nsimulate.chips = 3\n"),
@@ -202,8 +203,8 @@ TEST_F(Plan, ChecksEveryCombinationOfASection) {
 TEST_F(Plan, TakesTenThousandPoints) {
   std::string seeds = "[1";
   for (int i = 2; i <= 2500; ++i) seeds += ',' + std::to_string(i);
-  const SweepPlan plan = read("[grid]\n\"run.seed\" = " + seeds +
-                              "]\n\"qat.epochs\" = [1, 2, 1, 2]\n");
+  const SweepPlan plan =
+      read("[grid]\n\"run.seed\" = " + seeds + "]\n\"qat.epochs\" = [1, 2, 1, 2]\n");
   ASSERT_EQ(plan.points.size(), 5000u);
   EXPECT_EQ(plan.parents.size(), 2500u);
   EXPECT_EQ(plan.points.back().name, "qat.epochs=2 run.seed=2500");
