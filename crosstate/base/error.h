@@ -17,8 +17,8 @@ class Error : public std::runtime_error {
 /// Throws Error with "where: what", e.g. fail("labels.idx", "magic 0x0803, expected 0x0801").
 [[noreturn]] void fail(std::string_view where, std::string_view what);
 
-/// Text from outside, made fit for a message: control characters become '?', and what is longer
-/// than `most` bytes ends in "...".
+/// Text from outside, made fit for a message: control characters and bytes that are no UTF-8 become
+/// '?', and what is longer than `most` bytes ends, behind a whole character, in "...".
 std::string excerpt(std::string_view text, std::size_t most = 80);
 
 }  // namespace crosstate
