@@ -1,5 +1,6 @@
 // crosstate array: the column currents of one crossbar array, and its circuit as a netlist.
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "cli/common.h"
@@ -55,6 +56,20 @@ std::string one_per_line(const std::vector<double>& values) {
   return format_csv({values.size(), 1, values});
 }
 
+// The file of --out, if given, which is only replaced if that is asked for.
+std::unique_ptr<FileLock> hold_file(const Common& common) {
+  if (common.out.empty()) {
+    if (common.overwrite) fail("--overwrite", "nothing to replace without --out");
+    return nullptr;
+  }
+  auto lock = std::make_unique<FileLock>(common.out + ".lock", common.out);
+  if (!lock->note().empty()) std::fprintf(stderr, "%s\n", lock->note().c_str());
+  if (std::filesystem::exists(common.out) && !common.overwrite) {
+    fail(common.out, "exists already; --overwrite replaces it, or choose another file");
+  }
+  return lock;
+}
+
 int array_command(const Common& common, const ArrayFiles& files) {
   ArraySettings settings;
   FieldList list = settings.fields();
@@ -62,6 +77,7 @@ int array_command(const Common& common, const ArrayFiles& files) {
   for (const std::string* path : {&common.out, &common.json, &files.netlist, &files.effective}) {
     require_writable_file(*path);
   }
+  const auto lock = hold_file(common);
   if (!files.effective.empty() && !settings.law.is_linear()) {
     fail("--effective", "only linear cells amount to a matrix, expected no nl2, nl3, selector");
   }

@@ -54,7 +54,6 @@ BenchOptions bench_options(const Common& common, Bench which) {
   fields(list, options, which);
   read_settings(common, list);
   validate(options, which);
-  prepare_out(common);
   require_writable_file(common.json);
   return options;
 }
@@ -190,7 +189,11 @@ void add_bench(CLI::App& app, Action& chosen) {
                list);
     add_short_forms(*added, *common, list);
     added->callback([=, &chosen] {
-      chosen = [=] { return command.run(*common, bench_options(*common, command.which)); };
+      chosen = [=] {
+        const BenchOptions settings = bench_options(*common, command.which);
+        const auto output = prepare_out(*common, std::string("bench-") + command.name);
+        return command.run(*common, settings);
+      };
     });
   }
 }

@@ -135,6 +135,11 @@ void add_common(CLI::App& command, Common& common, const Uses& uses, const Field
   command.add_flag("--resume", common.resume,
                    uses.resume ? "Continue what was interrupted in that directory"
                                : "Without effect: this command leaves nothing to continue");
+  command
+      .add_flag("--overwrite", common.overwrite,
+                uses.out_type == "DIR" ? "Replace the results of an earlier run in that directory"
+                                       : "Replace that file")
+      ->excludes("--resume");
   const Field& seed = seed_of(list);
   add_text(command, "--seed", common.seed,
            uses.seed + " (" + seed.key + ", default " + value_text(seed) + ")", "N");
@@ -246,8 +251,33 @@ void write_json(const Common& common, const json& result) {
   }
 }
 
-void prepare_out(const Common& common) {
-  if (!common.out.empty()) make_writable_directory(common.out);
+Earlier earlier_of(const Common& common) {
+  if (common.overwrite) return Earlier::kReplace;
+  return common.resume ? Earlier::kContinue : Earlier::kRefuse;
+}
+
+OutputDirectory open_output(const Common& common, const std::string& command) {
+  OutputDirectory output(common.out, command, earlier_of(common));
+  say_about(output, common);
+  return output;
+}
+
+std::optional<OutputDirectory> prepare_out(const Common& common, const std::string& name) {
+  if (common.out.empty()) {
+    if (common.overwrite) fail("--overwrite", "nothing to replace without --out");
+    return std::nullopt;
+  }
+  OutputDirectory output(common.out, name, earlier_of(common));
+  say_about(output, common);
+  output.begin();
+  return output;
+}
+
+void say_about(const OutputDirectory& output, const Common& common) {
+  if (!output.note().empty()) std::fprintf(stderr, "%s\n", output.note().c_str());
+  if (!common.resume || common.quiet || output.continues()) return;
+  std::fprintf(stderr, "nothing to continue in %s: starting from the beginning\n",
+               common.out.c_str());
 }
 
 void write_result(const Common& common, const std::string& name, const json& result) {
@@ -310,20 +340,16 @@ void Progress::finish() {
   open_ = false;
 }
 
-RunContext run_context(const Common& common, ThreadPool& pool, Progress& progress) {
+RunContext run_context(const Common& common, OutputDirectory& output, ThreadPool& pool,
+                       Progress& progress) {
   RunContext context;
-  context.directory = common.out;
+  context.directory = output.path();
+  context.output = &output;
   context.resume = common.resume;
   context.pool = &pool;
   context.progress = [&progress](const TrainProgress& p) { progress.show(p); };
   context.stage = [&progress](const std::string& what) { progress.show(what); };
   return context;
-}
-
-void say_what_resumes(const Common& common) {
-  if (!common.resume || common.quiet || can_resume(common.out)) return;
-  std::fprintf(stderr, "nothing to continue in %s: starting from the beginning\n",
-               common.out.c_str());
 }
 
 int say_interrupted(const std::string& command, const Common& common,

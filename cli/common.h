@@ -5,10 +5,12 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "crosstate/integer/network.h"
+#include "crosstate/pipeline/output.h"
 #include "crosstate/pipeline/run.h"
 
 namespace crosstate::cli {
@@ -22,7 +24,7 @@ struct Common {
   std::map<std::string, std::string> short_forms;  // key to text; "": not given
   std::map<std::string, std::string> short_names;  // key to option, where its own name is no help
   int threads = 0;
-  bool resume = false, quiet = false;
+  bool resume = false, overwrite = false, quiet = false;
 };
 
 /// What they are in one subcommand.
@@ -77,8 +79,19 @@ void require_writable_file(const std::string& path);
 /// Writes --json, if given ("-": standard output).
 void write_json(const Common& common, const nlohmann::json& json);
 
-/// Makes the directory of --out, if given, before the work begins.
-void prepare_out(const Common& common);
+/// What becomes of an earlier run in --out, as --resume and --overwrite say.
+Earlier earlier_of(const Common& common);
+
+/// Makes and locks the directory of --out for the run of a command, and says where --resume finds
+/// nothing to continue. Throws Error for one with results that --resume or --overwrite do not
+/// allow.
+OutputDirectory open_output(const Common& common, const std::string& command);
+
+/// The same, if --out is given, for a command whose result is a report beside others, NAME.json.
+std::optional<OutputDirectory> prepare_out(const Common& common, const std::string& name);
+
+/// Says on standard error that nothing is there to continue, and what else the directory tells.
+void say_about(const OutputDirectory& output, const Common& common);
 
 /// Writes NAME.json in the directory of --out, if given, and --json.
 void write_result(const Common& common, const std::string& name, const nlohmann::json& json);
@@ -102,10 +115,8 @@ class Progress {
 };
 
 /// The stage functions of a run that report to `progress`.
-RunContext run_context(const Common& common, ThreadPool& pool, Progress& progress);
-
-/// Says that a run starts anew where --resume finds nothing to continue.
-void say_what_resumes(const Common& common);
+RunContext run_context(const Common& common, OutputDirectory& output, ThreadPool& pool,
+                       Progress& progress);
 
 /// Says how to continue, with what the subcommand takes beside the common options, and returns
 /// kInterrupted.

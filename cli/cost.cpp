@@ -83,7 +83,7 @@ int cost_command(const Common& common, const CostArguments& arguments) {
   if (!common.data.empty()) settings.run.data.directory = common.data;
   validate(settings.run);
   require_writable_file(common.json);
-  prepare_out(common);
+  const auto output = prepare_out(common, "cost");
   const Technology float_target =
       find_float_target(settings.cost.float_target, "cost.float_target");
   std::vector<Technology> technologies;

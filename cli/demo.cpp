@@ -14,11 +14,11 @@ namespace {
 int demo_command(const Common& common) {
   const RunOptions options = configuration(common, demo_options());
   require_writable_file(common.json);
-  say_what_resumes(common);
+  OutputDirectory output = open_output(common, "demo");
   catch_interrupts();
   ThreadPool pool(common.threads);
   Progress progress(common.quiet);
-  const RunSummary summary = run(options, run_context(common, pool, progress));
+  const RunSummary summary = run(options, run_context(common, output, pool, progress));
   progress.finish();
   if (summary.interrupted) return say_interrupted("demo", common);
   const std::filesystem::path page = std::filesystem::path(common.out) / "report.html";

@@ -50,8 +50,8 @@ int deploy_command(const Common& common, const Extra& extra) {
   const RunOptions options = configuration(common);
   require_writable_file(common.json);
   const IntegerNetwork network = integers_of(read_safetensors(extra.model), extra.model);
-  const fs::path out = common.out;
-  make_writable_directory(out);
+  OutputDirectory output = open_output(common, "deploy");
+  const fs::path out = output.path();
   const Mapping mapping =
       map_network(network, options.target.crossbar, static_cast<std::size_t>(extra.length));
   Chip chip(network, mapping, options.target, options.seed,
@@ -65,6 +65,7 @@ int deploy_command(const Common& common, const Extra& extra) {
     for (const Cells& copy : array.copies()) programming.add(copy.programming());
     moved += array.moved_columns();
   }
+  output.begin({extra.model, extra.chip});
   write_safetensors(out / "chip.safetensors", chip.save());
   write_file(out / "mapping.svg", mapping_svg(mapping, options.target.crossbar));
   if (extra.maps) write_maps(chip, out / "conductance");

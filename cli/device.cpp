@@ -133,7 +133,7 @@ int device_command(const Arguments& arguments) {
   Settings settings;
   FieldList list = fields_of(settings);
   read_settings(common, list);
-  prepare_out(common);
+  const auto output = prepare_out(common, "device");
   require_writable_file(common.json);
   require_writable_file(arguments.histogram);
   if (arguments.list) return list_models(common);

@@ -165,7 +165,7 @@ int eval_command(const Common& common, const EvalOptions& eval) {
   const Dataset set =
       load_test_data(options.data, Preparation::load(content, eval.model), eval.model, pool);
   require_fit(model.task, set, eval.model);
-  prepare_out(common);
+  const auto output = prepare_out(common, "eval");
 
   const std::vector<Prediction> predictions = predict_all(model, set, eval.model);
   write_predictions(eval.predictions, prediction_lines(set, predictions));

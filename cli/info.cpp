@@ -246,7 +246,7 @@ int info_command(const Common& common, const std::string& model) {
   const DataOptions data = configuration(common).data;
   require_writable_file(common.json);
   const Safetensors content = read_safetensors(model);
-  prepare_out(common);
+  const auto output = prepare_out(common, "info");
   if (is_integer_network(content)) return integer_info(common, data, content, model);
   const Network network = Network::from_tensors(content, model);
   const std::optional<Preparation> preparation = Preparation::load(content, model);

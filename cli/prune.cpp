@@ -12,10 +12,11 @@ namespace {
 int prune_command(const Common& common, const std::string& model) {
   const RunOptions options = configuration(common);
   require_writable_file(common.json);
+  OutputDirectory output = open_output(common, "prune");
   catch_interrupts();
   ThreadPool pool(common.threads);
   Progress progress(common.quiet);
-  const PruneSummary summary = prune_model(model, options, run_context(common, pool, progress));
+  const PruneSummary summary = prune_model(model, options, run_context(common, output, pool, progress));
   progress.finish();
   if (summary.interrupted) return say_interrupted("prune", common, {model});
   write_result(common, "prune", to_json(summary));

@@ -20,7 +20,7 @@ int quantize_command(const Common& common, const std::string& file) {
   const Safetensors content = read_safetensors(file);
   Network network = Network::from_tensors(content, file);
   if (network.quantized()) fail(file, "is quantized already, expected a float model");
-  make_writable_directory(common.out);
+  OutputDirectory output = open_output(common, "quantize");
   ThreadPool pool(common.threads);
   const std::optional<Preparation> preparation = Preparation::load(content, file);
   const TrainTest sets = load_model_data(options.data, preparation, file, pool);
@@ -28,7 +28,8 @@ int quantize_command(const Common& common, const std::string& file) {
 
   network.fold_norms();
   network.quantize(options.quant, calibration_batches(sets.train, options), pool);
-  const std::filesystem::path out = common.out;
+  const std::filesystem::path out = output.path();
+  output.begin({file});
   Safetensors rounded = network.to_tensors();
   if (preparation) preparation->save(rounded);
   write_safetensors(out / "ptq.safetensors", rounded);

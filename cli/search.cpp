@@ -73,7 +73,9 @@ int search_command(const Common& common, const SearchArguments& arguments) {
   require_writable_file(common.json);
   SearchContext context;
   context.directory = common.out;
-  context.resume = common.resume;
+  context.earlier = earlier_of(common);
+  context.opened = [&](const OutputDirectory& output) { say_about(output, common); };
+  context.warn = [](const std::string& what) { std::fprintf(stderr, "%s\n", what.c_str()); };
   context.retry_failed = arguments.retry_failed;
   context.workers = arguments.workers;
   context.transport = connect();

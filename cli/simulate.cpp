@@ -8,7 +8,9 @@
 #include "crosstate/base/interrupt.h"
 #include "crosstate/pipeline/chips_report.h"
 #include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/identity.h"
 #include "crosstate/simulate/journal.h"
+#include "crosstate/train/identity.h"
 
 namespace crosstate::cli {
 namespace {
@@ -31,22 +33,16 @@ RunOptions options_of(const Common& common, const Extra& extra) {
 }
 
 // What decides the result of every chip.
-nlohmann::json identity_of(const RunOptions& options, const std::string& model,
-                           const std::string& data) {
-  RunOptions copy = options;
-  copy.simulate.chips = 1;
-  const nlohmann::json config = copy.fields().to_json();
-  nlohmann::json identity = {{"model", model},
-                             {"data", data},
-                             {"seed", options.seed},
-                             {"simulate", config.at("simulate")},
-                             {"device", config.at("device")},
-                             {"crossbar", config.at("crossbar")},
-                             {"wires", config.at("wires")}};
-  // A driver may be called otherwise when it goes on: at another port, with more patience.
-  if (options.target.external.used()) {
-    identity["external"] = {{"voltage", options.target.external.voltage}};
+nlohmann::json identity_of(const RunOptions& options, const IntegerNetwork& network,
+                           const Dataset& test) {
+  const nlohmann::json settings = RunIdentity().settings(options);
+  nlohmann::json identity = {{"model", {{"checksum", checksum(to_tensors(network))}}},
+                             {"data", {{"test", data_identity(test)}}},
+                             {"seed", options.seed}};
+  for (const char* section : {"simulate", "device", "crossbar", "wires", "external"}) {
+    identity[section] = settings.at(section);
   }
+  identity.at("simulate").erase("chips");  // more of them may join
   return identity;
 }
 
@@ -56,16 +52,16 @@ int simulate_command(const Common& common, const Extra& extra) {
   catch_interrupts();
   const Safetensors content = read_safetensors(extra.model);
   const IntegerNetwork network = integers_of(content, extra.model);
-  make_writable_directory(common.out);
+  OutputDirectory output = open_output(common, "simulate");
   ThreadPool pool(common.threads);
   const Dataset test =
       load_test_data(options.data, Preparation::load(content, extra.model), extra.model, pool);
   require_fit({static_cast<int>(network.inputs), static_cast<int>(network.classes)}, test,
               extra.model);
 
+  output.begin({extra.model});
   Progress progress(common.quiet);
-  SimulateJournal journal(fs::path(common.out) / "simulate.jsonl",
-                          identity_of(options, fs::path(extra.model).filename(), test.name),
+  SimulateJournal journal(output.path() / "simulate.jsonl", identity_of(options, network, test),
                           common.resume);
   SimulateContext context;
   context.stop = interrupted;
@@ -100,7 +96,7 @@ int simulate_command(const Common& common, const Extra& extra) {
   result["seed"] = options.seed;
   result["target"] = common.target.empty() ? "settings" : common.target;
   if (extra.states > 0) result["state_errors"] = to_json(errors);
-  const fs::path page = fs::path(common.out) / "simulate.html";
+  const fs::path page = output.path() / "simulate.html";
   write_file(page, to_html(chips_report(extra.model, summary, errors)));
   write_result(common, "simulate", result);
   if (!common.quiet && common.json != "-") {

@@ -181,7 +181,7 @@ int stream_command(const Common& common, const std::string& model) {
   const StreamOptions options = stream_options(common);
   require_writable_file(common.json);
   Streamer streamer(read_safetensors(model), model, lines_of(common, options));
-  prepare_out(common);
+  const auto output = prepare_out(common, "stream");
   std::ios::sync_with_stdio(false);
   if (options.input == "raw") {
     read_raw(std::cin, streamer);

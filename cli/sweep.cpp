@@ -90,13 +90,18 @@ int finish(const SweepPlan& plan, const SweepSummary& summary, const Common& com
 }
 
 int sweep_command(const Common& common, const SweepArguments& arguments) {
-  if (arguments.dump) return dump(common);
+  if (arguments.dump) {
+    if (common.overwrite) fail("--overwrite", "--dump only reads, there is nothing to replace");
+    return dump(common);
+  }
   if (arguments.file.empty()) fail("sweep", "no FILE, expected a sweep file");
   const SweepPlan plan = read_plan(arguments.file, overrides_of(common));
   require_writable_file(common.json);
   SweepContext context;
   context.directory = common.out;
-  context.resume = common.resume;
+  context.earlier = earlier_of(common);
+  context.opened = [&](const OutputDirectory& output) { say_about(output, common); };
+  context.warn = [](const std::string& what) { std::fprintf(stderr, "%s\n", what.c_str()); };
   context.retry_failed = arguments.retry_failed;
   context.workers = arguments.workers;
   context.transport = connect();

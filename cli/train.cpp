@@ -12,11 +12,11 @@ namespace {
 int train_command(const Common& common) {
   const RunOptions options = configuration(common);
   require_writable_file(common.json);
-  say_what_resumes(common);
+  OutputDirectory output = open_output(common, "train");
   catch_interrupts();
   ThreadPool pool(common.threads);
   Progress progress(common.quiet);
-  const RunSummary summary = run(options, run_context(common, pool, progress));
+  const RunSummary summary = run(options, run_context(common, output, pool, progress));
   progress.finish();
   if (summary.interrupted) return say_interrupted("train", common);
   write_json(common, to_json(summary));

@@ -422,7 +422,7 @@ TEST_F(Cli, StartsFromAFloatModel) {
             json::parse(read_file(path("whole/summary.json")))["float"]["accuracy"]);
 
   // Its own directory included, where everything else is removed.
-  ASSERT_EQ(call(tiny("train", path("whole"), {"--set", start})).code, 0);
+  ASSERT_EQ(call(tiny("train", path("whole"), {"--set", start, "--overwrite"})).code, 0);
   EXPECT_TRUE(read_file(path("whole/qat.safetensors")) == read_file(path("again/qat.safetensors")));
 
   expect_refused(tiny("train", path("no"), {"--set", "run.start=absent"}), {"absent"});

@@ -72,6 +72,9 @@ std::uint32_t checksum(const Dataset& set) {
   add(set.values);
   add(set.labels);
   add(set.lengths);
+  for (const std::string& name : set.classes) {
+    sum = crc32_z(sum, reinterpret_cast<const Bytef*>(name.c_str()), name.size() + 1);
+  }
   return static_cast<std::uint32_t>(sum);
 }
 

@@ -32,7 +32,7 @@ struct Dataset {
   void validate() const;
 };
 
-/// CRC-32 of values, labels and lengths: tells two sets of one size apart.
+/// CRC-32 of values, labels, lengths and names of classes: tells two sets of one size apart.
 std::uint32_t checksum(const Dataset& set);
 
 /// The rows `order[...]` of a set, in that order.

@@ -8,7 +8,9 @@
 #include <utility>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/identity.h"
 #include "crosstate/data/audio.h"
+#include "crosstate/train/identity.h"
 
 namespace crosstate {
 namespace {
@@ -76,6 +78,23 @@ TrainTest load_images(const DataOptions& options) {
   sets.train = first(std::move(sets.train), static_cast<std::size_t>(options.train_limit));
   sets.test = first(std::move(sets.test), static_cast<std::size_t>(options.test_limit));
   return sets;
+}
+
+json data_identity(const Recordings& set) {
+  const auto bytes = [](const auto& values) {
+    return std::string_view(reinterpret_cast<const char*>(values.data()),
+                            values.size() * sizeof values[0]);
+  };
+  // Of each recording what it is and how it sounds, not where it lies.
+  std::string all = std::to_string(set.sample_rate);
+  for (const std::string& name : set.classes) all += ' ' + name + '\0';
+  for (const Recording& item : set.items) {
+    all += ' ' + std::to_string(item.label) + ' ' + item.speaker + '\0' +
+           std::to_string(item.samples.size()) + ' ' + std::to_string(checksum(bytes(item.samples)));
+  }
+  return {{"count", set.items.size()},
+          {"classes", set.classes.size()},
+          {"checksum", checksum(std::string_view(all))}};
 }
 
 void permute(Dataset& set, std::uint64_t seed) {
@@ -242,6 +261,15 @@ Dataset load_test_data(const DataOptions& options, const std::optional<Preparati
   Dataset set = audio ? make_sequences(load_recordings(options).test, *preparation->front_end, pool)
                       : load_images(options).test;
   return prepared(std::move(set), options, preparation, where);
+}
+
+json data_identity(const DataOptions& options) {
+  if (is_audio(options)) {
+    const AudioSets sets = load_recordings(options);
+    return {{"training", data_identity(sets.train)}, {"test", data_identity(sets.test)}};
+  }
+  const TrainTest sets = load_images(options);
+  return {{"training", data_identity(sets.train)}, {"test", data_identity(sets.test)}};
 }
 
 std::vector<Batch> calibration_batches(const Dataset& set, const RunOptions& options) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -53,6 +54,10 @@ TrainTest load_model_data(const DataOptions& options, const std::optional<Prepar
 /// Of these the test set alone; there may be no other.
 Dataset load_test_data(const DataOptions& options, const std::optional<Preparation>& preparation,
                        const std::string& where, ThreadPool& pool);
+
+/// Sizes and checksums of the sets that the options name, before any preparation: "training" and
+/// "test".
+nlohmann::json data_identity(const DataOptions& options);
 
 /// RunOptions::calibration sequences of a set, drawn by the seed.
 std::vector<Batch> calibration_batches(const Dataset& set, const RunOptions& options);

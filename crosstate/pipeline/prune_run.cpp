@@ -6,12 +6,12 @@
 #include <limits>
 #include <memory>
 #include <optional>
-#include <regex>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/identity.h"
 #include "crosstate/prune/prune.h"
 #include "crosstate/report/machine.h"
 #include "crosstate/train/evaluate.h"
@@ -41,7 +41,7 @@ struct Stopped {};
 class PruneRun {
  public:
   PruneRun(const std::string& file, const RunOptions& options, const RunContext& context,
-           ThreadPool& pool)
+           OutputDirectory& output, ThreadPool& pool)
       : content_(read_safetensors(file)),
         options_(options_of(content_, file, options)),
         context_(context),
@@ -51,6 +51,8 @@ class PruneRun {
     summary_.machine = machine_summary();
     if (!options.prune.against.empty()) against_ = read_safetensors(options.prune.against);
     load(file);
+    // A run that continues this one reads the models again.
+    output.begin({file, options.prune.against});
   }
 
   PruneSummary run(const std::string& file) {
@@ -80,29 +82,6 @@ class PruneRun {
     }
     require_fit(content_, file);
     if (!options_.prune.against.empty()) require_fit(against_, options_.prune.against);
-    if (!context_.resume) clear(file);
-  }
-
-  // Removes what an earlier run left, so that nothing of it can pass for a result of this one. The
-  // models that are pruned stay: a run that continues this one reads them again.
-  void clear(const std::string& file) const {
-    static const std::regex left(
-        "(pruned|against)(-[0-9]+)?(-step[0-9]+|-penalty)?"
-        "(\\.jsonl|(\\.checkpoint|\\.integer)?\\.safetensors)|prune\\.json|report\\.html");
-    std::vector<fs::path> old;
-    for (const fs::directory_entry& entry : fs::directory_iterator(context_.directory)) {
-      std::error_code ignored;
-      if (!std::regex_match(entry.path().filename().string(), left) ||
-          fs::equivalent(entry.path(), file, ignored) ||
-          fs::equivalent(entry.path(), options_.prune.against, ignored)) {
-        continue;
-      }
-      old.push_back(entry.path());
-    }
-    for (const fs::path& path : old) {
-      std::error_code ignored;
-      fs::remove(path, ignored);
-    }
   }
 
   void require_fit(const Safetensors& content, const std::string& file) const {
@@ -246,12 +225,12 @@ class PruneRun {
         return data_.augmenter->epoch(epoch);
       };
     }
+    const nlohmann::json settings = RunIdentity().settings(options_);
     for (const char* section : {"data", "front_end", "augment", "quant", "prune", "run"}) {
-      context.config[section] = summary_.config.at(section);
+      context.config[section] = settings.at(section);
     }
     context.config["checksum of the model"] = checksum(original);
-    context.config["data"].erase("directory");
-    for (const char* key : {"against", "states", "channels"}) context.config["prune"].erase(key);
+    for (const char* key : {"states", "channels"}) context.config["prune"].erase(key);
     return context;
   }
 
@@ -295,10 +274,16 @@ PruneSummary prune_model(const std::string& file, const RunOptions& options,
                         ", which they divide; expected at least one epoch for each");
   }
   if (context.directory.empty()) fail("prune", "no directory for the results");
-  make_writable_directory(context.directory);
+  std::optional<OutputDirectory> opened;
+  if (context.output == nullptr) {
+    opened.emplace(context.directory, "prune",
+                   context.resume ? Earlier::kContinue : Earlier::kRefuse);
+  }
+  OutputDirectory& output = opened ? *opened : *context.output;
   std::unique_ptr<ThreadPool> own;
   if (context.pool == nullptr) own = std::make_unique<ThreadPool>();
-  PruneSummary summary = PruneRun(file, options, context, own ? *own : *context.pool).run(file);
+  PruneSummary summary =
+      PruneRun(file, options, context, output, own ? *own : *context.pool).run(file);
   if (summary.interrupted) return summary;
   write_file(context.directory / "report.html", to_html(prune_report(summary)));
   return summary;

@@ -12,10 +12,10 @@
 #include "crosstate/base/files.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/identity.h"
 #include "crosstate/prune/prune.h"
 #include "crosstate/report/machine.h"
 #include "crosstate/simulate/target_noise.h"
-#include "crosstate/train/identity.h"
 
 namespace crosstate {
 namespace {
@@ -37,8 +37,9 @@ class Stopwatch {
 
 class Run {
  public:
-  Run(const RunOptions& options, const RunContext& context, ThreadPool& pool)
-      : options_(options), context_(context), pool_(pool) {
+  Run(const RunOptions& options, const RunContext& context, OutputDirectory& output,
+      ThreadPool& pool)
+      : options_(options), context_(context), output_(output), pool_(pool) {
     RunOptions copy = options;
     summary_.config = copy.fields().to_json();
     summary_.machine = machine_summary();
@@ -53,7 +54,7 @@ class Run {
     if (!summary_.interrupted && options_.on_crossbar) summary_.interrupted = !crossbar_stage();
     summary_.seconds = watch_.seconds() + seconds_before_;
     if (!summary_.interrupted) {
-      write_file(context_.directory / "summary.json", to_json(summary_).dump(2) + '\n');
+      write_file(context_.directory / "summary.json", to_json(summary_).dump(2, ' ', false, json::error_handler_t::replace) + '\n');
     }
     return std::move(summary_);
   }
@@ -66,7 +67,7 @@ class Run {
   fs::path file(const std::string& name) const { return context_.directory / name; }
 
   void load() {
-    // Before clear(), which may be about to remove it.
+    // Before an earlier run is removed, which may have left it.
     if (!options_.start.empty()) start_ = read_safetensors(options_.start);
     say("reading the data");
     data_ = load_run_data(options_, pool_);
@@ -76,7 +77,7 @@ class Run {
                               (set->lengths.empty() ? "" : "up to ") + std::to_string(set->length) +
                               " steps");
     }
-    if (!context_.resume) clear();
+    output_.begin({options_.start});
   }
 
   // The network with all that its input needs; and its integers, where it is made of integers.
@@ -88,19 +89,6 @@ class Run {
     Safetensors integers = to_tensors(to_integers(network));
     data_.preparation.save(integers);
     write_safetensors(file(name + ".integer.safetensors"), integers);
-  }
-
-  // Removes what an earlier run left, so that nothing of it can pass for a result of this one.
-  void clear() const {
-    std::error_code ignored;
-    for (const char* stage : {"float", "pruned", "ptq", "qat"}) {
-      for (const char* ending :
-           {".checkpoint.safetensors", ".jsonl", ".safetensors", ".integer.safetensors"}) {
-        fs::remove(file(std::string(stage) + ending), ignored);
-      }
-    }
-    fs::remove(file("summary.json"), ignored);
-    fs::remove(file("report.html"), ignored);
   }
 
   // False if it was stopped.
@@ -140,11 +128,11 @@ class Run {
     qat.validation = options_.train.validation;
     TrainContext context =
         stage_context("qat", {"data", "front_end", "augment", "model", "quant", "train", "run"});
-    if (!options_.start.empty()) context.config["checksum of run.start"] = checksum(*float_);
-    if (options_.prune_float) context.config["prune"] = summary_.config.at("prune");
+    const json settings = RunIdentity().settings(options_);
+    if (options_.prune_float) context.config["prune"] = settings.at("prune");
     if (options_.qat.target_noise > 0) {
       for (const char* section : {"device", "crossbar", "wires", "simulate"}) {
-        context.config[section] = summary_.config.at(section);
+        context.config[section] = settings.at(section);
       }
     }
     context.teacher = {float_.get(), options_.qat.distill, options_.qat.temperature};
@@ -268,13 +256,8 @@ class Run {
         return data_.augmenter->epoch(epoch);
       };
     }
-    for (const std::string& section : sections) {
-      context.config[section] = summary_.config.at(section);
-    }
-    // What only names the place or the rhythm of reports may differ in the run that continues.
-    context.config["data"].erase("directory");
-    if (context.config.contains("train")) context.config["train"].erase("log_every");
-
+    const json settings = RunIdentity().settings(options_);
+    for (const std::string& section : sections) context.config[section] = settings.at(section);
     return context;
   }
 
@@ -376,6 +359,7 @@ class Run {
 
   const RunOptions& options_;
   const RunContext& context_;
+  OutputDirectory& output_;
   ThreadPool& pool_;
   Stopwatch watch_;
   double seconds_before_ = 0;  // of the epochs before a resume
@@ -442,18 +426,18 @@ json to_json(const SimulateSummary& chips) {
   return out;
 }
 
-bool can_resume(const std::filesystem::path& directory) {
-  std::error_code unreadable;  // run() tells why
-  return fs::exists(directory / "float.checkpoint.safetensors", unreadable);
-}
-
 RunSummary run(const RunOptions& options, const RunContext& context) {
   validate(options);
   if (context.directory.empty()) fail("run", "no directory for the results");
-  make_writable_directory(context.directory);
+  std::optional<OutputDirectory> opened;
+  if (context.output == nullptr) {
+    opened.emplace(context.directory, "train",
+                   context.resume ? Earlier::kContinue : Earlier::kRefuse);
+  }
   std::unique_ptr<ThreadPool> own;
   if (context.pool == nullptr) own = std::make_unique<ThreadPool>();
-  return Run(options, context, own ? *own : *context.pool).run();
+  return Run(options, context, opened ? *opened : *context.output, own ? *own : *context.pool)
+      .run();
 }
 
 json to_json(const RunSummary& summary) {

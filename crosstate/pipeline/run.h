@@ -11,6 +11,7 @@
 #include "crosstate/base/threads.h"
 #include "crosstate/cost/memory.h"
 #include "crosstate/pipeline/options.h"
+#include "crosstate/pipeline/output.h"
 #include "crosstate/prune/select.h"
 #include "crosstate/simulate/simulate.h"
 #include "crosstate/train/trainer.h"
@@ -20,6 +21,7 @@ namespace crosstate {
 struct RunContext {
   std::filesystem::path directory;  // of checkpoints and results
   bool resume = false;              // continue what an interrupted run left there
+  OutputDirectory* output = nullptr;  // `directory`, opened by the caller; null: it is opened here
   ThreadPool* pool = nullptr;       // null: every core
   std::function<void(const TrainProgress&)> progress;
   std::function<void(const std::string&)> stage;  // told what happens between two trainings
@@ -67,13 +69,10 @@ struct RunSummary {
 /// Runs every stage and leaves float.safetensors, with run.prune pruned.safetensors,
 /// ptq.safetensors, qat.safetensors and summary.json in the directory; beside a model whose every
 /// site is rounded, NAME.integer.safetensors. The test set is evaluated only after all training.
-/// Bad options, an unwritable directory and unreadable data are found before any work. A run that
-/// resumes ends with the same models, byte for byte, as one that was never interrupted.
+/// Bad options, an unwritable directory, one with results of an earlier run (without `resume`; see
+/// OutputDirectory) and unreadable data are found before any work. A run that resumes ends with the
+/// same models, byte for byte, as one that was never interrupted.
 RunSummary run(const RunOptions& options, const RunContext& context);
-
-/// Whether a run left something in the directory that RunContext::resume continues: at least one
-/// completed epoch.
-bool can_resume(const std::filesystem::path& directory);
 
 /// Keys accuracy_mean, accuracy_std, accuracy_worst and accuracy at the first age, ages with the
 /// same for each, arrays, utilisation, conversions_per_step, yield, ...

@@ -7,7 +7,7 @@
 #include <span>
 
 #include "crosstate/base/error.h"
-#include "crosstate/base/files.h"
+#include "crosstate/base/identity.h"
 #include "crosstate/integer/engine.h"
 #include "crosstate/pipeline/data.h"
 
@@ -60,7 +60,6 @@ RunContext run_context(const std::string& task, const fs::path& directory, Threa
                        const ExecuteContext& context) {
   RunContext run;
   run.directory = directory;
-  run.resume = true;
   run.pool = &pool;
   run.stop = context.stop;
   if (context.progress) {
@@ -69,17 +68,21 @@ RunContext run_context(const std::string& task, const fs::path& directory, Threa
   return run;
 }
 
-// A run that goes on where an earlier attempt was cut off. Where that attempt's files are damaged,
-// or of another place or version, it starts anew.
-RunSummary run_or_restart(const RunOptions& options, RunContext context) {
-  const bool begun = fs::exists(context.directory);
+// A run that goes on where an earlier attempt was cut off, or starts anew where it cannot.
+RunSummary run_or_restart(const std::string& task, const RunOptions& options, RunContext run_context,
+                          const ExecuteContext& context) {
+  const auto attempt = [&](Earlier earlier) {
+    OutputDirectory output(run_context.directory, "train", earlier, Guard::kAlreadyLocked);
+    run_context.output = &output;
+    run_context.resume = earlier == Earlier::kContinue;
+    return run(options, run_context);
+  };
   try {
-    return run(options, context);
-  } catch (const Error&) {
-    if (!begun) throw;
+    return attempt(Earlier::kContinue);
+  } catch (const CannotContinue& error) {
+    if (context.warn) context.warn(task + " starts anew: " + error.what());
   }
-  context.resume = false;
-  return run(options, context);
+  return attempt(Earlier::kReplace);
 }
 
 template <class F>
@@ -112,8 +115,9 @@ std::optional<Outcome> train_parent(const SweepParent& parent, const ExecuteCont
   return guarded([&]() -> std::optional<Outcome> {
     ThreadPool pool(context.threads);
     const fs::path directory = parent_directory(context.directory, parent);
+    const std::string task = "float " + parent.name;
     const RunSummary summary = run_or_restart(
-        parent.options, run_context("float " + parent.name, directory, pool, context));
+        task, parent.options, run_context(task, directory, pool, context), context);
     if (summary.interrupted) return std::nullopt;
     return outcome_of(summary, std::numeric_limits<double>::quiet_NaN());
   });
@@ -129,8 +133,8 @@ std::optional<Outcome> run_point(const SweepPlan& plan, const SweepPoint& point,
       const SweepParent& parent = plan.parents[static_cast<std::size_t>(point.parent)];
       options.start = (parent_directory(context.directory, parent) / "float.safetensors").string();
     }
-    const RunSummary summary =
-        run_or_restart(options, run_context(point.name, directory, pool, context));
+    const RunSummary summary = run_or_restart(
+        point.name, options, run_context(point.name, directory, pool, context), context);
     if (summary.interrupted) return std::nullopt;
     const std::optional<double> accuracy =
         integer_accuracy(directory, point.options, pool, context.stop);

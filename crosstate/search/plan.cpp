@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <set>
 #include <tuple>
 
@@ -10,6 +11,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/base/toml.h"
 #include "crosstate/data/safetensors.h"
+#include "crosstate/pipeline/identity.h"
 #include "crosstate/search/pareto.h"
 
 namespace crosstate {
@@ -98,6 +100,15 @@ std::string hash_text(const std::string& text) {
   char digits[17];
   std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash));
   return digits;
+}
+
+// Of the float training that a point with this configuration starts from.
+std::string parent_name(const json& config) {
+  json shared = {{"seed", config.at("run").at("seed")}};
+  for (const char* section : {"data", "front_end", "augment", "model", "train"}) {
+    shared[section] = config.at(section);
+  }
+  return hash_text(shared.dump());
 }
 
 std::string value_text(const json& value) {
@@ -254,7 +265,7 @@ void add_point(SweepPlan& plan, const RunOptions& options,
   } catch (const Error& error) {
     fail(where, "point " + excerpt(point.name, 200) + ": " + error.what());
   }
-  json config = run_config(options);
+  json config = plan.identity ? plan.identity(options) : run_config(options);
   if (keys.contains("data.directory")) config["data"]["directory"] = options.data.directory;
   point.config = config.dump();
   const auto same_run = [&](const SweepPoint& other) { return other.config == point.config; };
@@ -263,17 +274,36 @@ void add_point(SweepPlan& plan, const RunOptions& options,
     SweepParent parent;
     parent.options = options;
     parent.options.quantize = parent.options.prune_float = parent.options.on_crossbar = false;
-    json shared = {{"seed", options.seed}};
-    for (const char* section : {"data", "front_end", "augment", "model", "train"}) {
-      shared[section] = config.at(section);
-    }
-    parent.name = hash_text(shared.dump());
+    parent.name = parent_name(config);
     const auto same = [&](const SweepParent& other) { return other.name == parent.name; };
     const auto found = std::find_if(plan.parents.begin(), plan.parents.end(), same);
     point.parent = static_cast<int>(found - plan.parents.begin());
     if (found == plan.parents.end()) plan.parents.push_back(std::move(parent));
   }
   plan.points.push_back(std::move(point));
+}
+
+std::vector<std::filesystem::path> start_files(const SweepPlan& plan) {
+  std::set<std::filesystem::path> files;
+  for (const SweepPoint& point : plan.points) files.insert(point.options.start);
+  return {files.begin(), files.end()};
+}
+
+void identify(SweepPlan& plan) {
+  const auto content = std::make_shared<RunIdentity>();
+  plan.identity = [content](const RunOptions& options) {
+    return content->settings_and_data(options);
+  };
+  for (SweepPoint& point : plan.points) {
+    json config = plan.identity(point.options);
+    const bool varied = std::any_of(point.values.begin(), point.values.end(), [](const auto& item) {
+      return item.first == "data.directory";
+    });
+    if (varied) config["data"]["directory"] = point.options.data.directory;
+    point.config = config.dump();
+    if (point.parent < 0) continue;
+    plan.parents[static_cast<std::size_t>(point.parent)].name = parent_name(config);
+  }
 }
 
 SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides) {

@@ -28,7 +28,7 @@ struct SweepPoint {
   std::vector<std::pair<std::string, std::string>> values;  // key and text, sorted by key
   RunOptions options;
   nlohmann::json all;  // the options' fields
-  std::string config;  // run_config() as text: the same for the same run
+  std::string config;  // run_config() or SweepPlan::identity as text: the same for the same run
   int parent = -1;     // the float training that it starts from; -1: it names a file in run.start
 };
 
@@ -43,6 +43,9 @@ struct SweepPlan {
   std::vector<std::string> varied;  // keys, in the file's order
   std::vector<SweepPoint> points;   // no two are the same run
   std::vector<SweepParent> parents;
+  /// Of a point's run, with the checksums of the files that it reads. Empty: they have not been
+  /// read, and their names stand in their place.
+  std::function<nlohmann::json(const RunOptions&)> identity;
 
   /// The text of a point's value of a key, varied by it or not.
   std::string value_of(const SweepPoint& point, const std::string& key) const;
@@ -74,7 +77,16 @@ void add_point(SweepPlan& plan, const RunOptions& options,
 /// cannot be read. A run.start of a point's own fails with that point alone.
 void require_inputs(const SweepPlan& plan);
 
-/// What a run depends on, without the places of its files and the rhythm of its reports.
+/// The files that points start from by run.start.
+std::vector<std::filesystem::path> start_files(const SweepPlan& plan);
+
+/// Reads the files of all points, and puts what they hold into the points' configurations and the
+/// names of parents: from here on a plan of other data is another plan. Throws Error for data that
+/// cannot be read.
+void identify(SweepPlan& plan);
+
+/// What a run depends on as far as its settings tell, without the place of its data and the rhythm
+/// of its reports.
 nlohmann::json run_config(const RunOptions& options);
 
 }  // namespace crosstate

@@ -165,6 +165,38 @@ TEST_F(Plan, RefusesMorePointsThanAnyoneWaitsFor) {
               HasSubstr("s.toml:3"));
 }
 
+TEST_F(Plan, IsAnotherWithOtherFiles) {
+  const std::string start = file("start", "one");
+  const std::string text =
+      "[data]\ntest_limit = 4\n[run]\nstart = \"" + start + "\"\n[grid]\n\"run.seed\" = [1, 2]\n";
+  const auto identified = [&](const std::string& of) {
+    SweepPlan plan = read(of);
+    identify(plan);
+    return plan;
+  };
+  const SweepPlan first = identified(text);
+  EXPECT_EQ(identified(text).digest(), first.digest());
+  EXPECT_THAT(first.points[0].config, HasSubstr("checksum"));
+  EXPECT_THAT(start_files(first), ElementsAre(start));
+  file("start", "two");
+  EXPECT_NE(identified(text).digest(), first.digest());
+
+  // So is the float network of other data, which has a name of its own.
+  const std::string part = "[data]\ntest_limit = 3\n[grid]\n\"run.seed\" = [1, 2]\n";
+  const SweepPlan own = identified(part);
+  EXPECT_NE(own.parents[0].name, own.parents[1].name);
+  EXPECT_NE(own.parents[0].name, read(part).parents[0].name);
+  EXPECT_EQ(own.parents[0].name, identified(part).parents[0].name);
+  // A point that joins later finds the float network of the others.
+  SweepPlan grown = own;
+  RunOptions more = own.points[0].options;
+  more.qat.epochs += 1;
+  add_point(grown, more, {"run.seed", "qat.epochs"}, "test");
+  EXPECT_EQ(grown.points.back().parent, own.points[0].parent);
+  EXPECT_EQ(grown.parents.size(), own.parents.size());
+  EXPECT_THROW(identified("[data]\ndirectory = \"absent\"\n[[list]]\n"), Error);
+}
+
 TEST_F(Plan, DigestTellsPlansApart) {
   const auto digest = [&](const std::string& text) { return read(text).digest(); };
   EXPECT_EQ(digest("[grid]\n\"run.seed\" = [1, 2]\n"), digest("[grid]\n\"run.seed\" = [1, 2]\n"));

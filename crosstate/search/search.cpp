@@ -73,6 +73,7 @@ struct Problem {
   GenomeSpace space;
   fs::path directory;
   SweepPlan plan;  // with the references alone, one of each size
+  std::function<void(const std::string&)> warn;
 };
 
 void add_genes(SweepPlan& plan, const Problem& problem, const Genes& genes) {
@@ -83,7 +84,7 @@ void add_genes(SweepPlan& plan, const Problem& problem, const Genes& genes) {
 Problem problem_of(const RunOptions& run, const SearchOptions& options, const fs::path& directory) {
   validate(options);
   const GenomeSpace space = genome_space(run.model, options.bits, options.states, options.channels);
-  Problem problem{run, options, space, directory, {}};
+  Problem problem{run, options, space, directory, {}, {}};
   if (!run.quantize || !run.qat.stages.empty()) {
     fail("options", "search needs run.quantize = true and no qat.stages");
   }
@@ -116,7 +117,8 @@ Work search_work(const Problem& problem) {
                                              static_cast<std::size_t>(problem.options.sequences),
                                              problem.options.threads);
   return [&problem, proxy](const json& task, const Stop& stop) -> std::optional<json> {
-    const ExecuteContext execute{problem.directory, problem.options.threads, {}, stop};
+    const ExecuteContext execute{
+        problem.directory, problem.options.threads, {}, problem.warn, stop};
     if (task.contains("proxy")) {
       const Genes genes = genes_from(problem.space, task.at("proxy"));
       const auto measures = proxy->measure(
@@ -317,9 +319,10 @@ void validate(const SearchOptions& options) {
 
 SearchSummary run_search(const RunOptions& run, const SearchOptions& options,
                          SearchContext context) {
-  const Problem problem =
-      problem_of(run, options, fs::absolute(context.directory).lexically_normal());
+  Problem problem = problem_of(run, options, fs::absolute(context.directory).lexically_normal());
+  problem.warn = context.warn;
   require_inputs(problem.plan);
+  identify(problem.plan);
   make_writable_directory(problem.directory);
   Team team(search_work(problem), {context.workers, options.patience, scope_of(problem)},
             std::move(context.transport));
@@ -330,7 +333,10 @@ SearchSummary run_search(const RunOptions& run, const SearchOptions& options,
     summary.lost_a_rank = team.lost_a_rank();
     return summary;
   }
-  Store store = open_store(problem.directory, context.resume);
+  OutputDirectory output(problem.directory, "search", context.earlier);
+  if (context.opened) context.opened(output);
+  output.begin(start_files(problem.plan));
+  Store store(problem.directory);
   if (context.retry_failed) store.forget_failures();
   summary.space = problem.space;
   summary.plan = problem.plan;

@@ -23,10 +23,14 @@ fi
 # Forgets that anything under a directory is finished.
 forget() { [[ ! -d $1 ]] || find "$1" -name command.txt -delete; }
 
+# Whether a command's --resume continues what was interrupted.
+continues() { [[ " train prune simulate sweep search " == *" $1 "* ]]; }
+
 # run DIRECTORY COMMAND ARGUMENT...: runs a command of the program with that --out, unless the same
-# one is finished there; command.txt says which, and is written last.
+# one is finished there; command.txt says which, and is written last. What is there is continued
+# with --resume, if the command can, and replaced otherwise: scripts/reproduce has asked before.
 run() {
-  local directory=$1 again=() limit=(--threads "$threads") seeded=(--seed "$seed")
+  local directory=$1 again=(--overwrite) limit=(--threads "$threads") seeded=(--seed "$seed")
   shift
   if [[ $1 == sweep ]]; then
     limit=(--workers "$((threads > 0 ? threads : $(nproc)))")
@@ -34,7 +38,7 @@ run() {
   fi
   local line="crosstate $*${seeded:+ ${seeded[*]}}"
   [[ ! -f $directory/command.txt || $(<"$directory/command.txt") != "$line" ]] || return 0
-  ! $resume || [[ ! -d $directory ]] || again=(--resume)
+  ! $resume || ! continues "$1" || again=(--resume)
   mkdir -p "$directory"
   echo "== $line" >&2
   "$program" "$@" "${seeded[@]}" --out "$directory" "${limit[@]}" "${again[@]}" >"$directory/output.txt"
