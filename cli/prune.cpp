@@ -16,7 +16,8 @@ int prune_command(const Common& common, const std::string& model) {
   catch_interrupts();
   ThreadPool pool(common.threads);
   Progress progress(common.quiet);
-  const PruneSummary summary = prune_model(model, options, run_context(common, output, pool, progress));
+  const PruneSummary summary =
+      prune_model(model, options, run_context(common, output, pool, progress));
   progress.finish();
   if (summary.interrupted) return say_interrupted("prune", common, {model});
   write_result(common, "prune", to_json(summary));

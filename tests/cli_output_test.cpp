@@ -1,6 +1,7 @@
 // What the program does with a directory that holds results already, or that another process
 // writes; and with inputs that are no longer those of the results.
 #include <chrono>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -46,10 +47,13 @@ class CliOutput : public Cli {
     }
     return path(name);
   }
-  Arguments train(const std::string& out, const Arguments& more = {}) const {
-    return with(tiny("train", path(out), {"--data", path("data"), "--quiet"}), more);
+  Arguments train(const std::string& out, const Arguments& more = {},
+                  const std::string& data = "data") const {
+    return with(tiny("train", path(out), {"--data", path(data), "--quiet"}), more);
   }
-  std::string model(const std::string& out = "model") const { return path(out + "/qat.safetensors"); }
+  std::string model(const std::string& out = "model") const {
+    return path(out + "/qat.safetensors");
+  }
 
   std::map<std::string, std::string> contents(const std::string& directory) const {
     std::map<std::string, std::string> all;
@@ -73,9 +77,8 @@ TEST_F(CliOutput, KeepsAnEarlierRunOfEveryCommandUntilItIsToldToReplaceIt) {
   const std::string data = path("data");
   const std::map<std::string, Arguments> commands = {
       {"train", train("train")},
-      {"prune",
-       with(tiny("prune", path("prune"), {"--data", data, "--set", "prune.retrain=false"}),
-            {model(), "--set", "prune.batches=1"})},
+      {"prune", with(tiny("prune", path("prune"), {"--data", data, "--set", "prune.retrain=false"}),
+                     {model(), "--set", "prune.batches=1"})},
       {"quantize", {"quantize", path("model/float.safetensors"), "--data", data}},
       {"deploy", {"deploy", model(), "--target", "generic-64x64", "--maps"}},
       {"simulate", {"simulate", model(), "--data", data, "--target", "ideal", "--chips", "1"}},
@@ -83,7 +86,7 @@ TEST_F(CliOutput, KeepsAnEarlierRunOfEveryCommandUntilItIsToldToReplaceIt) {
       {"eval", {"eval", model(), "--data", data}},
       {"info", {"info", model()}},
       {"stream", {"stream", model()}},
-      {"cost", {"cost", model()}},
+      {"cost", {"cost", model(), "--data", data}},
       {"device", {"device", "pcm", "--count", "100"}},
       {"bench-scan", {"bench", "scan", "--channels", "1", "--length", "28", "--repeats", "1"}}};
   for (const auto& [name, arguments] : commands) {
@@ -115,7 +118,7 @@ TEST_F(CliOutput, KeepsAnEarlierRunOfEveryCommandUntilItIsToldToReplaceIt) {
 TEST_F(CliOutput, ReplacesNothingBeforeItsInputsAreGood) {
   ASSERT_EQ(call(train("model")).code, 0);
   const auto before = contents("model");
-  expect_refused(with(train("model"), {"--overwrite", "--data", path("absent")}), {"absent"});
+  expect_refused(train("model", {"--overwrite"}, "absent"), {"absent"});
   EXPECT_EQ(contents("model"), before);
 }
 
@@ -176,7 +179,8 @@ TEST_F(CliOutput, IsWrittenByOneProcessAtATime) {
   for (const Arguments& arguments : others) {
     const Process second(path("streams"), arguments);
     EXPECT_EQ(second.wait(), 2) << arguments[0];
-    EXPECT_THAT(second.err(), AllOf(HasSubstr(out), HasSubstr("another crosstate"))) << arguments[0];
+    EXPECT_THAT(second.err(), AllOf(HasSubstr(out), HasSubstr("another crosstate")))
+        << arguments[0];
   }
   first.send(SIGKILL);
   EXPECT_EQ(first.wait(), -SIGKILL);
@@ -248,10 +252,11 @@ class CliIdentity : public CliOutput {
     CliOutput::SetUp();
     ASSERT_EQ(call(train("model")).code, 0);
   }
-  Arguments simulate(const Arguments& more = {}) const {
-    return with({"simulate", path("model.safetensors"), "--data", path("data"), "--out", path("out"),
-                 "--set", "device.model=table", "--set", "device.table=" + path("table.csv"),
-                 "--set", "crossbar.rows=16", "--chips", "2", "--threads", "1", "--quiet"},
+  Arguments simulate(const Arguments& more = {}, const std::string& data = "data",
+                     const std::string& table = "table.csv", const std::string& chips = "2") const {
+    return with({"simulate", path("model.safetensors"), "--data", path(data), "--out", path("out"),
+                 "--set", "device.model=table", "--set", "device.table=" + path(table), "--chips",
+                 chips, "--threads", "1", "--quiet"},
                 more);
   }
   void write_table(double deviation) const {
@@ -297,9 +302,7 @@ TEST_F(CliIdentity, SimulationsContinueWithTheSameContentAlone) {
   // Other names and places do not matter, and more chips may join.
   fs::rename(path("data"), path("moved"));
   fs::rename(path("table.csv"), path("t.csv"));
-  const Result more =
-      call(simulate({"--data", path("moved"), "--set", "device.table=" + path("t.csv"), "--chips",
-                     "3", "--resume", "--json", path("result.json")}));
+  const Result more = call(simulate({"--resume"}, "moved", "t.csv", "3"));
   EXPECT_EQ(more.code, 0) << more.err;
 }
 
@@ -309,8 +312,8 @@ TEST_F(CliIdentity, SweepsContinueWithTheSameDataAlone) {
   };
   ASSERT_EQ(call(sweep("out")).code, 0);
   const auto before = contents("out");
-  for (const auto& change : std::vector<std::function<void()>>{
-           [&] { images("data", 1); }, [&] { images("data", 0, true); }}) {
+  for (const auto& change : std::vector<std::function<void()>>{[&] { images("data", 1); },
+                                                               [&] { images("data", 0, true); }}) {
     change();
     expect_refused(sweep("out", {"--resume"}), {"sweep.sqlite", "data.", "checksum was"});
     EXPECT_EQ(contents("out"), before);
@@ -338,10 +341,13 @@ TEST_F(CliIdentity, SearchesContinueWithTheSameDataAlone) {
 
 TEST_F(CliIdentity, TrainingContinuesWithTheSameDataWhereverTheyAre) {
   fs::rename(path("data"), path("moved"));
-  const Result moved = call(train("model", {"--data", path("moved"), "--resume"}));
+  const Result moved = call(train("model", {"--resume"}, "moved"));
   EXPECT_EQ(moved.code, 0) << moved.err;
+  images("moved", 0, true);
+  expect_refused(train("model", {"--resume"}, "moved"),
+                 {"float.checkpoint.safetensors", "data.test.checksum was"});
   images("moved", 1);
-  expect_refused(train("model", {"--data", path("moved"), "--resume"}),
+  expect_refused(train("model", {"--resume"}, "moved"),
                  {"float.checkpoint.safetensors", "checksum was"});
 }
 

@@ -32,7 +32,9 @@ TEST(Error, ExcerptsAreWholeCharacters) {
     EXPECT_EQ(excerpt(character.substr(0, character.size() - 1) + "x").back(), 'x');
   }
   // Latin-1, a lone continuation, an overlong form, half a surrogate pair, beyond Unicode.
-  EXPECT_EQ(excerpt("gr\xfc\xdf" "e"), "gr??e");
+  EXPECT_EQ(excerpt("gr\xfc\xdf"
+                    "e"),
+            "gr??e");
   EXPECT_EQ(excerpt("\x80|\xc0\xaf|\xe0\x80\xaf|\xed\xa0\x80|\xf4\x90\x80\x80|\xff"),
             "?|??|???|???|????|?");
 }

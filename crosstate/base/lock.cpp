@@ -39,7 +39,8 @@ std::string host_name() {
   char name[256] = "";
   gethostname(name, sizeof name - 1);
   std::string host = name;
-  std::replace_if(host.begin(), host.end(), [](char c) { return c <= ' '; }, '_');
+  std::replace_if(
+      host.begin(), host.end(), [](char c) { return c <= ' '; }, '_');
   return host.empty() ? "unknown" : host;
 }
 

@@ -68,9 +68,8 @@ class Lock : public testing::Test {
 TEST_F(Lock, HasOneHolderAtATime) {
   auto first = hold();
   EXPECT_EQ(first->note(), "");
-  EXPECT_THAT([&] { hold(); },
-              ThrowsMessage<Error>(AllOf(HasSubstr("results: another crosstate"),
-                                         HasSubstr("mpirun"))));
+  EXPECT_THAT([&] { hold(); }, ThrowsMessage<Error>(AllOf(HasSubstr("results: another crosstate"),
+                                                          HasSubstr("mpirun"))));
   first.reset();
   EXPECT_TRUE(fs::is_empty(directory_));
   EXPECT_NO_THROW(hold());
@@ -92,17 +91,17 @@ TEST_F(Lock, TellsAFileSystemWithoutLocksFromAnotherHolder) {
     EXPECT_THAT(first->note(), AllOf(HasSubstr("results: its file system has no locks"),
                                      HasSubstr(owner().string())));
     EXPECT_THAT([&] { hold(flock); },
-                ThrowsMessage<Error>(AllOf(HasSubstr("another crosstate (process " +
-                                                     std::to_string(getpid())),
-                                           HasSubstr("remove " + owner().string()))));
+                ThrowsMessage<Error>(
+                    AllOf(HasSubstr("another crosstate (process " + std::to_string(getpid())),
+                          HasSubstr("remove " + owner().string()))));
     first.reset();
     EXPECT_TRUE(fs::is_empty(directory_));
   }
   EXPECT_THAT([&] { hold(&refuse<EWOULDBLOCK>); },
               ThrowsMessage<Error>(HasSubstr("another crosstate")));
-  EXPECT_THAT([&] { hold(&refuse<EIO>); },
-              ThrowsMessage<Error>(AllOf(HasSubstr("cannot lock: "),
-                                         testing::Not(HasSubstr("another")))));
+  EXPECT_THAT(
+      [&] { hold(&refuse<EIO>); },
+      ThrowsMessage<Error>(AllOf(HasSubstr("cannot lock: "), testing::Not(HasSubstr("another")))));
 }
 
 TEST_F(Lock, WithoutLocksTakesWhatAKilledProcessHasLeft) {

@@ -90,7 +90,8 @@ json data_identity(const Recordings& set) {
   for (const std::string& name : set.classes) all += ' ' + name + '\0';
   for (const Recording& item : set.items) {
     all += ' ' + std::to_string(item.label) + ' ' + item.speaker + '\0' +
-           std::to_string(item.samples.size()) + ' ' + std::to_string(checksum(bytes(item.samples)));
+           std::to_string(item.samples.size()) + ' ' +
+           std::to_string(checksum(bytes(item.samples)));
   }
   return {{"count", set.items.size()},
           {"classes", set.classes.size()},

@@ -85,7 +85,8 @@ void visit_files(const fs::path& directory, const std::string& prefix,
        at.increment(unreadable)) {
     std::error_code ignored;
     const std::string name = at->path().filename().string();
-    const bool enters = prefix.empty() ? is_own_folder(name) : prefix.find('/') + 1 == prefix.size();
+    const bool enters =
+        prefix.empty() ? is_own_folder(name) : prefix.find('/') + 1 == prefix.size();
     if (!at->is_directory(ignored)) {
       names.push_back(name);
     } else if (enters) {
@@ -126,14 +127,15 @@ std::set<std::string> recorded(const fs::path& directory) {
   const fs::path path = directory / kRecord;
   const json record = json::parse(read_file(path), nullptr, false);
   std::set<std::string> commands;
-  const bool is_list = record.is_object() && record.contains("commands") &&
-                       record.at("commands").is_array();
+  const bool is_list =
+      record.is_object() && record.contains("commands") && record.at("commands").is_array();
   for (const json& name : is_list ? record.at("commands") : json::array()) {
     if (name.is_string()) commands.insert(name.get<std::string>());
   }
   if (!is_list) {
-    fail(path.string(), "expected {\"commands\": [...]}, which says whose results these are; "
-                        "choose another directory, or remove that file");
+    fail(path.string(),
+         "expected {\"commands\": [...]}, which says whose results these are; "
+         "choose another directory, or remove that file");
   }
   return commands;
 }

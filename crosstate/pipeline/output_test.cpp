@@ -66,8 +66,7 @@ TEST_F(Output, RefusesAnEarlierRunOfAnyCommand) {
   const std::set<std::string> before = files();
   expect_refused("train", Earlier::kRefuse, "--resume continues them, --overwrite replaces them");
   EXPECT_NO_THROW(open("train", Earlier::kContinue));
-  for (const char* other :
-       {"demo", "prune", "quantize", "deploy", "simulate", "sweep", "search"}) {
+  for (const char* other : {"demo", "prune", "quantize", "deploy", "simulate", "sweep", "search"}) {
     for (const Earlier earlier : {Earlier::kRefuse, Earlier::kContinue}) {
       expect_refused(other, earlier, "holds results of train (float.checkpoint.safetensors)");
     }
@@ -127,19 +126,19 @@ TEST_F(Output, ReportsStandBesideEachOtherAndBesideARun) {
 }
 
 TEST_F(Output, ReplacesRunsAndNothingElse) {
-  leave("sweep", {"sweep.sqlite", "results.csv", "report.html", "points/a-1/float.safetensors",
-                  "points/a-1/crosstate.json", "points/a-1/qat.jsonl.tmp-12-3",
-                  "float/b/summary.json"});
+  leave("sweep",
+        {"sweep.sqlite", "results.csv", "report.html", "points/a-1/float.safetensors",
+         "points/a-1/crosstate.json", "points/a-1/qat.jsonl.tmp-12-3", "float/b/summary.json"});
   leave("eval", {"eval.json"});
   for (const char* file : {"notes.txt", "sweep.toml", "points/mine.txt", "points/a-2/results.txt",
                            "other/float.safetensors", "conductance/mine.csv", "lock.txt"}) {
     write(file);
   }
   replace("train");
-  EXPECT_THAT(files(), ElementsAre("conductance", "conductance/mine.csv", "crosstate.json",
-                                   "eval.json", "lock.txt", "notes.txt", "other",
-                                   "other/float.safetensors", "points", "points/a-2",
-                                   "points/a-2/results.txt", "points/mine.txt", "sweep.toml"));
+  EXPECT_THAT(files(),
+              ElementsAre("conductance", "conductance/mine.csv", "crosstate.json", "eval.json",
+                          "lock.txt", "notes.txt", "other", "other/float.safetensors", "points",
+                          "points/a-2", "points/a-2/results.txt", "points/mine.txt", "sweep.toml"));
   EXPECT_NO_THROW(open("sweep"));
 }
 
@@ -170,8 +169,7 @@ TEST_F(Output, IsHeldByOneAtATime) {
     expect_refused("train", earlier, "another crosstate");
     expect_refused("eval", earlier, "another crosstate");
   }
-  EXPECT_NO_THROW(
-      OutputDirectory(directory_, "train", Earlier::kContinue, Guard::kAlreadyLocked));
+  EXPECT_NO_THROW(OutputDirectory(directory_, "train", Earlier::kContinue, Guard::kAlreadyLocked));
 }
 
 TEST_F(Output, RefusesADamagedRecord) {

@@ -229,6 +229,7 @@ class PruneRun {
     for (const char* section : {"data", "front_end", "augment", "quant", "prune", "run"}) {
       context.config[section] = settings.at(section);
     }
+    context.config["data"]["test"] = data_identity(data_.test);
     context.config["checksum of the model"] = checksum(original);
     for (const char* key : {"states", "channels"}) context.config["prune"].erase(key);
     return context;

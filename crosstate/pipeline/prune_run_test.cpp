@@ -122,8 +122,8 @@ TEST_F(PruneRunTest, ReportsWhatItLeaves) {
     EXPECT_LE(2 * point.size.states, one.size.states);
     EXPECT_EQ(point.size.stream, 3u);
     EXPECT_LT(point.memory.total(), one.memory.total());
-    const std::string integers = (directory_ / "out" / point.file).replace_extension("").string() +
-                                 ".integer.safetensors";
+    const std::string integers =
+        (directory_ / "out" / point.file).replace_extension("").string() + ".integer.safetensors";
     EXPECT_NO_THROW(integer_network_from(read_safetensors(integers), integers));
   }
   const nlohmann::json result = to_json(summary);

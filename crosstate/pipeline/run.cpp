@@ -16,6 +16,7 @@
 #include "crosstate/prune/prune.h"
 #include "crosstate/report/machine.h"
 #include "crosstate/simulate/target_noise.h"
+#include "crosstate/train/identity.h"
 
 namespace crosstate {
 namespace {
@@ -54,7 +55,8 @@ class Run {
     if (!summary_.interrupted && options_.on_crossbar) summary_.interrupted = !crossbar_stage();
     summary_.seconds = watch_.seconds() + seconds_before_;
     if (!summary_.interrupted) {
-      write_file(context_.directory / "summary.json", to_json(summary_).dump(2, ' ', false, json::error_handler_t::replace) + '\n');
+      write_file(context_.directory / "summary.json",
+                 to_json(summary_).dump(2, ' ', false, json::error_handler_t::replace) + '\n');
     }
     return std::move(summary_);
   }
@@ -258,6 +260,7 @@ class Run {
     }
     const json settings = RunIdentity().settings(options_);
     for (const std::string& section : sections) context.config[section] = settings.at(section);
+    context.config["data"]["test"] = data_identity(data_.test);
     return context;
   }
 

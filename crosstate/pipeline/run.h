@@ -19,10 +19,10 @@
 namespace crosstate {
 
 struct RunContext {
-  std::filesystem::path directory;  // of checkpoints and results
-  bool resume = false;              // continue what an interrupted run left there
+  std::filesystem::path directory;    // of checkpoints and results
+  bool resume = false;                // continue what an interrupted run left there
   OutputDirectory* output = nullptr;  // `directory`, opened by the caller; null: it is opened here
-  ThreadPool* pool = nullptr;       // null: every core
+  ThreadPool* pool = nullptr;         // null: every core
   std::function<void(const TrainProgress&)> progress;
   std::function<void(const std::string&)> stage;  // told what happens between two trainings
   std::function<bool()> stop = interrupted;

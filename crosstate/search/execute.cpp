@@ -69,8 +69,8 @@ RunContext run_context(const std::string& task, const fs::path& directory, Threa
 }
 
 // A run that goes on where an earlier attempt was cut off, or starts anew where it cannot.
-RunSummary run_or_restart(const std::string& task, const RunOptions& options, RunContext run_context,
-                          const ExecuteContext& context) {
+RunSummary run_or_restart(const std::string& task, const RunOptions& options,
+                          RunContext run_context, const ExecuteContext& context) {
   const auto attempt = [&](Earlier earlier) {
     OutputDirectory output(run_context.directory, "train", earlier, Guard::kAlreadyLocked);
     run_context.output = &output;
@@ -116,8 +116,8 @@ std::optional<Outcome> train_parent(const SweepParent& parent, const ExecuteCont
     ThreadPool pool(context.threads);
     const fs::path directory = parent_directory(context.directory, parent);
     const std::string task = "float " + parent.name;
-    const RunSummary summary = run_or_restart(
-        task, parent.options, run_context(task, directory, pool, context), context);
+    const RunSummary summary =
+        run_or_restart(task, parent.options, run_context(task, directory, pool, context), context);
     if (summary.interrupted) return std::nullopt;
     return outcome_of(summary, std::numeric_limits<double>::quiet_NaN());
   });

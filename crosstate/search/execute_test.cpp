@@ -116,7 +116,9 @@ TEST_F(Execute, FailsWithTextThatAnyRankCanSend) {
   SweepParent absent = parent();
   std::string name = "x";
   for (int i = 0; i < 300; ++i) name += "\xc3\xa4";  // the limit falls inside a character
-  for (const std::string& directory : {name, "x" + name, std::string("gr\xfc\xdf" "e")}) {
+  for (const std::string& directory : {name, "x" + name,
+                                       std::string("gr\xfc\xdf"
+                                                   "e")}) {
     absent.options.data.directory = directory;
     const std::optional<Outcome> outcome = train_parent(absent, context_);
     EXPECT_EQ(outcome->status, "failed");

@@ -72,8 +72,8 @@ class Statement {
   int bound_ = 0;
 };
 
-// Whether the file system has the locks that SQLite keeps readers and the writer apart with. Without
-// them only a reader beside the writer may find the file in between two states.
+// Whether the file system has the locks that SQLite keeps readers and the writer apart with.
+// Without them only a reader beside the writer may find the file in between two states.
 bool locks_records(const fs::path& directory) {
   const int folder = open(directory.c_str(), O_RDONLY | O_CLOEXEC);
   if (folder < 0) return true;  // opening the database tells why

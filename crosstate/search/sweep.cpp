@@ -12,8 +12,8 @@ SweepSummary run_sweep(const SweepPlan& planned, SweepContext context) {
   identify(plan);
   make_writable_directory(context.directory);
   const fs::path directory = fs::absolute(context.directory).lexically_normal();
-  const ExecuteContext execute{directory, plan.settings.threads, context.training, context.warn,
-                               {}};
+  const ExecuteContext execute{
+      directory, plan.settings.threads, context.training, context.warn, {}};
   Team team(sweep_work(plan, execute), {context.workers, plan.settings.patience, plan.digest()},
             std::move(context.transport));
   SweepSummary summary;

@@ -14,11 +14,11 @@
 namespace crosstate {
 
 struct SweepContext {
-  std::filesystem::path directory;  // of results; under several ranks, one that they all see
-  Earlier earlier = Earlier::kRefuse;  // what becomes of results that are there
-  bool retry_failed = false;        // runs again what failed in an earlier session
-  int workers = 1;                  // points at a time in this process
-  std::unique_ptr<Transport> transport;              // null: this process alone
+  std::filesystem::path directory;       // of results; under several ranks, one that they all see
+  Earlier earlier = Earlier::kRefuse;    // what becomes of results that are there
+  bool retry_failed = false;             // runs again what failed in an earlier session
+  int workers = 1;                       // points at a time in this process
+  std::unique_ptr<Transport> transport;  // null: this process alone
   std::function<void(const SweepProgress&)> report;  // of rank 0; may be empty
   std::function<void(const std::string&, const TrainProgress&)> training;  // may be empty
   std::function<void(const OutputDirectory&)> opened;  // of rank 0; may be empty

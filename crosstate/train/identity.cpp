@@ -56,14 +56,15 @@ json data_identity(const Dataset& set) {
 
 json run_identity(const Network& network, const Dataset& training, const Dataset& validation,
                   const TrainOptions& options, const TrainContext& context) {
-  return {{"stage", context.stage},
-          {"seed", context.seed},
-          {"config", context.config},
-          {"options", describe(options)},
-          {"teacher", describe(context.teacher)},
-          {"stages", describe(context.stages)},
-          {"data", {{"training", data_identity(training)}, {"validation", data_identity(validation)}}},
-          {"parameters", describe(network.parameters())}};
+  return {
+      {"stage", context.stage},
+      {"seed", context.seed},
+      {"config", context.config},
+      {"options", describe(options)},
+      {"teacher", describe(context.teacher)},
+      {"stages", describe(context.stages)},
+      {"data", {{"training", data_identity(training)}, {"validation", data_identity(validation)}}},
+      {"parameters", describe(network.parameters())}};
 }
 
 }  // namespace crosstate
