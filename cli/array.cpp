@@ -1,5 +1,6 @@
 // crosstate array: the column currents of one crossbar array, and its circuit as a netlist.
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "cli/common.h"
@@ -15,14 +16,11 @@ namespace {
 struct ArraySettings {
   WireOptions wires;
   CellLaw law;
-  std::uint64_t seed = 1;
 
   FieldList fields() {
     FieldList list;
     crosstate::fields(list, wires);
     crosstate::fields(list, law);
-    list.section("array");
-    list.add("seed", seed, "Nothing is drawn.");
     return list;
   }
 };
@@ -55,6 +53,20 @@ std::string one_per_line(const std::vector<double>& values) {
   return format_csv({values.size(), 1, values});
 }
 
+// The file of --out, if given, which is only replaced if that is asked for.
+std::unique_ptr<FileLock> hold_file(const Common& common) {
+  if (common.out.empty()) {
+    if (common.overwrite) fail("--overwrite", "nothing to replace without --out");
+    return nullptr;
+  }
+  auto lock = std::make_unique<FileLock>(common.out + ".lock", common.out);
+  if (!lock->note().empty()) std::fprintf(stderr, "%s\n", lock->note().c_str());
+  if (std::filesystem::exists(common.out) && !common.overwrite) {
+    fail(common.out, "exists already; --overwrite replaces it, or choose another file");
+  }
+  return lock;
+}
+
 int array_command(const Common& common, const ArrayFiles& files) {
   ArraySettings settings;
   FieldList list = settings.fields();
@@ -62,12 +74,14 @@ int array_command(const Common& common, const ArrayFiles& files) {
   for (const std::string* path : {&common.out, &common.json, &files.netlist, &files.effective}) {
     require_writable_file(*path);
   }
+  require_matrix_name(files.effective);
+  const auto lock = hold_file(common);
   if (!files.effective.empty() && !settings.law.is_linear()) {
     fail("--effective", "only linear cells amount to a matrix, expected no nl2, nl3, selector");
   }
   const Matrix cells = read_siemens(files.conductance);
   const std::vector<double> volts = read_volts(files.voltage, cells.rows);
-  const auto& [wires, law, seed] = settings;
+  const auto& [wires, law] = settings;
   if (!files.netlist.empty()) {
     write_netlist(files.netlist, cells.values, cells.rows, cells.columns, volts, wires, law);
   }
@@ -108,11 +122,11 @@ void add_array(CLI::App& app, Action& chosen) {
   const FieldList list = defaults.fields();
   add_common(*command, *common,
              {.data = false,
-              .resume = false,
+              .no_resume = kNothingContinues,
               .out = "Gets the currents in amperes, one line per column; default: standard output",
               .out_type = "FILE",
-              .seed = kNothingDrawn,
-              .threads = "Without effect: one array takes one thread"},
+              .no_seed = kNothingDrawn,
+              .no_threads = "one array takes one thread"},
              list);
   common->short_names["wires.segment"] = "--wire";
   add_short_forms(*command, *common, list);

@@ -48,13 +48,22 @@ void array_fields(FieldList& list, BenchOptions& options) {
   list.add("isa", options.isa, "Instruction set, as for the other benchmarks.");
 }
 
+std::string idle_in_bench(const std::string& key, const BenchOptions& options, Bench which) {
+  if (key != "bench.state_rounding") return "";
+  const bool of_preset = which == Bench::kTrain || which == Bench::kInfer;
+  const int state_bits = of_preset ? quant_preset(options.preset).state.bits : kFloatBits;
+  if (options.state_bits > 0 || state_bits != kFloatBits) return "";
+  return which == Bench::kScan ? "bench.state_bits = 0"
+                               : "bench.preset = \"" + options.preset + "\", which rounds no state";
+}
+
 BenchOptions bench_options(const Common& common, Bench which) {
   BenchOptions options = defaults(which);
   FieldList list;
   fields(list, options, which);
   read_settings(common, list);
   validate(options, which);
-  prepare_out(common);
+  refuse_idle(common, [&](const std::string& key) { return idle_in_bench(key, options, which); });
   require_writable_file(common.json);
   return options;
 }
@@ -64,19 +73,20 @@ struct Command {
   const char* name;
   const char* help;
   const char* threads;
+  const char* no_threads;  // "": they have an effect
   int default_threads;
   int (*run)(const Common&, const BenchOptions&);
 };
 
 constexpr Command kCommands[] = {
     {Bench::kTrain, "train", "Whole training steps of the reference block on random data",
-     "Threads; 0: every core", 0, bench_train},
+     "Threads; 0: every core", "", 0, bench_train},
     {Bench::kScan, "scan", "The scan kernels alone",
-     "Threads that scan at once, each on data of its own; 0: every core", 1, bench_scan},
+     "Threads that scan at once, each on data of its own; 0: every core", "", 1, bench_scan},
     {Bench::kInfer, "infer", "The integer network: one sequence step by step, and batches",
-     "Threads of the batches; a single sequence takes one; 0: every core", 1, bench_infer},
-    {Bench::kArray, "array", "Programming one crossbar array, and products with it in batches",
-     "Without effect: one array is used by one thread", 1, bench_array},
+     "Threads of the batches; a single sequence takes one; 0: every core", "", 1, bench_infer},
+    {Bench::kArray, "array", "Programming one crossbar array, and products with it in batches", "",
+     "one array is used by one thread", 1, bench_array},
 };
 
 }  // namespace
@@ -183,14 +193,19 @@ void add_bench(CLI::App& app, Action& chosen) {
     fields(list, options, command.which);
     add_common(*added, *common,
                {.data = false,
-                .resume = false,
+                .no_resume = kNothingContinues,
                 .out = out_for_result(std::string("bench-") + command.name),
                 .seed = "Start of the random network and data",
-                .threads = command.threads},
+                .threads = command.threads,
+                .no_threads = command.no_threads},
                list);
     add_short_forms(*added, *common, list);
     added->callback([=, &chosen] {
-      chosen = [=] { return command.run(*common, bench_options(*common, command.which)); };
+      chosen = [=] {
+        const BenchOptions settings = bench_options(*common, command.which);
+        const auto output = prepare_out(*common, std::string("bench-") + command.name);
+        return command.run(*common, settings);
+      };
     });
   }
 }

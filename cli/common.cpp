@@ -4,14 +4,22 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
+#include <memory>
+#include <mutex>
+#include <set>
 #include <stdexcept>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/integer/bounds.h"
 #include "crosstate/integer/convert.h"
+#include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/idle.h"
 
 namespace crosstate::cli {
 namespace {
@@ -90,6 +98,20 @@ CLI::Option* add_text(CLI::App& command, const std::string& option, std::string&
   return added;
 }
 
+// An option that other commands have and this one has no use for: told when it is given, listed
+// nowhere.
+[[noreturn]] void refuse(const std::string& option, const std::string& why) {
+  throw CLI::ValidationError(option + " has no effect here", why);
+}
+void refuse_option(CLI::App& command, const std::string& option, const std::string& why) {
+  command
+      .add_option_function<std::string>(option, [=](const std::string&) { refuse(option, why); })
+      ->group("");
+}
+void refuse_flag(CLI::App& command, const std::string& option, const std::string& why) {
+  command.add_flag_function(option, [=](std::int64_t) { refuse(option, why); })->group("");
+}
+
 // Names of files may hold any bytes.
 std::string json_text(const json& result) {
   return result.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
@@ -114,7 +136,17 @@ std::string out_for_result(const std::string& name) {
   return "Directory that gets the result, too, as " + name + ".json; default: none";
 }
 
-void add_common(CLI::App& command, Common& common, const Uses& uses, const FieldList& list) {
+void add_common(CLI::App& command, Common& common, const Uses& uses, FieldList list) {
+  common.command = command.get_name();
+  for (const CLI::App* parent = command.get_parent(); parent != nullptr;
+       parent = parent->get_parent()) {
+    common.command = parent->get_name() + ' ' + common.command;
+  }
+  common.settings = uses.settings;
+  if (common.settings.empty()) {
+    for (const Field& field : list.all()) common.settings.push_back(field.key);
+  }
+  list.use_only(common.settings, common.command);
   add_text(command, "--config", common.config, "Settings from a TOML file", "FILE");
   command.add_option("--set", common.set, "One setting, wins over --config; repeatable")
       ->type_name("SECTION.KEY=VALUE")
@@ -132,16 +164,31 @@ void add_common(CLI::App& command, Common& common, const Uses& uses, const Field
         "NAME|FILE");
   }
   add_text(command, "--out", common.out, uses.out, uses.out_type, !common.out.empty());
-  command.add_flag("--resume", common.resume,
-                   uses.resume ? "Continue what was interrupted in that directory"
-                               : "Without effect: this command leaves nothing to continue");
-  const Field& seed = seed_of(list);
-  add_text(command, "--seed", common.seed,
-           uses.seed + " (" + seed.key + ", default " + value_text(seed) + ")", "N");
-  command.add_option("--threads", common.threads, uses.threads)
-      ->type_name("N")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
+  if (uses.no_resume.empty()) {
+    command.add_flag("--resume", common.resume, "Continue what was interrupted in that directory");
+  } else {
+    refuse_flag(command, "--resume", uses.no_resume);
+  }
+  command
+      .add_flag("--overwrite", common.overwrite,
+                uses.out_type == "DIR" ? "Replace the results of an earlier run in that directory"
+                                       : "Replace that file")
+      ->excludes("--resume");
+  if (uses.no_seed.empty()) {
+    const Field& seed = seed_of(list);
+    add_text(command, "--seed", common.seed,
+             uses.seed + " (" + seed.key + ", default " + value_text(seed) + ")", "N");
+  } else {
+    refuse_option(command, "--seed", uses.no_seed);
+  }
+  if (uses.no_threads.empty()) {
+    command.add_option("--threads", common.threads, uses.threads)
+        ->type_name("N")
+        ->check(CLI::Range(0, 1024))
+        ->capture_default_str();
+  } else {
+    refuse_option(command, "--threads", uses.no_threads);
+  }
   add_text(command, "--json", common.json,
            "Result as JSON to a file; -: to standard output, in place of text", "FILE");
   command.add_flag("--quiet", common.quiet, "Neither progress nor text on standard output");
@@ -182,7 +229,11 @@ IntegerNetwork integers_of(const Safetensors& content, const std::string& file) 
   }
   const std::string site = site_in_floating_point(network);
   if (!site.empty()) fail(file, site + ": no integer network, so no chip holds it");
-  return to_integers(network);
+  try {
+    return to_integers(network);
+  } catch (const Error& error) {
+    fail(file, error.what());
+  }
 }
 
 void require_fit(const TaskShape& task, const Dataset& set, const std::string& model) {
@@ -195,7 +246,15 @@ void require_fit(const TaskShape& task, const Dataset& set, const std::string& m
                   std::to_string(set.channels) + " and " + std::to_string(set.classes.size()));
 }
 
+void require_fit(const IntegerNetwork& network, const Dataset& set, const std::string& model) {
+  require_fit(TaskShape{static_cast<int>(network.inputs), static_cast<int>(network.classes)}, set,
+              model);
+  require_length(network, set, model);
+}
+
 void read_settings(const Common& common, FieldList& list) {
+  list.use_only(common.settings, common.command);
+  list.tolerate(all_settings());
   if (!common.config.empty()) list.read_toml(common.config);
   for (const std::string& assignment : common.set) {
     set(list, assignment, "--set " + excerpt(assignment));
@@ -222,6 +281,50 @@ RunOptions configuration(const Common& common, RunOptions defaults) {
   return options;
 }
 
+std::vector<NamedSetting> named_settings(const Common& common) {
+  std::vector<NamedSetting> named;
+  for (const std::string& assignment : common.set) {
+    named.push_back({assignment.substr(0, assignment.find('=')), "--set " + excerpt(assignment)});
+  }
+  for (const auto& [key, value] : common.short_forms) {
+    if (!value.empty()) named.push_back({key, short_form(common, key) + ' ' + excerpt(value)});
+  }
+  return named;
+}
+
+void refuse_idle(const Common& common,
+                 const std::function<std::string(const std::string&)>& reason) {
+  for (const NamedSetting& setting : named_settings(common)) {
+    const std::string why = reason(setting.key);
+    if (!why.empty()) fail(setting.option, setting.key + " has no effect with " + why);
+  }
+}
+
+void refuse_idle_in_run(const Common& common, const RunOptions& options) {
+  refuse_idle(common, [&](const std::string& key) {
+    return idle_reason_in_run(key, options, [&] { return holds_recordings(options.data); });
+  });
+  if (common.target.empty()) return;
+  const std::string why = idle_reason("crossbar.rows", idle_in_run(options));
+  if (!why.empty()) fail("--target " + excerpt(common.target), "has no effect with " + why);
+}
+
+void refuse_idle_data(const Common& common, const DataOptions& data) {
+  RunOptions options;
+  options.data = data;
+  refuse_idle(common, [&](const std::string& key) {
+    if (!key.starts_with("data.")) return std::string();
+    return idle_reason(key, idle_with_data(options, holds_recordings(data)));
+  });
+}
+
+void refuse_order_of_steps(const Common& common, bool told, const std::string& model) {
+  if (!told) return;
+  refuse_idle(common, [&](const std::string& key) {
+    return key == "data.permutation_seed" ? model + ", which tells the order of its steps" : "";
+  });
+}
+
 void require_writable_file(const std::string& path) {
   if (path.empty() || path == "-") return;
   std::error_code ignored;
@@ -236,6 +339,14 @@ void require_writable_file(const std::string& path) {
   make_writable_directory(parent.empty() ? fs::path(".") : parent);
 }
 
+void flush_output() {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
+  // An earlier write failed if this one did not.
+  fail("standard output",
+       errno != 0 ? std::string("cannot write: ") + std::strerror(errno) : "cannot write");
+}
+
 void write_json(const Common& common, const json& result) {
   if (common.json.empty()) return;
   const std::string text = json_text(result);
@@ -246,8 +357,41 @@ void write_json(const Common& common, const json& result) {
   }
 }
 
-void prepare_out(const Common& common) {
-  if (!common.out.empty()) make_writable_directory(common.out);
+namespace {
+
+OutputDirectory open_directory(const Common& common, const std::string& command) {
+  OutputDirectory output(common.out, command, earlier_of(common));
+  require_writable_file((output.path() / (command + ".json")).string());
+  say_about(output, common);
+  return output;
+}
+
+}  // namespace
+
+Earlier earlier_of(const Common& common) {
+  if (common.overwrite) return Earlier::kReplace;
+  return common.resume ? Earlier::kContinue : Earlier::kRefuse;
+}
+
+OutputDirectory open_output(const Common& common, const std::string& command) {
+  return open_directory(common, command);
+}
+
+std::optional<OutputDirectory> prepare_out(const Common& common, const std::string& name) {
+  if (common.out.empty()) {
+    if (common.overwrite) fail("--overwrite", "nothing to replace without --out");
+    return std::nullopt;
+  }
+  OutputDirectory output = open_directory(common, name);
+  output.begin();
+  return output;
+}
+
+void say_about(const OutputDirectory& output, const Common& common) {
+  if (!output.note().empty()) std::fprintf(stderr, "%s\n", output.note().c_str());
+  if (!common.resume || common.quiet || output.continues()) return;
+  std::fprintf(stderr, "nothing to continue in %s: starting from the beginning\n",
+               common.out.c_str());
 }
 
 void write_result(const Common& common, const std::string& name, const json& result) {
@@ -310,20 +454,37 @@ void Progress::finish() {
   open_ = false;
 }
 
-RunContext run_context(const Common& common, ThreadPool& pool, Progress& progress) {
+void say_note(const std::string& note) { std::fprintf(stderr, "note: %s\n", note.c_str()); }
+
+void say_notes(const Dataset& set) {
+  for (const std::string& note : set.notes) say_note(note);
+}
+
+std::function<void(const std::string&)> say_once() {
+  struct Said {
+    std::mutex mutex;
+    std::set<std::string> notes;
+  };
+  return [said = std::make_shared<Said>()](const std::string& note) {
+    const std::lock_guard lock(said->mutex);
+    if (said->notes.insert(note).second) say_note(note);
+  };
+}
+
+RunContext run_context(const Common& common, OutputDirectory& output, ThreadPool& pool,
+                       Progress& progress) {
   RunContext context;
-  context.directory = common.out;
+  context.directory = output.path();
+  context.output = &output;
   context.resume = common.resume;
   context.pool = &pool;
   context.progress = [&progress](const TrainProgress& p) { progress.show(p); };
   context.stage = [&progress](const std::string& what) { progress.show(what); };
+  context.note = [&progress](const std::string& note) {
+    progress.finish();
+    say_note(note);
+  };
   return context;
-}
-
-void say_what_resumes(const Common& common) {
-  if (!common.resume || common.quiet || can_resume(common.out)) return;
-  std::fprintf(stderr, "nothing to continue in %s: starting from the beginning\n",
-               common.out.c_str());
 }
 
 int say_interrupted(const std::string& command, const Common& common,

@@ -5,46 +5,54 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "crosstate/integer/network.h"
+#include "crosstate/pipeline/output.h"
 #include "crosstate/pipeline/run.h"
 
 namespace crosstate::cli {
 
 inline constexpr int kOk = 0, kBadInput = 2, kInterrupted = 130;
 
-/// The options of --help's first part, which every subcommand takes.
+/// The options of --help's first part, of which every subcommand takes those that it has a use for.
 struct Common {
+  std::string command;                // "crosstate eval"
+  std::vector<std::string> settings;  // that the command uses, as for FieldList::use_only()
   std::string config, data, target, out, json, seed;
   std::vector<std::string> set;
   std::map<std::string, std::string> short_forms;  // key to text; "": not given
   std::map<std::string, std::string> short_names;  // key to option, where its own name is no help
   int threads = 0;
-  bool resume = false, quiet = false;
+  bool resume = false, overwrite = false, quiet = false;
 };
 
-/// What they are in one subcommand.
+/// What they are in one subcommand. Options without effect are refused with the reason given here.
 struct Uses {
   bool data = true;     // has --data
   bool target = false;  // has --target
-  bool resume = true;   // leaves something to continue
+  std::string no_resume = "";
   std::string out = "Directory of results and checkpoints";
   std::string out_type = "DIR";
   std::string seed = "Start of every random draw";
+  std::string no_seed = "";
   std::string threads = "Threads; 0: every core";
+  std::string no_threads = "";
+  std::vector<std::string> settings = {};  // as in Common; empty: all of the command's list
 };
 
-/// Uses::seed of a command without random draws.
-inline constexpr const char* kNothingDrawn = "Without effect: nothing is drawn";
+/// Uses::no_seed and Uses::no_resume of many commands.
+inline constexpr const char* kNothingDrawn = "nothing is drawn";
+inline constexpr const char* kNothingContinues = "this command leaves nothing to continue";
 
 /// Uses::out of a command whose only file is its result, NAME.json.
 std::string out_for_result(const std::string& name);
 
-/// Adds the options, and every setting of `list`, which holds one named seed, to the command's
-/// help.
-void add_common(CLI::App& command, Common& common, const Uses& uses, const FieldList& list);
+/// Adds the options, and every setting of `list` that is used, to the command's help. Where draws
+/// are made, `list` holds a setting named seed.
+void add_common(CLI::App& command, Common& common, const Uses& uses, FieldList list);
 void add_common(CLI::App& command, Common& common, const Uses& uses, RunOptions defaults = {});
 
 /// Adds the option for the name of a file, which may not be empty.
@@ -58,11 +66,33 @@ void add_short_forms(CLI::App& command, Common& common, const FieldList& list);
 /// The part of --help that lists settings.
 std::string settings_help(const FieldList& list);
 
-/// Sets what `list` is bound to: by --config, then --set, then short forms, then --seed.
+/// Every setting of every command, bound to values that nobody reads.
+const FieldList& all_settings();
+void add_stream_settings(FieldList& list);
+
+/// Sets what `list` is bound to: by --config, then --set, then short forms, then --seed. Settings
+/// that the command does not use may stand in the file alone.
 void read_settings(const Common& common, FieldList& list);
 
 /// Defaults, then those, then --data; valid.
 RunOptions configuration(const Common& common, RunOptions defaults = {});
+
+/// What the command line has named: a key, and the option that did.
+struct NamedSetting {
+  std::string key, option;
+};
+std::vector<NamedSetting> named_settings(const Common& common);
+
+/// Throws Error for a setting that the command line has named and that changes nothing, which
+/// `reason` tells by a text that is not empty.
+void refuse_idle(const Common& common,
+                 const std::function<std::string(const std::string&)>& reason);
+/// The same for what run() uses, and for --target.
+void refuse_idle_in_run(const Common& common, const RunOptions& options);
+/// The same for settings about a test set.
+void refuse_idle_data(const Common& common, const DataOptions& data);
+/// The same for a model's file that tells the order of its time steps itself.
+void refuse_order_of_steps(const Common& common, bool told, const std::string& model);
 
 /// The whole numbers of a model file, whether it holds them or a quantized network. Throws Error
 /// for one in floating point.
@@ -70,15 +100,32 @@ IntegerNetwork integers_of(const Safetensors& content, const std::string& file);
 
 /// Throws Error unless the set has the channels and classes that a model is made for.
 void require_fit(const TaskShape& task, const Dataset& set, const std::string& model);
+/// Likewise, and unless its sums over each sequence of the set fit 64 bits.
+void require_fit(const IntegerNetwork& network, const Dataset& set, const std::string& model);
 
 /// Fails early where a file that is to be written at the end could not be.
 void require_writable_file(const std::string& path);
 
+/// Writes out what has been printed. Throws Error with the system's reason where standard output
+/// does not take it.
+void flush_output();
+
 /// Writes --json, if given ("-": standard output).
 void write_json(const Common& common, const nlohmann::json& json);
 
-/// Makes the directory of --out, if given, before the work begins.
-void prepare_out(const Common& common);
+/// What becomes of an earlier run in --out, as --resume and --overwrite say.
+Earlier earlier_of(const Common& common);
+
+/// Makes and locks the directory of --out for the run of a command, and says where --resume finds
+/// nothing to continue. Throws Error for one with results that --resume or --overwrite do not
+/// allow.
+OutputDirectory open_output(const Common& common, const std::string& command);
+
+/// The same, if --out is given, for a command whose result is a report beside others, NAME.json.
+std::optional<OutputDirectory> prepare_out(const Common& common, const std::string& name);
+
+/// Says on standard error that nothing is there to continue, and what else the directory tells.
+void say_about(const OutputDirectory& output, const Common& common);
 
 /// Writes NAME.json in the directory of --out, if given, and --json.
 void write_result(const Common& common, const std::string& name, const nlohmann::json& json);
@@ -101,11 +148,15 @@ class Progress {
   bool quiet_, terminal_, open_ = false;
 };
 
-/// The stage functions of a run that report to `progress`.
-RunContext run_context(const Common& common, ThreadPool& pool, Progress& progress);
+/// Tells on standard error what was left out or assumed when data were read, with --quiet, too.
+void say_note(const std::string& note);
+void say_notes(const Dataset& set);
+/// say_note() for the runs of a sweep, from any thread: a line once.
+std::function<void(const std::string&)> say_once();
 
-/// Says that a run starts anew where --resume finds nothing to continue.
-void say_what_resumes(const Common& common);
+/// The stage functions of a run that report to `progress`.
+RunContext run_context(const Common& common, OutputDirectory& output, ThreadPool& pool,
+                       Progress& progress);
 
 /// Says how to continue, with what the subcommand takes beside the common options, and returns
 /// kInterrupted.
@@ -129,6 +180,7 @@ void add_deploy(CLI::App& app, Action& chosen);
 void add_simulate(CLI::App& app, Action& chosen);
 void add_cost(CLI::App& app, Action& chosen);
 void add_quantize(CLI::App& app, Action& chosen);
+void add_convert(CLI::App& app, Action& chosen);
 void add_prune(CLI::App& app, Action& chosen);
 void add_stream(CLI::App& app, Action& chosen);
 void add_bench(CLI::App& app, Action& chosen);

@@ -1,10 +1,12 @@
 // crosstate cost MODEL: what one or several networks take on hardware.
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 
 #include "cli/cost_model.h"
 #include "crosstate/base/files.h"
+#include "crosstate/pipeline/idle.h"
 
 namespace crosstate::cli {
 namespace {
@@ -28,6 +30,18 @@ struct Settings {
     return all;
   }
 };
+
+// What decides how many arrays, products and conversions there are; sizes and converters are those
+// of the target.
+std::vector<std::string> cost_settings() {
+  std::vector<std::string> keys = test_data_settings();
+  for (const char* key :
+       {"cost.", "peers.", "crossbar.spare_columns", "crossbar.recurrence", "crossbar.encoding",
+        "crossbar.packing", "crossbar.driven", "crossbar.cells", "crossbar.significance"}) {
+    keys.push_back(key);
+  }
+  return keys;
+}
 
 json model_json(const CostModel& m) {
   json out = {{"file", m.file},
@@ -82,12 +96,24 @@ int cost_command(const Common& common, const CostArguments& arguments) {
   read_settings(common, list);
   if (!common.data.empty()) settings.run.data.directory = common.data;
   validate(settings.run);
+  refuse_idle_data(common, settings.run.data);
   require_writable_file(common.json);
-  prepare_out(common);
   const Technology float_target =
       find_float_target(settings.cost.float_target, "cost.float_target");
   std::vector<Technology> technologies;
   for (const std::string& name : arguments.targets) technologies.push_back(find_technology(name));
+  const bool crossbars = std::any_of(
+      technologies.begin(), technologies.end(),
+      [](const Technology& technology) { return technology.kind == TargetKind::kCrossbar; });
+  refuse_idle(common, [&](const std::string& key) {
+    if (key.starts_with("crossbar.") && !crossbars) return std::string("no target of crossbars");
+    if (key == "cost.samples" && settings.run.data.test_limit > 0) {
+      return std::string("data.test_limit, which takes its place");
+    }
+    return idle_reason(key, idle_on_target(settings.run.target));
+  });
+  const auto output = prepare_out(common, "cost");
+  if (output) require_writable_file((output->path() / "report.html").string());
 
   std::vector<CostModel> models;
   for (const std::string& file : arguments.models) {
@@ -142,10 +168,11 @@ void add_cost(CLI::App& app, Action& chosen) {
   command->add_flag("--sources", arguments->sources, "Every constant with its source, too");
   Settings defaults;
   add_common(*command, *common,
-             {.resume = false,
+             {.no_resume = kNothingContinues,
               .out = out_for_result("cost") + ", and report.html",
-              .seed = kNothingDrawn,
-              .threads = "Without effect: one thread is enough"},
+              .no_seed = kNothingDrawn,
+              .no_threads = "one thread is enough",
+              .settings = cost_settings()},
              defaults.list());
   command->callback([=, &chosen] { chosen = [=] { return cost_command(*common, *arguments); }; });
 }

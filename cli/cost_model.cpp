@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "cli/common.h"
 #include "crosstate/base/error.h"
+#include "crosstate/integer/bounds.h"
 #include "crosstate/integer/convert.h"
 
 namespace crosstate::cli {
@@ -20,6 +22,7 @@ std::optional<Dataset> fitting_set(const CostModel& model, const DataOptions& op
   try {
     Dataset set = load_test_data(options, preparation, model.file, pool);
     require_fit(task, set, model.file);
+    say_notes(set);
     return set;
   } catch (const Error&) {
     if (options.directory.empty()) return std::nullopt;
@@ -86,6 +89,7 @@ CostModel load_cost_model(const std::string& file, const CostOptions& options,
   model.neurobench = model.network ? neurobench_metrics(*model.network, model.steps)
                                    : neurobench_metrics(*model.integers, model.steps);
   if (!set || !model.integers) return model;
+  require_length(*model.integers, *set, file);
   const std::size_t samples =
       data.test_limit > 0 ? set->count : static_cast<std::size_t>(options.samples);
   model.neurobench.activity = measure_activity(*model.integers, *set, samples);

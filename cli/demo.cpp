@@ -6,6 +6,8 @@
 #include "cli/common.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/interrupt.h"
+#include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/idle.h"
 #include "crosstate/pipeline/run_report.h"
 
 namespace crosstate::cli {
@@ -13,15 +15,18 @@ namespace {
 
 int demo_command(const Common& common) {
   const RunOptions options = configuration(common, demo_options());
+  refuse_idle_in_run(common, options);
   require_writable_file(common.json);
-  say_what_resumes(common);
+  require_data(options);
+  OutputDirectory output = open_output(common, "demo");
+  const std::filesystem::path page = output.path() / "report.html";
+  require_writable_file(page.string());
   catch_interrupts();
   ThreadPool pool(common.threads);
   Progress progress(common.quiet);
-  const RunSummary summary = run(options, run_context(common, pool, progress));
+  const RunSummary summary = run(options, run_context(common, output, pool, progress));
   progress.finish();
   if (summary.interrupted) return say_interrupted("demo", common);
-  const std::filesystem::path page = std::filesystem::path(common.out) / "report.html";
   write_file(page, to_html(run_report(summary)));
   write_json(common, to_json(summary));
   if (!common.quiet && common.json != "-") {
@@ -39,7 +44,7 @@ void add_demo(CLI::App& app, Action& chosen) {
       "demo", "Show everything on the built-in sample of MNIST in about two minutes");
   auto common = std::make_shared<Common>();
   common->out = "out/demo";
-  add_common(*command, *common, {.target = true}, demo_options());
+  add_common(*command, *common, {.target = true, .settings = run_settings()}, demo_options());
   command->callback([common, &chosen] { chosen = [common] { return demo_command(*common); }; });
 }
 

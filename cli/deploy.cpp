@@ -2,14 +2,19 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/crossbar/maps.h"
+#include "crosstate/device/model.h"
+#include "crosstate/integer/bounds.h"
 #include "crosstate/pipeline/chips_report.h"
+#include "crosstate/pipeline/idle.h"
 #include "crosstate/pipeline/mapping_picture.h"
 #include "crosstate/simulate/chip.h"
+#include "crosstate/simulate/options.h"
 
 namespace crosstate::cli {
 namespace {
@@ -20,7 +25,7 @@ struct Extra {
   std::string model;
   int number = 0;
   int length = 784;
-  double age = 0;
+  std::string age;   // "": that of the chip, 0 of a new one
   std::string chip;  // a saved one that grows older; "": a new one
   bool maps = false;
 };
@@ -46,18 +51,52 @@ void write_maps(const Chip& chip, const fs::path& directory) {
   write_file(directory / "arrays.npz", format_npz(all));
 }
 
+// In seconds; nothing where none is given.
+std::optional<double> age_of(const Extra& extra) {
+  if (extra.age.empty()) return std::nullopt;
+  const std::optional<double> age = read_time(extra.age);
+  if (age && *age <= kLongestTime) return age;
+  fail("--age " + excerpt(extra.age), "expected a time of 0 to 1e+12 seconds, such as 3600 or 1h");
+}
+
+// A chip never grows younger.
+void grow_older(Chip& chip, double age, const Extra& extra) {
+  const double present = chip.arrays().front().cells().time();
+  if (age < present) {
+    fail("--age " + excerpt(extra.age), number_text(age) + " s, but " + extra.chip + " is " +
+                                            number_text(present) +
+                                            " s old, expected that age or a later one");
+  }
+  if (age > present) chip.age_to(age);
+}
+
+// The arrays of a driver are not deployed to.
+std::vector<std::string> settings_of_deploy() {
+  std::vector<std::string> keys = target_settings();
+  for (const char* key : {"!external.", "!crossbar.adc_margin", "run.seed"}) keys.push_back(key);
+  return keys;
+}
+
 int deploy_command(const Common& common, const Extra& extra) {
   const RunOptions options = configuration(common);
+  const std::optional<double> age = age_of(extra);
+  refuse_idle(common, [&](const std::string& key) {
+    return idle_reason(key, idle_on_target(options.target));
+  });
+  if (age) require_age(options.target.device, *age);
   require_writable_file(common.json);
   const IntegerNetwork network = integers_of(read_safetensors(extra.model), extra.model);
-  const fs::path out = common.out;
-  make_writable_directory(out);
+  require_length(network, static_cast<std::size_t>(extra.length), extra.model, "--length");
+  Safetensors saved;
+  if (!extra.chip.empty()) saved = read_safetensors(extra.chip);
+  OutputDirectory output = open_output(common, "deploy");
+  const fs::path out = output.path();
   const Mapping mapping =
       map_network(network, options.target.crossbar, static_cast<std::size_t>(extra.length));
   Chip chip(network, mapping, options.target, options.seed,
             static_cast<std::uint32_t>(extra.number));
-  if (!extra.chip.empty()) chip.restore(read_safetensors(extra.chip), extra.chip);
-  if (extra.age > chip.arrays().front().cells().time()) chip.age_to(extra.age);
+  if (!extra.chip.empty()) chip.restore(saved, extra.chip);
+  if (age) grow_older(chip, *age, extra);
 
   ProgrammingSummary programming;
   std::size_t moved = 0;
@@ -65,6 +104,7 @@ int deploy_command(const Common& common, const Extra& extra) {
     for (const Cells& copy : array.copies()) programming.add(copy.programming());
     moved += array.moved_columns();
   }
+  output.begin({extra.model, extra.chip});
   write_safetensors(out / "chip.safetensors", chip.save());
   write_file(out / "mapping.svg", mapping_svg(mapping, options.target.crossbar));
   if (extra.maps) write_maps(chip, out / "conductance");
@@ -107,17 +147,21 @@ void add_deploy(CLI::App& app, Action& chosen) {
   command->add_option("--length", extra->length, "Time steps of the longest sequence")
       ->check(CLI::Range(1, 100000000))
       ->capture_default_str();
-  command->add_option("--age", extra->age, "Seconds since programming")
-      ->check(CLI::Range(0.0, 1e12))
-      ->capture_default_str();
-  command->add_option("--chip", extra->chip, "chip.safetensors of this model, to grow older");
+  add_file(
+      *command, "--age", extra->age,
+      "Time since programming: seconds, or as in 1h, 1d, 1y; default: 0, or the age of --chip, "
+      "below which it may not be")
+      ->type_name("TIME");
+  add_file(*command, "--chip", extra->chip, "chip.safetensors of this model, to grow older");
   command->add_flag("--maps", extra->maps,
                     "Also leaves every array's conductances as CSV and NPZ, in siemens");
   add_common(*command, *common,
              {.data = false,
               .target = true,
-              .resume = false,
-              .out = "Directory of chip.safetensors, mapping.svg and deploy.json"});
+              .no_resume = kNothingContinues,
+              .out = "Directory of chip.safetensors, mapping.svg and deploy.json",
+              .no_threads = "a chip is programmed by one thread",
+              .settings = settings_of_deploy()});
   command->callback([=, &chosen] { chosen = [=] { return deploy_command(*common, *extra); }; });
 }
 

@@ -7,6 +7,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/device/models.h"
 #include "crosstate/device/population.h"
+#include "crosstate/pipeline/idle.h"
 
 namespace crosstate::cli {
 namespace {
@@ -24,7 +25,11 @@ struct Settings {
   PopulationOptions population;
 };
 
-// A run's configuration serves here, too: its section "device" is read.
+// The model is the command's NAME; a population has no currents.
+std::vector<std::string> settings_of_device() {
+  return {"device.", "!device.model", "!device.nl2", "!device.nl3", "population.", "run.seed"};
+}
+
 FieldList fields_of(Settings& settings) {
   FieldList list = settings.run.fields();
   fields(list, settings.population);
@@ -123,8 +128,12 @@ void print(const Settings& settings, const Population& population) {
 
 // Devices that were described but not named would be listed as if nothing had been asked.
 void require_nothing_asked(const Arguments& arguments) {
-  bool asked = !arguments.histogram.empty();
-  for (const auto& [key, text] : arguments.common.short_forms) asked = asked || !text.empty();
+  const Common& common = arguments.common;
+  const bool asked = !arguments.histogram.empty() || !common.seed.empty() || common.threads > 0 ||
+                     !named_settings(common).empty();
+  if (arguments.list && (asked || !arguments.name.empty())) {
+    fail("device --list", "lists all models, expected neither NAME nor settings of one");
+  }
   if (asked) fail("device", "no NAME, expected a device model; `crosstate device` lists them");
 }
 
@@ -133,16 +142,20 @@ int device_command(const Arguments& arguments) {
   Settings settings;
   FieldList list = fields_of(settings);
   read_settings(common, list);
-  prepare_out(common);
+  const auto output = prepare_out(common, "device");
   require_writable_file(common.json);
   require_writable_file(arguments.histogram);
-  if (arguments.list) return list_models(common);
-  if (arguments.name.empty()) {
+  if (arguments.list || arguments.name.empty()) {
     require_nothing_asked(arguments);
     return list_models(common);
   }
-  settings.run.target.device.model = device_model(arguments.name).name;
+  DeviceOptions& device = settings.run.target.device;
+  device.model = device_model(arguments.name).name;
   ThreadPool pool(common.threads);
+  validate(settings.run.target.device);
+  refuse_idle(common, [&](const std::string& key) {
+    return idle_reason(key, idle_on_target(settings.run.target));
+  });
   const Population population =
       sample_devices(settings.run.target.device, settings.population, settings.run.seed, pool);
   if (!arguments.histogram.empty()) {
@@ -165,20 +178,18 @@ void add_device(CLI::App& app, Action& chosen) {
       ->add_option("--histogram", arguments->histogram,
                    "CSV file of the devices' conductances: bin centre, count, density")
       ->type_name("FILE");
+  Settings defaults;
   add_common(*command, arguments->common,
              {.data = false,
-              .resume = false,
+              .no_resume = kNothingContinues,
               .out = out_for_result("device"),
-              .seed = "Start of the devices' draws"});
+              .seed = "Start of the devices' draws",
+              .settings = settings_of_device()},
+             fields_of(defaults));
   PopulationOptions population;
-  DeviceOptions device;
   FieldList list;
   fields(list, population);
   add_short_forms(*command, arguments->common, list);
-  fields(list, device);
-  command->footer(settings_help(list) +
-                  "\nThose of a run (crosstate train --help) are accepted, too, so that its file "
-                  "serves here.\n");
   command->callback([=, &chosen] { chosen = [=] { return device_command(*arguments); }; });
 }
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "cli/common.h"
@@ -13,6 +14,7 @@
 #include "crosstate/integer/convert.h"
 #include "crosstate/integer/engine.h"
 #include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/idle.h"
 
 namespace crosstate::cli {
 namespace {
@@ -26,12 +28,12 @@ struct Outputs {
 using Evaluator = std::function<Outputs(const Batch&)>;
 
 struct Model {
-  TaskShape task;
   std::size_t block_length = kIntegerBlock;
   std::size_t parameters = 0;
   bool quantized = true;
   std::string backend;
   Evaluator evaluate;
+  std::function<void(const Dataset&)> require_fit;
 };
 
 Evaluator integer_evaluator(const IntegerNetwork& integers, ThreadPool& pool) {
@@ -47,9 +49,11 @@ Evaluator integer_evaluator(const IntegerNetwork& integers, ThreadPool& pool) {
   };
 }
 
-Model integer_model(const IntegerNetwork& integers, ThreadPool& pool) {
+Model integer_model(const IntegerNetwork& integers, const std::string& file, ThreadPool& pool) {
   Model model;
-  model.task = {static_cast<int>(integers.inputs), static_cast<int>(integers.classes)};
+  model.require_fit = [integers, file](const Dataset& set) {
+    cli::require_fit(integers, set, file);
+  };
   model.backend = "integer";
   model.evaluate = integer_evaluator(integers, pool);
   return model;
@@ -61,7 +65,7 @@ Model load(const std::string& file, const Safetensors& content, const std::strin
     if (!backend.empty() && backend != "integer") {
       fail(file, "holds whole numbers, expected --backend integer, not " + backend);
     }
-    return integer_model(integer_network_from(content, file), pool);
+    return integer_model(integer_network_from(content, file), file, pool);
   }
   auto network = std::make_shared<Network>(Network::from_tensors(content, file));
   if ((backend == "fake" || backend == "integer") && !network->quantized()) {
@@ -73,9 +77,11 @@ Model load(const std::string& file, const Safetensors& content, const std::strin
   }
   Model model;
   if (backend == "integer") {
-    model = integer_model(to_integers(*network), pool);
+    model = integer_model(integers_of(content, file), file, pool);
   } else {
-    model.task = network->task();
+    model.require_fit = [network, file](const Dataset& set) {
+      cli::require_fit(network->task(), set, file);
+    };
     model.quantized = network->quantized() && backend != "float";
     model.backend = model.quantized ? "fake" : "float";
     if (!model.quantized) network->drop_rounding();
@@ -153,6 +159,7 @@ void write_predictions(const std::string& file, const std::string& csv) {
 
 int eval_command(const Common& common, const EvalOptions& eval) {
   const RunOptions options = configuration(common);
+  refuse_idle_data(common, options.data);
   if (common.json == "-" && eval.predictions == "-") {
     fail("--predictions -",
          "standard output takes --json already, expected a file for one of both");
@@ -161,11 +168,13 @@ int eval_command(const Common& common, const EvalOptions& eval) {
   require_writable_file(eval.predictions);
   const Safetensors content = read_safetensors(eval.model);
   ThreadPool pool(common.threads);
+  const std::optional<Preparation> preparation = Preparation::load(content, eval.model);
+  refuse_order_of_steps(common, preparation.has_value(), eval.model);
   const Model model = load(eval.model, content, eval.backend, pool);
-  const Dataset set =
-      load_test_data(options.data, Preparation::load(content, eval.model), eval.model, pool);
-  require_fit(model.task, set, eval.model);
-  prepare_out(common);
+  const auto output = prepare_out(common, "eval");
+  const Dataset set = load_test_data(options.data, preparation, eval.model, pool);
+  model.require_fit(set);
+  say_notes(set);
 
   const std::vector<Prediction> predictions = predict_all(model, set, eval.model);
   write_predictions(eval.predictions, prediction_lines(set, predictions));
@@ -182,6 +191,7 @@ int eval_command(const Common& common, const EvalOptions& eval) {
       {"correct", correct},       {"loss", loss / count},
       {"backend", model.backend}, {"quantized", model.quantized}};
   if (model.parameters > 0) result["parameters"] = model.parameters;
+  if (!set.notes.empty()) result["notes"] = set.notes;
   write_result(common, "eval", result);
   if (!common.quiet && common.json != "-" && eval.predictions != "-") {
     std::printf("%s on %s, %s: accuracy %s (%zu of %zu), loss %.4f\n", eval.model.c_str(),
@@ -208,7 +218,10 @@ void add_eval(CLI::App& app, Action& chosen) {
                    "whole numbers, as deployed. Default: as the model was saved")
       ->check(CLI::IsMember({"float", "fake", "integer"}));
   add_common(*command, *common,
-             {.resume = false, .out = out_for_result("eval"), .seed = kNothingDrawn});
+             {.no_resume = kNothingContinues,
+              .out = out_for_result("eval"),
+              .no_seed = kNothingDrawn,
+              .settings = test_data_settings()});
   command->callback([=, &chosen] { chosen = [=] { return eval_command(*common, *eval); }; });
 }
 

@@ -8,10 +8,12 @@
 
 #include "cli/common.h"
 #include "cli/info_integers.h"
+#include "crosstate/base/error.h"
 #include "crosstate/cost/memory.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/model/network_state.h"
 #include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/idle.h"
 #include "crosstate/report/report.h"
 
 namespace crosstate::cli {
@@ -221,6 +223,15 @@ std::string data_text(const Preparation& preparation) {
   return text;
 }
 
+// Only networks in whole numbers are measured on data.
+void refuse_data(const Common& common, const std::string& model) {
+  const std::string why = model + ", a network that is not in whole numbers: nothing is measured";
+  if (!common.data.empty()) fail("--data " + excerpt(common.data), "has no effect with " + why);
+  refuse_idle(common, [&](const std::string& key) {
+    return key.starts_with("data.") ? why : std::string();
+  });
+}
+
 // A file of whole numbers.
 int integer_info(const Common& common, const DataOptions& data, const Safetensors& content,
                  const std::string& model) {
@@ -244,9 +255,11 @@ int integer_info(const Common& common, const DataOptions& data, const Safetensor
 
 int info_command(const Common& common, const std::string& model) {
   const DataOptions data = configuration(common).data;
+  refuse_idle_data(common, data);
   require_writable_file(common.json);
   const Safetensors content = read_safetensors(model);
-  prepare_out(common);
+  refuse_order_of_steps(common, Preparation::load(content, model).has_value(), model);
+  const auto output = prepare_out(common, "info");
   if (is_integer_network(content)) return integer_info(common, data, content, model);
   const Network network = Network::from_tensors(content, model);
   const std::optional<Preparation> preparation = Preparation::load(content, model);
@@ -254,8 +267,10 @@ int info_command(const Common& common, const std::string& model) {
   const Coefficients coefficients = state.coefficients();
   json description = describe(network, coefficients, model);
   IntegerReport report;
-  if (network.options().norm == "none" && site_in_floating_point(network).empty()) {
-    report = report_integers(to_integers(network), data, preparation, model);
+  const bool whole = network.options().norm == "none" && site_in_floating_point(network).empty();
+  if (!whole) refuse_data(common, model);
+  if (whole) {
+    report = report_integers(integers_of(content, model), data, preparation, model);
     description.update(report.values);
   }
   write_result(common, "info", description);
@@ -296,10 +311,11 @@ void add_info(CLI::App& app, Action& chosen) {
   auto model = std::make_shared<std::string>();
   command->add_option("MODEL", *model, "A model saved by train or demo")->required();
   add_common(*command, *common,
-             {.resume = false,
+             {.no_resume = kNothingContinues,
               .out = out_for_result("info"),
-              .seed = kNothingDrawn,
-              .threads = "Without effect: one thread is enough"});
+              .no_seed = kNothingDrawn,
+              .no_threads = "one thread is enough",
+              .settings = test_data_settings()});
   command->callback([=, &chosen] { chosen = [=] { return info_command(*common, *model); }; });
 }
 

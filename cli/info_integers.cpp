@@ -1,5 +1,7 @@
 #include "cli/info_integers.h"
 
+#include <limits>
+
 #include "cli/common.h"
 #include "crosstate/base/error.h"
 #include "crosstate/integer/certificate.h"
@@ -43,10 +45,12 @@ std::vector<Table> certificate_tables(const Certificate& c) {
 }
 
 std::string certificate_text(const Certificate& c) {
-  std::string text = c.fits_int64 ? "No accumulator overflows" : "An accumulator may overflow";
+  std::string text = "No accumulator overflows";
   text += c.fits_int32 ? ": sums fit 32 bits, products of requantizers 64, "
                        : " 64 bits, but sums need more than 32, ";
-  text += "in sequences of up to " + std::to_string(c.longest_sequence) + " steps.\n";
+  text += c.longest_sequence == std::numeric_limits<std::int64_t>::max()
+              ? "in sequences of any length.\n"
+              : "in sequences of up to " + std::to_string(c.longest_sequence) + " steps.\n";
   text += c.exact_in_float ? "Floating-point lanes compute it exactly.\n"
                            : "Too wide for floating-point lanes at " + c.obstacle +
                                  ": scalar integers compute it.\n";
@@ -61,7 +65,7 @@ struct Measured {
 };
 
 // Of the set that the options name; nothing where none is named and the built-in sample is of
-// another task.
+// another task, or too long.
 std::optional<Measured> measure(const DataOptions& options, const IntegerNetwork& n,
                                 const std::optional<Preparation>& preparation,
                                 const std::string& model) {
@@ -71,11 +75,12 @@ std::optional<Measured> measure(const DataOptions& options, const IntegerNetwork
   Dataset set;
   try {
     set = load_test_data(some, preparation, model, pool);
-    require_fit({static_cast<int>(n.inputs), static_cast<int>(n.classes)}, set, model);
+    require_fit(n, set, model);
   } catch (const Error&) {
     if (options.directory.empty()) return std::nullopt;
     throw;
   }
+  say_notes(set);
   ReferenceExecutor executor(n);
   for (std::size_t i = 0; i < set.count; ++i) executor.run(set.sequence(i), set.length_of(i));
   return Measured{set.name, set.count, executor.usage()};
@@ -153,8 +158,10 @@ IntegerReport report_integers(const IntegerNetwork& n, const DataOptions& data,
   if (const auto measured = measure(data, n, preparation, model)) {
     report.values["usage"] = usage_json(n, *measured);
     for (Table& table : usage_tables(n, *measured)) report.tables.push_back(std::move(table));
-  } else if (preparation && preparation->front_end) {
-    report.text += "Saturation and dead modes: --data with recordings measures them.\n";
+  } else {
+    const bool hears = preparation && preparation->front_end;
+    report.text += std::string("Saturation and dead modes: --data with ") +
+                   (hears ? "recordings" : "sequences that fit") + " measures them.\n";
   }
   return report;
 }

@@ -1,16 +1,22 @@
 // crosstate: one subcommand per file of this folder.
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <fstream>
+#include <iostream>
 #include <new>
 #include <stdexcept>
 #include <string>
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
+#include "crosstate/base/utf8.h"
 #include "crosstate/base/version.h"
 
 namespace {
@@ -18,7 +24,8 @@ namespace {
 using namespace crosstate;
 
 // At most three lines, whatever the message holds.
-int complain(std::string message) {
+int complain(const std::string& error) {
+  std::string message = as_utf8(error);  // arguments may be of any bytes
   std::size_t lines = 0;
   for (std::size_t i = 0; i < message.size(); ++i) {
     if (message[i] == '\n' && ++lines == 3) message.resize(i);
@@ -61,6 +68,30 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int
   return "unknown subcommand \"" + first + "\", expected one of " + names;
 }
 
+// Prints what --help or --version asks for.
+int show_help(const CLI::App& app, const CLI::ParseError& error) {
+  const int code = app.exit(error);
+  std::cout.flush();
+  try {
+    cli::flush_output();
+  } catch (const Error& failed) {
+    return complain(failed.what());
+  }
+  return code;
+}
+
+// A standard stream that is closed would be taken by the next file that is opened, which would then
+// be read as input or written over by results. In its place stands one on which every read, or
+// write, fails.
+void hold_standard_streams() {
+  for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(number, F_GETFD) >= 0 || errno != EBADF) continue;
+    // The lowest free number is this one, since those below are open.
+    const int held = open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    if (held >= 0 && held != number) close(held);
+  }
+}
+
 // Makes an allocation beyond the memory that is free fail, which is told in a line; otherwise the
 // system would end this process, or another, once the pages are touched.
 void stay_within_memory() {
@@ -91,12 +122,16 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "crosstate " + std::string(kVersion));
   app.require_subcommand(1);
   cli::Action chosen;
+  hold_standard_streams();
+  // A file beyond the limit of the shell (ulimit -f) is then an error of its write, as a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
   stay_within_memory();
   try {
     cli::add_demo(app, chosen);
     cli::add_train(app, chosen);
     cli::add_eval(app, chosen);
     cli::add_quantize(app, chosen);
+    cli::add_convert(app, chosen);
     cli::add_prune(app, chosen);
     cli::add_deploy(app, chosen);
     cli::add_simulate(app, chosen);
@@ -110,12 +145,10 @@ int main(int argc, char** argv) {
     cli::add_bench(app, chosen);
     app.parse(argc, argv);
     const int code = chosen();
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-      return complain("standard output: cannot write");
-    }
+    cli::flush_output();
     return code;
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    if (error.get_exit_code() == 0) return show_help(app, error);
     return complain(usage_message(app, error, argc, argv));
   } catch (const Error& error) {
     return complain(error.what());

@@ -4,18 +4,48 @@
 
 #include "cli/common.h"
 #include "crosstate/base/interrupt.h"
+#include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/idle.h"
 #include "crosstate/pipeline/prune_run.h"
 
 namespace crosstate::cli {
 namespace {
 
+// Shape, front end and order of steps are those of the model.
+std::vector<std::string> settings_of_prune() {
+  return {"data.",    "augment.",     "prune.",          "quant.",          "qat.",
+          "run.seed", "run.quantize", "run.calibration", "train.validation"};
+}
+
+bool in_floating_point(const std::string& file) {
+  return !Network::from_tensors(read_safetensors(file), file).quantized();
+}
+
+// What changes nothing in this pruning.
+void refuse_idle_in_prune(const Common& common, const RunOptions& options,
+                          const std::string& model) {
+  const std::string& against = options.prune.against;
+  const bool floats = in_floating_point(model) || (!against.empty() && in_floating_point(against));
+  const bool told = Preparation::load(read_safetensors(model), model).has_value();
+  refuse_order_of_steps(common, told, model);
+  refuse_idle(common, [&](const std::string& key) {
+    const std::string why = idle_reason(key, idle_in_prune(options, floats));
+    if (!why.empty()) return why;
+    return idle_reason(key, idle_with_data(options, holds_recordings(options.data)));
+  });
+}
+
 int prune_command(const Common& common, const std::string& model) {
   const RunOptions options = configuration(common);
+  validate_prune(options);
+  refuse_idle_in_prune(common, options, model);
   require_writable_file(common.json);
+  OutputDirectory output = open_output(common, "prune");
   catch_interrupts();
   ThreadPool pool(common.threads);
   Progress progress(common.quiet);
-  const PruneSummary summary = prune_model(model, options, run_context(common, pool, progress));
+  const PruneSummary summary =
+      prune_model(model, options, run_context(common, output, pool, progress));
   progress.finish();
   if (summary.interrupted) return say_interrupted("prune", common, {model});
   write_result(common, "prune", to_json(summary));
@@ -34,7 +64,9 @@ void add_prune(CLI::App& app, Action& chosen) {
   common->out = "out/prune";
   auto model = std::make_shared<std::string>();
   command->add_option("MODEL", *model, "A float or quantized model")->required();
-  add_common(*command, *common, {.out = "Directory of models, checkpoints and prune.json"});
+  add_common(
+      *command, *common,
+      {.out = "Directory of models, checkpoints and prune.json", .settings = settings_of_prune()});
   command->callback([=, &chosen] { chosen = [=] { return prune_command(*common, *model); }; });
 }
 

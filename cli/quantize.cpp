@@ -8,27 +8,49 @@
 #include "crosstate/cost/memory.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/idle.h"
 
 namespace crosstate::cli {
 namespace {
 
 constexpr int kEvaluationBatch = 256;
 
+// Training alone disturbs weights.
+std::vector<std::string> settings_of_quantize() {
+  return {"data.",
+          "run.seed",
+          "run.calibration",
+          "train.validation",
+          "quant.",
+          "!quant.weight_noise",
+          "!quant.device_noise",
+          "!quant.chip_steps",
+          "!quant.noise_unit",
+          "!quant.noise_recurrence"};
+}
+
 int quantize_command(const Common& common, const std::string& file) {
-  const RunOptions options = configuration(common);
+  RunOptions options = configuration(common);
+  refuse_idle_data(common, options.data);
+  refuse_idle(common,
+              [&](const std::string& key) { return idle_reason(key, idle_in_quantize(options)); });
   require_writable_file(common.json);
   const Safetensors content = read_safetensors(file);
   Network network = Network::from_tensors(content, file);
   if (network.quantized()) fail(file, "is quantized already, expected a float model");
-  make_writable_directory(common.out);
-  ThreadPool pool(common.threads);
-  const std::optional<Preparation> preparation = Preparation::load(content, file);
-  const TrainTest sets = load_model_data(options.data, preparation, file, pool);
-  require_fit(network.task(), sets.test, file);
-
   network.fold_norms();
-  network.quantize(options.quant, calibration_batches(sets.train, options), pool);
-  const std::filesystem::path out = common.out;
+  options.model = network.options();
+  const std::optional<Preparation> preparation = Preparation::load(content, file);
+  refuse_order_of_steps(common, preparation.has_value(), file);
+  OutputDirectory output = open_output(common, "quantize");
+  ThreadPool pool(common.threads);
+  const RunData sets = load_model_data(options, preparation, file, pool);
+  require_fit(network.task(), sets.test, file);
+  say_notes(sets.test);
+
+  network.quantize(options.quant, calibration_batches(sets.training, options), pool);
+  const std::filesystem::path out = output.path();
+  output.begin({file});
   Safetensors rounded = network.to_tensors();
   if (preparation) preparation->save(rounded);
   write_safetensors(out / "ptq.safetensors", rounded);
@@ -60,13 +82,17 @@ int quantize_command(const Common& common, const std::string& file) {
 
 void add_quantize(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand(
-      "quantize", "Round a float model after training, with ranges from training data");
+      "quantize",
+      "Round a float model after training, with ranges from training data that are not held out");
   auto common = std::make_shared<Common>();
   common->out = "out/quantize";
   auto model = std::make_shared<std::string>();
   command->add_option("MODEL", *model, "A model in floating point")->required();
   add_common(*command, *common,
-             {.resume = false, .out = "Directory of the models and of quantize.json"});
+             {.no_resume = kNothingContinues,
+              .out = "Directory of the models and of quantize.json",
+              .seed = "Start of every random draw: what is held out, what chooses ranges",
+              .settings = settings_of_quantize()});
   command->callback([=, &chosen] { chosen = [=] { return quantize_command(*common, *model); }; });
 }
 

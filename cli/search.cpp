@@ -8,6 +8,8 @@
 #include "cli/transport.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/interrupt.h"
+#include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/idle.h"
 
 namespace crosstate::cli {
 namespace {
@@ -23,6 +25,32 @@ FieldList fields_of(RunOptions& run, SearchOptions& options) {
   FieldList list = run.fields();
   fields(list, options);
   return list;
+}
+
+// The search chooses the bits of every site itself.
+std::vector<std::string> settings_of_search() {
+  std::vector<std::string> keys = run_settings();
+  for (const char* site : {"encoder", "a", "c", "d", "weight", "decoder", "input", "residual",
+                           "ssm_output", "activation", "linear", "gate", "state"}) {
+    keys.push_back(std::string("!quant.") + site + ".bits");
+  }
+  keys.push_back("search.");
+  return keys;
+}
+
+std::string idle_in_search(const std::string& key, const RunOptions& run,
+                           const SearchOptions& options) {
+  RunOptions trained = run;
+  if (genome_space(run.model, options.bits, options.states, options.channels).prunes()) {
+    if (selects({"run.prune", "prune.states", "prune.channels"}, key)) {
+      return "search.states and search.channels, which choose what is pruned";
+    }
+    trained.prune_float = true;
+  }
+  if (key == "quant.preset" && run.quant.preset != "analog-64x64") {
+    return "search.bits, which chooses the bits of every site";
+  }
+  return idle_reason_in_run(key, trained, [&] { return holds_recordings(run.data); });
 }
 
 nlohmann::json json_of(const SearchSummary& summary) {
@@ -70,15 +98,18 @@ int search_command(const Common& common, const SearchArguments& arguments) {
   if (common.threads > 0) options.threads = common.threads;
   validate(run);
   validate(options);
+  refuse_idle(common, [&](const std::string& key) { return idle_in_search(key, run, options); });
   require_writable_file(common.json);
   SearchContext context;
   context.directory = common.out;
-  context.resume = common.resume;
+  context.earlier = earlier_of(common);
+  context.opened = [&](const OutputDirectory& output) { say_about(output, common); };
   context.retry_failed = arguments.retry_failed;
   context.workers = arguments.workers;
   context.transport = connect();
   catch_interrupts();
   context.stop = interrupted;
+  context.note = say_once();
   if (!common.quiet) {
     warn_without_recovery(context.transport.get());
     context.say = [](const std::string& what) { std::fprintf(stderr, "%s\n", what.c_str()); };
@@ -108,14 +139,16 @@ void add_search(CLI::App& app, Action& chosen) {
       ->type_name("N")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  command->add_flag("--retry-failed", arguments->retry_failed,
-                    "With --resume: train again what failed");
+  CLI::Option* retry = command->add_flag("--retry-failed", arguments->retry_failed,
+                                         "With --resume: train again what failed");
   RunOptions run;
   SearchOptions options;
   Uses uses;
   uses.out = "Directory of sweep.sqlite, tables, report and models; seen by all ranks";
   uses.threads = "Threads of each task (search.threads); 0: as the configuration says";
+  uses.settings = settings_of_search();
   add_common(*command, *common, uses, fields_of(run, options));
+  retry->needs(command->get_option("--resume"));
   command->callback([=, &chosen] { chosen = [=] { return search_command(*common, *arguments); }; });
 }
 

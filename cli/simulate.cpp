@@ -2,13 +2,18 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "cli/common.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/interrupt.h"
+#include "crosstate/base/utf8.h"
 #include "crosstate/pipeline/chips_report.h"
 #include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/identity.h"
+#include "crosstate/pipeline/idle.h"
 #include "crosstate/simulate/journal.h"
+#include "crosstate/train/identity.h"
 
 namespace crosstate::cli {
 namespace {
@@ -27,26 +32,32 @@ RunOptions options_of(const Common& common, const Extra& extra) {
   if (extra.chips > 0) options.simulate.chips = extra.chips;
   if (!extra.times.empty()) options.simulate.times = extra.times;
   validate(options);
+  require_possible(options.target, options.simulate);
+  refuse_idle_data(common, options.data);
+  refuse_idle(common, [&](const std::string& key) {
+    return idle_reason(key, idle_on_chips(options.target, options.simulate));
+  });
   return options;
 }
 
+std::vector<std::string> settings_of_simulate() {
+  std::vector<std::string> keys = test_data_settings();
+  for (std::string& key : target_settings()) keys.push_back(std::move(key));
+  for (const char* key : {"run.seed", "simulate."}) keys.push_back(key);
+  return keys;
+}
+
 // What decides the result of every chip.
-nlohmann::json identity_of(const RunOptions& options, const std::string& model,
-                           const std::string& data) {
-  RunOptions copy = options;
-  copy.simulate.chips = 1;
-  const nlohmann::json config = copy.fields().to_json();
-  nlohmann::json identity = {{"model", model},
-                             {"data", data},
-                             {"seed", options.seed},
-                             {"simulate", config.at("simulate")},
-                             {"device", config.at("device")},
-                             {"crossbar", config.at("crossbar")},
-                             {"wires", config.at("wires")}};
-  // A driver may be called otherwise when it goes on: at another port, with more patience.
-  if (options.target.external.used()) {
-    identity["external"] = {{"voltage", options.target.external.voltage}};
+nlohmann::json identity_of(const RunOptions& options, const IntegerNetwork& network,
+                           const Dataset& test) {
+  const nlohmann::json settings = RunIdentity().settings(options);
+  nlohmann::json identity = {{"model", {{"checksum", checksum(to_tensors(network))}}},
+                             {"data", {{"test", data_identity(test)}}},
+                             {"seed", options.seed}};
+  for (const char* section : {"simulate", "device", "crossbar", "wires", "external"}) {
+    identity[section] = settings.at(section);
   }
+  identity.at("simulate").erase("chips");  // more of them may join
   return identity;
 }
 
@@ -56,16 +67,19 @@ int simulate_command(const Common& common, const Extra& extra) {
   catch_interrupts();
   const Safetensors content = read_safetensors(extra.model);
   const IntegerNetwork network = integers_of(content, extra.model);
-  make_writable_directory(common.out);
+  OutputDirectory output = open_output(common, "simulate");
+  const fs::path page = output.path() / "simulate.html";
+  require_writable_file(page.string());
+  const std::optional<Preparation> preparation = Preparation::load(content, extra.model);
+  refuse_order_of_steps(common, preparation.has_value(), extra.model);
   ThreadPool pool(common.threads);
-  const Dataset test =
-      load_test_data(options.data, Preparation::load(content, extra.model), extra.model, pool);
-  require_fit({static_cast<int>(network.inputs), static_cast<int>(network.classes)}, test,
-              extra.model);
+  const Dataset test = load_test_data(options.data, preparation, extra.model, pool);
+  require_fit(network, test, extra.model);
+  say_notes(test);
 
+  output.begin({extra.model});
   Progress progress(common.quiet);
-  SimulateJournal journal(fs::path(common.out) / "simulate.jsonl",
-                          identity_of(options, fs::path(extra.model).filename(), test.name),
+  SimulateJournal journal(output.path() / "simulate.jsonl", identity_of(options, network, test),
                           common.resume);
   SimulateContext context;
   context.stop = interrupted;
@@ -97,10 +111,10 @@ int simulate_command(const Common& common, const Extra& extra) {
   nlohmann::json result = to_json(summary);
   result["model"] = extra.model;
   result["data"] = test.name;
+  if (!test.notes.empty()) result["notes"] = test.notes;
   result["seed"] = options.seed;
   result["target"] = common.target.empty() ? "settings" : common.target;
   if (extra.states > 0) result["state_errors"] = to_json(errors);
-  const fs::path page = fs::path(common.out) / "simulate.html";
   write_file(page, to_html(chips_report(extra.model, summary, errors)));
   write_result(common, "simulate", result);
   if (!common.quiet && common.json != "-") {
@@ -129,7 +143,9 @@ void add_simulate(CLI::App& app, Action& chosen) {
                    "Also measures the errors of states by time step and |A| on as many sequences")
       ->check(CLI::Range(1, 10000));
   add_common(*command, *common,
-             {.target = true, .out = "Directory of simulate.json, .html and what --resume needs"});
+             {.target = true,
+              .out = "Directory of simulate.json, .html and what --resume needs",
+              .settings = settings_of_simulate()});
   command->callback([=, &chosen] { chosen = [=] { return simulate_command(*common, *extra); }; });
 }
 

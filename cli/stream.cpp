@@ -1,17 +1,20 @@
 // crosstate stream MODEL: samples in on standard input, scores out, in constant memory.
-#include <array>
-#include <charconv>
+#include <unistd.h>
+
 #include <cmath>
 #include <cstdio>
-#include <cstring>
-#include <iostream>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "cli/common.h"
 #include "crosstate/base/csv.h"
 #include "crosstate/base/error.h"
+#include "crosstate/base/input.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/integer/engine.h"
 #include "crosstate/pipeline/data.h"
 
@@ -94,7 +97,7 @@ class Streamer {
     std::printf("%lld,%s", steps_, name.c_str());
     for (const float logit : result.logits()) std::printf(",%.9g", static_cast<double>(logit));
     std::printf("\n");
-    std::fflush(stdout);
+    flush_output();
   }
 
   IntegerNetwork network_;
@@ -107,36 +110,34 @@ class Streamer {
   long long all_steps_ = 0, sequences_ = 0;
 };
 
-float checked(float value, const std::string& where) {
-  if (!std::isfinite(value)) fail(where, "a value that is not finite");
-  return value;
+// The number that a field of a line is.
+float value_of(std::string_view field, const std::string& where) {
+  const ReadNumber<float> number = read_number<float>(field);
+  const bool overload = number.value && is_overload(double{*number.value});
+  if (number.value && !overload) return *number.value;
+  fail(where,
+       '"' + excerpt(field, 40) + "\" " +
+           (overload ? "is an instrument's sign of an overload" : std::string(number.wrong)) +
+           ", expected a number");
 }
 
 // One time step per line; an empty line ends a sequence.
-void read_text(std::istream& in, Streamer& streamer) {
+void read_text(Input& in, Streamer& streamer) {
+  constexpr std::size_t kLongestNumber = 1024;
+  const std::size_t most = kLongestNumber * (streamer.width() + 1);
   std::string line;
+  std::vector<std::string_view> fields;
   std::vector<float> values;
-  for (long long number = 1; std::getline(in, line); ++number) {
-    const std::string where = "standard input:" + std::to_string(number);
-    values.clear();
-    const char* at = line.data();
-    const char* const end = at + line.size();
-    for (;;) {
-      while (at != end && (*at == ' ' || *at == ',' || *at == '\t' || *at == '\r')) ++at;
-      if (at == end) break;
-      float value = 0;
-      const auto [rest, error] = std::from_chars(at, end, value);
-      if (error != std::errc{}) {
-        fail(where, "\"" + line.substr(static_cast<std::size_t>(at - line.data()), 20) +
-                        "\", expected a number");
-      }
-      values.push_back(checked(value, where));
-      at = rest;
-    }
-    if (values.empty()) {
+  while (in.line(line, most)) {
+    const std::string where = in.name() + ':' + std::to_string(in.line_number());
+    const bool first = in.line_number() == 1;
+    split_numbers(first ? without_byte_order_mark(line, where) : line, fields);
+    if (fields.empty()) {
       streamer.end_sequence();
       continue;
     }
+    values.clear();
+    for (const std::string_view field : fields) values.push_back(value_of(field, where));
     if (values.size() != streamer.width()) {
       fail(where,
            std::to_string(values.size()) + " values, expected " + std::to_string(streamer.width()));
@@ -146,27 +147,29 @@ void read_text(std::istream& in, Streamer& streamer) {
 }
 
 // Binary32 little-endian, as many per time step as the network has inputs; one sequence.
-void read_raw(std::istream& in, Streamer& streamer) {
+void read_raw(Input& in, Streamer& streamer) {
   std::vector<float> values(streamer.width());
-  const auto bytes = static_cast<std::streamsize>(values.size() * sizeof(float));
+  const std::size_t bytes = values.size() * sizeof(float);
   for (long long step = 0;; ++step) {
-    in.read(reinterpret_cast<char*>(values.data()), bytes);
-    if (in.gcount() == 0) return;
-    const std::string where = "standard input, step " + std::to_string(step);
-    if (in.gcount() != bytes) {
-      fail(where, "ends after " + std::to_string(in.gcount()) + " bytes, expected " +
-                      std::to_string(bytes));
+    const std::size_t got = in.bytes(reinterpret_cast<char*>(values.data()), bytes);
+    if (got == 0) return;
+    const std::string where = in.name() + ", step " + std::to_string(step);
+    if (got != bytes) {
+      fail(where,
+           "ends after " + std::to_string(got) + " bytes, expected " + std::to_string(bytes));
     }
-    for (const float v : values) checked(v, where);
+    for (const float v : values) {
+      if (!std::isfinite(v)) fail(where, "a value that is not finite");
+      if (is_overload(double{v}))
+        fail(where, "a value that is an instrument's sign of an overload");
+    }
     streamer.push(values);
   }
 }
 
-// A run's configuration serves here too, so its settings are accepted.
 StreamOptions stream_options(const Common& common) {
   StreamOptions options;
-  RunOptions run;
-  FieldList list = run.fields();
+  FieldList list;
   fields(list, options);
   read_settings(common, list);
   return options;
@@ -181,12 +184,12 @@ int stream_command(const Common& common, const std::string& model) {
   const StreamOptions options = stream_options(common);
   require_writable_file(common.json);
   Streamer streamer(read_safetensors(model), model, lines_of(common, options));
-  prepare_out(common);
-  std::ios::sync_with_stdio(false);
+  const auto output = prepare_out(common, "stream");
+  Input in(STDIN_FILENO, "standard input");
   if (options.input == "raw") {
-    read_raw(std::cin, streamer);
+    read_raw(in, streamer);
   } else {
-    read_text(std::cin, streamer);
+    read_text(in, streamer);
   }
   streamer.end_sequence();
   write_result(
@@ -197,6 +200,11 @@ int stream_command(const Common& common, const std::string& model) {
 
 }  // namespace
 
+void add_stream_settings(FieldList& list) {
+  static StreamOptions options;
+  fields(list, options);
+}
+
 void add_stream(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand(
       "stream",
@@ -204,19 +212,17 @@ void add_stream(CLI::App& app, Action& chosen) {
   auto common = std::make_shared<Common>();
   auto model = std::make_shared<std::string>();
   command->add_option("MODEL", *model, "A quantized model")->required();
-  add_common(*command, *common,
-             {.data = false,
-              .resume = false,
-              .out = out_for_result("stream"),
-              .seed = kNothingDrawn,
-              .threads = "Without effect: a sequence takes one thread"});
   StreamOptions defaults;
   FieldList list;
   fields(list, defaults);
+  add_common(*command, *common,
+             {.data = false,
+              .no_resume = kNothingContinues,
+              .out = out_for_result("stream"),
+              .no_seed = kNothingDrawn,
+              .no_threads = "a sequence takes one thread"},
+             list);
   add_short_forms(*command, *common, list);
-  command->footer(settings_help(list) +
-                  "\nThose of a run (crosstate train --help) are accepted, too, so that its file "
-                  "serves here;\nthey change nothing, since the model holds all that it needs.\n");
   command->callback([=, &chosen] { chosen = [=] { return stream_command(*common, *model); }; });
 }
 

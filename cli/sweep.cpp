@@ -9,6 +9,7 @@
 #include "cli/transport.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/interrupt.h"
+#include "crosstate/pipeline/idle.h"
 
 namespace crosstate::cli {
 namespace {
@@ -28,11 +29,14 @@ std::string key_of(const std::string& assignment) {
 // --config before the file's settings; --set, --data, --seed and --threads after them.
 SweepOverrides overrides_of(const Common& common) {
   Common before, after = common;
+  before.command = common.command;
+  before.settings = common.settings;
   before.config = common.config;
   after.config.clear();
   if (!common.data.empty()) after.set.push_back("data.directory=" + common.data);
   if (common.threads > 0) after.set.push_back("sweep.threads=" + std::to_string(common.threads));
   SweepOverrides overrides;
+  overrides.inputs = true;
   overrides.before = [before](FieldList& list) { read_settings(before, list); };
   overrides.after = [after](FieldList& list) { read_settings(after, list); };
   for (const std::string& assignment : after.set) overrides.keys.push_back(key_of(assignment));
@@ -90,18 +94,24 @@ int finish(const SweepPlan& plan, const SweepSummary& summary, const Common& com
 }
 
 int sweep_command(const Common& common, const SweepArguments& arguments) {
-  if (arguments.dump) return dump(common);
+  if (arguments.dump) {
+    if (common.overwrite) fail("--overwrite", "--dump only reads, there is nothing to replace");
+    return dump(common);
+  }
   if (arguments.file.empty()) fail("sweep", "no FILE, expected a sweep file");
   const SweepPlan plan = read_plan(arguments.file, overrides_of(common));
+  refuse_idle(common, [&](const std::string& key) { return idle_reason_in_plan(plan, key); });
   require_writable_file(common.json);
   SweepContext context;
   context.directory = common.out;
-  context.resume = common.resume;
+  context.earlier = earlier_of(common);
+  context.opened = [&](const OutputDirectory& output) { say_about(output, common); };
   context.retry_failed = arguments.retry_failed;
   context.workers = arguments.workers;
   context.transport = connect();
   catch_interrupts();
   context.stop = interrupted;
+  context.note = say_once();
   if (!common.quiet) {
     warn_without_recovery(context.transport.get());
     context.report = [](const SweepProgress& progress) {
@@ -133,10 +143,11 @@ void add_sweep(CLI::App& app, Action& chosen) {
       ->type_name("N")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  command->add_flag("--retry-failed", arguments->retry_failed,
-                    "With --resume: run points again that failed");
-  command->add_flag("--dump", arguments->dump,
-                    "Only print the results in --out as CSV, sorted and without times");
+  CLI::Option* retry = command->add_flag("--retry-failed", arguments->retry_failed,
+                                         "With --resume: run points again that failed");
+  CLI::Option* dump =
+      command->add_flag("--dump", arguments->dump,
+                        "Only print the results in --out as CSV, sorted and without times");
   RunOptions defaults;
   SweepSettings settings;
   FieldList list = defaults.fields();
@@ -144,7 +155,14 @@ void add_sweep(CLI::App& app, Action& chosen) {
   Uses uses;
   uses.out = "Directory of sweep.sqlite, tables, report and models; seen by all ranks";
   uses.threads = "Threads of each point (sweep.threads); 0: as the sweep file says";
+  uses.settings = run_settings();
+  uses.settings.push_back("sweep.");
   add_common(*command, *common, uses, list);
+  retry->needs(command->get_option("--resume"));
+  for (const char* option : {"FILE", "--workers", "--retry-failed", "--config", "--set", "--data",
+                             "--resume", "--seed", "--threads", "--json"}) {
+    dump->excludes(command->get_option(option));
+  }
   command->callback([=, &chosen] { chosen = [=] { return sweep_command(*common, *arguments); }; });
 }
 

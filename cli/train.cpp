@@ -4,6 +4,8 @@
 
 #include "cli/common.h"
 #include "crosstate/base/interrupt.h"
+#include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/idle.h"
 #include "crosstate/pipeline/run_report.h"
 
 namespace crosstate::cli {
@@ -11,12 +13,14 @@ namespace {
 
 int train_command(const Common& common) {
   const RunOptions options = configuration(common);
+  refuse_idle_in_run(common, options);
   require_writable_file(common.json);
-  say_what_resumes(common);
+  require_data(options);
+  OutputDirectory output = open_output(common, "train");
   catch_interrupts();
   ThreadPool pool(common.threads);
   Progress progress(common.quiet);
-  const RunSummary summary = run(options, run_context(common, pool, progress));
+  const RunSummary summary = run(options, run_context(common, output, pool, progress));
   progress.finish();
   if (summary.interrupted) return say_interrupted("train", common);
   write_json(common, to_json(summary));
@@ -32,7 +36,7 @@ void add_train(CLI::App& app, Action& chosen) {
       "train", "Train, quantize and train on; leaves the models and summary.json in --out");
   auto common = std::make_shared<Common>();
   common->out = "out/train";
-  add_common(*command, *common, {.target = true});
+  add_common(*command, *common, {.target = true, .settings = run_settings()});
   command->callback([common, &chosen] { chosen = [common] { return train_command(*common); }; });
 }
 

@@ -55,7 +55,8 @@ class ArrayCommand : public Cli {
   }
 
   std::vector<double> currents(const Wires& wires, const std::vector<std::string>& more) const {
-    std::vector<std::string> files = {"--out", path("I.csv"), "--netlist", path("array.cir")};
+    std::vector<std::string> files = {"--out", path("I.csv"), "--netlist", path("array.cir"),
+                                      "--overwrite"};
     files.insert(files.end(), more.begin(), more.end());
     const Result result = call(arguments(wires, files));
     EXPECT_EQ(result.code, 0) << result.err;

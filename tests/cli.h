@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "crosstate/base/files.h"
@@ -89,9 +90,16 @@ class Cli : public testing::Test {
     return {code, process.out(), process.err()};
   }
 
-  // A network and a set small enough for a test: about half a second of training.
+  // A network and a set small enough for a test: about half a second of training. Without settings
+  // that the command or `more` leaves without effect.
   static std::vector<std::string> tiny(const std::string& command, const std::string& out,
                                        std::vector<std::string> more = {}) {
+    const auto told = [&](const std::string& setting) {
+      return std::any_of(more.begin(), more.end(),
+                         [&](const std::string& text) { return text.starts_with(setting); });
+    };
+    const bool prunes = command == "prune", starts = told("run.start=");
+    const bool rounds = prunes ? !told("prune.retrain=false") : !told("run.quantize=false");
     std::vector<std::string> arguments = {command, "--out", out};
     if (std::count(more.begin(), more.end(), "--threads") == 0) {
       arguments.insert(arguments.end(), {"--threads", "1"});
@@ -100,6 +108,10 @@ class Cli : public testing::Test {
          {"data.train_limit=160", "data.test_limit=64", "run.calibration=32", "model.channels=4",
           "model.states=4", "model.layers=1", "train.batch=32", "qat.batch=32", "train.epochs=3",
           "qat.epochs=3"}) {
+      const std::string_view text = setting;
+      if (prunes && !text.starts_with("data.") && !text.starts_with("qat.")) continue;
+      if (starts && text.starts_with("train.")) continue;
+      if (!rounds && (text.starts_with("qat.") || text.starts_with("run."))) continue;
       arguments.insert(arguments.end(), {"--set", setting});
     }
     arguments.insert(arguments.end(), more.begin(), more.end());

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "crosstate/base/files.h"
+#include "crosstate/pipeline/options.h"
 #include "tests/cli.h"
 
 namespace crosstate {
@@ -28,29 +29,291 @@ class CliOptions : public Cli {
   }
 };
 
+// Three of them are left out where they would have no effect.
 TEST_F(CliOptions, AreTheSameEverywhere) {
-  for (const std::vector<std::string>& command :
-       std::vector<std::vector<std::string>>{{"demo"},
-                                             {"train"},
-                                             {"eval"},
-                                             {"quantize"},
-                                             {"stream"},
-                                             {"info"},
-                                             {"device"},
-                                             {"sweep"},
-                                             {"search"},
-                                             {"bench", "train"},
-                                             {"bench", "scan"},
-                                             {"bench", "infer"}}) {
-    std::vector<std::string> arguments = command;
+  struct Case {
+    std::vector<std::string> command;
+    std::string without;
+  };
+  for (const Case& c : std::vector<Case>{{{"demo"}, ""},
+                                         {{"train"}, ""},
+                                         {{"prune"}, ""},
+                                         {{"simulate"}, ""},
+                                         {{"sweep"}, ""},
+                                         {{"search"}, ""},
+                                         {{"quantize"}, "--resume"},
+                                         {{"device"}, "--resume"},
+                                         {{"bench", "train"}, "--resume"},
+                                         {{"bench", "scan"}, "--resume"},
+                                         {{"bench", "infer"}, "--resume"},
+                                         {{"bench", "array"}, "--resume --threads"},
+                                         {{"deploy"}, "--resume --threads"},
+                                         {{"eval"}, "--resume --seed"},
+                                         {{"info"}, "--resume --seed --threads"},
+                                         {{"cost"}, "--resume --seed --threads"},
+                                         {{"stream"}, "--resume --seed --threads"},
+                                         {{"array"}, "--resume --seed --threads"}}) {
+    std::vector<std::string> arguments = c.command;
     arguments.push_back("--help");
     const Result help = call(arguments);
-    EXPECT_EQ(help.code, 0) << command.back();
-    for (const char* option : {"--config FILE", "--set SECTION.KEY=VALUE", "--out DIR", "--resume",
-                               "--seed N", "--threads N", "--json FILE", "--quiet", "default"}) {
-      EXPECT_THAT(help.out, HasSubstr(option)) << command.back();
+    EXPECT_EQ(help.code, 0) << c.command.back();
+    for (const char* option :
+         {"--config FILE", "--set SECTION.KEY=VALUE", "--out ", "--json FILE", "--quiet"}) {
+      EXPECT_THAT(help.out, HasSubstr(option)) << c.command.back();
+    }
+    for (const std::string option : {"--resume", "--seed", "--threads"}) {
+      const bool listed = c.without.find(option) == std::string::npos;
+      EXPECT_EQ(help.out.find("\n  " + option + ' ') != std::string::npos, listed)
+          << c.command.back() << ' ' << option;
+      if (listed) continue;
+      arguments.back() = option;
+      if (option != "--resume") arguments.push_back("1");
+      expect_refused(arguments, {c.command.back(), option + " has no effect here: "});
+      arguments.resize(c.command.size() + 1);
     }
   }
+}
+
+// What it lists can be set, and nothing else.
+TEST_F(CliOptions, OfHelpAreThoseThatAreUsed) {
+  RunOptions options;
+  const FieldList list = options.fields();
+  struct Case {
+    std::string command;
+    std::vector<std::string> used, unused;
+  };
+  for (const Case& c : std::vector<Case>{
+           {"train",
+            {"model.channels", "qat.epochs", "sweep.noise"},
+            {"prune.steps", "device.nl2"}},
+           {"demo", {"model.channels", "simulate.times"}, {"prune.against"}},
+           {"sweep", {"model.channels", "sweep.patience"}, {"prune.retrain", "search.bits"}},
+           {"search", {"search.bits", "qat.epochs"}, {"quant.state.bits", "sweep.series"}},
+           {"eval", {"data.test_limit"}, {"quant.preset", "data.train_limit", "run.seed"}},
+           {"info", {"data.test_limit"}, {"model.channels"}},
+           {"quantize",
+            {"quant.preset", "train.validation", "run.calibration"},
+            {"qat.epochs", "model.channels", "quant.weight_noise", "front_end.bands"}},
+           {"prune",
+            {"prune.steps", "qat.epochs", "quant.weight_noise"},
+            {"model.channels", "train.epochs", "run.start", "front_end.bands"}},
+           {"deploy",
+            {"device.g_max", "crossbar.rows", "run.seed"},
+            {"simulate.times", "data.test_limit", "external.command"}},
+           {"simulate",
+            {"simulate.times", "data.test_limit", "external.command"},
+            {"quant.preset", "data.train_limit", "qat.target_noise"}},
+           {"cost", {"cost.steps", "peers.lstm", "crossbar.encoding"}, {"device.g_max"}},
+           {"device", {"device.g_max", "population.time"}, {"device.model", "crossbar.rows"}},
+           {"stream", {"stream.input"}, {"model.channels"}},
+           {"array", {"wires.segment", "cells.nl3"}, {"device.g_max"}}}) {
+    const std::string help = call({c.command, "--help"}).out;
+    for (const std::string& key : c.used) {
+      EXPECT_THAT(help, HasSubstr("\n  " + key + ' ')) << c.command;
+    }
+    std::vector<std::string> arguments = {c.command};
+    if (c.command == "array") arguments = {"array", "--conductance", "x", "--voltage", "x"};
+    if (c.command == "device") arguments = {"device", "pcm"};
+    if (c.command == "sweep") {
+      write("s.toml", "[grid]\n\"run.seed\" = [1]\n");
+      arguments = {"sweep", path("s.toml")};
+    }
+    const bool model = std::string(" eval info quantize prune deploy simulate cost stream ")
+                           .find(' ' + c.command + ' ') != std::string::npos;
+    if (model) arguments.push_back("absent");
+    for (const std::string& key : c.unused) {
+      EXPECT_THAT(help, Not(HasSubstr("\n  " + key + ' '))) << c.command;
+      const Field* field = list.find(key);
+      const std::string value = field == nullptr               ? "1"
+                                : field->current().is_string() ? field->current().get<std::string>()
+                                                               : field->current().dump();
+      std::vector<std::string> with = arguments;
+      with.insert(with.end(), {"--set", key + '=' + value});
+      expect_refused(with, {"--set " + key, key + " has no effect in crosstate " + c.command,
+                            "crosstate " + c.command + " --help"});
+    }
+  }
+}
+
+TEST_F(CliOptions, OfOtherCommandsMayStandInAFile) {
+  write("all.toml",
+        "[run]\nseed = 3\n[model]\nchannels = 4\nnorm = \"layer\"\n[quant]\npreset = \"w4a8s8\"\n"
+        "[prune]\nsteps = 9\n[search]\nbytes = 9\n[sweep]\nname = \"x\"\n[bench]\nlength = 29\n"
+        "repeats = 1\n[stream]\noutput = \"step\"\n[cells]\nnl3 = 0\n[population]\ncount = 9\n"
+        "[cost]\nsteps = 9\n[peers]\nlstm = 3\n[device]\nmodel = \"taox\"\n");
+  write("G.csv", "1,2\n");
+  write("V.csv", "1\n");
+  const std::vector<std::vector<std::string>> commands = {
+      {"device", "pcm"},
+      {"array", "--conductance", path("G.csv"), "--voltage", path("V.csv")},
+      {"bench", "scan", "--states", "4"}};
+  for (std::vector<std::string> command : commands) {
+    command.insert(command.end(), {"--config", path("all.toml")});
+    const Result result = call(command);
+    EXPECT_EQ(result.code, 0) << result.err;
+  }
+  for (const auto& [text, parts] : std::vector<std::pair<std::string, std::vector<std::string>>>{
+           {"[model]\nchanels = 4\n", {"bad.toml:2", "model.channels"}},
+           {"[modle]\n", {"bad.toml:1", "[modle]", "[model]"}},
+           {"[model]\nchannels = 0\n", {"bad.toml:2", "1 to 4096"}},
+           {"[model]\nchannels = 4.0\n", {"bad.toml:2", "model.channels = 4.0"}}}) {
+    write("bad.toml", text);
+    for (std::vector<std::string> command : commands) {
+      command.insert(command.end(), {"--config", path("bad.toml")});
+      expect_refused(command, parts);
+    }
+  }
+}
+
+TEST_F(CliOptions, AreRefusedWhereOthersMakeThemIdle) {
+  write_tones("tones");
+  const std::string out = path("out"), tones = "--data=" + path("tones");
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string key, why;
+  };
+  const auto set = [](const std::string& setting) { return "--set=" + setting; };
+  for (const Case& c : std::vector<Case>{
+           {{"train", set("prune.states=0.5")}, "prune.states", "run.prune = false"},
+           {{"train", set("simulate.chips=3")}, "simulate.chips", "run.crossbar = false"},
+           {{"train", set("sweep.chips=3")}, "sweep.chips", "run.crossbar = false"},
+           {{"train", set("device.g_max=9")}, "device.g_max", "run.crossbar = false"},
+           {{"train", set("external.command=x")}, "external.command", "run.crossbar = false"},
+           {{"train", set("run.quantize=false"), set("quant.preset=w4a8s8")},
+            "quant.preset",
+            "run.quantize = false"},
+           {{"train", set("run.quantize=false"), "--target=pcm"},
+            "--target pcm",
+            "run.quantize = false"},
+           {{"train", "--target=pcm", set("quant.weight_noise=0.1")},
+            "quant.weight_noise",
+            "--target"},
+           {{"train", "--target=pcm", set("simulate.chips=2")}, "simulate.chips", "run.crossbar"},
+           {{"train", set("run.start=x"), set("train.epochs=3")}, "train.epochs", "run.start"},
+           {{"train", set("qat.temperature=3")}, "qat.temperature", "qat.distill = 0"},
+           {{"train", set("quant.chip_steps=3")}, "quant.chip_steps", "quant.device_noise = 0"},
+           {{"train", set("quant.input.percentile=99")},
+            "quant.input.percentile",
+            "quant.input.range = \"clip\""},
+           {{"train", set("front_end.bands=9")}, "front_end.bands", "images"},
+           {{"train", set("augment.time_mask=9")}, "augment.time_mask", "images"},
+           {{"train", set("data.longest=9")}, "data.longest", "images"},
+           {{"train", tones, set("augment.snr_low=9")}, "augment.snr_low", "augment.noise = 0"},
+           {{"train", tones, set("front_end.kind=waveform"), set("front_end.bands=9")},
+            "front_end.bands",
+            "waveform"},
+           {{"train", tones, set("data.test_speaker=ann"), set("data.test_indices=3")},
+            "data.test_indices",
+            "data.test_speaker"},
+           {{"demo", set("prune.states=0.5")}, "prune.states", "run.prune = false"},
+           {{"demo", set("external.timeout=3")}, "external.timeout", "external.command empty"},
+           {{"eval", "absent", set("data.layout=names")}, "data.layout", "images"},
+           {{"simulate", "absent", set("external.command=x"), set("wires.segment=1"), "--chips=1"},
+            "wires.segment",
+            "external.command"},
+           {{"simulate", "absent", set("crossbar.significance=4")},
+            "crossbar.significance",
+            "crossbar.cells = 1"},
+           {{"simulate", "absent", set("simulate.calibration=4")},
+            "simulate.calibration",
+            "crossbar.adc_range"},
+           {{"deploy", "absent", set("device.max_pulses=4")},
+            "device.max_pulses",
+            "device.write_verify = false"},
+           {{"device", "pcm", set("device.pulse_gain=0.5")},
+            "device.pulse_gain",
+            "device.write_verify = false"},
+           {{"device", "gaussian", set("device.drift=false")}, "device.drift", "gaussian"},
+           {{"cost", "absent", set("crossbar.packing=single")}, "crossbar.packing", "no target"},
+           {{"search", set("search.states=0 0.5"), set("prune.states=0.5")},
+            "prune.states",
+            "search.states"},
+           {{"search", set("quant.preset=w4a8s8")}, "quant.preset", "search.bits"},
+           {{"bench", "scan", set("bench.state_rounding=feedback")},
+            "bench.state_rounding",
+            "bench.state_bits = 0"}}) {
+    std::vector<std::string> arguments = c.arguments;
+    if (c.arguments[0] != "device") arguments.insert(arguments.end(), {"--out", out});
+    expect_refused(arguments, {c.key, "has no effect with ", c.why});
+  }
+  EXPECT_FALSE(fs::exists(out));
+
+  write("s.toml", "[run]\nquantize = false\n[grid]\n\"qat.epochs\" = [1, 2]\n");
+  expect_refused({"sweep", path("s.toml"), "--out", out},
+                 {"s.toml:4", "qat.epochs has no effect in any point", "run.quantize = false"});
+  write("s.toml", "[grid]\n\"run.quantize\" = [true, false]\n");
+  expect_refused({"sweep", path("s.toml"), "--out", out, "--set", "prune.scope=block"},
+                 {"--set prune.scope=block", "run.prune = false"});
+  expect_refused({"sweep", "--out", out, "--dump", "--seed", "3"}, {"--dump", "--seed"});
+  expect_refused({"sweep", path("s.toml"), "--out", out, "--retry-failed"}, {"--resume"});
+  expect_refused({"device", "--list", "--set", "population.count=3"}, {"--list"});
+  EXPECT_FALSE(fs::exists(out));
+}
+
+// Whatever could be seen before any work.
+TEST_F(CliOptions, AreFoundImpossibleBeforeAnyWork) {
+  const std::string out = path("out");
+  const auto refuse = [&](std::vector<std::string> arguments,
+                          const std::vector<std::string>& parts) {
+    arguments.insert(arguments.end(), {"--out", out});
+    expect_refused(arguments, parts);
+    EXPECT_FALSE(fs::exists(out)) << arguments[0];
+  };
+  const std::vector<std::string> age = {"simulate.times", "\"0 3d\"", "259200 s", "172800 s"};
+  const std::string late = "--set=simulate.times=0 3d", crossbar = "--set=run.crossbar=true";
+  refuse({"train", "--target", "neurram", crossbar, late}, age);
+  refuse({"demo", "--target", "neurram", late}, age);
+  refuse({"train", "--target", "neurram", "--set", "simulate.times=3d"}, {"259200 s", "172800 s"});
+  refuse({"simulate", "absent", "--target", "neurram", "--times", "0 3d"}, age);
+  refuse({"search", "--set", "device.model=neurram", crossbar, late}, age);
+  refuse({"deploy", "absent", "--target", "neurram", "--age", "259200"}, {"259200 s", "172800 s"});
+  expect_refused({"device", "neurram", "--time", "259200"}, {"259200 s", "172800 s"});
+  write("s.toml",
+        "[run]\ncrossbar = true\n[device]\nmodel = \"neurram\"\n\n[grid]\n"
+        "\"simulate.times\" = [\"0 1d\", \"0 3d\"]\n");
+  refuse({"sweep", path("s.toml")}, {"s.toml:6", "simulate.times", "259200 s"});
+  write("t.csv", "time,target,mean,sigma\n0,1,1,0\n0,9,8,0\n60,1,1,0\n60,9,8,0\n");
+  refuse({"train", crossbar, "--set", "device.model=table", "--set",
+          "device.table=" + path("t.csv"), "--set", "simulate.times=0 1h"},
+         {"simulate.times", "3600 s", "60 s"});
+  refuse({"train", crossbar, "--set", "device.model=table", "--set", "device.table=absent.csv"},
+         {"absent.csv"});
+  refuse({"train", "--data", path("absent")}, {"absent"});
+  refuse({"train", "--set", "augment.gain=3"}, {"augment", "images"});
+  write("s.toml", "[augment]\ngain = 3\n[grid]\n\"run.seed\" = [1]\n");
+  refuse({"sweep", path("s.toml")}, {"augment", "images"});
+  fs::create_directories(path("taken/eval.json"));
+  expect_refused({"eval", "absent", "--json", path("taken/eval.json")}, {"is a directory"});
+}
+
+TEST_F(CliOptions, OfLaterStagesMayChangeOnResume) {
+  const std::string out = path("out");
+  const auto train = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--set", "train.epochs=1", "--set", "qat.epochs=1"});
+    return tiny("train", out, more);
+  };
+  const std::vector<std::string> few = {"--set=run.crossbar=true",     "--set=simulate.chips=1",
+                                        "--set=simulate.sequences=16", "--set=sweep.noise=0",
+                                        "--set=sweep.chips=1",         "--set=sweep.sequences=16"};
+  const auto with = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all = few;
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  ASSERT_EQ(call(train({})).code, 0);
+  const std::string model = read_file(out + "/qat.safetensors");
+  const Result chips = call(train(with({"--resume", "--set=simulate.times=0 1h"})));
+  ASSERT_EQ(chips.code, 0) << chips.err;
+  EXPECT_EQ(chips.err.find("epoch"), std::string::npos) << chips.err;
+  EXPECT_EQ(read_file(out + "/qat.safetensors"), model);
+  EXPECT_EQ(json_of("out/summary.json")["crossbar"]["ages"].size(), 2u);
+
+  fs::remove_all(out);
+  const std::string target = "--target=neurram";
+  ASSERT_EQ(call(train(with({target, "--set=simulate.times=0 1h"}))).code, 0);
+  EXPECT_EQ(call(train(with({target, "--set=simulate.times=0 2d", "--resume"}))).code, 0);
+  expect_refused(train(with({target, "--set=simulate.times=1h", "--resume"})),
+                 {"qat.checkpoint.safetensors", "first of simulate.times", "noise in training"});
 }
 
 TEST_F(CliOptions, OfBenchComeFromOneList) {
@@ -100,17 +363,19 @@ TEST_F(CliOptions, OfBenchWinOverSetWhichWinsOverConfig) {
 TEST_F(CliOptions, OfBenchAreChecked) {
   write("range.toml", "[bench]\n\nlength = 0\n");
   write("unknown.toml", "[bench]\nlenght = 9\n");
-  write("run.toml", "[model]\nchannels = 9\n");
+  write("run.toml", "[model]\nchannels = 0\n");
   expect_refused({"bench", "scan", "--config", path("range.toml")},
                  {"range.toml:3", "bench.length", "1 to 1e+06"});
   expect_refused({"bench", "scan", "--config", path("unknown.toml")},
                  {"unknown.toml:2", "lenght", "bench.length"});
-  expect_refused({"bench", "scan", "--config", path("run.toml")}, {"run.toml:1", "[bench]"});
+  expect_refused({"bench", "scan", "--config", path("run.toml")},
+                 {"run.toml:2", "model.channels = 0"});
   expect_refused({"bench", "train", "--set", "bench.chanels=3"},
                  {"bench.chanels", "\"bench.channels\""});
   expect_refused({"bench", "infer", "--set", "bench.batch=0"}, {"bench.batch", "1 to 65536"});
   expect_refused({"bench", "train", "--set", "bench.states=5"}, {"bench.states", "even"});
-  expect_refused({"bench", "scan", "--set", "bench.batch=3"}, {"unknown key", "bench.batch"});
+  expect_refused({"bench", "scan", "--set", "bench.batch=3"},
+                 {"bench.batch has no effect in crosstate bench scan"});
   expect_refused({"bench", "scan", "--channels", "0"}, {"--channels 0", "1 to 4096"});
   expect_refused({"bench", "scan", "--channels", "2x"}, {"--channels 2x", "whole number"});
   expect_refused({"bench", "scan", "--channels", ""}, {"--channels", "empty"});
@@ -122,7 +387,7 @@ TEST_F(CliOptions, OfBenchAreChecked) {
 }
 
 TEST_F(CliOptions, OfBenchPlaceItsResults) {
-  const Result shown = scan({"--out", path("out"), "--json", path("copy.json"), "--resume"});
+  const Result shown = scan({"--out", path("out"), "--json", path("copy.json")});
   ASSERT_EQ(shown.code, 0) << shown.err;
   EXPECT_EQ(json::parse(shown.out), json_of("copy.json"));
   EXPECT_EQ(json_of("out/bench-scan.json"), json_of("copy.json"));
@@ -163,7 +428,7 @@ TEST_F(CliOptions, PlaceTheResultsOfModels) {
   ASSERT_EQ(call(tiny("train", out)).code, 0);
   const auto expect_result = [&](const std::string& name, const std::vector<std::string>& more) {
     std::vector<std::string> arguments = {name,     "--out",           path("results"),
-                                          "--json", path("copy.json"), "--resume"};
+                                          "--json", path("copy.json"), "--overwrite"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Result result = call(arguments);
     EXPECT_EQ(result.code, 0) << result.err;
@@ -195,9 +460,8 @@ TEST_F(CliOptions, OfStream) {
   EXPECT_EQ(std::count(steps.out.begin(), steps.out.end(), '\n'), 3) << steps.out;
   EXPECT_EQ(json_of("copy.json"), json({{"model", model}, {"sequences", 2}, {"steps", 3}}));
 
-  const Result sequences =
-      call({"stream", model, "--output", "sequence", "--set", "stream.output=step", "--out",
-            path("results"), "--resume", "--seed", "3", "--threads", "2"});
+  const Result sequences = call({"stream", model, "--output", "sequence", "--set",
+                                 "stream.output=step", "--out", path("results")});
   ASSERT_EQ(sequences.code, 0) << sequences.err;
   EXPECT_EQ(std::count(sequences.out.begin(), sequences.out.end(), '\n'), 2) << sequences.out;
   EXPECT_EQ(json_of("results/stream.json"), json_of("copy.json"));
@@ -209,16 +473,17 @@ TEST_F(CliOptions, OfStream) {
                  {"stream.inptu", "\"stream.input\""});
   expect_refused({"stream", model, "--set", "stream.output=all"}, {"all", "sequence, step"});
   expect_refused({"stream", model, "--input", "xml"}, {"--input xml", "text, raw"});
-  expect_refused({"stream", model, "--set", "model.channels=0"}, {"model.channels", "1 to 4096"});
+  expect_refused({"stream", model, "--set", "model.channels=4"},
+                 {"model.channels", "no effect in crosstate stream"});
   expect_refused({"stream", model, "--json", path("new") + "/"}, {path("new")});
 }
 
 TEST_F(CliOptions, SayWhereNothingContinues) {
   const std::string line = "nothing to continue in " + path("out") + ": ";
   for (const std::string command : {"train", "demo"}) {
-    const Result damaged = call({command, "--out", path("out"), "--resume", "--data", path("no")});
-    EXPECT_EQ(damaged.code, 2);
-    EXPECT_THAT(damaged.err, StartsWith(line)) << command;
+    expect_refused({command, "--out", path("out"), "--resume", "--data", path("no")},
+                   {path("no"), "no such directory"});
+    EXPECT_FALSE(fs::exists(path("out"))) << command;
   }
   const Result quiet = call(tiny("train", path("out"), {"--resume", "--quiet"}));
   EXPECT_EQ(quiet.code, 0);

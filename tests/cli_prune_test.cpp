@@ -13,7 +13,12 @@ class CliPrune : public Cli {
  protected:
   static std::vector<std::string> prune(const std::string& model, const std::string& out,
                                         std::vector<std::string> settings = {}) {
-    std::vector<std::string> more = {"--set", "qat.epochs=2", "--set", "prune.batches=2"};
+    const auto told = [&](const char* setting) {
+      return std::count(settings.begin(), settings.end(), setting) > 0;
+    };
+    std::vector<std::string> more;
+    if (!told("prune.retrain=false")) more.insert(more.end(), {"--set", "qat.epochs=2"});
+    if (!told("prune.score=last")) more.insert(more.end(), {"--set", "prune.batches=2"});
     for (const std::string& setting : settings) more.insert(more.end(), {"--set", setting});
     std::vector<std::string> arguments = tiny("prune", out, more);
     arguments.insert(arguments.begin() + 1, model);
@@ -37,7 +42,7 @@ TEST_F(CliPrune, LeavesASmallerModelThatEveryCommandTakes) {
   const std::string small = out + "/pruned.safetensors";
   for (const char* backend : {"fake", "integer"}) {
     const Result result = call({"eval", small, "--backend", backend, "--set", "data.test_limit=64",
-                                "--threads", "1", "--out", path("eval")});
+                                "--threads", "1", "--out", path("eval"), "--overwrite"});
     EXPECT_EQ(result.code, 0) << backend << ": " << result.err;
   }
   EXPECT_EQ(call({"info", small}).code, 0);
@@ -103,7 +108,10 @@ TEST_F(CliPrune, ContinuesWithTheSameModelAlone) {
 
   // What an earlier run left does not stay beside the results of this one; the model does.
   const std::string model = out + "/pruned-1.safetensors";
-  ASSERT_EQ(call(prune(model, out)).code, 0);
+  expect_refused(prune(model, out), {out, "--overwrite"});
+  std::vector<std::string> overwrite = prune(model, out);
+  overwrite.push_back("--overwrite");
+  ASSERT_EQ(call(overwrite).code, 0);
   EXPECT_TRUE(fs::exists(model));
   EXPECT_TRUE(fs::exists(out + "/pruned.safetensors"));
   for (const char* left : {"pruned-2.safetensors", "pruned-2.integer.safetensors",

@@ -13,7 +13,7 @@
 #include "crosstate/data/mnist.h"
 #include "crosstate/data/safetensors.h"
 #include "crosstate/data/testing.h"
-#include "crosstate/pipeline/options.h"
+#include "crosstate/pipeline/idle.h"
 
 namespace crosstate {
 namespace {
@@ -92,9 +92,9 @@ TEST_F(Cli, RefusesBadConfigurationFiles) {
 }
 
 TEST_F(Cli, RefusesBadUsage) {
-  expect_refused(
-      {}, {"demo, train, eval, quantize, prune, deploy, simulate, stream, info, device, array, "
-           "cost, sweep, search, bench"});
+  expect_refused({}, {"demo, train, eval, quantize, convert, prune, deploy, simulate, stream, "
+                      "info, device, array, "
+                      "cost, sweep, search, bench"});
   expect_refused({"dmeo"}, {"dmeo", "demo"});
   expect_refused({"--fast"}, {"--fast"});
   expect_refused({"train", "--fast"}, {"--fast", "train --help"});
@@ -254,15 +254,19 @@ TEST_F(Cli, ExplainsItself) {
     EXPECT_THAT(whole.out, HasSubstr(name));
   }
   RunOptions options;
-  for (const std::string name : {"demo", "train", "eval", "quantize", "info"}) {
+  FieldList list = options.fields();
+  list.use_only(run_settings(), "crosstate train");
+  for (const std::string name : {"demo", "train"}) {
     const Result result = call({name, "--help"});
     EXPECT_EQ(result.code, 0);
     EXPECT_EQ(result.err, "");
     for (const char* option : {"--config", "--set", "--seed", "--threads", "--json", "--quiet"}) {
       EXPECT_THAT(result.out, HasSubstr(option)) << name;
     }
-    const FieldList list = options.fields();
-    for (const Field& field : list.all()) EXPECT_THAT(result.out, HasSubstr(field.key)) << name;
+    for (const Field& field : list.all()) {
+      const bool listed = result.out.find("\n  " + field.key + ' ') != std::string::npos;
+      EXPECT_EQ(listed, field.used) << name << ' ' << field.key;
+    }
   }
   EXPECT_THAT(call({"bench", "train", "--help"}).out, HasSubstr("--state-bits"));
   EXPECT_EQ(call({"--version"}).code, 0);
@@ -412,6 +416,40 @@ TEST_F(Cli, QuantizesAfterTraining) {
   EXPECT_FALSE(fs::exists(path("no")));
 }
 
+// What is held out chooses no ranges, neither here nor there.
+TEST_F(Cli, QuantizesAsTrainingDoes) {
+  write_tones("tones");
+  const std::vector<std::string> sounds = {"--data", path("tones")};
+  for (const std::vector<std::string>& data :
+       {std::vector<std::string>{},
+        sounds,
+        {"--data", path("tones"), "--set", "data.validation_speaker=ann"}}) {
+    const std::string out = path("out"), ptq = path("ptq");
+    std::vector<std::string> more = {"--set", "qat.epochs=1", "--seed", "5"};
+    more.insert(more.end(), data.begin(), data.end());
+    ASSERT_EQ(call(tiny("train", out, more)).code, 0);
+    std::vector<std::string> arguments = {"quantize",  out + "/float.safetensors",
+                                          "--out",     ptq,
+                                          "--seed",    "5",
+                                          "--threads", "1",
+                                          "--set",     "data.train_limit=160",
+                                          "--set",     "data.test_limit=64",
+                                          "--set",     "run.calibration=32"};
+    arguments.insert(arguments.end(), data.begin(), data.end());
+    const Result result = call(arguments);
+    ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_TRUE(read_file(ptq + "/ptq.safetensors") == read_file(out + "/ptq.safetensors"));
+    fs::remove_all(ptq);
+    if (data.size() <= 2) {
+      arguments.insert(arguments.end(), {"--set", "train.validation=0.5"});
+      ASSERT_EQ(call(arguments).code, 0);
+      EXPECT_FALSE(read_file(ptq + "/ptq.safetensors") == read_file(out + "/ptq.safetensors"));
+      fs::remove_all(ptq);
+    }
+    fs::remove_all(out);
+  }
+}
+
 TEST_F(Cli, StartsFromAFloatModel) {
   ASSERT_EQ(call(tiny("train", path("whole"))).code, 0);
   const std::string start = "run.start=" + path("whole/float.safetensors");
@@ -422,7 +460,7 @@ TEST_F(Cli, StartsFromAFloatModel) {
             json::parse(read_file(path("whole/summary.json")))["float"]["accuracy"]);
 
   // Its own directory included, where everything else is removed.
-  ASSERT_EQ(call(tiny("train", path("whole"), {"--set", start})).code, 0);
+  ASSERT_EQ(call(tiny("train", path("whole"), {"--set", start, "--overwrite"})).code, 0);
   EXPECT_TRUE(read_file(path("whole/qat.safetensors")) == read_file(path("again/qat.safetensors")));
 
   expect_refused(tiny("train", path("no"), {"--set", "run.start=absent"}), {"absent"});

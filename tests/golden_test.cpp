@@ -231,7 +231,7 @@ class GoldenModels : public Golden {
     return hash.text();
   }
 
-  // Batches, one sequence step by step, and the specification, which all agree.
+  // Batches, one sequence step by step, the specification and an ideal chip, which all agree.
   json by_whole_numbers(const IntegerNetwork& network, const Batch& batch) {
     const std::vector<IntegerResult> engine = IntegerEngine(network).run(batch, pool_);
     IntegerStream stream(network);
@@ -248,6 +248,14 @@ class GoldenModels : public Golden {
     EXPECT_EQ(scores_of(streamed), scores_of(first));
     EXPECT_EQ(scores_of(specified), scores_of(first));
 
+    const Target target = ideal_target(read_target("ideal"));
+    const Mapping mapping = map_network(network, target.crossbar, batch.length);
+    const std::vector<ChipResult> chip = Chip(network, mapping, target, 1, 0).run(batch, 0, pool_);
+    for (std::size_t i = 0; i < engine.size(); ++i) {
+      for (std::size_t c = 0; c < engine[i].scores.size(); ++c) {
+        EXPECT_EQ(chip[i].scores[c] - static_cast<double>(engine[i].scores[c]), 0) << i << ' ' << c;
+      }
+    }
     return {{"classes", classes_of(engine)}, {"scores", scores_of(engine)}};
   }
 };

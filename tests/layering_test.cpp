@@ -21,8 +21,8 @@ namespace fs = std::filesystem;
 
 // The folders of crosstate/ in dependency order: each may include its own headers and those above.
 const std::vector<std::string> kFolders = {
-    "base",   "kernels",  "data",    "quant",    "model", "integer", "train",    "prune",
-    "device", "crossbar", "mapping", "simulate", "cost",  "report",  "pipeline", "search"};
+    "base",   "kernels",  "data",    "analog",   "quant", "model",  "integer",  "train", "prune",
+    "device", "crossbar", "mapping", "simulate", "cost",  "report", "pipeline", "search"};
 
 struct Restriction {
   std::string folder;

@@ -276,7 +276,6 @@ TEST_F(CliSweep, SearchesForBitsAndContinues) {
 
 TEST_F(CliSweep, SearchesOnOnceTheReferenceCanBeTrained) {
   write("base.toml", kTiny);
-  fs::create_directories(path("empty"));
   const auto search = [&](const std::vector<std::string>& more) {
     std::vector<std::string> arguments = {"search", "--config",  path("base.toml"),
                                           "--out",  path("out"), "--quiet"};
@@ -287,8 +286,10 @@ TEST_F(CliSweep, SearchesOnOnceTheReferenceCanBeTrained) {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
   };
-  expect_refused(search({"--data", path("empty")}), {"reference", "empty", "--retry-failed"});
-  expect_refused(search({"--resume"}), {"reference", "empty"});
+  write("out/points", "in the way");
+  expect_refused(search({}), {"reference", "out/points", "--retry-failed"});
+  expect_refused(search({"--resume"}), {"reference", "out/points"});
+  fs::remove(path("out/points"));
   EXPECT_EQ(call(search({"--resume", "--retry-failed"})).code, 0);
 }
 

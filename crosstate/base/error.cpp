@@ -2,20 +2,24 @@
 
 #include <algorithm>
 
+#include "crosstate/base/utf8.h"
+
 namespace crosstate {
 
 void fail(std::string_view where, std::string_view what) {
   std::string message(where);
   message += ": ";
   message += what;
-  throw Error(message);
+  throw Error(as_utf8(message));
 }
 
 std::string excerpt(std::string_view text, std::size_t most) {
-  std::string result(text.substr(0, most));
+  constexpr std::size_t kLongestCharacter = 4;
+  const std::string valid = as_utf8(text.substr(0, most + kLongestCharacter));
+  std::string result(cut_utf8(valid, most));
   std::replace_if(
       result.begin(), result.end(), [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; }, '?');
-  return text.size() > most ? result + "..." : result;
+  return result.size() < valid.size() ? result + "..." : result;
 }
 
 }  // namespace crosstate

@@ -14,11 +14,11 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Throws Error with "where: what", e.g. fail("labels.idx", "magic 0x0803, expected 0x0801").
+/// Throws Error with "where: what" as UTF-8: fail("labels.idx", "magic 0x0803, expected 0x0801").
 [[noreturn]] void fail(std::string_view where, std::string_view what);
 
-/// Text from outside, made fit for a message: control characters become '?', and what is longer
-/// than `most` bytes ends in "...".
+/// Text from outside, made fit for a message: UTF-8 by as_utf8(), control characters become '?',
+/// and what is longer than `most` bytes is cut between two characters and ends in "...".
 std::string excerpt(std::string_view text, std::size_t most = 80);
 
 }  // namespace crosstate

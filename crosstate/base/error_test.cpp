@@ -19,6 +19,26 @@ TEST(Error, ExcerptsAreOneShortLine) {
   EXPECT_EQ(excerpt(std::string(81, 'x')), std::string(80, 'x') + "...");
 }
 
+TEST(Error, ExcerptsAreWholeCharacters) {
+  const std::string two = "\xc3\xa4", three = "\xe2\x82\xac", four = "\xf0\x9f\x98\x80";
+  for (const std::string& character : {two, three, four}) {
+    for (std::size_t most = 1; most < 9; ++most) {
+      std::string whole;
+      while (whole.size() + character.size() <= most) whole += character;
+      EXPECT_EQ(excerpt(character + character + character + character + character, most),
+                whole + "...");
+    }
+    EXPECT_EQ(excerpt(character, character.size()), character);
+    EXPECT_EQ(excerpt(character.substr(0, character.size() - 1) + "x").back(), 'x');
+  }
+  // Latin-1, a lone continuation, an overlong form, half a surrogate pair, beyond Unicode.
+  EXPECT_EQ(excerpt("gr\xfc\xdf"
+                    "e"),
+            "gr\ufffd\ufffd"
+            "e");
+  EXPECT_EQ(excerpt("\x80|\xc0\xaf|\xff"), "\ufffd|\ufffd\ufffd|\ufffd");
+}
+
 TEST(Error, IsAStandardException) { EXPECT_THROW(fail("a", "b"), std::runtime_error); }
 
 }  // namespace

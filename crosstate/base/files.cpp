@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <new>
@@ -68,6 +69,21 @@ std::string read_raw(const fs::path& path, std::size_t most) {
   }
 }
 
+// The first bytes of a file, as text where they are text.
+std::string beginning(std::string_view bytes) {
+  constexpr std::size_t kText = 32, kBytes = 8;
+  const auto is_text = [](char c) { return (c >= ' ' && c < 0x7f) || c == '\n' || c == '\r'; };
+  const std::string_view start = bytes.substr(0, kText);
+  if (std::all_of(start.begin(), start.end(), is_text)) return '"' + excerpt(bytes, kText) + '"';
+  std::string text = "the bytes";
+  for (const char c : bytes.substr(0, kBytes)) {
+    char digits[8];
+    std::snprintf(digits, sizeof digits, " %02x", static_cast<unsigned>(c) & 0xff);
+    text += digits;
+  }
+  return text;
+}
+
 // Gzip in memory rather than gzread(), which passes files that are not gzip through unchanged and
 // reports a missing end only when it is asked the right way.
 class Inflater {
@@ -81,15 +97,29 @@ class Inflater {
   Inflater& operator=(const Inflater&) = delete;
 
   std::string run(std::string_view packed) {
-    // A gzip file may hold several members, one after another.
+    if (!begins_gzip(packed) && !kMagic.starts_with(packed)) {
+      fail(where_, "is not gzip data, begins with " + beginning(packed));
+    }
+    // A gzip file may hold several members, one after another, and zeros behind each of them, which
+    // fill the blocks of tapes and of some downloads.
     do {
       packed.remove_prefix(inflate_member(packed));
       inflateReset(&stream_);
-    } while (!packed.empty());
+      packed.remove_prefix(std::min(packed.size(), packed.find_first_not_of('\0')));
+    } while (begins_gzip(packed));
+    if (!packed.empty()) {
+      fail(where_, std::to_string(packed.size()) +
+                       " bytes behind the end of the gzip data, beginning with " +
+                       beginning(packed) + "; expected none but zeros");
+    }
     return std::move(bytes_);
   }
 
  private:
+  static constexpr std::string_view kMagic = "\x1f\x8b";
+
+  static bool begins_gzip(std::string_view bytes) { return bytes.starts_with(kMagic); }
+
   // Appends one member's bytes; returns how much of `packed` it took.
   std::size_t inflate_member(std::string_view packed) {
     std::size_t taken = 0;
@@ -179,9 +209,19 @@ void flush_directory(const fs::path& directory) {
 
 }  // namespace
 
+void refuse_pointer(std::string_view bytes, const std::string& where) {
+  if (bytes.starts_with("version https://git-lfs.github.com/spec/")) {
+    fail(where, "is a Git LFS pointer, not the file; git lfs pull fetches it");
+  }
+  if (bytes.starts_with("/annex/objects/")) {
+    fail(where, "is a git-annex pointer, not the file; git annex get fetches it");
+  }
+}
+
 std::string read_file(const fs::path& path, std::size_t most) {
   try {
     std::string bytes = read_raw(path, most);
+    refuse_pointer(bytes, path.string());
     if (path.extension() != ".gz") return bytes;
     return unpack_gzip(bytes, path.string(), most);
   } catch (const std::bad_alloc&) {

@@ -10,12 +10,17 @@
 namespace crosstate {
 
 /// The file's bytes; a name ending in .gz is decompressed (zlib). Throws Error naming the path when
-/// it is missing, unreadable, truncated, damaged or holds more than `most` bytes, 1 MiB if it is a
-/// character device.
+/// it is missing, unreadable, truncated, damaged, the pointer that stands for a file in a
+/// repository, or holds more than `most` bytes, 1 MiB if it is a character device.
 std::string read_file(const std::filesystem::path& path,
                       std::size_t most = std::numeric_limits<std::size_t>::max());
 
-/// The bytes inside a gzip file of one or more members; `where` names the source in errors.
+/// Throws Error where bytes, the first of a file, are those of a pointer that Git LFS or git-annex
+/// leaves in the place of the file. read_file() does it for every file.
+void refuse_pointer(std::string_view bytes, const std::string& where);
+
+/// The bytes inside a gzip file of one or more members, of which zeros may follow; `where` names
+/// the source in errors.
 std::string unpack_gzip(std::string_view packed, const std::string& where,
                         std::size_t most = std::numeric_limits<std::size_t>::max());
 

@@ -131,6 +131,19 @@ TEST_F(Files, ReadNeedsPermission) {
   EXPECT_THAT([&] { read_file(path); }, ThrowsMessage<Error>(HasSubstr("Permission denied")));
 }
 
+TEST_F(Files, ReadRefusesWhatStandsForAFile) {
+  const std::string lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 123\n";
+  for (const char* name : {"model.safetensors", "images.gz", "map.csv", "run.toml"}) {
+    const fs::path path = put(name, lfs);
+    EXPECT_THAT([&] { read_file(path); },
+                ThrowsMessage<Error>(
+                    AllOf(HasSubstr(name), HasSubstr("is a Git LFS pointer, not the file"))));
+    put(name, "/annex/objects/SHA256E-s10--0a.wav\n");
+    EXPECT_THAT([&] { read_file(path); },
+                ThrowsMessage<Error>(HasSubstr("is a git-annex pointer, not the file")));
+  }
+}
+
 // --- gzip
 // ------------------------------------------------------------------------------------------
 
@@ -166,12 +179,32 @@ TEST_F(Files, GzipWithABadByteIsAnError) {
 
 TEST_F(Files, GzipNameOnPlainBytesIsAnError) {
   const fs::path path = put("plain.gz", "not compressed at all");
-  EXPECT_THAT([&] { read_file(path); }, ThrowsMessage<Error>(HasSubstr("damaged gzip")));
+  EXPECT_THAT([&] { read_file(path); },
+              ThrowsMessage<Error>(
+                  HasSubstr("plain.gz: is not gzip data, begins with \"not compressed at all\"")));
+  put("plain.gz", "<!DOCTYPE html>\n<title>403 Forbidden</title>");
+  EXPECT_THAT([&] { read_file(path); }, ThrowsMessage<Error>(HasSubstr("begins with \"<!DOCTYPE")));
+  put("plain.gz", std::string("\0\0\x08\x03", 4) + std::string(100, '\xff'));
+  EXPECT_THAT([&] { read_file(path); },
+              ThrowsMessage<Error>(HasSubstr("begins with the bytes 00 00 08 03 ff")));
+}
+
+TEST_F(Files, GzipMayEndInZeros) {
+  for (const std::size_t zeros : {1u, 7u, 512u, 300'000u}) {
+    const std::string filler(zeros, '\0');
+    EXPECT_EQ(read_file(put("tape.gz", gzip("data") + filler)), "data");
+    EXPECT_EQ(read_file(put("tape.gz", gzip("one ") + filler + gzip("two") + filler)), "one two");
+  }
 }
 
 TEST_F(Files, GzipFollowedByRubbishIsAnError) {
-  const fs::path path = put("tail.gz", gzip("data") + "rubbish");
-  EXPECT_THROW(read_file(path), Error);
+  for (const std::string& rubbish :
+       {std::string("rubbish"), std::string("\0\0rubbish", 9), std::string("\x1f")}) {
+    const fs::path path = put("tail.gz", gzip("data") + rubbish);
+    EXPECT_THAT([&] { read_file(path); },
+                ThrowsMessage<Error>(
+                    AllOf(HasSubstr("tail.gz"), HasSubstr("behind the end of the gzip data"))));
+  }
 }
 
 TEST_F(Files, GzipOfManySmallMembersIsQuick) {

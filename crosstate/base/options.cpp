@@ -11,7 +11,9 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/nearest.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/base/toml.h"
+#include "crosstate/base/utf8.h"
 
 namespace crosstate {
 namespace {
@@ -102,11 +104,25 @@ std::string expectation(const Field& field) {
 
 std::string in_quotes(std::string_view text) { return '"' + excerpt(text) + '"'; }
 
+// A double keeps a point or an exponent, so that TOML reads it back as a float.
+std::string double_text(double number) {
+  std::string text = to_text(number);
+  if (std::isfinite(number) && text.find_first_of(".e") == std::string::npos) text += ".0";
+  return text;
+}
+
 std::string describe(const Scalar& scalar) {
   if (const bool* flag = std::get_if<bool>(&scalar)) return *flag ? "true" : "false";
   if (const auto* integer = std::get_if<std::int64_t>(&scalar)) return to_text(*integer);
-  if (const double* number = std::get_if<double>(&scalar)) return to_text(*number);
+  if (const double* number = std::get_if<double>(&scalar)) return double_text(*number);
   return in_quotes(std::get<std::string>(scalar));
+}
+
+// The names of files may be of any bytes.
+template <class T>
+json json_value(const T& value) {
+  if constexpr (std::is_same_v<T, std::string>) return as_utf8(value);
+  return value;
 }
 
 // Text must survive a round trip through TOML and JSON.
@@ -124,7 +140,7 @@ bool is_plain_text(const std::string& text) {
 void assign_bool(const Field& field, const Scalar& scalar, const std::string& where) {
   const bool* flag = std::get_if<bool>(&scalar);
   if (flag == nullptr) fail_value(where, field, describe(scalar));
-  *std::get<bool*>(field.value) = *flag;
+  if (field.used) *std::get<bool*>(field.value) = *flag;
 }
 
 void assign_integer(const Field& field, const Scalar& scalar, const std::string& where) {
@@ -139,6 +155,7 @@ void assign_integer(const Field& field, const Scalar& scalar, const std::string&
     fail(where, field.key + " = " + to_text(*integer) + ", expected a whole number, " +
                     to_text(lowest) + " to " + to_text(highest));
   }
+  if (!field.used) return;
   if (auto* narrow = std::get_if<int*>(&field.value)) **narrow = static_cast<int>(*integer);
   if (auto* wide = std::get_if<std::int64_t*>(&field.value)) **wide = *integer;
   if (auto* natural = std::get_if<std::uint64_t*>(&field.value)) {
@@ -156,8 +173,8 @@ void assign_double(const Field& field, const Scalar& scalar, const std::string& 
     fail_value(where, field, describe(scalar));
   }
   const bool outside = field.has_range && (number < field.low || number > field.high);
-  if (!std::isfinite(number) || outside) fail_value(where, field, describe(scalar));
-  *std::get<double*>(field.value) = number;
+  if (!std::isfinite(number) || outside) fail_value(where, field, to_text(number));
+  if (field.used) *std::get<double*>(field.value) = number;
 }
 
 void assign_text(const Field& field, const Scalar& scalar, const std::string& where) {
@@ -169,9 +186,10 @@ void assign_text(const Field& field, const Scalar& scalar, const std::string& wh
   const bool known =
       std::find(field.choices.begin(), field.choices.end(), *text) != field.choices.end();
   if (!field.choices.empty() && !known) fail_value(where, field, describe(scalar));
-  *std::get<std::string*>(field.value) = *text;
+  if (field.used) *std::get<std::string*>(field.value) = *text;
 }
 
+// Of a field that is not used the value is checked alone.
 void assign(const Field& field, const Scalar& scalar, const std::string& where) {
   if (std::holds_alternative<bool*>(field.value)) return assign_bool(field, scalar, where);
   if (is_integer(field)) return assign_integer(field, scalar, where);
@@ -187,7 +205,8 @@ Scalar parse_for(const Field& field, std::string_view text) {
   } else if (is_integer(field)) {
     if (const auto integer = parse_number<std::int64_t>(text)) return *integer;
   } else if (std::holds_alternative<double*>(field.value)) {
-    if (const auto number = parse_number<double>(text)) return *number;
+    if (const auto number = read_number<double>(text).value) return *number;
+    if (const auto number = parse_number<double>(text)) return *number;  // nan, inf: shown bare
   }
   return std::string(text);
 }
@@ -204,16 +223,28 @@ std::string_view section_of(std::string_view key) {
 // As much of a key as may be compared to all known ones: a file can hold one of a megabyte.
 std::string_view beginning(std::string_view key) { return key.substr(0, 60); }
 
-// A name written under the wrong section, or under none, counts as one edit.
+// How far a known key is from one that was written: first what the named section has like it, then
+// the same name elsewhere, what a mistyped section has, like names elsewhere, and anything else in
+// the named section.
 std::size_t key_distance(std::string_view key, std::string_view known) {
-  return std::min(edit_distance(key, known), 1 + edit_distance(name_of(key), name_of(known)));
+  const std::string_view section = section_of(key), known_section = section_of(known);
+  const std::size_t name = name_distance(name_of(key), name_of(known));
+  if (section == known_section && name < kUnlike) return name;
+  const std::size_t whole = edit_distance(key, known);
+  if (name == 0) return 1000 + whole;
+  if (section == known_section) return 4000 + whole;
+  const std::size_t sections = name_distance(section, known_section);
+  if (sections < kUnlike && name < kUnlike) return 2000 + sections + name;
+  return (name < kUnlike ? 3000 + name : 5000) + whole;
 }
 
+// `used`: only keys that are used may have been meant.
 [[noreturn]] void fail_unknown(const std::vector<Field>& fields, std::string_view key,
-                               const std::string& where) {
+                               const std::string& where, bool used) {
   const Field* nearest = nullptr;
   std::size_t least = 0;
   for (const Field& field : fields) {
+    if (used && !field.used) continue;
     const std::size_t distance = key_distance(beginning(key), field.key);
     if (nearest != nullptr && distance >= least) continue;
     nearest = &field;
@@ -222,14 +253,6 @@ std::size_t key_distance(std::string_view key, std::string_view known) {
   std::string message = "unknown key " + in_quotes(key);
   if (nearest != nullptr) message += "; the nearest key is " + in_quotes(nearest->key);
   fail(where, message);
-}
-
-const Field& find(const std::vector<Field>& fields, std::string_view key,
-                  const std::string& where) {
-  const auto found = std::find_if(fields.begin(), fields.end(),
-                                  [&](const Field& field) { return field.key == key; });
-  if (found == fields.end()) fail_unknown(fields, key, where);
-  return *found;
 }
 
 bool is_section(const std::vector<Field>& fields, const std::string& key) {
@@ -249,7 +272,7 @@ void require_section(const std::vector<Field>& fields, const std::string& key,
   std::string_view nearest;
   for (const Field& field : fields) {
     const std::string_view section = section_of(field.key);
-    if (nearest.empty() || edit_distance(begin, section) < edit_distance(begin, nearest)) {
+    if (nearest.empty() || name_distance(begin, section) < name_distance(begin, nearest)) {
       nearest = section;
     }
   }
@@ -277,17 +300,24 @@ Scalar toml_scalar(const toml::node& node, const Field& field, const std::string
   fail_value(where, field, node.is_array() ? "an array" : "a date or time");
 }
 
-void assign_toml(const std::vector<Field>& fields, const toml::table& table,
-                 const std::string& section, const std::string& path) {
+const Field& known(const FieldList& list, std::string_view key, const std::string& where,
+                   bool used = false) {
+  const Field* found = list.find(key);
+  if (found == nullptr) fail_unknown(list.all(), key, where, used);
+  return *found;
+}
+
+void assign_toml(const FieldList& list, const toml::table& table, const std::string& section,
+                 const std::string& path) {
   for (const auto& [name, node] : table) {
     const std::string key = joined_key(section, name.str());
     const std::string where = toml_place(path, name.source());
     if (const toml::table* inner = node.as_table()) {
-      require_section(fields, key, where);
-      assign_toml(fields, *inner, key, path);
+      require_section(list.all(), key, where);
+      assign_toml(list, *inner, key, path);
     } else {
-      refuse_section_as_value(fields, key, where);
-      const Field& field = find(fields, key, where);
+      refuse_section_as_value(list.all(), key, where);
+      const Field& field = known(list, key, where);
       assign(field, toml_scalar(node, field, where), where);
     }
   }
@@ -308,16 +338,16 @@ Scalar json_scalar(const json& value, const Field& field, const std::string& whe
   fail_value(where, field, value.is_null() ? "null" : "an array");
 }
 
-void assign_json(const std::vector<Field>& fields, const json& object, const std::string& section,
+void assign_json(const FieldList& list, const json& object, const std::string& section,
                  const std::string& where) {
   for (const auto& [name, value] : object.items()) {
     const std::string key = joined_key(section, name);
     if (value.is_object()) {
-      require_section(fields, key, where);
-      assign_json(fields, value, key, where);
+      require_section(list.all(), key, where);
+      assign_json(list, value, key, where);
     } else {
-      refuse_section_as_value(fields, key, where);
-      const Field& field = find(fields, key, where);
+      refuse_section_as_value(list.all(), key, where);
+      const Field& field = known(list, key, where);
       assign(field, json_scalar(value, field, where), where);
     }
   }
@@ -332,22 +362,21 @@ json::json_pointer pointer_to(std::string_view key) {
 // --- text of the current value
 // ---------------------------------------------------------------------
 
-// A double keeps a point or an exponent, so that TOML reads it back as a float.
-std::string double_text(double number) {
-  std::string text = to_text(number);
-  if (text.find_first_of(".e") == std::string::npos) text += ".0";
-  return text;
-}
-
 // A JSON string is a valid basic string of TOML.
 std::string toml_value(const Field& field) {
   if (const auto* number = std::get_if<double*>(&field.value)) return double_text(**number);
-  return std::visit([](const auto* value) { return json(*value).dump(); }, field.value);
+  return field.current().dump();
+}
+
+// Whether a key is one that a pattern of use_only() tells.
+bool matches(std::string_view pattern, std::string_view key) {
+  return pattern.ends_with('.') ? key.starts_with(pattern) : key == pattern;
 }
 
 std::vector<std::string> sections_in_order(const std::vector<Field>& fields) {
   std::vector<std::string> sections;
   for (const Field& field : fields) {
+    if (!field.used) continue;
     const std::string section(section_of(field.key));
     if (std::find(sections.begin(), sections.end(), section) == sections.end()) {
       sections.push_back(section);
@@ -357,6 +386,21 @@ std::vector<std::string> sections_in_order(const std::vector<Field>& fields) {
 }
 
 }  // namespace
+
+bool selects(const std::vector<std::string>& keys, std::string_view key) {
+  bool selected = false;
+  for (const std::string& pattern : keys) {
+    const bool excludes = pattern.starts_with('!');
+    if (matches(std::string_view(pattern).substr(excludes ? 1 : 0), key)) selected = !excludes;
+  }
+  return selected;
+}
+
+std::string exact_text(double number) { return to_text(number); }
+
+json Field::current() const {
+  return std::visit([](const auto* at) { return json_value(*at); }, value);
+}
 
 Field& Field::range(double lowest, double highest) {
   low = lowest;
@@ -385,11 +429,47 @@ Field& FieldList::insert(const std::string& name, decltype(Field::value) value, 
   field.key = joined_key(section_, name);
   field.value = value;
   field.help = std::move(help);
-  for (const Field& other : fields_) {
-    if (other.key == field.key) throw std::logic_error("field added twice: " + field.key);
+  if (!places_.try_emplace(field.key, fields_.size()).second) {
+    throw std::logic_error("field added twice: " + field.key);
   }
   fields_.push_back(std::move(field));
   return fields_.back();
+}
+
+const Field* FieldList::find(std::string_view key) const {
+  const auto found = places_.find(std::string(key));
+  return found == places_.end() ? nullptr : &fields_[found->second];
+}
+
+void FieldList::use_only(const std::vector<std::string>& keys, const std::string& user) {
+  user_ = user;
+  for (Field& field : fields_) field.used = false;
+  for (const std::string& pattern : keys) {
+    const bool excludes = pattern.starts_with('!');
+    const std::string_view wanted = std::string_view(pattern).substr(excludes ? 1 : 0);
+    bool matched = false;
+    for (Field& field : fields_) {
+      if (!matches(wanted, field.key)) continue;
+      field.used = !excludes;
+      matched = true;
+    }
+    if (!matched) throw std::logic_error("no field to use: " + pattern);
+  }
+}
+
+void FieldList::tolerate(const FieldList& others) {
+  for (const Field& other : others.fields_) {
+    if (!places_.try_emplace(other.key, fields_.size()).second) continue;
+    fields_.push_back(other);
+    fields_.back().used = false;
+  }
+}
+
+void FieldList::require_used(std::string_view key, const std::string& where) const {
+  const Field* field = find(key);
+  if (field == nullptr || field->used) return;
+  fail(where, field->key + " has no effect in " + user_ + "; " + user_ +
+                  " --help lists the settings that have");
 }
 
 void FieldList::set(std::string_view assignment) {
@@ -398,7 +478,8 @@ void FieldList::set(std::string_view assignment) {
   if (equals == std::string_view::npos) {
     fail(where, in_quotes(assignment) + " has no '=', expected section.key=value");
   }
-  const Field& field = find(fields_, assignment.substr(0, equals), where);
+  const Field& field = known(*this, assignment.substr(0, equals), where, true);
+  require_used(field.key, where);
   assign(field, parse_for(field, assignment.substr(equals + 1)), where);
 }
 
@@ -408,20 +489,20 @@ void FieldList::read_toml(const std::string& path) {
 }
 
 void FieldList::parse_toml(const std::string& text, const std::string& path) {
-  assign_toml(fields_, parse_toml_table(text, path), "", path);
+  assign_toml(*this, parse_toml_table(text, path), "", path);
 }
 
 json FieldList::to_json() const {
   json values = json::object();
   for (const Field& field : fields_) {
-    std::visit([&](const auto* value) { values[pointer_to(field.key)] = *value; }, field.value);
+    if (field.used) values[pointer_to(field.key)] = field.current();
   }
   return values;
 }
 
 void FieldList::from_json(const json& values, const std::string& where) {
   if (!values.is_object()) fail(where, "expected an object of sections");
-  assign_json(fields_, values, "", where);
+  assign_json(*this, values, "", where);
 }
 
 std::string FieldList::to_toml() const {
@@ -430,7 +511,7 @@ std::string FieldList::to_toml() const {
     if (!text.empty()) text += '\n';
     if (!section.empty()) text += '[' + section + "]\n";
     for (const Field& field : fields_) {
-      if (section_of(field.key) != section) continue;
+      if (!field.used || section_of(field.key) != section) continue;
       text += std::string(name_of(field.key)) + " = " + toml_value(field) + '\n';
     }
   }
@@ -439,23 +520,24 @@ std::string FieldList::to_toml() const {
 
 std::string FieldList::help() const {
   constexpr std::size_t kColumns = 3;
-  std::vector<std::array<std::string, kColumns>> rows;
+  std::vector<std::array<std::string, kColumns + 1>> rows;
   std::array<std::size_t, kColumns> widths{};
   for (const Field& field : fields_) {
+    if (!field.used) continue;
     std::string value = toml_value(field);
     if (!field.unit.empty()) value += ' ' + field.unit;
-    rows.push_back({field.key, std::move(value), constraint(field)});
+    rows.push_back({field.key, std::move(value), constraint(field), field.help});
     for (std::size_t c = 0; c < kColumns; ++c)
       widths[c] = std::max(widths[c], rows.back()[c].size());
   }
 
   std::string text;
-  for (std::size_t r = 0; r < rows.size(); ++r) {
+  for (const auto& row : rows) {
     text += "  ";
     for (std::size_t c = 0; c < kColumns; ++c) {
-      text += rows[r][c] + std::string(widths[c] - rows[r][c].size() + 2, ' ');
+      text += row[c] + std::string(widths[c] - row[c].size() + 2, ' ');
     }
-    text += fields_[r].help + '\n';
+    text += row[kColumns] + '\n';
   }
   return text;
 }

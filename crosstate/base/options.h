@@ -5,11 +5,15 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
 
 namespace crosstate {
+
+/// The shortest text that reads back as the same number, for messages; also "inf" and "nan".
+std::string exact_text(double number);
 
 /// One configurable value: its name, where it lives, what it may be, and a sentence on when to
 /// change it.
@@ -21,11 +25,17 @@ struct Field {
   double low = 0, high = 0;  // inclusive, used where has_range; may be infinite
   bool has_range = false;
   std::vector<std::string> choices;  // allowed strings; empty: any
+  bool used = true;                  // see FieldList::use_only()
+
+  nlohmann::json current() const;  // the value
 
   Field& range(double lowest, double highest);
   Field& in(std::string unit_name);
   Field& one_of(std::vector<std::string> allowed);
 };
+
+/// Whether keys as FieldList::use_only() takes them include `key`.
+bool selects(const std::vector<std::string>& keys, std::string_view key);
 
 /// The fields of a configuration, bound to the structs that hold the values. Build it with the
 /// `void fields(FieldList&, XOptions&)` function that stands beside each options struct.
@@ -40,6 +50,18 @@ class FieldList {
   }
 
   const std::vector<Field>& all() const { return fields_; }
+  /// The field of a key; null for an unknown one.
+  const Field* find(std::string_view key) const;
+
+  /// Declares what is used: a key, or with a point at its end ("quant.") all keys that begin so; a
+  /// "!" before it excludes them again. The other fields stay known: a file may hold them for other
+  /// commands, and their values are checked and dropped. They are listed nowhere, and naming one to
+  /// set() is an Error, which says that `user` ("crosstate eval") does not use it.
+  void use_only(const std::vector<std::string>& keys, const std::string& user);
+  /// Makes the fields of `others` known, as such that are not used, unless they are known already.
+  void tolerate(const FieldList& others);
+  /// Throws Error (with `where`) for a known key that is not used.
+  void require_used(std::string_view key, const std::string& where) const;
 
   /// Sets one key from text ("section.key=value" split at the first '='). Throws Error that names
   /// the nearest key for an unknown one, and the allowed range or choices for a bad value. Whole
@@ -52,22 +74,24 @@ class FieldList {
   /// The same from the file's text; `path` names it in errors.
   void parse_toml(const std::string& text, const std::string& path);
 
-  /// The values as {"section": {"key": value}}, and back (unknown keys are errors; `where` names
-  /// the source in messages).
+  /// The used values as {"section": {"key": value}}, and back (unknown keys are errors; `where`
+  /// names the source in messages).
   nlohmann::json to_json() const;
   void from_json(const nlohmann::json& values, const std::string& where);
 
-  /// The values as a TOML file that read_toml() accepts.
+  /// The used values as a TOML file that read_toml() accepts.
   std::string to_toml() const;
 
-  /// One aligned line per field for --help: key, default (the current value), unit, range, help.
+  /// One aligned line per used field for --help: key, default (the current value), unit, range,
+  /// help.
   std::string help() const;
 
  private:
   Field& insert(const std::string& name, decltype(Field::value) value, std::string help);
 
-  std::string section_;
+  std::string section_, user_;
   std::vector<Field> fields_;
+  std::unordered_map<std::string, std::size_t> places_;  // of keys in fields_
 };
 
 }  // namespace crosstate

@@ -122,13 +122,79 @@ TEST_F(Options, UnknownKeyNamesTheNearest) {
   EXPECT_THAT([&] { fields_.set("=3"); }, ThrowsMessage<Error>(HasSubstr("unknown key \"\"")));
 }
 
+TEST_F(Options, TheNearestKeyIsInTheNamedSection) {
+  int channels = 1, half = 1, low = 1;
+  double learning_rate = 0;
+  FieldList list;
+  list.section("front_end").add("low", low, "");
+  list.section("train").add("epochs", half, "");
+  list.add("learning_rate", learning_rate, "");
+  list.add("final_rate", learning_rate, "");
+  list.section("model").add("channels", channels, "");
+  list.section("quant.state").add("bits", half, "");
+  for (const auto& [key, nearest] :
+       std::vector<std::pair<std::string, std::string>>{{"train.lr", "train.learning_rate"},
+                                                        {"train.rate", "train.learning_rate"},
+                                                        {"train.x", "train.epochs"},
+                                                        {"model.chan", "model.channels"},
+                                                        {"model.chanels", "model.channels"},
+                                                        {"modle.chan", "model.channels"},
+                                                        {"model.low", "front_end.low"},
+                                                        {"quant.state.bit", "quant.state.bits"},
+                                                        {"quant.bits", "quant.state.bits"},
+                                                        {"low", "front_end.low"}}) {
+    EXPECT_THAT([&] { list.set(key + "=1"); },
+                ThrowsMessage<Error>(HasSubstr("nearest key is \"" + nearest + '"')))
+        << key;
+  }
+}
+
+TEST_F(Options, WhatIsNotUsedStaysKnown) {
+  fields_.use_only({"train.", "!train.rate", "run.seed"}, "crosstate test");
+  EXPECT_EQ(fields_.to_json(), json::parse(R"({
+    "train": {"epochs": 10, "shuffle": true, "optimizer": "adamw"}, "run": {"seed": 1}})"));
+  EXPECT_THAT(fields_.help(), Not(HasSubstr("train.rate")));
+  EXPECT_THAT(fields_.to_toml(), Not(HasSubstr("drift")));
+  expect_set_error("train.rate=0.5",
+                   "train.rate has no effect in crosstate test; crosstate test --help lists the "
+                   "settings that have");
+  expect_set_error("train.rat=3", "unknown key \"train.rat\"; the nearest key is \"train.epochs\"");
+
+  // A file may hold it: the value is checked, and changes nothing.
+  read("[train]\nrate = 0.5\nepochs = 3\n[device.read]\ndrift = 4\n");
+  EXPECT_EQ(values_.rate, 0.01);
+  EXPECT_EQ(values_.epochs, 3);
+  EXPECT_EQ(values_.drift, 0);
+  expect_toml_error("[train]\nrate = 2\n", 2, "train.rate = 2, expected a number, 0 to 1");
+  expect_toml_error("[train]\nrat = 2\n", 2,
+                    "unknown key \"train.rat\"; the nearest key is \"train.rate\"");
+  EXPECT_THROW(fields_.use_only({"train.speed"}, ""), std::logic_error);
+}
+
+TEST_F(Options, OthersAreKnownAlone) {
+  int epochs = 7, steps = 8;
+  FieldList others;
+  others.section("train").add("epochs", epochs, "");
+  others.section("bench").add("steps", steps, "").range(1, 9);
+  fields_.use_only({"train."}, "crosstate test");
+  fields_.tolerate(others);
+  read("[train]\nepochs = 3\n[bench]\nsteps = 4\n");
+  EXPECT_EQ(values_.epochs, 3);
+  EXPECT_EQ(epochs, 7);
+  EXPECT_EQ(steps, 8);
+  expect_toml_error("[bench]\nsteps = 10\n", 2,
+                    "bench.steps = 10, expected a whole number, 1 to 9");
+  EXPECT_THAT([&] { fields_.set("bench.steps=4"); },
+              ThrowsMessage<Error>(HasSubstr("bench.steps has no effect in crosstate test")));
+}
+
 TEST_F(Options, NumbersAreReadStrictly) {
   for (const std::string text : {"", " 3", "3 ", "+3", "3x", "0x3", "three", "1e2", "3.0", "1_000",
                                  "99999999999999999999"}) {
     expect_set_error("train.epochs=" + text,
                      "train.epochs = \"" + text + "\", expected a whole number, 1 to 1000");
   }
-  for (const std::string text : {"", "0.1f", "0,1", "+0.1", "0x1p-3", "1e999", "half"}) {
+  for (const std::string text : {"", "0.1f", "0,1", "0x1p-3", "1e999", "half"}) {
     expect_set_error("train.rate=" + text,
                      "train.rate = \"" + text + "\", expected a number, 0 to 1");
   }
@@ -136,6 +202,13 @@ TEST_F(Options, NumbersAreReadStrictly) {
     expect_set_error("train.shuffle=" + text,
                      "train.shuffle = \"" + text + "\", expected true or false");
   }
+}
+
+TEST_F(Options, NumbersAreReadAsInstrumentsWriteThem) {
+  fields_.set("train.rate=+1.0E-03");
+  EXPECT_EQ(values_.rate, 0.001);
+  fields_.set("train.rate=1e-400");
+  EXPECT_EQ(values_.rate, 0);
 }
 
 TEST_F(Options, NonFiniteNumbersAreRefused) {
@@ -235,7 +308,7 @@ TEST_F(Options, TomlMistakesAreToldInPrintableText) {
 
 TEST_F(Options, TomlWrongTypes) {
   expect_toml_error("[train]\nepochs = 3.0\n", 2,
-                    "train.epochs = 3, expected a whole number, 1 to 1000");
+                    "train.epochs = 3.0, expected a whole number, 1 to 1000");
   expect_toml_error("[train]\nepochs = \"3\"\n", 2,
                     "train.epochs = \"3\", expected a whole number, 1 to 1000");
   expect_toml_error("[train]\nepochs = true\n", 2,

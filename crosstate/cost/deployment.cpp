@@ -6,6 +6,21 @@
 namespace crosstate {
 namespace {
 
+// Whether a function is made of straight pieces, which need no table.
+bool is_ramp(Activation f) {
+  switch (f) {
+    case Activation::kIdentity:
+    case Activation::kRelu:
+    case Activation::kHardGelu:
+    case Activation::kHardSigmoid:
+      return true;
+    case Activation::kGelu:
+    case Activation::kSigmoid:
+      return false;
+  }
+  return false;
+}
+
 // Reads the formats of a network from its options.
 class Describer {
  public:
@@ -53,8 +68,8 @@ class Describer {
     b.activation = value(q_.activation);
     b.linear_output = value(q_.linear);
     b.gate = value(q_.gate);
-    b.activation_ramp = s_.options.activation != "gelu";
-    b.gate_ramp = s_.options.gate != "sigmoid";
+    b.activation_ramp = is_ramp(activation_of(s_.options));
+    b.gate_ramp = is_ramp(gate_of(s_.options));
     if (s_.options.norm != "none") {
       b.layer_norm = s_.layer_norm();
       b.norm_values = 2 * (s_.batch_norm() ? s_.linear_outputs() : s_.channels());

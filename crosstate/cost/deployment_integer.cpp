@@ -34,16 +34,23 @@ bool row_is_zero(const Codes& codes, std::size_t row, std::size_t rows) {
   return std::all_of(begin, begin + columns, [](int code) { return code == 0; });
 }
 
+std::vector<std::int32_t> places(const Requantizer& r) {
+  std::vector<std::int32_t> out;
+  for (std::size_t i = 0; i < r.shift.size(); ++i) out.push_back(r.places(i));
+  return out;
+}
+
 // The scales behind the factors of the rows that hold a weight, in `codes` or in `others`.
+// `places`: what each factor's product loses.
 WeightFormat weight_format(int bits, std::span<const std::int32_t> factors,
-                           const std::vector<std::int32_t>& shifts, double unit, const Codes& codes,
+                           const std::vector<std::int32_t>& places, double unit, const Codes& codes,
                            const Codes& others = {}) {
   const std::size_t rows = factors.size();
   std::vector<Scale> scales;
   for (std::size_t i = 0; i < rows; ++i) {
     if (factors[i] == 0 || (row_is_zero(codes, i, rows) && row_is_zero(others, i, rows))) continue;
     const double factor = std::abs(static_cast<double>(factors[i]));
-    scales.push_back({std::ldexp(factor, -shifts[i]) / unit, 1 / factor});
+    scales.push_back({std::ldexp(factor, -places[i]) / unit, 1 / factor});
   }
   const auto equals_first = [&](const Scale& s) {
     const Scale& first = scales[0];
@@ -82,11 +89,11 @@ BlockFormat block_format(const IntegerNetwork& n, const IntegerBlock& b) {
   f.a_bits = b.a_bits;
   f.polar = !on_cartesian_grid(b.ar, b.a_bits) || !on_cartesian_grid(b.ai, b.a_bits);
   const double output = b.ssm_output.scale, residual = n.residual.scale;
-  f.c = weight_format(b.c_bits, b.output.first, b.output.shift, 1 / output, b.cr, b.ci);
+  f.c = weight_format(b.c_bits, b.output.first, places(b.output), 1 / output, b.cr, b.ci);
   f.d = weight_format(b.d_bits, b.output.second, b.output.shift, residual / output, b.d);
   const Requantizer& linear = n.gated ? b.linear_codes : b.sum;
   const double target = n.gated ? b.linear.scale : residual;
-  f.linear = weight_format(b.linear_map.bits, linear.first, linear.shift,
+  f.linear = weight_format(b.linear_map.bits, linear.first, places(linear),
                            b.activation.scale / target, b.linear_map.weight);
   f.ssm_output = value_format(b.ssm_output);
   f.activation = value_format(b.activation);
@@ -111,7 +118,7 @@ Deployment deployment(const IntegerNetwork& n) {
   d.pool_last = n.pool_last;
   d.input = value_format(n.input);
   d.residual = value_format(n.residual);
-  d.encoder = weight_format(n.encoder.bits, n.encoder_codes.first, n.encoder_codes.shift,
+  d.encoder = weight_format(n.encoder.bits, n.encoder_codes.first, places(n.encoder_codes),
                             n.input.scale / n.residual.scale, n.encoder.weight);
   d.decoder = weight_format(n.decoder.bits, n.scores.first, n.scores.shift, n.residual.scale,
                             n.decoder.weight);

@@ -17,7 +17,7 @@ std::vector<std::int32_t> identity(int low, int high) {
 // One channel of one real mode with A = 1/2, two inputs, two classes; every requantizer is 1.
 IntegerNetwork tiny() {
   const CodeFormat codes{-7, 7, 1};
-  const Requantizer one{{2}, {}, {1}}, both{{2}, {2}, {1}};
+  const Requantizer one{{2}, {}, {1}, {}}, both{{2}, {2}, {1}, {}};
   IntegerNetwork n;
   n.inputs = 2;
   n.channels = n.modes = 1;
@@ -42,7 +42,7 @@ IntegerNetwork tiny() {
   b.sum = both;
   n.blocks = {b};
   n.decoder = {2, 1, 4, {1, 1}, {0, 0}};
-  n.scores = {{2, 2}, {}, {1, 1}};
+  n.scores = {{2, 2}, {}, {1, 1}, {}};
   return n;
 }
 

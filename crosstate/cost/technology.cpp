@@ -101,9 +101,9 @@ void check_constant(const std::string& path, const ConstantDefinition& definitio
   require(!c.basis.empty(), "basis");
   require(!c.source.empty(), "source");
   if (c.value.low <= c.value.typical && c.value.typical <= c.value.high) return;
-  fail(path, key + " low, typical, high = " + nlohmann::json(c.value.low).dump() + ", " +
-                 nlohmann::json(c.value.typical).dump() + ", " +
-                 nlohmann::json(c.value.high).dump() + ", expected an order that rises");
+  fail(path, key + " low, typical, high = " + exact_text(c.value.low) + ", " +
+                 exact_text(c.value.typical) + ", " + exact_text(c.value.high) +
+                 ", expected an order that rises");
 }
 
 TargetKind kind_of(const std::string& name, const std::string& path) {

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <string>
 
+#include "crosstate/analog/bit_line.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/lanes.h"
 #include "crosstate/base/random.h"
-#include "crosstate/quant/cell_levels.h"
 
 namespace crosstate {
 namespace {
@@ -110,13 +110,14 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   }
   aim_.resize(rows_ * columns_);
   for (std::size_t c = 0; c < columns_; ++c) {
-    double top = 0;
+    BitLine line;
     for (std::size_t r = 0; r < rows_; ++r) {
       const std::size_t i = r * columns_ + c;
-      if (drive_[i] > 0) top = std::max(top, std::abs(double{plan.weights[i]}) / drive_[i]);
+      if (drive_[i] > 0) line.add(plan.weights[i], drive_[i]);
     }
     // One unit of weight in uS. A column without weights keeps the whole range for 1.
-    scale_.push_back((offset_ ? range / 2 : range) / (top > 0 ? top : 1));
+    const double full = line.unit() > 0 ? line.unit() : 1;
+    scale_.push_back((offset_ ? range / 2 : range) / full);
     for (std::size_t r = 0; r < rows_; ++r) {
       const std::size_t i = r * columns_ + c;
       const double w = plan.weights[i];
@@ -152,8 +153,13 @@ void ProgrammedArray::balance_wires(double low, double high) {
   for (std::size_t i = 0; i < siemens.size(); ++i) siemens[i] = targets_[i] * 1e-6;
   const std::vector<double> through = effective_conductance(
       siemens, targets_.size() / (2 * bit_lines_), 2 * bit_lines_, target_.wires);
+  // Where neighbours hide a pair, or even turn what it shows around, no conductance of its own can
+  // make up for it: it is left as it is, and the rest of the column with a scale that it can use.
+  constexpr double kLeastShare = 0.01;
   const auto share = [&](std::size_t plus) {
-    return (through[plus] - through[plus + 1]) * 1e6 / (targets_[plus] - targets_[plus + 1]);
+    const double shown =
+        (through[plus] - through[plus + 1]) * 1e6 / (targets_[plus] - targets_[plus + 1]);
+    return shown >= kLeastShare ? shown : 1;
   };
   for (std::size_t c = 0; c < columns_; ++c) {
     // As much of every wanted conductance as all pairs of the column can show.
@@ -191,6 +197,10 @@ void ProgrammedArray::restore(std::vector<Cells> cells, const std::string& where
   if (!std::equal(cells.begin(), cells.end(), cells_.begin(), cells_.end(), same)) {
     fail(where,
          "array " + std::to_string(number_) + ": other targets than this model has on this target");
+  }
+  for (std::size_t k = 0; k < cells.size(); ++k) {
+    const std::string setting = cells[k].other_setting(cells_[k]);
+    if (!setting.empty()) fail(where, "made with another device." + setting);
   }
   cells_ = std::move(cells);
   through_.clear();

@@ -3,10 +3,10 @@
 #include <cmath>
 #include <numeric>
 
+#include "crosstate/analog/bit_line.h"
 #include "crosstate/base/random.h"
 #include "crosstate/crossbar/array.h"
 #include "crosstate/crossbar/repair.h"
-#include "crosstate/quant/cell_levels.h"
 
 namespace crosstate {
 namespace {

@@ -330,6 +330,33 @@ TEST(Array, TargetsMakeUpForWires) {
   EXPECT_LT(error(3), none / 20);
 }
 
+// Small weights show little or the opposite behind large ones. No column may be turned around, or
+// shrink to nothing, for the sake of those.
+TEST(Array, TargetsNeverTurnAColumnAround) {
+  DeviceOptions device = ideal();
+  device.g_min = 1;
+  device.g_max = 100;
+  Random random(1, Stream::kTest);
+  std::vector<float> w(kRows * kColumns);
+  for (float& v : w) v = static_cast<float>(random.normal());
+  for (const double segment : {1.0, 10.0, 100.0}) {
+    for (const int rounds : {1, 3, 10}) {
+      const WireOptions wires{.segment = segment, .driver = 1e3, .sense = 1e3};
+      const Target target{device, {.wire_rounds = rounds}, wires};
+      const ProgrammedArray array({w, kRows, kColumns}, target, kSeed, kNumber);
+      for (std::size_t c = 0; c < kColumns; ++c) {
+        double shown = 0, wanted = 0;
+        for (std::size_t r = 0; r < kRows; ++r) {
+          const double of = w[r * kColumns + c];
+          shown += array.effective()[c * kRows + r] * of;
+          wanted += of * of;
+        }
+        EXPECT_GT(shown, 0.5 * wanted) << segment << " ohm, " << rounds << " rounds, column " << c;
+      }
+    }
+  }
+}
+
 TEST(Array, SlicesOfCodesAddUp) {
   Target target{ideal(), {.dac_bits = 3}, {}};
   const AlignedFloats in = codes(1);
@@ -656,6 +683,13 @@ TEST(ArrayFaults, SpareColumnsAreNotForWeights) {
       ThrowsMessage<Error>(HasSubstr("expected at most 8 x 8")));
   EXPECT_THAT([] { validate(CrossbarOptions{.remap = "columns"}); },
               ThrowsMessage<Error>(HasSubstr("crossbar.spare_columns = 0, expected at least 1")));
+  EXPECT_THAT([] { validate(CrossbarOptions{.levels = 1}); },
+              ThrowsMessage<Error>(HasSubstr("crossbar.levels = 1, expected 0 (any")));
+  EXPECT_THAT([] { validate(CrossbarOptions{.partial_bits = 1}); },
+              ThrowsMessage<Error>(HasSubstr("crossbar.partial_bits = 1, expected 0 (no")));
+  for (const int levels : {0, 2, 3, 65536}) {
+    EXPECT_NO_THROW(validate(CrossbarOptions{.levels = levels}));
+  }
   EXPECT_THAT([] { validate(CrossbarOptions{.columns = 8, .spare_columns = 6}); },
               ThrowsMessage<Error>(HasSubstr("at least 3 fewer than crossbar.columns = 8")));
   EXPECT_THAT([] { validate(CrossbarOptions{.remap = "cells", .encoding = "offset"}); },

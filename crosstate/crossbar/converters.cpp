@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "crosstate/analog/steps.h"
 #include "crosstate/base/random.h"
 
 namespace crosstate {
@@ -70,7 +71,7 @@ void ColumnConverters::set_steps() {
   for (const ColumnRange& c : columns_) {
     const bool partial = learned && c.partial && options_.partial_bits > 0;
     const int bits = partial ? options_.partial_bits : options_.adc_bits;
-    const float high = std::exp2(static_cast<float>(bits - 1)) - 1;
+    const float high = converter_high(bits);
     // Where a converter's range is that of the codes, rounding to its steps is rounding to codes.
     const bool rounds = !learned || partial || c.own;
     step_.push_back(rounds ? c.range / high : c.step);

@@ -283,8 +283,10 @@ void ExternalChip::multiply(std::size_t array, BitLines lines, std::size_t count
                             std::span<const double> voltages, std::span<double> currents) {
   const std::string request =
       "multiply " + std::to_string(count) + " vectors by array " + std::to_string(array);
+  // No chip carries more, and sums of such currents stay finite.
+  constexpr double kMostAmperes = 1e6;
   exchange(multiply_request(array, lines, count, voltages),
-           ReplyReader(where(request), kReply, count, currents), options_.timeout);
+           ReplyReader(where(request), kReply, count, currents, kMostAmperes), options_.timeout);
 }
 
 std::string ExternalChip::where(const std::string& request) const {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 
 namespace crosstate {
 namespace {
@@ -29,6 +30,22 @@ void append_lines(std::string& text, std::size_t per_line, std::span<const doubl
 std::string_view trimmed(std::string_view line) {
   const std::size_t last = line.find_last_not_of(kBlanks);
   return line.substr(0, last == std::string_view::npos ? 0 : last + 1);
+}
+
+// Amperes. What an instrument answers where it has measured none is told from a word that is none.
+double current_of(std::string_view word, const std::string& where, const std::string& at) {
+  const ReadNumber<double> number = read_number<double>(word);
+  const bool overload = number.value
+                            ? is_overload(*number.value)
+                            : number.wrong == "is too large" || number.wrong == "is not finite";
+  if (number.value && !overload) return *number.value;
+  const std::string found = at + "has \"" + excerpt(word, 40) + "\", ";
+  if (overload) {
+    fail(where, found +
+                    "an overload or no measurement, expected a finite number of amperes: less "
+                    "voltage, or a wider range of the instrument");
+  }
+  fail(where, found + "which " + std::string(number.wrong) + ", expected a finite number");
 }
 
 }  // namespace
@@ -62,8 +79,8 @@ std::string multiply_request(std::size_t array, BitLines lines, std::size_t coun
 std::string quit_request() { return "quit\n"; }
 
 ReplyReader::ReplyReader(std::string where, std::string_view head, std::size_t count,
-                         std::span<double> numbers)
-    : where_(std::move(where)), head_(head), count_(count), numbers_(numbers) {}
+                         std::span<double> numbers, double most)
+    : where_(std::move(where)), head_(head), count_(count), numbers_(numbers), most_(most) {}
 
 void ReplyReader::take(std::string_view bytes) {
   while (!bytes.empty()) {
@@ -86,6 +103,8 @@ void ReplyReader::take(std::string_view bytes) {
 
 void ReplyReader::take_line(std::string_view line) {
   if (lines_ == 0) {
+    // Some languages begin what they write with a byte order mark.
+    if (head_ == kHelloReply) line = without_byte_order_mark(line, where_);
     if (line == head_) return;
     if (line.starts_with("error")) {
       fail(where_, "the chip answers \"" + excerpt(line, 400) + "\"");
@@ -102,10 +121,9 @@ void ReplyReader::take_line(std::string_view line) {
     if (start == std::string_view::npos) break;
     line.remove_prefix(start);
     const std::string_view word = line.substr(0, line.find_first_of(kBlanks));
-    double value = 0;
-    const auto [rest, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-    if (error != std::errc{} || rest != word.data() + word.size() || !std::isfinite(value)) {
-      fail(where_, at + "has \"" + excerpt(word, 40) + "\", expected a finite number");
+    const double value = current_of(word, where_, at);
+    if (std::abs(value) > most_) {
+      fail(where_, at + "has \"" + excerpt(word, 40) + "\", expected a current in amperes");
     }
     if (found < expected) to[found] = value;
     ++found;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,13 +31,14 @@ inline constexpr std::string_view kReply = "ok";
 /// of numbers, which go to `numbers`, [count][..].
 class ReplyReader {
  public:
-  /// `where` names chip and request in errors.
+  /// `where` names chip and request in errors; no number may have a magnitude above `most`.
   ReplyReader(std::string where, std::string_view head, std::size_t count = 0,
-              std::span<double> numbers = {});
+              std::span<double> numbers = {},
+              double most = std::numeric_limits<double>::infinity());
 
   /// Throws Error for "error TEXT", with the text, and for anything but this reply, as soon as it
-  /// is seen: another head, too few or too many numbers, one that is not finite, more than the
-  /// reply.
+  /// is seen: another head, too few or too many numbers, one that is not finite or an instrument's
+  /// sign of an overload, more than the reply.
   void take(std::string_view bytes);
   bool complete() const { return lines_ == count_ + 1; }
   const std::string& where() const { return where_; }
@@ -50,6 +52,7 @@ class ReplyReader {
   std::string_view head_;
   std::size_t count_, lines_ = 0;  // lines_: whole ones so far
   std::span<double> numbers_;
+  double most_;
 };
 
 }  // namespace crosstate

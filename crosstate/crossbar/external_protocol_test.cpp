@@ -54,6 +54,28 @@ TEST(ExternalProtocol, TakesRepliesInPiecesOfAnySize) {
   }
 }
 
+TEST(ExternalProtocol, TakesNumbersAsInstrumentsWriteThem) {
+  std::vector<double> found(6);
+  ReplyReader reader("chip", kReply, 2, found);
+  reader.take("ok\n+1.000000E-06 -2.5e-7 1e-400\n.5 5. +0\n");
+  EXPECT_TRUE(reader.complete());
+  EXPECT_THAT(found, ElementsAre(1e-6, -2.5e-7, 0, 0.5, 5, 0));
+}
+
+TEST(ExternalProtocol, RefusesNumbersAboveTheirLimit) {
+  std::vector<double> found(2);
+  ReplyReader reader("chip", kReply, 2, found, 1e6);
+  reader.take("ok\n-1e6\n");
+  EXPECT_THAT([&] { reader.take("-1.1e6\n"); },
+              ThrowsMessage<Error>(HasSubstr("line 2 of the currents has \"-1.1e6\", expected")));
+}
+
+TEST(ExternalProtocol, SkipsAByteOrderMarkWhereTheDriverBegins) {
+  ReplyReader hello("chip", kHelloReply);
+  hello.take("\xEF\xBB\xBFok 1\r\n");
+  EXPECT_TRUE(hello.complete());
+}
+
 void expect_refused(const std::string& text, const std::string& what) {
   std::vector<double> found(6);
   ReplyReader reader("chip", kReply, 2, found);
@@ -71,9 +93,15 @@ TEST(ExternalProtocol, RefusesAnythingElse) {
   expect_refused("ok\n1 2 3\n1 2 3 4\n", "line 2 of the currents has 4 numbers, expected 3");
   expect_refused("ok\n\n", "has 0 numbers");
   for (const char* word :
-       {"nan", "inf", "-inf", "1e999", "0x1", "1,5", "1.5V", "+1", "--1", "\x01"}) {
+       {"nan", "inf", "-inf", "1e999", "0x1", "1,5", "1.5V", "+-1", "--1", "\x01"}) {
     expect_refused("ok\n1 " + std::string(word) + " 3\n", "expected a finite number");
   }
+  for (const char* word :
+       {"9.91E+37", "9.90000000E+37", "-9.9E37", "9.91e37", "1e999", "inf", "-INF", "nan"}) {
+    expect_refused("ok\n1 2 3\n1 " + std::string(word) + " 3\n",
+                   "line 2 of the currents has \"" + std::string(word) + "\", an overload");
+  }
+  expect_refused("\xEF\xBB\xBFok\n1 2 3\n4 5 6\n", "the chip answers");
   expect_refused("ok\n1 2 3\n1 2 3\nok\n", "\"ok?\" after the whole reply");
   expect_refused(std::string(100000, 'x'), "line 1 has more than");
 }

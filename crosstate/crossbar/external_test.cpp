@@ -123,7 +123,7 @@ TEST(ExternalChip, TellsOfADriverThatIsKilled) {
 TEST(ExternalChip, TellsOfNonsense) {
   expect_failure("--nonsense 2", "the chip answers \"what?\", expected \"ok\"");
   expect_failure("--nonsense 2 --kind count", "has 1 numbers, expected 2");
-  expect_failure("--nonsense 2 --kind nan", "has \"nan\", expected a finite number");
+  expect_failure("--nonsense 2 --kind nan", "has \"nan\", an overload or no measurement, expected");
 }
 
 TEST(ExternalChip, TellsOfADriverThatIsSlow) {

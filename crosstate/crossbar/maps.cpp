@@ -7,29 +7,20 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/numbers.h"
 
 namespace crosstate {
 namespace {
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r";
-  const std::size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
-
-// A leading '+' is allowed: spreadsheets write it.
 double parse_value(std::string_view text, const std::string& where, std::size_t line,
                    std::size_t column) {
-  std::string_view digits = text;
-  if (digits.size() > 1 && digits[0] == '+' && digits[1] != '-') digits.remove_prefix(1);
-  double value = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (error == std::errc{} && end == digits.data() + digits.size() && std::isfinite(value)) {
-    return value;
-  }
-  fail(where + ':' + std::to_string(line), "column " + std::to_string(column) + ": \"" +
-                                               excerpt(text, 40) + "\", expected a finite number");
+  const ReadNumber<double> number = read_number<double>(text);
+  const bool overload = number.value && is_overload(*number.value);
+  if (number.value && !overload) return *number.value;
+  fail(where + ':' + std::to_string(line),
+       "column " + std::to_string(column) + ": \"" + excerpt(without_blanks(text), 40) + "\" " +
+           (overload ? "is an instrument's sign of an overload" : std::string(number.wrong)) +
+           ", expected a finite number");
 }
 
 std::size_t append_line(std::string_view line, const std::string& where, std::size_t number,
@@ -37,7 +28,7 @@ std::size_t append_line(std::string_view line, const std::string& where, std::si
   std::size_t column = 1;
   for (;; ++column) {
     const std::size_t comma = line.find(',');
-    values.push_back(parse_value(trimmed(line.substr(0, comma)), where, number, column));
+    values.push_back(parse_value(line.substr(0, comma), where, number, column));
     if (comma == std::string_view::npos) return column;
     line.remove_prefix(comma + 1);
   }
@@ -52,6 +43,7 @@ std::string number_text(double value) {
 }
 
 Matrix parse_csv(std::string_view text, const std::string& where) {
+  text = without_byte_order_mark(text, where);
   const std::size_t last = text.find_last_not_of(" \t\r\n");
   if (last == std::string_view::npos) fail(where, "is empty, expected lines of numbers");
   text = text.substr(0, last + 1);
@@ -80,16 +72,38 @@ std::string format_csv(const Matrix& matrix) {
   return text;
 }
 
+void require_matrix_name(const std::filesystem::path& path) {
+  if (path.extension() == ".npy") fail(path.string(), "is a .npy file, expected .npz or .csv");
+}
+
 Matrix read_matrix(const std::filesystem::path& path) {
   constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+  constexpr std::string_view kNpy = "\x93NUMPY", kZip = "PK\3\4";
   const std::string bytes = read_file(path, kMostBytes);
-  if (path.extension() != ".npz") return parse_csv(bytes, path.string());
+  require_matrix_name(path);
+  if (bytes.starts_with(kNpy)) fail(path.string(), "is a .npy file, expected .npz or .csv");
+  if (path.extension() != ".npz") {
+    if (bytes.starts_with(kZip)) {
+      fail(path.string(), "is a zip archive such as .npz, but its name does not end in .npz");
+    }
+    return parse_csv(bytes, path.string());
+  }
   std::vector<NamedMatrix> matrices = parse_npz(bytes, path.string());
   if (matrices.size() != 1) {
     fail(path.string(),
          "holds " + std::to_string(matrices.size()) + " arrays, expected exactly one");
   }
-  return std::move(matrices[0].second);
+  Matrix matrix = std::move(matrices[0].second);
+  for (std::size_t k = 0; k < matrix.values.size(); ++k) {
+    const double value = matrix.values[k];
+    if (std::isfinite(value) && !is_overload(value)) continue;
+    fail(path.string(),
+         "row " + std::to_string(k / matrix.columns + 1) + ", column " +
+             std::to_string(k % matrix.columns + 1) + ": " + number_text(value) +
+             (std::isfinite(value) ? " is an instrument's sign of an overload" : "") +
+             ", expected a finite number");
+  }
+  return matrix;
 }
 
 void write_matrix(const std::filesystem::path& path, const Matrix& matrix) {

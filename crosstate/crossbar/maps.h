@@ -22,9 +22,10 @@ using NamedMatrix = std::pair<std::string, Matrix>;
 /// The shortest text that reads back as the same number.
 std::string number_text(double value);
 
-/// Reads one line per row with numbers between commas, no header; spaces and tabs around a number,
-/// CRLF and empty lines at the end are allowed. Throws Error with `where`, line and column for what
-/// is not a finite number, for lines of different lengths and for no line at all.
+/// Reads one line per row with numbers (base/numbers.h) between commas, no header; a byte order
+/// mark, spaces and tabs around a number, CRLF and empty lines at the end are allowed. Throws Error
+/// with `where`, line and column for what is not a finite number or an instrument's sign of an
+/// overload, for lines of different lengths and for no line at all.
 Matrix parse_csv(std::string_view text, const std::string& where);
 /// The same format; numbers read back as the same bits.
 std::string format_csv(const Matrix& matrix);
@@ -37,7 +38,10 @@ std::string format_npz(const std::vector<NamedMatrix>& matrices);
 /// for damage.
 std::vector<NamedMatrix> parse_npz(std::string_view bytes, const std::string& where);
 
-/// Reads a matrix from a .npz file of one array, or a CSV file; at most 1 GiB.
+/// Throws Error for the name of a file that is neither NPZ nor CSV but .npy.
+void require_matrix_name(const std::filesystem::path& path);
+/// Reads a matrix from a .npz file of one array, or a CSV file; at most 1 GiB. The values of both
+/// are checked as by parse_csv().
 Matrix read_matrix(const std::filesystem::path& path);
 /// Writes NPZ (array "conductance") where the name ends in .npz, and CSV elsewhere.
 void write_matrix(const std::filesystem::path& path, const Matrix& matrix);

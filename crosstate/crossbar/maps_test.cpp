@@ -2,7 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cmath>
+#include <filesystem>
 #include <limits>
 #include <string>
 #include <vector>
@@ -37,6 +40,12 @@ TEST(Maps, ReadCsv) {
   EXPECT_EQ(matrix.columns, 2u);
   EXPECT_THAT(matrix.values, ElementsAre(1e-6, 2, -3, 0.04));
   EXPECT_EQ(parse_csv("7", "g.csv").values.size(), 1u);
+  EXPECT_THAT(parse_csv("\xEF\xBB\xBF"
+                        "1e-6,1E-400\n.5,5.\n",
+                        "g.csv")
+                  .values,
+              ElementsAre(1e-6, 0, 0.5, 5));
+  EXPECT_THAT(parse_csv("+1.0E-06", "g.csv").values, ElementsAre(1e-6));
 }
 
 TEST(Maps, NameLineAndColumnOfWhatTheyRefuse) {
@@ -52,7 +61,37 @@ TEST(Maps, NameLineAndColumnOfWhatTheyRefuse) {
   for (const char* text : {"nan", "inf", "1e999", "+-1", "0x10", "1;2"}) {
     EXPECT_THAT(refusal(text), HasSubstr("g.csv:1: column 1")) << text;
   }
+  EXPECT_THAT(refusal("1,1e400"), HasSubstr("g.csv:1: column 2: \"1e400\" is too large"));
+  EXPECT_THAT(refusal("1\n9.91E+37"),
+              HasSubstr("g.csv:2: column 1: \"9.91E+37\" is an instrument"));
+  EXPECT_THAT(refusal("0x1p3"), HasSubstr("\"0x1p3\" is hexadecimal"));
+  EXPECT_THAT(refusal(std::string("\xFF\xFE"
+                                  "1\0",
+                                  4)),
+              HasSubstr("g.csv: is text in UTF-16"));
+  EXPECT_THAT(refusal("\xEF\xBB\xBF\n"), HasSubstr("g.csv: is empty"));
   EXPECT_LT(refusal(std::string(10000, 'x')).size(), 200u);
+}
+
+TEST(Maps, TellFilesOfOtherKinds) {
+  const std::string directory = testing::TempDir();
+  const std::string npy("\x93NUMPY\1\0v\0{\"descr\": \"<f8\"", 26);
+  for (const char* name : {"crosstate-g.npy", "crosstate-g.csv", "crosstate-g.npz"}) {
+    write_file(directory + name, npy);
+    EXPECT_THAT(message_of([&] { read_matrix(directory + name); }),
+                AllOf(HasSubstr(name), HasSubstr("is a .npy file, expected .npz or .csv")));
+  }
+  write_file(directory + "crosstate-g.npy", "1,2\n");
+  EXPECT_THAT(message_of([&] { read_matrix(directory + "crosstate-g.npy"); }),
+              HasSubstr("expected .npz or .csv"));
+  EXPECT_THAT(message_of([] { require_matrix_name("out.npy"); }),
+              HasSubstr("expected .npz or .csv"));
+  write_file(directory + "crosstate-g.csv", format_npz({{"g", {1, 1, {2}}}}));
+  EXPECT_THAT(message_of([&] { read_matrix(directory + "crosstate-g.csv"); }),
+              HasSubstr("is a zip archive"));
+  for (const char* name : {"crosstate-g.npy", "crosstate-g.csv", "crosstate-g.npz"}) {
+    std::filesystem::remove(directory + name);
+  }
 }
 
 Matrix awkward() {
@@ -85,6 +124,20 @@ TEST(Maps, ReadWhatNumPyWrites) {
   ASSERT_EQ(deflated.size(), 1u);
   EXPECT_EQ(deflated[0].second.rows, 2u);
   EXPECT_THAT(deflated[0].second.values, ElementsAre(1, 2, 3, 4, 5, 6)) << "float32, columns first";
+}
+
+TEST(Maps, CheckTheValuesOfNpz) {
+  const std::string path =
+      testing::TempDir() + "maps-" + std::to_string(getpid()) + ".npz";  // tests run side by side
+  const auto refused = [&](double value) {
+    write_matrix(path, {2, 2, {1, 2, value, 4}});
+    return message_of([&] { read_matrix(path); });
+  };
+  EXPECT_THAT(refused(INFINITY), HasSubstr("row 2, column 1: inf, expected a finite number"));
+  EXPECT_THAT(refused(NAN), HasSubstr("row 2, column 1: nan, expected a finite number"));
+  EXPECT_THAT(refused(9.91e37), HasSubstr("row 2, column 1: 9.91e+37 is an instrument's sign"));
+  EXPECT_EQ(refused(3), "no error");
+  std::filesystem::remove(path);
 }
 
 TEST(Maps, RefuseDamagedNpz) {

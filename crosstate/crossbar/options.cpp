@@ -14,8 +14,8 @@ void fields(FieldList& list, CrossbarOptions& options) {
       .range(3, 4096);
   list.add("columns", options.columns, "Columns of signed pairs in an array.").range(3, 4096);
   list.add("levels", options.levels,
-           "Conductances that a cell is programmed to, evenly from device.g_min to device.g_max; 0 "
-           "for any.")
+           "Conductances that a cell is programmed to, evenly from device.g_min to device.g_max: 2 "
+           "or more, or 0 for any.")
       .range(0, 65536);
   list.add("spare_columns", options.spare_columns,
            "Columns of crossbar.columns that no weight is mapped to, for crossbar.remap; more "
@@ -59,7 +59,7 @@ void fields(FieldList& list, CrossbarOptions& options) {
   list.add("drive_halvings", options.drive_halvings,
            "With driven blocks: how often the level that drives a row may be halved, so that the "
            "cells of B, A and C all use their range; 0 for full levels.")
-      .range(0, 15);
+      .range(0, kMostDriveHalvings);
   list.add("wire_rounds", options.wire_rounds,
            "How often the conductances to be programmed are set anew against what the wires take "
            "from far cells, each with one solution of the array: then all cells of a column lose "
@@ -86,7 +86,7 @@ void fields(FieldList& list, CrossbarOptions& options) {
       .range(2, 16);
   list.add("partial_bits", options.partial_bits,
            "Resolution of the converters where several tiles, pieces or slices are summed "
-           "digitally, over the range of the sum; 0 for no rounding there.")
+           "digitally, over the range of the sum: 2 or more, or 0 for no rounding there.")
       .in("bits")
       .range(0, 24);
   list.add("adc_range", options.adc_range,
@@ -129,6 +129,16 @@ void validate(const CrossbarOptions& options) {
   FieldList list;
   fields(list, copy);
   list.from_json(list.to_json(), "options");
+  if (options.levels == 1) {
+    fail("options",
+         "crossbar.levels = 1, expected 0 (any conductance) or 2 or more: one level holds "
+         "no weight");
+  }
+  if (options.partial_bits == 1) {
+    fail("options",
+         "crossbar.partial_bits = 1, expected 0 (no rounding) or 2 to 24 bits, one of them "
+         "the sign");
+  }
   if (options.spare_columns > options.columns - 3) {
     fail("options", "crossbar.spare_columns = " + std::to_string(options.spare_columns) +
                         ", expected at least 3 fewer than crossbar.columns = " +
@@ -149,6 +159,13 @@ void validate(const CrossbarOptions& options) {
                         ", expected an odd number, or 0 for any, with crossbar.encoding = "
                         "\"offset\": weights of 0 stand on the middle level");
   }
+}
+
+ArrayGeometry array_geometry(const CrossbarOptions& options) {
+  return {.rows = static_cast<std::size_t>(options.rows),
+          .columns = static_cast<std::size_t>(options.columns - options.spare_columns),
+          .drive_halvings = options.driven == "blocks" ? options.drive_halvings : 0,
+          .kept = options.recurrence == "increment" ? 1.0f : 0.0f};
 }
 
 }  // namespace crosstate

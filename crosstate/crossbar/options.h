@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "crosstate/analog/placement.h"
 #include "crosstate/base/options.h"
-#include "crosstate/quant/row_levels.h"
 
 namespace crosstate {
 
@@ -46,5 +46,8 @@ struct CrossbarOptions {
 void fields(FieldList& list, CrossbarOptions& options);
 /// Throws Error for a value out of its range.
 void validate(const CrossbarOptions& options);
+
+/// Where weights stand on such arrays. Rows that are all driven at once have the full level.
+ArrayGeometry array_geometry(const CrossbarOptions& options);
 
 }  // namespace crosstate

@@ -74,12 +74,8 @@ std::string target_file(const std::string& name) {
   if (fs::path(name).extension() == ".toml") return name;
   const std::vector<std::string> names = target_names();
   if (std::find(names.begin(), names.end(), name) == names.end()) {
-    const auto nearest =
-        std::min_element(names.begin(), names.end(), [&](const auto& a, const auto& b) {
-          return edit_distance(name, a) < edit_distance(name, b);
-        });
-    fail("target " + excerpt(name),
-         "not known; the nearest is " + *nearest + ", and files of your own end in .toml");
+    fail("target " + excerpt(name), "not known; the nearest is " + nearest_name(name, names) +
+                                        ", and files of your own end in .toml");
   }
   return (shipped("targets") / (name + ".toml")).string();
 }

@@ -1,12 +1,12 @@
 #include "crosstate/crossbar/wires.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "crosstate/base/error.h"
 #include "crosstate/crossbar/checks.h"
 #include "crosstate/crossbar/condensation.h"
+#include "crosstate/crossbar/maps.h"
 
 namespace crosstate {
 namespace {
@@ -15,7 +15,7 @@ constexpr double kLeastOhm = 1e-9, kMostOhm = 1e12;
 
 void require_ohm(const char* key, double ohm) {
   if (ohm == 0 || (ohm >= kLeastOhm && ohm <= kMostOhm)) return;
-  fail("options", "wires." + std::string(key) + " = " + nlohmann::json(ohm).dump() +
+  fail("options", "wires." + std::string(key) + " = " + exact_text(ohm) +
                       ", expected 0 or a resistance from 1e-09 to 1e+12 ohm");
 }
 
@@ -49,7 +49,7 @@ void require_array(std::span<const double> siemens, std::size_t rows, std::size_
   for (std::size_t k = 0; k < siemens.size(); ++k) {
     if (siemens[k] >= 0 && std::isfinite(siemens[k])) continue;
     fail("array", "row " + std::to_string(k / columns + 1) + ", column " +
-                      std::to_string(k % columns + 1) + ": " + nlohmann::json(siemens[k]).dump() +
+                      std::to_string(k % columns + 1) + ": " + exact_text(siemens[k]) +
                       " S, expected a finite conductance of 0 or more");
   }
 }

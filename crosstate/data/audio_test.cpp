@@ -117,6 +117,141 @@ TEST_F(AudioTest, RefusesTruncatedFiles) {
   EXPECT_THAT([&] { read_sound(path, 30); }, ThrowsMessage<Error>(HasSubstr("x.flac")));
 }
 
+// A WAV file of 16 bits, one channel, 8 kHz. `big`: RIFX. `announced`: the size of the samples.
+std::string wav_bytes(const std::vector<std::int16_t>& samples, std::uint32_t announced,
+                      bool big = false, const std::string& behind = "") {
+  std::string bytes;
+  const auto put = [&](std::uint32_t value, int size) {
+    for (int i = 0; i < size; ++i)
+      bytes += static_cast<char>(value >> 8 * (big ? size - 1 - i : i));
+  };
+  bytes = big ? "RIFX" : "RIFF";
+  put(std::min<std::uint64_t>(std::uint64_t{announced} + 36, 0xffffffff) & 0xffffffff, 4);
+  bytes += "WAVEfmt ";
+  for (const auto& [value, size] : std::vector<std::pair<std::uint32_t, int>>{
+           {16, 4}, {1, 2}, {1, 2}, {8000, 4}, {16000, 4}, {2, 2}, {16, 2}}) {
+    put(value, size);
+  }
+  bytes += "data";
+  put(announced, 4);
+  for (const std::int16_t sample : samples) put(static_cast<std::uint16_t>(sample), 2);
+  return bytes + behind;
+}
+
+std::string chunk_64(std::uint64_t size) {
+  std::string bytes;
+  for (int i = 0; i < 8; ++i) bytes += static_cast<char>(size >> 8 * i & 0xff);
+  return bytes;
+}
+
+// The same samples with 64-bit sizes.
+std::string rf64_bytes(const std::vector<std::int16_t>& samples, std::uint64_t announced,
+                       const std::string& magic = "RF64") {
+  const std::string plain = wav_bytes(samples, 0xffffffff);
+  return magic + "\xff\xff\xff\xffWAVE" + "ds64" + std::string("\x1c\0\0\0", 4) +
+         chunk_64(announced + 72) + chunk_64(announced) + chunk_64(samples.size()) +
+         std::string(4, '\0') + plain.substr(12);
+}
+
+class PlaceholderTest : public AudioTest {
+ protected:
+  PlaceholderTest() {
+    for (int i = 0; i < 300; ++i) samples_.push_back(static_cast<std::int16_t>(37 * i - 5000));
+  }
+  void expect_whole(const std::string& bytes, bool to_end, const std::string& what) {
+    write_bytes("x.wav", bytes);
+    const Sound sound = read_sound(sounds_.path() / "x.wav", 30);
+    EXPECT_EQ(sound.to_end, to_end) << what;
+    EXPECT_EQ(sound.sample_rate, 8000) << what;
+    ASSERT_EQ(sound.samples.size(), samples_.size()) << what;
+    for (std::size_t i = 0; i < samples_.size(); ++i) {
+      ASSERT_EQ(sound.samples[i], static_cast<float>(samples_[i]) / 32768) << what << ", " << i;
+    }
+  }
+  void refuse(const std::string& bytes, const std::string& message, const std::string& what) {
+    write_bytes("x.wav", bytes);
+    EXPECT_THAT([&] { read_sound(sounds_.path() / "x.wav", 30); },
+                ThrowsMessage<Error>(AllOf(HasSubstr("x.wav: "), HasSubstr(message))))
+        << what;
+  }
+  std::vector<std::int16_t> samples_;
+};
+
+TEST_F(PlaceholderTest, FilesOfPipesAreReadToTheirEnd) {
+  for (const bool big : {false, true}) {
+    for (const std::uint32_t size :
+         {0x7ffff000u, 0x80000000u, 0x7fffffffu, 0xffff1000u, 0xffffffffu, 0x7fff0000u, 0x7fffffdbu,
+          0xffffff9bu, 0xffffffdbu, 0u}) {
+      const std::string what = std::to_string(size) + (big ? " RIFX" : " RIFF");
+      expect_whole(wav_bytes(samples_, size, big), true, what);
+      // Half a sample at the end is none.
+      expect_whole(wav_bytes(samples_, size, big, "x"), true, what + " and a byte");
+    }
+    expect_whole(wav_bytes(samples_, 600, big), false, "the right size");
+    expect_whole(wav_bytes(samples_, 600, big, "LIST\4\0\0\0abcd"), false, "a chunk behind");
+  }
+}
+
+TEST_F(PlaceholderTest, TruncatedFilesAreRefusedInEitherByteOrder) {
+  for (const bool big : {false, true}) {
+    for (const std::uint32_t more : {1u, 2u, 600u, 1'000'000u, 0x70000000u, 0x90000000u}) {
+      refuse(wav_bytes(samples_, 600 + more, big), "truncated: 600 bytes",
+             std::to_string(more) + (big ? " RIFX" : " RIFF"));
+    }
+  }
+}
+
+TEST_F(PlaceholderTest, AnEmptyFileStaysEmpty) {
+  refuse(wav_bytes({}, 0), "no samples", "nothing behind the header");
+  refuse(wav_bytes({}, 0, false, std::string("LIST\4\0\0\0abcdnote\0\0\0\0", 20)), "no samples",
+         "chunks behind the header");
+  refuse(wav_bytes({}, 0xffffffff), "no samples", "a placeholder and nothing");
+  // Silence is no chunk.
+  samples_.assign(300, 0);
+  expect_whole(wav_bytes(samples_, 0), true, "silence");
+}
+
+TEST_F(PlaceholderTest, SizesMayHave64Bits) {
+  for (const std::string& magic : {std::string("RF64"), std::string("BW64")}) {
+    expect_whole(rf64_bytes(samples_, 600, magic), false, magic);
+    for (const std::uint64_t size : {std::uint64_t{0}, ~std::uint64_t{0}, std::uint64_t{1} << 63,
+                                     (std::uint64_t{1} << 63) - 1, std::uint64_t{0xffffffff}}) {
+      expect_whole(rf64_bytes(samples_, size, magic), true, magic + ' ' + std::to_string(size));
+    }
+    refuse(rf64_bytes(samples_, 602, magic), "truncated: 600 bytes", magic);
+    refuse(rf64_bytes(samples_, std::uint64_t{5} << 32, magic), "truncated: 600 bytes", magic);
+  }
+}
+
+TEST_F(PlaceholderTest, FlacMayNotTellItsLength) {
+  const std::vector<float> noisy = noise(9000, 4);
+  const fs::path path = sounds_.write("x.flac", noisy, 8000, 1, SF_FORMAT_FLAC | SF_FORMAT_PCM_16);
+  const Sound whole = read_sound(path, 30);
+  EXPECT_FALSE(whole.to_end);
+  std::string bytes = read_file(path);
+  bytes[21] = static_cast<char>(bytes[21] & 0xf0);  // 36 bits of the number of samples
+  for (std::size_t at = 22; at < 26; ++at) bytes[at] = '\0';
+  write_bytes("x.flac", bytes);
+  const Sound streamed = read_sound(path, 30);
+  EXPECT_TRUE(streamed.to_end);
+  EXPECT_EQ(streamed.samples, whole.samples);
+  EXPECT_THAT([&] { read_sound(path, 1); }, ThrowsMessage<Error>(HasSubstr("data.longest")));
+}
+
+TEST_F(PlaceholderTest, OneLineCountsThemAll) {
+  write_bytes("a_ann_0.wav", wav_bytes(samples_, 0x7ffff000));
+  write_bytes("b_ann_9.wav", wav_bytes(samples_, 0xffffffff));
+  write_bytes("b_ann_1.wav", wav_bytes(samples_, 600));
+  const AudioSets sets = read_audio(sounds_.path(), {});
+  EXPECT_THAT(sets.notes, ElementsAre(HasSubstr("2 recordings read to the end of the file")));
+}
+
+TEST_F(AudioTest, RefusesWhatStandsForAFile) {
+  write_bytes("a_ann_0.wav", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n");
+  EXPECT_THAT([&] { read_sound(sounds_.path() / "a_ann_0.wav", 30); },
+              ThrowsMessage<Error>(HasSubstr("is a Git LFS pointer, not the file")));
+}
+
 // Whatever a byte of the header becomes, the answer is samples or an Error.
 TEST_F(AudioTest, SurvivesAnyDamageToTheHeader) {
   const std::string bytes = read_file(sounds_.write("good.wav", noise(64, 2)));
@@ -332,6 +467,44 @@ TEST_F(AudioTest, TakesTrainAndTestFoldersAsTheyAre) {
   EXPECT_THAT(sets.test.classes, ElementsAre("no", "yes"));
   EXPECT_EQ(sets.test.items[0].label, 1);
   EXPECT_TRUE(holds_audio(sounds_.path()));
+}
+
+TEST_F(AudioTest, KeepsTheValidationPartApart) {
+  for (const char* part : {"train", "Valid", "test"}) {
+    sounds_.write(std::string(part) + "/yes/0_nohash_0.wav", noise(20, 1));
+    sounds_.write(std::string(part) + "/no/1_nohash_0.wav", noise(20, 1));
+  }
+  const AudioSets sets = read_audio(sounds_.path(), {});
+  EXPECT_THAT(names(sets.validation),
+              UnorderedElementsAre("Valid/yes/0_nohash_0.wav", "Valid/no/1_nohash_0.wav"));
+  EXPECT_EQ(sets.train.items.size(), 2u);
+  EXPECT_EQ(sets.test.items.size(), 2u);
+  EXPECT_EQ(sets.validation.classes, sets.train.classes);
+  EXPECT_EQ(sets.validation.sample_rate, 8000);
+  EXPECT_TRUE(sets.notes.empty());
+
+  DataOptions options;
+  options.test_speaker = "0";
+  const AudioSets other = read_audio(sounds_.path(), options);
+  EXPECT_THAT(names(other.validation), ElementsAre("Valid/no/1_nohash_0.wav"));
+  EXPECT_EQ(other.test.items.size(), 3u);
+  EXPECT_EQ(other.train.items.size(), 2u);
+  options.test_speaker = "";
+  options.validation_speaker = "0";
+  expect_refused({"data.validation_speaker = \"0\"", "validation part"}, options);
+}
+
+TEST_F(AudioTest, NamesBecomeUtf8) {
+  sounds_.write("caf\xe9/b\xe9_nohash_0.wav", noise(20, 1));
+  sounds_.write("tea/0.wav", noise(20, 1));
+  sounds_.write("tea/m\xe9/1.wav", noise(20, 1));
+  DataOptions options;
+  options.test_share = 0;
+  const AudioSets sets = read_audio(sounds_.path(), options);
+  EXPECT_THAT(sets.train.classes, ElementsAre("caf\xef\xbf\xbd", "tea"));
+  EXPECT_THAT(names(sets.train),
+              UnorderedElementsAre("caf\xef\xbf\xbd/b\xef\xbf\xbd_nohash_0.wav", "tea/0.wav"));
+  EXPECT_THAT(sets.notes, ElementsAre(HasSubstr("tea/m\xef\xbf\xbd")));
 }
 
 // --- splits

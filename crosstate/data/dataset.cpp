@@ -72,6 +72,9 @@ std::uint32_t checksum(const Dataset& set) {
   add(set.values);
   add(set.labels);
   add(set.lengths);
+  for (const std::string& name : set.classes) {
+    sum = crc32_z(sum, reinterpret_cast<const Bytef*>(name.c_str()), name.size() + 1);
+  }
   return static_cast<std::uint32_t>(sum);
 }
 
@@ -103,6 +106,19 @@ Dataset first(Dataset set, std::size_t limit) {
   std::vector<std::uint32_t> order(limit);
   std::iota(order.begin(), order.end(), 0u);
   return select(set, order, set.name);
+}
+
+std::vector<std::string> absent_classes(const Dataset& set) {
+  std::vector<bool> present(set.classes.size(), false);
+  for (const std::int32_t label : set.labels) {
+    const auto at = static_cast<std::size_t>(label);
+    if (label >= 0 && at < present.size()) present[at] = true;
+  }
+  std::vector<std::string> names;
+  for (std::size_t at = 0; at < present.size(); ++at) {
+    if (!present[at]) names.push_back(set.classes[at]);
+  }
+  return names;
 }
 
 RowSplit split_rows(std::span<const std::int32_t> labels, std::size_t classes, double share,

@@ -21,6 +21,8 @@ struct Dataset {
   std::vector<std::uint32_t> lengths;  // count, each in [1, length]; empty: all have `length`
   std::vector<std::string> classes;    // names by label
   std::vector<std::string> speakers;   // count, empty names where unknown; empty: all unknown
+  // What was left out or assumed when the set was read, a line each; for whoever reads the set.
+  std::vector<std::string> notes;
 
   std::span<const float> sequence(std::size_t i) const {
     return {values.data() + i * length * channels, length * channels};
@@ -32,7 +34,7 @@ struct Dataset {
   void validate() const;
 };
 
-/// CRC-32 of values, labels and lengths: tells two sets of one size apart.
+/// CRC-32 of values, labels, lengths and names of classes: tells two sets of one size apart.
 std::uint32_t checksum(const Dataset& set);
 
 /// The rows `order[...]` of a set, in that order.
@@ -40,6 +42,9 @@ Dataset select(const Dataset& set, std::span<const std::uint32_t> order, std::st
 
 /// The first `limit` sequences of a set; 0 or more than there are: the set itself.
 Dataset first(Dataset set, std::size_t limit);
+
+/// The names of the classes of which a set has no sequence.
+std::vector<std::string> absent_classes(const Dataset& set);
 
 /// A class-balanced split of the rows with these labels into (rest, held out), both ascending:
 /// about `share` of each class is held out, chosen by the seed. For a share above 0, either part

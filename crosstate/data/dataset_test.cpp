@@ -91,6 +91,9 @@ TEST(Dataset, ChecksumTellsContentsApart) {
   other = set;
   other.lengths[0] = 2;
   EXPECT_NE(checksum(other), checksum(set));
+  other = set;
+  other.classes.front() += 'x';
+  EXPECT_NE(checksum(other), checksum(set));
   EXPECT_EQ(checksum(Dataset{}), 0u);
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <complex>
 #include <numbers>
 
 #include "crosstate/base/error.h"
@@ -152,6 +153,147 @@ TEST(FrontEnd, IsTheSameHoweverTheStreamIsCut) {
         at += size;
       }
       ASSERT_EQ(frames, whole);
+    }
+  }
+}
+
+// What docs/arithmetic.md tells, before normalisation and in double precision.
+class ExactFrontEnd {
+ public:
+  ExactFrontEnd(const FrontEndOptions& options, double sample_rate) : o_(options) {
+    rate_ = sample_rate / o_.decimation;
+    window_ = samples_in(o_.frame);
+    hop_ = samples_in(o_.hop);
+    while (points_ < window_) points_ *= 2;
+  }
+
+  std::vector<double> frames(const std::vector<float>& samples) {
+    const std::vector<double> x(samples.begin(), samples.end()), y = decimated(x);
+    std::vector<double> out;
+    if (o_.kind == "waveform") {
+      const std::ptrdiff_t taps = o_.decimation == 1 ? 1 : 55 * o_.decimation | 1;
+      for (std::size_t j = 0; j < y.size(); ++j) {
+        out.push_back(y[j]);
+        bounds.push_back(0x1p-19 * largest(x, (static_cast<int>(j) + 1) * o_.decimation, taps));
+      }
+      return out;
+    }
+    std::vector<std::vector<double>> bands;
+    for (std::ptrdiff_t end = hop_; end <= std::ssize(y); end += hop_) {
+      bands.push_back(log_energies(y, end));
+      const std::size_t j = bands.size() - 1;
+      out.insert(out.end(), bands[j].begin(), bands[j].end());
+      const double a = largest(y, end, window_);
+      const std::size_t features = bands[j].size() * (o_.deltas ? 2 : 1);
+      bounds.insert(bounds.end(), features, 0x1p-18 + 0x1p-20 * a / std::sqrt(floor()));
+      for (std::size_t b = 0; o_.deltas && b < bands[j].size(); ++b) {
+        const auto at = [&](std::size_t back) { return bands[j - std::min(j, back)][b]; };
+        out.push_back(0.2 * (at(0) - at(4)) + 0.1 * (at(1) - at(3)));
+      }
+    }
+    return out;
+  }
+
+  std::vector<double> bounds;  // on the errors of frames()
+
+ private:
+  static constexpr double kPi = std::numbers::pi;
+
+  std::ptrdiff_t samples_in(double milliseconds) const {
+    return std::max<std::ptrdiff_t>(1, std::lround(0.001 * milliseconds * rate_));
+  }
+  double floor() const { return std::pow(10, o_.floor / 10); }
+  static double at(const std::vector<double>& x, std::ptrdiff_t i) {
+    return i < 0 ? 0 : x[static_cast<std::size_t>(i)];
+  }
+  static double largest(const std::vector<double>& x, std::ptrdiff_t end, std::ptrdiff_t count) {
+    double most = 0;
+    for (std::ptrdiff_t i = end - count; i < end; ++i) most = std::max(most, std::abs(at(x, i)));
+    return most;
+  }
+
+  std::vector<double> decimated(const std::vector<double>& x) const {
+    if (o_.decimation == 1) return x;
+    const std::ptrdiff_t d = o_.decimation, count = 55 * d | 1;
+    const double f = 0.45 / static_cast<double>(d);
+    std::vector<double> taps;
+    double sum = 0;
+    for (std::ptrdiff_t i = 0; i < count; ++i) {
+      const double t = static_cast<double>(i) - static_cast<double>(count - 1) / 2;
+      const double phase = 2 * kPi * static_cast<double>(i + 1) / static_cast<double>(count + 1);
+      const double sinc = t == 0 ? 2 * f : std::sin(2 * kPi * f * t) / (kPi * t);
+      taps.push_back(sinc * (0.42 - 0.5 * std::cos(phase) + 0.08 * std::cos(2 * phase)));
+      sum += taps.back();
+    }
+    std::vector<double> y;
+    for (std::ptrdiff_t end = d; end <= std::ssize(x); end += d) {
+      double value = 0;
+      for (std::ptrdiff_t i = 0; i < count; ++i) {
+        value += taps[static_cast<std::size_t>(i)] / sum * at(x, end - count + i);
+      }
+      y.push_back(value);
+    }
+    return y;
+  }
+
+  std::vector<double> log_energies(const std::vector<double>& y, std::ptrdiff_t end) const {
+    std::vector<double> taper;
+    double sum = 0;
+    for (std::ptrdiff_t i = 0; i < window_; ++i) {
+      const double phase = 2 * kPi * (static_cast<double>(i) + 0.5) / static_cast<double>(window_);
+      sum += taper.emplace_back(0.5 - 0.5 * std::cos(phase));
+    }
+    std::vector<double> power;
+    for (std::ptrdiff_t k = 0; k <= points_ / 2; ++k) {
+      std::complex<double> x = 0;
+      for (std::ptrdiff_t i = 0; i < window_; ++i) {
+        const double s = taper[static_cast<std::size_t>(i)] * 2 / sum * at(y, end - window_ + i);
+        const auto turns = static_cast<double>(k * i % points_) / static_cast<double>(points_);
+        x += std::polar(s, -2 * kPi * turns);
+      }
+      power.push_back(std::norm(x));
+    }
+    const double bottom = mel(o_.low), top = mel(o_.high > 0 ? o_.high : rate_ / 2);
+    const auto corner = [&](int i) {
+      return hertz_of_mel(bottom + (top - bottom) * i / (o_.bands + 1));
+    };
+    std::vector<double> out;
+    for (int b = 0; b < o_.bands; ++b) {
+      double energy = 0;
+      for (std::size_t k = 0; k < power.size(); ++k) {
+        const double f = static_cast<double>(k) * rate_ / static_cast<double>(points_);
+        const double up = (f - corner(b)) / (corner(b + 1) - corner(b));
+        const double down = (corner(b + 2) - f) / (corner(b + 2) - corner(b + 1));
+        energy += std::max(0.0, std::min(up, down)) * power[k];
+      }
+      out.push_back(std::log(energy + floor()));
+    }
+    return out;
+  }
+
+  FrontEndOptions o_;
+  double rate_ = 0;
+  std::ptrdiff_t window_ = 0, hop_ = 0, points_ = 4;
+};
+
+TEST(FrontEnd, IsWithinTheDocumentedErrorOfItsFormulas) {
+  std::vector<FrontEndOptions> all = kinds();
+  all.push_back({.floor = -120});
+  all.push_back({.kind = "waveform", .decimation = 64});
+  for (const FrontEndOptions& options : all) {
+    // Quiet, loud, and a tone of full scale over next to nothing.
+    std::vector<std::vector<float>> signals = {noise(2400, 4, 1e-4), noise(2400, 5, 1),
+                                               tone(1234.5, 2400, 1)};
+    for (std::size_t n = 0; n < signals.size(); ++n) {
+      ExactFrontEnd exact(options, 8000);
+      const std::vector<double> wanted = exact.frames(signals[n]);
+      const std::vector<float> got = frames_of(FrontEnd(options, 8000), signals[n]);
+      ASSERT_EQ(got.size(), wanted.size());
+      double worst = 0;
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        worst = std::max(worst, std::abs(double{got[i]} - wanted[i]) / exact.bounds[i]);
+      }
+      EXPECT_LE(worst, 1) << options.kind << " by " << options.decimation << ", signal " << n;
     }
   }
 }

@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <cstdio>
 #include <limits>
-#include <nlohmann/json.hpp>
+#include <set>
 #include <string_view>
 #include <utility>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/shipped.h"
+#include "crosstate/base/utf8.h"
 
 namespace crosstate {
 namespace {
@@ -36,20 +37,62 @@ std::string shape_text(const std::vector<std::uint32_t>& dimensions) {
   return text;
 }
 
-/// The plain file if it is there, else the compressed one.
-fs::path find_idx(const fs::path& directory, const std::string& name) {
-  std::error_code ignored;
-  fs::path plain = directory / name;
-  if (fs::exists(plain, ignored)) return plain;
-  fs::path compressed = directory / (name + ".gz");
-  if (fs::exists(compressed, ignored)) return compressed;
-  fail(directory.string(), "found neither " + name + " nor " + name + ".gz");
+constexpr const char* kParts[] = {"train", "t10k"};
+constexpr const char* kKinds[] = {"-images-idx3-ubyte", "-labels-idx1-ubyte"};
+
+// The places where a file of this name may be, the first that is there counts: the plain file, the
+// compressed one, and either in a folder of its name.
+std::vector<fs::path> places_of(const std::string& name) {
+  std::string dotted = name;
+  dotted[dotted.find("-idx")] = '.';
+  const std::vector<std::string> files = {name, dotted, name + ".gz", dotted + ".gz"};
+  std::vector<fs::path> places(files.begin(), files.end());
+  for (const std::string& folder : {name, dotted}) {
+    for (const std::string& file : files) places.push_back(fs::path(folder) / file);
+  }
+  return places;
 }
 
-// Names of sets go into JSON; those of directories may hold any bytes.
-std::string as_utf8(const std::string& text) {
-  using nlohmann::json;
-  return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace));
+// Empty if it is nowhere.
+fs::path place_of(const fs::path& directory, const std::string& name) {
+  std::error_code ignored;
+  for (const fs::path& place : places_of(name)) {
+    const fs::file_status status = fs::status(directory / place, ignored);
+    if (fs::exists(status) && !fs::is_directory(status)) return directory / place;
+  }
+  return {};
+}
+
+// Files that look like one under another name, for a message.
+std::string similar_names(const fs::path& directory) {
+  constexpr std::size_t kMost = 4;
+  std::set<fs::path> known, names;
+  for (const char* part : kParts) {
+    for (const char* kind : kKinds) {
+      for (const fs::path& place : places_of(std::string(part) + kind)) known.insert(place);
+    }
+  }
+  std::error_code error;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    const fs::path name = it->path().filename();
+    const bool similar = name.string().find("ubyte") != std::string::npos;
+    if (similar && !known.contains(name)) names.insert(name);
+  }
+  std::string text;
+  std::size_t named = 0;
+  for (const fs::path& name : names) {
+    text += named == 0 ? "; there is " : ", ";
+    if (++named > kMost) return text + "...";
+    text += excerpt(name.string());
+  }
+  return text;
+}
+
+fs::path find_idx(const fs::path& directory, const std::string& name) {
+  const fs::path place = place_of(directory, name);
+  if (!place.empty()) return place;
+  fail(directory.string(),
+       "found neither " + name + " nor " + name + ".gz" + similar_names(directory));
 }
 
 struct Part {
@@ -91,6 +134,15 @@ Part read_part(const fs::path& directory, const std::string& prefix, std::string
 }
 
 }  // namespace
+
+bool holds_mnist(const fs::path& directory) {
+  for (const char* part : kParts) {
+    for (const char* kind : kKinds) {
+      if (!place_of(directory, std::string(part) + kind).empty()) return true;
+    }
+  }
+  return false;
+}
 
 IdxArray read_idx(const fs::path& path) { return parse_idx(read_file(path), path.string()); }
 
@@ -150,8 +202,14 @@ TrainTest read_mnist(const fs::path& directory) {
 
   // A label may be absent from either part, or from both, without moving the others.
   std::int32_t highest = 0;
+  std::set<std::int32_t> present;
   for (const Dataset* set : {&sets.train, &sets.test}) {
     highest = std::max(highest, *std::max_element(set->labels.begin(), set->labels.end()));
+    present.insert(set->labels.begin(), set->labels.end());
+  }
+  if (present.size() < 2) {
+    fail(directory.string(), "all images have the label " + std::to_string(highest) +
+                                 ", expected at least two classes");
   }
   for (Dataset* set : {&sets.train, &sets.test}) {
     for (std::int32_t label = 0; label <= highest; ++label) {

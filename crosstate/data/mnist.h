@@ -26,9 +26,13 @@ struct TrainTest {
   Dataset train, test;
 };
 
+/// Whether one of the four files that read_mnist() reads is in the directory.
+bool holds_mnist(const std::filesystem::path& directory);
+
 /// Reads {train,t10k}-images-idx3-ubyte[.gz] and {train,t10k}-labels-idx1-ubyte[.gz] from a
-/// directory as sequences of rows*columns steps, one channel, values v / 255 in [0, 1].
-/// Accepts any image size and up to 256 classes (MNIST, Fashion-MNIST, KMNIST, ...).
+/// directory as sequences of rows*columns steps, one channel, values v / 255 in [0, 1]. The names
+/// may have a dot before idx, as archives leave it, and a plain file may lie in a folder of its
+/// name. Accepts any image size and 2 to 256 classes (MNIST, Fashion-MNIST, KMNIST, ...).
 TrainTest read_mnist(const std::filesystem::path& directory);
 
 /// The built-in sample of 6,000 + 1,000 real MNIST digits (data/mnist-sample). Looks beside the

@@ -202,6 +202,49 @@ TEST_F(MnistFiles, MissingFilesNameBothSpellings) {
               ThrowsMessage<Error>(HasSubstr("no such directory")));
 }
 
+TEST_F(MnistFiles, NamesMayHaveADot) {
+  const TrainTest before = read_mnist(directory_);
+  for (const char* name : {"train-images", "train-labels", "t10k-images", "t10k-labels"}) {
+    const std::string ending = std::string(name).ends_with("images") ? "idx3-ubyte" : "idx1-ubyte";
+    fs::rename(directory_ / (name + ('-' + ending)), directory_ / (name + ('.' + ending)));
+    EXPECT_TRUE(holds_mnist(directory_));
+  }
+  EXPECT_EQ(read_mnist(directory_).train.values, before.train.values);
+  // Archives leave a file in a folder of its name, beside other files or alone.
+  for (const std::string path : {"train-images.idx3-ubyte", "t10k-labels.idx1-ubyte"}) {
+    std::string folder = path;
+    folder[folder.find(".idx")] = '-';
+    fs::create_directory(directory_ / folder);
+    fs::rename(directory_ / path, directory_ / folder / folder);
+  }
+  fs::create_directory(directory_ / "train-labels-idx1-ubyte");
+  EXPECT_EQ(read_mnist(directory_).train.values, before.train.values);
+  EXPECT_EQ(read_mnist(directory_).test.labels, before.test.labels);
+}
+
+TEST_F(MnistFiles, CompressedNamesMayHaveADot) {
+  fs::copy(kSample / "t10k-images-idx3-ubyte.gz", directory_ / "t10k-images.idx3-ubyte.gz");
+  fs::remove(directory_ / "t10k-images-idx3-ubyte");
+  EXPECT_THAT([&] { read_mnist(directory_); },
+              ThrowsMessage<Error>(HasSubstr("t10k-images.idx3-ubyte.gz has 1000 images")));
+}
+
+TEST_F(MnistFiles, OtherNamesAreTold) {
+  fs::rename(train_labels(), directory_ / "emnist-train-labels-idx1-ubyte");
+  EXPECT_THAT([&] { read_mnist(directory_); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("neither train-labels-idx1-ubyte"),
+                                         HasSubstr("there is emnist-train-labels-idx1-ubyte"))));
+  EXPECT_FALSE(holds_mnist(directory_ / "none"));
+}
+
+TEST_F(MnistFiles, OneClassIsRefused) {
+  spill(train_labels(), idx(0x801, {3}, "\x02\x02\x02"));
+  EXPECT_THAT([&] { read_mnist(directory_); },
+              ThrowsMessage<Error>(AllOf(HasSubstr(directory_.string()),
+                                         HasSubstr("all images have the label 2"),
+                                         HasSubstr("at least two classes"))));
+}
+
 TEST_F(MnistFiles, PlainFilesGoBeforeCompressedOnes) {
   spill(directory_ / "train-labels-idx1-ubyte.gz", "not gzip");
   EXPECT_NO_THROW(read_mnist(directory_));

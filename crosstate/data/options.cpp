@@ -15,13 +15,6 @@ void check_ranges(const Options& options) {
   list.from_json(list.to_json(), "options");
 }
 
-std::string shown(double value) {
-  std::string text = std::to_string(value);
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.back() == '.') text.pop_back();
-  return text;
-}
-
 }  // namespace
 
 void fields(FieldList& list, DataOptions& options) {
@@ -40,14 +33,16 @@ void fields(FieldList& list, DataOptions& options) {
            "Puts the time steps of all sequences into one random order, as in permuted sequential "
            "MNIST; 0: leaves them in order.")
       .range(0, 9e18);
-  list.add("layout", options.layout,
-           "Of recordings. names: files label_speaker_n.wav; folders: one per class; auto looks.")
-      .one_of({"auto", "names", "folders"});
+  list.add(
+          "layout", options.layout,
+          "Of recordings. names: files label_speaker_n.wav; folders: one per class; auto looks. In "
+          "folders train, test and validation, if there are any; classes: every folder is a class.")
+      .one_of({"auto", "names", "folders", "classes"});
   list.add("test_indices", options.test_indices,
            "Layout names: recordings with these numbers n are the test set.");
   list.add("test_share", options.test_share,
-           "Layout folders without train and test: share of the recordings that are the test set, "
-           "chosen by their names.")
+           "Layout folders without a folder test or testing_list.txt: share of the recordings that "
+           "are the test set, chosen by their names.")
       .range(0, 0.9);
   list.add("test_speaker", options.test_speaker,
            "All recordings of this speaker are the test set, whatever else would choose it.");
@@ -124,16 +119,16 @@ void validate(const DataOptions& options) {
 void validate(const FrontEndOptions& options) {
   check_ranges(options);
   if (options.high != 0 && options.high <= options.low) {
-    fail("options", "front_end.high = " + shown(options.high) +
-                        ", expected more than front_end.low = " + shown(options.low));
+    fail("options", "front_end.high = " + exact_text(options.high) +
+                        ", expected more than front_end.low = " + exact_text(options.low));
   }
 }
 
 void validate(const AugmentOptions& options) {
   check_ranges(options);
   if (options.snr_low > options.snr_high) {
-    fail("options", "augment.snr_low = " + shown(options.snr_low) +
-                        ", expected at most augment.snr_high = " + shown(options.snr_high));
+    fail("options", "augment.snr_low = " + exact_text(options.snr_low) +
+                        ", expected at most augment.snr_high = " + exact_text(options.snr_high));
   }
 }
 

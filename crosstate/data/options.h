@@ -16,7 +16,7 @@ struct DataOptions {
   int test_limit = 0;                  // likewise
   std::uint64_t permutation_seed = 0;  // 0: time steps stay in order
   // Recordings only.
-  std::string layout = "auto";       // auto | names | folders
+  std::string layout = "auto";       // auto | names | folders | classes
   std::string test_indices = "0-4";  // of layout "names"
   double test_share = 0.1;           // of layout "folders" without train/ and test/
   std::string test_speaker;          // empty: split by index or name

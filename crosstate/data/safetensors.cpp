@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -23,10 +24,13 @@ constexpr const char* kMetadata = "__metadata__";
 
 struct ElementType {
   const char* name;
-  std::size_t size;
+  unsigned bits;
 };
-constexpr ElementType kTypes[] = {{"F32", 4}, {"F64", 8}, {"I8", 1}, {"I16", 2},
-                                  {"I32", 4}, {"I64", 8}, {"U8", 1}};
+constexpr ElementType kTypes[] = {{"F32", 32},    {"F64", 64},    {"I8", 8},      {"I16", 16},
+                                  {"I32", 32},    {"I64", 64},    {"U8", 8},      {"U16", 16},
+                                  {"U32", 32},    {"U64", 64},    {"BOOL", 8},    {"F16", 16},
+                                  {"BF16", 16},   {"F8_E4M3", 8}, {"F8_E5M2", 8}, {"F8_E8M0", 8},
+                                  {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"F4", 4},      {"C64", 64}};
 
 /// Text from a file, made fit for an error message: one line, printable, not too long.
 std::string printable(const std::string& text) {
@@ -48,22 +52,24 @@ std::string shape_text(const std::vector<std::uint64_t>& shape) {
   return text + (shape.size() > kShown ? ", ...]" : "]");
 }
 
-/// The bytes that a tensor of this type and shape has; throws for an unknown type or an overflow.
-std::uint64_t byte_count(const std::string& dtype, const std::vector<std::uint64_t>& shape,
-                         const std::string& where) {
+/// The bytes that a tensor of this type and shape has, nothing for an unknown type; throws for an
+/// overflow.
+std::optional<std::uint64_t> byte_count(const std::string& dtype,
+                                        const std::vector<std::uint64_t>& shape,
+                                        const std::string& where) {
   const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes),
                                   [&](const ElementType& t) { return t.name == dtype; });
-  if (type == std::end(kTypes)) {
-    fail(where, "dtype " + printable(dtype) + ", expected F32, F64, I8, I16, I32, I64 or U8");
-  }
-  std::uint64_t bytes = type->size;
+  if (type == std::end(kTypes)) return std::nullopt;
+  // Counted in bytes where values have whole ones, else in bits.
+  const bool whole = type->bits % 8 == 0;
+  std::uint64_t count = whole ? type->bits / 8 : type->bits;
   for (std::uint64_t d : shape) {
-    if (d != 0 && bytes > std::numeric_limits<std::uint64_t>::max() / d) {
+    if (d != 0 && count > std::numeric_limits<std::uint64_t>::max() / d) {
       fail(where, "shape " + shape_text(shape) + " has more bytes than can be counted");
     }
-    bytes *= d;
+    count *= d;
   }
-  return bytes;
+  return whole ? count : count / 8 + (count % 8 > 0);
 }
 
 /// A tensor as the header describes it.
@@ -230,11 +236,11 @@ void check_layout(std::vector<Entry>& entries, std::size_t data_size, const std:
                                               : " leave a gap behind ") +
                              std::to_string(covered));
     }
-    const std::uint64_t expected = byte_count(entry.dtype, entry.shape, tensor_where);
-    if (end - begin != expected) {
+    const auto expected = byte_count(entry.dtype, entry.shape, tensor_where);
+    if (expected && end - begin != *expected) {
       fail(tensor_where, range + " hold " + std::to_string(end - begin) + " bytes, but " +
                              entry.dtype + " " + shape_text(entry.shape) + " has " +
-                             std::to_string(expected));
+                             std::to_string(*expected));
     }
     covered = end;
   }
@@ -256,10 +262,10 @@ Tensor pack(const char* dtype, const std::vector<T>& values, std::vector<std::ui
 }
 
 void check_bytes(const Tensor& tensor, const std::string& where) {
-  const std::uint64_t expected = byte_count(tensor.dtype, tensor.shape, where);
-  if (tensor.bytes.size() != expected) {
+  const auto expected = byte_count(tensor.dtype, tensor.shape, where);
+  if (expected && tensor.bytes.size() != *expected) {
     fail(where, std::to_string(tensor.bytes.size()) + " bytes, but " + tensor.dtype + " " +
-                    shape_text(tensor.shape) + " has " + std::to_string(expected));
+                    shape_text(tensor.shape) + " has " + std::to_string(*expected));
   }
 }
 

@@ -1,5 +1,6 @@
-// The safetensors container (https://github.com/huggingface/safetensors), float32/float64/int8/
-// int16/int32/int64/uint8 tensors and string metadata.
+// The safetensors container (https://github.com/huggingface/safetensors): tensors and string
+// metadata. Tensors of any type are read and written; float32/float64/int16/int32/int64 have values
+// here.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,7 @@
 namespace crosstate {
 
 struct Tensor {
-  std::string dtype;  // "F32", "F64", "I8", "I16", "I32", "I64", "U8"
+  std::string dtype;  // "F32", "F64", "I16", "I32", "I64", "U8", "BF16", ...
   std::vector<std::uint64_t> shape;
   std::string bytes;  // little-endian, row-major
 
@@ -37,8 +38,9 @@ struct Safetensors {
 };
 
 /// Throws Error naming the file for a truncated file, a header length beyond the file or over 100
-/// MB, bad JSON, an unknown dtype, overlapping, unordered or out-of-range offsets, gaps, shapes
-/// that do not match their byte counts, and sizes that overflow.
+/// MB, bad JSON, overlapping, unordered or out-of-range offsets, gaps, shapes that do not match
+/// their byte counts, and sizes that overflow. A tensor of a type without values here, or of one
+/// that is not known, is an error only where its values are asked for.
 Safetensors read_safetensors(const std::filesystem::path& path);
 /// The bytes of a file, for tests and for fuzzing; `where` names the source in errors.
 Safetensors parse_safetensors(const std::string& bytes, const std::string& where);

@@ -1,27 +1,27 @@
 // One file through libsndfile.
+#include <fcntl.h>
 #include <sndfile.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
+#include <cstring>
 #include <memory>
 #include <string_view>
 #include <system_error>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
 #include "crosstate/data/audio.h"
 
 namespace crosstate {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Close {
-  void operator()(SNDFILE* file) const { sf_close(file); }
-};
-using File = std::unique_ptr<SNDFILE, Close>;
 
 constexpr sf_count_t kChunk = 4096;  // frames
 constexpr int kMostChannels = 64;
@@ -33,55 +33,227 @@ std::string seconds_text(double seconds) {
   return text;
 }
 
-File open_sound(const fs::path& path, SF_INFO& info) {
-  const std::string where = path.string();
-  std::error_code error;
-  if (!fs::is_regular_file(path, error))
-    fail(where, "not a file, expected a WAV or FLAC recording");
+// --- the file, with what its header should say
+// ---------------------------------------------------------------------------------
+
+// A file whose bytes libsndfile reads through callbacks, some of them replaced.
+class Source {
+ public:
+  explicit Source(const fs::path& path) : where_(path.string()) {
+    std::error_code error;
+    if (!fs::is_regular_file(path, error))
+      fail(where_, "not a file, expected a WAV or FLAC recording");
+    fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd_ < 0) fail(where_, "cannot open: " + std::string(std::strerror(errno)));
+    size_ = lseek(fd_, 0, SEEK_END);
+  }
+  ~Source() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+
+  const std::string& where() const { return where_; }
+  std::uint64_t size() const { return static_cast<std::uint64_t>(std::max<off_t>(size_, 0)); }
+
+  /// The bytes from `at` on, fewer than `count` at the end of the file.
+  std::string bytes(std::uint64_t at, std::size_t count) const {
+    std::string result(count, '\0');
+    result.resize(read_at(result.data(), count, static_cast<off_t>(at)));
+    return result;
+  }
+  void replace(std::uint64_t at, std::array<char, 4> bytes) {
+    patches_.push_back({static_cast<off_t>(at), bytes});
+  }
+
+  SNDFILE* open_sound(SF_INFO& info) {
+    SF_VIRTUAL_IO io = {
+        [](void* self) { return static_cast<sf_count_t>(static_cast<Source*>(self)->size_); },
+        [](sf_count_t offset, int whence, void* self) {
+          return static_cast<Source*>(self)->seek(offset, whence);
+        },
+        [](void* to, sf_count_t count, void* self) {
+          return static_cast<Source*>(self)->read(static_cast<char*>(to), count);
+        },
+        [](const void*, sf_count_t, void*) { return sf_count_t{0}; },
+        [](void* self) { return static_cast<sf_count_t>(static_cast<Source*>(self)->at_); }};
+    return sf_open_virtual(&io, SFM_READ, &info, this);
+  }
+
+ private:
+  struct Patch {
+    off_t at;
+    std::array<char, 4> bytes;
+  };
+
+  std::size_t read_at(char* to, std::size_t count, off_t at) const {
+    std::size_t done = 0;
+    while (done < count) {
+      const ssize_t got = pread(fd_, to + done, count - done, at + static_cast<off_t>(done));
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) break;
+      done += static_cast<std::size_t>(got);
+    }
+    for (const Patch& patch : patches_) {
+      for (std::size_t i = 0; i < patch.bytes.size(); ++i) {
+        const off_t place = patch.at + static_cast<off_t>(i) - at;
+        if (place >= 0 && place < static_cast<off_t>(done)) to[place] = patch.bytes[i];
+      }
+    }
+    return done;
+  }
+
+  sf_count_t seek(sf_count_t offset, int whence) {
+    const off_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? at_ : size_;
+    const off_t to = from + offset;
+    if (to < 0) return -1;
+    at_ = to;
+    return at_;
+  }
+
+  sf_count_t read(char* to, sf_count_t count) {
+    if (count <= 0) return 0;
+    const std::size_t got = read_at(to, static_cast<std::size_t>(count), at_);
+    at_ += static_cast<off_t>(got);
+    return static_cast<sf_count_t>(got);
+  }
+
+  std::string where_;
+  int fd_ = -1;
+  off_t size_ = 0, at_ = 0;
+  std::vector<Patch> patches_;
+};
+
+// --- chunks of WAV
+// -----------------------------------------------------------------------------------
+
+// RIFF, its big-endian form RIFX, and its forms beyond 4 GiB, which tell sizes in a chunk ds64.
+struct Form {
+  bool big_endian = false, wide = false;
+
+  std::uint64_t number(std::string_view bytes) const {
+    std::uint64_t value = 0;
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+      const std::size_t at = big_endian ? i : bytes.size() - 1 - i;
+      value = value << 8 | static_cast<unsigned char>(bytes[at]);
+    }
+    return value;
+  }
+  std::array<char, 4> bytes(std::uint64_t number) const {
+    std::array<char, 4> result;
+    for (std::size_t i = 0; i < result.size(); ++i) {
+      const std::size_t byte = big_endian ? result.size() - 1 - i : i;
+      result[i] = static_cast<char>(number >> 8 * byte & 0xff);
+    }
+    return result;
+  }
+};
+
+// What writers leave for the length when they cannot go back: SoX 0x7ffff000, arecord 0x80000000,
+// GStreamer 0x7fff0000, ffmpeg 0xffffffff, others a little less, for what stands before the
+// samples.
+bool is_placeholder(std::uint64_t length) {
+  constexpr std::uint64_t kNear = 0x10000;
+  for (const unsigned power : {31u, 32u, 63u}) {
+    const std::uint64_t limit = std::uint64_t{1} << power;
+    if (length >= limit - kNear && length <= limit + kNear) return true;
+  }
+  return length >= ~std::uint64_t{0} - kNear;
+}
+
+// Whether whole chunks, and nothing else, lie from `at` to the end of the file.
+bool chunks_follow(const Source& file, const Form& form, std::uint64_t at) {
+  while (at < file.size()) {
+    const std::string head = file.bytes(at, 8);
+    const auto is_name = [](char c) { return c >= ' ' && c < 0x7f; };
+    if (head.size() < 8 || !std::all_of(head.begin(), head.begin() + 4, is_name)) return false;
+    const std::uint64_t size = form.number(std::string_view(head).substr(4));
+    if (size > file.size() - at - 8) return false;
+    at += 8 + size + size % 2;  // the last may lack its padding
+  }
+  return true;
+}
+
+// Sees to it that the header tells how many bytes of samples there are, and refuses a file that
+// was cut off: libsndfile takes one for a shorter one. True where the header does not tell.
+bool repair_header(Source& file) {
+  const std::string head = file.bytes(0, 12);
+  if (head.size() < 12) return false;
+  const std::string_view magic = std::string_view(head).substr(0, 4);
+  const Form form{magic == "RIFX", magic == "RF64" || magic == "BW64"};
+  if (magic != "RIFF" && !form.big_endian && !form.wide) return false;
+  // A file of less than 4 GiB is a plain one once its sizes are plain.
+  if (form.wide) file.replace(0, {'R', 'I', 'F', 'F'});
+  std::uint64_t wide_size = ~std::uint64_t{0};
+  for (std::uint64_t at = head.size();;) {
+    const std::string chunk = file.bytes(at, 8);
+    if (chunk.size() < 8) return false;
+    const std::string_view name = std::string_view(chunk).substr(0, 4);
+    const std::uint64_t announced = form.number(std::string_view(chunk).substr(4));
+    const std::uint64_t present = file.size() - at - chunk.size();
+    if (form.wide && name == "ds64" && at == head.size()) {
+      constexpr std::size_t kRiffSize = 8;
+      const std::string sizes = file.bytes(at + chunk.size() + kRiffSize, 8);
+      if (sizes.size() == 8) wide_size = form.number(sizes);
+      file.replace(at, {'J', 'U', 'N', 'K'});
+    }
+    if (name == "data") {
+      const bool is_wide = form.wide && announced == 0xffffffff;
+      std::uint64_t length = is_wide ? wide_size : announced;
+      const bool unset = length == 0 && present >= 8 && !chunks_follow(file, form, at + 8);
+      const bool to_end = unset || (length > present && is_placeholder(length));
+      if (!to_end && length > present) {
+        fail(file.where(), "truncated: " + std::to_string(present) +
+                               " bytes of samples, but the header announces " +
+                               std::to_string(length));
+      }
+      if (!to_end && !is_wide) return false;
+      if (to_end) length = present;
+      constexpr std::uint64_t kMost = 0xfffffff0;
+      if (length > kMost) fail(file.where(), "more than 4 GiB of samples, expected fewer");
+      file.replace(4, form.bytes(std::min(file.size() - 8, kMost)));
+      file.replace(at + 4, form.bytes(length));
+      return to_end;
+    }
+    if (announced > present) return false;  // damaged in another way, which libsndfile tells
+    at += chunk.size() + announced + announced % 2;
+  }
+}
+
+// --- samples
+// -----------------------------------------------------------------------------------------
+
+struct Close {
+  void operator()(SNDFILE* file) const { sf_close(file); }
+};
+using File = std::unique_ptr<SNDFILE, Close>;
+
+File open_sound(Source& source, SF_INFO& info) {
   info = {};
-  File file(sf_open(path.c_str(), SFM_READ, &info));
+  File file(source.open_sound(info));
   if (!file) {
     std::string reason = sf_strerror(nullptr);
     while (!reason.empty() && (reason.back() == '.' || reason.back() == '\n')) reason.pop_back();
-    fail(where, "not a WAV or FLAC recording that can be read: " + reason);
+    fail(source.where(), "not a WAV or FLAC recording that can be read: " + reason);
   }
   const int format = info.format & SF_FORMAT_TYPEMASK;
   if (format != SF_FORMAT_WAV && format != SF_FORMAT_WAVEX && format != SF_FORMAT_FLAC) {
-    fail(where, "neither WAV nor FLAC inside");
+    fail(source.where(), "neither WAV nor FLAC inside");
   }
   return file;
 }
 
-std::uint32_t little_endian(const char* bytes) {
-  std::uint32_t value = 0;
-  for (int i = 3; i >= 0; --i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
-  return value;
-}
-
-// libsndfile takes a data chunk that the file cuts off for a shorter one. Writers to a pipe, which
-// cannot know, announce the largest number.
-void check_riff(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  char head[12];
-  if (!file.read(head, sizeof head) || std::string_view(head, 4) != "RIFF") return;
-  const std::uint64_t size = fs::file_size(path);
-  std::uint64_t at = sizeof head;
-  char chunk[8];
-  while (file.seekg(static_cast<std::streamoff>(at)) && file.read(chunk, sizeof chunk)) {
-    const std::uint64_t announced = little_endian(chunk + 4), present = size - at - sizeof chunk;
-    if (std::string_view(chunk, 4) == "data") {
-      if (announced <= present || announced == 0xffffffff) return;
-      fail(path.string(), "truncated: " + std::to_string(present) +
-                              " bytes of samples, but the header announces " +
-                              std::to_string(announced));
-    }
-    if (announced > present) return;  // damaged in another way, which libsndfile tells
-    at += sizeof chunk + announced + announced % 2;
+void require_length(std::uint64_t frames, const SF_INFO& info, double longest,
+                    const std::string& where) {
+  const double seconds = static_cast<double>(frames) / info.samplerate;
+  if (seconds > longest) {
+    fail(where,
+         seconds_text(seconds) + " long, expected at most data.longest = " + seconds_text(longest));
   }
 }
 
-// Before any memory is taken: a header may announce anything.
-void check_header(const SF_INFO& info, double longest, const std::string& where) {
+// Before any memory is taken: a header may announce anything. `counted`: it announces frames.
+void check_header(const SF_INFO& info, bool counted, double longest, const std::string& where) {
   if (info.samplerate < 1 || info.samplerate > kHighestRate) {
     fail(where, "sample rate " + std::to_string(info.samplerate) + " Hz, expected 1 to " +
                     std::to_string(kHighestRate));
@@ -90,26 +262,28 @@ void check_header(const SF_INFO& info, double longest, const std::string& where)
     fail(where, std::to_string(info.channels) + " channels, expected 1 to " +
                     std::to_string(kMostChannels));
   }
+  if (!counted) return;
   if (info.frames < 1) fail(where, "no samples, expected at least one");
-  const double seconds = static_cast<double>(info.frames) / info.samplerate;
-  if (seconds > longest) {
-    fail(where,
-         seconds_text(seconds) + " long, expected at most data.longest = " + seconds_text(longest));
-  }
+  require_length(static_cast<std::uint64_t>(info.frames), info, longest, where);
 }
 
 }  // namespace
 
 Sound read_sound(const fs::path& path, double longest) {
-  const std::string where = path.string();
-  SF_INFO info;
-  const File file = open_sound(path, info);
-  check_riff(path);
-  check_header(info, longest, where);
-
+  Source source(path);
+  const std::string& where = source.where();
+  refuse_pointer(source.bytes(0, 64), where);
   Sound sound;
+  sound.to_end = repair_header(source);
+  SF_INFO info;
+  const File file = open_sound(source, info);
+  // FLAC from an encoder that could not go back.
+  const bool counted = info.frames != SF_COUNT_MAX;
+  sound.to_end = sound.to_end || !counted;
+  check_header(info, counted, longest, where);
+
   sound.sample_rate = info.samplerate;
-  sound.samples.reserve(static_cast<std::size_t>(info.frames));
+  if (counted) sound.samples.reserve(static_cast<std::size_t>(info.frames));
   const auto channels = static_cast<std::size_t>(info.channels);
   std::vector<float> chunk(static_cast<std::size_t>(kChunk) * channels);
   while (sound.samples.size() < static_cast<std::size_t>(info.frames)) {
@@ -123,8 +297,10 @@ Sound read_sound(const fs::path& path, double longest) {
       fail(where, "sample " + std::to_string(sound.samples.size() - 1) + " is " +
                       std::to_string(sound.samples.back()) + ", expected a finite number");
     }
+    if (!counted) require_length(sound.samples.size(), info, longest, where);
   }
-  if (sound.samples.size() != static_cast<std::size_t>(info.frames)) {
+  if (!counted && sound.samples.empty()) fail(where, "no samples, expected at least one");
+  if (counted && sound.samples.size() != static_cast<std::size_t>(info.frames)) {
     fail(where, "truncated: " + std::to_string(sound.samples.size()) + " samples, but the header " +
                     "announces " + std::to_string(info.frames));
   }

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/device/draws.h"
 #include "crosstate/device/models.h"
 #include "crosstate/device/write_verify.h"
@@ -14,7 +15,8 @@ namespace {
 
 std::string text_of(double value) {
   char text[32];
-  std::snprintf(text, sizeof text, "%g", value);
+  // As many digits as tell it from a bound that it misses by little.
+  std::snprintf(text, sizeof text, "%.9g", value);
   return text;
 }
 
@@ -50,11 +52,12 @@ Cells::Cells(const DeviceOptions& options, std::span<const double> targets, std:
     : options_(options), seed_(seed), array_(array), targets_(targets.begin(), targets.end()) {
   validate(options);
   set_model("");
-  // A target that was computed may end a few bits beyond the range.
+  // A target that was computed, or rounded to binary32, may end a few bits beyond the range.
   const double slack = 1e-9 * range_.high;
   for (std::size_t i = 0; i < targets_.size(); ++i) {
     const double target = targets_[i];
     if (target >= range_.low - slack && target <= range_.high + slack) continue;
+    if (nearly_within(target, range_.low, range_.high)) continue;
     fail("device model " + options.model, "target " + text_of(target) + " uS of cell " +
                                               std::to_string(i) + ", expected " +
                                               text_of(range_.low) + " to " + text_of(range_.high));
@@ -132,6 +135,10 @@ void Cells::program_cell(std::size_t i) {
     programmed_[i] = model_->programmed(model_targets_[i], draws);
   }
   conductance_[i] = std::max(0.0, programmed_[i]) * unit_;
+}
+
+void require_age(const DeviceOptions& options, double seconds) {
+  require_defined(*make_device_model(options), options.model, seconds * acceleration(options));
 }
 
 void Cells::age_to(double seconds) {

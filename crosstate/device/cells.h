@@ -30,6 +30,10 @@ struct ProgrammingSummary {
   void add(const ProgrammingSummary& other);
 };
 
+/// Throws Error, as Cells::age_to() would, unless cells of these options are defined so long after
+/// programming.
+void require_age(const DeviceOptions& options, double seconds_since_programming);
+
 /// Cells of one array, a chip's or a part's. All that is random about cell i has the address (seed,
 /// array, i): a cell does not depend on its neighbours, and what it conducts at a time does not
 /// depend on the times before at which it was looked at.
@@ -56,6 +60,9 @@ class Cells {
   double time() const { return time_; }
   const DeviceOptions& options() const { return options_; }
   const ProgrammingSummary& programming() const { return summary_; }
+  /// The setting of section "device" in which these cells differ from others, with both values, as
+  /// in "drift (true, not false)"; "" if there is none. A table is the same if its text is.
+  std::string other_setting(const Cells& others) const;
 
   /// The cells as tensors, and back: the same cells at the same time, which age as they would have.
   /// `where` names the source in errors.

@@ -2,9 +2,11 @@
 // chip where another mathematical library rounds the last bit otherwise.
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/device/cells.h"
 
 namespace crosstate {
@@ -40,11 +42,6 @@ T number(const Safetensors& file, const char* key, const std::string& where) {
   return value;
 }
 
-std::string exact_text(double value) {
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, value).ptr};
-}
-
 const Tensor& tensor(const Safetensors& file, const char* name, const std::string& where) {
   const auto found = file.tensors.find(name);
   if (found == file.tensors.end()) fail(where, std::string("has no tensor ") + name);
@@ -58,6 +55,25 @@ std::vector<double> conductances(const Safetensors& file, const char* name, std:
     if (!std::isfinite(v)) fail(where, std::string(name) + ": expected finite values");
   }
   return values;
+}
+
+// Settings of another device could not have made these cells.
+void require_valid(const DeviceOptions& options, const std::string& table,
+                   const std::string& where) {
+  try {
+    validate(options, table);
+  } catch (const Error& error) {
+    fail(where, std::string("device: ") + error.what());
+  }
+}
+
+void require_conductances(std::span<const double> values, const char* name,
+                          const ConductanceRange& range, const std::string& where) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (nearly_within(values[i], range.low, range.high)) continue;
+    fail(where, std::string(name) + " of cell " + std::to_string(i) + ": " + exact_text(values[i]) +
+                    " uS, expected " + exact_text(range.low) + " to " + exact_text(range.high));
+  }
 }
 
 std::vector<std::uint8_t> faults_of(const Safetensors& file, std::uint64_t cells,
@@ -87,12 +103,17 @@ std::uint64_t whole(const json& values, const char* key, const std::string& wher
 }
 
 // The counts of faults follow from the faults.
-ProgrammingSummary summary_of(const json& values, const std::string& where) {
+ProgrammingSummary summary_of(const json& values, std::uint64_t cells, const std::string& where) {
   ProgrammingSummary summary;
+  summary.cells = cells;
   summary.within = whole(values, "within", where);
   summary.pulses = whole(values, "pulses", where);
   summary.reads = whole(values, "reads", where);
   summary.most_pulses = whole(values, "most_pulses", where);
+  if (summary.within > cells) {
+    fail(where, "programming.within: " + std::to_string(summary.within) + ", expected at most " +
+                    std::to_string(cells) + ", the number of cells");
+  }
   if (!values.contains("energy_pj") || !values["energy_pj"].is_number()) {
     fail(where, "programming.energy_pj: expected a number");
   }
@@ -101,6 +122,17 @@ ProgrammingSummary summary_of(const json& values, const std::string& where) {
 }
 
 }  // namespace
+
+std::string Cells::other_setting(const Cells& others) const {
+  const json here = options_json(options_).at("device");
+  const json there = options_json(others.options_).at("device");
+  for (const auto& [key, value] : here.items()) {
+    if (key == "table" || value == there.at(key)) continue;
+    return key + " (" + value.dump() + ", not " + there.at(key).dump() + ")";
+  }
+  if (model_->source() != others.model_->source()) return "table (other measurements)";
+  return "";
+}
 
 Safetensors Cells::save() const {
   Safetensors file;
@@ -137,7 +169,10 @@ Cells Cells::load(const Safetensors& file, const std::string& where) {
   cells.seed_ = number<std::uint64_t>(file, "seed", where);
   cells.array_ = number<std::uint32_t>(file, "array", where);
   cells.time_ = number<double>(file, "time", where);
-  if (!(cells.time_ >= 0)) fail(where, "time: expected 0 or more");
+  if (!(cells.time_ >= 0 && cells.time_ <= kLongestTime)) {
+    fail(where,
+         "time: " + exact_text(cells.time_) + " s, expected 0 to " + exact_text(kLongestTime));
+  }
 
   const Tensor& target = tensor(file, "target", where);
   const std::uint64_t count = target.shape.size() == 1 ? target.shape[0] : 0;
@@ -145,10 +180,17 @@ Cells Cells::load(const Safetensors& file, const std::string& where) {
   cells.programmed_ = conductances(file, "programmed", count, where);
   cells.conductance_ = conductances(file, "conductance", count, where);
   cells.faults_ = faults_of(file, count, where);
-  cells.summary_ = summary_of(object(file, "programming", where), where);
-  cells.summary_.cells = count;
+  cells.summary_ = summary_of(object(file, "programming", where), count, where);
   cells.count_faults();
-  cells.set_model(metadata(file, "table", where));
+  const std::string& table = metadata(file, "table", where);
+  require_valid(cells.options_, table, where);
+  cells.set_model(table);
+  const double slack = 1e-9 * cells.range_.high;  // as for the targets of new cells
+  require_conductances(cells.targets_, "target",
+                       {cells.range_.low - slack, cells.range_.high + slack}, where);
+  // Noise takes cells beyond their highest target, but none conducts less than nothing.
+  require_conductances(cells.conductance_, "conductance", {0, std::numeric_limits<double>::max()},
+                       where);
   cells.find_read_deviations();
   return cells;
 }

@@ -253,6 +253,29 @@ TEST(Cells, WriteVerifyGivesUp) {
   EXPECT_LE(p.pulses, 2000u);
 }
 
+// Pulses that add far too much leave every cell within what it can hold.
+TEST(Cells, WriteVerifyKeepsCellsWithinTheirRange) {
+  for (const std::string& model : shipped()) {
+    for (const double scale : {1.0, 2.0}) {
+      DeviceOptions options = of(model);
+      options.write_verify = true;
+      options.pulse_noise = 3;
+      options.tolerance = 0.001;
+      options.g_max = scale * conductance_range(options).high;
+      const ConductanceRange range = conductance_range(options);
+      const Cells cells(options, ladder(options, 301), 1, 0);
+      double lowest = range.high, highest = range.low;
+      for (const double g : cells.conductance()) {
+        lowest = std::min(lowest, g);
+        highest = std::max(highest, g);
+      }
+      EXPECT_GE(lowest, range.low * (1 - 1e-12)) << model;
+      EXPECT_LE(highest, range.high * (1 + 1e-12)) << model;
+      EXPECT_GT(highest, 0.9 * range.high) << model << ": nothing was programmed";
+    }
+  }
+}
+
 TEST(Cells, WriteVerifySetsWhereTimedModelsBegin) {
   DeviceOptions options = of("neurram");
   const std::vector<double> targets(5000, 20);
@@ -322,6 +345,35 @@ TEST(Cells, RefuseDamagedFiles) {
   file = good;
   file.metadata["device"] = R"({"device": {"model": "moon"}})";
   expect_refused(file, "moon");
+  file = good;
+  file.metadata["device"] = R"({"device": {"model": "pcm", "read_noise": 0.5}})";
+  expect_refused(file, "device.read_noise is of the model gaussian");
+  for (const char* time : {"inf", "1e300", "nan"}) {
+    file = good;
+    file.metadata["time"] = time;
+    expect_refused(file, "time");
+  }
+  file = good;
+  file.tensors["conductance"] = Tensor::from(std::vector<double>{1, -1, 2}, {3});
+  expect_refused(file, "conductance of cell 1: -1 uS");
+  file = good;
+  file.tensors["target"] = Tensor::from(std::vector<double>{1, 2, 26}, {3});
+  expect_refused(file, "target of cell 2: 26 uS");
+  file = good;
+  file.metadata["programming"] =
+      R"({"within": 4, "pulses": 0, "reads": 0, "most_pulses": 0, "energy_pj": 0})";
+  expect_refused(file, "programming.within: 4, expected at most 3");
+}
+
+TEST(Cells, TellInWhichSettingTheyDiffer) {
+  const std::vector<double> targets(3, 10);
+  DeviceOptions options = of("pcm");
+  const Cells cells(options, targets, 1, 0);
+  EXPECT_EQ(Cells(options, targets, 2, 5).other_setting(cells), "");
+  options.drift = false;
+  EXPECT_EQ(Cells(options, targets, 1, 0).other_setting(cells), "drift (false, not true)");
+  EXPECT_EQ(Cells(of("simple"), targets, 1, 0).other_setting(cells),
+            "model (\"simple\", not \"pcm\")");
 }
 
 TEST(Cells, RefuseTimesAndTargetsOutsideTheModel) {
@@ -354,6 +406,31 @@ TEST(Cells, RefuseTimesAndTargetsOutsideTheModel) {
   expect_target("pcm", -0.1);
   expect_target("pcm", NAN);
   expect_target("rram-cmo", 8.9);
+  expect_target("hermes", 20.7001);
+}
+
+// What was rounded to binary32 on its way is the same conductance, and the same time.
+TEST(Cells, ForgiveRoundingToBinary32) {
+  for (const std::string& model : shipped()) {
+    DeviceOptions options = of(model);
+    const ConductanceRange range = conductance_range(options);
+    std::vector<double> ends;
+    for (const double end : {range.low, range.high}) {
+      const auto rounded = static_cast<float>(end);
+      ends.push_back(rounded);
+      if (end > 0) ends.push_back(std::nextafter(rounded, 0.0f));
+      if (end > 0) ends.push_back(std::nextafter(rounded, 1e9f));
+    }
+    EXPECT_NO_THROW(Cells(options, ends, 1, 0)) << model;
+    if (range.low == 0) continue;
+    options.g_min = static_cast<float>(range.low);
+    EXPECT_NO_THROW(validate(options)) << model;
+    options.g_min = std::nextafter(static_cast<float>(range.low), 0.0f);
+    EXPECT_NO_THROW(validate(options)) << model;
+  }
+  Cells cells(of("hermes"), std::vector<double>{20.7000008}, 1, 0);
+  Cells last(of("neurram"), std::vector<double>{20}, 1, 0);
+  EXPECT_NO_THROW(last.age_to(std::nextafter(172800.0f, 1e9f)));
 }
 
 TEST(Cells, MayBeNone) {

@@ -13,12 +13,16 @@ namespace crosstate {
 
 using ModelPointer = std::shared_ptr<const DeviceModel>;
 
-ModelPointer make_gaussian(const DeviceOptions& options);  // gaussian.cpp
-ModelPointer make_pcm(const DeviceOptions& options);       // pcm.cpp: pcm, hermes*, simple
-ModelPointer make_cmo(const DeviceOptions& options);       // cmo.cpp
-ModelPointer make_neurram(const DeviceOptions& options);   // rram.cpp: neurram, neurram-cubic
-ModelPointer make_milo(const DeviceOptions& options);      // rram.cpp
-ModelPointer make_sonos(const DeviceOptions& options);     // sonos.cpp
+ModelPointer make_gaussian(const DeviceOptions& options);                  // gaussian.cpp
+ModelPointer make_pcm(const DeviceOptions& options);                       // pcm.cpp
+ModelPointer make_hermes(const DeviceOptions& options);                    // pcm.cpp
+ModelPointer make_hermes_single(const DeviceOptions& options);             // pcm.cpp
+ModelPointer make_simple(const DeviceOptions& options);                    // pcm.cpp
+ModelPointer make_cmo(const DeviceOptions& options);                       // cmo.cpp
+ModelPointer make_neurram(const DeviceOptions& options);                   // rram.cpp
+ModelPointer make_neurram_cubic(const DeviceOptions& options);             // rram.cpp
+ModelPointer make_milo(const DeviceOptions& options);                      // rram.cpp
+ModelPointer make_sonos(const DeviceOptions& options);                     // sonos.cpp
 ModelPointer make_table(const DeviceOptions& options, DeviceTable table);  // timed.cpp
 
 /// A model of cells whose mean and deviation are known at given times: each cell walks from one to

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
+#include <utility>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/nearest.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/device/families.h"
 
 namespace crosstate {
@@ -17,12 +20,13 @@ constexpr const char* kTaox =
     "0,1,1,1\n0,100,100,1\n"
     "31536000,1,1,2\n31536000,100,100,2\n";
 
-DeviceTable table_of(const DeviceOptions& options, const std::string& text) {
-  if (!text.empty())
+// The table that was asked for, if any; `text` comes from a saved chip.
+std::optional<DeviceTable> table_of(const DeviceOptions& options, const std::string& text) {
+  if (!text.empty()) {
     return DeviceTable::parse(text, options.table.empty() ? options.model : options.table);
+  }
   if (!options.table.empty()) return DeviceTable::read(options.table);
-  if (options.model == "taox") return DeviceTable::parse(kTaox, "taox");
-  fail("device.table", "is empty, expected a CSV file: device.model is table");
+  return std::nullopt;
 }
 
 std::string seconds_text(double seconds) {
@@ -45,29 +49,29 @@ std::vector<std::string> device_model_names() {
 }
 
 const NamedModel& device_model(const std::string& name) {
-  const auto distance = [&](const NamedModel& model) {
-    return edit_distance(std::string_view(name).substr(0, 60), model.name);
-  };
-  const NamedModel& nearest = *std::min_element(
-      kDeviceModels.begin(), kDeviceModels.end(),
-      [&](const NamedModel& a, const NamedModel& b) { return distance(a) < distance(b); });
-  if (name == nearest.name) return nearest;
+  const auto found = std::find_if(kDeviceModels.begin(), kDeviceModels.end(),
+                                  [&](const NamedModel& model) { return name == model.name; });
+  if (found != kDeviceModels.end()) return *found;
   std::string all;
   for (const NamedModel& model : kDeviceModels)
     all += (all.empty() ? "" : ", ") + std::string(model.name);
-  fail("device model", "unknown name \"" + excerpt(name) + "\"; the nearest is " + nearest.name +
-                           ", all are " + all);
+  fail("device model", "unknown name \"" + excerpt(name) + "\"; the nearest is " +
+                           nearest_name(name, device_model_names()) + ", all are " + all);
+}
+
+ModelPointer make_taox(const DeviceOptions& options, const std::string& table) {
+  std::optional<DeviceTable> measured = table_of(options, table);
+  return make_table(options, measured ? std::move(*measured) : DeviceTable::parse(kTaox, "taox"));
+}
+
+ModelPointer make_measured(const DeviceOptions& options, const std::string& table) {
+  std::optional<DeviceTable> measured = table_of(options, table);
+  if (!measured) fail("device.table", "is empty, expected a CSV file: device.model is table");
+  return make_table(options, std::move(*measured));
 }
 
 ModelPointer make_device_model(const DeviceOptions& options, const std::string& table) {
-  const std::string name = device_model(options.model).name;
-  if (name == "gaussian") return make_gaussian(options);
-  if (name == "rram-cmo") return make_cmo(options);
-  if (name == "neurram" || name == "neurram-cubic") return make_neurram(options);
-  if (name == "milo") return make_milo(options);
-  if (name == "sonos") return make_sonos(options);
-  if (name == "table" || name == "taox") return make_table(options, table_of(options, table));
-  return make_pcm(options);
+  return device_model(options.model).make(options, table);
 }
 
 ConductanceRange conductance_range(const DeviceOptions& options, const DeviceModel& model) {
@@ -79,7 +83,7 @@ ConductanceRange conductance_range(const DeviceOptions& options, const DeviceMod
 
 void require_defined(const DeviceModel& model, const std::string& name, double seconds) {
   const bool defined =
-      seconds == 0 || (seconds >= model.first_time() && seconds <= model.last_time());
+      seconds == 0 || nearly_within(seconds, model.first_time(), model.last_time());
   if (defined) return;
   std::string times = "0";
   times += model.first_time() > 0 ? ", and " + seconds_text(model.first_time()) : " s";

@@ -1,9 +1,9 @@
 #include "crosstate/device/options.h"
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/device/models.h"
 
 namespace crosstate {
@@ -61,12 +61,6 @@ void cell_fields(FieldList& list, DeviceOptions& options) {
       .range(-1e6, 1e6);
 }
 
-std::string text_of(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", value);
-  return text;
-}
-
 // A value that the model does not read would change nothing, quietly.
 void require_used(const DeviceOptions& options) {
   const DeviceOptions defaults;
@@ -92,13 +86,19 @@ void require_used(const DeviceOptions& options) {
 }
 
 void require_consistent(const DeviceOptions& options) {
+  constexpr double kLeastConductance = 1e-6;  // uS: no cell is read below 1 pS
+  if (options.g_max > 0 && options.g_max < kLeastConductance) {
+    fail("options", "device.g_max = " + exact_text(options.g_max) +
+                        ", expected 0 (the model's own) or at least " +
+                        exact_text(kLeastConductance) + " (uS)");
+  }
   const double faulty = options.stuck_low + options.stuck_high + options.open;
   if (faulty > 1) {
-    fail("options", "device.stuck_low + device.stuck_high + device.open = " + text_of(faulty) +
+    fail("options", "device.stuck_low + device.stuck_high + device.open = " + exact_text(faulty) +
                         ", expected at most 1");
   }
   if (options.temperature != 300 && options.activation_energy == 0) {
-    fail("options", "device.temperature = " + text_of(options.temperature) +
+    fail("options", "device.temperature = " + exact_text(options.temperature) +
                         " without device.activation_energy: no source tells how temperature "
                         "changes device.model = " +
                         options.model);
@@ -143,23 +143,23 @@ void fields(FieldList& list, DeviceOptions& options) {
   cell_fields(list, options);
 }
 
-void validate(const DeviceOptions& options) {
+void validate(const DeviceOptions& options, const std::string& table) {
   DeviceOptions copy = options;
   FieldList list;
   fields(list, copy);
   list.from_json(list.to_json(), "options");
   require_used(options);
   require_consistent(options);
-  const std::shared_ptr<const DeviceModel> model = make_device_model(options);
+  const std::shared_ptr<const DeviceModel> model = make_device_model(options, table);
   const ConductanceRange range = conductance_range(options, *model), paper = model->range();
   if (range.low >= range.high) {
-    fail("options", "device.g_min = " + text_of(range.low) +
-                        ", expected less than device.g_max = " + text_of(range.high));
+    fail("options", "device.g_min = " + exact_text(range.low) +
+                        ", expected less than device.g_max = " + exact_text(range.high));
   }
   const double lowest = paper.low * (range.high / paper.high);
-  if (range.low < lowest * (1 - 1e-9)) {
-    fail("options", "device.g_min = " + text_of(range.low) + ", expected at least " +
-                        text_of(lowest) + ", where device.model = " + options.model + " begins");
+  if (range.low < lowest && !nearly_equal(range.low, lowest)) {
+    fail("options", "device.g_min = " + exact_text(range.low) + ", expected at least " +
+                        exact_text(lowest) + ", where device.model = " + options.model + " begins");
   }
 }
 

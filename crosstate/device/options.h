@@ -39,8 +39,9 @@ struct DeviceOptions {
 /// Binds the fields of section "device".
 void fields(FieldList& list, DeviceOptions& options);
 /// Throws Error for a value out of its range, for values that contradict each other or the model,
-/// for values that the model does not use, and for a table that cannot be read.
-void validate(const DeviceOptions& options);
+/// for values that the model does not use, and for a table that cannot be read. `table`: the text
+/// of options.table, which is read where it is empty.
+void validate(const DeviceOptions& options, const std::string& table = "");
 
 struct ConductanceRange {
   double low = 0, high = 0;  // uS

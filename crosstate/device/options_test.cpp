@@ -3,8 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
 #include "crosstate/base/error.h"
 #include "crosstate/device/current.h"
+#include "crosstate/device/draws.h"
 #include "crosstate/device/models.h"
 
 namespace crosstate {
@@ -64,10 +70,50 @@ TEST(DeviceOptions, AreChecked) {
   options = of("pcm");
   options.g_min = 25;
   refused(options, "expected less than device.g_max = 25");
+  options = of("pcm");
+  options.g_max = 1e-7;
+  refused(options, "device.g_max = 1e-07, expected 0 (the model's own) or at least 1e-06");
   refused(of("table"), "device.table");
   for (const std::string& model : device_model_names()) {
     if (model == "table") continue;
     EXPECT_NO_THROW(validate(of(model))) << model;
+  }
+}
+
+// Whatever device.model allows has statistics of its own.
+TEST(DeviceModels, AreAllDifferent) {
+  std::map<std::vector<double>, std::string> seen;
+  FieldList list;
+  DeviceOptions options;
+  fields(list, options);
+  const auto model = std::ranges::find(list.all(), "device.model", &Field::key);
+  ASSERT_NE(model, list.all().end());
+  EXPECT_EQ(model->choices.size(), kDeviceModels.size());
+  for (const std::string& name : model->choices) {
+    EXPECT_STREQ(device_model(name).name, name.c_str());
+    if (name == "table") {
+      EXPECT_THAT([&] { make_device_model(of(name)); },
+                  ThrowsMessage<Error>(HasSubstr("device.table")));
+    }
+    const std::string table = name == "table" ? "time,target,mean,sigma\n0,1,1,1\n0,90,90,1\n" : "";
+    const auto made = make_device_model(of(name), table);
+    const ConductanceRange range = made->range();
+    std::vector<double> statistics{range.low, range.high};
+    const std::vector<double> targets(50, range.low + 0.6 * (range.high - range.low));
+    std::vector<double> programmed, aged(targets.size());
+    for (std::uint32_t i = 0; i < targets.size(); ++i) {
+      programmed.push_back(made->programmed(targets[i], CellDraws({1, 0, i})));
+    }
+    const double time = std::min(1e5, made->last_time());
+    if (time > 0) made->age({targets, programmed, 1, 0}, time, aged);
+    statistics.insert(statistics.end(), programmed.begin(), programmed.end());
+    statistics.insert(statistics.end(), aged.begin(), aged.end());
+    const auto [twin, is_new] = seen.try_emplace(statistics, name);
+    EXPECT_TRUE(is_new) << name << " is " << twin->second;
+  }
+  for (const char* name : {"", "PCM", "pcm ", "hermes-double"}) {
+    EXPECT_THAT([&] { make_device_model(of(name)); },
+                ThrowsMessage<Error>(HasSubstr("unknown name")));
   }
 }
 

@@ -115,17 +115,20 @@ class Pcm : public DeviceModel {
   bool drifts_, flickers_;
 };
 
-const Statistics& statistics_of(const std::string& model) {
-  if (model == "hermes") return kHermes;
-  if (model == "hermes-single") return kHermesSingle;
-  if (model == "simple") return kSimple;
-  return kPcm;
-}
-
 }  // namespace
 
-ModelPointer make_pcm(const DeviceOptions& options) {
-  return std::make_shared<Pcm>(statistics_of(options.model), options);
+ModelPointer make_pcm(const DeviceOptions& options) { return std::make_shared<Pcm>(kPcm, options); }
+
+ModelPointer make_hermes(const DeviceOptions& options) {
+  return std::make_shared<Pcm>(kHermes, options);
+}
+
+ModelPointer make_hermes_single(const DeviceOptions& options) {
+  return std::make_shared<Pcm>(kHermesSingle, options);
+}
+
+ModelPointer make_simple(const DeviceOptions& options) {
+  return std::make_shared<Pcm>(kSimple, options);
 }
 
 }  // namespace crosstate

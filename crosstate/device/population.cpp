@@ -56,7 +56,7 @@ double target_of(const DeviceOptions& device, const PopulationOptions& options) 
   if (options.target_conductance >= 0) return options.target_conductance;
   if (options.target_conductance != -1) {
     fail("population.target_conductance (--target-conductance)",
-         std::to_string(options.target_conductance) + ", expected 0 or more (uS)");
+         exact_text(options.target_conductance) + ", expected 0 or more (uS)");
   }
   const ConductanceRange range = conductance_range(device);
   return 0.5 * (range.low + range.high);
@@ -79,6 +79,7 @@ void fields(FieldList& list, PopulationOptions& options) {
 
 Population sample_devices(const DeviceOptions& device, const PopulationOptions& options,
                           std::uint64_t seed, ThreadPool& pool) {
+  require_age(device, options.time);
   Population result;
   result.target = target_of(device, options);
   const auto count = static_cast<std::size_t>(options.count);

@@ -22,17 +22,18 @@ double neurram_cubic(double g) { return 1.053 + g * (0.2374 + g * (-0.01167 + g 
 
 }  // namespace
 
+ModelPointer make_neurram_cubic(const DeviceOptions& options) {
+  return make_timed(options, {.range = {0, 39.26},
+                              .times = {1},
+                              .at =
+                                  [](std::size_t, double target) {
+                                    return Moments{target, neurram_cubic(target)};
+                                  },
+                              .read_deviation = {},
+                              .source = {}});
+}
+
 ModelPointer make_neurram(const DeviceOptions& options) {
-  if (options.model == "neurram-cubic") {
-    return make_timed(options, {.range = {0, 39.26},
-                                .times = {1},
-                                .at =
-                                    [](std::size_t, double target) {
-                                      return Moments{target, neurram_cubic(target)};
-                                    },
-                                .read_deviation = {},
-                                .source = {}});
-  }
   return make_timed(options, {.range = {0, 40},
                               .times = {1, kDay, 2 * kDay},
                               .at =

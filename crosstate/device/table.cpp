@@ -9,6 +9,8 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/numbers.h"
+#include "crosstate/base/utf8.h"
 #include "crosstate/device/model.h"
 
 namespace crosstate {
@@ -31,13 +33,6 @@ std::string number_text(double value) {
   return {text, end};
 }
 
-std::string_view trimmed(std::string_view text) {
-  const auto is_space = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
-  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
-  return text;
-}
-
 // Takes what stands before the first `separator`, and that, off the text.
 std::string_view take(std::string_view& text, char separator) {
   const std::size_t end = std::min(text.find(separator), text.size());
@@ -46,16 +41,15 @@ std::string_view take(std::string_view& text, char separator) {
   return part;
 }
 
-double read_number(std::string_view text, double most, std::size_t column,
-                   const std::string& where) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool is_number = error == std::errc{} && end == text.data() + text.size();
-  if (!is_number || !(value >= 0 && value <= most)) {
-    fail(where + ", column " + std::string(kColumns[column]),
-         quoted(text) + ", expected a number, 0 to " + number_text(most));
-  }
-  return value;
+double read_value(std::string_view text, double most, std::size_t column,
+                  const std::string& where) {
+  const ReadNumber<double> number = read_number<double>(text);
+  const bool good = number.value && *number.value >= 0 && nearly_within(*number.value, 0, most);
+  if (good) return std::min(*number.value, most);
+  fail(where + ", column " + std::string(kColumns[column]),
+       quoted(without_blanks(text)) +
+           (number.wrong.empty() ? std::string() : " " + std::string(number.wrong)) +
+           ", expected a number, 0 to " + number_text(most));
 }
 
 Record read_record(std::string_view line, const std::string& where) {
@@ -66,7 +60,7 @@ Record read_record(std::string_view line, const std::string& where) {
   double values[4];
   for (std::size_t column = 0; column < 4; ++column) {
     const double most = column == 0 ? kLongestTime : kMostConductance;
-    values[column] = read_number(trimmed(take(line, ',')), most, column, where);
+    values[column] = read_value(take(line, ','), most, column, where);
   }
   return {values[0], values[1], values[2], values[3], 0};
 }
@@ -74,8 +68,9 @@ Record read_record(std::string_view line, const std::string& where) {
 std::vector<Record> read_records(std::string_view text, const std::string& file) {
   std::vector<Record> records;
   bool has_header = false;
+  text = without_byte_order_mark(text, file);
   for (std::size_t number = 1; !text.empty(); ++number) {
-    const std::string_view line = trimmed(take(text, '\n'));
+    const std::string_view line = without_blanks(take(text, '\n'));
     const std::string where = file + ':' + std::to_string(number);
     if (line.empty() || line.front() == '#') continue;
     if (!has_header) {
@@ -100,7 +95,7 @@ DeviceTable DeviceTable::parse(const std::string& text, const std::string& file)
     return a.time != b.time ? a.time < b.time : a.target < b.target;
   });
   DeviceTable table;
-  table.text_ = text;
+  table.text_ = as_utf8(text);  // it goes into files; comments may be of any bytes
   for (const Record& r : records) {
     if (table.times_.empty() || table.times_.back() != r.time) {
       table.times_.push_back(r.time);
@@ -117,7 +112,9 @@ DeviceTable DeviceTable::parse(const std::string& text, const std::string& file)
     const std::vector<Row>& rows = table.rows_[k];
     const std::string where = file + ", time " + number_text(table.times_[k]);
     if (rows.size() < 2) fail(where, "one target, expected at least two");
-    if (rows.front().target != table.range_.low || rows.back().target != table.range_.high) {
+    // Software that writes binary32 may round an end at one time and not at another.
+    if (!nearly_equal(rows.front().target, table.range_.low) ||
+        !nearly_equal(rows.back().target, table.range_.high)) {
       fail(where, "targets from " + number_text(rows.front().target) + " to " +
                       number_text(rows.back().target) + ", expected " +
                       number_text(table.range_.low) + " to " + number_text(table.range_.high) +

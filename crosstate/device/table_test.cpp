@@ -104,6 +104,23 @@ TEST_F(TableModel, TravelsWithItsCells) {
                          loaded.conductance().begin()));
 }
 
+TEST(DeviceTable, TakesNumbersAsInstrumentsWriteThem) {
+  const DeviceTable table = DeviceTable::parse(
+      "\xEF\xBB\xBFtime,target,mean,sigma\r\n0,+1,+1.0E+00,1e-400\r\n0, 21. ,.5,1\r\n", "m.csv");
+  EXPECT_EQ(table.range().low, 1);
+  EXPECT_EQ(table.range().high, 21);
+  EXPECT_EQ(table.at(0, 1).deviation, 0);
+  EXPECT_EQ(table.at(0, 21).mean, 0.5);
+}
+
+// 20.7 as binary32 has it at one time, and as a decimal at another.
+TEST(DeviceTable, ForgivesRoundingToBinary32) {
+  const DeviceTable table = DeviceTable::parse(
+      std::string(kHeader) + "0,0,0,1\n0,20.7,20,1\n9,0,0,1\n9,20.7000008,20,1\n", "m.csv");
+  EXPECT_EQ(table.range().high, 20.7);
+  EXPECT_EQ(table.at(1, 20.7000008).mean, 20);
+}
+
 TEST(DeviceTable, RefusesWhatItCannotRead) {
   const auto refused = [](const std::string& text, const std::string& part) {
     EXPECT_THAT([&] { DeviceTable::parse(text, "m.csv"); }, ThrowsMessage<Error>(HasSubstr(part)))
@@ -116,11 +133,14 @@ TEST(DeviceTable, RefusesWhatItCannotRead) {
   refused("time,target,mean\n", "m.csv:1: header \"time,target,mean\", expected time,");
   refused(header + "1,2,3\n", "m.csv:2: 3 columns, expected 4");
   refused(header + "1,2,3,4,5\n", "m.csv:2: 5 columns, expected 4");
-  refused(header + "1,2,x,4\n", "m.csv:2, column mean: \"x\", expected a number");
+  refused(header + "1,2,x,4\n", "m.csv:2, column mean: \"x\" is not a number, expected a number");
   refused(header + "1,2,3,4\n1,,3,4\n", "m.csv:3, column target: \"\"");
   refused(header + "1,2,3,-4\n", "m.csv:2, column sigma: \"-4\"");
   refused(header + "nan,2,3,4\n", "m.csv:2, column time: \"nan\"");
-  refused(header + "1,2,inf,4\n", "m.csv:2, column mean: \"inf\"");
+  refused(header + "1,2,inf,4\n", "m.csv:2, column mean: \"inf\" is not finite");
+  refused(header + "1,2,1e400,4\n", "m.csv:2, column mean: \"1e400\" is too large");
+  refused(header + "1,2,9.91E+37,4\n", "m.csv:2, column mean: \"9.91E+37\", expected");
+  refused(header + "1,2,0x1p3,4\n", "m.csv:2, column mean: \"0x1p3\" is hexadecimal");
   refused(header + "1,2,3,4\n1,2,5,6\n", "m.csv:3, column target: 2 is there before");
   refused(header + "1,2,3,4\n", "m.csv, time 1: one target, expected at least two");
   refused(header + "1,2,3,4\n1,4,4,4\n9,2,3,4\n9,5,5,5\n",

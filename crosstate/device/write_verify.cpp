@@ -7,8 +7,9 @@ namespace crosstate {
 
 Verified write_verify(const DeviceOptions& options, const DeviceModel& model, double target,
                       const CellDraws& draws) {
-  const double tolerance = options.tolerance * model.range().high;
-  Verified cell{model.range().low, 0, false};
+  const ConductanceRange range = model.range();
+  const double tolerance = options.tolerance * range.high;
+  Verified cell{range.low, 0, false};
   for (;; ++cell.pulses) {
     const auto k = static_cast<std::uint32_t>(cell.pulses);
     double& g = cell.conductance;
@@ -17,7 +18,7 @@ Verified write_verify(const DeviceOptions& options, const DeviceModel& model, do
     cell.accepted = std::abs(missing) <= tolerance;
     if (cell.accepted || cell.pulses == options.max_pulses) return cell;
     const double added = options.pulse_gain * missing * (1 + options.pulse_noise * draws.pulse(k));
-    g = std::max(0.0, g + added);
+    g = std::clamp(g + added, range.low, range.high);
   }
 }
 

@@ -14,7 +14,8 @@ struct Verified {
 
 /// Programs one cell from the model's lowest conductance to `target` (uS of the model). A read has
 /// the model's read deviation; pulse k then adds pulse_gain of what the read found missing, times
-/// 1 + pulse_noise xi_k.
+/// 1 + pulse_noise xi_k. A pulse takes the cell no lower than the model's lowest conductance and no
+/// higher than its highest, which is all that such a cell can hold.
 Verified write_verify(const DeviceOptions& options, const DeviceModel& model, double target,
                       const CellDraws& draws);
 

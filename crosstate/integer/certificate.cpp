@@ -5,54 +5,52 @@
 #include <cmath>
 #include <complex>
 
+#include "crosstate/integer/bounds.h"
 #include "crosstate/quant/poles.h"
 
 namespace crosstate {
 namespace {
 
-constexpr double kFloatExact = 1 << 24;                   // whole numbers that a float holds
-constexpr double kDoubleExact = 9007199254740992.0 / 2;   // 2^52: a sum and the half added to it
-constexpr double kInt32 = 2147483647.0, kInt64 = 4.6e18;  // the latter with a margin for halves
+constexpr double kFloatExact = 1 << 24;                  // whole numbers that a float holds
+constexpr double kDoubleExact = 9007199254740992.0 / 2;  // 2^52: a sum and the half added to it
+constexpr double kInt32 = 2147483647.0;
 
-double magnitude(const CodeFormat& f) {
-  return std::max(std::abs(static_cast<double>(f.low)), static_cast<double>(f.high));
-}
+// The largest magnitudes that one kind of requantizer meets over all rows.
+struct Products {
+  double bound = 0;         // of shifted(p) first + q second + half
+  bool fits = true;         // 64 bits
+  bool as_they_are = true;  // no row shifts p first, which lanes do not
 
-double row_bound(const IntegerMatrix& m, std::size_t row, double input) {
-  double sum = std::abs(static_cast<double>(m.bias[row]));
-  for (std::size_t i = 0; i < m.columns; ++i) {
-    sum += std::abs(static_cast<double>(m.weight[row * m.columns + i])) * input;
+  void add(const Requantizer& r, std::size_t row, std::int64_t p, std::int64_t q) {
+    double sum = static_cast<double>(shifted(p, r.early_of(row))) *
+                 std::abs(static_cast<double>(r.first[row]));
+    if (!r.second.empty()) {
+      sum += static_cast<double>(q) * std::abs(static_cast<double>(r.second[row]));
+    }
+    bound = std::max(bound, sum + std::exp2(r.shift[row] - 1));
+    fits = fits && fits_64_bits(r, row, p, q);
+    as_they_are = as_they_are && r.early_of(row) == 0;
   }
-  return sum;
-}
-
-// |p first + q second + half|
-double product_bound(const Requantizer& r, std::size_t row, double p, double q) {
-  double sum = p * std::abs(static_cast<double>(r.first[row]));
-  if (!r.second.empty()) sum += q * std::abs(static_cast<double>(r.second[row]));
-  return sum + std::exp2(r.shift[row] - 1);
-}
+};
 
 class Certifier {
  public:
-  explicit Certifier(const IntegerNetwork& n) : n_(n) {}
+  Certifier(const IntegerNetwork& n, bool states) : n_(n), states_(states) {}
 
   Certificate run() {
     out_.fits_int32 = out_.fits_int64 = out_.exact_in_float = true;
-    const double stream = magnitude(n_.residual), input = magnitude(n_.input);
-    matrix("encoder", n_.encoder, input, &n_.encoder_codes);
+    const std::int64_t stream = magnitude(n_.residual);
+    matrix("encoder", n_.encoder, magnitude(n_.input), &n_.encoder_codes);
     for (std::size_t l = 0; l < n_.blocks.size(); ++l) {
       block("layers." + std::to_string(l) + ".", n_.blocks[l], stream);
     }
-    double most = 0, scored = 0;
+    std::int64_t most = 0;
     for (std::size_t k = 0; k < n_.classes; ++k) {
-      const double per_step = row_bound(n_.decoder, k, stream);
-      most = std::max(most, per_step);
-      scored = std::max(scored, per_step * std::abs(static_cast<double>(n_.scores.first[k])));
+      most = std::max(most, row_bound(n_.decoder, k, stream));
     }
     sum("decoder, per step", most);
-    out_.longest_sequence = static_cast<std::int64_t>(
-        std::min(kInt64 / std::max(1.0, scored), kDoubleExact / std::max(1.0, most)));
+    out_.longest_sequence = longest_sequence(n_);
+    out_.fits_int64 = out_.fits_int64 && out_.longest_sequence > 0;
     return std::move(out_);
   }
 
@@ -66,74 +64,74 @@ class Certifier {
     if (out_.obstacle.empty()) out_.obstacle = name;
   }
   // An accumulator of codes; `unit`: how many parts of its last place a float must hold, 0: none.
-  void sum(const std::string& name, double bound, double unit = 1) {
+  void sum(const std::string& name, std::int64_t exact, double unit = 1) {
+    const auto bound = static_cast<double>(exact);
     record(name, bound);
     out_.fits_int32 = out_.fits_int32 && bound <= kInt32;
-    out_.fits_int64 = out_.fits_int64 && bound <= kInt64;
     if (bound * unit >= kFloatExact) not_exact(name);
   }
   // A x + b u. A float also has to hold the half place that decides ties, which it does below
   // 2^23 places. Beyond, only b u + offset can have taken the sum, b u alone being exact at any
   // size; if the rest cannot bring it back among the codes, the state saturates either way.
-  void state_sum(const std::string& name, double bound, double rest) {
+  void state_sum(const std::string& name, std::int64_t bound, double rest) {
     constexpr double kExact = kFloatExact / 2;
     const double saturated = std::ldexp(n_.state_limit + 1.0, kPoleFraction);
     sum(name, bound, kExact - rest >= saturated ? 0 : kFloatExact / kExact);
   }
-  void product(const std::string& name, double bound) {
-    record(name, bound);
-    out_.fits_int64 = out_.fits_int64 && bound <= kInt64;
-    if (bound >= kDoubleExact) not_exact(name);
+  void products(const std::string& name, const Products& of) {
+    record(name, of.bound);
+    out_.fits_int64 = out_.fits_int64 && of.fits;
+    if (of.bound >= kDoubleExact || !of.as_they_are) not_exact(name);
   }
 
-  void matrix(const std::string& name, const IntegerMatrix& m, double input,
+  void matrix(const std::string& name, const IntegerMatrix& m, std::int64_t input,
               const Requantizer* codes) {
-    double most = 0, scaled = 0;
+    std::int64_t most = 0;
+    Products scaled;
     for (std::size_t o = 0; o < m.rows; ++o) {
-      const double bound = row_bound(m, o, input);
+      const std::int64_t bound = row_bound(m, o, input);
       most = std::max(most, bound);
-      if (codes != nullptr) scaled = std::max(scaled, product_bound(*codes, o, bound, 0));
+      if (codes != nullptr) scaled.add(*codes, o, bound, 0);
     }
     sum(name, most);
-    if (codes != nullptr) product(name + " requantized", scaled);
+    if (codes != nullptr) products(name + " requantized", scaled);
   }
 
-  void block(const std::string& at, const IntegerBlock& b, double stream) {
-    const double limit = n_.state_limit;
+  void block(const std::string& at, const IntegerBlock& b, std::int64_t stream) {
+    const std::int64_t limit = n_.state_limit;
     // What rounding adds: half a step, the draw, or the residue and half a step.
-    const double offset = std::exp2(kPoleFraction - (nearest() ? 1 : 0));
-    double advance = 0, recurrent = 0, output = 0, scaled = 0, through = 0;
+    const std::int64_t offset = std::int64_t{1} << (kPoleFraction - (nearest() ? 1 : 0));
+    std::int64_t advance = 0, recurrent = 0, output = 0, through = 0;
+    Products scaled;
     for (std::size_t h = 0; h < b.shape.size(); ++h) {
-      double y = 0;
       for (std::size_t i = b.shape.first[h]; i < b.shape.first[h + 1]; ++i) {
-        const double ai = n_.complex ? std::abs(b.ai[i]) : 0;
-        const double parts = (std::abs(b.ar[i]) + ai) * limit;
+        const std::int64_t ai = n_.complex ? std::abs(std::int64_t{b.ai[i]}) : 0;
+        const std::int64_t parts = (std::abs(std::int64_t{b.ar[i]}) + ai) * limit;
         recurrent = std::max(recurrent, parts);
-        advance = std::max(advance, parts + std::ldexp(stream, b.input_shift[i]) + offset);
-        y += (std::abs(b.cr[i]) + (n_.complex ? std::abs(b.ci[i]) : 0)) * limit;
+        advance = std::max(advance, parts + (stream << b.input_shift[i]) + offset);
       }
+      const std::int64_t y = output_bound(n_, b, h), d = std::abs(std::int64_t{b.d[h]}) * stream;
       output = std::max(output, y);
-      const double d = std::abs(static_cast<double>(b.d[h])) * stream;
       through = std::max(through, d);
-      scaled = std::max(scaled, product_bound(b.output, h, y, d));
+      scaled.add(b.output, h, y, d);
     }
-    state_sum(at + "state", advance, recurrent + offset);
+    state_sum(at + "state", advance, static_cast<double>(recurrent + offset));
     sum(at + "output", output);
     sum(at + "D u", through);
-    product(at + "output requantized", scaled);
-    states(b, stream);
+    products(at + "output requantized", scaled);
+    if (states_) states(b, static_cast<double>(stream));
 
-    const double a = magnitude(b.activation);
-    matrix(at + "linear", b.linear_map, a, n_.gated ? &b.linear_codes : nullptr);
-    double most = 0, sums = 0;
+    matrix(at + "linear", b.linear_map, magnitude(b.activation),
+           n_.gated ? &b.linear_codes : nullptr);
+    std::int64_t most = 0;
+    Products sums;
     for (std::size_t h = 0; h < n_.channels; ++h) {
-      const double value =
-          n_.gated ? magnitude(b.linear) * magnitude(b.gate) : row_bound(b.linear_map, h, a);
+      const std::int64_t value = branch_bound(n_, b, h);
       most = std::max(most, value);
-      sums = std::max(sums, product_bound(b.sum, h, value, stream));
+      sums.add(b.sum, h, value, stream);
     }
     if (n_.gated) sum(at + "gate", most);
-    product(at + "sum requantized", sums);
+    products(at + "sum requantized", sums);
   }
 
   void states(const IntegerBlock& b, double stream) {
@@ -182,6 +180,7 @@ class Certifier {
   }
 
   const IntegerNetwork& n_;
+  bool states_;  // whether their bounds are wanted
   Certificate out_;
 };
 
@@ -191,6 +190,10 @@ int AccumulatorBound::bits() const {
   return static_cast<int>(std::bit_width(static_cast<std::uint64_t>(bound))) + 1;
 }
 
-Certificate certify(const IntegerNetwork& network) { return Certifier(network).run(); }
+Certificate certify(const IntegerNetwork& network) { return Certifier(network, true).run(); }
+
+bool exact_in_float(const IntegerNetwork& network) {
+  return Certifier(network, false).run().exact_in_float;
+}
 
 }  // namespace crosstate

@@ -25,9 +25,9 @@ struct StateBound {
 struct Certificate {
   std::vector<AccumulatorBound> accumulators;
   std::vector<StateBound> states;     // per layer
-  std::int64_t longest_sequence = 0;  // whose class scores fit 64 bits
+  std::int64_t longest_sequence = 0;  // as bounds.h has it
   bool fits_int32 = false;            // every accumulator but the requantizers' products
-  bool fits_int64 = false;            // those too: nothing can overflow, on any input
+  bool fits_int64 = false;            // those too: true of every file that can be read
   /// Every sum is exact in a float and every product of a requantizer in a double, whatever the
   /// order: floating-point lanes compute the integers themselves.
   bool exact_in_float = false;
@@ -38,5 +38,7 @@ struct Certificate {
 /// impulse responses: |x| <= |u| sum_k |A^k B| + the sum of rounding errors. States saturate, so a
 /// larger bound means clipping, not overflow.
 Certificate certify(const IntegerNetwork& network);
+/// Certificate::exact_in_float alone, without the sums over impulse responses.
+bool exact_in_float(const IntegerNetwork& network);
 
 }  // namespace crosstate

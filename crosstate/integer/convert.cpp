@@ -5,13 +5,14 @@
 #include <utility>
 
 #include "crosstate/base/error.h"
+#include "crosstate/integer/bounds.h"
 #include "crosstate/model/network_state.h"
 #include "crosstate/quant/poles.h"
 
 namespace crosstate {
 namespace {
 
-constexpr int kMultiplierBits = 24, kMostShift = 52;
+constexpr int kMultiplierBits = 24, kMostShift = 52, kMostEarly = 32;
 
 template <class T>
 std::vector<T> codes(const AlignedFloats& values, const std::vector<float>& scales) {
@@ -28,31 +29,57 @@ std::vector<std::int32_t> table_codes(const CodeTable& table, const Quantizer& t
   return codes<std::int32_t>(table.values, std::vector<float>(table.values.size(), to.scale[0]));
 }
 
-CodeFormat format_of(const Quantizer& q) {
+CodeFormat format_of(const Quantizer& q, const std::string& where) {
   if (!q.on) return {0, 1, 1};
+  require_scale(q.scale[0], where);
   return {static_cast<std::int32_t>(q.low), static_cast<std::int32_t>(q.high), q.scale[0]};
 }
 
-// The multipliers and the shift nearest to the ratios; the larger one gets all 24 bits.
+[[noreturn]] void refuse_scale(const std::string& where, double ratio) {
+  fail(where, "a scale is " + std::to_string(ratio) +
+                  " times that of its result, expected less than 2^23");
+}
+
+// The shift that gives a ratio all 24 bits, as far as there is one.
+int shift_of(double ratio, const std::string& where) {
+  if (ratio == 0) return kMostShift;
+  if (!std::isfinite(ratio)) refuse_scale(where, ratio);
+  const int shift = std::min(kMostShift, kMultiplierBits - 1 - std::ilogb(ratio));
+  if (shift < 1) refuse_scale(where, ratio);
+  return shift;
+}
+
+// The multipliers and the shift nearest to the ratios; the larger one gets all 24 bits. Where their
+// products would not fit 64 bits the first sum loses as many places as it takes.
 class RequantizerBuilder {
  public:
   RequantizerBuilder(std::string where, bool two) : where_(std::move(where)), two_(two) {}
 
-  void add(double first, double second = 0) {
-    const double largest = std::max(std::abs(first), std::abs(second));
-    int shift = kMostShift;
-    if (largest > 0) shift = std::min(shift, kMultiplierBits - 1 - std::ilogb(largest));
-    if (shift < 1) {
-      fail(where_, "a scale is " + std::to_string(largest) +
-                       " times that of its result, expected less than 2^23");
+  // p, q: bounds on the sums.
+  void add(std::int64_t p, double first, std::int64_t q = 0, double second = 0) {
+    const std::size_t row = out_.first.size();
+    out_.first.push_back(0);
+    if (two_) out_.second.push_back(0);
+    out_.shift.push_back(0);
+    out_.early.push_back(0);
+    for (int early = 0; early <= kMostEarly; ++early) {
+      const double of_shifted = std::ldexp(first, early);
+      const int shift = shift_of(std::max(std::abs(of_shifted), std::abs(second)), where_);
+      out_.first[row] = static_cast<std::int32_t>(std::llround(std::ldexp(of_shifted, shift)));
+      if (two_)
+        out_.second[row] = static_cast<std::int32_t>(std::llround(std::ldexp(second, shift)));
+      out_.shift[row] = shift;
+      out_.early[row] = early;
+      if (fits_64_bits(out_, row, p, q)) return;
     }
-    out_.first.push_back(static_cast<std::int32_t>(std::llround(std::ldexp(first, shift))));
-    if (two_) {
-      out_.second.push_back(static_cast<std::int32_t>(std::llround(std::ldexp(second, shift))));
-    }
-    out_.shift.push_back(shift);
+    fail(where_, "a sum of up to " + std::to_string(p) + " in row " + std::to_string(row) +
+                     ", whose product cannot be held in 64 bits");
   }
-  Requantizer take() { return std::move(out_); }
+  Requantizer take() {
+    const auto never = [](std::int32_t early) { return early == 0; };
+    if (std::all_of(out_.early.begin(), out_.early.end(), never)) out_.early.clear();
+    return std::move(out_);
+  }
 
  private:
   std::string where_;
@@ -70,7 +97,7 @@ IntegerMatrix matrix(const AlignedFloats& weight, const AlignedFloats& bias,
   m.weight = codes<std::int16_t>(weight, scales);
   for (std::size_t o = 0; o < m.rows; ++o) {
     const double code = std::nearbyint(bias[o] / (scales[o] * input_scale));
-    if (std::abs(code) > std::ldexp(1.0, 46)) {
+    if (!(std::abs(code) <= std::ldexp(1.0, 46))) {
       fail(where, "the bias of row " + std::to_string(o) + " is " + std::to_string(bias[o]) +
                       ", more than 2^46 times its weights' steps");
     }
@@ -93,32 +120,37 @@ class Converter {
     n.complex = s_.complex();
     n.gated = s_.gated();
     n.pool_last = s_.options.pooling == "last";
-    n.input = format_of(c_.input);
-    n.residual = format_of(c_.residual);
+    n.input = format_of(c_.input, "input");
+    n.residual = format_of(c_.residual, "residual");
     n.state_bits = s_.quant.state.bits;
     n.state_limit = static_cast<std::int32_t>(c_.rounding.limit);
     n.state_rounding = c_.rounding.mode;
     n.encoder = matrix(c_.encoder, c_.encoder_bias, c_.encoder_scale, n.input.scale,
                        s_.quant.encoder.bits, "encoder");
-    n.encoder_codes = rows("encoder", c_.encoder_scale, n.input.scale / n.residual.scale);
-    for (std::size_t l = 0; l < s_.blocks.size(); ++l) n.blocks.push_back(block(l, n.residual));
+    n.encoder_codes = rows("encoder", n.encoder, n.input, c_.encoder_scale, n.residual.scale);
+    for (std::size_t l = 0; l < s_.blocks.size(); ++l) n.blocks.push_back(block(l, n));
     n.decoder = matrix(c_.decoder, c_.decoder_bias, c_.decoder_scale, n.residual.scale,
                        s_.quant.decoder.bits, "decoder");
     n.scores = scores(n.residual.scale);
+    n.score_steps = whole_score_steps(n);
+    require_64_bits(n, "integer network");
     return n;
   }
 
  private:
-  static Requantizer rows(const std::string& where, const std::vector<float>& scales, double by) {
+  static Requantizer rows(const std::string& where, const IntegerMatrix& m, const CodeFormat& from,
+                          const std::vector<float>& scales, double to_scale) {
     RequantizerBuilder build(where, false);
-    for (const float scale : scales) build.add(scale * by);
+    const double by = from.scale / to_scale;
+    for (std::size_t o = 0; o < scales.size(); ++o) {
+      build.add(row_bound(m, o, magnitude(from)), scales[o] * by);
+    }
     return build.take();
   }
 
   Requantizer scores(double residual_scale) const {
     const double largest = *std::max_element(c_.decoder_scale.begin(), c_.decoder_scale.end());
-    const int shift =
-        std::clamp(kMultiplierBits - 1 - std::ilogb(largest * residual_scale), 1, kMostShift);
+    const int shift = shift_of(largest * residual_scale, "decoder");
     Requantizer r;
     for (const float scale : c_.decoder_scale) {
       const double exact = std::ldexp(scale * residual_scale, shift);
@@ -128,8 +160,11 @@ class Converter {
     return r;
   }
 
-  IntegerBlock block(std::size_t l, const CodeFormat& residual) const {
+  // n: complete but for its blocks and what follows them.
+  IntegerBlock block(std::size_t l, const IntegerNetwork& n) const {
     const std::string where = "layers." + std::to_string(l);
+    const CodeFormat& residual = n.residual;
+    const std::int64_t stream = magnitude(residual);
     const BlockCoefficients& c = c_.blocks[l];
     const BlockQuantizers& q = c_.quantizers[l];
     IntegerBlock b;
@@ -150,20 +185,21 @@ class Converter {
       b.ai = codes<std::int16_t>(c.ai, poles);
       b.ci = codes<std::int16_t>(c.ci, c_scale);
     }
-    for (const float gain : c.b) {
-      const double in_places = gain * residual.scale * (1 << kPoleFraction);
+    for (const float gain : c.gain) {
+      const double in_places = double{gain} * (1 << kPoleFraction);
       b.input_shift.push_back(static_cast<std::int32_t>(std::lround(std::log2(in_places))));
     }
     b.d = codes<std::int16_t>(c.d, c.d_scale);
-    b.ssm_output = format_of(q.ssm_output);
-    b.activation = format_of(q.activation);
-    b.linear = format_of(q.linear);
-    b.gate = format_of(q.gate);
+    b.ssm_output = format_of(q.ssm_output, where + ".ssm_output");
+    b.activation = format_of(q.activation, where + ".activation");
+    b.linear = format_of(q.linear, where + ".linear");
+    b.gate = format_of(q.gate, where + ".gate");
     RequantizerBuilder output(where + ".output", true);
     for (std::size_t h = 0; h < c.d.size(); ++h) {
       const double through = b.d[h] == 0 ? 0.0 : c.d_scale[h] * residual.scale;
       const double state = b.shape.modes(h) == 0 ? 0.0 : c.c_scale[h];
-      output.add(state / b.ssm_output.scale, through / b.ssm_output.scale);
+      output.add(output_bound(n, b, h), state / b.ssm_output.scale,
+                 std::abs(std::int64_t{b.d[h]}) * stream, through / b.ssm_output.scale);
     }
     b.output = output.take();
     b.activation_table = table_codes(q.activation_table, q.activation);
@@ -171,15 +207,14 @@ class Converter {
                           s_.quant.weight.bits, where + ".linear");
     RequantizerBuilder sum(where + ".sum", true);
     if (s_.gated()) {
-      b.linear_codes = rows(where + ".linear", c.weight_scale, b.activation.scale / b.linear.scale);
+      b.linear_codes =
+          rows(where + ".linear", b.linear_map, b.activation, c.weight_scale, b.linear.scale);
       b.gate_table = table_codes(q.gate_table, q.gate);
-      for (std::size_t h = 0; h < s_.channels(); ++h) {
-        sum.add(b.linear.scale * b.gate.scale / residual.scale, 1);
-      }
-    } else {
-      for (const float scale : c.weight_scale) {
-        sum.add(scale * b.activation.scale / residual.scale, 1);
-      }
+    }
+    for (std::size_t h = 0; h < s_.channels(); ++h) {
+      const double unit =
+          n.gated ? b.linear.scale * b.gate.scale : c.weight_scale[h] * b.activation.scale;
+      sum.add(branch_bound(n, b, h), unit / residual.scale, stream, 1);
     }
     b.sum = sum.take();
     return b;

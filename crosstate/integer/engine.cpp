@@ -5,8 +5,10 @@
 #include <limits>
 
 #include "crosstate/base/error.h"
+#include "crosstate/integer/bounds.h"
 #include "crosstate/integer/certificate.h"
 #include "crosstate/integer/lanes.h"
+#include "crosstate/integer/pool.h"
 #include "crosstate/kernels/paired_scan.h"
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/kernels/scan.h"
@@ -88,8 +90,8 @@ using AlignedPairs = std::vector<std::int32_t, AlignedAllocator<std::int32_t>>;
 // Memory of one thread; panels of one stretch of time.
 struct Work {
   AlignedFloats x, h, u, y, z, state;
-  AlignedPairs pairs;          // the state of channels in 16-bit lanes
-  std::vector<double> pooled;  // [H][16]
+  AlignedPairs pairs;                // the state of channels in 16-bit lanes
+  std::vector<std::int64_t> pooled;  // [H][16]
 };
 
 }  // namespace
@@ -105,7 +107,7 @@ struct IntegerEngine::Inside {
 
   explicit Inside(const IntegerNetwork& network)
       : n(network),
-        exact(certify(network).exact_in_float),
+        exact(exact_in_float(network)),
         encoder(network.encoder),
         encoder_codes(network.encoder_codes, network.channels),
         state_size(scan_state_size(1, network.state_rounding)) {
@@ -164,27 +166,6 @@ struct IntegerEngine::Inside {
     requantize_rows(b.sum.to(n.residual), H, columns, z, h, h);
   }
 
-  void pool(std::size_t start, std::size_t steps, const std::uint32_t* lengths, ConstRows h,
-            Work& w) const {
-    const bool all = !n.pool_last && std::all_of(lengths, lengths + kLanes, [&](auto length) {
-      return start + steps <= length;
-    });
-    for (std::size_t r = 0; r < n.channels; ++r) {
-      std::array<float, kLanes> sum{};
-      for (std::size_t k = 0; k < steps; ++k) {
-        const std::size_t t = start + k;
-        const float* const codes = h.row(r) + k * kLanes;
-        for (std::size_t i = 0; i < kLanes; ++i) {
-          const bool counts = all || (n.pool_last ? t + 1 == lengths[i] : t < lengths[i]);
-          sum[i] += counts ? codes[i] : 0.0f;
-        }
-      }
-      for (std::size_t i = 0; i < kLanes; ++i) {
-        w.pooled[r * kLanes + i] += static_cast<double>(sum[i]);
-      }
-    }
-  }
-
   void run_group(const Batch& batch, std::size_t group, Work& w) const {
     const std::size_t H = n.channels, most = batch.block_length * kLanes;
     w.x.resize(n.inputs * most);
@@ -215,23 +196,20 @@ struct IntegerEngine::Inside {
               w.state.data() + blocks[l].first_mode * state_size,
               w.pairs.data() + blocks[l].first_mode * kLanes);
       }
-      pool(t0, steps, lengths, h, w);
+      pool_codes(n, t0, steps, lengths, h, w.pooled.data());
     }
   }
 
   IntegerResult result(const Work& w, std::size_t lane, std::uint32_t length) const {
-    IntegerResult r;
-    r.count = n.pool_last ? 1 : length;
-    r.shift = n.scores.shift[0];
+    std::vector<std::int64_t> sums;
     for (std::size_t k = 0; k < n.classes; ++k) {
-      std::int64_t sum = r.count * n.decoder.bias[k];
+      std::int64_t sum = (n.pool_last ? 1 : std::int64_t{length}) * n.decoder.bias[k];
       for (std::size_t h = 0; h < n.channels; ++h) {
-        sum += n.decoder.weight[k * n.channels + h] *
-               static_cast<std::int64_t>(w.pooled[h * kLanes + lane]);
+        sum += n.decoder.weight[k * n.channels + h] * w.pooled[h * kLanes + lane];
       }
-      r.scores.push_back(sum * n.scores.first[k]);
+      sums.push_back(sum);
     }
-    return r;
+    return scored(n, sums, length);
   }
 
   // Sequence i of a batch by the reference.
@@ -260,6 +238,7 @@ std::vector<IntegerResult> IntegerEngine::run(const Batch& batch, ThreadPool& po
     fail("batch", std::to_string(batch.channels) + " channels, but the network has " +
                       std::to_string(in.n.inputs) + " inputs");
   }
+  require_length(in.n, batch.length, "integer network", "a sequence");
   std::vector<IntegerResult> results(batch.count);
   if (!in.exact) {
     pool.parallel_for(batch.count,

@@ -23,7 +23,7 @@ class IntegerEngine {
   IntegerEngine(IntegerEngine&&) noexcept;
 
   /// One result per sequence of the batch, the same on any number of threads. Throws Error for a
-  /// batch of another number of channels.
+  /// batch of another number of channels, or longer than longest_sequence().
   std::vector<IntegerResult> run(const Batch& batch, ThreadPool& pool) const;
   /// Whether lanes compute, rather than the reference.
   bool vectorised() const;
@@ -42,7 +42,7 @@ class IntegerStream {
 
   void reset();
   /// One time step of real inputs, or of their codes; one per input. Throws Error where the sum
-  /// over the steps since reset() could overflow: beyond Certificate::longest_sequence.
+  /// over the steps since reset() could overflow: beyond longest_sequence().
   void step(std::span<const float> input);
   void step_codes(std::span<const std::int32_t> input);
   /// Scores of the steps since reset(); at least one.

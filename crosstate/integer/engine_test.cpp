@@ -6,6 +6,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
+#include "crosstate/integer/bounds.h"
 #include "crosstate/integer/certificate.h"
 #include "crosstate/integer/testing.h"
 #include "crosstate/kernels/dispatch.h"
@@ -153,7 +154,7 @@ TEST(IntegerStream, EndsWhereScoresCouldOverflow) {
     network.decoder.bias[0] = std::int64_t{1} << 40;
     network.scores.first[0] = 1 << 20;
     const std::int64_t longest = certify(network).longest_sequence;
-    ASSERT_EQ(longest, 3);
+    ASSERT_EQ(longest, 7);  // 2^60 each, and a little
     const std::vector<float> step(network.inputs, 0.5f);
     const std::vector<std::int32_t> codes(network.inputs, 1);
     IntegerStream stream(network);
@@ -161,15 +162,101 @@ TEST(IntegerStream, EndsWhereScoresCouldOverflow) {
       for (std::int64_t t = 0; t < longest; ++t) stream.step(step);
       const IntegerResult last = stream.result();
       EXPECT_EQ(last.count, longest);
-      EXPECT_THAT([&] { stream.step(step); }, ThrowsMessage<Error>(HasSubstr("more than 3 steps")));
+      EXPECT_THAT([&] { stream.step(step); }, ThrowsMessage<Error>(HasSubstr("more than 7 steps")));
       EXPECT_THAT([&] { stream.step_codes(codes); },
-                  ThrowsMessage<Error>(HasSubstr("more than 3 steps")));
+                  ThrowsMessage<Error>(HasSubstr("more than 7 steps")));
       expect_same(stream.result(), last);
       stream.reset();
     }
     network.pool_last = true;
     IntegerStream endless(network);
     for (std::int64_t t = 0; t < 2 * longest; ++t) endless.step(step);
+  }
+}
+
+// Codes of 16 bits whose sum over a block of time no float holds.
+TEST(IntegerEngine, PoolsWideCodesExactly) {
+  constexpr std::size_t kSteps = 1024;
+  const Dataset set = reference::random_set(7, 20, kSteps, integer_test::kTask, true);
+  QuantOptions format = quant_preset("w2a8s4");
+  format.residual.bits = 16;
+  IntegerNetwork network = integer_test::network(1, integer_test::sequences(1), format);
+  ASSERT_FALSE(network.pool_last);
+  // The stream stays at its end, an odd number.
+  network.encoder.bias.assign(network.channels, 4'000'000);
+  network.encoder_codes.first.assign(network.channels, 1 << 20);
+  network.encoder_codes.shift.assign(network.channels, 20);
+  for (IntegerBlock& b : network.blocks) {
+    b.sum.first.assign(network.channels, 0);
+    b.input_shift.assign(b.input_shift.size(), 0);
+  }
+  const IntegerEngine engine(network);
+  ASSERT_TRUE(engine.vectorised()) << certify(network).obstacle;
+  ThreadPool pool(2);
+  const std::vector<IntegerResult> results = engine.run(reference::batch_of(set, kSteps), pool);
+  ReferenceExecutor executor(network);
+  for (std::size_t i = 0; i < set.count; ++i) {
+    expect_same(results[i], executor.run(set.sequence(i), set.length_of(i)));
+  }
+}
+
+// Long sequences of wide codes, in networks whose sums and scores lose places before their
+// products.
+TEST(IntegerEngine, RunsWideFormatsForThousandsOfSteps) {
+  std::size_t early_rows = 0, early_scores = 0;
+  for (int number = 0; number < 12; ++number) {
+    SCOPED_TRACE(number);
+    const Dataset few = integer_test::sequences(number);
+    QuantOptions format = uniform_bits(number % 2 == 0 ? 16 : 12);
+    format.state.rounding = number % 3 == 0   ? "nearest"
+                            : number % 3 == 1 ? "stochastic"
+                                              : "feedback";
+    IntegerNetwork network = integer_test::network(number, few, format);
+    EXPECT_GE(longest_sequence(network), 1 << 20);
+    // Rows with more weight, as of many channels.
+    for (IntegerBlock& b : network.blocks) {
+      for (std::size_t i = 0; i < b.linear_map.rows; i += 2) {
+        b.linear_map.bias[i] = (i % 4 == 0 ? -1 : 1) * (std::int64_t{1} << 42);
+        Requantizer& r = network.gated ? b.linear_codes : b.sum;
+        r.early.resize(b.linear_map.rows, 0);
+        r.early[i] = 4 + static_cast<int>(i % 3);
+        ++early_rows;
+      }
+    }
+    network.decoder.bias[1] = std::int64_t{1} << 34;
+    network.score_steps = whole_score_steps(network);
+    require_64_bits(network, "network");
+    const std::size_t steps = 2000;
+    ASSERT_GE(longest_sequence(network), static_cast<std::int64_t>(steps));
+    const Dataset set = reference::random_set(static_cast<std::uint64_t>(number) + 1, 3, steps,
+                                              integer_test::kTask);
+    const IntegerEngine engine(network);
+    EXPECT_FALSE(engine.vectorised());
+    expect_reference(engine, network, set);
+    early_scores += network.early_score_shift(steps) > 0 ? 1 : 0;
+    // The file carries all of it.
+    const IntegerNetwork again = integer_network_from(to_tensors(network), "file");
+    expect_same(ReferenceExecutor(again).run(set.sequence(0), steps),
+                ReferenceExecutor(network).run(set.sequence(0), steps));
+  }
+  EXPECT_GT(early_rows, 0u);
+  EXPECT_GT(early_scores, 0u);
+}
+
+TEST(IntegerEngine, RefusesSequencesBeyondTheLongest) {
+  const Dataset set = integer_test::sequences(1);
+  for (const QuantOptions& format : {integer_test::format(1, true), uniform_bits(16)}) {
+    IntegerNetwork network = integer_test::network(1, set, format);
+    network.score_steps = IntegerNetwork::kEveryLength;
+    network.decoder.bias[0] = std::int64_t{1} << 40;
+    network.scores.first[0] = 1 << 20;
+    ThreadPool pool(1);
+    EXPECT_THAT([&] { IntegerEngine(network).run(reference::batch_of(set), pool); },
+                ThrowsMessage<Error>(HasSubstr("up to 7 steps, but a sequence has ")));
+    EXPECT_THAT([&] { ReferenceExecutor(network).run(set.sequence(0), 8); },
+                ThrowsMessage<Error>(HasSubstr("more than 7 steps")));
+    network.pool_last = true;
+    IntegerEngine(network).run(reference::batch_of(set), pool);
   }
 }
 

@@ -64,12 +64,16 @@ class LaneFactors {
  public:
   LaneFactors() = default;
   /// q: the codes of the second values, if there are any; second_by: what the second factors are
-  /// multiplied by, or nothing. whole: whether values always are whole numbers.
+  /// multiplied by, or nothing. whole: whether values always are whole numbers. What a row loses
+  /// before its product becomes a part of the factor, which is not what integers compute.
   LaneFactors(const Requantizer& r, std::size_t rows, const CodeFormat& q = {},
               std::span<const std::int16_t> second_by = {}, bool whole = true)
       : first_(r.first.begin(), r.first.end()),
         second_(r.second.begin(), r.second.end()),
         second_most_(largest_magnitude(q)) {
+    for (std::size_t i = 0; i < first_.size(); ++i) {
+      first_[i] = std::ldexp(first_[i], -r.early_of(i));
+    }
     for (std::size_t i = 0; i < second_by.size(); ++i) second_[i] *= second_by[i];
     for (const std::int32_t shift : r.shift) {
       half_.push_back(std::ldexp(1.0, shift - 1));

@@ -1,8 +1,11 @@
 #include "crosstate/integer/network.h"
 
+#include <algorithm>
+#include <bit>
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/integer/bounds.h"
 #include "crosstate/quant/options.h"
 
 namespace crosstate {
@@ -11,8 +14,10 @@ namespace {
 using nlohmann::json;
 using Shape = std::vector<std::uint64_t>;
 
-constexpr const char* kFormat = "crosstate integer network 1";
+constexpr const char* kFormats[] = {"crosstate integer network 1", "crosstate integer network 2"};
+constexpr const char* kScoreSteps = "score_steps";
 constexpr std::int64_t kMostMultiplier = std::int64_t{1} << 24;
+constexpr int kMostEarly = 32, kLeastScoreSteps = -16;
 constexpr std::uint64_t kMostSize = std::uint64_t{1} << 16;
 
 // Both directions visit the same list of tensors, so that they cannot drift apart.
@@ -25,6 +30,9 @@ class Writer {
               std::int64_t) {
     out_.tensors[name] = Tensor::from(values, shape);
   }
+  void early(const std::string& name, Requantizer& r, std::uint64_t rows) {
+    if (!r.early.empty()) tensor(name, r.early, {rows}, 0, kMostEarly);
+  }
   void shape(const std::string& at, const BlockShape& shape, const BlockShape& whole) {
     save_shape(shape, whole, at, out_);
   }
@@ -35,7 +43,8 @@ class Writer {
 
 class Reader {
  public:
-  Reader(const Safetensors& in, const std::string& where) : in_(in), where_(where) {}
+  Reader(const Safetensors& in, const std::string& where, int version)
+      : in_(in), where_(where), version_(version) {}
 
   template <class T>
   void tensor(const std::string& name, std::vector<T>& values, const Shape& shape, std::int64_t low,
@@ -50,6 +59,9 @@ class Reader {
                        std::to_string(high));
     }
   }
+  void early(const std::string& name, Requantizer& r, std::uint64_t rows) {
+    if (version_ > 1 && in_.tensors.contains(name)) tensor(name, r.early, {rows}, 0, kMostEarly);
+  }
   void shape(const std::string& at, BlockShape& shape, const BlockShape& whole) {
     shape = load_shape(in_, whole, at, where_);
   }
@@ -57,6 +69,7 @@ class Reader {
  private:
   const Safetensors& in_;
   const std::string& where_;
+  int version_;
 };
 
 std::int64_t most_code(int bits) { return bits <= 2 ? 1 : (std::int64_t{1} << (bits - 1)) - 1; }
@@ -66,6 +79,14 @@ void visit(Visitor& v, const std::string& name, Requantizer& r, std::uint64_t ro
   v.tensor(name + ".first", r.first, {rows}, -kMostMultiplier, kMostMultiplier);
   if (second) v.tensor(name + ".second", r.second, {rows}, -kMostMultiplier, kMostMultiplier);
   v.tensor(name + ".shift", r.shift, {rows}, 1, 52);
+}
+
+// One that makes codes, whose sums may lose places first.
+template <class Visitor>
+void visit_codes(Visitor& v, const std::string& name, Requantizer& r, std::uint64_t rows,
+                 bool second) {
+  visit(v, name, r, rows, second);
+  v.early(name + ".early", r, rows);
 }
 
 template <class Visitor>
@@ -99,21 +120,21 @@ void visit(Visitor& v, const std::string& at, IntegerBlock& b, const IntegerNetw
     v.tensor(at + "C.imaginary", b.ci, per_mode, -c, c);
   }
   v.tensor(at + "D", b.d, {S}, -d, d);
-  visit(v, at + "output", b.output, S, true);
+  visit_codes(v, at + "output", b.output, S, true);
   v.tensor(at + "activation", b.activation_table, {codes_of(b.ssm_output)}, b.activation.low,
            b.activation.high);
   visit(v, at + "linear", b.linear_map, O, S);
   if (n.gated) {
-    visit(v, at + "linear", b.linear_codes, O, false);
+    visit_codes(v, at + "linear", b.linear_codes, O, false);
     v.tensor(at + "gate", b.gate_table, {codes_of(b.linear)}, b.gate.low, b.gate.high);
   }
-  visit(v, at + "sum", b.sum, n.channels, true);
+  visit_codes(v, at + "sum", b.sum, n.channels, true);
 }
 
 template <class Visitor>
 void visit(Visitor& v, IntegerNetwork& n) {
   visit(v, "encoder", n.encoder, n.channels, n.inputs);
-  visit(v, "encoder", n.encoder_codes, n.channels, false);
+  visit_codes(v, "encoder", n.encoder_codes, n.channels, false);
   for (std::size_t l = 0; l < n.blocks.size(); ++l) {
     visit(v, "layers." + std::to_string(l) + ".", n.blocks[l], n);
   }
@@ -138,6 +159,7 @@ json to_json(const IntegerNetwork& n) {
        {{"bits", n.state_bits}, {"limit", n.state_limit}, {"rounding", name_of(n.state_rounding)}}},
       {"input", format_json(n.input)},
       {"residual", format_json(n.residual)},
+      {kScoreSteps, n.score_steps},
       {"encoder_bits", n.encoder.bits},
       {"decoder_bits", n.decoder.bits},
       {"layers", json::array()}};
@@ -186,17 +208,17 @@ class Fields {
     CodeFormat f;
     f.low = static_cast<std::int32_t>(inner.whole("low", -65535, 0));
     f.high = static_cast<std::int32_t>(inner.whole("high", 0, 65535));
+    if (f.low == f.high) fail(inner.where_, "low = high = 0, expected at least two codes");
     const json& scale = inner.at("scale");
-    if (!scale.is_number() || !(scale.get<double>() > 0) || f.low == f.high) {
-      inner.refuse("scale", scale);
-    }
+    if (!scale.is_number()) inner.refuse("scale", scale);
     f.scale = scale.get<double>();
+    require_scale(f.scale, inner.where_);
     return f;
   }
   [[noreturn]] void refuse(const char* key, const json& value) const {
-    fail(where_,
-         std::string(key) + " = " + value.dump().substr(0, 40) + " is not what belongs there");
+    fail(where_, std::string(key) + " = " + shown(value) + " is not what belongs there");
   }
+  static std::string shown(const json& value) { return excerpt(value.dump(), 40); }
 
  private:
   const json& object_;
@@ -213,12 +235,12 @@ RoundingMode rounding_of(const Fields& state, const std::string& where) {
   try {
     return rounding_mode(name.get<std::string>());
   } catch (const Error&) {
-    fail(where, "state.rounding = " + name.dump().substr(0, 40) +
-                    ", expected nearest, stochastic or feedback");
+    fail(where,
+         "state.rounding = " + Fields::shown(name) + ", expected nearest, stochastic or feedback");
   }
 }
 
-IntegerNetwork shape_from(const json& object, const std::string& where) {
+IntegerNetwork shape_from(const json& object, const std::string& where, int version) {
   const Fields fields(object, where);
   const auto size = [&](const char* key) {
     return static_cast<std::size_t>(fields.whole(key, 1, kMostSize));
@@ -241,6 +263,10 @@ IntegerNetwork shape_from(const json& object, const std::string& where) {
   n.residual = fields.format("residual");
   n.encoder.bits = bits_of(fields, "encoder_bits", 1);
   n.decoder.bits = bits_of(fields, "decoder_bits", 1);
+  if (version > 1) {
+    n.score_steps =
+        static_cast<int>(fields.whole(kScoreSteps, kLeastScoreSteps, IntegerNetwork::kEveryLength));
+  }
   const json& layers = fields.at("layers");
   if (!layers.is_array() || layers.empty() || layers.size() > kMostSize) {
     fields.refuse("layers", layers);
@@ -284,6 +310,11 @@ std::size_t IntegerNetwork::first_mode(std::size_t layer) const {
   return first;
 }
 
+std::int32_t IntegerNetwork::early_score_shift(std::int64_t steps) const {
+  const auto beyond_first = static_cast<std::uint64_t>(std::max<std::int64_t>(steps, 1) - 1);
+  return std::max(0, static_cast<int>(std::bit_width(beyond_first)) - score_steps);
+}
+
 bool is_integer_network(const Safetensors& content) {
   const auto it = content.metadata.find("format");
   return it != content.metadata.end() && it->second.starts_with("crosstate integer network");
@@ -294,23 +325,32 @@ Safetensors to_tensors(const IntegerNetwork& network) {
   IntegerNetwork copy = network;
   Writer writer(out);
   visit(writer, copy);
-  out.metadata["format"] = kFormat;
+  out.metadata["format"] = kFormats[1];
   out.metadata["integer"] = to_json(network).dump();
   return out;
 }
 
 IntegerNetwork integer_network_from(const Safetensors& content, const std::string& where) {
   const auto format = content.metadata.find("format");
-  if (format == content.metadata.end() || format->second != kFormat) {
-    fail(where, std::string("format is not '") + kFormat + "'");
+  const auto* const known =
+      format == content.metadata.end()
+          ? std::end(kFormats)
+          : std::find(std::begin(kFormats), std::end(kFormats), format->second);
+  if (known == std::end(kFormats)) {
+    fail(where, std::string("format is neither '") + kFormats[0] + "' nor '" + kFormats[1] + "'");
   }
+  const int version = 1 + static_cast<int>(known - kFormats);
   const auto text = content.metadata.find("integer");
   if (text == content.metadata.end()) fail(where, "no 'integer' in the metadata");
-  IntegerNetwork network =
-      shape_from(json::parse(text->second, nullptr, false), where + ": metadata 'integer'");
-  Reader reader(content, where);
+  const json shape = json::parse(text->second, nullptr, false);
+  const std::string place = where + ": metadata 'integer'";
+  // The parser refuses numbers beyond binary64, too.
+  if (shape.is_discarded()) fail(place, "not valid JSON, or a number in it is too large");
+  IntegerNetwork network = shape_from(shape, place, version);
+  Reader reader(content, where, version);
   visit(reader, network);
   require_stable(network, where);
+  require_64_bits(network, where);
   return network;
 }
 

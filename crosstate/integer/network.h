@@ -19,11 +19,23 @@ struct CodeFormat {
   double scale = 1;
 };
 
-/// Per row: (p first + q second + 2^(shift - 1)) >> shift, held within the codes of its target.
+/// v 2^-places, rounded to nearest with ties upwards. A shift of a negative number rounds downwards
+/// (C++20): the half added makes ties go up.
+constexpr std::int64_t shifted(std::int64_t v, std::int32_t places) {
+  return places == 0 ? v : (v + (std::int64_t{1} << (places - 1))) >> places;
+}
+
+/// Per row: (shifted(p, early) first + q second + 2^(shift - 1)) >> shift, held within the codes of
+/// its target.
 struct Requantizer {
   std::vector<std::int32_t> first;   // within +-2^24
   std::vector<std::int32_t> second;  // likewise; empty: 0
   std::vector<std::int32_t> shift;   // 1 .. 52
+  std::vector<std::int32_t> early;   // 0 .. 32, where p first would not fit 64 bits; empty: 0
+
+  std::int32_t early_of(std::size_t row) const { return early.empty() ? 0 : early[row]; }
+  /// What p loses in all: it is multiplied by first 2^-places.
+  std::int32_t places(std::size_t row) const { return shift[row] + early_of(row); }
 };
 
 /// Sums of weights times codes, plus a bias in the same units.
@@ -64,14 +76,21 @@ struct IntegerNetwork {
   std::vector<IntegerBlock> blocks;
   IntegerMatrix decoder;  // [classes][H]
   Requantizer scores;     // [classes]; one shift, and only `first`: scores are not requantized
+  /// Sums over up to 2^score_steps steps become scores as they are; those over more lose places
+  /// first, one for every doubling. -16 .. kEveryLength.
+  int score_steps = kEveryLength;
+  static constexpr int kEveryLength = 62;
 
   std::size_t outputs() const { return gated ? 2 * channels : channels; }
+  /// How many: the least e >= 0 with steps <= 2^(score_steps + e).
+  std::int32_t early_score_shift(std::int64_t steps) const;
   /// Number of a block's first mode in the network, which addresses its draws.
   std::size_t first_mode(std::size_t layer) const;
 };
 
-/// One file with every number and format. integer_network_from throws Error naming what is missing,
-/// has another shape, or lies outside what docs/arithmetic.md allows.
+/// One file with every number and format, of version 2; files of version 1 are read too.
+/// integer_network_from throws Error naming what is missing, has another shape, or lies outside
+/// what docs/arithmetic.md allows: whatever it returns fits 64 bits.
 Safetensors to_tensors(const IntegerNetwork& network);
 IntegerNetwork integer_network_from(const Safetensors& content, const std::string& where);
 

@@ -52,9 +52,11 @@ TEST(IntegerNetwork, NamesWhatIsDamaged) {
     };
   };
   refused([](Safetensors& bad) { bad.metadata["format"] = "crosstate integer network 9"; },
-          "'crosstate integer network 1'");
+          "'crosstate integer network 1'", "'crosstate integer network 2'");
   refused([](Safetensors& bad) { bad.metadata.erase("integer"); }, "no 'integer'");
-  refused([](Safetensors& bad) { bad.metadata["integer"] = "[1"; }, "not a JSON object");
+  refused([](Safetensors& bad) { bad.metadata["integer"] = "[1]"; }, "not a JSON object");
+  refused([](Safetensors& bad) { bad.metadata["integer"] = "[1"; }, "not valid JSON");
+  refused([](Safetensors& bad) { bad.metadata["integer"] = "{\"inputs\": 1e999}"; }, "too large");
   refused(with("/channels", 0), "channels = 0, expected 1 to 65536");
   refused(with("/channels", -3), "channels = -3");
   refused(with("/channels", 1e30), "channels = 1e+30");
@@ -62,7 +64,16 @@ TEST(IntegerNetwork, NamesWhatIsDamaged) {
   refused(with("/pooling", "sum"), "pooling = \"sum\"");
   refused(with("/gated", 1), "gated = 1");
   refused(with("/state/limit", 1000000), "limit = 1000000");
-  refused(with("/input/scale", -1), "input", "scale = -1");
+  // Below 2^-126 binary32 loses places, below 2^-128 the inverse is infinite.
+  for (const double scale : {-1.0, 0.0, 1e-40, 1e-38, 1e-300, 8.6e37, 1e39, 1e300}) {
+    for (const char* format : {"input", "residual", "layers/0/gate"}) {
+      refused(with(std::string("/") + format + "/scale", scale), "scale = ", "2^-126 to 2^126");
+    }
+  }
+  refused(with("/input/scale", nullptr), "input", "scale = null");
+  refused(with("/input", {{"low", 0}, {"high", 0}, {"scale", 1}}), "input", "two codes");
+  refused(with("/score_steps", 63), "score_steps = 63, expected -16 to 62");
+  refused(with("/score_steps", 1.5), "score_steps = 1.5");
   refused(with("/layers", nlohmann::json::array()), "layers = []");
   refused(with("/layers/0/gate/low", 3), "layers[0].gate", "low = 3");
   refused(with("/classes", 5), "decoder.weight", "[4, 4], expected 'I16' [5, 4]");
@@ -80,6 +91,144 @@ TEST(IntegerNetwork, NamesWhatIsDamaged) {
         pole = Tensor::from(std::vector<std::int16_t>(pole.bytes.size() / 2, 16384), pole.shape);
       },
       "layers.0.A at 0 is not inside the unit circle");
+}
+
+// docs/arithmetic.md promises that whatever is read fits 64 bits.
+TEST(IntegerNetwork, RefusesWhatNeedsMoreThan64Bits) {
+  const Dataset set = integer_test::sequences(1);
+  const IntegerNetwork good = integer_test::network(1, set);
+  ASSERT_TRUE(good.gated);
+  const auto refused = [&](const std::function<void(IntegerNetwork&)>& damage,
+                           const auto&... texts) {
+    IntegerNetwork bad = good;
+    damage(bad);
+    for (const char* version : {"1", "2"}) {
+      Safetensors content = to_tensors(bad);
+      content.metadata["format"] = std::string("crosstate integer network ") + version;
+      EXPECT_THAT([&] { integer_network_from(content, "model"); },
+                  ThrowsMessage<Error>(AllOf(HasSubstr("model: tensor"), HasSubstr("64 bits"),
+                                             HasSubstr(texts)...)));
+    }
+  };
+  constexpr std::int64_t kBias = std::int64_t{1} << 46;
+  constexpr std::int32_t kFirst = 1 << 24;
+  refused(
+      [&](IntegerNetwork& n) {
+        n.encoder.bias[1] = -kBias;
+        n.encoder_codes.first[1] = kFirst;
+      },
+      "'encoder.bias' holds -70368744177664 at 1");
+  refused(
+      [&](IntegerNetwork& n) {
+        n.blocks[0].linear_map.bias[5] = kBias;
+        n.blocks[0].linear_codes.first[5] = -kFirst;
+      },
+      "'layers.0.linear.bias' holds 70368744177664 at 5");
+  refused(
+      [&](IntegerNetwork& n) {
+        n.decoder.bias[3] = kBias;
+        n.scores.first[3] = kFirst;
+        n.score_steps = 0;
+      },
+      "'decoder.bias' holds 70368744177664 at 3");
+  // No bias, but wide codes with the largest weights.
+  refused(
+      [&](IntegerNetwork& n) {
+        n.gated = false;
+        IntegerBlock& b = n.blocks[0];
+        b.gate_table.clear();
+        b.linear_codes = {};
+        b.shape = BlockShape::whole(n.channels = 400, n.modes = 1);
+        b.activation = {-65535, 65535, 1};
+        b.linear_map.bits = n.encoder.bits = n.decoder.bits = 16;
+        const auto matrix = [](IntegerMatrix& m, std::size_t rows, std::size_t columns) {
+          m.rows = rows;
+          m.columns = columns;
+          m.weight.assign(rows * columns, 32767);
+          m.bias.assign(rows, 0);
+        };
+        matrix(b.linear_map, n.channels, n.channels);
+        matrix(n.encoder, n.channels, n.inputs);
+        matrix(n.decoder, n.classes, n.channels);
+        const auto factors = [&](Requantizer& r) {
+          r.first.assign(n.channels, 1);
+          r.second.assign(n.channels, 1);
+          r.shift.assign(n.channels, 1);
+        };
+        factors(b.output);
+        factors(b.sum);
+        factors(n.encoder_codes);
+        b.sum.first.back() = kFirst;
+        for (auto* v : {&b.ar, &b.ai, &b.cr, &b.ci, &b.d}) v->assign(n.channels, 0);
+        b.input_shift.assign(n.channels, 0);
+        n.blocks.resize(1);
+      },
+      "'layers.0.sum.first' holds 16777216 at 399");
+}
+
+// Version 1 knows neither early shifts nor score_steps.
+TEST(IntegerNetwork, ReadsVersionOneAsItWas) {
+  for (int number = 0; number < 10; ++number) {
+    const Dataset set = integer_test::sequences(number);
+    const IntegerNetwork network = integer_test::network(number, set);
+    Safetensors content = to_tensors(network);
+    EXPECT_EQ(content.metadata["format"], "crosstate integer network 2");
+    content.metadata["format"] = "crosstate integer network 1";
+    nlohmann::json shape = nlohmann::json::parse(content.metadata["integer"]);
+    shape.erase("score_steps");
+    content.metadata["integer"] = shape.dump();
+    content.tensors["encoder.early"] = Tensor::from(std::vector<std::int32_t>{7}, {1});
+    const IntegerNetwork old = integer_network_from(content, "model");
+    EXPECT_EQ(old.score_steps, IntegerNetwork::kEveryLength);
+    EXPECT_TRUE(old.encoder_codes.early.empty());
+    ReferenceExecutor a(network), b(old);
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(a.run(set.sequence(i), set.length_of(i)).scores,
+                b.run(set.sequence(i), set.length_of(i)).scores);
+    }
+    content.metadata["format"] = "crosstate integer network 2";
+    EXPECT_THAT([&] { integer_network_from(content, "model"); },
+                ThrowsMessage<Error>(HasSubstr("no 'score_steps'")));
+  }
+}
+
+TEST(IntegerNetwork, SumsOverLongSequencesLosePlacesBeforeTheirProducts) {
+  IntegerNetwork n;
+  n.score_steps = 6;
+  EXPECT_EQ(n.early_score_shift(1), 0);
+  EXPECT_EQ(n.early_score_shift(64), 0);
+  EXPECT_EQ(n.early_score_shift(65), 1);
+  EXPECT_EQ(n.early_score_shift(128), 1);
+  EXPECT_EQ(n.early_score_shift(784), 4);
+  n.score_steps = -3;
+  EXPECT_EQ(n.early_score_shift(1), 3);
+  EXPECT_EQ(n.early_score_shift(2), 4);
+  n.score_steps = IntegerNetwork::kEveryLength;
+  EXPECT_EQ(n.early_score_shift(std::int64_t{1} << 36), 0);
+}
+
+TEST(IntegerNetwork, RoundsShiftsUpwardsAtTies) {
+  EXPECT_EQ(shifted(6, 2), 2);
+  EXPECT_EQ(shifted(-6, 2), -1);
+  EXPECT_EQ(shifted(5, 2), 1);
+  EXPECT_EQ(shifted(-5, 2), -1);
+  EXPECT_EQ(shifted(-7, 2), -2);
+  EXPECT_EQ(shifted(-7, 0), -7);
+}
+
+// A network of 16 bits computes the same logits whether its scores lose places or not, but for what
+// that costs.
+TEST(IntegerNetwork, EarlyShiftsHardlyChangeLogits) {
+  const Dataset set = integer_test::sequences(1);
+  const IntegerNetwork network = integer_test::network(1, set, uniform_bits(16));
+  IntegerNetwork shifting = network;
+  shifting.score_steps = -4;
+  ASSERT_GE(network.score_steps, 6);
+  for (std::size_t i = 0; i < set.count; ++i) {
+    const auto a = ReferenceExecutor(network).run(set.sequence(i), set.length_of(i)).logits();
+    const auto b = ReferenceExecutor(shifting).run(set.sequence(i), set.length_of(i)).logits();
+    for (std::size_t k = 0; k < a.size(); ++k) EXPECT_NEAR(a[k], b[k], 1e-5);
+  }
 }
 
 TEST(IntegerNetwork, NeedsEverySiteRoundedAndNormsFolded) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "crosstate/integer/bounds.h"
 #include "crosstate/kernels/state_draws.h"
 #include "crosstate/quant/poles.h"
 
@@ -25,12 +26,11 @@ std::int64_t row_sum(const IntegerMatrix& m, std::size_t row, const std::vector<
   return sum;
 }
 
-// (p first + q second + 2^(shift - 1)) >> shift of a row, of any size. A shift of a negative number
-// rounds downwards (C++20): the half added makes ties go up.
+// What a requantizer makes of a row's sums, of any size.
 std::int64_t scaled(const Requantizer& r, std::size_t row, std::int64_t p, std::int64_t q) {
-  std::int64_t sum = p * r.first[row] + (std::int64_t{1} << (r.shift[row] - 1));
+  std::int64_t sum = shifted(p, r.early_of(row)) * r.first[row];
   if (!r.second.empty()) sum += q * r.second[row];
-  return sum >> r.shift[row];
+  return shifted(sum, r.shift[row]);
 }
 
 std::int32_t clip(std::int64_t value, const CodeFormat& to, CodeUsage::Site& site) {
@@ -67,7 +67,20 @@ std::size_t IntegerResult::best() const {
   return static_cast<std::size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
 }
 
-ReferenceExecutor::ReferenceExecutor(const IntegerNetwork& network) : n_(network) {
+IntegerResult scored(const IntegerNetwork& network, std::span<const std::int64_t> sums,
+                     std::int64_t steps) {
+  IntegerResult result;
+  result.count = network.pool_last ? 1 : steps;
+  const std::int32_t early = network.early_score_shift(result.count);
+  result.shift = network.scores.shift[0] - early;
+  for (std::size_t k = 0; k < sums.size(); ++k) {
+    result.scores.push_back(shifted(sums[k], early) * network.scores.first[k]);
+  }
+  return result;
+}
+
+ReferenceExecutor::ReferenceExecutor(const IntegerNetwork& network)
+    : n_(network), longest_(longest_sequence(network)) {
   peaks_.blocks.resize(n_.blocks.size());
   usage_.blocks.resize(n_.blocks.size());
   activity_.input.assign(n_.inputs, 0);
@@ -95,6 +108,7 @@ void ReferenceExecutor::reset() {
 }
 
 void ReferenceExecutor::step(std::span<const std::int32_t> input) {
+  require_room(steps_, longest_);
   const std::vector<std::int32_t> x(input.begin(), input.end());
   see_codes(activity_.input, x);
   for (std::size_t h = 0; h < n_.channels; ++h) {
@@ -187,20 +201,19 @@ void ReferenceExecutor::block(std::size_t l) {
 }
 
 IntegerResult ReferenceExecutor::result() const {
-  IntegerResult result;
-  result.count = n_.pool_last ? 1 : steps_;
-  result.shift = n_.scores.shift[0];
+  const std::int64_t count = n_.pool_last ? 1 : steps_;
   see_codes(activity_.pooled, pooled_);
   ++activity_.results;
+  std::vector<std::int64_t> sums;
   for (std::size_t k = 0; k < n_.classes; ++k) {
-    std::int64_t sum = result.count * n_.decoder.bias[k];
+    std::int64_t sum = count * n_.decoder.bias[k];
     for (std::size_t h = 0; h < n_.channels; ++h) {
       sum += n_.decoder.weight[k * n_.channels + h] * pooled_[h];
     }
     see(peaks_.decoder, sum);
-    result.scores.push_back(sum * n_.scores.first[k]);
+    sums.push_back(sum);
   }
-  return result;
+  return scored(n_, sums, steps_);
 }
 
 IntegerResult ReferenceExecutor::run(std::span<const float> values, std::size_t steps) {

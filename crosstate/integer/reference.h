@@ -18,12 +18,16 @@ std::int32_t input_code(const CodeFormat& format, float x);
 struct IntegerResult {
   std::vector<std::int64_t> scores;  // per class; compare as they are
   std::int64_t count = 1;            // steps that the pool counts
-  int shift = 0;
+  int shift = 0;                     // may be negative
   /// score 2^-shift / count.
   std::vector<float> logits() const;
   /// The first class of the largest score.
   std::size_t best() const;
 };
+
+/// From the sums of the decoder over all steps of a sequence, biases included, to scores.
+IntegerResult scored(const IntegerNetwork& network, std::span<const std::int64_t> sums,
+                     std::int64_t steps);
 
 /// Largest magnitudes met at each kind of accumulator, for the certificate's tests.
 struct AccumulatorPeaks {
@@ -76,7 +80,7 @@ class ReferenceExecutor {
 
   /// Forgets the sequence so far.
   void reset();
-  /// One time step of input codes, one per input.
+  /// One time step of input codes, one per input. Throws Error beyond longest_sequence() steps.
   void step(std::span<const std::int32_t> input);
   /// The scores of the steps since reset(); at least one.
   IntegerResult result() const;
@@ -106,7 +110,7 @@ class ReferenceExecutor {
   std::vector<std::vector<Mode>> state_;  // [layer][N]
   std::vector<std::int32_t> h_;           // [H]
   std::vector<std::int64_t> pooled_;      // [H]
-  std::int64_t steps_ = 0;
+  std::int64_t steps_ = 0, longest_;
   mutable AccumulatorPeaks peaks_;
   CodeUsage usage_;
   mutable CodeActivity activity_;

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "crosstate/base/error.h"
+#include "crosstate/integer/bounds.h"
 #include "crosstate/integer/certificate.h"
 #include "crosstate/integer/engine.h"
 #include "crosstate/integer/lanes.h"
@@ -182,21 +183,21 @@ struct StreamBlock {
 struct IntegerStream::Inside {
   IntegerNetwork n;
   ReferenceExecutor reference;
-  Certificate certificate;
+  std::int64_t longest;
   bool exact;
   std::size_t width;
   StreamMatrix encoder;
   LaneFactors encoder_codes;
   std::vector<StreamBlock> blocks;
   AlignedFloats x, h, y, z;
-  std::vector<double> pooled;
+  std::vector<double> pooled;  // exact in sequences of up to `longest` steps
   std::int64_t steps = 0;
 
   explicit Inside(const IntegerNetwork& network)
       : n(network),
         reference(n),
-        certificate(certify(network)),
-        exact(certificate.exact_in_float),
+        longest(longest_sequence(network)),
+        exact(exact_in_float(network)),
         width(padded(network.channels)),
         encoder(network.encoder, false),
         encoder_codes(network.encoder_codes, width),
@@ -215,11 +216,11 @@ struct IntegerStream::Inside {
     steps = 0;
   }
 
-  // Mean pooling adds up the steps of a sequence; the last step alone grows no sum.
-  void require_room() const {
-    if (n.pool_last || steps < certificate.longest_sequence) return;
-    fail("stream", "a sequence of more than " + std::to_string(certificate.longest_sequence) +
-                       " steps, up to which its class scores are proven to fit 64 bits");
+  void check(std::size_t values) const {
+    require_room(steps, longest);
+    if (values == n.inputs) return;
+    fail("stream", std::to_string(values) + " values, but the network has " +
+                       std::to_string(n.inputs) + " inputs");
   }
 
   void block(std::size_t l) {
@@ -261,11 +262,7 @@ void IntegerStream::reset() { inside_->reset(); }
 
 void IntegerStream::step(std::span<const float> input) {
   Inside& in = *inside_;
-  if (input.size() != in.n.inputs) {
-    fail("stream", std::to_string(input.size()) + " values, but the network has " +
-                       std::to_string(in.n.inputs) + " inputs");
-  }
-  in.require_room();
+  in.check(input.size());
   if (!in.exact) {
     std::vector<std::int32_t> codes;
     for (const float v : input) codes.push_back(input_code(in.n.input, v));
@@ -281,7 +278,7 @@ void IntegerStream::step(std::span<const float> input) {
 
 void IntegerStream::step_codes(std::span<const std::int32_t> input) {
   Inside& in = *inside_;
-  in.require_room();
+  in.check(input.size());
   if (!in.exact) {
     in.reference.step(input);
     ++in.steps;
@@ -294,17 +291,15 @@ void IntegerStream::step_codes(std::span<const std::int32_t> input) {
 IntegerResult IntegerStream::result() const {
   const Inside& in = *inside_;
   if (!in.exact) return in.reference.result();
-  IntegerResult r;
-  r.count = in.n.pool_last ? 1 : in.steps;
-  r.shift = in.n.scores.shift[0];
+  std::vector<std::int64_t> sums;
   for (std::size_t k = 0; k < in.n.classes; ++k) {
-    std::int64_t sum = r.count * in.n.decoder.bias[k];
+    std::int64_t sum = (in.n.pool_last ? 1 : in.steps) * in.n.decoder.bias[k];
     for (std::size_t h = 0; h < in.n.channels; ++h) {
       sum += in.n.decoder.weight[k * in.n.channels + h] * static_cast<std::int64_t>(in.pooled[h]);
     }
-    r.scores.push_back(sum * in.n.scores.first[k]);
+    sums.push_back(sum);
   }
-  return r;
+  return scored(in.n, sums, in.steps);
 }
 
 std::size_t IntegerStream::bytes() const {

@@ -55,7 +55,8 @@ struct StateRounding {
   float limit = 0;
   RoundingMode mode = RoundingMode::kNearest;
   DrawAddress draws = {};
-  // stochastic: widths of the modes' offsets, whose deviation is a sqrt(12)th of it; null: 1
+  // stochastic: widths of the offsets of real and imaginary part of every mode, [modes][2], whose
+  // deviation is a sqrt(12)th of it; null: 1
   const float* spread = nullptr;
 };
 

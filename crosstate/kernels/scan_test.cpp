@@ -17,15 +17,16 @@ struct Kind {
   bool complex = true, gain = false;
   float limit = 0;
   RoundingMode mode = RoundingMode::kNearest;
-  bool spread = false;  // draws of another width in every mode
+  bool spread = false;  // draws of another width in every part of every mode
 
   /// With draws as a channel in the middle of a network and of its sequences has them.
   StateRounding rounding(std::uint32_t first_step = kFirstStep) const {
     return {limit, mode, {kSeeds, 11, first_step}, spread ? kSpreads : nullptr};
   }
   static constexpr std::uint32_t kFirstStep = 0xfffffff0;  // numbers of steps wrap around
-  static constexpr float kSpreads[16] = {0.5f, 3,     0, 1,    0.1f, 7,    0.25f, 2,
-                                         1.5f, 0.75f, 4, 0.3f, 12,   0.2f, 1,     0.6f};
+  static constexpr float kSpreads[32] = {
+      0.5f, 1,    3, 0.4f, 0,     0.7f, 1, 5,    0.1f, 0.9f, 7, 2,    0.25f, 0,    2, 0.8f,
+      1.5f, 0.6f, 3, 11,   0.75f, 1,    4, 0.3f, 0.3f, 4,    9, 0.1f, 0.2f,  0.5f, 1, 0.6f};
   static constexpr std::uint32_t kSeeds[kLanes] = {0, 1, 2,  3,  4,  5,  6,  7,
                                                    8, 9, 10, 11, 12, 13, 14, 0xffffffff};
 };

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <string>
 
+#include "crosstate/analog/placement.h"
 #include "crosstate/base/error.h"
 #include "crosstate/integer/lanes.h"
-#include "crosstate/quant/row_levels.h"
 
 namespace crosstate {
 namespace {
@@ -40,27 +40,31 @@ std::size_t slices(const CodeFormat& f, int dac_bits) {
   return slices(count, magnitude(f), dac_bits);
 }
 
-// Cuts of [0, count) into the fewest parts of at most `most`, nearly equal.
-std::vector<std::size_t> cuts(std::size_t count, std::size_t most) {
-  const std::size_t parts = (count + most - 1) / most;
-  std::vector<std::size_t> at;
-  for (std::size_t i = 0; i <= parts; ++i) at.push_back(i * count / parts);
-  return at;
+// Bits of a slice, with its sign, of which binary32 holds every sum of the matrix. Narrower drivers
+// take narrower ones.
+int exact_bits(const IntegerMatrix& m) {
+  std::uint64_t largest = 1;
+  for (std::size_t r = 0; r < m.rows; ++r) {
+    std::uint64_t sum = 0;
+    for (std::size_t c = 0; c < m.columns; ++c) {
+      sum += static_cast<std::uint64_t>(std::abs(std::int64_t{m.weight[r * m.columns + c]}));
+    }
+    largest = std::max(largest, sum);
+  }
+  return std::max(2, 25 - static_cast<int>(std::bit_width(largest)));
 }
 
 class Mapper {
  public:
   Mapper(const IntegerNetwork& network, const CrossbarOptions& crossbar)
       : n_(network),
-        rows_(static_cast<std::size_t>(crossbar.rows)),
-        columns_(static_cast<std::size_t>(crossbar.columns - crossbar.spare_columns)),
+        array_(array_geometry(crossbar)),
         packed_(crossbar.packing == "packed"),
-        blocks_(crossbar.driven == "blocks"),
-        halvings_(crossbar.drive_halvings),
-        kept_(crossbar.recurrence == "increment" ? 1.0f : 0.0f) {}
+        blocks_(crossbar.driven == "blocks") {}
 
   void matrix(Site site, std::size_t layer, const IntegerMatrix& m) {
-    const std::vector<std::size_t> in = cuts(m.columns, rows_), out = cuts(m.rows, columns_);
+    const std::vector<std::size_t> in = cuts(m.columns, array_.rows),
+                                   out = cuts(m.rows, array_.columns);
     for (std::size_t o = 0; o + 1 < out.size(); ++o) {
       for (std::size_t i = 0; i + 1 < in.size(); ++i) {
         MappedArray a;
@@ -85,7 +89,7 @@ class Mapper {
   // Pieces of nearly equal size, in the order of the channels; each array takes as many as fit.
   void recurrence(std::size_t layer) {
     const std::size_t per_mode = n_.complex ? 2 : 1;
-    const std::size_t most = (std::min(rows_, columns_) - 1) / per_mode;
+    const std::size_t most = modes_of_piece(array_, n_.complex);
     const BlockShape& shape = n_.blocks[layer].shape;
     MappedArray a = empty(layer);
     for (std::size_t h = 0; h < shape.size(); ++h) {
@@ -94,7 +98,7 @@ class Mapper {
       for (std::size_t i = 0; i + 1 < cut.size(); ++i) {
         const std::size_t modes = cut[i + 1] - cut[i];
         const std::size_t lines = a.states + a.pieces.size() + modes * per_mode + 1;
-        const bool full = lines > std::min(rows_, columns_);
+        const bool full = lines > std::min(array_.rows, array_.columns);
         if (full || (!packed_ && !a.pieces.empty())) {
           finish(a);
           a = empty(layer);
@@ -123,54 +127,49 @@ class Mapper {
     a.rows = a.columns = a.states + inputs;
     a.weights.assign(a.rows * a.columns, 0);
     if (blocks_) a.drive.assign(a.rows * a.columns, 0);
-    const auto put = [&](std::size_t row, std::size_t column, float w, float level) {
-      a.weights[row * a.columns + column] = w;
-      if (blocks_) a.drive[row * a.columns + column] = level;
-      ++a.used;
-    };
     for (std::size_t i = 0; i < a.pieces.size(); ++i) {
       const Piece& p = a.pieces[i];
-      const std::size_t y = a.states + i;
-      const float most = largest_output(b, p);
+      const std::vector<CodeMode> modes = modes_of(b, p);
+      const float most = largest_output(modes);
       for (std::size_t n = 0; n < p.modes; ++n) {
-        const std::size_t m = b.shape.first[p.channel] + p.first_mode + n;
-        const std::size_t re = p.state + (n_.complex ? 2 * n : n), row = inputs + re;
-        const float gain = gain_value(b.input_shift[m]), ar = pole_value(b.ar[m]) - kept_;
-        const float ai = n_.complex ? pole_value(b.ai[m]) : 0;
-        const float pole = std::max(std::abs(ar), std::abs(ai)), top = std::max(gain, pole);
-        const float of_u = level(gain, top), of_x = level(pole, top);
-        put(i, re, gain, of_u);
-        put(row, re, ar, of_x);
-        put(row, y, b.cr[m], level(b.cr[m], most));
-        if (!n_.complex) continue;
-        put(row + 1, re, -ai, of_x);
-        put(row, re + 1, ai, of_x);
-        put(row + 1, re + 1, ar, of_x);
-        // The input's row is driven for both parts.
-        if (blocks_) a.drive[i * a.columns + re + 1] = of_u;
-        put(row + 1, y, -static_cast<float>(b.ci[m]), level(b.ci[m], most));
+        const std::size_t re = p.state + (n_.complex ? 2 * n : n);
+        const ModePlacement placement(modes[n], n_.complex, most, array_);
+        for (const PlacedPair& pair : placement.pairs()) {
+          const std::size_t row = pair.row == Line::kInput       ? i
+                                  : pair.row == Line::kImaginary ? inputs + re + 1
+                                                                 : inputs + re;
+          const std::size_t column = pair.column == Line::kOutput      ? a.states + i
+                                     : pair.column == Line::kImaginary ? re + 1
+                                                                       : re;
+          a.weights[row * a.columns + column] = pair.weight;
+          if (blocks_) a.drive[row * a.columns + column] = pair.level;
+          a.used += pair.idle ? 0 : 1;
+        }
       }
     }
     arrays_.push_back(std::move(a));
   }
 
-  float level(float w, float top) const { return row_level(w, top, halvings_); }
-
-  float largest_output(const IntegerBlock& b, const Piece& p) const {
-    std::int32_t largest = 0;
+  // In units of the accumulators: of codes of the state, and of C's codes.
+  std::vector<CodeMode> modes_of(const IntegerBlock& b, const Piece& p) const {
+    std::vector<CodeMode> modes;
     for (std::size_t n = 0; n < p.modes; ++n) {
       const std::size_t m = b.shape.first[p.channel] + p.first_mode + n;
-      largest = std::max(largest, std::abs(b.cr[m]));
-      if (n_.complex) largest = std::max(largest, std::abs(b.ci[m]));
+      CodeMode mode{.gain = gain_value(b.input_shift[m]),
+                    .ar = pole_value(b.ar[m]),
+                    .cr = static_cast<float>(b.cr[m])};
+      if (n_.complex) {
+        mode.ai = pole_value(b.ai[m]);
+        mode.ci = static_cast<float>(b.ci[m]);
+      }
+      modes.push_back(mode);
     }
-    return static_cast<float>(largest);
+    return modes;
   }
 
   const IntegerNetwork& n_;
-  std::size_t rows_, columns_;
+  ArrayGeometry array_;
   bool packed_, blocks_;
-  int halvings_;
-  float kept_;  // share of the state that the converters carry to the next step
   std::vector<MappedArray> arrays_;
 };
 
@@ -256,7 +255,8 @@ Mapping map_network(const IntegerNetwork& network, const CrossbarOptions& crossb
   }
   // The pooled value is a whole number, the sum of a sequence's codes, or its last code.
   const std::uint64_t sum = magnitude(network.residual) * (network.pool_last ? 1 : length);
-  mapping.decoder_slices = slices(2 * sum + 1, sum, bits);
+  mapping.decoder_bits = std::min(bits, exact_bits(network.decoder));
+  mapping.decoder_slices = slices(2 * sum + 1, sum, mapping.decoder_bits);
   return mapping;
 }
 

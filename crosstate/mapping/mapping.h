@@ -28,6 +28,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "crosstate/analog/bit_line.h"
 #include "crosstate/crossbar/options.h"
 #include "crosstate/integer/network.h"
 
@@ -56,6 +57,19 @@ struct MappedArray {
   std::vector<Piece> pieces;
   // Matrices: where this tile lies.
   std::size_t first_input = 0, first_output = 0;
+
+  /// The level that drives a row while a column is read; 0 where it rests.
+  float level(std::size_t row, std::size_t column) const {
+    return drive.empty() ? 1 : drive[row * columns + column];
+  }
+  /// The weights of a column, without rows that rest.
+  BitLine line(std::size_t column) const {
+    BitLine line;
+    for (std::size_t r = 0; r < rows; ++r) {
+      if (level(r, column) > 0) line.add(weights[r * columns + column], level(r, column));
+    }
+    return line;
+  }
 };
 
 struct Mapping {
@@ -65,8 +79,10 @@ struct Mapping {
   /// once for copies whose currents are added, once for each that is weighted digitally.
   std::size_t copies = 1, conversions_of_weight = 1;
   /// Products that a class score takes: pooled values have more bits than a driver, and codes may;
-  /// what is wider goes in by slices of dac_bits - 1 bits and a sign, one product each.
+  /// what is wider goes in by slices of dac_bits - 1 bits and a sign, one product each, or of fewer
+  /// bits where sums of such slices would not be exact in binary32.
   std::size_t decoder_slices = 1;
+  int decoder_bits = 8;  // of a slice, with its sign
   /// The same of a time step: of the encoder, of the rows of states and u, and of the activations.
   std::size_t input_slices = 1, state_slices = 1, activation_slices = 1;
 

@@ -30,13 +30,20 @@ class ArrayTraining : public testing::Test {
     return o;
   }
   Network quantized(const ArraySite& array, const std::string& preset = "w8a8s8",
-                    const std::string& norm = "none") {
+                    const std::string& norm = "none", const std::string& recurrence = "increment") {
     Network network = random_network(model(norm), kTask);
     QuantOptions quant = quant_preset(preset);
     quant.array = array;
+    quant.noise_recurrence = recurrence;
     quant = resolved(quant);
     network.quantize(quant, {&batch_, 1}, pool_);
     return network;
+  }
+  // Codes of the recurrences' input that stand for `by` times as much.
+  static void rescale_residual(Network& network, float by) {
+    for (Parameter& p : network.parameters()) {
+      if (p.name == "range.residual") p.value[0] += std::log(by);
+    }
   }
   double loss(Network& network, std::uint64_t step = 0) {
     LossOptions options;
@@ -67,7 +74,9 @@ TEST_F(ArrayTraining, DrawsNoiseByTheStepAndNoneOutsideOfTraining) {
   }
 }
 
-// Converters that read increments have finer steps the slower a mode is.
+// Converters that read increments have finer steps the slower a mode is. A state moves by what A -
+// 1 makes of it and by what a code of the input adds, B in states' codes: the real part of both,
+// the imaginary part of the state alone.
 TEST_F(ArrayTraining, GivesStatesTheNoiseOfTheirConverters) {
   const TrainingStep step{1, 0};
   Network codes = quantized({.state_bits = 0, .noise = 3});
@@ -76,17 +85,27 @@ TEST_F(ArrayTraining, GivesStatesTheNoiseOfTheirConverters) {
   for (const float s : coarse.blocks[0].state_spread) EXPECT_NEAR(s, 3 * std::sqrt(12.0), 1e-5);
   EXPECT_EQ(codes.state().coefficients().rounding.mode, RoundingMode::kNearest);
 
-  Network fine = quantized({.state_bits = 12, .noise = 3});
-  const Coefficients c = fine.state().coefficients(&step);
-  const BlockCoefficients& block = c.blocks[0];
-  ASSERT_EQ(block.state_spread.size(), block.ar.size());
-  for (std::size_t i = 0; i < block.ar.size(); ++i) {
-    const double largest = 127 * (1 - block.ar[i] + std::abs(block.ai[i])) + 127 * block.b[i];
-    const double reach = block.state_spread[i] / std::sqrt(12.0) / 3 * 2047;
-    EXPECT_GT(largest, 0.499 * reach);
-    const bool at_codes = reach > 2046;  // steps are no coarser than those
-    EXPECT_TRUE(at_codes || reach * 1.0001 >= largest) << reach << " " << largest;
+  for (const float scale : {0.3f, 1.0f, 50.0f}) {
+    Network fine = quantized({.state_bits = 12, .noise = 3});
+    rescale_residual(fine, scale);
+    const Coefficients c = fine.state().coefficients(&step);
+    const BlockCoefficients& block = c.blocks[0];
+    const double input = c.residual.scale[0];
+    ASSERT_EQ(block.state_spread.size(), 2 * block.ar.size());
+    for (std::size_t i = 0; i < 2 * block.ar.size(); ++i) {
+      const std::size_t mode = i / 2;
+      const double pole = std::abs(1 - block.ar[mode]) + std::abs(block.ai[mode]);
+      const double largest = 127 * (pole + (i % 2 == 0 ? block.b[mode] * input : 0));
+      const double reach = block.state_spread[i] / std::sqrt(12.0) / 3 * 2047;
+      EXPECT_GT(largest, 0.499 * reach);
+      const bool at_codes = reach > 2046;  // steps are no coarser than those
+      EXPECT_TRUE(at_codes || reach * 1.0001 >= largest) << reach << " " << largest;
+    }
   }
+  // Where cells hold all of A there are no increments to resolve.
+  Network direct = quantized({.state_bits = 12, .noise = 3}, "w8a8s8", "none", "direct");
+  const Coefficients of_codes = direct.state().coefficients(&step);
+  for (const float s : of_codes.blocks[0].state_spread) EXPECT_NEAR(s, 3 * std::sqrt(12.0), 1e-5);
 }
 
 TEST_F(ArrayTraining, DisturbsNoImaginaryPartOfRealModes) {
@@ -115,10 +134,44 @@ TEST_F(ArrayTraining, SumsPartsWithConvertersOfTheirOwn) {
     const TrainingStep step{1, 0};
     const Coefficients c = coarse.state().coefficients(&step);
     ASSERT_EQ(c.blocks[0].tiles.size(), 2u);
-    EXPECT_EQ(c.blocks[0].tiles[1].first, 4u);
-    EXPECT_EQ(c.blocks[0].tiles[1].count, 2u);
+    // Two equal parts, as they are mapped.
+    EXPECT_EQ(c.blocks[0].tiles[1].first, 3u);
+    EXPECT_EQ(c.blocks[0].tiles[1].count, 3u);
     EXPECT_TRUE(coarse.state().coefficients().blocks[0].tiles.empty());
   }
+}
+
+TEST_F(ArrayTraining, SumsPartsOfTheEncoder) {
+  Network whole = quantized({});
+  const ArraySite two{.rows = 1, .partial_bits = 16};
+  Network fine = quantized(two);
+  const TrainingStep step{1, 0};
+  EXPECT_EQ(fine.state().coefficients(&step).encoder_tiles.size(), 2u);
+  const double wanted = loss(whole), error = std::abs(loss(fine) - wanted);
+  EXPECT_LT(error, 1e-4 * wanted);
+  Network coarse = quantized({.rows = 1, .partial_bits = 3});
+  EXPECT_GT(std::abs(loss(coarse) - wanted), 5 * error);
+}
+
+// Channels of two modes on arrays of three columns: a mode each.
+TEST_F(ArrayTraining, SumsOutputsOfChannelsOnSeveralArrays) {
+  Network whole = quantized({.noise = 0.5}), plain = quantized({});
+  Network fine = quantized({.columns = 3, .partial_bits = 16});
+  Network coarse = quantized({.columns = 3, .partial_bits = 4});
+  const double wanted = loss(plain), error = std::abs(loss(fine) - wanted);
+  EXPECT_LT(error, 1e-4 * wanted);
+  EXPECT_GT(std::abs(loss(coarse) - wanted), 5 * error);
+  const TrainingStep step{1, 0};
+  const Coefficients c = coarse.state().coefficients(&step);
+  ASSERT_EQ(c.blocks[1].pieces.cuts.size(), 6u);
+  EXPECT_EQ(c.blocks[1].pieces.cuts[0], (std::vector<std::size_t>{0, 1, 2}));
+  EXPECT_TRUE(coarse.state().coefficients().blocks[0].pieces.cuts.empty());
+
+  Network pieces = quantized({.columns = 3, .noise = 0.5});
+  const auto noise = [&](const Network& n) {
+    return n.state().coefficients(&step).blocks[0].output_noise[0];
+  };
+  EXPECT_NEAR(noise(pieces), std::sqrt(2.0) * noise(whole), 1e-6 * noise(pieces));
 }
 
 TEST_F(ArrayTraining, AddsUpTheNoiseOfParts) {

@@ -1,16 +1,17 @@
 // Parameters -> coefficients of a forward pass.
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <cstdint>
 #include <numbers>
-#include <span>
+#include <utility>
+#include <vector>
 
+#include "crosstate/analog/bit_line.h"
+#include "crosstate/analog/placement.h"
+#include "crosstate/analog/steps.h"
 #include "crosstate/base/random.h"
 #include "crosstate/model/network_state.h"
-#include "crosstate/quant/cell_levels.h"
-#include "crosstate/quant/increment_step.h"
 #include "crosstate/quant/poles.h"
-#include "crosstate/quant/row_levels.h"
 #include "crosstate/quant/weights.h"
 
 namespace crosstate {
@@ -25,15 +26,43 @@ Quantizer gate_quantizer(int bits, std::size_t rows) {
   return q;
 }
 
-// What the errors of cells amount to in weights of one bit line whose rows have levels of their own
-// (crossbar.driven): the line's largest cell times each level. In place.
-void balance(std::span<float> sizes) {
-  const float top = sizes.empty() ? 0 : *std::max_element(sizes.begin(), sizes.end());
-  if (top == 0) return;
-  const auto level = [&](float size) { return row_level(size, top, kDriveHalvings); };
-  float cell = 0;
-  for (const float size : sizes) cell = std::max(cell, size / level(size));
-  for (float& size : sizes) size = size == 0 ? 0 : cell * level(size);
+// The arrays that training is for.
+ArrayGeometry geometry_of(const QuantOptions& quant) {
+  const auto size = [](int value) { return static_cast<std::size_t>(std::max(value, 0)); };
+  return {.rows = size(quant.array.rows),
+          .columns = size(quant.array.columns),
+          .drive_halvings = quant.array.drive_halvings,
+          .kept = quant.noise_recurrence == "direct" ? 0.0f : 1.0f};
+}
+
+// What C's codes are multiplied with in channel s.
+float output_scale(const BlockCoefficients& block, std::size_t s) {
+  return block.c_scale.empty() ? 1.0f : block.c_scale[s];
+}
+
+// What the bit lines of a block's recurrence mean for its weights, in codes as they are mapped.
+std::vector<ModeUnits> units_of(const BlockShape& shape, bool complex, const ArrayGeometry& array,
+                                const BlockCoefficients& block) {
+  std::vector<ModeUnits> units;
+  std::vector<CodeMode> channel;
+  for (std::size_t s = 0; s < shape.size(); ++s) {
+    const float scale = output_scale(block, s);
+    const auto code = [&](float c) {
+      return block.c_scale.empty() ? c : std::nearbyint(c / scale);
+    };
+    channel.clear();
+    for (std::size_t i = shape.first[s]; i < shape.first[s + 1]; ++i) {
+      CodeMode mode{.gain = block.gain[i], .ar = block.ar[i], .cr = code(block.cr[i])};
+      if (complex) {
+        mode.ai = block.ai[i];
+        mode.ci = code(block.ci[i]);
+      }
+      channel.push_back(mode);
+    }
+    const std::vector<ModeUnits> of_channel = mode_units(channel, complex, array);
+    units.insert(units.end(), of_channel.begin(), of_channel.end());
+  }
+  return units;
 }
 
 // What cells make of weights: levels and noise. Draws are addressed by the step, or the chip that
@@ -55,82 +84,91 @@ class Noise {
     chip_ = lasts == 0 ? 0 : static_cast<std::uint32_t>(step->number / lasts);
   }
 
-  // unit: what a full conductance in a value's place means, by its number, of which its levels are
-  // shares and, where cells decide that, its noise; that noise counts as `share` of itself.
-  template <class Unit>
-  void disturb(AlignedFloats& values, Unit unit, float share = 1) {
-    if (!on_) return;
-    Random now(seed_, Stream::kWeightNoise, step_, part_);
-    Random chip(seed_, Stream::kDeviceNoise, chip_, part_++);
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const float full = unit(i);
-      if (full > 0) {
-        const double level = nearest_level(std::abs(values[i]), full, levels_);
-        values[i] = static_cast<float>(std::copysign(level, values[i]));
-      }
-      double deviation = 0;
-      if (weight_ > 0) deviation += weight_ * now.normal();
-      if (device_ > 0) deviation += device_ * chip.normal();
-      if (by_largest_) {
-        values[i] += full * share * static_cast<float>(deviation);
-      } else {
-        values[i] *= static_cast<float>(1 + deviation);
-      }
-    }
-  }
-
-  // A matrix, whose rows stand on one bit line each.
-  void disturb(AlignedFloats& matrix, std::size_t rows) {
+  // A matrix, whose rows stand on bit lines of up to `most` inputs (0: any number of them).
+  void disturb(AlignedFloats& matrix, std::size_t rows, std::size_t most) {
     if (!on_) return;
     const std::size_t columns = matrix.size() / rows;
-    std::vector<float> largest(rows, 0);
-    for (std::size_t i = 0; i < matrix.size(); ++i) {
-      largest[i / columns] = std::max(largest[i / columns], std::abs(matrix[i]));
+    const std::vector<std::size_t> cut = cuts(columns, most);
+    std::vector<float> unit(matrix.size());
+    for (std::size_t o = 0; o < rows; ++o) {
+      for (std::size_t k = 0; k + 1 < cut.size(); ++k) {
+        const std::size_t first = o * columns + cut[k], end = o * columns + cut[k + 1];
+        BitLine line;
+        for (std::size_t i = first; i < end; ++i) line.add(matrix[i], 1);
+        std::fill(unit.begin() + static_cast<std::ptrdiff_t>(first),
+                  unit.begin() + static_cast<std::ptrdiff_t>(end), line.unit());
+      }
     }
-    disturb(matrix, [&](std::size_t i) { return largest[i / columns]; });
+    disturb(matrix, [&](std::size_t i) { return Places{unit[i]}; });
   }
 
   // A block's recurrence; `kept`: what of A is not on cells. D is not on cells at all.
-  void disturb(const BlockShape& shape, bool complex, float kept, BlockCoefficients& block) {
+  void disturb(const BlockShape& shape, bool complex, float kept,
+               const std::vector<ModeUnits>& units, BlockCoefficients& block) {
     if (!on_) return;
     for (float& a : block.ar) a -= kept;
-    std::vector<float> pole(block.ar.size()), gain(pole), output(2 * pole.size());
-    const auto part = [](const AlignedFloats& v, std::size_t i) {
-      return v.empty() ? 0.0f : std::abs(v[i]);
-    };
-    // Each part of a complex pole stands on two pairs, whose errors act by their mean.
-    const float share = complex ? 1 / std::numbers::sqrt2_v<float> : 1.0f;
-    for (std::size_t i = 0; i < pole.size(); ++i) {
-      std::array<float, 2> sizes{std::max(part(block.ar, i), part(block.ai, i)),
-                                 std::abs(block.b[i])};
-      balance(sizes);
-      pole[i] = sizes[0];
-      gain[i] = sizes[1];
-      output[2 * i] = part(block.cr, i);
-      output[2 * i + 1] = part(block.ci, i);
-    }
-    for (std::size_t s = 0; s < shape.size(); ++s) {
-      balance(std::span(output).subspan(2 * shape.first[s], 2 * shape.modes(s)));
-    }
-    disturb(
-        block.ar, [&](std::size_t i) { return corrected_ ? 0.0f : pole[i]; }, share);
-    disturb(
-        block.ai, [&](std::size_t i) { return complex ? pole[i] : 0.0f; }, share);
+    disturb(block.ar, [&](std::size_t i) {
+      return Places{units[i].pole_real, units[i].pole_imaginary, corrected_};
+    });
+    disturb(block.ai, [&](std::size_t i) {
+      return complex ? Places{units[i].pole_real, units[i].pole_imaginary} : Places{};
+    });
     for (float& a : block.ar) a += kept;
     // A disturbed pole may leave the unit circle, where gradients grow without bounds.
     for (std::size_t i = 0; i < block.ar.size(); ++i) {
-      const float size = std::hypot(block.ar[i], part(block.ai, i));
+      const float size = std::hypot(block.ar[i], block.ai[i]);
       if (size <= 1) continue;
       block.ar[i] /= size;
-      if (!block.ai.empty()) block.ai[i] /= size;
+      block.ai[i] /= size;
     }
-    disturb(block.b, [&](std::size_t i) { return gain[i]; });
-    disturb(block.cr, [&](std::size_t i) { return output[2 * i]; });
-    disturb(block.ci, [&](std::size_t i) { return output[2 * i + 1]; });
-    disturb(block.d, [](std::size_t) { return 0.0f; });
+    // Units are in codes: what they are in the weights of this network.
+    std::vector<float> output(units.size());
+    for (std::size_t s = 0; s < shape.size(); ++s) {
+      for (std::size_t i = shape.first[s]; i < shape.first[s + 1]; ++i) {
+        output[i] = output_scale(block, s);
+      }
+    }
+    disturb(block.b,
+            [&](std::size_t i) { return Places{units[i].gain * (block.b[i] / block.gain[i])}; });
+    disturb(block.cr, [&](std::size_t i) { return Places{units[i].cr * output[i]}; });
+    disturb(block.ci, [&](std::size_t i) { return Places{units[i].ci * output[i]}; });
+    disturb(block.d, [](std::size_t) { return Places{}; });
   }
 
  private:
+  // What a full conductance means on the one or two pairs that a value stands on: of two, whose
+  // errors act by their mean, each has its own. 0: no pair. `quiet`: their noise is made up for.
+  struct Places {
+    float first = 0, second = 0;
+    bool quiet = false;
+  };
+
+  template <class PlacesOf>
+  void disturb(AlignedFloats& values, PlacesOf places_of) {
+    Random now(seed_, Stream::kWeightNoise, step_, part_);
+    Random chip(seed_, Stream::kDeviceNoise, chip_, part_++);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const Places places = places_of(i);
+      double held = 0, squares = 0, pairs = 0;
+      for (const float full : {places.first, places.second}) {
+        if (full == 0) continue;
+        held += nearest_level(std::abs(values[i]), full, levels_);
+        squares += double{full} * full;
+        pairs += 1;
+      }
+      if (pairs > 0) values[i] = static_cast<float>(std::copysign(held / pairs, values[i]));
+      double deviation = 0;
+      if (weight_ > 0) deviation += weight_ * now.normal();
+      if (device_ > 0) deviation += device_ * chip.normal();
+      if (!by_largest_) {
+        values[i] *= static_cast<float>(1 + deviation);
+      } else if (pairs > 0 && !places.quiet) {
+        const double size = std::sqrt(squares) / pairs;
+        values[i] += static_cast<float>(size) * static_cast<float>(deviation);
+      }
+    }
+  }
+
   bool on_;
   int levels_;
   double weight_, device_;
@@ -146,54 +184,88 @@ AlignedFloats conversion_noise(const Quantizer& codes, std::size_t rows, double 
 }
 
 // The noise of the states' converters, beside what stochastic rounding adds itself. `input`: the
-// largest code of the block's input.
-void disturb_states(const QuantOptions& quant, float input, StateRounding& rounding,
+// codes of the block's input.
+void disturb_states(const QuantOptions& quant, const Quantizer& input, float kept,
+                    const std::vector<ModeUnits>& units, StateRounding& rounding,
                     BlockCoefficients& block) {
   const ArraySite& array = quant.array;
   const bool keeps_residues = rounding.mode == RoundingMode::kFeedback;  // as no converter does
   if (rounding.limit == 0 || array.noise == 0 || keeps_residues) return;
   const float own = quant.state.rounding == "stochastic" ? 1.0f : 0.0f;
   rounding.mode = RoundingMode::kStochastic;
-  for (std::size_t i = 0; i < block.ar.size(); ++i) {
-    float step = 1;
-    if (array.state_bits > 1) {
-      const float state = (std::abs(block.ar[i] - 1) + std::abs(block.ai[i])) * rounding.limit;
-      const float fitted = increment_step(state + std::abs(block.b[i]) * input, array.state_bits);
-      if (finer_than_codes(fitted)) step = fitted;
-    }
+  const bool fitted = array.state_bits > 1 && kept == 1;
+  const float drive = recurrent_drive(rounding.limit, input.low, input.high);
+  const int missing =
+      missing_bits(static_cast<std::uint64_t>(2 * rounding.limit), array.state_bits);
+  const auto spread = [&](float largest) {
+    const float codes = fitted ? std::exp2(static_cast<float>(missing)) : 1.0f;
+    const float step = fitted ? state_converter_step(largest * drive, array.state_bits, codes) : 1;
     const auto deviation = static_cast<float>(array.noise) * step;
-    block.state_spread.push_back(std::sqrt(own + 12 * deviation * deviation));
+    return std::sqrt(own + 12 * deviation * deviation);
+  };
+  for (const ModeUnits& mode : units) {
+    block.state_spread.push_back(spread(mode.largest_real));
+    block.state_spread.push_back(spread(mode.largest_imaginary));
   }
 }
 
-// The pointwise layer of a block as on arrays of few rows. `codes`: what its sums become.
-void use_arrays(const ArraySite& array, const Quantizer& codes, bool batch_norm,
-                BlockCoefficients& block) {
-  const std::size_t outputs = block.bias.size(), inputs = block.weight.size() / outputs;
-  const auto rows = array.rows == 0 ? inputs : static_cast<std::size_t>(array.rows);
-  const std::size_t parts = (inputs + rows - 1) / rows;
-  double coarse = 1;  // codes to a step of the parts' converters
-  if (parts > 1 && array.partial_bits > 0 && codes.on) {
-    const double high = std::max(1.0, std::exp2(array.partial_bits - 1) - 1);
-    coarse = std::max(std::abs(double{codes.low}), double{codes.high}) / high;
-    for (std::size_t first = 0; first < inputs; first += rows) {
-      WeightTile tile;
-      tile.first = first;
-      tile.count = std::min(rows, inputs - first);
-      tile.high = static_cast<float>(high);
-      for (std::size_t o = 0; o < outputs; ++o) {
-        const float* const from = block.weight.data() + o * inputs + first;
-        tile.weight.insert(tile.weight.end(), from, from + tile.count);
-        // Batch norm scales the sums only behind the converters: as its running statistics have it.
-        const double by = batch_norm ? std::abs(block.norm_scale[o]) : 1.0;
-        tile.step.push_back(
-            static_cast<float>(coarse * double{codes.scale[0]} / std::max(by, 1e-6)));
-      }
-      block.tiles.push_back(std::move(tile));
+// How converters read sums that come in `parts`: with steps of so many codes of what follows.
+double step_of_parts(const ArraySite& array, const Quantizer& codes, std::size_t parts) {
+  if (parts < 2 || array.partial_bits == 0 || !codes.on) return 1;
+  return partial_step(codes.low, codes.high, array.partial_bits);
+}
+
+// Converters of the sums of a matrix, which become `codes`. norm_scale: of a batch norm, or empty.
+void use_arrays(const QuantOptions& quant, const Quantizer& codes, const AlignedFloats& matrix,
+                std::size_t outputs, const AlignedFloats& norm_scale,
+                std::vector<WeightTile>& tiles, AlignedFloats& noise) {
+  const ArraySite& array = quant.array;
+  const std::size_t inputs = matrix.size() / outputs;
+  const std::vector<std::size_t> cut = cuts(inputs, geometry_of(quant).rows);
+  const std::size_t parts = cut.size() - 1;
+  const double coarse = step_of_parts(array, codes, parts);
+  noise = conversion_noise(codes, outputs,
+                           array.noise * coarse * std::sqrt(static_cast<double>(parts)));
+  if (parts < 2 || array.partial_bits == 0 || !codes.on) return;
+  for (std::size_t k = 0; k < parts; ++k) {
+    WeightTile tile;
+    tile.first = cut[k];
+    tile.count = cut[k + 1] - cut[k];
+    tile.high = converter_high(array.partial_bits);
+    for (std::size_t o = 0; o < outputs; ++o) {
+      const float* const from = matrix.data() + o * inputs + tile.first;
+      tile.weight.insert(tile.weight.end(), from, from + tile.count);
+      // Batch norm scales the sums only behind the converters: as its running statistics have it.
+      const double by = norm_scale.empty() ? 1.0 : std::abs(double{norm_scale[o]});
+      tile.step.push_back(static_cast<float>(coarse * double{codes.scale[0]} / std::max(by, 1e-6)));
     }
+    tiles.push_back(std::move(tile));
   }
-  const double noise = array.noise * coarse * std::sqrt(static_cast<double>(parts));
-  block.linear_noise = conversion_noise(codes, outputs, noise);
+}
+
+// Converters of the outputs of a recurrence, which become `codes`. A channel without modes has
+// none.
+void use_arrays(const QuantOptions& quant, const Quantizer& codes, const BlockShape& shape,
+                bool complex, BlockCoefficients& block) {
+  if (!codes.on) return;
+  const ArraySite& array = quant.array;
+  const std::size_t most = modes_of_piece(geometry_of(quant), complex);
+  OutputPieces pieces;
+  AlignedFloats noise;
+  bool several = false;
+  for (std::size_t s = 0; s < shape.size(); ++s) {
+    pieces.cuts.push_back(cuts(shape.modes(s), most));
+    const std::size_t parts = shape.modes(s) == 0 ? 0 : pieces.cuts[s].size() - 1;
+    const double deviation =
+        array.noise * step_of_parts(array, codes, parts) * std::sqrt(static_cast<double>(parts));
+    noise.push_back(static_cast<float>(deviation * double{codes.scale[0]}));
+    several = several || parts > 1;
+  }
+  if (array.noise > 0) block.output_noise = std::move(noise);
+  if (!several || array.partial_bits == 0) return;
+  pieces.high = converter_high(array.partial_bits);
+  pieces.step = static_cast<float>(step_of_parts(array, codes, 2) * double{codes.scale[0]});
+  block.pieces = std::move(pieces);
 }
 
 void assign(AlignedFloats& to, const Parameter& from) {
@@ -273,7 +345,10 @@ void recurrence_coefficients(const Network::State& s, std::size_t layer, float i
                              BlockCoefficients& out) {
   const BlockShape& shape = s.shapes[layer];
   const std::size_t count = shape.modes();
-  for (AlignedFloats* v : {&out.ar, &out.ai, &out.b, &out.cr, &out.ci}) v->assign(count, 0);
+  for (AlignedFloats* v : {&out.ar, &out.ai, &out.b, &out.gain, &out.cr, &out.ci}) {
+    v->assign(count, 0);
+  }
+  const bool state_codes = s.quantized && s.quant.state.bits != kFloatBits;
   std::vector<DiscreteMode> discrete(count);
   for (std::size_t h = 0; h < shape.size(); ++h) {
     for (std::size_t i = shape.first[h]; i < shape.first[h + 1]; ++i) {
@@ -287,6 +362,7 @@ void recurrence_coefficients(const Network::State& s, std::size_t layer, float i
     out.ar[i] = static_cast<float>(m.a.real());
     out.ai[i] = static_cast<float>(m.a.imag());
     out.b[i] = static_cast<float>(1 / step);
+    out.gain[i] = state_codes ? static_cast<float>(input_scale / step) : out.b[i];
     out.cr[i] = static_cast<float>(m.c.real() * step);
     out.ci[i] = static_cast<float>(m.c.imag() * step);
   }
@@ -345,17 +421,6 @@ bool look_up(const CodeTable& table, std::size_t rows, std::size_t columns, Cons
   table_forward(table.values.data(), table.values.size(), table.low, table.inverse_scale, rows,
                 columns, x, y);
   return true;
-}
-
-Activation activation_of(const ModelOptions& options) {
-  if (options.activation == "relu") return Activation::kRelu;
-  if (options.activation == "hard-gelu") return Activation::kHardGelu;
-  if (options.activation == "identity") return Activation::kIdentity;
-  return Activation::kGelu;
-}
-
-Activation gate_of(const ModelOptions& options) {
-  return options.gate == "hard-sigmoid" ? Activation::kHardSigmoid : Activation::kSigmoid;
 }
 
 Quantizer Network::State::quantizer(std::size_t parameter, const ActivationSite& site,
@@ -426,9 +491,12 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
     }
   }
   const float input_scale = out.residual.on ? out.residual.scale[0] : 1.0f;
-  if (step != nullptr) out.encoder_noise = conversion_noise(out.residual, H, quant.array.noise);
-  noise.disturb(out.encoder, H);
-  noise.disturb(out.decoder, out.decoder_bias.size());
+  const ArrayGeometry array = geometry_of(quant);
+  noise.disturb(out.encoder, H, array.rows);
+  noise.disturb(out.decoder, out.decoder_bias.size(), array.rows);
+  if (quantized && step != nullptr) {
+    use_arrays(quant, out.residual, out.encoder, H, {}, out.encoder_tiles, out.encoder_noise);
+  }
   transpose(out.encoder, H, static_cast<std::size_t>(task.inputs), out.encoder_transposed);
   out.blocks.resize(blocks.size());
   out.quantizers.resize(blocks.size());
@@ -456,9 +524,11 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
         round_bias(block.bias, block.weight_scale, block.weight, q.activation);
       }
     }
-    // An array that holds A - 1 disturbs that.
-    noise.disturb(shapes[l], complex(), quant.noise_recurrence == "direct" ? 0.0f : 1.0f, block);
-    noise.disturb(block.weight, O);
+    // As mapped: before cells make of it what they can.
+    std::vector<ModeUnits> units;
+    if (quantized && step != nullptr) units = units_of(shapes[l], complex(), array, block);
+    noise.disturb(shapes[l], complex(), array.kept, units, block);
+    noise.disturb(block.weight, O, array.rows);
     transpose(block.weight, O, shapes[l].size(), block.transposed);
     if (layer_norm()) {
       assign(block.norm_scale, parameters[p.gamma]);
@@ -474,9 +544,11 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
       }
     }
     if (quantized && step != nullptr) {
-      disturb_states(quant, std::max(-out.residual.low, out.residual.high), out.rounding, block);
-      block.output_noise = conversion_noise(q.ssm_output, shapes[l].size(), quant.array.noise);
-      use_arrays(quant.array, gated() ? q.linear : out.residual, batch_norm(), block);
+      disturb_states(quant, out.residual, array.kept, units, out.rounding, block);
+      use_arrays(quant, q.ssm_output, shapes[l], complex(), block);
+      use_arrays(quant, gated() ? q.linear : out.residual, block.weight, O,
+                 batch_norm() ? block.norm_scale : AlignedFloats(), block.tiles,
+                 block.linear_noise);
     }
   }
   return out;

@@ -85,7 +85,7 @@ void GroupPass::layer_adjoint(std::size_t l, GroupMemory& m, AlignedFloats& gh, 
       float* const gu = gr.row(shape.channels[s]);
       accumulate(&c.d[s], 1, columns, {gy.row(s), columns}, {gu, columns});
       scan_adjoint(
-          c.scan(shape, s, complex_, gain_), rounding_of(m, l, s, b.start), b.steps, u.row(s),
+          c.scan(shape, s, complex_, gain_), rounding_of(m, l, at, b.start), b.steps, u.row(s),
           start + at * state_size_, gy.row(s), gu, w.carry.data() + at * carry,
           {out.ar.data() + at, out.ai.data() + at, nullptr, out.cr.data() + at, out.ci.data() + at},
           w.scan.data());

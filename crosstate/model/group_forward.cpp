@@ -132,20 +132,19 @@ Rows GroupPass::head(std::size_t l, const TimeBlock& b, GroupMemory& m, Scratch&
   float* after = checkpoint(m, l, b.index + 1, training);
   std::memcpy(after, before, states_of(l) * sizeof(float));
   for (std::size_t s = 0; s < S; ++s) {
-    const ScanModes modes = c.scan(shape, s, complex_, gain_);
-    const StateRounding rounding = rounding_of(m, l, s, b.start);
-    float* state = after + shape.first[s] * state_size_;
+    const std::size_t first = shape.first[s];
     if (spreads == nullptr) {
-      scan_forward(modes, rounding, b.steps, u.row(s), y.row(s), state);
+      scan(l, s, b, m, u.row(s), y.row(s), after, w);
     } else {
-      observe_states(modes, rounding, b, mask(m, b), u.row(s), y.row(s), state,
-                     spreads->blocks[l].state.data() + shape.first[s]);
+      observe_states(c.scan(shape, s, complex_, gain_), rounding_of(m, l, first, b.start), b,
+                     mask(m, b), u.row(s), y.row(s), after + first * state_size_,
+                     spreads->blocks[l].state.data() + first);
     }
   }
   convert(c.output_noise, output_site(l), b, m, y, y);
   const ConstRows a = activate(l, b, y, m, w);
   const Rows z = training ? b.rows(m.z[l].data(), O_) : take(w.z, O_, b.columns());
-  linear(c, b, a, z, w);
+  linear(c.weight, c.bias, c.tiles, O_, b, a, z, w);
   if (spreads != nullptr) {
     observe(b, m, S, y, spreads->blocks[l].ssm_output);
     observe(b, m, S, a, spreads->blocks[l].activation);
@@ -217,14 +216,37 @@ BatchResult GroupPass::decode(const GroupMemory& m, std::size_t group, const Los
   return result;
 }
 
-StateRounding GroupPass::rounding_of(const GroupMemory& m, std::size_t l, std::size_t s,
+StateRounding GroupPass::rounding_of(const GroupMemory& m, std::size_t l, std::size_t first,
                                      std::size_t step) const {
   StateRounding rounding = c_.rounding;
   const AlignedFloats& spread = c_.blocks[l].state_spread;
-  if (!spread.empty()) rounding.spread = spread.data() + shape(l).first[s];
-  rounding.draws = {m.seeds.data(), static_cast<std::uint32_t>(first_modes_[l] + shape(l).first[s]),
+  if (!spread.empty()) rounding.spread = spread.data() + 2 * first;
+  rounding.draws = {m.seeds.data(), static_cast<std::uint32_t>(first_modes_[l] + first),
                     static_cast<std::uint32_t>(step)};
   return rounding;
+}
+
+void GroupPass::scan(std::size_t l, std::size_t s, const TimeBlock& b, const GroupMemory& m,
+                     const float* u, float* y, float* states, Scratch& w) const {
+  const BlockCoefficients& c = c_.blocks[l];
+  const OutputPieces& pieces = c.pieces;
+  const auto run = [&](std::size_t first, std::size_t count, float* to) {
+    scan_forward(c.scan(first, count, complex_, gain_), rounding_of(m, l, first, b.start), b.steps,
+                 u, to, states + first * state_size_);
+  };
+  const std::size_t first = shape(l).first[s];
+  if (pieces.cuts.empty() || pieces.cuts[s].size() <= 2) {
+    run(first, shape(l).modes(s), y);
+    return;
+  }
+  const std::vector<std::size_t>& cut = pieces.cuts[s];
+  const Rows part = take(w.part, 1, b.columns()), out{y, b.columns()};
+  for (std::size_t i = 0; i + 1 < cut.size(); ++i) {
+    std::fill_n(part.data, b.columns(), 0.0f);
+    run(first + cut[i], cut[i + 1] - cut[i], part.data);
+    fake_quantize_forward(&pieces.step, -pieces.high, pieces.high, 1, b.columns(), part, part);
+    accumulate(nullptr, 1, b.columns(), part, out);
+  }
 }
 
 ConstRows GroupPass::recurrence_input(std::size_t l, const TimeBlock& b, const GroupMemory& m,
@@ -247,26 +269,26 @@ ConstRows GroupPass::encoder_input(std::size_t group, const TimeBlock& b, Scratc
 ConstRows GroupPass::encoder_output(const TimeBlock& b, ConstRows x, const GroupMemory& m,
                                     Scratch& w) const {
   const Rows pre = take(w.pre, H_, b.columns());
-  linear_forward(c_.encoder.data(), c_.encoder_bias.data(), H_, inputs(), b.columns(), x, pre);
+  linear(c_.encoder, c_.encoder_bias, c_.encoder_tiles, H_, b, x, pre, w);
   convert(c_.encoder_noise, kEncoderSite, b, m, pre, pre);
   return pre;
 }
 
-void GroupPass::linear(const BlockCoefficients& c, const TimeBlock& b, ConstRows a, Rows z,
-                       Scratch& w) const {
+void GroupPass::linear(const AlignedFloats& weight, const AlignedFloats& bias,
+                       const std::vector<WeightTile>& tiles, std::size_t outputs,
+                       const TimeBlock& b, ConstRows x, Rows z, Scratch& w) {
   const std::size_t columns = b.columns();
-  if (c.tiles.empty()) {
-    const std::size_t inputs = c.weight.size() / O_;
-    linear_forward(c.weight.data(), c.bias.data(), O_, inputs, columns, a, z);
+  if (tiles.empty()) {
+    linear_forward(weight.data(), bias.data(), outputs, weight.size() / outputs, columns, x, z);
     return;
   }
-  for (std::size_t r = 0; r < O_; ++r) std::fill_n(z.row(r), columns, c.bias[r]);
-  const Rows part = take(w.part, O_, columns);
-  for (const WeightTile& tile : c.tiles) {
-    const ConstRows in(a.row(tile.first), a.stride);
-    linear_forward(tile.weight.data(), nullptr, O_, tile.count, columns, in, part);
-    fake_quantize_forward(tile.step.data(), -tile.high, tile.high, O_, columns, part, part);
-    accumulate(nullptr, O_, columns, part, z);
+  for (std::size_t r = 0; r < outputs; ++r) std::fill_n(z.row(r), columns, bias[r]);
+  const Rows part = take(w.part, outputs, columns);
+  for (const WeightTile& tile : tiles) {
+    const ConstRows in(x.row(tile.first), x.stride);
+    linear_forward(tile.weight.data(), nullptr, outputs, tile.count, columns, in, part);
+    fake_quantize_forward(tile.step.data(), -tile.high, tile.high, outputs, columns, part, part);
+    accumulate(nullptr, outputs, columns, part, z);
   }
 }
 

@@ -124,9 +124,13 @@ class GroupPass {
     return m.checkpoints[l].data() + (training ? block : block % 2) * states_of(l);
   }
 
-  /// How the states of one channel of the block's shape are rounded from a step on.
-  StateRounding rounding_of(const GroupMemory& m, std::size_t l, std::size_t s,
+  /// How the states of modes from number `first` of a block on are rounded from a step on.
+  StateRounding rounding_of(const GroupMemory& m, std::size_t l, std::size_t first,
                             std::size_t step) const;
+
+  /// Scans channel number `s` of a block: adds its output to y.
+  void scan(std::size_t l, std::size_t s, const TimeBlock& b, const GroupMemory& m, const float* u,
+            float* y, float* states, Scratch& w) const;
 
   /// The rows of the residual stream that run through a block's recurrence.
   ConstRows recurrence_input(std::size_t l, const TimeBlock& b, const GroupMemory& m,
@@ -136,9 +140,10 @@ class GroupPass {
 
   ConstRows encoder_output(const TimeBlock& b, ConstRows x, const GroupMemory& m, Scratch& w) const;
 
-  /// The pointwise layer of activations a, in parts where arrays have few rows.
-  void linear(const BlockCoefficients& c, const TimeBlock& b, ConstRows a, Rows z,
-              Scratch& w) const;
+  /// z = weight x + bias of `outputs` rows, in parts where arrays have few rows.
+  static void linear(const AlignedFloats& weight, const AlignedFloats& bias,
+                     const std::vector<WeightTile>& tiles, std::size_t outputs, const TimeBlock& b,
+                     ConstRows x, Rows z, Scratch& w);
 
   /// Adds a converter's noise to the rows of a panel. `site` numbers the places in the network
   /// where sums are converted.

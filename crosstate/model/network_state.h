@@ -20,30 +20,43 @@ struct WeightTile {
   float high = 0;        // their largest code
 };
 
+/// The modes of channels that stand on several arrays: a converter rounds the output of each piece
+/// before they are summed.
+struct OutputPieces {
+  std::vector<std::vector<std::size_t>> cuts;  // [S] of a channel's modes; empty: whole sums
+  float step = 0, high = 0;                    // of the converters, and their largest code
+};
+
 /// What one block computes with, after discretisation, rounding and noise. S channels with N modes
 /// in all (BlockShape), O = H or 2H linear outputs.
 struct BlockCoefficients {
-  AlignedFloats ar, ai, b, cr, ci;   // [N]; the state in quantization steps, b = 1 / step
-  AlignedFloats d;                   // [S]
-  AlignedFloats weight, transposed;  // [O][S], [S][O]
-  AlignedFloats bias;                // [O]
+  AlignedFloats ar, ai, b, cr, ci;  // [N]; the state in quantization steps, b = 1 / step
+  // [N]: what a code of the input adds to a rounded state, in its codes; otherwise b.
+  AlignedFloats gain;
+  AlignedFloats d;                                    // [S]
+  AlignedFloats weight, transposed;                   // [O][S], [S][O]
+  AlignedFloats bias;                                 // [O]
   std::vector<float> c_scale, d_scale, weight_scale;  // of codes, one per row; empty: not rounded
   AlignedFloats norm_scale,
       norm_shift;  // batch norm as y = scale x + shift, [O]; layer norm's gamma, beta [H]
   // Of conversions while training: deviations by row, [S] and [O]; empty: none.
   AlignedFloats output_noise, linear_noise;
-  AlignedFloats state_spread;     // StateRounding::spread, [N]; empty: none
+  AlignedFloats state_spread;     // StateRounding::spread, [N][2]; empty: none
   std::vector<WeightTile> tiles;  // of `weight`; empty: whole sums
+  OutputPieces pieces;            // of the recurrence's outputs
 
-  /// Of the channel number `s` of the shape.
-  ScanModes scan(const BlockShape& shape, std::size_t s, bool complex, bool gain) const {
-    const std::size_t at = shape.first[s];
-    return {shape.modes(s),
+  /// `count` modes of one channel, from number `at` of the block on.
+  ScanModes scan(std::size_t at, std::size_t count, bool complex, bool has_gain) const {
+    return {count,
             ar.data() + at,
             complex ? ai.data() + at : nullptr,
-            gain ? b.data() + at : nullptr,
+            has_gain ? b.data() + at : nullptr,
             cr.data() + at,
             complex ? ci.data() + at : nullptr};
+  }
+  /// Of the channel number `s` of the shape.
+  ScanModes scan(const BlockShape& shape, std::size_t s, bool complex, bool has_gain) const {
+    return scan(shape.first[s], shape.modes(s), complex, has_gain);
   }
 };
 
@@ -77,7 +90,8 @@ struct Coefficients {
   Quantizer input, residual;
   std::vector<BlockQuantizers> quantizers;
   StateRounding rounding;
-  AlignedFloats encoder_noise;  // as output_noise, [H]
+  AlignedFloats encoder_noise;            // as output_noise, [H]
+  std::vector<WeightTile> encoder_tiles;  // as tiles
 };
 
 /// Where a block's parameters stand in the list, so that none is looked up by name while training.
@@ -118,10 +132,7 @@ struct Network::State {
   bool batch_norm() const { return options.norm == "batch"; }
   bool layer_norm() const { return options.norm == "layer"; }
   std::size_t linear_outputs() const { return gated() ? 2 * channels() : channels(); }
-  Discretization discretization() const {
-    return options.discretization == "bilinear" ? Discretization::kBilinear
-                                                : Discretization::kZeroOrderHold;
-  }
+  Discretization discretization() const { return discretization_of(options); }
 
   /// Throws Error for a batch with other channels than the network has inputs.
   void require_inputs(const Batch& batch) const;
@@ -149,9 +160,6 @@ std::vector<BlockShape> whole_shapes(const ModelOptions& options);
 
 /// y = table of x. False, and nothing done, where there is no table.
 bool look_up(const CodeTable& table, std::size_t rows, std::size_t columns, ConstRows x, Rows y);
-
-Activation activation_of(const ModelOptions& options);
-Activation gate_of(const ModelOptions& options);
 
 /// Sums of gradients with respect to Coefficients, one of these per group of sequences.
 struct BlockGradients {

@@ -5,6 +5,8 @@
 
 #include <cmath>
 #include <limits>
+#include <set>
+#include <string>
 #include <thread>
 
 #include "crosstate/base/error.h"
@@ -297,6 +299,38 @@ TEST(Network, ComesBackFromTensorsWithTheSameBits) {
     EXPECT_EQ(format_safetensors(back.to_tensors()), bytes);
     EXPECT_EQ(back.parameter_count(), network.parameter_count());
   }
+}
+
+// Whatever [model] allows makes another network than the rest does.
+TEST(Network, ComputesSomethingElseForEveryNameThatIsAllowed) {
+  ModelOptions options;
+  FieldList list;
+  fields(list, options);
+  Dataset set;
+  set.name = "waves";
+  set.count = 3;
+  set.length = 40;
+  set.classes = {"a", "b"};
+  for (int i = 0; i < 120; ++i) set.values.push_back(std::sin(0.3f * static_cast<float>(i)) * 2);
+  set.labels = {0, 1, 0};
+  const std::vector<std::uint32_t> order{0, 1, 2};
+  ThreadPool pool(1);
+  std::size_t names = 0;
+  for (const Field& field : list.all()) {
+    std::set<std::vector<float>> seen;
+    for (const std::string& name : field.choices) {
+      options = small_options();
+      list.set(field.key + '=' + name);
+      if (options.modes == "real" || options.init == "real") options.modes = options.init = "real";
+      Batch batch;
+      fill_batch(set, order, 8, batch);
+      std::vector<float> logits;
+      Network(options, {1, 2}, 1).evaluate(batch, pool, &logits);
+      EXPECT_TRUE(seen.insert(logits).second) << field.key << ' ' << name;
+      ++names;
+    }
+  }
+  EXPECT_EQ(names, 20u);
 }
 
 // The poles are in the file: the long search for those of LegS must not start again.

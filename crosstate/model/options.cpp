@@ -25,7 +25,7 @@ void fields(FieldList& list, ModelOptions& options) {
       .one_of({"lin", "inv", "legs", "real"});
   list.add("discretization", options.discretization,
            "zoh holds the input over a step; bilinear for comparison with filters made that way.")
-      .one_of({"zoh", "bilinear"});
+      .one_of(names_of(kDiscretizations));
   list.add("dt_min", options.dt_min,
            "Smallest initial step; lower for sequences much longer than 1 / dt_min.")
       .range(1e-6, 10);
@@ -38,10 +38,10 @@ void fields(FieldList& list, ModelOptions& options) {
   list.add("train_b", options.train_b, "Train B too instead of leaving its role to C.");
   list.add("activation", options.activation,
            "After the recurrence; hard-gelu and relu need no table at run time.")
-      .one_of({"gelu", "hard-gelu", "relu", "identity"});
+      .one_of(names_of(kActivations));
   list.add("gate", options.gate,
            "Gate of the pointwise layer; hard-sigmoid needs no table, none halves that layer.")
-      .one_of({"sigmoid", "hard-sigmoid", "none"});
+      .one_of(names_of(kGates));
   list.add("norm", options.norm,
            "batch folds into the layer before it; layer trains well but stays at run time.")
       .one_of({"batch", "layer", "none"});
@@ -54,6 +54,18 @@ void fields(FieldList& list, ModelOptions& options) {
            "Steps that the adjoint recomputes at once; only speed and memory depend on it.")
       .in("steps")
       .range(1, 65536);
+}
+
+Activation activation_of(const ModelOptions& options) {
+  return named(kActivations, options.activation, "model.activation");
+}
+
+Activation gate_of(const ModelOptions& options) {
+  return named(kGates, options.gate, "model.gate");
+}
+
+Discretization discretization_of(const ModelOptions& options) {
+  return named(kDiscretizations, options.discretization, "model.discretization");
 }
 
 void validate(const ModelOptions& options) {
@@ -72,8 +84,8 @@ void validate(const ModelOptions& options) {
          "model.init = \"" + options.init + "\", expected \"real\" with model.modes = \"real\"");
   }
   if (options.dt_min > options.dt_max) {
-    fail("options", "model.dt_min = " + std::to_string(options.dt_min) +
-                        ", expected at most model.dt_max = " + std::to_string(options.dt_max));
+    fail("options", "model.dt_min = " + exact_text(options.dt_min) +
+                        ", expected at most model.dt_max = " + exact_text(options.dt_max));
   }
 }
 

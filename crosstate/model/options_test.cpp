@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
+#include <set>
+#include <string>
 
 #include "crosstate/base/error.h"
 
@@ -41,6 +44,33 @@ TEST(ModelOptions, FieldsReachTheirValues) {
   EXPECT_TRUE(options.train_b);
   validate(options);
   EXPECT_THROW(list.set("model.activation=tanh"), Error);
+}
+
+// What the list allows is what the tables hold, and each name means a function of its own.
+TEST(ModelOptions, EveryNameHasAMeaningOfItsOwn) {
+  ModelOptions options;
+  FieldList list;
+  fields(list, options);
+  const auto expect_named = [&](const std::string& key, std::string& value, auto meaning) {
+    const auto field = std::ranges::find(list.all(), key, &Field::key);
+    ASSERT_NE(field, list.all().end()) << key;
+    std::set<decltype(meaning())> seen;
+    for (const std::string& name : field->choices) {
+      list.set(key + '=' + name);
+      EXPECT_TRUE(seen.insert(meaning()).second) << key << ' ' << name;
+    }
+    EXPECT_GT(seen.size(), 1u) << key;
+    for (const char* other : {"", "tanh", "GELU", "none of these"}) {
+      value = other;
+      EXPECT_THAT(meaning, ThrowsMessage<Error>(HasSubstr(key + " = \"" + other + "\", expected")));
+      expect_refused(options, key);
+    }
+    value = field->choices.front();
+  };
+  expect_named("model.activation", options.activation, [&] { return activation_of(options); });
+  expect_named("model.gate", options.gate, [&] { return gate_of(options); });
+  expect_named("model.discretization", options.discretization,
+               [&] { return discretization_of(options); });
 }
 
 TEST(ModelOptions, RefusesCombinations) {

@@ -422,6 +422,41 @@ TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossWithManyBits) {
   }
 }
 
+// The same on arrays, whose noise is in units of codes: whatever a code of the recurrences' input
+// stands for, the loss and its gradients are those of the weights.
+TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossOnArrays) {
+  for (const char* recurrence : {"increment", "direct"}) {
+    for (const float shift : {0.3f, -0.8f, 2.5f}) {
+      ModelOptions o = plain_options();
+      o.train_b = true;
+      QuantOptions q = uniform_bits(16);
+      set_scales(q, "free");
+      q.noise_unit = "largest";
+      q.noise_recurrence = recurrence;
+      q.weight_noise = q.device_noise = 1e-3;
+      q.array = {.rows = 2, .columns = 3, .partial_bits = 16, .state_bits = 16, .noise = 1};
+      const Batch batch = batch_of(random_set(2, 35, 15, kTask, true));
+      Network network = quantized(random_network(o, kTask), q, batch);
+      GradientCheck check;
+      check.steps = {5e-2, 1e-2};
+      check.tolerance = 6e-2;
+      check.noise = 5e-5;
+      check.smallest = 1e-4;
+      for (Parameter& p : network.parameters()) {
+        if (p.group != ParameterGroup::kRange) continue;
+        const bool cut = shift < 0 && p.name == "range.residual";
+        p.value[0] += p.name == "range.residual" ? shift : 0.3f;
+        if (!cut) check.zero.push_back(p.name);
+      }
+      SCOPED_TRACE(std::string(recurrence) + ", range of the residual stream moved by " +
+                   std::to_string(shift));
+      EXPECT_GT(std::abs(std::log2(network.state().coefficients().residual.scale[0])), 3);
+      ThreadPool pool(1);
+      check.run(network, batch, {0.1, 3, 4}, pool);
+    }
+  }
+}
+
 // Single values that start or stop clipping disturb a difference, so many sequences share one, and
 // several networks one bound.
 TEST(QuantizedNetwork, RangeGradientsEqualDifferencesWhereMuchIsClipped) {
@@ -566,7 +601,10 @@ TEST(QuantizedNetwork, NoiseOnPolesIsThatOfTheirCells) {
   q.noise_unit = "largest";
   const Network network = quantized(random_network(options, kTask), q, batch);
   const TrainingStep step{1, 5};
-  const BlockCoefficients quiet = network.state().coefficients().blocks[0];
+  const Coefficients all = network.state().coefficients();
+  const BlockCoefficients& quiet = all.blocks[0];
+  const float input = all.residual.scale[0];
+  EXPECT_GT(std::abs(std::log2(input)), 3);  // codes are not real numbers
   const BlockCoefficients noisy = network.state().coefficients(&step).blocks[0];
   EXPECT_EQ(noisy.d, quiet.d);  // digital
   double squares = 0;
@@ -576,12 +614,15 @@ TEST(QuantizedNetwork, NoiseOnPolesIsThatOfTheirCells) {
     if (std::hypot(noisy.ar[i], noisy.ai[i]) > 0.999f) continue;  // may have been held back
     // The larger of the pole's and the input's cell decides how much an error is.
     const float pole = std::max(std::abs(quiet.ar[i] - 1), std::abs(quiet.ai[i]));
-    const float gain = std::abs(quiet.b[i]);
+    // In codes of the state for a code of the input.
+    const float gain = std::abs(quiet.b[i]) * input;
     const auto level = [](float ratio) {
       return std::exp2(std::max(std::round(std::log2(std::min(1.0f, ratio))), -6.0f));
     };
+    // B is on the bit line of the real part alone: another unit than on that of the imaginary part.
     const float of_pole = level(pole / gain), of_gain = level(gain / pole);
-    const float unit = std::max(pole / of_pole, gain / of_gain) * of_pole;
+    const float of_real = std::max(pole / of_pole, gain / of_gain) * of_pole;
+    const float unit = std::hypot(of_real, pole) / std::sqrt(2.0f);
     const float re = (noisy.ar[i] - quiet.ar[i]) / unit, im = (noisy.ai[i] - quiet.ai[i]) / unit;
     squares += re * re + im * im;
     count += 2;

@@ -8,6 +8,7 @@
 #include <complex>
 #include <cstddef>
 #include <numbers>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -119,13 +120,15 @@ T activation(const std::string& name, T x) {
   if (name == "relu") return std::max(x, T(0));
   if (name == "gelu") return x / 2 * std::erfc(-x / std::numbers::sqrt2_v<T>);
   if (name == "hard-gelu") return x * std::clamp((x + T(1.5)) / 3, T(0), T(1));
-  return x;  // identity
+  if (name == "identity") return x;
+  throw std::invalid_argument(name);
 }
 
 template <class T>
 T gate(const std::string& name, T x) {
   if (name == "hard-sigmoid") return std::clamp(x / 4 + T(0.5), T(0), T(1));
-  return 1 / (1 + std::exp(-x));
+  if (name == "sigmoid") return 1 / (1 + std::exp(-x));
+  throw std::invalid_argument(name);
 }
 
 template <class T>

@@ -1,14 +1,17 @@
 #include "crosstate/pipeline/data.h"
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <system_error>
 #include <utility>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/identity.h"
+#include "crosstate/base/utf8.h"
 #include "crosstate/data/audio.h"
+#include "crosstate/data/recording_files.h"
+#include "crosstate/train/identity.h"
 
 namespace crosstate {
 namespace {
@@ -21,16 +24,9 @@ constexpr const char* kPermutation = "permutation_seed";
 constexpr const char* kOrder = "permutation";
 constexpr std::size_t kCalibrationBatch = 64;
 
-bool holds_mnist(const fs::path& directory) {
-  constexpr std::array kFiles = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
-                                 "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
-  std::error_code ignored;
-  return std::any_of(kFiles.begin(), kFiles.end(), [&](const std::string& name) {
-    return fs::exists(directory / name, ignored) || fs::exists(directory / (name + ".gz"), ignored);
-  });
-}
+}  // namespace
 
-bool is_audio(const DataOptions& options) {
+bool holds_recordings(const DataOptions& options) {
   if (options.kind == "audio" && options.directory.empty()) {
     fail("options", "data.kind = \"audio\" without data.directory, expected the recordings' place");
   }
@@ -44,6 +40,8 @@ bool is_audio(const DataOptions& options) {
   fail(options.directory,
        "neither MNIST files (train-images-idx3-ubyte, ...) nor recordings (.wav, .flac) in it");
 }
+
+namespace {
 
 void keep_first(Recordings& set, int limit) {
   const auto count = static_cast<std::size_t>(limit);
@@ -75,18 +73,44 @@ TrainTest load_images(const DataOptions& options) {
   TrainTest sets = options.directory.empty() ? read_mnist_sample() : read_mnist(options.directory);
   sets.train = first(std::move(sets.train), static_cast<std::size_t>(options.train_limit));
   sets.test = first(std::move(sets.test), static_cast<std::size_t>(options.test_limit));
+  if (options.directory.empty()) return sets;
+  if (const std::size_t unused = count_recordings(options.directory); unused > 0) {
+    sets.test.notes.push_back(as_utf8(options.directory) + ": " + std::to_string(unused) +
+                              (unused == 1 ? " recording" : " recordings") +
+                              " not used: the MNIST files are the set, unless "
+                              "data.kind = \"audio\" says otherwise");
+  }
   return sets;
+}
+
+json data_identity(const Recordings& set) {
+  const auto bytes = [](const auto& values) {
+    return std::string_view(reinterpret_cast<const char*>(values.data()),
+                            values.size() * sizeof values[0]);
+  };
+  // Of each recording what it is and how it sounds, not where it lies.
+  std::string all = std::to_string(set.sample_rate);
+  for (const std::string& name : set.classes) all += ' ' + name + '\0';
+  for (const Recording& item : set.items) {
+    all += ' ' + std::to_string(item.label) + ' ' + item.speaker + '\0' +
+           std::to_string(item.samples.size()) + ' ' +
+           std::to_string(checksum(bytes(item.samples)));
+  }
+  return {{"count", set.items.size()},
+          {"classes", set.classes.size()},
+          {"checksum", checksum(std::string_view(all))}};
 }
 
 void permute(Dataset& set, std::uint64_t seed) {
   if (seed != 0) permute_steps(set, seed);
 }
 
-RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
-  AudioSets sets = load_recordings(options.data);
-  require_training(sets, options.data);
-  RecordingsSplit split{std::move(sets.train), {}};
-  if (!options.data.validation_speaker.empty()) {
+// What the data hold out themselves, or else the settings.
+RecordingsSplit split_recordings(AudioSets& sets, const RunOptions& options) {
+  RecordingsSplit split{std::move(sets.train), std::move(sets.validation)};
+  if (!split.validation.items.empty()) {
+    // The data tell.
+  } else if (!options.data.validation_speaker.empty()) {
     split = split_speaker(split.train, options.data.validation_speaker);
   } else if (options.train.validation > 0) {
     split = split_validation(split.train, options.train.validation, options.seed);
@@ -94,10 +118,17 @@ RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
   if (split.train.items.empty()) {
     fail(split.train.name, "every recording is held out for validation, none is left to train");
   }
+  return split;
+}
 
+RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
+  AudioSets sets = load_recordings(options.data);
+  require_training(sets, options.data);
+  RecordingsSplit split = split_recordings(sets, options);
   FrontEnd front_end(options.front_end, split.train.sample_rate);
   front_end.fit(split.train, pool);
   RunData data;
+  data.notes = std::move(sets.notes);
   data.training = make_sequences(split.train, front_end, pool);
   if (!split.validation.items.empty()) {
     data.validation = make_sequences(split.validation, front_end, pool);
@@ -112,11 +143,9 @@ RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
 }
 
 RunData run_images(const RunOptions& options) {
-  if (options.augment.any()) {
-    fail("options", "section augment varies recordings, but the data are images; expected 0s");
-  }
   TrainTest sets = load_images(options.data);
   RunData data;
+  data.notes = std::move(sets.test.notes);
   data.test = std::move(sets.test);
   if (options.train.validation > 0) {
     Split split = split_validation(sets.train, options.train.validation, options.seed);
@@ -126,6 +155,27 @@ RunData run_images(const RunOptions& options) {
     data.training = std::move(sets.train);
   }
   return data;
+}
+
+// A network learns nothing of a class that it never meets, and nothing at all of a single one.
+void check_classes(const Dataset& training, const DataOptions& options,
+                   std::vector<std::string>& notes) {
+  constexpr std::size_t kNamed = 8;
+  const std::vector<std::string> absent = absent_classes(training);
+  if (absent.empty()) return;
+  if (training.classes.size() - absent.size() < 2) {
+    fail(training.name, "every training sequence is of one class, expected at least two" +
+                            (options.train_limit > 0
+                                 ? "; data.train_limit = " + std::to_string(options.train_limit)
+                                 : std::string()));
+  }
+  std::string names;
+  for (std::size_t i = 0; i < absent.size() && i <= kNamed; ++i) {
+    names += (i == 0 ? "" : ", ") + (i < kNamed ? '"' + excerpt(absent[i]) + '"' : "...");
+  }
+  notes.push_back(training.name + ": no training sequence of " +
+                  (absent.size() == 1 ? "class " : std::to_string(absent.size()) + " classes: ") +
+                  names);
 }
 
 std::vector<std::int32_t> step_order(std::size_t steps, std::uint64_t seed) {
@@ -180,13 +230,45 @@ std::optional<Preparation> Preparation::load(const Safetensors& model, const std
       fail(where, "tensor 'permutation' is not the order that permutation_seed makes");
     }
     result.permuted_steps = shape[0];
+  } else if (result.permutation_seed != 0) {
+    fail(where, "has no tensor 'permutation', expected the order that permutation_seed makes");
   }
   if (FrontEnd::is_in(model)) result.front_end = FrontEnd::load(model, where);
   return result;
 }
 
+std::string Preparation::difference(const Safetensors& model) const {
+  Safetensors prepared;
+  save(prepared);
+  for (const auto& [key, value] : prepared.metadata) {
+    const auto at = model.metadata.find(key);
+    if (at == model.metadata.end() || at->second != value) return key;
+  }
+  const auto order = prepared.tensors.find(kOrder);
+  const auto found = model.tensors.find(kOrder);
+  if (order == prepared.tensors.end()) return "";
+  const bool same = found != model.tensors.end() && found->second.shape == order->second.shape &&
+                    found->second.bytes == order->second.bytes;
+  return same ? "" : kOrder;
+}
+
+void Preparation::require_length(const Dataset& set, const std::string& where) const {
+  if (permutation_seed == 0 || set.count == 0 || set.length == permuted_steps) return;
+  fail(where, "reads sequences of " + std::to_string(permuted_steps) +
+                  " steps in one permuted order, but those of " + set.name + " have " +
+                  std::to_string(set.length));
+}
+
+void require_data(const RunOptions& options) {
+  if (!holds_recordings(options.data) && options.augment.any()) {
+    fail("options", "section augment varies recordings, but the data are images; expected 0s");
+  }
+}
+
 RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
-  RunData data = is_audio(options.data) ? run_recordings(options, pool) : run_images(options);
+  require_data(options);
+  RunData data =
+      holds_recordings(options.data) ? run_recordings(options, pool) : run_images(options);
   data.preparation.classes = data.training.classes;
   data.preparation.permutation_seed = options.data.permutation_seed;
   if (options.data.permutation_seed != 0) data.preparation.permuted_steps = data.training.length;
@@ -194,6 +276,7 @@ RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
     permute(*set, options.data.permutation_seed);
     set->validate();
   }
+  check_classes(data.training, options.data, data.notes);
   return data;
 }
 
@@ -209,7 +292,10 @@ void require_kind(bool audio, const DataOptions& options,
 
 Dataset prepared(Dataset set, const DataOptions& options,
                  const std::optional<Preparation>& preparation, const std::string& where) {
-  if (preparation) require_classes(set, preparation->classes, where);
+  if (preparation) {
+    require_classes(set, preparation->classes, where);
+    preparation->require_length(set, where);
+  }
   permute(set, preparation ? preparation->permutation_seed : options.permutation_seed);
   set.validate();
   return set;
@@ -217,31 +303,56 @@ Dataset prepared(Dataset set, const DataOptions& options,
 
 }  // namespace
 
-TrainTest load_model_data(const DataOptions& options, const std::optional<Preparation>& preparation,
-                          const std::string& where, ThreadPool& pool) {
-  const bool audio = is_audio(options);
-  require_kind(audio, options, preparation, where);
-  TrainTest sets;
+RunData load_model_data(const RunOptions& options, const std::optional<Preparation>& preparation,
+                        const std::string& where, ThreadPool& pool) {
+  const bool audio = holds_recordings(options.data);
+  require_kind(audio, options.data, preparation, where);
+  RunData data;
   if (audio) {
-    const AudioSets recordings = load_recordings(options);
-    require_training(recordings, options);
-    sets.train = make_sequences(recordings.train, *preparation->front_end, pool);
-    sets.test = make_sequences(recordings.test, *preparation->front_end, pool);
+    AudioSets recordings = load_recordings(options.data);
+    require_training(recordings, options.data);
+    const RecordingsSplit split = split_recordings(recordings, options);
+    data.training = make_sequences(split.train, *preparation->front_end, pool);
+    if (!split.validation.items.empty()) {
+      data.validation = make_sequences(split.validation, *preparation->front_end, pool);
+    }
+    data.test = make_sequences(recordings.test, *preparation->front_end, pool);
+    data.test.notes = recordings.notes;
   } else {
-    sets = load_images(options);
+    data = run_images(options);
   }
-  sets.train = prepared(std::move(sets.train), options, preparation, where);
-  sets.test = prepared(std::move(sets.test), options, preparation, where);
-  return sets;
+  for (Dataset* set : {&data.training, &data.validation, &data.test}) {
+    if (set->count > 0 || set == &data.test) {
+      *set = prepared(std::move(*set), options.data, preparation, where);
+    }
+  }
+  return data;
 }
 
 Dataset load_test_data(const DataOptions& options, const std::optional<Preparation>& preparation,
                        const std::string& where, ThreadPool& pool) {
-  const bool audio = is_audio(options);
+  const bool audio = holds_recordings(options);
   require_kind(audio, options, preparation, where);
-  Dataset set = audio ? make_sequences(load_recordings(options).test, *preparation->front_end, pool)
-                      : load_images(options).test;
+  Dataset set;
+  if (audio) {
+    const AudioSets recordings = load_recordings(options);
+    set = make_sequences(recordings.test, *preparation->front_end, pool);
+    set.notes = recordings.notes;
+  } else {
+    set = load_images(options).test;
+  }
   return prepared(std::move(set), options, preparation, where);
+}
+
+json data_identity(const DataOptions& options) {
+  if (holds_recordings(options)) {
+    const AudioSets sets = load_recordings(options);
+    return {{"training", data_identity(sets.train)},
+            {"validation", data_identity(sets.validation)},
+            {"test", data_identity(sets.test)}};
+  }
+  const TrainTest sets = load_images(options);
+  return {{"training", data_identity(sets.train)}, {"test", data_identity(sets.test)}};
 }
 
 std::vector<Batch> calibration_batches(const Dataset& set, const RunOptions& options) {

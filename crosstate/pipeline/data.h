@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,27 +33,50 @@ struct Preparation {
   void save(Safetensors& model) const;
   /// Nothing for a model that tells none of it.
   static std::optional<Preparation> load(const Safetensors& model, const std::string& where);
+
+  /// What of save() a model tells otherwise or not at all, but for the front end's statistics: the
+  /// first such key or tensor; "" if it was trained on data prepared like this.
+  std::string difference(const Safetensors& model) const;
+  /// Throws Error (`where`: the model) for sequences of another length than those whose steps were
+  /// permuted: their order would be an unrelated one.
+  void require_length(const Dataset& set, const std::string& where) const;
 };
 
 struct RunData {
   Dataset training, validation, test;  // validation may be empty
   Preparation preparation;
+  std::vector<std::string> notes;        // what was left out or assumed when reading, a line each
   std::unique_ptr<Augmenter> augmenter;  // of the training set; null: the same in every epoch
 };
 
+/// Whether the options name recordings, not images. Throws Error for a directory that is missing or
+/// holds neither.
+bool holds_recordings(const DataOptions& options);
+
+/// Throws Error for what load_run_data() would refuse without reading a single sequence.
+void require_data(const RunOptions& options);
+
 /// Reads and prepares what the options name. The front end's statistics are those of the training
-/// set without the part held out. The pool must outlive the result.
+/// set without the part held out. A validation part of the data is the validation set; without one
+/// it is held out of the training set. Throws Error where the training set is of one class; one
+/// that lacks a class of the set is a note. The pool must outlive the result.
 RunData load_run_data(const RunOptions& options, ThreadPool& pool);
 
-/// The sets that the options name, prepared as for the model. A model that does not tell
-/// (`preparation` empty) gets what data.permutation_seed says. Throws Error for a data set of
-/// another kind or with other classes than the model's (`where`), and for recordings that are all
-/// of the test set.
-TrainTest load_model_data(const DataOptions& options, const std::optional<Preparation>& preparation,
-                          const std::string& where, ThreadPool& pool);
+/// The sets that the options name, split as by load_run_data() and prepared as for the model. A
+/// model that does not tell (`preparation` empty) gets what data.permutation_seed says. Throws
+/// Error for a data set of another kind, with other classes or, where steps are permuted, of
+/// another length than the model's (`where`), and for recordings that are all of the test set. What
+/// was left out or assumed when reading stands in the notes. RunData::preparation and augmenter
+/// stay empty.
+RunData load_model_data(const RunOptions& options, const std::optional<Preparation>& preparation,
+                        const std::string& where, ThreadPool& pool);
 /// Of these the test set alone; there may be no other.
 Dataset load_test_data(const DataOptions& options, const std::optional<Preparation>& preparation,
                        const std::string& where, ThreadPool& pool);
+
+/// Sizes and checksums of the sets that the options name, before any preparation: "training" and
+/// "test".
+nlohmann::json data_identity(const DataOptions& options);
 
 /// RunOptions::calibration sequences of a set, drawn by the seed.
 std::vector<Batch> calibration_batches(const Dataset& set, const RunOptions& options);

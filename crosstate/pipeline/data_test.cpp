@@ -135,13 +135,71 @@ TEST_F(RunDataTest, RefusesWhatDoesNotBelongTogether) {
 
 TEST_F(RunDataTest, RefusesToCalibrateOnTestRecordings) {
   const auto preparation = reloaded(load_run_data(options_, pool_));
-  EXPECT_EQ(load_model_data(options_.data, preparation, "model", pool_).train.count, 30u);
+  EXPECT_EQ(load_model_data(options_, preparation, "model", pool_).test.count, 30u);
   options_.data.test_indices = "0-100";
-  EXPECT_THAT([&] { load_model_data(options_.data, preparation, "model", pool_); },
+  EXPECT_THAT([&] { load_model_data(options_, preparation, "model", pool_); },
               ThrowsMessage<Error>(testing::AllOf(HasSubstr(sounds_.path().string()),
                                                   HasSubstr("none is left to train"),
                                                   HasSubstr("data.test_indices"))));
   EXPECT_EQ(load_test_data(options_.data, preparation, "model", pool_).count, 60u);
+}
+
+TEST_F(RunDataTest, TakesTheValidationPartOfTheData) {
+  const fs::path parts = sounds_.path() / "parts";
+  std::vector<fs::path> files;
+  for (const auto& file : fs::directory_iterator(sounds_.path())) files.push_back(file.path());
+  for (const fs::path& file : files) {
+    const std::string name = file.filename();
+    const char number = name[name.size() - 5];
+    const std::string part = number < '6' ? "train" : number < '8' ? "dev" : "test";
+    fs::create_directories(parts / part);
+    fs::copy(file, parts / part);
+  }
+  options_.data.directory = parts;
+  options_.train.validation = 0.5;  // has nothing to say
+  const RunData data = load_run_data(options_, pool_);
+  EXPECT_EQ(data.training.count, 36u);
+  EXPECT_EQ(data.validation.count, 12u);
+  EXPECT_EQ(data.test.count, 12u);
+  EXPECT_THAT(data.validation.name, HasSubstr("validation"));
+  const auto model = reloaded(data);
+  EXPECT_EQ(load_model_data(options_, model, "model", pool_).training.count, 36u);
+}
+
+TEST_F(RunDataTest, TellsWhatIsLeftOut) {
+  fs::create_directories(sounds_.path() / "more");
+  fs::copy(sounds_.path() / "low_ann_0.wav", sounds_.path() / "more");
+  const RunData data = load_run_data(options_, pool_);
+  EXPECT_THAT(data.notes, testing::ElementsAre(HasSubstr("1 recording in more not used")));
+  const auto model = reloaded(data);
+  EXPECT_EQ(load_test_data(options_.data, model, "model", pool_).notes, data.notes);
+  EXPECT_EQ(load_model_data(options_, model, "model", pool_).test.notes, data.notes);
+}
+
+TEST_F(RunDataTest, AClassWithoutTrainingIsANoteAndASingleOneAnError) {
+  for (int i = 5; i < 10; ++i) {
+    for (const char* who : {"ann", "bob"}) {
+      fs::remove(sounds_.path() / ("high_" + (who + ('_' + std::to_string(i))) + ".wav"));
+    }
+  }
+  const RunData data = load_run_data(options_, pool_);
+  EXPECT_EQ(data.training.classes.size(), 3u);
+  EXPECT_THAT(data.notes,
+              testing::ElementsAre(HasSubstr("no training sequence of class \"high\"")));
+  options_.data.train_limit = 1;
+  expect_refused(
+      "every training sequence is of one class, expected at least two; data.train_limit");
+  options_ = {};
+  options_.data.train_limit = 5;
+  EXPECT_THAT(load_run_data(options_, pool_).notes,
+              testing::ElementsAre(HasSubstr("no training sequence of 5 classes: \"5\"")));
+}
+
+TEST_F(RunDataTest, CountsRecordingsBesideImages) {
+  const fs::path sample = fs::path(CROSSTATE_SOURCE_DIR) / "data" / "mnist-sample";
+  for (const auto& file : fs::directory_iterator(sample)) fs::copy(file.path(), sounds_.path());
+  EXPECT_THAT(load_run_data(options_, pool_).notes,
+              testing::ElementsAre(HasSubstr("60 recordings not used")));
 }
 
 TEST_F(RunDataTest, SaysWhatIsMissingInADirectory) {
@@ -183,6 +241,25 @@ TEST_F(RunDataTest, PermutesImagesAndRemembersIt) {
             permuted.test.values);
   EXPECT_EQ(load_test_data(options_.data, std::nullopt, "model", pool_).values,
             permuted.test.values);
+
+  // Steps of sequences of another length would come in an unrelated order.
+  std::optional<Preparation> longer = reloaded(permuted);
+  EXPECT_EQ(longer->permuted_steps, 784u);
+  longer->permuted_steps = 785;
+  const auto refusal = ThrowsMessage<Error>(
+      HasSubstr("m.safetensors: reads sequences of 785 steps in one permuted order, but those of"));
+  EXPECT_THAT([&] { load_test_data(options_.data, longer, "m.safetensors", pool_); }, refusal);
+  EXPECT_THAT([&] { load_model_data(options_, longer, "m.safetensors", pool_); }, refusal);
+
+  Safetensors same;
+  permuted.preparation.save(same);
+  EXPECT_EQ(permuted.preparation.difference(same), "");
+  EXPECT_EQ(plain.preparation.difference(same), "permutation_seed");
+  EXPECT_EQ(longer->difference(same), "permutation");
+  same.tensors.erase("permutation");
+  EXPECT_EQ(permuted.preparation.difference(same), "permutation");
+  EXPECT_THAT([&] { Preparation::load(same, "m"); },
+              ThrowsMessage<Error>(HasSubstr("m: has no tensor 'permutation'")));
 }
 
 TEST(Preparation, RefusesDamage) {

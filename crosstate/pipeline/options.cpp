@@ -1,9 +1,11 @@
 #include "crosstate/pipeline/options.h"
 
 #include <algorithm>
-#include <charconv>
+#include <optional>
+#include <string_view>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/simulate/simulate.h"
 
@@ -120,21 +122,16 @@ FieldList RunOptions::fields() {
 
 std::vector<double> noise_levels(const SweepOptions& options) {
   std::vector<double> levels;
-  const char* at = options.noise.data();
-  const char* const end = at + options.noise.size();
-  for (;;) {
-    while (at != end && (*at == ' ' || *at == ',')) ++at;
-    if (at == end) break;
-    double level = 0;
-    const auto [rest, error] = std::from_chars(at, end, level);
-    const bool ascends = levels.empty() || level > levels.back();
-    if (error != std::errc{} || !(level >= 0 && level <= 1) || !ascends ||
-        (rest != end && *rest != ' ' && *rest != ',')) {
+  std::vector<std::string_view> words;
+  split_numbers(options.noise, words);
+  for (const std::string_view word : words) {
+    const std::optional<double> level = read_number<double>(word).value;
+    const bool ascends = level && (levels.empty() || *level > levels.back());
+    if (!ascends || *level < 0 || *level > 1) {
       fail("options", "sweep.noise = \"" + excerpt(options.noise) +
                           "\", expected ascending numbers from 0 to 1, such as \"0 0.02 0.1\"");
     }
-    levels.push_back(level);
-    at = rest;
+    levels.push_back(*level);
   }
   return levels;
 }
@@ -143,18 +140,42 @@ void validate(const RunOptions& options) {
   RunOptions copy = options;
   FieldList list = copy.fields();
   list.from_json(list.to_json(), "options");
-  validate(options.data);
-  validate(options.front_end);
-  validate(options.augment);
+  for (const char* section : {"data", "front_end", "augment", "model", "train", "prune", "quant",
+                              "qat", "device", "simulate", "sweep"}) {
+    validate_section(options, section);
+  }
+  validate_together(options);
+}
+
+void validate_section(const RunOptions& options, const std::string& section) {
+  if (section == "data") {
+    validate(options.data);
+  } else if (section == "front_end") {
+    validate(options.front_end);
+  } else if (section == "augment") {
+    validate(options.augment);
+  } else if (section == "model") {
+    validate(options.model);
+  } else if (section == "train") {
+    validate(options.train, "train");
+  } else if (section == "prune") {
+    validate(options.prune);
+  } else if (section == "quant") {
+    validate(options.quant);
+  } else if (section == "qat") {
+    validate(options.qat, "qat");
+  } else if (section == "device" || section == "crossbar" || section == "wires" ||
+             section == "external") {
+    validate(options.target);
+  } else if (section == "simulate") {
+    validate(options.simulate);
+  } else if (section == "sweep") {
+    noise_levels(options.sweep);
+  }
+}
+
+void validate_together(const RunOptions& options) {
   validate(options.augment, options.front_end);
-  validate(options.model);
-  validate(options.train, "train");
-  validate(options.prune);
-  validate(options.quant);
-  validate(options.qat, "qat");
-  validate(options.target);
-  validate(options.simulate);
-  noise_levels(options.sweep);
   qat_stages(options);
   if (options.quantize && options.model.norm == "layer") {
     fail(
@@ -167,10 +188,11 @@ void validate(const RunOptions& options) {
       fail("options", "run.crossbar = true needs integers, expected run.quantize = true");
     }
     validate_mapping(options, "run.crossbar = true");
-    require_one_if_external(options.target, options.simulate);
+    require_possible(options.target, options.simulate);
   }
   if (options.quantize && options.qat.target_noise > 0) {
     validate_mapping(options, "qat.target_noise above 0, which --target sets");
+    require_first_age(options.target, options.simulate);
   }
   if (options.prune_float) validate_pruning(options);
 }

@@ -58,8 +58,13 @@ struct RunOptions {
   FieldList fields();
 };
 
-/// Throws Error for any value out of its range and for sections that contradict each other.
+/// Throws Error for any value out of its range, for sections that contradict each other, and for
+/// all that needs no data to be seen as impossible: what would otherwise end a run after training.
 void validate(const RunOptions& options);
+/// Parts of that, for options of which little has changed: one section ("model"), apart from the
+/// ranges of its values, and what sections say to each other.
+void validate_section(const RunOptions& options, const std::string& section);
+void validate_together(const RunOptions& options);
 
 /// The numbers of SweepOptions::noise, ascending. Throws Error for text that is not such a list.
 std::vector<double> noise_levels(const SweepOptions& options);

@@ -83,11 +83,13 @@ json to_json(const PruneSummary& summary) {
     }
     models.push_back(std::move(out));
   }
-  return {{"models", models},
-          {"seconds", summary.seconds},
-          {"data", summary.data},
-          {"machine", summary.machine},
-          {"config", summary.config}};
+  json out = {{"models", models},
+              {"seconds", summary.seconds},
+              {"data", summary.data},
+              {"machine", summary.machine},
+              {"config", summary.config}};
+  out["notes"] = summary.notes;
+  return out;
 }
 
 Table prune_table(const PruneSummary& summary) {

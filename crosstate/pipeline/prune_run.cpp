@@ -6,12 +6,12 @@
 #include <limits>
 #include <memory>
 #include <optional>
-#include <regex>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/identity.h"
 #include "crosstate/prune/prune.h"
 #include "crosstate/report/machine.h"
 #include "crosstate/train/evaluate.h"
@@ -41,7 +41,7 @@ struct Stopped {};
 class PruneRun {
  public:
   PruneRun(const std::string& file, const RunOptions& options, const RunContext& context,
-           ThreadPool& pool)
+           OutputDirectory& output, ThreadPool& pool)
       : content_(read_safetensors(file)),
         options_(options_of(content_, file, options)),
         context_(context),
@@ -51,6 +51,8 @@ class PruneRun {
     summary_.machine = machine_summary();
     if (!options.prune.against.empty()) against_ = read_safetensors(options.prune.against);
     load(file);
+    // A run that continues this one reads the models again.
+    output.begin({file, options.prune.against});
   }
 
   PruneSummary run(const std::string& file) {
@@ -74,35 +76,16 @@ class PruneRun {
   void load(const std::string& file) {
     say("reading the data");
     data_ = load_run_data(options_, pool_);
+    summary_.notes = data_.notes;
+    for (const std::string& note : data_.notes) {
+      if (context_.note) context_.note(note);
+    }
     for (const Dataset* set : {&data_.training, &data_.validation, &data_.test}) {
       if (set->count == 0) continue;
       summary_.data.push_back(set->name + ": " + std::to_string(set->count) + " sequences");
     }
     require_fit(content_, file);
     if (!options_.prune.against.empty()) require_fit(against_, options_.prune.against);
-    if (!context_.resume) clear(file);
-  }
-
-  // Removes what an earlier run left, so that nothing of it can pass for a result of this one. The
-  // models that are pruned stay: a run that continues this one reads them again.
-  void clear(const std::string& file) const {
-    static const std::regex left(
-        "(pruned|against)(-[0-9]+)?(-step[0-9]+|-penalty)?"
-        "(\\.jsonl|(\\.checkpoint|\\.integer)?\\.safetensors)|prune\\.json|report\\.html");
-    std::vector<fs::path> old;
-    for (const fs::directory_entry& entry : fs::directory_iterator(context_.directory)) {
-      std::error_code ignored;
-      if (!std::regex_match(entry.path().filename().string(), left) ||
-          fs::equivalent(entry.path(), file, ignored) ||
-          fs::equivalent(entry.path(), options_.prune.against, ignored)) {
-        continue;
-      }
-      old.push_back(entry.path());
-    }
-    for (const fs::path& path : old) {
-      std::error_code ignored;
-      fs::remove(path, ignored);
-    }
   }
 
   void require_fit(const Safetensors& content, const std::string& file) const {
@@ -112,12 +95,17 @@ class PruneRun {
     } catch (const Error& error) {
       fail(file, "does not fit the data: " + std::string(error.what()));
     }
-    Safetensors prepared;
-    data_.preparation.save(prepared);
-    for (const auto& [key, value] : prepared.metadata) {
-      const auto at = content.metadata.find(key);
-      if (at != content.metadata.end() && at->second == value) continue;
-      fail(file, "was trained on other data than these: its " + key + " differs");
+    if (options_.prune.retrain && options_.quantize && !network.quantized() &&
+        network.options().norm == "layer" && !folds_after_rounding(resolved(options_.quant))) {
+      fail(file,
+           "model.norm = \"layer\" does not fold, which quant.weight needs with one scale per "
+           "tensor "
+           "or powers of two; expected quant.weight.granularity = \"channel\" and scales = "
+           "\"free\"");
+    }
+    const std::string differs = data_.preparation.difference(content);
+    if (!differs.empty()) {
+      fail(file, "was trained on other data than these: its " + differs + " differs");
     }
   }
 
@@ -246,12 +234,13 @@ class PruneRun {
         return data_.augmenter->epoch(epoch);
       };
     }
+    const nlohmann::json settings = RunIdentity().settings(options_);
     for (const char* section : {"data", "front_end", "augment", "quant", "prune", "run"}) {
-      context.config[section] = summary_.config.at(section);
+      context.config[section] = settings.at(section);
     }
+    context.config["data"]["test"] = data_identity(data_.test);
     context.config["checksum of the model"] = checksum(original);
-    context.config["data"].erase("directory");
-    for (const char* key : {"against", "states", "channels"}) context.config["prune"].erase(key);
+    for (const char* key : {"states", "channels"}) context.config["prune"].erase(key);
     return context;
   }
 
@@ -277,15 +266,14 @@ class PruneRun {
 
 }  // namespace
 
-PruneSummary prune_model(const std::string& file, const RunOptions& options,
-                         const RunContext& context) {
+void validate_prune(const RunOptions& options) {
   validate(options);
   if (!options.qat.stages.empty()) {
     fail("options", "qat.stages = \"" + options.qat.stages +
                         "\", expected none: a pruned model is trained on in its own formats");
   }
   if (options.qat.target_noise > 0) {
-    fail("options", "qat.target_noise = " + nlohmann::json(options.qat.target_noise).dump() +
+    fail("options", "qat.target_noise = " + exact_text(options.qat.target_noise) +
                         ", expected 0: a pruned model is trained on with the noise of [quant]");
   }
   if (options.prune.retrain && options.prune.schedule == "gradual" &&
@@ -294,11 +282,22 @@ PruneSummary prune_model(const std::string& file, const RunOptions& options,
                         " above qat.epochs = " + std::to_string(options.qat.epochs) +
                         ", which they divide; expected at least one epoch for each");
   }
+}
+
+PruneSummary prune_model(const std::string& file, const RunOptions& options,
+                         const RunContext& context) {
+  validate_prune(options);
   if (context.directory.empty()) fail("prune", "no directory for the results");
-  make_writable_directory(context.directory);
+  std::optional<OutputDirectory> opened;
+  if (context.output == nullptr) {
+    opened.emplace(context.directory, "prune",
+                   context.resume ? Earlier::kContinue : Earlier::kRefuse);
+  }
+  OutputDirectory& output = opened ? *opened : *context.output;
   std::unique_ptr<ThreadPool> own;
   if (context.pool == nullptr) own = std::make_unique<ThreadPool>();
-  PruneSummary summary = PruneRun(file, options, context, own ? *own : *context.pool).run(file);
+  PruneSummary summary =
+      PruneRun(file, options, context, output, own ? *own : *context.pool).run(file);
   if (summary.interrupted) return summary;
   write_file(context.directory / "report.html", to_html(prune_report(summary)));
   return summary;

@@ -38,8 +38,12 @@ struct PruneSummary {
   double seconds = 0;
   bool interrupted = false;
   nlohmann::json config, machine;
-  std::vector<std::string> data;
+  std::vector<std::string> data, notes;  // of the sets; of RunData
 };
+
+/// Throws Error as validate() does, and for settings that a pruning of a trained model cannot
+/// follow.
+void validate_prune(const RunOptions& options);
 
 /// Prunes the model of a file at every point of RunOptions::prune and trains each on by
 /// RunOptions::qat: a quantized model in its own formats, with the noise of RunOptions::quant; a

@@ -12,6 +12,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/identity.h"
 #include "crosstate/prune/prune.h"
 #include "crosstate/report/machine.h"
 #include "crosstate/simulate/target_noise.h"
@@ -37,8 +38,9 @@ class Stopwatch {
 
 class Run {
  public:
-  Run(const RunOptions& options, const RunContext& context, ThreadPool& pool)
-      : options_(options), context_(context), pool_(pool) {
+  Run(const RunOptions& options, const RunContext& context, OutputDirectory& output,
+      ThreadPool& pool)
+      : options_(options), context_(context), output_(output), pool_(pool) {
     RunOptions copy = options;
     summary_.config = copy.fields().to_json();
     summary_.machine = machine_summary();
@@ -53,7 +55,8 @@ class Run {
     if (!summary_.interrupted && options_.on_crossbar) summary_.interrupted = !crossbar_stage();
     summary_.seconds = watch_.seconds() + seconds_before_;
     if (!summary_.interrupted) {
-      write_file(context_.directory / "summary.json", to_json(summary_).dump(2) + '\n');
+      write_file(context_.directory / "summary.json",
+                 to_json(summary_).dump(2, ' ', false, json::error_handler_t::replace) + '\n');
     }
     return std::move(summary_);
   }
@@ -66,17 +69,21 @@ class Run {
   fs::path file(const std::string& name) const { return context_.directory / name; }
 
   void load() {
-    // Before clear(), which may be about to remove it.
+    // Before an earlier run is removed, which may have left it.
     if (!options_.start.empty()) start_ = read_safetensors(options_.start);
     say("reading the data");
     data_ = load_run_data(options_, pool_);
+    summary_.notes = data_.notes;
+    for (const std::string& note : data_.notes) {
+      if (context_.note) context_.note(note);
+    }
     for (const Dataset* set : {&data_.training, &data_.validation, &data_.test}) {
       if (set->count == 0) continue;
       summary_.data.push_back(set->name + ": " + std::to_string(set->count) + " sequences of " +
                               (set->lengths.empty() ? "" : "up to ") + std::to_string(set->length) +
                               " steps");
     }
-    if (!context_.resume) clear();
+    output_.begin({options_.start});
   }
 
   // The network with all that its input needs; and its integers, where it is made of integers.
@@ -88,19 +95,6 @@ class Run {
     Safetensors integers = to_tensors(to_integers(network));
     data_.preparation.save(integers);
     write_safetensors(file(name + ".integer.safetensors"), integers);
-  }
-
-  // Removes what an earlier run left, so that nothing of it can pass for a result of this one.
-  void clear() const {
-    std::error_code ignored;
-    for (const char* stage : {"float", "pruned", "ptq", "qat"}) {
-      for (const char* ending :
-           {".checkpoint.safetensors", ".jsonl", ".safetensors", ".integer.safetensors"}) {
-        fs::remove(file(std::string(stage) + ending), ignored);
-      }
-    }
-    fs::remove(file("summary.json"), ignored);
-    fs::remove(file("report.html"), ignored);
   }
 
   // False if it was stopped.
@@ -140,12 +134,14 @@ class Run {
     qat.validation = options_.train.validation;
     TrainContext context =
         stage_context("qat", {"data", "front_end", "augment", "model", "quant", "train", "run"});
-    if (!options_.start.empty()) context.config["checksum of run.start"] = checksum(*float_);
-    if (options_.prune_float) context.config["prune"] = summary_.config.at("prune");
+    const json settings = RunIdentity().settings(options_);
+    if (options_.prune_float) context.config["prune"] = settings.at("prune");
     if (options_.qat.target_noise > 0) {
-      for (const char* section : {"device", "crossbar", "wires", "simulate"}) {
-        context.config[section] = summary_.config.at(section);
+      for (const char* section : {"device", "crossbar", "wires"}) {
+        context.config[section] = settings.at(section);
       }
+      context.config["first of simulate.times, the age of the noise in training"] =
+          simulated_times(options_.simulate).front();
     }
     context.teacher = {float_.get(), options_.qat.distill, options_.qat.temperature};
     context.stages = stages;
@@ -157,40 +153,13 @@ class Run {
   void disturb_as_target(std::vector<QuantStage>& stages) {
     const double age = simulated_times(options_.simulate).front();
     const TargetNoise noise = target_noise(to_integers(*ptq_), options_.target, age, options_.seed);
-    const CrossbarOptions& crossbar = options_.target.crossbar;
-    const double share = options_.qat.target_noise;
-    const ArraySite array = array_of(crossbar, share);
-    say("the target's noise: " + percent(noise.device) + " of the largest weight for good, " +
-        percent(noise.read) + " in every read, " + percent(array.noise) +
-        " of a step in every conversion");
     for (QuantStage& stage : stages) {
-      stage.quant.device_noise = share * noise.device;
-      stage.quant.weight_noise = share * noise.read;
-      stage.quant.noise_unit = "largest";
-      stage.quant.array = array;
-      const bool corrected =
-          crossbar.recurrence == "increment" && crossbar.compensation == "column";
-      stage.quant.noise_recurrence = corrected ? "corrected" : crossbar.recurrence;
+      stage.quant.array = options_.quant.array;  // which wins
+      train_for(options_.target.crossbar, noise, options_.qat.target_noise, stage.quant);
     }
-  }
-
-  // What training can tell of the target's arrays; [quant.array] wins.
-  ArraySite array_of(const CrossbarOptions& crossbar, double share) const {
-    const bool offset = crossbar.encoding == "offset";
-    const bool fitted = crossbar.recurrence == "increment" && crossbar.increment_range == "fitted";
-    ArraySite array = options_.quant.array;
-    const auto fill = [](int& of, int with) {
-      if (of == kPresetBits) of = with;
-    };
-    fill(array.rows, crossbar.rows);
-    // What levels leave copies of their own significance make up for. Behind an offset both signs
-    // share them.
-    const int levels = offset ? (crossbar.levels + 1) / 2 : crossbar.levels;
-    fill(array.levels, crossbar.significance == 1 && levels > 1 ? levels : 0);
-    fill(array.partial_bits, crossbar.adc_range == "learned" ? crossbar.partial_bits : 0);
-    fill(array.state_bits, fitted ? crossbar.adc_bits : 0);
-    if (array.noise < 0) array.noise = share * crossbar.adc_noise;
-    return array;
+    say("the target's noise: " + percent(noise.device) + " of the largest weight for good, " +
+        percent(noise.read) + " in every read, " + percent(stages.front().quant.array.noise) +
+        " of a step in every conversion");
   }
 
   // False if it was stopped.
@@ -242,14 +211,7 @@ class Run {
       fail(file, "model." + key + " is " + found.at(key).dump() + ", expected " + value.dump() +
                      " as the settings say");
     }
-    Safetensors prepared;
-    data_.preparation.save(prepared);
-    const auto holds = [&](const auto& item) {
-      const auto at = start_.metadata.find(item.first);
-      return at != start_.metadata.end() && at->second == item.second;
-    };
-    if (float_->task().inputs != task.inputs ||
-        !std::all_of(prepared.metadata.begin(), prepared.metadata.end(), holds)) {
+    if (float_->task().inputs != task.inputs || !data_.preparation.difference(start_).empty()) {
       fail(file, "was trained on other data (channels, classes, order of steps or front end)");
     }
   }
@@ -268,13 +230,11 @@ class Run {
         return data_.augmenter->epoch(epoch);
       };
     }
-    for (const std::string& section : sections) {
-      context.config[section] = summary_.config.at(section);
-    }
-    // What only names the place or the rhythm of reports may differ in the run that continues.
-    context.config["data"].erase("directory");
-    if (context.config.contains("train")) context.config["train"].erase("log_every");
-
+    const json settings = RunIdentity().settings(options_);
+    for (const std::string& section : sections) context.config[section] = settings.at(section);
+    context.config["data"]["test"] = data_identity(data_.test);
+    // What comes after all training.
+    if (context.config.contains("run")) context.config["run"].erase("crossbar");
     return context;
   }
 
@@ -376,6 +336,7 @@ class Run {
 
   const RunOptions& options_;
   const RunContext& context_;
+  OutputDirectory& output_;
   ThreadPool& pool_;
   Stopwatch watch_;
   double seconds_before_ = 0;  // of the epochs before a resume
@@ -442,18 +403,19 @@ json to_json(const SimulateSummary& chips) {
   return out;
 }
 
-bool can_resume(const std::filesystem::path& directory) {
-  std::error_code unreadable;  // run() tells why
-  return fs::exists(directory / "float.checkpoint.safetensors", unreadable);
-}
-
 RunSummary run(const RunOptions& options, const RunContext& context) {
   validate(options);
   if (context.directory.empty()) fail("run", "no directory for the results");
-  make_writable_directory(context.directory);
+  require_data(options);
+  std::optional<OutputDirectory> opened;
+  if (context.output == nullptr) {
+    opened.emplace(context.directory, "train",
+                   context.resume ? Earlier::kContinue : Earlier::kRefuse);
+  }
   std::unique_ptr<ThreadPool> own;
   if (context.pool == nullptr) own = std::make_unique<ThreadPool>();
-  return Run(options, context, own ? *own : *context.pool).run();
+  return Run(options, context, opened ? *opened : *context.output, own ? *own : *context.pool)
+      .run();
 }
 
 json to_json(const RunSummary& summary) {
@@ -464,6 +426,7 @@ json to_json(const RunSummary& summary) {
               {"data", summary.data},
               {"machine", summary.machine},
               {"config", summary.config}};
+  out["notes"] = summary.notes;
   if (summary.float_stage.done) out["float"] = stage_json(summary.float_stage);
   if (summary.pruned.done) {
     out["pruned"] = stage_json(summary.pruned);

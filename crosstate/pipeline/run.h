@@ -11,6 +11,7 @@
 #include "crosstate/base/threads.h"
 #include "crosstate/cost/memory.h"
 #include "crosstate/pipeline/options.h"
+#include "crosstate/pipeline/output.h"
 #include "crosstate/prune/select.h"
 #include "crosstate/simulate/simulate.h"
 #include "crosstate/train/trainer.h"
@@ -18,11 +19,13 @@
 namespace crosstate {
 
 struct RunContext {
-  std::filesystem::path directory;  // of checkpoints and results
-  bool resume = false;              // continue what an interrupted run left there
-  ThreadPool* pool = nullptr;       // null: every core
+  std::filesystem::path directory;    // of checkpoints and results
+  bool resume = false;                // continue what an interrupted run left there
+  OutputDirectory* output = nullptr;  // `directory`, opened by the caller; null: it is opened here
+  ThreadPool* pool = nullptr;         // null: every core
   std::function<void(const TrainProgress&)> progress;
   std::function<void(const std::string&)> stage;  // told what happens between two trainings
+  std::function<void(const std::string&)> note;   // told RunData::notes, before any work
   std::function<bool()> stop = interrupted;
 };
 
@@ -61,19 +64,17 @@ struct RunSummary {
   int threads = 0;
   bool interrupted = false;  // then only the stages before are done
   nlohmann::json config, machine;
-  std::vector<std::string> data;  // names and sizes of the sets
+  std::vector<std::string> data;   // names and sizes of the sets
+  std::vector<std::string> notes;  // of RunData
 };
 
 /// Runs every stage and leaves float.safetensors, with run.prune pruned.safetensors,
 /// ptq.safetensors, qat.safetensors and summary.json in the directory; beside a model whose every
 /// site is rounded, NAME.integer.safetensors. The test set is evaluated only after all training.
-/// Bad options, an unwritable directory and unreadable data are found before any work. A run that
-/// resumes ends with the same models, byte for byte, as one that was never interrupted.
+/// Bad options, an unwritable directory, one with results of an earlier run (without `resume`; see
+/// OutputDirectory) and unreadable data are found before any work. A run that resumes ends with the
+/// same models, byte for byte, as one that was never interrupted.
 RunSummary run(const RunOptions& options, const RunContext& context);
-
-/// Whether a run left something in the directory that RunContext::resume continues: at least one
-/// completed epoch.
-bool can_resume(const std::filesystem::path& directory);
 
 /// Keys accuracy_mean, accuracy_std, accuracy_worst and accuracy at the first age, ages with the
 /// same for each, arrays, utilisation, conversions_per_step, yield, ...

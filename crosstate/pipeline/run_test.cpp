@@ -5,6 +5,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/identity.h"
 
 namespace crosstate {
 namespace {
@@ -43,15 +44,16 @@ TEST_F(RunTest, StopsBetweenTheTestsOfItsNetworksAndContinues) {
   const RunSummary whole = run(options_, context("whole"));
   ASSERT_FALSE(whole.interrupted);
   for (const int tested : {0, 1, 2}) {
-    RunContext stopped = context("part");
+    const std::string part = "part-" + std::to_string(tested);
+    RunContext stopped = context(part);
     bool reached = false;
     int batches = 0;  // the test set is one batch
     stopped.stage = [&](const std::string& what) { reached = what == "testing"; };
     stopped.stop = [&] { return reached && batches++ == tested; };
     EXPECT_TRUE(run(options_, stopped).interrupted) << tested;
-    EXPECT_FALSE(fs::exists(directory_ / "part/summary.json"));
+    EXPECT_FALSE(fs::exists(directory_ / part / "summary.json"));
 
-    RunContext resumed = context("part");
+    RunContext resumed = context(part);
     resumed.resume = true;
     const RunSummary rest = run(options_, resumed);
     EXPECT_FALSE(rest.interrupted);
@@ -59,8 +61,8 @@ TEST_F(RunTest, StopsBetweenTheTestsOfItsNetworksAndContinues) {
     EXPECT_EQ(rest.ptq.loss, whole.ptq.loss);
     EXPECT_EQ(rest.qat.loss, whole.qat.loss);
     EXPECT_EQ(rest.qat.accuracy, whole.qat.accuracy);
-    EXPECT_TRUE(fs::exists(directory_ / "part/summary.json"));
-    EXPECT_TRUE(read_file(directory_ / "part/qat.safetensors") ==
+    EXPECT_TRUE(fs::exists(directory_ / part / "summary.json"));
+    EXPECT_TRUE(read_file(directory_ / part / "qat.safetensors") ==
                 read_file(directory_ / "whole/qat.safetensors"));
   }
 }
@@ -74,23 +76,36 @@ TEST_F(RunTest, ContinuesFromTheSameWeightsAlone) {
   run(quantized, context("part"));
   options_.start.clear();
   options_.seed = 2;
-  run(options_, context("start"));
+  run(options_, context("other"));
   RunContext resumed = context("part");
   resumed.resume = true;
-  EXPECT_THROW(run(quantized, resumed), Error);
-  resumed.resume = false;
+  // The place does not matter.
+  quantized.start = (directory_ / "moved.safetensors").string();
+  write_file(quantized.start, read_file(directory_ / "start/float.safetensors"));
   EXPECT_FALSE(run(quantized, resumed).interrupted);
+  write_file(quantized.start, read_file(directory_ / "other/float.safetensors"));
+  EXPECT_THROW(run(quantized, resumed), CannotContinue);
 }
 
-TEST_F(RunTest, KnowsWhatItCanContinue) {
-  EXPECT_FALSE(can_resume(directory_ / "new"));
+TEST_F(RunTest, RefusesAnEarlierRunBeforeItRemovesAnything) {
+  options_.quantize = false;
   RunContext stopped = context("new");
   stopped.stop = [] { return true; };
   EXPECT_TRUE(run(options_, stopped).interrupted);
-  EXPECT_FALSE(can_resume(directory_ / "new"));  // not one epoch was completed
-  options_.quantize = false;
-  EXPECT_FALSE(run(options_, context("new")).interrupted);
-  EXPECT_TRUE(can_resume(directory_ / "new"));
+  EXPECT_FALSE(run(options_, context("new")).interrupted);  // not one epoch was completed
+  const std::string before = read_file(directory_ / "new/float.safetensors");
+  options_.seed = 2;
+  EXPECT_THROW(run(options_, context("new")), Error);
+  EXPECT_EQ(read_file(directory_ / "new/float.safetensors"), before);
+  OutputDirectory output(directory_ / "new", "train", Earlier::kReplace);
+  RunContext replacing = context("new");
+  replacing.output = &output;
+  RunOptions unreadable = options_;
+  unreadable.data.directory = (directory_ / "absent").string();
+  EXPECT_THROW(run(unreadable, replacing), Error);
+  EXPECT_EQ(read_file(directory_ / "new/float.safetensors"), before);
+  EXPECT_FALSE(run(options_, replacing).interrupted);
+  EXPECT_NE(read_file(directory_ / "new/float.safetensors"), before);
 }
 
 }  // namespace

@@ -1,30 +1,27 @@
 #include "crosstate/prune/options.h"
 
 #include <algorithm>
-#include <charconv>
+#include <optional>
+#include <string_view>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 
 namespace crosstate {
 namespace {
 
 std::vector<double> shares(const std::string& key, const std::string& text) {
   std::vector<double> out;
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  for (;;) {
-    while (at != end && (*at == ' ' || *at == ',')) ++at;
-    if (at == end) break;
-    double share = 0;
-    const auto [rest, error] = std::from_chars(at, end, share);
-    const bool ends = rest == end || *rest == ' ' || *rest == ',';
-    const bool ascends = out.empty() || share >= out.back();
-    if (error != std::errc{} || !ends || !(share >= 0 && share < 1) || !ascends) {
+  std::vector<std::string_view> words;
+  split_numbers(text, words);
+  for (const std::string_view word : words) {
+    const std::optional<double> share = read_number<double>(word).value;
+    const bool ascends = share && (out.empty() || *share >= out.back());
+    if (!ascends || *share < 0 || *share >= 1) {
       fail("options", key + " = \"" + excerpt(text) +
                           "\", expected ascending numbers from 0 to below 1, such as \"0.2 0.6\"");
     }
-    out.push_back(share);
-    at = rest;
+    out.push_back(*share);
   }
   if (out.empty()) fail("options", key + " is empty, expected a share such as \"0.5\"");
   return out;
@@ -44,7 +41,7 @@ void fields(FieldList& list, PruneOptions& options) {
   list.add("score", options.score,
            "taylor measures what the loss feels, on data; last (H-infinity), energy (H2), hankel "
            "and magnitude need none. hankel replaces the modes of a channel by fewer new ones.")
-      .one_of({"magnitude", "last", "energy", "hankel", "taylor"});
+      .one_of(names_of(kScores));
   list.add("refit", options.refit,
            "Let the modes that stay take over, as far as they can, for those that go.");
   list.add("schedule", options.schedule,

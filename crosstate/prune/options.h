@@ -1,9 +1,11 @@
 // What is pruned, by which measure, and how fast.
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
+#include "crosstate/base/named.h"
 #include "crosstate/base/options.h"
 
 namespace crosstate {
@@ -21,6 +23,13 @@ struct PruneOptions {
   bool retrain = true;
   int batches = 32;     // of 16 training sequences, for taylor
   std::string against;  // another model, pruned the same way for comparison; "": none
+};
+
+enum class Score { kMagnitude, kLast, kEnergy, kHankel, kTaylor };
+inline constexpr std::array kScores = {
+    Named<Score>{"magnitude", Score::kMagnitude}, Named<Score>{"last", Score::kLast},
+    Named<Score>{"energy", Score::kEnergy},       Named<Score>{"hankel", Score::kHankel},
+    Named<Score>{"taylor", Score::kTaylor},
 };
 
 /// Shares that go in one pruning.

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <numeric>
+#include <stdexcept>
 
 #include "crosstate/base/error.h"
 #include "crosstate/prune/hankel.h"
 #include "crosstate/prune/mode_scores.h"
+#include "crosstate/prune/options.h"
 
 namespace crosstate {
 namespace {
@@ -42,28 +44,38 @@ std::vector<double> energies(std::span<const DiscreteMode> modes) {
   return out;
 }
 
-std::vector<double> channel_scores(std::span<const DiscreteMode> modes, const std::string& score) {
-  std::vector<double> out;
-  if (score != "hankel") {
-    for (const DiscreteMode& m : modes) {
-      out.push_back(score == "last"     ? h_infinity_score(m)
-                    : score == "energy" ? energy_score(m)
-                                        : std::norm(m.c));
-    }
-    return out;
-  }
+std::vector<double> hankel_scores(std::span<const DiscreteMode> modes) {
   const std::vector<double> energy = energies(modes), values = hankel_singular_values(modes);
   std::vector<std::size_t> order(modes.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return energy[a] > energy[b]; });
-  out.resize(modes.size());
+  std::vector<double> out(modes.size());
   for (std::size_t i = 0; i < order.size(); ++i) out[order[i]] = square(values[i]);
   return out;
 }
 
+std::vector<double> channel_scores(std::span<const DiscreteMode> modes, Score score) {
+  std::vector<double> out;
+  switch (score) {
+    case Score::kMagnitude:
+      for (const DiscreteMode& m : modes) out.push_back(std::norm(m.c));
+      return out;
+    case Score::kLast:
+      for (const DiscreteMode& m : modes) out.push_back(h_infinity_score(m));
+      return out;
+    case Score::kEnergy:
+      return energies(modes);
+    case Score::kHankel:
+      return hankel_scores(modes);
+    case Score::kTaylor:
+      break;  // not of the weights alone
+  }
+  throw std::logic_error("a score that does not come from the weights");
+}
+
 // From the weights alone.
-PartScores score_weights(const Network& network, const std::string& score) {
+PartScores score_weights(const Network& network, Score score) {
   const Network::State& s = network.state();
   const Coefficients c = s.coefficients();
   PartScores scores = zeros(s);
@@ -134,9 +146,10 @@ std::vector<DiscreteMode> rounded_modes(const BlockCoefficients& block, const Bl
   return modes;
 }
 
-PartScores score_parts(const Network& network, const std::string& score,
+PartScores score_parts(const Network& network, const std::string& name,
                        std::span<const Batch> batches, ThreadPool& pool) {
-  if (score != "taylor") return score_weights(network, score);
+  const Score score = named(kScores, name, "prune.score");
+  if (score != Score::kTaylor) return score_weights(network, score);
   if (batches.empty()) fail("prune.score", "taylor needs batches to look at");
   Network copy = network;
   PartScores scores = zeros(copy.state());

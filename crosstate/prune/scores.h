@@ -30,8 +30,8 @@ struct PartScores {
 ///   (Molchanov et al., arXiv 1906.10771): what the loss would change by, to first order.
 /// Channels of a block have the sum of their modes and D^2, times the squared norm of their column;
 /// channels of the stream the sum of their shares in every block and in the decoder. Throws Error
-/// for taylor without batches.
-PartScores score_parts(const Network& network, const std::string& score,
+/// for taylor without batches and for another name.
+PartScores score_parts(const Network& network, const std::string& name,
                        std::span<const Batch> batches, ThreadPool& pool);
 
 /// The modes of one channel with the weights that the network computes with.

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <regex>
 
+#include "crosstate/analog/row_levels.h"
 #include "crosstate/base/error.h"
 
 namespace crosstate {
@@ -17,8 +18,9 @@ struct PresetBits {
 PresetBits preset_bits(const std::string& preset) {
   if (preset == "float") return {0, 0, 0};
   if (preset == "analog-64x64") return {8, 8, 8};
+  static const std::regex kBits("w([0-9]{1,2})a([0-9]{1,2})s([0-9]{1,2})");
   std::smatch match;
-  if (std::regex_match(preset, match, std::regex("w([0-9]{1,2})a([0-9]{1,2})s([0-9]{1,2})"))) {
+  if (std::regex_match(preset, match, kBits)) {
     const PresetBits bits{std::stoi(match[1]), std::stoi(match[2]), std::stoi(match[3])};
     if (bits.weights <= kMostBits && bits.activations <= kMostBits && bits.state <= kMostBits &&
         bits.activations != 1 && bits.state != 1) {
@@ -103,10 +105,10 @@ void fields(FieldList& list, QuantOptions& options) {
       .in("steps")
       .range(0, 1e9);
   list.add("noise_unit", options.noise_unit,
-           "What noise is relative to. weight: each weight; largest: the largest on its bit line, "
-           "as where cells deviate by a share of the largest conductance: of a row of a matrix, of "
-           "a pole's block; B and C, whose rows are driven at levels of their own, count as they "
-           "are; D is digital.")
+           "What noise is relative to. weight: each weight; largest: what the full conductance "
+           "stands for in its place, as where cells deviate by a share of that: the largest weight "
+           "on its bit line of one array, in units of codes; in the recurrence the largest weight "
+           "over the level of its row, times the weight's own level. D is digital.")
       .one_of({"weight", "largest"});
   list.add("noise_recurrence", options.noise_recurrence,
            "What noise on A is relative to: increment: A - 1, direct: A, as crossbar.recurrence; "
@@ -167,8 +169,15 @@ void fields(FieldList& list, QuantOptions& options) {
     list.add(key, value, help + "; -1: as quant.preset says.").range(kPresetBits, most);
   };
   number("rows", options.array.rows, kMostArraySize,
-         "Training as on arrays of so many rows: pointwise layers with more inputs sum parts, each "
-         "with a conversion of its own; 0: one array, however long");
+         "Training as on arrays of so many rows: sums over more inputs come in parts, each with a "
+         "largest weight and a conversion of its own; 0: one array, however long");
+  number("columns", options.array.columns, kMostArraySize,
+         "Columns of such arrays. A channel with more states than rows or columns hold sums its "
+         "output in parts; 0: no limit");
+  number("drive_halvings", options.array.drive_halvings, kMostDriveHalvings,
+         "How often the level that drives a row of a recurrent array may be halved "
+         "(crossbar.drive_halvings), which decides what a cell of B, A and C stands for; 0: full "
+         "levels, as with crossbar.driven = \"all\"");
   number("levels", options.array.levels, kMostArraySize,
          "Training with weights at so many levels between 0 and the largest on their bit line, as "
          "cells of few conductances hold them; 0: any");
@@ -188,20 +197,36 @@ void fields(FieldList& list, QuantOptions& options) {
 
 QuantOptions resolved(QuantOptions options) {
   const PresetBits preset = preset_bits(options.preset);
-  ArraySite preset_array{.rows = 0, .levels = 0, .partial_bits = 0, .state_bits = 0, .noise = 0};
+  ArraySite preset_array{.rows = 0,
+                         .columns = 0,
+                         .drive_halvings = kDriveHalvings,
+                         .levels = 0,
+                         .partial_bits = 0,
+                         .state_bits = 0,
+                         .noise = 0};
   const auto bits = [](int& of, int otherwise) {
     if (of == kPresetBits) of = otherwise;
   };
   if (options.preset == "analog-64x64") {
     if (options.a.bits == kPresetBits) options.a.coding = "cartesian";
     if (options.weight_noise == 0) options.weight_noise = 0.02;
-    preset_array = {.rows = 64, .levels = 0, .partial_bits = 0, .state_bits = 8, .noise = 0.25};
+    preset_array.rows = preset_array.columns = 64;
+    preset_array.state_bits = 8;
+    preset_array.noise = 0.25;
   }
   bits(options.array.rows, preset_array.rows);
+  bits(options.array.columns, preset_array.columns);
+  bits(options.array.drive_halvings, preset_array.drive_halvings);
   bits(options.array.levels, preset_array.levels);
   bits(options.array.partial_bits, preset_array.partial_bits);
   bits(options.array.state_bits, preset_array.state_bits);
-  if (options.array.noise < 0) options.array.noise = preset_array.noise;
+  if (options.array.noise < 0) {
+    if (options.array.noise != kPresetBits) {
+      fail("options", "quant.array.noise = " + nlohmann::json(options.array.noise).dump() +
+                          ", expected 0 or more steps, or -1: as quant.preset says");
+    }
+    options.array.noise = preset_array.noise;
+  }
   for_weights(options, [&](const char*, WeightSite& site, const char*) {
     bits(site.bits, preset.weights);
     if (site.granularity.empty()) site.granularity = options.granularity;

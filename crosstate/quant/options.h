@@ -51,11 +51,13 @@ struct StateSite {
 /// What training sees of the arrays that will hold the weights. Deployed networks are whole
 /// numbers: only steps of training compute like this.
 struct ArraySite {
-  int rows = kPresetBits;          // of one array: sums over more inputs come in parts; 0: never
-  int levels = kPresetBits;        // conductances of a cell; 0: any
-  int partial_bits = kPresetBits;  // of the converters of such parts; 0: not rounded
-  int state_bits = kPresetBits;    // of converters of states' increments; 0: of states, in codes
-  double noise = kPresetBits;      // rms of a conversion, in steps of its converter
+  int rows = kPresetBits;            // of one array: sums over more inputs come in parts; 0: never
+  int columns = kPresetBits;         // likewise; 0: as many as it takes
+  int drive_halvings = kPresetBits;  // of the levels of recurrent arrays' rows; 0: the full level
+  int levels = kPresetBits;          // conductances of a cell; 0: any
+  int partial_bits = kPresetBits;    // of the converters of such parts; 0: not rounded
+  int state_bits = kPresetBits;      // of converters of states' increments; 0: of states, in codes
+  double noise = kPresetBits;        // rms of a conversion, in steps of its converter
   bool operator==(const ArraySite&) const = default;
 };
 

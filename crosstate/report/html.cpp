@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/utf8.h"
 #include "crosstate/report/columns.h"
 #include "crosstate/report/embedded.h"
 #include "crosstate/report/report.h"
@@ -18,7 +19,7 @@ using nlohmann::json;
 // Text that stands for itself between tags and inside a quoted attribute.
 std::string escape_html(std::string_view text) {
   std::string out;
-  for (char c : text) {
+  for (char c : as_utf8(text)) {
     switch (c) {
       case '&':
         out += "&amp;";

@@ -8,6 +8,8 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/identity.h"
+#include "crosstate/integer/bounds.h"
 #include "crosstate/integer/engine.h"
 #include "crosstate/pipeline/data.h"
 
@@ -39,8 +41,10 @@ std::optional<double> integer_accuracy(const fs::path& directory, const RunOptio
   const std::string file = (directory / "qat.integer.safetensors").string();
   if (!fs::exists(file)) return std::numeric_limits<double>::quiet_NaN();
   const Safetensors content = read_safetensors(file);
-  const IntegerEngine engine(integer_network_from(content, file));
+  const IntegerNetwork network = integer_network_from(content, file);
+  const IntegerEngine engine(network);
   const Dataset test = load_test_data(options.data, Preparation::load(content, file), file, pool);
+  require_length(network, test, file);
   const std::vector<std::uint32_t> order = length_order(test);
   std::size_t correct = 0;
   Batch batch;
@@ -60,26 +64,30 @@ RunContext run_context(const std::string& task, const fs::path& directory, Threa
                        const ExecuteContext& context) {
   RunContext run;
   run.directory = directory;
-  run.resume = true;
   run.pool = &pool;
   run.stop = context.stop;
+  run.note = context.note;
   if (context.progress) {
     run.progress = [&context, task](const TrainProgress& p) { context.progress(task, p); };
   }
   return run;
 }
 
-// A run that goes on where an earlier attempt was cut off. Where that attempt's files are damaged,
-// or of another place or version, it starts anew.
-RunSummary run_or_restart(const RunOptions& options, RunContext context) {
-  const bool begun = fs::exists(context.directory);
+// A run that goes on where an earlier attempt was cut off, or starts anew where it cannot.
+RunSummary run_or_restart(const std::string& task, const RunOptions& options,
+                          RunContext run_context, const ExecuteContext& context) {
+  const auto attempt = [&](Earlier earlier) {
+    OutputDirectory output(run_context.directory, "train", earlier, Guard::kAlreadyLocked);
+    run_context.output = &output;
+    run_context.resume = earlier == Earlier::kContinue;
+    return run(options, run_context);
+  };
   try {
-    return run(options, context);
-  } catch (const Error&) {
-    if (!begun) throw;
+    return attempt(Earlier::kContinue);
+  } catch (const CannotContinue& error) {
+    if (context.note) context.note(task + " starts anew: " + error.what());
   }
-  context.resume = false;
-  return run(options, context);
+  return attempt(Earlier::kReplace);
 }
 
 template <class F>
@@ -112,8 +120,9 @@ std::optional<Outcome> train_parent(const SweepParent& parent, const ExecuteCont
   return guarded([&]() -> std::optional<Outcome> {
     ThreadPool pool(context.threads);
     const fs::path directory = parent_directory(context.directory, parent);
-    const RunSummary summary = run_or_restart(
-        parent.options, run_context("float " + parent.name, directory, pool, context));
+    const std::string task = "float " + parent.name;
+    const RunSummary summary =
+        run_or_restart(task, parent.options, run_context(task, directory, pool, context), context);
     if (summary.interrupted) return std::nullopt;
     return outcome_of(summary, std::numeric_limits<double>::quiet_NaN());
   });
@@ -129,8 +138,8 @@ std::optional<Outcome> run_point(const SweepPlan& plan, const SweepPoint& point,
       const SweepParent& parent = plan.parents[static_cast<std::size_t>(point.parent)];
       options.start = (parent_directory(context.directory, parent) / "float.safetensors").string();
     }
-    const RunSummary summary =
-        run_or_restart(options, run_context(point.name, directory, pool, context));
+    const RunSummary summary = run_or_restart(
+        point.name, options, run_context(point.name, directory, pool, context), context);
     if (summary.interrupted) return std::nullopt;
     const std::optional<double> accuracy =
         integer_accuracy(directory, point.options, pool, context.stop);

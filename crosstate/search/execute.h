@@ -16,6 +16,7 @@ struct ExecuteContext {
   int threads = 1;
   std::function<void(const std::string& task, const TrainProgress&)> progress;  // may be empty
   std::function<bool()> stop;
+  std::function<void(const std::string&)> note = {};  // what a user should know; from any thread
 };
 
 /// Where a point or a parent leaves its models and checkpoints.
@@ -27,7 +28,9 @@ std::filesystem::path parent_directory(const std::filesystem::path& sweep,
 bool is_trained(const std::filesystem::path& sweep, const SweepParent& parent);
 
 /// Both continue from the last epoch that an earlier attempt has left, and return nothing if they
-/// were stopped. What goes wrong is an outcome of status "failed".
+/// were stopped. What goes wrong is an outcome of status "failed", and what is there stays; but
+/// where an earlier attempt's files are damaged or of other inputs, a task says so and starts anew.
+/// The sweep's directory is locked by rank 0.
 std::optional<Outcome> train_parent(const SweepParent& parent, const ExecuteContext& context);
 std::optional<Outcome> run_point(const SweepPlan& plan, const SweepPoint& point,
                                  const ExecuteContext& context);

@@ -1,15 +1,22 @@
 #include "crosstate/search/plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <map>
+#include <memory>
 #include <set>
 #include <tuple>
+#include <unordered_map>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/toml.h"
 #include "crosstate/data/safetensors.h"
+#include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/identity.h"
+#include "crosstate/pipeline/idle.h"
 #include "crosstate/search/pareto.h"
 
 namespace crosstate {
@@ -83,80 +90,272 @@ void assign(FieldList& list, const Leaf& leaf, const json& value) {
   list.from_json(object, leaf.where);
 }
 
-void set_key(RunOptions& options, const Leaf& leaf, const json& value) {
+// What points may set: all that a run uses.
+FieldList point_fields(RunOptions& options) {
   FieldList list = options.fields();
+  list.use_only(run_settings(), "crosstate sweep");
+  return list;
+}
+
+void set_key(FieldList& list, const Leaf& leaf, const json& value) {
   assign(list, leaf, value);
+  list.require_used(leaf.key, leaf.where);
 }
 
 // --- hashes and texts
 // ---------------------------------------------------------------------------------------
 
 // FNV-1a, 64 bits.
+class Hash {
+ public:
+  void add(const std::string& text) {
+    for (const char c : text) value_ = (value_ ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  }
+  std::string text() const {
+    char digits[17];
+    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(value_));
+    return digits;
+  }
+
+ private:
+  std::uint64_t value_ = 0xcbf29ce484222325u;
+};
+
 std::string hash_text(const std::string& text) {
-  std::uint64_t hash = 0xcbf29ce484222325u;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  char digits[17];
-  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash));
-  return digits;
+  Hash hash;
+  hash.add(text);
+  return hash.text();
+}
+
+// Of the float training that a point with this configuration starts from.
+std::string parent_name(const json& config) {
+  json shared = {{"seed", config.at("run").at("seed")}};
+  for (const char* section : {"data", "front_end", "augment", "model", "train"}) {
+    shared[section] = config.at(section);
+  }
+  return hash_text(shared.dump());
 }
 
 std::string value_text(const json& value) {
+  if (value.is_number_float() && !std::isfinite(value.get<double>())) {
+    return exact_text(value.get<double>());  // JSON has no such numbers
+  }
   if (!value.is_string()) return value.dump();
   const auto& text = value.get_ref<const std::string&>();
   const bool plain = !text.empty() && text.find_first_of(" =\"") == std::string::npos;
   return plain ? text : value.dump();
 }
 
+// --- points
+// ---------------------------------------------------------------------------------------
+
+bool same_value(const Field& a, const Field& b) {
+  return std::visit([&](auto* value) { return *value == *std::get<decltype(value)>(b.value); },
+                    a.value);
+}
+
+// The section that validate_section() checks a key with; "" for one that has no checks of its own.
+std::string checked_section(const std::string& key) {
+  const std::string section = key.substr(0, key.find('.'));
+  if (section == "crossbar" || section == "wires" || section == "external") return "device";
+  return section == "run" ? "" : section;
+}
+
+// Adds points to a plan. Ten thousand of them must take no time to speak of, so that from one point
+// to the next only values that differ are written and checked anew.
+class Points {
+ public:
+  explicit Points(SweepPlan& plan)
+      : plan_(plan), list_(now_.fields()), written_list_(written_.fields()) {
+    config_ = run_config(written_);
+    for (const Field& field : list_.all()) {
+      const json::json_pointer at = pointer(field.key);
+      slots_.push_back(config_.contains(at) ? &config_[at] : nullptr);
+    }
+    for (std::size_t i = 0; i < plan.points.size(); ++i) remember(i);
+    for (std::size_t i = 0; i < plan.parents.size(); ++i) parents_[plan.parents[i].name] = i;
+  }
+  Points(const Points&) = delete;
+  Points& operator=(const Points&) = delete;
+
+  void add(const RunOptions& options, const std::vector<std::string>& varied_keys,
+           const std::string& where) {
+    write(options);
+    SweepPoint point;
+    const std::set<std::string> keys(varied_keys.begin(), varied_keys.end());
+    for (const std::string& key : keys) {
+      point.values.emplace_back(key, value_text(list_.find(key)->current()));
+      point.name += (point.name.empty() ? "" : " ") + key + '=' + point.values.back().second;
+    }
+    try {
+      check();
+    } catch (const Error& error) {
+      fail(where, "point " + excerpt(point.name, 200) + ": " + error.what());
+    }
+    json identity;
+    if (plan_.identity) identity = plan_.identity(options);
+    json& config = plan_.identity ? identity : config_;
+    json& data = config.at("data");
+    if (keys.contains("data.directory")) data["directory"] = options.data.directory;
+    point.config = config.dump();
+    if (!is_known(point.config)) {
+      point.options = options;
+      if (options.start.empty()) point.parent = parent(config);
+      plan_.points.push_back(std::move(point));
+      remember(plan_.points.size() - 1);
+    }
+    data.erase("directory");
+  }
+
+ private:
+  void write(const RunOptions& options) {
+    now_ = options;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      const Field& field = list_.all()[i];
+      if (same_value(field, written_list_.all()[i])) continue;
+      if (slots_[i] != nullptr) *slots_[i] = field.current();
+      const std::string section = checked_section(field.key);
+      if (!first_ && !section.empty()) varied_[section].insert(i);
+    }
+    written_ = now_;
+  }
+
+  // A section whose values were right before is right again.
+  void check() {
+    if (first_) {
+      validate(now_);
+      first_ = false;
+      return;
+    }
+    for (const auto& [section, fields] : varied_) {
+      std::string values = section;
+      for (const std::size_t i : fields) {
+        values += '\n' + std::to_string(i) + ' ' + list_.all()[i].current().dump();
+      }
+      if (checked_.contains(values)) continue;
+      validate_section(now_, section);
+      checked_.insert(values);
+    }
+    validate_together(now_);
+  }
+
+  bool is_known(const std::string& config) const {
+    const auto [first, last] = points_.equal_range(std::hash<std::string>()(config));
+    return std::any_of(
+        first, last, [&](const auto& item) { return plan_.points[item.second].config == config; });
+  }
+  void remember(std::size_t index) {
+    points_.emplace(std::hash<std::string>()(plan_.points[index].config), index);
+  }
+
+  // The float training that the present point, of this configuration, starts from.
+  int parent(const json& config) {
+    const std::string name = parent_name(config);
+    const auto [found, is_new] = parents_.try_emplace(name, plan_.parents.size());
+    if (is_new) {
+      RunOptions& options = plan_.parents.emplace_back(SweepParent{name, now_}).options;
+      options.quantize = options.prune_float = options.on_crossbar = false;
+    }
+    return static_cast<int>(found->second);
+  }
+
+  SweepPlan& plan_;
+  RunOptions now_, written_;
+  FieldList list_, written_list_;  // of these
+  json config_;                    // run_config() of `written_`
+  std::vector<json*> slots_;       // where its fields are; null: not in it
+  bool first_ = true;
+  std::map<std::string, std::set<std::size_t>> varied_;       // by section: fields
+  std::set<std::string> checked_;                             // sections with such values
+  std::unordered_multimap<std::size_t, std::size_t> points_;  // by hash of SweepPoint::config
+  std::unordered_map<std::string, std::size_t> parents_;      // by name
+};
+
 // --- the parts of the file
 // ---------------------------------------------------------------------------------------
 
+// Where the keys of points stand that are of no use in any of them.
+using Places = std::map<std::string, std::string>;
+
 // What the lists of [grid] multiply to; the last key varies fastest.
-void add_grid(SweepPlan& plan, const RunOptions& base, const toml::table& table,
-              const std::string& path) {
+void add_grid(SweepPlan& plan, Points& points, const RunOptions& base, const toml::table& table,
+              const std::string& path, Places& places) {
   const std::vector<Leaf> axes = leaves(table, path);
   std::size_t count = 1;
+  RunOptions probe = base;
+  FieldList probe_list = point_fields(probe);
   for (const Leaf& axis : axes) {
     if (!axis.value.is_array() || axis.value.empty()) {
-      fail(axis.where, "grid: " + excerpt(axis.key) + " = " + excerpt(axis.value.dump()) +
+      fail(axis.where, "grid: " + excerpt(axis.key) + " = " + excerpt(value_text(axis.value)) +
                            ", expected a list of one or more values");
     }
     count *= axis.value.size();
     if (count > kMostPoints) {
       fail(axis.where, "grid: more than " + std::to_string(kMostPoints) + " points");
     }
-    for (const json& value : axis.value) {  // each is an error of its own line
-      RunOptions probe = base;
-      set_key(probe, axis, value);
-    }
+    for (const json& value : axis.value) set_key(probe_list, axis, value);  // of its own line
     plan.varied.push_back(axis.key);
+    places[axis.key] = axis.where;
   }
   RunOptions options = base;
-  FieldList list = options.fields();
+  FieldList list = point_fields(options);
   for (std::size_t i = 0; i < count; ++i) {
     std::size_t rest = i;
     for (auto axis = axes.rbegin(); axis != axes.rend(); ++axis) {
       assign(list, *axis, axis->value[rest % axis->value.size()]);
       rest /= axis->value.size();
     }
-    add_point(plan, options, plan.varied, toml_place(path, table.source()));
+    points.add(options, plan.varied, toml_place(path, table.source()));
   }
 }
 
-void add_list(SweepPlan& plan, const RunOptions& base, const toml::node& node,
-              const std::string& path) {
+void add_list(SweepPlan& plan, Points& points, const RunOptions& base, const toml::node& node,
+              const std::string& path, Places& places) {
   const toml::table* table = node.as_table();
   const std::string where = toml_place(path, node.source());
   if (table == nullptr) fail(where, "list: expected tables, each headed [[list]]");
   RunOptions options = base;
+  FieldList list = point_fields(options);
   std::vector<std::string> keys;
   for (const Leaf& leaf : leaves(*table, path)) {
-    set_key(options, leaf, leaf.value);
+    set_key(list, leaf, leaf.value);
     keys.push_back(leaf.key);
+    places.try_emplace(leaf.key, leaf.where);
     if (std::find(plan.varied.begin(), plan.varied.end(), leaf.key) == plan.varied.end()) {
       plan.varied.push_back(leaf.key);
     }
   }
-  add_point(plan, options, keys, where);
+  points.add(options, keys, where);
+}
+
+// Whether a point sets a key itself.
+bool sets(const toml::table& file, const std::string& key, const std::string& path) {
+  const auto has = [&](const toml::node* node) {
+    if (node == nullptr || !node->is_table()) return false;
+    const std::vector<Leaf> all = leaves(*node->as_table(), path);
+    return std::any_of(all.begin(), all.end(), [&](const Leaf& leaf) { return leaf.key == key; });
+  };
+  if (has(file.get("grid"))) return true;
+  const toml::node* list = file.get("list");
+  return list != nullptr && list->is_array() &&
+         std::any_of(list->as_array()->begin(), list->as_array()->end(),
+                     [&](const toml::node& node) { return has(&node); });
+}
+
+void require_directory(const std::string& directory) {
+  std::error_code ignored;
+  if (directory.empty() || std::filesystem::is_directory(directory, ignored)) return;
+  fail("options", "data.directory = \"" + excerpt(directory, 400) +
+                      "\": no such directory, expected one with MNIST files or recordings");
+}
+
+void require_start(const std::string& start) {
+  if (start.empty()) return;
+  try {
+    read_safetensors(start);
+  } catch (const Error& error) {
+    fail("options", std::string("run.start = ") + error.what());
+  }
 }
 
 // Where the text of a setting is that is checked once all of it is read.
@@ -223,7 +422,12 @@ json run_config(const RunOptions& options) {
 }
 
 std::string SweepPlan::value_of(const SweepPoint& point, const std::string& key) const {
-  return value_text(point.all.at(pointer(key)));
+  for (const auto& [own, text] : point.values) {
+    if (own == key) return text;
+  }
+  RunOptions options = point.options;
+  const Field* field = options.fields().find(key);
+  return field == nullptr ? "" : value_text(field->current());
 }
 
 std::string SweepPlan::values_of(const SweepPoint& point,
@@ -234,46 +438,50 @@ std::string SweepPlan::values_of(const SweepPoint& point,
 }
 
 std::string SweepPlan::digest() const {
-  std::string all;
-  for (const SweepPoint& point : points) all += point.name + point.config;
-  return hash_text(all);
+  Hash hash;
+  for (const SweepPoint& point : points) {
+    hash.add(point.name);
+    hash.add(point.config);
+  }
+  return hash.text();
 }
 
 void add_point(SweepPlan& plan, const RunOptions& options,
                const std::vector<std::string>& varied_keys, const std::string& where) {
-  SweepPoint point;
-  point.options = options;
-  point.all = point.options.fields().to_json();
-  const std::set<std::string> keys(varied_keys.begin(), varied_keys.end());
-  for (const std::string& key : keys) {
-    point.values.emplace_back(key, plan.value_of(point, key));
-    point.name += (point.name.empty() ? "" : " ") + key + '=' + point.values.back().second;
+  Points(plan).add(options, varied_keys, where);
+}
+
+std::string idle_reason_in_plan(const SweepPlan& plan, const std::string& key) {
+  std::string why;
+  for (const SweepPoint& point : plan.points) {
+    const DataOptions& data = point.options.data;
+    why = idle_reason_in_run(key, point.options, [&] { return holds_recordings(data); });
+    if (why.empty()) break;
   }
-  try {
-    validate(options);
-  } catch (const Error& error) {
-    fail(where, "point " + excerpt(point.name, 200) + ": " + error.what());
+  return why;
+}
+
+std::vector<std::filesystem::path> start_files(const SweepPlan& plan) {
+  std::set<std::filesystem::path> files;
+  for (const SweepPoint& point : plan.points) files.insert(point.options.start);
+  return {files.begin(), files.end()};
+}
+
+void identify(SweepPlan& plan) {
+  const auto content = std::make_shared<RunIdentity>();
+  plan.identity = [content](const RunOptions& options) {
+    return content->settings_and_data(options);
+  };
+  for (SweepPoint& point : plan.points) {
+    json config = plan.identity(point.options);
+    const bool varied = std::any_of(point.values.begin(), point.values.end(), [](const auto& item) {
+      return item.first == "data.directory";
+    });
+    if (varied) config["data"]["directory"] = point.options.data.directory;
+    point.config = config.dump();
+    if (point.parent < 0) continue;
+    plan.parents[static_cast<std::size_t>(point.parent)].name = parent_name(config);
   }
-  json config = run_config(options);
-  if (keys.contains("data.directory")) config["data"]["directory"] = options.data.directory;
-  point.config = config.dump();
-  const auto same_run = [&](const SweepPoint& other) { return other.config == point.config; };
-  if (std::any_of(plan.points.begin(), plan.points.end(), same_run)) return;
-  if (options.start.empty()) {
-    SweepParent parent;
-    parent.options = options;
-    parent.options.quantize = parent.options.prune_float = parent.options.on_crossbar = false;
-    json shared = {{"seed", options.seed}};
-    for (const char* section : {"data", "front_end", "augment", "model", "train"}) {
-      shared[section] = config.at(section);
-    }
-    parent.name = hash_text(shared.dump());
-    const auto same = [&](const SweepParent& other) { return other.name == parent.name; };
-    const auto found = std::find_if(plan.parents.begin(), plan.parents.end(), same);
-    point.parent = static_cast<int>(found - plan.parents.begin());
-    if (found == plan.parents.end()) plan.parents.push_back(std::move(parent));
-  }
-  plan.points.push_back(std::move(point));
 }
 
 SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides) {
@@ -302,43 +510,45 @@ SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides) {
   require_series(plan.settings.series, base, place("sweep.series"));
   parse_objectives(plan.settings.objectives, "sweep.objectives", place("sweep.objectives"));
 
+  if (overrides.inputs) {
+    if (!sets(file, "data.directory", path)) require_directory(base.data.directory);
+    if (!sets(file, "run.start", path)) require_start(base.start);
+  }
+  Points added(plan);
+  Places places;
   if (const toml::node* grid = file.get("grid")) {
     if (!grid->is_table()) fail(toml_place(path, grid->source()), "grid: expected a table, [grid]");
-    add_grid(plan, base, *grid->as_table(), path);
+    add_grid(plan, added, base, *grid->as_table(), path, places);
   }
   if (const toml::node* points = file.get("list")) {
     if (!points->is_array()) {
       fail(toml_place(path, points->source()), "list: expected tables, each headed [[list]]");
     }
-    for (const toml::node& node : *points->as_array()) add_list(plan, base, node, path);
+    for (const toml::node& node : *points->as_array()) {
+      add_list(plan, added, base, node, path, places);
+    }
   }
   if (plan.points.empty()) fail(path, "no points, expected a table [grid] or tables [[list]]");
   require_apart(plan, overrides.keys, path);
+  for (const auto& [key, where] : places) {
+    const std::string why = idle_reason_in_plan(plan, key);
+    if (!why.empty()) fail(where, key + " has no effect in any point with " + why);
+  }
   return plan;
 }
 
 void require_inputs(const SweepPlan& plan) {
-  std::set<std::string> directories, starts;
+  std::set<std::string> starts;
+  std::set<std::tuple<std::string, std::string, bool>> data;
   for (const SweepPoint& point : plan.points) {
-    directories.insert(point.options.data.directory);
+    const RunOptions& options = point.options;
+    if (data.emplace(options.data.directory, options.data.kind, options.augment.any()).second) {
+      require_directory(options.data.directory);
+      if (options.augment.any()) require_data(options);
+    }
     const bool varied = std::any_of(point.values.begin(), point.values.end(),
                                     [](const auto& item) { return item.first == "run.start"; });
-    if (!varied) starts.insert(point.options.start);
-  }
-  directories.erase("");
-  starts.erase("");
-  for (const std::string& directory : directories) {
-    std::error_code ignored;
-    if (std::filesystem::is_directory(directory, ignored)) continue;
-    fail("options", "data.directory = \"" + excerpt(directory, 400) +
-                        "\": no such directory, expected one with MNIST files or recordings");
-  }
-  for (const std::string& start : starts) {
-    try {
-      read_safetensors(start);
-    } catch (const Error& error) {
-      fail("options", std::string("run.start = ") + error.what());
-    }
+    if (!varied && starts.insert(options.start).second) require_start(options.start);
   }
 }
 

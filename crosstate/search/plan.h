@@ -27,8 +27,7 @@ struct SweepPoint {
   std::string name;                                         // "model.channels=8 run.seed=1"
   std::vector<std::pair<std::string, std::string>> values;  // key and text, sorted by key
   RunOptions options;
-  nlohmann::json all;  // the options' fields
-  std::string config;  // run_config() as text: the same for the same run
+  std::string config;  // run_config() or SweepPlan::identity as text: the same for the same run
   int parent = -1;     // the float training that it starts from; -1: it names a file in run.start
 };
 
@@ -43,6 +42,9 @@ struct SweepPlan {
   std::vector<std::string> varied;  // keys, in the file's order
   std::vector<SweepPoint> points;   // no two are the same run
   std::vector<SweepParent> parents;
+  /// Of a point's run, with the checksums of the files that it reads. Empty: they have not been
+  /// read, and their names stand in their place.
+  std::function<nlohmann::json(const RunOptions&)> identity;
 
   /// The text of a point's value of a key, varied by it or not.
   std::string value_of(const SweepPoint& point, const std::string& key) const;
@@ -57,12 +59,14 @@ struct SweepOverrides {
   std::function<void(FieldList&)> before = [](FieldList&) {};  // what the file wins over
   std::function<void(FieldList&)> after = [](FieldList&) {};   // what wins over the file
   std::vector<std::string> keys;                               // that `after` sets
+  bool inputs = false;  // checks a directory of data and a run.start of all points first
 };
 
 /// Reads [grid], whose lists are multiplied, and every [[list]]. Points start from the defaults,
 /// then `before`, [sweep] base, the file's other sections, and `after`. Everything is checked
 /// before anything runs: throws Error with file, line and key for unknown keys and bad values, for
-/// points whose settings contradict each other, and for a key that both `after` and the points set.
+/// points whose settings contradict each other, for a key that both `after` and the points set, and
+/// for one that is varied and changes nothing in any point.
 SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides = {});
 
 /// Adds a point unless the plan has its like, and the parent that it needs. Throws Error, with
@@ -70,11 +74,24 @@ SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides = {
 void add_point(SweepPlan& plan, const RunOptions& options,
                const std::vector<std::string>& varied_keys, const std::string& where);
 
+/// Why a key changes nothing in any point, as idle_reason_in_run() tells of the last one; "" where
+/// it may change something in some.
+std::string idle_reason_in_plan(const SweepPlan& plan, const std::string& key);
+
 /// Throws Error, with key and value, for a data.directory that does not exist and a run.start that
 /// cannot be read. A run.start of a point's own fails with that point alone.
 void require_inputs(const SweepPlan& plan);
 
-/// What a run depends on, without the places of its files and the rhythm of its reports.
+/// The files that points start from by run.start.
+std::vector<std::filesystem::path> start_files(const SweepPlan& plan);
+
+/// Reads the files of all points, and puts what they hold into the points' configurations and the
+/// names of parents: from here on a plan of other data is another plan. Throws Error for data that
+/// cannot be read.
+void identify(SweepPlan& plan);
+
+/// What a run depends on as far as its settings tell, without the place of its data and the rhythm
+/// of its reports.
 nlohmann::json run_config(const RunOptions& options);
 
 }  // namespace crosstate

@@ -165,6 +165,108 @@ TEST_F(Plan, RefusesMorePointsThanAnyoneWaitsFor) {
               HasSubstr("s.toml:3"));
 }
 
+TEST_F(Plan, RefusesSettingsWithoutEffectInAnyPoint) {
+  EXPECT_THAT(
+      refusal("[grid]\n\"prune.scope\" = [\"block\"]\n\"run.seed\" = [1]\n"),
+      AllOf(HasSubstr("s.toml:2"), HasSubstr("prune.scope"), HasSubstr("run.prune = false")));
+  EXPECT_THAT(refusal("[grid]\n\"prune.steps\" = [3]\n"),
+              AllOf(HasSubstr("s.toml:2"), HasSubstr("prune.steps has no effect in")));
+  EXPECT_THAT(refusal("[[list]]\nsimulate.chips = 3\n"),
+              AllOf(HasSubstr("s.toml:2"), HasSubstr("run.crossbar = false")));
+  const SweepPlan plan = read(
+      "[grid]\n\"run.quantize\" = [true, false]\n\"quant.preset\" = [\"w8a8s8\", \"w4a8s8\"]\n");
+  EXPECT_EQ(plan.points.size(), 4u);
+  EXPECT_EQ(idle_reason_in_plan(plan, "quant.preset"), "");
+  EXPECT_EQ(idle_reason_in_plan(plan, "prune.scope"), "run.prune = false");
+}
+
+TEST_F(Plan, RefusesAnAgeThatTheCellsDoNotDefine) {
+  const std::string chips = "[run]\ncrossbar = true\n[device]\nmodel = \"neurram\"\n";
+  EXPECT_THAT(refusal(chips + "[[list]]\nsimulate.times = \"0 1d\"\n[[list]]\nsimulate.times = \"0 "
+                              "3d\"\n"),
+              AllOf(HasSubstr("s.toml:7"), HasSubstr("simulate.times"), HasSubstr("172800 s")));
+}
+
+TEST_F(Plan, ChecksEveryCombinationOfASection) {
+  // Each value is right in some point before.
+  EXPECT_THAT(refusal("[grid]\n\"model.modes\" = [\"complex\", \"real\"]\n"
+                      "\"model.states\" = [4, 3]\n\"model.init\" = [\"real\"]\n"),
+              AllOf(HasSubstr("model.states=3"), HasSubstr("even")));
+  EXPECT_THAT(refusal("[[list]]\nrun.seed = 1\n[[list]]\ncrossbar.cells = 2\nrun.crossbar = true\n"
+                      "[[list]]\nexternal.command = \"x\"\nrun.crossbar = true\n"
+                      "simulate.chips = 1\n[[list]]\nexternal.command = \"x\"\n"
+                      "crossbar.cells = 2\nrun.crossbar = true\nsimulate.chips = 1\n"),
+              AllOf(HasSubstr("s.toml:10"), HasSubstr("crossbar.cells = 2")));
+}
+
+// Among them every run twice; in time that no one notices.
+TEST_F(Plan, TakesTenThousandPoints) {
+  std::string seeds = "[1";
+  for (int i = 2; i <= 2500; ++i) seeds += ',' + std::to_string(i);
+  const SweepPlan plan =
+      read("[grid]\n\"run.seed\" = " + seeds + "]\n\"qat.epochs\" = [1, 2, 1, 2]\n");
+  ASSERT_EQ(plan.points.size(), 5000u);
+  EXPECT_EQ(plan.parents.size(), 2500u);
+  EXPECT_EQ(plan.points.back().name, "qat.epochs=2 run.seed=2500");
+  EXPECT_EQ(plan.points.back().parent, 2499);
+  RunOptions options;
+  options.seed = 2500;
+  options.qat.epochs = 2;
+  EXPECT_EQ(plan.points.back().config, run_config(options).dump());
+  EXPECT_EQ(plan.value_of(plan.points.back(), "run.seed"), "2500");
+  EXPECT_EQ(plan.value_of(plan.points.back(), "model.channels"), "16");
+}
+
+TEST_F(Plan, FindsWhatIsMissingBeforeItMakesPoints) {
+  SweepOverrides overrides;
+  overrides.inputs = true;
+  const auto refused = [&](const std::string& text) {
+    try {
+      read(text, overrides);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  const std::string seed = "[grid]\n\"run.seed\" = [1]\n";
+  EXPECT_THAT(refused("[data]\ndirectory = \"/absent\"\n" + seed), HasSubstr("data.directory"));
+  EXPECT_THAT(refused("[run]\nstart = \"/absent\"\n" + seed), HasSubstr("run.start"));
+  EXPECT_EQ(refused("[data]\ndirectory = \"/absent\"\n[grid]\n\"data.directory\" = [\"x\"]\n"),
+            "accepted");
+}
+
+TEST_F(Plan, IsAnotherWithOtherFiles) {
+  const std::string start = file("start", "one");
+  const std::string text =
+      "[data]\ntest_limit = 4\n[run]\nstart = \"" + start + "\"\n[grid]\n\"run.seed\" = [1, 2]\n";
+  const auto identified = [&](const std::string& of) {
+    SweepPlan plan = read(of);
+    identify(plan);
+    return plan;
+  };
+  const SweepPlan first = identified(text);
+  EXPECT_EQ(identified(text).digest(), first.digest());
+  EXPECT_THAT(first.points[0].config, HasSubstr("checksum"));
+  EXPECT_THAT(start_files(first), ElementsAre(start));
+  file("start", "two");
+  EXPECT_NE(identified(text).digest(), first.digest());
+
+  // So is the float network of other data, which has a name of its own.
+  const std::string part = "[data]\ntest_limit = 3\n[grid]\n\"run.seed\" = [1, 2]\n";
+  const SweepPlan own = identified(part);
+  EXPECT_NE(own.parents[0].name, own.parents[1].name);
+  EXPECT_NE(own.parents[0].name, read(part).parents[0].name);
+  EXPECT_EQ(own.parents[0].name, identified(part).parents[0].name);
+  // A point that joins later finds the float network of the others.
+  SweepPlan grown = own;
+  RunOptions more = own.points[0].options;
+  more.qat.epochs += 1;
+  add_point(grown, more, {"run.seed", "qat.epochs"}, "test");
+  EXPECT_EQ(grown.points.back().parent, own.points[0].parent);
+  EXPECT_EQ(grown.parents.size(), own.parents.size());
+  EXPECT_THROW(identified("[data]\ndirectory = \"absent\"\n[[list]]\n"), Error);
+}
+
 TEST_F(Plan, DigestTellsPlansApart) {
   const auto digest = [&](const std::string& text) { return read(text).digest(); };
   EXPECT_EQ(digest("[grid]\n\"run.seed\" = [1, 2]\n"), digest("[grid]\n\"run.seed\" = [1, 2]\n"));

@@ -29,6 +29,11 @@ double seconds_since(Clock::time_point time) {
   return std::chrono::duration<double>(Clock::now() - time).count();
 }
 
+// A text that is not UTF-8, such as the name of a file, must not end a rank.
+std::string text_of(const json& message) {
+  return message.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 // What a rank other than 0 does between the messages.
 class Follower {
  public:
@@ -80,7 +85,7 @@ class Follower {
       message["result"] = done.result ? *done.result : json();
       finished_.pop_front();
     }
-    transport_.send(0, message.dump());
+    transport_.send(0, text_of(message));
     sent_ = Clock::now();
     waiting_ = true;
   }
@@ -142,7 +147,7 @@ struct Team::Inside {
       peer.refused = true;
       return {{"refused",
                "its points are others than those of rank 0: give every rank the same "
-               "file and options"}};
+               "file, options and data"}};
     }
     json reply = {{"tasks", json::array()}};
     if (stopping) reply["stop"] = true;
@@ -172,7 +177,7 @@ struct Team::Inside {
       const json content = json::parse(message.text);
       const json reply = answer(peer, content, tasks, stopping);
       // Before the result is recorded, which waits for the disk.
-      transport->send(message.from, reply.dump());
+      transport->send(message.from, text_of(reply));
       if (!peer.refused) take_result(peer, content, tasks);
     }
     for (auto& [rank, peer] : peers) {

@@ -111,12 +111,12 @@ std::string scope_of(const Problem& problem) {
   return problem.plan.digest() + " " + std::to_string(problem.options.sequences);
 }
 
-Work search_work(const Problem& problem) {
+Work search_work(const Problem& problem, const std::function<void(const std::string&)>& note) {
   const auto proxy = std::make_shared<Proxy>(problem.run, reference_files(problem),
                                              static_cast<std::size_t>(problem.options.sequences),
                                              problem.options.threads);
-  return [&problem, proxy](const json& task, const Stop& stop) -> std::optional<json> {
-    const ExecuteContext execute{problem.directory, problem.options.threads, {}, stop};
+  return [&problem, proxy, note](const json& task, const Stop& stop) -> std::optional<json> {
+    const ExecuteContext execute{problem.directory, problem.options.threads, {}, stop, note};
     if (task.contains("proxy")) {
       const Genes genes = genes_from(problem.space, task.at("proxy"));
       const auto measures = proxy->measure(
@@ -317,12 +317,12 @@ void validate(const SearchOptions& options) {
 
 SearchSummary run_search(const RunOptions& run, const SearchOptions& options,
                          SearchContext context) {
-  const Problem problem =
-      problem_of(run, options, fs::absolute(context.directory).lexically_normal());
+  Problem problem = problem_of(run, options, fs::absolute(context.directory).lexically_normal());
   require_inputs(problem.plan);
+  identify(problem.plan);
   make_writable_directory(problem.directory);
-  Team team(search_work(problem), {context.workers, options.patience, scope_of(problem)},
-            std::move(context.transport));
+  Team team(search_work(problem, context.note),
+            {context.workers, options.patience, scope_of(problem)}, std::move(context.transport));
   SearchSummary summary;
   summary.leads = team.leads();
   if (!team.leads()) {
@@ -330,7 +330,10 @@ SearchSummary run_search(const RunOptions& run, const SearchOptions& options,
     summary.lost_a_rank = team.lost_a_rank();
     return summary;
   }
-  Store store = open_store(problem.directory, context.resume);
+  OutputDirectory output(problem.directory, "search", context.earlier);
+  if (context.opened) context.opened(output);
+  output.begin(start_files(problem.plan));
+  Store store(problem.directory);
   if (context.retry_failed) store.forget_failures();
   summary.space = problem.space;
   summary.plan = problem.plan;

@@ -47,20 +47,22 @@ struct SearchSummary {
 
 struct SearchContext {
   std::filesystem::path directory;
-  bool resume = false;
-  bool retry_failed = false;  // trains again what failed in an earlier session
+  Earlier earlier = Earlier::kRefuse;  // what becomes of results that are there
+  bool retry_failed = false;           // trains again what failed in an earlier session
   int workers = 1;
   std::unique_ptr<Transport> transport;
-  std::function<void(const std::string&)> say;       // told each step; may be empty
-  std::function<void(const SweepProgress&)> report;  // of rank 0; may be empty
+  std::function<void(const std::string&)> say;         // told each step; may be empty
+  std::function<void(const SweepProgress&)> report;    // of rank 0; may be empty
+  std::function<void(const OutputDirectory&)> opened;  // as in SweepContext
   std::function<bool()> stop;
+  std::function<void(const std::string&)> note = {};  // as in SweepContext
 };
 
 /// The run's options say network, data and trainings; its float network is trained once, or taken
 /// from run.start. Leaves sweep.sqlite, sensitivity.csv, proxy-front.csv, results.csv, front.csv
-/// and report.html; everything that was measured is kept, and `resume` repeats none of it. The same
-/// seed gives the same points. Throws Error for options that do not fit, and when the reference
-/// cannot be trained.
+/// and report.html; everything that was measured is kept, and Earlier::kContinue repeats none. The
+/// same seed gives the same points. Throws Error for options that do not fit, and when the
+/// reference cannot be trained.
 SearchSummary run_search(const RunOptions& run, const SearchOptions& options,
                          SearchContext context);
 

@@ -2,16 +2,14 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "crosstate/base/error.h"
-#include "crosstate/train/checkpoint.h"
+#include "crosstate/base/identity.h"
 
 namespace crosstate {
 namespace {
@@ -74,6 +72,19 @@ class Statement {
   int bound_ = 0;
 };
 
+// Whether the file system has the locks that SQLite keeps readers and the writer apart with.
+// Without them only a reader beside the writer may find the file in between two states.
+bool locks_records(const fs::path& directory) {
+  const int folder = open(directory.c_str(), O_RDONLY | O_CLOEXEC);
+  if (folder < 0) return true;  // opening the database tells why
+  struct flock whole = {};
+  whole.l_type = F_RDLCK;
+  const bool refused = fcntl(folder, F_GETLK, &whole) != 0 &&
+                       (errno == ENOSYS || errno == ENOLCK || errno == EOPNOTSUPP);
+  close(folder);
+  return !refused;
+}
+
 std::string metric_columns(const std::string& ending) {
   std::string text;
   for (const Metric& metric : metrics()) text += std::string(", ") + metric.name + ending;
@@ -85,34 +96,18 @@ std::string metric_columns(const std::string& ending) {
 struct Store::Inside {
   std::string path;
   sqlite3* database = nullptr;
-  int lock = -1;
 
   Inside(const fs::path& directory, Access access) : path((directory / kFile).string()) {
-    if (access == Access::kWrite) take_lock(directory);
     // Reading, too, may have to undo what a writer that was killed had begun.
     const int flags = SQLITE_OPEN_READWRITE | (access == Access::kWrite ? SQLITE_OPEN_CREATE : 0);
-    if (sqlite3_open_v2(path.c_str(), &database, flags, nullptr) != SQLITE_OK) {
+    const char* const system = locks_records(directory) ? nullptr : "unix-none";
+    if (sqlite3_open_v2(path.c_str(), &database, flags, system) != SQLITE_OK) {
       const std::string message = sqlite3_errmsg(database);
-      close_all();
+      sqlite3_close(database);
       fail(path, message + " (SQLite)");
     }
   }
-  ~Inside() { close_all(); }
-
-  void take_lock(const fs::path& directory) {
-    const std::string name = (directory / "lock").string();
-    lock = open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (lock < 0) fail(name, std::string("cannot open: ") + std::strerror(errno));
-    if (flock(lock, LOCK_EX | LOCK_NB) == 0) return;
-    close(lock);
-    fail(directory.string(),
-         "another crosstate writes its results there; under mpirun this means a program that was "
-         "built without MPI");
-  }
-  void close_all() {
-    sqlite3_close(database);
-    if (lock >= 0) close(lock);
-  }
+  ~Inside() { sqlite3_close(database); }
 
   Statement statement(const std::string& text) const { return {database, path, text}; }
   void run(const std::string& text) const { statement(text).step(); }
@@ -158,14 +153,6 @@ Store::Store(const fs::path& directory, Access access)
     fail(inside_->path, "format " + excerpt(format) + ", expected " + kFormat +
                             ": it was written by another version of crosstate");
   }
-}
-
-Store open_store(const fs::path& directory, bool resume) {
-  if (!resume && Store::exists(directory)) {
-    fail(directory.string(),
-         "holds results already; --resume continues them, or choose another directory");
-  }
-  return Store(directory);
 }
 
 Store::~Store() = default;

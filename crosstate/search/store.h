@@ -27,8 +27,7 @@ struct StoredPoint {
 ///   by scope and genome;
 /// - meta: key and value.
 /// Every call is one transaction (rollback journal, synchronous = FULL). Throws Error naming the
-/// file. One process writes: it holds a lock on DIRECTORY/lock for as long as it lives. Any number
-/// may read meanwhile.
+/// file. One process writes, which has opened the OutputDirectory. Any number may read meanwhile.
 class Store {
  public:
   enum class Access { kWrite, kRead };
@@ -61,9 +60,5 @@ class Store {
   struct Inside;
   std::unique_ptr<Inside> inside_;
 };
-
-/// The directory's store. Throws Error where there is one and `resume` does not tell to continue
-/// it.
-Store open_store(const std::filesystem::path& directory, bool resume);
 
 }  // namespace crosstate

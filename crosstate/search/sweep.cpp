@@ -6,12 +6,14 @@ namespace crosstate {
 
 namespace fs = std::filesystem;
 
-SweepSummary run_sweep(const SweepPlan& plan, SweepContext context) {
-  require_inputs(plan);
+SweepSummary run_sweep(const SweepPlan& planned, SweepContext context) {
+  require_inputs(planned);
+  SweepPlan plan = planned;
+  identify(plan);
   make_writable_directory(context.directory);
-  // Checkpoints name the float network by its path, which must not depend on where one stands.
   const fs::path directory = fs::absolute(context.directory).lexically_normal();
-  const ExecuteContext execute{directory, plan.settings.threads, context.training, {}};
+  const ExecuteContext execute{
+      directory, plan.settings.threads, context.training, {}, context.note};
   Team team(sweep_work(plan, execute), {context.workers, plan.settings.patience, plan.digest()},
             std::move(context.transport));
   SweepSummary summary;
@@ -21,7 +23,10 @@ SweepSummary run_sweep(const SweepPlan& plan, SweepContext context) {
     summary.lost_a_rank = team.lost_a_rank();
     return summary;
   }
-  Store store = open_store(directory, context.resume);
+  OutputDirectory output(directory, "sweep", context.earlier);
+  if (context.opened) context.opened(output);
+  output.begin(start_files(plan));
+  Store store(directory);
   store.add(plan.points);
   if (context.retry_failed) store.forget_failures();
   SweepTasks tasks(plan, store, directory, context.report);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "crosstate/pipeline/output.h"
 #include "crosstate/search/plan.h"
 #include "crosstate/search/results.h"
 #include "crosstate/search/tasks.h"
@@ -13,14 +14,17 @@
 namespace crosstate {
 
 struct SweepContext {
-  std::filesystem::path directory;  // of results; under several ranks, one that they all see
-  bool resume = false;              // continue what is there; otherwise the directory must be new
-  bool retry_failed = false;        // runs again what failed in an earlier session
-  int workers = 1;                  // points at a time in this process
-  std::unique_ptr<Transport> transport;              // null: this process alone
+  std::filesystem::path directory;       // of results; under several ranks, one that they all see
+  Earlier earlier = Earlier::kRefuse;    // what becomes of results that are there
+  bool retry_failed = false;             // runs again what failed in an earlier session
+  int workers = 1;                       // points at a time in this process
+  std::unique_ptr<Transport> transport;  // null: this process alone
   std::function<void(const SweepProgress&)> report;  // of rank 0; may be empty
   std::function<void(const std::string&, const TrainProgress&)> training;  // may be empty
+  std::function<void(const OutputDirectory&)> opened;  // of rank 0; may be empty
   std::function<bool()> stop;
+  std::function<void(const std::string&)> note =
+      {};  // what a user should know of a run, from any thread
 };
 
 struct SweepSummary {
@@ -31,9 +35,10 @@ struct SweepSummary {
 };
 
 /// Runs what is not finished and leaves sweep.sqlite, results.csv, front.csv and report.html in the
-/// directory. Killed at any moment, it continues with `resume`; within a point, at the last epoch.
-/// A point that fails is recorded as such, and the others go on. Throws Error for a directory that
-/// holds another sweep, or one that `resume` does not tell to continue.
+/// directory. Killed at any moment, it continues with Earlier::kContinue; within a point, at the
+/// last epoch. A point that fails is recorded as such, and the others go on. Throws Error for a
+/// directory with results that `earlier` does not allow, and for points that have other settings or
+/// data there.
 SweepSummary run_sweep(const SweepPlan& plan, SweepContext context);
 
 }  // namespace crosstate

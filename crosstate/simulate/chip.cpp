@@ -1,12 +1,13 @@
 #include "crosstate/simulate/chip.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
+#include "crosstate/integer/pool.h"
 #include "crosstate/kernels/pointwise.h"
+#include "crosstate/simulate/array_plan.h"
 #include "crosstate/simulate/conversion.h"
 
 namespace crosstate {
@@ -35,7 +36,7 @@ struct Work {
   std::vector<AlignedFloats> rows;  // by array: what drives a recurrent array, [u, x] in 16 lanes
   AlignedFloats input, h, u, y, z, partial, columns;
   ReadScratch read;
-  std::vector<double> pooled;            // [H][16] sums of codes
+  std::vector<std::int64_t> pooled;      // [H][16] sums of codes
   std::vector<std::vector<float>> seen;  // by array: largest sums per column; empty: not wanted
   float* path = nullptr;                 // Chip::state_path(); null: not wanted
 
@@ -81,7 +82,8 @@ struct Chip::Inside {
     incremental = target.crossbar.recurrence == "increment";
     std::size_t widest = 0;
     for (std::size_t i = 0; i < map.arrays.size(); ++i) {
-      arrays.emplace_back(plan(i), target, seed, static_cast<std::uint32_t>(i), backend);
+      arrays.emplace_back(array_plan(n, map, target.crossbar, i), target, seed,
+                          static_cast<std::uint32_t>(i), backend);
       widest = std::max(widest, map.arrays[i].rows);
     }
     encoder = map.of(Site::kEncoder);
@@ -99,95 +101,10 @@ struct Chip::Inside {
            n.gated ? Conversion(b.linear_codes, b.linear, bits, n.outputs()) : Conversion(),
            Conversion(b.sum, n.residual, sum_bits, n.channels, n.residual)});
     }
-    const int missing = fits() ? 0 : missing_bits(state_format(), bits);
+    const bool fitted = fits_increments(map, target.crossbar);
+    const int missing = fitted ? 0 : missing_bits(state_format(n), bits);
     state_step.assign(widest, std::exp2(static_cast<float>(missing)));
     state_limit = std::floor(static_cast<float>(n.state_limit) / state_step[0]);
-  }
-
-  // Whether converters may resolve the increments of states more finely than the states' codes.
-  bool fits() const {
-    return incremental && target.crossbar.increment_range == "fitted" && mapping->state_slices == 1;
-  }
-
-  CodeFormat state_format() const { return {-n.state_limit, n.state_limit, 1}; }
-
-  // What array i holds and how it is used.
-  ArrayPlan plan(std::size_t i) const {
-    const MappedArray& a = mapping->arrays[i];
-    ArrayPlan p{.weights = a.weights, .rows = a.rows, .columns = a.columns, .drive = a.drive};
-    switch (a.site) {
-      case Site::kEncoder:
-        p.slices = mapping->input_slices;
-        p.largest_code = largest_magnitude(n.input);
-        matrix_ranges(n.encoder_codes, n.residual, a, n.encoder.columns, p);
-        break;
-      case Site::kRecurrence:
-        p.slices = mapping->state_slices;
-        p.largest_code = std::max(static_cast<float>(n.state_limit), largest_magnitude(n.residual));
-        recurrence_ranges(a, p);
-        if (incremental) {
-          p.own_row.assign(a.columns, kNoRow);
-          for (std::size_t c = 0; c < a.states; ++c) p.own_row[c] = a.pieces.size() + c;
-        }
-        break;
-      case Site::kLinear: {
-        const IntegerBlock& b = n.blocks[a.layer];
-        p.slices = mapping->activation_slices;
-        p.largest_code = largest_magnitude(b.activation);
-        matrix_ranges(n.gated ? b.linear_codes : b.sum, n.gated ? b.linear : n.residual, a,
-                      b.shape.size(), p);
-        break;
-      }
-      case Site::kDecoder:
-        p.largest_code = std::exp2(static_cast<float>(target.crossbar.dac_bits - 1)) - 1;
-        score_ranges(a, p);
-        break;
-    }
-    // Copies of their own significance have converters of their own, whose codes are summed.
-    if (mapping->conversions_of_weight > 1) {
-      for (ColumnRange& range : p.ranges) range.partial = true;
-    }
-    return p;
-  }
-
-  void matrix_ranges(const Requantizer& r, const CodeFormat& to, const MappedArray& a,
-                     std::size_t inputs, ArrayPlan& p) const {
-    const bool partial = a.rows < inputs || p.slices > 1;
-    for (std::size_t c = 0; c < a.columns; ++c) {
-      p.ranges.push_back(
-          column_range(r, a.first_output + c, to, target.crossbar.adc_bits, partial));
-    }
-  }
-
-  void recurrence_ranges(const MappedArray& a, ArrayPlan& p) const {
-    const int bits = target.crossbar.adc_bits;
-    const auto limit = static_cast<float>(n.state_limit);
-    const float step = std::exp2(static_cast<float>(missing_bits(state_format(), bits)));
-    p.ranges.assign(a.states, {step, limit, p.slices > 1});
-    for (std::size_t c = 0; fits() && c < a.states; ++c) {
-      float largest = 0;
-      for (std::size_t r = 0; r < a.rows; ++r) {
-        largest += std::abs(a.weights[r * a.columns + c]) * p.largest_code;
-      }
-      p.ranges[c] = increment_range(p.ranges[c], largest, bits);
-    }
-    for (const Piece& piece : a.pieces) {
-      const IntegerBlock& b = n.blocks[a.layer];
-      const bool partial = piece.modes < b.shape.modes(piece.channel) || p.slices > 1;
-      p.ranges.push_back(column_range(b.output, piece.channel, b.ssm_output, bits, partial));
-    }
-  }
-
-  // Scores have no codes: their converters take a share of the largest possible sum.
-  void score_ranges(const MappedArray& a, ArrayPlan& p) const {
-    for (std::size_t c = 0; c < a.columns; ++c) {
-      float sum = 0;
-      for (std::size_t r = 0; r < a.rows; ++r) sum += std::abs(a.weights[r * a.columns + c]);
-      const float range =
-          std::max(1.0f, sum * p.largest_code * static_cast<float>(target.crossbar.adc_full_scale));
-      const float codes = std::exp2(static_cast<float>(target.crossbar.adc_bits - 1)) - 1;
-      p.ranges.push_back({range / codes, range, true});
-    }
   }
 
   // y = W x + bias over the tiles of a matrix; the first tiles' converters add the bias.
@@ -273,34 +190,17 @@ struct Chip::Inside {
     layer.sum(H, columns, z, h, h);
   }
 
-  // Adds the codes of h that pooling counts.
-  void pool(const Stretch& t, const std::uint32_t* lengths, ConstRows h, Work& w) const {
-    for (std::size_t r = 0; r < n.channels; ++r) {
-      std::array<float, kLanes> sum{};
-      for (std::size_t k = 0; k < t.steps; ++k) {
-        const std::size_t at = t.start + k;
-        for (std::size_t lane = 0; lane < kLanes; ++lane) {
-          const bool counts = n.pool_last ? at + 1 == lengths[lane] : at < lengths[lane];
-          sum[lane] += counts ? h.row(r)[k * kLanes + lane] : 0.0f;
-        }
-      }
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        w.pooled[r * kLanes + lane] += static_cast<double>(sum[lane]);
-      }
-    }
-  }
-
   // Scores [classes][16] from the pooled codes, which go in by slices of the drivers' bits.
   void decode(std::uint32_t sequence, std::size_t length, const std::uint32_t* lengths, Work& w,
               double* scores) const {
     const std::size_t H = n.channels;
-    const int bits = target.crossbar.dac_bits - 1;
+    const int bits = mapping->decoder_bits - 1;
     const Rows slice = take(w.y, H, kLanes), part = take(w.z, n.classes, kLanes);
     std::fill_n(scores, n.classes * kLanes, 0.0);
     for (std::size_t k = 0; k < mapping->decoder_slices; ++k) {
       const int shift = static_cast<int>(k) * bits;
       for (std::size_t i = 0; i < H * kLanes; ++i) {
-        const auto sum = static_cast<std::int64_t>(w.pooled[i]);
+        const std::int64_t sum = w.pooled[i];
         const auto part_of =
             static_cast<float>((std::abs(sum) >> shift) & ((std::int64_t{1} << bits) - 1));
         slice.data[i] = sum < 0 ? -part_of : part_of;
@@ -310,11 +210,14 @@ struct Chip::Inside {
       const double weight = std::ldexp(1.0, shift);
       for (std::size_t i = 0; i < n.classes * kLanes; ++i) scores[i] += weight * part.data[i];
     }
-    for (std::size_t k = 0; k < n.classes; ++k) {
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        const double count = n.pool_last ? 1 : lengths[lane];
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const std::int64_t count = n.pool_last ? 1 : lengths[lane];
+      const std::int32_t early = n.early_score_shift(count);
+      for (std::size_t k = 0; k < n.classes; ++k) {
         double& score = scores[k * kLanes + lane];
-        score = (score + count * static_cast<double>(n.decoder.bias[k])) * n.scores.first[k];
+        score += static_cast<double>(count) * static_cast<double>(n.decoder.bias[k]);
+        if (early > 0) score = std::floor(std::ldexp(score, -early) + 0.5);
+        score *= n.scores.first[k];
       }
     }
   }
@@ -345,7 +248,7 @@ struct Chip::Inside {
       matrix(encoder, encoder_bias, t, input, h, w);
       encoder_codes(n.channels, t.columns(), h, h, h);
       for (std::size_t l = 0; l < layers.size(); ++l) block(l, t, h, w);
-      pool(t, lengths, h, w);
+      pool_codes(n, t.start, t.steps, lengths, h, w.pooled.data());
     }
     decode(sequence, batch.length, lengths, w, scores);
   }
@@ -414,7 +317,7 @@ std::vector<ChipResult> Chip::run(const Batch& batch, std::uint32_t sequence,
   for (std::size_t i = 0; i < batch.count; ++i) {
     ChipResult& r = results[i];
     r.count = in.n.pool_last ? 1 : batch.lengths[i];
-    r.shift = in.n.scores.shift[0];
+    r.shift = in.n.scores.shift[0] - in.n.early_score_shift(r.count);
     const double* of = scores.data() + i / kLanes * classes * kLanes + i % kLanes;
     for (std::size_t k = 0; k < classes; ++k) r.scores.push_back(of[k * kLanes]);
   }

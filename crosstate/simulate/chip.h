@@ -21,7 +21,7 @@ namespace crosstate {
 struct ChipResult {
   std::vector<double> scores;
   std::int64_t count = 1;
-  int shift = 0;
+  int shift = 0;  // may be negative
   /// score 2^-shift / count.
   std::vector<float> logits() const;
   /// The first class of the largest score.

@@ -2,19 +2,17 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
+#include "crosstate/analog/steps.h"
 #include "crosstate/crossbar/converters.h"
 #include "crosstate/integer/lanes.h"
-#include "crosstate/quant/increment_step.h"
 
 namespace crosstate {
 
 /// Bits that a converter lacks to tell all codes of a format apart.
 inline int missing_bits(const CodeFormat& to, int adc_bits) {
-  const auto width = static_cast<std::uint64_t>(std::int64_t{to.high} - to.low);
-  return std::max(0, static_cast<int>(std::bit_width(width)) - adc_bits);
+  return missing_bits(static_cast<std::uint64_t>(std::int64_t{to.high} - to.low), adc_bits);
 }
 
 /// A requantizer followed by a table, as a converter of `adc_bits` computes them: with the codes of
@@ -61,7 +59,7 @@ class Conversion {
 inline ColumnRange column_range(const Requantizer& r, std::size_t row, const CodeFormat& to,
                                 int adc_bits, bool partial) {
   const double first = std::abs(static_cast<double>(r.first[row]));
-  const double step = first > 0 ? std::ldexp(1 / first, r.shift[row]) : 1;
+  const double step = first > 0 ? std::ldexp(1 / first, r.places(row)) : 1;
   const double most = std::max(std::abs(static_cast<double>(to.low)), std::abs(double(to.high)));
   return {static_cast<float>(std::ldexp(step, missing_bits(to, adc_bits))),
           static_cast<float>(step * most), partial};
@@ -73,12 +71,10 @@ inline ColumnRange column_range(const Requantizer& r, std::size_t row, const Cod
 /// steps would be no finer the range stays that of the codes, unless the converter lacks bits for
 /// those.
 inline ColumnRange increment_range(const ColumnRange& codes, float largest, int adc_bits) {
-  const float high = std::exp2(static_cast<float>(adc_bits - 1)) - 1;
-  const float step = increment_step(largest, adc_bits);
-  if (codes.step <= 1 && !finer_than_codes(step)) return codes;
+  if (!reads_increments(largest, adc_bits, codes.step)) return codes;
   ColumnRange fitted = codes;
-  fitted.step = std::min(step, codes.step);
-  fitted.range = fitted.step * high;
+  fitted.step = state_converter_step(largest, adc_bits, codes.step);
+  fitted.range = fitted.step * converter_high(adc_bits);
   fitted.own = true;
   return fitted;
 }

@@ -7,6 +7,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/identity.h"
 
 namespace crosstate {
 
@@ -27,10 +28,6 @@ bool has_numbers(const json& entry, std::initializer_list<const char*> keys) {
   return std::all_of(keys.begin(), keys.end(), [&](const char* key) {
     return entry.contains(key) && entry.at(key).is_number_unsigned();
   });
-}
-
-void refuse_difference(const std::string& where, const std::string& key) {
-  fail(where, key + " differs from that of this simulation; start without --resume");
 }
 
 }  // namespace
@@ -66,12 +63,7 @@ void SimulateJournal::read(const json& identity) {
     const std::string where = path_.string() + ", line " + std::to_string(number);
     if (entry.is_discarded() || !entry.is_object()) fail(where, "not JSON, expected an object");
     if (number == 1) {
-      for (const auto& [key, value] : identity.items()) {
-        if (!entry.contains(key) || entry.at(key) != value) refuse_difference(where, key);
-      }
-      for (const auto& [key, value] : entry.items()) {
-        if (!identity.contains(key)) refuse_difference(where, key);
-      }
+      require_same(entry, identity, where);
       continue;
     }
     if (has_numbers(entry, {"chip", "age", "first", "last", "correct"})) {

@@ -17,8 +17,8 @@ namespace crosstate {
 class SimulateJournal {
  public:
   /// Starts a new file or, with `resume`, goes on with the one that is there: a last line that was
-  /// cut off counts as absent. Throws Error for a file of another identity, naming the difference,
-  /// for one that is damaged and for one that cannot be written.
+  /// cut off counts as absent. Throws CannotContinue for a file of another identity, naming the
+  /// difference, and Error for one that is damaged and for one that cannot be written.
   SimulateJournal(const std::filesystem::path& path, const nlohmann::json& identity, bool resume);
 
   /// -1: not known.

@@ -9,6 +9,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/identity.h"
 
 namespace crosstate {
 namespace {
@@ -71,16 +72,20 @@ TEST_F(Journal, RefusesOtherSimulationsAndDamage) {
       [&] {
         SimulateJournal(path_, {{"model", "m"}, {"seed", 2}}, true);
       },
-      ThrowsMessage<Error>(HasSubstr("seed differs")));
+      ThrowsMessage<CannotContinue>(HasSubstr("line 1: seed was 1 and is now 2")));
   EXPECT_THAT(
       [&] {
         SimulateJournal(path_, {{"model", "m"}}, true);
       },
-      ThrowsMessage<Error>(HasSubstr("seed differs")));
+      ThrowsMessage<CannotContinue>(HasSubstr("seed was 1 and is now not there any more")));
   nlohmann::json more = identity_;
   more["external"] = 1;
   EXPECT_THAT([&] { SimulateJournal(path_, more, true); },
-              ThrowsMessage<Error>(HasSubstr("external differs")));
+              ThrowsMessage<CannotContinue>(HasSubstr("external was not there yet")));
+  const std::string text = read_file(path_);
+  write_file(path_, "{\"a\":" + std::string(200'000, '[') + std::string(200'000, ']') + "}\n");
+  EXPECT_THAT([&] { resumed(); }, ThrowsMessage<Error>(HasSubstr("line 1: nested too deeply")));
+  write_file(path_, text);
   append("{\"chip\":0,\"age\":1,\"first\":0,\"last\":16}\n");
   EXPECT_THAT([&] { resumed(); }, ThrowsMessage<Error>(HasSubstr("line 3: expected chip, age")));
 }

@@ -5,11 +5,13 @@
 #include <sstream>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 
 namespace crosstate {
 namespace {
 
-double seconds_of(const std::string& unit) {
+// 0: no unit of time.
+double seconds_of(std::string_view unit) {
   if (unit.empty() || unit == "s") return 1;
   if (unit == "min") return 60;
   if (unit == "h") return 3600;
@@ -18,20 +20,17 @@ double seconds_of(const std::string& unit) {
   return 0;
 }
 
-// -1 for text that is not a time.
-double time_of(const std::string& word) {
-  std::size_t used = 0;
-  double value = 0;
-  try {
-    value = std::stod(word, &used);
-  } catch (const std::exception&) {
-    return -1;
-  }
-  const double unit = seconds_of(word.substr(used));
-  return std::isfinite(value) && value >= 0 && unit > 0 ? value * unit : -1;
-}
-
 }  // namespace
+
+std::optional<double> read_time(std::string_view text) {
+  text = without_blanks(text);
+  // The unit is what follows the last digit or point: "1e3h" are a thousand hours.
+  const std::size_t end = text.find_last_of("0123456789.") + 1;
+  const std::optional<double> value = read_number<double>(text.substr(0, end)).value;
+  const double unit = seconds_of(text.substr(end));
+  if (!value || !(*value >= 0) || unit == 0 || !std::isfinite(*value * unit)) return std::nullopt;
+  return *value * unit;
+}
 
 void fields(FieldList& list, SimulateOptions& options) {
   list.section("simulate");
@@ -53,12 +52,12 @@ std::vector<double> simulated_times(const SimulateOptions& options) {
   std::istringstream words(options.times);
   std::string word;
   while (words >> word) {
-    const double t = time_of(word);
-    if (t < 0 || (!times.empty() && t <= times.back())) {
-      fail("options", "simulate.times = \"" + options.times + "\": \"" + word +
+    const std::optional<double> t = read_time(word);
+    if (!t || (!times.empty() && *t <= times.back())) {
+      fail("options", "simulate.times = \"" + excerpt(options.times) + "\": \"" + excerpt(word) +
                           "\" is not a later time, expected ascending seconds, or 1s 1h 1d 1y");
     }
-    times.push_back(t);
+    times.push_back(*t);
   }
   if (times.empty()) fail("options", "simulate.times is empty, expected at least one time");
   return times;

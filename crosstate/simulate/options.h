@@ -1,7 +1,9 @@
 // How many chips a simulation draws, and when it looks at them.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "crosstate/base/options.h"
@@ -19,6 +21,10 @@ struct SimulateOptions {
 void fields(FieldList& list, SimulateOptions& options);
 /// Throws Error for a value out of its range and for times that are not ascending.
 void validate(const SimulateOptions& options);
+/// A time in seconds: a number (base/numbers.h) alone or with the unit s, min, h, d or y (365.25
+/// d), as in 3600, 1.5h and 1d; nothing for other text and below 0.
+std::optional<double> read_time(std::string_view text);
+
 /// The numbers of SimulateOptions::times, in seconds: "1s 1h 1d 1y" and plain numbers. Throws Error
 /// for text that is not such a list.
 std::vector<double> simulated_times(const SimulateOptions& options);

@@ -9,6 +9,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/crossbar/external.h"
+#include "crosstate/integer/bounds.h"
 #include "crosstate/integer/lanes.h"
 #include "crosstate/mapping/mapping.h"
 #include "crosstate/simulate/chip.h"
@@ -28,6 +29,7 @@ void check(const IntegerNetwork& network, const Dataset& data) {
                         std::to_string(data.classes.size()) + " classes, but the network has " +
                         std::to_string(network.inputs) + " and " + std::to_string(network.classes));
   }
+  require_length(network, data, "integer network");
 }
 
 // The sequences of a test, by length.
@@ -117,12 +119,27 @@ std::unique_ptr<Backend> backend_of(const Target& target, const Mapping& mapping
                                         2 * static_cast<std::size_t>(target.crossbar.columns));
 }
 
+void require_age_of(const Target& target, const SimulateOptions& options, double age) {
+  try {
+    require_age(target.device, age);
+  } catch (const Error& error) {
+    fail("options", "simulate.times = \"" + excerpt(options.times) + "\": " + error.what());
+  }
+}
+
 }  // namespace
 
-void require_one_if_external(const Target& target, const SimulateOptions& options) {
-  if (!target.external.used() || options.chips == 1) return;
-  fail("options", "simulate.chips = " + std::to_string(options.chips) +
-                      ", expected 1 with external.command, which is one chip");
+void require_possible(const Target& target, const SimulateOptions& options) {
+  if (!target.external.used()) {
+    for (const double age : simulated_times(options)) require_age_of(target, options, age);
+  } else if (options.chips != 1) {
+    fail("options", "simulate.chips = " + std::to_string(options.chips) +
+                        ", expected 1 with external.command, which is one chip");
+  }
+}
+
+void require_first_age(const Target& target, const SimulateOptions& options) {
+  require_age_of(target, options, simulated_times(options).front());
 }
 
 SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, const Target& target,
@@ -131,7 +148,7 @@ SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, con
   const auto begin = std::chrono::steady_clock::now();
   validate(options);
   validate(target);
-  require_one_if_external(target, options);
+  require_possible(target, options);
   check(network, data);
   const Mapping mapping = map_network(network, target.crossbar, data.length);
 

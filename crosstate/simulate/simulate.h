@@ -59,8 +59,11 @@ struct SimulateContext {
       finished_chunk = {};
 };
 
-/// Throws Error for an external chip and any number of chips but 1.
-void require_one_if_external(const Target& target, const SimulateOptions& options);
+/// Throws Error for what chips of a target cannot do: any number of external ones but 1, and, for
+/// simulated ones, an age at which device.model does not tell what cells are like.
+void require_possible(const Target& target, const SimulateOptions& options);
+/// The last of these for the first age alone.
+void require_first_age(const Target& target, const SimulateOptions& options);
 
 /// Programs chips, lets each grow older and runs the data set on it at every age. All but `seconds`
 /// depends on the arguments alone, not on the number of threads. Throws Error for an empty data

@@ -7,6 +7,9 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "crosstate/base/error.h"
 #include "crosstate/data/mnist.h"
@@ -317,6 +320,36 @@ TEST(Chip, SavedAndAgedIsAgedInOneGo) {
   Chip other(classifier(), mapping, target, 2, 3);
   EXPECT_THAT([&] { other.restore(saved, "chip.safetensors"); },
               ThrowsMessage<Error>(HasSubstr("chip.safetensors: a chip of another seed")));
+  target.device.retention = 1e6;
+  Chip forgetful(classifier(), mapping, target, 1, 3);
+  EXPECT_THAT([&] { forgetful.restore(saved, "chip.safetensors"); },
+              ThrowsMessage<Error>(HasSubstr("chip.safetensors: made with another "
+                                             "device.retention (0.0, not 1000000.0)")));
+}
+
+TEST(SimulateOptions, ReadTimes) {
+  for (const auto& [text, seconds] :
+       std::vector<std::pair<std::string, double>>{{"0", 0},
+                                                   {"3600", 3600},
+                                                   {"+3.6E+03", 3600},
+                                                   {"1e-400", 0},
+                                                   {".5min", 30},
+                                                   {"1.h", 3600},
+                                                   {"1e1h", 36000},
+                                                   {"1d", 86400},
+                                                   {"2y", 2 * 365.25 * 86400},
+                                                   {"7s", 7},
+                                                   {" 7s ", 7}}) {
+    EXPECT_EQ(read_time(text), seconds) << text;
+  }
+  for (const char* text : {"", "s", "-1", "nan", "inf", "1e400", "1e308y", "1x", "1 h", "1h2", "h1",
+                           "0x10", "1hh", "d", "."}) {
+    EXPECT_FALSE(read_time(text)) << text;
+  }
+  EXPECT_EQ(simulated_times({.times = "0 +1.0E+02 1h"}), (std::vector<double>{0, 100, 3600}));
+  for (const char* times : {"1e400", "0 nan", "1h 1s", "0x10", ""}) {
+    EXPECT_THROW(simulated_times({.times = times}), Error) << times;
+  }
 }
 
 TEST(Chip, OfOffsetCellsIsTheIntegerNetworkIfTheyAreIdeal) {

@@ -18,20 +18,11 @@ TargetNoise target_noise(const IntegerNetwork& network, const Target& target, do
     const MappedArray& plan = mapping.arrays[i];
     const ProgrammedArray& array = chip.arrays()[i];
     for (std::size_t c = 0; c < plan.columns; ++c) {
-      // What cells hold is relative to the level that drives their row.
-      const auto level = [&](std::size_t r) {
-        return plan.drive.empty() ? 1.0 : double{plan.drive[r * plan.columns + c]};
-      };
-      double largest = 0;
-      for (std::size_t r = 0; r < plan.rows; ++r) {
-        const double weight = std::abs(double{plan.weights[r * plan.columns + c]});
-        if (weight > 0) largest = std::max(largest, weight / level(r));
-      }
-      if (largest == 0) continue;
+      const double full = plan.line(c).unit();
       for (std::size_t r = 0; r < plan.rows; ++r) {
         const double weight = plan.weights[r * plan.columns + c];
         if (weight == 0) continue;
-        const double unit = largest * level(r);
+        const double unit = full * plan.level(r, c);
         const double held = array.effective()[c * plan.rows + r] + array.correction(r, c);
         const double error = (held - array.aim(r, c)) / unit;
         device += error * error;
@@ -42,6 +33,36 @@ TargetNoise target_noise(const IntegerNetwork& network, const Target& target, do
   }
   if (pairs == 0) return {};
   return {std::sqrt(device / pairs), std::sqrt(read / pairs)};
+}
+
+void train_for(const CrossbarOptions& crossbar, const TargetNoise& noise, double share,
+               QuantOptions& quant) {
+  quant.device_noise = share * noise.device;
+  quant.weight_noise = share * noise.read;
+  quant.noise_unit = "largest";
+  const bool increments = crossbar.recurrence == "increment";
+  quant.noise_recurrence =
+      increments && crossbar.compensation == "column" ? "corrected" : crossbar.recurrence;
+
+  ArraySite& array = quant.array;
+  const auto fill = [](int& of, int with) {
+    if (of == kPresetBits) of = with;
+  };
+  const ArrayGeometry geometry = array_geometry(crossbar);
+  fill(array.rows, static_cast<int>(geometry.rows));
+  fill(array.columns, static_cast<int>(geometry.columns));
+  fill(array.drive_halvings, geometry.drive_halvings);
+  // What levels leave copies of their own significance make up for. Behind an offset both signs
+  // share them.
+  const int levels = crossbar.encoding == "offset" ? (crossbar.levels + 1) / 2 : crossbar.levels;
+  fill(array.levels, crossbar.significance == 1 && levels > 1 ? levels : 0);
+  fill(array.partial_bits, crossbar.adc_range == "learned" ? crossbar.partial_bits : 0);
+  // Where states go in by slices, converters have the range of their codes.
+  const QuantOptions formats = resolved(quant);
+  const bool sliced = std::max(formats.state.bits, formats.residual.bits) > crossbar.dac_bits;
+  const bool fitted = increments && crossbar.increment_range == "fitted" && !sliced;
+  fill(array.state_bits, fitted ? crossbar.adc_bits : 0);
+  if (array.noise < 0) array.noise = share * crossbar.adc_noise;
 }
 
 }  // namespace crosstate

@@ -5,6 +5,7 @@
 
 #include "crosstate/crossbar/target.h"
 #include "crosstate/integer/network.h"
+#include "crosstate/quant/options.h"
 
 namespace crosstate {
 
@@ -18,5 +19,10 @@ struct TargetNoise {
 /// Measured on one chip of that age. Throws Error as Chip does.
 TargetNoise target_noise(const IntegerNetwork& network, const Target& target, double age,
                          std::uint64_t seed);
+
+/// Sets what steps of training can tell of a target's arrays, `share` times its noise: noise on
+/// weights, and of [quant.array] what is still open.
+void train_for(const CrossbarOptions& crossbar, const TargetNoise& noise, double share,
+               QuantOptions& quant);
 
 }  // namespace crosstate

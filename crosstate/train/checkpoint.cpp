@@ -1,8 +1,6 @@
 #include "crosstate/train/checkpoint.h"
 
-#include <algorithm>
 #include <limits>
-#include <set>
 #include <string_view>
 
 #include "crosstate/base/error.h"
@@ -110,20 +108,6 @@ void check_history(const TrainCheckpoint& checkpoint, const std::string& where) 
   }
 }
 
-// "/config/model/states" as a user knows it: "model.states".
-std::string readable(std::string pointer) {
-  constexpr std::string_view kConfig = "/config/";
-  pointer.erase(0, pointer.starts_with(kConfig) ? kConfig.size() : 1);
-  std::replace(pointer.begin(), pointer.end(), '/', '.');
-  return pointer;
-}
-
-// An option that an older or a newer version lacks has no value.
-std::string shown(const json& flat, const std::string& key, const char* missing) {
-  if (!flat.contains(key)) return missing;
-  return excerpt(flat[key].dump(-1, ' ', false, json::error_handler_t::replace));
-}
-
 }  // namespace
 
 std::string format_checkpoint(const TrainCheckpoint& checkpoint) {
@@ -146,7 +130,7 @@ TrainCheckpoint read_checkpoint(const std::filesystem::path& path) {
   return parse_checkpoint(read_file(path), path.string());
 }
 
-TrainCheckpoint parse_checkpoint(const std::string& bytes, const std::string& where) {
+TrainCheckpoint parse_checkpoint(const std::string& bytes, const std::string& where) try {
   Safetensors file = parse_safetensors(bytes, where);
   TrainCheckpoint result;
   result.identity = parsed(file, kIdentity, where);
@@ -156,19 +140,8 @@ TrainCheckpoint parse_checkpoint(const std::string& bytes, const std::string& wh
   sort_in(file, &Safetensors::tensors, result);
   sort_in(file, &Safetensors::metadata, result);
   return result;
-}
-
-void require_same(const json& found, const json& expected, const std::string& where) {
-  const json before = found.flatten(), now = expected.flatten();
-  std::set<std::string> keys;
-  for (const auto& item : before.items()) keys.insert(item.key());
-  for (const auto& item : now.items()) keys.insert(item.key());
-  for (const std::string& key : keys) {
-    if (before.contains(key) && now.contains(key) && before[key] == now[key]) continue;
-    fail(where, excerpt(readable(key)) + " was " + shown(before, key, "not there yet") +
-                    " and is now " + shown(now, key, "not there any more") +
-                    "; continue with the same value, or start afresh");
-  }
+} catch (const Error& error) {
+  throw CannotContinue(error.what());
 }
 
 }  // namespace crosstate

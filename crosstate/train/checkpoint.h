@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "crosstate/base/identity.h"
 #include "crosstate/data/safetensors.h"
 #include "crosstate/train/epoch_log.h"
 
@@ -22,16 +23,14 @@ struct TrainCheckpoint {
   Safetensors average;  // empty without one
 };
 
-/// The bytes of a checkpoint's file, and back; `where` names the file in errors.
+/// The bytes of a checkpoint's file, and back; `where` names the file in errors. Throws
+/// CannotContinue for what is damaged.
 std::string format_checkpoint(const TrainCheckpoint& checkpoint);
 TrainCheckpoint parse_checkpoint(const std::string& bytes, const std::string& where);
 
 void write_checkpoint(const std::filesystem::path& path, const TrainCheckpoint& checkpoint);
-/// Throws Error naming the file and what in it is missing or contradicts itself.
+/// Throws CannotContinue naming the file and what in it is missing or contradicts itself, and Error
+/// for a file that cannot be read.
 TrainCheckpoint read_checkpoint(const std::filesystem::path& path);
-
-/// Throws Error (with `where`) that names the first value in which two identities differ.
-void require_same(const nlohmann::json& found, const nlohmann::json& expected,
-                  const std::string& where);
 
 }  // namespace crosstate

@@ -1,20 +1,11 @@
 #include "crosstate/train/identity.h"
 
-#include <zlib.h>
+#include "crosstate/base/identity.h"
 
 namespace crosstate {
 namespace {
 
 using nlohmann::json;
-
-json describe(const Dataset& set) {
-  return {{"name", set.name},
-          {"count", set.count},
-          {"length", set.length},
-          {"channels", set.channels},
-          {"classes", set.classes.size()},
-          {"checksum", checksum(set)}};
-}
 
 json describe(const TrainOptions& options) {
   TrainOptions copy = options;
@@ -51,24 +42,29 @@ json describe(const std::vector<QuantStage>& stages) {
 
 }  // namespace
 
-std::uint32_t checksum(const Network& network) {
-  uLong sum = crc32_z(0, nullptr, 0);
-  for (const auto& [name, tensor] : network.to_tensors().tensors) {
-    sum = crc32_z(sum, reinterpret_cast<const Bytef*>(tensor.bytes.data()), tensor.bytes.size());
-  }
-  return static_cast<std::uint32_t>(sum);
+std::uint32_t checksum(const Safetensors& content) { return checksum(format_safetensors(content)); }
+
+std::uint32_t checksum(const Network& network) { return checksum(network.to_tensors()); }
+
+json data_identity(const Dataset& set) {
+  return {{"count", set.count},
+          {"length", set.length},
+          {"channels", set.channels},
+          {"classes", set.classes.size()},
+          {"checksum", checksum(set)}};
 }
 
 json run_identity(const Network& network, const Dataset& training, const Dataset& validation,
                   const TrainOptions& options, const TrainContext& context) {
-  return {{"stage", context.stage},
-          {"seed", context.seed},
-          {"config", context.config},
-          {"options", describe(options)},
-          {"teacher", describe(context.teacher)},
-          {"stages", describe(context.stages)},
-          {"data", {{"training", describe(training)}, {"validation", describe(validation)}}},
-          {"parameters", describe(network.parameters())}};
+  return {
+      {"stage", context.stage},
+      {"seed", context.seed},
+      {"config", context.config},
+      {"options", describe(options)},
+      {"teacher", describe(context.teacher)},
+      {"stages", describe(context.stages)},
+      {"data", {{"training", data_identity(training)}, {"validation", data_identity(validation)}}},
+      {"parameters", describe(network.parameters())}};
 }
 
 }  // namespace crosstate

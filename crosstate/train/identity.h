@@ -8,8 +8,13 @@
 
 namespace crosstate {
 
-/// Of the bytes of all tensors: tells apart networks of the same shapes.
+/// Of names, types, shapes, bytes and metadata.
+std::uint32_t checksum(const Safetensors& content);
+/// Of what its file would hold.
 std::uint32_t checksum(const Network& network);
+
+/// What a set holds: sizes and the checksum, not its name.
+nlohmann::json data_identity(const Dataset& set);
 
 /// Options, seed, stages, checksums of the sets and the teacher, shapes of the parameters.
 nlohmann::json run_identity(const Network& network, const Dataset& training,

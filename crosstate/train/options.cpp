@@ -46,7 +46,8 @@ void fields(FieldList& list, const std::string& section, TrainOptions& options) 
            "Share of the target spread over all classes; 0.1 for noisy labels.")
       .range(0, 0.99);
   list.add("validation", options.validation,
-           "Share of the training set held out to choose the best epoch; 0 takes the last epoch.")
+           "Share of the training set held out to choose the best epoch, unless the data bring a "
+           "validation part; 0 takes the last epoch.")
       .range(0, 0.9);
   list.add("patience", options.patience,
            "Stops after so many epochs without a better one; 0 runs them all.")

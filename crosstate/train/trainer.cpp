@@ -152,6 +152,14 @@ class Trainer {
     const std::string where = checkpoint_path().string();
     TrainCheckpoint checkpoint = read_checkpoint(checkpoint_path());
     require_same(checkpoint.identity, identity_, where);
+    try {
+      restore(std::move(checkpoint), where);
+    } catch (const Error& error) {
+      throw CannotContinue(error.what());
+    }
+  }
+
+  void restore(TrainCheckpoint checkpoint, const std::string& where) {
     Network network = Network::from_tensors(checkpoint.network, where);
     // Needed only after the last epoch: to find it damaged then would be late.
     Network::from_tensors(checkpoint.best, where + ": best epoch");

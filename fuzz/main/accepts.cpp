@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/utf8.h"
 #include "fuzz/target.h"
 
 namespace crosstate::fuzz {
@@ -9,7 +10,8 @@ namespace {
 bool fits_terminal(std::string_view message) {
   constexpr std::size_t kLongest = 600;
   const auto is_printable = [](char c) { return c < 0 || c == '\n' || (c >= ' ' && c < 0x7f); };
-  return message.size() <= kLongest && std::count(message.begin(), message.end(), '\n') < 3 &&
+  return message.size() <= kLongest && as_utf8(message) == message &&
+         std::count(message.begin(), message.end(), '\n') < 3 &&
          std::all_of(message.begin(), message.end(), is_printable);
 }
 

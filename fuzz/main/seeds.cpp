@@ -9,6 +9,7 @@
 
 #include "crosstate/base/files.h"
 #include "crosstate/data/mnist.h"
+#include "crosstate/integer/convert.h"
 #include "crosstate/model/network.h"
 #include "crosstate/model/parts.h"
 #include "crosstate/pipeline/data.h"
@@ -116,6 +117,10 @@ void put_quantized_networks(const fs::path& corpus) {
       network.quantize(quant_preset(preset), {&batch, 1}, pool);
       const std::string name = std::string(norm) + "-" + preset;
       put(corpus, "network", name, shortened(network.to_tensors(), preset));
+      if (norm == std::string("batch")) network.fold_norms();
+      const std::string site = site_in_floating_point(network);
+      if (!site.empty()) continue;
+      put(corpus, "integer_network", name, format_safetensors(to_tensors(to_integers(network))));
     }
   }
   ModelOptions wide = small_model("batch", "complex");
@@ -125,9 +130,21 @@ void put_quantized_networks(const fs::path& corpus) {
   pruned.quantize(quant_preset("w8a8s8"), {&batch, 1}, pool);
   pruned = pruned.part({{0, 1}, {{{1}, {2, 3}}}});
   put(corpus, "network", "pruned", shortened(pruned.to_tensors(), "w8a8s8"));
+  pruned.fold_norms();
+  put(corpus, "integer_network", "pruned", format_safetensors(to_tensors(to_integers(pruned))));
   Network network(small_model("none", "real"), {1, 2}, 1);
   network.quantize(QuantOptions{}, {&batch, 1}, pool);
   put(corpus, "network", "whole", format_safetensors(network.to_tensors()));
+  // Places lost before products, and the format without them.
+  Network sixteen(small_model("none", "real"), {1, 2}, 1);
+  sixteen.quantize(uniform_bits(16), {&batch, 1}, pool);
+  IntegerNetwork early = to_integers(sixteen);
+  early.encoder_codes.early = {1};
+  early.score_steps = 1;
+  Safetensors file = to_tensors(early);
+  put(corpus, "integer_network", "wide", format_safetensors(file));
+  file.metadata["format"] = "crosstate integer network 1";
+  put(corpus, "integer_network", "version-1", format_safetensors(file));
 }
 
 void put_checkpoint(const fs::path& corpus) {
@@ -174,6 +191,20 @@ void put_sound(const fs::path& corpus, const char* name, int format, int channel
   sf_close(file);
 }
 
+// What encoders leave that cannot go back to their headers.
+void put_streams(const fs::path& corpus) {
+  const auto with = [&](const char* from, const char* name, std::size_t at,
+                        const std::string& bytes) {
+    std::string sound = read_file(corpus / "sound" / from);
+    put(corpus, "sound", name, sound.replace(at, bytes.size(), bytes));
+  };
+  constexpr std::size_t kSizeOfData = 40, kFramesOfFlac = 22;
+  with("seed-pcm16", "pipe", kSizeOfData, std::string("\x00\xf0\xff\x7f", 4));
+  with("seed-pcm16", "cut-off", kSizeOfData, std::string(4, '\0'));
+  with("seed-rifx", "rifx-pipe", kSizeOfData, std::string("\x80\0\0\0", 4));
+  with("seed-flac", "flac-pipe", kFramesOfFlac, std::string(4, '\0'));
+}
+
 void put_sounds(const fs::path& corpus) {
   put_sound(corpus, "seed-pcm16", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 1);
   put_sound(corpus, "seed-stereo", SF_FORMAT_WAV | SF_FORMAT_PCM_U8, 2);
@@ -181,6 +212,9 @@ void put_sounds(const fs::path& corpus) {
   put_sound(corpus, "seed-wavex", SF_FORMAT_WAVEX | SF_FORMAT_PCM_24, 1);
   put_sound(corpus, "seed-ulaw", SF_FORMAT_WAV | SF_FORMAT_ULAW, 1);
   put_sound(corpus, "seed-flac", SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 1);
+  put_sound(corpus, "seed-rifx", SF_FORMAT_WAV | SF_FORMAT_PCM_16 | SF_ENDIAN_BIG, 1);
+  put_sound(corpus, "seed-rf64", SF_FORMAT_RF64 | SF_FORMAT_PCM_16, 1);
+  put_streams(corpus);
 }
 
 void put_options(const fs::path& corpus) {
@@ -213,6 +247,7 @@ int main(int argc, char** argv) {
   for (const auto& [name, bytes] : {std::pair{"images", images}, std::pair{"labels", labels}}) {
     put(corpus, "idx", name, bytes);
     put(corpus, "idx_gz", name, gzip(bytes));
+    put(corpus, "idx_gz", std::string("tape-") + name, gzip(bytes) + std::string(64, '\0'));
   }
   put_options(corpus);
   put_preparations(corpus);
@@ -226,5 +261,11 @@ int main(int argc, char** argv) {
   tensors.tensors["codes"] = Tensor{"I8", {2, 0}, ""};
   tensors.metadata["format"] = "text";
   put(corpus, "safetensors", "tensors", format_safetensors(tensors));
+  tensors.tensors["mask"] = Tensor{"BOOL", {3}, std::string("\1\0\1", 3)};
+  tensors.tensors["half"] = Tensor{"F16", {2}, std::string(4, '\0')};
+  tensors.tensors["later"] = Tensor{"F3", {8}, std::string(3, '\0')};
+  put(corpus, "safetensors", "types", format_safetensors(tensors));
+  put(corpus, "recording_list", "speech-commands",
+      "yes/0a7c2a8d_nohash_0.wav\nno/1b2c3d4e_nohash_1.wav\r\n./no/f_nohash_0.wav\n\n");
   return 0;
 }

@@ -2,19 +2,24 @@
 # networks, mnist and fsdd. Each claim defines quick and full, which take its directory.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-# Data of the quick forms and of tests, for every command that reads data.
-sample=()
-# A network of the built-in sample, its trainings, and the chips and targets that it is tested on.
-small=(--set model.states=8 --set model.dt_min=0.003 --set train.epochs=8 --set qat.epochs=8
-  --set qat.learning_rate=0.01 --set qat.range_rate=0.003 --set qat.average=0.98)
+# Data of the quick forms and of tests: for commands that train, and for those that only test.
+sample=() tested=()
+# A network of the built-in sample, its trainings in floating point and with rounding, and the chips
+# and targets that it is tested on.
+shape=(--set model.states=8 --set model.dt_min=0.003)
+floats=(--set train.epochs=8)
+rounded=(--set qat.epochs=8 --set qat.learning_rate=0.01 --set qat.range_rate=0.003
+  --set qat.average=0.98)
 chips=(--set simulate.chips=3 --set simulate.sequences=200)
 retrain=(--set qat.epochs=2 --set qat.average=0.9)
 levels=(0 0.02 0.05 0.1 0.2)
 targets=(generic-64x64 hermes neurram pcm rram-cmo sonos taox-64x64)
 if [[ -n ${CROSSTATE_REPRODUCE_TINY:-} ]]; then # for tests: seconds, and no meaning
-  sample=(--set data.train_limit=160 --set data.test_limit=64)
-  small=(--set model.channels=4 --set model.states=4 --set model.layers=1 --set train.batch=32
-    --set qat.batch=32 --set train.epochs=1 --set qat.epochs=1 --set run.calibration=32)
+  tested=(--set data.test_limit=64)
+  sample=(--set data.train_limit=160 "${tested[@]}")
+  shape=(--set model.channels=4 --set model.states=4 --set model.layers=1)
+  floats=(--set train.batch=32 --set train.epochs=1)
+  rounded=(--set qat.batch=32 --set qat.epochs=1 --set run.calibration=32)
   chips=(--set simulate.chips=2 --set simulate.sequences=8)
   retrain=(--set qat.epochs=1 --set prune.batches=1 --set qat.batch=32)
   levels=(0 0.1) targets=(generic-64x64 rram-cmo)
@@ -23,26 +28,40 @@ fi
 # Forgets that anything under a directory is finished.
 forget() { [[ ! -d $1 ]] || find "$1" -name command.txt -delete; }
 
+# Whether a command's --resume continues what was interrupted.
+continues() { [[ " train prune simulate sweep search " == *" $1 "* ]]; }
+
 # run DIRECTORY COMMAND ARGUMENT...: runs a command of the program with that --out, unless the same
-# one is finished there; command.txt says which, and is written last.
+# one is finished there; command.txt says which, and is written last. What is there is continued
+# with --resume, if the command can, and replaced otherwise: scripts/reproduce has asked before.
 run() {
-  local directory=$1 again=() limit=(--threads "$threads") seeded=(--seed "$seed")
+  local directory=$1 again=(--overwrite) limit=(--threads "$threads") seeded=(--seed "$seed")
   shift
-  if [[ $1 == sweep ]]; then
-    limit=(--workers "$((threads > 0 ? threads : $(nproc)))")
-    ! grep -q '^"run.seed"' "$2" || seeded=() # it has seeds of its own
-  fi
+  case $1 in # each takes the options that it has a use for
+    sweep)
+      limit=(--workers "$((threads > 0 ? threads : $(nproc)))")
+      ! grep -q '^"run.seed"' "$2" || seeded=() ;; # it has seeds of its own
+    eval) seeded=() ;;
+    deploy) limit=() ;;
+    cost) seeded=() limit=() ;;
+  esac
   local line="crosstate $*${seeded:+ ${seeded[*]}}"
   [[ ! -f $directory/command.txt || $(<"$directory/command.txt") != "$line" ]] || return 0
-  ! $resume || [[ ! -d $directory ]] || again=(--resume)
+  ! $resume || ! continues "$1" || again=(--resume)
   mkdir -p "$directory"
   echo "== $line" >&2
   "$program" "$@" "${seeded[@]}" --out "$directory" "${limit[@]}" "${again[@]}" >"$directory/output.txt"
   printf '%s\n' "$line" >"$directory/command.txt"
 }
 
-# network NAME SETTING...: a network of the quick forms, trained in floating point and with rounding.
-network() { run "$networks/$1" train "${sample[@]}" "${small[@]}" "${@:2}"; }
+# network NAME SETTING...: a network of the quick forms, trained in floating point and with rounding,
+# or one of both where the settings leave out the other.
+network() {
+  local settings=("${shape[@]}")
+  [[ " ${*:2} " == *" run.start="* ]] || settings+=("${floats[@]}")
+  [[ " ${*:2} " == *" run.quantize=false "* ]] || settings+=("${rounded[@]}")
+  run "$networks/$1" train "${sample[@]}" "${settings[@]}" "${@:2}"
+}
 
 # Settings of a network that is rounded anew from the float one of another.
 from() { printf '%s\n' --set "run.start=$networks/$1/float.safetensors"; }

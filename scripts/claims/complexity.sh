@@ -5,7 +5,7 @@ quick() {
   network wide --set run.quantize=false --set model.channels=32 --set model.states=32
   network small --set quant.preset=w4a8s8 --set qat.epochs=12
   compare "$1/sample" "$networks/wide/float.safetensors" "$networks/small/float.safetensors" \
-    "$networks/small/qat.safetensors" "${sample[@]}"
+    "$networks/small/qat.safetensors" "${tested[@]}"
 }
 
 # The wide network has the size of the published S4D, 201,482 parameters on sequential MNIST. The

@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2154
 
 quick() {
-  local data=("${sample[@]}")
+  local data=("${tested[@]}")
   network chip --set quant.weight_noise=0.02
   place "$1" "$networks/chip/qat.safetensors" "${chips[@]}"
 }

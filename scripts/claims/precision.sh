@@ -6,7 +6,8 @@ quick() {
   local file=$root/configs/sweeps/size-precision-sample.toml
   [[ -z ${CROSSTATE_REPRODUCE_TINY:-} ]] || file=$root/scripts/claims/tiny-sweep.toml
   run "$1/sweep" sweep "$file"
-  bits "$1" "${sample[@]}" --set model.channels=10 --set model.layers=2 "${small[@]}"
+  bits "$1" "${sample[@]}" --set model.channels=10 --set model.layers=2 "${shape[@]}" \
+    "${floats[@]}" "${rounded[@]}"
 }
 
 full() {

@@ -11,7 +11,7 @@ quick() {
   # Sixteen bits of state and activations have no dead band: what is left is noise alone.
   run "$networks/ptq16" quantize "$networks/plain/float.safetensors" --set quant.preset=w8a16s16 \
     "${sample[@]}"
-  test_chips "$1/sample" "$networks" ptq ptq16 qat noise -- "${sample[@]}" "${chips[@]}"
+  test_chips "$1/sample" "$networks" ptq ptq16 qat noise -- "${tested[@]}" "${chips[@]}"
 }
 
 full() {

@@ -45,9 +45,11 @@ Complex<T> rounding_offset(const StateRounding& r, std::size_t n, std::size_t st
   const StateDraw k = state_draw(state_key(r.draws.seeds[lane], mode),
                                  r.draws.first_step + static_cast<std::uint32_t>(step));
   const T place = T(2) * T(kScanTie);
-  const T spread = r.spread == nullptr ? T(1) : T(r.spread[n]);
-  return {spread * ((T(k.re) + T(0.5)) * place - T(0.5)),
-          spread * ((T(k.im) + T(0.5)) * place - T(0.5))};
+  const Complex<T> spread = r.spread == nullptr
+                                ? Complex<T>{T(1), T(1)}
+                                : Complex<T>{T(r.spread[2 * n]), T(r.spread[2 * n + 1])};
+  return {spread.re * ((T(k.re) + T(0.5)) * place - T(0.5)),
+          spread.im * ((T(k.im) + T(0.5)) * place - T(0.5))};
 }
 
 /// Rounds a part of a state; feedback leaves what is over in `residue`.

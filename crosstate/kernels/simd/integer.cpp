@@ -260,7 +260,7 @@ HWY_INLINE void scan_step(const StreamModes& m, std::uint32_t step, const float*
       const std::size_t i = n * m.channels + c;
       Offsets offset{saturation.tie, saturation.tie};
       if constexpr (kRounding == Rounding::kStochastic) {
-        offset = draw_offsets(spread, hn::Load(du, m.keys + i), step);
+        offset = draw_offsets(spread, spread, hn::Load(du, m.keys + i), step);
       }
       if constexpr (kFeedback) {
         offset = {hn::Load(d, s.er + i), kComplex ? hn::Load(d, s.ei + i) : hn::Zero(d)};

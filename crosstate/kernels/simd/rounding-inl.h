@@ -101,17 +101,18 @@ struct Spread {
   V by, middle;
 };
 
-/// (k + 1/2) 2^-14 - 1/2 of both draws k, times the spread. A draw becomes the upper bits of the
+/// (k + 1/2) 2^-14 - 1/2 of both draws k, times their spreads. A draw becomes the upper bits of the
 /// mantissa of 1 + k 2^-14, from which one subtraction makes the offset.
-HWY_INLINE Offsets draw_offsets(const Spread& spread, VU key, std::uint32_t mixed_step) {
+HWY_INLINE Offsets draw_offsets(const Spread& real, const Spread& imaginary, VU key,
+                                std::uint32_t mixed_step) {
   constexpr int kMantissa = 23;
   const VU mask = hn::Set(du, ((1u << kStateDrawBits) - 1) << (kMantissa - kStateDrawBits));
   const VU one = hn::BitCast(du, hn::Set(d, 1.0f));
   const VU bits = mix_lanes(hn::Xor(key, hn::Set(du, mixed_step)));
   const VU re = hn::ShiftRight<32 - kMantissa>(bits);
   const VU im = hn::ShiftLeft<kMantissa + kStateDrawBits - 32>(bits);
-  return {hn::MulSub(hn::BitCast(d, hn::OrAnd(one, re, mask)), spread.by, spread.middle),
-          hn::MulSub(hn::BitCast(d, hn::OrAnd(one, im, mask)), spread.by, spread.middle)};
+  return {hn::MulSub(hn::BitCast(d, hn::OrAnd(one, re, mask)), real.by, real.middle),
+          hn::MulSub(hn::BitCast(d, hn::OrAnd(one, im, mask)), imaginary.by, imaginary.middle)};
 }
 
 }  // namespace HWY_NAMESPACE

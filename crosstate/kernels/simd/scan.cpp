@@ -44,7 +44,7 @@ struct Modes {
   V xr[kModes][kV], xi[kModes][kV];
   V er[kModes][kV], ei[kModes][kV];
   VU key[kModes][kV];
-  Spread spread[kModes];
+  Spread re[kModes], im[kModes];  // of the draws for both parts
 };
 
 template <std::size_t kModes, bool kComplex, bool kGain, Rounding kRounding>
@@ -55,7 +55,10 @@ HWY_INLINE Modes<kModes> load(const ScanModes& modes, std::size_t n, const State
   for (std::size_t j = 0; j < kModes; ++j) {
     s.m[j] = load_mode<kComplex, kGain>(modes, n + j);
     if constexpr (kRounding == Rounding::kStochastic) {
-      if (rounding.spread != nullptr) s.spread[j] = Spread(rounding.spread[n + j]);
+      if (rounding.spread != nullptr) {
+        s.re[j] = Spread(rounding.spread[2 * (n + j)]);
+        s.im[j] = Spread(rounding.spread[2 * (n + j) + 1]);
+      }
     }
     for (std::size_t v = 0; v < kV; ++v) {
       const float* x = state + (n + j) * 2 * kLanes + v * kN;
@@ -100,7 +103,7 @@ HWY_INLINE void advance(Modes<kModes>& s, std::size_t j, std::size_t v, V u, std
   V& xi = s.xi[j][v];
   Offsets offset{saturation.tie, saturation.tie};
   if constexpr (kRounding == Rounding::kStochastic) {
-    offset = draw_offsets(s.spread[j], s.key[j][v], step);
+    offset = draw_offsets(s.re[j], s.im[j], s.key[j][v], step);
   }
   if constexpr (kRounding == Rounding::kFeedback) offset = {s.er[j][v], s.ei[j][v]};
   V in = u;

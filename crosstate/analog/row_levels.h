@@ -1,5 +1,5 @@
 // Levels at which the rows of a crossbar array are driven, so that weights of different sizes on
-// one bit line all use the range of its cells: of the mapping, and of the noise in training.
+// one bit line all use the range of its cells.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 namespace crosstate {
 
 /// How often a level may be halved, unless crossbar.drive_halvings says otherwise.
-inline constexpr int kDriveHalvings = 6;
+inline constexpr int kDriveHalvings = 6, kMostDriveHalvings = 15;
 
 /// The level of a row with a weight of size w where the line's largest is `top`: of the full one,
 /// the power of two nearest to w / top, at least 2^-halvings; 1 for a weight of 0.

@@ -1,0 +1,78 @@
+// crosstate convert MODEL: a quantized network as the whole numbers that are deployed.
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "cli/common.h"
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/cost/memory.h"
+#include "crosstate/integer/bounds.h"
+#include "crosstate/pipeline/data.h"
+
+namespace crosstate::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// NAME.integer.safetensors beside NAME.safetensors, as train leaves it.
+fs::path beside(const std::string& model) {
+  fs::path file = model;
+  file.replace_extension(".integer.safetensors");
+  return file;
+}
+
+void require_new(const fs::path& file, const std::string& bytes, const Common& common) {
+  std::error_code ignored;
+  if (common.overwrite || !fs::exists(file, ignored) || read_file(file) == bytes) return;
+  fail(file.string(), "holds another network; --overwrite replaces it, or choose another file");
+}
+
+int convert_command(const Common& common, const std::string& model) {
+  FieldList none;
+  read_settings(common, none);
+  const fs::path file = common.out.empty() ? beside(model) : fs::path(common.out);
+  require_writable_file(common.json);
+  require_writable_file(file.string());
+  const Safetensors content = read_safetensors(model);
+  if (is_integer_network(content)) {
+    fail(model, "holds whole numbers already, expected a quantized model");
+  }
+  const IntegerNetwork network = integers_of(content, model);
+  Safetensors integers = to_tensors(network);
+  const std::optional<Preparation> preparation = Preparation::load(content, model);
+  if (preparation) preparation->save(integers);
+  const std::string bytes = format_safetensors(integers);
+  require_new(file, bytes, common);
+  write_file(file, bytes);
+  const MemorySummary memory = count_memory(network);
+  write_json(common, {{"model", model},
+                      {"file", file.string()},
+                      {"longest_sequence", longest_sequence(network)},
+                      {"memory", to_json(memory)}});
+  if (!common.quiet && common.json != "-") {
+    std::printf("%s: whole numbers, %s\n", file.c_str(), bytes_text(memory.total()).c_str());
+  }
+  return kOk;
+}
+
+}  // namespace
+
+void add_convert(CLI::App& app, Action& chosen) {
+  CLI::App* command =
+      app.add_subcommand("convert", "A quantized model as the whole numbers that are deployed");
+  auto common = std::make_shared<Common>();
+  auto model = std::make_shared<std::string>();
+  command->add_option("MODEL", *model, "A quantized model")->required();
+  add_common(*command, *common,
+             {.data = false,
+              .no_resume = kNothingContinues,
+              .out = "Gets the whole numbers; default: MODEL with .integer before .safetensors",
+              .out_type = "FILE",
+              .no_seed = kNothingDrawn,
+              .no_threads = "one thread is enough"},
+             FieldList());
+  command->callback([=, &chosen] { chosen = [=] { return convert_command(*common, *model); }; });
+}
+
+}  // namespace crosstate::cli

@@ -1,0 +1,87 @@
+// Where the weights of a network stand on arrays, in units of codes: rows are driven by whole
+// numbers, the codes of inputs and states, and a weight is what one such code adds to a sum.
+// Mapping and training both take from here what stands on which bit line (bit_line.h), so that
+// training sees the arrays that will be built.
+//
+// The recurrence. A channel's modes are cut into pieces, each a block of one array (mapping.h):
+//
+//                       re'        im'       y
+//   u                  gain      (idle)
+//   re, of a mode    Ar - kept     Ai       Cr
+//   im               -Ai        Ar - kept  -Ci
+//
+// `kept` is 1 where the converters of the states add what they were, so that cells hold increments,
+// and 0 where cells hold all of A. Real modes lack the imaginary row and column. The row of u is
+// driven for both parts, which are read at the same time.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "crosstate/analog/row_levels.h"
+
+namespace crosstate {
+
+/// What of an array decides where weights stand and which levels drive their rows.
+struct ArrayGeometry {
+  std::size_t rows = 0, columns = 0;    // pairs that hold weights; 0: as many as it takes
+  int drive_halvings = kDriveHalvings;  // of a row's level; 0: all rows have the full one
+  float kept = 1;                       // share of the states that converters add
+};
+
+/// Cuts of [0, count) into the fewest parts of at most `most`, nearly equal: where each begins, and
+/// `count`. most = 0: one part.
+std::vector<std::size_t> cuts(std::size_t count, std::size_t most);
+
+/// Modes that fit on an array beside their channel's input and output.
+std::size_t modes_of_piece(const ArrayGeometry& array, bool complex);
+
+/// One mode, in codes of its state: what a code of u, and of either part of the state, adds to it;
+/// and what the state adds to y, in any unit that the channel shares. Real modes: ai = ci = 0.
+struct CodeMode {
+  float gain = 0, ar = 0, ai = 0, cr = 0, ci = 0;
+};
+
+/// A row or column that a mode takes.
+enum class Line { kInput, kReal, kImaginary, kOutput };
+
+struct PlacedPair {
+  Line row = Line::kInput, column = Line::kReal;
+  float weight = 0;
+  float level = 1;    // that drives the row while the column is read
+  bool idle = false;  // the row is driven, but the pair holds no weight
+};
+
+/// The pairs that one mode takes.
+class ModePlacement {
+ public:
+  /// `largest_output`: of |cr| and |ci| on its piece (largest_output()).
+  ModePlacement(const CodeMode& mode, bool complex, float largest_output,
+                const ArrayGeometry& array);
+  std::span<const PlacedPair> pairs() const { return {pairs_.data(), count_}; }
+
+ private:
+  std::array<PlacedPair, 8> pairs_;
+  std::size_t count_ = 0;
+};
+
+/// The largest magnitude that the modes of a piece have on its output.
+float largest_output(std::span<const CodeMode> piece);
+
+/// What the bit lines of one mode mean for its weights, all in the units of CodeMode. `unit`: the
+/// weight that a full conductance stands for in that place. A has two places, in the columns of the
+/// real and of the imaginary part.
+struct ModeUnits {
+  float gain = 0, cr = 0, ci = 0;  // units
+  float pole_real = 0, pole_imaginary = 0;
+  // The largest step of either part of the state over the largest code that drives a row.
+  float largest_real = 0, largest_imaginary = 0;
+};
+
+/// Of the modes of one channel, cut into pieces.
+std::vector<ModeUnits> mode_units(std::span<const CodeMode> channel, bool complex,
+                                  const ArrayGeometry& array);
+
+}  // namespace crosstate

@@ -1,0 +1,53 @@
+// The steps of the converters at the ends of bit lines.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+namespace crosstate {
+
+/// The largest code of a converter of `bits`, which reads -high .. high.
+inline float converter_high(int bits) { return std::exp2(static_cast<float>(bits - 1)) - 1; }
+
+/// The step of a converter of `bits` that reads parts of a sum: it has the range of the codes low
+/// .. high that the whole sum becomes. In those codes.
+inline double partial_step(double low, double high, int bits) {
+  return std::max(std::abs(low), std::abs(high)) / static_cast<double>(converter_high(bits));
+}
+
+/// The largest code that drives a row of a recurrent array: of a state within +-limit, or of the
+/// input, low .. high.
+inline float recurrent_drive(float limit, float low, float high) {
+  return std::max({limit, std::abs(low), std::abs(high)});
+}
+
+/// The finest step, a power of two and in the unit of `largest`, with which a converter of `bits`
+/// reaches sums of that magnitude.
+inline float increment_step(float largest, int bits) {
+  constexpr float kLeast = 1e-3f;  // of states that stand still
+  const float high = converter_high(bits);
+  return std::exp2(std::ceil(std::log2(std::max(largest, kLeast) / high)));
+}
+
+/// Whether the converter of a state has a range of its own for increments of up to `largest`, in
+/// codes of the state: where its steps are then finer than codes, or where those of a converter for
+/// all codes of the state, `codes_step`, are wider than one code.
+inline bool reads_increments(float largest, int bits, float codes_step) {
+  return codes_step > 1 || increment_step(largest, bits) <= 0.5f;
+}
+
+/// The step of a state's converter in codes of the state, `codes_step` where it has the codes'
+/// range.
+inline float state_converter_step(float largest, int bits, float codes_step) {
+  if (!reads_increments(largest, bits, codes_step)) return codes_step;
+  return std::min(increment_step(largest, bits), codes_step);
+}
+
+/// Bits that a converter of `bits` lacks to tell `width` + 1 codes in a row apart.
+inline int missing_bits(std::uint64_t width, int bits) {
+  return std::max(0, static_cast<int>(std::bit_width(width)) - bits);
+}
+
+}  // namespace crosstate

@@ -1,0 +1,64 @@
+#include "crosstate/base/identity.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <set>
+
+#include "crosstate/base/files.h"
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+
+// "/config/model/states" as a user knows it: "model.states".
+std::string readable(std::string pointer) {
+  constexpr std::string_view kConfig = "/config/";
+  pointer.erase(0, pointer.starts_with(kConfig) ? kConfig.size() : 1);
+  std::replace(pointer.begin(), pointer.end(), '/', '.');
+  return pointer;
+}
+
+// An option that an older or a newer version lacks has no value.
+std::string shown(const json& flat, const std::string& key, const char* missing) {
+  if (!flat.contains(key)) return missing;
+  return excerpt(flat[key].dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+// What comes from a file may be nested as deeply as it likes, but is walked on the stack.
+constexpr int kMostDepth = 16;
+
+bool is_deeper(const json& value, int most) {
+  if (!value.is_structured()) return false;
+  return most == 0 || std::any_of(value.begin(), value.end(),
+                                  [&](const json& inner) { return is_deeper(inner, most - 1); });
+}
+
+}  // namespace
+
+std::uint32_t checksum(std::string_view bytes) {
+  const uLong start = crc32_z(0, nullptr, 0);
+  if (bytes.empty()) return static_cast<std::uint32_t>(start);
+  const auto* data = reinterpret_cast<const Bytef*>(bytes.data());
+  return static_cast<std::uint32_t>(crc32_z(start, data, bytes.size()));
+}
+
+std::uint32_t file_checksum(const std::filesystem::path& path) { return checksum(read_file(path)); }
+
+void require_same(const json& found, const json& expected, const std::string& where) {
+  if (is_deeper(found, kMostDepth)) throw CannotContinue(where + ": nested too deeply");
+  const json before = found.flatten(), now = expected.flatten();
+  std::set<std::string> keys;
+  for (const auto& item : before.items()) keys.insert(item.key());
+  for (const auto& item : now.items()) keys.insert(item.key());
+  for (const std::string& key : keys) {
+    if (before.contains(key) && now.contains(key) && before[key] == now[key]) continue;
+    throw CannotContinue(where + ": " + excerpt(readable(key)) + " was " +
+                         shown(before, key, "not there yet") + " and is now " +
+                         shown(now, key, "not there any more") +
+                         "; continue with the same value, or start afresh");
+  }
+}
+
+}  // namespace crosstate

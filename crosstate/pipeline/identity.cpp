@@ -1,0 +1,57 @@
+#include "crosstate/pipeline/identity.h"
+
+#include <utility>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/identity.h"
+#include "crosstate/pipeline/data.h"
+
+namespace crosstate {
+
+using nlohmann::json;
+
+json RunIdentity::content_of(const std::string& file) {
+  if (file.empty()) return "";
+  const std::lock_guard lock(mutex_);
+  const auto known = files_.find(file);
+  if (known != files_.end()) return known->second;
+  json content;
+  try {
+    content = {{"checksum", file_checksum(file)}};
+  } catch (const Error&) {
+    content = file;
+  }
+  return files_[file] = content;
+}
+
+json RunIdentity::settings(const RunOptions& options) {
+  RunOptions copy = options;
+  return settings_of(copy.fields().to_json(), options);
+}
+
+json RunIdentity::settings_of(json values, const RunOptions& options) {
+  values.at("data").erase("directory");
+  values.at("train").erase("log_every");
+  values.at("qat").erase("log_every");
+  values.at("prune").erase("against");  // by itself what the model is that is compared with it
+  values.at("run").at("start") = content_of(options.start);
+  values.at("device").at("table") = content_of(options.target.device.table);
+  // A driver may be called otherwise when a run goes on: at another port, with more patience.
+  json& external = values.at("external");
+  external = options.target.external.used() ? json{{"voltage", external.at("voltage")}} : json();
+  return values;
+}
+
+json RunIdentity::settings_and_data(const RunOptions& options) {
+  RunOptions copy = options;
+  json values = copy.fields().to_json();
+  const std::string key = values.at("data").dump(-1, ' ', false, json::error_handler_t::replace);
+  values = settings_of(std::move(values), options);
+  const std::lock_guard lock(mutex_);
+  auto known = data_.find(key);
+  if (known == data_.end()) known = data_.emplace(key, data_identity(options.data)).first;
+  values.at("data").update(known->second);
+  return values;
+}
+
+}  // namespace crosstate

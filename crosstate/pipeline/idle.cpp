@@ -1,0 +1,274 @@
+#include "crosstate/pipeline/idle.h"
+
+#include <algorithm>
+
+namespace crosstate {
+namespace {
+
+using Idle = std::vector<IdleSettings>;
+
+void append(Idle& to, const Idle& more) { to.insert(to.end(), more.begin(), more.end()); }
+
+// The settings of the cells' model that it does not read.
+void add_device(Idle& idle, const DeviceOptions& device) {
+  const auto is_one_of = [&](std::initializer_list<const char*> names) {
+    return std::any_of(names.begin(), names.end(),
+                       [&](const char* name) { return device.model == name; });
+  };
+  const std::string model = "device.model = \"" + device.model + '"';
+  if (is_one_of({"gaussian", "milo"})) idle.push_back({{"device.drift"}, model});
+  if (!is_one_of({"pcm", "hermes", "hermes-single", "rram-cmo"})) {
+    idle.push_back({{"device.flicker"}, model});
+  }
+  if (device.temperature == 300) {
+    idle.push_back({{"device.activation_energy"}, "device.temperature = 300"});
+  }
+  if (!device.write_verify) {
+    idle.push_back({{"device.max_pulses", "device.pulse_gain", "device.pulse_noise",
+                     "device.pulse_energy", "device.verify_energy"},
+                    "device.write_verify = false"});
+  }
+}
+
+void add_crossbar(Idle& idle, const Target& target) {
+  const CrossbarOptions& crossbar = target.crossbar;
+  if (crossbar.cells == 1) idle.push_back({{"crossbar.significance"}, "crossbar.cells = 1"});
+  if (crossbar.driven != "blocks") {
+    idle.push_back({{"crossbar.drive_halvings"}, "crossbar.driven = \"" + crossbar.driven + '"'});
+  }
+  if (crossbar.recurrence != "increment") {
+    idle.push_back(
+        {{"crossbar.increment_range"}, "crossbar.recurrence = \"" + crossbar.recurrence + '"'});
+  }
+  if (crossbar.adc_range != "calibrated") {
+    idle.push_back({{"crossbar.adc_margin", "simulate.calibration"},
+                    "crossbar.adc_range = \"" + crossbar.adc_range + '"'});
+  }
+  if (target.wires.ideal()) {
+    idle.push_back({{"crossbar.wire_rounds"}, "wires without resistance"});
+  } else if (crossbar.encoding == "offset") {
+    idle.push_back({{"crossbar.wire_rounds"}, "crossbar.encoding = \"offset\""});
+  }
+}
+
+// Activation sites whose range is not that percentile.
+void add_percentiles(Idle& idle, const QuantOptions& quant) {
+  const std::pair<const char*, const ActivationSite*> sites[] = {{"input", &quant.input},
+                                                                 {"residual", &quant.residual},
+                                                                 {"ssm_output", &quant.ssm_output},
+                                                                 {"activation", &quant.activation},
+                                                                 {"linear", &quant.linear}};
+  for (const auto& [name, site] : sites) {
+    if (site->range == "percentile") continue;
+    const std::string at = std::string("quant.") + name;
+    idle.push_back({{at + ".percentile"}, at + ".range = \"" + site->range + '"'});
+  }
+}
+
+// Noise that training adds to weights, by what makes it; nothing is known of stages on the way.
+void add_noise(Idle& idle, const RunOptions& options) {
+  if (!options.qat.stages.empty()) return;
+  const QuantOptions quant = resolved(options.quant);
+  if (quant.device_noise == 0) idle.push_back({{"quant.chip_steps"}, "quant.device_noise = 0"});
+  if (quant.device_noise == 0 && quant.weight_noise == 0) {
+    idle.push_back({{"quant.noise_unit", "quant.noise_recurrence"},
+                    "quant.weight_noise = 0 and quant.device_noise = 0"});
+  }
+}
+
+void add_prune(Idle& idle, const PruneOptions& prune) {
+  if (prune.score != "taylor" && prune.score != "hankel") {
+    idle.push_back({{"prune.batches"}, "prune.score = \"" + prune.score + '"'});
+  }
+}
+
+void add_model(Idle& idle, const ModelOptions& model) {
+  if (model.init == "real") idle.push_back({{"model.decay"}, "model.init = \"real\""});
+  if (model.norm != "batch") {
+    idle.push_back(
+        {{"train.norm_batches", "qat.norm_batches"}, "model.norm = \"" + model.norm + '"'});
+  }
+}
+
+void add_training(Idle& idle, const RunOptions& options) {
+  if (options.qat.distill == 0) idle.push_back({{"qat.temperature"}, "qat.distill = 0"});
+  if (options.train.validation == 0 && options.data.validation_speaker.empty()) {
+    idle.push_back({{"train.patience", "qat.patience"}, "train.validation = 0"});
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> test_data_settings() {
+  return {"data.", "!data.train_limit", "!data.validation_speaker"};
+}
+
+// No command puts a voltage across a single cell of [device].
+std::vector<std::string> target_settings() {
+  return {"device.", "!device.nl2", "!device.nl3", "crossbar.", "wires.", "external."};
+}
+
+std::vector<std::string> run_settings() {
+  std::vector<std::string> keys = {
+      "run.",   "data.", "front_end.", "augment.",    "model.",      "train.",         "prune.",
+      "quant.", "qat.",  "simulate.",  "sweep.noise", "sweep.chips", "sweep.sequences"};
+  for (const char* key : {"schedule", "steps", "penalty", "penalty_epochs", "retrain", "against"}) {
+    keys.push_back(std::string("!prune.") + key);  // of a model that is trained already
+  }
+  for (std::string& key : target_settings()) keys.push_back(std::move(key));
+  return keys;
+}
+
+Idle idle_on_target(const Target& target) {
+  Idle idle;
+  add_device(idle, target.device);
+  add_crossbar(idle, target);
+  return idle;
+}
+
+Idle idle_on_chips(const Target& target, const SimulateOptions&) {
+  Idle idle = idle_on_target(target);
+  if (target.external.used()) {
+    const std::string why = "external.command, which is a real chip";
+    idle.push_back(
+        {{"device.", "!device.g_min", "!device.g_max", "wires.", "crossbar.wire_rounds"}, why});
+  } else {
+    idle.push_back({{"external.timeout", "external.voltage"}, "external.command empty"});
+  }
+  return idle;
+}
+
+Idle idle_in_run(const RunOptions& options) {
+  Idle idle;
+  add_model(idle, options.model);
+  add_training(idle, options);
+  if (!options.start.empty()) {
+    idle.push_back({{"train.", "!train.validation"}, "run.start, which is trained already"});
+  }
+  if (options.prune_float) {
+    add_prune(idle, options.prune);
+  } else {
+    idle.push_back({{"prune."}, "run.prune = false"});
+  }
+  const bool target_noise = options.quantize && options.qat.target_noise > 0;
+  if (!options.quantize) {
+    idle.push_back({{"quant.", "qat.", "run.calibration"}, "run.quantize = false"});
+  } else {
+    add_percentiles(idle, options.quant);
+    if (target_noise) {
+      idle.push_back({{"quant.weight_noise", "quant.device_noise", "quant.noise_unit",
+                       "quant.noise_recurrence"},
+                      "qat.target_noise, which --target sets: the target's noise takes its place"});
+    } else {
+      add_noise(idle, options);
+    }
+  }
+  if (options.on_crossbar) {
+    append(idle, idle_on_chips(options.target, options.simulate));
+    return idle;
+  }
+  idle.push_back({{"simulate.chips", "simulate.sequences", "simulate.calibration", "sweep.noise",
+                   "sweep.chips", "sweep.sequences", "external."},
+                  "run.crossbar = false"});
+  if (target_noise) {
+    append(idle, idle_on_target(options.target));
+  } else {
+    idle.push_back({{"device.", "crossbar.", "wires.", "simulate.times"},
+                    options.quantize ? "run.crossbar = false and qat.target_noise = 0"
+                                     : "run.crossbar = false and run.quantize = false"});
+  }
+  return idle;
+}
+
+Idle idle_with_data(const RunOptions& options, bool recordings) {
+  Idle idle;
+  if (!recordings) {
+    idle.push_back(
+        {{"front_end.", "augment.", "data.layout", "data.test_indices", "data.test_share",
+          "data.test_speaker", "data.validation_speaker", "data.sample_rate", "data.longest"},
+         "images; it is about recordings"});
+    return idle;
+  }
+  const DataOptions& data = options.data;
+  if (!data.test_speaker.empty()) {
+    idle.push_back({{"data.test_indices", "data.test_share"}, "data.test_speaker"});
+  }
+  if (!data.validation_speaker.empty()) {
+    idle.push_back({{"train.validation"}, "data.validation_speaker"});
+  }
+  if (data.layout == "names") {
+    idle.push_back({{"data.test_share"}, "data.layout = \"names\""});
+  } else if (data.layout == "folders") {
+    idle.push_back({{"data.test_indices"}, "data.layout = \"folders\""});
+  }
+  if (options.front_end.kind == "waveform") {
+    idle.push_back({{"front_end.frame", "front_end.hop", "front_end.bands", "front_end.low",
+                     "front_end.high", "front_end.floor", "front_end.deltas"},
+                    "front_end.kind = \"waveform\""});
+  }
+  const AugmentOptions& augment = options.augment;
+  if (augment.noise == 0) {
+    idle.push_back({{"augment.snr_low", "augment.snr_high"}, "augment.noise = 0"});
+  }
+  if (augment.time_masks == 0) {
+    idle.push_back({{"augment.time_mask"}, "augment.time_masks = 0"});
+  }
+  if (augment.band_masks == 0) {
+    idle.push_back({{"augment.band_mask"}, "augment.band_masks = 0"});
+  }
+  return idle;
+}
+
+Idle idle_in_quantize(const RunOptions& options) {
+  Idle idle;
+  add_percentiles(idle, options.quant);
+  return idle;
+}
+
+Idle idle_in_prune(const RunOptions& options, bool floats) {
+  Idle idle;
+  const PruneOptions& prune = options.prune;
+  add_prune(idle, prune);
+  add_training(idle, options);
+  if (prune.schedule == "one-shot") {
+    idle.push_back({{"prune.steps"}, "prune.schedule = \"one-shot\""});
+  }
+  if (prune.penalty == 0) idle.push_back({{"prune.penalty_epochs"}, "prune.penalty = 0"});
+  if (!prune.retrain) {
+    idle.push_back({{"prune.schedule", "prune.steps", "run.calibration", "run.quantize"},
+                    "prune.retrain = false"});
+    if (prune.penalty == 0) idle.push_back({{"qat.", "augment."}, "prune.retrain = false"});
+  }
+  const bool quantizes = floats && options.quantize;
+  if (!quantizes) {
+    const std::string why = floats ? "run.quantize = false" : "a model that is quantized already";
+    idle.push_back({{"quant.", "!quant.weight_noise", "!quant.device_noise", "!quant.noise_unit",
+                     "!quant.chip_steps", "!quant.noise_recurrence", "run.calibration"},
+                    why});
+    if (!floats) idle.push_back({{"run.quantize"}, why});
+  } else {
+    add_percentiles(idle, options.quant);
+  }
+  if (options.quant.device_noise == 0) {
+    idle.push_back({{"quant.chip_steps"}, "quant.device_noise = 0"});
+  }
+  return idle;
+}
+
+std::string idle_reason(std::string_view key, const Idle& idle) {
+  for (const IdleSettings& settings : idle) {
+    if (selects(settings.keys, key)) return settings.why;
+  }
+  return "";
+}
+
+std::string idle_reason_in_run(std::string_view key, const RunOptions& options,
+                               const std::function<bool()>& recordings) {
+  std::string why = idle_reason(key, idle_in_run(options));
+  if (!why.empty()) return why;
+  why = idle_reason(key, idle_with_data(options, true));
+  const std::string of_images = idle_reason(key, idle_with_data(options, false));
+  return why == of_images || recordings() ? why : of_images;
+}
+
+}  // namespace crosstate

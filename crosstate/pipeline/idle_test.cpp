@@ -1,0 +1,72 @@
+#include "crosstate/pipeline/idle.h"
+
+#include <gtest/gtest.h>
+
+namespace crosstate {
+namespace {
+
+std::string reason(const std::string& key, const RunOptions& options, bool recordings = false) {
+  return idle_reason_in_run(key, options, [=] { return recordings; });
+}
+
+TEST(Idle, KeysExist) {
+  RunOptions options;
+  FieldList list = options.fields();
+  EXPECT_NO_THROW(list.use_only(run_settings(), ""));
+  EXPECT_NO_THROW(list.use_only(test_data_settings(), ""));
+  EXPECT_NO_THROW(list.use_only(target_settings(), ""));
+  const auto expect_known = [&](const std::vector<IdleSettings>& idle) {
+    for (const IdleSettings& settings : idle) EXPECT_NO_THROW(list.use_only(settings.keys, ""));
+  };
+  for (const bool on : {false, true}) {
+    options.prune_float = options.on_crossbar = on;
+    options.quantize = true;
+    options.qat.target_noise = on ? 1 : 0;
+    options.start = on ? "x" : "";
+    options.target.external.command = on ? "x" : "";
+    options.front_end.kind = on ? "waveform" : "log-mel";
+    expect_known(idle_in_run(options));
+    expect_known(idle_with_data(options, on));
+    expect_known(idle_in_quantize(options));
+    expect_known(idle_in_prune(options, on));
+    options.quantize = on;
+    expect_known(idle_in_run(options));
+  }
+}
+
+TEST(Idle, NothingIsThatDecides) {
+  RunOptions options;
+  for (const char* key : {"run.seed", "model.channels", "train.epochs", "quant.preset",
+                          "quant.weight_noise", "qat.epochs", "data.train_limit"}) {
+    EXPECT_EQ(reason(key, options), "") << key;
+  }
+  options.on_crossbar = options.prune_float = true;
+  options.qat.distill = 0.5;
+  options.quant.device_noise = 0.1;
+  options.train.patience = 3;
+  options.target.device.write_verify = true;
+  for (const char* key :
+       {"prune.states", "simulate.chips", "sweep.noise", "device.read_noise", "crossbar.rows",
+        "wires.segment", "qat.temperature", "quant.chip_steps", "quant.noise_unit", "qat.patience",
+        "device.max_pulses", "external.command"}) {
+    EXPECT_EQ(reason(key, options), "") << key;
+  }
+  for (const char* key : {"front_end.bands", "augment.gain", "data.test_indices"}) {
+    EXPECT_EQ(reason(key, options, true), "") << key;
+    EXPECT_NE(reason(key, options, false), "") << key;
+  }
+}
+
+TEST(Idle, WhatTrainingForATargetUses) {
+  RunOptions options;
+  options.qat.target_noise = 1;
+  EXPECT_EQ(reason("device.read_noise", options), "");
+  EXPECT_EQ(reason("simulate.times", options), "");
+  EXPECT_EQ(reason("simulate.chips", options), "run.crossbar = false");
+  EXPECT_NE(reason("quant.weight_noise", options), "");
+  options.quantize = false;
+  EXPECT_NE(reason("device.read_noise", options), "");
+}
+
+}  // namespace
+}  // namespace crosstate

@@ -1,0 +1,219 @@
+#include "crosstate/pipeline/prune_run.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <map>
+#include <string>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/base/identity.h"
+#include "crosstate/integer/network.h"
+#include "crosstate/pipeline/data.h"
+#include "crosstate/prune/prune.h"
+#include "crosstate/train/evaluate.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+class PruneRunTest : public testing::Test {
+ protected:
+  PruneRunTest()
+      : directory_(fs::path(testing::TempDir()) / ("prune-run-" + std::to_string(getpid()))),
+        pool_(1) {
+    fs::remove_all(directory_);
+    fs::create_directories(directory_);
+    options_.data.train_limit = 160;
+    options_.data.test_limit = 64;
+    options_.calibration = 32;
+    options_.model.channels = options_.model.states = 4;
+    options_.model.layers = 1;
+    options_.train.epochs = options_.qat.epochs = 2;
+    options_.train.batch = options_.qat.batch = 32;
+    options_.prune.states = "0.5";
+    options_.prune.channels = "0.25";
+    options_.prune.batches = 2;
+  }
+  ~PruneRunTest() override { fs::remove_all(directory_); }
+
+  // A trained model of its own seed; returns its file.
+  std::string train_model(const std::string& name, std::uint64_t seed, bool quantized) {
+    RunOptions options = options_;
+    options.seed = seed;
+    options.quantize = quantized;
+    const fs::path directory = directory_ / (name + "-run");
+    fs::remove_all(directory);
+    run(options, context(name + "-run"));
+    const std::string file = (directory_ / (name + ".safetensors")).string();
+    write_file(file, read_file(directory / (quantized ? "qat.safetensors" : "float.safetensors")));
+    return file;
+  }
+
+  RunContext context(const std::string& name, bool resume = false) {
+    RunContext result;
+    result.directory = directory_ / name;
+    result.resume = resume;
+    result.pool = &pool_;
+    result.stop = [] { return false; };
+    return result;
+  }
+
+  // Of every file but the record of times.
+  std::map<std::string, std::string> files(const std::string& name) const {
+    std::map<std::string, std::string> all;
+    for (const auto& entry : fs::directory_iterator(directory_ / name)) {
+      const std::string file = entry.path().filename().string();
+      if (file.ends_with(".safetensors") && !file.ends_with(".checkpoint.safetensors")) {
+        all[file] = read_file(entry.path());
+      }
+    }
+    return all;
+  }
+
+  Network load(const std::string& file) const {
+    return Network::from_tensors(read_safetensors(file), file);
+  }
+  double accuracy_of(const Network& network) {
+    return evaluate_accuracy(network, load_run_data(options_, pool_).test, 256, pool_);
+  }
+
+  fs::path directory_;
+  ThreadPool pool_;
+  RunOptions options_;
+};
+
+TEST_F(PruneRunTest, ReportsWhatItLeaves) {
+  const std::string model = train_model("model", 1, true);
+  const std::string against = train_model("against", 2, false);
+  options_.prune.against = against;
+  const PruneSummary summary = prune_model(model, options_, context("out"));
+  EXPECT_FALSE(summary.interrupted);
+  ASSERT_EQ(summary.models.size(), 2u);
+  const RunData data = load_run_data(options_, pool_);
+  const PruneShares shares = prune_points(options_.prune).front();
+  for (const PrunedModel& one : summary.models) {
+    const bool first = &one == &summary.models.front();
+    EXPECT_EQ(one.file, first ? model : against);
+    EXPECT_EQ(one.quantized, first);
+    const Network original = load(one.file);
+    EXPECT_EQ(one.accuracy, accuracy_of(original));
+    EXPECT_EQ(one.size.states, size_of(original).states);
+    ASSERT_EQ(one.points.size(), 1u);
+    const PrunePoint& point = one.points.front();
+    const Network at_once = prune(original, options_.prune, shares, size_of(original),
+                                  score_batches(data.training, options_), pool_);
+    EXPECT_EQ(point.one_shot, accuracy_of(at_once));
+    EXPECT_EQ(point.file, first ? "pruned.safetensors" : "against.safetensors");
+    const Network left = load((directory_ / "out" / point.file).string());
+    EXPECT_TRUE(left.quantized());
+    EXPECT_EQ(point.retrained, accuracy_of(left));
+    EXPECT_TRUE(std::isfinite(point.validation_accuracy));
+    EXPECT_EQ(point.training.epochs.size(), 2u);
+    EXPECT_EQ(point.size.states, size_of(left).states);
+    EXPECT_EQ(point.size.stream, size_of(left).stream);
+    EXPECT_LE(2 * point.size.states, one.size.states);
+    EXPECT_EQ(point.size.stream, 3u);
+    // The other one was in floating point, without the tables of activations.
+    if (first) {
+      EXPECT_LT(point.memory.total(), one.memory.total());
+    }
+    const std::string integers =
+        (directory_ / "out" / point.file).replace_extension("").string() + ".integer.safetensors";
+    EXPECT_NO_THROW(integer_network_from(read_safetensors(integers), integers));
+  }
+  const nlohmann::json result = to_json(summary);
+  EXPECT_EQ(result.at("models").at(0).at("points").at(0).at("states"),
+            summary.models[0].points[0].size.states);
+  EXPECT_TRUE(fs::exists(directory_ / "out/report.html"));
+}
+
+TEST_F(PruneRunTest, PrunesAloneWithoutTraining) {
+  const std::string model = train_model("model", 1, true);
+  options_.prune.retrain = false;
+  options_.prune.states = "0.2 0.5";
+  const PruneSummary summary = prune_model(model, options_, context("out"));
+  ASSERT_EQ(summary.models.at(0).points.size(), 2u);
+  for (const PrunePoint& point : summary.models[0].points) {
+    EXPECT_TRUE(std::isnan(point.retrained));
+    EXPECT_EQ(point.one_shot, accuracy_of(load((directory_ / "out" / point.file).string())));
+  }
+  EXPECT_GE(summary.models[0].points[0].size.states, summary.models[0].points[1].size.states);
+}
+
+TEST_F(PruneRunTest, EndsWithTheSameBitsHoweverOftenItIsStopped) {
+  const std::string model = train_model("model", 1, false);
+  options_.prune.schedule = "gradual";
+  options_.prune.steps = 2;
+  options_.prune.penalty = 0.01;
+  options_.qat.distill = 0.5;
+  const PruneSummary whole = prune_model(model, options_, context("whole"));
+  int stops = 0;
+  for (bool interrupted = true; interrupted; ++stops) {
+    ASSERT_LT(stops, 100);
+    RunContext part = context("part", stops > 0);
+    // An epoch has 5 batches and is tested in one; a little further every time.
+    int left = 9 + stops;
+    part.stop = [&] { return left-- <= 0; };
+    const PruneSummary summary = prune_model(model, options_, part);
+    interrupted = summary.interrupted;
+    EXPECT_EQ(fs::exists(directory_ / "part/report.html"), !interrupted);
+    if (interrupted) continue;
+    EXPECT_EQ(summary.models.at(0).points.at(0).retrained,
+              whole.models.at(0).points.at(0).retrained);
+    EXPECT_EQ(summary.models[0].points[0].one_shot, whole.models[0].points[0].one_shot);
+  }
+  EXPECT_GT(stops, 3);
+  EXPECT_EQ(files("part"), files("whole"));
+}
+
+TEST_F(PruneRunTest, ContinuesWithTheSameInputsAlone) {
+  const std::string model = train_model("model", 1, true);
+  const std::string bytes = read_file(model);
+  prune_model(model, options_, context("out"));
+  const auto before = files("out");
+  const auto expect_refused = [&](const RunOptions& options, const std::string& part) {
+    EXPECT_THAT([&] { prune_model(model, options, context("out", true)); },
+                ThrowsMessage<CannotContinue>(
+                    AllOf(HasSubstr("pruned.checkpoint.safetensors"), HasSubstr(part))));
+    EXPECT_EQ(files("out"), before) << part;
+  };
+  RunOptions other = options_;
+  other.prune.score = "magnitude";
+  expect_refused(other, "prune.score was");
+  other = options_;
+  other.qat.epochs = 3;
+  expect_refused(other, "options.epochs was");
+  other = options_;
+  other.data.train_limit = 150;
+  expect_refused(other, "train_limit was");
+  other = options_;
+  other.data.permutation_seed = 0;
+  other.seed = 2;
+  expect_refused(other, "seed was");
+  train_model("model", 2, true);  // in its place
+  expect_refused(options_, "checksum of the model was");
+  write_file(model, bytes);
+  EXPECT_FALSE(prune_model(model, options_, context("out", true)).interrupted);
+  EXPECT_EQ(files("out"), before);
+}
+
+TEST_F(PruneRunTest, RefusesAnEarlierRun) {
+  const std::string model = train_model("model", 1, true);
+  options_.prune.retrain = false;
+  prune_model(model, options_, context("out"));
+  EXPECT_THAT([&] { prune_model(model, options_, context("out")); },
+              ThrowsMessage<Error>(HasSubstr("holds results already")));
+  EXPECT_THAT([&] { prune_model(model, options_, context("model-run", true)); },
+              ThrowsMessage<Error>(HasSubstr("holds results of train")));
+}
+
+}  // namespace
+}  // namespace crosstate

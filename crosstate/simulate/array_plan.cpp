@@ -1,0 +1,118 @@
+#include "crosstate/simulate/array_plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "crosstate/analog/bit_line.h"
+#include "crosstate/analog/steps.h"
+#include "crosstate/integer/lanes.h"
+#include "crosstate/simulate/conversion.h"
+
+namespace crosstate {
+namespace {
+
+class Planner {
+ public:
+  Planner(const IntegerNetwork& network, const Mapping& mapping, const CrossbarOptions& crossbar,
+          std::size_t number)
+      : n_(network),
+        mapping_(mapping),
+        crossbar_(crossbar),
+        a_(mapping.arrays[number]),
+        plan_{.weights = a_.weights, .rows = a_.rows, .columns = a_.columns, .drive = a_.drive} {}
+
+  ArrayPlan run() {
+    switch (a_.site) {
+      case Site::kEncoder:
+        plan_.slices = mapping_.input_slices;
+        plan_.largest_code = largest_magnitude(n_.input);
+        matrix_ranges(n_.encoder_codes, n_.residual, n_.encoder.columns);
+        break;
+      case Site::kRecurrence:
+        plan_.slices = mapping_.state_slices;
+        plan_.largest_code =
+            recurrent_drive(static_cast<float>(n_.state_limit), static_cast<float>(n_.residual.low),
+                            static_cast<float>(n_.residual.high));
+        recurrence_ranges();
+        if (crossbar_.recurrence == "increment") {
+          plan_.own_row.assign(a_.columns, kNoRow);
+          for (std::size_t c = 0; c < a_.states; ++c) plan_.own_row[c] = a_.pieces.size() + c;
+        }
+        break;
+      case Site::kLinear: {
+        const IntegerBlock& b = n_.blocks[a_.layer];
+        plan_.slices = mapping_.activation_slices;
+        plan_.largest_code = largest_magnitude(b.activation);
+        matrix_ranges(n_.gated ? b.linear_codes : b.sum, n_.gated ? b.linear : n_.residual,
+                      b.shape.size());
+        break;
+      }
+      case Site::kDecoder:
+        plan_.largest_code = converter_high(crossbar_.dac_bits);
+        score_ranges();
+        break;
+    }
+    // Copies of their own significance have converters of their own, whose codes are summed.
+    if (mapping_.conversions_of_weight > 1) {
+      for (ColumnRange& range : plan_.ranges) range.partial = true;
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  void matrix_ranges(const Requantizer& r, const CodeFormat& to, std::size_t inputs) {
+    const bool partial = a_.rows < inputs || plan_.slices > 1;
+    for (std::size_t c = 0; c < a_.columns; ++c) {
+      plan_.ranges.push_back(column_range(r, a_.first_output + c, to, crossbar_.adc_bits, partial));
+    }
+  }
+
+  void recurrence_ranges() {
+    const int bits = crossbar_.adc_bits;
+    const auto limit = static_cast<float>(n_.state_limit);
+    const float step = std::exp2(static_cast<float>(missing_bits(state_format(n_), bits)));
+    plan_.ranges.assign(a_.states, {step, limit, plan_.slices > 1});
+    for (std::size_t c = 0; fits_increments(mapping_, crossbar_) && c < a_.states; ++c) {
+      const float largest = a_.line(c).sum() * plan_.largest_code;
+      plan_.ranges[c] = increment_range(plan_.ranges[c], largest, bits);
+    }
+    for (const Piece& piece : a_.pieces) {
+      const IntegerBlock& b = n_.blocks[a_.layer];
+      const bool partial = piece.modes < b.shape.modes(piece.channel) || plan_.slices > 1;
+      plan_.ranges.push_back(column_range(b.output, piece.channel, b.ssm_output, bits, partial));
+    }
+  }
+
+  // Scores have no codes: their converters take a share of the largest possible sum.
+  void score_ranges() {
+    for (std::size_t c = 0; c < a_.columns; ++c) {
+      const float range = std::max(1.0f, a_.line(c).sum() * plan_.largest_code *
+                                             static_cast<float>(crossbar_.adc_full_scale));
+      plan_.ranges.push_back({range / converter_high(crossbar_.adc_bits), range, true});
+    }
+  }
+
+  const IntegerNetwork& n_;
+  const Mapping& mapping_;
+  const CrossbarOptions& crossbar_;
+  const MappedArray& a_;
+  ArrayPlan plan_;
+};
+
+}  // namespace
+
+ArrayPlan array_plan(const IntegerNetwork& network, const Mapping& mapping,
+                     const CrossbarOptions& crossbar, std::size_t number) {
+  return Planner(network, mapping, crossbar, number).run();
+}
+
+bool fits_increments(const Mapping& mapping, const CrossbarOptions& crossbar) {
+  return crossbar.recurrence == "increment" && crossbar.increment_range == "fitted" &&
+         mapping.state_slices == 1;
+}
+
+CodeFormat state_format(const IntegerNetwork& network) {
+  return {-network.state_limit, network.state_limit, 1};
+}
+
+}  // namespace crosstate

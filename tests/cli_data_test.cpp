@@ -1,0 +1,165 @@
+// Data sets as they come: what the program says of folders and files that others made.
+#include <nlohmann/json.hpp>
+
+#include "crosstate/data/safetensors.h"
+#include "tests/cli.h"
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+
+class CliData : public Cli {
+ protected:
+  // Three classes of twelve recordings, a folder each, by speakers of their own.
+  void write_folders(const std::string& name, const std::vector<std::string>& labels) const {
+    const Recordings set = reference::tone_set(12 * labels.size(), 2);
+    for (std::size_t i = 0; i < set.items.size(); ++i) {
+      reference::write_sound(directory_ / name / labels[i % labels.size()] /
+                                 ("s" + std::to_string(i / labels.size()) + "_nohash_0.wav"),
+                             set.items[i].samples);
+    }
+  }
+  Result train(const std::string& data, const std::string& out,
+               std::vector<std::string> more = {}) const {
+    more.insert(more.end(), {"--data", path(data), "--set", "front_end.bands=6", "--set",
+                             "run.quantize=false", "--set", "train.epochs=1", "--quiet"});
+    return call(tiny("train", path(out), more));
+  }
+  json summary(const std::string& out) const {
+    return json::parse(read_file(path(out + "/summary.json")));
+  }
+};
+
+TEST_F(CliData, NamesOfAnyBytesReachTheResults) {
+  write_folders("set-\xff", {"caf\xe9", "tea", "milk"});
+  const Result trained = train("set-\xff", "out-\xfe");
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  EXPECT_THAT(summary("out-\xfe")["data"][0], HasSubstr("set-\xef\xbf\xbd train"));
+  const std::string model = path("out-\xfe/float.safetensors");
+  const Result evaluated = call({"eval", model, "--data", path("set-\xff"), "--json", "-",
+                                 "--predictions", path("predictions.csv"), "--out", path("e")});
+  ASSERT_EQ(evaluated.code, 0) << evaluated.err;
+  EXPECT_EQ(json::parse(evaluated.out)["sequences"], 3);
+  EXPECT_THAT(read_file(path("predictions.csv")), HasSubstr("caf\xef\xbf\xbd"));
+  // An error is text as well.
+  const Result refused = call({"eval", model, "--data", path("absent-\xff")});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("absent-\xef\xbf\xbd: no such directory"));
+}
+
+TEST_F(CliData, WhatIsLeftOutIsCountedWithQuietToo) {
+  write_folders("set", {"yes", "no"});
+  for (const char* name : {"set/yes/more/t0_nohash_0.wav", "set/no/more/t1_nohash_0.wav",
+                           "set/_background_noise_/hum.wav"}) {
+    reference::write_sound(path(name), reference::tone(300, 800));
+  }
+  const std::vector<std::string> lines = {"2 recordings in no/more, yes/more not used",
+                                          "1 recording in _background_noise_ not used"};
+  const Result trained = train("set", "out");
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  const json notes = summary("out")["notes"];
+  ASSERT_EQ(notes.size(), lines.size());
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const std::string line = testing::PrintToString(lines[i]);
+    EXPECT_TRUE(std::any_of(notes.begin(), notes.end(),
+                            [&](const json& note) {
+                              return note.get<std::string>().find(lines[i]) != std::string::npos;
+                            }))
+        << line << notes;
+    EXPECT_THAT(trained.err, HasSubstr(lines[i]));
+  }
+  const Result evaluated = call({"eval", path("out/float.safetensors"), "--data", path("set"),
+                                 "--quiet", "--out", path("e")});
+  ASSERT_EQ(evaluated.code, 0) << evaluated.err;
+  for (const std::string& line : lines) EXPECT_THAT(evaluated.err, HasSubstr(line));
+  EXPECT_EQ(json::parse(read_file(path("e/eval.json")))["notes"].size(), lines.size());
+
+  write("sweep.toml",
+        "[grid]\n\"run.seed\" = [1, 2]\n[run]\nquantize = false\n[front_end]\nbands = 6\n"
+        "[model]\nchannels = 4\nstates = 4\nlayers = 1\n[train]\nepochs = 1\n");
+  const Result swept = call({"sweep", path("sweep.toml"), "--data", path("set"), "--quiet", "--out",
+                             path("swept"), "--threads", "1"});
+  ASSERT_EQ(swept.code, 0) << swept.err;
+  for (const std::string& line : lines) {
+    const std::size_t first = swept.err.find(line);
+    ASSERT_NE(first, std::string::npos) << swept.err;
+    EXPECT_EQ(swept.err.find(line, first + 1), std::string::npos) << swept.err;
+  }
+}
+
+TEST_F(CliData, PartsBesideClassesAreRefused) {
+  write_folders("set/Train", {"yes", "no"});
+  write_folders("set/TEST", {"yes", "no"});
+  ASSERT_EQ(train("set", "out").code, 0);
+  EXPECT_THAT(summary("out")["data"].dump(), AllOf(HasSubstr("train: 22"), HasSubstr("test: 24")));
+  write_folders("set", {"maybe"});
+  const Result mixed = train("set", "mixed");
+  EXPECT_EQ(mixed.code, 2);
+  EXPECT_THAT(mixed.err, AllOf(HasSubstr("TEST, Train"), HasSubstr("maybe")));
+}
+
+TEST_F(CliData, PointersAreNamedByEveryReader) {
+  const std::string pointer =
+      "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n";
+  constexpr const char* kMessage = "is a Git LFS pointer, not the file";
+  write("m.safetensors", pointer);
+  write("g.npz", pointer);
+  write("g.csv", pointer);
+  write("c.toml", pointer);
+  write("v.csv", "0.1\n");
+  write("tones/a_ann_0.wav", pointer);
+  write("tones/b_ann_9.wav", pointer);
+  make_data("images", "train-images-idx3-ubyte", pointer);
+  expect_refused({"info", path("m.safetensors")}, {"m.safetensors", kMessage});
+  for (const char* map : {"g.npz", "g.csv"}) {
+    expect_refused({"array", "--conductance", path(map), "--voltage", path("v.csv")},
+                   {map, kMessage});
+  }
+  expect_refused({"train", "--config", path("c.toml"), "--out", path("o")}, {"c.toml", kMessage});
+  expect_refused({"train", "--target", path("c.toml"), "--out", path("o")}, {"c.toml", kMessage});
+  expect_refused({"sweep", path("c.toml"), "--out", path("o")}, {"c.toml", kMessage});
+  expect_refused({"device", "table", "--set", "device.table=" + path("g.csv")},
+                 {"g.csv", kMessage});
+  expect_refused(tiny("train", path("o"), {"--data", path("tones")}), {"_ann_", kMessage});
+  expect_refused(tiny("train", path("o"), {"--data", path("images")}), {"train-images", kMessage});
+  // The same in a name that says it is packed.
+  fs::rename(path("images/train-images-idx3-ubyte"), path("images/train-images-idx3-ubyte.gz"));
+  expect_refused(tiny("train", path("o"), {"--data", path("images")}), {"train-images", kMessage});
+}
+
+TEST_F(CliData, NpyIsNamedAsSuch) {
+  write("g.npy", std::string("\x93NUMPY\1\0v\0{\"descr\": \"<f8\"", 26));
+  write("v.csv", "0.1\n");
+  const std::vector<std::string> parts = {"g.npy", "is a .npy file, expected .npz or .csv"};
+  expect_refused({"array", "--conductance", path("g.npy"), "--voltage", path("v.csv")}, parts);
+  expect_refused({"array", "--conductance", path("v.csv"), "--voltage", path("g.npy")}, parts);
+  expect_refused({"array", "--conductance", path("v.csv"), "--voltage", path("v.csv"),
+                  "--effective", path("e.npy")},
+                 {"e.npy", "expected .npz or .csv"});
+}
+
+// A tensor that nobody needs may be of any type; one that is needed is named.
+TEST_F(CliData, UnusedTensorsOfOtherTypesDoNoHarm) {
+  ASSERT_EQ(
+      call(tiny("train", path("out"), {"--set", "train.epochs=1", "--set", "qat.epochs=1"})).code,
+      0);
+  for (const std::string name : {"float", "qat", "qat.integer"}) {
+    Safetensors model = read_safetensors(path("out/" + name + ".safetensors"));
+    model.tensors["mask"] = {"BOOL", {3}, std::string(3, '\1')};
+    model.tensors["half"] = {"F16", {2}, std::string(4, '\0')};
+    model.tensors["new"] = {"F3", {2}, std::string(1, '\0')};
+    write_safetensors(path("more.safetensors"), model);
+    EXPECT_EQ(call({"info", path("more.safetensors")}).code, 0) << name;
+    auto needed = model.tensors.find("encoder.bias");
+    if (needed == model.tensors.end()) continue;
+    needed->second = {"BOOL", {2}, std::string(2, '\1')};
+    write_safetensors(path("bad.safetensors"), model);
+    expect_refused({"info", path("bad.safetensors")}, {"bad.safetensors", needed->first, "BOOL"});
+  }
+}
+
+}  // namespace
+}  // namespace crosstate
