@@ -35,6 +35,10 @@ int convert_command(const Common& common, const std::string& model) {
   require_writable_file(common.json);
   require_writable_file(file.string());
   const Safetensors content = read_safetensors(model);
+  std::error_code ignored;
+  if (fs::equivalent(file, model, ignored)) {
+    fail("--out " + file.string(), "is the model itself, expected another file");
+  }
   if (is_integer_network(content)) {
     fail(model, "holds whole numbers already, expected a quantized model");
   }

@@ -123,6 +123,9 @@ TEST_F(CliIntegers, AreMadeOfAQuantizedModel) {
           .code,
       0);
   EXPECT_FALSE(read_file(path("own.safetensors")) == trained);
+  expect_refused(
+      {"convert", out + "/qat.safetensors", "--out", out + "/qat.safetensors", "--overwrite"},
+      {"is the model itself"});
   expect_refused({"convert", out + "/float.safetensors"},
                  {"float.safetensors", "floating point", "quantize"});
   expect_refused({"convert", integers}, {"whole numbers already"});
