@@ -22,14 +22,29 @@ std::vector<std::string> classes_of(const std::vector<RecordingFile>& files) {
   return {labels.begin(), labels.end()};
 }
 
-// How many recordings tell nothing about their length, and the first of them.
-struct Unmeasured {
+// How many recordings have something in common, and the first of them.
+struct Alike {
   std::size_t count = 0;
   std::string first;
+
+  void add(const std::string& name) {
+    if (++count == 1) first = name;
+  }
+  void note(const std::string& where, const std::string& what,
+            std::vector<std::string>& notes) const {
+    if (count == 0) return;
+    notes.push_back(where + std::to_string(count) + (count == 1 ? " recording " : " recordings ") +
+                    what + "; the first is " + as_utf8(first));
+  }
+};
+
+// What the headers do not tell.
+struct Headers {
+  Alike to_end, has_rest;
 };
 
 Recording read_recording(const RecordingFile& file, const std::vector<std::string>& classes,
-                         double longest, int& sample_rate, Unmeasured& unmeasured) {
+                         double longest, int& sample_rate, Headers& headers) {
   Sound sound = read_sound(file.path, longest);
   if (sample_rate == 0) sample_rate = sound.sample_rate;
   if (sound.sample_rate != sample_rate) {
@@ -37,7 +52,8 @@ Recording read_recording(const RecordingFile& file, const std::vector<std::strin
                                  std::to_string(sample_rate) +
                                  " Hz as data.sample_rate or the first recording says");
   }
-  if (sound.to_end && ++unmeasured.count == 1) unmeasured.first = file.name;
+  if (sound.to_end) headers.to_end.add(file.name);
+  if (sound.has_rest) headers.has_rest.add(file.name);
   const auto label = std::lower_bound(classes.begin(), classes.end(), file.label);
   return {as_utf8(file.name), file.speaker, static_cast<std::int32_t>(label - classes.begin()),
           std::move(sound.samples)};
@@ -49,14 +65,35 @@ std::string base_name(const fs::path& directory) {
   return as_utf8((error ? directory : resolved).filename().string());
 }
 
-void set_test_speaker(std::vector<RecordingFile>& files, const std::string& speaker) {
+// Returns how many recordings of other speakers were for the test.
+std::size_t set_test_speaker(std::vector<RecordingFile>& files, const std::string& speaker) {
+  std::size_t moved = 0;
   for (RecordingFile& file : files) {
     if (file.speaker == speaker) {
       file.part = Part::kTest;
     } else if (file.part == Part::kTest) {
       file.part = Part::kTrain;
+      ++moved;
     }
   }
+  return moved;
+}
+
+// What chooses the test set, where the settings that would do so elsewhere say something, too.
+void note_unused_settings(RecordingFiles& found, const DataOptions& options) {
+  if (!options.test_speaker.empty()) return;
+  const DataOptions defaults;
+  const auto note = [&](const std::string& key, bool set, bool used, const std::string& chosen) {
+    if (set && !used) found.notes.push_back(key + " has no effect: " + chosen);
+  };
+  const std::string told = "the directory tells which recordings are for the test";
+  note("data.test_share", options.test_share != defaults.test_share,
+       !found.has_test && !found.by_names,
+       found.has_test ? told : "the names tell the test set, by data.test_indices");
+  note(
+      "data.test_indices", options.test_indices != defaults.test_indices,
+      !found.has_test && found.by_names,
+      found.has_test ? told : "the folders are classes, of which data.test_share goes to the test");
 }
 
 // Every prefix of the order is a fair sample.
@@ -94,7 +131,15 @@ AudioSets read_audio(const fs::path& directory, const DataOptions& options) {
                         "\", but " + directory.string() +
                         " has a validation part, expected one of the two");
   }
-  if (!options.test_speaker.empty()) set_test_speaker(files, options.test_speaker);
+  note_unused_settings(found, options);
+  if (!options.test_speaker.empty()) {
+    const std::size_t moved = set_test_speaker(files, options.test_speaker);
+    if (found.has_test && moved > 0) {
+      found.notes.push_back(std::to_string(moved) + (moved == 1 ? " recording" : " recordings") +
+                            " of the test part are not for the test, as data.test_speaker names "
+                            "the one who is");
+    }
+  }
   sort_by_hash(files);
 
   const std::vector<std::string> classes = classes_of(files);
@@ -109,12 +154,12 @@ AudioSets read_audio(const fs::path& directory, const DataOptions& options) {
   sets.validation = {base + " validation", 0, {}, classes};
   sets.test = {base + " test", 0, {}, classes};
   if (!options.test_speaker.empty()) sets.test.name += " (" + options.test_speaker + ')';
-  Unmeasured unmeasured;
+  Headers headers;
   for (const RecordingFile& file : files) {
     Recordings& part = file.part == Part::kTest         ? sets.test
                        : file.part == Part::kValidation ? sets.validation
                                                         : sets.train;
-    part.items.push_back(read_recording(file, classes, options.longest, sample_rate, unmeasured));
+    part.items.push_back(read_recording(file, classes, options.longest, sample_rate, headers));
   }
   for (Recordings* part : {&sets.train, &sets.validation, &sets.test}) {
     part->sample_rate = sample_rate;
@@ -124,13 +169,11 @@ AudioSets read_audio(const fs::path& directory, const DataOptions& options) {
   }
   const std::string where = as_utf8(directory.string()) + ": ";
   for (const std::string& note : found.notes) sets.notes.push_back(where + note);
-  if (unmeasured.count > 0) {
-    sets.notes.push_back(where + std::to_string(unmeasured.count) +
-                         (unmeasured.count == 1 ? " recording" : " recordings") +
-                         " read to the end of the file, since the header does not tell the length; "
-                         "the first is " +
-                         as_utf8(unmeasured.first));
-  }
+  headers.to_end.note(
+      where, "read to the end of the file, since the header does not tell the length", sets.notes);
+  headers.has_rest.note(
+      where, "with more bytes than the header announces, which are neither samples nor chunks",
+      sets.notes);
   return sets;
 }
 

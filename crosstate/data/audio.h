@@ -19,7 +19,8 @@ namespace crosstate {
 struct Sound {
   std::vector<float> samples;
   int sample_rate = 0;
-  bool to_end = false;  // the header did not tell the length
+  bool to_end = false;    // the header did not tell the length
+  bool has_rest = false;  // bytes behind the announced samples that are no chunks
 };
 Sound read_sound(const std::filesystem::path& path, double longest);
 

@@ -201,6 +201,18 @@ TEST_F(PlaceholderTest, TruncatedFilesAreRefusedInEitherByteOrder) {
   }
 }
 
+TEST_F(PlaceholderTest, BytesBehindTheSamplesAreTold) {
+  for (const bool big : {false, true}) {
+    for (const auto& [rest, told] : {std::pair<std::string, bool>{"", false},
+                                     {std::string("LIST\4\0\0\0abcd", 12), big},
+                                     {"LIST", true},
+                                     {std::string(100, '\1'), true}}) {
+      write_bytes("x.wav", wav_bytes(samples_, 600, big, rest));
+      EXPECT_EQ(read_sound(sounds_.path() / "x.wav", 30).has_rest, told) << rest << big;
+    }
+  }
+}
+
 TEST_F(PlaceholderTest, AnEmptyFileStaysEmpty) {
   refuse(wav_bytes({}, 0), "no samples", "nothing behind the header");
   refuse(wav_bytes({}, 0, false, std::string("LIST\4\0\0\0abcdnote\0\0\0\0", 20)), "no samples",
@@ -467,6 +479,25 @@ TEST_F(AudioTest, TakesTrainAndTestFoldersAsTheyAre) {
   EXPECT_THAT(sets.test.classes, ElementsAre("no", "yes"));
   EXPECT_EQ(sets.test.items[0].label, 1);
   EXPECT_TRUE(holds_audio(sounds_.path()));
+}
+
+TEST_F(AudioTest, TellsWhichSettingsHaveNoEffect) {
+  for (const char* part : {"train", "test"}) {
+    sounds_.write(std::string(part) + "/yes/a_nohash_0.wav", noise(20, 1));
+    sounds_.write(std::string(part) + "/no/b_nohash_0.wav", noise(20, 1));
+  }
+  DataOptions options;
+  options.test_share = 0.35;
+  EXPECT_THAT(read_audio(sounds_.path(), options).notes,
+              ElementsAre(HasSubstr("data.test_share has no effect")));
+  options = {};
+  options.test_indices = "7";
+  EXPECT_THAT(read_audio(sounds_.path(), options).notes,
+              ElementsAre(HasSubstr("data.test_indices has no effect")));
+  options = {};
+  options.test_speaker = "a";
+  EXPECT_THAT(read_audio(sounds_.path(), options).notes,
+              ElementsAre(HasSubstr("1 recording of the test part")));
 }
 
 TEST_F(AudioTest, KeepsTheValidationPartApart) {

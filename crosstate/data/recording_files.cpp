@@ -14,6 +14,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/base/utf8.h"
 #include "crosstate/data/name_hash.h"
 
@@ -95,7 +96,11 @@ class Scan {
     struct stat status = {};
     if (stat(folder.path.c_str(), &status) != 0) return;
     const std::pair place(status.st_dev, status.st_ino);
-    if (std::count(above_.begin(), above_.end(), place) > 0 || depth > kDeepest) return;
+    if (std::count(above_.begin(), above_.end(), place) > 0) return;
+    if (depth > kDeepest) {
+      folder.unreadable = "more than " + std::to_string(kDeepest) + " folders deep";
+      return;
+    }
     above_.push_back(place);
     std::error_code error, ignored;
     for (fs::directory_iterator it(folder.path, error), end; !error && it != end;
@@ -301,6 +306,13 @@ class Finder {
         if (exists(list.name)) {
           note(std::string(list.name) + " is not followed: the folders tell the parts");
         }
+        for (const PartFolder& part : parts) {
+          std::error_code ignored;
+          if (!fs::exists(part.folder->path / list.name, ignored)) continue;
+          note(as_utf8(part.folder->name) + '/' + list.name +
+               " is not followed: the folders tell the parts; it is followed where it lies beside "
+               "the folders of classes in the directory itself");
+        }
       }
     }
     count_unused();
@@ -348,6 +360,7 @@ class Finder {
 
   std::vector<RecordingFile> files_of(const Folder& folder) {
     if (goes_by_names(folder)) {
+      result_.by_names = true;
       const std::vector<IndexRange> indices = parse_indices(options_.test_indices);
       std::vector<RecordingFile> files;
       for (const fs::path& path : folder.sounds) files.push_back(named_file(path, indices));
@@ -401,6 +414,7 @@ class Finder {
         if (!keeps) file.part = part.part;
         split += keeps && file.part == Part::kTest ? 1 : 0;
         result_.has_validation = result_.has_validation || file.part == Part::kValidation;
+        result_.has_test = result_.has_test || part.part == Part::kTest;
         result_.files.push_back(std::move(file));
       }
     }
@@ -428,6 +442,7 @@ class Finder {
       follow(list, known, listed);
     }
     result_.has_validation = told.contains(Part::kValidation);
+    result_.has_test = told.contains(Part::kTest);
     // What no list names is for training, whatever the hash of its name says.
     if (!told.contains(Part::kTest)) return;
     for (auto& [name, files] : known) {
@@ -440,7 +455,9 @@ class Finder {
               std::map<std::string, Part>& listed) {
     constexpr std::size_t kMostBytes = std::size_t{1} << 28;
     const fs::path path = top_.path / list.name;
-    const std::vector<std::string> names = parse_recording_list(read_file(path, kMostBytes));
+    const std::string text = read_file(path, kMostBytes);
+    const std::vector<std::string> names =
+        parse_recording_list(std::string(without_byte_order_mark(text, path.string())));
     std::size_t absent = 0;
     std::string first;
     for (const std::string& name : names) {
@@ -501,8 +518,8 @@ class Finder {
            joined(foreign_.places));
     }
     if (unreadable_.count > 0) {
-      note(count_of(unreadable_.count, "folder") +
-           " not looked into, as they cannot be read: " + joined(unreadable_.places));
+      note(count_of(unreadable_.count, "folder") + " not looked into, unreadable or more than " +
+           std::to_string(kDeepest) + " folders deep: " + joined(unreadable_.places));
     }
   }
 

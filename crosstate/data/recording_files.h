@@ -23,6 +23,8 @@ struct RecordingFile {
 struct RecordingFiles {
   std::vector<RecordingFile> files;
   bool has_validation = false;     // the directory tells which recordings are for validation
+  bool has_test = false;           // likewise for the test
+  bool by_names = false;           // data.test_indices, else data.test_share, would choose the test
   std::vector<std::string> notes;  // one line for each reason to leave recordings out
 };
 

@@ -249,6 +249,19 @@ TEST_F(RecordingFilesTest, TheListForValidationAloneLeavesTheTestSet) {
   EXPECT_GE(names(found, Part::kTest).size() + 2, before);
 }
 
+TEST_F(RecordingFilesTest, ListsAreUtf8) {
+  put_all({"yes/0.wav", "no/1.wav"});
+  put("testing_list.txt", std::string("\xff\xfey\0e\0s\0", 8));
+  expect_refused({"testing_list.txt", "UTF-16"});
+}
+
+TEST_F(RecordingFilesTest, FoldersTooDeepToLookIntoAreTold) {
+  std::string deep = "yes";
+  for (int i = 0; i < 20; ++i) deep += "/d";
+  put_all({"yes/0.wav", "no/1.wav", deep + "/2.wav"});
+  EXPECT_THAT(find().notes, ElementsAre(HasSubstr("1 folder not looked into")));
+}
+
 TEST_F(RecordingFilesTest, ARecordingIsInOneListAtMost) {
   put_all({"yes/0.wav", "no/1.wav"});
   put("testing_list.txt", "yes/0.wav\n");
@@ -260,6 +273,9 @@ TEST_F(RecordingFilesTest, ListsBesidePartsOrFilesAreNotFollowed) {
   put_all({"train/yes/0.wav", "test/yes/1.wav"});
   put("testing_list.txt", "train/yes/0.wav\n");
   EXPECT_THAT(find().notes, ElementsAre(HasSubstr("testing_list.txt is not followed")));
+  fs::rename(sounds_.path() / "testing_list.txt", sounds_.path() / "train/testing_list.txt");
+  EXPECT_THAT(find().notes, ElementsAre(HasSubstr("train/testing_list.txt is not followed")));
+  fs::rename(sounds_.path() / "train/testing_list.txt", sounds_.path() / "testing_list.txt");
   fs::remove_all(sounds_.path() / "train");
   fs::remove_all(sounds_.path() / "test");
   put_all({"a_ann_0.wav", "b_ann_9.wav"});

@@ -175,19 +175,19 @@ bool chunks_follow(const Source& file, const Form& form, std::uint64_t at) {
 }
 
 // Sees to it that the header tells how many bytes of samples there are, and refuses a file that
-// was cut off: libsndfile takes one for a shorter one. True where the header does not tell.
-bool repair_header(Source& file) {
+// was cut off: libsndfile takes one for a shorter one. Tells `sound` what the header does not.
+void repair_header(Source& file, Sound& sound) {
   const std::string head = file.bytes(0, 12);
-  if (head.size() < 12) return false;
+  if (head.size() < 12) return;
   const std::string_view magic = std::string_view(head).substr(0, 4);
   const Form form{magic == "RIFX", magic == "RF64" || magic == "BW64"};
-  if (magic != "RIFF" && !form.big_endian && !form.wide) return false;
+  if (magic != "RIFF" && !form.big_endian && !form.wide) return;
   // A file of less than 4 GiB is a plain one once its sizes are plain.
   if (form.wide) file.replace(0, {'R', 'I', 'F', 'F'});
   std::uint64_t wide_size = ~std::uint64_t{0};
   for (std::uint64_t at = head.size();;) {
     const std::string chunk = file.bytes(at, 8);
-    if (chunk.size() < 8) return false;
+    if (chunk.size() < 8) return;
     const std::string_view name = std::string_view(chunk).substr(0, 4);
     const std::uint64_t announced = form.number(std::string_view(chunk).substr(4));
     const std::uint64_t present = file.size() - at - chunk.size();
@@ -207,15 +207,21 @@ bool repair_header(Source& file) {
                                " bytes of samples, but the header announces " +
                                std::to_string(length));
       }
-      if (!to_end && !is_wide) return false;
+      sound.to_end = to_end;
+      // A recorder that was cut off may have written its header some time before.
+      sound.has_rest =
+          !to_end && length < present &&
+          !chunks_follow(file, form, at + chunk.size() + std::min(length + length % 2, present)) &&
+          !chunks_follow(file, form, at + chunk.size() + length);
+      if (!to_end && !is_wide) return;
       if (to_end) length = present;
       constexpr std::uint64_t kMost = 0xfffffff0;
       if (length > kMost) fail(file.where(), "more than 4 GiB of samples, expected fewer");
       file.replace(4, form.bytes(std::min(file.size() - 8, kMost)));
       file.replace(at + 4, form.bytes(length));
-      return to_end;
+      return;
     }
-    if (announced > present) return false;  // damaged in another way, which libsndfile tells
+    if (announced > present) return;  // damaged in another way, which libsndfile tells
     at += chunk.size() + announced + announced % 2;
   }
 }
@@ -274,7 +280,7 @@ Sound read_sound(const fs::path& path, double longest) {
   const std::string& where = source.where();
   refuse_pointer(source.bytes(0, 64), where);
   Sound sound;
-  sound.to_end = repair_header(source);
+  repair_header(source, sound);
   SF_INFO info;
   const File file = open_sound(source, info);
   // FLAC from an encoder that could not go back.

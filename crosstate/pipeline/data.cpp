@@ -56,7 +56,8 @@ AudioSets load_recordings(const DataOptions& options) {
     fail(options.directory,
          "no recording belongs to the test set; expected numbers of "
          "data.test_indices in the names, a folder test, or data.test_share "
-         "above 0");
+         "above 0" +
+             (sets.notes.empty() ? "" : "; " + sets.notes.front()));
   }
   return sets;
 }
@@ -109,7 +110,11 @@ void permute(Dataset& set, std::uint64_t seed) {
 RecordingsSplit split_recordings(AudioSets& sets, const RunOptions& options) {
   RecordingsSplit split{std::move(sets.train), std::move(sets.validation)};
   if (!split.validation.items.empty()) {
-    // The data tell.
+    // The data tell. The default need not be mentioned.
+    if (options.train.validation != RunOptions().train.validation) {
+      sets.notes.push_back(as_utf8(options.data.directory) +
+                           ": train.validation has no effect: the data have a validation part");
+    }
   } else if (!options.data.validation_speaker.empty()) {
     split = split_speaker(split.train, options.data.validation_speaker);
   } else if (options.train.validation > 0) {
