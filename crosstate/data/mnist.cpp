@@ -154,6 +154,7 @@ IdxArray parse_idx(const std::string& bytes, const std::string& where) {
   // Magic number: two zero bytes, the element type (8: unsigned byte), the number of dimensions.
   const std::uint32_t magic = big_endian(bytes, 0);
   const std::size_t rank = magic & 0xff;
+  if (magic >> 16 == 0x1f8b) fail(where, "is gzip data, expected a name that ends in .gz for it");
   if (magic >> 8 != 0x08 || rank == 0) {
     fail(where, "magic " + hex(magic) +
                     ", expected 0x00000801 (labels) or 0x00000803 (images), unsigned bytes");

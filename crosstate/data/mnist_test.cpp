@@ -254,6 +254,7 @@ TEST_F(MnistFiles, DamagedFilesAreNamed) {
   expect_error(train_images(), "", "0 bytes");
   expect_error(train_images(), "\x08", "1 bytes");
   expect_error(train_images(), idx(0x803, {3, 2}, ""), "truncated header");
+  expect_error(train_images(), idx(0x1f8b0800, {3, 2, 2}, ""), "is gzip data");
   expect_error(train_images(), idx(0x803, {3, 2, 3}, std::string(17, 'x')), "17 bytes of data");
   expect_error(train_images(), idx(0x803, {3, 2, 3}, std::string(19, 'x')), "19 bytes of data");
   expect_error(train_images(), idx(0x1234, {3, 2, 3}, std::string(18, 'x')), "magic 0x00001234");

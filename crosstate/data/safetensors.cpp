@@ -339,8 +339,8 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& where
   std::uint64_t header_size;
   std::memcpy(&header_size, bytes.data(), kPrefix);
   if (header_size > kMostHeader) {
-    fail(where, "header of " + std::to_string(header_size) + " bytes, expected at most " +
-                    std::to_string(kMostHeader));
+    fail(where, "not a safetensors file, or damaged: header of " + std::to_string(header_size) +
+                    " bytes, expected at most " + std::to_string(kMostHeader));
   }
   if (header_size > bytes.size() - kPrefix) {
     fail(where, "truncated: header of " + std::to_string(header_size) + " bytes in a file of " +

@@ -162,6 +162,7 @@ TEST_F(RunDataTest, TakesTheValidationPartOfTheData) {
   EXPECT_EQ(data.validation.count, 12u);
   EXPECT_EQ(data.test.count, 12u);
   EXPECT_THAT(data.validation.name, HasSubstr("validation"));
+  EXPECT_THAT(data.notes, testing::ElementsAre(HasSubstr("train.validation has no effect")));
   const auto model = reloaded(data);
   EXPECT_EQ(load_model_data(options_, model, "model", pool_).training.count, 36u);
 }
