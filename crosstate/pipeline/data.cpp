@@ -325,12 +325,14 @@ RunData load_model_data(const RunOptions& options, const std::optional<Preparati
     data.test.notes = recordings.notes;
   } else {
     data = run_images(options);
+    data.test.notes = std::move(data.notes);
   }
   for (Dataset* set : {&data.training, &data.validation, &data.test}) {
     if (set->count > 0 || set == &data.test) {
       *set = prepared(std::move(*set), options.data, preparation, where);
     }
   }
+  check_classes(data.training, options.data, data.test.notes);
   return data;
 }
 

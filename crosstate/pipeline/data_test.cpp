@@ -187,6 +187,7 @@ TEST_F(RunDataTest, AClassWithoutTrainingIsANoteAndASingleOneAnError) {
   EXPECT_EQ(data.training.classes.size(), 3u);
   EXPECT_THAT(data.notes,
               testing::ElementsAre(HasSubstr("no training sequence of class \"high\"")));
+  EXPECT_EQ(load_model_data(options_, reloaded(data), "model", pool_).test.notes, data.notes);
   options_.data.train_limit = 1;
   expect_refused(
       "every training sequence is of one class, expected at least two; data.train_limit");
@@ -199,8 +200,9 @@ TEST_F(RunDataTest, AClassWithoutTrainingIsANoteAndASingleOneAnError) {
 TEST_F(RunDataTest, CountsRecordingsBesideImages) {
   const fs::path sample = fs::path(CROSSTATE_SOURCE_DIR) / "data" / "mnist-sample";
   for (const auto& file : fs::directory_iterator(sample)) fs::copy(file.path(), sounds_.path());
-  EXPECT_THAT(load_run_data(options_, pool_).notes,
-              testing::ElementsAre(HasSubstr("60 recordings not used")));
+  const RunData data = load_run_data(options_, pool_);
+  EXPECT_THAT(data.notes, testing::ElementsAre(HasSubstr("60 recordings not used")));
+  EXPECT_EQ(load_model_data(options_, reloaded(data), "model", pool_).test.notes, data.notes);
 }
 
 TEST_F(RunDataTest, SaysWhatIsMissingInADirectory) {
