@@ -1,7 +1,10 @@
 // crosstate array: the column currents of one crossbar array, and its circuit as a netlist.
 #include <cstdio>
 #include <filesystem>
+#include <iterator>
 #include <memory>
+#include <string>
+#include <utility>
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
@@ -53,6 +56,27 @@ std::string one_per_line(const std::vector<double>& values) {
   return format_csv({values.size(), 1, values});
 }
 
+// No result may replace what was read, or another result.
+void require_different_files(const Common& common, const ArrayFiles& files) {
+  const std::pair<const char*, const std::string&> named[] = {
+      {"--conductance", files.conductance}, {"--voltage", files.voltage},
+      {"--out", common.out},                {"--json", common.json},
+      {"--netlist", files.netlist},         {"--effective", files.effective}};
+  constexpr std::size_t kRead = 2;
+  const auto place = [](const std::string& path) {
+    std::error_code ignored;
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(path, ignored), ignored);
+  };
+  for (std::size_t k = kRead; k < std::size(named); ++k) {
+    const auto& [option, path] = named[k];
+    if (path.empty() || path == "-") continue;
+    for (std::size_t i = 0; i < k; ++i) {
+      if (named[i].second.empty() || place(named[i].second) != place(path)) continue;
+      fail(option, path + " is the file of " + named[i].first + ", expected another one");
+    }
+  }
+}
+
 // The file of --out, if given, which is only replaced if that is asked for.
 std::unique_ptr<FileLock> hold_file(const Common& common) {
   if (common.out.empty()) {
@@ -71,6 +95,11 @@ int array_command(const Common& common, const ArrayFiles& files) {
   ArraySettings settings;
   FieldList list = settings.fields();
   read_settings(common, list);
+  refuse_idle(common, [&](const std::string& key) {
+    const bool idle = key == "cells.selector_voltage" && !settings.law.has_selector();
+    return std::string(idle ? "cells.selector_current = 0" : "");
+  });
+  require_different_files(common, files);
   for (const std::string* path : {&common.out, &common.json, &files.netlist, &files.effective}) {
     require_writable_file(*path);
   }

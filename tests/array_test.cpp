@@ -161,6 +161,31 @@ TEST_F(ArrayCommand, PrintsOrWritesItsResults) {
   EXPECT_EQ(json::parse(set.out)["settings"]["wires"]["segment"], 250);
 }
 
+TEST_F(ArrayCommand, RefusesToReplaceWhatItReads) {
+  write("G.csv", "1e-3,2e-3\n0,1e-3\n");
+  write("V.csv", "0.5\n1\n");
+  const std::string cells = read_file(path("G.csv"));
+  for (const std::string option : {"--netlist", "--effective", "--json"}) {
+    expect_refused(arguments({}, {option, path("./G.csv")}), {option, "the file of --conductance"});
+  }
+  expect_refused(arguments({}, {"--out", path("G.csv"), "--overwrite"}),
+                 {"--out", "the file of --conductance"});
+  EXPECT_EQ(read_file(path("G.csv")), cells);
+  expect_refused(arguments({}, {"--netlist", path("a"), "--effective", path("a")}),
+                 {"--effective", "the file of --netlist"});
+}
+
+TEST_F(ArrayCommand, RefusesWhatIsTooLargeOrIdle) {
+  write("G.csv", "1e300,1\n1e300,1\n");
+  write("V.csv", "1e300\n1\n");
+  expect_refused(arguments({}, {}), {"current of column 1", "too large"});
+  expect_refused(arguments({}, {"--json", "-"}), {"current of column 1"});
+  write("G.csv", "1e-3,1e-3\n1e-3,1e-3\n");
+  write("V.csv", "1\n1\n");
+  expect_refused(arguments({}, {"--selector-voltage", "0.2"}),
+                 {"--selector-voltage", "no effect", "cells.selector_current = 0"});
+}
+
 TEST_F(ArrayCommand, RefusesBadFiles) {
   write("V.csv", "0.5\n1\n");
   struct Case {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "crosstate/base/error.h"
 #include "crosstate/crossbar/checks.h"
@@ -17,6 +18,25 @@ void require_ohm(const char* key, double ohm) {
   if (ohm == 0 || (ohm >= kLeastOhm && ohm <= kMostOhm)) return;
   fail("options", "wires." + std::string(key) + " = " + exact_text(ohm) +
                       ", expected 0 or a resistance from 1e-09 to 1e+12 ohm");
+}
+
+// What follows from finite cells and voltages may still be too large for a number. `values`: by
+// columns.
+std::vector<double> require_finite(std::vector<double> values, std::size_t columns,
+                                   const std::string& what, const std::string& expected) {
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    if (std::isfinite(values[k])) continue;
+    fail("array", what + " of column " + std::to_string(k % columns + 1) +
+                      " is too large for binary64, expected lower " + expected);
+  }
+  return values;
+}
+
+std::vector<double> without_check(std::span<const double> siemens, std::size_t rows,
+                                  std::size_t columns, const WireOptions& wires) {
+  if (wires.segment > 0) return condense_array(siemens, rows, columns, wires);
+  if (wires.driver > 0 || wires.sense > 0) return condense_lines(siemens, rows, columns, wires);
+  return {siemens.begin(), siemens.end()};
 }
 
 }  // namespace
@@ -69,17 +89,20 @@ std::vector<double> effective_conductance(std::span<const double> siemens, std::
                                           std::size_t columns, const WireOptions& wires) {
   require_array(siemens, rows, columns);
   validate(wires);
-  if (wires.segment > 0) return condense_array(siemens, rows, columns, wires);
-  if (wires.driver > 0 || wires.sense > 0) return condense_lines(siemens, rows, columns, wires);
-  return {siemens.begin(), siemens.end()};
+  return require_finite(without_check(siemens, rows, columns, wires), columns,
+                        "what the sources see", "conductances");
 }
 
 std::vector<double> column_currents(std::span<const double> siemens, std::size_t rows,
                                     std::size_t columns, std::span<const double> voltages,
                                     const WireOptions& wires, const CellLaw& law) {
   validate(law);
+  const auto checked = [&](std::vector<double> currents) {
+    return require_finite(std::move(currents), columns, "the current",
+                          "conductances or voltages");
+  };
   if (!law.is_linear()) {
-    return operating_point(siemens, rows, columns, voltages, wires, law).currents;
+    return checked(operating_point(siemens, rows, columns, voltages, wires, law).currents);
   }
   require_voltages(voltages, rows);
   const std::vector<double> effective = effective_conductance(siemens, rows, columns, wires);
@@ -89,7 +112,7 @@ std::vector<double> column_currents(std::span<const double> siemens, std::size_t
       currents[j] += effective[i * columns + j] * voltages[i];
     }
   }
-  return currents;
+  return checked(std::move(currents));
 }
 
 }  // namespace crosstate

@@ -44,10 +44,16 @@ void add_crossbar(Idle& idle, const Target& target) {
     idle.push_back({{"crossbar.adc_margin", "simulate.calibration"},
                     "crossbar.adc_range = \"" + crossbar.adc_range + '"'});
   }
+  if (crossbar.adc_range != "learned") {
+    idle.push_back(
+        {{"crossbar.partial_bits"}, "crossbar.adc_range = \"" + crossbar.adc_range + '"'});
+  }
   if (target.wires.ideal()) {
     idle.push_back({{"crossbar.wire_rounds"}, "wires without resistance"});
   } else if (crossbar.encoding == "offset") {
     idle.push_back({{"crossbar.wire_rounds"}, "crossbar.encoding = \"offset\""});
+  } else if (crossbar.levels > 1) {
+    idle.push_back({{"crossbar.wire_rounds"}, "cells of few levels (crossbar.levels)"});
   }
 }
 
