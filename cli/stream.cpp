@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/input.h"
 #include "crosstate/base/numbers.h"
+#include "crosstate/integer/bounds.h"
 #include "crosstate/integer/engine.h"
 #include "crosstate/pipeline/data.h"
 
@@ -45,7 +47,13 @@ class Streamer {
       : network_(integers_of(content, model)),
         preparation_(Preparation::load(content, model)),
         stream_(network_),
+        model_(model),
+        longest_(longest_sequence(network_)),
         lines_(lines) {
+    if (preparation_ && preparation_->classes.size() != network_.classes) {
+      fail(model, "names " + std::to_string(preparation_->classes.size()) +
+                      " classes, but the network has " + std::to_string(network_.classes));
+    }
     if (preparation_ && preparation_->permutation_seed != 0) {
       fail(model, "reads its time steps in a permuted order, which cannot be streamed");
     }
@@ -83,6 +91,12 @@ class Streamer {
 
  private:
   void step(std::span<const float> values) {
+    if (steps_ >= longest_) {
+      const std::string most = std::to_string(longest_);
+      fail(model_, "its class scores are proven to fit 64 bits in sequences of up to " + most +
+                       " steps, but sequence " + std::to_string(sequences_ + 1) +
+                       " of standard input has more than " + most + " steps");
+    }
     stream_.step(values);
     ++steps_;
     ++all_steps_;
@@ -92,8 +106,8 @@ class Streamer {
   void print() const {
     const IntegerResult result = stream_.result();
     const std::size_t best = result.best();
-    const bool named = preparation_ && best < preparation_->classes.size();
-    const std::string name = named ? csv_field(preparation_->classes[best]) : std::to_string(best);
+    const std::string name =
+        preparation_ ? csv_field(preparation_->classes[best]) : std::to_string(best);
     std::printf("%lld,%s", steps_, name.c_str());
     for (const float logit : result.logits()) std::printf(",%.9g", static_cast<double>(logit));
     std::printf("\n");
@@ -104,6 +118,8 @@ class Streamer {
   std::optional<Preparation> preparation_;
   std::optional<FrontEndStream> front_end_;
   IntegerStream stream_;
+  std::string model_;
+  std::int64_t longest_;
   std::vector<float> frames_;
   Lines lines_;
   long long steps_ = 0;  // of this sequence

@@ -77,7 +77,9 @@ TEST_F(CliIntegers, OfSixteenBitsRunWholeSequences) {
   write("stdin.txt", samples);
   const Result streamed = call({"stream", old});
   EXPECT_EQ(streamed.code, 2);
-  EXPECT_THAT(streamed.err, HasSubstr("more than " + std::to_string(longest) + " steps"));
+  EXPECT_THAT(streamed.err, HasSubstr("old.integer.safetensors: "));
+  EXPECT_THAT(streamed.err, HasSubstr("sequence 1 of standard input has more than " +
+                                      std::to_string(longest) + " steps"));
 }
 
 TEST_F(CliIntegers, ThatDoNotFit64BitsAreRefused) {
@@ -96,6 +98,16 @@ TEST_F(CliIntegers, ThatDoNotFit64BitsAreRefused) {
   for (const std::vector<std::string>& command : commands(fine)) {
     expect_refused(command, {"fine.safetensors", "input: scale = 1e-40", "2^-126"});
   }
+}
+
+TEST_F(CliIntegers, StreamOnlyWithANameForEachClass) {
+  const std::string shipped = CROSSTATE_SOURCE_DIR "/models/smnist.integer.safetensors";
+  Safetensors content = read_safetensors(shipped);
+  content.metadata["classes"] = R"(["a","b"])";
+  write_safetensors(path("named.safetensors"), content);
+  write("stdin.txt", "0.5\n");
+  expect_refused({"stream", path("named.safetensors")},
+                 {"named.safetensors", "names 2 classes", "has 10"});
 }
 
 TEST_F(CliIntegers, AreMadeOfAQuantizedModel) {
