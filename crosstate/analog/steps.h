@@ -8,6 +8,9 @@
 
 namespace crosstate {
 
+/// Of converters whose codes are summed; binary32 holds every code.
+inline constexpr int kMostPartialBits = 24;
+
 /// The largest code of a converter of `bits`, which reads -high .. high.
 inline float converter_high(int bits) { return std::exp2(static_cast<float>(bits - 1)) - 1; }
 

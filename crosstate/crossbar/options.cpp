@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "crosstate/analog/steps.h"
 #include "crosstate/base/error.h"
 
 namespace crosstate {
@@ -88,7 +89,7 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "Resolution of the converters where several tiles, pieces or slices are summed "
            "digitally, over the range of the sum: 2 or more, or 0 for no rounding there.")
       .in("bits")
-      .range(0, 24);
+      .range(0, kMostPartialBits);
   list.add("adc_range", options.adc_range,
            "learned: that of the codes, which training has chosen; fixed: a share of the largest "
            "possible sum; calibrated: by the largest sum on data.")

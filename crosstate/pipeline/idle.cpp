@@ -71,6 +71,24 @@ void add_percentiles(Idle& idle, const QuantOptions& quant) {
   }
 }
 
+// What training assumes of arrays, where nothing follows from it.
+void add_arrays(Idle& idle, const QuantOptions& quant) {
+  const ArraySite& array = quant.array;
+  const bool units =
+      array.levels > 1 || (quant.noise_unit == "largest" &&
+                           (quant.weight_noise > 0 || quant.device_noise > 0));
+  if (array.noise == 0) idle.push_back({{"quant.array.state_bits"}, "quant.array.noise = 0"});
+  if (array.rows == 0 && array.columns == 0) {
+    idle.push_back({{"quant.array.partial_bits"}, "quant.array.rows = 0 and columns = 0"});
+  }
+  if (units) return;
+  idle.push_back({{"quant.array.drive_halvings"},
+                  "quant.array.levels = 0 and no noise by quant.noise_unit = \"largest\""});
+  if (array.noise > 0 || array.partial_bits > 0) return;
+  idle.push_back({{"quant.array.rows", "quant.array.columns"},
+                  "arrays without levels, partial_bits and noise (quant.array)"});
+}
+
 // Noise that training adds to weights, by what makes it; nothing is known of stages on the way.
 void add_noise(Idle& idle, const RunOptions& options) {
   if (!options.qat.stages.empty()) return;
@@ -80,6 +98,7 @@ void add_noise(Idle& idle, const RunOptions& options) {
     idle.push_back({{"quant.noise_unit", "quant.noise_recurrence"},
                     "quant.weight_noise = 0 and quant.device_noise = 0"});
   }
+  add_arrays(idle, quant);
 }
 
 void add_prune(Idle& idle, const PruneOptions& prune) {

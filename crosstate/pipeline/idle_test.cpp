@@ -57,6 +57,30 @@ TEST(Idle, NothingIsThatDecides) {
   }
 }
 
+TEST(Idle, WhatTrainingAssumesOfArrays) {
+  RunOptions options;
+  const std::vector<std::string> keys = {"quant.array.rows", "quant.array.partial_bits",
+                                         "quant.array.drive_halvings", "quant.array.state_bits"};
+  for (const std::string& key : keys) EXPECT_NE(reason(key, options), "") << key;
+  for (const char* key : {"quant.array.levels", "quant.array.noise"}) {
+    EXPECT_EQ(reason(key, options), "") << key;
+  }
+  options.quant.array.rows = 8;
+  options.quant.array.partial_bits = 6;
+  EXPECT_EQ(reason("quant.array.rows", options), "");
+  EXPECT_EQ(reason("quant.array.partial_bits", options), "");
+  options.quant.array.levels = 16;
+  EXPECT_EQ(reason("quant.array.drive_halvings", options), "");
+  options.quant.array.noise = 0.5;
+  EXPECT_EQ(reason("quant.array.state_bits", options), "");
+  options = RunOptions();
+  options.quant.preset = "analog-64x64";
+  for (const char* key :
+       {"quant.array.rows", "quant.array.partial_bits", "quant.array.state_bits"}) {
+    EXPECT_EQ(reason(key, options), "") << key;
+  }
+}
+
 TEST(Idle, WhatConvertersAndLevelsDecide) {
   Target target;
   target.wires.segment = 1;

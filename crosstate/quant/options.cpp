@@ -4,6 +4,7 @@
 #include <regex>
 
 #include "crosstate/analog/row_levels.h"
+#include "crosstate/analog/steps.h"
 #include "crosstate/base/error.h"
 
 namespace crosstate {
@@ -57,10 +58,11 @@ void add_bits(FieldList& list, int& bits, const std::string& help) {
       .range(kPresetBits, kMostBits);
 }
 
-void require(const std::string& key, int bits, int least) {
+void require(const std::string& key, int bits, int least, int most = kMostBits,
+             const std::string& without = "floating point") {
   if (bits <= kFloatBits || bits >= least) return;
-  fail("options", key + " = " + std::to_string(bits) + ", expected 0 (floating point) or " +
-                      std::to_string(least) + " to " + std::to_string(kMostBits) + " bits");
+  fail("options", key + " = " + std::to_string(bits) + ", expected 0 (" + without + ") or " +
+                      std::to_string(least) + " to " + std::to_string(most) + " bits");
 }
 
 }  // namespace
@@ -181,7 +183,7 @@ void fields(FieldList& list, QuantOptions& options) {
   number("levels", options.array.levels, kMostArraySize,
          "Training with weights at so many levels between 0 and the largest on their bit line, as "
          "cells of few conductances hold them; 0: any");
-  number("partial_bits", options.array.partial_bits, kMostBits,
+  number("partial_bits", options.array.partial_bits, kMostPartialBits,
          "Bits of the converters of parts in training, where quant.array.rows makes some; 0: not "
          "rounded");
   number("state_bits", options.array.state_bits, kMostBits,
@@ -250,8 +252,9 @@ QuantOptions resolved(QuantOptions options) {
   });
   require("quant.a.bits", options.a.bits, 2);
   require("quant.state.bits", options.state.bits, 2);
-  require("quant.array.partial_bits", options.array.partial_bits, 2);
-  require("quant.array.state_bits", options.array.state_bits, 2);
+  require("quant.array.partial_bits", options.array.partial_bits, 2, kMostPartialBits,
+          "not rounded");
+  require("quant.array.state_bits", options.array.state_bits, 2, kMostBits, "codes of the state");
   if (options.array.levels == 1) {
     fail("options", "quant.array.levels = 1, expected 0 (any) or 2 or more levels");
   }

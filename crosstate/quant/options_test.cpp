@@ -114,6 +114,14 @@ TEST(QuantOptions, RefusesValuesSetInCode) {
   options.scales = "log";
   EXPECT_THAT([&] { validate(options); },
               ThrowsMessage<Error>(HasSubstr("quant.scales = \"log\"")));
+  options = {};
+  options.array.partial_bits = 1;
+  EXPECT_THAT([&] { validate(options); },
+              ThrowsMessage<Error>(HasSubstr("quant.array.partial_bits = 1, expected 0 (not "
+                                             "rounded) or 2 to 24 bits")));
+  // As many as crossbar.partial_bits may have, which training for a target takes over.
+  options.array.partial_bits = 24;
+  EXPECT_NO_THROW(validate(options));
 }
 
 }  // namespace
