@@ -278,12 +278,24 @@ TEST_F(CliOptions, AreFoundImpossibleBeforeAnyWork) {
          {"simulate.times", "3600 s", "60 s"});
   refuse({"train", crossbar, "--set", "device.model=table", "--set", "device.table=absent.csv"},
          {"absent.csv"});
+  refuse({"train", "--target", "generic-64x64", "--set", "crossbar.adc_noise=1000", "--set",
+          "qat.target_noise=2"},
+         {"qat.target_noise = 2", "crossbar.adc_noise = 1000", "at most 1000"});
   refuse({"train", "--data", path("absent")}, {"absent"});
   refuse({"train", "--set", "augment.gain=3"}, {"augment", "images"});
   write("s.toml", "[augment]\ngain = 3\n[grid]\n\"run.seed\" = [1]\n");
   refuse({"sweep", path("s.toml")}, {"augment", "images"});
   fs::create_directories(path("taken/eval.json"));
   expect_refused({"eval", "absent", "--json", path("taken/eval.json")}, {"is a directory"});
+}
+
+// How much it is shows only when there is a network.
+TEST_F(CliOptions, OfNoiseBeyondTheWeightsAreNamedAsTheyWereSet) {
+  const std::string out = path("out");
+  expect_refused(tiny("train", out, {"--target", "pcm", "--set", "qat.target_noise=100", "--set",
+                                     "train.epochs=1", "--set", "qat.epochs=1"}),
+                 {"qat.target_noise = 100 times the target's noise", "expected at most"});
+  EXPECT_TRUE(fs::exists(out + "/float.safetensors"));
 }
 
 TEST_F(CliOptions, OfLaterStagesMayChangeOnResume) {

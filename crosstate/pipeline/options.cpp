@@ -193,6 +193,12 @@ void validate_together(const RunOptions& options) {
   if (options.quantize && options.qat.target_noise > 0) {
     validate_mapping(options, "qat.target_noise above 0, which --target sets");
     require_first_age(options.target, options.simulate);
+    const double conversions = options.target.crossbar.adc_noise;
+    if (options.quant.array.noise < 0 && options.qat.target_noise * conversions > kMostArrayNoise) {
+      fail("options", "qat.target_noise = " + exact_text(options.qat.target_noise) +
+                          " times crossbar.adc_noise = " + exact_text(conversions) +
+                          ", expected at most " + exact_text(kMostArrayNoise) + " steps");
+    }
   }
   if (options.prune_float) validate_pruning(options);
 }

@@ -153,9 +153,15 @@ class Run {
   void disturb_as_target(std::vector<QuantStage>& stages) {
     const double age = simulated_times(options_.simulate).front();
     const TargetNoise noise = target_noise(to_integers(*ptq_), options_.target, age, options_.seed);
+    const double share = options_.qat.target_noise, most = std::max(noise.device, noise.read);
+    if (share * most > 1) {
+      fail("options", "qat.target_noise = " + exact_text(share) + " times the target's noise, " +
+                          percent(most) + " of the largest weight, is more than that weight; " +
+                          "expected at most " + exact_text(std::floor(100 / most) / 100));
+    }
     for (QuantStage& stage : stages) {
       stage.quant.array = options_.quant.array;  // which wins
-      train_for(options_.target.crossbar, noise, options_.qat.target_noise, stage.quant);
+      train_for(options_.target.crossbar, noise, share, stage.quant);
     }
     say("the target's noise: " + percent(noise.device) + " of the largest weight for good, " +
         percent(noise.read) + " in every read, " + percent(stages.front().quant.array.noise) +

@@ -194,7 +194,7 @@ void fields(FieldList& list, QuantOptions& options) {
            "follows, or finer steps of states' increments. None where sites are in floating point; "
            "-1: as quant.preset says.")
       .in("steps")
-      .range(kPresetBits, 1000);
+      .range(kPresetBits, kMostArrayNoise);
 }
 
 QuantOptions resolved(QuantOptions options) {

@@ -48,6 +48,8 @@ struct StateSite {
   bool operator==(const StateSite&) const = default;
 };
 
+inline constexpr double kMostArrayNoise = 1000;  // steps of a converter
+
 /// What training sees of the arrays that will hold the weights. Deployed networks are whole
 /// numbers: only steps of training compute like this.
 struct ArraySite {
