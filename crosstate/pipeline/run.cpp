@@ -103,7 +103,10 @@ class Run {
                          static_cast<int>(data_.training.classes.size())};
     if (!float_stage(task)) return false;
     if (options_.prune_float && !prune_stage()) return false;
-    if (!options_.quantize) return true;
+    if (!options_.quantize) {
+      save_untrained();
+      return true;
+    }
 
     const Network& trained = pruned_ ? *pruned_ : *float_;
     say("choosing the ranges");
@@ -112,7 +115,6 @@ class Run {
     ptq_->fold_norms();
     (pruned_ ? summary_.pruned : summary_.float_stage).memory = count_memory(*ptq_);
     ptq_->quantize(options_.quant, calibration_batches(data_.training, options_), pool_);
-    save("ptq", *ptq_);
     describe_bits(summary_.ptq);
     summary_.ptq.memory = count_memory(*ptq_);
     if (!validate(*ptq_, summary_.ptq)) return false;
@@ -146,7 +148,17 @@ class Run {
     context.teacher = {float_.get(), options_.qat.distill, options_.qat.temperature};
     context.stages = stages;
     context.calibration = calibration;
+    require_continuable(*qat_, data_.training, data_.validation, qat, context);
+    save_untrained();
     return train_stage(*qat_, qat, context, summary_.qat);
+  }
+
+  // What needs no epochs. A run that is continued with other settings is refused before these
+  // files would be those of other settings than the trained ones beside them.
+  void save_untrained() const {
+    if (!options_.start.empty()) save("float", *float_);
+    if (pruned_) save("pruned", *pruned_);
+    if (ptq_) save("ptq", *ptq_);
   }
 
   // Noise of the weights as on a chip that holds the network as it is rounded before training.
@@ -180,7 +192,6 @@ class Run {
     float_ = std::make_unique<Network>(Network::from_tensors(start_, options_.start));
     require_start(task);
     summary_.parameters = float_->parameter_count();
-    save("float", *float_);
     summary_.float_stage.memory = count_memory(*float_);
     summary_.float_stage.done = true;
     return validate(*float_, summary_.float_stage);
@@ -193,7 +204,6 @@ class Run {
     const PruneShares shares = prune_points(options_.prune).front();
     pruned_ = std::make_unique<Network>(prune(*float_, options_.prune, shares, size_of(*float_),
                                               score_batches(data_.training, options_), pool_));
-    save("pruned", *pruned_);
     StageSummary& stage = summary_.pruned;
     stage.memory = count_memory(*pruned_);
     stage.seconds = watch.seconds();

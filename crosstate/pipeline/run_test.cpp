@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <map>
+#include <string>
+
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/identity.h"
@@ -85,6 +88,35 @@ TEST_F(RunTest, ContinuesFromTheSameWeightsAlone) {
   EXPECT_FALSE(run(quantized, resumed).interrupted);
   write_file(quantized.start, read_file(directory_ / "other/float.safetensors"));
   EXPECT_THROW(run(quantized, resumed), CannotContinue);
+}
+
+TEST_F(RunTest, LeavesEveryFileAsItIsWhereItDoesNotContinue) {
+  options_.quantize = false;
+  run(options_, context("start"));
+  options_.seed = 2;
+  run(options_, context("other"));
+  options_.seed = 1;
+  options_.quantize = true;
+  options_.start = (directory_ / "start/float.safetensors").string();
+  run(options_, context("run"));
+  const auto content = [&] {
+    std::map<std::string, std::string> files;
+    for (const auto& file : fs::directory_iterator(directory_ / "run")) {
+      if (file.is_regular_file()) files[file.path().filename()] = read_file(file.path());
+    }
+    return files;
+  };
+  const auto before = content();
+  RunContext resumed = context("run");
+  resumed.resume = true;
+  RunOptions other_formats = options_, other_start = options_, pruned = options_;
+  other_formats.quant.preset = "w4a8s8";
+  other_start.start = (directory_ / "other/float.safetensors").string();
+  pruned.prune_float = true;
+  for (const RunOptions& changed : {other_formats, other_start, pruned}) {
+    EXPECT_THROW(run(changed, resumed), CannotContinue);
+    EXPECT_TRUE(content() == before);
+  }
 }
 
 TEST_F(RunTest, RefusesAnEarlierRunBeforeItRemovesAnything) {

@@ -47,6 +47,10 @@ AdamWOptions adamw_options(const TrainOptions& options) {
   return result;
 }
 
+std::filesystem::path checkpoint_path(const TrainContext& context) {
+  return context.directory / (context.stage + ".checkpoint.safetensors");
+}
+
 class Trainer {
  public:
   Trainer(Network& network, const Dataset& training, const Dataset& validation,
@@ -131,7 +135,7 @@ class Trainer {
   std::filesystem::path file(const std::string& ending) const {
     return context_.directory / (context_.stage + ending);
   }
-  std::filesystem::path checkpoint_path() const { return file(".checkpoint.safetensors"); }
+  std::filesystem::path checkpoint_path() const { return crosstate::checkpoint_path(context_); }
   std::filesystem::path log_path() const { return file(".jsonl"); }
 
   // Continues from a checkpoint, or clears away what an earlier run left: were this run interrupted
@@ -397,6 +401,15 @@ TrainSummary train(Network& network, const Dataset& training, const Dataset& val
   if (context.pool == nullptr) own = std::make_unique<ThreadPool>();
   ThreadPool& pool = own ? *own : *context.pool;
   return Trainer(network, training, validation, options, context, pool).run();
+}
+
+void require_continuable(const Network& network, const Dataset& training, const Dataset& validation,
+                         const TrainOptions& options, const TrainContext& context) {
+  if (!context.resume || context.directory.empty()) return;
+  const std::filesystem::path path = checkpoint_path(context);
+  if (!std::filesystem::exists(path)) return;
+  require_same(read_checkpoint(path).identity,
+               run_identity(network, training, validation, options, context), path.string());
 }
 
 }  // namespace crosstate

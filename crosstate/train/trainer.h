@@ -44,4 +44,9 @@ struct TrainSummary {
 TrainSummary train(Network& network, const Dataset& training, const Dataset& validation,
                    const TrainOptions& options, const TrainContext& context);
 
+/// Throws Error where train() with these arguments would find a checkpoint of another run, for
+/// callers that write something before.
+void require_continuable(const Network& network, const Dataset& training, const Dataset& validation,
+                         const TrainOptions& options, const TrainContext& context);
+
 }  // namespace crosstate
