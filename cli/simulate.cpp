@@ -61,6 +61,18 @@ nlohmann::json identity_of(const RunOptions& options, const IntegerNetwork& netw
   return identity;
 }
 
+// What continues an interrupted simulation, beside the common options.
+std::vector<std::string> arguments_of(const Extra& extra) {
+  std::vector<std::string> arguments = {extra.model};
+  const auto add = [&](const char* option, const std::string& value) {
+    arguments.insert(arguments.end(), {option, value});
+  };
+  if (extra.chips > 0) add("--chips", std::to_string(extra.chips));
+  if (!extra.times.empty()) add("--times", extra.times);
+  if (extra.states > 0) add("--state-errors", std::to_string(extra.states));
+  return arguments;
+}
+
 int simulate_command(const Common& common, const Extra& extra) {
   const RunOptions options = options_of(common, extra);
   require_writable_file(common.json);
@@ -101,7 +113,7 @@ int simulate_command(const Common& common, const Extra& extra) {
   const SimulateSummary summary =
       simulate(network, test, options.target, options.simulate, options.seed, pool, context);
   progress.finish();
-  if (summary.interrupted) return say_interrupted("simulate", common, {extra.model});
+  if (summary.interrupted) return say_interrupted("simulate", common, arguments_of(extra));
 
   StateErrors errors;
   if (extra.states > 0) {

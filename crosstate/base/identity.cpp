@@ -26,6 +26,14 @@ std::string shown(const json& flat, const std::string& key, const char* missing)
   return excerpt(flat[key].dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
+// Which of several differences says most of what was changed: a setting before what is counted in
+// the content that settings name, and a checksum of such content last.
+int order_of(const json& before, const json& now, const std::string& key) {
+  const std::string checksum = key.substr(0, key.rfind('/')) + "/checksum";
+  if (key == checksum) return 2;
+  return before.contains(checksum) || now.contains(checksum) ? 1 : 0;
+}
+
 // What comes from a file may be nested as deeply as it likes, but is walked on the stack.
 constexpr int kMostDepth = 16;
 
@@ -52,13 +60,18 @@ void require_same(const json& found, const json& expected, const std::string& wh
   std::set<std::string> keys;
   for (const auto& item : before.items()) keys.insert(item.key());
   for (const auto& item : now.items()) keys.insert(item.key());
+  const std::string* differs = nullptr;
   for (const std::string& key : keys) {
     if (before.contains(key) && now.contains(key) && before[key] == now[key]) continue;
-    throw CannotContinue(where + ": " + excerpt(readable(key)) + " was " +
-                         shown(before, key, "not there yet") + " and is now " +
-                         shown(now, key, "not there any more") +
-                         "; continue with the same value, or start afresh");
+    if (differs == nullptr || order_of(before, now, key) < order_of(before, now, *differs)) {
+      differs = &key;
+    }
   }
+  if (differs == nullptr) return;
+  throw CannotContinue(where + ": " + excerpt(readable(*differs)) + " was " +
+                       shown(before, *differs, "not there yet") + " and is now " +
+                       shown(now, *differs, "not there any more") +
+                       "; continue with the same value, or start afresh");
 }
 
 }  // namespace crosstate

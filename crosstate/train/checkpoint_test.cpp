@@ -139,5 +139,24 @@ TEST(CheckpointIdentity, NamesTheFirstDifference) {
   EXPECT_THROW(require_same(json("text"), before, "x"), Error);
 }
 
+TEST(CheckpointIdentity, NamesASettingBeforeWhatFollowsFromIt) {
+  const json before = {{"config", {{"data", {{"test_limit", 20}}}}},
+                       {"data", {{"test", {{"checksum", 5}, {"count", 20}}}}},
+                       {"seed", 1}};
+  json other = before;
+  other["data"]["test"]["checksum"] = 6;
+  const auto expect_named = [&](const std::string& message) {
+    EXPECT_THAT([&] { require_same(before, other, "x"); },
+                ThrowsMessage<Error>(HasSubstr("x: " + message)));
+  };
+  expect_named("data.test.checksum was 5 and is now 6");
+  other["data"]["test"]["count"] = 21;
+  expect_named("data.test.count was 20 and is now 21");
+  other["seed"] = 2;
+  expect_named("seed was 1 and is now 2");
+  other["config"]["data"]["test_limit"] = 21;
+  expect_named("data.test_limit was 20 and is now 21");
+}
+
 }  // namespace
 }  // namespace crosstate
