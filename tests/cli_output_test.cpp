@@ -150,6 +150,18 @@ TEST_F(CliOutput, SaysWhereThereIsNothingToContinue) {
   }
 }
 
+TEST_F(CliOutput, SaysHowToContinueASimulation) {
+  ASSERT_EQ(call(train("model")).code, 0);
+  const Process first(directory_, {"simulate", model(), "--data", path("data"), "--out",
+                                   path("chips"), "--chips", "90000", "--times", "0 1h"});
+  while (!fs::exists(path("chips/simulate.jsonl"))) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  first.send(SIGINT);
+  EXPECT_EQ(first.wait(), 130);
+  EXPECT_THAT(first.err(), HasSubstr("simulate " + model() + " --chips 90000 --times '0 1h'"));
+}
+
 // --- several processes
 // -------------------------------------------------------------------------------------
 
