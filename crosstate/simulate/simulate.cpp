@@ -1,8 +1,11 @@
 #include "crosstate/simulate/simulate.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -119,6 +122,22 @@ std::unique_ptr<Backend> backend_of(const Target& target, const Mapping& mapping
                                         2 * static_cast<std::size_t>(target.crossbar.columns));
 }
 
+// A command that begins with the path of a file cannot work where that is no program. Of all else
+// that a shell takes only the start of the driver tells.
+void require_driver(const std::string& command) {
+  constexpr const char* kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,/:+@%";
+  const std::string program = command.substr(0, command.find(' '));
+  if (program.find('/') == program.npos || program.find_first_not_of(kPlain) != program.npos) {
+    return;
+  }
+  std::error_code ignored;
+  const bool is_file = std::filesystem::is_regular_file(program, ignored);
+  if (is_file && access(program.c_str(), X_OK) == 0) return;
+  fail("options", "external.command = \"" + excerpt(command) + "\": " +
+                      (is_file ? "that file is not executable" : "no such program"));
+}
+
 void require_age_of(const Target& target, const SimulateOptions& options, double age) {
   try {
     require_age(target.device, age);
@@ -135,6 +154,8 @@ void require_possible(const Target& target, const SimulateOptions& options) {
   } else if (options.chips != 1) {
     fail("options", "simulate.chips = " + std::to_string(options.chips) +
                         ", expected 1 with external.command, which is one chip");
+  } else {
+    require_driver(target.external.command);
   }
 }
 

@@ -59,8 +59,9 @@ struct SimulateContext {
       finished_chunk = {};
 };
 
-/// Throws Error for what chips of a target cannot do: any number of external ones but 1, and, for
-/// simulated ones, an age at which device.model does not tell what cells are like.
+/// Throws Error for what chips of a target cannot do: any number of external ones but 1, a driver
+/// that is a file but no program, and, for simulated ones, an age at which device.model does not
+/// tell what cells are like.
 void require_possible(const Target& target, const SimulateOptions& options);
 /// The last of these for the first age alone.
 void require_first_age(const Target& target, const SimulateOptions& options);
