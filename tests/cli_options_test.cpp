@@ -278,7 +278,7 @@ TEST_F(CliOptions, AreFoundImpossibleBeforeAnyWork) {
          {"simulate.times", "3600 s", "60 s"});
   refuse({"train", crossbar, "--set", "device.model=table", "--set", "device.table=absent.csv"},
          {"absent.csv"});
-  for (const std::string driver : {path("absent/driver"), path("t.csv")}) {
+  for (const std::string& driver : {path("absent/driver"), path("t.csv")}) {
     refuse({"train", crossbar, "--set=simulate.chips=1", "--set",
             "external.command=" + driver + " --port 1"},
            {"external.command", driver});

@@ -157,6 +157,7 @@ struct OutputDirectory::Inside {
   std::set<std::string> commands;  // that crosstate.json names
 
   void check() {
+    refuse_folders();
     std::error_code unreadable;
     if (fs::exists(path / kRecord, unreadable)) {
       commands = recorded(path);
@@ -176,6 +177,19 @@ struct OutputDirectory::Inside {
     fail(path.string(), "holds results already (" + *own + "); " +
                             (*command.resumes != 0 ? "--resume continues them, " : "") +
                             "--overwrite replaces them, or choose another directory");
+  }
+
+  // Where the command would find at its end that it cannot write.
+  void refuse_folders() const {
+    const std::regex pattern = pattern_of(command.files);
+    std::error_code unreadable, ignored;
+    for (fs::directory_iterator at(path, unreadable), end; !unreadable && at != end;
+         at.increment(unreadable)) {
+      if (!std::regex_match(at->path().filename().string(), pattern)) continue;
+      if (!at->is_directory(ignored)) continue;
+      fail(at->path().string(),
+           std::string("is a directory, where ") + command.name + " writes a file");
+    }
   }
 
   // Runs of others by versions that did not record them, where a file of theirs leaves no doubt.

@@ -102,6 +102,14 @@ TEST_F(Output, RefusesFilesThatItWouldWriteWhoeverMadeThem) {
   expect_refused("sweep", Earlier::kRefuse, "points/a-1/qat.safetensors");
 }
 
+TEST_F(Output, RefusesFoldersInThePlaceOfFiles) {
+  fs::create_directories(directory_ / "qat.safetensors");
+  for (const Earlier earlier : {Earlier::kRefuse, Earlier::kContinue, Earlier::kReplace}) {
+    expect_refused("train", earlier, "qat.safetensors: is a directory");
+  }
+  EXPECT_NO_THROW(open("simulate"));
+}
+
 TEST_F(Output, RecognisesRunsThatAreNotRecorded) {
   write("sweep.sqlite");
   expect_refused("train", Earlier::kRefuse, "holds results of sweep");

@@ -66,6 +66,10 @@ class Run {
     if (context_.stage) context_.stage(what);
   }
   bool stopped() const { return context_.stop && context_.stop(); }
+  TaskShape task() const {
+    return {static_cast<int>(data_.training.channels),
+            static_cast<int>(data_.training.classes.size())};
+  }
   fs::path file(const std::string& name) const { return context_.directory / name; }
 
   void load() {
@@ -83,6 +87,10 @@ class Run {
                               (set->lengths.empty() ? "" : "up to ") + std::to_string(set->length) +
                               " steps");
     }
+    if (!options_.start.empty()) {
+      float_ = std::make_unique<Network>(Network::from_tensors(start_, options_.start));
+      require_start();
+    }
     output_.begin({options_.start});
   }
 
@@ -99,9 +107,7 @@ class Run {
 
   // False if it was stopped.
   bool train_stages() {
-    const TaskShape task{static_cast<int>(data_.training.channels),
-                         static_cast<int>(data_.training.classes.size())};
-    if (!float_stage(task)) return false;
+    if (!float_stage()) return false;
     if (options_.prune_float && !prune_stage()) return false;
     if (!options_.quantize) {
       save_untrained();
@@ -181,16 +187,14 @@ class Run {
   }
 
   // False if it was stopped.
-  bool float_stage(const TaskShape& task) {
+  bool float_stage() {
     if (options_.start.empty()) {
-      float_ = std::make_unique<Network>(options_.model, task, options_.seed);
+      float_ = std::make_unique<Network>(options_.model, task(), options_.seed);
       summary_.parameters = float_->parameter_count();
       return train_stage(*float_, options_.train,
                          stage_context("float", {"data", "front_end", "augment", "model"}),
                          summary_.float_stage);
     }
-    float_ = std::make_unique<Network>(Network::from_tensors(start_, options_.start));
-    require_start(task);
     summary_.parameters = float_->parameter_count();
     summary_.float_stage.memory = count_memory(*float_);
     summary_.float_stage.done = true;
@@ -213,7 +217,7 @@ class Run {
   }
 
   // What run.start names has to be what training would have made, but for the weights.
-  void require_start(const TaskShape& task) const {
+  void require_start() const {
     const std::string& file = options_.start;
     if (float_->quantized()) fail(file, "is quantized already, expected a float model");
     const auto model_of = [](ModelOptions options) {
@@ -227,7 +231,7 @@ class Run {
       fail(file, "model." + key + " is " + found.at(key).dump() + ", expected " + value.dump() +
                      " as the settings say");
     }
-    if (float_->task().inputs != task.inputs || !data_.preparation.difference(start_).empty()) {
+    if (float_->task().inputs != task().inputs || !data_.preparation.difference(start_).empty()) {
       fail(file, "was trained on other data (channels, classes, order of steps or front end)");
     }
   }

@@ -136,6 +136,11 @@ TEST_F(RunTest, RefusesAnEarlierRunBeforeItRemovesAnything) {
   unreadable.data.directory = (directory_ / "absent").string();
   EXPECT_THROW(run(unreadable, replacing), Error);
   EXPECT_EQ(read_file(directory_ / "new/float.safetensors"), before);
+  RunOptions other_shape = options_;
+  other_shape.start = (directory_ / "new/float.safetensors").string();
+  other_shape.model.channels = 8;
+  EXPECT_THROW(run(other_shape, replacing), Error);
+  EXPECT_EQ(read_file(directory_ / "new/float.safetensors"), before);
   EXPECT_FALSE(run(options_, replacing).interrupted);
   EXPECT_NE(read_file(directory_ / "new/float.safetensors"), before);
 }
