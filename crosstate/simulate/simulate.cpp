@@ -134,8 +134,8 @@ void require_driver(const std::string& command) {
   std::error_code ignored;
   const bool is_file = std::filesystem::is_regular_file(program, ignored);
   if (is_file && access(program.c_str(), X_OK) == 0) return;
-  fail("options", "external.command = \"" + excerpt(command) + "\": " +
-                      (is_file ? "that file is not executable" : "no such program"));
+  fail("options", "external.command = \"" + excerpt(command) +
+                      "\": " + (is_file ? "that file is not executable" : "no such program"));
 }
 
 void require_age_of(const Target& target, const SimulateOptions& options, double age) {
