@@ -58,10 +58,12 @@ std::string one_per_line(const std::vector<double>& values) {
 
 // No result may replace what was read, or another result.
 void require_different_files(const Common& common, const ArrayFiles& files) {
-  const std::pair<const char*, const std::string&> named[] = {
-      {"--conductance", files.conductance}, {"--voltage", files.voltage},
-      {"--out", common.out},                {"--json", common.json},
-      {"--netlist", files.netlist},         {"--effective", files.effective}};
+  const std::pair<const char*, const std::string&> named[] = {{"--conductance", files.conductance},
+                                                              {"--voltage", files.voltage},
+                                                              {"--out", common.out},
+                                                              {"--json", common.json},
+                                                              {"--netlist", files.netlist},
+                                                              {"--effective", files.effective}};
   constexpr std::size_t kRead = 2;
   const auto place = [](const std::string& path) {
     std::error_code ignored;

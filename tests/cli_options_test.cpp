@@ -297,8 +297,9 @@ TEST_F(CliOptions, AreFoundImpossibleBeforeAnyWork) {
 // How much it is shows only when there is a network.
 TEST_F(CliOptions, OfNoiseBeyondTheWeightsAreNamedAsTheyWereSet) {
   const std::string out = path("out");
-  expect_refused(tiny("train", out, {"--target", "pcm", "--set", "qat.target_noise=100", "--set",
-                                     "train.epochs=1", "--set", "qat.epochs=1"}),
+  expect_refused(tiny("train", out,
+                      {"--target", "pcm", "--set", "qat.target_noise=100", "--set",
+                       "train.epochs=1", "--set", "qat.epochs=1"}),
                  {"qat.target_noise = 100 times the target's noise", "expected at most"});
   EXPECT_TRUE(fs::exists(out + "/float.safetensors"));
 }

@@ -98,8 +98,7 @@ std::vector<double> column_currents(std::span<const double> siemens, std::size_t
                                     const WireOptions& wires, const CellLaw& law) {
   validate(law);
   const auto checked = [&](std::vector<double> currents) {
-    return require_finite(std::move(currents), columns, "the current",
-                          "conductances or voltages");
+    return require_finite(std::move(currents), columns, "the current", "conductances or voltages");
   };
   if (!law.is_linear()) {
     return checked(operating_point(siemens, rows, columns, voltages, wires, law).currents);

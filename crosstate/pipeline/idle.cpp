@@ -74,9 +74,8 @@ void add_percentiles(Idle& idle, const QuantOptions& quant) {
 // What training assumes of arrays, where nothing follows from it.
 void add_arrays(Idle& idle, const QuantOptions& quant) {
   const ArraySite& array = quant.array;
-  const bool units =
-      array.levels > 1 || (quant.noise_unit == "largest" &&
-                           (quant.weight_noise > 0 || quant.device_noise > 0));
+  const bool units = array.levels > 1 || (quant.noise_unit == "largest" &&
+                                          (quant.weight_noise > 0 || quant.device_noise > 0));
   if (array.noise == 0) idle.push_back({{"quant.array.state_bits"}, "quant.array.noise = 0"});
   if (array.rows == 0 && array.columns == 0) {
     idle.push_back({{"quant.array.partial_bits"}, "quant.array.rows = 0 and columns = 0"});
