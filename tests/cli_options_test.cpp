@@ -299,7 +299,7 @@ TEST_F(CliOptions, OfNoiseBeyondTheWeightsAreNamedAsTheyWereSet) {
   const std::string out = path("out");
   expect_refused(tiny("train", out,
                       {"--target", "pcm", "--set", "qat.target_noise=100", "--set",
-                       "train.epochs=1", "--set", "qat.epochs=1"}),
+                       "train.epochs=1", "--set", "qat.epochs=1", "--quiet"}),
                  {"qat.target_noise = 100 times the target's noise", "expected at most"});
   EXPECT_TRUE(fs::exists(out + "/float.safetensors"));
 }
