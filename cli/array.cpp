@@ -9,9 +9,9 @@
 #include "cli/common.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
-#include "crosstate/crossbar/maps.h"
-#include "crosstate/crossbar/netlist.h"
-#include "crosstate/crossbar/wires.h"
+#include "crosstate/circuit/netlist.h"
+#include "crosstate/circuit/wires.h"
+#include "crosstate/formats/matrix.h"
 
 namespace crosstate::cli {
 namespace {

@@ -37,7 +37,7 @@ std::vector<std::string> cost_settings() {
   std::vector<std::string> keys = test_data_settings();
   for (const char* key :
        {"cost.", "peers.", "crossbar.spare_columns", "crossbar.recurrence", "crossbar.encoding",
-        "crossbar.packing", "crossbar.driven", "crossbar.cells", "crossbar.significance"}) {
+        "crossbar.packing", "crossbar.driven", "crossbar.slices", "crossbar.slice_base"}) {
     keys.push_back(key);
   }
   return keys;

@@ -8,9 +8,9 @@
 #include <span>
 
 #include "cli/common.h"
-#include "crosstate/base/csv.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/formats/csv.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/integer/engine.h"
 #include "crosstate/pipeline/data.h"

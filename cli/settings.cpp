@@ -2,7 +2,7 @@
 #include "cli/bench.h"
 #include "cli/common.h"
 #include "cli/cost_model.h"
-#include "crosstate/crossbar/cell_law.h"
+#include "crosstate/circuit/cell_law.h"
 #include "crosstate/device/population.h"
 #include "crosstate/search/search.h"
 

@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "cli/common.h"
-#include "crosstate/base/csv.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/input.h"
 #include "crosstate/base/numbers.h"
+#include "crosstate/formats/csv.h"
 #include "crosstate/integer/bounds.h"
 #include "crosstate/integer/engine.h"
 #include "crosstate/pipeline/data.h"

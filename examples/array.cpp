@@ -2,8 +2,8 @@
 //
 // Three things the library does for an array: the matrix that a linear array with wires amounts
 // to, the currents of non-linear cells, and a netlist that any circuit simulator can check.
-#include <crosstate/crossbar/netlist.h>
-#include <crosstate/crossbar/wires.h>
+#include <crosstate/circuit/netlist.h>
+#include <crosstate/circuit/wires.h>
 
 #include <cstdio>
 #include <vector>

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "crosstate/base/error.h"
-#include "crosstate/crossbar/external_protocol.h"
+#include "crosstate/hardware/protocol.h"
 #include "fuzz/target.h"
 
 namespace crosstate::fuzz {

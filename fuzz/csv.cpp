@@ -1,5 +1,5 @@
 // Matrices as CSV files.
-#include "crosstate/crossbar/maps.h"
+#include "crosstate/formats/matrix.h"
 #include "fuzz/target.h"
 
 void crosstate::fuzz::read(const std::string& bytes) {

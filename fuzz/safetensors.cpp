@@ -1,5 +1,5 @@
 // The safetensors container.
-#include "crosstate/data/safetensors.h"
+#include "crosstate/formats/safetensors.h"
 
 #include "fuzz/target.h"
 

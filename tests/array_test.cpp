@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "crosstate/base/random.h"
-#include "crosstate/crossbar/maps.h"
+#include "crosstate/formats/matrix.h"
 #include "tests/cli.h"
 
 namespace crosstate {

@@ -1,7 +1,7 @@
 // Data sets as they come: what the program says of folders and files that others made.
 #include <nlohmann/json.hpp>
 
-#include "crosstate/data/safetensors.h"
+#include "crosstate/formats/safetensors.h"
 #include "tests/cli.h"
 
 namespace crosstate {

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "crosstate/data/safetensors.h"
+#include "crosstate/formats/safetensors.h"
 #include "tests/cli.h"
 
 namespace crosstate {

@@ -11,8 +11,8 @@
 
 #include "crosstate/base/files.h"
 #include "crosstate/data/mnist.h"
-#include "crosstate/data/safetensors.h"
 #include "crosstate/data/testing.h"
+#include "crosstate/formats/safetensors.h"
 #include "crosstate/pipeline/idle.h"
 
 namespace crosstate {

@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "crosstate/base/files.h"
-#include "crosstate/data/safetensors.h"
 #include "crosstate/data/testing.h"
+#include "crosstate/formats/safetensors.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/integer/engine.h"
 #include "crosstate/kernels/dispatch.h"

@@ -241,6 +241,10 @@ std::size_t key_distance(std::string_view key, std::string_view known) {
 // `used`: only keys that are used may have been meant.
 [[noreturn]] void fail_unknown(const std::vector<Field>& fields, std::string_view key,
                                const std::string& where, bool used) {
+  for (const Field& field : fields) {
+    if (std::find(field.former.begin(), field.former.end(), key) == field.former.end()) continue;
+    fail(where, in_quotes(key) + " was renamed; write " + in_quotes(field.key));
+  }
   const Field* nearest = nullptr;
   std::size_t least = 0;
   for (const Field& field : fields) {
@@ -416,6 +420,11 @@ Field& Field::in(std::string unit_name) {
 
 Field& Field::one_of(std::vector<std::string> allowed) {
   choices = std::move(allowed);
+  return *this;
+}
+
+Field& Field::renamed_from(std::string name) {
+  former.push_back(joined_key(std::string(section_of(key)), name));
   return *this;
 }
 

@@ -25,6 +25,7 @@ struct Field {
   double low = 0, high = 0;  // inclusive, used where has_range; may be infinite
   bool has_range = false;
   std::vector<std::string> choices;  // allowed strings; empty: any
+  std::vector<std::string> former;   // names that the key had in earlier versions
   bool used = true;                  // see FieldList::use_only()
 
   nlohmann::json current() const;  // the value
@@ -32,6 +33,9 @@ struct Field {
   Field& range(double lowest, double highest);
   Field& in(std::string unit_name);
   Field& one_of(std::vector<std::string> allowed);
+  /// A name that the field had in its section before; writing it is an error that names the new
+  /// one.
+  Field& renamed_from(std::string name);
 };
 
 /// Whether keys as FieldList::use_only() takes them include `key`.

@@ -116,10 +116,10 @@ TEST(Energy, CopiesMultiplyArraysAndWeightedOnesConversions) {
   const Network network = rounded(shape(3, 6, true, true), {2, 5}, quant_preset("w8a8s8"));
   const Technology technology = find_technology("crossbar-14nm");
   const Estimate one = estimate_on_crossbars(network, kSteps, technology, {});
-  for (const double significance : {1.0, 4.0}) {
-    const Estimate four = estimate_on_crossbars(network, kSteps, technology,
-                                                {.cells = 4, .significance = significance});
-    const std::size_t conversions = significance > 1 ? 4 : 1;
+  for (const double slice_base : {1.0, 4.0}) {
+    const Estimate four =
+        estimate_on_crossbars(network, kSteps, technology, {.slices = 4, .slice_base = slice_base});
+    const std::size_t conversions = slice_base > 1 ? 4 : 1;
     EXPECT_EQ(four.arrays, 4 * one.arrays);
     EXPECT_EQ(four.conversions_per_step, conversions * one.conversions_per_step);
     EXPECT_EQ(count(four.energy, "drive"), 4 * count(one.energy, "drive"));

@@ -130,7 +130,7 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
     }
   }
   if (!target.wires.ideal() && crossbar.levels < 2 && backend_ == nullptr && !offset_) {
-    for (int i = 0; i < crossbar.wire_rounds; ++i) balance_wires(between.low, between.high);
+    for (int i = 0; i < crossbar.ir_drop_iterations; ++i) balance_wires(between.low, between.high);
   }
   program_copies(between);
   const ConverterAddress address{seed, number};
@@ -345,9 +345,9 @@ void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t s
                              Rows out, const ReadAddress& address, ReadScratch& scratch,
                              float* seen) const {
   const std::size_t panel = steps * kLanes;
-  if (drivers_.bends() || !drive_noise_.empty()) {
+  if (drivers_.has_inl() || !drive_noise_.empty()) {
     const Rows driven = take(scratch.driven, rows_, panel);
-    if (drivers_.bends()) {
+    if (drivers_.has_inl()) {
       drivers_.drive(rows_, panel, in, driven);
     } else {
       for (std::size_t r = 0; r < rows_; ++r) std::copy_n(in.row(r), panel, driven.row(r));

@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "crosstate/base/aligned.h"
-#include "crosstate/crossbar/backend.h"
 #include "crosstate/crossbar/converters.h"
 #include "crosstate/crossbar/read_noise.h"
 #include "crosstate/crossbar/target.h"
 #include "crosstate/device/cells.h"
+#include "crosstate/hardware/backend.h"
 #include "crosstate/kernels/pointwise.h"
 
 namespace crosstate {
@@ -51,9 +51,10 @@ constexpr std::size_t kNoRow = static_cast<std::size_t>(-1);
 /// the others, and aims at the middle of the range as idle cells in the part that is used do. The
 /// errors of reference cells are those of all columns; their read noise is drawn for each column.
 ///
-/// With crossbar.cells > 1 the array stands on as many copies, each with cells of its own. Of equal
-/// significance, all hold the weight, and it is their mean; otherwise copy k counts significance^-k
-/// and holds, as far as its range goes, what one read of each cell found missing on those before.
+/// With crossbar.slices > 1 the array stands on as many copies, each with cells of its own. Of
+/// equal slice_base, all hold the weight, and it is their mean; otherwise copy k counts
+/// slice_base^-k and holds, as far as its range goes, what one read of each cell found missing on
+/// those before.
 ///
 /// With crossbar.remap columns stand at spare places, and sound cells are set against faulty ones
 /// of their pair, on each copy by its own faults.

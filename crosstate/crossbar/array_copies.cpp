@@ -45,13 +45,13 @@ void ProgrammedArray::aim(std::vector<double>& targets, Pair cells, double diffe
 }
 
 bool ProgrammedArray::residual() const {
-  return target_.crossbar.cells > 1 && target_.crossbar.significance > 1;
+  return target_.crossbar.slices > 1 && target_.crossbar.slice_base > 1;
 }
 
 double ProgrammedArray::share(std::size_t copy) const {
   const CrossbarOptions& crossbar = target_.crossbar;
-  return residual() ? std::pow(crossbar.significance, -static_cast<double>(copy))
-                    : 1.0 / crossbar.cells;
+  return residual() ? std::pow(crossbar.slice_base, -static_cast<double>(copy))
+                    : 1.0 / crossbar.slices;
 }
 
 double ProgrammedArray::beyond(std::size_t copy, std::span<const double> held, std::size_t row,
@@ -123,9 +123,9 @@ void ProgrammedArray::program_copies(const ConductanceRange& range) {
   const CrossbarOptions& crossbar = target_.crossbar;
   const double most = offset_ ? (high - low) / 2 : high - low;  // of a difference
   std::vector<double> targets = targets_;
-  // What the copies so far leave of each pair, uS at the significance of the last one.
+  // What the copies so far leave of each pair, uS at the slice_base of the last one.
   std::vector<double> missing(rows_ * columns_, 0);
-  for (std::size_t k = 0; k < static_cast<std::size_t>(crossbar.cells); ++k) {
+  for (std::size_t k = 0; k < static_cast<std::size_t>(crossbar.slices); ++k) {
     const std::uint32_t address = number_ | static_cast<std::uint32_t>(k) << kCopyShift;
     if (residual()) {
       for (double& g : targets) g = target_on_level(g, range, crossbar.levels);
@@ -149,7 +149,7 @@ void ProgrammedArray::program_copies(const ConductanceRange& range) {
         read += spread[cells.plus] * random.normal();
         read -= spread[cells.minus] * random.normal();
         double& left = missing[r * columns_ + c];
-        left = (left - read) * crossbar.significance;
+        left = (left - read) * crossbar.slice_base;
         if (drive_[r * columns_ + c] == 0) continue;
         aim(targets, pair(r, c), std::clamp(left, -most, most));
       }

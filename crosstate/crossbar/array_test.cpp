@@ -315,7 +315,7 @@ TEST(Array, TargetsMakeUpForWires) {
     device.g_min = 1;
     device.g_max = 100;
     const WireOptions wires{.segment = 1, .driver = 100, .sense = 100};
-    const Target target{device, {.wire_rounds = rounds}, wires};
+    const Target target{device, {.ir_drop_iterations = rounds}, wires};
     const ProgrammedArray array({weights(), kRows, kColumns}, target, kSeed, kNumber);
     double squares = 0;
     for (std::size_t i = 0; i < weights().size(); ++i) {
@@ -342,7 +342,7 @@ TEST(Array, TargetsNeverTurnAColumnAround) {
   for (const double segment : {1.0, 10.0, 100.0}) {
     for (const int rounds : {1, 3, 10}) {
       const WireOptions wires{.segment = segment, .driver = 1e3, .sense = 1e3};
-      const Target target{device, {.wire_rounds = rounds}, wires};
+      const Target target{device, {.ir_drop_iterations = rounds}, wires};
       const ProgrammedArray array({w, kRows, kColumns}, target, kSeed, kNumber);
       for (std::size_t c = 0; c < kColumns; ++c) {
         double shown = 0, wanted = 0;
@@ -465,11 +465,11 @@ double mean(const AlignedFloats& values) {
 }
 
 TEST(ArrayCopies, AreExactWithoutNoise) {
-  for (const double significance : {1.0, 4.0}) {
+  for (const double slice_base : {1.0, 4.0}) {
     for (const double g_min : {0.0, 2.5}) {
       DeviceOptions device = ideal();
       device.g_min = g_min;
-      const ProgrammedArray array = on(device, {.cells = 3, .significance = significance});
+      const ProgrammedArray array = on(device, {.slices = 3, .slice_base = slice_base});
       ASSERT_EQ(array.copies().size(), 3u);
       for (std::size_t i = 0; i < weights().size(); ++i) {
         EXPECT_EQ(array.effective()[i % kColumns * kRows + i / kColumns], weights()[i]);
@@ -479,7 +479,7 @@ TEST(ArrayCopies, AreExactWithoutNoise) {
 }
 
 TEST(ArrayCopies, TheFirstIsTheSameArrayAsOneAlone) {
-  const ProgrammedArray one = on({}, {}), three = on({}, {.cells = 3});
+  const ProgrammedArray one = on({}, {}), three = on({}, {.slices = 3});
   EXPECT_TRUE(std::ranges::equal(one.cells().conductance(), three.copies()[0].conductance()));
   EXPECT_FALSE(std::ranges::equal(one.cells().conductance(), three.copies()[1].conductance()));
 }
@@ -490,7 +490,7 @@ TEST(ArrayCopies, OfEqualSignificanceAverageErrors) {
   device.programming_noise = 0.05;
   const ProgrammedArray one = on(device, {});
   for (const int cells : {2, 4, 8}) {
-    const ProgrammedArray many = on(device, {.cells = cells});
+    const ProgrammedArray many = on(device, {.slices = cells});
     // 960 pairs of about as many errors: a deviation of the ratio near 3 %.
     EXPECT_NEAR(weight_error(many) / weight_error(one), 1 / std::sqrt(cells),
                 0.1 / std::sqrt(cells));
@@ -502,12 +502,12 @@ TEST(ArrayCopies, OfFallingSignificanceHoldWhatTheOthersMiss) {
   DeviceOptions device;
   device.read_noise = 0;
   device.noise_relative_to = "gmax";
-  for (const double significance : {4.0, 16.0}) {
-    device.programming_noise = 0.08 / significance;  // errors stay within the next copy's range
+  for (const double slice_base : {4.0, 16.0}) {
+    device.programming_noise = 0.08 / slice_base;  // errors stay within the next copy's range
     double before = weight_error(on(device, {}));
     for (const int cells : {2, 3}) {
-      const ProgrammedArray array = on(device, {.cells = cells, .significance = significance});
-      EXPECT_NEAR(before / weight_error(array), significance, 0.15 * significance);
+      const ProgrammedArray array = on(device, {.slices = cells, .slice_base = slice_base});
+      EXPECT_NEAR(before / weight_error(array), slice_base, 0.15 * slice_base);
       before = weight_error(array);
     }
   }
@@ -518,7 +518,7 @@ TEST(ArrayCopies, CannotCorrectBeyondTheReadThatFoundAnError) {
   device.programming_noise = 0;
   device.read_noise = 0.02;
   device.noise_relative_to = "gmax";
-  const ProgrammedArray array = on(device, {.cells = 2, .significance = 8});
+  const ProgrammedArray array = on(device, {.slices = 2, .slice_base = 8});
   EXPECT_NEAR(weight_error(array), std::sqrt(2) * 0.02, 0.003);
   // The first copy's noise, and an eighth of the second's.
   EXPECT_NEAR(mean(array.read_variance()) / mean(on(device, {}).read_variance()), 1 + 1.0 / 64,
@@ -527,14 +527,14 @@ TEST(ArrayCopies, CannotCorrectBeyondTheReadThatFoundAnError) {
 
 TEST(ArrayCopies, HoldWhatLevelsLeave) {
   const double one = weight_error(on(ideal(), {.levels = 9}));
-  const double two = weight_error(on(ideal(), {.levels = 9, .cells = 2, .significance = 16}));
+  const double two = weight_error(on(ideal(), {.levels = 9, .slices = 2, .slice_base = 16}));
   EXPECT_GT(one, 0.02);
   EXPECT_NEAR(two, one / 16, 0.2 * one / 16);
 }
 
 TEST(ArrayCopies, HaveWiresOfTheirOwn) {
   const WireOptions wires{.segment = 2};
-  const ProgrammedArray one = on(ideal(), {}, wires), four = on(ideal(), {.cells = 4}, wires);
+  const ProgrammedArray one = on(ideal(), {}, wires), four = on(ideal(), {.slices = 4}, wires);
   for (std::size_t i = 0; i < one.effective().size(); ++i) {
     EXPECT_NEAR(four.effective()[i], one.effective()[i], 1e-6);
   }
@@ -544,7 +544,7 @@ TEST(ArrayCopies, AllGrowOlder) {
   DeviceOptions device;
   device.model = "pcm";
   device.flicker = false;
-  ProgrammedArray array = on(device, {.cells = 2});
+  ProgrammedArray array = on(device, {.slices = 2});
   const std::vector<Cells> fresh = array.copies();
   array.age_to(3e7);
   for (std::size_t k = 0; k < 2; ++k) {
@@ -557,7 +557,7 @@ TEST(ArrayOffset, IsExactWithoutNoise) {
   for (const int cells : {1, 3}) {
     DeviceOptions device = ideal();
     device.g_min = 2.5;
-    const CrossbarOptions crossbar{.cells = cells, .significance = 4, .encoding = "offset"};
+    const CrossbarOptions crossbar{.slices = cells, .slice_base = 4, .encoding = "offset"};
     const ProgrammedArray array = on(device, crossbar);
     EXPECT_EQ(array.bit_lines(), 65u);
     EXPECT_EQ(array.cells().targets().size(), 64u * 65);
@@ -656,10 +656,10 @@ TEST(ArrayFaults, MatterLessIfTheWorstColumnsMove) {
 
 TEST(ArrayFaults, OfCopiesAreRepairedOnEach) {
   const DeviceOptions device = with_faults(0.01);
-  for (const double significance : {1.0, 4.0}) {
+  for (const double slice_base : {1.0, 4.0}) {
     const auto error = [&](const char* remap) {
-      return weight_error(on(
-          device, {.spare_columns = 8, .remap = remap, .cells = 2, .significance = significance}));
+      return weight_error(
+          on(device, {.spare_columns = 8, .remap = remap, .slices = 2, .slice_base = slice_base}));
     };
     EXPECT_LT(error("both"), 0.6 * error("none"));
   }
@@ -698,10 +698,10 @@ TEST(ArrayFaults, SpareColumnsAreNotForWeights) {
 
 TEST(ArrayCopies, AreNotForExternalChips) {
   Target target;
-  target.crossbar.cells = 4;
+  target.crossbar.slices = 4;
   target.external.command = "driver";
   EXPECT_THAT([&] { validate(target); },
-              ThrowsMessage<Error>(HasSubstr("crossbar.cells = 4, expected 1")));
+              ThrowsMessage<Error>(HasSubstr("crossbar.slices = 4, expected 1")));
 }
 
 TEST(Array, RejectsWhatItCannotHold) {

@@ -13,7 +13,7 @@ namespace {
 constexpr float kBend = 2.5980762f;
 
 // Parts of the address of frozen draws.
-enum Part : std::uint32_t { kAdcGain = 0, kAdcOffset, kAdcBend, kDacGain, kDacBend };
+enum Part : std::uint32_t { kAdcGain = 0, kAdcOffset, kAdcInl, kDacGain, kDacInl };
 
 AlignedFloats draws(double deviation, double mean, std::size_t count, const ConverterAddress& a,
                     Part part) {
@@ -24,8 +24,8 @@ AlignedFloats draws(double deviation, double mean, std::size_t count, const Conv
   return out;
 }
 
-// x + bend of x, both in units of one step; `inverse` is one step over the range.
-void bend(std::size_t columns, float size, float inverse, const float* x, float* y) {
+// x + INL at x, both in units of one step; `inverse` is one step over the range.
+void add_inl(std::size_t columns, float size, float inverse, const float* x, float* y) {
   for (std::size_t i = 0; i < columns; ++i) {
     const float t = std::clamp(x[i] * inverse, -1.0f, 1.0f);
     y[i] = x[i] + kBend * size * (t - t * t * t);
@@ -43,7 +43,7 @@ ColumnConverters::ColumnConverters(const CrossbarOptions& options, std::vector<C
   if (distorts_) {
     gain_ = draws(options.adc_gain_error, 1, n, address, kAdcGain);
     offset_ = draws(options.adc_offset, 0, n, address, kAdcOffset);
-    bend_ = draws(options.adc_inl, 0, n, address, kAdcBend);
+    inl_ = draws(options.adc_inl, 0, n, address, kAdcInl);
   }
   if (options.adc_range == "fixed") {
     for (std::size_t c = 0; c < n; ++c) {
@@ -92,7 +92,7 @@ void ColumnConverters::convert(std::size_t first, std::size_t count, std::size_t
       float* x = sums.row(i);
       const float step = step_[c], inverse = 1 / step;
       for (std::size_t k = 0; k < columns; ++k) x[k] = x[k] * gain_[c] * inverse + offset_[c];
-      bend(columns, bend_[c], step / columns_[c].range, x, x);
+      add_inl(columns, inl_[c], step / columns_[c].range, x, x);
       for (std::size_t k = 0; k < columns; ++k) x[k] *= step;
     }
   }
@@ -118,12 +118,12 @@ RowDrivers::RowDrivers(const CrossbarOptions& options, std::size_t rows, float r
                        const ConverterAddress& address)
     : inverse_range_(1 / range) {
   if (options.dac_gain_error > 0) gain_ = draws(options.dac_gain_error, 1, rows, address, kDacGain);
-  if (options.dac_inl > 0) bend_ = draws(options.dac_inl, 0, rows, address, kDacBend);
+  if (options.dac_inl > 0) inl_ = draws(options.dac_inl, 0, rows, address, kDacInl);
 }
 
 void RowDrivers::drive(std::size_t count, std::size_t columns, ConstRows codes, Rows driven) const {
   for (std::size_t r = 0; r < count; ++r) {
-    bend(columns, bend_[r], inverse_range_, codes.row(r), driven.row(r));
+    add_inl(columns, inl_[r], inverse_range_, codes.row(r), driven.row(r));
   }
 }
 

@@ -1,7 +1,7 @@
 // The converters of one array: what stands between digital codes and analog rows and columns.
 //
-// A bend (integral non-linearity) has the shape b 3 sqrt(3) / 2 (t - t^3) over the range t in
-// [-1, 1], whose largest value is b; gains, offsets and bends are drawn once per chip. Noise is
+// Integral non-linearity (INL) has the shape b 3 sqrt(3) / 2 (t - t^3) over the range t in
+// [-1, 1], whose largest value is b; gains, offsets and INL are drawn once per chip. Noise is
 // drawn at every use.
 #pragma once
 
@@ -45,7 +45,7 @@ class ColumnConverters {
   /// Variance of thermal noise per column, in units of its sums; null: none.
   const float* noise() const { return noise_.empty() ? nullptr : noise_.data(); }
 
-  /// Sums as the converters see them, in place: gain, offset and bend, and rounded to the
+  /// Sums as the converters see them, in place: gain, offset and INL, and rounded to the
   /// converter's own steps where its range is not that of the codes.
   void convert(std::size_t first, std::size_t count, std::size_t columns, Rows sums) const;
 
@@ -54,13 +54,13 @@ class ColumnConverters {
 
   CrossbarOptions options_;
   std::vector<ColumnRange> columns_;
-  AlignedFloats gain_, offset_, bend_, step_, noise_;  // offset, bend: in converter steps
+  AlignedFloats gain_, offset_, inl_, step_, noise_;  // offset, INL: in converter steps
   AlignedFloats largest_;  // codes of converters that round; 0 where rounding to codes does that
   AlignedFloats between_;  // half a step of those that read between steps, else 0
   bool distorts_ = false;
 };
 
-/// Digital to analog, one driver per row: frozen gains, and bends of the value driven.
+/// Digital to analog, one driver per row: frozen gains, and INL of the value driven.
 class RowDrivers {
  public:
   RowDrivers() = default;
@@ -68,12 +68,12 @@ class RowDrivers {
   RowDrivers(const CrossbarOptions& options, std::size_t rows, float range,
              const ConverterAddress& address);
   /// Whether drive() changes anything but by gains, which belong to the cells' effective weights.
-  bool bends() const { return !bend_.empty(); }
+  bool has_inl() const { return !inl_.empty(); }
   float gain(std::size_t row) const { return gain_.empty() ? 1 : gain_[row]; }
   void drive(std::size_t count, std::size_t columns, ConstRows codes, Rows driven) const;
 
  private:
-  AlignedFloats gain_, bend_;
+  AlignedFloats gain_, inl_;
   float inverse_range_ = 1;
 };
 

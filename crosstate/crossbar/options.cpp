@@ -27,17 +27,19 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "errors move to spare ones; cells: the sound cell of a pair is set against the faulty "
            "one; both.")
       .one_of({"none", "columns", "cells", "both"});
-  list.add("cells", options.cells,
+  list.add("slices", options.slices,
            "Pairs that hold each weight, on as many copies of every array; more lower the errors "
            "of cells at the price of arrays.")
-      .range(1, 8);
-  list.add("significance", options.significance,
+      .range(1, 8)
+      .renamed_from("cells");
+  list.add("slice_base", options.slice_base,
            "How much more a copy counts than the next one. 1: all hold the weight and their "
-           "currents are averaged, so that errors fall with the square root of crossbar.cells; "
+           "currents are averaged, so that errors fall with the square root of crossbar.slices; "
            "above: each copy is programmed to what a read finds missing on those before, is "
            "converted on its own and weighted digitally, so that programming errors fall by about "
            "this factor per copy.")
-      .range(1, 256);
+      .range(1, 256)
+      .renamed_from("significance");
   list.add("encoding", options.encoding,
            "pair: a weight is the difference of two cells; offset: one cell around the middle "
            "conductance, less that of a column of reference cells that all columns share, which "
@@ -61,12 +63,13 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "With driven blocks: how often the level that drives a row may be halved, so that the "
            "cells of B, A and C all use their range; 0 for full levels.")
       .range(0, kMostDriveHalvings);
-  list.add("wire_rounds", options.wire_rounds,
+  list.add("ir_drop_iterations", options.ir_drop_iterations,
            "How often the conductances to be programmed are set anew against what the wires take "
            "from far cells, each with one solution of the array: then all cells of a column lose "
            "the same share, which its digital scale knows. 0 for none; without effect on cells of "
            "few levels, with crossbar.encoding = \"offset\" and on a real chip.")
-      .range(0, 10);
+      .range(0, 10)
+      .renamed_from("wire_rounds");
   list.add("dac_bits", options.dac_bits,
            "Resolution of the drivers of the rows. Codes with more levels go in by slices of one "
            "bit less and a sign, one product each; 2 for bit-serial inputs.")

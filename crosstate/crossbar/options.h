@@ -14,18 +14,18 @@ struct CrossbarOptions {
   int levels = 0;                        // conductances a cell is programmed to; 0: any
   int spare_columns = 0;                 // of them, kept free
   std::string remap = "none";            // of faults: none | columns | cells | both
-  int cells = 1;                         // pairs per weight: copies of the whole array
-  double significance = 1;               // of a copy over that of the next; 1: equal shares
+  int slices = 1;                        // pairs per weight: copies of the whole array
+  double slice_base = 1;                 // of a copy over that of the next; 1: equal shares
   std::string encoding = "pair";         // pair | offset
   std::string recurrence = "increment";  // increment | direct
   std::string packing = "packed";        // packed | single
   std::string driven = "blocks";         // rows of a recurrent array at once: blocks | all
-  int wire_rounds = 0;                   // of targets against what wires take from far cells
+  int ir_drop_iterations = 0;            // of targets against what wires take from far cells
   int drive_halvings = kDriveHalvings;   // of a row's level, to balance B, A and C; 0: full level
 
   int dac_bits = 8;
   double dac_gain_error = 0;  // relative standard deviation over rows
-  double dac_inl = 0;         // largest bend of a row, standard deviation, in steps
+  double dac_inl = 0;         // largest INL of a row, standard deviation, in steps
   double dac_noise = 0;       // rms of a drive, in steps
 
   int adc_bits = 8;
@@ -36,7 +36,7 @@ struct CrossbarOptions {
   double adc_margin = 1.1;                // calibrated: times the largest sum seen
   double adc_gain_error = 0;              // relative standard deviation over columns
   double adc_offset = 0;                  // standard deviation over columns, in steps
-  double adc_inl = 0;                     // largest bend of a column, standard deviation, in steps
+  double adc_inl = 0;                     // largest INL of a column, standard deviation, in steps
   double adc_noise = 0;                   // rms of a conversion, in steps
 
   std::string compensation = "none";  // none | global | column

@@ -17,8 +17,8 @@ namespace {
 void check_external(const Target& target) {
   const CrossbarOptions& crossbar = target.crossbar;
   if (!target.external.used()) return;
-  if (crossbar.cells > 1) {
-    fail("options", "crossbar.cells = " + std::to_string(crossbar.cells) +
+  if (crossbar.slices > 1) {
+    fail("options", "crossbar.slices = " + std::to_string(crossbar.slices) +
                         ", expected 1 with external.command, whose arrays have no copies");
   }
   if (crossbar.remap != "none") {

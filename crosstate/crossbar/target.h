@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "crosstate/base/options.h"
-#include "crosstate/crossbar/external_options.h"
+#include "crosstate/circuit/wires.h"
 #include "crosstate/crossbar/options.h"
-#include "crosstate/crossbar/wires.h"
 #include "crosstate/device/options.h"
+#include "crosstate/hardware/options.h"
 
 namespace crosstate {
 

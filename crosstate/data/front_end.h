@@ -12,7 +12,7 @@
 #include "crosstate/data/dataset.h"
 #include "crosstate/data/options.h"
 #include "crosstate/data/recordings.h"
-#include "crosstate/data/safetensors.h"
+#include "crosstate/formats/safetensors.h"
 
 namespace crosstate {
 

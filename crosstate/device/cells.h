@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "crosstate/data/safetensors.h"
 #include "crosstate/device/model.h"
+#include "crosstate/formats/safetensors.h"
 
 namespace crosstate {
 

@@ -72,7 +72,7 @@ class Reader {
   int version_;
 };
 
-std::int64_t most_code(int bits) { return bits <= 2 ? 1 : (std::int64_t{1} << (bits - 1)) - 1; }
+std::int64_t quant_max(int bits) { return bits <= 2 ? 1 : (std::int64_t{1} << (bits - 1)) - 1; }
 
 template <class Visitor>
 void visit(Visitor& v, const std::string& name, Requantizer& r, std::uint64_t rows, bool second) {
@@ -92,7 +92,7 @@ void visit_codes(Visitor& v, const std::string& name, Requantizer& r, std::uint6
 template <class Visitor>
 void visit(Visitor& v, const std::string& name, IntegerMatrix& m, std::uint64_t rows,
            std::uint64_t columns) {
-  const std::int64_t top = most_code(m.bits), most_bias = std::int64_t{1} << 46;
+  const std::int64_t top = quant_max(m.bits), most_bias = std::int64_t{1} << 46;
   v.tensor(name + ".weight", m.weight, {rows, columns}, -top, top);
   v.tensor(name + ".bias", m.bias, {rows}, -most_bias, most_bias);
   m.rows = rows;
@@ -111,7 +111,7 @@ void visit(Visitor& v, const std::string& at, IntegerBlock& b, const IntegerNetw
   Shape per_mode{b.shape.modes()};
   if (b.shape == whole) per_mode = {n.channels, n.modes};
   constexpr std::int64_t kPole = std::int64_t{1} << 14;
-  const std::int64_t c = most_code(b.c_bits), d = most_code(b.d_bits);
+  const std::int64_t c = quant_max(b.c_bits), d = quant_max(b.d_bits);
   v.tensor(at + "A.real", b.ar, per_mode, -kPole, kPole);
   v.tensor(at + "B.shift", b.input_shift, per_mode, 0, 30);
   v.tensor(at + "C.real", b.cr, per_mode, -c, c);
@@ -257,7 +257,7 @@ IntegerNetwork shape_from(const json& object, const std::string& where, int vers
   n.pool_last = pooling == "last";
   const Fields state(fields.at("state"), where + ".state");
   n.state_bits = bits_of(state, "bits", 2);
-  n.state_limit = static_cast<std::int32_t>(state.whole("limit", 1, most_code(n.state_bits)));
+  n.state_limit = static_cast<std::int32_t>(state.whole("limit", 1, quant_max(n.state_bits)));
   n.state_rounding = rounding_of(state, where);
   n.input = fields.format("input");
   n.residual = fields.format("residual");

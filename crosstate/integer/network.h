@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "crosstate/data/safetensors.h"
+#include "crosstate/formats/safetensors.h"
 #include "crosstate/kernels/scan.h"
 #include "crosstate/model/block_shape.h"
 

@@ -244,8 +244,8 @@ Mapping map_network(const IntegerNetwork& network, const CrossbarOptions& crossb
   mapping.arrays = mapper.take();
   mapping.pairs_per_array =
       static_cast<std::size_t>(crossbar.rows) * static_cast<std::size_t>(crossbar.columns);
-  mapping.copies = static_cast<std::size_t>(crossbar.cells);
-  mapping.conversions_of_weight = crossbar.significance > 1 ? mapping.copies : 1;
+  mapping.copies = static_cast<std::size_t>(crossbar.slices);
+  mapping.conversions_of_weight = crossbar.slice_base > 1 ? mapping.copies : 1;
   const int bits = crossbar.dac_bits;
   mapping.input_slices = slices(network.input, bits);
   const CodeFormat state{-network.state_limit, network.state_limit, 1};

@@ -75,8 +75,8 @@ struct MappedArray {
 struct Mapping {
   std::vector<MappedArray> arrays;  // encoder, then recurrence and linear of each layer, decoder
   std::size_t pairs_per_array = 0;
-  /// Copies that every array stands on (crossbar.cells), and how often a sum is converted for them:
-  /// once for copies whose currents are added, once for each that is weighted digitally.
+  /// Copies that every array stands on (crossbar.slices), and how often a sum is converted for
+  /// them: once for copies whose currents are added, once for each that is weighted digitally.
   std::size_t copies = 1, conversions_of_weight = 1;
   /// Products that a class score takes: pooled values have more bits than a driver, and codes may;
   /// what is wider goes in by slices of dac_bits - 1 bits and a sign, one product each, or of fewer

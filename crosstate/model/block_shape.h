@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "crosstate/data/safetensors.h"
+#include "crosstate/formats/safetensors.h"
 
 namespace crosstate {
 

@@ -15,30 +15,30 @@ struct Range {
   double low, high;
 };
 
-double bin_centre(const Spread& s, std::size_t i) {
-  const double width = (static_cast<double>(s.high) - s.low) / kSpreadBins;
+double bin_centre(const Observer& s, std::size_t i) {
+  const double width = (static_cast<double>(s.high) - s.low) / kObserverBins;
   return s.low + (static_cast<double>(i) + 0.5) * width;
 }
 
 // The magnitude that `percent` of the values do not exceed.
-double percentile(const Spread& s, double percent) {
-  std::vector<double> by_magnitude(kSpreadBins, 0);
-  const double per_value = kSpreadBins / std::max(kLeastRange, s.peak());
+double percentile(const Observer& s, double percent) {
+  std::vector<double> by_magnitude(kObserverBins, 0);
+  const double per_value = kObserverBins / std::max(kLeastRange, s.peak());
   double total = 0;
   for (std::size_t i = 0; i < s.histogram.size(); ++i) {
     const double bin = std::abs(bin_centre(s, i)) * per_value;
-    by_magnitude[std::min(kSpreadBins - 1, static_cast<std::size_t>(bin))] += s.histogram[i];
+    by_magnitude[std::min(kObserverBins - 1, static_cast<std::size_t>(bin))] += s.histogram[i];
     total += s.histogram[i];
   }
   double sum = 0;
-  for (std::size_t i = 0; i < kSpreadBins; ++i) {
+  for (std::size_t i = 0; i < kObserverBins; ++i) {
     sum += by_magnitude[i];
     if (sum >= percent / 100 * total) return static_cast<double>(i + 1) / per_value;
   }
   return s.peak();
 }
 
-Range clipped(const Spread& s, double limit) {
+Range clipped(const Observer& s, double limit) {
   return {std::max(static_cast<double>(s.low), -limit),
           std::min(static_cast<double>(s.high), limit)};
 }
@@ -53,18 +53,18 @@ ChosenRange codes_for(const ActivationSite& site, bool affine, const Range& rang
   if (site.scales == "pow2") scale = nearest_power_of_two(scale);
   if (affine) {
     const double least = std::clamp(range.low / scale, -most, 0.0);
-    chosen.least_code = static_cast<int>(std::nearbyint(least));
+    chosen.quant_min = static_cast<int>(std::nearbyint(least));
     const auto symmetric = static_cast<int>(largest_code(site.bits));
-    if (chosen.least_code == -symmetric) chosen.least_code += least > -symmetric ? 1 : -1;
+    if (chosen.quant_min == -symmetric) chosen.quant_min += least > -symmetric ? 1 : -1;
   }
   return chosen;
 }
 
 double squared_error(const ActivationSite& site, bool affine, const ChosenRange& chosen,
-                     const Spread& s) {
+                     const Observer& s) {
   double scale = std::exp(chosen.log_scale);
   if (site.scales == "pow2") scale = nearest_power_of_two(scale);
-  const double low = chosen.least_code;
+  const double low = chosen.quant_min;
   const double high = affine ? low + std::exp2(site.bits) - 1 : -low;
   double error = 0;
   for (std::size_t i = 0; i < s.histogram.size(); ++i) {
@@ -75,7 +75,7 @@ double squared_error(const ActivationSite& site, bool affine, const ChosenRange&
   return error;
 }
 
-bool is_affine(const ActivationSite& site, const Spread& s) {
+bool is_affine(const ActivationSite& site, const Observer& s) {
   if (site.codes != "auto") return site.codes == "affine";
   // From where on the code that symmetry leaves unused is worth more than its zero point.
   return -s.low < s.high / 3 || s.high < -s.low / 3;
@@ -83,19 +83,19 @@ bool is_affine(const ActivationSite& site, const Spread& s) {
 
 }  // namespace
 
-ChosenRange choose_range(const ActivationSite& site, const Spread& spread) {
-  const bool affine = is_affine(site, spread);
-  if (site.range == "absmax") return codes_for(site, affine, clipped(spread, spread.peak()));
+ChosenRange choose_range(const ActivationSite& site, const Observer& observer) {
+  const bool affine = is_affine(site, observer);
+  if (site.range == "absmax") return codes_for(site, affine, clipped(observer, observer.peak()));
   if (site.range == "percentile") {
-    return codes_for(site, affine, clipped(spread, percentile(spread, site.percentile)));
+    return codes_for(site, affine, clipped(observer, percentile(observer, site.percentile)));
   }
   if (site.range == "mse") {
     ChosenRange best;
     double least = -1;
     for (int i = 0; i < kSearchSteps; ++i) {
-      const double limit = spread.peak() * std::exp2(-static_cast<double>(i) / 16);
-      const ChosenRange chosen = codes_for(site, affine, clipped(spread, limit));
-      const double error = squared_error(site, affine, chosen, spread);
+      const double limit = observer.peak() * std::exp2(-static_cast<double>(i) / 16);
+      const ChosenRange chosen = codes_for(site, affine, clipped(observer, limit));
+      const double error = squared_error(site, affine, chosen, observer);
       if (least >= 0 && error >= least) continue;
       least = error;
       best = chosen;
@@ -106,8 +106,8 @@ ChosenRange choose_range(const ActivationSite& site, const Spread& spread) {
   // equals that of rounding at this width (between a normal's 4.0 and a Laplacian's 9.9 at 8 bits,
   // Banner et al., arXiv 1810.05723).
   const double deviations = 0.7 * site.bits + 0.6;
-  const double rms = std::sqrt(spread.squares / std::max(1.0, spread.count));
-  return codes_for(site, affine, clipped(spread, deviations * rms));
+  const double rms = std::sqrt(observer.squares / std::max(1.0, observer.count));
+  return codes_for(site, affine, clipped(observer, deviations * rms));
 }
 
 bool wants_histograms(const QuantOptions& options) {

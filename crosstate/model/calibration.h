@@ -1,4 +1,4 @@
-// From the spread of a site's values to the codes that stand for them.
+// From the observer of a site's values to the codes that stand for them.
 #pragma once
 
 #include "crosstate/model/pass.h"
@@ -8,12 +8,12 @@ namespace crosstate {
 
 struct ChosenRange {
   double log_scale = 0;
-  int least_code = 0;
+  int quant_min = 0;
 };
 
 /// The range of a resolved activation site with bits > 0. Symmetric codes start at minus the
 /// largest code; affine ones hold 0 and 2^bits - 1 other numbers in a row.
-ChosenRange choose_range(const ActivationSite& site, const Spread& spread);
+ChosenRange choose_range(const ActivationSite& site, const Observer& observer);
 
 /// Whether any site's range needs a histogram.
 bool wants_histograms(const QuantOptions& options);

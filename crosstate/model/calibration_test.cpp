@@ -28,18 +28,18 @@ std::vector<float> bell_shaped(double low, double high) {
   return values;
 }
 
-Spread spread_of(const std::vector<float>& values) {
-  Spread s;
+Observer observer_of(const std::vector<float>& values) {
+  Observer s;
   for (const float v : values) {
     s.low = std::min(s.low, v);
     s.high = std::max(s.high, v);
     s.squares += static_cast<double>(v) * v;
   }
   s.count = static_cast<double>(values.size());
-  s.histogram.assign(kSpreadBins, 0);
+  s.histogram.assign(kObserverBins, 0);
   for (const float v : values) {
-    const double bin = (v - s.low) / (static_cast<double>(s.high) - s.low) * kSpreadBins;
-    ++s.histogram[std::min(kSpreadBins - 1, static_cast<std::size_t>(bin))];
+    const double bin = (v - s.low) / (static_cast<double>(s.high) - s.low) * kObserverBins;
+    ++s.histogram[std::min(kObserverBins - 1, static_cast<std::size_t>(bin))];
   }
   return s;
 }
@@ -53,13 +53,13 @@ ActivationSite site(int bits, const std::string& range, const std::string& codes
   return site;
 }
 
-double largest(const ActivationSite& site, const Spread& spread) {
-  return std::exp(choose_range(site, spread).log_scale) * largest_code(site.bits);
+double largest(const ActivationSite& site, const Observer& observer) {
+  return std::exp(choose_range(site, observer).log_scale) * largest_code(site.bits);
 }
 
 double squared_error(const ActivationSite& site, const std::vector<float>& values) {
-  const ChosenRange range = choose_range(site, spread_of(values));
-  const double scale = std::exp(range.log_scale), low = range.least_code;
+  const ChosenRange range = choose_range(site, observer_of(values));
+  const double scale = std::exp(range.log_scale), low = range.quant_min;
   double error = 0;
   for (const float v : values) {
     const double off = std::clamp(std::nearbyint(v / scale), low, -low) * scale - v;
@@ -71,7 +71,7 @@ double squared_error(const ActivationSite& site, const std::vector<float>& value
 TEST(ChooseRange, AbsmaxReachesTheLargestMagnitude) {
   const std::vector<float> values = bell_shaped(-2.5, 10);
   const float peak = *std::max_element(values.begin(), values.end());
-  EXPECT_NEAR(largest(site(8, "absmax"), spread_of(values)), static_cast<double>(peak), 1e-5);
+  EXPECT_NEAR(largest(site(8, "absmax"), observer_of(values)), static_cast<double>(peak), 1e-5);
 }
 
 TEST(ChooseRange, PercentileIsThatOfTheSortedMagnitudes) {
@@ -79,13 +79,13 @@ TEST(ChooseRange, PercentileIsThatOfTheSortedMagnitudes) {
   std::vector<double> magnitudes;
   for (const float v : values) magnitudes.push_back(std::abs(static_cast<double>(v)));
   std::sort(magnitudes.begin(), magnitudes.end());
-  const double bins = 2 * 2 * magnitudes.back() / kSpreadBins;  // two of the histogram
+  const double bins = 2 * 2 * magnitudes.back() / kObserverBins;  // two of the histogram
   for (const double percent : {90.0, 99.0, 99.9}) {
     ActivationSite of = site(8, "percentile");
     of.percentile = percent;
     const auto count = static_cast<std::size_t>(std::lround(percent / 100 * 20000));
-    EXPECT_GE(largest(of, spread_of(values)), magnitudes[count - 1] - bins) << percent;
-    EXPECT_LE(largest(of, spread_of(values)), magnitudes[count] + bins) << percent;
+    EXPECT_GE(largest(of, observer_of(values)), magnitudes[count - 1] - bins) << percent;
+    EXPECT_LE(largest(of, observer_of(values)), magnitudes[count] + bins) << percent;
   }
 }
 
@@ -101,10 +101,10 @@ TEST(ChooseRange, LeastSquaresErrsLeast) {
 
 TEST(ChooseRange, AffineCodesHoldZeroAndNeverLookSymmetric) {
   for (const double low : {-1.0, -0.5, -0.34, -0.2, -0.1, 0.0}) {
-    const Spread spread = spread_of(bell_shaped(low, 3));
+    const Observer observer = observer_of(bell_shaped(low, 3));
     for (int bits = 2; bits <= 16; ++bits) {
       for (const char* range : {"absmax", "clip", "mse"}) {
-        const int least = choose_range(site(bits, range, "affine"), spread).least_code;
+        const int least = choose_range(site(bits, range, "affine"), observer).quant_min;
         EXPECT_LE(least, 0);
         EXPECT_GE(least, 1 - (1 << bits));
         EXPECT_NE(least, -static_cast<int>(largest_code(bits))) << low << ' ' << bits << range;

@@ -428,7 +428,7 @@ Quantizer Network::State::quantizer(std::size_t parameter, const ActivationSite&
   Quantizer q;
   q.on = site.bits != kFloatBits;
   if (!q.on) return q;
-  const int least = least_codes[parameter - input_range];
+  const int least = quant_mins[parameter - input_range];
   const auto symmetric = static_cast<int>(largest_code(site.bits));
   q.passes = quant.straight_through == "pass";
   if (quant.range_gradient == "pact") q.range_gradient = RangeGradient::kClipping;

@@ -108,20 +108,20 @@ void GroupPass::draw_dropout(GroupMemory& m, std::size_t group, const LossOption
   }
 }
 
-void GroupPass::encode(GroupMemory& m, std::size_t group, Scratch& w, Spreads* spreads) const {
+void GroupPass::encode(GroupMemory& m, std::size_t group, Scratch& w, Observers* observers) const {
   for (const TimeBlock& b : blocks_) {
     const ConstRows x = encoder_input(group, b, w);
     const ConstRows pre = encoder_output(b, x, m, w);
-    if (spreads != nullptr) {
-      observe(b, m, inputs(), x, spreads->input);
-      observe(b, m, H_, pre, spreads->residual);
+    if (observers != nullptr) {
+      observe(b, m, inputs(), x, observers->input);
+      observe(b, m, H_, pre, observers->residual);
     }
     finish(c_.residual, H_, b, pre, b.rows(m.h[0].data(), H_));
   }
 }
 
 Rows GroupPass::head(std::size_t l, const TimeBlock& b, GroupMemory& m, Scratch& w, bool training,
-                     Spreads* spreads) const {
+                     Observers* observers) const {
   const BlockCoefficients& c = c_.blocks[l];
   const BlockShape& shape = s_.shapes[l];
   const std::size_t S = shape.size();
@@ -133,41 +133,43 @@ Rows GroupPass::head(std::size_t l, const TimeBlock& b, GroupMemory& m, Scratch&
   std::memcpy(after, before, states_of(l) * sizeof(float));
   for (std::size_t s = 0; s < S; ++s) {
     const std::size_t first = shape.first[s];
-    if (spreads == nullptr) {
+    if (observers == nullptr) {
       scan(l, s, b, m, u.row(s), y.row(s), after, w);
     } else {
       observe_states(c.scan(shape, s, complex_, gain_), rounding_of(m, l, first, b.start), b,
                      mask(m, b), u.row(s), y.row(s), after + first * state_size_,
-                     spreads->blocks[l].state.data() + first);
+                     observers->blocks[l].state.data() + first);
     }
   }
   convert(c.output_noise, output_site(l), b, m, y, y);
   const ConstRows a = activate(l, b, y, m, w);
   const Rows z = training ? b.rows(m.z[l].data(), O_) : take(w.z, O_, b.columns());
   linear(c.weight, c.bias, c.tiles, O_, b, a, z, w);
-  if (spreads != nullptr) {
-    observe(b, m, S, y, spreads->blocks[l].ssm_output);
-    observe(b, m, S, a, spreads->blocks[l].activation);
+  if (observers != nullptr) {
+    observe(b, m, S, y, observers->blocks[l].ssm_output);
+    observe(b, m, S, a, observers->blocks[l].activation);
   }
   return z;
 }
 
 void GroupPass::tail(std::size_t l, const TimeBlock& b, ConstRows z, GroupMemory& m, Scratch& w,
-                     Spreads* spreads) const {
+                     Observers* observers) const {
   const Tail t = tail_values(l, b, z, m, w, false);
   const Rows out = b.rows(m.h[l + 1].data(), H_);
   if (layer_norm_) normalise(l, b, t.r, out);
-  if (spreads != nullptr) {
-    observe(b, m, O_, t.zn, spreads->blocks[l].linear);
+  if (observers != nullptr) {
+    observe(b, m, O_, t.zn, observers->blocks[l].linear);
     const ConstRows sum = layer_norm_ ? out : t.r;
-    observe(b, m, H_, sum, spreads->residual);
-    if (l + 1 == layers_) observe(b, m, H_, sum, spreads->output);
+    observe(b, m, H_, sum, observers->residual);
+    if (l + 1 == layers_) observe(b, m, H_, sum, observers->output);
   }
   finish(c_.residual, H_, b, layer_norm_ ? out : t.r, out);
 }
 
-void GroupPass::layer_forward(std::size_t l, GroupMemory& m, Scratch& w, Spreads* spreads) const {
-  for (const TimeBlock& b : blocks_) tail(l, b, head(l, b, m, w, false, spreads), m, w, spreads);
+void GroupPass::layer_forward(std::size_t l, GroupMemory& m, Scratch& w,
+                              Observers* observers) const {
+  for (const TimeBlock& b : blocks_)
+    tail(l, b, head(l, b, m, w, false, observers), m, w, observers);
 }
 
 void GroupPass::pool(GroupMemory& m) const {
@@ -375,20 +377,20 @@ GroupPass::Tail GroupPass::tail_values(std::size_t l, const TimeBlock& b, ConstR
 
 void GroupPass::observe_states(const ScanModes& modes, StateRounding rounding, const TimeBlock& b,
                                const float* used, const float* u, float* y, float* state,
-                               float* spreads) const {
+                               float* observers) const {
   for (std::size_t t = 0; t < b.steps; ++t, ++rounding.draws.first_step) {
     scan_forward(modes, rounding, 1, u + t * kLanes, y + t * kLanes, state);
     for (std::size_t n = 0; n < modes.modes; ++n) {
       for (std::size_t i = 0; i < 2 * kLanes; ++i) {
         if (used != nullptr && used[t * kLanes + i % kLanes] == 0) continue;
-        spreads[n] = std::max(spreads[n], std::abs(state[n * 2 * kLanes + i]));
+        observers[n] = std::max(observers[n], std::abs(state[n * 2 * kLanes + i]));
       }
     }
   }
 }
 
 void GroupPass::observe(const TimeBlock& b, const GroupMemory& m, std::size_t rows, ConstRows x,
-                        Spread& to) {
+                        Observer& to) {
   const float* used = mask(m, b);
   const double bins = static_cast<double>(to.histogram.size());
   const double per_value = bins / std::max(1e-30, static_cast<double>(to.high) - to.low);

@@ -63,20 +63,20 @@ class GroupPass {
   /// One draw per sequence, channel and layer, held over time.
   void draw_dropout(GroupMemory& m, std::size_t group, const LossOptions& loss) const;
 
-  /// Input codes and encoder, into the first residual stream. spreads null: not measured.
-  void encode(GroupMemory& m, std::size_t group, Scratch& w, Spreads* spreads) const;
+  /// Input codes and encoder, into the first residual stream. observers null: not measured.
+  void encode(GroupMemory& m, std::size_t group, Scratch& w, Observers* observers) const;
 
   /// Scan, activation and linear layer of one block; leaves z in `w.z` or, while training, in the
   /// group's memory.
   Rows head(std::size_t l, const TimeBlock& b, GroupMemory& m, Scratch& w, bool training,
-            Spreads* spreads) const;
+            Observers* observers) const;
 
   /// Norm, gate and residual sum of one block, into the next residual stream.
   void tail(std::size_t l, const TimeBlock& b, ConstRows z, GroupMemory& m, Scratch& w,
-            Spreads* spreads) const;
+            Observers* observers) const;
 
   /// head() and tail() of all blocks of a layer.
-  void layer_forward(std::size_t l, GroupMemory& m, Scratch& w, Spreads* spreads) const;
+  void layer_forward(std::size_t l, GroupMemory& m, Scratch& w, Observers* observers) const;
 
   /// Sum (or last value) over each sequence's own length. Sums of codes are exact: the integer
   /// network's pool is this one.
@@ -172,11 +172,12 @@ class GroupPass {
   /// Steps one at a time, so that every state passes by.
   void observe_states(const ScanModes& modes, StateRounding rounding, const TimeBlock& b,
                       const float* used, const float* u, float* y, float* state,
-                      float* spreads) const;
+                      float* observers) const;
 
-  /// Adds the values of a panel to a spread: their extremes or, where those are known, a histogram.
+  /// Adds the values of a panel to an observer: their extremes or, where those are known, a
+  /// histogram.
   static void observe(const TimeBlock& b, const GroupMemory& m, std::size_t rows, ConstRows x,
-                      Spread& to);
+                      Observer& to);
 
   const Network::State& s_;
   const Coefficients& c_;

@@ -152,7 +152,7 @@ void Network::State::add_ranges() {
   };
   input_range = range("input");
   residual_range = range("residual");
-  least_codes.assign(2 + 3 * blocks.size(), 0);
+  quant_mins.assign(2 + 3 * blocks.size(), 0);
   for (std::size_t l = 0; l < blocks.size(); ++l) {
     state_steps.emplace_back(shapes[l].modes(), 1.0f);
     const std::string at = "layers." + std::to_string(l) + ".";
@@ -230,7 +230,7 @@ void Network::fold_norms() {
     folded.state_->quantized = true;
     folded.state_->add_ranges();
     folded.state_->state_steps = s.state_steps;
-    folded.state_->least_codes = s.least_codes;
+    folded.state_->quant_mins = s.quant_mins;
   }
   for (Parameter& p : folded.parameters()) {
     const auto same = std::find_if(s.parameters.begin(), s.parameters.end(),

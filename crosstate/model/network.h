@@ -11,7 +11,7 @@
 
 #include "crosstate/base/threads.h"
 #include "crosstate/data/batch.h"
-#include "crosstate/data/safetensors.h"
+#include "crosstate/formats/safetensors.h"
 #include "crosstate/model/block_shape.h"
 #include "crosstate/model/options.h"
 #include "crosstate/model/parameter.h"

@@ -12,7 +12,7 @@ namespace {
 using Shape = std::vector<std::uint64_t>;
 
 constexpr float kMostCodes = 65536;
-constexpr const char* kLeastCodes = "range.least_codes";
+constexpr const char* kLeastCodes = "range.quant_mins";
 
 std::string state_step_name(std::size_t layer) {
   return "layers." + std::to_string(layer) + ".state_step";
@@ -83,7 +83,7 @@ Safetensors Network::to_tensors() const {
     out.tensors[state_step_name(l)] = Tensor::from(s.state_steps[l], s.mode_shape(l));
   }
   if (s.quantized) {
-    const std::vector<float> least(s.least_codes.begin(), s.least_codes.end());
+    const std::vector<float> least(s.quant_mins.begin(), s.quant_mins.end());
     out.tensors[kLeastCodes] = Tensor::from(least, {least.size()});
   }
   out.metadata["format"] = "crosstate network 2";
@@ -147,13 +147,13 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
     require_above(-1e-6f, s.statistics[l].variance, statistic_name(l, "variance"));
   }
   if (s.quantized) {
-    const std::vector<float> least = load(kLeastCodes, {s.least_codes.size()});
+    const std::vector<float> least = load(kLeastCodes, {s.quant_mins.size()});
     for (std::size_t i = 0; i < least.size(); ++i) {
       if (std::nearbyint(least[i]) != least[i] || std::abs(least[i]) >= kMostCodes) {
         fail(where, std::string("tensor '") + kLeastCodes + "' holds " + std::to_string(least[i]) +
                         ", expected whole numbers below 65536");
       }
-      s.least_codes[i] = static_cast<int>(least[i]);
+      s.quant_mins[i] = static_cast<int>(least[i]);
     }
   }
   for (std::size_t l = 0; l < s.state_steps.size(); ++l) {

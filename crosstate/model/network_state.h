@@ -120,7 +120,7 @@ struct Network::State {
   std::vector<BlockParameters> blocks;
   std::vector<RunningStatistics> statistics;    // batch norm only
   std::vector<std::vector<float>> state_steps;  // [layer][N] the least steps, quantized only
-  std::vector<int> least_codes;  // of the range parameters' quantizers, in their order
+  std::vector<int> quant_mins;  // of the range parameters' quantizers, in their order
 
   std::size_t channels() const { return static_cast<std::size_t>(options.channels); }
   /// The most that a channel has.

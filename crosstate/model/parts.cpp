@@ -130,7 +130,7 @@ class Filler {
             return q.name == p.name;
           })->value;
     }
-    to_.least_codes = from_.least_codes;
+    to_.quant_mins = from_.quant_mins;
   }
 
  private:

@@ -11,32 +11,32 @@
 
 namespace crosstate {
 
-/// How the values of one site are spread.
-struct Spread {
+/// How the values of one site are observer.
+struct Observer {
   float low = 0, high = 0;  // least and largest value, or 0
   double squares = 0, count = 0;
   std::vector<double> row_sums;   // [rows]
-  std::vector<double> histogram;  // of kSpreadBins equal bins over [low, high]; empty: not wanted
+  std::vector<double> histogram;  // of kObserverBins equal bins over [low, high]; empty: not wanted
   /// Mean of a row; rows have as many values.
   double mean(std::size_t row) const {
     return row_sums[row] * static_cast<double>(row_sums.size()) / count;
   }
   double peak() const { return std::max(-low, high); }
-  Spread& operator|=(const Spread& other);
+  Observer& operator|=(const Observer& other);
 };
-inline constexpr std::size_t kSpreadBins = 4096;
+inline constexpr std::size_t kObserverBins = 4096;
 
-/// The spread of the values at every rounded site; for states the largest magnitudes alone.
-struct Spreads {
-  Spread input, residual;
-  Spread output;  // of the last block: what is pooled
+/// The observer of the values at every rounded site; for states the largest magnitudes alone.
+struct Observers {
+  Observer input, residual;
+  Observer output;  // of the last block: what is pooled
   struct Block {
-    Spread ssm_output, activation, linear;
+    Observer ssm_output, activation, linear;
     std::vector<float> state;  // [N]
   };
   std::vector<Block> blocks;
-  explicit Spreads(const Network::State& state);
-  Spreads& operator|=(const Spreads& other);
+  explicit Observers(const Network::State& state);
+  Observers& operator|=(const Observers& other);
 };
 
 BatchResult forward_batch(const Network::State& state, const Coefficients& coefficients,
@@ -53,7 +53,8 @@ void measure_norms(Network::State& state, Coefficients& coefficients, const Batc
                    double momentum, ThreadPool& pool);
 
 /// Of one forward pass over the batches; with histograms, of a second one.
-Spreads measure_spreads(const Network::State& state, const Coefficients& coefficients,
-                        std::span<const Batch> batches, ThreadPool& pool, bool histograms = false);
+Observers measure_observers(const Network::State& state, const Coefficients& coefficients,
+                            std::span<const Batch> batches, ThreadPool& pool,
+                            bool histograms = false);
 
 }  // namespace crosstate

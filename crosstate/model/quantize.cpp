@@ -45,45 +45,45 @@ bool unround_changed(QuantOptions& present, const QuantOptions& next) {
   return any;
 }
 
-void choose_steps(Network::State& s, std::size_t layer, const Spreads& spreads) {
+void choose_steps(Network::State& s, std::size_t layer, const Observers& observers) {
   const double top = largest_code(std::max(s.quant.state.bits, 2));
   for (std::size_t i = 0; i < s.state_steps[layer].size(); ++i) {
-    const double peak = std::max(1e-6, static_cast<double>(spreads.blocks[layer].state[i]));
+    const double peak = std::max(1e-6, static_cast<double>(observers.blocks[layer].state[i]));
     s.state_steps[layer][i] = static_cast<float>(peak / top);
   }
 }
 
 // Chooses the ranges of sites that change from `before`; returns their parameters.
 std::vector<std::size_t> choose_ranges(Network::State& s, const QuantOptions& before,
-                                       const Spreads& spreads) {
+                                       const Observers& observers) {
   std::vector<std::size_t> chosen;
-  const auto choose = [&](std::size_t index, auto site, const Spread& spread) {
+  const auto choose = [&](std::size_t index, auto site, const Observer& observer) {
     if (!changes(before.*site, s.quant.*site)) return;
-    const ChosenRange range = choose_range(s.quant.*site, spread);
+    const ChosenRange range = choose_range(s.quant.*site, observer);
     s.parameters[index].value[0] = static_cast<float>(range.log_scale);
-    s.least_codes[index - s.input_range] = range.least_code;
+    s.quant_mins[index - s.input_range] = range.quant_min;
     chosen.push_back(index);
   };
-  choose(s.input_range, &QuantOptions::input, spreads.input);
-  choose(s.residual_range, &QuantOptions::residual, spreads.residual);
+  choose(s.input_range, &QuantOptions::input, observers.input);
+  choose(s.residual_range, &QuantOptions::residual, observers.residual);
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
-    choose(s.blocks[l].ssm_output, &QuantOptions::ssm_output, spreads.blocks[l].ssm_output);
-    choose(s.blocks[l].activation, &QuantOptions::activation, spreads.blocks[l].activation);
-    choose(s.blocks[l].linear, &QuantOptions::linear, spreads.blocks[l].linear);
-    if (changes(before.state, s.quant.state)) choose_steps(s, l, spreads);
+    choose(s.blocks[l].ssm_output, &QuantOptions::ssm_output, observers.blocks[l].ssm_output);
+    choose(s.blocks[l].activation, &QuantOptions::activation, observers.blocks[l].activation);
+    choose(s.blocks[l].linear, &QuantOptions::linear, observers.blocks[l].linear);
+    if (changes(before.state, s.quant.state)) choose_steps(s, l, observers);
   }
   return chosen;
 }
 
 // What rounding must not move: means by row over the calibration sequences.
 struct Means {
-  Spreads spreads;
+  Observers observers;
   std::vector<double> logits;
 };
 
 Means measure_means(const Network::State& s, std::span<const Batch> batches, ThreadPool& pool) {
   const Coefficients coefficients = s.coefficients();
-  Means means{measure_spreads(s, coefficients, batches, pool), {}};
+  Means means{measure_observers(s, coefficients, batches, pool), {}};
   means.logits.assign(static_cast<std::size_t>(s.task.classes), 0);
   std::size_t count = 0;
   for (const Batch& batch : batches) {
@@ -103,8 +103,8 @@ Means measure_means(const Network::State& s, std::span<const Batch> batches, Thr
 void correct_biases(Network::State& s, const Means& wanted, std::span<const Batch> batches,
                     ThreadPool& pool) {
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
-    const Spread& before = wanted.spreads.blocks[l].linear;
-    const Spread now = measure_spreads(s, s.coefficients(), batches, pool).blocks[l].linear;
+    const Observer& before = wanted.observers.blocks[l].linear;
+    const Observer now = measure_observers(s, s.coefficients(), batches, pool).blocks[l].linear;
     std::vector<float>& bias = s.parameters[s.blocks[l].bias].value;
     for (std::size_t o = 0; o < bias.size(); ++o) {
       bias[o] += static_cast<float>(before.mean(o) - now.mean(o));
@@ -127,14 +127,14 @@ void Network::quantize(const QuantOptions& options, std::span<const Batch> calib
   require_foldable(s, sites);
   if (s.quantized) fail("quantize", "the network is quantized already");
   for (const Batch& batch : calibration) s.require_inputs(batch);
-  const Spreads spreads =
-      measure_spreads(s, s.coefficients(), calibration, pool, wants_histograms(sites));
+  const Observers observers =
+      measure_observers(s, s.coefficients(), calibration, pool, wants_histograms(sites));
   std::optional<Means> means;
   if (sites.bias_correction && !s.batch_norm()) means = measure_means(s, calibration, pool);
   s.add_ranges();
   s.quant = sites;
   s.quantized = true;
-  choose_ranges(s, quant_preset("float"), spreads);
+  choose_ranges(s, quant_preset("float"), observers);
   if (means) correct_biases(s, *means, calibration, pool);
 }
 
@@ -149,11 +149,11 @@ std::vector<std::size_t> Network::requantize(const QuantOptions& options,
   const QuantOptions before = s.quant;
   // Weights keep their present rounding here: the running statistics of batch norms belong to it.
   const bool any = unround_changed(s.quant, sites);
-  const Spreads spreads =
-      any ? measure_spreads(s, s.coefficients(), calibration, pool, wants_histograms(sites))
-          : Spreads(s);
+  const Observers observers =
+      any ? measure_observers(s, s.coefficients(), calibration, pool, wants_histograms(sites))
+          : Observers(s);
   s.quant = sites;
-  return choose_ranges(s, before, spreads);
+  return choose_ranges(s, before, observers);
 }
 
 void Network::measure_states(std::span<const Batch> batches, ThreadPool& pool) {
@@ -163,9 +163,9 @@ void Network::measure_states(std::span<const Batch> batches, ThreadPool& pool) {
   if (s.quant.state.bits == kFloatBits) return;
   const StateSite site = s.quant.state;
   s.quant.state.bits = kFloatBits;
-  const Spreads spreads = measure_spreads(s, s.coefficients(), batches, pool);
+  const Observers observers = measure_observers(s, s.coefficients(), batches, pool);
   s.quant.state = site;
-  for (std::size_t l = 0; l < s.blocks.size(); ++l) choose_steps(s, l, spreads);
+  for (std::size_t l = 0; l < s.blocks.size(); ++l) choose_steps(s, l, observers);
 }
 
 }  // namespace crosstate

@@ -227,8 +227,8 @@ TEST(QuantizedNetwork, StatesAreWholeNumbersThatSaturate) {
   Network network = quantized(random_network(plain_options(), kTask), q, batch);
   ThreadPool pool(1);
   const Coefficients c = network.state().coefficients();
-  const Spreads usual = measure_spreads(network.state(), c, {&batch, 1}, pool);
-  const Spreads saturated = measure_spreads(network.state(), c, {&louder, 1}, pool);
+  const Observers usual = measure_observers(network.state(), c, {&batch, 1}, pool);
+  const Observers saturated = measure_observers(network.state(), c, {&louder, 1}, pool);
   for (std::size_t l = 0; l < 2; ++l) {
     for (const float x : usual.blocks[l].state) {
       EXPECT_EQ(x, std::nearbyint(x));

@@ -75,7 +75,7 @@ TEST_F(Requantize, KeepsTrainedRangesWhereOnlyWeightsChange) {
     EXPECT_EQ(network.parameters()[p].value, before.parameters()[p].value);
   }
   EXPECT_EQ(network.state().state_steps, before.state().state_steps);
-  EXPECT_EQ(network.state().least_codes, before.state().least_codes);
+  EXPECT_EQ(network.state().quant_mins, before.state().quant_mins);
   const Coefficients c = network.state().coefficients();
   for (const BlockCoefficients& block : c.blocks) {
     const auto row = block.weight.begin();
@@ -116,9 +116,9 @@ TEST_F(Requantize, MeasuresStatesInTheirOwnUnits) {
   for (std::size_t p = 0; p < before.size(); ++p) {
     EXPECT_EQ(network.parameters()[p].value, before[p].value);
   }
-  const Spreads spreads =
-      measure_spreads(network.state(), network.state().coefficients(), {&batch_, 1}, pool_);
-  for (const Spreads::Block& block : spreads.blocks) {
+  const Observers observers =
+      measure_observers(network.state(), network.state().coefficients(), {&batch_, 1}, pool_);
+  for (const Observers::Block& block : observers.blocks) {
     for (const float x : block.state) {
       EXPECT_EQ(x, std::nearbyint(x));
       EXPECT_LE(x, 127);

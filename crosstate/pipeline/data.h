@@ -15,7 +15,7 @@
 #include "crosstate/data/dataset.h"
 #include "crosstate/data/front_end.h"
 #include "crosstate/data/mnist.h"
-#include "crosstate/data/safetensors.h"
+#include "crosstate/formats/safetensors.h"
 #include "crosstate/pipeline/options.h"
 
 namespace crosstate {

@@ -32,7 +32,7 @@ void add_device(Idle& idle, const DeviceOptions& device) {
 
 void add_crossbar(Idle& idle, const Target& target) {
   const CrossbarOptions& crossbar = target.crossbar;
-  if (crossbar.cells == 1) idle.push_back({{"crossbar.significance"}, "crossbar.cells = 1"});
+  if (crossbar.slices == 1) idle.push_back({{"crossbar.slice_base"}, "crossbar.slices = 1"});
   if (crossbar.driven != "blocks") {
     idle.push_back({{"crossbar.drive_halvings"}, "crossbar.driven = \"" + crossbar.driven + '"'});
   }
@@ -49,11 +49,11 @@ void add_crossbar(Idle& idle, const Target& target) {
         {{"crossbar.partial_bits"}, "crossbar.adc_range = \"" + crossbar.adc_range + '"'});
   }
   if (target.wires.ideal()) {
-    idle.push_back({{"crossbar.wire_rounds"}, "wires without resistance"});
+    idle.push_back({{"crossbar.ir_drop_iterations"}, "wires without resistance"});
   } else if (crossbar.encoding == "offset") {
-    idle.push_back({{"crossbar.wire_rounds"}, "crossbar.encoding = \"offset\""});
+    idle.push_back({{"crossbar.ir_drop_iterations"}, "crossbar.encoding = \"offset\""});
   } else if (crossbar.levels > 1) {
-    idle.push_back({{"crossbar.wire_rounds"}, "cells of few levels (crossbar.levels)"});
+    idle.push_back({{"crossbar.ir_drop_iterations"}, "cells of few levels (crossbar.levels)"});
   }
 }
 
@@ -155,7 +155,8 @@ Idle idle_on_chips(const Target& target, const SimulateOptions&) {
   if (target.external.used()) {
     const std::string why = "external.command, which is a real chip";
     idle.push_back(
-        {{"device.", "!device.g_min", "!device.g_max", "wires.", "crossbar.wire_rounds"}, why});
+        {{"device.", "!device.g_min", "!device.g_max", "wires.", "crossbar.ir_drop_iterations"},
+         why});
   } else {
     idle.push_back({{"external.timeout", "external.voltage"}, "external.command empty"});
   }

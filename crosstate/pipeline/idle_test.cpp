@@ -84,10 +84,10 @@ TEST(Idle, WhatTrainingAssumesOfArrays) {
 TEST(Idle, WhatConvertersAndLevelsDecide) {
   Target target;
   target.wires.segment = 1;
-  EXPECT_EQ(idle_reason("crossbar.wire_rounds", idle_on_target(target)), "");
+  EXPECT_EQ(idle_reason("crossbar.ir_drop_iterations", idle_on_target(target)), "");
   EXPECT_EQ(idle_reason("crossbar.partial_bits", idle_on_target(target)), "");
   target.crossbar.levels = 16;
-  EXPECT_NE(idle_reason("crossbar.wire_rounds", idle_on_target(target)), "");
+  EXPECT_NE(idle_reason("crossbar.ir_drop_iterations", idle_on_target(target)), "");
   for (const char* range : {"fixed", "calibrated"}) {
     target.crossbar.adc_range = range;
     EXPECT_NE(idle_reason("crossbar.partial_bits", idle_on_target(target)), "") << range;

@@ -124,7 +124,7 @@ Network with_means(const Network& network, const NetworkParts& kept, std::span<c
                    ThreadPool& pool) {
   Network out = network;
   const Network::State& s = network.state();
-  const Spreads spreads = measure_spreads(s, s.coefficients(), batches, pool);
+  const Observers observers = measure_observers(s, s.coefficients(), batches, pool);
   const auto stays = [](const std::vector<std::size_t>& numbers, std::size_t i) {
     return std::binary_search(numbers.begin(), numbers.end(), i);
   };
@@ -133,13 +133,13 @@ Network with_means(const Network& network, const NetworkParts& kept, std::span<c
     std::vector<double> means(shape.size(), 0);
     for (std::size_t h = 0; h < shape.size(); ++h) {
       const bool stay = stays(kept.stream, shape.channels[h]) && stays(kept.blocks[l].channels, h);
-      if (!stay) means[h] = spreads.blocks[l].activation.mean(h);
+      if (!stay) means[h] = observers.blocks[l].activation.mean(h);
     }
     keep_means(s.parameters[s.blocks[l].weight], means, out.parameters()[s.blocks[l].bias]);
   }
   std::vector<double> means(s.channels(), 0);
   for (std::size_t h = 0; h < means.size(); ++h) {
-    if (!stays(kept.stream, h)) means[h] = spreads.output.mean(h);
+    if (!stays(kept.stream, h)) means[h] = observers.output.mean(h);
   }
   keep_means(s.parameters[s.decoder], means, out.parameters()[s.decoder_bias]);
   return out;

@@ -13,7 +13,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/toml.h"
-#include "crosstate/data/safetensors.h"
+#include "crosstate/formats/safetensors.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/pipeline/identity.h"
 #include "crosstate/pipeline/idle.h"

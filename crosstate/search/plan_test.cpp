@@ -195,8 +195,8 @@ TEST_F(Plan, ChecksEveryCombinationOfASection) {
   EXPECT_THAT(refusal("[[list]]\nrun.seed = 1\n[[list]]\ncrossbar.cells = 2\nrun.crossbar = true\n"
                       "[[list]]\nexternal.command = \"x\"\nrun.crossbar = true\n"
                       "simulate.chips = 1\n[[list]]\nexternal.command = \"x\"\n"
-                      "crossbar.cells = 2\nrun.crossbar = true\nsimulate.chips = 1\n"),
-              AllOf(HasSubstr("s.toml:10"), HasSubstr("crossbar.cells = 2")));
+                      "crossbar.slices = 2\nrun.crossbar = true\nsimulate.chips = 1\n"),
+              AllOf(HasSubstr("s.toml:10"), HasSubstr("crossbar.slices = 2")));
 }
 
 // Among them every run twice; in time that no one notices.

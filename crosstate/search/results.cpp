@@ -7,7 +7,7 @@
 #include <numeric>
 #include <set>
 
-#include "crosstate/base/csv.h"
+#include "crosstate/formats/csv.h"
 
 namespace crosstate {
 namespace {

@@ -52,7 +52,7 @@ class Planner {
         score_ranges();
         break;
     }
-    // Copies of their own significance have converters of their own, whose codes are summed.
+    // Copies of their own slice_base have converters of their own, whose codes are summed.
     if (mapping_.conversions_of_weight > 1) {
       for (ColumnRange& range : plan_.ranges) range.partial = true;
     }

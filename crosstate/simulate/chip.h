@@ -10,7 +10,7 @@
 #include "crosstate/base/threads.h"
 #include "crosstate/crossbar/array.h"
 #include "crosstate/data/batch.h"
-#include "crosstate/data/safetensors.h"
+#include "crosstate/formats/safetensors.h"
 #include "crosstate/integer/network.h"
 #include "crosstate/mapping/mapping.h"
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "crosstate/base/error.h"
-#include "crosstate/crossbar/external.h"
+#include "crosstate/hardware/external.h"
 #include "crosstate/integer/testing.h"
 #include "crosstate/mapping/mapping.h"
 #include "crosstate/simulate/chip.h"

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "crosstate/base/error.h"
-#include "crosstate/crossbar/external.h"
+#include "crosstate/hardware/external.h"
 #include "crosstate/integer/bounds.h"
 #include "crosstate/integer/lanes.h"
 #include "crosstate/mapping/mapping.h"

@@ -365,8 +365,8 @@ TEST(Chip, OfOffsetCellsIsTheIntegerNetworkIfTheyAreIdeal) {
 TEST(Chip, SavesAllCopies) {
   ThreadPool pool(2);
   Target target = noisy(0.05, 0.02);
-  target.crossbar.cells = 2;
-  target.crossbar.significance = 4;
+  target.crossbar.slices = 2;
+  target.crossbar.slice_base = 4;
   const Batch batch = batch_of(digits().test, 0, 16);
   const Mapping mapping = map_network(classifier(), target.crossbar, batch.length);
   EXPECT_EQ(mapping.built(), 2 * mapping.arrays.size());
@@ -378,7 +378,7 @@ TEST(Chip, SavesAllCopies) {
   EXPECT_EQ(format_safetensors(second.save()), format_safetensors(first.save()));
   EXPECT_EQ(scores_of(second.run(batch, 0, pool)), scores_of(first.run(batch, 0, pool)));
 
-  target.crossbar.significance = 8;
+  target.crossbar.slice_base = 8;
   Chip other(classifier(), mapping, target, 1, 3);
   EXPECT_THAT([&] { other.restore(saved, "chip.safetensors"); },
               ThrowsMessage<Error>(HasSubstr("other targets")));

@@ -52,10 +52,10 @@ void train_for(const CrossbarOptions& crossbar, const TargetNoise& noise, double
   fill(array.rows, static_cast<int>(geometry.rows));
   fill(array.columns, static_cast<int>(geometry.columns));
   fill(array.drive_halvings, geometry.drive_halvings);
-  // What levels leave copies of their own significance make up for. Behind an offset both signs
+  // What levels leave copies of their own slice_base make up for. Behind an offset both signs
   // share them.
   const int levels = crossbar.encoding == "offset" ? (crossbar.levels + 1) / 2 : crossbar.levels;
-  fill(array.levels, crossbar.significance == 1 && levels > 1 ? levels : 0);
+  fill(array.levels, crossbar.slice_base == 1 && levels > 1 ? levels : 0);
   fill(array.partial_bits, crossbar.adc_range == "learned" ? crossbar.partial_bits : 0);
   // Where states go in by slices, converters have the range of their codes.
   const QuantOptions formats = resolved(quant);

@@ -13,7 +13,7 @@
 #include "crosstate/base/random.h"
 #include "crosstate/crossbar/array.h"
 #include "crosstate/crossbar/converters.h"
-#include "crosstate/data/safetensors.h"
+#include "crosstate/formats/safetensors.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/integer/testing.h"
 #include "crosstate/mapping/mapping.h"

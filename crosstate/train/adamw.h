@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "crosstate/data/safetensors.h"
+#include "crosstate/formats/safetensors.h"
 #include "crosstate/model/parameter.h"
 
 namespace crosstate {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "crosstate/base/identity.h"
-#include "crosstate/data/safetensors.h"
+#include "crosstate/formats/safetensors.h"
 #include "crosstate/train/epoch_log.h"
 
 namespace crosstate {

@@ -37,7 +37,7 @@ train_and_test() {
   run "$own/pcm-1y" train "${config[@]}" "${start[@]}" --target pcm --set simulate.times=1y
   for cells in 1 4; do
     run "$1/$name/years/$cells" simulate "$own/pcm-1y/qat.safetensors" --target pcm \
-      --set "crossbar.cells=$cells" --times "0 1h 1d 30d 1y" --data "$4" "${@:5}"
+      --set "crossbar.slices=$cells" --times "0 1h 1d 30d 1y" --data "$4" "${@:5}"
   done
 }
 

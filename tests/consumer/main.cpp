@@ -4,7 +4,7 @@
 #include <crosstate/base/random.h>
 #include <crosstate/base/threads.h>
 #include <crosstate/base/version.h>
-#include <crosstate/crossbar/wires.h>
+#include <crosstate/circuit/wires.h>
 
 #include <iostream>
 #include <vector>

@@ -4,13 +4,13 @@
 
 namespace crosstate {
 
-Spreads::Spreads(const Network::State& state) {
+Observers::Observers(const Network::State& state) {
   blocks.resize(state.blocks.size());
   for (std::size_t l = 0; l < blocks.size(); ++l)
     blocks[l].state.assign(state.shapes[l].modes(), 0);
 }
 
-Spread& Spread::operator|=(const Spread& other) {
+Observer& Observer::operator|=(const Observer& other) {
   low = std::min(low, other.low);
   high = std::max(high, other.high);
   squares += other.squares;
@@ -22,7 +22,7 @@ Spread& Spread::operator|=(const Spread& other) {
   return *this;
 }
 
-Spreads& Spreads::operator|=(const Spreads& other) {
+Observers& Observers::operator|=(const Observers& other) {
   input |= other.input;
   residual |= other.residual;
   output |= other.output;
@@ -39,58 +39,59 @@ Spreads& Spreads::operator|=(const Spreads& other) {
 
 namespace {
 
-// Every spread of one forward pass, on top of what `start` holds.
-Spreads forward_spreads(const Network::State& state, const Coefficients& coefficients,
-                        std::span<const Batch> batches, ThreadPool& pool, const Spreads& start) {
-  Spreads all = start;
+// Every observer of one forward pass, on top of what `start` holds.
+Observers forward_spreads(const Network::State& state, const Coefficients& coefficients,
+                          std::span<const Batch> batches, ThreadPool& pool,
+                          const Observers& start) {
+  Observers all = start;
   for (const Batch& batch : batches) {
     const GroupPass pass(state, coefficients, batch);
     const auto workers = static_cast<std::size_t>(pool.size());
     std::vector<GroupMemory> memory(workers);
     std::vector<Scratch> scratch(workers);
-    std::vector<Spreads> spreads(batch.groups, start);
+    std::vector<Observers> observers(batch.groups, start);
     pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
       const auto i = static_cast<std::size_t>(worker);
       pass.prepare(memory[i], g, false);
-      pass.encode(memory[i], g, scratch[i], &spreads[g]);
+      pass.encode(memory[i], g, scratch[i], &observers[g]);
       for (std::size_t l = 0; l < state.blocks.size(); ++l) {
-        pass.layer_forward(l, memory[i], scratch[i], &spreads[g]);
+        pass.layer_forward(l, memory[i], scratch[i], &observers[g]);
       }
     });
-    for (const Spreads& s : spreads) all |= s;
+    for (const Observers& s : observers) all |= s;
   }
   return all;
 }
 
 template <class F>
-void for_each(Spreads& spreads, F f) {
-  f(spreads.input);
-  f(spreads.residual);
-  f(spreads.output);
-  for (Spreads::Block& b : spreads.blocks) {
-    for (Spread* s : {&b.ssm_output, &b.activation, &b.linear}) f(*s);
+void for_each(Observers& observers, F f) {
+  f(observers.input);
+  f(observers.residual);
+  f(observers.output);
+  for (Observers::Block& b : observers.blocks) {
+    for (Observer* s : {&b.ssm_output, &b.activation, &b.linear}) f(*s);
   }
 }
 
 }  // namespace
 
-Spreads measure_spreads(const Network::State& state, const Coefficients& coefficients,
-                        std::span<const Batch> batches, ThreadPool& pool, bool histograms) {
-  Spreads spreads = forward_spreads(state, coefficients, batches, pool, Spreads(state));
-  if (!histograms) return spreads;
-  Spreads ranges = spreads;
-  for_each(ranges, [](Spread& s) {
+Observers measure_observers(const Network::State& state, const Coefficients& coefficients,
+                            std::span<const Batch> batches, ThreadPool& pool, bool histograms) {
+  Observers observers = forward_spreads(state, coefficients, batches, pool, Observers(state));
+  if (!histograms) return observers;
+  Observers ranges = observers;
+  for_each(ranges, [](Observer& s) {
     s.squares = s.count = 0;
     s.row_sums.clear();
-    s.histogram.assign(kSpreadBins, 0);
+    s.histogram.assign(kObserverBins, 0);
   });
-  Spreads counted = forward_spreads(state, coefficients, batches, pool, ranges);
-  for_each(counted, [](Spread& s) {
+  Observers counted = forward_spreads(state, coefficients, batches, pool, ranges);
+  for_each(counted, [](Observer& s) {
     s.squares = s.count = 0;
     s.row_sums.clear();
   });
-  spreads |= counted;
-  return spreads;
+  observers |= counted;
+  return observers;
 }
 
 }  // namespace crosstate

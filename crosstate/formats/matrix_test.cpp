@@ -1,4 +1,4 @@
-#include "crosstate/crossbar/maps.h"
+#include "crosstate/formats/matrix.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "crosstate/crossbar/wires.h"
+#include "crosstate/circuit/wires.h"
 
 namespace crosstate {
 

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "crosstate/base/error.h"
-#include "crosstate/crossbar/checks.h"
-#include "crosstate/crossbar/circuit.h"
+#include "crosstate/circuit/checks.h"
+#include "crosstate/circuit/circuit.h"
 
 namespace crosstate {
 namespace {

@@ -1,8 +1,8 @@
-#include "crosstate/crossbar/netlist.h"
+#include "crosstate/circuit/netlist.h"
 
 #include "crosstate/base/files.h"
-#include "crosstate/crossbar/checks.h"
-#include "crosstate/crossbar/maps.h"
+#include "crosstate/circuit/checks.h"
+#include "crosstate/formats/matrix.h"
 
 namespace crosstate {
 namespace {

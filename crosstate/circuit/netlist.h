@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-#include "crosstate/crossbar/wires.h"
+#include "crosstate/circuit/wires.h"
 
 namespace crosstate {
 

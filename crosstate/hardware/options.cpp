@@ -1,4 +1,4 @@
-#include "crosstate/crossbar/external_options.h"
+#include "crosstate/hardware/options.h"
 
 #include <nlohmann/json.hpp>
 

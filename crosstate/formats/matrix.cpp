@@ -1,4 +1,4 @@
-#include "crosstate/crossbar/maps.h"
+#include "crosstate/formats/matrix.h"
 
 #include <algorithm>
 #include <array>

@@ -12,7 +12,7 @@
 #include <string>
 
 #include "crosstate/base/error.h"
-#include "crosstate/crossbar/maps.h"
+#include "crosstate/formats/matrix.h"
 
 namespace crosstate {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "crosstate/base/options.h"
-#include "crosstate/crossbar/cell_law.h"
+#include "crosstate/circuit/cell_law.h"
 
 namespace crosstate {
 

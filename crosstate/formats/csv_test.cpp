@@ -1,4 +1,4 @@
-#include "crosstate/base/csv.h"
+#include "crosstate/formats/csv.h"
 
 #include <gtest/gtest.h>
 

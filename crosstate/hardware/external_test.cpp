@@ -1,4 +1,4 @@
-#include "crosstate/crossbar/external.h"
+#include "crosstate/hardware/external.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

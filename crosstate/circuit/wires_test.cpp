@@ -1,4 +1,4 @@
-#include "crosstate/crossbar/wires.h"
+#include "crosstate/circuit/wires.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

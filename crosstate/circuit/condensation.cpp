@@ -1,8 +1,8 @@
-#include "crosstate/crossbar/condensation.h"
+#include "crosstate/circuit/condensation.h"
 
 #include <array>
 
-#include "crosstate/crossbar/elimination.h"
+#include "crosstate/circuit/elimination.h"
 
 namespace crosstate {
 namespace {

@@ -1,4 +1,4 @@
-#include "crosstate/crossbar/cell_law.h"
+#include "crosstate/circuit/cell_law.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "crosstate/crossbar/elimination.h"
+#include "crosstate/circuit/elimination.h"
 
 #include <algorithm>
 

@@ -7,7 +7,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
-#include "crosstate/crossbar/wires.h"
+#include "crosstate/circuit/wires.h"
 
 namespace crosstate {
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "crosstate/crossbar/backend.h"
+#include "crosstate/hardware/backend.h"
 
 namespace crosstate {
 

@@ -8,9 +8,9 @@
 #include <span>
 #include <string>
 
-#include "crosstate/crossbar/backend.h"
-#include "crosstate/crossbar/external_options.h"
-#include "crosstate/crossbar/external_protocol.h"
+#include "crosstate/hardware/backend.h"
+#include "crosstate/hardware/options.h"
+#include "crosstate/hardware/protocol.h"
 
 namespace crosstate {
 

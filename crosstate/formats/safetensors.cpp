@@ -1,4 +1,4 @@
-#include "crosstate/data/safetensors.h"
+#include "crosstate/formats/safetensors.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,4 +1,4 @@
-#include "crosstate/crossbar/external_protocol.h"
+#include "crosstate/hardware/protocol.h"
 
 #include <charconv>
 #include <cmath>

@@ -1,13 +1,13 @@
-#include "crosstate/crossbar/wires.h"
+#include "crosstate/circuit/wires.h"
 
 #include <cmath>
 #include <string>
 #include <utility>
 
 #include "crosstate/base/error.h"
-#include "crosstate/crossbar/checks.h"
-#include "crosstate/crossbar/condensation.h"
-#include "crosstate/crossbar/maps.h"
+#include "crosstate/circuit/checks.h"
+#include "crosstate/circuit/condensation.h"
+#include "crosstate/formats/matrix.h"
 
 namespace crosstate {
 namespace {

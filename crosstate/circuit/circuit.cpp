@@ -1,4 +1,4 @@
-#include "crosstate/crossbar/circuit.h"
+#include "crosstate/circuit/circuit.h"
 
 namespace crosstate {
 namespace {

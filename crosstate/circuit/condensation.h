@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "crosstate/crossbar/wires.h"
+#include "crosstate/circuit/wires.h"
 
 namespace crosstate {
 
