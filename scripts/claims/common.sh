@@ -4,7 +4,7 @@
 
 # Data of the quick forms and of tests: for commands that train, and for those that only test.
 sample=() tested=()
-# A network of the built-in sample, its trainings in floating point and with rounding, and the chips
+# A network of the built-in sample, its float training and QAT, and the chips
 # and targets that it is tested on.
 shape=(--set model.states=8 --set model.dt_min=0.003)
 floats=(--set train.epochs=8)
@@ -54,7 +54,7 @@ run() {
   printf '%s\n' "$line" >"$directory/command.txt"
 }
 
-# network NAME SETTING...: a network of the quick forms, trained in floating point and with rounding,
+# network NAME SETTING...: a network of the quick forms, with float training and QAT,
 # or one of both where the settings leave out the other.
 network() {
   local settings=("${shape[@]}")
@@ -63,5 +63,5 @@ network() {
   run "$networks/$1" train "${sample[@]}" "${settings[@]}" "${@:2}"
 }
 
-# Settings of a network that is rounded anew from the float one of another.
+# Settings of a network that is quantized again from the float one of another.
 from() { printf '%s\n' --set "run.start=$networks/$1/float.safetensors"; }

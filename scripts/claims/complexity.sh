@@ -9,7 +9,7 @@ quick() {
 }
 
 # The wide network has the size of the published S4D, 201,482 parameters on sequential MNIST. The
-# quantized ones are pruned; those on MNIST come along.
+# quantized ones are pruned; those for MNIST are in models/.
 full() {
   local wide=(--set run.quantize=false --set model.channels=128 --set model.states=64
     --set model.layers=4)

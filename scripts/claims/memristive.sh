@@ -7,7 +7,7 @@ quick() {
   place "$1" "$networks/chip/qat.safetensors" "${chips[@]}"
 }
 
-# With the network that comes along, which was trained for the TaOx-like target.
+# With the network in models/ that was trained for the TaOx-like target.
 full() {
   local data=(--data "$mnist")
   place "$1" "$root/models/smnist-taox.safetensors" --set simulate.chips=20 \

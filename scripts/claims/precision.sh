@@ -1,5 +1,5 @@
-# Networks of several sizes at several precisions, and one network at every number of bits with and
-# without training on.
+# Networks of several sizes at several precisions, and one network at every number of bits, PTQ and
+# QAT.
 # shellcheck shell=bash disable=SC2154
 
 quick() {

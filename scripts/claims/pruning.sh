@@ -1,4 +1,4 @@
-# States and channels taken out of a quantized network and of the float one that it came from.
+# States and channels pruned from a quantized network and from the float one that it was made from.
 # shellcheck shell=bash disable=SC2154
 
 quick() {
@@ -15,11 +15,11 @@ full() {
 
 # remove DIRECTORY OPTION...: states and channels, states alone, channels alone.
 remove() {
-  # Each network is trained on as it was before: the float one stays float.
+  # Each network is retrained as it was trained: the float one stays float.
   local pair=("$networks/plain/qat.safetensors" --set run.quantize=false
     --set "prune.against=$networks/plain/float.safetensors")
   run "$1/both" prune "${pair[@]}" "${@:2}" --set prune.states=0.6 --set prune.channels=0.3
-  # Curves of eight networks each are trained on for less.
+  # Curves of eight networks each are retrained for fewer epochs.
   run "$1/states" prune "${pair[@]}" "${@:2}" --set "prune.states=0.2 0.4 0.6 0.8" \
     --set prune.channels=0 "${curves[@]}"
   run "$1/channels" prune "${pair[@]}" "${@:2}" --set prune.states=0 \

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the commands of a claim left, as table.md, plot.html and claim.json.
+"""Writes the results of a claim's commands as table.md, plot.html and claim.json.
 
 Usage: report.py CLAIM FORM SEED DIRECTORY NETWORKS
 """
@@ -48,7 +48,7 @@ def page(title, note, claim):
 
 
 def write(path, content):
-    """Beside and renamed, so that a result is whole or absent."""
+    """Writes a temporary file and renames it, so that a result is complete or absent."""
     beside = path.with_name(path.name + ".part")
     beside.write_text(content)
     beside.replace(path)

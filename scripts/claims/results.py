@@ -1,4 +1,4 @@
-"""Reads what the commands of each claim left: tables and charts as plain data.
+"""Reads the results of each claim's commands: tables and charts as plain data.
 
 One function per claim, (its directory, the networks' directory) -> {"tables", "charts"}.
 A table is title, columns, rows; a chart what chart.line_chart or bar_chart takes, and its kind.
@@ -65,13 +65,13 @@ def complexity_of(directory, title):
         "parameters": [m["parameters"] for m in cost["models"]],
         "weight bits": [m["weight_bits"] for m in cost["models"]],
         "state bits": [m["state_bits"] for m in cost["models"]],
-        "bytes in all": [m["memory_bytes"]["total"] for m in cost["models"]],
+        "total bytes": [m["memory_bytes"]["total"] for m in cost["models"]],
         "bit operations": [m["operations"]["per_inference"]["bit_operations"]
                            for m in cost["models"]],
         "energy at 45 nm, nJ": [energy_nj(e) for e in energies["accelerator-45nm"].values()],
     }
     rows = [["test accuracy, %", *accuracy, None, ""]]
-    bars = {"wide float over small quantized": [], "small float over small quantized": []}
+    bars = {"wide float / small quantized": [], "small float / small quantized": []}
     for name, values in measures.items():
         span, ratio, same = "", values[0] / values[2], values[1] / values[2]
         low = high = None
@@ -81,11 +81,11 @@ def complexity_of(directory, title):
             span = f"{low:.1f} to {high:.1f}"
         rows.append([name, *values, ratio, span])
         short = name.split(",")[0].replace("energy at 45 nm", "energy")
-        bars["wide float over small quantized"].append([short, ratio, low, high])
-        bars["small float over small quantized"].append(point(short, same))
+        bars["wide float / small quantized"].append([short, ratio, low, high])
+        bars["small float / small quantized"].append(point(short, same))
     columns = ["per inference", "wide, float", "small, float", "small, quantized",
-               "wide float over small quantized", "range"]
-    # On crossbars only the quantized network runs; the wide one is compared where it does.
+               "wide float / small quantized", "range"]
+    # Only the quantized network runs on crossbars; the wide one is taken on the accelerator.
     small_on = energies["crossbar-14nm"]["small"]["energy_pj"]["per_inference"]
     wide_on = energies["accelerator-45nm"]["wide"]["energy_pj"]["per_inference"]
     ratios = [wide_on["typical"] / small_on["typical"], wide_on["low"] / small_on["high"],
@@ -93,9 +93,9 @@ def complexity_of(directory, title):
     rows.append(["energy: wide at 45 nm, quantized on 14 nm crossbars, nJ",
                  wide_on["typical"] / 1000, None, small_on["typical"] / 1000, ratios[0],
                  f"{ratios[1]:.2f} to {ratios[2]:.2f}"])
-    bars["wide float over small quantized"].append(["on crossbars", *ratios])
+    bars["wide float / small quantized"].append(["on crossbars", *ratios])
     return (table(f"{title}: a wide float network against a small quantized one", columns, rows),
-            plot("bar", f"{title}: how much less the small quantized network takes", "", "ratio",
+            plot("bar", f"{title}: reduction by the small quantized network", "", "ratio",
                  bars, log_y=True))
 
 
@@ -118,21 +118,21 @@ def precision(directory, _):
                  statistics.stdev(a for a, _ in v) if len(v) > 1 else 0.0)
              for k, v in cells.items()}
     for (preset, channels), (accuracy, size, spread) in sorted(means.items(), key=lambda m: m[1][1]):
-        # On the front is what no smaller or equal setting beats.
+        # A setting is on the front if no setting of the same size or smaller beats it.
         beaten = any(b <= size and a > accuracy for a, b, _ in means.values())
         rows.append([preset, channels, int(size), accuracy, spread, "" if beaten else "front"])
         lines.setdefault(preset, []).append(point(size, accuracy, spread))
-    columns = ["precision", "channels", "bytes in all", "accuracy, %", "± between seeds", ""]
+    columns = ["precision", "channels", "total bytes", "accuracy, %", "± between seeds", ""]
     bits_table, bits_chart = bits(directory)
-    return {"tables": [table("Size against numerical precision, trained with rounding", columns, rows),
+    return {"tables": [table("Size against numerical precision, QAT", columns, rows),
                        bits_table],
-            "charts": [plot("line", "Accuracy against size", "bytes in all", "test accuracy, %",
+            "charts": [plot("line", "Accuracy against size", "total bytes", "test accuracy, %",
                             lines, log_x=True), bits_chart]}
 
 
 def bits(directory):
     """One network at w2a2s2 to w8a8s8."""
-    rows, lines = [], {"rounded after training": [], "rounded in training": []}
+    rows, lines = [], {"PTQ": [], "QAT": []}
     for r in done(directory / "bits" / "results.csv"):
         preset = r["quant.preset"]
         width = int(preset.split("a")[0].removeprefix("w"))
@@ -140,17 +140,16 @@ def bits(directory):
         rows.append([width, *ends, int(float(r["bytes"]))])
         for series, end in zip(lines.values(), ends):
             series.append(point(width, end))
-    columns = ["bits", "rounded after training, %", "rounded in training, %", "as whole numbers, %",
-               "bytes in all"]
+    columns = ["bits", "PTQ, %", "QAT, %", "integer network, %", "total bytes"]
     return (table("Weights, activations and state at the same bits", columns, sorted(rows)),
             plot("line", "The same bits everywhere", "bits", "test accuracy, %", lines))
 
 
-TRAININGS = {"ptq": "rounded after training",
-             "ptq16": "the same, 16-bit activations and state",
-             "qat": "rounded in training",
-             "noise": "the same, with 5 % of noise",
-             "target": "the same, for the target"}
+TRAININGS = {"ptq": "PTQ",
+             "ptq16": "PTQ, 16-bit activations and state",
+             "qat": "QAT",
+             "noise": "QAT with 5 % weight noise",
+             "target": "QAT for the target"}
 
 
 def chips(path):
@@ -184,7 +183,7 @@ def robustness(directory, _):
             rows = []
             for cells in sorted((here / "years").iterdir()):
                 ages = read(cells / "simulate.json")["ages"]
-                rows.append([f"{cells.name} a weight", *(f"{m:.1f} ± {s:.1f}" for m, s in
+                rows.append([f"{cells.name} per weight", *(f"{m:.1f} ± {s:.1f}" for m, s in
                                                          chips(cells / "simulate.json"))])
             columns = ["pairs", *(duration(a["seconds_since_programming"]) for a in ages)]
             tables.append(table(f"{title}: phase-change memory by age, trained for a year, %",
@@ -204,28 +203,28 @@ def pruning(directory, _):
     for what, key in (("states", "states_removed"), ("channels", "stream_channels_removed")):
         series, rows = {}, []
         for model in read(directory / what / "prune.json")["models"]:
-            kind = "rounded in training" if model["quantized"] else "float"
-            for stage, field in (("trained on", "accuracy"), ("only pruned", "accuracy_one_shot")):
+            kind = "QAT" if model["quantized"] else "float"
+            for stage, field in (("retrained", "accuracy"), ("pruned only", "accuracy_one_shot")):
                 line = [point(0.0, percent(model["accuracy"]))]
                 line += [point(percent(p[key]), percent(p[field])) for p in model["points"]]
                 series[f"{kind}, {stage}"] = line
             for p in model["points"]:
                 rows.append([kind, percent(p[key]), p["parameters"], p["memory"]["total"],
                              percent(p["accuracy_one_shot"]), percent(p["accuracy"])])
-        columns = ["network", f"{what} removed, %", "parameters", "bytes in all",
-                   "accuracy only pruned, %", "trained on, %"]
-        tables.append(table(f"Share of {what} removed", columns, rows))
+        columns = ["network", f"{what} removed, %", "parameters", "total bytes",
+                   "accuracy pruned only, %", "retrained, %"]
+        tables.append(table(f"Fraction of {what} removed", columns, rows))
         charts.append(plot("line", f"Accuracy against {what} removed", f"{what} removed, %",
                            "test accuracy, %", series))
     rows = []
     for model in read(directory / "both" / "prune.json")["models"]:
-        kind = "rounded in training" if model["quantized"] else "float"
+        kind = "QAT" if model["quantized"] else "float"
         for p in model["points"]:
             rows.append([kind, percent(p["states_removed"]), percent(p["stream_channels_removed"]),
                          p["parameters"], p["memory"]["total"], percent(model["accuracy"]),
                          percent(p["accuracy_one_shot"]), percent(p["accuracy"])])
-    columns = ["network", "states removed, %", "channels removed, %", "parameters", "bytes in all",
-               "accuracy before, %", "only pruned, %", "trained on, %"]
+    columns = ["network", "states removed, %", "channels removed, %", "parameters", "total bytes",
+               "accuracy before, %", "pruned only, %", "retrained, %"]
     tables.append(table("States and channels removed", columns, rows))
     return {"tables": tables, "charts": charts}
 
@@ -235,7 +234,7 @@ def ternary(directory, networks):
     for entry in (directory / "tasks.txt").read_text().splitlines():
         task, network = entry.split("\t")
         tasks.setdefault(task, []).append(read(networks / network / "summary.json"))
-    rows, bars = [], {"float": [], "rounded after training": [], "rounded in training": []}
+    rows, bars = [], {"float": [], "PTQ": [], "QAT": []}
     for task, runs in tasks.items():
         row = [task, len(runs)]
         for label, stage in zip(bars, ("float", "ptq", "qat")):
@@ -245,8 +244,7 @@ def ternary(directory, networks):
             bars[label].append(point(task, mean, spread))
             row.append(f"{mean:.2f} ± {spread:.2f}" if spread else mean)
         rows.append(row + [runs[0]["float"]["memory"]["total"], runs[0]["qat"]["memory"]["total"]])
-    columns = ["task", "seeds", "float, %", "rounded after training, %", "rounded in training, %",
-               "bytes, float", "bytes, rounded"]
+    columns = ["task", "seeds", "float, %", "PTQ, %", "QAT, %", "bytes, float", "bytes, quantized"]
     return {"tables": [table("Ternary weights everywhere, 8-bit activations and state", columns, rows)],
             "charts": [plot("bar", "Test accuracy by training", "", "test accuracy, %", bars)]}
 
@@ -260,7 +258,7 @@ def memristive(directory, _):
             bars[name].append(point(path.name, *age))
         rows.append([path.name, len(placed["arrays"]), placed["pairs_per_array"],
                      percent(placed["utilisation"]), *(f"{m:.1f} ± {s:.1f}" for m, s in ages)])
-    columns = ["target", "arrays", "pairs an array", "pairs in use, %", "accuracy fresh, %",
+    columns = ["target", "arrays", "pairs per array", "pairs in use, %", "accuracy fresh, %",
                "after a day, %"]
     tables = [table("On the arrays of every target", columns, rows)]
 
@@ -275,9 +273,9 @@ def memristive(directory, _):
         rows.append([name, energy["typical"], f"{energy['low']:.2f} to {energy['high']:.2f}",
                      e["latency_ns"]["per_inference"]["typical"] / 1e3,
                      energy["typical"] * 1e6 / digital["typical"]])
-    columns = ["hardware", "energy, uJ", "range", "latency, us", "energy over digital accelerator"]
+    columns = ["hardware", "energy, uJ", "range", "latency, us", "energy / digital accelerator"]
     tables.append(table("One inference on hardware", columns, rows))
     return {"tables": tables,
             "charts": [plot("bar", "Accuracy on chips", "target", "test accuracy, %", bars),
-                       plot("bar", "Energy of an inference, typical and range", "", "uJ",
+                       plot("bar", "Energy per inference, typical and range", "", "uJ",
                             {"quantized network": energies}, log_y=True)]}

@@ -1,5 +1,4 @@
-# The same network rounded after training, in training, in training with noise, and in training for
-# the target, on noisy chips.
+# The same network after PTQ, QAT, QAT with noise, and QAT for the target, on noisy chips.
 # shellcheck shell=bash disable=SC2154
 
 noise=(--set quant.weight_noise=0.05 --set quant.device_noise=0.05)
@@ -33,7 +32,7 @@ train_and_test() {
     run "$own/$target" train "${config[@]}" "${start[@]}" --target "$target"
   done
   test_chips "$1/$name" "$own" ptq qat noise target -- --data "$4" "${@:5}"
-  # Drift that differs from device to device: trained for an old chip, and on more cells a weight.
+  # Drift that differs from device to device: trained for an old chip, and on more cells per weight.
   run "$own/pcm-1y" train "${config[@]}" "${start[@]}" --target pcm --set simulate.times=1y
   for cells in 1 4; do
     run "$1/$name/years/$cells" simulate "$own/pcm-1y/qat.safetensors" --target pcm \
