@@ -12,7 +12,7 @@ namespace {
 using Shape = std::vector<std::uint64_t>;
 
 constexpr float kMostCodes = 65536;
-constexpr const char* kLeastCodes = "range.quant_mins";
+constexpr const char* kQuantMins = "range.least_codes";
 
 std::string state_step_name(std::size_t layer) {
   return "layers." + std::to_string(layer) + ".state_step";
@@ -84,7 +84,7 @@ Safetensors Network::to_tensors() const {
   }
   if (s.quantized) {
     const std::vector<float> least(s.quant_mins.begin(), s.quant_mins.end());
-    out.tensors[kLeastCodes] = Tensor::from(least, {least.size()});
+    out.tensors[kQuantMins] = Tensor::from(least, {least.size()});
   }
   out.metadata["format"] = "crosstate network 2";
   out.metadata["network"] = configuration.list().to_json().dump();
@@ -147,10 +147,10 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
     require_above(-1e-6f, s.statistics[l].variance, statistic_name(l, "variance"));
   }
   if (s.quantized) {
-    const std::vector<float> least = load(kLeastCodes, {s.quant_mins.size()});
+    const std::vector<float> least = load(kQuantMins, {s.quant_mins.size()});
     for (std::size_t i = 0; i < least.size(); ++i) {
       if (std::nearbyint(least[i]) != least[i] || std::abs(least[i]) >= kMostCodes) {
-        fail(where, std::string("tensor '") + kLeastCodes + "' holds " + std::to_string(least[i]) +
+        fail(where, std::string("tensor '") + kQuantMins + "' holds " + std::to_string(least[i]) +
                         ", expected whole numbers below 65536");
       }
       s.quant_mins[i] = static_cast<int>(least[i]);
