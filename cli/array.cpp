@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iterator>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
@@ -136,22 +137,22 @@ int array_command(const Common& common, const ArrayFiles& files) {
 
 }  // namespace
 
-void add_array(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand(
+void add_array(Command root) {
+  Command command = root.add_command(
       "array", "Column currents of one crossbar array with wire resistance; its netlist");
   auto common = std::make_shared<Common>();
   auto files = std::make_shared<ArrayFiles>();
-  add_file(*command, "--conductance", files->conductance,
+  add_file(command, "--conductance", files->conductance,
            "Cells in siemens, a line per row; CSV without header, or NPZ")
-      ->required();
-  add_file(*command, "--voltage", files->voltage, "Sources in volts, one value per row; CSV or NPZ")
-      ->required();
-  add_file(*command, "--netlist", files->netlist, "Gets the circuit, for ngspice -b");
-  add_file(*command, "--effective", files->effective,
+      .required();
+  add_file(command, "--voltage", files->voltage, "Sources in volts, one value per row; CSV or NPZ")
+      .required();
+  add_file(command, "--netlist", files->netlist, "Gets the circuit, for ngspice -b");
+  add_file(command, "--effective", files->effective,
            "Gets the matrix from voltages to currents, rows x columns in siemens; NPZ or CSV");
   ArraySettings defaults;
   const FieldList list = defaults.fields();
-  add_common(*command, *common,
+  add_common(command, *common,
              {.data = false,
               .no_resume = kNothingContinues,
               .out = "Gets the currents in amperes, one line per column; default: standard output",
@@ -160,8 +161,8 @@ void add_array(CLI::App& app, Action& chosen) {
               .no_threads = "one array takes one thread"},
              list);
   common->short_names["wires.segment"] = "--wire";
-  add_short_forms(*command, *common, list);
-  command->callback([=, &chosen] { chosen = [=] { return array_command(*common, *files); }; });
+  add_short_forms(command, *common, list);
+  command.action([=] { return array_command(*common, *files); });
 }
 
 }  // namespace crosstate::cli

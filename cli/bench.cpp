@@ -5,9 +5,11 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 #include "crosstate/base/random.h"
 #include "crosstate/kernels/dispatch.h"
 #include "crosstate/quant/options.h"
@@ -68,7 +70,7 @@ BenchOptions bench_options(const Common& common, Bench which) {
   return options;
 }
 
-struct Command {
+struct Benchmark {
   Bench which;
   const char* name;
   const char* help;
@@ -78,7 +80,7 @@ struct Command {
   int (*run)(const Common&, const BenchOptions&);
 };
 
-constexpr Command kCommands[] = {
+constexpr Benchmark kBenchmarks[] = {
     {Bench::kTrain, "train", "Whole training steps of the reference block on random data",
      "Threads; 0: every core", "", 0, bench_train},
     {Bench::kScan, "scan", "The scan kernels alone",
@@ -176,36 +178,34 @@ json settings_json(const BenchOptions& options, Bench which) {
 
 int report_result(const Common& common, const std::string& name, const json& result) {
   write_result(common, name, result);
-  if (!common.quiet && common.json != "-") std::printf("%s\n", result.dump(2).c_str());
+  if (!common.quiet && common.json != "-") std::printf("%s\n", exact_json_text(result, 2).c_str());
   return kOk;
 }
 
-void add_bench(CLI::App& app, Action& chosen) {
-  CLI::App* bench = app.add_subcommand(
+void add_bench(Command root) {
+  Command bench = root.add_command(
       "bench", "Measure the speed of training and inference; JSON on standard output");
-  bench->require_subcommand(1);
-  for (const Command& command : kCommands) {
-    CLI::App* added = bench->add_subcommand(command.name, command.help);
+  bench.require_command();
+  for (const Benchmark& benchmark : kBenchmarks) {
+    Command added = bench.add_command(benchmark.name, benchmark.help);
     auto common = std::make_shared<Common>();
-    common->threads = command.default_threads;
-    BenchOptions options = defaults(command.which);
+    common->threads = benchmark.default_threads;
+    BenchOptions options = defaults(benchmark.which);
     FieldList list;
-    fields(list, options, command.which);
-    add_common(*added, *common,
+    fields(list, options, benchmark.which);
+    add_common(added, *common,
                {.data = false,
                 .no_resume = kNothingContinues,
-                .out = out_for_result(std::string("bench-") + command.name),
+                .out = out_for_result(std::string("bench-") + benchmark.name),
                 .seed = "Start of the random network and data",
-                .threads = command.threads,
-                .no_threads = command.no_threads},
+                .threads = benchmark.threads,
+                .no_threads = benchmark.no_threads},
                list);
-    add_short_forms(*added, *common, list);
-    added->callback([=, &chosen] {
-      chosen = [=] {
-        const BenchOptions settings = bench_options(*common, command.which);
-        const auto output = prepare_out(*common, std::string("bench-") + command.name);
-        return command.run(*common, settings);
-      };
+    add_short_forms(added, *common, list);
+    added.action([=] {
+      const BenchOptions settings = bench_options(*common, benchmark.which);
+      const auto output = prepare_out(*common, std::string("bench-") + benchmark.name);
+      return benchmark.run(*common, settings);
     });
   }
 }

@@ -1,5 +1,6 @@
 // crosstate bench infer: the integer network, one sequence step by step and in batches.
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "cli/bench.h"

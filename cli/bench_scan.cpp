@@ -3,6 +3,7 @@
 #include <array>
 #include <barrier>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "cli/bench.h"
 #include "crosstate/base/random.h"

@@ -1,5 +1,6 @@
 // crosstate bench train: whole training steps, and the share of the machine's peak that they reach.
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "cli/bench.h"

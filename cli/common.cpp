@@ -11,11 +11,13 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 #include "crosstate/integer/bounds.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/pipeline/data.h"
@@ -68,12 +70,8 @@ const Field& seed_of(const FieldList& list) {
 }
 
 std::string value_text(const Field& field) {
-  return std::visit(
-      [](const auto* value) {
-        const json text = *value;
-        return text.is_string() ? text.get<std::string>() : text.dump();
-      },
-      field.value);
+  const json value = field.current();
+  return value.is_string() ? value.get<std::string>() : exact_json_text(value);
 }
 
 // "bench.state_bits" as an option: "--state-bits".
@@ -85,37 +83,13 @@ std::string short_form(const Common& common, const std::string& key) {
   return "--" + name;
 }
 
-// An empty argument is mostly an unset variable of a script; taken as absent, it would quietly
-// start another run than the one that was meant.
-CLI::Option* add_text(CLI::App& command, const std::string& option, std::string& value,
-                      const std::string& help, const std::string& type, bool has_default = false) {
-  const auto not_empty = [](const std::string& text) {
-    return text.empty() ? std::string("is empty") : std::string();
-  };
-  CLI::Option* added = command.add_option(option, value, help)->type_name(type);
-  added->check(CLI::Validator(not_empty, ""));
-  if (has_default) added->capture_default_str();
-  return added;
-}
-
-// An option that other commands have and this one has no use for: told when it is given, listed
-// nowhere.
-[[noreturn]] void refuse(const std::string& option, const std::string& why) {
-  throw CLI::ValidationError(option + " has no effect here", why);
-}
-void refuse_option(CLI::App& command, const std::string& option, const std::string& why) {
-  command
-      .add_option_function<std::string>(option, [=](const std::string&) { refuse(option, why); })
-      ->group("");
-}
-void refuse_flag(CLI::App& command, const std::string& option, const std::string& why) {
-  command.add_flag_function(option, [=](std::int64_t) { refuse(option, why); })->group("");
+Option add_text(Command& command, const std::string& option, std::string& value,
+                const std::string& help, const std::string& type) {
+  return command.add(option, value, help).type(type).not_empty();
 }
 
 // Names of files may hold any bytes.
-std::string json_text(const json& result) {
-  return result.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
-}
+std::string file_text(const json& result) { return json_text(result, 2) + '\n'; }
 
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
@@ -136,21 +110,17 @@ std::string out_for_result(const std::string& name) {
   return "Directory that gets the result, too, as " + name + ".json; default: none";
 }
 
-void add_common(CLI::App& command, Common& common, const Uses& uses, FieldList list) {
-  common.command = command.get_name();
-  for (const CLI::App* parent = command.get_parent(); parent != nullptr;
-       parent = parent->get_parent()) {
-    common.command = parent->get_name() + ' ' + common.command;
-  }
+void add_common(Command command, Common& common, const Uses& uses, FieldList list) {
+  common.command = command.name();
   common.settings = uses.settings;
   if (common.settings.empty()) {
     for (const Field& field : list.all()) common.settings.push_back(field.key);
   }
   list.use_only(common.settings, common.command);
   add_text(command, "--config", common.config, "Settings from a TOML file", "FILE");
-  command.add_option("--set", common.set, "One setting, wins over --config; repeatable")
-      ->type_name("SECTION.KEY=VALUE")
-      ->allow_extra_args(false);
+  command.add("--set", common.set, "One setting, wins over --config; repeatable")
+      .type("SECTION.KEY=VALUE")
+      .one_value();
   if (uses.data) {
     add_text(command, "--data", common.data,
              "Directory of MNIST files or recordings (data.directory); default: built-in sample",
@@ -163,55 +133,53 @@ void add_common(CLI::App& command, Common& common, const Uses& uses, FieldList l
             joined(target_names()) + "; --config wins over it",
         "NAME|FILE");
   }
-  add_text(command, "--out", common.out, uses.out, uses.out_type, !common.out.empty());
+  Option out = add_text(command, "--out", common.out, uses.out, uses.out_type);
+  if (!common.out.empty()) out.show_default();
   if (uses.no_resume.empty()) {
-    command.add_flag("--resume", common.resume, "Continue what was interrupted in that directory");
+    command.add("--resume", common.resume, "Continue what was interrupted in that directory");
   } else {
-    refuse_flag(command, "--resume", uses.no_resume);
+    command.refuse_flag("--resume", uses.no_resume);
   }
   command
-      .add_flag("--overwrite", common.overwrite,
-                uses.out_type == "DIR" ? "Replace the results of an earlier run in that directory"
-                                       : "Replace that file")
-      ->excludes("--resume");
+      .add("--overwrite", common.overwrite,
+           uses.out_type == "DIR" ? "Replace the results of an earlier run in that directory"
+                                  : "Replace that file")
+      .excludes(command.option("--resume"));
   if (uses.no_seed.empty()) {
     const Field& seed = seed_of(list);
     add_text(command, "--seed", common.seed,
              uses.seed + " (" + seed.key + ", default " + value_text(seed) + ")", "N");
   } else {
-    refuse_option(command, "--seed", uses.no_seed);
+    command.refuse("--seed", uses.no_seed);
   }
   if (uses.no_threads.empty()) {
-    command.add_option("--threads", common.threads, uses.threads)
-        ->type_name("N")
-        ->check(CLI::Range(0, 1024))
-        ->capture_default_str();
+    command.add("--threads", common.threads, uses.threads).type("N").range(0, 1024).show_default();
   } else {
-    refuse_option(command, "--threads", uses.no_threads);
+    command.refuse("--threads", uses.no_threads);
   }
   add_text(command, "--json", common.json,
            "Result as JSON to a file; -: to standard output, in place of text", "FILE");
-  command.add_flag("--quiet", common.quiet, "Neither progress nor text on standard output");
+  command.add("--quiet", common.quiet, "Neither progress nor text on standard output");
   command.footer(settings_help(list));
 }
 
-void add_common(CLI::App& command, Common& common, const Uses& uses, RunOptions defaults) {
+void add_common(Command command, Common& common, const Uses& uses, RunOptions defaults) {
   add_common(command, common, uses, defaults.fields());
 }
 
-CLI::Option* add_file(CLI::App& command, const std::string& option, std::string& path,
-                      const std::string& help) {
+Option add_file(Command command, const std::string& option, std::string& path,
+                const std::string& help) {
   return add_text(command, option, path, help, "FILE");
 }
 
-void add_short_forms(CLI::App& command, Common& common, const FieldList& list) {
+void add_short_forms(Command command, Common& common, const FieldList& list) {
   for (const Field& field : list.all()) {
     if (is_seed(field)) continue;  // --seed
     const std::string unit = field.unit.empty() ? "" : " " + field.unit;
     add_text(command, short_form(common, field.key), common.short_forms[field.key],
              field.key + ", below", "VALUE")
-        ->default_str(value_text(field) + unit)
-        ->group("Short forms of --set, which they win over");
+        .show_default(value_text(field) + unit)
+        .group("Short forms of --set, which they win over");
   }
 }
 
@@ -349,7 +317,7 @@ void flush_output() {
 
 void write_json(const Common& common, const json& result) {
   if (common.json.empty()) return;
-  const std::string text = json_text(result);
+  const std::string text = file_text(result);
   if (common.json == "-") {
     std::fputs(text.c_str(), stdout);
   } else {
@@ -395,7 +363,7 @@ void say_about(const OutputDirectory& output, const Common& common) {
 }
 
 void write_result(const Common& common, const std::string& name, const json& result) {
-  if (!common.out.empty()) write_file(fs::path(common.out) / (name + ".json"), json_text(result));
+  if (!common.out.empty()) write_file(fs::path(common.out) / (name + ".json"), file_text(result));
   write_json(common, result);
 }
 

@@ -1,14 +1,14 @@
 // What the subcommands share: options, configuration, progress on the terminal, exit codes.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <map>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/command.h"
 #include "crosstate/integer/network.h"
 #include "crosstate/pipeline/output.h"
 #include "crosstate/pipeline/run.h"
@@ -52,16 +52,16 @@ std::string out_for_result(const std::string& name);
 
 /// Adds the options, and every setting of `list` that is used, to the command's help. Where draws
 /// are made, `list` holds a setting named seed.
-void add_common(CLI::App& command, Common& common, const Uses& uses, FieldList list);
-void add_common(CLI::App& command, Common& common, const Uses& uses, RunOptions defaults = {});
+void add_common(Command command, Common& common, const Uses& uses, FieldList list);
+void add_common(Command command, Common& common, const Uses& uses, RunOptions defaults = {});
 
 /// Adds the option for the name of a file, which may not be empty.
-CLI::Option* add_file(CLI::App& command, const std::string& option, std::string& path,
-                      const std::string& help);
+Option add_file(Command command, const std::string& option, std::string& path,
+                const std::string& help);
 
 /// Adds an option of its own for every setting of `list` but the seed: --state-bits for
 /// bench.state_bits, unless common.short_names knows better.
-void add_short_forms(CLI::App& command, Common& common, const FieldList& list);
+void add_short_forms(Command command, Common& common, const FieldList& list);
 
 /// The part of --help that lists settings.
 std::string settings_help(const FieldList& list);
@@ -169,23 +169,22 @@ std::string bytes_text(std::size_t bytes);
 std::string fixed(double value, int digits);
 std::string number(double value);  // four significant digits
 
-/// Every subcommand registers itself; `chosen` is what main() calls after parsing.
-using Action = std::function<int()>;
-void add_demo(CLI::App& app, Action& chosen);
-void add_train(CLI::App& app, Action& chosen);
-void add_eval(CLI::App& app, Action& chosen);
-void add_info(CLI::App& app, Action& chosen);
-void add_device(CLI::App& app, Action& chosen);
-void add_deploy(CLI::App& app, Action& chosen);
-void add_simulate(CLI::App& app, Action& chosen);
-void add_cost(CLI::App& app, Action& chosen);
-void add_quantize(CLI::App& app, Action& chosen);
-void add_convert(CLI::App& app, Action& chosen);
-void add_prune(CLI::App& app, Action& chosen);
-void add_stream(CLI::App& app, Action& chosen);
-void add_bench(CLI::App& app, Action& chosen);
-void add_sweep(CLI::App& app, Action& chosen);
-void add_search(CLI::App& app, Action& chosen);
-void add_array(CLI::App& app, Action& chosen);
+/// Every subcommand adds itself to the program.
+void add_demo(Command root);
+void add_train(Command root);
+void add_eval(Command root);
+void add_info(Command root);
+void add_device(Command root);
+void add_deploy(Command root);
+void add_simulate(Command root);
+void add_cost(Command root);
+void add_quantize(Command root);
+void add_convert(Command root);
+void add_prune(Command root);
+void add_stream(Command root);
+void add_bench(Command root);
+void add_sweep(Command root);
+void add_search(Command root);
+void add_array(Command root);
 
 }  // namespace crosstate::cli

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
@@ -62,13 +63,13 @@ int convert_command(const Common& common, const std::string& model) {
 
 }  // namespace
 
-void add_convert(CLI::App& app, Action& chosen) {
-  CLI::App* command =
-      app.add_subcommand("convert", "A quantized model as the whole numbers that are deployed");
+void add_convert(Command root) {
+  Command command =
+      root.add_command("convert", "A quantized model as the whole numbers that are deployed");
   auto common = std::make_shared<Common>();
   auto model = std::make_shared<std::string>();
-  command->add_option("MODEL", *model, "A quantized model")->required();
-  add_common(*command, *common,
+  command.add("MODEL", *model, "A quantized model").required();
+  add_common(command, *common,
              {.data = false,
               .no_resume = kNothingContinues,
               .out = "Gets the whole numbers; default: MODEL with .integer before .safetensors",
@@ -76,7 +77,7 @@ void add_convert(CLI::App& app, Action& chosen) {
               .no_seed = kNothingDrawn,
               .no_threads = "one thread is enough"},
              FieldList());
-  command->callback([=, &chosen] { chosen = [=] { return convert_command(*common, *model); }; });
+  command.action([=] { return convert_command(*common, *model); });
 }
 
 }  // namespace crosstate::cli

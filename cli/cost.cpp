@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/cost_model.h"
 #include "crosstate/base/files.h"
@@ -147,34 +148,33 @@ int cost_command(const Common& common, const CostArguments& arguments) {
 
 }  // namespace
 
-void add_cost(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand(
+void add_cost(Command root) {
+  Command command = root.add_command(
       "cost",
       "Memory, operations, energy, latency and area of saved models on hardware, and their ratios");
   auto common = std::make_shared<Common>();
   auto arguments = std::make_shared<CostArguments>();
   command
-      ->add_option(
-          "MODEL", arguments->models,
-          "Models saved by train, quantize or demo; later ones are compared with the first")
-      ->required();
+      .add("MODEL", arguments->models,
+           "Models saved by train, quantize or demo; later ones are compared with the first")
+      .required();
   command
-      ->add_option("--target", arguments->targets,
-                   "Hardware: mcu-fp32, mcu-int8, accelerator-45nm, crossbar-14nm, crossbar-32nm, "
-                   "crossbar-130nm, crossbar-180nm-taox, or a TOML file; repeatable")
-      ->type_name("NAME|FILE")
-      ->allow_extra_args(false)
-      ->capture_default_str();
-  command->add_flag("--sources", arguments->sources, "Every constant with its source, too");
+      .add("--target", arguments->targets,
+           "Hardware: mcu-fp32, mcu-int8, accelerator-45nm, crossbar-14nm, crossbar-32nm, "
+           "crossbar-130nm, crossbar-180nm-taox, or a TOML file; repeatable")
+      .type("NAME|FILE")
+      .one_value()
+      .show_default();
+  command.add("--sources", arguments->sources, "Every constant with its source, too");
   Settings defaults;
-  add_common(*command, *common,
+  add_common(command, *common,
              {.no_resume = kNothingContinues,
               .out = out_for_result("cost") + ", and report.html",
               .no_seed = kNothingDrawn,
               .no_threads = "one thread is enough",
               .settings = cost_settings()},
              defaults.list());
-  command->callback([=, &chosen] { chosen = [=] { return cost_command(*common, *arguments); }; });
+  command.action([=] { return cost_command(*common, *arguments); });
 }
 
 }  // namespace crosstate::cli

@@ -1,6 +1,7 @@
 #include "cli/cost_model.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"

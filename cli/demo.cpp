@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/common.h"
 #include "crosstate/base/files.h"
@@ -39,13 +40,13 @@ int demo_command(const Common& common) {
 
 }  // namespace
 
-void add_demo(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand(
+void add_demo(Command root) {
+  Command command = root.add_command(
       "demo", "Show everything on the built-in sample of MNIST in about two minutes");
   auto common = std::make_shared<Common>();
   common->out = "out/demo";
-  add_common(*command, *common, {.target = true, .settings = run_settings()}, demo_options());
-  command->callback([common, &chosen] { chosen = [common] { return demo_command(*common); }; });
+  add_common(command, *common, {.target = true, .settings = run_settings()}, demo_options());
+  command.action([common] { return demo_command(*common); });
 }
 
 }  // namespace crosstate::cli

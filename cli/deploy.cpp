@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cli/common.h"
@@ -134,35 +135,35 @@ int deploy_command(const Common& common, const Extra& extra) {
 
 }  // namespace
 
-void add_deploy(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand(
+void add_deploy(Command root) {
+  Command command = root.add_command(
       "deploy", "Place a quantized model on the arrays of a target and program one chip");
   auto common = std::make_shared<Common>();
   common->out = "out/deploy";
   auto extra = std::make_shared<Extra>();
-  command->add_option("MODEL", extra->model, "A quantized or integer model")->required();
-  command->add_option("--number", extra->number, "Which of the seed's chips")
-      ->check(CLI::Range(0, 1000000))
-      ->capture_default_str();
-  command->add_option("--length", extra->length, "Time steps of the longest sequence")
-      ->check(CLI::Range(1, 100000000))
-      ->capture_default_str();
+  command.add("MODEL", extra->model, "A quantized or integer model").required();
+  command.add("--number", extra->number, "Which of the seed's chips")
+      .range(0, 1000000)
+      .show_default();
+  command.add("--length", extra->length, "Time steps of the longest sequence")
+      .range(1, 100000000)
+      .show_default();
   add_file(
-      *command, "--age", extra->age,
+      command, "--age", extra->age,
       "Time since programming: seconds, or as in 1h, 1d, 1y; default: 0, or the age of --chip, "
       "below which it may not be")
-      ->type_name("TIME");
-  add_file(*command, "--chip", extra->chip, "chip.safetensors of this model, to grow older");
-  command->add_flag("--maps", extra->maps,
-                    "Also leaves every array's conductances as CSV and NPZ, in siemens");
-  add_common(*command, *common,
+      .type("TIME");
+  add_file(command, "--chip", extra->chip, "chip.safetensors of this model, to grow older");
+  command.add("--maps", extra->maps,
+              "Also leaves every array's conductances as CSV and NPZ, in siemens");
+  add_common(command, *common,
              {.data = false,
               .target = true,
               .no_resume = kNothingContinues,
               .out = "Directory of chip.safetensors, mapping.svg and deploy.json",
               .no_threads = "a chip is programmed by one thread",
               .settings = settings_of_deploy()});
-  command->callback([=, &chosen] { chosen = [=] { return deploy_command(*common, *extra); }; });
+  command.action([=] { return deploy_command(*common, *extra); });
 }
 
 }  // namespace crosstate::cli

@@ -1,6 +1,7 @@
 // crosstate device NAME: the statistics of one device model, programmed and aged.
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
@@ -168,18 +169,18 @@ int device_command(const Arguments& arguments) {
 
 }  // namespace
 
-void add_device(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand(
+void add_device(Command root) {
+  Command command = root.add_command(
       "device", "Program many devices of a model, let them age, and show their statistics");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("NAME", arguments->name, "A device model; without it, all are listed");
-  command->add_flag("--list", arguments->list, "List the device models");
+  command.add("NAME", arguments->name, "A device model; without it, all are listed");
+  command.add("--list", arguments->list, "List the device models");
   command
-      ->add_option("--histogram", arguments->histogram,
-                   "CSV file of the devices' conductances: bin centre, count, density")
-      ->type_name("FILE");
+      .add("--histogram", arguments->histogram,
+           "CSV file of the devices' conductances: bin centre, count, density")
+      .type("FILE");
   Settings defaults;
-  add_common(*command, arguments->common,
+  add_common(command, arguments->common,
              {.data = false,
               .no_resume = kNothingContinues,
               .out = out_for_result("device"),
@@ -189,8 +190,8 @@ void add_device(CLI::App& app, Action& chosen) {
   PopulationOptions population;
   FieldList list;
   fields(list, population);
-  add_short_forms(*command, arguments->common, list);
-  command->callback([=, &chosen] { chosen = [=] { return device_command(*arguments); }; });
+  add_short_forms(command, arguments->common, list);
+  command.action([=] { return device_command(*arguments); });
 }
 
 }  // namespace crosstate::cli

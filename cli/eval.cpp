@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 
@@ -204,25 +205,24 @@ int eval_command(const Common& common, const EvalOptions& eval) {
 
 }  // namespace
 
-void add_eval(CLI::App& app, Action& chosen) {
-  CLI::App* command =
-      app.add_subcommand("eval", "Accuracy and loss of a saved model on the test set");
+void add_eval(Command root) {
+  Command command = root.add_command("eval", "Accuracy and loss of a saved model on the test set");
   auto common = std::make_shared<Common>();
   auto eval = std::make_shared<EvalOptions>();
-  command->add_option("MODEL", eval->model, "A model saved by train, quantize or demo")->required();
-  add_file(*command, "--predictions", eval->predictions,
+  command.add("MODEL", eval->model, "A model saved by train, quantize or demo").required();
+  add_file(command, "--predictions", eval->predictions,
            "One line per sequence, as CSV, to a file; -: to standard output, in place of text");
   command
-      ->add_option("--backend", eval->backend,
-                   "float: without any rounding; fake: rounded values in floating point; integer: "
-                   "whole numbers, as deployed. Default: as the model was saved")
-      ->check(CLI::IsMember({"float", "fake", "integer"}));
-  add_common(*command, *common,
+      .add("--backend", eval->backend,
+           "float: without any rounding; fake: rounded values in floating point; integer: "
+           "whole numbers, as deployed. Default: as the model was saved")
+      .one_of({"float", "fake", "integer"});
+  add_common(command, *common,
              {.no_resume = kNothingContinues,
               .out = out_for_result("eval"),
               .no_seed = kNothingDrawn,
               .settings = test_data_settings()});
-  command->callback([=, &chosen] { chosen = [=] { return eval_command(*common, *eval); }; });
+  command.action([=] { return eval_command(*common, *eval); });
 }
 
 }  // namespace crosstate::cli

@@ -4,11 +4,13 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cli/common.h"
 #include "cli/info_integers.h"
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 #include "crosstate/cost/memory.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/model/network_state.h"
@@ -237,7 +239,7 @@ int integer_info(const Common& common, const DataOptions& data, const Safetensor
                  const std::string& model) {
   const IntegerNetwork n = integer_network_from(content, model);
   const IntegerReport report = report_integers(n, data, Preparation::load(content, model), model);
-  json out = json::parse(content.metadata.at("integer"));
+  json out = parse_json(content.metadata.at("integer"));
   const MemorySummary memory = count_memory(n);
   out["file"] = model;
   out["memory"] = to_json(memory);
@@ -303,20 +305,20 @@ int info_command(const Common& common, const std::string& model) {
 
 }  // namespace
 
-void add_info(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand(
+void add_info(Command root) {
+  Command command = root.add_command(
       "info",
       "Shapes, formats, memory, proven bounds, saturation rates and dead modes of a saved model");
   auto common = std::make_shared<Common>();
   auto model = std::make_shared<std::string>();
-  command->add_option("MODEL", *model, "A model saved by train or demo")->required();
-  add_common(*command, *common,
+  command.add("MODEL", *model, "A model saved by train or demo").required();
+  add_common(command, *common,
              {.no_resume = kNothingContinues,
               .out = out_for_result("info"),
               .no_seed = kNothingDrawn,
               .no_threads = "one thread is enough",
               .settings = test_data_settings()});
-  command->callback([=, &chosen] { chosen = [=] { return info_command(*common, *model); }; });
+  command.action([=] { return info_command(*common, *model); });
 }
 
 }  // namespace crosstate::cli

@@ -1,6 +1,7 @@
 #include "cli/info_integers.h"
 
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"

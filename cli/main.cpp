@@ -35,51 +35,6 @@ int complain(const std::string& error) {
   return cli::kBadInput;
 }
 
-// The subcommands that the arguments begin with: "bench scan".
-std::string command_of(const CLI::App& app, int argc, char** argv) {
-  std::string names;
-  const CLI::App* at = &app;
-  for (int i = 1; i < argc; ++i) {
-    const auto commands = at->get_subcommands({});
-    const auto found = std::find_if(commands.begin(), commands.end(), [&](const CLI::App* command) {
-      return command->get_name() == argv[i];
-    });
-    if (found == commands.end()) break;
-    at = *found;
-    names += (names.empty() ? "" : " ") + at->get_name();
-  }
-  return names;
-}
-
-// CLI11 takes an unknown subcommand for a stray argument; say what there is.
-std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int argc,
-                          char** argv) {
-  std::string message = error.what();
-  std::replace(message.begin(), message.end(), '\n', ' ');
-  const std::string command = command_of(app, argc, argv);
-  if (!command.empty()) return command + ": " + message + "\nTry: crosstate " + command + " --help";
-  const std::string first = argc > 1 ? argv[1] : "";
-  std::string names;
-  for (const CLI::App* known : app.get_subcommands({})) {
-    names += (names.empty() ? "" : ", ") + known->get_name();
-  }
-  if (first.empty()) return "no subcommand, expected one of " + names;
-  if (first[0] == '-') return "unknown option " + first + "\nTry: crosstate --help";
-  return "unknown subcommand \"" + first + "\", expected one of " + names;
-}
-
-// Prints what --help or --version asks for.
-int show_help(const CLI::App& app, const CLI::ParseError& error) {
-  const int code = app.exit(error);
-  std::cout.flush();
-  try {
-    cli::flush_output();
-  } catch (const Error& failed) {
-    return complain(failed.what());
-  }
-  return code;
-}
-
 // A standard stream that is closed would be taken by the next file that is opened, which would then
 // be read as input or written over by results. In its place stands one on which every read, or
 // write, fails.
@@ -115,41 +70,36 @@ constexpr const char* kOutOfMemory = "out of memory: lower the batch, the channe
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(
-      "Trains S4D networks, quantizes them with the state in the loop, and shows what they become "
-      "on memristive crossbars.",
-      "crosstate");
-  app.set_version_flag("--version", "crosstate " + std::string(kVersion));
-  app.require_subcommand(1);
-  cli::Action chosen;
   hold_standard_streams();
   // A file beyond the limit of the shell (ulimit -f) is then an error of its write, as a full disk.
   std::signal(SIGXFSZ, SIG_IGN);
   stay_within_memory();
   try {
-    cli::add_demo(app, chosen);
-    cli::add_train(app, chosen);
-    cli::add_eval(app, chosen);
-    cli::add_quantize(app, chosen);
-    cli::add_convert(app, chosen);
-    cli::add_prune(app, chosen);
-    cli::add_deploy(app, chosen);
-    cli::add_simulate(app, chosen);
-    cli::add_stream(app, chosen);
-    cli::add_info(app, chosen);
-    cli::add_device(app, chosen);
-    cli::add_array(app, chosen);
-    cli::add_cost(app, chosen);
-    cli::add_sweep(app, chosen);
-    cli::add_search(app, chosen);
-    cli::add_bench(app, chosen);
-    app.parse(argc, argv);
-    const int code = chosen();
+    cli::Program program(
+        "crosstate",
+        "Trains S4D networks, quantizes them with the state in the loop, and shows what they "
+        "become on memristive crossbars.",
+        "crosstate " + std::string(kVersion));
+    cli::Command root = program.root();
+    cli::add_demo(root);
+    cli::add_train(root);
+    cli::add_eval(root);
+    cli::add_quantize(root);
+    cli::add_convert(root);
+    cli::add_prune(root);
+    cli::add_deploy(root);
+    cli::add_simulate(root);
+    cli::add_stream(root);
+    cli::add_info(root);
+    cli::add_device(root);
+    cli::add_array(root);
+    cli::add_cost(root);
+    cli::add_sweep(root);
+    cli::add_search(root);
+    cli::add_bench(root);
+    const int code = program.parse(argc, argv)();
     cli::flush_output();
     return code;
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return show_help(app, error);
-    return complain(usage_message(app, error, argc, argv));
   } catch (const Error& error) {
     return complain(error.what());
   } catch (const std::bad_alloc&) {

@@ -1,6 +1,7 @@
 // crosstate prune MODEL: a smaller model, trained on with its rounding.
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/common.h"
 #include "crosstate/base/interrupt.h"
@@ -57,17 +58,17 @@ int prune_command(const Common& common, const std::string& model) {
 
 }  // namespace
 
-void add_prune(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand(
+void add_prune(Command root) {
+  Command command = root.add_command(
       "prune", "Remove modes and channels of a model, train on, and leave the smaller model");
   auto common = std::make_shared<Common>();
   common->out = "out/prune";
   auto model = std::make_shared<std::string>();
-  command->add_option("MODEL", *model, "A float or quantized model")->required();
+  command.add("MODEL", *model, "A float or quantized model").required();
   add_common(
-      *command, *common,
+      command, *common,
       {.out = "Directory of models, checkpoints and prune.json", .settings = settings_of_prune()});
-  command->callback([=, &chosen] { chosen = [=] { return prune_command(*common, *model); }; });
+  command.action([=] { return prune_command(*common, *model); });
 }
 
 }  // namespace crosstate::cli

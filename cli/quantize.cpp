@@ -1,6 +1,7 @@
 // crosstate quantize MODEL: post-training quantization of a network in floating point.
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
@@ -80,20 +81,20 @@ int quantize_command(const Common& common, const std::string& file) {
 
 }  // namespace
 
-void add_quantize(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand(
+void add_quantize(Command root) {
+  Command command = root.add_command(
       "quantize",
       "Round a float model after training, with ranges from training data that are not held out");
   auto common = std::make_shared<Common>();
   common->out = "out/quantize";
   auto model = std::make_shared<std::string>();
-  command->add_option("MODEL", *model, "A model in floating point")->required();
-  add_common(*command, *common,
+  command.add("MODEL", *model, "A model in floating point").required();
+  add_common(command, *common,
              {.no_resume = kNothingContinues,
               .out = "Directory of the models and of quantize.json",
               .seed = "Start of every random draw: what is held out, what chooses ranges",
               .settings = settings_of_quantize()});
-  command->callback([=, &chosen] { chosen = [=] { return quantize_command(*common, *model); }; });
+  command.action([=] { return quantize_command(*common, *model); });
 }
 
 }  // namespace crosstate::cli

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/common.h"
 #include "cli/transport.h"
@@ -129,27 +130,27 @@ int search_command(const Common& common, const SearchArguments& arguments) {
 
 }  // namespace
 
-void add_search(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand(
-      "search", "Choose bits and size under a budget, and train the best choices");
+void add_search(Command root) {
+  Command command =
+      root.add_command("search", "Choose bits and size under a budget, and train the best choices");
   auto common = std::make_shared<Common>();
   auto arguments = std::make_shared<SearchArguments>();
   common->out = "out/search";
-  command->add_option("--workers", arguments->workers, "Tasks at a time in this process")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  CLI::Option* retry = command->add_flag("--retry-failed", arguments->retry_failed,
-                                         "With --resume: train again what failed");
+  command.add("--workers", arguments->workers, "Tasks at a time in this process")
+      .type("N")
+      .range(1, 1024)
+      .show_default();
+  Option retry = command.add("--retry-failed", arguments->retry_failed,
+                             "With --resume: train again what failed");
   RunOptions run;
   SearchOptions options;
   Uses uses;
   uses.out = "Directory of sweep.sqlite, tables, report and models; seen by all ranks";
   uses.threads = "Threads of each task (search.threads); 0: as the configuration says";
   uses.settings = settings_of_search();
-  add_common(*command, *common, uses, fields_of(run, options));
-  retry->needs(command->get_option("--resume"));
-  command->callback([=, &chosen] { chosen = [=] { return search_command(*common, *arguments); }; });
+  add_common(command, *common, uses, fields_of(run, options));
+  retry.needs(command.option("--resume"));
+  command.action([=] { return search_command(*common, *arguments); });
 }
 
 }  // namespace crosstate::cli

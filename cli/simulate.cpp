@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cli/common.h"
@@ -140,25 +141,24 @@ int simulate_command(const Common& common, const Extra& extra) {
 
 }  // namespace
 
-void add_simulate(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand(
+void add_simulate(Command root) {
+  Command command = root.add_command(
       "simulate", "Accuracy of a quantized model on many simulated chips, at several ages");
   auto common = std::make_shared<Common>();
   common->out = "out/simulate";
   auto extra = std::make_shared<Extra>();
-  command->add_option("MODEL", extra->model, "A quantized or integer model")->required();
-  command->add_option("--chips", extra->chips, "Chips to program (simulate.chips)")
-      ->check(CLI::Range(1, 100000));
-  command->add_option("--times", extra->times, "Ages to test at (simulate.times): \"0 1h 1d 1y\"");
+  command.add("MODEL", extra->model, "A quantized or integer model").required();
+  command.add("--chips", extra->chips, "Chips to program (simulate.chips)").range(1, 100000);
+  command.add("--times", extra->times, "Ages to test at (simulate.times): \"0 1h 1d 1y\"");
   command
-      ->add_option("--state-errors", extra->states,
-                   "Also measures the errors of states by time step and |A| on as many sequences")
-      ->check(CLI::Range(1, 10000));
-  add_common(*command, *common,
+      .add("--state-errors", extra->states,
+           "Also measures the errors of states by time step and |A| on as many sequences")
+      .range(1, 10000);
+  add_common(command, *common,
              {.target = true,
               .out = "Directory of simulate.json, .html and what --resume needs",
               .settings = settings_of_simulate()});
-  command->callback([=, &chosen] { chosen = [=] { return simulate_command(*common, *extra); }; });
+  command.action([=] { return simulate_command(*common, *extra); });
 }
 
 }  // namespace crosstate::cli

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -221,25 +222,25 @@ void add_stream_settings(FieldList& list) {
   fields(list, options);
 }
 
-void add_stream(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand(
+void add_stream(Command root) {
+  Command command = root.add_command(
       "stream",
       "Samples in on standard input, one line of steps, class and logits out; constant memory");
   auto common = std::make_shared<Common>();
   auto model = std::make_shared<std::string>();
-  command->add_option("MODEL", *model, "A quantized model")->required();
+  command.add("MODEL", *model, "A quantized model").required();
   StreamOptions defaults;
   FieldList list;
   fields(list, defaults);
-  add_common(*command, *common,
+  add_common(command, *common,
              {.data = false,
               .no_resume = kNothingContinues,
               .out = out_for_result("stream"),
               .no_seed = kNothingDrawn,
               .no_threads = "a sequence takes one thread"},
              list);
-  add_short_forms(*command, *common, list);
-  command->callback([=, &chosen] { chosen = [=] { return stream_command(*common, *model); }; });
+  add_short_forms(command, *common, list);
+  command.action([=] { return stream_command(*common, *model); });
 }
 
 }  // namespace crosstate::cli

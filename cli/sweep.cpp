@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json.hpp>
 
 #include "cli/common.h"
 #include "cli/transport.h"
@@ -130,24 +131,23 @@ int sweep_command(const Common& common, const SweepArguments& arguments) {
 
 }  // namespace
 
-void add_sweep(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand(
+void add_sweep(Command root) {
+  Command command = root.add_command(
       "sweep", "Run every point of a sweep file; see docs/sweeps.md, also for mpirun");
   auto common = std::make_shared<Common>();
   auto arguments = std::make_shared<SweepArguments>();
   common->out = "out/sweep";
-  command->add_option("FILE", arguments->file, "[grid] and [[list]] of settings, in TOML");
+  command.add("FILE", arguments->file, "[grid] and [[list]] of settings, in TOML");
   command
-      ->add_option("--workers", arguments->workers,
-                   "Points at a time in this process; each trains with sweep.threads threads")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  CLI::Option* retry = command->add_flag("--retry-failed", arguments->retry_failed,
-                                         "With --resume: run points again that failed");
-  CLI::Option* dump =
-      command->add_flag("--dump", arguments->dump,
-                        "Only print the results in --out as CSV, sorted and without times");
+      .add("--workers", arguments->workers,
+           "Points at a time in this process; each trains with sweep.threads threads")
+      .type("N")
+      .range(1, 1024)
+      .show_default();
+  Option retry = command.add("--retry-failed", arguments->retry_failed,
+                             "With --resume: run points again that failed");
+  Option dump = command.add("--dump", arguments->dump,
+                            "Only print the results in --out as CSV, sorted and without times");
   RunOptions defaults;
   SweepSettings settings;
   FieldList list = defaults.fields();
@@ -157,13 +157,13 @@ void add_sweep(CLI::App& app, Action& chosen) {
   uses.threads = "Threads of each point (sweep.threads); 0: as the sweep file says";
   uses.settings = run_settings();
   uses.settings.push_back("sweep.");
-  add_common(*command, *common, uses, list);
-  retry->needs(command->get_option("--resume"));
+  add_common(command, *common, uses, list);
+  retry.needs(command.option("--resume"));
   for (const char* option : {"FILE", "--workers", "--retry-failed", "--config", "--set", "--data",
                              "--resume", "--seed", "--threads", "--json"}) {
-    dump->excludes(command->get_option(option));
+    dump.excludes(command.option(option));
   }
-  command->callback([=, &chosen] { chosen = [=] { return sweep_command(*common, *arguments); }; });
+  command.action([=] { return sweep_command(*common, *arguments); });
 }
 
 }  // namespace crosstate::cli

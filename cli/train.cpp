@@ -1,6 +1,7 @@
 // crosstate train: float training, quantization and quantization-aware training.
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/common.h"
 #include "crosstate/base/interrupt.h"
@@ -31,13 +32,13 @@ int train_command(const Common& common) {
 
 }  // namespace
 
-void add_train(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand(
+void add_train(Command root) {
+  Command command = root.add_command(
       "train", "Train, quantize and train on; leaves the models and summary.json in --out");
   auto common = std::make_shared<Common>();
   common->out = "out/train";
-  add_common(*command, *common, {.target = true, .settings = run_settings()});
-  command->callback([common, &chosen] { chosen = [common] { return train_command(*common); }; });
+  add_common(command, *common, {.target = true, .settings = run_settings()});
+  command.action([common] { return train_command(*common); });
 }
 
 }  // namespace crosstate::cli

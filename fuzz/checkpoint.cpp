@@ -1,6 +1,8 @@
 // Checkpoints of training, as --resume reads them.
 #include "crosstate/train/checkpoint.h"
 
+#include <nlohmann/json.hpp>
+
 #include "crosstate/model/network.h"
 #include "crosstate/train/adamw.h"
 #include "fuzz/target.h"

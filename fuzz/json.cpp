@@ -1,4 +1,6 @@
 // Options as JSON, as they stand in networks and checkpoints.
+#include <nlohmann/json.hpp>
+
 #include "crosstate/base/error.h"
 #include "fuzz/options.h"
 

@@ -1,6 +1,7 @@
 // What the targets of options share.
 #pragma once
 
+#include "crosstate/base/json.h"
 #include "crosstate/pipeline/options.h"
 #include "fuzz/target.h"
 
@@ -9,12 +10,12 @@ namespace crosstate::fuzz {
 /// Validates the options, then writes and reads them in each form: all must agree.
 inline void check_options(RunOptions& options) {
   validate(options);
-  const std::string json = options.fields().to_json().dump();
+  const std::string json = exact_json_text(options.fields().to_json());
   RunOptions from_toml, from_json;
   from_toml.fields().parse_toml(options.fields().to_toml(), "written.toml");
   from_json.fields().from_json(options.fields().to_json(), "written.json");
-  require(from_toml.fields().to_json().dump() == json, "TOML that reads back");
-  require(from_json.fields().to_json().dump() == json, "JSON that reads back");
+  require(exact_json_text(from_toml.fields().to_json()) == json, "TOML that reads back");
+  require(exact_json_text(from_json.fields().to_json()) == json, "JSON that reads back");
 }
 
 }  // namespace crosstate::fuzz

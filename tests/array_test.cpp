@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "crosstate/base/json.h"
 #include "crosstate/base/random.h"
 #include "crosstate/formats/matrix.h"
 #include "tests/cli.h"
@@ -146,7 +147,7 @@ TEST_F(ArrayCommand, PrintsOrWritesItsResults) {
   const Result shown = call(arguments({}, {"--json", path("all.json")}));
   ASSERT_EQ(shown.code, 0) << shown.err;
   EXPECT_EQ(shown.out, "5e-04\n0.002\n");
-  const json result = json::parse(read_file(path("all.json")));
+  const json result = parse_json(read_file(path("all.json")));
   EXPECT_EQ(result["currents"], json({5e-4, 2e-3}));
   EXPECT_EQ(result["settings"]["wires"]["segment"], 0);
   EXPECT_EQ(call(arguments({}, {"--quiet"})).out, "");
@@ -158,7 +159,7 @@ TEST_F(ArrayCommand, PrintsOrWritesItsResults) {
   write("wires.toml", "[wires]\nsegment = 250\n\n[cells]\nnl3 = 0.5\n");
   const Result set = call({"array", "--conductance", path("G.csv"), "--voltage", path("V.csv"),
                            "--config", path("wires.toml"), "--json", "-"});
-  EXPECT_EQ(json::parse(set.out)["settings"]["wires"]["segment"], 250);
+  EXPECT_EQ(parse_json(set.out)["settings"]["wires"]["segment"], 250);
 }
 
 TEST_F(ArrayCommand, RefusesToReplaceWhatItReads) {

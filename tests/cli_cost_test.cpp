@@ -1,6 +1,7 @@
 // crosstate cost and the memory of integer files in crosstate info.
 #include <nlohmann/json.hpp>
 
+#include "crosstate/base/json.h"
 #include "tests/cli.h"
 
 namespace crosstate {
@@ -23,7 +24,7 @@ class CliCost : public Cli {
     arguments.insert(arguments.end(), {"--json", "-", "--set", "cost.samples=2"});
     const Result result = call(arguments);
     EXPECT_EQ(result.code, 0) << result.err;
-    return json::parse(result.out);
+    return parse_json(result.out);
   }
 };
 
@@ -55,7 +56,7 @@ TEST_F(CliCost, ComparesAFloatNetworkWithItsQuantizedForm) {
     }
   }
   EXPECT_EQ(result["peers"].size(), 3u);
-  EXPECT_EQ(json::parse(read_file(path("out/cost.json"))), result);
+  EXPECT_EQ(parse_json(read_file(path("out/cost.json"))), result);
   EXPECT_THAT(read_file(path("out/report.html")), HasSubstr("Constants of crossbar-14nm"));
 }
 
@@ -69,7 +70,7 @@ TEST_F(CliCost, CountsTheSameFromAnIntegerFile) {
   EXPECT_EQ(a["targets"][0]["estimates"][0]["energy_pj"],
             b["targets"][0]["estimates"][0]["energy_pj"]);
   const Result info = call({"info", model("qat.integer"), "--json", "-"});
-  EXPECT_EQ(json::parse(info.out)["memory"], a["models"][0]["memory_bytes"]);
+  EXPECT_EQ(parse_json(info.out)["memory"], a["models"][0]["memory_bytes"]);
   EXPECT_THAT(call({"info", model("qat.integer")}).out, HasSubstr("layers.0.state"));
 }
 
@@ -81,7 +82,7 @@ TEST_F(CliCost, TakesTheStepsOfTheLongestTestSequence) {
     const Result result = call({"cost", path("sounds/qat.safetensors"), "--data", path("tones"),
                                 "--json", "-", "--set", "cost.samples=" + samples});
     EXPECT_EQ(result.code, 0) << result.err;
-    return json::parse(result.out)["models"][0];
+    return parse_json(result.out)["models"][0];
   };
   const json one = counted("1"), all = counted("1000");
   EXPECT_EQ(one["operations"], all["operations"]);

@@ -1,6 +1,7 @@
 // Data sets as they come: what the program says of folders and files that others made.
 #include <nlohmann/json.hpp>
 
+#include "crosstate/base/json.h"
 #include "crosstate/formats/safetensors.h"
 #include "tests/cli.h"
 
@@ -29,7 +30,7 @@ class CliData : public Cli {
     return call(tiny("train", path(out), more));
   }
   json summary(const std::string& out) const {
-    return json::parse(read_file(path(out + "/summary.json")));
+    return parse_json(read_file(path(out + "/summary.json")));
   }
 };
 
@@ -42,7 +43,7 @@ TEST_F(CliData, NamesOfAnyBytesReachTheResults) {
   const Result evaluated = call({"eval", model, "--data", path("set-\xff"), "--json", "-",
                                  "--predictions", path("predictions.csv"), "--out", path("e")});
   ASSERT_EQ(evaluated.code, 0) << evaluated.err;
-  EXPECT_EQ(json::parse(evaluated.out)["sequences"], 3);
+  EXPECT_EQ(parse_json(evaluated.out)["sequences"], 3);
   EXPECT_THAT(read_file(path("predictions.csv")), HasSubstr("caf\xef\xbf\xbd"));
   // An error is text as well.
   const Result refused = call({"eval", model, "--data", path("absent-\xff")});
@@ -75,7 +76,7 @@ TEST_F(CliData, WhatIsLeftOutIsCountedWithQuietToo) {
                                  "--quiet", "--out", path("e")});
   ASSERT_EQ(evaluated.code, 0) << evaluated.err;
   for (const std::string& line : lines) EXPECT_THAT(evaluated.err, HasSubstr(line));
-  EXPECT_EQ(json::parse(read_file(path("e/eval.json")))["notes"].size(), lines.size());
+  EXPECT_EQ(parse_json(read_file(path("e/eval.json")))["notes"].size(), lines.size());
 
   write("sweep.toml",
         "[grid]\n\"run.seed\" = [1, 2]\n[run]\nquantize = false\n[front_end]\nbands = 6\n"
@@ -94,7 +95,8 @@ TEST_F(CliData, PartsBesideClassesAreRefused) {
   write_folders("set/Train", {"yes", "no"});
   write_folders("set/TEST", {"yes", "no"});
   ASSERT_EQ(train("set", "out").code, 0);
-  EXPECT_THAT(summary("out")["data"].dump(), AllOf(HasSubstr("train: 22"), HasSubstr("test: 24")));
+  EXPECT_THAT(exact_json_text(summary("out")["data"]),
+              AllOf(HasSubstr("train: 22"), HasSubstr("test: 24")));
   write_folders("set", {"maybe"});
   const Result mixed = train("set", "mixed");
   EXPECT_EQ(mixed.code, 2);

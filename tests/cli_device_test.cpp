@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 #include "tests/cli.h"
 
 namespace crosstate {
@@ -19,7 +20,7 @@ class CliDevice : public Cli {
     arguments.insert(arguments.end(), {"--json", "-"});
     const Result called = call(arguments);
     EXPECT_EQ(called.code, 0) << called.err;
-    return json::parse(called.out);
+    return parse_json(called.out);
   }
 };
 

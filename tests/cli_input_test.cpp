@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 #include "tests/cli.h"
 
 namespace crosstate {
@@ -111,7 +112,7 @@ TEST_F(CliInput, FailsWhereAFileCannotGrow) {
 TEST_F(CliInput, WritesNoResultOverAClosedStream) {
   const Result closed = shell("<&- >&- --quiet --out " + path("results"), "device pcm --count 10");
   EXPECT_EQ(closed.code, 0) << closed.err;
-  EXPECT_EQ(json::parse(read_file(path("results/device.json")))["count"], 10);
+  EXPECT_EQ(parse_json(read_file(path("results/device.json")))["count"], 10);
 }
 
 TEST_F(CliInput, StreamsNumbersAsInstrumentsWriteThem) {
@@ -162,7 +163,7 @@ TEST_F(CliInput, DeploysNoYoungerChip) {
   ASSERT_EQ(call(with({"--age", "1d", "--out", first})).code, 0);
   const std::string chip = first + "/chip.safetensors";
   const auto age_of = [&](const std::string& out) {
-    return json::parse(read_file(out + "/deploy.json"))["seconds_since_programming"];
+    return parse_json(read_file(out + "/deploy.json"))["seconds_since_programming"];
   };
   EXPECT_EQ(age_of(first), 86400);
   for (const char* age : {"3600", "0", "86399.9", "1h"}) {

@@ -2,6 +2,7 @@
 // too long for a network, and whole numbers made of a quantized model.
 #include <nlohmann/json.hpp>
 
+#include "crosstate/base/json.h"
 #include "crosstate/integer/testing.h"
 #include "tests/cli.h"
 
@@ -37,13 +38,13 @@ class CliIntegers : public Cli {
 TEST_F(CliIntegers, OfSixteenBitsRunWholeSequences) {
   const std::string out = path("out"), model = out + "/qat.integer.safetensors";
   ASSERT_EQ(call(tiny("train", out, {"--set", "quant.preset=w16a16s16"})).code, 0);
-  const json info = json::parse(call({"info", model, "--json", "-"}).out);
+  const json info = parse_json(call({"info", model, "--json", "-"}).out);
   EXPECT_GE(info["certificate"]["longest_sequence"], 1'000'000);
   const auto accuracy = [&](const std::string& file, const std::string& backend) {
     const Result result = call({"eval", file, "--backend", backend, "--json", "-", "--set",
                                 "data.test_limit=64", "--predictions", path(backend + ".csv")});
     EXPECT_EQ(result.code, 0) << result.err;
-    return result.code == 0 ? json::parse(result.out)["correct"].get<int>() : -1;
+    return result.code == 0 ? parse_json(result.out)["correct"].get<int>() : -1;
   };
   const int fake = accuracy(out + "/qat.safetensors", "fake");
   EXPECT_NEAR(accuracy(out + "/qat.safetensors", "integer"), fake, 1);
@@ -60,7 +61,7 @@ TEST_F(CliIntegers, OfSixteenBitsRunWholeSequences) {
   Safetensors content = read_safetensors(old);
   content.metadata["format"] = "crosstate integer network 1";
   write_safetensors(old, content);
-  const json certificate = json::parse(call({"info", old, "--json", "-"}).out)["certificate"];
+  const json certificate = parse_json(call({"info", old, "--json", "-"}).out)["certificate"];
   const int longest = certificate["longest_sequence"];
   ASSERT_LT(longest, 784);
   const std::string proven = "up to " + std::to_string(longest) + " steps";
@@ -124,7 +125,7 @@ TEST_F(CliIntegers, AreMadeOfAQuantizedModel) {
   const Result named =
       call({"convert", out + "/qat.safetensors", "--out", path("own.safetensors"), "--json", "-"});
   ASSERT_EQ(named.code, 0) << named.err;
-  EXPECT_EQ(json::parse(named.out)["file"], path("own.safetensors"));
+  EXPECT_EQ(parse_json(named.out)["file"], path("own.safetensors"));
   EXPECT_TRUE(read_file(path("own.safetensors")) == trained);
 
   expect_refused({"convert", out + "/ptq.safetensors", "--out", integers},

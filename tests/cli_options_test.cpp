@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 #include "crosstate/pipeline/options.h"
 #include "tests/cli.h"
 
@@ -18,7 +19,7 @@ using testing::StartsWith;
 
 class CliOptions : public Cli {
  protected:
-  json json_of(const std::string& name) const { return json::parse(read_file(path(name))); }
+  json json_of(const std::string& name) const { return parse_json(read_file(path(name))); }
 
   // A scan of a few steps, told its size by options of its own.
   Result scan(const std::vector<std::string>& more) const {
@@ -126,7 +127,7 @@ TEST_F(CliOptions, OfHelpAreThoseThatAreUsed) {
       const Field* field = list.find(key);
       const std::string value = field == nullptr               ? "1"
                                 : field->current().is_string() ? field->current().get<std::string>()
-                                                               : field->current().dump();
+                                                               : exact_json_text(field->current());
       std::vector<std::string> with = arguments;
       with.insert(with.end(), {"--set", key + '=' + value});
       expect_refused(with, {"--set " + key, key + " has no effect in crosstate " + c.command,
@@ -369,7 +370,7 @@ TEST_F(CliOptions, OfBenchWinOverSetWhichWinsOverConfig) {
       call({"bench", "scan", "--channels", "4", "--config", path("bench.toml"), "--set",
             "bench.channels=3", "--set", "bench.states=6", "--set", "bench.seed=5", "--seed", "7"});
   ASSERT_EQ(result.code, 0) << result.err;
-  const json settings = json::parse(result.out)["settings"];
+  const json settings = parse_json(result.out)["settings"];
   EXPECT_EQ(settings["channels"], 4);
   EXPECT_EQ(settings["states"], 6);
   EXPECT_EQ(settings["length"], 28);
@@ -407,7 +408,7 @@ TEST_F(CliOptions, OfBenchAreChecked) {
 TEST_F(CliOptions, OfBenchPlaceItsResults) {
   const Result shown = scan({"--out", path("out"), "--json", path("copy.json")});
   ASSERT_EQ(shown.code, 0) << shown.err;
-  EXPECT_EQ(json::parse(shown.out), json_of("copy.json"));
+  EXPECT_EQ(parse_json(shown.out), json_of("copy.json"));
   EXPECT_EQ(json_of("out/bench-scan.json"), json_of("copy.json"));
   EXPECT_EQ(json_of("copy.json")["threads"], 1);
   const Result quiet = scan({"--out", path("quiet"), "--quiet"});
@@ -434,7 +435,7 @@ TEST_F(CliOptions, OfBenchPlaceItsResults) {
 TEST_F(CliOptions, LetScansRunSideBySide) {
   const Result result = scan({"--channels", "3", "--threads", "3", "--state-bits", "8"});
   ASSERT_EQ(result.code, 0) << result.err;
-  const json both = json::parse(result.out);
+  const json both = parse_json(result.out);
   EXPECT_EQ(both["threads"], 3);
   for (const char* key : {"forward_ns", "adjoint_ns", "gflops", "peak_gflops", "share_of_peak"}) {
     EXPECT_GT(both[key], 0) << key;
@@ -484,7 +485,7 @@ TEST_F(CliOptions, OfStream) {
   EXPECT_EQ(std::count(sequences.out.begin(), sequences.out.end(), '\n'), 2) << sequences.out;
   EXPECT_EQ(json_of("results/stream.json"), json_of("copy.json"));
 
-  EXPECT_EQ(json::parse(call({"stream", model, "--json", "-"}).out), json_of("copy.json"));
+  EXPECT_EQ(parse_json(call({"stream", model, "--json", "-"}).out), json_of("copy.json"));
   EXPECT_EQ(call({"stream", model, "--quiet"}).out, "");
 
   expect_refused({"stream", model, "--set", "stream.inptu=raw"},

@@ -1,6 +1,7 @@
 // The command prune, as a user runs it.
 #include <nlohmann/json.hpp>
 
+#include "crosstate/base/json.h"
 #include "tests/cli.h"
 
 namespace crosstate {
@@ -24,7 +25,7 @@ class CliPrune : public Cli {
     arguments.insert(arguments.begin() + 1, model);
     return arguments;
   }
-  json result(const std::string& out) const { return json::parse(read_file(out + "/prune.json")); }
+  json result(const std::string& out) const { return parse_json(read_file(out + "/prune.json")); }
 };
 
 TEST_F(CliPrune, LeavesASmallerModelThatEveryCommandTakes) {
@@ -125,7 +126,7 @@ TEST_F(CliPrune, TrainPrunesBeforeItQuantizes) {
       call(tiny("train", path("run"), {"--set", "run.prune=true", "--set", "prune.batches=2"}));
   ASSERT_EQ(run.code, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr("pruned"));
-  const json summary = json::parse(read_file(path("run") + "/summary.json"));
+  const json summary = parse_json(read_file(path("run") + "/summary.json"));
   EXPECT_LE(summary["pruned"]["states"], 6);
   EXPECT_LT(summary["qat"]["memory"]["total"], 2000);
   EXPECT_TRUE(fs::exists(path("run") + "/qat.integer.safetensors"));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 #include "crosstate/data/mnist.h"
 #include "crosstate/data/testing.h"
 #include "crosstate/formats/safetensors.h"
@@ -281,7 +282,7 @@ TEST_F(Cli, TrainsEvaluatesAndDescribes) {
   EXPECT_EQ(std::count(trained.err.begin(), trained.err.end(), '\n'), 6) << trained.err;
   EXPECT_EQ(trained.err.find('\r'), std::string::npos);
 
-  const json summary = json::parse(read_file(out + "/summary.json"));
+  const json summary = parse_json(read_file(out + "/summary.json"));
   for (const char* stage : {"float", "ptq", "qat"}) {
     ASSERT_TRUE(summary.contains(stage)) << stage;
     for (const char* key : {"accuracy", "loss", "validation_accuracy", "seconds", "weight_bits",
@@ -297,7 +298,7 @@ TEST_F(Cli, TrainsEvaluatesAndDescribes) {
   EXPECT_EQ(summary["float"]["history"].size(), 3u);
   EXPECT_GE(summary["qat"]["best_epoch"], 1);
   EXPECT_LT(summary["qat"]["memory"]["weights"], summary["float"]["memory"]["weights"]);
-  EXPECT_EQ(json::parse(read_file(path("copy.json")))["qat"]["accuracy"],
+  EXPECT_EQ(parse_json(read_file(path("copy.json")))["qat"]["accuracy"],
             summary["qat"]["accuracy"]);
 
   for (const std::string stage : {"float", "ptq", "qat"}) {
@@ -305,7 +306,7 @@ TEST_F(Cli, TrainsEvaluatesAndDescribes) {
     const Result evaluated = call({"eval", model, "--set", "data.test_limit=64", "--json", "-",
                                    "--predictions", path("predictions.csv")});
     ASSERT_EQ(evaluated.code, 0) << evaluated.err;
-    EXPECT_EQ(json::parse(evaluated.out)["accuracy"], summary[stage]["accuracy"]) << stage;
+    EXPECT_EQ(parse_json(evaluated.out)["accuracy"], summary[stage]["accuracy"]) << stage;
     const std::string csv = read_file(path("predictions.csv"));
     EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 65);
     const Result described = call({"info", model});
@@ -313,7 +314,7 @@ TEST_F(Cli, TrainsEvaluatesAndDescribes) {
     for (const char* part : {"encoder.weight", "layers.0.log_dt", "4 x 2", "time constants"}) {
       EXPECT_THAT(described.out, HasSubstr(part));
     }
-    const json details = json::parse(call({"info", model, "--json", "-"}).out);
+    const json details = parse_json(call({"info", model, "--json", "-"}).out);
     EXPECT_EQ(details["quantized"], stage != "float");
     EXPECT_LT(details["layers"][0]["a_max"], 1);
     EXPECT_EQ(details["parameters"],
@@ -329,7 +330,7 @@ TEST_F(Cli, EvaluatesAndStreamsWholeNumbers) {
     const Result result = call({"eval", out + model, "--backend", backend, "--predictions", csv,
                                 "--set", "data.test_limit=64", "--json", "-"});
     EXPECT_EQ(result.code, 0) << result.err;
-    EXPECT_EQ(json::parse(result.out)["backend"], backend);
+    EXPECT_EQ(parse_json(result.out)["backend"], backend);
     return read_file(csv);
   };
   const std::string integer = predictions("/qat.integer.safetensors", "integer");
@@ -383,8 +384,7 @@ TEST_F(Cli, EvaluatesAndStreamsWholeNumbers) {
   expect_refused({"eval", out + "/qat.integer.safetensors", "--backend", "float"},
                  {"qat.integer.safetensors", "whole numbers"});
 
-  const json info =
-      json::parse(call({"info", out + "/qat.integer.safetensors", "--json", "-"}).out);
+  const json info = parse_json(call({"info", out + "/qat.integer.safetensors", "--json", "-"}).out);
   EXPECT_EQ(info["certificate"]["fits_int32"], true);
   EXPECT_EQ(info["usage"]["sequences"], 100);
   EXPECT_TRUE(info["usage"]["saturation"].contains("layers.0.state"));
@@ -404,9 +404,9 @@ TEST_F(Cli, QuantizesAfterTraining) {
       call({"quantize", out + "/float.safetensors", "--out", path("ptq"), "--json", "-", "--set",
             "data.train_limit=160", "--set", "data.test_limit=64", "--set", "quant.preset=w4a8s8"});
   ASSERT_EQ(result.code, 0) << result.err;
-  const json summary = json::parse(result.out);
+  const json summary = parse_json(result.out);
   EXPECT_EQ(summary["integer"], true);
-  const json again = json::parse(
+  const json again = parse_json(
       call({"eval", path("ptq/ptq.safetensors"), "--json", "-", "--set", "data.test_limit=64"})
           .out);
   EXPECT_EQ(again["accuracy"], summary["accuracy"]);
@@ -455,9 +455,9 @@ TEST_F(Cli, StartsFromAFloatModel) {
   const std::string start = "run.start=" + path("whole/float.safetensors");
   ASSERT_EQ(call(tiny("train", path("again"), {"--set", start})).code, 0);
   EXPECT_TRUE(read_file(path("whole/qat.safetensors")) == read_file(path("again/qat.safetensors")));
-  const json summary = json::parse(read_file(path("again/summary.json")));
+  const json summary = parse_json(read_file(path("again/summary.json")));
   EXPECT_EQ(summary["float"]["accuracy"],
-            json::parse(read_file(path("whole/summary.json")))["float"]["accuracy"]);
+            parse_json(read_file(path("whole/summary.json")))["float"]["accuracy"]);
 
   // Its own directory included, where everything else is removed.
   ASSERT_EQ(call(tiny("train", path("whole"), {"--set", start, "--overwrite"})).code, 0);
@@ -477,14 +477,14 @@ TEST_F(Cli, TrainsAndEvaluatesOnRecordings) {
   const std::vector<std::string> sounds = {"--data",         path("tones"), "--set",
                                            "augment.gain=6", "--set",       "front_end.bands=8"};
   ASSERT_EQ(call(tiny("train", path("whole"), sounds)).code, 0);
-  const json summary = json::parse(read_file(path("whole/summary.json")));
+  const json summary = parse_json(read_file(path("whole/summary.json")));
   for (const std::string stage : {"float", "qat"}) {
     // Told nothing about the front end.
     const Result evaluated = call(
         {"eval", path("whole/" + stage + ".safetensors"), "--data", path("tones"), "--json", "-"});
     ASSERT_EQ(evaluated.code, 0) << evaluated.err;
-    EXPECT_EQ(json::parse(evaluated.out)["accuracy"], summary[stage]["accuracy"]) << stage;
-    EXPECT_DOUBLE_EQ(json::parse(evaluated.out)["loss"], summary[stage]["loss"]) << stage;
+    EXPECT_EQ(parse_json(evaluated.out)["accuracy"], summary[stage]["accuracy"]) << stage;
+    EXPECT_DOUBLE_EQ(parse_json(evaluated.out)["loss"], summary[stage]["loss"]) << stage;
   }
   for (const std::string model : {"whole/qat.safetensors", "whole/qat.integer.safetensors"}) {
     constexpr const char* kHint = "--data with recordings";
@@ -514,7 +514,7 @@ TEST_F(Cli, DemonstratesEveryStage) {
        "sweep.noise=0 0.1", "--set", "sweep.chips=1", "--set", "sweep.sequences=32"}));
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("crossbar, 2 chips"));
-  const json summary = json::parse(read_file(out + "/summary.json"));
+  const json summary = parse_json(read_file(out + "/summary.json"));
   for (const char* key : {"accuracy_mean", "accuracy_std", "accuracy_worst", "arrays",
                           "utilisation", "conversions_per_step", "seconds", "sweep"}) {
     EXPECT_TRUE(summary["crossbar"].contains(key)) << key;
@@ -534,7 +534,7 @@ TEST_F(Cli, MeasuresSpeed) {
       call({"bench", "train", "--channels", "4", "--states", "4", "--layers", "1", "--length", "28",
             "--batch", "16", "--repeats", "3", "--state-bits", "8", "--threads", "1"});
   ASSERT_EQ(train.code, 0) << train.err;
-  const json result = json::parse(train.out);
+  const json result = parse_json(train.out);
   EXPECT_GT(result["seconds_per_60000"], 0);
   EXPECT_LE(result["step_ms"]["min"], result["step_ms"]["median"]);
   EXPECT_LE(result["step_ms"]["median"], result["step_ms"]["max"]);
@@ -579,8 +579,8 @@ class CliResume : public Cli {
                   read_file(path(other + "/" + model + ".safetensors")))
           << model << " differs";
     }
-    const json a = json::parse(read_file(path(one + "/summary.json")));
-    const json b = json::parse(read_file(path(other + "/summary.json")));
+    const json a = parse_json(read_file(path(one + "/summary.json")));
+    const json b = parse_json(read_file(path(other + "/summary.json")));
     EXPECT_EQ(a["qat"]["accuracy"], b["qat"]["accuracy"]);
     EXPECT_EQ(a["qat"]["best_epoch"], b["qat"]["best_epoch"]);
   }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 #include "crosstate/data/testing.h"
 #include "crosstate/formats/safetensors.h"
 #include "crosstate/integer/convert.h"
@@ -82,13 +83,15 @@ class Golden : public testing::Test {
   void TearDown() override { select_kernel_target("best"); }
 
   static void expect_recorded(const std::string& name, const json& found) {
-    json record = json::parse(read_file(kRecord));
+    json record = parse_json(read_file(kRecord));
     if (std::getenv("CROSSTATE_RECORD") != nullptr) {
       record[name] = found;
-      write_file(kRecord, record.dump(1) + '\n');
+      write_file(kRecord, exact_json_text(record, 1) + '\n');
     }
-    ASSERT_TRUE(record.contains(name)) << name << " was never recorded: " << found.dump(1);
-    EXPECT_EQ(record[name], found) << name << ": " << json::diff(record[name], found).dump(1);
+    ASSERT_TRUE(record.contains(name))
+        << name << " was never recorded: " << exact_json_text(found, 1);
+    EXPECT_EQ(record[name], found)
+        << name << ": " << exact_json_text(json::diff(record[name], found), 1);
   }
 
   static Safetensors model(const std::string& name) {

@@ -1,6 +1,7 @@
 // The trained networks in models/: they load, and are as accurate as said there.
 #include <nlohmann/json.hpp>
 
+#include "crosstate/base/json.h"
 #include "tests/cli.h"
 
 namespace crosstate {
@@ -19,7 +20,7 @@ class Models : public Cli {
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Result result = call(arguments);
     EXPECT_EQ(result.code, 0) << name << ": " << result.err;
-    return result.code == 0 ? json::parse(result.out)["accuracy"].get<double>() : 0;
+    return result.code == 0 ? parse_json(result.out)["accuracy"].get<double>() : 0;
   }
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 #include "tests/cli.h"
 
 namespace crosstate {
@@ -68,7 +69,7 @@ TEST_F(CliSweep, RecordsEveryPoint) {
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.out, AllOf(HasSubstr("quant.preset"), HasSubstr("w2a8s8"), HasSubstr("±")));
   EXPECT_THAT(result.err, HasSubstr("[6/6]"));
-  const json summary = json::parse(read_file(path("out.json")));
+  const json summary = parse_json(read_file(path("out.json")));
   EXPECT_EQ(summary.at("done"), 6);
   for (const json& point : summary.at("points")) {
     const json& metrics = point.at("metrics");
@@ -90,7 +91,7 @@ TEST_F(CliSweep, RecordsEveryPoint) {
                   "quant.preset=w2a8s8", "--out", path("alone")})
                 .code,
             0);
-  const json run = json::parse(read_file(path("alone/summary.json")));
+  const json run = parse_json(read_file(path("alone/summary.json")));
   for (const json& point : summary.at("points")) {
     if (point.at("point") != "quant.preset=w2a8s8 run.seed=2") continue;
     for (const std::string stage : {"float", "ptq", "qat"}) {

@@ -3,9 +3,11 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 
 namespace crosstate {
 namespace {
@@ -23,7 +25,7 @@ std::string readable(std::string pointer) {
 // An option that an older or a newer version lacks has no value.
 std::string shown(const json& flat, const std::string& key, const char* missing) {
   if (!flat.contains(key)) return missing;
-  return excerpt(flat[key].dump(-1, ' ', false, json::error_handler_t::replace));
+  return excerpt(json_text(flat[key]));
 }
 
 // Which of several differences says most of what was changed: a setting before what is counted in

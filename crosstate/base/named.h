@@ -38,4 +38,48 @@ const T& named(const std::array<Named<T>, N>& table, std::string_view name,
   fail("options", key + " = \"" + excerpt(name) + "\", expected one of " + all);
 }
 
+/// The names of an enumeration, every value once. One that is a setting defines them beside itself:
+///
+///     enum class Norm { kLayer, kBatch };
+///     template <>
+///     inline constexpr std::array kNames<Norm> = {Named{"layer", Norm::kLayer},
+///                                                 Named{"batch", Norm::kBatch}};
+template <class E>
+inline constexpr std::array<Named<E>, 0> kNames{};
+
+template <class E>
+std::string name_of(E value) {
+  for (const Named<E>& entry : kNames<E>) {
+    if (entry.value == value) return entry.name;
+  }
+  return "";
+}
+
+/// A value of an enumeration with names, bound as text.
+class NamedValue {
+ public:
+  template <class E>
+  explicit NamedValue(E& value)
+      : value_(&value),
+        names_([] { return names_of(kNames<E>); }),
+        get_([](const void* at) { return name_of(*static_cast<const E*>(at)); }),
+        set_([](void* at, std::string_view name) {
+          *static_cast<E*>(at) = named(kNames<E>, name, "");
+        }) {
+    static_assert(!kNames<E>.empty(), "an enumeration without names");
+  }
+
+  /// All that it may be set to.
+  std::vector<std::string> names() const { return names_(); }
+  std::string operator*() const { return get_(value_); }
+  /// `name` is one of names().
+  void set(std::string_view name) const { set_(value_, name); }
+
+ private:
+  void* value_;
+  std::vector<std::string> (*names_)();
+  std::string (*get_)(const void*);
+  void (*set_)(void*, std::string_view);
+};
+
 }  // namespace crosstate

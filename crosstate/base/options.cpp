@@ -5,11 +5,13 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 #include "crosstate/base/nearest.h"
 #include "crosstate/base/numbers.h"
 #include "crosstate/base/toml.h"
@@ -130,7 +132,7 @@ bool is_plain_text(const std::string& text) {
   const auto is_control = [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; };
   if (std::any_of(text.begin(), text.end(), is_control)) return false;
   try {
-    (void)json(text).dump();
+    (void)exact_json_text(json(text));
     return true;
   } catch (const json::type_error&) {
     return false;
@@ -186,7 +188,12 @@ void assign_text(const Field& field, const Scalar& scalar, const std::string& wh
   const bool known =
       std::find(field.choices.begin(), field.choices.end(), *text) != field.choices.end();
   if (!field.choices.empty() && !known) fail_value(where, field, describe(scalar));
-  if (field.used) *std::get<std::string*>(field.value) = *text;
+  if (!field.used) return;
+  if (const auto* value = std::get_if<NamedValue>(&field.value)) {
+    value->set(*text);
+  } else {
+    *std::get<std::string*>(field.value) = *text;
+  }
 }
 
 // Of a field that is not used the value is checked alone.
@@ -336,7 +343,7 @@ Scalar json_scalar(const json& value, const Field& field, const std::string& whe
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number_unsigned() &&
       value.get<std::uint64_t>() > std::uint64_t{std::numeric_limits<std::int64_t>::max()}) {
-    fail_value(where, field, value.dump());
+    fail_value(where, field, exact_json_text(value));
   }
   if (value.is_number_integer()) return value.get<std::int64_t>();
   fail_value(where, field, value.is_null() ? "null" : "an array");
@@ -369,7 +376,7 @@ json::json_pointer pointer_to(std::string_view key) {
 // A JSON string is a valid basic string of TOML.
 std::string toml_value(const Field& field) {
   if (const auto* number = std::get_if<double*>(&field.value)) return double_text(**number);
-  return field.current().dump();
+  return exact_json_text(field.current());
 }
 
 // Whether a key is one that a pattern of use_only() tells.
@@ -403,7 +410,7 @@ bool selects(const std::vector<std::string>& keys, std::string_view key) {
 std::string exact_text(double number) { return to_text(number); }
 
 json Field::current() const {
-  return std::visit([](const auto* at) { return json_value(*at); }, value);
+  return std::visit([](const auto& at) { return json_value(*at); }, value);
 }
 
 Field& Field::range(double lowest, double highest) {
@@ -438,11 +445,22 @@ Field& FieldList::insert(const std::string& name, decltype(Field::value) value, 
   field.key = joined_key(section_, name);
   field.value = value;
   field.help = std::move(help);
+  if (const auto* choice = std::get_if<NamedValue>(&value)) field.choices = choice->names();
   if (!places_.try_emplace(field.key, fields_.size()).second) {
     throw std::logic_error("field added twice: " + field.key);
   }
   fields_.push_back(std::move(field));
   return fields_.back();
+}
+
+Field& FieldList::add_like(const Field& other, const std::string& name) {
+  Field& field = insert(name, other.value, other.help);
+  field.unit = other.unit;
+  field.low = other.low;
+  field.high = other.high;
+  field.has_range = other.has_range;
+  field.choices = other.choices;
+  return field;
 }
 
 const Field* FieldList::find(std::string_view key) const {

@@ -2,13 +2,16 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include "crosstate/base/named.h"
 
 namespace crosstate {
 
@@ -19,7 +22,7 @@ std::string exact_text(double number);
 /// change it.
 struct Field {
   std::string key;  // "section.name"
-  std::variant<bool*, int*, std::int64_t*, std::uint64_t*, double*, std::string*> value;
+  std::variant<bool*, int*, std::int64_t*, std::uint64_t*, double*, std::string*, NamedValue> value;
   std::string help;
   std::string unit;          // "" where it has none
   double low = 0, high = 0;  // inclusive, used where has_range; may be infinite
@@ -48,10 +51,19 @@ class FieldList {
   /// Keys added from now on are "section.name".
   FieldList& section(std::string name);
 
+  /// Binds a value: a number, text, or an enumeration with names (see kNames), which are then the
+  /// choices.
   template <class T>
   Field& add(const std::string& name, T& value, std::string help) {
-    return insert(name, &value, std::move(help));
+    if constexpr (std::is_enum_v<T>) {
+      return insert(name, NamedValue(value), std::move(help));
+    } else {
+      return insert(name, &value, std::move(help));
+    }
   }
+
+  /// Binds what `other` is bound to once more, as section.name.
+  Field& add_like(const Field& other, const std::string& name);
 
   const std::vector<Field>& all() const { return fields_; }
   /// The field of a key; null for an unknown one.

@@ -7,10 +7,12 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 
 namespace crosstate {
 namespace {
@@ -19,6 +21,15 @@ using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
+
+enum class Mode { kFast, kExact };
+}  // namespace
+
+template <>
+inline constexpr std::array kNames<Mode> = {Named{"fast", Mode::kFast},
+                                            Named{"exact", Mode::kExact}};
+
+namespace {
 
 struct Values {
   int epochs = 10;
@@ -63,7 +74,7 @@ class Options : public testing::Test {
     EXPECT_THAT([&] { read(toml); }, ThrowsMessage<Error>(where + message)) << toml;
   }
   void expect_json_error(const std::string& text, const std::string& message) {
-    EXPECT_THAT([&] { fields_.from_json(json::parse(text), "model.json"); },
+    EXPECT_THAT([&] { fields_.from_json(parse_json(text), "model.json"); },
                 ThrowsMessage<Error>("model.json: " + message))
         << text;
   }
@@ -151,7 +162,7 @@ TEST_F(Options, TheNearestKeyIsInTheNamedSection) {
 
 TEST_F(Options, WhatIsNotUsedStaysKnown) {
   fields_.use_only({"train.", "!train.rate", "run.seed"}, "crosstate test");
-  EXPECT_EQ(fields_.to_json(), json::parse(R"({
+  EXPECT_EQ(fields_.to_json(), parse_json(R"({
     "train": {"epochs": 10, "shuffle": true, "optimizer": "adamw"}, "run": {"seed": 1}})"));
   EXPECT_THAT(fields_.help(), Not(HasSubstr("train.rate")));
   EXPECT_THAT(fields_.to_toml(), Not(HasSubstr("drift")));
@@ -399,7 +410,7 @@ TEST_F(Options, TomlIsGroupedBySection) {
 
 TEST_F(Options, JsonRoundTrip) {
   const json values = fields_.to_json();
-  EXPECT_EQ(values, json::parse(R"({
+  EXPECT_EQ(values, parse_json(R"({
     "train": {"epochs": 10, "rate": 0.01, "shuffle": true, "optimizer": "adamw"},
     "run": {"seed": 1, "offset": -5, "name": "run"},
     "device": {"read": {"drift": 0.0}}})"));
@@ -411,7 +422,7 @@ TEST_F(Options, JsonRoundTrip) {
              .offset = 9,
              .name = "",
              .drift = 9};
-  fields_.from_json(json::parse(values.dump()), "model.json");
+  fields_.from_json(parse_json(exact_json_text(values)), "model.json");
   EXPECT_EQ(fields_.to_json(), values);
 }
 
@@ -448,6 +459,49 @@ TEST_F(Options, HelpHasOneAlignedLinePerField) {
 
 TEST_F(Options, AddingAKeyTwiceIsAProgrammingError) {
   EXPECT_THROW(fields_.section("train").add("epochs", values_.epochs, ""), std::logic_error);
+}
+
+TEST(OptionsOfEnumerations, AreTheirNames) {
+  Mode mode = Mode::kExact;
+  FieldList list;
+  list.section("run");
+  list.add("mode", mode, "How.");
+  EXPECT_EQ(name_of(mode), "exact");
+  EXPECT_EQ(list.to_toml(), "[run]\nmode = \"exact\"\n");
+  EXPECT_THAT(list.help(), HasSubstr("\"exact\"  fast, exact  How."));
+  list.set("run.mode=fast");
+  EXPECT_EQ(mode, Mode::kFast);
+  EXPECT_EQ(list.to_json(), parse_json(R"({"run": {"mode": "fast"}})"));
+  list.from_json(parse_json(R"({"run": {"mode": "exact"}})"), "model.json");
+  EXPECT_EQ(mode, Mode::kExact);
+  EXPECT_THAT([&] { list.set("run.mode=slow"); },
+              ThrowsMessage<Error>("option: run.mode = \"slow\", expected one of fast, exact"));
+  EXPECT_THAT([&] { list.set("run.mode=1"); },
+              ThrowsMessage<Error>("option: run.mode = \"1\", expected one of fast, exact"));
+  EXPECT_EQ(mode, Mode::kExact);
+}
+
+TEST(OptionsOfEnumerations, AreCheckedWhereTheyAreNotUsed) {
+  Mode mode = Mode::kExact;
+  int other = 1;
+  FieldList list;
+  list.section("run");
+  list.add("mode", mode, "How.");
+  list.add("other", other, "More.");
+  list.use_only({"run.other"}, "crosstate test");
+  list.parse_toml("run.mode = \"fast\"", "a.toml");
+  EXPECT_EQ(mode, Mode::kExact);
+  EXPECT_THAT([&] { list.parse_toml("run.mode = \"slow\"", "a.toml"); },
+              ThrowsMessage<Error>("a.toml:1: run.mode = \"slow\", expected one of fast, exact"));
+}
+
+TEST(OptionsLike, ShareTheValueOfAnother) {
+  int epochs = 3;
+  FieldList one, two;
+  one.section("train").add("epochs", epochs, "Passes.");
+  two.section("qat").add_like(one.all()[0], "epochs").range(1, 5);
+  two.set("qat.epochs=4");
+  EXPECT_EQ(epochs, 4);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "crosstate/cost/energy.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 namespace crosstate {
 namespace {
@@ -35,6 +36,10 @@ std::vector<std::string> CostList::parts() const {
     if (std::find(names.begin(), names.end(), t.part) == names.end()) names.push_back(t.part);
   }
   return names;
+}
+
+nlohmann::json to_json(const Range& r) {
+  return {{"low", r.low}, {"typical", r.typical}, {"high", r.high}};
 }
 
 nlohmann::json to_json(const CostList& list, double steps) {

@@ -1,6 +1,7 @@
 #include "crosstate/cost/neurobench.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "crosstate/cost/memory.h"

@@ -1,7 +1,7 @@
 // A cost that is known to lie between two values.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 namespace crosstate {
 
@@ -28,8 +28,6 @@ struct Range {
 };
 
 /// {"low": ..., "typical": ..., "high": ...}
-inline nlohmann::json to_json(const Range& r) {
-  return {{"low", r.low}, {"typical", r.typical}, {"high", r.high}};
-}
+nlohmann::json to_json(const Range& range);
 
 }  // namespace crosstate

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 #include "crosstate/data/decimator.h"
 #include "crosstate/data/deltas.h"
 #include "crosstate/data/mel.h"
@@ -118,7 +120,7 @@ void FrontEnd::save(Safetensors& model) const {
   FrontEndOptions copy = options_;
   FieldList list;
   fields(list, copy);
-  model.metadata[kOptions] = list.to_json().dump();
+  model.metadata[kOptions] = exact_json_text(list.to_json());
   model.metadata[kSampleRate] = std::to_string(sample_rate_);
   model.tensors[kMean] = Tensor::from(mean_, {features()});
   model.tensors[kScale] = Tensor::from(scale_, {features()});
@@ -132,7 +134,7 @@ FrontEnd FrontEnd::load(const Safetensors& model, const std::string& where) {
     if (found == model.metadata.end()) {
       fail(where, std::string("no '") + key + "' in the metadata: a model without a front end");
     }
-    return nlohmann::json::parse(found->second, nullptr, false);
+    return try_parse_json(found->second);
   };
   const nlohmann::json values = text(kOptions), rate = text(kSampleRate);
   if (!values.is_object()) fail(where, "metadata 'front_end' is not a JSON object");

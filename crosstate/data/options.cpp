@@ -1,6 +1,7 @@
 #include "crosstate/data/options.h"
 
 #include <charconv>
+#include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
 

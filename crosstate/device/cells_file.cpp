@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 #include "crosstate/base/numbers.h"
 #include "crosstate/device/cells.h"
 
@@ -90,7 +91,7 @@ std::vector<std::uint8_t> faults_of(const Safetensors& file, std::uint64_t cells
 }
 
 json object(const Safetensors& file, const char* key, const std::string& where) {
-  json values = json::parse(metadata(file, key, where), nullptr, false);
+  json values = try_parse_json(metadata(file, key, where));
   if (!values.is_object()) fail(where, std::string(key) + ": expected a JSON object");
   return values;
 }
@@ -128,7 +129,7 @@ std::string Cells::other_setting(const Cells& others) const {
   const json there = options_json(others.options_).at("device");
   for (const auto& [key, value] : here.items()) {
     if (key == "table" || value == there.at(key)) continue;
-    return key + " (" + value.dump() + ", not " + there.at(key).dump() + ")";
+    return key + " (" + exact_json_text(value) + ", not " + exact_json_text(there.at(key)) + ")";
   }
   if (model_->source() != others.model_->source()) return "table (other measurements)";
   return "";
@@ -142,18 +143,17 @@ Safetensors Cells::save() const {
   file.tensors["conductance"] = Tensor::from(conductance_, shape);
   file.tensors["fault"] = {"U8", shape, std::string(faults_.begin(), faults_.end())};
   file.metadata["kind"] = kKind;
-  file.metadata["device"] = options_json(options_).dump();
+  file.metadata["device"] = exact_json_text(options_json(options_));
   file.metadata["table"] = model_->source();
   file.metadata["seed"] = std::to_string(seed_);
   file.metadata["array"] = std::to_string(array_);
   file.metadata["time"] = exact_text(time_);
   const ProgrammingSummary& s = summary_;
-  file.metadata["programming"] = json{
-      {"within", s.within},
-      {"pulses", s.pulses},
-      {"reads", s.reads},
-      {"most_pulses", s.most_pulses},
-      {"energy_pj", s.energy}}.dump();
+  file.metadata["programming"] = exact_json_text(json{{"within", s.within},
+                                                      {"pulses", s.pulses},
+                                                      {"reads", s.reads},
+                                                      {"most_pulses", s.most_pulses},
+                                                      {"energy_pj", s.energy}});
   return file;
 }
 

@@ -11,6 +11,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 
 namespace crosstate {
 namespace {
@@ -393,7 +394,7 @@ std::string format_safetensors(const Safetensors& content) {
 
   std::string text;
   try {
-    text = header.dump();
+    text = exact_json_text(header);
   } catch (const nlohmann::json::exception&) {
     fail("safetensors", "a name or a metadata text is not valid UTF-8");
   }

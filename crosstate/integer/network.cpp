@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 #include "crosstate/integer/bounds.h"
 #include "crosstate/quant/options.h"
 
@@ -218,7 +219,7 @@ class Fields {
   [[noreturn]] void refuse(const char* key, const json& value) const {
     fail(where_, std::string(key) + " = " + shown(value) + " is not what belongs there");
   }
-  static std::string shown(const json& value) { return excerpt(value.dump(), 40); }
+  static std::string shown(const json& value) { return excerpt(exact_json_text(value), 40); }
 
  private:
   const json& object_;
@@ -326,7 +327,7 @@ Safetensors to_tensors(const IntegerNetwork& network) {
   Writer writer(out);
   visit(writer, copy);
   out.metadata["format"] = kFormats[1];
-  out.metadata["integer"] = to_json(network).dump();
+  out.metadata["integer"] = exact_json_text(to_json(network));
   return out;
 }
 
@@ -342,7 +343,7 @@ IntegerNetwork integer_network_from(const Safetensors& content, const std::strin
   const int version = 1 + static_cast<int>(known - kFormats);
   const auto text = content.metadata.find("integer");
   if (text == content.metadata.end()) fail(where, "no 'integer' in the metadata");
-  const json shape = json::parse(text->second, nullptr, false);
+  const json shape = try_parse_json(text->second);
   const std::string place = where + ": metadata 'integer'";
   // The parser refuses numbers beyond binary64, too.
   if (shape.is_discarded()) fail(place, "not valid JSON, or a number in it is too large");

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 #include "crosstate/integer/reference.h"
 #include "crosstate/integer/testing.h"
 
@@ -46,9 +47,9 @@ TEST(IntegerNetwork, NamesWhatIsDamaged) {
   };
   const auto with = [&](const std::string& key, const nlohmann::json& value) {
     return [=](Safetensors& bad) {
-      nlohmann::json shape = nlohmann::json::parse(bad.metadata["integer"]);
+      nlohmann::json shape = parse_json(bad.metadata["integer"]);
       shape[nlohmann::json::json_pointer(key)] = value;
-      bad.metadata["integer"] = shape.dump();
+      bad.metadata["integer"] = exact_json_text(shape);
     };
   };
   refused([](Safetensors& bad) { bad.metadata["format"] = "crosstate integer network 9"; },
@@ -174,9 +175,9 @@ TEST(IntegerNetwork, ReadsVersionOneAsItWas) {
     Safetensors content = to_tensors(network);
     EXPECT_EQ(content.metadata["format"], "crosstate integer network 2");
     content.metadata["format"] = "crosstate integer network 1";
-    nlohmann::json shape = nlohmann::json::parse(content.metadata["integer"]);
+    nlohmann::json shape = parse_json(content.metadata["integer"]);
     shape.erase("score_steps");
-    content.metadata["integer"] = shape.dump();
+    content.metadata["integer"] = exact_json_text(shape);
     content.tensors["encoder.early"] = Tensor::from(std::vector<std::int32_t>{7}, {1});
     const IntegerNetwork old = integer_network_from(content, "model");
     EXPECT_EQ(old.score_steps, IntegerNetwork::kEveryLength);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 #include "crosstate/model/network_state.h"
 
 namespace crosstate {
@@ -87,7 +88,7 @@ Safetensors Network::to_tensors() const {
     out.tensors[kQuantMins] = Tensor::from(least, {least.size()});
   }
   out.metadata["format"] = "crosstate network 2";
-  out.metadata["network"] = configuration.list().to_json().dump();
+  out.metadata["network"] = exact_json_text(configuration.list().to_json());
   out.metadata["quantized"] = s.quantized ? "true" : "false";
   return out;
 }
@@ -102,7 +103,7 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
   if (entry("format") != "crosstate network 2") {
     fail(where, "format '" + excerpt(entry("format")) + "', expected 'crosstate network 2'");
   }
-  const nlohmann::json values = nlohmann::json::parse(entry("network"), nullptr, false);
+  const nlohmann::json values = try_parse_json(entry("network"));
   if (!values.is_object()) fail(where, "metadata 'network' is not a JSON object");
   Configuration configuration;
   configuration.list().from_json(values, where);

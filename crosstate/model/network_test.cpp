@@ -5,11 +5,13 @@
 
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <thread>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 #include "crosstate/model/testing.h"
 
 namespace crosstate {
@@ -339,9 +341,9 @@ TEST(Network, LoadsWithoutAnInitialisation) {
   o.channels = 1;
   o.states = 4096;
   Safetensors content = Network(o, {1, 2}, 1).to_tensors();
-  auto json = nlohmann::json::parse(content.metadata.at("network"));
+  auto json = parse_json(content.metadata.at("network"));
   json["model"]["init"] = "legs";
-  content.metadata["network"] = json.dump();
+  content.metadata["network"] = exact_json_text(json);
   EXPECT_EQ(Network::from_tensors(content, "memory").options().init, "legs");
 }
 
@@ -389,9 +391,9 @@ TEST(Network, NamesWhatIsDamagedInTensors) {
 
   const auto edit = [&](const char* section, const char* key, const nlohmann::json& value) {
     Safetensors edited = good;
-    auto json = nlohmann::json::parse(good.metadata.at("network"));
+    auto json = parse_json(good.metadata.at("network"));
     json[section][key] = value;
-    edited.metadata["network"] = json.dump();
+    edited.metadata["network"] = exact_json_text(json);
     return edited;
   };
   expect_refused(edit("model", "chanels", 3), "model.chanels", "");

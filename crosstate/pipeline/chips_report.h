@@ -1,7 +1,7 @@
 // What a simulation of chips came to, as tables and plots.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "crosstate/mapping/mapping.h"

@@ -8,6 +8,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/identity.h"
+#include "crosstate/base/json.h"
 #include "crosstate/base/utf8.h"
 #include "crosstate/data/audio.h"
 #include "crosstate/data/recording_files.h"
@@ -204,7 +205,7 @@ void require_classes(const Dataset& set, const std::vector<std::string>& classes
 }  // namespace
 
 void Preparation::save(Safetensors& model) const {
-  model.metadata[kClasses] = json(classes).dump();
+  model.metadata[kClasses] = exact_json_text(json(classes));
   model.metadata[kPermutation] = std::to_string(permutation_seed);
   if (permuted_steps > 0) {
     const std::vector<std::int32_t> order = step_order(permuted_steps, permutation_seed);
@@ -217,8 +218,8 @@ std::optional<Preparation> Preparation::load(const Safetensors& model, const std
   if (!model.metadata.contains(kClasses)) return std::nullopt;
   Preparation result;
   try {
-    result.classes = json::parse(model.metadata.at(kClasses)).get<std::vector<std::string>>();
-    const json seed = json::parse(model.metadata.at(kPermutation));
+    result.classes = parse_json(model.metadata.at(kClasses)).get<std::vector<std::string>>();
+    const json seed = parse_json(model.metadata.at(kPermutation));
     if (!seed.is_number_unsigned()) throw std::out_of_range(kPermutation);
     result.permutation_seed = seed.get<std::uint64_t>();
   } catch (const json::exception&) {

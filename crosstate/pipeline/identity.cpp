@@ -1,9 +1,11 @@
 #include "crosstate/pipeline/identity.h"
 
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/identity.h"
+#include "crosstate/base/json.h"
 #include "crosstate/pipeline/data.h"
 
 namespace crosstate {
@@ -45,7 +47,7 @@ json RunIdentity::settings_of(json values, const RunOptions& options) {
 json RunIdentity::settings_and_data(const RunOptions& options) {
   RunOptions copy = options;
   json values = copy.fields().to_json();
-  const std::string key = values.at("data").dump(-1, ' ', false, json::error_handler_t::replace);
+  const std::string key = json_text(values.at("data"));
   values = settings_of(std::move(values), options);
   const std::lock_guard lock(mutex_);
   auto known = data_.find(key);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"

@@ -1,6 +1,7 @@
 #include "crosstate/pipeline/options.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 
@@ -21,16 +22,7 @@ void add_qat_fields(FieldList& list, QatOptions& options) {
   for (const Field& field : stage.all()) {
     const std::string name = field.key.substr(field.key.find('.') + 1);
     if (name == "validation") continue;
-    std::visit(
-        [&](auto* value) {
-          Field& added = list.add(name, *value, field.help);
-          added.unit = field.unit;
-          added.low = field.low;
-          added.high = field.high;
-          added.has_range = field.has_range;
-          added.choices = field.choices;
-        },
-        field.value);
+    list.add_like(field, name);
   }
   list.add("distill", options.distill,
            "Share of the loss that compares with the float network instead of the labels; around "

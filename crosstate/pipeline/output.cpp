@@ -11,6 +11,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 
 namespace crosstate {
 namespace {
@@ -125,7 +126,7 @@ std::optional<std::string> first_match(const fs::path& directory, const std::str
 // The commands that crosstate.json names.
 std::set<std::string> recorded(const fs::path& directory) {
   const fs::path path = directory / kRecord;
-  const json record = json::parse(read_file(path), nullptr, false);
+  const json record = try_parse_json(read_file(path));
   std::set<std::string> commands;
   const bool is_list =
       record.is_object() && record.contains("commands") && record.at("commands").is_array();
@@ -243,7 +244,7 @@ struct OutputDirectory::Inside {
 
   void record() {
     if (!commands.insert(command.name).second) return;
-    write_file(path / kRecord, json({{"commands", commands}}).dump() + '\n');
+    write_file(path / kRecord, exact_json_text(json({{"commands", commands}})) + '\n');
   }
 };
 

@@ -6,10 +6,12 @@
 #include <cstdio>
 #include <limits>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/pipeline/identity.h"
@@ -55,8 +57,7 @@ class Run {
     if (!summary_.interrupted && options_.on_crossbar) summary_.interrupted = !crossbar_stage();
     summary_.seconds = watch_.seconds() + seconds_before_;
     if (!summary_.interrupted) {
-      write_file(context_.directory / "summary.json",
-                 to_json(summary_).dump(2, ' ', false, json::error_handler_t::replace) + '\n');
+      write_file(context_.directory / "summary.json", json_text(to_json(summary_), 2) + '\n');
     }
     return std::move(summary_);
   }
@@ -228,8 +229,8 @@ class Run {
     const json found = model_of(float_->options()), wanted = model_of(options_.model);
     for (const auto& [key, value] : wanted.items()) {
       if (found.at(key) == value) continue;
-      fail(file, "model." + key + " is " + found.at(key).dump() + ", expected " + value.dump() +
-                     " as the settings say");
+      fail(file, "model." + key + " is " + exact_json_text(found.at(key)) + ", expected " +
+                     exact_json_text(value) + " as the settings say");
     }
     if (float_->task().inputs != task().inputs || !data_.preparation.difference(start_).empty()) {
       fail(file, "was trained on other data (channels, classes, order of steps or front end)");

@@ -1,6 +1,7 @@
 #include "crosstate/prune/options.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 

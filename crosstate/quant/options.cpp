@@ -6,6 +6,7 @@
 #include "crosstate/analog/row_levels.h"
 #include "crosstate/analog/steps.h"
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 
 namespace crosstate {
 namespace {
@@ -224,8 +225,9 @@ QuantOptions resolved(QuantOptions options) {
   bits(options.array.state_bits, preset_array.state_bits);
   if (options.array.noise < 0) {
     if (options.array.noise != kPresetBits) {
-      fail("options", "quant.array.noise = " + nlohmann::json(options.array.noise).dump() +
-                          ", expected 0 or more steps, or -1: as quant.preset says");
+      fail("options",
+           "quant.array.noise = " + exact_json_text(nlohmann::json(options.array.noise)) +
+               ", expected 0 or more steps, or -1: as quant.preset says");
     }
     options.array.noise = preset_array.noise;
   }

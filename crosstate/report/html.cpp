@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 #include "crosstate/base/utf8.h"
 #include "crosstate/report/columns.h"
 #include "crosstate/report/embedded.h"
@@ -47,7 +49,7 @@ std::string escape_html(std::string_view text) {
 // neither close the element nor open a comment. Non-finite numbers become null, bad UTF-8 a mark.
 std::string script_json(const json& value) {
   std::string out;
-  for (char c : value.dump(-1, ' ', false, json::error_handler_t::replace)) {
+  for (char c : json_text(value)) {
     if (c == '<') {
       out += "\\u003c";
     } else {
@@ -200,10 +202,10 @@ void flatten(const json& value, const std::string& key, Table& table) {
                                               [](const json& v) { return v.is_structured(); })) {
     for (const json& item : value) {
       if (!text.empty()) text += ", ";
-      text += item.is_string() ? item.get<std::string>() : item.dump();
+      text += item.is_string() ? item.get<std::string>() : exact_json_text(item);
     }
   } else {
-    text = value.dump(-1, ' ', false, json::error_handler_t::replace);
+    text = json_text(value);
   }
   table.rows.push_back({key, text});
 }
@@ -213,8 +215,8 @@ std::string details_html(const json& details) {
   if (details.is_null() || (details.is_structured() && details.empty())) return "";
   std::string out = "<details class=\"more\"><summary>Details</summary>\n";
   if (!details.is_object()) {
-    out += "<pre class=\"scroll\" tabindex=\"0\">" +
-           escape_html(details.dump(2, ' ', false, json::error_handler_t::replace)) + "</pre>\n";
+    out +=
+        "<pre class=\"scroll\" tabindex=\"0\">" + escape_html(json_text(details, 2)) + "</pre>\n";
     return out + "</details>\n";
   }
   Table plain;

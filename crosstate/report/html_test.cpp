@@ -2,9 +2,11 @@
 
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <regex>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 #include "crosstate/report/embedded.h"
 #include "crosstate/report/report.h"
 
@@ -53,7 +55,7 @@ Report sample() {
 nlohmann::json plots_of(const std::string& html) {
   const std::string open = "<script type=\"application/json\" id=\"plots\">";
   const std::size_t begin = html.find(open) + open.size();
-  return nlohmann::json::parse(html.substr(begin, html.find("</script>", begin) - begin));
+  return parse_json(html.substr(begin, html.find("</script>", begin) - begin));
 }
 
 TEST(ReportHtml, HoldsEveryText) {

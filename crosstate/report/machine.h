@@ -1,7 +1,7 @@
 // The machine a result was computed on, as reports record it.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 namespace crosstate {
 

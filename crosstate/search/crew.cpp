@@ -1,5 +1,7 @@
 #include "crosstate/search/crew.h"
 
+#include <nlohmann/json.hpp>
+
 namespace crosstate {
 
 Crew::Crew(int threads, const Work& work) : work_(work) {

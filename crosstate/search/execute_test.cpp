@@ -11,6 +11,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 
 namespace crosstate {
 namespace {
@@ -121,7 +122,7 @@ TEST_F(Execute, FailsWithTextThatAnyRankCanSend) {
     absent.options.data.directory = directory;
     const std::optional<Outcome> outcome = train_parent(absent, context_);
     EXPECT_EQ(outcome->status, "failed");
-    EXPECT_NO_THROW(to_json(*outcome).dump()) << directory;
+    EXPECT_NO_THROW(exact_json_text(to_json(*outcome))) << directory;
   }
 }
 

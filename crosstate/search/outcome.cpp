@@ -1,6 +1,9 @@
 #include "crosstate/search/outcome.h"
 
+#include <nlohmann/json.hpp>
+
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 
 namespace crosstate {
 namespace {
@@ -102,7 +105,8 @@ Outcome outcome_from(const json& from) {
     return {from.at("status"), from.at("error"),
             from.at("metrics").get<std::map<std::string, double>>(), from.at("seconds")};
   } catch (const json::exception&) {
-    fail("outcome", "expected status, error, metrics and seconds, found " + excerpt(from.dump()));
+    fail("outcome",
+         "expected status, error, metrics and seconds, found " + excerpt(exact_json_text(from)));
   }
 }
 

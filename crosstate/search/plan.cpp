@@ -6,12 +6,14 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <tuple>
 #include <unordered_map>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 #include "crosstate/base/toml.h"
 #include "crosstate/formats/safetensors.h"
 #include "crosstate/pipeline/data.h"
@@ -133,26 +135,23 @@ std::string parent_name(const json& config) {
   for (const char* section : {"data", "front_end", "augment", "model", "train"}) {
     shared[section] = config.at(section);
   }
-  return hash_text(shared.dump());
+  return hash_text(exact_json_text(shared));
 }
 
 std::string value_text(const json& value) {
   if (value.is_number_float() && !std::isfinite(value.get<double>())) {
     return exact_text(value.get<double>());  // JSON has no such numbers
   }
-  if (!value.is_string()) return value.dump();
+  if (!value.is_string()) return exact_json_text(value);
   const auto& text = value.get_ref<const std::string&>();
   const bool plain = !text.empty() && text.find_first_of(" =\"") == std::string::npos;
-  return plain ? text : value.dump();
+  return plain ? text : exact_json_text(value);
 }
 
 // --- points
 // ---------------------------------------------------------------------------------------
 
-bool same_value(const Field& a, const Field& b) {
-  return std::visit([&](auto* value) { return *value == *std::get<decltype(value)>(b.value); },
-                    a.value);
-}
+bool same_value(const Field& a, const Field& b) { return a.current() == b.current(); }
 
 // The section that validate_section() checks a key with; "" for one that has no checks of its own.
 std::string checked_section(const std::string& key) {
@@ -197,7 +196,7 @@ class Points {
     json& config = plan_.identity ? identity : config_;
     json& data = config.at("data");
     if (keys.contains("data.directory")) data["directory"] = options.data.directory;
-    point.config = config.dump();
+    point.config = exact_json_text(config);
     if (!is_known(point.config)) {
       point.options = options;
       if (options.start.empty()) point.parent = parent(config);
@@ -230,7 +229,7 @@ class Points {
     for (const auto& [section, fields] : varied_) {
       std::string values = section;
       for (const std::size_t i : fields) {
-        values += '\n' + std::to_string(i) + ' ' + list_.all()[i].current().dump();
+        values += '\n' + std::to_string(i) + ' ' + exact_json_text(list_.all()[i].current());
       }
       if (checked_.contains(values)) continue;
       validate_section(now_, section);
@@ -478,7 +477,7 @@ void identify(SweepPlan& plan) {
       return item.first == "data.directory";
     });
     if (varied) config["data"]["directory"] = point.options.data.directory;
-    point.config = config.dump();
+    point.config = exact_json_text(config);
     if (point.parent < 0) continue;
     plan.parents[static_cast<std::size_t>(point.parent)].name = parent_name(config);
   }

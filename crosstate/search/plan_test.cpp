@@ -6,6 +6,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 
 namespace crosstate {
 namespace {
@@ -212,7 +213,7 @@ TEST_F(Plan, TakesTenThousandPoints) {
   RunOptions options;
   options.seed = 2500;
   options.qat.epochs = 2;
-  EXPECT_EQ(plan.points.back().config, run_config(options).dump());
+  EXPECT_EQ(plan.points.back().config, exact_json_text(run_config(options)));
   EXPECT_EQ(plan.value_of(plan.points.back(), "run.seed"), "2500");
   EXPECT_EQ(plan.value_of(plan.points.back(), "model.channels"), "16");
 }

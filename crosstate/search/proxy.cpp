@@ -1,5 +1,7 @@
 #include "crosstate/search/proxy.h"
 
+#include <nlohmann/json.hpp>
+
 #include "crosstate/base/error.h"
 #include "crosstate/cost/memory.h"
 #include "crosstate/train/evaluate.h"

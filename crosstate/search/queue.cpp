@@ -2,9 +2,11 @@
 
 #include <chrono>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 #include "crosstate/search/crew.h"
 
 // A rank other than 0 sends {"idle": threads, "agreement": text} when it wants work and as a sign
@@ -30,9 +32,7 @@ double seconds_since(Clock::time_point time) {
 }
 
 // A text that is not UTF-8, such as the name of a file, must not end a rank.
-std::string text_of(const json& message) {
-  return message.dump(-1, ' ', false, json::error_handler_t::replace);
-}
+std::string text_of(const json& message) { return json_text(message); }
 
 // What a rank other than 0 does between the messages.
 class Follower {
@@ -45,7 +45,7 @@ class Follower {
     for (Finished& done : crew_.wait(waiting_ ? kShortPause : kPause))
       finished_.push_back(std::move(done));
     if (!stopping_ && stop && stop()) cease();
-    for (const Message& message : transport_.receive()) take(json::parse(message.text));
+    for (const Message& message : transport_.receive()) take(parse_json(message.text));
     if (released_) return false;
     if (!waiting_) {
       send_if_due();
@@ -174,7 +174,7 @@ struct Team::Inside {
       Peer& peer = peers[message.from];
       peer.heard = Clock::now();
       peer.lost = false;
-      const json content = json::parse(message.text);
+      const json content = parse_json(message.text);
       const json reply = answer(peer, content, tasks, stopping);
       // Before the result is recorded, which waits for the disk.
       transport->send(message.from, text_of(reply));

@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 #include "crosstate/report/machine.h"
 #include "crosstate/search/results.h"
 
@@ -158,7 +160,7 @@ Report report_of(const SweepPlan& plan, const SweepResults& results) {
   if (results.failed > 0) report.tables.push_back(failure_table(plan, results));
   report.details = {{"machine", machine_summary()}};
   if (!plan.points.empty()) {
-    report.details["first point"] = nlohmann::json::parse(plan.points.front().config);
+    report.details["first point"] = parse_json(plan.points.front().config);
   }
   return report;
 }

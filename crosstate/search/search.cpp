@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 #include "crosstate/search/search_report.h"
 
 namespace crosstate {
@@ -49,7 +51,7 @@ class ProxyTasks : public TaskList {
   }
   json describe(int task) const override { return {{"proxy", genome(task)}}; }
   void finish(int task, const json& result) override {
-    store_.record_proxy(scope_, genome(task), result.dump());
+    store_.record_proxy(scope_, genome(task), exact_json_text(result));
     --open_;
   }
   void give_back(int task) override { free_.push_back(task); }
@@ -190,7 +192,7 @@ class Search {
 
   ProxyMeasures measures_of(const Genes& genes) const {
     return proxy_measures_from(
-        json::parse(store_.proxy(scope_, genes_text(problem_.space, genes)).value()));
+        parse_json(store_.proxy(scope_, genes_text(problem_.space, genes)).value()));
   }
 
   // One site at a time, from the reference.

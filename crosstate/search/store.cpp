@@ -7,9 +7,11 @@
 #include <cerrno>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/identity.h"
+#include "crosstate/base/json.h"
 
 namespace crosstate {
 namespace {
@@ -167,7 +169,7 @@ void Store::add(const std::vector<SweepPoint>& points) {
     for (const SweepPoint& point : points) {
       Statement find = inside_->statement("SELECT config FROM points WHERE point = ?");
       if (find.bind(point.name).step()) {
-        require_same(json::parse(find.text(0)), json::parse(point.config),
+        require_same(parse_json(find.text(0)), parse_json(point.config),
                      inside_->path + ": point " + point.name);
         continue;
       }

@@ -8,6 +8,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 #include "crosstate/search/results.h"
 
 namespace crosstate {
@@ -28,7 +29,7 @@ class StoreTest : public testing::Test {
     SweepPoint made;
     made.name = name;
     made.options.model.layers = layers;
-    made.config = run_config(made.options).dump();
+    made.config = exact_json_text(run_config(made.options));
     return made;
   }
   static Outcome outcome(double accuracy, double seconds) {

@@ -1,6 +1,7 @@
 #include "crosstate/search/tasks.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
 

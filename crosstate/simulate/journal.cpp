@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/identity.h"
+#include "crosstate/base/json.h"
 
 namespace crosstate {
 
@@ -37,14 +39,14 @@ SimulateJournal::SimulateJournal(const fs::path& path, const json& identity, boo
   std::error_code ignored;
   if (resume && fs::exists(path, ignored)) read(identity);
   // Written anew, so that no half line stays in the middle.
-  std::string text = identity.dump() + '\n';
+  std::string text = exact_json_text(identity) + '\n';
   for (const auto& [at, accuracy] : known_) {
-    text += line_of(at.first, at.second, accuracy).dump() + '\n';
+    text += exact_json_text(line_of(at.first, at.second, accuracy)) + '\n';
   }
   for (const auto& [at, correct] : chunks_) {
     const auto& [chip, age, first, last] = at;
     if (known_.contains({chip, age})) continue;
-    text += line_of(chip, age, first, last, correct).dump() + '\n';
+    text += exact_json_text(line_of(chip, age, first, last, correct)) + '\n';
   }
   write_file(path, text);
   out_.open(path, std::ios::app);
@@ -58,7 +60,7 @@ void SimulateJournal::read(const json& identity) {
   while (std::getline(lines, line)) {
     ++number;
     const bool whole = !lines.eof();
-    const json entry = json::parse(line, nullptr, false);
+    const json entry = try_parse_json(line);
     if (entry.is_discarded() && !whole) return;
     const std::string where = path_.string() + ", line " + std::to_string(number);
     if (entry.is_discarded() || !entry.is_object()) fail(where, "not JSON, expected an object");
@@ -103,7 +105,7 @@ void SimulateJournal::add_chunk(int chip, std::size_t age, std::size_t first, st
 }
 
 void SimulateJournal::write_line(const json& entry) {
-  out_ << entry.dump() << '\n' << std::flush;
+  out_ << exact_json_text(entry) << '\n' << std::flush;
   if (!out_) fail(path_.string(), "cannot write");
 }
 

@@ -1,10 +1,12 @@
 #include "crosstate/train/checkpoint.h"
 
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 
 namespace crosstate {
 namespace {
@@ -116,8 +118,8 @@ std::string format_checkpoint(const TrainCheckpoint& checkpoint) {
   add(checkpoint.best, kBest, file);
   add(checkpoint.average, kAverage, file);
   add(checkpoint.optimizer, "", file);
-  file.metadata[kIdentity] = checkpoint.identity.dump();
-  file.metadata[kHistory] = json(checkpoint.history).dump();
+  file.metadata[kIdentity] = exact_json_text(checkpoint.identity);
+  file.metadata[kHistory] = exact_json_text(json(checkpoint.history));
   file.metadata[kBestEpoch] = std::to_string(checkpoint.best_epoch);
   return format_safetensors(file);
 }

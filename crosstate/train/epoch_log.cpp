@@ -1,6 +1,7 @@
 #include "crosstate/train/epoch_log.h"
 
 #include <limits>
+#include <nlohmann/json.hpp>
 
 namespace crosstate {
 namespace {

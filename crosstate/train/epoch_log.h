@@ -1,7 +1,7 @@
 // What one epoch of training came to.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace crosstate {

@@ -1,5 +1,7 @@
 #include "crosstate/train/identity.h"
 
+#include <nlohmann/json.hpp>
+
 #include "crosstate/base/identity.h"
 
 namespace crosstate {

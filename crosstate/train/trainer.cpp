@@ -5,11 +5,13 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 #include "crosstate/data/batch.h"
 #include "crosstate/train/adamw.h"
 #include "crosstate/train/checkpoint.h"
@@ -316,7 +318,7 @@ class Trainer {
   // The whole log each time, so that it always agrees with the checkpoint.
   void write_log() const {
     std::string lines;
-    for (const EpochLog& log : history_) lines += json(log).dump() + '\n';
+    for (const EpochLog& log : history_) lines += exact_json_text(json(log)) + '\n';
     write_file(log_path(), lines);
   }
 

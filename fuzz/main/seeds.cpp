@@ -5,9 +5,11 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "crosstate/base/files.h"
+#include "crosstate/base/json.h"
 #include "crosstate/data/mnist.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/model/network.h"
@@ -89,9 +91,9 @@ std::string shortened(Safetensors file, const std::string& preset) {
   for (const char* key : {"network", "best.network"}) {
     const auto text = file.metadata.find(key);
     if (text == file.metadata.end()) continue;
-    nlohmann::json values = nlohmann::json::parse(text->second);
+    nlohmann::json values = parse_json(text->second);
     values["quant"] = {{"preset", preset}};
-    text->second = values.dump();
+    text->second = exact_json_text(values);
   }
   return format_safetensors(file);
 }
@@ -220,14 +222,13 @@ void put_sounds(const fs::path& corpus) {
 void put_options(const fs::path& corpus) {
   RunOptions options = demo_options();
   put(corpus, "toml", "demo", options.fields().to_toml());
-  put(corpus, "json", "demo", options.fields().to_json().dump());
+  put(corpus, "json", "demo", exact_json_text(options.fields().to_json()));
   std::string assignments;
   const FieldList list = options.fields();
   for (const Field& field : list.all()) {
-    const nlohmann::json value =
-        std::visit([](const auto* v) { return nlohmann::json(*v); }, field.value);
-    assignments +=
-        field.key + '=' + (value.is_string() ? value.get<std::string>() : value.dump()) + '\n';
+    const nlohmann::json value = field.current();
+    assignments += field.key + '=' +
+                   (value.is_string() ? value.get<std::string>() : exact_json_text(value)) + '\n';
   }
   put(corpus, "set", "demo", assignments);
 }

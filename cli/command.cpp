@@ -1,0 +1,195 @@
+#include "cli/command.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+
+#include "crosstate/base/error.h"
+
+namespace crosstate::cli {
+namespace {
+
+[[noreturn]] void refuse_given(const std::string& option, const std::string& why) {
+  throw CLI::ValidationError(option + " has no effect here", why);
+}
+
+std::string names_of_commands(const CLI::App& app) {
+  std::string names;
+  for (const CLI::App* known : app.get_subcommands({})) {
+    names += (names.empty() ? "" : ", ") + known->get_name();
+  }
+  return names;
+}
+
+// The subcommands that the arguments begin with: "bench scan".
+std::string command_of(const CLI::App& app, int argc, char** argv) {
+  std::string names;
+  const CLI::App* at = &app;
+  for (int i = 1; i < argc; ++i) {
+    const auto commands = at->get_subcommands({});
+    const auto found = std::find_if(commands.begin(), commands.end(), [&](const CLI::App* command) {
+      return command->get_name() == argv[i];
+    });
+    if (found == commands.end()) break;
+    at = *found;
+    names += (names.empty() ? "" : " ") + at->get_name();
+  }
+  return names;
+}
+
+// CLI11 takes an unknown subcommand for a stray argument; say what there is.
+std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int argc,
+                          char** argv) {
+  std::string message = error.what();
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  const std::string command = command_of(app, argc, argv);
+  if (!command.empty()) return command + ": " + message + "\nTry: crosstate " + command + " --help";
+  const std::string first = argc > 1 ? argv[1] : "";
+  const std::string names = names_of_commands(app);
+  if (first.empty()) return "no subcommand, expected one of " + names;
+  if (first[0] == '-') return "unknown option " + first + "\nTry: crosstate --help";
+  return "unknown subcommand \"" + first + "\", expected one of " + names;
+}
+
+}  // namespace
+
+Option& Option::type(const std::string& name) {
+  option_->type_name(name);
+  return *this;
+}
+
+Option& Option::required() {
+  option_->required();
+  return *this;
+}
+
+Option& Option::range(int low, int high) {
+  option_->check(CLI::Range(low, high));
+  return *this;
+}
+
+Option& Option::one_of(const std::vector<std::string>& allowed) {
+  option_->check(CLI::IsMember(allowed));
+  return *this;
+}
+
+Option& Option::not_empty() {
+  const auto check = [](const std::string& text) {
+    return text.empty() ? std::string("is empty") : std::string();
+  };
+  option_->check(CLI::Validator(check, ""));
+  return *this;
+}
+
+Option& Option::one_value() {
+  option_->allow_extra_args(false);
+  return *this;
+}
+
+Option& Option::show_default() {
+  option_->capture_default_str();
+  return *this;
+}
+
+Option& Option::show_default(const std::string& text) {
+  option_->default_str(text);
+  return *this;
+}
+
+Option& Option::group(const std::string& heading) {
+  option_->group(heading);
+  return *this;
+}
+
+Option& Option::needs(const Option& other) {
+  option_->needs(other.option_);
+  return *this;
+}
+
+Option& Option::excludes(const Option& other) {
+  option_->excludes(other.option_);
+  return *this;
+}
+
+Command Command::add_command(const std::string& name, const std::string& help) {
+  return {*app_->add_subcommand(name, help), *chosen_};
+}
+
+std::string Command::name() const {
+  std::string names = app_->get_name();
+  for (const CLI::App* at = app_->get_parent(); at != nullptr; at = at->get_parent()) {
+    names = at->get_name() + ' ' + names;
+  }
+  return names;
+}
+
+Option Command::add(const std::string& name, std::string& value, const std::string& help) {
+  return Option(*app_->add_option(name, value, help));
+}
+
+Option Command::add(const std::string& name, int& value, const std::string& help) {
+  return Option(*app_->add_option(name, value, help));
+}
+
+Option Command::add(const std::string& name, std::vector<std::string>& values,
+                    const std::string& help) {
+  return Option(*app_->add_option(name, values, help));
+}
+
+Option Command::add(const std::string& name, bool& flag, const std::string& help) {
+  return Option(*app_->add_flag(name, flag, help));
+}
+
+void Command::refuse(const std::string& name, const std::string& why) {
+  app_->add_option_function<std::string>(name, [=](const std::string&) { refuse_given(name, why); })
+      ->group("");
+}
+
+void Command::refuse_flag(const std::string& name, const std::string& why) {
+  app_->add_flag_function(name, [=](std::int64_t) { refuse_given(name, why); })->group("");
+}
+
+Option Command::option(const std::string& name) const { return Option(*app_->get_option(name)); }
+
+void Command::footer(const std::string& text) { app_->footer(text); }
+
+void Command::require_command() { app_->require_subcommand(1); }
+
+void Command::action(Action run) {
+  app_->callback([run = std::move(run), chosen = chosen_] { *chosen = run; });
+}
+
+struct Program::State {
+  CLI::App app;
+  Command::Action chosen;
+};
+
+Program::Program(const std::string& name, const std::string& description,
+                 const std::string& version)
+    : state_(new State{CLI::App(description, name), {}}) {
+  state_->app.set_version_flag("--version", version);
+  state_->app.require_subcommand(1);
+}
+
+Program::~Program() = default;
+
+Command Program::root() { return {state_->app, state_->chosen}; }
+
+Command::Action Program::parse(int argc, char** argv) {
+  const CLI::App& app = state_->app;
+  try {
+    state_->app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != 0) throw Error(usage_message(app, error, argc, argv));
+    // What --help prints depends on the kind of the exception.
+    std::ostringstream text;
+    const int code = app.exit(error, text, text);
+    return [code, shown = text.str()] {
+      std::cout << shown << std::flush;
+      return code;
+    };
+  }
+  return state_->chosen;
+}
+
+}  // namespace crosstate::cli
