@@ -48,6 +48,13 @@ const std::vector<Ban> kBans = {
      "only the program decides when the process ends; throw Error instead"},
 };
 
+// A network's steps follow one another in one place alone, kWalk: whoever calls the kernels of the
+// recurrence supplies steps to it, and includes it, if only by way of another executor's header.
+const std::string kWalk = "crosstate/model/walk.h";
+const std::vector<std::string> kExecutors = {kWalk, "crosstate/model/group_forward.h",
+                                             "crosstate/integer/code_panels.h",
+                                             "crosstate/integer/lane_sites.h"};
+
 // --- the checker
 // -----------------------------------------------------------------------------------
 
@@ -123,6 +130,29 @@ std::vector<std::string> check_bans(const std::string& source) {
   return problems;
 }
 
+std::vector<std::string> check_walk(const std::string& source) {
+  static const std::regex kScan(R"(\b(scan_forward|scan_adjoint|paired_scan|stream_scan)\s*\()");
+  // Sites are what executors consist of; theirs have the names of steps.
+  static const std::regex kStep(R"(\b(?!sites)\w+\s*(\.|->)\s*(recur|normalize_sum)\s*\()");
+  const bool executor =
+      std::any_of(kExecutors.begin(), kExecutors.end(), [&](const std::string& header) {
+        return source.find("#include \"" + header + "\"") != std::string::npos;
+      });
+  std::vector<std::string> problems;
+  const std::vector<std::string> lines = lines_of(code_only(source));
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    std::smatch found;
+    const std::string at = std::to_string(i + 1) + ": ";
+    if (!executor && std::regex_search(lines[i], found, kScan)) {
+      problems.push_back(at + found.str() + ": an executor supplies the steps of " + kWalk);
+    }
+    if (std::regex_search(lines[i], found, kStep)) {
+      problems.push_back(at + found.str() + ": only " + kWalk + " calls steps");
+    }
+  }
+  return problems;
+}
+
 // --- the tree
 // --------------------------------------------------------------------------------------
 
@@ -184,6 +214,16 @@ TEST(Layering, LibraryNeverPrintsOrExits) {
   }
 }
 
+TEST(Layering, OneWayThroughANetwork) {
+  const fs::path root = CROSSTATE_SOURCE_DIR;
+  for (const fs::path& file : library_files()) {
+    const fs::path path = fs::relative(file, root);
+    const bool kernel = path.string().starts_with("crosstate/kernels/");
+    if (kernel || path == kWalk || file.stem().string().ends_with("_test")) continue;
+    report_problems(file, check_walk(contents(file)));
+  }
+}
+
 // --- the checker itself
 // ----------------------------------------------------------------------------
 
@@ -240,6 +280,19 @@ TEST(LayeringChecker, IgnoresCommentsStringsAndOtherNames) {
                  "snprintf(buffer, size, \"x\");\n"
                  "f('\\x41', '\\'', '\"', 1'000, 2'000); on_exit_handler(); pool.exit_code();\n"),
       IsEmpty());
+}
+
+TEST(LayeringChecker, FindsASecondWayThroughANetwork) {
+  EXPECT_THAT(check_walk("void block() {\n"
+                         "  scan_forward(modes, rounding, steps, u, y, state);\n"
+                         "  const Rows y = forward.recur(l, u);\n"
+                         "}\n"),
+              ElementsAre(HasSubstr("2: scan_forward(: an executor supplies the steps"),
+                          HasSubstr("3: forward.recur(: only crosstate/model/walk.h")));
+  EXPECT_THAT(check_walk("#include \"crosstate/model/walk.h\"\n"
+                         "Rows recur(l, u) { scan_forward(modes, u, y); sites_.recur(l, u, y); }\n"
+                         "// forward.recur(l, u)\n"),
+              IsEmpty());
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "crosstate/integer/lanes.h"
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/kernels/state_draws.h"
+#include "crosstate/model/walk.h"
 
 namespace crosstate {
 namespace {
@@ -80,8 +81,8 @@ struct StreamMatrix {
       }
     }
   }
-  void multiply(const AlignedFloats& x, AlignedFloats& y) const {
-    stream_linear(weight.data(), bias.data(), inputs, outputs, x.data(), y.data());
+  void multiply(const float* x, float* y) const {
+    stream_linear(weight.data(), bias.data(), inputs, outputs, x, y);
   }
   std::size_t bytes() const { return 4 * (weight.size() + bias.size()); }
 };
@@ -137,15 +138,15 @@ struct StreamBlock {
     if (!plan.by_channel) lane_u = lane_y = AlignedFloats(plan.width(), 0);
   }
 
-  // The block's recurrence over one step. h: the residual stream; y: one value per channel of the
-  // shape, padded. Returns that channel's value of the stream for each y.
-  const float* recur(const BlockShape& shape, const IntegerNetwork& n, std::uint32_t step,
-                     const AlignedFloats& h, AlignedFloats& y) {
-    const float* in = h.data();
-    if (!u.empty()) {
-      for (std::size_t s = 0; s < shape.size(); ++s) u[s] = h[shape.channels[s]];
-      in = u.data();
-    }
+  // One value per channel of the shape, from those of the stream.
+  const float* select(const BlockShape& shape, const float* h) {
+    if (u.empty()) return h;
+    for (std::size_t s = 0; s < shape.size(); ++s) u[s] = h[shape.channels[s]];
+    return u.data();
+  }
+
+  // One step of the recurrence: sums over the modes of each channel of the shape, padded, in y.
+  void advance(const IntegerNetwork& n, std::uint32_t step, const float* in, AlignedFloats& y) {
     const StreamModes modes{plan.depth,
                             plan.width(),
                             ar.data(),
@@ -159,13 +160,12 @@ struct StreamBlock {
     const StreamState state{xr.data(), xi.data(), er.data(), ei.data()};
     if (plan.by_channel) {
       stream_scan(modes, step, in, state, y.data());
-      return in;
+      return;
     }
     for (std::size_t i = 0; i < plan.lanes.size(); ++i) lane_u[i] = in[plan.lanes[i].channel];
     stream_scan(modes, step, lane_u.data(), state, lane_y.data());
     std::fill(y.begin(), y.end(), 0.0f);
     for (std::size_t i = 0; i < plan.lanes.size(); ++i) y[plan.lanes[i].channel] += lane_y[i];
-    return in;
   }
   void forget() {
     for (AlignedFloats* v : {&xr, &xi, &er, &ei}) std::fill(v->begin(), v->end(), 0.0f);
@@ -180,7 +180,7 @@ struct StreamBlock {
 
 }  // namespace
 
-struct IntegerStream::Inside {
+struct IntegerStream::Inside : FoldedNorms {
   IntegerNetwork n;
   ReferenceExecutor reference;
   std::int64_t longest;
@@ -223,32 +223,58 @@ struct IntegerStream::Inside {
                        std::to_string(n.inputs) + " inputs");
   }
 
-  void block(std::size_t l) {
-    StreamBlock& b = blocks[l];
-    const IntegerBlock& from = n.blocks[l];
-    const float* const u = b.recur(from.shape, n, static_cast<std::uint32_t>(steps), h, y);
-    const LaneTable activation = b.activation.lanes(), gates = b.gate.lanes();
-    requantize_each(b.output.to(from.ssm_output, &activation), padded(from.shape.size()), y.data(),
-                    u, y.data());
-    b.linear.multiply(y, z);
-    if (n.gated) {
-      float* const gate = z.data() + width;
-      requantize_each(b.linear_codes.to(from.linear), width, z.data(), nullptr, z.data());
-      requantize_each(b.linear_codes.to(from.linear, &gates, width), width, gate, nullptr, gate);
-      for (std::size_t i = 0; i < width; ++i) z[i] *= z[width + i];
-    }
-    requantize_each(b.sum.to(n.residual), width, z.data(), h.data(), h.data());
+  void step() {
+    walk_stretch(*this, blocks.size());
+    ++steps;
   }
 
-  void step() {
-    encoder.multiply(x, h);
-    requantize_each(encoder_codes.to(n.residual), width, h.data(), nullptr, h.data());
-    for (std::size_t l = 0; l < blocks.size(); ++l) block(l);
+  // The steps of walk_stretch(), on padded vectors of one value per channel.
+
+  const float* input() const { return x.data(); }
+  float* encode(const float* codes) {
+    encoder.multiply(codes, h.data());
+    return h.data();
+  }
+  void enter(float* sums) {
+    requantize_each(encoder_codes.to(n.residual), width, sums, nullptr, h.data());
+  }
+  const float* select(std::size_t l) { return blocks[l].select(n.blocks[l].shape, h.data()); }
+  float* recur(std::size_t l, const float* u) {
+    blocks[l].advance(n, static_cast<std::uint32_t>(steps), u, y);
+    return y.data();
+  }
+  float* activate(std::size_t l, float* sums, const float* u) {
+    const IntegerBlock& from = n.blocks[l];
+    const LaneTable table = blocks[l].activation.lanes();
+    requantize_each(blocks[l].output.to(from.ssm_output, &table), padded(from.shape.size()), sums,
+                    u, sums);
+    return sums;
+  }
+  float* linear(std::size_t l, const float* a) {
+    blocks[l].linear.multiply(a, z.data());
+    return z.data();
+  }
+  float* gate(std::size_t l, float* sums) {
+    if (!n.gated) return sums;
+    const LaneFactors& codes = blocks[l].linear_codes;
+    const CodeFormat& format = n.blocks[l].linear;
+    const LaneTable table = blocks[l].gate.lanes();
+    float* const second = sums + width;
+    requantize_each(codes.to(format), width, sums, nullptr, sums);
+    requantize_each(codes.to(format, &table, width), width, second, nullptr, second);
+    for (std::size_t i = 0; i < width; ++i) sums[i] *= second[i];
+    return sums;
+  }
+  float* add_residual(std::size_t l, const float* sums) {
+    requantize_each(blocks[l].sum.to(n.residual), width, sums, h.data(), h.data());
+    return h.data();
+  }
+  static void leave(std::size_t, float*) {}  // add_residual() has requantized the stream in place
+  void pool() {
     for (std::size_t i = 0; i < n.channels; ++i) {
       const auto code = static_cast<double>(h[i]);
       pooled[i] = n.pool_last ? code : pooled[i] + code;
     }
-    ++steps;
   }
 };
 

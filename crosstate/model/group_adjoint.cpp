@@ -1,7 +1,6 @@
 #include <utility>
 
-#include "crosstate/model/group_pass.h"
-#include "crosstate/model/panels.h"
+#include "crosstate/model/group_forward.h"
 
 namespace crosstate {
 
@@ -33,119 +32,189 @@ void GroupPass::decode_adjoint(const GroupMemory& m, const std::vector<double>& 
   }
 }
 
+/// The adjoint steps of one group, for walk_back_to_norm() and walk_back_from_norm(). `stream` is
+/// the gradient of the residual stream at the present block of time, changed in place.
+class GroupAdjoint {
+ public:
+  /// norm: as in GroupPass::layer_adjoint(), or null. g null: no sums of gradients are kept.
+  GroupAdjoint(const GroupPass& pass, GroupMemory& m, Scratch& w, const AlignedFloats* norm,
+               Gradients* g)
+      : p_(pass), c_(pass.c_), m_(m), w_(w), forward_(pass, m, w), norm_(norm), g_(g) {}
+
+  void at(const TimeBlock& b, Rows stream) {
+    b_ = &b;
+    stream_ = stream;
+    forward_.at(b);
+  }
+
+  void recompute(std::size_t l) {
+    v_ = forward_.normalize(l, z(l));
+    branch_ = forward_.gate_values(l, v_, true);
+    // The sum is needed only where a norm or a rounding follows it.
+    if (p_.layer_norm_ || c_.residual.on) sum_ = forward_.add_residual(l, branch_);
+  }
+
+  void leave(std::size_t l) {
+    if (!c_.residual.on) return;
+    ConstRows n = sum_;
+    if (p_.layer_norm_) {
+      const Rows to = take(w_.temp, p_.H_, columns());
+      forward_.layer_norm(l, sum_, to);
+      n = to;
+    }
+    rounded_adjoint(c_.residual, p_.H_, columns(), n, stream_, g_ ? &g_->residual : nullptr);
+  }
+
+  void normalize_sum(std::size_t l) {
+    if (!p_.layer_norm_) return;
+    layer_norm_adjoint(c_.blocks[l].norm_scale.data(), p_.H_, columns(), sum_, stream_, stream_,
+                       g_->blocks[l].gamma.data(), g_->blocks[l].beta.data());
+  }
+
+  /// The gradient of the branch; that of the stream goes on beside it.
+  ConstRows add_residual(std::size_t l) {
+    if (m_.dropout[l].empty()) return stream_;
+    const Rows branch = take(w_.gs, p_.H_, columns());
+    copy(p_.H_, columns(), stream_, branch);
+    scale_lanes(m_.dropout[l], p_.H_, columns(), branch);
+    return branch;
+  }
+
+  Rows gate(std::size_t l, ConstRows g) {
+    const std::size_t H = p_.H_;
+    const BlockQuantizers& q = c_.quantizers[l];
+    const Rows gv = take(w_.gz, p_.O_, columns());
+    if (p_.gated_) {
+      const Rows gate{gv.row(H), gv.stride};
+      multiply(H, columns(), g, branch_.gate, gv);
+      multiply(H, columns(), g, branch_.z, gate);
+      rounded_adjoint(q.gate, H, columns(), branch_.s, gate, nullptr);
+      gate_adjoint(p_.gate_, H, columns(), branch_.s, gate, gate);
+    } else {
+      copy(H, columns(), g, gv);
+    }
+    rounded_adjoint(q.linear, p_.O_, columns(), v_, gv, g_ ? &g_->blocks[l].linear : nullptr);
+    return gv;
+  }
+
+  Rows normalize(std::size_t l, Rows gv) {
+    if (norm_ == nullptr || norm_->empty()) return gv;
+    const std::size_t O = p_.O_;
+    const float* map = norm_->data();
+    affine_forward(map, map + 2 * O, O, columns(), gv, gv);
+    accumulate(map + O, O, columns(), z(l), gv);
+    mask_columns(GroupPass::mask(m_, *b_), O, columns(), gv);
+    return gv;
+  }
+
+  Rows linear(std::size_t l, ConstRows gz) {
+    const std::size_t S = p_.shape(l).size();
+    BlockGradients& out = g_->blocks[l];
+    const ConstRows a = rounded(c_.quantizers[l].activation, S, columns(), kept(m_.a[l], S), w_.aq);
+    linear_adjoint_weight(p_.O_, S, columns(), gz, a, out.weight.data(), out.bias.data());
+    const Rows ga = take(w_.gy, S, columns());
+    linear_forward(c_.blocks[l].transposed.data(), nullptr, S, p_.O_, columns(), gz, ga);
+    return ga;
+  }
+
+  Rows activate(std::size_t l, Rows g) {
+    const std::size_t S = p_.shape(l).size();
+    const BlockQuantizers& q = c_.quantizers[l];
+    BlockGradients& out = g_->blocks[l];
+    rounded_adjoint(q.activation, S, columns(), kept(m_.a[l], S), g, &out.activation);
+    multiply(S, columns(), g, kept(m_.slope[l], S), g);
+    rounded_adjoint(q.ssm_output, S, columns(), kept(m_.y[l], S), g, &out.ssm_output);
+    return g;
+  }
+
+  /// At the last block of time w.carry is to be 0.
+  void recur(std::size_t l, ConstRows gy) {
+    const BlockShape& shape = p_.shape(l);
+    const BlockCoefficients& c = c_.blocks[l];
+    const std::size_t S = shape.size(), carry = scan_state_size(1);
+    BlockGradients& out = g_->blocks[l];
+    const ConstRows u = forward_.select(l);
+    std::vector<double> unused(S);
+    row_sums(S, columns(), nullptr, gy, u, unused.data(), out.d.data());
+    take(w_.scan, b_->steps, kScanScratch);
+    const float* start = forward_.checkpoint(l, b_->index);
+    for (std::size_t s = 0; s < S; ++s) {
+      const std::size_t at = shape.first[s];
+      float* const gu = stream_.row(shape.channels[s]);
+      accumulate(&c.d[s], 1, columns(), {gy.row(s), columns()}, {gu, columns()});
+      scan_adjoint(
+          p_.modes(l, s), forward_.rounding_of(l, at), b_->steps, u.row(s),
+          start + at * p_.state_size_, gy.row(s), gu, w_.carry.data() + at * carry,
+          {out.ar.data() + at, out.ai.data() + at, nullptr, out.cr.data() + at, out.ci.data() + at},
+          w_.scan.data());
+    }
+  }
+
+  /// Of the encoder and, where they are rounded, the inputs.
+  void encoder() {
+    const std::size_t H = p_.H_, inputs = p_.inputs();
+    const ConstRows x = forward_.input();
+    if (c_.residual.on) {
+      rounded_adjoint(c_.residual, H, columns(), forward_.encode(x), stream_, &g_->residual);
+    }
+    linear_adjoint_weight(H, inputs, columns(), stream_, x, g_->encoder.data(),
+                          g_->encoder_bias.data());
+    if (!c_.input.on) return;
+    const Rows gx = take(w_.gs, inputs, columns());
+    linear_forward(c_.encoder_transposed.data(), nullptr, inputs, H, columns(), stream_, gx);
+    const ConstRows values = b_->rows(p_.batch_.group(m_.group).data(), inputs);
+    rounded_adjoint(c_.input, inputs, columns(), values, gx, &g_->input);
+  }
+
+ private:
+  std::size_t columns() const { return b_->columns(); }
+  ConstRows kept(const AlignedFloats& tensor, std::size_t rows) const {
+    return b_->rows(tensor.data(), rows);
+  }
+  ConstRows z(std::size_t l) const { return kept(m_.z[l], p_.O_); }
+
+  const GroupPass& p_;
+  const Coefficients& c_;
+  GroupMemory& m_;
+  Scratch& w_;
+  GroupForward forward_;
+  const AlignedFloats* norm_;
+  Gradients* g_;
+  const TimeBlock* b_ = nullptr;
+  Rows stream_;
+  // What recompute() has found.
+  ConstRows v_ = Rows(), sum_ = Rows();
+  GroupForward::Branch branch_ = {Rows(), Rows(), Rows()};
+};
+
 void GroupPass::norm_sums(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scratch& w, double* sum,
                           double* dot) const {
+  GroupAdjoint adjoint(*this, m, w, nullptr, nullptr);
   for (const TimeBlock& b : blocks_) {
+    const Rows stream = take(w.g, H_, b.columns());
+    copy(H_, b.columns(), b.rows(std::as_const(gh).data(), H_), stream);
+    adjoint.at(b, stream);
     const ConstRows z = b.rows(std::as_const(m.z[l]).data(), O_);
-    const Rows gr = take(w.g, H_, b.columns());
-    copy(H_, b.columns(), b.rows(std::as_const(gh).data(), H_), gr);
-    const Rows gz = tail_adjoint(l, b, z, m, w, gr, nullptr);
-    row_sums(O_, b.columns(), mask(m, b), gz, z, sum, dot);
+    row_sums(O_, b.columns(), mask(m, b), walk_back_to_norm(adjoint, l), z, sum, dot);
   }
 }
 
 void GroupPass::layer_adjoint(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scratch& w,
                               const AlignedFloats& norm, Gradients& g) const {
-  const BlockShape& shape = s_.shapes[l];
-  const std::size_t S = shape.size(), carry = scan_state_size(1);
-  const BlockCoefficients& c = c_.blocks[l];
-  const BlockQuantizers& q = c_.quantizers[l];
-  BlockGradients& out = g.blocks[l];
-  w.carry.assign(shape.modes() * carry, 0);
+  GroupAdjoint adjoint(*this, m, w, &norm, &g);
+  w.carry.assign(shape(l).modes() * scan_state_size(1), 0);
   for (std::size_t k = blocks_.size(); k-- > 0;) {
-    const TimeBlock& b = blocks_[k];
-    const std::size_t columns = b.columns();
-    const ConstRows y = b.rows(std::as_const(m.y[l]).data(), S);
-    const ConstRows aq =
-        rounded(q.activation, S, columns, b.rows(std::as_const(m.a[l]).data(), S), w.aq);
-    const Rows z = b.rows(m.z[l].data(), O_);
-    const Rows gr = b.rows(gh.data(), H_);
-    const Rows gz = tail_adjoint(l, b, z, m, w, gr, &g);
-    if (!norm.empty()) {
-      affine_forward(&norm[0], &norm[2 * O_], O_, columns, gz, gz);
-      accumulate(&norm[O_], O_, columns, z, gz);
-      mask_columns(mask(m, b), O_, columns, gz);
-    }
-    linear_adjoint_weight(O_, S, columns, gz, aq, out.weight.data(), out.bias.data());
-
-    const Rows gy = take(w.gy, S, columns);
-    linear_forward(c.transposed.data(), nullptr, S, O_, columns, gz, gy);
-    rounded_adjoint(q.activation, S, columns, b.rows(std::as_const(m.a[l]).data(), S), gy,
-                    &out.activation);
-    multiply(S, columns, gy, b.rows(std::as_const(m.slope[l]).data(), S), gy);
-    rounded_adjoint(q.ssm_output, S, columns, y, gy, &out.ssm_output);
-
-    const ConstRows u = recurrence_input(l, b, m, w);
-    std::vector<double> unused(S);
-    row_sums(S, columns, nullptr, gy, u, unused.data(), out.d.data());
-    take(w.scan, b.steps, kScanScratch);
-    const float* start = checkpoint(m, l, b.index, true);
-    for (std::size_t s = 0; s < S; ++s) {
-      const std::size_t at = shape.first[s];
-      float* const gu = gr.row(shape.channels[s]);
-      accumulate(&c.d[s], 1, columns, {gy.row(s), columns}, {gu, columns});
-      scan_adjoint(
-          c.scan(shape, s, complex_, gain_), rounding_of(m, l, at, b.start), b.steps, u.row(s),
-          start + at * state_size_, gy.row(s), gu, w.carry.data() + at * carry,
-          {out.ar.data() + at, out.ai.data() + at, nullptr, out.cr.data() + at, out.ci.data() + at},
-          w.scan.data());
-    }
+    adjoint.at(blocks_[k], blocks_[k].rows(gh.data(), H_));
+    walk_back_from_norm(adjoint, l, walk_back_to_norm(adjoint, l));
   }
 }
 
-void GroupPass::encode_adjoint(std::size_t group, const GroupMemory& m, AlignedFloats& gh,
-                               Scratch& w, Gradients& g) const {
+void GroupPass::encode_adjoint(GroupMemory& m, AlignedFloats& gh, Scratch& w, Gradients& g) const {
+  GroupAdjoint adjoint(*this, m, w, nullptr, &g);
   for (const TimeBlock& b : blocks_) {
-    const ConstRows x = encoder_input(group, b, w);
-    const Rows gr = b.rows(gh.data(), H_);
-    if (c_.residual.on) {
-      rounded_adjoint(c_.residual, H_, b.columns(), encoder_output(b, x, m, w), gr, &g.residual);
-    }
-    linear_adjoint_weight(H_, inputs(), b.columns(), gr, x, g.encoder.data(),
-                          g.encoder_bias.data());
-    if (c_.input.on) {
-      const Rows gx = take(w.gs, inputs(), b.columns());
-      linear_forward(c_.encoder_transposed.data(), nullptr, inputs(), H_, b.columns(), gr, gx);
-      rounded_adjoint(c_.input, inputs(), b.columns(), b.rows(batch_.group(group).data(), inputs()),
-                      gx, &g.input);
-    }
+    adjoint.at(b, b.rows(gh.data(), H_));
+    adjoint.encoder();
   }
-}
-
-Rows GroupPass::tail_adjoint(std::size_t l, const TimeBlock& b, ConstRows z, GroupMemory& m,
-                             Scratch& w, Rows gr, Gradients* g) const {
-  const std::size_t columns = b.columns();
-  const BlockQuantizers& q = c_.quantizers[l];
-  const Tail t = tail_values(l, b, z, m, w, true);
-  if (layer_norm_) {
-    if (c_.residual.on) {
-      const Rows before = take(w.temp, H_, columns);
-      normalise(l, b, t.r, before);
-      rounded_adjoint(c_.residual, H_, columns, before, gr, &g->residual);
-    }
-    layer_norm_adjoint(c_.blocks[l].norm_scale.data(), H_, columns, t.r, gr, gr,
-                       g->blocks[l].gamma.data(), g->blocks[l].beta.data());
-  } else {
-    rounded_adjoint(c_.residual, H_, columns, t.r, gr, g == nullptr ? nullptr : &g->residual);
-  }
-  const Rows gz = take(w.gz, O_, columns);
-  Rows go = gr;
-  if (!m.dropout[l].empty()) {
-    go = take(w.gs, H_, columns);
-    copy(H_, columns, gr, go);
-    scale_lanes(m.dropout[l], H_, columns, go);
-  }
-  if (gated_) {
-    const Rows gate{gz.row(H_), gz.stride};
-    multiply(H_, columns, go, t.sq, gz);
-    multiply(H_, columns, go, t.zq, gate);
-    rounded_adjoint(q.gate, H_, columns, t.s, gate, nullptr);
-    gate_adjoint(gate_, H_, columns, t.s, gate, gate);
-  } else {
-    copy(H_, columns, go, gz);
-  }
-  rounded_adjoint(q.linear, O_, columns, t.zn, gz, g == nullptr ? nullptr : &g->blocks[l].linear);
-  return gz;
 }
 
 }  // namespace crosstate

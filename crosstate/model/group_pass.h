@@ -1,4 +1,5 @@
-// One group of 16 sequences on its way through a network and back; pass.cpp runs the groups.
+// One group of 16 sequences through a network, forward and adjoint: its memory, the random draws,
+// the read-out and the adjoint. The forward steps are in group_forward.h; pass.cpp runs the groups.
 #pragma once
 
 #include <array>
@@ -30,6 +31,8 @@ struct TimeBlock {
 
 /// What one group of sequences keeps between forward and adjoint.
 struct GroupMemory {
+  std::size_t group = 0;                    // its number in the batch
+  bool training = false;                    // whether an adjoint follows
   std::vector<AlignedFloats> h;             // [layers + 1]: the residual stream, panels of H rows
   std::vector<AlignedFloats> y;             // [layers]: SSM output before rounding
   std::vector<AlignedFloats> a, slope;      // [layers]: activation before rounding, training only
@@ -63,25 +66,6 @@ class GroupPass {
   /// One draw per sequence, channel and layer, held over time.
   void draw_dropout(GroupMemory& m, std::size_t group, const LossOptions& loss) const;
 
-  /// Input codes and encoder, into the first residual stream. observers null: not measured.
-  void encode(GroupMemory& m, std::size_t group, Scratch& w, Observers* observers) const;
-
-  /// Scan, activation and linear layer of one block; leaves z in `w.z` or, while training, in the
-  /// group's memory.
-  Rows head(std::size_t l, const TimeBlock& b, GroupMemory& m, Scratch& w, bool training,
-            Observers* observers) const;
-
-  /// Norm, gate and residual sum of one block, into the next residual stream.
-  void tail(std::size_t l, const TimeBlock& b, ConstRows z, GroupMemory& m, Scratch& w,
-            Observers* observers) const;
-
-  /// head() and tail() of all blocks of a layer.
-  void layer_forward(std::size_t l, GroupMemory& m, Scratch& w, Observers* observers) const;
-
-  /// Sum (or last value) over each sequence's own length. Sums of codes are exact: the integer
-  /// network's pool is this one.
-  void pool(GroupMemory& m) const;
-
   /// Loss of one group; gradients of logits (not yet divided by the batch) if wanted.
   BatchResult decode(const GroupMemory& m, std::size_t group, const LossOptions& loss,
                      float* logits, std::vector<double>* glogits) const;
@@ -100,84 +84,28 @@ class GroupPass {
                      const AlignedFloats& norm, Gradients& g) const;
 
   /// Gradients of the encoder; gh as layer_adjoint() left it.
-  void encode_adjoint(std::size_t group, const GroupMemory& m, AlignedFloats& gh, Scratch& w,
-                      Gradients& g) const;
+  void encode_adjoint(GroupMemory& m, AlignedFloats& gh, Scratch& w, Gradients& g) const;
 
   const std::vector<TimeBlock>& blocks() const { return blocks_; }
+  std::size_t inputs() const { return static_cast<std::size_t>(s_.task.inputs); }
+  std::size_t channels() const { return H_; }
+  std::size_t outputs() const { return O_; }  // of a linear layer
+  std::size_t state_size() const { return state_size_; }
+  const BlockShape& shape(std::size_t l) const { return s_.shapes[l]; }
+  /// The modes of channel number `s` of a block.
+  ScanModes modes(std::size_t l, std::size_t s) const {
+    return c_.blocks[l].scan(shape(l), s, complex_, gain_);
+  }
   static const float* mask(const GroupMemory& m, const TimeBlock& b) {
     return m.mask.empty() ? nullptr : m.mask.data() + b.start * kLanes;
   }
 
  private:
-  struct Tail {
-    ConstRows zn, zq, s, sq;
-    Rows r;
-  };
+  friend class GroupForward;
+  friend class GroupAdjoint;
 
-  std::size_t inputs() const { return static_cast<std::size_t>(s_.task.inputs); }
-
-  const BlockShape& shape(std::size_t l) const { return s_.shapes[l]; }
   /// Floats of the states of one block.
   std::size_t states_of(std::size_t l) const { return shape(l).modes() * state_size_; }
-
-  float* checkpoint(GroupMemory& m, std::size_t l, std::size_t block, bool training) const {
-    return m.checkpoints[l].data() + (training ? block : block % 2) * states_of(l);
-  }
-
-  /// How the states of modes from number `first` of a block on are rounded from a step on.
-  StateRounding rounding_of(const GroupMemory& m, std::size_t l, std::size_t first,
-                            std::size_t step) const;
-
-  /// Scans channel number `s` of a block: adds its output to y.
-  void scan(std::size_t l, std::size_t s, const TimeBlock& b, const GroupMemory& m, const float* u,
-            float* y, float* states, Scratch& w) const;
-
-  /// The rows of the residual stream that run through a block's recurrence.
-  ConstRows recurrence_input(std::size_t l, const TimeBlock& b, const GroupMemory& m,
-                             Scratch& w) const;
-
-  ConstRows encoder_input(std::size_t group, const TimeBlock& b, Scratch& w) const;
-
-  ConstRows encoder_output(const TimeBlock& b, ConstRows x, const GroupMemory& m, Scratch& w) const;
-
-  /// z = weight x + bias of `outputs` rows, in parts where arrays have few rows.
-  static void linear(const AlignedFloats& weight, const AlignedFloats& bias,
-                     const std::vector<WeightTile>& tiles, std::size_t outputs, const TimeBlock& b,
-                     ConstRows x, Rows z, Scratch& w);
-
-  /// Adds a converter's noise to the rows of a panel. `site` numbers the places in the network
-  /// where sums are converted.
-  static void convert(const AlignedFloats& deviation, std::size_t site, const TimeBlock& b,
-                      const GroupMemory& m, ConstRows x, Rows to);
-
-  static void finish(const Quantizer& q, std::size_t rows, const TimeBlock& b, ConstRows x,
-                     Rows to);
-
-  /// Layer norm of a residual sum.
-  void normalise(std::size_t l, const TimeBlock& b, ConstRows r, Rows to) const;
-
-  /// The linear layer's input; the activation is kept for the adjoint while training.
-  ConstRows activate(std::size_t l, const TimeBlock& b, ConstRows y, GroupMemory& m,
-                     Scratch& w) const;
-
-  /// `again`: the forward pass has kept the gate's values.
-  Tail tail_values(std::size_t l, const TimeBlock& b, ConstRows z, GroupMemory& m, Scratch& w,
-                   bool again) const;
-
-  /// From the gradient after the block (gr) to that of the norm's output (returned); gr becomes the
-  /// gradient that the residual path carries. g null: no sums are kept.
-  Rows tail_adjoint(std::size_t l, const TimeBlock& b, ConstRows z, GroupMemory& m, Scratch& w,
-                    Rows gr, Gradients* g) const;
-
-  /// Steps one at a time, so that every state passes by.
-  void observe_states(const ScanModes& modes, StateRounding rounding, const TimeBlock& b,
-                      const float* used, const float* u, float* y, float* state,
-                      float* observers) const;
-
-  /// Adds the values of a panel to an observer: their extremes or, where those are known, a
-  /// histogram.
-  static void observe(const TimeBlock& b, const GroupMemory& m, std::size_t rows, ConstRows x,
-                      Observer& to);
 
   const Network::State& s_;
   const Coefficients& c_;

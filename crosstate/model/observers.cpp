@@ -1,6 +1,7 @@
 #include <algorithm>
+#include <cmath>
 
-#include "crosstate/model/group_pass.h"
+#include "crosstate/model/group_forward.h"
 
 namespace crosstate {
 
@@ -39,6 +40,86 @@ Observers& Observers::operator|=(const Observers& other) {
 
 namespace {
 
+// Forward, with every observed value passing by an observer.
+class ObservedForward : public GroupForward {
+ public:
+  ObservedForward(const GroupPass& pass, GroupMemory& m, Scratch& w, Observers& observers)
+      : GroupForward(pass, m, w), observers_(observers) {}
+
+  ConstRows input() const { return seen(p_.inputs(), GroupForward::input(), observers_.input); }
+  ConstRows encode(ConstRows x) const {
+    return seen(p_.channels(), GroupForward::encode(x), observers_.residual);
+  }
+  Rows recur(std::size_t l, ConstRows u) const {
+    const BlockShape& shape = p_.shape(l);
+    float* const largest = observers_.blocks[l].state.data();
+    const auto scan = [&](std::size_t s, const float* in, float* y, float* states) {
+      const std::size_t first = shape.first[s];
+      observe_states(p_.modes(l, s), rounding_of(l, first), in, y, states + first * p_.state_size(),
+                     largest + first);
+    };
+    const Rows y = recur_by(l, u, scan);
+    seen(shape.size(), y, observers_.blocks[l].ssm_output);
+    return y;
+  }
+  ConstRows activate(std::size_t l, ConstRows y, ConstRows u) const {
+    return seen(p_.shape(l).size(), GroupForward::activate(l, y, u),
+                observers_.blocks[l].activation);
+  }
+  ConstRows normalize(std::size_t l, ConstRows z) const {
+    return seen(p_.outputs(), GroupForward::normalize(l, z), observers_.blocks[l].linear);
+  }
+  ConstRows normalize_sum(std::size_t l, ConstRows r) const {
+    const ConstRows n = seen(p_.channels(), GroupForward::normalize_sum(l, r), observers_.residual);
+    return l + 1 == observers_.blocks.size() ? seen(p_.channels(), n, observers_.output) : n;
+  }
+  static void pool() {}  // nobody asks for the read-out
+
+ private:
+  // Adds the values of a panel to an observer: their extremes or, where those are known, a
+  // histogram.
+  ConstRows seen(std::size_t rows, ConstRows x, Observer& to) const {
+    const float* used = mask();
+    const double bins = static_cast<double>(to.histogram.size());
+    const double per_value = bins / std::max(1e-30, static_cast<double>(to.high) - to.low);
+    if (to.histogram.empty()) to.row_sums.resize(rows, 0);
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t c = 0; c < columns(); ++c) {
+        if (used != nullptr && used[c] == 0) continue;
+        const float v = x.row(r)[c];
+        if (!to.histogram.empty()) {
+          const double bin = std::clamp((v - to.low) * per_value, 0.0, bins - 1);
+          ++to.histogram[static_cast<std::size_t>(bin)];
+          continue;
+        }
+        to.low = std::min(to.low, v);
+        to.high = std::max(to.high, v);
+        to.squares += static_cast<double>(v) * v;
+        to.row_sums[r] += v;
+        ++to.count;
+      }
+    }
+    return x;
+  }
+
+  // Steps one at a time, so that every state passes by.
+  void observe_states(const ScanModes& modes, StateRounding rounding, const float* u, float* y,
+                      float* state, float* largest) const {
+    const float* used = mask();
+    for (std::size_t t = 0; t < b_->steps; ++t, ++rounding.draws.first_step) {
+      scan_forward(modes, rounding, 1, u + t * kLanes, y + t * kLanes, state);
+      for (std::size_t n = 0; n < modes.modes; ++n) {
+        for (std::size_t i = 0; i < 2 * kLanes; ++i) {
+          if (used != nullptr && used[t * kLanes + i % kLanes] == 0) continue;
+          largest[n] = std::max(largest[n], std::abs(state[n * 2 * kLanes + i]));
+        }
+      }
+    }
+  }
+
+  Observers& observers_;
+};
+
 // Every observer of one forward pass, on top of what `start` holds.
 Observers forward_spreads(const Network::State& state, const Coefficients& coefficients,
                           std::span<const Batch> batches, ThreadPool& pool,
@@ -53,10 +134,8 @@ Observers forward_spreads(const Network::State& state, const Coefficients& coeff
     pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
       const auto i = static_cast<std::size_t>(worker);
       pass.prepare(memory[i], g, false);
-      pass.encode(memory[i], g, scratch[i], &observers[g]);
-      for (std::size_t l = 0; l < state.blocks.size(); ++l) {
-        pass.layer_forward(l, memory[i], scratch[i], &observers[g]);
-      }
+      ObservedForward forward(pass, memory[i], scratch[i], observers[g]);
+      walk_layers(forward, state.blocks.size(), pass.blocks());
     });
     for (const Observers& s : observers) all |= s;
   }

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-#include "crosstate/model/group_pass.h"
+#include "crosstate/model/group_forward.h"
 
 namespace crosstate {
 namespace {
@@ -79,9 +79,8 @@ BatchResult forward_batch(const Network::State& state, const Coefficients& coeff
     GroupMemory& m = memory[static_cast<std::size_t>(worker)];
     Scratch& w = scratch[static_cast<std::size_t>(worker)];
     pass.prepare(m, g, false);
-    pass.encode(m, g, w, nullptr);
-    for (std::size_t l = 0; l < state.blocks.size(); ++l) pass.layer_forward(l, m, w, nullptr);
-    pass.pool(m);
+    GroupForward forward(pass, m, w);
+    walk_layers(forward, state.blocks.size(), pass.blocks());
     results[g] =
         pass.decode(m, g, {}, logits == nullptr ? nullptr : &all[g * kLanes * classes], nullptr);
   });
@@ -127,7 +126,7 @@ struct NormMoments {
 };
 
 // Forward up to the last linear layer, with norms that take the statistics of the whole batch: the
-// groups meet before each of them. `begin` prepares a group and encodes its input.
+// groups meet before each of them. `begin` prepares a group.
 template <class Begin>
 NormMoments forward_to_last_norm(const GroupPass& pass, Network::State& state,
                                  Coefficients& coefficients, const Batch& batch, double momentum,
@@ -142,12 +141,16 @@ NormMoments forward_to_last_norm(const GroupPass& pass, Network::State& state,
     pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
       Scratch& w = kept.scratch[static_cast<std::size_t>(worker)];
       GroupMemory& m = kept.groups[g];
-      if (l == 0) begin(g, w);
+      if (l == 0) begin(g);
+      GroupForward forward(pass, m, w);
       for (const TimeBlock& b : pass.blocks()) {
-        if (l > 0) {
-          pass.tail(l - 1, b, b.rows(std::as_const(m.z[l - 1]).data(), outputs), m, w, nullptr);
+        forward.at(b);
+        if (l == 0) {
+          walk_encoder(forward);
+        } else {
+          walk_from_norm(forward, l - 1, b.rows(std::as_const(m.z[l - 1]).data(), outputs));
         }
-        const Rows z = pass.head(l, b, m, w, true, nullptr);
+        const ConstRows z = walk_to_norm(forward, l);
         row_sums(outputs, b.columns(), GroupPass::mask(m, b), z, z, sum[g].data(),
                  squares[g].data());
       }
@@ -164,10 +167,7 @@ void measure_norms(Network::State& state, Coefficients& coefficients, const Batc
                    double momentum, ThreadPool& pool) {
   const GroupPass pass(state, coefficients, batch);
   TrainingMemory& kept = training_memory(batch.groups, pool);
-  const auto begin = [&](std::size_t g, Scratch& w) {
-    pass.prepare(kept.groups[g], g, true);
-    pass.encode(kept.groups[g], g, w, nullptr);
-  };
+  const auto begin = [&](std::size_t g) { pass.prepare(kept.groups[g], g, true); };
   forward_to_last_norm(pass, state, coefficients, batch, momentum, begin, kept, pool);
 }
 
@@ -189,14 +189,12 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
 
   // Forward. Without batch norm a group runs through all layers at once; with it, the groups meet
   // before every norm.
-  const auto begin = [&](std::size_t g, Scratch& w) {
+  const auto begin = [&](std::size_t g) {
     pass.prepare(mem[g], g, true);
     GroupPass::draw_seeds(mem[g], g, loss);
     pass.draw_dropout(mem[g], g, loss);
-    pass.encode(mem[g], g, w, nullptr);
   };
   const auto end = [&](std::size_t g) {
-    pass.pool(mem[g]);
     std::vector<double> glogits;
     results[g] = pass.decode(mem[g], g, loss, nullptr, &glogits);
     pass.decode_adjoint(mem[g], glogits, sums[g], gradient[g]);
@@ -204,26 +202,25 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
   if (!batch_norm) {
     pool.parallel_for(groups, [&](std::size_t g, int worker) {
       Scratch& w = work[static_cast<std::size_t>(worker)];
-      begin(g, w);
-      for (std::size_t l = 0; l < layers; ++l) {
-        for (const TimeBlock& b : pass.blocks()) {
-          pass.tail(l, b, pass.head(l, b, mem[g], w, true, nullptr), mem[g], w, nullptr);
-        }
-      }
+      begin(g);
+      GroupForward forward(pass, mem[g], w);
+      walk_layers(forward, layers, pass.blocks());
       end(g);
       for (std::size_t l = layers; l-- > 0;) {
         pass.layer_adjoint(l, mem[g], gradient[g], w, {}, sums[g]);
       }
-      pass.encode_adjoint(g, mem[g], gradient[g], w, sums[g]);
+      pass.encode_adjoint(mem[g], gradient[g], w, sums[g]);
     });
   } else {
     moments =
         forward_to_last_norm(pass, state, coefficients, batch, kNormMomentum, begin, kept, pool);
     pool.parallel_for(groups, [&](std::size_t g, int worker) {
-      Scratch& w = work[static_cast<std::size_t>(worker)];
+      GroupForward forward(pass, mem[g], work[static_cast<std::size_t>(worker)]);
       for (const TimeBlock& b : pass.blocks()) {
-        pass.tail(layers - 1, b, b.rows(std::as_const(mem[g].z[layers - 1]).data(), outputs),
-                  mem[g], w, nullptr);
+        forward.at(b);
+        walk_from_norm(forward, layers - 1,
+                       b.rows(std::as_const(mem[g].z[layers - 1]).data(), outputs));
+        forward.pool();
       }
       end(g);
     });
@@ -239,7 +236,7 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
       pool.parallel_for(groups, [&](std::size_t g, int worker) {
         Scratch& w = work[static_cast<std::size_t>(worker)];
         pass.layer_adjoint(l, mem[g], gradient[g], w, map, sums[g]);
-        if (l == 0) pass.encode_adjoint(g, mem[g], gradient[g], w, sums[g]);
+        if (l == 0) pass.encode_adjoint(mem[g], gradient[g], w, sums[g]);
       });
     }
   }

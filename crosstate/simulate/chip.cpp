@@ -5,7 +5,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
-#include "crosstate/integer/pool.h"
+#include "crosstate/integer/code_panels.h"
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/simulate/array_plan.h"
 #include "crosstate/simulate/conversion.h"
@@ -26,29 +26,16 @@ std::string prefix_of(std::size_t array, std::size_t copy) {
   return copy == 0 ? of_array : "copies." + std::to_string(copy) + "." + of_array;
 }
 
-Rows take(AlignedFloats& memory, std::size_t rows, std::size_t columns) {
-  if (memory.size() < rows * columns) memory.resize(rows * columns);
-  return {memory.data(), columns};
-}
-
-// Memory of one thread. Panels are [rows][steps][16] of one stretch of time.
+// Memory of one thread.
 struct Work {
+  CodeMemory panels;
   std::vector<AlignedFloats> rows;  // by array: what drives a recurrent array, [u, x] in 16 lanes
-  AlignedFloats input, h, u, y, z, partial, columns;
+  AlignedFloats partial, columns;
   ReadScratch read;
-  std::vector<std::int64_t> pooled;      // [H][16] sums of codes
   std::vector<std::vector<float>> seen;  // by array: largest sums per column; empty: not wanted
   float* path = nullptr;                 // Chip::state_path(); null: not wanted
 
   float* seen_by(std::size_t array) { return seen.empty() ? nullptr : seen[array].data(); }
-};
-
-// A stretch of time of one group of sequences.
-struct Stretch {
-  std::size_t start, steps;
-  std::uint32_t sequence;  // of lane 0
-  std::size_t columns() const { return steps * kLanes; }
-  std::uint32_t step() const { return static_cast<std::uint32_t>(start); }
 };
 
 struct Layer {
@@ -108,24 +95,26 @@ struct Chip::Inside {
   }
 
   // y = W x + bias over the tiles of a matrix; the first tiles' converters add the bias.
+  // `sequence` is the number of lane 0's sequence in the data set.
   void matrix(const std::vector<std::size_t>& tiles, const AlignedFloats& bias, const Stretch& t,
-              ConstRows x, Rows y, Work& w) const {
+              std::uint32_t sequence, ConstRows x, Rows y, Work& w) const {
     for (const std::size_t i : tiles) {
       const MappedArray& tile = mapping->arrays[i];
       const ConstRows in(x.row(tile.first_input), x.stride);
       const Rows out{y.row(tile.first_output), y.stride};
       const bool first = tile.first_input == 0;
       const Rows to = first ? out : take(w.partial, tile.columns, t.columns());
-      arrays[i].multiply(0, tile.columns, t.steps, in, to, t.sequence, t.step(), w.read,
-                         first && !bias.empty() ? bias.data() + tile.first_output : nullptr,
-                         w.seen_by(i));
+      arrays[i].multiply(
+          0, tile.columns, t.steps, in, to, sequence, static_cast<std::uint32_t>(t.start), w.read,
+          first && !bias.empty() ? bias.data() + tile.first_output : nullptr, w.seen_by(i));
       if (!first) accumulate(nullptr, tile.columns, t.columns(), to, out);
     }
   }
 
   // One recurrent array through a stretch of time: two products a step, states fed back as codes.
   // Adds each piece's part of C x.
-  void recur(std::size_t number, const Stretch& t, ConstRows u, Rows y, Work& w) const {
+  void recurrence(std::size_t number, const Stretch& t, std::uint32_t sequence, ConstRows u, Rows y,
+                  Work& w) const {
     const MappedArray& a = mapping->arrays[number];
     const ProgrammedArray& array = arrays[number];
     const std::size_t pieces = a.pieces.size();
@@ -133,16 +122,16 @@ struct Chip::Inside {
     const Rows in{rows, kLanes}, states{rows + pieces * kLanes, kLanes};
     const Rows out = take(w.columns, a.columns, kLanes);
     for (std::size_t k = 0; k < t.steps; ++k) {
-      const std::uint32_t step = t.step() + static_cast<std::uint32_t>(k);
+      const auto step = static_cast<std::uint32_t>(t.start + k);
       for (std::size_t i = 0; i < pieces; ++i) {
         std::copy_n(u.row(a.pieces[i].channel) + k * kLanes, kLanes, in.row(i));
       }
-      array.multiply(0, a.states, 1, in, out, t.sequence, step, w.read, nullptr, w.seen_by(number));
+      array.multiply(0, a.states, 1, in, out, sequence, step, w.read, nullptr, w.seen_by(number));
       if (incremental) accumulate(nullptr, a.states, kLanes, states, out);
       fake_quantize_forward(state_step.data(), -state_limit, state_limit, a.states, kLanes, out,
                             states);
       std::fill_n(in.data, pieces * kLanes, 0.0f);
-      array.multiply(a.states, pieces, 1, in, out, t.sequence, step, w.read, nullptr,
+      array.multiply(a.states, pieces, 1, in, out, sequence, step, w.read, nullptr,
                      w.seen_by(number));
       for (std::size_t i = 0; i < pieces; ++i) {
         float* to = y.row(a.pieces[i].channel) + k * kLanes;
@@ -167,46 +156,57 @@ struct Chip::Inside {
     }
   }
 
-  // The residual stream h through one layer, in place.
-  void block(std::size_t l, const Stretch& t, Rows h, Work& w) const {
-    const Layer& layer = layers[l];
-    const BlockShape& shape = n.blocks[l].shape;
-    const std::size_t H = n.channels, S = shape.size(), columns = t.columns();
-    const Rows y = take(w.y, H, columns), z = take(w.z, n.outputs(), columns);
-    const Rows u = take(w.u, S, columns);
-    for (std::size_t s = 0; s < S; ++s) {
-      std::copy_n(h.row(shape.channels[s]), columns, u.row(s));
+  // The sites of CodePanels for one group of sequences.
+  struct Sites {
+    const Inside& in;
+    std::uint32_t sequence;
+    Work& w;
+
+    void encode(const Stretch& t, ConstRows x, Rows sums) const {
+      in.matrix(in.encoder, in.encoder_bias, t, sequence, x, sums, w);
     }
-    std::fill_n(y.data, S * columns, 0.0f);
-    for (const std::size_t i : layer.recurrence) recur(i, t, u, y, w);
-    layer.output(S, columns, y, u, y, layer.activation);
-    matrix(layer.linear, layer.bias, t, y, z, w);
-    if (n.gated) {
-      const Rows gate{z.row(H), z.stride};
-      layer.linear_codes(H, columns, z, z, z);
-      layer.linear_codes(H, columns, gate, gate, gate, layer.gate, H);
-      multiply(H, columns, z, gate, z);
+    void enter(std::size_t columns, Rows h) const {
+      in.encoder_codes(in.n.channels, columns, h, h, h);
     }
-    layer.sum(H, columns, z, h, h);
-  }
+    void recur(std::size_t l, const Stretch& t, ConstRows u, Rows y) const {
+      for (const std::size_t i : in.layers[l].recurrence) in.recurrence(i, t, sequence, u, y, w);
+    }
+    void activate(std::size_t l, std::size_t columns, Rows y, ConstRows u) const {
+      const Layer& layer = in.layers[l];
+      layer.output(in.n.blocks[l].shape.size(), columns, y, u, y, layer.activation);
+    }
+    void linear(std::size_t l, const Stretch& t, ConstRows a, Rows z) const {
+      in.matrix(in.layers[l].linear, in.layers[l].bias, t, sequence, a, z, w);
+    }
+    void linear_codes(std::size_t l, std::size_t columns, Rows z) const {
+      in.layers[l].linear_codes(in.n.channels, columns, z, z, z);
+    }
+    void gate_codes(std::size_t l, std::size_t columns, Rows z) const {
+      const Layer& layer = in.layers[l];
+      layer.linear_codes(in.n.channels, columns, z, z, z, layer.gate, in.n.channels);
+    }
+    void add_residual(std::size_t l, std::size_t columns, ConstRows z, Rows h) const {
+      in.layers[l].sum(in.n.channels, columns, z, h, h);
+    }
+  };
 
   // Scores [classes][16] from the pooled codes, which go in by slices of the drivers' bits.
   void decode(std::uint32_t sequence, std::size_t length, const std::uint32_t* lengths, Work& w,
               double* scores) const {
     const std::size_t H = n.channels;
     const int bits = mapping->decoder_bits - 1;
-    const Rows slice = take(w.y, H, kLanes), part = take(w.z, n.classes, kLanes);
+    const Rows slice = take(w.panels.y, H, kLanes), part = take(w.panels.z, n.classes, kLanes);
     std::fill_n(scores, n.classes * kLanes, 0.0);
     for (std::size_t k = 0; k < mapping->decoder_slices; ++k) {
       const int shift = static_cast<int>(k) * bits;
       for (std::size_t i = 0; i < H * kLanes; ++i) {
-        const std::int64_t sum = w.pooled[i];
+        const std::int64_t sum = w.panels.pooled[i];
         const auto part_of =
             static_cast<float>((std::abs(sum) >> shift) & ((std::int64_t{1} << bits) - 1));
         slice.data[i] = sum < 0 ? -part_of : part_of;
       }
       // Behind the last time step, so that no draw of the decoder is used twice.
-      matrix(decoder, {}, {length + k, 1, sequence}, slice, part, w);
+      matrix(decoder, {}, {length + k, 1}, sequence, slice, part, w);
       const double weight = std::ldexp(1.0, shift);
       for (std::size_t i = 0; i < n.classes * kLanes; ++i) scores[i] += weight * part.data[i];
     }
@@ -231,26 +231,9 @@ struct Chip::Inside {
         w.rows[i].assign(mapping->arrays[i].rows * kLanes, 0);
       }
     }
-    w.pooled.assign(n.channels * kLanes, 0);
-    const std::uint32_t* lengths = batch.lengths.data() + group * kLanes;
-    const AlignedFloats inverse(n.inputs, 1 / static_cast<float>(n.input.scale));
-    const AlignedFloats ones(n.inputs, 1);
-    // Nothing behind the group's last sequence is counted.
-    const std::size_t end = *std::max_element(lengths, lengths + kLanes);
-    for (std::size_t t0 = 0; t0 < end; t0 += batch.block_length) {
-      const Stretch t{t0, std::min(batch.block_length, batch.length - t0), sequence};
-      const ConstRows x(batch.group(group).data() + t0 * n.inputs * kLanes, t.columns());
-      const Rows input = take(w.input, n.inputs, t.columns());
-      const Rows h = take(w.h, n.channels, t.columns());
-      affine_forward(inverse.data(), nullptr, n.inputs, t.columns(), x, input);
-      fake_quantize_forward(ones.data(), static_cast<float>(n.input.low),
-                            static_cast<float>(n.input.high), n.inputs, t.columns(), input, input);
-      matrix(encoder, encoder_bias, t, input, h, w);
-      encoder_codes(n.channels, t.columns(), h, h, h);
-      for (std::size_t l = 0; l < layers.size(); ++l) block(l, t, h, w);
-      pool_codes(n, t.start, t.steps, lengths, h, w.pooled.data());
-    }
-    decode(sequence, batch.length, lengths, w, scores);
+    Sites sites{*this, sequence, w};
+    run_codes(n, batch, group, sites, w.panels);
+    decode(sequence, batch.length, batch.lengths.data() + group * kLanes, w, scores);
   }
 
   void check(const Batch& batch) const {

@@ -1,0 +1,176 @@
+// The steps of model/walk.h on panels of codes of 16 sequences: the digital part, which batched
+// integer inference and simulated chips share.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "crosstate/base/aligned.h"
+#include "crosstate/base/lanes.h"
+#include "crosstate/data/batch.h"
+#include "crosstate/integer/bounds.h"
+#include "crosstate/kernels/pointwise.h"
+#include "crosstate/model/panels.h"
+#include "crosstate/model/walk.h"
+
+namespace crosstate {
+
+/// A stretch of time of one group of sequences.
+struct Stretch {
+  std::size_t start, steps;
+  std::size_t columns() const { return steps * kLanes; }
+};
+
+/// Working memory of one thread: panels [rows][steps][16] of one stretch, and sums over time.
+struct CodeMemory {
+  AlignedFloats x, h, u, y, z;
+  std::vector<std::int64_t> pooled;  // [H][16] sums of codes
+};
+
+/// An executor for walk_stretch(). Sites has the products with the weights, and the conversions of
+/// accumulators to codes, which include the tables of the functions:
+///
+///   encode(t, x, sums)              accumulators of the encoder, bias included
+///   enter(columns, h)               to codes of the residual stream, in place
+///   recur(l, t, u, y)               adds the sums over modes to y; carries the states along
+///   activate(l, columns, y, u)      y with D u to codes, then to those of the activation, in place
+///   linear(l, t, a, z)              accumulators of the linear layer, bias included
+///   linear_codes(l, columns, z)     the first H rows of the accumulators to codes, in place
+///   gate_codes(l, columns, z)       the other H rows to codes, then to those of the gate, in place
+///   add_residual(l, columns, z, h)  z with h to codes of the residual stream, in h
+///
+/// t is the stretch of time and l the block.
+template <class Sites>
+class CodePanels : public FoldedNorms {
+ public:
+  CodePanels(const IntegerNetwork& n, const Batch& batch, std::size_t group, Sites& sites,
+             CodeMemory& m)
+      : n_(n),
+        values_(batch.group(group).data()),
+        lengths_(batch.lengths.data() + group * kLanes),
+        sites_(sites),
+        m_(m),
+        inverse_scale_(n.inputs, 1 / static_cast<float>(n.input.scale)),
+        ones_(n.inputs, 1) {
+    m.pooled.assign(n.channels * kLanes, 0);
+  }
+
+  void at(const Stretch& t) { t_ = t; }
+
+  Rows input() {
+    const ConstRows values(values_ + t_.start * n_.inputs * kLanes, columns());
+    const Rows x = take(m_.x, n_.inputs, columns());
+    // x / scale, floor, and not times the scale again: codes.
+    affine_forward(inverse_scale_.data(), nullptr, n_.inputs, columns(), values, x);
+    fake_quantize_forward(ones_.data(), static_cast<float>(n_.input.low),
+                          static_cast<float>(n_.input.high), n_.inputs, columns(), x, x);
+    return x;
+  }
+
+  Rows encode(ConstRows x) {
+    h_ = take(m_.h, n_.channels, columns());
+    sites_.encode(t_, x, h_);
+    return h_;
+  }
+  void enter(Rows sums) { sites_.enter(columns(), sums); }
+
+  ConstRows select(std::size_t l) {
+    const BlockShape& shape = n_.blocks[l].shape;
+    if (shape.every_channel(n_.channels)) return h_;
+    const Rows u = take(m_.u, shape.size(), columns());
+    for (std::size_t s = 0; s < shape.size(); ++s) {
+      std::copy_n(h_.row(shape.channels[s]), columns(), u.row(s));
+    }
+    return u;
+  }
+
+  Rows recur(std::size_t l, ConstRows u) {
+    const std::size_t S = n_.blocks[l].shape.size();
+    const Rows y = take(m_.y, S, columns());
+    std::fill_n(y.data, S * columns(), 0.0f);
+    sites_.recur(l, t_, u, y);
+    return y;
+  }
+
+  Rows activate(std::size_t l, Rows y, ConstRows u) {
+    sites_.activate(l, columns(), y, u);
+    return y;
+  }
+
+  Rows linear(std::size_t l, ConstRows a) {
+    const Rows z = take(m_.z, n_.outputs(), columns());
+    sites_.linear(l, t_, a, z);
+    return z;
+  }
+
+  Rows gate(std::size_t l, Rows z) {
+    if (!n_.gated) return z;
+    const Rows gate{z.row(n_.channels), z.stride};
+    sites_.linear_codes(l, columns(), z);
+    sites_.gate_codes(l, columns(), gate);
+    multiply(n_.channels, columns(), z, gate, z);
+    return z;
+  }
+
+  Rows add_residual(std::size_t l, ConstRows z) {
+    sites_.add_residual(l, columns(), z, h_);
+    return h_;
+  }
+  static void leave(std::size_t, Rows) {}  // add_residual() has requantized the stream in place
+
+  /// Adds the codes that the network's pooling takes.
+  void pool() {
+    // Float sums are exact over this many steps, which 8-bit codes do not reach in one stretch.
+    const auto most = static_cast<std::size_t>((1 << 24) / magnitude(n_.residual));
+    const bool all = !n_.pool_last && std::all_of(lengths_, lengths_ + kLanes, [&](auto length) {
+      return t_.start + t_.steps <= length;
+    });
+    for (std::size_t r = 0; r < n_.channels; ++r) {
+      for (std::size_t begin = 0; begin < t_.steps; begin += most) {
+        std::array<float, kLanes> sum{};
+        for (std::size_t k = begin; k < std::min(t_.steps, begin + most); ++k) {
+          const std::size_t t = t_.start + k;
+          const float* const codes = h_.row(r) + k * kLanes;
+          for (std::size_t i = 0; i < kLanes; ++i) {
+            const bool counts = all || (n_.pool_last ? t + 1 == lengths_[i] : t < lengths_[i]);
+            sum[i] += counts ? codes[i] : 0.0f;
+          }
+        }
+        for (std::size_t i = 0; i < kLanes; ++i) {
+          m_.pooled[r * kLanes + i] += static_cast<std::int64_t>(sum[i]);
+        }
+      }
+    }
+  }
+
+ private:
+  std::size_t columns() const { return t_.columns(); }
+
+  const IntegerNetwork& n_;
+  const float* values_;
+  const std::uint32_t* lengths_;  // [16]
+  Sites& sites_;
+  CodeMemory& m_;
+  AlignedFloats inverse_scale_, ones_;  // [inputs]
+  Stretch t_ = {};
+  Rows h_;
+};
+
+/// Runs one group of sequences of a batch; m.pooled holds the pooled sums afterwards.
+template <class Sites>
+void run_codes(const IntegerNetwork& n, const Batch& batch, std::size_t group, Sites& sites,
+               CodeMemory& m) {
+  CodePanels<Sites> panels(n, batch, group, sites, m);
+  const std::uint32_t* lengths = batch.lengths.data() + group * kLanes;
+  // Steps beyond the group's longest sequence are not pooled.
+  const std::size_t end = *std::max_element(lengths, lengths + kLanes);
+  for (std::size_t start = 0; start < end; start += batch.block_length) {
+    panels.at({start, std::min(batch.block_length, batch.length - start)});
+    walk_stretch(panels, n.blocks.size());
+  }
+}
+
+}  // namespace crosstate

@@ -1,0 +1,80 @@
+// The sites of CodePanels (code_panels.h) in floating-point lanes, which are exact where the
+// certificate proves it (certificate.h).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "crosstate/base/aligned.h"
+#include "crosstate/base/lanes.h"
+#include "crosstate/integer/code_panels.h"
+#include "crosstate/integer/lanes.h"
+#include "crosstate/integer/network.h"
+
+namespace crosstate {
+
+struct LaneMatrix {
+  AlignedFloats weight, bias;
+  std::size_t rows, columns;
+  explicit LaneMatrix(const IntegerMatrix& m)
+      : weight(floats(m.weight)), bias(floats(m.bias)), rows(m.rows), columns(m.columns) {}
+  void multiply(std::size_t count, ConstRows x, Rows y) const {
+    linear_forward(weight.data(), bias.data(), rows, columns, count, x, y);
+  }
+};
+
+struct LaneBlock {
+  AlignedFloats ar, ai, b, cr, ci;
+  std::vector<std::int32_t> re, im, out, drive;  // PairedModes
+  std::vector<bool> paired;                      // [S]: whether a channel may use them
+  LaneFactors output, linear_codes, sum;
+  CodeEntries activation, gate;
+  LaneMatrix linear;
+  std::size_t first_mode;  // its number in the network
+
+  LaneBlock(const IntegerNetwork& n, const IntegerBlock& from, std::size_t first);
+
+ private:
+  void pair_up(const IntegerNetwork& n, const IntegerBlock& from);
+};
+
+/// The network as lanes compute with it, shared by all groups. `n` must outlive it.
+struct LaneNetwork {
+  const IntegerNetwork& n;
+  LaneMatrix encoder;
+  LaneFactors encoder_codes;
+  std::vector<LaneBlock> blocks;
+  std::size_t state_size;                   // of a mode
+  std::array<std::uint32_t, kLanes> seeds;  // every sequence the same
+
+  explicit LaneNetwork(const IntegerNetwork& network);
+};
+
+/// The recurrent states of one group of sequences.
+struct LaneStates {
+  AlignedFloats state;
+  std::vector<std::int32_t, AlignedAllocator<std::int32_t>> pairs;  // of channels in 16-bit lanes
+};
+
+/// The sites of one group of sequences; construction sets its states to 0.
+class LaneSites {
+ public:
+  LaneSites(const LaneNetwork& network, LaneStates& states);
+
+  void encode(const Stretch& t, ConstRows x, Rows sums) const;
+  void enter(std::size_t columns, Rows h) const;
+  void recur(std::size_t l, const Stretch& t, ConstRows u, Rows y) const;
+  void activate(std::size_t l, std::size_t columns, Rows y, ConstRows u) const;
+  void linear(std::size_t l, const Stretch& t, ConstRows a, Rows z) const;
+  void linear_codes(std::size_t l, std::size_t columns, Rows z) const;
+  void gate_codes(std::size_t l, std::size_t columns, Rows z) const;
+  void add_residual(std::size_t l, std::size_t columns, ConstRows z, Rows h) const;
+
+ private:
+  const LaneNetwork& in_;
+  LaneStates& states_;
+};
+
+}  // namespace crosstate

@@ -1,0 +1,108 @@
+// The forward steps of one group of 16 sequences in floating point, for training and evaluation.
+// Quantized values are fake-quantized.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "crosstate/model/group_pass.h"
+#include "crosstate/model/panels.h"
+#include "crosstate/model/walk.h"
+
+namespace crosstate {
+
+/// An executor for walk_layers(), after GroupPass::prepare() of `m`. Panels have the number of rows
+/// given below, and as columns one block of time. In training, `m` keeps what the adjoint needs.
+class GroupForward {
+ public:
+  GroupForward(const GroupPass& pass, GroupMemory& m, Scratch& w)
+      : p_(pass), c_(pass.c_), m_(m), w_(w) {}
+
+  void at(const TimeBlock& b) { b_ = &b; }
+
+  ConstRows input() const;              // [inputs]
+  ConstRows encode(ConstRows x) const;  // [H]
+  void enter(ConstRows sums) const;
+  ConstRows select(std::size_t l) const;                              // [S]
+  Rows recur(std::size_t l, ConstRows u) const;                       // [S], D u included
+  ConstRows activate(std::size_t l, ConstRows y, ConstRows u) const;  // [S]
+  ConstRows linear(std::size_t l, ConstRows a) const;                 // [O]
+  ConstRows normalize(std::size_t l, ConstRows z) const;              // [O]
+
+  /// The quantized linear outputs z and the gate before (s) and after quantization: the first H
+  /// rows of z times the gate join the residual sum. Without a gate, z alone does.
+  struct Branch {
+    ConstRows z, s, gate;
+  };
+  Branch gate(std::size_t l, ConstRows v) const;
+  Rows add_residual(std::size_t l, const Branch& branch) const;  // [H]
+  ConstRows normalize_sum(std::size_t l, ConstRows r) const;     // [H]
+  void leave(std::size_t l, ConstRows n) const;
+  /// Sums over each sequence's own length, or its last value. Sums of codes are exact: the integer
+  /// network's pool is this one.
+  void pool() const;
+
+ protected:
+  /// recur() in which scan(s, u, y, states) runs the recurrence of channel number s of the block
+  /// over the block of time and adds the output to y.
+  template <class Scan>
+  Rows recur_by(std::size_t l, ConstRows u, const Scan& scan) const;
+
+  /// Adds the noise of the converters of the recurrence's outputs.
+  void convert_output(std::size_t l, Rows y) const;
+
+  /// How the states of modes from number `first` of a block on are rounded.
+  StateRounding rounding_of(std::size_t l, std::size_t first) const;
+
+  std::size_t columns() const { return b_->columns(); }
+  const float* mask() const { return GroupPass::mask(m_, *b_); }
+
+  const GroupPass& p_;
+  const Coefficients& c_;
+  GroupMemory& m_;
+  Scratch& w_;
+  const TimeBlock* b_ = nullptr;
+
+ private:
+  friend class GroupAdjoint;
+
+  /// The states of block l at the start of block number `block` of time.
+  float* checkpoint(std::size_t l, std::size_t block) const {
+    return m_.checkpoints[l].data() + (m_.training ? block : block % 2) * p_.states_of(l);
+  }
+
+  void scan(std::size_t l, std::size_t s, const float* u, float* y, float* states) const;
+
+  /// z = weight x + bias of `outputs` rows, in parts where arrays have few rows.
+  void multiply_by(const AlignedFloats& weight, const AlignedFloats& bias,
+                   const std::vector<WeightTile>& tiles, std::size_t outputs, ConstRows x,
+                   Rows z) const;
+
+  /// to = x with the noise of converters, a deviation for each row. `site` numbers the places of
+  /// the network that have converters.
+  void convert(const AlignedFloats& deviation, std::size_t site, ConstRows x, Rows to) const;
+
+  /// Quantizes x into the residual stream before block l.
+  void round_stream(std::size_t l, ConstRows x) const;
+
+  void layer_norm(std::size_t l, ConstRows r, Rows to) const;
+
+  /// gate(); with `again`, m.s has the gate's values from the forward pass.
+  Branch gate_values(std::size_t l, ConstRows v, bool again) const;
+};
+
+template <class Scan>
+Rows GroupForward::recur_by(std::size_t l, ConstRows u, const Scan& scan) const {
+  const BlockCoefficients& c = c_.blocks[l];
+  const std::size_t S = p_.shape(l).size(), states = p_.states_of(l);
+  const Rows y = b_->rows(m_.y[l].data(), S);
+  affine_forward(c.d.data(), nullptr, S, columns(), u, y);
+  float* const after = checkpoint(l, b_->index + 1);
+  std::copy_n(checkpoint(l, b_->index), states, after);
+  for (std::size_t s = 0; s < S; ++s) scan(s, u.row(s), y.row(s), after);
+  convert_output(l, y);
+  return y;
+}
+
+}  // namespace crosstate
