@@ -51,14 +51,12 @@ std::vector<std::string> settings_of_simulate() {
 // What decides the result of every chip.
 nlohmann::json identity_of(const RunOptions& options, const IntegerNetwork& network,
                            const Dataset& test) {
-  const nlohmann::json settings = RunIdentity().settings(options);
-  nlohmann::json identity = {{"model", {{"checksum", checksum(to_tensors(network))}}},
-                             {"data", {{"test", data_identity(test)}}},
-                             {"seed", options.seed}};
-  for (const char* section : {"simulate", "device", "crossbar", "wires", "external"}) {
-    identity[section] = settings.at(section);
-  }
-  identity.at("simulate").erase("chips");  // more of them may join
+  // More chips may join.
+  nlohmann::json identity = RunIdentity().settings(
+      options, {"simulate.", "!simulate.chips", "device.", "crossbar.", "wires.", "external."});
+  identity.update({{"model", {{"checksum", checksum(to_tensors(network))}}},
+                   {"data", {{"test", data_identity(test)}}},
+                   {"seed", options.seed}});
   return identity;
 }
 

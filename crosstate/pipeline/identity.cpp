@@ -12,6 +12,20 @@ namespace crosstate {
 
 using nlohmann::json;
 
+json selected(const json& settings, const std::vector<std::string>& keys) {
+  json chosen = json::object();
+  for (const auto& [section, values] : settings.items()) {
+    if (!values.is_object()) {
+      if (selects(keys, section + '.')) chosen[section] = values;
+      continue;
+    }
+    for (const auto& [key, value] : values.items()) {
+      if (selects(keys, section + '.' + key)) chosen[section][key] = value;
+    }
+  }
+  return chosen;
+}
+
 json RunIdentity::content_of(const std::string& file) {
   if (file.empty()) return "";
   const std::lock_guard lock(mutex_);
@@ -29,6 +43,10 @@ json RunIdentity::content_of(const std::string& file) {
 json RunIdentity::settings(const RunOptions& options) {
   RunOptions copy = options;
   return settings_of(copy.fields().to_json(), options);
+}
+
+json RunIdentity::settings(const RunOptions& options, const std::vector<std::string>& keys) {
+  return selected(settings(options), keys);
 }
 
 json RunIdentity::settings_of(json values, const RunOptions& options) {

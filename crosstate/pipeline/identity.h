@@ -5,11 +5,16 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "crosstate/base/threads.h"
 #include "crosstate/pipeline/options.h"
 
 namespace crosstate {
+
+/// Those of the settings {"section": {"key": value}} that `keys` select, as FieldList::use_only()
+/// takes them. A section that has no keys is taken whole.
+nlohmann::json selected(const nlohmann::json& settings, const std::vector<std::string>& keys);
 
 /// Describes settings for require_same(). Every file and every data set is read once. Safe from
 /// several threads.
@@ -19,6 +24,8 @@ class RunIdentity {
   /// names a file (run.start, device.table) is the checksum of its content; a file that cannot be
   /// read keeps its name, and whoever needs it tells why.
   nlohmann::json settings(const RunOptions& options);
+  /// Of these the selected() ones.
+  nlohmann::json settings(const RunOptions& options, const std::vector<std::string>& keys);
 
   /// The same, and with the settings of the data the checksums of the sets that they name. Throws
   /// Error for data that cannot be read.

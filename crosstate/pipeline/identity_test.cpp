@@ -79,6 +79,21 @@ TEST_F(Identity, KnowsFilesByTheirContent) {
   EXPECT_EQ(RunIdentity().settings(options).at("run").at("start"), "absent");
 }
 
+TEST_F(Identity, IsOfTheSettingsThatDecide) {
+  RunOptions options;
+  const std::vector<std::string> keys = {"prune.", "!prune.states", "run.seed", "external."};
+  const nlohmann::json first = RunIdentity().settings(options, keys);
+  EXPECT_EQ(first.size(), 3u);
+  EXPECT_EQ(first.at("run"), (nlohmann::json{{"seed", 1}}));
+  EXPECT_TRUE(first.at("external").is_null());
+  EXPECT_TRUE(first.at("prune").contains("score"));
+  options.prune.states = "0.125";
+  options.calibration += 1;
+  EXPECT_EQ(RunIdentity().settings(options, keys), first);
+  options.seed = 2;
+  EXPECT_NE(RunIdentity().settings(options, keys), first);
+}
+
 TEST_F(Identity, HasEverySettingThatMatters) {
   RunOptions options;
   const nlohmann::json plain = RunIdentity().settings(options);

@@ -1,30 +1,20 @@
 #include "crosstate/pipeline/prune_run.h"
 
-#include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
-#include "crosstate/integer/convert.h"
 #include "crosstate/pipeline/data.h"
-#include "crosstate/pipeline/identity.h"
 #include "crosstate/prune/prune.h"
-#include "crosstate/report/machine.h"
 #include "crosstate/train/evaluate.h"
 #include "crosstate/train/identity.h"
 
 namespace crosstate {
 namespace {
-
-namespace fs = std::filesystem;
-
-constexpr int kEvaluationBatch = 256;
-constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 // What the model's file says about its data and shape takes the place of the settings.
 RunOptions options_of(const Safetensors& content, const std::string& file, RunOptions options) {
@@ -36,63 +26,40 @@ RunOptions options_of(const Safetensors& content, const std::string& file, RunOp
   return options;
 }
 
-// Ends the work at any depth; caught where the summary is made.
-struct Stopped {};
-
+// The stages of a pruning, for one model after the other.
 class PruneRun {
  public:
-  PruneRun(const std::string& file, const RunOptions& options, const RunContext& context,
-           OutputDirectory& output, ThreadPool& pool)
-      : content_(read_safetensors(file)),
-        options_(options_of(content_, file, options)),
-        context_(context),
-        pool_(pool) {
-    RunOptions copy = options_;
-    summary_.config = copy.fields().to_json();
-    summary_.machine = machine_summary();
-    if (!options.prune.against.empty()) against_ = read_safetensors(options.prune.against);
-    load(file);
+  PruneRun(const std::string& file, const RunOptions& options, const RunContext& context)
+      : pipeline_("prune", context, summary_) {
+    subjects_.push_back({file, "pruned", read_safetensors(file)});
+    const std::string& against = options.prune.against;
+    if (!against.empty()) subjects_.push_back({against, "against", read_safetensors(against)});
+    options_ = options_of(subjects_.front().content, file, options);
+    pipeline_.load(options_);
+    for (const Subject& subject : subjects_) require_fit(subject);
     // A run that continues this one reads the models again.
-    output.begin({file, options.prune.against});
+    pipeline_.begin({file, against});
   }
 
-  PruneSummary run(const std::string& file) {
-    const auto start = std::chrono::steady_clock::now();
-    try {
-      model(file, content_, "pruned");
-      if (!options_.prune.against.empty()) model(options_.prune.against, against_, "against");
-    } catch (const Stopped&) {
-      summary_.interrupted = true;
-    }
-    summary_.seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  PruneSummary run() {
+    std::vector<Stage> list;
+    for (const Subject& subject : subjects_) add_stages(subject, list);
+    list.push_back({"report", "", {}, [this](const Stage&) { write_report(); }});
+    pipeline_.run(list);
     return std::move(summary_);
   }
 
  private:
-  void say(const std::string& what) const {
-    if (context_.stage) context_.stage(what);
-  }
+  struct Subject {
+    std::string file, name;
+    Safetensors content;
+  };
 
-  void load(const std::string& file) {
-    say("reading the data");
-    data_ = load_run_data(options_, pool_);
-    summary_.notes = data_.notes;
-    for (const std::string& note : data_.notes) {
-      if (context_.note) context_.note(note);
-    }
-    for (const Dataset* set : {&data_.training, &data_.validation, &data_.test}) {
-      if (set->count == 0) continue;
-      summary_.data.push_back(set->name + ": " + std::to_string(set->count) + " sequences");
-    }
-    require_fit(content_, file);
-    if (!options_.prune.against.empty()) require_fit(against_, options_.prune.against);
-  }
-
-  void require_fit(const Safetensors& content, const std::string& file) const {
-    const Network network = Network::from_tensors(content, file);
+  void require_fit(const Subject& subject) const {
+    const std::string& file = subject.file;
+    const Network network = Network::from_tensors(subject.content, file);
     try {
-      check_fits(network, data_.training);
+      check_fits(network, pipeline_.data().training);
     } catch (const Error& error) {
       fail(file, "does not fit the data: " + std::string(error.what()));
     }
@@ -104,68 +71,51 @@ class PruneRun {
            "or powers of two; expected quant.weight.granularity = \"channel\" and scales = "
            "\"free\"");
     }
-    const std::string differs = data_.preparation.difference(content);
+    const std::string differs = pipeline_.data().preparation.difference(subject.content);
     if (!differs.empty()) {
       fail(file, "was trained on other data than these: its " + differs + " differs");
     }
   }
 
-  double accuracy(const Network& network) const {
-    const std::optional<Tally> tally =
-        evaluate_result(network, data_.test, kEvaluationBatch, pool_, context_.stop);
-    if (!tally) throw Stopped();
-    return tally->accuracy();
-  }
-
-  void model(const std::string& file, const Safetensors& content, const std::string& name) {
-    const Network original = Network::from_tensors(content, file);
-    summary_.models.emplace_back();
-    const auto result = [this]() -> PrunedModel& { return summary_.models.back(); };
-    result().file = file;
-    result().quantized = original.quantized();
-    result().size = size_of(original);
-    result().memory = count_memory(original);
-    say("testing " + file);
-    result().accuracy = accuracy(original);
-    const std::vector<Batch> batches = score_batches(data_.training, options_);
-    Network network = original;
-    set_noise(network, batches);
-    if (options_.prune.penalty > 0) penalise(original, network, name + "-penalty");
+  // The points of a model share what the penalty leaves of it.
+  void add_stages(const Subject& subject, std::vector<Stage>& list) {
+    list.push_back({subject.name, "testing " + subject.file, {}, [this, &subject](const Stage&) {
+                      take(subject);
+                    }});
+    if (options_.prune.penalty > 0) {
+      list.push_back({subject.name + "-penalty", "", training_settings(),
+                      [this](const Stage& stage) { penalise(stage); }});
+    }
     const std::vector<PruneShares> points = prune_points(options_.prune);
     for (std::size_t i = 0; i < points.size(); ++i) {
-      const std::string at = points.size() > 1 ? name + "-" + std::to_string(i + 1) : name;
-      result().points.push_back(point(original, network, batches, points[i], at));
+      const std::string name =
+          points.size() > 1 ? subject.name + "-" + std::to_string(i + 1) : subject.name;
+      add_point(points[i], name, list);
     }
   }
 
-  // `network`: the original after the penalty, if there is one.
-  PrunePoint point(const Network& original, Network network, const std::vector<Batch>& batches,
-                   const PruneShares& shares, const std::string& name) {
-    PrunePoint out;
-    out.wanted = shares;
-    out.file = name + ".safetensors";
-    const NetworkSize whole = size_of(original);
-    say("pruning to " + name);
-    const Network at_once = prune(network, options_.prune, shares, whole, batches, pool_);
-    out.one_shot = accuracy(at_once);
-    out.retrained = out.validation_accuracy = kNone;
-    if (!options_.prune.retrain) {
-      network = at_once;
-      finish(network, name);
-    } else {
+  void add_point(const PruneShares& shares, const std::string& name, std::vector<Stage>& list) {
+    list.push_back({name, "pruning to " + name, {}, [this, shares](const Stage& stage) {
+                      prune_at_once(stage, shares);
+                    }});
+    if (options_.prune.retrain) {
       const std::vector<PruneShares> way = prune_schedule(options_.prune, shares);
       for (std::size_t i = 0; i < way.size(); ++i) {
-        network = prune(network, options_.prune, way[i], whole, batches, pool_);
-        const std::string stage = way.size() > 1 ? name + "-step" + std::to_string(i + 1) : name;
-        out.training = retrain(original, network, stage, epochs_of(way.size(), i));
+        const std::string step = way.size() > 1 ? name + "-step" + std::to_string(i + 1) : name;
+        const int epochs = epochs_of(way.size(), i);
+        list.push_back(
+            {step, "", training_settings(), [this, shares = way[i], epochs](const Stage& stage) {
+               prune_and_retrain(stage, shares, epochs);
+             }});
       }
-      out.validation_accuracy = out.training.best_validation_accuracy;
-      finish(network, name);
-      out.retrained = accuracy(network);
     }
-    out.size = size_of(network);
-    out.memory = count_memory(network);
-    return out;
+    list.push_back({name, "", {}, [this](const Stage& stage) { finish(stage); }});
+  }
+
+  // Those of the shares do not count: every step takes the network to its own.
+  static std::vector<std::string> training_settings() {
+    return {"data.",  "front_end.",    "augment.",        "quant.",
+            "prune.", "!prune.states", "!prune.channels", "run."};
   }
 
   // The epochs of qat, divided among the steps; the last takes what remains.
@@ -174,7 +124,24 @@ class PruneRun {
     return step + 1 < steps ? each : options_.qat.epochs - each * static_cast<int>(steps - 1);
   }
 
-  void set_noise(Network& network, const std::vector<Batch>& batches) const {
+  double accuracy(const Network& network) const {
+    return pipeline_.evaluate(network, pipeline_.data().test).accuracy();
+  }
+
+  void take(const Subject& subject) {
+    original_ = std::make_unique<Network>(Network::from_tensors(subject.content, subject.file));
+    PrunedModel& model = summary_.models.emplace_back();
+    model.file = subject.file;
+    model.quantized = original_->quantized();
+    model.size = size_of(*original_);
+    model.memory = count_memory(*original_);
+    model.accuracy = accuracy(*original_);
+    batches_ = score_batches(pipeline_.data().training, options_);
+    whole_ = std::make_unique<Network>(*original_);
+    set_noise(*whole_);
+  }
+
+  void set_noise(Network& network) const {
     if (!network.quantized()) return;
     QuantOptions quant = network.quant_options();
     quant.weight_noise = options_.quant.weight_noise;
@@ -182,87 +149,71 @@ class PruneRun {
     quant.noise_unit = options_.quant.noise_unit;
     quant.chip_steps = options_.quant.chip_steps;
     quant.noise_recurrence = options_.quant.noise_recurrence;
-    network.requantize(quant, batches, pool_);
+    network.requantize(quant, batches_, pipeline_.pool());
   }
 
   // Trains with a penalty that closes what is of little use.
-  void penalise(const Network& original, Network& network, const std::string& stage) {
-    TrainContext context = stage_context(original, stage);
+  void penalise(const Stage& stage) {
+    TrainContext context;
     context.after_step = [this](Network& trained, double rate) {
       shrink_groups(trained, rate * options_.prune.penalty);
     };
-    TrainOptions options = training_options();
-    options.epochs = options_.prune.penalty_epochs;
-    train_stage(network, options, context);
+    train(stage, *whole_, options_.prune.penalty_epochs, std::move(context));
   }
 
-  TrainSummary retrain(const Network& original, Network& network, const std::string& stage,
-                       int epochs) {
-    if (!network.quantized() && options_.quantize) {
-      if (!folds_after_rounding(resolved(options_.quant))) network.fold_norms();
-      network.quantize(options_.quant, calibration_batches(data_.training, options_), pool_);
+  Network pruned(const Network& network, const PruneShares& shares) const {
+    return prune(network, options_.prune, shares, size_of(*original_), batches_, pipeline_.pool());
+  }
+
+  void prune_at_once(const Stage& stage, const PruneShares& shares) {
+    PrunePoint& point = summary_.models.back().points.emplace_back();
+    point.wanted = shares;
+    point.file = stage.name + ".safetensors";
+    point.retrained = point.validation_accuracy = std::numeric_limits<double>::quiet_NaN();
+    const Network at_once = pruned(*whole_, shares);
+    point.one_shot = accuracy(at_once);
+    smaller_ = std::make_unique<Network>(options_.prune.retrain ? *whole_ : at_once);
+  }
+
+  void prune_and_retrain(const Stage& stage, const PruneShares& shares, int epochs) {
+    *smaller_ = pruned(*smaller_, shares);
+    if (!smaller_->quantized() && options_.quantize) {
+      if (!folds_after_rounding(resolved(options_.quant))) smaller_->fold_norms();
+      smaller_->quantize(options_.quant, calibration_batches(pipeline_.data().training, options_),
+                         pipeline_.pool());
     }
-    TrainOptions options = training_options();
-    options.epochs = epochs;
-    return train_stage(network, options, stage_context(original, stage));
+    PrunePoint& point = summary_.models.back().points.back();
+    point.training = train(stage, *smaller_, epochs, {});
+    point.validation_accuracy = point.training.best_validation_accuracy;
   }
 
-  TrainOptions training_options() const {
+  TrainSummary train(const Stage& stage, Network& network, int epochs, TrainContext context) {
     TrainOptions options = options_.qat;
     options.validation = options_.train.validation;
-    return options;
+    options.epochs = epochs;
+    context.teacher = {original_.get(), options_.qat.distill, options_.qat.temperature};
+    context.config["checksum of the model"] = checksum(*original_);
+    return pipeline_.train(stage, network, options, std::move(context));
   }
 
-  TrainSummary train_stage(Network& network, const TrainOptions& options,
-                           const TrainContext& context) {
-    TrainSummary summary = train(network, data_.training, data_.validation, options, context);
-    if (summary.interrupted) throw Stopped();
-    return summary;
+  void finish(const Stage& stage) {
+    PrunePoint& point = summary_.models.back().points.back();
+    pipeline_.finish(stage.name, *smaller_);
+    if (options_.prune.retrain) point.retrained = accuracy(*smaller_);
+    point.size = size_of(*smaller_);
+    point.memory = count_memory(*smaller_);
   }
 
-  TrainContext stage_context(const Network& original, const std::string& stage) {
-    TrainContext context;
-    context.stage = stage;
-    context.seed = options_.seed;
-    context.directory = context_.directory;
-    context.resume = context_.resume;
-    context.pool = &pool_;
-    context.progress = context_.progress;
-    context.stop = context_.stop;
-    context.teacher = {&original, options_.qat.distill, options_.qat.temperature};
-    if (data_.augmenter) {
-      context.epoch_data = [this](std::uint32_t epoch) -> const Dataset& {
-        return data_.augmenter->epoch(epoch);
-      };
-    }
-    const nlohmann::json settings = RunIdentity().settings(options_);
-    for (const char* section : {"data", "front_end", "augment", "quant", "prune", "run"}) {
-      context.config[section] = settings.at(section);
-    }
-    context.config["data"]["test"] = data_identity(data_.test);
-    context.config["checksum of the model"] = checksum(original);
-    for (const char* key : {"states", "channels"}) context.config["prune"].erase(key);
-    return context;
+  void write_report() const {
+    write_file(pipeline_.file("report.html"), to_html(prune_report(summary_)));
   }
 
-  // Folds what folds and writes the model; in whole numbers too, where it is made of them.
-  void finish(Network& network, const std::string& name) const {
-    if (network.quantized() && network.options().norm == "batch") network.fold_norms();
-    const auto save = [&](Safetensors content, const std::string& ending) {
-      data_.preparation.save(content);
-      write_safetensors(context_.directory / (name + ending), content);
-    };
-    save(network.to_tensors(), ".safetensors");
-    if (!site_in_floating_point(network).empty() || network.options().norm != "none") return;
-    save(to_tensors(to_integers(network)), ".integer.safetensors");
-  }
-
-  Safetensors content_, against_;
-  const RunOptions options_;
-  const RunContext& context_;
-  ThreadPool& pool_;
-  RunData data_;
+  RunOptions options_;
   PruneSummary summary_;
+  Pipeline pipeline_;
+  std::vector<Subject> subjects_;
+  std::vector<Batch> batches_;                           // that parts are scored on
+  std::unique_ptr<Network> original_, whole_, smaller_;  // whole_: after the penalty
 };
 
 }  // namespace
@@ -288,20 +239,7 @@ void validate_prune(const RunOptions& options) {
 PruneSummary prune_model(const std::string& file, const RunOptions& options,
                          const RunContext& context) {
   validate_prune(options);
-  if (context.directory.empty()) fail("prune", "no directory for the results");
-  std::optional<OutputDirectory> opened;
-  if (context.output == nullptr) {
-    opened.emplace(context.directory, "prune",
-                   context.resume ? Earlier::kContinue : Earlier::kRefuse);
-  }
-  OutputDirectory& output = opened ? *opened : *context.output;
-  std::unique_ptr<ThreadPool> own;
-  if (context.pool == nullptr) own = std::make_unique<ThreadPool>();
-  PruneSummary summary =
-      PruneRun(file, options, context, output, own ? *own : *context.pool).run(file);
-  if (summary.interrupted) return summary;
-  write_file(context.directory / "report.html", to_html(prune_report(summary)));
-  return summary;
+  return PruneRun(file, options, context).run();
 }
 
 }  // namespace crosstate

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "crosstate/cost/memory.h"
-#include "crosstate/pipeline/run.h"
+#include "crosstate/pipeline/options.h"
+#include "crosstate/pipeline/stages.h"
 #include "crosstate/prune/select.h"
 #include "crosstate/report/report.h"
 
@@ -33,12 +34,8 @@ struct PrunedModel {
   std::vector<PrunePoint> points;
 };
 
-struct PruneSummary {
+struct PruneSummary : PipelineSummary {
   std::vector<PrunedModel> models;  // the model and, if named, prune.against
-  double seconds = 0;
-  bool interrupted = false;
-  nlohmann::json config, machine;
-  std::vector<std::string> data, notes;  // of the sets; of RunData
 };
 
 /// Throws Error as validate() does, and for settings that a pruning of a trained model cannot

@@ -1,40 +1,23 @@
 // Training in floating point, quantization, training on, and what each stage came to.
 #pragma once
 
-#include <filesystem>
-#include <functional>
+#include <cstddef>
 #include <nlohmann/json.hpp>
-#include <string>
 #include <vector>
 
-#include "crosstate/base/interrupt.h"
-#include "crosstate/base/threads.h"
 #include "crosstate/cost/memory.h"
 #include "crosstate/pipeline/options.h"
-#include "crosstate/pipeline/output.h"
+#include "crosstate/pipeline/stages.h"
 #include "crosstate/prune/select.h"
 #include "crosstate/simulate/simulate.h"
 #include "crosstate/train/trainer.h"
 
 namespace crosstate {
 
-struct RunContext {
-  std::filesystem::path directory;    // of checkpoints and results
-  bool resume = false;                // continue what an interrupted run left there
-  OutputDirectory* output = nullptr;  // `directory`, opened by the caller; null: it is opened here
-  ThreadPool* pool = nullptr;         // null: every core
-  std::function<void(const TrainProgress&)> progress;
-  std::function<void(const std::string&)> stage;  // told what happens between two trainings
-  std::function<void(const std::string&)> note;   // told RunData::notes, before any work
-  std::function<bool()> stop = interrupted;
-};
-
-struct StageSummary {
-  bool done = false;
+struct StageSummary : StageRecord {
   double accuracy = 0;             // on the test set
   double loss = 0;                 // likewise
   double validation_accuracy = 0;  // NaN without a validation set
-  double seconds = 0;
   int weight_bits = 32, state_bits = 32;
   MemorySummary memory;
   TrainSummary training;  // empty for post-training quantization
@@ -45,27 +28,18 @@ struct NoisePoint {
   SimulateSummary ptq, qat;
 };
 
-struct CrossbarSummary {
-  bool done = false;
+struct CrossbarSummary : StageRecord {
   SimulateSummary chips;  // of the network after quantization-aware training
   std::vector<NoisePoint> sweep;
   std::size_t sweep_sequences = 0;
-  double seconds = 0;
 };
 
-struct RunSummary {
+struct RunSummary : PipelineSummary {
   StageSummary float_stage, ptq, qat;
   StageSummary pruned;  // the float network after run.prune
   NetworkSize pruned_size;
   CrossbarSummary crossbar;
   std::size_t parameters = 0;
-  double seconds = 0;  // of all stages, with those before a resume
-  std::uint64_t seed = 0;
-  int threads = 0;
-  bool interrupted = false;  // then only the stages before are done
-  nlohmann::json config, machine;
-  std::vector<std::string> data;   // names and sizes of the sets
-  std::vector<std::string> notes;  // of RunData
 };
 
 /// Runs every stage and leaves float.safetensors, with run.prune pruned.safetensors,

@@ -1,79 +1,156 @@
-// The text of qat.stages.
+#include "crosstate/pipeline/stages.h"
+
 #include <algorithm>
-#include <charconv>
-#include <sstream>
+#include <limits>
 
 #include "crosstate/base/error.h"
-#include "crosstate/pipeline/options.h"
+#include "crosstate/base/files.h"
+#include "crosstate/integer/convert.h"
+#include "crosstate/report/machine.h"
+#include "crosstate/train/evaluate.h"
+#include "crosstate/train/identity.h"
 
 namespace crosstate {
 namespace {
 
-[[noreturn]] void refuse(const RunOptions& options, const std::string& why) {
-  fail("options", "qat.stages = \"" + options.qat.stages + "\": " + why);
-}
+constexpr int kEvaluationBatch = 256;
 
-// 0: not told.
-int epochs_of(const RunOptions& options, const std::string& text) {
-  const std::size_t colon = text.find(':');
-  if (colon == std::string::npos) return 0;
-  int epochs = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data() + colon + 1, end, epochs);
-  if (error != std::errc{} || rest != end || epochs < 1 || epochs > options.qat.epochs) {
-    refuse(options, "\"" + text + "\", expected PRESET:EPOCHS with 1 to qat.epochs = " +
-                        std::to_string(options.qat.epochs) + " epochs");
-  }
-  return epochs;
-}
+// Ends the work at any depth; caught where the list of stages is run.
+struct Stopped {};
 
-QuantStage stage_of(const RunOptions& options, const std::string& text) {
-  QuantStage stage{text.substr(0, text.find(':')), epochs_of(options, text), options.quant};
-  stage.quant.preset = stage.name;
-  try {
-    stage.quant = resolved(stage.quant);
-  } catch (const Error& error) {
-    refuse(options, std::string("stage ") + stage.name + ": " + error.what());
-  }
-  return stage;
-}
-
-// The presets' names alone do not matter.
-bool same_formats(QuantOptions a, QuantOptions b) {
-  a.preset = b.preset = "";
-  return a == b;
-}
+bool is_continued(const Stage& stage) { return !stage.settings.empty(); }
 
 }  // namespace
 
-std::vector<QuantStage> qat_stages(const RunOptions& options) {
-  const QuantOptions formats = resolved(options.quant);
-  std::vector<QuantStage> stages;
-  std::istringstream words(options.qat.stages);
-  int epochs = 0;
-  for (std::string text; words >> text;) {
-    if (!stages.empty() && stages.back().epochs == 0) {
-      refuse(options, "stage " + stages.back().name + " has no epochs, expected " +
-                          stages.back().name + ":EPOCHS; only the last may take what remains");
+std::vector<std::string> float_training_settings() {
+  return {"data.", "front_end.", "augment.", "model."};
+}
+
+Pipeline::Pipeline(const std::string& command, const RunContext& context, PipelineSummary& summary)
+    : context_(context), summary_(summary) {
+  if (context.directory.empty()) fail(command, "no directory for the results");
+  if (context.output == nullptr) {
+    own_output_.emplace(context.directory, command,
+                        context.resume ? Earlier::kContinue : Earlier::kRefuse);
+  }
+  if (context.pool == nullptr) own_pool_ = std::make_unique<ThreadPool>();
+  summary_.machine = machine_summary();
+  summary_.threads = pool().size();
+}
+
+void Pipeline::say(const std::string& what) const {
+  if (context_.stage) context_.stage(what);
+}
+
+void Pipeline::load(const RunOptions& options) {
+  options_ = options;
+  RunOptions copy = options;
+  summary_.config = copy.fields().to_json();
+  summary_.seed = options.seed;
+  say("reading the data");
+  data_ = load_run_data(options_, pool());
+  summary_.notes = data_.notes;
+  for (const std::string& note : data_.notes) {
+    if (context_.note) context_.note(note);
+  }
+  for (const Dataset* set : {&data_.training, &data_.validation, &data_.test}) {
+    if (set->count == 0) continue;
+    summary_.data.push_back(set->name + ": " + std::to_string(set->count) + " sequences of " +
+                            (set->lengths.empty() ? "" : "up to ") + std::to_string(set->length) +
+                            " steps");
+  }
+}
+
+void Pipeline::run(const std::vector<Stage>& stages) {
+  try {
+    for (auto stage = stages.begin(); stage != stages.end(); ++stage) {
+      if (stage != stages.begin()) leave_if_stopped();
+      if (std::none_of(stage, stages.end(), is_continued)) write_held();
+      if (!stage->message.empty()) say(stage->message);
+      const Stopwatch watch;
+      const double before = seconds_before_;
+      summary_.seconds = watch_.seconds() + seconds_before_;
+      stage->work(*stage);
+      if (stage->record == nullptr) continue;
+      stage->record->seconds = watch.seconds() + seconds_before_ - before;
+      stage->record->done = true;
     }
-    stages.push_back(stage_of(options, text));
-    epochs += stages.back().epochs;
+  } catch (const Stopped&) {
+    summary_.interrupted = true;
   }
-  if (stages.empty()) return {{options.quant.preset, options.qat.epochs, formats}};
-  QuantStage& last = stages.back();
-  if (last.epochs == 0) epochs += last.epochs = std::max(0, options.qat.epochs - epochs);
-  if (last.epochs == 0 || epochs != options.qat.epochs) {
-    refuse(options, std::to_string(epochs) + " epochs" +
-                        (last.epochs == 0 ? " before the last stage" : " in all") +
-                        ", but qat.epochs = " + std::to_string(options.qat.epochs));
+  summary_.seconds = watch_.seconds() + seconds_before_;
+}
+
+void Pipeline::leave_if_stopped() const {
+  if (context_.stop && context_.stop()) leave();
+}
+
+void Pipeline::leave() { throw Stopped(); }
+
+TrainSummary Pipeline::train(const Stage& stage, Network& network, const TrainOptions& options,
+                             TrainContext context) {
+  context.stage = stage.name;
+  context.seed = options_.seed;
+  context.directory = context_.directory;
+  context.resume = context_.resume;
+  context.pool = &pool();
+  context.progress = context_.progress;
+  context.stop = context_.stop;
+  if (data_.augmenter) {
+    context.epoch_data = [this](std::uint32_t epoch) -> const Dataset& {
+      return data_.augmenter->epoch(epoch);
+    };
   }
-  if (!same_formats(last.quant, formats)) {
-    refuse(options, "the last stage, " + last.name +
-                        ", is not what [quant] says; expected its preset, \"" +
-                        options.quant.preset + "\"");
+  nlohmann::json config = identity_.settings(options_, stage.settings);
+  config["data"]["test"] = data_identity(data_.test);
+  if (!context.config.is_null()) config.update(context.config);
+  context.config = std::move(config);
+  const Stopwatch watch;
+  if (!held_.empty()) {
+    require_continuable(network, data_.training, data_.validation, options, context);
+    write_held();
   }
-  last.quant = formats;
-  return stages;
+  const TrainSummary summary =
+      crosstate::train(network, data_.training, data_.validation, options, context);
+  seconds_before_ += std::max(0.0, summary.seconds - watch.seconds());
+  if (summary.interrupted) leave();
+  return summary;
+}
+
+Tally Pipeline::evaluate(const Network& network, const Dataset& set) const {
+  const std::optional<Tally> tally =
+      evaluate_result(network, set, kEvaluationBatch, pool(), context_.stop);
+  if (!tally) leave();
+  return *tally;
+}
+
+double Pipeline::validation_accuracy(const Network& network) const {
+  if (data_.validation.count == 0) return std::numeric_limits<double>::quiet_NaN();
+  return evaluate(network, data_.validation).accuracy();
+}
+
+std::vector<Pipeline::File> Pipeline::files_of(const std::string& name,
+                                               const Network& network) const {
+  std::vector<File> files = {{file(name + ".safetensors"), network.to_tensors()}};
+  if (site_in_floating_point(network).empty() && network.options().norm == "none") {
+    files.emplace_back(file(name + ".integer.safetensors"), to_tensors(to_integers(network)));
+  }
+  for (auto& [path, content] : files) data_.preparation.save(content);
+  return files;
+}
+
+void Pipeline::finish(const std::string& name, Network& network) const {
+  if (network.quantized() && network.options().norm == "batch") network.fold_norms();
+  for (const auto& [path, content] : files_of(name, network)) write_safetensors(path, content);
+}
+
+void Pipeline::hold(const std::string& name, const Network& network) {
+  for (File& file : files_of(name, network)) held_.push_back(std::move(file));
+}
+
+void Pipeline::write_held() {
+  for (const auto& [path, content] : held_) write_safetensors(path, content);
+  held_.clear();
 }
 
 }  // namespace crosstate

@@ -1,76 +1,128 @@
+#include "crosstate/pipeline/stages.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "crosstate/base/error.h"
-#include "crosstate/pipeline/options.h"
+#include "crosstate/base/files.h"
+#include "crosstate/base/identity.h"
 
 namespace crosstate {
 namespace {
 
-using testing::AllOf;
+namespace fs = std::filesystem;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-RunOptions with(const std::string& preset, const std::string& stages, int epochs = 10) {
-  RunOptions options;
-  options.quant.preset = preset;
-  options.qat.epochs = epochs;
-  options.qat.stages = stages;
-  return options;
-}
-
-TEST(QatStages, AreOneWhereNothingIsSaid) {
-  const std::vector<QuantStage> stages = qat_stages(with("w4a8s8", "  "));
-  ASSERT_EQ(stages.size(), 1u);
-  EXPECT_EQ(stages[0].name, "w4a8s8");
-  EXPECT_EQ(stages[0].epochs, 10);
-  EXPECT_EQ(stages[0].quant, quant_preset("w4a8s8"));
-}
-
-TEST(QatStages, ComeInTheirOrderAndTheLastTakesWhatRemains) {
-  for (const char* text :
-       {"float:1 w8a0s0:2 w8a8s0:3 w2a8s8", "float:1 w8a0s0:2  w8a8s0:3 w2a8s8:4"}) {
-    const std::vector<QuantStage> stages = qat_stages(with("w2a8s8", text));
-    ASSERT_EQ(stages.size(), 4u);
-    int epochs = 1;
-    for (const QuantStage& stage : stages) {
-      EXPECT_EQ(stage.epochs, epochs++);
-      EXPECT_EQ(stage.quant, quant_preset(stage.name));
-    }
-    EXPECT_EQ(stages[3].name, "w2a8s8");
+class StagesTest : public testing::Test {
+ protected:
+  StagesTest()
+      : directory_(fs::path(testing::TempDir()) / ("stages-" + std::to_string(getpid()))),
+        pool_(1) {
+    fs::remove_all(directory_);
+    options_.data.train_limit = 64;
+    options_.data.test_limit = 16;
+    options_.model.channels = options_.model.states = 2;
+    options_.model.layers = 1;
+    options_.train.epochs = 1;
+    context_.directory = directory_;
+    context_.pool = &pool_;
+    context_.stop = [] { return false; };
   }
-}
+  ~StagesTest() override { fs::remove_all(directory_); }
 
-TEST(QatStages, KeepWhatIsSaidOfSingleSites) {
-  RunOptions options = with("w2a8s8", "w8a0s0:4 w2a8s8");
-  options.quant.a.bits = 6;
-  options.quant.granularity = "tensor";
-  options.quant.weight_noise = 0.05;
-  for (const QuantStage& stage : qat_stages(options)) {
-    EXPECT_EQ(stage.quant.a.bits, 6);
-    EXPECT_EQ(stage.quant.weight.granularity, "tensor");
-    EXPECT_EQ(stage.quant.weight_noise, 0.05);
+  Network network(std::uint64_t seed) const { return {options_.model, {1, 10}, seed}; }
+  bool exists(const char* name) const { return fs::exists(directory_ / name); }
+
+  // A network that takes no epochs, then one that is trained by the settings.
+  PipelineSummary run_two(const std::vector<std::string>& settings) {
+    PipelineSummary summary;
+    Pipeline pipeline("train", context_, summary);
+    pipeline.load(options_);
+    pipeline.begin({});
+    pipeline.run({{"ptq", "", {}, [&](const Stage&) { pipeline.hold("ptq", network(1)); }},
+                  {"float", "", settings, [&](const Stage& stage) {
+                     written_early_ = exists("ptq.safetensors");
+                     Network trained = network(2);
+                     pipeline.train(stage, trained, options_.train);
+                     pipeline.finish(stage.name, trained);
+                   }}});
+    return summary;
   }
-  EXPECT_EQ(qat_stages(options)[0].quant.weight.bits, 8);
-  EXPECT_EQ(qat_stages(options)[1].quant, resolved(options.quant));
+
+  fs::path directory_;
+  ThreadPool pool_;
+  RunOptions options_;
+  RunContext context_;
+  bool written_early_ = false;
+};
+
+TEST_F(StagesTest, RunInOrderAndTellWhatTheyDo) {
+  std::vector<std::string> told;
+  context_.stage = [&](const std::string& what) { told.push_back(what); };
+  PipelineSummary summary;
+  Pipeline pipeline("train", context_, summary);
+  pipeline.load(options_);
+  StageRecord record;
+  pipeline.run({{"a", "first", {}, [&](const Stage& stage) { told.push_back(stage.name); }},
+                {"b", "", {}, [&](const Stage& stage) { told.push_back(stage.name); }, &record}});
+  EXPECT_THAT(told, ElementsAre("reading the data", "first", "a", "b"));
+  EXPECT_TRUE(record.done);
+  EXPECT_FALSE(summary.interrupted);
+  EXPECT_GE(summary.seconds, record.seconds);
+  EXPECT_EQ(summary.config.at("data").at("train_limit"), 64);
+  EXPECT_THAT(summary.data.back(), HasSubstr("16 sequences of 784 steps"));
 }
 
-TEST(QatStages, RefuseOtherTextsAndSayWhy) {
-  const auto expect_refused = [](const std::string& stages, const std::string& why) {
-    EXPECT_THAT([&] { validate(with("w2a8s8", stages)); },
-                ThrowsMessage<Error>(AllOf(HasSubstr("qat.stages = \"" + stages), HasSubstr(why))));
-  };
-  expect_refused("w8a8s8:4 w4a8s8", "the last stage, w4a8s8, is not what [quant] says");
-  expect_refused("w8a8s8 w2a8s8", "stage w8a8s8 has no epochs, expected w8a8s8:EPOCHS");
-  expect_refused("w8a8s8:4 w2a8s8:5", "9 epochs in all, but qat.epochs = 10");
-  expect_refused("w8a8s8:4 w2a8s8:7", "11 epochs in all, but qat.epochs = 10");
-  expect_refused("w8a8s8:10 w2a8s8", "10 epochs before the last stage, but qat.epochs = 10");
-  expect_refused("w8a8s8:0 w2a8s8", "1 to qat.epochs = 10");
-  expect_refused("w8a8s8:4x w2a8s8", "\"w8a8s8:4x\", expected PRESET:EPOCHS");
-  expect_refused("w8a8s8:99999999999 w2a8s8", "expected PRESET:EPOCHS");
-  expect_refused("w8a8s8: w2a8s8", "expected PRESET:EPOCHS");
-  expect_refused("w8b8s8:4 w2a8s8", "expected float, analog-64x64");
-  expect_refused(":4 w2a8s8", "expected float");
+TEST_F(StagesTest, StopBetweenTwo) {
+  bool stop = false, reached = false;
+  context_.stop = [&] { return stop; };
+  PipelineSummary summary;
+  Pipeline pipeline("train", context_, summary);
+  StageRecord first, second;
+  pipeline.run({{"a", "", {}, [&](const Stage&) { stop = true; }, &first},
+                {"b", "", {}, [&](const Stage&) { reached = true; }, &second}});
+  EXPECT_TRUE(summary.interrupted);
+  EXPECT_TRUE(first.done);
+  EXPECT_FALSE(second.done);
+  EXPECT_FALSE(reached);
+}
+
+TEST_F(StagesTest, HoldNetworksUntilTheNextTrainingIsKnownToContinue) {
+  EXPECT_FALSE(run_two({"model.", "train."}).interrupted);
+  EXPECT_FALSE(written_early_);
+  EXPECT_TRUE(exists("ptq.safetensors"));
+  EXPECT_TRUE(exists("float.safetensors"));
+  context_.resume = true;
+  EXPECT_FALSE(run_two({"model.", "train."}).interrupted);
+  fs::remove(directory_ / "ptq.safetensors");
+  options_.train.learning_rate *= 2;
+  EXPECT_THAT(
+      [&] {
+        run_two({"model.", "train."});
+      },
+      ThrowsMessage<CannotContinue>(HasSubstr("learning_rate was")));
+  EXPECT_FALSE(exists("ptq.safetensors"));
+}
+
+TEST_F(StagesTest, WriteHeldNetworksWhereNoTrainingFollows) {
+  PipelineSummary summary;
+  Pipeline pipeline("train", context_, summary);
+  pipeline.load(options_);
+  bool written = false;
+  pipeline.run({{"ptq", "", {}, [&](const Stage&) { pipeline.hold("ptq", network(1)); }},
+                {"test", "", {}, [&](const Stage&) { written = exists("ptq.safetensors"); }}});
+  EXPECT_TRUE(written);
+  EXPECT_FALSE(exists("ptq.integer.safetensors"));  // in floating point
+}
+
+TEST_F(StagesTest, NeedADirectory) {
+  context_.directory.clear();
+  PipelineSummary summary;
+  EXPECT_THAT([&] { Pipeline("train", context_, summary); },
+              ThrowsMessage<Error>(HasSubstr("no directory")));
 }
 
 }  // namespace

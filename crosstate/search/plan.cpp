@@ -19,6 +19,7 @@
 #include "crosstate/pipeline/data.h"
 #include "crosstate/pipeline/identity.h"
 #include "crosstate/pipeline/idle.h"
+#include "crosstate/pipeline/stages.h"
 #include "crosstate/search/pareto.h"
 
 namespace crosstate {
@@ -131,10 +132,10 @@ std::string hash_text(const std::string& text) {
 
 // Of the float training that a point with this configuration starts from.
 std::string parent_name(const json& config) {
-  json shared = {{"seed", config.at("run").at("seed")}};
-  for (const char* section : {"data", "front_end", "augment", "model", "train"}) {
-    shared[section] = config.at(section);
-  }
+  std::vector<std::string> keys = float_training_settings();
+  keys.push_back("train.");
+  json shared = selected(config, keys);
+  shared["seed"] = config.at("run").at("seed");
   return hash_text(exact_json_text(shared));
 }
 

@@ -1,0 +1,135 @@
+// A pipeline as a list of stages, and the engine that runs such lists: it reads the data, tells how
+// far it is, trains and continues, stops, saves networks and measures time in one way for all.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "crosstate/base/interrupt.h"
+#include "crosstate/base/stopwatch.h"
+#include "crosstate/base/threads.h"
+#include "crosstate/formats/safetensors.h"
+#include "crosstate/model/network.h"
+#include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/identity.h"
+#include "crosstate/pipeline/options.h"
+#include "crosstate/pipeline/output.h"
+#include "crosstate/train/trainer.h"
+
+namespace crosstate {
+
+struct RunContext {
+  std::filesystem::path directory;    // of checkpoints and results
+  bool resume = false;                // continue what an interrupted run left there
+  OutputDirectory* output = nullptr;  // `directory`, opened by the caller; null: it is opened here
+  ThreadPool* pool = nullptr;         // null: every core
+  std::function<void(const TrainProgress&)> progress;
+  std::function<void(const std::string&)> stage;  // told what happens between two trainings
+  std::function<void(const std::string&)> note;   // told RunData::notes, before any work
+  std::function<bool()> stop = interrupted;
+};
+
+/// What every pipeline tells of itself.
+struct PipelineSummary {
+  double seconds = 0;  // of all stages, with those before a resume
+  std::uint64_t seed = 0;
+  int threads = 0;
+  bool interrupted = false;  // then only the stages before are done
+  nlohmann::json config, machine;
+  std::vector<std::string> data;   // names and sizes of the sets
+  std::vector<std::string> notes;  // of RunData
+};
+
+/// What the engine notes of a stage.
+struct StageRecord {
+  bool done = false;
+  double seconds = 0;  // with the epochs before a resume
+};
+
+/// One step of a pipeline.
+struct Stage {
+  std::string name;     // of its checkpoint and log: NAME.checkpoint.safetensors, NAME.jsonl
+  std::string message;  // told to RunContext::stage when it begins; empty: nothing
+  /// The settings that decide its result, as FieldList::use_only() takes them. With the content of
+  /// the data sets and of what Pipeline::train() is given they are the identity that a checkpoint
+  /// must share to be continued. Empty: the stage has no checkpoint; it is repeated on a resume.
+  std::vector<std::string> settings;
+  std::function<void(const Stage&)> work;
+  StageRecord* record = nullptr;  // null: nothing is noted
+};
+
+/// Settings of every stage that trains a float network on the data.
+std::vector<std::string> float_training_settings();
+
+class Pipeline {
+ public:
+  /// Opens the directory, unless the context has it, for a command that OutputDirectory knows. The
+  /// context and the summary must outlive the object. Throws Error for a context without a
+  /// directory and as OutputDirectory does.
+  Pipeline(const std::string& command, const RunContext& context, PipelineSummary& summary);
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+
+  /// Reads the data of a run with these options. Throws Error as load_run_data() does.
+  void load(const RunOptions& options);
+  /// Removes results that are to be replaced, once all inputs are found good.
+  void begin(const std::vector<std::filesystem::path>& inputs) { output().begin(inputs); }
+  /// Runs the stages in order. A request to stop ends the work between two batches, or two stages,
+  /// and sets PipelineSummary::interrupted.
+  void run(const std::vector<Stage>& stages);
+
+  const RunOptions& options() const { return options_; }
+  const RunData& data() const { return data_; }
+  ThreadPool& pool() const { return own_pool_ ? *own_pool_ : *context_.pool; }
+  RunIdentity& identity() { return identity_; }
+  std::filesystem::path file(const std::string& name) const { return context_.directory / name; }
+  const std::function<bool()>& stop() const { return context_.stop; }
+  void say(const std::string& what) const;
+
+  // For the work of a stage. Each of them leaves the stage, and the list, if a stop is requested.
+
+  void leave_if_stopped() const;
+  [[noreturn]] static void leave();
+  /// Trains the network on the run's sets as the stage. Of the context only teacher, stages,
+  /// calibration, after_step and config, which joins the stage's settings, are the caller's.
+  TrainSummary train(const Stage& stage, Network& network, const TrainOptions& options,
+                     TrainContext context = {});
+  /// Loss and accuracy on a set.
+  Tally evaluate(const Network& network, const Dataset& set) const;
+  /// Accuracy on the validation set; NaN without one.
+  double validation_accuracy(const Network& network) const;
+
+  /// Folds the batch norms of a quantized network and writes NAME.safetensors; beside it, where the
+  /// network is made of whole numbers, NAME.integer.safetensors.
+  void finish(const std::string& name, Network& network) const;
+  /// Writes the network as it is once the next stage that trains has found a checkpoint that it
+  /// continues, or none, or once no stage that trains is left. A run that is continued with other
+  /// settings is refused before its files would stand beside networks of the former settings.
+  void hold(const std::string& name, const Network& network);
+
+ private:
+  using File = std::pair<std::filesystem::path, Safetensors>;
+  OutputDirectory& output() { return own_output_ ? *own_output_ : *context_.output; }
+  std::vector<File> files_of(const std::string& name, const Network& network) const;
+  void write_held();
+
+  const RunContext& context_;
+  PipelineSummary& summary_;
+  std::optional<OutputDirectory> own_output_;
+  std::unique_ptr<ThreadPool> own_pool_;
+  RunOptions options_;
+  RunIdentity identity_;
+  RunData data_;
+  std::vector<File> held_;
+  Stopwatch watch_;
+  double seconds_before_ = 0;  // of the epochs before a resume
+};
+
+}  // namespace crosstate
