@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "crosstate/base/aligned.h"
 #include "crosstate/base/lanes.h"
 #include "crosstate/base/random.h"
 #include "crosstate/kernels/pointwise.h"

@@ -10,6 +10,7 @@
 #include "cli/common.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/circuit/netlist.h"
 #include "crosstate/circuit/wires.h"
 #include "crosstate/formats/matrix.h"
@@ -38,7 +39,7 @@ Matrix read_siemens(const std::string& path) {
   for (std::size_t k = 0; k < matrix.values.size(); ++k) {
     if (matrix.values[k] >= 0) continue;
     fail(path + ':' + std::to_string(k / matrix.columns + 1),
-         "column " + std::to_string(k % matrix.columns + 1) + ": " + number_text(matrix.values[k]) +
+         "column " + std::to_string(k % matrix.columns + 1) + ": " + exact_text(matrix.values[k]) +
              " S, expected a conductance of 0 or more");
   }
   return matrix;

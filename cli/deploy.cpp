@@ -8,6 +8,7 @@
 #include "cli/common.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/device/model.h"
 #include "crosstate/formats/matrix.h"
 #include "crosstate/integer/bounds.h"
@@ -64,8 +65,8 @@ std::optional<double> age_of(const Extra& extra) {
 void grow_older(Chip& chip, double age, const Extra& extra) {
   const double present = chip.arrays().front().cells().time();
   if (age < present) {
-    fail("--age " + excerpt(extra.age), number_text(age) + " s, but " + extra.chip + " is " +
-                                            number_text(present) +
+    fail("--age " + excerpt(extra.age), exact_text(age) + " s, but " + extra.chip + " is " +
+                                            exact_text(present) +
                                             " s old, expected that age or a later one");
   }
   if (age > present) chip.age_to(age);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "crosstate/base/json.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/base/random.h"
 #include "crosstate/formats/matrix.h"
 #include "tests/cli.h"
@@ -46,11 +47,11 @@ class ArrayCommand : public Cli {
                                     "--voltage",
                                     path("V.csv"),
                                     "--wire",
-                                    number_text(wires.segment),
+                                    exact_text(wires.segment),
                                     "--driver",
-                                    number_text(wires.driver),
+                                    exact_text(wires.driver),
                                     "--sense",
-                                    number_text(wires.sense)};
+                                    exact_text(wires.sense)};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
@@ -95,8 +96,8 @@ class ArrayCommand : public Cli {
     EXPECT_LT(largest, tolerance) << rows << " x " << columns << ", " << wires.segment << ", "
                                   << wires.driver << ", " << wires.sense;
     const std::string name = std::to_string(rows) + "x" + std::to_string(columns) + "_" +
-                             number_text(wires.segment) + (law.empty() ? "" : law[0]);
-    RecordProperty(name, number_text(largest));
+                             exact_text(wires.segment) + (law.empty() ? "" : law[0]);
+    RecordProperty(name, exact_text(largest));
   }
 };
 

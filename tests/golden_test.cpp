@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "crosstate/base/files.h"
+#include "crosstate/base/hash.h"
 #include "crosstate/base/json.h"
 #include "crosstate/data/testing.h"
 #include "crosstate/formats/safetensors.h"
@@ -35,25 +36,13 @@ namespace fs = std::filesystem;
 
 const std::string kRecord = CROSSTATE_SOURCE_DIR "/tests/golden.json";
 
-// FNV-1a, as hexadecimal digits.
-class Digest {
+class Digest : public Fnv1a<std::uint64_t> {
  public:
-  void add(const void* bytes, std::size_t count) {
-    const auto* at = static_cast<const unsigned char*>(bytes);
-    for (std::size_t i = 0; i < count; ++i) hash_ = (hash_ ^ at[i]) * 0x100000001b3u;
-  }
+  using Fnv1a::add;
   template <class T>
   void add(const std::vector<T>& values) {
     add(values.data(), values.size() * sizeof(T));
   }
-  std::string text() const {
-    char digits[17];
-    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash_));
-    return digits;
-  }
-
- private:
-  std::uint64_t hash_ = 0xcbf29ce484222325u;
 };
 
 std::string digest(const Tensor& tensor) {

@@ -14,6 +14,7 @@
 #include <new>
 #include <utility>
 
+#include "crosstate/base/descriptor.h"
 #include "crosstate/base/error.h"
 
 namespace crosstate {
@@ -28,21 +29,9 @@ constexpr std::size_t kMostOfDevice = std::size_t{1} << 20;
   fail(path.string(), std::string(action) + ": " + std::strerror(error));
 }
 
-class Descriptor {
- public:
-  Descriptor(const fs::path& path, int flags) : fd_(open(path.c_str(), flags | O_CLOEXEC, 0666)) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  bool is_open() const { return fd_ >= 0; }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
+Descriptor open_file(const fs::path& path, int flags) {
+  return Descriptor(open(path.c_str(), flags | O_CLOEXEC, 0666));
+}
 
 void require_at_most(std::size_t most, const std::string& bytes, const std::string& where) {
   if (bytes.size() <= most) return;
@@ -50,17 +39,17 @@ void require_at_most(std::size_t most, const std::string& bytes, const std::stri
 }
 
 std::string read_raw(const fs::path& path, std::size_t most) {
-  const Descriptor file(path, O_RDONLY);
+  const Descriptor file = open_file(path, O_RDONLY);
   if (!file.is_open()) fail_errno(path, "cannot open", errno);
   // Some devices never end.
   struct stat status = {};
-  const bool known = fstat(file.get(), &status) == 0;
+  const bool known = fstat(file.number(), &status) == 0;
   if (known && S_ISCHR(status.st_mode)) most = std::min(most, kMostOfDevice);
   std::string bytes;
   for (;;) {
     const std::size_t size = bytes.size();
     bytes.resize(size + kBlock);
-    const ssize_t got = read(file.get(), bytes.data() + size, kBlock);
+    const ssize_t got = read(file.number(), bytes.data() + size, kBlock);
     const int error = errno;
     bytes.resize(size + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
     require_at_most(most, bytes, path.string());
@@ -153,7 +142,7 @@ class Inflater {
 
 void write_all(const fs::path& path, const Descriptor& file, std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t written = write(file.get(), bytes.data(), bytes.size());
+    const ssize_t written = write(file.number(), bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) fail_errno(path, "cannot write", errno);
     bytes.remove_prefix(static_cast<std::size_t>(written));
@@ -203,8 +192,8 @@ class TemporaryFile {
 
 // Makes a rename survive a power cut; not every file system can, which is no error.
 void flush_directory(const fs::path& directory) {
-  const Descriptor folder(directory.empty() ? "." : directory, O_RDONLY | O_DIRECTORY);
-  if (folder.is_open()) fsync(folder.get());
+  const Descriptor folder = open_file(directory.empty() ? "." : directory, O_RDONLY | O_DIRECTORY);
+  if (folder.is_open()) fsync(folder.number());
 }
 
 }  // namespace
@@ -237,10 +226,10 @@ void write_file(const fs::path& path, std::string_view bytes) {
   const fs::path target = resolve_target(path);
   TemporaryFile temporary(temporary_name(target));
   {
-    const Descriptor file(temporary.path(), O_WRONLY | O_CREAT | O_EXCL);
+    const Descriptor file = open_file(temporary.path(), O_WRONLY | O_CREAT | O_EXCL);
     if (!file.is_open()) fail_errno(path, "cannot write", errno);
     write_all(path, file, bytes);
-    if (fsync(file.get()) != 0) fail_errno(path, "cannot flush to disk", errno);
+    if (fsync(file.number()) != 0) fail_errno(path, "cannot flush to disk", errno);
   }
   if (!temporary.rename_to(target)) fail_errno(path, "cannot write", errno);
   flush_directory(target.parent_path());
@@ -252,7 +241,7 @@ void make_writable_directory(const fs::path& path) {
   if (error) fail_errno(path, "cannot create the directory", error.value());
 
   const TemporaryFile probe(temporary_name(path / "probe"));
-  const Descriptor file(probe.path(), O_WRONLY | O_CREAT | O_EXCL);
+  const Descriptor file = open_file(probe.path(), O_WRONLY | O_CREAT | O_EXCL);
   if (!file.is_open()) fail_errno(path, "cannot write into the directory", errno);
 }
 

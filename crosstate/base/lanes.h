@@ -1,7 +1,9 @@
-// How many sequences the kernels process side by side.
+// What the vector kernels ask of memory: sequences side by side, and arrays on aligned addresses.
 #pragma once
 
 #include <cstddef>
+#include <new>
+#include <vector>
 
 namespace crosstate {
 
@@ -10,5 +12,20 @@ namespace crosstate {
 /// machine, so that groups, and with them the order of every sum over a batch, are the same on all
 /// instruction sets.
 inline constexpr std::size_t kLanes = 16;
+
+/// Allocates on 64-byte boundaries, as aligned vector loads need them.
+template <class T>
+struct AlignedAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kAlignment{64};
+  AlignedAllocator() = default;
+  template <class U>
+  AlignedAllocator(const AlignedAllocator<U>&) {}  // NOLINT(google-explicit-constructor)
+  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), kAlignment)); }
+  void deallocate(T* p, std::size_t) { ::operator delete(p, kAlignment); }
+  bool operator==(const AlignedAllocator&) const { return true; }
+};
+
+using AlignedFloats = std::vector<float, AlignedAllocator<float>>;
 
 }  // namespace crosstate

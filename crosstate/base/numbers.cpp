@@ -1,6 +1,7 @@
 #include "crosstate/base/numbers.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstddef>
@@ -101,6 +102,12 @@ ReadNumber<T> read_number(std::string_view text) {
 }
 template ReadNumber<float> read_number<float>(std::string_view text);
 template ReadNumber<double> read_number<double>(std::string_view text);
+
+std::string exact_text(double number) {
+  std::array<char, 32> buffer;
+  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number).ptr;
+  return {buffer.data(), end};
+}
 
 bool is_overload(double value) {
   return nearly_equal(std::abs(value), 9.9e37) || nearly_equal(std::abs(value), 9.91e37);

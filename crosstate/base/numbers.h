@@ -22,6 +22,9 @@ ReadNumber<T> read_number(std::string_view text);
 extern template ReadNumber<float> read_number<float>(std::string_view text);
 extern template ReadNumber<double> read_number<double>(std::string_view text);
 
+/// The shortest text that reads back as the same number; also "inf" and "nan".
+std::string exact_text(double number);
+
 /// Whether a value is one of those by which instruments (SCPI) say that they have measured none:
 /// 9.9E+37 (overload) and 9.91E+37 (not a number), of either sign, as a float or as a double.
 bool is_overload(double value);

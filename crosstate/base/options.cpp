@@ -407,8 +407,6 @@ bool selects(const std::vector<std::string>& keys, std::string_view key) {
   return selected;
 }
 
-std::string exact_text(double number) { return to_text(number); }
-
 json Field::current() const {
   return std::visit([](const auto& at) { return json_value(*at); }, value);
 }

@@ -15,9 +15,6 @@
 
 namespace crosstate {
 
-/// The shortest text that reads back as the same number, for messages; also "inf" and "nan".
-std::string exact_text(double number);
-
 /// One configurable value: its name, where it lives, what it may be, and a sentence on when to
 /// change it.
 struct Field {

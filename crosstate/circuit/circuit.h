@@ -1,7 +1,8 @@
-// The nodes and wires of an array, as the nodal equations need them.
+// The nodes and wires of an array, as the nodal equations need them, and checks of arguments.
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "crosstate/circuit/wires.h"
@@ -27,5 +28,10 @@ struct ArrayCircuit {
 
 /// Lines without resistance are single nodes.
 ArrayCircuit make_circuit(std::size_t rows, std::size_t columns, const WireOptions& wires);
+
+/// Throws Error unless siemens is [rows][columns], at least 1 x 1, of finite values from 0 on.
+void require_array(std::span<const double> siemens, std::size_t rows, std::size_t columns);
+/// Throws Error unless there is one finite voltage per row.
+void require_voltages(std::span<const double> voltages, std::size_t rows);
 
 }  // namespace crosstate

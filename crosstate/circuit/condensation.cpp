@@ -1,13 +1,85 @@
 #include "crosstate/circuit/condensation.h"
 
+#include <Eigen/Core>
+#include <algorithm>
 #include <array>
-
-#include "crosstate/circuit/elimination.h"
+#include <utility>
 
 namespace crosstate {
 namespace {
 
 using Eigen::Index;
+
+// --- elimination of inner nodes
+// ------------------------------------------------------------------------
+
+// Conductances in siemens between the nodes of a network, none negative: the entries below the
+// diagonal. What is on and above it has no meaning.
+using Conductances = Eigen::MatrixXd;
+
+// One node after the other, each spread over all that remain.
+void eliminate_small(Conductances& g, Index inner) {
+  const Index n = g.rows();
+  for (Index p = 0; p < inner; ++p) {
+    const double* pivot = &g(0, p);
+    double sum = 0;
+    for (Index i = p + 1; i < n; ++i) sum += pivot[i];
+    if (sum == 0) continue;  // connected to nothing
+    for (Index j = p + 1; j < n; ++j) {
+      const double share = pivot[j] / sum;
+      if (share == 0) continue;
+      double* column = &g(0, j);
+      for (Index i = j; i < n; ++i) column[i] += share * pivot[i];
+    }
+  }
+}
+
+// Brings the columns first..last up to date with each other; shares: [n - first][last - first],
+// each node's share in the conductance of each of them.
+void eliminate_panel(Conductances& g, Index first, Index last, Conductances& shares) {
+  const Index n = g.rows();
+  shares.resize(n - first, last - first);
+  for (Index p = first; p < last; ++p) {
+    const Index below = n - p - 1, before = p - first;
+    auto column = g.col(p).tail(below);
+    if (before > 0) {
+      column.noalias() +=
+          g.block(p + 1, first, below, before) * shares.row(before).head(before).transpose();
+    }
+    const double sum = column.sum();
+    shares.col(before).tail(below) = sum > 0 ? (column / sum).eval() : column.eval();
+  }
+}
+
+// The same by panels of nodes, whose effect on the rest is one product of matrices.
+void eliminate_by_panels(Conductances& g, Index inner) {
+  constexpr Index kPanel = 32;
+  const Index n = g.rows();
+  Conductances shares;
+  for (Index first = 0; first < inner; first += kPanel) {
+    const Index last = std::min(inner, first + kPanel), rest = n - last;
+    eliminate_panel(g, first, last, shares);
+    g.bottomRightCorner(rest, rest).triangularView<Eigen::Lower>() +=
+        g.block(last, first, rest, last - first) * shares.bottomRows(rest).transpose();
+  }
+}
+
+// The network that looks the same from the nodes behind the first `inner` ones, which disappear.
+//
+// This is the Schur complement of the nodal matrix, whose diagonal is the sum of a node's
+// conductances. Summing it up where it is needed, instead of carrying it along, leaves nothing but
+// sums, products and quotients of positive numbers (Grassmann, Taksar and Heyman 1985), so that
+// each result keeps its relative accuracy even where conductances differ by ten powers of ten.
+Conductances eliminate(Conductances network, Index inner) {
+  constexpr Index kFewNodes = 64;
+  if (network.rows() <= kFewNodes) {
+    eliminate_small(network, inner);
+  } else {
+    eliminate_by_panels(network, inner);
+  }
+  const Index rest = network.rows() - inner;
+  return network.bottomRightCorner(rest, rest);
+}
 
 // --- blocks of cells
 // -----------------------------------------------------------------------------------
@@ -22,7 +94,7 @@ enum Side { kLeft, kRight, kTop, kBottom, kSides };
 // Nothing meets it at the right and at the top edge of the array: there these nodes are inner ones.
 struct Block {
   std::array<Index, kSides> count = {};  // nodes on each side
-  Network network;                       // between them, in this order
+  Conductances network;                  // between them, in this order
 
   Index first(int side) const {
     Index at = 0;
@@ -35,7 +107,7 @@ struct Block {
 using Places = std::array<Index, kSides>;
 
 // Adds the conductances of one block to the larger network.
-void place(const Block& block, const Places& places, Network& network) {
+void place(const Block& block, const Places& places, Conductances& network) {
   for (std::size_t s = 0; s < kSides; ++s) {
     for (std::size_t t = 0; t <= s; ++t) {
       const Index row = block.first(static_cast<int>(s)), column = block.first(static_cast<int>(t));
@@ -62,7 +134,7 @@ Block join(const Block& a, const Places& a_places, const Block& b, const Places&
   Block joined;
   joined.count = count;
   const Index nodes = inner + joined.first(kSides);
-  Network network = Network::Zero(nodes, nodes);
+  Conductances network = Conductances::Zero(nodes, nodes);
   place(a, a_places, network);
   place(b, b_places, network);
   joined.network = eliminate(std::move(network), inner);
@@ -129,7 +201,7 @@ class Condenser {
     const Index left = inner, bottom = 3;
     const Index right = has_right ? left + 1 : 0;
     const Index top = has_top ? bottom - 1 : inner - 1;
-    Network network = Network::Zero(4, 4);
+    Conductances network = Conductances::Zero(4, 4);
     const auto connect = [&](Index a, Index b, double conductance) {
       network(std::max(a, b), std::min(a, b)) = conductance;
     };
@@ -149,7 +221,8 @@ class Condenser {
 };
 
 // Conductances between two groups of nodes, [columns of the network][rows of it].
-std::vector<double> between(const Network& network, Index columns, Index rows, Index first_row) {
+std::vector<double> between(const Conductances& network, Index columns, Index rows,
+                            Index first_row) {
   std::vector<double> result;
   result.reserve(static_cast<std::size_t>(columns * rows));
   for (Index i = 0; i < columns; ++i) {
@@ -175,7 +248,7 @@ std::vector<double> condense_lines(std::span<const double> siemens, std::size_t 
   const Index sources = inner, ends = inner + n;
   const Index words = has_driver ? 0 : sources;
   const Index bits = has_sense ? inner - m : ends;
-  Network network = Network::Zero(inner + n + m, inner + n + m);
+  Conductances network = Conductances::Zero(inner + n + m, inner + n + m);
   for (Index i = 0; has_driver && i < n; ++i) network(sources + i, words + i) = 1 / wires.driver;
   for (Index j = 0; has_sense && j < m; ++j) network(ends + j, bits + j) = 1 / wires.sense;
   for (Index i = 0; i < n; ++i) {

@@ -1,7 +1,8 @@
 #include "crosstate/circuit/netlist.h"
 
 #include "crosstate/base/files.h"
-#include "crosstate/circuit/checks.h"
+#include "crosstate/base/numbers.h"
+#include "crosstate/circuit/circuit.h"
 #include "crosstate/formats/matrix.h"
 
 namespace crosstate {
@@ -16,7 +17,7 @@ class NetlistWriter {
 
   void sources(std::span<const double> voltages) {
     for (std::size_t i = 0; i < rows_; ++i) {
-      line("Vin" + text(i) + ' ' + input(i) + " 0 DC " + number_text(voltages[i]));
+      line("Vin" + text(i) + ' ' + input(i) + " 0 DC " + exact_text(voltages[i]));
     }
     for (std::size_t j = 0; j < columns_; ++j) {
       line("Vout" + text(j) + ' ' + output(j) + " 0 DC 0");
@@ -49,13 +50,13 @@ class NetlistWriter {
       // Horner's form: ngspice takes the magnitude of the base of a power.
       const std::string v = "V(" + word(i, j) + ',' + end + ')';
       source("c" + name, word(i, j), end,
-             v + "*(" + number_text(siemens) + '+' + v + "*(" + number_text(law_.nl2) + '+' + v +
-                 "*(" + number_text(law_.nl3) + ")))");
+             v + "*(" + exact_text(siemens) + '+' + v + "*(" + exact_text(law_.nl2) + '+' + v +
+                 "*(" + exact_text(law_.nl3) + ")))");
     }
     if (law_.has_selector()) {
       source("s" + name, end, bit(i, j),
-             number_text(law_.selector_current) + "*sinh(V(" + end + ',' + bit(i, j) + ")/" +
-                 number_text(law_.selector_voltage) + ')');
+             exact_text(law_.selector_current) + "*sinh(V(" + end + ',' + bit(i, j) + ")/" +
+                 exact_text(law_.selector_voltage) + ')');
     }
   }
 
@@ -90,7 +91,7 @@ class NetlistWriter {
 
   void resistor(const std::string& name, const std::string& from, const std::string& to,
                 double ohm) {
-    line("R" + name + ' ' + from + ' ' + to + ' ' + number_text(ohm));
+    line("R" + name + ' ' + from + ' ' + to + ' ' + exact_text(ohm));
   }
   void source(const std::string& name, const std::string& from, const std::string& to,
               const std::string& current) {

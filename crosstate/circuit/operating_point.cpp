@@ -6,7 +6,6 @@
 #include <string>
 
 #include "crosstate/base/error.h"
-#include "crosstate/circuit/checks.h"
 #include "crosstate/circuit/circuit.h"
 
 namespace crosstate {

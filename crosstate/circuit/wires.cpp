@@ -5,7 +5,8 @@
 #include <utility>
 
 #include "crosstate/base/error.h"
-#include "crosstate/circuit/checks.h"
+#include "crosstate/base/numbers.h"
+#include "crosstate/circuit/circuit.h"
 #include "crosstate/circuit/condensation.h"
 #include "crosstate/formats/matrix.h"
 

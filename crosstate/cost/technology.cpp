@@ -10,6 +10,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/base/options.h"
 #include "crosstate/base/shipped.h"
 

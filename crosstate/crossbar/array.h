@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "crosstate/base/aligned.h"
+#include "crosstate/base/lanes.h"
 #include "crosstate/crossbar/converters.h"
 #include "crosstate/crossbar/read_noise.h"
 #include "crosstate/crossbar/target.h"

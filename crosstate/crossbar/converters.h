@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "crosstate/base/aligned.h"
+#include "crosstate/base/lanes.h"
 #include "crosstate/crossbar/options.h"
 #include "crosstate/kernels/pointwise.h"
 

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <numbers>
 
-#include "crosstate/base/aligned.h"
 #include "crosstate/base/lanes.h"
 #include "crosstate/base/random.h"
 #include "crosstate/kernels/dispatch.h"

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/hash.h"
 #include "crosstate/base/utf8.h"
-#include "crosstate/data/name_hash.h"
 #include "crosstate/data/recording_files.h"
 
 namespace crosstate {

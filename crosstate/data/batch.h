@@ -7,7 +7,6 @@
 #include <span>
 #include <vector>
 
-#include "crosstate/base/aligned.h"
 #include "crosstate/base/lanes.h"
 #include "crosstate/data/dataset.h"
 

@@ -7,9 +7,8 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/json.h"
-#include "crosstate/data/decimator.h"
-#include "crosstate/data/deltas.h"
 #include "crosstate/data/mel.h"
+#include "crosstate/data/streams.h"
 
 namespace crosstate {
 namespace {

@@ -10,9 +10,8 @@
 #include <numbers>
 
 #include "crosstate/base/error.h"
-#include "crosstate/data/decimator.h"
-#include "crosstate/data/deltas.h"
 #include "crosstate/data/mel.h"
+#include "crosstate/data/streams.h"
 #include "crosstate/data/testing.h"
 
 namespace crosstate {

@@ -14,9 +14,9 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/hash.h"
 #include "crosstate/base/numbers.h"
 #include "crosstate/base/utf8.h"
-#include "crosstate/data/name_hash.h"
 
 namespace crosstate {
 namespace {

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 
 namespace crosstate {
 namespace {

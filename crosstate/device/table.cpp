@@ -1,7 +1,6 @@
 #include "crosstate/device/table.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <map>
@@ -27,12 +26,6 @@ struct Record {
 
 std::string quoted(std::string_view text) { return '"' + excerpt(text, 40) + '"'; }
 
-std::string number_text(double value) {
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-  return {text, end};
-}
-
 // Takes what stands before the first `separator`, and that, off the text.
 std::string_view take(std::string_view& text, char separator) {
   const std::size_t end = std::min(text.find(separator), text.size());
@@ -49,7 +42,7 @@ double read_value(std::string_view text, double most, std::size_t column,
   fail(where + ", column " + std::string(kColumns[column]),
        quoted(without_blanks(text)) +
            (number.wrong.empty() ? std::string() : " " + std::string(number.wrong)) +
-           ", expected a number, 0 to " + number_text(most));
+           ", expected a number, 0 to " + exact_text(most));
 }
 
 Record read_record(std::string_view line, const std::string& where) {
@@ -102,7 +95,7 @@ DeviceTable DeviceTable::parse(const std::string& text, const std::string& file)
       table.rows_.emplace_back();
     } else if (table.rows_.back().back().target == r.target) {
       fail(file + ':' + std::to_string(r.line) + ", column target",
-           number_text(r.target) + " is there before at time " + number_text(r.time) +
+           exact_text(r.target) + " is there before at time " + exact_text(r.time) +
                ", expected each target once");
     }
     table.rows_.back().push_back({r.target, r.mean, r.deviation});
@@ -110,14 +103,14 @@ DeviceTable DeviceTable::parse(const std::string& text, const std::string& file)
   table.range_ = {table.rows_.front().front().target, table.rows_.front().back().target};
   for (std::size_t k = 0; k < table.times_.size(); ++k) {
     const std::vector<Row>& rows = table.rows_[k];
-    const std::string where = file + ", time " + number_text(table.times_[k]);
+    const std::string where = file + ", time " + exact_text(table.times_[k]);
     if (rows.size() < 2) fail(where, "one target, expected at least two");
     // Software that writes binary32 may round an end at one time and not at another.
     if (!nearly_equal(rows.front().target, table.range_.low) ||
         !nearly_equal(rows.back().target, table.range_.high)) {
-      fail(where, "targets from " + number_text(rows.front().target) + " to " +
-                      number_text(rows.back().target) + ", expected " +
-                      number_text(table.range_.low) + " to " + number_text(table.range_.high) +
+      fail(where, "targets from " + exact_text(rows.front().target) + " to " +
+                      exact_text(rows.back().target) + ", expected " +
+                      exact_text(table.range_.low) + " to " + exact_text(table.range_.high) +
                       " as at the first time");
     }
   }

@@ -1,8 +1,6 @@
 #include "crosstate/formats/matrix.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
 
 #include "crosstate/base/error.h"
@@ -36,12 +34,6 @@ std::size_t append_line(std::string_view line, const std::string& where, std::si
 
 }  // namespace
 
-std::string number_text(double value) {
-  std::array<char, 32> buffer;
-  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
-  return {buffer.data(), end};
-}
-
 Matrix parse_csv(std::string_view text, const std::string& where) {
   text = without_byte_order_mark(text, where);
   const std::size_t last = text.find_last_not_of(" \t\r\n");
@@ -66,7 +58,7 @@ Matrix parse_csv(std::string_view text, const std::string& where) {
 std::string format_csv(const Matrix& matrix) {
   std::string text;
   for (std::size_t k = 0; k < matrix.values.size(); ++k) {
-    text += number_text(matrix.values[k]);
+    text += exact_text(matrix.values[k]);
     text += (k + 1) % matrix.columns == 0 ? '\n' : ',';
   }
   return text;
@@ -99,7 +91,7 @@ Matrix read_matrix(const std::filesystem::path& path) {
     if (std::isfinite(value) && !is_overload(value)) continue;
     fail(path.string(),
          "row " + std::to_string(k / matrix.columns + 1) + ", column " +
-             std::to_string(k % matrix.columns + 1) + ": " + number_text(value) +
+             std::to_string(k % matrix.columns + 1) + ": " + exact_text(value) +
              (std::isfinite(value) ? " is an instrument's sign of an overload" : "") +
              ", expected a finite number");
   }

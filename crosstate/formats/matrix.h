@@ -19,9 +19,6 @@ struct Matrix {
 /// A matrix and its name within a file.
 using NamedMatrix = std::pair<std::string, Matrix>;
 
-/// The shortest text that reads back as the same number.
-std::string number_text(double value);
-
 /// Reads one line per row with numbers (base/numbers.h) between commas, no header; a byte order
 /// mark, spaces and tabs around a number, CRLF and empty lines at the end are allowed. Throws Error
 /// with `where`, line and column for what is not a finite number or an instrument's sign of an

@@ -18,6 +18,7 @@
 #include <thread>
 #include <utility>
 
+#include "crosstate/base/descriptor.h"
 #include "crosstate/base/error.h"
 
 extern char** environ;
@@ -72,27 +73,12 @@ class WithoutBrokenPipes {
   bool was_pending_;
 };
 
-// A file descriptor that is closed, and that no started program inherits.
-class Descriptor {
- public:
-  Descriptor() = default;
-  /// Above the standard streams, which those of the driver are made from.
-  explicit Descriptor(int number) : number_(fcntl(number, F_DUPFD_CLOEXEC, 3)) { ::close(number); }
-  ~Descriptor() { close(); }
-  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-  void close() {
-    if (number_ >= 0) ::close(number_);
-    number_ = -1;
-  }
-  int number() const { return number_; }
-
- private:
-  int number_ = -1;
-};
+// The same pipe end above the standard streams, which those of the driver are made from; no started
+// program inherits it.
+Descriptor above_standard_streams(int number) {
+  const Descriptor before(number);
+  return Descriptor(fcntl(number, F_DUPFD_CLOEXEC, 3));
+}
 
 struct Pipe {
   Descriptor read, write;
@@ -101,8 +87,8 @@ struct Pipe {
 Pipe make_pipe(const std::string& where) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) fail(where, std::string("no pipe: ") + std::strerror(errno));
-  Pipe pipe{Descriptor(ends[0]), Descriptor(ends[1])};
-  if (pipe.read.number() < 0 || pipe.write.number() < 0) {
+  Pipe pipe{above_standard_streams(ends[0]), above_standard_streams(ends[1])};
+  if (!pipe.read.is_open() || !pipe.write.is_open()) {
     fail(where, std::string("no pipe: ") + std::strerror(errno));
   }
   return pipe;

@@ -7,7 +7,6 @@
 #include <span>
 #include <vector>
 
-#include "crosstate/base/aligned.h"
 #include "crosstate/base/lanes.h"
 #include "crosstate/integer/network.h"
 #include "crosstate/kernels/integer.h"

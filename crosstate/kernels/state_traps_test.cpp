@@ -6,7 +6,6 @@
 #include <complex>
 #include <vector>
 
-#include "crosstate/base/aligned.h"
 #include "crosstate/base/lanes.h"
 #include "crosstate/kernels/scan.h"
 

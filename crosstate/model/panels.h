@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "crosstate/base/aligned.h"
+#include "crosstate/base/lanes.h"
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/model/network_state.h"
 

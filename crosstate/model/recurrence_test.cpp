@@ -8,8 +8,8 @@
 #include <functional>
 #include <numbers>
 
-#include "crosstate/base/aligned.h"
 #include "crosstate/base/error.h"
+#include "crosstate/base/lanes.h"
 #include "crosstate/base/random.h"
 #include "crosstate/kernels/scan.h"
 #include "crosstate/model/reference.h"

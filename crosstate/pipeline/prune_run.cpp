@@ -8,6 +8,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/prune/prune.h"
 #include "crosstate/train/evaluate.h"

@@ -10,6 +10,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/json.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/prune/prune.h"

@@ -8,6 +8,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/hash.h"
 #include "crosstate/base/identity.h"
 #include "crosstate/integer/bounds.h"
 #include "crosstate/integer/engine.h"
@@ -28,11 +29,9 @@ std::string file_name(const std::string& name) {
                       c == '=' || c == '_';
     plain += kept ? c : '_';
   }
-  std::uint32_t hash = 2166136261u;  // FNV-1a
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
-  char digits[10];
-  std::snprintf(digits, sizeof digits, "-%08x", hash);
-  return plain + digits;
+  Fnv1a<std::uint32_t> hash;
+  hash.add(name);
+  return plain + '-' + hash.text();
 }
 
 // NaN where the network of the last stage is not made of whole numbers; nothing if stopped.

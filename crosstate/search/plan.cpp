@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -13,7 +12,9 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/hash.h"
 #include "crosstate/base/json.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/base/toml.h"
 #include "crosstate/formats/safetensors.h"
 #include "crosstate/pipeline/data.h"
@@ -108,24 +109,8 @@ void set_key(FieldList& list, const Leaf& leaf, const json& value) {
 // --- hashes and texts
 // ---------------------------------------------------------------------------------------
 
-// FNV-1a, 64 bits.
-class Hash {
- public:
-  void add(const std::string& text) {
-    for (const char c : text) value_ = (value_ ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  }
-  std::string text() const {
-    char digits[17];
-    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(value_));
-    return digits;
-  }
-
- private:
-  std::uint64_t value_ = 0xcbf29ce484222325u;
-};
-
 std::string hash_text(const std::string& text) {
-  Hash hash;
+  Fnv1a<std::uint64_t> hash;
   hash.add(text);
   return hash.text();
 }
@@ -438,7 +423,7 @@ std::string SweepPlan::values_of(const SweepPoint& point,
 }
 
 std::string SweepPlan::digest() const {
-  Hash hash;
+  Fnv1a<std::uint64_t> hash;
   for (const SweepPoint& point : points) {
     hash.add(point.name);
     hash.add(point.config);

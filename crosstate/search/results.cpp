@@ -1,12 +1,11 @@
 #include "crosstate/search/results.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
 #include <numeric>
 #include <set>
 
+#include "crosstate/base/numbers.h"
 #include "crosstate/formats/csv.h"
 
 namespace crosstate {
@@ -66,12 +65,8 @@ std::vector<std::size_t> front_of(const std::vector<SweepGroup>& groups,
 // --- CSV
 // ---------------------------------------------------------------------------------------
 
-// The shortest text of the same number; empty for NaN.
-std::string number_text(double value) {
-  if (std::isnan(value)) return "";
-  std::array<char, 32> buffer;
-  return {buffer.data(), std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr};
-}
+// Empty for NaN.
+std::string cell_text(double value) { return std::isnan(value) ? "" : exact_text(value); }
 
 std::string metric_header() {
   std::string text;
@@ -81,7 +76,7 @@ std::string metric_header() {
 
 std::string metric_cells(const Outcome& outcome) {
   std::string text;
-  for (const Metric& metric : metrics()) text += ',' + number_text(outcome.metric(metric.name));
+  for (const Metric& metric : metrics()) text += ',' + cell_text(outcome.metric(metric.name));
   return text;
 }
 
@@ -123,7 +118,7 @@ std::string results_csv(const SweepPlan& plan, const SweepResults& results) {
       csv += ',' + csv_field(plan.value_of(plan.points[i], key));
     }
     csv += ',' + outcome.status + ',' + csv_field(outcome.error) + metric_cells(outcome) + ',' +
-           number_text(outcome.seconds) + '\n';
+           cell_text(outcome.seconds) + '\n';
   }
   return csv;
 }
@@ -141,7 +136,7 @@ std::string front_csv(const SweepPlan& plan, const SweepResults& results) {
     csv += std::to_string(group.points.size());
     for (const Objective& o : objectives) {
       const SeedSpread& spread = group.metrics.at(o.column);
-      csv += ',' + number_text(spread.mean) + ',' + number_text(spread.deviation);
+      csv += ',' + cell_text(spread.mean) + ',' + cell_text(spread.deviation);
     }
     csv += '\n';
   }

@@ -1,7 +1,6 @@
 #include "crosstate/train/trainer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -12,6 +11,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/json.h"
+#include "crosstate/base/stopwatch.h"
 #include "crosstate/data/batch.h"
 #include "crosstate/train/adamw.h"
 #include "crosstate/train/checkpoint.h"
@@ -22,16 +22,6 @@ namespace crosstate {
 namespace {
 
 using nlohmann::json;
-
-class Stopwatch {
- public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 double per_second(double count, double seconds) { return seconds > 0 ? count / seconds : 0; }
 

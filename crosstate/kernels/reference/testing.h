@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "crosstate/base/aligned.h"
+#include "crosstate/base/lanes.h"
 #include "crosstate/base/random.h"
 #include "crosstate/kernels/dispatch.h"
 

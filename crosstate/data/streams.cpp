@@ -1,4 +1,4 @@
-#include "crosstate/data/decimator.h"
+#include "crosstate/data/streams.h"
 
 #include <cmath>
 #include <cstddef>

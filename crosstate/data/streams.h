@@ -1,0 +1,89 @@
+// Parts of front ends that see a stream piece by piece: windows, decimation, slopes. What they
+// return does not depend on how the stream was cut into pieces.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace crosstate {
+
+/// Shows the last `window` samples after every `hop` of them, with silence before the first. What a
+/// window holds does not depend on how the stream was cut into pieces.
+class Windows {
+ public:
+  Windows(std::size_t window, std::size_t hop)
+      : window_(window), hop_(hop), buffer_(std::max(window, hop) - hop, 0.0f) {}
+
+  /// Calls each(std::span<const float>) for every window that the samples complete.
+  template <class Each>
+  void push(std::span<const float> samples, const Each& each) {
+    buffer_.insert(buffer_.end(), samples.begin(), samples.end());
+    const std::size_t length = std::max(window_, hop_);
+    std::size_t at = 0;
+    for (; at + length <= buffer_.size(); at += hop_) {
+      each(std::span<const float>(buffer_).subspan(at + length - window_, window_));
+    }
+    buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(at));
+  }
+
+  void reset() { buffer_.assign(std::max(window_, hop_) - hop_, 0.0f); }
+
+ private:
+  std::size_t window_, hop_;
+  std::vector<float> buffer_;
+};
+
+/// A windowed-sinc low-pass (Blackman, 55 taps per kept sample) and every factor-th of its outputs.
+/// Passes up to 0.4 of the new sample rate within 0.1 dB and stops from 0.5 of it by at least 60 dB
+/// (tests read both); causal, so it delays by half its length. Factor 1 passes samples through.
+class Decimator {
+ public:
+  static constexpr double kPass = 0.4, kPassRipple = 0.1, kStop = 0.5, kStopAttenuation = 60;
+
+  explicit Decimator(int factor);
+
+  /// Appends what the samples complete.
+  void push(std::span<const float> samples, std::vector<float>& to);
+  void reset() { windows_.reset(); }
+
+ private:
+  std::vector<float> taps_;  // newest sample last
+  Windows windows_;
+};
+
+/// The slope of the straight line through the last five values of each feature, per frame; before
+/// the first frame every feature counts as having stood still.
+class Deltas {
+ public:
+  explicit Deltas(std::size_t features) : features_(features), history_(kFrames * features) {}
+
+  /// frame, slopes: one value per feature.
+  void push(const float* frame, float* slopes) {
+    if (empty_) {
+      for (std::size_t k = 0; k < kFrames; ++k) {
+        std::copy_n(frame, features_,
+                    history_.begin() + static_cast<std::ptrdiff_t>(k * features_));
+      }
+      empty_ = false;
+    }
+    std::copy(history_.begin() + static_cast<std::ptrdiff_t>(features_), history_.end(),
+              history_.begin());
+    std::copy_n(frame, features_, history_.end() - static_cast<std::ptrdiff_t>(features_));
+    for (std::size_t f = 0; f < features_; ++f) {
+      const float* x = history_.data() + f;
+      slopes[f] = 0.2f * (x[4 * features_] - x[0]) + 0.1f * (x[3 * features_] - x[features_]);
+    }
+  }
+
+  void reset() { empty_ = true; }
+
+ private:
+  static constexpr std::size_t kFrames = 5;
+  std::size_t features_;
+  std::vector<float> history_;  // [frames][features], oldest first
+  bool empty_ = true;
+};
+
+}  // namespace crosstate
