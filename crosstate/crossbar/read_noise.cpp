@@ -2,7 +2,6 @@
 // AVX2, a column of a product over 51 rows 1.4 ns.
 #include "crosstate/crossbar/read_noise.h"
 
-#include "crosstate/base/lanes.h"
 #include "crosstate/base/random.h"
 #include "crosstate/kernels/simd/targets.h"
 
@@ -11,21 +10,12 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "crosstate/kernels/simd/lanes-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace crosstate {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-using D = hn::CappedTag<float, kLanes>;
-using DI = hn::RebindToSigned<D>;
-using DU = hn::RebindToUnsigned<D>;
-using V = hn::Vec<D>;
-using VI = hn::Vec<DI>;
-using VU = hn::Vec<DU>;
-constexpr D d;
-constexpr DI di;
-constexpr DU du;
-constexpr std::size_t kN = hn::MaxLanes(D());
 
 // Both halves of the 64-bit products of x with a constant.
 struct Product {

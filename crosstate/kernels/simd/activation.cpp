@@ -1,7 +1,6 @@
 // Activation functions and their derivatives. Magnitudes are bounded before they reach exp, so that
 // no infinity is made; a NaN comes out as a NaN, which is why bounds are not Min and Max: what
 // those do with one depends on the instruction set.
-#include "crosstate/base/lanes.h"
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/kernels/simd/targets.h"
 
@@ -10,17 +9,12 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "crosstate/kernels/simd/lanes-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace crosstate {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-using D = hn::CappedTag<float, kLanes>;
-using DI = hn::RebindToSigned<D>;
-using V = hn::Vec<D>;
-constexpr D d;
-constexpr DI di;
-constexpr std::size_t kN = hn::MaxLanes(D());
 
 HWY_INLINE V set(float x) { return hn::Set(d, x); }
 HWY_INLINE V at_most(float bound, V x) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "crosstate/base/lanes.h"
 #include "crosstate/kernels/simd/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -11,6 +10,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "crosstate/kernels/simd/lanes-inl.h"
 #include "crosstate/kernels/simd/rounding-inl.h"
 
 HWY_BEFORE_NAMESPACE();

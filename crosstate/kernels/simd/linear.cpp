@@ -2,7 +2,6 @@
 // has to be packed; blocks of rows by columns stay in registers for a whole sum.
 #include <algorithm>
 
-#include "crosstate/base/lanes.h"
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/kernels/simd/targets.h"
 
@@ -11,15 +10,12 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "crosstate/kernels/simd/lanes-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace crosstate {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-using D = hn::CappedTag<float, kLanes>;
-using V = hn::Vec<D>;
-constexpr D d;
-constexpr std::size_t kN = hn::MaxLanes(D());
 
 // Twelve sums, two loads and a broadcast fill AVX2's 16 registers.
 constexpr std::size_t kRows = 6;

@@ -1,6 +1,5 @@
 #include "crosstate/kernels/noise.h"
 
-#include "crosstate/base/lanes.h"
 #include "crosstate/kernels/simd/targets.h"
 #include "crosstate/kernels/state_draws.h"
 
@@ -9,6 +8,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "crosstate/kernels/simd/lanes-inl.h"
 #include "crosstate/kernels/simd/rounding-inl.h"
 
 HWY_BEFORE_NAMESPACE();

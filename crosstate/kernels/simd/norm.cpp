@@ -1,7 +1,6 @@
 // Layer norm. Each lane is a column, so mean and variance need no horizontal sums.
 #include <algorithm>
 
-#include "crosstate/base/lanes.h"
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/kernels/simd/targets.h"
 
@@ -10,16 +9,12 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "crosstate/kernels/simd/lanes-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace crosstate {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-using D = hn::CappedTag<float, kLanes>;
-using V = hn::Vec<D>;
-constexpr D d;
-constexpr std::size_t kN = hn::MaxLanes(D());
-constexpr std::size_t kV = kLanes / kN;  // vectors that hold 16 columns, one cache line
 
 constexpr float kEpsilon = 1e-5f;
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "crosstate/base/lanes.h"
 #include "crosstate/kernels/reference/paired_scan.h"
 #include "crosstate/kernels/simd/targets.h"
 
@@ -11,6 +10,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "crosstate/kernels/simd/lanes-inl.h"
 #include "crosstate/kernels/simd/rounding-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -31,7 +31,6 @@ void PairedScan(const PairedModes& modes, std::int16_t limit, std::size_t steps,
 using DP = hn::Repartition<std::int16_t, DI>;
 using VP = hn::Vec<DP>;
 constexpr DP dp;
-constexpr std::size_t kV = kLanes / kN;  // vectors that hold the 16 lanes
 
 // Modes per pass: a chain of one step takes some eight cycles, which others hide.
 constexpr std::size_t kModesPerPass = 4;

@@ -1,7 +1,6 @@
 // Kernels that read each element once: products, sums, scaling, fake quantization.
 #include "crosstate/kernels/pointwise.h"
 
-#include "crosstate/base/lanes.h"
 #include "crosstate/kernels/simd/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -9,18 +8,12 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "crosstate/kernels/simd/lanes-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace crosstate {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-using D = hn::CappedTag<float, kLanes>;
-using DI = hn::RebindToSigned<D>;
-using V = hn::Vec<D>;
-using VI = hn::Vec<DI>;
-constexpr D d;
-constexpr DI di;
-constexpr std::size_t kN = hn::MaxLanes(D());
 
 HWY_INLINE double sum(V v) { return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, v))); }
 

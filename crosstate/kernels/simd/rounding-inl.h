@@ -9,25 +9,14 @@
 
 #include <hwy/highway.h>
 
-#include "crosstate/base/lanes.h"
 #include "crosstate/kernels/scan.h"
+#include "crosstate/kernels/simd/lanes-inl.h"
 #include "crosstate/kernels/state_draws.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace crosstate {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-using D = hn::CappedTag<float, kLanes>;
-using DI = hn::RebindToSigned<D>;
-using DU = hn::RebindToUnsigned<D>;
-using V = hn::Vec<D>;
-using VI = hn::Vec<DI>;
-using VU = hn::Vec<DU>;
-constexpr D d;
-constexpr DI di;
-constexpr DU du;
-constexpr std::size_t kN = hn::MaxLanes(D());
 
 enum class Rounding { kNone, kNearest, kStochastic, kFeedback };
 

@@ -4,7 +4,6 @@
 
 #include <type_traits>
 
-#include "crosstate/base/lanes.h"
 #include "crosstate/kernels/simd/targets.h"
 #include "crosstate/kernels/state_draws.h"
 
@@ -13,14 +12,13 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "crosstate/kernels/simd/lanes-inl.h"
 #include "crosstate/kernels/simd/rounding-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace crosstate {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-constexpr std::size_t kV = kLanes / kN;  // vectors that hold the 16 lanes
 
 // Modes per pass: states and coefficients of two modes fill AVX2's 16 registers, of four AVX-512's.
 constexpr std::size_t kModesPerPass = kV == 1 ? 4 : 2;

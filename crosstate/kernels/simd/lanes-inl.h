@@ -1,0 +1,49 @@
+// Vectors of kLanes floats, and the order that every vector source follows:
+//
+//   // What is particular about the kernel.
+//   #include "the header that declares it"
+//   #include other headers, "crosstate/kernels/simd/targets.h" last, before any of Highway's
+//   #undef HWY_TARGET_INCLUDE
+//   #define HWY_TARGET_INCLUDE "the source itself"
+//   #include <hwy/foreach_target.h>     // includes the source again for each instruction set
+//   #include <hwy/highway.h>
+//   #include "crosstate/kernels/simd/lanes-inl.h"
+//   HWY_BEFORE_NAMESPACE();             // kernels in namespace HWY_NAMESPACE, NamedLikeThis
+//   HWY_AFTER_NAMESPACE();
+//   #if HWY_ONCE                        // HWY_EXPORT of each, then the functions of the header,
+//   #endif                              // named_like_this, which dispatch at run time
+//
+// Included once per instruction set.
+#if defined(CROSSTATE_KERNELS_SIMD_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef CROSSTATE_KERNELS_SIMD_LANES_INL_H_
+#undef CROSSTATE_KERNELS_SIMD_LANES_INL_H_
+#else
+#define CROSSTATE_KERNELS_SIMD_LANES_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include "crosstate/base/lanes.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace crosstate {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::CappedTag<float, kLanes>;
+using DI = hn::RebindToSigned<D>;
+using DU = hn::RebindToUnsigned<D>;
+using V = hn::Vec<D>;
+using VI = hn::Vec<DI>;
+using VU = hn::Vec<DU>;
+constexpr D d;
+constexpr DI di;
+constexpr DU du;
+constexpr std::size_t kN = hn::MaxLanes(D());
+constexpr std::size_t kV = kLanes / kN;  // vectors that hold kLanes values
+
+}  // namespace HWY_NAMESPACE
+}  // namespace crosstate
+HWY_AFTER_NAMESPACE();
+
+#endif
