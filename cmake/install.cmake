@@ -3,8 +3,9 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/crosstate)
 
 install(TARGETS crosstate_lib EXPORT crosstate)
-install(DIRECTORY crosstate/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/crosstate
-  FILES_MATCHING PATTERN "*.h" PATTERN "testing.h" EXCLUDE)
+install(CODE "set(source_dir \"${CMAKE_CURRENT_SOURCE_DIR}\")
+set(include_dir \"${CMAKE_INSTALL_INCLUDEDIR}\")")
+install(SCRIPT cmake/install_headers.cmake)
 if(TARGET crosstate)
   install(TARGETS crosstate)
 endif()
