@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "crosstate/base/aligned.h"
 #include "crosstate/base/lanes.h"
 #include "crosstate/data/batch.h"
 #include "crosstate/integer/bounds.h"

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "crosstate/base/aligned.h"
 #include "crosstate/base/lanes.h"
 #include "crosstate/integer/code_panels.h"
 #include "crosstate/integer/lanes.h"
