@@ -14,6 +14,7 @@
 #include "crosstate/base/identity.h"
 #include "crosstate/integer/network.h"
 #include "crosstate/pipeline/data.h"
+#include "crosstate/pipeline/run.h"
 #include "crosstate/prune/prune.h"
 #include "crosstate/train/evaluate.h"
 
