@@ -1,7 +1,7 @@
-// Where the weights of a network stand on arrays, in units of codes: rows are driven by whole
-// numbers, the codes of inputs and states, and a weight is what one such code adds to a sum.
-// Mapping and training both take from here what stands on which bit line (bit_line.h), so that
-// training sees the arrays that will be built.
+// The placement of weights on arrays, in units of codes: rows are driven by integer codes of inputs
+// and states, and a weight is the contribution of one code to a sum. Mapping and training share
+// this placement and the scales of bit lines (bit_line.h), so that training sees the arrays that
+// will be built.
 //
 // The recurrence. A channel's modes are cut into pieces, each a block of one array (mapping.h):
 //
@@ -10,9 +10,9 @@
 //   re, of a mode    Ar - kept     Ai       Cr
 //   im               -Ai        Ar - kept  -Ci
 //
-// `kept` is 1 where the converters of the states add what they were, so that cells hold increments,
-// and 0 where cells hold all of A. Real modes lack the imaginary row and column. The row of u is
-// driven for both parts, which are read at the same time.
+// `kept` is 1 if the converters of the states add the previous state, so that cells hold
+// increments, and 0 if cells hold A itself. Real modes lack the imaginary row and column. The row
+// of u is driven for both parts, which are read at the same time.
 #pragma once
 
 #include <array>
@@ -24,11 +24,11 @@
 
 namespace crosstate {
 
-/// What of an array decides where weights stand and which levels drive their rows.
+/// The properties of an array that determine the placement of weights and the drive levels of rows.
 struct ArrayGeometry {
-  std::size_t rows = 0, columns = 0;    // pairs that hold weights; 0: as many as it takes
+  std::size_t rows = 0, columns = 0;    // usable pairs; 0: unlimited
   int drive_halvings = kDriveHalvings;  // of a row's level; 0: all rows have the full one
-  float kept = 1;                       // share of the states that converters add
+  float kept = 1;                       // multiple of the previous state that converters add
 };
 
 /// Cuts of [0, count) into the fewest parts of at most `most`, nearly equal: where each begins, and
@@ -70,7 +70,7 @@ class ModePlacement {
 /// The largest magnitude that the modes of a piece have on its output.
 float largest_output(std::span<const CodeMode> piece);
 
-/// What the bit lines of one mode mean for its weights, all in the units of CodeMode. `unit`: the
+/// The bit-line scales of one mode, all in the units of CodeMode. `unit`: the
 /// weight that a full conductance stands for in that place. A has two places, in the columns of the
 /// real and of the imaginary part.
 struct ModeUnits {

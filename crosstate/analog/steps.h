@@ -29,7 +29,7 @@ inline float recurrent_drive(float limit, float low, float high) {
 /// The finest step, a power of two and in the unit of `largest`, with which a converter of `bits`
 /// reaches sums of that magnitude.
 inline float increment_step(float largest, int bits) {
-  constexpr float kLeast = 1e-3f;  // of states that stand still
+  constexpr float kLeast = 1e-3f;  // for states whose increments are 0
   const float high = converter_high(bits);
   return std::exp2(std::ceil(std::log2(std::max(largest, kLeast) / high)));
 }

@@ -1,4 +1,4 @@
-// What current a cell carries at a voltage: linear, polynomial, with a selector in series.
+// Current-voltage law of a cell: linear or polynomial, optionally with a selector in series.
 #pragma once
 
 #include "crosstate/base/options.h"

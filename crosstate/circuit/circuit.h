@@ -26,7 +26,7 @@ struct ArrayCircuit {
   std::size_t nodes() const { return free + rows + 1; }
 };
 
-/// Lines without resistance are single nodes.
+/// A line without resistance is a single node.
 ArrayCircuit make_circuit(std::size_t rows, std::size_t columns, const WireOptions& wires);
 
 /// Throws Error unless siemens is [rows][columns], at least 1 x 1, of finite values from 0 on.

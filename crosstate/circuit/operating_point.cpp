@@ -54,7 +54,7 @@ class NodalEquations {
     for (std::size_t k = 0; k < siemens_.size(); ++k) {
       point.word.push_back(volts_[circuit_.word[k]]);
       point.bit.push_back(volts_[circuit_.bit[k]]);
-      // What the cells of a column carry, which is exact where the voltages along it hardly differ.
+      // The cell currents of a column, exact where the voltages along it hardly differ.
       point.currents[k % circuit_.columns] += cell(k).current;
     }
     return point;
@@ -65,7 +65,7 @@ class NodalEquations {
     return respond(law_, siemens_[k], volts_[circuit_.word[k]] - volts_[circuit_.bit[k]]);
   }
 
-  // The current that leaves each free node, 0 at the solution; keeps the slopes of the cells.
+  // The current that leaves each free node, 0 at the solution; updates the slopes of the cells.
   VectorXd leaving() {
     std::vector<double> sum(circuit_.nodes(), 0.0);
     for (const ArrayCircuit::Wire& wire : circuit_.wires) {

@@ -21,8 +21,7 @@ void require_ohm(const char* key, double ohm) {
                       ", expected 0 or a resistance from 1e-09 to 1e+12 ohm");
 }
 
-// What follows from finite cells and voltages may still be too large for a number. `values`: by
-// columns.
+// Finite cells and voltages can still overflow. `values`: one per column.
 std::vector<double> require_finite(std::vector<double> values, std::size_t columns,
                                    const std::string& what, const std::string& expected) {
   for (std::size_t k = 0; k < values.size(); ++k) {

@@ -1,4 +1,4 @@
-// What a technology file has to tell, by kind of target.
+// The constants that a technology file must define, by kind of target.
 #include "crosstate/cost/technology.h"
 
 namespace crosstate {
@@ -7,10 +7,10 @@ const std::vector<ConstantDefinition>& constants_of(TargetKind kind) {
   static const std::vector<ConstantDefinition> kMicrocontroller = {
       {"clock", "MHz", "clock of the core", true},
       {"cycle_energy", "pJ", "energy of a cycle of the whole chip while it computes"},
-      {"mac8", "cycles", "a product of two numbers of up to 8 bits and its sum, loads included"},
-      {"mac16", "cycles", "a product of numbers of up to 16 bits and its sum, loads included"},
-      {"mac_float", "cycles", "a binary32 product and its sum, loads included"},
-      {"addition", "cycles", "an addition outside a product, loads and store included"},
+      {"mac8", "cycles", "a multiply-accumulate of operands of up to 8 bits, loads included"},
+      {"mac16", "cycles", "a multiply-accumulate of operands of up to 16 bits, loads included"},
+      {"mac_float", "cycles", "a binary32 multiply-accumulate, loads included"},
+      {"addition", "cycles", "an addition outside a multiply-accumulate, loads and store included"},
       {"requantisation", "cycles", "a 32-bit multiplication with shift, rounding and clamp"},
       {"rounding", "cycles", "a shift with rounding and clamp"},
       {"look_up", "cycles", "an entry of a table"},
@@ -20,7 +20,7 @@ const std::vector<ConstantDefinition>& constants_of(TargetKind kind) {
   };
   static const std::vector<ConstantDefinition> kAccelerator = {
       {"clock", "MHz", "clock", true},
-      {"lanes", "units", "multipliers that work side by side", true},
+      {"lanes", "units", "multipliers that work in parallel", true},
       {"multiply_bit", "fJ", "a multiplication per product of its operands' bits"},
       {"add_bit", "fJ", "an addition per bit"},
       {"float_multiply", "pJ", "a binary32 multiplication"},
@@ -39,7 +39,7 @@ const std::vector<ConstantDefinition>& constants_of(TargetKind kind) {
       {"cell_low", "uS", "least conductance of a cell, that of idle ones"},
       {"cell_high", "uS", "conductance of the largest weight"},
       {"activity", "share", "mean square of the drive over its largest"},
-      {"read_time", "ns", "rows are driven in one product"},
+      {"read_time", "ns", "drive time of the rows per product"},
       {"drive", "fJ", "a row driven in one product"},
       {"convert", "fJ", "a conversion at target.output_bits"},
       {"convert_bit_factor", "factor", "a conversion with one bit more", true},
@@ -51,7 +51,7 @@ const std::vector<ConstantDefinition>& constants_of(TargetKind kind) {
       {"memory_bit", "fJ", "a bit written to or read from the buffers between arrays"},
       {"digital_time", "ns", "digital work between two products"},
       {"array_static", "uW", "static power of an array with its periphery"},
-      {"array_area", "um2", "the cells of an array and what is not counted below"},
+      {"array_area", "um2", "the cells of an array and everything not counted below"},
       {"drive_area", "um2", "the driver of a row"},
       {"convert_area", "um2", "a converter"},
       {"digital_area", "um2", "digital part and buffers of an array"},

@@ -14,7 +14,7 @@ constexpr double kPicoPerFemto = 1e-3, kMillimetrePerMicrometre = 1e-6;  // of a
 
 int ceil_divide(int a, int b) { return (a + b - 1) / b; }
 
-// What a conversion to `bits` costs, from one to target.output_bits.
+// The cost of a conversion to `bits`, scaled from one to target.output_bits.
 Range conversion(const Technology& t, int bits) {
   const int more = bits - t.output_bits;
   const Range &at = t["convert"], &factor = t["convert_bit_factor"];
@@ -29,7 +29,8 @@ Range longer(const Range& a, const Range& b) {
   return {std::max(a.low, b.low), std::max(a.typical, b.typical), std::max(a.high, b.high)};
 }
 
-// A product of which `columns` neighbours are converted, by turns where they share a converter.
+// A product of which `columns` adjacent columns are converted, one after the other where they share
+// a converter.
 Range block_time(const Technology& t, double columns) {
   const Range& shared = t["columns_per_converter"];
   const Range turns{std::min(shared.low, columns), std::min(shared.typical, columns),
@@ -136,7 +137,7 @@ class CrossbarEstimator {
 
   double bit_lines() const { return offset_ ? t_.columns + 1 : 2 * t_.columns; }
 
-  // What the cells of each row hold above their least conductance, over the whole range.
+  // The conductance of the cells of each row above the lowest one, relative to the whole range.
   std::vector<double> held_by_rows(const MappedArray& a) const {
     std::vector<double> held(a.rows, offset_ ? 0.5 : 0);  // of the reference
     float largest = 0;
@@ -176,8 +177,8 @@ class CrossbarEstimator {
     (at_end ? e_.conversions_at_end : e_.conversions_per_step) += conversions;
   }
 
-  // Tiles of the same outputs are summed; states of the increment are added; what stands between
-  // the arrays is computed. Converters do the scaling, but for that of the residual sum.
+  // Digital work: sums over tiles of the same outputs, additions of state increments, and the
+  // operations between arrays. Converters do the scaling, except that of the residual sum.
   void digital() {
     double products = 0, add_bits = 0, memory_bits = 0;
     const auto ends_with = [](const OperationSite& s, const char* name) {
@@ -214,7 +215,7 @@ class CrossbarEstimator {
     add("buffers", "memory_bit", memory_bits);
   }
 
-  // Sites follow one another; the arrays of one site work at the same time.
+  // Sites run one after the other; the arrays of one site work in parallel.
   void time() {
     const auto slices = [&](Site site, std::size_t layer) {
       return static_cast<double>(input_slices(t_, input_bits(site, layer)));

@@ -6,7 +6,7 @@
 namespace crosstate {
 namespace {
 
-// Whether a function is made of straight pieces, which need no table.
+// Whether a function is piecewise linear, which needs no table.
 bool is_ramp(Activation f) {
   switch (f) {
     case Activation::kIdentity:

@@ -1,5 +1,5 @@
-// What a network is made of once it runs on hardware: sizes, and the format of every site. The
-// counts of this folder start from it, whichever file a network came from.
+// Description of a deployed network: its sizes, and the number format of every site. All counts in
+// this folder start from it, for float, quantized and integer networks alike.
 #pragma once
 
 #include <cstddef>
@@ -55,7 +55,7 @@ struct Deployment {
 
   std::size_t parts() const { return complex ? 2 : 1; }
   std::size_t outputs() const { return gated ? 2 * channels : channels; }
-  /// Whether any of its sites computes in floating point.
+  /// Whether any site computes in floating point.
   bool in_floats() const;
   int state_width() const { return state_bits > 0 ? state_bits : kFloatWidth; }
   /// Trained weights and biases; B counts as part of C.
@@ -65,12 +65,12 @@ struct Deployment {
 
 Deployment deployment(const Network& network);
 
-/// What a block's shape says; `channels`, `modes`: of a whole block.
+/// The sizes of a block; `channels`, `modes`: those of an unpruned block.
 void set_shape(const BlockShape& shape, std::size_t channels, std::size_t modes, BlockFormat& b);
 
-/// From the numbers of an integer network, which does not name its options: scales are told by the
-/// multipliers of its requantizers, ramps by its tables, the coding of poles by their grid. Rows
-/// whose scales are all equal count as one scale, however they were chosen.
+/// Derived from the numbers of an integer network, which does not store its options: scales from
+/// the multipliers of its requantizers, ramps from its tables, the coding of poles from their grid.
+/// Rows whose scales are all equal count as one scale, however they were chosen.
 Deployment deployment(const IntegerNetwork& network);
 
 }  // namespace crosstate

@@ -1,4 +1,4 @@
-// The formats of an integer network, told by its numbers.
+// The number formats of an integer network, derived from its numbers.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -26,7 +26,7 @@ struct Scale {
   double value = 0, error = 0;  // error: relative
 };
 
-// Codes of a row of weights; a row without any tells nothing about its scale.
+// Codes of a row of weights; a row without any does not determine its scale.
 using Codes = std::vector<std::int16_t>;
 bool row_is_zero(const Codes& codes, std::size_t row, std::size_t rows) {
   const auto columns = static_cast<std::ptrdiff_t>(codes.size() / rows);

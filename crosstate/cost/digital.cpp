@@ -26,7 +26,7 @@ CostTerm term(const Tally& tally, const Range& each) {
 
 // --- microcontroller
 
-// Products take a byte or a half-word instruction, whatever fewer bits the codes have.
+// Products take a byte or half-word instruction, however few bits the codes have.
 struct CycleTallies {
   Tally mac8{"products", "mac8"}, mac16{"products", "mac16"}, mac_float{"products", "mac_float"};
   Tally addition{"additions", "addition"}, requantisation{"scaling", "requantisation"};

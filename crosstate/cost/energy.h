@@ -1,4 +1,4 @@
-// Energy, latency and area of a network on a target, part by part, each as a range.
+// Energy, latency and area of a network on a hardware target, part by part, each as a range.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace crosstate {
 
-/// `each` times a count: what a thing costs and how often it happens. Every cost of a target is a
+/// A count times `each`, the cost of one operation or component. Every cost of a target is a
 /// sum of these, so that two networks on one target can be compared under the same constants.
 struct CostTerm {
   std::string part;  // "converters"
@@ -69,8 +69,8 @@ struct ArrayUse {
   double copies = 1;         // of those arrays
   double conversions = 1;    // of a column of all copies
 };
-/// Products of `input_bits` by a driver of target.input_bits: one per bit with one bit, otherwise
-/// one per input_bits - 1 bits of the magnitude.
+/// Products that apply `input_bits` with drivers of target.input_bits: one per bit for 1-bit
+/// drivers, otherwise one per input_bits - 1 bits of the magnitude.
 int input_slices(const Technology& technology, int input_bits);
 /// Adds terms for `per_step` and `at_end` such products.
 void add_array_product(const Technology& technology, const ArrayUse& use, double per_step,
@@ -82,7 +82,8 @@ Range array_area(const Technology& technology);
 
 /// The ratio numerator / denominator of two lists. On the same target the factor cancels, and terms
 /// of the same name share what each costs, which can lie anywhere in its range: low and high are
-/// the least and the largest ratio that this allows. On different targets everything is free.
+/// the least and the largest ratio that this allows. On different targets all constants vary
+/// independently.
 Range ratio(const CostList& numerator, const CostList& denominator, double steps_numerator,
             double steps_denominator, bool same_target);
 

@@ -1,4 +1,4 @@
-// Bytes of a deployed network, counted site by site.
+// Memory of a deployed network in bytes, counted site by site.
 #pragma once
 
 #include <cstddef>
@@ -23,11 +23,11 @@ struct MemorySite {
 struct MemorySummary {
   std::vector<MemorySite> sites;
   std::size_t bytes(MemoryKind kind) const;
-  std::size_t bits(MemoryKind kind) const;  // of the values alone, without filling up bytes
+  std::size_t bits(MemoryKind kind) const;  // of the values alone, without padding to bytes
   std::size_t total() const;
 };
 
-/// What streaming inference has to store, one value per trained or derived number:
+/// The memory that streaming inference needs, one value per trained or derived number:
 /// - weights: the encoder, the discretised A, C (with B folded in), D, the pointwise layers and the
 ///   decoder, at the bits of their codes, 32 where they are not rounded; polar poles as the 16-bit
 ///   fixed-point numbers that they decode to, unless codes and a table per channel take less;
@@ -35,16 +35,17 @@ struct MemorySummary {
 /// - scales: 32-bit multiplier and 8-bit shift for every free scale, an 8-bit shift for every power
 ///   of two; the affine maps of norms that were not folded;
 /// - tables: one entry per code for every activation and gate that is not a ramp, those of poles,
-///   16 bits for each part, and of pruned blocks which channels they have and how many modes each,
-///   16 bits each;
-/// - state: both parts of every mode, with feedback what rounding left of each (kPoleFraction bits,
+///   16 bits for each part, and for pruned blocks the indices of their channels and the number of
+///   modes of each, 16 bits each;
+/// - state: both parts of every mode, with error feedback also the rounding residue of each
+/// (kPoleFraction bits,
 ///   32 where A or the state's input is not rounded), and the sums of the pooling (32 bits).
 /// A network in floating point needs no scales and no tables.
 MemorySummary count_memory(const Deployment& deployment);
 /// With its batch norms folded, as it is deployed.
 MemorySummary count_memory(const Network& network);
-/// The same of the network that it came from; where the scales of all rows happen to be equal, it
-/// counts one.
+/// The same for the network that it was converted from; scales of rows that all happen to be equal
+/// count as one.
 MemorySummary count_memory(const IntegerNetwork& network);
 
 /// {"weights": bytes, "biases": ..., "scales": ..., "tables": ..., "state": ..., "total": ...}

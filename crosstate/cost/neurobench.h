@@ -25,8 +25,8 @@ struct NeuroBenchActivity {
 };
 
 struct NeuroBenchMetrics {
-  /// Bytes that represent the model: parameters and buffers. Here everything that MemorySummary
-  /// counts, at the bits of its codes.
+  /// Bytes of parameters and buffers: everything that MemorySummary counts, at the bit width of its
+  /// codes.
   std::size_t footprint = 0;
   /// Zeros among the weights of all connections, A and C included, biases not.
   double connection_sparsity = 0;
@@ -42,7 +42,7 @@ struct NeuroBenchMetrics {
 NeuroBenchMetrics neurobench_metrics(const Network& network, std::uint64_t steps);
 NeuroBenchMetrics neurobench_metrics(const IntegerNetwork& network, std::uint64_t steps);
 
-/// What the reference executor has counted since it was made.
+/// The counts of the reference executor since its construction.
 NeuroBenchActivity measured_activity(const IntegerNetwork& network,
                                      const ReferenceExecutor& executor);
 /// Runs the first `samples` sequences of a set, or all where there are fewer.

@@ -184,7 +184,7 @@ void require_countable(double count, std::uint64_t steps, const std::string& wha
   if (count < kTooMany) return;
   std::ostringstream message;
   message << what << " in " << steps << " steps: " << count
-          << ", expected so few steps that there are less than " << kTooMany;
+          << ", expected fewer steps, so that it stays below " << kTooMany;
   fail("cost.steps", message.str());
 }
 

@@ -1,4 +1,4 @@
-// What a network computes in a time step and at the end of a sequence, site by site.
+// Operations of a network per time step and at the end of a sequence, site by site.
 #pragma once
 
 #include <cstddef>
@@ -73,15 +73,14 @@ struct OperationSummary {
 /// pointwise layer, the gate (a product of two activations), the residual sum; the pooling sum.
 /// At the end of a sequence of `steps`: the decoder, on pooled sums of as many bits as they need.
 /// Poles count the bits that they multiply with, 16 where they are decoded from polar codes. Biases
-/// start accumulators and cost nothing more. Throws Error if a sequence takes more than can be
-/// counted.
+/// start accumulators and cost nothing more. Throws Error if a count overflows.
 OperationSummary count_operations(const Deployment& deployment, std::uint64_t steps);
 
 /// Throws Error naming cost.steps where a count, computed in floating point, is 2^63 or more;
 /// `what`: "bit operations of the network".
 void require_countable(double count, std::uint64_t steps, const std::string& what);
 
-/// Bytes that live while a step runs: states, pooled sums, and the buffers of one block: its
+/// Working memory of a time step in bytes: states, pooled sums, and the buffers of one block: its
 /// input and activation codes, and the accumulators of its pointwise layer at 32 bits.
 std::size_t peak_ram(const Deployment& deployment);
 

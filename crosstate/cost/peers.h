@@ -1,5 +1,5 @@
-// Other sequence models beside an S4D network: LSTM, GRU and a small causal Transformer, counted
-// from their equations.
+// Reference sequence models to compare with an S4D network: LSTM, GRU and a small causal
+// Transformer, counted from their equations.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ struct PeerOptions {
 /// Binds the fields of section "peers".
 void fields(FieldList& list, PeerOptions& options);
 
-/// What one model takes.
+/// The costs of one model.
 struct PeerCost {
   std::string name;  // "LSTM, 48 units"
   std::uint64_t parameters = 0;
@@ -32,19 +32,19 @@ struct PeerCost {
   std::uint64_t fixed_functions = 0;    // exponentials of a time step: gates, activations
   std::uint64_t growing_functions = 0;  // of time step t: t times as many more, for attention
   std::uint64_t state_values = 0;       // kept from step to step
-  std::uint64_t cache_values = 0;       // kept of every step
+  std::uint64_t cache_values = 0;       // cached for every step
   int weight_bits = 32, state_bits = 32;
 
   /// Attention's products grow with the square of the sequence. These two throw Error if they are
   /// more than can be counted.
   std::uint64_t macs(std::uint64_t steps) const;
   std::uint64_t bit_operations(std::uint64_t steps) const;
-  /// Bytes of what is kept after `steps` steps; weights are not in it.
+  /// Bytes of states and caches after `steps` steps, without weights.
   std::uint64_t state_bytes(std::uint64_t steps) const;
   /// The mean time step of a sequence and its end, for estimate(); whole numbers take look-ups for
   /// functions and, in the peers' favour, no requantisation.
   OperationSummary operations(std::uint64_t steps) const;
-  /// Bits of its parameters and of what it keeps after `steps` steps.
+  /// Bits of its parameters, and of its states and caches after `steps` steps.
   double memory_bits(std::uint64_t steps) const;
   bool in_floats() const { return weight_bits == kFloatWidth; }
 };

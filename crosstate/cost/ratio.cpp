@@ -7,7 +7,7 @@
 namespace crosstate {
 namespace {
 
-// How often each side takes what costs `each`.
+// The counts of `each` in numerator and denominator.
 struct Shared {
   Range each;
   double numerator = 0, denominator = 0;

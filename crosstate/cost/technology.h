@@ -1,5 +1,5 @@
-// The constants of a piece of hardware, each a range with its unit, its node and its source, from a
-// TOML file.
+// The constants of a hardware technology, each a range with its unit, process node and source, from
+// a TOML file.
 #pragma once
 
 #include <map>
@@ -19,7 +19,7 @@ struct Constant {
   std::string unit;
   double node = 0;     // nm, of the source, which need not be that of the target
   std::string basis;   // measured | simulated | derived | assumed | calibrated
-  std::string source;  // where it stands
+  std::string source;  // the publication and table
 };
 
 /// A constant that a kind of target needs.
@@ -27,7 +27,7 @@ struct ConstantDefinition {
   const char* name;
   const char* unit;
   const char* meaning;
-  bool divides = false;  // something is divided by it or by a power of it, so that it is above 0
+  bool divides = false;  // used as a divisor, so it must be above 0
 };
 const std::vector<ConstantDefinition>& constants_of(TargetKind kind);
 
@@ -57,8 +57,8 @@ Technology read_technology(const std::string& path);
 /// read_mnist_sample() looks for its data. Throws Error naming the shipped ones.
 Technology find_technology(const std::string& name_or_file);
 std::vector<std::string> shipped_technologies();
-/// The same for what runs networks in floating point where the target cannot, so that a crossbar is
-/// an Error, too; `key` names the option.
+/// The same for the target that runs floating-point networks where the main target cannot; a
+/// crossbar is an Error, too. `key` names the option.
 Technology find_float_target(const std::string& name_or_file, const std::string& key);
 
 /// {"name", "kind", "node", "constants": {name: {low, typical, high, unit, node, basis, source}}}

@@ -122,7 +122,8 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
       const std::size_t i = r * columns_ + c;
       const double w = plan.weights[i];
       if (w == 0) continue;
-      // What levels leave is no error of the first copy if others hold it.
+      // The rounding error of conductance levels is not an error of the first copy if others hold
+      // it.
       const int levels = residual() ? 0 : crossbar.levels;
       const double g = nearest_level(std::abs(w) / drive_[i] * scale_[c], range, levels);
       aim(targets_, pair(r, c), std::copysign(g, w));
@@ -145,16 +146,17 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   update();
 }
 
-// What a pair shows at the ends of its lines, over what it holds, differs from row to row. Each
-// column is scaled so that its cells can make up for that, and its targets set to what shows the
-// weights.
+// The ratio of the effective to the programmed difference of a pair varies from row to row (IR
+// drop). Each column is scaled so that its cells can compensate for that, and its targets are
+// chosen such that the effective values are the weights.
 void ProgrammedArray::balance_wires(double low, double high) {
   std::vector<double> siemens(targets_.size());
   for (std::size_t i = 0; i < siemens.size(); ++i) siemens[i] = targets_[i] * 1e-6;
   const std::vector<double> through = effective_conductance(
       siemens, targets_.size() / (2 * bit_lines_), 2 * bit_lines_, target_.wires);
-  // Where neighbours hide a pair, or even turn what it shows around, no conductance of its own can
-  // make up for it: it is left as it is, and the rest of the column with a scale that it can use.
+  // Where neighbouring cells shunt a pair so strongly that its effective sign is lost, no
+  // conductance can compensate for it: it keeps its target, and the scale of the column follows the
+  // other pairs.
   constexpr double kLeastShare = 0.01;
   const auto share = [&](std::size_t plus) {
     const double shown =
@@ -265,7 +267,7 @@ void ProgrammedArray::compensate() {
   const std::size_t n = kKnownSteps * kLanes;
   AlignedFloats codes(rows_ * n), sums(columns_ * n);
   Random random(seed_, Stream::kConverters, number_, kKnownSequence);
-  // Rows take no more than the voltage of the largest code, and slices no more than its bits.
+  // Known inputs stay within the largest code, and within the bits of a slice.
   const auto most = static_cast<std::int32_t>(std::min(largest_code_, 127.0f));
   const auto inputs = static_cast<std::uint32_t>(2 * most + 1);
   // Errors of weights then cancel in the mean, and leave the converters' offsets alone.
@@ -279,7 +281,7 @@ void ProgrammedArray::compensate() {
   ReadScratch scratch;
   multiply(0, columns_, kKnownSteps, in, out, kKnownSequence, 0, scratch);
 
-  // Least squares of what the sums should be over what they are, and over the column's own row. All
+  // Least-squares fit of the exact sums to the measured ones and to the column's own row. All
   // inputs have a mean of 0.
   std::vector<double> slope(columns_), shift(columns_), own(own_row_.empty() ? 0 : columns_);
   double all_products = 0, all_squares = 0;

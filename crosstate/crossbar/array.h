@@ -74,8 +74,8 @@ class ProgrammedArray {
   /// The array `seconds` after programming. Throws Error for a time before its present one. Cells
   /// of a backend grow older there, all arrays at once.
   void age_to(double seconds);
-  /// Measures the corrections of crossbar.compensation by products of known inputs and applies
-  /// them from now on.
+  /// Measures the corrections of crossbar.compensation with products of known inputs and applies
+  /// them from then on.
   void compensate();
   /// Ranges of calibrated converters, from the largest sums seen per column.
   void calibrate(const std::vector<float>& seen) { converters_.calibrate(seen); }
@@ -90,19 +90,21 @@ class ProgrammedArray {
 
   std::size_t rows() const { return rows_; }
   std::size_t columns() const { return columns_; }
-  /// Columns that stand at spare places, over all copies.
+  /// Number of columns at spare places, over all copies.
   std::size_t moved_columns() const;
   /// Columns of cells of the whole array: two per pair, or one per weight and the reference.
   std::size_t bit_lines() const { return lines_; }
-  /// What the pairs hold, in units of the weights, and the read variance of each: [columns][rows].
-  /// What those of a backend should hold.
+  /// The values that the pairs hold, in units of the weights, and the read variance of each:
+  /// [columns][rows]. For a backend, the intended values.
   const AlignedFloats& effective() const { return effective_; }
-  /// What compensation adds to a pair: not 0 only where the row is the column's own.
+  /// The correction that compensation adds to a pair: non-zero only where the row is the column's
+  /// own.
   double correction(std::size_t row, std::size_t column) const {
     return !own_.empty() && own_row_[column] == row ? double{own_[column]} : 0;
   }
   const AlignedFloats& read_variance() const { return variance_; }
-  /// What a pair should hold, in the unit of the weights: the weight, at a level of the cells.
+  /// The intended value of a pair, in units of the weights: the weight, rounded to the levels of
+  /// the cells.
   double aim(std::size_t row, std::size_t column) const { return aim_[row * columns_ + column]; }
   /// Of the first copy, and of all copies.
   const Cells& cells() const { return cells_.front(); }
@@ -131,9 +133,9 @@ class ProgrammedArray {
   // Adds a difference (uS) to those of a pair of an idle array.
   void aim(std::vector<double>& targets, Pair cells, double difference) const;
   void program_copies(const ConductanceRange& range);
-  /// Whether copies hold what those before them miss.
+  /// Whether copies hold the residual errors of the previous ones.
   bool residual() const;
-  /// What a copy counts of the weight.
+  /// The significance of a copy.
   double share(std::size_t copy) const;
   /// What a pair holds in `held` (uS, of all cells of a copy) beyond what it stands for there.
   double beyond(std::size_t copy, std::span<const double> held, std::size_t row,

@@ -1,4 +1,4 @@
-// Products on the cells of a backend: what ProgrammedArray does in volts and amperes.
+// Products on the cells of a backend, in volts and amperes.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -9,8 +9,8 @@
 namespace crosstate {
 namespace {
 
-// What adding up to 4,096 currents in double precision may leave of a difference that should be 0,
-// over the sum of their magnitudes.
+// Bound on the rounding error of a sum of up to 4,096 currents in double precision, relative to the
+// sum of their magnitudes.
 constexpr double kRounding = 1e-12;
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The cells of a weight: where they stand, and what the copies of an array are programmed to.
+// The cells of a weight: their positions, and the targets of the copies of an array.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -57,7 +57,7 @@ double ProgrammedArray::share(std::size_t copy) const {
 double ProgrammedArray::beyond(std::size_t copy, std::span<const double> held, std::size_t row,
                                std::size_t column) const {
   const Pair cells = placed(copy, row, column);
-  // Copies behind the first stand for nothing: what they hold corrects.
+  // Copies after the first have a nominal value of 0: they hold corrections.
   if (copy > 0 && residual()) return held[cells.plus] - held[cells.minus];
   const Pair aimed = pair(row, column);
   return (held[cells.plus] - targets_[aimed.plus]) - (held[cells.minus] - targets_[aimed.minus]);

@@ -1,4 +1,4 @@
-// The converters of one array: what stands between digital codes and analog rows and columns.
+// The converters of one array: DACs that drive its rows and ADCs that read its columns.
 //
 // Integral non-linearity (INL) has the shape b 3 sqrt(3) / 2 (t - t^3) over the range t in
 // [-1, 1], whose largest value is b; gains, offsets and INL are drawn once per chip. Noise is
@@ -38,7 +38,7 @@ class ColumnConverters {
   ColumnConverters(const CrossbarOptions& options, std::vector<ColumnRange> columns,
                    const std::vector<float>& largest, const ConverterAddress& address);
 
-  /// Sets calibrated ranges: adc_margin times the largest sums seen; columns that saw nothing keep
+  /// Sets calibrated ranges: adc_margin times the largest sums seen; columns without any sum keep
   /// theirs.
   void calibrate(const std::vector<float>& seen);
 

@@ -11,120 +11,129 @@ namespace crosstate {
 void fields(FieldList& list, CrossbarOptions& options) {
   list.section("crossbar");
   list.add("rows", options.rows,
-           "Rows of signed pairs in an array; more rows mean fewer partial sums.")
+           "Rows (word lines) of an array, in signed pairs of cells; more rows mean fewer partial "
+           "sums.")
       .range(3, 4096);
-  list.add("columns", options.columns, "Columns of signed pairs in an array.").range(3, 4096);
+  list.add("columns", options.columns, "Columns of an array, each a signed pair of bit lines.")
+      .range(3, 4096);
   list.add("levels", options.levels,
-           "Conductances that a cell is programmed to, evenly from device.g_min to device.g_max: 2 "
-           "or more, or 0 for any.")
+           "Number of conductance levels of a cell, evenly spaced from device.g_min to "
+           "device.g_max: 2 or more, or 0 for continuous conductances.")
       .range(0, 65536);
   list.add("spare_columns", options.spare_columns,
-           "Columns of crossbar.columns that no weight is mapped to, for crossbar.remap; more "
-           "where more cells are faulty.")
+           "Columns of the array kept free as spares for crossbar.remap; use more where more cells "
+           "are faulty.")
       .range(0, 4093);
   list.add("remap", options.remap,
-           "What becomes of faulty cells. columns: those columns whose faults cause the largest "
-           "errors move to spare ones; cells: the sound cell of a pair is set against the faulty "
-           "one; both.")
+           "How stuck-at and open faults are repaired. columns: the columns with the largest fault "
+           "errors move to spare columns; cells: the working cell of a pair is programmed to "
+           "compensate for the faulty one; both: both methods.")
       .one_of({"none", "columns", "cells", "both"});
   list.add("slices", options.slices,
-           "Pairs that hold each weight, on as many copies of every array; more lower the errors "
-           "of cells at the price of arrays.")
+           "Replication: the number of pairs that hold each weight, on as many copies of every "
+           "array. More copies reduce cell errors at the cost of area.")
       .range(1, 8)
       .renamed_from("cells");
   list.add("slice_base", options.slice_base,
-           "How much more a copy counts than the next one. 1: all hold the weight and their "
-           "currents are averaged, so that errors fall with the square root of crossbar.slices; "
-           "above: each copy is programmed to what a read finds missing on those before, is "
-           "converted on its own and weighted digitally, so that programming errors fall by about "
-           "this factor per copy.")
+           "Significance of a copy relative to the next one. 1: plain replication; all copies hold "
+           "the weight and their currents are averaged, so that errors fall with the square root "
+           "of crossbar.slices. Above 1: residual bit slicing; each copy is programmed to the "
+           "error measured on the previous ones, converted separately and weighted digitally, so "
+           "that programming errors fall by about this factor per copy.")
       .range(1, 256)
       .renamed_from("significance");
   list.add("encoding", options.encoding,
-           "pair: a weight is the difference of two cells; offset: one cell around the middle "
-           "conductance, less that of a column of reference cells that all columns share, which "
-           "takes half the cells and twice their errors.")
+           "pair: a weight is the difference of two cells; offset: one cell minus a reference cell "
+           "at the middle conductance, in a reference column that all columns share, which halves "
+           "the number of cells and doubles their errors.")
       .one_of({"pair", "offset"});
   list.add("recurrence", options.recurrence,
-           "increment: cells hold A - 1 and the converters carry the state, so that a cell's "
-           "relative error changes a pole's gain as little as any weight's; direct: cells hold A, "
-           "where the error of a slow pole decides whether it is stable.")
+           "increment: cells hold A - 1 and the previous state is added digitally, so that a "
+           "relative cell error perturbs a pole no more than any other weight; direct: cells hold "
+           "A, so that a cell error can make a slow pole unstable.")
       .one_of({"increment", "direct"});
   list.add("packing", options.packing,
-           "packed: as many channels on an array as fit along its diagonal; single: one array per "
-           "channel, which leaves most of it idle.")
+           "packed: as many channels per array as fit along its diagonal; single: one array per "
+           "channel, most of whose cells stay idle.")
       .one_of({"packed", "single"});
   list.add("driven", options.driven,
-           "Rows of a recurrent array that are driven at once. blocks: those of one mode for its "
-           "new state and those of one channel for its output, one block after the other, so that "
-           "no other cell adds its errors to a sum; all: every row, in two products a time step.")
+           "Rows of a recurrent array that are driven at once. blocks: one block at a time, the "
+           "rows of one mode for its next state or of one channel for its output, so that cells of "
+           "other blocks add no errors; all: every row, in two products per time step.")
       .one_of({"blocks", "all"});
   list.add("drive_halvings", options.drive_halvings,
-           "With driven blocks: how often the level that drives a row may be halved, so that the "
-           "cells of B, A and C all use their range; 0 for full levels.")
+           "With driven = \"blocks\": how many times the drive level of a row may be halved, so "
+           "that the cells of B, A and C all use their full conductance range; 0 for full levels.")
       .range(0, kMostDriveHalvings);
   list.add("ir_drop_iterations", options.ir_drop_iterations,
-           "How often the conductances to be programmed are set anew against what the wires take "
-           "from far cells, each with one solution of the array: then all cells of a column lose "
-           "the same share, which its digital scale knows. 0 for none; without effect on cells of "
-           "few levels, with crossbar.encoding = \"offset\" and on a real chip.")
+           "Iterations of IR-drop compensation. Each one solves the array and adjusts the target "
+           "conductances so that all cells of a column lose the same share to wire resistance, "
+           "which the column's digital scale then restores. 0: no compensation; no effect on cells "
+           "with few levels, with crossbar.encoding = \"offset\" and on a real chip.")
       .range(0, 10)
       .renamed_from("wire_rounds");
   list.add("dac_bits", options.dac_bits,
-           "Resolution of the drivers of the rows. Codes with more levels go in by slices of one "
-           "bit less and a sign, one product each; 2 for bit-serial inputs.")
+           "Resolution of the row drivers (DACs). Wider codes are applied in slices of dac_bits - "
+           "1 bits and a sign, one product per slice; 2 for bit-serial inputs.")
       .in("bits")
       .range(2, 16);
-  list.add("dac_gain_error", options.dac_gain_error, "Relative spread of the gains of the drivers.")
+  list.add("dac_gain_error", options.dac_gain_error,
+           "Relative standard deviation of the driver gains.")
       .range(0, 1);
-  list.add("dac_inl", options.dac_inl, "Spread of the drivers' largest integral non-linearity.")
+  list.add("dac_inl", options.dac_inl,
+           "Standard deviation of the drivers' maximum integral non-linearity (INL).")
       .in("steps")
       .range(0, 1e3);
-  list.add("dac_noise", options.dac_noise, "Noise of every drive, root mean square.")
+  list.add("dac_noise", options.dac_noise,
+           "Root-mean-square noise of a driver, drawn at every use.")
       .in("steps")
       .range(0, 1e3);
   list.add("adc_bits", options.adc_bits,
-           "Resolution of the converters of the columns; with a learned range below that of the "
-           "codes, their steps widen.")
+           "Resolution of the column converters (ADCs); with a learned range and fewer bits than "
+           "the codes have, their steps widen.")
       .in("bits")
       .range(2, 16);
   list.add("partial_bits", options.partial_bits,
-           "Resolution of the converters where several tiles, pieces or slices are summed "
-           "digitally, over the range of the sum: 2 or more, or 0 for no rounding there.")
+           "Resolution of the converters of partial sums, where several tiles, pieces or slices "
+           "are added digitally, over the range of the sum: 2 or more, or 0 for no rounding.")
       .in("bits")
       .range(0, kMostPartialBits);
   list.add("adc_range", options.adc_range,
-           "learned: that of the codes, which training has chosen; fixed: a share of the largest "
-           "possible sum; calibrated: by the largest sum on data.")
+           "Range of the converters. learned: the range of the output codes, as trained; fixed: "
+           "adc_full_scale times the largest possible sum; calibrated: adc_margin times the "
+           "largest sum observed on data.")
       .one_of({"learned", "fixed", "calibrated"});
   list.add("increment_range", options.increment_range,
            "Range of the converters of states with recurrence = \"increment\" and learned ranges. "
-           "codes: the states', which one rounding turns into the next codes; fitted: the largest "
-           "increment that the weights allow, where steps and errors are then half a code or less, "
-           "and the sum with the state so far is rounded digitally. Where states go in by slices, "
-           "always codes.")
+           "codes: the range of the state's codes, so that the conversion itself rounds to the "
+           "next code; fitted: the largest increment that the weights allow, if the steps are then "
+           "half a code or less; the sum with the previous state is then rounded digitally. States "
+           "that are applied in slices always use codes.")
       .one_of({"codes", "fitted"});
   list.add("adc_full_scale", options.adc_full_scale,
-           "Range of fixed converters over the largest sum that the weights allow.")
+           "Range of fixed converters relative to the largest sum that the weights allow.")
       .range(1e-6, 1);
-  list.add("adc_margin", options.adc_margin, "Range of calibrated converters over what was seen.")
+  list.add("adc_margin", options.adc_margin,
+           "Range of calibrated converters relative to the largest observed sum.")
       .range(0.01, 100);
   list.add("adc_gain_error", options.adc_gain_error,
-           "Relative spread of the gains of the converters.")
+           "Relative standard deviation of the converter gains.")
       .range(0, 1);
-  list.add("adc_offset", options.adc_offset, "Spread of the offsets of the converters.")
+  list.add("adc_offset", options.adc_offset, "Standard deviation of the converter offsets.")
       .in("steps")
       .range(0, 1e3);
-  list.add("adc_inl", options.adc_inl, "Spread of the converters' largest integral non-linearity.")
+  list.add("adc_inl", options.adc_inl,
+           "Standard deviation of the converters' maximum integral non-linearity (INL).")
       .in("steps")
       .range(0, 1e3);
-  list.add("adc_noise", options.adc_noise, "Thermal noise of every conversion, root mean square.")
+  list.add("adc_noise", options.adc_noise, "Root-mean-square thermal noise of a conversion.")
       .in("steps")
       .range(0, 1e3);
-  list.add("compensation", options.compensation,
-           "Digital correction of read sums after programming and ageing, from products of known "
-           "inputs: one factor per array, or factor and offset per column, and of the increment of "
-           "a state also a share of the state so far, which keeps slow poles where they should be.")
+  list.add(
+          "compensation", options.compensation,
+          "Digital correction of the converted sums, measured with known inputs after programming "
+          "and ageing. global: one factor per array; column: a factor and an offset per column "
+          "and, for state increments, a multiple of the previous state, which restores slow poles.")
       .one_of({"none", "global", "column"});
 }
 
@@ -155,8 +164,8 @@ void validate(const CrossbarOptions& options) {
   }
   if (options.encoding == "offset" && (options.remap == "cells" || options.remap == "both")) {
     fail("options", "crossbar.remap = \"" + options.remap +
-                        "\", expected none or columns with crossbar.encoding = \"offset\": a cell "
-                        "of its own has no other to make up for it");
+                        "\", expected none or columns with crossbar.encoding = \"offset\": a "
+                        "single cell has no partner that could compensate for a fault");
   }
   if (options.encoding == "offset" && options.levels > 1 && options.levels % 2 == 0) {
     fail("options", "crossbar.levels = " + std::to_string(options.levels) +

@@ -1,4 +1,4 @@
-// The size of a crossbar array, what stands on it, and its converters.
+// The size of a crossbar array, how weights are mapped to it, and its converters.
 #pragma once
 
 #include <string>
@@ -11,16 +11,16 @@ namespace crosstate {
 struct CrossbarOptions {
   int rows = 64;                         // of signed pairs: word lines
   int columns = 64;                      // of signed pairs: two bit lines each
-  int levels = 0;                        // conductances a cell is programmed to; 0: any
+  int levels = 0;                        // conductance levels of a cell; 0: continuous
   int spare_columns = 0;                 // of them, kept free
   std::string remap = "none";            // of faults: none | columns | cells | both
-  int slices = 1;                        // pairs per weight: copies of the whole array
-  double slice_base = 1;                 // of a copy over that of the next; 1: equal shares
+  int slices = 1;                        // copies of every array (replication)
+  double slice_base = 1;                 // significance of a copy relative to the next; 1: equal
   std::string encoding = "pair";         // pair | offset
   std::string recurrence = "increment";  // increment | direct
   std::string packing = "packed";        // packed | single
   std::string driven = "blocks";         // rows of a recurrent array at once: blocks | all
-  int ir_drop_iterations = 0;            // of targets against what wires take from far cells
+  int ir_drop_iterations = 0;            // of IR-drop compensation of the targets
   int drive_halvings = kDriveHalvings;   // of a row's level, to balance B, A and C; 0: full level
 
   int dac_bits = 8;
@@ -29,7 +29,7 @@ struct CrossbarOptions {
   double dac_noise = 0;       // rms of a drive, in steps
 
   int adc_bits = 8;
-  int partial_bits = 0;                   // where several products make a sum; 0: not rounded
+  int partial_bits = 0;                   // of converters of partial sums; 0: not rounded
   std::string adc_range = "learned";      // learned | fixed | calibrated
   std::string increment_range = "codes";  // codes | fitted
   double adc_full_scale = 0.25;           // fixed: share of the largest possible sum
@@ -47,7 +47,7 @@ void fields(FieldList& list, CrossbarOptions& options);
 /// Throws Error for a value out of its range.
 void validate(const CrossbarOptions& options);
 
-/// Where weights stand on such arrays. Rows that are all driven at once have the full level.
+/// How weights are placed on such arrays. Rows that are all driven at once have the full level.
 ArrayGeometry array_geometry(const CrossbarOptions& options);
 
 }  // namespace crosstate

@@ -9,9 +9,9 @@
 
 namespace crosstate {
 
-/// Where a product stands. Every draw depends on this, its column and the first column read with
-/// it, so neither threads nor the cut of a data set into batches matter. Products of one step on
-/// one array read different columns. Chips differ by their seed.
+/// The address of a product. Every draw depends on this address, its column and the first column
+/// read with it, so results depend neither on threads nor on the batch size. Products of one step
+/// on one array read different columns. Chips differ by their seed.
 struct ReadAddress {
   std::uint64_t seed = 0;
   std::uint32_t array = 0;

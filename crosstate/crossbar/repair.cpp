@@ -6,7 +6,7 @@
 namespace crosstate {
 namespace {
 
-// What a cell conducts, errors of programming aside.
+// The conductance of a cell without programming errors.
 double conducts(double target, Fault fault, const ConductanceRange& range) {
   switch (fault) {
     case Fault::kStuckLow:

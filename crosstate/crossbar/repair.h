@@ -1,4 +1,5 @@
-// What faulty cells make of weights, and how a programmed array is arranged around them.
+// The effect of stuck-at and open faults on weights, and the repair of an array by compensation
+// within pairs and by spare columns.
 #pragma once
 
 #include <cstddef>
@@ -15,17 +16,18 @@ struct CellPair {
   Fault of_plus = Fault::kNone, of_minus = Fault::kNone;
 };
 
-/// The pair with its targets set such that the difference is as near to the one aimed at as the
-/// range allows: where one cell is faulty, that of the other. Pairs of two faulty cells stay as
-/// they are.
+/// The pair with targets whose difference is as close to the intended one as the conductance range
+/// allows: if one cell is faulty, the other one's target is changed. Pairs of two faulty cells are
+/// returned unchanged.
 CellPair retargeted(const CellPair& pair, const ConductanceRange& range);
 
-/// How far faults take the difference of a pair from the one aimed at (uS).
+/// The deviation of a pair's difference from the intended one that faults cause (uS).
 double fault_error(const CellPair& pair, double aimed, const ConductanceRange& range);
 
-/// Moves columns to spare places, the worst first, each to the free one where it is best, if that
-/// is better than where it is. error(column, place): of a column at a place; column c is at place
-/// c, and `spares` free ones begin at first_spare. Returns the place of each column.
+/// Moves columns to spare places, the one with the largest error first, each to the free place
+/// where its error is smallest, if that reduces it. error(column, place): the error of a column at
+/// a place; column c starts at place c, and `spares` free places begin at first_spare. Returns the
+/// place of each column.
 std::vector<std::size_t> place_columns(
     std::size_t columns, std::size_t first_spare, std::size_t spares,
     const std::function<double(std::size_t column, std::size_t place)>& error);

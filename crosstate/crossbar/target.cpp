@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A driver is told of one array of pairs for each of the mapping.
+// A driver is given one array of pairs for each array of the mapping.
 void check_external(const Target& target) {
   const CrossbarOptions& crossbar = target.crossbar;
   if (!target.external.used()) return;

@@ -1,4 +1,4 @@
-// What a chip is made of: its cells, arrays with converters, and wires.
+// A hardware target: cells, arrays with converters, and wires.
 #pragma once
 
 #include <string>

@@ -1,5 +1,4 @@
-// One cell of the model gaussian: what it holds after programming, and how much a read of it
-// varies.
+// One cell of the model gaussian: its programmed conductance and its read noise.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +7,7 @@
 
 namespace crosstate {
 
-/// Where a cell stands; the address of its draws. Chips differ by their seed.
+/// The address of a cell's draws. Chips differ by their seed.
 struct CellAddress {
   std::uint64_t seed = 0;
   std::uint32_t array = 0;

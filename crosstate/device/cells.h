@@ -1,4 +1,4 @@
-// Many cells: programmed once, then growing older.
+// An array of cells: programmed once, then aged.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ namespace crosstate {
 
 enum class Fault : std::uint8_t { kNone, kStuckLow, kStuckHigh, kOpen };
 
-/// What programming took. Pulses and reads are 0 where the model's published result was taken
-/// instead of simulating them (device.write_verify = false).
+/// The cost of programming. Pulses and reads are 0 where programming was not simulated
+/// (device.write_verify = false).
 struct ProgrammingSummary {
   std::uint64_t cells = 0;
   std::uint64_t within = 0;  // of them, cells that ended within device.tolerance of their target
@@ -46,7 +46,7 @@ class Cells {
   Cells(const DeviceOptions& options, std::span<const double> targets, std::uint64_t seed,
         std::uint32_t array, std::span<const std::uint8_t> fault_map = {});
 
-  /// Lets the cells grow older. Throws Error for a time before the present one and for one that
+  /// Ages the cells. Throws Error for a time before the present one and for one that
   /// the model does not define, which it names.
   void age_to(double seconds_since_programming);
 

@@ -10,7 +10,7 @@ namespace crosstate {
 /// Where the Brownian motions below end.
 inline constexpr double kPathEnd = 64;
 
-/// What is random about one cell. Draws are standard normal unless they say otherwise; the same
+/// The random draws of one cell. Draws are standard normal unless they say otherwise; the same
 /// call always returns the same number.
 class CellDraws {
  public:
@@ -18,10 +18,10 @@ class CellDraws {
 
   double programming() const;
   double drift() const;
-  /// Deviates of write-verify: what pulse k adds, and what the read before it finds.
+  /// Deviates of write-verify: the step of pulse k, and the read before it.
   double pulse(std::uint32_t k) const;
   double verify(std::uint32_t k) const;
-  /// Uniform in (0, 1): which fault, if any, and how long the state lasts.
+  /// Uniform in (0, 1): the fault, if any, and the retention time.
   double fault() const;
   double lifetime() const;
 

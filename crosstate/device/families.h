@@ -1,4 +1,4 @@
-// The makers behind models.h, one source file per family.
+// Factory functions of the models in models.h, one source file per family.
 #pragma once
 
 #include <functional>

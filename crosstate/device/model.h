@@ -1,4 +1,4 @@
-// What every device model answers.
+// The interface of device models.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,14 @@
 
 namespace crosstate {
 
-/// The longest time (s) that any model answers for: 30,000 years.
+/// The longest time (s) for which any model is defined: 30,000 years.
 inline constexpr double kLongestTime = 1e12;
 
 /// Cells to age: cell i has the draws of (seed, array, i).
 struct CellBlock {
   std::span<const double> target;
-  std::span<const double> programmed;  // what DeviceModel::programmed() or write-verify left
+  std::span<const double>
+      programmed;  // conductances after DeviceModel::programmed() or write-verify
   std::uint64_t seed;
   std::uint32_t array;
 };
@@ -30,13 +31,13 @@ class DeviceModel {
  public:
   virtual ~DeviceModel() = default;
 
-  /// What the paper's cells were programmed between.
+  /// The range of target conductances in the paper.
   virtual ConductanceRange range() const = 0;
 
-  /// What the published programming leaves, before it is cut off at 0.
+  /// The conductance after programming as published, before clipping at 0.
   virtual double programmed(double target, const CellDraws& draws) const = 0;
 
-  /// Writes what the cells conduct `seconds` > 0 after programming, 0 or more.
+  /// Writes the conductances `seconds` > 0 after programming, none negative.
   virtual void age(const CellBlock& cells, double seconds, std::span<double> g) const = 0;
 
   /// Standard deviation of one read to the next, independent of each other.
@@ -50,10 +51,10 @@ class DeviceModel {
   virtual const std::string& source() const;
 };
 
-/// What cells of `model` are programmed between under these options, see options.h.
+/// The range of target conductances of `model` under these options, see options.h.
 ConductanceRange conductance_range(const DeviceOptions& options, const DeviceModel& model);
 
-/// Throws Error, naming the defined times, unless the model answers for `seconds`: 0 or
+/// Throws Error, naming the defined times, unless the model is defined at `seconds`: 0 or
 /// first_time() to last_time().
 void require_defined(const DeviceModel& model, const std::string& name, double seconds);
 

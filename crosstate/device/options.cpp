@@ -11,17 +11,18 @@ namespace {
 
 void program_fields(FieldList& list, DeviceOptions& options) {
   list.add("write_verify", options.write_verify,
-           "true: cells are programmed by simulated pulses and reads; false: to what the model's "
-           "paper found.");
+           "true: simulate iterative write-verify programming, pulse by pulse; false: draw the "
+           "programming error from the model's published statistics.");
   list.add("tolerance", options.tolerance,
-           "How far from its target a cell may be to count as programmed, of g_max.")
+           "Tolerance of write-verify around the target, relative to g_max.")
       .range(0, 1);
-  list.add("max_pulses", options.max_pulses, "Pulses after which a cell is given up.")
+  list.add("max_pulses", options.max_pulses, "Maximum number of pulses per cell in write-verify.")
       .range(1, 10000);
   list.add("pulse_gain", options.pulse_gain,
-           "Share of the missing conductance that a pulse is meant to add.")
+           "Share of the missing conductance that a pulse adds on average.")
       .range(0.01, 1);
-  list.add("pulse_noise", options.pulse_noise, "Relative spread of what one pulse adds.")
+  list.add("pulse_noise", options.pulse_noise,
+           "Relative standard deviation of the conductance step of a pulse.")
       .range(0, 10);
   list.add("pulse_energy", options.pulse_energy, "Energy of one pulse.").in("pJ").range(0, 1e9);
   list.add("verify_energy", options.verify_energy, "Energy of one read between pulses.")
@@ -30,14 +31,14 @@ void program_fields(FieldList& list, DeviceOptions& options) {
 }
 
 void time_fields(FieldList& list, DeviceOptions& options) {
-  list.add("drift", options.drift, "Whether the state of cells drifts or relaxes in time.");
+  list.add("drift", options.drift, "Whether conductances drift or relax over time.");
   list.add("flicker", options.flicker, "Whether the model's 1/f noise is added.");
   list.add("retention", options.retention,
            "Mean time until a cell loses its state and falls to g_min; 0: never.")
       .in("s")
       .range(0, 1e15);
   list.add("temperature", options.temperature,
-           "Temperature at which cells age; other than 300 needs activation_energy.")
+           "Temperature at which cells age; a value other than 300 requires activation_energy.")
       .in("K")
       .range(200, 500);
   list.add("activation_energy", options.activation_energy,
@@ -61,7 +62,7 @@ void cell_fields(FieldList& list, DeviceOptions& options) {
       .range(-1e6, 1e6);
 }
 
-// A value that the model does not read would change nothing, quietly.
+// A setting that the model does not use would be ignored silently.
 void require_used(const DeviceOptions& options) {
   const DeviceOptions defaults;
   const auto refuse = [&](const char* key, const char* of) {
@@ -110,23 +111,24 @@ void require_consistent(const DeviceOptions& options) {
 void fields(FieldList& list, DeviceOptions& options) {
   list.section("device");
   list.add("model", options.model,
-           "Whose statistics cells have; `crosstate device` lists the models.")
+           "Device model that defines the cell statistics; `crosstate device` lists the models.")
       .one_of(device_model_names());
   list.add("g_min", options.g_min,
-           "Lowest conductance of a cell, which idle cells keep; 0: the model's own.")
+           "Lowest conductance of a cell, at which idle cells stay; 0: the model's default.")
       .in("uS")
       .range(0, 1e6);
   list.add("g_max", options.g_max,
-           "Highest conductance that a cell is programmed to, with which all noise is scaled; 0: "
-           "the model's own, 25 for gaussian.")
+           "Highest target conductance of a cell, with which all noise scales; 0: the model's "
+           "default, 25 for gaussian.")
       .in("uS")
       .range(0, 1e6);
   list.add("programming_noise", options.programming_noise,
-           "Model gaussian: relative spread of what a cell holds after programming; 0 for ideal "
+           "Model gaussian: relative standard deviation of the programmed conductance; 0 for ideal "
            "cells.")
       .range(0, 1);
   list.add("read_noise", options.read_noise,
-           "Model gaussian: relative spread from one read of a cell to the next; 0 for ideal "
+           "Model gaussian: relative standard deviation from one read of a cell to the next; 0 for "
+           "ideal "
            "cells.")
       .range(0, 1);
   list.add("noise_relative_to", options.noise_relative_to,
@@ -136,7 +138,7 @@ void fields(FieldList& list, DeviceOptions& options) {
   list.add("table", options.table,
            "CSV file of the models table and taox: time,target,mean,sigma (s, uS).");
   list.add("acceptance", options.acceptance,
-           "Model rram-cmo: where its write-verify stops, in % of the target.")
+           "Model rram-cmo: acceptance range of its write-verify, in % of the target.")
       .one_of({"0.2", "2"});
   time_fields(list, options);
   program_fields(list, options);

@@ -1,4 +1,4 @@
-// What one kind of memristive cell is like, how it is programmed, and what may be wrong with it.
+// A kind of memristive cell: its statistics, its programming and its faults.
 #pragma once
 
 #include <string>
@@ -27,8 +27,8 @@ struct DeviceOptions {
   bool write_verify = false;    // pulses and reads, in place of the published result
   double tolerance = 0.01;      // of g_max
   int max_pulses = 30;          // for one cell
-  double pulse_gain = 0.7;      // share of the missing conductance that a pulse is meant to add
-  double pulse_noise = 0.3;     // relative deviation of what it adds
+  double pulse_gain = 0.7;      // share of the missing conductance that a pulse adds on average
+  double pulse_noise = 0.3;     // relative standard deviation of that step
   double pulse_energy = 10;     // pJ
   double verify_energy = 0.03;  // pJ
 
@@ -47,8 +47,8 @@ struct ConductanceRange {
   double low = 0, high = 0;  // uS
 };
 
-/// What cells are programmed between: g_min and g_max, the model's own where those are 0. A model's
-/// own lowest conductance moves with g_max. Throws Error for a table that cannot be read.
+/// The range of target conductances: g_min and g_max, or those of the model where these are 0. A
+/// model's own lowest conductance moves with g_max. Throws Error for a table that cannot be read.
 ConductanceRange conductance_range(const DeviceOptions& options);
 
 }  // namespace crosstate

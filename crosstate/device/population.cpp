@@ -68,7 +68,7 @@ double target_of(const DeviceOptions& device, const PopulationOptions& options) 
 void fields(FieldList& list, PopulationOptions& options) {
   list.section("population");
   list.add("target_conductance", options.target_conductance,
-           "What the devices are programmed to; -1: the middle of the model's range.")
+           "Target conductance of the devices; -1: the middle of the model's range.")
       .in("uS")
       .range(-1, 1e6);
   list.add("count", options.count, "Devices.").range(1, 1e8);

@@ -1,7 +1,7 @@
-// Cells of which mean and deviation were measured at given times: what happens between two of them
-// is interpolated in the logarithm of time, and a cell's deviation d(t) is a Brownian motion whose
-// clock is the variance: d(t) = W(m(t)^2) sigma(t) / m(t), with m the largest sigma so far. So d is
-// N(0, sigma^2) at every t, grows by independent steps while sigma grows, and shrinks with it.
+// Cells whose mean and standard deviation were measured at given times, interpolated in the
+// logarithm of time; and a cell's deviation d(t) is a Brownian motion whose clock is the variance:
+// d(t) = W(m(t)^2) sigma(t) / m(t), with m the largest sigma so far. So d is N(0, sigma^2) at every
+// t, grows by independent steps while sigma grows, and shrinks with it.
 #include <algorithm>
 #include <cmath>
 #include <limits>

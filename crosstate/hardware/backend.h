@@ -1,5 +1,4 @@
-// What stands behind a chip's arrays if it is not the simulated cells: real hardware, through a
-// driver.
+// The interface behind the arrays of a chip that is not simulated: real hardware, through a driver.
 #pragma once
 
 #include <cstddef>
@@ -12,12 +11,12 @@ struct BitLines {
   std::size_t first = 0, count = 0;
 };
 
-/// Arrays of cells that are driven by volts and read as amperes. All arrays of a chip have the same
+/// Arrays of cells that take voltages and return currents. All arrays of a chip have the same
 /// rows and bit lines; a signed pair has two bit lines, the plus line before the minus line.
 /// Drivers and converters, compensation and everything digital are not behind it (ProgrammedArray).
 ///
 /// multiply() may be called by several threads at once, the others not. Each throws Error if the
-/// chip does not do as asked; what follows one is an Error too.
+/// chip fails a request; after that, every further request throws, too.
 class Backend {
  public:
   virtual ~Backend() = default;

@@ -160,7 +160,7 @@ class ExternalChip::Driver {
       }
       if (ends[0].revents != 0) receive(reply, where);
       if (ends[1].revents != 0 && !send(request)) {
-        // Its last words may still be under way.
+        // Its last output may not have arrived yet.
         refused = true;
         request = {};
       }
@@ -248,7 +248,7 @@ ExternalChip::~ExternalChip() {
     exchange(quit_request(), ReplyReader(place, kReply), options_.timeout);
     driver_->ends(options_.timeout);
   } catch (const Error&) {
-    // Everything that was asked for has come.
+    // The reply is complete.
   }
 }
 

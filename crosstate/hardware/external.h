@@ -1,5 +1,5 @@
-// A chip behind a program of its own, the driver, which is started here and told what to do on its
-// standard input (docs/external-chip.md).
+// A chip controlled by a separate program, the driver, which is started here and receives requests
+// on its standard input (docs/external-chip.md).
 #pragma once
 
 #include <cstddef>
@@ -14,16 +14,17 @@
 
 namespace crosstate {
 
-/// A driver that ends, is late or answers anything but what the protocol says is killed with the
-/// processes it has started, and the request throws one Error that names the command, the request
-/// and what came; every further request throws the same one. Requests go out one after the other.
+/// A driver that exits, exceeds the time limit or violates the protocol is killed together with the
+/// processes that it has started, and the request throws an Error that names the command, the
+/// request and the reply; every further request throws the same Error. Requests are sent one at a
+/// time.
 class ExternalChip final : public Backend {
  public:
   /// Starts the driver and greets it. Throws Error for one that cannot be started, or that does not
   /// take as many arrays of this size.
   ExternalChip(const ExternalOptions& options, std::size_t arrays, std::size_t rows,
                std::size_t bit_lines);
-  /// Says goodbye and waits for the driver to end, as long as for a reply; then it is killed.
+  /// Asks the driver to exit and waits as long as for a reply; then it is killed.
   ~ExternalChip() override;
   ExternalChip(const ExternalChip&) = delete;
   ExternalChip& operator=(const ExternalChip&) = delete;

@@ -1,4 +1,4 @@
-// A chip that is not simulated: how it is reached and driven.
+// How a real chip is connected and driven.
 #pragma once
 
 #include <string>

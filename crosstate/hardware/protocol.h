@@ -23,7 +23,7 @@ std::string multiply_request(std::size_t array, BitLines lines, std::size_t coun
                              std::span<const double> voltages);
 std::string quit_request();
 
-/// What a request is answered by if all is well.
+/// The replies to successful requests.
 inline constexpr std::string_view kHelloReply = "ok 1";  // with the version of the protocol
 inline constexpr std::string_view kReply = "ok";
 
@@ -42,7 +42,7 @@ class ReplyReader {
   void take(std::string_view bytes);
   bool complete() const { return lines_ == count_ + 1; }
   const std::string& where() const { return where_; }
-  /// How much has come, for errors: "2 of 17 lines".
+  /// The part received so far, for error messages: "2 of 17 lines".
   std::string progress() const;
 
  private:

@@ -1,5 +1,5 @@
-// Whole numbers in floating-point lanes. A float holds every whole number below 2^24 and a double
-// every one below 2^53; sums and products that stay below are exact in any order, and fused
+// Integer arithmetic in floating-point lanes. A float represents every integer up to 2^24 and a
+// double every one up to 2^53; sums and products that stay below are exact in any order, and fused
 // multiply-adds do not round at all. Callers prove the bounds (integer/certificate.h).
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace crosstate {
 
-/// What follows a code, by its distance from the lowest one.
+/// A look-up table indexed by the distance of a code from the lowest one.
 struct LaneTable {
   const float* values = nullptr;
   // [256]: values less the lowest; null: there are more, or wider ones
@@ -20,7 +20,7 @@ struct LaneTable {
 };
 
 /// floor((p first + q second + half) inverse) within [low, high], for shifts as powers of two:
-/// half = 2^(shift - 1), inverse = 2^-shift. With a table, what it has for that code. With a tie,
+/// half = 2^(shift - 1), inverse = 2^-shift. With a table, its entry for that code. With a tie,
 /// p and q are whole numbers.
 struct LaneRequantizer {
   const double* first = nullptr;

@@ -1,4 +1,4 @@
-// Noise of converters while training: addressed, and cheap enough for every value of a network at
+// Converter noise during training: counter-based, and cheap enough for every value of a network at
 // every step.
 //
 //   bits = mix(state_key(seed, row) ^ mix(step))     as the draws of states (state_draws.h)

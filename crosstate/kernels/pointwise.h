@@ -68,7 +68,7 @@ void layer_norm_adjoint(const float* gamma, std::size_t rows, std::size_t column
 /// every operation rounded. In place allowed.
 void fake_quantize_forward(const float* scale, float low, float high, std::size_t rows,
                            std::size_t columns, ConstRows x, Rows y);
-/// What a trained scale follows. kSteps, learned step size quantization (LSQ; Esser et al.,
+/// The gradient of a learned scale. kSteps, learned step size quantization (LSQ; Esser et al.,
 /// arXiv 1902.08153): rounding errors and clipped values. kClipping, parameterized clipping (PACT;
 /// Choi et al., arXiv 1805.06085): clipped values alone.
 enum class RangeGradient { kSteps, kClipping };

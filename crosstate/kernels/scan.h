@@ -6,14 +6,15 @@
 // leaves a diagonal A alone). `c` carries the factor 2 of the conjugate pair. The state is counted
 // in quantization steps, so that rounding is rounding to integers; without rounding the unit is
 // free. A rounded state is the nearest whole number to the sum A x_{k-1} + b u_k + o_k and
-// saturates at +-limit; the offset o_k of each part is what the ways of rounding differ in:
+// saturates at +-limit; the rounding modes differ in the offset o_k of each part:
 //
 //   nearest      o_k = 2^-15 (kScanTie)
 //   stochastic   o_k = s ((r_k + 1/2) 2^-14 - 1/2), r_k uniform in [0, 2^14) (state_draws.h): with
 //                a spread s of 1, x_k is A x_{k-1} + b u_k in the mean; others are noise of
 //                converters
-//   feedback     o_k = e_{k-1} + kScanTie; e_k is what rounding left of the sum without the tie, in
-//                [-1/2, 1/2), or 0 where x_k saturates: the errors of rounding cannot pile up
+//   feedback     o_k = e_{k-1} + kScanTie; e_k is the rounding residue of the sum without the tie,
+//   in
+//                [-1/2, 1/2), or 0 where x_k saturates: rounding errors do not accumulate
 //
 // Where states, poles and gains are multiples of 2^-14 together, no sum lies on a tie then, and no
 // rounding error of a float decides one: nearest sends ties upwards, as a rounding shift on
@@ -43,7 +44,7 @@ inline constexpr float kScanTie = 1.0f / (1 << 15);
 
 enum class RoundingMode { kNearest, kStochastic, kFeedback };
 
-/// Where the draws of stochastic rounding stand in their address space; others ignore it.
+/// The address of the draws of stochastic rounding; ignored by the other modes.
 struct DrawAddress {
   const std::uint32_t* seeds = nullptr;  // [16], one per sequence
   std::uint32_t first_mode = 0;          // number of the channel's first mode in the network

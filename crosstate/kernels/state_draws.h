@@ -1,5 +1,5 @@
-// The random numbers that stochastic rounding of the state adds: addressed, without a state of
-// their own, and made of 32-bit integer operations that vector lanes and small controllers have.
+// The random numbers of stochastic state rounding: counter-based, and made of 32-bit integer
+// operations that vector lanes and microcontrollers have.
 //
 //   mix(x):  x ^= x >> 16;  x *= 0x7feb352d;  x ^= x >> 15;  x *= 0x846ca68b;  x ^= x >> 16
 //   key  = mix(seed ^ mix(mode))               once per mode and sequence

@@ -12,10 +12,10 @@
 // second the rows carry x_k and the C x columns are converted. Every column is converted once per
 // step. With driven blocks each product is made of as many as there are modes, or channels, on the
 // array: rows that are not of the block rest, so that the errors of their cells stay out of its
-// sums. Levels of the rows then make up for what B, A and C differ by: the powers of two nearest to
-// it. Blocks share an array along its diagonal, or have one each (crossbar.packing). A channel with
-// more states than an array holds is cut between modes, which do not act on each other: only C x
-// then needs a digital sum of its pieces.
+// sums. The drive levels of the rows then balance the magnitudes of B, A and C, to the nearest
+// power of two. Blocks share an array along its diagonal, or have one each (crossbar.packing). A
+// channel with more states than an array holds is cut between modes, which do not act on each
+// other: only C x then needs a digital sum of its pieces.
 //
 // Encoder, pointwise layers and decoder are matrices, cut into tiles of an array's size; tiles of
 // the same outputs are summed digitally. Biases, and the skip D u, whose scale differs from that of
@@ -75,12 +75,12 @@ struct MappedArray {
 struct Mapping {
   std::vector<MappedArray> arrays;  // encoder, then recurrence and linear of each layer, decoder
   std::size_t pairs_per_array = 0;
-  /// Copies that every array stands on (crossbar.slices), and how often a sum is converted for
-  /// them: once for copies whose currents are added, once for each that is weighted digitally.
+  /// Copies of every array (crossbar.slices), and conversions per sum: one if the currents of the
+  /// copies are added, one per copy if they are weighted digitally.
   std::size_t copies = 1, conversions_of_weight = 1;
-  /// Products that a class score takes: pooled values have more bits than a driver, and codes may;
-  /// what is wider goes in by slices of dac_bits - 1 bits and a sign, one product each, or of fewer
-  /// bits where sums of such slices would not be exact in binary32.
+  /// Products per class score. Pooled values, and sometimes codes, have more bits than a driver:
+  /// they are applied in slices of dac_bits - 1 bits and a sign, one product each, or of fewer bits
+  /// where sums of such slices would not be exact in binary32.
   std::size_t decoder_slices = 1;
   int decoder_bits = 8;  // of a slice, with its sign
   /// The same of a time step: of the encoder, of the rows of states and u, and of the activations.
@@ -90,7 +90,7 @@ struct Mapping {
   std::size_t built() const { return arrays.size() * copies; }
   /// Pairs that hold a weight, on one copy.
   std::size_t used_pairs() const;
-  /// Pairs that hold a weight over all pairs of all arrays; copies leave it as it is.
+  /// The share of pairs that hold a weight, over all arrays; independent of the number of copies.
   double utilisation() const;
   /// Analog to digital conversions of one time step, and those at the end of a sequence.
   std::size_t conversions_per_step() const;

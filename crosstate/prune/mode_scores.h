@@ -1,4 +1,4 @@
-// How much single modes of a diagonal system matter, in closed form.
+// Importance of single modes of a diagonal system, in closed form.
 //
 // A mode is x_k = a x_{k-1} + u_k, y_k = c x_k with |a| < 1, its impulse response c a^k. (The
 // network's output is the real part of y.) Measures are squared norms, so that those of different
@@ -20,9 +20,10 @@ double h_infinity_score(const DiscreteMode& mode);
 /// sum of |c a^k|^2 = |c|^2 / (1 - |a|^2): the energy of the impulse response, the H2 norm.
 double energy_score(const DiscreteMode& mode);
 
-/// Every score over the sum of itself and all larger ones, at the place of the score: what a part
-/// adds to those that are left when it is the next to go. The largest of a layer has 1, so that one
-/// threshold for all layers empties none. Zeros stay 0; ties go by place.
+/// Every score divided by the sum of itself and all larger ones, in the original order: the
+/// relative contribution of a part among those that remain when it is the next one to remove. The
+/// largest of a layer has 1, so that one threshold for all layers empties none. Zeros stay 0; ties
+/// go by place.
 std::vector<double> shares_of_rest(std::span<const double> scores);
 
 /// Residues c of the modes with poles `kept` whose response is nearest, in the H2 norm, to that of

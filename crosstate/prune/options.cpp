@@ -32,37 +32,43 @@ std::vector<double> shares(const std::string& key, const std::string& text) {
 
 void fields(FieldList& list, PruneOptions& options) {
   list.section("prune");
-  list.add("states", options.states,
-           "Share of all states to remove; several between spaces make one model each.");
+  list.add(
+      "states", options.states,
+      "Share of all states to remove; several values separated by spaces give one model each.");
   list.add("channels", options.channels, "Share of the channels to remove, likewise.");
-  list.add("scope", options.scope,
-           "stream removes channels from every layer; block from the recurrence of single layers, "
-           "which costs less accuracy and saves less.")
+  list.add(
+          "scope", options.scope,
+          "stream: remove channels of the residual stream from every layer; block: remove channels "
+          "from the recurrence of single layers, which costs less accuracy and saves less.")
       .one_of({"stream", "block"});
   list.add("score", options.score,
-           "taylor measures what the loss feels, on data; last (H-infinity), energy (H2), hankel "
-           "and magnitude need none. hankel replaces the modes of a channel by fewer new ones.")
+           "Importance score. taylor: first-order change of the loss, measured on data; last "
+           "(H-infinity norm), energy (H2 norm), hankel and magnitude need no data. hankel "
+           "replaces the modes of a channel by fewer new ones (balanced truncation).")
       .one_of(names_of(kScores));
   list.add("refit", options.refit,
-           "Let the modes that stay take over, as far as they can, for those that go.");
+           "Refit C of the remaining modes by least squares to the response of all modes.");
   list.add("schedule", options.schedule,
-           "gradual prunes in steps with training between them; for large shares.")
+           "gradual: prune in steps with training between them, for large shares; one-shot: prune "
+           "once.")
       .one_of({"one-shot", "gradual"});
-  list.add("steps", options.steps, "Prunings of a gradual schedule; qat.epochs are divided.")
+  list.add("steps", options.steps,
+           "Steps of the gradual schedule; qat.epochs are divided among them.")
       .range(1, 1000);
   list.add("penalty", options.penalty,
-           "Group penalty on modes and channels in a training before pruning, which makes it learn "
-           "what it can do without; try 0.001. 0: none.")
+           "Group-lasso penalty on modes and channels during training before pruning, which drives "
+           "unimportant ones towards 0; try 0.001. 0: none.")
       .range(0, 1000);
   list.add("penalty_epochs", options.penalty_epochs, "Length of that training.")
       .in("epochs")
       .range(1, 10000);
   list.add("retrain", options.retrain,
-           "Train on after pruning, by [qat]; off to see what pruning alone does.");
-  list.add("batches", options.batches, "Batches of 16 training sequences that taylor looks at.")
+           "Fine-tune after pruning with the settings of [qat]; false shows the effect of pruning "
+           "alone.");
+  list.add("batches", options.batches, "Batches of 16 training sequences for the taylor score.")
       .range(1, 100000);
   list.add("against", options.against,
-           "Another model, such as the float one, that is pruned in the same way for comparison.");
+           "Another model, such as the float one, to prune in the same way for comparison.");
 }
 
 void validate(const PruneOptions& options) {

@@ -1,4 +1,4 @@
-// What is pruned, by which measure, and how fast.
+// Options of pruning: shares, score, schedule.
 #pragma once
 
 #include <array>
@@ -11,11 +11,11 @@
 namespace crosstate {
 
 struct PruneOptions {
-  std::string states = "0.6";         // share of all states that goes; several: one model for each
-  std::string channels = "0.3";       // share of the channels, likewise
-  std::string scope = "stream";       // stream | block
-  std::string score = "taylor";       // magnitude | last | energy | hankel | taylor
-  bool refit = true;                  // the states that stay take over for those that go
+  std::string states = "0.6";    // share of all states to remove; several: one model for each
+  std::string channels = "0.3";  // share of the channels, likewise
+  std::string scope = "stream";  // stream | block
+  std::string score = "taylor";  // magnitude | last | energy | hankel | taylor
+  bool refit = true;  // refit C of the remaining modes to the response of the removed ones
   std::string schedule = "one-shot";  // one-shot | gradual
   int steps = 4;                      // of gradual pruning
   double penalty = 0;                 // of the group penalty before pruning; 0: none
@@ -32,7 +32,7 @@ inline constexpr std::array kScores = {
     Named<Score>{"taylor", Score::kTaylor},
 };
 
-/// Shares that go in one pruning.
+/// Shares to remove in one pruning.
 struct PruneShares {
   double states = 0, channels = 0;
 };
@@ -47,9 +47,9 @@ void validate(const PruneOptions& options);
 /// not below 1.
 std::vector<PruneShares> prune_points(const PruneOptions& options);
 
-/// The shares on the way to `end`: as many as there are steps, the last being `end` itself. What is
-/// left shrinks with the cube of the steps that remain (Zhu, Gupta, arXiv 1710.01878): fast while
-/// there is much to spare.
+/// The shares on the way to `end`: as many as there are steps, the last being `end` itself. The
+/// remaining size follows a cubic schedule (Zhu, Gupta, arXiv 1710.01878), which prunes fastest at
+/// the beginning.
 std::vector<PruneShares> prune_schedule(const PruneOptions& options, const PruneShares& end);
 
 }  // namespace crosstate

@@ -109,7 +109,7 @@ void replace_all_modes(const Network& from, const NetworkParts& kept, const Prun
   }
 }
 
-// Adds to the bias of a matrix [rows][columns] what columns that go contribute in the mean.
+// Adds the mean contribution of removed columns of a matrix [rows][columns] to its bias.
 void keep_means(const Parameter& weight, const std::vector<double>& means, Parameter& bias) {
   const std::size_t columns = means.size();
   for (std::size_t o = 0; o < bias.value.size(); ++o) {
@@ -119,7 +119,7 @@ void keep_means(const Parameter& weight, const std::vector<double>& means, Param
   }
 }
 
-// The network with biases that stand in for the channels that `kept` drops.
+// The network with biases that include the mean contribution of the channels that `kept` drops.
 Network with_means(const Network& network, const NetworkParts& kept, std::span<const Batch> batches,
                    ThreadPool& pool) {
   Network out = network;

@@ -1,4 +1,4 @@
-// A network without the parts that matter least.
+// Pruning of a network: scoring, selection and removal of modes and channels.
 #pragma once
 
 #include <span>
@@ -10,12 +10,12 @@
 
 namespace crosstate {
 
-/// Scores, selects and cuts; `shares` count from `whole`, the size before all pruning. Biases take
-/// over the mean, over the batches, of what dropped channels contributed. Channels that lose modes
-/// get new outputs (PruneOptions::refit) or, with hankel and complex modes, fewer new modes by
-/// balanced truncation; the states' steps of a quantized network are then measured anew on the
-/// batches, as are the running statistics of batch norms. Batches of the training set: for taylor
-/// of few sequences each, since it squares their means.
+/// Scores, selects and removes modes and channels; `shares` are relative to `whole`, the size
+/// before all pruning. The mean contribution of removed channels over the batches is added to
+/// biases. Channels that lose modes get new outputs (PruneOptions::refit) or, with hankel and
+/// complex modes, fewer new modes by balanced truncation; the state scales of a quantized network
+/// and the running statistics of batch norms are then recalibrated on the batches. Batches of the
+/// training set: for taylor of few sequences each, since it squares their means.
 Network prune(const Network& network, const PruneOptions& options, const PruneShares& shares,
               const NetworkSize& whole, std::span<const Batch> batches, ThreadPool& pool);
 

@@ -150,7 +150,7 @@ PartScores score_parts(const Network& network, const std::string& name,
                        std::span<const Batch> batches, ThreadPool& pool) {
   const Score score = named(kScores, name, "prune.score");
   if (score != Score::kTaylor) return score_weights(network, score);
-  if (batches.empty()) fail("prune.score", "taylor needs batches to look at");
+  if (batches.empty()) fail("prune.score", "taylor needs batches of data");
   Network copy = network;
   PartScores scores = zeros(copy.state());
   for (std::size_t i = 0; i < batches.size(); ++i) {

@@ -1,4 +1,4 @@
-// How much every mode and channel of a network matters.
+// Importance scores of the modes and channels of a network.
 #pragma once
 
 #include <span>
@@ -27,7 +27,7 @@ struct PartScores {
 /// - hankel: the squared singular values of each channel, the largest at its mode of most energy;
 /// - taylor: the mean over the batches of (dL/dg)^2 at g = 1, where g scales C of a mode, a column
 ///   of the pointwise layer, or a channel of the stream on its way into every block and the decoder
-///   (Molchanov et al., arXiv 1906.10771): what the loss would change by, to first order.
+///   (Molchanov et al., arXiv 1906.10771): the first-order change of the loss.
 /// Channels of a block have the sum of their modes and D^2, times the squared norm of their column;
 /// channels of the stream the sum of their shares in every block and in the decoder. Throws Error
 /// for taylor without batches and for another name.

@@ -14,7 +14,7 @@ std::size_t rest(std::size_t whole, double share) {
   return static_cast<std::size_t>(std::floor(static_cast<double>(whole) * (1 - share) + 1e-9));
 }
 
-// Marks what stays, block by block.
+// Marks the parts to keep, block by block.
 class Selection {
  public:
   explicit Selection(const Network::State& s) : s_(s), stream_(s.channels(), true) {
@@ -94,7 +94,7 @@ class Selection {
     return static_cast<std::size_t>(std::upper_bound(first.begin(), first.end(), mode) -
                                     first.begin() - 1);
   }
-  // Whether a mode and the channel that it belongs to stay.
+  // Whether a mode and the channel that it belongs to are kept.
   bool lives(std::size_t l, std::size_t mode) const {
     const std::size_t h = channel_of(l, mode);
     return modes_[l][mode] && channels_[l][h] && stream_[s_.shapes[l].channels[h]];

@@ -1,4 +1,4 @@
-// From scores to the parts that stay.
+// Selection of the modes and channels to keep.
 #pragma once
 
 #include "crosstate/model/parts.h"
@@ -7,7 +7,7 @@
 
 namespace crosstate {
 
-/// How much of a network there is.
+/// The size of a network.
 struct NetworkSize {
   std::size_t states = 0;    // real numbers: a complex mode has two
   std::size_t stream = 0;    // channels of the residual stream
@@ -16,8 +16,8 @@ struct NetworkSize {
 };
 NetworkSize size_of(const Network& network);
 
-/// Drops the parts of least score until no more than 1 - share of `whole`, the network before all
-/// pruning, is left: channels first, then modes of those that stay. Scores count as
+/// Drops the parts with the lowest scores until at most 1 - share of `whole`, the network before
+/// all pruning, remains: channels first, then modes of the remaining channels. Scores count as
 /// shares_of_rest() within their block, so that one threshold serves all blocks. Every block keeps
 /// a mode, the stream a channel. `scope`: PruneOptions::scope.
 NetworkParts select_parts(const Network& network, const PartScores& scores,

@@ -1,4 +1,4 @@
-// What every rendering of a table shares: its width and how its columns align. Internal to report/.
+// Width and column alignment of a table, shared by all renderings. Internal to report/.
 #pragma once
 
 #include <string>

@@ -18,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-// Text that stands for itself between tags and inside a quoted attribute.
+// Escapes text for use between tags and inside a quoted attribute.
 std::string escape_html(std::string_view text) {
   std::string out;
   for (char c : as_utf8(text)) {

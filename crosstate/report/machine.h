@@ -6,7 +6,7 @@
 namespace crosstate {
 
 /// Keys: cpu, cores (this process may use), instruction_sets (of avx2, avx512f, neon), system,
-/// architecture, compiler, crosstate (version). What cannot be found out reads "unknown".
+/// architecture, compiler, crosstate (version). Unknown values read "unknown".
 nlohmann::json machine_summary();
 
 }  // namespace crosstate

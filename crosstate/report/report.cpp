@@ -31,7 +31,7 @@ bool is_word(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) || static_cast<unsigned char>(c) >= 0x80;
 }
 
-// Text that Markdown shows as it is, inside a table cell too.
+// Escapes text so that Markdown shows it verbatim, also inside a table cell.
 std::string escape_markdown(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {

@@ -1,4 +1,4 @@
-// The threads of one process that carry out tasks. Internal to search/.
+// Worker threads of one process. Internal to search/.
 #pragma once
 
 #include <chrono>
@@ -28,7 +28,8 @@ class Crew {
   /// Threads without a task.
   int idle() const;
   void start(int task, nlohmann::json what);
-  /// What has finished, after waiting at most so long for the first. Rethrows what a task threw.
+  /// The finished tasks, after waiting at most `most` for the first. Rethrows the exception of a
+  /// task.
   std::vector<Finished> wait(std::chrono::milliseconds most);
   /// Tasks at work end soon, without a result.
   void stop();

@@ -21,7 +21,8 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kBatch = 256, kBlockLength = 28;
 
-// A name that any file system takes and people recognise; the hash keeps those apart that are cut.
+// A readable name that is valid on every file system; the hash distinguishes names that are
+// truncated.
 std::string file_name(const std::string& name) {
   std::string plain;
   for (const char c : name.substr(0, 100)) {
@@ -34,7 +35,7 @@ std::string file_name(const std::string& name) {
   return plain + '-' + hash.text();
 }
 
-// NaN where the network of the last stage is not made of whole numbers; nothing if stopped.
+// NaN where the network of the last stage is not an integer network; nothing if stopped.
 std::optional<double> integer_accuracy(const fs::path& directory, const RunOptions& options,
                                        ThreadPool& pool, const std::function<bool()>& stop) {
   const std::string file = (directory / "qat.integer.safetensors").string();
@@ -72,7 +73,7 @@ RunContext run_context(const std::string& task, const fs::path& directory, Threa
   return run;
 }
 
-// A run that goes on where an earlier attempt was cut off, or starts anew where it cannot.
+// A run that resumes an interrupted attempt, or starts over where that is impossible.
 RunSummary run_or_restart(const std::string& task, const RunOptions& options,
                           RunContext run_context, const ExecuteContext& context) {
   const auto attempt = [&](Earlier earlier) {

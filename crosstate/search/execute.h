@@ -1,4 +1,4 @@
-// Carrying out one task of a sweep: a float training or a point.
+// Execution of one task of a sweep: a float training or a point.
 #pragma once
 
 #include <filesystem>
@@ -16,10 +16,10 @@ struct ExecuteContext {
   int threads = 1;
   std::function<void(const std::string& task, const TrainProgress&)> progress;  // may be empty
   std::function<bool()> stop;
-  std::function<void(const std::string&)> note = {};  // what a user should know; from any thread
+  std::function<void(const std::string&)> note = {};  // messages for the user; from any thread
 };
 
-/// Where a point or a parent leaves its models and checkpoints.
+/// The directory for the models and checkpoints of a point or a parent.
 std::filesystem::path point_directory(const std::filesystem::path& sweep, const SweepPoint& point);
 std::filesystem::path parent_directory(const std::filesystem::path& sweep,
                                        const SweepParent& parent);
@@ -27,10 +27,10 @@ std::filesystem::path parent_directory(const std::filesystem::path& sweep,
 /// Whether the parent's network is complete.
 bool is_trained(const std::filesystem::path& sweep, const SweepParent& parent);
 
-/// Both continue from the last epoch that an earlier attempt has left, and return nothing if they
-/// were stopped. What goes wrong is an outcome of status "failed", and what is there stays; but
-/// where an earlier attempt's files are damaged or of other inputs, a task says so and starts anew.
-/// The sweep's directory is locked by rank 0.
+/// Both resume from the last checkpoint of an earlier attempt, and return nothing if they were
+/// stopped. An error gives an outcome with status "failed" and leaves the files in place; if the
+/// files of an earlier attempt are damaged or belong to other inputs, the task reports that and
+/// starts over. The sweep's directory is locked by rank 0.
 std::optional<Outcome> train_parent(const SweepParent& parent, const ExecuteContext& context);
 std::optional<Outcome> run_point(const SweepPlan& plan, const SweepPoint& point,
                                  const ExecuteContext& context);

@@ -1,4 +1,5 @@
-// A small network as a list of choices: the bits of each site, and how much is pruned.
+// The encoding of a candidate network as a list of choices: the bits of each site, and the pruned
+// shares.
 #pragma once
 
 #include <string>
@@ -9,8 +10,8 @@
 
 namespace crosstate {
 
-/// What the search may choose: bits for each kind of site, as in [quant.SITE], and, where there is
-/// a choice, the shares of states and of channels that are pruned.
+/// The search space: bits for each kind of site, as in [quant.SITE], and optionally the shares of
+/// states and channels to prune.
 struct GenomeSpace {
   std::vector<std::string> sites;  // "encoder", "state", ...
   std::vector<int> bits;           // ascending, the same for every site
@@ -24,7 +25,7 @@ struct GenomeSpace {
   Genes uniform(int uniform_bits) const;
   /// The same bits for every pair of shares to prune; the first prunes nothing.
   std::vector<Genes> sizes(int uniform_bits) const;
-  /// Which of sizes() prunes as much as these genes.
+  /// The index in sizes() of the pruned shares of these genes.
   std::size_t size_of(const Genes& genes) const;
   int bits_of(const Genes& genes, std::size_t site) const;
 };

@@ -21,8 +21,9 @@ double Outcome::metric(const std::string& name) const {
 
 const std::vector<Metric>& metrics() {
   static const std::vector<Metric> all = {
-      {"accuracy", "test accuracy of what is deployed: whole numbers, else the last stage"},
-      {"bytes", "what the last stage stores in all"},
+      {"accuracy",
+       "test accuracy of the deployed network: the integer network, else the last stage"},
+      {"bytes", "memory of the last stage in total"},
       {"validation_accuracy", "of the last stage, on the part held out"},
       {"float_accuracy", "in floating point"},
       {"float_validation_accuracy", "likewise, on the part held out"},
@@ -33,7 +34,7 @@ const std::vector<Metric>& metrics() {
       {"qat_accuracy", "after quantization-aware training"},
       {"qat_validation_accuracy", "likewise, on the part held out"},
       {"qat_bytes", "likewise, stored"},
-      {"integer_accuracy", "of the whole numbers; none where a site stays in floating point"},
+      {"integer_accuracy", "of the integer network; none where a site stays in floating point"},
       {"crossbar_accuracy", "mean over simulated chips"},
       {"crossbar_deviation", "from chip to chip"},
       {"parameters", "that are trained"},

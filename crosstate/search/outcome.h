@@ -1,4 +1,4 @@
-// What became of a point: its metrics, or why it failed.
+// The outcome of a point: its metrics, or the error message.
 #pragma once
 
 #include <cmath>
@@ -16,7 +16,7 @@ struct Outcome {
   std::string status = "pending";  // pending | done | failed
   std::string error;               // of a point that failed
   std::map<std::string, double> metrics;
-  double seconds = 0;  // of work, with that before a resume
+  double seconds = 0;  // of computing time, including that before a resume
 
   /// NaN for what was not measured.
   double metric(const std::string& name) const;
@@ -30,13 +30,13 @@ struct Metric {
 /// Every metric that there is, in the order of columns.
 const std::vector<Metric>& metrics();
 
-/// `integer_accuracy` is NaN where a network cannot become whole numbers. The metrics "accuracy",
-/// "bytes" and their like are those of the last stage: whole numbers, else quantization-aware
+/// `integer_accuracy` is NaN where a network cannot be converted to integers. The metrics
+/// "accuracy" and "bytes" are those of the last stage: the integer network, else quantization-aware
 /// training, else floating point.
 Outcome outcome_of(const RunSummary& summary, double integer_accuracy);
 Outcome failed_outcome(const std::string& error);
 
-/// As one process tells another; and back, which throws Error for text that is no outcome.
+/// Serialisation between processes; the second throws Error for JSON that is not an outcome.
 nlohmann::json to_json(const Outcome& outcome);
 Outcome outcome_from(const nlohmann::json& json);
 

@@ -1,4 +1,4 @@
-// What is better than what, where several things count at once.
+// Pareto dominance for several objectives.
 #pragma once
 
 #include <cstddef>

@@ -94,7 +94,7 @@ void assign(FieldList& list, const Leaf& leaf, const json& value) {
   list.from_json(object, leaf.where);
 }
 
-// What points may set: all that a run uses.
+// The settings of points: all that a run uses.
 FieldList point_fields(RunOptions& options) {
   FieldList list = options.fields();
   list.use_only(run_settings(), "crosstate sweep");
@@ -259,10 +259,10 @@ class Points {
 // --- the parts of the file
 // ---------------------------------------------------------------------------------------
 
-// Where the keys of points stand that are of no use in any of them.
+// The places of keys that have no effect in any point.
 using Places = std::map<std::string, std::string>;
 
-// What the lists of [grid] multiply to; the last key varies fastest.
+// The Cartesian product of the lists of [grid]; the last key varies fastest.
 void add_grid(SweepPlan& plan, Points& points, const RunOptions& base, const toml::table& table,
               const std::string& path, Places& places) {
   const std::vector<Leaf> axes = leaves(table, path);
@@ -365,7 +365,7 @@ void require_series(const std::string& series, RunOptions& base, const std::stri
   }
 }
 
-// A key that is set from outside and by points would be one of two things.
+// A key set both on the command line and by points would be ambiguous.
 void require_apart(const SweepPlan& plan, const std::vector<std::string>& keys,
                    const std::string& path) {
   for (const std::string& key : keys) {
@@ -383,12 +383,12 @@ void fields(FieldList& list, SweepSettings& settings) {
            "Configuration that every point starts from, relative to the sweep file; empty: the "
            "defaults.");
   list.add("series", settings.series,
-           "What one line of the plot is: a key such as quant.preset, \"stage\" for post-training "
-           "and quantization-aware training, or empty for all points in one.");
+           "Key whose values give the lines of the plot, such as quant.preset; \"stage\" for "
+           "post-training and quantization-aware training; empty: all points in one line.");
   list.add("objectives", settings.objectives,
            "What the front is about: columns of the results, each min or max; the first two are "
            "the axes of the plot.");
-  list.add("threads", settings.threads, "Threads of each point; raise it for few, long runs.")
+  list.add("threads", settings.threads, "Threads per point; use more for few, long runs.")
       .range(1, 1024);
   list.add("patience", settings.patience,
            "Silence after which a process of another rank counts as dead and its point goes to "

@@ -1,4 +1,4 @@
-// A sweep file: which runs to make, and which of them share a float training.
+// A sweep file: its runs, and which of them share a float training.
 #pragma once
 
 #include <filesystem>
@@ -11,14 +11,14 @@
 
 namespace crosstate {
 
-/// What a sweep file says in [sweep] beside the settings of runs that live there.
+/// The settings of section [sweep] of a sweep file.
 struct SweepSettings {
   std::string name;
   std::string base;    // a configuration that every point starts from; "": the defaults
   std::string series;  // what a line of the plot is: a varied key, "stage", or "": all in one
   std::string objectives = "min bytes, max accuracy";  // of the front; see parse_objectives()
   int threads = 1;                                     // of each point
-  double patience = 15;                                // seconds without a sign of life
+  double patience = 15;                                // seconds without a heartbeat
 };
 void fields(FieldList& list, SweepSettings& settings);
 
@@ -54,10 +54,10 @@ struct SweepPlan {
   std::string digest() const;
 };
 
-/// What the command line says of a sweep.
+/// Command-line overrides of a sweep.
 struct SweepOverrides {
-  std::function<void(FieldList&)> before = [](FieldList&) {};  // what the file wins over
-  std::function<void(FieldList&)> after = [](FieldList&) {};   // what wins over the file
+  std::function<void(FieldList&)> before = [](FieldList&) {};  // overridden by the file
+  std::function<void(FieldList&)> after = [](FieldList&) {};   // overrides the file
   std::vector<std::string> keys;                               // that `after` sets
   bool inputs = false;  // checks a directory of data and a run.start of all points first
 };

@@ -1,4 +1,4 @@
-// What a choice of bits and size is likely to cost, without training.
+// A cheap estimate of loss and memory for a choice of bits and size, without training.
 #pragma once
 
 #include <filesystem>
@@ -21,8 +21,8 @@ struct ProxyMeasures {
 nlohmann::json to_json(const ProxyMeasures& measures);
 ProxyMeasures proxy_measures_from(const nlohmann::json& json);
 
-/// Rounds a network that was trained with rounding at all sites anew with other bits, chooses the
-/// ranges that this changes from training data, and evaluates it on the part held out. Safe from
+/// Requantizes a network that was trained with quantization at all sites to other bits,
+/// recalibrates the affected ranges on training data, and evaluates it on held-out data. Safe from
 /// several threads; networks and data are read at the first call.
 class Proxy {
  public:

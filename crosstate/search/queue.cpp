@@ -50,7 +50,7 @@ class Follower {
     if (!waiting_) {
       send_if_due();
     } else if (seconds_since(sent_) > 2 * options_.patience) {
-      fail("rank 0", "it has fallen silent; continue with --resume");
+      fail("rank 0", "no answer; continue with --resume");
     }
     return true;
   }

@@ -1,4 +1,4 @@
-// Handing out tasks to whoever is free: threads of this process and other processes.
+// Distribution of tasks to idle workers: threads of this process and other processes.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,7 @@
 
 namespace crosstate {
 
-/// What is to be done, as the process that leads knows it. Only its main thread calls.
+/// The list of tasks, held by the leading process. Called from its main thread only.
 class TaskList {
  public:
   virtual ~TaskList() = default;
@@ -20,7 +20,7 @@ class TaskList {
   /// What a worker needs to know of it; short, see Transport.
   virtual nlohmann::json describe(int task) const = 0;
   virtual void finish(int task, const nlohmann::json& result) = 0;
-  /// It is free again: whoever had it was stopped, or is dead.
+  /// Returns the task to the list: its worker was stopped or is dead.
   virtual void give_back(int task) = 0;
   virtual void lose(int task) = 0;
   virtual bool done() const = 0;
@@ -39,8 +39,8 @@ struct TeamOptions {
 };
 
 /// The workers of a search. Rank 0 leads: it alone hands out tasks and takes results, and works as
-/// well. Every other rank asks it for work and gives a sign of life each second; a rank that falls
-/// silent loses its tasks to others. If rank 0 falls silent, the others end.
+/// well. Every other rank requests work and sends a heartbeat each second; the tasks of a rank
+/// without heartbeat go to others. If rank 0 is silent, the others exit.
 class Team {
  public:
   /// A team without transport is this process alone.

@@ -1,4 +1,4 @@
-// The results of a sweep as files, tables and plots.
+// Results of a sweep as files, tables and plots.
 #pragma once
 
 #include <filesystem>

@@ -68,7 +68,7 @@ class ProxyTasks : public TaskList {
   std::size_t open_;
 };
 
-// What every rank makes of the options alone.
+// The part of the search that every rank derives from the options alone.
 struct Problem {
   RunOptions run;
   SearchOptions options;
@@ -140,7 +140,7 @@ Work search_work(const Problem& problem, const std::function<void(const std::str
   };
 }
 
-// What the leading rank does, step by step; each step false if it was stopped.
+// The steps of the leading rank; each returns false if it was stopped.
 class Search {
  public:
   Search(const Problem& problem, Team& team, Store& store, SearchContext& context,
@@ -282,7 +282,7 @@ class Search {
 
 void fields(FieldList& list, SearchOptions& options) {
   list.section("search");
-  list.add("bytes", options.bytes, "Budget of all that a network stores; 0: none.")
+  list.add("bytes", options.bytes, "Memory budget of a network; 0: none.")
       .in("bytes")
       .range(0, 1e9);
   list.add("bits", options.bits,
@@ -293,17 +293,21 @@ void fields(FieldList& list, SearchOptions& options) {
            "as \"0 0.5\"; a network of each size is trained as a reference.");
   list.add("channels", options.channels, "Shares of the channels to choose from, likewise.");
   list.add("population", options.population, "Candidates per generation.").range(4, 10000);
-  list.add("generations", options.generations, "More of them come closer to the front.")
+  list.add("generations", options.generations,
+           "Generations of NSGA-II; more come closer to the Pareto front.")
       .range(0, 100000);
-  list.add("candidates", options.candidates, "Of the proxy's front, trained with rounding.")
+  list.add("candidates", options.candidates,
+           "Candidates of the proxy's front that are trained with quantization.")
       .range(1, 1000);
   list.add("sequences", options.sequences,
-           "Held-out sequences that a candidate is judged on before training; 0: all.")
+           "Held-out sequences that the proxy evaluates a candidate on; 0: all.")
       .in("sequences")
       .range(0, 1e9);
-  list.add("objectives", options.objectives, "Of the front at the end; as sweep.objectives.");
+  list.add("objectives", options.objectives,
+           "Objectives of the final front, as in sweep.objectives.");
   list.add("threads", options.threads, "Threads of each task.").range(1, 1024);
-  list.add("patience", options.patience, "Silence after which another rank counts as dead.")
+  list.add("patience", options.patience,
+           "Time without a heartbeat after which another rank counts as dead.")
       .in("s")
       .range(2, 3600);
 }

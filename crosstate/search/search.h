@@ -1,6 +1,6 @@
 // Mixed precision and pruning under a budget: sensitivity of every site, then a multi-objective
-// search over the bits of all sites and the size with a cheap proxy, then training with rounding of
-// the best.
+// search over the bits of all sites and the size with a cheap proxy, then quantization-aware
+// training of the best.
 #pragma once
 
 #include <filesystem>
@@ -58,7 +58,7 @@ struct SearchContext {
   std::function<void(const std::string&)> note = {};  // as in SweepContext
 };
 
-/// The run's options say network, data and trainings; its float network is trained once, or taken
+/// The run's options define network, data and training; its float network is trained once, or taken
 /// from run.start. Leaves sweep.sqlite, sensitivity.csv, proxy-front.csv, results.csv, front.csv
 /// and report.html; everything that was measured is kept, and Earlier::kContinue repeats none. The
 /// same seed gives the same points. Throws Error for options that do not fit, and when the

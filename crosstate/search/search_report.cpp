@@ -45,8 +45,7 @@ Plot sensitivity_plot(const SearchSummary& summary) {
   plot.title = "Sensitivity of each site";
   plot.x_label = "bits of the site, all others at " + std::to_string(summary.space.bits.back());
   plot.y_label = "loss held out";
-  plot.caption =
-      "Without training on: the reference, trained with rounding, with one site rounded anew.";
+  plot.caption = "Without further training: the reference network with one site requantized.";
   for (const std::string& site : summary.space.sites) {
     Series& series = plot.series.emplace_back(Series{site, {}, {}, {}});
     for (const SensitivityPoint& point : summary.sensitivity) {
@@ -65,7 +64,7 @@ Plot proxy_plot(const SearchSummary& summary) {
   plot.title = "Front by the proxy";
   plot.x_label = "bytes";
   plot.y_label = "loss held out";
-  plot.caption = "What the search compares candidates by, before any is trained with rounding.";
+  plot.caption = "The proxy measures by which the search compares candidates before training.";
   Series& series = plot.series.emplace_back(Series{"front", {}, {}, {}});
   for (const Individual& one : summary.front) {
     series.x.push_back(one.costs[1]);

@@ -1,4 +1,4 @@
-// What a search leaves behind. Internal to search/.
+// The result files of a search. Internal to search/.
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// The results of a sweep in one SQLite file, which is whole whenever the process is killed.
+// The results of a sweep in one SQLite file, which stays consistent if the process is killed.
 #pragma once
 
 #include <filesystem>
@@ -23,8 +23,7 @@ struct StoredPoint {
 ///   point, status, error, config (JSON) and a column per metric; nothing that depends on the
 ///   machine or the time;
 /// - times: task ("point ..." or "float ...") and its seconds of work;
-/// - proxies: of a search, what is known of a candidate without training it: measures (JSON), keyed
-///   by scope and genome;
+/// - proxies: of a search, the proxy measures of a candidate (JSON), keyed by scope and genome;
 /// - meta: key and value.
 /// Every call is one transaction (rollback journal, synchronous = FULL). Throws Error naming the
 /// file. One process writes, which has opened the OutputDirectory. Any number may read meanwhile.
@@ -51,7 +50,7 @@ class Store {
   std::vector<StoredPoint> points() const;
   std::optional<double> time_of(const std::string& task) const;
 
-  /// What is known of a candidate of a search: its measures as JSON text.
+  /// The proxy measures of a candidate of a search as JSON text.
   std::optional<std::string> proxy(const std::string& scope, const std::string& genome) const;
   void record_proxy(const std::string& scope, const std::string& genome,
                     const std::string& measures);

@@ -24,7 +24,7 @@ struct SweepContext {
   std::function<void(const OutputDirectory&)> opened;  // of rank 0; may be empty
   std::function<bool()> stop;
   std::function<void(const std::string&)> note =
-      {};  // what a user should know of a run, from any thread
+      {};  // messages for the user about a run, from any thread
 };
 
 struct SweepSummary {
@@ -34,9 +34,9 @@ struct SweepSummary {
   SweepResults results;
 };
 
-/// Runs what is not finished and leaves sweep.sqlite, results.csv, front.csv and report.html in the
-/// directory. Killed at any moment, it continues with Earlier::kContinue; within a point, at the
-/// last epoch. A point that fails is recorded as such, and the others go on. Throws Error for a
+/// Runs the unfinished points and writes sweep.sqlite, results.csv, front.csv and report.html to
+/// the directory. Killed at any moment, it continues with Earlier::kContinue; within a point, at
+/// the last epoch. A point that fails is recorded as such, and the others go on. Throws Error for a
 /// directory with results that `earlier` does not allow, and for points that have other settings or
 /// data there.
 SweepSummary run_sweep(const SweepPlan& plan, SweepContext context);

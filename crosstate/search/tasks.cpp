@@ -118,7 +118,7 @@ void SweepTasks::give_back(int task) {
   tasks_[static_cast<std::size_t>(task)].state = State::kFree;
 }
 
-// What kills one process after the other must not have them all.
+// A task that crashes one process after the other must not stop all of them.
 void SweepTasks::lose(int task) {
   give_back(task);
   Task& of = tasks_[static_cast<std::size_t>(task)];

@@ -13,7 +13,7 @@
 
 namespace crosstate {
 
-/// What one sees of a sweep while it runs.
+/// Progress of a running sweep.
 struct SweepProgress {
   std::string task;  // the point's name, or "float ..." for a training that points share
   bool is_point = true;
@@ -42,7 +42,7 @@ class SweepTasks : public TaskList {
     std::size_t index = 0;  // in the plan
     double work = 0;        // expected, relative to others
     State state = State::kFree;
-    int lost = 0;  // how many workers died of it
+    int lost = 0;  // workers that died while executing it
   };
 
   void finish_point(std::size_t index, const Outcome& outcome);

@@ -1,6 +1,6 @@
 // Activation functions and their derivatives. Magnitudes are bounded before they reach exp, so that
-// no infinity is made; a NaN comes out as a NaN, which is why bounds are not Min and Max: what
-// those do with one depends on the instruction set.
+// no infinity is made; a NaN comes out as a NaN, which is why bounds are not Min and Max: their
+// result for a NaN depends on the instruction set.
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/kernels/simd/targets.h"
 

@@ -17,7 +17,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 HWY_INLINE double sum(V v) { return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, v))); }
 
-// `x`, or 0 in the columns from `c` on that the mask leaves out, whatever they hold.
+// `x`, with 0 in the columns from `c` on that the mask excludes, even where they are NaN.
 HWY_INLINE V unmasked(const float* mask, std::size_t c, V x) {
   if (mask == nullptr) return x;
   return hn::IfThenElseZero(hn::Ne(hn::Load(d, mask + c), hn::Zero(d)), x);

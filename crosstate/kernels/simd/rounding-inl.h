@@ -79,12 +79,12 @@ HWY_INLINE VU mix_lanes(VU x) {
   return hn::Xor(x, hn::ShiftRight<16>(x));
 }
 
-/// What is added to both parts of a state's sum before it is rounded.
+/// The offsets of both parts of a state's sum before rounding.
 struct Offsets {
   V re, im;
 };
 
-/// Of draws: what they are multiplied with, and what is in the middle between them then.
+/// The factor of draws, and the centre of the scaled draws.
 struct Spread {
   explicit Spread(float of = 1) : by(hn::Set(d, of)), middle(hn::Set(d, of * (1.5f - kScanTie))) {}
   V by, middle;
