@@ -163,9 +163,9 @@ Dataset random_data(const BenchOptions& options) {
   set.values.resize(set.count * set.length);
   for (float& v : set.values) v = static_cast<float>(random.uniform());
   for (std::size_t i = 0; i < set.count; ++i) {
-    set.labels.push_back(static_cast<std::int32_t>(random.below(10)));
+    set.targets.push_back(static_cast<float>(random.below(10)));
   }
-  for (int c = 0; c < 10; ++c) set.classes.push_back(std::to_string(c));
+  for (int c = 0; c < 10; ++c) set.readout.names.push_back(std::to_string(c));
   return set;
 }
 

@@ -206,12 +206,13 @@ IntegerNetwork integers_of(const Safetensors& content, const std::string& file) 
 
 void require_fit(const TaskShape& task, const Dataset& set, const std::string& model) {
   if (static_cast<std::size_t>(task.inputs) == set.channels &&
-      static_cast<std::size_t>(task.classes) == set.classes.size()) {
+      static_cast<std::size_t>(task.outputs) == set.readout.outputs()) {
     return;
   }
+  const std::string outputs = set.readout.task->categorical() ? " classes" : " target values";
   fail(model, "made for " + std::to_string(task.inputs) + " channels and " +
-                  std::to_string(task.classes) + " classes, but " + set.name + " has " +
-                  std::to_string(set.channels) + " and " + std::to_string(set.classes.size()));
+                  std::to_string(task.outputs) + outputs + ", but " + set.name + " has " +
+                  std::to_string(set.channels) + " and " + std::to_string(set.readout.outputs()));
 }
 
 void require_fit(const IntegerNetwork& network, const Dataset& set, const std::string& model) {
@@ -270,7 +271,7 @@ void refuse_idle(const Common& common,
 
 void refuse_idle_in_run(const Common& common, const RunOptions& options) {
   refuse_idle(common, [&](const std::string& key) {
-    return idle_reason_in_run(key, options, [&] { return holds_recordings(options.data); });
+    return idle_reason_in_run(key, options, [&] { return kind_of(options.data); });
   });
   if (common.target.empty()) return;
   const std::string why = idle_reason("crossbar.rows", idle_in_run(options));
@@ -282,7 +283,7 @@ void refuse_idle_data(const Common& common, const DataOptions& data) {
   options.data = data;
   refuse_idle(common, [&](const std::string& key) {
     if (!key.starts_with("data.")) return std::string();
-    return idle_reason(key, idle_with_data(options, holds_recordings(data)));
+    return idle_reason(key, idle_with_data(options, kind_of(data)));
   });
 }
 
@@ -375,12 +376,12 @@ void Progress::show(const TrainProgress& p) {
   if (p.epoch_end) {
     const EpochLog& log = p.log;
     char text[256];
-    int size = std::snprintf(text, sizeof text, "%-5s epoch %3d/%d  loss %.4f  accuracy %s",
+    int size = std::snprintf(text, sizeof text, "%-5s epoch %3d/%d  loss %.4f  %s %s",
                              p.stage.c_str(), p.epoch, p.epochs, log.train_loss,
-                             percent(log.train_accuracy).c_str());
-    if (!std::isnan(log.validation_accuracy)) {
+                             p.kind.title.c_str(), p.kind.text(log.train_metric).c_str());
+    if (!std::isnan(log.validation_metric)) {
       size += std::snprintf(text + size, sizeof text - static_cast<std::size_t>(size),
-                            "  validation %s", percent(log.validation_accuracy).c_str());
+                            "  validation %s", p.kind.text(log.validation_metric).c_str());
     }
     std::snprintf(text + size, sizeof text - static_cast<std::size_t>(size),
                   "  %s left  %.0f samples/s", clock_text(p.seconds_left).c_str(),
@@ -394,11 +395,11 @@ void Progress::show(const TrainProgress& p) {
   } else if (terminal_) {
     char text[256];
     std::snprintf(text, sizeof text,
-                  "%-5s epoch %3d/%d  %3.0f %%  loss %.4f  accuracy %s  %s left  %.0f samples/s",
+                  "%-5s epoch %3d/%d  %3.0f %%  loss %.4f  %s %s  %s left  %.0f samples/s",
                   p.stage.c_str(), p.epoch, p.epochs,
                   100 * static_cast<double>(p.done) / static_cast<double>(p.samples), p.loss,
-                  percent(p.accuracy).c_str(), clock_text(p.seconds_left).c_str(),
-                  p.samples_per_second);
+                  p.kind.title.c_str(), p.kind.text(p.metric).c_str(),
+                  clock_text(p.seconds_left).c_str(), p.samples_per_second);
     update_line(text);
   }
   std::fflush(stderr);

@@ -98,7 +98,7 @@ void refuse_order_of_steps(const Common& common, bool told, const std::string& m
 /// for one in floating point.
 IntegerNetwork integers_of(const Safetensors& content, const std::string& file);
 
-/// Throws Error unless the set has the channels and classes that a model is made for.
+/// Throws Error unless the set has the channels and outputs that a model is made for.
 void require_fit(const TaskShape& task, const Dataset& set, const std::string& model);
 /// Likewise, and unless its sums over each sequence of the set fit 64 bits.
 void require_fit(const IntegerNetwork& network, const Dataset& set, const std::string& model);

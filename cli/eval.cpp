@@ -1,4 +1,4 @@
-// crosstate eval MODEL: accuracy and loss of a saved network on the test set.
+// crosstate eval MODEL: metrics and loss of a saved network on the test set.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -16,6 +16,7 @@
 #include "crosstate/integer/engine.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/pipeline/idle.h"
+#include "crosstate/pipeline/run_report.h"
 
 namespace crosstate::cli {
 namespace {
@@ -23,8 +24,8 @@ namespace {
 constexpr std::size_t kBatch = 256, kIntegerBlock = 28;
 
 struct Outputs {
-  std::vector<float> logits;         // [count][classes]
-  std::vector<std::size_t> classes;  // predicted; empty: those of the largest logits
+  std::vector<float> logits;         // [count][outputs]
+  std::vector<std::size_t> classes;  // of the largest scores; empty: of the largest logits
 };
 using Evaluator = std::function<Outputs(const Batch&)>;
 
@@ -97,36 +98,27 @@ Model load(const std::string& file, const Safetensors& content, const std::strin
   return model;
 }
 
-struct Prediction {
-  std::size_t label = 0;
-  double probability = 0;
-  double loss = 0;
+// What a model comes to on a set, and a line of CSV for every sequence.
+struct Results {
+  double loss = 0;  // sum
+  std::vector<double> sums;
+  std::vector<std::string> lines;
 };
 
-Prediction predict(std::span<const float> logits, std::int32_t truth) {
-  const auto best = std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - *best);
-  return {static_cast<std::size_t>(best - logits.begin()), 1 / sum,
-          std::log(sum) + *best - logits[static_cast<std::size_t>(truth)]};
+std::string csv_line(const std::vector<std::string>& fields) {
+  std::string line;
+  for (const std::string& field : fields) line += (line.empty() ? "" : ",") + csv_field(field);
+  return line + '\n';
 }
 
-std::string prediction_lines(const Dataset& set, const std::vector<Prediction>& predictions) {
-  std::string csv = "index,label,prediction,probability\n";
-  for (std::size_t i = 0; i < set.count; ++i) {
-    csv += std::to_string(i) + ',' +
-           csv_field(set.classes[static_cast<std::size_t>(set.labels[i])]) + ',' +
-           csv_field(set.classes[predictions[i].label]) + ',' +
-           fixed(predictions[i].probability, 6) + '\n';
-  }
-  return csv;
-}
-
-std::vector<Prediction> predict_all(const Model& model, const Dataset& set,
-                                    const std::string& file) {
-  const std::size_t classes = set.classes.size();
+Results evaluate(const Model& model, const Dataset& set, const std::string& file, bool lines) {
+  const Readout& readout = set.readout;
+  const Task& task = *readout.task;
   const std::vector<std::uint32_t> order = length_order(set);
-  std::vector<Prediction> predictions(set.count);
+  Results results;
+  results.sums.assign(task.sums(readout), 0);
+  if (lines) results.lines.resize(set.count);
+  std::vector<double> losses(set.count);
   Batch batch;
   for (std::size_t begin = 0; begin < set.count; begin += kBatch) {
     const std::size_t size = std::min(kBatch, set.count - begin);
@@ -134,15 +126,32 @@ std::vector<Prediction> predict_all(const Model& model, const Dataset& set,
     const Outputs outputs = model.evaluate(batch);
     for (std::size_t i = 0; i < size; ++i) {
       const std::size_t row = order[begin + i];
-      predictions[row] =
-          predict(std::span(outputs.logits).subspan(i * classes, classes), set.labels[row]);
-      if (!outputs.classes.empty()) predictions[row].label = outputs.classes[i];
-      if (std::isfinite(predictions[row].loss)) continue;
-      fail(file, "its loss on sequence " + std::to_string(row) + " of " + set.name +
-                     " is not finite: its values overflow");
+      const auto values =
+          std::span(outputs.logits).subspan(i * readout.outputs(), readout.outputs());
+      const Output output =
+          outputs.classes.empty() ? Output(values) : Output(values, outputs.classes[i]);
+      task.add(readout, output, set.target(row), results.sums);
+      losses[row] = task.loss(readout, values, set.target(row), {}, {});
+      if (!std::isfinite(losses[row])) {
+        fail(file, "its loss on sequence " + std::to_string(row) + " of " + set.name +
+                       " is not finite: its values overflow");
+      }
+      if (!lines) continue;
+      std::vector<std::string> fields = task.prediction(readout, output, set.target(row));
+      fields.insert(fields.begin(), std::to_string(row));
+      results.lines[row] = csv_line(fields);
     }
   }
-  return predictions;
+  for (const double loss : losses) results.loss += loss;
+  return results;
+}
+
+std::string prediction_lines(const Dataset& set, const Results& results) {
+  std::vector<std::string> header = set.readout.task->prediction_header(set.readout);
+  header.insert(header.begin(), "index");
+  std::string csv = csv_line(header);
+  for (const std::string& line : results.lines) csv += line;
+  return csv;
 }
 
 struct EvalOptions {
@@ -177,28 +186,26 @@ int eval_command(const Common& common, const EvalOptions& eval) {
   model.require_fit(set);
   say_notes(set);
 
-  const std::vector<Prediction> predictions = predict_all(model, set, eval.model);
-  write_predictions(eval.predictions, prediction_lines(set, predictions));
-  double loss = 0;
-  std::size_t correct = 0;
-  for (std::size_t i = 0; i < set.count; ++i) {
-    loss += predictions[i].loss;
-    correct += predictions[i].label == static_cast<std::size_t>(set.labels[i]) ? 1 : 0;
-  }
-  const auto count = static_cast<double>(set.count);
-  nlohmann::json result = {
-      {"model", eval.model},      {"data", set.name},
-      {"sequences", set.count},   {"accuracy", static_cast<double>(correct) / count},
-      {"correct", correct},       {"loss", loss / count},
-      {"backend", model.backend}, {"quantized", model.quantized}};
+  const Results results = evaluate(model, set, eval.model, !eval.predictions.empty());
+  write_predictions(eval.predictions, prediction_lines(set, results));
+  const double loss = results.loss / static_cast<double>(set.count);
+  nlohmann::json result = set.readout.task->to_json(set.readout, results.sums);
+  result.update({{"model", eval.model},
+                 {"data", set.name},
+                 {"sequences", set.count},
+                 {"loss", loss},
+                 {"backend", model.backend},
+                 {"quantized", model.quantized}});
   if (model.parameters > 0) result["parameters"] = model.parameters;
   if (!set.notes.empty()) result["notes"] = set.notes;
   write_result(common, "eval", result);
   if (!common.quiet && common.json != "-" && eval.predictions != "-") {
-    std::printf("%s on %s, %s: accuracy %s (%zu of %zu), loss %.4f\n", eval.model.c_str(),
-                set.name.c_str(), model.backend.c_str(),
-                percent(static_cast<double>(correct) / count).c_str(), correct, set.count,
-                loss / count);
+    std::printf("%s on %s, %s: %s, loss %.4f\n", eval.model.c_str(), set.name.c_str(),
+                model.backend.c_str(), set.readout.task->text(set.readout, results.sums).c_str(),
+                loss);
+    for (const Table& table : task_tables(set.readout, results.sums)) {
+      std::printf("\n%s\n%s", table.title.c_str(), to_text(table).c_str());
+    }
   }
   return kOk;
 }
@@ -206,7 +213,7 @@ int eval_command(const Common& common, const EvalOptions& eval) {
 }  // namespace
 
 void add_eval(Command root) {
-  Command command = root.add_command("eval", "Accuracy and loss of a saved model on the test set");
+  Command command = root.add_command("eval", "Metrics and loss of a saved model on the test set");
   auto common = std::make_shared<Common>();
   auto eval = std::make_shared<EvalOptions>();
   command.add("MODEL", eval->model, "A model saved by train, quantize or demo").required();

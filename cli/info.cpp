@@ -187,7 +187,7 @@ json describe(const Network& network, const Coefficients& coefficients, const st
   out["parameters"] = network.parameter_count();
   out["quantized"] = network.quantized();
   out["inputs"] = network.task().inputs;
-  out["classes"] = network.task().classes;
+  out["classes"] = network.task().outputs;
   out["memory"] = to_json(count_memory(network));
   for (const Parameter& p : network.parameters()) out["shapes"][p.name] = p.shape;
   for (std::size_t l = 0; l < state.blocks.size(); ++l) {
@@ -282,8 +282,9 @@ int info_command(const Common& common, const std::string& model) {
   std::printf("%s: %d layers of %d channels with %d states (%s, %s), norm %s\n", model.c_str(),
               options.layers, options.channels, options.states, options.modes.c_str(),
               options.discretization.c_str(), options.norm.c_str());
-  std::printf("%zu parameters, %d inputs, %d classes, %s\n", network.parameter_count(),
-              network.task().inputs, network.task().classes,
+  const bool values = preparation && !preparation->readout.task->categorical();
+  std::printf("%zu parameters, %d inputs, %d %s, %s\n", network.parameter_count(),
+              network.task().inputs, network.task().outputs, values ? "values" : "classes",
               network.quantized() ? "quantized" : "floating point");
   std::printf("%s\n", preparation ? data_text(*preparation).c_str() : "");
   std::vector<Table> tables = {parameter_table(network), dynamics_table(state, coefficients)};

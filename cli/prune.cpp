@@ -32,7 +32,7 @@ void refuse_idle_in_prune(const Common& common, const RunOptions& options,
   refuse_idle(common, [&](const std::string& key) {
     const std::string why = idle_reason(key, idle_in_prune(options, floats));
     if (!why.empty()) return why;
-    return idle_reason(key, idle_with_data(options, holds_recordings(options.data)));
+    return idle_reason(key, idle_with_data(options, kind_of(options.data)));
   });
 }
 

@@ -61,19 +61,21 @@ int quantize_command(const Common& common, const std::string& file) {
     if (preparation) preparation->save(integers);
     write_safetensors(out / "ptq.integer.safetensors", integers);
   }
-  double loss = 0;
-  const double accuracy = evaluate_accuracy(network, sets.test, kEvaluationBatch, pool, &loss);
+  const Tally tally = *evaluate_result(network, sets.test, kEvaluationBatch, pool, nullptr);
+  const Readout& readout = sets.test.readout;
   const MemorySummary memory = count_memory(network);
-  write_result(common, "quantize",
-               {{"model", file},
-                {"data", sets.test.name},
-                {"accuracy", accuracy},
-                {"loss", loss},
-                {"integer", site.empty()},
-                {"memory", to_json(memory)}});
+  nlohmann::json result = readout.task->to_json(readout, tally.sums);
+  result.update({{"model", file},
+                 {"data", sets.test.name},
+                 {"loss", tally.loss()},
+                 {"integer", site.empty()},
+                 {"memory", to_json(memory)}});
+  write_result(common, "quantize", result);
   if (!common.quiet && common.json != "-") {
-    std::printf("%s: accuracy %s after rounding, %s\n", (out / "ptq.safetensors").c_str(),
-                percent(accuracy).c_str(), bytes_text(memory.total()).c_str());
+    std::printf("%s: %s %s after rounding, %s\n", (out / "ptq.safetensors").c_str(),
+                readout.task->primary().title.c_str(),
+                readout.task->primary().text(tally.metric()).c_str(),
+                bytes_text(memory.total()).c_str());
     if (!site.empty()) std::printf("no integer network: %s\n", site.c_str());
   }
   return kOk;

@@ -51,7 +51,7 @@ std::string idle_in_search(const std::string& key, const RunOptions& run,
   if (key == "quant.preset" && run.quant.preset != "analog-64x64") {
     return "search.bits, which chooses the bits of every site";
   }
-  return idle_reason_in_run(key, trained, [&] { return holds_recordings(run.data); });
+  return idle_reason_in_run(key, trained, [&] { return kind_of(run.data); });
 }
 
 nlohmann::json json_of(const SearchSummary& summary) {
@@ -117,8 +117,7 @@ int search_command(const Common& common, const SearchArguments& arguments) {
     context.report = [](const SweepProgress& progress) {
       const bool failed = progress.outcome.status == "failed";
       std::fprintf(stderr, "  %s: %s, %s s\n", progress.task.c_str(),
-                   failed ? progress.outcome.error.c_str()
-                          : percent(progress.outcome.metric("accuracy")).c_str(),
+                   failed ? progress.outcome.error.c_str() : headline(progress.outcome).c_str(),
                    fixed(progress.outcome.seconds, 1).c_str());
     };
   }

@@ -95,17 +95,18 @@ int simulate_command(const Common& common, const Extra& extra) {
   SimulateContext context;
   context.stop = interrupted;
   context.known = [&](int chip, std::size_t age) { return journal.find(chip, age); };
-  context.finished = [&](int chip, std::size_t age, double accuracy) {
-    journal.add(chip, age, accuracy);
+  context.finished = [&](int chip, std::size_t age, const SimulateJournal::Sums& sums) {
+    journal.add(chip, age, sums);
     progress.show("chip " + std::to_string(chip + 1) + "/" +
-                  std::to_string(options.simulate.chips) + ": " + percent(accuracy));
+                  std::to_string(options.simulate.chips) + ": " +
+                  test.readout.task->primary().text(primary_value(test.readout, sums)));
   };
   context.known_chunk = [&](int chip, std::size_t age, std::size_t first, std::size_t last) {
     return journal.find_chunk(chip, age, first, last);
   };
   context.finished_chunk = [&](int chip, std::size_t age, std::size_t first, std::size_t last,
-                               std::size_t correct) {
-    journal.add_chunk(chip, age, first, last, correct);
+                               const SimulateJournal::Sums& sums) {
+    journal.add_chunk(chip, age, first, last, sums);
     if (!options.target.external.used()) return;
     progress.show("external chip: " + std::to_string(last) + " sequences");
   };

@@ -51,9 +51,17 @@ class Streamer {
         model_(model),
         longest_(longest_sequence(network_)),
         lines_(lines) {
-    if (preparation_ && preparation_->classes.size() != network_.classes) {
-      fail(model, "names " + std::to_string(preparation_->classes.size()) +
-                      " classes, but the network has " + std::to_string(network_.classes));
+    if (preparation_) {
+      readout_ = preparation_->readout;
+    } else {
+      for (std::size_t k = 0; k < network_.classes; ++k) {
+        readout_.names.push_back(std::to_string(k));
+      }
+    }
+    if (readout_.outputs() != network_.classes) {
+      fail(model, "names " + std::to_string(readout_.outputs()) +
+                      (readout_.task->categorical() ? " classes" : " values") +
+                      ", but the network has " + std::to_string(network_.classes) + " outputs");
     }
     if (preparation_ && preparation_->permutation_seed != 0) {
       fail(model, "reads its time steps in a permuted order, which cannot be streamed");
@@ -94,7 +102,7 @@ class Streamer {
   void step(std::span<const float> values) {
     if (steps_ >= longest_) {
       const std::string most = std::to_string(longest_);
-      fail(model_, "its class scores are proven to fit 64 bits in sequences of up to " + most +
+      fail(model_, "its scores are proven to fit 64 bits in sequences of up to " + most +
                        " steps, but sequence " + std::to_string(sequences_ + 1) +
                        " of standard input has more than " + most + " steps");
     }
@@ -106,17 +114,19 @@ class Streamer {
 
   void print() const {
     const IntegerResult result = stream_.result();
-    const std::size_t best = result.best();
-    const std::string name =
-        preparation_ ? csv_field(preparation_->classes[best]) : std::to_string(best);
-    std::printf("%lld,%s", steps_, name.c_str());
-    for (const float logit : result.logits()) std::printf(",%.9g", static_cast<double>(logit));
-    std::printf("\n");
+    const std::vector<float> outputs = result.logits();
+    std::string line = std::to_string(steps_);
+    for (const std::string& field :
+         readout_.task->answer(readout_, Output(outputs, result.best()))) {
+      line += ',' + csv_field(field);
+    }
+    std::printf("%s\n", line.c_str());
     flush_output();
   }
 
   IntegerNetwork network_;
   std::optional<Preparation> preparation_;
+  Readout readout_;
   std::optional<FrontEndStream> front_end_;
   IntegerStream stream_;
   std::string model_;
@@ -224,8 +234,7 @@ void add_stream_settings(FieldList& list) {
 
 void add_stream(Command root) {
   Command command = root.add_command(
-      "stream",
-      "Samples in on standard input, one line of steps, class and logits out; constant memory");
+      "stream", "Samples in on standard input, one line of steps and results out; constant memory");
   auto common = std::make_shared<Common>();
   auto model = std::make_shared<std::string>();
   command.add("MODEL", *model, "A quantized model").required();

@@ -50,7 +50,7 @@ std::string line_of(const SweepProgress& progress) {
   std::string line = "[" + std::to_string(progress.finished) + "/" +
                      std::to_string(progress.points) + "] " + progress.task + ": ";
   if (outcome.status == "failed") return line + "FAILED: " + outcome.error;
-  line += percent(outcome.metric("accuracy"));
+  line += headline(outcome);
   if (progress.is_point) {
     line += ", " + bytes_text(static_cast<std::size_t>(outcome.metric("bytes")));
   }
@@ -72,7 +72,7 @@ nlohmann::json json_of(const SweepPlan& plan, const SweepSummary& summary) {
 }
 
 void print_tables(const SweepPlan& plan, const SweepResults& results, const Common& common) {
-  std::fputs(to_text(summary_table(results)).c_str(), stdout);
+  std::fputs(to_text(summary_table(plan, results)).c_str(), stdout);
   if (results.failed > 0) {
     std::printf("\n%zu of %zu points failed:\n%s", results.failed, plan.points.size(),
                 to_text(failure_table(plan, results)).c_str());

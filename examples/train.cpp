@@ -21,7 +21,7 @@ Dataset oscillations(std::size_t count, std::uint64_t seed) {
   set.name = "oscillations";
   set.count = count;
   set.length = 64;
-  set.classes = {"slow", "fast"};
+  set.readout.names = {"slow", "fast"};
   for (std::size_t i = 0; i < count; ++i) {
     Random random(seed, Stream::kTest, static_cast<std::uint32_t>(i));
     const int label = static_cast<int>(random.below(2));
@@ -31,7 +31,7 @@ Dataset oscillations(std::size_t count, std::uint64_t seed) {
       const double angle = 6.28 * periods * static_cast<double>(t) / 64 + phase;
       set.values.push_back(static_cast<float>(std::sin(angle) + random.uniform(-0.5, 0.5)));
     }
-    set.labels.push_back(label);
+    set.targets.push_back(static_cast<float>(label));
   }
   set.validate();
   return set;
@@ -58,7 +58,7 @@ int main() {
   model.layers = 1;
   model.dt_min = 0.02;
   model.dt_max = 0.5;
-  Network network(model, {.inputs = 1, .classes = 2}, 1);
+  Network network(model, {.inputs = 1, .outputs = 2}, 1);
   TrainOptions options;
   options.epochs = 6;
   options.batch = 20;
@@ -66,16 +66,15 @@ int main() {
   TrainContext context;
   context.pool = &pool;
   train(network, training, validation, options, context);
-  std::printf("float: %.1f %%\n", 100 * evaluate_accuracy(network, test, 100, pool));
+  std::printf("float: %.1f %%\n", 100 * evaluate_metric(network, test, 100, pool));
 
   // Rounded, the state included, and trained on with the rounding inside the loop.
   network.quantize(quant_preset("w8a8s8"), std::vector{batch_of(training, 64)}, pool);
-  std::printf("rounded: %.1f %%\n", 100 * evaluate_accuracy(network, test, 100, pool));
+  std::printf("rounded: %.1f %%\n", 100 * evaluate_metric(network, test, 100, pool));
   options.epochs = 4;
   train(network, training, validation, options, context);
   network.fold_norms();
-  std::printf("trained with rounding: %.1f %%\n",
-              100 * evaluate_accuracy(network, test, 100, pool));
+  std::printf("trained with rounding: %.1f %%\n", 100 * evaluate_metric(network, test, 100, pool));
 
   // As whole numbers.
   const IntegerNetwork integers = to_integers(network);
@@ -84,7 +83,7 @@ int main() {
   for (std::size_t i = 0; i < test.count; ++i) {
     stream.reset();
     for (const float& value : test.sequence(i)) stream.step({&value, 1});
-    correct += stream.result().best() == static_cast<std::size_t>(test.labels[i]) ? 1 : 0;
+    correct += stream.result().best() == static_cast<std::size_t>(test.targets[i]) ? 1 : 0;
   }
   const double accuracy = static_cast<double>(correct) / static_cast<double>(test.count);
   std::printf("whole numbers: %.1f %%, %zu bytes\n", 100 * accuracy, stream.bytes());

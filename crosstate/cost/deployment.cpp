@@ -30,7 +30,7 @@ class Describer {
     Deployment d;
     d.inputs = static_cast<std::size_t>(s_.task.inputs);
     d.channels = s_.channels();
-    d.classes = static_cast<std::size_t>(s_.task.classes);
+    d.classes = static_cast<std::size_t>(s_.task.outputs);
     d.complex = s_.complex();
     d.gated = s_.gated();
     d.pool_last = s_.options.pooling == "last";

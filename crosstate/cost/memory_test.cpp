@@ -25,8 +25,8 @@ Batch batch_of_ones() {
   set.count = 16;
   set.length = 8;
   set.values.assign(16 * 8, 1.0f);
-  set.labels.assign(16, 0);
-  set.classes = {"0", "1", "2"};
+  set.targets.assign(16, 0);
+  set.readout.names = {"0", "1", "2"};
   std::vector<std::uint32_t> order(16);
   for (std::uint32_t i = 0; i < 16; ++i) order[i] = i;
   Batch batch;

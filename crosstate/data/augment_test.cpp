@@ -170,7 +170,7 @@ TEST(Augmenter, EpochsAreAddressedBySeedAndNumber) {
   const Dataset second = a.epoch(1);
   first.validate();
   EXPECT_NE(first.values, second.values);
-  EXPECT_EQ(first.labels, second.labels);
+  EXPECT_EQ(first.targets, second.targets);
   EXPECT_NE(first.values, other.epoch(0).values);
   // In another order, on another number of threads.
   EXPECT_EQ(b.epoch(1).values, second.values);

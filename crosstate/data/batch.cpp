@@ -45,7 +45,9 @@ void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::s
   batch.block_length = block_length;
   batch.count = order.size();
   batch.values.resize(batch.groups * batch.group_size());
-  batch.labels.assign(batch.groups * kLanes, -1);
+  batch.readout = set.readout;
+  const std::size_t width = set.readout.width();
+  batch.targets.assign(batch.groups * kLanes * width, 0);
   batch.lengths.assign(batch.groups * kLanes, 0);
 
   // Padding lanes come last and only in the last group.
@@ -60,7 +62,8 @@ void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::s
     for (std::size_t lane = 0; lane < lanes; ++lane) {
       const std::uint32_t row = order[g * kLanes + lane];
       source[lane] = set.sequence(row).data();
-      batch.labels[g * kLanes + lane] = set.labels[row];
+      std::copy_n(set.targets.data() + row * width, width,
+                  batch.targets.data() + (g * kLanes + lane) * width);
       batch.lengths[g * kLanes + lane] = static_cast<std::uint32_t>(set.length_of(row));
     }
 

@@ -30,14 +30,18 @@ struct Batch {
   std::size_t channels = 0;
   std::size_t block_length = 0;
   AlignedFloats values;                // groups * group_size(); padding lanes are zero
-  std::vector<std::int32_t> labels;    // groups * kLanes, -1 for padding lanes
+  std::vector<float> targets;          // groups * kLanes * readout.width(); padding lanes are zero
   std::vector<std::uint32_t> lengths;  // groups * kLanes, 0 for padding lanes
   std::size_t count = 0;               // real sequences; they fill the lanes in order
+  Readout readout;                     // what the targets are
 
   /// Floats per group.
   std::size_t group_size() const { return length * channels * kLanes; }
   std::span<const float> group(std::size_t g) const {
     return {values.data() + g * group_size(), group_size()};
+  }
+  std::span<const float> target(std::size_t sequence) const {
+    return std::span(targets).subspan(sequence * readout.width(), readout.width());
   }
   std::size_t offset(std::size_t channel, std::size_t t, std::size_t lane) const {
     return panel_offset(channel, t, lane, length, channels, block_length);

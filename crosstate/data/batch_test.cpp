@@ -23,10 +23,10 @@ Dataset make_set(std::size_t count, std::size_t length, std::size_t channels) {
   set.count = count;
   set.length = length;
   set.channels = channels;
-  set.classes = {"a", "b", "c"};
+  set.readout.names = {"a", "b", "c"};
   set.values.resize(count * length * channels);
   std::iota(set.values.begin(), set.values.end(), 1.0f);
-  for (std::size_t i = 0; i < count; ++i) set.labels.push_back(static_cast<std::int32_t>(i % 3));
+  for (std::size_t i = 0; i < count; ++i) set.targets.push_back(static_cast<float>(i % 3));
   return set;
 }
 
@@ -50,11 +50,11 @@ TEST(Batch, HoldsEveryValueAtItsOffset) {
           ASSERT_EQ(batch.block_length, block_length);
           ASSERT_EQ(batch.group_size(), length * channels * 16);
           ASSERT_EQ(batch.values.size(), batch.groups * batch.group_size());
-          ASSERT_EQ(batch.labels.size(), batch.groups * 16);
+          ASSERT_EQ(batch.targets.size(), batch.groups * 16);
           ASSERT_EQ(batch.lengths.size(), batch.groups * 16);
           for (std::size_t i = 0; i < batch.groups * 16; ++i) {
             const bool real = i < count;
-            ASSERT_EQ(batch.labels[i], real ? set.labels[order[i]] : -1);
+            ASSERT_EQ(batch.targets[i], real ? set.targets[order[i]] : 0);
             ASSERT_EQ(batch.lengths[i], real ? length : 0);
             for (std::size_t t = 0; t < length; ++t) {
               for (std::size_t channel = 0; channel < channels; ++channel) {

@@ -35,15 +35,14 @@ void Dataset::validate() const {
                    std::to_string(channels) + " values are more than can be counted");
   }
   check_size(*this, "values", values.size(), count * length * channels);
-  check_size(*this, "labels", labels.size(), count);
+  if (count > 0 && readout.outputs() == 0) fail(name, "no outputs to tell, expected at least one");
+  check_size(*this, "target values", targets.size(), count * readout.width());
   if (!lengths.empty()) check_size(*this, "lengths", lengths.size(), count);
   if (!speakers.empty()) check_size(*this, "speakers", speakers.size(), count);
 
   for (std::size_t i = 0; i < count; ++i) {
-    if (labels[i] < 0 || static_cast<std::size_t>(labels[i]) >= classes.size()) {
-      fail(name, sequence_name(i) + "label " + std::to_string(labels[i]) + ", but the set has " +
-                     std::to_string(classes.size()) + " classes, numbered from 0");
-    }
+    const std::string wrong = readout.task->wrong(readout, target(i));
+    if (!wrong.empty()) fail(name, sequence_name(i) + wrong);
     if (length_of(i) < 1 || length_of(i) > length) {
       fail(name, sequence_name(i) + "length " + std::to_string(length_of(i)) + ", expected 1 to " +
                      std::to_string(length));
@@ -70,9 +69,9 @@ std::uint32_t checksum(const Dataset& set) {
                   values.size() * sizeof values[0]);
   };
   add(set.values);
-  add(set.labels);
+  add(set.targets);
   add(set.lengths);
-  for (const std::string& name : set.classes) {
+  for (const std::string& name : set.readout.names) {
     sum = crc32_z(sum, reinterpret_cast<const Bytef*>(name.c_str()), name.size() + 1);
   }
   return static_cast<std::uint32_t>(sum);
@@ -84,9 +83,9 @@ Dataset select(const Dataset& set, std::span<const std::uint32_t> order, std::st
   result.count = order.size();
   result.length = set.length;
   result.channels = set.channels;
-  result.classes = set.classes;
+  result.readout = set.readout;
   result.values.reserve(order.size() * set.length * set.channels);
-  result.labels.reserve(order.size());
+  result.targets.reserve(order.size() * set.readout.width());
   for (std::uint32_t row : order) {
     if (row >= set.count) {
       fail(set.name, "row " + std::to_string(row) + ", but the set has " +
@@ -94,7 +93,8 @@ Dataset select(const Dataset& set, std::span<const std::uint32_t> order, std::st
     }
     const std::span<const float> values = set.sequence(row);
     result.values.insert(result.values.end(), values.begin(), values.end());
-    result.labels.push_back(set.labels[row]);
+    const std::span<const float> target = set.target(row);
+    result.targets.insert(result.targets.end(), target.begin(), target.end());
     if (!set.lengths.empty()) result.lengths.push_back(set.lengths[row]);
     if (!set.speakers.empty()) result.speakers.push_back(set.speakers[row]);
   }
@@ -106,19 +106,6 @@ Dataset first(Dataset set, std::size_t limit) {
   std::vector<std::uint32_t> order(limit);
   std::iota(order.begin(), order.end(), 0u);
   return select(set, order, set.name);
-}
-
-std::vector<std::string> absent_classes(const Dataset& set) {
-  std::vector<bool> present(set.classes.size(), false);
-  for (const std::int32_t label : set.labels) {
-    const auto at = static_cast<std::size_t>(label);
-    if (label >= 0 && at < present.size()) present[at] = true;
-  }
-  std::vector<std::string> names;
-  for (std::size_t at = 0; at < present.size(); ++at) {
-    if (!present[at]) names.push_back(set.classes[at]);
-  }
-  return names;
 }
 
 RowSplit split_rows(std::span<const std::int32_t> labels, std::size_t classes, double share,
@@ -161,7 +148,15 @@ RowSplit split_rows(std::span<const std::int32_t> labels, std::size_t classes, d
 }
 
 Split split_validation(const Dataset& set, double share, std::uint64_t seed) {
-  const RowSplit rows = split_rows(set.labels, set.classes.size(), share, seed, set.name);
+  const Task& task = *set.readout.task;
+  for (std::size_t i = 0; i < set.count; ++i) {
+    const std::string wrong = task.wrong(set.readout, set.target(i));
+    if (!wrong.empty()) fail(set.name, sequence_name(i) + wrong);
+  }
+  const std::vector<std::int32_t> strata = task.strata(set.readout, set.targets);
+  const std::int32_t last = strata.empty() ? -1 : *std::max_element(strata.begin(), strata.end());
+  const RowSplit rows =
+      split_rows(strata, static_cast<std::size_t>(last + 1), share, seed, set.name);
   return {select(set, rows.train, set.name),
           select(set, rows.validation, set.name + " (validation)")};
 }

@@ -1,4 +1,4 @@
-// Labelled sequences in memory: what every reader produces and every stage consumes.
+// Sequences with their targets in memory: what every reader produces and every stage consumes.
 #pragma once
 
 #include <cstddef>
@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 #include <vector>
+
+#include "crosstate/task/task.h"
 
 namespace crosstate {
 
@@ -17,9 +19,9 @@ struct Dataset {
   std::size_t length = 0;  // time steps of the longest sequence
   std::size_t channels = 1;
   std::vector<float> values;           // count * length * channels
-  std::vector<std::int32_t> labels;    // count, each in [0, classes.size())
+  std::vector<float> targets;          // count * readout.width()
   std::vector<std::uint32_t> lengths;  // count, each in [1, length]; empty: all have `length`
-  std::vector<std::string> classes;    // names by label
+  Readout readout;                     // what the targets are
   std::vector<std::string> speakers;   // count, empty names where unknown; empty: all unknown
   // What was left out or assumed when the set was read, a line each; for whoever reads the set.
   std::vector<std::string> notes;
@@ -28,13 +30,16 @@ struct Dataset {
     return {values.data() + i * length * channels, length * channels};
   }
   std::size_t length_of(std::size_t i) const { return lengths.empty() ? length : lengths[i]; }
+  std::span<const float> target(std::size_t i) const {
+    return std::span(targets).subspan(i * readout.width(), readout.width());
+  }
 
-  /// Throws Error naming the set, the index and the value for a label out of range, a length out of
-  /// range, a size that does not match, a NaN, an infinity, or padding that is not zero.
+  /// Throws Error naming the set, the index and the value for a target that is none, a length out
+  /// of range, a size that does not match, a NaN, an infinity, or padding that is not zero.
   void validate() const;
 };
 
-/// CRC-32 of values, labels, lengths and names of classes: tells two sets of one size apart.
+/// CRC-32 of values, targets, lengths and names of outputs: tells two sets of one size apart.
 std::uint32_t checksum(const Dataset& set);
 
 /// The rows `order[...]` of a set, in that order.
@@ -43,11 +48,8 @@ Dataset select(const Dataset& set, std::span<const std::uint32_t> order, std::st
 /// The first `limit` sequences of a set; 0 or more than there are: the set itself.
 Dataset first(Dataset set, std::size_t limit);
 
-/// The names of the classes of which a set has no sequence.
-std::vector<std::string> absent_classes(const Dataset& set);
-
-/// A class-balanced split of the rows with these labels into (rest, held out), both ascending:
-/// about `share` of each class is held out, chosen by the seed. For a share above 0, either part
+/// A balanced split of the rows with these labels into (rest, held out), both ascending: about
+/// `share` of each class is held out, chosen by the seed. For a share above 0, either part
 /// has at least one row of every class that has two. Throws Error (with `where`) unless
 /// 0 <= share < 1 and every label is in [0, classes).
 struct RowSplit {
@@ -56,7 +58,7 @@ struct RowSplit {
 RowSplit split_rows(std::span<const std::int32_t> labels, std::size_t classes, double share,
                     std::uint64_t seed, const std::string& where);
 
-/// The two parts of a set by split_rows().
+/// The two parts of a set by split_rows(), balanced by Task::strata().
 struct Split {
   Dataset train, validation;
 };

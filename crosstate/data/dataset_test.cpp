@@ -27,13 +27,13 @@ Dataset make_set(std::size_t count, std::size_t classes) {
   set.channels = 2;
   set.values.assign(count * 6, 0.0f);
   for (std::size_t i = 0; i < count; ++i) {
-    set.labels.push_back(static_cast<std::int32_t>(i % classes));
+    set.targets.push_back(static_cast<float>(i % classes));
     set.lengths.push_back(static_cast<std::uint32_t>(3 - i % 3));
     for (std::size_t k = 0; k < set.length_of(i) * 2; ++k) {
       set.values[i * 6 + k] = static_cast<float>(i * 6 + k + 1);
     }
   }
-  for (std::size_t c = 0; c < classes; ++c) set.classes.push_back(std::to_string(c));
+  for (std::size_t c = 0; c < classes; ++c) set.readout.names.push_back(std::to_string(c));
   return set;
 }
 
@@ -55,8 +55,8 @@ TEST(Dataset, ValidateNamesSetIndexAndValue) {
        [](Dataset& s) {
          s.speakers = {"ann", "bob"};
        }},
-      {"toy: sequence 4: label -1", [](Dataset& s) { s.labels[4] = -1; }},
-      {"toy: sequence 2: label 3", [](Dataset& s) { s.labels[2] = 3; }},
+      {"toy: sequence 4: label -1", [](Dataset& s) { s.targets[4] = -1; }},
+      {"toy: sequence 2: label 3", [](Dataset& s) { s.targets[2] = 3; }},
       {"toy: sequence 1: length 0", [](Dataset& s) { s.lengths[1] = 0; }},
       {"toy: sequence 1: length 4", [](Dataset& s) { s.lengths[1] = 4; }},
       {"toy: sequence 3: value nan at step 1, channel 0",
@@ -65,7 +65,7 @@ TEST(Dataset, ValidateNamesSetIndexAndValue) {
        [](Dataset& s) { s.values[6 * 6 + 5] = std::numeric_limits<float>::infinity(); }},
       {"toy: sequence 2: value 0.5", [](Dataset& s) { s.values[2 * 6 + 4] = 0.5f; }},
       {"toy: 41 values, expected 42", [](Dataset& s) { s.values.pop_back(); }},
-      {"toy: 8 labels, expected 7", [](Dataset& s) { s.labels.push_back(0); }},
+      {"toy: 8 target values, expected 7", [](Dataset& s) { s.targets.push_back(0); }},
       {"toy: 6 lengths, expected 7", [](Dataset& s) { s.lengths.pop_back(); }},
       {"toy: 0 channels", [](Dataset& s) { s.channels = 0; }},
       {"toy: length 0", [](Dataset& s) { s.length = 0; }},
@@ -86,13 +86,13 @@ TEST(Dataset, ChecksumTellsContentsApart) {
   other.values.back() += 1;
   EXPECT_NE(checksum(other), checksum(set));
   other = set;
-  std::swap(other.labels[0], other.labels[1]);
+  std::swap(other.targets[0], other.targets[1]);
   EXPECT_NE(checksum(other), checksum(set));
   other = set;
   other.lengths[0] = 2;
   EXPECT_NE(checksum(other), checksum(set));
   other = set;
-  other.classes.front() += 'x';
+  other.readout.names.front() += 'x';
   EXPECT_NE(checksum(other), checksum(set));
   EXPECT_EQ(checksum(Dataset{}), 0u);
 }
@@ -104,9 +104,9 @@ TEST(Dataset, SelectKeepsTheOrderGiven) {
   chosen.validate();
   EXPECT_EQ(chosen.name, "chosen");
   ASSERT_EQ(chosen.count, 3u);
-  EXPECT_EQ(chosen.classes, set.classes);
+  EXPECT_EQ(chosen.readout, set.readout);
   for (std::size_t i = 0; i < order.size(); ++i) {
-    EXPECT_EQ(chosen.labels[i], set.labels[order[i]]);
+    EXPECT_EQ(chosen.targets[i], set.targets[order[i]]);
     EXPECT_EQ(chosen.lengths[i], set.lengths[order[i]]);
     EXPECT_TRUE(std::ranges::equal(chosen.sequence(i), set.sequence(order[i])));
   }
@@ -115,15 +115,15 @@ TEST(Dataset, SelectKeepsTheOrderGiven) {
 }
 
 std::vector<std::size_t> per_class(const Dataset& set) {
-  std::vector<std::size_t> counts(set.classes.size());
-  for (std::int32_t label : set.labels) ++counts[static_cast<std::size_t>(label)];
+  std::vector<std::size_t> counts(set.readout.names.size());
+  for (const float label : set.targets) ++counts[static_cast<std::size_t>(label)];
   return counts;
 }
 
 TEST(SplitValidation, HoldsOutTheSameShareOfEachClass) {
   // Class sizes 40, 40, 20 and one class without members.
   Dataset set = make_set(100, 5);
-  for (std::int32_t& label : set.labels) {
+  for (float& label : set.targets) {
     if (label > 2) label -= 3;
   }
   const Split split = split_validation(set, 0.25, 3);
@@ -164,7 +164,7 @@ TEST(SplitValidation, RefusesBadSharesAndLabels) {
                 ThrowsMessage<Error>(HasSubstr("toy: validation share")));
   }
   Dataset damaged = set;
-  damaged.labels[1] = 9;
+  damaged.targets[1] = 9;
   EXPECT_THROW(split_validation(damaged, 0.1, 1), Error);
 }
 

@@ -233,9 +233,9 @@ Dataset make_sequences(const Recordings& set, const FrontEnd& front_end, ThreadP
   result.name = set.name;
   result.count = count;
   result.channels = features;
-  result.classes = set.classes;
+  result.readout.names = set.classes;
   for (std::size_t i = 0; i < count; ++i) {
-    result.labels.push_back(set.items[i].label);
+    result.targets.push_back(static_cast<float>(set.items[i].label));
     result.speakers.push_back(set.items[i].speaker);
     result.lengths.push_back(static_cast<std::uint32_t>(frames[i].size() / features));
     result.length = std::max<std::size_t>(result.length, result.lengths.back());

@@ -363,7 +363,7 @@ TEST(FrontEnd, SequencesKeepLabelsSpeakersAndLengths) {
   EXPECT_EQ(sequences.values, make_sequences(set, front_end, three).values);
   ASSERT_EQ(sequences.count, 21u);
   for (std::size_t i = 0; i < 21; ++i) {
-    EXPECT_EQ(sequences.labels[i], set.items[i].label);
+    EXPECT_EQ(sequences.targets[i], static_cast<float>(set.items[i].label));
     EXPECT_EQ(sequences.speakers[i], set.items[i].speaker);
     EXPECT_EQ(sequences.length_of(i), set.items[i].samples.size() / 80);
     const std::vector<float> alone = frames_of(front_end, set.items[i].samples);

@@ -129,7 +129,7 @@ Part read_part(const fs::path& directory, const std::string& prefix, std::string
   set.values.resize(images.data.size());
   std::transform(images.data.begin(), images.data.end(), set.values.begin(),
                  [](std::uint8_t v) { return static_cast<float>(v) / 255.0f; });
-  set.labels.assign(labels.data.begin(), labels.data.end());
+  set.targets.assign(labels.data.begin(), labels.data.end());
   return {std::move(set), {images.dimensions[1], images.dimensions[2]}};
 }
 
@@ -202,19 +202,18 @@ TrainTest read_mnist(const fs::path& directory) {
   TrainTest sets{std::move(train.set), std::move(test.set)};
 
   // A label may be absent from either part, or from both, without moving the others.
-  std::int32_t highest = 0;
-  std::set<std::int32_t> present;
+  std::set<int> present;
   for (const Dataset* set : {&sets.train, &sets.test}) {
-    highest = std::max(highest, *std::max_element(set->labels.begin(), set->labels.end()));
-    present.insert(set->labels.begin(), set->labels.end());
+    for (const float label : set->targets) present.insert(static_cast<int>(label));
   }
+  const int highest = *present.rbegin();
   if (present.size() < 2) {
     fail(directory.string(), "all images have the label " + std::to_string(highest) +
                                  ", expected at least two classes");
   }
   for (Dataset* set : {&sets.train, &sets.test}) {
-    for (std::int32_t label = 0; label <= highest; ++label) {
-      set->classes.push_back(std::to_string(label));
+    for (int label = 0; label <= highest; ++label) {
+      set->readout.names.push_back(std::to_string(label));
     }
   }
   return sets;

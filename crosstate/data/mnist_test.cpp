@@ -102,10 +102,11 @@ void expect_digits(const Dataset& set, const std::string& name, std::size_t per_
   EXPECT_EQ(set.count, per_class * 10);
   EXPECT_EQ(set.length, 784u);
   EXPECT_EQ(set.channels, 1u);
-  ASSERT_EQ(set.classes.size(), 10u);
+  ASSERT_EQ(set.readout.names.size(), 10u);
   for (int label = 0; label < 10; ++label) {
-    EXPECT_EQ(set.classes[static_cast<std::size_t>(label)], std::to_string(label));
-    EXPECT_EQ(std::ranges::count(set.labels, label), static_cast<std::ptrdiff_t>(per_class));
+    EXPECT_EQ(set.readout.names[static_cast<std::size_t>(label)], std::to_string(label));
+    EXPECT_EQ(std::ranges::count(set.targets, static_cast<float>(label)),
+              static_cast<std::ptrdiff_t>(per_class));
   }
   EXPECT_EQ(*std::ranges::min_element(set.values), 0.0f);
   EXPECT_EQ(*std::ranges::max_element(set.values), 1.0f);
@@ -121,7 +122,7 @@ TEST(MnistSample, IsBalancedAndInterleaved) {
   expect_digits(sets.train, "mnist-sample train", 600);
   expect_digits(sets.test, "mnist-sample test", 100);
   for (std::size_t i = 0; i < sets.train.count; ++i) {
-    ASSERT_EQ(sets.train.labels[i], static_cast<std::int32_t>(i % 10));
+    ASSERT_EQ(sets.train.targets[i], static_cast<float>(i % 10));
   }
 }
 
@@ -143,7 +144,7 @@ TEST(MnistSample, IsDrawnFromTheFullSet) {
   EXPECT_EQ(all.train.name, "mnist train");
   EXPECT_EQ(all.train.count, 60000u);
   EXPECT_EQ(all.test.count, 10000u);
-  EXPECT_EQ(all.train.classes.size(), 10u);
+  EXPECT_EQ(all.train.readout.names.size(), 10u);
   all.train.validate();
   all.test.validate();
 
@@ -151,7 +152,7 @@ TEST(MnistSample, IsDrawnFromTheFullSet) {
   const auto check = [](const Dataset& whole, const Dataset& part, std::size_t k) {
     std::vector<std::vector<std::size_t>> rows(10);
     for (std::size_t i = 0; i < whole.count; ++i) {
-      rows[static_cast<std::size_t>(whole.labels[i])].push_back(i);
+      rows[static_cast<std::size_t>(whole.targets[i])].push_back(i);
     }
     for (std::size_t i = 0; i < part.count; ++i) {
       ASSERT_TRUE(std::ranges::equal(part.sequence(i), whole.sequence(rows[i % 10][i / 10 * k])));
@@ -165,11 +166,11 @@ TEST_F(MnistFiles, PixelsLabelsAndClasses) {
   const TrainTest sets = read_mnist(directory_ / "");
   EXPECT_EQ(sets.train.name, directory_.filename().string() + " train");
   EXPECT_EQ(sets.train.length, 6u);
-  EXPECT_EQ(sets.train.labels, (std::vector<std::int32_t>{0, 4, 0}));
-  EXPECT_EQ(sets.test.labels, std::vector<std::int32_t>{2});
+  EXPECT_EQ(sets.train.targets, (std::vector<float>{0, 4, 0}));
+  EXPECT_EQ(sets.test.targets, std::vector<float>{2});
   // Labels 1 and 3 occur nowhere; both parts know all five classes.
-  EXPECT_EQ(sets.train.classes, (std::vector<std::string>{"0", "1", "2", "3", "4"}));
-  EXPECT_EQ(sets.test.classes, sets.train.classes);
+  EXPECT_EQ(sets.train.readout.names, (std::vector<std::string>{"0", "1", "2", "3", "4"}));
+  EXPECT_EQ(sets.test.readout.names, sets.train.readout.names);
   EXPECT_EQ(sets.train.values[0], 0.0f);
   EXPECT_EQ(sets.train.values[1], 0.2f);
   EXPECT_EQ(sets.train.values[2], 1.0f);
@@ -188,8 +189,8 @@ TEST_F(MnistFiles, NamesOfSetsAreUtf8) {
 
 TEST_F(MnistFiles, LabelsUpTo255) {
   spill(train_labels(), idx(0x801, {3}, "\xff\x01\x02"));
-  EXPECT_EQ(read_mnist(directory_).train.labels[0], 255);
-  EXPECT_EQ(read_mnist(directory_).test.classes.size(), 256u);
+  EXPECT_EQ(read_mnist(directory_).train.targets[0], 255);
+  EXPECT_EQ(read_mnist(directory_).test.readout.names.size(), 256u);
 }
 
 TEST_F(MnistFiles, MissingFilesNameBothSpellings) {
@@ -219,7 +220,7 @@ TEST_F(MnistFiles, NamesMayHaveADot) {
   }
   fs::create_directory(directory_ / "train-labels-idx1-ubyte");
   EXPECT_EQ(read_mnist(directory_).train.values, before.train.values);
-  EXPECT_EQ(read_mnist(directory_).test.labels, before.test.labels);
+  EXPECT_EQ(read_mnist(directory_).test.targets, before.test.targets);
 }
 
 TEST_F(MnistFiles, CompressedNamesMayHaveADot) {

@@ -19,12 +19,26 @@ void check_ranges(const Options& options) {
 
 }  // namespace
 
+const Task& task_of(const DataOptions& options) {
+  return options.task == "auto" ? *tasks().front() : task_named(options.task, "data.task");
+}
+
 void fields(FieldList& list, DataOptions& options) {
   list.section("data");
   list.add("directory", options.directory,
-           "Where the four MNIST files or the recordings are; empty: built-in sample.");
+           "Where the four MNIST files, the recordings or the series are; empty: built-in sample.");
   list.add("kind", options.kind, "What is in the directory; auto looks.")
-      .one_of({"auto", "mnist", "audio"});
+      .one_of({"auto", "mnist", "audio", "series"});
+  std::vector<std::string> task_choices = task_names();
+  task_choices.insert(task_choices.begin(), "auto");
+  list.add("task", options.task,
+           "What the targets are; auto: that of the model, else classification. Series have to say "
+           "it, for training.")
+      .one_of(task_choices);
+  list.add("channels", options.channels, "Of series in CSV files: values of every time step.")
+      .range(1, 65536);
+  list.add("targets", options.targets, "Of series in CSV files: target values before them.")
+      .range(1, 65536);
   list.add("train_limit", options.train_limit, "Uses the first training sequences only; 0: all.")
       .in("sequences")
       .range(0, 1e9);

@@ -6,15 +6,23 @@
 #include <vector>
 
 #include "crosstate/base/options.h"
+#include "crosstate/task/task.h"
 
 namespace crosstate {
 
+/// Images (also the built-in sample), recordings, or series in CSV or NPZ files.
+enum class DataKind { kImages, kRecordings, kSeries };
+
 struct DataOptions {
   std::string directory;               // empty: the built-in sample
-  std::string kind = "auto";           // auto | mnist | audio
+  std::string kind = "auto";           // auto | mnist | audio | series
+  std::string task = "auto";           // auto: classification | the name of a task
   int train_limit = 0;                 // sequences used of each part, the first ones; 0: all
   int test_limit = 0;                  // likewise
   std::uint64_t permutation_seed = 0;  // 0: time steps stay in order
+  // Series only.
+  int channels = 1;  // values per time step, in CSV files
+  int targets = 1;   // target values per sequence, in CSV files
   // Recordings only.
   std::string layout = "auto";       // auto | names | folders | classes
   std::string test_indices = "0-4";  // of layout "names"
@@ -57,6 +65,9 @@ struct AugmentOptions {
   bool varies_frames() const { return time_masks > 0 || band_masks > 0; }
   bool any() const { return varies_samples() || varies_frames(); }
 };
+
+/// What the targets of the data are.
+const Task& task_of(const DataOptions& options);
 
 /// Bind the fields of sections "data", "front_end" and "augment".
 void fields(FieldList& list, DataOptions& options);

@@ -16,6 +16,12 @@ struct Matrix {
   std::vector<double> values;
 };
 
+/// An array of any number of dimensions, in C order.
+struct NumberArray {
+  std::vector<std::size_t> shape;
+  std::vector<double> values;
+};
+
 /// A matrix and its name within a file.
 using NamedMatrix = std::pair<std::string, Matrix>;
 
@@ -34,6 +40,11 @@ std::string format_npz(const std::vector<NamedMatrix>& matrices);
 /// order; a vector is one column. Throws Error naming `where` and the array for everything else and
 /// for damage.
 std::vector<NamedMatrix> parse_npz(std::string_view bytes, const std::string& where);
+
+/// Every array of an NPZ file, also of whole numbers and truth values, of one or more dimensions;
+/// those of three or more in C order. Throws Error as parse_npz() does.
+std::vector<std::pair<std::string, NumberArray>> parse_npz_numbers(std::string_view bytes,
+                                                                   const std::string& where);
 
 /// Throws Error for the name of a file that is neither NPZ nor CSV but .npy.
 void require_matrix_name(const std::filesystem::path& path);

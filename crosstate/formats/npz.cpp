@@ -9,7 +9,10 @@
 #include <cstring>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "crosstate/base/error.h"
 #include "crosstate/formats/matrix.h"
@@ -180,8 +183,8 @@ std::string_view header_value(std::string_view header, std::string_view key,
   return header;
 }
 
-// "(3, 4)", "(3,)"; nothing for other numbers of dimensions.
-std::optional<std::pair<std::size_t, std::size_t>> parse_shape(std::string_view text) {
+// "(3, 4)", "(3,)"; nothing for text that is no shape.
+std::optional<std::vector<std::size_t>> parse_shape(std::string_view text) {
   constexpr std::size_t kMostOfOne = std::size_t{1} << 31;
   if (text.empty() || text[0] != '(') return std::nullopt;
   text = text.substr(1, text.find(')') - 1);
@@ -195,24 +198,37 @@ std::optional<std::pair<std::size_t, std::size_t>> parse_shape(std::string_view 
     if (!text.empty() && text[0] != ',') return std::nullopt;
     text.remove_prefix(std::min(text.size(), text.find_first_not_of(", ")));
   }
-  if (sizes.size() == 1) sizes.push_back(1);
-  if (sizes.size() != 2) return std::nullopt;
-  return std::pair(sizes[0], sizes[1]);
+  return sizes;
 }
 
 template <class T>
-std::vector<double> read_values(std::string_view data, std::size_t rows, std::size_t columns,
-                                bool by_columns) {
-  std::vector<double> values(rows * columns);
-  for (std::size_t k = 0; k < values.size(); ++k) {
+std::vector<double> read_values(std::string_view data, std::size_t count) {
+  std::vector<double> values(count);
+  for (std::size_t k = 0; k < count; ++k) {
     T value;
     std::memcpy(&value, data.data() + k * sizeof value, sizeof value);
-    values[by_columns ? k % rows * columns + k / rows : k] = static_cast<double>(value);
+    values[k] = static_cast<double>(value);
   }
   return values;
 }
 
-Matrix parse_npy(std::string_view bytes, const std::string& where) {
+// How the numbers of a type of NumPy are read.
+struct NumberType {
+  std::string_view name;
+  std::size_t bytes;
+  std::vector<double> (*read)(std::string_view data, std::size_t count);
+};
+constexpr NumberType kNumberTypes[] = {
+    {"'<f8'", 8, read_values<double>},        {"'<f4'", 4, read_values<float>},
+    {"'<i8'", 8, read_values<std::int64_t>},  {"'<i4'", 4, read_values<std::int32_t>},
+    {"'<i2'", 2, read_values<std::int16_t>},  {"'|i1'", 1, read_values<std::int8_t>},
+    {"'<u8'", 8, read_values<std::uint64_t>}, {"'<u4'", 4, read_values<std::uint32_t>},
+    {"'<u2'", 2, read_values<std::uint16_t>}, {"'|u1'", 1, read_values<std::uint8_t>},
+    {"'|b1'", 1, read_values<std::uint8_t>}};
+constexpr std::size_t kFloatTypes = 2;  // of these, the first
+
+NumberArray parse_npy(std::string_view bytes, std::span<const NumberType> types,
+                      std::size_t most_dimensions, const std::string& where) {
   const Bytes file(bytes, where);
   if (!bytes.starts_with(kMagic)) fail(where, "is not a NumPy array");
   const bool is_long = file.number<std::uint8_t>(kMagic.size()) > 1;  // the version of the format
@@ -222,24 +238,61 @@ Matrix parse_npy(std::string_view bytes, const std::string& where) {
   const std::string_view header = file.part(start, length);
   const std::string_view data = bytes.substr(start + length);
 
-  const std::string_view type = header_value(header, "descr", where).substr(0, 5);
-  const bool is_double = type == "'<f8'";
-  if (!is_double && type != "'<f4'") {
-    fail(where, "type " + excerpt(type) + ", expected '<f8' or '<f4'");
+  const std::string_view name = header_value(header, "descr", where).substr(0, 5);
+  const auto type = std::find_if(types.begin(), types.end(),
+                                 [&](const NumberType& known) { return known.name == name; });
+  if (type == types.end()) {
+    fail(where, "type " + excerpt(name) + ", expected '<f8' or '<f4'" +
+                    (types.size() > kFloatTypes ? ", or whole numbers" : ""));
   }
   const bool by_columns = header_value(header, "fortran_order", where).starts_with("True");
   const auto shape = parse_shape(header_value(header, "shape", where));
-  if (!shape) fail(where, "expected an array of one or two dimensions");
-  const auto [rows, columns] = *shape;
-  const std::size_t expected = rows * columns * (is_double ? sizeof(double) : sizeof(float));
-  if (rows == 0 || columns == 0 || data.size() != expected) {
-    fail(where, std::to_string(data.size()) + " bytes of data for " + std::to_string(rows) + " x " +
-                    std::to_string(columns) + " numbers, expected " + std::to_string(expected) +
-                    " and more than none");
+  if (!shape || shape->empty() || shape->size() > most_dimensions) {
+    fail(where, most_dimensions == 2 ? "expected an array of one or two dimensions"
+                                     : "expected an array of one to three dimensions");
   }
-  return {rows, columns,
-          is_double ? read_values<double>(data, rows, columns, by_columns)
-                    : read_values<float>(data, rows, columns, by_columns)};
+  // Counted by division, since a product of sizes that are merely claimed may overflow.
+  std::size_t count = data.size() / type->bytes, left = count;
+  std::string sizes;
+  for (const std::size_t size : *shape) {
+    sizes += (sizes.empty() ? "" : " x ") + std::to_string(size);
+    left = size == 0 || left % size != 0 ? 0 : left / size;
+  }
+  if (left != 1 || data.size() % type->bytes != 0) {
+    if (shape->size() == 1) sizes += " x 1";
+    std::size_t expected = type->bytes;
+    for (const std::size_t size : *shape) expected *= size;
+    fail(where, std::to_string(data.size()) + " bytes of data for " + sizes +
+                    " numbers, expected " + std::to_string(expected) + " and more than none");
+  }
+  NumberArray array{*shape, type->read(data, count)};
+  if (!by_columns || shape->size() == 1) return array;
+  if (shape->size() > 2) fail(where, "is in Fortran order, expected C order");
+  const std::size_t rows = array.shape[0], columns = array.shape[1];
+  std::vector<double> values(count);
+  for (std::size_t k = 0; k < count; ++k) {
+    values[k % rows * columns + k / rows] = array.values[k];
+  }
+  return {array.shape, std::move(values)};
+}
+
+// The arrays of an archive by their names.
+template <class Read>
+void each_array(std::string_view bytes, const std::string& where, Read read) {
+  constexpr std::string_view kSuffix = ".npy";
+  const Bytes file(bytes, where);
+  const std::size_t end = find_directory_end(file, where);
+  const std::size_t count = file.number<std::uint16_t>(end + 10);
+  std::size_t at = file.number<std::uint32_t>(end + 16);
+  for (std::size_t n = 0; n < count; ++n) {
+    const Entry entry = read_entry(file, at, where);
+    at += kCentralSize + entry.name.size() + file.number<std::uint16_t>(at + 30) +
+          file.number<std::uint16_t>(at + 32);
+    if (!entry.name.ends_with(kSuffix)) continue;
+    const std::string name = entry.name.substr(0, entry.name.size() - kSuffix.size());
+    const std::string array = where + ": " + excerpt(name);
+    read(name, unpack(file, entry, array), array);
+  }
 }
 
 }  // namespace
@@ -278,22 +331,24 @@ std::string format_npz(const std::vector<NamedMatrix>& matrices) {
 }
 
 std::vector<NamedMatrix> parse_npz(std::string_view bytes, const std::string& where) {
-  constexpr std::string_view kSuffix = ".npy";
-  const Bytes file(bytes, where);
-  const std::size_t end = find_directory_end(file, where);
-  const std::size_t count = file.number<std::uint16_t>(end + 10);
-  std::size_t at = file.number<std::uint32_t>(end + 16);
   std::vector<NamedMatrix> matrices;
-  for (std::size_t n = 0; n < count; ++n) {
-    const Entry entry = read_entry(file, at, where);
-    at += kCentralSize + entry.name.size() + file.number<std::uint16_t>(at + 30) +
-          file.number<std::uint16_t>(at + 32);
-    if (!entry.name.ends_with(kSuffix)) continue;
-    const std::string name = entry.name.substr(0, entry.name.size() - kSuffix.size());
-    const std::string array = where + ": " + excerpt(name);
-    matrices.emplace_back(name, parse_npy(unpack(file, entry, array), array));
-  }
+  each_array(
+      bytes, where, [&](const std::string& name, const std::string& npy, const std::string& array) {
+        NumberArray numbers = parse_npy(npy, std::span(kNumberTypes).first(kFloatTypes), 2, array);
+        const std::size_t columns = numbers.shape.size() == 2 ? numbers.shape[1] : 1;
+        matrices.emplace_back(name, Matrix{numbers.shape[0], columns, std::move(numbers.values)});
+      });
   return matrices;
+}
+
+std::vector<std::pair<std::string, NumberArray>> parse_npz_numbers(std::string_view bytes,
+                                                                   const std::string& where) {
+  std::vector<std::pair<std::string, NumberArray>> arrays;
+  each_array(bytes, where,
+             [&](const std::string& name, const std::string& npy, const std::string& array) {
+               arrays.emplace_back(name, parse_npy(npy, kNumberTypes, 3, array));
+             });
+  return arrays;
 }
 
 }  // namespace crosstate

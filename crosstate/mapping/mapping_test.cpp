@@ -24,8 +24,8 @@ Network network(const ModelOptions& options, int inputs, const QuantOptions& qua
   data.count = 16;
   data.length = 30;
   data.channels = static_cast<std::size_t>(inputs);
-  data.labels.assign(16, 0);
-  data.classes = {"a", "b", "c"};
+  data.targets.assign(16, 0);
+  data.readout.names = {"a", "b", "c"};
   Random random(3, Stream::kTest);
   data.values.resize(data.count * data.length * data.channels);
   for (float& v : data.values) v = static_cast<float>(random.uniform(-1, 1));

@@ -136,7 +136,7 @@ class Calibration : public testing::Test {
   std::vector<double> mean_logits(const Network& network) {
     std::vector<float> logits;
     network.evaluate(batch_, pool_, &logits);
-    std::vector<double> means(static_cast<std::size_t>(kTask.classes), 0);
+    std::vector<double> means(static_cast<std::size_t>(kTask.outputs), 0);
     for (std::size_t i = 0; i < logits.size(); ++i) {
       means[i % means.size()] += static_cast<double>(logits[i]) / static_cast<double>(batch_.count);
     }

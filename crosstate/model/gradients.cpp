@@ -44,7 +44,7 @@ void backpropagate_recurrence(const BlockGradients& b, double factor, float inpu
 Gradients::Gradients(const Network::State& s) {
   const std::size_t H = s.channels(), O = s.linear_outputs();
   const auto inputs = static_cast<std::size_t>(s.task.inputs);
-  const auto classes = static_cast<std::size_t>(s.task.classes);
+  const auto classes = static_cast<std::size_t>(s.task.outputs);
   encoder.assign(H * inputs, 0);
   encoder_bias.assign(H, 0);
   decoder.assign(classes * H, 0);

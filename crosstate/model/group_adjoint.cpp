@@ -6,7 +6,7 @@ namespace crosstate {
 
 void GroupPass::decode_adjoint(const GroupMemory& m, const std::vector<double>& glogits,
                                Gradients& g, AlignedFloats& gh) const {
-  const auto classes = static_cast<std::size_t>(s_.task.classes);
+  const auto classes = static_cast<std::size_t>(s_.task.outputs);
   AlignedFloats gpooled(H_ * kLanes, 0);
   for (std::size_t k = 0; k < classes; ++k) {
     for (std::size_t i = 0; i < kLanes; ++i) {

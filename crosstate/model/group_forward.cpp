@@ -112,29 +112,31 @@ void GroupPass::draw_dropout(GroupMemory& m, std::size_t group, const LossOption
 
 BatchResult GroupPass::decode(const GroupMemory& m, std::size_t group, const LossOptions& loss,
                               float* logits, std::vector<double>* glogits) const {
-  const auto classes = static_cast<std::size_t>(s_.task.classes);
+  const auto outputs = static_cast<std::size_t>(s_.task.outputs);
+  const Readout& readout = batch_.readout;
+  const bool targets = readout.outputs() > 0;
   BatchResult result;
-  if (glogits != nullptr) glogits->assign(classes * kLanes, 0);
-  std::vector<float> out(classes);
-  std::vector<double> slope(glogits == nullptr ? 0 : classes);
+  if (targets) result.sums.assign(readout.task->sums(readout), 0);
+  if (glogits != nullptr) glogits->assign(outputs * kLanes, 0);
+  std::vector<float> out(outputs);
+  std::vector<double> slope(glogits == nullptr ? 0 : outputs);
+  TaskLoss options{loss.label_smoothing, loss.weights, {}, loss.distillation, loss.temperature};
   for (std::size_t i = 0; i < kLanes; ++i) {
     const std::size_t sequence = group * kLanes + i;
-    const std::int32_t label = batch_.labels[sequence];
-    if (label < 0) continue;
-    for (std::size_t k = 0; k < classes; ++k) {
+    if (sequence >= batch_.count) break;
+    for (std::size_t k = 0; k < outputs; ++k) {
       double sum = m.pool_count[i] * c_.decoder_bias[k];
       for (std::size_t h = 0; h < H_; ++h) {
         sum += c_.decoder[k * H_ + h] * m.pooled[h * kLanes + i];
       }
       out[k] = static_cast<float>(sum / m.pool_count[i]);
     }
-    if (logits != nullptr) std::copy(out.begin(), out.end(), logits + i * classes);
-    const auto top = std::max_element(out.begin(), out.end());
-    const auto truth = static_cast<std::size_t>(label);
-    result.correct += static_cast<std::size_t>(top - out.begin()) == truth;
-    std::span<const float> teacher = loss.teacher;
-    if (!teacher.empty()) teacher = teacher.subspan(sequence * classes, classes);
-    result.loss += classification_loss(out, truth, loss, teacher, slope);
+    if (logits != nullptr) std::copy(out.begin(), out.end(), logits + i * outputs);
+    if (!targets) continue;
+    const std::span<const float> target = batch_.target(sequence);
+    readout.task->add(readout, Output(out), target, result.sums);
+    if (!loss.teacher.empty()) options.teacher = loss.teacher.subspan(sequence * outputs, outputs);
+    result.loss += readout.task->loss(readout, out, target, options, slope);
     for (std::size_t k = 0; k < slope.size(); ++k) (*glogits)[k * kLanes + i] = slope[k];
   }
   return result;

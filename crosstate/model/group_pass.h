@@ -10,7 +10,7 @@
 #include "crosstate/data/batch.h"
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/kernels/scan.h"
-#include "crosstate/model/loss.h"
+#include "crosstate/model/network.h"
 #include "crosstate/model/network_state.h"
 #include "crosstate/model/pass.h"
 

@@ -107,7 +107,7 @@ Network::Network(const ModelOptions& options, const TaskShape& task,
   s.shapes = shapes;
   s.task = task;
   const auto inputs = static_cast<std::uint64_t>(task.inputs);
-  const auto classes = static_cast<std::uint64_t>(task.classes);
+  const auto classes = static_cast<std::uint64_t>(task.outputs);
   Builder build(s.parameters, seed);
   const double in = 1 / std::sqrt(static_cast<double>(inputs));
   const double out = 1 / std::sqrt(static_cast<double>(s.channels()));
@@ -140,9 +140,15 @@ std::vector<std::uint64_t> Network::State::mode_shape(std::size_t layer) const {
 }
 
 void Network::State::require_inputs(const Batch& batch) const {
-  if (batch.channels == static_cast<std::size_t>(task.inputs)) return;
-  fail("batch", std::to_string(batch.channels) + " channels, but the network has " +
-                    std::to_string(task.inputs) + " inputs");
+  if (batch.channels != static_cast<std::size_t>(task.inputs)) {
+    fail("batch", std::to_string(batch.channels) + " channels, but the network has " +
+                      std::to_string(task.inputs) + " inputs");
+  }
+  const std::size_t told = batch.readout.outputs();
+  if (told != 0 && told != static_cast<std::size_t>(task.outputs)) {
+    fail("batch", "targets of " + std::to_string(told) + " outputs, but the network has " +
+                      std::to_string(task.outputs));
+  }
 }
 
 void Network::State::add_ranges() {
@@ -200,7 +206,8 @@ std::size_t Network::parameter_count() const {
 
 BatchResult Network::train_step(const Batch& batch, const LossOptions& loss, ThreadPool& pool) {
   state_->require_inputs(batch);
-  const std::size_t logits = batch.count * static_cast<std::size_t>(task().classes);
+  if (batch.readout.outputs() == 0) fail("batch", "no targets, expected them for training");
+  const std::size_t logits = batch.count * static_cast<std::size_t>(task().outputs);
   if (!loss.teacher.empty() && loss.teacher.size() != logits) {
     fail("teacher",
          std::to_string(loss.teacher.size()) + " logits, expected " + std::to_string(logits));

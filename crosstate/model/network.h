@@ -1,4 +1,4 @@
-// A deep S4D classifier: encoder, blocks, pooling, decoder; forward, adjoint and rounding of every
+// A deep S4D network: encoder, blocks, pooling, decoder; forward, adjoint and rounding of every
 // site. One batch at a time, in groups of 16 sequences that run in parallel.
 #pragma once
 
@@ -22,7 +22,7 @@ namespace crosstate {
 /// What the data decides about a network.
 struct TaskShape {
   int inputs = 1;  // channels of the sequences
-  int classes = 10;
+  int outputs = 10;
 };
 
 struct NetworkParts;
@@ -31,14 +31,15 @@ struct LossOptions {
   double label_smoothing = 0;
   std::uint64_t seed = 0;  // address of dropout and noise draws
   std::uint64_t step = 0;
-  std::span<const float> teacher = {};  // logits of the batch, count x classes; empty: no teacher
+  std::span<const float> teacher = {};  // outputs for the batch, count x outputs; empty: no teacher
   double distillation = 0;              // weight of the teacher's distribution, 0 to 1
   double temperature = 1;               // that softens both distributions, above 0
+  std::span<const double> weights = {};  // of categories; empty: all 1
 };
 
 struct BatchResult {
-  double loss = 0;  // mean over the batch, see classification_loss()
-  std::size_t correct = 0;
+  double loss = 0;           // mean over the batch, see Task::loss()
+  std::vector<double> sums;  // over the batch, see Task::sums()
 };
 
 class Network {
@@ -63,11 +64,12 @@ class Network {
   std::size_t parameter_count() const;
 
   /// Forward, loss and adjoint: leaves the gradients in the parameters. Batch norm uses and updates
-  /// batch statistics. Bit-identical for any number of threads. Throws Error for a teacher's logits
-  /// that do not fit the batch.
+  /// batch statistics. Bit-identical for any number of threads. Throws Error for targets, or a
+  /// teacher's outputs, that do not fit.
   BatchResult train_step(const Batch& batch, const LossOptions& loss, ThreadPool& pool);
 
-  /// Forward only, with running statistics; logits: batch.count x classes if not null.
+  /// Forward only, with running statistics; without targets, loss and sums stay 0. logits: the
+  /// outputs, batch.count x outputs, if not null.
   BatchResult evaluate(const Batch& batch, ThreadPool& pool,
                        std::vector<float>* logits = nullptr) const;
 

@@ -42,7 +42,7 @@ struct Configuration {
     fields(f, quant);
     f.section("task");
     f.add("inputs", task.inputs, "channels of the sequences").range(1, 65536);
-    f.add("classes", task.classes, "classes").range(1, 65536);
+    f.add("classes", task.outputs, "classes").range(1, 65536);
     return f;
   }
 };
@@ -54,7 +54,7 @@ void require_enough_values(const Safetensors& content, const Configuration& conf
   const ModelOptions& model = configuration.model;
   const std::uint64_t channels = number(model.channels);
   std::uint64_t least =
-      channels * (number(configuration.task.inputs) + number(configuration.task.classes));
+      channels * (number(configuration.task.inputs) + number(configuration.task.outputs));
   for (const BlockShape& shape : shapes) least += channels * shape.size() + 2 * shape.modes();
   std::uint64_t found = 0;
   for (const auto& [name, tensor] : content.tensors) found += tensor.bytes.size() / sizeof(float);

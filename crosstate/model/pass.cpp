@@ -16,7 +16,8 @@ BatchResult mean(const std::vector<BatchResult>& parts, std::size_t count) {
   BatchResult total;
   for (const BatchResult& r : parts) {
     total.loss += r.loss;
-    total.correct += r.correct;
+    total.sums.resize(r.sums.size(), 0);
+    for (std::size_t k = 0; k < r.sums.size(); ++k) total.sums[k] += r.sums[k];
   }
   total.loss /= static_cast<double>(count);
   return total;
@@ -70,8 +71,8 @@ AlignedFloats norm_adjoint_map(const std::vector<double>& sum, const std::vector
 BatchResult forward_batch(const Network::State& state, const Coefficients& coefficients,
                           const Batch& batch, ThreadPool& pool, std::vector<float>* logits) {
   const GroupPass pass(state, coefficients, batch);
-  const auto classes = static_cast<std::size_t>(state.task.classes);
-  std::vector<float> all(logits == nullptr ? 0 : batch.groups * kLanes * classes);
+  const auto outputs = static_cast<std::size_t>(state.task.outputs);
+  std::vector<float> all(logits == nullptr ? 0 : batch.groups * kLanes * outputs);
   std::vector<BatchResult> results(batch.groups);
   std::vector<GroupMemory> memory(static_cast<std::size_t>(pool.size()));
   std::vector<Scratch> scratch(memory.size());
@@ -82,10 +83,10 @@ BatchResult forward_batch(const Network::State& state, const Coefficients& coeff
     GroupForward forward(pass, m, w);
     walk_layers(forward, state.blocks.size(), pass.blocks());
     results[g] =
-        pass.decode(m, g, {}, logits == nullptr ? nullptr : &all[g * kLanes * classes], nullptr);
+        pass.decode(m, g, {}, logits == nullptr ? nullptr : &all[g * kLanes * outputs], nullptr);
   });
   if (logits != nullptr) {
-    all.resize(batch.count * classes);
+    all.resize(batch.count * outputs);
     *logits = std::move(all);
   }
   return mean(results, batch.count);

@@ -84,7 +84,7 @@ struct Means {
 Means measure_means(const Network::State& s, std::span<const Batch> batches, ThreadPool& pool) {
   const Coefficients coefficients = s.coefficients();
   Means means{measure_observers(s, coefficients, batches, pool), {}};
-  means.logits.assign(static_cast<std::size_t>(s.task.classes), 0);
+  means.logits.assign(static_cast<std::size_t>(s.task.outputs), 0);
   std::size_t count = 0;
   for (const Batch& batch : batches) {
     std::vector<float> logits;

@@ -43,10 +43,10 @@ inline Dataset random_set(std::uint64_t seed, std::size_t count, std::size_t len
   set.length = length;
   set.channels = static_cast<std::size_t>(task.inputs);
   set.values.assign(count * length * set.channels, 0);
-  for (int k = 0; k < task.classes; ++k) set.classes.push_back(std::to_string(k));
+  for (int k = 0; k < task.outputs; ++k) set.readout.names.push_back(std::to_string(k));
   for (std::size_t i = 0; i < count; ++i) {
-    set.labels.push_back(
-        static_cast<std::int32_t>(random.below(static_cast<std::uint32_t>(task.classes))));
+    set.targets.push_back(
+        static_cast<float>(random.below(static_cast<std::uint32_t>(task.outputs))));
     const std::size_t n = ragged ? 1 + random.below(static_cast<std::uint32_t>(length)) : length;
     if (ragged) set.lengths.push_back(static_cast<std::uint32_t>(n));
     for (std::size_t k = 0; k < n * set.channels; ++k) {

@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "crosstate/pipeline/run_report.h"
+
 namespace crosstate {
 namespace {
 
@@ -52,19 +54,20 @@ std::string content_of(const MappedArray& a) {
 
 Plot age_plot(const SimulateSummary& summary) {
   Plot plot;
-  plot.title = "Accuracy as the chips grow older";
+  const TaskMetric& metric = summary.readout.task->primary();
+  plot.title = "Chips as they grow older";
   plot.x_label = "seconds since programming";
-  plot.y_label = "accuracy (%)";
+  plot.y_label = metric.heading();
   plot.log_x = true;
   plot.caption = "Mean over chips, with the deviation from chip to chip; and the worst chip.";
   Series mean{"mean", {}, {}, {}}, worst{"worst chip", {}, {}, {}};
   for (const AgeSummary& age : summary.ages) {
     const double x = std::max(1.0, age.seconds);  // 0 has no logarithm
     mean.x.push_back(x);
-    mean.y.push_back(100 * age.mean);
-    mean.error.push_back(100 * age.deviation);
+    mean.y.push_back(metric.in_report(age.mean));
+    mean.error.push_back(metric.in_report(age.deviation));
     worst.x.push_back(x);
-    worst.y.push_back(100 * age.worst);
+    worst.y.push_back(metric.in_report(age.worst));
   }
   plot.series = {std::move(mean), std::move(worst)};
   return plot;
@@ -109,11 +112,15 @@ std::string age_text(double seconds) {
 }
 
 Table chips_table(const SimulateSummary& summary) {
-  Table table{"", {"age", "chips", "mean accuracy (%)", "deviation (%)", "worst chip (%)"}, {}};
+  const TaskMetric& metric = summary.readout.task->primary();
+  const std::string unit = metric.is_share ? " (%)" : "";
+  Table table{"",
+              {"age", "chips", "mean " + metric.heading(), "deviation" + unit, "worst chip" + unit},
+              {}};
   for (const AgeSummary& age : summary.ages) {
-    table.rows.push_back({age_text(age.seconds), std::to_string(age.accuracy.size()),
-                          fixed(100 * age.mean, 2), fixed(100 * age.deviation, 2),
-                          fixed(100 * age.worst, 2)});
+    table.rows.push_back({age_text(age.seconds), std::to_string(age.metric.size()),
+                          metric.cell(age.mean), metric.cell(age.deviation),
+                          metric.cell(age.worst)});
   }
   return table;
 }
@@ -124,7 +131,7 @@ Report chips_report(const std::string& model, const SimulateSummary& summary,
   report.title =
       "Crosstate: " + model + (summary.external ? " on an external chip" : " on simulated chips");
   report.tables = {chips_table(summary)};
-  report.tables[0].title = "Accuracy";
+  report.tables[0].title = "Chips by age";
   Table chip{"Chip", {"quantity", "value"}, {}};
   chip.rows = {{"arrays", std::to_string(summary.arrays)},
                {"pairs of cells in use (%)", fixed(100 * summary.utilisation, 1)},
@@ -135,6 +142,12 @@ Report chips_report(const std::string& model, const SimulateSummary& summary,
         {"cells programmed within tolerance (%)", fixed(100 * summary.programming.yield(), 2)});
   }
   report.tables.push_back(std::move(chip));
+  if (!summary.ages.empty()) {
+    for (Table& table : task_tables(summary.readout, summary.first().sums)) {
+      table.title += ", all chips at the first age";
+      report.tables.push_back(std::move(table));
+    }
+  }
   if (summary.ages.size() > 1) report.plots.push_back(age_plot(summary));
   if (!errors.groups.empty()) report.plots.push_back(error_plot(errors));
   return report;

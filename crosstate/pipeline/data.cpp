@@ -12,6 +12,7 @@
 #include "crosstate/base/utf8.h"
 #include "crosstate/data/audio.h"
 #include "crosstate/data/recording_files.h"
+#include "crosstate/data/series.h"
 #include "crosstate/train/identity.h"
 
 namespace crosstate {
@@ -20,26 +21,36 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr const char* kClasses = "classes";
 constexpr const char* kPermutation = "permutation_seed";
 constexpr const char* kOrder = "permutation";
 constexpr std::size_t kCalibrationBatch = 64;
 
 }  // namespace
 
-bool holds_recordings(const DataOptions& options) {
-  if (options.kind == "audio" && options.directory.empty()) {
-    fail("options", "data.kind = \"audio\" without data.directory, expected the recordings' place");
+DataKind kind_of(const DataOptions& options) {
+  if (options.directory.empty() && (options.kind == "audio" || options.kind == "series")) {
+    fail("options", "data.kind = \"" + options.kind +
+                        "\" without data.directory, expected the place of the data");
   }
-  if (options.kind != "auto") return options.kind == "audio";
-  if (options.directory.empty() || holds_mnist(options.directory)) return false;
+  if (options.kind == "audio") return DataKind::kRecordings;
+  if (options.kind == "series") return DataKind::kSeries;
+  if (options.kind == "mnist" || options.directory.empty() || holds_mnist(options.directory)) {
+    return DataKind::kImages;
+  }
   std::error_code ignored;
   if (!fs::is_directory(options.directory, ignored)) {
-    fail(options.directory, "no such directory, expected one with MNIST files or recordings");
+    fail(options.directory,
+         "no such directory, expected one with MNIST files, recordings or series");
   }
-  if (holds_audio(options.directory)) return true;
+  if (holds_series(options.directory)) return DataKind::kSeries;
+  if (holds_audio(options.directory)) return DataKind::kRecordings;
   fail(options.directory,
-       "neither MNIST files (train-images-idx3-ubyte, ...) nor recordings (.wav, .flac) in it");
+       "neither MNIST files (train-images-idx3-ubyte, ...) nor recordings (.wav, .flac) nor series "
+       "(train.csv or .npz, ...) in it");
+}
+
+bool holds_recordings(const DataOptions& options) {
+  return kind_of(options) == DataKind::kRecordings;
 }
 
 namespace {
@@ -49,7 +60,10 @@ void keep_first(Recordings& set, int limit) {
   if (limit > 0 && count < set.items.size()) set.items.resize(count);
 }
 
+void require_task(const DataOptions& options, DataKind kind);
+
 AudioSets load_recordings(const DataOptions& options) {
+  require_task(options, DataKind::kRecordings);
   AudioSets sets = read_audio(options.directory, options);
   keep_first(sets.train, options.train_limit);
   keep_first(sets.test, options.test_limit);
@@ -71,7 +85,30 @@ void require_training(const AudioSets& sets, const DataOptions& options) {
        "data.test_share");
 }
 
-TrainTest load_images(const DataOptions& options) {
+// Images and recordings are of one class each; series tell nothing by themselves.
+void require_task(const DataOptions& options, DataKind kind) {
+  if (kind == DataKind::kSeries) {
+    if (options.task != "auto") return;
+    std::string names;
+    for (const std::string& name : task_names()) names += (names.empty() ? "" : ", ") + name;
+    fail("options", "data.task = \"auto\", expected what the targets in " +
+                        as_utf8(options.directory) + " are: one of " + names);
+  }
+  if (&task_of(options) != &classification()) {
+    fail("options", "data.task = \"" + options.task + "\", expected \"classification\" of " +
+                        (kind == DataKind::kImages ? "images" : "recordings"));
+  }
+}
+
+TrainTest load_sequences(const DataOptions& options) {
+  const DataKind kind = kind_of(options);
+  require_task(options, kind);
+  if (kind == DataKind::kSeries) {
+    TrainTest sets = read_series(options.directory, options, task_of(options));
+    sets.train = first(std::move(sets.train), static_cast<std::size_t>(options.train_limit));
+    sets.test = first(std::move(sets.test), static_cast<std::size_t>(options.test_limit));
+    return sets;
+  }
   TrainTest sets = options.directory.empty() ? read_mnist_sample() : read_mnist(options.directory);
   sets.train = first(std::move(sets.train), static_cast<std::size_t>(options.train_limit));
   sets.test = first(std::move(sets.test), static_cast<std::size_t>(options.test_limit));
@@ -148,8 +185,8 @@ RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
   return data;
 }
 
-RunData run_images(const RunOptions& options) {
-  TrainTest sets = load_images(options.data);
+RunData run_sequences(const RunOptions& options) {
+  TrainTest sets = load_sequences(options.data);
   RunData data;
   data.notes = std::move(sets.test.notes);
   data.test = std::move(sets.test);
@@ -164,24 +201,18 @@ RunData run_images(const RunOptions& options) {
 }
 
 // A network learns nothing of a class that it never meets, and nothing at all of a single one.
-void check_classes(const Dataset& training, const DataOptions& options,
+void check_targets(const Dataset& training, const DataOptions& options,
                    std::vector<std::string>& notes) {
-  constexpr std::size_t kNamed = 8;
-  const std::vector<std::string> absent = absent_classes(training);
-  if (absent.empty()) return;
-  if (training.classes.size() - absent.size() < 2) {
-    fail(training.name, "every training sequence is of one class, expected at least two" +
-                            (options.train_limit > 0
-                                 ? "; data.train_limit = " + std::to_string(options.train_limit)
-                                 : std::string()));
+  const Task& task = *training.readout.task;
+  const std::string unusable = task.unusable(training.readout, training.targets);
+  if (!unusable.empty()) {
+    fail(training.name,
+         unusable + (options.train_limit > 0
+                         ? "; data.train_limit = " + std::to_string(options.train_limit)
+                         : std::string()));
   }
-  std::string names;
-  for (std::size_t i = 0; i < absent.size() && i <= kNamed; ++i) {
-    names += (i == 0 ? "" : ", ") + (i < kNamed ? '"' + excerpt(absent[i]) + '"' : "...");
-  }
-  notes.push_back(training.name + ": no training sequence of " +
-                  (absent.size() == 1 ? "class " : std::to_string(absent.size()) + " classes: ") +
-                  names);
+  const std::string lacking = task.lacking(training.readout, training.targets);
+  if (!lacking.empty()) notes.push_back(training.name + ": " + lacking);
 }
 
 std::vector<std::int32_t> step_order(std::size_t steps, std::uint64_t seed) {
@@ -189,23 +220,10 @@ std::vector<std::int32_t> step_order(std::size_t steps, std::uint64_t seed) {
   return {order.begin(), order.end()};
 }
 
-void require_classes(const Dataset& set, const std::vector<std::string>& classes,
-                     const std::string& where) {
-  for (std::size_t i = 0; i < std::max(classes.size(), set.classes.size()); ++i) {
-    const auto name = [i](const std::vector<std::string>& names) {
-      return i < names.size() ? '"' + names[i] + '"' : std::string("absent");
-    };
-    if (name(classes) == name(set.classes)) continue;
-    fail(where, "made for " + std::to_string(classes.size()) + " classes, but " + set.name +
-                    " has " + std::to_string(set.classes.size()) + ": class " + std::to_string(i) +
-                    " is " + name(classes) + " there and " + name(set.classes) + " here");
-  }
-}
-
 }  // namespace
 
 void Preparation::save(Safetensors& model) const {
-  model.metadata[kClasses] = exact_json_text(json(classes));
+  save_readout(readout, model.metadata);
   model.metadata[kPermutation] = std::to_string(permutation_seed);
   if (permuted_steps > 0) {
     const std::vector<std::int32_t> order = step_order(permuted_steps, permutation_seed);
@@ -215,15 +233,16 @@ void Preparation::save(Safetensors& model) const {
 }
 
 std::optional<Preparation> Preparation::load(const Safetensors& model, const std::string& where) {
-  if (!model.metadata.contains(kClasses)) return std::nullopt;
+  const std::optional<Readout> readout = load_readout(model.metadata, where);
+  if (!readout) return std::nullopt;
   Preparation result;
+  result.readout = *readout;
   try {
-    result.classes = parse_json(model.metadata.at(kClasses)).get<std::vector<std::string>>();
     const json seed = parse_json(model.metadata.at(kPermutation));
     if (!seed.is_number_unsigned()) throw std::out_of_range(kPermutation);
     result.permutation_seed = seed.get<std::uint64_t>();
   } catch (const json::exception&) {
-    fail(where, "metadata 'classes' or 'permutation_seed' is damaged");
+    fail(where, "metadata 'permutation_seed' is damaged");
   } catch (const std::out_of_range&) {
     fail(where, "metadata 'permutation_seed' is missing or no whole number");
   }
@@ -267,22 +286,24 @@ void Preparation::require_length(const Dataset& set, const std::string& where) c
 
 void require_data(const RunOptions& options) {
   if (!holds_recordings(options.data) && options.augment.any()) {
-    fail("options", "section augment varies recordings, but the data are images; expected 0s");
+    fail("options", "section augment varies recordings, but the data are none; expected 0s");
   }
 }
 
 RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
   require_data(options);
   RunData data =
-      holds_recordings(options.data) ? run_recordings(options, pool) : run_images(options);
-  data.preparation.classes = data.training.classes;
+      holds_recordings(options.data) ? run_recordings(options, pool) : run_sequences(options);
+  Readout& readout = data.preparation.readout = data.training.readout;
+  readout.task->fit(readout, data.training.targets);
   data.preparation.permutation_seed = options.data.permutation_seed;
   if (options.data.permutation_seed != 0) data.preparation.permuted_steps = data.training.length;
   for (Dataset* set : {&data.training, &data.validation, &data.test}) {
     permute(*set, options.data.permutation_seed);
+    if (set->count > 0) set->readout = readout;
     set->validate();
   }
-  check_classes(data.training, options.data, data.notes);
+  check_targets(data.training, options.data, data.notes);
   return data;
 }
 
@@ -292,14 +313,23 @@ void require_kind(bool audio, const DataOptions& options,
                   const std::optional<Preparation>& preparation, const std::string& where) {
   const bool hears = preparation && preparation->front_end;
   if (audio == hears) return;
-  fail(where, hears ? "made for recordings, but the data are images; name recordings with --data"
-                    : "made for images, but " + options.directory + " holds recordings");
+  fail(where, hears ? "made for recordings, but the data are none; name recordings with --data"
+                    : "not made for recordings, but " + options.directory + " holds such");
+}
+
+// The model tells what the targets are, where the options do not.
+DataOptions with_task_of(const std::optional<Preparation>& preparation, DataOptions options) {
+  if (preparation && options.task == "auto" && kind_of(options) == DataKind::kSeries) {
+    options.task = preparation->readout.task->name();
+  }
+  return options;
 }
 
 Dataset prepared(Dataset set, const DataOptions& options,
                  const std::optional<Preparation>& preparation, const std::string& where) {
   if (preparation) {
-    require_classes(set, preparation->classes, where);
+    require_same_outputs(preparation->readout, set.readout, where, set.name);
+    set.readout = preparation->readout;
     preparation->require_length(set, where);
   }
   permute(set, preparation ? preparation->permutation_seed : options.permutation_seed);
@@ -309,8 +339,10 @@ Dataset prepared(Dataset set, const DataOptions& options,
 
 }  // namespace
 
-RunData load_model_data(const RunOptions& options, const std::optional<Preparation>& preparation,
+RunData load_model_data(const RunOptions& given, const std::optional<Preparation>& preparation,
                         const std::string& where, ThreadPool& pool) {
+  RunOptions options = given;
+  options.data = with_task_of(preparation, options.data);
   const bool audio = holds_recordings(options.data);
   require_kind(audio, options.data, preparation, where);
   RunData data;
@@ -325,7 +357,7 @@ RunData load_model_data(const RunOptions& options, const std::optional<Preparati
     data.test = make_sequences(recordings.test, *preparation->front_end, pool);
     data.test.notes = recordings.notes;
   } else {
-    data = run_images(options);
+    data = run_sequences(options);
     data.test.notes = std::move(data.notes);
   }
   for (Dataset* set : {&data.training, &data.validation, &data.test}) {
@@ -333,12 +365,13 @@ RunData load_model_data(const RunOptions& options, const std::optional<Preparati
       *set = prepared(std::move(*set), options.data, preparation, where);
     }
   }
-  check_classes(data.training, options.data, data.test.notes);
+  check_targets(data.training, options.data, data.test.notes);
   return data;
 }
 
-Dataset load_test_data(const DataOptions& options, const std::optional<Preparation>& preparation,
+Dataset load_test_data(const DataOptions& given, const std::optional<Preparation>& preparation,
                        const std::string& where, ThreadPool& pool) {
+  const DataOptions options = with_task_of(preparation, given);
   const bool audio = holds_recordings(options);
   require_kind(audio, options, preparation, where);
   Dataset set;
@@ -347,7 +380,7 @@ Dataset load_test_data(const DataOptions& options, const std::optional<Preparati
     set = make_sequences(recordings.test, *preparation->front_end, pool);
     set.notes = recordings.notes;
   } else {
-    set = load_images(options).test;
+    set = load_sequences(options).test;
   }
   return prepared(std::move(set), options, preparation, where);
 }
@@ -359,7 +392,7 @@ json data_identity(const DataOptions& options) {
             {"validation", data_identity(sets.validation)},
             {"test", data_identity(sets.test)}};
   }
-  const TrainTest sets = load_images(options);
+  const TrainTest sets = load_sequences(options);
   return {{"training", data_identity(sets.train)}, {"test", data_identity(sets.test)}};
 }
 

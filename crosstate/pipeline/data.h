@@ -23,13 +23,14 @@ namespace crosstate {
 /// What was done to the data that a model was trained on. It travels in the model's file, so that
 /// the model meets the same input wherever it is evaluated.
 struct Preparation {
-  std::vector<std::string> classes;
+  Readout readout;
   std::uint64_t permutation_seed = 0;  // 0: steps in order
   std::size_t permuted_steps = 0;      // length of the sequences that were permuted
   std::optional<FrontEnd> front_end;   // of recordings
 
-  /// Adds metadata "classes" and "permutation_seed", for permuted steps their order as the tensor
-  /// "permutation" (step t is what was step permutation[t]), and what FrontEnd::save() adds.
+  /// Adds what save_readout() does and metadata "permutation_seed", for permuted steps their order
+  /// as the tensor "permutation" (step t is what was step permutation[t]), and what
+  /// FrontEnd::save() adds.
   void save(Safetensors& model) const;
   /// Nothing for a model that tells none of it.
   static std::optional<Preparation> load(const Safetensors& model, const std::string& where);
@@ -49,8 +50,8 @@ struct RunData {
   std::unique_ptr<Augmenter> augmenter;  // of the training set; null: the same in every epoch
 };
 
-/// Whether the options name recordings, not images. Throws Error for a directory that is missing or
-/// holds neither.
+/// What the options name. Throws Error for a directory that is missing or holds no data.
+DataKind kind_of(const DataOptions& options);
 bool holds_recordings(const DataOptions& options);
 
 /// Throws Error for what load_run_data() would refuse without reading a single sequence.
@@ -58,13 +59,14 @@ void require_data(const RunOptions& options);
 
 /// Reads and prepares what the options name. The front end's statistics are those of the training
 /// set without the part held out. A validation part of the data is the validation set; without one
-/// it is held out of the training set. Throws Error where the training set is of one class; one
-/// that lacks a class of the set is a note. The pool must outlive the result.
+/// it is held out of the training set. Throws Error where the training set has nothing to learn
+/// from, such as one class alone; what it lacks otherwise is a note. The pool must outlive the
+/// result.
 RunData load_run_data(const RunOptions& options, ThreadPool& pool);
 
 /// The sets that the options name, split as by load_run_data() and prepared as for the model. A
 /// model that does not tell (`preparation` empty) gets what data.permutation_seed says. Throws
-/// Error for a data set of another kind, with other classes or, where steps are permuted, of
+/// Error for a data set of another kind, with other outputs or, where steps are permuted, of
 /// another length than the model's (`where`), and for recordings that are all of the test set. What
 /// was left out or assumed when reading stands in the notes. RunData::preparation and augmenter
 /// stay empty.

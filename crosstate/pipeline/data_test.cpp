@@ -52,7 +52,7 @@ TEST_F(RunDataTest, PreparesRecordings) {
   EXPECT_EQ(data.training.count + data.validation.count, 30u);
   EXPECT_EQ(data.validation.count, 3u);  // one of each class
   EXPECT_EQ(data.training.channels, 8u);
-  EXPECT_EQ(data.training.classes, (std::vector<std::string>{"high", "low", "middle"}));
+  EXPECT_EQ(data.training.readout.names, (std::vector<std::string>{"high", "low", "middle"}));
   EXPECT_EQ(data.augmenter, nullptr);
   ASSERT_TRUE(data.preparation.front_end);
   EXPECT_EQ(data.preparation.front_end->sample_rate(), 8000);
@@ -72,7 +72,7 @@ TEST_F(RunDataTest, TestSetIsTheSameForTheSavedModel) {
   const RunData data = load_run_data(options_, pool_);
   const Dataset test = load_test_data(options_.data, reloaded(data), "model", pool_);
   EXPECT_EQ(test.values, data.test.values);
-  EXPECT_EQ(test.labels, data.test.labels);
+  EXPECT_EQ(test.targets, data.test.targets);
 }
 
 TEST_F(RunDataTest, HoldsSpeakersOut) {
@@ -100,7 +100,7 @@ TEST_F(RunDataTest, AugmentsTheTrainingSetAlone) {
   EXPECT_EQ(data.training.values, plain.training.values);
   EXPECT_EQ(data.validation.values, plain.validation.values);
   EXPECT_EQ(data.test.values, plain.test.values);
-  EXPECT_EQ(data.augmenter->epoch(0).labels, data.training.labels);
+  EXPECT_EQ(data.augmenter->epoch(0).targets, data.training.targets);
   EXPECT_NE(data.augmenter->epoch(0).values, data.training.values);
 }
 
@@ -127,7 +127,7 @@ TEST_F(RunDataTest, RefusesWhatDoesNotBelongTogether) {
     EXPECT_THAT([&] { load_test_data(data, reloaded(model), "m.safetensors", pool_); },
                 ThrowsMessage<Error>(testing::AllOf(HasSubstr("m.safetensors"), HasSubstr(what))));
   };
-  refuse(options_.data, images, "made for images");
+  refuse(options_.data, images, "not made for recordings");
   refuse({}, recordings, "made for recordings");
   fs::rename(sounds_.path() / "low_ann_0.wav", sounds_.path() / "extra_ann_0.wav");
   refuse(options_.data, recordings, "class 0 is \"high\" there and \"extra\" here");
@@ -184,7 +184,7 @@ TEST_F(RunDataTest, AClassWithoutTrainingIsANoteAndASingleOneAnError) {
     }
   }
   const RunData data = load_run_data(options_, pool_);
-  EXPECT_EQ(data.training.classes.size(), 3u);
+  EXPECT_EQ(data.training.readout.outputs(), 3u);
   EXPECT_THAT(data.notes,
               testing::ElementsAre(HasSubstr("no training sequence of class \"high\"")));
   EXPECT_EQ(load_model_data(options_, reloaded(data), "model", pool_).test.notes, data.notes);
@@ -267,7 +267,7 @@ TEST_F(RunDataTest, PermutesImagesAndRemembersIt) {
 
 TEST(Preparation, RefusesDamage) {
   Safetensors good;
-  Preparation{{"a", "b"}, 3, 5, std::nullopt}.save(good);
+  Preparation{{.names = {"a", "b"}}, 3, 5, std::nullopt}.save(good);
   EXPECT_EQ(Preparation::load(good, "m")->permutation_seed, 3u);
   EXPECT_FALSE(Preparation::load({}, "m"));
   for (const auto& [key, text] :

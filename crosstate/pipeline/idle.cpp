@@ -205,13 +205,19 @@ Idle idle_in_run(const RunOptions& options) {
   return idle;
 }
 
-Idle idle_with_data(const RunOptions& options, bool recordings) {
+Idle idle_with_data(const RunOptions& options, DataKind kind) {
   Idle idle;
-  if (!recordings) {
+  if (kind != DataKind::kSeries) {
+    idle.push_back({{"data.channels", "data.targets"},
+                    kind == DataKind::kImages ? "images; it is about series"
+                                              : "recordings; it is about series"});
+  }
+  if (kind != DataKind::kRecordings) {
     idle.push_back(
         {{"front_end.", "augment.", "data.layout", "data.test_indices", "data.test_share",
           "data.test_speaker", "data.validation_speaker", "data.sample_rate", "data.longest"},
-         "images; it is about recordings"});
+         kind == DataKind::kImages ? "images; it is about recordings"
+                                   : "series; it is about recordings"});
     return idle;
   }
   const DataOptions& data = options.data;
@@ -288,12 +294,13 @@ std::string idle_reason(std::string_view key, const Idle& idle) {
 }
 
 std::string idle_reason_in_run(std::string_view key, const RunOptions& options,
-                               const std::function<bool()>& recordings) {
+                               const std::function<DataKind()>& kind) {
   std::string why = idle_reason(key, idle_in_run(options));
   if (!why.empty()) return why;
-  why = idle_reason(key, idle_with_data(options, true));
-  const std::string of_images = idle_reason(key, idle_with_data(options, false));
-  return why == of_images || recordings() ? why : of_images;
+  const auto with = [&](DataKind data) { return idle_reason(key, idle_with_data(options, data)); };
+  why = with(DataKind::kImages);
+  const bool any = why == with(DataKind::kRecordings) && why == with(DataKind::kSeries);
+  return any ? why : with(kind());
 }
 
 }  // namespace crosstate

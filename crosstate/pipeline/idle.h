@@ -23,9 +23,9 @@ struct IdleSettings {
   std::string why;                // "run.prune = false"
 };
 
-/// Of run(), whatever the data are; of data that are images, or recordings.
+/// Of run(), whatever the data are; of data of a kind.
 std::vector<IdleSettings> idle_in_run(const RunOptions& options);
-std::vector<IdleSettings> idle_with_data(const RunOptions& options, bool recordings);
+std::vector<IdleSettings> idle_with_data(const RunOptions& options, DataKind kind);
 /// Of simulate() and of a Chip without a data set.
 std::vector<IdleSettings> idle_on_chips(const Target& target, const SimulateOptions& simulate);
 std::vector<IdleSettings> idle_on_target(const Target& target);
@@ -33,10 +33,10 @@ std::vector<IdleSettings> idle_on_target(const Target& target);
 std::vector<IdleSettings> idle_in_quantize(const RunOptions& options);
 std::vector<IdleSettings> idle_in_prune(const RunOptions& options, bool floats);
 
-/// Why a key changes nothing; "" where it may change something. `recordings` is asked only for keys
+/// Why a key changes nothing; "" where it may change something. `kind` is asked only for keys
 /// that are about the data.
 std::string idle_reason(std::string_view key, const std::vector<IdleSettings>& idle);
 std::string idle_reason_in_run(std::string_view key, const RunOptions& options,
-                               const std::function<bool()>& recordings);
+                               const std::function<DataKind()>& kind);
 
 }  // namespace crosstate

@@ -6,7 +6,8 @@ namespace crosstate {
 namespace {
 
 std::string reason(const std::string& key, const RunOptions& options, bool recordings = false) {
-  return idle_reason_in_run(key, options, [=] { return recordings; });
+  return idle_reason_in_run(key, options,
+                            [=] { return recordings ? DataKind::kRecordings : DataKind::kImages; });
 }
 
 TEST(Idle, KeysExist) {
@@ -26,7 +27,9 @@ TEST(Idle, KeysExist) {
     options.target.external.command = on ? "x" : "";
     options.front_end.kind = on ? "waveform" : "log-mel";
     expect_known(idle_in_run(options));
-    expect_known(idle_with_data(options, on));
+    for (const DataKind kind : {DataKind::kImages, DataKind::kRecordings, DataKind::kSeries}) {
+      expect_known(idle_with_data(options, kind));
+    }
     expect_known(idle_in_quantize(options));
     expect_known(idle_in_prune(options, on));
     options.quantize = on;

@@ -29,15 +29,15 @@ json size_json(const NetworkSize& size) {
           {"parameters", size.parameters}};
 }
 
-json point_json(const PrunePoint& point, const NetworkSize& whole) {
+json point_json(const PrunePoint& point, const NetworkSize& whole, const std::string& metric) {
   json out = size_json(point.size);
   out["file"] = point.file;
   out["states_removed"] = removed(point.size.states, whole.states);
   out["stream_channels_removed"] = removed(point.size.stream, whole.stream);
   out["block_channels_removed"] = removed(point.size.channels, whole.channels);
-  out["accuracy_one_shot"] = point.one_shot;
-  out["accuracy"] = number(point.retrained);
-  out["validation_accuracy"] = number(point.validation_accuracy);
+  out[metric + "_one_shot"] = point.one_shot;
+  out[metric] = number(point.retrained);
+  out["validation_" + metric] = number(point.validation_metric);
   out["memory"] = to_json(point.memory);
   out["history"] = point.training.epochs;
   return out;
@@ -45,22 +45,23 @@ json point_json(const PrunePoint& point, const NetworkSize& whole) {
 
 std::string kind_of(const PrunedModel& model) { return model.quantized ? "quantized" : "float"; }
 
-Plot accuracy_plot(const PruneSummary& summary) {
+Plot metric_plot(const PruneSummary& summary) {
+  const TaskMetric& metric = summary.readout.task->primary();
   Plot plot;
-  plot.title = "Accuracy against the share of states removed";
+  plot.title = "Test " + metric.title + " against the share of states removed";
   plot.x_label = "states removed (%)";
-  plot.y_label = "test accuracy (%)";
+  plot.y_label = "test " + metric.heading();
   plot.caption = "Right after pruning, and after training on with the rounding in the loop.";
   for (const PrunedModel& model : summary.models) {
-    Series one_shot{kind_of(model) + ", pruned", {0}, {100 * model.accuracy}, {}};
-    Series retrained{kind_of(model) + ", trained on", {0}, {100 * model.accuracy}, {}};
+    Series one_shot{kind_of(model) + ", pruned", {0}, {metric.in_report(model.metric)}, {}};
+    Series retrained{kind_of(model) + ", trained on", {0}, {metric.in_report(model.metric)}, {}};
     for (const PrunePoint& point : model.points) {
       const double share = 100 * removed(point.size.states, model.size.states);
       one_shot.x.push_back(share);
-      one_shot.y.push_back(100 * point.one_shot);
+      one_shot.y.push_back(metric.in_report(point.one_shot));
       if (std::isnan(point.retrained)) continue;
       retrained.x.push_back(share);
-      retrained.y.push_back(100 * point.retrained);
+      retrained.y.push_back(metric.in_report(point.retrained));
     }
     plot.series.push_back(std::move(one_shot));
     if (retrained.x.size() > 1) plot.series.push_back(std::move(retrained));
@@ -71,16 +72,17 @@ Plot accuracy_plot(const PruneSummary& summary) {
 }  // namespace
 
 json to_json(const PruneSummary& summary) {
+  const std::string metric = summary.readout.task->primary().name;
   json models = json::array();
   for (const PrunedModel& model : summary.models) {
     json out = size_json(model.size);
     out["file"] = model.file;
     out["quantized"] = model.quantized;
-    out["accuracy"] = model.accuracy;
+    out[metric] = model.metric;
     out["memory"] = to_json(model.memory);
     out["points"] = json::array();
     for (const PrunePoint& point : model.points) {
-      out["points"].push_back(point_json(point, model.size));
+      out["points"].push_back(point_json(point, model.size, metric));
     }
     models.push_back(std::move(out));
   }
@@ -94,9 +96,11 @@ json to_json(const PruneSummary& summary) {
 }
 
 Table prune_table(const PruneSummary& summary) {
+  const TaskMetric& metric = summary.readout.task->primary();
+  const std::string unit = metric.is_share ? " (%)" : ", " + metric.title;
   Table table{"",
               {"model", "states", "removed (%)", "channels", "block channels", "parameters",
-               "memory (bytes)", "pruned (%)", "trained on (%)"},
+               "memory (bytes)", "pruned" + unit, "trained on" + unit},
               {}};
   for (const PrunedModel& model : summary.models) {
     const auto row = [&](const std::string& name, const NetworkSize& size,
@@ -110,11 +114,11 @@ Table prune_table(const PruneSummary& summary) {
               std::to_string(memory.total())};
     };
     table.rows.push_back(row(kind_of(model), model.size, model.memory));
-    table.rows.back().insert(table.rows.back().end(), {fixed(100 * model.accuracy, 2), "-"});
+    table.rows.back().insert(table.rows.back().end(), {metric.cell(model.metric), "-"});
     for (const PrunePoint& point : model.points) {
       table.rows.push_back(row(point.file, point.size, point.memory));
       table.rows.back().insert(table.rows.back().end(),
-                               {fixed(100 * point.one_shot, 2), fixed(100 * point.retrained, 2)});
+                               {metric.cell(point.one_shot), metric.cell(point.retrained)});
     }
   }
   return table;
@@ -129,7 +133,7 @@ Report prune_report(const PruneSummary& summary) {
       "What remains is trained on as it will be deployed.");
   report.tables = {prune_table(summary)};
   report.tables[0].title = "Models";
-  report.plots = {accuracy_plot(summary)};
+  report.plots = {metric_plot(summary)};
   report.details = {{"configuration", summary.config}, {"machine", summary.machine}};
   return report;
 }

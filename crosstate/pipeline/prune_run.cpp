@@ -22,6 +22,9 @@ RunOptions options_of(const Safetensors& content, const std::string& file, RunOp
   options.model = Network::from_tensors(content, file).options();
   if (const std::optional<Preparation> preparation = Preparation::load(content, file)) {
     options.data.permutation_seed = preparation->permutation_seed;
+    if (kind_of(options.data) == DataKind::kSeries && options.data.task == "auto") {
+      options.data.task = preparation->readout.task->name();
+    }
     if (preparation->front_end) options.front_end = preparation->front_end->options();
   }
   return options;
@@ -125,8 +128,8 @@ class PruneRun {
     return step + 1 < steps ? each : options_.qat.epochs - each * static_cast<int>(steps - 1);
   }
 
-  double accuracy(const Network& network) const {
-    return pipeline_.evaluate(network, pipeline_.data().test).accuracy();
+  double metric(const Network& network) const {
+    return pipeline_.evaluate(network, pipeline_.data().test).metric();
   }
 
   void take(const Subject& subject) {
@@ -136,7 +139,7 @@ class PruneRun {
     model.quantized = original_->quantized();
     model.size = size_of(*original_);
     model.memory = count_memory(*original_);
-    model.accuracy = accuracy(*original_);
+    model.metric = metric(*original_);
     batches_ = score_batches(pipeline_.data().training, options_);
     whole_ = std::make_unique<Network>(*original_);
     set_noise(*whole_);
@@ -170,9 +173,9 @@ class PruneRun {
     PrunePoint& point = summary_.models.back().points.emplace_back();
     point.wanted = shares;
     point.file = stage.name + ".safetensors";
-    point.retrained = point.validation_accuracy = std::numeric_limits<double>::quiet_NaN();
+    point.retrained = point.validation_metric = std::numeric_limits<double>::quiet_NaN();
     const Network at_once = pruned(*whole_, shares);
-    point.one_shot = accuracy(at_once);
+    point.one_shot = metric(at_once);
     smaller_ = std::make_unique<Network>(options_.prune.retrain ? *whole_ : at_once);
   }
 
@@ -185,7 +188,7 @@ class PruneRun {
     }
     PrunePoint& point = summary_.models.back().points.back();
     point.training = train(stage, *smaller_, epochs, {});
-    point.validation_accuracy = point.training.best_validation_accuracy;
+    point.validation_metric = point.training.best_validation_metric;
   }
 
   TrainSummary train(const Stage& stage, Network& network, int epochs, TrainContext context) {
@@ -200,7 +203,7 @@ class PruneRun {
   void finish(const Stage& stage) {
     PrunePoint& point = summary_.models.back().points.back();
     pipeline_.finish(stage.name, *smaller_);
-    if (options_.prune.retrain) point.retrained = accuracy(*smaller_);
+    if (options_.prune.retrain) point.retrained = metric(*smaller_);
     point.size = size_of(*smaller_);
     point.memory = count_memory(*smaller_);
   }

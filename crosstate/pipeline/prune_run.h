@@ -17,9 +17,10 @@ namespace crosstate {
 struct PrunePoint {
   PruneShares wanted;
   NetworkSize size;
-  double one_shot = 0;  // accuracy on the test set before any training; of gradual pruning, at once
-  double retrained = 0;            // afterwards; NaN without
-  double validation_accuracy = 0;  // likewise; NaN without a validation set
+  // The task's primary metric on the test set before any training; of gradual pruning, at once.
+  double one_shot = 0;
+  double retrained = 0;          // afterwards; NaN without
+  double validation_metric = 0;  // likewise; NaN without a validation set
   MemorySummary memory;
   std::string file;       // of the model, in the directory
   TrainSummary training;  // of the last stage
@@ -28,7 +29,7 @@ struct PrunePoint {
 struct PrunedModel {
   std::string file;
   bool quantized = false;
-  double accuracy = 0;  // on the test set before pruning
+  double metric = 0;  // likewise, on the test set before pruning
   NetworkSize size;
   MemorySummary memory;
   std::vector<PrunePoint> points;
@@ -57,7 +58,7 @@ nlohmann::json to_json(const PruneSummary& summary);
 
 /// One row per model and point.
 Table prune_table(const PruneSummary& summary);
-/// With accuracy against the share of states removed.
+/// With the primary metric against the share of states removed.
 Report prune_report(const PruneSummary& summary);
 
 }  // namespace crosstate

@@ -84,7 +84,7 @@ class PruneRunTest : public testing::Test {
     return Network::from_tensors(read_safetensors(file), file);
   }
   double accuracy_of(const Network& network) {
-    return evaluate_accuracy(network, load_run_data(options_, pool_).test, 256, pool_);
+    return evaluate_metric(network, load_run_data(options_, pool_).test, 256, pool_);
   }
 
   fs::path directory_;
@@ -106,7 +106,7 @@ TEST_F(PruneRunTest, ReportsWhatItLeaves) {
     EXPECT_EQ(one.file, first ? model : against);
     EXPECT_EQ(one.quantized, first);
     const Network original = load(one.file);
-    EXPECT_EQ(one.accuracy, accuracy_of(original));
+    EXPECT_EQ(one.metric, accuracy_of(original));
     EXPECT_EQ(one.size.states, size_of(original).states);
     ASSERT_EQ(one.points.size(), 1u);
     const PrunePoint& point = one.points.front();
@@ -117,7 +117,7 @@ TEST_F(PruneRunTest, ReportsWhatItLeaves) {
     const Network left = load((directory_ / "out" / point.file).string());
     EXPECT_TRUE(left.quantized());
     EXPECT_EQ(point.retrained, accuracy_of(left));
-    EXPECT_TRUE(std::isfinite(point.validation_accuracy));
+    EXPECT_TRUE(std::isfinite(point.validation_metric));
     EXPECT_EQ(point.training.epochs.size(), 2u);
     EXPECT_EQ(point.size.states, size_of(left).states);
     EXPECT_EQ(point.size.stream, size_of(left).stream);

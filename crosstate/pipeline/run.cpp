@@ -88,7 +88,7 @@ class Run {
 
   TaskShape task() const {
     return {static_cast<int>(pipeline_.data().training.channels),
-            static_cast<int>(pipeline_.data().training.classes.size())};
+            static_cast<int>(pipeline_.data().training.readout.outputs())};
   }
 
   // What run.start names has to be what training would have made, but for the weights.
@@ -108,7 +108,7 @@ class Run {
     }
     if (float_->task().inputs != task().inputs ||
         !pipeline_.data().preparation.difference(start_).empty()) {
-      fail(file, "was trained on other data (channels, classes, order of steps or front end)");
+      fail(file, "was trained on other data (channels, targets, order of steps or front end)");
     }
   }
 
@@ -199,14 +199,14 @@ class Run {
              const TrainContext& context, StageSummary& summary) {
     summary.training = pipeline_.train(stage, network, options, context);
     pipeline_.finish(stage.name, network);
-    summary.validation_accuracy = summary.training.best_validation_accuracy;
+    summary.validation_metric = summary.training.best_validation_metric;
     summary.memory = count_memory(network);
   }
 
   // A network that was not trained here.
   void describe(const Network& network, StageSummary& summary) const {
     summary.memory = count_memory(network);
-    summary.validation_accuracy = pipeline_.validation_accuracy(network);
+    summary.validation_metric = pipeline_.validation_metric(network);
   }
 
   void describe_bits(StageSummary& stage) const {
@@ -220,7 +220,8 @@ class Run {
     const auto measure = [&](const std::unique_ptr<Network>& network, StageSummary& stage) {
       if (!network) return;
       const Tally tally = pipeline_.evaluate(*network, pipeline_.data().test);
-      stage.accuracy = tally.accuracy();
+      stage.metric = tally.metric();
+      stage.sums = tally.sums;
       stage.loss = tally.loss();
     };
     measure(float_, summary_.float_stage);
@@ -276,14 +277,16 @@ class Run {
   std::unique_ptr<Network> float_, pruned_, ptq_, qat_;
 };
 
-json stage_json(const StageSummary& stage) {
-  json out = {{"accuracy", stage.accuracy},
+json stage_json(const StageSummary& stage, const Readout& readout) {
+  const std::string metric = readout.task->primary().name;
+  json out = {{metric, stage.metric},
               {"loss", stage.loss},
-              {"validation_accuracy", stage.validation_accuracy},
+              {"validation_" + metric, stage.validation_metric},
               {"seconds", stage.seconds},
               {"weight_bits", stage.weight_bits},
               {"state_bits", stage.state_bits},
               {"memory", to_json(stage.memory)}};
+  if (!stage.sums.empty()) out.update(readout.task->to_json(readout, stage.sums));
   if (!stage.training.epochs.empty()) {
     out["best_epoch"] = stage.training.best_epoch;
     out["epochs"] = stage.training.epochs.size();
@@ -293,12 +296,13 @@ json stage_json(const StageSummary& stage) {
   return out;
 }
 
-json age_json(const AgeSummary& age) {
+json age_json(const AgeSummary& age, const Readout& readout) {
+  const std::string metric = readout.task->primary().name;
   return {{"seconds_since_programming", age.seconds},
-          {"accuracy_mean", age.mean},
-          {"accuracy_std", age.deviation},
-          {"accuracy_worst", age.worst},
-          {"accuracy", age.accuracy}};
+          {metric + "_mean", age.mean},
+          {metric + "_std", age.deviation},
+          {metric + "_worst", age.worst},
+          {metric, age.metric}};
 }
 
 json crossbar_json(const CrossbarSummary& crossbar) {
@@ -307,8 +311,8 @@ json crossbar_json(const CrossbarSummary& crossbar) {
   out["sweep"] = json::array();
   for (const NoisePoint& point : crossbar.sweep) {
     out["sweep"].push_back({{"noise", point.noise},
-                            {"ptq", age_json(point.ptq.first())},
-                            {"qat", age_json(point.qat.first())}});
+                            {"ptq", age_json(point.ptq.first(), point.ptq.readout)},
+                            {"qat", age_json(point.qat.first(), point.qat.readout)}});
   }
   return out;
 }
@@ -316,10 +320,10 @@ json crossbar_json(const CrossbarSummary& crossbar) {
 }  // namespace
 
 json to_json(const SimulateSummary& chips) {
-  json out = age_json(chips.first());
+  json out = age_json(chips.first(), chips.readout);
   out.erase("seconds_since_programming");
   out["ages"] = json::array();
-  for (const AgeSummary& age : chips.ages) out["ages"].push_back(age_json(age));
+  for (const AgeSummary& age : chips.ages) out["ages"].push_back(age_json(age, chips.readout));
   out["arrays"] = chips.arrays;
   out["utilisation"] = chips.utilisation;
   out["conversions_per_step"] = chips.conversions_per_step;
@@ -348,16 +352,16 @@ json to_json(const RunSummary& summary) {
               {"machine", summary.machine},
               {"config", summary.config}};
   out["notes"] = summary.notes;
-  if (summary.float_stage.done) out["float"] = stage_json(summary.float_stage);
+  if (summary.float_stage.done) out["float"] = stage_json(summary.float_stage, summary.readout);
   if (summary.pruned.done) {
-    out["pruned"] = stage_json(summary.pruned);
+    out["pruned"] = stage_json(summary.pruned, summary.readout);
     out["pruned"].update({{"states", summary.pruned_size.states},
                           {"stream_channels", summary.pruned_size.stream},
                           {"block_channels", summary.pruned_size.channels},
                           {"parameters", summary.pruned_size.parameters}});
   }
-  if (summary.ptq.done) out["ptq"] = stage_json(summary.ptq);
-  if (summary.qat.done) out["qat"] = stage_json(summary.qat);
+  if (summary.ptq.done) out["ptq"] = stage_json(summary.ptq, summary.readout);
+  if (summary.qat.done) out["qat"] = stage_json(summary.qat, summary.readout);
   if (summary.crossbar.done) out["crossbar"] = crossbar_json(summary.crossbar);
   const StageSummary& last = summary.qat.done ? summary.qat : summary.float_stage;
   out["weight_bits"] = last.weight_bits;

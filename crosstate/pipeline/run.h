@@ -15,9 +15,10 @@
 namespace crosstate {
 
 struct StageSummary : StageRecord {
-  double accuracy = 0;             // on the test set
-  double loss = 0;                 // likewise
-  double validation_accuracy = 0;  // NaN without a validation set
+  double metric = 0;             // the task's primary one, on the test set
+  double loss = 0;               // likewise
+  std::vector<double> sums;      // likewise, see Task::sums()
+  double validation_metric = 0;  // NaN without a validation set
   int weight_bits = 32, state_bits = 32;
   MemorySummary memory;
   TrainSummary training;  // empty for post-training quantization
@@ -50,12 +51,13 @@ struct RunSummary : PipelineSummary {
 /// same models, byte for byte, as one that was never interrupted.
 RunSummary run(const RunOptions& options, const RunContext& context);
 
-/// Keys accuracy_mean, accuracy_std, accuracy_worst and accuracy at the first age, ages with the
-/// same for each, arrays, utilisation, conversions_per_step, yield, ...
+/// Of the primary metric, such as accuracy, keys accuracy_mean, accuracy_std, accuracy_worst and
+/// accuracy at the first age, ages with the same for each, arrays, utilisation,
+/// conversions_per_step, yield, ...
 nlohmann::json to_json(const SimulateSummary& chips);
 
-/// Keys float, pruned, ptq, qat (accuracy, loss, memory, ...), crossbar (accuracy_mean, ...),
-/// parameters, seconds, seed, machine, config.
+/// Keys float, pruned, ptq, qat (what Task::to_json() tells, loss, memory, ...), crossbar
+/// (accuracy_mean, ...), parameters, seconds, seed, machine, config.
 nlohmann::json to_json(const RunSummary& summary);
 
 }  // namespace crosstate

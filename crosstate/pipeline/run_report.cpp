@@ -1,5 +1,6 @@
 #include "crosstate/pipeline/run_report.h"
 
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 
@@ -11,6 +12,13 @@ std::string fixed(double value, int digits) {
   char text[64];
   std::snprintf(text, sizeof text, "%.*f", digits, value);
   return text;
+}
+
+// At the start of a sentence.
+std::string titled(const TaskMetric& metric) {
+  std::string title = metric.title;
+  title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(title[0])));
+  return title;
 }
 
 struct NamedStage {
@@ -33,10 +41,11 @@ Plot learning_curves(const RunSummary& summary) {
   Plot plot;
   plot.title = "Learning curves";
   plot.x_label = "epoch";
-  plot.y_label = "accuracy (%)";
-  plot.caption =
-      "Accuracy on the training set while it is learned from, and on the part held out from it. "
-      "Quantization-aware training starts where post-training quantization ends.";
+  const TaskMetric& metric = summary.readout.task->primary();
+  plot.y_label = metric.heading();
+  plot.caption = titled(metric) +
+                 " on the training set while it is learned from, and on the part held out from it. "
+                 "Quantization-aware training starts where post-training quantization ends.";
   double before = 0;
   for (const auto& [name, stage] : stages_done(summary)) {
     if (stage->training.epochs.empty()) continue;
@@ -46,10 +55,10 @@ Plot learning_curves(const RunSummary& summary) {
     for (const EpochLog& log : stage->training.epochs) {
       const double epoch = before + log.epoch;
       training.x.push_back(epoch);
-      training.y.push_back(100 * log.train_accuracy);
-      if (std::isnan(log.validation_accuracy)) continue;
+      training.y.push_back(metric.in_report(log.train_metric));
+      if (std::isnan(log.validation_metric)) continue;
       validation.x.push_back(epoch);
-      validation.y.push_back(100 * log.validation_accuracy);
+      validation.y.push_back(metric.in_report(log.validation_metric));
     }
     before += static_cast<double>(stage->training.epochs.size());
     plot.series.push_back(std::move(training));
@@ -61,18 +70,18 @@ Plot learning_curves(const RunSummary& summary) {
 Plot stage_bars(const RunSummary& summary) {
   Plot plot;
   plot.kind = PlotKind::kBar;
-  plot.title = "Accuracy of each stage";
-  plot.y_label = "test accuracy (%)";
-  plot.caption =
-      "On the test set, which no stage has seen. Rounding a trained network costs accuracy; "
-      "training on with the rounding in the loop wins it back.";
-  Series bars{"test accuracy", {}, {}, {}};
-  const auto add = [&](const std::string& name, double accuracy) {
+  const TaskMetric& metric = summary.readout.task->primary();
+  plot.title = titled(metric) + " of each stage";
+  plot.y_label = "test " + metric.heading();
+  plot.caption = "On the test set, which no stage has seen. Rounding a trained network costs " +
+                 metric.title + "; training on with the rounding in the loop wins it back.";
+  Series bars{"test " + metric.title, {}, {}, {}};
+  const auto add = [&](const std::string& name, double value) {
     plot.categories.push_back(name);
     bars.x.push_back(static_cast<double>(bars.x.size()));
-    bars.y.push_back(100 * accuracy);
+    bars.y.push_back(metric.in_report(value));
   };
-  for (const auto& [name, stage] : stages_done(summary)) add(name, stage->accuracy);
+  for (const auto& [name, stage] : stages_done(summary)) add(name, stage->metric);
   if (summary.crossbar.done) add("on the crossbar (mean)", summary.crossbar.chips.first().mean);
   plot.series.push_back(std::move(bars));
   return plot;
@@ -80,19 +89,20 @@ Plot stage_bars(const RunSummary& summary) {
 
 Plot noise_curves(const RunSummary& summary) {
   Plot plot;
-  plot.title = "Accuracy against device noise";
+  const TaskMetric& metric = summary.readout.task->primary();
+  plot.title = titled(metric) + " against device noise";
   plot.x_label = "programming noise (% of the target conductance)";
-  plot.y_label = "accuracy (%)";
+  plot.y_label = metric.heading();
   plot.caption = "Simulated chips on the first " +
                  std::to_string(summary.crossbar.sweep_sequences) +
                  " test sequences: mean, and the deviation from chip to chip as error bars. Read "
                  "noise grows along with programming noise.";
   Series ptq{"post-training quantization", {}, {}, {}},
       qat{"quantization-aware training", {}, {}, {}};
-  const auto add = [](Series& series, double noise, const SimulateSummary& chips) {
+  const auto add = [&](Series& series, double noise, const SimulateSummary& chips) {
     series.x.push_back(100 * noise);
-    series.y.push_back(100 * chips.first().mean);
-    series.error.push_back(100 * chips.first().deviation);
+    series.y.push_back(metric.in_report(chips.first().mean));
+    series.error.push_back(metric.in_report(chips.first().deviation));
   };
   for (const NoisePoint& point : summary.crossbar.sweep) {
     add(ptq, point.noise, point.ptq);
@@ -105,10 +115,12 @@ Plot noise_curves(const RunSummary& summary) {
 Table crossbar_table(const RunSummary& summary) {
   const SimulateSummary& chips = summary.crossbar.chips;
   Table table{"Crossbar", {"quantity", "value"}, {}};
-  table.rows = {{"chips", std::to_string(chips.first().accuracy.size())},
-                {"mean accuracy (%)", fixed(100 * chips.first().mean, 2)},
-                {"deviation from chip to chip (%)", fixed(100 * chips.first().deviation, 2)},
-                {"worst chip (%)", fixed(100 * chips.first().worst, 2)},
+  const TaskMetric& metric = summary.readout.task->primary();
+  const std::string unit = metric.is_share ? " (%)" : "";
+  table.rows = {{"chips", std::to_string(chips.first().metric.size())},
+                {"mean " + metric.heading(), metric.cell(chips.first().mean)},
+                {"deviation from chip to chip" + unit, metric.cell(chips.first().deviation)},
+                {"worst chip" + unit, metric.cell(chips.first().worst)},
                 {"arrays", std::to_string(chips.arrays)},
                 {"pairs of cells in use (%)", fixed(100 * chips.utilisation, 1)},
                 {"conversions per time step", std::to_string(chips.conversions_per_step)}};
@@ -132,23 +144,33 @@ Table memory_table(const RunSummary& summary) {
 
 }  // namespace
 
+std::vector<Table> task_tables(const Readout& readout, const std::vector<double>& sums) {
+  std::vector<Table> tables;
+  if (sums.empty()) return tables;
+  for (TaskTable& table : readout.task->tables(readout, sums)) {
+    tables.push_back({std::move(table.title), std::move(table.header), std::move(table.rows)});
+  }
+  return tables;
+}
+
 Table summary_table(const RunSummary& summary) {
+  const TaskMetric& metric = summary.readout.task->primary();
   Table table{"",
-              {"stage", "test accuracy (%)", "weight bits", "state bits", "memory (bytes)",
+              {"stage", "test " + metric.heading(), "weight bits", "state bits", "memory (bytes)",
                "best epoch", "seconds"},
               {}};
   for (const auto& [name, stage] : stages_done(summary)) {
     const int best = stage->training.best_epoch;
-    table.rows.push_back({name, fixed(100 * stage->accuracy, 2), std::to_string(stage->weight_bits),
+    table.rows.push_back({name, metric.cell(stage->metric), std::to_string(stage->weight_bits),
                           std::to_string(stage->state_bits), std::to_string(stage->memory.total()),
                           best > 0 ? std::to_string(best) : "-", fixed(stage->seconds, 1)});
   }
   if (summary.crossbar.done) {
     const CrossbarSummary& crossbar = summary.crossbar;
     table.rows.push_back(
-        {"crossbar, " + std::to_string(crossbar.chips.first().accuracy.size()) + " chips",
-         fixed(100 * crossbar.chips.first().mean, 2) + " ± " +
-             fixed(100 * crossbar.chips.first().deviation, 2),
+        {"crossbar, " + std::to_string(crossbar.chips.first().metric.size()) + " chips",
+         metric.cell(crossbar.chips.first().mean) + " ± " +
+             metric.cell(crossbar.chips.first().deviation),
          std::to_string(summary.qat.weight_bits), std::to_string(summary.qat.state_bits), "-", "-",
          fixed(crossbar.seconds, 1)});
   }
@@ -173,6 +195,9 @@ Report run_report(const RunSummary& summary) {
   report.paragraphs.push_back(sets + ".");
   report.tables = {summary_table(summary), memory_table(summary)};
   report.tables[0].title = "Stages";
+  for (Table& table : task_tables(summary.readout, stages_done(summary).back().stage->sums)) {
+    report.tables.push_back(std::move(table));
+  }
   report.plots = {learning_curves(summary), stage_bars(summary)};
   if (summary.crossbar.done) {
     report.paragraphs.push_back(

@@ -6,10 +6,14 @@
 
 namespace crosstate {
 
-/// One row per stage: accuracy, bits, memory, seconds.
+/// What the task tells of a network by the sums of a test; nothing without sums.
+std::vector<Table> task_tables(const Readout& readout, const std::vector<double>& sums);
+
+/// One row per stage: primary metric, bits, memory, seconds.
 Table summary_table(const RunSummary& summary);
 
-/// Learning curves, accuracy of each stage, accuracy against noise, and where the bytes go.
+/// Learning curves, the primary metric of each stage and against noise, details of the last stage
+/// and where the bytes go.
 Report run_report(const RunSummary& summary);
 
 }  // namespace crosstate

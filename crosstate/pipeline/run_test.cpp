@@ -63,7 +63,7 @@ TEST_F(RunTest, StopsBetweenTheTestsOfItsNetworksAndContinues) {
     EXPECT_EQ(rest.float_stage.loss, whole.float_stage.loss);
     EXPECT_EQ(rest.ptq.loss, whole.ptq.loss);
     EXPECT_EQ(rest.qat.loss, whole.qat.loss);
-    EXPECT_EQ(rest.qat.accuracy, whole.qat.accuracy);
+    EXPECT_EQ(rest.qat.metric, whole.qat.metric);
     EXPECT_TRUE(fs::exists(directory_ / part / "summary.json"));
     EXPECT_TRUE(read_file(directory_ / part / "qat.safetensors") ==
                 read_file(directory_ / "whole/qat.safetensors"));

@@ -50,6 +50,7 @@ void Pipeline::load(const RunOptions& options) {
   say("reading the data");
   data_ = load_run_data(options_, pool());
   summary_.notes = data_.notes;
+  summary_.readout = data_.preparation.readout;
   for (const std::string& note : data_.notes) {
     if (context_.note) context_.note(note);
   }
@@ -124,9 +125,9 @@ Tally Pipeline::evaluate(const Network& network, const Dataset& set) const {
   return *tally;
 }
 
-double Pipeline::validation_accuracy(const Network& network) const {
+double Pipeline::validation_metric(const Network& network) const {
   if (data_.validation.count == 0) return std::numeric_limits<double>::quiet_NaN();
-  return evaluate(network, data_.validation).accuracy();
+  return evaluate(network, data_.validation).metric();
 }
 
 std::vector<Pipeline::File> Pipeline::files_of(const std::string& name,

@@ -42,6 +42,7 @@ struct PipelineSummary {
   std::uint64_t seed = 0;
   int threads = 0;
   bool interrupted = false;  // then only the stages before are done
+  Readout readout;           // what the outputs are
   nlohmann::json config, machine;
   std::vector<std::string> data;   // names and sizes of the sets
   std::vector<std::string> notes;  // of RunData
@@ -101,10 +102,10 @@ class Pipeline {
   /// calibration, after_step and config, which joins the stage's settings, are the caller's.
   TrainSummary train(const Stage& stage, Network& network, const TrainOptions& options,
                      TrainContext context = {});
-  /// Loss and accuracy on a set.
+  /// Loss and metrics on a set.
   Tally evaluate(const Network& network, const Dataset& set) const;
-  /// Accuracy on the validation set; NaN without one.
-  double validation_accuracy(const Network& network) const;
+  /// The primary metric on the validation set; NaN without one.
+  double validation_metric(const Network& network) const;
 
   /// Folds the batch norms of a quantized network and writes NAME.safetensors; beside it, where the
   /// network is made of whole numbers, NAME.integer.safetensors.

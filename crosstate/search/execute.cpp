@@ -1,7 +1,6 @@
 #include "crosstate/search/execute.h"
 
 #include <algorithm>
-#include <limits>
 #include <new>
 #include <numeric>
 #include <span>
@@ -35,18 +34,21 @@ std::string file_name(const std::string& name) {
   return plain + '-' + hash.text();
 }
 
-// NaN where the network of the last stage is not an integer network; nothing if stopped.
-std::optional<double> integer_accuracy(const fs::path& directory, const RunOptions& options,
-                                       ThreadPool& pool, const std::function<bool()>& stop) {
+// Task::sums() of the test set; empty where the network of the last stage is not an integer
+// network; nothing if stopped.
+std::optional<std::vector<double>> integer_sums(const fs::path& directory,
+                                                const RunOptions& options, ThreadPool& pool,
+                                                const std::function<bool()>& stop) {
   const std::string file = (directory / "qat.integer.safetensors").string();
-  if (!fs::exists(file)) return std::numeric_limits<double>::quiet_NaN();
+  if (!fs::exists(file)) return std::vector<double>();
   const Safetensors content = read_safetensors(file);
   const IntegerNetwork network = integer_network_from(content, file);
   const IntegerEngine engine(network);
   const Dataset test = load_test_data(options.data, Preparation::load(content, file), file, pool);
   require_length(network, test, file);
   const std::vector<std::uint32_t> order = length_order(test);
-  std::size_t correct = 0;
+  const Task& task = *test.readout.task;
+  std::vector<double> sums(task.sums(test.readout), 0);
   Batch batch;
   for (std::size_t begin = 0; begin < test.count; begin += kBatch) {
     if (stop && stop()) return std::nullopt;
@@ -54,10 +56,11 @@ std::optional<double> integer_accuracy(const fs::path& directory, const RunOptio
     fill_batch(test, rows, kBlockLength, batch);
     const std::vector<IntegerResult> results = engine.run(batch, pool);
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      correct += results[i].best() == static_cast<std::size_t>(test.labels[rows[i]]);
+      const std::vector<float> outputs = results[i].logits();
+      task.add(test.readout, Output(outputs, results[i].best()), test.target(rows[i]), sums);
     }
   }
-  return static_cast<double>(correct) / static_cast<double>(test.count);
+  return sums;
 }
 
 RunContext run_context(const std::string& task, const fs::path& directory, ThreadPool& pool,
@@ -124,7 +127,7 @@ std::optional<Outcome> train_parent(const SweepParent& parent, const ExecuteCont
     const RunSummary summary =
         run_or_restart(task, parent.options, run_context(task, directory, pool, context), context);
     if (summary.interrupted) return std::nullopt;
-    return outcome_of(summary, std::numeric_limits<double>::quiet_NaN());
+    return outcome_of(summary, {});
   });
 }
 
@@ -141,10 +144,10 @@ std::optional<Outcome> run_point(const SweepPlan& plan, const SweepPoint& point,
     const RunSummary summary = run_or_restart(
         point.name, options, run_context(point.name, directory, pool, context), context);
     if (summary.interrupted) return std::nullopt;
-    const std::optional<double> accuracy =
-        integer_accuracy(directory, point.options, pool, context.stop);
-    if (!accuracy) return std::nullopt;
-    return outcome_of(summary, *accuracy);
+    const std::optional<std::vector<double>> integers =
+        integer_sums(directory, point.options, pool, context.stop);
+    if (!integers) return std::nullopt;
+    return outcome_of(summary, *integers);
   });
 }
 

@@ -1,5 +1,6 @@
 #include "crosstate/search/outcome.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
@@ -20,46 +21,108 @@ double Outcome::metric(const std::string& name) const {
 }
 
 const std::vector<Metric>& metrics() {
-  static const std::vector<Metric> all = {
-      {"accuracy",
-       "test accuracy of the deployed network: the integer network, else the last stage"},
-      {"bytes", "memory of the last stage in total"},
-      {"validation_accuracy", "of the last stage, on the part held out"},
-      {"float_accuracy", "in floating point"},
-      {"float_validation_accuracy", "likewise, on the part held out"},
-      {"float_bytes", "likewise, stored"},
-      {"ptq_accuracy", "after post-training quantization"},
-      {"ptq_validation_accuracy", "likewise, on the part held out"},
-      {"ptq_bytes", "likewise, stored"},
-      {"qat_accuracy", "after quantization-aware training"},
-      {"qat_validation_accuracy", "likewise, on the part held out"},
-      {"qat_bytes", "likewise, stored"},
-      {"integer_accuracy", "of the integer network; none where a site stays in floating point"},
-      {"crossbar_accuracy", "mean over simulated chips"},
-      {"crossbar_deviation", "from chip to chip"},
-      {"parameters", "that are trained"},
-      {"weight_bytes", "part of bytes"},
-      {"bias_bytes", "part of bytes"},
-      {"scale_bytes", "part of bytes"},
-      {"table_bytes", "part of bytes"},
-      {"state_bytes", "part of bytes"},
-      {"weight_bits", "of the pointwise layers"},
-      {"state_bits", "of the state"},
-  };
+  static const std::vector<Metric> all = [] {
+    std::vector<Metric> list;
+    const auto add = [&list](const Task& task, const std::string& prefix,
+                             const std::string& meaning) {
+      list.push_back({prefix + task.primary().name, meaning, &task, &task.primary()});
+    };
+    const auto add_task = [&](const Task& task, bool sizes) {
+      const auto size = [&](const std::string& prefix, const std::string& meaning) {
+        if (sizes) list.push_back({prefix + "bytes", meaning});
+      };
+      const std::string title = task.primary().title;
+      add(task, "",
+          "test " + title + " of the deployed network: the integer network, else the last stage");
+      size("", "memory of the last stage in total");
+      add(task, "validation_", "of the last stage, on the part held out");
+      add(task, "float_", "in floating point");
+      add(task, "float_validation_", "likewise, on the part held out");
+      size("float_", "likewise, stored");
+      add(task, "ptq_", "after post-training quantization");
+      add(task, "ptq_validation_", "likewise, on the part held out");
+      size("ptq_", "likewise, stored");
+      add(task, "qat_", "after quantization-aware training");
+      add(task, "qat_validation_", "likewise, on the part held out");
+      size("qat_", "likewise, stored");
+      add(task, "integer_", "of the integer network; none where a site stays in floating point");
+      add(task, "crossbar_", "mean over simulated chips");
+    };
+    add_task(*tasks().front(), true);
+    for (const auto& [name, meaning] : {std::pair{"crossbar_deviation", "from chip to chip"},
+                                        {"parameters", "that are trained"},
+                                        {"weight_bytes", "part of bytes"},
+                                        {"bias_bytes", "part of bytes"},
+                                        {"scale_bytes", "part of bytes"},
+                                        {"table_bytes", "part of bytes"},
+                                        {"state_bytes", "part of bytes"},
+                                        {"weight_bits", "of the pointwise layers"},
+                                        {"state_bits", "of the state"}}) {
+      list.push_back({name, meaning});
+    }
+    for (const Task* task : tasks()) {
+      if (task != tasks().front()) add_task(*task, false);
+      for (std::size_t i = 1; i < task->metrics().size(); ++i) {
+        const TaskMetric& metric = task->metrics()[i];
+        list.push_back(
+            {metric.name, "test " + metric.title + " of the deployed network", task, &metric});
+      }
+    }
+    return list;
+  }();
   return all;
 }
 
-Outcome outcome_of(const RunSummary& summary, double integer_accuracy) {
+std::vector<std::string> metric_names() {
+  std::vector<std::string> names;
+  for (const Metric& metric : metrics()) {
+    if (std::find(names.begin(), names.end(), metric.name) == names.end()) {
+      names.push_back(metric.name);
+    }
+  }
+  return names;
+}
+
+std::vector<Metric> metrics_of(const Task& task) {
+  std::vector<Metric> list;
+  for (const Metric& metric : metrics()) {
+    if (metric.task == nullptr || metric.task == &task) list.push_back(metric);
+  }
+  return list;
+}
+
+Metric metric_of(const std::string& column, const Task& task) {
+  for (Metric metric : metrics_of(task)) {
+    if (metric.name != column) continue;
+    if (column == "crossbar_deviation") metric.kind = &task.primary();
+    return metric;
+  }
+  fail("results", "no column " + excerpt(column) + " of " + task.name());
+}
+
+const Task& task_of(const RunOptions& options) { return task_of(options.data); }
+
+std::string headline(const Outcome& outcome) {
+  for (const Task* task : tasks()) {
+    const TaskMetric& metric = task->primary();
+    if (outcome.metrics.contains(metric.name)) return metric.text(outcome.metric(metric.name));
+  }
+  return "-";
+}
+
+Outcome outcome_of(const RunSummary& summary, const std::vector<double>& integer_sums) {
   Outcome outcome;
   outcome.status = "done";
   outcome.seconds = summary.seconds;
+  const Task& task = *summary.readout.task;
+  const std::string primary = task.primary().name;
   const auto set = [&](const std::string& name, double value) {
     if (std::isfinite(value)) outcome.metrics[name] = value;
   };
   const auto set_stage = [&](const std::string& prefix, const StageSummary& stage) {
     if (!stage.done) return;
-    set(prefix + "accuracy", stage.accuracy);
-    set(prefix + "validation_accuracy", stage.validation_accuracy);
+    set(prefix + primary, stage.metric);
+    set(prefix + "validation_" + primary, stage.validation_metric);
     set(prefix + "bytes", static_cast<double>(stage.memory.total()));
   };
   set_stage("float_", summary.float_stage);
@@ -67,8 +130,12 @@ Outcome outcome_of(const RunSummary& summary, double integer_accuracy) {
   set_stage("qat_", summary.qat);
   const StageSummary& last = summary.qat.done ? summary.qat : summary.float_stage;
   set_stage("", last);
-  set("integer_accuracy", integer_accuracy);
-  set("accuracy", integer_accuracy);  // where there is one
+  const std::vector<double>& deployed = integer_sums.empty() ? last.sums : integer_sums;
+  if (!deployed.empty()) {
+    const std::vector<double> values = task.evaluate(summary.readout, deployed);
+    for (std::size_t i = 0; i < values.size(); ++i) set(task.metrics()[i].name, values[i]);
+    if (!integer_sums.empty()) set("integer_" + primary, values.front());
+  }
   for (const auto& [name, kind] : {std::pair{"weight_bytes", MemoryKind::kWeights},
                                    {"bias_bytes", MemoryKind::kBiases},
                                    {"scale_bytes", MemoryKind::kScales},
@@ -81,7 +148,7 @@ Outcome outcome_of(const RunSummary& summary, double integer_accuracy) {
   set("parameters", static_cast<double>(summary.pruned.done ? summary.pruned_size.parameters
                                                             : summary.parameters));
   if (summary.crossbar.done) {
-    set("crossbar_accuracy", summary.crossbar.chips.first().mean);
+    set("crossbar_" + primary, summary.crossbar.chips.first().mean);
     set("crossbar_deviation", summary.crossbar.chips.first().deviation);
   }
   return outcome;

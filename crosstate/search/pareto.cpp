@@ -17,6 +17,12 @@ double comparable(double cost) {
 
 }  // namespace
 
+std::string objectives_of(const std::string& text, const Task& task) {
+  if (text != kObjectives) return text;
+  const TaskMetric& metric = task.primary();
+  return std::string("min bytes, ") + (metric.higher_is_better ? "max " : "min ") + metric.name;
+}
+
 std::vector<Objective> parse_objectives(const std::string& text, const std::string& key,
                                         const std::string& where) {
   const auto refuse = [&](const std::string& why) {

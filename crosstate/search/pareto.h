@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "crosstate/task/task.h"
+
 namespace crosstate {
 
 struct Objective {
@@ -14,6 +16,9 @@ struct Objective {
 
 /// "min bytes, max accuracy". Throws Error, with `where` and the setting's key, for other texts and
 /// unknown columns.
+inline constexpr const char* kObjectives = "min bytes, max accuracy";
+/// The text, but in place of kObjectives the same with the primary metric of a task.
+std::string objectives_of(const std::string& text, const Task& task);
 std::vector<Objective> parse_objectives(const std::string& text,
                                         const std::string& key = "sweep.objectives",
                                         const std::string& where = "options");

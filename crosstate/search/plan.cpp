@@ -440,7 +440,7 @@ std::string idle_reason_in_plan(const SweepPlan& plan, const std::string& key) {
   std::string why;
   for (const SweepPoint& point : plan.points) {
     const DataOptions& data = point.options.data;
-    why = idle_reason_in_run(key, point.options, [&] { return holds_recordings(data); });
+    why = idle_reason_in_run(key, point.options, [&] { return kind_of(data); });
     if (why.empty()) break;
   }
   return why;

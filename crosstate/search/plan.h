@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "crosstate/pipeline/options.h"
+#include "crosstate/search/pareto.h"
 
 namespace crosstate {
 
@@ -16,9 +17,9 @@ struct SweepSettings {
   std::string name;
   std::string base;    // a configuration that every point starts from; "": the defaults
   std::string series;  // what a line of the plot is: a varied key, "stage", or "": all in one
-  std::string objectives = "min bytes, max accuracy";  // of the front; see parse_objectives()
-  int threads = 1;                                     // of each point
-  double patience = 15;                                // seconds without a heartbeat
+  std::string objectives = kObjectives;  // of the front; see parse_objectives()
+  int threads = 1;                       // of each point
+  double patience = 15;                  // seconds without a heartbeat
 };
 void fields(FieldList& list, SweepSettings& settings);
 

@@ -22,11 +22,11 @@ struct Proxy::Material {
 };
 
 json to_json(const ProxyMeasures& measures) {
-  return {{"loss", measures.loss}, {"accuracy", measures.accuracy}, {"bytes", measures.bytes}};
+  return {{"loss", measures.loss}, {"metric", measures.metric}, {"bytes", measures.bytes}};
 }
 
 ProxyMeasures proxy_measures_from(const json& from) {
-  return {from.at("loss"), from.at("accuracy"), from.at("bytes")};
+  return {from.at("loss"), from.at("metric"), from.at("bytes")};
 }
 
 Proxy::Proxy(RunOptions options, std::vector<std::filesystem::path> references,
@@ -63,7 +63,7 @@ std::optional<ProxyMeasures> Proxy::measure(std::size_t size, const QuantOptions
   network.requantize(resolved(quant), given.calibration, pool);
   const std::optional<Tally> tally = evaluate_result(network, given.validation, kBatch, pool, stop);
   if (!tally) return std::nullopt;
-  return ProxyMeasures{tally->loss(), tally->accuracy(),
+  return ProxyMeasures{tally->loss(), tally->metric(),
                        static_cast<double>(count_memory(network).total())};
 }
 

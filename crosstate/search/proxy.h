@@ -15,8 +15,8 @@
 namespace crosstate {
 
 struct ProxyMeasures {
-  double loss = 0, accuracy = 0;  // on held-out training sequences
-  double bytes = 0;               // in all
+  double loss = 0, metric = 0;  // on held-out training sequences; the task's primary metric
+  double bytes = 0;             // in all
 };
 nlohmann::json to_json(const ProxyMeasures& measures);
 ProxyMeasures proxy_measures_from(const nlohmann::json& json);

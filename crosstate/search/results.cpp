@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
 
+#include "crosstate/base/json.h"
 #include "crosstate/base/numbers.h"
 #include "crosstate/formats/csv.h"
 
@@ -68,19 +70,32 @@ std::vector<std::size_t> front_of(const std::vector<SweepGroup>& groups,
 // Empty for NaN.
 std::string cell_text(double value) { return std::isnan(value) ? "" : exact_text(value); }
 
-std::string metric_header() {
+std::string metric_header(const Task& task) {
   std::string text;
-  for (const Metric& metric : metrics()) text += std::string(",") + metric.name;
+  for (const Metric& metric : metrics_of(task)) text += ',' + metric.name;
   return text;
 }
 
-std::string metric_cells(const Outcome& outcome) {
+std::string metric_cells(const Outcome& outcome, const Task& task) {
   std::string text;
-  for (const Metric& metric : metrics()) text += ',' + cell_text(outcome.metric(metric.name));
+  for (const Metric& metric : metrics_of(task))
+    text += ',' + cell_text(outcome.metric(metric.name));
   return text;
+}
+
+// Of a stored point, by the settings beside it.
+const Task& task_of(const StoredPoint& point) {
+  const nlohmann::json config = try_parse_json(point.config);
+  const nlohmann::json name = config.value("/data/task"_json_pointer, nlohmann::json());
+  if (!name.is_string() || name == "auto") return *tasks().front();
+  return task_named(name.get<std::string>(), "point " + point.name);
 }
 
 }  // namespace
+
+const Task& task_of(const SweepPlan& plan) {
+  return plan.points.empty() ? *tasks().front() : task_of(plan.points.front().options);
+}
 
 SweepResults collect(const SweepPlan& plan, const Store& store) {
   std::map<std::string, Outcome> stored;
@@ -103,28 +118,31 @@ SweepResults collect(const SweepPlan& plan, const Store& store) {
     results.groups[at->second].points.push_back(i);
   }
   for (SweepGroup& group : results.groups) measure(group, results.outcomes);
-  results.front = front_of(results.groups, parse_objectives(plan.settings.objectives));
+  results.front = front_of(
+      results.groups, parse_objectives(objectives_of(plan.settings.objectives, task_of(plan))));
   return results;
 }
 
 std::string results_csv(const SweepPlan& plan, const SweepResults& results) {
+  const Task& task = task_of(plan);
   std::string csv = "point";
   for (const std::string& key : plan.varied) csv += ',' + key;
-  csv += ",status,error" + metric_header() + ",seconds\n";
+  csv += ",status,error" + metric_header(task) + ",seconds\n";
   for (std::size_t i = 0; i < plan.points.size(); ++i) {
     const Outcome& outcome = results.outcomes[i];
     csv += csv_field(plan.points[i].name);
     for (const std::string& key : plan.varied) {
       csv += ',' + csv_field(plan.value_of(plan.points[i], key));
     }
-    csv += ',' + outcome.status + ',' + csv_field(outcome.error) + metric_cells(outcome) + ',' +
-           cell_text(outcome.seconds) + '\n';
+    csv += ',' + outcome.status + ',' + csv_field(outcome.error) + metric_cells(outcome, task) +
+           ',' + cell_text(outcome.seconds) + '\n';
   }
   return csv;
 }
 
 std::string front_csv(const SweepPlan& plan, const SweepResults& results) {
-  const std::vector<Objective> objectives = parse_objectives(plan.settings.objectives);
+  const std::vector<Objective> objectives =
+      parse_objectives(objectives_of(plan.settings.objectives, task_of(plan)));
   std::string csv;
   for (const std::string& key : results.keys) csv += key + ',';
   csv += "runs";
@@ -144,10 +162,12 @@ std::string front_csv(const SweepPlan& plan, const SweepResults& results) {
 }
 
 std::string dump_csv(const Store& store) {
-  std::string csv = "point,status,error" + metric_header() + '\n';
-  for (const StoredPoint& point : store.points()) {
+  const std::vector<StoredPoint> points = store.points();
+  const Task& task = points.empty() ? *tasks().front() : task_of(points.front());
+  std::string csv = "point,status,error" + metric_header(task) + '\n';
+  for (const StoredPoint& point : points) {
     csv += csv_field(point.name) + ',' + point.outcome.status + ',' +
-           csv_field(point.outcome.error) + metric_cells(point.outcome) + '\n';
+           csv_field(point.outcome.error) + metric_cells(point.outcome, task) + '\n';
   }
   return csv;
 }

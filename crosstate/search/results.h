@@ -33,6 +33,9 @@ struct SweepResults {
   std::size_t done = 0, failed = 0;
 };
 
+/// The task of a plan's points.
+const Task& task_of(const SweepPlan& plan);
+
 SweepResults collect(const SweepPlan& plan, const Store& store);
 
 /// Every stored point without its times, sorted by name: the same text however the sweep came to
@@ -44,7 +47,7 @@ std::string results_csv(const SweepPlan& plan, const SweepResults& results);
 std::string front_csv(const SweepPlan& plan, const SweepResults& results);
 
 /// Mean +- deviation per group, for the terminal.
-Table summary_table(const SweepResults& results);
+Table summary_table(const SweepPlan& plan, const SweepResults& results);
 Table failure_table(const SweepPlan& plan, const SweepResults& results);
 
 /// Leaves results.csv, front.csv and report.html, whose content it returns.

@@ -12,8 +12,9 @@
 namespace crosstate {
 namespace {
 
-bool is_share(const std::string& column) {
-  return column.ends_with("accuracy") || column.ends_with("deviation");
+// Of a column: null for a plain number.
+const TaskMetric* kind_of(const std::string& column, const Task& task) {
+  return metric_of(column, task).kind;
 }
 
 std::string fixed(double value, int digits) {
@@ -23,50 +24,56 @@ std::string fixed(double value, int digits) {
 }
 
 // "97.31 ± 0.12"; "-" where nothing was measured.
-std::string cell(const SweepGroup& group, const std::string& column) {
+std::string cell(const SweepGroup& group, const std::string& column, const Task& task) {
   const SeedSpread& spread = group.metrics.at(column);
   if (std::isnan(spread.mean)) return "-";
-  const double unit = is_share(column) ? 100 : 1;
-  const int digits = is_share(column) ? 2 : 0;
-  std::string text = fixed(unit * spread.mean, digits);
-  const bool varies = !std::isnan(spread.deviation) && (is_share(column) || spread.deviation > 0);
-  return varies ? text + " ± " + fixed(unit * spread.deviation, digits) : text;
+  const TaskMetric* const kind = kind_of(column, task);
+  const auto text = [&](double value) { return kind ? kind->cell(value) : fixed(value, 0); };
+  const bool varies = !std::isnan(spread.deviation) && (kind != nullptr || spread.deviation > 0);
+  return varies ? text(spread.mean) + " ± " + text(spread.deviation) : text(spread.mean);
 }
 
-Table table_of(const SweepResults& results, const std::vector<std::size_t>& groups) {
-  constexpr std::pair<const char*, const char*> kColumns[] = {
-      {"float (%)", "float_accuracy"},
-      {"PTQ (%)", "ptq_accuracy"},
-      {"QAT (%)", "qat_accuracy"},
-      {"integers (%)", "integer_accuracy"},
-      {"on crossbars (%)", "crossbar_accuracy"},
-      {"bytes", "bytes"}};
+Table table_of(const SweepResults& results, const std::vector<std::size_t>& groups,
+               const Task& task) {
+  const TaskMetric& metric = task.primary();
+  const std::string unit = metric.is_share ? " (%)" : " (" + metric.title + ')';
+  std::vector<std::pair<std::string, std::string>> columns = {
+      {"float" + unit, "float_" + metric.name},
+      {"PTQ" + unit, "ptq_" + metric.name},
+      {"QAT" + unit, "qat_" + metric.name},
+      {"integers" + unit, "integer_" + metric.name},
+      {"on crossbars" + unit, "crossbar_" + metric.name}};
+  for (std::size_t i = 1; i < task.metrics().size(); ++i) {
+    columns.emplace_back(task.metrics()[i].heading(), task.metrics()[i].name);
+  }
+  columns.emplace_back("bytes", "bytes");
   Table table;
   table.header = results.keys;
   table.header.push_back("runs");
-  const auto measured = [&](const char* column) {
+  const auto measured = [&](const std::string& column) {
     return std::any_of(results.groups.begin(), results.groups.end(), [&](const SweepGroup& group) {
       return !std::isnan(group.metrics.at(column).mean);
     });
   };
-  for (const auto& [title, column] : kColumns) {
+  for (const auto& [title, column] : columns) {
     if (measured(column)) table.header.push_back(title);
   }
   for (const std::size_t index : groups) {
     const SweepGroup& group = results.groups[index];
     std::vector<std::string>& row = table.rows.emplace_back(group.values);
     row.push_back(std::to_string(group.points.size()));
-    for (const auto& [title, column] : kColumns) {
-      if (measured(column)) row.push_back(cell(group, column));
+    for (const auto& [title, column] : columns) {
+      if (measured(column)) row.push_back(cell(group, column, task));
     }
   }
   return table;
 }
 
-std::string axis_label(const std::string& column) {
+std::string axis_label(const std::string& column, const Task& task) {
   std::string label = column;
   std::replace(label.begin(), label.end(), '_', ' ');
-  return is_share(column) ? label + " (%)" : label;
+  const TaskMetric* const kind = kind_of(column, task);
+  return kind != nullptr && kind->is_share ? label + " (%)" : label;
 }
 
 // One line through groups, from left to right.
@@ -75,7 +82,11 @@ struct Line {
   std::vector<std::size_t> groups;
 };
 
-Series series_of(const SweepResults& results, Line line) {
+Series series_of(const SweepResults& results, Line line, const Task& task) {
+  const auto shown = [&](const std::string& column, double value) {
+    const TaskMetric* const kind = kind_of(column, task);
+    return kind != nullptr ? kind->in_report(value) : value;
+  };
   const auto x_of = [&](std::size_t g) { return results.groups[g].metrics.at(line.x).mean; };
   std::stable_sort(line.groups.begin(), line.groups.end(),
                    [&](std::size_t a, std::size_t b) { return x_of(a) < x_of(b); });
@@ -84,10 +95,9 @@ Series series_of(const SweepResults& results, Line line) {
   for (const std::size_t g : line.groups) {
     const SeedSpread& y = results.groups[g].metrics.at(line.y);
     if (std::isnan(x_of(g)) || std::isnan(y.mean)) continue;
-    const double unit = is_share(line.y) ? 100 : 1;
-    series.x.push_back(is_share(line.x) ? 100 * x_of(g) : x_of(g));
-    series.y.push_back(unit * y.mean);
-    series.error.push_back(std::isnan(y.deviation) ? 0 : unit * y.deviation);
+    series.x.push_back(shown(line.x, x_of(g)));
+    series.y.push_back(shown(line.y, y.mean));
+    series.error.push_back(std::isnan(y.deviation) ? 0 : shown(line.y, y.deviation));
     has_errors = has_errors || y.deviation > 0;
   }
   if (!has_errors) series.error.clear();
@@ -99,8 +109,9 @@ std::vector<Line> lines_of(const SweepPlan& plan, const SweepResults& results,
   std::vector<std::size_t> all(results.groups.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
   if (plan.settings.series == "stage") {
-    return {{"post-training quantization", "ptq_bytes", "ptq_accuracy", all},
-            {"quantization-aware training", "qat_bytes", "qat_accuracy", all}};
+    const std::string metric = task_of(plan).primary().name;
+    return {{"post-training quantization", "ptq_bytes", "ptq_" + metric, all},
+            {"quantization-aware training", "qat_bytes", "qat_" + metric, all}};
   }
   const std::string x = objectives[0].column, y = objectives[1].column;
   if (plan.settings.series.empty()) return {{y, x, y, all}};
@@ -121,22 +132,24 @@ std::vector<Line> lines_of(const SweepPlan& plan, const SweepResults& results,
 }
 
 Plot plot_of(const SweepPlan& plan, const SweepResults& results) {
-  const std::vector<Objective> objectives = parse_objectives(plan.settings.objectives);
+  const Task& task = task_of(plan);
+  const std::vector<Objective> objectives =
+      parse_objectives(objectives_of(plan.settings.objectives, task));
   const bool stages = plan.settings.series == "stage";
   const std::string x = stages ? "bytes" : objectives[0].column;
-  const std::string y = stages ? "accuracy" : objectives[1].column;
+  const std::string y = stages ? task.primary().name : objectives[1].column;
   Plot plot;
-  plot.title = axis_label(y) + " against " + axis_label(x);
+  plot.title = axis_label(y, task) + " against " + axis_label(x, task);
   plot.title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(plot.title[0])));
-  plot.x_label = axis_label(x);
-  plot.y_label = axis_label(y);
+  plot.x_label = axis_label(x, task);
+  plot.y_label = axis_label(y, task);
   plot.caption =
       "Means over the seeds of a setting, with the deviation between them as error bars. "
-      "Accuracies are those of the test set unless they say otherwise.";
+      "They are of the test set unless they say otherwise.";
   for (const Line& line : lines_of(plan, results, objectives)) {
-    plot.series.push_back(series_of(results, line));
+    plot.series.push_back(series_of(results, line, task));
   }
-  if (!stages) plot.series.push_back(series_of(results, {"front", x, y, results.front}));
+  if (!stages) plot.series.push_back(series_of(results, {"front", x, y, results.front}, task));
   return plot;
 }
 
@@ -149,12 +162,13 @@ Report report_of(const SweepPlan& plan, const SweepResults& results) {
       "Every point is one complete run: training in floating point, post-training quantization, "
       "quantization-aware training, and the whole numbers that are deployed. Points of the same "
       "data, network, float training and seed share their float network.",
-      "The front holds the settings that no other beats in each of: " + plan.settings.objectives +
+      "The front holds the settings that no other beats in each of: " +
+          objectives_of(plan.settings.objectives, task_of(plan)) +
           ". Where a setting has several seeds, their mean counts."};
   report.plots = {plot_of(plan, results)};
-  Table front = table_of(results, results.front);
+  Table front = table_of(results, results.front, task_of(plan));
   front.title = "Front";
-  Table all = summary_table(results);
+  Table all = summary_table(plan, results);
   all.title = "All settings";
   report.tables = {std::move(front), std::move(all)};
   if (results.failed > 0) report.tables.push_back(failure_table(plan, results));
@@ -167,10 +181,10 @@ Report report_of(const SweepPlan& plan, const SweepResults& results) {
 
 }  // namespace
 
-Table summary_table(const SweepResults& results) {
+Table summary_table(const SweepPlan& plan, const SweepResults& results) {
   std::vector<std::size_t> all(results.groups.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
-  return table_of(results, all);
+  return table_of(results, all, task_of(plan));
 }
 
 Table failure_table(const SweepPlan& plan, const SweepResults& results) {

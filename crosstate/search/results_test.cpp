@@ -59,7 +59,7 @@ TEST_F(Results, AveragesOverSeedsAndFindsTheFront) {
   EXPECT_THAT(front_csv(plan_, results),
               HasSubstr("quant.preset,runs,bytes,bytes_deviation,accuracy,accuracy_deviation\n"
                         "w2a8s8,2,200,0,0.6,"));
-  const Table table = summary_table(results);
+  const Table table = summary_table(plan_, results);
   EXPECT_THAT(table.header, ElementsAre("quant.preset", "runs", "float (%)", "bytes"));
   EXPECT_THAT(table.rows[0], ElementsAre("w8a8s8", "2", "75.00 ± 0.00", "800"));
 }

@@ -22,7 +22,7 @@ struct SearchOptions {
   int population = 40, generations = 25;
   int candidates = 6;   // that are trained
   int sequences = 500;  // held out, of the proxy; 0: all
-  std::string objectives = "min bytes, max accuracy";
+  std::string objectives = kObjectives;
   int threads = 1;
   double patience = 15;  // seconds; as in SweepSettings
 };

@@ -17,11 +17,12 @@ std::string number(double value, const char* format) {
 }
 
 std::string sensitivity_csv(const SearchSummary& summary) {
-  std::string csv = "site,bits,loss,loss_of_reference,accuracy,bytes\n";
+  std::string csv =
+      "site,bits,loss,loss_of_reference," + task_of(summary.plan).primary().name + ",bytes\n";
   for (const SensitivityPoint& point : summary.sensitivity) {
     csv += point.site + ',' + std::to_string(point.bits) + ',' +
            number(point.measures.loss, "%.17g") + ',' + number(summary.reference.loss, "%.17g") +
-           ',' + number(point.measures.accuracy, "%.17g") + ',' +
+           ',' + number(point.measures.metric, "%.17g") + ',' +
            number(point.measures.bytes, "%.0f") + '\n';
   }
   return csv;
@@ -93,15 +94,19 @@ Table candidate_table(const SearchSummary& summary) {
   std::string sites = "bits of";
   for (const std::string& site : summary.space.sites) sites += ' ' + site;
   if (summary.space.prunes()) sites += ", shares pruned of states channels";
-  Table table{"Trained with rounding", {sites, "bytes", "PTQ (%)", "QAT (%)", "integers (%)"}, {}};
+  const TaskMetric& metric = task_of(summary.plan).primary();
+  const std::string unit = metric.is_share ? " (%)" : " (" + metric.title + ')';
+  Table table{
+      "Trained with rounding", {sites, "bytes", "PTQ" + unit, "QAT" + unit, "integers" + unit}, {}};
   for (std::size_t i = 0; i < summary.plan.points.size(); ++i) {
     const Outcome& outcome = summary.results.outcomes[i];
     if (outcome.status != "done") continue;
-    const auto share = [&](const char* name) { return number(100 * outcome.metric(name), "%.2f"); };
+    const auto cell = [&](const std::string& stage) {
+      return metric.cell(outcome.metric(stage + metric.name));
+    };
     table.rows.push_back(
         {summary.plan.values_of(summary.plan.points[i], genome_keys(summary.space)),
-         number(outcome.metric("bytes"), "%.0f"), share("ptq_accuracy"), share("qat_accuracy"),
-         share("integer_accuracy")});
+         number(outcome.metric("bytes"), "%.0f"), cell("ptq_"), cell("qat_"), cell("integer_")});
   }
   std::stable_sort(table.rows.begin(), table.rows.end(),
                    [](const auto& a, const auto& b) { return std::stod(a[1]) < std::stod(b[1]); });

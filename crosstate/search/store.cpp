@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/identity.h"
@@ -89,7 +90,7 @@ bool locks_records(const fs::path& directory) {
 
 std::string metric_columns(const std::string& ending) {
   std::string text;
-  for (const Metric& metric : metrics()) text += std::string(", ") + metric.name + ending;
+  for (const std::string& name : metric_names()) text += ", " + name + ending;
   return text;
 }
 
@@ -136,8 +137,22 @@ struct Store::Inside {
       run("CREATE TABLE IF NOT EXISTS times(task TEXT PRIMARY KEY, seconds REAL) WITHOUT ROWID");
       run("CREATE TABLE IF NOT EXISTS proxies(scope TEXT, genome TEXT, measures TEXT, PRIMARY "
           "KEY(scope, genome)) WITHOUT ROWID");
+      const std::set<std::string> there = columns();
+      for (const std::string& metric : metric_names()) {
+        if (!there.contains(metric)) {
+          run("ALTER TABLE points ADD COLUMN " + metric + " REAL");
+        }
+      }
       run(std::string("INSERT OR IGNORE INTO meta VALUES('format', '") + kFormat + "')");
     });
+  }
+
+  // Of the points; files of earlier versions lack some metrics.
+  std::set<std::string> columns() const {
+    std::set<std::string> names;
+    Statement table = statement("SELECT name FROM pragma_table_info('points')");
+    while (table.step()) names.insert(table.text(0));
+    return names;
   }
 
   std::string meta(const std::string& key) const {
@@ -184,7 +199,7 @@ void Store::record(const std::string& point, const Outcome& outcome) {
   Statement update = inside_->statement("UPDATE points SET status = ?, error = ?" +
                                         metric_columns(" = ?") + " WHERE point = ?");
   update.bind(outcome.status).bind(outcome.error);
-  for (const Metric& metric : metrics()) update.bind(outcome.metric(metric.name));
+  for (const std::string& metric : metric_names()) update.bind(outcome.metric(metric));
   update.bind(point);
   inside_->transaction([&] {
     update.step();
@@ -201,7 +216,12 @@ void Store::record_time(const std::string& task, double seconds) {
 }
 
 std::vector<StoredPoint> Store::points() const {
-  Statement all = inside_->statement("SELECT point, config, status, error" + metric_columns("") +
+  const std::set<std::string> there = inside_->columns();
+  std::string names;
+  for (const std::string& metric : metric_names()) {
+    names += ", " + (there.contains(metric) ? metric : std::string("NULL"));
+  }
+  Statement all = inside_->statement("SELECT point, config, status, error" + names +
                                      " FROM points ORDER BY point");
   std::vector<StoredPoint> rows;
   while (all.step()) {
@@ -211,9 +231,9 @@ std::vector<StoredPoint> Store::points() const {
     row.outcome.status = all.text(2);
     row.outcome.error = all.text(3);
     int column = 4;
-    for (const Metric& metric : metrics()) {
+    for (const std::string& metric : metric_names()) {
       const double value = all.number(column++);
-      if (!std::isnan(value)) row.outcome.metrics[metric.name] = value;
+      if (!std::isnan(value)) row.outcome.metrics[metric] = value;
     }
     row.outcome.seconds = time_of("point " + row.name).value_or(0);
   }

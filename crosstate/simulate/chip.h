@@ -16,15 +16,15 @@
 
 namespace crosstate {
 
-/// Class scores of a sequence as in IntegerResult, but not whole numbers on a chip that is not
-/// ideal.
+/// Scores of a sequence, one per output, as in IntegerResult, but not whole numbers on a chip that
+/// is not ideal.
 struct ChipResult {
   std::vector<double> scores;
   std::int64_t count = 1;
   int shift = 0;  // may be negative
   /// score 2^-shift / count.
   std::vector<float> logits() const;
-  /// The first class of the largest score.
+  /// The first of the largest scores.
   std::size_t best() const;
 };
 
@@ -51,9 +51,9 @@ class Chip {
   /// Chooses the ranges of calibrated converters by the sums of a batch.
   void calibrate(const Batch& batch);
 
-  /// Classifies a batch. `sequence` is the number of its first sequence in the data set: read noise
-  /// belongs to a sequence, whatever batch it comes in. Throws Error for a batch of another number
-  /// of channels.
+  /// The results of a batch. `sequence` is the number of its first sequence in the data set: read
+  /// noise belongs to a sequence, whatever batch it comes in. Throws Error for a batch of another
+  /// number of channels.
   std::vector<ChipResult> run(const Batch& batch, std::uint32_t sequence, ThreadPool& pool) const;
 
   /// The states of the batch's first sequence: [steps][layers][channels][modes][2] codes.

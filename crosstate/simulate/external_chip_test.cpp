@@ -171,13 +171,15 @@ class ResumedSimulation : public testing::Test {
     done_.clear();
     SimulateContext context;
     context.known = [&](int c, std::size_t age) { return journal.find(c, age); };
-    context.finished = [&](int c, std::size_t age, double a) { journal.add(c, age, a); };
+    context.finished = [&](int c, std::size_t age, const SimulateContext::Sums& sums) {
+      journal.add(c, age, sums);
+    };
     context.known_chunk = [&](int c, std::size_t age, std::size_t first, std::size_t last) {
       return journal.find_chunk(c, age, first, last);
     };
     context.finished_chunk = [&](int c, std::size_t age, std::size_t first, std::size_t last,
-                                 std::size_t correct) {
-      journal.add_chunk(c, age, first, last, correct);
+                                 const SimulateContext::Sums& sums) {
+      journal.add_chunk(c, age, first, last, sums);
       done_.emplace_back(age, first);
     };
     ThreadPool pool(2);
@@ -211,12 +213,12 @@ TEST_F(ResumedSimulation, RepeatsNothingAndEndsAlike) {
   EXPECT_EQ(parts, all);
   ASSERT_EQ(last.ages.size(), 2u);
   for (std::size_t age = 0; age < 2; ++age) {
-    EXPECT_EQ(last.ages[age].accuracy, whole.ages[age].accuracy);
+    EXPECT_EQ(last.ages[age].metric, whole.ages[age].metric);
   }
 
   // Nothing is started where all is known.
   const SimulateSummary again = run("--no-such-option", true);
-  EXPECT_EQ(again.ages[1].accuracy, whole.ages[1].accuracy);
+  EXPECT_EQ(again.ages[1].metric, whole.ages[1].metric);
 }
 
 TEST(NetworkOnAnExternalChip, IsOne) {

@@ -18,12 +18,20 @@ namespace fs = std::filesystem;
 
 namespace {
 
-json line_of(int chip, std::size_t age, double accuracy) {
-  return {{"chip", chip}, {"age", age}, {"accuracy", accuracy}};
+using Sums = SimulateJournal::Sums;
+
+json line_of(int chip, std::size_t age, const Sums& sums) {
+  return {{"chip", chip}, {"age", age}, {"sums", sums}};
 }
 
-json line_of(int chip, std::size_t age, std::size_t first, std::size_t last, std::size_t correct) {
-  return {{"chip", chip}, {"age", age}, {"first", first}, {"last", last}, {"correct", correct}};
+json line_of(int chip, std::size_t age, std::size_t first, std::size_t last, const Sums& sums) {
+  return {{"chip", chip}, {"age", age}, {"first", first}, {"last", last}, {"sums", sums}};
+}
+
+bool has_sums(const json& entry) {
+  return entry.contains("sums") && entry.at("sums").is_array() &&
+         std::all_of(entry.at("sums").begin(), entry.at("sums").end(),
+                     [](const json& value) { return value.is_number(); });
 }
 
 bool has_numbers(const json& entry, std::initializer_list<const char*> keys) {
@@ -40,13 +48,13 @@ SimulateJournal::SimulateJournal(const fs::path& path, const json& identity, boo
   if (resume && fs::exists(path, ignored)) read(identity);
   // Written anew, so that no half line stays in the middle.
   std::string text = exact_json_text(identity) + '\n';
-  for (const auto& [at, accuracy] : known_) {
-    text += exact_json_text(line_of(at.first, at.second, accuracy)) + '\n';
+  for (const auto& [at, sums] : known_) {
+    text += exact_json_text(line_of(at.first, at.second, sums)) + '\n';
   }
-  for (const auto& [at, correct] : chunks_) {
+  for (const auto& [at, sums] : chunks_) {
     const auto& [chip, age, first, last] = at;
     if (known_.contains({chip, age})) continue;
-    text += exact_json_text(line_of(chip, age, first, last, correct)) + '\n';
+    text += exact_json_text(line_of(chip, age, first, last, sums)) + '\n';
   }
   write_file(path, text);
   out_.open(path, std::ios::app);
@@ -68,40 +76,40 @@ void SimulateJournal::read(const json& identity) {
       require_same(entry, identity, where);
       continue;
     }
-    if (has_numbers(entry, {"chip", "age", "first", "last", "correct"})) {
-      chunks_[{entry["chip"], entry["age"], entry["first"], entry["last"]}] = entry["correct"];
-      continue;
+    if (!has_numbers(entry, {"chip", "age"}) || !has_sums(entry)) {
+      fail(where, "expected chip, age and sums, or chip, age, first, last and sums");
     }
-    if (!entry.contains("chip") || !entry.contains("age") || !entry.contains("accuracy") ||
-        !entry["chip"].is_number_integer() || !entry["age"].is_number_unsigned() ||
-        !entry["accuracy"].is_number()) {
-      fail(where, "expected chip, age and accuracy, or chip, age, first, last and correct");
+    const Sums sums = entry["sums"].get<Sums>();
+    if (has_numbers(entry, {"first", "last"})) {
+      chunks_[{entry["chip"], entry["age"], entry["first"], entry["last"]}] = sums;
+    } else {
+      known_[{entry["chip"].get<int>(), entry["age"].get<std::size_t>()}] = sums;
     }
-    known_[{entry["chip"].get<int>(), entry["age"].get<std::size_t>()}] = entry["accuracy"];
   }
 }
 
-double SimulateJournal::find(int chip, std::size_t age) const {
+std::optional<Sums> SimulateJournal::find(int chip, std::size_t age) const {
   const auto found = known_.find({chip, age});
-  return found == known_.end() ? -1 : found->second;
+  if (found == known_.end()) return std::nullopt;
+  return found->second;
 }
 
-void SimulateJournal::add(int chip, std::size_t age, double accuracy) {
-  known_[{chip, age}] = accuracy;
-  write_line(line_of(chip, age, accuracy));
+void SimulateJournal::add(int chip, std::size_t age, const Sums& sums) {
+  known_[{chip, age}] = sums;
+  write_line(line_of(chip, age, sums));
 }
 
-std::optional<std::size_t> SimulateJournal::find_chunk(int chip, std::size_t age, std::size_t first,
-                                                       std::size_t last) const {
+std::optional<Sums> SimulateJournal::find_chunk(int chip, std::size_t age, std::size_t first,
+                                                std::size_t last) const {
   const auto found = chunks_.find({chip, age, first, last});
   if (found == chunks_.end()) return std::nullopt;
   return found->second;
 }
 
 void SimulateJournal::add_chunk(int chip, std::size_t age, std::size_t first, std::size_t last,
-                                std::size_t correct) {
-  chunks_[{chip, age, first, last}] = correct;
-  write_line(line_of(chip, age, first, last, correct));
+                                const Sums& sums) {
+  chunks_[{chip, age, first, last}] = sums;
+  write_line(line_of(chip, age, first, last, sums));
 }
 
 void SimulateJournal::write_line(const json& entry) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 namespace crosstate {
 
@@ -21,15 +22,16 @@ class SimulateJournal {
   /// difference, and Error for one that is damaged and for one that cannot be written.
   SimulateJournal(const std::filesystem::path& path, const nlohmann::json& identity, bool resume);
 
-  /// -1: not known.
-  double find(int chip, std::size_t age) const;
-  void add(int chip, std::size_t age, double accuracy);
+  using Sums = std::vector<double>;  // see Task::sums()
 
-  /// How many of the tested sequences [first, last) of a chip at an age were told right.
-  std::optional<std::size_t> find_chunk(int chip, std::size_t age, std::size_t first,
-                                        std::size_t last) const;
-  void add_chunk(int chip, std::size_t age, std::size_t first, std::size_t last,
-                 std::size_t correct);
+  /// Of all tested sequences of a chip at an age, if they are known.
+  std::optional<Sums> find(int chip, std::size_t age) const;
+  void add(int chip, std::size_t age, const Sums& sums);
+
+  /// Of the tested sequences [first, last).
+  std::optional<Sums> find_chunk(int chip, std::size_t age, std::size_t first,
+                                 std::size_t last) const;
+  void add_chunk(int chip, std::size_t age, std::size_t first, std::size_t last, const Sums& sums);
 
  private:
   using Chunk = std::tuple<int, std::size_t, std::size_t, std::size_t>;  // as add_chunk() has them
@@ -37,8 +39,8 @@ class SimulateJournal {
   void write_line(const nlohmann::json& entry);
 
   std::filesystem::path path_;
-  std::map<std::pair<int, std::size_t>, double> known_;
-  std::map<Chunk, std::size_t> chunks_;
+  std::map<std::pair<int, std::size_t>, Sums> known_;
+  std::map<Chunk, Sums> chunks_;
   std::ofstream out_;
 };
 

@@ -18,6 +18,8 @@ namespace {
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
+const SimulateJournal::Sums kSums = {0.1 + 0.2, -1e-300, 3};  // every bit counts
+
 class Journal : public testing::Test {
  protected:
   std::filesystem::path path_ = std::filesystem::path(testing::TempDir()) /
@@ -32,19 +34,19 @@ class Journal : public testing::Test {
 TEST_F(Journal, KnowsWhatWasAddedBeforeItEnded) {
   {
     SimulateJournal journal(path_, identity_, false);
-    EXPECT_EQ(journal.find(0, 0), -1);
+    EXPECT_FALSE(journal.find(0, 0));
     EXPECT_FALSE(journal.find_chunk(0, 0, 0, 16));
-    journal.add_chunk(0, 0, 0, 16, 9);
-    journal.add(0, 0, 0.1 + 0.2);
-    journal.add_chunk(0, 1, 0, 16, 0);
-    journal.add_chunk(0, 1, 16, 20, 4);
+    journal.add_chunk(0, 0, 0, 16, {9, 7});
+    journal.add(0, 0, kSums);
+    journal.add_chunk(0, 1, 0, 16, {0, 16});
+    journal.add_chunk(0, 1, 16, 20, {4, 0});
   }
   append("{\"chip\":0,\"age\":1,\"fir");  // cut off
   const SimulateJournal journal = resumed();
-  EXPECT_EQ(journal.find(0, 0), 0.1 + 0.2);
-  EXPECT_EQ(journal.find(0, 1), -1);
-  EXPECT_EQ(journal.find_chunk(0, 1, 0, 16), 0u);
-  EXPECT_EQ(journal.find_chunk(0, 1, 16, 20), 4u);
+  EXPECT_EQ(journal.find(0, 0), kSums);
+  EXPECT_FALSE(journal.find(0, 1));
+  EXPECT_EQ(journal.find_chunk(0, 1, 0, 16), (SimulateJournal::Sums{0, 16}));
+  EXPECT_EQ(journal.find_chunk(0, 1, 16, 20), (SimulateJournal::Sums{4, 0}));
   EXPECT_FALSE(journal.find_chunk(0, 1, 16, 32));
   EXPECT_FALSE(journal.find_chunk(1, 1, 16, 20));
 }
@@ -52,9 +54,9 @@ TEST_F(Journal, KnowsWhatWasAddedBeforeItEnded) {
 TEST_F(Journal, KeepsChunksOnlyOfWhatIsNotFinished) {
   {
     SimulateJournal journal(path_, identity_, false);
-    journal.add_chunk(0, 0, 0, 16, 9);
-    journal.add(0, 0, 0.5);
-    journal.add_chunk(0, 1, 0, 16, 0);
+    journal.add_chunk(0, 0, 0, 16, {9, 7});
+    journal.add(0, 0, {0.5});
+    journal.add_chunk(0, 1, 0, 16, {0, 16});
   }
   resumed();
   const std::string text = read_file(path_);
@@ -63,12 +65,12 @@ TEST_F(Journal, KeepsChunksOnlyOfWhatIsNotFinished) {
 }
 
 TEST_F(Journal, StartsAnewWithoutResume) {
-  SimulateJournal(path_, identity_, false).add_chunk(0, 0, 0, 16, 9);
+  SimulateJournal(path_, identity_, false).add_chunk(0, 0, 0, 16, {9});
   EXPECT_FALSE(SimulateJournal(path_, identity_, false).find_chunk(0, 0, 0, 16));
 }
 
 TEST_F(Journal, RefusesOtherSimulationsAndDamage) {
-  SimulateJournal(path_, identity_, false).add(0, 0, 0.5);
+  SimulateJournal(path_, identity_, false).add(0, 0, {0.5});
   EXPECT_THAT(
       [&] {
         SimulateJournal(path_, {{"model", "m"}, {"seed", 2}}, true);

@@ -27,10 +27,11 @@ constexpr std::size_t kBlock = 28;  // steps that stay in the first-level cache
 
 void check(const IntegerNetwork& network, const Dataset& data) {
   if (data.count == 0) fail(data.name, "no sequences, expected at least one");
-  if (data.channels != network.inputs || data.classes.size() > network.classes) {
+  if (data.channels != network.inputs || data.readout.outputs() != network.classes) {
     fail(data.name, std::to_string(data.channels) + " channels and " +
-                        std::to_string(data.classes.size()) + " classes, but the network has " +
-                        std::to_string(network.inputs) + " and " + std::to_string(network.classes));
+                        std::to_string(data.readout.outputs()) +
+                        " outputs to tell, but the network has " + std::to_string(network.inputs) +
+                        " and " + std::to_string(network.classes));
   }
   require_length(network, data, "integer network");
 }
@@ -55,22 +56,32 @@ Batch calibration_batch(const Dataset& data, int sequences) {
   return batch;
 }
 
-std::size_t correct_of(const Batch& batch, const std::vector<ChipResult>& results) {
-  std::size_t correct = 0;
+using Sums = SimulateContext::Sums;
+
+Sums sums_of(const Batch& batch, const std::vector<ChipResult>& results) {
+  const Task& task = *batch.readout.task;
+  Sums sums(task.sums(batch.readout), 0);
   for (std::size_t i = 0; i < batch.count; ++i) {
-    correct += results[i].best() == static_cast<std::size_t>(batch.labels[i]) ? 1 : 0;
+    const std::vector<float> outputs = results[i].logits();
+    task.add(batch.readout, Output(outputs, results[i].best()), batch.target(i), sums);
   }
-  return correct;
+  return sums;
 }
 
-void summarise(AgeSummary& age) {
-  const auto n = static_cast<double>(age.accuracy.size());
+void add(const Sums& part, Sums& to) {
+  to.resize(part.size(), 0);
+  for (std::size_t k = 0; k < part.size(); ++k) to[k] += part[k];
+}
+
+void summarise(AgeSummary& age, const TaskMetric& metric) {
+  const auto n = static_cast<double>(age.metric.size());
   age.mean = age.deviation = 0;
-  for (const double a : age.accuracy) age.mean += a / n;
+  for (const double a : age.metric) age.mean += a / n;
   double squares = 0;
-  for (const double a : age.accuracy) squares += (a - age.mean) * (a - age.mean);
+  for (const double a : age.metric) squares += (a - age.mean) * (a - age.mean);
   age.deviation = n > 1 ? std::sqrt(squares / (n - 1)) : 0;
-  age.worst = *std::min_element(age.accuracy.begin(), age.accuracy.end());
+  const auto [least, most] = std::minmax_element(age.metric.begin(), age.metric.end());
+  age.worst = metric.higher_is_better ? *least : *most;
 }
 
 // One data set on chip after chip.
@@ -81,21 +92,21 @@ class Simulation {
       : data_(data), order_(std::move(order)), chunk_(chunk), pool_(pool), context_(context) {}
 
   /// Nothing if it was stopped.
-  std::optional<double> accuracy(const Chip& chip, int number, std::size_t age) {
-    std::size_t correct = 0;
+  std::optional<Sums> test(const Chip& chip, int number, std::size_t age) {
+    Sums sums;
     for (std::size_t first = 0; first < order_.size(); first += chunk_) {
       if (context_.stop && context_.stop()) return std::nullopt;
       const std::size_t last = std::min(first + chunk_, order_.size());
-      std::optional<std::size_t> part;
+      std::optional<Sums> part;
       if (context_.known_chunk) part = context_.known_chunk(number, age, first, last);
       if (!part) {
         const Batch& tested = batch(first, last);
-        part = correct_of(tested, chip.run(tested, static_cast<std::uint32_t>(first), pool_));
+        part = sums_of(tested, chip.run(tested, static_cast<std::uint32_t>(first), pool_));
         if (context_.finished_chunk) context_.finished_chunk(number, age, first, last, *part);
       }
-      correct += *part;
+      add(*part, sums);
     }
-    return static_cast<double>(correct) / static_cast<double>(order_.size());
+    return sums;
   }
 
  private:
@@ -174,6 +185,7 @@ SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, con
   const Mapping mapping = map_network(network, target.crossbar, data.length);
 
   SimulateSummary summary;
+  summary.readout = data.readout;
   summary.arrays = mapping.built();
   summary.utilisation = mapping.utilisation();
   summary.conversions_per_step = mapping.conversions_per_step();
@@ -186,13 +198,13 @@ SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, con
   Simulation simulation(data, tested(data, options), external ? kExternalChunk : kChunk, pool,
                         context);
   for (int i = 0; i < options.chips; ++i) {
-    std::vector<double> known(summary.ages.size(), -1);
+    std::vector<std::optional<Sums>> known(summary.ages.size());
     for (std::size_t age = 0; age < known.size(); ++age) {
       if (context.known) known[age] = context.known(i, age);
     }
     std::unique_ptr<Backend> backend;
     std::optional<Chip> chip;
-    if (!external || std::any_of(known.begin(), known.end(), [](double a) { return a < 0; })) {
+    if (!external || std::any_of(known.begin(), known.end(), [](const auto& k) { return !k; })) {
       backend = backend_of(target, mapping);
       chip.emplace(network, mapping, target, seed, static_cast<std::uint32_t>(i), backend.get());
     }
@@ -203,21 +215,21 @@ SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, con
     }
     for (std::size_t age = 0; age < summary.ages.size(); ++age) {
       AgeSummary& of_age = summary.ages[age];
-      if (known[age] < 0) {
+      if (!known[age]) {
         chip->age_to(of_age.seconds);
         if (calibrated) chip->calibrate(calibration);
-        const std::optional<double> found = simulation.accuracy(*chip, i, age);
-        if (!found) {
+        known[age] = simulation.test(*chip, i, age);
+        if (!known[age]) {
           summary.interrupted = true;
           return summary;
         }
-        known[age] = *found;
-        if (context.finished) context.finished(i, age, *found);
+        if (context.finished) context.finished(i, age, *known[age]);
       }
-      of_age.accuracy.push_back(known[age]);
+      of_age.metric.push_back(primary_value(data.readout, *known[age]));
+      add(*known[age], of_age.sums);
     }
   }
-  for (AgeSummary& age : summary.ages) summarise(age);
+  for (AgeSummary& age : summary.ages) summarise(age, data.readout.task->primary());
   summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return summary;
 }

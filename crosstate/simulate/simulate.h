@@ -1,4 +1,4 @@
-// Accuracy of a network on crossbar chips, by drawing chips.
+// How well a network does on crossbar chips, by drawing chips.
 #pragma once
 
 #include <cstddef>
@@ -19,14 +19,16 @@ namespace crosstate {
 
 /// Chips at one age.
 struct AgeSummary {
-  double seconds = 0;            // since programming
-  std::vector<double> accuracy;  // by chip, in [0, 1]
+  double seconds = 0;          // since programming
+  std::vector<double> metric;  // the task's primary one, by chip
   double mean = 0;
   double deviation = 0;  // of the sample of chips; 0 for one chip
   double worst = 0;
+  std::vector<double> sums;  // of all chips together, see Task::sums()
 };
 
 struct SimulateSummary {
+  Readout readout;               // what the outputs are
   std::vector<AgeSummary> ages;  // as in the options
   std::size_t arrays = 0;
   double utilisation = 0;  // pairs that hold a weight over all pairs
@@ -42,20 +44,19 @@ struct SimulateSummary {
 
 /// What a simulation is told while it runs.
 struct SimulateContext {
+  using Sums = std::vector<double>;
   /// Asked before every chunk of a chip's sequences, of 1,024, or 16 of an external chip; once it
   /// says so, the summary comes back incomplete, `interrupted`.
   std::function<bool()> stop = {};
-  /// The accuracy of a chip at an age that is known already, or a negative number.
-  std::function<double(int chip, std::size_t age)> known = {};
+  /// Task::sums() of a chip at an age that are known already.
+  std::function<std::optional<Sums>(int chip, std::size_t age)> known = {};
   /// Every other one, as it comes.
-  std::function<void(int chip, std::size_t age, double accuracy)> finished = {};
-  /// The same for the chunks: how many of the sequences [first, last) of those tested were told
-  /// right.
-  std::function<std::optional<std::size_t>(int chip, std::size_t age, std::size_t first,
-                                           std::size_t last)>
+  std::function<void(int chip, std::size_t age, const Sums& sums)> finished = {};
+  /// The same for the chunks, the sequences [first, last) of those tested.
+  std::function<std::optional<Sums>(int chip, std::size_t age, std::size_t first, std::size_t last)>
       known_chunk = {};
   std::function<void(int chip, std::size_t age, std::size_t first, std::size_t last,
-                     std::size_t correct)>
+                     const Sums& sums)>
       finished_chunk = {};
 };
 

@@ -37,8 +37,9 @@ Dataset thinned(const Dataset& from, std::size_t count) {
   to.name = from.name;
   to.count = count;
   to.length = from.length / kStride;
-  to.labels.assign(from.labels.begin(), from.labels.begin() + static_cast<std::ptrdiff_t>(count));
-  to.classes = from.classes;
+  to.targets.assign(from.targets.begin(),
+                    from.targets.begin() + static_cast<std::ptrdiff_t>(count));
+  to.readout = from.readout;
   for (std::size_t i = 0; i < count; ++i) {
     for (std::size_t t = 0; t < to.length; ++t) to.values.push_back(from.sequence(i)[t * kStride]);
   }
@@ -259,7 +260,7 @@ double accuracy_on(const Target& target, const Batch& batch) {
   std::size_t correct = 0;
   const std::vector<ChipResult> results = on_chip(classifier(), target, batch);
   for (std::size_t i = 0; i < batch.count; ++i) {
-    correct += results[i].best() == static_cast<std::size_t>(batch.labels[i]) ? 1 : 0;
+    correct += results[i].best() == static_cast<std::size_t>(batch.targets[i]) ? 1 : 0;
   }
   return static_cast<double>(correct) / static_cast<double>(batch.count);
 }
@@ -295,7 +296,7 @@ TEST(Chip, CalibrationFindsTheRanges) {
   std::size_t correct = 0;
   const std::vector<ChipResult> results = chip.run(batch, 0, pool);
   for (std::size_t i = 0; i < batch.count; ++i) {
-    correct += results[i].best() == static_cast<std::size_t>(batch.labels[i]) ? 1 : 0;
+    correct += results[i].best() == static_cast<std::size_t>(batch.targets[i]) ? 1 : 0;
   }
   EXPECT_NEAR(static_cast<double>(correct) / 320, accuracy_on(ideal(), batch), 0.03);
 }
@@ -390,7 +391,7 @@ TEST(Simulate, IsTheSameOnAnyNumberOfThreads) {
   for (const int threads : {1, 2, 4}) {
     ThreadPool pool(threads);
     all.push_back(simulate(classifier(), data, noisy(0.02, 0.1), {.chips = 3}, 7, pool));
-    EXPECT_EQ(all.back().first().accuracy, all.front().first().accuracy);
+    EXPECT_EQ(all.back().first().metric, all.front().first().metric);
     EXPECT_EQ(all.back().first().mean, all.front().first().mean);
     EXPECT_EQ(all.back().first().deviation, all.front().first().deviation);
   }
@@ -407,14 +408,14 @@ TEST(Simulate, SummarisesItsChips) {
   const Dataset data = thinned(read_mnist_sample().test, 200);
   const SimulateSummary summary = simulate(classifier(), data, {}, {.chips = 4}, 1, pool);
   const AgeSummary& s = summary.first();
-  ASSERT_EQ(s.accuracy.size(), 4u);
+  ASSERT_EQ(s.metric.size(), 4u);
   double mean = 0, squares = 0;
-  for (const double a : s.accuracy) mean += a / 4;
-  for (const double a : s.accuracy) squares += (a - mean) * (a - mean);
+  for (const double a : s.metric) mean += a / 4;
+  for (const double a : s.metric) squares += (a - mean) * (a - mean);
   EXPECT_GT(s.mean, 0.15);  // better than chance
   EXPECT_DOUBLE_EQ(s.mean, mean);
   EXPECT_DOUBLE_EQ(s.deviation, std::sqrt(squares / 3));
-  EXPECT_EQ(s.worst, *std::min_element(s.accuracy.begin(), s.accuracy.end()));
+  EXPECT_EQ(s.worst, *std::min_element(s.metric.begin(), s.metric.end()));
   EXPECT_EQ(summary.arrays, 16u);
   EXPECT_GT(summary.utilisation, 0);
   EXPECT_GT(summary.seconds, 0);
@@ -425,18 +426,23 @@ TEST(Simulate, TakesWhatIsKnownAndTellsTheRest) {
   ThreadPool pool(2);
   const Dataset data = thinned(read_mnist_sample().test, 64);
   const SimulateOptions options{.chips = 3, .times = "0 1h"};
-  std::map<std::pair<int, std::size_t>, double> told;
+  std::map<std::pair<int, std::size_t>, SimulateContext::Sums> told;
   SimulateContext context;
-  context.finished = [&](int chip, std::size_t age, double a) { told[{chip, age}] = a; };
+  context.finished = [&](int chip, std::size_t age, const SimulateContext::Sums& sums) {
+    told[{chip, age}] = sums;
+  };
   const SimulateSummary whole = simulate(classifier(), data, {}, options, 1, pool, context);
   EXPECT_EQ(told.size(), 6u);
   std::size_t again = 0;
-  context.known = [&](int chip, std::size_t age) { return chip < 2 ? told.at({chip, age}) : -1; };
-  context.finished = [&](int, std::size_t, double) { ++again; };
+  context.known = [&](int chip, std::size_t age) {
+    return chip < 2 ? std::optional(told.at({chip, age})) : std::nullopt;
+  };
+  context.finished = [&](int, std::size_t, const SimulateContext::Sums&) { ++again; };
   const SimulateSummary rest = simulate(classifier(), data, {}, options, 1, pool, context);
   EXPECT_EQ(again, 2u);
   for (std::size_t age = 0; age < 2; ++age) {
-    EXPECT_EQ(rest.ages[age].accuracy, whole.ages[age].accuracy);
+    EXPECT_EQ(rest.ages[age].metric, whole.ages[age].metric);
+    EXPECT_EQ(rest.ages[age].sums, whole.ages[age].sums);
   }
 }
 
@@ -461,7 +467,7 @@ TEST(Simulate, StopsBetweenTwoChips) {
   const SimulateSummary s =
       simulate(classifier(), data, {}, {.chips = 100000}, 1, pool, {.stop = stop});
   EXPECT_TRUE(s.interrupted);
-  EXPECT_EQ(s.first().accuracy.size(), 2u);
+  EXPECT_EQ(s.first().metric.size(), 2u);
 }
 
 TEST(Simulate, RejectsBadInput) {

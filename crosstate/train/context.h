@@ -18,11 +18,11 @@
 
 namespace crosstate {
 
-/// Whose opinion of every training sequence the network learns beside the label; see
-/// classification_loss().
+/// Whose opinion of every training sequence the network learns beside the target; see
+/// Task::loss().
 struct Teacher {
   const Network* network = nullptr;  // evaluated as it is: running statistics, no dropout
-  double weight = 0;                 // 0: no teacher, up to 1: no labels
+  double weight = 0;                 // 0: no teacher, up to 1: no targets
   double temperature = 2;            // above 0
 };
 
@@ -37,7 +37,8 @@ struct TrainProgress {
   std::string stage;                  // with several QuantStages "qat w4a8s8"
   int epoch = 0, epochs = 0;          // from 1
   std::size_t done = 0, samples = 0;  // training sequences of this epoch
-  double loss = 0, accuracy = 0;      // means over those done
+  double loss = 0, metric = 0;        // mean and primary metric over those done
+  TaskMetric kind;                    // of `metric` and the log's
   double samples_per_second = 0;      // in this epoch
   double seconds_left = 0;            // of the stage, from the time taken so far
   bool epoch_end = false;             // validated and saved; `log` is set
@@ -54,7 +55,7 @@ struct TrainContext {
   std::function<void(const TrainProgress&)> progress;
   nlohmann::json config;  // sections (model, data, ...) that a resumed run must share
   std::function<bool()> stop = interrupted;  // asked before every batch
-  /// The training set as an epoch, from 0, sees it: as many sequences, channels and classes as
+  /// The training set as an epoch, from 0, sees it: as many sequences, channels and outputs as
   /// `training`, the same for the same epoch whenever asked, valid until asked again. Null:
   /// `training` itself in every epoch.
   std::function<const Dataset&(std::uint32_t epoch)> epoch_data;

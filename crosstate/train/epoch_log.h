@@ -9,13 +9,14 @@ namespace crosstate {
 struct EpochLog {
   int epoch = 0;  // from 1
   double train_loss = 0;
-  double train_accuracy = 0;       // while the network still changed
-  double validation_loss = 0;      // NaN without a validation set, null in JSON
-  double validation_accuracy = 0;  // likewise
-  double learning_rate = 0;        // of the weights, at the last step
-  double seconds = 0;              // training and validation
-  double samples_per_second = 0;   // of training alone
-  std::string stage;               // of several that differ in their formats; empty: the only one
+  std::string metric = "accuracy";  // that the next two are, see TaskMetric::name
+  double train_metric = 0;          // while the network still changed
+  double validation_loss = 0;       // NaN without a validation set, null in JSON
+  double validation_metric = 0;     // likewise
+  double learning_rate = 0;         // of the weights, at the last step
+  double seconds = 0;               // training and validation
+  double samples_per_second = 0;    // of training alone
+  std::string stage;                // of several that differ in their formats; empty: the only one
 };
 
 void to_json(nlohmann::json& json, const EpochLog& log);

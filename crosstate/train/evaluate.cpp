@@ -17,10 +17,18 @@ void check_fits(const Network& network, const Dataset& set) {
     fail(set.name, std::to_string(set.channels) + " channels, but the network has " +
                        std::to_string(task.inputs) + " inputs");
   }
-  if (set.classes.size() != static_cast<std::size_t>(task.classes)) {
-    fail(set.name, std::to_string(set.classes.size()) + " classes, but the network has " +
-                       std::to_string(task.classes));
+  if (set.readout.outputs() != static_cast<std::size_t>(task.outputs)) {
+    fail(set.name, std::to_string(set.readout.outputs()) +
+                       (set.readout.task->categorical() ? " classes" : " target values") +
+                       ", but the network has " + std::to_string(task.outputs) + " outputs");
   }
+}
+
+void Tally::add(const BatchResult& result, std::size_t sequences) {
+  loss_sum += result.loss * static_cast<double>(sequences);
+  sums.resize(result.sums.size(), 0);
+  for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += result.sums[k];
+  count += sequences;
 }
 
 std::optional<Tally> evaluate_set(const Network& network, const Dataset& set, int batch_size,
@@ -30,6 +38,7 @@ std::optional<Tally> evaluate_set(const Network& network, const Dataset& set, in
   const auto block_length = static_cast<std::size_t>(network.options().block_length);
   Batch batch;
   Tally tally;
+  tally.readout = set.readout;
   for (std::size_t begin = 0; begin < set.count; begin += size) {
     if (stop && stop()) return std::nullopt;
     const std::size_t count = std::min(size, set.count - begin);
@@ -52,11 +61,11 @@ std::optional<Tally> evaluate_result(const Network& network, const Dataset& set,
   return tally;
 }
 
-double evaluate_accuracy(const Network& network, const Dataset& set, int batch, ThreadPool& pool,
-                         double* loss) {
+double evaluate_metric(const Network& network, const Dataset& set, int batch, ThreadPool& pool,
+                       double* loss) {
   const Tally tally = *evaluate_result(network, set, batch, pool, nullptr);
   if (loss != nullptr) *loss = tally.loss();
-  return tally.accuracy();
+  return tally.metric();
 }
 
 }  // namespace crosstate

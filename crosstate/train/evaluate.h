@@ -1,9 +1,10 @@
-// Loss and accuracy of a network on a set.
+// Loss and metrics of a network on a set.
 #pragma once
 
 #include <cstddef>
 #include <functional>
 #include <optional>
+#include <vector>
 
 #include "crosstate/base/threads.h"
 #include "crosstate/data/dataset.h"
@@ -11,21 +12,21 @@
 
 namespace crosstate {
 
-/// Means over the sequences seen so far.
+/// Of the sequences seen so far.
 struct Tally {
+  Readout readout;
   double loss_sum = 0;
-  std::size_t correct = 0, count = 0;
+  std::vector<double> sums;  // see Task::sums()
+  std::size_t count = 0;
 
-  void add(const BatchResult& result, std::size_t sequences) {
-    loss_sum += result.loss * static_cast<double>(sequences);
-    correct += result.correct;
-    count += sequences;
-  }
+  void add(const BatchResult& result, std::size_t sequences);
+  /// The mean.
   double loss() const { return loss_sum / static_cast<double>(count); }
-  double accuracy() const { return static_cast<double>(correct) / static_cast<double>(count); }
+  /// The primary one.
+  double metric() const { return primary_value(readout, sums); }
 };
 
-/// Throws Error for a set with other channels or classes than the network has inputs and outputs.
+/// Throws Error for a set with other channels or outputs than the network has.
 void check_fits(const Network& network, const Dataset& set);
 
 /// The whole set, `batch` sequences at a time. Nothing if `stop`, asked before every batch, said
@@ -38,9 +39,9 @@ std::optional<Tally> evaluate_set(const Network& network, const Dataset& set, in
 std::optional<Tally> evaluate_result(const Network& network, const Dataset& set, int batch,
                                      ThreadPool& pool, const std::function<bool()>& stop);
 
-/// The share of the set that the network classifies correctly, and the mean loss if not null; never
-/// stopped. Throws Error like evaluate_result().
-double evaluate_accuracy(const Network& network, const Dataset& set, int batch, ThreadPool& pool,
-                         double* loss = nullptr);
+/// The primary metric of the network on a set, and the mean loss if not null; never stopped. Throws
+/// Error like evaluate_result().
+double evaluate_metric(const Network& network, const Dataset& set, int batch, ThreadPool& pool,
+                       double* loss = nullptr);
 
 }  // namespace crosstate

@@ -52,7 +52,7 @@ json data_identity(const Dataset& set) {
   return {{"count", set.count},
           {"length", set.length},
           {"channels", set.channels},
-          {"classes", set.classes.size()},
+          {"outputs", set.readout.outputs()},
           {"checksum", checksum(set)}};
 }
 

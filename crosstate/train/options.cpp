@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "crosstate/base/error.h"
+
 namespace crosstate {
 
 void fields(FieldList& list, const std::string& section, TrainOptions& options) {
@@ -45,6 +47,10 @@ void fields(FieldList& list, const std::string& section, TrainOptions& options) 
   list.add("label_smoothing", options.label_smoothing,
            "Share of the target spread over all classes; 0.1 for noisy labels.")
       .range(0, 0.99);
+  list.add("class_weights", options.class_weights,
+           "Of the classes in the loss; balanced: those with few training sequences weigh as much "
+           "as the others, for sets that hold much more of some.")
+      .one_of({"none", "balanced"});
   list.add("validation", options.validation,
            "Share of the training set held out to choose the best epoch, unless the data bring a "
            "validation part; 0 takes the last epoch.")
@@ -63,6 +69,15 @@ void validate(const TrainOptions& options, const std::string& section) {
   FieldList list;
   fields(list, section, copy);
   list.from_json(list.to_json(), "options");
+}
+
+void require_effect(const TrainOptions& options, const Task& task) {
+  if (task.categorical()) return;
+  const auto refuse = [&](const std::string& setting, const std::string& expected) {
+    fail("options", setting + " has no effect on " + task.name() + ", expected " + expected);
+  };
+  if (options.label_smoothing > 0) refuse("label_smoothing", "0");
+  if (options.class_weights != "none") refuse("class_weights = \"balanced\"", "\"none\"");
 }
 
 }  // namespace crosstate

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "crosstate/base/options.h"
+#include "crosstate/task/task.h"
 
 namespace crosstate {
 
@@ -20,14 +21,17 @@ struct TrainOptions {
   double average = 0;     // decay per step of a moving average of the weights; 0: none
   int norm_batches = 0;   // that measure the running statistics anew after each epoch; 0: none
   double label_smoothing = 0;
-  double validation = 0.1;  // share of the training set that is held out
-  int patience = 0;         // epochs without improvement before stopping; 0: never
-  int log_every = 10;       // batches between two progress reports
+  std::string class_weights = "none";  // none | balanced
+  double validation = 0.1;             // share of the training set that is held out
+  int patience = 0;                    // epochs without improvement before stopping; 0: never
+  int log_every = 10;                  // batches between two progress reports
 };
 
 /// Binds the fields as section `section`: "train" for the float stage, "qat" for the quantized one.
 void fields(FieldList& list, const std::string& section, TrainOptions& options);
 /// Throws Error for a value out of its range; `section` as above.
 void validate(const TrainOptions& options, const std::string& section = "train");
+/// Throws Error for a setting that means nothing to a task.
+void require_effect(const TrainOptions& options, const Task& task);
 
 }  // namespace crosstate

@@ -47,7 +47,7 @@ class StagesTest : public testing::Test {
     model.layers = 1;
     model.dropout = 0.1;
     model.block_length = 5;
-    return Network(model, TaskShape{.inputs = 1, .classes = 3}, seed);
+    return Network(model, TaskShape{.inputs = 1, .outputs = 3}, seed);
   }
   Network network(const std::string& preset = "w8a0s0") {
     Network result = float_network();
@@ -175,7 +175,7 @@ TEST_F(StagesTest, RefuseWhatDoesNotFit) {
   expect_refused("a weight of 1.5");
   context_.teacher = {&teacher, 0.5, 0};
   expect_refused("a temperature of 0.0");
-  const Network other({}, TaskShape{.inputs = 1, .classes = 4}, 1);
+  const Network other({}, TaskShape{.inputs = 1, .outputs = 4}, 1);
   context_.teacher = {&other, 0.5, 2};
   expect_refused("3 classes, but the network has 4");
 }
@@ -202,14 +202,14 @@ TEST_F(StagesTest, ATeacherStandsInForLabels) {
   context_.directory.clear();
   context_.stages.clear();
   Network teacher = float_network();
-  EXPECT_GT(run(teacher, context_).best_validation_accuracy, 0.8);
+  EXPECT_GT(run(teacher, context_).best_validation_metric, 0.8);
 
   Dataset scrambled = training_;
-  for (std::int32_t& label : scrambled.labels) label = (label + 1) % 3;
+  for (float& label : scrambled.targets) label = label < 2 ? label + 1 : 0;
   context_.teacher = {&teacher, 1, 2};
   Network student = float_network(4);
   const auto accuracy = [&] {
-    return train(student, scrambled, validation_, options_, context_).best_validation_accuracy;
+    return train(student, scrambled, validation_, options_, context_).best_validation_metric;
   };
   EXPECT_GT(accuracy(), 0.8);
   context_.teacher.weight = 0;
@@ -260,8 +260,8 @@ TEST_F(StagesTest, TheAverageIsWhatIsValidatedAndKept) {
   const TrainSummary summary = run(result, context_);
   const EpochLog& best = summary.epochs[static_cast<std::size_t>(summary.best_epoch - 1)];
   double loss = 0;
-  EXPECT_EQ(evaluate_accuracy(result, validation_, options_.batch, pool_, &loss),
-            summary.best_validation_accuracy);
+  EXPECT_EQ(evaluate_metric(result, validation_, options_.batch, pool_, &loss),
+            summary.best_validation_metric);
   EXPECT_EQ(loss, best.validation_loss);
   const Safetensors checkpoint = read_safetensors(directory_ / "qat.checkpoint.safetensors");
   EXPECT_TRUE(checkpoint.tensors.contains("average.encoder.weight"));

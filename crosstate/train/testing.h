@@ -15,11 +15,11 @@ inline Dataset level_set(const std::string& name, std::size_t count, std::uint64
   set.name = name;
   set.count = count;
   set.length = 12;
-  set.classes = {"low", "middle", "high"};
+  set.readout.names = {"low", "middle", "high"};
   Random random(seed, Stream::kTest);
   for (std::size_t i = 0; i < count; ++i) {
     const auto label = static_cast<std::int32_t>(i % 3);
-    set.labels.push_back(label);
+    set.targets.push_back(static_cast<float>(label));
     for (std::size_t t = 0; t < set.length; ++t) {
       set.values.push_back(static_cast<float>(label - 1 + 0.7 * random.normal()));
     }

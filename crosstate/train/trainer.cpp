@@ -63,6 +63,9 @@ class Trainer {
 
     identity_ = run_identity(network, training, validation, options, context);
     if (options.average > 0) average_ = network;
+    if (options.class_weights == "balanced") {
+      weights_ = task().balanced_weights(training.readout, training.targets);
+    }
   }
 
   TrainSummary run() {
@@ -71,6 +74,7 @@ class Trainer {
     while (whole && !finished()) {
       EpochLog log;
       log.epoch = epochs_done() + 1;
+      log.metric = task().primary().name;
       log.stage = stage_name(log.epoch);
       const Stopwatch watch;
       whole = train_epoch(log) && validate_epoch(log);
@@ -84,6 +88,7 @@ class Trainer {
   }
 
  private:
+  const Task& task() const { return *training_.readout.task; }
   int epochs_done() const { return static_cast<int>(history_.size()); }
   bool validates() const { return validation_.count > 0; }
   // Only in the last stage: no other is a result.
@@ -208,6 +213,7 @@ class Trainer {
     const auto block_length = static_cast<std::size_t>(network_.options().block_length);
     const Stopwatch watch;
     Tally tally;
+    tally.readout = training_.readout;
     for (std::size_t i = 0; i < steps_per_epoch_; ++i) {
       if (context_.stop && context_.stop()) return false;
       fill_batch(set, part(order, i * batch_size_, batch_size_), block_length, batch_);
@@ -217,7 +223,7 @@ class Trainer {
       if (due || i + 1 == steps_per_epoch_) report(progress(log.epoch, tally, watch.seconds()));
     }
     log.train_loss = tally.loss();
-    log.train_accuracy = tally.accuracy();
+    log.train_metric = tally.metric();
     log.learning_rate = options_.learning_rate * schedule_.share(optimizer_.steps() - 1);
     log.samples_per_second = per_second(static_cast<double>(tally.count), watch.seconds());
     return measure_norms(set, order);
@@ -226,6 +232,7 @@ class Trainer {
   BatchResult step(int epoch, std::size_t index) {
     const std::uint64_t global = optimizer_.steps();
     LossOptions loss{options_.label_smoothing, context_.seed, global};
+    loss.weights = weights_;
     if (const Teacher& teacher = context_.teacher; teacher.weight > 0) {
       teacher.network->evaluate(batch_, pool_, &teacher_logits_);
       loss.teacher = teacher_logits_;
@@ -260,7 +267,7 @@ class Trainer {
 
   // False if it was stopped.
   bool validate_epoch(EpochLog& log) {
-    log.validation_loss = log.validation_accuracy = std::numeric_limits<double>::quiet_NaN();
+    log.validation_loss = log.validation_metric = std::numeric_limits<double>::quiet_NaN();
     if (!validates()) return true;
     const auto tally = evaluate_set(judged(), validation_, options_.batch, pool_, context_.stop);
     if (!tally) return false;
@@ -270,15 +277,15 @@ class Trainer {
                                ": the validation loss is not finite; try a lower learning_rate");
     }
     log.validation_loss = tally->loss();
-    log.validation_accuracy = tally->accuracy();
+    log.validation_metric = tally->metric();
     return true;
   }
 
   bool is_best(const EpochLog& log) const {
     if (best_epoch_ < stage_of(log.epoch).first || !validates()) return true;
     const EpochLog& best = history_[static_cast<std::size_t>(best_epoch_ - 1)];
-    if (log.validation_accuracy != best.validation_accuracy) {
-      return log.validation_accuracy > best.validation_accuracy;
+    if (log.validation_metric != best.validation_metric) {
+      return task().primary().better(log.validation_metric, best.validation_metric);
     }
     return log.validation_loss < best.validation_loss;
   }
@@ -326,7 +333,8 @@ class Trainer {
     result.done = tally.count;
     result.samples = training_.count;
     result.loss = tally.loss();
-    result.accuracy = tally.accuracy();
+    result.metric = tally.metric();
+    result.kind = task().primary();
     result.samples_per_second = per_second(static_cast<double>(tally.count), seconds);
     result.seconds_left = seconds_left();
     last_progress_ = result;
@@ -342,8 +350,8 @@ class Trainer {
     result.epochs = history_;
     result.best_epoch = best_epoch_;
     if (best_epoch_ > 0) {
-      result.best_validation_accuracy =
-          history_[static_cast<std::size_t>(best_epoch_ - 1)].validation_accuracy;
+      result.best_validation_metric =
+          history_[static_cast<std::size_t>(best_epoch_ - 1)].validation_metric;
     }
     double training_seconds = 0, sequences = 0;
     for (const EpochLog& log : history_) {
@@ -371,6 +379,7 @@ class Trainer {
   AdamW optimizer_;
   std::optional<Network> average_;
   std::vector<float> teacher_logits_;
+  std::vector<double> weights_;  // of categories
   json identity_;
   std::vector<EpochLog> history_;
   int best_epoch_ = 0;
@@ -385,6 +394,7 @@ class Trainer {
 TrainSummary train(Network& network, const Dataset& training, const Dataset& validation,
                    const TrainOptions& options, const TrainContext& context) {
   validate(options);
+  require_effect(options, *training.readout.task);
   if (training.count == 0) fail(training.name, "no sequences to train on");
   check_fits(network, training);
   if (validation.count > 0) check_fits(network, validation);

@@ -13,18 +13,18 @@
 namespace crosstate {
 
 struct TrainSummary {
-  std::vector<EpochLog> epochs;         // with those before a resume
-  int best_epoch = 0;                   // 0: none was completed
-  double best_validation_accuracy = 0;  // NaN without a validation set
-  double seconds = 0;                   // of all epochs
-  double samples_per_second = 0;        // of training alone
+  std::vector<EpochLog> epochs;       // with those before a resume
+  int best_epoch = 0;                 // 0: none was completed
+  double best_validation_metric = 0;  // NaN without a validation set
+  double seconds = 0;                 // of all epochs
+  double samples_per_second = 0;      // of training alone
   bool interrupted = false;
   bool stopped_early = false;  // by TrainOptions::patience
 };
 
-/// Trains and leaves the network at the epoch of the highest validation accuracy (then the lowest
-/// validation loss), or at the last epoch if `validation` is empty. After every epoch
-/// DIRECTORY/STAGE.checkpoint.safetensors and DIRECTORY/STAGE.jsonl are replaced; a run that
+/// Trains and leaves the network at the epoch of the best primary metric on the validation set
+/// (then the lowest validation loss), or at the last epoch if `validation` is empty. After every
+/// epoch DIRECTORY/STAGE.checkpoint.safetensors and DIRECTORY/STAGE.jsonl are replaced; a run that
 /// continues from there ends with the same bits as one that was never interrupted. Sequences of
 /// different lengths are batched by training_order().
 ///

@@ -45,7 +45,7 @@ class TrainerTest : public testing::Test {
     model.layers = 1;
     model.dropout = 0.1;
     model.block_length = 5;
-    return Network(model, TaskShape{.inputs = 1, .classes = 3}, 3);
+    return Network(model, TaskShape{.inputs = 1, .outputs = 3}, 3);
   }
   TrainSummary run(Network& network, const TrainContext& context) {
     return train(network, training_, validation_, options_, context);
@@ -70,11 +70,11 @@ class TrainerTest : public testing::Test {
   // Everything but the times.
   static void expect_equal(const TrainSummary& a, const TrainSummary& b) {
     EXPECT_EQ(a.best_epoch, b.best_epoch);
-    EXPECT_EQ(a.best_validation_accuracy, b.best_validation_accuracy);
+    EXPECT_EQ(a.best_validation_metric, b.best_validation_metric);
     ASSERT_EQ(a.epochs.size(), b.epochs.size());
     for (std::size_t i = 0; i < a.epochs.size(); ++i) {
       EXPECT_EQ(a.epochs[i].train_loss, b.epochs[i].train_loss);
-      EXPECT_EQ(a.epochs[i].train_accuracy, b.epochs[i].train_accuracy);
+      EXPECT_EQ(a.epochs[i].train_metric, b.epochs[i].train_metric);
       EXPECT_EQ(a.epochs[i].validation_loss, b.epochs[i].validation_loss);
       EXPECT_EQ(a.epochs[i].learning_rate, b.epochs[i].learning_rate);
     }
@@ -100,17 +100,17 @@ TEST_F(TrainerTest, LearnsAndKeepsTheBestEpoch) {
   EXPECT_FALSE(summary.interrupted);
   EXPECT_FALSE(summary.stopped_early);
   EXPECT_LT(summary.epochs.back().train_loss, summary.epochs.front().train_loss);
-  EXPECT_GT(summary.best_validation_accuracy, 0.8);
+  EXPECT_GT(summary.best_validation_metric, 0.8);
   EXPECT_GT(summary.samples_per_second, 0);
 
   for (const EpochLog& epoch : summary.epochs) {
-    EXPECT_LE(epoch.validation_accuracy, summary.best_validation_accuracy);
+    EXPECT_LE(epoch.validation_metric, summary.best_validation_metric);
   }
   const EpochLog& best = summary.epochs[static_cast<std::size_t>(summary.best_epoch - 1)];
   EXPECT_EQ(best.epoch, summary.best_epoch);
   double loss = 0;
-  const double accuracy = evaluate_accuracy(network, validation_, options_.batch, pool_, &loss);
-  EXPECT_EQ(accuracy, summary.best_validation_accuracy);
+  const double accuracy = evaluate_metric(network, validation_, options_.batch, pool_, &loss);
+  EXPECT_EQ(accuracy, summary.best_validation_metric);
   EXPECT_EQ(loss, best.validation_loss);
 }
 
@@ -261,7 +261,7 @@ TEST_F(TrainerTest, RefusesTheCheckpointOfAnotherRun) {
   EXPECT_THAT([&] { train(network, edited, validation_, options_, resumed()); },
               ThrowsMessage<Error>(HasSubstr("data.training.checksum was")));
   edited = validation_;
-  std::swap(edited.labels[0], edited.labels[1]);
+  std::swap(edited.targets[0], edited.targets[1]);
   EXPECT_THAT([&] { train(network, training_, edited, options_, resumed()); },
               ThrowsMessage<Error>(HasSubstr("data.validation.checksum was")));
 
@@ -295,7 +295,7 @@ TEST_F(TrainerTest, TakesTheLastEpochWithoutAValidationSet) {
   const TrainSummary summary = train(network, training_, Dataset{}, options_, context_);
   EXPECT_EQ(summary.epochs.size(), 4u);
   EXPECT_EQ(summary.best_epoch, 4);
-  EXPECT_TRUE(std::isnan(summary.best_validation_accuracy));
+  EXPECT_TRUE(std::isnan(summary.best_validation_metric));
   EXPECT_THAT(log(), HasSubstr("\"validation_accuracy\":null"));
 
   Network again = new_network();
@@ -345,21 +345,22 @@ TEST_F(TrainerTest, RefusesToCountPredictionsThatOverflow) {
     if (parameter.name.starts_with("layers")) continue;
     for (float& value : parameter.value) value = std::numeric_limits<float>::max();
   }
-  EXPECT_THAT([&] { evaluate_accuracy(network, validation_, 16, pool_); },
+  EXPECT_THAT([&] { evaluate_metric(network, validation_, 16, pool_); },
               ThrowsMessage<Error>(AllOf(HasSubstr(validation_.name), HasSubstr("finite"))));
 }
 
 TEST_F(TrainerTest, RefusesDataThatDoesNotFit) {
   Network network = new_network();
   Dataset set = training_;
-  set.classes.push_back("more");
-  EXPECT_THAT([&] { train(network, set, validation_, options_, context_); },
-              ThrowsMessage<Error>(HasSubstr("toy train: 4 classes, but the network has 3")));
+  set.readout.names.push_back("more");
+  EXPECT_THAT(
+      [&] { train(network, set, validation_, options_, context_); },
+      ThrowsMessage<Error>(HasSubstr("toy train: 4 classes, but the network has 3 outputs")));
   set = {};
   set.name = "nothing";
   EXPECT_THAT([&] { train(network, set, validation_, options_, context_); },
               ThrowsMessage<Error>(HasSubstr("nothing: no sequences to train on")));
-  EXPECT_THAT([&] { evaluate_accuracy(network, set, 16, pool_); },
+  EXPECT_THAT([&] { evaluate_metric(network, set, 16, pool_); },
               ThrowsMessage<Error>(HasSubstr("nothing: no sequences to evaluate")));
 }
 

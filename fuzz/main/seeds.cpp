@@ -66,10 +66,10 @@ Dataset small_set(std::size_t count) {
   set.name = "small";
   set.count = count;
   set.length = 4;
-  set.classes = {"0", "1"};
+  set.readout.names = {"0", "1"};
   for (std::size_t i = 0; i < count; ++i) {
     for (std::size_t t = 0; t < 4; ++t) set.values.push_back(static_cast<float>(i % 2 + t) / 4);
-    set.labels.push_back(static_cast<std::int32_t>(i % 2));
+    set.targets.push_back(static_cast<float>(i % 2));
   }
   return set;
 }
@@ -244,7 +244,7 @@ int main(int argc, char** argv) {
   const Dataset set = read_mnist_sample().train;
   const std::string images = idx({2, 7, 7}, digits(set));
   const std::string labels =
-      idx({2}, {static_cast<char>(set.labels[0]), static_cast<char>(set.labels[1])});
+      idx({2}, {static_cast<char>(set.targets[0]), static_cast<char>(set.targets[1])});
   for (const auto& [name, bytes] : {std::pair{"images", images}, std::pair{"labels", labels}}) {
     put(corpus, "idx", name, bytes);
     put(corpus, "idx_gz", name, gzip(bytes));

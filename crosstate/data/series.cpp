@@ -1,0 +1,241 @@
+#include "crosstate/data/series.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/base/numbers.h"
+#include "crosstate/base/utf8.h"
+#include "crosstate/formats/matrix.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+
+// One file: sequences of any length, one behind the other, and their targets as text.
+struct Part {
+  std::string where;
+  std::size_t channels = 1;
+  std::vector<std::vector<float>> sequences;
+  TargetTable targets;
+};
+
+fs::path file_of(const fs::path& directory, const std::string& name) {
+  std::error_code ignored;
+  for (const char* ending : {".npz", ".csv", ".csv.gz"}) {
+    if (fs::exists(directory / (name + ending), ignored)) return directory / (name + ending);
+  }
+  return {};
+}
+
+// --- CSV
+
+std::vector<std::string_view> fields_of(std::string_view line) {
+  std::vector<std::string_view> fields;
+  for (;;) {
+    const std::size_t comma = line.find(',');
+    std::string_view field = without_blanks(line.substr(0, comma));
+    if (field.size() >= 2 && field.front() == '"' && field.back() == '"') {
+      field = field.substr(1, field.size() - 2);
+    }
+    fields.push_back(field);
+    if (comma == std::string_view::npos) break;
+    line.remove_prefix(comma + 1);
+  }
+  while (!fields.empty() && fields.back().empty()) fields.pop_back();
+  return fields;
+}
+
+float value_of(std::string_view field, const std::string& where, std::size_t column) {
+  const ReadNumber<float> read = read_number<float>(field);
+  const bool overload = read.value && is_overload(double{*read.value});
+  if (read.value && !overload) return *read.value;
+  fail(where, "column " + std::to_string(column) + ": \"" + excerpt(field, 40) + "\" " +
+                  (overload ? "is an instrument's sign of an overload" : std::string(read.wrong)) +
+                  ", expected a number");
+}
+
+bool is_header(const std::vector<std::string_view>& fields, std::size_t targets) {
+  return fields.size() > targets &&
+         std::none_of(fields.begin() + static_cast<std::ptrdiff_t>(targets), fields.end(),
+                      [](std::string_view f) { return read_number<float>(f).value.has_value(); });
+}
+
+Part read_csv(const fs::path& path, const DataOptions& options) {
+  const std::string bytes = read_file(path);
+  Part part;
+  part.where = path.string();
+  part.channels = static_cast<std::size_t>(options.channels);
+  const auto width = part.targets.width = static_cast<std::size_t>(options.targets);
+  std::string_view text = without_byte_order_mark(bytes, part.where);
+  for (std::size_t number = 1; !text.empty(); ++number) {
+    const std::size_t end = text.find('\n');
+    const std::vector<std::string_view> fields = fields_of(text.substr(0, end));
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    if (fields.empty()) continue;
+    const std::string where = part.where + ':' + std::to_string(number);
+    if (number == 1 && is_header(fields, width)) {
+      for (std::size_t k = 0; k < width; ++k) {
+        part.targets.names.push_back(as_utf8(std::string(fields[k])));
+      }
+      continue;
+    }
+    const std::size_t values = fields.size() - std::min(width, fields.size());
+    if (values == 0 || values % part.channels != 0) {
+      fail(where, std::to_string(fields.size()) +
+                      " fields, expected data.targets = " + std::to_string(width) +
+                      " and behind them steps of data.channels = " + std::to_string(part.channels) +
+                      " values");
+    }
+    for (std::size_t k = 0; k < width; ++k)
+      part.targets.cells.push_back(as_utf8(std::string(fields[k])));
+    part.targets.where.push_back(where);
+    std::vector<float>& sequence = part.sequences.emplace_back();
+    for (std::size_t k = width; k < fields.size(); ++k) {
+      sequence.push_back(value_of(fields[k], where, k + 1));
+    }
+  }
+  return part;
+}
+
+// --- NPZ
+
+const NumberArray& array_of(const std::vector<std::pair<std::string, NumberArray>>& arrays,
+                            const std::string& name, const std::string& where) {
+  for (const auto& [key, array] : arrays) {
+    if (key == name) return array;
+  }
+  fail(where, "has no array " + name + ", expected x and y");
+}
+
+Part read_npz(const fs::path& path) {
+  Part part;
+  part.where = path.string();
+  const auto arrays = parse_npz_numbers(read_file(path), part.where);
+  const NumberArray& x = array_of(arrays, "x", part.where);
+  const NumberArray& y = array_of(arrays, "y", part.where);
+  if (x.shape.size() < 2 || x.shape.size() > 3) {
+    fail(part.where + ": x",
+         std::to_string(x.shape.size()) + " dimensions, expected sequences, steps and channels");
+  }
+  const std::size_t count = x.shape[0], steps = x.shape[1];
+  part.channels = x.shape.size() == 3 ? x.shape[2] : 1;
+  if (y.shape.empty() || y.shape.size() > 2 || y.shape[0] != count) {
+    fail(part.where + ": y",
+         "not one row for each of the " + std::to_string(count) + " sequences of x");
+  }
+  part.targets.width = y.shape.size() == 2 ? y.shape[1] : 1;
+  const auto lengths = std::find_if(arrays.begin(), arrays.end(),
+                                    [](const auto& a) { return a.first == "lengths"; });
+  if (lengths != arrays.end() && lengths->second.values.size() != count) {
+    fail(part.where + ": lengths", std::to_string(lengths->second.values.size()) +
+                                       " values, expected " + std::to_string(count));
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string where = part.where + ": row " + std::to_string(i);
+    std::size_t length = steps;
+    if (lengths != arrays.end()) {
+      const double told = lengths->second.values[i];
+      if (!(told >= 1 && told <= static_cast<double>(steps))) {
+        fail(where, "length " + exact_text(told) + ", expected 1 to " + std::to_string(steps));
+      }
+      length = static_cast<std::size_t>(told);
+    }
+    const double* from = x.values.data() + i * steps * part.channels;
+    std::vector<float>& sequence = part.sequences.emplace_back();
+    for (std::size_t k = 0; k < length * part.channels; ++k) {
+      const auto value = static_cast<float>(from[k]);
+      if (!std::isfinite(value)) {
+        fail(where, "x is " + exact_text(from[k]) + " at step " +
+                        std::to_string(k / part.channels) + ", expected a finite number");
+      }
+      sequence.push_back(value);
+    }
+    for (std::size_t k = 0; k < part.targets.width; ++k) {
+      part.targets.cells.push_back(exact_text(y.values[i * part.targets.width + k]));
+    }
+    part.targets.where.push_back(where);
+  }
+  return part;
+}
+
+Part read_part(const fs::path& directory, const std::string& name, const DataOptions& options) {
+  const fs::path path = file_of(directory, name);
+  if (path.empty()) {
+    fail(directory.string(), "found neither " + name + ".csv nor " + name + ".npz");
+  }
+  Part part = path.extension() == ".npz" ? read_npz(path) : read_csv(path, options);
+  if (part.sequences.empty()) fail(part.where, "no sequences, expected at least one");
+  return part;
+}
+
+Dataset dataset_of(Part part, std::string name) {
+  Dataset set;
+  set.name = std::move(name);
+  set.count = part.sequences.size();
+  set.channels = part.channels;
+  bool equal = true;
+  for (const std::vector<float>& sequence : part.sequences) {
+    const std::size_t steps = sequence.size() / part.channels;
+    set.lengths.push_back(static_cast<std::uint32_t>(steps));
+    equal = equal && steps == set.lengths.front();
+    set.length = std::max(set.length, steps);
+  }
+  for (std::vector<float>& sequence : part.sequences) {
+    sequence.resize(set.length * set.channels, 0);
+    set.values.insert(set.values.end(), sequence.begin(), sequence.end());
+    sequence = {};
+  }
+  if (equal) set.lengths.clear();
+  return set;
+}
+
+}  // namespace
+
+bool holds_series(const fs::path& directory) {
+  return !file_of(directory, "train").empty() || !file_of(directory, "test").empty();
+}
+
+TrainTest read_series(const fs::path& directory, const DataOptions& options, const Task& task) {
+  Part train = read_part(directory, "train", options), test = read_part(directory, "test", options);
+  const auto require_equal = [&](const char* what, std::size_t of_train, std::size_t of_test) {
+    if (of_train == of_test) return;
+    fail(test.where, std::to_string(of_test) + ' ' + what + ", but " + train.where + " has " +
+                         std::to_string(of_train));
+  };
+  require_equal("channels", train.channels, test.channels);
+  require_equal("target columns", train.targets.width, test.targets.width);
+  if (!test.targets.names.empty() && !train.targets.names.empty() &&
+      test.targets.names != train.targets.names) {
+    fail(test.where, "names other target columns than " + train.where);
+  }
+
+  // Both at once, so that a class that one of them lacks moves no other.
+  TargetTable both = train.targets;
+  if (both.names.empty()) both.names = test.targets.names;
+  both.cells.insert(both.cells.end(), test.targets.cells.begin(), test.targets.cells.end());
+  both.where.insert(both.where.end(), test.targets.where.begin(), test.targets.where.end());
+  std::vector<float> targets;
+  const Readout readout = task.read(both, targets);
+
+  const std::string base = as_utf8(fs::weakly_canonical(directory).filename().string());
+  TrainTest sets{dataset_of(std::move(train), base + " train"),
+                 dataset_of(std::move(test), base + " test")};
+  const auto split =
+      targets.begin() + static_cast<std::ptrdiff_t>(sets.train.count * readout.width());
+  sets.train.targets.assign(targets.begin(), split);
+  sets.test.targets.assign(split, targets.end());
+  sets.train.readout = sets.test.readout = readout;
+  sets.train.validate();
+  sets.test.validate();
+  return sets;
+}
+
+}  // namespace crosstate

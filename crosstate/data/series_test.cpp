@@ -1,0 +1,113 @@
+#include "crosstate/data/series.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/formats/matrix.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+DataOptions csv(int channels, int targets) {
+  DataOptions options;
+  options.channels = channels;
+  options.targets = targets;
+  return options;
+}
+
+class SeriesTest : public testing::Test {
+ protected:
+  SeriesTest() { fs::create_directories(directory_); }
+  ~SeriesTest() override { fs::remove_all(directory_); }
+  void write(const std::string& name, const std::string& text) const {
+    write_file(directory_ / name, text);
+  }
+  TrainTest read(const DataOptions& options = {}, const Task& task = regression()) const {
+    return read_series(directory_, options, task);
+  }
+  void expect_error(const std::string& message, const DataOptions& options = {},
+                    const Task& task = regression()) const {
+    EXPECT_THAT([&] { read(options, task); }, ThrowsMessage<Error>(HasSubstr(message)));
+  }
+
+  fs::path directory_ = fs::path(testing::TempDir()) / ("series-" + std::to_string(getpid()));
+};
+
+TEST_F(SeriesTest, ReadsTargetsThenSteps) {
+  write("train.csv", "force, x0,x1,x2\n1.5, 1,2,3\r\n-2,4,5,6\n");
+  write("test.csv", "0.5,7,8,9\n");
+  const TrainTest sets = read();
+  EXPECT_EQ(sets.train.count, 2u);
+  EXPECT_EQ(sets.train.length, 3u);
+  EXPECT_THAT(sets.train.values, ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(sets.train.targets, ElementsAre(1.5f, -2));
+  EXPECT_THAT(sets.train.readout.names, ElementsAre("force"));
+  EXPECT_EQ(sets.test.readout, sets.train.readout);
+  EXPECT_TRUE(sets.train.lengths.empty());
+  EXPECT_THAT(sets.test.targets, ElementsAre(0.5f));
+}
+
+TEST_F(SeriesTest, ReadsChannelsSeveralTargetsAndUnequalLengths) {
+  write("train.csv", "1,2,10,20,11,21\n3,4,30,40,,\n");
+  write("test.csv", "5,6,1,2\n");
+  const TrainTest sets = read(csv(2, 2));
+  EXPECT_EQ(sets.train.channels, 2u);
+  EXPECT_THAT(sets.train.values, ElementsAre(10, 20, 11, 21, 30, 40, 0, 0));
+  EXPECT_THAT(sets.train.lengths, ElementsAre(2, 1));
+  EXPECT_THAT(sets.train.target(1), ElementsAre(3, 4));
+  EXPECT_THAT(sets.train.readout.names, ElementsAre("y0", "y1"));
+}
+
+TEST_F(SeriesTest, ReadsClassesThatOnePartLacks) {
+  write("train.csv", "walk,1,2\nsit,3,4\n");
+  write("test.csv", "run,1,2\nwalk,1,1\n");
+  const TrainTest sets = read({}, classification());
+  EXPECT_THAT(sets.train.readout.names, ElementsAre("run", "sit", "walk"));
+  EXPECT_THAT(sets.train.targets, ElementsAre(2, 1));
+  EXPECT_THAT(sets.test.targets, ElementsAre(0, 2));
+}
+
+TEST_F(SeriesTest, ReadsWhatNumPyWrites) {
+  const Matrix x{2, 3, {1, 2, 3, 4, 5, 6}}, y{2, 1, {0.25, 0.5}}, lengths{2, 1, {3, 2}};
+  write("train.npz", format_npz({{"x", x}, {"y", y}}));
+  write("test.npz", format_npz({{"x", x}, {"y", y}, {"lengths", lengths}}));
+  const TrainTest sets = read();
+  EXPECT_THAT(sets.train.values, ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(sets.train.targets, ElementsAre(0.25f, 0.5f));
+  EXPECT_THAT(sets.test.values, ElementsAre(1, 2, 3, 4, 5, 0));
+  EXPECT_THAT(sets.test.lengths, ElementsAre(3, 2));
+  EXPECT_TRUE(holds_series(directory_));
+}
+
+TEST_F(SeriesTest, TellsWhatIsWrong) {
+  EXPECT_FALSE(holds_series(directory_));
+  expect_error("found neither train.csv nor train.npz");
+  write("test.csv", "1,2,3\n");
+  write("train.csv", "1,2,x\n");
+  expect_error("train.csv:1: column 3: \"x\" is not a number");
+  write("train.csv", "1,2,3\n1\n");
+  expect_error("train.csv:2: 1 fields, expected data.targets = 1");
+  write("train.csv", "1,2,3,4\n");
+  expect_error("steps of data.channels = 2", csv(2, 1));
+  write("train.csv", "tall,2,3\n");
+  expect_error("train.csv:1: target \"tall\" is not a number");
+  write("train.csv", "\n");
+  expect_error("no sequences");
+  write("train.csv", "1,2,3\n");
+  expect_error("2 target columns, expected 1", csv(1, 2), classification());
+  write("train.npz", format_npz({{"x", {1, 2, {1, 2}}}}));
+  expect_error("train.npz: has no array y");
+  write("train.npz", format_npz({{"x", {1, 2, {1, 2}}}, {"y", {2, 1, {1, 2}}}}));
+  expect_error("train.npz: y: not one row for each of the 1 sequences");
+}
+
+}  // namespace
+}  // namespace crosstate

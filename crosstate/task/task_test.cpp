@@ -1,0 +1,78 @@
+#include "crosstate/task/task.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "crosstate/base/error.h"
+
+namespace crosstate {
+namespace {
+
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+TEST(Task, IsFoundByItsName) {
+  EXPECT_EQ(&task_named("regression", "here"), &regression());
+  EXPECT_THAT([] { task_named("guessing", "here"); },
+              ThrowsMessage<Error>(HasSubstr("here: task \"guessing\", expected one of "
+                                             "classification, regression")));
+}
+
+TEST(Task, OutputTellsTheFirstOfEqualLargest) {
+  const std::vector<float> values{1, 3, 3, 2};
+  EXPECT_EQ(Output(values).largest, 1u);
+}
+
+TEST(Task, MetricsKnowTheirDirectionAndUnit) {
+  const TaskMetric error{"rmse", "RMSE", false, false}, share{"accuracy", "accuracy", true, true};
+  EXPECT_TRUE(error.better(1, 2));
+  EXPECT_FALSE(share.better(1, 2));
+  EXPECT_EQ(error.text(0.25), "0.2500");
+  EXPECT_EQ(share.text(0.25), "25.00 %");
+  EXPECT_EQ(share.text(std::nan("")), "-");
+  EXPECT_EQ(share.heading(), "accuracy (%)");
+  EXPECT_EQ(error.heading(), "RMSE");
+}
+
+TEST(Readout, ReadsBackFromAModelsFile) {
+  for (const Readout& readout :
+       {Readout{.names = {"a", "b"}}, Readout{&regression(), {"y"}, {0.1}, {1.0 / 3}}}) {
+    std::map<std::string, std::string> metadata;
+    save_readout(readout, metadata);
+    EXPECT_EQ(load_readout(metadata, "m"), readout);
+  }
+  EXPECT_EQ(load_readout({}, "m"), std::nullopt);
+}
+
+TEST(Readout, RefusesDamage) {
+  std::map<std::string, std::string> good;
+  save_readout(Readout{&regression(), {"y", "z"}, {0, 1}, {1, 1}}, good);
+  for (const auto& [key, text] :
+       std::vector<std::pair<std::string, std::string>>{{"task", "guessing"},
+                                                        {"outputs", "["},
+                                                        {"outputs", "[]"},
+                                                        {"target_offset", "[1]"},
+                                                        {"target_scale", "[1,null]"}}) {
+    std::map<std::string, std::string> bad = good;
+    bad[key] = text;
+    EXPECT_THAT([&] { load_readout(bad, "m"); }, ThrowsMessage<Error>(HasSubstr("m: "))) << key;
+  }
+  good.erase("target_scale");
+  EXPECT_THAT([&] { load_readout(good, "m"); }, ThrowsMessage<Error>(HasSubstr("target_scale")));
+}
+
+TEST(Readout, TellsWhatDiffers) {
+  const Readout a{.names = {"x", "y"}}, b{.names = {"x", "z"}};
+  const Readout value{&regression(), {"x", "y"}, {}, {}};
+  EXPECT_NO_THROW(require_same_outputs(a, a, "m", "d"));
+  EXPECT_THAT([&] { require_same_outputs(a, b, "m", "d"); },
+              ThrowsMessage<Error>(HasSubstr("class 1 is \"y\" there and \"z\" here")));
+  EXPECT_THAT([&] { require_same_outputs(a, value, "m", "d"); },
+              ThrowsMessage<Error>(HasSubstr("made for classification, but d is a set for "
+                                             "regression")));
+}
+
+}  // namespace
+}  // namespace crosstate

@@ -1,0 +1,255 @@
+// Every task through every stage of the command line: float, post-training quantization,
+// quantization-aware training, whole numbers, chips, pruning, stream, sweep and reports.
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "crosstate/base/json.h"
+#include "crosstate/base/random.h"
+#include "tests/cli.h"
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+class TaskStages : public Cli {
+ protected:
+  struct Expected {
+    std::string task, metric;
+    double least;               // of the primary metric after every training
+    std::string details;        // a title in the report
+    std::size_t answer_fields;  // of a line of stream, without the steps
+    std::vector<std::string> settings = {};
+  };
+
+  // Settings that make a run short, for the command line and as a sweep's file.
+  static std::vector<std::string> small(const Expected& expected) {
+    std::vector<std::string> settings = {"data.task=" + expected.task,
+                                         "run.calibration=64",
+                                         "model.channels=8",
+                                         "model.states=8",
+                                         "model.layers=1",
+                                         "train.batch=16",
+                                         "qat.batch=16",
+                                         "train.epochs=12",
+                                         "qat.epochs=4",
+                                         "train.learning_rate=0.02",
+                                         "qat.learning_rate=0.01"};
+    settings.insert(settings.end(), expected.settings.begin(), expected.settings.end());
+    return settings;
+  }
+  static std::vector<std::string> with(std::vector<std::string> arguments,
+                                       const std::vector<std::string>& settings) {
+    arguments.insert(arguments.end(), {"--threads", "1"});
+    for (const std::string& setting : settings)
+      arguments.insert(arguments.end(), {"--set", setting});
+    return arguments;
+  }
+  static std::vector<std::string> about(const std::string& section,
+                                        const std::vector<std::string>& settings) {
+    std::vector<std::string> chosen;
+    for (const std::string& setting : settings) {
+      if (setting.starts_with(section)) chosen.push_back(setting);
+    }
+    return chosen;
+  }
+  json read(const std::string& name) const { return parse_json(read_file(path(name))); }
+  void expect_success(const std::vector<std::string>& arguments) const {
+    const Result result = call(arguments);
+    std::string line;
+    for (const std::string& argument : arguments) line += argument + ' ';
+    ASSERT_EQ(result.code, 0) << line << result.err;
+  }
+
+  void train_and_test(const Expected& e, const std::vector<std::string>& settings) const {
+    std::vector<std::string> run = settings;
+    for (const char* setting : {"run.crossbar=true", "simulate.chips=2", "sweep.noise=0.02",
+                                "sweep.chips=1", "sweep.sequences=32"}) {
+      run.emplace_back(setting);
+    }
+    expect_success(with({"train", "--data", path("data"), "--out", path("run")}, run));
+    const json summary = read("run/summary.json");
+    for (const char* stage : {"float", "ptq", "qat"}) {
+      // What rounding alone costs depends on the task.
+      if (stage != std::string("ptq")) {
+        EXPECT_GT(summary.at(stage).at(e.metric), e.least) << stage;
+      }
+      EXPECT_TRUE(summary.at(stage).contains("validation_" + e.metric)) << stage;
+    }
+    EXPECT_GT(summary.at("crossbar").at(e.metric + "_mean"), e.least - 0.3);
+    EXPECT_THAT(read_file(path("run/report.html")), HasSubstr(e.details));
+    EXPECT_THAT(read_file(path("run/qat.jsonl")), HasSubstr("\"validation_" + e.metric + '"'));
+  }
+
+  void evaluate(const Expected& e, const std::vector<std::string>& settings,
+                std::size_t sequences) const {
+    std::vector<std::string> data = about("data.", settings);
+    std::erase_if(data, [](const std::string& s) { return s.starts_with("data.train_limit"); });
+    // The model tells its task.
+    std::erase_if(data, [](const std::string& s) { return s.starts_with("data.task"); });
+    double found[2] = {};
+    for (const std::string backend : {"fake", "integer"}) {
+      const std::string out = path(backend + ".json");
+      expect_success(with({"eval", path("run/qat.safetensors"), "--data", path("data"), "--backend",
+                           backend, "--json", out, "--predictions", path("predictions.csv")},
+                          data));
+      found[backend == "integer"] = read(backend + ".json").at(e.metric);
+      const std::string lines = read_file(path("predictions.csv"));
+      EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'),
+                static_cast<std::ptrdiff_t>(sequences + 1));
+    }
+    EXPECT_NEAR(found[0], found[1], 0.02);
+    const Result text =
+        call(with({"eval", path("run/qat.integer.safetensors"), "--data", path("data")}, data));
+    EXPECT_THAT(text.out, HasSubstr(e.details)) << text.err;
+
+    expect_success(with({"simulate", path("run/qat.safetensors"), "--data", path("data"), "--chips",
+                         "2", "--times", "0 1d", "--out", path("chips")},
+                        data));
+    const json chips = read("chips/simulate.json");
+    EXPECT_EQ(chips.at(e.metric).size(), 2u);
+    EXPECT_GT(chips.at(e.metric + "_mean"), e.least - 0.3);
+    expect_success(with({"simulate", path("run/qat.safetensors"), "--data", path("data"), "--chips",
+                         "3", "--times", "0 1d", "--out", path("chips"), "--resume"},
+                        data));
+    EXPECT_EQ(read("chips/simulate.json").at(e.metric).at(0), chips.at(e.metric).at(0));
+  }
+
+  void change(const Expected& e, const std::vector<std::string>& settings) const {
+    std::vector<std::string> quantizing = about("data.", settings);
+    quantizing.emplace_back("run.calibration=64");
+    expect_success(with(
+        {"quantize", path("run/float.safetensors"), "--data", path("data"), "--out", path("ptq")},
+        quantizing));
+    EXPECT_EQ(read("ptq/quantize.json").at(e.metric),
+              read("run/summary.json").at("ptq").at(e.metric));
+    std::vector<std::string> pruning = about("data.", settings);
+    for (const std::string& setting : about("qat.", settings)) pruning.push_back(setting);
+    pruning.emplace_back("prune.states=0.25");
+    expect_success(with(
+        {"prune", path("run/qat.safetensors"), "--data", path("data"), "--out", path("pruned")},
+        pruning));
+    const json point = read("pruned/prune.json").at("models").at(0).at("points").at(0);
+    EXPECT_GT(point.at(e.metric), e.least - 0.2);
+    EXPECT_TRUE(point.contains(e.metric + "_one_shot"));
+  }
+
+  void sweep(const Expected& e, const std::vector<std::string>& settings) const {
+    std::string file;
+    for (const std::string& setting : settings) {
+      const std::size_t equals = setting.find('=');
+      const std::string value = setting.substr(equals + 1);
+      const bool number = value.find_first_not_of("0123456789.") == value.npos;
+      file += setting.substr(0, equals) + " = " + (number ? value : '"' + value + '"') + '\n';
+    }
+    file += "[grid]\n\"quant.preset\" = [\"w8a8s8\", \"w4a8s8\"]\n";
+    write("sweep.toml", file);
+    const Result result = call({"sweep", path("sweep.toml"), "--data", path("data"), "--out",
+                                path("sweep"), "--json", path("sweep.json")});
+    ASSERT_EQ(result.code, 0) << result.err;
+    for (const json& point : read("sweep.json").at("points")) {
+      const json& metrics = point.at("metrics");
+      EXPECT_EQ(metrics.at(e.metric), metrics.at("integer_" + e.metric));
+      EXPECT_GT(metrics.at("qat_" + e.metric), e.least - 0.2);
+    }
+    EXPECT_THAT(read_file(path("sweep/front.csv")),
+                HasSubstr(",bytes,bytes_deviation," + e.metric));
+    EXPECT_THAT(read_file(path("sweep/results.csv")), HasSubstr(",integer_" + e.metric));
+    EXPECT_THAT(call({"sweep", "--dump", "--out", path("sweep")}).out,
+                HasSubstr(",float_" + e.metric));
+  }
+
+  // One field per target, then the sequence's values; a step has one value.
+  void write_series(const std::string& header, const std::vector<std::vector<double>>& targets,
+                    const std::vector<std::vector<float>>& sequences, std::size_t test) const {
+    const std::size_t train = sequences.size() - test;
+    for (const std::string part : {"train", "test"}) {
+      std::string text = header + '\n';
+      const std::size_t first = part == "train" ? 0 : train;
+      for (std::size_t i = first; i < (part == "train" ? train : sequences.size()); ++i) {
+        for (const double y : targets[i]) text += std::to_string(y) + ',';
+        for (const float x : sequences[i]) text += std::to_string(x) + ',';
+        text.back() = '\n';
+      }
+      write("data/" + part + ".csv", text);
+    }
+  }
+
+  void stream(const Expected& e, std::span<const float> sequence) const {
+    std::string text;
+    for (const float x : sequence) text += std::to_string(x) + '\n';
+    write("stdin.txt", text);
+    const Result result = call({"stream", path("run/qat.integer.safetensors")});
+    ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_THAT(result.out, testing::StartsWith(std::to_string(sequence.size()) + ','));
+    EXPECT_EQ(std::count(result.out.begin(), result.out.end(), ','),
+              static_cast<std::ptrdiff_t>(e.answer_fields));
+    fs::remove(path("stdin.txt"));
+  }
+
+  void expect_every_stage(const Expected& e, std::span<const float> sequence,
+                          std::size_t sequences) const {
+    const std::vector<std::string> settings = small(e);
+    ASSERT_NO_FATAL_FAILURE(train_and_test(e, settings));
+    ASSERT_NO_FATAL_FAILURE(evaluate(e, settings, sequences));
+    ASSERT_NO_FATAL_FAILURE(stream(e, sequence));
+    ASSERT_NO_FATAL_FAILURE(change(e, settings));
+    ASSERT_NO_FATAL_FAILURE(sweep(e, settings));
+  }
+};
+
+// Noise whose mean and whose deviation are to be told, in units far from 0 and 1.
+TEST_F(TaskStages, RegressionOfTwoValues) {
+  std::vector<std::vector<double>> targets;
+  std::vector<std::vector<float>> sequences;
+  for (std::uint32_t i = 0; i < 360; ++i) {
+    Random random(1, Stream::kTest, i);
+    const double mean = random.uniform(-1, 1), deviation = random.uniform(0.1, 1);
+    targets.push_back({200 + 30 * mean, 1e-3 * deviation});
+    std::vector<float>& sequence = sequences.emplace_back();
+    for (int t = 0; t < 40; ++t) {
+      sequence.push_back(static_cast<float>(mean + deviation * random.normal()));
+    }
+  }
+  write_series("level,spread", targets, sequences, 80);
+  const Expected expected{"regression", "r2", 0.4, "Values", 2, {"data.targets=2"}};
+  expect_every_stage(expected, sequences.back(), 80);
+  EXPECT_EQ(read("fake.json").at("outputs").size(), 2u);
+  // In the units of the file.
+  EXPECT_THAT(read_file(path("predictions.csv")),
+              HasSubstr("index,level,predicted level,spread,predicted spread\n0,"));
+  expect_refused({"eval", path("run/qat.safetensors")}, {"made for regression"});
+  expect_refused(
+      with({"train", "--data", path("data"), "--out", path("other")}, {"data.targets=2"}),
+      {"data.task", "regression"});
+  expect_refused(with({"train", "--data", path("data"), "--out", path("other")},
+                      {"data.targets=2", "data.task=regression", "train.class_weights=balanced"}),
+                 {"class_weights"});
+}
+
+TEST_F(TaskStages, ClassificationOfSeries) {
+  std::vector<std::vector<double>> targets;
+  std::vector<std::vector<float>> sequences;
+  for (std::uint32_t i = 0; i < 300; ++i) {
+    Random random(2, Stream::kTest, i);
+    const int label = i % 10 == 0 ? 2 : static_cast<int>(i % 2);  // the third is rare
+    targets.push_back({static_cast<double>(label)});
+    std::vector<float>& sequence = sequences.emplace_back();
+    for (int t = 0; t < 24; ++t) {
+      sequence.push_back(static_cast<float>(label - 1 + 0.8 * random.normal()));
+    }
+  }
+  write_series("kind", targets, sequences, 60);
+  const Expected expected{"classification",   "accuracy", 0.6,
+                          "Confusion matrix", 4,          {"train.class_weights=balanced"}};
+  expect_every_stage(expected, sequences.back(), 60);
+  const json result = read("integer.json");
+  EXPECT_EQ(result.at("confusion").size(), 3u);
+  EXPECT_EQ(result.at("recall").size(), 3u);
+  EXPECT_GT(result.at("macro_f1"), 0.5);
+}
+
+}  // namespace
+}  // namespace crosstate
