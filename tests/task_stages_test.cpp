@@ -6,6 +6,7 @@
 
 #include "crosstate/base/json.h"
 #include "crosstate/base/random.h"
+#include "crosstate/data/mnist.h"
 #include "tests/cli.h"
 
 namespace crosstate {
@@ -249,6 +250,41 @@ TEST_F(TaskStages, ClassificationOfSeries) {
   EXPECT_EQ(result.at("confusion").size(), 3u);
   EXPECT_EQ(result.at("recall").size(), 3u);
   EXPECT_GT(result.at("macro_f1"), 0.5);
+}
+
+// Digits that are even, above four and drawn with a loop, at once.
+TEST_F(TaskStages, MultiLabelOfDigits) {
+  constexpr std::size_t kPooled = 14;
+  const TrainTest sample = read_mnist_sample();
+  std::vector<std::vector<double>> targets;
+  std::vector<std::vector<float>> sequences;
+  const auto add = [&](const Dataset& set, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const int digit = static_cast<int>(set.targets[i]);
+      const bool loop = digit == 0 || digit == 6 || digit == 8 || digit == 9;
+      targets.push_back({digit % 2 == 0 ? 1.0 : 0.0, digit > 4 ? 1.0 : 0.0, loop ? 1.0 : 0.0});
+      const std::span<const float> pixels = set.sequence(i);
+      std::vector<float>& sequence = sequences.emplace_back();
+      for (std::size_t t = 0; t < pixels.size(); t += kPooled) {
+        float sum = 0;
+        for (std::size_t k = t; k < t + kPooled; ++k) sum += pixels[k];
+        sequence.push_back(sum / 4);
+      }
+    }
+  };
+  add(sample.train, 800);
+  add(sample.test, 200);
+  write_series("even,above_four,loop", targets, sequences, 200);
+  const Expected expected{
+      "multi-label", "macro_f1", 0.65,
+      "Classes",     4,          {"data.targets=3", "train.class_weights=balanced"}};
+  expect_every_stage(expected, sequences.back(), 200);
+  const json result = read("integer.json");
+  EXPECT_GT(result.at("exact_match"), 0.3);
+  EXPECT_LT(result.at("hamming_loss"), 0.35);
+  EXPECT_EQ(result.at("classes").size(), 3u);
+  EXPECT_THAT(read_file(path("predictions.csv")),
+              HasSubstr("index,even,predicted even,probability of even,above_four,"));
 }
 
 }  // namespace

@@ -9,6 +9,10 @@
 #include "crosstate/base/json.h"
 
 namespace crosstate {
+
+// Of the file of its name.
+const Task& multi_label();
+
 namespace {
 
 using nlohmann::json;
@@ -29,7 +33,7 @@ std::string fixed(double value, int digits) {
 }  // namespace
 
 const std::vector<const Task*>& tasks() {
-  static const std::vector<const Task*> all = {&classification(), &regression()};
+  static const std::vector<const Task*> all = {&classification(), &regression(), &multi_label()};
   return all;
 }
 

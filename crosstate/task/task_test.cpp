@@ -17,7 +17,7 @@ TEST(Task, IsFoundByItsName) {
   EXPECT_EQ(&task_named("regression", "here"), &regression());
   EXPECT_THAT([] { task_named("guessing", "here"); },
               ThrowsMessage<Error>(HasSubstr("here: task \"guessing\", expected one of "
-                                             "classification, regression")));
+                                             "classification, regression, multi-label")));
 }
 
 TEST(Task, OutputTellsTheFirstOfEqualLargest) {
