@@ -41,7 +41,9 @@ void read_model(CostModel& model, const Safetensors& content) {
   if (is_integer_network(content)) {
     model.integers = integer_network_from(content, model.file);
     model.deployment = deployment(*model.integers);
-    model.parameters = model.deployment.weights() + model.deployment.biases();
+    model.parameters = model.integers->scheme
+                           ? model.integers->scheme->parameters
+                           : model.deployment.weights() + model.deployment.biases();
     return;
   }
   model.network = Network::from_tensors(content, model.file);
@@ -107,12 +109,8 @@ TargetCost estimate_all(const std::vector<CostModel>& models, const Technology& 
       out.estimates.push_back(estimate(m.deployment, m.operations, on));
       continue;
     }
-    if (!m.network) {
-      fail(m.file,
-           "holds whole numbers, but " + on.name +
-               " maps the quantized network, expected the file beside it (qat.safetensors)");
-    }
-    out.estimates.push_back(estimate_on_crossbars(*m.network, m.steps, on, crossbar));
+    // No target of crossbars takes floating point, so that these are whole numbers.
+    out.estimates.push_back(estimate_on_crossbars(*m.integers, m.steps, on, crossbar));
   }
   return out;
 }

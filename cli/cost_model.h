@@ -27,7 +27,7 @@ struct CostModel {
   std::optional<Network> network;          // batch norms folded
   std::optional<IntegerNetwork> integers;  // of its file, or what it converts to
   Deployment deployment;
-  std::uint64_t parameters = 0;  // trained; of an integer file its weights and biases
+  std::uint64_t parameters = 0;  // trained; of an older integer file its weights and biases
   std::uint64_t steps = 0;
   MemorySummary memory;
   OperationSummary operations;

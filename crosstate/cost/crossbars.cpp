@@ -5,7 +5,6 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/cost/energy.h"
-#include "crosstate/integer/convert.h"
 
 namespace crosstate {
 namespace {
@@ -41,8 +40,8 @@ Range block_time(const Technology& t, double columns) {
 // Arrays, products and digital work of a mapped network.
 class CrossbarEstimator {
  public:
-  CrossbarEstimator(const Network& network, std::uint64_t steps, const Technology& technology,
-                    const CrossbarOptions& crossbar)
+  CrossbarEstimator(const IntegerNetwork& network, std::uint64_t steps,
+                    const Technology& technology, const CrossbarOptions& crossbar)
       : t_(technology),
         d_(deployment(network)),
         operations_(count_operations(d_, steps)),
@@ -52,7 +51,7 @@ class CrossbarEstimator {
     options.rows = t_.rows;
     options.columns = t_.columns;
     options.dac_bits = options.adc_bits = kWidestDriver;
-    mapping_ = map_network(to_integers(network), options, steps);
+    mapping_ = map_network(network, options, steps);
     for (const OperationSite& s : operations_.sites) {
       if (s.name == "decoder") pooled_bits_ = s.input_bits;
     }
@@ -298,7 +297,7 @@ void add_array_product(const Technology& t, const ArrayUse& use, double per_step
       t["memory_bit"] * kPicoPerFemto);
 }
 
-Estimate estimate_on_crossbars(const Network& network, std::uint64_t steps,
+Estimate estimate_on_crossbars(const IntegerNetwork& network, std::uint64_t steps,
                                const Technology& technology, const CrossbarOptions& crossbar) {
   if (technology.kind != TargetKind::kCrossbar) {
     fail(technology.name, std::string("is a ") + name_of(technology.kind) + ", not a crossbar");

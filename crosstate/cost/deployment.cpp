@@ -6,21 +6,6 @@
 namespace crosstate {
 namespace {
 
-// Whether a function is piecewise linear, which needs no table.
-bool is_ramp(Activation f) {
-  switch (f) {
-    case Activation::kIdentity:
-    case Activation::kRelu:
-    case Activation::kHardGelu:
-    case Activation::kHardSigmoid:
-      return true;
-    case Activation::kGelu:
-    case Activation::kSigmoid:
-      return false;
-  }
-  return false;
-}
-
 // Reads the formats of a network from its options.
 class Describer {
  public:
@@ -66,10 +51,12 @@ class Describer {
     b.linear = weight(q_.weight, s_.linear_outputs());
     b.ssm_output = value(q_.ssm_output);
     b.activation = value(q_.activation);
-    b.linear_output = value(q_.linear);
-    b.gate = value(q_.gate);
     b.activation_ramp = is_ramp(activation_of(s_.options));
-    b.gate_ramp = is_ramp(gate_of(s_.options));
+    if (s_.gated()) {
+      b.linear_output = value(q_.linear);
+      b.gate = {bits(q_.gate.bits), true};  // steps of 2^-bits, whatever the scales of others
+      b.gate_ramp = is_ramp(gate_of(s_.options));
+    }
     if (s_.options.norm != "none") {
       b.layer_norm = s_.layer_norm();
       b.norm_values = 2 * (s_.batch_norm() ? s_.linear_outputs() : s_.channels());
@@ -82,6 +69,20 @@ class Describer {
 };
 
 }  // namespace
+
+bool is_ramp(Activation f) {
+  switch (f) {
+    case Activation::kIdentity:
+    case Activation::kRelu:
+    case Activation::kHardGelu:
+    case Activation::kHardSigmoid:
+      return true;
+    case Activation::kGelu:
+    case Activation::kSigmoid:
+      return false;
+  }
+  return false;
+}
 
 void set_shape(const BlockShape& shape, std::size_t channels, std::size_t modes, BlockFormat& b) {
   b.channels = shape.size();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "crosstate/integer/network.h"
+#include "crosstate/kernels/pointwise.h"
 #include "crosstate/model/network.h"
 
 namespace crosstate {
@@ -20,6 +21,7 @@ struct WeightFormat {
   bool powers_of_two = false;
   bool rounded() const { return bits > 0; }
   int width() const { return rounded() ? bits : kFloatWidth; }
+  bool operator==(const WeightFormat&) const = default;
 };
 
 /// The codes of a site between two layers. `bits` = 0: in floating point, without a scale.
@@ -28,6 +30,7 @@ struct ValueFormat {
   bool powers_of_two = false;
   bool rounded() const { return bits > 0; }
   int width() const { return rounded() ? bits : kFloatWidth; }
+  bool operator==(const ValueFormat&) const = default;
 };
 
 struct BlockFormat {
@@ -36,12 +39,14 @@ struct BlockFormat {
   int a_bits = 0;     // of a pole's code: each part, or its decay and phase; 0: floating point
   bool polar = true;  // codes of decay and phase, decoded to fixed point before they multiply
   WeightFormat c, d, linear;
-  ValueFormat ssm_output, activation, linear_output, gate;
+  ValueFormat ssm_output, activation;
+  ValueFormat linear_output, gate;                  // only with gates
   bool activation_ramp = false, gate_ramp = false;  // no table: a function of straight pieces
   std::size_t norm_values = 0;                      // of a norm that was not folded
   bool layer_norm = false;                          // whose mean and variance change in every step
   /// Bits of a pole's part as it multiplies.
   int pole_width() const;
+  bool operator==(const BlockFormat&) const = default;
 };
 
 struct Deployment {
@@ -61,6 +66,7 @@ struct Deployment {
   /// Trained weights and biases; B counts as part of C.
   std::size_t weights() const;
   std::size_t biases() const { return channels + blocks.size() * outputs() + classes; }
+  bool operator==(const Deployment&) const = default;
 };
 
 Deployment deployment(const Network& network);
@@ -68,9 +74,16 @@ Deployment deployment(const Network& network);
 /// The sizes of a block; `channels`, `modes`: those of an unpruned block.
 void set_shape(const BlockShape& shape, std::size_t channels, std::size_t modes, BlockFormat& b);
 
-/// Derived from the numbers of an integer network, which does not store its options: scales from
-/// the multipliers of its requantizers, ramps from its tables, the coding of poles from their grid.
-/// Rows whose scales are all equal count as one scale, however they were chosen.
+/// The same as for the quantized network that the integer network was converted from. The
+/// QuantizationScheme that files of earlier versions lack is inferred from their numbers.
 Deployment deployment(const IntegerNetwork& network);
+
+/// The scheme derived from the numbers of an integer network: scales from the multipliers of its
+/// requantizers, ramps from its tables, the coding of poles from their grid. Rows whose scales are
+/// all equal count as one scale, however they were chosen.
+QuantizationScheme inferred_scheme(const IntegerNetwork& network);
+
+/// Whether a function of ModelOptions is piecewise linear, which needs no table.
+bool is_ramp(Activation function);
 
 }  // namespace crosstate

@@ -1,4 +1,5 @@
-// The number formats of an integer network, derived from its numbers.
+// The formats of an integer network: by its scheme or, in files of earlier versions, by its
+// numbers.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -6,20 +7,21 @@
 
 #include "crosstate/cost/deployment.h"
 #include "crosstate/kernels/reference/pointwise.h"
+#include "crosstate/model/options.h"
 #include "crosstate/quant/poles.h"
 
 namespace crosstate {
 namespace {
+
+// --- inference
 
 bool is_power_of_two(double x) {
   int exponent = 0;
   return std::frexp(x, &exponent) == 0.5;
 }
 
-ValueFormat value_format(const CodeFormat& codes) {
-  const auto span = static_cast<std::uint32_t>(codes.high - codes.low);
-  return {static_cast<int>(std::bit_width(span)), is_power_of_two(codes.scale)};
-}
+const char* scales_of(bool powers_of_two) { return powers_of_two ? "pow2" : "free"; }
+std::string scales_of(const CodeFormat& codes) { return scales_of(is_power_of_two(codes.scale)); }
 
 // A factor of a requantizer is a scale times `unit`, known to half a unit of its multiplier.
 struct Scale {
@@ -42,7 +44,7 @@ std::vector<std::int32_t> places(const Requantizer& r) {
 
 // The scales behind the factors of the rows that hold a weight, in `codes` or in `others`.
 // `places`: what each factor's product loses.
-WeightFormat weight_format(int bits, std::span<const std::int32_t> factors,
+WeightScheme weight_scheme(std::span<const std::int32_t> factors,
                            const std::vector<std::int32_t>& places, double unit, const Codes& codes,
                            const Codes& others = {}) {
   const std::size_t rows = factors.size();
@@ -60,11 +62,9 @@ WeightFormat weight_format(int bits, std::span<const std::int32_t> factors,
     const double nearest = std::exp2(std::round(std::log2(s.value)));
     return std::abs(s.value / nearest - 1) <= s.error;
   };
-  WeightFormat format;
-  format.bits = bits;
-  format.scales = std::all_of(scales.begin(), scales.end(), equals_first) ? 1 : factors.size();
-  format.powers_of_two = std::all_of(scales.begin(), scales.end(), fits_power_of_two);
-  return format;
+  const bool one = std::all_of(scales.begin(), scales.end(), equals_first);
+  return {one ? "tensor" : "channel",
+          scales_of(std::all_of(scales.begin(), scales.end(), fits_power_of_two))};
 }
 
 bool is_table_of(Activation f, const std::vector<std::int32_t>& table, const CodeFormat& from,
@@ -83,32 +83,116 @@ bool on_cartesian_grid(const std::vector<std::int16_t>& parts, int bits) {
   return std::all_of(parts.begin(), parts.end(), [&](int part) { return part % step == 0; });
 }
 
-BlockFormat block_format(const IntegerNetwork& n, const IntegerBlock& b) {
+// The settings are those of all blocks: what any of them shows to be finer holds for all.
+class SchemeInference {
+ public:
+  explicit SchemeInference(const IntegerNetwork& network) : n_(network) {}
+
+  QuantizationScheme run() {
+    s_.encoder = weight_scheme(n_.encoder_codes.first, places(n_.encoder_codes),
+                               n_.input.scale / n_.residual.scale, n_.encoder.weight);
+    s_.decoder =
+        weight_scheme(n_.scores.first, n_.scores.shift, n_.residual.scale, n_.decoder.weight);
+    s_.input = scales_of(n_.input);
+    s_.residual = scales_of(n_.residual);
+    s_.c = s_.d = s_.weight = {"tensor", "pow2"};
+    s_.coding = "cartesian";
+    s_.ssm_output = s_.activation = s_.linear = "pow2";
+    s_.gate_function = "hard-sigmoid";
+    for (const IntegerBlock& b : n_.blocks) see(b);
+    s_.activation_function = ramp_of_all();
+    s_.parameters = 0;
+    return std::move(s_);
+  }
+
+ private:
+  static void join(const WeightScheme& of_block, WeightScheme& all) {
+    if (of_block.granularity == "channel") all.granularity = "channel";
+    join(of_block.scales, all.scales);
+  }
+  static void join(const std::string& of_block, std::string& all) {
+    if (of_block == "free") all = "free";
+  }
+
+  void see(const IntegerBlock& b) {
+    const double output = b.ssm_output.scale, residual = n_.residual.scale;
+    join(weight_scheme(b.output.first, places(b.output), 1 / output, b.cr, b.ci), s_.c);
+    join(weight_scheme(b.output.second, b.output.shift, residual / output, b.d), s_.d);
+    const Requantizer& linear = n_.gated ? b.linear_codes : b.sum;
+    const double target = n_.gated ? b.linear.scale : residual;
+    join(weight_scheme(linear.first, places(linear), b.activation.scale / target,
+                       b.linear_map.weight),
+         s_.weight);
+    const bool cartesian = on_cartesian_grid(b.ar, b.a_bits) && on_cartesian_grid(b.ai, b.a_bits);
+    if (!cartesian) s_.coding = "log-polar";
+    join(scales_of(b.ssm_output), s_.ssm_output);
+    join(scales_of(b.activation), s_.activation);
+    if (!n_.gated) return;
+    join(scales_of(b.linear), s_.linear);
+    if (!is_table_of(Activation::kHardSigmoid, b.gate_table, b.linear, b.gate)) {
+      s_.gate_function = "sigmoid";
+    }
+  }
+
+  std::string ramp_of_all() const {
+    for (const char* name : {"identity", "relu", "hard-gelu"}) {
+      ModelOptions options;
+      options.activation = name;
+      const Activation f = activation_of(options);
+      const auto is_table = [&](const IntegerBlock& b) {
+        return is_table_of(f, b.activation_table, b.ssm_output, b.activation);
+      };
+      if (std::all_of(n_.blocks.begin(), n_.blocks.end(), is_table)) return name;
+    }
+    return "gelu";
+  }
+
+  const IntegerNetwork& n_;
+  QuantizationScheme s_;
+};
+
+// --- description
+
+WeightFormat weight_format(int bits, const WeightScheme& scheme, std::size_t rows) {
+  return {bits, scheme.granularity == "channel" ? rows : 1, scheme.scales == "pow2"};
+}
+
+ValueFormat value_format(const CodeFormat& codes, const std::string& scales) {
+  const auto span = static_cast<std::uint32_t>(codes.high - codes.low);
+  return {static_cast<int>(std::bit_width(span)), scales == "pow2"};
+}
+
+BlockFormat block_format(const IntegerNetwork& n, const IntegerBlock& b,
+                         const QuantizationScheme& scheme) {
   BlockFormat f;
   set_shape(b.shape, n.channels, n.modes, f);
   f.a_bits = b.a_bits;
-  f.polar = !on_cartesian_grid(b.ar, b.a_bits) || !on_cartesian_grid(b.ai, b.a_bits);
-  const double output = b.ssm_output.scale, residual = n.residual.scale;
-  f.c = weight_format(b.c_bits, b.output.first, places(b.output), 1 / output, b.cr, b.ci);
-  f.d = weight_format(b.d_bits, b.output.second, b.output.shift, residual / output, b.d);
-  const Requantizer& linear = n.gated ? b.linear_codes : b.sum;
-  const double target = n.gated ? b.linear.scale : residual;
-  f.linear = weight_format(b.linear_map.bits, linear.first, places(linear),
-                           b.activation.scale / target, b.linear_map.weight);
-  f.ssm_output = value_format(b.ssm_output);
-  f.activation = value_format(b.activation);
-  f.linear_output = value_format(b.linear);
-  f.gate = value_format(b.gate);
-  for (const Activation ramp : {Activation::kIdentity, Activation::kRelu, Activation::kHardGelu}) {
-    f.activation_ramp |= is_table_of(ramp, b.activation_table, b.ssm_output, b.activation);
+  f.polar = scheme.coding != "cartesian";
+  f.c = weight_format(b.c_bits, scheme.c, b.shape.size());
+  f.d = weight_format(b.d_bits, scheme.d, b.shape.size());
+  f.linear = weight_format(b.linear_map.bits, scheme.weight, n.outputs());
+  f.ssm_output = value_format(b.ssm_output, scheme.ssm_output);
+  f.activation = value_format(b.activation, scheme.activation);
+  ModelOptions model;
+  model.activation = scheme.activation_function;
+  model.gate = scheme.gate_function;
+  f.activation_ramp = is_ramp(activation_of(model));
+  if (n.gated) {
+    f.linear_output = value_format(b.linear, scheme.linear);
+    f.gate = value_format(b.gate, "pow2");
+    f.gate_ramp = is_ramp(gate_of(model));
   }
-  f.gate_ramp = !n.gated || is_table_of(Activation::kHardSigmoid, b.gate_table, b.linear, b.gate);
   return f;
 }
 
 }  // namespace
 
+QuantizationScheme inferred_scheme(const IntegerNetwork& network) {
+  return SchemeInference(network).run();
+}
+
 Deployment deployment(const IntegerNetwork& n) {
+  const QuantizationScheme scheme = n.scheme ? *n.scheme : inferred_scheme(n);
   Deployment d;
   d.inputs = n.inputs;
   d.channels = n.channels;
@@ -116,15 +200,13 @@ Deployment deployment(const IntegerNetwork& n) {
   d.complex = n.complex;
   d.gated = n.gated;
   d.pool_last = n.pool_last;
-  d.input = value_format(n.input);
-  d.residual = value_format(n.residual);
-  d.encoder = weight_format(n.encoder.bits, n.encoder_codes.first, places(n.encoder_codes),
-                            n.input.scale / n.residual.scale, n.encoder.weight);
-  d.decoder = weight_format(n.decoder.bits, n.scores.first, n.scores.shift, n.residual.scale,
-                            n.decoder.weight);
+  d.input = value_format(n.input, scheme.input);
+  d.residual = value_format(n.residual, scheme.residual);
+  d.encoder = weight_format(n.encoder.bits, scheme.encoder, n.channels);
+  d.decoder = weight_format(n.decoder.bits, scheme.decoder, n.classes);
   d.state_bits = n.state_bits;
   d.state_rounding = n.state_rounding;
-  for (const IntegerBlock& b : n.blocks) d.blocks.push_back(block_format(n, b));
+  for (const IntegerBlock& b : n.blocks) d.blocks.push_back(block_format(n, b, scheme));
   return d;
 }
 

@@ -54,7 +54,7 @@ Estimate estimate(const OperationSummary& operations, double memory_bits, bool i
 /// On crossbars, as the network is mapped: of `crossbar` its recurrence, packing and driven rows
 /// count, the rest is the technology's. Throws Error like map_network() and for another kind of
 /// target.
-Estimate estimate_on_crossbars(const Network& network, std::uint64_t steps,
+Estimate estimate_on_crossbars(const IntegerNetwork& network, std::uint64_t steps,
                                const Technology& technology, const CrossbarOptions& crossbar = {});
 
 /// One product of one array.

@@ -23,7 +23,7 @@ constexpr std::uint64_t kSteps = 11;
 Estimate on(const char* target, const Network& network) {
   const Technology t = find_technology(target);
   if (t.kind == TargetKind::kCrossbar) {
-    return estimate_on_crossbars(network, kSteps, t);
+    return estimate_on_crossbars(to_integers(network), kSteps, t);
   }
   const Deployment d = deployment(network);
   return estimate(d, count_operations(d, kSteps), t);
@@ -103,8 +103,8 @@ TEST(Energy, CrossbarsConvertAndDriveWhatIsMapped) {
   EXPECT_EQ(count(e.latency, "slice_time"), 1 + 1);
   EXPECT_EQ(count(e.latency, "block_time"), 9 + 3);
 
-  const Estimate all =
-      estimate_on_crossbars(network, kSteps, find_technology("crossbar-14nm"), {.driven = "all"});
+  const Estimate all = estimate_on_crossbars(to_integers(network), kSteps,
+                                             find_technology("crossbar-14nm"), {.driven = "all"});
   EXPECT_EQ(all.conversions_per_step, e.conversions_per_step);
   EXPECT_EQ(count(all.energy, "drive"), 2 + 2 * 21 + 3);
   EXPECT_EQ(count(all.latency, "slice_time"), 1 + 2 + 1);
@@ -116,10 +116,10 @@ TEST(Energy, CrossbarsConvertAndDriveWhatIsMapped) {
 TEST(Energy, CopiesMultiplyArraysAndWeightedOnesConversions) {
   const Network network = rounded(shape(3, 6, true, true), {2, 5}, quant_preset("w8a8s8"));
   const Technology technology = find_technology("crossbar-14nm");
-  const Estimate one = estimate_on_crossbars(network, kSteps, technology, {});
+  const Estimate one = estimate_on_crossbars(to_integers(network), kSteps, technology, {});
   for (const double slice_base : {1.0, 4.0}) {
-    const Estimate four =
-        estimate_on_crossbars(network, kSteps, technology, {.slices = 4, .slice_base = slice_base});
+    const Estimate four = estimate_on_crossbars(to_integers(network), kSteps, technology,
+                                                {.slices = 4, .slice_base = slice_base});
     const std::size_t conversions = slice_base > 1 ? 4 : 1;
     EXPECT_EQ(four.arrays, 4 * one.arrays);
     EXPECT_EQ(four.conversions_per_step, conversions * one.conversions_per_step);
@@ -134,9 +134,10 @@ TEST(Energy, CopiesMultiplyArraysAndWeightedOnesConversions) {
 TEST(Energy, OffsetsTakeHalfTheCellsAndDriveThemAll) {
   const Network network = rounded(shape(3, 6, true, true), {2, 5}, quant_preset("w8a8s8"));
   const Technology technology = find_technology("crossbar-14nm");
-  const Estimate pairs = estimate_on_crossbars(network, kSteps, technology, {.driven = "all"});
-  const Estimate offset =
-      estimate_on_crossbars(network, kSteps, technology, {.encoding = "offset", .driven = "all"});
+  const Estimate pairs =
+      estimate_on_crossbars(to_integers(network), kSteps, technology, {.driven = "all"});
+  const Estimate offset = estimate_on_crossbars(to_integers(network), kSteps, technology,
+                                                {.encoding = "offset", .driven = "all"});
   EXPECT_EQ(count(offset.energy, "cells at rest") * 512,
             count(pairs.energy, "cells at rest") * 257);
   EXPECT_GT(count(offset.energy, "cells with weights"), count(pairs.energy, "cells with weights"));

@@ -44,8 +44,7 @@ struct MemorySummary {
 MemorySummary count_memory(const Deployment& deployment);
 /// With its batch norms folded, as it is deployed.
 MemorySummary count_memory(const Network& network);
-/// The same for the network that it was converted from; scales of rows that all happen to be equal
-/// count as one.
+/// The same as for the network that it was converted from.
 MemorySummary count_memory(const IntegerNetwork& network);
 
 /// {"weights": bytes, "biases": ..., "scales": ..., "tables": ..., "state": ..., "total": ...}

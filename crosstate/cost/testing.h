@@ -2,6 +2,7 @@
 #pragma once
 
 #include "crosstate/cost/energy.h"
+#include "crosstate/integer/convert.h"
 #include "crosstate/model/testing.h"
 
 namespace crosstate::cost_test {

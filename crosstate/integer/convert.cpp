@@ -14,21 +14,6 @@ namespace {
 
 constexpr int kMultiplierBits = 24, kMostShift = 52, kMostEarly = 32;
 
-template <class T>
-std::vector<T> codes(const AlignedFloats& values, const std::vector<float>& scales) {
-  std::vector<T> out;
-  out.reserve(values.size());
-  const std::size_t columns = scales.empty() ? 1 : values.size() / scales.size();
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    out.push_back(static_cast<T>(std::lround(values[i] / scales[i / columns])));
-  }
-  return out;
-}
-
-std::vector<std::int32_t> table_codes(const CodeTable& table, const Quantizer& to) {
-  return codes<std::int32_t>(table.values, std::vector<float>(table.values.size(), to.scale[0]));
-}
-
 CodeFormat format_of(const Quantizer& q, const std::string& where) {
   if (!q.on) return {0, 1, 1};
   require_scale(q.scale[0], where);
@@ -87,21 +72,19 @@ class RequantizerBuilder {
   Requantizer out_;
 };
 
-IntegerMatrix matrix(const AlignedFloats& weight, const AlignedFloats& bias,
-                     const std::vector<float>& scales, double input_scale, int bits,
+IntegerMatrix matrix(const QuantizedLinear& from, const AlignedFloats& bias, int bits,
                      const std::string& where) {
   IntegerMatrix m;
-  m.rows = bias.size();
-  m.columns = weight.size() / bias.size();
+  m.rows = from.bias.size();
+  m.columns = from.weight.codes.size() / m.rows;
   m.bits = bits;
-  m.weight = codes<std::int16_t>(weight, scales);
+  m.weight = from.weight.codes;
   for (std::size_t o = 0; o < m.rows; ++o) {
-    const double code = std::nearbyint(bias[o] / (scales[o] * input_scale));
-    if (!(std::abs(code) <= std::ldexp(1.0, 46))) {
+    if (!(std::abs(from.bias[o]) <= std::ldexp(1.0, 46))) {
       fail(where, "the bias of row " + std::to_string(o) + " is " + std::to_string(bias[o]) +
                       ", more than 2^46 times its weights' steps");
     }
-    m.bias.push_back(static_cast<std::int64_t>(code));
+    m.bias.push_back(static_cast<std::int64_t>(from.bias[o]));
   }
   return m;
 }
@@ -109,7 +92,9 @@ IntegerMatrix matrix(const AlignedFloats& weight, const AlignedFloats& bias,
 class Converter {
  public:
   explicit Converter(const Network& network)
-      : s_(network.state()), c_(s_.deployed_coefficients()) {}
+      : parameters_(network.parameter_count()),
+        s_(network.state()),
+        c_(s_.deployed_coefficients()) {}
 
   IntegerNetwork run() {
     IntegerNetwork n;
@@ -125,14 +110,14 @@ class Converter {
     n.state_bits = s_.quant.state.bits;
     n.state_limit = static_cast<std::int32_t>(c_.rounding.limit);
     n.state_rounding = c_.rounding.mode;
-    n.encoder = matrix(c_.encoder, c_.encoder_bias, c_.encoder_scale, n.input.scale,
-                       s_.quant.encoder.bits, "encoder");
-    n.encoder_codes = rows("encoder", n.encoder, n.input, c_.encoder_scale, n.residual.scale);
+    n.encoder = matrix(c_.encoder_codes, c_.encoder_bias, s_.quant.encoder.bits, "encoder");
+    n.encoder_codes =
+        rows("encoder", n.encoder, n.input, c_.encoder_codes.weight.scales, n.residual.scale);
     for (std::size_t l = 0; l < s_.blocks.size(); ++l) n.blocks.push_back(block(l, n));
-    n.decoder = matrix(c_.decoder, c_.decoder_bias, c_.decoder_scale, n.residual.scale,
-                       s_.quant.decoder.bits, "decoder");
+    n.decoder = matrix(c_.decoder_codes, c_.decoder_bias, s_.quant.decoder.bits, "decoder");
     n.scores = scores(n.residual.scale);
     n.score_steps = whole_score_steps(n);
+    n.scheme = scheme();
     require_64_bits(n, "integer network");
     return n;
   }
@@ -149,10 +134,11 @@ class Converter {
   }
 
   Requantizer scores(double residual_scale) const {
-    const double largest = *std::max_element(c_.decoder_scale.begin(), c_.decoder_scale.end());
+    const std::vector<float>& scales = c_.decoder_codes.weight.scales;
+    const double largest = *std::max_element(scales.begin(), scales.end());
     const int shift = shift_of(largest * residual_scale, "decoder");
     Requantizer r;
-    for (const float scale : c_.decoder_scale) {
+    for (const float scale : scales) {
       const double exact = std::ldexp(scale * residual_scale, shift);
       r.first.push_back(static_cast<std::int32_t>(std::llround(exact)));
       r.shift.push_back(shift);
@@ -172,54 +158,67 @@ class Converter {
     b.c_bits = s_.quant.c.bits;
     b.d_bits = s_.quant.d.bits;
     b.shape = s_.shapes[l];
-    const std::vector<float> last_place(1, std::ldexp(1.0f, -kPoleFraction));
-    const std::vector<float> poles(c.ar.size(), last_place[0]);
-    b.ar = codes<std::int16_t>(c.ar, poles);
-    // Every mode has the scale of its channel.
-    std::vector<float> c_scale;
-    for (std::size_t h = 0; h < b.shape.size(); ++h) {
-      c_scale.insert(c_scale.end(), b.shape.modes(h), c.c_scale[h]);
-    }
-    b.cr = codes<std::int16_t>(c.cr, c_scale);
+    b.ar = c.codes.ar;
+    b.cr = c.codes.cr;
     if (s_.complex()) {
-      b.ai = codes<std::int16_t>(c.ai, poles);
-      b.ci = codes<std::int16_t>(c.ci, c_scale);
+      b.ai = c.codes.ai;
+      b.ci = c.codes.ci;
     }
-    for (const float gain : c.gain) {
-      const double in_places = double{gain} * (1 << kPoleFraction);
-      b.input_shift.push_back(static_cast<std::int32_t>(std::lround(std::log2(in_places))));
+    const auto input_scale = static_cast<float>(residual.scale);
+    for (std::size_t i = 0; i < b.ar.size(); ++i) {
+      b.input_shift.push_back(s_.input_shift(l, i, input_scale));
     }
-    b.d = codes<std::int16_t>(c.d, c.d_scale);
+    b.d = c.codes.d.codes;
     b.ssm_output = format_of(q.ssm_output, where + ".ssm_output");
     b.activation = format_of(q.activation, where + ".activation");
     b.linear = format_of(q.linear, where + ".linear");
     b.gate = format_of(q.gate, where + ".gate");
     RequantizerBuilder output(where + ".output", true);
-    for (std::size_t h = 0; h < c.d.size(); ++h) {
-      const double through = b.d[h] == 0 ? 0.0 : c.d_scale[h] * residual.scale;
-      const double state = b.shape.modes(h) == 0 ? 0.0 : c.c_scale[h];
+    for (std::size_t h = 0; h < b.d.size(); ++h) {
+      const double through = b.d[h] == 0 ? 0.0 : c.codes.d.scales[h] * residual.scale;
+      const double state = b.shape.modes(h) == 0 ? 0.0 : c.codes.c_scale[h];
       output.add(output_bound(n, b, h), state / b.ssm_output.scale,
                  std::abs(std::int64_t{b.d[h]}) * stream, through / b.ssm_output.scale);
     }
     b.output = output.take();
-    b.activation_table = table_codes(q.activation_table, q.activation);
-    b.linear_map = matrix(c.weight, c.bias, c.weight_scale, b.activation.scale,
-                          s_.quant.weight.bits, where + ".linear");
+    b.activation_table = q.activation_table.codes;
+    b.linear_map = matrix(c.codes.linear, c.bias, s_.quant.weight.bits, where + ".linear");
+    const std::vector<float>& scales = c.codes.linear.weight.scales;
     RequantizerBuilder sum(where + ".sum", true);
     if (s_.gated()) {
-      b.linear_codes =
-          rows(where + ".linear", b.linear_map, b.activation, c.weight_scale, b.linear.scale);
-      b.gate_table = table_codes(q.gate_table, q.gate);
+      b.linear_codes = rows(where + ".linear", b.linear_map, b.activation, scales, b.linear.scale);
+      b.gate_table = q.gate_table.codes;
     }
     for (std::size_t h = 0; h < s_.channels(); ++h) {
-      const double unit =
-          n.gated ? b.linear.scale * b.gate.scale : c.weight_scale[h] * b.activation.scale;
+      const double unit = n.gated ? b.linear.scale * b.gate.scale : scales[h] * b.activation.scale;
       sum.add(branch_bound(n, b, h), unit / residual.scale, stream, 1);
     }
     b.sum = sum.take();
     return b;
   }
 
+  QuantizationScheme scheme() const {
+    const QuantOptions& q = s_.quant;
+    const auto weights = [](const WeightSite& site) {
+      return WeightScheme{site.granularity, site.scales};
+    };
+    return {.encoder = weights(q.encoder),
+            .c = weights(q.c),
+            .d = weights(q.d),
+            .weight = weights(q.weight),
+            .decoder = weights(q.decoder),
+            .coding = q.a.coding,
+            .input = q.input.scales,
+            .residual = q.residual.scales,
+            .ssm_output = q.ssm_output.scales,
+            .activation = q.activation.scales,
+            .linear = q.linear.scales,
+            .activation_function = s_.options.activation,
+            .gate_function = s_.options.gate,
+            .parameters = parameters_};
+  }
+
+  const std::uint64_t parameters_;
   const Network::State& s_;
   const Coefficients c_;
 };

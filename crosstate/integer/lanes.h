@@ -134,9 +134,4 @@ class LaneFactors {
   float second_most_ = 0;
 };
 
-inline float pole_value(std::int16_t code) {
-  return std::ldexp(static_cast<float>(code), -kPoleFraction);
-}
-inline float gain_value(std::int32_t shift) { return std::ldexp(1.0f, shift - kPoleFraction); }
-
 }  // namespace crosstate

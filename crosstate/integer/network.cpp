@@ -6,7 +6,9 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/json.h"
+#include "crosstate/base/options.h"
 #include "crosstate/integer/bounds.h"
+#include "crosstate/model/options.h"
 #include "crosstate/quant/options.h"
 
 namespace crosstate {
@@ -16,7 +18,7 @@ using nlohmann::json;
 using Shape = std::vector<std::uint64_t>;
 
 constexpr const char* kFormats[] = {"crosstate integer network 1", "crosstate integer network 2"};
-constexpr const char* kScoreSteps = "score_steps";
+constexpr const char *kScoreSteps = "score_steps", *kScheme = "scheme";
 constexpr std::int64_t kMostMultiplier = std::int64_t{1} << 24;
 constexpr int kMostEarly = 32, kLeastScoreSteps = -16;
 constexpr std::uint64_t kMostSize = std::uint64_t{1} << 16;
@@ -147,6 +149,53 @@ json format_json(const CodeFormat& f) {
   return {{"low", f.low}, {"high", f.high}, {"scale", f.scale}};
 }
 
+// Under the names of the settings.
+FieldList scheme_fields(QuantizationScheme& s) {
+  FieldList list;
+  list.section("model");
+  list.add("activation", s.activation_function, "");
+  list.add("gate", s.gate_function, "");
+  list.add("parameters", s.parameters, "").range(1, 0x1p53);
+  const auto scales = [&](const char* name, std::string& value) {
+    list.section(std::string("quant.") + name);
+    list.add("scales", value, "").one_of({"free", "pow2"});
+  };
+  const auto weights = [&](const char* name, WeightScheme& site) {
+    scales(name, site.scales);
+    list.add("granularity", site.granularity, "").one_of({"channel", "tensor"});
+  };
+  weights("encoder", s.encoder);
+  weights("c", s.c);
+  weights("d", s.d);
+  weights("weight", s.weight);
+  weights("decoder", s.decoder);
+  list.section("quant.a");
+  list.add("coding", s.coding, "").one_of({"log-polar", "polar", "cartesian"});
+  scales("input", s.input);
+  scales("residual", s.residual);
+  scales("ssm_output", s.ssm_output);
+  scales("activation", s.activation);
+  scales("linear", s.linear);
+  return list;
+}
+
+QuantizationScheme scheme_from(const json& object, const std::string& where) {
+  if (!object.is_object()) fail(where, "not a JSON object");
+  QuantizationScheme scheme;
+  scheme_fields(scheme).from_json(object, where);
+  if (scheme.parameters == 0) fail(where, "no 'model.parameters'");
+  ModelOptions model;
+  model.activation = scheme.activation_function;
+  model.gate = scheme.gate_function;
+  try {
+    activation_of(model);
+    gate_of(model);
+  } catch (const Error& error) {
+    fail(where, error.what());
+  }
+  return scheme;
+}
+
 json to_json(const IntegerNetwork& n) {
   json out = {
       {"inputs", n.inputs},
@@ -173,6 +222,10 @@ json to_json(const IntegerNetwork& n) {
                              {"activation", format_json(b.activation)},
                              {"linear", format_json(b.linear)},
                              {"gate", format_json(b.gate)}});
+  }
+  if (n.scheme) {
+    QuantizationScheme scheme = *n.scheme;
+    out[kScheme] = scheme_fields(scheme).to_json();
   }
   return out;
 }
@@ -285,6 +338,7 @@ IntegerNetwork shape_from(const json& object, const std::string& where, int vers
     b.gate = layer.format("gate");
     n.blocks.push_back(std::move(b));
   }
+  if (object.contains(kScheme)) n.scheme = scheme_from(object.at(kScheme), where + ".scheme");
   return n;
 }
 

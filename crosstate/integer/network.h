@@ -4,10 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "crosstate/formats/safetensors.h"
+#include "crosstate/integer/scheme.h"
 #include "crosstate/kernels/scan.h"
 #include "crosstate/model/block_shape.h"
 
@@ -80,6 +82,7 @@ struct IntegerNetwork {
   /// first, one for every doubling. -16 .. kEveryLength.
   int score_steps = kEveryLength;
   static constexpr int kEveryLength = 62;
+  std::optional<QuantizationScheme> scheme;  // nothing in older files
 
   std::size_t outputs() const { return gated ? 2 * channels : channels; }
   /// How many: the least e >= 0 with steps <= 2^(score_steps + e).

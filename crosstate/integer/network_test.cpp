@@ -28,12 +28,21 @@ TEST(IntegerNetwork, SurvivesItsFile) {
     EXPECT_TRUE(is_integer_network(content));
     const IntegerNetwork again = integer_network_from(content, "model");
     EXPECT_EQ(format_safetensors(to_tensors(again)), bytes);
+    EXPECT_EQ(again.scheme, network.scheme);
     ReferenceExecutor a(network), b(again);
     for (std::size_t i = 0; i < 3; ++i) {
       EXPECT_EQ(a.run(set.sequence(i), set.length_of(i)).scores,
                 b.run(set.sequence(i), set.length_of(i)).scores);
     }
   }
+}
+
+// As files of earlier versions are.
+TEST(IntegerNetwork, MayLackItsScheme) {
+  IntegerNetwork network = integer_test::network(1, integer_test::sequences(1));
+  ASSERT_TRUE(network.scheme);
+  network.scheme.reset();
+  EXPECT_FALSE(integer_network_from(to_tensors(network), "model").scheme);
 }
 
 TEST(IntegerNetwork, NamesWhatIsDamaged) {
@@ -76,6 +85,11 @@ TEST(IntegerNetwork, NamesWhatIsDamaged) {
   refused(with("/score_steps", 63), "score_steps = 63, expected -16 to 62");
   refused(with("/score_steps", 1.5), "score_steps = 1.5");
   refused(with("/layers", nlohmann::json::array()), "layers = []");
+  refused(with("/scheme", 3), "scheme", "not a JSON object");
+  refused(with("/scheme", nlohmann::json::object()), "scheme", "model.parameters");
+  refused(with("/scheme/quant/c/scales", "pow3"), "scheme", "quant.c.scales", "pow2");
+  refused(with("/scheme/quant/c/sclaes", "pow2"), "scheme", "quant.c.sclaes");
+  refused(with("/scheme/model/activation", "gulu"), "scheme", "gulu", "gelu");
   refused(with("/layers/0/gate/low", 3), "layers[0].gate", "low = 3");
   refused(with("/classes", 5), "decoder.weight", "[4, 4], expected 'I16' [5, 4]");
   refused([](Safetensors& bad) { bad.tensors.erase("layers.0.C.real"); },

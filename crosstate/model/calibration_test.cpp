@@ -203,9 +203,9 @@ TEST_F(Calibration, RealModesHaveTheScaleOfTheirOwnOutputs) {
     double sum = 0;
     for (std::size_t i = shape.first[s]; i < shape.first[s + 1]; ++i) {
       sum += std::abs(static_cast<double>(before.cr[i]));
-      EXPECT_EQ(std::abs(after.cr[i]), after.c_scale[s]);
+      EXPECT_EQ(std::abs(after.cr[i]), after.codes.c_scale[s]);
     }
-    EXPECT_NEAR(after.c_scale[s], sum / static_cast<double>(shape.modes(s)), 1e-6);
+    EXPECT_NEAR(after.codes.c_scale[s], sum / static_cast<double>(shape.modes(s)), 1e-6);
   }
 }
 

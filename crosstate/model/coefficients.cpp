@@ -37,7 +37,7 @@ ArrayGeometry geometry_of(const QuantOptions& quant) {
 
 // What C's codes are multiplied with in channel s.
 float output_scale(const BlockCoefficients& block, std::size_t s) {
-  return block.c_scale.empty() ? 1.0f : block.c_scale[s];
+  return block.codes.c_scale.empty() ? 1.0f : block.codes.c_scale[s];
 }
 
 // What the bit lines of a block's recurrence mean for its weights, in codes as they are mapped.
@@ -45,17 +45,19 @@ std::vector<ModeUnits> units_of(const BlockShape& shape, bool complex, const Arr
                                 const BlockCoefficients& block) {
   std::vector<ModeUnits> units;
   std::vector<CodeMode> channel;
+  // C in codes where there are any.
+  const auto part = [](const std::vector<std::int16_t>& codes, const AlignedFloats& values,
+                       std::size_t i) {
+    return codes.empty() ? values[i] : static_cast<float>(codes[i]);
+  };
   for (std::size_t s = 0; s < shape.size(); ++s) {
-    const float scale = output_scale(block, s);
-    const auto code = [&](float c) {
-      return block.c_scale.empty() ? c : std::nearbyint(c / scale);
-    };
     channel.clear();
     for (std::size_t i = shape.first[s]; i < shape.first[s + 1]; ++i) {
-      CodeMode mode{.gain = block.gain[i], .ar = block.ar[i], .cr = code(block.cr[i])};
+      CodeMode mode{
+          .gain = block.gain[i], .ar = block.ar[i], .cr = part(block.codes.cr, block.cr, i)};
       if (complex) {
         mode.ai = block.ai[i];
-        mode.ci = code(block.ci[i]);
+        mode.ci = part(block.codes.ci, block.ci, i);
       }
       channel.push_back(mode);
     }
@@ -272,73 +274,75 @@ void assign(AlignedFloats& to, const Parameter& from) {
   to.assign(from.value.begin(), from.value.end());
 }
 
-// Rounds a matrix and returns its scales, one per row; none where it stays in floating point.
-std::vector<float> round(AlignedFloats& values, std::size_t rows, const WeightSite& site) {
+// Quantizes values in place, and returns their codes; none where they stay in floating point.
+QuantizedTensor quantize_in_place(AlignedFloats& values, std::size_t rows, const WeightSite& site) {
   if (site.bits == kFloatBits) return {};
-  std::vector<float> scales = round_weights(values, rows, site);
-  scales.resize(rows, scales.empty() ? 1.0f : scales[0]);
-  return scales;
+  QuantizedTensor out = quantize_weights(values, rows, site);
+  out.dequantize(values);
+  return out;
 }
 
-// Biases stand on the grid of the sums that they join: a weight's scale times its input's. A row of
-// zeros has no scale of its own and takes the one that its bias needs.
-void round_bias(AlignedFloats& bias, std::vector<float>& scales, const AlignedFloats& weight,
-                const Quantizer& input) {
-  constexpr float kZeroRowCodes = 1 << 15;
-  if (scales.empty() || !input.on) return;
-  const std::size_t columns = weight.size() / bias.size();
-  for (std::size_t o = 0; o < bias.size(); ++o) {
-    const auto row = weight.begin() + static_cast<std::ptrdiff_t>(o * columns);
-    const bool zero = std::all_of(row, row + static_cast<std::ptrdiff_t>(columns),
-                                  [](float w) { return w == 0; });
-    if (zero && bias[o] != 0) {
-      const double wanted = std::abs(static_cast<double>(bias[o])) / kZeroRowCodes;
-      scales[o] = static_cast<float>(nearest_power_of_two(wanted / input.scale[0]));
-    }
-    const double grid = static_cast<double>(scales[o]) * input.scale[0];
-    bias[o] = static_cast<float>(std::nearbyint(bias[o] / grid) * grid);
-  }
+// Likewise of a linear layer. A bias is quantized where the weights and the input are.
+QuantizedLinear quantize_in_place(AlignedFloats& weight, AlignedFloats& bias,
+                                  const WeightSite& site, const Quantizer& input) {
+  QuantizedLinear out{quantize_in_place(weight, bias.size(), site), {}};
+  if (site.bits != kFloatBits && input.on) quantize_bias(bias, input.scale[0], out);
+  return out;
 }
 
-void round_all_poles(const BlockShape& shape, const PoleSite& site,
-                     std::vector<DiscreteMode>& modes) {
+void quantize_all_poles(const BlockShape& shape, const PoleSite& site,
+                        const std::vector<DiscreteMode>& modes, BlockCodes& codes) {
+  std::vector<std::complex<double>> channel;
   for (std::size_t h = 0; h < shape.size(); ++h) {
-    std::vector<std::complex<double>> channel(shape.modes(h));
-    DiscreteMode* const of_channel = modes.data() + shape.first[h];
-    for (std::size_t n = 0; n < channel.size(); ++n) channel[n] = of_channel[n].a;
-    round_poles(channel, site);
-    for (std::size_t n = 0; n < channel.size(); ++n) of_channel[n].a = channel[n];
+    channel.clear();
+    for (std::size_t i = shape.first[h]; i < shape.first[h + 1]; ++i) {
+      channel.push_back(modes[i].a);
+    }
+    const QuantizedPoles poles = quantize_poles(channel, site);
+    codes.ar.insert(codes.ar.end(), poles.re.begin(), poles.re.end());
+    codes.ai.insert(codes.ai.end(), poles.im.begin(), poles.im.end());
   }
 }
 
 // The parts of a channel, real and imaginary or real alone, share one scale: they meet in one
-// accumulator. Returns the scales, one per channel.
-std::vector<float> round_outputs(const BlockShape& shape, const WeightSite& site,
-                                 const std::vector<AlignedFloats*>& parts) {
-  AlignedFloats all;
+// accumulator.
+void quantize_outputs(const BlockShape& shape, const WeightSite& site, bool complex,
+                      BlockCoefficients& block) {
+  struct Part {
+    AlignedFloats* values;
+    std::vector<std::int16_t>* codes;
+  };
+  std::vector<Part> parts = {{&block.cr, &block.codes.cr}};
+  if (complex) parts.push_back({&block.ci, &block.codes.ci});
+  AlignedFloats all;  // channel by channel
   for (std::size_t h = 0; h < shape.size(); ++h) {
-    for (const AlignedFloats* part : parts) {
-      all.insert(all.end(), part->data() + shape.first[h], part->data() + shape.first[h + 1]);
+    for (const Part& part : parts) {
+      all.insert(all.end(), part.values->data() + shape.first[h],
+                 part.values->data() + shape.first[h + 1]);
     }
   }
-  std::vector<float> scales(shape.size());
+  std::vector<std::int16_t> codes(all.size());
+  std::vector<float>& scales = block.codes.c_scale;
   if (site.granularity == "channel") {
     for (std::size_t h = 0; h < shape.size(); ++h) {
-      const std::span<float> channel(all.data() + parts.size() * shape.first[h],
-                                     parts.size() * shape.modes(h));
-      scales[h] = round_weights(channel, 1, site)[0];
+      const std::size_t first = parts.size() * shape.first[h];
+      const std::size_t count = parts.size() * shape.modes(h);
+      scales.push_back(quantize_group(std::span<const float>(all).subspan(first, count), site,
+                                      std::span(codes).subspan(first, count)));
     }
   } else {
-    scales.assign(shape.size(), round_weights(all, 1, site)[0]);
+    scales.assign(shape.size(), quantize_group(all, site, codes));
   }
-  const float* from = all.data();
+  const std::int16_t* from = codes.data();
+  for (const Part& part : parts) part.codes->resize(part.values->size());
   for (std::size_t h = 0; h < shape.size(); ++h) {
-    for (AlignedFloats* part : parts) {
-      std::copy_n(from, shape.modes(h), part->data() + shape.first[h]);
-      from += shape.modes(h);
+    for (const Part& part : parts) {
+      for (std::size_t i = shape.first[h]; i < shape.first[h + 1]; ++i) {
+        (*part.codes)[i] = *from++;
+        (*part.values)[i] = dequantized((*part.codes)[i], scales[h]);
+      }
     }
   }
-  return scales;
 }
 
 void recurrence_coefficients(const Network::State& s, std::size_t layer, float input_scale,
@@ -355,21 +359,20 @@ void recurrence_coefficients(const Network::State& s, std::size_t layer, float i
       discrete[i] = discretize(s.mode(layer, h, i), s.discretization(), s.complex());
     }
   }
-  if (s.quantized && s.quant.a.bits != kFloatBits) round_all_poles(shape, s.quant.a, discrete);
+  const bool pole_codes = s.quantized && s.quant.a.bits != kFloatBits;
+  if (pole_codes) quantize_all_poles(shape, s.quant.a, discrete, out.codes);
   for (std::size_t i = 0; i < count; ++i) {
     const DiscreteMode& m = discrete[i];
     const double step = s.state_step(layer, i, input_scale);
-    out.ar[i] = static_cast<float>(m.a.real());
-    out.ai[i] = static_cast<float>(m.a.imag());
+    out.ar[i] = pole_codes ? pole_value(out.codes.ar[i]) : static_cast<float>(m.a.real());
+    out.ai[i] = pole_codes ? pole_value(out.codes.ai[i]) : static_cast<float>(m.a.imag());
     out.b[i] = static_cast<float>(1 / step);
     out.gain[i] = state_codes ? static_cast<float>(input_scale / step) : out.b[i];
     out.cr[i] = static_cast<float>(m.c.real() * step);
     out.ci[i] = static_cast<float>(m.c.imag() * step);
   }
   if (s.quantized && s.quant.c.bits != kFloatBits) {
-    std::vector<AlignedFloats*> parts = {&out.cr};
-    if (s.complex()) parts.push_back(&out.ci);
-    out.c_scale = round_outputs(shape, s.quant.c, parts);
+    quantize_outputs(shape, s.quant.c, s.complex(), out);
   }
 }
 
@@ -399,11 +402,19 @@ CodeTable code_table(const Quantizer& from, const Quantizer& to, Activation f) {
   table.low = from.low;
   table.inverse_scale = static_cast<float>(1 / in);
   for (double code = from.low; code <= from.high; ++code) {
-    const double rounded = std::clamp(std::floor(exact_value(f, code * in) / out + 0.5),
-                                      static_cast<double>(to.low), static_cast<double>(to.high));
-    table.values.push_back(static_cast<float>(rounded * out));
+    const double result = std::clamp(std::floor(exact_value(f, code * in) / out + 0.5),
+                                     static_cast<double>(to.low), static_cast<double>(to.high));
+    table.codes.push_back(static_cast<std::int32_t>(result));
+    table.values.push_back(static_cast<float>(result * out));
   }
   return table;
+}
+
+// The power of two that one code of a state stands for, in codes of its input: such that B is a
+// whole number in units of A's last place, and no more than 2^30.
+double state_exponent(float least_step, float input_scale) {
+  const double exponent = std::ceil(std::log2(least_step / input_scale));
+  return std::clamp(exponent, -16.0, 1.0 * kPoleFraction);
 }
 
 void transpose(const AlignedFloats& from, std::size_t rows, std::size_t columns,
@@ -465,9 +476,13 @@ ContinuousMode Network::State::mode(std::size_t layer, std::size_t s, std::size_
 
 double Network::State::state_step(std::size_t layer, std::size_t i, float input_scale) const {
   if (!quantized || quant.state.bits == kFloatBits) return 1;
-  const double exponent = std::ceil(std::log2(state_steps[layer][i] / input_scale));
-  // So that B is a whole number in units of A's last place, and no more than 2^30.
-  return input_scale * std::exp2(std::clamp(exponent, -16.0, 1.0 * kPoleFraction));
+  return input_scale * std::exp2(state_exponent(state_steps[layer][i], input_scale));
+}
+
+std::int32_t Network::State::input_shift(std::size_t layer, std::size_t i,
+                                         float input_scale) const {
+  return kPoleFraction -
+         static_cast<std::int32_t>(state_exponent(state_steps[layer][i], input_scale));
 }
 
 Coefficients Network::State::coefficients(const TrainingStep* step) const {
@@ -481,10 +496,9 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
   if (quantized) {
     out.input = quantizer(input_range, quant.input, static_cast<std::size_t>(task.inputs));
     out.residual = quantizer(residual_range, quant.residual, H);
-    out.encoder_scale = round(out.encoder, H, quant.encoder);
-    round_bias(out.encoder_bias, out.encoder_scale, out.encoder, out.input);
-    out.decoder_scale = round(out.decoder, out.decoder_bias.size(), quant.decoder);
-    round_bias(out.decoder_bias, out.decoder_scale, out.decoder, out.residual);
+    out.encoder_codes = quantize_in_place(out.encoder, out.encoder_bias, quant.encoder, out.input);
+    out.decoder_codes =
+        quantize_in_place(out.decoder, out.decoder_bias, quant.decoder, out.residual);
     if (quant.state.bits != kFloatBits) {
       out.rounding.limit = static_cast<float>(largest_code(quant.state.bits));
       out.rounding.mode = rounding_mode(quant.state.rounding);
@@ -518,11 +532,10 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
     assign(block.weight, parameters[p.weight]);
     assign(block.bias, parameters[p.bias]);
     if (quantized) {
-      block.d_scale = round(block.d, shapes[l].size(), quant.d);
-      block.weight_scale = round(block.weight, O, quant.weight);
-      if (options.norm == "none") {
-        round_bias(block.bias, block.weight_scale, block.weight, q.activation);
-      }
+      block.codes.d = quantize_in_place(block.d, shapes[l].size(), quant.d);
+      // Behind a norm no bias joins the sums of codes.
+      block.codes.linear = quantize_in_place(block.weight, block.bias, quant.weight,
+                                             options.norm == "none" ? q.activation : Quantizer());
     }
     // As mapped: before cells make of it what they can.
     std::vector<ModeUnits> units;

@@ -9,6 +9,7 @@
 #include "crosstate/model/block_shape.h"
 #include "crosstate/model/network.h"
 #include "crosstate/model/recurrence.h"
+#include "crosstate/quant/weights.h"
 
 namespace crosstate {
 
@@ -27,16 +28,26 @@ struct OutputPieces {
   float step = 0, high = 0;                    // of the converters, and their largest code
 };
 
+/// The codes of a block, of which its coefficients are the values, without the noise of training.
+/// Empty where a site is not quantized.
+struct BlockCodes {
+  std::vector<std::int16_t> ar, ai;  // [N], kPoleFraction fraction bits; real: ai zeros
+  std::vector<std::int16_t> cr, ci;  // [N] in steps of c_scale; real: ci empty
+  std::vector<float> c_scale;        // [S]
+  QuantizedTensor d;                 // [S]
+  QuantizedLinear linear;            // [O][S]
+};
+
 /// What one block computes with, after discretisation, rounding and noise. S channels with N modes
 /// in all (BlockShape), O = H or 2H linear outputs.
 struct BlockCoefficients {
   AlignedFloats ar, ai, b, cr, ci;  // [N]; the state in quantization steps, b = 1 / step
   // [N]: what a code of the input adds to a rounded state, in its codes; otherwise b.
   AlignedFloats gain;
-  AlignedFloats d;                                    // [S]
-  AlignedFloats weight, transposed;                   // [O][S], [S][O]
-  AlignedFloats bias;                                 // [O]
-  std::vector<float> c_scale, d_scale, weight_scale;  // of codes, one per row; empty: not rounded
+  AlignedFloats d;                   // [S]
+  AlignedFloats weight, transposed;  // [O][S], [S][O]
+  AlignedFloats bias;                // [O]
+  BlockCodes codes;
   AlignedFloats norm_scale,
       norm_shift;  // batch norm as y = scale x + shift, [O]; layer norm's gamma, beta [H]
   // Of conversions while training: deviations by row, [S] and [O]; empty: none.
@@ -72,7 +83,8 @@ struct Quantizer {
 /// A function of codes as a table: the rounded value for every code low .. high of its input.
 struct CodeTable {
   float low = 0, inverse_scale = 1;
-  AlignedFloats values;  // empty: the function is computed
+  AlignedFloats values;             // empty: the function is computed
+  std::vector<std::int32_t> codes;  // of the values
 };
 
 struct BlockQuantizers {
@@ -85,8 +97,8 @@ struct Coefficients {
   AlignedFloats encoder, encoder_bias;  // [H][inputs], [H]
   AlignedFloats encoder_transposed;     // [inputs][H]; quantized networks only
   std::vector<BlockCoefficients> blocks;
-  AlignedFloats decoder, decoder_bias;              // [classes][H], [classes]
-  std::vector<float> encoder_scale, decoder_scale;  // as weight_scale
+  AlignedFloats decoder, decoder_bias;  // [classes][H], [classes]
+  QuantizedLinear encoder_codes, decoder_codes;
   Quantizer input, residual;
   std::vector<BlockQuantizers> quantizers;
   StateRounding rounding;
@@ -147,6 +159,8 @@ struct Network::State {
   /// What one code of a state stands for: a power of two times the scale of its input, so that the
   /// input's gain is a shift; rounded up, since a state that saturates loses its memory.
   double state_step(std::size_t layer, std::size_t i, float input_scale) const;
+  /// The gain of a rounded state's input: 2^input_shift in last places of a pole.
+  std::int32_t input_shift(std::size_t layer, std::size_t i, float input_scale) const;
   /// The continuous parameters of mode i of a block, which belongs to channel s of its shape.
   ContinuousMode mode(std::size_t layer, std::size_t s, std::size_t i) const;
   /// Discretises, rounds and, in a step of training, disturbs the weights as QuantOptions says.

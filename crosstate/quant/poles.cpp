@@ -22,7 +22,7 @@ double on_grid(double x, double low, double high, double codes) {
   return low + std::clamp(std::nearbyint((x - low) / step), 0.0, codes - 1) * step;
 }
 
-// On the grid 1 / `steps`, inside the unit circle.
+// In whole steps of 1 / `steps`, inside the unit circle.
 Complex inside(Complex a, double steps) {
   double re = std::nearbyint(a.real() * steps), im = std::nearbyint(a.imag() * steps);
   // The larger part moves first: it changes the modulus most.
@@ -30,7 +30,7 @@ Complex inside(Complex a, double steps) {
     double& larger = std::abs(re) >= std::abs(im) ? re : im;
     larger -= std::copysign(1.0, larger);
   }
-  return {re / steps, im / steps};
+  return {re, im};
 }
 
 PoleScales scales_of(std::span<const Complex> channel) {
@@ -48,30 +48,39 @@ PoleScales scales_of(std::span<const Complex> channel) {
 
 int pole_levels(int bits) { return bits == 2 ? 3 : 1 << bits; }
 
-PoleScales round_poles(std::span<Complex> channel, const PoleSite& site) {
+QuantizedPoles quantize_poles(std::span<const Complex> channel, const PoleSite& site) {
   const double fixed = std::exp2(kPoleFraction);
+  QuantizedPoles out;
+  const auto part = [](double places) {
+    return static_cast<std::int16_t>(std::isfinite(places) ? places : 0);
+  };
+  const auto put = [&](Complex places) {
+    out.re.push_back(part(places.real()));
+    out.im.push_back(part(places.imag()));
+  };
   if (site.coding == "cartesian") {
-    for (Complex& a : channel) {
-      a = inside(a, std::exp2(site.bits - 1));
-      if (site.bits - 1 > kPoleFraction) a = inside(a, fixed);
+    const double steps = std::exp2(site.bits - 1);
+    for (const Complex a : channel) {
+      const Complex code = inside(a, steps);
+      put(steps > fixed ? inside(code / steps, fixed) : code * (fixed / steps));
     }
-    return {};
+    return out;
   }
-  const PoleScales scales = scales_of(channel);
+  const PoleScales scales = out.scales = scales_of(channel);
   // The sine of pi is not quite zero in floating point.
   const bool real =
       std::all_of(channel.begin(), channel.end(), [](Complex a) { return a.imag() == 0; });
   const double codes = pole_levels(site.bits);
   const double slow = std::log(scales.slowest), fast = std::log(scales.fastest);
-  for (Complex& a : channel) {
+  for (const Complex a : channel) {
     const double decay = site.coding == "log-polar"
                              ? std::exp(on_grid(std::log(decay_of(a)), slow, fast, codes))
                              : on_grid(decay_of(a), scales.slowest, scales.fastest, codes);
     const double phase = on_grid(std::arg(a), scales.least_phase, scales.most_phase, codes);
-    a = std::polar(std::exp(-decay), phase);
-    a = inside(real ? Complex(a.real()) : a, fixed);
+    const Complex decoded = std::polar(std::exp(-decay), phase);
+    put(inside(real ? Complex(decoded.real()) : decoded, fixed));
   }
-  return scales;
+  return out;
 }
 
 }  // namespace crosstate

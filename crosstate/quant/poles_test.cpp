@@ -24,6 +24,16 @@ std::vector<Complex> random_poles(Random& random, std::size_t count) {
   return poles;
 }
 
+// Replaces poles by what their codes stand for.
+PoleScales round_poles(std::vector<Complex>& poles, const PoleSite& site) {
+  const QuantizedPoles rounded = quantize_poles(poles, site);
+  EXPECT_EQ(rounded.re.size(), poles.size());
+  for (std::size_t i = 0; i < poles.size(); ++i) {
+    poles[i] = {pole_value(rounded.re[i]), pole_value(rounded.im[i])};
+  }
+  return rounded.scales;
+}
+
 TEST(RoundPoles, AreContractiveAndFixedPointAtEveryWidthInEveryCoding) {
   Random random(3, Stream::kTest);
   for (const char* coding : {"log-polar", "polar", "cartesian"}) {
@@ -88,6 +98,17 @@ TEST(RoundPoles, TheEndsOfAChannelAreCodes) {
   // Ternary codes: the ends and the middle of each grid.
   EXPECT_NEAR(std::abs(poles[2]), std::abs(exact[0]), 2 / kFixed);
   EXPECT_NEAR(std::arg(poles[2]), -0.2, 2 / kFixed);
+}
+
+TEST(RoundPoles, AreFixedPointNumbers) {
+  const std::vector<Complex> poles{{0.5, -0.25}, {0.25, 0.75}};
+  for (const int bits : {3, 8, 16}) {
+    const QuantizedPoles rounded = quantize_poles(poles, {bits, "cartesian"});
+    EXPECT_EQ(rounded.re, (std::vector<std::int16_t>{8192, 4096})) << bits;
+    EXPECT_EQ(rounded.im, (std::vector<std::int16_t>{-4096, 12288})) << bits;
+  }
+  EXPECT_EQ(gain_value(kPoleFraction), 1);
+  EXPECT_EQ(gain_value(0), pole_value(1));
 }
 
 TEST(RoundPoles, KeepsRealPolesReal) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace crosstate {
 namespace {
@@ -47,6 +48,8 @@ double choose_scale(std::span<const float> values, const WeightSite& site) {
     peak = std::max(peak, magnitude);
     sum += magnitude;
   }
+  // Training that diverges is found by its loss, which codes must not hide.
+  if (!std::isfinite(sum)) return std::numeric_limits<double>::quiet_NaN();
   if (peak < kLeastPeak) return site.bits == 1 ? kBinaryZero : 1;
   const double limit = largest_code(site.bits), mean = sum / static_cast<double>(values.size());
   const bool search = site.range == "mse" || (site.range == "auto" && site.bits <= kSearchBits);
@@ -65,19 +68,66 @@ double largest_code(int bits) { return bits <= 2 ? 1 : std::exp2(bits - 1) - 1; 
 
 double nearest_power_of_two(double x) { return std::exp2(std::nearbyint(std::log2(x))); }
 
-std::vector<float> round_weights(std::span<float> values, std::size_t rows,
-                                 const WeightSite& site) {
-  const double limit = largest_code(site.bits);
-  const std::size_t groups = site.granularity == "channel" ? rows : 1;
-  const std::size_t size = groups == 0 ? 0 : values.size() / groups;
-  std::vector<float> scales(groups);
-  for (std::size_t g = 0; g < groups; ++g) {
-    const std::span<float> row = values.subspan(g * size, size);
-    // A float, since that is what codes are multiplied with everywhere.
-    const float scale = scales[g] = static_cast<float>(choose_scale(row, site));
-    for (float& w : row) w = static_cast<float>(code(w, scale, site.bits, limit)) * scale;
+void QuantizedTensor::dequantize(std::span<float> values) const {
+  const std::size_t columns = scales.empty() ? 0 : codes.size() / scales.size();
+  for (std::size_t r = 0; r < scales.size(); ++r) {
+    for (std::size_t i = r * columns; i < (r + 1) * columns; ++i) {
+      values[i] = dequantized(codes[i], scales[r]);
+    }
   }
-  return scales;
+}
+
+float quantize_group(std::span<const float> values, const WeightSite& site,
+                     std::span<std::int16_t> codes) {
+  // A float, since that is what codes are multiplied with everywhere.
+  const auto scale = static_cast<float>(choose_scale(values, site));
+  if (!std::isfinite(scale)) {
+    std::fill(codes.begin(), codes.end(), std::int16_t{0});
+    return scale;
+  }
+  const double limit = largest_code(site.bits);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    codes[i] = static_cast<std::int16_t>(code(values[i], scale, site.bits, limit));
+  }
+  return scale;
+}
+
+QuantizedTensor quantize_weights(std::span<const float> values, std::size_t rows,
+                                 const WeightSite& site) {
+  QuantizedTensor out;
+  out.codes.resize(values.size());
+  if (site.granularity != "channel") {
+    out.scales.assign(rows, quantize_group(values, site, out.codes));
+    return out;
+  }
+  const std::size_t columns = rows == 0 ? 0 : values.size() / rows;
+  out.scales.resize(rows);
+  for (std::size_t r = 0; r < rows; ++r) {
+    out.scales[r] = quantize_group(values.subspan(r * columns, columns), site,
+                                   std::span(out.codes).subspan(r * columns, columns));
+  }
+  return out;
+}
+
+void quantize_bias(std::span<float> bias, float input_scale, QuantizedLinear& linear) {
+  constexpr float kZeroRowCodes = 1 << 15;
+  QuantizedTensor& weight = linear.weight;
+  const std::size_t columns = bias.empty() ? 0 : weight.codes.size() / bias.size();
+  linear.bias.resize(bias.size());
+  for (std::size_t o = 0; o < bias.size(); ++o) {
+    const auto row = weight.codes.begin() + static_cast<std::ptrdiff_t>(o * columns);
+    const bool zero = std::all_of(row, row + static_cast<std::ptrdiff_t>(columns),
+                                  [](std::int16_t q) { return q == 0; });
+    if (zero && bias[o] != 0) {
+      const double wanted = std::abs(static_cast<double>(bias[o])) / kZeroRowCodes;
+      weight.scales[o] = static_cast<float>(nearest_power_of_two(wanted / input_scale));
+    }
+    const double step = static_cast<double>(weight.scales[o]) * input_scale;
+    bias[o] = static_cast<float>(std::nearbyint(bias[o] / step) * step);
+    // Of a bias with more than 24 bits the code is that of what binary32 holds, so that integers
+    // and floating point mean the same number.
+    linear.bias[o] = std::nearbyint(bias[o] / step);
+  }
 }
 
 }  // namespace crosstate

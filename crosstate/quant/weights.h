@@ -1,8 +1,10 @@
-// Rounding of weights: values are replaced by what their codes stand for. Gradients pass straight
-// through (straight-through estimator), so no adjoint is needed here.
+// Quantization of weights: integer codes and scales. The floating-point values that training and
+// fake quantization compute with follow from them. Gradients pass straight through
+// (straight-through estimator), so no adjoint is needed here.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -10,15 +12,46 @@
 
 namespace crosstate {
 
-/// Rounds values [rows][columns] to the codes of a resolved site with bits > 0. Returns the scales,
-/// one per row or one. How a scale is chosen (site.range):
+/// What a code stands for.
+inline float dequantized(std::int16_t code, float scale) {
+  return static_cast<float>(code) * scale;
+}
+
+/// Codes and the scale of each row. Both are empty where a site is not quantized.
+struct QuantizedTensor {
+  std::vector<std::int16_t> codes;  // [rows][columns]
+  std::vector<float> scales;        // [rows], all equal with one scale per tensor
+  /// values: [rows][columns].
+  void dequantize(std::span<float> values) const;
+};
+
+/// The weights of a linear layer and its bias, which is counted in steps of a row's scale times the
+/// scale of the input: the unit of the row's accumulator.
+struct QuantizedLinear {
+  QuantizedTensor weight;
+  std::vector<double> bias;  // [rows] codes, whole numbers of any size; empty: not quantized
+};
+
+/// Quantizes values [rows][columns] at a resolved site with bits > 0; scales are those of the rows,
+/// or one for all. How a scale is chosen (site.range):
 /// - absmax: the largest magnitude over the largest code (not for binary codes);
 /// - mse: the least squared error, by a search below absmax; binary: the mean magnitude, which is
 ///   the optimum (XNOR-Net, arXiv 1603.05279);
 /// - mean: binary as above; ternary: the mean magnitude (BitNet b1.58, arXiv 2402.17764);
 /// - auto: mse up to 3 bits, where absmax is a poor choice, absmax above.
-/// A row whose values are all below 1e-30 counts as zeros: scale 1, or 2^-12 for binary codes.
-std::vector<float> round_weights(std::span<float> values, std::size_t rows, const WeightSite& site);
+/// Codes are rounded to nearest, ties to even, and saturate. A row whose values are all below 1e-30
+/// counts as zeros: scale 1, or 2^-12 for binary codes. The scale of a row with values that are not
+/// finite is NaN, and so is all that it stands for.
+QuantizedTensor quantize_weights(std::span<const float> values, std::size_t rows,
+                                 const WeightSite& site);
+/// The same for values that share one scale, which is returned; codes: as many as values.
+float quantize_group(std::span<const float> values, const WeightSite& site,
+                     std::span<std::int16_t> codes);
+
+/// Quantizes biases [rows] to `linear.bias` and replaces them by what the codes stand for, which
+/// binary32 holds exactly or to its 24 bits. A row whose weights are all zero has no scale of its
+/// own and takes the power of two that its bias needs.
+void quantize_bias(std::span<float> bias, float input_scale, QuantizedLinear& linear);
 
 /// The largest code of a symmetric site: 1 for 1 and 2 bits, 2^(bits-1) - 1.
 double largest_code(int bits);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 
 #include "crosstate/base/random.h"
@@ -16,6 +17,15 @@ using Floats = std::vector<float>;
 WeightSite site(int bits, const char* granularity = "channel", const char* scales = "free",
                 const char* range = "auto") {
   return {bits, granularity, scales, range};
+}
+
+// Replaces weights by what their codes stand for; the scales of the rows.
+Floats round_weights(Floats& values, std::size_t rows, const WeightSite& of) {
+  const QuantizedTensor tensor = quantize_weights(values, rows, of);
+  EXPECT_EQ(tensor.codes.size(), values.size());
+  for (const int q : tensor.codes) EXPECT_LE(std::abs(q), largest_code(of.bits));
+  tensor.dequantize(values);
+  return tensor.scales;
 }
 
 TEST(RoundWeights, UsesTheLargestMagnitudeFromFourBitsOn) {
@@ -40,7 +50,7 @@ TEST(RoundWeights, HasOneScalePerRowOrOneForAll) {
 
   w = original;
   scales = round_weights(w, 2, site(8, "tensor"));
-  EXPECT_EQ(scales, Floats{1});
+  EXPECT_EQ(scales, (Floats{1, 1}));
   EXPECT_EQ(w, (Floats{127, 1, -1, 0}));
 }
 
@@ -139,6 +149,68 @@ TEST(RoundWeights, StaysOnTheGridWithinHalfAStep) {
         }
       }
     }
+  }
+}
+
+TEST(QuantizeWeights, GivesCodesAndTheScaleOfEachRow) {
+  const Floats w{3.5f, -1.2f, 0.2f, 0, 7, -7};
+  const QuantizedTensor by_row = quantize_weights(w, 2, site(4));
+  EXPECT_EQ(by_row.scales, (Floats{0.5f, 1}));
+  EXPECT_EQ(by_row.codes, (std::vector<std::int16_t>{7, -2, 0, 0, 7, -7}));
+  const QuantizedTensor one_scale = quantize_weights(w, 2, site(4, "tensor"));
+  EXPECT_EQ(one_scale.scales, (Floats{1, 1}));
+  EXPECT_EQ(one_scale.codes, (std::vector<std::int16_t>{4, -1, 0, 0, 7, -7}));
+}
+
+TEST(QuantizeWeights, ValuesThatAreNotFiniteStayVisible) {
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    for (const int bits : {1, 2, 8}) {
+      for (const char* scales : {"free", "pow2"}) {
+        Floats w{1, bad, 1, 2};
+        round_weights(w, 2, site(bits, "channel", scales));
+        EXPECT_TRUE(std::isnan(w[0]) && std::isnan(w[1])) << bits << bad;
+        EXPECT_TRUE(std::isfinite(w[2]) && std::isfinite(w[3])) << bits << bad;
+      }
+    }
+  }
+}
+
+TEST(QuantizeBias, CountsInStepsOfTheAccumulator) {
+  QuantizedLinear linear{{{1, -1, 1, 1}, {0.5f, 2}}, {}};
+  Floats bias{0.3f, -1.1f};
+  quantize_bias(bias, 0.25f, linear);
+  EXPECT_EQ(linear.bias, (std::vector<double>{2, -2}));
+  EXPECT_EQ(bias, (Floats{0.25f, -1}));
+}
+
+TEST(QuantizeBias, RowsOfZerosTakeTheScaleThatTheirBiasNeeds) {
+  QuantizedLinear linear{{{0, 0, 0}, {1, 1, 1}}, {}};
+  Floats bias{0.001f, 0, -300};
+  quantize_bias(bias, 0.5f, linear);
+  EXPECT_EQ(linear.weight.scales[1], 1);
+  EXPECT_EQ(bias[1], 0);
+  for (const std::size_t o : {0, 2}) {
+    EXPECT_EQ(nearest_power_of_two(linear.weight.scales[o]), linear.weight.scales[o]);
+    EXPECT_GT(std::abs(linear.bias[o]), 1 << 14);
+    EXPECT_EQ(bias[o], linear.bias[o] * linear.weight.scales[o] * 0.5);
+  }
+  EXPECT_NEAR(bias[0], 0.001, 1e-7);
+  EXPECT_NEAR(bias[2], -300, 0.01);
+}
+
+// Codes of more than 24 bits: the code is that of the value that binary32 holds.
+TEST(QuantizeBias, CodeAndValueAgreeAtEverySize) {
+  Random random(7, Stream::kTest);
+  for (int i = 0; i < 10000; ++i) {
+    const auto scale = static_cast<float>(std::exp(random.uniform(-30, 0)));
+    const auto input = static_cast<float>(std::exp(random.uniform(-10, 0)));
+    QuantizedLinear linear{{{1}, {scale}}, {}};
+    Floats bias{static_cast<float>(random.normal())};
+    const double exact = bias[0], step = double{scale} * input;
+    quantize_bias(bias, input, linear);
+    EXPECT_EQ(bias[0], static_cast<float>(linear.bias[0] * step));
+    EXPECT_NEAR(bias[0], exact, 0.5001 * step + 1e-7 * std::abs(exact));
   }
 }
 

@@ -223,7 +223,7 @@ class Agreement {
         }
       }
       for (std::size_t s = 0; s < squares.size(); ++s) {
-        const double scale = clean_.blocks[l].c_scale[s];
+        const double scale = clean_.blocks[l].codes.c_scale[s];
         const std::string what = "layer " + std::to_string(l) + " output " + std::to_string(s);
         near(c.blocks[l].output_noise[s] / kConversionNoise, std::sqrt(squares[s]) * scale,
              b.output.first[s], what);
@@ -237,7 +237,8 @@ class Agreement {
             if (a.pieces[p].channel != s) continue;
             first.push_back(a.pieces[p].first_mode);
             if (pieces.cuts[s].size() > 2) {
-              near(pieces.step, steps[number][a.states + p] * double{clean_.blocks[l].c_scale[s]},
+              near(pieces.step,
+                   steps[number][a.states + p] * double{clean_.blocks[l].codes.c_scale[s]},
                    b.output.first[s], "parts of an output");
             }
           }
@@ -247,11 +248,12 @@ class Agreement {
         EXPECT_EQ(pieces.cuts[s], first.empty() ? std::vector<std::size_t>{0} : first);
       }
       matrix_converters(Site::kLinear, l, steps, c.blocks[l].linear_noise, c.blocks[l].tiles,
-                        clean_.blocks[l].weight_scale, b.activation.scale,
+                        clean_.blocks[l].codes.linear.weight.scales, b.activation.scale,
                         integers_.gated ? b.linear_codes : b.sum, near);
     }
     matrix_converters(Site::kEncoder, 0, steps, c.encoder_noise, c.encoder_tiles,
-                      clean_.encoder_scale, integers_.input.scale, integers_.encoder_codes, near);
+                      clean_.encoder_codes.weight.scales, integers_.input.scale,
+                      integers_.encoder_codes, near);
   }
 
   std::size_t compared() const { return compared_; }
@@ -301,7 +303,7 @@ class Agreement {
                                 {number, row, re + 1},     {number, row, y},
                                 {number, row + 1, y}};
             body(l, shape.first[piece.channel] + piece.first_mode + n,
-                 double{clean_.blocks[l].c_scale[piece.channel]}, at);
+                 double{clean_.blocks[l].codes.c_scale[piece.channel]}, at);
           }
         }
       }
@@ -327,11 +329,11 @@ class Agreement {
         }
       }
     };
-    matrix(Site::kEncoder, 0, c.encoder, clean_.encoder, clean_.encoder_scale, 0);
-    matrix(Site::kDecoder, 0, c.decoder, clean_.decoder, clean_.decoder_scale, 1);
+    matrix(Site::kEncoder, 0, c.encoder, clean_.encoder, clean_.encoder_codes.weight.scales, 0);
+    matrix(Site::kDecoder, 0, c.decoder, clean_.decoder, clean_.decoder_codes.weight.scales, 1);
     for (std::size_t l = 0; l < c.blocks.size(); ++l) {
       matrix(Site::kLinear, l, c.blocks[l].weight, clean_.blocks[l].weight,
-             clean_.blocks[l].weight_scale, 8 + 7 * static_cast<std::uint32_t>(l));
+             clean_.blocks[l].codes.linear.weight.scales, 8 + 7 * static_cast<std::uint32_t>(l));
     }
   }
 
