@@ -21,8 +21,8 @@ CodeFormat format_of(const Quantizer& q, const std::string& where) {
 }
 
 [[noreturn]] void refuse_scale(const std::string& where, double ratio) {
-  fail(where, "a scale is " + std::to_string(ratio) +
-                  " times that of its result, expected less than 2^23");
+  fail(where,
+       "the requantization multiplier is " + std::to_string(ratio) + ", expected less than 2^23");
 }
 
 // The shift that gives a ratio all 24 bits, as far as there is one.
@@ -34,13 +34,13 @@ int shift_of(double ratio, const std::string& where) {
   return shift;
 }
 
-// The multipliers and the shift nearest to the ratios; the larger one gets all 24 bits. Where their
-// products would not fit 64 bits the first sum loses as many places as it takes.
+// Multipliers and shift nearest to the ratios of scales; the larger multiplier gets all 24 bits.
+// Where a product would not fit 64 bits, the first accumulator is shifted beforehand.
 class RequantizerBuilder {
  public:
   RequantizerBuilder(std::string where, bool two) : where_(std::move(where)), two_(two) {}
 
-  // p, q: bounds on the sums.
+  // p, q: bounds on the accumulators.
   void add(std::int64_t p, double first, std::int64_t q = 0, double second = 0) {
     const std::size_t row = out_.first.size();
     out_.first.push_back(0);
@@ -57,8 +57,8 @@ class RequantizerBuilder {
       out_.early[row] = early;
       if (fits_64_bits(out_, row, p, q)) return;
     }
-    fail(where_, "a sum of up to " + std::to_string(p) + " in row " + std::to_string(row) +
-                     ", whose product cannot be held in 64 bits");
+    fail(where_, "the accumulator of row " + std::to_string(row) + " reaches " + std::to_string(p) +
+                     ", and its product with the requantization multiplier exceeds 64 bits");
   }
   Requantizer take() {
     const auto never = [](std::int32_t early) { return early == 0; };
@@ -82,7 +82,7 @@ IntegerMatrix matrix(const QuantizedLinear& from, const AlignedFloats& bias, int
   for (std::size_t o = 0; o < m.rows; ++o) {
     if (!(std::abs(from.bias[o]) <= std::ldexp(1.0, 46))) {
       fail(where, "the bias of row " + std::to_string(o) + " is " + std::to_string(bias[o]) +
-                      ", more than 2^46 times its weights' steps");
+                      ", more than 2^46 steps of its accumulator (weight scale x input scale)");
     }
     m.bias.push_back(static_cast<std::int64_t>(from.bias[o]));
   }

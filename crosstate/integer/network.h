@@ -15,7 +15,8 @@
 
 namespace crosstate {
 
-/// Codes low .. high; a code stands for code * scale.
+/// Codes low .. high (quant_min and quant_max with the zero point subtracted, so that it is 0); a
+/// code stands for code * scale.
 struct CodeFormat {
   std::int32_t low = 0, high = 0;
   double scale = 1;
@@ -27,8 +28,9 @@ constexpr std::int64_t shifted(std::int64_t v, std::int32_t places) {
   return places == 0 ? v : (v + (std::int64_t{1} << (places - 1))) >> places;
 }
 
-/// Per row: (shifted(p, early) first + q second + 2^(shift - 1)) >> shift, held within the codes of
-/// its target.
+/// Requantization of one or two accumulators p, q of a row to codes of the next site:
+/// (shifted(p, early) first + q second + 2^(shift - 1)) >> shift, saturated. `first` and `second`
+/// are multipliers in fixed point.
 struct Requantizer {
   std::vector<std::int32_t> first;   // within +-2^24
   std::vector<std::int32_t> second;  // likewise; empty: 0
@@ -40,7 +42,7 @@ struct Requantizer {
   std::int32_t places(std::size_t row) const { return shift[row] + early_of(row); }
 };
 
-/// Sums of weights times codes, plus a bias in the same units.
+/// A linear layer: accumulators are sums of weights times codes, plus a bias in the same units.
 struct IntegerMatrix {
   std::size_t rows = 0, columns = 0;
   int bits = 0;                      // of a weight
