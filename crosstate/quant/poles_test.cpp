@@ -25,7 +25,7 @@ std::vector<Complex> random_poles(Random& random, std::size_t count) {
 }
 
 // Replaces poles by what their codes stand for.
-PoleScales round_poles(std::vector<Complex>& poles, const PoleSite& site) {
+PoleScales fake_quantize(std::vector<Complex>& poles, const PoleSite& site) {
   const QuantizedPoles rounded = quantize_poles(poles, site);
   EXPECT_EQ(rounded.re.size(), poles.size());
   for (std::size_t i = 0; i < poles.size(); ++i) {
@@ -34,14 +34,14 @@ PoleScales round_poles(std::vector<Complex>& poles, const PoleSite& site) {
   return rounded.scales;
 }
 
-TEST(RoundPoles, AreContractiveAndFixedPointAtEveryWidthInEveryCoding) {
+TEST(QuantizePoles, AreContractiveAndFixedPointAtEveryWidthInEveryCoding) {
   Random random(3, Stream::kTest);
   for (const char* coding : {"log-polar", "polar", "cartesian"}) {
     for (int bits = 2; bits <= 16; ++bits) {
       for (int channel = 0; channel < 500; ++channel) {
         std::vector<Complex> poles =
             random_poles(random, 1 + static_cast<std::size_t>(channel) % 9);
-        round_poles(poles, {bits, coding});
+        fake_quantize(poles, {bits, coding});
         for (const Complex a : poles) {
           const double re = a.real() * kFixed, im = a.imag() * kFixed;
           ASSERT_EQ(re, std::nearbyint(re)) << coding << bits;
@@ -53,7 +53,7 @@ TEST(RoundPoles, AreContractiveAndFixedPointAtEveryWidthInEveryCoding) {
   }
 }
 
-TEST(RoundPoles, ComeAsCloseAsTheirCodesAllow) {
+TEST(QuantizePoles, ComeAsCloseAsTheirCodesAllow) {
   Random random(4, Stream::kTest);
   for (int bits = 3; bits <= 12; ++bits) {
     for (int channel = 0; channel < 200; ++channel) {
@@ -63,9 +63,9 @@ TEST(RoundPoles, ComeAsCloseAsTheirCodesAllow) {
         exact.push_back(std::polar(std::exp(-decay), random.uniform(-1, 1)));
       }
       std::vector<Complex> log_polar = exact, polar = exact, cartesian = exact;
-      const PoleScales scales = round_poles(log_polar, {bits, "log-polar"});
-      round_poles(polar, {bits, "polar"});
-      round_poles(cartesian, {bits, "cartesian"});
+      const PoleScales scales = fake_quantize(log_polar, {bits, "log-polar"});
+      fake_quantize(polar, {bits, "polar"});
+      fake_quantize(cartesian, {bits, "cartesian"});
       const double codes = pole_levels(bits) - 1;
       const double log_half = std::log(scales.fastest / scales.slowest) / codes / 2;
       const double half = (scales.fastest - scales.slowest) / codes / 2;
@@ -84,11 +84,11 @@ TEST(RoundPoles, ComeAsCloseAsTheirCodesAllow) {
   }
 }
 
-TEST(RoundPoles, TheEndsOfAChannelAreCodes) {
+TEST(QuantizePoles, TheEndsOfAChannelAreCodes) {
   std::vector<Complex> poles{std::polar(std::exp(-0.01), 0.3), std::polar(std::exp(-0.5), -0.7),
                              std::polar(std::exp(-0.02), 0.0)};
   const std::vector<Complex> exact = poles;
-  const PoleScales scales = round_poles(poles, {2, "log-polar"});
+  const PoleScales scales = fake_quantize(poles, {2, "log-polar"});
   EXPECT_NEAR(scales.slowest, 0.01, 1e-12);
   EXPECT_NEAR(scales.fastest, 0.5, 1e-12);
   EXPECT_NEAR(scales.least_phase, -0.7, 1e-12);
@@ -100,7 +100,7 @@ TEST(RoundPoles, TheEndsOfAChannelAreCodes) {
   EXPECT_NEAR(std::arg(poles[2]), -0.2, 2 / kFixed);
 }
 
-TEST(RoundPoles, AreFixedPointNumbers) {
+TEST(QuantizePoles, AreFixedPointNumbers) {
   const std::vector<Complex> poles{{0.5, -0.25}, {0.25, 0.75}};
   for (const int bits : {3, 8, 16}) {
     const QuantizedPoles rounded = quantize_poles(poles, {bits, "cartesian"});
@@ -111,10 +111,10 @@ TEST(RoundPoles, AreFixedPointNumbers) {
   EXPECT_EQ(gain_value(0), pole_value(1));
 }
 
-TEST(RoundPoles, KeepsRealPolesReal) {
+TEST(QuantizePoles, KeepsRealPolesReal) {
   for (const char* coding : {"log-polar", "polar", "cartesian"}) {
     std::vector<Complex> poles{0.99, 0.3, -0.05, -0.9999999};
-    round_poles(poles, {6, coding});
+    fake_quantize(poles, {6, coding});
     for (const Complex a : poles) EXPECT_EQ(a.imag(), 0) << coding;
     EXPECT_LT(poles[3].real(), -0.9) << coding;
     EXPECT_GT(poles[3].real(), -1) << coding;

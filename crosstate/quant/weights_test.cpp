@@ -20,7 +20,7 @@ WeightSite site(int bits, const char* granularity = "channel", const char* scale
 }
 
 // Replaces weights by what their codes stand for; the scales of the rows.
-Floats round_weights(Floats& values, std::size_t rows, const WeightSite& of) {
+Floats fake_quantize(Floats& values, std::size_t rows, const WeightSite& of) {
   const QuantizedTensor tensor = quantize_weights(values, rows, of);
   EXPECT_EQ(tensor.codes.size(), values.size());
   for (const int q : tensor.codes) EXPECT_LE(std::abs(q), largest_code(of.bits));
@@ -28,59 +28,59 @@ Floats round_weights(Floats& values, std::size_t rows, const WeightSite& of) {
   return tensor.scales;
 }
 
-TEST(RoundWeights, UsesTheLargestMagnitudeFromFourBitsOn) {
+TEST(QuantizeWeights, UsesTheLargestMagnitudeFromFourBitsOn) {
   // The scale is 1, so values round to whole numbers, ties to even.
   Floats w{127, -64, 3.4f, -3.6f, 2.5f, 0};
-  EXPECT_EQ(round_weights(w, 1, site(8)), Floats{1});
+  EXPECT_EQ(fake_quantize(w, 1, site(8)), Floats{1});
   EXPECT_EQ(w, (Floats{127, -64, 3, -4, 2, 0}));
 
   w = {-3.5f, 1.2f, 0.2f};  // 4 bits: 7 codes on either side, scale 1/2
-  EXPECT_EQ(round_weights(w, 1, site(4, "tensor")), Floats{0.5f});
+  EXPECT_EQ(fake_quantize(w, 1, site(4, "tensor")), Floats{0.5f});
   EXPECT_EQ(w, (Floats{-3.5f, 1, 0}));
 }
 
-TEST(RoundWeights, HasOneScalePerRowOrOneForAll) {
+TEST(QuantizeWeights, HasOneScalePerRowOrOneForAll) {
   const Floats original{127, 1, -1.27f, 0.01f};
   Floats w = original;
-  Floats scales = round_weights(w, 2, site(8));
+  Floats scales = fake_quantize(w, 2, site(8));
   ASSERT_EQ(scales.size(), 2u);
   EXPECT_FLOAT_EQ(scales[0], 1);
   EXPECT_FLOAT_EQ(scales[1], 0.01f);
   for (std::size_t i = 0; i < w.size(); ++i) EXPECT_FLOAT_EQ(w[i], original[i]);
 
   w = original;
-  scales = round_weights(w, 2, site(8, "tensor"));
+  scales = fake_quantize(w, 2, site(8, "tensor"));
   EXPECT_EQ(scales, (Floats{1, 1}));
   EXPECT_EQ(w, (Floats{127, 1, -1, 0}));
 }
 
-TEST(RoundWeights, LeavesRowsOfZerosAlone) {
+TEST(QuantizeWeights, LeavesRowsOfZerosAlone) {
   for (const int bits : {2, 3, 4, 8, 16}) {
     Floats w{0, 0, 2, -1};
-    const Floats scales = round_weights(w, 2, site(bits));
+    const Floats scales = fake_quantize(w, 2, site(bits));
     EXPECT_EQ(scales[0], 1) << bits;
     EXPECT_EQ(w[0], 0) << bits;
     EXPECT_EQ(w[1], 0) << bits;
     EXPECT_GT(scales[1], 0) << bits;
   }
   Floats none;
-  EXPECT_TRUE(round_weights(none, 0, site(8)).empty());
+  EXPECT_TRUE(fake_quantize(none, 0, site(8)).empty());
 }
 
-TEST(RoundWeights, BinaryRowsOfZerosStaySmall) {
+TEST(QuantizeWeights, BinaryRowsOfZerosStaySmall) {
   Floats w{0, 0, 2, -1};
-  const Floats scales = round_weights(w, 2, site(1));
+  const Floats scales = fake_quantize(w, 2, site(1));
   EXPECT_LT(std::abs(w[0]), scales[1] / 1000);
   EXPECT_LT(std::abs(w[1]), scales[1] / 1000);
   EXPECT_GT(scales[0], 0);
 }
 
-TEST(RoundWeights, TernaryWeightsHaveThreeLevelsAndTheSearchHelps) {
+TEST(QuantizeWeights, TernaryWeightsHaveThreeLevelsAndTheSearchHelps) {
   Random random(1, Stream::kTest);
   Floats w(1000);
   for (float& v : w) v = static_cast<float>(random.normal());
   const Floats original = w;
-  const Floats scales = round_weights(w, 1, site(2));
+  const Floats scales = fake_quantize(w, 1, site(2));
   EXPECT_EQ(std::set<float>(w.begin(), w.end()), (std::set<float>{-scales[0], 0, scales[0]}));
   // The best ternary scale of a normal distribution is 1.224 (Lloyd-Max, three levels).
   EXPECT_NEAR(scales[0], 1.224, 0.1);
@@ -94,29 +94,29 @@ TEST(RoundWeights, TernaryWeightsHaveThreeLevelsAndTheSearchHelps) {
   EXPECT_LT(searched, 0.5 * widest);
 }
 
-TEST(RoundWeights, BinaryWeightsAreSignsTimesTheMeanMagnitude) {
+TEST(QuantizeWeights, BinaryWeightsAreSignsTimesTheMeanMagnitude) {
   Floats w{0.5f, -1.5f, 0, 2};
   for (const char* range : {"auto", "mse", "mean"}) {
     Floats v = w;
-    EXPECT_EQ(round_weights(v, 1, site(1, "channel", "free", range)), Floats{1});
+    EXPECT_EQ(fake_quantize(v, 1, site(1, "channel", "free", range)), Floats{1});
     EXPECT_EQ(v, (Floats{1, -1, 1, 1}));
   }
 }
 
-TEST(RoundWeights, TernaryByTheMeanMagnitude) {
+TEST(QuantizeWeights, TernaryByTheMeanMagnitude) {
   Floats w{0.5f, -1.5f, 0.1f, 1.9f};  // mean 1: ties to even, so 0.5 goes to 0
-  EXPECT_EQ(round_weights(w, 1, site(2, "channel", "free", "mean")), Floats{1});
+  EXPECT_EQ(fake_quantize(w, 1, site(2, "channel", "free", "mean")), Floats{1});
   EXPECT_EQ(w, (Floats{0, -1, 0, 1}));
 }
 
-TEST(RoundWeights, TheSearchNeverLosesToTheLargestMagnitude) {
+TEST(QuantizeWeights, TheSearchNeverLosesToTheLargestMagnitude) {
   Random random(5, Stream::kTest);
   for (int bits = 2; bits <= 8; ++bits) {
     Floats w(37);
     for (float& v : w) v = static_cast<float>(std::pow(random.normal(), 3));
     Floats wide = w, searched = w;
-    round_weights(wide, 1, site(bits, "tensor", "free", "absmax"));
-    round_weights(searched, 1, site(bits, "tensor", "free", "mse"));
+    fake_quantize(wide, 1, site(bits, "tensor", "free", "absmax"));
+    fake_quantize(searched, 1, site(bits, "tensor", "free", "mse"));
     double of_wide = 0, of_searched = 0;
     for (std::size_t i = 0; i < w.size(); ++i) {
       of_wide += std::pow(wide[i] - w[i], 2);
@@ -126,7 +126,7 @@ TEST(RoundWeights, TheSearchNeverLosesToTheLargestMagnitude) {
   }
 }
 
-TEST(RoundWeights, StaysOnTheGridWithinHalfAStep) {
+TEST(QuantizeWeights, StaysOnTheGridWithinHalfAStep) {
   Random random(2, Stream::kTest);
   for (int bits = 2; bits <= 16; ++bits) {
     for (const bool power_of_two : {false, true}) {
@@ -135,7 +135,7 @@ TEST(RoundWeights, StaysOnTheGridWithinHalfAStep) {
       const Floats original = w;
       const double limit = std::exp2(bits - 1) - 1;
       const Floats scales =
-          round_weights(w, 4, site(bits, "channel", power_of_two ? "pow2" : "free"));
+          fake_quantize(w, 4, site(bits, "channel", power_of_two ? "pow2" : "free"));
       ASSERT_EQ(scales.size(), 4u);
       for (std::size_t i = 0; i < w.size(); ++i) {
         const double scale = scales[i / 16], code = w[i] / scale;
@@ -168,7 +168,7 @@ TEST(QuantizeWeights, ValuesThatAreNotFiniteStayVisible) {
     for (const int bits : {1, 2, 8}) {
       for (const char* scales : {"free", "pow2"}) {
         Floats w{1, bad, 1, 2};
-        round_weights(w, 2, site(bits, "channel", scales));
+        fake_quantize(w, 2, site(bits, "channel", scales));
         EXPECT_TRUE(std::isnan(w[0]) && std::isnan(w[1])) << bits << bad;
         EXPECT_TRUE(std::isfinite(w[2]) && std::isfinite(w[3])) << bits << bad;
       }
