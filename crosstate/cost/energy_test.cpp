@@ -9,6 +9,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
 #include "crosstate/cost/testing.h"
+#include "crosstate/integer/testing.h"
 
 namespace crosstate {
 namespace {
@@ -20,13 +21,20 @@ using testing::ThrowsMessage;
 
 constexpr std::uint64_t kSteps = 11;
 
-Estimate on(const char* target, const Network& network) {
+Estimate on(const char* target, const Deployment& d, const IntegerNetwork* integers) {
   const Technology t = find_technology(target);
   if (t.kind == TargetKind::kCrossbar) {
-    return estimate_on_crossbars(to_integers(network), kSteps, t);
+    return estimate_on_crossbars(*integers, kSteps, t);
   }
-  const Deployment d = deployment(network);
   return estimate(d, count_operations(d, kSteps), t);
+}
+
+Estimate on(const char* target, const Network& network) {
+  if (find_technology(target).kind != TargetKind::kCrossbar) {
+    return on(target, deployment(network), nullptr);
+  }
+  const IntegerNetwork integers = to_integers(network);
+  return on(target, deployment(network), &integers);
 }
 
 double count(const CostList& list, const std::string& what) {
@@ -55,6 +63,20 @@ TEST(Energy, EveryTargetGivesRangesThatItsPartsAddUpTo) {
       EXPECT_NEAR(list->total(kSteps).high, kSteps * list->per_step().high + end, 1e-9 * sum.high);
     }
     expect_rising(e.area.total(0));
+  }
+}
+
+TEST(Energy, OfAnIntegerFileIsThatOfItsOrigin) {
+  for (int number = 0; number < 14; ++number) {
+    const Network network = integer_test::rounded_network(
+        number, integer_test::sequences(number), integer_test::format(number, number % 2 == 0));
+    const IntegerNetwork integers =
+        integer_network_from(to_tensors(to_integers(network)), "integers");
+    for (const std::string& name : shipped_technologies()) {
+      const Estimate of_file = on(name.c_str(), deployment(integers), &integers);
+      EXPECT_EQ(to_json(of_file, kSteps), to_json(on(name.c_str(), network), kSteps))
+          << number << name;
+    }
   }
 }
 
