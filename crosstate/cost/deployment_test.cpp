@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "crosstate/cost/memory.h"
 #include "crosstate/cost/neurobench.h"
 #include "crosstate/integer/testing.h"
