@@ -38,8 +38,9 @@ std::vector<std::size_t> cuts(std::size_t count, std::size_t most);
 /// Modes that fit on an array beside their channel's input and output.
 std::size_t modes_of_piece(const ArrayGeometry& array, bool complex);
 
-/// One mode, in codes of its state: what a code of u, and of either part of the state, adds to it;
-/// and what the state adds to y, in any unit that the channel shares. Real modes: ai = ci = 0.
+/// One mode, in codes of its state: the contributions of one code of u and of either part of the
+/// state to the next state; and the contribution of the state to y, in any unit that the channel
+/// shares. Real modes: ai = ci = 0.
 struct CodeMode {
   float gain = 0, ar = 0, ai = 0, cr = 0, ci = 0;
 };
@@ -80,7 +81,7 @@ struct ModeUnits {
   float largest_real = 0, largest_imaginary = 0;
 };
 
-/// Of the modes of one channel, cut into pieces.
+/// The bit-line scales of the modes of one channel, cut into pieces.
 std::vector<ModeUnits> mode_units(std::span<const CodeMode> channel, bool complex,
                                   const ArrayGeometry& array);
 

@@ -8,14 +8,14 @@
 
 namespace crosstate {
 
-/// Of converters whose codes are summed; binary32 holds every code.
+/// Largest resolution of converters whose codes are summed; binary32 represents every code.
 inline constexpr int kMostPartialBits = 24;
 
 /// The largest code of a converter of `bits`, which reads -high .. high.
 inline float converter_high(int bits) { return std::exp2(static_cast<float>(bits - 1)) - 1; }
 
-/// The step of a converter of `bits` that reads parts of a sum: it has the range of the codes low
-/// .. high that the whole sum becomes. In those codes.
+/// The step of a converter of `bits` for partial sums, in units of output codes: its range is that
+/// of the codes low .. high of the whole sum.
 inline double partial_step(double low, double high, int bits) {
   return std::max(std::abs(low), std::abs(high)) / static_cast<double>(converter_high(bits));
 }
@@ -48,7 +48,8 @@ inline float state_converter_step(float largest, int bits, float codes_step) {
   return std::min(increment_step(largest, bits), codes_step);
 }
 
-/// Bits that a converter of `bits` lacks to tell `width` + 1 codes in a row apart.
+/// The number of bits that a converter of `bits` lacks to distinguish `width` + 1 consecutive
+/// codes.
 inline int missing_bits(std::uint64_t width, int bits) {
   return std::max(0, static_cast<int>(std::bit_width(width)) - bits);
 }

@@ -7,8 +7,8 @@ namespace crosstate {
 
 /// The cell itself carries I = G V + nl2 V^2 + nl3 V^3, with V from the word line to the bit line,
 /// as written for both signs of V: nl2 makes a cell asymmetric, and both terms are the same for
-/// every cell, also for one of G = 0. A selector in series carries I = I_s sinh(V_s / V_0), and
-/// the cell has what remains of the voltage.
+/// every cell, also for one of G = 0. A selector in series carries I = I_s sinh(V_s / V_0), and the
+/// cell has the rest of the voltage.
 struct CellLaw {
   double nl2 = 0;                 // A/V^2
   double nl3 = 0;                 // A/V^3

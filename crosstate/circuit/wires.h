@@ -1,5 +1,5 @@
-// Wire resistance of one crossbar array by exact nodal analysis. The circuit, its conventions and
-// what the solvers cost stand in docs/crossbar.md.
+// Wire resistance of one crossbar array by exact nodal analysis. See docs/crossbar.md for the
+// circuit, its conventions and the cost of the solvers.
 #pragma once
 
 #include <cstddef>

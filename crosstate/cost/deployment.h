@@ -34,14 +34,14 @@ struct ValueFormat {
 };
 
 struct BlockFormat {
-  std::size_t channels = 0, modes = 0;  // that the recurrence takes; of all of them
-  std::size_t shape_values = 0;         // that tell which these are; 0: every one
+  std::size_t channels = 0, modes = 0;  // channels with a recurrence; modes of all of them
+  std::size_t shape_values = 0;         // stored indices of these; 0: all channels are present
   int a_bits = 0;     // of a pole's code: each part, or its decay and phase; 0: floating point
   bool polar = true;  // codes of decay and phase, decoded to fixed point before they multiply
   WeightFormat c, d, linear;
   ValueFormat ssm_output, activation;
   ValueFormat linear_output, gate;                  // only with gates
-  bool activation_ramp = false, gate_ramp = false;  // no table: a function of straight pieces
+  bool activation_ramp = false, gate_ramp = false;  // no table: a piecewise linear function
   std::size_t norm_values = 0;                      // of a norm that was not folded
   bool layer_norm = false;                          // whose mean and variance change in every step
   /// Bits of a pole's part as it multiplies.

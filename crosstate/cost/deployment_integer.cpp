@@ -43,7 +43,7 @@ std::vector<std::int32_t> places(const Requantizer& r) {
 }
 
 // The scales behind the factors of the rows that hold a weight, in `codes` or in `others`.
-// `places`: what each factor's product loses.
+// `places`: the fraction bits dropped from each factor's product.
 WeightScheme weight_scheme(std::span<const std::int32_t> factors,
                            const std::vector<std::int32_t>& places, double unit, const Codes& codes,
                            const Codes& others = {}) {
@@ -83,7 +83,7 @@ bool on_cartesian_grid(const std::vector<std::int16_t>& parts, int bits) {
   return std::all_of(parts.begin(), parts.end(), [&](int part) { return part % step == 0; });
 }
 
-// The settings are those of all blocks: what any of them shows to be finer holds for all.
+// All blocks share the settings: the finer format found in any block applies to all.
 class SchemeInference {
  public:
   explicit SchemeInference(const IntegerNetwork& network) : n_(network) {}

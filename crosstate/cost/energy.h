@@ -25,7 +25,7 @@ struct CostList {
   std::vector<CostTerm> terms;
   /// Multiplies every term: the energy of a cycle, the length of one.
   Range factor{1, 1, 1};
-  /// Of a whole sequence, its end included; 0 steps: of the end alone.
+  /// The total of a sequence, including its end; 0 steps: of the end alone.
   Range total(double steps) const;
   Range per_step() const;
   Range of_part(const std::string& part, double steps) const;

@@ -42,7 +42,7 @@ struct MemorySummary {
 ///   32 where A or the state's input is not rounded), and the sums of the pooling (32 bits).
 /// A network in floating point needs no scales and no tables.
 MemorySummary count_memory(const Deployment& deployment);
-/// With its batch norms folded, as it is deployed.
+/// The memory of the network as deployed, with its batch norms folded.
 MemorySummary count_memory(const Network& network);
 /// The same as for the network that it was converted from.
 MemorySummary count_memory(const IntegerNetwork& network);

@@ -33,8 +33,8 @@ struct NeuroBenchMetrics {
   /// Synaptic operations of one execution (a time step, and the read-out at its share): all
   /// products of weights and inputs, zeros too; products of two activations and biases are none.
   double dense = 0;
-  /// Of sequences that were run; nothing without data. Values are not spikes, so that every
-  /// effective operation is a multiply-accumulate (Effective_MACs) and Effective_ACs is 0.
+  /// Measured on the sequences that were run; nothing without data. Values are not spikes, so that
+  /// every effective operation is a multiply-accumulate (Effective_MACs) and Effective_ACs is 0.
   std::optional<NeuroBenchActivity> activity;
 };
 

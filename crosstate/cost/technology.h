@@ -37,7 +37,7 @@ struct Technology {
   TargetKind kind = TargetKind::kAccelerator;
   double node = 0;  // nm
   std::map<std::string, Constant> constants;
-  /// Of a crossbar: pairs of cells in an array; drivers' and converters' bits in one product; bits
+  /// For a crossbar: pairs of cells in an array; drivers' and converters' bits in one product; bits
   /// of a weight that a pair of cells holds.
   int rows = 0, columns = 0, input_bits = 0, output_bits = 0, cell_bits = 0;
   bool floats = true;  // has floating-point units

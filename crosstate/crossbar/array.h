@@ -33,8 +33,8 @@ struct ArrayPlan {
   /// Level of a row, of the full one, while a column is read: [rows][columns], powers of two, 0
   /// where the row rests; empty: 1 throughout. Where a row rests it has no weight.
   std::span<const float> drive = {};
-  /// Row whose code compensation may add to a column's sum by a factor of its own, as states add
-  /// what they were: [columns], kNoRow for none; empty: none at all.
+  /// Row whose code compensation may add to a column's sum with a factor of its own, as for the
+  /// previous state: [columns], kNoRow for none; empty: none at all.
   std::vector<std::size_t> own_row = {};
 };
 constexpr std::size_t kNoRow = static_cast<std::size_t>(-1);
@@ -46,18 +46,19 @@ constexpr std::size_t kNoRow = static_cast<std::size_t>(-1);
 /// beyond the part that is used. Where rows rest, grounded, they carry current only through the
 /// resistance of wires.
 ///
-/// With crossbar.encoding = "offset" it stands on one cell, as (g - g_reference) / scale, with half
-/// the range for its largest weight: the reference cell of its row is in one more column, behind
-/// the others, and aims at the middle of the range as idle cells in the part that is used do. The
-/// errors of reference cells are those of all columns; their read noise is drawn for each column.
+/// With crossbar.encoding = "offset" it is stored in one cell, as (g - g_reference) / scale, with
+/// half the range for the largest weight: the reference cells of all rows form one additional
+/// column behind the others, with the middle of the range as their target, like idle cells in the
+/// part that is used. All columns share the errors of the reference cells; their read noise is
+/// drawn for each column.
 ///
-/// With crossbar.slices > 1 the array stands on as many copies, each with cells of its own. Of
-/// equal slice_base, all hold the weight, and it is their mean; otherwise copy k counts
-/// slice_base^-k and holds, as far as its range goes, what one read of each cell found missing on
-/// those before.
+/// With crossbar.slices > 1 the array stands on as many copies, each with cells of its own. With
+/// slice_base = 1 all hold the weight, and the result is their mean; otherwise copy k has the
+/// significance slice_base^-k and holds, within its range, the residual error of the previous
+/// copies as measured by one read of each cell.
 ///
-/// With crossbar.remap columns stand at spare places, and sound cells are set against faulty ones
-/// of their pair, on each copy by its own faults.
+/// With crossbar.remap, columns move to spare places, and working cells compensate for the faulty
+/// ones of their pair, on each copy according to its own faults.
 ///
 /// With wires the effective weights are those of the nodal solution (wires.h), and the read noise
 /// of a cell counts as much as its share of the current does.
@@ -106,7 +107,7 @@ class ProgrammedArray {
   /// The intended value of a pair, in units of the weights: the weight, rounded to the levels of
   /// the cells.
   double aim(std::size_t row, std::size_t column) const { return aim_[row * columns_ + column]; }
-  /// Of the first copy, and of all copies.
+  /// The cells of the first copy, and of all copies.
   const Cells& cells() const { return cells_.front(); }
   const std::vector<Cells>& copies() const { return cells_; }
   /// Replaces the cells of all copies by saved ones. Throws Error for another number of copies and
@@ -137,10 +138,11 @@ class ProgrammedArray {
   bool residual() const;
   /// The significance of a copy.
   double share(std::size_t copy) const;
-  /// What a pair holds in `held` (uS, of all cells of a copy) beyond what it stands for there.
+  /// The deviation of a pair from its nominal value on a copy, given `held` (uS, of all cells of
+  /// the copy).
   double beyond(std::size_t copy, std::span<const double> held, std::size_t row,
                 std::size_t column) const;
-  // Of a backend, array_backend.cpp.
+  // Operations of a backend, array_backend.cpp.
   void program();
   void read_currents(std::size_t first, std::size_t count, std::size_t panel, ConstRows in,
                      Rows out, ReadScratch& scratch) const;
@@ -157,11 +159,11 @@ class ProgrammedArray {
   std::uint32_t number_;
   std::size_t slices_;
   int slice_bits_;
-  float largest_code_, largest_driven_;  // the second: of what one product drives a row by
+  float largest_code_, largest_driven_;  // the second: within one product, a slice
   Target target_;
   Backend* backend_ = nullptr;
-  // Of a backend. By column: which product reads it, one for all that have the same levels; and the
-  // largest conductance of a cell, in siemens.
+  // For a backend: the product that reads each column, one for all columns with the same levels;
+  // and the largest conductance of a cell, in siemens.
   std::vector<std::size_t> product_;
   double highest_ = 0;
   std::vector<double> scale_;  // [columns], uS per unit of weight
@@ -169,8 +171,9 @@ class ProgrammedArray {
   // Rows that do not rest while a column is read, one column after the other, and where each
   // column's begin: [columns + 1]; empty: all rows.
   std::vector<std::uint32_t> driven_, driven_first_;
-  std::vector<double> aim_;  // [rows][columns], the weights as the levels of cells have them
-  // uS, of all cells of the first copy; with others that hold what it misses, before levels.
+  std::vector<double> aim_;  // [rows][columns], the weights rounded to the levels of cells
+  // Targets of all cells of the first copy (uS); before rounding to levels if other copies hold
+  // residual errors.
   std::vector<double> targets_;
   std::vector<std::vector<std::size_t>> place_;  // [copies][columns], of pairs
   std::vector<Cells> cells_;                     // by copy

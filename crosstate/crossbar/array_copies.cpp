@@ -123,7 +123,8 @@ void ProgrammedArray::program_copies(const ConductanceRange& range) {
   const CrossbarOptions& crossbar = target_.crossbar;
   const double most = offset_ ? (high - low) / 2 : high - low;  // of a difference
   std::vector<double> targets = targets_;
-  // What the copies so far leave of each pair, uS at the slice_base of the last one.
+  // The residual error of each pair after the copies so far, in uS at the significance of the last
+  // one.
   std::vector<double> missing(rows_ * columns_, 0);
   for (std::size_t k = 0; k < static_cast<std::size_t>(crossbar.slices); ++k) {
     const std::uint32_t address = number_ | static_cast<std::uint32_t>(k) << kCopyShift;

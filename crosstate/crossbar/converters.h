@@ -15,7 +15,7 @@
 
 namespace crosstate {
 
-/// What the sums of a column become: `step` of the code after it, and the largest sum of codes,
+/// The scale of a column's output: the `step` of the code after it, and the largest sum of codes,
 /// both in units of the column's sums. `partial`: not the whole sum. `own`: the converter has steps
 /// of its own over the range, even if ranges are learned, and reads between them (at half steps),
 /// so that rounding what it reads to a multiple of its step rounds the sum itself.
@@ -34,7 +34,7 @@ struct ConverterAddress {
 class ColumnConverters {
  public:
   ColumnConverters() = default;
-  /// largest: per column, what no sum exceeds in magnitude; decides fixed ranges.
+  /// largest: per column, the bound on the magnitude of its sums, which determines fixed ranges.
   ColumnConverters(const CrossbarOptions& options, std::vector<ColumnRange> columns,
                    const std::vector<float>& largest, const ConverterAddress& address);
 

@@ -15,7 +15,7 @@ namespace {
 
 std::string text_of(double value) {
   char text[32];
-  // As many digits as tell it from a bound that it misses by little.
+  // With enough digits to distinguish it from a bound that it narrowly exceeds.
   std::snprintf(text, sizeof text, "%.9g", value);
   return text;
 }

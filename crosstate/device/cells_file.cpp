@@ -1,5 +1,5 @@
-// Cells as a safetensors file. What was drawn is kept as numbers, so that a file means the same
-// chip where another mathematical library rounds the last bit otherwise.
+// Cells as a safetensors file. The drawn values are stored, so that a file describes the same chip
+// on platforms whose mathematical library rounds differently.
 #include <charconv>
 #include <cmath>
 #include <limits>

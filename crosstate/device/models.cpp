@@ -13,7 +13,7 @@
 namespace crosstate {
 namespace {
 
-// What stands in for a measured table of the TaOx chip, see docs/devices.md: the error of
+// Placeholder for a measured table of the TaOx chip, see docs/devices.md: the error of
 // write-verify and the ageing of TaOx cells are taken to be 1 % and, after a year, 2 % of 100 uS.
 constexpr const char* kTaox =
     "time,target,mean,sigma\n"

@@ -1,4 +1,4 @@
-// All device models on one line each: what a name means is looked up here and nowhere else.
+// The table of device models, one line each; the only place that maps names to models.
 // docs/devices.md has their formulas.
 #pragma once
 

@@ -10,11 +10,11 @@ namespace crosstate {
 struct DeviceOptions {
   std::string model = "gaussian";  // a name of device/models.h
   double g_min = 0, g_max = 0;     // uS; 0: the model's own
-  // Of the model gaussian.
+  // For the model gaussian.
   double programming_noise = 0.02;           // relative standard deviation, drawn once per cell
   double read_noise = 0.01;                  // relative standard deviation, drawn at every read
   std::string noise_relative_to = "target";  // target | gmax
-  // Of others.
+  // For other models.
   std::string table;               // CSV file of the models table and taox
   std::string acceptance = "0.2";  // %, of rram-cmo: 0.2 | 2
 

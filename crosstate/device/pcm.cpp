@@ -1,4 +1,4 @@
-// Phase-change memory and what has its form. With r = g_T / g_max:
+// Phase-change memory and models of the same form. With r = g_T / g_max:
 //   g_prog = max(0, g_T + sigma(r) xi),  nu = |mu(r) + s(r) xi|,  T = t + t0,
 //   g(t) = max(0, g_prog (T / t0)^-nu (1 + Q(g_prog / g_max) W(tau))),  tau = ln((T + t_r) / (2
 //   t_r)).

@@ -26,7 +26,7 @@ struct Record {
 
 std::string quoted(std::string_view text) { return '"' + excerpt(text, 40) + '"'; }
 
-// Takes what stands before the first `separator`, and that, off the text.
+// Removes and returns the text before the first `separator`, which is removed, too.
 std::string_view take(std::string_view& text, char separator) {
   const std::size_t end = std::min(text.find(separator), text.size());
   const std::string_view part = text.substr(0, end);

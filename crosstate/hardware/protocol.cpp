@@ -32,7 +32,8 @@ std::string_view trimmed(std::string_view line) {
   return line.substr(0, last == std::string_view::npos ? 0 : last + 1);
 }
 
-// Amperes. What an instrument answers where it has measured none is told from a word that is none.
+// Reads a current in amperes. An instrument's overload value has an error message of its own,
+// different from that for text that is not a number.
 double current_of(std::string_view word, const std::string& where, const std::string& at) {
   const ReadNumber<double> number = read_number<double>(word);
   const bool overload = number.value

@@ -1,6 +1,6 @@
 // Everything between two scans, on panels of rows: one row per channel, columns are time steps of
 // 16 sequences each. No kernel lets columns mix, so a panel may be cut anywhere along time.
-// In every adjoint, g* is the gradient of what is named after it; sums over columns are added to.
+// In every adjoint, gX is the gradient of X; sums over columns are accumulated.
 #pragma once
 
 #include <cstddef>

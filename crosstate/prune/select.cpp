@@ -112,7 +112,7 @@ class Selection {
     return true;
   }
 
-  // Of the marks of all blocks, those of the least shares until `keep` are left.
+  // Clears the marks with the smallest shares, over all blocks, until `keep` are left.
   void drop(Marks& marks, const std::vector<double>& shares, std::size_t keep) {
     std::size_t left = 0;
     std::vector<std::pair<std::size_t, std::size_t>> place;

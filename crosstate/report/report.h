@@ -17,7 +17,7 @@ enum class PlotKind { kLine, kBar };
 
 struct Plot {
   std::string title, x_label, y_label;
-  std::string caption;  // one or two sentences on what the plot shows
+  std::string caption;  // one or two sentences that explain the plot
   PlotKind kind = PlotKind::kLine;
   std::vector<Series> series;
   std::vector<std::string> categories;  // x labels for bars

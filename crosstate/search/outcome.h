@@ -18,7 +18,7 @@ struct Outcome {
   std::map<std::string, double> metrics;
   double seconds = 0;  // of computing time, including that before a resume
 
-  /// NaN for what was not measured.
+  /// NaN for metrics that were not measured.
   double metric(const std::string& name) const;
 };
 

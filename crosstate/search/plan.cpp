@@ -115,7 +115,7 @@ std::string hash_text(const std::string& text) {
   return hash.text();
 }
 
-// Of the float training that a point with this configuration starts from.
+// The name of the float training that a point with this configuration starts from.
 std::string parent_name(const json& config) {
   std::vector<std::string> keys = float_training_settings();
   keys.push_back("train.");

@@ -16,7 +16,7 @@ namespace crosstate {
 struct SweepSettings {
   std::string name;
   std::string base;    // a configuration that every point starts from; "": the defaults
-  std::string series;  // what a line of the plot is: a varied key, "stage", or "": all in one
+  std::string series;  // key of the lines of the plot: a varied key, "stage", or "": all in one
   std::string objectives = kObjectives;  // of the front; see parse_objectives()
   int threads = 1;                       // of each point
   double patience = 15;                  // seconds without a heartbeat
@@ -43,8 +43,8 @@ struct SweepPlan {
   std::vector<std::string> varied;  // keys, in the file's order
   std::vector<SweepPoint> points;   // no two are the same run
   std::vector<SweepParent> parents;
-  /// Of a point's run, with the checksums of the files that it reads. Empty: they have not been
-  /// read, and their names stand in their place.
+  /// The identity of a point's run, with the checksums of the files that it reads. Empty: the files
+  /// have not been read, and their names are used instead.
   std::function<nlohmann::json(const RunOptions&)> identity;
 
   /// The text of a point's value of a key, varied by it or not.
@@ -75,8 +75,8 @@ SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides = {
 void add_point(SweepPlan& plan, const RunOptions& options,
                const std::vector<std::string>& varied_keys, const std::string& where);
 
-/// Why a key changes nothing in any point, as idle_reason_in_run() tells of the last one; "" where
-/// it may change something in some.
+/// The reason why a key has no effect in any point, as idle_reason_in_run() gives it for the last
+/// one; "" if it may have an effect in some.
 std::string idle_reason_in_plan(const SweepPlan& plan, const std::string& key);
 
 /// Throws Error, with key and value, for a data.directory that does not exist and a run.start that
@@ -86,12 +86,12 @@ void require_inputs(const SweepPlan& plan);
 /// The files that points start from by run.start.
 std::vector<std::filesystem::path> start_files(const SweepPlan& plan);
 
-/// Reads the files of all points, and puts what they hold into the points' configurations and the
-/// names of parents: from here on a plan of other data is another plan. Throws Error for data that
-/// cannot be read.
+/// Reads the files of all points and adds their checksums to the configurations of the points and
+/// the names of the parents, so that a plan with other data is another plan. Throws Error for data
+/// that cannot be read.
 void identify(SweepPlan& plan);
 
-/// What a run depends on as far as its settings tell, without the place of its data and the rhythm
+/// The settings that the result of a run depends on, without the path of its data and the interval
 /// of its reports.
 nlohmann::json run_config(const RunOptions& options);
 

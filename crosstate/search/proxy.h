@@ -31,8 +31,8 @@ class Proxy {
   Proxy(RunOptions options, std::vector<std::filesystem::path> references, std::size_t sequences,
         int threads);
 
-  /// Of the network of a size. Nothing if stopped. Throws Error when nothing is held out, and for
-  /// an unreadable file.
+  /// Measures a candidate that starts from the network of `size`. Nothing if stopped. Throws Error
+  /// when nothing is held out, and for an unreadable file.
   std::optional<ProxyMeasures> measure(std::size_t size, const QuantOptions& quant,
                                        const std::function<bool()>& stop);
 

@@ -34,7 +34,7 @@ double seconds_since(Clock::time_point time) {
 // A text that is not UTF-8, such as the name of a file, must not end a rank.
 std::string text_of(const json& message) { return json_text(message); }
 
-// What a rank other than 0 does between the messages.
+// The work of a rank other than 0 between messages.
 class Follower {
  public:
   Follower(Transport& transport, Crew& crew, const TeamOptions& options)
@@ -167,7 +167,7 @@ struct Team::Inside {
     return reply;
   }
 
-  // Answers what has arrived; without a list everyone is let go.
+  // Answers the messages that have arrived; without a list, releases every rank.
   void serve(TaskList* tasks, bool stopping) {
     if (!transport) return;
     for (const Message& message : transport->receive()) {

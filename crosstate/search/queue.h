@@ -15,9 +15,10 @@ namespace crosstate {
 class TaskList {
  public:
   virtual ~TaskList() = default;
-  /// A task that may start now, which from then on is out; nothing while there is none.
+  /// The next task that may start, which is then in progress; nothing if there is none at the
+  /// moment.
   virtual std::optional<int> next() = 0;
-  /// What a worker needs to know of it; short, see Transport.
+  /// The description of a task that a worker needs; short, see Transport.
   virtual nlohmann::json describe(int task) const = 0;
   virtual void finish(int task, const nlohmann::json& result) = 0;
   /// Returns the task to the list: its worker was stopped or is dead.
@@ -28,14 +29,14 @@ class TaskList {
 
 using Stop = std::function<bool()>;
 /// Carries out a task on a thread of its own; nothing if it stopped on the way because `stop` said
-/// so. A failure is a result, too: what it throws ends the whole search.
+/// so. A failure is a result, too; an exception ends the whole search.
 using Work =
     std::function<std::optional<nlohmann::json>(const nlohmann::json& task, const Stop& stop)>;
 
 struct TeamOptions {
   int workers = 1;             // threads of this process that carry out tasks
   double patience = 15;        // seconds of silence after which another process counts as dead
-  std::string agreement = "";  // the same text in every process, or they do not work together
+  std::string agreement = "";  // must be the same text in every process
 };
 
 /// The workers of a search. Rank 0 leads: it alone hands out tasks and takes results, and works as

@@ -108,7 +108,7 @@ std::vector<fs::path> reference_files(const Problem& problem) {
   return files;
 }
 
-// Of all that a proxy's measures depend on.
+// The identity of everything that a proxy's measures depend on.
 std::string scope_of(const Problem& problem) {
   return problem.plan.digest() + " " + std::to_string(problem.options.sequences);
 }

@@ -47,8 +47,8 @@ struct SearchSummary {
 
 struct SearchContext {
   std::filesystem::path directory;
-  Earlier earlier = Earlier::kRefuse;  // what becomes of results that are there
-  bool retry_failed = false;           // trains again what failed in an earlier session
+  Earlier earlier = Earlier::kRefuse;  // handling of existing results
+  bool retry_failed = false;           // repeats trainings that failed in an earlier session
   int workers = 1;
   std::unique_ptr<Transport> transport;
   std::function<void(const std::string&)> say;         // told each step; may be empty

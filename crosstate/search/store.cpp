@@ -101,7 +101,7 @@ struct Store::Inside {
   sqlite3* database = nullptr;
 
   Inside(const fs::path& directory, Access access) : path((directory / kFile).string()) {
-    // Reading, too, may have to undo what a writer that was killed had begun.
+    // Reading, too, may have to roll back the transaction of a killed writer.
     const int flags = SQLITE_OPEN_READWRITE | (access == Access::kWrite ? SQLITE_OPEN_CREATE : 0);
     const char* const system = locks_records(directory) ? nullptr : "unix-none";
     if (sqlite3_open_v2(path.c_str(), &database, flags, system) != SQLITE_OK) {
@@ -147,7 +147,7 @@ struct Store::Inside {
     });
   }
 
-  // Of the points; files of earlier versions lack some metrics.
+  // Columns of the points; files of earlier versions lack some metrics.
   std::set<std::string> columns() const {
     std::set<std::string> names;
     Statement table = statement("SELECT name FROM pragma_table_info('points')");

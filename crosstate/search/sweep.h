@@ -15,8 +15,8 @@ namespace crosstate {
 
 struct SweepContext {
   std::filesystem::path directory;       // of results; under several ranks, one that they all see
-  Earlier earlier = Earlier::kRefuse;    // what becomes of results that are there
-  bool retry_failed = false;             // runs again what failed in an earlier session
+  Earlier earlier = Earlier::kRefuse;    // handling of existing results
+  bool retry_failed = false;             // repeats points that failed in an earlier session
   int workers = 1;                       // points at a time in this process
   std::unique_ptr<Transport> transport;  // null: this process alone
   std::function<void(const SweepProgress&)> report;  // of rank 0; may be empty

@@ -23,8 +23,8 @@ struct SweepProgress {
 
 class SweepTasks : public TaskList {
  public:
-  /// Records in `store` what finishes, and skips what is finished there. All but `report`, which
-  /// may be empty, must outlive it.
+  /// Records finished tasks in `store`, and skips those that are finished there. All but `report`,
+  /// which may be empty, must outlive it.
   SweepTasks(const SweepPlan& plan, Store& store, const std::filesystem::path& directory,
              std::function<void(const SweepProgress&)> report);
 
@@ -55,7 +55,7 @@ class SweepTasks : public TaskList {
   std::size_t finished_points_ = 0, open_ = 0;
 };
 
-/// Carries out what SweepTasks describes; for Team.
+/// Executes a task as described by SweepTasks; for Team.
 Work sweep_work(const SweepPlan& plan, const ExecuteContext& context);
 
 }  // namespace crosstate

@@ -11,16 +11,16 @@ struct Message {
   std::string text;
 };
 
-/// Ranks 0 to size() - 1. Nothing here blocks, and nothing fails when another rank is dead: what is
-/// sent to it is lost. Messages are short (below 4 kB, the size that networks send at once), and
-/// only one thread calls.
+/// Ranks 0 to size() - 1. Nothing here blocks, and nothing fails when another rank is dead:
+/// messages to it are lost. Messages are short (below 4 kB, the size that networks send at once),
+/// and only one thread calls.
 class Transport {
  public:
   virtual ~Transport() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
   virtual void send(int to, const std::string& text) = 0;
-  /// What has arrived since the last call.
+  /// The messages that have arrived since the last call.
   virtual std::vector<Message> receive() = 0;
 };
 

@@ -35,7 +35,8 @@ struct State {
   Complex<T> x, residue;
 };
 
-/// What is added before the nearest whole number is taken, in one lane at a step from the first.
+/// The offset that is added before rounding to the nearest integer, in one lane, `step` steps after
+/// the first.
 template <class T>
 Complex<T> rounding_offset(const StateRounding& r, std::size_t n, std::size_t step,
                            std::size_t lane) {
@@ -52,7 +53,7 @@ Complex<T> rounding_offset(const StateRounding& r, std::size_t n, std::size_t st
           spread.im * ((T(k.im) + T(0.5)) * place - T(0.5))};
 }
 
-/// Rounds a part of a state; feedback leaves what is over in `residue`.
+/// Rounds a part of a state; with feedback, the remainder is stored in `residue`.
 template <class T>
 T round_state(const StateRounding& r, T sum, T& residue) {
   if (r.limit == 0) return sum;

@@ -153,12 +153,13 @@ struct Bounds {
   V low, high, codes, second_most;
 };
 
-// Of one row, or one each.
+// Factors of one row, or of single elements.
 struct Factors {
   V first, second, tie, sure;
 };
 
-// Of kVectors vectors by float factors. False where a value is in doubt.
+// Requantizes kVectors vectors with float factors. False if a value is too close to a rounding
+// boundary.
 template <bool kTwo, std::size_t kVectors>
 HWY_INLINE bool requantize_fast(const Bounds& bounds, const Factors& f, const float* p,
                                 const float* q, V (&code)[kVectors]) {

@@ -1,6 +1,6 @@
 // Vectors of kLanes floats, and the order that every vector source follows:
 //
-//   // What is particular about the kernel.
+//   // A comment on the method of the kernel.
 //   #include "the header that declares it"
 //   #include other headers, "crosstate/kernels/simd/targets.h" last, before any of Highway's
 //   #undef HWY_TARGET_INCLUDE
