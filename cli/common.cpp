@@ -188,39 +188,6 @@ std::string settings_help(const FieldList& list) {
          list.help();
 }
 
-IntegerNetwork integers_of(const Safetensors& content, const std::string& file) {
-  if (is_integer_network(content)) return integer_network_from(content, file);
-  const Network network = Network::from_tensors(content, file);
-  if (!network.quantized()) {
-    fail(file,
-         "is in floating point, expected a quantized model: see crosstate quantize and train");
-  }
-  const std::string site = site_in_floating_point(network);
-  if (!site.empty()) fail(file, site + ": no integer network, so no chip holds it");
-  try {
-    return to_integers(network);
-  } catch (const Error& error) {
-    fail(file, error.what());
-  }
-}
-
-void require_fit(const TaskShape& task, const Dataset& set, const std::string& model) {
-  if (static_cast<std::size_t>(task.inputs) == set.channels &&
-      static_cast<std::size_t>(task.outputs) == set.readout.outputs()) {
-    return;
-  }
-  const std::string outputs = set.readout.task->categorical() ? " classes" : " target values";
-  fail(model, "made for " + std::to_string(task.inputs) + " channels and " +
-                  std::to_string(task.outputs) + outputs + ", but " + set.name + " has " +
-                  std::to_string(set.channels) + " and " + std::to_string(set.readout.outputs()));
-}
-
-void require_fit(const IntegerNetwork& network, const Dataset& set, const std::string& model) {
-  require_fit(TaskShape{static_cast<int>(network.inputs), static_cast<int>(network.classes)}, set,
-              model);
-  require_length(network, set, model);
-}
-
 void read_settings(const Common& common, FieldList& list) {
   list.use_only(common.settings, common.command);
   list.tolerate(all_settings());

@@ -94,15 +94,6 @@ void refuse_idle_data(const Common& common, const DataOptions& data);
 /// The same for a model's file that tells the order of its time steps itself.
 void refuse_order_of_steps(const Common& common, bool told, const std::string& model);
 
-/// The whole numbers of a model file, whether it holds them or a quantized network. Throws Error
-/// for one in floating point.
-IntegerNetwork integers_of(const Safetensors& content, const std::string& file);
-
-/// Throws Error unless the set has the channels and outputs that a model is made for.
-void require_fit(const TaskShape& task, const Dataset& set, const std::string& model);
-/// Likewise, and unless its sums over each sequence of the set fit 64 bits.
-void require_fit(const IntegerNetwork& network, const Dataset& set, const std::string& model);
-
 /// Fails early where a file that is to be written at the end could not be.
 void require_writable_file(const std::string& path);
 

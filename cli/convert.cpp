@@ -8,20 +8,13 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/cost/memory.h"
+#include "crosstate/inference/model.h"
 #include "crosstate/integer/bounds.h"
-#include "crosstate/pipeline/data.h"
 
 namespace crosstate::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-// NAME.integer.safetensors beside NAME.safetensors, as train leaves it.
-fs::path beside(const std::string& model) {
-  fs::path file = model;
-  file.replace_extension(".integer.safetensors");
-  return file;
-}
 
 void require_new(const fs::path& file, const std::string& bytes, const Common& common) {
   std::error_code ignored;
@@ -32,22 +25,20 @@ void require_new(const fs::path& file, const std::string& bytes, const Common& c
 int convert_command(const Common& common, const std::string& model) {
   FieldList none;
   read_settings(common, none);
-  const fs::path file = common.out.empty() ? beside(model) : fs::path(common.out);
+  const fs::path file = common.out.empty() ? integer_file(model) : fs::path(common.out);
   require_writable_file(common.json);
   require_writable_file(file.string());
-  const Safetensors content = read_safetensors(model);
+  const Model saved = Model::load(model);
   std::error_code ignored;
   if (fs::equivalent(file, model, ignored)) {
     fail("--out " + file.string(), "is the model itself, expected another file");
   }
-  if (is_integer_network(content)) {
+  if (saved.network() == nullptr) {
     fail(model, "holds whole numbers already, expected a quantized model");
   }
-  const IntegerNetwork network = integers_of(content, model);
-  Safetensors integers = to_tensors(network);
-  const std::optional<Preparation> preparation = Preparation::load(content, model);
-  if (preparation) preparation->save(integers);
-  const std::string bytes = format_safetensors(integers);
+  const IntegerNetwork network = saved.integers();
+  const std::string bytes =
+      format_safetensors(Model(network, saved.preparation(), model).to_tensors());
   require_new(file, bytes, common);
   write_file(file, bytes);
   const MemorySummary memory = count_memory(network);

@@ -5,8 +5,9 @@
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
+#include "crosstate/cost/price.h"
+#include "crosstate/inference/model.h"
 #include "crosstate/integer/bounds.h"
-#include "crosstate/integer/convert.h"
 
 namespace crosstate::cli {
 namespace {
@@ -15,14 +16,11 @@ using nlohmann::json;
 
 // The test set that the options name; nothing where none is named and the built-in sample is of
 // another task.
-std::optional<Dataset> fitting_set(const CostModel& model, const DataOptions& options,
-                                   const std::optional<Preparation>& preparation) {
+std::optional<Dataset> fitting_set(const Model& model, const DataOptions& options) {
   ThreadPool pool(1);
-  const TaskShape task{static_cast<int>(model.deployment.inputs),
-                       static_cast<int>(model.deployment.classes)};
   try {
-    Dataset set = load_test_data(options, preparation, model.file, pool);
-    require_fit(task, set, model.file);
+    Dataset set = load_test_data(options, model.preparation(), model.name(), pool);
+    model.require_fit(set, ModelBackend::kFloat);
     say_notes(set);
     return set;
   } catch (const Error&) {
@@ -37,22 +35,18 @@ std::size_t longest(const Dataset& set) {
   return steps;
 }
 
-void read_model(CostModel& model, const Safetensors& content) {
-  if (is_integer_network(content)) {
-    model.integers = integer_network_from(content, model.file);
-    model.deployment = deployment(*model.integers);
-    model.parameters = model.integers->scheme
-                           ? model.integers->scheme->parameters
-                           : model.deployment.weights() + model.deployment.biases();
-    return;
+void read_model(CostModel& model, const Model& saved) {
+  const Model folded = saved.folded();
+  model.deployment = deployment(folded);
+  if (folded.not_integer().empty()) model.integers = folded.integers();
+  if (folded.network() != nullptr) model.network = *folded.network();
+  if (model.network) {
+    model.parameters = saved.network()->parameter_count();
+  } else if (model.integers->scheme) {
+    model.parameters = model.integers->scheme->parameters;
+  } else {
+    model.parameters = model.deployment.weights() + model.deployment.biases();
   }
-  model.network = Network::from_tensors(content, model.file);
-  model.parameters = model.network->parameter_count();
-  if (model.network->options().norm == "batch") model.network->fold_norms();
-  model.deployment = deployment(*model.network);
-  const bool whole =
-      model.network->options().norm == "none" && site_in_floating_point(*model.network).empty();
-  if (whole) model.integers = to_integers(*model.network);
 }
 
 double quotient(std::uint64_t a, std::uint64_t b) {
@@ -77,9 +71,9 @@ CostModel load_cost_model(const std::string& file, const CostOptions& options,
                           const DataOptions& data) {
   CostModel model;
   model.file = file;
-  const Safetensors content = read_safetensors(file);
-  read_model(model, content);
-  const std::optional<Dataset> set = fitting_set(model, data, Preparation::load(content, file));
+  const Model saved = Model::load(file);
+  read_model(model, saved);
+  const std::optional<Dataset> set = fitting_set(saved, data);
   model.steps = static_cast<std::uint64_t>(options.steps);
   if (model.steps == 0 && set) model.steps = longest(*set);
   if (model.steps == 0) {

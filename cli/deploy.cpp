@@ -11,6 +11,7 @@
 #include "crosstate/base/numbers.h"
 #include "crosstate/device/model.h"
 #include "crosstate/formats/matrix.h"
+#include "crosstate/inference/model.h"
 #include "crosstate/integer/bounds.h"
 #include "crosstate/pipeline/chips_report.h"
 #include "crosstate/pipeline/idle.h"
@@ -87,7 +88,7 @@ int deploy_command(const Common& common, const Extra& extra) {
   });
   if (age) require_age(options.target.device, *age);
   require_writable_file(common.json);
-  const IntegerNetwork network = integers_of(read_safetensors(extra.model), extra.model);
+  const IntegerNetwork network = Model::load(extra.model).integers();
   require_length(network, static_cast<std::size_t>(extra.length), extra.model, "--length");
   Safetensors saved;
   if (!extra.chip.empty()) saved = read_safetensors(extra.chip);

@@ -12,7 +12,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/json.h"
 #include "crosstate/cost/memory.h"
-#include "crosstate/integer/convert.h"
+#include "crosstate/inference/model.h"
 #include "crosstate/model/network_state.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/pipeline/idle.h"
@@ -41,26 +41,6 @@ struct Range {
   json pair() const { return json::array({low, high}); }
 };
 
-// Time constants are in steps: after that many, a free state has fallen to 1 / e.
-struct Dynamics {
-  Range magnitude, time_constant, state_step;
-};
-
-Dynamics dynamics(const Network::State& state, const Coefficients& coefficients,
-                  std::size_t layer) {
-  Dynamics result;
-  const BlockCoefficients& block = coefficients.blocks[layer];
-  for (std::size_t i = 0; i < block.ar.size(); ++i) {
-    const double magnitude = std::hypot(block.ar[i], block.ai[i]);
-    result.magnitude.add(magnitude);
-    result.time_constant.add(magnitude > 0 ? -1 / std::log(magnitude) : 0);
-  }
-  if (!state.state_steps.empty()) {
-    for (const float step : state.state_steps[layer]) result.state_step.add(step);
-  }
-  return result;
-}
-
 Table parameter_table(const Network& network) {
   Table table{"Parameters", {"name", "shape", "values", "smallest", "largest"}, {}};
   for (const Parameter& p : network.parameters()) {
@@ -72,18 +52,24 @@ Table parameter_table(const Network& network) {
   return table;
 }
 
-Table dynamics_table(const Network::State& state, const Coefficients& coefficients) {
+// Time constants are in steps: after that many, a free state has fallen to 1 / e.
+Table dynamics_table(const json& layers) {
   Table table{
       "Recurrence",
       {"layer", "channels", "modes", "largest |A|", "time constants (steps)", "state steps"},
       {}};
-  for (std::size_t l = 0; l < state.blocks.size(); ++l) {
-    const Dynamics d = dynamics(state, coefficients, l);
+  const auto range = [](const json& pair) {
+    return number(pair.at(0)) + " to " + number(pair.at(1));
+  };
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const json& layer = layers[l];
     char largest[32];
-    std::snprintf(largest, sizeof largest, "%.6f", d.magnitude.high);
-    table.rows.push_back({std::to_string(l), std::to_string(state.shapes[l].size()),
-                          std::to_string(state.shapes[l].modes()), largest, d.time_constant.text(),
-                          state.state_steps.empty() ? "-" : d.state_step.text()});
+    std::snprintf(largest, sizeof largest, "%.6f", layer.at("a_max").get<double>());
+    std::size_t modes = 0;
+    for (const json& count : layer.at("modes")) modes += count.get<std::size_t>();
+    table.rows.push_back({std::to_string(l), std::to_string(layer.at("channels").size()),
+                          std::to_string(modes), largest, range(layer.at("time_constants")),
+                          layer.contains("state_steps") ? range(layer.at("state_steps")) : "-"});
   }
   return table;
 }
@@ -175,32 +161,13 @@ Table memory_table(const MemorySummary& memory) {
   return table;
 }
 
-json describe(const Network& network, const Coefficients& coefficients, const std::string& model) {
-  const Network::State& state = network.state();
-  ModelOptions options = network.options();
-  QuantOptions quant = network.quant_options();
-  FieldList list;
-  fields(list, options);
-  if (network.quantized()) fields(list, quant);
-  json out = list.to_json();
-  out["file"] = model;
-  out["parameters"] = network.parameter_count();
-  out["quantized"] = network.quantized();
-  out["inputs"] = network.task().inputs;
-  out["classes"] = network.task().outputs;
+json describe(const Model& model, const Coefficients& coefficients) {
+  const Network& network = *model.network();
+  json out = model.describe();
+  out["file"] = model.name();
   out["memory"] = to_json(count_memory(network));
-  for (const Parameter& p : network.parameters()) out["shapes"][p.name] = p.shape;
-  for (std::size_t l = 0; l < state.blocks.size(); ++l) {
-    const Dynamics d = dynamics(state, coefficients, l);
-    json layer = {{"channels", state.shapes[l].channels},
-                  {"modes", state.shapes[l].counts()},
-                  {"a_max", d.magnitude.high},
-                  {"time_constants", d.time_constant.pair()}};
-    if (!state.state_steps.empty()) layer["state_steps"] = d.state_step.pair();
-    out["layers"].push_back(layer);
-  }
   if (network.quantized()) {
-    for (const auto& [site, format, range] : formats(state, coefficients)) {
+    for (const auto& [site, format, range] : formats(network.state(), coefficients)) {
       out["formats"][site] = {{"format", format}, {"range", range}};
     }
   }
@@ -235,51 +202,50 @@ void refuse_data(const Common& common, const std::string& model) {
 }
 
 // A file of whole numbers.
-int integer_info(const Common& common, const DataOptions& data, const Safetensors& content,
-                 const std::string& model) {
-  const IntegerNetwork n = integer_network_from(content, model);
-  const IntegerReport report = report_integers(n, data, Preparation::load(content, model), model);
-  json out = parse_json(content.metadata.at("integer"));
+int integer_info(const Common& common, const DataOptions& data, const Model& model) {
+  const IntegerNetwork n = model.integers();
+  const IntegerReport report = report_integers(model, data);
+  json out = model.describe();
   const MemorySummary memory = count_memory(n);
-  out["file"] = model;
+  out["file"] = model.name();
   out["memory"] = to_json(memory);
   out.update(report.values);
   write_result(common, "info", out);
   if (common.quiet || common.json == "-") return kOk;
   std::printf("%s: whole numbers, %zu layers of %zu channels with %zu %s modes\n%s\n",
-              model.c_str(), n.blocks.size(), n.channels, n.modes, n.complex ? "complex" : "real",
-              report.text.c_str());
+              model.name().c_str(), n.blocks.size(), n.channels, n.modes,
+              n.complex ? "complex" : "real", report.text.c_str());
   std::printf("%s\n", to_text(code_table(n)).c_str());
   std::printf("%s\n", to_text(memory_table(memory)).c_str());
   for (const Table& table : report.tables) std::printf("%s\n", to_text(table).c_str());
   return kOk;
 }
 
-int info_command(const Common& common, const std::string& model) {
+int info_command(const Common& common, const std::string& file) {
   const DataOptions data = configuration(common).data;
   refuse_idle_data(common, data);
   require_writable_file(common.json);
-  const Safetensors content = read_safetensors(model);
-  refuse_order_of_steps(common, Preparation::load(content, model).has_value(), model);
+  const Model model = Model::load(file);
+  const std::optional<Preparation>& preparation = model.preparation();
+  refuse_order_of_steps(common, preparation.has_value(), file);
   const auto output = prepare_out(common, "info");
-  if (is_integer_network(content)) return integer_info(common, data, content, model);
-  const Network network = Network::from_tensors(content, model);
-  const std::optional<Preparation> preparation = Preparation::load(content, model);
+  if (model.network() == nullptr) return integer_info(common, data, model);
+  const Network& network = *model.network();
   const Network::State& state = network.state();
   const Coefficients coefficients = state.coefficients();
-  json description = describe(network, coefficients, model);
+  json description = describe(model, coefficients);
   IntegerReport report;
-  const bool whole = network.options().norm == "none" && site_in_floating_point(network).empty();
-  if (!whole) refuse_data(common, model);
-  if (whole) {
-    report = report_integers(integers_of(content, model), data, preparation, model);
+  if (model.not_integer().empty()) {
+    report = report_integers(model, data);
     description.update(report.values);
+  } else {
+    refuse_data(common, file);
   }
   write_result(common, "info", description);
   if (common.quiet || common.json == "-") return kOk;
 
   const ModelOptions& options = network.options();
-  std::printf("%s: %d layers of %d channels with %d states (%s, %s), norm %s\n", model.c_str(),
+  std::printf("%s: %d layers of %d channels with %d states (%s, %s), norm %s\n", file.c_str(),
               options.layers, options.channels, options.states, options.modes.c_str(),
               options.discretization.c_str(), options.norm.c_str());
   const bool values = preparation && !preparation->readout.task->categorical();
@@ -287,7 +253,7 @@ int info_command(const Common& common, const std::string& model) {
               network.task().inputs, network.task().outputs, values ? "values" : "classes",
               network.quantized() ? "quantized" : "floating point");
   std::printf("%s\n", preparation ? data_text(*preparation).c_str() : "");
-  std::vector<Table> tables = {parameter_table(network), dynamics_table(state, coefficients)};
+  std::vector<Table> tables = {parameter_table(network), dynamics_table(description.at("layers"))};
   if (network.quantized()) {
     Table table{"Formats", {"site", "format", "range"}, {}};
     for (const auto& row : formats(state, coefficients)) {

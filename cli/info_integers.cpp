@@ -7,6 +7,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/integer/certificate.h"
 #include "crosstate/integer/reference.h"
+#include "crosstate/pipeline/data.h"
 
 namespace crosstate::cli {
 namespace {
@@ -67,16 +68,15 @@ struct Measured {
 
 // Of the set that the options name; nothing where none is named and the built-in sample is of
 // another task, or too long.
-std::optional<Measured> measure(const DataOptions& options, const IntegerNetwork& n,
-                                const std::optional<Preparation>& preparation,
-                                const std::string& model) {
+std::optional<Measured> measure(const Model& model, const IntegerNetwork& n,
+                                const DataOptions& options) {
   DataOptions some = options;
   if (some.test_limit == 0) some.test_limit = kMeasured;
   ThreadPool pool(1);
   Dataset set;
   try {
-    set = load_test_data(some, preparation, model, pool);
-    require_fit(n, set, model);
+    set = load_test_data(some, model.preparation(), model.name(), pool);
+    model.require_fit(set, ModelBackend::kInteger);
   } catch (const Error&) {
     if (options.directory.empty()) return std::nullopt;
     throw;
@@ -148,19 +148,18 @@ std::vector<Table> usage_tables(const IntegerNetwork& n, const Measured& measure
 
 }  // namespace
 
-IntegerReport report_integers(const IntegerNetwork& n, const DataOptions& data,
-                              const std::optional<Preparation>& preparation,
-                              const std::string& model) {
+IntegerReport report_integers(const Model& model, const DataOptions& data) {
+  const IntegerNetwork n = model.integers();
   const Certificate certificate = certify(n);
   IntegerReport report;
   report.values["certificate"] = certificate_json(certificate);
   report.tables = certificate_tables(certificate);
   report.text = certificate_text(certificate);
-  if (const auto measured = measure(data, n, preparation, model)) {
+  if (const auto measured = measure(model, n, data)) {
     report.values["usage"] = usage_json(n, *measured);
     for (Table& table : usage_tables(n, *measured)) report.tables.push_back(std::move(table));
   } else {
-    const bool hears = preparation && preparation->front_end;
+    const bool hears = model.preparation() && model.preparation()->front_end;
     report.text += std::string("Saturation and dead modes: --data with ") +
                    (hears ? "recordings" : "sequences that fit") + " measures them.\n";
   }

@@ -2,12 +2,11 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "crosstate/integer/network.h"
-#include "crosstate/pipeline/data.h"
+#include "crosstate/data/options.h"
+#include "crosstate/inference/model.h"
 #include "crosstate/report/report.h"
 
 namespace crosstate::cli {
@@ -20,8 +19,6 @@ struct IntegerReport {
 
 /// The certificate, and saturation rates and dead modes on the first test sequences of the set that
 /// `data` names; without a name on the built-in sample, where it is of the model's task.
-IntegerReport report_integers(const IntegerNetwork& n, const DataOptions& data,
-                              const std::optional<Preparation>& preparation,
-                              const std::string& model);
+IntegerReport report_integers(const Model& model, const DataOptions& data);
 
 }  // namespace crosstate::cli

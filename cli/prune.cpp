@@ -5,6 +5,7 @@
 
 #include "cli/common.h"
 #include "crosstate/base/interrupt.h"
+#include "crosstate/inference/model.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/pipeline/idle.h"
 #include "crosstate/pipeline/prune_run.h"
@@ -18,17 +19,14 @@ std::vector<std::string> settings_of_prune() {
           "run.seed", "run.quantize", "run.calibration", "train.validation"};
 }
 
-bool in_floating_point(const std::string& file) {
-  return !Network::from_tensors(read_safetensors(file), file).quantized();
-}
-
 // What changes nothing in this pruning.
 void refuse_idle_in_prune(const Common& common, const RunOptions& options,
                           const std::string& model) {
   const std::string& against = options.prune.against;
-  const bool floats = in_floating_point(model) || (!against.empty() && in_floating_point(against));
-  const bool told = Preparation::load(read_safetensors(model), model).has_value();
-  refuse_order_of_steps(common, told, model);
+  const Model pruned = Model::load(model);
+  const bool floats =
+      !pruned.quantized() || (!against.empty() && !Model::load(against).quantized());
+  refuse_order_of_steps(common, pruned.preparation().has_value(), model);
   refuse_idle(common, [&](const std::string& key) {
     const std::string why = idle_reason(key, idle_in_prune(options, floats));
     if (!why.empty()) return why;

@@ -7,6 +7,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/cost/memory.h"
+#include "crosstate/inference/model.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/pipeline/idle.h"
@@ -36,31 +37,26 @@ int quantize_command(const Common& common, const std::string& file) {
   refuse_idle(common,
               [&](const std::string& key) { return idle_reason(key, idle_in_quantize(options)); });
   require_writable_file(common.json);
-  const Safetensors content = read_safetensors(file);
-  Network network = Network::from_tensors(content, file);
-  if (network.quantized()) fail(file, "is quantized already, expected a float model");
+  const Model saved = Model::load(file);
+  if (saved.quantized()) fail(file, "is quantized already, expected a float model");
+  Network network = *saved.network();
   network.fold_norms();
   options.model = network.options();
-  const std::optional<Preparation> preparation = Preparation::load(content, file);
+  const std::optional<Preparation>& preparation = saved.preparation();
   refuse_order_of_steps(common, preparation.has_value(), file);
   OutputDirectory output = open_output(common, "quantize");
   ThreadPool pool(common.threads);
   const RunData sets = load_model_data(options, preparation, file, pool);
-  require_fit(network.task(), sets.test, file);
+  saved.require_fit(sets.test, ModelBackend::kFloat);
   say_notes(sets.test);
 
   network.quantize(options.quant, calibration_batches(sets.training, options), pool);
   const std::filesystem::path out = output.path();
   output.begin({file});
-  Safetensors rounded = network.to_tensors();
-  if (preparation) preparation->save(rounded);
-  write_safetensors(out / "ptq.safetensors", rounded);
+  const Model rounded(network, preparation, file);
+  rounded.save(out / "ptq.safetensors");
   const std::string site = site_in_floating_point(network);
-  if (site.empty()) {
-    Safetensors integers = to_tensors(to_integers(network));
-    if (preparation) preparation->save(integers);
-    write_safetensors(out / "ptq.integer.safetensors", integers);
-  }
+  if (site.empty()) rounded.to_integers().save(out / "ptq.integer.safetensors");
   const Tally tally = *evaluate_result(network, sets.test, kEvaluationBatch, pool, nullptr);
   const Readout& readout = sets.test.readout;
   const MemorySummary memory = count_memory(network);

@@ -9,6 +9,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/base/interrupt.h"
 #include "crosstate/base/utf8.h"
+#include "crosstate/inference/model.h"
 #include "crosstate/pipeline/chips_report.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/pipeline/identity.h"
@@ -78,16 +79,15 @@ int simulate_command(const Common& common, const Extra& extra) {
   const RunOptions options = options_of(common, extra);
   require_writable_file(common.json);
   catch_interrupts();
-  const Safetensors content = read_safetensors(extra.model);
-  const IntegerNetwork network = integers_of(content, extra.model);
+  const Model model = Model::load(extra.model);
+  const IntegerNetwork network = model.integers();
   OutputDirectory output = open_output(common, "simulate");
   const fs::path page = output.path() / "simulate.html";
   require_writable_file(page.string());
-  const std::optional<Preparation> preparation = Preparation::load(content, extra.model);
-  refuse_order_of_steps(common, preparation.has_value(), extra.model);
+  refuse_order_of_steps(common, model.preparation().has_value(), extra.model);
   ThreadPool pool(common.threads);
-  const Dataset test = load_test_data(options.data, preparation, extra.model, pool);
-  require_fit(network, test, extra.model);
+  const Dataset test = load_test_data(options.data, model.preparation(), extra.model, pool);
+  model.require_fit(test, ModelBackend::kInteger);
   say_notes(test);
 
   output.begin({extra.model});

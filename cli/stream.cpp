@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,9 +16,7 @@
 #include "crosstate/base/input.h"
 #include "crosstate/base/numbers.h"
 #include "crosstate/formats/csv.h"
-#include "crosstate/integer/bounds.h"
-#include "crosstate/integer/engine.h"
-#include "crosstate/pipeline/data.h"
+#include "crosstate/inference/model.h"
 
 namespace crosstate::cli {
 namespace {
@@ -39,59 +36,30 @@ void fields(FieldList& list, StreamOptions& options) {
       .one_of({"sequence", "step"});
 }
 
-// From values as they come to lines of scores.
+// From values as they come to lines of results.
 class Streamer {
  public:
   enum class Lines { kNone, kPerSequence, kPerStep };
 
-  Streamer(const Safetensors& content, const std::string& model, Lines lines)
-      : network_(integers_of(content, model)),
-        preparation_(Preparation::load(content, model)),
-        stream_(network_),
-        model_(model),
-        longest_(longest_sequence(network_)),
-        lines_(lines) {
-    if (preparation_) {
-      readout_ = preparation_->readout;
-    } else {
-      for (std::size_t k = 0; k < network_.classes; ++k) {
-        readout_.names.push_back(std::to_string(k));
-      }
-    }
-    if (readout_.outputs() != network_.classes) {
-      fail(model, "names " + std::to_string(readout_.outputs()) +
-                      (readout_.task->categorical() ? " classes" : " values") +
-                      ", but the network has " + std::to_string(network_.classes) + " outputs");
-    }
-    if (preparation_ && preparation_->permutation_seed != 0) {
-      fail(model, "reads its time steps in a permuted order, which cannot be streamed");
-    }
-    if (preparation_ && preparation_->front_end) front_end_.emplace(*preparation_->front_end);
-  }
+  Streamer(const Model& model, Lines lines)
+      : stream_(model.stream("standard input")), readout_(model.readout()), lines_(lines) {}
 
   /// Values that make up one step on the input: samples, or one per input.
-  std::size_t width() const { return front_end_ ? 1 : network_.inputs; }
+  std::size_t width() const { return stream_.width(); }
 
   void push(std::span<const float> values) {
-    if (!front_end_) {
-      step(values);
-      return;
-    }
-    frames_.clear();
-    front_end_->push(values, frames_);
-    for (std::size_t at = 0; at < frames_.size(); at += network_.inputs) {
-      step(std::span(frames_).subspan(at, network_.inputs));
-    }
+    stream_.push(values, [this] {
+      ++all_steps_;
+      if (lines_ == Lines::kPerStep) print();
+    });
   }
 
   void end_sequence() {
-    if (steps_ > 0) {
+    if (stream_.steps() > 0) {
       ++sequences_;
       if (lines_ == Lines::kPerSequence) print();
     }
     stream_.reset();
-    if (front_end_) front_end_->reset();
-    steps_ = 0;
   }
 
   /// Of the network; sequences of at least one step.
@@ -99,23 +67,10 @@ class Streamer {
   long long sequences() const { return sequences_; }
 
  private:
-  void step(std::span<const float> values) {
-    if (steps_ >= longest_) {
-      const std::string most = std::to_string(longest_);
-      fail(model_, "its scores are proven to fit 64 bits in sequences of up to " + most +
-                       " steps, but sequence " + std::to_string(sequences_ + 1) +
-                       " of standard input has more than " + most + " steps");
-    }
-    stream_.step(values);
-    ++steps_;
-    ++all_steps_;
-    if (lines_ == Lines::kPerStep) print();
-  }
-
   void print() const {
     const IntegerResult result = stream_.result();
     const std::vector<float> outputs = result.logits();
-    std::string line = std::to_string(steps_);
+    std::string line = std::to_string(stream_.steps());
     for (const std::string& field :
          readout_.task->answer(readout_, Output(outputs, result.best()))) {
       line += ',' + csv_field(field);
@@ -124,16 +79,9 @@ class Streamer {
     flush_output();
   }
 
-  IntegerNetwork network_;
-  std::optional<Preparation> preparation_;
+  ModelStream stream_;
   Readout readout_;
-  std::optional<FrontEndStream> front_end_;
-  IntegerStream stream_;
-  std::string model_;
-  std::int64_t longest_;
-  std::vector<float> frames_;
   Lines lines_;
-  long long steps_ = 0;  // of this sequence
   long long all_steps_ = 0, sequences_ = 0;
 };
 
@@ -210,7 +158,7 @@ Streamer::Lines lines_of(const Common& common, const StreamOptions& options) {
 int stream_command(const Common& common, const std::string& model) {
   const StreamOptions options = stream_options(common);
   require_writable_file(common.json);
-  Streamer streamer(read_safetensors(model), model, lines_of(common, options));
+  Streamer streamer(Model::load(model), lines_of(common, options));
   const auto output = prepare_out(common, "stream");
   Input in(STDIN_FILENO, "standard input");
   if (options.input == "raw") {

@@ -21,8 +21,6 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr const char* kPermutation = "permutation_seed";
-constexpr const char* kOrder = "permutation";
 constexpr std::size_t kCalibrationBatch = 64;
 
 }  // namespace
@@ -215,74 +213,7 @@ void check_targets(const Dataset& training, const DataOptions& options,
   if (!lacking.empty()) notes.push_back(training.name + ": " + lacking);
 }
 
-std::vector<std::int32_t> step_order(std::size_t steps, std::uint64_t seed) {
-  const std::vector<std::uint32_t> order = shuffled(steps, seed, 0);
-  return {order.begin(), order.end()};
-}
-
 }  // namespace
-
-void Preparation::save(Safetensors& model) const {
-  save_readout(readout, model.metadata);
-  model.metadata[kPermutation] = std::to_string(permutation_seed);
-  if (permuted_steps > 0) {
-    const std::vector<std::int32_t> order = step_order(permuted_steps, permutation_seed);
-    model.tensors[kOrder] = Tensor::from(order, {order.size()});
-  }
-  if (front_end) front_end->save(model);
-}
-
-std::optional<Preparation> Preparation::load(const Safetensors& model, const std::string& where) {
-  const std::optional<Readout> readout = load_readout(model.metadata, where);
-  if (!readout) return std::nullopt;
-  Preparation result;
-  result.readout = *readout;
-  try {
-    const json seed = parse_json(model.metadata.at(kPermutation));
-    if (!seed.is_number_unsigned()) throw std::out_of_range(kPermutation);
-    result.permutation_seed = seed.get<std::uint64_t>();
-  } catch (const json::exception&) {
-    fail(where, "metadata 'permutation_seed' is damaged");
-  } catch (const std::out_of_range&) {
-    fail(where, "metadata 'permutation_seed' is missing or no whole number");
-  }
-  const auto order = model.tensors.find(kOrder);
-  if (order != model.tensors.end()) {
-    const std::vector<std::uint64_t>& shape = order->second.shape;
-    if (result.permutation_seed == 0 || shape.size() != 1 || shape[0] == 0 ||
-        order->second.integers<std::int32_t>(shape, where) !=
-            step_order(shape[0], result.permutation_seed)) {
-      fail(where, "tensor 'permutation' is not the order that permutation_seed makes");
-    }
-    result.permuted_steps = shape[0];
-  } else if (result.permutation_seed != 0) {
-    fail(where, "has no tensor 'permutation', expected the order that permutation_seed makes");
-  }
-  if (FrontEnd::is_in(model)) result.front_end = FrontEnd::load(model, where);
-  return result;
-}
-
-std::string Preparation::difference(const Safetensors& model) const {
-  Safetensors prepared;
-  save(prepared);
-  for (const auto& [key, value] : prepared.metadata) {
-    const auto at = model.metadata.find(key);
-    if (at == model.metadata.end() || at->second != value) return key;
-  }
-  const auto order = prepared.tensors.find(kOrder);
-  const auto found = model.tensors.find(kOrder);
-  if (order == prepared.tensors.end()) return "";
-  const bool same = found != model.tensors.end() && found->second.shape == order->second.shape &&
-                    found->second.bytes == order->second.bytes;
-  return same ? "" : kOrder;
-}
-
-void Preparation::require_length(const Dataset& set, const std::string& where) const {
-  if (permutation_seed == 0 || set.count == 0 || set.length == permuted_steps) return;
-  fail(where, "reads sequences of " + std::to_string(permuted_steps) +
-                  " steps in one permuted order, but those of " + set.name + " have " +
-                  std::to_string(set.length));
-}
 
 void require_data(const RunOptions& options) {
   if (!holds_recordings(options.data) && options.augment.any()) {

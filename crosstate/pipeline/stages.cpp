@@ -5,7 +5,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
-#include "crosstate/integer/convert.h"
+#include "crosstate/inference/model.h"
 #include "crosstate/report/machine.h"
 #include "crosstate/train/evaluate.h"
 #include "crosstate/train/identity.h"
@@ -132,11 +132,11 @@ double Pipeline::validation_metric(const Network& network) const {
 
 std::vector<Pipeline::File> Pipeline::files_of(const std::string& name,
                                                const Network& network) const {
-  std::vector<File> files = {{file(name + ".safetensors"), network.to_tensors()}};
-  if (site_in_floating_point(network).empty() && network.options().norm == "none") {
-    files.emplace_back(file(name + ".integer.safetensors"), to_tensors(to_integers(network)));
+  const Model model(network, data_.preparation, name);
+  std::vector<File> files = {{file(name + ".safetensors"), model.to_tensors()}};
+  if (model.not_integer().empty()) {
+    files.emplace_back(integer_file(files.front().first), model.to_integers().to_tensors());
   }
-  for (auto& [path, content] : files) data_.preparation.save(content);
   return files;
 }
 

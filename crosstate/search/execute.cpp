@@ -9,16 +9,13 @@
 #include "crosstate/base/files.h"
 #include "crosstate/base/hash.h"
 #include "crosstate/base/identity.h"
-#include "crosstate/integer/bounds.h"
-#include "crosstate/integer/engine.h"
+#include "crosstate/inference/model.h"
 #include "crosstate/pipeline/data.h"
 
 namespace crosstate {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::size_t kBatch = 256, kBlockLength = 28;
 
 // A readable name that is valid on every file system; the hash distinguishes names that are
 // truncated.
@@ -41,26 +38,12 @@ std::optional<std::vector<double>> integer_sums(const fs::path& directory,
                                                 const std::function<bool()>& stop) {
   const std::string file = (directory / "qat.integer.safetensors").string();
   if (!fs::exists(file)) return std::vector<double>();
-  const Safetensors content = read_safetensors(file);
-  const IntegerNetwork network = integer_network_from(content, file);
-  const IntegerEngine engine(network);
-  const Dataset test = load_test_data(options.data, Preparation::load(content, file), file, pool);
-  require_length(network, test, file);
-  const std::vector<std::uint32_t> order = length_order(test);
-  const Task& task = *test.readout.task;
-  std::vector<double> sums(task.sums(test.readout), 0);
-  Batch batch;
-  for (std::size_t begin = 0; begin < test.count; begin += kBatch) {
-    if (stop && stop()) return std::nullopt;
-    const auto rows = std::span(order).subspan(begin, std::min(kBatch, test.count - begin));
-    fill_batch(test, rows, kBlockLength, batch);
-    const std::vector<IntegerResult> results = engine.run(batch, pool);
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      const std::vector<float> outputs = results[i].logits();
-      task.add(test.readout, Output(outputs, results[i].best()), test.target(rows[i]), sums);
-    }
-  }
-  return sums;
+  const Model model = Model::load(file);
+  const Dataset test = load_test_data(options.data, model.preparation(), file, pool);
+  const std::optional<Predictions> predictions =
+      model.predict(test, ModelBackend::kInteger, pool, stop);
+  if (!predictions) return std::nullopt;
+  return evaluate(*predictions, test, file).sums;
 }
 
 RunContext run_context(const std::string& task, const fs::path& directory, ThreadPool& pool,

@@ -12,6 +12,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/hardware/external.h"
+#include "crosstate/inference/model.h"
 #include "crosstate/integer/bounds.h"
 #include "crosstate/integer/lanes.h"
 #include "crosstate/mapping/mapping.h"
@@ -232,6 +233,13 @@ SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, con
   for (AgeSummary& age : summary.ages) summarise(age, data.readout.task->primary());
   summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return summary;
+}
+
+SimulateSummary simulate(const Model& model, const Target& target, const Dataset& data,
+                         ThreadPool& pool, const SimulateOptions& options, std::uint64_t seed,
+                         const SimulateContext& context) {
+  model.require_fit(data, ModelBackend::kInteger);
+  return simulate(model.integers(), data, target, options, seed, pool, context);
 }
 
 StateErrors state_errors(const IntegerNetwork& network, const Dataset& data, const Target& target,

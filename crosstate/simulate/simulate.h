@@ -17,6 +17,8 @@
 
 namespace crosstate {
 
+class Model;
+
 /// Chips at one age.
 struct AgeSummary {
   double seconds = 0;          // since programming
@@ -76,6 +78,11 @@ void require_first_age(const Target& target, const SimulateOptions& options);
 SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, const Target& target,
                          const SimulateOptions& options, std::uint64_t seed, ThreadPool& pool,
                          const SimulateContext& context = {});
+
+/// The same of a saved model, in integers.
+SimulateSummary simulate(const Model& model, const Target& target, const Dataset& data,
+                         ThreadPool& pool, const SimulateOptions& options = {},
+                         std::uint64_t seed = 1, const SimulateContext& context = {});
 
 /// Errors of the states on one chip against those of the integer network, over some sequences.
 struct StateErrors {

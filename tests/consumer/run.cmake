@@ -29,4 +29,5 @@ run(${CMAKE_COMMAND} -G Ninja -S ${source_dir}/tests/consumer -B ${work}/build
 run(${CMAKE_COMMAND} --build ${work}/build)
 run(${work}/build/consumer)
 run(${work}/build/train)
+run(${work}/build/quickstart)
 run(${work}/build/array)

@@ -1,0 +1,22 @@
+#include "crosstate/cost/price.h"
+
+#include "crosstate/cost/operations.h"
+
+namespace crosstate {
+
+Deployment deployment(const Model& model) {
+  const Model folded = model.folded();
+  return folded.network() != nullptr ? deployment(*folded.network())
+                                     : deployment(folded.integers());
+}
+
+Estimate price(const Model& model, const Technology& target, std::uint64_t steps,
+               const CrossbarOptions& crossbar) {
+  if (target.kind != TargetKind::kCrossbar) {
+    const Deployment sizes = deployment(model);
+    return estimate(sizes, count_operations(sizes, steps), target);
+  }
+  return estimate_on_crossbars(model.folded().integers(), steps, target, crossbar);
+}
+
+}  // namespace crosstate

@@ -1,0 +1,69 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "crosstate/base/json.h"
+#include "crosstate/inference/model.h"
+#include "crosstate/model/network_state.h"
+
+namespace crosstate {
+namespace {
+
+using nlohmann::json;
+
+struct Range {
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  void add(double value) {
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  json pair() const { return json::array({low, high}); }
+};
+
+json layer_of(const Network::State& state, const BlockCoefficients& block, std::size_t l) {
+  Range magnitude, time_constant, step;
+  for (std::size_t i = 0; i < block.ar.size(); ++i) {
+    const double a = std::hypot(block.ar[i], block.ai[i]);
+    magnitude.add(a);
+    time_constant.add(a > 0 ? -1 / std::log(a) : 0);
+  }
+  json layer = {{"channels", state.shapes[l].channels},
+                {"modes", state.shapes[l].counts()},
+                {"a_max", magnitude.high},
+                {"time_constants", time_constant.pair()}};
+  if (!state.state_steps.empty()) {
+    for (const float s : state.state_steps[l]) step.add(s);
+    layer["state_steps"] = step.pair();
+  }
+  return layer;
+}
+
+json describe_network(const Network& network) {
+  const Network::State& state = network.state();
+  const Coefficients coefficients = state.coefficients();
+  ModelOptions options = network.options();
+  QuantOptions quant = network.quant_options();
+  FieldList list;
+  fields(list, options);
+  if (network.quantized()) fields(list, quant);
+  json out = list.to_json();
+  out["parameters"] = network.parameter_count();
+  out["quantized"] = network.quantized();
+  out["inputs"] = network.task().inputs;
+  out["classes"] = network.task().outputs;
+  for (const Parameter& p : network.parameters()) out["shapes"][p.name] = p.shape;
+  for (std::size_t l = 0; l < state.blocks.size(); ++l) {
+    out["layers"].push_back(layer_of(state, coefficients.blocks[l], l));
+  }
+  return out;
+}
+
+}  // namespace
+
+json Model::describe() const {
+  if (network() != nullptr) return describe_network(*network());
+  return parse_json(to_tensors().metadata.at("integer"));
+}
+
+}  // namespace crosstate

@@ -1,0 +1,207 @@
+#include "crosstate/inference/model.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "crosstate/base/error.h"
+#include "crosstate/integer/testing.h"
+
+namespace crosstate {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+constexpr ModelBackend kAll[] = {ModelBackend::kFloat, ModelBackend::kFakeQuantized,
+                                 ModelBackend::kInteger, ModelBackend::kReference};
+
+class ModelTest : public testing::Test {
+ protected:
+  ModelTest()
+      : directory_(fs::path(testing::TempDir()) / ("model-" + std::to_string(getpid()))),
+        pool_(1),
+        set_(integer_test::sequences(4)) {
+    fs::create_directories(directory_);
+    preparation_.readout = set_.readout;
+  }
+  ~ModelTest() override { fs::remove_all(directory_); }
+
+  Network in_floating_point() const {
+    return reference::random_network(integer_test::shape(4), integer_test::kTask);
+  }
+  Network quantized() const {
+    return integer_test::rounded_network(4, set_, integer_test::format(4, true));
+  }
+  // Saved and loaded; the file must hold the same bytes when it is saved again.
+  Model reloaded(const Model& model) const {
+    const fs::path file = directory_ / "model.safetensors";
+    model.save(file);
+    Model loaded = Model::load(file);
+    EXPECT_EQ(format_safetensors(loaded.to_tensors()), format_safetensors(model.to_tensors()));
+    EXPECT_EQ(loaded.name(), file.string());
+    return loaded;
+  }
+
+  fs::path directory_;
+  ThreadPool pool_;
+  Dataset set_;
+  Preparation preparation_;
+};
+
+TEST_F(ModelTest, RoundTripsWithAndWithoutPreparation) {
+  for (const bool prepared : {false, true}) {
+    std::optional<Preparation> preparation;
+    if (prepared) preparation = preparation_;
+    const Model floats = reloaded(Model(in_floating_point(), preparation));
+    const Model rounded = reloaded(Model(quantized(), preparation));
+    const Model integers = reloaded(rounded.to_integers());
+    EXPECT_FALSE(floats.quantized());
+    EXPECT_TRUE(rounded.quantized());
+    EXPECT_NE(rounded.network(), nullptr);
+    EXPECT_EQ(integers.network(), nullptr);
+    EXPECT_EQ(floats.backend(), ModelBackend::kFloat);
+    EXPECT_EQ(rounded.backend(), ModelBackend::kFakeQuantized);
+    EXPECT_EQ(integers.backend(), ModelBackend::kInteger);
+    for (const Model* model : {&floats, &rounded, &integers}) {
+      EXPECT_EQ(model->preparation().has_value(), prepared);
+      EXPECT_EQ(model->shape().inputs, 2);
+    }
+  }
+}
+
+TEST_F(ModelTest, PredictsWhatItsExecutorsDo) {
+  const Network network = quantized();
+  const Model model(network);
+  const Batch batch = reference::batch_of(set_);
+  std::vector<float> logits;
+  network.evaluate(batch, pool_, &logits);
+  EXPECT_EQ(model.predictor(ModelBackend::kFakeQuantized).run(batch, pool_).values, logits);
+  const Predictions fast = model.predictor(ModelBackend::kInteger).run(batch, pool_);
+  const Predictions plain = model.predictor(ModelBackend::kReference).run(batch, pool_);
+  EXPECT_EQ(fast.values, plain.values);
+  EXPECT_EQ(fast.largest, plain.largest);
+  Network floats = network;
+  floats.drop_rounding();
+  floats.evaluate(batch, pool_, &logits);
+  EXPECT_EQ(model.predictor(ModelBackend::kFloat).run(batch, pool_).values, logits);
+}
+
+// Sets are run by ascending length, in batches; results keep the order of the set.
+TEST_F(ModelTest, KeepsTheOrderOfASet) {
+  const Model model(quantized());
+  for (const ModelBackend backend : kAll) {
+    const Predictions all = model.predict(set_, backend, pool_);
+    ASSERT_EQ(all.count(), set_.count);
+    for (const std::uint32_t row : {0u, 7u, 39u}) {
+      const Predictions one = model.predict(select(set_, {{row}}, "one"), backend, pool_);
+      EXPECT_TRUE(std::ranges::equal(one.of(0).values, all.of(row).values))
+          << name_of(backend) << row;
+      EXPECT_EQ(one.largest[0], all.largest[row]);
+    }
+  }
+  EXPECT_FALSE(model.predict(set_, ModelBackend::kFloat, pool_, [] { return true; }));
+}
+
+TEST_F(ModelTest, ScoresAsTheNetworkIsTrained) {
+  const Network network = quantized();
+  const Predictions predictions = Model(network).predict(set_, ModelBackend::kFakeQuantized, pool_);
+  const Evaluation result = evaluate(predictions, set_, "m");
+  const BatchResult expected = network.evaluate(reference::batch_of(set_), pool_);
+  EXPECT_EQ(result.sums, expected.sums);
+  EXPECT_NEAR(result.loss, expected.loss, 1e-6);
+}
+
+TEST_F(ModelTest, StreamsWhatItPredicts) {
+  for (const Model& model : {Model(quantized(), preparation_), Model(quantized()).to_integers()}) {
+    const Predictions expected = model.predict(set_, ModelBackend::kInteger, pool_);
+    ModelStream stream = model.stream();
+    ASSERT_EQ(stream.width(), 2u);
+    for (std::size_t i = 0; i < set_.count; ++i) {
+      int steps = 0;
+      for (std::size_t t = 0; t < set_.length_of(i); ++t) {
+        stream.push(set_.sequence(i).subspan(2 * t, 2), [&] { ++steps; });
+      }
+      EXPECT_EQ(stream.steps(), steps);
+      EXPECT_EQ(steps, static_cast<int>(set_.length_of(i)));
+      EXPECT_TRUE(std::ranges::equal(stream.result().logits(), expected.of(i).values));
+      EXPECT_EQ(stream.result().best(), expected.largest[i]);
+      stream.reset();
+    }
+    EXPECT_THAT([&] { stream.push(std::vector<float>(3)); },
+                ThrowsMessage<Error>(HasSubstr("3 values in a time step, expected 2")));
+  }
+}
+
+TEST_F(ModelTest, DoesNotStreamPermutedSteps) {
+  preparation_.permutation_seed = 3;
+  preparation_.permuted_steps = 37;
+  EXPECT_THAT([&] { Model(quantized(), preparation_, "m").stream(); },
+              ThrowsMessage<Error>(HasSubstr("m: reads its time steps in a permuted order")));
+}
+
+TEST_F(ModelTest, TellsWhichBackendsItHas) {
+  const Model floats(in_floating_point(), {}, "m"),
+      integers = Model(quantized(), {}, "m").to_integers();
+  for (const ModelBackend backend :
+       {ModelBackend::kFakeQuantized, ModelBackend::kInteger, ModelBackend::kReference}) {
+    EXPECT_THAT([&] { floats.predictor(backend); },
+                ThrowsMessage<Error>("m: is in floating point, expected --backend float"));
+  }
+  EXPECT_THAT([&] { floats.integers(); },
+              ThrowsMessage<Error>(HasSubstr("m: is in floating point, expected a quantized")));
+  for (const ModelBackend backend : {ModelBackend::kFloat, ModelBackend::kFakeQuantized}) {
+    EXPECT_THAT(
+        [&] { integers.predictor(backend); },
+        ThrowsMessage<Error>(HasSubstr("m: holds whole numbers, expected --backend integer")));
+  }
+  QuantOptions open = integer_test::format(4, true);
+  open.state.bits = 0;
+  const Model partly(integer_test::rounded_network(4, set_, open), {}, "m");
+  EXPECT_THAT([&] { partly.predictor(ModelBackend::kInteger); },
+              ThrowsMessage<Error>(HasSubstr("quant.state.bits = 0: no integer network")));
+  EXPECT_THAT(partly.not_integer(), HasSubstr("quant.state.bits = 0"));
+  for (const ModelBackend backend : kAll) EXPECT_EQ(backend_named(name_of(backend)), backend);
+  EXPECT_THAT([] { backend_named("gpu"); },
+              ThrowsMessage<Error>(HasSubstr("float, fake, integer, reference")));
+}
+
+TEST_F(ModelTest, RefusesOtherData) {
+  const Model model(quantized(), {}, "m");
+  Dataset narrow = set_;
+  narrow.channels = 1;
+  for (const ModelBackend backend : kAll) {
+    EXPECT_THAT([&] { model.predict(narrow, backend, pool_); },
+                ThrowsMessage<Error>(HasSubstr("m: made for 2 channels and 4 classes, but")));
+  }
+}
+
+TEST_F(ModelTest, NamesAFileThatItCannotLoad) {
+  EXPECT_THAT([&] { Model::load(directory_ / "absent.safetensors"); },
+              ThrowsMessage<Error>(HasSubstr("absent.safetensors")));
+  write_safetensors(directory_ / "other.safetensors", {});
+  EXPECT_THAT([&] { Model::load(directory_ / "other.safetensors"); },
+              ThrowsMessage<Error>(HasSubstr("other.safetensors")));
+}
+
+TEST_F(ModelTest, DescribesItself) {
+  const Model model(quantized());
+  const nlohmann::json rounded = model.describe();
+  EXPECT_EQ(rounded.at("inputs"), 2);
+  EXPECT_EQ(rounded.at("quantized"), true);
+  EXPECT_EQ(rounded.at("parameters"), model.network()->parameter_count());
+  EXPECT_EQ(rounded.at("layers").size(), static_cast<std::size_t>(integer_test::shape(4).layers));
+  EXPECT_LT(rounded.at("layers").at(0).at("a_max"), 1);
+  EXPECT_EQ(model.to_integers().describe().at("inputs"), 2);
+}
+
+TEST(IntegerFile, StandsBesideTheModel) {
+  EXPECT_EQ(integer_file("out/qat.safetensors"), fs::path("out/qat.integer.safetensors"));
+}
+
+}  // namespace
+}  // namespace crosstate

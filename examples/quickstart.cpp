@@ -1,0 +1,39 @@
+// A network trained, saved, loaded, run as integers, simulated on chips and priced on hardware.
+#include <crosstate/cost/price.h>
+#include <crosstate/data/mnist.h>
+#include <crosstate/inference/model.h>
+#include <crosstate/pipeline/data.h>
+#include <crosstate/simulate/simulate.h>
+#include <crosstate/train/trainer.h>
+
+#include <cstdio>
+#include <filesystem>
+
+using namespace crosstate;
+
+int main() {
+  ThreadPool pool;
+  const TrainTest digits = read_mnist_sample();
+  const Dataset training = first(digits.train, 1000), test = first(digits.test, 100);
+
+  // In floating point, then with the rounding of weights, activations and states in the loop.
+  Network network({.channels = 8, .states = 8, .layers = 1}, {.inputs = 1, .outputs = 10}, 1);
+  TrainOptions options;
+  options.epochs = 2;
+  train(network, training, {}, options, {});
+  network.quantize(quant_preset("w8a8s8"), calibration_batches(training, {}), pool);
+  train(network, training, {}, options, {});
+  network.fold_norms();
+
+  const auto file = std::filesystem::temp_directory_path() / "digits.safetensors";
+  Model(network, Preparation{.readout = training.readout}).save(file);
+  const Model model = Model::load(file);
+  const Predictions predictions = model.predict(test, ModelBackend::kInteger, pool);
+  const SimulateSummary chips = simulate(model, read_target("ideal"), test, pool, {.chips = 2});
+  const Estimate cost = price(model, find_technology("mcu-int8"), test.length);
+
+  std::printf("first digit: %s\n", test.readout.names[predictions.largest[0]].c_str());
+  std::printf("on %zu arrays: %.1f %%\n", chips.arrays, 100 * chips.first().mean);
+  std::printf("on %s: %.3g ms\n", cost.target.c_str(), 1e-6 * cost.latency.total(784).typical);
+  return predictions.count() == test.count ? 0 : 1;
+}
