@@ -36,7 +36,9 @@ void run(benchmark::State& state, const FrontEndOptions& options) {
 
 void LogMel(benchmark::State& state) { run(state, {}); }
 void LogMelWithDeltas(benchmark::State& state) { run(state, {.deltas = true}); }
-void Waveform(benchmark::State& state) { run(state, {.kind = "waveform", .decimation = 2}); }
+void Waveform(benchmark::State& state) {
+  run(state, {.kind = FrontEndKind::kWaveform, .decimation = 2});
+}
 
 void Variation(benchmark::State& state) {
   const AugmentOptions options{.shift = 30, .gain = 8, .speed = 0.12, .noise = 1};

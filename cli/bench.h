@@ -8,6 +8,7 @@
 #include "cli/common.h"
 #include "crosstate/base/threads.h"
 #include "crosstate/data/dataset.h"
+#include "crosstate/model/options.h"
 
 namespace crosstate::cli {
 
@@ -20,7 +21,7 @@ struct BenchOptions {
   std::uint64_t seed = 1;
   int channels = 16, states = 16, layers = 2;
   int length = 784, batch = 64;
-  std::string norm = "layer";
+  Norm norm = Norm::kLayer;
   std::string preset = "w8a8s8";
   double weight_noise = 0;
   int state_bits = 0;  // over those of the preset

@@ -19,7 +19,7 @@ Target target_of(const BenchOptions& options) {
   target.crossbar.columns = options.columns;
   target.crossbar.adc_bits = options.adc_bits;
   target.crossbar.dac_bits = options.dac_bits;
-  target.crossbar.adc_range = "fixed";
+  target.crossbar.adc_range = AdcRange::kFixed;
   target.wires.segment = options.wire;
   return target;
 }

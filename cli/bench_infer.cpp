@@ -21,7 +21,7 @@ IntegerNetwork random_integers(const BenchOptions& options, const Batch& batch, 
   model.channels = options.channels;
   model.states = options.states;
   model.layers = options.layers;
-  model.norm = "none";
+  model.norm = Norm::kNone;
   Network network(model, {1, 10}, options.seed);
   QuantOptions quant = quant_preset(options.preset);
   quant.state.rounding = options.state_rounding;

@@ -45,7 +45,7 @@ void quantize(const BenchOptions& options, const std::vector<Batch>& calibration
   quant.state.rounding = options.state_rounding;
   quant.weight_noise = options.weight_noise;
   quant = resolved(quant);
-  if (options.norm == "batch" && !folds_after_rounding(quant)) network.fold_norms();
+  if (options.norm == Norm::kBatch && !folds_after_rounding(quant)) network.fold_norms();
   network.quantize(quant, calibration, pool);
 }
 

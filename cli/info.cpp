@@ -179,8 +179,8 @@ std::string data_text(const Preparation& preparation) {
   std::string text;
   if (preparation.front_end) {
     const FrontEndOptions& o = preparation.front_end->options();
-    text += "front end: " + o.kind;
-    if (o.kind == "log-mel") {
+    text += "front end: " + name_of(o.kind);
+    if (o.kind == FrontEndKind::kLogMel) {
       text += ", " + std::to_string(o.bands) + " bands" + (o.deltas ? " with slopes" : "") +
               ", every " + number(o.hop) + " ms";
     }
@@ -246,8 +246,8 @@ int info_command(const Common& common, const std::string& file) {
 
   const ModelOptions& options = network.options();
   std::printf("%s: %d layers of %d channels with %d states (%s, %s), norm %s\n", file.c_str(),
-              options.layers, options.channels, options.states, options.modes.c_str(),
-              options.discretization.c_str(), options.norm.c_str());
+              options.layers, options.channels, options.states, name_of(options.modes).c_str(),
+              name_of(options.discretization).c_str(), name_of(options.norm).c_str());
   const bool values = preparation && !preparation->readout.task->categorical();
   std::printf("%zu parameters, %d inputs, %d %s, %s\n", network.parameter_count(),
               network.task().inputs, network.task().outputs, values ? "values" : "classes",

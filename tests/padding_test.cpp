@@ -45,9 +45,9 @@ Batch padded(const Batch& batch, std::size_t more) {
 
 template <class Body>
 void for_each_kind(Body body) {
-  for (const char* norm : {"batch", "layer", "none"}) {
-    for (const char* pooling : {"mean", "last"}) {
-      for (const char* gate : {"sigmoid", "none"}) {
+  for (const Norm norm : {Norm::kBatch, Norm::kLayer, Norm::kNone}) {
+    for (const Pooling pooling : {Pooling::kMean, Pooling::kLast}) {
+      for (const Gate gate : {Gate::kSigmoid, Gate::kNone}) {
         for (const bool quantized : {false, true}) {
           ModelOptions o = small_options();
           o.norm = norm;
@@ -55,7 +55,7 @@ void for_each_kind(Body body) {
           o.gate = gate;
           o.layers = 2;
           o.dropout = 0.2;
-          SCOPED_TRACE(std::string(norm) + ' ' + pooling + ' ' + gate +
+          SCOPED_TRACE(name_of(norm) + ' ' + name_of(pooling) + ' ' + name_of(gate) +
                        (quantized ? " quantized" : ""));
           Network network = random_network(o, kTask);
           if (quantized) {
@@ -133,7 +133,7 @@ TEST(Padding, LeavesGradientsAndStatisticsAlone) {
 TEST(Padding, LeavesRangesAlone) {
   const Batch tight = batch_of(random_set(3, 19, kLength, kTask, true));
   const Batch loose = padded(tight, 40);
-  for (const char* norm : {"batch", "none"}) {
+  for (const Norm norm : {Norm::kBatch, Norm::kNone}) {
     ModelOptions o = small_options();
     o.norm = norm;
     o.layers = 2;
@@ -155,9 +155,9 @@ TEST(Padding, LeavesAChipsScoresAlone) {
   const Batch tight = batch_of(random_set(4, 19, kLength, kTask, true));
   const Batch loose = padded(tight, 40);
   ThreadPool pool(1);
-  for (const char* pooling : {"mean", "last"}) {
+  for (const Pooling pooling : {Pooling::kMean, Pooling::kLast}) {
     ModelOptions o = small_options();
-    o.norm = "none";
+    o.norm = Norm::kNone;
     o.pooling = pooling;
     Network network = random_network(o, kTask);
     network.quantize({}, {&tight, 1}, pool);
@@ -174,7 +174,7 @@ TEST(Padding, LeavesAChipsScoresAlone) {
       return all;
     };
     const std::vector<float> a = logits(tight), b = logits(loose);
-    EXPECT_EQ(a, b) << pooling;
+    EXPECT_EQ(a, b) << name_of(pooling);
   }
 }
 

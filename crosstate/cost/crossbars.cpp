@@ -45,8 +45,8 @@ class CrossbarEstimator {
       : t_(technology),
         d_(deployment(network)),
         operations_(count_operations(d_, steps)),
-        increment_(crossbar.recurrence == "increment"),
-        offset_(crossbar.encoding == "offset") {
+        increment_(crossbar.recurrence == PoleStorage::kIncrement),
+        offset_(crossbar.encoding == WeightEncoding::kOffset) {
     CrossbarOptions options = crossbar;
     options.rows = t_.rows;
     options.columns = t_.columns;

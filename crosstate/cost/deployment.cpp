@@ -18,7 +18,7 @@ class Describer {
     d.classes = static_cast<std::size_t>(s_.task.outputs);
     d.complex = s_.complex();
     d.gated = s_.gated();
-    d.pool_last = s_.options.pooling == "last";
+    d.pool_last = s_.options.pooling == Pooling::kLast;
     d.encoder = weight(q_.encoder, d.channels);
     d.decoder = weight(q_.decoder, d.classes);
     d.input = value(q_.input);
@@ -51,13 +51,13 @@ class Describer {
     b.linear = weight(q_.weight, s_.linear_outputs());
     b.ssm_output = value(q_.ssm_output);
     b.activation = value(q_.activation);
-    b.activation_ramp = is_ramp(activation_of(s_.options));
+    b.activation_ramp = is_ramp(s_.options.activation);
     if (s_.gated()) {
       b.linear_output = value(q_.linear);
       b.gate = {bits(q_.gate.bits), true};  // steps of 2^-bits, whatever the scales of others
-      b.gate_ramp = is_ramp(gate_of(s_.options));
+      b.gate_ramp = is_ramp(gate_of(s_.options.gate));
     }
-    if (s_.options.norm != "none") {
+    if (s_.options.norm != Norm::kNone) {
       b.layer_norm = s_.layer_norm();
       b.norm_values = 2 * (s_.batch_norm() ? s_.linear_outputs() : s_.channels());
     }

@@ -98,7 +98,7 @@ class SchemeInference {
     s_.c = s_.d = s_.weight = {"tensor", "pow2"};
     s_.coding = "cartesian";
     s_.ssm_output = s_.activation = s_.linear = "pow2";
-    s_.gate_function = "hard-sigmoid";
+    s_.gate_function = Gate::kHardSigmoid;
     for (const IntegerBlock& b : n_.blocks) see(b);
     s_.activation_function = ramp_of_all();
     s_.parameters = 0;
@@ -130,21 +130,18 @@ class SchemeInference {
     if (!n_.gated) return;
     join(scales_of(b.linear), s_.linear);
     if (!is_table_of(Activation::kHardSigmoid, b.gate_table, b.linear, b.gate)) {
-      s_.gate_function = "sigmoid";
+      s_.gate_function = Gate::kSigmoid;
     }
   }
 
-  std::string ramp_of_all() const {
-    for (const char* name : {"identity", "relu", "hard-gelu"}) {
-      ModelOptions options;
-      options.activation = name;
-      const Activation f = activation_of(options);
+  Activation ramp_of_all() const {
+    for (const Activation f : {Activation::kIdentity, Activation::kRelu, Activation::kHardGelu}) {
       const auto is_table = [&](const IntegerBlock& b) {
         return is_table_of(f, b.activation_table, b.ssm_output, b.activation);
       };
-      if (std::all_of(n_.blocks.begin(), n_.blocks.end(), is_table)) return name;
+      if (std::all_of(n_.blocks.begin(), n_.blocks.end(), is_table)) return f;
     }
-    return "gelu";
+    return Activation::kGelu;
   }
 
   const IntegerNetwork& n_;
@@ -173,14 +170,11 @@ BlockFormat block_format(const IntegerNetwork& n, const IntegerBlock& b,
   f.linear = weight_format(b.linear_map.bits, scheme.weight, n.outputs());
   f.ssm_output = value_format(b.ssm_output, scheme.ssm_output);
   f.activation = value_format(b.activation, scheme.activation);
-  ModelOptions model;
-  model.activation = scheme.activation_function;
-  model.gate = scheme.gate_function;
-  f.activation_ramp = is_ramp(activation_of(model));
+  f.activation_ramp = is_ramp(scheme.activation_function);
   if (n.gated) {
     f.linear_output = value_format(b.linear, scheme.linear);
     f.gate = value_format(b.gate, "pow2");
-    f.gate_ramp = is_ramp(gate_of(model));
+    f.gate_ramp = is_ramp(gate_of(scheme.gate_function));
   }
   return f;
 }

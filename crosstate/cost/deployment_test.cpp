@@ -76,7 +76,7 @@ TEST(Deployment, CountsTheParametersOfANetwork) {
   options.channels = 5;
   options.states = 6;
   options.layers = 3;
-  options.norm = "none";
+  options.norm = Norm::kNone;
   const Network network(options, {3, 7}, 1);
   const Deployment d = deployment(network);
   // A block: 5 x 3 modes with complex A and C, D, 10 x 5 weights.

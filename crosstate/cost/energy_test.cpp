@@ -125,8 +125,8 @@ TEST(Energy, CrossbarsConvertAndDriveWhatIsMapped) {
   EXPECT_EQ(count(e.latency, "slice_time"), 1 + 1);
   EXPECT_EQ(count(e.latency, "block_time"), 9 + 3);
 
-  const Estimate all = estimate_on_crossbars(to_integers(network), kSteps,
-                                             find_technology("crossbar-14nm"), {.driven = "all"});
+  const Estimate all = estimate_on_crossbars(
+      to_integers(network), kSteps, find_technology("crossbar-14nm"), {.driven = DrivenRows::kAll});
   EXPECT_EQ(all.conversions_per_step, e.conversions_per_step);
   EXPECT_EQ(count(all.energy, "drive"), 2 + 2 * 21 + 3);
   EXPECT_EQ(count(all.latency, "slice_time"), 1 + 2 + 1);
@@ -157,9 +157,10 @@ TEST(Energy, OffsetsTakeHalfTheCellsAndDriveThemAll) {
   const Network network = rounded(shape(3, 6, true, true), {2, 5}, quant_preset("w8a8s8"));
   const Technology technology = find_technology("crossbar-14nm");
   const Estimate pairs =
-      estimate_on_crossbars(to_integers(network), kSteps, technology, {.driven = "all"});
-  const Estimate offset = estimate_on_crossbars(to_integers(network), kSteps, technology,
-                                                {.encoding = "offset", .driven = "all"});
+      estimate_on_crossbars(to_integers(network), kSteps, technology, {.driven = DrivenRows::kAll});
+  const Estimate offset =
+      estimate_on_crossbars(to_integers(network), kSteps, technology,
+                            {.encoding = WeightEncoding::kOffset, .driven = DrivenRows::kAll});
   EXPECT_EQ(count(offset.energy, "cells at rest") * 512,
             count(pairs.energy, "cells at rest") * 257);
   EXPECT_GT(count(offset.energy, "cells with weights"), count(pairs.energy, "cells with weights"));

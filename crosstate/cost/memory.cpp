@@ -133,7 +133,7 @@ std::size_t MemorySummary::bits(MemoryKind kind) const {
 
 MemorySummary count_memory(const Deployment& deployment) { return Counter(deployment).run(); }
 MemorySummary count_memory(const Network& network) {
-  if (network.options().norm != "batch") return count_memory(deployment(network));
+  if (network.options().norm != Norm::kBatch) return count_memory(deployment(network));
   Network folded = network;
   folded.fold_norms();
   return count_memory(deployment(folded));

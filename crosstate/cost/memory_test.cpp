@@ -15,7 +15,7 @@ ModelOptions small() {
   options.channels = 4;
   options.states = 4;
   options.layers = 1;
-  options.norm = "none";
+  options.norm = Norm::kNone;
   return options;
 }
 
@@ -49,9 +49,9 @@ TEST(Memory, CountsAFloatNetworkByHand) {
 TEST(Memory, FoldsBatchNormsFirst) {
   ModelOptions options = small();
   const std::size_t none = count_memory(Network(options, {1, 3}, 1)).total();
-  options.norm = "batch";
+  options.norm = Norm::kBatch;
   EXPECT_EQ(count_memory(Network(options, {1, 3}, 1)).total(), none);
-  options.norm = "layer";  // which stays: a gain and a shift for each of 4 channels
+  options.norm = Norm::kLayer;  // which stays: a gain and a shift for each of 4 channels
   EXPECT_EQ(count_memory(Network(options, {1, 3}, 1)).total(), none + 4u * 8);
 }
 

@@ -43,8 +43,8 @@ TEST(Operations, OfAComplexGatedFloatNetworkByHand) {
 
 TEST(Operations, OfARealUngatedFloatNetworkByHand) {
   ModelOptions options = shape(3, 5, false, false);
-  options.activation = "relu";
-  options.pooling = "last";
+  options.activation = Activation::kRelu;
+  options.pooling = Pooling::kLast;
   const Network network(options, {1, 2}, 1);
   const OperationSummary operations = count_operations(deployment(network), 4);
   EXPECT_EQ(site(operations, "layers.0.A").macs, 15u);
@@ -77,10 +77,10 @@ TEST(Operations, OfARoundedNetworkByHand) {
 
 TEST(Operations, CountNormsThatWereNotFolded) {
   ModelOptions options = shape(3, 4, true, false);
-  options.norm = "layer";
+  options.norm = Norm::kLayer;
   const Network layer(options, {1, 2}, 1);
   EXPECT_EQ(site(count_operations(deployment(layer), 1), "layers.0.norm").macs, 9u);
-  options.norm = "batch";
+  options.norm = Norm::kBatch;
   const Network batch(options, {1, 2}, 1);
   EXPECT_EQ(site(count_operations(deployment(batch), 1), "layers.0.norm").macs, 3u);
 }

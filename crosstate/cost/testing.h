@@ -12,11 +12,11 @@ inline ModelOptions shape(int channels, int states, bool complex, bool gated) {
   options.channels = channels;
   options.states = states;
   options.layers = 1;
-  options.norm = "none";
-  if (!gated) options.gate = "none";
+  options.norm = Norm::kNone;
+  if (!gated) options.gate = Gate::kNone;
   if (!complex) {
-    options.modes = "real";
-    options.init = "real";
+    options.modes = ModeKind::kReal;
+    options.init = PoleStart::kReal;
   }
   return options;
 }

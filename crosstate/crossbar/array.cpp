@@ -81,7 +81,7 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
     : rows_(plan.rows),
       columns_(plan.columns),
       bit_lines_(static_cast<std::size_t>(target.crossbar.columns)),
-      offset_(target.crossbar.encoding == "offset"),
+      offset_(target.crossbar.encoding == WeightEncoding::kOffset),
       lines_(offset_ ? bit_lines_ + 1 : 2 * bit_lines_),
       seed_(seed),
       number_(number),
@@ -138,7 +138,7 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   drivers_ = RowDrivers(crossbar, rows_, largest_driven_, address);
   const auto ranges = plan.ranges.empty() ? std::vector<ColumnRange>(columns_) : plan.ranges;
   converters_ = ColumnConverters(crossbar, ranges, largest_sums(plan, largest_driven_), address);
-  if (target.crossbar.compensation == "column") own_row_ = plan.own_row;
+  if (target.crossbar.compensation == Compensation::kColumn) own_row_ = plan.own_row;
   if (crossbar.dac_noise > 0) {
     drive_noise_.assign(rows_, static_cast<float>(crossbar.dac_noise * crossbar.dac_noise));
   }
@@ -259,7 +259,7 @@ void ProgrammedArray::update() {
 }
 
 void ProgrammedArray::compensate() {
-  if (target_.crossbar.compensation == "none") return;
+  if (target_.crossbar.compensation == Compensation::kNone) return;
   slope_.clear();
   shift_.clear();
   own_.clear();
@@ -314,7 +314,7 @@ void ProgrammedArray::compensate() {
     }
     shift[c] = (y - slope[c] * x) / count;
   }
-  if (target_.crossbar.compensation == "global") {
+  if (target_.crossbar.compensation == Compensation::kGlobal) {
     slope_.assign(columns_, static_cast<float>(all_squares > 0 ? all_products / all_squares : 1));
   } else {
     slope_.assign(slope.begin(), slope.end());

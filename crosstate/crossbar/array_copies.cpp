@@ -75,8 +75,8 @@ std::vector<double> ProgrammedArray::repaired(const std::vector<double>& targets
                                               std::span<const std::uint8_t> faults,
                                               const ConductanceRange& range) {
   const CrossbarOptions& crossbar = target_.crossbar;
-  const bool moves = crossbar.remap == "columns" || crossbar.remap == "both";
-  const bool sets = crossbar.remap == "cells" || crossbar.remap == "both";
+  const bool moves = crossbar.remap == FaultRemap::kColumns || crossbar.remap == FaultRemap::kBoth;
+  const bool sets = crossbar.remap == FaultRemap::kCells || crossbar.remap == FaultRemap::kBoth;
   // The pair of a column as it would be at a place.
   const auto pair_at = [&](std::size_t row, std::size_t column, std::size_t place) {
     const Pair from = pair(row, column), to = pair(row, place);
@@ -135,7 +135,8 @@ void ProgrammedArray::program_copies(const ConductanceRange& range) {
     place_.emplace_back(columns_);
     std::iota(place_.back().begin(), place_.back().end(), std::size_t{0});
     const auto faults = programmed.faults();
-    if (crossbar.remap != "none" && std::ranges::any_of(faults, [](auto f) { return f != 0; })) {
+    if (crossbar.remap != FaultRemap::kNone &&
+        std::ranges::any_of(faults, [](auto f) { return f != 0; })) {
       programmed = Cells(target_.device, repaired(targets, faults, range), seed_, address);
     }
     cells_.push_back(std::move(programmed));

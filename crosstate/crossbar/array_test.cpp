@@ -127,7 +127,7 @@ double weight_scale(const DeviceOptions& device, const std::vector<float>& w, st
 }
 
 TEST(Array, ReadVarianceIsThatOfItsCells) {
-  for (const char* base : {"target", "gmax"}) {
+  for (const NoiseBase base : {NoiseBase::kTarget, NoiseBase::kGmax}) {
     DeviceOptions device;
     device.g_min = 1;
     device.noise_relative_to = base;
@@ -187,7 +187,7 @@ TEST(Array, OneGaussianPerColumnEqualsNoiseOnEveryCell) {
 
 TEST(Array, IdleCellsDisturbWhereNoiseIsThatOfTheLargestConductance) {
   DeviceOptions device;
-  device.noise_relative_to = "gmax";
+  device.noise_relative_to = NoiseBase::kGmax;
   device.programming_noise = 0;
   // Row 0 holds the weight, row 1 is idle.
   const std::vector<float> w{1, 0};
@@ -246,7 +246,7 @@ TEST(Array, CellsHaveLevels) {
 
 TEST(Array, CompensationUndoesWhatAColumnLost) {
   Target target{ideal(), {.adc_gain_error = 0.1, .adc_offset = 2}, {}};
-  target.crossbar.compensation = "column";
+  target.crossbar.compensation = Compensation::kColumn;
   ProgrammedArray array({weights(), kRows, kColumns}, target, kSeed, kNumber);
   const auto error = [&] {
     double sum = 0;
@@ -270,8 +270,8 @@ TEST(Array, CompensationUndoesWhatAColumnLost) {
 
 // Known inputs that are wider than the codes would lose their upper bits in slices.
 TEST(Array, CompensationDrivesNothingThatCodesAreNot) {
-  for (const char* compensation : {"global", "column"}) {
-    SCOPED_TRACE(compensation);
+  for (const Compensation compensation : {Compensation::kGlobal, Compensation::kColumn}) {
+    SCOPED_TRACE(name_of(compensation));
     const Target target{ideal(), {.dac_bits = 2, .compensation = compensation}, {}};
     ProgrammedArray array({weights(), kRows, kColumns, 7, 3}, target, kSeed, kNumber);
     array.compensate();
@@ -283,7 +283,7 @@ TEST(Array, CompensationDrivesNothingThatCodesAreNot) {
 }
 
 TEST(Array, GlobalCompensationUndoesACommonDrift) {
-  Target target{{}, {.compensation = "global"}, {}};
+  Target target{{}, {.compensation = Compensation::kGlobal}, {}};
   target.device.model = "pcm";
   target.device.flicker = false;
   ProgrammedArray array({weights(), kRows, kColumns}, target, kSeed, kNumber);
@@ -501,7 +501,7 @@ TEST(ArrayCopies, OfEqualSignificanceAverageErrors) {
 TEST(ArrayCopies, OfFallingSignificanceHoldWhatTheOthersMiss) {
   DeviceOptions device;
   device.read_noise = 0;
-  device.noise_relative_to = "gmax";
+  device.noise_relative_to = NoiseBase::kGmax;
   for (const double slice_base : {4.0, 16.0}) {
     device.programming_noise = 0.08 / slice_base;  // errors stay within the next copy's range
     double before = weight_error(on(device, {}));
@@ -517,7 +517,7 @@ TEST(ArrayCopies, CannotCorrectBeyondTheReadThatFoundAnError) {
   DeviceOptions device;
   device.programming_noise = 0;
   device.read_noise = 0.02;
-  device.noise_relative_to = "gmax";
+  device.noise_relative_to = NoiseBase::kGmax;
   const ProgrammedArray array = on(device, {.slices = 2, .slice_base = 8});
   EXPECT_NEAR(weight_error(array), std::sqrt(2) * 0.02, 0.003);
   // The first copy's noise, and an eighth of the second's.
@@ -557,7 +557,8 @@ TEST(ArrayOffset, IsExactWithoutNoise) {
   for (const int cells : {1, 3}) {
     DeviceOptions device = ideal();
     device.g_min = 2.5;
-    const CrossbarOptions crossbar{.slices = cells, .slice_base = 4, .encoding = "offset"};
+    const CrossbarOptions crossbar{
+        .slices = cells, .slice_base = 4, .encoding = WeightEncoding::kOffset};
     const ProgrammedArray array = on(device, crossbar);
     EXPECT_EQ(array.bit_lines(), 65u);
     EXPECT_EQ(array.cells().targets().size(), 64u * 65);
@@ -572,7 +573,8 @@ TEST(ArrayOffset, AimsAtBothSidesOfTheMiddle) {
   device.g_min = 2;
   device.g_max = 10;
   const std::vector<float> w{-2, 0, 1, 2};
-  const ProgrammedArray array({w, 2, 2}, {device, {.encoding = "offset"}, {}}, kSeed, kNumber);
+  const ProgrammedArray array({w, 2, 2}, {device, {.encoding = WeightEncoding::kOffset}, {}}, kSeed,
+                              kNumber);
   const auto at = [&](std::size_t row, std::size_t line) {
     return array.cells().targets()[row * array.bit_lines() + line];
   };
@@ -588,12 +590,12 @@ TEST(ArrayOffset, AimsAtBothSidesOfTheMiddle) {
 TEST(ArrayOffset, AllColumnsHaveTheErrorOfTheReference) {
   DeviceOptions device;
   device.programming_noise = 0.05;
-  device.noise_relative_to = "gmax";
+  device.noise_relative_to = NoiseBase::kGmax;
   // Equal columns of weights of 0 and one that sets the scale.
   std::vector<float> w(kRows * kColumns, 0);
   std::fill_n(w.begin(), kColumns, 1.0f);
-  const ProgrammedArray array({w, kRows, kColumns}, {device, {.encoding = "offset"}, {}}, kSeed,
-                              kNumber);
+  const ProgrammedArray array({w, kRows, kColumns},
+                              {device, {.encoding = WeightEncoding::kOffset}, {}}, kSeed, kNumber);
   double common = 0, all = 0;  // variances
   for (std::size_t r = 1; r < kRows; ++r) {
     double sum = 0;
@@ -612,14 +614,14 @@ TEST(ArrayOffset, AllColumnsHaveTheErrorOfTheReference) {
 }
 
 TEST(ArrayOffset, HasLevelsAroundTheMiddle) {
-  const ProgrammedArray array = on(ideal(), {.levels = 5, .encoding = "offset"});
+  const ProgrammedArray array = on(ideal(), {.levels = 5, .encoding = WeightEncoding::kOffset});
   float top = 0;
   for (std::size_t r = 0; r < kRows; ++r) top = std::max(top, std::abs(weights()[r * kColumns]));
   for (const float w : column_of(array, 0)) {
     const float steps = std::abs(w) / top * 2;
     EXPECT_NEAR(steps, std::round(steps), 1e-4);
   }
-  EXPECT_THAT([] { validate(CrossbarOptions{.levels = 4, .encoding = "offset"}); },
+  EXPECT_THAT([] { validate(CrossbarOptions{.levels = 4, .encoding = WeightEncoding::kOffset}); },
               ThrowsMessage<Error>(HasSubstr("crossbar.levels = 4, expected an odd number")));
 }
 
@@ -634,43 +636,45 @@ DeviceOptions with_faults(double stuck) {
 TEST(ArrayFaults, MatterLessIfTheOtherCellIsSetAgainstThem) {
   const DeviceOptions device = with_faults(0.01);
   const double none = weight_error(on(device, {}));
-  const double cells = weight_error(on(device, {.remap = "cells"}));
+  const double cells = weight_error(on(device, {.remap = FaultRemap::kCells}));
   EXPECT_GT(none, 0.03);
   EXPECT_LT(cells, 0.6 * none);
 }
 
 TEST(ArrayFaults, MatterLessIfTheWorstColumnsMove) {
   const DeviceOptions device = with_faults(0.01);
-  const auto error = [&](int spares, const char* remap) {
+  const auto error = [&](int spares, FaultRemap remap) {
     const ProgrammedArray array = on(device, {.spare_columns = spares, .remap = remap});
     EXPECT_GT(array.moved_columns(), 0u);
     EXPECT_LE(array.moved_columns(), static_cast<std::size_t>(spares));
     return weight_error(array);
   };
   const double none = weight_error(on(device, {}));
-  const double few = error(4, "columns"), many = error(16, "columns");
+  const double few = error(4, FaultRemap::kColumns), many = error(16, FaultRemap::kColumns);
   EXPECT_LT(few, 0.9 * none);
   EXPECT_LT(many, 0.8 * few);
-  EXPECT_LT(error(16, "both"), 0.5 * weight_error(on(device, {.remap = "cells"})));
+  EXPECT_LT(error(16, FaultRemap::kBoth),
+            0.5 * weight_error(on(device, {.remap = FaultRemap::kCells})));
 }
 
 TEST(ArrayFaults, OfCopiesAreRepairedOnEach) {
   const DeviceOptions device = with_faults(0.01);
   for (const double slice_base : {1.0, 4.0}) {
-    const auto error = [&](const char* remap) {
+    const auto error = [&](FaultRemap remap) {
       return weight_error(
           on(device, {.spare_columns = 8, .remap = remap, .slices = 2, .slice_base = slice_base}));
     };
-    EXPECT_LT(error("both"), 0.6 * error("none"));
+    EXPECT_LT(error(FaultRemap::kBoth), 0.6 * error(FaultRemap::kNone));
   }
 }
 
 TEST(ArrayFaults, MoveColumnsOfSingleCells) {
   const DeviceOptions device = with_faults(0.01);
-  const double none = weight_error(on(device, {.encoding = "offset"}));
-  EXPECT_LT(
-      weight_error(on(device, {.spare_columns = 16, .remap = "columns", .encoding = "offset"})),
-      0.95 * none);
+  const double none = weight_error(on(device, {.encoding = WeightEncoding::kOffset}));
+  EXPECT_LT(weight_error(on(device, {.spare_columns = 16,
+                                     .remap = FaultRemap::kColumns,
+                                     .encoding = WeightEncoding::kOffset})),
+            0.95 * none);
 }
 
 TEST(ArrayFaults, SpareColumnsAreNotForWeights) {
@@ -681,7 +685,7 @@ TEST(ArrayFaults, SpareColumnsAreNotForWeights) {
         ProgrammedArray({nine, 1, 9}, {ideal(), small, {}}, 1, 0);
       },
       ThrowsMessage<Error>(HasSubstr("expected at most 8 x 8")));
-  EXPECT_THAT([] { validate(CrossbarOptions{.remap = "columns"}); },
+  EXPECT_THAT([] { validate(CrossbarOptions{.remap = FaultRemap::kColumns}); },
               ThrowsMessage<Error>(HasSubstr("crossbar.spare_columns = 0, expected at least 1")));
   EXPECT_THAT([] { validate(CrossbarOptions{.levels = 1}); },
               ThrowsMessage<Error>(HasSubstr("crossbar.levels = 1, expected 0 (any")));
@@ -692,8 +696,11 @@ TEST(ArrayFaults, SpareColumnsAreNotForWeights) {
   }
   EXPECT_THAT([] { validate(CrossbarOptions{.columns = 8, .spare_columns = 6}); },
               ThrowsMessage<Error>(HasSubstr("at least 3 fewer than crossbar.columns = 8")));
-  EXPECT_THAT([] { validate(CrossbarOptions{.remap = "cells", .encoding = "offset"}); },
-              ThrowsMessage<Error>(HasSubstr("expected none or columns")));
+  EXPECT_THAT(
+      [] {
+        validate(CrossbarOptions{.remap = FaultRemap::kCells, .encoding = WeightEncoding::kOffset});
+      },
+      ThrowsMessage<Error>(HasSubstr("expected none or columns")));
 }
 
 TEST(ArrayCopies, AreNotForExternalChips) {

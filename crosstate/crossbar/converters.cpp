@@ -45,7 +45,7 @@ ColumnConverters::ColumnConverters(const CrossbarOptions& options, std::vector<C
     offset_ = draws(options.adc_offset, 0, n, address, kAdcOffset);
     inl_ = draws(options.adc_inl, 0, n, address, kAdcInl);
   }
-  if (options.adc_range == "fixed") {
+  if (options.adc_range == AdcRange::kFixed) {
     for (std::size_t c = 0; c < n; ++c) {
       if (largest[c] > 0) {
         columns_[c].range = static_cast<float>(options.adc_full_scale) * largest[c];
@@ -56,7 +56,7 @@ ColumnConverters::ColumnConverters(const CrossbarOptions& options, std::vector<C
 }
 
 void ColumnConverters::calibrate(const std::vector<float>& seen) {
-  if (options_.adc_range != "calibrated") return;
+  if (options_.adc_range != AdcRange::kCalibrated) return;
   for (std::size_t c = 0; c < columns_.size(); ++c) {
     if (seen[c] > 0) columns_[c].range = static_cast<float>(options_.adc_margin) * seen[c];
   }
@@ -64,7 +64,7 @@ void ColumnConverters::calibrate(const std::vector<float>& seen) {
 }
 
 void ColumnConverters::set_steps() {
-  const bool learned = options_.adc_range == "learned";
+  const bool learned = options_.adc_range == AdcRange::kLearned;
   step_.clear();
   largest_.clear();
   between_.clear();

@@ -27,8 +27,7 @@ void fields(FieldList& list, CrossbarOptions& options) {
   list.add("remap", options.remap,
            "How stuck-at and open faults are repaired. columns: the columns with the largest fault "
            "errors move to spare columns; cells: the working cell of a pair is programmed to "
-           "compensate for the faulty one; both: both methods.")
-      .one_of({"none", "columns", "cells", "both"});
+           "compensate for the faulty one; both: both methods.");
   list.add("slices", options.slices,
            "Replication: the number of pairs that hold each weight, on as many copies of every "
            "array. More copies reduce cell errors at the cost of area.")
@@ -45,22 +44,18 @@ void fields(FieldList& list, CrossbarOptions& options) {
   list.add("encoding", options.encoding,
            "pair: a weight is the difference of two cells; offset: one cell minus a reference cell "
            "at the middle conductance, in a reference column that all columns share, which halves "
-           "the number of cells and doubles their errors.")
-      .one_of({"pair", "offset"});
+           "the number of cells and doubles their errors.");
   list.add("recurrence", options.recurrence,
            "increment: cells hold A - 1 and the previous state is added digitally, so that a "
            "relative cell error perturbs a pole no more than any other weight; direct: cells hold "
-           "A, so that a cell error can make a slow pole unstable.")
-      .one_of({"increment", "direct"});
+           "A, so that a cell error can make a slow pole unstable.");
   list.add("packing", options.packing,
            "packed: as many channels per array as fit along its diagonal; single: one array per "
-           "channel, most of whose cells stay idle.")
-      .one_of({"packed", "single"});
+           "channel, most of whose cells stay idle.");
   list.add("driven", options.driven,
            "Rows of a recurrent array that are driven at once. blocks: one block at a time, the "
            "rows of one mode for its next state or of one channel for its output, so that cells of "
-           "other blocks add no errors; all: every row, in two products per time step.")
-      .one_of({"blocks", "all"});
+           "other blocks add no errors; all: every row, in two products per time step.");
   list.add("drive_halvings", options.drive_halvings,
            "With driven = \"blocks\": how many times the drive level of a row may be halved, so "
            "that the cells of B, A and C all use their full conductance range; 0 for full levels.")
@@ -101,15 +96,13 @@ void fields(FieldList& list, CrossbarOptions& options) {
   list.add("adc_range", options.adc_range,
            "Range of the converters. learned: the range of the output codes, as trained; fixed: "
            "adc_full_scale times the largest possible sum; calibrated: adc_margin times the "
-           "largest sum observed on data.")
-      .one_of({"learned", "fixed", "calibrated"});
+           "largest sum observed on data.");
   list.add("increment_range", options.increment_range,
            "Range of the converters of states with recurrence = \"increment\" and learned ranges. "
            "codes: the range of the state's codes, so that the conversion itself rounds to the "
            "next code; fitted: the largest increment that the weights allow, if the steps are then "
            "half a code or less; the sum with the previous state is then rounded digitally. States "
-           "that are applied in slices always use codes.")
-      .one_of({"codes", "fitted"});
+           "that are applied in slices always use codes.");
   list.add("adc_full_scale", options.adc_full_scale,
            "Range of fixed converters relative to the largest sum that the weights allow.")
       .range(1e-6, 1);
@@ -130,11 +123,10 @@ void fields(FieldList& list, CrossbarOptions& options) {
       .in("steps")
       .range(0, 1e3);
   list.add(
-          "compensation", options.compensation,
-          "Digital correction of the converted sums, measured with known inputs after programming "
-          "and ageing. global: one factor per array; column: a factor and an offset per column "
-          "and, for state increments, a multiple of the previous state, which restores slow poles.")
-      .one_of({"none", "global", "column"});
+      "compensation", options.compensation,
+      "Digital correction of the converted sums, measured with known inputs after programming "
+      "and ageing. global: one factor per array; column: a factor and an offset per column "
+      "and, for state increments, a multiple of the previous state, which restores slow poles.");
 }
 
 void validate(const CrossbarOptions& options) {
@@ -157,17 +149,19 @@ void validate(const CrossbarOptions& options) {
                         ", expected at least 3 fewer than crossbar.columns = " +
                         std::to_string(options.columns));
   }
-  const bool moves = options.remap == "columns" || options.remap == "both";
+  const bool moves = options.remap == FaultRemap::kColumns || options.remap == FaultRemap::kBoth;
   if (moves && options.spare_columns == 0) {
-    fail("options", "crossbar.remap = \"" + options.remap +
+    fail("options", "crossbar.remap = \"" + name_of(options.remap) +
                         "\" with crossbar.spare_columns = 0, expected at least 1");
   }
-  if (options.encoding == "offset" && (options.remap == "cells" || options.remap == "both")) {
-    fail("options", "crossbar.remap = \"" + options.remap +
+  if (options.encoding == WeightEncoding::kOffset &&
+      (options.remap == FaultRemap::kCells || options.remap == FaultRemap::kBoth)) {
+    fail("options", "crossbar.remap = \"" + name_of(options.remap) +
                         "\", expected none or columns with crossbar.encoding = \"offset\": a "
                         "single cell has no partner that could compensate for a fault");
   }
-  if (options.encoding == "offset" && options.levels > 1 && options.levels % 2 == 0) {
+  if (options.encoding == WeightEncoding::kOffset && options.levels > 1 &&
+      options.levels % 2 == 0) {
     fail("options", "crossbar.levels = " + std::to_string(options.levels) +
                         ", expected an odd number, or 0 for any, with crossbar.encoding = "
                         "\"offset\": weights of 0 stand on the middle level");
@@ -177,8 +171,8 @@ void validate(const CrossbarOptions& options) {
 ArrayGeometry array_geometry(const CrossbarOptions& options) {
   return {.rows = static_cast<std::size_t>(options.rows),
           .columns = static_cast<std::size_t>(options.columns - options.spare_columns),
-          .drive_halvings = options.driven == "blocks" ? options.drive_halvings : 0,
-          .kept = options.recurrence == "increment" ? 1.0f : 0.0f};
+          .drive_halvings = options.driven == DrivenRows::kBlocks ? options.drive_halvings : 0,
+          .kept = options.recurrence == PoleStorage::kIncrement ? 1.0f : 0.0f};
 }
 
 }  // namespace crosstate

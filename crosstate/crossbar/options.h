@@ -1,27 +1,72 @@
 // The size of a crossbar array, how weights are mapped to it, and its converters.
 #pragma once
 
+#include <array>
 #include <string>
 
 #include "crosstate/analog/placement.h"
+#include "crosstate/base/named.h"
 #include "crosstate/base/options.h"
 
 namespace crosstate {
+
+enum class FaultRemap { kNone, kColumns, kCells, kBoth };
+template <>
+inline constexpr std::array kNames<FaultRemap> = {
+    Named{"none", FaultRemap::kNone}, Named{"columns", FaultRemap::kColumns},
+    Named{"cells", FaultRemap::kCells}, Named{"both", FaultRemap::kBoth}};
+
+enum class WeightEncoding { kPair, kOffset };
+template <>
+inline constexpr std::array kNames<WeightEncoding> = {Named{"pair", WeightEncoding::kPair},
+                                                      Named{"offset", WeightEncoding::kOffset}};
+
+enum class PoleStorage { kIncrement, kDirect };
+template <>
+inline constexpr std::array kNames<PoleStorage> = {Named{"increment", PoleStorage::kIncrement},
+                                                   Named{"direct", PoleStorage::kDirect}};
+
+enum class ChannelPacking { kPacked, kSingle };
+template <>
+inline constexpr std::array kNames<ChannelPacking> = {Named{"packed", ChannelPacking::kPacked},
+                                                      Named{"single", ChannelPacking::kSingle}};
+
+enum class DrivenRows { kBlocks, kAll };
+template <>
+inline constexpr std::array kNames<DrivenRows> = {Named{"blocks", DrivenRows::kBlocks},
+                                                  Named{"all", DrivenRows::kAll}};
+
+enum class AdcRange { kLearned, kFixed, kCalibrated };
+template <>
+inline constexpr std::array kNames<AdcRange> = {Named{"learned", AdcRange::kLearned},
+                                                Named{"fixed", AdcRange::kFixed},
+                                                Named{"calibrated", AdcRange::kCalibrated}};
+
+enum class IncrementRange { kCodes, kFitted };
+template <>
+inline constexpr std::array kNames<IncrementRange> = {Named{"codes", IncrementRange::kCodes},
+                                                      Named{"fitted", IncrementRange::kFitted}};
+
+enum class Compensation { kNone, kGlobal, kColumn };
+template <>
+inline constexpr std::array kNames<Compensation> = {Named{"none", Compensation::kNone},
+                                                    Named{"global", Compensation::kGlobal},
+                                                    Named{"column", Compensation::kColumn}};
 
 struct CrossbarOptions {
   int rows = 64;                         // of signed pairs: word lines
   int columns = 64;                      // of signed pairs: two bit lines each
   int levels = 0;                        // conductance levels of a cell; 0: continuous
   int spare_columns = 0;                 // of them, kept free
-  std::string remap = "none";            // of faults: none | columns | cells | both
+  FaultRemap remap = FaultRemap::kNone;  // of faults: none | columns | cells | both
   int slices = 1;                        // copies of every array (replication)
   double slice_base = 1;                 // significance of a copy relative to the next; 1: equal
-  std::string encoding = "pair";         // pair | offset
-  std::string recurrence = "increment";  // increment | direct
-  std::string packing = "packed";        // packed | single
-  std::string driven = "blocks";         // rows of a recurrent array at once: blocks | all
-  int ir_drop_iterations = 0;            // of IR-drop compensation of the targets
-  int drive_halvings = kDriveHalvings;   // of a row's level, to balance B, A and C; 0: full level
+  WeightEncoding encoding = WeightEncoding::kPair;   // pair | offset
+  PoleStorage recurrence = PoleStorage::kIncrement;  // increment | direct
+  ChannelPacking packing = ChannelPacking::kPacked;  // packed | single
+  DrivenRows driven = DrivenRows::kBlocks;  // rows of a recurrent array at once: blocks | all
+  int ir_drop_iterations = 0;               // of IR-drop compensation of the targets
+  int drive_halvings = kDriveHalvings;  // of a row's level, to balance B, A and C; 0: full level
 
   int dac_bits = 8;
   double dac_gain_error = 0;  // relative standard deviation over rows
@@ -29,17 +74,17 @@ struct CrossbarOptions {
   double dac_noise = 0;       // rms of a drive, in steps
 
   int adc_bits = 8;
-  int partial_bits = 0;                   // of converters of partial sums; 0: not rounded
-  std::string adc_range = "learned";      // learned | fixed | calibrated
-  std::string increment_range = "codes";  // codes | fitted
-  double adc_full_scale = 0.25;           // fixed: share of the largest possible sum
-  double adc_margin = 1.1;                // calibrated: times the largest sum seen
-  double adc_gain_error = 0;              // relative standard deviation over columns
-  double adc_offset = 0;                  // standard deviation over columns, in steps
-  double adc_inl = 0;                     // largest INL of a column, standard deviation, in steps
-  double adc_noise = 0;                   // rms of a conversion, in steps
+  int partial_bits = 0;                     // of converters of partial sums; 0: not rounded
+  AdcRange adc_range = AdcRange::kLearned;  // learned | fixed | calibrated
+  IncrementRange increment_range = IncrementRange::kCodes;  // codes | fitted
+  double adc_full_scale = 0.25;  // fixed: share of the largest possible sum
+  double adc_margin = 1.1;       // calibrated: times the largest sum seen
+  double adc_gain_error = 0;     // relative standard deviation over columns
+  double adc_offset = 0;         // standard deviation over columns, in steps
+  double adc_inl = 0;            // largest INL of a column, standard deviation, in steps
+  double adc_noise = 0;          // rms of a conversion, in steps
 
-  std::string compensation = "none";  // none | global | column
+  Compensation compensation = Compensation::kNone;  // none | global | column
 };
 
 /// Binds the fields of section "crossbar".

@@ -21,12 +21,12 @@ void check_external(const Target& target) {
     fail("options", "crossbar.slices = " + std::to_string(crossbar.slices) +
                         ", expected 1 with external.command, whose arrays have no copies");
   }
-  if (crossbar.remap != "none") {
-    fail("options", "crossbar.remap = \"" + crossbar.remap +
+  if (crossbar.remap != FaultRemap::kNone) {
+    fail("options", "crossbar.remap = \"" + name_of(crossbar.remap) +
                         "\", expected none with external.command, whose faults are not known");
   }
-  if (crossbar.encoding != "pair") {
-    fail("options", "crossbar.encoding = \"" + crossbar.encoding +
+  if (crossbar.encoding != WeightEncoding::kPair) {
+    fail("options", "crossbar.encoding = \"" + name_of(crossbar.encoding) +
                         "\", expected pair with external.command, whose bit lines come in pairs");
   }
 }

@@ -370,7 +370,7 @@ TEST_F(AudioTest, RefusesDirectoriesWithoutRecordings) {
   expect_refused({"no recordings"});
   EXPECT_FALSE(holds_audio(sounds_.path()));
   DataOptions options;
-  options.layout = "names";
+  options.layout = RecordingLayout::kNames;
   sounds_.write("class/x.wav", noise(20, 1));
   expect_refused({"no recordings"}, options);
   EXPECT_THAT([&] { read_audio(sounds_.path() / "absent", {}); },
@@ -393,7 +393,7 @@ TEST_F(AudioTest, RefusesASingleClass) {
   sounds_.write("recordings/a_bob_0.wav", noise(20, 1));
   expect_refused({"one class, \"a\"", "at least two"});
   DataOptions options;
-  options.layout = "folders";
+  options.layout = RecordingLayout::kFolders;
   expect_refused({"one class, \"recordings\"", "at least two"}, options);
 }
 

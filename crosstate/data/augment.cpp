@@ -136,7 +136,8 @@ void Augmenter::make(std::uint32_t epoch, std::size_t item, FrontEndStream& stre
   vary_samples(options_, front_end_.sample_rate(), front_end_.hop(), random, samples);
   stream.push(samples, frames);
   const FrontEndOptions& o = front_end_.options();
-  const std::size_t bands = o.kind == "waveform" ? 1 : static_cast<std::size_t>(o.bands);
+  const std::size_t bands =
+      o.kind == FrontEndKind::kWaveform ? 1 : static_cast<std::size_t>(o.bands);
   const double hop = static_cast<double>(front_end_.hop()) / front_end_.sample_rate();
   mask_frames(options_, bands, front_end_.features(), hop, random, frames);
 }

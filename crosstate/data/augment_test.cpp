@@ -208,7 +208,7 @@ TEST(AugmentOptions, LeaveBandsOfEveryRecording) {
   EXPECT_THAT([&] { validate(options, front_end); },
               ThrowsMessage<Error>(HasSubstr("augment.band_mask = 8")));
   front_end.bands = 20;
-  front_end.kind = "waveform";
+  front_end.kind = FrontEndKind::kWaveform;
   EXPECT_THAT([&] { validate(options, front_end); },
               ThrowsMessage<Error>(HasSubstr("augment.band_masks = 1")));
   options.band_masks = 0;

@@ -62,7 +62,7 @@ FrontEnd::FrontEnd(const FrontEndOptions& options, int sample_rate)
   if (sample_rate < 1) {
     fail("front end", "sample rate " + std::to_string(sample_rate) + " Hz, expected at least 1");
   }
-  if (options.kind == "waveform" && options.deltas) {
+  if (options.kind == FrontEndKind::kWaveform && options.deltas) {
     fail("options", "front_end.deltas = true, expected false with front_end.kind = \"waveform\"");
   }
   mean_.assign(features(), 0);
@@ -71,7 +71,7 @@ FrontEnd::FrontEnd(const FrontEndOptions& options, int sample_rate)
 }
 
 std::size_t FrontEnd::features() const {
-  if (options_.kind == "waveform") return 1;
+  if (options_.kind == FrontEndKind::kWaveform) return 1;
   return static_cast<std::size_t>(options_.bands) * (options_.deltas ? 2 : 1);
 }
 
@@ -80,7 +80,7 @@ std::size_t FrontEnd::window_kept() const {
 }
 
 std::size_t FrontEnd::hop_kept() const {
-  if (options_.kind == "waveform") return 1;
+  if (options_.kind == FrontEndKind::kWaveform) return 1;
   return samples_in(options_.hop, static_cast<double>(sample_rate_) / options_.decimation);
 }
 
@@ -89,7 +89,7 @@ std::size_t FrontEnd::hop() const {
 }
 
 std::size_t FrontEnd::window() const {
-  const std::size_t kept = options_.kind == "waveform" ? 1 : window_kept();
+  const std::size_t kept = options_.kind == FrontEndKind::kWaveform ? 1 : window_kept();
   return kept * static_cast<std::size_t>(options_.decimation);
 }
 
@@ -166,7 +166,7 @@ FrontEndStream::FrontEndStream(const FrontEnd& front_end) : front_end_(front_end
                                             {},
                                             {},
                                             std::vector<float>(front_end.features())});
-  if (o.kind == "waveform") return;
+  if (o.kind == FrontEndKind::kWaveform) return;
   const double rate = static_cast<double>(front_end.sample_rate()) / o.decimation;
   stages_->bands.emplace(MelShape{front_end.window_kept(), rate, static_cast<std::size_t>(o.bands),
                                   o.low, o.high > 0 ? o.high : rate / 2, o.floor});

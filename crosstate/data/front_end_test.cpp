@@ -33,8 +33,8 @@ std::vector<float> frames_of(const FrontEnd& front_end, std::span<const float> s
 std::vector<FrontEndOptions> kinds() {
   std::vector<FrontEndOptions> all(5);
   all[1].deltas = true;
-  all[2].kind = "waveform";
-  all[3].kind = "waveform";
+  all[2].kind = FrontEndKind::kWaveform;
+  all[3].kind = FrontEndKind::kWaveform;
   all[3].decimation = 3;
   all[4].decimation = 2;
   all[4].frame = 11.3;
@@ -169,7 +169,7 @@ class ExactFrontEnd {
   std::vector<double> frames(const std::vector<float>& samples) {
     const std::vector<double> x(samples.begin(), samples.end()), y = decimated(x);
     std::vector<double> out;
-    if (o_.kind == "waveform") {
+    if (o_.kind == FrontEndKind::kWaveform) {
       const std::ptrdiff_t taps = o_.decimation == 1 ? 1 : 55 * o_.decimation | 1;
       for (std::size_t j = 0; j < y.size(); ++j) {
         out.push_back(y[j]);
@@ -278,7 +278,7 @@ class ExactFrontEnd {
 TEST(FrontEnd, IsWithinTheDocumentedErrorOfItsFormulas) {
   std::vector<FrontEndOptions> all = kinds();
   all.push_back({.floor = -120});
-  all.push_back({.kind = "waveform", .decimation = 64});
+  all.push_back({.kind = FrontEndKind::kWaveform, .decimation = 64});
   for (const FrontEndOptions& options : all) {
     // Quiet, loud, and a tone of full scale over next to nothing.
     std::vector<std::vector<float>> signals = {noise(2400, 4, 1e-4), noise(2400, 5, 1),
@@ -292,7 +292,8 @@ TEST(FrontEnd, IsWithinTheDocumentedErrorOfItsFormulas) {
       for (std::size_t i = 0; i < got.size(); ++i) {
         worst = std::max(worst, std::abs(double{got[i]} - wanted[i]) / exact.bounds[i]);
       }
-      EXPECT_LE(worst, 1) << options.kind << " by " << options.decimation << ", signal " << n;
+      EXPECT_LE(worst, 1) << name_of(options.kind) << " by " << options.decimation << ", signal "
+                          << n;
     }
   }
 }
@@ -331,8 +332,8 @@ TEST(FrontEnd, NormalisesByTheTrainingSetAlone) {
           ++count;
         }
       }
-      EXPECT_NEAR(sum / count, 0, 1e-4) << options.kind << f;
-      EXPECT_NEAR(squares / count, 1, 1e-3) << options.kind << f;
+      EXPECT_NEAR(sum / count, 0, 1e-4) << name_of(options.kind) << f;
+      EXPECT_NEAR(squares / count, 1, 1e-3) << name_of(options.kind) << f;
     }
     const std::vector<float> mean = front_end.mean();
     make_sequences(test, front_end, pool);
@@ -387,7 +388,7 @@ TEST(FrontEnd, RefusesWhatDoesNotFit) {
   options.high = 50;
   EXPECT_THAT([&] { FrontEnd(options, 8000); }, ThrowsMessage<Error>(HasSubstr("front_end.high")));
   options = {};
-  options.kind = "waveform";
+  options.kind = FrontEndKind::kWaveform;
   options.deltas = true;
   EXPECT_THAT([&] { FrontEnd(options, 8000); }, ThrowsMessage<Error>(HasSubstr("deltas")));
   EXPECT_THAT([&] { FrontEnd({}, 0); }, ThrowsMessage<Error>(HasSubstr("sample rate 0")));

@@ -27,8 +27,7 @@ void fields(FieldList& list, DataOptions& options) {
   list.section("data");
   list.add("directory", options.directory,
            "Where the four MNIST files, the recordings or the series are; empty: built-in sample.");
-  list.add("kind", options.kind, "What is in the directory; auto looks.")
-      .one_of({"auto", "mnist", "audio", "series"});
+  list.add("kind", options.kind, "What is in the directory; auto looks.");
   std::vector<std::string> task_choices = task_names();
   task_choices.insert(task_choices.begin(), "auto");
   list.add("task", options.task,
@@ -50,10 +49,9 @@ void fields(FieldList& list, DataOptions& options) {
            "MNIST; 0: leaves them in order.")
       .range(0, 9e18);
   list.add(
-          "layout", options.layout,
-          "Of recordings. names: files label_speaker_n.wav; folders: one per class; auto looks. In "
-          "folders train, test and validation, if there are any; classes: every folder is a class.")
-      .one_of({"auto", "names", "folders", "classes"});
+      "layout", options.layout,
+      "Of recordings. names: files label_speaker_n.wav; folders: one per class; auto looks. In "
+      "folders train, test and validation, if there are any; classes: every folder is a class.");
   list.add("test_indices", options.test_indices,
            "Layout names: recordings with these numbers n are the test set.");
   list.add("test_share", options.test_share,
@@ -75,8 +73,7 @@ void fields(FieldList& list, DataOptions& options) {
 
 void fields(FieldList& list, FrontEndOptions& options) {
   list.section("front_end");
-  list.add("kind", options.kind, "What the network hears: energies in bands, or the samples.")
-      .one_of({"log-mel", "waveform"});
+  list.add("kind", options.kind, "What the network hears: energies in bands, or the samples.");
   list.add("decimation", options.decimation,
            "Keeps every n-th sample behind a low-pass; raise where the task has no high tones.")
       .range(1, 64);
@@ -150,7 +147,7 @@ void validate(const AugmentOptions& options) {
 
 void validate(const AugmentOptions& options, const FrontEndOptions& front_end) {
   if (options.band_masks == 0) return;
-  if (front_end.kind == "waveform") {
+  if (front_end.kind == FrontEndKind::kWaveform) {
     fail("options", "augment.band_masks = " + std::to_string(options.band_masks) +
                         ", expected 0 with front_end.kind = \"waveform\", which has no bands");
   }

@@ -1,10 +1,12 @@
 // Where sequences come from, what is done to them before the network, and how training varies them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "crosstate/base/named.h"
 #include "crosstate/base/options.h"
 #include "crosstate/task/task.h"
 
@@ -13,29 +15,47 @@ namespace crosstate {
 /// Images (also the built-in sample), recordings, or series in CSV or NPZ files.
 enum class DataKind { kImages, kRecordings, kSeries };
 
+/// What a directory holds, as a setting; kAuto looks.
+enum class DataFormat { kAuto, kMnist, kAudio, kSeries };
+template <>
+inline constexpr std::array kNames<DataFormat> = {
+    Named{"auto", DataFormat::kAuto}, Named{"mnist", DataFormat::kMnist},
+    Named{"audio", DataFormat::kAudio}, Named{"series", DataFormat::kSeries}};
+
+enum class RecordingLayout { kAuto, kNames, kFolders, kClasses };
+template <>
+inline constexpr std::array kNames<RecordingLayout> = {
+    Named{"auto", RecordingLayout::kAuto}, Named{"names", RecordingLayout::kNames},
+    Named{"folders", RecordingLayout::kFolders}, Named{"classes", RecordingLayout::kClasses}};
+
+enum class FrontEndKind { kLogMel, kWaveform };
+template <>
+inline constexpr std::array kNames<FrontEndKind> = {Named{"log-mel", FrontEndKind::kLogMel},
+                                                    Named{"waveform", FrontEndKind::kWaveform}};
+
 struct DataOptions {
-  std::string directory;               // empty: the built-in sample
-  std::string kind = "auto";           // auto | mnist | audio | series
-  std::string task = "auto";           // auto: classification | the name of a task
-  int train_limit = 0;                 // sequences used of each part, the first ones; 0: all
-  int test_limit = 0;                  // likewise
-  std::uint64_t permutation_seed = 0;  // 0: time steps stay in order
+  std::string directory;                // empty: the built-in sample
+  DataFormat kind = DataFormat::kAuto;  // auto | mnist | audio | series
+  std::string task = "auto";            // auto: classification | the name of a task
+  int train_limit = 0;                  // sequences used of each part, the first ones; 0: all
+  int test_limit = 0;                   // likewise
+  std::uint64_t permutation_seed = 0;   // 0: time steps stay in order
   // Series only.
   int channels = 1;  // values per time step, in CSV files
   int targets = 1;   // target values per sequence, in CSV files
   // Recordings only.
-  std::string layout = "auto";       // auto | names | folders | classes
-  std::string test_indices = "0-4";  // of layout "names"
-  double test_share = 0.1;           // of layout "folders" without train/ and test/
-  std::string test_speaker;          // empty: split by index or name
-  std::string validation_speaker;    // empty: train.validation
-  int sample_rate = 0;               // Hz; 0: that of the first file
-  double longest = 30;               // seconds
+  RecordingLayout layout = RecordingLayout::kAuto;  // auto | names | folders | classes
+  std::string test_indices = "0-4";                 // of layout "names"
+  double test_share = 0.1;                          // of layout "folders" without train/ and test/
+  std::string test_speaker;                         // empty: split by index or name
+  std::string validation_speaker;                   // empty: train.validation
+  int sample_rate = 0;                              // Hz; 0: that of the first file
+  double longest = 30;                              // seconds
 };
 
 /// What turns samples into the network's input; see FrontEnd.
 struct FrontEndOptions {
-  std::string kind = "log-mel";  // log-mel | waveform
+  FrontEndKind kind = FrontEndKind::kLogMel;  // log-mel | waveform
   int decimation = 1;
   double frame = 25;  // ms
   double hop = 10;    // ms

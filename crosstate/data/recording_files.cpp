@@ -296,7 +296,7 @@ class Finder {
   RecordingFiles run() {
     if (!top_.unreadable.empty()) fail(top_.path.string(), "cannot be read: " + top_.unreadable);
     const std::vector<PartFolder> parts =
-        options_.layout == "classes" ? std::vector<PartFolder>() : find_parts(top_);
+        options_.layout == RecordingLayout::kClasses ? std::vector<PartFolder>() : find_parts(top_);
     if (parts.empty()) {
       result_.files = files_of(resolve());
       follow_lists();
@@ -336,7 +336,7 @@ class Finder {
   // A directory whose only sounds are in one of its folders stands for that folder, as the root of
   // a checked-out set does, unless the names show that the folder is a class.
   const Folder& resolve() const {
-    if (options_.layout != "auto" || !top_.sounds.empty()) return top_;
+    if (options_.layout != RecordingLayout::kAuto || !top_.sounds.empty()) return top_;
     const Folder* only = nullptr;
     for (const Folder* folder : top_.visible()) {
       if (folder->sounds.empty()) continue;
@@ -350,8 +350,8 @@ class Finder {
 
   // Whether the files of the directory itself, not those of its folders, are the recordings.
   bool goes_by_names(const Folder& folder) const {
-    if (options_.layout == "names") return true;
-    if (options_.layout != "auto" || folder.sounds.empty()) return false;
+    if (options_.layout == RecordingLayout::kNames) return true;
+    if (options_.layout != RecordingLayout::kAuto || folder.sounds.empty()) return false;
     if (std::any_of(folder.sounds.begin(), folder.sounds.end(), tells_label)) return true;
     const std::vector<const Folder*> folders = folder.visible();
     return std::all_of(folders.begin(), folders.end(),

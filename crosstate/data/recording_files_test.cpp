@@ -115,7 +115,7 @@ TEST_F(RecordingFilesTest, PartsBesideClassesAreRefused) {
                                             "data.layout = \"classes\""};
   expect_refused(message);
   DataOptions options;
-  options.layout = "folders";
+  options.layout = RecordingLayout::kFolders;
   expect_refused(message, options);
   // Folders that hold nothing do no harm.
   fs::remove_all(sounds_.path() / "bus");
@@ -127,7 +127,7 @@ TEST_F(RecordingFilesTest, LayoutClassesTakesEveryFolderForAClass) {
   put_all({"train/0.wav", "bus/1.wav", "car/2.wav"});
   expect_refused({"train", "bus, car"});
   DataOptions options;
-  options.layout = "classes";
+  options.layout = RecordingLayout::kClasses;
   EXPECT_THAT(classes(find(options)), ElementsAre("bus", "car", "train"));
 }
 

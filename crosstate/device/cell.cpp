@@ -8,7 +8,7 @@ namespace crosstate {
 namespace {
 
 double noise_base(const DeviceOptions& options, double conductance) {
-  return options.noise_relative_to == "gmax" ? gaussian_range(options).high : conductance;
+  return options.noise_relative_to == NoiseBase::kGmax ? gaussian_range(options).high : conductance;
 }
 
 }  // namespace

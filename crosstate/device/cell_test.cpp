@@ -40,7 +40,7 @@ TEST(Cell, SpreadsInProportionToTheTarget) {
 
 TEST(Cell, SpreadsByTheLargestConductance) {
   DeviceOptions options;
-  options.noise_relative_to = "gmax";
+  options.noise_relative_to = NoiseBase::kGmax;
   for (const double target : {5.0, 25.0}) {
     expect_gaussian(programmed(options, target), target, 0.02 * 25);
   }
@@ -48,7 +48,7 @@ TEST(Cell, SpreadsByTheLargestConductance) {
 
 TEST(Cell, NeverHoldsLessThanNothing) {
   DeviceOptions options;
-  options.noise_relative_to = "gmax";
+  options.noise_relative_to = NoiseBase::kGmax;
   std::uint32_t zeros = 0;
   for (std::uint32_t cell = 0; cell < kCells; ++cell) {
     const double g = program(options, 0, {1, 1, cell});
@@ -77,7 +77,7 @@ TEST(Cell, ReadsVaryByTargetOrByTheLargestConductance) {
   DeviceOptions options;
   EXPECT_DOUBLE_EQ(read_deviation(options, 5), 0.05);
   EXPECT_DOUBLE_EQ(read_deviation(options, 0), 0);
-  options.noise_relative_to = "gmax";
+  options.noise_relative_to = NoiseBase::kGmax;
   EXPECT_DOUBLE_EQ(read_deviation(options, 5), 0.25);
   EXPECT_DOUBLE_EQ(read_deviation(options, 0), 0.25);
 }

@@ -82,7 +82,7 @@ TEST(Cells, DifferByChipAndArray) {
 }
 
 TEST(Cells, OfGaussianAreTheSingleCellsOfCellH) {
-  for (const char* base : {"target", "gmax"}) {
+  for (const NoiseBase base : {NoiseBase::kTarget, NoiseBase::kGmax}) {
     DeviceOptions options;
     options.noise_relative_to = base;
     options.g_max = 40;
@@ -159,7 +159,7 @@ TEST(Cells, FaultsComeByRate) {
 
 TEST(Cells, FaultsComeByMap) {
   DeviceOptions options = of("gaussian");
-  options.noise_relative_to = "gmax";
+  options.noise_relative_to = NoiseBase::kGmax;
   options.g_min = 2;
   const std::vector<std::uint8_t> map{0, 1, 2, 3, 0};
   const std::vector<double> targets(5, 10);

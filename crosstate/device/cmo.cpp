@@ -18,7 +18,9 @@ double relaxed_deviation(double seconds) { return 0.04201 * std::log(seconds) + 
 class Cmo : public DeviceModel {
  public:
   explicit Cmo(const DeviceOptions& options)
-      : strict_(options.acceptance == "0.2"), relaxes_(options.drift), flickers_(options.flicker) {}
+      : strict_(options.acceptance == CmoAcceptance::kStrict),
+        relaxes_(options.drift),
+        flickers_(options.flicker) {}
 
   ConductanceRange range() const override { return {9, 88.2}; }
   double first_time() const override { return 1; }

@@ -133,13 +133,11 @@ void fields(FieldList& list, DeviceOptions& options) {
       .range(0, 1);
   list.add("noise_relative_to", options.noise_relative_to,
            "Model gaussian: noise is proportional to a cell's conductance (target) or equal for "
-           "all cells, idle ones included (gmax).")
-      .one_of({"target", "gmax"});
+           "all cells, idle ones included (gmax).");
   list.add("table", options.table,
            "CSV file of the models table and taox: time,target,mean,sigma (s, uS).");
   list.add("acceptance", options.acceptance,
-           "Model rram-cmo: acceptance range of its write-verify, in % of the target.")
-      .one_of({"0.2", "2"});
+           "Model rram-cmo: acceptance range of its write-verify, in % of the target.");
   time_fields(list, options);
   program_fields(list, options);
   cell_fields(list, options);

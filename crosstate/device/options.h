@@ -1,22 +1,34 @@
 // A kind of memristive cell: its statistics, its programming and its faults.
 #pragma once
 
+#include <array>
 #include <string>
 
+#include "crosstate/base/named.h"
 #include "crosstate/base/options.h"
 
 namespace crosstate {
+
+enum class NoiseBase { kTarget, kGmax };
+template <>
+inline constexpr std::array kNames<NoiseBase> = {Named{"target", NoiseBase::kTarget},
+                                                 Named{"gmax", NoiseBase::kGmax}};
+
+enum class CmoAcceptance { kStrict, kWide };
+template <>
+inline constexpr std::array kNames<CmoAcceptance> = {Named{"0.2", CmoAcceptance::kStrict},
+                                                     Named{"2", CmoAcceptance::kWide}};
 
 struct DeviceOptions {
   std::string model = "gaussian";  // a name of device/models.h
   double g_min = 0, g_max = 0;     // uS; 0: the model's own
   // For the model gaussian.
-  double programming_noise = 0.02;           // relative standard deviation, drawn once per cell
-  double read_noise = 0.01;                  // relative standard deviation, drawn at every read
-  std::string noise_relative_to = "target";  // target | gmax
+  double programming_noise = 0.02;  // relative standard deviation, drawn once per cell
+  double read_noise = 0.01;         // relative standard deviation, drawn at every read
+  NoiseBase noise_relative_to = NoiseBase::kTarget;  // target | gmax
   // For other models.
-  std::string table;               // CSV file of the models table and taox
-  std::string acceptance = "0.2";  // %, of rram-cmo: 0.2 | 2
+  std::string table;                                  // CSV file of the models table and taox
+  CmoAcceptance acceptance = CmoAcceptance::kStrict;  // %, of rram-cmo: 0.2 | 2
 
   bool drift = true;             // the state changes in time
   bool flicker = true;           // 1/f noise

@@ -32,10 +32,6 @@ TEST(DeviceOptions, RejectsBadValues) {
   options = {};
   options.read_noise = -0.1;
   EXPECT_THAT([&] { validate(options); }, ThrowsMessage<Error>(HasSubstr("device.read_noise")));
-  options = {};
-  options.noise_relative_to = "moon";
-  EXPECT_THAT([&] { validate(options); },
-              ThrowsMessage<Error>(HasSubstr("device.noise_relative_to")));
   EXPECT_NO_THROW(validate(DeviceOptions{}));
 }
 
@@ -50,10 +46,7 @@ TEST(DeviceOptions, AreChecked) {
   options.table = "x.csv";
   refused(options, "device.table");
   options = of("pcm");
-  options.acceptance = "2";
-  refused(options, "device.acceptance");
-  options = of("rram-cmo");
-  options.acceptance = "0.3";
+  options.acceptance = CmoAcceptance::kWide;
   refused(options, "device.acceptance");
   options = of("moon");
   refused(options, "device.model");

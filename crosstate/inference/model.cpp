@@ -138,7 +138,7 @@ std::string Model::not_integer() const {
   }
   const std::string site = site_in_floating_point(*network());
   if (!site.empty()) return site + ": no integer network, so no chip holds it";
-  if (network()->options().norm == "none") return "";
+  if (network()->options().norm == Norm::kNone) return "";
   return "integer network: norm is '" + network()->options().norm +
          "', expected none: norms must be folded";
 }
@@ -157,7 +157,7 @@ IntegerNetwork Model::integers() const {
 Model Model::to_integers() const { return Model(integers(), preparation_, name_); }
 
 Model Model::folded() const {
-  if (network() == nullptr || network()->options().norm != "batch") return *this;
+  if (network() == nullptr || network()->options().norm != Norm::kBatch) return *this;
   Network network = *this->network();
   network.fold_norms();
   return Model(std::move(network), preparation_, name_);

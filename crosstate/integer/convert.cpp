@@ -104,7 +104,7 @@ class Converter {
     n.modes = s_.modes();
     n.complex = s_.complex();
     n.gated = s_.gated();
-    n.pool_last = s_.options.pooling == "last";
+    n.pool_last = s_.options.pooling == Pooling::kLast;
     n.input = format_of(c_.input, "input");
     n.residual = format_of(c_.residual, "residual");
     n.state_bits = s_.quant.state.bits;
@@ -254,9 +254,9 @@ std::string site_in_floating_point(const QuantOptions& q, bool gated) {
 IntegerNetwork to_integers(const Network& network) {
   const std::string site = site_in_floating_point(network);
   if (!site.empty()) fail("integer network", site + " leaves values in floating point");
-  if (network.options().norm != "none") {
+  if (network.options().norm != Norm::kNone) {
     fail("integer network",
-         "norm is '" + network.options().norm + "', expected none: norms must be folded");
+         "norm is '" + name_of(network.options().norm) + "', expected none: norms must be folded");
   }
   return Converter(network).run();
 }

@@ -184,15 +184,6 @@ QuantizationScheme scheme_from(const json& object, const std::string& where) {
   QuantizationScheme scheme;
   scheme_fields(scheme).from_json(object, where);
   if (scheme.parameters == 0) fail(where, "no 'model.parameters'");
-  ModelOptions model;
-  model.activation = scheme.activation_function;
-  model.gate = scheme.gate_function;
-  try {
-    activation_of(model);
-    gate_of(model);
-  } catch (const Error& error) {
-    fail(where, error.what());
-  }
   return scheme;
 }
 

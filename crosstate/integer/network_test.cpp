@@ -253,7 +253,7 @@ TEST(IntegerNetwork, NeedsEverySiteRoundedAndNormsFolded) {
   EXPECT_THAT([&] { to_integers(integer_test::rounded_network(1, set, format)); },
               ThrowsMessage<Error>(HasSubstr("quant.state.bits = 0 leaves")));
   ModelOptions o = integer_test::shape(1);
-  o.norm = "batch";
+  o.norm = Norm::kBatch;
   Network network = reference::random_network(o, integer_test::kTask);
   EXPECT_THAT([&] { to_integers(network); }, ThrowsMessage<Error>(HasSubstr("not quantized")));
   ThreadPool pool(1);

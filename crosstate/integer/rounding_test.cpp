@@ -28,10 +28,13 @@ struct Case {
 // Channels beyond one group of lanes, and sequences of all lengths.
 Case make_case(int number, const std::string& rounding, bool real) {
   ModelOptions o = reference::small_options();
-  o.norm = "none";
+  o.norm = Norm::kNone;
   o.layers = 1 + number % 3;
   o.channels = number % 2 == 0 ? 3 : 19;
-  if (real) o.modes = o.init = "real";
+  if (real) {
+    o.modes = ModeKind::kReal;
+    o.init = PoleStart::kReal;
+  }
   QuantOptions q;
   q.preset = number % 2 == 0 ? "w8a8s8" : "w4a6s5";
   q.state.rounding = rounding;

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "crosstate/model/options.h"
+
 namespace crosstate {
 
 /// The settings of a weight site: channel | tensor, free | pow2 (quant/options.h).
@@ -20,8 +22,9 @@ struct QuantizationScheme {
   // Scales between layers: free | pow2.
   std::string input = "free", residual = "free", ssm_output = "free", activation = "free",
               linear = "free";
-  std::string activation_function = "gelu", gate_function = "sigmoid";  // ModelOptions
-  std::uint64_t parameters = 0;                                         // trained
+  Activation activation_function = Activation::kGelu;  // ModelOptions
+  Gate gate_function = Gate::kSigmoid;
+  std::uint64_t parameters = 0;  // trained
   bool operator==(const QuantizationScheme&) const = default;
 };
 

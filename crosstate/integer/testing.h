@@ -12,18 +12,18 @@ inline const TaskShape kTask{2, 4};
 
 inline ModelOptions shape(int number) {
   ModelOptions o = reference::small_options();
-  o.norm = "none";
+  o.norm = Norm::kNone;
   o.layers = 1 + number % 3;
   o.channels = number % 7 == 6 ? 19 : 3 + number % 5;
-  o.gate = number % 3 == 0 ? "none" : number % 3 == 1 ? "sigmoid" : "hard-sigmoid";
-  o.activation = number % 4 == 0   ? "relu"
-                 : number % 4 == 1 ? "gelu"
-                 : number % 4 == 2 ? "hard-gelu"
-                                   : "identity";
-  o.pooling = number % 5 == 0 ? "last" : "mean";
+  o.gate = number % 3 == 0 ? Gate::kNone : number % 3 == 1 ? Gate::kSigmoid : Gate::kHardSigmoid;
+  o.activation = number % 4 == 0   ? Activation::kRelu
+                 : number % 4 == 1 ? Activation::kGelu
+                 : number % 4 == 2 ? Activation::kHardGelu
+                                   : Activation::kIdentity;
+  o.pooling = number % 5 == 0 ? Pooling::kLast : Pooling::kMean;
   if (number % 4 == 3) {
-    o.modes = "real";
-    o.init = "real";
+    o.modes = ModeKind::kReal;
+    o.init = PoleStart::kReal;
   }
   return o;
 }

@@ -59,8 +59,8 @@ class Mapper {
   Mapper(const IntegerNetwork& network, const CrossbarOptions& crossbar)
       : n_(network),
         array_(array_geometry(crossbar)),
-        packed_(crossbar.packing == "packed"),
-        blocks_(crossbar.driven == "blocks") {}
+        packed_(crossbar.packing == ChannelPacking::kPacked),
+        blocks_(crossbar.driven == DrivenRows::kBlocks) {}
 
   void matrix(Site site, std::size_t layer, const IntegerMatrix& m) {
     const std::vector<std::size_t> in = cuts(m.columns, array_.rows),

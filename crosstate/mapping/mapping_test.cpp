@@ -43,7 +43,7 @@ Network network(const ModelOptions& options, int inputs, const QuantOptions& qua
 struct Case {
   const char* name;
   int channels, states;
-  const char* modes;
+  ModeKind modes;
   int rows, columns;
 };
 
@@ -54,7 +54,7 @@ class Placement : public testing::TestWithParam<Case> {
     options.channels = GetParam().channels;
     options.states = GetParam().states;
     options.modes = GetParam().modes;
-    if (options.modes == "real") options.init = "real";
+    if (options.modes == ModeKind::kReal) options.init = PoleStart::kReal;
     crossbar_.rows = GetParam().rows;
     crossbar_.columns = GetParam().columns;
     network_ = to_integers(network(options, 2));
@@ -104,7 +104,7 @@ TEST_P(Placement, HoldsEveryMatrixWeightOnce) {
 TEST_P(Placement, HoldsEveryModeOnce) {
   const IntegerNetwork& n = network_;
   const std::size_t per_mode = n.complex ? 2 : 1;
-  const float kept = crossbar_.recurrence == "increment" ? 1 : 0;
+  const float kept = crossbar_.recurrence == PoleStorage::kIncrement ? 1 : 0;
   for (std::size_t l = 0; l < n.blocks.size(); ++l) {
     const IntegerBlock& b = n.blocks[l];
     std::vector<int> modes(n.channels * n.modes, 0);
@@ -146,11 +146,11 @@ TEST_P(Placement, HoldsEveryModeOnce) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Placement,
-                         testing::Values(Case{"Packed", 16, 16, "complex", 64, 64},
-                                         Case{"Real", 16, 5, "real", 64, 64},
-                                         Case{"SplitModes", 4, 64, "complex", 64, 64},
-                                         Case{"SplitMatrices", 20, 8, "complex", 9, 12},
-                                         Case{"Smallest", 3, 4, "complex", 3, 3}),
+                         testing::Values(Case{"Packed", 16, 16, ModeKind::kComplex, 64, 64},
+                                         Case{"Real", 16, 5, ModeKind::kReal, 64, 64},
+                                         Case{"SplitModes", 4, 64, ModeKind::kComplex, 64, 64},
+                                         Case{"SplitMatrices", 20, 8, ModeKind::kComplex, 9, 12},
+                                         Case{"Smallest", 3, 4, ModeKind::kComplex, 3, 3}),
                          [](const auto& test) { return test.param.name; });
 
 TEST(Mapping, LeavesSpareColumnsFree) {
@@ -180,7 +180,8 @@ TEST(Mapping, CountsPairsAndConversions) {
 
 TEST(Mapping, DrivesOneBlockAfterTheOtherAtBalancedLevels) {
   const IntegerNetwork n = to_integers(network({}, 1));
-  const Mapping blocks = map_network(n, {}, 784), all = map_network(n, {.driven = "all"}, 784);
+  const Mapping blocks = map_network(n, {}, 784),
+                all = map_network(n, {.driven = DrivenRows::kAll}, 784);
   for (const std::size_t number : blocks.of(Site::kRecurrence, 1)) {
     const MappedArray& a = blocks.arrays[number];
     EXPECT_TRUE(all.arrays[number].drive.empty());
@@ -218,7 +219,8 @@ TEST(Mapping, DrivesOneBlockAfterTheOtherAtBalancedLevels) {
 }
 
 TEST(Mapping, MayGiveEveryChannelAnArray) {
-  const Mapping m = map_network(to_integers(network({}, 1)), {.packing = "single"}, 784);
+  const Mapping m =
+      map_network(to_integers(network({}, 1)), {.packing = ChannelPacking::kSingle}, 784);
   EXPECT_EQ(m.of(Site::kRecurrence, 0).size(), 16u);
   for (const std::size_t i : m.of(Site::kRecurrence, 1)) {
     EXPECT_EQ(m.arrays[i].pieces.size(), 1u);

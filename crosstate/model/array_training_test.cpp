@@ -22,7 +22,7 @@ const TaskShape kTask{2, 4};
 
 class ArrayTraining : public testing::Test {
  protected:
-  static ModelOptions model(const std::string& norm = "none") {
+  static ModelOptions model(Norm norm = Norm::kNone) {
     ModelOptions o = reference::small_options();
     o.channels = 6;
     o.layers = 2;
@@ -30,7 +30,7 @@ class ArrayTraining : public testing::Test {
     return o;
   }
   Network quantized(const ArraySite& array, const std::string& preset = "w8a8s8",
-                    const std::string& norm = "none", const std::string& recurrence = "increment") {
+                    Norm norm = Norm::kNone, const std::string& recurrence = "increment") {
     Network network = random_network(model(norm), kTask);
     QuantOptions quant = quant_preset(preset);
     quant.array = array;
@@ -103,14 +103,15 @@ TEST_F(ArrayTraining, GivesStatesTheNoiseOfTheirConverters) {
     }
   }
   // Where cells hold all of A there are no increments to resolve.
-  Network direct = quantized({.state_bits = 12, .noise = 3}, "w8a8s8", "none", "direct");
+  Network direct = quantized({.state_bits = 12, .noise = 3}, "w8a8s8", Norm::kNone, "direct");
   const Coefficients of_codes = direct.state().coefficients(&step);
   for (const float s : of_codes.blocks[0].state_spread) EXPECT_NEAR(s, 3 * std::sqrt(12.0), 1e-5);
 }
 
 TEST_F(ArrayTraining, DisturbsNoImaginaryPartOfRealModes) {
   ModelOptions o = model();
-  o.modes = o.init = "real";
+  o.modes = ModeKind::kReal;
+  o.init = PoleStart::kReal;
   Network network = random_network(o, kTask);
   QuantOptions quant = quant_preset("w8a8s8");
   quant.weight_noise = 0.2;
@@ -122,7 +123,7 @@ TEST_F(ArrayTraining, DisturbsNoImaginaryPartOfRealModes) {
 }
 
 TEST_F(ArrayTraining, SumsPartsWithConvertersOfTheirOwn) {
-  for (const char* norm : {"none", "batch"}) {
+  for (const Norm norm : {Norm::kNone, Norm::kBatch}) {
     SCOPED_TRACE(norm);
     Network whole = quantized({}, "w8a8s8", norm);
     Network fine = quantized({.rows = 4, .partial_bits = 16}, "w8a8s8", norm);
@@ -201,7 +202,7 @@ TEST_F(ArrayTraining, HoldsWeightsAtTheLevelsOfCells) {
 // Where codes are fine and noise is coarse the loss is as good as smooth, and its differences are
 // the gradient only if the adjoint draws the same noise again.
 TEST_F(ArrayTraining, HasTheGradientOfTheNoisyLoss) {
-  for (const char* norm : {"none", "batch"}) {
+  for (const Norm norm : {Norm::kNone, Norm::kBatch}) {
     SCOPED_TRACE(norm);
     QuantOptions quant = quant_preset("w0a16s0");
     quant.gate.bits = 0;  // whose codes end short of 1

@@ -55,7 +55,7 @@ TEST_F(Average, NetworksMoveTowardsEachOther) {
   EXPECT_EQ(network.parameters()[3].value, target.parameters()[3].value);
 
   ModelOptions plain = options();
-  plain.norm = "none";
+  plain.norm = Norm::kNone;
   for (const Network& other :
        {random_network(options(), kTask), quantized(plain), quantized(reference::small_options()),
         Network(options(), {3, 4}, 1)}) {
@@ -103,7 +103,7 @@ TEST_F(Average, NormsAreMeansOverBatches) {
 }
 
 TEST_F(Average, NormsAreLeftAloneWhereThereAreNone) {
-  for (const char* norm : {"none", "layer"}) {
+  for (const Norm norm : {Norm::kNone, Norm::kLayer}) {
     ModelOptions o = options();
     o.norm = norm;
     Network network = random_network(o, kTask);

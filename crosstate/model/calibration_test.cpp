@@ -117,12 +117,12 @@ TEST(ChooseRange, AffineCodesHoldZeroAndNeverLookSymmetric) {
 
 class Calibration : public testing::Test {
  protected:
-  static Network network(const std::string& norm, const std::string& modes = "complex") {
+  static Network network(Norm norm, ModeKind modes = ModeKind::kComplex) {
     ModelOptions o = small_options();
     o.norm = norm;
     o.layers = 2;
     o.modes = modes;
-    if (modes == "real") o.init = "real";
+    if (modes == ModeKind::kReal) o.init = PoleStart::kReal;
     return random_network(o, kTask);
   }
   std::map<std::string, float> ranges(Network network, const QuantOptions& quant) {
@@ -154,7 +154,7 @@ class Calibration : public testing::Test {
 };
 
 TEST_F(Calibration, RangesAreThoseOfTheFoldedNetwork) {
-  Network trained = network("batch");
+  Network trained = network(Norm::kBatch);
   for (int step = 0; step < 30; ++step) trained.train_step(batch_, {}, pool_);  // statistics
   Network folded = trained;
   folded.fold_norms();
@@ -169,7 +169,7 @@ TEST_F(Calibration, BiasCorrectionKeepsTheMeansOfTheLogits) {
   QuantOptions quant = uniform_bits(4);
   quant.state.bits = 0;
   quant.decoder.bits = quant.residual.bits = 8;  // the grid of the logits' biases
-  const Network floats = network("none");
+  const Network floats = network(Norm::kNone);
   const std::vector<double> wanted = mean_logits(floats);
   Network plain = floats, corrected = floats;
   plain.quantize(quant, {&batch_, 1}, pool_);
@@ -182,7 +182,7 @@ TEST_F(Calibration, BiasCorrectionKeepsTheMeansOfTheLogits) {
 
 TEST_F(Calibration, BiasCorrectionLeavesNetworksWithBatchNormsAlone) {
   QuantOptions quant = uniform_bits(8);
-  Network plain = network("batch"), corrected = plain;
+  Network plain = network(Norm::kBatch), corrected = plain;
   plain.quantize(quant, {&batch_, 1}, pool_);
   quant.bias_correction = true;
   corrected.quantize(quant, {&batch_, 1}, pool_);
@@ -193,7 +193,7 @@ TEST_F(Calibration, BiasCorrectionLeavesNetworksWithBatchNormsAlone) {
 TEST_F(Calibration, RealModesHaveTheScaleOfTheirOwnOutputs) {
   QuantOptions quant = uniform_bits(0);
   quant.c.bits = 1;
-  const Network floats = network("none", "real");
+  const Network floats = network(Norm::kNone, ModeKind::kReal);
   Network rounded = floats;
   rounded.quantize(quant, {&batch_, 1}, pool_);
   const BlockCoefficients before = floats.state().coefficients().blocks[0];

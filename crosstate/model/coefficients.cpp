@@ -534,8 +534,9 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
     if (quantized) {
       block.codes.d = quantize_in_place(block.d, shapes[l].size(), quant.d);
       // Behind a norm no bias joins the sums of codes.
-      block.codes.linear = quantize_in_place(block.weight, block.bias, quant.weight,
-                                             options.norm == "none" ? q.activation : Quantizer());
+      block.codes.linear =
+          quantize_in_place(block.weight, block.bias, quant.weight,
+                            options.norm == Norm::kNone ? q.activation : Quantizer());
     }
     // As mapped: before cells make of it what they can.
     std::vector<ModeUnits> units;
@@ -570,8 +571,8 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
 Coefficients Network::State::deployed_coefficients() const {
   Coefficients out = coefficients();
   for (BlockQuantizers& q : out.quantizers) {
-    q.activation_table = code_table(q.ssm_output, q.activation, activation_of(options));
-    q.gate_table = code_table(q.linear, q.gate, gate_of(options));
+    q.activation_table = code_table(q.ssm_output, q.activation, options.activation);
+    q.gate_table = code_table(q.linear, q.gate, gate_of(options.gate));
   }
   return out;
 }

@@ -106,7 +106,7 @@ void backpropagate(const Gradients& g, double factor, Network::State& s) {
     put(p.d, b.d);
     put(p.weight, b.weight);
     put(p.bias, b.bias);
-    if (s.options.norm != "none") {
+    if (s.options.norm != Norm::kNone) {
       put(p.gamma, b.gamma);
       put(p.beta, b.beta);
     }

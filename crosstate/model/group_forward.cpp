@@ -33,8 +33,8 @@ GroupPass::GroupPass(const Network::State& state, const Coefficients& coefficien
       gated_(state.gated()),
       batch_norm_(state.batch_norm()),
       layer_norm_(state.layer_norm()),
-      activation_(activation_of(state.options)),
-      gate_(gate_of(state.options)) {
+      activation_(state.options.activation),
+      gate_(gate_of(state.options.gate)) {
   for (std::size_t l = 0; l < layers_; ++l) first_modes_.push_back(state.first_mode(l));
   for (std::size_t t = 0; t < batch.length; t += batch.block_length) {
     blocks_.push_back({blocks_.size(), t, std::min(batch.block_length, batch.length - t)});
@@ -79,7 +79,7 @@ void GroupPass::prepare(GroupMemory& m, std::size_t group, bool training) const 
   for (std::size_t i = 0; i < kLanes; ++i) {
     const std::size_t n = lengths[i];
     if (n == 0) continue;
-    if (s_.options.pooling == "last") {
+    if (s_.options.pooling == Pooling::kLast) {
       m.pool_weight[(n - 1) * kLanes + i] = 1;
     } else {
       m.pool_count[i] = static_cast<double>(n);

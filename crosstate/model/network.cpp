@@ -85,7 +85,7 @@ BlockParameters add_block(const Network::State& s, std::size_t layer,
   p.weight = build.uniform(at + "linear.weight", {s.linear_outputs(), shape.size()},
                            ParameterGroup::kWeight, bound);
   p.bias = build.uniform(at + "linear.bias", {s.linear_outputs()}, ParameterGroup::kNoDecay, bound);
-  if (s.options.norm != "none") {
+  if (s.options.norm != Norm::kNone) {
     const std::size_t rows = s.batch_norm() ? s.linear_outputs() : s.channels();
     p.gamma = build.constant(at + "norm.gamma", {rows}, ParameterGroup::kNoDecay, 1);
     p.beta = build.constant(at + "norm.beta", {rows}, ParameterGroup::kNoDecay, 0);
@@ -128,7 +128,7 @@ Network::Network(const ModelOptions& options, const TaskShape& task,
 }
 
 std::vector<BlockShape> whole_shapes(const ModelOptions& options) {
-  const int modes = options.modes == "complex" ? options.states / 2 : options.states;
+  const int modes = options.modes == ModeKind::kComplex ? options.states / 2 : options.states;
   const BlockShape block = BlockShape::whole(static_cast<std::size_t>(options.channels),
                                              static_cast<std::size_t>(modes));
   return {static_cast<std::size_t>(options.layers), block};
@@ -172,7 +172,7 @@ void Network::State::add_ranges() {
 Network Network::unfilled(const ModelOptions& options, const TaskShape& task,
                           const std::vector<BlockShape>& shapes) {
   ModelOptions start = options;
-  if (start.init == "legs") start.init = "lin";
+  if (start.init == PoleStart::kLegs) start.init = PoleStart::kLin;
   Network network(start, task, shapes, 0);
   network.state_->options = options;
   return network;
@@ -225,12 +225,12 @@ BatchResult Network::evaluate(const Batch& batch, ThreadPool& pool,
 
 void Network::fold_norms() {
   State& s = *state_;
-  if (s.options.norm == "none") return;
+  if (s.options.norm == Norm::kNone) return;
   if (!s.batch_norm())
-    fail("model.norm", "'" + s.options.norm + "' does not fold; use batch or none");
+    fail("model.norm", "'" + name_of(s.options.norm) + "' does not fold; use batch or none");
   const Coefficients c = s.coefficients();  // batch norm as an affine map
   ModelOptions options = s.options;
-  options.norm = "none";
+  options.norm = Norm::kNone;
   Network folded = unfilled(options, s.task, s.shapes);
   if (s.quantized) {
     folded.state_->quant = s.quant;

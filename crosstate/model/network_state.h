@@ -139,12 +139,12 @@ struct Network::State {
   std::size_t modes() const {
     return static_cast<std::size_t>(complex() ? options.states / 2 : options.states);
   }
-  bool complex() const { return options.modes == "complex"; }
-  bool gated() const { return options.gate != "none"; }
-  bool batch_norm() const { return options.norm == "batch"; }
-  bool layer_norm() const { return options.norm == "layer"; }
+  bool complex() const { return options.modes == ModeKind::kComplex; }
+  bool gated() const { return options.gate != Gate::kNone; }
+  bool batch_norm() const { return options.norm == Norm::kBatch; }
+  bool layer_norm() const { return options.norm == Norm::kLayer; }
   std::size_t linear_outputs() const { return gated() ? 2 * channels() : channels(); }
-  Discretization discretization() const { return discretization_of(options); }
+  Discretization discretization() const { return options.discretization; }
 
   /// Throws Error for a batch with other channels than the network has inputs.
   void require_inputs(const Batch& batch) const;

@@ -44,8 +44,9 @@ std::vector<std::vector<double>> gradients_of(Network network, const Batch& batc
 }
 
 std::string describe(const ModelOptions& o) {
-  return o.activation + " " + o.gate + " " + o.norm + " " + o.pooling + " " + o.modes + " " +
-         o.init + " " + o.discretization + (o.train_b ? " B" : "") + " channels " +
+  return name_of(o.activation) + " " + name_of(o.gate) + " " + name_of(o.norm) + " " +
+         name_of(o.pooling) + " " + name_of(o.modes) + " " + name_of(o.init) + " " +
+         name_of(o.discretization) + (o.train_b ? " B" : "") + " channels " +
          std::to_string(o.channels) + " layers " + std::to_string(o.layers);
 }
 
@@ -53,9 +54,10 @@ std::string describe(const ModelOptions& o) {
 template <class Body>
 void for_each_kind(Body body) {
   int number = 0;
-  for (const char* activation : {"gelu", "hard-gelu", "relu", "identity"}) {
-    for (const char* gate : {"sigmoid", "hard-sigmoid", "none"}) {
-      for (const char* norm : {"batch", "layer", "none"}) {
+  for (const Activation activation :
+       {Activation::kGelu, Activation::kHardGelu, Activation::kRelu, Activation::kIdentity}) {
+    for (const Gate gate : {Gate::kSigmoid, Gate::kHardSigmoid, Gate::kNone}) {
+      for (const Norm norm : {Norm::kBatch, Norm::kLayer, Norm::kNone}) {
         ModelOptions o = small_options();
         o.activation = activation;
         o.gate = gate;
@@ -67,9 +69,9 @@ void for_each_kind(Body body) {
 }
 
 void vary_recurrence(ModelOptions& o, bool complex, bool bilinear) {
-  o.modes = complex ? "complex" : "real";
-  o.init = complex ? "lin" : "real";
-  o.discretization = bilinear ? "bilinear" : "zoh";
+  o.modes = complex ? ModeKind::kComplex : ModeKind::kReal;
+  o.init = complex ? PoleStart::kLin : PoleStart::kReal;
+  o.discretization = bilinear ? Discretization::kBilinear : Discretization::kZeroOrderHold;
 }
 
 // --- forward -------------------------------------------------------------------------------------
@@ -111,11 +113,12 @@ TEST(Network, EqualsTheReferenceInEveryCombination) {
   for_each_kind([](ModelOptions o, int number) {
     for (int part = 0; part < 8; ++part) {
       vary_recurrence(o, part % 2 == 0, part / 2 % 2 == 1);
-      o.pooling = part / 4 == 0 ? "mean" : "last";
+      o.pooling = part / 4 == 0 ? Pooling::kMean : Pooling::kLast;
       o.channels = std::vector{1, 3, 17}[static_cast<std::size_t>((number + part) % 3)];
       o.layers = (number + part) % 4 == 0 ? 4 : 1;
       o.train_b = (number + part) % 5 == 0;
-      if (o.modes == "complex" && number % 3 > 0) o.init = number % 3 == 1 ? "inv" : "legs";
+      if (o.modes == ModeKind::kComplex && number % 3 > 0)
+        o.init = number % 3 == 1 ? PoleStart::kInv : PoleStart::kLegs;
       const TaskShape task{1 + (number + part) % 3, 5};
       SCOPED_TRACE(describe(o) + " inputs " + std::to_string(task.inputs));
       Network network = random_network(o, task, static_cast<std::uint64_t>(number));
@@ -127,7 +130,7 @@ TEST(Network, EqualsTheReferenceInEveryCombination) {
 }
 
 TEST(Network, LogitsDependNeitherOnTheOtherSequencesNorOnTheBlocksNorOnThreads) {
-  for (const char* norm : {"batch", "layer"}) {
+  for (const Norm norm : {Norm::kBatch, Norm::kLayer}) {
     ModelOptions o = small_options();
     o.norm = norm;
     o.channels = 5;
@@ -156,7 +159,7 @@ TEST(NetworkGradients, EqualDifferencesOfTheLossInEveryCombination) {
   ThreadPool pool(1);
   for_each_kind([&](ModelOptions o, int number) {
     vary_recurrence(o, number % 4 != 3, number % 2 == 1);
-    o.pooling = number / 2 % 2 == 0 ? "mean" : "last";
+    o.pooling = number / 2 % 2 == 0 ? Pooling::kMean : Pooling::kLast;
     o.layers = 2;
     o.train_b = number % 3 != 1;
     o.dropout = number % 5 == 0 ? 0 : 0.2;
@@ -166,14 +169,15 @@ TEST(NetworkGradients, EqualDifferencesOfTheLossInEveryCombination) {
     const Dataset set =
         random_set(static_cast<std::uint64_t>(number), 35, 15, task, number % 2 == 0);
     GradientCheck check;
-    if (o.norm == "batch") check.zero = {"linear.bias"};  // the batch's mean takes it out again
+    if (o.norm == Norm::kBatch)
+      check.zero = {"linear.bias"};  // the batch's mean takes it out again
     check.run(std::move(network), batch_of(set),
               {number % 3 == 0 ? 0.1 : 0.0, 3, static_cast<std::uint64_t>(number)}, pool);
   });
 }
 
 TEST(NetworkGradients, HaveTheSameBitsForAnyNumberOfThreads) {
-  for (const char* norm : {"batch", "none"}) {
+  for (const Norm norm : {Norm::kBatch, Norm::kNone}) {
     ModelOptions o = small_options();
     o.norm = norm;
     o.layers = 2;
@@ -228,7 +232,7 @@ TEST(Network, TrainingMovesTheRunningStatisticsTowardsTheBatch) {
 }
 
 TEST(Network, LearnsSixteenRandomSequencesByHeart) {
-  for (const char* norm : {"batch", "layer", "none"}) {
+  for (const Norm norm : {Norm::kBatch, Norm::kLayer, Norm::kNone}) {
     ModelOptions o = small_options();
     o.norm = norm;
     o.channels = 12;
@@ -247,14 +251,14 @@ TEST(Network, LearnsSixteenRandomSequencesByHeart) {
         }
       }
     }
-    EXPECT_EQ(accuracy, 1) << norm;
+    EXPECT_EQ(accuracy, 1) << name_of(norm);
   }
 }
 
 // --- folding -------------------------------------------------------------------------------------
 
 TEST(Network, FoldingNormsKeepsTheLogits) {
-  for (const char* gate : {"sigmoid", "none"}) {
+  for (const Gate gate : {Gate::kSigmoid, Gate::kNone}) {
     ModelOptions o = small_options();
     o.gate = gate;
     o.channels = 7;
@@ -265,8 +269,8 @@ TEST(Network, FoldingNormsKeepsTheLogits) {
     const std::vector<float> before = logits_of(network, batch);
     const std::size_t count = network.parameter_count();
     network.fold_norms();
-    EXPECT_EQ(network.options().norm, "none");
-    const std::size_t outputs = o.gate == "none" ? 7 : 14;
+    EXPECT_EQ(network.options().norm, Norm::kNone);
+    const std::size_t outputs = o.gate == Gate::kNone ? 7 : 14;
     EXPECT_EQ(network.parameter_count(), count - 3 * 2 * outputs);
     const std::vector<float> after = logits_of(network, batch);
     ASSERT_EQ(after.size(), before.size());
@@ -278,7 +282,7 @@ TEST(Network, FoldingNormsKeepsTheLogits) {
 
 TEST(Network, RefusesToFoldLayerNorms) {
   ModelOptions o = small_options();
-  o.norm = "layer";
+  o.norm = Norm::kLayer;
   Network network(o, {1, 3}, 1);
   EXPECT_THAT([&] { network.fold_norms(); },
               ThrowsMessage<Error>(AllOf(HasSubstr("model.norm"), HasSubstr("'layer'"))));
@@ -287,7 +291,7 @@ TEST(Network, RefusesToFoldLayerNorms) {
 // --- storing -------------------------------------------------------------------------------------
 
 TEST(Network, ComesBackFromTensorsWithTheSameBits) {
-  for (const char* norm : {"batch", "layer", "none"}) {
+  for (const Norm norm : {Norm::kBatch, Norm::kLayer, Norm::kNone}) {
     ModelOptions o = small_options();
     o.norm = norm;
     o.layers = 2;
@@ -324,7 +328,10 @@ TEST(Network, ComputesSomethingElseForEveryNameThatIsAllowed) {
     for (const std::string& name : field.choices) {
       options = small_options();
       list.set(field.key + '=' + name);
-      if (options.modes == "real" || options.init == "real") options.modes = options.init = "real";
+      if (options.modes == ModeKind::kReal || options.init == PoleStart::kReal) {
+        options.modes = ModeKind::kReal;
+        options.init = PoleStart::kReal;
+      }
       Batch batch;
       fill_batch(set, order, 8, batch);
       std::vector<float> logits;
@@ -345,7 +352,7 @@ TEST(Network, LoadsWithoutAnInitialisation) {
   auto json = parse_json(content.metadata.at("network"));
   json["model"]["init"] = "legs";
   content.metadata["network"] = exact_json_text(json);
-  EXPECT_EQ(Network::from_tensors(content, "memory").options().init, "legs");
+  EXPECT_EQ(Network::from_tensors(content, "memory").options().init, PoleStart::kLegs);
 }
 
 void expect_refused(const Safetensors& content, const std::string& first,

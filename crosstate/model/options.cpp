@@ -19,14 +19,11 @@ void fields(FieldList& list, ModelOptions& options) {
       .range(1, 64);
   list.add("modes", options.modes,
            "complex modes oscillate and count as two states; real ones only decay, for small "
-           "arrays.")
-      .one_of({"complex", "real"});
+           "arrays.");
   list.add("init", options.init,
-           "Start of A: lin for most data, inv or legs for slow signals, real for real modes.")
-      .one_of({"lin", "inv", "legs", "real"});
+           "Start of A: lin for most data, inv or legs for slow signals, real for real modes.");
   list.add("discretization", options.discretization,
-           "zoh holds the input over a step; bilinear for comparison with filters made that way.")
-      .one_of(names_of(kDiscretizations));
+           "zoh holds the input over a step; bilinear for comparison with filters made that way.");
   list.add("dt_min", options.dt_min,
            "Smallest initial step; lower for sequences much longer than 1 / dt_min.")
       .range(1e-6, 10);
@@ -38,17 +35,13 @@ void fields(FieldList& list, ModelOptions& options) {
       .range(1e-6, 10);
   list.add("train_b", options.train_b, "Train B too instead of leaving its role to C.");
   list.add("activation", options.activation,
-           "After the recurrence; hard-gelu and relu need no table at run time.")
-      .one_of(names_of(kActivations));
+           "After the recurrence; hard-gelu and relu need no table at run time.");
   list.add("gate", options.gate,
-           "Gate of the pointwise layer; hard-sigmoid needs no table, none halves that layer.")
-      .one_of(names_of(kGates));
+           "Gate of the pointwise layer; hard-sigmoid needs no table, none halves that layer.");
   list.add("norm", options.norm,
-           "batch folds into the layer before it; layer trains well but stays at run time.")
-      .one_of({"batch", "layer", "none"});
+           "batch folds into the layer before it; layer trains well but stays at run time.");
   list.add("pooling", options.pooling,
-           "What the decoder sees: the mean over time, or the last step when the end decides.")
-      .one_of({"mean", "last"});
+           "What the decoder sees: the mean over time, or the last step when the end decides.");
   list.add("dropout", options.dropout, "Share of dropped activations; raise against overfitting.")
       .range(0, 0.95);
   list.add("block_length", options.block_length,
@@ -57,16 +50,16 @@ void fields(FieldList& list, ModelOptions& options) {
       .range(1, 65536);
 }
 
-Activation activation_of(const ModelOptions& options) {
-  return named(kActivations, options.activation, "model.activation");
-}
-
-Activation gate_of(const ModelOptions& options) {
-  return named(kGates, options.gate, "model.gate");
-}
-
-Discretization discretization_of(const ModelOptions& options) {
-  return named(kDiscretizations, options.discretization, "model.discretization");
+Activation gate_of(Gate gate) {
+  switch (gate) {
+    case Gate::kSigmoid:
+      return Activation::kSigmoid;
+    case Gate::kHardSigmoid:
+      return Activation::kHardSigmoid;
+    case Gate::kNone:
+      break;
+  }
+  return Activation::kIdentity;
 }
 
 void validate(const ModelOptions& options) {
@@ -75,14 +68,14 @@ void validate(const ModelOptions& options) {
   fields(list, copy);
   list.from_json(list.to_json(), "options");
 
-  if (options.modes == "complex" && options.states % 2 != 0) {
+  if (options.modes == ModeKind::kComplex && options.states % 2 != 0) {
     fail("options", "model.states = " + std::to_string(options.states) +
                         ", expected an even number: a complex mode is two states");
   }
   // The other starts differ in their frequencies alone, which real modes lack.
-  if (options.modes == "real" && options.init != "real") {
-    fail("options",
-         "model.init = \"" + options.init + "\", expected \"real\" with model.modes = \"real\"");
+  if (options.modes == ModeKind::kReal && options.init != PoleStart::kReal) {
+    fail("options", "model.init = \"" + name_of(options.init) +
+                        "\", expected \"real\" with model.modes = \"real\"");
   }
   if (options.dt_min > options.dt_max) {
     fail("options", "model.dt_min = " + exact_text(options.dt_min) +

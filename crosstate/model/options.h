@@ -11,45 +11,62 @@
 
 namespace crosstate {
 
+enum class ModeKind { kComplex, kReal };
+template <>
+inline constexpr std::array kNames<ModeKind> = {Named{"complex", ModeKind::kComplex},
+                                                Named{"real", ModeKind::kReal}};
+
+template <>
+inline constexpr std::array kNames<PoleStart> = {
+    Named{"lin", PoleStart::kLin}, Named{"inv", PoleStart::kInv}, Named{"legs", PoleStart::kLegs},
+    Named{"real", PoleStart::kReal}};
+
+template <>
+inline constexpr std::array kNames<Discretization> = {Named{"zoh", Discretization::kZeroOrderHold},
+                                                      Named{"bilinear", Discretization::kBilinear}};
+
+/// Of a block; the sigmoids are of gates.
+template <>
+inline constexpr std::array kNames<Activation> = {
+    Named{"gelu", Activation::kGelu}, Named{"hard-gelu", Activation::kHardGelu},
+    Named{"relu", Activation::kRelu}, Named{"identity", Activation::kIdentity}};
+
+enum class Gate { kSigmoid, kHardSigmoid, kNone };
+template <>
+inline constexpr std::array kNames<Gate> = {Named{"sigmoid", Gate::kSigmoid},
+                                            Named{"hard-sigmoid", Gate::kHardSigmoid},
+                                            Named{"none", Gate::kNone}};
+
+enum class Norm { kBatch, kLayer, kNone };
+template <>
+inline constexpr std::array kNames<Norm> = {
+    Named{"batch", Norm::kBatch}, Named{"layer", Norm::kLayer}, Named{"none", Norm::kNone}};
+
+enum class Pooling { kMean, kLast };
+template <>
+inline constexpr std::array kNames<Pooling> = {Named{"mean", Pooling::kMean},
+                                               Named{"last", Pooling::kLast}};
+
 struct ModelOptions {
   int channels = 16;
   int states = 16;
   int layers = 2;
-  std::string modes = "complex";       // complex | real
-  std::string init = "lin";            // lin | inv | legs | real
-  std::string discretization = "zoh";  // zoh | bilinear
+  ModeKind modes = ModeKind::kComplex;                             // complex | real
+  PoleStart init = PoleStart::kLin;                                // lin | inv | legs | real
+  Discretization discretization = Discretization::kZeroOrderHold;  // zoh | bilinear
   double dt_min = 1e-3, dt_max = 1e-1;
   double decay = 0.5;  // initial -Re A of lin, inv and legs
   bool train_b = false;
-  std::string activation = "gelu";  // gelu | hard-gelu | relu | identity
-  std::string gate = "sigmoid";     // sigmoid | hard-sigmoid | none
-  std::string norm = "batch";       // batch | layer | none
-  std::string pooling = "mean";     // mean | last
+  Activation activation = Activation::kGelu;  // gelu | hard-gelu | relu | identity
+  Gate gate = Gate::kSigmoid;                 // sigmoid | hard-sigmoid | none
+  Norm norm = Norm::kBatch;                   // batch | layer | none
+  Pooling pooling = Pooling::kMean;           // mean | last
   double dropout = 0;
   int block_length = 28;
 };
 
-inline constexpr std::array kActivations = {
-    Named<Activation>{"gelu", Activation::kGelu},
-    Named<Activation>{"hard-gelu", Activation::kHardGelu},
-    Named<Activation>{"relu", Activation::kRelu},
-    Named<Activation>{"identity", Activation::kIdentity},
-};
-/// "none": the pointwise layer has no gate, and the function is never called.
-inline constexpr std::array kGates = {
-    Named<Activation>{"sigmoid", Activation::kSigmoid},
-    Named<Activation>{"hard-sigmoid", Activation::kHardSigmoid},
-    Named<Activation>{"none", Activation::kIdentity},
-};
-inline constexpr std::array kDiscretizations = {
-    Named<Discretization>{"zoh", Discretization::kZeroOrderHold},
-    Named<Discretization>{"bilinear", Discretization::kBilinear},
-};
-
-/// What the options name. Throws Error for a name that is in no table.
-Activation activation_of(const ModelOptions& options);
-Activation gate_of(const ModelOptions& options);
-Discretization discretization_of(const ModelOptions& options);
+/// The function of the gate; the identity, which is never called, where there is none.
+Activation gate_of(Gate gate);
 
 /// Binds the fields of section "model".
 void fields(FieldList& list, ModelOptions& options);

@@ -110,7 +110,7 @@ class Filler {
     value(q.weight) = columns_of(rows_of(from_.parameters[p.weight].value, outputs_, width), width,
                                  kept.positions);
     rows(p.bias, q.bias, outputs_);
-    if (from_.options.norm != "none") {
+    if (from_.options.norm != Norm::kNone) {
       const Numbers& normed = from_.batch_norm() ? outputs_ : stream_;
       rows(p.gamma, q.gamma, normed);
       rows(p.beta, q.beta, normed);

@@ -18,10 +18,13 @@ ModelOptions shape(int number) {
   o.channels = 3 + number % 5;
   o.layers = 1 + number % 3;
   o.states = 2 * (1 + number % 7);
-  o.norm = number % 3 == 0 ? "batch" : number % 3 == 1 ? "none" : "layer";
-  o.gate = number % 2 == 0 ? "sigmoid" : "none";
+  o.norm = number % 3 == 0 ? Norm::kBatch : number % 3 == 1 ? Norm::kNone : Norm::kLayer;
+  o.gate = number % 2 == 0 ? Gate::kSigmoid : Gate::kNone;
   o.train_b = number % 4 == 1;
-  if (number % 5 == 4) o.modes = o.init = "real";
+  if (number % 5 == 4) {
+    o.modes = ModeKind::kReal;
+    o.init = PoleStart::kReal;
+  }
   return o;
 }
 
@@ -106,7 +109,7 @@ TEST(Parts, WhatContributesNothingGoesWithoutATrace) {
 TEST(Parts, AStreamChannelThatNothingReadsGoesWithoutATrace) {
   ModelOptions options = shape(1);
   options.channels = 5;
-  ASSERT_EQ(options.norm, "none");
+  ASSERT_EQ(options.norm, Norm::kNone);
   Network whole = reference::random_network(options, kTask);
   for (int l = 0; l < options.layers; ++l) {
     scale_parameter(whole, "layers." + std::to_string(l) + ".linear.weight", 3,

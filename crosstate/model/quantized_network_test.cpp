@@ -37,7 +37,7 @@ void set_scales(QuantOptions& q, const std::string& scales) {
 
 ModelOptions plain_options() {
   ModelOptions o = small_options();
-  o.norm = "none";
+  o.norm = Norm::kNone;
   o.layers = 2;
   return o;
 }
@@ -125,20 +125,20 @@ struct Rounding {
 
 TEST(QuantizedNetwork, EqualsTheReferenceThatRoundsEverySite) {
   int number = 0;
-  for (const char* gate : {"sigmoid", "hard-sigmoid", "none"}) {
-    for (const char* norm : {"none", "layer"}) {
+  for (const Gate gate : {Gate::kSigmoid, Gate::kHardSigmoid, Gate::kNone}) {
+    for (const Norm norm : {Norm::kNone, Norm::kLayer}) {
       for (const char* scales : {"pow2", "free"}) {
         ModelOptions o = plain_options();
         o.gate = gate;
         o.norm = norm;
-        o.activation = number % 2 == 0 ? "hard-gelu" : "gelu";
-        o.modes = number % 3 == 0 ? "real" : "complex";
-        o.init = number % 3 == 0 ? "real" : "lin";
+        o.activation = number % 2 == 0 ? Activation::kHardGelu : Activation::kGelu;
+        o.modes = number % 3 == 0 ? ModeKind::kReal : ModeKind::kComplex;
+        o.init = number % 3 == 0 ? PoleStart::kReal : PoleStart::kLin;
         QuantOptions q = uniform_bits(number % 4 == 1 ? 5 : 8);
         set_scales(q, scales);
         q.a.coding = number % 5 == 0 ? "cartesian" : "log-polar";
         q.weight.granularity = q.c.granularity = number % 2 == 0 ? "channel" : "tensor";
-        SCOPED_TRACE(std::string(gate) + " " + norm + " " + scales + " " + o.modes);
+        SCOPED_TRACE(name_of(gate) + " " + name_of(norm) + " " + scales + " " + name_of(o.modes));
         const Dataset set = random_set(static_cast<std::uint64_t>(++number), 35, 15, kTask, true);
         Network network = quantized(random_network(o, kTask), q, batch_of(set));
         const Coefficients c = network.state().coefficients();
@@ -164,11 +164,11 @@ TEST(QuantizedNetwork, EqualsTheReferenceThatRoundsEverySite) {
 }
 
 TEST(QuantizedNetwork, TheResidualStreamLiesOnItsGrid) {
-  for (const char* norm : {"none", "layer"}) {
+  for (const Norm norm : {Norm::kNone, Norm::kLayer}) {
     ModelOptions o = plain_options();
     o.norm = norm;
     o.channels = 4;
-    o.pooling = "last";
+    o.pooling = Pooling::kLast;
     Network network = random_network(o, kTask);
     // Logits are the last residual values themselves.
     for (std::size_t i = 0; i < 16; ++i) {
@@ -241,7 +241,7 @@ TEST(QuantizedNetwork, StatesAreWholeNumbersThatSaturate) {
 
 TEST(QuantizedNetwork, ComesCloseToTheFloatNetworkWithManyBits) {
   const Batch batch = batch_of(random_set(1, 40, 23, kTask, true));
-  for (const char* norm : {"none", "layer"}) {
+  for (const Norm norm : {Norm::kNone, Norm::kLayer}) {
     ModelOptions o = plain_options();
     o.norm = norm;
     Network network = random_network(o, kTask);
@@ -301,7 +301,7 @@ TEST(QuantizedNetwork, RangesDependOnSequencesAndNotOnTheirPadding) {
 
 TEST(QuantizedNetwork, RangesReachTheLargestValue) {
   ModelOptions o = plain_options();
-  o.norm = "layer";
+  o.norm = Norm::kLayer;
   const Dataset set = random_set(1, 19, 23, kTask);
   const Batch batch = batch_of(set);
   QuantOptions q = uniform_bits(8);
@@ -317,7 +317,7 @@ TEST(QuantizedNetwork, RangesReachTheLargestValue) {
 
 TEST(QuantizedNetwork, RefusesWhatItCannotRound) {
   ModelOptions o = plain_options();
-  o.norm = "batch";
+  o.norm = Norm::kBatch;
   const Batch batch = batch_of(random_set(1, 19, 23, kTask));
   ThreadPool pool(1);
   Network network(o, kTask, 1);
@@ -356,7 +356,7 @@ TEST(QuantizedNetwork, RefusesWhatItCannotRound) {
 
 TEST(QuantizedNetwork, FoldsAfterTrainingWithoutATrace) {
   ModelOptions o = plain_options();
-  o.norm = "batch";
+  o.norm = Norm::kBatch;
   const Batch batch = batch_of(random_set(1, 40, 23, kTask));
   ThreadPool pool(1);
   Network network(o, kTask, 1);
@@ -364,7 +364,7 @@ TEST(QuantizedNetwork, FoldsAfterTrainingWithoutATrace) {
   for (std::uint64_t step = 0; step < 20; ++step) network.train_step(batch, {0, 1, step}, pool);
   Network folded = network;
   folded.fold_norms();
-  EXPECT_EQ(folded.options().norm, "none");
+  EXPECT_EQ(folded.options().norm, Norm::kNone);
   EXPECT_TRUE(folded.quantized());
   std::vector<float> before, after;
   network.evaluate(batch, pool, &before);
@@ -395,7 +395,7 @@ TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossWithManyBits) {
       "range.layers.1.activation",
       "range.layers.1.linear",
   };
-  for (const char* norm : {"none", "layer"}) {
+  for (const Norm norm : {Norm::kNone, Norm::kLayer}) {
     for (const std::string& clipped : ranges) {
       ModelOptions o = plain_options();
       o.norm = norm;
@@ -415,7 +415,7 @@ TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossWithManyBits) {
         p.value[0] += p.name == clipped ? -1.1f : 0.3f;
         if (p.name != clipped) check.zero.push_back(p.name);
       }
-      SCOPED_TRACE(std::string(norm) + ", clipped: " + clipped);
+      SCOPED_TRACE(name_of(norm) + ", clipped: " + clipped);
       ThreadPool pool(1);
       check.run(network, batch, {0.1, 3, 4}, pool);
     }
@@ -462,10 +462,10 @@ TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossOnArrays) {
 TEST(QuantizedNetwork, RangeGradientsEqualDifferencesWhereMuchIsClipped) {
   constexpr float kStep = 0.003f;
   ThreadPool pool(1);
-  for (const char* norm : {"none", "layer"}) {
+  for (const Norm norm : {Norm::kNone, Norm::kLayer}) {
     ModelOptions o = plain_options();
     o.norm = norm;
-    o.activation = "identity";  // the others hide what is clipped below zero
+    o.activation = Activation::kIdentity;  // the others hide what is clipped below zero
     QuantOptions q = uniform_bits(0);
     for (ActivationSite* site :
          {&q.input, &q.residual, &q.ssm_output, &q.activation, &q.linear, &q.gate}) {
@@ -492,7 +492,7 @@ TEST(QuantizedNetwork, RangeGradientsEqualDifferencesWhereMuchIsClipped) {
         error += std::pow(range.gradient[0] - difference, 2);
         size += difference * difference;
       }
-      EXPECT_LT(std::sqrt(error), 0.1 * std::sqrt(size)) << name << ", norm " << norm;
+      EXPECT_LT(std::sqrt(error), 0.1 * std::sqrt(size)) << name << ", norm " << name_of(norm);
     }
   }
 }

@@ -97,22 +97,26 @@ ContinuousGradient discretize_adjoint(const ContinuousMode& mode, Discretization
   return g;
 }
 
-std::vector<Complex> initial_poles(const std::string& name, std::size_t modes, double decay) {
+std::vector<Complex> initial_poles(PoleStart start, std::size_t modes, double decay) {
   std::vector<Complex> poles(modes);
   const double states = 2.0 * static_cast<double>(modes);
-  const std::vector<double> legs = name == "legs" ? legs_frequencies(modes) : std::vector<double>();
+  const std::vector<double> legs =
+      start == PoleStart::kLegs ? legs_frequencies(modes) : std::vector<double>();
   for (std::size_t k = 0; k < modes; ++k) {
     const double n = static_cast<double>(k);
-    if (name == "lin") {
-      poles[k] = {-decay, std::numbers::pi * n};
-    } else if (name == "inv") {
-      poles[k] = {-decay, states / std::numbers::pi * (states / (2 * n + 1) - 1)};
-    } else if (name == "legs") {
-      poles[k] = {-decay, legs[k]};
-    } else if (name == "real") {
-      poles[k] = {-(n + 1), 0};
-    } else {
-      fail("model.init", "'" + name + "', expected lin, inv, legs or real");
+    switch (start) {
+      case PoleStart::kLin:
+        poles[k] = {-decay, std::numbers::pi * n};
+        break;
+      case PoleStart::kInv:
+        poles[k] = {-decay, states / std::numbers::pi * (states / (2 * n + 1) - 1)};
+        break;
+      case PoleStart::kLegs:
+        poles[k] = {-decay, legs[k]};
+        break;
+      case PoleStart::kReal:
+        poles[k] = {-(n + 1), 0};
+        break;
     }
   }
   return poles;

@@ -3,12 +3,12 @@
 #pragma once
 
 #include <complex>
-#include <string>
 #include <vector>
 
 namespace crosstate {
 
 enum class Discretization { kZeroOrderHold, kBilinear };
+enum class PoleStart { kLin, kInv, kLegs, kReal };
 
 /// One mode's continuous parameters. Real modes have w = 0 and imaginary parts 0.
 struct ContinuousMode {
@@ -33,10 +33,9 @@ ContinuousGradient discretize_adjoint(const ContinuousMode& mode, Discretization
                                       bool complex_pair, std::complex<double> ga,
                                       std::complex<double> gc);
 
-/// Continuous poles: real parts (negative) and frequencies of `modes` modes for "lin", "inv",
-/// "legs" or "real" (arXiv 2206.11893, section 4.3, where decay = 1/2; LegS: eigenvalues of the
-/// normal part of HiPPO).
-std::vector<std::complex<double>> initial_poles(const std::string& name, std::size_t modes,
+/// Continuous poles: real parts (negative) and frequencies of `modes` modes (arXiv 2206.11893,
+/// section 4.3, where decay = 1/2; LegS: eigenvalues of the normal part of HiPPO).
+std::vector<std::complex<double>> initial_poles(PoleStart start, std::size_t modes,
                                                 double decay = 0.5);
 
 /// Bound on |the recurrence in float32 - the convolution with K_l = Re(c a^l) in double|, relative

@@ -131,25 +131,24 @@ TEST(DiscretizeAdjoint, EqualsCentralDifferencesInEveryArgument) {
 }
 
 TEST(InitialPoles, FollowTheirFormulas) {
-  const auto lin = initial_poles("lin", 4), inv = initial_poles("inv", 4),
-             real = initial_poles("real", 4);
+  const auto lin = initial_poles(PoleStart::kLin, 4), inv = initial_poles(PoleStart::kInv, 4),
+             real = initial_poles(PoleStart::kReal, 4);
   for (std::size_t k = 0; k < 4; ++k) {
     const auto n = static_cast<double>(k);
     EXPECT_EQ(lin[k], Complex(-0.5, std::numbers::pi * n));
     expect_near(inv[k], {-0.5, 8 / std::numbers::pi * (8 / (2 * n + 1) - 1)}, 1e-13);
     EXPECT_EQ(real[k], Complex(-n - 1, 0));
   }
-  EXPECT_THAT([] { initial_poles("hippo", 4); }, ThrowsMessage<Error>(HasSubstr("'hippo'")));
 }
 
 TEST(InitialPoles, LegsAreTheEigenvaluesOfTheNormalPart) {
   // N = 2: S = [[0, p], [-p, 0]] with p = sqrt(3) / 2.
-  const auto two = initial_poles("legs", 1);
+  const auto two = initial_poles(PoleStart::kLegs, 1);
   ASSERT_EQ(two.size(), 1u);
   expect_near(two[0], {-0.5, std::sqrt(3.0) / 2}, 1e-12);
 
   // N = 4: x^4 + p x^2 + q with x = i w, p = sum of s_ij^2 = 86 / 4, q = pfaffian^2 = 105 / 16.
-  const auto four = initial_poles("legs", 2);
+  const auto four = initial_poles(PoleStart::kLegs, 2);
   ASSERT_EQ(four.size(), 2u);
   const double p = 21.5, q = 105.0 / 16, root = std::sqrt(p * p - 4 * q);
   expect_near(four[0], {-0.5, std::sqrt((p - root) / 2)}, 1e-12);
@@ -158,7 +157,7 @@ TEST(InitialPoles, LegsAreTheEigenvaluesOfTheNormalPart) {
   // Any N: they ascend, the sum of their squares is that of s_ij^2 over i < j, and the product of
   // their squares is the determinant of S, that of the weights i + 1/2.
   for (const std::size_t modes : {3u, 8u, 32u, 300u}) {
-    const auto poles = initial_poles("legs", modes);
+    const auto poles = initial_poles(PoleStart::kLegs, modes);
     double wanted = 0, got = 0, logarithm = 0;
     for (std::size_t j = 0; j < 2 * modes; ++j) {
       logarithm += std::log(static_cast<double>(j) + 0.5);

@@ -116,19 +116,19 @@ std::vector<T> convolution(const std::vector<Mode<T>>& modes, const std::vector<
 }
 
 template <class T>
-T activation(const std::string& name, T x) {
-  if (name == "relu") return std::max(x, T(0));
-  if (name == "gelu") return x / 2 * std::erfc(-x / std::numbers::sqrt2_v<T>);
-  if (name == "hard-gelu") return x * std::clamp((x + T(1.5)) / 3, T(0), T(1));
-  if (name == "identity") return x;
-  throw std::invalid_argument(name);
+T activation(Activation f, T x) {
+  if (f == Activation::kRelu) return std::max(x, T(0));
+  if (f == Activation::kGelu) return x / 2 * std::erfc(-x / std::numbers::sqrt2_v<T>);
+  if (f == Activation::kHardGelu) return x * std::clamp((x + T(1.5)) / 3, T(0), T(1));
+  if (f == Activation::kIdentity) return x;
+  throw std::invalid_argument("activation");
 }
 
 template <class T>
-T gate(const std::string& name, T x) {
-  if (name == "hard-sigmoid") return std::clamp(x / 4 + T(0.5), T(0), T(1));
-  if (name == "sigmoid") return 1 / (1 + std::exp(-x));
-  throw std::invalid_argument(name);
+T gate(Gate f, T x) {
+  if (f == Gate::kHardSigmoid) return std::clamp(x / 4 + T(0.5), T(0), T(1));
+  if (f == Gate::kSigmoid) return 1 / (1 + std::exp(-x));
+  throw std::invalid_argument("gate");
 }
 
 template <class T>
@@ -201,7 +201,8 @@ NetworkValues<T> values_of(const Network& network) {
   v.decoder_bias = to_vector<T>(get("decoder.bias"));
   v.encoder = to_matrix<T>(get("encoder.weight"), v.encoder_bias.size());
   v.decoder = to_matrix<T>(get("decoder.weight"), v.decoder_bias.size());
-  const bool complex = options.modes == "complex", bilinear = options.discretization == "bilinear";
+  const bool complex = options.modes == ModeKind::kComplex,
+             bilinear = options.discretization == Discretization::kBilinear;
   for (std::size_t l = 0; l < static_cast<std::size_t>(options.layers); ++l) {
     const std::string at = "layers." + std::to_string(l) + ".";
     BlockValues<T> block;
@@ -223,11 +224,11 @@ NetworkValues<T> values_of(const Network& network) {
       }
       block.modes.push_back(std::move(modes));
     }
-    if (options.norm != "none") {
+    if (options.norm != Norm::kNone) {
       block.gamma = to_vector<T>(get(at + "norm.gamma"));
       block.beta = to_vector<T>(get(at + "norm.beta"));
     }
-    if (options.norm == "batch") {
+    if (options.norm == Norm::kBatch) {
       block.mean = to_vector<T>(network.state().statistics[l].mean);
       block.variance = to_vector<T>(network.state().statistics[l].variance);
     }
@@ -265,7 +266,7 @@ void run_block(const NetworkValues<T>& v, std::size_t l, Form form, Round round,
                    activation(v.options.activation, round(Site::kSsmOutput, l, y[t][c])));
     }
     std::vector<T> z = linear(block.weight, block.bias, a);
-    if (v.options.norm == "batch") {
+    if (v.options.norm == Norm::kBatch) {
       for (std::size_t o = 0; o < z.size(); ++o) {
         z[o] = block.gamma[o] * (z[o] - block.mean[o]) / std::sqrt(block.variance[o] + T(1e-5)) +
                block.beta[o];
@@ -274,13 +275,13 @@ void run_block(const NetworkValues<T>& v, std::size_t l, Form form, Round round,
     std::vector<T> sum(channels);
     for (std::size_t c = 0; c < channels; ++c) {
       T out = z[c];
-      if (v.options.gate != "none") {
+      if (v.options.gate != Gate::kNone) {
         const T open = gate(v.options.gate, round(Site::kLinear, l, z[channels + c]));
         out = round(Site::kLinear, l, out) * round(Site::kGate, l, open);
       }
       sum[c] = h[t][c] + out;
     }
-    if (v.options.norm == "layer") sum = layer_norm(sum, block.gamma, block.beta);
+    if (v.options.norm == Norm::kLayer) sum = layer_norm(sum, block.gamma, block.beta);
     for (std::size_t c = 0; c < channels; ++c) h[t][c] = round(Site::kResidual, 0, sum[c]);
   }
 }
@@ -298,7 +299,7 @@ std::vector<T> logits(const NetworkValues<T>& v, const Sequence<T>& input,
   }
   for (std::size_t l = 0; l < v.blocks.size(); ++l) run_block(v, l, form, round, h);
   std::vector<T> pooled = h.back();
-  if (v.options.pooling == "mean") {
+  if (v.options.pooling == Pooling::kMean) {
     for (std::size_t c = 0; c < pooled.size(); ++c) {
       pooled[c] = 0;
       for (const auto& x : h) pooled[c] += x[c] / static_cast<T>(h.size());

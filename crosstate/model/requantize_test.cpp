@@ -26,13 +26,13 @@ const TaskShape kTask{2, 4};
 
 class Requantize : public testing::Test {
  protected:
-  static Network start(const std::string& norm = "none") {
+  static Network start(Norm norm = Norm::kNone) {
     ModelOptions o = small_options();
     o.norm = norm;
     o.layers = 2;
     return random_network(o, kTask);
   }
-  Network quantized(const std::string& preset, const std::string& norm = "none") {
+  Network quantized(const std::string& preset, Norm norm = Norm::kNone) {
     Network network = start(norm);
     network.quantize(quant_preset(preset), {&batch_, 1}, pool_);
     return network;
@@ -67,7 +67,7 @@ TEST_F(Requantize, ChangesNothingForTheSameFormats) {
 }
 
 TEST_F(Requantize, KeepsTrainedRangesWhereOnlyWeightsChange) {
-  Network network = quantized("w8a8s8", "batch");
+  Network network = quantized("w8a8s8", Norm::kBatch);
   move_ranges(network);
   const Network before = network;
   EXPECT_THAT(requantize(network, "w2a8s8"), IsEmpty());
@@ -128,7 +128,7 @@ TEST_F(Requantize, MeasuresStatesInTheirOwnUnits) {
 }
 
 TEST_F(Requantize, DoesNotDependOnTheNumberOfThreads) {
-  Network one = quantized("w8a0s0", "batch"), four = one;
+  Network one = quantized("w8a0s0", Norm::kBatch), four = one;
   requantize(one, "w2a8s8");
   ThreadPool pool(4);
   four.requantize(quant_preset("w2a8s8"), {&batch_, 1}, pool);
@@ -136,7 +136,7 @@ TEST_F(Requantize, DoesNotDependOnTheNumberOfThreads) {
 }
 
 TEST_F(Requantize, RefusesWhatItCannotChange) {
-  Network network = start("batch");
+  Network network = start(Norm::kBatch);
   EXPECT_THAT([&] { requantize(network, "w8a8s8"); },
               ThrowsMessage<Error>(HasSubstr("not quantized yet")));
   network.quantize({}, {&batch_, 1}, pool_);

@@ -21,8 +21,8 @@ class StraightThrough : public testing::Test {
                                                        float shift = 0) {
     quant.straight_through = kind;
     ModelOptions o = reference::small_options();
-    o.norm = "none";
-    o.activation = "identity";
+    o.norm = Norm::kNone;
+    o.activation = Activation::kIdentity;
     Network network = random_network(o, kTask);
     network.quantize(quant, {&batch_, 1}, pool_);
     for (Parameter& p : network.parameters()) {

@@ -94,11 +94,11 @@ inline Network random_network(const ModelOptions& options, const TaskShape& task
   };
   for (int l = 0; l < options.layers; ++l) {
     const std::string at = "layers." + std::to_string(l) + ".";
-    if (options.norm != "none") {
+    if (options.norm != Norm::kNone) {
       redraw(at + "norm.gamma", 0.5, 1.5);
       redraw(at + "norm.beta", -0.5, 0.5);
     }
-    if (options.norm == "batch") {
+    if (options.norm == Norm::kBatch) {
       redraw(at + "norm.mean", -0.5, 0.5);
       redraw(at + "norm.variance", 0.5, 2);
     }

@@ -26,13 +26,15 @@ constexpr std::size_t kCalibrationBatch = 64;
 }  // namespace
 
 DataKind kind_of(const DataOptions& options) {
-  if (options.directory.empty() && (options.kind == "audio" || options.kind == "series")) {
-    fail("options", "data.kind = \"" + options.kind +
+  if (options.directory.empty() &&
+      (options.kind == DataFormat::kAudio || options.kind == DataFormat::kSeries)) {
+    fail("options", "data.kind = \"" + name_of(options.kind) +
                         "\" without data.directory, expected the place of the data");
   }
-  if (options.kind == "audio") return DataKind::kRecordings;
-  if (options.kind == "series") return DataKind::kSeries;
-  if (options.kind == "mnist" || options.directory.empty() || holds_mnist(options.directory)) {
+  if (options.kind == DataFormat::kAudio) return DataKind::kRecordings;
+  if (options.kind == DataFormat::kSeries) return DataKind::kSeries;
+  if (options.kind == DataFormat::kMnist || options.directory.empty() ||
+      holds_mnist(options.directory)) {
     return DataKind::kImages;
   }
   std::error_code ignored;

@@ -108,9 +108,9 @@ TEST_F(RunDataTest, RefusesWhatDoesNotBelongTogether) {
   options_.data.permutation_seed = 3;
   expect_refused("equal lengths");
   options_.data.permutation_seed = 0;
-  options_.data.kind = "mnist";
+  options_.data.kind = DataFormat::kMnist;
   expect_refused(sounds_.path().string());
-  options_.data.kind = "auto";
+  options_.data.kind = DataFormat::kAuto;
   options_.data.test_indices = "100";
   expect_refused("no recording belongs to the test set");
   options_.data.test_indices = "0-100";
@@ -213,9 +213,9 @@ TEST_F(RunDataTest, SaysWhatIsMissingInADirectory) {
   options_.data.directory = empty / "absent";
   expect_refused("no such directory");
   options_.data.directory = "";
-  options_.data.kind = "audio";
+  options_.data.kind = DataFormat::kAudio;
   expect_refused("data.directory");
-  options_.data.kind = "auto";
+  options_.data.kind = DataFormat::kAuto;
   options_.augment.gain = 3;
   expect_refused("section augment");
 }

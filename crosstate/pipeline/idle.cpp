@@ -33,24 +33,25 @@ void add_device(Idle& idle, const DeviceOptions& device) {
 void add_crossbar(Idle& idle, const Target& target) {
   const CrossbarOptions& crossbar = target.crossbar;
   if (crossbar.slices == 1) idle.push_back({{"crossbar.slice_base"}, "crossbar.slices = 1"});
-  if (crossbar.driven != "blocks") {
-    idle.push_back({{"crossbar.drive_halvings"}, "crossbar.driven = \"" + crossbar.driven + '"'});
-  }
-  if (crossbar.recurrence != "increment") {
+  if (crossbar.driven != DrivenRows::kBlocks) {
     idle.push_back(
-        {{"crossbar.increment_range"}, "crossbar.recurrence = \"" + crossbar.recurrence + '"'});
+        {{"crossbar.drive_halvings"}, "crossbar.driven = \"" + name_of(crossbar.driven) + '"'});
   }
-  if (crossbar.adc_range != "calibrated") {
+  if (crossbar.recurrence != PoleStorage::kIncrement) {
+    idle.push_back({{"crossbar.increment_range"},
+                    "crossbar.recurrence = \"" + name_of(crossbar.recurrence) + '"'});
+  }
+  if (crossbar.adc_range != AdcRange::kCalibrated) {
     idle.push_back({{"crossbar.adc_margin", "simulate.calibration"},
-                    "crossbar.adc_range = \"" + crossbar.adc_range + '"'});
+                    "crossbar.adc_range = \"" + name_of(crossbar.adc_range) + '"'});
   }
-  if (crossbar.adc_range != "learned") {
+  if (crossbar.adc_range != AdcRange::kLearned) {
     idle.push_back(
-        {{"crossbar.partial_bits"}, "crossbar.adc_range = \"" + crossbar.adc_range + '"'});
+        {{"crossbar.partial_bits"}, "crossbar.adc_range = \"" + name_of(crossbar.adc_range) + '"'});
   }
   if (target.wires.ideal()) {
     idle.push_back({{"crossbar.ir_drop_iterations"}, "wires without resistance"});
-  } else if (crossbar.encoding == "offset") {
+  } else if (crossbar.encoding == WeightEncoding::kOffset) {
     idle.push_back({{"crossbar.ir_drop_iterations"}, "crossbar.encoding = \"offset\""});
   } else if (crossbar.levels > 1) {
     idle.push_back({{"crossbar.ir_drop_iterations"}, "cells of few levels (crossbar.levels)"});
@@ -101,16 +102,16 @@ void add_noise(Idle& idle, const RunOptions& options) {
 }
 
 void add_prune(Idle& idle, const PruneOptions& prune) {
-  if (prune.score != "taylor" && prune.score != "hankel") {
-    idle.push_back({{"prune.batches"}, "prune.score = \"" + prune.score + '"'});
+  if (prune.score != Score::kTaylor && prune.score != Score::kHankel) {
+    idle.push_back({{"prune.batches"}, "prune.score = \"" + name_of(prune.score) + '"'});
   }
 }
 
 void add_model(Idle& idle, const ModelOptions& model) {
-  if (model.init == "real") idle.push_back({{"model.decay"}, "model.init = \"real\""});
-  if (model.norm != "batch") {
-    idle.push_back(
-        {{"train.norm_batches", "qat.norm_batches"}, "model.norm = \"" + model.norm + '"'});
+  if (model.init == PoleStart::kReal) idle.push_back({{"model.decay"}, "model.init = \"real\""});
+  if (model.norm != Norm::kBatch) {
+    idle.push_back({{"train.norm_batches", "qat.norm_batches"},
+                    "model.norm = \"" + name_of(model.norm) + '"'});
   }
 }
 
@@ -227,12 +228,12 @@ Idle idle_with_data(const RunOptions& options, DataKind kind) {
   if (!data.validation_speaker.empty()) {
     idle.push_back({{"train.validation"}, "data.validation_speaker"});
   }
-  if (data.layout == "names") {
+  if (data.layout == RecordingLayout::kNames) {
     idle.push_back({{"data.test_share"}, "data.layout = \"names\""});
-  } else if (data.layout == "folders") {
+  } else if (data.layout == RecordingLayout::kFolders) {
     idle.push_back({{"data.test_indices"}, "data.layout = \"folders\""});
   }
-  if (options.front_end.kind == "waveform") {
+  if (options.front_end.kind == FrontEndKind::kWaveform) {
     idle.push_back({{"front_end.frame", "front_end.hop", "front_end.bands", "front_end.low",
                      "front_end.high", "front_end.floor", "front_end.deltas"},
                     "front_end.kind = \"waveform\""});
@@ -261,7 +262,7 @@ Idle idle_in_prune(const RunOptions& options, bool floats) {
   const PruneOptions& prune = options.prune;
   add_prune(idle, prune);
   add_training(idle, options);
-  if (prune.schedule == "one-shot") {
+  if (prune.schedule == PruneSchedule::kOneShot) {
     idle.push_back({{"prune.steps"}, "prune.schedule = \"one-shot\""});
   }
   if (prune.penalty == 0) idle.push_back({{"prune.penalty_epochs"}, "prune.penalty = 0"});

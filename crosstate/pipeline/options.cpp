@@ -46,7 +46,7 @@ void add_qat_fields(FieldList& list, QatOptions& options) {
 // What the mapping would refuse after all training; `why`: the setting that needs a mapping.
 void validate_mapping(const RunOptions& options, const std::string& why) {
   const QuantOptions quant = resolved(options.quant);
-  const std::string site = site_in_floating_point(quant, options.model.gate != "none");
+  const std::string site = site_in_floating_point(quant, options.model.gate != Gate::kNone);
   if (!site.empty()) fail("options", site + ", expected codes with " + why);
   if (quant.state.rounding != "nearest") {
     fail("options",
@@ -61,7 +61,7 @@ void validate_pruning(const RunOptions& options) {
                         options.prune.channels +
                         "\", expected one share each with run.prune = true");
   }
-  if (options.prune.schedule != "one-shot" || options.prune.penalty > 0) {
+  if (options.prune.schedule != PruneSchedule::kOneShot || options.prune.penalty > 0) {
     fail("options",
          "prune.schedule = \"gradual\" and prune.penalty need a model that is trained already; "
          "expected \"one-shot\" and 0 with run.prune = true, or the command prune");
@@ -169,7 +169,7 @@ void validate_section(const RunOptions& options, const std::string& section) {
 void validate_together(const RunOptions& options) {
   validate(options.augment, options.front_end);
   qat_stages(options);
-  if (options.quantize && options.model.norm == "layer") {
+  if (options.quantize && options.model.norm == Norm::kLayer) {
     fail(
         "options",
         "model.norm = \"layer\" does not fold into the weights, which run.quantize needs; expected "

@@ -68,7 +68,7 @@ class PruneRun {
       fail(file, "does not fit the data: " + std::string(error.what()));
     }
     if (options_.prune.retrain && options_.quantize && !network.quantized() &&
-        network.options().norm == "layer" && !folds_after_rounding(resolved(options_.quant))) {
+        network.options().norm == Norm::kLayer && !folds_after_rounding(resolved(options_.quant))) {
       fail(file,
            "model.norm = \"layer\" does not fold, which quant.weight needs with one scale per "
            "tensor "
@@ -232,7 +232,7 @@ void validate_prune(const RunOptions& options) {
     fail("options", "qat.target_noise = " + exact_text(options.qat.target_noise) +
                         ", expected 0: a pruned model is trained on with the noise of [quant]");
   }
-  if (options.prune.retrain && options.prune.schedule == "gradual" &&
+  if (options.prune.retrain && options.prune.schedule == PruneSchedule::kGradual &&
       options.prune.steps > options.qat.epochs) {
     fail("options", "prune.steps = " + std::to_string(options.prune.steps) +
                         " above qat.epochs = " + std::to_string(options.qat.epochs) +

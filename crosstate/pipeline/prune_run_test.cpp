@@ -152,7 +152,7 @@ TEST_F(PruneRunTest, PrunesAloneWithoutTraining) {
 
 TEST_F(PruneRunTest, EndsWithTheSameBitsHoweverOftenItIsStopped) {
   const std::string model = train_model("model", 1, false);
-  options_.prune.schedule = "gradual";
+  options_.prune.schedule = PruneSchedule::kGradual;
   options_.prune.steps = 2;
   options_.prune.penalty = 0.01;
   options_.qat.distill = 0.5;
@@ -188,7 +188,7 @@ TEST_F(PruneRunTest, ContinuesWithTheSameInputsAlone) {
     EXPECT_EQ(files("out"), before) << part;
   };
   RunOptions other = options_;
-  other.prune.score = "magnitude";
+  other.prune.score = Score::kMagnitude;
   expect_refused(other, "prune.score was");
   other = options_;
   other.qat.epochs = 3;

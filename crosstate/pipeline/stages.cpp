@@ -141,7 +141,7 @@ std::vector<Pipeline::File> Pipeline::files_of(const std::string& name,
 }
 
 void Pipeline::finish(const std::string& name, Network& network) const {
-  if (network.quantized() && network.options().norm == "batch") network.fold_norms();
+  if (network.quantized() && network.options().norm == Norm::kBatch) network.fold_norms();
   for (const auto& [path, content] : files_of(name, network)) write_safetensors(path, content);
 }
 

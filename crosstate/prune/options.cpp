@@ -37,21 +37,18 @@ void fields(FieldList& list, PruneOptions& options) {
       "Share of all states to remove; several values separated by spaces give one model each.");
   list.add("channels", options.channels, "Share of the channels to remove, likewise.");
   list.add(
-          "scope", options.scope,
-          "stream: remove channels of the residual stream from every layer; block: remove channels "
-          "from the recurrence of single layers, which costs less accuracy and saves less.")
-      .one_of({"stream", "block"});
+      "scope", options.scope,
+      "stream: remove channels of the residual stream from every layer; block: remove channels "
+      "from the recurrence of single layers, which costs less accuracy and saves less.");
   list.add("score", options.score,
            "Importance score. taylor: first-order change of the loss, measured on data; last "
            "(H-infinity norm), energy (H2 norm), hankel and magnitude need no data. hankel "
-           "replaces the modes of a channel by fewer new ones (balanced truncation).")
-      .one_of(names_of(kScores));
+           "replaces the modes of a channel by fewer new ones (balanced truncation).");
   list.add("refit", options.refit,
            "Refit C of the remaining modes by least squares to the response of all modes.");
   list.add("schedule", options.schedule,
            "gradual: prune in steps with training between them, for large shares; one-shot: prune "
-           "once.")
-      .one_of({"one-shot", "gradual"});
+           "once.");
   list.add("steps", options.steps,
            "Steps of the gradual schedule; qat.epochs are divided among them.")
       .range(1, 1000);
@@ -96,7 +93,7 @@ std::vector<PruneShares> prune_points(const PruneOptions& options) {
 }
 
 std::vector<PruneShares> prune_schedule(const PruneOptions& options, const PruneShares& end) {
-  if (options.schedule == "one-shot") return {end};
+  if (options.schedule == PruneSchedule::kOneShot) return {end};
   std::vector<PruneShares> way;
   for (int i = 1; i <= options.steps; ++i) {
     const double left = 1 - static_cast<double>(i) / options.steps;

@@ -10,26 +10,37 @@
 
 namespace crosstate {
 
+enum class Score { kMagnitude, kLast, kEnergy, kHankel, kTaylor };
+template <>
+inline constexpr std::array kNames<Score> = {
+    Named{"magnitude", Score::kMagnitude}, Named{"last", Score::kLast},
+    Named{"energy", Score::kEnergy},       Named{"hankel", Score::kHankel},
+    Named{"taylor", Score::kTaylor},
+};
+
+enum class PruneScope { kStream, kBlock };
+template <>
+inline constexpr std::array kNames<PruneScope> = {Named{"stream", PruneScope::kStream},
+                                                  Named{"block", PruneScope::kBlock}};
+
+enum class PruneSchedule { kOneShot, kGradual };
+template <>
+inline constexpr std::array kNames<PruneSchedule> = {Named{"one-shot", PruneSchedule::kOneShot},
+                                                     Named{"gradual", PruneSchedule::kGradual}};
+
 struct PruneOptions {
   std::string states = "0.6";    // share of all states to remove; several: one model for each
   std::string channels = "0.3";  // share of the channels, likewise
-  std::string scope = "stream";  // stream | block
-  std::string score = "taylor";  // magnitude | last | energy | hankel | taylor
+  PruneScope scope = PruneScope::kStream;  // stream | block
+  Score score = Score::kTaylor;            // magnitude | last | energy | hankel | taylor
   bool refit = true;  // refit C of the remaining modes to the response of the removed ones
-  std::string schedule = "one-shot";  // one-shot | gradual
-  int steps = 4;                      // of gradual pruning
-  double penalty = 0;                 // of the group penalty before pruning; 0: none
+  PruneSchedule schedule = PruneSchedule::kOneShot;  // one-shot | gradual
+  int steps = 4;                                     // of gradual pruning
+  double penalty = 0;                                // of the group penalty before pruning; 0: none
   int penalty_epochs = 1;
   bool retrain = true;
   int batches = 32;     // of 16 training sequences, for taylor
   std::string against;  // another model, pruned the same way for comparison; "": none
-};
-
-enum class Score { kMagnitude, kLast, kEnergy, kHankel, kTaylor };
-inline constexpr std::array kScores = {
-    Named<Score>{"magnitude", Score::kMagnitude}, Named<Score>{"last", Score::kLast},
-    Named<Score>{"energy", Score::kEnergy},       Named<Score>{"hankel", Score::kHankel},
-    Named<Score>{"taylor", Score::kTaylor},
 };
 
 /// Shares to remove in one pruning.

@@ -40,7 +40,7 @@ TEST(PruneOptions, SharesOutOfRangeAreRefused) {
 TEST(PruneOptions, GradualSchedulesEndWhereTheyShould) {
   PruneOptions options;
   EXPECT_EQ(prune_schedule(options, {0.6, 0.3}).size(), 1u);
-  options.schedule = "gradual";
+  options.schedule = PruneSchedule::kGradual;
   options.steps = 4;
   const std::vector<PruneShares> way = prune_schedule(options, {0.6, 0.3});
   ASSERT_EQ(way.size(), 4u);

@@ -78,7 +78,7 @@ void replace_modes(Network& network, std::size_t l, std::size_t h,
   const Network::State& s = network.state();
   const std::size_t first = s.shapes[l].first[h], count = s.shapes[l].modes(h);
   ModeWriter write(network, l, h);
-  if (options.score == "hankel" && s.complex()) {
+  if (options.score == Score::kHankel && s.complex()) {
     const std::vector<DiscreteMode> modes = truncate_balanced(all, count);
     for (std::size_t n = 0; n < modes.size(); ++n) {
       write.pole(first + n, modes[n].a);
@@ -154,7 +154,7 @@ Network prune(const Network& network, const PruneOptions& options, const PruneSh
   Network pruned =
       batches.empty() ? network.part(kept) : with_means(network, kept, batches, pool).part(kept);
   replace_all_modes(network, kept, options, pruned);
-  if (options.score == "hankel" && pruned.quantized()) pruned.measure_states(batches, pool);
+  if (options.score == Score::kHankel && pruned.quantized()) pruned.measure_states(batches, pool);
   for (std::size_t i = 0; i < batches.size(); ++i) {
     pruned.measure_norms(batches[i], 1 / static_cast<double>(i + 1), pool);
   }

@@ -16,7 +16,7 @@ namespace {
 
 const TaskShape kTask{2, 4};
 
-ModelOptions shape(const std::string& norm = "none") {
+ModelOptions shape(Norm norm = Norm::kNone) {
   ModelOptions o = reference::small_options();
   o.channels = 5;
   o.states = 14;
@@ -43,7 +43,7 @@ TEST(PruneScores, TaylorIsTheSlopeOfTheLossAlongAGate) {
   const Network network = reference::random_network(shape(), kTask);
   ThreadPool pool(1);
   const std::vector<Batch> seen = batches();
-  const PartScores scores = score_parts(network, "taylor", seen, pool);
+  const PartScores scores = score_parts(network, Score::kTaylor, seen, pool);
   const auto expect_slope = [&](double score, const auto& scale) {
     double squares = 0;
     for (const Batch& batch : seen) {
@@ -72,7 +72,7 @@ TEST(PruneScores, TaylorIsTheSlopeOfTheLossAlongAGate) {
       scale_values(n, p.c, 2 * 14, 14, 1, by);
     }
   });
-  EXPECT_THROW(score_parts(network, "taylor", {}, pool), Error);
+  EXPECT_THROW(score_parts(network, Score::kTaylor, {}, pool), Error);
 }
 
 TEST(PruneScores, MeasuresOfWeightsAreThoseOfTheirModes) {
@@ -80,10 +80,10 @@ TEST(PruneScores, MeasuresOfWeightsAreThoseOfTheirModes) {
   ThreadPool pool(1);
   const Coefficients c = network.state().coefficients();
   const BlockShape& block = network.state().shapes[1];
-  const PartScores last = score_parts(network, "last", {}, pool);
-  const PartScores energy = score_parts(network, "energy", {}, pool);
-  const PartScores magnitude = score_parts(network, "magnitude", {}, pool);
-  const PartScores hankel = score_parts(network, "hankel", {}, pool);
+  const PartScores last = score_parts(network, Score::kLast, {}, pool);
+  const PartScores energy = score_parts(network, Score::kEnergy, {}, pool);
+  const PartScores magnitude = score_parts(network, Score::kMagnitude, {}, pool);
+  const PartScores hankel = score_parts(network, Score::kHankel, {}, pool);
   for (std::size_t h = 0; h < block.size(); ++h) {
     const std::vector<DiscreteMode> modes = rounded_modes(c.blocks[1], block, h);
     double squares = 0, expected = 0;
@@ -102,12 +102,12 @@ TEST(PruneScores, MeasuresOfWeightsAreThoseOfTheirModes) {
 TEST(PruneScores, StepsOfARoundedStateDoNotMatter) {
   Network network = reference::random_network(shape(), kTask);
   ThreadPool pool(1);
-  const PartScores before = score_parts(network, "energy", {}, pool);
+  const PartScores before = score_parts(network, Score::kEnergy, {}, pool);
   QuantOptions state_alone = quant_preset("float");
   state_alone.state.bits = 8;
   const std::vector<Batch> seen = batches();
   network.quantize(state_alone, seen, pool);
-  const PartScores after = score_parts(network, "energy", {}, pool);
+  const PartScores after = score_parts(network, Score::kEnergy, {}, pool);
   for (std::size_t i = 0; i < before.blocks[0].modes.size(); ++i) {
     EXPECT_NEAR(after.blocks[0].modes[i], before.blocks[0].modes[i],
                 1e-5 * before.blocks[0].modes[i]);
@@ -121,17 +121,17 @@ TEST(PruneSelect, TakesTheLeastAndNoMoreThanToldAlsoOfOddSizes) {
   EXPECT_EQ(whole.stream, 5u);
   EXPECT_EQ(whole.channels, 10u);
   ThreadPool pool(1);
-  const PartScores scores = score_parts(network, "energy", {}, pool);
-  for (const std::string scope : {"stream", "block"}) {
+  const PartScores scores = score_parts(network, Score::kEnergy, {}, pool);
+  for (const PruneScope scope : {PruneScope::kStream, PruneScope::kBlock}) {
     for (const double states : {0.0, 0.31, 0.6, 0.97}) {
       for (const double channels : {0.0, 0.3, 0.79}) {
         const Network small =
             network.part(select_parts(network, scores, {states, channels}, scope, whole));
         const NetworkSize size = size_of(small);
-        const double left = scope == "stream" ? static_cast<double>(size.stream) / 5
-                                              : static_cast<double>(size.channels) / 10;
+        const double left = scope == PruneScope::kStream ? static_cast<double>(size.stream) / 5
+                                                         : static_cast<double>(size.channels) / 10;
         EXPECT_LE(left, 1 - channels + 1e-9);
-        EXPECT_GE(left, 1 - channels - (scope == "stream" ? 0.2 : 0.1));
+        EXPECT_GE(left, 1 - channels - (scope == PruneScope::kStream ? 0.2 : 0.1));
         EXPECT_LE(static_cast<double>(size.states), (1 - states) * 140 + 1e-9);
         if (channels == 0) {
           EXPECT_GT(static_cast<double>(size.states), (1 - states) * 140 - 2);
@@ -151,7 +151,7 @@ TEST(PruneSelect, EveryBlockKeepsItsBestMode) {
               l == 0 ? 0 : 90);
   }
   const NetworkParts parts =
-      select_parts(network, scores, {0.99, 0.99}, "stream", size_of(network));
+      select_parts(network, scores, {0.99, 0.99}, PruneScope::kStream, size_of(network));
   EXPECT_THAT(parts.stream, testing::ElementsAre(4));
   EXPECT_THAT(parts.blocks[0].modes, testing::ElementsAre(34));
   EXPECT_THAT(parts.blocks[1].modes, testing::ElementsAre(34));
@@ -166,18 +166,22 @@ TEST(PruneSelect, WhereOnlyOneChannelHasModesItStays) {
   scores.stream = {0, 2, 3, 4, 5};
   scores.blocks = {{std::vector<double>(35, 1), std::vector<double>(5, 1)},
                    {{1}, std::vector<double>(5, 1)}};
-  const NetworkParts kept = select_parts(odd, scores, {0.9, 0.99}, "stream", size_of(network));
+  const NetworkParts kept =
+      select_parts(odd, scores, {0.9, 0.99}, PruneScope::kStream, size_of(network));
   EXPECT_THAT(kept.stream, testing::ElementsAre(0));
 }
 
-class PruneEvery : public testing::TestWithParam<const char*> {};
+class PruneEvery : public testing::TestWithParam<Score> {};
 
 TEST_P(PruneEvery, ScoreLeavesANetworkThatWorksAndCanBeTrained) {
-  for (const char* norm : {"none", "batch"}) {
+  for (const Norm norm : {Norm::kNone, Norm::kBatch}) {
     for (const bool quantized : {false, true}) {
       for (const bool real : {false, true}) {
         ModelOptions model = shape(norm);
-        if (real) model.modes = model.init = "real";
+        if (real) {
+          model.modes = ModeKind::kReal;
+          model.init = PoleStart::kReal;
+        }
         Network network = reference::random_network(model, kTask);
         ThreadPool pool(1);
         const std::vector<Batch> seen = batches();
@@ -195,7 +199,8 @@ TEST_P(PruneEvery, ScoreLeavesANetworkThatWorksAndCanBeTrained) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Scores, PruneEvery,
-                         testing::Values("magnitude", "last", "energy", "hankel", "taylor"));
+                         testing::Values(Score::kMagnitude, Score::kLast, Score::kEnergy,
+                                         Score::kHankel, Score::kTaylor));
 
 TEST(Prune, NothingRemovedIsTheSameNetwork) {
   const Network network = reference::random_network(shape(), kTask);
@@ -221,7 +226,7 @@ TEST(Prune, BalancedTruncationLosesNothingWhereModesRepeat) {
   ThreadPool pool(1);
   const std::vector<Batch> seen = batches();
   PruneOptions options;
-  options.score = "hankel";
+  options.score = Score::kHankel;
   const Network small = prune(network, options, {0.57, 0}, size_of(network), seen, pool);
   EXPECT_LE(size_of(small).states, 60u);
   EXPECT_NEAR(loss_of(small, seen[0]), loss_of(network, seen[0]), 1e-3);

@@ -146,9 +146,8 @@ std::vector<DiscreteMode> rounded_modes(const BlockCoefficients& block, const Bl
   return modes;
 }
 
-PartScores score_parts(const Network& network, const std::string& name,
-                       std::span<const Batch> batches, ThreadPool& pool) {
-  const Score score = named(kScores, name, "prune.score");
+PartScores score_parts(const Network& network, Score score, std::span<const Batch> batches,
+                       ThreadPool& pool) {
   if (score != Score::kTaylor) return score_weights(network, score);
   if (batches.empty()) fail("prune.score", "taylor needs batches of data");
   Network copy = network;

@@ -8,6 +8,7 @@
 #include "crosstate/base/threads.h"
 #include "crosstate/data/batch.h"
 #include "crosstate/model/network_state.h"
+#include "crosstate/prune/options.h"
 
 namespace crosstate {
 
@@ -30,9 +31,9 @@ struct PartScores {
 ///   (Molchanov et al., arXiv 1906.10771): the first-order change of the loss.
 /// Channels of a block have the sum of their modes and D^2, times the squared norm of their column;
 /// channels of the stream the sum of their shares in every block and in the decoder. Throws Error
-/// for taylor without batches and for another name.
-PartScores score_parts(const Network& network, const std::string& name,
-                       std::span<const Batch> batches, ThreadPool& pool);
+/// for taylor without batches.
+PartScores score_parts(const Network& network, Score score, std::span<const Batch> batches,
+                       ThreadPool& pool);
 
 /// The modes of one channel with the weights that the network computes with.
 std::vector<DiscreteMode> rounded_modes(const BlockCoefficients& block, const BlockShape& shape,

@@ -153,10 +153,9 @@ NetworkSize size_of(const Network& network) {
 }
 
 NetworkParts select_parts(const Network& network, const PartScores& scores,
-                          const PruneShares& shares, const std::string& scope,
-                          const NetworkSize& whole) {
+                          const PruneShares& shares, PruneScope scope, const NetworkSize& whole) {
   Selection selection(network.state());
-  if (scope == "stream") {
+  if (scope == PruneScope::kStream) {
     selection.drop_stream(scores.stream, rest(whole.stream, shares.channels));
   } else {
     selection.drop_channels(scores, rest(whole.channels, shares.channels));

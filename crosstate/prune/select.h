@@ -21,7 +21,6 @@ NetworkSize size_of(const Network& network);
 /// shares_of_rest() within their block, so that one threshold serves all blocks. Every block keeps
 /// a mode, the stream a channel. `scope`: PruneOptions::scope.
 NetworkParts select_parts(const Network& network, const PartScores& scores,
-                          const PruneShares& shares, const std::string& scope,
-                          const NetworkSize& whole);
+                          const PruneShares& shares, PruneScope scope, const NetworkSize& whole);
 
 }  // namespace crosstate

@@ -121,7 +121,7 @@ GenomeSpace genome_space(const ModelOptions& model, const std::string& bits,
   for (const char* site : {"input", "residual", "ssm_output", "activation"}) {
     space.sites.push_back(site);
   }
-  if (model.gate != "none") {
+  if (model.gate != Gate::kNone) {
     space.sites.push_back("linear");
     space.sites.push_back("gate");
   }

@@ -18,7 +18,7 @@ TEST(Genome, HasAGeneForEverySiteThatTheNetworkHas) {
   EXPECT_THAT(gated.bits, ElementsAre(2, 4, 8));
   EXPECT_EQ(gated.sites.size(), 13u);
   EXPECT_THAT(gated.choices(), testing::Each(3));
-  model.gate = "none";
+  model.gate = Gate::kNone;
   EXPECT_THAT(genome_space(model, "2 8").sites, Not(Contains("gate")));
 }
 

@@ -524,7 +524,7 @@ SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides) {
 
 void require_inputs(const SweepPlan& plan) {
   std::set<std::string> starts;
-  std::set<std::tuple<std::string, std::string, bool>> data;
+  std::set<std::tuple<std::string, DataFormat, bool>> data;
   for (const SweepPoint& point : plan.points) {
     const RunOptions& options = point.options;
     if (data.emplace(options.data.directory, options.data.kind, options.augment.any()).second) {

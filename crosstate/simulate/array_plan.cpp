@@ -34,7 +34,7 @@ class Planner {
             recurrent_drive(static_cast<float>(n_.state_limit), static_cast<float>(n_.residual.low),
                             static_cast<float>(n_.residual.high));
         recurrence_ranges();
-        if (crossbar_.recurrence == "increment") {
+        if (crossbar_.recurrence == PoleStorage::kIncrement) {
           plan_.own_row.assign(a_.columns, kNoRow);
           for (std::size_t c = 0; c < a_.states; ++c) plan_.own_row[c] = a_.pieces.size() + c;
         }
@@ -107,8 +107,8 @@ ArrayPlan array_plan(const IntegerNetwork& network, const Mapping& mapping,
 }
 
 bool fits_increments(const Mapping& mapping, const CrossbarOptions& crossbar) {
-  return crossbar.recurrence == "increment" && crossbar.increment_range == "fitted" &&
-         mapping.state_slices == 1;
+  return crossbar.recurrence == PoleStorage::kIncrement &&
+         crossbar.increment_range == IncrementRange::kFitted && mapping.state_slices == 1;
 }
 
 CodeFormat state_format(const IntegerNetwork& network) {

@@ -66,7 +66,7 @@ struct Chip::Inside {
          Backend* cells)
       : n(network), mapping(&map), target(t), seed(of_chip), backend(cells) {
     const int bits = target.crossbar.adc_bits;
-    incremental = target.crossbar.recurrence == "increment";
+    incremental = target.crossbar.recurrence == PoleStorage::kIncrement;
     std::size_t widest = 0;
     for (std::size_t i = 0; i < map.arrays.size(); ++i) {
       arrays.emplace_back(array_plan(n, map, target.crossbar, i), target, seed,

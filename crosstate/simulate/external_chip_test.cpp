@@ -88,15 +88,15 @@ void expect_ideal(const IntegerNetwork& n, const Target& target) {
 TEST(NetworkOnAnExternalChip, WithoutErrorsIsTheIdealOne) {
   expect_ideal(gated(), external());
   Target target = external();
-  target.crossbar.recurrence = "direct";
-  target.crossbar.driven = "all";
+  target.crossbar.recurrence = PoleStorage::kDirect;
+  target.crossbar.driven = DrivenRows::kAll;
   target.external.voltage = 0.07;
   expect_ideal(network(3), target);
 }
 
 TEST(NetworkOnAnExternalChip, TakesSlices) {
   Target target = external();
-  target.crossbar.driven = "all";
+  target.crossbar.driven = DrivenRows::kAll;
   target.crossbar.dac_bits = 4;
   expect_ideal(network(3), target);
 }
@@ -109,7 +109,7 @@ std::vector<double> scores_of(const std::vector<ChipResult>& results) {
 
 TEST(NetworkOnAnExternalChip, ErrorsOfItsCellsShowOnAnyNumberOfThreadsAlike) {
   Target target = external("--error 0.1 --noise 0.01");
-  target.crossbar.driven = "all";
+  target.crossbar.driven = DrivenRows::kAll;
   const std::vector<double> scores = scores_of(on_chip(network(3), target, 1));
   EXPECT_EQ(scores_of(on_chip(network(3), target, 3)), scores);
   EXPECT_NE(scores_of(on_chip(network(3), ideal())), scores);
@@ -139,7 +139,7 @@ TEST(NetworkOnAnExternalChip, IsCompensated) {
     std::vector<double> g_;
   };
   Target target = ideal();
-  target.crossbar.compensation = "column";
+  target.crossbar.compensation = Compensation::kColumn;
   const std::vector<float> weights{3, -1, 2};
   Weak weak;
   ProgrammedArray array({.weights = weights, .rows = 3, .columns = 1, .largest_code = 7}, target, 1,
@@ -166,7 +166,7 @@ class ResumedSimulation : public testing::Test {
 
   SimulateSummary run(const std::string& chip, bool resume) {
     Target target = external(chip);
-    target.crossbar.driven = "all";
+    target.crossbar.driven = DrivenRows::kAll;
     SimulateJournal journal(path_, {{"model", "m"}}, resume);
     done_.clear();
     SimulateContext context;

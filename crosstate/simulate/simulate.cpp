@@ -193,7 +193,7 @@ SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, con
   summary.conversions_per_sequence = mapping.conversions_per_sequence();
   for (const double t : simulated_times(options)) summary.ages.emplace_back().seconds = t;
 
-  const bool calibrated = target.crossbar.adc_range == "calibrated";
+  const bool calibrated = target.crossbar.adc_range == AdcRange::kCalibrated;
   const Batch calibration = calibration_batch(data, calibrated ? options.calibration : 1);
   const bool external = summary.external = target.external.used();
   Simulation simulation(data, tested(data, options), external ? kExternalChunk : kChunk, pool,

@@ -135,11 +135,11 @@ void expect_integers(const IntegerNetwork& network, const Target& target, const 
 }
 
 void expect_integers_either_way(const IntegerNetwork& network, Target target, const Batch& batch) {
-  target.crossbar.recurrence = "direct";
-  target.crossbar.driven = "all";
+  target.crossbar.recurrence = PoleStorage::kDirect;
+  target.crossbar.driven = DrivenRows::kAll;
   expect_integers(network, target, batch);
-  target.crossbar.recurrence = "increment";
-  target.crossbar.driven = "blocks";
+  target.crossbar.recurrence = PoleStorage::kIncrement;
+  target.crossbar.driven = DrivenRows::kBlocks;
   expect_integers(network, target, batch);
 }
 
@@ -173,7 +173,7 @@ TEST(Chip, FittedConvertersRoundOnce) {
   for (const int bits : {8, 12}) {
     Target target = ideal();
     target.crossbar.adc_bits = bits;
-    target.crossbar.increment_range = "fitted";
+    target.crossbar.increment_range = IncrementRange::kFitted;
     const std::vector<ChipResult> found = on_chip(classifier(), target, batch);
     std::size_t same = 0;
     for (std::size_t i = 0; i < want.size(); ++i) same += found[i].best() == want[i].best() ? 1 : 0;
@@ -200,7 +200,7 @@ TEST(Chip, TilesPiecesAndSlicesAddUp) {
   target.crossbar.rows = 9;
   target.crossbar.columns = 12;
   expect_integers_either_way(classifier(), target, batch_of(digits().test, 0, 100));
-  target.crossbar.packing = "single";
+  target.crossbar.packing = ChannelPacking::kSingle;
   target.crossbar.dac_bits = 3;
   expect_integers_either_way(classifier(), target, batch_of(digits().test, 0, 32));
 }
@@ -244,7 +244,7 @@ TEST(Chip, ChipsOfOneSeedDiffer) {
 
 TEST(Chip, StatesSaturateUnderAnyNoise) {
   const Batch batch = batch_of(digits().test, 0, 64);
-  for (const char* base : {"target", "gmax"}) {
+  for (const NoiseBase base : {NoiseBase::kTarget, NoiseBase::kGmax}) {
     Target target = noisy(0.5, 0.5);
     target.device.noise_relative_to = base;
     for (const ChipResult& r : on_chip(classifier(), target, batch)) {
@@ -276,7 +276,7 @@ TEST(Chip, NarrowConvertersCostAccuracy) {
 TEST(Chip, FineConvertersOfAFixedRangeCostLittle) {
   const Batch batch = batch_of(digits().test, 0, 320);
   Target fixed = ideal();
-  fixed.crossbar.adc_range = "fixed";
+  fixed.crossbar.adc_range = AdcRange::kFixed;
   fixed.crossbar.adc_full_scale = 1;
   fixed.crossbar.adc_bits = 16;
   EXPECT_NEAR(accuracy_on(fixed, batch), accuracy_on(ideal(), batch), 0.03);
@@ -287,7 +287,7 @@ TEST(Chip, FineConvertersOfAFixedRangeCostLittle) {
 TEST(Chip, CalibrationFindsTheRanges) {
   const Batch batch = batch_of(digits().test, 0, 320);
   Target target = ideal();
-  target.crossbar.adc_range = "calibrated";
+  target.crossbar.adc_range = AdcRange::kCalibrated;
   target.crossbar.adc_bits = 12;
   ThreadPool pool(2);
   const Mapping mapping = map_network(classifier(), target.crossbar, batch.length);
@@ -357,7 +357,7 @@ TEST(Chip, OfOffsetCellsIsTheIntegerNetworkIfTheyAreIdeal) {
   ThreadPool pool(2);
   const Batch batch = batch_of(digits().test, 0, 16);
   Target pairs = ideal_target({}), offset = pairs;
-  offset.crossbar.encoding = "offset";
+  offset.crossbar.encoding = WeightEncoding::kOffset;
   const Mapping mapping = map_network(classifier(), pairs.crossbar, batch.length);
   const Chip first(classifier(), mapping, pairs, 1, 0), second(classifier(), mapping, offset, 1, 0);
   EXPECT_EQ(scores_of(second.run(batch, 0, pool)), scores_of(first.run(batch, 0, pool)));

@@ -40,9 +40,10 @@ void train_for(const CrossbarOptions& crossbar, const TargetNoise& noise, double
   quant.device_noise = share * noise.device;
   quant.weight_noise = share * noise.read;
   quant.noise_unit = "largest";
-  const bool increments = crossbar.recurrence == "increment";
-  quant.noise_recurrence =
-      increments && crossbar.compensation == "column" ? "corrected" : crossbar.recurrence;
+  const bool increments = crossbar.recurrence == PoleStorage::kIncrement;
+  quant.noise_recurrence = increments && crossbar.compensation == Compensation::kColumn
+                               ? "corrected"
+                               : name_of(crossbar.recurrence);
 
   ArraySite& array = quant.array;
   const auto fill = [](int& of, int with) {
@@ -54,13 +55,14 @@ void train_for(const CrossbarOptions& crossbar, const TargetNoise& noise, double
   fill(array.drive_halvings, geometry.drive_halvings);
   // What levels leave copies of their own slice_base make up for. Behind an offset both signs
   // share them.
-  const int levels = crossbar.encoding == "offset" ? (crossbar.levels + 1) / 2 : crossbar.levels;
+  const int levels =
+      crossbar.encoding == WeightEncoding::kOffset ? (crossbar.levels + 1) / 2 : crossbar.levels;
   fill(array.levels, crossbar.slice_base == 1 && levels > 1 ? levels : 0);
-  fill(array.partial_bits, crossbar.adc_range == "learned" ? crossbar.partial_bits : 0);
+  fill(array.partial_bits, crossbar.adc_range == AdcRange::kLearned ? crossbar.partial_bits : 0);
   // Where states go in by slices, converters have the range of their codes.
   const QuantOptions formats = resolved(quant);
   const bool sliced = std::max(formats.state.bits, formats.residual.bits) > crossbar.dac_bits;
-  const bool fitted = increments && crossbar.increment_range == "fitted" && !sliced;
+  const bool fitted = increments && crossbar.increment_range == IncrementRange::kFitted && !sliced;
   fill(array.state_bits, fitted ? crossbar.adc_bits : 0);
   if (array.noise < 0) array.noise = share * crossbar.adc_noise;
 }

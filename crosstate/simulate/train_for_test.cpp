@@ -90,7 +90,7 @@ class Agreement {
     // A weight between two levels may go either way.
     const auto between = [&](const Place& p) {
       const MappedArray& a = mapping_.arrays[p.array];
-      const bool offset = crossbar_.encoding == "offset";
+      const bool offset = crossbar_.encoding == WeightEncoding::kOffset;
       const double intervals = crossbar_.levels < 2 ? 1
                                : offset             ? (crossbar_.levels - 1) / 2
                                                     : crossbar_.levels - 1;
@@ -104,7 +104,7 @@ class Agreement {
     each_mode([&](std::size_t l, std::size_t i, double scale, const ModePlaces& at) {
       const BlockCoefficients& block = c.blocks[l];
       const std::string mode = "layer " + std::to_string(l) + " mode " + std::to_string(i);
-      const double kept = crossbar_.recurrence == "increment" ? 1 : 0;
+      const double kept = crossbar_.recurrence == PoleStorage::kIncrement ? 1 : 0;
       double ar = held(at.real), ai = 0;
       bool tie = between(at.real);
       if (integers_.complex) {
@@ -153,8 +153,8 @@ class Agreement {
             real = std::hypot(real, full(at.imaginary)) / 2;
             imaginary = std::hypot(imaginary, full(at.pole_of_imaginary)) / 2;
           }
-          const bool corrected =
-              crossbar_.recurrence == "increment" && crossbar_.compensation == "column";
+          const bool corrected = crossbar_.recurrence == PoleStorage::kIncrement &&
+                                 crossbar_.compensation == Compensation::kColumn;
           expect_unit(noisy.ar[i] - clean.ar[i], corrected ? 0 : real, number, part(0), i, 1,
                       mode + " ar");
           if (integers_.complex) {
@@ -391,9 +391,9 @@ std::vector<Arrays> arrays() {
     all.push_back({name, crossbar});
   };
   add("codes", [](CrossbarOptions&) {});
-  add("fitted", [](CrossbarOptions& c) { c.increment_range = "fitted"; });
+  add("fitted", [](CrossbarOptions& c) { c.increment_range = IncrementRange::kFitted; });
   add("fine", [](CrossbarOptions& c) {
-    c.increment_range = "fitted";
+    c.increment_range = IncrementRange::kFitted;
     c.adc_bits = 12;
     c.levels = 64;
   });
@@ -402,7 +402,7 @@ std::vector<Arrays> arrays() {
     c.columns = 7;
     c.spare_columns = 2;
     c.partial_bits = 6;
-    c.increment_range = "fitted";
+    c.increment_range = IncrementRange::kFitted;
     c.levels = 7;
   });
   add("smallest", [](CrossbarOptions& c) {
@@ -410,32 +410,32 @@ std::vector<Arrays> arrays() {
     c.levels = 16;
   });
   add("direct", [](CrossbarOptions& c) {
-    c.recurrence = "direct";
-    c.increment_range = "fitted";
+    c.recurrence = PoleStorage::kDirect;
+    c.increment_range = IncrementRange::kFitted;
     c.levels = 33;
   });
   add("all rows", [](CrossbarOptions& c) {
-    c.driven = "all";
+    c.driven = DrivenRows::kAll;
     c.levels = 33;
-    c.increment_range = "fitted";
+    c.increment_range = IncrementRange::kFitted;
   });
   add("two halvings", [](CrossbarOptions& c) {
     c.drive_halvings = 2;
     c.levels = 17;
   });
   add("offset", [](CrossbarOptions& c) {
-    c.encoding = "offset";
+    c.encoding = WeightEncoding::kOffset;
     c.levels = 31;
-    c.packing = "single";
+    c.packing = ChannelPacking::kSingle;
   });
   add("corrected", [](CrossbarOptions& c) {
-    c.compensation = "column";
-    c.increment_range = "fitted";
+    c.compensation = Compensation::kColumn;
+    c.increment_range = IncrementRange::kFitted;
     c.levels = 16;
   });
   add("slices", [](CrossbarOptions& c) {
     c.dac_bits = 3;
-    c.increment_range = "fitted";
+    c.increment_range = IncrementRange::kFitted;
   });
   return all;
 }

@@ -82,7 +82,7 @@ ModelOptions small_model(const std::string& norm, const std::string& modes) {
   options.block_length = 3;
   options.norm = norm;
   options.modes = modes;
-  if (modes == "real") options.init = "real";
+  if (modes == "real") options.init = PoleStart::kReal;
   return options;
 }
 
@@ -174,7 +174,7 @@ void put_preparations(const fs::path& corpus) {
   options.bands = 3;
   options.deltas = true;
   put_one("bands", {{"no", "yes"}, 0, 0, FrontEnd(options, 8000)});
-  options.kind = "waveform";
+  options.kind = FrontEndKind::kWaveform;
   options.deltas = false;
   options.decimation = 2;
   put_one("waveform", {{"no"}, 0, 0, FrontEnd(options, 8000)});
