@@ -24,7 +24,7 @@ std::string objectives_of(const std::string& text, const Task& task) {
 }
 
 std::vector<Objective> parse_objectives(const std::string& text, const std::string& key,
-                                        const std::string& where) {
+                                        const std::string& where, const Task* task) {
   const auto refuse = [&](const std::string& why) {
     fail(where, key + " = \"" + excerpt(text) + "\": " + why +
                     ", expected columns such as \"min bytes, max accuracy\"");
@@ -38,7 +38,7 @@ std::vector<Objective> parse_objectives(const std::string& text, const std::stri
     if ((direction != "min" && direction != "max") || column.empty() || words >> rest) {
       refuse("\"" + excerpt(part) + "\"");
     }
-    const auto& known = metrics();
+    const std::vector<Metric> known = task == nullptr ? metrics() : metrics_of(*task);
     const bool found = std::any_of(known.begin(), known.end(),
                                    [&](const Metric& metric) { return column == metric.name; });
     if (!found) refuse("no column " + column);

@@ -14,14 +14,16 @@ struct Objective {
   bool maximise = false;
 };
 
-/// "min bytes, max accuracy". Throws Error, with `where` and the setting's key, for other texts and
-/// unknown columns.
+/// The default of a sweep.
 inline constexpr const char* kObjectives = "min bytes, max accuracy";
 /// The text, but in place of kObjectives the same with the primary metric of a task.
 std::string objectives_of(const std::string& text, const Task& task);
+/// Reads texts such as kObjectives. Throws Error, with `where` and the setting's key, for other
+/// texts and for columns that the results of the task (null: of any task) do not have.
 std::vector<Objective> parse_objectives(const std::string& text,
                                         const std::string& key = "sweep.objectives",
-                                        const std::string& where = "options");
+                                        const std::string& where = "options",
+                                        const Task* task = nullptr);
 
 /// Costs, each to be minimised: whether `a` is nowhere worse than `b` and somewhere better. NaN
 /// compares as worse than any number.

@@ -54,6 +54,12 @@ TEST(Pareto, ReadsObjectives) {
   EXPECT_FALSE(two[0].maximise);
   EXPECT_TRUE(two[1].maximise);
   EXPECT_EQ(parse_objectives("min bytes,max accuracy,min parameters").size(), 3u);
+  EXPECT_EQ(objectives_of(kObjectives, regression()), "min bytes, max r2");
+  EXPECT_EQ(objectives_of("min bytes, min mae", regression()), "min bytes, min mae");
+  EXPECT_EQ(parse_objectives("min bytes, max r2").size(), 2u);
+  EXPECT_THROW(
+      parse_objectives("min bytes, max r2", "sweep.objectives", "options", &classification()),
+      Error);
   for (const char* bad : {"", "bytes", "min bytes", "least bytes, max accuracy",
                           "min bites, max accuracy", "min bytes max accuracy", "min bytes,"}) {
     EXPECT_THROW(parse_objectives(bad), Error) << bad;

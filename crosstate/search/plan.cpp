@@ -21,6 +21,7 @@
 #include "crosstate/pipeline/identity.h"
 #include "crosstate/pipeline/idle.h"
 #include "crosstate/pipeline/stages.h"
+#include "crosstate/search/outcome.h"
 #include "crosstate/search/pareto.h"
 
 namespace crosstate {
@@ -493,7 +494,9 @@ SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides) {
   overrides.after(list);
   const auto place = [&](const char* key) { return place_of(key, settings, overrides, path); };
   require_series(plan.settings.series, base, place("sweep.series"));
-  parse_objectives(plan.settings.objectives, "sweep.objectives", place("sweep.objectives"));
+  const Task& task = task_of(base);
+  parse_objectives(objectives_of(plan.settings.objectives, task), "sweep.objectives",
+                   place("sweep.objectives"), &task);
 
   if (overrides.inputs) {
     if (!sets(file, "data.directory", path)) require_directory(base.data.directory);

@@ -323,6 +323,8 @@ void validate(const SearchOptions& options) {
 
 SearchSummary run_search(const RunOptions& run, const SearchOptions& options,
                          SearchContext context) {
+  const Task& task = task_of(run);
+  parse_objectives(objectives_of(options.objectives, task), "search.objectives", "options", &task);
   Problem problem = problem_of(run, options, fs::absolute(context.directory).lexically_normal());
   require_inputs(problem.plan);
   identify(problem.plan);
