@@ -13,6 +13,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/data/mnist.h"
+#include "crosstate/inference/model.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/integer/engine.h"
 #include "crosstate/integer/testing.h"
@@ -483,6 +484,20 @@ TEST(Simulate, RejectsBadInput) {
   data.length /= 2;
   EXPECT_THAT([&] { simulate(classifier(), data, {}, {}, 1, pool); },
               ThrowsMessage<Error>(HasSubstr("2 channels")));
+}
+
+TEST(Simulate, TakesASavedModel) {
+  ThreadPool pool(2);
+  const Dataset some = first(digits().test, 20);
+  const SimulateSummary expected =
+      simulate(classifier(), some, noisy(0.05, 0.02), {.chips = 2}, 3, pool);
+  const SimulateSummary found =
+      simulate(Model(rounded_classifier()), noisy(0.05, 0.02), some, pool, {.chips = 2}, 3);
+  EXPECT_EQ(found.first().metric, expected.first().metric);
+  EXPECT_EQ(found.arrays, expected.arrays);
+  Dataset wide = some;
+  wide.channels = 2;
+  EXPECT_THROW(simulate(Model(rounded_classifier()), ideal(), wide, pool), Error);
 }
 
 }  // namespace
