@@ -12,6 +12,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/testing.h"
 
 namespace crosstate {
 namespace {
@@ -27,14 +28,8 @@ int refuse(int, int) {
   return -1;
 }
 
-class Lock : public testing::Test {
+class Lock : public DirectoryTest {
  protected:
-  Lock() : directory_(fs::path(testing::TempDir()) / ("lock-" + std::to_string(getpid()))) {
-    fs::remove_all(directory_);
-    fs::create_directories(directory_);
-  }
-  ~Lock() override { fs::remove_all(directory_); }
-
   std::unique_ptr<FileLock> hold(FileLock::Flock flock = &::flock) const {
     return std::make_unique<FileLock>(path(), "results", flock);
   }
@@ -61,8 +56,6 @@ class Lock : public testing::Test {
     kill(child, SIGKILL);
     waitpid(child, nullptr, 0);
   }
-
-  fs::path directory_;
 };
 
 TEST_F(Lock, HasOneHolderAtATime) {

@@ -2,12 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/testing.h"
 #include "crosstate/integer/testing.h"
 
 namespace crosstate {
@@ -20,16 +20,9 @@ using testing::ThrowsMessage;
 constexpr ModelBackend kAll[] = {ModelBackend::kFloat, ModelBackend::kFakeQuantized,
                                  ModelBackend::kInteger, ModelBackend::kReference};
 
-class ModelTest : public testing::Test {
+class ModelTest : public DirectoryTest {
  protected:
-  ModelTest()
-      : directory_(fs::path(testing::TempDir()) / ("model-" + std::to_string(getpid()))),
-        pool_(1),
-        set_(integer_test::sequences(4)) {
-    fs::create_directories(directory_);
-    preparation_.readout = set_.readout;
-  }
-  ~ModelTest() override { fs::remove_all(directory_); }
+  ModelTest() { preparation_.readout = set_.readout; }
 
   Network in_floating_point() const {
     return reference::random_network(integer_test::shape(4), integer_test::kTask);
@@ -47,9 +40,8 @@ class ModelTest : public testing::Test {
     return loaded;
   }
 
-  fs::path directory_;
-  ThreadPool pool_;
-  Dataset set_;
+  ThreadPool pool_{1};
+  Dataset set_ = integer_test::sequences(4);
   Preparation preparation_;
 };
 

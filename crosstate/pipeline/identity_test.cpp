@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -10,6 +9,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/identity.h"
+#include "crosstate/base/testing.h"
 #include "crosstate/data/testing.h"
 #include "crosstate/pipeline/data.h"
 
@@ -20,19 +20,8 @@ namespace fs = std::filesystem;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-class Identity : public testing::Test {
+class Identity : public DirectoryTest {
  protected:
-  Identity() : directory_(fs::path(testing::TempDir()) / ("identity-" + std::to_string(getpid()))) {
-    fs::remove_all(directory_);
-    fs::create_directories(directory_);
-  }
-  ~Identity() override { fs::remove_all(directory_); }
-
-  std::string file(const std::string& name, const std::string& text) const {
-    write_file(directory_ / name, text);
-    return (directory_ / name).string();
-  }
-
   // MNIST files of four images, with these labels in the test set.
   std::string images(const std::string& name, const std::string& labels, char pixel = 'x') const {
     const auto header = [](char kind, std::vector<int> sizes) {
@@ -54,8 +43,6 @@ class Identity : public testing::Test {
     options.directory = directory;
     return data_identity(options);
   }
-
-  fs::path directory_;
 };
 
 TEST_F(Identity, KnowsFilesByTheirContent) {

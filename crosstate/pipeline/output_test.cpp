@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <set>
 #include <string>
@@ -10,6 +9,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/testing.h"
 
 namespace crosstate {
 namespace {
@@ -21,13 +21,8 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::ThrowsMessage;
 
-class Output : public testing::Test {
+class Output : public DirectoryTest {
  protected:
-  Output() : directory_(fs::path(testing::TempDir()) / ("output-" + std::to_string(getpid()))) {
-    fs::remove_all(directory_);
-  }
-  ~Output() override { fs::remove_all(directory_); }
-
   // What a command leaves that writes these files.
   void leave(const std::string& command, const std::vector<std::string>& files,
              Earlier earlier = Earlier::kRefuse) const {
@@ -57,8 +52,6 @@ class Output : public testing::Test {
     }
     return names;
   }
-
-  fs::path directory_;
 };
 
 TEST_F(Output, RefusesAnEarlierRunOfAnyCommand) {

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <map>
@@ -14,7 +13,7 @@
 #include "crosstate/base/identity.h"
 #include "crosstate/integer/network.h"
 #include "crosstate/pipeline/data.h"
-#include "crosstate/pipeline/run.h"
+#include "crosstate/pipeline/testing.h"
 #include "crosstate/prune/prune.h"
 #include "crosstate/train/evaluate.h"
 
@@ -26,25 +25,13 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-class PruneRunTest : public testing::Test {
+class PruneRunTest : public RunDirectoryTest {
  protected:
-  PruneRunTest()
-      : directory_(fs::path(testing::TempDir()) / ("prune-run-" + std::to_string(getpid()))),
-        pool_(1) {
-    fs::remove_all(directory_);
-    fs::create_directories(directory_);
-    options_.data.train_limit = 160;
-    options_.data.test_limit = 64;
-    options_.calibration = 32;
-    options_.model.channels = options_.model.states = 4;
-    options_.model.layers = 1;
-    options_.train.epochs = options_.qat.epochs = 2;
-    options_.train.batch = options_.qat.batch = 32;
+  PruneRunTest() {
     options_.prune.states = "0.5";
     options_.prune.channels = "0.25";
     options_.prune.batches = 2;
   }
-  ~PruneRunTest() override { fs::remove_all(directory_); }
 
   // A trained model of its own seed; returns its file.
   std::string train_model(const std::string& name, std::uint64_t seed, bool quantized) {
@@ -57,15 +44,6 @@ class PruneRunTest : public testing::Test {
     const std::string file = (directory_ / (name + ".safetensors")).string();
     write_file(file, read_file(directory / (quantized ? "qat.safetensors" : "float.safetensors")));
     return file;
-  }
-
-  RunContext context(const std::string& name, bool resume = false) {
-    RunContext result;
-    result.directory = directory_ / name;
-    result.resume = resume;
-    result.pool = &pool_;
-    result.stop = [] { return false; };
-    return result;
   }
 
   // Of every file but the record of times.
@@ -86,10 +64,6 @@ class PruneRunTest : public testing::Test {
   double accuracy_of(const Network& network) {
     return evaluate_metric(network, load_run_data(options_, pool_).test, 256, pool_);
   }
-
-  fs::path directory_;
-  ThreadPool pool_;
-  RunOptions options_;
 };
 
 TEST_F(PruneRunTest, ReportsWhatItLeaves) {

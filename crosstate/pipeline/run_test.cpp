@@ -1,7 +1,6 @@
 #include "crosstate/pipeline/run.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <map>
 #include <string>
@@ -9,39 +8,14 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/identity.h"
+#include "crosstate/pipeline/testing.h"
 
 namespace crosstate {
 namespace {
 
 namespace fs = std::filesystem;
 
-class RunTest : public testing::Test {
- protected:
-  RunTest()
-      : directory_(fs::path(testing::TempDir()) / ("run-" + std::to_string(getpid()))), pool_(1) {
-    fs::remove_all(directory_);
-    options_.data.train_limit = 160;
-    options_.data.test_limit = 64;
-    options_.calibration = 32;
-    options_.model.channels = options_.model.states = 4;
-    options_.model.layers = 1;
-    options_.train.epochs = options_.qat.epochs = 2;
-    options_.train.batch = options_.qat.batch = 32;
-  }
-  ~RunTest() override { fs::remove_all(directory_); }
-
-  RunContext context(const std::string& name) {
-    RunContext result;
-    result.directory = directory_ / name;
-    result.pool = &pool_;
-    result.stop = [] { return false; };
-    return result;
-  }
-
-  fs::path directory_;
-  ThreadPool pool_;
-  RunOptions options_;
-};
+using RunTest = RunDirectoryTest;
 
 TEST_F(RunTest, StopsBetweenTheTestsOfItsNetworksAndContinues) {
   const RunSummary whole = run(options_, context("whole"));

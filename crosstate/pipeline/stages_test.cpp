@@ -2,11 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/identity.h"
+#include "crosstate/pipeline/testing.h"
 
 namespace crosstate {
 namespace {
@@ -16,22 +16,14 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-class StagesTest : public testing::Test {
+class StagesTest : public RunDirectoryTest {
  protected:
-  StagesTest()
-      : directory_(fs::path(testing::TempDir()) / ("stages-" + std::to_string(getpid()))),
-        pool_(1) {
-    fs::remove_all(directory_);
+  StagesTest() {
     options_.data.train_limit = 64;
     options_.data.test_limit = 16;
     options_.model.channels = options_.model.states = 2;
-    options_.model.layers = 1;
     options_.train.epochs = 1;
-    context_.directory = directory_;
-    context_.pool = &pool_;
-    context_.stop = [] { return false; };
   }
-  ~StagesTest() override { fs::remove_all(directory_); }
 
   Network network(std::uint64_t seed) const { return {options_.model, {1, 10}, seed}; }
   bool exists(const char* name) const { return fs::exists(directory_ / name); }
@@ -52,10 +44,7 @@ class StagesTest : public testing::Test {
     return summary;
   }
 
-  fs::path directory_;
-  ThreadPool pool_;
-  RunOptions options_;
-  RunContext context_;
+  RunContext context_ = context("");
   bool written_early_ = false;
 };
 

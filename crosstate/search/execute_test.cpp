@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -12,6 +11,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/json.h"
+#include "crosstate/pipeline/testing.h"
 
 namespace crosstate {
 namespace {
@@ -23,25 +23,17 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 // One point whose float network is trained with it.
-class Execute : public testing::Test {
+class Execute : public DirectoryTest {
  protected:
-  Execute() : directory_(fs::path(testing::TempDir()) / ("execute-" + std::to_string(getpid()))) {
-    fs::remove_all(directory_);
-    RunOptions options;
-    options.data.train_limit = 160;
-    options.data.test_limit = 64;
-    options.calibration = 32;
-    options.model.channels = options.model.states = 4;
-    options.model.layers = 1;
+  Execute() {
+    RunOptions options = small_run();
     options.train.epochs = 3;
-    options.train.batch = 32;
     options.quantize = false;
     add_point(plan_, options, {"run.seed"}, "test");
     context_.directory = directory_;
     context_.note = [this](const std::string& what) { warnings_.push_back(what); };
     context_.stop = [] { return false; };
   }
-  ~Execute() override { fs::remove_all(directory_); }
 
   const SweepParent& parent() const { return plan_.parents.front(); }
   fs::path file(const std::string& name) const {
@@ -59,7 +51,6 @@ class Execute : public testing::Test {
     return static_cast<std::size_t>(std::count(log.begin(), log.end(), '\n'));
   }
 
-  fs::path directory_;
   SweepPlan plan_;
   ExecuteContext context_;
   std::vector<std::string> warnings_;

@@ -2,11 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/json.h"
+#include "crosstate/base/testing.h"
 
 namespace crosstate {
 namespace {
@@ -16,18 +16,8 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-class Plan : public testing::Test {
+class Plan : public DirectoryTest {
  protected:
-  Plan() : directory_(fs::path(testing::TempDir()) / ("plan-" + std::to_string(getpid()))) {
-    fs::remove_all(directory_);
-    fs::create_directories(directory_);
-  }
-  ~Plan() override { fs::remove_all(directory_); }
-
-  std::string file(const std::string& name, const std::string& text) const {
-    write_file(directory_ / name, text);
-    return (directory_ / name).string();
-  }
   SweepPlan read(const std::string& text, const SweepOverrides& overrides = {}) const {
     return read_plan(file("s.toml", text), overrides);
   }
@@ -44,8 +34,6 @@ class Plan : public testing::Test {
     }
     return "accepted";
   }
-
-  fs::path directory_;
 };
 
 TEST_F(Plan, MultipliesTheGridInTheOrderOfTheFile) {

@@ -2,11 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 
 #include "crosstate/base/files.h"
+#include "crosstate/base/testing.h"
 
 namespace crosstate {
 namespace {
@@ -15,11 +15,9 @@ namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-class Results : public testing::Test {
+class Results : public DirectoryTest {
  protected:
-  Results() : directory_(fs::path(testing::TempDir()) / ("results-" + std::to_string(getpid()))) {
-    fs::remove_all(directory_);
-    fs::create_directories(directory_);
+  Results() {
     write_file(directory_ / "s.toml",
                "[sweep]\nseries = \"quant.preset\"\n[grid]\n\"quant.preset\" = [\"w8a8s8\", "
                "\"w4a8s8\", \"w2a8s8\"]\n\"model.layers\" = [2]\n\"run.seed\" = [1, 2]\n");
@@ -27,7 +25,6 @@ class Results : public testing::Test {
     store_ = std::make_unique<Store>(directory_);
     store_->add(plan_.points);
   }
-  ~Results() override { fs::remove_all(directory_); }
 
   void record(std::size_t point, double accuracy, double bytes) {
     Outcome outcome;
@@ -36,7 +33,6 @@ class Results : public testing::Test {
     store_->record(plan_.points[point].name, outcome);
   }
 
-  fs::path directory_;
   SweepPlan plan_;
   std::unique_ptr<Store> store_;
 };

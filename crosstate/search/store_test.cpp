@@ -2,13 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/json.h"
+#include "crosstate/base/testing.h"
 #include "crosstate/search/results.h"
 
 namespace crosstate {
@@ -17,14 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-class StoreTest : public testing::Test {
+class StoreTest : public DirectoryTest {
  protected:
-  StoreTest() : directory_(fs::path(testing::TempDir()) / ("store-" + std::to_string(getpid()))) {
-    fs::remove_all(directory_);
-    fs::create_directories(directory_);
-  }
-  ~StoreTest() override { fs::remove_all(directory_); }
-
   static SweepPoint point(const std::string& name, int layers = 2) {
     SweepPoint made;
     made.name = name;
@@ -39,8 +33,6 @@ class StoreTest : public testing::Test {
     made.seconds = seconds;
     return made;
   }
-
-  fs::path directory_;
 };
 
 TEST_F(StoreTest, KeepsWhatWasRecorded) {

@@ -2,11 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/files.h"
+#include "crosstate/base/testing.h"
 
 namespace crosstate {
 namespace {
@@ -14,14 +14,8 @@ namespace {
 namespace fs = std::filesystem;
 using testing::ElementsAre;
 
-class Tasks : public testing::Test {
+class Tasks : public DirectoryTest {
  protected:
-  Tasks() : directory_(fs::path(testing::TempDir()) / ("tasks-" + std::to_string(getpid()))) {
-    fs::remove_all(directory_);
-    fs::create_directories(directory_);
-  }
-  ~Tasks() override { fs::remove_all(directory_); }
-
   SweepPlan plan(const std::string& text) const {
     write_file(directory_ / "s.toml", text);
     return read_plan((directory_ / "s.toml").string());
@@ -45,8 +39,6 @@ class Tasks : public testing::Test {
     outcome.status = "done";
     return outcome;
   }
-
-  fs::path directory_;
 };
 
 TEST_F(Tasks, FloatTrainingsComeFirstAndOfEitherTheLongest) {
