@@ -60,7 +60,9 @@ int eval_command(const Common& common, const EvalOptions& eval) {
   const Model model = Model::load(eval.model);
   ThreadPool pool(common.threads);
   refuse_order_of_steps(common, model.preparation().has_value(), eval.model);
-  const ModelBackend backend = eval.backend.empty() ? model.backend() : backend_named(eval.backend);
+  const ModelBackend backend = eval.backend.empty()
+                                   ? model.backend()
+                                   : named(kNames<ModelBackend>, eval.backend, "--backend");
   model.require(backend);
   const auto output = prepare_out(common, "eval");
   const Dataset set = load_test_data(options.data, model.preparation(), eval.model, pool);
@@ -84,7 +86,7 @@ int eval_command(const Common& common, const EvalOptions& eval) {
   write_result(common, "eval", result);
   if (!common.quiet && common.json != "-" && eval.predictions != "-") {
     std::printf("%s on %s, %s: %s, loss %.4f\n", eval.model.c_str(), set.name.c_str(),
-                name_of(backend), set.readout.task->text(set.readout, scored.sums).c_str(),
+                name_of(backend).c_str(), set.readout.task->text(set.readout, scored.sums).c_str(),
                 scored.loss);
     for (const Table& table : task_tables(set.readout, scored.sums)) {
       std::printf("\n%s\n%s", table.title.c_str(), to_text(table).c_str());

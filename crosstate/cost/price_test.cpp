@@ -38,7 +38,7 @@ TEST(Price, IsTheEstimateOfTheDeployedNetwork) {
 
 TEST(Price, FoldsBatchNorms) {
   ModelOptions options = integer_test::shape(4);
-  options.norm = "batch";
+  options.norm = Norm::kBatch;
   const Network network = reference::random_network(options, integer_test::kTask);
   const Technology accelerator = find_technology("mcu-fp32");
   Network folded = network;

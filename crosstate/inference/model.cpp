@@ -1,7 +1,6 @@
 #include "crosstate/inference/model.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <utility>
 
@@ -15,12 +14,6 @@ namespace crosstate {
 namespace {
 
 constexpr std::size_t kBatch = 256, kIntegerBlock = 28;
-
-constexpr std::array<std::pair<ModelBackend, const char*>, 4> kBackends = {
-    {{ModelBackend::kFloat, "float"},
-     {ModelBackend::kFakeQuantized, "fake"},
-     {ModelBackend::kInteger, "integer"},
-     {ModelBackend::kReference, "reference"}}};
 
 bool on_integers(ModelBackend backend) {
   return backend == ModelBackend::kInteger || backend == ModelBackend::kReference;
@@ -51,21 +44,6 @@ void require_inputs(const Batch& batch, std::size_t inputs, const std::string& m
 }
 
 }  // namespace
-
-const char* name_of(ModelBackend backend) {
-  const auto* const found = std::find_if(kBackends.begin(), kBackends.end(),
-                                         [&](const auto& item) { return item.first == backend; });
-  return found->second;
-}
-
-ModelBackend backend_named(const std::string& name) {
-  std::string all;
-  for (const auto& [backend, text] : kBackends) {
-    if (name == text) return backend;
-    all += (all.empty() ? "" : ", ") + std::string(text);
-  }
-  fail("backend \"" + name + '"', "expected one of " + all);
-}
 
 Evaluation evaluate(const Predictions& predictions, const Dataset& set, const std::string& model) {
   const Readout& readout = set.readout;
@@ -139,7 +117,7 @@ std::string Model::not_integer() const {
   const std::string site = site_in_floating_point(*network());
   if (!site.empty()) return site + ": no integer network, so no chip holds it";
   if (network()->options().norm == Norm::kNone) return "";
-  return "integer network: norm is '" + network()->options().norm +
+  return "integer network: norm is '" + name_of(network()->options().norm) +
          "', expected none: norms must be folded";
 }
 

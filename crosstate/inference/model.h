@@ -2,6 +2,7 @@
 // together with the preparation of its input.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -14,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "crosstate/base/named.h"
 #include "crosstate/base/threads.h"
 #include "crosstate/data/batch.h"
 #include "crosstate/data/dataset.h"
@@ -33,10 +35,10 @@ enum class ModelBackend {
   kInteger,        // with integers, as deployed
   kReference,      // the same bits from the scalar reference executor, which is slow
 };
-/// "float", "fake", "integer", "reference".
-const char* name_of(ModelBackend backend);
-/// Throws Error for a name that is none of these.
-ModelBackend backend_named(const std::string& name);
+template <>
+inline constexpr std::array kNames<ModelBackend> = {
+    Named{"float", ModelBackend::kFloat}, Named{"fake", ModelBackend::kFakeQuantized},
+    Named{"integer", ModelBackend::kInteger}, Named{"reference", ModelBackend::kReference}};
 
 /// Outputs of a network, before the task interprets them.
 struct Predictions {

@@ -157,9 +157,6 @@ TEST_F(ModelTest, TellsWhichBackendsItHas) {
   EXPECT_THAT([&] { partly.predictor(ModelBackend::kInteger); },
               ThrowsMessage<Error>(HasSubstr("quant.state.bits = 0: no integer network")));
   EXPECT_THAT(partly.not_integer(), HasSubstr("quant.state.bits = 0"));
-  for (const ModelBackend backend : kAll) EXPECT_EQ(backend_named(name_of(backend)), backend);
-  EXPECT_THAT([] { backend_named("gpu"); },
-              ThrowsMessage<Error>(HasSubstr("float, fake, integer, reference")));
 }
 
 TEST_F(ModelTest, RefusesOtherData) {
