@@ -1,13 +1,39 @@
 #include "cli/command.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdlib>
 #include <iostream>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/utf8.h"
 
 namespace crosstate::cli {
 namespace {
+
+// Folds what options and commands do to the width of the terminal.
+class FoldingFormatter : public CLI::Formatter {
+ public:
+  std::string make_option_desc(const CLI::Option* option) const override {
+    return fold(CLI::Formatter::make_option_desc(option));
+  }
+  std::string make_subcommand(const CLI::App* command) const override {
+    std::stringstream text;
+    CLI::detail::format_help(text, command->get_name(), fold(command->get_description()),
+                             get_column_width());
+    return text.str();
+  }
+
+ private:
+  std::string fold(const std::string& text) const {
+    constexpr std::size_t kLeast = 20;
+    const std::size_t columns = text_columns(), names = get_column_width();
+    return folded(text, columns > names + kLeast ? columns - names : kLeast, 0);
+  }
+};
 
 [[noreturn]] void refuse_given(const std::string& option, const std::string& why) {
   throw CLI::ValidationError(option + " has no effect here", why);
@@ -52,6 +78,20 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int
 }
 
 }  // namespace
+
+std::size_t columns_of(int stream) {
+  winsize size = {};
+  const bool known = ioctl(stream, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
+}
+
+std::size_t text_columns() {
+  constexpr int kLeast = 40;
+  const char* columns = std::getenv("COLUMNS");
+  const int wanted = columns == nullptr ? 0 : std::atoi(columns);
+  return wanted > 0 ? static_cast<std::size_t>(std::max(wanted, kLeast))
+                    : columns_of(STDOUT_FILENO);
+}
 
 Option& Option::type(const std::string& name) {
   option_->type_name(name);
@@ -167,6 +207,7 @@ struct Program::State {
 Program::Program(const std::string& name, const std::string& description,
                  const std::string& version)
     : state_(new State{CLI::App(description, name), {}}) {
+  state_->app.formatter(std::make_shared<FoldingFormatter>());
   state_->app.set_version_flag("--version", version);
   state_->app.require_subcommand(1);
 }

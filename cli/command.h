@@ -1,6 +1,7 @@
 // The command line: subcommands and their options. Only command.cpp knows the parser behind it.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,6 +13,11 @@ class Option;
 }  // namespace CLI
 
 namespace crosstate::cli {
+
+/// Columns of the terminal behind a standard stream, or 80 where there is none.
+std::size_t columns_of(int stream);
+/// Columns of text on standard output: those of the environment (COLUMNS), or of the terminal.
+std::size_t text_columns();
 
 /// An option that was added to a command, for what else is to be said about it.
 class Option {

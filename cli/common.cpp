@@ -1,6 +1,5 @@
 #include "cli/common.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -97,13 +96,6 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
-// The columns of the terminal, or 80 where they are unknown.
-std::size_t terminal_columns() {
-  winsize size = {};
-  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return known ? size.ws_col : 80;
-}
-
 }  // namespace
 
 std::string out_for_result(const std::string& name) {
@@ -160,7 +152,8 @@ void add_common(Command command, Common& common, const Uses& uses, FieldList lis
   add_text(command, "--json", common.json,
            "Result as JSON to a file; -: to standard output, in place of text", "FILE");
   command.add("--quiet", common.quiet, "Neither progress nor text on standard output");
-  command.footer(settings_help(list));
+  command.footer(settings_help(common.command, list));
+  note_settings(common.command, list);
 }
 
 void add_common(Command command, Common& common, const Uses& uses, RunOptions defaults) {
@@ -181,11 +174,6 @@ void add_short_forms(Command command, Common& common, const FieldList& list) {
         .show_default(value_text(field) + unit)
         .group("Short forms of --set, which they win over");
   }
-}
-
-std::string settings_help(const FieldList& list) {
-  return "\nSettings for --config and --set (name, default, range, when to change):\n" +
-         list.help();
 }
 
 void read_settings(const Common& common, FieldList& list) {
@@ -379,7 +367,7 @@ void Progress::show(const std::string& what) {
 
 // A line that wraps could not be taken back: only its last row would be erased.
 void Progress::update_line(const std::string& text) {
-  const std::string shown = text.substr(0, terminal_columns() - 1);
+  const std::string shown = text.substr(0, columns_of(STDERR_FILENO) - 1);
   std::fprintf(stderr, "\r\x1b[K%s", shown.c_str());
   std::fflush(stderr);
   open_ = true;

@@ -63,8 +63,11 @@ Option add_file(Command command, const std::string& option, std::string& path,
 /// bench.state_bits, unless common.short_names knows better.
 void add_short_forms(Command command, Common& common, const FieldList& list);
 
-/// The part of --help that lists settings.
-std::string settings_help(const FieldList& list);
+/// The part of --help that lists settings that the command uses: those that matter most, where
+/// there are many.
+std::string settings_help(const std::string& command, const FieldList& list);
+/// Remembers which settings a command uses, for crosstate settings.
+void note_settings(const std::string& command, const FieldList& list);
 
 /// Every setting of every command, bound to values that nobody reads.
 const FieldList& all_settings();
@@ -177,5 +180,6 @@ void add_bench(Command root);
 void add_sweep(Command root);
 void add_search(Command root);
 void add_array(Command root);
+void add_settings(Command root);
 
 }  // namespace crosstate::cli

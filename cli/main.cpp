@@ -97,6 +97,7 @@ int main(int argc, char** argv) {
     cli::add_sweep(root);
     cli::add_search(root);
     cli::add_bench(root);
+    cli::add_settings(root);
     const int code = program.parse(argc, argv)();
     cli::flush_output();
     return code;

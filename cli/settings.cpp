@@ -1,7 +1,16 @@
-// The settings of all commands: what a file may hold that serves several of them.
+// The settings of all commands: what a file may hold that serves several of them, which of them
+// --help shows, and crosstate settings, which shows all.
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <utility>
+
 #include "cli/bench.h"
 #include "cli/common.h"
 #include "cli/cost_model.h"
+#include "crosstate/base/error.h"
+#include "crosstate/base/utf8.h"
 #include "crosstate/circuit/cell_law.h"
 #include "crosstate/device/population.h"
 #include "crosstate/search/search.h"
@@ -19,6 +28,112 @@ struct Everything {
   CellLaw cells;
   BenchOptions bench;
 };
+
+// Commands with fewer settings than this show all in --help; the others show these, and the section
+// that has their own name.
+constexpr std::size_t kFew = 16;
+constexpr const char* kMain[] = {
+    "model.channels",      "model.states",     "model.layers",   "train.epochs",  "train.batch",
+    "train.learning_rate", "run.start",        "run.prune",      "run.crossbar",  "prune.states",
+    "quant.preset",        "quant.state.bits", "qat.epochs",     "device.model",  "crossbar.rows",
+    "crossbar.adc_bits",   "wires.segment",    "simulate.chips", "simulate.times"};
+
+bool is_main(const std::string& key, const std::string& section) {
+  return std::find(std::begin(kMain), std::end(kMain), key) != std::end(kMain) ||
+         key.starts_with(section + '.');
+}
+
+struct UsedBy {
+  std::string command;  // "bench scan"
+  std::vector<std::string> keys;
+};
+
+std::vector<UsedBy>& users() {
+  static std::vector<UsedBy> all;
+  return all;
+}
+
+std::string line_of(const Field& field, std::size_t key_width) {
+  std::string line =
+      field.key + std::string(key_width - std::min(key_width, field.key.size()), ' ');
+  line += "  " + field.text();
+  if (!field.unit.empty()) line += ' ' + field.unit;
+  const std::string allowed = field.allowed();
+  if (!allowed.empty()) line += "  (" + allowed + ')';
+  return line;
+}
+
+// A line for the key, its default and what it may be, and below it what it does.
+std::string described(const std::vector<const Field*>& fields,
+                      const std::function<std::string(const Field&)>& more) {
+  constexpr std::size_t kIndent = 6;
+  const std::size_t columns = text_columns();
+  std::size_t width = 0;
+  for (const Field* field : fields) width = std::max(width, field->key.size());
+  std::string text;
+  for (const Field* field : fields) {
+    text += "  " + folded(line_of(*field, width), columns - 2, kIndent + 2) + '\n' +
+            std::string(kIndent, ' ') +
+            folded(field->help + more(*field), columns - kIndent, kIndent) + '\n';
+  }
+  return text;
+}
+
+std::vector<std::string> commands_of(const std::string& key) {
+  std::vector<std::string> commands;
+  for (const UsedBy& user : users()) {
+    if (std::find(user.keys.begin(), user.keys.end(), key) != user.keys.end()) {
+      commands.push_back(user.command);
+    }
+  }
+  return commands;
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+nlohmann::json json_of(const Field& field) {
+  nlohmann::json json = {{"key", field.key},
+                         {"default", field.current()},
+                         {"help", field.help},
+                         {"commands", commands_of(field.key)}};
+  if (!field.unit.empty()) json["unit"] = field.unit;
+  if (field.has_range) json["range"] = {field.low, field.high};
+  if (!field.choices.empty()) json["choices"] = field.choices;
+  return json;
+}
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return text;
+}
+
+int settings_command(const Common& common, const std::string& pattern) {
+  require_writable_file(common.json);
+  std::vector<const Field*> found;
+  for (const Field& field : all_settings().all()) {
+    const std::string text = lower(field.key + '\n' + field.help);
+    if (text.find(lower(pattern)) != std::string::npos) found.push_back(&field);
+  }
+  if (found.empty()) {
+    fail("settings", "none has \"" + excerpt(pattern) +
+                         "\" in its name or description; expected a part of one, "
+                         "such as \"adc\" or \"quant.\"");
+  }
+  nlohmann::json list = nlohmann::json::array();
+  for (const Field* field : found) list.push_back(json_of(*field));
+  write_json(common, list);
+  if (common.json == "-") return kOk;
+  const std::string text = described(
+      found, [](const Field& field) { return " [" + joined(commands_of(field.key)) + ']'; });
+  std::fputs(text.c_str(), stdout);
+  return kOk;
+}
 
 }  // namespace
 
@@ -41,6 +156,46 @@ const FieldList& all_settings() {
     return all;
   }();
   return list;
+}
+
+void note_settings(const std::string& command, const FieldList& list) {
+  constexpr std::string_view kProgram = "crosstate ";
+  UsedBy user{command.starts_with(kProgram) ? command.substr(kProgram.size()) : command, {}};
+  for (const Field& field : list.all()) {
+    if (field.used) user.keys.push_back(field.key);
+  }
+  users().push_back(std::move(user));
+}
+
+std::string settings_help(const std::string& command, const FieldList& list) {
+  const std::string name = command.substr(command.rfind(' ') + 1);
+  std::vector<const Field*> used, shown;
+  for (const Field& field : list.all()) {
+    if (!field.used) continue;
+    used.push_back(&field);
+    if (is_main(field.key, name == "train" ? "" : name)) shown.push_back(&field);
+  }
+  if (used.empty()) return "";
+  std::string title = "\nSettings for --config and --set, their defaults and ranges";
+  if (used.size() < kFew) {
+    shown = used;
+  } else {
+    title += "; " + std::to_string(shown.size()) + " of " + std::to_string(used.size()) +
+             ",\n`crosstate settings [PATTERN]` lists all";
+  }
+  return title + ":\n" + described(shown, [](const Field&) { return std::string(); });
+}
+
+void add_settings(Command root) {
+  Command command = root.add_command(
+      "settings", "All settings: default, unit, range, what they do and which commands use them");
+  auto common = std::make_shared<Common>();
+  auto pattern = std::make_shared<std::string>();
+  command.add("PATTERN", *pattern, "Only those with this text in the name or the description");
+  command.add("--json", common->json, "As JSON to a file; -: to standard output, in place of text")
+      .type("FILE")
+      .not_empty();
+  command.action([=] { return settings_command(*common, *pattern); });
 }
 
 }  // namespace crosstate::cli

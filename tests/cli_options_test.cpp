@@ -75,13 +75,23 @@ TEST_F(CliOptions, AreTheSameEverywhere) {
   }
 }
 
-// What it lists can be set, and nothing else.
-TEST_F(CliOptions, OfHelpAreThoseThatAreUsed) {
+// What the list says of a command can be set there, and nothing else.
+TEST_F(CliOptions, OfTheListAreThoseThatAreUsed) {
   RunOptions options;
   const FieldList list = options.fields();
   struct Case {
     std::string command;
     std::vector<std::string> used, unused;
+  };
+  const json all = parse_json(call({"settings", "--json", "-"}).out);
+  const auto uses = [&](const std::string& command, const std::string& key) {
+    for (const json& setting : all) {
+      if (setting["key"] != key) continue;
+      for (const json& name : setting["commands"]) {
+        if (name == command) return true;
+      }
+    }
+    return false;
   };
   for (const Case& c : std::vector<Case>{
            {"train",
@@ -108,10 +118,7 @@ TEST_F(CliOptions, OfHelpAreThoseThatAreUsed) {
            {"device", {"device.g_max", "population.time"}, {"device.model", "crossbar.rows"}},
            {"stream", {"stream.input"}, {"model.channels"}},
            {"array", {"wires.segment", "cells.nl3"}, {"device.g_max"}}}) {
-    const std::string help = call({c.command, "--help"}).out;
-    for (const std::string& key : c.used) {
-      EXPECT_THAT(help, HasSubstr("\n  " + key + ' ')) << c.command;
-    }
+    for (const std::string& key : c.used) EXPECT_TRUE(uses(c.command, key)) << c.command << key;
     std::vector<std::string> arguments = {c.command};
     if (c.command == "array") arguments = {"array", "--conductance", "x", "--voltage", "x"};
     if (c.command == "device") arguments = {"device", "pcm"};
@@ -123,7 +130,7 @@ TEST_F(CliOptions, OfHelpAreThoseThatAreUsed) {
                            .find(' ' + c.command + ' ') != std::string::npos;
     if (model) arguments.push_back("absent");
     for (const std::string& key : c.unused) {
-      EXPECT_THAT(help, Not(HasSubstr("\n  " + key + ' '))) << c.command;
+      EXPECT_FALSE(uses(c.command, key)) << c.command << ' ' << key;
       const Field* field = list.find(key);
       const std::string value = field == nullptr               ? "1"
                                 : field->current().is_string() ? field->current().get<std::string>()
@@ -131,9 +138,47 @@ TEST_F(CliOptions, OfHelpAreThoseThatAreUsed) {
       std::vector<std::string> with = arguments;
       with.insert(with.end(), {"--set", key + '=' + value});
       expect_refused(with, {"--set " + key, key + " has no effect in crosstate " + c.command,
-                            "crosstate " + c.command + " --help"});
+                            "crosstate settings " + key});
     }
   }
+}
+
+TEST_F(CliOptions, AreAllListedBySettings) {
+  const Result listed = call({"settings"});
+  EXPECT_EQ(listed.code, 0);
+  const json all = parse_json(call({"settings", "--json", "-"}).out);
+  EXPECT_GT(all.size(), 200u);
+  for (const json& setting : all) {
+    EXPECT_THAT(listed.out, HasSubstr("\n  " + setting["key"].get<std::string>() + ' '));
+    EXPECT_FALSE(setting["help"].get<std::string>().empty()) << setting["key"];
+    EXPECT_FALSE(setting["commands"].empty()) << setting["key"];
+  }
+  const Result one = call({"settings", "crossbar.ADC_bits"});
+  EXPECT_THAT(one.out, AllOf(HasSubstr("  crossbar.adc_bits"), HasSubstr("8 bits"),
+                             HasSubstr("(2 to 16)"), HasSubstr("simulate")));
+  EXPECT_THAT(one.out, Not(HasSubstr("dac_bits")));
+  const json choice = parse_json(call({"settings", "model.norm", "--json", "-"}).out);
+  EXPECT_EQ(choice[0]["choices"], json({"batch", "layer", "none"}));
+  EXPECT_EQ(choice[0]["default"], "batch");
+  expect_refused({"settings", "no such thing"}, {"settings", "no such thing"});
+}
+
+TEST_F(CliOptions, OfHelpFitTheTerminal) {
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {}, {"train"}, {"search"}, {"cost"}, {"array"}, {"bench", "train"}}) {
+    std::vector<std::string> arguments = command;
+    arguments.push_back("--help");
+    const std::string help = call(arguments).out;
+    std::size_t lines = 0;
+    for (std::size_t at = 0, end; (end = help.find('\n', at)) != std::string::npos; at = end + 1) {
+      ++lines;
+      EXPECT_LE(end - at, 80u) << help.substr(at, end - at);
+    }
+    EXPECT_LT(lines, 110u) << arguments.front();
+  }
+  EXPECT_THAT(call({"train", "--help"}).out,
+              AllOf(HasSubstr("\n  quant.preset "), HasSubstr("crosstate settings"),
+                    Not(HasSubstr("\n  quant.gate.bits "))));
 }
 
 TEST_F(CliOptions, OfOtherCommandsMayStandInAFile) {

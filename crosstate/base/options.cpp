@@ -80,18 +80,12 @@ std::pair<std::int64_t, std::int64_t> integer_limits(const Field& field) {
   return {std::numeric_limits<std::int64_t>::min(), kMost};
 }
 
-std::string constraint(const Field& field) {
-  if (!field.choices.empty()) return join(field.choices);
-  if (field.has_range) return range_text(field.low, field.high);
-  return "";
-}
-
 std::string expectation(const Field& field) {
-  if (!field.choices.empty()) return "one of " + constraint(field);
+  if (!field.choices.empty()) return "one of " + field.allowed();
   if (std::holds_alternative<bool*>(field.value)) return "true or false";
   if (std::holds_alternative<std::string*>(field.value)) return "text";
   std::string text = is_integer(field) ? "a whole number" : "a number";
-  if (field.has_range) text += ", " + constraint(field);
+  if (field.has_range) text += ", " + field.allowed();
   if (!field.unit.empty()) text += " (" + field.unit + ")";
   return text;
 }
@@ -370,14 +364,8 @@ json::json_pointer pointer_to(std::string_view key) {
   return json::json_pointer(path);
 }
 
-// --- text of the current value
-// ---------------------------------------------------------------------
-
-// A JSON string is a valid basic string of TOML.
-std::string toml_value(const Field& field) {
-  if (const auto* number = std::get_if<double*>(&field.value)) return double_text(**number);
-  return exact_json_text(field.current());
-}
+// --- keys
+// ----------------------------------------------------------------------------------------------
 
 // Whether a key is one that a pattern of use_only() tells.
 bool matches(std::string_view pattern, std::string_view key) {
@@ -409,6 +397,17 @@ bool selects(const std::vector<std::string>& keys, std::string_view key) {
 
 json Field::current() const {
   return std::visit([](const auto& at) { return json_value(*at); }, value);
+}
+
+// A JSON string is a valid basic string of TOML.
+std::string Field::text() const {
+  if (const auto* number = std::get_if<double*>(&value)) return double_text(**number);
+  return exact_json_text(current());
+}
+
+std::string Field::allowed() const {
+  if (!choices.empty()) return join(choices);
+  return has_range ? range_text(low, high) : "";
 }
 
 Field& Field::range(double lowest, double highest) {
@@ -493,8 +492,8 @@ void FieldList::tolerate(const FieldList& others) {
 void FieldList::require_used(std::string_view key, const std::string& where) const {
   const Field* field = find(key);
   if (field == nullptr || field->used) return;
-  fail(where, field->key + " has no effect in " + user_ + "; " + user_ +
-                  " --help lists the settings that have");
+  fail(where, field->key + " has no effect in " + user_ + "; crosstate settings " + field->key +
+                  " lists the commands that use it");
 }
 
 void FieldList::set(std::string_view assignment) {
@@ -537,32 +536,8 @@ std::string FieldList::to_toml() const {
     if (!section.empty()) text += '[' + section + "]\n";
     for (const Field& field : fields_) {
       if (!field.used || section_of(field.key) != section) continue;
-      text += std::string(name_of(field.key)) + " = " + toml_value(field) + '\n';
+      text += std::string(name_of(field.key)) + " = " + field.text() + '\n';
     }
-  }
-  return text;
-}
-
-std::string FieldList::help() const {
-  constexpr std::size_t kColumns = 3;
-  std::vector<std::array<std::string, kColumns + 1>> rows;
-  std::array<std::size_t, kColumns> widths{};
-  for (const Field& field : fields_) {
-    if (!field.used) continue;
-    std::string value = toml_value(field);
-    if (!field.unit.empty()) value += ' ' + field.unit;
-    rows.push_back({field.key, std::move(value), constraint(field), field.help});
-    for (std::size_t c = 0; c < kColumns; ++c)
-      widths[c] = std::max(widths[c], rows.back()[c].size());
-  }
-
-  std::string text;
-  for (const auto& row : rows) {
-    text += "  ";
-    for (std::size_t c = 0; c < kColumns; ++c) {
-      text += row[c] + std::string(widths[c] - row[c].size() + 2, ' ');
-    }
-    text += row[kColumns] + '\n';
   }
   return text;
 }

@@ -29,6 +29,9 @@ struct Field {
   bool used = true;                  // see FieldList::use_only()
 
   nlohmann::json current() const;  // the value
+  std::string text() const;        // the value as TOML has it
+  /// "1 to 1000", or the choices between commas; "" where anything goes.
+  std::string allowed() const;
 
   Field& range(double lowest, double highest);
   Field& in(std::string unit_name);
@@ -94,10 +97,6 @@ class FieldList {
 
   /// The used values as a TOML file that read_toml() accepts.
   std::string to_toml() const;
-
-  /// One aligned line per used field for --help: key, default (the current value), unit, range,
-  /// help.
-  std::string help() const;
 
  private:
   Field& insert(const std::string& name, decltype(Field::value) value, std::string help);

@@ -16,4 +16,8 @@ std::string as_utf8(std::string_view text);
 /// character.
 std::string_view cut_utf8(std::string_view text, std::size_t most);
 
+/// The text in lines of at most `columns` characters, broken between words; `indent` spaces more
+/// begin each but the first. A longer word has a line of its own.
+std::string folded(std::string_view text, std::size_t columns, std::size_t indent);
+
 }  // namespace crosstate

@@ -72,5 +72,13 @@ TEST(Utf8, MessagesAreUtf8) {
               testing::ThrowsMessage<Error>("dir/caf" + kMark + ": is damaged"));
 }
 
+TEST(Folded, BreaksBetweenWords) {
+  EXPECT_EQ(folded("", 10, 2), "");
+  EXPECT_EQ(folded("one two", 7, 2), "one two");
+  EXPECT_EQ(folded("one two three", 7, 2), "one two\n  three");
+  EXPECT_EQ(folded("unbreakable a b", 4, 1), "unbreakable\n a b");
+  EXPECT_EQ(folded("\xc3\xa4\xc3\xa4 b", 4, 0), "\xc3\xa4\xc3\xa4 b");
+}
+
 }  // namespace
 }  // namespace crosstate
