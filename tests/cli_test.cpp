@@ -288,6 +288,7 @@ TEST_F(Cli, TrainsEvaluatesAndDescribes) {
                           "weight_bits", "state_bits", "data"}) {
     EXPECT_TRUE(summary.contains(key)) << key;
   }
+  EXPECT_EQ(summary["format"], "crosstate summary 1");
   EXPECT_EQ(summary["float"]["history"].size(), 3u);
   EXPECT_GE(summary["qat"]["best_epoch"], 1);
   EXPECT_LT(summary["qat"]["memory"]["weights"], summary["float"]["memory"]["weights"]);

@@ -344,13 +344,10 @@ RunSummary run(const RunOptions& options, const RunContext& context) {
 }
 
 json to_json(const RunSummary& summary) {
-  json out = {{"parameters", summary.parameters},
-              {"seconds", summary.seconds},
-              {"seed", summary.seed},
-              {"threads", summary.threads},
-              {"data", summary.data},
-              {"machine", summary.machine},
-              {"config", summary.config}};
+  json out = {{"format", "crosstate summary 1"}, {"parameters", summary.parameters},
+              {"seconds", summary.seconds},      {"seed", summary.seed},
+              {"threads", summary.threads},      {"data", summary.data},
+              {"machine", summary.machine},      {"config", summary.config}};
   out["notes"] = summary.notes;
   if (summary.float_stage.done) out["float"] = stage_json(summary.float_stage, summary.readout);
   if (summary.pruned.done) {

@@ -70,6 +70,16 @@ TEST_F(Checkpoint, ComesBackInItsParts) {
   expect_same(read.average, example_.average);
 }
 
+TEST_F(Checkpoint, OfTheFirstFormatHaveNoVersionAndThoseOfNewerOnesAreRefused) {
+  Safetensors file = parse_safetensors(format_checkpoint(example_), "x");
+  file.metadata.at("train.format") = "crosstate checkpoint 2";
+  write_safetensors(path_, file);
+  expect_refused("format 'crosstate checkpoint 2', expected 'crosstate checkpoint 1'");
+  file.metadata.erase("train.format");
+  write_safetensors(path_, file);
+  EXPECT_EQ(read_checkpoint(path_).best_epoch, 1);
+}
+
 TEST_F(Checkpoint, RefusesOtherFilesAndContradictions) {
   write_safetensors(path_, example_.network);
   expect_refused("not a checkpoint of training: no metadata 'train.identity'");
