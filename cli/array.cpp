@@ -81,16 +81,19 @@ void require_different_files(const Common& common, const ArrayFiles& files) {
   }
 }
 
-// The file of --out, if given, which is only replaced if that is asked for.
-std::unique_ptr<FileLock> hold_file(const Common& common) {
-  if (common.out.empty()) {
-    if (common.overwrite) fail("--overwrite", "nothing to replace without --out");
-    return nullptr;
+// The file of --out, if given. Files that are there are only replaced if that is asked for.
+std::unique_ptr<FileLock> hold_file(const Common& common, const ArrayFiles& files) {
+  if (common.overwrite && common.out.empty() && files.netlist.empty() && files.effective.empty()) {
+    fail("--overwrite", "nothing to replace without --out");
   }
-  auto lock = std::make_unique<FileLock>(common.out + ".lock", common.out);
-  if (!lock->note().empty()) std::fprintf(stderr, "%s\n", lock->note().c_str());
-  if (std::filesystem::exists(common.out) && !common.overwrite) {
-    fail(common.out, "exists already; --overwrite replaces it, or choose another file");
+  std::unique_ptr<FileLock> lock;
+  if (!common.out.empty()) {
+    lock = std::make_unique<FileLock>(common.out + ".lock", common.out);
+    if (!lock->note().empty()) std::fprintf(stderr, "%s\n", lock->note().c_str());
+  }
+  for (const std::string* file : {&common.out, &files.netlist, &files.effective}) {
+    if (file->empty() || common.overwrite || !std::filesystem::exists(*file)) continue;
+    fail(*file, "exists already; --overwrite replaces it, or choose another file");
   }
   return lock;
 }
@@ -108,7 +111,7 @@ int array_command(const Common& common, const ArrayFiles& files) {
     require_writable_file(*path);
   }
   require_matrix_name(files.effective);
-  const auto lock = hold_file(common);
+  const auto lock = hold_file(common, files);
   if (!files.effective.empty() && !settings.law.is_linear()) {
     fail("--effective", "only linear cells amount to a matrix, expected no nl2, nl3, selector");
   }

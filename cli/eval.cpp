@@ -1,4 +1,5 @@
 // crosstate eval MODEL: metrics and loss of a saved network on the test set.
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -48,6 +49,16 @@ void write_predictions(const std::string& file, const std::string& csv) {
   }
 }
 
+// A model that always says the same would be right about such a set.
+void note_single_class(Dataset& set) {
+  if (!set.readout.task->categorical() || set.readout.width() != 1 || set.targets.empty()) return;
+  const float first = set.targets.front();
+  if (std::ranges::any_of(set.targets, [&](float target) { return target != first; })) return;
+  set.notes.push_back("every test sequence is of class " +
+                      set.readout.names.at(static_cast<std::size_t>(first)) +
+                      ": its accuracy tells nothing about other classes");
+}
+
 int eval_command(const Common& common, const EvalOptions& eval) {
   const RunOptions options = configuration(common);
   refuse_idle_data(common, options.data);
@@ -64,9 +75,10 @@ int eval_command(const Common& common, const EvalOptions& eval) {
                                    ? model.backend()
                                    : named(kNames<ModelBackend>, eval.backend, "--backend");
   model.require(backend);
-  const auto output = prepare_out(common, "eval");
-  const Dataset set = load_test_data(options.data, model.preparation(), eval.model, pool);
+  Dataset set = load_test_data(options.data, model.preparation(), eval.model, pool);
   model.require_fit(set, backend);
+  note_single_class(set);
+  const auto output = prepare_out(common, "eval");
   say_notes(set);
 
   const Predictions predictions = model.predict(set, backend, pool);

@@ -28,7 +28,8 @@ std::vector<std::string> settings_of_quantize() {
           "!quant.device_noise",
           "!quant.chip_steps",
           "!quant.noise_unit",
-          "!quant.noise_recurrence"};
+          "!quant.noise_recurrence",
+          "!quant.array."};
 }
 
 int quantize_command(const Common& common, const std::string& file) {

@@ -175,6 +175,13 @@ TEST_F(ArrayCommand, RefusesToReplaceWhatItReads) {
   EXPECT_EQ(read_file(path("G.csv")), cells);
   expect_refused(arguments({}, {"--netlist", path("a"), "--effective", path("a")}),
                  {"--effective", "the file of --netlist"});
+  for (const std::string option : {"--out", "--netlist", "--effective"}) {
+    write("there.csv", "kept");
+    expect_refused(arguments({}, {option, path("there.csv")}), {"there.csv", "--overwrite"});
+    EXPECT_EQ(read_file(path("there.csv")), "kept");
+    EXPECT_EQ(call(arguments({}, {option, path("there.csv"), "--overwrite"})).code, 0);
+    EXPECT_NE(read_file(path("there.csv")), "kept");
+  }
 }
 
 TEST_F(ArrayCommand, RefusesWhatIsTooLargeOrIdle) {

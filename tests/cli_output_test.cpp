@@ -122,6 +122,17 @@ TEST_F(CliOutput, ReplacesNothingBeforeItsInputsAreGood) {
   EXPECT_EQ(contents("model"), before);
 }
 
+TEST_F(CliOutput, IsLeftAloneByAnEvaluationWithoutData) {
+  const std::string data = images("data");
+  ASSERT_EQ(call(train("model")).code, 0);
+  expect_refused({"eval", model(), "--data", path("absent"), "--out", path("e")}, {"absent"});
+  EXPECT_FALSE(fs::exists(path("e")));
+  const Result one = call({"eval", model(), "--data", data, "--set", "data.test_limit=1"});
+  EXPECT_EQ(one.code, 0);
+  EXPECT_THAT(one.err, HasSubstr("every test sequence is of class 0"));
+  EXPECT_EQ(call({"eval", model(), "--data", data}).err, "");
+}
+
 TEST_F(CliOutput, DemonstratesAgainWithoutBeingTold) {
   const Arguments demo = tiny("demo", path("demo"),
                               {"--data", path("data"), "--quiet", "--set", "sweep.noise=0", "--set",

@@ -505,5 +505,18 @@ TEST(OptionsLike, ShareTheValueOfAnother) {
   EXPECT_EQ(epochs, 4);
 }
 
+TEST(OptionsOfEarlierVersions, NameTheKeyThatTookTheirPlace) {
+  int slices = 1;
+  FieldList list;
+  list.section("crossbar");
+  list.add("slices", slices, "Copies.").renamed_from("cells");
+  EXPECT_THAT(
+      [&] { list.set("crossbar.cells=2"); },
+      ThrowsMessage<Error>("option: \"crossbar.cells\" was renamed; write \"crossbar.slices\""));
+  EXPECT_THAT(
+      [&] { list.parse_toml("[crossbar]\ncells = 2\n", "a.toml"); },
+      ThrowsMessage<Error>("a.toml:2: \"crossbar.cells\" was renamed; write \"crossbar.slices\""));
+}
+
 }  // namespace
 }  // namespace crosstate
