@@ -101,7 +101,7 @@ int eval_command(const Common& common, const EvalOptions& eval) {
                 name_of(backend).c_str(), set.readout.task->text(set.readout, scored.sums).c_str(),
                 scored.loss);
     for (const Table& table : task_tables(set.readout, scored.sums)) {
-      std::printf("\n%s\n%s", table.title.c_str(), to_text(table).c_str());
+      std::printf("\n%s", to_text(table).c_str());
     }
   }
   return kOk;

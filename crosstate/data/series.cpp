@@ -62,8 +62,9 @@ float value_of(std::string_view field, const std::string& where, std::size_t col
                   ", expected a number");
 }
 
+// Names of the targets, and perhaps of values.
 bool is_header(const std::vector<std::string_view>& fields, std::size_t targets) {
-  return fields.size() > targets &&
+  return fields.size() >= targets &&
          std::none_of(fields.begin() + static_cast<std::ptrdiff_t>(targets), fields.end(),
                       [](std::string_view f) { return read_number<float>(f).value.has_value(); });
 }

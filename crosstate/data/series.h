@@ -15,8 +15,8 @@ bool holds_series(const std::filesystem::path& directory);
 ///
 /// CSV: a line per sequence, the data.targets target values first, then the sequence step by step
 /// with data.channels values each. Lines may have different lengths; empty fields at the end of a
-/// line are none. A first line whose values are no numbers is a header, whose first fields name the
-/// targets.
+/// line are none. A first line whose values are no numbers, or that has none, is a header, whose
+/// first fields name the targets.
 ///
 /// NPZ: x [sequences, steps, channels] or [sequences, steps]; y [sequences, targets] or
 /// [sequences]; if lengths differ, lengths [sequences], behind which x is ignored.

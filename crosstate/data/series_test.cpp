@@ -57,13 +57,13 @@ TEST_F(SeriesTest, ReadsTargetsThenSteps) {
 
 TEST_F(SeriesTest, ReadsChannelsSeveralTargetsAndUnequalLengths) {
   write("train.csv", "1,2,10,20,11,21\n3,4,30,40,,\n");
-  write("test.csv", "5,6,1,2\n");
+  write("test.csv", "a,b\n5,6,1,2\n");
   const TrainTest sets = read(csv(2, 2));
   EXPECT_EQ(sets.train.channels, 2u);
   EXPECT_THAT(sets.train.values, ElementsAre(10, 20, 11, 21, 30, 40, 0, 0));
   EXPECT_THAT(sets.train.lengths, ElementsAre(2, 1));
   EXPECT_THAT(sets.train.target(1), ElementsAre(3, 4));
-  EXPECT_THAT(sets.train.readout.names, ElementsAre("y0", "y1"));
+  EXPECT_THAT(sets.train.readout.names, ElementsAre("a", "b"));
 }
 
 TEST_F(SeriesTest, ReadsClassesThatOnePartLacks) {
