@@ -20,6 +20,9 @@ class FoldingFormatter : public CLI::Formatter {
   std::string make_option_desc(const CLI::Option* option) const override {
     return fold(CLI::Formatter::make_option_desc(option));
   }
+  std::string make_description(const CLI::App* app) const override {
+    return folded(app->get_description(), text_columns(), 0) + '\n';
+  }
   std::string make_subcommand(const CLI::App* command) const override {
     std::stringstream text;
     CLI::detail::format_help(text, command->get_name(), fold(command->get_description()),

@@ -72,7 +72,7 @@ std::string described(const std::vector<const Field*>& fields,
   for (const Field* field : fields) width = std::max(width, field->key.size());
   std::string text;
   for (const Field* field : fields) {
-    text += "  " + folded(line_of(*field, width), columns - 2, kIndent + 2) + '\n' +
+    text += "  " + folded(line_of(*field, width), columns - kIndent - 2, kIndent + 2) + '\n' +
             std::string(kIndent, ' ') +
             folded(field->help + more(*field), columns - kIndent, kIndent) + '\n';
   }

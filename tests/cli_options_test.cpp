@@ -175,7 +175,7 @@ TEST_F(CliOptions, OfHelpFitTheTerminal) {
       ++lines;
       EXPECT_LE(end - at, 80u) << help.substr(at, end - at);
     }
-    EXPECT_LT(lines, 110u) << arguments.front();
+    EXPECT_LT(lines, 150u) << arguments.front();
   }
   EXPECT_THAT(call({"train", "--help"}).out,
               AllOf(HasSubstr("\n  quant.preset "), HasSubstr("crosstate settings"),
