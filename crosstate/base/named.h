@@ -17,6 +17,9 @@ struct Named {
   const char* name;
   T value;
 };
+// Compilers before C++20's deduction for aggregates (clang 14) need the guide.
+template <class T>
+Named(const char*, T) -> Named<T>;
 
 template <class T, std::size_t N>
 std::vector<std::string> names_of(const std::array<Named<T>, N>& table) {
