@@ -69,11 +69,10 @@ void Pipeline::run(const std::vector<Stage>& stages) {
       if (std::none_of(stage, stages.end(), is_continued)) write_held();
       if (!stage->message.empty()) say(stage->message);
       const Stopwatch watch;
-      const double before = seconds_before_;
       summary_.seconds = watch_.seconds() + seconds_before_;
       stage->work(*stage);
       if (stage->record == nullptr) continue;
-      stage->record->seconds = watch.seconds() + seconds_before_ - before;
+      if (!is_continued(*stage)) stage->record->seconds = watch.seconds();
       stage->record->done = true;
     }
   } catch (const Stopped&) {
@@ -114,6 +113,7 @@ TrainSummary Pipeline::train(const Stage& stage, Network& network, const TrainOp
   const TrainSummary summary =
       crosstate::train(network, data_.training, data_.validation, options, context);
   seconds_before_ += std::max(0.0, summary.seconds - watch.seconds());
+  if (stage.record != nullptr) stage.record->seconds = summary.seconds;
   if (summary.interrupted) leave();
   return summary;
 }

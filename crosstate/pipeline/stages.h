@@ -51,7 +51,7 @@ struct PipelineSummary {
 /// What the engine notes of a stage.
 struct StageRecord {
   bool done = false;
-  double seconds = 0;  // with the epochs before a resume
+  double seconds = 0;  // of one that trains: of its epochs, with those before a resume
 };
 
 /// One step of a pipeline.
