@@ -181,7 +181,7 @@ TEST_F(Plan, ChecksEveryCombinationOfASection) {
   EXPECT_THAT(refusal("[grid]\n\"model.modes\" = [\"complex\", \"real\"]\n"
                       "\"model.states\" = [4, 3]\n\"model.init\" = [\"real\"]\n"),
               AllOf(HasSubstr("model.states=3"), HasSubstr("even")));
-  EXPECT_THAT(refusal("[[list]]\nrun.seed = 1\n[[list]]\ncrossbar.cells = 2\nrun.crossbar = true\n"
+  EXPECT_THAT(refusal("[[list]]\nrun.seed = 1\n[[list]]\ncrossbar.slices = 2\nrun.crossbar = true\n"
                       "[[list]]\nexternal.command = \"x\"\nrun.crossbar = true\n"
                       "simulate.chips = 1\n[[list]]\nexternal.command = \"x\"\n"
                       "crossbar.slices = 2\nrun.crossbar = true\nsimulate.chips = 1\n"),
