@@ -1,6 +1,6 @@
 // JSON as text. The code behind this is slow to compile, so that it is instantiated in one place:
 // what only names nlohmann::json includes <nlohmann/json_fwd.hpp>, what uses values json.hpp, and
-// neither calls its parse() or dump().
+// neither calls its parse() or dump() (ordered_json, whose order this would lose, has its own).
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

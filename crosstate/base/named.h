@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "crosstate/base/error.h"
@@ -51,7 +52,7 @@ template <class E>
 inline constexpr std::array<Named<E>, 0> kNames{};
 
 template <class E>
-std::string name_of(E value) {
+requires std::is_enum_v<E> std::string name_of(E value) {
   for (const Named<E>& entry : kNames<E>) {
     if (entry.value == value) return entry.name;
   }

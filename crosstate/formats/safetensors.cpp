@@ -11,7 +11,6 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
-#include "crosstate/base/json.h"
 
 namespace crosstate {
 namespace {
@@ -394,7 +393,7 @@ std::string format_safetensors(const Safetensors& content) {
 
   std::string text;
   try {
-    text = exact_json_text(header);
+    text = header.dump();
   } catch (const nlohmann::json::exception&) {
     fail("safetensors", "a name or a metadata text is not valid UTF-8");
   }
