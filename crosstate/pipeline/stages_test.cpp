@@ -16,9 +16,9 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-class StagesTest : public RunDirectoryTest {
+class PipelineTest : public RunDirectoryTest {
  protected:
-  StagesTest() {
+  PipelineTest() {
     options_.data.train_limit = 64;
     options_.data.test_limit = 16;
     options_.model.channels = options_.model.states = 2;
@@ -48,7 +48,7 @@ class StagesTest : public RunDirectoryTest {
   bool written_early_ = false;
 };
 
-TEST_F(StagesTest, RunInOrderAndTellWhatTheyDo) {
+TEST_F(PipelineTest, RunInOrderAndTellWhatTheyDo) {
   std::vector<std::string> told;
   context_.stage = [&](const std::string& what) { told.push_back(what); };
   PipelineSummary summary;
@@ -65,7 +65,7 @@ TEST_F(StagesTest, RunInOrderAndTellWhatTheyDo) {
   EXPECT_THAT(summary.data.back(), HasSubstr("16 sequences of 784 steps"));
 }
 
-TEST_F(StagesTest, StopBetweenTwo) {
+TEST_F(PipelineTest, StopBetweenTwo) {
   bool stop = false, reached = false;
   context_.stop = [&] { return stop; };
   PipelineSummary summary;
@@ -79,7 +79,7 @@ TEST_F(StagesTest, StopBetweenTwo) {
   EXPECT_FALSE(reached);
 }
 
-TEST_F(StagesTest, HoldNetworksUntilTheNextTrainingIsKnownToContinue) {
+TEST_F(PipelineTest, HoldNetworksUntilTheNextTrainingIsKnownToContinue) {
   EXPECT_FALSE(run_two({"model.", "train."}).interrupted);
   EXPECT_FALSE(written_early_);
   EXPECT_TRUE(exists("ptq.safetensors"));
@@ -96,7 +96,7 @@ TEST_F(StagesTest, HoldNetworksUntilTheNextTrainingIsKnownToContinue) {
   EXPECT_FALSE(exists("ptq.safetensors"));
 }
 
-TEST_F(StagesTest, WriteHeldNetworksWhereNoTrainingFollows) {
+TEST_F(PipelineTest, WriteHeldNetworksWhereNoTrainingFollows) {
   PipelineSummary summary;
   Pipeline pipeline("train", context_, summary);
   pipeline.load(options_);
@@ -107,7 +107,7 @@ TEST_F(StagesTest, WriteHeldNetworksWhereNoTrainingFollows) {
   EXPECT_FALSE(exists("ptq.integer.safetensors"));  // in floating point
 }
 
-TEST_F(StagesTest, NeedADirectory) {
+TEST_F(PipelineTest, NeedADirectory) {
   context_.directory.clear();
   PipelineSummary summary;
   EXPECT_THAT([&] { Pipeline("train", context_, summary); },
