@@ -85,6 +85,11 @@ void require_training(const AudioSets& sets, const DataOptions& options) {
        "data.test_share");
 }
 
+std::string plural_of(DataKind kind) {
+  if (kind == DataKind::kImages) return "images";
+  return kind == DataKind::kRecordings ? "recordings" : "series";
+}
+
 // Images and recordings are of one class each; series tell nothing by themselves.
 void require_task(const DataOptions& options, DataKind kind) {
   if (kind == DataKind::kSeries) {
@@ -95,8 +100,8 @@ void require_task(const DataOptions& options, DataKind kind) {
                         as_utf8(options.directory) + " are: one of " + names);
   }
   if (&task_of(options) != &classification()) {
-    fail("options", "data.task = \"" + options.task + "\", expected \"classification\" of " +
-                        (kind == DataKind::kImages ? "images" : "recordings"));
+    fail("options",
+         "data.task = \"" + options.task + "\", expected \"classification\" of " + plural_of(kind));
   }
 }
 
@@ -219,7 +224,8 @@ void check_targets(const Dataset& training, const DataOptions& options,
 
 void require_data(const RunOptions& options) {
   if (!holds_recordings(options.data) && options.augment.any()) {
-    fail("options", "section augment varies recordings, but the data are none; expected 0s");
+    fail("options", "section augment varies recordings, but the data are " +
+                        plural_of(kind_of(options.data)) + "; expected 0s");
   }
 }
 
@@ -246,7 +252,8 @@ void require_kind(bool audio, const DataOptions& options,
                   const std::optional<Preparation>& preparation, const std::string& where) {
   const bool hears = preparation && preparation->front_end;
   if (audio == hears) return;
-  fail(where, hears ? "made for recordings, but the data are none; name recordings with --data"
+  fail(where, hears ? "made for recordings, but the data are " + plural_of(kind_of(options)) +
+                          "; name recordings with --data"
                     : "not made for recordings, but " + options.directory + " holds such");
 }
 
