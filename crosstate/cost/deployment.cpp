@@ -15,12 +15,12 @@ class Describer {
     Deployment d;
     d.inputs = static_cast<std::size_t>(s_.task.inputs);
     d.channels = s_.channels();
-    d.classes = static_cast<std::size_t>(s_.task.outputs);
+    d.outputs = static_cast<std::size_t>(s_.task.outputs);
     d.complex = s_.complex();
     d.gated = s_.gated();
     d.pool_last = s_.options.pooling == Pooling::kLast;
     d.encoder = weight(q_.encoder, d.channels);
-    d.decoder = weight(q_.decoder, d.classes);
+    d.decoder = weight(q_.decoder, d.outputs);
     d.input = value(q_.input);
     d.residual = value(q_.residual);
     d.state_bits = bits(q_.state.bits);
@@ -110,8 +110,8 @@ bool Deployment::in_floats() const {
 
 std::size_t Deployment::weights() const {
   const std::size_t per_mode = 2 * parts();  // A and C
-  std::size_t count = channels * inputs + classes * channels;
-  for (const BlockFormat& b : blocks) count += b.modes * per_mode + b.channels * (1 + outputs());
+  std::size_t count = channels * inputs + outputs * channels;
+  for (const BlockFormat& b : blocks) count += b.modes * per_mode + b.channels * (1 + linear_outputs());
   return count;
 }
 

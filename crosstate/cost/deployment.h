@@ -50,7 +50,7 @@ struct BlockFormat {
 };
 
 struct Deployment {
-  std::size_t inputs = 0, channels = 0, classes = 0;
+  std::size_t inputs = 0, channels = 0, outputs = 0;
   bool complex = true, gated = true, pool_last = false;
   WeightFormat encoder, decoder;
   ValueFormat input, residual;
@@ -59,13 +59,13 @@ struct Deployment {
   std::vector<BlockFormat> blocks;
 
   std::size_t parts() const { return complex ? 2 : 1; }
-  std::size_t outputs() const { return gated ? 2 * channels : channels; }
+  std::size_t linear_outputs() const { return gated ? 2 * channels : channels; }
   /// Whether any site computes in floating point.
   bool in_floats() const;
   int state_width() const { return state_bits > 0 ? state_bits : kFloatWidth; }
   /// Trained weights and biases; B counts as part of C.
   std::size_t weights() const;
-  std::size_t biases() const { return channels + blocks.size() * outputs() + classes; }
+  std::size_t biases() const { return channels + blocks.size() * linear_outputs() + outputs; }
   bool operator==(const Deployment&) const = default;
 };
 

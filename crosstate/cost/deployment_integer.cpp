@@ -167,7 +167,7 @@ BlockFormat block_format(const IntegerNetwork& n, const IntegerBlock& b,
   f.polar = scheme.coding != "cartesian";
   f.c = weight_format(b.c_bits, scheme.c, b.shape.size());
   f.d = weight_format(b.d_bits, scheme.d, b.shape.size());
-  f.linear = weight_format(b.linear_map.bits, scheme.weight, n.outputs());
+  f.linear = weight_format(b.linear_map.bits, scheme.weight, n.linear_outputs());
   f.ssm_output = value_format(b.ssm_output, scheme.ssm_output);
   f.activation = value_format(b.activation, scheme.activation);
   f.activation_ramp = is_ramp(scheme.activation_function);
@@ -190,14 +190,14 @@ Deployment deployment(const IntegerNetwork& n) {
   Deployment d;
   d.inputs = n.inputs;
   d.channels = n.channels;
-  d.classes = n.classes;
+  d.outputs = n.outputs;
   d.complex = n.complex;
   d.gated = n.gated;
   d.pool_last = n.pool_last;
   d.input = value_format(n.input, scheme.input);
   d.residual = value_format(n.residual, scheme.residual);
   d.encoder = weight_format(n.encoder.bits, scheme.encoder, n.channels);
-  d.decoder = weight_format(n.decoder.bits, scheme.decoder, n.classes);
+  d.decoder = weight_format(n.decoder.bits, scheme.decoder, n.outputs);
   d.state_bits = n.state_bits;
   d.state_rounding = n.state_rounding;
   for (const IntegerBlock& b : n.blocks) d.blocks.push_back(block_format(n, b, scheme));

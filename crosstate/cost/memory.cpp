@@ -25,7 +25,7 @@ class Counter {
     for (std::size_t l = 0; l < d_.blocks.size(); ++l) {
       block("layers." + std::to_string(l) + ".", d_.blocks[l]);
     }
-    matrix("decoder", d_.classes, H, d_.decoder);
+    matrix("decoder", d_.outputs, H, d_.decoder);
     activation_scale("input", d_.input);
     activation_scale("residual", d_.residual);
     add("pooling", MemoryKind::kState, H, kFull);
@@ -65,7 +65,7 @@ class Counter {
     weights(at + "C", d_.parts() * modes, b.c);
     weights(at + "D", S, b.d);
     state(at, b);
-    matrix(at + "linear", d_.outputs(), S, b.linear);
+    matrix(at + "linear", d_.linear_outputs(), S, b.linear);
     add(at + "norm", MemoryKind::kScales, b.norm_values, kFull);
     activation_scale(at + "ssm_output", b.ssm_output);
     activation_scale(at + "activation", b.activation);

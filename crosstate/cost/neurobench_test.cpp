@@ -14,14 +14,14 @@ std::vector<std::int32_t> identity(int low, int high) {
   return table;
 }
 
-// One channel of one real mode with A = 1/2, two inputs, two classes; every requantizer is 1.
+// One channel of one real mode with A = 1/2, two inputs, two outputs; every requantizer is 1.
 IntegerNetwork tiny() {
   const CodeFormat codes{-7, 7, 1};
   const Requantizer one{{2}, {}, {1}, {}}, both{{2}, {2}, {1}, {}};
   IntegerNetwork n;
   n.inputs = 2;
   n.channels = n.modes = 1;
-  n.classes = 2;
+  n.outputs = 2;
   n.complex = n.gated = false;
   n.input = n.residual = codes;
   n.state_bits = 4;

@@ -60,8 +60,9 @@ class OperationCounter {
     const std::size_t H = d_.channels;
     recurrence(at, b);
     activation(at + "activation", b.channels, b.activation_ramp, b.ssm_output, b.activation);
-    OperationSite linear = matrix(at + "linear", d_.outputs(), b.channels, b.linear, b.activation);
-    if (d_.gated) requantise(linear, d_.outputs());
+    OperationSite linear =
+        matrix(at + "linear", d_.linear_outputs(), b.channels, b.linear, b.activation);
+    if (d_.gated) requantise(linear, d_.linear_outputs());
     add(linear);
     norm(at, b);
     if (d_.gated) {
@@ -134,12 +135,12 @@ class OperationCounter {
     pooling.additions = d_.pool_last ? 0 : d_.channels;
     pooling.addition_bits = kAccumulatorWidth;
     add(pooling);
-    OperationSite decoder = matrix("decoder", d_.classes, d_.channels, d_.decoder, d_.residual);
+    OperationSite decoder = matrix("decoder", d_.outputs, d_.channels, d_.decoder, d_.residual);
     decoder.at_end = true;
     if (d_.residual.rounded() && !d_.pool_last) {
       decoder.input_bits = pooled_width(d_.residual.bits, steps);
     }
-    requantise(decoder, d_.classes);
+    requantise(decoder, d_.outputs);
     add(decoder);
   }
 
@@ -194,7 +195,8 @@ std::size_t peak_ram(const Deployment& d) {
     activation = std::max(activation, bytes(b.channels, b.activation.width()));
   }
   return count_memory(d).bytes(MemoryKind::kState) + bytes(d.inputs, d.input.width()) +
-         bytes(d.channels, d.residual.width()) + activation + bytes(d.outputs(), kAccumulatorWidth);
+         bytes(d.channels, d.residual.width()) + activation +
+         bytes(d.linear_outputs(), kAccumulatorWidth);
 }
 
 nlohmann::json to_json(const OperationSummary& operations, std::uint64_t steps) {

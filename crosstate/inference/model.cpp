@@ -94,7 +94,7 @@ Safetensors Model::to_tensors() const {
 TaskShape Model::shape() const {
   if (network() != nullptr) return network()->task();
   const auto& integers = std::get<IntegerNetwork>(network_);
-  return {static_cast<int>(integers.inputs), static_cast<int>(integers.classes)};
+  return {static_cast<int>(integers.inputs), static_cast<int>(integers.outputs)};
 }
 
 Readout Model::readout() const {

@@ -46,11 +46,11 @@ struct ModelStream::Inside {
 
 ModelStream::ModelStream(IntegerNetwork network, std::optional<Preparation> preparation,
                          const std::string& model, const std::string& source) {
-  if (preparation && preparation->readout.outputs() != network.classes) {
+  if (preparation && preparation->readout.outputs() != network.outputs) {
     const Readout& readout = preparation->readout;
     fail(model, "names " + std::to_string(readout.outputs()) +
                     (readout.task->categorical() ? " classes" : " values") +
-                    ", but the network has " + std::to_string(network.classes) + " outputs");
+                    ", but the network has " + std::to_string(network.outputs) + " outputs");
   }
   if (preparation && preparation->permutation_seed != 0) {
     fail(model, "reads its time steps in a permuted order, which cannot be streamed");

@@ -64,7 +64,7 @@ class Checker {
       block("layers." + std::to_string(l) + ".", n_.blocks[l]);
     }
     if (longest_sequence(n_) > 0) return;
-    for (std::size_t k = 0; k < n_.classes; ++k) {
+    for (std::size_t k = 0; k < n_.outputs; ++k) {
       const ClassBound of = class_bound(n_, k);
       const bool held = n_.score_steps < 0 ? fits_after_shift(of, n_.score_steps)
                                            : of.per_step <= std::min(of.most, kMostSum);
@@ -144,7 +144,7 @@ bool fits_64_bits(const Requantizer& requantizer, std::size_t row, std::int64_t 
 
 std::int64_t longest_sequence(const IntegerNetwork& network) {
   std::int64_t longest = std::int64_t{1} << kMostSteps;
-  for (std::size_t k = 0; k < network.classes; ++k) {
+  for (std::size_t k = 0; k < network.outputs; ++k) {
     const ClassBound of = class_bound(network, k);
     if (of.per_step == 0) continue;
     longest = std::min(longest, kMostSum / of.per_step);
@@ -162,7 +162,7 @@ std::int64_t longest_sequence(const IntegerNetwork& network) {
 
 int whole_score_steps(const IntegerNetwork& network) {
   int steps = IntegerNetwork::kEveryLength;
-  for (std::size_t k = 0; k < network.classes; ++k) {
+  for (std::size_t k = 0; k < network.outputs; ++k) {
     const ClassBound of = class_bound(network, k);
     if (of.per_step == 0 || network.scores.first[k] == 0) continue;
     while (!fits_after_shift(of, steps)) --steps;

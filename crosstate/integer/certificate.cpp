@@ -45,7 +45,7 @@ class Certifier {
       block("layers." + std::to_string(l) + ".", n_.blocks[l], stream);
     }
     std::int64_t most = 0;
-    for (std::size_t k = 0; k < n_.classes; ++k) {
+    for (std::size_t k = 0; k < n_.outputs; ++k) {
       most = std::max(most, row_bound(n_.decoder, k, stream));
     }
     sum("decoder, per step", most);

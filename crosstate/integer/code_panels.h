@@ -100,7 +100,7 @@ class CodePanels : public FoldedNorms {
   }
 
   Rows linear(std::size_t l, ConstRows a) {
-    const Rows z = take(m_.z, n_.outputs(), columns());
+    const Rows z = take(m_.z, n_.linear_outputs(), columns());
     sites_.linear(l, t_, a, z);
     return z;
   }

@@ -99,7 +99,7 @@ class Converter {
   IntegerNetwork run() {
     IntegerNetwork n;
     n.inputs = static_cast<std::size_t>(s_.task.inputs);
-    n.classes = static_cast<std::size_t>(s_.task.outputs);
+    n.outputs = static_cast<std::size_t>(s_.task.outputs);
     n.channels = s_.channels();
     n.modes = s_.modes();
     n.complex = s_.complex();

@@ -34,7 +34,7 @@ struct IntegerEngine::Inside {
 
   IntegerResult result(const Work& w, std::size_t lane, std::uint32_t length) const {
     std::vector<std::int64_t> sums;
-    for (std::size_t k = 0; k < n.classes; ++k) {
+    for (std::size_t k = 0; k < n.outputs; ++k) {
       std::int64_t sum = (n.pool_last ? 1 : std::int64_t{length}) * n.decoder.bias[k];
       for (std::size_t h = 0; h < n.channels; ++h) {
         sum += n.decoder.weight[k * n.channels + h] * w.panels.pooled[h * kLanes + lane];

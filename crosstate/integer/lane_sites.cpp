@@ -21,7 +21,7 @@ LaneBlock::LaneBlock(const IntegerNetwork& n, const IntegerBlock& from, std::siz
       ci(floats(from.ci)),
       // D u joins the second product.
       output(from.output, from.shape.size(), n.residual, from.d),
-      linear_codes(from.linear_codes, n.outputs()),
+      linear_codes(from.linear_codes, n.linear_outputs()),
       sum(from.sum, n.channels, n.residual),
       activation(from.activation_table),
       gate(from.gate_table),

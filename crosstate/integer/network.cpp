@@ -110,7 +110,7 @@ template <class Visitor>
 void visit(Visitor& v, const std::string& at, IntegerBlock& b, const IntegerNetwork& n) {
   const BlockShape whole = BlockShape::whole(n.channels, n.modes);
   v.shape(at, b.shape, whole);
-  const std::uint64_t S = b.shape.size(), O = n.outputs();
+  const std::uint64_t S = b.shape.size(), O = n.linear_outputs();
   Shape per_mode{b.shape.modes()};
   if (b.shape == whole) per_mode = {n.channels, n.modes};
   constexpr std::int64_t kPole = std::int64_t{1} << 14;
@@ -141,8 +141,8 @@ void visit(Visitor& v, IntegerNetwork& n) {
   for (std::size_t l = 0; l < n.blocks.size(); ++l) {
     visit(v, "layers." + std::to_string(l) + ".", n.blocks[l], n);
   }
-  visit(v, "decoder", n.decoder, n.classes, n.channels);
-  visit(v, "decoder", n.scores, n.classes, false);
+  visit(v, "decoder", n.decoder, n.outputs, n.channels);
+  visit(v, "decoder", n.scores, n.outputs, false);
 }
 
 json format_json(const CodeFormat& f) {
@@ -192,7 +192,7 @@ json to_json(const IntegerNetwork& n) {
       {"inputs", n.inputs},
       {"channels", n.channels},
       {"modes", n.modes},
-      {"classes", n.classes},
+      {"classes", n.outputs},
       {"complex", n.complex},
       {"gated", n.gated},
       {"pooling", n.pool_last ? "last" : "mean"},
@@ -294,7 +294,7 @@ IntegerNetwork shape_from(const json& object, const std::string& where, int vers
   n.inputs = size("inputs");
   n.channels = size("channels");
   n.modes = size("modes");
-  n.classes = size("classes");
+  n.outputs = size("classes");
   n.complex = fields.flag("complex");
   n.gated = fields.flag("gated");
   const json& pooling = fields.at("pooling");
@@ -344,7 +344,7 @@ void require_stable(const IntegerNetwork& n, const std::string& where) {
     }
   }
   for (const std::int32_t shift : n.scores.shift) {
-    if (shift != n.scores.shift[0]) fail(where, "decoder.shift differs between classes");
+    if (shift != n.scores.shift[0]) fail(where, "decoder.shift differs between outputs");
   }
 }
 

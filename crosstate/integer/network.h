@@ -68,7 +68,7 @@ struct IntegerBlock {
 };
 
 struct IntegerNetwork {
-  std::size_t inputs = 0, channels = 0, classes = 0;
+  std::size_t inputs = 0, channels = 0, outputs = 0;
   std::size_t modes = 0;  // the most that a channel has
   bool complex = true, gated = true, pool_last = false;
   CodeFormat input, residual;
@@ -78,15 +78,15 @@ struct IntegerNetwork {
   IntegerMatrix encoder;      // [H][inputs]
   Requantizer encoder_codes;  // [H] to residual
   std::vector<IntegerBlock> blocks;
-  IntegerMatrix decoder;  // [classes][H]
-  Requantizer scores;     // [classes]; one shift, and only `first`: scores are not requantized
+  IntegerMatrix decoder;  // [outputs][H]
+  Requantizer scores;     // [outputs]; one shift, and only `first`: scores are not requantized
   /// Sums over up to 2^score_steps steps become scores as they are; those over more lose places
   /// first, one for every doubling. -16 .. kEveryLength.
   int score_steps = kEveryLength;
   static constexpr int kEveryLength = 62;
   std::optional<QuantizationScheme> scheme;  // nothing in older files
 
-  std::size_t outputs() const { return gated ? 2 * channels : channels; }
+  std::size_t linear_outputs() const { return gated ? 2 * channels : channels; }
   /// How many: the least e >= 0 with steps <= 2^(score_steps + e).
   std::int32_t early_score_shift(std::int64_t steps) const;
   /// Number of a block's first mode in the network, which addresses its draws.

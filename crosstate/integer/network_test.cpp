@@ -164,7 +164,7 @@ TEST(IntegerNetwork, RefusesWhatNeedsMoreThan64Bits) {
         };
         matrix(b.linear_map, n.channels, n.channels);
         matrix(n.encoder, n.channels, n.inputs);
-        matrix(n.decoder, n.classes, n.channels);
+        matrix(n.decoder, n.outputs, n.channels);
         const auto factors = [&](Requantizer& r) {
           r.first.assign(n.channels, 1);
           r.second.assign(n.channels, 1);
@@ -261,7 +261,7 @@ TEST(IntegerNetwork, NeedsEverySiteRoundedAndNormsFolded) {
   network.quantize({}, {&batch, 1}, pool);
   EXPECT_THAT([&] { to_integers(network); }, ThrowsMessage<Error>(HasSubstr("norm is 'batch'")));
   network.fold_norms();
-  EXPECT_EQ(to_integers(network).classes, 4u);
+  EXPECT_EQ(to_integers(network).outputs, 4u);
 }
 
 }  // namespace

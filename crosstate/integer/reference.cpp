@@ -205,7 +205,7 @@ IntegerResult ReferenceExecutor::result() const {
   see_codes(activity_.pooled, pooled_);
   ++activity_.results;
   std::vector<std::int64_t> sums;
-  for (std::size_t k = 0; k < n_.classes; ++k) {
+  for (std::size_t k = 0; k < n_.outputs; ++k) {
     std::int64_t sum = count * n_.decoder.bias[k];
     for (std::size_t h = 0; h < n_.channels; ++h) {
       sum += n_.decoder.weight[k * n_.channels + h] * pooled_[h];

@@ -318,7 +318,7 @@ IntegerResult IntegerStream::result() const {
   const Inside& in = *inside_;
   if (!in.exact) return in.reference.result();
   std::vector<std::int64_t> sums;
-  for (std::size_t k = 0; k < in.n.classes; ++k) {
+  for (std::size_t k = 0; k < in.n.outputs; ++k) {
     std::int64_t sum = (in.n.pool_last ? 1 : in.steps) * in.n.decoder.bias[k];
     for (std::size_t h = 0; h < in.n.channels; ++h) {
       sum += in.n.decoder.weight[k * in.n.channels + h] * static_cast<std::int64_t>(in.pooled[h]);

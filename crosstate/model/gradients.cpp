@@ -44,11 +44,11 @@ void backpropagate_recurrence(const BlockGradients& b, double factor, float inpu
 Gradients::Gradients(const Network::State& s) {
   const std::size_t H = s.channels(), O = s.linear_outputs();
   const auto inputs = static_cast<std::size_t>(s.task.inputs);
-  const auto classes = static_cast<std::size_t>(s.task.outputs);
+  const auto outputs = static_cast<std::size_t>(s.task.outputs);
   encoder.assign(H * inputs, 0);
   encoder_bias.assign(H, 0);
-  decoder.assign(classes * H, 0);
-  decoder_bias.assign(classes, 0);
+  decoder.assign(outputs * H, 0);
+  decoder_bias.assign(outputs, 0);
   blocks.resize(s.blocks.size());
   for (std::size_t l = 0; l < blocks.size(); ++l) {
     BlockGradients& b = blocks[l];

@@ -6,9 +6,9 @@ namespace crosstate {
 
 void GroupPass::decode_adjoint(const GroupMemory& m, const std::vector<double>& glogits,
                                Gradients& g, AlignedFloats& gh) const {
-  const auto classes = static_cast<std::size_t>(s_.task.outputs);
+  const auto outputs = static_cast<std::size_t>(s_.task.outputs);
   AlignedFloats gpooled(H_ * kLanes, 0);
-  for (std::size_t k = 0; k < classes; ++k) {
+  for (std::size_t k = 0; k < outputs; ++k) {
     for (std::size_t i = 0; i < kLanes; ++i) {
       const double gl = glogits[k * kLanes + i];
       g.decoder_bias[k] += gl;

@@ -107,7 +107,7 @@ Network::Network(const ModelOptions& options, const TaskShape& task,
   s.shapes = shapes;
   s.task = task;
   const auto inputs = static_cast<std::uint64_t>(task.inputs);
-  const auto classes = static_cast<std::uint64_t>(task.outputs);
+  const auto outputs = static_cast<std::uint64_t>(task.outputs);
   Builder build(s.parameters, seed);
   const double in = 1 / std::sqrt(static_cast<double>(inputs));
   const double out = 1 / std::sqrt(static_cast<double>(s.channels()));
@@ -123,8 +123,8 @@ Network::Network(const ModelOptions& options, const TaskShape& task,
     }
   }
   s.decoder =
-      build.uniform("decoder.weight", {classes, s.channels()}, ParameterGroup::kWeight, out);
-  s.decoder_bias = build.uniform("decoder.bias", {classes}, ParameterGroup::kNoDecay, out);
+      build.uniform("decoder.weight", {outputs, s.channels()}, ParameterGroup::kWeight, out);
+  s.decoder_bias = build.uniform("decoder.bias", {outputs}, ParameterGroup::kNoDecay, out);
 }
 
 std::vector<BlockShape> whole_shapes(const ModelOptions& options) {

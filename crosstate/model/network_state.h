@@ -97,7 +97,7 @@ struct Coefficients {
   AlignedFloats encoder, encoder_bias;  // [H][inputs], [H]
   AlignedFloats encoder_transposed;     // [inputs][H]; quantized networks only
   std::vector<BlockCoefficients> blocks;
-  AlignedFloats decoder, decoder_bias;  // [classes][H], [classes]
+  AlignedFloats decoder, decoder_bias;  // [outputs][H], [outputs]
   QuantizedLinear encoder_codes, decoder_codes;
   Quantizer input, residual;
   std::vector<BlockQuantizers> quantizers;

@@ -85,7 +85,7 @@ struct Chip::Inside {
           {map.of(Site::kRecurrence, l), map.of(Site::kLinear, l), CodeEntries(b.activation_table),
            CodeEntries(b.gate_table), floats(b.linear_map.bias),
            Conversion(b.output, b.ssm_output, bits, b.shape.size(), n.residual, b.d),
-           n.gated ? Conversion(b.linear_codes, b.linear, bits, n.outputs()) : Conversion(),
+           n.gated ? Conversion(b.linear_codes, b.linear, bits, n.linear_outputs()) : Conversion(),
            Conversion(b.sum, n.residual, sum_bits, n.channels, n.residual)});
     }
     const bool fitted = fits_increments(map, target.crossbar);
@@ -190,13 +190,13 @@ struct Chip::Inside {
     }
   };
 
-  // Scores [classes][16] from the pooled codes, which go in by slices of the drivers' bits.
+  // Scores [outputs][16] from the pooled codes, which go in by slices of the drivers' bits.
   void decode(std::uint32_t sequence, std::size_t length, const std::uint32_t* lengths, Work& w,
               double* scores) const {
     const std::size_t H = n.channels;
     const int bits = mapping->decoder_bits - 1;
-    const Rows slice = take(w.panels.y, H, kLanes), part = take(w.panels.z, n.classes, kLanes);
-    std::fill_n(scores, n.classes * kLanes, 0.0);
+    const Rows slice = take(w.panels.y, H, kLanes), part = take(w.panels.z, n.outputs, kLanes);
+    std::fill_n(scores, n.outputs * kLanes, 0.0);
     for (std::size_t k = 0; k < mapping->decoder_slices; ++k) {
       const int shift = static_cast<int>(k) * bits;
       for (std::size_t i = 0; i < H * kLanes; ++i) {
@@ -208,12 +208,12 @@ struct Chip::Inside {
       // Behind the last time step, so that no draw of the decoder is used twice.
       matrix(decoder, {}, {length + k, 1}, sequence, slice, part, w);
       const double weight = std::ldexp(1.0, shift);
-      for (std::size_t i = 0; i < n.classes * kLanes; ++i) scores[i] += weight * part.data[i];
+      for (std::size_t i = 0; i < n.outputs * kLanes; ++i) scores[i] += weight * part.data[i];
     }
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
       const std::int64_t count = n.pool_last ? 1 : lengths[lane];
       const std::int32_t early = n.early_score_shift(count);
-      for (std::size_t k = 0; k < n.classes; ++k) {
+      for (std::size_t k = 0; k < n.outputs; ++k) {
         double& score = scores[k * kLanes + lane];
         score += static_cast<double>(count) * static_cast<double>(n.decoder.bias[k]);
         if (early > 0) score = std::floor(std::ldexp(score, -early) + 0.5);
@@ -278,7 +278,7 @@ void Chip::calibrate(const Batch& batch) {
   in.check(batch);
   Work w;
   for (const ProgrammedArray& array : in.arrays) w.seen.emplace_back(array.columns(), 0.0f);
-  std::vector<double> scores(in.n.classes * kLanes);
+  std::vector<double> scores(in.n.outputs * kLanes);
   for (std::size_t g = 0; g < batch.groups; ++g) {
     in.run_group(batch, g, static_cast<std::uint32_t>(g * kLanes), w, scores.data());
   }
@@ -289,20 +289,20 @@ std::vector<ChipResult> Chip::run(const Batch& batch, std::uint32_t sequence,
                                   ThreadPool& pool) const {
   const Inside& in = *inside_;
   in.check(batch);
-  const std::size_t classes = in.n.classes;
+  const std::size_t outputs = in.n.outputs;
   std::vector<Work> work(static_cast<std::size_t>(pool.size()));
-  std::vector<double> scores(batch.groups * classes * kLanes);
+  std::vector<double> scores(batch.groups * outputs * kLanes);
   pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
     in.run_group(batch, g, sequence + static_cast<std::uint32_t>(g * kLanes),
-                 work[static_cast<std::size_t>(worker)], scores.data() + g * classes * kLanes);
+                 work[static_cast<std::size_t>(worker)], scores.data() + g * outputs * kLanes);
   });
   std::vector<ChipResult> results(batch.count);
   for (std::size_t i = 0; i < batch.count; ++i) {
     ChipResult& r = results[i];
     r.count = in.n.pool_last ? 1 : batch.lengths[i];
     r.shift = in.n.scores.shift[0] - in.n.early_score_shift(r.count);
-    const double* of = scores.data() + i / kLanes * classes * kLanes + i % kLanes;
-    for (std::size_t k = 0; k < classes; ++k) r.scores.push_back(of[k * kLanes]);
+    const double* of = scores.data() + i / kLanes * outputs * kLanes + i % kLanes;
+    for (std::size_t k = 0; k < outputs; ++k) r.scores.push_back(of[k * kLanes]);
   }
   return results;
 }
@@ -311,7 +311,7 @@ std::vector<float> Chip::state_path(const Batch& batch, std::uint32_t sequence) 
   const Inside& in = *inside_;
   in.check(batch);
   std::vector<float> path(batch.length * in.path_step(), 0.0f);
-  std::vector<double> scores(in.n.classes * kLanes);
+  std::vector<double> scores(in.n.outputs * kLanes);
   Work w;
   w.path = path.data();
   in.run_group(batch, 0, sequence, w, scores.data());

@@ -28,11 +28,11 @@ constexpr std::size_t kBlock = 28;  // steps that stay in the first-level cache
 
 void check(const IntegerNetwork& network, const Dataset& data) {
   if (data.count == 0) fail(data.name, "no sequences, expected at least one");
-  if (data.channels != network.inputs || data.readout.outputs() != network.classes) {
+  if (data.channels != network.inputs || data.readout.outputs() != network.outputs) {
     fail(data.name, std::to_string(data.channels) + " channels and " +
                         std::to_string(data.readout.outputs()) +
                         " outputs to tell, but the network has " + std::to_string(network.inputs) +
-                        " and " + std::to_string(network.classes));
+                        " and " + std::to_string(network.outputs));
   }
   require_length(network, data, "integer network");
 }
