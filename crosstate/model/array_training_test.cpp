@@ -124,7 +124,7 @@ TEST_F(ArrayTraining, DisturbsNoImaginaryPartOfRealModes) {
 
 TEST_F(ArrayTraining, SumsPartsWithConvertersOfTheirOwn) {
   for (const Norm norm : {Norm::kNone, Norm::kBatch}) {
-    SCOPED_TRACE(norm);
+    SCOPED_TRACE(name_of(norm));
     Network whole = quantized({}, "w8a8s8", norm);
     Network fine = quantized({.rows = 4, .partial_bits = 16}, "w8a8s8", norm);
     Network coarse = quantized({.rows = 4, .partial_bits = 3}, "w8a8s8", norm);
@@ -203,7 +203,7 @@ TEST_F(ArrayTraining, HoldsWeightsAtTheLevelsOfCells) {
 // the gradient only if the adjoint draws the same noise again.
 TEST_F(ArrayTraining, HasTheGradientOfTheNoisyLoss) {
   for (const Norm norm : {Norm::kNone, Norm::kBatch}) {
-    SCOPED_TRACE(norm);
+    SCOPED_TRACE(name_of(norm));
     QuantOptions quant = quant_preset("w0a16s0");
     quant.gate.bits = 0;  // whose codes end short of 1
     quant.array = {.rows = 4, .noise = 300};

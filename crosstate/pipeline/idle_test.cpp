@@ -25,7 +25,7 @@ TEST(Idle, KeysExist) {
     options.qat.target_noise = on ? 1 : 0;
     options.start = on ? "x" : "";
     options.target.external.command = on ? "x" : "";
-    options.front_end.kind = on ? "waveform" : "log-mel";
+    options.front_end.kind = on ? FrontEndKind::kWaveform : FrontEndKind::kLogMel;
     expect_known(idle_in_run(options));
     for (const DataKind kind : {DataKind::kImages, DataKind::kRecordings, DataKind::kSeries}) {
       expect_known(idle_with_data(options, kind));
@@ -91,9 +91,9 @@ TEST(Idle, WhatConvertersAndLevelsDecide) {
   EXPECT_EQ(idle_reason("crossbar.partial_bits", idle_on_target(target)), "");
   target.crossbar.levels = 16;
   EXPECT_NE(idle_reason("crossbar.ir_drop_iterations", idle_on_target(target)), "");
-  for (const char* range : {"fixed", "calibrated"}) {
+  for (const AdcRange range : {AdcRange::kFixed, AdcRange::kCalibrated}) {
     target.crossbar.adc_range = range;
-    EXPECT_NE(idle_reason("crossbar.partial_bits", idle_on_target(target)), "") << range;
+    EXPECT_NE(idle_reason("crossbar.partial_bits", idle_on_target(target)), "") << name_of(range);
   }
 }
 
