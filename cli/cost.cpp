@@ -126,7 +126,7 @@ int cost_command(const Common& common, const CostArguments& arguments) {
   }
   const CostModel& last = models.back();
   const std::vector<PeerCost> peers =
-      peer_costs(settings.peers, last.parameters, last.deployment.inputs, last.deployment.classes);
+      peer_costs(settings.peers, last.parameters, last.deployment.inputs, last.deployment.outputs);
   const Technology& on = peer_target(targets, peers, float_target);
   write_result(common, "cost", result_json(models, targets, peers, on));
   if (!common.out.empty()) {
