@@ -150,7 +150,7 @@ TEST_F(CliOptions, AreAllListedBySettings) {
   const json all = parse_json(call({"settings", "--json", "-"}).out);
   EXPECT_GT(all.size(), 200u);
   for (const json& setting : all) {
-    EXPECT_THAT(listed.out, HasSubstr("\n  " + setting["key"].get<std::string>() + ' '));
+    EXPECT_THAT('\n' + listed.out, HasSubstr("\n  " + setting["key"].get<std::string>() + ' '));
     EXPECT_FALSE(setting["help"].get<std::string>().empty()) << setting["key"];
     EXPECT_FALSE(setting["commands"].empty()) << setting["key"];
   }

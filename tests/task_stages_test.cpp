@@ -1,5 +1,5 @@
 // Every task through every stage of the command line: float, post-training quantization,
-// quantization-aware training, whole numbers, chips, pruning, stream, sweep and reports.
+// quantization-aware training, integers, chips, pruning, stream, sweep and reports.
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -70,7 +70,8 @@ class TaskStages : public Cli {
                                 "sweep.chips=1", "sweep.sequences=32"}) {
       run.emplace_back(setting);
     }
-    expect_success(with({"train", "--data", path("data"), "--out", path("run")}, run));
+    // demo: the stages of train, and a report.
+    expect_success(with({"demo", "--data", path("data"), "--out", path("run")}, run));
     const json summary = read("run/summary.json");
     for (const char* stage : {"float", "ptq", "qat"}) {
       // What rounding alone costs depends on the task.
