@@ -132,11 +132,11 @@ void add_common(Command command, Common& common, const Uses& uses, FieldList lis
   } else {
     command.refuse_flag("--resume", uses.no_resume);
   }
-  command
-      .add("--overwrite", common.overwrite,
-           uses.out_type == "DIR" ? "Replace the results of an earlier run in that directory"
-                                  : "Replace that file")
-      .excludes(command.option("--resume"));
+  Option overwrite =
+      command.add("--overwrite", common.overwrite,
+                  uses.out_type == "DIR" ? "Replace the results of an earlier run in that directory"
+                                         : "Replace that file");
+  if (uses.no_resume.empty()) overwrite.excludes(command.option("--resume"));
   if (uses.no_seed.empty()) {
     const Field& seed = seed_of(list);
     add_text(command, "--seed", common.seed,

@@ -9,6 +9,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/numbers.h"
+#include "crosstate/task/columns.h"
 #include "crosstate/task/task.h"
 
 namespace crosstate {
@@ -44,7 +45,7 @@ struct Counts {
   double share(double of, double all) const { return all > 0 ? of / all : kNan; }
   double precision() const { return share(hits, hits + wrong); }
   double recall() const { return share(hits, hits + missed); }
-  /// NaN for a class that is neither a target nor told.
+  /// NaN for a class that is neither a target nor predicted.
   double f1() const { return share(2 * hits, 2 * hits + wrong + missed); }
 };
 
@@ -60,12 +61,7 @@ class MultiLabel : public Task {
   std::size_t width(std::size_t outputs) const override { return outputs; }
 
   Readout read(const TargetTable& table, std::vector<float>& targets) const override {
-    Readout readout;
-    readout.task = this;
-    readout.names = table.names;
-    for (std::size_t k = readout.names.size(); k < table.width; ++k) {
-      readout.names.push_back("y" + std::to_string(k));
-    }
+    const Readout readout = readout_of_columns(*this, table);
     targets.clear();
     for (std::size_t i = 0; i < table.cells.size(); ++i) {
       const ReadNumber<float> read = read_number<float>(table.cells[i]);
@@ -86,10 +82,7 @@ class MultiLabel : public Task {
   }
 
   std::string unusable(const Readout& readout, std::span<const float> targets) const override {
-    const std::size_t width = readout.outputs();
-    for (std::size_t i = width; i < targets.size(); ++i) {
-      if (targets[i] != targets[i % width]) return "";
-    }
+    if (!same_in_all_rows(targets, readout.outputs())) return "";
     return "every training sequence has the same classes, expected at least two different sets";
   }
 
@@ -233,7 +226,7 @@ class MultiLabel : public Task {
     }
     return fields;
   }
-  /// The classes told, with ; between two, then the outputs.
+  /// The predicted classes, separated by ;, then the outputs.
   std::vector<std::string> answer(const Readout& readout, const Output& output) const override {
     std::string names;
     for (std::size_t k = 0; k < readout.outputs(); ++k) {

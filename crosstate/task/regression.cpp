@@ -7,6 +7,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/numbers.h"
+#include "crosstate/task/columns.h"
 #include "crosstate/task/task.h"
 
 namespace crosstate {
@@ -60,12 +61,7 @@ class Regression : public Task {
   std::size_t width(std::size_t outputs) const override { return outputs; }
 
   Readout read(const TargetTable& table, std::vector<float>& targets) const override {
-    Readout readout;
-    readout.task = this;
-    readout.names = table.names;
-    for (std::size_t k = readout.names.size(); k < table.width; ++k) {
-      readout.names.push_back("y" + std::to_string(k));
-    }
+    const Readout readout = readout_of_columns(*this, table);
     targets.clear();
     for (std::size_t i = 0; i < table.cells.size(); ++i) {
       const ReadNumber<float> read = read_number<float>(table.cells[i]);
@@ -102,10 +98,7 @@ class Regression : public Task {
   }
 
   std::string unusable(const Readout& readout, std::span<const float> targets) const override {
-    const std::size_t width = readout.outputs();
-    for (std::size_t i = width; i < targets.size(); ++i) {
-      if (targets[i] != targets[i % width]) return "";
-    }
+    if (!same_in_all_rows(targets, readout.outputs())) return "";
     return "every training sequence has the same target, expected at least two different ones";
   }
 
