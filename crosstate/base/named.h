@@ -45,11 +45,11 @@ const T& named(const std::array<Named<T>, N>& table, std::string_view name,
 /// The names of an enumeration, every value once. One that is a setting defines them beside itself:
 ///
 ///     enum class Norm { kLayer, kBatch };
-///     template <>
-///     inline constexpr std::array kNames<Norm> = {Named{"layer", Norm::kLayer},
-///                                                 Named{"batch", Norm::kBatch}};
+///     constexpr auto enum_names(Norm) {
+///       return std::array{Named{"layer", Norm::kLayer}, Named{"batch", Norm::kBatch}};
+///     }
 template <class E>
-inline constexpr std::array<Named<E>, 0> kNames{};
+inline constexpr auto kNames = enum_names(E{});
 
 template <class E>
 requires std::is_enum_v<E> std::string name_of(E value) {
@@ -69,9 +69,7 @@ class NamedValue {
         get_([](const void* at) { return name_of(*static_cast<const E*>(at)); }),
         set_([](void* at, std::string_view name) {
           *static_cast<E*>(at) = named(kNames<E>, name, "");
-        }) {
-    static_assert(!kNames<E>.empty(), "an enumeration without names");
-  }
+        }) {}
 
   /// All that it may be set to.
   std::vector<std::string> names() const { return names_(); }

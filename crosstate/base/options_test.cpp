@@ -23,13 +23,9 @@ using testing::HasSubstr;
 using testing::ThrowsMessage;
 
 enum class Mode { kFast, kExact };
-}  // namespace
-
-template <>
-inline constexpr std::array kNames<Mode> = {Named{"fast", Mode::kFast},
-                                            Named{"exact", Mode::kExact}};
-
-namespace {
+constexpr auto enum_names(Mode) {
+  return std::array{Named{"fast", Mode::kFast}, Named{"exact", Mode::kExact}};
+}
 
 struct Values {
   int epochs = 10;

@@ -11,47 +11,50 @@
 namespace crosstate {
 
 enum class FaultRemap { kNone, kColumns, kCells, kBoth };
-template <>
-inline constexpr std::array kNames<FaultRemap> = {
-    Named{"none", FaultRemap::kNone}, Named{"columns", FaultRemap::kColumns},
-    Named{"cells", FaultRemap::kCells}, Named{"both", FaultRemap::kBoth}};
+constexpr auto enum_names(FaultRemap) {
+  return std::array{Named{"none", FaultRemap::kNone}, Named{"columns", FaultRemap::kColumns},
+                    Named{"cells", FaultRemap::kCells}, Named{"both", FaultRemap::kBoth}};
+}
 
 enum class WeightEncoding { kPair, kOffset };
-template <>
-inline constexpr std::array kNames<WeightEncoding> = {Named{"pair", WeightEncoding::kPair},
-                                                      Named{"offset", WeightEncoding::kOffset}};
+constexpr auto enum_names(WeightEncoding) {
+  return std::array{Named{"pair", WeightEncoding::kPair}, Named{"offset", WeightEncoding::kOffset}};
+}
 
 enum class PoleStorage { kIncrement, kDirect };
-template <>
-inline constexpr std::array kNames<PoleStorage> = {Named{"increment", PoleStorage::kIncrement},
-                                                   Named{"direct", PoleStorage::kDirect}};
+constexpr auto enum_names(PoleStorage) {
+  return std::array{Named{"increment", PoleStorage::kIncrement},
+                    Named{"direct", PoleStorage::kDirect}};
+}
 
 enum class ChannelPacking { kPacked, kSingle };
-template <>
-inline constexpr std::array kNames<ChannelPacking> = {Named{"packed", ChannelPacking::kPacked},
-                                                      Named{"single", ChannelPacking::kSingle}};
+constexpr auto enum_names(ChannelPacking) {
+  return std::array{Named{"packed", ChannelPacking::kPacked},
+                    Named{"single", ChannelPacking::kSingle}};
+}
 
 enum class DrivenRows { kBlocks, kAll };
-template <>
-inline constexpr std::array kNames<DrivenRows> = {Named{"blocks", DrivenRows::kBlocks},
-                                                  Named{"all", DrivenRows::kAll}};
+constexpr auto enum_names(DrivenRows) {
+  return std::array{Named{"blocks", DrivenRows::kBlocks}, Named{"all", DrivenRows::kAll}};
+}
 
 enum class AdcRange { kLearned, kFixed, kCalibrated };
-template <>
-inline constexpr std::array kNames<AdcRange> = {Named{"learned", AdcRange::kLearned},
-                                                Named{"fixed", AdcRange::kFixed},
-                                                Named{"calibrated", AdcRange::kCalibrated}};
+constexpr auto enum_names(AdcRange) {
+  return std::array{Named{"learned", AdcRange::kLearned}, Named{"fixed", AdcRange::kFixed},
+                    Named{"calibrated", AdcRange::kCalibrated}};
+}
 
 enum class IncrementRange { kCodes, kFitted };
-template <>
-inline constexpr std::array kNames<IncrementRange> = {Named{"codes", IncrementRange::kCodes},
-                                                      Named{"fitted", IncrementRange::kFitted}};
+constexpr auto enum_names(IncrementRange) {
+  return std::array{Named{"codes", IncrementRange::kCodes},
+                    Named{"fitted", IncrementRange::kFitted}};
+}
 
 enum class Compensation { kNone, kGlobal, kColumn };
-template <>
-inline constexpr std::array kNames<Compensation> = {Named{"none", Compensation::kNone},
-                                                    Named{"global", Compensation::kGlobal},
-                                                    Named{"column", Compensation::kColumn}};
+constexpr auto enum_names(Compensation) {
+  return std::array{Named{"none", Compensation::kNone}, Named{"global", Compensation::kGlobal},
+                    Named{"column", Compensation::kColumn}};
+}
 
 struct CrossbarOptions {
   int rows = 64;                         // of signed pairs: word lines

@@ -17,21 +17,23 @@ enum class DataKind { kImages, kRecordings, kSeries };
 
 /// What a directory holds, as a setting; kAuto looks.
 enum class DataFormat { kAuto, kMnist, kAudio, kSeries };
-template <>
-inline constexpr std::array kNames<DataFormat> = {
-    Named{"auto", DataFormat::kAuto}, Named{"mnist", DataFormat::kMnist},
-    Named{"audio", DataFormat::kAudio}, Named{"series", DataFormat::kSeries}};
+constexpr auto enum_names(DataFormat) {
+  return std::array{Named{"auto", DataFormat::kAuto}, Named{"mnist", DataFormat::kMnist},
+                    Named{"audio", DataFormat::kAudio}, Named{"series", DataFormat::kSeries}};
+}
 
 enum class RecordingLayout { kAuto, kNames, kFolders, kClasses };
-template <>
-inline constexpr std::array kNames<RecordingLayout> = {
-    Named{"auto", RecordingLayout::kAuto}, Named{"names", RecordingLayout::kNames},
-    Named{"folders", RecordingLayout::kFolders}, Named{"classes", RecordingLayout::kClasses}};
+constexpr auto enum_names(RecordingLayout) {
+  return std::array{Named{"auto", RecordingLayout::kAuto}, Named{"names", RecordingLayout::kNames},
+                    Named{"folders", RecordingLayout::kFolders},
+                    Named{"classes", RecordingLayout::kClasses}};
+}
 
 enum class FrontEndKind { kLogMel, kWaveform };
-template <>
-inline constexpr std::array kNames<FrontEndKind> = {Named{"log-mel", FrontEndKind::kLogMel},
-                                                    Named{"waveform", FrontEndKind::kWaveform}};
+constexpr auto enum_names(FrontEndKind) {
+  return std::array{Named{"log-mel", FrontEndKind::kLogMel},
+                    Named{"waveform", FrontEndKind::kWaveform}};
+}
 
 struct DataOptions {
   std::string directory;                // empty: the built-in sample

@@ -10,14 +10,14 @@
 namespace crosstate {
 
 enum class NoiseBase { kTarget, kGmax };
-template <>
-inline constexpr std::array kNames<NoiseBase> = {Named{"target", NoiseBase::kTarget},
-                                                 Named{"gmax", NoiseBase::kGmax}};
+constexpr auto enum_names(NoiseBase) {
+  return std::array{Named{"target", NoiseBase::kTarget}, Named{"gmax", NoiseBase::kGmax}};
+}
 
 enum class CmoAcceptance { kStrict, kWide };
-template <>
-inline constexpr std::array kNames<CmoAcceptance> = {Named{"0.2", CmoAcceptance::kStrict},
-                                                     Named{"2", CmoAcceptance::kWide}};
+constexpr auto enum_names(CmoAcceptance) {
+  return std::array{Named{"0.2", CmoAcceptance::kStrict}, Named{"2", CmoAcceptance::kWide}};
+}
 
 struct DeviceOptions {
   std::string model = "gaussian";  // a name of device/models.h

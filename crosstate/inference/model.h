@@ -35,10 +35,11 @@ enum class ModelBackend {
   kInteger,        // with integers, as deployed
   kReference,      // the same bits from the scalar reference executor, which is slow
 };
-template <>
-inline constexpr std::array kNames<ModelBackend> = {
-    Named{"float", ModelBackend::kFloat}, Named{"fake", ModelBackend::kFakeQuantized},
-    Named{"integer", ModelBackend::kInteger}, Named{"reference", ModelBackend::kReference}};
+constexpr auto enum_names(ModelBackend) {
+  return std::array{
+      Named{"float", ModelBackend::kFloat}, Named{"fake", ModelBackend::kFakeQuantized},
+      Named{"integer", ModelBackend::kInteger}, Named{"reference", ModelBackend::kReference}};
+}
 
 /// Outputs of a network, before the task interprets them.
 struct Predictions {

@@ -3,7 +3,10 @@
 // In every adjoint, gX is the gradient of X; sums over columns are accumulated.
 #pragma once
 
+#include <array>
 #include <cstddef>
+
+#include "crosstate/base/named.h"
 
 namespace crosstate {
 
@@ -34,6 +37,10 @@ void linear_adjoint_weight(std::size_t outputs, std::size_t inputs, std::size_t 
 /// GELU is exact: x Phi(x). The hard forms are ramps: hard GELU is x clip((x + 1.5) / 3, 0, 1),
 /// hard sigmoid is clip(x / 4 + 1 / 2, 0, 1).
 enum class Activation { kIdentity, kRelu, kGelu, kHardGelu, kSigmoid, kHardSigmoid };
+constexpr auto enum_names(Activation) {
+  return std::array{Named{"gelu", Activation::kGelu}, Named{"hard-gelu", Activation::kHardGelu},
+                    Named{"relu", Activation::kRelu}, Named{"identity", Activation::kIdentity}};
+}
 /// In place allowed.
 void activation_forward(Activation f, std::size_t rows, std::size_t columns, ConstRows x, Rows y);
 /// Also slope = f'(x), which costs little more than f alone and makes the adjoint a product.

@@ -12,40 +12,28 @@
 namespace crosstate {
 
 enum class ModeKind { kComplex, kReal };
-template <>
-inline constexpr std::array kNames<ModeKind> = {Named{"complex", ModeKind::kComplex},
-                                                Named{"real", ModeKind::kReal}};
-
-template <>
-inline constexpr std::array kNames<PoleStart> = {
-    Named{"lin", PoleStart::kLin}, Named{"inv", PoleStart::kInv}, Named{"legs", PoleStart::kLegs},
-    Named{"real", PoleStart::kReal}};
-
-template <>
-inline constexpr std::array kNames<Discretization> = {Named{"zoh", Discretization::kZeroOrderHold},
-                                                      Named{"bilinear", Discretization::kBilinear}};
+constexpr auto enum_names(ModeKind) {
+  return std::array{Named{"complex", ModeKind::kComplex}, Named{"real", ModeKind::kReal}};
+}
 
 /// Of a block; the sigmoids are of gates.
-template <>
-inline constexpr std::array kNames<Activation> = {
-    Named{"gelu", Activation::kGelu}, Named{"hard-gelu", Activation::kHardGelu},
-    Named{"relu", Activation::kRelu}, Named{"identity", Activation::kIdentity}};
 
 enum class Gate { kSigmoid, kHardSigmoid, kNone };
-template <>
-inline constexpr std::array kNames<Gate> = {Named{"sigmoid", Gate::kSigmoid},
-                                            Named{"hard-sigmoid", Gate::kHardSigmoid},
-                                            Named{"none", Gate::kNone}};
+constexpr auto enum_names(Gate) {
+  return std::array{Named{"sigmoid", Gate::kSigmoid}, Named{"hard-sigmoid", Gate::kHardSigmoid},
+                    Named{"none", Gate::kNone}};
+}
 
 enum class Norm { kBatch, kLayer, kNone };
-template <>
-inline constexpr std::array kNames<Norm> = {
-    Named{"batch", Norm::kBatch}, Named{"layer", Norm::kLayer}, Named{"none", Norm::kNone}};
+constexpr auto enum_names(Norm) {
+  return std::array{Named{"batch", Norm::kBatch}, Named{"layer", Norm::kLayer},
+                    Named{"none", Norm::kNone}};
+}
 
 enum class Pooling { kMean, kLast };
-template <>
-inline constexpr std::array kNames<Pooling> = {Named{"mean", Pooling::kMean},
-                                               Named{"last", Pooling::kLast}};
+constexpr auto enum_names(Pooling) {
+  return std::array{Named{"mean", Pooling::kMean}, Named{"last", Pooling::kLast}};
+}
 
 struct ModelOptions {
   int channels = 16;

@@ -2,13 +2,24 @@
 // Equations: S4D (arXiv 2206.11893), sections 3 and 4; A = -exp(log_a) + i w, dt = exp(log_dt).
 #pragma once
 
+#include <array>
 #include <complex>
 #include <vector>
+
+#include "crosstate/base/named.h"
 
 namespace crosstate {
 
 enum class Discretization { kZeroOrderHold, kBilinear };
+constexpr auto enum_names(Discretization) {
+  return std::array{Named{"zoh", Discretization::kZeroOrderHold},
+                    Named{"bilinear", Discretization::kBilinear}};
+}
 enum class PoleStart { kLin, kInv, kLegs, kReal };
+constexpr auto enum_names(PoleStart) {
+  return std::array{Named{"lin", PoleStart::kLin}, Named{"inv", PoleStart::kInv},
+                    Named{"legs", PoleStart::kLegs}, Named{"real", PoleStart::kReal}};
+}
 
 /// One mode's continuous parameters. Real modes have w = 0 and imaginary parts 0.
 struct ContinuousMode {

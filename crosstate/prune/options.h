@@ -11,22 +11,24 @@
 namespace crosstate {
 
 enum class Score { kMagnitude, kLast, kEnergy, kHankel, kTaylor };
-template <>
-inline constexpr std::array kNames<Score> = {
-    Named{"magnitude", Score::kMagnitude}, Named{"last", Score::kLast},
-    Named{"energy", Score::kEnergy},       Named{"hankel", Score::kHankel},
-    Named{"taylor", Score::kTaylor},
-};
+constexpr auto enum_names(Score) {
+  return std::array{
+      Named{"magnitude", Score::kMagnitude}, Named{"last", Score::kLast},
+      Named{"energy", Score::kEnergy},       Named{"hankel", Score::kHankel},
+      Named{"taylor", Score::kTaylor},
+  };
+}
 
 enum class PruneScope { kStream, kBlock };
-template <>
-inline constexpr std::array kNames<PruneScope> = {Named{"stream", PruneScope::kStream},
-                                                  Named{"block", PruneScope::kBlock}};
+constexpr auto enum_names(PruneScope) {
+  return std::array{Named{"stream", PruneScope::kStream}, Named{"block", PruneScope::kBlock}};
+}
 
 enum class PruneSchedule { kOneShot, kGradual };
-template <>
-inline constexpr std::array kNames<PruneSchedule> = {Named{"one-shot", PruneSchedule::kOneShot},
-                                                     Named{"gradual", PruneSchedule::kGradual}};
+constexpr auto enum_names(PruneSchedule) {
+  return std::array{Named{"one-shot", PruneSchedule::kOneShot},
+                    Named{"gradual", PruneSchedule::kGradual}};
+}
 
 struct PruneOptions {
   std::string states = "0.6";    // share of all states to remove; several: one model for each
