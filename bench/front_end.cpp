@@ -21,9 +21,9 @@ std::vector<float> recording() {
   return samples;
 }
 
-void run(benchmark::State& state, const FrontEndOptions& options) {
-  const FrontEnd front_end(options, kRate);
-  FrontEndStream stream(front_end);
+void run(benchmark::State& state, const data::FrontEndOptions& options) {
+  const data::FrontEnd front_end(options, kRate);
+  data::FrontEndStream stream(front_end);
   const std::vector<float> samples = recording();
   std::vector<float> frames;
   for (auto _ : state) {
@@ -37,17 +37,17 @@ void run(benchmark::State& state, const FrontEndOptions& options) {
 void LogMel(benchmark::State& state) { run(state, {}); }
 void LogMelWithDeltas(benchmark::State& state) { run(state, {.deltas = true}); }
 void Waveform(benchmark::State& state) {
-  run(state, {.kind = FrontEndKind::kWaveform, .decimation = 2});
+  run(state, {.kind = data::FrontEndKind::kWaveform, .decimation = 2});
 }
 
 void Variation(benchmark::State& state) {
-  const AugmentOptions options{.shift = 30, .gain = 8, .speed = 0.12, .noise = 1};
+  const data::AugmentOptions options{.shift = 30, .gain = 8, .speed = 0.12, .noise = 1};
   const std::vector<float> samples = recording();
   std::uint32_t item = 0;
   for (auto _ : state) {
     std::vector<float> copy = samples;
     Random random(1, Stream::kTest, ++item);
-    vary_samples(options, kRate, 80, random, copy);
+    data::vary_samples(options, kRate, 80, random, copy);
     benchmark::DoNotOptimize(copy.data());
   }
 }

@@ -41,42 +41,42 @@ struct Channel {
       ai.push_back(0.99f * std::sin(0.1f * static_cast<float>(n)));
     }
   }
-  ScanModes scan_modes() const {
+  kernels::ScanModes scan_modes() const {
     return {modes, ar.data(), ai.data(), nullptr, cr.data(), ci.data()};
   }
   double samples() const { return static_cast<double>(modes * kSteps * kLanes); }
 
   std::size_t modes;
-  StateRounding rounding;
+  kernels::StateRounding rounding;
   AlignedFloats ar, ai;
   AlignedFloats cr = random_floats(modes, 1), ci = random_floats(modes, 2);
   AlignedFloats u = random_floats(kSteps * kLanes, 3, 10), y = AlignedFloats(u.size());
-  AlignedFloats start = AlignedFloats(scan_state_size(modes));
+  AlignedFloats start = AlignedFloats(kernels::scan_state_size(modes));
 };
 
 void ScanForward(benchmark::State& state) {
   Channel c(state);
   for (auto _ : state) {
     AlignedFloats x = c.start;
-    scan_forward(c.scan_modes(), c.rounding, c.kSteps, c.u.data(), c.y.data(), x.data());
+    kernels::scan_forward(c.scan_modes(), c.rounding, c.kSteps, c.u.data(), c.y.data(), x.data());
     benchmark::DoNotOptimize(x.data());
   }
-  count_flops(state, kScanForwardFlops * c.samples());
+  count_flops(state, kernels::kScanForwardFlops * c.samples());
 }
 
 void ScanAdjoint(benchmark::State& state) {
   Channel c(state);
-  AlignedFloats gu(c.u.size()), scratch(kScanScratch * c.kSteps);
+  AlignedFloats gu(c.u.size()), scratch(kernels::kScanScratch * c.kSteps);
   std::vector<double> ar(c.modes), ai(c.modes), b(c.modes), cr(c.modes), ci(c.modes);
-  const ScanGradients gradients{ar.data(), ai.data(), b.data(), cr.data(), ci.data()};
+  const kernels::ScanGradients gradients{ar.data(), ai.data(), b.data(), cr.data(), ci.data()};
   const AlignedFloats gy = random_floats(c.u.size(), 4);
   for (auto _ : state) {
     AlignedFloats carry(c.start.size());
-    scan_adjoint(c.scan_modes(), c.rounding, c.kSteps, c.u.data(), c.start.data(), gy.data(),
-                 gu.data(), carry.data(), gradients, scratch.data());
+    kernels::scan_adjoint(c.scan_modes(), c.rounding, c.kSteps, c.u.data(), c.start.data(),
+                          gy.data(), gu.data(), carry.data(), gradients, scratch.data());
     benchmark::DoNotOptimize(carry.data());
   }
-  count_flops(state, kScanAdjointFlops * c.samples());
+  count_flops(state, kernels::kScanAdjointFlops * c.samples());
 }
 
 // --- linear maps: arguments are outputs, inputs and columns
@@ -97,8 +97,8 @@ struct Linear {
 void LinearForward(benchmark::State& state) {
   Linear l(state);
   for (auto _ : state) {
-    linear_forward(l.w.data(), l.bias.data(), l.outputs, l.inputs, l.columns,
-                   {l.x.data(), l.columns}, {l.y.data(), l.columns});
+    kernels::linear_forward(l.w.data(), l.bias.data(), l.outputs, l.inputs, l.columns,
+                            {l.x.data(), l.columns}, {l.y.data(), l.columns});
     benchmark::ClobberMemory();
   }
   count_flops(state, l.flops());
@@ -108,8 +108,8 @@ void LinearAdjointWeight(benchmark::State& state) {
   Linear l(state);
   std::vector<double> gw(l.w.size()), gb(l.outputs);
   for (auto _ : state) {
-    linear_adjoint_weight(l.outputs, l.inputs, l.columns, {l.y.data(), l.columns},
-                          {l.x.data(), l.columns}, gw.data(), gb.data());
+    kernels::linear_adjoint_weight(l.outputs, l.inputs, l.columns, {l.y.data(), l.columns},
+                                   {l.x.data(), l.columns}, gw.data(), gb.data());
     benchmark::ClobberMemory();
   }
   count_flops(state, l.flops());
@@ -147,24 +147,25 @@ void BlasAdjointWeight(benchmark::State& state) {
 
 constexpr std::size_t kRows = 64, kColumns = 448;
 
-template <Activation kFunction>
+template <kernels::Activation kFunction>
 void ActivationForward(benchmark::State& state) {
   const AlignedFloats x = random_floats(kRows * kColumns, 9, 3);
   AlignedFloats y(x.size());
   for (auto _ : state) {
-    activation_forward(kFunction, kRows, kColumns, {x.data(), kColumns}, {y.data(), kColumns});
+    kernels::activation_forward(kFunction, kRows, kColumns, {x.data(), kColumns},
+                                {y.data(), kColumns});
     benchmark::ClobberMemory();
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(x.size()));
 }
 
-template <Activation kFunction>
+template <kernels::Activation kFunction>
 void ActivationWithSlope(benchmark::State& state) {
   const AlignedFloats x = random_floats(kRows * kColumns, 9, 3);
   AlignedFloats y(x.size()), slope(x.size());
   for (auto _ : state) {
-    activation_with_slope(kFunction, kRows, kColumns, {x.data(), kColumns}, {y.data(), kColumns},
-                          {slope.data(), kColumns});
+    kernels::activation_with_slope(kFunction, kRows, kColumns, {x.data(), kColumns},
+                                   {y.data(), kColumns}, {slope.data(), kColumns});
     benchmark::ClobberMemory();
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(x.size()));
@@ -174,8 +175,8 @@ void LayerNormForward(benchmark::State& state) {
   const AlignedFloats x = random_floats(kRows * kColumns, 9), gamma = random_floats(kRows, 11);
   AlignedFloats y(x.size());
   for (auto _ : state) {
-    layer_norm_forward(gamma.data(), gamma.data(), kRows, kColumns, {x.data(), kColumns},
-                       {y.data(), kColumns});
+    kernels::layer_norm_forward(gamma.data(), gamma.data(), kRows, kColumns, {x.data(), kColumns},
+                                {y.data(), kColumns});
     benchmark::ClobberMemory();
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(x.size()));
@@ -187,8 +188,9 @@ void LayerNormAdjoint(benchmark::State& state) {
   AlignedFloats gx(x.size());
   std::vector<double> ggamma(kRows), gbeta(kRows);
   for (auto _ : state) {
-    layer_norm_adjoint(gamma.data(), kRows, kColumns, {x.data(), kColumns}, {gy.data(), kColumns},
-                       {gx.data(), kColumns}, ggamma.data(), gbeta.data());
+    kernels::layer_norm_adjoint(gamma.data(), kRows, kColumns, {x.data(), kColumns},
+                                {gy.data(), kColumns}, {gx.data(), kColumns}, ggamma.data(),
+                                gbeta.data());
     benchmark::ClobberMemory();
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(x.size()));
@@ -198,8 +200,8 @@ void FakeQuantizeForward(benchmark::State& state) {
   const AlignedFloats x = random_floats(kRows * kColumns, 9), scale(kRows, 0.01f);
   AlignedFloats y(x.size());
   for (auto _ : state) {
-    fake_quantize_forward(scale.data(), -127, 127, kRows, kColumns, {x.data(), kColumns},
-                          {y.data(), kColumns});
+    kernels::fake_quantize_forward(scale.data(), -127, 127, kRows, kColumns, {x.data(), kColumns},
+                                   {y.data(), kColumns});
     benchmark::ClobberMemory();
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(x.size()));
@@ -211,9 +213,9 @@ void FakeQuantizeAdjoint(benchmark::State& state) {
   AlignedFloats gx(x.size());
   std::vector<double> glog(kRows);
   for (auto _ : state) {
-    fake_quantize_adjoint(scale.data(), -127, 127, RangeGradient::kSteps, kRows, kColumns,
-                          {x.data(), kColumns}, {gy.data(), kColumns}, {gx.data(), kColumns},
-                          glog.data());
+    kernels::fake_quantize_adjoint(scale.data(), -127, 127, kernels::RangeGradient::kSteps, kRows,
+                                   kColumns, {x.data(), kColumns}, {gy.data(), kColumns},
+                                   {gx.data(), kColumns}, glog.data());
     benchmark::ClobberMemory();
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(x.size()));
@@ -233,10 +235,10 @@ BENCHMARK(LinearForward)->Apply(linear_sizes);
 BENCHMARK(BlasForward)->Apply(linear_sizes);
 BENCHMARK(LinearAdjointWeight)->Apply(linear_sizes);
 BENCHMARK(BlasAdjointWeight)->Apply(linear_sizes);
-BENCHMARK(ActivationForward<Activation::kGelu>);
-BENCHMARK(ActivationWithSlope<Activation::kGelu>);
-BENCHMARK(ActivationForward<Activation::kSigmoid>);
-BENCHMARK(ActivationWithSlope<Activation::kSigmoid>);
+BENCHMARK(ActivationForward<kernels::Activation::kGelu>);
+BENCHMARK(ActivationWithSlope<kernels::Activation::kGelu>);
+BENCHMARK(ActivationForward<kernels::Activation::kSigmoid>);
+BENCHMARK(ActivationWithSlope<kernels::Activation::kSigmoid>);
 BENCHMARK(LayerNormForward);
 BENCHMARK(LayerNormAdjoint);
 BENCHMARK(FakeQuantizeForward);

@@ -27,19 +27,20 @@ struct Array {
   }
 };
 
-const WireOptions kWires{.segment = 1, .driver = 100, .sense = 100};
+const circuit::WireOptions kWires{.segment = 1, .driver = 100, .sense = 100};
 
 void Condensation(benchmark::State& state) {
   const Array a(state);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(effective_conductance(a.siemens, a.rows, a.columns, kWires));
+    benchmark::DoNotOptimize(circuit::effective_conductance(a.siemens, a.rows, a.columns, kWires));
   }
 }
 
-void OnePoint(benchmark::State& state, const CellLaw& law) {
+void OnePoint(benchmark::State& state, const circuit::CellLaw& law) {
   const Array a(state);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(operating_point(a.siemens, a.rows, a.columns, a.volts, kWires, law));
+    benchmark::DoNotOptimize(
+        circuit::operating_point(a.siemens, a.rows, a.columns, a.volts, kWires, law));
   }
 }
 

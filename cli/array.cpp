@@ -19,13 +19,13 @@ namespace crosstate::cli {
 namespace {
 
 struct ArraySettings {
-  WireOptions wires;
-  CellLaw law;
+  circuit::WireOptions wires;
+  circuit::CellLaw law;
 
   FieldList fields() {
     FieldList list;
-    crosstate::fields(list, wires);
-    crosstate::fields(list, law);
+    crosstate::circuit::fields(list, wires);
+    crosstate::circuit::fields(list, law);
     return list;
   }
 };
@@ -34,8 +34,8 @@ struct ArrayFiles {
   std::string conductance, voltage, netlist, effective;
 };
 
-Matrix read_siemens(const std::string& path) {
-  Matrix matrix = read_matrix(path);
+formats::Matrix read_siemens(const std::string& path) {
+  formats::Matrix matrix = formats::read_matrix(path);
   for (std::size_t k = 0; k < matrix.values.size(); ++k) {
     if (matrix.values[k] >= 0) continue;
     fail(path + ':' + std::to_string(k / matrix.columns + 1),
@@ -47,7 +47,7 @@ Matrix read_siemens(const std::string& path) {
 
 // One value per row, under each other or beside each other.
 std::vector<double> read_volts(const std::string& path, std::size_t rows) {
-  Matrix matrix = read_matrix(path);
+  formats::Matrix matrix = formats::read_matrix(path);
   const bool one_line = matrix.rows == 1 || matrix.columns == 1;
   if (one_line && matrix.values.size() == rows) return std::move(matrix.values);
   fail(path, std::to_string(matrix.rows) + " x " + std::to_string(matrix.columns) +
@@ -55,7 +55,7 @@ std::vector<double> read_volts(const std::string& path, std::size_t rows) {
 }
 
 std::string one_per_line(const std::vector<double>& values) {
-  return format_csv({values.size(), 1, values});
+  return formats::format_csv({values.size(), 1, values});
 }
 
 // No result may replace what was read, or another result.
@@ -110,24 +110,25 @@ int array_command(const Common& common, const ArrayFiles& files) {
   for (const std::string* path : {&common.out, &common.json, &files.netlist, &files.effective}) {
     require_writable_file(*path);
   }
-  require_matrix_name(files.effective);
+  formats::require_matrix_name(files.effective);
   const auto lock = hold_file(common, files);
   if (!files.effective.empty() && !settings.law.is_linear()) {
     fail("--effective", "only linear cells amount to a matrix, expected no nl2, nl3, selector");
   }
-  const Matrix cells = read_siemens(files.conductance);
+  const formats::Matrix cells = read_siemens(files.conductance);
   const std::vector<double> volts = read_volts(files.voltage, cells.rows);
   const auto& [wires, law] = settings;
   if (!files.netlist.empty()) {
-    write_netlist(files.netlist, cells.values, cells.rows, cells.columns, volts, wires, law);
+    circuit::write_netlist(files.netlist, cells.values, cells.rows, cells.columns, volts, wires,
+                           law);
   }
   if (!files.effective.empty()) {
-    write_matrix(files.effective,
-                 {cells.rows, cells.columns,
-                  effective_conductance(cells.values, cells.rows, cells.columns, wires)});
+    formats::write_matrix(files.effective, {cells.rows, cells.columns,
+                                            circuit::effective_conductance(cells.values, cells.rows,
+                                                                           cells.columns, wires)});
   }
   const std::vector<double> currents =
-      column_currents(cells.values, cells.rows, cells.columns, volts, wires, law);
+      circuit::column_currents(cells.values, cells.rows, cells.columns, volts, wires, law);
   if (!common.out.empty()) write_file(common.out, one_per_line(currents));
   write_json(common, {{"rows", cells.rows},
                       {"columns", cells.columns},

@@ -27,8 +27,8 @@ void validate(const BenchOptions& options, Bench which) {
   if (options.state_bits == 1) {
     fail("bench.state_bits (--state-bits)", "1, expected 0 (floating point) or 2 to 16");
   }
-  if (which == Bench::kTrain || which == Bench::kInfer) quant_preset(options.preset);
-  select_kernel_target(options.isa);
+  if (which == Bench::kTrain || which == Bench::kInfer) quant::quant_preset(options.preset);
+  kernels::select_kernel_target(options.isa);
 }
 
 BenchOptions defaults(Bench which) {
@@ -53,8 +53,9 @@ void array_fields(FieldList& list, BenchOptions& options) {
 std::string idle_in_bench(const std::string& key, const BenchOptions& options, Bench which) {
   if (key != "bench.state_rounding") return "";
   const bool of_preset = which == Bench::kTrain || which == Bench::kInfer;
-  const int state_bits = of_preset ? quant_preset(options.preset).state.bits : kFloatBits;
-  if (options.state_bits > 0 || state_bits != kFloatBits) return "";
+  const int state_bits =
+      of_preset ? quant::quant_preset(options.preset).state.bits : quant::kFloatBits;
+  if (options.state_bits > 0 || state_bits != quant::kFloatBits) return "";
   return which == Bench::kScan ? "bench.state_bits = 0"
                                : "bench.preset = \"" + options.preset + "\", which rounds no state";
 }
@@ -132,7 +133,7 @@ void fields(FieldList& list, BenchOptions& options, Bench which) {
                : "Measurements, of which the median counts; more on a busy machine.")
       .range(1, 1000);
   std::string names = "best";
-  for (const std::string& name : kernel_targets()) names += ", " + name;
+  for (const std::string& name : kernels::kernel_targets()) names += ", " + name;
   list.add("isa", options.isa, "Instruction set: " + names + ".");
 }
 
@@ -149,13 +150,14 @@ double median(std::vector<double> values) {
 // All threads at once: cores share clocks and power, so the peak of one is not that of many.
 double peak_flops(ThreadPool& pool) {
   std::vector<double> peaks(static_cast<std::size_t>(pool.size()));
-  pool.parallel_for(peaks.size(),
-                    [&](std::size_t i, int) { peaks[i] = measure_peak_flops(kPeakSeconds); });
+  pool.parallel_for(peaks.size(), [&](std::size_t i, int) {
+    peaks[i] = kernels::measure_peak_flops(kPeakSeconds);
+  });
   return std::accumulate(peaks.begin(), peaks.end(), 0.0);
 }
 
-Dataset random_data(const BenchOptions& options) {
-  Dataset set;
+data::Dataset random_data(const BenchOptions& options) {
+  data::Dataset set;
   set.name = "random";
   set.count = static_cast<std::size_t>(options.batch);
   set.length = static_cast<std::size_t>(options.length);

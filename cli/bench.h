@@ -21,7 +21,7 @@ struct BenchOptions {
   std::uint64_t seed = 1;
   int channels = 16, states = 16, layers = 2;
   int length = 784, batch = 64;
-  Norm norm = Norm::kLayer;
+  model::Norm norm = model::Norm::kLayer;
   std::string preset = "w8a8s8";
   double weight_noise = 0;
   int state_bits = 0;  // over those of the preset
@@ -44,7 +44,7 @@ double median(std::vector<double> values);
 double peak_flops(ThreadPool& pool);
 
 /// Sequences of noise, `batch` of them, in ten classes.
-Dataset random_data(const BenchOptions& options);
+data::Dataset random_data(const BenchOptions& options);
 
 int bench_train(const Common& common, const BenchOptions& options);
 int bench_scan(const Common& common, const BenchOptions& options);

@@ -11,15 +11,15 @@
 namespace crosstate::cli {
 namespace {
 
-Target target_of(const BenchOptions& options) {
-  Target target;
+crossbar::Target target_of(const BenchOptions& options) {
+  crossbar::Target target;
   target.device.g_min = 0.5;
   target.device.read_noise = options.read_noise;
   target.crossbar.rows = options.rows;
   target.crossbar.columns = options.columns;
   target.crossbar.adc_bits = options.adc_bits;
   target.crossbar.dac_bits = options.dac_bits;
-  target.crossbar.adc_range = AdcRange::kFixed;
+  target.crossbar.adc_range = crossbar::AdcRange::kFixed;
   target.wires.segment = options.wire;
   return target;
 }
@@ -49,13 +49,14 @@ int bench_array(const Common& common, const BenchOptions& options) {
   AlignedFloats in(rows * steps * kLanes), out(columns * steps * kLanes);
   for (float& v : in) v = std::round(static_cast<float>(random.uniform(-1, 1)) * most);
 
-  const Target target = target_of(options);
-  validate(target);
-  const ArrayPlan plan{weights, rows, columns, most};
-  const double programming = seconds_of(std::min(options.repeats, 7), 1,
-                                        [&] { ProgrammedArray(plan, target, options.seed, 0); });
-  const ProgrammedArray array(plan, target, options.seed, 0);
-  ReadScratch scratch;
+  const crossbar::Target target = target_of(options);
+  crossbar::validate(target);
+  const crossbar::ArrayPlan plan{weights, rows, columns, most};
+  const double programming = seconds_of(std::min(options.repeats, 7), 1, [&] {
+    crossbar::ProgrammedArray(plan, target, options.seed, 0);
+  });
+  const crossbar::ProgrammedArray array(plan, target, options.seed, 0);
+  crossbar::ReadScratch scratch;
   std::uint32_t step = 0;
   constexpr int kInner = 20;
   const double product = seconds_of(options.repeats, kInner, [&] {
@@ -66,7 +67,7 @@ int bench_array(const Common& common, const BenchOptions& options) {
                        {{"settings", settings_json(options, Bench::kArray)},
                         {"us_per_product", 1e6 * product / options.batch},
                         {"program_ms", 1e3 * programming},
-                        {"instruction_set", kernel_target()},
+                        {"instruction_set", kernels::kernel_target()},
                         {"threads", 1}});
 }
 

@@ -16,17 +16,18 @@ using nlohmann::json;
 constexpr std::size_t kBlock = 28;  // steps of a batch's block
 
 // A random network, calibrated on random data.
-IntegerNetwork random_integers(const BenchOptions& options, const Batch& batch, ThreadPool& pool) {
-  ModelOptions model;
+integer::IntegerNetwork random_integers(const BenchOptions& options, const data::Batch& batch,
+                                        ThreadPool& pool) {
+  model::ModelOptions model;
   model.channels = options.channels;
   model.states = options.states;
   model.layers = options.layers;
-  model.norm = Norm::kNone;
-  Network network(model, {1, 10}, options.seed);
-  QuantOptions quant = quant_preset(options.preset);
+  model.norm = model::Norm::kNone;
+  model::Network network(model, {1, 10}, options.seed);
+  quant::QuantOptions quant = quant::quant_preset(options.preset);
   quant.state.rounding = options.state_rounding;
   network.quantize(quant, {&batch, 1}, pool);
-  return to_integers(network);
+  return integer::to_integers(network);
 }
 
 // Long sequences average over many steps by themselves.
@@ -36,7 +37,8 @@ int stream_repeats(int length, int repeats) {
 }
 
 // Seconds of one time step, over a sequence of `length`.
-double stream_seconds(IntegerStream& stream, const Dataset& set, int length, int repeats) {
+double stream_seconds(integer::IntegerStream& stream, const data::Dataset& set, int length,
+                      int repeats) {
   std::vector<double> seconds;
   for (int r = 0; r < kWarmUp + stream_repeats(length, repeats); ++r) {
     stream.reset();
@@ -49,7 +51,7 @@ double stream_seconds(IntegerStream& stream, const Dataset& set, int length, int
   return median(seconds);
 }
 
-double batch_seconds(const IntegerEngine& engine, const Batch& batch, int repeats,
+double batch_seconds(const integer::IntegerEngine& engine, const data::Batch& batch, int repeats,
                      ThreadPool& pool) {
   std::vector<double> seconds;
   for (int r = 0; r < kWarmUp + repeats; ++r) {
@@ -64,20 +66,20 @@ double batch_seconds(const IntegerEngine& engine, const Batch& batch, int repeat
 
 int bench_infer(const Common& common, const BenchOptions& options) {
   ThreadPool pool(common.threads);
-  const Dataset set = random_data(options);
+  const data::Dataset set = random_data(options);
   std::vector<std::uint32_t> order(set.count);
   std::iota(order.begin(), order.end(), 0u);
-  Batch batch;
-  fill_batch(set, order, kBlock, batch);
-  const IntegerNetwork network = random_integers(options, batch, pool);
+  data::Batch batch;
+  data::fill_batch(set, order, kBlock, batch);
+  const integer::IntegerNetwork network = random_integers(options, batch, pool);
 
-  IntegerStream stream(network);
+  integer::IntegerStream stream(network);
   json by_length;
   for (const int length : {784, 8000, 65536}) {
     by_length[std::to_string(length)] = 1e6 * stream_seconds(stream, set, length, options.repeats);
   }
   const double step = stream_seconds(stream, set, options.length, options.repeats);
-  const IntegerEngine engine(network);
+  const integer::IntegerEngine engine(network);
   const double seconds = batch_seconds(engine, batch, options.repeats, pool);
   return report_result(common, "bench-infer",
                        {{"settings", settings_json(options, Bench::kInfer)},
@@ -86,7 +88,7 @@ int bench_infer(const Common& common, const BenchOptions& options) {
                         {"sequences_per_second_core", options.batch / seconds / pool.size()},
                         {"bytes_touched", stream.bytes()},
                         {"vectorised", engine.vectorised()},
-                        {"instruction_set", kernel_target()},
+                        {"instruction_set", kernels::kernel_target()},
                         {"threads", pool.size()}});
 }
 

@@ -27,7 +27,8 @@ class ScanWork {
   ScanWork(const BenchOptions& options, std::uint32_t thread)
       : channels_(static_cast<std::size_t>(options.channels)),
         modes_(static_cast<std::size_t>(options.states / 2)),
-        steps_(static_cast<std::size_t>(std::min(ModelOptions().block_length, options.length))),
+        steps_(
+            static_cast<std::size_t>(std::min(model::ModelOptions().block_length, options.length))),
         blocks_(static_cast<std::size_t>(options.length) / steps_),
         rounds_(options.state_bits > 0) {
     Random random(options.seed, Stream::kTest, 1, thread);
@@ -46,13 +47,13 @@ class ScanWork {
     gy_ = uniform(random, steps_ * kLanes, -1, 1);
     if (rounds_) {
       rounding_.limit = static_cast<float>(std::exp2(options.state_bits - 1) - 1);
-      rounding_.mode = rounding_mode(options.state_rounding);
+      rounding_.mode = quant::rounding_mode(options.state_rounding);
     }
     rounding_.draws.seeds = seeds_.data();
-    state_size_ = scan_state_size(modes_, rounding_.mode);
+    state_size_ = kernels::scan_state_size(modes_, rounding_.mode);
     y_.resize(steps_ * kLanes);
     gu_.resize(steps_ * kLanes);
-    scratch_.resize(kScanScratch * steps_);
+    scratch_.resize(kernels::kScanScratch * steps_);
     for (AlignedFloats* states : {&state_, &start_, &carry_}) {
       states->resize(channels_ * state_size_);
     }
@@ -70,7 +71,8 @@ class ScanWork {
     std::fill(state_.begin(), state_.end(), 0.0f);
     for (std::size_t k = 0; k < blocks_; ++k) {
       for (std::size_t c = 0; c < channels_; ++c) {
-        scan_forward(mode(c), rounding_, steps_, u_.data(), y_.data(), &state_[c * state_size_]);
+        kernels::scan_forward(mode(c), rounding_, steps_, u_.data(), y_.data(),
+                              &state_[c * state_size_]);
       }
     }
   }
@@ -78,25 +80,26 @@ class ScanWork {
   void adjoint() {
     std::fill(carry_.begin(), carry_.end(), 0.0f);
     double* const g = gradients_.data();
-    const ScanGradients gradients{g, g + modes_, rounds_ ? g + 4 * modes_ : nullptr, g + 2 * modes_,
-                                  g + 3 * modes_};
+    const kernels::ScanGradients gradients{g, g + modes_, rounds_ ? g + 4 * modes_ : nullptr,
+                                           g + 2 * modes_, g + 3 * modes_};
     for (std::size_t k = 0; k < blocks_; ++k) {
       for (std::size_t c = 0; c < channels_; ++c) {
-        scan_adjoint(mode(c), rounding_, steps_, u_.data(), &start_[c * state_size_], gy_.data(),
-                     gu_.data(), &carry_[c * state_size_], gradients, scratch_.data());
+        kernels::scan_adjoint(mode(c), rounding_, steps_, u_.data(), &start_[c * state_size_],
+                              gy_.data(), gu_.data(), &carry_[c * state_size_], gradients,
+                              scratch_.data());
       }
     }
   }
 
  private:
-  ScanModes mode(std::size_t c) const {
+  kernels::ScanModes mode(std::size_t c) const {
     const std::size_t at = c * modes_;
     return {modes_, &ar_[at], &ai_[at], rounds_ ? &b_[at] : nullptr, &cr_[at], &ci_[at]};
   }
 
   std::size_t channels_, modes_, steps_, blocks_, state_size_ = 0;
   bool rounds_;
-  StateRounding rounding_;
+  kernels::StateRounding rounding_;
   std::array<std::uint32_t, kLanes> seeds_{};
   AlignedFloats ar_, ai_, cr_, ci_, b_, u_, gy_, y_, gu_, scratch_, state_, start_, carry_;
   std::vector<double> gradients_;
@@ -138,13 +141,14 @@ ScanTimes scan_times(const BenchOptions& options, ThreadPool& pool) {
 json scan_json(const BenchOptions& options, ThreadPool& pool, double peak) {
   const ScanTimes times = scan_times(options, pool);
   const auto rate = [&](double flops, double seconds) { return pool.size() * flops / seconds; };
-  const double flops = rate(kScanForwardFlops + kScanAdjointFlops, times.forward + times.adjoint);
+  const double flops =
+      rate(kernels::kScanForwardFlops + kernels::kScanAdjointFlops, times.forward + times.adjoint);
   return {{"forward_ns", times.forward * 1e9},
           {"adjoint_ns", times.adjoint * 1e9},
           {"gflops", flops / 1e9},
           {"share_of_peak", flops / peak},
-          {"forward_share_of_peak", rate(kScanForwardFlops, times.forward) / peak},
-          {"adjoint_share_of_peak", rate(kScanAdjointFlops, times.adjoint) / peak}};
+          {"forward_share_of_peak", rate(kernels::kScanForwardFlops, times.forward) / peak},
+          {"adjoint_share_of_peak", rate(kernels::kScanAdjointFlops, times.adjoint) / peak}};
 }
 
 int bench_scan(const Common& common, const BenchOptions& options) {
@@ -152,7 +156,7 @@ int bench_scan(const Common& common, const BenchOptions& options) {
   const double peak = peak_flops(pool);
   json result = scan_json(options, pool, peak);
   result["peak_gflops"] = peak / 1e9;
-  result["instruction_set"] = kernel_target();
+  result["instruction_set"] = kernels::kernel_target();
   result["threads"] = pool.size();
   result["settings"] = settings_json(options, Bench::kScan);
   return report_result(common, "bench-scan", result);

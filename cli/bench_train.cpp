@@ -22,13 +22,13 @@ using nlohmann::json;
 // bound.
 double useful_flops(const BenchOptions& options) {
   const double H = options.channels, M = options.states / 2.0;
-  const double scan = H * M * (kScanForwardFlops + kScanAdjointFlops);
+  const double scan = H * M * (kernels::kScanForwardFlops + kernels::kScanAdjointFlops);
   const double linear = 3 * 2 * (2 * H) * H;
   return (scan + linear) * options.layers * options.length * options.batch;
 }
 
-ModelOptions model_options(const BenchOptions& options) {
-  ModelOptions model;
+model::ModelOptions model_options(const BenchOptions& options) {
+  model::ModelOptions model;
   model.channels = options.channels;
   model.states = options.states;
   model.layers = options.layers;
@@ -37,22 +37,23 @@ ModelOptions model_options(const BenchOptions& options) {
 }
 
 // As a run does it: norms stay in training where they fold later.
-void quantize(const BenchOptions& options, const std::vector<Batch>& calibration, ThreadPool& pool,
-              Network& network) {
+void quantize(const BenchOptions& options, const std::vector<data::Batch>& calibration,
+              ThreadPool& pool, model::Network& network) {
   if (options.preset == "float" && options.state_bits == 0) return;
-  QuantOptions quant = quant_preset(options.preset);
+  quant::QuantOptions quant = quant::quant_preset(options.preset);
   if (options.state_bits > 0) quant.state.bits = options.state_bits;
   quant.state.rounding = options.state_rounding;
   quant.weight_noise = options.weight_noise;
-  quant = resolved(quant);
-  if (options.norm == Norm::kBatch && !folds_after_rounding(quant)) network.fold_norms();
+  quant = quant::resolved(quant);
+  if (options.norm == model::Norm::kBatch && !quant::folds_after_rounding(quant))
+    network.fold_norms();
   network.quantize(quant, calibration, pool);
 }
 
 // Seconds of each step.
-std::vector<double> step_times(const BenchOptions& options, const Batch& batch, ThreadPool& pool,
-                               Network& network) {
-  AdamW optimizer(network.parameters(), {});
+std::vector<double> step_times(const BenchOptions& options, const data::Batch& batch,
+                               ThreadPool& pool, model::Network& network) {
+  train::AdamW optimizer(network.parameters(), {});
   std::vector<double> seconds;
   for (int r = 0; r < kWarmUp + options.repeats; ++r) {
     const double start = now();
@@ -66,14 +67,14 @@ std::vector<double> step_times(const BenchOptions& options, const Batch& batch, 
 }  // namespace
 
 int bench_train(const Common& common, const BenchOptions& options) {
-  const ModelOptions model = model_options(options);
+  const model::ModelOptions model = model_options(options);
   ThreadPool pool(common.threads);
-  Network network(model, {1, 10}, options.seed);
-  const Dataset set = random_data(options);
+  model::Network network(model, {1, 10}, options.seed);
+  const data::Dataset set = random_data(options);
   std::vector<std::uint32_t> order(set.count);
   std::iota(order.begin(), order.end(), 0u);
-  std::vector<Batch> batches(1);
-  fill_batch(set, order, static_cast<std::size_t>(model.block_length), batches[0]);
+  std::vector<data::Batch> batches(1);
+  data::fill_batch(set, order, static_cast<std::size_t>(model.block_length), batches[0]);
   quantize(options, batches, pool, network);
 
   const std::vector<double> seconds = step_times(options, batches[0], pool, network);
@@ -92,7 +93,7 @@ int bench_train(const Common& common, const BenchOptions& options) {
                         {"peak_gflops", peak / 1e9},
                         {"share_of_peak", flops / peak},
                         {"scan", scan_json(options, one, peak_flops(one))},
-                        {"instruction_set", kernel_target()},
+                        {"instruction_set", kernels::kernel_target()},
                         {"threads", pool.size()}});
 }
 

@@ -122,7 +122,7 @@ void add_common(Command command, Common& common, const Uses& uses, FieldList lis
     add_text(
         command, "--target", common.target,
         "What chips are made of: a .toml file of [device], [crossbar] and [wires], or one of " +
-            joined(target_names()) + "; --config wins over it",
+            joined(crossbar::target_names()) + "; --config wins over it",
         "NAME|FILE");
   }
   Option out = add_text(command, "--out", common.out, uses.out, uses.out_type);
@@ -156,7 +156,7 @@ void add_common(Command command, Common& common, const Uses& uses, FieldList lis
   note_settings(common.command, list);
 }
 
-void add_common(Command command, Common& common, const Uses& uses, RunOptions defaults) {
+void add_common(Command command, Common& common, const Uses& uses, pipeline::RunOptions defaults) {
   add_common(command, common, uses, defaults.fields());
 }
 
@@ -192,16 +192,16 @@ void read_settings(const Common& common, FieldList& list) {
   }
 }
 
-RunOptions configuration(const Common& common, RunOptions defaults) {
-  RunOptions options = std::move(defaults);
+pipeline::RunOptions configuration(const Common& common, pipeline::RunOptions defaults) {
+  pipeline::RunOptions options = std::move(defaults);
   if (!common.target.empty()) {
-    options.target = read_target(common.target, options.target);
+    options.target = crossbar::read_target(common.target, options.target);
     options.qat.target_noise = 1;
   }
   FieldList list = options.fields();
   read_settings(common, list);
   if (!common.data.empty()) options.data.directory = common.data;
-  validate(options);
+  pipeline::validate(options);
   return options;
 }
 
@@ -224,21 +224,22 @@ void refuse_idle(const Common& common,
   }
 }
 
-void refuse_idle_in_run(const Common& common, const RunOptions& options) {
+void refuse_idle_in_run(const Common& common, const pipeline::RunOptions& options) {
   refuse_idle(common, [&](const std::string& key) {
-    return idle_reason_in_run(key, options, [&] { return kind_of(options.data); });
+    return pipeline::idle_reason_in_run(key, options,
+                                        [&] { return pipeline::kind_of(options.data); });
   });
   if (common.target.empty()) return;
-  const std::string why = idle_reason("crossbar.rows", idle_in_run(options));
+  const std::string why = pipeline::idle_reason("crossbar.rows", pipeline::idle_in_run(options));
   if (!why.empty()) fail("--target " + excerpt(common.target), "has no effect with " + why);
 }
 
-void refuse_idle_data(const Common& common, const DataOptions& data) {
-  RunOptions options;
+void refuse_idle_data(const Common& common, const data::DataOptions& data) {
+  pipeline::RunOptions options;
   options.data = data;
   refuse_idle(common, [&](const std::string& key) {
     if (!key.starts_with("data.")) return std::string();
-    return idle_reason(key, idle_with_data(options, kind_of(data)));
+    return pipeline::idle_reason(key, pipeline::idle_with_data(options, pipeline::kind_of(data)));
   });
 }
 
@@ -283,8 +284,8 @@ void write_json(const Common& common, const json& result) {
 
 namespace {
 
-OutputDirectory open_directory(const Common& common, const std::string& command) {
-  OutputDirectory output(common.out, command, earlier_of(common));
+pipeline::OutputDirectory open_directory(const Common& common, const std::string& command) {
+  pipeline::OutputDirectory output(common.out, command, earlier_of(common));
   require_writable_file((output.path() / (command + ".json")).string());
   say_about(output, common);
   return output;
@@ -292,26 +293,27 @@ OutputDirectory open_directory(const Common& common, const std::string& command)
 
 }  // namespace
 
-Earlier earlier_of(const Common& common) {
-  if (common.overwrite) return Earlier::kReplace;
-  return common.resume ? Earlier::kContinue : Earlier::kRefuse;
+pipeline::Earlier earlier_of(const Common& common) {
+  if (common.overwrite) return pipeline::Earlier::kReplace;
+  return common.resume ? pipeline::Earlier::kContinue : pipeline::Earlier::kRefuse;
 }
 
-OutputDirectory open_output(const Common& common, const std::string& command) {
+pipeline::OutputDirectory open_output(const Common& common, const std::string& command) {
   return open_directory(common, command);
 }
 
-std::optional<OutputDirectory> prepare_out(const Common& common, const std::string& name) {
+std::optional<pipeline::OutputDirectory> prepare_out(const Common& common,
+                                                     const std::string& name) {
   if (common.out.empty()) {
     if (common.overwrite) fail("--overwrite", "nothing to replace without --out");
     return std::nullopt;
   }
-  OutputDirectory output = open_directory(common, name);
+  pipeline::OutputDirectory output = open_directory(common, name);
   output.begin();
   return output;
 }
 
-void say_about(const OutputDirectory& output, const Common& common) {
+void say_about(const pipeline::OutputDirectory& output, const Common& common) {
   if (!output.note().empty()) std::fprintf(stderr, "%s\n", output.note().c_str());
   if (!common.resume || common.quiet || output.continues()) return;
   std::fprintf(stderr, "nothing to continue in %s: starting from the beginning\n",
@@ -326,10 +328,10 @@ void write_result(const Common& common, const std::string& name, const json& res
 Progress::Progress(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0) {}
 Progress::~Progress() { finish(); }
 
-void Progress::show(const TrainProgress& p) {
+void Progress::show(const train::TrainProgress& p) {
   if (quiet_) return;
   if (p.epoch_end) {
-    const EpochLog& log = p.log;
+    const train::EpochLog& log = p.log;
     char text[256];
     int size = std::snprintf(text, sizeof text, "%-5s epoch %3d/%d  loss %.4f  %s %s",
                              p.stage.c_str(), p.epoch, p.epochs, log.train_loss,
@@ -380,7 +382,7 @@ void Progress::finish() {
 
 void say_note(const std::string& note) { std::fprintf(stderr, "note: %s\n", note.c_str()); }
 
-void say_notes(const Dataset& set) {
+void say_notes(const data::Dataset& set) {
   for (const std::string& note : set.notes) say_note(note);
 }
 
@@ -395,14 +397,14 @@ std::function<void(const std::string&)> say_once() {
   };
 }
 
-RunContext run_context(const Common& common, OutputDirectory& output, ThreadPool& pool,
-                       Progress& progress) {
-  RunContext context;
+pipeline::RunContext run_context(const Common& common, pipeline::OutputDirectory& output,
+                                 ThreadPool& pool, Progress& progress) {
+  pipeline::RunContext context;
   context.directory = output.path();
   context.output = &output;
   context.resume = common.resume;
   context.pool = &pool;
-  context.progress = [&progress](const TrainProgress& p) { progress.show(p); };
+  context.progress = [&progress](const train::TrainProgress& p) { progress.show(p); };
   context.stage = [&progress](const std::string& what) { progress.show(what); };
   context.note = [&progress](const std::string& note) {
     progress.finish();

@@ -53,7 +53,8 @@ std::string out_for_result(const std::string& name);
 /// Adds the options, and every setting of `list` that is used, to the command's help. Where draws
 /// are made, `list` holds a setting named seed.
 void add_common(Command command, Common& common, const Uses& uses, FieldList list);
-void add_common(Command command, Common& common, const Uses& uses, RunOptions defaults = {});
+void add_common(Command command, Common& common, const Uses& uses,
+                pipeline::RunOptions defaults = {});
 
 /// Adds the option for the name of a file, which may not be empty.
 Option add_file(Command command, const std::string& option, std::string& path,
@@ -78,7 +79,7 @@ void add_stream_settings(FieldList& list);
 void read_settings(const Common& common, FieldList& list);
 
 /// Defaults, then those, then --data; valid.
-RunOptions configuration(const Common& common, RunOptions defaults = {});
+pipeline::RunOptions configuration(const Common& common, pipeline::RunOptions defaults = {});
 
 /// What the command line has named: a key, and the option that did.
 struct NamedSetting {
@@ -91,9 +92,9 @@ std::vector<NamedSetting> named_settings(const Common& common);
 void refuse_idle(const Common& common,
                  const std::function<std::string(const std::string&)>& reason);
 /// The same for what run() uses, and for --target.
-void refuse_idle_in_run(const Common& common, const RunOptions& options);
+void refuse_idle_in_run(const Common& common, const pipeline::RunOptions& options);
 /// The same for settings about a test set.
-void refuse_idle_data(const Common& common, const DataOptions& data);
+void refuse_idle_data(const Common& common, const data::DataOptions& data);
 /// The same for a model's file that tells the order of its time steps itself.
 void refuse_order_of_steps(const Common& common, bool told, const std::string& model);
 
@@ -108,18 +109,18 @@ void flush_output();
 void write_json(const Common& common, const nlohmann::json& json);
 
 /// What becomes of an earlier run in --out, as --resume and --overwrite say.
-Earlier earlier_of(const Common& common);
+pipeline::Earlier earlier_of(const Common& common);
 
 /// Makes and locks the directory of --out for the run of a command, and says where --resume finds
 /// nothing to continue. Throws Error for one with results that --resume or --overwrite do not
 /// allow.
-OutputDirectory open_output(const Common& common, const std::string& command);
+pipeline::OutputDirectory open_output(const Common& common, const std::string& command);
 
 /// The same, if --out is given, for a command whose result is a report beside others, NAME.json.
-std::optional<OutputDirectory> prepare_out(const Common& common, const std::string& name);
+std::optional<pipeline::OutputDirectory> prepare_out(const Common& common, const std::string& name);
 
 /// Says on standard error that nothing is there to continue, and what else the directory tells.
-void say_about(const OutputDirectory& output, const Common& common);
+void say_about(const pipeline::OutputDirectory& output, const Common& common);
 
 /// Writes NAME.json in the directory of --out, if given, and --json.
 void write_result(const Common& common, const std::string& name, const nlohmann::json& json);
@@ -131,7 +132,7 @@ class Progress {
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
-  void show(const TrainProgress& progress);
+  void show(const train::TrainProgress& progress);
   void show(const std::string& what);
   /// Ends the line that updates itself.
   void finish();
@@ -144,13 +145,13 @@ class Progress {
 
 /// Tells on standard error what was left out or assumed when data were read, with --quiet, too.
 void say_note(const std::string& note);
-void say_notes(const Dataset& set);
+void say_notes(const data::Dataset& set);
 /// say_note() for the runs of a sweep, from any thread: a line once.
 std::function<void(const std::string&)> say_once();
 
 /// The stage functions of a run that report to `progress`.
-RunContext run_context(const Common& common, OutputDirectory& output, ThreadPool& pool,
-                       Progress& progress);
+pipeline::RunContext run_context(const Common& common, pipeline::OutputDirectory& output,
+                                 ThreadPool& pool, Progress& progress);
 
 /// Says how to continue, with what the subcommand takes beside the common options, and returns
 /// kInterrupted.

@@ -25,10 +25,10 @@ void require_new(const fs::path& file, const std::string& bytes, const Common& c
 int convert_command(const Common& common, const std::string& model) {
   FieldList none;
   read_settings(common, none);
-  const fs::path file = common.out.empty() ? integer_file(model) : fs::path(common.out);
+  const fs::path file = common.out.empty() ? inference::integer_file(model) : fs::path(common.out);
   require_writable_file(common.json);
   require_writable_file(file.string());
-  const Model saved = Model::load(model);
+  const inference::Model saved = inference::Model::load(model);
   std::error_code ignored;
   if (fs::equivalent(file, model, ignored)) {
     fail("--out " + file.string(), "is the model itself, expected another file");
@@ -36,16 +36,16 @@ int convert_command(const Common& common, const std::string& model) {
   if (saved.network() == nullptr) {
     fail(model, "holds whole numbers already, expected a quantized model");
   }
-  const IntegerNetwork network = saved.integers();
-  const std::string bytes =
-      format_safetensors(Model(network, saved.preparation(), model).to_tensors());
+  const integer::IntegerNetwork network = saved.integers();
+  const std::string bytes = formats::format_safetensors(
+      inference::Model(network, saved.preparation(), model).to_tensors());
   require_new(file, bytes, common);
   write_file(file, bytes);
-  const MemorySummary memory = count_memory(network);
+  const cost::MemorySummary memory = cost::count_memory(network);
   write_json(common, {{"model", model},
                       {"file", file.string()},
-                      {"longest_sequence", longest_sequence(network)},
-                      {"memory", to_json(memory)}});
+                      {"longest_sequence", integer::longest_sequence(network)},
+                      {"memory", cost::to_json(memory)}});
   if (!common.quiet && common.json != "-") {
     std::printf("%s: whole numbers, %s\n", file.c_str(), bytes_text(memory.total()).c_str());
   }

@@ -21,13 +21,13 @@ struct CostArguments {
 };
 
 struct Settings {
-  RunOptions run;
+  pipeline::RunOptions run;
   CostOptions cost;
-  PeerOptions peers;
+  cost::PeerOptions peers;
   FieldList list() {
     FieldList all = run.fields();
     fields(all, cost);
-    fields(all, peers);
+    cost::fields(all, peers);
     return all;
   }
 };
@@ -35,7 +35,7 @@ struct Settings {
 // What decides how many arrays, products and conversions there are; sizes and converters are those
 // of the target.
 std::vector<std::string> cost_settings() {
-  std::vector<std::string> keys = test_data_settings();
+  std::vector<std::string> keys = pipeline::test_data_settings();
   for (const char* key :
        {"cost.", "peers.", "crossbar.spare_columns", "crossbar.recurrence", "crossbar.encoding",
         "crossbar.packing", "crossbar.driven", "crossbar.slices", "crossbar.slice_base"}) {
@@ -48,25 +48,25 @@ json model_json(const CostModel& m) {
   json out = {{"file", m.file},
               {"parameters", m.parameters},
               {"weights_and_biases", m.deployment.weights() + m.deployment.biases()},
-              {"weight_bits", m.memory.bits(MemoryKind::kWeights)},
-              {"state_bits", m.memory.bits(MemoryKind::kState)},
-              {"memory_bytes", to_json(m.memory)},
-              {"peak_ram_bytes", peak_ram(m.deployment)},
-              {"operations", to_json(m.operations, m.steps)},
-              {"neurobench", to_json(m.neurobench)}};
+              {"weight_bits", m.memory.bits(cost::MemoryKind::kWeights)},
+              {"state_bits", m.memory.bits(cost::MemoryKind::kState)},
+              {"memory_bytes", cost::to_json(m.memory)},
+              {"peak_ram_bytes", cost::peak_ram(m.deployment)},
+              {"operations", cost::to_json(m.operations, m.steps)},
+              {"neurobench", cost::to_json(m.neurobench)}};
   return out;
 }
 
 json target_json(const TargetCost& target, const std::vector<CostModel>& models) {
-  json out = {{"technology", to_json(target.technology)}, {"estimates", json::array()}};
+  json out = {{"technology", cost::to_json(target.technology)}, {"estimates", json::array()}};
   for (std::size_t i = 0; i < models.size(); ++i) {
-    json e = to_json(target.estimates[i], static_cast<double>(models[i].steps));
+    json e = cost::to_json(target.estimates[i], static_cast<double>(models[i].steps));
     e["model"] = models[i].file;
     if (i > 0) {
       const CostRatios r = ratios(target, models, i);
-      e["over_first"] = {{"energy", to_json(r.energy)},
-                         {"latency", to_json(r.latency)},
-                         {"area", to_json(r.area)}};
+      e["over_first"] = {{"energy", cost::to_json(r.energy)},
+                         {"latency", cost::to_json(r.latency)},
+                         {"area", cost::to_json(r.area)}};
     }
     out["estimates"].push_back(std::move(e));
   }
@@ -74,7 +74,8 @@ json target_json(const TargetCost& target, const std::vector<CostModel>& models)
 }
 
 json result_json(const std::vector<CostModel>& models, const std::vector<TargetCost>& targets,
-                 const std::vector<PeerCost>& peers, const Technology& peer_technology) {
+                 const std::vector<cost::PeerCost>& peers,
+                 const cost::Technology& peer_technology) {
   json out;
   for (const CostModel& m : models) out["models"].push_back(model_json(m));
   for (std::size_t i = 1; i < models.size(); ++i) {
@@ -82,10 +83,10 @@ json result_json(const std::vector<CostModel>& models, const std::vector<TargetC
   }
   for (const TargetCost& t : targets) out["targets"].push_back(target_json(t, models));
   const std::uint64_t steps = models.back().steps;
-  for (const PeerCost& p : peers) {
-    json peer = to_json(p, lengths_of(models.back()));
+  for (const cost::PeerCost& p : peers) {
+    json peer = cost::to_json(p, lengths_of(models.back()));
     peer["estimate"] =
-        to_json(estimate_peer(p, steps, peer_technology), static_cast<double>(steps));
+        cost::to_json(estimate_peer(p, steps, peer_technology), static_cast<double>(steps));
     out["peers"].push_back(std::move(peer));
   }
   return out;
@@ -96,22 +97,24 @@ int cost_command(const Common& common, const CostArguments& arguments) {
   FieldList list = settings.list();
   read_settings(common, list);
   if (!common.data.empty()) settings.run.data.directory = common.data;
-  validate(settings.run);
+  pipeline::validate(settings.run);
   refuse_idle_data(common, settings.run.data);
   require_writable_file(common.json);
-  const Technology float_target =
-      find_float_target(settings.cost.float_target, "cost.float_target");
-  std::vector<Technology> technologies;
-  for (const std::string& name : arguments.targets) technologies.push_back(find_technology(name));
-  const bool crossbars = std::any_of(
-      technologies.begin(), technologies.end(),
-      [](const Technology& technology) { return technology.kind == TargetKind::kCrossbar; });
+  const cost::Technology float_target =
+      cost::find_float_target(settings.cost.float_target, "cost.float_target");
+  std::vector<cost::Technology> technologies;
+  for (const std::string& name : arguments.targets)
+    technologies.push_back(cost::find_technology(name));
+  const bool crossbars =
+      std::any_of(technologies.begin(), technologies.end(), [](const cost::Technology& technology) {
+        return technology.kind == cost::TargetKind::kCrossbar;
+      });
   refuse_idle(common, [&](const std::string& key) {
     if (key.starts_with("crossbar.") && !crossbars) return std::string("no target of crossbars");
     if (key == "cost.samples" && settings.run.data.test_limit > 0) {
       return std::string("data.test_limit, which takes its place");
     }
-    return idle_reason(key, idle_on_target(settings.run.target));
+    return pipeline::idle_reason(key, pipeline::idle_on_target(settings.run.target));
   });
   const auto output = prepare_out(common, "cost");
   if (output) require_writable_file((output->path() / "report.html").string());
@@ -121,27 +124,27 @@ int cost_command(const Common& common, const CostArguments& arguments) {
     models.push_back(load_cost_model(file, settings.cost, settings.run.data));
   }
   std::vector<TargetCost> targets;
-  for (const Technology& t : technologies) {
+  for (const cost::Technology& t : technologies) {
     targets.push_back(estimate_all(models, t, float_target, settings.run.target.crossbar));
   }
   const CostModel& last = models.back();
-  const std::vector<PeerCost> peers =
-      peer_costs(settings.peers, last.parameters, last.deployment.inputs, last.deployment.outputs);
-  const Technology& on = peer_target(targets, peers, float_target);
+  const std::vector<cost::PeerCost> peers = cost::peer_costs(
+      settings.peers, last.parameters, last.deployment.inputs, last.deployment.outputs);
+  const cost::Technology& on = peer_target(targets, peers, float_target);
   write_result(common, "cost", result_json(models, targets, peers, on));
   if (!common.out.empty()) {
     write_file(std::filesystem::path(common.out) / "report.html",
-               to_html(cost_report(models, targets, peers, on)));
+               report::to_html(cost_report(models, targets, peers, on)));
   }
   if (common.quiet || common.json == "-") return kOk;
-  std::vector<Table> tables = count_tables(models);
+  std::vector<report::Table> tables = count_tables(models);
   for (const TargetCost& t : targets) {
     tables.push_back(target_table(t, models));
     if (arguments.sources) tables.push_back(source_table(t.technology));
   }
   tables.push_back(peer_table(models.back(), peers, on));
   for (std::size_t i = 0; i < tables.size(); ++i) {
-    std::printf("%s%s", i > 0 ? "\n" : "", to_text(tables[i]).c_str());
+    std::printf("%s%s", i > 0 ? "\n" : "", report::to_text(tables[i]).c_str());
   }
   return kOk;
 }

@@ -16,11 +16,12 @@ using nlohmann::json;
 
 // The test set that the options name; nothing where none is named and the built-in sample is of
 // another task.
-std::optional<Dataset> fitting_set(const Model& model, const DataOptions& options) {
+std::optional<data::Dataset> fitting_set(const inference::Model& model,
+                                         const data::DataOptions& options) {
   ThreadPool pool(1);
   try {
-    Dataset set = load_test_data(options, model.preparation(), model.name(), pool);
-    model.require_fit(set, ModelBackend::kFloat);
+    data::Dataset set = pipeline::load_test_data(options, model.preparation(), model.name(), pool);
+    model.require_fit(set, inference::ModelBackend::kFloat);
     say_notes(set);
     return set;
   } catch (const Error&) {
@@ -29,15 +30,15 @@ std::optional<Dataset> fitting_set(const Model& model, const DataOptions& option
   }
 }
 
-std::size_t longest(const Dataset& set) {
+std::size_t longest(const data::Dataset& set) {
   std::size_t steps = 0;
   for (std::size_t i = 0; i < set.count; ++i) steps = std::max(steps, set.length_of(i));
   return steps;
 }
 
-void read_model(CostModel& model, const Model& saved) {
-  const Model folded = saved.folded();
-  model.deployment = deployment(folded);
+void read_model(CostModel& model, const inference::Model& saved) {
+  const inference::Model folded = saved.folded();
+  model.deployment = cost::deployment(folded);
   if (folded.not_integer().empty()) model.integers = folded.integers();
   if (folded.network() != nullptr) model.network = *folded.network();
   if (model.network) {
@@ -68,12 +69,12 @@ void fields(FieldList& list, CostOptions& options) {
 }
 
 CostModel load_cost_model(const std::string& file, const CostOptions& options,
-                          const DataOptions& data) {
+                          const data::DataOptions& data) {
   CostModel model;
   model.file = file;
-  const Model saved = Model::load(file);
+  const inference::Model saved = inference::Model::load(file);
   read_model(model, saved);
-  const std::optional<Dataset> set = fitting_set(saved, data);
+  const std::optional<data::Dataset> set = fitting_set(saved, data);
   model.steps = static_cast<std::uint64_t>(options.steps);
   if (model.steps == 0 && set) model.steps = longest(*set);
   if (model.steps == 0) {
@@ -81,67 +82,73 @@ CostModel load_cost_model(const std::string& file, const CostOptions& options,
          "cost.steps = 0 and the built-in sample is of another task, expected --data or "
          "--set cost.steps=N");
   }
-  model.memory = count_memory(model.deployment);
-  model.operations = count_operations(model.deployment, model.steps);
-  model.neurobench = model.network ? neurobench_metrics(*model.network, model.steps)
-                                   : neurobench_metrics(*model.integers, model.steps);
+  model.memory = cost::count_memory(model.deployment);
+  model.operations = cost::count_operations(model.deployment, model.steps);
+  model.neurobench = model.network ? cost::neurobench_metrics(*model.network, model.steps)
+                                   : cost::neurobench_metrics(*model.integers, model.steps);
   if (!set || !model.integers) return model;
-  require_length(*model.integers, *set, file);
+  integer::require_length(*model.integers, *set, file);
   const std::size_t samples =
       data.test_limit > 0 ? set->count : static_cast<std::size_t>(options.samples);
-  model.neurobench.activity = measure_activity(*model.integers, *set, samples);
+  model.neurobench.activity = cost::measure_activity(*model.integers, *set, samples);
   return model;
 }
 
-TargetCost estimate_all(const std::vector<CostModel>& models, const Technology& target,
-                        const Technology& float_target, const CrossbarOptions& crossbar) {
+TargetCost estimate_all(const std::vector<CostModel>& models, const cost::Technology& target,
+                        const cost::Technology& float_target,
+                        const crossbar::CrossbarOptions& crossbar) {
   TargetCost out{target, {}};
   for (const CostModel& m : models) {
     const bool elsewhere = !target.floats && m.deployment.in_floats();
-    const Technology& on = elsewhere ? float_target : target;
-    if (on.kind != TargetKind::kCrossbar) {
-      out.estimates.push_back(estimate(m.deployment, m.operations, on));
+    const cost::Technology& on = elsewhere ? float_target : target;
+    if (on.kind != cost::TargetKind::kCrossbar) {
+      out.estimates.push_back(cost::estimate(m.deployment, m.operations, on));
       continue;
     }
     // No target of crossbars takes floating point, so that these are whole numbers.
-    out.estimates.push_back(estimate_on_crossbars(*m.integers, m.steps, on, crossbar));
+    out.estimates.push_back(cost::estimate_on_crossbars(*m.integers, m.steps, on, crossbar));
   }
   return out;
 }
 
-const Technology& peer_target(const std::vector<TargetCost>& targets,
-                              const std::vector<PeerCost>& peers, const Technology& float_target) {
+const cost::Technology& peer_target(const std::vector<TargetCost>& targets,
+                                    const std::vector<cost::PeerCost>& peers,
+                                    const cost::Technology& float_target) {
   for (const TargetCost& t : targets) {
-    if (t.technology.kind == TargetKind::kCrossbar) continue;
+    if (t.technology.kind == cost::TargetKind::kCrossbar) continue;
     if (t.technology.floats || !peers[0].in_floats()) return t.technology;
   }
   return float_target;
 }
 
-Estimate estimate_peer(const PeerCost& peer, std::uint64_t steps, const Technology& target) {
-  return estimate(peer.operations(steps), peer.memory_bits(steps), peer.in_floats(), target);
+cost::Estimate estimate_peer(const cost::PeerCost& peer, std::uint64_t steps,
+                             const cost::Technology& target) {
+  return cost::estimate(peer.operations(steps), peer.memory_bits(steps), peer.in_floats(), target);
 }
 
 json comparison(const CostModel& a, const CostModel& b) {
-  const auto bits = [](const CostModel& m, MemoryKind kind) { return m.memory.bits(kind); };
+  const auto bits = [](const CostModel& m, cost::MemoryKind kind) { return m.memory.bits(kind); };
   return {{"model", b.file},
           {"over", a.file},
-          {"weight_bits", quotient(bits(b, MemoryKind::kWeights), bits(a, MemoryKind::kWeights))},
-          {"state_bits", quotient(bits(b, MemoryKind::kState), bits(a, MemoryKind::kState))},
+          {"weight_bits",
+           quotient(bits(b, cost::MemoryKind::kWeights), bits(a, cost::MemoryKind::kWeights))},
+          {"state_bits",
+           quotient(bits(b, cost::MemoryKind::kState), bits(a, cost::MemoryKind::kState))},
           {"memory_bytes", quotient(b.memory.total(), a.memory.total())},
-          {"macs", quotient(b.operations.per_inference(&OperationSite::macs, b.steps),
-                            a.operations.per_inference(&OperationSite::macs, a.steps))},
+          {"macs", quotient(b.operations.per_inference(&cost::OperationSite::macs, b.steps),
+                            a.operations.per_inference(&cost::OperationSite::macs, a.steps))},
           {"bit_operations",
            quotient(b.operations.bit_operations(b.steps), a.operations.bit_operations(a.steps))}};
 }
 
 CostRatios ratios(const TargetCost& target, const std::vector<CostModel>& models, std::size_t of) {
-  const Estimate &a = target.estimates[0], &b = target.estimates[of];
+  const cost::Estimate &a = target.estimates[0], &b = target.estimates[of];
   const auto steps_a = static_cast<double>(models[0].steps);
   const auto steps_b = static_cast<double>(models[of].steps);
   const bool same = a.target == b.target;
-  return {ratio(b.energy, a.energy, steps_b, steps_a, same),
-          ratio(b.latency, a.latency, steps_b, steps_a, same), ratio(b.area, a.area, 0, 0, same)};
+  return {cost::ratio(b.energy, a.energy, steps_b, steps_a, same),
+          cost::ratio(b.latency, a.latency, steps_b, steps_a, same),
+          cost::ratio(b.area, a.area, 0, 0, same)};
 }
 
 }  // namespace crosstate::cli

@@ -24,51 +24,56 @@ void fields(FieldList& list, CostOptions& options);
 
 struct CostModel {
   std::string file;
-  std::optional<Network> network;          // batch norms folded
-  std::optional<IntegerNetwork> integers;  // of its file, or what it converts to
-  Deployment deployment;
+  std::optional<model::Network> network;            // batch norms folded
+  std::optional<integer::IntegerNetwork> integers;  // of its file, or what it converts to
+  cost::Deployment deployment;
   std::uint64_t parameters = 0;  // trained; of an older integer file its weights and biases
   std::uint64_t steps = 0;
-  MemorySummary memory;
-  OperationSummary operations;
-  NeuroBenchMetrics neurobench;
+  cost::MemorySummary memory;
+  cost::OperationSummary operations;
+  cost::NeuroBenchMetrics neurobench;
 };
 
 /// Counts a model. A sequence has as many steps as the options say, or as the longest of the test
 /// set of `data`; there the activity is measured where the network is in whole numbers.
 CostModel load_cost_model(const std::string& file, const CostOptions& options,
-                          const DataOptions& data);
+                          const data::DataOptions& data);
 
 /// One target and what every model costs on it.
 struct TargetCost {
-  Technology technology;
-  std::vector<Estimate> estimates;  // of a network in floating point, on the float target
+  cost::Technology technology;
+  std::vector<cost::Estimate> estimates;  // of a network in floating point, on the float target
 };
-TargetCost estimate_all(const std::vector<CostModel>& models, const Technology& target,
-                        const Technology& float_target, const CrossbarOptions& crossbar);
+TargetCost estimate_all(const std::vector<CostModel>& models, const cost::Technology& target,
+                        const cost::Technology& float_target,
+                        const crossbar::CrossbarOptions& crossbar);
 
 /// Numbers of B over A: counts, and of costs their ranges.
 nlohmann::json comparison(const CostModel& a, const CostModel& b);
 
 /// The same for energy, latency and area.
 struct CostRatios {
-  Range energy, latency, area;
+  cost::Range energy, latency, area;
 };
 CostRatios ratios(const TargetCost& target, const std::vector<CostModel>& models, std::size_t of);
 
-std::vector<Table> count_tables(const std::vector<CostModel>& models);
-Table target_table(const TargetCost& target, const std::vector<CostModel>& models);
-Table source_table(const Technology& technology);
+std::vector<report::Table> count_tables(const std::vector<CostModel>& models);
+report::Table target_table(const TargetCost& target, const std::vector<CostModel>& models);
+report::Table source_table(const cost::Technology& technology);
 /// With the energy of the peers on a target that peer_target() gives.
-Table peer_table(const CostModel& model, const std::vector<PeerCost>& peers,
-                 const Technology& target);
+report::Table peer_table(const CostModel& model, const std::vector<cost::PeerCost>& peers,
+                         const cost::Technology& target);
 /// The first target on which the peers can run, or the float target.
-const Technology& peer_target(const std::vector<TargetCost>& targets,
-                              const std::vector<PeerCost>& peers, const Technology& float_target);
-Estimate estimate_peer(const PeerCost& peer, std::uint64_t steps, const Technology& target);
+const cost::Technology& peer_target(const std::vector<TargetCost>& targets,
+                                    const std::vector<cost::PeerCost>& peers,
+                                    const cost::Technology& float_target);
+cost::Estimate estimate_peer(const cost::PeerCost& peer, std::uint64_t steps,
+                             const cost::Technology& target);
 /// Lengths at which memory is compared.
 std::vector<std::uint64_t> lengths_of(const CostModel& model);
-Report cost_report(const std::vector<CostModel>& models, const std::vector<TargetCost>& targets,
-                   const std::vector<PeerCost>& peers, const Technology& peer_technology);
+report::Report cost_report(const std::vector<CostModel>& models,
+                           const std::vector<TargetCost>& targets,
+                           const std::vector<cost::PeerCost>& peers,
+                           const cost::Technology& peer_technology);
 
 }  // namespace crosstate::cli

@@ -26,13 +26,13 @@ std::string with_prefix(double value, double unit, const char* symbol) {
 }
 
 // Typical, and the ends in the same unit where they differ.
-std::string range_text(const Range& r, double unit, const char* symbol) {
+std::string range_text(const cost::Range& r, double unit, const char* symbol) {
   if (r.high == 0) return "0";
   return with_prefix(r.typical, unit, symbol) + " (" + with_prefix(r.low, unit, symbol) + " to " +
          with_prefix(r.high, unit, symbol) + ")";
 }
 
-std::string plain_range(const Range& r) {
+std::string plain_range(const cost::Range& r) {
   return number(r.typical) + " (" + number(r.low) + " to " + number(r.high) + ")";
 }
 
@@ -42,7 +42,7 @@ std::string ratio_text(double r) {
   return number(r) + (r < 1 ? " (1/" + number(1 / r) + ")" : "");
 }
 
-std::string ratio_text(const Range& r) {
+std::string ratio_text(const cost::Range& r) {
   if (r.typical <= 0 || r.low <= 0) return "-";
   if (r.typical >= 1) return plain_range(r);
   return "1/" + number(1 / r.typical) + " (1/" + number(1 / r.low) + " to " +
@@ -66,7 +66,8 @@ std::vector<std::string> model_header(const char* first, const std::vector<CostM
 }
 
 template <class Count>
-void add_count(Table& table, const char* name, const std::vector<CostModel>& models, Count count) {
+void add_count(report::Table& table, const char* name, const std::vector<CostModel>& models,
+               Count count) {
   std::vector<std::string> row = {name};
   std::vector<double> values;
   for (const CostModel& m : models) {
@@ -80,10 +81,10 @@ void add_count(Table& table, const char* name, const std::vector<CostModel>& mod
   table.rows.push_back(std::move(row));
 }
 
-Table operations_table(const std::vector<CostModel>& models) {
-  Table table{"Counts, an inference of " + std::to_string(models[0].steps) + " steps",
-              model_header("quantity", models),
-              {}};
+report::Table operations_table(const std::vector<CostModel>& models) {
+  report::Table table{"Counts, an inference of " + std::to_string(models[0].steps) + " steps",
+                      model_header("quantity", models),
+                      {}};
   const auto add = [&](const char* name, auto count) { add_count(table, name, models, count); };
   const auto per_inference = [](auto count) {
     return [count](const CostModel& m) { return m.operations.per_inference(count, m.steps); };
@@ -91,22 +92,23 @@ Table operations_table(const std::vector<CostModel>& models) {
   add("parameters", [](const CostModel& m) { return m.parameters; });
   add("weights and biases",
       [](const CostModel& m) { return m.deployment.weights() + m.deployment.biases(); });
-  add("weight bits", [](const CostModel& m) { return m.memory.bits(MemoryKind::kWeights); });
-  add("state bits", [](const CostModel& m) { return m.memory.bits(MemoryKind::kState); });
+  add("weight bits", [](const CostModel& m) { return m.memory.bits(cost::MemoryKind::kWeights); });
+  add("state bits", [](const CostModel& m) { return m.memory.bits(cost::MemoryKind::kState); });
   add("memory (bytes)", [](const CostModel& m) { return m.memory.total(); });
-  add("peak RAM (bytes)", [](const CostModel& m) { return peak_ram(m.deployment); });
+  add("peak RAM (bytes)", [](const CostModel& m) { return cost::peak_ram(m.deployment); });
   add("MACs per step", [](const CostModel& m) { return m.operations.macs_per_step(); });
-  add("MACs", per_inference(&OperationSite::macs));
-  add("bit operations", per_inference(&OperationSite::bit_operations));
-  add("bit operations with scaling", per_inference(&OperationSite::bit_operations_with_scaling));
-  add("requantisations", per_inference(&OperationSite::requantisations));
-  add("look-ups", per_inference(&OperationSite::look_ups));
-  add("exponentials in float", per_inference(&OperationSite::functions));
+  add("MACs", per_inference(&cost::OperationSite::macs));
+  add("bit operations", per_inference(&cost::OperationSite::bit_operations));
+  add("bit operations with scaling",
+      per_inference(&cost::OperationSite::bit_operations_with_scaling));
+  add("requantisations", per_inference(&cost::OperationSite::requantisations));
+  add("look-ups", per_inference(&cost::OperationSite::look_ups));
+  add("exponentials in float", per_inference(&cost::OperationSite::functions));
   return table;
 }
 
-Table neurobench_table(const std::vector<CostModel>& models) {
-  Table table{"NeuroBench", {"metric"}, {}};
+report::Table neurobench_table(const std::vector<CostModel>& models) {
+  report::Table table{"NeuroBench", {"metric"}, {}};
   for (const CostModel& m : models) table.header.push_back(short_name(m.file));
   const auto add = [&](const char* name, auto text) {
     std::vector<std::string> row = {name};
@@ -114,11 +116,11 @@ Table neurobench_table(const std::vector<CostModel>& models) {
     table.rows.push_back(std::move(row));
   };
   const auto measured = [](auto text) {
-    return [text](const NeuroBenchMetrics& m) {
+    return [text](const cost::NeuroBenchMetrics& m) {
       return m.activity ? text(*m.activity) : std::string("-");
     };
   };
-  using Activity = NeuroBenchActivity;
+  using Activity = cost::NeuroBenchActivity;
   add("footprint (bytes)", [](const auto& m) { return std::to_string(m.footprint); });
   add("connection sparsity", [](const auto& m) { return fixed(m.connection_sparsity, 4); });
   add("dense synaptic operations per step", [](const auto& m) { return number(m.dense); });
@@ -134,10 +136,11 @@ Table neurobench_table(const std::vector<CostModel>& models) {
 }
 
 // Energy of every part of one model as three bars.
-Plot energy_plot(const TargetCost& target, const std::vector<CostModel>& models, std::size_t i) {
-  const Estimate& e = target.estimates[i];
-  Plot plot;
-  plot.kind = PlotKind::kBar;
+report::Plot energy_plot(const TargetCost& target, const std::vector<CostModel>& models,
+                         std::size_t i) {
+  const cost::Estimate& e = target.estimates[i];
+  report::Plot plot;
+  plot.kind = report::PlotKind::kBar;
   plot.title = short_name(models[i].file) + " on " + e.target;
   plot.y_label = "energy per inference (nJ)";
   plot.log_y = true;
@@ -145,7 +148,7 @@ Plot energy_plot(const TargetCost& target, const std::vector<CostModel>& models,
       "Low, typical and high: what the sources of the constants leave open. All parts "
       "reach an end together only if every source is wrong in the same direction.";
   plot.series = {{"low", {}, {}, {}}, {"typical", {}, {}, {}}, {"high", {}, {}, {}}};
-  const auto add = [&](const std::string& name, const Range& r) {
+  const auto add = [&](const std::string& name, const cost::Range& r) {
     const double values[] = {r.low, r.typical, r.high};
     for (std::size_t k = 0; k < 3; ++k) {
       plot.series[k].x.push_back(static_cast<double>(plot.categories.size()));
@@ -155,15 +158,15 @@ Plot energy_plot(const TargetCost& target, const std::vector<CostModel>& models,
   };
   const auto steps = static_cast<double>(models[i].steps);
   for (const std::string& part : e.energy.parts()) {
-    const Range r = e.energy.of_part(part, steps);
+    const cost::Range r = e.energy.of_part(part, steps);
     if (r.high > 0) add(part, r);
   }
   add("total", e.energy.total(steps));
   return plot;
 }
 
-Plot memory_plot(const CostModel& model, const std::vector<PeerCost>& peers) {
-  Plot plot;
+report::Plot memory_plot(const CostModel& model, const std::vector<cost::PeerCost>& peers) {
+  report::Plot plot;
   plot.title = "Memory against sequence length";
   plot.x_label = "time steps";
   plot.y_label = "kept from step to step (bytes)";
@@ -171,15 +174,15 @@ Plot memory_plot(const CostModel& model, const std::vector<PeerCost>& peers) {
   plot.caption =
       "What a streaming executor keeps between two steps, without weights. Attention "
       "keeps keys and values of every step.";
-  Series own{short_name(model.file), {}, {}, {}};
+  report::Series own{short_name(model.file), {}, {}, {}};
   const std::vector<std::uint64_t> lengths = lengths_of(model);
   for (const std::uint64_t length : lengths) {
     own.x.push_back(static_cast<double>(length));
-    own.y.push_back(static_cast<double>(model.memory.bytes(MemoryKind::kState)));
+    own.y.push_back(static_cast<double>(model.memory.bytes(cost::MemoryKind::kState)));
   }
   plot.series = {std::move(own)};
-  for (const PeerCost& p : peers) {
-    Series series{p.name, {}, {}, {}};
+  for (const cost::PeerCost& p : peers) {
+    report::Series series{p.name, {}, {}, {}};
     for (const std::uint64_t length : lengths) {
       series.x.push_back(static_cast<double>(length));
       series.y.push_back(static_cast<double>(p.state_bytes(length)));
@@ -198,14 +201,14 @@ std::vector<std::uint64_t> lengths_of(const CostModel& model) {
   return lengths;
 }
 
-std::vector<Table> count_tables(const std::vector<CostModel>& models) {
+std::vector<report::Table> count_tables(const std::vector<CostModel>& models) {
   return {operations_table(models), neurobench_table(models)};
 }
 
-Table target_table(const TargetCost& target, const std::vector<CostModel>& models) {
-  Table table{target.technology.name + ": " + target.technology.summary,
-              model_header("typical (low to high)", models),
-              {}};
+report::Table target_table(const TargetCost& target, const std::vector<CostModel>& models) {
+  report::Table table{target.technology.name + ": " + target.technology.summary,
+                      model_header("typical (low to high)", models),
+                      {}};
   for (std::size_t i = 0; i < models.size(); ++i) {
     const std::string& on = target.estimates[i].target;
     if (on != target.technology.name) table.header[i + 1] += " on " + on;
@@ -221,16 +224,16 @@ Table target_table(const TargetCost& target, const std::vector<CostModel>& model
     table.rows.push_back(std::move(row));
   };
   const auto none = [](const CostRatios&) { return std::string(); };
-  const auto joules = [](const Range& r) { return range_text(r, 1e-12, "J"); };
+  const auto joules = [](const cost::Range& r) { return range_text(r, 1e-12, "J"); };
   add(
-      "energy per step", [&](const Estimate& e, double) { return joules(e.energy.per_step()); },
-      none);
+      "energy per step",
+      [&](const cost::Estimate& e, double) { return joules(e.energy.per_step()); }, none);
   add(
       "energy per inference",
-      [&](const Estimate& e, double steps) { return joules(e.energy.total(steps)); },
+      [&](const cost::Estimate& e, double steps) { return joules(e.energy.total(steps)); },
       [](const CostRatios& r) { return ratio_text(r.energy); });
   std::vector<std::string> parts;
-  for (const Estimate& e : target.estimates) {
+  for (const cost::Estimate& e : target.estimates) {
     for (const std::string& part : e.energy.parts()) {
       if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
     }
@@ -238,37 +241,43 @@ Table target_table(const TargetCost& target, const std::vector<CostModel>& model
   for (const std::string& part : parts) {
     add(
         "  " + part,
-        [&](const Estimate& e, double steps) { return joules(e.energy.of_part(part, steps)); },
+        [&](const cost::Estimate& e, double steps) {
+          return joules(e.energy.of_part(part, steps));
+        },
         none);
   }
   add(
       "latency per step",
-      [](const Estimate& e, double) { return range_text(e.latency.per_step(), 1e-9, "s"); }, none);
+      [](const cost::Estimate& e, double) { return range_text(e.latency.per_step(), 1e-9, "s"); },
+      none);
   add(
       "latency per inference",
-      [](const Estimate& e, double steps) { return range_text(e.latency.total(steps), 1e-9, "s"); },
+      [](const cost::Estimate& e, double steps) {
+        return range_text(e.latency.total(steps), 1e-9, "s");
+      },
       [](const CostRatios& r) { return ratio_text(r.latency); });
   add(
-      "area (mm2)", [](const Estimate& e, double) { return plain_range(e.area.total(0)); },
+      "area (mm2)", [](const cost::Estimate& e, double) { return plain_range(e.area.total(0)); },
       [](const CostRatios& r) { return ratio_text(r.area); });
-  if (target.technology.kind != TargetKind::kCrossbar) return table;
+  if (target.technology.kind != cost::TargetKind::kCrossbar) return table;
   const auto crossbar = [&](const std::string& name, auto text) {
     add(
-        name, [&](const Estimate& e, double) { return e.arrays > 0 ? text(e) : "-"; }, none);
+        name, [&](const cost::Estimate& e, double) { return e.arrays > 0 ? text(e) : "-"; }, none);
   };
-  crossbar("arrays", [](const Estimate& e) { return std::to_string(e.arrays); });
-  crossbar("pairs in use", [](const Estimate& e) { return percent(e.utilisation); });
+  crossbar("arrays", [](const cost::Estimate& e) { return std::to_string(e.arrays); });
+  crossbar("pairs in use", [](const cost::Estimate& e) { return percent(e.utilisation); });
   crossbar("conversions per step",
-           [](const Estimate& e) { return std::to_string(e.conversions_per_step); });
+           [](const cost::Estimate& e) { return std::to_string(e.conversions_per_step); });
   crossbar("conversions at the end",
-           [](const Estimate& e) { return std::to_string(e.conversions_at_end); });
+           [](const cost::Estimate& e) { return std::to_string(e.conversions_at_end); });
   return table;
 }
 
-Table source_table(const Technology& t) {
-  Table table{"Constants of " + t.name,
-              {"constant", "low", "typical", "high", "unit", "node (nm)", "basis", "source"},
-              {}};
+report::Table source_table(const cost::Technology& t) {
+  report::Table table{
+      "Constants of " + t.name,
+      {"constant", "low", "typical", "high", "unit", "node (nm)", "basis", "source"},
+      {}};
   for (const auto& [name, c] : t.constants) {
     table.rows.push_back({name, number(c.value.low), number(c.value.typical), number(c.value.high),
                           c.unit, c.node > 0 ? number(c.node) : "-", c.basis, c.source});
@@ -276,12 +285,12 @@ Table source_table(const Technology& t) {
   return table;
 }
 
-Table peer_table(const CostModel& model, const std::vector<PeerCost>& peers,
-                 const Technology& target) {
-  Table table{"Beside other models, energy on " + target.name,
-              {"model", "parameters", "MACs", "bit operations", "energy per inference"},
-              {}};
-  const auto joules = [&](const Estimate& e) {
+report::Table peer_table(const CostModel& model, const std::vector<cost::PeerCost>& peers,
+                         const cost::Technology& target) {
+  report::Table table{"Beside other models, energy on " + target.name,
+                      {"model", "parameters", "MACs", "bit operations", "energy per inference"},
+                      {}};
+  const auto joules = [&](const cost::Estimate& e) {
     return range_text(e.energy.total(static_cast<double>(model.steps)), 1e-12, "J");
   };
   const std::vector<std::uint64_t> lengths = lengths_of(model);
@@ -290,16 +299,16 @@ Table peer_table(const CostModel& model, const std::vector<PeerCost>& peers,
   }
   std::vector<std::string> own = {
       short_name(model.file), std::to_string(model.parameters),
-      std::to_string(model.operations.per_inference(&OperationSite::macs, model.steps)),
+      std::to_string(model.operations.per_inference(&cost::OperationSite::macs, model.steps)),
       std::to_string(model.operations.bit_operations(model.steps)),
       !target.floats && model.deployment.in_floats()
           ? "-"
-          : joules(estimate(model.deployment, model.operations, target))};
+          : joules(cost::estimate(model.deployment, model.operations, target))};
   for (std::size_t i = 0; i < lengths.size(); ++i) {
-    own.push_back(std::to_string(model.memory.bytes(MemoryKind::kState)));
+    own.push_back(std::to_string(model.memory.bytes(cost::MemoryKind::kState)));
   }
   table.rows.push_back(std::move(own));
-  for (const PeerCost& p : peers) {
+  for (const cost::PeerCost& p : peers) {
     std::vector<std::string> row = {p.name, std::to_string(p.parameters),
                                     std::to_string(p.macs(model.steps)),
                                     std::to_string(p.bit_operations(model.steps)),
@@ -312,9 +321,11 @@ Table peer_table(const CostModel& model, const std::vector<PeerCost>& peers,
   return table;
 }
 
-Report cost_report(const std::vector<CostModel>& models, const std::vector<TargetCost>& targets,
-                   const std::vector<PeerCost>& peers, const Technology& peer_technology) {
-  Report report;
+report::Report cost_report(const std::vector<CostModel>& models,
+                           const std::vector<TargetCost>& targets,
+                           const std::vector<cost::PeerCost>& peers,
+                           const cost::Technology& peer_technology) {
+  report::Report report;
   report.title = "Cost of a network on hardware";
   report.subtitle = std::to_string(models[0].steps) + " time steps per inference";
   report.paragraphs = {

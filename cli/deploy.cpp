@@ -35,35 +35,35 @@ struct Extra {
 
 // A CSV file per array and copy, and all of them as NPZ: rows x columns of conductances (S),
 // g+ and g- of a pair side by side, or single ones and those of the reference behind them.
-void write_maps(const Chip& chip, const fs::path& directory) {
+void write_maps(const simulate::Chip& chip, const fs::path& directory) {
   make_writable_directory(directory);
-  std::vector<NamedMatrix> all;
+  std::vector<formats::NamedMatrix> all;
   for (std::size_t i = 0; i < chip.arrays().size(); ++i) {
-    const std::vector<Cells>& copies = chip.arrays()[i].copies();
+    const std::vector<device::Cells>& copies = chip.arrays()[i].copies();
     const std::size_t columns = chip.arrays()[i].bit_lines();
     for (std::size_t k = 0; k < copies.size(); ++k) {
       const auto held = copies[k].conductance();
-      Matrix map{held.size() / columns, columns, {held.begin(), held.end()}};
+      formats::Matrix map{held.size() / columns, columns, {held.begin(), held.end()}};
       for (double& g : map.values) g *= 1e-6;
       const std::string copy = copies.size() > 1 ? "-copy-" + std::to_string(k) : "";
       const std::string name = "array-" + std::to_string(i) + copy;
-      write_file(directory / (name + ".csv"), format_csv(map));
+      write_file(directory / (name + ".csv"), formats::format_csv(map));
       all.emplace_back(name, std::move(map));
     }
   }
-  write_file(directory / "arrays.npz", format_npz(all));
+  write_file(directory / "arrays.npz", formats::format_npz(all));
 }
 
 // In seconds; nothing where none is given.
 std::optional<double> age_of(const Extra& extra) {
   if (extra.age.empty()) return std::nullopt;
-  const std::optional<double> age = read_time(extra.age);
-  if (age && *age <= kLongestTime) return age;
+  const std::optional<double> age = simulate::read_time(extra.age);
+  if (age && *age <= device::kLongestTime) return age;
   fail("--age " + excerpt(extra.age), "expected a time of 0 to 1e+12 seconds, such as 3600 or 1h");
 }
 
 // A chip never grows younger.
-void grow_older(Chip& chip, double age, const Extra& extra) {
+void grow_older(simulate::Chip& chip, double age, const Extra& extra) {
   const double present = chip.arrays().front().cells().time();
   if (age < present) {
     fail("--age " + excerpt(extra.age), exact_text(age) + " s, but " + extra.chip + " is " +
@@ -75,43 +75,43 @@ void grow_older(Chip& chip, double age, const Extra& extra) {
 
 // The arrays of a driver are not deployed to.
 std::vector<std::string> settings_of_deploy() {
-  std::vector<std::string> keys = target_settings();
+  std::vector<std::string> keys = pipeline::target_settings();
   for (const char* key : {"!external.", "!crossbar.adc_margin", "run.seed"}) keys.push_back(key);
   return keys;
 }
 
 int deploy_command(const Common& common, const Extra& extra) {
-  const RunOptions options = configuration(common);
+  const pipeline::RunOptions options = configuration(common);
   const std::optional<double> age = age_of(extra);
   refuse_idle(common, [&](const std::string& key) {
-    return idle_reason(key, idle_on_target(options.target));
+    return pipeline::idle_reason(key, pipeline::idle_on_target(options.target));
   });
-  if (age) require_age(options.target.device, *age);
+  if (age) device::require_age(options.target.device, *age);
   require_writable_file(common.json);
-  const IntegerNetwork network = Model::load(extra.model).integers();
-  require_length(network, static_cast<std::size_t>(extra.length), extra.model, "--length");
-  Safetensors saved;
-  if (!extra.chip.empty()) saved = read_safetensors(extra.chip);
-  OutputDirectory output = open_output(common, "deploy");
+  const integer::IntegerNetwork network = inference::Model::load(extra.model).integers();
+  integer::require_length(network, static_cast<std::size_t>(extra.length), extra.model, "--length");
+  formats::Safetensors saved;
+  if (!extra.chip.empty()) saved = formats::read_safetensors(extra.chip);
+  pipeline::OutputDirectory output = open_output(common, "deploy");
   const fs::path out = output.path();
-  const Mapping mapping =
-      map_network(network, options.target.crossbar, static_cast<std::size_t>(extra.length));
-  Chip chip(network, mapping, options.target, options.seed,
-            static_cast<std::uint32_t>(extra.number));
+  const mapping::Mapping mapping = mapping::map_network(network, options.target.crossbar,
+                                                        static_cast<std::size_t>(extra.length));
+  simulate::Chip chip(network, mapping, options.target, options.seed,
+                      static_cast<std::uint32_t>(extra.number));
   if (!extra.chip.empty()) chip.restore(saved, extra.chip);
   if (age) grow_older(chip, *age, extra);
 
-  ProgrammingSummary programming;
+  device::ProgrammingSummary programming;
   std::size_t moved = 0;
-  for (const ProgrammedArray& array : chip.arrays()) {
-    for (const Cells& copy : array.copies()) programming.add(copy.programming());
+  for (const crossbar::ProgrammedArray& array : chip.arrays()) {
+    for (const device::Cells& copy : array.copies()) programming.add(copy.programming());
     moved += array.moved_columns();
   }
   output.begin({extra.model, extra.chip});
-  write_safetensors(out / "chip.safetensors", chip.save());
-  write_file(out / "mapping.svg", mapping_svg(mapping, options.target.crossbar));
+  formats::write_safetensors(out / "chip.safetensors", chip.save());
+  write_file(out / "mapping.svg", pipeline::mapping_svg(mapping, options.target.crossbar));
   if (extra.maps) write_maps(chip, out / "conductance");
-  nlohmann::json result = to_json(mapping);
+  nlohmann::json result = pipeline::to_json(mapping);
   result["model"] = extra.model;
   result["chip"] = extra.number;
   result["seconds_since_programming"] = chip.arrays().front().cells().time();
@@ -124,10 +124,10 @@ int deploy_command(const Common& common, const Extra& extra) {
                            {"stuck_high", programming.stuck_high},
                            {"open", programming.open},
                            {"columns_moved", moved}};
-  result["config"] = RunOptions(options).fields().to_json();
+  result["config"] = pipeline::RunOptions(options).fields().to_json();
   write_result(common, "deploy", result);
   if (!common.quiet && common.json != "-") {
-    std::fputs(to_text(mapping_table(mapping)).c_str(), stdout);
+    std::fputs(report::to_text(pipeline::mapping_table(mapping)).c_str(), stdout);
     std::printf("\n%zu arrays, %.1f %% of their pairs in use, %zu conversions per step; chip: %s\n",
                 mapping.built(), 100 * mapping.utilisation(), mapping.conversions_per_step(),
                 (out / "chip.safetensors").c_str());

@@ -22,8 +22,8 @@ struct Arguments {
 };
 
 struct Settings {
-  RunOptions run;
-  PopulationOptions population;
+  pipeline::RunOptions run;
+  device::PopulationOptions population;
 };
 
 // The model is the command's NAME; a population has no currents.
@@ -33,21 +33,21 @@ std::vector<std::string> settings_of_device() {
 
 FieldList fields_of(Settings& settings) {
   FieldList list = settings.run.fields();
-  fields(list, settings.population);
+  device::fields(list, settings.population);
   return list;
 }
 
-std::string range_text(const NamedModel& model) {
-  DeviceOptions options;
+std::string range_text(const device::NamedModel& model) {
+  device::DeviceOptions options;
   options.model = model.name;
   if (options.model == "table") return "of the file";
-  const ConductanceRange range = conductance_range(options);
+  const device::ConductanceRange range = device::conductance_range(options);
   return number(range.low) + " to " + number(range.high) + " uS";
 }
 
 int list_models(const Common& common) {
   json models = json::array();
-  for (const NamedModel& model : kDeviceModels) {
+  for (const device::NamedModel& model : device::kDeviceModels) {
     const std::string range = range_text(model);
     models.push_back({{"name", model.name},
                       {"conductance", range},
@@ -61,7 +61,7 @@ int list_models(const Common& common) {
   return kOk;
 }
 
-json programming_json(const ProgrammingSummary& p, bool simulated) {
+json programming_json(const device::ProgrammingSummary& p, bool simulated) {
   json result = {{"method", simulated ? "write-verify" : "published"},
                  {"cells", p.cells},
                  {"within_tolerance", p.within},
@@ -78,11 +78,11 @@ json programming_json(const ProgrammingSummary& p, bool simulated) {
   return result;
 }
 
-json to_json(const Settings& settings, const Population& population) {
+json to_json(const Settings& settings, const device::Population& population) {
   json quantiles = json::object();
   for (const auto& [share, g] : population.quantiles) quantiles[number(share)] = g;
   return {{"model", settings.run.target.device.model},
-          {"source", device_model(settings.run.target.device.model).paper},
+          {"source", device::device_model(settings.run.target.device.model).paper},
           {"target", population.target},
           {"count", settings.population.count},
           {"time", settings.population.time},
@@ -97,10 +97,10 @@ json to_json(const Settings& settings, const Population& population) {
            programming_json(population.programming, settings.run.target.device.write_verify)}};
 }
 
-void print(const Settings& settings, const Population& population) {
-  const DeviceOptions& device = settings.run.target.device;
-  const ProgrammingSummary& p = population.programming;
-  std::printf("%s: %s\n", device.model.c_str(), device_model(device.model).paper);
+void print(const Settings& settings, const device::Population& population) {
+  const device::DeviceOptions& device = settings.run.target.device;
+  const device::ProgrammingSummary& p = population.programming;
+  std::printf("%s: %s\n", device.model.c_str(), device::device_model(device.model).paper);
   std::printf("%llu devices, target %g uS, %g s after programming, seed %llu\n",
               static_cast<unsigned long long>(settings.population.count), population.target,
               settings.population.time, static_cast<unsigned long long>(settings.run.seed));
@@ -150,17 +150,17 @@ int device_command(const Arguments& arguments) {
     require_nothing_asked(arguments);
     return list_models(common);
   }
-  DeviceOptions& device = settings.run.target.device;
-  device.model = device_model(arguments.name).name;
+  device::DeviceOptions& device = settings.run.target.device;
+  device.model = device::device_model(arguments.name).name;
   ThreadPool pool(common.threads);
-  validate(settings.run.target.device);
+  device::validate(settings.run.target.device);
   refuse_idle(common, [&](const std::string& key) {
-    return idle_reason(key, idle_on_target(settings.run.target));
+    return pipeline::idle_reason(key, pipeline::idle_on_target(settings.run.target));
   });
-  const Population population =
-      sample_devices(settings.run.target.device, settings.population, settings.run.seed, pool);
+  const device::Population population = device::sample_devices(
+      settings.run.target.device, settings.population, settings.run.seed, pool);
   if (!arguments.histogram.empty()) {
-    write_file(arguments.histogram, histogram_csv(population.histogram));
+    write_file(arguments.histogram, device::histogram_csv(population.histogram));
   }
   if (!common.quiet && common.json != "-") print(settings, population);
   write_result(common, "device", to_json(settings, population));
@@ -187,9 +187,9 @@ void add_device(Command root) {
               .seed = "Start of the devices' draws",
               .settings = settings_of_device()},
              fields_of(defaults));
-  PopulationOptions population;
+  device::PopulationOptions population;
   FieldList list;
-  fields(list, population);
+  device::fields(list, population);
   add_short_forms(command, arguments->common, list);
   command.action([=] { return device_command(*arguments); });
 }

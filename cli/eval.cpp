@@ -18,13 +18,14 @@ namespace {
 
 std::string csv_line(const std::vector<std::string>& fields) {
   std::string line;
-  for (const std::string& field : fields) line += (line.empty() ? "" : ",") + csv_field(field);
+  for (const std::string& field : fields)
+    line += (line.empty() ? "" : ",") + formats::csv_field(field);
   return line + '\n';
 }
 
 // A line for every sequence.
-std::string prediction_lines(const Predictions& predictions, const Dataset& set) {
-  const Readout& readout = set.readout;
+std::string prediction_lines(const inference::Predictions& predictions, const data::Dataset& set) {
+  const task::Readout& readout = set.readout;
   std::vector<std::string> fields = readout.task->prediction_header(readout);
   fields.insert(fields.begin(), "index");
   std::string csv = csv_line(fields);
@@ -50,7 +51,7 @@ void write_predictions(const std::string& file, const std::string& csv) {
 }
 
 // A model that always says the same would be right about such a set.
-void note_single_class(Dataset& set) {
+void note_single_class(data::Dataset& set) {
   if (!set.readout.task->categorical() || set.readout.width() != 1 || set.targets.empty()) return;
   const float first = set.targets.front();
   if (std::ranges::any_of(set.targets, [&](float target) { return target != first; })) return;
@@ -60,7 +61,7 @@ void note_single_class(Dataset& set) {
 }
 
 int eval_command(const Common& common, const EvalOptions& eval) {
-  const RunOptions options = configuration(common);
+  const pipeline::RunOptions options = configuration(common);
   refuse_idle_data(common, options.data);
   if (common.json == "-" && eval.predictions == "-") {
     fail("--predictions -",
@@ -68,21 +69,21 @@ int eval_command(const Common& common, const EvalOptions& eval) {
   }
   require_writable_file(common.json);
   require_writable_file(eval.predictions);
-  const Model model = Model::load(eval.model);
+  const inference::Model model = inference::Model::load(eval.model);
   ThreadPool pool(common.threads);
   refuse_order_of_steps(common, model.preparation().has_value(), eval.model);
-  const ModelBackend backend = eval.backend.empty()
-                                   ? model.backend()
-                                   : named(kNames<ModelBackend>, eval.backend, "--backend");
+  const inference::ModelBackend backend =
+      eval.backend.empty() ? model.backend()
+                           : named(kNames<inference::ModelBackend>, eval.backend, "--backend");
   model.require(backend);
-  Dataset set = load_test_data(options.data, model.preparation(), eval.model, pool);
+  data::Dataset set = pipeline::load_test_data(options.data, model.preparation(), eval.model, pool);
   model.require_fit(set, backend);
   note_single_class(set);
   const auto output = prepare_out(common, "eval");
   say_notes(set);
 
-  const Predictions predictions = model.predict(set, backend, pool);
-  const Evaluation scored = evaluate(predictions, set, eval.model);
+  const inference::Predictions predictions = model.predict(set, backend, pool);
+  const inference::Evaluation scored = inference::evaluate(predictions, set, eval.model);
   if (!eval.predictions.empty()) {
     write_predictions(eval.predictions, prediction_lines(predictions, set));
   }
@@ -92,7 +93,7 @@ int eval_command(const Common& common, const EvalOptions& eval) {
                  {"sequences", set.count},
                  {"loss", scored.loss},
                  {"backend", name_of(backend)},
-                 {"quantized", backend != ModelBackend::kFloat}});
+                 {"quantized", backend != inference::ModelBackend::kFloat}});
   if (model.network() != nullptr) result["parameters"] = model.network()->parameter_count();
   if (!set.notes.empty()) result["notes"] = set.notes;
   write_result(common, "eval", result);
@@ -100,8 +101,8 @@ int eval_command(const Common& common, const EvalOptions& eval) {
     std::printf("%s on %s, %s: %s, loss %.4f\n", eval.model.c_str(), set.name.c_str(),
                 name_of(backend).c_str(), set.readout.task->text(set.readout, scored.sums).c_str(),
                 scored.loss);
-    for (const Table& table : task_tables(set.readout, scored.sums)) {
-      std::printf("\n%s", to_text(table).c_str());
+    for (const report::Table& table : pipeline::task_tables(set.readout, scored.sums)) {
+      std::printf("\n%s", report::to_text(table).c_str());
     }
   }
   return kOk;
@@ -125,7 +126,7 @@ void add_eval(Command root) {
              {.no_resume = kNothingContinues,
               .out = out_for_result("eval"),
               .no_seed = kNothingDrawn,
-              .settings = test_data_settings()});
+              .settings = pipeline::test_data_settings()});
   command.action([=] { return eval_command(*common, *eval); });
 }
 

@@ -41,9 +41,9 @@ struct Range {
   json pair() const { return json::array({low, high}); }
 };
 
-Table parameter_table(const Network& network) {
-  Table table{"Parameters", {"name", "shape", "values", "smallest", "largest"}, {}};
-  for (const Parameter& p : network.parameters()) {
+report::Table parameter_table(const model::Network& network) {
+  report::Table table{"Parameters", {"name", "shape", "values", "smallest", "largest"}, {}};
+  for (const model::Parameter& p : network.parameters()) {
     Range range;
     for (const float v : p.value) range.add(v);
     table.rows.push_back({p.name, shape_text(p.shape), std::to_string(p.value.size()),
@@ -53,8 +53,8 @@ Table parameter_table(const Network& network) {
 }
 
 // Time constants are in steps: after that many, a free state has fallen to 1 / e.
-Table dynamics_table(const json& layers) {
-  Table table{
+report::Table dynamics_table(const json& layers) {
+  report::Table table{
       "Recurrence",
       {"layer", "channels", "modes", "largest |A|", "time constants (steps)", "state steps"},
       {}};
@@ -75,11 +75,11 @@ Table dynamics_table(const json& layers) {
 }
 
 // Every rounded site: name, bits, and the largest value that its codes stand for.
-std::vector<std::array<std::string, 3>> formats(const Network::State& state,
-                                                const Coefficients& c) {
+std::vector<std::array<std::string, 3>> formats(const model::Network::State& state,
+                                                const model::Coefficients& c) {
   std::vector<std::array<std::string, 3>> rows;
-  const QuantOptions& q = state.quant;
-  const auto range = [](const Quantizer& quantizer) {
+  const quant::QuantOptions& q = state.quant;
+  const auto range = [](const model::Quantizer& quantizer) {
     if (!quantizer.on) return std::string("-");
     const double scale = quantizer.scale[0];
     return number(quantizer.low * scale) + " to " + number(quantizer.high * scale);
@@ -98,8 +98,8 @@ std::vector<std::array<std::string, 3>> formats(const Network::State& state,
   add("encoder.weight", q.encoder.bits, peak(c.encoder));
   for (std::size_t l = 0; l < c.blocks.size(); ++l) {
     const std::string at = "layers." + std::to_string(l) + ".";
-    const BlockCoefficients& block = c.blocks[l];
-    const BlockQuantizers& site = c.quantizers[l];
+    const model::BlockCoefficients& block = c.blocks[l];
+    const model::BlockQuantizers& site = c.quantizers[l];
     add(at + "A (" + q.a.coding + ")", q.a.bits, "|A| < 1");
     add(at + "C", q.c.bits, peak(block.cr, block.ci));
     add(at + "D", q.d.bits, peak(block.d));
@@ -121,22 +121,22 @@ std::vector<std::array<std::string, 3>> formats(const Network::State& state,
 }
 
 // Every site of a network in whole numbers whose values are codes.
-Table code_table(const IntegerNetwork& n) {
-  Table table{"Formats", {"site", "format", "codes", "range"}, {}};
+report::Table code_table(const integer::IntegerNetwork& n) {
+  report::Table table{"Formats", {"site", "format", "codes", "range"}, {}};
   const auto bits = [](std::int64_t low, std::int64_t high) {
     return format_text(static_cast<int>(std::bit_width(static_cast<std::uint64_t>(high - low))));
   };
   const auto codes = [](std::int64_t low, std::int64_t high) {
     return std::to_string(low) + " to " + std::to_string(high);
   };
-  const auto add = [&](const std::string& name, const CodeFormat& f) {
+  const auto add = [&](const std::string& name, const integer::CodeFormat& f) {
     table.rows.push_back({name, bits(f.low, f.high), codes(f.low, f.high),
                           number(f.low * f.scale) + " to " + number(f.high * f.scale)});
   };
   add("input", n.input);
   for (std::size_t l = 0; l < n.blocks.size(); ++l) {
     const std::string at = "layers." + std::to_string(l) + ".";
-    const IntegerBlock& block = n.blocks[l];
+    const integer::IntegerBlock& block = n.blocks[l];
     // Every mode has steps of its own, which the whole numbers need not know.
     table.rows.push_back(
         {at + "state", format_text(n.state_bits), codes(-n.state_limit, n.state_limit), "-"});
@@ -151,21 +151,21 @@ Table code_table(const IntegerNetwork& n) {
   return table;
 }
 
-Table memory_table(const MemorySummary& memory) {
-  Table table{"Memory", {"site", "kind", "values", "bits", "bytes"}, {}};
-  for (const MemorySite& site : memory.sites) {
-    table.rows.push_back({site.name, name_of(site.kind), std::to_string(site.values),
+report::Table memory_table(const cost::MemorySummary& memory) {
+  report::Table table{"Memory", {"site", "kind", "values", "bits", "bytes"}, {}};
+  for (const cost::MemorySite& site : memory.sites) {
+    table.rows.push_back({site.name, cost::name_of(site.kind), std::to_string(site.values),
                           std::to_string(site.bits), std::to_string(site.bytes())});
   }
   table.rows.push_back({"total", "", "", "", std::to_string(memory.total())});
   return table;
 }
 
-json describe(const Model& model, const Coefficients& coefficients) {
-  const Network& network = *model.network();
+json describe(const inference::Model& model, const model::Coefficients& coefficients) {
+  const model::Network& network = *model.network();
   json out = model.describe();
   out["file"] = model.name();
-  out["memory"] = to_json(count_memory(network));
+  out["memory"] = cost::to_json(cost::count_memory(network));
   if (network.quantized()) {
     for (const auto& [site, format, range] : formats(network.state(), coefficients)) {
       out["formats"][site] = {{"format", format}, {"range", range}};
@@ -175,12 +175,12 @@ json describe(const Model& model, const Coefficients& coefficients) {
 }
 
 // One line on what the model was trained on, where its file tells.
-std::string data_text(const Preparation& preparation) {
+std::string data_text(const inference::Preparation& preparation) {
   std::string text;
   if (preparation.front_end) {
-    const FrontEndOptions& o = preparation.front_end->options();
+    const data::FrontEndOptions& o = preparation.front_end->options();
     text += "front end: " + name_of(o.kind);
-    if (o.kind == FrontEndKind::kLogMel) {
+    if (o.kind == data::FrontEndKind::kLogMel) {
       text += ", " + std::to_string(o.bands) + " bands" + (o.deltas ? " with slopes" : "") +
               ", every " + number(o.hop) + " ms";
     }
@@ -202,37 +202,39 @@ void refuse_data(const Common& common, const std::string& model) {
 }
 
 // A file of whole numbers.
-int integer_info(const Common& common, const DataOptions& data, const Model& model) {
-  const IntegerNetwork n = model.integers();
+int integer_info(const Common& common, const data::DataOptions& data,
+                 const inference::Model& model) {
+  const integer::IntegerNetwork n = model.integers();
   const IntegerReport report = report_integers(model, data);
   json out = model.describe();
-  const MemorySummary memory = count_memory(n);
+  const cost::MemorySummary memory = cost::count_memory(n);
   out["file"] = model.name();
-  out["memory"] = to_json(memory);
+  out["memory"] = cost::to_json(memory);
   out.update(report.values);
   write_result(common, "info", out);
   if (common.quiet || common.json == "-") return kOk;
   std::printf("%s: whole numbers, %zu layers of %zu channels with %zu %s modes\n%s\n",
               model.name().c_str(), n.blocks.size(), n.channels, n.modes,
               n.complex ? "complex" : "real", report.text.c_str());
-  std::printf("%s\n", to_text(code_table(n)).c_str());
-  std::printf("%s\n", to_text(memory_table(memory)).c_str());
-  for (const Table& table : report.tables) std::printf("%s\n", to_text(table).c_str());
+  std::printf("%s\n", report::to_text(code_table(n)).c_str());
+  std::printf("%s\n", report::to_text(memory_table(memory)).c_str());
+  for (const report::Table& table : report.tables)
+    std::printf("%s\n", report::to_text(table).c_str());
   return kOk;
 }
 
 int info_command(const Common& common, const std::string& file) {
-  const DataOptions data = configuration(common).data;
+  const data::DataOptions data = configuration(common).data;
   refuse_idle_data(common, data);
   require_writable_file(common.json);
-  const Model model = Model::load(file);
-  const std::optional<Preparation>& preparation = model.preparation();
+  const inference::Model model = inference::Model::load(file);
+  const std::optional<inference::Preparation>& preparation = model.preparation();
   refuse_order_of_steps(common, preparation.has_value(), file);
   const auto output = prepare_out(common, "info");
   if (model.network() == nullptr) return integer_info(common, data, model);
-  const Network& network = *model.network();
-  const Network::State& state = network.state();
-  const Coefficients coefficients = state.coefficients();
+  const model::Network& network = *model.network();
+  const model::Network::State& state = network.state();
+  const model::Coefficients coefficients = state.coefficients();
   json description = describe(model, coefficients);
   IntegerReport report;
   if (model.not_integer().empty()) {
@@ -244,7 +246,7 @@ int info_command(const Common& common, const std::string& file) {
   write_result(common, "info", description);
   if (common.quiet || common.json == "-") return kOk;
 
-  const ModelOptions& options = network.options();
+  const model::ModelOptions& options = network.options();
   std::printf("%s: %d layers of %d channels with %d states (%s, %s), norm %s\n", file.c_str(),
               options.layers, options.channels, options.states, name_of(options.modes).c_str(),
               name_of(options.discretization).c_str(), name_of(options.norm).c_str());
@@ -253,18 +255,19 @@ int info_command(const Common& common, const std::string& file) {
               network.task().inputs, network.task().outputs, values ? "values" : "classes",
               network.quantized() ? "quantized" : "floating point");
   std::printf("%s\n", preparation ? data_text(*preparation).c_str() : "");
-  std::vector<Table> tables = {parameter_table(network), dynamics_table(description.at("layers"))};
+  std::vector<report::Table> tables = {parameter_table(network),
+                                       dynamics_table(description.at("layers"))};
   if (network.quantized()) {
-    Table table{"Formats", {"site", "format", "range"}, {}};
+    report::Table table{"Formats", {"site", "format", "range"}, {}};
     for (const auto& row : formats(state, coefficients)) {
       table.rows.push_back({row.begin(), row.end()});
     }
     tables.push_back(std::move(table));
   }
-  tables.push_back(memory_table(count_memory(network)));
-  for (Table& table : report.tables) tables.push_back(std::move(table));
+  tables.push_back(memory_table(cost::count_memory(network)));
+  for (report::Table& table : report.tables) tables.push_back(std::move(table));
   for (std::size_t i = 0; i < tables.size(); ++i) {
-    std::printf("%s%s", i > 0 ? "\n" : "", to_text(tables[i]).c_str());
+    std::printf("%s%s", i > 0 ? "\n" : "", report::to_text(tables[i]).c_str());
   }
   if (!report.text.empty()) std::printf("\n%s", report.text.c_str());
   return kOk;
@@ -284,7 +287,7 @@ void add_info(Command root) {
               .out = out_for_result("info"),
               .no_seed = kNothingDrawn,
               .no_threads = "one thread is enough",
-              .settings = test_data_settings()});
+              .settings = pipeline::test_data_settings()});
   command.action([=] { return info_command(*common, *model); });
 }
 

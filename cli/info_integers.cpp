@@ -16,15 +16,15 @@ using nlohmann::json;
 
 constexpr int kMeasured = 100;  // test sequences, unless data.test_limit says otherwise
 
-json certificate_json(const Certificate& c) {
+json certificate_json(const integer::Certificate& c) {
   json out = {{"fits_int32", c.fits_int32},
               {"fits_int64", c.fits_int64},
               {"exact_in_float", c.exact_in_float},
               {"longest_sequence", c.longest_sequence}};
-  for (const AccumulatorBound& b : c.accumulators) {
+  for (const integer::AccumulatorBound& b : c.accumulators) {
     out["accumulators"][b.name] = {{"bound", b.bound}, {"bits", b.bits()}};
   }
-  for (const StateBound& s : c.states) {
+  for (const integer::StateBound& s : c.states) {
     out["states"].push_back({{"modes", s.modes},
                              {"never_saturate", s.never_saturate},
                              {"largest_over_limit", s.largest}});
@@ -32,21 +32,22 @@ json certificate_json(const Certificate& c) {
   return out;
 }
 
-std::vector<Table> certificate_tables(const Certificate& c) {
-  Table bounds{"Certificate: no input exceeds", {"accumulator", "magnitude", "signed bits"}, {}};
-  for (const AccumulatorBound& b : c.accumulators) {
+std::vector<report::Table> certificate_tables(const integer::Certificate& c) {
+  report::Table bounds{
+      "Certificate: no input exceeds", {"accumulator", "magnitude", "signed bits"}, {}};
+  for (const integer::AccumulatorBound& b : c.accumulators) {
     bounds.rows.push_back({b.name, std::to_string(b.bound), std::to_string(b.bits())});
   }
-  Table states{"States", {"layer", "modes", "never saturate", "largest bound / limit"}, {}};
+  report::Table states{"States", {"layer", "modes", "never saturate", "largest bound / limit"}, {}};
   for (std::size_t l = 0; l < c.states.size(); ++l) {
-    const StateBound& s = c.states[l];
+    const integer::StateBound& s = c.states[l];
     states.rows.push_back({std::to_string(l), std::to_string(s.modes),
                            std::to_string(s.never_saturate), number(s.largest)});
   }
   return {bounds, states};
 }
 
-std::string certificate_text(const Certificate& c) {
+std::string certificate_text(const integer::Certificate& c) {
   std::string text = "No accumulator overflows";
   text += c.fits_int32 ? ": sums fit 32 bits, products of requantizers 64, "
                        : " 64 bits, but sums need more than 32, ";
@@ -63,26 +64,26 @@ std::string certificate_text(const Certificate& c) {
 struct Measured {
   std::string set;
   std::size_t sequences = 0;
-  CodeUsage usage;
+  integer::CodeUsage usage;
 };
 
 // Of the set that the options name; nothing where none is named and the built-in sample is of
 // another task, or too long.
-std::optional<Measured> measure(const Model& model, const IntegerNetwork& n,
-                                const DataOptions& options) {
-  DataOptions some = options;
+std::optional<Measured> measure(const inference::Model& model, const integer::IntegerNetwork& n,
+                                const data::DataOptions& options) {
+  data::DataOptions some = options;
   if (some.test_limit == 0) some.test_limit = kMeasured;
   ThreadPool pool(1);
-  Dataset set;
+  data::Dataset set;
   try {
-    set = load_test_data(some, model.preparation(), model.name(), pool);
-    model.require_fit(set, ModelBackend::kInteger);
+    set = pipeline::load_test_data(some, model.preparation(), model.name(), pool);
+    model.require_fit(set, inference::ModelBackend::kInteger);
   } catch (const Error&) {
     if (options.directory.empty()) return std::nullopt;
     throw;
   }
   say_notes(set);
-  ReferenceExecutor executor(n);
+  integer::ReferenceExecutor executor(n);
   for (std::size_t i = 0; i < set.count; ++i) executor.run(set.sequence(i), set.length_of(i));
   return Measured{set.name, set.count, executor.usage()};
 }
@@ -92,8 +93,9 @@ struct DeadModes {
   std::size_t still = 0, unread = 0;
 };
 
-DeadModes dead_modes(const IntegerNetwork& n, const CodeUsage& usage, std::size_t l) {
-  const IntegerBlock& b = n.blocks[l];
+DeadModes dead_modes(const integer::IntegerNetwork& n, const integer::CodeUsage& usage,
+                     std::size_t l) {
+  const integer::IntegerBlock& b = n.blocks[l];
   DeadModes dead;
   for (std::size_t i = 0; i < b.cr.size(); ++i) {
     dead.still += usage.blocks[l].largest[i] == 0 ? 1 : 0;
@@ -103,10 +105,10 @@ DeadModes dead_modes(const IntegerNetwork& n, const CodeUsage& usage, std::size_
 }
 
 // Name and counts of every site that can saturate.
-std::vector<std::pair<std::string, CodeUsage::Site>> sites_of(const IntegerNetwork& n,
-                                                              const CodeUsage& usage) {
-  std::vector<std::pair<std::string, CodeUsage::Site>> sites = {{"input", usage.input},
-                                                                {"residual", usage.residual}};
+std::vector<std::pair<std::string, integer::CodeUsage::Site>> sites_of(
+    const integer::IntegerNetwork& n, const integer::CodeUsage& usage) {
+  std::vector<std::pair<std::string, integer::CodeUsage::Site>> sites = {
+      {"input", usage.input}, {"residual", usage.residual}};
   for (std::size_t l = 0; l < usage.blocks.size(); ++l) {
     const std::string at = "layers." + std::to_string(l) + ".";
     sites.emplace_back(at + "state", usage.blocks[l].state);
@@ -116,7 +118,7 @@ std::vector<std::pair<std::string, CodeUsage::Site>> sites_of(const IntegerNetwo
   return sites;
 }
 
-json usage_json(const IntegerNetwork& n, const Measured& measured) {
+json usage_json(const integer::IntegerNetwork& n, const Measured& measured) {
   json out = {{"data", measured.set}, {"sequences", measured.sequences}};
   for (const auto& [name, site] : sites_of(n, measured.usage)) {
     out["saturation"][name] = site.saturation();
@@ -129,15 +131,16 @@ json usage_json(const IntegerNetwork& n, const Measured& measured) {
   return out;
 }
 
-std::vector<Table> usage_tables(const IntegerNetwork& n, const Measured& measured) {
+std::vector<report::Table> usage_tables(const integer::IntegerNetwork& n,
+                                        const Measured& measured) {
   const std::string on =
       " on " + std::to_string(measured.sequences) + " sequences of " + measured.set;
-  Table saturation{"Saturation" + on, {"site", "values", "beyond the codes (%)"}, {}};
+  report::Table saturation{"Saturation" + on, {"site", "values", "beyond the codes (%)"}, {}};
   for (const auto& [name, site] : sites_of(n, measured.usage)) {
     saturation.rows.push_back(
         {name, std::to_string(site.values), fixed(100 * site.saturation(), 3)});
   }
-  Table modes{"Dead modes" + on, {"layer", "modes", "state stays 0", "C is 0"}, {}};
+  report::Table modes{"Dead modes" + on, {"layer", "modes", "state stays 0", "C is 0"}, {}};
   for (std::size_t l = 0; l < n.blocks.size(); ++l) {
     const DeadModes dead = dead_modes(n, measured.usage, l);
     modes.rows.push_back({std::to_string(l), std::to_string(n.blocks[l].cr.size()),
@@ -148,16 +151,17 @@ std::vector<Table> usage_tables(const IntegerNetwork& n, const Measured& measure
 
 }  // namespace
 
-IntegerReport report_integers(const Model& model, const DataOptions& data) {
-  const IntegerNetwork n = model.integers();
-  const Certificate certificate = certify(n);
+IntegerReport report_integers(const inference::Model& model, const data::DataOptions& data) {
+  const integer::IntegerNetwork n = model.integers();
+  const integer::Certificate certificate = integer::certify(n);
   IntegerReport report;
   report.values["certificate"] = certificate_json(certificate);
   report.tables = certificate_tables(certificate);
   report.text = certificate_text(certificate);
   if (const auto measured = measure(model, n, data)) {
     report.values["usage"] = usage_json(n, *measured);
-    for (Table& table : usage_tables(n, *measured)) report.tables.push_back(std::move(table));
+    for (report::Table& table : usage_tables(n, *measured))
+      report.tables.push_back(std::move(table));
   } else {
     const bool hears = model.preparation() && model.preparation()->front_end;
     report.text += std::string("Saturation and dead modes: --data with ") +

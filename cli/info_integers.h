@@ -13,12 +13,12 @@ namespace crosstate::cli {
 
 struct IntegerReport {
   nlohmann::json values;  // "certificate" and, where sequences were at hand, "usage"
-  std::vector<Table> tables;
+  std::vector<report::Table> tables;
   std::string text;
 };
 
 /// The certificate, and saturation rates and dead modes on the first test sequences of the set that
 /// `data` names; without a name on the built-in sample, where it is of the model's task.
-IntegerReport report_integers(const Model& model, const DataOptions& data);
+IntegerReport report_integers(const inference::Model& model, const data::DataOptions& data);
 
 }  // namespace crosstate::cli

@@ -15,7 +15,7 @@ namespace {
 
 bool connected = false;
 
-class MpiTransport : public Transport {
+class MpiTransport : public search::Transport {
  public:
   MpiTransport() {
     int level = 0;
@@ -42,8 +42,8 @@ class MpiTransport : public Transport {
               &sent.request);
   }
 
-  std::vector<Message> receive() override {
-    std::vector<Message> messages;
+  std::vector<search::Message> receive() override {
+    std::vector<search::Message> messages;
     for (;;) {
       int found = 0;
       MPI_Status status;
@@ -51,7 +51,7 @@ class MpiTransport : public Transport {
       if (code != MPI_SUCCESS || found == 0) return messages;
       int size = 0;
       MPI_Get_count(&status, MPI_CHAR, &size);
-      Message message{status.MPI_SOURCE, std::string(static_cast<std::size_t>(size), ' ')};
+      search::Message message{status.MPI_SOURCE, std::string(static_cast<std::size_t>(size), ' ')};
       if (MPI_Recv(message.text.data(), size, MPI_CHAR, message.from, 0, MPI_COMM_WORLD, &status) ==
           MPI_SUCCESS) {
         messages.push_back(std::move(message));
@@ -78,12 +78,12 @@ bool started_by_mpi() {
 
 }  // namespace
 
-std::unique_ptr<Transport> connect() {
+std::unique_ptr<search::Transport> connect() {
   if (!started_by_mpi()) return nullptr;
   return std::make_unique<MpiTransport>();
 }
 
-void warn_without_recovery(const Transport* transport) {
+void warn_without_recovery(const search::Transport* transport) {
   if (transport == nullptr || transport->rank() != 0 || transport->size() == 1) return;
   if (std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) return;  // another MPI, which may differ
   const char* recovery = std::getenv("OMPI_MCA_orte_enable_recovery");

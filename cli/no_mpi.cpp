@@ -3,8 +3,8 @@
 
 namespace crosstate::cli {
 
-std::unique_ptr<Transport> connect() { return nullptr; }
-void warn_without_recovery(const Transport*) {}
+std::unique_ptr<search::Transport> connect() { return nullptr; }
+void warn_without_recovery(const search::Transport*) {}
 void disconnect(bool, int) {}
 
 }  // namespace crosstate::cli

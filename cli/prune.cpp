@@ -20,36 +20,37 @@ std::vector<std::string> settings_of_prune() {
 }
 
 // What changes nothing in this pruning.
-void refuse_idle_in_prune(const Common& common, const RunOptions& options,
+void refuse_idle_in_prune(const Common& common, const pipeline::RunOptions& options,
                           const std::string& model) {
   const std::string& against = options.prune.against;
-  const Model pruned = Model::load(model);
+  const inference::Model pruned = inference::Model::load(model);
   const bool floats =
-      !pruned.quantized() || (!against.empty() && !Model::load(against).quantized());
+      !pruned.quantized() || (!against.empty() && !inference::Model::load(against).quantized());
   refuse_order_of_steps(common, pruned.preparation().has_value(), model);
   refuse_idle(common, [&](const std::string& key) {
-    const std::string why = idle_reason(key, idle_in_prune(options, floats));
+    const std::string why = pipeline::idle_reason(key, pipeline::idle_in_prune(options, floats));
     if (!why.empty()) return why;
-    return idle_reason(key, idle_with_data(options, kind_of(options.data)));
+    return pipeline::idle_reason(
+        key, pipeline::idle_with_data(options, pipeline::kind_of(options.data)));
   });
 }
 
 int prune_command(const Common& common, const std::string& model) {
-  const RunOptions options = configuration(common);
-  validate_prune(options);
+  const pipeline::RunOptions options = configuration(common);
+  pipeline::validate_prune(options);
   refuse_idle_in_prune(common, options, model);
   require_writable_file(common.json);
-  OutputDirectory output = open_output(common, "prune");
+  pipeline::OutputDirectory output = open_output(common, "prune");
   catch_interrupts();
   ThreadPool pool(common.threads);
   Progress progress(common.quiet);
-  const PruneSummary summary =
-      prune_model(model, options, run_context(common, output, pool, progress));
+  const pipeline::PruneSummary summary =
+      pipeline::prune_model(model, options, run_context(common, output, pool, progress));
   progress.finish();
   if (summary.interrupted) return say_interrupted("prune", common, {model});
-  write_result(common, "prune", to_json(summary));
+  write_result(common, "prune", pipeline::to_json(summary));
   if (!common.quiet && common.json != "-") {
-    std::fputs(to_text(prune_table(summary)).c_str(), stdout);
+    std::fputs(report::to_text(pipeline::prune_table(summary)).c_str(), stdout);
   }
   return kOk;
 }

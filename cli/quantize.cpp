@@ -33,40 +33,42 @@ std::vector<std::string> settings_of_quantize() {
 }
 
 int quantize_command(const Common& common, const std::string& file) {
-  RunOptions options = configuration(common);
+  pipeline::RunOptions options = configuration(common);
   refuse_idle_data(common, options.data);
-  refuse_idle(common,
-              [&](const std::string& key) { return idle_reason(key, idle_in_quantize(options)); });
+  refuse_idle(common, [&](const std::string& key) {
+    return pipeline::idle_reason(key, pipeline::idle_in_quantize(options));
+  });
   require_writable_file(common.json);
-  const Model saved = Model::load(file);
+  const inference::Model saved = inference::Model::load(file);
   if (saved.quantized()) fail(file, "is quantized already, expected a float model");
-  Network network = *saved.network();
+  model::Network network = *saved.network();
   network.fold_norms();
   options.model = network.options();
-  const std::optional<Preparation>& preparation = saved.preparation();
+  const std::optional<inference::Preparation>& preparation = saved.preparation();
   refuse_order_of_steps(common, preparation.has_value(), file);
-  OutputDirectory output = open_output(common, "quantize");
+  pipeline::OutputDirectory output = open_output(common, "quantize");
   ThreadPool pool(common.threads);
-  const RunData sets = load_model_data(options, preparation, file, pool);
-  saved.require_fit(sets.test, ModelBackend::kFloat);
+  const pipeline::RunData sets = pipeline::load_model_data(options, preparation, file, pool);
+  saved.require_fit(sets.test, inference::ModelBackend::kFloat);
   say_notes(sets.test);
 
-  network.quantize(options.quant, calibration_batches(sets.training, options), pool);
+  network.quantize(options.quant, pipeline::calibration_batches(sets.training, options), pool);
   const std::filesystem::path out = output.path();
   output.begin({file});
-  const Model rounded(network, preparation, file);
+  const inference::Model rounded(network, preparation, file);
   rounded.save(out / "ptq.safetensors");
-  const std::string site = site_in_floating_point(network);
+  const std::string site = integer::site_in_floating_point(network);
   if (site.empty()) rounded.to_integers().save(out / "ptq.integer.safetensors");
-  const Tally tally = *evaluate_result(network, sets.test, kEvaluationBatch, pool, nullptr);
-  const Readout& readout = sets.test.readout;
-  const MemorySummary memory = count_memory(network);
+  const train::Tally tally =
+      *train::evaluate_result(network, sets.test, kEvaluationBatch, pool, nullptr);
+  const task::Readout& readout = sets.test.readout;
+  const cost::MemorySummary memory = cost::count_memory(network);
   nlohmann::json result = readout.task->to_json(readout, tally.sums);
   result.update({{"model", file},
                  {"data", sets.test.name},
                  {"loss", tally.loss()},
                  {"integer", site.empty()},
-                 {"memory", to_json(memory)}});
+                 {"memory", cost::to_json(memory)}});
   write_result(common, "quantize", result);
   if (!common.quiet && common.json != "-") {
     std::printf("%s: %s %s after rounding, %s\n", (out / "ptq.safetensors").c_str(),

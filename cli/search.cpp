@@ -22,15 +22,15 @@ struct SearchArguments {
   bool retry_failed = false;
 };
 
-FieldList fields_of(RunOptions& run, SearchOptions& options) {
+FieldList fields_of(pipeline::RunOptions& run, search::SearchOptions& options) {
   FieldList list = run.fields();
-  fields(list, options);
+  search::fields(list, options);
   return list;
 }
 
 // The search chooses the bits of every site itself.
 std::vector<std::string> settings_of_search() {
-  std::vector<std::string> keys = run_settings();
+  std::vector<std::string> keys = pipeline::run_settings();
   for (const char* site : {"encoder", "a", "c", "d", "weight", "decoder", "input", "residual",
                            "ssm_output", "activation", "linear", "gate", "state"}) {
     keys.push_back(std::string("!quant.") + site + ".bits");
@@ -39,10 +39,10 @@ std::vector<std::string> settings_of_search() {
   return keys;
 }
 
-std::string idle_in_search(const std::string& key, const RunOptions& run,
-                           const SearchOptions& options) {
-  RunOptions trained = run;
-  if (genome_space(run.model, options.bits, options.states, options.channels).prunes()) {
+std::string idle_in_search(const std::string& key, const pipeline::RunOptions& run,
+                           const search::SearchOptions& options) {
+  pipeline::RunOptions trained = run;
+  if (search::genome_space(run.model, options.bits, options.states, options.channels).prunes()) {
     if (selects({"run.prune", "prune.states", "prune.channels"}, key)) {
       return "search.states and search.channels, which choose what is pruned";
     }
@@ -51,38 +51,40 @@ std::string idle_in_search(const std::string& key, const RunOptions& run,
   if (key == "quant.preset" && run.quant.preset != "analog-64x64") {
     return "search.bits, which chooses the bits of every site";
   }
-  return idle_reason_in_run(key, trained, [&] { return kind_of(run.data); });
+  return pipeline::idle_reason_in_run(key, trained, [&] { return pipeline::kind_of(run.data); });
 }
 
-nlohmann::json json_of(const SearchSummary& summary) {
+nlohmann::json json_of(const search::SearchSummary& summary) {
   nlohmann::json sensitivity = nlohmann::json::array(), trained = nlohmann::json::array();
-  for (const SensitivityPoint& point : summary.sensitivity) {
-    nlohmann::json row = to_json(point.measures);
+  for (const search::SensitivityPoint& point : summary.sensitivity) {
+    nlohmann::json row = search::to_json(point.measures);
     row["site"] = point.site;
     row["bits"] = point.bits;
     sensitivity.push_back(std::move(row));
   }
   for (std::size_t i = 0; i < summary.plan.points.size(); ++i) {
-    nlohmann::json row = to_json(summary.results.outcomes[i]);
+    nlohmann::json row = search::to_json(summary.results.outcomes[i]);
     row["point"] = summary.plan.points[i].name;
     trained.push_back(std::move(row));
   }
-  return {{"reference", to_json(summary.reference)},
+  return {{"reference", search::to_json(summary.reference)},
           {"sensitivity", std::move(sensitivity)},
           {"points", std::move(trained)}};
 }
 
-int finish(const SearchSummary& summary, const Common& common, const SearchArguments& arguments) {
+int finish(const search::SearchSummary& summary, const Common& common,
+           const SearchArguments& arguments) {
   if (!summary.leads) return summary.interrupted ? kInterrupted : kOk;
   if (summary.interrupted) {
     return say_interrupted("search", common, {"--workers", std::to_string(arguments.workers)});
   }
   write_json(common, json_of(summary));
   if (!common.quiet && common.json != "-") {
-    std::printf("%s\n%s", to_text(sensitivity_table(summary)).c_str(),
-                to_text(candidate_table(summary)).c_str());
+    std::printf("%s\n%s", report::to_text(search::sensitivity_table(summary)).c_str(),
+                report::to_text(search::candidate_table(summary)).c_str());
     if (summary.results.failed > 0) {
-      std::fputs(to_text(failure_table(summary.plan, summary.results)).c_str(), stdout);
+      std::fputs(report::to_text(search::failure_table(summary.plan, summary.results)).c_str(),
+                 stdout);
     }
     std::printf("results in %s: sensitivity.csv, proxy-front.csv, front.csv, report.html\n",
                 common.out.c_str());
@@ -91,20 +93,20 @@ int finish(const SearchSummary& summary, const Common& common, const SearchArgum
 }
 
 int search_command(const Common& common, const SearchArguments& arguments) {
-  RunOptions run;
-  SearchOptions options;
+  pipeline::RunOptions run;
+  search::SearchOptions options;
   FieldList list = fields_of(run, options);
   read_settings(common, list);
   if (!common.data.empty()) run.data.directory = common.data;
   if (common.threads > 0) options.threads = common.threads;
-  validate(run);
-  validate(options);
+  pipeline::validate(run);
+  search::validate(options);
   refuse_idle(common, [&](const std::string& key) { return idle_in_search(key, run, options); });
   require_writable_file(common.json);
-  SearchContext context;
+  search::SearchContext context;
   context.directory = common.out;
   context.earlier = earlier_of(common);
-  context.opened = [&](const OutputDirectory& output) { say_about(output, common); };
+  context.opened = [&](const pipeline::OutputDirectory& output) { say_about(output, common); };
   context.retry_failed = arguments.retry_failed;
   context.workers = arguments.workers;
   context.transport = connect();
@@ -114,14 +116,15 @@ int search_command(const Common& common, const SearchArguments& arguments) {
   if (!common.quiet) {
     warn_without_recovery(context.transport.get());
     context.say = [](const std::string& what) { std::fprintf(stderr, "%s\n", what.c_str()); };
-    context.report = [](const SweepProgress& progress) {
+    context.report = [](const search::SweepProgress& progress) {
       const bool failed = progress.outcome.status == "failed";
-      std::fprintf(stderr, "  %s: %s, %s s\n", progress.task.c_str(),
-                   failed ? progress.outcome.error.c_str() : headline(progress.outcome).c_str(),
-                   fixed(progress.outcome.seconds, 1).c_str());
+      std::fprintf(
+          stderr, "  %s: %s, %s s\n", progress.task.c_str(),
+          failed ? progress.outcome.error.c_str() : search::headline(progress.outcome).c_str(),
+          fixed(progress.outcome.seconds, 1).c_str());
     };
   }
-  const SearchSummary summary = run_search(run, options, std::move(context));
+  const search::SearchSummary summary = search::run_search(run, options, std::move(context));
   const int code = finish(summary, common, arguments);
   disconnect(summary.lost_a_rank, code);
   return code;
@@ -141,8 +144,8 @@ void add_search(Command root) {
       .show_default();
   Option retry = command.add("--retry-failed", arguments->retry_failed,
                              "With --resume: train again what failed");
-  RunOptions run;
-  SearchOptions options;
+  pipeline::RunOptions run;
+  search::SearchOptions options;
   Uses uses;
   uses.out = "Directory of sweep.sqlite, tables, report and models; seen by all ranks";
   uses.threads = "Threads of each task (search.threads); 0: as the configuration says";

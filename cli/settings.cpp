@@ -19,13 +19,13 @@ namespace crosstate::cli {
 namespace {
 
 struct Everything {
-  RunOptions run;
-  SweepSettings sweep;
-  SearchOptions search;
-  PopulationOptions population;
+  pipeline::RunOptions run;
+  search::SweepSettings sweep;
+  search::SearchOptions search;
+  device::PopulationOptions population;
   CostOptions cost;
-  PeerOptions peers;
-  CellLaw cells;
+  cost::PeerOptions peers;
+  circuit::CellLaw cells;
   BenchOptions bench;
 };
 
@@ -143,12 +143,12 @@ const FieldList& all_settings() {
   static Everything values;
   static const FieldList list = [] {
     FieldList all = values.run.fields();
-    fields(all, values.sweep);
-    fields(all, values.search);
-    fields(all, values.population);
+    search::fields(all, values.sweep);
+    search::fields(all, values.search);
+    device::fields(all, values.population);
     fields(all, values.cost);
-    fields(all, values.peers);
-    fields(all, values.cells);
+    cost::fields(all, values.peers);
+    circuit::fields(all, values.cells);
     add_stream_settings(all);
     for (const Bench which : {Bench::kTrain, Bench::kScan, Bench::kInfer, Bench::kArray}) {
       FieldList bench;

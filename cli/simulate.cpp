@@ -29,36 +29,36 @@ struct Extra {
   int states = 0;     // sequences that the errors of states are measured on
 };
 
-RunOptions options_of(const Common& common, const Extra& extra) {
-  RunOptions options = configuration(common);
+pipeline::RunOptions options_of(const Common& common, const Extra& extra) {
+  pipeline::RunOptions options = configuration(common);
   if (extra.chips > 0) options.simulate.chips = extra.chips;
   if (!extra.times.empty()) options.simulate.times = extra.times;
-  validate(options);
-  require_possible(options.target, options.simulate);
+  pipeline::validate(options);
+  simulate::require_possible(options.target, options.simulate);
   refuse_idle_data(common, options.data);
   refuse_idle(common, [&](const std::string& key) {
-    return idle_reason(key, idle_on_chips(options.target, options.simulate));
+    return pipeline::idle_reason(key, pipeline::idle_on_chips(options.target, options.simulate));
   });
   return options;
 }
 
 std::vector<std::string> settings_of_simulate() {
-  std::vector<std::string> keys = test_data_settings();
-  for (std::string& key : target_settings()) keys.push_back(std::move(key));
+  std::vector<std::string> keys = pipeline::test_data_settings();
+  for (std::string& key : pipeline::target_settings()) keys.push_back(std::move(key));
   for (const char* key : {"run.seed", "simulate."}) keys.push_back(key);
   return keys;
 }
 
 // What decides the result of every chip.
-nlohmann::json identity_of(const RunOptions& options, const IntegerNetwork& network,
-                           const Dataset& test) {
-  IntegerNetwork numbers = network;
+nlohmann::json identity_of(const pipeline::RunOptions& options,
+                           const integer::IntegerNetwork& network, const data::Dataset& test) {
+  integer::IntegerNetwork numbers = network;
   numbers.scheme.reset();  // which no chip computes with
   // More chips may join.
-  nlohmann::json identity = RunIdentity().settings(
+  nlohmann::json identity = pipeline::RunIdentity().settings(
       options, {"simulate.", "!simulate.chips", "device.", "crossbar.", "wires.", "external."});
-  identity.update({{"model", {{"checksum", checksum(to_tensors(numbers))}}},
-                   {"data", {{"test", data_identity(test)}}},
+  identity.update({{"model", {{"checksum", train::checksum(integer::to_tensors(numbers))}}},
+                   {"data", {{"test", train::data_identity(test)}}},
                    {"seed", options.seed}});
   return identity;
 }
@@ -76,63 +76,65 @@ std::vector<std::string> arguments_of(const Extra& extra) {
 }
 
 int simulate_command(const Common& common, const Extra& extra) {
-  const RunOptions options = options_of(common, extra);
+  const pipeline::RunOptions options = options_of(common, extra);
   require_writable_file(common.json);
   catch_interrupts();
-  const Model model = Model::load(extra.model);
-  const IntegerNetwork network = model.integers();
-  OutputDirectory output = open_output(common, "simulate");
+  const inference::Model model = inference::Model::load(extra.model);
+  const integer::IntegerNetwork network = model.integers();
+  pipeline::OutputDirectory output = open_output(common, "simulate");
   const fs::path page = output.path() / "simulate.html";
   require_writable_file(page.string());
   refuse_order_of_steps(common, model.preparation().has_value(), extra.model);
   ThreadPool pool(common.threads);
-  const Dataset test = load_test_data(options.data, model.preparation(), extra.model, pool);
-  model.require_fit(test, ModelBackend::kInteger);
+  const data::Dataset test =
+      pipeline::load_test_data(options.data, model.preparation(), extra.model, pool);
+  model.require_fit(test, inference::ModelBackend::kInteger);
   say_notes(test);
 
   output.begin({extra.model});
   Progress progress(common.quiet);
-  SimulateJournal journal(output.path() / "simulate.jsonl", identity_of(options, network, test),
-                          common.resume);
-  SimulateContext context;
+  simulate::SimulateJournal journal(output.path() / "simulate.jsonl",
+                                    identity_of(options, network, test), common.resume);
+  simulate::SimulateContext context;
   context.stop = interrupted;
   context.known = [&](int chip, std::size_t age) { return journal.find(chip, age); };
-  context.finished = [&](int chip, std::size_t age, const SimulateJournal::Sums& sums) {
+  context.finished = [&](int chip, std::size_t age, const simulate::SimulateJournal::Sums& sums) {
     journal.add(chip, age, sums);
     progress.show("chip " + std::to_string(chip + 1) + "/" +
                   std::to_string(options.simulate.chips) + ": " +
-                  test.readout.task->primary().text(primary_value(test.readout, sums)));
+                  test.readout.task->primary().text(task::primary_value(test.readout, sums)));
   };
   context.known_chunk = [&](int chip, std::size_t age, std::size_t first, std::size_t last) {
     return journal.find_chunk(chip, age, first, last);
   };
   context.finished_chunk = [&](int chip, std::size_t age, std::size_t first, std::size_t last,
-                               const SimulateJournal::Sums& sums) {
+                               const simulate::SimulateJournal::Sums& sums) {
     journal.add_chunk(chip, age, first, last, sums);
     if (!options.target.external.used()) return;
     progress.show("external chip: " + std::to_string(last) + " sequences");
   };
-  const SimulateSummary summary =
-      simulate(network, test, options.target, options.simulate, options.seed, pool, context);
+  const simulate::SimulateSummary summary = simulate::simulate(
+      network, test, options.target, options.simulate, options.seed, pool, context);
   progress.finish();
   if (summary.interrupted) return say_interrupted("simulate", common, arguments_of(extra));
 
-  StateErrors errors;
+  simulate::StateErrors errors;
   if (extra.states > 0) {
-    errors = state_errors(network, test, options.target, options.seed, summary.ages.back().seconds,
-                          static_cast<std::size_t>(extra.states));
+    errors =
+        simulate::state_errors(network, test, options.target, options.seed,
+                               summary.ages.back().seconds, static_cast<std::size_t>(extra.states));
   }
-  nlohmann::json result = to_json(summary);
+  nlohmann::json result = pipeline::to_json(summary);
   result["model"] = extra.model;
   result["data"] = test.name;
   if (!test.notes.empty()) result["notes"] = test.notes;
   result["seed"] = options.seed;
   result["target"] = common.target.empty() ? "settings" : common.target;
-  if (extra.states > 0) result["state_errors"] = to_json(errors);
-  write_file(page, to_html(chips_report(extra.model, summary, errors)));
+  if (extra.states > 0) result["state_errors"] = pipeline::to_json(errors);
+  write_file(page, report::to_html(pipeline::chips_report(extra.model, summary, errors)));
   write_result(common, "simulate", result);
   if (!common.quiet && common.json != "-") {
-    std::fputs(to_text(chips_table(summary)).c_str(), stdout);
+    std::fputs(report::to_text(pipeline::chips_table(summary)).c_str(), stdout);
     std::printf(
         "\n%zu arrays, %.1f %% of their pairs in use, %zu conversions per step; report: %s\n",
         summary.arrays, 100 * summary.utilisation, summary.conversions_per_step, page.c_str());

@@ -41,7 +41,7 @@ class Streamer {
  public:
   enum class Lines { kNone, kPerSequence, kPerStep };
 
-  Streamer(const Model& model, Lines lines)
+  Streamer(const inference::Model& model, Lines lines)
       : stream_(model.stream("standard input")), readout_(model.readout()), lines_(lines) {}
 
   /// Values that make up one step on the input: samples, or one per input.
@@ -68,19 +68,19 @@ class Streamer {
 
  private:
   void print() const {
-    const IntegerResult result = stream_.result();
+    const integer::IntegerResult result = stream_.result();
     const std::vector<float> outputs = result.logits();
     std::string line = std::to_string(stream_.steps());
     for (const std::string& field :
-         readout_.task->answer(readout_, Output(outputs, result.best()))) {
-      line += ',' + csv_field(field);
+         readout_.task->answer(readout_, task::Output(outputs, result.best()))) {
+      line += ',' + formats::csv_field(field);
     }
     std::printf("%s\n", line.c_str());
     flush_output();
   }
 
-  ModelStream stream_;
-  Readout readout_;
+  inference::ModelStream stream_;
+  task::Readout readout_;
   Lines lines_;
   long long all_steps_ = 0, sequences_ = 0;
 };
@@ -158,7 +158,7 @@ Streamer::Lines lines_of(const Common& common, const StreamOptions& options) {
 int stream_command(const Common& common, const std::string& model) {
   const StreamOptions options = stream_options(common);
   require_writable_file(common.json);
-  Streamer streamer(Model::load(model), lines_of(common, options));
+  Streamer streamer(inference::Model::load(model), lines_of(common, options));
   const auto output = prepare_out(common, "stream");
   Input in(STDIN_FILENO, "standard input");
   if (options.input == "raw") {

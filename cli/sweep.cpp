@@ -28,7 +28,7 @@ std::string key_of(const std::string& assignment) {
 }
 
 // --config before the file's settings; --set, --data, --seed and --threads after them.
-SweepOverrides overrides_of(const Common& common) {
+search::SweepOverrides overrides_of(const Common& common) {
   Common before, after = common;
   before.command = common.command;
   before.settings = common.settings;
@@ -36,7 +36,7 @@ SweepOverrides overrides_of(const Common& common) {
   after.config.clear();
   if (!common.data.empty()) after.set.push_back("data.directory=" + common.data);
   if (common.threads > 0) after.set.push_back("sweep.threads=" + std::to_string(common.threads));
-  SweepOverrides overrides;
+  search::SweepOverrides overrides;
   overrides.inputs = true;
   overrides.before = [before](FieldList& list) { read_settings(before, list); };
   overrides.after = [after](FieldList& list) { read_settings(after, list); };
@@ -45,22 +45,22 @@ SweepOverrides overrides_of(const Common& common) {
   return overrides;
 }
 
-std::string line_of(const SweepProgress& progress) {
-  const Outcome& outcome = progress.outcome;
+std::string line_of(const search::SweepProgress& progress) {
+  const search::Outcome& outcome = progress.outcome;
   std::string line = "[" + std::to_string(progress.finished) + "/" +
                      std::to_string(progress.points) + "] " + progress.task + ": ";
   if (outcome.status == "failed") return line + "FAILED: " + outcome.error;
-  line += headline(outcome);
+  line += search::headline(outcome);
   if (progress.is_point) {
     line += ", " + bytes_text(static_cast<std::size_t>(outcome.metric("bytes")));
   }
   return line + ", " + fixed(outcome.seconds, 1) + " s";
 }
 
-nlohmann::json json_of(const SweepPlan& plan, const SweepSummary& summary) {
+nlohmann::json json_of(const search::SweepPlan& plan, const search::SweepSummary& summary) {
   nlohmann::json points = nlohmann::json::array();
   for (std::size_t i = 0; i < plan.points.size(); ++i) {
-    nlohmann::json point = to_json(summary.results.outcomes[i]);
+    nlohmann::json point = search::to_json(summary.results.outcomes[i]);
     point["point"] = plan.points[i].name;
     for (const auto& [key, value] : plan.points[i].values) point["settings"][key] = value;
     points.push_back(std::move(point));
@@ -71,23 +71,27 @@ nlohmann::json json_of(const SweepPlan& plan, const SweepSummary& summary) {
           {"points", std::move(points)}};
 }
 
-void print_tables(const SweepPlan& plan, const SweepResults& results, const Common& common) {
-  std::fputs(to_text(summary_table(plan, results)).c_str(), stdout);
+void print_tables(const search::SweepPlan& plan, const search::SweepResults& results,
+                  const Common& common) {
+  std::fputs(report::to_text(search::summary_table(plan, results)).c_str(), stdout);
   if (results.failed > 0) {
     std::printf("\n%zu of %zu points failed:\n%s", results.failed, plan.points.size(),
-                to_text(failure_table(plan, results)).c_str());
+                report::to_text(search::failure_table(plan, results)).c_str());
   }
   std::printf("results in %s: results.csv, front.csv, report.html, sweep.sqlite\n",
               common.out.c_str());
 }
 
 int dump(const Common& common) {
-  if (!Store::exists(common.out)) fail(common.out, "holds no sweep, expected sweep.sqlite in it");
-  std::fputs(dump_csv(Store(common.out, Store::Access::kRead)).c_str(), stdout);
+  if (!search::Store::exists(common.out))
+    fail(common.out, "holds no sweep, expected sweep.sqlite in it");
+  std::fputs(search::dump_csv(search::Store(common.out, search::Store::Access::kRead)).c_str(),
+             stdout);
   return kOk;
 }
 
-int finish(const SweepPlan& plan, const SweepSummary& summary, const Common& common) {
+int finish(const search::SweepPlan& plan, const search::SweepSummary& summary,
+           const Common& common) {
   if (!summary.leads) return summary.interrupted ? kInterrupted : kOk;
   write_json(common, json_of(plan, summary));
   if (!common.quiet && common.json != "-") print_tables(plan, summary.results, common);
@@ -100,13 +104,14 @@ int sweep_command(const Common& common, const SweepArguments& arguments) {
     return dump(common);
   }
   if (arguments.file.empty()) fail("sweep", "no FILE, expected a sweep file");
-  const SweepPlan plan = read_plan(arguments.file, overrides_of(common));
-  refuse_idle(common, [&](const std::string& key) { return idle_reason_in_plan(plan, key); });
+  const search::SweepPlan plan = search::read_plan(arguments.file, overrides_of(common));
+  refuse_idle(common,
+              [&](const std::string& key) { return search::idle_reason_in_plan(plan, key); });
   require_writable_file(common.json);
-  SweepContext context;
+  search::SweepContext context;
   context.directory = common.out;
   context.earlier = earlier_of(common);
-  context.opened = [&](const OutputDirectory& output) { say_about(output, common); };
+  context.opened = [&](const pipeline::OutputDirectory& output) { say_about(output, common); };
   context.retry_failed = arguments.retry_failed;
   context.workers = arguments.workers;
   context.transport = connect();
@@ -115,11 +120,11 @@ int sweep_command(const Common& common, const SweepArguments& arguments) {
   context.note = say_once();
   if (!common.quiet) {
     warn_without_recovery(context.transport.get());
-    context.report = [](const SweepProgress& progress) {
+    context.report = [](const search::SweepProgress& progress) {
       std::fprintf(stderr, "%s\n", line_of(progress).c_str());
     };
   }
-  const SweepSummary summary = run_sweep(plan, std::move(context));
+  const search::SweepSummary summary = search::run_sweep(plan, std::move(context));
   const int code =
       summary.leads && summary.interrupted
           ? say_interrupted("sweep", common,
@@ -148,14 +153,14 @@ void add_sweep(Command root) {
                              "With --resume: run points again that failed");
   Option dump = command.add("--dump", arguments->dump,
                             "Only print the results in --out as CSV, sorted and without times");
-  RunOptions defaults;
-  SweepSettings settings;
+  pipeline::RunOptions defaults;
+  search::SweepSettings settings;
   FieldList list = defaults.fields();
-  fields(list, settings);
+  search::fields(list, settings);
   Uses uses;
   uses.out = "Directory of sweep.sqlite, tables, report and models; seen by all ranks";
   uses.threads = "Threads of each point (sweep.threads); 0: as the sweep file says";
-  uses.settings = run_settings();
+  uses.settings = pipeline::run_settings();
   uses.settings.push_back("sweep.");
   add_common(command, *common, uses, list);
   retry.needs(command.option("--resume"));

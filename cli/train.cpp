@@ -13,20 +13,21 @@ namespace crosstate::cli {
 namespace {
 
 int train_command(const Common& common) {
-  const RunOptions options = configuration(common);
+  const pipeline::RunOptions options = configuration(common);
   refuse_idle_in_run(common, options);
   require_writable_file(common.json);
-  require_data(options);
-  OutputDirectory output = open_output(common, "train");
+  pipeline::require_data(options);
+  pipeline::OutputDirectory output = open_output(common, "train");
   catch_interrupts();
   ThreadPool pool(common.threads);
   Progress progress(common.quiet);
-  const RunSummary summary = run(options, run_context(common, output, pool, progress));
+  const pipeline::RunSummary summary =
+      pipeline::run(options, run_context(common, output, pool, progress));
   progress.finish();
   if (summary.interrupted) return say_interrupted("train", common);
-  write_json(common, to_json(summary));
+  write_json(common, pipeline::to_json(summary));
   if (!common.quiet && common.json != "-")
-    std::fputs(to_text(summary_table(summary)).c_str(), stdout);
+    std::fputs(report::to_text(pipeline::summary_table(summary)).c_str(), stdout);
   return kOk;
 }
 
@@ -37,7 +38,7 @@ void add_train(Command root) {
       "train", "Train, quantize and train on; leaves the models and summary.json in --out");
   auto common = std::make_shared<Common>();
   common->out = "out/train";
-  add_common(command, *common, {.target = true, .settings = run_settings()});
+  add_common(command, *common, {.target = true, .settings = pipeline::run_settings()});
   command.action([common] { return train_command(*common); });
 }
 

@@ -17,7 +17,7 @@ if(NOT CROSSTATE_CHART_JS)
     "or chart.umd.js, version 3 or 4.")
 endif()
 
-# Writes a C++ source that defines crosstate::embedded::<name>() as the bytes of a file.
+# Writes a C++ source that defines crosstate::report::embedded::<name>() as the bytes of a file.
 function(crosstate_embed target name file)
   set(source ${CMAKE_CURRENT_BINARY_DIR}/embedded/${name}.cpp)
   if(NOT EXISTS ${source} OR ${file} IS_NEWER_THAN ${source}
@@ -34,7 +34,7 @@ function(crosstate_embed target name file)
 "// Generated from ${file}.
 #include \"crosstate/report/embedded.h\"
 
-namespace crosstate::embedded {
+namespace crosstate::report::embedded {
 namespace {
 const unsigned char kBytes[] = {
 ${bytes}
@@ -43,7 +43,7 @@ ${bytes}
 
 std::string_view ${name}() { return {reinterpret_cast<const char*>(kBytes), sizeof kBytes}; }
 
-}  // namespace crosstate::embedded
+}  // namespace crosstate::report::embedded
 ")
   endif()
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})

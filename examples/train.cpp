@@ -16,8 +16,8 @@
 using namespace crosstate;
 
 // Sines of 2 to 3 (slow) or 5 to 6 (fast) periods, with any phase and noise.
-Dataset oscillations(std::size_t count, std::uint64_t seed) {
-  Dataset set;
+data::Dataset oscillations(std::size_t count, std::uint64_t seed) {
+  data::Dataset set;
   set.name = "oscillations";
   set.count = count;
   set.length = 64;
@@ -38,47 +38,48 @@ Dataset oscillations(std::size_t count, std::uint64_t seed) {
 }
 
 // The first `count` sequences, in the layout of the kernels.
-Batch batch_of(const Dataset& set, std::size_t count) {
+data::Batch batch_of(const data::Dataset& set, std::size_t count) {
   std::vector<std::uint32_t> order(count);
   std::iota(order.begin(), order.end(), 0u);
-  Batch batch;
-  fill_batch(set, order, 28, batch);
+  data::Batch batch;
+  data::fill_batch(set, order, 28, batch);
   return batch;
 }
 
 int main() {
-  const Dataset training = oscillations(400, 1), validation = oscillations(100, 2);
-  const Dataset test = oscillations(200, 3);
+  const data::Dataset training = oscillations(400, 1), validation = oscillations(100, 2);
+  const data::Dataset test = oscillations(200, 3);
   ThreadPool pool(2);
 
   // In floating point.
-  ModelOptions model;
+  model::ModelOptions model;
   model.channels = 6;
   model.states = 6;
   model.layers = 1;
   model.dt_min = 0.02;
   model.dt_max = 0.5;
-  Network network(model, {.inputs = 1, .outputs = 2}, 1);
-  TrainOptions options;
+  model::Network network(model, {.inputs = 1, .outputs = 2}, 1);
+  train::TrainOptions options;
   options.epochs = 6;
   options.batch = 20;
   options.learning_rate = 0.02;
-  TrainContext context;
+  train::TrainContext context;
   context.pool = &pool;
-  train(network, training, validation, options, context);
-  std::printf("float: %.1f %%\n", 100 * evaluate_metric(network, test, 100, pool));
+  train::train(network, training, validation, options, context);
+  std::printf("float: %.1f %%\n", 100 * train::evaluate_metric(network, test, 100, pool));
 
   // Rounded, the state included, and trained on with the rounding inside the loop.
-  network.quantize(quant_preset("w8a8s8"), std::vector{batch_of(training, 64)}, pool);
-  std::printf("rounded: %.1f %%\n", 100 * evaluate_metric(network, test, 100, pool));
+  network.quantize(quant::quant_preset("w8a8s8"), std::vector{batch_of(training, 64)}, pool);
+  std::printf("rounded: %.1f %%\n", 100 * train::evaluate_metric(network, test, 100, pool));
   options.epochs = 4;
-  train(network, training, validation, options, context);
+  train::train(network, training, validation, options, context);
   network.fold_norms();
-  std::printf("trained with rounding: %.1f %%\n", 100 * evaluate_metric(network, test, 100, pool));
+  std::printf("trained with rounding: %.1f %%\n",
+              100 * train::evaluate_metric(network, test, 100, pool));
 
   // As whole numbers.
-  const IntegerNetwork integers = to_integers(network);
-  IntegerStream stream(integers);
+  const integer::IntegerNetwork integers = integer::to_integers(network);
+  integer::IntegerStream stream(integers);
   std::size_t correct = 0;
   for (std::size_t i = 0; i < test.count; ++i) {
     stream.reset();
@@ -90,9 +91,11 @@ int main() {
 
   const std::filesystem::path file =
       std::filesystem::temp_directory_path() / "oscillations.integer.safetensors";
-  write_safetensors(file, to_tensors(integers));
-  const IntegerNetwork loaded = integer_network_from(read_safetensors(file), file);
+  formats::write_safetensors(file, integer::to_tensors(integers));
+  const integer::IntegerNetwork loaded =
+      integer::integer_network_from(formats::read_safetensors(file), file);
   std::filesystem::remove(file);
-  const bool same = to_tensors(loaded).tensors.size() == to_tensors(integers).tensors.size();
+  const bool same =
+      integer::to_tensors(loaded).tensors.size() == integer::to_tensors(integers).tensors.size();
   return accuracy > 0.9 && same ? 0 : 1;
 }

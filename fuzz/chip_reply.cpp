@@ -11,7 +11,7 @@ namespace {
 
 std::vector<double> currents(const std::string& bytes, std::size_t piece) {
   std::vector<double> found(6);
-  ReplyReader reader("fuzz", kReply, 2, found);
+  hardware::ReplyReader reader("fuzz", hardware::kReply, 2, found);
   for (std::size_t i = 0; i < bytes.size(); i += piece) {
     reader.take(std::string_view(bytes).substr(i, piece));
   }

@@ -3,8 +3,8 @@
 #include "fuzz/target.h"
 
 void crosstate::fuzz::read(const std::string& bytes) {
-  const Matrix matrix = parse_csv(bytes, "fuzz.csv");
+  const formats::Matrix matrix = formats::parse_csv(bytes, "fuzz.csv");
   require(matrix.rows * matrix.columns == matrix.values.size(), "a full matrix");
-  const Matrix again = parse_csv(format_csv(matrix), "written.csv");
+  const formats::Matrix again = formats::parse_csv(formats::format_csv(matrix), "written.csv");
   require(again.rows == matrix.rows && again.values == matrix.values, "a file that reads back");
 }

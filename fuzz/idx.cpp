@@ -3,7 +3,7 @@
 #include "fuzz/target.h"
 
 void crosstate::fuzz::read(const std::string& bytes) {
-  const IdxArray array = parse_idx(bytes, "fuzz.idx");
+  const data::IdxArray array = data::parse_idx(bytes, "fuzz.idx");
   std::size_t total = 1;
   for (const std::uint32_t d : array.dimensions) total *= d;
   require(!array.dimensions.empty(), "at least one dimension");

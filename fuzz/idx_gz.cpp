@@ -4,5 +4,5 @@
 #include "fuzz/target.h"
 
 void crosstate::fuzz::read(const std::string& bytes) {
-  parse_idx(unpack_gzip(bytes, "fuzz.gz"), "fuzz.gz");
+  data::parse_idx(unpack_gzip(bytes, "fuzz.gz"), "fuzz.gz");
 }

@@ -11,23 +11,24 @@ namespace {
 
 using namespace crosstate;
 
-IntegerNetwork network_of(const std::string& bytes) {
-  return integer_network_from(parse_safetensors(bytes, "fuzz.safetensors"), "fuzz.safetensors");
+integer::IntegerNetwork network_of(const std::string& bytes) {
+  return integer::integer_network_from(formats::parse_safetensors(bytes, "fuzz.safetensors"),
+                                       "fuzz.safetensors");
 }
 
 }  // namespace
 
 void crosstate::fuzz::read(const std::string& bytes) {
-  const IntegerNetwork network = network_of(bytes);
-  const std::string written = format_safetensors(to_tensors(network));
-  require(format_safetensors(to_tensors(network_of(written))) == written,
+  const integer::IntegerNetwork network = network_of(bytes);
+  const std::string written = formats::format_safetensors(integer::to_tensors(network));
+  require(formats::format_safetensors(integer::to_tensors(network_of(written))) == written,
           "a network that reads back");
-  const Certificate certificate = certify(network);
+  const integer::Certificate certificate = integer::certify(network);
   require(certificate.fits_int64 && certificate.longest_sequence > 0,
           "a network whose numbers fit 64 bits");
-  count_memory(network);
-  ReferenceExecutor executor(network);
-  IntegerStream stream(network);
+  cost::count_memory(network);
+  integer::ReferenceExecutor executor(network);
+  integer::IntegerStream stream(network);
   const std::int64_t steps = std::min<std::int64_t>(5, certificate.longest_sequence);
   for (std::int64_t t = 0; t < steps; ++t) {
     // Both ends of the input's codes: sums at their largest.
@@ -35,7 +36,7 @@ void crosstate::fuzz::read(const std::string& bytes) {
                                           t % 2 == 0 ? network.input.high : network.input.low);
     executor.step(codes);
     stream.step_codes(codes);
-    const IntegerResult wanted = executor.result(), got = stream.result();
+    const integer::IntegerResult wanted = executor.result(), got = stream.result();
     require(got.scores == wanted.scores && got.shift == wanted.shift,
             "the same scores of every executor");
     got.logits();

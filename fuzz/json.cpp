@@ -7,7 +7,7 @@
 void crosstate::fuzz::read(const std::string& bytes) {
   const nlohmann::json values = nlohmann::json::parse(bytes, nullptr, false);
   if (values.is_discarded()) fail("fuzz.json", "not JSON");
-  RunOptions options;
+  pipeline::RunOptions options;
   options.fields().from_json(values, "fuzz.json");
   check_options(options);
 }

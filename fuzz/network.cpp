@@ -8,13 +8,14 @@ namespace {
 
 using namespace crosstate;
 
-Network network_of(const std::string& bytes) {
-  return Network::from_tensors(parse_safetensors(bytes, "fuzz.safetensors"), "fuzz.safetensors");
+model::Network network_of(const std::string& bytes) {
+  return model::Network::from_tensors(formats::parse_safetensors(bytes, "fuzz.safetensors"),
+                                      "fuzz.safetensors");
 }
 
-void evaluate(Network& network) {
+void evaluate(model::Network& network) {
   static ThreadPool pool(1);
-  Dataset set;
+  data::Dataset set;
   set.count = 3;
   set.length = 5;
   set.channels = static_cast<std::size_t>(network.task().inputs);
@@ -22,20 +23,21 @@ void evaluate(Network& network) {
   set.targets.assign(set.count, 0);
   set.readout.names.resize(static_cast<std::size_t>(network.task().outputs));
   const std::uint32_t order[] = {0, 1, 2};
-  Batch batch;
-  fill_batch(set, order, static_cast<std::size_t>(network.options().block_length), batch);
+  data::Batch batch;
+  data::fill_batch(set, order, static_cast<std::size_t>(network.options().block_length), batch);
   std::vector<float> logits;
-  const BatchResult result = network.evaluate(batch, pool, &logits);
-  fuzz::require(primary_value(set.readout, result.sums) <= 1, "at most as many hits as sequences");
+  const model::BatchResult result = network.evaluate(batch, pool, &logits);
+  fuzz::require(task::primary_value(set.readout, result.sums) <= 1,
+                "at most as many hits as sequences");
 }
 
 }  // namespace
 
 void crosstate::fuzz::read(const std::string& bytes) {
-  Network network = network_of(bytes);
-  const std::string written = format_safetensors(network.to_tensors());
-  require(format_safetensors(network_of(written).to_tensors()) == written,
+  model::Network network = network_of(bytes);
+  const std::string written = formats::format_safetensors(network.to_tensors());
+  require(formats::format_safetensors(network_of(written).to_tensors()) == written,
           "a network that reads back");
-  count_memory(network);
+  cost::count_memory(network);
   evaluate(network);
 }

@@ -8,10 +8,10 @@
 namespace crosstate::fuzz {
 
 /// Validates the options, then writes and reads them in each form: all must agree.
-inline void check_options(RunOptions& options) {
-  validate(options);
+inline void check_options(pipeline::RunOptions& options) {
+  pipeline::validate(options);
   const std::string json = exact_json_text(options.fields().to_json());
-  RunOptions from_toml, from_json;
+  pipeline::RunOptions from_toml, from_json;
   from_toml.fields().parse_toml(options.fields().to_toml(), "written.toml");
   from_json.fields().from_json(options.fields().to_json(), "written.json");
   require(exact_json_text(from_toml.fields().to_json()) == json, "TOML that reads back");

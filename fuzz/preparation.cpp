@@ -5,17 +5,17 @@
 
 void crosstate::fuzz::read(const std::string& bytes) {
   const std::string where = "fuzz.safetensors";
-  const std::optional<Preparation> preparation =
-      Preparation::load(parse_safetensors(bytes, where), where);
+  const std::optional<inference::Preparation> preparation =
+      inference::Preparation::load(formats::parse_safetensors(bytes, where), where);
   if (!preparation) return;
-  Safetensors model;
+  formats::Safetensors model;
   preparation->save(model);
-  const std::string written = format_safetensors(model);
-  Safetensors again;
-  Preparation::load(parse_safetensors(written, where), where)->save(again);
-  require(format_safetensors(again) == written, "a preparation that reads back");
+  const std::string written = formats::format_safetensors(model);
+  formats::Safetensors again;
+  inference::Preparation::load(formats::parse_safetensors(written, where), where)->save(again);
+  require(formats::format_safetensors(again) == written, "a preparation that reads back");
   if (!preparation->front_end) return;
-  FrontEndStream stream(*preparation->front_end);
+  data::FrontEndStream stream(*preparation->front_end);
   std::vector<float> frames;
   stream.push(std::vector<float>(300, 0.25f), frames);
   require(frames.size() % preparation->front_end->features() == 0, "whole frames");

@@ -5,13 +5,13 @@
 #include "fuzz/target.h"
 
 void crosstate::fuzz::read(const std::string& bytes) {
-  std::vector<std::string> names = parse_recording_list(bytes);
+  std::vector<std::string> names = data::parse_recording_list(bytes);
   std::string text;
   for (const std::string& name : names) {
     require(!name.empty() && name.find('\n') == std::string::npos, "a name of one line");
     text += name + ".wav\n";
   }
-  require(parse_recording_list(text) == names, "a list that reads back");
+  require(data::parse_recording_list(text) == names, "a list that reads back");
   std::sort(names.begin(), names.end());
   require(std::adjacent_find(names.begin(), names.end()) == names.end(), "every name once");
 }

@@ -4,7 +4,7 @@
 #include "fuzz/options.h"
 
 void crosstate::fuzz::read(const std::string& bytes) {
-  RunOptions options;
+  pipeline::RunOptions options;
   FieldList list = options.fields();
   std::istringstream lines(bytes);
   for (std::string line; std::getline(lines, line);) list.set(line);

@@ -27,6 +27,6 @@ class MemoryFile {
 
 void crosstate::fuzz::read(const std::string& bytes) {
   const MemoryFile file(bytes);
-  const Sound sound = read_sound(file.path(), 60);
+  const data::Sound sound = data::read_sound(file.path(), 60);
   require(!sound.samples.empty() && sound.sample_rate > 0, "samples at a rate");
 }

@@ -4,10 +4,10 @@
 #include "fuzz/target.h"
 
 void crosstate::fuzz::read(const std::string& bytes) {
-  const Technology t = parse_technology(bytes, "fuzz.toml");
-  require(t.constants.size() == constants_of(t.kind).size(), "every constant of its kind");
+  const cost::Technology t = cost::parse_technology(bytes, "fuzz.toml");
+  require(t.constants.size() == cost::constants_of(t.kind).size(), "every constant of its kind");
   for (const auto& [name, constant] : t.constants) {
-    const Range& v = constant.value;
+    const cost::Range& v = constant.value;
     require(v.low <= v.typical && v.typical <= v.high, name + " rises");
     require(!constant.source.empty(), name + " has a source");
   }

@@ -2,7 +2,7 @@
 #include "fuzz/options.h"
 
 void crosstate::fuzz::read(const std::string& bytes) {
-  RunOptions options;
+  pipeline::RunOptions options;
   options.fields().parse_toml(bytes, "fuzz.toml");
   check_options(options);
 }

@@ -28,15 +28,15 @@ class ArrayCommand : public Cli {
   // Files G.csv and V.csv; cells from 1 to 100 uS, some of them open or of 10 mS.
   void write_random_array(std::size_t rows, std::size_t columns) const {
     Random random(3, Stream::kTest, static_cast<std::uint32_t>(rows * 1000 + columns));
-    Matrix cells{rows, columns, {}}, volts{rows, 1, {}};
+    formats::Matrix cells{rows, columns, {}}, volts{rows, 1, {}};
     for (std::size_t k = 0; k < rows * columns; ++k) {
       const double kind = random.uniform(0, 1), g = random.uniform(1e-6, 100e-6);
       cells.values.push_back(kind < 0.05 ? 0 : kind > 0.99 ? 1e-2 : g);
     }
     // Of one sign, so that relative errors mean something in every column.
     for (std::size_t i = 0; i < rows; ++i) volts.values.push_back(random.uniform(0.05, 0.4));
-    write_matrix(path("G.csv"), cells);
-    write_matrix(path("V.csv"), volts);
+    formats::write_matrix(path("G.csv"), cells);
+    formats::write_matrix(path("V.csv"), volts);
   }
 
   std::vector<std::string> arguments(const Wires& wires,
@@ -62,7 +62,7 @@ class ArrayCommand : public Cli {
     files.insert(files.end(), more.begin(), more.end());
     const Result result = call(arguments(wires, files));
     EXPECT_EQ(result.code, 0) << result.err;
-    const Matrix written = read_matrix(path("I.csv"));
+    const formats::Matrix written = formats::read_matrix(path("I.csv"));
     EXPECT_EQ(written.columns, 1u);
     return written.values;
   }
@@ -156,7 +156,7 @@ TEST_F(ArrayCommand, PrintsOrWritesItsResults) {
   EXPECT_EQ(read_file(path("I.csv")), "5e-04\n0.002\n");
 
   ASSERT_EQ(call(arguments({}, {"--quiet", "--effective", path("E.npz")})).code, 0);
-  EXPECT_EQ(read_matrix(path("E.npz")).values, read_matrix(path("G.csv")).values);
+  EXPECT_EQ(formats::read_matrix(path("E.npz")).values, formats::read_matrix(path("G.csv")).values);
   write("wires.toml", "[wires]\nsegment = 250\n\n[cells]\nnl3 = 0.5\n");
   const Result set = call({"array", "--conductance", path("G.csv"), "--voltage", path("V.csv"),
                            "--config", path("wires.toml"), "--json", "-"});

@@ -160,13 +160,13 @@ class Cli : public testing::Test {
 
   // A directory of 48 recordings by two speakers, a third of each class.
   void write_tones(const std::string& name) const {
-    const Recordings set = reference::tone_set(48, 1);
+    const data::Recordings set = data::reference::tone_set(48, 1);
     for (std::size_t i = 0; i < set.items.size(); ++i) {
-      const Recording& item = set.items[i];
-      reference::write_sound(directory_ / name /
-                                 (set.classes[static_cast<std::size_t>(item.label)] + '_' +
-                                  item.speaker + '_' + std::to_string(i / 6) + ".wav"),
-                             item.samples);
+      const data::Recording& item = set.items[i];
+      data::reference::write_sound(directory_ / name /
+                                       (set.classes[static_cast<std::size_t>(item.label)] + '_' +
+                                        item.speaker + '_' + std::to_string(i / 6) + ".wav"),
+                                   item.samples);
     }
   }
 

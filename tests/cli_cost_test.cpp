@@ -72,7 +72,7 @@ TEST_F(CliCost, TellsTheSameOfAnIntegerFile) {
 TEST_F(CliCost, OfAnIntegerFileIsThatOfItsOrigin) {
   const auto cost_of = [&](const std::string& file, bool parameters) {
     std::vector<std::string> arguments = {file};
-    for (const std::string& target : shipped_technologies()) {
+    for (const std::string& target : cost::shipped_technologies()) {
       arguments.insert(arguments.end(), {"--target", target});
     }
     json result = cost(std::move(arguments));

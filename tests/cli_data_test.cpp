@@ -16,11 +16,11 @@ class CliData : public Cli {
  protected:
   // Three classes of twelve recordings, a folder each, by speakers of their own.
   void write_folders(const std::string& name, const std::vector<std::string>& labels) const {
-    const Recordings set = reference::tone_set(12 * labels.size(), 2);
+    const data::Recordings set = data::reference::tone_set(12 * labels.size(), 2);
     for (std::size_t i = 0; i < set.items.size(); ++i) {
-      reference::write_sound(directory_ / name / labels[i % labels.size()] /
-                                 ("s" + std::to_string(i / labels.size()) + "_nohash_0.wav"),
-                             set.items[i].samples);
+      data::reference::write_sound(directory_ / name / labels[i % labels.size()] /
+                                       ("s" + std::to_string(i / labels.size()) + "_nohash_0.wav"),
+                                   set.items[i].samples);
     }
   }
   Result train(const std::string& data, const std::string& out,
@@ -55,7 +55,7 @@ TEST_F(CliData, WhatIsLeftOutIsCountedWithQuietToo) {
   write_folders("set", {"yes", "no"});
   for (const char* name : {"set/yes/more/t0_nohash_0.wav", "set/no/more/t1_nohash_0.wav",
                            "set/_background_noise_/hum.wav"}) {
-    reference::write_sound(path(name), reference::tone(300, 800));
+    data::reference::write_sound(path(name), data::reference::tone(300, 800));
   }
   const std::vector<std::string> lines = {"2 recordings in no/more, yes/more not used",
                                           "1 recording in _background_noise_ not used"};
@@ -149,16 +149,16 @@ TEST_F(CliData, UnusedTensorsOfOtherTypesDoNoHarm) {
       call(tiny("train", path("out"), {"--set", "train.epochs=1", "--set", "qat.epochs=1"})).code,
       0);
   for (const std::string name : {"float", "qat", "qat.integer"}) {
-    Safetensors model = read_safetensors(path("out/" + name + ".safetensors"));
+    formats::Safetensors model = formats::read_safetensors(path("out/" + name + ".safetensors"));
     model.tensors["mask"] = {"BOOL", {3}, std::string(3, '\1')};
     model.tensors["half"] = {"F16", {2}, std::string(4, '\0')};
     model.tensors["new"] = {"F3", {2}, std::string(1, '\0')};
-    write_safetensors(path("more.safetensors"), model);
+    formats::write_safetensors(path("more.safetensors"), model);
     EXPECT_EQ(call({"info", path("more.safetensors")}).code, 0) << name;
     auto needed = model.tensors.find("encoder.bias");
     if (needed == model.tensors.end()) continue;
     needed->second = {"BOOL", {2}, std::string(2, '\1')};
-    write_safetensors(path("bad.safetensors"), model);
+    formats::write_safetensors(path("bad.safetensors"), model);
     expect_refused({"info", path("bad.safetensors")}, {"bad.safetensors", needed->first, "BOOL"});
   }
 }

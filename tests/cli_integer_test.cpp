@@ -17,13 +17,13 @@ class CliIntegers : public Cli {
   // The file of another network: `change` gets its whole numbers.
   template <class Change>
   std::string changed(const std::string& from, const std::string& name, Change change) const {
-    Safetensors content = read_safetensors(from);
-    IntegerNetwork network = integer_network_from(content, from);
+    formats::Safetensors content = formats::read_safetensors(from);
+    integer::IntegerNetwork network = integer::integer_network_from(content, from);
     change(network);
-    const Safetensors with = to_tensors(network);
+    const formats::Safetensors with = integer::to_tensors(network);
     for (const auto& [key, tensor] : with.tensors) content.tensors[key] = tensor;
     for (const auto& [key, text] : with.metadata) content.metadata[key] = text;
-    write_safetensors(path(name), content);
+    formats::write_safetensors(path(name), content);
     return path(name);
   }
 
@@ -53,14 +53,14 @@ TEST_F(CliIntegers, OfSixteenBitsRunWholeSequences) {
   EXPECT_EQ(read_file(path("integer.csv")), predictions);
 
   // As files of version 1 have it: scores are never shifted.
-  const std::string old = changed(model, "old.integer.safetensors", [](IntegerNetwork& n) {
-    n.score_steps = IntegerNetwork::kEveryLength;
+  const std::string old = changed(model, "old.integer.safetensors", [](integer::IntegerNetwork& n) {
+    n.score_steps = integer::IntegerNetwork::kEveryLength;
     n.decoder.bias[0] = std::int64_t{1} << 33;
     n.scores.first[0] = 1 << 23;
   });
-  Safetensors content = read_safetensors(old);
+  formats::Safetensors content = formats::read_safetensors(old);
   content.metadata["format"] = "crosstate integer network 1";
-  write_safetensors(old, content);
+  formats::write_safetensors(old, content);
   const json certificate = parse_json(call({"info", old, "--json", "-"}).out)["certificate"];
   const int longest = certificate["longest_sequence"];
   ASSERT_LT(longest, 784);
@@ -85,12 +85,12 @@ TEST_F(CliIntegers, OfSixteenBitsRunWholeSequences) {
 
 TEST_F(CliIntegers, ThatDoNotFit64BitsAreRefused) {
   const std::string shipped = CROSSTATE_SOURCE_DIR "/models/smnist.integer.safetensors";
-  const std::string wide = changed(shipped, "wide.safetensors", [](IntegerNetwork& n) {
+  const std::string wide = changed(shipped, "wide.safetensors", [](integer::IntegerNetwork& n) {
     n.blocks[1].linear_map.bias[2] = std::int64_t{1} << 46;
     n.blocks[1].linear_codes.first[2] = 1 << 24;
   });
-  const std::string fine =
-      changed(shipped, "fine.safetensors", [](IntegerNetwork& n) { n.input.scale = 1e-40; });
+  const std::string fine = changed(shipped, "fine.safetensors",
+                                   [](integer::IntegerNetwork& n) { n.input.scale = 1e-40; });
   write("stdin.txt", "0.5\n");
   for (const std::vector<std::string>& command : commands(wide)) {
     expect_refused(command,
@@ -103,9 +103,9 @@ TEST_F(CliIntegers, ThatDoNotFit64BitsAreRefused) {
 
 TEST_F(CliIntegers, StreamOnlyWithANameForEachClass) {
   const std::string shipped = CROSSTATE_SOURCE_DIR "/models/smnist.integer.safetensors";
-  Safetensors content = read_safetensors(shipped);
+  formats::Safetensors content = formats::read_safetensors(shipped);
   content.metadata["classes"] = R"(["a","b"])";
-  write_safetensors(path("named.safetensors"), content);
+  formats::write_safetensors(path("named.safetensors"), content);
   write("stdin.txt", "0.5\n");
   expect_refused({"stream", path("named.safetensors")},
                  {"named.safetensors", "names 2 classes", "has 10"});

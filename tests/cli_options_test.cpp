@@ -77,7 +77,7 @@ TEST_F(CliOptions, AreTheSameEverywhere) {
 
 // What the list says of a command can be set there, and nothing else.
 TEST_F(CliOptions, OfTheListAreThoseThatAreUsed) {
-  RunOptions options;
+  pipeline::RunOptions options;
   const FieldList list = options.fields();
   struct Case {
     std::string command;

@@ -222,21 +222,21 @@ TEST_F(Cli, RefusesDamagedModels) {
   refuse("json.safetensors", bad_json, {});
   refuse("text.safetensors", "hello, world: this is no model at all", {});
 
-  Safetensors content = read_safetensors(path("out/float.safetensors"));
-  Safetensors large = content;
+  formats::Safetensors content = formats::read_safetensors(path("out/float.safetensors"));
+  formats::Safetensors large = content;
   for (const char* name : {"encoder.weight", "encoder.bias", "decoder.weight"}) {
-    Tensor& tensor = large.tensors.at(name);
+    formats::Tensor& tensor = large.tensors.at(name);
     const std::vector<float> values(tensor.bytes.size() / sizeof(float), 3e38f);
-    tensor = Tensor::from(values, tensor.shape);
+    tensor = formats::Tensor::from(values, tensor.shape);
   }
-  write("large.safetensors", format_safetensors(large));
+  write("large.safetensors", formats::format_safetensors(large));
   expect_refused({"eval", path("large.safetensors")}, {"large.safetensors", "finite"});
-  content.tensors["encoder.weight"] = Tensor::from(std::vector<float>(5), {5, 1});
-  refuse("shape.safetensors", format_safetensors(content), {"encoder.weight"});
+  content.tensors["encoder.weight"] = formats::Tensor::from(std::vector<float>(5), {5, 1});
+  refuse("shape.safetensors", formats::format_safetensors(content), {"encoder.weight"});
   content.tensors.erase("encoder.weight");
-  refuse("missing.safetensors", format_safetensors(content), {"encoder.weight"});
+  refuse("missing.safetensors", formats::format_safetensors(content), {"encoder.weight"});
   content.metadata.clear();
-  refuse("metadata.safetensors", format_safetensors(content), {"metadata"});
+  refuse("metadata.safetensors", formats::format_safetensors(content), {"metadata"});
 
   expect_refused({"eval", path("absent.safetensors")}, {"absent.safetensors"});
   // Two classes in this data, ten in the model.
@@ -333,7 +333,7 @@ TEST_F(Cli, EvaluatesAndStreamsWholeNumbers) {
   EXPECT_NE(integer, predictions("/qat.safetensors", "float"));
 
   // The first test digit as text, two times; then as raw numbers.
-  const TrainTest sets = read_mnist_sample();
+  const data::TrainTest sets = data::read_mnist_sample();
   std::string text, raw;
   for (int copy = 0; copy < 2; ++copy) {
     for (const float v : sets.test.sequence(0)) text += std::to_string(v) + '\n';
@@ -666,7 +666,7 @@ TEST_F(CliResume, ResumesAFinishedRunToTheSameResult) {
 }
 
 TEST(Configurations, DemoFileSaysWhatIsBuiltIn) {
-  RunOptions built_in = demo_options(), from_file;
+  pipeline::RunOptions built_in = pipeline::demo_options(), from_file;
   from_file.fields().read_toml(CROSSTATE_SOURCE_DIR "/configs/demo.toml");
   EXPECT_EQ(from_file.fields().to_toml(), built_in.fields().to_toml());
 }
@@ -674,9 +674,9 @@ TEST(Configurations, DemoFileSaysWhatIsBuiltIn) {
 TEST(Configurations, EveryFileIsValid) {
   for (const auto& entry : fs::directory_iterator(CROSSTATE_SOURCE_DIR "/configs")) {
     if (entry.path().extension() != ".toml") continue;
-    RunOptions options;
+    pipeline::RunOptions options;
     ASSERT_NO_THROW(options.fields().read_toml(entry.path())) << entry.path();
-    EXPECT_NO_THROW(validate(options)) << entry.path();
+    EXPECT_NO_THROW(pipeline::validate(options)) << entry.path();
   }
 }
 

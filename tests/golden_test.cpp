@@ -45,7 +45,7 @@ class Digest : public Fnv1a<std::uint64_t> {
   }
 };
 
-std::string digest(const Tensor& tensor) {
+std::string digest(const formats::Tensor& tensor) {
   Digest hash;
   hash.add(tensor.dtype.data(), tensor.dtype.size());
   hash.add(tensor.shape);
@@ -54,7 +54,7 @@ std::string digest(const Tensor& tensor) {
 }
 
 // By tensor, so that a difference names what differs. Metadata may gain entries.
-json digests(const Safetensors& content) {
+json digests(const formats::Safetensors& content) {
   json found;
   for (const auto& [name, tensor] : content.tensors) found[name] = digest(tensor);
   return found;
@@ -63,13 +63,13 @@ json digests(const Safetensors& content) {
 class Golden : public testing::Test {
  protected:
   void SetUp() override {
-    const std::vector<std::string> known = kernel_targets();
+    const std::vector<std::string> known = kernels::kernel_targets();
     if (std::find(known.begin(), known.end(), "AVX2") == known.end()) {
       GTEST_SKIP() << "recorded with AVX2, which this machine lacks";
     }
-    select_kernel_target("AVX2");
+    kernels::select_kernel_target("AVX2");
   }
-  void TearDown() override { select_kernel_target("best"); }
+  void TearDown() override { kernels::select_kernel_target("best"); }
 
   static void expect_recorded(const std::string& name, const json& found) {
     json record = parse_json(read_file(kRecord));
@@ -83,8 +83,8 @@ class Golden : public testing::Test {
         << name << ": " << exact_json_text(json::diff(record[name], found), 1);
   }
 
-  static Safetensors model(const std::string& name) {
-    return read_safetensors(CROSSTATE_SOURCE_DIR "/models/" + name + ".safetensors");
+  static formats::Safetensors model(const std::string& name) {
+    return formats::read_safetensors(CROSSTATE_SOURCE_DIR "/models/" + name + ".safetensors");
   }
 
   ThreadPool pool_{2};
@@ -98,8 +98,8 @@ class GoldenTraining : public Golden {
   // Some epochs on a small set; records every tensor of every stage.
   void train(const std::string& name, const std::vector<std::string>& settings,
              const std::string& target = "") {
-    RunOptions options;
-    if (!target.empty()) options.target = read_target(target);
+    pipeline::RunOptions options;
+    if (!target.empty()) options.target = crossbar::read_target(target);
     FieldList fields = options.fields();
     for (const char* setting :
          {"data.train_limit=160", "data.test_limit=32", "run.calibration=32", "model.channels=5",
@@ -108,19 +108,19 @@ class GoldenTraining : public Golden {
       fields.set(setting);
     }
     for (const std::string& setting : settings) fields.set(setting);
-    RunContext context;
+    pipeline::RunContext context;
     context.directory = directory_.path() / "out";
     context.pool = &pool_;
-    run(options, context);
+    pipeline::run(options, context);
     json found;
     for (const char* stage : {"float", "pruned", "ptq", "qat"}) {
       const fs::path file = context.directory / (std::string(stage) + ".safetensors");
-      if (fs::exists(file)) found[stage] = digests(read_safetensors(file));
+      if (fs::exists(file)) found[stage] = digests(formats::read_safetensors(file));
     }
     expect_recorded("training " + name, found);
   }
 
-  const reference::SoundDirectory directory_;
+  const data::reference::SoundDirectory directory_;
 };
 
 TEST_F(GoldenTraining, EightBits) { train("w8a8s8", {}); }
@@ -149,13 +149,13 @@ TEST_F(GoldenTraining, WithTheNoiseOfATarget) {
 }
 
 TEST_F(GoldenTraining, RecordingsThroughTheFrontEnd) {
-  const Recordings set = reference::tone_set(48, 1);
+  const data::Recordings set = data::reference::tone_set(48, 1);
   for (std::size_t i = 0; i < set.items.size(); ++i) {
-    const Recording& item = set.items[i];
-    reference::write_sound(directory_.path() / "tones" /
-                               (set.classes[static_cast<std::size_t>(item.label)] + '_' +
-                                item.speaker + '_' + std::to_string(i / 6) + ".wav"),
-                           item.samples);
+    const data::Recording& item = set.items[i];
+    data::reference::write_sound(directory_.path() / "tones" /
+                                     (set.classes[static_cast<std::size_t>(item.label)] + '_' +
+                                      item.speaker + '_' + std::to_string(i / 6) + ".wav"),
+                                 item.samples);
   }
   train("recordings", {"data.directory=" + (directory_.path() / "tones").string(),
                        "augment.shift=0.02", "augment.speed=0.1", "train.batch=8", "qat.batch=8"});
@@ -181,19 +181,20 @@ std::string classes_of(const std::vector<Result>& results) {
 class GoldenModels : public Golden {
  protected:
   // Test digits of the built-in sample, as the model takes them.
-  Dataset digits(const Safetensors& content) {
-    return load_test_data({}, Preparation::load(content, "model"), "model", pool_);
+  data::Dataset digits(const formats::Safetensors& content) {
+    return pipeline::load_test_data({}, inference::Preparation::load(content, "model"), "model",
+                                    pool_);
   }
 
-  static Batch batch_of(const Dataset& set, std::size_t count) {
+  static data::Batch batch_of(const data::Dataset& set, std::size_t count) {
     std::vector<std::uint32_t> order(count);
     for (std::size_t i = 0; i < count; ++i) order[i] = static_cast<std::uint32_t>(i);
-    Batch batch;
-    fill_batch(set, order, 28, batch);
+    data::Batch batch;
+    data::fill_batch(set, order, 28, batch);
     return batch;
   }
 
-  json by_network(const Network& network, const Batch& batch) {
+  json by_network(const model::Network& network, const data::Batch& batch) {
     std::vector<float> logits;
     network.evaluate(batch, pool_, &logits);
     std::vector<std::size_t> predictions;
@@ -206,7 +207,7 @@ class GoldenModels : public Golden {
     return {{"classes", classes_of(predictions)}, {"logits", hash.text()}};
   }
 
-  static std::vector<float> sequence(const Batch& batch, std::size_t number) {
+  static std::vector<float> sequence(const data::Batch& batch, std::size_t number) {
     std::vector<float> values(batch.length);
     for (std::size_t t = 0; t < batch.length; ++t) {
       values[t] = batch.group(number / kLanes)[batch.offset(0, t, number % kLanes)];
@@ -214,9 +215,9 @@ class GoldenModels : public Golden {
     return values;
   }
 
-  static std::string scores_of(const std::vector<IntegerResult>& results) {
+  static std::string scores_of(const std::vector<integer::IntegerResult>& results) {
     Digest hash;
-    for (const IntegerResult& result : results) {
+    for (const integer::IntegerResult& result : results) {
       hash.add(result.scores);
       hash.add(&result.count, sizeof result.count);
     }
@@ -224,11 +225,12 @@ class GoldenModels : public Golden {
   }
 
   // Batches, one sequence step by step, the specification and an ideal chip, which all agree.
-  json by_whole_numbers(const IntegerNetwork& network, const Batch& batch) {
-    const std::vector<IntegerResult> engine = IntegerEngine(network).run(batch, pool_);
-    IntegerStream stream(network);
-    ReferenceExecutor reference(network);
-    std::vector<IntegerResult> streamed, specified;
+  json by_whole_numbers(const integer::IntegerNetwork& network, const data::Batch& batch) {
+    const std::vector<integer::IntegerResult> engine =
+        integer::IntegerEngine(network).run(batch, pool_);
+    integer::IntegerStream stream(network);
+    integer::ReferenceExecutor reference(network);
+    std::vector<integer::IntegerResult> streamed, specified;
     for (std::size_t i = 0; i < 4; ++i) {
       const std::vector<float> values = sequence(batch, i);
       stream.reset();
@@ -236,13 +238,14 @@ class GoldenModels : public Golden {
       streamed.push_back(stream.result());
       specified.push_back(reference.run(values, values.size()));
     }
-    const std::vector<IntegerResult> first(engine.begin(), engine.begin() + 4);
+    const std::vector<integer::IntegerResult> first(engine.begin(), engine.begin() + 4);
     EXPECT_EQ(scores_of(streamed), scores_of(first));
     EXPECT_EQ(scores_of(specified), scores_of(first));
 
-    const Target target = ideal_target(read_target("ideal"));
-    const Mapping mapping = map_network(network, target.crossbar, batch.length);
-    const std::vector<ChipResult> chip = Chip(network, mapping, target, 1, 0).run(batch, 0, pool_);
+    const crossbar::Target target = crossbar::ideal_target(crossbar::read_target("ideal"));
+    const mapping::Mapping mapping = mapping::map_network(network, target.crossbar, batch.length);
+    const std::vector<simulate::ChipResult> chip =
+        simulate::Chip(network, mapping, target, 1, 0).run(batch, 0, pool_);
     for (std::size_t i = 0; i < engine.size(); ++i) {
       for (std::size_t c = 0; c < engine[i].scores.size(); ++c) {
         EXPECT_EQ(chip[i].scores[c] - static_cast<double>(engine[i].scores[c]), 0) << i << ' ' << c;
@@ -256,16 +259,16 @@ TEST_F(GoldenModels, PredictTheSameByEveryExecutor) {
   for (const char* name : {"smnist.float", "smnist", "smnist.integer", "smnist-pruned",
                            "smnist-pruned-w4", "smnist-taox", "smnist-pcm-1y"}) {
     SCOPED_TRACE(name);
-    const Safetensors content = model(name);
-    const Batch batch = batch_of(digits(content), 32);
+    const formats::Safetensors content = model(name);
+    const data::Batch batch = batch_of(digits(content), 32);
     json found;
-    if (is_integer_network(content)) {
-      found["integer"] = by_whole_numbers(integer_network_from(content, name), batch);
+    if (integer::is_integer_network(content)) {
+      found["integer"] = by_whole_numbers(integer::integer_network_from(content, name), batch);
     } else {
-      Network network = Network::from_tensors(content, name);
+      model::Network network = model::Network::from_tensors(content, name);
       if (network.quantized()) {
         found["fake"] = by_network(network, batch);
-        found["integer"] = by_whole_numbers(to_integers(network), batch);
+        found["integer"] = by_whole_numbers(integer::to_integers(network), batch);
         network.drop_rounding();
       }
       found["float"] = by_network(network, batch);
@@ -278,11 +281,12 @@ TEST_F(GoldenModels, PredictTheSameByEveryExecutor) {
 // -----------------------------------------------------------------------------------------
 
 TEST_F(GoldenModels, ProgramsTheSameChipsOfEveryTarget) {
-  const Safetensors content = model("smnist-pruned-w4");
-  const IntegerNetwork network = to_integers(Network::from_tensors(content, "model"));
+  const formats::Safetensors content = model("smnist-pruned-w4");
+  const integer::IntegerNetwork network =
+      integer::to_integers(model::Network::from_tensors(content, "model"));
   // Four rows of pixels from the middle: enough steps for every part of a chip to count.
-  Dataset digits_of_model = digits(content);
-  Dataset rows = first(digits_of_model, 16);
+  data::Dataset digits_of_model = digits(content);
+  data::Dataset rows = data::first(digits_of_model, 16);
   rows.length = 4 * 28;
   rows.values.clear();
   for (std::size_t i = 0; i < rows.count; ++i) {
@@ -290,25 +294,25 @@ TEST_F(GoldenModels, ProgramsTheSameChipsOfEveryTarget) {
     rows.values.insert(rows.values.end(), middle.begin(), middle.end());
   }
   rows.validate();
-  const Batch batch = batch_of(rows, rows.count);
-  for (const std::string& name : target_names()) {
+  const data::Batch batch = batch_of(rows, rows.count);
+  for (const std::string& name : crossbar::target_names()) {
     SCOPED_TRACE(name);
-    const Target target = read_target(name);
-    const Mapping mapping = map_network(network, target.crossbar, batch.length);
-    Chip chip(network, mapping, target, 7, 3);
+    const crossbar::Target target = crossbar::read_target(name);
+    const mapping::Mapping mapping = mapping::map_network(network, target.crossbar, batch.length);
+    simulate::Chip chip(network, mapping, target, 7, 3);
     chip.calibrate(batch);
     json found;
     for (const double age : {0.0, 86400.0}) {
       chip.age_to(age);
       Digest cells, scores;
-      for (const ProgrammedArray& array : chip.arrays()) {
-        for (const Cells& copy : array.copies()) {
+      for (const crossbar::ProgrammedArray& array : chip.arrays()) {
+        for (const device::Cells& copy : array.copies()) {
           const auto held = copy.conductance();
           cells.add(held.data(), held.size() * sizeof held[0]);
         }
       }
-      const std::vector<ChipResult> results = chip.run(batch, 0, pool_);
-      for (const ChipResult& result : results) scores.add(result.scores);
+      const std::vector<simulate::ChipResult> results = chip.run(batch, 0, pool_);
+      for (const simulate::ChipResult& result : results) scores.add(result.scores);
       found["after " + std::to_string(static_cast<int>(age)) + " s"] = {
           {"cells", cells.text()}, {"classes", classes_of(results)}, {"scores", scores.text()}};
     }

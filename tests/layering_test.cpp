@@ -1,5 +1,5 @@
-// House rules read from the source tree: folders include only what stands above them, and the
-// library never prints or ends the process.
+// House rules read from the source tree: folders include only what stands above them and have
+// a namespace each, and the library never prints or ends the process.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -116,6 +116,35 @@ std::vector<std::string> check_includes(const std::string& folder, const std::st
   return problems;
 }
 
+// Whether every line up to `end` declares a class without defining it.
+bool only_forward_declarations(const std::vector<std::string>& lines, std::size_t first,
+                               const std::string& end) {
+  static const std::regex kForward(R"((class|struct|enum class) \w+( : [\w:]+)?;)");
+  for (std::size_t i = first; i < lines.size(); ++i) {
+    if (lines[i] == end) return true;
+    if (!std::regex_match(lines[i], kForward)) return false;
+  }
+  return false;
+}
+
+// Names are declared in the namespace of their folder, apart from forward declarations; base/ is
+// the common vocabulary.
+std::vector<std::string> check_namespaces(const std::string& folder, const std::string& source) {
+  static const std::regex kOpens(R"(^namespace (crosstate[\w:]*) \{)");
+  const std::string own = folder == "base" ? "crosstate" : "crosstate::" + folder;
+  std::vector<std::string> problems;
+  const std::vector<std::string> lines = lines_of(source);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    std::smatch found;
+    if (!std::regex_search(lines[i], found, kOpens)) continue;
+    const std::string name = found[1];
+    if (name == own || name.starts_with(own + "::")) continue;
+    if (only_forward_declarations(lines, i + 1, "}  // namespace " + name)) continue;
+    problems.push_back(std::to_string(i + 1) + ": namespace " + name + ", expected " + own);
+  }
+  return problems;
+}
+
 std::vector<std::string> check_bans(const std::string& source) {
   std::vector<std::string> problems;
   const std::vector<std::string> lines = lines_of(code_only(source));
@@ -207,6 +236,14 @@ TEST(Layering, FoldersIncludeOnlyWhatStandsAbove) {
   }
 }
 
+TEST(Layering, NamespacesAreFolders) {
+  const fs::path library = fs::path(CROSSTATE_SOURCE_DIR) / "crosstate";
+  for (const fs::path& file : library_files()) {
+    const std::string folder = *fs::relative(file, library).begin();
+    report_problems(file, check_namespaces(folder, contents(file)));
+  }
+}
+
 TEST(Layering, LibraryNeverPrintsOrExits) {
   for (const fs::path& file : library_files()) {
     if (file.stem().string().ends_with("_test")) continue;
@@ -257,6 +294,21 @@ TEST(LayeringChecker, FindsUnknownFoldersAndShortPaths) {
               ElementsAre(HasSubstr("unknown folder util")));
   EXPECT_THAT(check_includes("base", "#include \"error.h\"\n#include \"../model/model.h\"\n"),
               ElementsAre(StartsWith("1: includes error.h"), StartsWith("2: includes ../model")));
+}
+
+TEST(LayeringChecker, FindsTheNamespaceOfAnotherFolder) {
+  EXPECT_THAT(check_namespaces("base", "namespace crosstate {\n"), IsEmpty());
+  EXPECT_THAT(check_namespaces("model", "namespace crosstate::model {\nnamespace {\n"), IsEmpty());
+  EXPECT_THAT(check_namespaces("model", "\nnamespace crosstate {\n"),
+              ElementsAre("2: namespace crosstate, expected crosstate::model"));
+  EXPECT_THAT(
+      check_namespaces(
+          "model", "namespace crosstate::quant {\nclass A;\n}  // namespace crosstate::quant\n"),
+      IsEmpty());
+  EXPECT_THAT(
+      check_namespaces(
+          "model", "namespace crosstate::quant {\nclass A {};\n}  // namespace crosstate::quant\n"),
+      ElementsAre("1: namespace crosstate::quant, expected crosstate::model"));
 }
 
 TEST(LayeringChecker, FindsPrintingAndExiting) {

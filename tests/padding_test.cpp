@@ -15,19 +15,19 @@
 namespace crosstate {
 namespace {
 
-using reference::batch_of;
-using reference::random_network;
-using reference::random_set;
-using reference::small_options;
+using model::reference::batch_of;
+using model::reference::random_network;
+using model::reference::random_set;
+using model::reference::small_options;
 
-const TaskShape kTask{2, 4};
+const model::TaskShape kTask{2, 4};
 constexpr std::size_t kLength = 23;
 constexpr double kRounding = 2e-6;  // of sums cut elsewhere, relative to the largest gradient
 
 // The same sequences with `more` steps of padding behind the longest; blocks of 7 then end
 // elsewhere, and some hold nothing but padding.
-Batch padded(const Batch& batch, std::size_t more) {
-  Batch result = batch;
+data::Batch padded(const data::Batch& batch, std::size_t more) {
+  data::Batch result = batch;
   result.length += more;
   result.values.assign(result.groups * result.group_size(), 0);
   for (std::size_t g = 0; g < batch.groups; ++g) {
@@ -45,11 +45,11 @@ Batch padded(const Batch& batch, std::size_t more) {
 
 template <class Body>
 void for_each_kind(Body body) {
-  for (const Norm norm : {Norm::kBatch, Norm::kLayer, Norm::kNone}) {
-    for (const Pooling pooling : {Pooling::kMean, Pooling::kLast}) {
-      for (const Gate gate : {Gate::kSigmoid, Gate::kNone}) {
+  for (const model::Norm norm : {model::Norm::kBatch, model::Norm::kLayer, model::Norm::kNone}) {
+    for (const model::Pooling pooling : {model::Pooling::kMean, model::Pooling::kLast}) {
+      for (const model::Gate gate : {model::Gate::kSigmoid, model::Gate::kNone}) {
         for (const bool quantized : {false, true}) {
-          ModelOptions o = small_options();
+          model::ModelOptions o = model::reference::small_options();
           o.norm = norm;
           o.pooling = pooling;
           o.gate = gate;
@@ -57,10 +57,11 @@ void for_each_kind(Body body) {
           o.dropout = 0.2;
           SCOPED_TRACE(name_of(norm) + ' ' + name_of(pooling) + ' ' + name_of(gate) +
                        (quantized ? " quantized" : ""));
-          Network network = random_network(o, kTask);
+          model::Network network = model::reference::random_network(o, kTask);
           if (quantized) {
             ThreadPool pool(1);
-            const Batch calibration = batch_of(random_set(9, 32, kLength, kTask, true));
+            const data::Batch calibration = model::reference::batch_of(
+                model::reference::random_set(9, 32, kLength, kTask, true));
             network.quantize({}, {&calibration, 1}, pool);
           }
           body(network);
@@ -70,16 +71,16 @@ void for_each_kind(Body body) {
   }
 }
 
-std::vector<float> logits_of(Network& network, const Batch& batch) {
+std::vector<float> logits_of(model::Network& network, const data::Batch& batch) {
   ThreadPool pool(1);
   std::vector<float> logits;
   network.evaluate(batch, pool, &logits);
   return logits;
 }
 
-double largest_gradient(const Network& network) {
+double largest_gradient(const model::Network& network) {
   double largest = 0;
-  for (const Parameter& p : network.parameters()) {
+  for (const model::Parameter& p : network.parameters()) {
     for (const double g : p.gradient) largest = std::max(largest, std::abs(g));
   }
   return largest;
@@ -92,14 +93,14 @@ void expect_near(const Values& a, const Values& b, double bound, const std::stri
 }
 
 TEST(Padding, LeavesLogitsAlone) {
-  const Dataset set = random_set(1, 19, kLength, kTask, true);
-  for_each_kind([&](Network& network) {
-    const std::vector<float> tight = logits_of(network, batch_of(set));
+  const data::Dataset set = model::reference::random_set(1, 19, kLength, kTask, true);
+  for_each_kind([&](model::Network& network) {
+    const std::vector<float> tight = logits_of(network, model::reference::batch_of(set));
     for (const std::size_t more : {1u, 40u}) {
-      EXPECT_EQ(logits_of(network, padded(batch_of(set), more)), tight);
+      EXPECT_EQ(logits_of(network, padded(model::reference::batch_of(set), more)), tight);
     }
     for (std::uint32_t i = 0; i < set.count; ++i) {  // each at its own length
-      const Batch alone = batch_of(set, std::vector<std::uint32_t>{i});
+      const data::Batch alone = model::reference::batch_of(set, std::vector<std::uint32_t>{i});
       ASSERT_EQ(alone.length, set.length_of(i));
       const std::vector<float> logits = logits_of(network, alone);
       for (std::size_t k = 0; k < 4; ++k) ASSERT_EQ(logits[k], tight[i * 4 + k]) << i;
@@ -108,20 +109,21 @@ TEST(Padding, LeavesLogitsAlone) {
 }
 
 TEST(Padding, LeavesGradientsAndStatisticsAlone) {
-  const Dataset set = random_set(2, 19, kLength, kTask, true);
-  for_each_kind([&](const Network& network) {
+  const data::Dataset set = model::reference::random_set(2, 19, kLength, kTask, true);
+  for_each_kind([&](const model::Network& network) {
     ThreadPool pool(1);
-    const LossOptions loss{.label_smoothing = 0.1, .seed = 3, .step = 5};
-    Network tight = network, loose = network;
-    const BatchResult a = tight.train_step(batch_of(set), loss, pool);
-    const BatchResult b = loose.train_step(padded(batch_of(set), 40), loss, pool);
+    const model::LossOptions loss{.label_smoothing = 0.1, .seed = 3, .step = 5};
+    model::Network tight = network, loose = network;
+    const model::BatchResult a = tight.train_step(model::reference::batch_of(set), loss, pool);
+    const model::BatchResult b =
+        loose.train_step(padded(model::reference::batch_of(set), 40), loss, pool);
     EXPECT_NEAR(a.loss, b.loss, 1e-6);
     EXPECT_EQ(a.sums, b.sums);
     for (std::size_t i = 0; i < tight.parameters().size(); ++i) {
       expect_near(tight.parameters()[i].gradient, loose.parameters()[i].gradient,
                   kRounding * largest_gradient(tight), tight.parameters()[i].name);
     }
-    const Safetensors after_tight = tight.to_tensors(), after_loose = loose.to_tensors();
+    const formats::Safetensors after_tight = tight.to_tensors(), after_loose = loose.to_tensors();
     for (const auto& [name, tensor] : after_tight.tensors) {
       if (!name.ends_with("norm.mean") && !name.ends_with("norm.variance")) continue;
       expect_near(tensor.floats(tensor.shape, name),
@@ -131,20 +133,21 @@ TEST(Padding, LeavesGradientsAndStatisticsAlone) {
 }
 
 TEST(Padding, LeavesRangesAlone) {
-  const Batch tight = batch_of(random_set(3, 19, kLength, kTask, true));
-  const Batch loose = padded(tight, 40);
-  for (const Norm norm : {Norm::kBatch, Norm::kNone}) {
-    ModelOptions o = small_options();
+  const data::Batch tight =
+      model::reference::batch_of(model::reference::random_set(3, 19, kLength, kTask, true));
+  const data::Batch loose = padded(tight, 40);
+  for (const model::Norm norm : {model::Norm::kBatch, model::Norm::kNone}) {
+    model::ModelOptions o = model::reference::small_options();
     o.norm = norm;
     o.layers = 2;
     // Biases are what padding would show: they keep running behind the end.
-    Network a = random_network(o, kTask), b = a;
+    model::Network a = model::reference::random_network(o, kTask), b = a;
     ThreadPool pool(2);
     a.quantize({}, {&tight, 1}, pool);
     b.quantize({}, {&loose, 1}, pool);
     EXPECT_EQ(a.state().state_steps, b.state().state_steps);
     for (std::size_t i = 0; i < a.parameters().size(); ++i) {
-      if (a.parameters()[i].group != ParameterGroup::kRange) continue;
+      if (a.parameters()[i].group != model::ParameterGroup::kRange) continue;
       EXPECT_NEAR(a.parameters()[i].value[0], b.parameters()[i].value[0], 1e-6)
           << a.parameters()[i].name;
     }
@@ -152,23 +155,24 @@ TEST(Padding, LeavesRangesAlone) {
 }
 
 TEST(Padding, LeavesAChipsScoresAlone) {
-  const Batch tight = batch_of(random_set(4, 19, kLength, kTask, true));
-  const Batch loose = padded(tight, 40);
+  const data::Batch tight =
+      model::reference::batch_of(model::reference::random_set(4, 19, kLength, kTask, true));
+  const data::Batch loose = padded(tight, 40);
   ThreadPool pool(1);
-  for (const Pooling pooling : {Pooling::kMean, Pooling::kLast}) {
-    ModelOptions o = small_options();
-    o.norm = Norm::kNone;
+  for (const model::Pooling pooling : {model::Pooling::kMean, model::Pooling::kLast}) {
+    model::ModelOptions o = model::reference::small_options();
+    o.norm = model::Norm::kNone;
     o.pooling = pooling;
-    Network network = random_network(o, kTask);
+    model::Network network = model::reference::random_network(o, kTask);
     network.quantize({}, {&tight, 1}, pool);
-    const IntegerNetwork integers = to_integers(network);
-    Target target;
+    const integer::IntegerNetwork integers = integer::to_integers(network);
+    crossbar::Target target;
     target.device.read_noise = 0;
-    const Mapping mapping = map_network(integers, target.crossbar, loose.length);
-    const Chip chip(integers, mapping, target, 1, 0);
-    const auto logits = [&](const Batch& batch) {
+    const mapping::Mapping mapping = mapping::map_network(integers, target.crossbar, loose.length);
+    const simulate::Chip chip(integers, mapping, target, 1, 0);
+    const auto logits = [&](const data::Batch& batch) {
       std::vector<float> all;
-      for (const ChipResult& r : chip.run(batch, 0, pool)) {
+      for (const simulate::ChipResult& r : chip.run(batch, 0, pool)) {
         for (const float v : r.logits()) all.push_back(v);
       }
       return all;

@@ -256,10 +256,10 @@ TEST_F(TaskStages, ClassificationOfSeries) {
 // Digits that are even, above four and drawn with a loop, at once.
 TEST_F(TaskStages, MultiLabelOfDigits) {
   constexpr std::size_t kPooled = 14;
-  const TrainTest sample = read_mnist_sample();
+  const data::TrainTest sample = data::read_mnist_sample();
   std::vector<std::vector<double>> targets;
   std::vector<std::vector<float>> sequences;
-  const auto add = [&](const Dataset& set, std::size_t count) {
+  const auto add = [&](const data::Dataset& set, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
       const int digit = static_cast<int>(set.targets[i]);
       const bool loop = digit == 0 || digit == 6 || digit == 8 || digit == 9;

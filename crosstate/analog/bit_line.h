@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace crosstate {
+namespace crosstate::analog {
 
 /// A bit line by its weights, in any unit, each on a row that is driven at a level of the full one
 /// (row_levels.h).
@@ -36,4 +36,4 @@ inline double nearest_level(double g, double range, int levels) {
   return std::round(g / step) * step;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::analog

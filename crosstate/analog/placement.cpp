@@ -6,7 +6,7 @@
 
 #include "crosstate/analog/bit_line.h"
 
-namespace crosstate {
+namespace crosstate::analog {
 
 std::vector<std::size_t> cuts(std::size_t count, std::size_t most) {
   std::size_t parts = most == 0 ? 1 : count / most + (count % most == 0 ? 0 : 1);
@@ -89,4 +89,4 @@ std::vector<ModeUnits> mode_units(std::span<const CodeMode> channel, bool comple
   return units;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::analog

@@ -22,7 +22,7 @@
 
 #include "crosstate/analog/row_levels.h"
 
-namespace crosstate {
+namespace crosstate::analog {
 
 /// The properties of an array that determine the placement of weights and the drive levels of rows.
 struct ArrayGeometry {
@@ -85,4 +85,4 @@ struct ModeUnits {
 std::vector<ModeUnits> mode_units(std::span<const CodeMode> channel, bool complex,
                                   const ArrayGeometry& array);
 
-}  // namespace crosstate
+}  // namespace crosstate::analog

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace crosstate {
+namespace crosstate::analog {
 namespace {
 
 TEST(Placement, CutsIntoNearlyEqualParts) {
@@ -73,4 +73,4 @@ TEST(Placement, EveryPieceHasAnOutputOfItsOwn) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::analog

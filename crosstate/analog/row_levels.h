@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace crosstate {
+namespace crosstate::analog {
 
 /// How often a level may be halved, unless crossbar.drive_halvings says otherwise.
 inline constexpr int kDriveHalvings = 6, kMostDriveHalvings = 15;
@@ -18,4 +18,4 @@ inline float row_level(float w, float top, int halvings) {
   return std::exp2(std::round(std::max(exponent, -static_cast<float>(halvings))));
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::analog

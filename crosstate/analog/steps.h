@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
-namespace crosstate {
+namespace crosstate::analog {
 
 /// Largest resolution of converters whose codes are summed; binary32 represents every code.
 inline constexpr int kMostPartialBits = 24;
@@ -54,4 +54,4 @@ inline int missing_bits(std::uint64_t width, int bits) {
   return std::max(0, static_cast<int>(std::bit_width(width)) - bits);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::analog

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-namespace crosstate {
+namespace crosstate::circuit {
 namespace {
 
 CellResponse respond_alone(const CellLaw& law, double g, double v) {
@@ -77,4 +77,4 @@ CellResponse respond(const CellLaw& law, double siemens, double volts) {
   return {selector.current, sum > 0 ? selector.slope * cell.slope / sum : 0.0};
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::circuit

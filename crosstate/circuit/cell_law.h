@@ -3,7 +3,7 @@
 
 #include "crosstate/base/options.h"
 
-namespace crosstate {
+namespace crosstate::circuit {
 
 /// The cell itself carries I = G V + nl2 V^2 + nl3 V^3, with V from the word line to the bit line,
 /// as written for both signs of V: nl2 makes a cell asymmetric, and both terms are the same for
@@ -33,4 +33,4 @@ struct CellResponse {
 /// The response of a cell of `siemens`, with its selector, at `volts` across both.
 CellResponse respond(const CellLaw& law, double siemens, double volts);
 
-}  // namespace crosstate
+}  // namespace crosstate::circuit

@@ -7,7 +7,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::circuit {
 namespace {
 
 TEST(CellLaw, IsThePolynomialAsWritten) {
@@ -59,4 +59,4 @@ TEST(CellLaw, IsChecked) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::circuit

@@ -1,6 +1,6 @@
 #include "crosstate/circuit/circuit.h"
 
-namespace crosstate {
+namespace crosstate::circuit {
 namespace {
 
 void add_segments(ArrayCircuit& circuit, const WireOptions& wires) {
@@ -63,4 +63,4 @@ ArrayCircuit make_circuit(std::size_t rows, std::size_t columns, const WireOptio
   return circuit;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::circuit

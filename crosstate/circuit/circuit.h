@@ -7,7 +7,7 @@
 
 #include "crosstate/circuit/wires.h"
 
-namespace crosstate {
+namespace crosstate::circuit {
 
 /// Nodes are numbered: first `free` ones whose voltages are sought, then the sources of the rows,
 /// then ground.
@@ -34,4 +34,4 @@ void require_array(std::span<const double> siemens, std::size_t rows, std::size_
 /// Throws Error unless there is one finite voltage per row.
 void require_voltages(std::span<const double> voltages, std::size_t rows);
 
-}  // namespace crosstate
+}  // namespace crosstate::circuit

@@ -5,7 +5,7 @@
 #include <array>
 #include <utility>
 
-namespace crosstate {
+namespace crosstate::circuit {
 namespace {
 
 using Eigen::Index;
@@ -261,4 +261,4 @@ std::vector<double> condense_lines(std::span<const double> siemens, std::size_t 
   return between(eliminate(std::move(network), inner), n, m, n);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::circuit

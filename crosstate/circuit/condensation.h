@@ -7,7 +7,7 @@
 
 #include "crosstate/circuit/wires.h"
 
-namespace crosstate {
+namespace crosstate::circuit {
 
 /// effective_conductance() for valid arguments and wires.segment > 0.
 std::vector<double> condense_array(std::span<const double> siemens, std::size_t rows,
@@ -18,4 +18,4 @@ std::vector<double> condense_array(std::span<const double> siemens, std::size_t 
 std::vector<double> condense_lines(std::span<const double> siemens, std::size_t rows,
                                    std::size_t columns, const WireOptions& wires);
 
-}  // namespace crosstate
+}  // namespace crosstate::circuit

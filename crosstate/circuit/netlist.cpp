@@ -5,7 +5,7 @@
 #include "crosstate/circuit/circuit.h"
 #include "crosstate/formats/matrix.h"
 
-namespace crosstate {
+namespace crosstate::circuit {
 namespace {
 
 // Simulators replace a resistance of 0 by one that is not, so lines without resistance are written
@@ -132,4 +132,4 @@ void write_netlist(const std::filesystem::path& path, std::span<const double> si
   write_file(path, format_netlist(siemens, rows, columns, voltages, wires, law));
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::circuit

@@ -8,7 +8,7 @@
 
 #include "crosstate/circuit/wires.h"
 
-namespace crosstate {
+namespace crosstate::circuit {
 
 /// A netlist that ngspice -b solves for its operating point; it prints i(vout0), i(vout1), ...: the
 /// currents of the columns in amperes, each into its own 0 V source at ground. Nodes: in<row> the
@@ -24,4 +24,4 @@ void write_netlist(const std::filesystem::path& path, std::span<const double> si
                    std::size_t rows, std::size_t columns, std::span<const double> voltages,
                    const WireOptions& wires, const CellLaw& law);
 
-}  // namespace crosstate
+}  // namespace crosstate::circuit

@@ -8,7 +8,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/circuit/circuit.h"
 
-namespace crosstate {
+namespace crosstate::circuit {
 namespace {
 
 using Eigen::Index;
@@ -167,4 +167,4 @@ OperatingPoint operating_point(std::span<const double> siemens, std::size_t rows
   return equations.result(iterations);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::circuit

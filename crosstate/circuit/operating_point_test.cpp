@@ -9,7 +9,7 @@
 #include "crosstate/base/random.h"
 #include "crosstate/circuit/wires.h"
 
-namespace crosstate {
+namespace crosstate::circuit {
 namespace {
 
 struct Array {
@@ -131,4 +131,4 @@ TEST(OperatingPoint, SaysWhereItFindsNone) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::circuit

@@ -10,7 +10,7 @@
 #include "crosstate/circuit/condensation.h"
 #include "crosstate/formats/matrix.h"
 
-namespace crosstate {
+namespace crosstate::circuit {
 namespace {
 
 constexpr double kLeastOhm = 1e-9, kMostOhm = 1e12;
@@ -114,4 +114,4 @@ std::vector<double> column_currents(std::span<const double> siemens, std::size_t
   return checked(std::move(currents));
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::circuit

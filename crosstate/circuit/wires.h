@@ -9,7 +9,7 @@
 #include "crosstate/base/options.h"
 #include "crosstate/circuit/cell_law.h"
 
-namespace crosstate {
+namespace crosstate::circuit {
 
 /// Resistances of the wires in ohm; 0 is an ideal conductor.
 struct WireOptions {
@@ -53,4 +53,4 @@ std::vector<double> column_currents(std::span<const double> siemens, std::size_t
                                     std::size_t columns, std::span<const double> voltages,
                                     const WireOptions& wires, const CellLaw& law = {});
 
-}  // namespace crosstate
+}  // namespace crosstate::circuit

@@ -12,7 +12,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
 
-namespace crosstate {
+namespace crosstate::circuit {
 namespace {
 
 using testing::HasSubstr;
@@ -194,4 +194,4 @@ TEST(Wires, RefuseBadArguments) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::circuit

@@ -1,7 +1,7 @@
 // The constants that a technology file must define, by kind of target.
 #include "crosstate/cost/technology.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 
 const std::vector<ConstantDefinition>& constants_of(TargetKind kind) {
   static const std::vector<ConstantDefinition> kMicrocontroller = {
@@ -67,4 +67,4 @@ const std::vector<ConstantDefinition>& constants_of(TargetKind kind) {
   return kCrossbar;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -6,7 +6,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/cost/energy.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 constexpr double kPicoPerFemto = 1e-3, kMillimetrePerMicrometre = 1e-6;  // of areas, the second
@@ -40,18 +40,18 @@ Range block_time(const Technology& t, double columns) {
 // Arrays, products and digital work of a mapped network.
 class CrossbarEstimator {
  public:
-  CrossbarEstimator(const IntegerNetwork& network, std::uint64_t steps,
-                    const Technology& technology, const CrossbarOptions& crossbar)
+  CrossbarEstimator(const integer::IntegerNetwork& network, std::uint64_t steps,
+                    const Technology& technology, const crossbar::CrossbarOptions& crossbar)
       : t_(technology),
         d_(deployment(network)),
         operations_(count_operations(d_, steps)),
-        increment_(crossbar.recurrence == PoleStorage::kIncrement),
-        offset_(crossbar.encoding == WeightEncoding::kOffset) {
-    CrossbarOptions options = crossbar;
+        increment_(crossbar.recurrence == crossbar::PoleStorage::kIncrement),
+        offset_(crossbar.encoding == crossbar::WeightEncoding::kOffset) {
+    crossbar::CrossbarOptions options = crossbar;
     options.rows = t_.rows;
     options.columns = t_.columns;
     options.dac_bits = options.adc_bits = kWidestDriver;
-    mapping_ = map_network(network, options, steps);
+    mapping_ = mapping::map_network(network, options, steps);
     for (const OperationSite& s : operations_.sites) {
       if (s.name == "decoder") pooled_bits_ = s.input_bits;
     }
@@ -60,7 +60,7 @@ class CrossbarEstimator {
   Estimate run() {
     e_.target = t_.name;
     e_.utilisation = mapping_.utilisation();
-    for (const MappedArray& a : mapping_.arrays) array(a);
+    for (const mapping::MappedArray& a : mapping_.arrays) array(a);
     digital();
     time();
     e_.area.terms.push_back({"arrays", "array", 0, static_cast<double>(e_.arrays), array_area(t_)});
@@ -74,46 +74,46 @@ class CrossbarEstimator {
   int weight_slices(int bits) const {
     return std::max(1, ceil_divide(std::max(1, bits - 1), t_.cell_bits));
   }
-  const BlockFormat& block(const MappedArray& a) const { return d_.blocks[a.layer]; }
+  const BlockFormat& block(const mapping::MappedArray& a) const { return d_.blocks[a.layer]; }
 
-  int input_bits(Site site, std::size_t layer) const {
+  int input_bits(mapping::Site site, std::size_t layer) const {
     switch (site) {
-      case Site::kEncoder:
+      case mapping::Site::kEncoder:
         return d_.input.bits;
-      case Site::kRecurrence:
+      case mapping::Site::kRecurrence:
         return std::max(d_.residual.bits, d_.state_bits);
-      case Site::kLinear:
+      case mapping::Site::kLinear:
         return d_.blocks[layer].activation.bits;
-      case Site::kDecoder:
+      case mapping::Site::kDecoder:
         break;
     }
     return pooled_bits_;
   }
-  int output_bits(const MappedArray& a) const {
+  int output_bits(const mapping::MappedArray& a) const {
     switch (a.site) {
-      case Site::kEncoder:
+      case mapping::Site::kEncoder:
         return d_.residual.bits;
-      case Site::kLinear:
+      case mapping::Site::kLinear:
         return d_.gated ? block(a).linear_output.bits : d_.residual.bits;
       default:
         return t_.output_bits;
     }
   }
-  int weight_bits(const MappedArray& a) const {
+  int weight_bits(const mapping::MappedArray& a) const {
     switch (a.site) {
-      case Site::kEncoder:
+      case mapping::Site::kEncoder:
         return d_.encoder.bits;
-      case Site::kRecurrence:
+      case mapping::Site::kRecurrence:
         return std::max({block(a).a_bits, block(a).c.bits, block(a).d.bits});
-      case Site::kLinear:
+      case mapping::Site::kLinear:
         return block(a).linear.bits;
-      case Site::kDecoder:
+      case mapping::Site::kDecoder:
         break;
     }
     return d_.decoder.bits;
   }
 
-  void array(const MappedArray& a) {
+  void array(const mapping::MappedArray& a) {
     ArrayUse use;
     use.rows = static_cast<double>(a.rows);
     use.cells = use.rows * bit_lines();
@@ -124,20 +124,20 @@ class CrossbarEstimator {
     use.copies = static_cast<double>(mapping_.copies);
     use.conversions = static_cast<double>(mapping_.conversions_of_weight);
     e_.arrays += static_cast<std::size_t>(slices) * mapping_.copies;
-    if (a.site == Site::kRecurrence) {
+    if (a.site == mapping::Site::kRecurrence) {
       drive(a, 0, a.states, use);
       product(use, a.states, d_.state_bits, false);
       drive(a, a.states, a.columns, use);
       product(use, a.pieces.size(), block(a).ssm_output.bits, false);
     } else {
-      product(use, a.columns, output_bits(a), a.site == Site::kDecoder);
+      product(use, a.columns, output_bits(a), a.site == mapping::Site::kDecoder);
     }
   }
 
   double bit_lines() const { return offset_ ? t_.columns + 1 : 2 * t_.columns; }
 
   // The conductance of the cells of each row above the lowest one, relative to the whole range.
-  std::vector<double> held_by_rows(const MappedArray& a) const {
+  std::vector<double> held_by_rows(const mapping::MappedArray& a) const {
     std::vector<double> held(a.rows, offset_ ? 0.5 : 0);  // of the reference
     float largest = 0;
     for (const float w : a.weights) largest = std::max(largest, std::abs(w));
@@ -150,7 +150,8 @@ class CrossbarEstimator {
 
   // The rows that are driven for the columns first .. last - 1, block by block. Columns that are
   // not read conduct as well.
-  void drive(const MappedArray& a, std::size_t first, std::size_t last, ArrayUse& use) const {
+  void drive(const mapping::MappedArray& a, std::size_t first, std::size_t last,
+             ArrayUse& use) const {
     if (a.drive.empty()) return;
     const bool states = first == 0;
     const std::size_t stride = states && d_.complex ? 2 : 1;
@@ -201,9 +202,9 @@ class CrossbarEstimator {
       memory_bits += 2 * states * d_.state_bits;
     }
     double tile_sums = 0;
-    for (const MappedArray& a : mapping_.arrays) {
-      const bool summed = a.site != Site::kRecurrence && a.first_input > 0;
-      if (summed && a.site != Site::kDecoder) tile_sums += static_cast<double>(a.columns);
+    for (const mapping::MappedArray& a : mapping_.arrays) {
+      const bool summed = a.site != mapping::Site::kRecurrence && a.first_input > 0;
+      if (summed && a.site != mapping::Site::kDecoder) tile_sums += static_cast<double>(a.columns);
     }
     add_bits += tile_sums * kAccumulatorWidth;
     const auto add = [&](const char* part, const char* what, double count) {
@@ -216,22 +217,22 @@ class CrossbarEstimator {
 
   // Sites run one after the other; the arrays of one site work in parallel.
   void time() {
-    const auto slices = [&](Site site, std::size_t layer) {
+    const auto slices = [&](mapping::Site site, std::size_t layer) {
       return static_cast<double>(input_slices(t_, input_bits(site, layer)));
     };
-    double per_step = slices(Site::kEncoder, 0), per_block = 0, pauses = 1;
+    double per_step = slices(mapping::Site::kEncoder, 0), per_block = 0, pauses = 1;
     for (std::size_t l = 0; l < d_.blocks.size(); ++l) {
       double products = 0;
       bool blocks = false;
-      for (const std::size_t i : mapping_.of(Site::kRecurrence, l)) {
+      for (const std::size_t i : mapping_.of(mapping::Site::kRecurrence, l)) {
         products = std::max(products, static_cast<double>(mapping_.products(i)));
         blocks = blocks || !mapping_.arrays[i].drive.empty();
       }
-      (blocks ? per_block : per_step) += products * slices(Site::kRecurrence, l);
-      per_step += slices(Site::kLinear, l);
+      (blocks ? per_block : per_step) += products * slices(mapping::Site::kRecurrence, l);
+      per_step += slices(mapping::Site::kLinear, l);
       pauses += 3;
     }
-    const double at_end = slices(Site::kDecoder, 0);
+    const double at_end = slices(mapping::Site::kDecoder, 0);
     const Range slice = slice_time(t_), pause = t_["digital_time"];
     const Range block = block_time(t_, d_.complex ? 2 : 1);
     e_.latency.terms.push_back({"products", "slice_time", per_step, at_end, slice});
@@ -251,7 +252,7 @@ class CrossbarEstimator {
   const Deployment d_;
   const OperationSummary operations_;
   const bool increment_, offset_;
-  Mapping mapping_;
+  mapping::Mapping mapping_;
   int pooled_bits_ = 0;
   Estimate e_;
 };
@@ -297,12 +298,13 @@ void add_array_product(const Technology& t, const ArrayUse& use, double per_step
       t["memory_bit"] * kPicoPerFemto);
 }
 
-Estimate estimate_on_crossbars(const IntegerNetwork& network, std::uint64_t steps,
-                               const Technology& technology, const CrossbarOptions& crossbar) {
+Estimate estimate_on_crossbars(const integer::IntegerNetwork& network, std::uint64_t steps,
+                               const Technology& technology,
+                               const crossbar::CrossbarOptions& crossbar) {
   if (technology.kind != TargetKind::kCrossbar) {
     fail(technology.name, std::string("is a ") + name_of(technology.kind) + ", not a crossbar");
   }
   return CrossbarEstimator(network, steps, technology, crossbar).run();
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -3,13 +3,13 @@
 #include "crosstate/model/network_state.h"
 #include "crosstate/quant/poles.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 // Reads the formats of a network from its options.
 class Describer {
  public:
-  explicit Describer(const Network& network) : s_(network.state()), q_(s_.quant) {}
+  explicit Describer(const model::Network& network) : s_(network.state()), q_(s_.quant) {}
 
   Deployment run() const {
     Deployment d;
@@ -18,30 +18,30 @@ class Describer {
     d.outputs = static_cast<std::size_t>(s_.task.outputs);
     d.complex = s_.complex();
     d.gated = s_.gated();
-    d.pool_last = s_.options.pooling == Pooling::kLast;
+    d.pool_last = s_.options.pooling == model::Pooling::kLast;
     d.encoder = weight(q_.encoder, d.channels);
     d.decoder = weight(q_.decoder, d.outputs);
     d.input = value(q_.input);
     d.residual = value(q_.residual);
     d.state_bits = bits(q_.state.bits);
-    if (d.state_bits > 0) d.state_rounding = rounding_mode(q_.state.rounding);
-    for (const BlockShape& shape : s_.shapes) d.blocks.push_back(block(shape));
+    if (d.state_bits > 0) d.state_rounding = quant::rounding_mode(q_.state.rounding);
+    for (const model::BlockShape& shape : s_.shapes) d.blocks.push_back(block(shape));
     return d;
   }
 
  private:
-  int bits(int of_site) const { return s_.quantized ? of_site : kFloatBits; }
+  int bits(int of_site) const { return s_.quantized ? of_site : quant::kFloatBits; }
 
-  WeightFormat weight(const WeightSite& site, std::size_t rows) const {
-    if (bits(site.bits) == kFloatBits) return {};
+  WeightFormat weight(const quant::WeightSite& site, std::size_t rows) const {
+    if (bits(site.bits) == quant::kFloatBits) return {};
     return {site.bits, site.granularity == "channel" ? rows : 1, site.scales == "pow2"};
   }
-  ValueFormat value(const ActivationSite& site) const {
-    if (bits(site.bits) == kFloatBits) return {};
+  ValueFormat value(const quant::ActivationSite& site) const {
+    if (bits(site.bits) == quant::kFloatBits) return {};
     return {site.bits, site.scales == "pow2"};
   }
 
-  BlockFormat block(const BlockShape& shape) const {
+  BlockFormat block(const model::BlockShape& shape) const {
     BlockFormat b;
     set_shape(shape, s_.channels(), s_.modes(), b);
     b.a_bits = bits(q_.a.bits);
@@ -55,44 +55,45 @@ class Describer {
     if (s_.gated()) {
       b.linear_output = value(q_.linear);
       b.gate = {bits(q_.gate.bits), true};  // steps of 2^-bits, whatever the scales of others
-      b.gate_ramp = is_ramp(gate_of(s_.options.gate));
+      b.gate_ramp = is_ramp(model::gate_of(s_.options.gate));
     }
-    if (s_.options.norm != Norm::kNone) {
+    if (s_.options.norm != model::Norm::kNone) {
       b.layer_norm = s_.layer_norm();
       b.norm_values = 2 * (s_.batch_norm() ? s_.linear_outputs() : s_.channels());
     }
     return b;
   }
 
-  const Network::State& s_;
-  const QuantOptions& q_;
+  const model::Network::State& s_;
+  const quant::QuantOptions& q_;
 };
 
 }  // namespace
 
-bool is_ramp(Activation f) {
+bool is_ramp(kernels::Activation f) {
   switch (f) {
-    case Activation::kIdentity:
-    case Activation::kRelu:
-    case Activation::kHardGelu:
-    case Activation::kHardSigmoid:
+    case kernels::Activation::kIdentity:
+    case kernels::Activation::kRelu:
+    case kernels::Activation::kHardGelu:
+    case kernels::Activation::kHardSigmoid:
       return true;
-    case Activation::kGelu:
-    case Activation::kSigmoid:
+    case kernels::Activation::kGelu:
+    case kernels::Activation::kSigmoid:
       return false;
   }
   return false;
 }
 
-void set_shape(const BlockShape& shape, std::size_t channels, std::size_t modes, BlockFormat& b) {
+void set_shape(const model::BlockShape& shape, std::size_t channels, std::size_t modes,
+               BlockFormat& b) {
   b.channels = shape.size();
   b.modes = shape.modes();
-  const bool whole = shape == BlockShape::whole(channels, modes);
+  const bool whole = shape == model::BlockShape::whole(channels, modes);
   b.shape_values = whole ? 0 : 2 * shape.size();
 }
 
 int BlockFormat::pole_width() const {
-  constexpr int kFixed = kPoleFraction + 2;
+  constexpr int kFixed = quant::kPoleFraction + 2;
   if (a_bits == 0) return kFloatWidth;
   return polar ? kFixed : a_bits;
 }
@@ -111,10 +112,11 @@ bool Deployment::in_floats() const {
 std::size_t Deployment::weights() const {
   const std::size_t per_mode = 2 * parts();  // A and C
   std::size_t count = channels * inputs + outputs * channels;
-  for (const BlockFormat& b : blocks) count += b.modes * per_mode + b.channels * (1 + linear_outputs());
+  for (const BlockFormat& b : blocks)
+    count += b.modes * per_mode + b.channels * (1 + linear_outputs());
   return count;
 }
 
-Deployment deployment(const Network& network) { return Describer(network).run(); }
+Deployment deployment(const model::Network& network) { return Describer(network).run(); }
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -9,7 +9,7 @@
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/model/network.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 
 /// Bits of a number that is not rounded: binary32.
 inline constexpr int kFloatWidth = 32;
@@ -55,7 +55,7 @@ struct Deployment {
   WeightFormat encoder, decoder;
   ValueFormat input, residual;
   int state_bits = 0;  // 0: floating point
-  RoundingMode state_rounding = RoundingMode::kNearest;
+  kernels::RoundingMode state_rounding = kernels::RoundingMode::kNearest;
   std::vector<BlockFormat> blocks;
 
   std::size_t parts() const { return complex ? 2 : 1; }
@@ -69,21 +69,22 @@ struct Deployment {
   bool operator==(const Deployment&) const = default;
 };
 
-Deployment deployment(const Network& network);
+Deployment deployment(const model::Network& network);
 
 /// The sizes of a block; `channels`, `modes`: those of an unpruned block.
-void set_shape(const BlockShape& shape, std::size_t channels, std::size_t modes, BlockFormat& b);
+void set_shape(const model::BlockShape& shape, std::size_t channels, std::size_t modes,
+               BlockFormat& b);
 
 /// The same as for the quantized network that the integer network was converted from. The
 /// QuantizationScheme that files of earlier versions lack is inferred from their numbers.
-Deployment deployment(const IntegerNetwork& network);
+Deployment deployment(const integer::IntegerNetwork& network);
 
 /// The scheme derived from the numbers of an integer network: scales from the multipliers of its
 /// requantizers, ramps from its tables, the coding of poles from their grid. Rows whose scales are
 /// all equal count as one scale, however they were chosen.
-QuantizationScheme inferred_scheme(const IntegerNetwork& network);
+integer::QuantizationScheme inferred_scheme(const integer::IntegerNetwork& network);
 
 /// Whether a function of ModelOptions is piecewise linear, which needs no table.
-bool is_ramp(Activation function);
+bool is_ramp(kernels::Activation function);
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

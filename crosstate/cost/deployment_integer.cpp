@@ -10,7 +10,7 @@
 #include "crosstate/model/options.h"
 #include "crosstate/quant/poles.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 // --- inference
@@ -21,7 +21,9 @@ bool is_power_of_two(double x) {
 }
 
 const char* scales_of(bool powers_of_two) { return powers_of_two ? "pow2" : "free"; }
-std::string scales_of(const CodeFormat& codes) { return scales_of(is_power_of_two(codes.scale)); }
+std::string scales_of(const integer::CodeFormat& codes) {
+  return scales_of(is_power_of_two(codes.scale));
+}
 
 // A factor of a requantizer is a scale times `unit`, known to half a unit of its multiplier.
 struct Scale {
@@ -36,7 +38,7 @@ bool row_is_zero(const Codes& codes, std::size_t row, std::size_t rows) {
   return std::all_of(begin, begin + columns, [](int code) { return code == 0; });
 }
 
-std::vector<std::int32_t> places(const Requantizer& r) {
+std::vector<std::int32_t> places(const integer::Requantizer& r) {
   std::vector<std::int32_t> out;
   for (std::size_t i = 0; i < r.shift.size(); ++i) out.push_back(r.places(i));
   return out;
@@ -44,9 +46,9 @@ std::vector<std::int32_t> places(const Requantizer& r) {
 
 // The scales behind the factors of the rows that hold a weight, in `codes` or in `others`.
 // `places`: the fraction bits dropped from each factor's product.
-WeightScheme weight_scheme(std::span<const std::int32_t> factors,
-                           const std::vector<std::int32_t>& places, double unit, const Codes& codes,
-                           const Codes& others = {}) {
+integer::WeightScheme weight_scheme(std::span<const std::int32_t> factors,
+                                    const std::vector<std::int32_t>& places, double unit,
+                                    const Codes& codes, const Codes& others = {}) {
   const std::size_t rows = factors.size();
   std::vector<Scale> scales;
   for (std::size_t i = 0; i < rows; ++i) {
@@ -67,11 +69,11 @@ WeightScheme weight_scheme(std::span<const std::int32_t> factors,
           scales_of(std::all_of(scales.begin(), scales.end(), fits_power_of_two))};
 }
 
-bool is_table_of(Activation f, const std::vector<std::int32_t>& table, const CodeFormat& from,
-                 const CodeFormat& to) {
+bool is_table_of(kernels::Activation f, const std::vector<std::int32_t>& table,
+                 const integer::CodeFormat& from, const integer::CodeFormat& to) {
   for (std::size_t i = 0; i < table.size(); ++i) {
     const double x = (from.low + static_cast<double>(i)) * from.scale;
-    const double code = std::floor(reference::activation(f, x) / to.scale + 0.5);
+    const double code = std::floor(kernels::reference::activation(f, x) / to.scale + 0.5);
     if (table[i] != std::clamp<double>(code, to.low, to.high)) return false;
   }
   return true;
@@ -79,16 +81,16 @@ bool is_table_of(Activation f, const std::vector<std::int32_t>& table, const Cod
 
 // Cartesian parts of b bits lie on the grid 2^-(b-1).
 bool on_cartesian_grid(const std::vector<std::int16_t>& parts, int bits) {
-  const int step = 1 << std::max(0, kPoleFraction + 1 - bits);
+  const int step = 1 << std::max(0, quant::kPoleFraction + 1 - bits);
   return std::all_of(parts.begin(), parts.end(), [&](int part) { return part % step == 0; });
 }
 
 // All blocks share the settings: the finer format found in any block applies to all.
 class SchemeInference {
  public:
-  explicit SchemeInference(const IntegerNetwork& network) : n_(network) {}
+  explicit SchemeInference(const integer::IntegerNetwork& network) : n_(network) {}
 
-  QuantizationScheme run() {
+  integer::QuantizationScheme run() {
     s_.encoder = weight_scheme(n_.encoder_codes.first, places(n_.encoder_codes),
                                n_.input.scale / n_.residual.scale, n_.encoder.weight);
     s_.decoder =
@@ -98,15 +100,15 @@ class SchemeInference {
     s_.c = s_.d = s_.weight = {"tensor", "pow2"};
     s_.coding = "cartesian";
     s_.ssm_output = s_.activation = s_.linear = "pow2";
-    s_.gate_function = Gate::kHardSigmoid;
-    for (const IntegerBlock& b : n_.blocks) see(b);
+    s_.gate_function = model::Gate::kHardSigmoid;
+    for (const integer::IntegerBlock& b : n_.blocks) see(b);
     s_.activation_function = ramp_of_all();
     s_.parameters = 0;
     return std::move(s_);
   }
 
  private:
-  static void join(const WeightScheme& of_block, WeightScheme& all) {
+  static void join(const integer::WeightScheme& of_block, integer::WeightScheme& all) {
     if (of_block.granularity == "channel") all.granularity = "channel";
     join(of_block.scales, all.scales);
   }
@@ -114,11 +116,11 @@ class SchemeInference {
     if (of_block == "free") all = "free";
   }
 
-  void see(const IntegerBlock& b) {
+  void see(const integer::IntegerBlock& b) {
     const double output = b.ssm_output.scale, residual = n_.residual.scale;
     join(weight_scheme(b.output.first, places(b.output), 1 / output, b.cr, b.ci), s_.c);
     join(weight_scheme(b.output.second, b.output.shift, residual / output, b.d), s_.d);
-    const Requantizer& linear = n_.gated ? b.linear_codes : b.sum;
+    const integer::Requantizer& linear = n_.gated ? b.linear_codes : b.sum;
     const double target = n_.gated ? b.linear.scale : residual;
     join(weight_scheme(linear.first, places(linear), b.activation.scale / target,
                        b.linear_map.weight),
@@ -129,38 +131,39 @@ class SchemeInference {
     join(scales_of(b.activation), s_.activation);
     if (!n_.gated) return;
     join(scales_of(b.linear), s_.linear);
-    if (!is_table_of(Activation::kHardSigmoid, b.gate_table, b.linear, b.gate)) {
-      s_.gate_function = Gate::kSigmoid;
+    if (!is_table_of(kernels::Activation::kHardSigmoid, b.gate_table, b.linear, b.gate)) {
+      s_.gate_function = model::Gate::kSigmoid;
     }
   }
 
-  Activation ramp_of_all() const {
-    for (const Activation f : {Activation::kIdentity, Activation::kRelu, Activation::kHardGelu}) {
-      const auto is_table = [&](const IntegerBlock& b) {
+  kernels::Activation ramp_of_all() const {
+    for (const kernels::Activation f : {kernels::Activation::kIdentity, kernels::Activation::kRelu,
+                                        kernels::Activation::kHardGelu}) {
+      const auto is_table = [&](const integer::IntegerBlock& b) {
         return is_table_of(f, b.activation_table, b.ssm_output, b.activation);
       };
       if (std::all_of(n_.blocks.begin(), n_.blocks.end(), is_table)) return f;
     }
-    return Activation::kGelu;
+    return kernels::Activation::kGelu;
   }
 
-  const IntegerNetwork& n_;
-  QuantizationScheme s_;
+  const integer::IntegerNetwork& n_;
+  integer::QuantizationScheme s_;
 };
 
 // --- description
 
-WeightFormat weight_format(int bits, const WeightScheme& scheme, std::size_t rows) {
+WeightFormat weight_format(int bits, const integer::WeightScheme& scheme, std::size_t rows) {
   return {bits, scheme.granularity == "channel" ? rows : 1, scheme.scales == "pow2"};
 }
 
-ValueFormat value_format(const CodeFormat& codes, const std::string& scales) {
+ValueFormat value_format(const integer::CodeFormat& codes, const std::string& scales) {
   const auto span = static_cast<std::uint32_t>(codes.high - codes.low);
   return {static_cast<int>(std::bit_width(span)), scales == "pow2"};
 }
 
-BlockFormat block_format(const IntegerNetwork& n, const IntegerBlock& b,
-                         const QuantizationScheme& scheme) {
+BlockFormat block_format(const integer::IntegerNetwork& n, const integer::IntegerBlock& b,
+                         const integer::QuantizationScheme& scheme) {
   BlockFormat f;
   set_shape(b.shape, n.channels, n.modes, f);
   f.a_bits = b.a_bits;
@@ -174,19 +177,19 @@ BlockFormat block_format(const IntegerNetwork& n, const IntegerBlock& b,
   if (n.gated) {
     f.linear_output = value_format(b.linear, scheme.linear);
     f.gate = value_format(b.gate, "pow2");
-    f.gate_ramp = is_ramp(gate_of(scheme.gate_function));
+    f.gate_ramp = is_ramp(model::gate_of(scheme.gate_function));
   }
   return f;
 }
 
 }  // namespace
 
-QuantizationScheme inferred_scheme(const IntegerNetwork& network) {
+integer::QuantizationScheme inferred_scheme(const integer::IntegerNetwork& network) {
   return SchemeInference(network).run();
 }
 
-Deployment deployment(const IntegerNetwork& n) {
-  const QuantizationScheme scheme = n.scheme ? *n.scheme : inferred_scheme(n);
+Deployment deployment(const integer::IntegerNetwork& n) {
+  const integer::QuantizationScheme scheme = n.scheme ? *n.scheme : inferred_scheme(n);
   Deployment d;
   d.inputs = n.inputs;
   d.channels = n.channels;
@@ -200,8 +203,8 @@ Deployment deployment(const IntegerNetwork& n) {
   d.decoder = weight_format(n.decoder.bits, scheme.decoder, n.outputs);
   d.state_bits = n.state_bits;
   d.state_rounding = n.state_rounding;
-  for (const IntegerBlock& b : n.blocks) d.blocks.push_back(block_format(n, b, scheme));
+  for (const integer::IntegerBlock& b : n.blocks) d.blocks.push_back(block_format(n, b, scheme));
   return d;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -8,24 +8,24 @@
 #include "crosstate/cost/neurobench.h"
 #include "crosstate/integer/testing.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 class Formats : public testing::TestWithParam<int> {};
 
-Network network_of(int number) {
-  QuantOptions format = integer_test::format(number, number % 2 == 1);
+model::Network network_of(int number) {
+  quant::QuantOptions format = integer::fixtures::format(number, number % 2 == 1);
   format.state.rounding = number % 5 == 3 ? "feedback" : "nearest";
   if (number % 7 == 2) format.a.bits = 15;  // all of whose grid points are Cartesian ones
   if (number % 7 == 4) format.activation.bits = format.gate.bits = 2;  // tables like those of ramps
-  return integer_test::rounded_network(number, integer_test::sequences(number), format);
+  return integer::fixtures::rounded_network(number, integer::fixtures::sequences(number), format);
 }
 
 // Sizes, gates, activations, codings and roundings of every kind.
 TEST_P(Formats, OfAnIntegerFileAreThoseOfItsOrigin) {
-  const Network network = network_of(GetParam());
-  const IntegerNetwork integers =
-      integer_network_from(to_tensors(to_integers(network)), "integers");
+  const model::Network network = network_of(GetParam());
+  const integer::IntegerNetwork integers =
+      integer::integer_network_from(integer::to_tensors(integer::to_integers(network)), "integers");
   const Deployment d = deployment(network);
   EXPECT_EQ(d, deployment(integers));
   EXPECT_FALSE(d.in_floats());
@@ -35,13 +35,13 @@ TEST_P(Formats, OfAnIntegerFileAreThoseOfItsOrigin) {
 
 // Files of earlier versions have no scheme.
 TEST_P(Formats, AreInferredFromNumbers) {
-  const Network network = network_of(GetParam());
-  IntegerNetwork integers = to_integers(network);
-  const QuantizationScheme& known = *integers.scheme;
-  const QuantizationScheme found = inferred_scheme(integers);
-  for (const auto site :
-       {&QuantizationScheme::encoder, &QuantizationScheme::c, &QuantizationScheme::d,
-        &QuantizationScheme::weight, &QuantizationScheme::decoder}) {
+  const model::Network network = network_of(GetParam());
+  integer::IntegerNetwork integers = integer::to_integers(network);
+  const integer::QuantizationScheme& known = *integers.scheme;
+  const integer::QuantizationScheme found = inferred_scheme(integers);
+  for (const auto site : {&integer::QuantizationScheme::encoder, &integer::QuantizationScheme::c,
+                          &integer::QuantizationScheme::d, &integer::QuantizationScheme::weight,
+                          &integer::QuantizationScheme::decoder}) {
     // Powers of two may be the same for all rows.
     if ((known.*site).scales == "free" || (known.*site).granularity == "tensor") {
       EXPECT_EQ((found.*site).granularity, (known.*site).granularity);
@@ -72,12 +72,12 @@ TEST_P(Formats, AreInferredFromNumbers) {
 INSTANTIATE_TEST_SUITE_P(Numbers, Formats, testing::Range(0, 42));
 
 TEST(Deployment, CountsTheParametersOfANetwork) {
-  ModelOptions options;
+  model::ModelOptions options;
   options.channels = 5;
   options.states = 6;
   options.layers = 3;
-  options.norm = Norm::kNone;
-  const Network network(options, {3, 7}, 1);
+  options.norm = model::Norm::kNone;
+  const model::Network network(options, {3, 7}, 1);
   const Deployment d = deployment(network);
   // A block: 5 x 3 modes with complex A and C, D, 10 x 5 weights.
   EXPECT_EQ(d.weights(), 5u * 3 + 3 * (60 + 5 + 50) + 7 * 5);
@@ -86,11 +86,11 @@ TEST(Deployment, CountsTheParametersOfANetwork) {
 }
 
 TEST(Deployment, KnowsASiteThatIsNotRounded) {
-  const Dataset set = integer_test::sequences(1);
-  QuantOptions format = integer_test::format(1, true);
+  const data::Dataset set = integer::fixtures::sequences(1);
+  quant::QuantOptions format = integer::fixtures::format(1, true);
   format.decoder.bits = 0;
-  EXPECT_TRUE(deployment(integer_test::rounded_network(1, set, format)).in_floats());
+  EXPECT_TRUE(deployment(integer::fixtures::rounded_network(1, set, format)).in_floats());
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -5,7 +5,7 @@
 #include "crosstate/cost/energy.h"
 #include "crosstate/cost/memory.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 constexpr double kPicoPerFemto = 1e-3, kMillimetrePerMicrometre = 1e-6;  // of areas, the second
@@ -170,4 +170,4 @@ Estimate estimate(const Deployment& deployment, const OperationSummary& operatio
   return estimate(operations, memory_bits, deployment.in_floats(), technology);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

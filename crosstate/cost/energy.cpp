@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 double count_of(const CostTerm& term, double steps) { return steps * term.per_step + term.at_end; }
@@ -77,4 +77,4 @@ nlohmann::json to_json(const Estimate& e, double steps) {
   return out;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

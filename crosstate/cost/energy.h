@@ -10,7 +10,7 @@
 #include "crosstate/cost/technology.h"
 #include "crosstate/mapping/mapping.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 
 /// A count times `each`, the cost of one operation or component. Every cost of a target is a
 /// sum of these, so that two networks on one target can be compared under the same constants.
@@ -54,8 +54,9 @@ Estimate estimate(const OperationSummary& operations, double memory_bits, bool i
 /// On crossbars, as the network is mapped: of `crossbar` its recurrence, packing and driven rows
 /// count, the rest is the technology's. Throws Error like map_network() and for another kind of
 /// target.
-Estimate estimate_on_crossbars(const IntegerNetwork& network, std::uint64_t steps,
-                               const Technology& technology, const CrossbarOptions& crossbar = {});
+Estimate estimate_on_crossbars(const integer::IntegerNetwork& network, std::uint64_t steps,
+                               const Technology& technology,
+                               const crossbar::CrossbarOptions& crossbar = {});
 
 /// One product of one array.
 struct ArrayUse {
@@ -90,4 +91,4 @@ Range ratio(const CostList& numerator, const CostList& denominator, double steps
 nlohmann::json to_json(const CostList& list, double steps);
 nlohmann::json to_json(const Estimate& estimate, double steps);
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -11,17 +11,17 @@
 #include "crosstate/cost/testing.h"
 #include "crosstate/integer/testing.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
-using cost_test::rounded;
-using cost_test::shape;
+using fixtures::rounded;
+using fixtures::shape;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
 constexpr std::uint64_t kSteps = 11;
 
-Estimate on(const char* target, const Deployment& d, const IntegerNetwork* integers) {
+Estimate on(const char* target, const Deployment& d, const integer::IntegerNetwork* integers) {
   const Technology t = find_technology(target);
   if (t.kind == TargetKind::kCrossbar) {
     return estimate_on_crossbars(*integers, kSteps, t);
@@ -29,11 +29,11 @@ Estimate on(const char* target, const Deployment& d, const IntegerNetwork* integ
   return estimate(d, count_operations(d, kSteps), t);
 }
 
-Estimate on(const char* target, const Network& network) {
+Estimate on(const char* target, const model::Network& network) {
   if (find_technology(target).kind != TargetKind::kCrossbar) {
     return on(target, deployment(network), nullptr);
   }
-  const IntegerNetwork integers = to_integers(network);
+  const integer::IntegerNetwork integers = integer::to_integers(network);
   return on(target, deployment(network), &integers);
 }
 
@@ -50,7 +50,8 @@ void expect_rising(const Range& r) {
 }
 
 TEST(Energy, EveryTargetGivesRangesThatItsPartsAddUpTo) {
-  const Network network = rounded(shape(5, 6, true, true), {2, 3}, quant_preset("w4a8s8"));
+  const model::Network network =
+      rounded(shape(5, 6, true, true), {2, 3}, quant::quant_preset("w4a8s8"));
   for (const std::string& name : shipped_technologies()) {
     const Estimate e = on(name.c_str(), network);
     EXPECT_EQ(e.target, name);
@@ -68,10 +69,11 @@ TEST(Energy, EveryTargetGivesRangesThatItsPartsAddUpTo) {
 
 TEST(Energy, OfAnIntegerFileIsThatOfItsOrigin) {
   for (int number = 0; number < 14; ++number) {
-    const Network network = integer_test::rounded_network(
-        number, integer_test::sequences(number), integer_test::format(number, number % 2 == 0));
-    const IntegerNetwork integers =
-        integer_network_from(to_tensors(to_integers(network)), "integers");
+    const model::Network network =
+        integer::fixtures::rounded_network(number, integer::fixtures::sequences(number),
+                                           integer::fixtures::format(number, number % 2 == 0));
+    const integer::IntegerNetwork integers = integer::integer_network_from(
+        integer::to_tensors(integer::to_integers(network)), "integers");
     for (const std::string& name : shipped_technologies()) {
       const Estimate of_file = on(name.c_str(), deployment(integers), &integers);
       EXPECT_EQ(to_json(of_file, kSteps), to_json(on(name.c_str(), network), kSteps))
@@ -81,7 +83,8 @@ TEST(Energy, OfAnIntegerFileIsThatOfItsOrigin) {
 }
 
 TEST(Energy, AMicrocontrollerTakesAProductsCyclesByItsWidth) {
-  const Network network = rounded(shape(3, 6, true, true), {2, 5}, quant_preset("w8a8s8"));
+  const model::Network network =
+      rounded(shape(3, 6, true, true), {2, 5}, quant::quant_preset("w8a8s8"));
   const Estimate e = on("mcu-int8", network);
   // Decoded poles have 16 bits, all else 8.
   EXPECT_EQ(count(e.energy, "mac16"), 36);
@@ -102,7 +105,7 @@ TEST(Energy, AMicrocontrollerTakesAProductsCyclesByItsWidth) {
 }
 
 TEST(Energy, FloatsNeedFloatingPointUnits) {
-  const Network network(shape(3, 6, true, true), {2, 5}, 1);
+  const model::Network network(shape(3, 6, true, true), {2, 5}, 1);
   EXPECT_THAT([&] { on("mcu-int8", network); }, ThrowsMessage<Error>(HasSubstr("floating point")));
   EXPECT_EQ(count(on("mcu-fp32", network).energy, "mac_float"), 84);
   EXPECT_EQ(count(on("accelerator-45nm", network).energy, "float_multiply"), 84);
@@ -112,7 +115,8 @@ TEST(Energy, FloatsNeedFloatingPointUnits) {
 
 TEST(Energy, CrossbarsConvertAndDriveWhatIsMapped) {
   // 3 channels of 3 complex modes on one array: 18 states, 3 inputs, 3 outputs.
-  const Network network = rounded(shape(3, 6, true, true), {2, 5}, quant_preset("w8a8s8"));
+  const model::Network network =
+      rounded(shape(3, 6, true, true), {2, 5}, quant::quant_preset("w8a8s8"));
   const Estimate e = on("crossbar-14nm", network);
   EXPECT_EQ(e.arrays, 4u);
   // Encoder 3, states 18, outputs 3, pointwise 6; the scores' 12-bit sums come in two slices.
@@ -125,8 +129,9 @@ TEST(Energy, CrossbarsConvertAndDriveWhatIsMapped) {
   EXPECT_EQ(count(e.latency, "slice_time"), 1 + 1);
   EXPECT_EQ(count(e.latency, "block_time"), 9 + 3);
 
-  const Estimate all = estimate_on_crossbars(
-      to_integers(network), kSteps, find_technology("crossbar-14nm"), {.driven = DrivenRows::kAll});
+  const Estimate all =
+      estimate_on_crossbars(integer::to_integers(network), kSteps, find_technology("crossbar-14nm"),
+                            {.driven = crossbar::DrivenRows::kAll});
   EXPECT_EQ(all.conversions_per_step, e.conversions_per_step);
   EXPECT_EQ(count(all.energy, "drive"), 2 + 2 * 21 + 3);
   EXPECT_EQ(count(all.latency, "slice_time"), 1 + 2 + 1);
@@ -136,11 +141,12 @@ TEST(Energy, CrossbarsConvertAndDriveWhatIsMapped) {
 }
 
 TEST(Energy, CopiesMultiplyArraysAndWeightedOnesConversions) {
-  const Network network = rounded(shape(3, 6, true, true), {2, 5}, quant_preset("w8a8s8"));
+  const model::Network network =
+      rounded(shape(3, 6, true, true), {2, 5}, quant::quant_preset("w8a8s8"));
   const Technology technology = find_technology("crossbar-14nm");
-  const Estimate one = estimate_on_crossbars(to_integers(network), kSteps, technology, {});
+  const Estimate one = estimate_on_crossbars(integer::to_integers(network), kSteps, technology, {});
   for (const double slice_base : {1.0, 4.0}) {
-    const Estimate four = estimate_on_crossbars(to_integers(network), kSteps, technology,
+    const Estimate four = estimate_on_crossbars(integer::to_integers(network), kSteps, technology,
                                                 {.slices = 4, .slice_base = slice_base});
     const std::size_t conversions = slice_base > 1 ? 4 : 1;
     EXPECT_EQ(four.arrays, 4 * one.arrays);
@@ -154,20 +160,22 @@ TEST(Energy, CopiesMultiplyArraysAndWeightedOnesConversions) {
 }
 
 TEST(Energy, OffsetsTakeHalfTheCellsAndDriveThemAll) {
-  const Network network = rounded(shape(3, 6, true, true), {2, 5}, quant_preset("w8a8s8"));
+  const model::Network network =
+      rounded(shape(3, 6, true, true), {2, 5}, quant::quant_preset("w8a8s8"));
   const Technology technology = find_technology("crossbar-14nm");
-  const Estimate pairs =
-      estimate_on_crossbars(to_integers(network), kSteps, technology, {.driven = DrivenRows::kAll});
-  const Estimate offset =
-      estimate_on_crossbars(to_integers(network), kSteps, technology,
-                            {.encoding = WeightEncoding::kOffset, .driven = DrivenRows::kAll});
+  const Estimate pairs = estimate_on_crossbars(integer::to_integers(network), kSteps, technology,
+                                               {.driven = crossbar::DrivenRows::kAll});
+  const Estimate offset = estimate_on_crossbars(
+      integer::to_integers(network), kSteps, technology,
+      {.encoding = crossbar::WeightEncoding::kOffset, .driven = crossbar::DrivenRows::kAll});
   EXPECT_EQ(count(offset.energy, "cells at rest") * 512,
             count(pairs.energy, "cells at rest") * 257);
   EXPECT_GT(count(offset.energy, "cells with weights"), count(pairs.energy, "cells with weights"));
 }
 
 TEST(Energy, NarrowDriversAndCellsTakeSlices) {
-  const Network network = rounded(shape(3, 6, true, true), {2, 5}, quant_preset("w8a8s8"));
+  const model::Network network =
+      rounded(shape(3, 6, true, true), {2, 5}, quant::quant_preset("w8a8s8"));
   // 4-bit drivers: three slices of an 8-bit code; 4-bit cells: two of an 8-bit weight.
   const Estimate e = on("crossbar-130nm", network);
   EXPECT_EQ(e.arrays, 8u);
@@ -186,7 +194,8 @@ TEST(Energy, FewerBitsNeverCostMore) {
   for (const std::string& target : shipped_technologies()) {
     Range energy{INFINITY, INFINITY, INFINITY}, latency = energy;
     for (const char* preset : falling) {
-      const Network network = rounded(shape(5, 6, true, true), {2, 3}, quant_preset(preset));
+      const model::Network network =
+          rounded(shape(5, 6, true, true), {2, 3}, quant::quant_preset(preset));
       const Estimate e = on(target.c_str(), network);
       Range now = e.energy.total(kSteps);
       const Range cells = e.energy.of_part("arrays", kSteps);
@@ -203,7 +212,8 @@ TEST(Energy, FewerBitsNeverCostMore) {
 }
 
 TEST(Energy, RatioOfANetworkToItselfIsOne) {
-  const Network network = rounded(shape(5, 6, true, true), {2, 3}, quant_preset("w8a8s8"));
+  const model::Network network =
+      rounded(shape(5, 6, true, true), {2, 3}, quant::quant_preset("w8a8s8"));
   const Estimate e = on("crossbar-32nm", network);
   const Range same = ratio(e.energy, e.energy, kSteps, kSteps, true);
   EXPECT_NEAR(same.low, 1, 1e-12);
@@ -215,8 +225,9 @@ TEST(Energy, RatioOfANetworkToItselfIsOne) {
 
 TEST(Energy, RatioLeavesOutACyclesEnergyAndLength) {
   Technology t = find_technology("mcu-fp32");
-  const Deployment a = deployment(Network(shape(5, 6, true, true), {2, 3}, 1));
-  const Deployment b = deployment(rounded(shape(3, 6, true, true), {2, 3}, quant_preset("w8a8s8")));
+  const Deployment a = deployment(model::Network(shape(5, 6, true, true), {2, 3}, 1));
+  const Deployment b =
+      deployment(rounded(shape(3, 6, true, true), {2, 3}, quant::quant_preset("w8a8s8")));
   const auto ratios = [&] {
     const Estimate of_a = estimate(a, count_operations(a, kSteps), t);
     const Estimate of_b = estimate(b, count_operations(b, kSteps), t);
@@ -267,4 +278,4 @@ TEST(Energy, RatioReachesTheExtremesOfItsConstants) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -6,7 +6,7 @@
 
 #include "crosstate/quant/poles.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 constexpr int kFull = 32;  // bits of floats, biases, accumulators and multipliers
@@ -79,10 +79,10 @@ class Counter {
     add(at + "state", MemoryKind::kState, parts * modes, d_.state_width());
     if (d_.state_bits == 0) return;
     add(at + "state.step", MemoryKind::kScales, modes, kShift);
-    if (d_.state_rounding != RoundingMode::kFeedback) return;
+    if (d_.state_rounding != kernels::RoundingMode::kFeedback) return;
     const bool fixed_point = b.a_bits > 0 && d_.residual.rounded();
     add(at + "state.residue", MemoryKind::kState, parts * modes,
-        fixed_point ? kPoleFraction : kFull);
+        fixed_point ? quant::kPoleFraction : kFull);
   }
 
   // The recurrence multiplies by fixed-point poles. Polar codes are kept as these numbers, or as
@@ -94,7 +94,7 @@ class Counter {
     if (b.a_bits == 0 || !b.polar) {
       return add(name, MemoryKind::kWeights, parts * modes, b.pole_width());
     }
-    const auto levels = static_cast<std::size_t>(pole_levels(b.a_bits));
+    const auto levels = static_cast<std::size_t>(quant::pole_levels(b.a_bits));
     const std::size_t entries = (d_.complex ? levels * levels : levels) * b.channels;
     const std::size_t coded =
         parts * (modes * static_cast<std::size_t>(b.a_bits) + entries * width);
@@ -132,13 +132,13 @@ std::size_t MemorySummary::bits(MemoryKind kind) const {
 }
 
 MemorySummary count_memory(const Deployment& deployment) { return Counter(deployment).run(); }
-MemorySummary count_memory(const Network& network) {
-  if (network.options().norm != Norm::kBatch) return count_memory(deployment(network));
-  Network folded = network;
+MemorySummary count_memory(const model::Network& network) {
+  if (network.options().norm != model::Norm::kBatch) return count_memory(deployment(network));
+  model::Network folded = network;
   folded.fold_norms();
   return count_memory(deployment(folded));
 }
-MemorySummary count_memory(const IntegerNetwork& network) {
+MemorySummary count_memory(const integer::IntegerNetwork& network) {
   return count_memory(deployment(network));
 }
 
@@ -165,4 +165,4 @@ nlohmann::json to_json(const MemorySummary& memory) {
   return json;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

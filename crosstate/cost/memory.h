@@ -8,7 +8,7 @@
 
 #include "crosstate/cost/deployment.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 
 enum class MemoryKind { kWeights, kBiases, kScales, kTables, kState };
 
@@ -43,13 +43,13 @@ struct MemorySummary {
 /// A network in floating point needs no scales and no tables.
 MemorySummary count_memory(const Deployment& deployment);
 /// The memory of the network as deployed, with its batch norms folded.
-MemorySummary count_memory(const Network& network);
+MemorySummary count_memory(const model::Network& network);
 /// The same as for the network that it was converted from.
-MemorySummary count_memory(const IntegerNetwork& network);
+MemorySummary count_memory(const integer::IntegerNetwork& network);
 
 /// {"weights": bytes, "biases": ..., "scales": ..., "tables": ..., "state": ..., "total": ...}
 nlohmann::json to_json(const MemorySummary& memory);
 
 const char* name_of(MemoryKind kind);
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -6,21 +6,21 @@
 
 #include "crosstate/model/parts.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 // 4 channels, 2 complex modes, 1 block, gated: every count can be done by hand.
-ModelOptions small() {
-  ModelOptions options;
+model::ModelOptions small() {
+  model::ModelOptions options;
   options.channels = 4;
   options.states = 4;
   options.layers = 1;
-  options.norm = Norm::kNone;
+  options.norm = model::Norm::kNone;
   return options;
 }
 
-Batch batch_of_ones() {
-  Dataset set;
+data::Batch batch_of_ones() {
+  data::Dataset set;
   set.name = "ones";
   set.count = 16;
   set.length = 8;
@@ -29,13 +29,13 @@ Batch batch_of_ones() {
   set.readout.names = {"0", "1", "2"};
   std::vector<std::uint32_t> order(16);
   for (std::uint32_t i = 0; i < 16; ++i) order[i] = i;
-  Batch batch;
-  fill_batch(set, order, 8, batch);
+  data::Batch batch;
+  data::fill_batch(set, order, 8, batch);
   return batch;
 }
 
 TEST(Memory, CountsAFloatNetworkByHand) {
-  const Network network(small(), {1, 3}, 1);
+  const model::Network network(small(), {1, 3}, 1);
   const MemorySummary memory = count_memory(network);
   // Encoder 4, A 16, C 16, D 4, linear 32, decoder 12; biases 4 + 8 + 3; states 16, pooling 4.
   EXPECT_EQ(memory.bytes(MemoryKind::kWeights), 4u * (4 + 16 + 16 + 4 + 32 + 12));
@@ -47,22 +47,22 @@ TEST(Memory, CountsAFloatNetworkByHand) {
 }
 
 TEST(Memory, FoldsBatchNormsFirst) {
-  ModelOptions options = small();
-  const std::size_t none = count_memory(Network(options, {1, 3}, 1)).total();
-  options.norm = Norm::kBatch;
-  EXPECT_EQ(count_memory(Network(options, {1, 3}, 1)).total(), none);
-  options.norm = Norm::kLayer;  // which stays: a gain and a shift for each of 4 channels
-  EXPECT_EQ(count_memory(Network(options, {1, 3}, 1)).total(), none + 4u * 8);
+  model::ModelOptions options = small();
+  const std::size_t none = count_memory(model::Network(options, {1, 3}, 1)).total();
+  options.norm = model::Norm::kBatch;
+  EXPECT_EQ(count_memory(model::Network(options, {1, 3}, 1)).total(), none);
+  options.norm = model::Norm::kLayer;  // which stays: a gain and a shift for each of 4 channels
+  EXPECT_EQ(count_memory(model::Network(options, {1, 3}, 1)).total(), none + 4u * 8);
 }
 
 TEST(Memory, DecodesPolesOfFewBitsThroughATablePerChannel) {
-  ModelOptions options = small();
+  model::ModelOptions options = small();
   options.states = 64;  // 4 x 32 modes: 256 numbers
-  Network network(options, {1, 3}, 1);
+  model::Network network(options, {1, 3}, 1);
   ThreadPool pool(1);
-  QuantOptions quant;
+  quant::QuantOptions quant;
   quant.a.bits = 2;
-  const std::vector<Batch> batches = {batch_of_ones()};
+  const std::vector<data::Batch> batches = {batch_of_ones()};
   network.quantize(quant, batches, pool);
   const MemorySummary memory = count_memory(network);
   // Two tables of 256 bytes; poles of 2 bits: 3 decays and 3 phases per channel, of two 16-bit
@@ -75,12 +75,12 @@ TEST(Memory, DecodesPolesOfFewBitsThroughATablePerChannel) {
 
 TEST(Memory, CountsWhatFeedbackKeeps) {
   const auto state_bytes = [](const std::string& rounding, int a_bits) {
-    Network network(small(), {1, 3}, 1);
+    model::Network network(small(), {1, 3}, 1);
     ThreadPool pool(1);
-    QuantOptions quant;
+    quant::QuantOptions quant;
     quant.state.rounding = rounding;
     quant.a.bits = a_bits;
-    const std::vector<Batch> batches = {batch_of_ones()};
+    const std::vector<data::Batch> batches = {batch_of_ones()};
     network.quantize(quant, batches, pool);
     return count_memory(network).bytes(MemoryKind::kState);
   };
@@ -92,8 +92,8 @@ TEST(Memory, CountsWhatFeedbackKeeps) {
 }
 
 TEST(Memory, CountsAPrunedNetworkByHand) {
-  const Network network(small(), {1, 3}, 1);
-  NetworkParts parts = NetworkParts::of(network);
+  const model::Network network(small(), {1, 3}, 1);
+  model::NetworkParts parts = model::NetworkParts::of(network);
   parts.stream = {0, 1, 3};
   parts.blocks[0].channels = {0, 2, 3};  // 2 is not in the stream
   parts.blocks[0].modes = {1, 4, 6, 7};  // one of channel 0, two of channel 3
@@ -107,11 +107,11 @@ TEST(Memory, CountsAPrunedNetworkByHand) {
 }
 
 TEST(Memory, CountsAQuantizedNetworkByHand) {
-  Network network(small(), {1, 3}, 1);
+  model::Network network(small(), {1, 3}, 1);
   ThreadPool pool(1);
-  QuantOptions quant;
+  quant::QuantOptions quant;
   quant.encoder.bits = quant.weight.bits = quant.decoder.bits = 4;
-  const std::vector<Batch> batches = {batch_of_ones()};
+  const std::vector<data::Batch> batches = {batch_of_ones()};
   network.quantize(quant, batches, pool);
   const MemorySummary memory = count_memory(network);
   // The 16 numbers of A have 16 bits each.
@@ -125,4 +125,4 @@ TEST(Memory, CountsAQuantizedNetworkByHand) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::cost

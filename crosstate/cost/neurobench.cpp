@@ -7,7 +7,7 @@
 #include "crosstate/cost/memory.h"
 #include "crosstate/model/network_state.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 struct Zeros {
@@ -33,7 +33,8 @@ NeuroBenchMetrics static_metrics(const Deployment& deployment, std::uint64_t ste
 }
 
 // Counts are of non-zero inputs; each meets the weights of its column that are not 0.
-std::int64_t effective(const IntegerMatrix& m, const CodeActivity::Counts& inputs) {
+std::int64_t effective(const integer::IntegerMatrix& m,
+                       const integer::CodeActivity::Counts& inputs) {
   std::int64_t sum = 0;
   for (std::size_t i = 0; i < m.weight.size(); ++i) {
     if (m.weight[i] != 0) sum += inputs[i % m.columns];
@@ -42,14 +43,14 @@ std::int64_t effective(const IntegerMatrix& m, const CodeActivity::Counts& input
 }
 
 std::int64_t effective(const std::vector<std::int16_t>& weights,
-                       const CodeActivity::Counts& inputs) {
+                       const integer::CodeActivity::Counts& inputs) {
   std::int64_t sum = 0;
   for (std::size_t i = 0; i < weights.size(); ++i) sum += weights[i] != 0 ? inputs[i] : 0;
   return sum;
 }
 
-std::int64_t effective(const IntegerNetwork& n, const IntegerBlock& b,
-                       const CodeActivity::Block& a) {
+std::int64_t effective(const integer::IntegerNetwork& n, const integer::IntegerBlock& b,
+                       const integer::CodeActivity::Block& a) {
   std::int64_t sum = effective(b.ar, a.before_re) + effective(b.cr, a.after_re) +
                      effective(b.linear_map, a.activation);
   for (std::size_t s = 0; s < b.d.size(); ++s) {
@@ -60,9 +61,9 @@ std::int64_t effective(const IntegerNetwork& n, const IntegerBlock& b,
          effective(b.ai, a.before_im) + effective(b.ci, a.after_im);
 }
 
-std::int64_t dense(const IntegerNetwork& n, const CodeActivity& a) {
+std::int64_t dense(const integer::IntegerNetwork& n, const integer::CodeActivity& a) {
   std::int64_t per_step = static_cast<std::int64_t>(n.encoder.weight.size());
-  for (const IntegerBlock& b : n.blocks) {
+  for (const integer::IntegerBlock& b : n.blocks) {
     const std::size_t poles = n.complex ? 4 * b.ar.size() : b.ar.size();
     per_step += static_cast<std::int64_t>(poles + b.cr.size() + b.ci.size() + b.d.size() +
                                           b.linear_map.weight.size());
@@ -74,19 +75,19 @@ double share_of_zeros(std::int64_t others, std::int64_t all) {
   return all > 0 ? 1 - static_cast<double>(others) / static_cast<double>(all) : 0;
 }
 
-std::int64_t sum(const CodeActivity::Counts& counts) {
+std::int64_t sum(const integer::CodeActivity::Counts& counts) {
   return std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
 }
 
 }  // namespace
 
-NeuroBenchMetrics neurobench_metrics(const Network& network, std::uint64_t steps) {
+NeuroBenchMetrics neurobench_metrics(const model::Network& network, std::uint64_t steps) {
   NeuroBenchMetrics metrics = static_metrics(deployment(network), steps);
-  const Coefficients c = network.state().coefficients();
+  const model::Coefficients c = network.state().coefficients();
   Zeros zeros;
   zeros.see(c.encoder);
   zeros.see(c.decoder);
-  for (const BlockCoefficients& b : c.blocks) {
+  for (const model::BlockCoefficients& b : c.blocks) {
     for (const AlignedFloats* weights : {&b.ar, &b.cr, &b.d, &b.weight}) zeros.see(*weights);
     if (!network.state().complex()) continue;
     zeros.see(b.ai);
@@ -96,12 +97,12 @@ NeuroBenchMetrics neurobench_metrics(const Network& network, std::uint64_t steps
   return metrics;
 }
 
-NeuroBenchMetrics neurobench_metrics(const IntegerNetwork& n, std::uint64_t steps) {
+NeuroBenchMetrics neurobench_metrics(const integer::IntegerNetwork& n, std::uint64_t steps) {
   NeuroBenchMetrics metrics = static_metrics(deployment(n), steps);
   Zeros zeros;
   zeros.see(n.encoder.weight);
   zeros.see(n.decoder.weight);
-  for (const IntegerBlock& b : n.blocks) {
+  for (const integer::IntegerBlock& b : n.blocks) {
     for (const auto* weights : {&b.ar, &b.ai, &b.cr, &b.ci, &b.d, &b.linear_map.weight}) {
       zeros.see(*weights);
     }
@@ -110,16 +111,17 @@ NeuroBenchMetrics neurobench_metrics(const IntegerNetwork& n, std::uint64_t step
   return metrics;
 }
 
-NeuroBenchActivity measured_activity(const IntegerNetwork& n, const ReferenceExecutor& executor) {
-  const CodeActivity& a = executor.activity();
+NeuroBenchActivity measured_activity(const integer::IntegerNetwork& n,
+                                     const integer::ReferenceExecutor& executor) {
+  const integer::CodeActivity& a = executor.activity();
   std::int64_t active = 0, states = 0, all_values = 0, all_states = 0;
   std::int64_t operations = effective(n.encoder, a.input) + effective(n.decoder, a.pooled);
   for (std::size_t l = 0; l < n.blocks.size(); ++l) {
-    const CodeActivity::Block& block = a.blocks[l];
+    const integer::CodeActivity::Block& block = a.blocks[l];
     active += sum(block.activation) + (n.gated ? sum(block.gate) : 0);
     states += sum(block.after_re) + (n.complex ? sum(block.after_im) : 0);
     operations += effective(n, n.blocks[l], block);
-    const BlockShape& shape = n.blocks[l].shape;
+    const model::BlockShape& shape = n.blocks[l].shape;
     all_values += static_cast<std::int64_t>(shape.size() + (n.gated ? n.channels : 0));
     all_states += static_cast<std::int64_t>(shape.modes() * (n.complex ? 2 : 1));
   }
@@ -134,9 +136,9 @@ NeuroBenchActivity measured_activity(const IntegerNetwork& n, const ReferenceExe
   return out;
 }
 
-NeuroBenchActivity measure_activity(const IntegerNetwork& network, const Dataset& set,
-                                    std::size_t samples) {
-  ReferenceExecutor executor(network);
+NeuroBenchActivity measure_activity(const integer::IntegerNetwork& network,
+                                    const data::Dataset& set, std::size_t samples) {
+  integer::ReferenceExecutor executor(network);
   const std::size_t count = std::min(samples, set.count);
   for (std::size_t i = 0; i < count; ++i) executor.run(set.sequence(i), set.length_of(i));
   return measured_activity(network, executor);
@@ -156,4 +158,4 @@ nlohmann::json to_json(const NeuroBenchMetrics& m) {
   return out;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

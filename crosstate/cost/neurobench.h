@@ -11,7 +11,7 @@
 #include "crosstate/cost/operations.h"
 #include "crosstate/integer/reference.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 
 struct NeuroBenchActivity {
   /// Zeros among the outputs of activations and gates, over all layers, steps and samples.
@@ -39,19 +39,19 @@ struct NeuroBenchMetrics {
 };
 
 /// Metrics that need no data; `steps`: of a sequence, for the share of the read-out.
-NeuroBenchMetrics neurobench_metrics(const Network& network, std::uint64_t steps);
-NeuroBenchMetrics neurobench_metrics(const IntegerNetwork& network, std::uint64_t steps);
+NeuroBenchMetrics neurobench_metrics(const model::Network& network, std::uint64_t steps);
+NeuroBenchMetrics neurobench_metrics(const integer::IntegerNetwork& network, std::uint64_t steps);
 
 /// The counts of the reference executor since its construction.
-NeuroBenchActivity measured_activity(const IntegerNetwork& network,
-                                     const ReferenceExecutor& executor);
+NeuroBenchActivity measured_activity(const integer::IntegerNetwork& network,
+                                     const integer::ReferenceExecutor& executor);
 /// Runs the first `samples` sequences of a set, or all where there are fewer.
-NeuroBenchActivity measure_activity(const IntegerNetwork& network, const Dataset& set,
-                                    std::size_t samples);
+NeuroBenchActivity measure_activity(const integer::IntegerNetwork& network,
+                                    const data::Dataset& set, std::size_t samples);
 
 /// Under the names of NeuroBench: "footprint", "connection_sparsity",
 /// "synaptic_operations_per_execution": {"Dense"} and, with data, "activation_sparsity" and
 /// "synaptic_operations_per_sample": {"Dense", "Effective_MACs", "Effective_ACs"}.
 nlohmann::json to_json(const NeuroBenchMetrics& metrics);
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -5,7 +5,7 @@
 #include "crosstate/cost/memory.h"
 #include "crosstate/integer/testing.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 std::vector<std::int32_t> identity(int low, int high) {
@@ -15,10 +15,10 @@ std::vector<std::int32_t> identity(int low, int high) {
 }
 
 // One channel of one real mode with A = 1/2, two inputs, two outputs; every requantizer is 1.
-IntegerNetwork tiny() {
-  const CodeFormat codes{-7, 7, 1};
-  const Requantizer one{{2}, {}, {1}, {}}, both{{2}, {2}, {1}, {}};
-  IntegerNetwork n;
+integer::IntegerNetwork tiny() {
+  const integer::CodeFormat codes{-7, 7, 1};
+  const integer::Requantizer one{{2}, {}, {1}, {}}, both{{2}, {2}, {1}, {}};
+  integer::IntegerNetwork n;
   n.inputs = 2;
   n.channels = n.modes = 1;
   n.outputs = 2;
@@ -28,8 +28,8 @@ IntegerNetwork tiny() {
   n.state_limit = 7;
   n.encoder = {1, 2, 4, {1, 0}, {0}};
   n.encoder_codes = one;
-  IntegerBlock b;
-  b.shape = BlockShape::whole(1, 1);
+  integer::IntegerBlock b;
+  b.shape = model::BlockShape::whole(1, 1);
   b.a_bits = b.c_bits = b.d_bits = 4;
   b.ar = {1 << 13};
   b.input_shift = {14};
@@ -47,8 +47,8 @@ IntegerNetwork tiny() {
 }
 
 TEST(NeuroBench, CountsATinyNetworkByHand) {
-  const IntegerNetwork n = tiny();
-  ReferenceExecutor executor(n);
+  const integer::IntegerNetwork n = tiny();
+  integer::ReferenceExecutor executor(n);
   // The second input meets a weight of 0. The state goes 1, then 0.5 rounded up to 1, then 1.
   for (const std::vector<std::int32_t>& input :
        std::vector<std::vector<std::int32_t>>{{1, 5}, {0, 5}, {0, 0}}) {
@@ -71,8 +71,8 @@ TEST(NeuroBench, CountsATinyNetworkByHand) {
 }
 
 TEST(NeuroBench, NothingIsEffectiveOnSilence) {
-  const IntegerNetwork n = tiny();
-  ReferenceExecutor executor(n);
+  const integer::IntegerNetwork n = tiny();
+  integer::ReferenceExecutor executor(n);
   executor.step(std::vector<std::int32_t>{0, 0});
   executor.result();
   const NeuroBenchActivity a = measured_activity(n, executor);
@@ -86,10 +86,10 @@ class OfEveryFormat : public testing::TestWithParam<int> {};
 
 TEST_P(OfEveryFormat, EffectiveOperationsAreAtMostTheDenseOnes) {
   const int number = GetParam();
-  const Dataset set = integer_test::sequences(number);
-  const Network network =
-      integer_test::rounded_network(number, set, integer_test::format(number, true));
-  const IntegerNetwork n = to_integers(network);
+  const data::Dataset set = integer::fixtures::sequences(number);
+  const model::Network network =
+      integer::fixtures::rounded_network(number, set, integer::fixtures::format(number, true));
+  const integer::IntegerNetwork n = integer::to_integers(network);
   double steps = 0;
   for (std::size_t i = 0; i < 5; ++i) steps += static_cast<double>(set.length_of(i));
   const NeuroBenchActivity a = measure_activity(n, set, 5);
@@ -111,4 +111,4 @@ TEST_P(OfEveryFormat, EffectiveOperationsAreAtMostTheDenseOnes) {
 INSTANTIATE_TEST_SUITE_P(Numbers, OfEveryFormat, testing::Range(0, 12));
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::cost

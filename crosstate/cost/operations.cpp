@@ -8,7 +8,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/cost/memory.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 // A pooled sum of `steps` codes of `bits` bits.
@@ -85,7 +85,8 @@ class OperationCounter {
     OperationSite a =
         site(at + "A", parts * parts * modes, b.pole_width(), state, state_floats || b.a_bits == 0);
     a.additions = modes;  // the input, shifted
-    if (!state_floats && d_.state_rounding == RoundingMode::kFeedback) a.additions += parts * modes;
+    if (!state_floats && d_.state_rounding == kernels::RoundingMode::kFeedback)
+      a.additions += parts * modes;
     a.addition_bits = kAccumulatorWidth;
     if (!state_floats) a.roundings = parts * modes;
     a.weights = parts * modes;
@@ -223,4 +224,4 @@ nlohmann::json to_json(const OperationSummary& operations, std::uint64_t steps) 
   return out;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -10,7 +10,7 @@
 
 #include "crosstate/cost/deployment.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 
 /// Counts of one site, each time that it computes. Complex modes count their real operations.
 struct OperationSite {
@@ -87,4 +87,4 @@ std::size_t peak_ram(const Deployment& deployment);
 /// {"sites": [...], "per_step": {...}, "per_inference": {...}}
 nlohmann::json to_json(const OperationSummary& operations, std::uint64_t steps);
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -7,11 +7,11 @@
 #include "crosstate/cost/testing.h"
 #include "crosstate/integer/convert.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
-using cost_test::rounded;
-using cost_test::shape;
+using fixtures::rounded;
+using fixtures::shape;
 
 const OperationSite& site(const OperationSummary& operations, const std::string& name) {
   for (const OperationSite& s : operations.sites) {
@@ -22,7 +22,7 @@ const OperationSite& site(const OperationSummary& operations, const std::string&
 
 TEST(Operations, OfAComplexGatedFloatNetworkByHand) {
   // 3 channels of 3 complex modes, 2 inputs, 5 classes.
-  const Network network(shape(3, 6, true, true), {2, 5}, 1);
+  const model::Network network(shape(3, 6, true, true), {2, 5}, 1);
   const OperationSummary operations = count_operations(deployment(network), 7);
   EXPECT_EQ(site(operations, "encoder").macs, 6u);
   EXPECT_EQ(site(operations, "layers.0.A").macs, 4u * 9);
@@ -42,10 +42,10 @@ TEST(Operations, OfAComplexGatedFloatNetworkByHand) {
 }
 
 TEST(Operations, OfARealUngatedFloatNetworkByHand) {
-  ModelOptions options = shape(3, 5, false, false);
-  options.activation = Activation::kRelu;
-  options.pooling = Pooling::kLast;
-  const Network network(options, {1, 2}, 1);
+  model::ModelOptions options = shape(3, 5, false, false);
+  options.activation = kernels::Activation::kRelu;
+  options.pooling = model::Pooling::kLast;
+  const model::Network network(options, {1, 2}, 1);
   const OperationSummary operations = count_operations(deployment(network), 4);
   EXPECT_EQ(site(operations, "layers.0.A").macs, 15u);
   EXPECT_EQ(site(operations, "layers.0.C").macs, 15u);
@@ -56,8 +56,9 @@ TEST(Operations, OfARealUngatedFloatNetworkByHand) {
 }
 
 TEST(Operations, OfARoundedNetworkByHand) {
-  const Network network = rounded(shape(3, 6, true, true), {2, 5}, quant_preset("w4a8s6"));
-  for (const Deployment& d : {deployment(network), deployment(to_integers(network))}) {
+  const model::Network network =
+      rounded(shape(3, 6, true, true), {2, 5}, quant::quant_preset("w4a8s6"));
+  for (const Deployment& d : {deployment(network), deployment(integer::to_integers(network))}) {
     const OperationSummary operations = count_operations(d, 10);
     // Decoded poles multiply with 16 bits; a sum of 10 codes of 8 bits takes 12.
     const std::uint64_t step =
@@ -76,19 +77,19 @@ TEST(Operations, OfARoundedNetworkByHand) {
 }
 
 TEST(Operations, CountNormsThatWereNotFolded) {
-  ModelOptions options = shape(3, 4, true, false);
-  options.norm = Norm::kLayer;
-  const Network layer(options, {1, 2}, 1);
+  model::ModelOptions options = shape(3, 4, true, false);
+  options.norm = model::Norm::kLayer;
+  const model::Network layer(options, {1, 2}, 1);
   EXPECT_EQ(site(count_operations(deployment(layer), 1), "layers.0.norm").macs, 9u);
-  options.norm = Norm::kBatch;
-  const Network batch(options, {1, 2}, 1);
+  options.norm = model::Norm::kBatch;
+  const model::Network batch(options, {1, 2}, 1);
   EXPECT_EQ(site(count_operations(deployment(batch), 1), "layers.0.norm").macs, 3u);
 }
 
 TEST(Operations, FeedbackAddsItsResidues) {
-  QuantOptions quant = quant_preset("w8a8s8");
+  quant::QuantOptions quant = quant::quant_preset("w8a8s8");
   quant.state.rounding = "feedback";
-  const Network network = rounded(shape(3, 6, true, true), {1, 2}, quant);
+  const model::Network network = rounded(shape(3, 6, true, true), {1, 2}, quant);
   EXPECT_EQ(site(count_operations(deployment(network), 1), "layers.0.A").additions, 9u + 18);
 }
 
@@ -101,8 +102,8 @@ TEST(Operations, FewerBitsNeverTakeMore) {
     const std::string preset = name;
     const Deployment d =
         preset == "float"
-            ? deployment(Network(shape(5, 6, true, true), {2, 3}, 1))
-            : deployment(rounded(shape(5, 6, true, true), {2, 3}, quant_preset(name)));
+            ? deployment(model::Network(shape(5, 6, true, true), {2, 3}, 1))
+            : deployment(rounded(shape(5, 6, true, true), {2, 3}, quant::quant_preset(name)));
     const std::uint64_t now = count_operations(d, 9).bit_operations(9);
     EXPECT_LT(now, bits) << name;
     const std::size_t weights = count_memory(d).bits(MemoryKind::kWeights);
@@ -115,4 +116,4 @@ TEST(Operations, FewerBitsNeverTakeMore) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -4,7 +4,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 PeerCost recurrent_cost(std::uint64_t gates, std::uint64_t inputs, std::uint64_t hidden,
@@ -156,4 +156,4 @@ nlohmann::json to_json(const PeerCost& p, const std::vector<std::uint64_t>& leng
   return out;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

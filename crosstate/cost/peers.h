@@ -10,7 +10,7 @@
 #include "crosstate/base/options.h"
 #include "crosstate/cost/operations.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 
 /// Sizes of the peers; 0: as large as the network's number of parameters allows.
 struct PeerOptions {
@@ -66,4 +66,4 @@ std::vector<PeerCost> peer_costs(const PeerOptions& options, std::uint64_t param
 
 nlohmann::json to_json(const PeerCost& peer, const std::vector<std::uint64_t>& lengths);
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -5,7 +5,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 TEST(Peers, LstmByHand) {
@@ -84,4 +84,4 @@ TEST(Peers, AttentionsMemoryGrowsWithTheSequence) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::cost

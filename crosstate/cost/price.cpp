@@ -2,16 +2,16 @@
 
 #include "crosstate/cost/operations.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 
-Deployment deployment(const Model& model) {
-  const Model folded = model.folded();
+Deployment deployment(const inference::Model& model) {
+  const inference::Model folded = model.folded();
   return folded.network() != nullptr ? deployment(*folded.network())
                                      : deployment(folded.integers());
 }
 
-Estimate price(const Model& model, const Technology& target, std::uint64_t steps,
-               const CrossbarOptions& crossbar) {
+Estimate price(const inference::Model& model, const Technology& target, std::uint64_t steps,
+               const crossbar::CrossbarOptions& crossbar) {
   if (target.kind != TargetKind::kCrossbar) {
     const Deployment sizes = deployment(model);
     return estimate(sizes, count_operations(sizes, steps), target);
@@ -19,4 +19,4 @@ Estimate price(const Model& model, const Technology& target, std::uint64_t steps
   return estimate_on_crossbars(model.folded().integers(), steps, target, crossbar);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -8,14 +8,14 @@
 #include "crosstate/cost/technology.h"
 #include "crosstate/inference/model.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 
 /// With batch norms folded.
-Deployment deployment(const Model& model);
+Deployment deployment(const inference::Model& model);
 
 /// Energy, latency and area of sequences of `steps` time steps. Throws Error like estimate() and
 /// estimate_on_crossbars().
-Estimate price(const Model& model, const Technology& target, std::uint64_t steps,
-               const CrossbarOptions& crossbar = {});
+Estimate price(const inference::Model& model, const Technology& target, std::uint64_t steps,
+               const crossbar::CrossbarOptions& crossbar = {});
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -9,7 +9,7 @@
 #include "crosstate/cost/operations.h"
 #include "crosstate/integer/testing.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 using testing::HasSubstr;
@@ -17,41 +17,45 @@ using testing::ThrowsMessage;
 
 constexpr std::uint64_t kSteps = 37;
 
-Network rounded() {
-  return integer_test::rounded_network(4, integer_test::sequences(4),
-                                       integer_test::format(4, true));
+model::Network rounded() {
+  return integer::fixtures::rounded_network(4, integer::fixtures::sequences(4),
+                                            integer::fixtures::format(4, true));
 }
 
 TEST(Price, IsTheEstimateOfTheDeployedNetwork) {
-  const Network network = rounded();
+  const model::Network network = rounded();
   const Technology mcu = find_technology("mcu-int8"), array = find_technology("crossbar-14nm");
   const Deployment sizes = deployment(network);
   const nlohmann::json digital =
       to_json(estimate(sizes, count_operations(sizes, kSteps), mcu), kSteps);
   const nlohmann::json analog =
-      to_json(estimate_on_crossbars(to_integers(network), kSteps, array), kSteps);
-  for (const Model& model : {Model(network), Model(network).to_integers()}) {
+      to_json(estimate_on_crossbars(integer::to_integers(network), kSteps, array), kSteps);
+  for (const inference::Model& model :
+       {inference::Model(network), inference::Model(network).to_integers()}) {
     EXPECT_EQ(to_json(price(model, mcu, kSteps), kSteps), digital);
     EXPECT_EQ(to_json(price(model, array, kSteps), kSteps), analog);
   }
 }
 
 TEST(Price, FoldsBatchNorms) {
-  ModelOptions options = integer_test::shape(4);
-  options.norm = Norm::kBatch;
-  const Network network = reference::random_network(options, integer_test::kTask);
+  model::ModelOptions options = integer::fixtures::shape(4);
+  options.norm = model::Norm::kBatch;
+  const model::Network network =
+      model::reference::random_network(options, integer::fixtures::kTask);
   const Technology accelerator = find_technology("mcu-fp32");
-  Network folded = network;
+  model::Network folded = network;
   folded.fold_norms();
-  EXPECT_EQ(to_json(price(Model(network), accelerator, kSteps), kSteps),
-            to_json(price(Model(folded), accelerator, kSteps), kSteps));
+  EXPECT_EQ(to_json(price(inference::Model(network), accelerator, kSteps), kSteps),
+            to_json(price(inference::Model(folded), accelerator, kSteps), kSteps));
 }
 
 TEST(Price, NeedsIntegersOnCrossbars) {
-  const Network network = reference::random_network(integer_test::shape(4), integer_test::kTask);
-  EXPECT_THAT([&] { price(Model(network, {}, "m"), find_technology("crossbar-14nm"), kSteps); },
-              ThrowsMessage<Error>(HasSubstr("m: is in floating point, expected a quantized")));
+  const model::Network network =
+      model::reference::random_network(integer::fixtures::shape(4), integer::fixtures::kTask);
+  EXPECT_THAT(
+      [&] { price(inference::Model(network, {}, "m"), find_technology("crossbar-14nm"), kSteps); },
+      ThrowsMessage<Error>(HasSubstr("m: is in floating point, expected a quantized")));
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::cost

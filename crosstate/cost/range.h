@@ -3,7 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-namespace crosstate {
+namespace crosstate::cost {
 
 /// low <= typical <= high, all in one unit. Sums and products take all lows together and all highs
 /// together: the ends are reached where every source is wrong in the same direction.
@@ -30,4 +30,4 @@ struct Range {
 /// {"low": ..., "typical": ..., "high": ...}
 nlohmann::json to_json(const Range& range);
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -4,7 +4,7 @@
 
 #include "crosstate/cost/energy.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 // The counts of `each` in numerator and denominator.
@@ -79,4 +79,4 @@ Range ratio(const CostList& numerator, const CostList& denominator, double steps
   return r;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

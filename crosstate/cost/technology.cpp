@@ -14,7 +14,7 @@
 #include "crosstate/base/options.h"
 #include "crosstate/base/shipped.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 namespace fs = std::filesystem;
@@ -226,4 +226,4 @@ nlohmann::json to_json(const Technology& t) {
   return out;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -8,7 +8,7 @@
 
 #include "crosstate/cost/range.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 
 enum class TargetKind { kMicrocontroller, kAccelerator, kCrossbar };
 const char* name_of(TargetKind kind);
@@ -64,4 +64,4 @@ Technology find_float_target(const std::string& name_or_file, const std::string&
 /// {"name", "kind", "node", "constants": {name: {low, typical, high, unit, node, basis, source}}}
 nlohmann::json to_json(const Technology& technology);
 
-}  // namespace crosstate
+}  // namespace crosstate::cost

@@ -8,7 +8,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
 using testing::AllOf;
@@ -125,4 +125,4 @@ TEST(Technology, NamesTheShippedOnesForAnUnknownName) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::cost

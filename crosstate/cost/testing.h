@@ -5,28 +5,28 @@
 #include "crosstate/integer/convert.h"
 #include "crosstate/model/testing.h"
 
-namespace crosstate::cost_test {
+namespace crosstate::cost::fixtures {
 
-inline ModelOptions shape(int channels, int states, bool complex, bool gated) {
-  ModelOptions options;
+inline model::ModelOptions shape(int channels, int states, bool complex, bool gated) {
+  model::ModelOptions options;
   options.channels = channels;
   options.states = states;
   options.layers = 1;
-  options.norm = Norm::kNone;
-  if (!gated) options.gate = Gate::kNone;
+  options.norm = model::Norm::kNone;
+  if (!gated) options.gate = model::Gate::kNone;
   if (!complex) {
-    options.modes = ModeKind::kReal;
-    options.init = PoleStart::kReal;
+    options.modes = model::ModeKind::kReal;
+    options.init = model::PoleStart::kReal;
   }
   return options;
 }
 
 /// Rounded with a preset, calibrated on noise.
-inline Network rounded(const ModelOptions& options, const TaskShape& task,
-                       const QuantOptions& quant) {
-  Network network(options, task, 1);
-  const Dataset set = reference::random_set(1, 16, 10, task, false);
-  const Batch batch = reference::batch_of(set);
+inline model::Network rounded(const model::ModelOptions& options, const model::TaskShape& task,
+                              const quant::QuantOptions& quant) {
+  model::Network network(options, task, 1);
+  const data::Dataset set = model::reference::random_set(1, 16, 10, task, false);
+  const data::Batch batch = model::reference::batch_of(set);
   ThreadPool pool(1);
   network.quantize(quant, {&batch, 1}, pool);
   return network;
@@ -43,4 +43,4 @@ inline ArrayUse full_array(const Technology& t, int input_bits, double mean_weig
   return use;
 }
 
-}  // namespace crosstate::cost_test
+}  // namespace crosstate::cost::fixtures

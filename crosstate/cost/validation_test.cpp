@@ -4,10 +4,10 @@
 
 #include "crosstate/cost/testing.h"
 
-namespace crosstate {
+namespace crosstate::cost {
 namespace {
 
-using cost_test::full_array;
+using fixtures::full_array;
 
 constexpr double kTolerance = 0.2;
 
@@ -155,4 +155,4 @@ TEST(Validation, IntegerArithmetic) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::cost

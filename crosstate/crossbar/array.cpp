@@ -9,7 +9,7 @@
 #include "crosstate/base/lanes.h"
 #include "crosstate/base/random.h"
 
-namespace crosstate {
+namespace crosstate::crossbar {
 namespace {
 
 // Reads of compensate() have sequence numbers of their own.
@@ -56,14 +56,14 @@ std::vector<float> largest_sums(const ArrayPlan& plan, float largest_driven) {
   return sums;
 }
 
-Rows take(AlignedFloats& memory, std::size_t rows, std::size_t columns) {
+kernels::Rows take(AlignedFloats& memory, std::size_t rows, std::size_t columns) {
   if (memory.size() < rows * columns) memory.resize(rows * columns);
   return {memory.data(), columns};
 }
 
 // Bits shift .. shift + bits - 1 of the magnitudes of whole numbers, with their signs.
-void take_slice(std::size_t rows, std::size_t columns, int shift, int bits, ConstRows codes,
-                Rows slice) {
+void take_slice(std::size_t rows, std::size_t columns, int shift, int bits,
+                kernels::ConstRows codes, kernels::Rows slice) {
   const std::int32_t mask = (1 << bits) - 1;
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t k = 0; k < columns; ++k) {
@@ -77,7 +77,7 @@ void take_slice(std::size_t rows, std::size_t columns, int shift, int bits, Cons
 }  // namespace
 
 ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, std::uint64_t seed,
-                                 std::uint32_t number, Backend* backend)
+                                 std::uint32_t number, hardware::Backend* backend)
     : rows_(plan.rows),
       columns_(plan.columns),
       bit_lines_(static_cast<std::size_t>(target.crossbar.columns)),
@@ -94,7 +94,7 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
       backend_(backend) {
   const CrossbarOptions& crossbar = target.crossbar;
   check(plan, crossbar, "array " + std::to_string(number));
-  const ConductanceRange between = conductance_range(target.device);
+  const device::ConductanceRange between = device::conductance_range(target.device);
   const double range = between.high - between.low;
   targets_ = idle(between.low, between.high);
   drive_.assign(plan.drive.begin(), plan.drive.end());
@@ -110,7 +110,7 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   }
   aim_.resize(rows_ * columns_);
   for (std::size_t c = 0; c < columns_; ++c) {
-    BitLine line;
+    analog::BitLine line;
     for (std::size_t r = 0; r < rows_; ++r) {
       const std::size_t i = r * columns_ + c;
       if (drive_[i] > 0) line.add(plan.weights[i], drive_[i]);
@@ -125,7 +125,7 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
       // The rounding error of conductance levels is not an error of the first copy if others hold
       // it.
       const int levels = residual() ? 0 : crossbar.levels;
-      const double g = nearest_level(std::abs(w) / drive_[i] * scale_[c], range, levels);
+      const double g = analog::nearest_level(std::abs(w) / drive_[i] * scale_[c], range, levels);
       aim(targets_, pair(r, c), std::copysign(g, w));
       aim_[i] = levels < 2 ? w : std::copysign(g / scale_[c] * drive_[i], w);
     }
@@ -152,7 +152,7 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
 void ProgrammedArray::balance_wires(double low, double high) {
   std::vector<double> siemens(targets_.size());
   for (std::size_t i = 0; i < siemens.size(); ++i) siemens[i] = targets_[i] * 1e-6;
-  const std::vector<double> through = effective_conductance(
+  const std::vector<double> through = circuit::effective_conductance(
       siemens, targets_.size() / (2 * bit_lines_), 2 * bit_lines_, target_.wires);
   // Where neighbouring cells shunt a pair so strongly that its effective sign is lost, no
   // conductance can compensate for it: it keeps its target, and the scale of the column follows the
@@ -187,13 +187,13 @@ void ProgrammedArray::balance_wires(double low, double high) {
 }
 
 void ProgrammedArray::age_to(double seconds) {
-  for (Cells& copy : cells_) copy.age_to(seconds);
+  for (device::Cells& copy : cells_) copy.age_to(seconds);
   through_.clear();
   update();
 }
 
-void ProgrammedArray::restore(std::vector<Cells> cells, const std::string& where) {
-  const auto same = [](const Cells& a, const Cells& b) {
+void ProgrammedArray::restore(std::vector<device::Cells> cells, const std::string& where) {
+  const auto same = [](const device::Cells& a, const device::Cells& b) {
     return std::ranges::equal(a.targets(), b.targets());
   };
   if (!std::equal(cells.begin(), cells.end(), cells_.begin(), cells_.end(), same)) {
@@ -225,7 +225,8 @@ void ProgrammedArray::update() {
     const auto held = cells_[k].conductance();
     std::vector<double> siemens(held.size());
     for (std::size_t i = 0; i < held.size(); ++i) siemens[i] = held[i] * 1e-6;
-    through_.push_back(effective_conductance(siemens, held.size() / lines_, lines_, target_.wires));
+    through_.push_back(
+        circuit::effective_conductance(siemens, held.size() / lines_, lines_, target_.wires));
     for (double& g : through_.back()) g *= 1e6;
   }
   std::vector<double> shares;
@@ -276,8 +277,8 @@ void ProgrammedArray::compensate() {
     const auto drawn = [&] { return static_cast<std::int32_t>(random.below(inputs)) - most; };
     codes[i] = k < n / 2 ? static_cast<float>(drawn()) : -codes[i - n / 2];
   }
-  const ConstRows in(codes.data(), n);
-  const Rows out{sums.data(), n};
+  const kernels::ConstRows in(codes.data(), n);
+  const kernels::Rows out{sums.data(), n};
   ReadScratch scratch;
   multiply(0, columns_, kKnownSteps, in, out, kKnownSequence, 0, scratch);
 
@@ -325,9 +326,10 @@ void ProgrammedArray::compensate() {
 }
 
 void ProgrammedArray::product(const AlignedFloats& matrix, const float* bias, std::size_t first,
-                              std::size_t count, std::size_t panel, ConstRows in, Rows out) const {
+                              std::size_t count, std::size_t panel, kernels::ConstRows in,
+                              kernels::Rows out) const {
   if (driven_first_.empty()) {
-    linear_forward(matrix.data() + first * rows_, bias, count, rows_, panel, in, out);
+    kernels::linear_forward(matrix.data() + first * rows_, bias, count, rows_, panel, in, out);
     return;
   }
   for (std::size_t i = 0; i < count; ++i) {
@@ -343,19 +345,19 @@ void ProgrammedArray::product(const AlignedFloats& matrix, const float* bias, st
   }
 }
 
-void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t steps, ConstRows in,
-                             Rows out, const ReadAddress& address, ReadScratch& scratch,
-                             float* seen) const {
+void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t steps,
+                             kernels::ConstRows in, kernels::Rows out, const ReadAddress& address,
+                             ReadScratch& scratch, float* seen) const {
   const std::size_t panel = steps * kLanes;
   if (drivers_.has_inl() || !drive_noise_.empty()) {
-    const Rows driven = take(scratch.driven, rows_, panel);
+    const kernels::Rows driven = take(scratch.driven, rows_, panel);
     if (drivers_.has_inl()) {
       drivers_.drive(rows_, panel, in, driven);
     } else {
       for (std::size_t r = 0; r < rows_; ++r) std::copy_n(in.row(r), panel, driven.row(r));
     }
     if (!drive_noise_.empty()) {
-      const Rows spread = take(scratch.variance, rows_, panel);
+      const kernels::Rows spread = take(scratch.variance, rows_, panel);
       for (std::size_t r = 0; r < rows_; ++r) std::fill_n(spread.row(r), panel, drive_noise_[r]);
       // Drives of one step differ by the column that they are read for.
       add_read_noise({address.seed, address.array | kDrives, address.sequence, address.step}, first,
@@ -370,9 +372,9 @@ void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t s
   }
   if (noisy_) {
     // The variances of independent cells add up, weighted by the squares of what drives them.
-    const Rows squares = take(scratch.squares, rows_, panel);
-    const Rows variance = take(scratch.variance, count, panel);
-    crosstate::multiply(rows_, panel, in, in, squares);
+    const kernels::Rows squares = take(scratch.squares, rows_, panel);
+    const kernels::Rows variance = take(scratch.variance, count, panel);
+    kernels::multiply(rows_, panel, in, in, squares);
     const float* noise = converters_.noise();
     product(variance_, noise != nullptr ? noise + first : nullptr, first, count, panel, squares,
             variance);
@@ -389,24 +391,26 @@ void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t s
 }
 
 void ProgrammedArray::multiply(std::size_t first, std::size_t count, std::size_t steps,
-                               ConstRows in, Rows out, std::uint32_t sequence, std::uint32_t step,
-                               ReadScratch& scratch, const float* offset, float* seen) const {
+                               kernels::ConstRows in, kernels::Rows out, std::uint32_t sequence,
+                               std::uint32_t step, ReadScratch& scratch, const float* offset,
+                               float* seen) const {
   const std::size_t panel = steps * kLanes;
   const ReadAddress address{seed_, number_, sequence, step};
   if (slices_ == 1) {
     analog(first, count, steps, in, out, address, scratch, seen);
   } else {
-    const Rows slice = take(scratch.slice, rows_, panel), sum = take(scratch.sum, count, panel);
+    const kernels::Rows slice = take(scratch.slice, rows_, panel),
+                        sum = take(scratch.sum, count, panel);
     for (std::size_t k = 0; k < slices_; ++k) {
       const int shift = static_cast<int>(k) * slice_bits_;
       take_slice(rows_, panel, shift, slice_bits_, in, slice);
-      const Rows to = k == 0 ? out : sum;
+      const kernels::Rows to = k == 0 ? out : sum;
       const auto part = static_cast<std::uint32_t>(k) << kSliceShift;
       analog(first, count, steps, slice, to, {seed_, number_ | part, sequence, step}, scratch,
              seen);
       if (k == 0) continue;
       const AlignedFloats weight(count, std::exp2(static_cast<float>(shift)));
-      accumulate(weight.data(), count, panel, sum, out);
+      kernels::accumulate(weight.data(), count, panel, sum, out);
     }
   }
   if (!shift_.empty()) {
@@ -426,4 +430,4 @@ void ProgrammedArray::multiply(std::size_t first, std::size_t count, std::size_t
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

@@ -15,7 +15,7 @@
 #include "crosstate/hardware/backend.h"
 #include "crosstate/kernels/pointwise.h"
 
-namespace crosstate {
+namespace crosstate::crossbar {
 
 /// Scratch memory of products, one per thread.
 struct ReadScratch {
@@ -70,7 +70,7 @@ class ProgrammedArray {
   /// `seed` is the chip's. Throws Error for a weight that is not finite and for more rows or
   /// columns than an array has. A backend has to outlive the array.
   ProgrammedArray(const ArrayPlan& plan, const Target& target, std::uint64_t seed,
-                  std::uint32_t number, Backend* backend = nullptr);
+                  std::uint32_t number, hardware::Backend* backend = nullptr);
 
   /// The array `seconds` after programming. Throws Error for a time before its present one. Cells
   /// of a backend grow older there, all arrays at once.
@@ -85,8 +85,8 @@ class ProgrammedArray {
   /// `first` on, over `steps` time steps of 16 lanes each. `sequence` is that of lane 0, `step` the
   /// first. in: codes. offset: [count], or null. seen: [columns] of the largest sums so far, which
   /// this updates, or null.
-  void multiply(std::size_t first, std::size_t count, std::size_t steps, ConstRows in, Rows out,
-                std::uint32_t sequence, std::uint32_t step, ReadScratch& scratch,
+  void multiply(std::size_t first, std::size_t count, std::size_t steps, kernels::ConstRows in,
+                kernels::Rows out, std::uint32_t sequence, std::uint32_t step, ReadScratch& scratch,
                 const float* offset = nullptr, float* seen = nullptr) const;
 
   std::size_t rows() const { return rows_; }
@@ -108,11 +108,11 @@ class ProgrammedArray {
   /// the cells.
   double aim(std::size_t row, std::size_t column) const { return aim_[row * columns_ + column]; }
   /// The cells of the first copy, and of all copies.
-  const Cells& cells() const { return cells_.front(); }
-  const std::vector<Cells>& copies() const { return cells_; }
+  const device::Cells& cells() const { return cells_.front(); }
+  const std::vector<device::Cells>& copies() const { return cells_; }
   /// Replaces the cells of all copies by saved ones. Throws Error for another number of copies and
   /// for cells of other targets.
-  void restore(std::vector<Cells> cells, const std::string& where);
+  void restore(std::vector<device::Cells> cells, const std::string& where);
 
  private:
   void update();
@@ -128,12 +128,13 @@ class ProgrammedArray {
   }
   // Targets around the faults of the copy that is programmed next, and the places of its columns.
   std::vector<double> repaired(const std::vector<double>& targets,
-                               std::span<const std::uint8_t> faults, const ConductanceRange& range);
+                               std::span<const std::uint8_t> faults,
+                               const device::ConductanceRange& range);
   // Targets of all cells for weights of 0.
   std::vector<double> idle(double low, double high) const;
   // Adds a difference (uS) to those of a pair of an idle array.
   void aim(std::vector<double>& targets, Pair cells, double difference) const;
-  void program_copies(const ConductanceRange& range);
+  void program_copies(const device::ConductanceRange& range);
   /// Whether copies hold the residual errors of the previous ones.
   bool residual() const;
   /// The significance of a copy.
@@ -144,13 +145,14 @@ class ProgrammedArray {
                 std::size_t column) const;
   // Operations of a backend, array_backend.cpp.
   void program();
-  void read_currents(std::size_t first, std::size_t count, std::size_t panel, ConstRows in,
-                     Rows out, ReadScratch& scratch) const;
+  void read_currents(std::size_t first, std::size_t count, std::size_t panel, kernels::ConstRows in,
+                     kernels::Rows out, ReadScratch& scratch) const;
   // out[c] = bias[c] + sum of matrix[c][r] in[r] over the rows that are driven for column c.
   void product(const AlignedFloats& matrix, const float* bias, std::size_t first, std::size_t count,
-               std::size_t panel, ConstRows in, Rows out) const;
-  void analog(std::size_t first, std::size_t count, std::size_t steps, ConstRows in, Rows out,
-              const ReadAddress& address, ReadScratch& scratch, float* seen) const;
+               std::size_t panel, kernels::ConstRows in, kernels::Rows out) const;
+  void analog(std::size_t first, std::size_t count, std::size_t steps, kernels::ConstRows in,
+              kernels::Rows out, const ReadAddress& address, ReadScratch& scratch,
+              float* seen) const;
 
   std::size_t rows_, columns_, bit_lines_;  // bit_lines_: pairs of the whole array
   bool offset_;                             // a cell and a reference for a pair
@@ -161,7 +163,7 @@ class ProgrammedArray {
   int slice_bits_;
   float largest_code_, largest_driven_;  // the second: within one product, a slice
   Target target_;
-  Backend* backend_ = nullptr;
+  hardware::Backend* backend_ = nullptr;
   // For a backend: the product that reads each column, one for all columns with the same levels;
   // and the largest conductance of a cell, in siemens.
   std::vector<std::size_t> product_;
@@ -176,7 +178,7 @@ class ProgrammedArray {
   // residual errors.
   std::vector<double> targets_;
   std::vector<std::vector<std::size_t>> place_;  // [copies][columns], of pairs
-  std::vector<Cells> cells_;                     // by copy
+  std::vector<device::Cells> cells_;             // by copy
   // By copy: uS, as seen from the ends of lines with wires; empty: cells have changed.
   std::vector<std::vector<double>> through_;
   RowDrivers drivers_;
@@ -188,4 +190,4 @@ class ProgrammedArray {
   bool noisy_ = false;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

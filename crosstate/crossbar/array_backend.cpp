@@ -6,7 +6,7 @@
 
 #include "crosstate/crossbar/array.h"
 
-namespace crosstate {
+namespace crosstate::crossbar {
 namespace {
 
 // Bound on the rounding error of a sum of up to 4,096 currents in double precision, relative to the
@@ -29,7 +29,8 @@ void ProgrammedArray::program() {
 }
 
 void ProgrammedArray::read_currents(std::size_t first, std::size_t count, std::size_t panel,
-                                    ConstRows in, Rows out, ReadScratch& scratch) const {
+                                    kernels::ConstRows in, kernels::Rows out,
+                                    ReadScratch& scratch) const {
   const double volts = target_.external.voltage / double{largest_driven_};  // per code
   const std::size_t all_rows = targets_.size() / (2 * bit_lines_), end = first + count;
   std::vector<double>& voltages = scratch.voltages;
@@ -52,7 +53,7 @@ void ProgrammedArray::read_currents(std::size_t first, std::size_t count, std::s
         scratch.rounding[k] += std::abs(voltages[k * all_rows + r]) * highest_ * kRounding;
       }
     }
-    const BitLines lines{2 * c, 2 * (last + 1 - c)};
+    const hardware::BitLines lines{2 * c, 2 * (last + 1 - c)};
     scratch.currents.resize(panel * lines.count);
     backend_->multiply(number_, lines, panel, voltages, scratch.currents);
     for (std::size_t of = c; of <= last; ++of) {
@@ -70,4 +71,4 @@ void ProgrammedArray::read_currents(std::size_t first, std::size_t count, std::s
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

@@ -8,14 +8,14 @@
 #include "crosstate/crossbar/array.h"
 #include "crosstate/crossbar/repair.h"
 
-namespace crosstate {
+namespace crosstate::crossbar {
 namespace {
 
 // Above the number of an array in the address of its cells: the copy.
 constexpr int kCopyShift = 24;
 
-double target_on_level(double g, const ConductanceRange& range, int levels) {
-  return range.low + nearest_level(g - range.low, range.high - range.low, levels);
+double target_on_level(double g, const device::ConductanceRange& range, int levels) {
+  return range.low + analog::nearest_level(g - range.low, range.high - range.low, levels);
 }
 
 }  // namespace
@@ -73,15 +73,15 @@ std::size_t ProgrammedArray::moved_columns() const {
 
 std::vector<double> ProgrammedArray::repaired(const std::vector<double>& targets,
                                               std::span<const std::uint8_t> faults,
-                                              const ConductanceRange& range) {
+                                              const device::ConductanceRange& range) {
   const CrossbarOptions& crossbar = target_.crossbar;
   const bool moves = crossbar.remap == FaultRemap::kColumns || crossbar.remap == FaultRemap::kBoth;
   const bool sets = crossbar.remap == FaultRemap::kCells || crossbar.remap == FaultRemap::kBoth;
   // The pair of a column as it would be at a place.
   const auto pair_at = [&](std::size_t row, std::size_t column, std::size_t place) {
     const Pair from = pair(row, column), to = pair(row, place);
-    const CellPair cells{targets[from.plus], targets[from.minus], Fault{faults[to.plus]},
-                         Fault{faults[to.minus]}};
+    const CellPair cells{targets[from.plus], targets[from.minus], device::Fault{faults[to.plus]},
+                         device::Fault{faults[to.minus]}};
     CellPair out = sets ? retargeted(cells, range) : cells;
     out.plus = target_on_level(out.plus, range, crossbar.levels);
     out.minus = target_on_level(out.minus, range, crossbar.levels);
@@ -118,7 +118,7 @@ std::vector<double> ProgrammedArray::repaired(const std::vector<double>& targets
   return out;
 }
 
-void ProgrammedArray::program_copies(const ConductanceRange& range) {
+void ProgrammedArray::program_copies(const device::ConductanceRange& range) {
   const auto [low, high] = range;
   const CrossbarOptions& crossbar = target_.crossbar;
   const double most = offset_ ? (high - low) / 2 : high - low;  // of a difference
@@ -131,13 +131,13 @@ void ProgrammedArray::program_copies(const ConductanceRange& range) {
     if (residual()) {
       for (double& g : targets) g = target_on_level(g, range, crossbar.levels);
     }
-    Cells programmed(target_.device, targets, seed_, address);
+    device::Cells programmed(target_.device, targets, seed_, address);
     place_.emplace_back(columns_);
     std::iota(place_.back().begin(), place_.back().end(), std::size_t{0});
     const auto faults = programmed.faults();
     if (crossbar.remap != FaultRemap::kNone &&
         std::ranges::any_of(faults, [](auto f) { return f != 0; })) {
-      programmed = Cells(target_.device, repaired(targets, faults, range), seed_, address);
+      programmed = device::Cells(target_.device, repaired(targets, faults, range), seed_, address);
     }
     cells_.push_back(std::move(programmed));
     if (!residual()) continue;
@@ -159,4 +159,4 @@ void ProgrammedArray::program_copies(const ConductanceRange& range) {
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

@@ -12,7 +12,7 @@
 #include "crosstate/base/random.h"
 #include "crosstate/device/cell.h"
 
-namespace crosstate {
+namespace crosstate::crossbar {
 namespace {
 
 using testing::HasSubstr;
@@ -22,8 +22,8 @@ constexpr std::size_t kRows = 40, kColumns = 24;
 constexpr std::uint64_t kSeed = 11;
 constexpr std::uint32_t kNumber = 3;
 
-DeviceOptions ideal() {
-  DeviceOptions options;
+device::DeviceOptions ideal() {
+  device::DeviceOptions options;
   options.programming_noise = 0;
   options.read_noise = 0;
   return options;
@@ -47,13 +47,13 @@ AlignedFloats codes(std::size_t steps) {
   return in;
 }
 
-ProgrammedArray programmed(const DeviceOptions& device, std::uint64_t seed = kSeed) {
+ProgrammedArray programmed(const device::DeviceOptions& device, std::uint64_t seed = kSeed) {
   return {{weights(), kRows, kColumns}, {device, {}, {}}, seed, kNumber};
 }
 
 TEST(Array, IsTheExactProductWithoutNoise) {
   for (const double g_min : {0.0, 2.5}) {
-    DeviceOptions device = ideal();
+    device::DeviceOptions device = ideal();
     device.g_min = g_min;
     const ProgrammedArray array = programmed(device);
     const std::vector<float> w = weights();
@@ -77,7 +77,7 @@ TEST(Array, IsTheExactProductWithoutNoise) {
 }
 
 TEST(Array, ProgrammedWeightsSpreadAsTheirCellsDo) {
-  DeviceOptions device;
+  device::DeviceOptions device;
   device.programming_noise = 0.03;
   const std::vector<float> w = weights();
   double sum = 0, squares = 0, n = 0;
@@ -103,40 +103,42 @@ TEST(Array, ProgrammedWeightsSpreadAsTheirCellsDo) {
 }
 
 // What one cell of a pair holds, from the rule and the address alone.
-double cell(const DeviceOptions& device, const std::vector<float>& w, std::size_t r, std::size_t c,
-            bool minus) {
+double cell(const device::DeviceOptions& device, const std::vector<float>& w, std::size_t r,
+            std::size_t c, bool minus) {
   double top = 0;
   for (std::size_t k = 0; k < kRows; ++k) {
     top = std::max(top, std::abs(static_cast<double>(w[k * kColumns + c])));
   }
   const double value = minus ? -w[r * kColumns + c] : w[r * kColumns + c];
-  const double target =
-      device.g_min + std::max(0.0, value) * (conductance_range(device).high - device.g_min) / top;
+  const double target = device.g_min + std::max(0.0, value) *
+                                           (device::conductance_range(device).high - device.g_min) /
+                                           top;
   const std::size_t columns = 64;
-  return program(
+  return device::program(
       device, target,
       {kSeed, kNumber, static_cast<std::uint32_t>(2 * (r * columns + c) + (minus ? 1 : 0))});
 }
 
-double weight_scale(const DeviceOptions& device, const std::vector<float>& w, std::size_t c) {
+double weight_scale(const device::DeviceOptions& device, const std::vector<float>& w,
+                    std::size_t c) {
   double top = 0;
   for (std::size_t k = 0; k < kRows; ++k) {
     top = std::max(top, std::abs(static_cast<double>(w[k * kColumns + c])));
   }
-  return (conductance_range(device).high - device.g_min) / top;
+  return (device::conductance_range(device).high - device.g_min) / top;
 }
 
 TEST(Array, ReadVarianceIsThatOfItsCells) {
-  for (const NoiseBase base : {NoiseBase::kTarget, NoiseBase::kGmax}) {
-    DeviceOptions device;
+  for (const device::NoiseBase base : {device::NoiseBase::kTarget, device::NoiseBase::kGmax}) {
+    device::DeviceOptions device;
     device.g_min = 1;
     device.noise_relative_to = base;
     const std::vector<float> w = weights();
     const ProgrammedArray array = programmed(device);
     for (std::size_t r = 0; r < kRows; ++r) {
       for (std::size_t c = 0; c < kColumns; ++c) {
-        const double plus = read_deviation(device, cell(device, w, r, c, false));
-        const double minus = read_deviation(device, cell(device, w, r, c, true));
+        const double plus = device::read_deviation(device, cell(device, w, r, c, false));
+        const double minus = device::read_deviation(device, cell(device, w, r, c, true));
         const double scale = weight_scale(device, w, c);
         const double variance = (plus * plus + minus * minus) / (scale * scale);
         EXPECT_NEAR(array.read_variance()[c * kRows + r], variance, 1e-6 * variance);
@@ -146,7 +148,7 @@ TEST(Array, ReadVarianceIsThatOfItsCells) {
 }
 
 TEST(Array, OneGaussianPerColumnEqualsNoiseOnEveryCell) {
-  DeviceOptions device;
+  device::DeviceOptions device;
   device.g_min = 1;
   device.read_noise = 0.05;
   const std::vector<float> w = weights();
@@ -170,7 +172,8 @@ TEST(Array, OneGaussianPerColumnEqualsNoiseOnEveryCell) {
     for (const bool minus : {false, true}) {
       const double g = cell(device, w, r, kColumn, minus);
       const double factor = (minus ? -1 : 1) * static_cast<double>(driven[r * kLanes]) / scale;
-      for (double& b : brute) b += factor * (g + read_deviation(device, g) * random.normal());
+      for (double& b : brute)
+        b += factor * (g + device::read_deviation(device, g) * random.normal());
     }
   }
   const auto moments = [&](const auto& x) {
@@ -186,8 +189,8 @@ TEST(Array, OneGaussianPerColumnEqualsNoiseOnEveryCell) {
 }
 
 TEST(Array, IdleCellsDisturbWhereNoiseIsThatOfTheLargestConductance) {
-  DeviceOptions device;
-  device.noise_relative_to = NoiseBase::kGmax;
+  device::DeviceOptions device;
+  device.noise_relative_to = device::NoiseBase::kGmax;
   device.programming_noise = 0;
   // Row 0 holds the weight, row 1 is idle.
   const std::vector<float> w{1, 0};
@@ -311,10 +314,10 @@ TEST(Array, WiresTakeFromFarCells) {
 
 TEST(Array, TargetsMakeUpForWires) {
   const auto error = [](int rounds) {
-    DeviceOptions device = ideal();
+    device::DeviceOptions device = ideal();
     device.g_min = 1;
     device.g_max = 100;
-    const WireOptions wires{.segment = 1, .driver = 100, .sense = 100};
+    const circuit::WireOptions wires{.segment = 1, .driver = 100, .sense = 100};
     const Target target{device, {.ir_drop_iterations = rounds}, wires};
     const ProgrammedArray array({weights(), kRows, kColumns}, target, kSeed, kNumber);
     double squares = 0;
@@ -333,7 +336,7 @@ TEST(Array, TargetsMakeUpForWires) {
 // Small weights show little or the opposite behind large ones. No column may be turned around, or
 // shrink to nothing, for the sake of those.
 TEST(Array, TargetsNeverTurnAColumnAround) {
-  DeviceOptions device = ideal();
+  device::DeviceOptions device = ideal();
   device.g_min = 1;
   device.g_max = 100;
   Random random(1, Stream::kTest);
@@ -341,7 +344,7 @@ TEST(Array, TargetsNeverTurnAColumnAround) {
   for (float& v : w) v = static_cast<float>(random.normal());
   for (const double segment : {1.0, 10.0, 100.0}) {
     for (const int rounds : {1, 3, 10}) {
-      const WireOptions wires{.segment = segment, .driver = 1e3, .sense = 1e3};
+      const circuit::WireOptions wires{.segment = segment, .driver = 1e3, .sense = 1e3};
       const Target target{device, {.ir_drop_iterations = rounds}, wires};
       const ProgrammedArray array({w, kRows, kColumns}, target, kSeed, kNumber);
       for (std::size_t c = 0; c < kColumns; ++c) {
@@ -401,7 +404,7 @@ TEST(Array, DriversBendAndShake) {
 
 // Two blocks: the rows of one rest while the columns of the other are read.
 TEST(Array, RestingRowsAddNothing) {
-  DeviceOptions device = ideal();
+  device::DeviceOptions device = ideal();
   device.g_min = 1;
   device.programming_noise = 0.05;
   device.read_noise = 0.05;
@@ -453,8 +456,8 @@ double weight_error(const ProgrammedArray& array) {
   return std::sqrt(sum / static_cast<double>(kRows * kColumns));
 }
 
-ProgrammedArray on(const DeviceOptions& device, const CrossbarOptions& crossbar,
-                   const WireOptions& wires = {}) {
+ProgrammedArray on(const device::DeviceOptions& device, const CrossbarOptions& crossbar,
+                   const circuit::WireOptions& wires = {}) {
   return {{weights(), kRows, kColumns}, {device, crossbar, wires}, kSeed, kNumber};
 }
 
@@ -467,7 +470,7 @@ double mean(const AlignedFloats& values) {
 TEST(ArrayCopies, AreExactWithoutNoise) {
   for (const double slice_base : {1.0, 4.0}) {
     for (const double g_min : {0.0, 2.5}) {
-      DeviceOptions device = ideal();
+      device::DeviceOptions device = ideal();
       device.g_min = g_min;
       const ProgrammedArray array = on(device, {.slices = 3, .slice_base = slice_base});
       ASSERT_EQ(array.copies().size(), 3u);
@@ -485,7 +488,7 @@ TEST(ArrayCopies, TheFirstIsTheSameArrayAsOneAlone) {
 }
 
 TEST(ArrayCopies, OfEqualSignificanceAverageErrors) {
-  DeviceOptions device;
+  device::DeviceOptions device;
   device.g_min = 1;
   device.programming_noise = 0.05;
   const ProgrammedArray one = on(device, {});
@@ -499,9 +502,9 @@ TEST(ArrayCopies, OfEqualSignificanceAverageErrors) {
 }
 
 TEST(ArrayCopies, OfFallingSignificanceHoldWhatTheOthersMiss) {
-  DeviceOptions device;
+  device::DeviceOptions device;
   device.read_noise = 0;
-  device.noise_relative_to = NoiseBase::kGmax;
+  device.noise_relative_to = device::NoiseBase::kGmax;
   for (const double slice_base : {4.0, 16.0}) {
     device.programming_noise = 0.08 / slice_base;  // errors stay within the next copy's range
     double before = weight_error(on(device, {}));
@@ -514,10 +517,10 @@ TEST(ArrayCopies, OfFallingSignificanceHoldWhatTheOthersMiss) {
 }
 
 TEST(ArrayCopies, CannotCorrectBeyondTheReadThatFoundAnError) {
-  DeviceOptions device;
+  device::DeviceOptions device;
   device.programming_noise = 0;
   device.read_noise = 0.02;
-  device.noise_relative_to = NoiseBase::kGmax;
+  device.noise_relative_to = device::NoiseBase::kGmax;
   const ProgrammedArray array = on(device, {.slices = 2, .slice_base = 8});
   EXPECT_NEAR(weight_error(array), std::sqrt(2) * 0.02, 0.003);
   // The first copy's noise, and an eighth of the second's.
@@ -533,7 +536,7 @@ TEST(ArrayCopies, HoldWhatLevelsLeave) {
 }
 
 TEST(ArrayCopies, HaveWiresOfTheirOwn) {
-  const WireOptions wires{.segment = 2};
+  const circuit::WireOptions wires{.segment = 2};
   const ProgrammedArray one = on(ideal(), {}, wires), four = on(ideal(), {.slices = 4}, wires);
   for (std::size_t i = 0; i < one.effective().size(); ++i) {
     EXPECT_NEAR(four.effective()[i], one.effective()[i], 1e-6);
@@ -541,11 +544,11 @@ TEST(ArrayCopies, HaveWiresOfTheirOwn) {
 }
 
 TEST(ArrayCopies, AllGrowOlder) {
-  DeviceOptions device;
+  device::DeviceOptions device;
   device.model = "pcm";
   device.flicker = false;
   ProgrammedArray array = on(device, {.slices = 2});
-  const std::vector<Cells> fresh = array.copies();
+  const std::vector<device::Cells> fresh = array.copies();
   array.age_to(3e7);
   for (std::size_t k = 0; k < 2; ++k) {
     EXPECT_EQ(array.copies()[k].time(), 3e7);
@@ -555,7 +558,7 @@ TEST(ArrayCopies, AllGrowOlder) {
 
 TEST(ArrayOffset, IsExactWithoutNoise) {
   for (const int cells : {1, 3}) {
-    DeviceOptions device = ideal();
+    device::DeviceOptions device = ideal();
     device.g_min = 2.5;
     const CrossbarOptions crossbar{
         .slices = cells, .slice_base = 4, .encoding = WeightEncoding::kOffset};
@@ -569,7 +572,7 @@ TEST(ArrayOffset, IsExactWithoutNoise) {
 }
 
 TEST(ArrayOffset, AimsAtBothSidesOfTheMiddle) {
-  DeviceOptions device = ideal();
+  device::DeviceOptions device = ideal();
   device.g_min = 2;
   device.g_max = 10;
   const std::vector<float> w{-2, 0, 1, 2};
@@ -588,9 +591,9 @@ TEST(ArrayOffset, AimsAtBothSidesOfTheMiddle) {
 }
 
 TEST(ArrayOffset, AllColumnsHaveTheErrorOfTheReference) {
-  DeviceOptions device;
+  device::DeviceOptions device;
   device.programming_noise = 0.05;
-  device.noise_relative_to = NoiseBase::kGmax;
+  device.noise_relative_to = device::NoiseBase::kGmax;
   // Equal columns of weights of 0 and one that sets the scale.
   std::vector<float> w(kRows * kColumns, 0);
   std::fill_n(w.begin(), kColumns, 1.0f);
@@ -625,8 +628,8 @@ TEST(ArrayOffset, HasLevelsAroundTheMiddle) {
               ThrowsMessage<Error>(HasSubstr("crossbar.levels = 4, expected an odd number")));
 }
 
-DeviceOptions with_faults(double stuck) {
-  DeviceOptions device = ideal();
+device::DeviceOptions with_faults(double stuck) {
+  device::DeviceOptions device = ideal();
   device.g_min = 1;
   device.stuck_low = device.stuck_high = 0.4 * stuck;
   device.open = 0.2 * stuck;
@@ -634,7 +637,7 @@ DeviceOptions with_faults(double stuck) {
 }
 
 TEST(ArrayFaults, MatterLessIfTheOtherCellIsSetAgainstThem) {
-  const DeviceOptions device = with_faults(0.01);
+  const device::DeviceOptions device = with_faults(0.01);
   const double none = weight_error(on(device, {}));
   const double cells = weight_error(on(device, {.remap = FaultRemap::kCells}));
   EXPECT_GT(none, 0.03);
@@ -642,7 +645,7 @@ TEST(ArrayFaults, MatterLessIfTheOtherCellIsSetAgainstThem) {
 }
 
 TEST(ArrayFaults, MatterLessIfTheWorstColumnsMove) {
-  const DeviceOptions device = with_faults(0.01);
+  const device::DeviceOptions device = with_faults(0.01);
   const auto error = [&](int spares, FaultRemap remap) {
     const ProgrammedArray array = on(device, {.spare_columns = spares, .remap = remap});
     EXPECT_GT(array.moved_columns(), 0u);
@@ -658,7 +661,7 @@ TEST(ArrayFaults, MatterLessIfTheWorstColumnsMove) {
 }
 
 TEST(ArrayFaults, OfCopiesAreRepairedOnEach) {
-  const DeviceOptions device = with_faults(0.01);
+  const device::DeviceOptions device = with_faults(0.01);
   for (const double slice_base : {1.0, 4.0}) {
     const auto error = [&](FaultRemap remap) {
       return weight_error(
@@ -669,7 +672,7 @@ TEST(ArrayFaults, OfCopiesAreRepairedOnEach) {
 }
 
 TEST(ArrayFaults, MoveColumnsOfSingleCells) {
-  const DeviceOptions device = with_faults(0.01);
+  const device::DeviceOptions device = with_faults(0.01);
   const double none = weight_error(on(device, {.encoding = WeightEncoding::kOffset}));
   EXPECT_LT(weight_error(on(device, {.spare_columns = 16,
                                      .remap = FaultRemap::kColumns,
@@ -741,4 +744,4 @@ TEST(CrossbarOptions, RejectsBadValues) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

@@ -6,7 +6,7 @@
 #include "crosstate/analog/steps.h"
 #include "crosstate/base/random.h"
 
-namespace crosstate {
+namespace crosstate::crossbar {
 namespace {
 
 // Largest value of t - t^3 is 2 / (3 sqrt(3)), at t = 1 / sqrt(3).
@@ -71,7 +71,7 @@ void ColumnConverters::set_steps() {
   for (const ColumnRange& c : columns_) {
     const bool partial = learned && c.partial && options_.partial_bits > 0;
     const int bits = partial ? options_.partial_bits : options_.adc_bits;
-    const float high = converter_high(bits);
+    const float high = analog::converter_high(bits);
     // Where a converter's range is that of the codes, rounding to its steps is rounding to codes.
     const bool rounds = !learned || partial || c.own;
     step_.push_back(rounds ? c.range / high : c.step);
@@ -85,7 +85,7 @@ void ColumnConverters::set_steps() {
 }
 
 void ColumnConverters::convert(std::size_t first, std::size_t count, std::size_t columns,
-                               Rows sums) const {
+                               kernels::Rows sums) const {
   if (distorts_) {
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t c = first + i;
@@ -101,7 +101,7 @@ void ColumnConverters::convert(std::size_t first, std::size_t count, std::size_t
     for (end = i + 1; end < count && largest_[first + end] == high; ++end) {
     }
     if (high == 0) continue;
-    const Rows part{sums.row(i), sums.stride};
+    const kernels::Rows part{sums.row(i), sums.stride};
     const auto shift = [&](float sign) {
       for (std::size_t r = i; r < end; ++r) {
         const float by = sign * between_[first + r];
@@ -109,7 +109,8 @@ void ColumnConverters::convert(std::size_t first, std::size_t count, std::size_t
       }
     };
     shift(-1);
-    fake_quantize_forward(step_.data() + first + i, -high, high, end - i, columns, part, part);
+    kernels::fake_quantize_forward(step_.data() + first + i, -high, high, end - i, columns, part,
+                                   part);
     shift(1);
   }
 }
@@ -121,10 +122,11 @@ RowDrivers::RowDrivers(const CrossbarOptions& options, std::size_t rows, float r
   if (options.dac_inl > 0) inl_ = draws(options.dac_inl, 0, rows, address, kDacInl);
 }
 
-void RowDrivers::drive(std::size_t count, std::size_t columns, ConstRows codes, Rows driven) const {
+void RowDrivers::drive(std::size_t count, std::size_t columns, kernels::ConstRows codes,
+                       kernels::Rows driven) const {
   for (std::size_t r = 0; r < count; ++r) {
     add_inl(columns, inl_[r], inverse_range_, codes.row(r), driven.row(r));
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

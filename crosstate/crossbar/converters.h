@@ -13,7 +13,7 @@
 #include "crosstate/crossbar/options.h"
 #include "crosstate/kernels/pointwise.h"
 
-namespace crosstate {
+namespace crosstate::crossbar {
 
 /// The scale of a column's output: the `step` of the code after it, and the largest sum of codes,
 /// both in units of the column's sums. `partial`: not the whole sum. `own`: the converter has steps
@@ -47,7 +47,7 @@ class ColumnConverters {
 
   /// Sums as the converters see them, in place: gain, offset and INL, and rounded to the
   /// converter's own steps where its range is not that of the codes.
-  void convert(std::size_t first, std::size_t count, std::size_t columns, Rows sums) const;
+  void convert(std::size_t first, std::size_t count, std::size_t columns, kernels::Rows sums) const;
 
  private:
   void set_steps();
@@ -70,11 +70,12 @@ class RowDrivers {
   /// Whether drive() changes anything but by gains, which belong to the cells' effective weights.
   bool has_inl() const { return !inl_.empty(); }
   float gain(std::size_t row) const { return gain_.empty() ? 1 : gain_[row]; }
-  void drive(std::size_t count, std::size_t columns, ConstRows codes, Rows driven) const;
+  void drive(std::size_t count, std::size_t columns, kernels::ConstRows codes,
+             kernels::Rows driven) const;
 
  private:
   AlignedFloats gain_, inl_;
   float inverse_range_ = 1;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

@@ -15,7 +15,7 @@
 #include "crosstate/base/threads.h"
 #include "crosstate/crossbar/target.h"
 
-namespace crosstate {
+namespace crosstate::crossbar {
 namespace {
 
 using testing::AllOf;
@@ -29,9 +29,10 @@ std::string python_chip(const std::string& arguments = "") {
 }
 
 // Two arrays; array a's cell on row r and line l has a + r + l / 10 uS.
-std::unique_ptr<ExternalChip> programmed(const std::string& arguments = "", double timeout = 20) {
-  const ExternalOptions options{.command = python_chip(arguments), .timeout = timeout};
-  auto chip = std::make_unique<ExternalChip>(options, 2, kRows, kLines);
+std::unique_ptr<hardware::ExternalChip> programmed(const std::string& arguments = "",
+                                                   double timeout = 20) {
+  const hardware::ExternalOptions options{.command = python_chip(arguments), .timeout = timeout};
+  auto chip = std::make_unique<hardware::ExternalChip>(options, 2, kRows, kLines);
   for (std::size_t a = 0; a < 2; ++a) {
     std::vector<double> cells;
     for (std::size_t i = 0; i < kRows * kLines; ++i) {
@@ -44,7 +45,7 @@ std::unique_ptr<ExternalChip> programmed(const std::string& arguments = "", doub
 }
 
 // Row 2 alone at 0.5 V, then all rows at -1 V.
-std::vector<double> read(ExternalChip& chip, std::size_t array) {
+std::vector<double> read(hardware::ExternalChip& chip, std::size_t array) {
   const std::vector<double> volts{0, 0, 0.5, 0, -1, -1, -1, -1};
   std::vector<double> amperes(4);
   chip.multiply(array, {3, 2}, 2, volts, amperes);
@@ -87,7 +88,7 @@ TEST(ExternalChip, TakesTurnsBetweenThreads) {
 
 // Far more than pipes hold on the way there and back, to a driver that answers line by line.
 TEST(ExternalChip, LargeMessagesDoNotBlock) {
-  ExternalChip chip(
+  hardware::ExternalChip chip(
       {.command =
            "read x; echo ok 1; exec sed -u -e 's/^[m-q].*/ok/;t' -e 's/.*/0.1250000000000000/'",
        .timeout = 20},
@@ -132,15 +133,16 @@ TEST(ExternalChip, TellsOfADriverThatIsSlow) {
   EXPECT_THAT(
       [&] { read(*chip, 0); },
       ThrowsMessage<Error>(HasSubstr("no whole reply within 1 s (external.timeout); came: 0")));
-  ExternalChip brief({.command = "read x; echo ok 1; read x; echo ok; sleep 100", .timeout = 0.5},
-                     2, kRows, kLines);
+  hardware::ExternalChip brief(
+      {.command = "read x; echo ok 1; read x; echo ok; sleep 100", .timeout = 0.5}, 2, kRows,
+      kLines);
   EXPECT_THAT([&] { read(brief, 0); }, ThrowsMessage<Error>(HasSubstr("came: 1 of 3 lines")));
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(8));
   expect_no_children();
 }
 
 void expect_no_start(const std::string& command, const std::string& what, double timeout = 20) {
-  EXPECT_THAT([&] { ExternalChip({.command = command, .timeout = timeout}, 1, 2, 2); },
+  EXPECT_THAT([&] { hardware::ExternalChip({.command = command, .timeout = timeout}, 1, 2, 2); },
               ThrowsMessage<Error>(
                   AllOf(HasSubstr("external chip \"" + command + "\", hello: "), HasSubstr(what))));
   expect_no_children();
@@ -159,17 +161,17 @@ TEST(ExternalChip, TellsOfADriverThatDoesNotGreet) {
 // Neither the lost pipe nor a message that is left in it ends this process.
 TEST(ExternalChip, TellsOfADriverThatDoesNotListen) {
   const std::vector<double> cells(100000, 1e-6);
-  ExternalChip deaf({.command = "read x; echo ok 1; exec <&-; sleep 100", .timeout = 0.5}, 1, 1,
-                    cells.size());
+  hardware::ExternalChip deaf({.command = "read x; echo ok 1; exec <&-; sleep 100", .timeout = 0.5},
+                              1, 1, cells.size());
   EXPECT_THAT([&] { deaf.program(0, cells); },
               ThrowsMessage<Error>(HasSubstr("program array 0: ")));
-  ExternalChip hasty(
+  hardware::ExternalChip hasty(
       {.command = "read x; echo ok 1; read x; exec <&-; echo ok; sleep 100", .timeout = 5}, 1, 1,
       cells.size());
   EXPECT_THAT([&] { hasty.program(0, cells); },
               ThrowsMessage<Error>(HasSubstr("closed its input before it had the whole request")));
-  ExternalChip talker({.command = "read x; echo ok 1; read x; echo ok; echo 1; cat", .timeout = 5},
-                      1, 1, 2);
+  hardware::ExternalChip talker(
+      {.command = "read x; echo ok 1; read x; echo ok; echo 1; cat", .timeout = 5}, 1, 1, 2);
   EXPECT_THAT(
       [&] {
         talker.age_to(0);
@@ -196,4 +198,4 @@ TEST(ExternalOptions, AreASectionOfTheTarget) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

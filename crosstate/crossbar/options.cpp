@@ -6,7 +6,7 @@
 #include "crosstate/analog/steps.h"
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::crossbar {
 
 void fields(FieldList& list, CrossbarOptions& options) {
   list.section("crossbar");
@@ -59,7 +59,7 @@ void fields(FieldList& list, CrossbarOptions& options) {
   list.add("drive_halvings", options.drive_halvings,
            "With driven = \"blocks\": how many times the drive level of a row may be halved, so "
            "that the cells of B, A and C all use their full conductance range; 0 for full levels.")
-      .range(0, kMostDriveHalvings);
+      .range(0, analog::kMostDriveHalvings);
   list.add("ir_drop_iterations", options.ir_drop_iterations,
            "Iterations of IR-drop compensation. Each one solves the array and adjusts the target "
            "conductances so that all cells of a column lose the same share to wire resistance, "
@@ -92,7 +92,7 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "Resolution of the converters of partial sums, where several tiles, pieces or slices "
            "are added digitally, over the range of the sum: 2 or more, or 0 for no rounding.")
       .in("bits")
-      .range(0, kMostPartialBits);
+      .range(0, analog::kMostPartialBits);
   list.add("adc_range", options.adc_range,
            "Range of the converters. learned: the range of the output codes, as trained; fixed: "
            "adc_full_scale times the largest possible sum; calibrated: adc_margin times the "
@@ -168,11 +168,11 @@ void validate(const CrossbarOptions& options) {
   }
 }
 
-ArrayGeometry array_geometry(const CrossbarOptions& options) {
+analog::ArrayGeometry array_geometry(const CrossbarOptions& options) {
   return {.rows = static_cast<std::size_t>(options.rows),
           .columns = static_cast<std::size_t>(options.columns - options.spare_columns),
           .drive_halvings = options.driven == DrivenRows::kBlocks ? options.drive_halvings : 0,
           .kept = options.recurrence == PoleStorage::kIncrement ? 1.0f : 0.0f};
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

@@ -8,7 +8,7 @@
 #include "crosstate/base/named.h"
 #include "crosstate/base/options.h"
 
-namespace crosstate {
+namespace crosstate::crossbar {
 
 enum class FaultRemap { kNone, kColumns, kCells, kBoth };
 constexpr auto enum_names(FaultRemap) {
@@ -69,7 +69,8 @@ struct CrossbarOptions {
   ChannelPacking packing = ChannelPacking::kPacked;  // packed | single
   DrivenRows driven = DrivenRows::kBlocks;  // rows of a recurrent array at once: blocks | all
   int ir_drop_iterations = 0;               // of IR-drop compensation of the targets
-  int drive_halvings = kDriveHalvings;  // of a row's level, to balance B, A and C; 0: full level
+  int drive_halvings =
+      analog::kDriveHalvings;  // of a row's level, to balance B, A and C; 0: full level
 
   int dac_bits = 8;
   double dac_gain_error = 0;  // relative standard deviation over rows
@@ -96,6 +97,6 @@ void fields(FieldList& list, CrossbarOptions& options);
 void validate(const CrossbarOptions& options);
 
 /// How weights are placed on such arrays. Rows that are all driven at once have the full level.
-ArrayGeometry array_geometry(const CrossbarOptions& options);
+analog::ArrayGeometry array_geometry(const CrossbarOptions& options);
 
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

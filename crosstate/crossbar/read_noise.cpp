@@ -13,8 +13,9 @@
 #include "crosstate/kernels/simd/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace crosstate {
+namespace crosstate::crossbar {
 namespace HWY_NAMESPACE {
+using namespace kernels::HWY_NAMESPACE;
 namespace hn = hwy::HWY_NAMESPACE;
 
 // Both halves of the 64-bit products of x with a constant.
@@ -106,7 +107,7 @@ HWY_INLINE void disturb(V squared_radius, V direction, const float* variance, fl
 }
 
 void AddReadNoise(const ReadAddress& address, std::size_t first, std::size_t count,
-                  std::size_t steps, ConstRows variance, Rows out) {
+                  std::size_t steps, kernels::ConstRows variance, kernels::Rows out) {
   for (std::size_t t = 0; t < steps; ++t) {
     for (std::size_t c = 0; c < count; c += 4) {
       const auto column = static_cast<std::uint32_t>(first + c);
@@ -132,18 +133,18 @@ void AddReadNoise(const ReadAddress& address, std::size_t first, std::size_t cou
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace crosstate
+}  // namespace crosstate::crossbar
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace crosstate {
+namespace crosstate::crossbar {
 
 HWY_EXPORT(AddReadNoise);
 
 void add_read_noise(const ReadAddress& address, std::size_t first_column, std::size_t count,
-                    std::size_t steps, ConstRows variance, Rows out) {
+                    std::size_t steps, kernels::ConstRows variance, kernels::Rows out) {
   HWY_DYNAMIC_DISPATCH(AddReadNoise)(address, first_column, count, steps, variance, out);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::crossbar
 #endif

@@ -7,7 +7,7 @@
 
 #include "crosstate/kernels/pointwise.h"
 
-namespace crosstate {
+namespace crosstate::crossbar {
 
 /// The address of a product. Every draw depends on this address, its column and the first column
 /// read with it, so results depend neither on threads nor on the batch size. Products of one step
@@ -28,10 +28,10 @@ struct ReadAddress {
 /// 2^24 within +-45 degrees from the odd word, whose bits 0 and 1 turn it to the other quadrants.
 /// No draw exceeds 5.9 deviations.
 void add_read_noise(const ReadAddress& address, std::size_t first_column, std::size_t count,
-                    std::size_t steps, ConstRows variance, Rows out);
+                    std::size_t steps, kernels::ConstRows variance, kernels::Rows out);
 
 /// Absolute bound on the error of one normal deviate against exact arithmetic on the same words
 /// (tests read it).
 inline constexpr double kNormalTolerance = 2e-5;
 
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

@@ -9,7 +9,7 @@
 #include "crosstate/base/random.h"
 #include "crosstate/kernels/dispatch.h"
 
-namespace crosstate {
+namespace crosstate::crossbar {
 namespace {
 
 AlignedFloats normals(const ReadAddress& address, std::size_t first, std::size_t count,
@@ -41,8 +41,8 @@ double expected(const ReadAddress& at, std::size_t step, std::size_t lane, std::
 
 TEST(ReadNoise, DrawsWhatItsAddressSays) {
   const ReadAddress at{0x123456789abcdef0u, 5, 1000, 77};
-  for (const std::string& target : kernel_targets()) {
-    select_kernel_target(target);
+  for (const std::string& target : kernels::kernel_targets()) {
+    kernels::select_kernel_target(target);
     for (const std::size_t count : {1u, 2u, 3u, 4u, 7u}) {
       const AlignedFloats found = normals(at, 48, count, 3);
       for (std::size_t c = 0; c < count; ++c) {
@@ -56,7 +56,7 @@ TEST(ReadNoise, DrawsWhatItsAddressSays) {
       }
     }
   }
-  select_kernel_target("best");
+  kernels::select_kernel_target("best");
 }
 
 TEST(ReadNoise, HasTheMomentsOfANormal) {
@@ -101,4 +101,4 @@ TEST(ReadNoise, BelongsToSequenceAndStep) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

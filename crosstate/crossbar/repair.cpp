@@ -3,19 +3,19 @@
 #include <algorithm>
 #include <numeric>
 
-namespace crosstate {
+namespace crosstate::crossbar {
 namespace {
 
 // The conductance of a cell without programming errors.
-double conducts(double target, Fault fault, const ConductanceRange& range) {
+double conducts(double target, device::Fault fault, const device::ConductanceRange& range) {
   switch (fault) {
-    case Fault::kStuckLow:
+    case device::Fault::kStuckLow:
       return range.low;
-    case Fault::kStuckHigh:
+    case device::Fault::kStuckHigh:
       return range.high;
-    case Fault::kOpen:
+    case device::Fault::kOpen:
       return 0;
-    case Fault::kNone:
+    case device::Fault::kNone:
       break;
   }
   return target;
@@ -23,10 +23,11 @@ double conducts(double target, Fault fault, const ConductanceRange& range) {
 
 }  // namespace
 
-CellPair retargeted(const CellPair& pair, const ConductanceRange& range) {
+CellPair retargeted(const CellPair& pair, const device::ConductanceRange& range) {
   CellPair out = pair;
   const double difference = pair.plus - pair.minus;
-  const bool plus = pair.of_plus != Fault::kNone, minus = pair.of_minus != Fault::kNone;
+  const bool plus = pair.of_plus != device::Fault::kNone,
+             minus = pair.of_minus != device::Fault::kNone;
   if (plus == minus) return out;
   if (plus) {
     const double stuck = conducts(pair.plus, pair.of_plus, range);
@@ -38,7 +39,7 @@ CellPair retargeted(const CellPair& pair, const ConductanceRange& range) {
   return out;
 }
 
-double fault_error(const CellPair& pair, double aimed, const ConductanceRange& range) {
+double fault_error(const CellPair& pair, double aimed, const device::ConductanceRange& range) {
   return conducts(pair.plus, pair.of_plus, range) - conducts(pair.minus, pair.of_minus, range) -
          aimed;
 }
@@ -66,4 +67,4 @@ std::vector<std::size_t> place_columns(
   return places;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

@@ -8,21 +8,21 @@
 
 #include "crosstate/device/cells.h"
 
-namespace crosstate {
+namespace crosstate::crossbar {
 
 /// Two cells whose difference counts.
 struct CellPair {
   double plus = 0, minus = 0;  // targets, uS
-  Fault of_plus = Fault::kNone, of_minus = Fault::kNone;
+  device::Fault of_plus = device::Fault::kNone, of_minus = device::Fault::kNone;
 };
 
 /// The pair with targets whose difference is as close to the intended one as the conductance range
 /// allows: if one cell is faulty, the other one's target is changed. Pairs of two faulty cells are
 /// returned unchanged.
-CellPair retargeted(const CellPair& pair, const ConductanceRange& range);
+CellPair retargeted(const CellPair& pair, const device::ConductanceRange& range);
 
 /// The deviation of a pair's difference from the intended one that faults cause (uS).
-double fault_error(const CellPair& pair, double aimed, const ConductanceRange& range);
+double fault_error(const CellPair& pair, double aimed, const device::ConductanceRange& range);
 
 /// Moves columns to spare places, the one with the largest error first, each to the free place
 /// where its error is smallest, if that reduces it. error(column, place): the error of a column at
@@ -32,4 +32,4 @@ std::vector<std::size_t> place_columns(
     std::size_t columns, std::size_t first_spare, std::size_t spares,
     const std::function<double(std::size_t column, std::size_t place)>& error);
 
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

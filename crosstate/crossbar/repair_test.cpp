@@ -2,33 +2,34 @@
 
 #include <gtest/gtest.h>
 
-namespace crosstate {
+namespace crosstate::crossbar {
 namespace {
 
-constexpr ConductanceRange kRange{1, 9};
+constexpr device::ConductanceRange kRange{1, 9};
 
 TEST(Repair, SetsTheSoundCellAgainstTheFaultyOne) {
-  const CellPair high = retargeted({5, 1, Fault::kNone, Fault::kStuckHigh}, kRange);
+  const CellPair high = retargeted({5, 1, device::Fault::kNone, device::Fault::kStuckHigh}, kRange);
   EXPECT_EQ(high.plus, 9);  // 13 would be right
   EXPECT_EQ(fault_error(high, 4, kRange), -4);
-  const CellPair low = retargeted({1, 5, Fault::kStuckHigh, Fault::kNone}, kRange);
+  const CellPair low = retargeted({1, 5, device::Fault::kStuckHigh, device::Fault::kNone}, kRange);
   EXPECT_EQ(low.minus, 9);
   EXPECT_EQ(fault_error(low, -4, kRange), 4);
-  const CellPair exact = retargeted({5, 1, Fault::kStuckHigh, Fault::kNone}, kRange);
+  const CellPair exact =
+      retargeted({5, 1, device::Fault::kStuckHigh, device::Fault::kNone}, kRange);
   EXPECT_EQ(exact.minus, 5);
   EXPECT_EQ(fault_error(exact, 4, kRange), 0);
-  const CellPair open = retargeted({4, 1, Fault::kNone, Fault::kOpen}, kRange);
+  const CellPair open = retargeted({4, 1, device::Fault::kNone, device::Fault::kOpen}, kRange);
   EXPECT_EQ(open.plus, 3);
   EXPECT_EQ(fault_error(open, 3, kRange), 0);
 }
 
 TEST(Repair, LeavesPairsOfTwoSoundOrFaultyCells) {
-  for (const Fault fault : {Fault::kNone, Fault::kStuckLow}) {
+  for (const device::Fault fault : {device::Fault::kNone, device::Fault::kStuckLow}) {
     const CellPair pair = retargeted({5, 1, fault, fault}, kRange);
     EXPECT_EQ(pair.plus, 5);
     EXPECT_EQ(pair.minus, 1);
   }
-  EXPECT_EQ(fault_error({5, 1, Fault::kStuckLow, Fault::kOpen}, 4, kRange), -3);
+  EXPECT_EQ(fault_error({5, 1, device::Fault::kStuckLow, device::Fault::kOpen}, 4, kRange), -3);
 }
 
 TEST(Repair, MovesTheWorstColumnsWhereTheyAreBetter) {
@@ -43,4 +44,4 @@ TEST(Repair, MovesTheWorstColumnsWhereTheyAreBetter) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

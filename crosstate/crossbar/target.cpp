@@ -7,7 +7,7 @@
 #include "crosstate/base/nearest.h"
 #include "crosstate/base/shipped.h"
 
-namespace crosstate {
+namespace crosstate::crossbar {
 
 namespace fs = std::filesystem;
 
@@ -47,18 +47,18 @@ Target ideal_target(const Target& target) {
 }
 
 void fields(FieldList& list, Target& target) {
-  fields(list, target.device);
+  device::fields(list, target.device);
   fields(list, target.crossbar);
-  fields(list, target.wires);
-  fields(list, target.external);
+  circuit::fields(list, target.wires);
+  hardware::fields(list, target.external);
 }
 
 void validate(const Target& target) {
-  validate(target.device);
+  device::validate(target.device);
   validate(target.crossbar);
-  validate(target.wires);
+  circuit::validate(target.wires);
   check_external(target);
-  validate(target.external);
+  hardware::validate(target.external);
 }
 
 std::vector<std::string> target_names() {
@@ -89,4 +89,4 @@ Target read_target(const std::string& name, const Target& defaults) {
   return target;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

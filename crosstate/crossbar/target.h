@@ -10,13 +10,13 @@
 #include "crosstate/device/options.h"
 #include "crosstate/hardware/options.h"
 
-namespace crosstate {
+namespace crosstate::crossbar {
 
 struct Target {
-  DeviceOptions device;
+  device::DeviceOptions device;
   CrossbarOptions crossbar;
-  WireOptions wires;
-  ExternalOptions external = {};  // a real chip instead of such cells and wires
+  circuit::WireOptions wires;
+  hardware::ExternalOptions external = {};  // a real chip instead of such cells and wires
 };
 
 /// The same arrays with cells, wires and converters that add no error.
@@ -35,4 +35,4 @@ std::string target_file(const std::string& name);
 /// That file over `defaults`; valid.
 Target read_target(const std::string& name, const Target& defaults = {});
 
-}  // namespace crosstate
+}  // namespace crosstate::crossbar

@@ -11,7 +11,7 @@
 #include "crosstate/base/utf8.h"
 #include "crosstate/data/recording_files.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -177,4 +177,4 @@ AudioSets read_audio(const fs::path& directory, const DataOptions& options) {
   return sets;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::data

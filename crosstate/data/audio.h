@@ -8,7 +8,7 @@
 #include "crosstate/data/options.h"
 #include "crosstate/data/recordings.h"
 
-namespace crosstate {
+namespace crosstate::data {
 
 /// One recording as one channel (several are averaged), full scale 1, and its sample rate in Hz.
 /// Throws Error naming the file for anything but WAV (RIFF, RIFX, RF64, BW64) and FLAC, damaged or
@@ -60,4 +60,4 @@ AudioSets read_audio(const std::filesystem::path& directory, const DataOptions& 
 /// Whether a recording is in the directory or below it.
 bool holds_audio(const std::filesystem::path& directory);
 
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -12,7 +12,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/data/testing.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -576,4 +576,4 @@ TEST(TestIndices, AreNumbersAndRanges) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::data

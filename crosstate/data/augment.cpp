@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 double ratio_of_decibels(double decibels) { return std::pow(10.0, decibels / 20); }
@@ -142,4 +142,4 @@ void Augmenter::make(std::uint32_t epoch, std::size_t item, FrontEndStream& stre
   mask_frames(options_, bands, front_end_.features(), hop, random, frames);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -12,7 +12,7 @@
 #include "crosstate/data/options.h"
 #include "crosstate/data/recordings.h"
 
-namespace crosstate {
+namespace crosstate::data {
 
 /// Changes samples at random, in this order: speed (cubic interpolation, so pitch changes too),
 /// gain (evenly distributed in dB), shift (silence before, or so much less at the beginning), and
@@ -50,4 +50,4 @@ class Augmenter {
   Dataset current_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -9,7 +9,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/data/testing.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 using reference::noise;
@@ -216,4 +216,4 @@ TEST(AugmentOptions, LeaveBandsOfEveryRecording) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -8,7 +8,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 // Batches whose sequences are sorted among themselves: long enough to save most of the padding,
@@ -124,4 +124,4 @@ std::vector<std::uint32_t> length_order(const Dataset& set) {
   return order;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::data

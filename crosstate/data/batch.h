@@ -10,7 +10,7 @@
 #include "crosstate/base/lanes.h"
 #include "crosstate/data/dataset.h"
 
-namespace crosstate {
+namespace crosstate::data {
 
 /// Place of a value within its group, in floats. A group's values are laid out as
 /// [block][channel][t within block][lane]; blocks have `block_length` steps, the last one what
@@ -33,7 +33,7 @@ struct Batch {
   std::vector<float> targets;          // groups * kLanes * readout.width(); padding lanes are zero
   std::vector<std::uint32_t> lengths;  // groups * kLanes, 0 for padding lanes
   std::size_t count = 0;               // real sequences; they fill the lanes in order
-  Readout readout;                     // what the targets are
+  task::Readout readout;               // what the targets are
 
   /// Floats per group.
   std::size_t group_size() const { return length * channels * kLanes; }
@@ -68,4 +68,4 @@ std::vector<std::uint32_t> training_order(const Dataset& set, std::size_t batch,
 /// order does not matter.
 std::vector<std::uint32_t> length_order(const Dataset& set);
 
-}  // namespace crosstate
+}  // namespace crosstate::data

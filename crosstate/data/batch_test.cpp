@@ -10,7 +10,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 using testing::HasSubstr;
@@ -231,4 +231,4 @@ TEST(LengthOrder, AscendsAndKeepsTies) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -12,7 +12,7 @@
 #include "crosstate/base/random.h"
 #include "crosstate/data/batch.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 void check_size(const Dataset& set, const char* what, std::size_t found, std::size_t expected) {
@@ -148,7 +148,7 @@ RowSplit split_rows(std::span<const std::int32_t> labels, std::size_t classes, d
 }
 
 Split split_validation(const Dataset& set, double share, std::uint64_t seed) {
-  const Task& task = *set.readout.task;
+  const task::Task& task = *set.readout.task;
   for (std::size_t i = 0; i < set.count; ++i) {
     const std::string wrong = task.wrong(set.readout, set.target(i));
     if (!wrong.empty()) fail(set.name, sequence_name(i) + wrong);
@@ -179,4 +179,4 @@ void permute_steps(Dataset& set, std::uint64_t seed) {
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -9,7 +9,7 @@
 
 #include "crosstate/task/task.h"
 
-namespace crosstate {
+namespace crosstate::data {
 
 /// count sequences of up to `length` time steps with `channels` values each, row-major
 /// (sequence, time, channel), padded with zeros behind each sequence's own length.
@@ -21,7 +21,7 @@ struct Dataset {
   std::vector<float> values;           // count * length * channels
   std::vector<float> targets;          // count * readout.width()
   std::vector<std::uint32_t> lengths;  // count, each in [1, length]; empty: all have `length`
-  Readout readout;                     // what the targets are
+  task::Readout readout;               // what the targets are
   std::vector<std::string> speakers;   // count, empty names where unknown; empty: all unknown
   // What was left out or assumed when the set was read, a line each; for whoever reads the set.
   std::vector<std::string> notes;
@@ -69,4 +69,4 @@ Split split_validation(const Dataset& set, double share, std::uint64_t seed);
 /// means and never changes. Throws Error for sequences of different lengths.
 void permute_steps(Dataset& set, std::uint64_t seed);
 
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -12,7 +12,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/data/batch.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 using testing::HasSubstr;
@@ -218,4 +218,4 @@ TEST(PermuteSteps, RefusesDifferentLengths) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::data

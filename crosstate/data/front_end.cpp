@@ -10,7 +10,7 @@
 #include "crosstate/data/mel.h"
 #include "crosstate/data/streams.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 constexpr const char* kOptions = "front_end";
@@ -42,8 +42,8 @@ Moments moments_of(const Dataset& set, std::size_t i) {
   return m;
 }
 
-std::vector<float> statistic(const Safetensors& model, const char* name, std::size_t features,
-                             const std::string& where) {
+std::vector<float> statistic(const formats::Safetensors& model, const char* name,
+                             std::size_t features, const std::string& where) {
   const auto found = model.tensors.find(name);
   const std::string place = where + ": tensor '" + name + "'";
   if (found == model.tensors.end()) fail(place, "is missing");
@@ -115,19 +115,21 @@ void FrontEnd::fit(const Recordings& training, ThreadPool& pool) {
   }
 }
 
-void FrontEnd::save(Safetensors& model) const {
+void FrontEnd::save(formats::Safetensors& model) const {
   FrontEndOptions copy = options_;
   FieldList list;
   fields(list, copy);
   model.metadata[kOptions] = exact_json_text(list.to_json());
   model.metadata[kSampleRate] = std::to_string(sample_rate_);
-  model.tensors[kMean] = Tensor::from(mean_, {features()});
-  model.tensors[kScale] = Tensor::from(scale_, {features()});
+  model.tensors[kMean] = formats::Tensor::from(mean_, {features()});
+  model.tensors[kScale] = formats::Tensor::from(scale_, {features()});
 }
 
-bool FrontEnd::is_in(const Safetensors& model) { return model.metadata.contains(kOptions); }
+bool FrontEnd::is_in(const formats::Safetensors& model) {
+  return model.metadata.contains(kOptions);
+}
 
-FrontEnd FrontEnd::load(const Safetensors& model, const std::string& where) {
+FrontEnd FrontEnd::load(const formats::Safetensors& model, const std::string& where) {
   const auto text = [&](const char* key) {
     const auto found = model.metadata.find(key);
     if (found == model.metadata.end()) {
@@ -248,4 +250,4 @@ Dataset make_sequences(const Recordings& set, const FrontEnd& front_end, ThreadP
   return result;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::data

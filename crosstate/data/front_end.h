@@ -14,7 +14,7 @@
 #include "crosstate/data/recordings.h"
 #include "crosstate/formats/safetensors.h"
 
-namespace crosstate {
+namespace crosstate::data {
 
 /// What one front end does at one sample rate, with the statistics that normalise it.
 ///
@@ -43,9 +43,9 @@ class FrontEnd {
 
   /// Adds options and statistics to a model's file, under names that begin with "front_end", and
   /// back. load() throws Error naming what is missing, of another shape or not finite.
-  void save(Safetensors& model) const;
-  static FrontEnd load(const Safetensors& model, const std::string& where);
-  static bool is_in(const Safetensors& model);
+  void save(formats::Safetensors& model) const;
+  static FrontEnd load(const formats::Safetensors& model, const std::string& where);
+  static bool is_in(const formats::Safetensors& model);
 
  private:
   friend class FrontEndStream;
@@ -88,4 +88,4 @@ Dataset make_sequences(const Recordings& set, const FrontEnd& front_end, ThreadP
 Dataset make_sequences(const Recordings& set, const FrontEnd& front_end, ThreadPool& pool,
                        const MakeFrames& make);
 
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -14,7 +14,7 @@
 #include "crosstate/data/streams.h"
 #include "crosstate/data/testing.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 using reference::noise;
@@ -402,40 +402,43 @@ TEST(FrontEnd, TravelsWithAModel) {
   for (const FrontEndOptions& options : kinds()) {
     FrontEnd front_end(options, 8000);
     front_end.fit(set, pool);
-    Safetensors model;
+    formats::Safetensors model;
     EXPECT_FALSE(FrontEnd::is_in(model));
     front_end.save(model);
     ASSERT_TRUE(FrontEnd::is_in(model));
-    const FrontEnd back =
-        FrontEnd::load(parse_safetensors(format_safetensors(model), "file"), "file");
+    const FrontEnd back = FrontEnd::load(
+        formats::parse_safetensors(formats::format_safetensors(model), "file"), "file");
     EXPECT_EQ(back.sample_rate(), 8000);
     EXPECT_EQ(frames_of(back, set.items[0].samples), frames_of(front_end, set.items[0].samples));
   }
 }
 
 TEST(FrontEnd, RefusesDamagedModels) {
-  Safetensors good;
+  formats::Safetensors good;
   FrontEnd({}, 8000).save(good);
   const auto refuse = [&](const char* what, const auto& damage) {
-    Safetensors bad = good;
+    formats::Safetensors bad = good;
     damage(bad);
     EXPECT_THAT([&] { FrontEnd::load(bad, "m.safetensors"); },
                 ThrowsMessage<Error>(testing::AllOf(HasSubstr("m.safetensors"), HasSubstr(what))));
   };
-  refuse("front_end.mean", [](Safetensors& m) { m.tensors.erase("front_end.mean"); });
-  refuse("front_end.scale", [](Safetensors& m) {
-    m.tensors["front_end.scale"] = Tensor::from(std::vector<float>(3, 1), {3});
+  refuse("front_end.mean", [](formats::Safetensors& m) { m.tensors.erase("front_end.mean"); });
+  refuse("front_end.scale", [](formats::Safetensors& m) {
+    m.tensors["front_end.scale"] = formats::Tensor::from(std::vector<float>(3, 1), {3});
   });
-  refuse("finite", [](Safetensors& m) {
-    m.tensors["front_end.mean"] = Tensor::from(std::vector<float>(20, std::nanf("")), {20});
+  refuse("finite", [](formats::Safetensors& m) {
+    m.tensors["front_end.mean"] =
+        formats::Tensor::from(std::vector<float>(20, std::nanf("")), {20});
   });
-  refuse("front_end", [](Safetensors& m) { m.metadata["front_end"] = "7"; });
-  refuse("bands", [](Safetensors& m) { m.metadata["front_end"] = R"({"front_end":{"bands":0}})"; });
+  refuse("front_end", [](formats::Safetensors& m) { m.metadata["front_end"] = "7"; });
+  refuse("bands",
+         [](formats::Safetensors& m) { m.metadata["front_end"] = R"({"front_end":{"bands":0}})"; });
   for (const char* rate : {"-1", "x", "1e99", "99999999999", "8000.5", "18446744069414592320"}) {
-    refuse("sample_rate", [&](Safetensors& m) { m.metadata["front_end.sample_rate"] = rate; });
+    refuse("sample_rate",
+           [&](formats::Safetensors& m) { m.metadata["front_end.sample_rate"] = rate; });
   }
-  refuse("sample_rate", [](Safetensors& m) { m.metadata.erase("front_end.sample_rate"); });
+  refuse("sample_rate", [](formats::Safetensors& m) { m.metadata.erase("front_end.sample_rate"); });
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -9,7 +9,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::data {
 
 struct MelBands::Transform {
   explicit Transform(std::size_t points) : fft(points / 2, false) {}
@@ -91,4 +91,4 @@ void MelBands::operator()(std::span<const float> window, float* out) {
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::data

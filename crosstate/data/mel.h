@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace crosstate {
+namespace crosstate::data {
 
 /// Mel frequency of f Hz: 2595 log10(1 + f / 700), and back.
 double mel(double hertz);
@@ -51,4 +51,4 @@ class MelBands {
   std::unique_ptr<Transform> transform_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::data

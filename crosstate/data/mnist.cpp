@@ -12,7 +12,7 @@
 #include "crosstate/base/shipped.h"
 #include "crosstate/base/utf8.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -221,4 +221,4 @@ TrainTest read_mnist(const fs::path& directory) {
 
 TrainTest read_mnist_sample() { return read_mnist(shipped("mnist-sample")); }
 
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -8,7 +8,7 @@
 
 #include "crosstate/data/dataset.h"
 
-namespace crosstate {
+namespace crosstate::data {
 
 /// One IDX file of unsigned bytes (http://yann.lecun.com/exdb/mnist): dimensions and data.
 struct IdxArray {
@@ -40,4 +40,4 @@ TrainTest read_mnist(const std::filesystem::path& directory);
 /// set, names the only directory searched for mnist-sample.
 TrainTest read_mnist_sample();
 
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -12,7 +12,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -305,4 +305,4 @@ TEST_F(MnistFiles, DamagedGzip) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -6,7 +6,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/numbers.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 template <class Options>
@@ -19,8 +19,9 @@ void check_ranges(const Options& options) {
 
 }  // namespace
 
-const Task& task_of(const DataOptions& options) {
-  return options.task == "auto" ? *tasks().front() : task_named(options.task, "data.task");
+const task::Task& task_of(const DataOptions& options) {
+  return options.task == "auto" ? *task::tasks().front()
+                                : task::task_named(options.task, "data.task");
 }
 
 void fields(FieldList& list, DataOptions& options) {
@@ -28,7 +29,7 @@ void fields(FieldList& list, DataOptions& options) {
   list.add("directory", options.directory,
            "Where the four MNIST files, the recordings or the series are; empty: built-in sample.");
   list.add("kind", options.kind, "What is in the directory; auto looks.");
-  std::vector<std::string> task_choices = task_names();
+  std::vector<std::string> task_choices = task::task_names();
   task_choices.insert(task_choices.begin(), "auto");
   list.add("task", options.task,
            "What the targets are; auto: that of the model, else classification. Series have to say "
@@ -186,4 +187,4 @@ std::vector<IndexRange> parse_indices(const std::string& text) {
   return ranges;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -10,7 +10,7 @@
 #include "crosstate/base/options.h"
 #include "crosstate/task/task.h"
 
-namespace crosstate {
+namespace crosstate::data {
 
 /// Images (also the built-in sample), recordings, or series in CSV or NPZ files.
 enum class DataKind { kImages, kRecordings, kSeries };
@@ -89,7 +89,7 @@ struct AugmentOptions {
 };
 
 /// What the targets of the data are.
-const Task& task_of(const DataOptions& options);
+const task::Task& task_of(const DataOptions& options);
 
 /// Bind the fields of sections "data", "front_end" and "augment".
 void fields(FieldList& list, DataOptions& options);
@@ -109,4 +109,4 @@ struct IndexRange {
 };
 std::vector<IndexRange> parse_indices(const std::string& text);
 
-}  // namespace crosstate
+}  // namespace crosstate::data

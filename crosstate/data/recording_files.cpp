@@ -18,7 +18,7 @@
 #include "crosstate/base/numbers.h"
 #include "crosstate/base/utf8.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -613,4 +613,4 @@ std::vector<std::string> parse_recording_list(const std::string& text) {
   return names;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::data

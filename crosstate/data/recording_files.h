@@ -8,7 +8,7 @@
 
 #include "crosstate/data/options.h"
 
-namespace crosstate {
+namespace crosstate::data {
 
 enum class Part { kTrain, kValidation, kTest };
 
@@ -41,4 +41,4 @@ std::size_t count_recordings(const std::filesystem::path& directory);
 /// without their endings, which may differ from those of the files, once each.
 std::vector<std::string> parse_recording_list(const std::string& text);
 
-}  // namespace crosstate
+}  // namespace crosstate::data

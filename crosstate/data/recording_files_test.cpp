@@ -12,7 +12,7 @@
 #include "crosstate/base/json.h"
 #include "crosstate/data/testing.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -307,4 +307,4 @@ TEST_F(RecordingFilesTest, NotesAreUtf8) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -6,7 +6,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/data/dataset.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 // At most so many speakers are named in a message.
@@ -64,4 +64,4 @@ RecordingsSplit split_speaker(const Recordings& set, const std::string& speaker)
   return apply(set, rows);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::data

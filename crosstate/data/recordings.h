@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace crosstate {
+namespace crosstate::data {
 
 struct Recording {
   std::string name;            // of the file, below the directory of the set
@@ -35,4 +35,4 @@ struct RecordingsSplit {
 RecordingsSplit split_validation(const Recordings& set, double share, std::uint64_t seed);
 RecordingsSplit split_speaker(const Recordings& set, const std::string& speaker);
 
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -14,7 +14,7 @@
 #include "crosstate/base/utf8.h"
 #include "crosstate/formats/matrix.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -24,7 +24,7 @@ struct Part {
   std::string where;
   std::size_t channels = 1;
   std::vector<std::vector<float>> sequences;
-  TargetTable targets;
+  task::TargetTable targets;
 };
 
 fs::path file_of(const fs::path& directory, const std::string& name) {
@@ -108,8 +108,9 @@ Part read_csv(const fs::path& path, const DataOptions& options) {
 
 // --- NPZ
 
-const NumberArray& array_of(const std::vector<std::pair<std::string, NumberArray>>& arrays,
-                            const std::string& name, const std::string& where) {
+const formats::NumberArray& array_of(
+    const std::vector<std::pair<std::string, formats::NumberArray>>& arrays,
+    const std::string& name, const std::string& where) {
   for (const auto& [key, array] : arrays) {
     if (key == name) return array;
   }
@@ -119,9 +120,9 @@ const NumberArray& array_of(const std::vector<std::pair<std::string, NumberArray
 Part read_npz(const fs::path& path) {
   Part part;
   part.where = path.string();
-  const auto arrays = parse_npz_numbers(read_file(path), part.where);
-  const NumberArray& x = array_of(arrays, "x", part.where);
-  const NumberArray& y = array_of(arrays, "y", part.where);
+  const auto arrays = formats::parse_npz_numbers(read_file(path), part.where);
+  const formats::NumberArray& x = array_of(arrays, "x", part.where);
+  const formats::NumberArray& y = array_of(arrays, "y", part.where);
   if (x.shape.size() < 2 || x.shape.size() > 3) {
     fail(part.where + ": x",
          std::to_string(x.shape.size()) + " dimensions, expected sequences, steps and channels");
@@ -204,7 +205,8 @@ bool holds_series(const fs::path& directory) {
   return !file_of(directory, "train").empty() || !file_of(directory, "test").empty();
 }
 
-TrainTest read_series(const fs::path& directory, const DataOptions& options, const Task& task) {
+TrainTest read_series(const fs::path& directory, const DataOptions& options,
+                      const task::Task& task) {
   Part train = read_part(directory, "train", options), test = read_part(directory, "test", options);
   const auto require_equal = [&](const char* what, std::size_t of_train, std::size_t of_test) {
     if (of_train == of_test) return;
@@ -219,12 +221,12 @@ TrainTest read_series(const fs::path& directory, const DataOptions& options, con
   }
 
   // Both at once, so that a class that one of them lacks moves no other.
-  TargetTable both = train.targets;
+  task::TargetTable both = train.targets;
   if (both.names.empty()) both.names = test.targets.names;
   both.cells.insert(both.cells.end(), test.targets.cells.begin(), test.targets.cells.end());
   both.where.insert(both.where.end(), test.targets.where.begin(), test.targets.where.end());
   std::vector<float> targets;
-  const Readout readout = task.read(both, targets);
+  const task::Readout readout = task.read(both, targets);
 
   const std::string base = as_utf8(fs::weakly_canonical(directory).filename().string());
   TrainTest sets{dataset_of(std::move(train), base + " train"),
@@ -239,4 +241,4 @@ TrainTest read_series(const fs::path& directory, const DataOptions& options, con
   return sets;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::data

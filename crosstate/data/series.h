@@ -6,7 +6,7 @@
 #include "crosstate/data/mnist.h"
 #include "crosstate/data/options.h"
 
-namespace crosstate {
+namespace crosstate::data {
 
 /// Whether one of the files that read_series() reads is in the directory.
 bool holds_series(const std::filesystem::path& directory);
@@ -24,6 +24,6 @@ bool holds_series(const std::filesystem::path& directory);
 /// Throws Error naming file and line or array for what is missing or no number, for sequences
 /// without steps and for two files of different channels or targets.
 TrainTest read_series(const std::filesystem::path& directory, const DataOptions& options,
-                      const Task& task);
+                      const task::Task& task);
 
-}  // namespace crosstate
+}  // namespace crosstate::data

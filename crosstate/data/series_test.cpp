@@ -8,7 +8,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/formats/matrix.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -30,11 +30,12 @@ class SeriesTest : public testing::Test {
   void write(const std::string& name, const std::string& text) const {
     write_file(directory_ / name, text);
   }
-  TrainTest read(const DataOptions& options = {}, const Task& task = regression()) const {
+  TrainTest read(const DataOptions& options = {},
+                 const task::Task& task = task::regression()) const {
     return read_series(directory_, options, task);
   }
   void expect_error(const std::string& message, const DataOptions& options = {},
-                    const Task& task = regression()) const {
+                    const task::Task& task = task::regression()) const {
     EXPECT_THAT([&] { read(options, task); }, ThrowsMessage<Error>(HasSubstr(message)));
   }
 
@@ -69,16 +70,16 @@ TEST_F(SeriesTest, ReadsChannelsSeveralTargetsAndUnequalLengths) {
 TEST_F(SeriesTest, ReadsClassesThatOnePartLacks) {
   write("train.csv", "walk,1,2\nsit,3,4\n");
   write("test.csv", "run,1,2\nwalk,1,1\n");
-  const TrainTest sets = read({}, classification());
+  const TrainTest sets = read({}, task::classification());
   EXPECT_THAT(sets.train.readout.names, ElementsAre("run", "sit", "walk"));
   EXPECT_THAT(sets.train.targets, ElementsAre(2, 1));
   EXPECT_THAT(sets.test.targets, ElementsAre(0, 2));
 }
 
 TEST_F(SeriesTest, ReadsWhatNumPyWrites) {
-  const Matrix x{2, 3, {1, 2, 3, 4, 5, 6}}, y{2, 1, {0.25, 0.5}}, lengths{2, 1, {3, 2}};
-  write("train.npz", format_npz({{"x", x}, {"y", y}}));
-  write("test.npz", format_npz({{"x", x}, {"y", y}, {"lengths", lengths}}));
+  const formats::Matrix x{2, 3, {1, 2, 3, 4, 5, 6}}, y{2, 1, {0.25, 0.5}}, lengths{2, 1, {3, 2}};
+  write("train.npz", formats::format_npz({{"x", x}, {"y", y}}));
+  write("test.npz", formats::format_npz({{"x", x}, {"y", y}, {"lengths", lengths}}));
   const TrainTest sets = read();
   EXPECT_THAT(sets.train.values, ElementsAre(1, 2, 3, 4, 5, 6));
   EXPECT_THAT(sets.train.targets, ElementsAre(0.25f, 0.5f));
@@ -102,12 +103,12 @@ TEST_F(SeriesTest, TellsWhatIsWrong) {
   write("train.csv", "\n");
   expect_error("no sequences");
   write("train.csv", "1,2,3\n");
-  expect_error("2 target columns, expected 1", csv(1, 2), classification());
-  write("train.npz", format_npz({{"x", {1, 2, {1, 2}}}}));
+  expect_error("2 target columns, expected 1", csv(1, 2), task::classification());
+  write("train.npz", formats::format_npz({{"x", {1, 2, {1, 2}}}}));
   expect_error("train.npz: has no array y");
-  write("train.npz", format_npz({{"x", {1, 2, {1, 2}}}, {"y", {2, 1, {1, 2}}}}));
+  write("train.npz", formats::format_npz({{"x", {1, 2, {1, 2}}}, {"y", {2, 1, {1, 2}}}}));
   expect_error("train.npz: y: not one row for each of the 1 sequences");
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -18,7 +18,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/data/audio.h"
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -313,4 +313,4 @@ Sound read_sound(const fs::path& path, double longest) {
   return sound;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::data

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <numbers>
 
-namespace crosstate {
+namespace crosstate::data {
 namespace {
 
 constexpr int kTapsPerFactor = 55;
@@ -46,4 +46,4 @@ void Decimator::push(std::span<const float> samples, std::vector<float>& to) {
   });
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::data

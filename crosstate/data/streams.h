@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace crosstate {
+namespace crosstate::data {
 
 /// Shows the last `window` samples after every `hop` of them, with silence before the first. What a
 /// window holds does not depend on how the stream was cut into pieces.
@@ -86,4 +86,4 @@ class Deltas {
   bool empty_ = true;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::data

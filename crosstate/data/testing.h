@@ -16,7 +16,7 @@
 #include "crosstate/base/random.h"
 #include "crosstate/data/recordings.h"
 
-namespace crosstate::reference {
+namespace crosstate::data::reference {
 
 /// Writes samples [time][channel]; creates the folders above.
 inline void write_sound(const std::filesystem::path& path, const std::vector<float>& samples,
@@ -96,4 +96,4 @@ inline Recordings tone_set(std::size_t count, std::uint64_t seed) {
   return set;
 }
 
-}  // namespace crosstate::reference
+}  // namespace crosstate::data::reference

@@ -4,7 +4,7 @@
 
 #include "crosstate/base/random.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 double noise_base(const DeviceOptions& options, double conductance) {
@@ -32,4 +32,4 @@ double read_deviation(const DeviceOptions& options, double conductance) {
   return options.read_noise * noise_base(options, conductance);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::device

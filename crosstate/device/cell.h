@@ -5,7 +5,7 @@
 
 #include "crosstate/device/options.h"
 
-namespace crosstate {
+namespace crosstate::device {
 
 /// The address of a cell's draws. Chips differ by their seed.
 struct CellAddress {
@@ -27,4 +27,4 @@ double program(const DeviceOptions& options, double target, const CellAddress& a
 /// Standard deviation (uS) from one read to the next of a cell that holds `conductance`.
 double read_deviation(const DeviceOptions& options, double conductance);
 
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 struct Moments {
@@ -83,4 +83,4 @@ TEST(Cell, ReadsVaryByTargetOrByTheLargestConductance) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -10,7 +10,7 @@
 #include "crosstate/device/models.h"
 #include "crosstate/device/write_verify.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 std::string text_of(double value) {
@@ -178,4 +178,4 @@ void Cells::find_read_deviations() {
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -10,7 +10,7 @@
 #include "crosstate/device/model.h"
 #include "crosstate/formats/safetensors.h"
 
-namespace crosstate {
+namespace crosstate::device {
 
 enum class Fault : std::uint8_t { kNone, kStuckLow, kStuckHigh, kOpen };
 
@@ -66,8 +66,8 @@ class Cells {
 
   /// The cells as tensors, and back: the same cells at the same time, which age as they would have.
   /// `where` names the source in errors.
-  Safetensors save() const;
-  static Cells load(const Safetensors& file, const std::string& where);
+  formats::Safetensors save() const;
+  static Cells load(const formats::Safetensors& file, const std::string& where);
 
  private:
   Cells() = default;
@@ -94,4 +94,4 @@ class Cells {
   ProgrammingSummary summary_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -10,7 +10,7 @@
 #include "crosstate/base/numbers.h"
 #include "crosstate/device/cells.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 using nlohmann::json;
@@ -24,7 +24,8 @@ json options_json(const DeviceOptions& options) {
   return list.to_json();
 }
 
-const std::string& metadata(const Safetensors& file, const char* key, const std::string& where) {
+const std::string& metadata(const formats::Safetensors& file, const char* key,
+                            const std::string& where) {
   const auto found = file.metadata.find(key);
   if (found == file.metadata.end()) {
     fail(where, std::string("has no \"") + key + "\", expected saved cells");
@@ -33,7 +34,7 @@ const std::string& metadata(const Safetensors& file, const char* key, const std:
 }
 
 template <class T>
-T number(const Safetensors& file, const char* key, const std::string& where) {
+T number(const formats::Safetensors& file, const char* key, const std::string& where) {
   const std::string& text = metadata(file, key, where);
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -43,14 +44,15 @@ T number(const Safetensors& file, const char* key, const std::string& where) {
   return value;
 }
 
-const Tensor& tensor(const Safetensors& file, const char* name, const std::string& where) {
+const formats::Tensor& tensor(const formats::Safetensors& file, const char* name,
+                              const std::string& where) {
   const auto found = file.tensors.find(name);
   if (found == file.tensors.end()) fail(where, std::string("has no tensor ") + name);
   return found->second;
 }
 
-std::vector<double> conductances(const Safetensors& file, const char* name, std::uint64_t cells,
-                                 const std::string& where) {
+std::vector<double> conductances(const formats::Safetensors& file, const char* name,
+                                 std::uint64_t cells, const std::string& where) {
   std::vector<double> values = tensor(file, name, where).doubles({cells}, where + ": " + name);
   for (const double v : values) {
     if (!std::isfinite(v)) fail(where, std::string(name) + ": expected finite values");
@@ -77,9 +79,9 @@ void require_conductances(std::span<const double> values, const char* name,
   }
 }
 
-std::vector<std::uint8_t> faults_of(const Safetensors& file, std::uint64_t cells,
+std::vector<std::uint8_t> faults_of(const formats::Safetensors& file, std::uint64_t cells,
                                     const std::string& where) {
-  const Tensor& fault = tensor(file, "fault", where);
+  const formats::Tensor& fault = tensor(file, "fault", where);
   if (fault.dtype != "U8" || fault.shape != std::vector<std::uint64_t>{cells}) {
     fail(where, "fault: expected one U8 for each target");
   }
@@ -90,7 +92,7 @@ std::vector<std::uint8_t> faults_of(const Safetensors& file, std::uint64_t cells
   return faults;
 }
 
-json object(const Safetensors& file, const char* key, const std::string& where) {
+json object(const formats::Safetensors& file, const char* key, const std::string& where) {
   json values = try_parse_json(metadata(file, key, where));
   if (!values.is_object()) fail(where, std::string(key) + ": expected a JSON object");
   return values;
@@ -135,12 +137,12 @@ std::string Cells::other_setting(const Cells& others) const {
   return "";
 }
 
-Safetensors Cells::save() const {
-  Safetensors file;
+formats::Safetensors Cells::save() const {
+  formats::Safetensors file;
   const std::vector<std::uint64_t> shape{targets_.size()};
-  file.tensors["target"] = Tensor::from(targets_, shape);
-  file.tensors["programmed"] = Tensor::from(programmed_, shape);
-  file.tensors["conductance"] = Tensor::from(conductance_, shape);
+  file.tensors["target"] = formats::Tensor::from(targets_, shape);
+  file.tensors["programmed"] = formats::Tensor::from(programmed_, shape);
+  file.tensors["conductance"] = formats::Tensor::from(conductance_, shape);
   file.tensors["fault"] = {"U8", shape, std::string(faults_.begin(), faults_.end())};
   file.metadata["kind"] = kKind;
   file.metadata["device"] = exact_json_text(options_json(options_));
@@ -157,7 +159,7 @@ Safetensors Cells::save() const {
   return file;
 }
 
-Cells Cells::load(const Safetensors& file, const std::string& where) {
+Cells Cells::load(const formats::Safetensors& file, const std::string& where) {
   if (metadata(file, "kind", where) != kKind) {
     fail(where,
          "kind \"" + excerpt(metadata(file, "kind", where)) + "\", expected \"" + kKind + '"');
@@ -174,7 +176,7 @@ Cells Cells::load(const Safetensors& file, const std::string& where) {
          "time: " + exact_text(cells.time_) + " s, expected 0 to " + exact_text(kLongestTime));
   }
 
-  const Tensor& target = tensor(file, "target", where);
+  const formats::Tensor& target = tensor(file, "target", where);
   const std::uint64_t count = target.shape.size() == 1 ? target.shape[0] : 0;
   cells.targets_ = conductances(file, "target", count, where);
   cells.programmed_ = conductances(file, "programmed", count, where);
@@ -195,4 +197,4 @@ Cells Cells::load(const Safetensors& file, const std::string& where) {
   return cells;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -10,7 +10,7 @@
 #include "crosstate/device/cell.h"
 #include "crosstate/device/models.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 using testing::ElementsAreArray;
@@ -300,13 +300,13 @@ TEST(Cells, AreSavedAndLoaded) {
     options.write_verify = model == "pcm";
     Cells cells(options, ladder(options, 23), 0xFFFFFFFFFFFFFFFF, 7);
     cells.age_to(1);
-    const std::string bytes = format_safetensors(cells.save());
-    Cells loaded = Cells::load(parse_safetensors(bytes, "file"), "file");
+    const std::string bytes = formats::format_safetensors(cells.save());
+    Cells loaded = Cells::load(formats::parse_safetensors(bytes, "file"), "file");
     EXPECT_EQ(loaded.time(), 1);
     EXPECT_THAT(copy(loaded.conductance()), ElementsAreArray(cells.conductance())) << model;
     EXPECT_EQ(loaded.programming().pulses, cells.programming().pulses);
     EXPECT_EQ(loaded.programming().stuck_high, cells.programming().stuck_high);
-    EXPECT_EQ(format_safetensors(loaded.save()), bytes) << model;
+    EXPECT_EQ(formats::format_safetensors(loaded.save()), bytes) << model;
     const double end = std::min(1e7, latest(model));
     cells.age_to(end);
     loaded.age_to(end);
@@ -316,31 +316,31 @@ TEST(Cells, AreSavedAndLoaded) {
 }
 
 TEST(Cells, RefuseDamagedFiles) {
-  const Safetensors good = Cells(of("pcm"), std::vector<double>(3, 10), 1, 0).save();
-  const auto expect_refused = [](Safetensors file, const std::string& part) {
+  const formats::Safetensors good = Cells(of("pcm"), std::vector<double>(3, 10), 1, 0).save();
+  const auto expect_refused = [](formats::Safetensors file, const std::string& part) {
     EXPECT_THAT([&] { Cells::load(file, "x.safetensors"); },
                 ThrowsMessage<Error>(testing::AllOf(HasSubstr("x.safetensors"), HasSubstr(part))));
   };
   for (const char* key : {"kind", "device", "seed", "array", "time", "programming", "table"}) {
-    Safetensors file = good;
+    formats::Safetensors file = good;
     file.metadata.erase(key);
     expect_refused(file, key);
   }
   for (const char* key : {"seed", "time"}) {
-    Safetensors file = good;
+    formats::Safetensors file = good;
     file.metadata[key] = "-1";
     expect_refused(file, key);
   }
   for (const char* name : {"target", "programmed", "conductance", "fault"}) {
-    Safetensors file = good;
+    formats::Safetensors file = good;
     file.tensors.erase(name);
     expect_refused(file, name);
   }
-  Safetensors file = good;
+  formats::Safetensors file = good;
   file.tensors["fault"].bytes[1] = 9;
   expect_refused(file, "fault");
   file = good;
-  file.tensors["programmed"] = Tensor::from(std::vector<double>{1, INFINITY, 2}, {3});
+  file.tensors["programmed"] = formats::Tensor::from(std::vector<double>{1, INFINITY, 2}, {3});
   expect_refused(file, "programmed");
   file = good;
   file.metadata["device"] = R"({"device": {"model": "moon"}})";
@@ -354,10 +354,10 @@ TEST(Cells, RefuseDamagedFiles) {
     expect_refused(file, "time");
   }
   file = good;
-  file.tensors["conductance"] = Tensor::from(std::vector<double>{1, -1, 2}, {3});
+  file.tensors["conductance"] = formats::Tensor::from(std::vector<double>{1, -1, 2}, {3});
   expect_refused(file, "conductance of cell 1: -1 uS");
   file = good;
-  file.tensors["target"] = Tensor::from(std::vector<double>{1, 2, 26}, {3});
+  file.tensors["target"] = formats::Tensor::from(std::vector<double>{1, 2, 26}, {3});
   expect_refused(file, "target of cell 2: 26 uS");
   file = good;
   file.metadata["programming"] =
@@ -441,4 +441,4 @@ TEST(Cells, MayBeNone) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -8,7 +8,7 @@
 #include "crosstate/device/draws.h"
 #include "crosstate/device/families.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 constexpr double kReadTime = 1e-6;  // s
@@ -56,4 +56,4 @@ class Cmo : public DeviceModel {
 
 ModelPointer make_cmo(const DeviceOptions& options) { return std::make_shared<Cmo>(options); }
 
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -3,7 +3,7 @@
 
 #include "crosstate/device/options.h"
 
-namespace crosstate {
+namespace crosstate::device {
 
 /// I = g V + nl2 V^2 + nl3 V^3 (uA; g in uS, V in volts): Milo et al., IRPS 2021, for cells of any
 /// model; linear where nl2 and nl3 are 0. A cell that conducts nothing is open and stays so.
@@ -18,4 +18,4 @@ inline double current_slope(double g, double V, const DeviceOptions& options) {
   return g + V * (2 * options.nl2 + 3 * V * options.nl3);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::device

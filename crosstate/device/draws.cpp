@@ -7,7 +7,7 @@
 
 #include "crosstate/base/random.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 // Counters of Stream::kProgramming; pulse k has kFirstPulse + k.
@@ -108,4 +108,4 @@ double CellDraws::flicker(double u) const { return brownian(u, at_, Stream::kFli
 
 double CellDraws::relaxation(double u) const { return brownian(u, at_, Stream::kRelaxation); }
 
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -5,7 +5,7 @@
 
 #include "crosstate/device/cell.h"
 
-namespace crosstate {
+namespace crosstate::device {
 
 /// Where the Brownian motions below end.
 inline constexpr double kPathEnd = 64;
@@ -34,4 +34,4 @@ class CellDraws {
   CellAddress at_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -7,7 +7,7 @@
 
 #include "crosstate/base/random.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 constexpr std::uint32_t kCells = 20000;
@@ -93,4 +93,4 @@ TEST(Draws, DependOnEveryPartOfTheAddress) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::device

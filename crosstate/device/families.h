@@ -9,7 +9,7 @@
 #include "crosstate/device/model.h"
 #include "crosstate/device/table.h"
 
-namespace crosstate {
+namespace crosstate::device {
 
 using ModelPointer = std::shared_ptr<const DeviceModel>;
 
@@ -37,4 +37,4 @@ struct TimedStatistics {
 };
 ModelPointer make_timed(const DeviceOptions& options, TimedStatistics statistics);
 
-}  // namespace crosstate
+}  // namespace crosstate::device

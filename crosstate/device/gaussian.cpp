@@ -4,7 +4,7 @@
 #include "crosstate/device/draws.h"
 #include "crosstate/device/families.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 class Gaussian : public DeviceModel {
@@ -23,7 +23,9 @@ class Gaussian : public DeviceModel {
     for (std::size_t i = 0; i < g.size(); ++i) g[i] = std::max(0.0, cells.programmed[i]);
   }
 
-  double read_deviation(double g) const override { return crosstate::read_deviation(options_, g); }
+  double read_deviation(double g) const override {
+    return crosstate::device::read_deviation(options_, g);
+  }
 
  private:
   DeviceOptions options_;
@@ -35,4 +37,4 @@ ModelPointer make_gaussian(const DeviceOptions& options) {
   return std::make_shared<Gaussian>(options);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::device

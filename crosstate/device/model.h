@@ -8,7 +8,7 @@
 
 #include "crosstate/device/options.h"
 
-namespace crosstate {
+namespace crosstate::device {
 
 /// The longest time (s) for which any model is defined: 30,000 years.
 inline constexpr double kLongestTime = 1e12;
@@ -58,4 +58,4 @@ ConductanceRange conductance_range(const DeviceOptions& options, const DeviceMod
 /// first_time() to last_time().
 void require_defined(const DeviceModel& model, const std::string& name, double seconds);
 
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -10,7 +10,7 @@
 #include "crosstate/base/numbers.h"
 #include "crosstate/device/families.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 // Placeholder for a measured table of the TaOx chip, see docs/devices.md: the error of
@@ -91,4 +91,4 @@ void require_defined(const DeviceModel& model, const std::string& name, double s
                                    seconds_text(model.last_time()));
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::device

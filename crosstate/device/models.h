@@ -10,7 +10,7 @@
 #include "crosstate/device/families.h"
 #include "crosstate/device/model.h"
 
-namespace crosstate {
+namespace crosstate::device {
 
 struct NamedModel {
   const char* name;
@@ -60,4 +60,4 @@ const NamedModel& device_model(const std::string& name);
 std::shared_ptr<const DeviceModel> make_device_model(const DeviceOptions& options,
                                                      const std::string& table = "");
 
-}  // namespace crosstate
+}  // namespace crosstate::device

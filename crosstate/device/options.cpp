@@ -6,7 +6,7 @@
 #include "crosstate/base/numbers.h"
 #include "crosstate/device/models.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 void program_fields(FieldList& list, DeviceOptions& options) {
@@ -167,4 +167,4 @@ ConductanceRange conductance_range(const DeviceOptions& options) {
   return conductance_range(options, *make_device_model(options));
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::device

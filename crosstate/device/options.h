@@ -7,7 +7,7 @@
 #include "crosstate/base/named.h"
 #include "crosstate/base/options.h"
 
-namespace crosstate {
+namespace crosstate::device {
 
 enum class NoiseBase { kTarget, kGmax };
 constexpr auto enum_names(NoiseBase) {
@@ -63,4 +63,4 @@ struct ConductanceRange {
 /// model's own lowest conductance moves with g_max. Throws Error for a table that cannot be read.
 ConductanceRange conductance_range(const DeviceOptions& options);
 
-}  // namespace crosstate
+}  // namespace crosstate::device

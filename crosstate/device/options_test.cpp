@@ -13,7 +13,7 @@
 #include "crosstate/device/draws.h"
 #include "crosstate/device/models.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 using testing::HasSubstr;
@@ -133,4 +133,4 @@ TEST(Current, FollowsItsPolynomial) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -10,7 +10,7 @@
 #include "crosstate/device/draws.h"
 #include "crosstate/device/families.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 struct Statistics {
@@ -131,4 +131,4 @@ ModelPointer make_simple(const DeviceOptions& options) {
   return std::make_shared<Pcm>(kSimple, options);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -7,7 +7,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/numbers.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 constexpr std::size_t kPerArray = 65536;
@@ -118,4 +118,4 @@ std::string histogram_csv(const std::vector<Bin>& histogram) {
   return text;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::device

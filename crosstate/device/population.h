@@ -9,7 +9,7 @@
 #include "crosstate/base/threads.h"
 #include "crosstate/device/cells.h"
 
-namespace crosstate {
+namespace crosstate::device {
 
 struct PopulationOptions {
   double target_conductance = -1;  // uS; -1: the middle of the range
@@ -46,4 +46,4 @@ Population sample_devices(const DeviceOptions& device, const PopulationOptions& 
 /// conductance_uS,count,density: one line for each bin.
 std::string histogram_csv(const std::vector<Bin>& histogram);
 
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -8,7 +8,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 using testing::HasSubstr;
@@ -96,4 +96,4 @@ TEST(Population, RefusesWhatTheModelDoesNotDefine) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -3,7 +3,7 @@
 
 #include "crosstate/device/families.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 constexpr double kDay = 86400;
@@ -57,4 +57,4 @@ ModelPointer make_milo(const DeviceOptions& options) {
                               .source = {}});
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -4,7 +4,7 @@
 
 #include "crosstate/device/families.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 constexpr double kDay = 86400;
@@ -33,4 +33,4 @@ ModelPointer make_sonos(const DeviceOptions& options) {
                               .source = {}});
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -10,7 +10,7 @@
 
 #include "crosstate/device/cells.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 constexpr double kHour = 3600, kDay = 86400, kYear = 365 * kDay;
@@ -342,4 +342,4 @@ TEST(DeviceStatistics, ScaleWithTheLargestConductance) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -12,7 +12,7 @@
 #include "crosstate/base/utf8.h"
 #include "crosstate/device/model.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 constexpr std::string_view kHeader = "time,target,mean,sigma";
@@ -133,4 +133,4 @@ Moments DeviceTable::at(std::size_t time, double target) const {
           low.deviation + share * (high.deviation - low.deviation)};
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::device

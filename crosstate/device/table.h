@@ -6,7 +6,7 @@
 
 #include "crosstate/device/options.h"
 
-namespace crosstate {
+namespace crosstate::device {
 
 struct Moments {
   double mean = 0, deviation = 0;  // uS
@@ -40,4 +40,4 @@ class DeviceTable {
   std::string text_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::device

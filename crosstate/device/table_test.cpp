@@ -11,7 +11,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/device/cells.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 using testing::ElementsAre;
@@ -95,7 +95,7 @@ TEST_F(TableModel, TravelsWithItsCells) {
   options.model = "table";
   options.table = path_;
   Cells cells(options, std::vector<double>(10, 11), 3, 0);
-  const Safetensors file = cells.save();
+  const formats::Safetensors file = cells.save();
   std::filesystem::remove(path_);
   Cells loaded = Cells::load(file, "file");
   cells.age_to(500);
@@ -150,4 +150,4 @@ TEST(DeviceTable, RefusesWhatItCannotRead) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::device

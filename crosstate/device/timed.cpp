@@ -9,7 +9,7 @@
 #include "crosstate/device/draws.h"
 #include "crosstate/device/families.h"
 
-namespace crosstate {
+namespace crosstate::device {
 namespace {
 
 // Where the time lies: `share` of the way from times[k] to times[k + 1].
@@ -108,4 +108,4 @@ ModelPointer make_table(const DeviceOptions& options, DeviceTable table) {
   return make_timed(options, std::move(statistics));
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace crosstate {
+namespace crosstate::device {
 
 Verified write_verify(const DeviceOptions& options, const DeviceModel& model, double target,
                       const CellDraws& draws) {
@@ -22,4 +22,4 @@ Verified write_verify(const DeviceOptions& options, const DeviceModel& model, do
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::device

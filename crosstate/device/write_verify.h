@@ -4,7 +4,7 @@
 #include "crosstate/device/draws.h"
 #include "crosstate/device/model.h"
 
-namespace crosstate {
+namespace crosstate::device {
 
 struct Verified {
   double conductance = 0;  // uS
@@ -19,4 +19,4 @@ struct Verified {
 Verified write_verify(const DeviceOptions& options, const DeviceModel& model, double target,
                       const CellDraws& draws);
 
-}  // namespace crosstate
+}  // namespace crosstate::device

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace crosstate {
+namespace crosstate::formats {
 
 /// A field of a line as RFC 4180 has it: in quotes where it holds what separates fields or lines.
 inline std::string csv_field(std::string_view text) {
@@ -14,4 +14,4 @@ inline std::string csv_field(std::string_view text) {
   return field + '"';
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::formats

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace crosstate {
+namespace crosstate::formats {
 namespace {
 
 TEST(CsvField, QuotesWhatSeparates) {
@@ -14,4 +14,4 @@ TEST(CsvField, QuotesWhatSeparates) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::formats

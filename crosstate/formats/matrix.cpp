@@ -7,7 +7,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/base/numbers.h"
 
-namespace crosstate {
+namespace crosstate::formats {
 namespace {
 
 double parse_value(std::string_view text, const std::string& where, std::size_t line,
@@ -103,4 +103,4 @@ void write_matrix(const std::filesystem::path& path, const Matrix& matrix) {
   write_file(path, npz ? format_npz({{"conductance", matrix}}) : format_csv(matrix));
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::formats

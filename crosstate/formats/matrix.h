@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace crosstate {
+namespace crosstate::formats {
 
 /// values: [rows][columns].
 struct Matrix {
@@ -54,4 +54,4 @@ Matrix read_matrix(const std::filesystem::path& path);
 /// Writes NPZ (array "conductance") where the name ends in .npz, and CSV elsewhere.
 void write_matrix(const std::filesystem::path& path, const Matrix& matrix);
 
-}  // namespace crosstate
+}  // namespace crosstate::formats

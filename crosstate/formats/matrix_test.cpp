@@ -13,7 +13,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 
-namespace crosstate {
+namespace crosstate::formats {
 namespace {
 
 using testing::AllOf;
@@ -153,4 +153,4 @@ TEST(Maps, RefuseDamagedNpz) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::formats

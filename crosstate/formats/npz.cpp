@@ -17,7 +17,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/formats/matrix.h"
 
-namespace crosstate {
+namespace crosstate::formats {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "arrays are little-endian files");
@@ -351,4 +351,4 @@ std::vector<std::pair<std::string, NumberArray>> parse_npz_numbers(std::string_v
   return arrays;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::formats

@@ -12,7 +12,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 
-namespace crosstate {
+namespace crosstate::formats {
 namespace {
 
 static_assert(std::endian::native == std::endian::little,
@@ -416,4 +416,4 @@ void write_safetensors(const std::filesystem::path& path, const Safetensors& con
   write_file(path, format_safetensors(content));
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::formats

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace crosstate {
+namespace crosstate::formats {
 
 struct Tensor {
   std::string dtype;  // "F32", "F64", "I16", "I32", "I64", "U8", "BF16", ...
@@ -48,4 +48,4 @@ std::string format_safetensors(const Safetensors& content);
 /// Written beside and renamed.
 void write_safetensors(const std::filesystem::path& path, const Safetensors& content);
 
-}  // namespace crosstate
+}  // namespace crosstate::formats

@@ -13,7 +13,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::formats {
 namespace {
 
 using testing::AllOf;
@@ -311,4 +311,4 @@ TEST(Safetensors, RefusesToWriteWhatItCouldNotRead) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::formats

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <span>
 
-namespace crosstate {
+namespace crosstate::hardware {
 
 /// Bit lines of an array that are read: `count` from `first` on.
 struct BitLines {
@@ -32,4 +32,4 @@ class Backend {
                         std::span<const double> voltages, std::span<double> currents) = 0;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::hardware

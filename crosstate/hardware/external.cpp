@@ -23,7 +23,7 @@
 
 extern char** environ;
 
-namespace crosstate {
+namespace crosstate::hardware {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -291,4 +291,4 @@ void ExternalChip::exchange(const std::string& request, ReplyReader reply, doubl
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::hardware

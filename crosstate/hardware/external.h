@@ -12,7 +12,7 @@
 #include "crosstate/hardware/options.h"
 #include "crosstate/hardware/protocol.h"
 
-namespace crosstate {
+namespace crosstate::hardware {
 
 /// A driver that exits, exceeds the time limit or violates the protocol is killed together with the
 /// processes that it has started, and the request throws an Error that names the command, the
@@ -48,4 +48,4 @@ class ExternalChip final : public Backend {
   std::unique_ptr<Driver> driver_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::hardware

@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace crosstate {
+namespace crosstate::hardware {
 
 void fields(FieldList& list, ExternalOptions& options) {
   list.section("external");
@@ -25,4 +25,4 @@ void validate(const ExternalOptions& options) {
   list.from_json(list.to_json(), "options");
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::hardware

@@ -5,7 +5,7 @@
 
 #include "crosstate/base/options.h"
 
-namespace crosstate {
+namespace crosstate::hardware {
 
 struct ExternalOptions {
   std::string command;   // of /bin/sh -c; "": the cells are simulated
@@ -20,4 +20,4 @@ void fields(FieldList& list, ExternalOptions& options);
 /// Throws Error for a value out of its range.
 void validate(const ExternalOptions& options);
 
-}  // namespace crosstate
+}  // namespace crosstate::hardware

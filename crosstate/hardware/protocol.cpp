@@ -6,7 +6,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/numbers.h"
 
-namespace crosstate {
+namespace crosstate::hardware {
 namespace {
 
 constexpr std::size_t kLongestText = 4096;  // of a line without numbers
@@ -140,4 +140,4 @@ std::string ReplyReader::progress() const {
   return std::to_string(lines_) + " of " + std::to_string(count_ + 1) + " lines";
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::hardware

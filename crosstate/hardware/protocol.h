@@ -9,7 +9,7 @@
 
 #include "crosstate/hardware/backend.h"
 
-namespace crosstate {
+namespace crosstate::hardware {
 
 /// Requests as they are sent, each with its last line end. Numbers are the shortest that read back
 /// as the same bits.
@@ -55,4 +55,4 @@ class ReplyReader {
   double most_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::hardware

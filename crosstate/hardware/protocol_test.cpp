@@ -10,7 +10,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::hardware {
 namespace {
 
 using testing::AllOf;
@@ -116,4 +116,4 @@ TEST(ExternalProtocol, KnowsHowMuchHasCome) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::hardware

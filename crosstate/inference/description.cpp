@@ -7,7 +7,7 @@
 #include "crosstate/inference/model.h"
 #include "crosstate/model/network_state.h"
 
-namespace crosstate {
+namespace crosstate::inference {
 namespace {
 
 using nlohmann::json;
@@ -21,7 +21,8 @@ struct Range {
   json pair() const { return json::array({low, high}); }
 };
 
-json layer_of(const Network::State& state, const BlockCoefficients& block, std::size_t l) {
+json layer_of(const model::Network::State& state, const model::BlockCoefficients& block,
+              std::size_t l) {
   Range magnitude, time_constant, step;
   for (std::size_t i = 0; i < block.ar.size(); ++i) {
     const double a = std::hypot(block.ar[i], block.ai[i]);
@@ -39,20 +40,20 @@ json layer_of(const Network::State& state, const BlockCoefficients& block, std::
   return layer;
 }
 
-json describe_network(const Network& network) {
-  const Network::State& state = network.state();
-  const Coefficients coefficients = state.coefficients();
-  ModelOptions options = network.options();
-  QuantOptions quant = network.quant_options();
+json describe_network(const model::Network& network) {
+  const model::Network::State& state = network.state();
+  const model::Coefficients coefficients = state.coefficients();
+  model::ModelOptions options = network.options();
+  quant::QuantOptions quant = network.quant_options();
   FieldList list;
-  fields(list, options);
-  if (network.quantized()) fields(list, quant);
+  model::fields(list, options);
+  if (network.quantized()) quant::fields(list, quant);
   json out = list.to_json();
   out["parameters"] = network.parameter_count();
   out["quantized"] = network.quantized();
   out["inputs"] = network.task().inputs;
   out["classes"] = network.task().outputs;
-  for (const Parameter& p : network.parameters()) out["shapes"][p.name] = p.shape;
+  for (const model::Parameter& p : network.parameters()) out["shapes"][p.name] = p.shape;
   for (std::size_t l = 0; l < state.blocks.size(); ++l) {
     out["layers"].push_back(layer_of(state, coefficients.blocks[l], l));
   }
@@ -66,4 +67,4 @@ json Model::describe() const {
   return parse_json(to_tensors().metadata.at("integer"));
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::inference

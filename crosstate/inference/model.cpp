@@ -10,7 +10,7 @@
 #include "crosstate/integer/engine.h"
 #include "crosstate/integer/reference.h"
 
-namespace crosstate {
+namespace crosstate::inference {
 namespace {
 
 constexpr std::size_t kBatch = 256, kIntegerBlock = 28;
@@ -19,14 +19,14 @@ bool on_integers(ModelBackend backend) {
   return backend == ModelBackend::kInteger || backend == ModelBackend::kReference;
 }
 
-void add(const IntegerResult& result, Predictions& to) {
+void add(const integer::IntegerResult& result, Predictions& to) {
   const std::vector<float> outputs = result.logits();
   to.values.insert(to.values.end(), outputs.begin(), outputs.end());
   to.largest.push_back(result.best());
 }
 
 // [steps][inputs] of one sequence of a batch.
-std::vector<float> sequence_of(const Batch& batch, std::size_t i) {
+std::vector<float> sequence_of(const data::Batch& batch, std::size_t i) {
   const std::span<const float> group = batch.group(i / kLanes);
   std::vector<float> values;
   for (std::size_t t = 0; t < batch.lengths[i]; ++t) {
@@ -37,7 +37,7 @@ std::vector<float> sequence_of(const Batch& batch, std::size_t i) {
   return values;
 }
 
-void require_inputs(const Batch& batch, std::size_t inputs, const std::string& model) {
+void require_inputs(const data::Batch& batch, std::size_t inputs, const std::string& model) {
   if (batch.channels == inputs) return;
   fail(model, "made for " + std::to_string(inputs) + " channels, but the batch has " +
                   std::to_string(batch.channels));
@@ -45,12 +45,13 @@ void require_inputs(const Batch& batch, std::size_t inputs, const std::string& m
 
 }  // namespace
 
-Evaluation evaluate(const Predictions& predictions, const Dataset& set, const std::string& model) {
-  const Readout& readout = set.readout;
+Evaluation evaluate(const Predictions& predictions, const data::Dataset& set,
+                    const std::string& model) {
+  const task::Readout& readout = set.readout;
   Evaluation result;
   result.sums.assign(readout.task->sums(readout), 0);
   for (std::size_t i = 0; i < set.count; ++i) {
-    const Output output = predictions.of(i);
+    const task::Output output = predictions.of(i);
     readout.task->add(readout, output, set.target(i), result.sums);
     const double loss = readout.task->loss(readout, output.values, set.target(i), {}, {});
     if (!std::isfinite(loss)) {
@@ -63,43 +64,46 @@ Evaluation evaluate(const Predictions& predictions, const Dataset& set, const st
   return result;
 }
 
-Model::Model(Network network, std::optional<Preparation> preparation, std::string name)
+Model::Model(model::Network network, std::optional<Preparation> preparation, std::string name)
     : network_(std::move(network)), preparation_(std::move(preparation)), name_(std::move(name)) {}
 
-Model::Model(IntegerNetwork network, std::optional<Preparation> preparation, std::string name)
+Model::Model(integer::IntegerNetwork network, std::optional<Preparation> preparation,
+             std::string name)
     : network_(std::move(network)), preparation_(std::move(preparation)), name_(std::move(name)) {}
 
 Model Model::load(const std::filesystem::path& file) {
-  return from_tensors(read_safetensors(file), file.string());
+  return from_tensors(formats::read_safetensors(file), file.string());
 }
 
-Model Model::from_tensors(const Safetensors& content, const std::string& name) {
+Model Model::from_tensors(const formats::Safetensors& content, const std::string& name) {
   std::optional<Preparation> preparation = Preparation::load(content, name);
-  if (is_integer_network(content)) {
-    return Model(integer_network_from(content, name), std::move(preparation), name);
+  if (integer::is_integer_network(content)) {
+    return Model(integer::integer_network_from(content, name), std::move(preparation), name);
   }
-  return Model(Network::from_tensors(content, name), std::move(preparation), name);
+  return Model(model::Network::from_tensors(content, name), std::move(preparation), name);
 }
 
-void Model::save(const std::filesystem::path& file) const { write_safetensors(file, to_tensors()); }
+void Model::save(const std::filesystem::path& file) const {
+  formats::write_safetensors(file, to_tensors());
+}
 
-Safetensors Model::to_tensors() const {
-  Safetensors content = network() != nullptr
-                            ? network()->to_tensors()
-                            : crosstate::to_tensors(std::get<IntegerNetwork>(network_));
+formats::Safetensors Model::to_tensors() const {
+  formats::Safetensors content =
+      network() != nullptr ? network()->to_tensors()
+                           : integer::to_tensors(std::get<integer::IntegerNetwork>(network_));
   if (preparation_) preparation_->save(content);
   return content;
 }
 
-TaskShape Model::shape() const {
+model::TaskShape Model::shape() const {
   if (network() != nullptr) return network()->task();
-  const auto& integers = std::get<IntegerNetwork>(network_);
+  const auto& integers = std::get<integer::IntegerNetwork>(network_);
   return {static_cast<int>(integers.inputs), static_cast<int>(integers.outputs)};
 }
 
-Readout Model::readout() const {
+task::Readout Model::readout() const {
   if (preparation_) return preparation_->readout;
-  Readout readout;
+  task::Readout readout;
   for (int k = 0; k < shape().outputs; ++k) readout.names.push_back(std::to_string(k));
   return readout;
 }
@@ -114,19 +118,19 @@ std::string Model::not_integer() const {
   if (!network()->quantized()) {
     return "is in floating point, expected a quantized model: see crosstate quantize and train";
   }
-  const std::string site = site_in_floating_point(*network());
+  const std::string site = integer::site_in_floating_point(*network());
   if (!site.empty()) return site + ": no integer network, so no chip holds it";
-  if (network()->options().norm == Norm::kNone) return "";
+  if (network()->options().norm == model::Norm::kNone) return "";
   return "integer network: norm is '" + name_of(network()->options().norm) +
          "', expected none: norms must be folded";
 }
 
-IntegerNetwork Model::integers() const {
-  if (network() == nullptr) return std::get<IntegerNetwork>(network_);
+integer::IntegerNetwork Model::integers() const {
+  if (network() == nullptr) return std::get<integer::IntegerNetwork>(network_);
   const std::string why = not_integer();
   if (!why.empty()) fail(name_, why);
   try {
-    return crosstate::to_integers(*network());
+    return integer::to_integers(*network());
   } catch (const Error& error) {
     fail(name_, error.what());
   }
@@ -135,8 +139,8 @@ IntegerNetwork Model::integers() const {
 Model Model::to_integers() const { return Model(integers(), preparation_, name_); }
 
 Model Model::folded() const {
-  if (network() == nullptr || network()->options().norm != Norm::kBatch) return *this;
-  Network network = *this->network();
+  if (network() == nullptr || network()->options().norm != model::Norm::kBatch) return *this;
+  model::Network network = *this->network();
   network.fold_norms();
   return Model(std::move(network), preparation_, name_);
 }
@@ -155,7 +159,7 @@ void Model::require(ModelBackend backend) const {
     fail(name_, "is in floating point, expected --backend float");
   }
   if (network() == nullptr || !on_integers(backend)) return;
-  const std::string site = site_in_floating_point(*network());
+  const std::string site = integer::site_in_floating_point(*network());
   if (!site.empty()) fail(name_, site + ": no integer network, expected --backend float or fake");
 }
 
@@ -166,12 +170,12 @@ Predictor Model::predictor(ModelBackend backend) const {
   predictor.block_length_ = block_length();
   const std::size_t outputs = static_cast<std::size_t>(shape().outputs);
   if (on_integers(backend)) {
-    const auto integers = std::make_shared<const IntegerNetwork>(this->integers());
+    const auto integers = std::make_shared<const integer::IntegerNetwork>(this->integers());
     if (backend == ModelBackend::kReference) {
-      predictor.run_ = [integers, outputs, name = name_](const Batch& batch, ThreadPool&) {
+      predictor.run_ = [integers, outputs, name = name_](const data::Batch& batch, ThreadPool&) {
         require_inputs(batch, integers->inputs, name);
         Predictions predictions{outputs, {}, {}};
-        ReferenceExecutor executor(*integers);
+        integer::ReferenceExecutor executor(*integers);
         for (std::size_t i = 0; i < batch.count; ++i) {
           add(executor.run(sequence_of(batch, i), batch.lengths[i]), predictions);
         }
@@ -179,17 +183,18 @@ Predictor Model::predictor(ModelBackend backend) const {
       };
       return predictor;
     }
-    const auto engine = std::make_shared<const IntegerEngine>(*integers);
-    predictor.run_ = [integers, engine, outputs](const Batch& batch, ThreadPool& pool) {
+    const auto engine = std::make_shared<const integer::IntegerEngine>(*integers);
+    predictor.run_ = [integers, engine, outputs](const data::Batch& batch, ThreadPool& pool) {
       Predictions predictions{outputs, {}, {}};
-      for (const IntegerResult& result : engine->run(batch, pool)) add(result, predictions);
+      for (const integer::IntegerResult& result : engine->run(batch, pool))
+        add(result, predictions);
       return predictions;
     };
     return predictor;
   }
-  const auto network = std::make_shared<Network>(*this->network());
+  const auto network = std::make_shared<model::Network>(*this->network());
   if (backend == ModelBackend::kFloat) network->drop_rounding();
-  predictor.run_ = [network, outputs, name = name_](const Batch& batch, ThreadPool& pool) {
+  predictor.run_ = [network, outputs, name = name_](const data::Batch& batch, ThreadPool& pool) {
     require_inputs(batch, static_cast<std::size_t>(network->task().inputs), name);
     Predictions predictions{outputs, {}, {}};
     network->evaluate(batch, pool, &predictions.values);
@@ -204,20 +209,20 @@ Predictor Model::predictor(ModelBackend backend) const {
   return predictor;
 }
 
-std::optional<Predictions> Model::predict(const Dataset& set, ModelBackend backend,
+std::optional<Predictions> Model::predict(const data::Dataset& set, ModelBackend backend,
                                           ThreadPool& pool,
                                           const std::function<bool()>& stop) const {
   const Predictor predictor = this->predictor(backend);
   require_fit(set, backend);
-  const std::vector<std::uint32_t> order = length_order(set);
+  const std::vector<std::uint32_t> order = data::length_order(set);
   Predictions all{static_cast<std::size_t>(shape().outputs), {}, {}};
   all.values.resize(set.count * all.outputs);
   all.largest.resize(set.count);
-  Batch batch;
+  data::Batch batch;
   for (std::size_t begin = 0; begin < set.count; begin += kBatch) {
     if (stop && stop()) return std::nullopt;
     const auto rows = std::span(order).subspan(begin, std::min(kBatch, set.count - begin));
-    fill_batch(set, rows, predictor.block_length(), batch);
+    data::fill_batch(set, rows, predictor.block_length(), batch);
     const Predictions some = predictor.run(batch, pool);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       std::ranges::copy(some.of(i).values,
@@ -228,12 +233,12 @@ std::optional<Predictions> Model::predict(const Dataset& set, ModelBackend backe
   return all;
 }
 
-Predictions Model::predict(const Dataset& set, ModelBackend backend, ThreadPool& pool) const {
+Predictions Model::predict(const data::Dataset& set, ModelBackend backend, ThreadPool& pool) const {
   return *predict(set, backend, pool, nullptr);
 }
 
-void Model::require_fit(const Dataset& set, ModelBackend backend) const {
-  const TaskShape task = shape();
+void Model::require_fit(const data::Dataset& set, ModelBackend backend) const {
+  const model::TaskShape task = shape();
   if (static_cast<std::size_t>(task.inputs) != set.channels ||
       static_cast<std::size_t>(task.outputs) != set.readout.outputs()) {
     const std::string outputs = set.readout.task->categorical() ? " classes" : " target values";
@@ -241,7 +246,7 @@ void Model::require_fit(const Dataset& set, ModelBackend backend) const {
                     std::to_string(task.outputs) + outputs + ", but " + set.name + " has " +
                     std::to_string(set.channels) + " and " + std::to_string(set.readout.outputs()));
   }
-  if (on_integers(backend)) require_length(integers(), set, name_);
+  if (on_integers(backend)) integer::require_length(integers(), set, name_);
 }
 
 ModelStream Model::stream(const std::string& source) const {
@@ -252,4 +257,4 @@ std::filesystem::path integer_file(std::filesystem::path file) {
   return file.replace_extension(".integer.safetensors");
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::inference

@@ -10,7 +10,7 @@
 #include "crosstate/base/testing.h"
 #include "crosstate/integer/testing.h"
 
-namespace crosstate {
+namespace crosstate::inference {
 namespace {
 
 namespace fs = std::filesystem;
@@ -24,24 +24,25 @@ class ModelTest : public DirectoryTest {
  protected:
   ModelTest() { preparation_.readout = set_.readout; }
 
-  Network in_floating_point() const {
-    return reference::random_network(integer_test::shape(4), integer_test::kTask);
+  model::Network in_floating_point() const {
+    return model::reference::random_network(integer::fixtures::shape(4), integer::fixtures::kTask);
   }
-  Network quantized() const {
-    return integer_test::rounded_network(4, set_, integer_test::format(4, true));
+  model::Network quantized() const {
+    return integer::fixtures::rounded_network(4, set_, integer::fixtures::format(4, true));
   }
   // Saved and loaded; the file must hold the same bytes when it is saved again.
   Model reloaded(const Model& model) const {
     const fs::path file = directory_ / "model.safetensors";
     model.save(file);
     Model loaded = Model::load(file);
-    EXPECT_EQ(format_safetensors(loaded.to_tensors()), format_safetensors(model.to_tensors()));
+    EXPECT_EQ(formats::format_safetensors(loaded.to_tensors()),
+              formats::format_safetensors(model.to_tensors()));
     EXPECT_EQ(loaded.name(), file.string());
     return loaded;
   }
 
   ThreadPool pool_{1};
-  Dataset set_ = integer_test::sequences(4);
+  data::Dataset set_ = integer::fixtures::sequences(4);
   Preparation preparation_;
 };
 
@@ -67,9 +68,9 @@ TEST_F(ModelTest, RoundTripsWithAndWithoutPreparation) {
 }
 
 TEST_F(ModelTest, PredictsWhatItsExecutorsDo) {
-  const Network network = quantized();
+  const model::Network network = quantized();
   const Model model(network);
-  const Batch batch = reference::batch_of(set_);
+  const data::Batch batch = model::reference::batch_of(set_);
   std::vector<float> logits;
   network.evaluate(batch, pool_, &logits);
   EXPECT_EQ(model.predictor(ModelBackend::kFakeQuantized).run(batch, pool_).values, logits);
@@ -77,7 +78,7 @@ TEST_F(ModelTest, PredictsWhatItsExecutorsDo) {
   const Predictions plain = model.predictor(ModelBackend::kReference).run(batch, pool_);
   EXPECT_EQ(fast.values, plain.values);
   EXPECT_EQ(fast.largest, plain.largest);
-  Network floats = network;
+  model::Network floats = network;
   floats.drop_rounding();
   floats.evaluate(batch, pool_, &logits);
   EXPECT_EQ(model.predictor(ModelBackend::kFloat).run(batch, pool_).values, logits);
@@ -90,7 +91,7 @@ TEST_F(ModelTest, KeepsTheOrderOfASet) {
     const Predictions all = model.predict(set_, backend, pool_);
     ASSERT_EQ(all.count(), set_.count);
     for (const std::uint32_t row : {0u, 7u, 39u}) {
-      const Predictions one = model.predict(select(set_, {{row}}, "one"), backend, pool_);
+      const Predictions one = model.predict(data::select(set_, {{row}}, "one"), backend, pool_);
       EXPECT_TRUE(std::ranges::equal(one.of(0).values, all.of(row).values))
           << name_of(backend) << row;
       EXPECT_EQ(one.largest[0], all.largest[row]);
@@ -100,10 +101,10 @@ TEST_F(ModelTest, KeepsTheOrderOfASet) {
 }
 
 TEST_F(ModelTest, ScoresAsTheNetworkIsTrained) {
-  const Network network = quantized();
+  const model::Network network = quantized();
   const Predictions predictions = Model(network).predict(set_, ModelBackend::kFakeQuantized, pool_);
   const Evaluation result = evaluate(predictions, set_, "m");
-  const BatchResult expected = network.evaluate(reference::batch_of(set_), pool_);
+  const model::BatchResult expected = network.evaluate(model::reference::batch_of(set_), pool_);
   EXPECT_EQ(result.sums, expected.sums);
   EXPECT_NEAR(result.loss, expected.loss, 1e-6);
 }
@@ -151,9 +152,9 @@ TEST_F(ModelTest, TellsWhichBackendsItHas) {
         [&] { integers.predictor(backend); },
         ThrowsMessage<Error>(HasSubstr("m: holds whole numbers, expected --backend integer")));
   }
-  QuantOptions open = integer_test::format(4, true);
+  quant::QuantOptions open = integer::fixtures::format(4, true);
   open.state.bits = 0;
-  const Model partly(integer_test::rounded_network(4, set_, open), {}, "m");
+  const Model partly(integer::fixtures::rounded_network(4, set_, open), {}, "m");
   EXPECT_THAT([&] { partly.predictor(ModelBackend::kInteger); },
               ThrowsMessage<Error>(HasSubstr("quant.state.bits = 0: no integer network")));
   EXPECT_THAT(partly.not_integer(), HasSubstr("quant.state.bits = 0"));
@@ -161,7 +162,7 @@ TEST_F(ModelTest, TellsWhichBackendsItHas) {
 
 TEST_F(ModelTest, RefusesOtherData) {
   const Model model(quantized(), {}, "m");
-  Dataset narrow = set_;
+  data::Dataset narrow = set_;
   narrow.channels = 1;
   for (const ModelBackend backend : kAll) {
     EXPECT_THAT([&] { model.predict(narrow, backend, pool_); },
@@ -172,7 +173,7 @@ TEST_F(ModelTest, RefusesOtherData) {
 TEST_F(ModelTest, NamesAFileThatItCannotLoad) {
   EXPECT_THAT([&] { Model::load(directory_ / "absent.safetensors"); },
               ThrowsMessage<Error>(HasSubstr("absent.safetensors")));
-  write_safetensors(directory_ / "other.safetensors", {});
+  formats::write_safetensors(directory_ / "other.safetensors", {});
   EXPECT_THAT([&] { Model::load(directory_ / "other.safetensors"); },
               ThrowsMessage<Error>(HasSubstr("other.safetensors")));
 }
@@ -183,7 +184,8 @@ TEST_F(ModelTest, DescribesItself) {
   EXPECT_EQ(rounded.at("inputs"), 2);
   EXPECT_EQ(rounded.at("quantized"), true);
   EXPECT_EQ(rounded.at("parameters"), model.network()->parameter_count());
-  EXPECT_EQ(rounded.at("layers").size(), static_cast<std::size_t>(integer_test::shape(4).layers));
+  EXPECT_EQ(rounded.at("layers").size(),
+            static_cast<std::size_t>(integer::fixtures::shape(4).layers));
   EXPECT_LT(rounded.at("layers").at(0).at("a_max"), 1);
   EXPECT_EQ(model.to_integers().describe().at("inputs"), 2);
 }
@@ -193,4 +195,4 @@ TEST(IntegerFile, StandsBesideTheModel) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::inference

@@ -7,7 +7,7 @@
 #include "crosstate/base/json.h"
 #include "crosstate/data/batch.h"
 
-namespace crosstate {
+namespace crosstate::inference {
 namespace {
 
 using nlohmann::json;
@@ -16,24 +16,25 @@ constexpr const char* kPermutation = "permutation_seed";
 constexpr const char* kOrder = "permutation";
 
 std::vector<std::int32_t> step_order(std::size_t steps, std::uint64_t seed) {
-  const std::vector<std::uint32_t> order = shuffled(steps, seed, 0);
+  const std::vector<std::uint32_t> order = data::shuffled(steps, seed, 0);
   return {order.begin(), order.end()};
 }
 
 }  // namespace
 
-void Preparation::save(Safetensors& model) const {
-  save_readout(readout, model.metadata);
+void Preparation::save(formats::Safetensors& model) const {
+  task::save_readout(readout, model.metadata);
   model.metadata[kPermutation] = std::to_string(permutation_seed);
   if (permuted_steps > 0) {
     const std::vector<std::int32_t> order = step_order(permuted_steps, permutation_seed);
-    model.tensors[kOrder] = Tensor::from(order, {order.size()});
+    model.tensors[kOrder] = formats::Tensor::from(order, {order.size()});
   }
   if (front_end) front_end->save(model);
 }
 
-std::optional<Preparation> Preparation::load(const Safetensors& model, const std::string& where) {
-  const std::optional<Readout> readout = load_readout(model.metadata, where);
+std::optional<Preparation> Preparation::load(const formats::Safetensors& model,
+                                             const std::string& where) {
+  const std::optional<task::Readout> readout = task::load_readout(model.metadata, where);
   if (!readout) return std::nullopt;
   Preparation result;
   result.readout = *readout;
@@ -58,12 +59,12 @@ std::optional<Preparation> Preparation::load(const Safetensors& model, const std
   } else if (result.permutation_seed != 0) {
     fail(where, "has no tensor 'permutation', expected the order that permutation_seed makes");
   }
-  if (FrontEnd::is_in(model)) result.front_end = FrontEnd::load(model, where);
+  if (data::FrontEnd::is_in(model)) result.front_end = data::FrontEnd::load(model, where);
   return result;
 }
 
-std::string Preparation::difference(const Safetensors& model) const {
-  Safetensors prepared;
+std::string Preparation::difference(const formats::Safetensors& model) const {
+  formats::Safetensors prepared;
   save(prepared);
   for (const auto& [key, value] : prepared.metadata) {
     const auto at = model.metadata.find(key);
@@ -77,11 +78,11 @@ std::string Preparation::difference(const Safetensors& model) const {
   return same ? "" : kOrder;
 }
 
-void Preparation::require_length(const Dataset& set, const std::string& where) const {
+void Preparation::require_length(const data::Dataset& set, const std::string& where) const {
   if (permutation_seed == 0 || set.count == 0 || set.length == permuted_steps) return;
   fail(where, "reads sequences of " + std::to_string(permuted_steps) +
                   " steps in one permuted order, but those of " + set.name + " have " +
                   std::to_string(set.length));
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::inference

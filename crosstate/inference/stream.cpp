@@ -9,24 +9,24 @@
 #include "crosstate/integer/bounds.h"
 #include "crosstate/integer/engine.h"
 
-namespace crosstate {
+namespace crosstate::inference {
 
 struct ModelStream::Inside {
-  const IntegerNetwork network;
+  const integer::IntegerNetwork network;
   const std::optional<Preparation> preparation;
   const std::string model, source;
   const std::int64_t longest;
-  IntegerStream stream;
-  std::optional<FrontEndStream> front_end;
+  integer::IntegerStream stream;
+  std::optional<data::FrontEndStream> front_end;
   std::vector<float> frames;
   long long steps = 0, sequences = 0;  // of this sequence; before it
 
-  Inside(IntegerNetwork n, std::optional<Preparation> p, std::string m, std::string s)
+  Inside(integer::IntegerNetwork n, std::optional<Preparation> p, std::string m, std::string s)
       : network(std::move(n)),
         preparation(std::move(p)),
         model(std::move(m)),
         source(std::move(s)),
-        longest(longest_sequence(network)),
+        longest(integer::longest_sequence(network)),
         stream(network) {
     if (preparation && preparation->front_end) front_end.emplace(*preparation->front_end);
   }
@@ -44,10 +44,10 @@ struct ModelStream::Inside {
   }
 };
 
-ModelStream::ModelStream(IntegerNetwork network, std::optional<Preparation> preparation,
+ModelStream::ModelStream(integer::IntegerNetwork network, std::optional<Preparation> preparation,
                          const std::string& model, const std::string& source) {
   if (preparation && preparation->readout.outputs() != network.outputs) {
-    const Readout& readout = preparation->readout;
+    const task::Readout& readout = preparation->readout;
     fail(model, "names " + std::to_string(readout.outputs()) +
                     (readout.task->categorical() ? " classes" : " values") +
                     ", but the network has " + std::to_string(network.outputs) + " outputs");
@@ -92,6 +92,6 @@ void ModelStream::reset() {
 
 long long ModelStream::steps() const { return inside_->steps; }
 
-IntegerResult ModelStream::result() const { return inside_->stream.result(); }
+integer::IntegerResult ModelStream::result() const { return inside_->stream.result(); }
 
-}  // namespace crosstate
+}  // namespace crosstate::inference

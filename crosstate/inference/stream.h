@@ -12,13 +12,13 @@
 #include "crosstate/integer/network.h"
 #include "crosstate/integer/reference.h"
 
-namespace crosstate {
+namespace crosstate::inference {
 
 class ModelStream {
  public:
   /// `model` and `source` name the model and its input in errors. Throws Error for a preparation
   /// that does not belong to the network or permutes time steps.
-  ModelStream(IntegerNetwork network, std::optional<Preparation> preparation,
+  ModelStream(integer::IntegerNetwork network, std::optional<Preparation> preparation,
               const std::string& model, const std::string& source);
   ~ModelStream();
   ModelStream(ModelStream&&) noexcept;
@@ -37,11 +37,11 @@ class ModelStream {
   /// Steps of the network in this sequence.
   long long steps() const;
   /// Outputs after the steps since reset(); at least one.
-  IntegerResult result() const;
+  integer::IntegerResult result() const;
 
  private:
   struct Inside;
   std::unique_ptr<Inside> inside_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::inference

@@ -7,7 +7,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
 constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
@@ -191,7 +191,8 @@ void require_length(const IntegerNetwork& network, std::size_t steps, const std:
                   std::to_string(steps));
 }
 
-void require_length(const IntegerNetwork& network, const Dataset& set, const std::string& where) {
+void require_length(const IntegerNetwork& network, const data::Dataset& set,
+                    const std::string& where) {
   std::size_t steps = 0;
   for (std::size_t i = 0; i < set.count; ++i) steps = std::max(steps, set.length_of(i));
   require_length(network, steps, where, "a sequence of " + set.name);
@@ -203,4 +204,4 @@ void require_room(std::int64_t steps, std::int64_t longest) {
                        " steps, up to which its class scores are proven to fit 64 bits");
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

@@ -10,7 +10,7 @@
 #include "crosstate/data/dataset.h"
 #include "crosstate/integer/network.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 
 /// The largest magnitude of a code.
 std::int64_t magnitude(const CodeFormat& format);
@@ -39,8 +39,9 @@ void require_64_bits(const IntegerNetwork& network, const std::string& where);
 /// of the network; `data`: what is so long.
 void require_length(const IntegerNetwork& network, std::size_t steps, const std::string& where,
                     const std::string& data);
-void require_length(const IntegerNetwork& network, const Dataset& set, const std::string& where);
+void require_length(const IntegerNetwork& network, const data::Dataset& set,
+                    const std::string& where);
 /// The same of one step more than `steps`, for a sequence that grows.
 void require_room(std::int64_t steps, std::int64_t longest);
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

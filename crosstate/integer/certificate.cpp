@@ -8,7 +8,7 @@
 #include "crosstate/integer/bounds.h"
 #include "crosstate/quant/poles.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
 constexpr double kFloatExact = 1 << 24;                  // whole numbers that a float holds
@@ -75,7 +75,7 @@ class Certifier {
   // size; if the rest cannot bring it back among the codes, the state saturates either way.
   void state_sum(const std::string& name, std::int64_t bound, double rest) {
     constexpr double kExact = kFloatExact / 2;
-    const double saturated = std::ldexp(n_.state_limit + 1.0, kPoleFraction);
+    const double saturated = std::ldexp(n_.state_limit + 1.0, quant::kPoleFraction);
     sum(name, bound, kExact - rest >= saturated ? 0 : kFloatExact / kExact);
   }
   void products(const std::string& name, const Products& of) {
@@ -100,7 +100,7 @@ class Certifier {
   void block(const std::string& at, const IntegerBlock& b, std::int64_t stream) {
     const std::int64_t limit = n_.state_limit;
     // What rounding adds: half a step, the draw, or the residue and half a step.
-    const std::int64_t offset = std::int64_t{1} << (kPoleFraction - (nearest() ? 1 : 0));
+    const std::int64_t offset = std::int64_t{1} << (quant::kPoleFraction - (nearest() ? 1 : 0));
     std::int64_t advance = 0, recurrent = 0, output = 0, through = 0;
     Products scaled;
     for (std::size_t h = 0; h < b.shape.size(); ++h) {
@@ -139,28 +139,28 @@ class Certifier {
     bound.modes = b.ar.size();
     for (std::size_t i = 0; i < b.ar.size(); ++i) {
       const std::complex<double> a(
-          std::ldexp(static_cast<double>(b.ar[i]), -kPoleFraction),
-          n_.complex ? std::ldexp(static_cast<double>(b.ai[i]), -kPoleFraction) : 0.0);
+          std::ldexp(static_cast<double>(b.ar[i]), -quant::kPoleFraction),
+          n_.complex ? std::ldexp(static_cast<double>(b.ai[i]), -quant::kPoleFraction) : 0.0);
       const double x =
-          l1(a) * std::ldexp(stream, b.input_shift[i] - kPoleFraction) + rounding_error(a);
+          l1(a) * std::ldexp(stream, b.input_shift[i] - quant::kPoleFraction) + rounding_error(a);
       bound.never_saturate += x < n_.state_limit + 0.5 ? 1 : 0;
       bound.largest = std::max(bound.largest, x / n_.state_limit);
     }
     out_.states.push_back(bound);
   }
 
-  bool nearest() const { return n_.state_rounding == RoundingMode::kNearest; }
+  bool nearest() const { return n_.state_rounding == kernels::RoundingMode::kNearest; }
 
   // The sum of all that rounding one state has added. With feedback the errors of successive steps
   // cancel but for what A changes: -e_k + (1 - A) sum A^j e_{k-1-j}.
   double rounding_error(std::complex<double> a) const {
     const double one = n_.complex ? std::sqrt(0.5) : 0.5, memory = 1 / (1 - std::abs(a));
     switch (n_.state_rounding) {
-      case RoundingMode::kNearest:
+      case kernels::RoundingMode::kNearest:
         return one * memory;
-      case RoundingMode::kStochastic:
+      case kernels::RoundingMode::kStochastic:
         return 2 * one * memory;
-      case RoundingMode::kFeedback:
+      case kernels::RoundingMode::kFeedback:
         return one * (1 + std::abs(1.0 - a) * memory);
     }
     return 0;
@@ -196,4 +196,4 @@ bool exact_in_float(const IntegerNetwork& network) {
   return Certifier(network, false).run().exact_in_float;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

@@ -8,7 +8,7 @@
 
 #include "crosstate/integer/network.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 
 struct AccumulatorBound {
   std::string name;        // "layers.0.output"
@@ -41,4 +41,4 @@ Certificate certify(const IntegerNetwork& network);
 /// Certificate::exact_in_float alone, without the sums over impulse responses.
 bool exact_in_float(const IntegerNetwork& network);
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

@@ -10,7 +10,7 @@
 #include "crosstate/integer/reference.h"
 #include "crosstate/integer/testing.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
 std::map<std::string, std::int64_t> bounds_of(const Certificate& c) {
@@ -41,8 +41,8 @@ std::vector<std::vector<std::int32_t>> hostile(const IntegerNetwork& n, std::uin
 TEST(Certificate, NoHostileInputExceedsABound) {
   for (int number = 0; number < 30; ++number) {
     SCOPED_TRACE(number);
-    const Dataset set = integer_test::sequences(number);
-    const IntegerNetwork n = integer_test::network(number, set);
+    const data::Dataset set = fixtures::sequences(number);
+    const IntegerNetwork n = fixtures::network(number, set);
     const Certificate certificate = certify(n);
     EXPECT_TRUE(certificate.fits_int64);
     auto bounds = bounds_of(certificate);
@@ -93,8 +93,8 @@ TEST(Certificate, StatesThatItClearsDoNotSaturate) {
   std::int64_t moved = 0;
   for (int number = 0; number < 20; ++number) {
     SCOPED_TRACE(number);
-    const Dataset set = integer_test::sequences(number);
-    IntegerNetwork n = integer_test::network(number, set);
+    const data::Dataset set = fixtures::sequences(number);
+    IntegerNetwork n = fixtures::network(number, set);
     ASSERT_NO_FATAL_FAILURE(clear_states(n));
     const Certificate certificate = certify(n);
     ReferenceExecutor executor(n);
@@ -118,8 +118,8 @@ TEST(Certificate, ClearsNoStateThatSaturates) {
   std::int64_t clipped = 0;
   for (int number = 0; number < 20; ++number) {
     SCOPED_TRACE(number);
-    const Dataset set = integer_test::sequences(number);
-    IntegerNetwork n = integer_test::network(number, set);
+    const data::Dataset set = fixtures::sequences(number);
+    IntegerNetwork n = fixtures::network(number, set);
     n.state_limit = std::max(1, n.state_limit / 8);
     const Certificate certificate = certify(n);
     ReferenceExecutor executor(n);
@@ -140,8 +140,8 @@ TEST(Certificate, ClearsNoStateThatSaturates) {
 
 TEST(Certificate, TheEncodersBoundIsReached) {
   for (int number = 0; number < 30; ++number) {
-    const Dataset set = integer_test::sequences(number);
-    IntegerNetwork n = integer_test::network(number, set);
+    const data::Dataset set = fixtures::sequences(number);
+    IntegerNetwork n = fixtures::network(number, set);
     n.input = {-7, 7, 1};
     ReferenceExecutor executor(n);
     for (std::size_t h = 0; h < n.channels; ++h) {
@@ -163,4 +163,4 @@ TEST(Certificate, CountsTheBitsOfAnAccumulator) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::integer

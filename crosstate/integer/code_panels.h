@@ -15,7 +15,7 @@
 #include "crosstate/model/panels.h"
 #include "crosstate/model/walk.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 
 /// A stretch of time of one group of sequences.
 struct Stretch {
@@ -43,9 +43,9 @@ struct CodeMemory {
 ///
 /// t is the stretch of time and l the block.
 template <class Sites>
-class CodePanels : public FoldedNorms {
+class CodePanels : public model::FoldedNorms {
  public:
-  CodePanels(const IntegerNetwork& n, const Batch& batch, std::size_t group, Sites& sites,
+  CodePanels(const IntegerNetwork& n, const data::Batch& batch, std::size_t group, Sites& sites,
              CodeMemory& m)
       : n_(n),
         values_(batch.group(group).data()),
@@ -59,66 +59,67 @@ class CodePanels : public FoldedNorms {
 
   void at(const Stretch& t) { t_ = t; }
 
-  Rows input() {
-    const ConstRows values(values_ + t_.start * n_.inputs * kLanes, columns());
-    const Rows x = take(m_.x, n_.inputs, columns());
+  kernels::Rows input() {
+    const kernels::ConstRows values(values_ + t_.start * n_.inputs * kLanes, columns());
+    const kernels::Rows x = model::take(m_.x, n_.inputs, columns());
     // x / scale, floor, and not times the scale again: codes.
-    affine_forward(inverse_scale_.data(), nullptr, n_.inputs, columns(), values, x);
-    fake_quantize_forward(ones_.data(), static_cast<float>(n_.input.low),
-                          static_cast<float>(n_.input.high), n_.inputs, columns(), x, x);
+    kernels::affine_forward(inverse_scale_.data(), nullptr, n_.inputs, columns(), values, x);
+    kernels::fake_quantize_forward(ones_.data(), static_cast<float>(n_.input.low),
+                                   static_cast<float>(n_.input.high), n_.inputs, columns(), x, x);
     return x;
   }
 
-  Rows encode(ConstRows x) {
-    h_ = take(m_.h, n_.channels, columns());
+  kernels::Rows encode(kernels::ConstRows x) {
+    h_ = model::take(m_.h, n_.channels, columns());
     sites_.encode(t_, x, h_);
     return h_;
   }
-  void enter(Rows sums) { sites_.enter(columns(), sums); }
+  void enter(kernels::Rows sums) { sites_.enter(columns(), sums); }
 
-  ConstRows select(std::size_t l) {
-    const BlockShape& shape = n_.blocks[l].shape;
+  kernels::ConstRows select(std::size_t l) {
+    const model::BlockShape& shape = n_.blocks[l].shape;
     if (shape.every_channel(n_.channels)) return h_;
-    const Rows u = take(m_.u, shape.size(), columns());
+    const kernels::Rows u = model::take(m_.u, shape.size(), columns());
     for (std::size_t s = 0; s < shape.size(); ++s) {
       std::copy_n(h_.row(shape.channels[s]), columns(), u.row(s));
     }
     return u;
   }
 
-  Rows recur(std::size_t l, ConstRows u) {
+  kernels::Rows recur(std::size_t l, kernels::ConstRows u) {
     const std::size_t S = n_.blocks[l].shape.size();
-    const Rows y = take(m_.y, S, columns());
+    const kernels::Rows y = model::take(m_.y, S, columns());
     std::fill_n(y.data, S * columns(), 0.0f);
     sites_.recur(l, t_, u, y);
     return y;
   }
 
-  Rows activate(std::size_t l, Rows y, ConstRows u) {
+  kernels::Rows activate(std::size_t l, kernels::Rows y, kernels::ConstRows u) {
     sites_.activate(l, columns(), y, u);
     return y;
   }
 
-  Rows linear(std::size_t l, ConstRows a) {
-    const Rows z = take(m_.z, n_.linear_outputs(), columns());
+  kernels::Rows linear(std::size_t l, kernels::ConstRows a) {
+    const kernels::Rows z = model::take(m_.z, n_.linear_outputs(), columns());
     sites_.linear(l, t_, a, z);
     return z;
   }
 
-  Rows gate(std::size_t l, Rows z) {
+  kernels::Rows gate(std::size_t l, kernels::Rows z) {
     if (!n_.gated) return z;
-    const Rows gate{z.row(n_.channels), z.stride};
+    const kernels::Rows gate{z.row(n_.channels), z.stride};
     sites_.linear_codes(l, columns(), z);
     sites_.gate_codes(l, columns(), gate);
-    multiply(n_.channels, columns(), z, gate, z);
+    kernels::multiply(n_.channels, columns(), z, gate, z);
     return z;
   }
 
-  Rows add_residual(std::size_t l, ConstRows z) {
+  kernels::Rows add_residual(std::size_t l, kernels::ConstRows z) {
     sites_.add_residual(l, columns(), z, h_);
     return h_;
   }
-  static void leave(std::size_t, Rows) {}  // add_residual() has requantized the stream in place
+  static void leave(std::size_t, kernels::Rows) {
+  }  // add_residual() has requantized the stream in place
 
   /// Adds the codes that the network's pooling takes.
   void pool() {
@@ -155,12 +156,12 @@ class CodePanels : public FoldedNorms {
   CodeMemory& m_;
   AlignedFloats inverse_scale_, ones_;  // [inputs]
   Stretch t_ = {};
-  Rows h_;
+  kernels::Rows h_;
 };
 
 /// Runs one group of sequences of a batch; m.pooled holds the pooled sums afterwards.
 template <class Sites>
-void run_codes(const IntegerNetwork& n, const Batch& batch, std::size_t group, Sites& sites,
+void run_codes(const IntegerNetwork& n, const data::Batch& batch, std::size_t group, Sites& sites,
                CodeMemory& m) {
   CodePanels<Sites> panels(n, batch, group, sites, m);
   const std::uint32_t* lengths = batch.lengths.data() + group * kLanes;
@@ -168,8 +169,8 @@ void run_codes(const IntegerNetwork& n, const Batch& batch, std::size_t group, S
   const std::size_t end = *std::max_element(lengths, lengths + kLanes);
   for (std::size_t start = 0; start < end; start += batch.block_length) {
     panels.at({start, std::min(batch.block_length, batch.length - start)});
-    walk_stretch(panels, n.blocks.size());
+    model::walk_stretch(panels, n.blocks.size());
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

@@ -9,7 +9,7 @@
 #include "crosstate/integer/reference.h"
 #include "crosstate/integer/testing.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
 std::int64_t code(float v) { return static_cast<std::int64_t>(v); }
@@ -21,13 +21,13 @@ class PlainSites {
     for (const IntegerBlock& b : n.blocks) states_.emplace_back(2 * b.shape.modes() * kLanes, 0);
   }
 
-  void encode(const Stretch& t, ConstRows x, Rows sums) const {
+  void encode(const Stretch& t, kernels::ConstRows x, kernels::Rows sums) const {
     multiply(n_.encoder, t.columns(), x, sums);
   }
-  void enter(std::size_t columns, Rows h) const {
+  void enter(std::size_t columns, kernels::Rows h) const {
     requantize(n_.encoder_codes, 0, n_.channels, columns, n_.residual, h, h, h);
   }
-  void recur(std::size_t l, const Stretch& t, ConstRows u, Rows y) {
+  void recur(std::size_t l, const Stretch& t, kernels::ConstRows u, kernels::Rows y) {
     const IntegerBlock& b = n_.blocks[l];
     for (std::size_t s = 0; s < b.shape.size(); ++s) {
       for (std::size_t i = b.shape.first[s]; i < b.shape.first[s + 1]; ++i) {
@@ -38,35 +38,37 @@ class PlainSites {
               b.ar[i] * x[0] - ai * x[1] + (code(u.row(s)[c]) << b.input_shift[i]);
           const std::int64_t im = ai * x[0] + b.ar[i] * x[1];
           const std::int64_t most = n_.state_limit;
-          x[0] = std::clamp(shifted(re, kPoleFraction), -most, most);
-          x[1] = std::clamp(shifted(im, kPoleFraction), -most, most);
+          x[0] = std::clamp(shifted(re, quant::kPoleFraction), -most, most);
+          x[1] = std::clamp(shifted(im, quant::kPoleFraction), -most, most);
           y.row(s)[c] += static_cast<float>(b.cr[i] * x[0] - ci * x[1]);
         }
       }
     }
   }
-  void activate(std::size_t l, std::size_t columns, Rows y, ConstRows u) const {
+  void activate(std::size_t l, std::size_t columns, kernels::Rows y, kernels::ConstRows u) const {
     const IntegerBlock& b = n_.blocks[l];
     requantize(b.output, 0, b.shape.size(), columns, b.ssm_output, y, u, y, b.d);
     look_up(b.activation_table, b.ssm_output, b.shape.size(), columns, y);
   }
-  void linear(std::size_t l, const Stretch& t, ConstRows a, Rows z) const {
+  void linear(std::size_t l, const Stretch& t, kernels::ConstRows a, kernels::Rows z) const {
     multiply(n_.blocks[l].linear_map, t.columns(), a, z);
   }
-  void linear_codes(std::size_t l, std::size_t columns, Rows z) const {
+  void linear_codes(std::size_t l, std::size_t columns, kernels::Rows z) const {
     requantize(n_.blocks[l].linear_codes, 0, n_.channels, columns, n_.blocks[l].linear, z, z, z);
   }
-  void gate_codes(std::size_t l, std::size_t columns, Rows z) const {
+  void gate_codes(std::size_t l, std::size_t columns, kernels::Rows z) const {
     const IntegerBlock& b = n_.blocks[l];
     requantize(b.linear_codes, n_.channels, n_.channels, columns, b.linear, z, z, z);
     look_up(b.gate_table, b.linear, n_.channels, columns, z);
   }
-  void add_residual(std::size_t l, std::size_t columns, ConstRows z, Rows h) const {
+  void add_residual(std::size_t l, std::size_t columns, kernels::ConstRows z,
+                    kernels::Rows h) const {
     requantize(n_.blocks[l].sum, 0, n_.channels, columns, n_.residual, z, h, h);
   }
 
  private:
-  static void multiply(const IntegerMatrix& m, std::size_t columns, ConstRows x, Rows y) {
+  static void multiply(const IntegerMatrix& m, std::size_t columns, kernels::ConstRows x,
+                       kernels::Rows y) {
     for (std::size_t r = 0; r < m.rows; ++r) {
       for (std::size_t c = 0; c < columns; ++c) {
         std::int64_t sum = m.bias[r];
@@ -78,8 +80,9 @@ class PlainSites {
     }
   }
   static void requantize(const Requantizer& r, std::size_t first, std::size_t rows,
-                         std::size_t columns, const CodeFormat& to, ConstRows p, ConstRows q,
-                         Rows out, const std::vector<std::int16_t>& second_by = {}) {
+                         std::size_t columns, const CodeFormat& to, kernels::ConstRows p,
+                         kernels::ConstRows q, kernels::Rows out,
+                         const std::vector<std::int16_t>& second_by = {}) {
     for (std::size_t i = 0; i < rows; ++i) {
       for (std::size_t c = 0; c < columns; ++c) {
         std::int64_t sum = shifted(code(p.row(i)[c]), r.early_of(first + i)) * r.first[first + i];
@@ -91,7 +94,7 @@ class PlainSites {
     }
   }
   static void look_up(const std::vector<std::int32_t>& table, const CodeFormat& from,
-                      std::size_t rows, std::size_t columns, Rows x) {
+                      std::size_t rows, std::size_t columns, kernels::Rows x) {
     for (std::size_t i = 0; i < rows; ++i) {
       for (std::size_t c = 0; c < columns; ++c) {
         float& v = x.row(i)[c];
@@ -113,28 +116,28 @@ class MixedSites {
     for (std::size_t i = 0; i < 1 + 2 * layers; ++i) in_lanes_.push_back(random.uniform() < 0.5);
   }
 
-  void encode(const Stretch& t, ConstRows x, Rows sums) {
+  void encode(const Stretch& t, kernels::ConstRows x, kernels::Rows sums) {
     on(0, [&](auto& sites) { sites.encode(t, x, sums); });
   }
-  void enter(std::size_t columns, Rows h) {
+  void enter(std::size_t columns, kernels::Rows h) {
     on(0, [&](auto& sites) { sites.enter(columns, h); });
   }
-  void recur(std::size_t l, const Stretch& t, ConstRows u, Rows y) {
+  void recur(std::size_t l, const Stretch& t, kernels::ConstRows u, kernels::Rows y) {
     on(1 + 2 * l, [&](auto& sites) { sites.recur(l, t, u, y); });
   }
-  void activate(std::size_t l, std::size_t columns, Rows y, ConstRows u) {
+  void activate(std::size_t l, std::size_t columns, kernels::Rows y, kernels::ConstRows u) {
     on(1 + 2 * l, [&](auto& sites) { sites.activate(l, columns, y, u); });
   }
-  void linear(std::size_t l, const Stretch& t, ConstRows a, Rows z) {
+  void linear(std::size_t l, const Stretch& t, kernels::ConstRows a, kernels::Rows z) {
     on(2 + 2 * l, [&](auto& sites) { sites.linear(l, t, a, z); });
   }
-  void linear_codes(std::size_t l, std::size_t columns, Rows z) {
+  void linear_codes(std::size_t l, std::size_t columns, kernels::Rows z) {
     on(2 + 2 * l, [&](auto& sites) { sites.linear_codes(l, columns, z); });
   }
-  void gate_codes(std::size_t l, std::size_t columns, Rows z) {
+  void gate_codes(std::size_t l, std::size_t columns, kernels::Rows z) {
     on(2 + 2 * l, [&](auto& sites) { sites.gate_codes(l, columns, z); });
   }
-  void add_residual(std::size_t l, std::size_t columns, ConstRows z, Rows h) {
+  void add_residual(std::size_t l, std::size_t columns, kernels::ConstRows z, kernels::Rows h) {
     on(2 + 2 * l, [&](auto& sites) { sites.add_residual(l, columns, z, h); });
   }
 
@@ -153,8 +156,8 @@ class MixedSites {
 };
 
 template <class Sites>
-std::vector<std::int64_t> pooled(const IntegerNetwork& n, const Batch& batch, std::size_t group,
-                                 Sites sites) {
+std::vector<std::int64_t> pooled(const IntegerNetwork& n, const data::Batch& batch,
+                                 std::size_t group, Sites sites) {
   CodeMemory memory;
   run_codes(n, batch, group, sites, memory);
   return memory.pooled;
@@ -164,10 +167,10 @@ TEST(CodePanels, GiveTheSameCodesOnSitesOfEveryKind) {
   std::size_t compared = 0;
   for (int number = 0; number < 30; ++number) {
     SCOPED_TRACE(number);
-    const Dataset set = integer_test::sequences(number);
-    const IntegerNetwork n = integer_test::network(number, set);
-    if (n.state_rounding != RoundingMode::kNearest || !exact_in_float(n)) continue;
-    const Batch batch = reference::batch_of(set);
+    const data::Dataset set = fixtures::sequences(number);
+    const IntegerNetwork n = fixtures::network(number, set);
+    if (n.state_rounding != kernels::RoundingMode::kNearest || !exact_in_float(n)) continue;
+    const data::Batch batch = model::reference::batch_of(set);
     const LaneNetwork network(n);
     LaneStates states;
     for (std::size_t g = 0; g < batch.groups; ++g, ++compared) {
@@ -182,4 +185,4 @@ TEST(CodePanels, GiveTheSameCodesOnSitesOfEveryKind) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::integer

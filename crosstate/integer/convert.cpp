@@ -9,12 +9,12 @@
 #include "crosstate/model/network_state.h"
 #include "crosstate/quant/poles.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
 constexpr int kMultiplierBits = 24, kMostShift = 52, kMostEarly = 32;
 
-CodeFormat format_of(const Quantizer& q, const std::string& where) {
+CodeFormat format_of(const model::Quantizer& q, const std::string& where) {
   if (!q.on) return {0, 1, 1};
   require_scale(q.scale[0], where);
   return {static_cast<std::int32_t>(q.low), static_cast<std::int32_t>(q.high), q.scale[0]};
@@ -72,7 +72,7 @@ class RequantizerBuilder {
   Requantizer out_;
 };
 
-IntegerMatrix matrix(const QuantizedLinear& from, const AlignedFloats& bias, int bits,
+IntegerMatrix matrix(const quant::QuantizedLinear& from, const AlignedFloats& bias, int bits,
                      const std::string& where) {
   IntegerMatrix m;
   m.rows = from.bias.size();
@@ -91,7 +91,7 @@ IntegerMatrix matrix(const QuantizedLinear& from, const AlignedFloats& bias, int
 
 class Converter {
  public:
-  explicit Converter(const Network& network)
+  explicit Converter(const model::Network& network)
       : parameters_(network.parameter_count()),
         s_(network.state()),
         c_(s_.deployed_coefficients()) {}
@@ -104,7 +104,7 @@ class Converter {
     n.modes = s_.modes();
     n.complex = s_.complex();
     n.gated = s_.gated();
-    n.pool_last = s_.options.pooling == Pooling::kLast;
+    n.pool_last = s_.options.pooling == model::Pooling::kLast;
     n.input = format_of(c_.input, "input");
     n.residual = format_of(c_.residual, "residual");
     n.state_bits = s_.quant.state.bits;
@@ -151,8 +151,8 @@ class Converter {
     const std::string where = "layers." + std::to_string(l);
     const CodeFormat& residual = n.residual;
     const std::int64_t stream = magnitude(residual);
-    const BlockCoefficients& c = c_.blocks[l];
-    const BlockQuantizers& q = c_.quantizers[l];
+    const model::BlockCoefficients& c = c_.blocks[l];
+    const model::BlockQuantizers& q = c_.quantizers[l];
     IntegerBlock b;
     b.a_bits = s_.quant.a.bits;
     b.c_bits = s_.quant.c.bits;
@@ -198,8 +198,8 @@ class Converter {
   }
 
   QuantizationScheme scheme() const {
-    const QuantOptions& q = s_.quant;
-    const auto weights = [](const WeightSite& site) {
+    const quant::QuantOptions& q = s_.quant;
+    const auto weights = [](const quant::WeightSite& site) {
       return WeightScheme{site.granularity, site.scales};
     };
     return {.encoder = weights(q.encoder),
@@ -219,18 +219,18 @@ class Converter {
   }
 
   const std::uint64_t parameters_;
-  const Network::State& s_;
-  const Coefficients c_;
+  const model::Network::State& s_;
+  const model::Coefficients c_;
 };
 
 }  // namespace
 
-std::string site_in_floating_point(const Network& network) {
+std::string site_in_floating_point(const model::Network& network) {
   if (!network.quantized()) return "not quantized";
   return site_in_floating_point(network.quant_options(), network.state().gated());
 }
 
-std::string site_in_floating_point(const QuantOptions& q, bool gated) {
+std::string site_in_floating_point(const quant::QuantOptions& q, bool gated) {
   std::vector<std::pair<const char*, int>> sites = {{"input", q.input.bits},
                                                     {"residual", q.residual.bits},
                                                     {"ssm_output", q.ssm_output.bits},
@@ -246,19 +246,19 @@ std::string site_in_floating_point(const QuantOptions& q, bool gated) {
     sites.insert(sites.end(), {{"linear", q.linear.bits}, {"gate", q.gate.bits}});
   }
   for (const auto& [name, bits] : sites) {
-    if (bits == kFloatBits) return std::string("quant.") + name + ".bits = 0";
+    if (bits == quant::kFloatBits) return std::string("quant.") + name + ".bits = 0";
   }
   return "";
 }
 
-IntegerNetwork to_integers(const Network& network) {
+IntegerNetwork to_integers(const model::Network& network) {
   const std::string site = site_in_floating_point(network);
   if (!site.empty()) fail("integer network", site + " leaves values in floating point");
-  if (network.options().norm != Norm::kNone) {
+  if (network.options().norm != model::Norm::kNone) {
     fail("integer network",
          "norm is '" + name_of(network.options().norm) + "', expected none: norms must be folded");
   }
   return Converter(network).run();
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

@@ -10,20 +10,20 @@
 #include "crosstate/model/network_state.h"
 #include "crosstate/quant/poles.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
 using Codes = std::vector<std::int16_t>;
 
 // The widest formats too, whose biases have more than the 24 bits of binary32.
-QuantOptions format_of(int number) {
-  QuantOptions format = integer_test::format(number, number % 3 == 1);
+quant::QuantOptions format_of(int number) {
+  quant::QuantOptions format = fixtures::format(number, number % 3 == 1);
   if (number % 11 == 10) {
-    QuantOptions wide;
+    quant::QuantOptions wide;
     wide.preset = "w16a16s16";
     wide.weight_scales = format.weight_scales;
     wide.a.coding = format.a.coding;
-    format = resolved(wide);
+    format = quant::resolved(wide);
   }
   return format;
 }
@@ -54,12 +54,13 @@ class Conversion : public testing::TestWithParam<int> {
       EXPECT_EQ(static_cast<double>(m.bias[o]), std::nearbyint(bias[o] / step)) << what << o;
     }
   }
-  static void expect_format(const Quantizer& q, const CodeFormat& format, const std::string& what) {
+  static void expect_format(const model::Quantizer& q, const CodeFormat& format,
+                            const std::string& what) {
     EXPECT_EQ(q.low, static_cast<float>(format.low)) << what;
     EXPECT_EQ(q.high, static_cast<float>(format.high)) << what;
     EXPECT_EQ(q.scale[0], static_cast<float>(format.scale)) << what;
   }
-  static void expect_table(const CodeTable& table, const std::vector<std::int32_t>& codes,
+  static void expect_table(const model::CodeTable& table, const std::vector<std::int32_t>& codes,
                            const CodeFormat& format, const std::string& what) {
     ASSERT_EQ(table.values.size(), codes.size()) << what;
     for (std::size_t i = 0; i < codes.size(); ++i) {
@@ -70,9 +71,9 @@ class Conversion : public testing::TestWithParam<int> {
 
 TEST_P(Conversion, ValuesAreCodesTimesScales) {
   const int number = GetParam();
-  const Dataset set = integer_test::sequences(number);
-  const Network network = integer_test::rounded_network(number, set, format_of(number));
-  const Coefficients c = network.state().deployed_coefficients();
+  const data::Dataset set = fixtures::sequences(number);
+  const model::Network network = fixtures::rounded_network(number, set, format_of(number));
+  const model::Coefficients c = network.state().deployed_coefficients();
   const IntegerNetwork n = to_integers(network);
   expect_format(c.input, n.input, "input");
   expect_format(c.residual, n.residual, "residual");
@@ -82,9 +83,9 @@ TEST_P(Conversion, ValuesAreCodesTimesScales) {
                 n.decoder, "decoder");
   for (std::size_t l = 0; l < n.blocks.size(); ++l) {
     const IntegerBlock& b = n.blocks[l];
-    const BlockCoefficients& f = c.blocks[l];
-    const BlockQuantizers& q = c.quantizers[l];
-    const auto last_place = [](std::size_t) { return std::ldexp(1.0f, -kPoleFraction); };
+    const model::BlockCoefficients& f = c.blocks[l];
+    const model::BlockQuantizers& q = c.quantizers[l];
+    const auto last_place = [](std::size_t) { return std::ldexp(1.0f, -quant::kPoleFraction); };
     std::vector<float> c_scale;
     for (std::size_t s = 0; s < b.shape.size(); ++s) {
       c_scale.insert(c_scale.end(), b.shape.modes(s), f.codes.c_scale[s]);
@@ -97,7 +98,7 @@ TEST_P(Conversion, ValuesAreCodesTimesScales) {
       expect_values(f.ci, b.ci, of_mode, "C.imaginary");
     }
     for (std::size_t i = 0; i < b.input_shift.size(); ++i) {
-      EXPECT_EQ(f.gain[i], gain_value(b.input_shift[i])) << i;
+      EXPECT_EQ(f.gain[i], quant::gain_value(b.input_shift[i])) << i;
     }
     expect_values(
         f.d, b.d, [&](std::size_t i) { return f.codes.d.scales[i]; }, "D");
@@ -117,12 +118,12 @@ INSTANTIATE_TEST_SUITE_P(Numbers, Conversion, testing::Range(0, 84));
 
 TEST(ConversionScheme, KeepsTheSettingsThatNumbersDoNotTell) {
   const int number = 3;
-  QuantOptions format = integer_test::format(number, true);
+  quant::QuantOptions format = fixtures::format(number, true);
   format.c.scales = "free";
   format.d.granularity = "channel";
   format.ssm_output.scales = "free";
-  const Network network =
-      integer_test::rounded_network(number, integer_test::sequences(number), format);
+  const model::Network network =
+      fixtures::rounded_network(number, fixtures::sequences(number), format);
   const QuantizationScheme scheme = to_integers(network).scheme.value();
   EXPECT_EQ(scheme.c, (WeightScheme{format.c.granularity, "free"}));
   EXPECT_EQ(scheme.d, (WeightScheme{"channel", "pow2"}));
@@ -136,4 +137,4 @@ TEST(ConversionScheme, KeepsTheSettingsThatNumbersDoNotTell) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::integer

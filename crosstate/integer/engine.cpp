@@ -8,7 +8,7 @@
 #include "crosstate/integer/code_panels.h"
 #include "crosstate/integer/lane_sites.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
 // Memory of one thread.
@@ -27,7 +27,7 @@ struct IntegerEngine::Inside {
   explicit Inside(const IntegerNetwork& network)
       : n(network), exact(exact_in_float(network)), lanes(n) {}
 
-  void run_group(const Batch& batch, std::size_t group, Work& w) const {
+  void run_group(const data::Batch& batch, std::size_t group, Work& w) const {
     LaneSites sites(lanes, w.states);
     run_codes(n, batch, group, sites, w.panels);
   }
@@ -45,7 +45,7 @@ struct IntegerEngine::Inside {
   }
 
   // Sequence i of a batch by the reference.
-  IntegerResult run_reference(const Batch& batch, std::size_t i) const {
+  IntegerResult run_reference(const data::Batch& batch, std::size_t i) const {
     const std::size_t group = i / kLanes, lane = i % kLanes, length = batch.lengths[i];
     std::vector<float> values(length * n.inputs);
     for (std::size_t t = 0; t < length; ++t) {
@@ -64,7 +64,7 @@ IntegerEngine::IntegerEngine(IntegerEngine&&) noexcept = default;
 
 bool IntegerEngine::vectorised() const { return inside_->exact; }
 
-std::vector<IntegerResult> IntegerEngine::run(const Batch& batch, ThreadPool& pool) const {
+std::vector<IntegerResult> IntegerEngine::run(const data::Batch& batch, ThreadPool& pool) const {
   const Inside& in = *inside_;
   if (batch.channels != in.n.inputs) {
     fail("batch", std::to_string(batch.channels) + " channels, but the network has " +
@@ -88,4 +88,4 @@ std::vector<IntegerResult> IntegerEngine::run(const Batch& batch, ThreadPool& po
   return results;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

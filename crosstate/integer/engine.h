@@ -13,7 +13,7 @@
 #include "crosstate/integer/network.h"
 #include "crosstate/integer/reference.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 
 /// Sixteen sequences side by side, as in training.
 class IntegerEngine {
@@ -24,7 +24,7 @@ class IntegerEngine {
 
   /// One result per sequence of the batch, the same on any number of threads. Throws Error for a
   /// batch of another number of channels, or longer than longest_sequence().
-  std::vector<IntegerResult> run(const Batch& batch, ThreadPool& pool) const;
+  std::vector<IntegerResult> run(const data::Batch& batch, ThreadPool& pool) const;
   /// Whether lanes compute, rather than the reference.
   bool vectorised() const;
 
@@ -56,4 +56,4 @@ class IntegerStream {
   std::unique_ptr<Inside> inside_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

@@ -12,7 +12,7 @@
 #include "crosstate/kernels/dispatch.h"
 #include "crosstate/kernels/reference/testing.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
 using testing::HasSubstr;
@@ -26,9 +26,9 @@ void expect_same(const IntegerResult& got, const IntegerResult& wanted) {
 
 // In batches and step by step.
 void expect_reference(const IntegerEngine& engine, const IntegerNetwork& network,
-                      const Dataset& set) {
+                      const data::Dataset& set) {
   ThreadPool pool(2);
-  const std::vector<IntegerResult> results = engine.run(reference::batch_of(set), pool);
+  const std::vector<IntegerResult> results = engine.run(model::reference::batch_of(set), pool);
   ReferenceExecutor executor(network);
   IntegerStream stream(network);
   for (std::size_t i = 0; i < set.count; ++i) {
@@ -43,16 +43,16 @@ void expect_reference(const IntegerEngine& engine, const IntegerNetwork& network
 }
 
 TEST(IntegerEngine, EqualsTheReferenceOnEveryTarget) {
-  reference::on_every_target([] {
+  kernels::reference::on_every_target([] {
     std::size_t vectorised = 0;
     for (int number = 0; number < 40; ++number) {
       SCOPED_TRACE(number);
-      const Dataset set = integer_test::sequences(number);
-      const IntegerNetwork network = integer_test::network(number, set);
+      const data::Dataset set = fixtures::sequences(number);
+      const IntegerNetwork network = fixtures::network(number, set);
       const IntegerEngine engine(network);
       vectorised += engine.vectorised() ? 1 : 0;
       ThreadPool pool(1 + number % 3);
-      const std::vector<IntegerResult> results = engine.run(reference::batch_of(set), pool);
+      const std::vector<IntegerResult> results = engine.run(model::reference::batch_of(set), pool);
       ASSERT_EQ(results.size(), set.count);
       ReferenceExecutor executor(network);
       for (std::size_t i = 0; i < set.count; ++i) {
@@ -64,11 +64,11 @@ TEST(IntegerEngine, EqualsTheReferenceOnEveryTarget) {
 }
 
 TEST(IntegerStream, EqualsTheReferenceAfterEveryStep) {
-  reference::on_every_target([] {
+  kernels::reference::on_every_target([] {
     for (int number = 0; number < 40; ++number) {
       SCOPED_TRACE(number);
-      const Dataset set = integer_test::sequences(number);
-      const IntegerNetwork network = integer_test::network(number, set);
+      const data::Dataset set = fixtures::sequences(number);
+      const IntegerNetwork network = fixtures::network(number, set);
       IntegerStream stream(network);
       EXPECT_GT(stream.bytes(), 0u);
       ReferenceExecutor executor(network);
@@ -94,16 +94,16 @@ TEST(IntegerStream, EqualsTheReferenceAfterEveryStep) {
 
 // Inputs so large that no float holds the sum: the states saturate, as they do in the reference.
 TEST(IntegerEngine, EqualsTheReferenceWhereInputsSaturateStates) {
-  reference::on_every_target([] {
+  kernels::reference::on_every_target([] {
     Random random(1, Stream::kTest);
     for (int number = 0; number < 24; ++number) {
       SCOPED_TRACE(number);
-      const Dataset set = integer_test::sequences(number);
-      QuantOptions options = quant_preset("w8a8s8");
+      const data::Dataset set = fixtures::sequences(number);
+      quant::QuantOptions options = quant::quant_preset("w8a8s8");
       options.state.rounding = number % 3 == 0   ? "nearest"
                                : number % 3 == 1 ? "stochastic"
                                                  : "feedback";
-      IntegerNetwork network = integer_test::network(number, set, options);
+      IntegerNetwork network = fixtures::network(number, set, options);
       for (IntegerBlock& b : network.blocks) {
         for (auto& shift : b.input_shift)
           shift = std::min(24, shift + static_cast<int>(random.below(9)));
@@ -117,11 +117,11 @@ TEST(IntegerEngine, EqualsTheReferenceWhereInputsSaturateStates) {
 
 // Inputs of more than 16 bits in a file of another origin.
 TEST(IntegerEngine, EqualsTheReferenceWhereInputsHaveMoreThanSixteenBits) {
-  reference::on_every_target([] {
+  kernels::reference::on_every_target([] {
     for (int number = 0; number < 12; ++number) {
       SCOPED_TRACE(number);
-      const Dataset set = integer_test::sequences(number);
-      IntegerNetwork network = integer_test::network(number, set, quant_preset("w2a8s4"));
+      const data::Dataset set = fixtures::sequences(number);
+      IntegerNetwork network = fixtures::network(number, set, quant::quant_preset("w2a8s4"));
       network.residual.low = -65535;
       network.residual.high = 65535;
       for (std::int32_t& first : network.encoder_codes.first) first *= 512;
@@ -135,9 +135,9 @@ TEST(IntegerEngine, EqualsTheReferenceWhereInputsHaveMoreThanSixteenBits) {
 }
 
 TEST(IntegerEngine, FallsBackOnTheReferenceForWideFormats) {
-  const Dataset set = integer_test::sequences(1);
-  QuantOptions wide = uniform_bits(16);
-  const IntegerNetwork network = integer_test::network(1, set, wide);
+  const data::Dataset set = fixtures::sequences(1);
+  quant::QuantOptions wide = quant::uniform_bits(16);
+  const IntegerNetwork network = fixtures::network(1, set, wide);
   EXPECT_FALSE(certify(network).exact_in_float);
   EXPECT_TRUE(certify(network).fits_int64);
   const IntegerEngine engine(network);
@@ -147,9 +147,9 @@ TEST(IntegerEngine, FallsBackOnTheReferenceForWideFormats) {
 
 // In lanes, and by the reference.
 TEST(IntegerStream, EndsWhereScoresCouldOverflow) {
-  const Dataset set = integer_test::sequences(1);
-  for (const QuantOptions& format : {integer_test::format(1, true), uniform_bits(16)}) {
-    IntegerNetwork network = integer_test::network(1, set, format);
+  const data::Dataset set = fixtures::sequences(1);
+  for (const quant::QuantOptions& format : {fixtures::format(1, true), quant::uniform_bits(16)}) {
+    IntegerNetwork network = fixtures::network(1, set, format);
     ASSERT_FALSE(network.pool_last);
     network.decoder.bias[0] = std::int64_t{1} << 40;
     network.scores.first[0] = 1 << 20;
@@ -177,10 +177,10 @@ TEST(IntegerStream, EndsWhereScoresCouldOverflow) {
 // Codes of 16 bits whose sum over a block of time no float holds.
 TEST(IntegerEngine, PoolsWideCodesExactly) {
   constexpr std::size_t kSteps = 1024;
-  const Dataset set = reference::random_set(7, 20, kSteps, integer_test::kTask, true);
-  QuantOptions format = quant_preset("w2a8s4");
+  const data::Dataset set = model::reference::random_set(7, 20, kSteps, fixtures::kTask, true);
+  quant::QuantOptions format = quant::quant_preset("w2a8s4");
   format.residual.bits = 16;
-  IntegerNetwork network = integer_test::network(1, integer_test::sequences(1), format);
+  IntegerNetwork network = fixtures::network(1, fixtures::sequences(1), format);
   ASSERT_FALSE(network.pool_last);
   // The stream stays at its end, an odd number.
   network.encoder.bias.assign(network.channels, 4'000'000);
@@ -193,7 +193,8 @@ TEST(IntegerEngine, PoolsWideCodesExactly) {
   const IntegerEngine engine(network);
   ASSERT_TRUE(engine.vectorised()) << certify(network).obstacle;
   ThreadPool pool(2);
-  const std::vector<IntegerResult> results = engine.run(reference::batch_of(set, kSteps), pool);
+  const std::vector<IntegerResult> results =
+      engine.run(model::reference::batch_of(set, kSteps), pool);
   ReferenceExecutor executor(network);
   for (std::size_t i = 0; i < set.count; ++i) {
     expect_same(results[i], executor.run(set.sequence(i), set.length_of(i)));
@@ -206,12 +207,12 @@ TEST(IntegerEngine, RunsWideFormatsForThousandsOfSteps) {
   std::size_t early_rows = 0, early_scores = 0;
   for (int number = 0; number < 12; ++number) {
     SCOPED_TRACE(number);
-    const Dataset few = integer_test::sequences(number);
-    QuantOptions format = uniform_bits(number % 2 == 0 ? 16 : 12);
+    const data::Dataset few = fixtures::sequences(number);
+    quant::QuantOptions format = quant::uniform_bits(number % 2 == 0 ? 16 : 12);
     format.state.rounding = number % 3 == 0   ? "nearest"
                             : number % 3 == 1 ? "stochastic"
                                               : "feedback";
-    IntegerNetwork network = integer_test::network(number, few, format);
+    IntegerNetwork network = fixtures::network(number, few, format);
     EXPECT_GE(longest_sequence(network), 1 << 20);
     // Rows with more weight, as of many channels.
     for (IntegerBlock& b : network.blocks) {
@@ -228,8 +229,8 @@ TEST(IntegerEngine, RunsWideFormatsForThousandsOfSteps) {
     require_64_bits(network, "network");
     const std::size_t steps = 2000;
     ASSERT_GE(longest_sequence(network), static_cast<std::int64_t>(steps));
-    const Dataset set = reference::random_set(static_cast<std::uint64_t>(number) + 1, 3, steps,
-                                              integer_test::kTask);
+    const data::Dataset set = model::reference::random_set(static_cast<std::uint64_t>(number) + 1,
+                                                           3, steps, fixtures::kTask);
     const IntegerEngine engine(network);
     EXPECT_FALSE(engine.vectorised());
     expect_reference(engine, network, set);
@@ -244,28 +245,28 @@ TEST(IntegerEngine, RunsWideFormatsForThousandsOfSteps) {
 }
 
 TEST(IntegerEngine, RefusesSequencesBeyondTheLongest) {
-  const Dataset set = integer_test::sequences(1);
-  for (const QuantOptions& format : {integer_test::format(1, true), uniform_bits(16)}) {
-    IntegerNetwork network = integer_test::network(1, set, format);
+  const data::Dataset set = fixtures::sequences(1);
+  for (const quant::QuantOptions& format : {fixtures::format(1, true), quant::uniform_bits(16)}) {
+    IntegerNetwork network = fixtures::network(1, set, format);
     network.score_steps = IntegerNetwork::kEveryLength;
     network.decoder.bias[0] = std::int64_t{1} << 40;
     network.scores.first[0] = 1 << 20;
     ThreadPool pool(1);
-    EXPECT_THAT([&] { IntegerEngine(network).run(reference::batch_of(set), pool); },
+    EXPECT_THAT([&] { IntegerEngine(network).run(model::reference::batch_of(set), pool); },
                 ThrowsMessage<Error>(HasSubstr("up to 7 steps, but a sequence has ")));
     EXPECT_THAT([&] { ReferenceExecutor(network).run(set.sequence(0), 8); },
                 ThrowsMessage<Error>(HasSubstr("more than 7 steps")));
     network.pool_last = true;
-    IntegerEngine(network).run(reference::batch_of(set), pool);
+    IntegerEngine(network).run(model::reference::batch_of(set), pool);
   }
 }
 
 TEST(IntegerEngine, RefusesOtherInputs) {
-  const Dataset set = integer_test::sequences(1);
-  const IntegerNetwork network = integer_test::network(1, set);
+  const data::Dataset set = fixtures::sequences(1);
+  const IntegerNetwork network = fixtures::network(1, set);
   ThreadPool pool(1);
-  const Dataset narrow = reference::random_set(1, 3, 4, {1, 4});
-  EXPECT_THAT([&] { IntegerEngine(network).run(reference::batch_of(narrow), pool); },
+  const data::Dataset narrow = model::reference::random_set(1, 3, 4, {1, 4});
+  EXPECT_THAT([&] { IntegerEngine(network).run(model::reference::batch_of(narrow), pool); },
               ThrowsMessage<Error>(HasSubstr("1 channels, but the network has 2 inputs")));
   IntegerStream stream(network);
   const float one = 1;
@@ -277,4 +278,4 @@ TEST(IntegerEngine, RefusesOtherInputs) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::integer

@@ -8,7 +8,7 @@
 #include "crosstate/kernels/scan.h"
 #include "crosstate/kernels/state_draws.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
 // The recurrence of a channel in 16-bit lanes is exact below these sums.
@@ -27,9 +27,9 @@ LaneBlock::LaneBlock(const IntegerNetwork& n, const IntegerBlock& from, std::siz
       gate(from.gate_table),
       linear(from.linear_map),
       first_mode(first) {
-  for (const std::int16_t a : from.ar) ar.push_back(pole_value(a));
-  for (const std::int16_t a : from.ai) ai.push_back(pole_value(a));
-  for (const std::int32_t bits : from.input_shift) b.push_back(gain_value(bits));
+  for (const std::int16_t a : from.ar) ar.push_back(quant::pole_value(a));
+  for (const std::int16_t a : from.ai) ai.push_back(quant::pole_value(a));
+  for (const std::int32_t bits : from.input_shift) b.push_back(quant::gain_value(bits));
   pair_up(n, from);
 }
 
@@ -40,22 +40,22 @@ void LaneBlock::pair_up(const IntegerNetwork& n, const IntegerBlock& from) {
   std::vector<double> sums;
   for (std::size_t i = 0; i < from.ar.size(); ++i) {
     const std::int16_t r = from.ar[i], m = n.complex ? from.ai[i] : std::int16_t{0};
-    re.push_back(pair_of(r, negative(m)));
-    im.push_back(pair_of(m, r));
-    out.push_back(pair_of(from.cr[i], n.complex ? negative(from.ci[i]) : std::int16_t{0}));
+    re.push_back(kernels::pair_of(r, negative(m)));
+    im.push_back(kernels::pair_of(m, r));
+    out.push_back(kernels::pair_of(from.cr[i], n.complex ? negative(from.ci[i]) : std::int16_t{0}));
     const std::int32_t bits = from.input_shift[i];
-    const auto gain = static_cast<std::int16_t>(bits <= kPairedFraction ? 1 << bits : 0);
-    drive.push_back(pair_of(gain, 1 << (kPairedFraction - 1)));
+    const auto gain = static_cast<std::int16_t>(bits <= kernels::kPairedFraction ? 1 << bits : 0);
+    drive.push_back(kernels::pair_of(gain, 1 << (kernels::kPairedFraction - 1)));
     sums.push_back(gain == 0 ? kPairedExact
                              : 2 * ((std::abs(r) + std::abs(m)) * limit + gain * input) +
-                                   (1 << kPairedFraction));
+                                   (1 << kernels::kPairedFraction));
   }
   for (std::size_t s = 0; s < from.shape.size(); ++s) {
     double most = 0;
     for (std::size_t i = from.shape.first[s]; i < from.shape.first[s + 1]; ++i) {
       most = std::max(most, sums[i]);
     }
-    paired.push_back(n.state_rounding == RoundingMode::kNearest && most < kPairedExact &&
+    paired.push_back(n.state_rounding == kernels::RoundingMode::kNearest && most < kPairedExact &&
                      std::max(input, limit) <= kWord);
   }
 }
@@ -64,8 +64,8 @@ LaneNetwork::LaneNetwork(const IntegerNetwork& network)
     : n(network),
       encoder(n.encoder),
       encoder_codes(n.encoder_codes, n.channels),
-      state_size(scan_state_size(1, n.state_rounding)) {
-  seeds.fill(kDeployedSeed);
+      state_size(kernels::scan_state_size(1, n.state_rounding)) {
+  seeds.fill(kernels::kDeployedSeed);
   for (const IntegerBlock& b : n.blocks) blocks.emplace_back(n, b, n.first_mode(blocks.size()));
 }
 
@@ -76,61 +76,67 @@ LaneSites::LaneSites(const LaneNetwork& network, LaneStates& states)
   states_.pairs.assign(modes * kLanes, 0);
 }
 
-void LaneSites::encode(const Stretch& t, ConstRows x, Rows sums) const {
+void LaneSites::encode(const Stretch& t, kernels::ConstRows x, kernels::Rows sums) const {
   in_.encoder.multiply(t.columns(), x, sums);
 }
 
-void LaneSites::enter(std::size_t columns, Rows h) const {
-  requantize_rows(in_.encoder_codes.to(in_.n.residual), in_.n.channels, columns, h, h, h);
+void LaneSites::enter(std::size_t columns, kernels::Rows h) const {
+  kernels::requantize_rows(in_.encoder_codes.to(in_.n.residual), in_.n.channels, columns, h, h, h);
 }
 
-void LaneSites::recur(std::size_t l, const Stretch& t, ConstRows u, Rows y) const {
+void LaneSites::recur(std::size_t l, const Stretch& t, kernels::ConstRows u,
+                      kernels::Rows y) const {
   const LaneBlock& b = in_.blocks[l];
-  const BlockShape& shape = in_.n.blocks[l].shape;
+  const model::BlockShape& shape = in_.n.blocks[l].shape;
   const bool complex = in_.n.complex;
   for (std::size_t s = 0; s < shape.size(); ++s) {
     const std::size_t at = shape.first[s], mode = b.first_mode + at;
     if (b.paired[s]) {
-      const PairedModes modes{shape.modes(s), b.re.data() + at, b.im.data() + at, b.out.data() + at,
-                              b.drive.data() + at};
-      paired_scan(modes, static_cast<std::int16_t>(in_.n.state_limit), t.steps, u.row(s), y.row(s),
-                  states_.pairs.data() + mode * kLanes);
+      const kernels::PairedModes modes{shape.modes(s), b.re.data() + at, b.im.data() + at,
+                                       b.out.data() + at, b.drive.data() + at};
+      kernels::paired_scan(modes, static_cast<std::int16_t>(in_.n.state_limit), t.steps, u.row(s),
+                           y.row(s), states_.pairs.data() + mode * kLanes);
       continue;
     }
-    const ScanModes modes{shape.modes(s),  b.ar.data() + at, complex ? b.ai.data() + at : nullptr,
-                          b.b.data() + at, b.cr.data() + at, complex ? b.ci.data() + at : nullptr};
-    const DrawAddress draws{in_.seeds.data(), static_cast<std::uint32_t>(mode),
-                            static_cast<std::uint32_t>(t.start)};
-    scan_forward(modes, {static_cast<float>(in_.n.state_limit), in_.n.state_rounding, draws},
-                 t.steps, u.row(s), y.row(s), states_.state.data() + mode * in_.state_size);
+    const kernels::ScanModes modes{
+        shape.modes(s),  b.ar.data() + at, complex ? b.ai.data() + at : nullptr,
+        b.b.data() + at, b.cr.data() + at, complex ? b.ci.data() + at : nullptr};
+    const kernels::DrawAddress draws{in_.seeds.data(), static_cast<std::uint32_t>(mode),
+                                     static_cast<std::uint32_t>(t.start)};
+    kernels::scan_forward(
+        modes, {static_cast<float>(in_.n.state_limit), in_.n.state_rounding, draws}, t.steps,
+        u.row(s), y.row(s), states_.state.data() + mode * in_.state_size);
   }
 }
 
-void LaneSites::activate(std::size_t l, std::size_t columns, Rows y, ConstRows u) const {
+void LaneSites::activate(std::size_t l, std::size_t columns, kernels::Rows y,
+                         kernels::ConstRows u) const {
   const IntegerBlock& from = in_.n.blocks[l];
-  const LaneTable table = in_.blocks[l].activation.lanes();
-  requantize_rows(in_.blocks[l].output.to(from.ssm_output, &table), from.shape.size(), columns, y,
-                  u, y);
+  const kernels::LaneTable table = in_.blocks[l].activation.lanes();
+  kernels::requantize_rows(in_.blocks[l].output.to(from.ssm_output, &table), from.shape.size(),
+                           columns, y, u, y);
 }
 
-void LaneSites::linear(std::size_t l, const Stretch& t, ConstRows a, Rows z) const {
+void LaneSites::linear(std::size_t l, const Stretch& t, kernels::ConstRows a,
+                       kernels::Rows z) const {
   in_.blocks[l].linear.multiply(t.columns(), a, z);
 }
 
-void LaneSites::linear_codes(std::size_t l, std::size_t columns, Rows z) const {
-  requantize_rows(in_.blocks[l].linear_codes.to(in_.n.blocks[l].linear), in_.n.channels, columns, z,
-                  z, z);
+void LaneSites::linear_codes(std::size_t l, std::size_t columns, kernels::Rows z) const {
+  kernels::requantize_rows(in_.blocks[l].linear_codes.to(in_.n.blocks[l].linear), in_.n.channels,
+                           columns, z, z, z);
 }
 
-void LaneSites::gate_codes(std::size_t l, std::size_t columns, Rows z) const {
-  const LaneTable table = in_.blocks[l].gate.lanes();
+void LaneSites::gate_codes(std::size_t l, std::size_t columns, kernels::Rows z) const {
+  const kernels::LaneTable table = in_.blocks[l].gate.lanes();
   const std::size_t H = in_.n.channels;
-  requantize_rows(in_.blocks[l].linear_codes.to(in_.n.blocks[l].linear, &table, H), H, columns, z,
-                  z, z);
+  kernels::requantize_rows(in_.blocks[l].linear_codes.to(in_.n.blocks[l].linear, &table, H), H,
+                           columns, z, z, z);
 }
 
-void LaneSites::add_residual(std::size_t l, std::size_t columns, ConstRows z, Rows h) const {
-  requantize_rows(in_.blocks[l].sum.to(in_.n.residual), in_.n.channels, columns, z, h, h);
+void LaneSites::add_residual(std::size_t l, std::size_t columns, kernels::ConstRows z,
+                             kernels::Rows h) const {
+  kernels::requantize_rows(in_.blocks[l].sum.to(in_.n.residual), in_.n.channels, columns, z, h, h);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

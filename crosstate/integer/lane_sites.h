@@ -12,15 +12,15 @@
 #include "crosstate/integer/lanes.h"
 #include "crosstate/integer/network.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 
 struct LaneMatrix {
   AlignedFloats weight, bias;
   std::size_t rows, columns;
   explicit LaneMatrix(const IntegerMatrix& m)
       : weight(floats(m.weight)), bias(floats(m.bias)), rows(m.rows), columns(m.columns) {}
-  void multiply(std::size_t count, ConstRows x, Rows y) const {
-    linear_forward(weight.data(), bias.data(), rows, columns, count, x, y);
+  void multiply(std::size_t count, kernels::ConstRows x, kernels::Rows y) const {
+    kernels::linear_forward(weight.data(), bias.data(), rows, columns, count, x, y);
   }
 };
 
@@ -62,18 +62,19 @@ class LaneSites {
  public:
   LaneSites(const LaneNetwork& network, LaneStates& states);
 
-  void encode(const Stretch& t, ConstRows x, Rows sums) const;
-  void enter(std::size_t columns, Rows h) const;
-  void recur(std::size_t l, const Stretch& t, ConstRows u, Rows y) const;
-  void activate(std::size_t l, std::size_t columns, Rows y, ConstRows u) const;
-  void linear(std::size_t l, const Stretch& t, ConstRows a, Rows z) const;
-  void linear_codes(std::size_t l, std::size_t columns, Rows z) const;
-  void gate_codes(std::size_t l, std::size_t columns, Rows z) const;
-  void add_residual(std::size_t l, std::size_t columns, ConstRows z, Rows h) const;
+  void encode(const Stretch& t, kernels::ConstRows x, kernels::Rows sums) const;
+  void enter(std::size_t columns, kernels::Rows h) const;
+  void recur(std::size_t l, const Stretch& t, kernels::ConstRows u, kernels::Rows y) const;
+  void activate(std::size_t l, std::size_t columns, kernels::Rows y, kernels::ConstRows u) const;
+  void linear(std::size_t l, const Stretch& t, kernels::ConstRows a, kernels::Rows z) const;
+  void linear_codes(std::size_t l, std::size_t columns, kernels::Rows z) const;
+  void gate_codes(std::size_t l, std::size_t columns, kernels::Rows z) const;
+  void add_residual(std::size_t l, std::size_t columns, kernels::ConstRows z,
+                    kernels::Rows h) const;
 
  private:
   const LaneNetwork& in_;
   LaneStates& states_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

@@ -12,7 +12,7 @@
 #include "crosstate/kernels/integer.h"
 #include "crosstate/quant/poles.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 
 using AlignedDoubles = std::vector<double, AlignedAllocator<double>>;
 using AlignedWords = std::vector<std::uint32_t, AlignedAllocator<std::uint32_t>>;
@@ -46,7 +46,7 @@ class CodeEntries {
     bytes_.resize(kBytes, 0);
   }
 
-  LaneTable lanes() const {
+  kernels::LaneTable lanes() const {
     return {values_.data(), bytes_.empty() ? nullptr : bytes_.data(), lowest_};
   }
   const AlignedFloats& values() const { return values_; }
@@ -92,8 +92,8 @@ class LaneFactors {
   }
 
   /// From row `row` on; with a table, which has an entry for every code and outlives the result.
-  LaneRequantizer to(const CodeFormat& format, const LaneTable* table = nullptr,
-                     std::size_t row = 0) const {
+  kernels::LaneRequantizer to(const CodeFormat& format, const kernels::LaneTable* table = nullptr,
+                              std::size_t row = 0) const {
     const bool two = !second_.empty();
     return {first_.data() + row,
             two ? second_.data() + row : nullptr,
@@ -134,4 +134,4 @@ class LaneFactors {
   float second_most_ = 0;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

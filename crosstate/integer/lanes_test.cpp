@@ -5,10 +5,10 @@
 
 #include "crosstate/kernels/reference/testing.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
-using reference::on_every_target;
+using kernels::reference::on_every_target;
 
 constexpr std::size_t kRows = 5, kColumns = 7 * kLanes;  // four vectors at once, and some over
 
@@ -60,17 +60,17 @@ Case random_case(std::uint32_t number) {
 }
 
 TEST(RequantizeRows, IsItsDefinitionInWholeNumbers) {
-  on_every_target([] {
+  kernels::reference::on_every_target([] {
     for (std::uint32_t number = 0; number < 210; ++number) {
       SCOPED_TRACE(number);
       const Case c = random_case(number);
       const LaneFactors factors(c.factors, kRows, c.q);
       const CodeEntries entries(c.table);
-      const LaneTable table = entries.lanes();
+      const kernels::LaneTable table = entries.lanes();
       AlignedFloats p = floats(c.p), q = floats(c.second);
-      const Rows rows{p.data(), kColumns};
-      requantize_rows(factors.to(c.to, c.table.empty() ? nullptr : &table), kRows, kColumns, rows,
-                      {q.data(), kColumns}, rows);
+      const kernels::Rows rows{p.data(), kColumns};
+      kernels::requantize_rows(factors.to(c.to, c.table.empty() ? nullptr : &table), kRows,
+                               kColumns, rows, {q.data(), kColumns}, rows);
       for (std::size_t i = 0; i < p.size(); ++i) {
         ASSERT_EQ(p[i], static_cast<float>(c.wanted(i / kColumns, i))) << i;
       }
@@ -79,7 +79,7 @@ TEST(RequantizeRows, IsItsDefinitionInWholeNumbers) {
 }
 
 TEST(RequantizeRows, RoundsSumsThatAreNotWholeToTheNearestCode) {
-  on_every_target([] {
+  kernels::reference::on_every_target([] {
     Requantizer r;
     r.first = {3};
     r.shift = {4};
@@ -90,8 +90,8 @@ TEST(RequantizeRows, RoundsSumsThatAreNotWholeToTheNearestCode) {
       const double threshold = (static_cast<double>(i / 2) + 0.5) * 16 / 3;
       p[i] = static_cast<float>(threshold + (i % 2 == 0 ? -1e-4 : 1e-4));
     }
-    const Rows rows{p.data(), p.size()};
-    requantize_rows(factors.to({-127, 127}), 1, p.size(), rows, rows, rows);
+    const kernels::Rows rows{p.data(), p.size()};
+    kernels::requantize_rows(factors.to({-127, 127}), 1, p.size(), rows, rows, rows);
     for (std::size_t i = 0; i < p.size(); ++i) {
       EXPECT_EQ(p[i], static_cast<float>(i / 2 + i % 2)) << i;
     }
@@ -99,4 +99,4 @@ TEST(RequantizeRows, RoundsSumsThatAreNotWholeToTheNearestCode) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::integer

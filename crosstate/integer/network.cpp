@@ -11,7 +11,7 @@
 #include "crosstate/model/options.h"
 #include "crosstate/quant/options.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
 using nlohmann::json;
@@ -26,27 +26,28 @@ constexpr std::uint64_t kMostSize = std::uint64_t{1} << 16;
 // Both directions visit the same list of tensors, so that they cannot drift apart.
 class Writer {
  public:
-  explicit Writer(Safetensors& out) : out_(out) {}
+  explicit Writer(formats::Safetensors& out) : out_(out) {}
 
   template <class T>
   void tensor(const std::string& name, std::vector<T>& values, const Shape& shape, std::int64_t,
               std::int64_t) {
-    out_.tensors[name] = Tensor::from(values, shape);
+    out_.tensors[name] = formats::Tensor::from(values, shape);
   }
   void early(const std::string& name, Requantizer& r, std::uint64_t rows) {
     if (!r.early.empty()) tensor(name, r.early, {rows}, 0, kMostEarly);
   }
-  void shape(const std::string& at, const BlockShape& shape, const BlockShape& whole) {
-    save_shape(shape, whole, at, out_);
+  void shape(const std::string& at, const model::BlockShape& shape,
+             const model::BlockShape& whole) {
+    model::save_shape(shape, whole, at, out_);
   }
 
  private:
-  Safetensors& out_;
+  formats::Safetensors& out_;
 };
 
 class Reader {
  public:
-  Reader(const Safetensors& in, const std::string& where, int version)
+  Reader(const formats::Safetensors& in, const std::string& where, int version)
       : in_(in), where_(where), version_(version) {}
 
   template <class T>
@@ -65,12 +66,12 @@ class Reader {
   void early(const std::string& name, Requantizer& r, std::uint64_t rows) {
     if (version_ > 1 && in_.tensors.contains(name)) tensor(name, r.early, {rows}, 0, kMostEarly);
   }
-  void shape(const std::string& at, BlockShape& shape, const BlockShape& whole) {
-    shape = load_shape(in_, whole, at, where_);
+  void shape(const std::string& at, model::BlockShape& shape, const model::BlockShape& whole) {
+    shape = model::load_shape(in_, whole, at, where_);
   }
 
  private:
-  const Safetensors& in_;
+  const formats::Safetensors& in_;
   const std::string& where_;
   int version_;
 };
@@ -108,7 +109,7 @@ std::uint64_t codes_of(const CodeFormat& f) {
 
 template <class Visitor>
 void visit(Visitor& v, const std::string& at, IntegerBlock& b, const IntegerNetwork& n) {
-  const BlockShape whole = BlockShape::whole(n.channels, n.modes);
+  const model::BlockShape whole = model::BlockShape::whole(n.channels, n.modes);
   v.shape(at, b.shape, whole);
   const std::uint64_t S = b.shape.size(), O = n.linear_outputs();
   Shape per_mode{b.shape.modes()};
@@ -188,22 +189,23 @@ QuantizationScheme scheme_from(const json& object, const std::string& where) {
 }
 
 json to_json(const IntegerNetwork& n) {
-  json out = {
-      {"inputs", n.inputs},
-      {"channels", n.channels},
-      {"modes", n.modes},
-      {"classes", n.outputs},
-      {"complex", n.complex},
-      {"gated", n.gated},
-      {"pooling", n.pool_last ? "last" : "mean"},
-      {"state",
-       {{"bits", n.state_bits}, {"limit", n.state_limit}, {"rounding", name_of(n.state_rounding)}}},
-      {"input", format_json(n.input)},
-      {"residual", format_json(n.residual)},
-      {kScoreSteps, n.score_steps},
-      {"encoder_bits", n.encoder.bits},
-      {"decoder_bits", n.decoder.bits},
-      {"layers", json::array()}};
+  json out = {{"inputs", n.inputs},
+              {"channels", n.channels},
+              {"modes", n.modes},
+              {"classes", n.outputs},
+              {"complex", n.complex},
+              {"gated", n.gated},
+              {"pooling", n.pool_last ? "last" : "mean"},
+              {"state",
+               {{"bits", n.state_bits},
+                {"limit", n.state_limit},
+                {"rounding", quant::name_of(n.state_rounding)}}},
+              {"input", format_json(n.input)},
+              {"residual", format_json(n.residual)},
+              {kScoreSteps, n.score_steps},
+              {"encoder_bits", n.encoder.bits},
+              {"decoder_bits", n.decoder.bits},
+              {"layers", json::array()}};
   for (const IntegerBlock& b : n.blocks) {
     out["layers"].push_back({{"a_bits", b.a_bits},
                              {"c_bits", b.c_bits},
@@ -274,11 +276,11 @@ int bits_of(const Fields& fields, const char* key, int least) {
   return static_cast<int>(fields.whole(key, least, 16));
 }
 
-RoundingMode rounding_of(const Fields& state, const std::string& where) {
+kernels::RoundingMode rounding_of(const Fields& state, const std::string& where) {
   const json& name = state.at("rounding");
   if (!name.is_string()) state.refuse("rounding", name);
   try {
-    return rounding_mode(name.get<std::string>());
+    return quant::rounding_mode(name.get<std::string>());
   } catch (const Error&) {
     fail(where,
          "state.rounding = " + Fields::shown(name) + ", expected nearest, stochastic or feedback");
@@ -361,13 +363,13 @@ std::int32_t IntegerNetwork::early_score_shift(std::int64_t steps) const {
   return std::max(0, static_cast<int>(std::bit_width(beyond_first)) - score_steps);
 }
 
-bool is_integer_network(const Safetensors& content) {
+bool is_integer_network(const formats::Safetensors& content) {
   const auto it = content.metadata.find("format");
   return it != content.metadata.end() && it->second.starts_with("crosstate integer network");
 }
 
-Safetensors to_tensors(const IntegerNetwork& network) {
-  Safetensors out;
+formats::Safetensors to_tensors(const IntegerNetwork& network) {
+  formats::Safetensors out;
   IntegerNetwork copy = network;
   Writer writer(out);
   visit(writer, copy);
@@ -376,7 +378,7 @@ Safetensors to_tensors(const IntegerNetwork& network) {
   return out;
 }
 
-IntegerNetwork integer_network_from(const Safetensors& content, const std::string& where) {
+IntegerNetwork integer_network_from(const formats::Safetensors& content, const std::string& where) {
   const auto format = content.metadata.find("format");
   const auto* const known =
       format == content.metadata.end()
@@ -400,4 +402,4 @@ IntegerNetwork integer_network_from(const Safetensors& content, const std::strin
   return network;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

@@ -13,7 +13,7 @@
 #include "crosstate/kernels/scan.h"
 #include "crosstate/model/block_shape.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 
 /// Codes low .. high (quant_min and quant_max with the zero point subtracted, so that it is 0); a
 /// code stands for code * scale.
@@ -52,7 +52,7 @@ struct IntegerMatrix {
 
 /// One block. S of the H channels, N modes in all, O = H or, with a gate, 2H linear outputs.
 struct IntegerBlock {
-  BlockShape shape;
+  model::BlockShape shape;
   int a_bits = 0, c_bits = 0, d_bits = 0;  // what a weight's code takes to store
   std::vector<std::int16_t> ar, ai;        // [N], kPoleFraction fraction bits; real: ai empty
   std::vector<std::int32_t> input_shift;   // [N]: B = 2^shift in units of A's last place, 0 .. 30
@@ -74,7 +74,7 @@ struct IntegerNetwork {
   CodeFormat input, residual;
   int state_bits = 0;
   std::int32_t state_limit = 0;  // |x| <= state_limit
-  RoundingMode state_rounding = RoundingMode::kNearest;
+  kernels::RoundingMode state_rounding = kernels::RoundingMode::kNearest;
   IntegerMatrix encoder;      // [H][inputs]
   Requantizer encoder_codes;  // [H] to residual
   std::vector<IntegerBlock> blocks;
@@ -96,10 +96,10 @@ struct IntegerNetwork {
 /// One file with every number and format, of version 2; files of version 1 are read too.
 /// integer_network_from throws Error naming what is missing, has another shape, or lies outside
 /// what docs/arithmetic.md allows: whatever it returns fits 64 bits.
-Safetensors to_tensors(const IntegerNetwork& network);
-IntegerNetwork integer_network_from(const Safetensors& content, const std::string& where);
+formats::Safetensors to_tensors(const IntegerNetwork& network);
+IntegerNetwork integer_network_from(const formats::Safetensors& content, const std::string& where);
 
 /// Whether a file says that it holds an integer network.
-bool is_integer_network(const Safetensors& content);
+bool is_integer_network(const formats::Safetensors& content);
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

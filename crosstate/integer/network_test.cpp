@@ -12,7 +12,7 @@
 #include "crosstate/integer/reference.h"
 #include "crosstate/integer/testing.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
 using testing::AllOf;
@@ -21,13 +21,13 @@ using testing::ThrowsMessage;
 
 TEST(IntegerNetwork, SurvivesItsFile) {
   for (int number = 0; number < 25; ++number) {
-    const Dataset set = integer_test::sequences(number);
-    const IntegerNetwork network = integer_test::network(number, set);
-    const std::string bytes = format_safetensors(to_tensors(network));
-    const Safetensors content = parse_safetensors(bytes, "model");
+    const data::Dataset set = fixtures::sequences(number);
+    const IntegerNetwork network = fixtures::network(number, set);
+    const std::string bytes = formats::format_safetensors(to_tensors(network));
+    const formats::Safetensors content = formats::parse_safetensors(bytes, "model");
     EXPECT_TRUE(is_integer_network(content));
     const IntegerNetwork again = integer_network_from(content, "model");
-    EXPECT_EQ(format_safetensors(to_tensors(again)), bytes);
+    EXPECT_EQ(formats::format_safetensors(to_tensors(again)), bytes);
     EXPECT_EQ(again.scheme, network.scheme);
     ReferenceExecutor a(network), b(again);
     for (std::size_t i = 0; i < 3; ++i) {
@@ -39,34 +39,36 @@ TEST(IntegerNetwork, SurvivesItsFile) {
 
 // As files of earlier versions are.
 TEST(IntegerNetwork, MayLackItsScheme) {
-  IntegerNetwork network = integer_test::network(1, integer_test::sequences(1));
+  IntegerNetwork network = fixtures::network(1, fixtures::sequences(1));
   ASSERT_TRUE(network.scheme);
   network.scheme.reset();
   EXPECT_FALSE(integer_network_from(to_tensors(network), "model").scheme);
 }
 
 TEST(IntegerNetwork, NamesWhatIsDamaged) {
-  const Dataset set = integer_test::sequences(1);
-  const Safetensors good = to_tensors(integer_test::network(1, set));
-  const auto refused = [&](const std::function<void(Safetensors&)>& damage, const auto&... texts) {
-    Safetensors bad = good;
+  const data::Dataset set = fixtures::sequences(1);
+  const formats::Safetensors good = to_tensors(fixtures::network(1, set));
+  const auto refused = [&](const std::function<void(formats::Safetensors&)>& damage,
+                           const auto&... texts) {
+    formats::Safetensors bad = good;
     damage(bad);
     EXPECT_THAT([&] { integer_network_from(bad, "model.safetensors"); },
                 ThrowsMessage<Error>(AllOf(HasSubstr("model.safetensors"), HasSubstr(texts)...)));
   };
   const auto with = [&](const std::string& key, const nlohmann::json& value) {
-    return [=](Safetensors& bad) {
+    return [=](formats::Safetensors& bad) {
       nlohmann::json shape = parse_json(bad.metadata["integer"]);
       shape[nlohmann::json::json_pointer(key)] = value;
       bad.metadata["integer"] = exact_json_text(shape);
     };
   };
-  refused([](Safetensors& bad) { bad.metadata["format"] = "crosstate integer network 9"; },
+  refused([](formats::Safetensors& bad) { bad.metadata["format"] = "crosstate integer network 9"; },
           "'crosstate integer network 1'", "'crosstate integer network 2'");
-  refused([](Safetensors& bad) { bad.metadata.erase("integer"); }, "no 'integer'");
-  refused([](Safetensors& bad) { bad.metadata["integer"] = "[1]"; }, "not a JSON object");
-  refused([](Safetensors& bad) { bad.metadata["integer"] = "[1"; }, "not valid JSON");
-  refused([](Safetensors& bad) { bad.metadata["integer"] = "{\"inputs\": 1e999}"; }, "too large");
+  refused([](formats::Safetensors& bad) { bad.metadata.erase("integer"); }, "no 'integer'");
+  refused([](formats::Safetensors& bad) { bad.metadata["integer"] = "[1]"; }, "not a JSON object");
+  refused([](formats::Safetensors& bad) { bad.metadata["integer"] = "[1"; }, "not valid JSON");
+  refused([](formats::Safetensors& bad) { bad.metadata["integer"] = "{\"inputs\": 1e999}"; },
+          "too large");
   refused(with("/channels", 0), "channels = 0, expected 1 to 65536");
   refused(with("/channels", -3), "channels = -3");
   refused(with("/channels", 1e30), "channels = 1e+30");
@@ -92,33 +94,34 @@ TEST(IntegerNetwork, NamesWhatIsDamaged) {
   refused(with("/scheme/model/activation", "gulu"), "scheme", "gulu", "gelu");
   refused(with("/layers/0/gate/low", 3), "layers[0].gate", "low = 3");
   refused(with("/classes", 5), "decoder.weight", "[4, 4], expected 'I16' [5, 4]");
-  refused([](Safetensors& bad) { bad.tensors.erase("layers.0.C.real"); },
+  refused([](formats::Safetensors& bad) { bad.tensors.erase("layers.0.C.real"); },
           "tensor 'layers.0.C.real' is missing");
   refused(
-      [](Safetensors& bad) {
+      [](formats::Safetensors& bad) {
         auto& shift = bad.tensors["encoder.shift"];
-        shift = Tensor::from(std::vector<std::int32_t>(shift.shape[0], 60), shift.shape);
+        shift = formats::Tensor::from(std::vector<std::int32_t>(shift.shape[0], 60), shift.shape);
       },
       "encoder.shift", "holds 60 at 0, expected 1 to 52");
   refused(
-      [](Safetensors& bad) {
+      [](formats::Safetensors& bad) {
         auto& pole = bad.tensors["layers.0.A.real"];
-        pole = Tensor::from(std::vector<std::int16_t>(pole.bytes.size() / 2, 16384), pole.shape);
+        pole = formats::Tensor::from(std::vector<std::int16_t>(pole.bytes.size() / 2, 16384),
+                                     pole.shape);
       },
       "layers.0.A at 0 is not inside the unit circle");
 }
 
 // docs/arithmetic.md promises that whatever is read fits 64 bits.
 TEST(IntegerNetwork, RefusesWhatNeedsMoreThan64Bits) {
-  const Dataset set = integer_test::sequences(1);
-  const IntegerNetwork good = integer_test::network(1, set);
+  const data::Dataset set = fixtures::sequences(1);
+  const IntegerNetwork good = fixtures::network(1, set);
   ASSERT_TRUE(good.gated);
   const auto refused = [&](const std::function<void(IntegerNetwork&)>& damage,
                            const auto&... texts) {
     IntegerNetwork bad = good;
     damage(bad);
     for (const char* version : {"1", "2"}) {
-      Safetensors content = to_tensors(bad);
+      formats::Safetensors content = to_tensors(bad);
       content.metadata["format"] = std::string("crosstate integer network ") + version;
       EXPECT_THAT([&] { integer_network_from(content, "model"); },
                   ThrowsMessage<Error>(AllOf(HasSubstr("model: tensor"), HasSubstr("64 bits"),
@@ -153,7 +156,7 @@ TEST(IntegerNetwork, RefusesWhatNeedsMoreThan64Bits) {
         IntegerBlock& b = n.blocks[0];
         b.gate_table.clear();
         b.linear_codes = {};
-        b.shape = BlockShape::whole(n.channels = 400, n.modes = 1);
+        b.shape = model::BlockShape::whole(n.channels = 400, n.modes = 1);
         b.activation = {-65535, 65535, 1};
         b.linear_map.bits = n.encoder.bits = n.decoder.bits = 16;
         const auto matrix = [](IntegerMatrix& m, std::size_t rows, std::size_t columns) {
@@ -184,15 +187,15 @@ TEST(IntegerNetwork, RefusesWhatNeedsMoreThan64Bits) {
 // Version 1 knows neither early shifts nor score_steps.
 TEST(IntegerNetwork, ReadsVersionOneAsItWas) {
   for (int number = 0; number < 10; ++number) {
-    const Dataset set = integer_test::sequences(number);
-    const IntegerNetwork network = integer_test::network(number, set);
-    Safetensors content = to_tensors(network);
+    const data::Dataset set = fixtures::sequences(number);
+    const IntegerNetwork network = fixtures::network(number, set);
+    formats::Safetensors content = to_tensors(network);
     EXPECT_EQ(content.metadata["format"], "crosstate integer network 2");
     content.metadata["format"] = "crosstate integer network 1";
     nlohmann::json shape = parse_json(content.metadata["integer"]);
     shape.erase("score_steps");
     content.metadata["integer"] = exact_json_text(shape);
-    content.tensors["encoder.early"] = Tensor::from(std::vector<std::int32_t>{7}, {1});
+    content.tensors["encoder.early"] = formats::Tensor::from(std::vector<std::int32_t>{7}, {1});
     const IntegerNetwork old = integer_network_from(content, "model");
     EXPECT_EQ(old.score_steps, IntegerNetwork::kEveryLength);
     EXPECT_TRUE(old.encoder_codes.early.empty());
@@ -234,8 +237,8 @@ TEST(IntegerNetwork, RoundsShiftsUpwardsAtTies) {
 // A network of 16 bits computes the same logits whether its scores lose places or not, but for what
 // that costs.
 TEST(IntegerNetwork, EarlyShiftsHardlyChangeLogits) {
-  const Dataset set = integer_test::sequences(1);
-  const IntegerNetwork network = integer_test::network(1, set, uniform_bits(16));
+  const data::Dataset set = fixtures::sequences(1);
+  const IntegerNetwork network = fixtures::network(1, set, quant::uniform_bits(16));
   IntegerNetwork shifting = network;
   shifting.score_steps = -4;
   ASSERT_GE(network.score_steps, 6);
@@ -247,17 +250,17 @@ TEST(IntegerNetwork, EarlyShiftsHardlyChangeLogits) {
 }
 
 TEST(IntegerNetwork, NeedsEverySiteRoundedAndNormsFolded) {
-  const Dataset set = integer_test::sequences(1);
-  QuantOptions format = uniform_bits(8);
+  const data::Dataset set = fixtures::sequences(1);
+  quant::QuantOptions format = quant::uniform_bits(8);
   format.state.bits = 0;
-  EXPECT_THAT([&] { to_integers(integer_test::rounded_network(1, set, format)); },
+  EXPECT_THAT([&] { to_integers(fixtures::rounded_network(1, set, format)); },
               ThrowsMessage<Error>(HasSubstr("quant.state.bits = 0 leaves")));
-  ModelOptions o = integer_test::shape(1);
-  o.norm = Norm::kBatch;
-  Network network = reference::random_network(o, integer_test::kTask);
+  model::ModelOptions o = fixtures::shape(1);
+  o.norm = model::Norm::kBatch;
+  model::Network network = model::reference::random_network(o, fixtures::kTask);
   EXPECT_THAT([&] { to_integers(network); }, ThrowsMessage<Error>(HasSubstr("not quantized")));
   ThreadPool pool(1);
-  const Batch batch = reference::batch_of(set);
+  const data::Batch batch = model::reference::batch_of(set);
   network.quantize({}, {&batch, 1}, pool);
   EXPECT_THAT([&] { to_integers(network); }, ThrowsMessage<Error>(HasSubstr("norm is 'batch'")));
   network.fold_norms();
@@ -265,4 +268,4 @@ TEST(IntegerNetwork, NeedsEverySiteRoundedAndNormsFolded) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::integer

@@ -8,16 +8,16 @@
 #include "crosstate/integer/testing.h"
 #include "crosstate/kernels/reference/testing.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
 using testing::HasSubstr;
 
-Network pruned(int number, const Dataset& set) {
-  QuantOptions format = integer_test::format(number, true);
+model::Network pruned(int number, const data::Dataset& set) {
+  quant::QuantOptions format = fixtures::format(number, true);
   format.state.rounding = number % 7 == 3 ? "stochastic" : number % 7 == 5 ? "feedback" : "nearest";
-  const Network whole = integer_test::rounded_network(number, set, format);
-  return whole.part(reference::random_parts(whole, static_cast<std::uint64_t>(number)));
+  const model::Network whole = fixtures::rounded_network(number, set, format);
+  return whole.part(model::reference::random_parts(whole, static_cast<std::uint64_t>(number)));
 }
 
 void expect_same(const IntegerResult& got, const IntegerResult& wanted) {
@@ -27,16 +27,16 @@ void expect_same(const IntegerResult& got, const IntegerResult& wanted) {
 }
 
 TEST(PrunedIntegers, FastExecutorsEqualTheReferenceOnEveryTarget) {
-  reference::on_every_target([] {
+  kernels::reference::on_every_target([] {
     std::size_t vectorised = 0;
     for (int number = 0; number < 40; ++number) {
       SCOPED_TRACE(number);
-      const Dataset set = integer_test::sequences(number);
+      const data::Dataset set = fixtures::sequences(number);
       const IntegerNetwork network = to_integers(pruned(number, set));
       const IntegerEngine engine(network);
       vectorised += engine.vectorised() ? 1 : 0;
       ThreadPool pool(1 + number % 3);
-      const std::vector<IntegerResult> results = engine.run(reference::batch_of(set), pool);
+      const std::vector<IntegerResult> results = engine.run(model::reference::batch_of(set), pool);
       ReferenceExecutor executor(network);
       IntegerStream stream(network);
       for (std::size_t i = 0; i < set.count; ++i) {
@@ -55,23 +55,23 @@ TEST(PrunedIntegers, FastExecutorsEqualTheReferenceOnEveryTarget) {
 
 // Many channels of few modes, and one of many: a channel takes several lanes.
 TEST(PrunedIntegers, StreamsWithModesInOtherLanes) {
-  ModelOptions options = integer_test::shape(1);
+  model::ModelOptions options = fixtures::shape(1);
   options.channels = 20;
   options.states = 26;
   options.layers = 2;
-  const Network whole = reference::random_network(options, integer_test::kTask);
-  NetworkParts parts = NetworkParts::of(whole);
-  for (NetworkParts::Block& block : parts.blocks) {
+  const model::Network whole = model::reference::random_network(options, fixtures::kTask);
+  model::NetworkParts parts = model::NetworkParts::of(whole);
+  for (model::NetworkParts::Block& block : parts.blocks) {
     std::erase_if(block.modes, [](std::size_t i) { return i / 13 != 7 && i % 13 > i / 13 % 3; });
     std::erase(block.channels, 4);
   }
-  Network network = whole.part(parts);
-  const Dataset set = integer_test::sequences(1);
+  model::Network network = whole.part(parts);
+  const data::Dataset set = fixtures::sequences(1);
   ThreadPool pool(1);
-  const Batch batch = reference::batch_of(set);
+  const data::Batch batch = model::reference::batch_of(set);
   for (const char* rounding : {"nearest", "stochastic", "feedback"}) {
-    Network rounded = network;
-    QuantOptions format = quant_preset("w8a8s8");
+    model::Network rounded = network;
+    quant::QuantOptions format = quant::quant_preset("w8a8s8");
     format.state.rounding = rounding;
     rounded.quantize(format, {&batch, 1}, pool);
     const IntegerNetwork integers = to_integers(rounded);
@@ -91,12 +91,12 @@ TEST(PrunedIntegers, StreamsWithModesInOtherLanes) {
 TEST(PrunedIntegers, LogitsAreThoseOfTheRoundedNetworkWithPowersOfTwo) {
   for (const int number : {0, 3, 4, 6, 9, 12, 16}) {
     SCOPED_TRACE(number);
-    const Dataset set = integer_test::sequences(number);
-    const Network network = pruned(number, set);
+    const data::Dataset set = fixtures::sequences(number);
+    const model::Network network = pruned(number, set);
     const IntegerNetwork integers = to_integers(network);
     if (!certify(integers).exact_in_float) continue;
     ThreadPool pool(1);
-    const Batch batch = reference::batch_of(set);
+    const data::Batch batch = model::reference::batch_of(set);
     std::vector<float> logits;
     network.evaluate(batch, pool, &logits);
     const std::vector<IntegerResult> results = IntegerEngine(integers).run(batch, pool);
@@ -111,11 +111,11 @@ TEST(PrunedIntegers, LogitsAreThoseOfTheRoundedNetworkWithPowersOfTwo) {
 
 // Cartesian codes do not depend on the other poles of a channel.
 TEST(PrunedIntegers, SilentModesGoWithoutATrace) {
-  const Dataset set = integer_test::sequences(1);
-  QuantOptions format = integer_test::format(1, true);
+  const data::Dataset set = fixtures::sequences(1);
+  quant::QuantOptions format = fixtures::format(1, true);
   ASSERT_EQ(format.a.coding, "cartesian");
-  Network whole = integer_test::rounded_network(1, set, format);
-  NetworkParts parts = NetworkParts::of(whole);
+  model::Network whole = fixtures::rounded_network(1, set, format);
+  model::NetworkParts parts = model::NetworkParts::of(whole);
   std::vector<float>& c = whole.parameters()[whole.state().blocks[0].c].value;
   for (const std::size_t i : {5, 2}) {
     c[2 * i] = c[2 * i + 1] = 0;
@@ -132,24 +132,24 @@ TEST(PrunedIntegers, SilentModesGoWithoutATrace) {
 
 TEST(PrunedIntegers, SurviveTheirFile) {
   for (int number = 0; number < 12; ++number) {
-    const Dataset set = integer_test::sequences(number);
-    const Safetensors content = to_tensors(to_integers(pruned(number, set)));
+    const data::Dataset set = fixtures::sequences(number);
+    const formats::Safetensors content = to_tensors(to_integers(pruned(number, set)));
     const IntegerNetwork again = integer_network_from(content, "file");
-    EXPECT_EQ(format_safetensors(to_tensors(again)), format_safetensors(content));
+    EXPECT_EQ(formats::format_safetensors(to_tensors(again)), formats::format_safetensors(content));
   }
 }
 
 TEST(PrunedIntegers, DamagedShapesAreRefused) {
   // Some random networks lose as many modes of every channel, and say nothing of modes.
-  Safetensors content;
+  formats::Safetensors content;
   for (int number = 0; !content.tensors.contains("layers.0.modes"); ++number) {
     ASSERT_LT(number, 20);
-    content = to_tensors(to_integers(pruned(number, integer_test::sequences(number))));
+    content = to_tensors(to_integers(pruned(number, fixtures::sequences(number))));
   }
-  content.tensors["layers.0.modes"] = Tensor::from(std::vector<std::int32_t>{1, 99}, {2});
+  content.tensors["layers.0.modes"] = formats::Tensor::from(std::vector<std::int32_t>{1, 99}, {2});
   EXPECT_THAT([&] { integer_network_from(content, "file"); },
               testing::ThrowsMessage<Error>(HasSubstr("layers.0.modes")));
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::integer

@@ -7,7 +7,7 @@
 #include "crosstate/kernels/state_draws.h"
 #include "crosstate/quant/poles.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
 void see(std::int64_t& peak, std::int64_t value) { peak = std::max(peak, std::abs(value)); }
@@ -87,7 +87,7 @@ ReferenceExecutor::ReferenceExecutor(const IntegerNetwork& network)
   activity_.pooled.assign(n_.channels, 0);
   activity_.blocks.resize(n_.blocks.size());
   for (std::size_t l = 0; l < n_.blocks.size(); ++l) {
-    const BlockShape& shape = n_.blocks[l].shape;
+    const model::BlockShape& shape = n_.blocks[l].shape;
     usage_.blocks[l].largest.assign(shape.modes(), 0);
     CodeActivity::Block& b = activity_.blocks[l];
     for (auto* counts : {&b.residual, &b.gate}) counts->assign(n_.channels, 0);
@@ -126,14 +126,15 @@ void ReferenceExecutor::step(std::span<const std::int32_t> input) {
 
 void ReferenceExecutor::round(std::int64_t sum, std::uint32_t draw, Part& part,
                               CodeUsage::Site& site) const {
-  static_assert(kStateDrawBits == kPoleFraction);
-  const std::int64_t limit = n_.state_limit, half = std::int64_t{1} << (kPoleFraction - 1);
-  const bool stochastic = n_.state_rounding == RoundingMode::kStochastic;
-  const std::int64_t nearest = (sum + (stochastic ? std::int64_t{draw} : half)) >> kPoleFraction;
+  static_assert(kernels::kStateDrawBits == quant::kPoleFraction);
+  const std::int64_t limit = n_.state_limit, half = std::int64_t{1} << (quant::kPoleFraction - 1);
+  const bool stochastic = n_.state_rounding == kernels::RoundingMode::kStochastic;
+  const std::int64_t nearest =
+      (sum + (stochastic ? std::int64_t{draw} : half)) >> quant::kPoleFraction;
   part.x = std::clamp(nearest, -limit, limit);
   site.add(part.x != nearest);
-  if (n_.state_rounding != RoundingMode::kFeedback) return;
-  part.residue = part.x == nearest ? sum - (nearest << kPoleFraction) : 0;
+  if (n_.state_rounding != kernels::RoundingMode::kFeedback) return;
+  part.residue = part.x == nearest ? sum - (nearest << quant::kPoleFraction) : 0;
 }
 
 void ReferenceExecutor::block(std::size_t l) {
@@ -160,8 +161,8 @@ void ReferenceExecutor::block(std::size_t l) {
       see(peaks.advance, real);
       see(peaks.advance, imaginary);
       const std::uint32_t key =
-          state_key(kDeployedSeed, static_cast<std::uint32_t>(first_mode + i));
-      const StateDraw draw = state_draw(key, static_cast<std::uint32_t>(steps_));
+          kernels::state_key(kernels::kDeployedSeed, static_cast<std::uint32_t>(first_mode + i));
+      const kernels::StateDraw draw = kernels::state_draw(key, static_cast<std::uint32_t>(steps_));
       round(real, draw.re, re, usage.state);
       if (n_.complex) round(imaginary, draw.im, im, usage.state);
       active.after_re[i] += re.x != 0 ? 1 : 0;
@@ -230,4 +231,4 @@ IntegerResult ReferenceExecutor::run(std::span<const float> values, std::size_t 
   return result();
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

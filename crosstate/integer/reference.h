@@ -8,7 +8,7 @@
 
 #include "crosstate/integer/network.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 
 /// The code of a real input: floor(x (1 / scale) + 1/2) in binary32, every operation rounded, held
 /// within the format's codes. A NaN becomes the lowest code.
@@ -116,4 +116,4 @@ class ReferenceExecutor {
   mutable CodeActivity activity_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

@@ -7,7 +7,7 @@
 
 #include "crosstate/integer/testing.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
 constexpr const char* kRoundings[] = {"nearest", "stochastic", "feedback"};
@@ -17,13 +17,13 @@ struct Comparison {
 };
 
 Comparison compare(int number, bool powers_of_two, const char* rounding) {
-  const Dataset set = integer_test::sequences(number);
-  QuantOptions format = integer_test::format(number, powers_of_two);
+  const data::Dataset set = fixtures::sequences(number);
+  quant::QuantOptions format = fixtures::format(number, powers_of_two);
   format.state.rounding = rounding;
-  Network network = integer_test::rounded_network(number, set, format);
+  model::Network network = fixtures::rounded_network(number, set, format);
   ThreadPool pool(1);
   std::vector<float> logits;
-  network.evaluate(reference::batch_of(set), pool, &logits);
+  network.evaluate(model::reference::batch_of(set), pool, &logits);
 
   const IntegerNetwork integers = to_integers(network);
   ReferenceExecutor executor(integers);
@@ -69,8 +69,8 @@ TEST(IntegerReference, DecidesLikeTheRoundedNetworkWithFreeScales) {
 TEST(IntegerReference, CountsWhatLiesBeyondTheCodes) {
   for (int number = 0; number < 20; ++number) {
     SCOPED_TRACE(number);
-    const Dataset set = integer_test::sequences(number);
-    IntegerNetwork n = integer_test::network(number, set);
+    const data::Dataset set = fixtures::sequences(number);
+    IntegerNetwork n = fixtures::network(number, set);
     const std::vector<float> far(5 * n.inputs, 1e9f);
     const auto used = [&](std::int32_t limit) {
       n.state_limit = limit;
@@ -98,4 +98,4 @@ TEST(IntegerReference, CountsWhatLiesBeyondTheCodes) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::integer

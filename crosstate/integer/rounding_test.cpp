@@ -10,38 +10,38 @@
 #include "crosstate/kernels/reference/testing.h"
 #include "crosstate/model/testing.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-const TaskShape kTask{2, 4};
+const model::TaskShape kTask{2, 4};
 constexpr const char* kRoundings[] = {"nearest", "stochastic", "feedback"};
 
 struct Case {
-  Dataset set;
-  Batch batch;
+  data::Dataset set;
+  data::Batch batch;
   IntegerNetwork network;
 };
 
 // Channels beyond one group of lanes, and sequences of all lengths.
 Case make_case(int number, const std::string& rounding, bool real) {
-  ModelOptions o = reference::small_options();
-  o.norm = Norm::kNone;
+  model::ModelOptions o = model::reference::small_options();
+  o.norm = model::Norm::kNone;
   o.layers = 1 + number % 3;
   o.channels = number % 2 == 0 ? 3 : 19;
   if (real) {
-    o.modes = ModeKind::kReal;
-    o.init = PoleStart::kReal;
+    o.modes = model::ModeKind::kReal;
+    o.init = model::PoleStart::kReal;
   }
-  QuantOptions q;
+  quant::QuantOptions q;
   q.preset = number % 2 == 0 ? "w8a8s8" : "w4a6s5";
   q.state.rounding = rounding;
   Case c;
-  c.set = reference::random_set(static_cast<std::uint64_t>(number) + 1, 21, 41, kTask, true);
-  c.batch = reference::batch_of(c.set);
-  Network network = reference::random_network(o, kTask);
+  c.set = model::reference::random_set(static_cast<std::uint64_t>(number) + 1, 21, 41, kTask, true);
+  c.batch = model::reference::batch_of(c.set);
+  model::Network network = model::reference::random_network(o, kTask);
   ThreadPool pool(1);
   network.quantize(q, {&c.batch, 1}, pool);
   c.network = to_integers(network);
@@ -72,7 +72,7 @@ std::vector<std::vector<std::int64_t>> reference_scores(const Case& c) {
 TEST(StateRounding, OfBatchesIsThatOfTheReference) {
   over_cases([](const Case& c) {
     const auto wanted = reference_scores(c);
-    reference::on_every_target([&] {
+    kernels::reference::on_every_target([&] {
       const IntegerEngine engine(c.network);
       ASSERT_TRUE(engine.vectorised());
       for (const int threads : {1, 2}) {
@@ -87,7 +87,7 @@ TEST(StateRounding, OfBatchesIsThatOfTheReference) {
 TEST(StateRounding, OfStreamsIsThatOfTheReference) {
   over_cases([](const Case& c) {
     const auto wanted = reference_scores(c);
-    reference::on_every_target([&] {
+    kernels::reference::on_every_target([&] {
       IntegerStream stream(c.network);
       ASSERT_TRUE(stream.vectorised());
       for (std::size_t i = 0; i < wanted.size(); ++i) {
@@ -110,7 +110,7 @@ TEST(StateRounding, ChangesWhatANetworkComputes) {
 TEST(StateRounding, IsPartOfTheFile) {
   for (const char* rounding : kRoundings) {
     const Case c = make_case(1, rounding, false);
-    Safetensors content = to_tensors(c.network);
+    formats::Safetensors content = to_tensors(c.network);
     Case back = c;
     back.network = integer_network_from(content, "memory");
     EXPECT_EQ(reference_scores(back), reference_scores(c));
@@ -122,4 +122,4 @@ TEST(StateRounding, IsPartOfTheFile) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::integer

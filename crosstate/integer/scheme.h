@@ -7,7 +7,7 @@
 
 #include "crosstate/model/options.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 
 /// The settings of a weight site: channel | tensor, free | pow2 (quant/options.h).
 struct WeightScheme {
@@ -22,10 +22,10 @@ struct QuantizationScheme {
   // Scales between layers: free | pow2.
   std::string input = "free", residual = "free", ssm_output = "free", activation = "free",
               linear = "free";
-  Activation activation_function = Activation::kGelu;  // ModelOptions
-  Gate gate_function = Gate::kSigmoid;
+  kernels::Activation activation_function = kernels::Activation::kGelu;  // ModelOptions
+  model::Gate gate_function = model::Gate::kSigmoid;
   std::uint64_t parameters = 0;  // trained
   bool operator==(const QuantizationScheme&) const = default;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

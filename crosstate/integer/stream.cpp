@@ -9,7 +9,7 @@
 #include "crosstate/kernels/state_draws.h"
 #include "crosstate/model/walk.h"
 
-namespace crosstate {
+namespace crosstate::integer {
 namespace {
 
 // How a block's modes lie in the lanes of stream_scan: every lane takes up to `depth` modes of one
@@ -22,7 +22,7 @@ struct LanePlan {
   std::vector<Lane> lanes;
   bool by_channel = true;  // lane s is channel s
 
-  explicit LanePlan(const BlockShape& shape) {
+  explicit LanePlan(const model::BlockShape& shape) {
     for (std::size_t s = 0; s < shape.size(); ++s) depth = std::max(depth, shape.modes(s));
     // Copying values to lanes and back costs about what two modes do.
     std::size_t best = depth * padded(shape.size());
@@ -82,7 +82,7 @@ struct StreamMatrix {
     }
   }
   void multiply(const float* x, float* y) const {
-    stream_linear(weight.data(), bias.data(), inputs, outputs, x, y);
+    kernels::stream_linear(weight.data(), bias.data(), inputs, outputs, x, y);
   }
   std::size_t bytes() const { return 4 * (weight.size() + bias.size()); }
 };
@@ -114,9 +114,9 @@ struct StreamBlock {
   // `first`: number of the block's first mode in the network.
   StreamBlock(const IntegerBlock& from, const IntegerNetwork& n, std::size_t first)
       : plan(from.shape),
-        ar(in_lanes(plan, from.ar, pole_value)),
-        ai(in_lanes(plan, from.ai, pole_value)),
-        b(in_lanes(plan, from.input_shift, gain_value)),
+        ar(in_lanes(plan, from.ar, quant::pole_value)),
+        ai(in_lanes(plan, from.ai, quant::pole_value)),
+        b(in_lanes(plan, from.input_shift, quant::gain_value)),
         cr(in_lanes(plan, from.cr, plain)),
         ci(in_lanes(plan, from.ci, plain)),
         activation(from.activation_table),
@@ -128,10 +128,10 @@ struct StreamBlock {
         linear(from.linear_map, n.gated) {
     xr.assign(ar.size(), 0);
     xi.assign(ar.size(), 0);
-    if (n.state_rounding == RoundingMode::kFeedback) er = ei = xr;
-    if (n.state_rounding == RoundingMode::kStochastic) {
+    if (n.state_rounding == kernels::RoundingMode::kFeedback) er = ei = xr;
+    if (n.state_rounding == kernels::RoundingMode::kStochastic) {
       keys = in_lanes<std::uint32_t>(plan, [&](std::size_t i) {
-        return state_key(kDeployedSeed, static_cast<std::uint32_t>(first + i));
+        return kernels::state_key(kernels::kDeployedSeed, static_cast<std::uint32_t>(first + i));
       });
     }
     if (!from.shape.every_channel(n.channels)) u.assign(padded(from.shape.size()), 0);
@@ -139,7 +139,7 @@ struct StreamBlock {
   }
 
   // One value per channel of the shape, from those of the stream.
-  const float* select(const BlockShape& shape, const float* h) {
+  const float* select(const model::BlockShape& shape, const float* h) {
     if (u.empty()) return h;
     for (std::size_t s = 0; s < shape.size(); ++s) u[s] = h[shape.channels[s]];
     return u.data();
@@ -147,23 +147,23 @@ struct StreamBlock {
 
   // One step of the recurrence: sums over the modes of each channel of the shape, padded, in y.
   void advance(const IntegerNetwork& n, std::uint32_t step, const float* in, AlignedFloats& y) {
-    const StreamModes modes{plan.depth,
-                            plan.width(),
-                            ar.data(),
-                            n.complex ? ai.data() : nullptr,
-                            b.data(),
-                            cr.data(),
-                            n.complex ? ci.data() : nullptr,
-                            static_cast<float>(n.state_limit),
-                            n.state_rounding,
-                            keys.data()};
-    const StreamState state{xr.data(), xi.data(), er.data(), ei.data()};
+    const kernels::StreamModes modes{plan.depth,
+                                     plan.width(),
+                                     ar.data(),
+                                     n.complex ? ai.data() : nullptr,
+                                     b.data(),
+                                     cr.data(),
+                                     n.complex ? ci.data() : nullptr,
+                                     static_cast<float>(n.state_limit),
+                                     n.state_rounding,
+                                     keys.data()};
+    const kernels::StreamState state{xr.data(), xi.data(), er.data(), ei.data()};
     if (plan.by_channel) {
-      stream_scan(modes, step, in, state, y.data());
+      kernels::stream_scan(modes, step, in, state, y.data());
       return;
     }
     for (std::size_t i = 0; i < plan.lanes.size(); ++i) lane_u[i] = in[plan.lanes[i].channel];
-    stream_scan(modes, step, lane_u.data(), state, lane_y.data());
+    kernels::stream_scan(modes, step, lane_u.data(), state, lane_y.data());
     std::fill(y.begin(), y.end(), 0.0f);
     for (std::size_t i = 0; i < plan.lanes.size(); ++i) y[plan.lanes[i].channel] += lane_y[i];
   }
@@ -180,7 +180,7 @@ struct StreamBlock {
 
 }  // namespace
 
-struct IntegerStream::Inside : FoldedNorms {
+struct IntegerStream::Inside : model::FoldedNorms {
   IntegerNetwork n;
   ReferenceExecutor reference;
   std::int64_t longest;
@@ -224,7 +224,7 @@ struct IntegerStream::Inside : FoldedNorms {
   }
 
   void step() {
-    walk_stretch(*this, blocks.size());
+    model::walk_stretch(*this, blocks.size());
     ++steps;
   }
 
@@ -236,7 +236,7 @@ struct IntegerStream::Inside : FoldedNorms {
     return h.data();
   }
   void enter(float* sums) {
-    requantize_each(encoder_codes.to(n.residual), width, sums, nullptr, h.data());
+    kernels::requantize_each(encoder_codes.to(n.residual), width, sums, nullptr, h.data());
   }
   const float* select(std::size_t l) { return blocks[l].select(n.blocks[l].shape, h.data()); }
   float* recur(std::size_t l, const float* u) {
@@ -245,9 +245,9 @@ struct IntegerStream::Inside : FoldedNorms {
   }
   float* activate(std::size_t l, float* sums, const float* u) {
     const IntegerBlock& from = n.blocks[l];
-    const LaneTable table = blocks[l].activation.lanes();
-    requantize_each(blocks[l].output.to(from.ssm_output, &table), padded(from.shape.size()), sums,
-                    u, sums);
+    const kernels::LaneTable table = blocks[l].activation.lanes();
+    kernels::requantize_each(blocks[l].output.to(from.ssm_output, &table),
+                             padded(from.shape.size()), sums, u, sums);
     return sums;
   }
   float* linear(std::size_t l, const float* a) {
@@ -258,15 +258,15 @@ struct IntegerStream::Inside : FoldedNorms {
     if (!n.gated) return sums;
     const LaneFactors& codes = blocks[l].linear_codes;
     const CodeFormat& format = n.blocks[l].linear;
-    const LaneTable table = blocks[l].gate.lanes();
+    const kernels::LaneTable table = blocks[l].gate.lanes();
     float* const second = sums + width;
-    requantize_each(codes.to(format), width, sums, nullptr, sums);
-    requantize_each(codes.to(format, &table, width), width, second, nullptr, second);
+    kernels::requantize_each(codes.to(format), width, sums, nullptr, sums);
+    kernels::requantize_each(codes.to(format, &table, width), width, second, nullptr, second);
     for (std::size_t i = 0; i < width; ++i) sums[i] *= second[i];
     return sums;
   }
   float* add_residual(std::size_t l, const float* sums) {
-    requantize_each(blocks[l].sum.to(n.residual), width, sums, h.data(), h.data());
+    kernels::requantize_each(blocks[l].sum.to(n.residual), width, sums, h.data(), h.data());
     return h.data();
   }
   static void leave(std::size_t, float*) {}  // add_residual() has requantized the stream in place
@@ -336,4 +336,4 @@ std::size_t IntegerStream::bytes() const {
   return bytes + 2 * in.n.decoder.weight.size() + 4 * in.n.decoder.bias.size();
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::integer

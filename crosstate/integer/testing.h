@@ -6,30 +6,32 @@
 #include "crosstate/integer/convert.h"
 #include "crosstate/model/testing.h"
 
-namespace crosstate::integer_test {
+namespace crosstate::integer::fixtures {
 
-inline const TaskShape kTask{2, 4};
+inline const model::TaskShape kTask{2, 4};
 
-inline ModelOptions shape(int number) {
-  ModelOptions o = reference::small_options();
-  o.norm = Norm::kNone;
+inline model::ModelOptions shape(int number) {
+  model::ModelOptions o = model::reference::small_options();
+  o.norm = model::Norm::kNone;
   o.layers = 1 + number % 3;
   o.channels = number % 7 == 6 ? 19 : 3 + number % 5;
-  o.gate = number % 3 == 0 ? Gate::kNone : number % 3 == 1 ? Gate::kSigmoid : Gate::kHardSigmoid;
-  o.activation = number % 4 == 0   ? Activation::kRelu
-                 : number % 4 == 1 ? Activation::kGelu
-                 : number % 4 == 2 ? Activation::kHardGelu
-                                   : Activation::kIdentity;
-  o.pooling = number % 5 == 0 ? Pooling::kLast : Pooling::kMean;
+  o.gate = number % 3 == 0   ? model::Gate::kNone
+           : number % 3 == 1 ? model::Gate::kSigmoid
+                             : model::Gate::kHardSigmoid;
+  o.activation = number % 4 == 0   ? kernels::Activation::kRelu
+                 : number % 4 == 1 ? kernels::Activation::kGelu
+                 : number % 4 == 2 ? kernels::Activation::kHardGelu
+                                   : kernels::Activation::kIdentity;
+  o.pooling = number % 5 == 0 ? model::Pooling::kLast : model::Pooling::kMean;
   if (number % 4 == 3) {
-    o.modes = ModeKind::kReal;
-    o.init = PoleStart::kReal;
+    o.modes = model::ModeKind::kReal;
+    o.init = model::PoleStart::kReal;
   }
   return o;
 }
 
-inline QuantOptions format(int number, bool powers_of_two) {
-  QuantOptions q;
+inline quant::QuantOptions format(int number, bool powers_of_two) {
+  quant::QuantOptions q;
   const int weights[] = {8, 2, 4, 1, 3, 6}, values[] = {8, 6, 4, 7};
   q.preset = "w" + std::to_string(weights[number % 6]) + "a" + std::to_string(values[number % 4]) +
              "s" + std::to_string(4 + number % 5);
@@ -38,32 +40,34 @@ inline QuantOptions format(int number, bool powers_of_two) {
   q.granularity = number % 2 == 0 ? "channel" : "tensor";
   q.a.coding = number % 3 == 0 ? "log-polar" : number % 3 == 1 ? "cartesian" : "polar";
   q.activation.codes = number % 2 == 0 ? "affine" : "symmetric";
-  return resolved(q);
+  return quant::resolved(q);
 }
 
 /// 40 sequences of up to 37 steps.
-inline Dataset sequences(int number) {
-  return reference::random_set(static_cast<std::uint64_t>(number) + 1, 40, 37, kTask, true);
+inline data::Dataset sequences(int number) {
+  return model::reference::random_set(static_cast<std::uint64_t>(number) + 1, 40, 37, kTask, true);
 }
 
 /// Calibrated on the set.
-inline Network rounded_network(int number, const Dataset& set, const QuantOptions& format) {
-  Network network = reference::random_network(shape(number), kTask);
+inline model::Network rounded_network(int number, const data::Dataset& set,
+                                      const quant::QuantOptions& format) {
+  model::Network network = model::reference::random_network(shape(number), kTask);
   ThreadPool pool(1);
-  const Batch batch = reference::batch_of(set);
+  const data::Batch batch = model::reference::batch_of(set);
   network.quantize(format, {&batch, 1}, pool);
   return network;
 }
 
-inline IntegerNetwork network(int number, const Dataset& set, const QuantOptions& format) {
+inline IntegerNetwork network(int number, const data::Dataset& set,
+                              const quant::QuantOptions& format) {
   return to_integers(rounded_network(number, set, format));
 }
-inline IntegerNetwork network(int number, const Dataset& set) {
-  QuantOptions of_number = format(number, number % 3 != 2);
+inline IntegerNetwork network(int number, const data::Dataset& set) {
+  quant::QuantOptions of_number = format(number, number % 3 != 2);
   of_number.state.rounding = number % 7 == 3   ? "stochastic"
                              : number % 7 == 5 ? "feedback"
                                                : "nearest";
   return network(number, set, of_number);
 }
 
-}  // namespace crosstate::integer_test
+}  // namespace crosstate::integer::fixtures

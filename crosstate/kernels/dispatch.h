@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace crosstate {
+namespace crosstate::kernels {
 
 /// The instruction set in use: "scalar", "AVX2", "AVX3" (AVX-512), "NEON", ...
 std::string kernel_target();
@@ -20,4 +20,4 @@ void select_kernel_target(const std::string& name);
 /// instruction set: the peak that benchmarks divide by. Takes about `seconds`.
 double measure_peak_flops(double seconds);
 
-}  // namespace crosstate
+}  // namespace crosstate::kernels

@@ -9,7 +9,7 @@
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/kernels/scan.h"
 
-namespace crosstate {
+namespace crosstate::kernels {
 
 /// A look-up table indexed by the distance of a code from the lowest one.
 struct LaneTable {
@@ -65,4 +65,4 @@ void stream_scan(const StreamModes& modes, std::uint32_t step, const float* u,
 void stream_linear(const float* transposed, const float* bias, std::size_t inputs,
                    std::size_t outputs, const float* x, float* y);
 
-}  // namespace crosstate
+}  // namespace crosstate::kernels

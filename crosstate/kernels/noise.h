@@ -13,7 +13,7 @@
 
 #include "crosstate/kernels/pointwise.h"
 
-namespace crosstate {
+namespace crosstate::kernels {
 
 inline constexpr float kByteSumMean = 510;
 inline constexpr float kByteSumDeviation = 147.80054f;  // sqrt(4 (256^2 - 1) / 12)
@@ -29,4 +29,4 @@ struct NoiseAddress {
 void add_noise(const NoiseAddress& address, std::size_t rows, std::size_t steps,
                const float* deviation, ConstRows x, Rows y);
 
-}  // namespace crosstate
+}  // namespace crosstate::kernels

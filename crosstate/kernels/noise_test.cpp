@@ -8,7 +8,7 @@
 #include "crosstate/kernels/reference/noise.h"
 #include "crosstate/kernels/reference/testing.h"
 
-namespace crosstate {
+namespace crosstate::kernels {
 namespace {
 
 using reference::on_every_target;
@@ -101,4 +101,4 @@ TEST(AddNoise, DependsOnTheAddressAlone) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::kernels

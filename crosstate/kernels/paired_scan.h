@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace crosstate {
+namespace crosstate::kernels {
 
 /// Two 16-bit whole numbers in a word, `first` in its lower half.
 constexpr std::int32_t pair_of(std::int16_t first, std::int16_t second) {
@@ -37,4 +37,4 @@ struct PairedModes {
 void paired_scan(const PairedModes& modes, std::int16_t limit, std::size_t steps, const float* u,
                  float* y, std::int32_t* state);
 
-}  // namespace crosstate
+}  // namespace crosstate::kernels

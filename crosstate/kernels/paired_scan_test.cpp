@@ -9,7 +9,7 @@
 #include "crosstate/kernels/reference/testing.h"
 #include "crosstate/kernels/scan.h"
 
-namespace crosstate {
+namespace crosstate::kernels {
 namespace {
 
 using reference::on_every_target;
@@ -120,4 +120,4 @@ TEST(PairedScan, SaturatesAtBothEnds) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::kernels

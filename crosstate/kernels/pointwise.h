@@ -8,7 +8,7 @@
 
 #include "crosstate/base/named.h"
 
-namespace crosstate {
+namespace crosstate::kernels {
 
 /// A matrix in memory, row r at data + r * stride. Rows start on 64-byte boundaries; columns are
 /// multiples of 16. Inputs and outputs may be the same memory only where a function says so.
@@ -98,4 +98,4 @@ inline constexpr double kLinearTolerance = 2e-6;
 inline constexpr double kActivationTolerance = 1e-6;
 inline constexpr double kNormTolerance = 2e-5;
 
-}  // namespace crosstate
+}  // namespace crosstate::kernels

@@ -8,7 +8,7 @@
 #include "crosstate/kernels/reference/pointwise.h"
 #include "crosstate/kernels/reference/testing.h"
 
-namespace crosstate {
+namespace crosstate::kernels {
 namespace {
 
 using reference::expect_close;
@@ -487,4 +487,4 @@ TEST(PointwiseReference, FakeQuantizationAdjointIsTheGradientWithTheErrorHeld) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::kernels

@@ -27,7 +27,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace crosstate {
+namespace crosstate::kernels {
 
 /// The modes of one channel, `modes` values in each array. Real modes: ai and ci are null.
 /// b null means b = 1; no b is 0.
@@ -103,4 +103,4 @@ inline constexpr double kScanTolerance = 2e-5;
 inline constexpr double kScanForwardFlops = 11;
 inline constexpr double kScanAdjointFlops = 7 + 27;
 
-}  // namespace crosstate
+}  // namespace crosstate::kernels

@@ -5,7 +5,7 @@
 #include "crosstate/kernels/reference/scan.h"
 #include "crosstate/kernels/reference/testing.h"
 
-namespace crosstate {
+namespace crosstate::kernels {
 namespace {
 
 using reference::expect_close;
@@ -451,4 +451,4 @@ TEST(Scan, FeedbackForgetsTheResidueOfAStateThatSaturates) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::kernels

@@ -14,7 +14,7 @@
 
 #include <cstdint>
 
-namespace crosstate {
+namespace crosstate::kernels {
 
 /// Bits of a draw; a draw k in [0, 2^14) stands for k 2^-14.
 inline constexpr int kStateDrawBits = 14;
@@ -48,4 +48,4 @@ constexpr StateDraw state_draw(std::uint32_t key, std::uint32_t step) {
           (bits >> (32 - 2 * kStateDrawBits)) & ((1u << kStateDrawBits) - 1)};
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::kernels

@@ -7,7 +7,7 @@
 #include <functional>
 #include <vector>
 
-namespace crosstate {
+namespace crosstate::kernels {
 namespace {
 
 constexpr std::uint32_t kDraws = 1u << kStateDrawBits;
@@ -89,4 +89,4 @@ TEST(StateDraws, OfPartsModesAndSequencesAreIndependent) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::kernels

@@ -9,7 +9,7 @@
 #include "crosstate/base/lanes.h"
 #include "crosstate/kernels/scan.h"
 
-namespace crosstate {
+namespace crosstate::kernels {
 namespace {
 
 constexpr std::size_t kSteps = 784;
@@ -110,4 +110,4 @@ TEST(StateTraps, FeedbackFollowsTheExactState) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::kernels

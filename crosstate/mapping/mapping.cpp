@@ -10,12 +10,12 @@
 #include "crosstate/base/error.h"
 #include "crosstate/integer/lanes.h"
 
-namespace crosstate {
+namespace crosstate::mapping {
 namespace {
 
-void check(const IntegerNetwork& network) {
-  if (network.state_rounding != RoundingMode::kNearest) {
-    const bool feedback = network.state_rounding == RoundingMode::kFeedback;
+void check(const integer::IntegerNetwork& network) {
+  if (network.state_rounding != kernels::RoundingMode::kNearest) {
+    const bool feedback = network.state_rounding == kernels::RoundingMode::kFeedback;
     fail("mapping", std::string("quant.state.rounding = \"") +
                         (feedback ? "feedback" : "stochastic") +
                         "\", expected nearest: the arrays' converters round to nearest");
@@ -31,18 +31,18 @@ std::size_t slices(std::uint64_t count, std::uint64_t magnitude, int dac_bits) {
   return std::max<std::size_t>(1, (bits + slice - 1) / slice);
 }
 
-std::uint64_t magnitude(const CodeFormat& f) {
+std::uint64_t magnitude(const integer::CodeFormat& f) {
   return static_cast<std::uint64_t>(std::max(std::abs(std::int64_t{f.low}), std::int64_t{f.high}));
 }
 
-std::size_t slices(const CodeFormat& f, int dac_bits) {
+std::size_t slices(const integer::CodeFormat& f, int dac_bits) {
   const auto count = static_cast<std::uint64_t>(std::int64_t{f.high} - f.low + 1);
   return slices(count, magnitude(f), dac_bits);
 }
 
 // Bits of a slice, with its sign, of which binary32 holds every sum of the matrix. Narrower drivers
 // take narrower ones.
-int exact_bits(const IntegerMatrix& m) {
+int exact_bits(const integer::IntegerMatrix& m) {
   std::uint64_t largest = 1;
   for (std::size_t r = 0; r < m.rows; ++r) {
     std::uint64_t sum = 0;
@@ -56,15 +56,15 @@ int exact_bits(const IntegerMatrix& m) {
 
 class Mapper {
  public:
-  Mapper(const IntegerNetwork& network, const CrossbarOptions& crossbar)
+  Mapper(const integer::IntegerNetwork& network, const crossbar::CrossbarOptions& crossbar)
       : n_(network),
-        array_(array_geometry(crossbar)),
-        packed_(crossbar.packing == ChannelPacking::kPacked),
-        blocks_(crossbar.driven == DrivenRows::kBlocks) {}
+        array_(crossbar::array_geometry(crossbar)),
+        packed_(crossbar.packing == crossbar::ChannelPacking::kPacked),
+        blocks_(crossbar.driven == crossbar::DrivenRows::kBlocks) {}
 
-  void matrix(Site site, std::size_t layer, const IntegerMatrix& m) {
-    const std::vector<std::size_t> in = cuts(m.columns, array_.rows),
-                                   out = cuts(m.rows, array_.columns);
+  void matrix(Site site, std::size_t layer, const integer::IntegerMatrix& m) {
+    const std::vector<std::size_t> in = analog::cuts(m.columns, array_.rows),
+                                   out = analog::cuts(m.rows, array_.columns);
     for (std::size_t o = 0; o + 1 < out.size(); ++o) {
       for (std::size_t i = 0; i + 1 < in.size(); ++i) {
         MappedArray a;
@@ -89,12 +89,12 @@ class Mapper {
   // Pieces of nearly equal size, in the order of the channels; each array takes as many as fit.
   void recurrence(std::size_t layer) {
     const std::size_t per_mode = n_.complex ? 2 : 1;
-    const std::size_t most = modes_of_piece(array_, n_.complex);
-    const BlockShape& shape = n_.blocks[layer].shape;
+    const std::size_t most = analog::modes_of_piece(array_, n_.complex);
+    const model::BlockShape& shape = n_.blocks[layer].shape;
     MappedArray a = empty(layer);
     for (std::size_t h = 0; h < shape.size(); ++h) {
       if (shape.modes(h) == 0) continue;  // only its D remains, which is digital
-      const std::vector<std::size_t> cut = cuts(shape.modes(h), most);
+      const std::vector<std::size_t> cut = analog::cuts(shape.modes(h), most);
       for (std::size_t i = 0; i + 1 < cut.size(); ++i) {
         const std::size_t modes = cut[i + 1] - cut[i];
         const std::size_t lines = a.states + a.pieces.size() + modes * per_mode + 1;
@@ -122,25 +122,25 @@ class Mapper {
 
   void finish(MappedArray& a) {
     if (a.pieces.empty()) return;
-    const IntegerBlock& b = n_.blocks[a.layer];
+    const integer::IntegerBlock& b = n_.blocks[a.layer];
     const std::size_t inputs = a.pieces.size();
     a.rows = a.columns = a.states + inputs;
     a.weights.assign(a.rows * a.columns, 0);
     if (blocks_) a.drive.assign(a.rows * a.columns, 0);
     for (std::size_t i = 0; i < a.pieces.size(); ++i) {
       const Piece& p = a.pieces[i];
-      const std::vector<CodeMode> modes = modes_of(b, p);
-      const float most = largest_output(modes);
+      const std::vector<analog::CodeMode> modes = modes_of(b, p);
+      const float most = analog::largest_output(modes);
       for (std::size_t n = 0; n < p.modes; ++n) {
         const std::size_t re = p.state + (n_.complex ? 2 * n : n);
-        const ModePlacement placement(modes[n], n_.complex, most, array_);
-        for (const PlacedPair& pair : placement.pairs()) {
-          const std::size_t row = pair.row == Line::kInput       ? i
-                                  : pair.row == Line::kImaginary ? inputs + re + 1
-                                                                 : inputs + re;
-          const std::size_t column = pair.column == Line::kOutput      ? a.states + i
-                                     : pair.column == Line::kImaginary ? re + 1
-                                                                       : re;
+        const analog::ModePlacement placement(modes[n], n_.complex, most, array_);
+        for (const analog::PlacedPair& pair : placement.pairs()) {
+          const std::size_t row = pair.row == analog::Line::kInput       ? i
+                                  : pair.row == analog::Line::kImaginary ? inputs + re + 1
+                                                                         : inputs + re;
+          const std::size_t column = pair.column == analog::Line::kOutput      ? a.states + i
+                                     : pair.column == analog::Line::kImaginary ? re + 1
+                                                                               : re;
           a.weights[row * a.columns + column] = pair.weight;
           if (blocks_) a.drive[row * a.columns + column] = pair.level;
           a.used += pair.idle ? 0 : 1;
@@ -151,15 +151,15 @@ class Mapper {
   }
 
   // In units of the accumulators: of codes of the state, and of C's codes.
-  std::vector<CodeMode> modes_of(const IntegerBlock& b, const Piece& p) const {
-    std::vector<CodeMode> modes;
+  std::vector<analog::CodeMode> modes_of(const integer::IntegerBlock& b, const Piece& p) const {
+    std::vector<analog::CodeMode> modes;
     for (std::size_t n = 0; n < p.modes; ++n) {
       const std::size_t m = b.shape.first[p.channel] + p.first_mode + n;
-      CodeMode mode{.gain = gain_value(b.input_shift[m]),
-                    .ar = pole_value(b.ar[m]),
-                    .cr = static_cast<float>(b.cr[m])};
+      analog::CodeMode mode{.gain = quant::gain_value(b.input_shift[m]),
+                            .ar = quant::pole_value(b.ar[m]),
+                            .cr = static_cast<float>(b.cr[m])};
       if (n_.complex) {
-        mode.ai = pole_value(b.ai[m]);
+        mode.ai = quant::pole_value(b.ai[m]);
         mode.ci = static_cast<float>(b.ci[m]);
       }
       modes.push_back(mode);
@@ -167,8 +167,8 @@ class Mapper {
     return modes;
   }
 
-  const IntegerNetwork& n_;
-  ArrayGeometry array_;
+  const integer::IntegerNetwork& n_;
+  analog::ArrayGeometry array_;
   bool packed_, blocks_;
   std::vector<MappedArray> arrays_;
 };
@@ -228,9 +228,9 @@ std::vector<std::size_t> Mapping::of(Site site, std::size_t layer) const {
   return numbers;
 }
 
-Mapping map_network(const IntegerNetwork& network, const CrossbarOptions& crossbar,
-                    std::size_t length) {
-  validate(crossbar);
+Mapping map_network(const integer::IntegerNetwork& network,
+                    const crossbar::CrossbarOptions& crossbar, std::size_t length) {
+  crossbar::validate(crossbar);
   check(network);
   Mapper mapper(network, crossbar);
   mapper.matrix(Site::kEncoder, 0, network.encoder);
@@ -248,9 +248,9 @@ Mapping map_network(const IntegerNetwork& network, const CrossbarOptions& crossb
   mapping.conversions_of_weight = crossbar.slice_base > 1 ? mapping.copies : 1;
   const int bits = crossbar.dac_bits;
   mapping.input_slices = slices(network.input, bits);
-  const CodeFormat state{-network.state_limit, network.state_limit, 1};
+  const integer::CodeFormat state{-network.state_limit, network.state_limit, 1};
   mapping.state_slices = std::max(slices(state, bits), slices(network.residual, bits));
-  for (const IntegerBlock& b : network.blocks) {
+  for (const integer::IntegerBlock& b : network.blocks) {
     mapping.activation_slices = std::max(mapping.activation_slices, slices(b.activation, bits));
   }
   // The pooled value is a whole number, the sum of a sequence's codes, or its last code.
@@ -260,4 +260,4 @@ Mapping map_network(const IntegerNetwork& network, const CrossbarOptions& crossb
   return mapping;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::mapping

@@ -32,7 +32,7 @@
 #include "crosstate/crossbar/options.h"
 #include "crosstate/integer/network.h"
 
-namespace crosstate {
+namespace crosstate::mapping {
 
 enum class Site { kEncoder, kRecurrence, kLinear, kDecoder };
 
@@ -63,8 +63,8 @@ struct MappedArray {
     return drive.empty() ? 1 : drive[row * columns + column];
   }
   /// The weights of a column, without rows that rest.
-  BitLine line(std::size_t column) const {
-    BitLine line;
+  analog::BitLine line(std::size_t column) const {
+    analog::BitLine line;
     for (std::size_t r = 0; r < rows; ++r) {
       if (level(r, column) > 0) line.add(weights[r * columns + column], level(r, column));
     }
@@ -104,7 +104,7 @@ struct Mapping {
 
 /// Throws Error for a network whose states are not rounded to nearest. `length`: time steps of the
 /// longest sequence, which decides how wide pooled values get.
-Mapping map_network(const IntegerNetwork& network, const CrossbarOptions& crossbar,
-                    std::size_t length);
+Mapping map_network(const integer::IntegerNetwork& network,
+                    const crossbar::CrossbarOptions& crossbar, std::size_t length);
 
-}  // namespace crosstate
+}  // namespace crosstate::mapping

@@ -12,14 +12,15 @@
 #include "crosstate/integer/convert.h"
 #include "crosstate/integer/lanes.h"
 
-namespace crosstate {
+namespace crosstate::mapping {
 namespace {
 
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-Network network(const ModelOptions& options, int inputs, const QuantOptions& quant = {}) {
-  Dataset data;
+model::Network network(const model::ModelOptions& options, int inputs,
+                       const quant::QuantOptions& quant = {}) {
+  data::Dataset data;
   data.name = "noise";
   data.count = 16;
   data.length = 30;
@@ -31,10 +32,10 @@ Network network(const ModelOptions& options, int inputs, const QuantOptions& qua
   for (float& v : data.values) v = static_cast<float>(random.uniform(-1, 1));
   std::vector<std::uint32_t> order(16);
   std::iota(order.begin(), order.end(), 0u);
-  Batch batch;
-  fill_batch(data, order, 10, batch);
+  data::Batch batch;
+  data::fill_batch(data, order, 10, batch);
   ThreadPool pool(1);
-  Network n(options, {inputs, 3}, 1);
+  model::Network n(options, {inputs, 3}, 1);
   n.fold_norms();
   n.quantize(quant, std::span(&batch, 1), pool);
   return n;
@@ -43,25 +44,25 @@ Network network(const ModelOptions& options, int inputs, const QuantOptions& qua
 struct Case {
   const char* name;
   int channels, states;
-  ModeKind modes;
+  model::ModeKind modes;
   int rows, columns;
 };
 
 class Placement : public testing::TestWithParam<Case> {
  protected:
   Placement() {
-    ModelOptions options;
+    model::ModelOptions options;
     options.channels = GetParam().channels;
     options.states = GetParam().states;
     options.modes = GetParam().modes;
-    if (options.modes == ModeKind::kReal) options.init = PoleStart::kReal;
+    if (options.modes == model::ModeKind::kReal) options.init = model::PoleStart::kReal;
     crossbar_.rows = GetParam().rows;
     crossbar_.columns = GetParam().columns;
-    network_ = to_integers(network(options, 2));
+    network_ = integer::to_integers(network(options, 2));
     mapping_ = map_network(network_, crossbar_, 100);
   }
-  CrossbarOptions crossbar_;
-  IntegerNetwork network_;
+  crossbar::CrossbarOptions crossbar_;
+  integer::IntegerNetwork network_;
   Mapping mapping_;
 };
 
@@ -79,7 +80,7 @@ TEST_P(Placement, FitsItsArrays) {
 }
 
 TEST_P(Placement, HoldsEveryMatrixWeightOnce) {
-  const auto check = [&](Site site, std::size_t layer, const IntegerMatrix& m) {
+  const auto check = [&](Site site, std::size_t layer, const integer::IntegerMatrix& m) {
     std::vector<int> seen(m.weight.size(), 0);
     for (const std::size_t i : mapping_.of(site, layer)) {
       const MappedArray& a = mapping_.arrays[i];
@@ -102,11 +103,11 @@ TEST_P(Placement, HoldsEveryMatrixWeightOnce) {
 }
 
 TEST_P(Placement, HoldsEveryModeOnce) {
-  const IntegerNetwork& n = network_;
+  const integer::IntegerNetwork& n = network_;
   const std::size_t per_mode = n.complex ? 2 : 1;
-  const float kept = crossbar_.recurrence == PoleStorage::kIncrement ? 1 : 0;
+  const float kept = crossbar_.recurrence == crossbar::PoleStorage::kIncrement ? 1 : 0;
   for (std::size_t l = 0; l < n.blocks.size(); ++l) {
-    const IntegerBlock& b = n.blocks[l];
+    const integer::IntegerBlock& b = n.blocks[l];
     std::vector<int> modes(n.channels * n.modes, 0);
     for (const std::size_t number : mapping_.of(Site::kRecurrence, l)) {
       const MappedArray& a = mapping_.arrays[number];
@@ -126,13 +127,13 @@ TEST_P(Placement, HoldsEveryModeOnce) {
           const std::size_t m = p.channel * n.modes + p.first_mode + k;
           const std::size_t re = p.state + k * per_mode, y = a.states + i;
           ++modes[m];
-          take(i, re, gain_value(b.input_shift[m]));
-          take(inputs + re, re, pole_value(b.ar[m]) - kept);
+          take(i, re, quant::gain_value(b.input_shift[m]));
+          take(inputs + re, re, quant::pole_value(b.ar[m]) - kept);
           take(inputs + re, y, b.cr[m]);
           if (!n.complex) continue;
-          take(inputs + re + 1, re, -pole_value(b.ai[m]));
-          take(inputs + re, re + 1, pole_value(b.ai[m]));
-          take(inputs + re + 1, re + 1, pole_value(b.ar[m]) - kept);
+          take(inputs + re + 1, re, -quant::pole_value(b.ai[m]));
+          take(inputs + re, re + 1, quant::pole_value(b.ai[m]));
+          take(inputs + re + 1, re + 1, quant::pole_value(b.ar[m]) - kept);
           take(inputs + re + 1, y, -static_cast<float>(b.ci[m]));
         }
       }
@@ -145,17 +146,18 @@ TEST_P(Placement, HoldsEveryModeOnce) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, Placement,
-                         testing::Values(Case{"Packed", 16, 16, ModeKind::kComplex, 64, 64},
-                                         Case{"Real", 16, 5, ModeKind::kReal, 64, 64},
-                                         Case{"SplitModes", 4, 64, ModeKind::kComplex, 64, 64},
-                                         Case{"SplitMatrices", 20, 8, ModeKind::kComplex, 9, 12},
-                                         Case{"Smallest", 3, 4, ModeKind::kComplex, 3, 3}),
-                         [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, Placement,
+    testing::Values(Case{"Packed", 16, 16, model::ModeKind::kComplex, 64, 64},
+                    Case{"Real", 16, 5, model::ModeKind::kReal, 64, 64},
+                    Case{"SplitModes", 4, 64, model::ModeKind::kComplex, 64, 64},
+                    Case{"SplitMatrices", 20, 8, model::ModeKind::kComplex, 9, 12},
+                    Case{"Smallest", 3, 4, model::ModeKind::kComplex, 3, 3}),
+    [](const auto& test) { return test.param.name; });
 
 TEST(Mapping, LeavesSpareColumnsFree) {
-  const IntegerNetwork n = to_integers(network({.channels = 6, .states = 8}, 2));
-  const CrossbarOptions spare{.rows = 16, .columns = 16, .spare_columns = 5};
+  const integer::IntegerNetwork n = integer::to_integers(network({.channels = 6, .states = 8}, 2));
+  const crossbar::CrossbarOptions spare{.rows = 16, .columns = 16, .spare_columns = 5};
   std::size_t widest = 0;
   for (const MappedArray& a : map_network(n, spare, 30).arrays) {
     widest = std::max(widest, a.columns);
@@ -165,7 +167,7 @@ TEST(Mapping, LeavesSpareColumnsFree) {
 }
 
 TEST(Mapping, CountsPairsAndConversions) {
-  const Mapping m = map_network(to_integers(network({}, 1)), {}, 784);
+  const Mapping m = map_network(integer::to_integers(network({}, 1)), {}, 784);
   // Three blocks of 8 modes an array: 6 arrays a layer.
   EXPECT_EQ(m.of(Site::kRecurrence, 0).size(), 6u);
   EXPECT_EQ(m.arrays.size(), 1 + 2 * (6 + 1) + 1u);
@@ -179,9 +181,9 @@ TEST(Mapping, CountsPairsAndConversions) {
 }
 
 TEST(Mapping, DrivesOneBlockAfterTheOtherAtBalancedLevels) {
-  const IntegerNetwork n = to_integers(network({}, 1));
+  const integer::IntegerNetwork n = integer::to_integers(network({}, 1));
   const Mapping blocks = map_network(n, {}, 784),
-                all = map_network(n, {.driven = DrivenRows::kAll}, 784);
+                all = map_network(n, {.driven = crossbar::DrivenRows::kAll}, 784);
   for (const std::size_t number : blocks.of(Site::kRecurrence, 1)) {
     const MappedArray& a = blocks.arrays[number];
     EXPECT_TRUE(all.arrays[number].drive.empty());
@@ -219,8 +221,8 @@ TEST(Mapping, DrivesOneBlockAfterTheOtherAtBalancedLevels) {
 }
 
 TEST(Mapping, MayGiveEveryChannelAnArray) {
-  const Mapping m =
-      map_network(to_integers(network({}, 1)), {.packing = ChannelPacking::kSingle}, 784);
+  const Mapping m = map_network(integer::to_integers(network({}, 1)),
+                                {.packing = crossbar::ChannelPacking::kSingle}, 784);
   EXPECT_EQ(m.of(Site::kRecurrence, 0).size(), 16u);
   for (const std::size_t i : m.of(Site::kRecurrence, 1)) {
     EXPECT_EQ(m.arrays[i].pieces.size(), 1u);
@@ -228,7 +230,8 @@ TEST(Mapping, MayGiveEveryChannelAnArray) {
 }
 
 TEST(Mapping, WideCodesGoInBySlices) {
-  const IntegerNetwork n = to_integers(network({}, 1, quant_preset("w8a10s12")));
+  const integer::IntegerNetwork n =
+      integer::to_integers(network({}, 1, quant::quant_preset("w8a10s12")));
   const Mapping m = map_network(n, {}, 10);
   EXPECT_EQ(m.input_slices, 2u);
   EXPECT_EQ(m.state_slices, 2u);
@@ -241,9 +244,9 @@ TEST(Mapping, WideCodesGoInBySlices) {
 
 TEST(Mapping, RejectsRoundingsThatConvertersLack) {
   for (const char* rounding : {"stochastic", "feedback"}) {
-    QuantOptions quant;
+    quant::QuantOptions quant;
     quant.state.rounding = rounding;
-    const IntegerNetwork other = to_integers(network({}, 1, quant));
+    const integer::IntegerNetwork other = integer::to_integers(network({}, 1, quant));
     EXPECT_THAT([&] { map_network(other, {}, 10); },
                 ThrowsMessage<Error>(
                     HasSubstr("quant.state.rounding = \"" + std::string(rounding) + "\"")));
@@ -251,4 +254,4 @@ TEST(Mapping, RejectsRoundingsThatConvertersLack) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::mapping

@@ -9,7 +9,7 @@
 #include "crosstate/model/network.h"
 #include "crosstate/model/testing.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 using reference::batch_of;
@@ -29,13 +29,13 @@ class ArrayTraining : public testing::Test {
     o.norm = norm;
     return o;
   }
-  Network quantized(const ArraySite& array, const std::string& preset = "w8a8s8",
+  Network quantized(const quant::ArraySite& array, const std::string& preset = "w8a8s8",
                     Norm norm = Norm::kNone, const std::string& recurrence = "increment") {
     Network network = random_network(model(norm), kTask);
-    QuantOptions quant = quant_preset(preset);
+    quant::QuantOptions quant = quant::quant_preset(preset);
     quant.array = array;
     quant.noise_recurrence = recurrence;
-    quant = resolved(quant);
+    quant = quant::resolved(quant);
     network.quantize(quant, {&batch_, 1}, pool_);
     return network;
   }
@@ -53,7 +53,7 @@ class ArrayTraining : public testing::Test {
   }
 
   ThreadPool pool_{2};
-  const Batch batch_ = batch_of(random_set(3, 37, 23, kTask, true));
+  const data::Batch batch_ = batch_of(random_set(3, 37, 23, kTask, true));
 };
 
 TEST_F(ArrayTraining, IsTheSameOnArraysThatHoldEverythingAndAddNothing) {
@@ -65,7 +65,8 @@ TEST_F(ArrayTraining, IsTheSameOnArraysThatHoldEverythingAndAddNothing) {
 }
 
 TEST_F(ArrayTraining, DrawsNoiseByTheStepAndNoneOutsideOfTraining) {
-  for (const ArraySite& array : {ArraySite{.noise = 2}, ArraySite{.state_bits = 8, .noise = 40}}) {
+  for (const quant::ArraySite& array :
+       {quant::ArraySite{.noise = 2}, quant::ArraySite{.state_bits = 8, .noise = 40}}) {
     Network plain = quantized({}), noisy = quantized(array), again = quantized(array);
     EXPECT_EQ(loss(noisy, 5), loss(again, 5));
     EXPECT_NE(loss(noisy, 5), loss(noisy, 6));
@@ -81,9 +82,9 @@ TEST_F(ArrayTraining, GivesStatesTheNoiseOfTheirConverters) {
   const TrainingStep step{1, 0};
   Network codes = quantized({.state_bits = 0, .noise = 3});
   const Coefficients coarse = codes.state().coefficients(&step);
-  EXPECT_EQ(coarse.rounding.mode, RoundingMode::kStochastic);
+  EXPECT_EQ(coarse.rounding.mode, kernels::RoundingMode::kStochastic);
   for (const float s : coarse.blocks[0].state_spread) EXPECT_NEAR(s, 3 * std::sqrt(12.0), 1e-5);
-  EXPECT_EQ(codes.state().coefficients().rounding.mode, RoundingMode::kNearest);
+  EXPECT_EQ(codes.state().coefficients().rounding.mode, kernels::RoundingMode::kNearest);
 
   for (const float scale : {0.3f, 1.0f, 50.0f}) {
     Network fine = quantized({.state_bits = 12, .noise = 3});
@@ -113,7 +114,7 @@ TEST_F(ArrayTraining, DisturbsNoImaginaryPartOfRealModes) {
   o.modes = ModeKind::kReal;
   o.init = PoleStart::kReal;
   Network network = random_network(o, kTask);
-  QuantOptions quant = quant_preset("w8a8s8");
+  quant::QuantOptions quant = quant::quant_preset("w8a8s8");
   quant.weight_noise = 0.2;
   quant.noise_unit = "largest";
   network.quantize(quant, {&batch_, 1}, pool_);
@@ -144,7 +145,7 @@ TEST_F(ArrayTraining, SumsPartsWithConvertersOfTheirOwn) {
 
 TEST_F(ArrayTraining, SumsPartsOfTheEncoder) {
   Network whole = quantized({});
-  const ArraySite two{.rows = 1, .partial_bits = 16};
+  const quant::ArraySite two{.rows = 1, .partial_bits = 16};
   Network fine = quantized(two);
   const TrainingStep step{1, 0};
   EXPECT_EQ(fine.state().coefficients(&step).encoder_tiles.size(), 2u);
@@ -204,10 +205,10 @@ TEST_F(ArrayTraining, HoldsWeightsAtTheLevelsOfCells) {
 TEST_F(ArrayTraining, HasTheGradientOfTheNoisyLoss) {
   for (const Norm norm : {Norm::kNone, Norm::kBatch}) {
     SCOPED_TRACE(name_of(norm));
-    QuantOptions quant = quant_preset("w0a16s0");
+    quant::QuantOptions quant = quant::quant_preset("w0a16s0");
     quant.gate.bits = 0;  // whose codes end short of 1
     quant.array = {.rows = 4, .noise = 300};
-    quant = resolved(quant);
+    quant = quant::resolved(quant);
     Network network = random_network(model(norm), kTask);
     network.quantize(quant, {&batch_, 1}, pool_);
     // Ranges so wide that nothing exceeds them and noise of 300 codes is a fifth of the values.
@@ -239,36 +240,37 @@ TEST_F(ArrayTraining, HasTheGradientOfTheNoisyLoss) {
 }
 
 TEST(ArrayOptions, RefuseNoiseOfStatesThatKeepResidues) {
-  QuantOptions quant;
+  quant::QuantOptions quant;
   quant.state.rounding = "feedback";
   quant.array.noise = 0.5;
-  EXPECT_THAT([&] { validate(quant); },
+  EXPECT_THAT([&] { quant::validate(quant); },
               ThrowsMessage<Error>(HasSubstr("expected nearest or stochastic")));
 }
 
 TEST(ArrayOptions, RefuseOneLevelAndOneBit) {
-  QuantOptions quant;
+  quant::QuantOptions quant;
   quant.array.levels = 1;
-  EXPECT_THAT([&] { validate(quant); }, ThrowsMessage<Error>(HasSubstr("quant.array.levels = 1")));
+  EXPECT_THAT([&] { quant::validate(quant); },
+              ThrowsMessage<Error>(HasSubstr("quant.array.levels = 1")));
   quant.array.levels = 2;
   quant.array.state_bits = 1;
-  EXPECT_THAT([&] { validate(quant); },
+  EXPECT_THAT([&] { quant::validate(quant); },
               ThrowsMessage<Error>(HasSubstr("quant.array.state_bits = 1")));
 }
 
 TEST(ArrayOptions, ComeFromThePresetOneByOne) {
-  QuantOptions quant;
+  quant::QuantOptions quant;
   quant.preset = "analog-64x64";
   quant.array.levels = 16;
-  const ArraySite array = resolved(quant).array;
+  const quant::ArraySite array = quant::resolved(quant).array;
   EXPECT_EQ(array.levels, 16);
   EXPECT_EQ(array.rows, 64);
   EXPECT_EQ(array.state_bits, 8);
   EXPECT_EQ(array.noise, 0.25);
   quant.array.noise = 0;
-  EXPECT_EQ(resolved(quant).array.noise, 0);
-  EXPECT_EQ(quant_preset("w8a8s8").array.rows, 0);
+  EXPECT_EQ(quant::resolved(quant).array.noise, 0);
+  EXPECT_EQ(quant::quant_preset("w8a8s8").array.rows, 0);
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -5,13 +5,13 @@
 #include "crosstate/model/network_state.h"
 #include "crosstate/model/pass.h"
 
-namespace crosstate {
+namespace crosstate::model {
 
-void Network::measure_norms(const Batch& batch, double share, ThreadPool& pool) {
+void Network::measure_norms(const data::Batch& batch, double share, ThreadPool& pool) {
   state_->require_inputs(batch);
   if (!state_->batch_norm()) return;
   Coefficients coefficients = state_->coefficients();
-  crosstate::measure_norms(*state_, coefficients, batch, share, pool);
+  crosstate::model::measure_norms(*state_, coefficients, batch, share, pool);
 }
 
 void Network::move_towards(const Network& other, double share) {
@@ -38,4 +38,4 @@ void Network::move_towards(const Network& other, double share) {
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

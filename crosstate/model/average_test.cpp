@@ -7,7 +7,7 @@
 #include "crosstate/model/network.h"
 #include "crosstate/model/testing.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 using reference::batch_of;
@@ -27,13 +27,13 @@ class Average : public testing::Test {
   }
   Network quantized(const ModelOptions& o, std::uint64_t seed = 1) {
     Network network = random_network(o, kTask, seed);
-    network.quantize(quant_preset("w4a8s8"), {&batch_, 1}, pool_);
+    network.quantize(quant::quant_preset("w4a8s8"), {&batch_, 1}, pool_);
     return network;
   }
 
   ThreadPool pool_{2};
-  const Batch batch_ = batch_of(random_set(1, 37, 23, kTask, true));
-  const Batch other_ = batch_of(random_set(2, 20, 23, kTask, true));
+  const data::Batch batch_ = batch_of(random_set(1, 37, 23, kTask, true));
+  const data::Batch other_ = batch_of(random_set(2, 20, 23, kTask, true));
 };
 
 TEST_F(Average, NetworksMoveTowardsEachOther) {
@@ -107,15 +107,15 @@ TEST_F(Average, NormsAreLeftAloneWhereThereAreNone) {
     ModelOptions o = options();
     o.norm = norm;
     Network network = random_network(o, kTask);
-    const std::string before = format_safetensors(network.to_tensors());
+    const std::string before = formats::format_safetensors(network.to_tensors());
     network.measure_norms(batch_, 1, pool_);
-    EXPECT_TRUE(format_safetensors(network.to_tensors()) == before);
+    EXPECT_TRUE(formats::format_safetensors(network.to_tensors()) == before);
   }
   Network network = random_network(options(), kTask);
-  const Batch narrow = batch_of(random_set(1, 19, 23, {1, 4}));
+  const data::Batch narrow = batch_of(random_set(1, 19, 23, {1, 4}));
   EXPECT_THAT([&] { network.measure_norms(narrow, 1, pool_); },
               ThrowsMessage<Error>(HasSubstr("1 channels, but the network has 2 inputs")));
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::model

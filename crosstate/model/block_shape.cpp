@@ -6,11 +6,11 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
-std::vector<std::size_t> load_counts(const Tensor& tensor, std::size_t most_values, std::size_t top,
-                                     const std::string& where) {
+std::vector<std::size_t> load_counts(const formats::Tensor& tensor, std::size_t most_values,
+                                     std::size_t top, const std::string& where) {
   if (tensor.shape.size() != 1 || tensor.shape[0] < 1 || tensor.shape[0] > most_values) {
     fail(where, "expected one dimension of 1 to " + std::to_string(most_values));
   }
@@ -24,9 +24,9 @@ std::vector<std::size_t> load_counts(const Tensor& tensor, std::size_t most_valu
   return out;
 }
 
-Tensor tensor_of(const std::vector<std::size_t>& values) {
+formats::Tensor tensor_of(const std::vector<std::size_t>& values) {
   const std::vector<std::int32_t> numbers(values.begin(), values.end());
-  return Tensor::from(numbers, {numbers.size()});
+  return formats::Tensor::from(numbers, {numbers.size()});
 }
 
 }  // namespace
@@ -38,14 +38,14 @@ std::vector<std::size_t> BlockShape::counts() const {
 }
 
 void save_shape(const BlockShape& shape, const BlockShape& whole, const std::string& at,
-                Safetensors& out) {
+                formats::Safetensors& out) {
   if (shape == whole) return;
   if (shape.channels != whole.channels) out.tensors[at + "channels"] = tensor_of(shape.channels);
   out.tensors[at + "modes"] = tensor_of(shape.counts());
 }
 
-BlockShape load_shape(const Safetensors& content, const BlockShape& whole, const std::string& at,
-                      const std::string& where) {
+BlockShape load_shape(const formats::Safetensors& content, const BlockShape& whole,
+                      const std::string& at, const std::string& where) {
   const std::size_t stream = whole.size(), most = whole.modes(0);
   const auto channels = content.tensors.find(at + "channels");
   const auto modes = content.tensors.find(at + "modes");
@@ -69,4 +69,4 @@ BlockShape load_shape(const Safetensors& content, const BlockShape& whole, const
   return shape;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

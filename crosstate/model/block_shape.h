@@ -9,7 +9,7 @@
 
 #include "crosstate/formats/safetensors.h"
 
-namespace crosstate {
+namespace crosstate::model {
 
 /// The channels of the residual stream that run through a block's recurrence, ascending, and how
 /// many modes each has. The block's arrays by channel have one entry for each of these S channels,
@@ -42,10 +42,10 @@ struct BlockShape {
 /// As the tensors `at`channels and `at`modes (I32, [S]), as far as it differs from `whole`: none
 /// for a whole block, the first only where channels are missing.
 void save_shape(const BlockShape& shape, const BlockShape& whole, const std::string& at,
-                Safetensors& out);
+                formats::Safetensors& out);
 /// Throws Error naming the tensor that does not fit: channels that do not ascend within the stream,
 /// more modes than `whole` has, no modes at all.
-BlockShape load_shape(const Safetensors& content, const BlockShape& whole, const std::string& at,
-                      const std::string& where);
+BlockShape load_shape(const formats::Safetensors& content, const BlockShape& whole,
+                      const std::string& at, const std::string& where);
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -5,7 +5,7 @@
 
 #include "crosstate/quant/weights.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 constexpr double kLeastRange = 1e-6;
@@ -45,25 +45,25 @@ Range clipped(const Observer& s, double limit) {
 
 // Codes for a range: symmetric about 0, or as many as there are between its ends. By their least
 // code the two are told apart later, so affine ones never start where symmetric ones do.
-ChosenRange codes_for(const ActivationSite& site, bool affine, const Range& range) {
-  const double most = affine ? std::exp2(site.bits) - 1 : largest_code(site.bits);
+ChosenRange codes_for(const quant::ActivationSite& site, bool affine, const Range& range) {
+  const double most = affine ? std::exp2(site.bits) - 1 : quant::largest_code(site.bits);
   const double span = affine ? range.high - range.low : std::max(-range.low, range.high);
   double scale = std::max(kLeastRange, span) / most;
   ChosenRange chosen{std::log(scale), -static_cast<int>(most)};
-  if (site.scales == "pow2") scale = nearest_power_of_two(scale);
+  if (site.scales == "pow2") scale = quant::nearest_power_of_two(scale);
   if (affine) {
     const double least = std::clamp(range.low / scale, -most, 0.0);
     chosen.quant_min = static_cast<int>(std::nearbyint(least));
-    const auto symmetric = static_cast<int>(largest_code(site.bits));
+    const auto symmetric = static_cast<int>(quant::largest_code(site.bits));
     if (chosen.quant_min == -symmetric) chosen.quant_min += least > -symmetric ? 1 : -1;
   }
   return chosen;
 }
 
-double squared_error(const ActivationSite& site, bool affine, const ChosenRange& chosen,
+double squared_error(const quant::ActivationSite& site, bool affine, const ChosenRange& chosen,
                      const Observer& s) {
   double scale = std::exp(chosen.log_scale);
-  if (site.scales == "pow2") scale = nearest_power_of_two(scale);
+  if (site.scales == "pow2") scale = quant::nearest_power_of_two(scale);
   const double low = chosen.quant_min;
   const double high = affine ? low + std::exp2(site.bits) - 1 : -low;
   double error = 0;
@@ -75,7 +75,7 @@ double squared_error(const ActivationSite& site, bool affine, const ChosenRange&
   return error;
 }
 
-bool is_affine(const ActivationSite& site, const Observer& s) {
+bool is_affine(const quant::ActivationSite& site, const Observer& s) {
   if (site.codes != "auto") return site.codes == "affine";
   // From where on the code that symmetry leaves unused is worth more than its zero point.
   return -s.low < s.high / 3 || s.high < -s.low / 3;
@@ -83,7 +83,7 @@ bool is_affine(const ActivationSite& site, const Observer& s) {
 
 }  // namespace
 
-ChosenRange choose_range(const ActivationSite& site, const Observer& observer) {
+ChosenRange choose_range(const quant::ActivationSite& site, const Observer& observer) {
   const bool affine = is_affine(site, observer);
   if (site.range == "absmax") return codes_for(site, affine, clipped(observer, observer.peak()));
   if (site.range == "percentile") {
@@ -110,12 +110,12 @@ ChosenRange choose_range(const ActivationSite& site, const Observer& observer) {
   return codes_for(site, affine, clipped(observer, deviations * rms));
 }
 
-bool wants_histograms(const QuantOptions& options) {
-  for (const ActivationSite* site : {&options.input, &options.residual, &options.ssm_output,
-                                     &options.activation, &options.linear}) {
+bool wants_histograms(const quant::QuantOptions& options) {
+  for (const quant::ActivationSite* site : {&options.input, &options.residual, &options.ssm_output,
+                                            &options.activation, &options.linear}) {
     if (site->range == "percentile" || site->range == "mse") return true;
   }
   return false;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

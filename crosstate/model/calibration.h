@@ -4,7 +4,7 @@
 #include "crosstate/model/pass.h"
 #include "crosstate/quant/options.h"
 
-namespace crosstate {
+namespace crosstate::model {
 
 struct ChosenRange {
   double log_scale = 0;
@@ -13,9 +13,9 @@ struct ChosenRange {
 
 /// The range of a resolved activation site with bits > 0. Symmetric codes start at minus the
 /// largest code; affine ones hold 0 and 2^bits - 1 other numbers in a row.
-ChosenRange choose_range(const ActivationSite& site, const Observer& observer);
+ChosenRange choose_range(const quant::ActivationSite& site, const Observer& observer);
 
 /// Whether any site's range needs a histogram.
-bool wants_histograms(const QuantOptions& options);
+bool wants_histograms(const quant::QuantOptions& options);
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -11,7 +11,7 @@
 #include "crosstate/model/testing.h"
 #include "crosstate/quant/weights.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 using reference::batch_of;
@@ -44,8 +44,9 @@ Observer observer_of(const std::vector<float>& values) {
   return s;
 }
 
-ActivationSite site(int bits, const std::string& range, const std::string& codes = "symmetric") {
-  ActivationSite site;
+quant::ActivationSite site(int bits, const std::string& range,
+                           const std::string& codes = "symmetric") {
+  quant::ActivationSite site;
   site.bits = bits;
   site.range = range;
   site.codes = codes;
@@ -53,11 +54,11 @@ ActivationSite site(int bits, const std::string& range, const std::string& codes
   return site;
 }
 
-double largest(const ActivationSite& site, const Observer& observer) {
-  return std::exp(choose_range(site, observer).log_scale) * largest_code(site.bits);
+double largest(const quant::ActivationSite& site, const Observer& observer) {
+  return std::exp(choose_range(site, observer).log_scale) * quant::largest_code(site.bits);
 }
 
-double squared_error(const ActivationSite& site, const std::vector<float>& values) {
+double squared_error(const quant::ActivationSite& site, const std::vector<float>& values) {
   const ChosenRange range = choose_range(site, observer_of(values));
   const double scale = std::exp(range.log_scale), low = range.quant_min;
   double error = 0;
@@ -81,7 +82,7 @@ TEST(ChooseRange, PercentileIsThatOfTheSortedMagnitudes) {
   std::sort(magnitudes.begin(), magnitudes.end());
   const double bins = 2 * 2 * magnitudes.back() / kObserverBins;  // two of the histogram
   for (const double percent : {90.0, 99.0, 99.9}) {
-    ActivationSite of = site(8, "percentile");
+    quant::ActivationSite of = site(8, "percentile");
     of.percentile = percent;
     const auto count = static_cast<std::size_t>(std::lround(percent / 100 * 20000));
     EXPECT_GE(largest(of, observer_of(values)), magnitudes[count - 1] - bins) << percent;
@@ -107,7 +108,8 @@ TEST(ChooseRange, AffineCodesHoldZeroAndNeverLookSymmetric) {
         const int least = choose_range(site(bits, range, "affine"), observer).quant_min;
         EXPECT_LE(least, 0);
         EXPECT_GE(least, 1 - (1 << bits));
-        EXPECT_NE(least, -static_cast<int>(largest_code(bits))) << low << ' ' << bits << range;
+        EXPECT_NE(least, -static_cast<int>(quant::largest_code(bits)))
+            << low << ' ' << bits << range;
       }
     }
   }
@@ -125,7 +127,7 @@ class Calibration : public testing::Test {
     if (modes == ModeKind::kReal) o.init = PoleStart::kReal;
     return random_network(o, kTask);
   }
-  std::map<std::string, float> ranges(Network network, const QuantOptions& quant) {
+  std::map<std::string, float> ranges(Network network, const quant::QuantOptions& quant) {
     network.quantize(quant, {&batch_, 1}, pool_);
     std::map<std::string, float> all;
     for (const Parameter& p : network.parameters()) {
@@ -150,7 +152,7 @@ class Calibration : public testing::Test {
 
   static constexpr TaskShape kTask{2, 4};
   ThreadPool pool_{1};
-  const Batch batch_ = batch_of(random_set(64, 37, 23, kTask, true));
+  const data::Batch batch_ = batch_of(random_set(64, 37, 23, kTask, true));
 };
 
 TEST_F(Calibration, RangesAreThoseOfTheFoldedNetwork) {
@@ -158,7 +160,7 @@ TEST_F(Calibration, RangesAreThoseOfTheFoldedNetwork) {
   for (int step = 0; step < 30; ++step) trained.train_step(batch_, {}, pool_);  // statistics
   Network folded = trained;
   folded.fold_norms();
-  const QuantOptions quant = uniform_bits(8);
+  const quant::QuantOptions quant = quant::uniform_bits(8);
   const auto unfolded = ranges(trained, quant);
   for (const auto& [name, value] : ranges(folded, quant)) {
     EXPECT_NEAR(unfolded.at(name), value, 1e-3) << name;
@@ -166,7 +168,7 @@ TEST_F(Calibration, RangesAreThoseOfTheFoldedNetwork) {
 }
 
 TEST_F(Calibration, BiasCorrectionKeepsTheMeansOfTheLogits) {
-  QuantOptions quant = uniform_bits(4);
+  quant::QuantOptions quant = quant::uniform_bits(4);
   quant.state.bits = 0;
   quant.decoder.bits = quant.residual.bits = 8;  // the grid of the logits' biases
   const Network floats = network(Norm::kNone);
@@ -181,7 +183,7 @@ TEST_F(Calibration, BiasCorrectionKeepsTheMeansOfTheLogits) {
 }
 
 TEST_F(Calibration, BiasCorrectionLeavesNetworksWithBatchNormsAlone) {
-  QuantOptions quant = uniform_bits(8);
+  quant::QuantOptions quant = quant::uniform_bits(8);
   Network plain = network(Norm::kBatch), corrected = plain;
   plain.quantize(quant, {&batch_, 1}, pool_);
   quant.bias_correction = true;
@@ -191,7 +193,7 @@ TEST_F(Calibration, BiasCorrectionLeavesNetworksWithBatchNormsAlone) {
 
 // Binary codes stand for the mean magnitude, in which imaginary parts that are not there count not.
 TEST_F(Calibration, RealModesHaveTheScaleOfTheirOwnOutputs) {
-  QuantOptions quant = uniform_bits(0);
+  quant::QuantOptions quant = quant::uniform_bits(0);
   quant.c.bits = 1;
   const Network floats = network(Norm::kNone, ModeKind::kReal);
   Network rounded = floats;
@@ -210,4 +212,4 @@ TEST_F(Calibration, RealModesHaveTheScaleOfTheirOwnOutputs) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -14,7 +14,7 @@
 #include "crosstate/quant/poles.h"
 #include "crosstate/quant/weights.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 // Gate outputs lie in [0, 1]: unsigned codes in steps of 2^-bits.
@@ -27,7 +27,7 @@ Quantizer gate_quantizer(int bits, std::size_t rows) {
 }
 
 // The arrays that training is for.
-ArrayGeometry geometry_of(const QuantOptions& quant) {
+analog::ArrayGeometry geometry_of(const quant::QuantOptions& quant) {
   const auto size = [](int value) { return static_cast<std::size_t>(std::max(value, 0)); };
   return {.rows = size(quant.array.rows),
           .columns = size(quant.array.columns),
@@ -41,10 +41,11 @@ float output_scale(const BlockCoefficients& block, std::size_t s) {
 }
 
 // What the bit lines of a block's recurrence mean for its weights, in codes as they are mapped.
-std::vector<ModeUnits> units_of(const BlockShape& shape, bool complex, const ArrayGeometry& array,
-                                const BlockCoefficients& block) {
-  std::vector<ModeUnits> units;
-  std::vector<CodeMode> channel;
+std::vector<analog::ModeUnits> units_of(const BlockShape& shape, bool complex,
+                                        const analog::ArrayGeometry& array,
+                                        const BlockCoefficients& block) {
+  std::vector<analog::ModeUnits> units;
+  std::vector<analog::CodeMode> channel;
   // C in codes where there are any.
   const auto part = [](const std::vector<std::int16_t>& codes, const AlignedFloats& values,
                        std::size_t i) {
@@ -53,7 +54,7 @@ std::vector<ModeUnits> units_of(const BlockShape& shape, bool complex, const Arr
   for (std::size_t s = 0; s < shape.size(); ++s) {
     channel.clear();
     for (std::size_t i = shape.first[s]; i < shape.first[s + 1]; ++i) {
-      CodeMode mode{
+      analog::CodeMode mode{
           .gain = block.gain[i], .ar = block.ar[i], .cr = part(block.codes.cr, block.cr, i)};
       if (complex) {
         mode.ai = block.ai[i];
@@ -61,7 +62,7 @@ std::vector<ModeUnits> units_of(const BlockShape& shape, bool complex, const Arr
       }
       channel.push_back(mode);
     }
-    const std::vector<ModeUnits> of_channel = mode_units(channel, complex, array);
+    const std::vector<analog::ModeUnits> of_channel = analog::mode_units(channel, complex, array);
     units.insert(units.end(), of_channel.begin(), of_channel.end());
   }
   return units;
@@ -71,7 +72,7 @@ std::vector<ModeUnits> units_of(const BlockShape& shape, bool complex, const Arr
 // it belongs to, and the matrix.
 class Noise {
  public:
-  Noise(const QuantOptions& options, const TrainingStep* step)
+  Noise(const quant::QuantOptions& options, const TrainingStep* step)
       : on_(step != nullptr &&
             (options.weight_noise > 0 || options.device_noise > 0 || options.array.levels > 1)),
         levels_(options.array.levels),
@@ -90,12 +91,12 @@ class Noise {
   void disturb(AlignedFloats& matrix, std::size_t rows, std::size_t most) {
     if (!on_) return;
     const std::size_t columns = matrix.size() / rows;
-    const std::vector<std::size_t> cut = cuts(columns, most);
+    const std::vector<std::size_t> cut = analog::cuts(columns, most);
     std::vector<float> unit(matrix.size());
     for (std::size_t o = 0; o < rows; ++o) {
       for (std::size_t k = 0; k + 1 < cut.size(); ++k) {
         const std::size_t first = o * columns + cut[k], end = o * columns + cut[k + 1];
-        BitLine line;
+        analog::BitLine line;
         for (std::size_t i = first; i < end; ++i) line.add(matrix[i], 1);
         std::fill(unit.begin() + static_cast<std::ptrdiff_t>(first),
                   unit.begin() + static_cast<std::ptrdiff_t>(end), line.unit());
@@ -106,7 +107,7 @@ class Noise {
 
   // A block's recurrence; `kept`: what of A is not on cells. D is not on cells at all.
   void disturb(const BlockShape& shape, bool complex, float kept,
-               const std::vector<ModeUnits>& units, BlockCoefficients& block) {
+               const std::vector<analog::ModeUnits>& units, BlockCoefficients& block) {
     if (!on_) return;
     for (float& a : block.ar) a -= kept;
     disturb(block.ar, [&](std::size_t i) {
@@ -154,7 +155,7 @@ class Noise {
       double held = 0, squares = 0, pairs = 0;
       for (const float full : {places.first, places.second}) {
         if (full == 0) continue;
-        held += nearest_level(std::abs(values[i]), full, levels_);
+        held += analog::nearest_level(std::abs(values[i]), full, levels_);
         squares += double{full} * full;
         pairs += 1;
       }
@@ -187,43 +188,45 @@ AlignedFloats conversion_noise(const Quantizer& codes, std::size_t rows, double 
 
 // The noise of the states' converters, beside what stochastic rounding adds itself. `input`: the
 // codes of the block's input.
-void disturb_states(const QuantOptions& quant, const Quantizer& input, float kept,
-                    const std::vector<ModeUnits>& units, StateRounding& rounding,
+void disturb_states(const quant::QuantOptions& quant, const Quantizer& input, float kept,
+                    const std::vector<analog::ModeUnits>& units, kernels::StateRounding& rounding,
                     BlockCoefficients& block) {
-  const ArraySite& array = quant.array;
-  const bool keeps_residues = rounding.mode == RoundingMode::kFeedback;  // as no converter does
+  const quant::ArraySite& array = quant.array;
+  const bool keeps_residues =
+      rounding.mode == kernels::RoundingMode::kFeedback;  // as no converter does
   if (rounding.limit == 0 || array.noise == 0 || keeps_residues) return;
   const float own = quant.state.rounding == "stochastic" ? 1.0f : 0.0f;
-  rounding.mode = RoundingMode::kStochastic;
+  rounding.mode = kernels::RoundingMode::kStochastic;
   const bool fitted = array.state_bits > 1 && kept == 1;
-  const float drive = recurrent_drive(rounding.limit, input.low, input.high);
+  const float drive = analog::recurrent_drive(rounding.limit, input.low, input.high);
   const int missing =
-      missing_bits(static_cast<std::uint64_t>(2 * rounding.limit), array.state_bits);
+      analog::missing_bits(static_cast<std::uint64_t>(2 * rounding.limit), array.state_bits);
   const auto spread = [&](float largest) {
     const float codes = fitted ? std::exp2(static_cast<float>(missing)) : 1.0f;
-    const float step = fitted ? state_converter_step(largest * drive, array.state_bits, codes) : 1;
+    const float step =
+        fitted ? analog::state_converter_step(largest * drive, array.state_bits, codes) : 1;
     const auto deviation = static_cast<float>(array.noise) * step;
     return std::sqrt(own + 12 * deviation * deviation);
   };
-  for (const ModeUnits& mode : units) {
+  for (const analog::ModeUnits& mode : units) {
     block.state_spread.push_back(spread(mode.largest_real));
     block.state_spread.push_back(spread(mode.largest_imaginary));
   }
 }
 
 // How converters read sums that come in `parts`: with steps of so many codes of what follows.
-double step_of_parts(const ArraySite& array, const Quantizer& codes, std::size_t parts) {
+double step_of_parts(const quant::ArraySite& array, const Quantizer& codes, std::size_t parts) {
   if (parts < 2 || array.partial_bits == 0 || !codes.on) return 1;
-  return partial_step(codes.low, codes.high, array.partial_bits);
+  return analog::partial_step(codes.low, codes.high, array.partial_bits);
 }
 
 // Converters of the sums of a matrix, which become `codes`. norm_scale: of a batch norm, or empty.
-void use_arrays(const QuantOptions& quant, const Quantizer& codes, const AlignedFloats& matrix,
-                std::size_t outputs, const AlignedFloats& norm_scale,
+void use_arrays(const quant::QuantOptions& quant, const Quantizer& codes,
+                const AlignedFloats& matrix, std::size_t outputs, const AlignedFloats& norm_scale,
                 std::vector<WeightTile>& tiles, AlignedFloats& noise) {
-  const ArraySite& array = quant.array;
+  const quant::ArraySite& array = quant.array;
   const std::size_t inputs = matrix.size() / outputs;
-  const std::vector<std::size_t> cut = cuts(inputs, geometry_of(quant).rows);
+  const std::vector<std::size_t> cut = analog::cuts(inputs, geometry_of(quant).rows);
   const std::size_t parts = cut.size() - 1;
   const double coarse = step_of_parts(array, codes, parts);
   noise = conversion_noise(codes, outputs,
@@ -233,7 +236,7 @@ void use_arrays(const QuantOptions& quant, const Quantizer& codes, const Aligned
     WeightTile tile;
     tile.first = cut[k];
     tile.count = cut[k + 1] - cut[k];
-    tile.high = converter_high(array.partial_bits);
+    tile.high = analog::converter_high(array.partial_bits);
     for (std::size_t o = 0; o < outputs; ++o) {
       const float* const from = matrix.data() + o * inputs + tile.first;
       tile.weight.insert(tile.weight.end(), from, from + tile.count);
@@ -247,16 +250,16 @@ void use_arrays(const QuantOptions& quant, const Quantizer& codes, const Aligned
 
 // Converters of the outputs of a recurrence, which become `codes`. A channel without modes has
 // none.
-void use_arrays(const QuantOptions& quant, const Quantizer& codes, const BlockShape& shape,
+void use_arrays(const quant::QuantOptions& quant, const Quantizer& codes, const BlockShape& shape,
                 bool complex, BlockCoefficients& block) {
   if (!codes.on) return;
-  const ArraySite& array = quant.array;
-  const std::size_t most = modes_of_piece(geometry_of(quant), complex);
+  const quant::ArraySite& array = quant.array;
+  const std::size_t most = analog::modes_of_piece(geometry_of(quant), complex);
   OutputPieces pieces;
   AlignedFloats noise;
   bool several = false;
   for (std::size_t s = 0; s < shape.size(); ++s) {
-    pieces.cuts.push_back(cuts(shape.modes(s), most));
+    pieces.cuts.push_back(analog::cuts(shape.modes(s), most));
     const std::size_t parts = shape.modes(s) == 0 ? 0 : pieces.cuts[s].size() - 1;
     const double deviation =
         array.noise * step_of_parts(array, codes, parts) * std::sqrt(static_cast<double>(parts));
@@ -265,7 +268,7 @@ void use_arrays(const QuantOptions& quant, const Quantizer& codes, const BlockSh
   }
   if (array.noise > 0) block.output_noise = std::move(noise);
   if (!several || array.partial_bits == 0) return;
-  pieces.high = converter_high(array.partial_bits);
+  pieces.high = analog::converter_high(array.partial_bits);
   pieces.step = static_cast<float>(step_of_parts(array, codes, 2) * double{codes.scale[0]});
   block.pieces = std::move(pieces);
 }
@@ -275,22 +278,23 @@ void assign(AlignedFloats& to, const Parameter& from) {
 }
 
 // Quantizes values in place, and returns their codes; none where they stay in floating point.
-QuantizedTensor quantize_in_place(AlignedFloats& values, std::size_t rows, const WeightSite& site) {
-  if (site.bits == kFloatBits) return {};
-  QuantizedTensor out = quantize_weights(values, rows, site);
+quant::QuantizedTensor quantize_in_place(AlignedFloats& values, std::size_t rows,
+                                         const quant::WeightSite& site) {
+  if (site.bits == quant::kFloatBits) return {};
+  quant::QuantizedTensor out = quant::quantize_weights(values, rows, site);
   out.dequantize(values);
   return out;
 }
 
 // Likewise of a linear layer. A bias is quantized where the weights and the input are.
-QuantizedLinear quantize_in_place(AlignedFloats& weight, AlignedFloats& bias,
-                                  const WeightSite& site, const Quantizer& input) {
-  QuantizedLinear out{quantize_in_place(weight, bias.size(), site), {}};
-  if (site.bits != kFloatBits && input.on) quantize_bias(bias, input.scale[0], out);
+quant::QuantizedLinear quantize_in_place(AlignedFloats& weight, AlignedFloats& bias,
+                                         const quant::WeightSite& site, const Quantizer& input) {
+  quant::QuantizedLinear out{quantize_in_place(weight, bias.size(), site), {}};
+  if (site.bits != quant::kFloatBits && input.on) quant::quantize_bias(bias, input.scale[0], out);
   return out;
 }
 
-void quantize_all_poles(const BlockShape& shape, const PoleSite& site,
+void quantize_all_poles(const BlockShape& shape, const quant::PoleSite& site,
                         const std::vector<DiscreteMode>& modes, BlockCodes& codes) {
   std::vector<std::complex<double>> channel;
   for (std::size_t h = 0; h < shape.size(); ++h) {
@@ -298,7 +302,7 @@ void quantize_all_poles(const BlockShape& shape, const PoleSite& site,
     for (std::size_t i = shape.first[h]; i < shape.first[h + 1]; ++i) {
       channel.push_back(modes[i].a);
     }
-    const QuantizedPoles poles = quantize_poles(channel, site);
+    const quant::QuantizedPoles poles = quant::quantize_poles(channel, site);
     codes.ar.insert(codes.ar.end(), poles.re.begin(), poles.re.end());
     codes.ai.insert(codes.ai.end(), poles.im.begin(), poles.im.end());
   }
@@ -306,7 +310,7 @@ void quantize_all_poles(const BlockShape& shape, const PoleSite& site,
 
 // The parts of a channel, real and imaginary or real alone, share one scale: they meet in one
 // accumulator.
-void quantize_outputs(const BlockShape& shape, const WeightSite& site, bool complex,
+void quantize_outputs(const BlockShape& shape, const quant::WeightSite& site, bool complex,
                       BlockCoefficients& block) {
   struct Part {
     AlignedFloats* values;
@@ -327,11 +331,11 @@ void quantize_outputs(const BlockShape& shape, const WeightSite& site, bool comp
     for (std::size_t h = 0; h < shape.size(); ++h) {
       const std::size_t first = parts.size() * shape.first[h];
       const std::size_t count = parts.size() * shape.modes(h);
-      scales.push_back(quantize_group(std::span<const float>(all).subspan(first, count), site,
-                                      std::span(codes).subspan(first, count)));
+      scales.push_back(quant::quantize_group(std::span<const float>(all).subspan(first, count),
+                                             site, std::span(codes).subspan(first, count)));
     }
   } else {
-    scales.assign(shape.size(), quantize_group(all, site, codes));
+    scales.assign(shape.size(), quant::quantize_group(all, site, codes));
   }
   const std::int16_t* from = codes.data();
   for (const Part& part : parts) part.codes->resize(part.values->size());
@@ -339,7 +343,7 @@ void quantize_outputs(const BlockShape& shape, const WeightSite& site, bool comp
     for (const Part& part : parts) {
       for (std::size_t i = shape.first[h]; i < shape.first[h + 1]; ++i) {
         (*part.codes)[i] = *from++;
-        (*part.values)[i] = dequantized((*part.codes)[i], scales[h]);
+        (*part.values)[i] = quant::dequantized((*part.codes)[i], scales[h]);
       }
     }
   }
@@ -352,50 +356,50 @@ void recurrence_coefficients(const Network::State& s, std::size_t layer, float i
   for (AlignedFloats* v : {&out.ar, &out.ai, &out.b, &out.gain, &out.cr, &out.ci}) {
     v->assign(count, 0);
   }
-  const bool state_codes = s.quantized && s.quant.state.bits != kFloatBits;
+  const bool state_codes = s.quantized && s.quant.state.bits != quant::kFloatBits;
   std::vector<DiscreteMode> discrete(count);
   for (std::size_t h = 0; h < shape.size(); ++h) {
     for (std::size_t i = shape.first[h]; i < shape.first[h + 1]; ++i) {
       discrete[i] = discretize(s.mode(layer, h, i), s.discretization(), s.complex());
     }
   }
-  const bool pole_codes = s.quantized && s.quant.a.bits != kFloatBits;
+  const bool pole_codes = s.quantized && s.quant.a.bits != quant::kFloatBits;
   if (pole_codes) quantize_all_poles(shape, s.quant.a, discrete, out.codes);
   for (std::size_t i = 0; i < count; ++i) {
     const DiscreteMode& m = discrete[i];
     const double step = s.state_step(layer, i, input_scale);
-    out.ar[i] = pole_codes ? pole_value(out.codes.ar[i]) : static_cast<float>(m.a.real());
-    out.ai[i] = pole_codes ? pole_value(out.codes.ai[i]) : static_cast<float>(m.a.imag());
+    out.ar[i] = pole_codes ? quant::pole_value(out.codes.ar[i]) : static_cast<float>(m.a.real());
+    out.ai[i] = pole_codes ? quant::pole_value(out.codes.ai[i]) : static_cast<float>(m.a.imag());
     out.b[i] = static_cast<float>(1 / step);
     out.gain[i] = state_codes ? static_cast<float>(input_scale / step) : out.b[i];
     out.cr[i] = static_cast<float>(m.c.real() * step);
     out.ci[i] = static_cast<float>(m.c.imag() * step);
   }
-  if (s.quantized && s.quant.c.bits != kFloatBits) {
+  if (s.quantized && s.quant.c.bits != quant::kFloatBits) {
     quantize_outputs(shape, s.quant.c, s.complex(), out);
   }
 }
 
-double exact_value(Activation f, double x) {
+double exact_value(kernels::Activation f, double x) {
   switch (f) {
-    case Activation::kIdentity:
+    case kernels::Activation::kIdentity:
       return x;
-    case Activation::kRelu:
+    case kernels::Activation::kRelu:
       return std::max(x, 0.0);
-    case Activation::kGelu:
+    case kernels::Activation::kGelu:
       return x / 2 * std::erfc(-x / std::numbers::sqrt2);
-    case Activation::kHardGelu:
+    case kernels::Activation::kHardGelu:
       return x * std::clamp((x + 1.5) / 3, 0.0, 1.0);
-    case Activation::kSigmoid:
+    case kernels::Activation::kSigmoid:
       return 1 / (1 + std::exp(-x));
-    case Activation::kHardSigmoid:
+    case kernels::Activation::kHardSigmoid:
       return std::clamp(x / 4 + 0.5, 0.0, 1.0);
   }
   return x;
 }
 
 // f of every code of `from`, rounded by `to`; empty unless both are on.
-CodeTable code_table(const Quantizer& from, const Quantizer& to, Activation f) {
+CodeTable code_table(const Quantizer& from, const Quantizer& to, kernels::Activation f) {
   CodeTable table;
   if (!from.on || !to.on) return table;
   const double in = from.scale[0], out = to.scale[0];
@@ -414,7 +418,7 @@ CodeTable code_table(const Quantizer& from, const Quantizer& to, Activation f) {
 // whole number in units of A's last place, and no more than 2^30.
 double state_exponent(float least_step, float input_scale) {
   const double exponent = std::ceil(std::log2(least_step / input_scale));
-  return std::clamp(exponent, -16.0, 1.0 * kPoleFraction);
+  return std::clamp(exponent, -16.0, 1.0 * quant::kPoleFraction);
 }
 
 void transpose(const AlignedFloats& from, std::size_t rows, std::size_t columns,
@@ -427,26 +431,27 @@ void transpose(const AlignedFloats& from, std::size_t rows, std::size_t columns,
 
 }  // namespace
 
-bool look_up(const CodeTable& table, std::size_t rows, std::size_t columns, ConstRows x, Rows y) {
+bool look_up(const CodeTable& table, std::size_t rows, std::size_t columns, kernels::ConstRows x,
+             kernels::Rows y) {
   if (table.values.empty()) return false;
-  table_forward(table.values.data(), table.values.size(), table.low, table.inverse_scale, rows,
-                columns, x, y);
+  kernels::table_forward(table.values.data(), table.values.size(), table.low, table.inverse_scale,
+                         rows, columns, x, y);
   return true;
 }
 
-Quantizer Network::State::quantizer(std::size_t parameter, const ActivationSite& site,
+Quantizer Network::State::quantizer(std::size_t parameter, const quant::ActivationSite& site,
                                     std::size_t rows) const {
   Quantizer q;
-  q.on = site.bits != kFloatBits;
+  q.on = site.bits != quant::kFloatBits;
   if (!q.on) return q;
   const int least = quant_mins[parameter - input_range];
-  const auto symmetric = static_cast<int>(largest_code(site.bits));
+  const auto symmetric = static_cast<int>(quant::largest_code(site.bits));
   q.passes = quant.straight_through == "pass";
-  if (quant.range_gradient == "pact") q.range_gradient = RangeGradient::kClipping;
+  if (quant.range_gradient == "pact") q.range_gradient = kernels::RangeGradient::kClipping;
   q.low = static_cast<float>(least);
   q.high = static_cast<float>(least == -symmetric ? symmetric : least + (1 << site.bits) - 1);
   double scale = std::exp(static_cast<double>(parameters[parameter].value[0]));
-  if (site.scales == "pow2") scale = nearest_power_of_two(scale);
+  if (site.scales == "pow2") scale = quant::nearest_power_of_two(scale);
   q.scale.assign(rows, static_cast<float>(scale));
   return q;
 }
@@ -475,13 +480,13 @@ ContinuousMode Network::State::mode(std::size_t layer, std::size_t s, std::size_
 }
 
 double Network::State::state_step(std::size_t layer, std::size_t i, float input_scale) const {
-  if (!quantized || quant.state.bits == kFloatBits) return 1;
+  if (!quantized || quant.state.bits == quant::kFloatBits) return 1;
   return input_scale * std::exp2(state_exponent(state_steps[layer][i], input_scale));
 }
 
 std::int32_t Network::State::input_shift(std::size_t layer, std::size_t i,
                                          float input_scale) const {
-  return kPoleFraction -
+  return quant::kPoleFraction -
          static_cast<std::int32_t>(state_exponent(state_steps[layer][i], input_scale));
 }
 
@@ -499,13 +504,13 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
     out.encoder_codes = quantize_in_place(out.encoder, out.encoder_bias, quant.encoder, out.input);
     out.decoder_codes =
         quantize_in_place(out.decoder, out.decoder_bias, quant.decoder, out.residual);
-    if (quant.state.bits != kFloatBits) {
-      out.rounding.limit = static_cast<float>(largest_code(quant.state.bits));
-      out.rounding.mode = rounding_mode(quant.state.rounding);
+    if (quant.state.bits != quant::kFloatBits) {
+      out.rounding.limit = static_cast<float>(quant::largest_code(quant.state.bits));
+      out.rounding.mode = quant::rounding_mode(quant.state.rounding);
     }
   }
   const float input_scale = out.residual.on ? out.residual.scale[0] : 1.0f;
-  const ArrayGeometry array = geometry_of(quant);
+  const analog::ArrayGeometry array = geometry_of(quant);
   noise.disturb(out.encoder, H, array.rows);
   noise.disturb(out.decoder, out.decoder_bias.size(), array.rows);
   if (quantized && step != nullptr) {
@@ -539,7 +544,7 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
                             options.norm == Norm::kNone ? q.activation : Quantizer());
     }
     // As mapped: before cells make of it what they can.
-    std::vector<ModeUnits> units;
+    std::vector<analog::ModeUnits> units;
     if (quantized && step != nullptr) units = units_of(shapes[l], complex(), array, block);
     noise.disturb(shapes[l], complex(), array.kept, units, block);
     noise.disturb(block.weight, O, array.rows);
@@ -577,4 +582,4 @@ Coefficients Network::State::deployed_coefficients() const {
   return out;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -3,7 +3,7 @@
 
 #include "crosstate/model/network_state.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 void add(std::vector<double>& to, const std::vector<double>& from) {
@@ -87,7 +87,7 @@ void backpropagate(const Gradients& g, double factor, Network::State& s) {
     std::vector<double>& to = s.parameters[index].gradient;
     for (std::size_t i = 0; i < to.size(); ++i) to[i] += factor * from[i];
   };
-  const auto range = [&](std::size_t index, const ActivationSite& site, double gradient) {
+  const auto range = [&](std::size_t index, const quant::ActivationSite& site, double gradient) {
     if (site.learned) s.parameters[index].gradient[0] += factor * gradient;
   };
   put(s.encoder, g.encoder);
@@ -98,7 +98,7 @@ void backpropagate(const Gradients& g, double factor, Network::State& s) {
     range(s.input_range, s.quant.input, g.input);
     range(s.residual_range, s.quant.residual, g.residual);
   }
-  const bool on = s.quantized && s.quant.residual.bits != kFloatBits;
+  const bool on = s.quantized && s.quant.residual.bits != quant::kFloatBits;
   const float input_scale = on ? s.quantizer(s.residual_range, s.quant.residual, 1).scale[0] : 1.0f;
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
     const BlockParameters& p = s.blocks[l];
@@ -119,4 +119,4 @@ void backpropagate(const Gradients& g, double factor, Network::State& s) {
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -2,7 +2,7 @@
 
 #include "crosstate/model/group_forward.h"
 
-namespace crosstate {
+namespace crosstate::model {
 
 void GroupPass::decode_adjoint(const GroupMemory& m, const std::vector<double>& glogits,
                                Gradients& g, AlignedFloats& gh) const {
@@ -21,7 +21,7 @@ void GroupPass::decode_adjoint(const GroupMemory& m, const std::vector<double>& 
   }
   gh.resize(batch_.length * kLanes * H_);
   for (const TimeBlock& b : blocks_) {
-    const Rows out = b.rows(gh.data(), H_);
+    const kernels::Rows out = b.rows(gh.data(), H_);
     const float* weight = m.pool_weight.data() + b.start * kLanes;
     for (std::size_t r = 0; r < H_; ++r) {
       const float* gp = gpooled.data() + r * kLanes;
@@ -41,7 +41,7 @@ class GroupAdjoint {
                Gradients* g)
       : p_(pass), c_(pass.c_), m_(m), w_(w), forward_(pass, m, w), norm_(norm), g_(g) {}
 
-  void at(const TimeBlock& b, Rows stream) {
+  void at(const TimeBlock& b, kernels::Rows stream) {
     b_ = &b;
     stream_ = stream;
     forward_.at(b);
@@ -56,9 +56,9 @@ class GroupAdjoint {
 
   void leave(std::size_t l) {
     if (!c_.residual.on) return;
-    ConstRows n = sum_;
+    kernels::ConstRows n = sum_;
     if (p_.layer_norm_) {
-      const Rows to = take(w_.temp, p_.H_, columns());
+      const kernels::Rows to = take(w_.temp, p_.H_, columns());
       forward_.layer_norm(l, sum_, to);
       n = to;
     }
@@ -67,29 +67,29 @@ class GroupAdjoint {
 
   void normalize_sum(std::size_t l) {
     if (!p_.layer_norm_) return;
-    layer_norm_adjoint(c_.blocks[l].norm_scale.data(), p_.H_, columns(), sum_, stream_, stream_,
-                       g_->blocks[l].gamma.data(), g_->blocks[l].beta.data());
+    kernels::layer_norm_adjoint(c_.blocks[l].norm_scale.data(), p_.H_, columns(), sum_, stream_,
+                                stream_, g_->blocks[l].gamma.data(), g_->blocks[l].beta.data());
   }
 
   /// The gradient of the branch; that of the stream goes on beside it.
-  ConstRows add_residual(std::size_t l) {
+  kernels::ConstRows add_residual(std::size_t l) {
     if (m_.dropout[l].empty()) return stream_;
-    const Rows branch = take(w_.gs, p_.H_, columns());
+    const kernels::Rows branch = take(w_.gs, p_.H_, columns());
     copy(p_.H_, columns(), stream_, branch);
     scale_lanes(m_.dropout[l], p_.H_, columns(), branch);
     return branch;
   }
 
-  Rows gate(std::size_t l, ConstRows g) {
+  kernels::Rows gate(std::size_t l, kernels::ConstRows g) {
     const std::size_t H = p_.H_;
     const BlockQuantizers& q = c_.quantizers[l];
-    const Rows gv = take(w_.gz, p_.O_, columns());
+    const kernels::Rows gv = take(w_.gz, p_.O_, columns());
     if (p_.gated_) {
-      const Rows gate{gv.row(H), gv.stride};
-      multiply(H, columns(), g, branch_.gate, gv);
-      multiply(H, columns(), g, branch_.z, gate);
+      const kernels::Rows gate{gv.row(H), gv.stride};
+      kernels::multiply(H, columns(), g, branch_.gate, gv);
+      kernels::multiply(H, columns(), g, branch_.z, gate);
       rounded_adjoint(q.gate, H, columns(), branch_.s, gate, nullptr);
-      gate_adjoint(p_.gate_, H, columns(), branch_.s, gate, gate);
+      kernels::gate_adjoint(p_.gate_, H, columns(), branch_.s, gate, gate);
     } else {
       copy(H, columns(), g, gv);
     }
@@ -97,52 +97,53 @@ class GroupAdjoint {
     return gv;
   }
 
-  Rows normalize(std::size_t l, Rows gv) {
+  kernels::Rows normalize(std::size_t l, kernels::Rows gv) {
     if (norm_ == nullptr || norm_->empty()) return gv;
     const std::size_t O = p_.O_;
     const float* map = norm_->data();
-    affine_forward(map, map + 2 * O, O, columns(), gv, gv);
-    accumulate(map + O, O, columns(), z(l), gv);
+    kernels::affine_forward(map, map + 2 * O, O, columns(), gv, gv);
+    kernels::accumulate(map + O, O, columns(), z(l), gv);
     mask_columns(GroupPass::mask(m_, *b_), O, columns(), gv);
     return gv;
   }
 
-  Rows linear(std::size_t l, ConstRows gz) {
+  kernels::Rows linear(std::size_t l, kernels::ConstRows gz) {
     const std::size_t S = p_.shape(l).size();
     BlockGradients& out = g_->blocks[l];
-    const ConstRows a = rounded(c_.quantizers[l].activation, S, columns(), kept(m_.a[l], S), w_.aq);
-    linear_adjoint_weight(p_.O_, S, columns(), gz, a, out.weight.data(), out.bias.data());
-    const Rows ga = take(w_.gy, S, columns());
-    linear_forward(c_.blocks[l].transposed.data(), nullptr, S, p_.O_, columns(), gz, ga);
+    const kernels::ConstRows a =
+        rounded(c_.quantizers[l].activation, S, columns(), kept(m_.a[l], S), w_.aq);
+    kernels::linear_adjoint_weight(p_.O_, S, columns(), gz, a, out.weight.data(), out.bias.data());
+    const kernels::Rows ga = take(w_.gy, S, columns());
+    kernels::linear_forward(c_.blocks[l].transposed.data(), nullptr, S, p_.O_, columns(), gz, ga);
     return ga;
   }
 
-  Rows activate(std::size_t l, Rows g) {
+  kernels::Rows activate(std::size_t l, kernels::Rows g) {
     const std::size_t S = p_.shape(l).size();
     const BlockQuantizers& q = c_.quantizers[l];
     BlockGradients& out = g_->blocks[l];
     rounded_adjoint(q.activation, S, columns(), kept(m_.a[l], S), g, &out.activation);
-    multiply(S, columns(), g, kept(m_.slope[l], S), g);
+    kernels::multiply(S, columns(), g, kept(m_.slope[l], S), g);
     rounded_adjoint(q.ssm_output, S, columns(), kept(m_.y[l], S), g, &out.ssm_output);
     return g;
   }
 
   /// At the last block of time w.carry is to be 0.
-  void recur(std::size_t l, ConstRows gy) {
+  void recur(std::size_t l, kernels::ConstRows gy) {
     const BlockShape& shape = p_.shape(l);
     const BlockCoefficients& c = c_.blocks[l];
-    const std::size_t S = shape.size(), carry = scan_state_size(1);
+    const std::size_t S = shape.size(), carry = kernels::scan_state_size(1);
     BlockGradients& out = g_->blocks[l];
-    const ConstRows u = forward_.select(l);
+    const kernels::ConstRows u = forward_.select(l);
     std::vector<double> unused(S);
-    row_sums(S, columns(), nullptr, gy, u, unused.data(), out.d.data());
-    take(w_.scan, b_->steps, kScanScratch);
+    kernels::row_sums(S, columns(), nullptr, gy, u, unused.data(), out.d.data());
+    take(w_.scan, b_->steps, kernels::kScanScratch);
     const float* start = forward_.checkpoint(l, b_->index);
     for (std::size_t s = 0; s < S; ++s) {
       const std::size_t at = shape.first[s];
       float* const gu = stream_.row(shape.channels[s]);
-      accumulate(&c.d[s], 1, columns(), {gy.row(s), columns()}, {gu, columns()});
-      scan_adjoint(
+      kernels::accumulate(&c.d[s], 1, columns(), {gy.row(s), columns()}, {gu, columns()});
+      kernels::scan_adjoint(
           p_.modes(l, s), forward_.rounding_of(l, at), b_->steps, u.row(s),
           start + at * p_.state_size_, gy.row(s), gu, w_.carry.data() + at * carry,
           {out.ar.data() + at, out.ai.data() + at, nullptr, out.cr.data() + at, out.ci.data() + at},
@@ -153,25 +154,26 @@ class GroupAdjoint {
   /// Of the encoder and, where they are rounded, the inputs.
   void encoder() {
     const std::size_t H = p_.H_, inputs = p_.inputs();
-    const ConstRows x = forward_.input();
+    const kernels::ConstRows x = forward_.input();
     if (c_.residual.on) {
       rounded_adjoint(c_.residual, H, columns(), forward_.encode(x), stream_, &g_->residual);
     }
-    linear_adjoint_weight(H, inputs, columns(), stream_, x, g_->encoder.data(),
-                          g_->encoder_bias.data());
+    kernels::linear_adjoint_weight(H, inputs, columns(), stream_, x, g_->encoder.data(),
+                                   g_->encoder_bias.data());
     if (!c_.input.on) return;
-    const Rows gx = take(w_.gs, inputs, columns());
-    linear_forward(c_.encoder_transposed.data(), nullptr, inputs, H, columns(), stream_, gx);
-    const ConstRows values = b_->rows(p_.batch_.group(m_.group).data(), inputs);
+    const kernels::Rows gx = take(w_.gs, inputs, columns());
+    kernels::linear_forward(c_.encoder_transposed.data(), nullptr, inputs, H, columns(), stream_,
+                            gx);
+    const kernels::ConstRows values = b_->rows(p_.batch_.group(m_.group).data(), inputs);
     rounded_adjoint(c_.input, inputs, columns(), values, gx, &g_->input);
   }
 
  private:
   std::size_t columns() const { return b_->columns(); }
-  ConstRows kept(const AlignedFloats& tensor, std::size_t rows) const {
+  kernels::ConstRows kept(const AlignedFloats& tensor, std::size_t rows) const {
     return b_->rows(tensor.data(), rows);
   }
-  ConstRows z(std::size_t l) const { return kept(m_.z[l], p_.O_); }
+  kernels::ConstRows z(std::size_t l) const { return kept(m_.z[l], p_.O_); }
 
   const GroupPass& p_;
   const Coefficients& c_;
@@ -181,28 +183,28 @@ class GroupAdjoint {
   const AlignedFloats* norm_;
   Gradients* g_;
   const TimeBlock* b_ = nullptr;
-  Rows stream_;
+  kernels::Rows stream_;
   // What recompute() has found.
-  ConstRows v_ = Rows(), sum_ = Rows();
-  GroupForward::Branch branch_ = {Rows(), Rows(), Rows()};
+  kernels::ConstRows v_ = kernels::Rows(), sum_ = kernels::Rows();
+  GroupForward::Branch branch_ = {kernels::Rows(), kernels::Rows(), kernels::Rows()};
 };
 
 void GroupPass::norm_sums(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scratch& w, double* sum,
                           double* dot) const {
   GroupAdjoint adjoint(*this, m, w, nullptr, nullptr);
   for (const TimeBlock& b : blocks_) {
-    const Rows stream = take(w.g, H_, b.columns());
+    const kernels::Rows stream = take(w.g, H_, b.columns());
     copy(H_, b.columns(), b.rows(std::as_const(gh).data(), H_), stream);
     adjoint.at(b, stream);
-    const ConstRows z = b.rows(std::as_const(m.z[l]).data(), O_);
-    row_sums(O_, b.columns(), mask(m, b), walk_back_to_norm(adjoint, l), z, sum, dot);
+    const kernels::ConstRows z = b.rows(std::as_const(m.z[l]).data(), O_);
+    kernels::row_sums(O_, b.columns(), mask(m, b), walk_back_to_norm(adjoint, l), z, sum, dot);
   }
 }
 
 void GroupPass::layer_adjoint(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scratch& w,
                               const AlignedFloats& norm, Gradients& g) const {
   GroupAdjoint adjoint(*this, m, w, &norm, &g);
-  w.carry.assign(shape(l).modes() * scan_state_size(1), 0);
+  w.carry.assign(shape(l).modes() * kernels::scan_state_size(1), 0);
   for (std::size_t k = blocks_.size(); k-- > 0;) {
     adjoint.at(blocks_[k], blocks_[k].rows(gh.data(), H_));
     walk_back_from_norm(adjoint, l, walk_back_to_norm(adjoint, l));
@@ -217,4 +219,4 @@ void GroupPass::encode_adjoint(GroupMemory& m, AlignedFloats& gh, Scratch& w, Gr
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -8,7 +8,7 @@
 #include "crosstate/kernels/noise.h"
 #include "crosstate/kernels/state_draws.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 // Rows of conversions have numbers beyond those of modes, which draw from the same space.
@@ -20,14 +20,14 @@ std::size_t linear_site(std::size_t layer) { return 2 + 2 * layer; }
 }  // namespace
 
 GroupPass::GroupPass(const Network::State& state, const Coefficients& coefficients,
-                     const Batch& batch)
+                     const data::Batch& batch)
     : s_(state),
       c_(coefficients),
       batch_(batch),
       H_(state.channels()),
       O_(state.linear_outputs()),
       layers_(state.blocks.size()),
-      state_size_(scan_state_size(1, coefficients.rounding.mode)),
+      state_size_(kernels::scan_state_size(1, coefficients.rounding.mode)),
       gain_(coefficients.rounding.limit > 0),
       complex_(state.complex()),
       gated_(state.gated()),
@@ -65,7 +65,7 @@ void GroupPass::prepare(GroupMemory& m, std::size_t group, bool training) const 
     m.checkpoints[l].resize(kept * states_of(l));
     std::fill_n(m.checkpoints[l].begin(), states_of(l), 0.0f);
   }
-  m.seeds.fill(kDeployedSeed);
+  m.seeds.fill(kernels::kDeployedSeed);
   m.mask.clear();
   const std::uint32_t* lengths = batch_.lengths.data() + group * kLanes;
   if (std::any_of(lengths, lengths + kLanes, [&](auto n) { return n < batch_.length; })) {
@@ -113,14 +113,15 @@ void GroupPass::draw_dropout(GroupMemory& m, std::size_t group, const LossOption
 BatchResult GroupPass::decode(const GroupMemory& m, std::size_t group, const LossOptions& loss,
                               float* logits, std::vector<double>* glogits) const {
   const auto outputs = static_cast<std::size_t>(s_.task.outputs);
-  const Readout& readout = batch_.readout;
+  const task::Readout& readout = batch_.readout;
   const bool targets = readout.outputs() > 0;
   BatchResult result;
   if (targets) result.sums.assign(readout.task->sums(readout), 0);
   if (glogits != nullptr) glogits->assign(outputs * kLanes, 0);
   std::vector<float> out(outputs);
   std::vector<double> slope(glogits == nullptr ? 0 : outputs);
-  TaskLoss options{loss.label_smoothing, loss.weights, {}, loss.distillation, loss.temperature};
+  task::TaskLoss options{
+      loss.label_smoothing, loss.weights, {}, loss.distillation, loss.temperature};
   for (std::size_t i = 0; i < kLanes; ++i) {
     const std::size_t sequence = group * kLanes + i;
     if (sequence >= batch_.count) break;
@@ -134,7 +135,7 @@ BatchResult GroupPass::decode(const GroupMemory& m, std::size_t group, const Los
     if (logits != nullptr) std::copy(out.begin(), out.end(), logits + i * outputs);
     if (!targets) continue;
     const std::span<const float> target = batch_.target(sequence);
-    readout.task->add(readout, Output(out), target, result.sums);
+    readout.task->add(readout, task::Output(out), target, result.sums);
     if (!loss.teacher.empty()) options.teacher = loss.teacher.subspan(sequence * outputs, outputs);
     result.loss += readout.task->loss(readout, out, target, options, slope);
     for (std::size_t k = 0; k < slope.size(); ++k) (*glogits)[k * kLanes + i] = slope[k];
@@ -142,119 +143,123 @@ BatchResult GroupPass::decode(const GroupMemory& m, std::size_t group, const Los
   return result;
 }
 
-ConstRows GroupForward::input() const {
-  const ConstRows values = b_->rows(p_.batch_.group(m_.group).data(), p_.inputs());
+kernels::ConstRows GroupForward::input() const {
+  const kernels::ConstRows values = b_->rows(p_.batch_.group(m_.group).data(), p_.inputs());
   return rounded(c_.input, p_.inputs(), columns(), values, w_.x);
 }
 
-ConstRows GroupForward::encode(ConstRows x) const {
-  const Rows sums = take(w_.pre, p_.H_, columns());
+kernels::ConstRows GroupForward::encode(kernels::ConstRows x) const {
+  const kernels::Rows sums = take(w_.pre, p_.H_, columns());
   multiply_by(c_.encoder, c_.encoder_bias, c_.encoder_tiles, p_.H_, x, sums);
   convert(c_.encoder_noise, kEncoderSite, sums, sums);
   return sums;
 }
 
-void GroupForward::enter(ConstRows sums) const { round_stream(0, sums); }
+void GroupForward::enter(kernels::ConstRows sums) const { round_stream(0, sums); }
 
-ConstRows GroupForward::select(std::size_t l) const {
-  const ConstRows h = b_->rows(std::as_const(m_.h[l]).data(), p_.H_);
+kernels::ConstRows GroupForward::select(std::size_t l) const {
+  const kernels::ConstRows h = b_->rows(std::as_const(m_.h[l]).data(), p_.H_);
   const BlockShape& shape = p_.shape(l);
   if (shape.every_channel(p_.H_)) return h;
-  const Rows u = take(w_.u, shape.size(), columns());
+  const kernels::Rows u = take(w_.u, shape.size(), columns());
   for (std::size_t s = 0; s < shape.size(); ++s) {
     std::copy_n(h.row(shape.channels[s]), columns(), u.row(s));
   }
   return u;
 }
 
-Rows GroupForward::recur(std::size_t l, ConstRows u) const {
+kernels::Rows GroupForward::recur(std::size_t l, kernels::ConstRows u) const {
   return recur_by(l, u, [&](std::size_t s, const float* in, float* y, float* states) {
     scan(l, s, in, y, states);
   });
 }
 
-ConstRows GroupForward::activate(std::size_t l, ConstRows y, ConstRows) const {
+kernels::ConstRows GroupForward::activate(std::size_t l, kernels::ConstRows y,
+                                          kernels::ConstRows) const {
   const BlockQuantizers& q = c_.quantizers[l];
   const std::size_t S = p_.shape(l).size();
-  const ConstRows yq = rounded(q.ssm_output, S, columns(), y, w_.yq);
+  const kernels::ConstRows yq = rounded(q.ssm_output, S, columns(), y, w_.yq);
   if (!m_.training) {
-    const Rows a = take(w_.a, S, columns());
+    const kernels::Rows a = take(w_.a, S, columns());
     if (look_up(q.activation_table, S, columns(), yq, a)) return a;
-    activation_forward(p_.activation_, S, columns(), yq, a);
+    kernels::activation_forward(p_.activation_, S, columns(), yq, a);
     return rounded(q.activation, S, columns(), a, w_.aq);
   }
-  const Rows a = b_->rows(m_.a[l].data(), S);
-  activation_with_slope(p_.activation_, S, columns(), yq, a, b_->rows(m_.slope[l].data(), S));
+  const kernels::Rows a = b_->rows(m_.a[l].data(), S);
+  kernels::activation_with_slope(p_.activation_, S, columns(), yq, a,
+                                 b_->rows(m_.slope[l].data(), S));
   return rounded(q.activation, S, columns(), a, w_.aq);
 }
 
-ConstRows GroupForward::linear(std::size_t l, ConstRows a) const {
+kernels::ConstRows GroupForward::linear(std::size_t l, kernels::ConstRows a) const {
   const BlockCoefficients& c = c_.blocks[l];
-  const Rows z = m_.training ? b_->rows(m_.z[l].data(), p_.O_) : take(w_.z, p_.O_, columns());
+  const kernels::Rows z =
+      m_.training ? b_->rows(m_.z[l].data(), p_.O_) : take(w_.z, p_.O_, columns());
   multiply_by(c.weight, c.bias, c.tiles, p_.O_, a, z);
   return z;
 }
 
-ConstRows GroupForward::normalize(std::size_t l, ConstRows z) const {
+kernels::ConstRows GroupForward::normalize(std::size_t l, kernels::ConstRows z) const {
   const BlockCoefficients& c = c_.blocks[l];
   if (!p_.batch_norm_ && c.linear_noise.empty()) return z;
-  const Rows v = take(w_.zn, p_.O_, columns());
-  ConstRows sums = z;
+  const kernels::Rows v = take(w_.zn, p_.O_, columns());
+  kernels::ConstRows sums = z;
   if (p_.batch_norm_) {
-    affine_forward(c.norm_scale.data(), c.norm_shift.data(), p_.O_, columns(), z, v);
+    kernels::affine_forward(c.norm_scale.data(), c.norm_shift.data(), p_.O_, columns(), z, v);
     sums = v;
   }
   convert(c.linear_noise, linear_site(l), sums, v);
   return v;
 }
 
-GroupForward::Branch GroupForward::gate(std::size_t l, ConstRows v) const {
+GroupForward::Branch GroupForward::gate(std::size_t l, kernels::ConstRows v) const {
   return gate_values(l, v, false);
 }
 
-GroupForward::Branch GroupForward::gate_values(std::size_t l, ConstRows v, bool again) const {
+GroupForward::Branch GroupForward::gate_values(std::size_t l, kernels::ConstRows v,
+                                               bool again) const {
   const BlockQuantizers& q = c_.quantizers[l];
   const std::size_t H = p_.H_;
-  const ConstRows z = rounded(q.linear, p_.O_, columns(), v, w_.zq);
+  const kernels::ConstRows z = rounded(q.linear, p_.O_, columns(), v, w_.zq);
   if (!p_.gated_) return {z, z, z};
-  const ConstRows in(z.row(H), z.stride);
+  const kernels::ConstRows in(z.row(H), z.stride);
   // While training, values before rounding are kept for the adjoint.
-  const Rows s = m_.training ? b_->rows(m_.s[l].data(), H) : take(w_.s, H, columns());
+  const kernels::Rows s = m_.training ? b_->rows(m_.s[l].data(), H) : take(w_.s, H, columns());
   if (!m_.training && look_up(q.gate_table, H, columns(), in, s)) return {z, s, s};
-  if (!again) activation_forward(p_.gate_, H, columns(), in, s);
+  if (!again) kernels::activation_forward(p_.gate_, H, columns(), in, s);
   return {z, s, rounded(q.gate, H, columns(), s, w_.sq)};
 }
 
-Rows GroupForward::add_residual(std::size_t l, const Branch& branch) const {
+kernels::Rows GroupForward::add_residual(std::size_t l, const Branch& branch) const {
   const std::size_t H = p_.H_;
-  const ConstRows h = b_->rows(std::as_const(m_.h[l]).data(), H);
-  const Rows r = take(w_.r, H, columns());
+  const kernels::ConstRows h = b_->rows(std::as_const(m_.h[l]).data(), H);
+  const kernels::Rows r = take(w_.r, H, columns());
   const AlignedFloats& dropout = m_.dropout[l];
   if (p_.gated_ && dropout.empty()) {
-    multiply_add(H, columns(), branch.z, branch.gate, h, r);
+    kernels::multiply_add(H, columns(), branch.z, branch.gate, h, r);
     return r;
   }
   if (p_.gated_) {
-    multiply(H, columns(), branch.z, branch.gate, r);
+    kernels::multiply(H, columns(), branch.z, branch.gate, r);
   } else {
     copy(H, columns(), branch.z, r);
   }
   scale_lanes(dropout, H, columns(), r);
-  accumulate(nullptr, H, columns(), h, r);
+  kernels::accumulate(nullptr, H, columns(), h, r);
   return r;
 }
 
-ConstRows GroupForward::normalize_sum(std::size_t l, ConstRows r) const {
+kernels::ConstRows GroupForward::normalize_sum(std::size_t l, kernels::ConstRows r) const {
   if (!p_.layer_norm_) return r;
-  const Rows n = b_->rows(m_.h[l + 1].data(), p_.H_);
+  const kernels::Rows n = b_->rows(m_.h[l + 1].data(), p_.H_);
   layer_norm(l, r, n);
   return n;
 }
 
-void GroupForward::leave(std::size_t l, ConstRows n) const { round_stream(l + 1, n); }
+void GroupForward::leave(std::size_t l, kernels::ConstRows n) const { round_stream(l + 1, n); }
 
 void GroupForward::pool() const {
-  const ConstRows h = b_->rows(std::as_const(m_.h[p_.layers_]).data(), p_.H_);
+  const kernels::ConstRows h = b_->rows(std::as_const(m_.h[p_.layers_]).data(), p_.H_);
   const float* weight = m_.pool_weight.data() + b_->start * kLanes;
   for (std::size_t r = 0; r < p_.H_; ++r) {
     double* sum = m_.pooled.data() + r * kLanes;
@@ -266,8 +271,8 @@ void GroupForward::pool() const {
   }
 }
 
-StateRounding GroupForward::rounding_of(std::size_t l, std::size_t first) const {
-  StateRounding rounding = c_.rounding;
+kernels::StateRounding GroupForward::rounding_of(std::size_t l, std::size_t first) const {
+  kernels::StateRounding rounding = c_.rounding;
   const AlignedFloats& spread = c_.blocks[l].state_spread;
   if (!spread.empty()) rounding.spread = spread.data() + 2 * first;
   rounding.draws = {m_.seeds.data(), static_cast<std::uint32_t>(p_.first_modes_[l] + first),
@@ -280,8 +285,8 @@ void GroupForward::scan(std::size_t l, std::size_t s, const float* u, float* y,
   const BlockCoefficients& c = c_.blocks[l];
   const OutputPieces& pieces = c.pieces;
   const auto run = [&](std::size_t first, std::size_t count, float* to) {
-    scan_forward(c.scan(first, count, p_.complex_, p_.gain_), rounding_of(l, first), b_->steps, u,
-                 to, states + first * p_.state_size_);
+    kernels::scan_forward(c.scan(first, count, p_.complex_, p_.gain_), rounding_of(l, first),
+                          b_->steps, u, to, states + first * p_.state_size_);
   };
   const std::size_t first = p_.shape(l).first[s];
   if (pieces.cuts.empty() || pieces.cuts[s].size() <= 2) {
@@ -289,57 +294,60 @@ void GroupForward::scan(std::size_t l, std::size_t s, const float* u, float* y,
     return;
   }
   const std::vector<std::size_t>& cut = pieces.cuts[s];
-  const Rows part = take(w_.part, 1, columns()), out{y, columns()};
+  const kernels::Rows part = take(w_.part, 1, columns()), out{y, columns()};
   for (std::size_t i = 0; i + 1 < cut.size(); ++i) {
     std::fill_n(part.data, columns(), 0.0f);
     run(first + cut[i], cut[i + 1] - cut[i], part.data);
-    fake_quantize_forward(&pieces.step, -pieces.high, pieces.high, 1, columns(), part, part);
-    accumulate(nullptr, 1, columns(), part, out);
+    kernels::fake_quantize_forward(&pieces.step, -pieces.high, pieces.high, 1, columns(), part,
+                                   part);
+    kernels::accumulate(nullptr, 1, columns(), part, out);
   }
 }
 
 void GroupForward::multiply_by(const AlignedFloats& weight, const AlignedFloats& bias,
                                const std::vector<WeightTile>& tiles, std::size_t outputs,
-                               ConstRows x, Rows z) const {
+                               kernels::ConstRows x, kernels::Rows z) const {
   if (tiles.empty()) {
-    linear_forward(weight.data(), bias.data(), outputs, weight.size() / outputs, columns(), x, z);
+    kernels::linear_forward(weight.data(), bias.data(), outputs, weight.size() / outputs, columns(),
+                            x, z);
     return;
   }
   for (std::size_t r = 0; r < outputs; ++r) std::fill_n(z.row(r), columns(), bias[r]);
-  const Rows part = take(w_.part, outputs, columns());
+  const kernels::Rows part = take(w_.part, outputs, columns());
   for (const WeightTile& tile : tiles) {
-    const ConstRows in(x.row(tile.first), x.stride);
-    linear_forward(tile.weight.data(), nullptr, outputs, tile.count, columns(), in, part);
-    fake_quantize_forward(tile.step.data(), -tile.high, tile.high, outputs, columns(), part, part);
-    accumulate(nullptr, outputs, columns(), part, z);
+    const kernels::ConstRows in(x.row(tile.first), x.stride);
+    kernels::linear_forward(tile.weight.data(), nullptr, outputs, tile.count, columns(), in, part);
+    kernels::fake_quantize_forward(tile.step.data(), -tile.high, tile.high, outputs, columns(),
+                                   part, part);
+    kernels::accumulate(nullptr, outputs, columns(), part, z);
   }
 }
 
-void GroupForward::convert(const AlignedFloats& deviation, std::size_t site, ConstRows x,
-                           Rows to) const {
+void GroupForward::convert(const AlignedFloats& deviation, std::size_t site, kernels::ConstRows x,
+                           kernels::Rows to) const {
   if (deviation.empty()) return;
   const auto row = static_cast<std::uint32_t>(kFirstConvertedRow + site * kRowsOfSite);
-  add_noise({m_.seeds.data(), row, static_cast<std::uint32_t>(b_->start)}, deviation.size(),
-            b_->steps, deviation.data(), x, to);
+  kernels::add_noise({m_.seeds.data(), row, static_cast<std::uint32_t>(b_->start)},
+                     deviation.size(), b_->steps, deviation.data(), x, to);
 }
 
-void GroupForward::convert_output(std::size_t l, Rows y) const {
+void GroupForward::convert_output(std::size_t l, kernels::Rows y) const {
   convert(c_.blocks[l].output_noise, output_site(l), y, y);
 }
 
-void GroupForward::round_stream(std::size_t l, ConstRows x) const {
-  const Rows h = b_->rows(m_.h[l].data(), p_.H_);
+void GroupForward::round_stream(std::size_t l, kernels::ConstRows x) const {
+  const kernels::Rows h = b_->rows(m_.h[l].data(), p_.H_);
   const Quantizer& q = c_.residual;
   if (q.on) {
-    fake_quantize_forward(q.scale.data(), q.low, q.high, p_.H_, columns(), x, h);
+    kernels::fake_quantize_forward(q.scale.data(), q.low, q.high, p_.H_, columns(), x, h);
   } else if (x.data != h.data) {
     copy(p_.H_, columns(), x, h);
   }
 }
 
-void GroupForward::layer_norm(std::size_t l, ConstRows r, Rows to) const {
+void GroupForward::layer_norm(std::size_t l, kernels::ConstRows r, kernels::Rows to) const {
   const BlockCoefficients& c = c_.blocks[l];
-  layer_norm_forward(c.norm_scale.data(), c.norm_shift.data(), p_.H_, columns(), r, to);
+  kernels::layer_norm_forward(c.norm_scale.data(), c.norm_shift.data(), p_.H_, columns(), r, to);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -10,7 +10,7 @@
 #include "crosstate/model/panels.h"
 #include "crosstate/model/walk.h"
 
-namespace crosstate {
+namespace crosstate::model {
 
 /// An executor for walk_layers(), after GroupPass::prepare() of `m`. Panels have the number of rows
 /// given below, and as columns one block of time. In training, `m` keeps what the adjoint needs.
@@ -21,24 +21,25 @@ class GroupForward {
 
   void at(const TimeBlock& b) { b_ = &b; }
 
-  ConstRows input() const;              // [inputs]
-  ConstRows encode(ConstRows x) const;  // [H]
-  void enter(ConstRows sums) const;
-  ConstRows select(std::size_t l) const;                              // [S]
-  Rows recur(std::size_t l, ConstRows u) const;                       // [S], D u included
-  ConstRows activate(std::size_t l, ConstRows y, ConstRows u) const;  // [S]
-  ConstRows linear(std::size_t l, ConstRows a) const;                 // [O]
-  ConstRows normalize(std::size_t l, ConstRows z) const;              // [O]
+  kernels::ConstRows input() const;                       // [inputs]
+  kernels::ConstRows encode(kernels::ConstRows x) const;  // [H]
+  void enter(kernels::ConstRows sums) const;
+  kernels::ConstRows select(std::size_t l) const;                  // [S]
+  kernels::Rows recur(std::size_t l, kernels::ConstRows u) const;  // [S], D u included
+  kernels::ConstRows activate(std::size_t l, kernels::ConstRows y,
+                              kernels::ConstRows u) const;                  // [S]
+  kernels::ConstRows linear(std::size_t l, kernels::ConstRows a) const;     // [O]
+  kernels::ConstRows normalize(std::size_t l, kernels::ConstRows z) const;  // [O]
 
   /// The quantized linear outputs z and the gate before (s) and after quantization: the first H
   /// rows of z times the gate join the residual sum. Without a gate, z alone does.
   struct Branch {
-    ConstRows z, s, gate;
+    kernels::ConstRows z, s, gate;
   };
-  Branch gate(std::size_t l, ConstRows v) const;
-  Rows add_residual(std::size_t l, const Branch& branch) const;  // [H]
-  ConstRows normalize_sum(std::size_t l, ConstRows r) const;     // [H]
-  void leave(std::size_t l, ConstRows n) const;
+  Branch gate(std::size_t l, kernels::ConstRows v) const;
+  kernels::Rows add_residual(std::size_t l, const Branch& branch) const;        // [H]
+  kernels::ConstRows normalize_sum(std::size_t l, kernels::ConstRows r) const;  // [H]
+  void leave(std::size_t l, kernels::ConstRows n) const;
   /// Sums over each sequence's own length, or its last value. Sums of codes are exact: the integer
   /// network's pool is this one.
   void pool() const;
@@ -47,13 +48,13 @@ class GroupForward {
   /// recur() in which scan(s, u, y, states) runs the recurrence of channel number s of the block
   /// over the block of time and adds the output to y.
   template <class Scan>
-  Rows recur_by(std::size_t l, ConstRows u, const Scan& scan) const;
+  kernels::Rows recur_by(std::size_t l, kernels::ConstRows u, const Scan& scan) const;
 
   /// Adds the noise of the converters of the recurrence's outputs.
-  void convert_output(std::size_t l, Rows y) const;
+  void convert_output(std::size_t l, kernels::Rows y) const;
 
   /// How the states of modes from number `first` of a block on are rounded.
-  StateRounding rounding_of(std::size_t l, std::size_t first) const;
+  kernels::StateRounding rounding_of(std::size_t l, std::size_t first) const;
 
   std::size_t columns() const { return b_->columns(); }
   const float* mask() const { return GroupPass::mask(m_, *b_); }
@@ -76,28 +77,29 @@ class GroupForward {
 
   /// z = weight x + bias of `outputs` rows, in parts where arrays have few rows.
   void multiply_by(const AlignedFloats& weight, const AlignedFloats& bias,
-                   const std::vector<WeightTile>& tiles, std::size_t outputs, ConstRows x,
-                   Rows z) const;
+                   const std::vector<WeightTile>& tiles, std::size_t outputs, kernels::ConstRows x,
+                   kernels::Rows z) const;
 
   /// to = x with the noise of converters, a deviation for each row. `site` numbers the places of
   /// the network that have converters.
-  void convert(const AlignedFloats& deviation, std::size_t site, ConstRows x, Rows to) const;
+  void convert(const AlignedFloats& deviation, std::size_t site, kernels::ConstRows x,
+               kernels::Rows to) const;
 
   /// Quantizes x into the residual stream before block l.
-  void round_stream(std::size_t l, ConstRows x) const;
+  void round_stream(std::size_t l, kernels::ConstRows x) const;
 
-  void layer_norm(std::size_t l, ConstRows r, Rows to) const;
+  void layer_norm(std::size_t l, kernels::ConstRows r, kernels::Rows to) const;
 
   /// gate(); with `again`, m.s has the gate's values from the forward pass.
-  Branch gate_values(std::size_t l, ConstRows v, bool again) const;
+  Branch gate_values(std::size_t l, kernels::ConstRows v, bool again) const;
 };
 
 template <class Scan>
-Rows GroupForward::recur_by(std::size_t l, ConstRows u, const Scan& scan) const {
+kernels::Rows GroupForward::recur_by(std::size_t l, kernels::ConstRows u, const Scan& scan) const {
   const BlockCoefficients& c = c_.blocks[l];
   const std::size_t S = p_.shape(l).size(), states = p_.states_of(l);
-  const Rows y = b_->rows(m_.y[l].data(), S);
-  affine_forward(c.d.data(), nullptr, S, columns(), u, y);
+  const kernels::Rows y = b_->rows(m_.y[l].data(), S);
+  kernels::affine_forward(c.d.data(), nullptr, S, columns(), u, y);
   float* const after = checkpoint(l, b_->index + 1);
   std::copy_n(checkpoint(l, b_->index), states, after);
   for (std::size_t s = 0; s < S; ++s) scan(s, u.row(s), y.row(s), after);
@@ -105,4 +107,4 @@ Rows GroupForward::recur_by(std::size_t l, ConstRows u, const Scan& scan) const 
   return y;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -14,16 +14,16 @@
 #include "crosstate/model/network_state.h"
 #include "crosstate/model/pass.h"
 
-namespace crosstate {
+namespace crosstate::model {
 
 /// A stretch of time of one group: the panels of a block lie one after another in every tensor.
 struct TimeBlock {
   std::size_t index, start, steps;
   std::size_t columns() const { return steps * kLanes; }
-  Rows rows(float* tensor, std::size_t channels) const {
+  kernels::Rows rows(float* tensor, std::size_t channels) const {
     return {tensor + start * channels * kLanes, columns()};
   }
-  ConstRows rows(const float* tensor, std::size_t channels) const {
+  kernels::ConstRows rows(const float* tensor, std::size_t channels) const {
     return {tensor + start * channels * kLanes, columns()};
   }
 };
@@ -54,7 +54,8 @@ struct Scratch {
 /// Stateless but for references to the network and the batch: threads share one.
 class GroupPass {
  public:
-  GroupPass(const Network::State& state, const Coefficients& coefficients, const Batch& batch);
+  GroupPass(const Network::State& state, const Coefficients& coefficients,
+            const data::Batch& batch);
 
   /// Memory for one group, at the start of its sequences.
   void prepare(GroupMemory& m, std::size_t group, bool training) const;
@@ -92,7 +93,7 @@ class GroupPass {
   std::size_t state_size() const { return state_size_; }
   const BlockShape& shape(std::size_t l) const { return s_.shapes[l]; }
   /// The modes of channel number `s` of a block.
-  ScanModes modes(std::size_t l, std::size_t s) const {
+  kernels::ScanModes modes(std::size_t l, std::size_t s) const {
     return c_.blocks[l].scan(shape(l), s, complex_, gain_);
   }
   static const float* mask(const GroupMemory& m, const TimeBlock& b) {
@@ -108,14 +109,14 @@ class GroupPass {
 
   const Network::State& s_;
   const Coefficients& c_;
-  const Batch& batch_;
+  const data::Batch& batch_;
   std::size_t H_, O_, layers_;
   std::size_t state_size_;                // of a mode, residues included
   std::vector<std::size_t> first_modes_;  // [layers]
   bool gain_;                             // rounded states are in steps, so the input has a gain
   bool complex_, gated_, batch_norm_, layer_norm_;
-  Activation activation_, gate_;
+  kernels::Activation activation_, gate_;
   std::vector<TimeBlock> blocks_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -8,7 +8,7 @@
 #include "crosstate/model/network_state.h"
 #include "crosstate/model/pass.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 using Shape = std::vector<std::uint64_t>;
@@ -139,7 +139,7 @@ std::vector<std::uint64_t> Network::State::mode_shape(std::size_t layer) const {
   return {shapes[layer].modes()};
 }
 
-void Network::State::require_inputs(const Batch& batch) const {
+void Network::State::require_inputs(const data::Batch& batch) const {
   if (batch.channels != static_cast<std::size_t>(task.inputs)) {
     fail("batch", std::to_string(batch.channels) + " channels, but the network has " +
                       std::to_string(task.inputs) + " inputs");
@@ -193,7 +193,7 @@ std::vector<Parameter>& Network::parameters() { return state_->parameters; }
 const std::vector<Parameter>& Network::parameters() const { return state_->parameters; }
 void Network::drop_rounding() { state_->quantized = false; }
 bool Network::quantized() const { return state_->quantized; }
-const QuantOptions& Network::quant_options() const { return state_->quant; }
+const quant::QuantOptions& Network::quant_options() const { return state_->quant; }
 const Network::State& Network::state() const { return *state_; }
 
 std::size_t Network::parameter_count() const {
@@ -204,7 +204,8 @@ std::size_t Network::parameter_count() const {
   return n;
 }
 
-BatchResult Network::train_step(const Batch& batch, const LossOptions& loss, ThreadPool& pool) {
+BatchResult Network::train_step(const data::Batch& batch, const LossOptions& loss,
+                                ThreadPool& pool) {
   state_->require_inputs(batch);
   if (batch.readout.outputs() == 0) fail("batch", "no targets, expected them for training");
   const std::size_t logits = batch.count * static_cast<std::size_t>(task().outputs);
@@ -217,7 +218,7 @@ BatchResult Network::train_step(const Batch& batch, const LossOptions& loss, Thr
   return train_batch(*state_, coefficients, batch, loss, pool);
 }
 
-BatchResult Network::evaluate(const Batch& batch, ThreadPool& pool,
+BatchResult Network::evaluate(const data::Batch& batch, ThreadPool& pool,
                               std::vector<float>* logits) const {
   state_->require_inputs(batch);
   return forward_batch(*state_, state_->deployed_coefficients(), batch, pool, logits);
@@ -258,4 +259,4 @@ void Network::fold_norms() {
   *this = std::move(folded);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -17,7 +17,7 @@
 #include "crosstate/model/parameter.h"
 #include "crosstate/quant/options.h"
 
-namespace crosstate {
+namespace crosstate::model {
 
 /// What the data decides about a network.
 struct TaskShape {
@@ -66,17 +66,17 @@ class Network {
   /// Forward, loss and adjoint: leaves the gradients in the parameters. Batch norm uses and updates
   /// batch statistics. Bit-identical for any number of threads. Throws Error for targets, or a
   /// teacher's outputs, that do not fit.
-  BatchResult train_step(const Batch& batch, const LossOptions& loss, ThreadPool& pool);
+  BatchResult train_step(const data::Batch& batch, const LossOptions& loss, ThreadPool& pool);
 
   /// Forward only, with running statistics; without targets, loss and sums stay 0. logits: the
   /// outputs, batch.count x outputs, if not null.
-  BatchResult evaluate(const Batch& batch, ThreadPool& pool,
+  BatchResult evaluate(const data::Batch& batch, ThreadPool& pool,
                        std::vector<float>* logits = nullptr) const;
 
   /// Moves the running statistics of batch norms by `share` towards those of the batch, seen
   /// without dropout and noise: shares of 1, 1/2, 1/3 ... make them the means over the batches,
   /// each normalised by itself. Nothing without batch norms.
-  void measure_norms(const Batch& batch, double share, ThreadPool& pool);
+  void measure_norms(const data::Batch& batch, double share, ThreadPool& pool);
 
   /// Folds batch norms into the linear layers before them; afterwards options().norm is "none" and
   /// evaluate() gives the same logits up to float rounding. That holds for a quantized network too:
@@ -86,23 +86,24 @@ class Network {
   /// Chooses every range from the batches and switches rounding on from now on, in evaluate() as in
   /// train_step(). Activation ranges become parameters of group kRange. Batch norms may stay in
   /// place for training and be folded afterwards, if every row of weights has its own scale.
-  void quantize(const QuantOptions& options, std::span<const Batch> calibration, ThreadPool& pool);
+  void quantize(const quant::QuantOptions& options, std::span<const data::Batch> calibration,
+                ThreadPool& pool);
   /// Goes on to other formats. Ranges of sites whose codes change are chosen from the batches, seen
   /// by the network with its present weights and without rounding at those sites; all else keeps
   /// its value. Returns the indices of the range parameters that were chosen anew. Throws Error for
   /// a network that is not quantized.
-  std::vector<std::size_t> requantize(const QuantOptions& options,
-                                      std::span<const Batch> calibration, ThreadPool& pool);
+  std::vector<std::size_t> requantize(const quant::QuantOptions& options,
+                                      std::span<const data::Batch> calibration, ThreadPool& pool);
   /// Chooses the steps of all states from the batches, seen without rounding of states. Throws
   /// Error for a network that is not quantized.
-  void measure_states(std::span<const Batch> batches, ThreadPool& pool);
+  void measure_states(std::span<const data::Batch> batches, ThreadPool& pool);
   /// Moves parameters and running statistics towards those of a network of the same shapes:
   /// v += share (v' - v). Throws Error for other shapes.
   void move_towards(const Network& other, double share);
   bool quantized() const;
   /// Goes on in floating point with the same weights.
   void drop_rounding();
-  const QuantOptions& quant_options() const;
+  const quant::QuantOptions& quant_options() const;
 
   /// The same network without the parts that are not kept. Its function is the same where what
   /// goes contributes nothing; ranges stay. Throws Error for parts that are not there, twice or out
@@ -111,8 +112,8 @@ class Network {
 
   /// Everything a checkpoint needs, and back; from_tensors throws Error naming what is missing,
   /// has another shape or holds a value that is not finite.
-  Safetensors to_tensors() const;
-  static Network from_tensors(const Safetensors& content, const std::string& where);
+  formats::Safetensors to_tensors() const;
+  static Network from_tensors(const formats::Safetensors& content, const std::string& where);
 
   struct Layer;
   struct State;
@@ -127,4 +128,4 @@ class Network {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::model

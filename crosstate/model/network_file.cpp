@@ -7,7 +7,7 @@
 #include "crosstate/base/json.h"
 #include "crosstate/model/network_state.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 using Shape = std::vector<std::uint64_t>;
@@ -22,8 +22,8 @@ std::string statistic_name(std::size_t layer, const char* what) {
   return "layers." + std::to_string(layer) + ".norm." + what;
 }
 
-std::vector<BlockShape> load_shapes(const Safetensors& content, const ModelOptions& options,
-                                    const std::string& where) {
+std::vector<BlockShape> load_shapes(const formats::Safetensors& content,
+                                    const ModelOptions& options, const std::string& where) {
   std::vector<BlockShape> shapes = whole_shapes(options);
   for (std::size_t l = 0; l < shapes.size(); ++l) {
     shapes[l] = load_shape(content, shapes[l], "layers." + std::to_string(l) + ".", where);
@@ -35,11 +35,11 @@ std::vector<BlockShape> load_shapes(const Safetensors& content, const ModelOptio
 struct Configuration {
   ModelOptions model;
   TaskShape task;
-  QuantOptions quant;
+  quant::QuantOptions quant;
   FieldList list() {
     FieldList f;
     fields(f, model);
-    fields(f, quant);
+    quant::fields(f, quant);
     f.section("task");
     f.add("inputs", task.inputs, "channels of the sequences").range(1, 65536);
     f.add("classes", task.outputs, "classes").range(1, 65536);
@@ -48,7 +48,7 @@ struct Configuration {
 };
 
 // Before memory is taken for what a small file merely claims: the largest matrices are in it.
-void require_enough_values(const Safetensors& content, const Configuration& configuration,
+void require_enough_values(const formats::Safetensors& content, const Configuration& configuration,
                            const std::vector<BlockShape>& shapes, const std::string& where) {
   const auto number = [](int value) { return static_cast<std::uint64_t>(value); };
   const ModelOptions& model = configuration.model;
@@ -66,26 +66,28 @@ void require_enough_values(const Safetensors& content, const Configuration& conf
 
 }  // namespace
 
-Safetensors Network::to_tensors() const {
+formats::Safetensors Network::to_tensors() const {
   const State& s = *state_;
   Configuration configuration{s.options, s.task, s.quant};
-  Safetensors out;
-  for (const Parameter& p : s.parameters) out.tensors[p.name] = Tensor::from(p.value, p.shape);
+  formats::Safetensors out;
+  for (const Parameter& p : s.parameters)
+    out.tensors[p.name] = formats::Tensor::from(p.value, p.shape);
   const BlockShape whole = BlockShape::whole(s.channels(), s.modes());
   for (std::size_t l = 0; l < s.shapes.size(); ++l) {
     save_shape(s.shapes[l], whole, "layers." + std::to_string(l) + ".", out);
   }
   for (std::size_t l = 0; l < s.statistics.size(); ++l) {
     const Shape shape{s.linear_outputs()};
-    out.tensors[statistic_name(l, "mean")] = Tensor::from(s.statistics[l].mean, shape);
-    out.tensors[statistic_name(l, "variance")] = Tensor::from(s.statistics[l].variance, shape);
+    out.tensors[statistic_name(l, "mean")] = formats::Tensor::from(s.statistics[l].mean, shape);
+    out.tensors[statistic_name(l, "variance")] =
+        formats::Tensor::from(s.statistics[l].variance, shape);
   }
   for (std::size_t l = 0; l < s.state_steps.size(); ++l) {
-    out.tensors[state_step_name(l)] = Tensor::from(s.state_steps[l], s.mode_shape(l));
+    out.tensors[state_step_name(l)] = formats::Tensor::from(s.state_steps[l], s.mode_shape(l));
   }
   if (s.quantized) {
     const std::vector<float> least(s.quant_mins.begin(), s.quant_mins.end());
-    out.tensors[kQuantMins] = Tensor::from(least, {least.size()});
+    out.tensors[kQuantMins] = formats::Tensor::from(least, {least.size()});
   }
   out.metadata["format"] = "crosstate network 2";
   out.metadata["network"] = exact_json_text(configuration.list().to_json());
@@ -93,7 +95,7 @@ Safetensors Network::to_tensors() const {
   return out;
 }
 
-Network Network::from_tensors(const Safetensors& content, const std::string& where) {
+Network Network::from_tensors(const formats::Safetensors& content, const std::string& where) {
   const auto entry = [&](const std::string& key) {
     const auto it = content.metadata.find(key);
     if (it == content.metadata.end())
@@ -117,8 +119,8 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
     fail(where, "metadata 'quantized' is '" + excerpt(quantized) + "', expected 'true' or 'false'");
   }
   if (quantized == "true") {
-    validate(configuration.quant);
-    s.quant = resolved(configuration.quant);
+    quant::validate(configuration.quant);
+    s.quant = quant::resolved(configuration.quant);
     s.quantized = true;
     s.add_ranges();
   }
@@ -164,4 +166,4 @@ Network Network::from_tensors(const Safetensors& content, const std::string& whe
   return network;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

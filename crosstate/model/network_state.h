@@ -11,7 +11,7 @@
 #include "crosstate/model/recurrence.h"
 #include "crosstate/quant/weights.h"
 
-namespace crosstate {
+namespace crosstate::model {
 
 /// Some columns of a matrix, whose products a converter rounds before they join the others.
 struct WeightTile {
@@ -34,8 +34,8 @@ struct BlockCodes {
   std::vector<std::int16_t> ar, ai;  // [N], kPoleFraction fraction bits; real: ai zeros
   std::vector<std::int16_t> cr, ci;  // [N] in steps of c_scale; real: ci empty
   std::vector<float> c_scale;        // [S]
-  QuantizedTensor d;                 // [S]
-  QuantizedLinear linear;            // [O][S]
+  quant::QuantizedTensor d;          // [S]
+  quant::QuantizedLinear linear;     // [O][S]
 };
 
 /// What one block computes with, after discretisation, rounding and noise. S channels with N modes
@@ -57,7 +57,7 @@ struct BlockCoefficients {
   OutputPieces pieces;            // of the recurrence's outputs
 
   /// `count` modes of one channel, from number `at` of the block on.
-  ScanModes scan(std::size_t at, std::size_t count, bool complex, bool has_gain) const {
+  kernels::ScanModes scan(std::size_t at, std::size_t count, bool complex, bool has_gain) const {
     return {count,
             ar.data() + at,
             complex ? ai.data() + at : nullptr,
@@ -66,7 +66,8 @@ struct BlockCoefficients {
             complex ? ci.data() + at : nullptr};
   }
   /// Of the channel number `s` of the shape.
-  ScanModes scan(const BlockShape& shape, std::size_t s, bool complex, bool has_gain) const {
+  kernels::ScanModes scan(const BlockShape& shape, std::size_t s, bool complex,
+                          bool has_gain) const {
     return scan(shape.first[s], shape.modes(s), complex, has_gain);
   }
 };
@@ -77,7 +78,7 @@ struct Quantizer {
   float low = 0, high = 0;
   AlignedFloats scale;  // one per row, equal for all rows
   bool passes = false;  // the gradient of values beyond the codes too
-  RangeGradient range_gradient = RangeGradient::kSteps;
+  kernels::RangeGradient range_gradient = kernels::RangeGradient::kSteps;
 };
 
 /// A function of codes as a table: the rounded value for every code low .. high of its input.
@@ -98,10 +99,10 @@ struct Coefficients {
   AlignedFloats encoder_transposed;     // [inputs][H]; quantized networks only
   std::vector<BlockCoefficients> blocks;
   AlignedFloats decoder, decoder_bias;  // [outputs][H], [outputs]
-  QuantizedLinear encoder_codes, decoder_codes;
+  quant::QuantizedLinear encoder_codes, decoder_codes;
   Quantizer input, residual;
   std::vector<BlockQuantizers> quantizers;
-  StateRounding rounding;
+  kernels::StateRounding rounding;
   AlignedFloats encoder_noise;            // as output_noise, [H]
   std::vector<WeightTile> encoder_tiles;  // as tiles
 };
@@ -124,7 +125,7 @@ struct TrainingStep {
 struct Network::State {
   ModelOptions options;
   TaskShape task;
-  QuantOptions quant;
+  quant::QuantOptions quant;
   bool quantized = false;
   std::vector<BlockShape> shapes;  // one per block
   std::vector<Parameter> parameters;
@@ -147,11 +148,12 @@ struct Network::State {
   Discretization discretization() const { return options.discretization; }
 
   /// Throws Error for a batch with other channels than the network has inputs.
-  void require_inputs(const Batch& batch) const;
+  void require_inputs(const data::Batch& batch) const;
   /// Range parameters appear when a network is quantized, behind all others.
   void add_ranges();
   /// The quantizer of a range parameter.
-  Quantizer quantizer(std::size_t parameter, const ActivationSite& site, std::size_t rows) const;
+  Quantizer quantizer(std::size_t parameter, const quant::ActivationSite& site,
+                      std::size_t rows) const;
   /// Number of a block's first mode in the network.
   std::size_t first_mode(std::size_t layer) const;
   /// Of the arrays by mode of a block: [H][M] where all channels have as many, [N] otherwise.
@@ -173,7 +175,8 @@ struct Network::State {
 std::vector<BlockShape> whole_shapes(const ModelOptions& options);
 
 /// y = table of x. False, and nothing done, where there is no table.
-bool look_up(const CodeTable& table, std::size_t rows, std::size_t columns, ConstRows x, Rows y);
+bool look_up(const CodeTable& table, std::size_t rows, std::size_t columns, kernels::ConstRows x,
+             kernels::Rows y);
 
 /// Sums of gradients with respect to Coefficients, one of these per group of sequences.
 struct BlockGradients {
@@ -191,4 +194,4 @@ struct Gradients {
 /// Adds the gradients of the coefficients, times `factor`, to those of the parameters.
 void backpropagate(const Gradients& gradients, double factor, Network::State& state);
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -14,7 +14,7 @@
 #include "crosstate/base/json.h"
 #include "crosstate/model/testing.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 using reference::batch_of;
@@ -27,14 +27,14 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-std::vector<float> logits_of(Network& network, const Batch& batch, int threads = 1) {
+std::vector<float> logits_of(Network& network, const data::Batch& batch, int threads = 1) {
   ThreadPool pool(threads);
   std::vector<float> logits;
   network.evaluate(batch, pool, &logits);
   return logits;
 }
 
-std::vector<std::vector<double>> gradients_of(Network network, const Batch& batch,
+std::vector<std::vector<double>> gradients_of(Network network, const data::Batch& batch,
                                               const LossOptions& loss, int threads = 1) {
   ThreadPool pool(threads);
   network.train_step(batch, loss, pool);
@@ -54,8 +54,9 @@ std::string describe(const ModelOptions& o) {
 template <class Body>
 void for_each_kind(Body body) {
   int number = 0;
-  for (const Activation activation :
-       {Activation::kGelu, Activation::kHardGelu, Activation::kRelu, Activation::kIdentity}) {
+  for (const kernels::Activation activation :
+       {kernels::Activation::kGelu, kernels::Activation::kHardGelu, kernels::Activation::kRelu,
+        kernels::Activation::kIdentity}) {
     for (const Gate gate : {Gate::kSigmoid, Gate::kHardSigmoid, Gate::kNone}) {
       for (const Norm norm : {Norm::kBatch, Norm::kLayer, Norm::kNone}) {
         ModelOptions o = small_options();
@@ -76,7 +77,7 @@ void vary_recurrence(ModelOptions& o, bool complex, bool bilinear) {
 
 // --- forward -------------------------------------------------------------------------------------
 
-void expect_reference(Network& network, const Dataset& set, reference::Form form) {
+void expect_reference(Network& network, const data::Dataset& set, reference::Form form) {
   ThreadPool pool(1);
   const auto values = reference::values_of<double>(network);
   std::vector<float> logits;
@@ -105,7 +106,7 @@ void expect_reference(Network& network, const Dataset& set, reference::Form form
     }
   }
   EXPECT_NEAR(result.loss, loss, 2 * bound);
-  EXPECT_EQ(primary_value(set.readout, result.sums) * static_cast<double>(set.count),
+  EXPECT_EQ(task::primary_value(set.readout, result.sums) * static_cast<double>(set.count),
             static_cast<double>(correct));
 }
 
@@ -122,7 +123,8 @@ TEST(Network, EqualsTheReferenceInEveryCombination) {
       const TaskShape task{1 + (number + part) % 3, 5};
       SCOPED_TRACE(describe(o) + " inputs " + std::to_string(task.inputs));
       Network network = random_network(o, task, static_cast<std::uint64_t>(number));
-      const Dataset set = random_set(static_cast<std::uint64_t>(part), 19, 25, task, part % 2 == 1);
+      const data::Dataset set =
+          random_set(static_cast<std::uint64_t>(part), 19, 25, task, part % 2 == 1);
       expect_reference(network, set,
                        part < 4 ? reference::Form::kRecurrence : reference::Form::kConvolution);
     }
@@ -137,14 +139,14 @@ TEST(Network, LogitsDependNeitherOnTheOtherSequencesNorOnTheBlocksNorOnThreads) 
     o.layers = 2;
     const TaskShape task{2, 4};
     Network network = random_network(o, task);
-    const Dataset set = random_set(1, 40, 23, task, true);
+    const data::Dataset set = random_set(1, 40, 23, task, true);
     const std::vector<float> all = logits_of(network, batch_of(set));
     for (const int threads : {2, 4}) EXPECT_EQ(logits_of(network, batch_of(set), threads), all);
     for (const std::size_t block : {1u, 5u, 23u, 100u}) {
       EXPECT_EQ(logits_of(network, batch_of(set, block)), all) << "blocks of " << block;
     }
     for (const std::vector<std::uint32_t>& rows :
-         {std::vector<std::uint32_t>{7}, {39, 0, 7}, shuffled(40, 1, 0)}) {
+         {std::vector<std::uint32_t>{7}, {39, 0, 7}, data::shuffled(40, 1, 0)}) {
       const std::vector<float> some = logits_of(network, batch_of(set, rows));
       for (std::size_t i = 0; i < rows.size(); ++i) {
         for (std::size_t k = 0; k < 4; ++k) EXPECT_EQ(some[i * 4 + k], all[rows[i] * 4 + k]);
@@ -166,7 +168,7 @@ TEST(NetworkGradients, EqualDifferencesOfTheLossInEveryCombination) {
     const TaskShape task{1 + number % 3, 4};
     SCOPED_TRACE(describe(o));
     Network network = random_network(o, task, static_cast<std::uint64_t>(number) + 1);
-    const Dataset set =
+    const data::Dataset set =
         random_set(static_cast<std::uint64_t>(number), 35, 15, task, number % 2 == 0);
     GradientCheck check;
     if (o.norm == Norm::kBatch)
@@ -184,7 +186,7 @@ TEST(NetworkGradients, HaveTheSameBitsForAnyNumberOfThreads) {
     o.dropout = 0.3;
     const TaskShape task{2, 4};
     const Network network = random_network(o, task);
-    const Batch batch = batch_of(random_set(1, 70, 23, task, true));
+    const data::Batch batch = batch_of(random_set(1, 70, 23, task, true));
     const auto one = gradients_of(network, batch, {0.1, 5, 6}, 1);
     EXPECT_EQ(gradients_of(network, batch, {0.1, 5, 6}, 2), one);
     EXPECT_EQ(gradients_of(network, batch, {0.1, 5, 6}, 4), one);
@@ -194,7 +196,7 @@ TEST(NetworkGradients, HaveTheSameBitsForAnyNumberOfThreads) {
 TEST(NetworkGradients, DependOnTheStepOnlyThroughDropout) {
   ModelOptions o = small_options();
   const TaskShape task{2, 4};
-  const Batch batch = batch_of(random_set(1, 19, 23, task));
+  const data::Batch batch = batch_of(random_set(1, 19, 23, task));
   Network network = random_network(o, task);
   EXPECT_EQ(gradients_of(network, batch, {0, 1, 1}), gradients_of(network, batch, {0, 1, 2}));
   o.dropout = 0.5;
@@ -208,7 +210,7 @@ TEST(NetworkGradients, OwnNothingToTheNetworkTrainedBefore) {
   ModelOptions o = small_options();
   const TaskShape task{2, 4};
   const Network network = random_network(o, task);
-  const Batch batch = batch_of(random_set(1, 19, 23, task));
+  const data::Batch batch = batch_of(random_set(1, 19, 23, task));
   std::vector<std::vector<double>> fresh;
   std::thread([&] { fresh = gradients_of(network, batch, {}); }).join();
   o.dropout = 0.5;
@@ -222,8 +224,8 @@ TEST(Network, TrainingMovesTheRunningStatisticsTowardsTheBatch) {
   ModelOptions o = small_options();
   const TaskShape task{1, 3};
   Network network(o, task, 1);
-  const Dataset set = random_set(1, 40, 23, task, true);
-  const Batch batch = batch_of(set);
+  const data::Dataset set = random_set(1, 40, 23, task, true);
+  const data::Batch batch = batch_of(set);
   ThreadPool pool(1);
   const double training = network.train_step(batch, {}, pool).loss;
   for (int i = 0; i < 300; ++i) network.train_step(batch, {}, pool);
@@ -239,11 +241,12 @@ TEST(Network, LearnsSixteenRandomSequencesByHeart) {
     o.layers = 2;
     const TaskShape task{2, 4};
     Network network(o, task, 1);
-    const Batch batch = batch_of(random_set(1, 16, 20, task));
+    const data::Batch batch = batch_of(random_set(1, 16, 20, task));
     ThreadPool pool(1);
     double accuracy = 0;
     for (std::uint64_t step = 0; step < 1000 && accuracy < 1; ++step) {
-      accuracy = primary_value(batch.readout, network.train_step(batch, {0, 1, step}, pool).sums);
+      accuracy =
+          task::primary_value(batch.readout, network.train_step(batch, {0, 1, step}, pool).sums);
       for (Parameter& p : network.parameters()) {
         const double rate = p.group == ParameterGroup::kRecurrence ? 0.02 : 0.2;
         for (std::size_t i = 0; i < p.value.size(); ++i) {
@@ -265,7 +268,7 @@ TEST(Network, FoldingNormsKeepsTheLogits) {
     o.layers = 3;
     const TaskShape task{2, 4};
     Network network = random_network(o, task);
-    const Batch batch = batch_of(random_set(1, 19, 23, task, true));
+    const data::Batch batch = batch_of(random_set(1, 19, 23, task, true));
     const std::vector<float> before = logits_of(network, batch);
     const std::size_t count = network.parameter_count();
     network.fold_norms();
@@ -298,12 +301,12 @@ TEST(Network, ComesBackFromTensorsWithTheSameBits) {
     o.train_b = true;
     const TaskShape task{2, 4};
     Network network = random_network(o, task);
-    const Batch batch = batch_of(random_set(1, 19, 23, task, true));
-    const std::string bytes = format_safetensors(network.to_tensors());
-    Network back = Network::from_tensors(parse_safetensors(bytes, "memory"), "memory");
+    const data::Batch batch = batch_of(random_set(1, 19, 23, task, true));
+    const std::string bytes = formats::format_safetensors(network.to_tensors());
+    Network back = Network::from_tensors(formats::parse_safetensors(bytes, "memory"), "memory");
     EXPECT_EQ(logits_of(back, batch), logits_of(network, batch));
     EXPECT_EQ(gradients_of(back, batch, {}), gradients_of(network, batch, {}));
-    EXPECT_EQ(format_safetensors(back.to_tensors()), bytes);
+    EXPECT_EQ(formats::format_safetensors(back.to_tensors()), bytes);
     EXPECT_EQ(back.parameter_count(), network.parameter_count());
   }
 }
@@ -313,7 +316,7 @@ TEST(Network, ComputesSomethingElseForEveryNameThatIsAllowed) {
   ModelOptions options;
   FieldList list;
   fields(list, options);
-  Dataset set;
+  data::Dataset set;
   set.name = "waves";
   set.count = 3;
   set.length = 40;
@@ -332,8 +335,8 @@ TEST(Network, ComputesSomethingElseForEveryNameThatIsAllowed) {
         options.modes = ModeKind::kReal;
         options.init = PoleStart::kReal;
       }
-      Batch batch;
-      fill_batch(set, order, 8, batch);
+      data::Batch batch;
+      data::fill_batch(set, order, 8, batch);
       std::vector<float> logits;
       Network(options, {1, 2}, 1).evaluate(batch, pool, &logits);
       EXPECT_TRUE(seen.insert(logits).second) << field.key << ' ' << name;
@@ -348,14 +351,14 @@ TEST(Network, LoadsWithoutAnInitialisation) {
   ModelOptions o = small_options();
   o.channels = 1;
   o.states = 4096;
-  Safetensors content = Network(o, {1, 2}, 1).to_tensors();
+  formats::Safetensors content = Network(o, {1, 2}, 1).to_tensors();
   auto json = parse_json(content.metadata.at("network"));
   json["model"]["init"] = "legs";
   content.metadata["network"] = exact_json_text(json);
   EXPECT_EQ(Network::from_tensors(content, "memory").options().init, PoleStart::kLegs);
 }
 
-void expect_refused(const Safetensors& content, const std::string& first,
+void expect_refused(const formats::Safetensors& content, const std::string& first,
                     const std::string& second) {
   EXPECT_THAT(
       [&] { Network::from_tensors(content, "a.safetensors"); },
@@ -363,9 +366,9 @@ void expect_refused(const Safetensors& content, const std::string& first,
 }
 
 TEST(Network, NamesWhatIsDamagedInTensors) {
-  const Safetensors good = Network(small_options(), {2, 4}, 1).to_tensors();
+  const formats::Safetensors good = Network(small_options(), {2, 4}, 1).to_tensors();
   for (const auto& [name, tensor] : good.tensors) {
-    Safetensors bad = good;
+    formats::Safetensors bad = good;
     bad.tensors.erase(name);
     expect_refused(bad, "'" + name + "'", "missing");
 
@@ -376,18 +379,18 @@ TEST(Network, NamesWhatIsDamagedInTensors) {
     bad = good;
     std::vector<float> values = tensor.floats(tensor.shape, name);
     values.back() = std::numeric_limits<float>::quiet_NaN();
-    bad.tensors.at(name) = Tensor::from(values, tensor.shape);
+    bad.tensors.at(name) = formats::Tensor::from(values, tensor.shape);
     expect_refused(bad, "'" + name + "'", "nan");
     values.back() = std::numeric_limits<float>::infinity();
-    bad.tensors.at(name) = Tensor::from(values, tensor.shape);
+    bad.tensors.at(name) = formats::Tensor::from(values, tensor.shape);
     expect_refused(bad, "'" + name + "'", "inf");
   }
   for (const auto& [key, text] : good.metadata) {
-    Safetensors bad = good;
+    formats::Safetensors bad = good;
     bad.metadata.erase(key);
     expect_refused(bad, "'" + key + "'", "metadata");
   }
-  Safetensors bad = good;
+  formats::Safetensors bad = good;
   bad.metadata["format"] = "crosstate network 1";
   expect_refused(bad, "'crosstate network 1'", "expected 'crosstate network 2'");
   bad = good;
@@ -398,7 +401,7 @@ TEST(Network, NamesWhatIsDamagedInTensors) {
   expect_refused(bad, "'quantized'", "maybe");
 
   const auto edit = [&](const char* section, const char* key, const nlohmann::json& value) {
-    Safetensors edited = good;
+    formats::Safetensors edited = good;
     auto json = parse_json(good.metadata.at("network"));
     json[section][key] = value;
     edited.metadata["network"] = exact_json_text(json);
@@ -410,11 +413,11 @@ TEST(Network, NamesWhatIsDamagedInTensors) {
   expect_refused(edit("model", "channels", 4), "tensor '", "4");
   expect_refused(edit("model", "layers", 2), "'layers.1.", "missing");
   // Before tens of gigabytes are asked for.
-  Safetensors claims = edit("model", "channels", 4096);
+  formats::Safetensors claims = edit("model", "channels", 4096);
   claims.metadata["network"].replace(claims.metadata["network"].find("\"layers\":1"), 10,
                                      "\"layers\":64");
   expect_refused(claims, "64 layers", "4096 channels");
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -3,7 +3,7 @@
 
 #include "crosstate/model/group_forward.h"
 
-namespace crosstate {
+namespace crosstate::model {
 
 Observers::Observers(const Network::State& state) {
   blocks.resize(state.blocks.size());
@@ -46,11 +46,13 @@ class ObservedForward : public GroupForward {
   ObservedForward(const GroupPass& pass, GroupMemory& m, Scratch& w, Observers& observers)
       : GroupForward(pass, m, w), observers_(observers) {}
 
-  ConstRows input() const { return seen(p_.inputs(), GroupForward::input(), observers_.input); }
-  ConstRows encode(ConstRows x) const {
+  kernels::ConstRows input() const {
+    return seen(p_.inputs(), GroupForward::input(), observers_.input);
+  }
+  kernels::ConstRows encode(kernels::ConstRows x) const {
     return seen(p_.channels(), GroupForward::encode(x), observers_.residual);
   }
-  Rows recur(std::size_t l, ConstRows u) const {
+  kernels::Rows recur(std::size_t l, kernels::ConstRows u) const {
     const BlockShape& shape = p_.shape(l);
     float* const largest = observers_.blocks[l].state.data();
     const auto scan = [&](std::size_t s, const float* in, float* y, float* states) {
@@ -58,19 +60,20 @@ class ObservedForward : public GroupForward {
       observe_states(p_.modes(l, s), rounding_of(l, first), in, y, states + first * p_.state_size(),
                      largest + first);
     };
-    const Rows y = recur_by(l, u, scan);
+    const kernels::Rows y = recur_by(l, u, scan);
     seen(shape.size(), y, observers_.blocks[l].ssm_output);
     return y;
   }
-  ConstRows activate(std::size_t l, ConstRows y, ConstRows u) const {
+  kernels::ConstRows activate(std::size_t l, kernels::ConstRows y, kernels::ConstRows u) const {
     return seen(p_.shape(l).size(), GroupForward::activate(l, y, u),
                 observers_.blocks[l].activation);
   }
-  ConstRows normalize(std::size_t l, ConstRows z) const {
+  kernels::ConstRows normalize(std::size_t l, kernels::ConstRows z) const {
     return seen(p_.outputs(), GroupForward::normalize(l, z), observers_.blocks[l].linear);
   }
-  ConstRows normalize_sum(std::size_t l, ConstRows r) const {
-    const ConstRows n = seen(p_.channels(), GroupForward::normalize_sum(l, r), observers_.residual);
+  kernels::ConstRows normalize_sum(std::size_t l, kernels::ConstRows r) const {
+    const kernels::ConstRows n =
+        seen(p_.channels(), GroupForward::normalize_sum(l, r), observers_.residual);
     return l + 1 == observers_.blocks.size() ? seen(p_.channels(), n, observers_.output) : n;
   }
   static void pool() {}  // nobody asks for the read-out
@@ -78,7 +81,7 @@ class ObservedForward : public GroupForward {
  private:
   // Adds the values of a panel to an observer: their extremes or, where those are known, a
   // histogram.
-  ConstRows seen(std::size_t rows, ConstRows x, Observer& to) const {
+  kernels::ConstRows seen(std::size_t rows, kernels::ConstRows x, Observer& to) const {
     const float* used = mask();
     const double bins = static_cast<double>(to.histogram.size());
     const double per_value = bins / std::max(1e-30, static_cast<double>(to.high) - to.low);
@@ -103,11 +106,11 @@ class ObservedForward : public GroupForward {
   }
 
   // Steps one at a time, so that every state passes by.
-  void observe_states(const ScanModes& modes, StateRounding rounding, const float* u, float* y,
-                      float* state, float* largest) const {
+  void observe_states(const kernels::ScanModes& modes, kernels::StateRounding rounding,
+                      const float* u, float* y, float* state, float* largest) const {
     const float* used = mask();
     for (std::size_t t = 0; t < b_->steps; ++t, ++rounding.draws.first_step) {
-      scan_forward(modes, rounding, 1, u + t * kLanes, y + t * kLanes, state);
+      kernels::scan_forward(modes, rounding, 1, u + t * kLanes, y + t * kLanes, state);
       for (std::size_t n = 0; n < modes.modes; ++n) {
         for (std::size_t i = 0; i < 2 * kLanes; ++i) {
           if (used != nullptr && used[t * kLanes + i % kLanes] == 0) continue;
@@ -122,10 +125,10 @@ class ObservedForward : public GroupForward {
 
 // Every observer of one forward pass, on top of what `start` holds.
 Observers forward_spreads(const Network::State& state, const Coefficients& coefficients,
-                          std::span<const Batch> batches, ThreadPool& pool,
+                          std::span<const data::Batch> batches, ThreadPool& pool,
                           const Observers& start) {
   Observers all = start;
-  for (const Batch& batch : batches) {
+  for (const data::Batch& batch : batches) {
     const GroupPass pass(state, coefficients, batch);
     const auto workers = static_cast<std::size_t>(pool.size());
     std::vector<GroupMemory> memory(workers);
@@ -155,7 +158,8 @@ void for_each(Observers& observers, F f) {
 }  // namespace
 
 Observers measure_observers(const Network::State& state, const Coefficients& coefficients,
-                            std::span<const Batch> batches, ThreadPool& pool, bool histograms) {
+                            std::span<const data::Batch> batches, ThreadPool& pool,
+                            bool histograms) {
   Observers observers = forward_spreads(state, coefficients, batches, pool, Observers(state));
   if (!histograms) return observers;
   Observers ranges = observers;
@@ -173,4 +177,4 @@ Observers measure_observers(const Network::State& state, const Coefficients& coe
   return observers;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

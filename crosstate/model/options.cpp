@@ -5,7 +5,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/numbers.h"
 
-namespace crosstate {
+namespace crosstate::model {
 
 void fields(FieldList& list, ModelOptions& options) {
   list.section("model");
@@ -50,16 +50,16 @@ void fields(FieldList& list, ModelOptions& options) {
       .range(1, 65536);
 }
 
-Activation gate_of(Gate gate) {
+kernels::Activation gate_of(Gate gate) {
   switch (gate) {
     case Gate::kSigmoid:
-      return Activation::kSigmoid;
+      return kernels::Activation::kSigmoid;
     case Gate::kHardSigmoid:
-      return Activation::kHardSigmoid;
+      return kernels::Activation::kHardSigmoid;
     case Gate::kNone:
       break;
   }
-  return Activation::kIdentity;
+  return kernels::Activation::kIdentity;
 }
 
 void validate(const ModelOptions& options) {
@@ -83,4 +83,4 @@ void validate(const ModelOptions& options) {
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -9,7 +9,7 @@
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/model/recurrence.h"
 
-namespace crosstate {
+namespace crosstate::model {
 
 enum class ModeKind { kComplex, kReal };
 constexpr auto enum_names(ModeKind) {
@@ -45,16 +45,17 @@ struct ModelOptions {
   double dt_min = 1e-3, dt_max = 1e-1;
   double decay = 0.5;  // initial -Re A of lin, inv and legs
   bool train_b = false;
-  Activation activation = Activation::kGelu;  // gelu | hard-gelu | relu | identity
-  Gate gate = Gate::kSigmoid;                 // sigmoid | hard-sigmoid | none
-  Norm norm = Norm::kBatch;                   // batch | layer | none
-  Pooling pooling = Pooling::kMean;           // mean | last
+  kernels::Activation activation =
+      kernels::Activation::kGelu;    // gelu | hard-gelu | relu | identity
+  Gate gate = Gate::kSigmoid;        // sigmoid | hard-sigmoid | none
+  Norm norm = Norm::kBatch;          // batch | layer | none
+  Pooling pooling = Pooling::kMean;  // mean | last
   double dropout = 0;
   int block_length = 28;
 };
 
 /// The function of the gate; the identity, which is never called, where there is none.
-Activation gate_of(Gate gate);
+kernels::Activation gate_of(Gate gate);
 
 /// Binds the fields of section "model".
 void fields(FieldList& list, ModelOptions& options);
@@ -62,4 +63,4 @@ void fields(FieldList& list, ModelOptions& options);
 /// dt_min > dt_max, ...).
 void validate(const ModelOptions& options);
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -10,7 +10,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 using testing::HasSubstr;
@@ -90,7 +90,7 @@ TEST(ModelOptions, RefusesValuesSetInCode) {
   expect_refused(channels, "model.channels = 0, expected a whole number, 1 to 4096");
 
   ModelOptions activation;
-  activation.activation = Activation::kSigmoid;
+  activation.activation = kernels::Activation::kSigmoid;
   expect_refused(activation,
                  "model.activation = \"\", expected one of gelu, hard-gelu, relu, identity");
 
@@ -100,4 +100,4 @@ TEST(ModelOptions, RefusesValuesSetInCode) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -5,39 +5,40 @@
 
 #include "crosstate/base/lanes.h"
 
-namespace crosstate {
+namespace crosstate::model {
 
-Rows take(AlignedFloats& memory, std::size_t rows, std::size_t columns) {
+kernels::Rows take(AlignedFloats& memory, std::size_t rows, std::size_t columns) {
   if (memory.size() < rows * columns) memory.resize(rows * columns);
   return {memory.data(), columns};
 }
 
-ConstRows rounded(const Quantizer& q, std::size_t rows, std::size_t columns, ConstRows x,
-                  AlignedFloats& to) {
+kernels::ConstRows rounded(const Quantizer& q, std::size_t rows, std::size_t columns,
+                           kernels::ConstRows x, AlignedFloats& to) {
   if (!q.on) return x;
-  const Rows out = take(to, rows, columns);
-  fake_quantize_forward(q.scale.data(), q.low, q.high, rows, columns, x, out);
+  const kernels::Rows out = take(to, rows, columns);
+  kernels::fake_quantize_forward(q.scale.data(), q.low, q.high, rows, columns, x, out);
   return out;
 }
 
-void rounded_adjoint(const Quantizer& q, std::size_t rows, std::size_t columns, ConstRows x, Rows g,
-                     double* range) {
+void rounded_adjoint(const Quantizer& q, std::size_t rows, std::size_t columns,
+                     kernels::ConstRows x, kernels::Rows g, double* range) {
   if (!q.on || (q.passes && range == nullptr)) return;
   thread_local AlignedFloats discarded;
   std::vector<double> by_row(rows, 0);
-  fake_quantize_adjoint(q.scale.data(), q.low, q.high, q.range_gradient, rows, columns, x, g,
-                        q.passes ? take(discarded, rows, columns) : g, by_row.data());
+  kernels::fake_quantize_adjoint(q.scale.data(), q.low, q.high, q.range_gradient, rows, columns, x,
+                                 g, q.passes ? take(discarded, rows, columns) : g, by_row.data());
   if (range == nullptr) return;
   for (const double v : by_row) *range += v;
 }
 
-void copy(std::size_t rows, std::size_t columns, ConstRows from, Rows to) {
+void copy(std::size_t rows, std::size_t columns, kernels::ConstRows from, kernels::Rows to) {
   for (std::size_t r = 0; r < rows; ++r) {
     std::memcpy(to.row(r), from.row(r), columns * sizeof(float));
   }
 }
 
-void scale_lanes(const AlignedFloats& factor, std::size_t rows, std::size_t columns, Rows g) {
+void scale_lanes(const AlignedFloats& factor, std::size_t rows, std::size_t columns,
+                 kernels::Rows g) {
   if (factor.empty()) return;
   for (std::size_t r = 0; r < rows; ++r) {
     float* row = g.row(r);
@@ -48,7 +49,7 @@ void scale_lanes(const AlignedFloats& factor, std::size_t rows, std::size_t colu
   }
 }
 
-void mask_columns(const float* mask, std::size_t rows, std::size_t columns, Rows g) {
+void mask_columns(const float* mask, std::size_t rows, std::size_t columns, kernels::Rows g) {
   if (mask == nullptr) return;
   for (std::size_t r = 0; r < rows; ++r) {
     float* row = g.row(r);
@@ -56,4 +57,4 @@ void mask_columns(const float* mask, std::size_t rows, std::size_t columns, Rows
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

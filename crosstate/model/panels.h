@@ -7,27 +7,28 @@
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/model/network_state.h"
 
-namespace crosstate {
+namespace crosstate::model {
 
 /// A panel in memory that is used again; what it holds is undefined.
-Rows take(AlignedFloats& memory, std::size_t rows, std::size_t columns);
+kernels::Rows take(AlignedFloats& memory, std::size_t rows, std::size_t columns);
 
 /// Rounds x into `to` where the quantizer is on; otherwise passes x through.
-ConstRows rounded(const Quantizer& q, std::size_t rows, std::size_t columns, ConstRows x,
-                  AlignedFloats& to);
+kernels::ConstRows rounded(const Quantizer& q, std::size_t rows, std::size_t columns,
+                           kernels::ConstRows x, AlignedFloats& to);
 
 /// Adjoint in place on g, which straight-through estimators that pass leave as it is; adds the
 /// range's gradient.
-void rounded_adjoint(const Quantizer& q, std::size_t rows, std::size_t columns, ConstRows x, Rows g,
-                     double* range);
+void rounded_adjoint(const Quantizer& q, std::size_t rows, std::size_t columns,
+                     kernels::ConstRows x, kernels::Rows g, double* range);
 
 /// to = from.
-void copy(std::size_t rows, std::size_t columns, ConstRows from, Rows to);
+void copy(std::size_t rows, std::size_t columns, kernels::ConstRows from, kernels::Rows to);
 
 /// g[r][t][lane] *= factor[r][lane].
-void scale_lanes(const AlignedFloats& factor, std::size_t rows, std::size_t columns, Rows g);
+void scale_lanes(const AlignedFloats& factor, std::size_t rows, std::size_t columns,
+                 kernels::Rows g);
 
 /// g[r][c] *= mask[c]; a null mask is all ones.
-void mask_columns(const float* mask, std::size_t rows, std::size_t columns, Rows g);
+void mask_columns(const float* mask, std::size_t rows, std::size_t columns, kernels::Rows g);
 
-}  // namespace crosstate
+}  // namespace crosstate::model

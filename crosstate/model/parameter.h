@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace crosstate {
+namespace crosstate::model {
 
 /// Which learning rate and decay apply: the recurrence's own parameters move slowly and are never
 /// decayed, nor are biases, norms and ranges.
@@ -19,4 +19,4 @@ struct Parameter {
   std::vector<double> gradient;  // summed over the batch, divided by its size
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -7,7 +7,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/model/network_state.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 using Numbers = std::vector<std::size_t>;
@@ -187,4 +187,4 @@ Network Network::part(const NetworkParts& kept) const {
   return part;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -6,7 +6,7 @@
 
 #include "crosstate/model/network.h"
 
-namespace crosstate {
+namespace crosstate::model {
 
 /// The parts that Network::part() keeps, counted in the network as it is, ascending.
 struct NetworkParts {
@@ -21,4 +21,4 @@ struct NetworkParts {
   static NetworkParts of(const Network& network);
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::model

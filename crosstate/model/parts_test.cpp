@@ -8,7 +8,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/model/testing.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 const TaskShape kTask{2, 4};
@@ -33,7 +33,7 @@ Network ragged(int number) {
   return whole.part(reference::random_parts(whole, static_cast<std::uint64_t>(number)));
 }
 
-std::vector<float> logits_of(const Network& network, const Batch& batch) {
+std::vector<float> logits_of(const Network& network, const data::Batch& batch) {
   ThreadPool pool(1);
   std::vector<float> logits;
   network.evaluate(batch, pool, &logits);
@@ -52,7 +52,7 @@ TEST(Parts, RaggedNetworksComputeWhatTheReferenceDoes) {
   for (int number = 0; number < 20; ++number) {
     SCOPED_TRACE(number);
     const Network network = ragged(number);
-    const Dataset set = reference::random_set(5, 9, 23, kTask, true);
+    const data::Dataset set = reference::random_set(5, 9, 23, kTask, true);
     const std::vector<float> logits = logits_of(network, reference::batch_of(set));
     const auto values = reference::values_of<double>(network);
     for (std::size_t i = 0; i < set.count; ++i) {
@@ -68,7 +68,7 @@ TEST(Parts, RaggedNetworksComputeWhatTheReferenceDoes) {
 TEST(Parts, RaggedNetworksHaveTheGradientsOfTheirLoss) {
   for (const int number : {1, 3, 4, 6, 9}) {
     SCOPED_TRACE(number);
-    const Dataset set = reference::random_set(7, 20, 15, kTask, true);
+    const data::Dataset set = reference::random_set(7, 20, 15, kTask, true);
     ThreadPool pool(1);
     reference::GradientCheck check;
     check.zero = {"linear.bias"};  // where batch norm follows
@@ -79,7 +79,8 @@ TEST(Parts, RaggedNetworksHaveTheGradientsOfTheirLoss) {
 TEST(Parts, EverythingIsTheNetworkItself) {
   const Network whole = reference::random_network(shape(3), kTask);
   const Network same = whole.part(NetworkParts::of(whole));
-  EXPECT_EQ(format_safetensors(same.to_tensors()), format_safetensors(whole.to_tensors()));
+  EXPECT_EQ(formats::format_safetensors(same.to_tensors()),
+            formats::format_safetensors(whole.to_tensors()));
 }
 
 TEST(Parts, WhatContributesNothingGoesWithoutATrace) {
@@ -96,8 +97,8 @@ TEST(Parts, WhatContributesNothingGoesWithoutATrace) {
     const std::string name = block;
     scale_parameter(whole, name + "linear.weight", 3, whole.state().linear_outputs(), 5, 0);
   }
-  const Dataset set = reference::random_set(5, 9, 23, kTask, true);
-  const Batch batch = reference::batch_of(set);
+  const data::Dataset set = reference::random_set(5, 9, 23, kTask, true);
+  const data::Batch batch = reference::batch_of(set);
   EXPECT_THAT(logits_of(whole.part(parts), batch),
               testing::Pointwise(testing::FloatNear(1e-5f), logits_of(whole, batch)));
   parts.stream = {0, 1, 2, 4};
@@ -118,8 +119,8 @@ TEST(Parts, AStreamChannelThatNothingReadsGoesWithoutATrace) {
   scale_parameter(whole, "decoder.weight", 3, 4, 5, 0);
   NetworkParts parts = NetworkParts::of(whole);
   parts.stream = {0, 1, 2, 4};
-  const Dataset set = reference::random_set(5, 9, 23, kTask, true);
-  const Batch batch = reference::batch_of(set);
+  const data::Dataset set = reference::random_set(5, 9, 23, kTask, true);
+  const data::Batch batch = reference::batch_of(set);
   EXPECT_THAT(logits_of(whole.part(parts), batch),
               testing::Pointwise(testing::FloatNear(1e-5f), logits_of(whole, batch)));
 }
@@ -130,13 +131,14 @@ TEST(Parts, RaggedNetworksSurviveTheirFile) {
     Network network = ragged(number);
     if (number % 3 == 1) {
       ThreadPool pool(1);
-      const Batch batch = reference::batch_of(reference::random_set(5, 9, 23, kTask));
-      network.quantize(quant_preset("w8a8s8"), {&batch, 1}, pool);
+      const data::Batch batch = reference::batch_of(reference::random_set(5, 9, 23, kTask));
+      network.quantize(quant::quant_preset("w8a8s8"), {&batch, 1}, pool);
     }
-    const Safetensors content = network.to_tensors();
+    const formats::Safetensors content = network.to_tensors();
     const Network again = Network::from_tensors(content, "file");
     EXPECT_EQ(again.state().shapes, network.state().shapes);
-    EXPECT_EQ(format_safetensors(again.to_tensors()), format_safetensors(content));
+    EXPECT_EQ(formats::format_safetensors(again.to_tensors()),
+              formats::format_safetensors(content));
   }
 }
 
@@ -148,7 +150,7 @@ TEST(Parts, OneModeAndOneChannelAreANetwork) {
     parts.blocks[l].modes = {whole.state().shapes[l].first[2] - 1};
   }
   const Network small = whole.part(parts);
-  const Dataset set = reference::random_set(5, 9, 23, kTask);
+  const data::Dataset set = reference::random_set(5, 9, 23, kTask);
   for (const float v : logits_of(small, reference::batch_of(set))) EXPECT_TRUE(std::isfinite(v));
 }
 
@@ -181,12 +183,12 @@ TEST(Parts, RefusesWhatIsNoPart) {
 
 TEST(Parts, FilesWithImpossibleBlocksAreRefused) {
   const Network network = ragged(2);
-  const Safetensors content = network.to_tensors();
+  const formats::Safetensors content = network.to_tensors();
   const auto refused = [&](const std::string& name, std::vector<std::int32_t> values,
                            const std::string& what) {
-    Safetensors damaged = content;
+    formats::Safetensors damaged = content;
     const std::size_t count = values.size();
-    damaged.tensors[name] = Tensor::from(values, {count});
+    damaged.tensors[name] = formats::Tensor::from(values, {count});
     try {
       Network::from_tensors(damaged, "file");
       ADD_FAILURE() << "accepted: " << what;
@@ -200,10 +202,10 @@ TEST(Parts, FilesWithImpossibleBlocksAreRefused) {
   refused("layers.0.modes", none, "no channel has modes");
   if (none.size() > 1) refused("layers.0.modes", {1}, "1 numbers, expected");
   refused("layers.0.modes", {1, -1}, "-1");
-  Safetensors lacking = content;
+  formats::Safetensors lacking = content;
   lacking.tensors.erase("layers.0.modes");
   EXPECT_THROW(Network::from_tensors(lacking, "file"), Error);
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -6,7 +6,7 @@
 
 #include "crosstate/model/group_forward.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 constexpr double kNormMomentum = 0.1;
@@ -69,7 +69,7 @@ AlignedFloats norm_adjoint_map(const std::vector<double>& sum, const std::vector
 }  // namespace
 
 BatchResult forward_batch(const Network::State& state, const Coefficients& coefficients,
-                          const Batch& batch, ThreadPool& pool, std::vector<float>* logits) {
+                          const data::Batch& batch, ThreadPool& pool, std::vector<float>* logits) {
   const GroupPass pass(state, coefficients, batch);
   const auto outputs = static_cast<std::size_t>(state.task.outputs);
   std::vector<float> all(logits == nullptr ? 0 : batch.groups * kLanes * outputs);
@@ -130,8 +130,9 @@ struct NormMoments {
 // groups meet before each of them. `begin` prepares a group.
 template <class Begin>
 NormMoments forward_to_last_norm(const GroupPass& pass, Network::State& state,
-                                 Coefficients& coefficients, const Batch& batch, double momentum,
-                                 const Begin& begin, TrainingMemory& kept, ThreadPool& pool) {
+                                 Coefficients& coefficients, const data::Batch& batch,
+                                 double momentum, const Begin& begin, TrainingMemory& kept,
+                                 ThreadPool& pool) {
   const std::size_t layers = state.blocks.size(), outputs = state.linear_outputs();
   const Sums zeros(batch.groups, std::vector<double>(outputs, 0));
   NormMoments moments;
@@ -151,9 +152,9 @@ NormMoments forward_to_last_norm(const GroupPass& pass, Network::State& state,
         } else {
           walk_from_norm(forward, l - 1, b.rows(std::as_const(m.z[l - 1]).data(), outputs));
         }
-        const ConstRows z = walk_to_norm(forward, l);
-        row_sums(outputs, b.columns(), GroupPass::mask(m, b), z, z, sum[g].data(),
-                 squares[g].data());
+        const kernels::ConstRows z = walk_to_norm(forward, l);
+        kernels::row_sums(outputs, b.columns(), GroupPass::mask(m, b), z, z, sum[g].data(),
+                          squares[g].data());
       }
     });
     set_batch_statistics(state, l, total(sum), total(squares), moments.count, momentum,
@@ -164,7 +165,7 @@ NormMoments forward_to_last_norm(const GroupPass& pass, Network::State& state,
 
 }  // namespace
 
-void measure_norms(Network::State& state, Coefficients& coefficients, const Batch& batch,
+void measure_norms(Network::State& state, Coefficients& coefficients, const data::Batch& batch,
                    double momentum, ThreadPool& pool) {
   const GroupPass pass(state, coefficients, batch);
   TrainingMemory& kept = training_memory(batch.groups, pool);
@@ -172,7 +173,7 @@ void measure_norms(Network::State& state, Coefficients& coefficients, const Batc
   forward_to_last_norm(pass, state, coefficients, batch, momentum, begin, kept, pool);
 }
 
-BatchResult train_batch(Network::State& state, Coefficients& coefficients, const Batch& batch,
+BatchResult train_batch(Network::State& state, Coefficients& coefficients, const data::Batch& batch,
                         const LossOptions& loss, ThreadPool& pool) {
   const GroupPass pass(state, coefficients, batch);
   const std::size_t groups = batch.groups, layers = state.blocks.size();
@@ -248,4 +249,4 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
   return mean(results, batch.count);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -9,7 +9,7 @@
 #include "crosstate/data/batch.h"
 #include "crosstate/model/network_state.h"
 
-namespace crosstate {
+namespace crosstate::model {
 
 /// How the values of one site are observer.
 struct Observer {
@@ -40,21 +40,21 @@ struct Observers {
 };
 
 BatchResult forward_batch(const Network::State& state, const Coefficients& coefficients,
-                          const Batch& batch, ThreadPool& pool, std::vector<float>* logits);
+                          const data::Batch& batch, ThreadPool& pool, std::vector<float>* logits);
 
 /// Leaves the batch's mean gradients in the parameters and, with batch norm, moves the running
 /// statistics.
-BatchResult train_batch(Network::State& state, Coefficients& coefficients, const Batch& batch,
+BatchResult train_batch(Network::State& state, Coefficients& coefficients, const data::Batch& batch,
                         const LossOptions& loss, ThreadPool& pool);
 
 /// Moves the running statistics of batch norms by `momentum` towards those of the batch, as
 /// train_batch() does but without dropout, gradients and the loss.
-void measure_norms(Network::State& state, Coefficients& coefficients, const Batch& batch,
+void measure_norms(Network::State& state, Coefficients& coefficients, const data::Batch& batch,
                    double momentum, ThreadPool& pool);
 
 /// Of one forward pass over the batches; with histograms, of a second one.
 Observers measure_observers(const Network::State& state, const Coefficients& coefficients,
-                            std::span<const Batch> batches, ThreadPool& pool,
+                            std::span<const data::Batch> batches, ThreadPool& pool,
                             bool histograms = false);
 
-}  // namespace crosstate
+}  // namespace crosstate::model

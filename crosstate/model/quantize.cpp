@@ -8,45 +8,45 @@
 #include "crosstate/model/pass.h"
 #include "crosstate/quant/weights.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
-void require_foldable(const Network::State& s, const QuantOptions& sites) {
-  if (!s.batch_norm() || folds_after_rounding(sites)) return;
+void require_foldable(const Network::State& s, const quant::QuantOptions& sites) {
+  if (!s.batch_norm() || quant::folds_after_rounding(sites)) return;
   fail("model.norm",
        "fold batch norms before quantizing with one weight scale per tensor or powers of two");
 }
 
 // A trained range fits as long as the codes that it scales stay the same.
-bool changes(const ActivationSite& before, const ActivationSite& now) {
-  ActivationSite same = before;
+bool changes(const quant::ActivationSite& before, const quant::ActivationSite& now) {
+  quant::ActivationSite same = before;
   same.learned = now.learned;
-  return now.bits != kFloatBits && same != now;
+  return now.bits != quant::kFloatBits && same != now;
 }
-bool changes(const StateSite& before, const StateSite& now) {
-  return now.bits != kFloatBits && before != now;
+bool changes(const quant::StateSite& before, const quant::StateSite& now) {
+  return now.bits != quant::kFloatBits && before != now;
 }
 
 // Switches the sites that change to floating point, so that their values can be measured. False
 // where there are none.
-bool unround_changed(QuantOptions& present, const QuantOptions& next) {
+bool unround_changed(quant::QuantOptions& present, const quant::QuantOptions& next) {
   bool any = false;
   const auto unround = [&](auto site) {
     if (!changes(present.*site, next.*site)) return;
-    (present.*site).bits = kFloatBits;
+    (present.*site).bits = quant::kFloatBits;
     any = true;
   };
-  unround(&QuantOptions::input);
-  unround(&QuantOptions::residual);
-  unround(&QuantOptions::ssm_output);
-  unround(&QuantOptions::activation);
-  unround(&QuantOptions::linear);
-  unround(&QuantOptions::state);
+  unround(&quant::QuantOptions::input);
+  unround(&quant::QuantOptions::residual);
+  unround(&quant::QuantOptions::ssm_output);
+  unround(&quant::QuantOptions::activation);
+  unround(&quant::QuantOptions::linear);
+  unround(&quant::QuantOptions::state);
   return any;
 }
 
 void choose_steps(Network::State& s, std::size_t layer, const Observers& observers) {
-  const double top = largest_code(std::max(s.quant.state.bits, 2));
+  const double top = quant::largest_code(std::max(s.quant.state.bits, 2));
   for (std::size_t i = 0; i < s.state_steps[layer].size(); ++i) {
     const double peak = std::max(1e-6, static_cast<double>(observers.blocks[layer].state[i]));
     s.state_steps[layer][i] = static_cast<float>(peak / top);
@@ -54,7 +54,7 @@ void choose_steps(Network::State& s, std::size_t layer, const Observers& observe
 }
 
 // Chooses the ranges of sites that change from `before`; returns their parameters.
-std::vector<std::size_t> choose_ranges(Network::State& s, const QuantOptions& before,
+std::vector<std::size_t> choose_ranges(Network::State& s, const quant::QuantOptions& before,
                                        const Observers& observers) {
   std::vector<std::size_t> chosen;
   const auto choose = [&](std::size_t index, auto site, const Observer& observer) {
@@ -64,12 +64,14 @@ std::vector<std::size_t> choose_ranges(Network::State& s, const QuantOptions& be
     s.quant_mins[index - s.input_range] = range.quant_min;
     chosen.push_back(index);
   };
-  choose(s.input_range, &QuantOptions::input, observers.input);
-  choose(s.residual_range, &QuantOptions::residual, observers.residual);
+  choose(s.input_range, &quant::QuantOptions::input, observers.input);
+  choose(s.residual_range, &quant::QuantOptions::residual, observers.residual);
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
-    choose(s.blocks[l].ssm_output, &QuantOptions::ssm_output, observers.blocks[l].ssm_output);
-    choose(s.blocks[l].activation, &QuantOptions::activation, observers.blocks[l].activation);
-    choose(s.blocks[l].linear, &QuantOptions::linear, observers.blocks[l].linear);
+    choose(s.blocks[l].ssm_output, &quant::QuantOptions::ssm_output,
+           observers.blocks[l].ssm_output);
+    choose(s.blocks[l].activation, &quant::QuantOptions::activation,
+           observers.blocks[l].activation);
+    choose(s.blocks[l].linear, &quant::QuantOptions::linear, observers.blocks[l].linear);
     if (changes(before.state, s.quant.state)) choose_steps(s, l, observers);
   }
   return chosen;
@@ -81,12 +83,13 @@ struct Means {
   std::vector<double> logits;
 };
 
-Means measure_means(const Network::State& s, std::span<const Batch> batches, ThreadPool& pool) {
+Means measure_means(const Network::State& s, std::span<const data::Batch> batches,
+                    ThreadPool& pool) {
   const Coefficients coefficients = s.coefficients();
   Means means{measure_observers(s, coefficients, batches, pool), {}};
   means.logits.assign(static_cast<std::size_t>(s.task.outputs), 0);
   std::size_t count = 0;
-  for (const Batch& batch : batches) {
+  for (const data::Batch& batch : batches) {
     std::vector<float> logits;
     forward_batch(s, coefficients, batch, pool, &logits);
     for (std::size_t i = 0; i < logits.size(); ++i) {
@@ -100,7 +103,7 @@ Means measure_means(const Network::State& s, std::span<const Batch> batches, Thr
 
 // Bias correction (M. Nagel et al., arXiv 1906.04721, with measured means): a layer's is measured
 // behind those before it, which are corrected already.
-void correct_biases(Network::State& s, const Means& wanted, std::span<const Batch> batches,
+void correct_biases(Network::State& s, const Means& wanted, std::span<const data::Batch> batches,
                     ThreadPool& pool) {
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
     const Observer& before = wanted.observers.blocks[l].linear;
@@ -119,14 +122,14 @@ void correct_biases(Network::State& s, const Means& wanted, std::span<const Batc
 
 }  // namespace
 
-void Network::quantize(const QuantOptions& options, std::span<const Batch> calibration,
+void Network::quantize(const quant::QuantOptions& options, std::span<const data::Batch> calibration,
                        ThreadPool& pool) {
   State& s = *state_;
-  validate(options);
-  const QuantOptions sites = resolved(options);
+  quant::validate(options);
+  const quant::QuantOptions sites = quant::resolved(options);
   require_foldable(s, sites);
   if (s.quantized) fail("quantize", "the network is quantized already");
-  for (const Batch& batch : calibration) s.require_inputs(batch);
+  for (const data::Batch& batch : calibration) s.require_inputs(batch);
   const Observers observers =
       measure_observers(s, s.coefficients(), calibration, pool, wants_histograms(sites));
   std::optional<Means> means;
@@ -134,19 +137,20 @@ void Network::quantize(const QuantOptions& options, std::span<const Batch> calib
   s.add_ranges();
   s.quant = sites;
   s.quantized = true;
-  choose_ranges(s, quant_preset("float"), observers);
+  choose_ranges(s, quant::quant_preset("float"), observers);
   if (means) correct_biases(s, *means, calibration, pool);
 }
 
-std::vector<std::size_t> Network::requantize(const QuantOptions& options,
-                                             std::span<const Batch> calibration, ThreadPool& pool) {
+std::vector<std::size_t> Network::requantize(const quant::QuantOptions& options,
+                                             std::span<const data::Batch> calibration,
+                                             ThreadPool& pool) {
   State& s = *state_;
-  validate(options);
-  const QuantOptions sites = resolved(options);
+  quant::validate(options);
+  const quant::QuantOptions sites = quant::resolved(options);
   require_foldable(s, sites);
   if (!s.quantized) fail("requantize", "the network is not quantized yet");
-  for (const Batch& batch : calibration) s.require_inputs(batch);
-  const QuantOptions before = s.quant;
+  for (const data::Batch& batch : calibration) s.require_inputs(batch);
+  const quant::QuantOptions before = s.quant;
   // Weights keep their present rounding here: the running statistics of batch norms belong to it.
   const bool any = unround_changed(s.quant, sites);
   const Observers observers =
@@ -156,16 +160,16 @@ std::vector<std::size_t> Network::requantize(const QuantOptions& options,
   return choose_ranges(s, before, observers);
 }
 
-void Network::measure_states(std::span<const Batch> batches, ThreadPool& pool) {
+void Network::measure_states(std::span<const data::Batch> batches, ThreadPool& pool) {
   State& s = *state_;
   if (!s.quantized) fail("states", "the network is not quantized yet");
-  for (const Batch& batch : batches) s.require_inputs(batch);
-  if (s.quant.state.bits == kFloatBits) return;
-  const StateSite site = s.quant.state;
-  s.quant.state.bits = kFloatBits;
+  for (const data::Batch& batch : batches) s.require_inputs(batch);
+  if (s.quant.state.bits == quant::kFloatBits) return;
+  const quant::StateSite site = s.quant.state;
+  s.quant.state.bits = quant::kFloatBits;
   const Observers observers = measure_observers(s, s.coefficients(), batches, pool);
   s.quant.state = site;
   for (std::size_t l = 0; l < s.blocks.size(); ++l) choose_steps(s, l, observers);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -12,7 +12,7 @@
 #include "crosstate/model/pass.h"
 #include "crosstate/model/testing.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 using reference::batch_of;
@@ -28,8 +28,8 @@ using testing::ThrowsMessage;
 
 const TaskShape kTask{2, 4};
 
-void set_scales(QuantOptions& q, const std::string& scales) {
-  for (ActivationSite* site :
+void set_scales(quant::QuantOptions& q, const std::string& scales) {
+  for (quant::ActivationSite* site :
        {&q.input, &q.residual, &q.ssm_output, &q.activation, &q.linear, &q.gate}) {
     site->scales = scales;
   }
@@ -42,14 +42,15 @@ ModelOptions plain_options() {
   return o;
 }
 
-std::vector<float> logits_of(Network& network, const Batch& batch, int threads = 1) {
+std::vector<float> logits_of(Network& network, const data::Batch& batch, int threads = 1) {
   ThreadPool pool(threads);
   std::vector<float> logits;
   network.evaluate(batch, pool, &logits);
   return logits;
 }
 
-Network quantized(Network network, const QuantOptions& options, const Batch& calibration) {
+Network quantized(Network network, const quant::QuantOptions& options,
+                  const data::Batch& calibration) {
   ThreadPool pool(1);
   network.quantize(options, {&calibration, 1}, pool);
   return network;
@@ -114,7 +115,7 @@ struct Rounding {
         return on(c.quantizers[l].gate, x);
       case Site::kState: {
         const double limit = c.rounding.limit;
-        return limit > 0 ? std::clamp(std::nearbyint(x + kScanTie), -limit, limit) : x;
+        return limit > 0 ? std::clamp(std::nearbyint(x + kernels::kScanTie), -limit, limit) : x;
       }
     }
     return x;
@@ -131,15 +132,17 @@ TEST(QuantizedNetwork, EqualsTheReferenceThatRoundsEverySite) {
         ModelOptions o = plain_options();
         o.gate = gate;
         o.norm = norm;
-        o.activation = number % 2 == 0 ? Activation::kHardGelu : Activation::kGelu;
+        o.activation =
+            number % 2 == 0 ? kernels::Activation::kHardGelu : kernels::Activation::kGelu;
         o.modes = number % 3 == 0 ? ModeKind::kReal : ModeKind::kComplex;
         o.init = number % 3 == 0 ? PoleStart::kReal : PoleStart::kLin;
-        QuantOptions q = uniform_bits(number % 4 == 1 ? 5 : 8);
+        quant::QuantOptions q = quant::uniform_bits(number % 4 == 1 ? 5 : 8);
         set_scales(q, scales);
         q.a.coding = number % 5 == 0 ? "cartesian" : "log-polar";
         q.weight.granularity = q.c.granularity = number % 2 == 0 ? "channel" : "tensor";
         SCOPED_TRACE(name_of(gate) + " " + name_of(norm) + " " + scales + " " + name_of(o.modes));
-        const Dataset set = random_set(static_cast<std::uint64_t>(++number), 35, 15, kTask, true);
+        const data::Dataset set =
+            random_set(static_cast<std::uint64_t>(++number), 35, 15, kTask, true);
         Network network = quantized(random_network(o, kTask), q, batch_of(set));
         const Coefficients c = network.state().coefficients();
         const auto values = values_of(network, c);
@@ -175,8 +178,8 @@ TEST(QuantizedNetwork, TheResidualStreamLiesOnItsGrid) {
       parameter(network, "decoder.weight").value[i] = i % 5 == 0 ? 1 : 0;
     }
     parameter(network, "decoder.bias").value.assign(4, 0);
-    const Batch batch = batch_of(random_set(1, 40, 23, kTask, true));
-    QuantOptions q = uniform_bits(8);
+    const data::Batch batch = batch_of(random_set(1, 40, 23, kTask, true));
+    quant::QuantOptions q = quant::uniform_bits(8);
     q.encoder.bits = q.weight.bits = q.decoder.bits = 0;
     network = quantized(network, q, batch);
     const double scale = network.state().coefficients().residual.scale[0];
@@ -195,8 +198,8 @@ TEST(QuantizedNetwork, TheResidualStreamLiesOnItsGrid) {
 TEST(QuantizedNetwork, CoefficientsLieOnTheirGrids) {
   ModelOptions o = plain_options();
   o.channels = 17;
-  const Batch batch = batch_of(random_set(1, 19, 23, kTask));
-  const Network network = quantized(random_network(o, kTask), uniform_bits(4), batch);
+  const data::Batch batch = batch_of(random_set(1, 19, 23, kTask));
+  const Network network = quantized(random_network(o, kTask), quant::uniform_bits(4), batch);
   const Coefficients c = network.state().coefficients();
   for (std::size_t l = 0; l < 2; ++l) {
     for (std::size_t r = 0; r < 34; ++r) {
@@ -218,12 +221,12 @@ TEST(QuantizedNetwork, CoefficientsLieOnTheirGrids) {
 }
 
 TEST(QuantizedNetwork, StatesAreWholeNumbersThatSaturate) {
-  const Dataset set = random_set(1, 19, 23, kTask);
-  Dataset loud = set;
+  const data::Dataset set = random_set(1, 19, 23, kTask);
+  data::Dataset loud = set;
   for (float& v : loud.values) v *= 100;
-  QuantOptions q = uniform_bits(0);
+  quant::QuantOptions q = quant::uniform_bits(0);
   q.state.bits = 8;
-  const Batch batch = batch_of(set), louder = batch_of(loud);
+  const data::Batch batch = batch_of(set), louder = batch_of(loud);
   Network network = quantized(random_network(plain_options(), kTask), q, batch);
   ThreadPool pool(1);
   const Coefficients c = network.state().coefficients();
@@ -240,17 +243,17 @@ TEST(QuantizedNetwork, StatesAreWholeNumbersThatSaturate) {
 }
 
 TEST(QuantizedNetwork, ComesCloseToTheFloatNetworkWithManyBits) {
-  const Batch batch = batch_of(random_set(1, 40, 23, kTask, true));
+  const data::Batch batch = batch_of(random_set(1, 40, 23, kTask, true));
   for (const Norm norm : {Norm::kNone, Norm::kLayer}) {
     ModelOptions o = plain_options();
     o.norm = norm;
     Network network = random_network(o, kTask);
     const std::vector<float> wanted = logits_of(network, batch);
 
-    Network none = quantized(network, uniform_bits(0), batch);
+    Network none = quantized(network, quant::uniform_bits(0), batch);
     EXPECT_EQ(logits_of(none, batch), wanted);
 
-    QuantOptions q = uniform_bits(16);
+    quant::QuantOptions q = quant::uniform_bits(16);
     q.a.bits = 0;  // fixed point has no more than 14 bits for a pole's parts
     set_scales(q, "free");
     Network fine = quantized(network, q, batch);
@@ -263,9 +266,9 @@ TEST(QuantizedNetwork, ComesCloseToTheFloatNetworkWithManyBits) {
 }
 
 TEST(QuantizedNetwork, LogitsDependNeitherOnTheOtherSequencesNorOnThreads) {
-  const Dataset set = random_set(1, 40, 23, kTask, true);
+  const data::Dataset set = random_set(1, 40, 23, kTask, true);
   Network network =
-      quantized(random_network(plain_options(), kTask), uniform_bits(8), batch_of(set));
+      quantized(random_network(plain_options(), kTask), quant::uniform_bits(8), batch_of(set));
   const std::vector<float> all = logits_of(network, batch_of(set));
   for (const int threads : {2, 4}) EXPECT_EQ(logits_of(network, batch_of(set), threads), all);
   EXPECT_EQ(logits_of(network, batch_of(set, 5)), all);
@@ -277,8 +280,8 @@ TEST(QuantizedNetwork, LogitsDependNeitherOnTheOtherSequencesNorOnThreads) {
 // --- ranges --------------------------------------------------------------------------------------
 
 TEST(QuantizedNetwork, RangesDependOnSequencesAndNotOnTheirPadding) {
-  const Dataset tight = random_set(1, 16, 9, kTask);
-  Dataset padded = tight;  // three times as long and half a group more
+  const data::Dataset tight = random_set(1, 16, 9, kTask);
+  data::Dataset padded = tight;  // three times as long and half a group more
   padded.length = 27;
   padded.values.assign(16 * 27 * 2, 0);
   padded.lengths.assign(16, 9);
@@ -288,8 +291,8 @@ TEST(QuantizedNetwork, RangesDependOnSequencesAndNotOnTheirPadding) {
   std::vector<std::uint32_t> rows(17);
   for (std::uint32_t i = 0; i < 17; ++i) rows[i] = i % 16;
   const Network network = random_network(plain_options(), kTask);
-  const Network a = quantized(network, uniform_bits(8), batch_of(tight));
-  const Network b = quantized(network, uniform_bits(8), batch_of(padded, rows));
+  const Network a = quantized(network, quant::uniform_bits(8), batch_of(tight));
+  const Network b = quantized(network, quant::uniform_bits(8), batch_of(padded, rows));
   EXPECT_EQ(a.state().state_steps, b.state().state_steps);
   for (std::size_t i = 0; i < a.parameters().size(); ++i) {
     // The seventeenth sequence repeats the first, which moves a root mean square a little.
@@ -302,9 +305,9 @@ TEST(QuantizedNetwork, RangesDependOnSequencesAndNotOnTheirPadding) {
 TEST(QuantizedNetwork, RangesReachTheLargestValue) {
   ModelOptions o = plain_options();
   o.norm = Norm::kLayer;
-  const Dataset set = random_set(1, 19, 23, kTask);
-  const Batch batch = batch_of(set);
-  QuantOptions q = uniform_bits(8);
+  const data::Dataset set = random_set(1, 19, 23, kTask);
+  const data::Batch batch = batch_of(set);
+  quant::QuantOptions q = quant::uniform_bits(8);
   set_scales(q, "free");
   Network network = quantized(random_network(o, kTask), q, batch);
   EXPECT_NEAR(std::exp(parameter(network, "range.input").value[0]) * 127, largest(set.values),
@@ -318,10 +321,10 @@ TEST(QuantizedNetwork, RangesReachTheLargestValue) {
 TEST(QuantizedNetwork, RefusesWhatItCannotRound) {
   ModelOptions o = plain_options();
   o.norm = Norm::kBatch;
-  const Batch batch = batch_of(random_set(1, 19, 23, kTask));
+  const data::Batch batch = batch_of(random_set(1, 19, 23, kTask));
   ThreadPool pool(1);
   Network network(o, kTask, 1);
-  QuantOptions per_tensor;
+  quant::QuantOptions per_tensor;
   per_tensor.granularity = "tensor";
   EXPECT_THAT(
       [&] {
@@ -332,7 +335,7 @@ TEST(QuantizedNetwork, RefusesWhatItCannotRound) {
   network.fold_norms();
   EXPECT_THAT(
       [&] {
-        QuantOptions one;
+        quant::QuantOptions one;
         one.state.bits = 1;
         network.quantize(one, {&batch, 1}, pool);
       },
@@ -344,7 +347,7 @@ TEST(QuantizedNetwork, RefusesWhatItCannotRound) {
         network.quantize({}, {&batch, 1}, pool);
       },
       ThrowsMessage<Error>(HasSubstr("already")));
-  const Batch narrow = batch_of(random_set(1, 19, 23, {1, 4}));
+  const data::Batch narrow = batch_of(random_set(1, 19, 23, {1, 4}));
   for (const auto& use : std::vector<std::function<void()>>{
            [&] { network.evaluate(narrow, pool); }, [&] { network.train_step(narrow, {}, pool); },
            [&] {
@@ -357,7 +360,7 @@ TEST(QuantizedNetwork, RefusesWhatItCannotRound) {
 TEST(QuantizedNetwork, FoldsAfterTrainingWithoutATrace) {
   ModelOptions o = plain_options();
   o.norm = Norm::kBatch;
-  const Batch batch = batch_of(random_set(1, 40, 23, kTask));
+  const data::Batch batch = batch_of(random_set(1, 40, 23, kTask));
   ThreadPool pool(1);
   Network network(o, kTask, 1);
   network.quantize({}, {&batch, 1}, pool);
@@ -400,9 +403,9 @@ TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossWithManyBits) {
       ModelOptions o = plain_options();
       o.norm = norm;
       o.train_b = true;
-      QuantOptions q = uniform_bits(16);
+      quant::QuantOptions q = quant::uniform_bits(16);
       set_scales(q, "free");
-      const Batch batch = batch_of(random_set(2, 35, 15, kTask, true));
+      const data::Batch batch = batch_of(random_set(2, 35, 15, kTask, true));
       Network network = quantized(random_network(o, kTask), q, batch);
       GradientCheck check;
       check.steps = {5e-2, 1e-2};
@@ -429,13 +432,13 @@ TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossOnArrays) {
     for (const float shift : {0.3f, -0.8f, 2.5f}) {
       ModelOptions o = plain_options();
       o.train_b = true;
-      QuantOptions q = uniform_bits(16);
+      quant::QuantOptions q = quant::uniform_bits(16);
       set_scales(q, "free");
       q.noise_unit = "largest";
       q.noise_recurrence = recurrence;
       q.weight_noise = q.device_noise = 1e-3;
       q.array = {.rows = 2, .columns = 3, .partial_bits = 16, .state_bits = 16, .noise = 1};
-      const Batch batch = batch_of(random_set(2, 35, 15, kTask, true));
+      const data::Batch batch = batch_of(random_set(2, 35, 15, kTask, true));
       Network network = quantized(random_network(o, kTask), q, batch);
       GradientCheck check;
       check.steps = {5e-2, 1e-2};
@@ -465,9 +468,9 @@ TEST(QuantizedNetwork, RangeGradientsEqualDifferencesWhereMuchIsClipped) {
   for (const Norm norm : {Norm::kNone, Norm::kLayer}) {
     ModelOptions o = plain_options();
     o.norm = norm;
-    o.activation = Activation::kIdentity;  // the others hide what is clipped below zero
-    QuantOptions q = uniform_bits(0);
-    for (ActivationSite* site :
+    o.activation = kernels::Activation::kIdentity;  // the others hide what is clipped below zero
+    quant::QuantOptions q = quant::uniform_bits(0);
+    for (quant::ActivationSite* site :
          {&q.input, &q.residual, &q.ssm_output, &q.activation, &q.linear, &q.gate}) {
       site->bits = 16;
     }
@@ -478,7 +481,7 @@ TEST(QuantizedNetwork, RangeGradientsEqualDifferencesWhereMuchIsClipped) {
           "range.layers.1.linear"}) {
       double error = 0, size = 0;
       for (std::uint64_t seed = 1; seed <= 6; ++seed) {
-        const Batch batch = batch_of(random_set(seed, 240, 15, kTask, true));
+        const data::Batch batch = batch_of(random_set(seed, 240, 15, kTask, true));
         Network network = quantized(random_network(o, kTask, seed), q, batch);
         Parameter& range = parameter(network, name);
         range.value[0] -= 1.5f;
@@ -499,8 +502,8 @@ TEST(QuantizedNetwork, RangeGradientsEqualDifferencesWhereMuchIsClipped) {
 
 TEST(QuantizedNetwork, GradientsAreFiniteAndOfEveryParameterWithFewBits) {
   for (const int bits : {2, 4, 8}) {
-    const Batch batch = batch_of(random_set(2, 40, 23, kTask, true));
-    QuantOptions q = uniform_bits(bits);
+    const data::Batch batch = batch_of(random_set(2, 40, 23, kTask, true));
+    quant::QuantOptions q = quant::uniform_bits(bits);
     q.state.bits = std::max(bits, 4);  // a ternary state of a random network stays at zero
     Network network = quantized(random_network(plain_options(), kTask), q, batch);
     std::vector<std::vector<double>> one;
@@ -522,8 +525,8 @@ TEST(QuantizedNetwork, GradientsAreFiniteAndOfEveryParameterWithFewBits) {
 }
 
 TEST(QuantizedNetwork, WeightNoiseIsDrawnPerStepAndOnlyInTraining) {
-  const Batch batch = batch_of(random_set(2, 40, 23, kTask));
-  QuantOptions q = uniform_bits(8);
+  const data::Batch batch = batch_of(random_set(2, 40, 23, kTask));
+  quant::QuantOptions q = quant::uniform_bits(8);
   Network quiet = quantized(random_network(plain_options(), kTask), q, batch);
   q.weight_noise = 0.1;
   Network noisy = quantized(random_network(plain_options(), kTask), q, batch);
@@ -539,8 +542,8 @@ TEST(QuantizedNetwork, WeightNoiseIsDrawnPerStepAndOnlyInTraining) {
 }
 
 TEST(QuantizedNetwork, DeviceNoiseStaysForTheStepsOfAChip) {
-  const Batch batch = batch_of(random_set(2, 40, 23, kTask));
-  QuantOptions q = uniform_bits(8);
+  const data::Batch batch = batch_of(random_set(2, 40, 23, kTask));
+  quant::QuantOptions q = quant::uniform_bits(8);
   q.device_noise = 0.1;
   q.chip_steps = 3;
   Network chips = quantized(random_network(plain_options(), kTask), q, batch);
@@ -557,11 +560,11 @@ TEST(QuantizedNetwork, DeviceNoiseStaysForTheStepsOfAChip) {
 }
 
 TEST(QuantizedNetwork, NoiseHasThePublishedDeviationAndUnit) {
-  const Batch batch = batch_of(random_set(2, 40, 23, kTask));
+  const data::Batch batch = batch_of(random_set(2, 40, 23, kTask));
   ModelOptions options = plain_options();
   options.channels = 40;
   for (const char* unit : {"weight", "largest"}) {
-    QuantOptions q = uniform_bits(8);
+    quant::QuantOptions q = quant::uniform_bits(8);
     q.weight.bits = 2;
     q.weight.granularity = "tensor";
     q.weight_noise = 0.03;
@@ -591,12 +594,12 @@ TEST(QuantizedNetwork, NoiseHasThePublishedDeviationAndUnit) {
 }
 
 TEST(QuantizedNetwork, NoiseOnPolesIsThatOfTheirCells) {
-  const Batch batch = batch_of(random_set(2, 40, 23, kTask));
+  const data::Batch batch = batch_of(random_set(2, 40, 23, kTask));
   ModelOptions options = plain_options();
   options.channels = 60;
   options.dt_min = 0.05;
   options.dt_max = 0.5;
-  QuantOptions q = uniform_bits(8);
+  quant::QuantOptions q = quant::uniform_bits(8);
   q.device_noise = 0.04;
   q.noise_unit = "largest";
   const Network network = quantized(random_network(options, kTask), q, batch);
@@ -634,8 +637,8 @@ TEST(QuantizedNetwork, NoiseOnPolesIsThatOfTheirCells) {
 }
 
 TEST(QuantizedNetwork, StochasticRoundingIsDrawnPerStepAndOnlyInTraining) {
-  const Batch batch = batch_of(random_set(2, 40, 23, kTask));
-  QuantOptions q = uniform_bits(5);
+  const data::Batch batch = batch_of(random_set(2, 40, 23, kTask));
+  quant::QuantOptions q = quant::uniform_bits(5);
   q.state.rounding = "stochastic";
   Network network = quantized(random_network(plain_options(), kTask), q, batch);
   EXPECT_EQ(logits_of(network, batch), logits_of(network, batch));
@@ -648,27 +651,27 @@ TEST(QuantizedNetwork, StochasticRoundingIsDrawnPerStepAndOnlyInTraining) {
   EXPECT_NE(loss(1, 1), loss(2, 1));
 
   // Equal sequences of one batch are rounded by draws of their own, but only in training.
-  const Dataset set = random_set(2, 1, 23, kTask);
-  const Batch twins = batch_of(set, {0, 0});
+  const data::Dataset set = random_set(2, 1, 23, kTask);
+  const data::Batch twins = batch_of(set, {0, 0});
   const std::vector<float> logits = logits_of(network, twins);
   const auto half = static_cast<std::ptrdiff_t>(logits.size() / 2);
   EXPECT_TRUE(std::equal(logits.begin(), logits.begin() + half, logits.begin() + half));
   const double both = network.train_step(twins, {0, 1, 1}, pool).loss;
-  const Batch one = batch_of(set);
+  const data::Batch one = batch_of(set);
   EXPECT_NE(both, network.train_step(one, {0, 1, 1}, pool).loss);
 }
 
 TEST(QuantizedNetwork, IsTheSameHoweverTimeAndWorkAreCut) {
   for (const char* rounding : {"nearest", "stochastic", "feedback"}) {
-    const Dataset set = random_set(2, 40, 23, kTask, true);
-    QuantOptions q = uniform_bits(6);
+    const data::Dataset set = random_set(2, 40, 23, kTask, true);
+    quant::QuantOptions q = quant::uniform_bits(6);
     q.state.rounding = rounding;
     Network network = quantized(random_network(plain_options(), kTask), q, batch_of(set));
     const std::vector<float> whole = logits_of(network, batch_of(set, 23));
     std::vector<double> losses;
     std::vector<std::vector<double>> gradients;
     for (const std::size_t block_length : {1, 4, 7, 23}) {
-      const Batch batch = batch_of(set, block_length);
+      const data::Batch batch = batch_of(set, block_length);
       EXPECT_EQ(logits_of(network, batch), whole) << rounding << block_length;
       for (const int threads : {1, 3}) {
         ThreadPool pool(threads);
@@ -696,30 +699,30 @@ TEST(QuantizedNetwork, IsTheSameHoweverTimeAndWorkAreCut) {
 // --- storing -------------------------------------------------------------------------------------
 
 TEST(QuantizedNetwork, ComesBackFromTensorsWithTheSameBits) {
-  const Batch batch = batch_of(random_set(1, 19, 23, kTask, true));
-  QuantOptions q = uniform_bits(6);
+  const data::Batch batch = batch_of(random_set(1, 19, 23, kTask, true));
+  quant::QuantOptions q = quant::uniform_bits(6);
   q.granularity = "tensor";
   Network network = quantized(random_network(plain_options(), kTask), q, batch);
-  const Safetensors content = network.to_tensors();
-  const std::string bytes = format_safetensors(content);
-  Network back = Network::from_tensors(parse_safetensors(bytes, "memory"), "memory");
+  const formats::Safetensors content = network.to_tensors();
+  const std::string bytes = formats::format_safetensors(content);
+  Network back = Network::from_tensors(formats::parse_safetensors(bytes, "memory"), "memory");
   EXPECT_TRUE(back.quantized());
   EXPECT_EQ(back.quant_options().granularity, "tensor");
   EXPECT_EQ(logits_of(back, batch), logits_of(network, batch));
-  EXPECT_EQ(format_safetensors(back.to_tensors()), bytes);
+  EXPECT_EQ(formats::format_safetensors(back.to_tensors()), bytes);
 
   for (const char* name : {"range.input", "range.layers.1.linear", "layers.0.state_step"}) {
-    Safetensors bad = content;
+    formats::Safetensors bad = content;
     bad.tensors.erase(name);
     EXPECT_THAT([&] { Network::from_tensors(bad, "a.safetensors"); },
                 ThrowsMessage<Error>(AllOf(HasSubstr("a.safetensors"), HasSubstr(name))));
   }
-  Safetensors bad = content;
-  Tensor& step = bad.tensors.at("layers.0.state_step");
-  step = Tensor::from(std::vector<float>(6, 0), step.shape);
+  formats::Safetensors bad = content;
+  formats::Tensor& step = bad.tensors.at("layers.0.state_step");
+  step = formats::Tensor::from(std::vector<float>(6, 0), step.shape);
   EXPECT_THAT([&] { Network::from_tensors(bad, "a.safetensors"); },
               ThrowsMessage<Error>(AllOf(HasSubstr("state_step"), HasSubstr("positive"))));
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::model

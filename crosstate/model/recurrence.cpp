@@ -7,7 +7,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 using Complex = std::complex<double>;
@@ -122,4 +122,4 @@ std::vector<Complex> initial_poles(PoleStart start, std::size_t modes, double de
   return poles;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

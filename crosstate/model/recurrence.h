@@ -8,7 +8,7 @@
 
 #include "crosstate/base/named.h"
 
-namespace crosstate {
+namespace crosstate::model {
 
 enum class Discretization { kZeroOrderHold, kBilinear };
 constexpr auto enum_names(Discretization) {
@@ -53,4 +53,4 @@ std::vector<std::complex<double>> initial_poles(PoleStart start, std::size_t mod
 /// to (sum of |K_l|) times the largest input (tests read it).
 inline constexpr double kConvolutionTolerance = 2e-5;
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -14,7 +14,7 @@
 #include "crosstate/kernels/scan.h"
 #include "crosstate/model/reference.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 using Complex = std::complex<double>;
@@ -195,7 +195,7 @@ struct Channel {
       modes.push_back({{ar[n], ai[n]}, {cr[n], ci[n]}, 1});
     }
   }
-  ScanModes scan() const {
+  kernels::ScanModes scan() const {
     return {modes.size(), ar.data(), complex_pair ? ai.data() : nullptr,
             nullptr,      cr.data(), complex_pair ? ci.data() : nullptr};
   }
@@ -220,9 +220,9 @@ TEST(Recurrence, EqualsTheConvolution) {
 
     const std::vector<double> scalar = reference::recurrence(channel.modes, u);
     AlignedFloats in(length * kLanes), out(length * kLanes, 0),
-        state(scan_state_size(channel.modes.size()), 0);
+        state(kernels::scan_state_size(channel.modes.size()), 0);
     for (std::size_t t = 0; t < length * kLanes; ++t) in[t] = static_cast<float>(u[t / kLanes]);
-    scan_forward(channel.scan(), {}, length, in.data(), out.data(), state.data());
+    kernels::scan_forward(channel.scan(), {}, length, in.data(), out.data(), state.data());
     for (std::size_t t = 0; t < length; ++t) {
       ASSERT_NEAR(scalar[t], wanted[t], 1e-12 * scale) << "step " << t;
       ASSERT_NEAR(out[t * kLanes + t % kLanes], wanted[t], kConvolutionTolerance * scale)
@@ -238,9 +238,10 @@ TEST(Recurrence, MayBeCutAnywhereWhenTheStateIsCarried) {
   std::vector<double> u(kLength);
   for (double& x : u) x = static_cast<float>(random.normal());
   const std::vector<double> whole = reference::recurrence(channel.modes, u);
-  AlignedFloats in(kLength * kLanes), once(kLength * kLanes, 0), state(scan_state_size(5), 0);
+  AlignedFloats in(kLength * kLanes), once(kLength * kLanes, 0),
+      state(kernels::scan_state_size(5), 0);
   for (std::size_t t = 0; t < kLength * kLanes; ++t) in[t] = static_cast<float>(u[t / kLanes]);
-  scan_forward(channel.scan(), {}, kLength, in.data(), once.data(), state.data());
+  kernels::scan_forward(channel.scan(), {}, kLength, in.data(), once.data(), state.data());
 
   for (int i = 0; i < 20; ++i) {
     const std::size_t cut = 1 + random.below(kLength - 1);
@@ -251,14 +252,14 @@ TEST(Recurrence, MayBeCutAnywhereWhenTheStateIsCarried) {
     parts.insert(parts.end(), rest.begin(), rest.end());
     EXPECT_EQ(parts, whole) << "cut at " << cut;
 
-    AlignedFloats twice(kLength * kLanes, 0), second(scan_state_size(5), 0);
-    scan_forward(channel.scan(), {}, cut, in.data(), twice.data(), second.data());
-    scan_forward(channel.scan(), {}, kLength - cut, in.data() + cut * kLanes,
-                 twice.data() + cut * kLanes, second.data());
+    AlignedFloats twice(kLength * kLanes, 0), second(kernels::scan_state_size(5), 0);
+    kernels::scan_forward(channel.scan(), {}, cut, in.data(), twice.data(), second.data());
+    kernels::scan_forward(channel.scan(), {}, kLength - cut, in.data() + cut * kLanes,
+                          twice.data() + cut * kLanes, second.data());
     EXPECT_EQ(twice, once) << "cut at " << cut;
     EXPECT_EQ(second, state) << "cut at " << cut;
   }
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -14,7 +14,7 @@
 
 #include "crosstate/model/network_state.h"
 
-namespace crosstate::reference {
+namespace crosstate::model::reference {
 
 /// Bound on |Network::evaluate() - reference in double|, relative to max(1, largest |logit|), for
 /// up to four layers and some tens of steps (tests read it).
@@ -116,11 +116,11 @@ std::vector<T> convolution(const std::vector<Mode<T>>& modes, const std::vector<
 }
 
 template <class T>
-T activation(Activation f, T x) {
-  if (f == Activation::kRelu) return std::max(x, T(0));
-  if (f == Activation::kGelu) return x / 2 * std::erfc(-x / std::numbers::sqrt2_v<T>);
-  if (f == Activation::kHardGelu) return x * std::clamp((x + T(1.5)) / 3, T(0), T(1));
-  if (f == Activation::kIdentity) return x;
+T activation(kernels::Activation f, T x) {
+  if (f == kernels::Activation::kRelu) return std::max(x, T(0));
+  if (f == kernels::Activation::kGelu) return x / 2 * std::erfc(-x / std::numbers::sqrt2_v<T>);
+  if (f == kernels::Activation::kHardGelu) return x * std::clamp((x + T(1.5)) / 3, T(0), T(1));
+  if (f == kernels::Activation::kIdentity) return x;
   throw std::invalid_argument("activation");
 }
 
@@ -308,4 +308,4 @@ std::vector<T> logits(const NetworkValues<T>& v, const Sequence<T>& input,
   return linear(v.decoder, v.decoder_bias, pooled);
 }
 
-}  // namespace crosstate::reference
+}  // namespace crosstate::model::reference

@@ -11,7 +11,7 @@
 #include "crosstate/model/pass.h"
 #include "crosstate/model/testing.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 using reference::batch_of;
@@ -34,14 +34,14 @@ class Requantize : public testing::Test {
   }
   Network quantized(const std::string& preset, Norm norm = Norm::kNone) {
     Network network = start(norm);
-    network.quantize(quant_preset(preset), {&batch_, 1}, pool_);
+    network.quantize(quant::quant_preset(preset), {&batch_, 1}, pool_);
     return network;
   }
   std::vector<std::size_t> requantize(Network& network, const std::string& preset) {
-    return network.requantize(quant_preset(preset), {&batch_, 1}, pool_);
+    return network.requantize(quant::quant_preset(preset), {&batch_, 1}, pool_);
   }
   static std::string bytes(const Network& network) {
-    return format_safetensors(network.to_tensors());
+    return formats::format_safetensors(network.to_tensors());
   }
   static std::size_t ranges(const Network& network) {
     return static_cast<std::size_t>(
@@ -55,7 +55,7 @@ class Requantize : public testing::Test {
   }
 
   ThreadPool pool_{1};
-  const Batch batch_ = batch_of(random_set(1, 37, 23, kTask, true));
+  const data::Batch batch_ = batch_of(random_set(1, 37, 23, kTask, true));
 };
 
 TEST_F(Requantize, ChangesNothingForTheSameFormats) {
@@ -131,7 +131,7 @@ TEST_F(Requantize, DoesNotDependOnTheNumberOfThreads) {
   Network one = quantized("w8a0s0", Norm::kBatch), four = one;
   requantize(one, "w2a8s8");
   ThreadPool pool(4);
-  four.requantize(quant_preset("w2a8s8"), {&batch_, 1}, pool);
+  four.requantize(quant::quant_preset("w2a8s8"), {&batch_, 1}, pool);
   EXPECT_TRUE(bytes(one) == bytes(four));
 }
 
@@ -141,14 +141,14 @@ TEST_F(Requantize, RefusesWhatItCannotChange) {
               ThrowsMessage<Error>(HasSubstr("not quantized yet")));
   network.quantize({}, {&batch_, 1}, pool_);
   const std::string before = bytes(network);
-  QuantOptions per_tensor;
+  quant::QuantOptions per_tensor;
   per_tensor.granularity = "tensor";
   EXPECT_THAT(
       [&] {
         network.requantize(per_tensor, {&batch_, 1}, pool_);
       },
       ThrowsMessage<Error>(HasSubstr("fold batch norms")));
-  const Batch narrow = batch_of(random_set(1, 19, 23, {1, 4}));
+  const data::Batch narrow = batch_of(random_set(1, 19, 23, {1, 4}));
   EXPECT_THAT(
       [&] {
         network.requantize({}, {&narrow, 1}, pool_);
@@ -158,4 +158,4 @@ TEST_F(Requantize, RefusesWhatItCannotChange) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::model

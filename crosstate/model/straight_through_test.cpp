@@ -4,7 +4,7 @@
 #include "crosstate/model/network.h"
 #include "crosstate/model/testing.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 using reference::batch_of;
@@ -16,13 +16,14 @@ const TaskShape kTask{2, 4};
 class StraightThrough : public testing::Test {
  protected:
   // Gradients by name, with one range moved by `shift` and the others widened.
-  std::map<std::string, std::vector<double>> gradients(QuantOptions quant, const std::string& kind,
+  std::map<std::string, std::vector<double>> gradients(quant::QuantOptions quant,
+                                                       const std::string& kind,
                                                        const std::string& range = "",
                                                        float shift = 0) {
     quant.straight_through = kind;
     ModelOptions o = reference::small_options();
     o.norm = Norm::kNone;
-    o.activation = Activation::kIdentity;
+    o.activation = kernels::Activation::kIdentity;
     Network network = random_network(o, kTask);
     network.quantize(quant, {&batch_, 1}, pool_);
     for (Parameter& p : network.parameters()) {
@@ -40,11 +41,11 @@ class StraightThrough : public testing::Test {
   }
 
   ThreadPool pool_{2};
-  const Batch batch_ = batch_of(random_set(3, 37, 23, kTask, true));
+  const data::Batch batch_ = batch_of(random_set(3, 37, 23, kTask, true));
 };
 
 TEST_F(StraightThrough, DoesNotMatterWithinTheRanges) {
-  QuantOptions quant = uniform_bits(8);
+  quant::QuantOptions quant = quant::uniform_bits(8);
   quant.gate.bits = 0;  // a gate close to 1 lies beyond its last code
   EXPECT_EQ(gradients(quant, "clip"), gradients(quant, "pass"));
   quant.gate.bits = 8;
@@ -53,7 +54,7 @@ TEST_F(StraightThrough, DoesNotMatterWithinTheRanges) {
 }
 
 TEST_F(StraightThrough, RangesFollowRoundingErrorsOnlyWithLsq) {
-  QuantOptions lsq = uniform_bits(8), pact = lsq;
+  quant::QuantOptions lsq = quant::uniform_bits(8), pact = lsq;
   pact.range_gradient = "pact";
   const std::string clipped = "range.layers.0.linear";
   for (const bool clips : {false, true}) {
@@ -79,25 +80,25 @@ TEST_F(StraightThrough, RangesFollowRoundingErrorsOnlyWithLsq) {
 TEST_F(StraightThrough, PassesOrStopsGradientsBeyondTheRange) {
   const struct {
     const char* range;
-    ActivationSite QuantOptions::*site;
+    quant::ActivationSite quant::QuantOptions::*site;
     std::vector<std::string> before, behind;
   } cases[] = {
       {"range.layers.0.ssm_output",
-       &QuantOptions::ssm_output,
+       &quant::QuantOptions::ssm_output,
        {"layers.0.C", "layers.0.D", "layers.0.log_dt"},
        {"layers.0.linear.weight", "layers.0.linear.bias", "decoder.weight"}},
       {"range.layers.0.activation",
-       &QuantOptions::activation,
+       &quant::QuantOptions::activation,
        {"layers.0.C", "layers.0.D", "layers.0.log_dt"},
        {"layers.0.linear.weight", "layers.0.linear.bias", "decoder.weight"}},
       {"range.layers.0.linear",
-       &QuantOptions::linear,
+       &quant::QuantOptions::linear,
        {"layers.0.C", "layers.0.D", "layers.0.linear.weight", "layers.0.linear.bias"},
        {"decoder.weight", "decoder.bias"}},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.range);
-    QuantOptions quant = quant_preset("float");
+    quant::QuantOptions quant = quant::quant_preset("float");
     (quant.*c.site).bits = 8;
     (quant.*c.site).scales = "free";
     const auto clip = gradients(quant, "clip", c.range, -40);
@@ -115,4 +116,4 @@ TEST_F(StraightThrough, PassesOrStopsGradientsBeyondTheRange) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -4,7 +4,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/model/testing.h"
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 using testing::HasSubstr;
@@ -12,7 +12,7 @@ using testing::ThrowsMessage;
 
 TEST(Teacher, ReachesEveryParameterOfANetworkWithATeacher) {
   const TaskShape task{2, 4};
-  const Batch batch = reference::batch_of(reference::random_set(2, 21, 15, task, true));
+  const data::Batch batch = reference::batch_of(reference::random_set(2, 21, 15, task, true));
   const Network network = reference::random_network(reference::small_options(), task);
   const Network teacher = reference::random_network(reference::small_options(), task, 5);
   ThreadPool pool(1);
@@ -34,4 +34,4 @@ TEST(Teacher, ReachesEveryParameterOfANetworkWithATeacher) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -19,7 +19,7 @@
 #include "crosstate/model/parts.h"
 #include "crosstate/model/reference.h"
 
-namespace crosstate::reference {
+namespace crosstate::model::reference {
 
 /// Three channels, two modes, one layer, and steps that matter within some tens of samples.
 inline ModelOptions small_options() {
@@ -34,10 +34,10 @@ inline ModelOptions small_options() {
 }
 
 /// Normal sequences with random labels, of random lengths if `ragged`.
-inline Dataset random_set(std::uint64_t seed, std::size_t count, std::size_t length,
-                          const TaskShape& task, bool ragged = false) {
+inline data::Dataset random_set(std::uint64_t seed, std::size_t count, std::size_t length,
+                                const TaskShape& task, bool ragged = false) {
   Random random(seed, Stream::kTest);
-  Dataset set;
+  data::Dataset set;
   set.name = "random";
   set.count = count;
   set.length = length;
@@ -57,21 +57,21 @@ inline Dataset random_set(std::uint64_t seed, std::size_t count, std::size_t len
   return set;
 }
 
-inline Batch batch_of(const Dataset& set, const std::vector<std::uint32_t>& rows,
-                      std::size_t block_length = 7) {
-  Batch batch;
-  fill_batch(set, rows, block_length, batch);
+inline data::Batch batch_of(const data::Dataset& set, const std::vector<std::uint32_t>& rows,
+                            std::size_t block_length = 7) {
+  data::Batch batch;
+  data::fill_batch(set, rows, block_length, batch);
   return batch;
 }
 
-inline Batch batch_of(const Dataset& set, std::size_t block_length = 7) {
+inline data::Batch batch_of(const data::Dataset& set, std::size_t block_length = 7) {
   std::vector<std::uint32_t> rows(set.count);
   std::iota(rows.begin(), rows.end(), 0u);
   return batch_of(set, rows, block_length);
 }
 
 /// One sequence of a set at its own length.
-inline Sequence<double> sequence_of(const Dataset& set, std::size_t i) {
+inline Sequence<double> sequence_of(const data::Dataset& set, std::size_t i) {
   Sequence<double> u(set.length_of(i), std::vector<double>(set.channels));
   for (std::size_t t = 0; t < u.size(); ++t) {
     for (std::size_t c = 0; c < set.channels; ++c) {
@@ -84,13 +84,13 @@ inline Sequence<double> sequence_of(const Dataset& set, std::size_t i) {
 /// A network whose norms, their statistics and B are random too.
 inline Network random_network(const ModelOptions& options, const TaskShape& task,
                               std::uint64_t seed = 1) {
-  Safetensors content = Network(options, task, seed).to_tensors();
+  formats::Safetensors content = Network(options, task, seed).to_tensors();
   Random random(seed, Stream::kTest, 1);
   const auto redraw = [&](const std::string& name, double low, double high) {
-    Tensor& t = content.tensors.at(name);
+    formats::Tensor& t = content.tensors.at(name);
     std::vector<float> v = t.floats(t.shape, name);
     for (float& x : v) x = static_cast<float>(random.uniform(low, high));
-    t = Tensor::from(v, t.shape);
+    t = formats::Tensor::from(v, t.shape);
   };
   for (int l = 0; l < options.layers; ++l) {
     const std::string at = "layers." + std::to_string(l) + ".";
@@ -136,7 +136,8 @@ struct GradientCheck {
   int directions = 2;
   std::vector<std::string> zero;  // ends of the names of parameters without effect on the loss
 
-  void run(Network network, const Batch& batch, const LossOptions& loss, ThreadPool& pool) const {
+  void run(Network network, const data::Batch& batch, const LossOptions& loss,
+           ThreadPool& pool) const {
     network.train_step(batch, loss, pool);
     const std::vector<Parameter> analytic = network.parameters();
     Random random(99, Stream::kTest);
@@ -194,4 +195,4 @@ struct GradientCheck {
   }
 };
 
-}  // namespace crosstate::reference
+}  // namespace crosstate::model::reference

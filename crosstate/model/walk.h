@@ -31,7 +31,7 @@
 
 #include <cstddef>
 
-namespace crosstate {
+namespace crosstate::model {
 
 /// The norms of an executor whose networks have them folded into the linear layers.
 struct FoldedNorms {
@@ -125,4 +125,4 @@ void walk_back_from_norm(Adjoint& e, std::size_t l, Value v) {
   e.recur(l, y);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace crosstate {
+namespace crosstate::model {
 namespace {
 
 using testing::ElementsAre;
@@ -99,4 +99,4 @@ TEST(Walk, GoesBackThroughTheStepsInReverse) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::model

@@ -8,7 +8,7 @@
 
 #include "crosstate/pipeline/run_report.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 using nlohmann::json;
@@ -19,15 +19,15 @@ std::string fixed(double value, int digits) {
   return text;
 }
 
-const char* name_of(Site site) {
+const char* name_of(mapping::Site site) {
   switch (site) {
-    case Site::kEncoder:
+    case mapping::Site::kEncoder:
       return "encoder";
-    case Site::kRecurrence:
+    case mapping::Site::kRecurrence:
       return "recurrence";
-    case Site::kLinear:
+    case mapping::Site::kLinear:
       return "pointwise layer";
-    case Site::kDecoder:
+    case mapping::Site::kDecoder:
       return "decoder";
   }
   return "";
@@ -38,8 +38,8 @@ std::string range_text(std::size_t first, std::size_t count) {
 }
 
 // "channels 0 to 2", or the outputs and inputs of a tile.
-std::string content_of(const MappedArray& a) {
-  if (a.site != Site::kRecurrence) {
+std::string content_of(const mapping::MappedArray& a) {
+  if (a.site != mapping::Site::kRecurrence) {
     return "outputs " + range_text(a.first_output, a.columns) + ", inputs " +
            range_text(a.first_input, a.rows);
   }
@@ -52,16 +52,16 @@ std::string content_of(const MappedArray& a) {
   return text;
 }
 
-Plot age_plot(const SimulateSummary& summary) {
-  Plot plot;
-  const TaskMetric& metric = summary.readout.task->primary();
+report::Plot age_plot(const simulate::SimulateSummary& summary) {
+  report::Plot plot;
+  const task::TaskMetric& metric = summary.readout.task->primary();
   plot.title = "Chips as they grow older";
   plot.x_label = "seconds since programming";
   plot.y_label = metric.heading();
   plot.log_x = true;
   plot.caption = "Mean over chips, with the deviation from chip to chip; and the worst chip.";
-  Series mean{"mean", {}, {}, {}}, worst{"worst chip", {}, {}, {}};
-  for (const AgeSummary& age : summary.ages) {
+  report::Series mean{"mean", {}, {}, {}}, worst{"worst chip", {}, {}, {}};
+  for (const simulate::AgeSummary& age : summary.ages) {
     const double x = std::max(1.0, age.seconds);  // 0 has no logarithm
     mean.x.push_back(x);
     mean.y.push_back(metric.in_report(age.mean));
@@ -73,19 +73,20 @@ Plot age_plot(const SimulateSummary& summary) {
   return plot;
 }
 
-Plot error_plot(const StateErrors& errors) {
-  Plot plot;
+report::Plot error_plot(const simulate::StateErrors& errors) {
+  report::Plot plot;
   plot.title = "Error of the states against the time step";
   plot.x_label = "time step";
   plot.y_label = "root mean square error (% of the largest code)";
   plot.caption =
       "One chip against the exact network, by the size of the poles: slow modes gather the errors "
       "of more steps.";
-  for (const StateErrors::Group& group : errors.groups) {
-    Series series{"|A| from " + fixed(group.low, 3) + " to " + fixed(std::min(1.0, group.high), 3),
-                  {},
-                  {},
-                  {}};
+  for (const simulate::StateErrors::Group& group : errors.groups) {
+    report::Series series{
+        "|A| from " + fixed(group.low, 3) + " to " + fixed(std::min(1.0, group.high), 3),
+        {},
+        {},
+        {}};
     const std::size_t every = std::max<std::size_t>(1, group.rms.size() / 200);
     for (std::size_t t = 0; t < group.rms.size(); t += every) {
       series.x.push_back(static_cast<double>(t + 1));
@@ -111,13 +112,14 @@ std::string age_text(double seconds) {
   return text;
 }
 
-Table chips_table(const SimulateSummary& summary) {
-  const TaskMetric& metric = summary.readout.task->primary();
+report::Table chips_table(const simulate::SimulateSummary& summary) {
+  const task::TaskMetric& metric = summary.readout.task->primary();
   const std::string unit = metric.is_share ? " (%)" : "";
-  Table table{"",
-              {"age", "chips", "mean " + metric.heading(), "deviation" + unit, "worst chip" + unit},
-              {}};
-  for (const AgeSummary& age : summary.ages) {
+  report::Table table{
+      "",
+      {"age", "chips", "mean " + metric.heading(), "deviation" + unit, "worst chip" + unit},
+      {}};
+  for (const simulate::AgeSummary& age : summary.ages) {
     table.rows.push_back({age_text(age.seconds), std::to_string(age.metric.size()),
                           metric.cell(age.mean), metric.cell(age.deviation),
                           metric.cell(age.worst)});
@@ -125,14 +127,14 @@ Table chips_table(const SimulateSummary& summary) {
   return table;
 }
 
-Report chips_report(const std::string& model, const SimulateSummary& summary,
-                    const StateErrors& errors) {
-  Report report;
+report::Report chips_report(const std::string& model, const simulate::SimulateSummary& summary,
+                            const simulate::StateErrors& errors) {
+  report::Report report;
   report.title =
       "Crosstate: " + model + (summary.external ? " on an external chip" : " on simulated chips");
   report.tables = {chips_table(summary)};
   report.tables[0].title = "Chips by age";
-  Table chip{"Chip", {"quantity", "value"}, {}};
+  report::Table chip{"Chip", {"quantity", "value"}, {}};
   chip.rows = {{"arrays", std::to_string(summary.arrays)},
                {"pairs of cells in use (%)", fixed(100 * summary.utilisation, 1)},
                {"conversions per time step", std::to_string(summary.conversions_per_step)},
@@ -143,7 +145,7 @@ Report chips_report(const std::string& model, const SimulateSummary& summary,
   }
   report.tables.push_back(std::move(chip));
   if (!summary.ages.empty()) {
-    for (Table& table : task_tables(summary.readout, summary.first().sums)) {
+    for (report::Table& table : task_tables(summary.readout, summary.first().sums)) {
       table.title += ", all chips at the first age";
       report.tables.push_back(std::move(table));
     }
@@ -153,12 +155,12 @@ Report chips_report(const std::string& model, const SimulateSummary& summary,
   return report;
 }
 
-Table mapping_table(const Mapping& mapping) {
-  Table table{
+report::Table mapping_table(const mapping::Mapping& mapping) {
+  report::Table table{
       "Arrays", {"array", "site", "layer", "holds", "rows", "columns", "pairs in use (%)"}, {}};
   for (std::size_t i = 0; i < mapping.arrays.size(); ++i) {
-    const MappedArray& a = mapping.arrays[i];
-    const bool layered = a.site == Site::kRecurrence || a.site == Site::kLinear;
+    const mapping::MappedArray& a = mapping.arrays[i];
+    const bool layered = a.site == mapping::Site::kRecurrence || a.site == mapping::Site::kLinear;
     table.rows.push_back(
         {std::to_string(i), name_of(a.site), layered ? std::to_string(a.layer) : "-", content_of(a),
          std::to_string(a.rows), std::to_string(a.columns),
@@ -168,15 +170,15 @@ Table mapping_table(const Mapping& mapping) {
   return table;
 }
 
-json to_json(const Mapping& mapping) {
+json to_json(const mapping::Mapping& mapping) {
   json arrays = json::array();
-  for (const MappedArray& a : mapping.arrays) {
+  for (const mapping::MappedArray& a : mapping.arrays) {
     json entry = {{"site", name_of(a.site)}, {"layer", a.layer},     {"rows", a.rows},
                   {"columns", a.columns},    {"pairs_used", a.used}, {"holds", content_of(a)}};
-    if (a.site == Site::kRecurrence) {
+    if (a.site == mapping::Site::kRecurrence) {
       entry["states"] = a.states;
       entry["pieces"] = json::array();
-      for (const Piece& p : a.pieces) {
+      for (const mapping::Piece& p : a.pieces) {
         entry["pieces"].push_back({{"channel", p.channel},
                                    {"first_mode", p.first_mode},
                                    {"modes", p.modes},
@@ -198,12 +200,12 @@ json to_json(const Mapping& mapping) {
           {"conversions_per_sequence", mapping.conversions_per_sequence()}};
 }
 
-json to_json(const StateErrors& errors) {
+json to_json(const simulate::StateErrors& errors) {
   json out = json::array();
-  for (const StateErrors::Group& g : errors.groups) {
+  for (const simulate::StateErrors::Group& g : errors.groups) {
     out.push_back({{"low", g.low}, {"high", g.high}, {"modes", g.modes}, {"rms", g.rms}});
   }
   return out;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

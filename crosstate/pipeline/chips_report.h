@@ -8,19 +8,19 @@
 #include "crosstate/report/report.h"
 #include "crosstate/simulate/simulate.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 
 /// "1 d", "0 s".
 std::string age_text(double seconds);
 /// A row per age.
-Table chips_table(const SimulateSummary& summary);
+report::Table chips_table(const simulate::SimulateSummary& summary);
 /// `errors` may be empty.
-Report chips_report(const std::string& model, const SimulateSummary& summary,
-                    const StateErrors& errors);
+report::Report chips_report(const std::string& model, const simulate::SimulateSummary& summary,
+                            const simulate::StateErrors& errors);
 /// A row per array: what sits there, its size and utilisation.
-Table mapping_table(const Mapping& mapping);
-nlohmann::json to_json(const Mapping& mapping);
+report::Table mapping_table(const mapping::Mapping& mapping);
+nlohmann::json to_json(const mapping::Mapping& mapping);
 /// [{low, high, modes, rms: [...]}, ...]
-nlohmann::json to_json(const StateErrors& errors);
+nlohmann::json to_json(const simulate::StateErrors& errors);
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -15,7 +15,7 @@
 #include "crosstate/data/series.h"
 #include "crosstate/train/identity.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 using nlohmann::json;
@@ -25,46 +25,46 @@ constexpr std::size_t kCalibrationBatch = 64;
 
 }  // namespace
 
-DataKind kind_of(const DataOptions& options) {
+data::DataKind kind_of(const data::DataOptions& options) {
   if (options.directory.empty() &&
-      (options.kind == DataFormat::kAudio || options.kind == DataFormat::kSeries)) {
+      (options.kind == data::DataFormat::kAudio || options.kind == data::DataFormat::kSeries)) {
     fail("options", "data.kind = \"" + name_of(options.kind) +
                         "\" without data.directory, expected the place of the data");
   }
-  if (options.kind == DataFormat::kAudio) return DataKind::kRecordings;
-  if (options.kind == DataFormat::kSeries) return DataKind::kSeries;
-  if (options.kind == DataFormat::kMnist || options.directory.empty() ||
-      holds_mnist(options.directory)) {
-    return DataKind::kImages;
+  if (options.kind == data::DataFormat::kAudio) return data::DataKind::kRecordings;
+  if (options.kind == data::DataFormat::kSeries) return data::DataKind::kSeries;
+  if (options.kind == data::DataFormat::kMnist || options.directory.empty() ||
+      data::holds_mnist(options.directory)) {
+    return data::DataKind::kImages;
   }
   std::error_code ignored;
   if (!fs::is_directory(options.directory, ignored)) {
     fail(options.directory,
          "no such directory, expected one with MNIST files, recordings or series");
   }
-  if (holds_series(options.directory)) return DataKind::kSeries;
-  if (holds_audio(options.directory)) return DataKind::kRecordings;
+  if (data::holds_series(options.directory)) return data::DataKind::kSeries;
+  if (data::holds_audio(options.directory)) return data::DataKind::kRecordings;
   fail(options.directory,
        "neither MNIST files (train-images-idx3-ubyte, ...) nor recordings (.wav, .flac) nor series "
        "(train.csv or .npz, ...) in it");
 }
 
-bool holds_recordings(const DataOptions& options) {
-  return kind_of(options) == DataKind::kRecordings;
+bool holds_recordings(const data::DataOptions& options) {
+  return kind_of(options) == data::DataKind::kRecordings;
 }
 
 namespace {
 
-void keep_first(Recordings& set, int limit) {
+void keep_first(data::Recordings& set, int limit) {
   const auto count = static_cast<std::size_t>(limit);
   if (limit > 0 && count < set.items.size()) set.items.resize(count);
 }
 
-void require_task(const DataOptions& options, DataKind kind);
+void require_task(const data::DataOptions& options, data::DataKind kind);
 
-AudioSets load_recordings(const DataOptions& options) {
-  require_task(options, DataKind::kRecordings);
-  AudioSets sets = read_audio(options.directory, options);
+data::AudioSets load_recordings(const data::DataOptions& options) {
+  require_task(options, data::DataKind::kRecordings);
+  data::AudioSets sets = data::read_audio(options.directory, options);
   keep_first(sets.train, options.train_limit);
   keep_first(sets.test, options.test_limit);
   if (sets.test.items.empty()) {
@@ -77,7 +77,7 @@ AudioSets load_recordings(const DataOptions& options) {
   return sets;
 }
 
-void require_training(const AudioSets& sets, const DataOptions& options) {
+void require_training(const data::AudioSets& sets, const data::DataOptions& options) {
   if (!sets.train.items.empty()) return;
   fail(options.directory,
        "every recording belongs to the test set, none is left to train or calibrate; expected "
@@ -85,40 +85,41 @@ void require_training(const AudioSets& sets, const DataOptions& options) {
        "data.test_share");
 }
 
-std::string plural_of(DataKind kind) {
-  if (kind == DataKind::kImages) return "images";
-  return kind == DataKind::kRecordings ? "recordings" : "series";
+std::string plural_of(data::DataKind kind) {
+  if (kind == data::DataKind::kImages) return "images";
+  return kind == data::DataKind::kRecordings ? "recordings" : "series";
 }
 
 // Images and recordings are of one class each; series tell nothing by themselves.
-void require_task(const DataOptions& options, DataKind kind) {
-  if (kind == DataKind::kSeries) {
+void require_task(const data::DataOptions& options, data::DataKind kind) {
+  if (kind == data::DataKind::kSeries) {
     if (options.task != "auto") return;
     std::string names;
-    for (const std::string& name : task_names()) names += (names.empty() ? "" : ", ") + name;
+    for (const std::string& name : task::task_names()) names += (names.empty() ? "" : ", ") + name;
     fail("options", "data.task = \"auto\", expected what the targets in " +
                         as_utf8(options.directory) + " are: one of " + names);
   }
-  if (&task_of(options) != &classification()) {
+  if (&data::task_of(options) != &task::classification()) {
     fail("options",
          "data.task = \"" + options.task + "\", expected \"classification\" of " + plural_of(kind));
   }
 }
 
-TrainTest load_sequences(const DataOptions& options) {
-  const DataKind kind = kind_of(options);
+data::TrainTest load_sequences(const data::DataOptions& options) {
+  const data::DataKind kind = kind_of(options);
   require_task(options, kind);
-  if (kind == DataKind::kSeries) {
-    TrainTest sets = read_series(options.directory, options, task_of(options));
-    sets.train = first(std::move(sets.train), static_cast<std::size_t>(options.train_limit));
-    sets.test = first(std::move(sets.test), static_cast<std::size_t>(options.test_limit));
+  if (kind == data::DataKind::kSeries) {
+    data::TrainTest sets = data::read_series(options.directory, options, data::task_of(options));
+    sets.train = data::first(std::move(sets.train), static_cast<std::size_t>(options.train_limit));
+    sets.test = data::first(std::move(sets.test), static_cast<std::size_t>(options.test_limit));
     return sets;
   }
-  TrainTest sets = options.directory.empty() ? read_mnist_sample() : read_mnist(options.directory);
-  sets.train = first(std::move(sets.train), static_cast<std::size_t>(options.train_limit));
-  sets.test = first(std::move(sets.test), static_cast<std::size_t>(options.test_limit));
+  data::TrainTest sets =
+      options.directory.empty() ? data::read_mnist_sample() : data::read_mnist(options.directory);
+  sets.train = data::first(std::move(sets.train), static_cast<std::size_t>(options.train_limit));
+  sets.test = data::first(std::move(sets.test), static_cast<std::size_t>(options.test_limit));
   if (options.directory.empty()) return sets;
-  if (const std::size_t unused = count_recordings(options.directory); unused > 0) {
+  if (const std::size_t unused = data::count_recordings(options.directory); unused > 0) {
     sets.test.notes.push_back(as_utf8(options.directory) + ": " + std::to_string(unused) +
                               (unused == 1 ? " recording" : " recordings") +
                               " not used: the MNIST files are the set, unless "
@@ -127,7 +128,7 @@ TrainTest load_sequences(const DataOptions& options) {
   return sets;
 }
 
-json data_identity(const Recordings& set) {
+json data_identity(const data::Recordings& set) {
   const auto bytes = [](const auto& values) {
     return std::string_view(reinterpret_cast<const char*>(values.data()),
                             values.size() * sizeof values[0]);
@@ -135,7 +136,7 @@ json data_identity(const Recordings& set) {
   // Of each recording what it is and how it sounds, not where it lies.
   std::string all = std::to_string(set.sample_rate);
   for (const std::string& name : set.classes) all += ' ' + name + '\0';
-  for (const Recording& item : set.items) {
+  for (const data::Recording& item : set.items) {
     all += ' ' + std::to_string(item.label) + ' ' + item.speaker + '\0' +
            std::to_string(item.samples.size()) + ' ' +
            std::to_string(checksum(bytes(item.samples)));
@@ -145,13 +146,13 @@ json data_identity(const Recordings& set) {
           {"checksum", checksum(std::string_view(all))}};
 }
 
-void permute(Dataset& set, std::uint64_t seed) {
-  if (seed != 0) permute_steps(set, seed);
+void permute(data::Dataset& set, std::uint64_t seed) {
+  if (seed != 0) data::permute_steps(set, seed);
 }
 
 // What the data hold out themselves, or else the settings.
-RecordingsSplit split_recordings(AudioSets& sets, const RunOptions& options) {
-  RecordingsSplit split{std::move(sets.train), std::move(sets.validation)};
+data::RecordingsSplit split_recordings(data::AudioSets& sets, const RunOptions& options) {
+  data::RecordingsSplit split{std::move(sets.train), std::move(sets.validation)};
   if (!split.validation.items.empty()) {
     // The data tell. The default need not be mentioned.
     if (options.train.validation != RunOptions().train.validation) {
@@ -159,9 +160,9 @@ RecordingsSplit split_recordings(AudioSets& sets, const RunOptions& options) {
                            ": train.validation has no effect: the data have a validation part");
     }
   } else if (!options.data.validation_speaker.empty()) {
-    split = split_speaker(split.train, options.data.validation_speaker);
+    split = data::split_speaker(split.train, options.data.validation_speaker);
   } else if (options.train.validation > 0) {
-    split = split_validation(split.train, options.train.validation, options.seed);
+    split = data::split_validation(split.train, options.train.validation, options.seed);
   }
   if (split.train.items.empty()) {
     fail(split.train.name, "every recording is held out for validation, none is left to train");
@@ -170,33 +171,33 @@ RecordingsSplit split_recordings(AudioSets& sets, const RunOptions& options) {
 }
 
 RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
-  AudioSets sets = load_recordings(options.data);
+  data::AudioSets sets = load_recordings(options.data);
   require_training(sets, options.data);
-  RecordingsSplit split = split_recordings(sets, options);
-  FrontEnd front_end(options.front_end, split.train.sample_rate);
+  data::RecordingsSplit split = split_recordings(sets, options);
+  data::FrontEnd front_end(options.front_end, split.train.sample_rate);
   front_end.fit(split.train, pool);
   RunData data;
   data.notes = std::move(sets.notes);
-  data.training = make_sequences(split.train, front_end, pool);
+  data.training = data::make_sequences(split.train, front_end, pool);
   if (!split.validation.items.empty()) {
-    data.validation = make_sequences(split.validation, front_end, pool);
+    data.validation = data::make_sequences(split.validation, front_end, pool);
   }
-  data.test = make_sequences(sets.test, front_end, pool);
+  data.test = data::make_sequences(sets.test, front_end, pool);
   data.preparation.front_end = front_end;
   if (options.augment.any()) {
-    data.augmenter = std::make_unique<Augmenter>(std::move(split.train), std::move(front_end),
-                                                 options.augment, options.seed, pool);
+    data.augmenter = std::make_unique<data::Augmenter>(std::move(split.train), std::move(front_end),
+                                                       options.augment, options.seed, pool);
   }
   return data;
 }
 
 RunData run_sequences(const RunOptions& options) {
-  TrainTest sets = load_sequences(options.data);
+  data::TrainTest sets = load_sequences(options.data);
   RunData data;
   data.notes = std::move(sets.test.notes);
   data.test = std::move(sets.test);
   if (options.train.validation > 0) {
-    Split split = split_validation(sets.train, options.train.validation, options.seed);
+    data::Split split = data::split_validation(sets.train, options.train.validation, options.seed);
     data.training = std::move(split.train);
     data.validation = std::move(split.validation);
   } else {
@@ -206,9 +207,9 @@ RunData run_sequences(const RunOptions& options) {
 }
 
 // A network learns nothing of a class that it never meets, and nothing at all of a single one.
-void check_targets(const Dataset& training, const DataOptions& options,
+void check_targets(const data::Dataset& training, const data::DataOptions& options,
                    std::vector<std::string>& notes) {
-  const Task& task = *training.readout.task;
+  const task::Task& task = *training.readout.task;
   const std::string unusable = task.unusable(training.readout, training.targets);
   if (!unusable.empty()) {
     fail(training.name,
@@ -233,11 +234,11 @@ RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
   require_data(options);
   RunData data =
       holds_recordings(options.data) ? run_recordings(options, pool) : run_sequences(options);
-  Readout& readout = data.preparation.readout = data.training.readout;
+  task::Readout& readout = data.preparation.readout = data.training.readout;
   readout.task->fit(readout, data.training.targets);
   data.preparation.permutation_seed = options.data.permutation_seed;
   if (options.data.permutation_seed != 0) data.preparation.permuted_steps = data.training.length;
-  for (Dataset* set : {&data.training, &data.validation, &data.test}) {
+  for (data::Dataset* set : {&data.training, &data.validation, &data.test}) {
     permute(*set, options.data.permutation_seed);
     if (set->count > 0) set->readout = readout;
     set->validate();
@@ -248,8 +249,9 @@ RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
 
 namespace {
 
-void require_kind(bool audio, const DataOptions& options,
-                  const std::optional<Preparation>& preparation, const std::string& where) {
+void require_kind(bool audio, const data::DataOptions& options,
+                  const std::optional<inference::Preparation>& preparation,
+                  const std::string& where) {
   const bool hears = preparation && preparation->front_end;
   if (audio == hears) return;
   fail(where, hears ? "made for recordings, but the data are " + plural_of(kind_of(options)) +
@@ -258,17 +260,19 @@ void require_kind(bool audio, const DataOptions& options,
 }
 
 // The model tells what the targets are, where the options do not.
-DataOptions with_task_of(const std::optional<Preparation>& preparation, DataOptions options) {
-  if (preparation && options.task == "auto" && kind_of(options) == DataKind::kSeries) {
+data::DataOptions with_task_of(const std::optional<inference::Preparation>& preparation,
+                               data::DataOptions options) {
+  if (preparation && options.task == "auto" && kind_of(options) == data::DataKind::kSeries) {
     options.task = preparation->readout.task->name();
   }
   return options;
 }
 
-Dataset prepared(Dataset set, const DataOptions& options,
-                 const std::optional<Preparation>& preparation, const std::string& where) {
+data::Dataset prepared(data::Dataset set, const data::DataOptions& options,
+                       const std::optional<inference::Preparation>& preparation,
+                       const std::string& where) {
   if (preparation) {
-    require_same_outputs(preparation->readout, set.readout, where, set.name);
+    task::require_same_outputs(preparation->readout, set.readout, where, set.name);
     set.readout = preparation->readout;
     preparation->require_length(set, where);
   }
@@ -279,7 +283,8 @@ Dataset prepared(Dataset set, const DataOptions& options,
 
 }  // namespace
 
-RunData load_model_data(const RunOptions& given, const std::optional<Preparation>& preparation,
+RunData load_model_data(const RunOptions& given,
+                        const std::optional<inference::Preparation>& preparation,
                         const std::string& where, ThreadPool& pool) {
   RunOptions options = given;
   options.data = with_task_of(preparation, options.data);
@@ -287,20 +292,20 @@ RunData load_model_data(const RunOptions& given, const std::optional<Preparation
   require_kind(audio, options.data, preparation, where);
   RunData data;
   if (audio) {
-    AudioSets recordings = load_recordings(options.data);
+    data::AudioSets recordings = load_recordings(options.data);
     require_training(recordings, options.data);
-    const RecordingsSplit split = split_recordings(recordings, options);
-    data.training = make_sequences(split.train, *preparation->front_end, pool);
+    const data::RecordingsSplit split = split_recordings(recordings, options);
+    data.training = data::make_sequences(split.train, *preparation->front_end, pool);
     if (!split.validation.items.empty()) {
-      data.validation = make_sequences(split.validation, *preparation->front_end, pool);
+      data.validation = data::make_sequences(split.validation, *preparation->front_end, pool);
     }
-    data.test = make_sequences(recordings.test, *preparation->front_end, pool);
+    data.test = data::make_sequences(recordings.test, *preparation->front_end, pool);
     data.test.notes = recordings.notes;
   } else {
     data = run_sequences(options);
     data.test.notes = std::move(data.notes);
   }
-  for (Dataset* set : {&data.training, &data.validation, &data.test}) {
+  for (data::Dataset* set : {&data.training, &data.validation, &data.test}) {
     if (set->count > 0 || set == &data.test) {
       *set = prepared(std::move(*set), options.data, preparation, where);
     }
@@ -309,15 +314,16 @@ RunData load_model_data(const RunOptions& given, const std::optional<Preparation
   return data;
 }
 
-Dataset load_test_data(const DataOptions& given, const std::optional<Preparation>& preparation,
-                       const std::string& where, ThreadPool& pool) {
-  const DataOptions options = with_task_of(preparation, given);
+data::Dataset load_test_data(const data::DataOptions& given,
+                             const std::optional<inference::Preparation>& preparation,
+                             const std::string& where, ThreadPool& pool) {
+  const data::DataOptions options = with_task_of(preparation, given);
   const bool audio = holds_recordings(options);
   require_kind(audio, options, preparation, where);
-  Dataset set;
+  data::Dataset set;
   if (audio) {
-    const AudioSets recordings = load_recordings(options);
-    set = make_sequences(recordings.test, *preparation->front_end, pool);
+    const data::AudioSets recordings = load_recordings(options);
+    set = data::make_sequences(recordings.test, *preparation->front_end, pool);
     set.notes = recordings.notes;
   } else {
     set = load_sequences(options).test;
@@ -325,43 +331,44 @@ Dataset load_test_data(const DataOptions& given, const std::optional<Preparation
   return prepared(std::move(set), options, preparation, where);
 }
 
-json data_identity(const DataOptions& options) {
+json data_identity(const data::DataOptions& options) {
   if (holds_recordings(options)) {
-    const AudioSets sets = load_recordings(options);
+    const data::AudioSets sets = load_recordings(options);
     return {{"training", data_identity(sets.train)},
             {"validation", data_identity(sets.validation)},
             {"test", data_identity(sets.test)}};
   }
-  const TrainTest sets = load_sequences(options);
-  return {{"training", data_identity(sets.train)}, {"test", data_identity(sets.test)}};
+  const data::TrainTest sets = load_sequences(options);
+  return {{"training", train::data_identity(sets.train)},
+          {"test", train::data_identity(sets.test)}};
 }
 
-std::vector<Batch> calibration_batches(const Dataset& set, const RunOptions& options) {
-  std::vector<std::uint32_t> order = shuffled(set.count, options.seed, 0);
+std::vector<data::Batch> calibration_batches(const data::Dataset& set, const RunOptions& options) {
+  std::vector<std::uint32_t> order = data::shuffled(set.count, options.seed, 0);
   order.resize(std::min(order.size(), static_cast<std::size_t>(options.calibration)));
-  std::vector<Batch> batches;
+  std::vector<data::Batch> batches;
   for (std::size_t begin = 0; begin < order.size(); begin += kCalibrationBatch) {
     const std::size_t size = std::min(kCalibrationBatch, order.size() - begin);
-    fill_batch(set, std::span(order).subspan(begin, size),
-               static_cast<std::size_t>(options.model.block_length), batches.emplace_back());
+    data::fill_batch(set, std::span(order).subspan(begin, size),
+                     static_cast<std::size_t>(options.model.block_length), batches.emplace_back());
   }
   return batches;
 }
 
-std::vector<Batch> score_batches(const Dataset& set, const RunOptions& options) {
+std::vector<data::Batch> score_batches(const data::Dataset& set, const RunOptions& options) {
   constexpr std::size_t kSequences = 16;
   const std::size_t wanted = static_cast<std::size_t>(options.prune.batches) * kSequences;
   const std::size_t count = std::min(wanted, set.count);
-  std::vector<Batch> batches;
+  std::vector<data::Batch> batches;
   for (std::size_t begin = 0; begin < count; begin += kSequences) {
     std::vector<std::uint32_t> rows;
     for (std::size_t i = begin; i < std::min(begin + kSequences, count); ++i) {
       rows.push_back(static_cast<std::uint32_t>(i * set.count / count));
     }
-    fill_batch(set, rows, static_cast<std::size_t>(options.model.block_length),
-               batches.emplace_back());
+    data::fill_batch(set, rows, static_cast<std::size_t>(options.model.block_length),
+                     batches.emplace_back());
   }
   return batches;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

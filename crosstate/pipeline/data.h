@@ -18,18 +18,18 @@
 #include "crosstate/inference/preparation.h"
 #include "crosstate/pipeline/options.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 
 struct RunData {
-  Dataset training, validation, test;  // validation may be empty
-  Preparation preparation;
-  std::vector<std::string> notes;        // what was left out or assumed when reading, a line each
-  std::unique_ptr<Augmenter> augmenter;  // of the training set; null: the same in every epoch
+  data::Dataset training, validation, test;  // validation may be empty
+  inference::Preparation preparation;
+  std::vector<std::string> notes;  // what was left out or assumed when reading, a line each
+  std::unique_ptr<data::Augmenter> augmenter;  // of the training set; null: the same in every epoch
 };
 
 /// What the options name. Throws Error for a directory that is missing or holds no data.
-DataKind kind_of(const DataOptions& options);
-bool holds_recordings(const DataOptions& options);
+data::DataKind kind_of(const data::DataOptions& options);
+bool holds_recordings(const data::DataOptions& options);
 
 /// Throws Error for what load_run_data() would refuse without reading a single sequence.
 void require_data(const RunOptions& options);
@@ -47,20 +47,22 @@ RunData load_run_data(const RunOptions& options, ThreadPool& pool);
 /// another length than the model's (`where`), and for recordings that are all of the test set. What
 /// was left out or assumed when reading stands in the notes. RunData::preparation and augmenter
 /// stay empty.
-RunData load_model_data(const RunOptions& options, const std::optional<Preparation>& preparation,
+RunData load_model_data(const RunOptions& options,
+                        const std::optional<inference::Preparation>& preparation,
                         const std::string& where, ThreadPool& pool);
 /// Of these the test set alone; there may be no other.
-Dataset load_test_data(const DataOptions& options, const std::optional<Preparation>& preparation,
-                       const std::string& where, ThreadPool& pool);
+data::Dataset load_test_data(const data::DataOptions& options,
+                             const std::optional<inference::Preparation>& preparation,
+                             const std::string& where, ThreadPool& pool);
 
 /// Sizes and checksums of the sets that the options name, before any preparation: "training" and
 /// "test".
-nlohmann::json data_identity(const DataOptions& options);
+nlohmann::json data_identity(const data::DataOptions& options);
 
 /// RunOptions::calibration sequences of a set, drawn by the seed.
-std::vector<Batch> calibration_batches(const Dataset& set, const RunOptions& options);
+std::vector<data::Batch> calibration_batches(const data::Dataset& set, const RunOptions& options);
 
 /// PruneOptions::batches batches of 16 sequences, spread evenly over the set.
-std::vector<Batch> score_batches(const Dataset& set, const RunOptions& options);
+std::vector<data::Batch> score_batches(const data::Dataset& set, const RunOptions& options);
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -9,21 +9,21 @@
 #include "crosstate/data/batch.h"
 #include "crosstate/data/testing.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
-using reference::SoundDirectory;
-using reference::tone_set;
+using data::reference::SoundDirectory;
+using data::reference::tone_set;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
 class RunDataTest : public testing::Test {
  protected:
   RunDataTest() {
-    const Recordings set = tone_set(60, 1);
+    const data::Recordings set = data::reference::tone_set(60, 1);
     for (std::size_t i = 0; i < set.items.size(); ++i) {
-      const Recording& item = set.items[i];
+      const data::Recording& item = set.items[i];
       sounds_.write(set.classes[static_cast<std::size_t>(item.label)] + '_' + item.speaker + '_' +
                         std::to_string(i / 6) + ".wav",
                     item.samples);
@@ -35,10 +35,11 @@ class RunDataTest : public testing::Test {
     EXPECT_THAT([&] { load_run_data(options_, pool_); }, ThrowsMessage<Error>(HasSubstr(what)));
   }
   // Through a file, as eval meets it.
-  static std::optional<Preparation> reloaded(const RunData& data) {
-    Safetensors model;
+  static std::optional<inference::Preparation> reloaded(const RunData& data) {
+    formats::Safetensors model;
     data.preparation.save(model);
-    return Preparation::load(parse_safetensors(format_safetensors(model), "model"), "model");
+    return inference::Preparation::load(
+        formats::parse_safetensors(formats::format_safetensors(model), "model"), "model");
   }
 
   SoundDirectory sounds_;
@@ -70,7 +71,7 @@ TEST_F(RunDataTest, StatisticsAreThoseOfTheTrainingSetAlone) {
 TEST_F(RunDataTest, TestSetIsTheSameForTheSavedModel) {
   options_.front_end.deltas = true;
   const RunData data = load_run_data(options_, pool_);
-  const Dataset test = load_test_data(options_.data, reloaded(data), "model", pool_);
+  const data::Dataset test = load_test_data(options_.data, reloaded(data), "model", pool_);
   EXPECT_EQ(test.values, data.test.values);
   EXPECT_EQ(test.targets, data.test.targets);
 }
@@ -108,9 +109,9 @@ TEST_F(RunDataTest, RefusesWhatDoesNotBelongTogether) {
   options_.data.permutation_seed = 3;
   expect_refused("equal lengths");
   options_.data.permutation_seed = 0;
-  options_.data.kind = DataFormat::kMnist;
+  options_.data.kind = data::DataFormat::kMnist;
   expect_refused(sounds_.path().string());
-  options_.data.kind = DataFormat::kAuto;
+  options_.data.kind = data::DataFormat::kAuto;
   options_.data.test_indices = "100";
   expect_refused("no recording belongs to the test set");
   options_.data.test_indices = "0-100";
@@ -123,7 +124,7 @@ TEST_F(RunDataTest, RefusesWhatDoesNotBelongTogether) {
   }();
   options_.data.test_indices = "0-4";
   const RunData recordings = load_run_data(options_, pool_);
-  const auto refuse = [&](const DataOptions& data, const RunData& model, const char* what) {
+  const auto refuse = [&](const data::DataOptions& data, const RunData& model, const char* what) {
     EXPECT_THAT([&] { load_test_data(data, reloaded(model), "m.safetensors", pool_); },
                 ThrowsMessage<Error>(testing::AllOf(HasSubstr("m.safetensors"), HasSubstr(what))));
   };
@@ -213,9 +214,9 @@ TEST_F(RunDataTest, SaysWhatIsMissingInADirectory) {
   options_.data.directory = empty / "absent";
   expect_refused("no such directory");
   options_.data.directory = "";
-  options_.data.kind = DataFormat::kAudio;
+  options_.data.kind = data::DataFormat::kAudio;
   expect_refused("data.directory");
-  options_.data.kind = DataFormat::kAuto;
+  options_.data.kind = data::DataFormat::kAuto;
   options_.augment.gain = 3;
   expect_refused("section augment");
 }
@@ -227,18 +228,18 @@ TEST_F(RunDataTest, PermutesImagesAndRemembersIt) {
   options_.data.permutation_seed = 7;
   const RunData permuted = load_run_data(options_, pool_);
   EXPECT_NE(permuted.training.values, plain.training.values);
-  const std::vector<std::uint32_t> order = shuffled(784, 7, 0);
+  const std::vector<std::uint32_t> order = data::shuffled(784, 7, 0);
   for (std::size_t t = 0; t < 784; ++t) {
     ASSERT_EQ(permuted.test.sequence(3)[t], plain.test.sequence(3)[order[t]]);
   }
-  Safetensors model;
+  formats::Safetensors model;
   permuted.preparation.save(model);
   const auto saved = model.tensors.at("permutation").integers<std::int32_t>({784}, "model");
   EXPECT_TRUE(std::equal(saved.begin(), saved.end(), order.begin(), order.end()));
   model.metadata["permutation_seed"] = "8";
-  EXPECT_THAT([&] { Preparation::load(model, "model"); },
+  EXPECT_THAT([&] { inference::Preparation::load(model, "model"); },
               ThrowsMessage<Error>(HasSubstr("tensor 'permutation' is not the order")));
-  DataOptions told_nothing = options_.data;
+  data::DataOptions told_nothing = options_.data;
   told_nothing.permutation_seed = 0;
   EXPECT_EQ(load_test_data(told_nothing, reloaded(permuted), "model", pool_).values,
             permuted.test.values);
@@ -246,7 +247,7 @@ TEST_F(RunDataTest, PermutesImagesAndRemembersIt) {
             permuted.test.values);
 
   // Steps of sequences of another length would come in an unrelated order.
-  std::optional<Preparation> longer = reloaded(permuted);
+  std::optional<inference::Preparation> longer = reloaded(permuted);
   EXPECT_EQ(longer->permuted_steps, 784u);
   longer->permuted_steps = 785;
   const auto refusal = ThrowsMessage<Error>(
@@ -254,22 +255,22 @@ TEST_F(RunDataTest, PermutesImagesAndRemembersIt) {
   EXPECT_THAT([&] { load_test_data(options_.data, longer, "m.safetensors", pool_); }, refusal);
   EXPECT_THAT([&] { load_model_data(options_, longer, "m.safetensors", pool_); }, refusal);
 
-  Safetensors same;
+  formats::Safetensors same;
   permuted.preparation.save(same);
   EXPECT_EQ(permuted.preparation.difference(same), "");
   EXPECT_EQ(plain.preparation.difference(same), "permutation_seed");
   EXPECT_EQ(longer->difference(same), "permutation");
   same.tensors.erase("permutation");
   EXPECT_EQ(permuted.preparation.difference(same), "permutation");
-  EXPECT_THAT([&] { Preparation::load(same, "m"); },
+  EXPECT_THAT([&] { inference::Preparation::load(same, "m"); },
               ThrowsMessage<Error>(HasSubstr("m: has no tensor 'permutation'")));
 }
 
 TEST(Preparation, RefusesDamage) {
-  Safetensors good;
-  Preparation{{.names = {"a", "b"}}, 3, 5, std::nullopt}.save(good);
-  EXPECT_EQ(Preparation::load(good, "m")->permutation_seed, 3u);
-  EXPECT_FALSE(Preparation::load({}, "m"));
+  formats::Safetensors good;
+  inference::Preparation{{.names = {"a", "b"}}, 3, 5, std::nullopt}.save(good);
+  EXPECT_EQ(inference::Preparation::load(good, "m")->permutation_seed, 3u);
+  EXPECT_FALSE(inference::Preparation::load({}, "m"));
   for (const auto& [key, text] :
        std::vector<std::pair<std::string, std::string>>{{"classes", "["},
                                                         {"classes", "[1]"},
@@ -277,15 +278,16 @@ TEST(Preparation, RefusesDamage) {
                                                         {"permutation_seed", "-1"},
                                                         {"permutation_seed", "x"},
                                                         {"permutation_seed", "1.5"}}) {
-    Safetensors bad = good;
+    formats::Safetensors bad = good;
     bad.metadata[key] = text;
-    EXPECT_THAT([&] { Preparation::load(bad, "m"); },
+    EXPECT_THAT([&] { inference::Preparation::load(bad, "m"); },
                 ThrowsMessage<Error>(HasSubstr("m: metadata")))
         << key << text;
   }
   good.metadata.erase("permutation_seed");
-  EXPECT_THAT([&] { Preparation::load(good, "m"); }, ThrowsMessage<Error>(HasSubstr("missing")));
+  EXPECT_THAT([&] { inference::Preparation::load(good, "m"); },
+              ThrowsMessage<Error>(HasSubstr("missing")));
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -8,7 +8,7 @@
 #include "crosstate/base/json.h"
 #include "crosstate/pipeline/data.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 
 using nlohmann::json;
 
@@ -74,4 +74,4 @@ json RunIdentity::settings_and_data(const RunOptions& options) {
   return values;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -10,7 +10,7 @@
 #include "crosstate/base/threads.h"
 #include "crosstate/pipeline/options.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 
 /// Those of the settings {"section": {"key": value}} that `keys` select, as FieldList::use_only()
 /// takes them. A section that has no keys is taken whole.
@@ -39,4 +39,4 @@ class RunIdentity {
   std::map<std::string, nlohmann::json> files_, data_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -13,7 +13,7 @@
 #include "crosstate/data/testing.h"
 #include "crosstate/pipeline/data.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
@@ -39,7 +39,7 @@ class Identity : public DirectoryTest {
     return (directory_ / name).string();
   }
   static nlohmann::json data_of(const std::string& directory) {
-    DataOptions options;
+    data::DataOptions options;
     options.directory = directory;
     return data_identity(options);
   }
@@ -107,11 +107,11 @@ TEST_F(Identity, KnowsImagesByPixelsAndLabels) {
 TEST_F(Identity, KnowsRecordingsBySamplesClassesAndSpeakers) {
   const auto write = [&](const std::string& name, const std::string& speaker, float scale) {
     fs::remove_all(directory_ / name);
-    const Recordings set = reference::tone_set(24, 1);
+    const data::Recordings set = data::reference::tone_set(24, 1);
     for (std::size_t i = 0; i < set.items.size(); ++i) {
       std::vector<float> samples = set.items[i].samples;
       if (i == 3) samples[5] *= scale;
-      reference::write_sound(
+      data::reference::write_sound(
           directory_ / name /
               (set.classes[static_cast<std::size_t>(set.items[i].label)] + '_' +
                (i < 12 ? speaker : std::string("zoe")) + '_' + std::to_string(i / 3) + ".wav"),
@@ -137,4 +137,4 @@ TEST_F(Identity, ReadsDataOnce) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

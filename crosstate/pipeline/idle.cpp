@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 using Idle = std::vector<IdleSettings>;
@@ -10,7 +10,7 @@ using Idle = std::vector<IdleSettings>;
 void append(Idle& to, const Idle& more) { to.insert(to.end(), more.begin(), more.end()); }
 
 // The settings of the cells' model that it does not read.
-void add_device(Idle& idle, const DeviceOptions& device) {
+void add_device(Idle& idle, const device::DeviceOptions& device) {
   const auto is_one_of = [&](std::initializer_list<const char*> names) {
     return std::any_of(names.begin(), names.end(),
                        [&](const char* name) { return device.model == name; });
@@ -30,28 +30,28 @@ void add_device(Idle& idle, const DeviceOptions& device) {
   }
 }
 
-void add_crossbar(Idle& idle, const Target& target) {
-  const CrossbarOptions& crossbar = target.crossbar;
+void add_crossbar(Idle& idle, const crossbar::Target& target) {
+  const crossbar::CrossbarOptions& crossbar = target.crossbar;
   if (crossbar.slices == 1) idle.push_back({{"crossbar.slice_base"}, "crossbar.slices = 1"});
-  if (crossbar.driven != DrivenRows::kBlocks) {
+  if (crossbar.driven != crossbar::DrivenRows::kBlocks) {
     idle.push_back(
         {{"crossbar.drive_halvings"}, "crossbar.driven = \"" + name_of(crossbar.driven) + '"'});
   }
-  if (crossbar.recurrence != PoleStorage::kIncrement) {
+  if (crossbar.recurrence != crossbar::PoleStorage::kIncrement) {
     idle.push_back({{"crossbar.increment_range"},
                     "crossbar.recurrence = \"" + name_of(crossbar.recurrence) + '"'});
   }
-  if (crossbar.adc_range != AdcRange::kCalibrated) {
+  if (crossbar.adc_range != crossbar::AdcRange::kCalibrated) {
     idle.push_back({{"crossbar.adc_margin", "simulate.calibration"},
                     "crossbar.adc_range = \"" + name_of(crossbar.adc_range) + '"'});
   }
-  if (crossbar.adc_range != AdcRange::kLearned) {
+  if (crossbar.adc_range != crossbar::AdcRange::kLearned) {
     idle.push_back(
         {{"crossbar.partial_bits"}, "crossbar.adc_range = \"" + name_of(crossbar.adc_range) + '"'});
   }
   if (target.wires.ideal()) {
     idle.push_back({{"crossbar.ir_drop_iterations"}, "wires without resistance"});
-  } else if (crossbar.encoding == WeightEncoding::kOffset) {
+  } else if (crossbar.encoding == crossbar::WeightEncoding::kOffset) {
     idle.push_back({{"crossbar.ir_drop_iterations"}, "crossbar.encoding = \"offset\""});
   } else if (crossbar.levels > 1) {
     idle.push_back({{"crossbar.ir_drop_iterations"}, "cells of few levels (crossbar.levels)"});
@@ -59,12 +59,13 @@ void add_crossbar(Idle& idle, const Target& target) {
 }
 
 // Activation sites whose range is not that percentile.
-void add_percentiles(Idle& idle, const QuantOptions& quant) {
-  const std::pair<const char*, const ActivationSite*> sites[] = {{"input", &quant.input},
-                                                                 {"residual", &quant.residual},
-                                                                 {"ssm_output", &quant.ssm_output},
-                                                                 {"activation", &quant.activation},
-                                                                 {"linear", &quant.linear}};
+void add_percentiles(Idle& idle, const quant::QuantOptions& quant) {
+  const std::pair<const char*, const quant::ActivationSite*> sites[] = {
+      {"input", &quant.input},
+      {"residual", &quant.residual},
+      {"ssm_output", &quant.ssm_output},
+      {"activation", &quant.activation},
+      {"linear", &quant.linear}};
   for (const auto& [name, site] : sites) {
     if (site->range == "percentile") continue;
     const std::string at = std::string("quant.") + name;
@@ -73,8 +74,8 @@ void add_percentiles(Idle& idle, const QuantOptions& quant) {
 }
 
 // What training assumes of arrays, where nothing follows from it.
-void add_arrays(Idle& idle, const QuantOptions& quant) {
-  const ArraySite& array = quant.array;
+void add_arrays(Idle& idle, const quant::QuantOptions& quant) {
+  const quant::ArraySite& array = quant.array;
   const bool units = array.levels > 1 || (quant.noise_unit == "largest" &&
                                           (quant.weight_noise > 0 || quant.device_noise > 0));
   if (array.noise == 0) idle.push_back({{"quant.array.state_bits"}, "quant.array.noise = 0"});
@@ -92,7 +93,7 @@ void add_arrays(Idle& idle, const QuantOptions& quant) {
 // Noise that training adds to weights, by what makes it; nothing is known of stages on the way.
 void add_noise(Idle& idle, const RunOptions& options) {
   if (!options.qat.stages.empty()) return;
-  const QuantOptions quant = resolved(options.quant);
+  const quant::QuantOptions quant = quant::resolved(options.quant);
   if (quant.device_noise == 0) idle.push_back({{"quant.chip_steps"}, "quant.device_noise = 0"});
   if (quant.device_noise == 0 && quant.weight_noise == 0) {
     idle.push_back({{"quant.noise_unit", "quant.noise_recurrence"},
@@ -101,15 +102,16 @@ void add_noise(Idle& idle, const RunOptions& options) {
   add_arrays(idle, quant);
 }
 
-void add_prune(Idle& idle, const PruneOptions& prune) {
-  if (prune.score != Score::kTaylor && prune.score != Score::kHankel) {
+void add_prune(Idle& idle, const prune::PruneOptions& prune) {
+  if (prune.score != prune::Score::kTaylor && prune.score != prune::Score::kHankel) {
     idle.push_back({{"prune.batches"}, "prune.score = \"" + name_of(prune.score) + '"'});
   }
 }
 
-void add_model(Idle& idle, const ModelOptions& model) {
-  if (model.init == PoleStart::kReal) idle.push_back({{"model.decay"}, "model.init = \"real\""});
-  if (model.norm != Norm::kBatch) {
+void add_model(Idle& idle, const model::ModelOptions& model) {
+  if (model.init == model::PoleStart::kReal)
+    idle.push_back({{"model.decay"}, "model.init = \"real\""});
+  if (model.norm != model::Norm::kBatch) {
     idle.push_back({{"train.norm_batches", "qat.norm_batches"},
                     "model.norm = \"" + name_of(model.norm) + '"'});
   }
@@ -144,14 +146,14 @@ std::vector<std::string> run_settings() {
   return keys;
 }
 
-Idle idle_on_target(const Target& target) {
+Idle idle_on_target(const crossbar::Target& target) {
   Idle idle;
   add_device(idle, target.device);
   add_crossbar(idle, target);
   return idle;
 }
 
-Idle idle_on_chips(const Target& target, const SimulateOptions&) {
+Idle idle_on_chips(const crossbar::Target& target, const simulate::SimulateOptions&) {
   Idle idle = idle_on_target(target);
   if (target.external.used()) {
     const std::string why = "external.command, which is a real chip";
@@ -206,39 +208,39 @@ Idle idle_in_run(const RunOptions& options) {
   return idle;
 }
 
-Idle idle_with_data(const RunOptions& options, DataKind kind) {
+Idle idle_with_data(const RunOptions& options, data::DataKind kind) {
   Idle idle;
-  if (kind != DataKind::kSeries) {
+  if (kind != data::DataKind::kSeries) {
     idle.push_back({{"data.channels", "data.targets"},
-                    kind == DataKind::kImages ? "images; it is about series"
-                                              : "recordings; it is about series"});
+                    kind == data::DataKind::kImages ? "images; it is about series"
+                                                    : "recordings; it is about series"});
   }
-  if (kind != DataKind::kRecordings) {
+  if (kind != data::DataKind::kRecordings) {
     idle.push_back(
         {{"front_end.", "augment.", "data.layout", "data.test_indices", "data.test_share",
           "data.test_speaker", "data.validation_speaker", "data.sample_rate", "data.longest"},
-         kind == DataKind::kImages ? "images; it is about recordings"
-                                   : "series; it is about recordings"});
+         kind == data::DataKind::kImages ? "images; it is about recordings"
+                                         : "series; it is about recordings"});
     return idle;
   }
-  const DataOptions& data = options.data;
+  const data::DataOptions& data = options.data;
   if (!data.test_speaker.empty()) {
     idle.push_back({{"data.test_indices", "data.test_share"}, "data.test_speaker"});
   }
   if (!data.validation_speaker.empty()) {
     idle.push_back({{"train.validation"}, "data.validation_speaker"});
   }
-  if (data.layout == RecordingLayout::kNames) {
+  if (data.layout == data::RecordingLayout::kNames) {
     idle.push_back({{"data.test_share"}, "data.layout = \"names\""});
-  } else if (data.layout == RecordingLayout::kFolders) {
+  } else if (data.layout == data::RecordingLayout::kFolders) {
     idle.push_back({{"data.test_indices"}, "data.layout = \"folders\""});
   }
-  if (options.front_end.kind == FrontEndKind::kWaveform) {
+  if (options.front_end.kind == data::FrontEndKind::kWaveform) {
     idle.push_back({{"front_end.frame", "front_end.hop", "front_end.bands", "front_end.low",
                      "front_end.high", "front_end.floor", "front_end.deltas"},
                     "front_end.kind = \"waveform\""});
   }
-  const AugmentOptions& augment = options.augment;
+  const data::AugmentOptions& augment = options.augment;
   if (augment.noise == 0) {
     idle.push_back({{"augment.snr_low", "augment.snr_high"}, "augment.noise = 0"});
   }
@@ -259,10 +261,10 @@ Idle idle_in_quantize(const RunOptions& options) {
 
 Idle idle_in_prune(const RunOptions& options, bool floats) {
   Idle idle;
-  const PruneOptions& prune = options.prune;
+  const prune::PruneOptions& prune = options.prune;
   add_prune(idle, prune);
   add_training(idle, options);
-  if (prune.schedule == PruneSchedule::kOneShot) {
+  if (prune.schedule == prune::PruneSchedule::kOneShot) {
     idle.push_back({{"prune.steps"}, "prune.schedule = \"one-shot\""});
   }
   if (prune.penalty == 0) idle.push_back({{"prune.penalty_epochs"}, "prune.penalty = 0"});
@@ -295,13 +297,15 @@ std::string idle_reason(std::string_view key, const Idle& idle) {
 }
 
 std::string idle_reason_in_run(std::string_view key, const RunOptions& options,
-                               const std::function<DataKind()>& kind) {
+                               const std::function<data::DataKind()>& kind) {
   std::string why = idle_reason(key, idle_in_run(options));
   if (!why.empty()) return why;
-  const auto with = [&](DataKind data) { return idle_reason(key, idle_with_data(options, data)); };
-  why = with(DataKind::kImages);
-  const bool any = why == with(DataKind::kRecordings) && why == with(DataKind::kSeries);
+  const auto with = [&](data::DataKind data) {
+    return idle_reason(key, idle_with_data(options, data));
+  };
+  why = with(data::DataKind::kImages);
+  const bool any = why == with(data::DataKind::kRecordings) && why == with(data::DataKind::kSeries);
   return any ? why : with(kind());
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

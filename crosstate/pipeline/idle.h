@@ -9,7 +9,7 @@
 
 #include "crosstate/pipeline/options.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 
 /// Keys as FieldList::use_only() takes them: what a run uses, data that are only tested on, and the
 /// chips of a target.
@@ -25,10 +25,11 @@ struct IdleSettings {
 
 /// Of run(), whatever the data are; of data of a kind.
 std::vector<IdleSettings> idle_in_run(const RunOptions& options);
-std::vector<IdleSettings> idle_with_data(const RunOptions& options, DataKind kind);
+std::vector<IdleSettings> idle_with_data(const RunOptions& options, data::DataKind kind);
 /// Of simulate() and of a Chip without a data set.
-std::vector<IdleSettings> idle_on_chips(const Target& target, const SimulateOptions& simulate);
-std::vector<IdleSettings> idle_on_target(const Target& target);
+std::vector<IdleSettings> idle_on_chips(const crossbar::Target& target,
+                                        const simulate::SimulateOptions& simulate);
+std::vector<IdleSettings> idle_on_target(const crossbar::Target& target);
 /// Of post-training quantization, and of prune_model(); `floats`: some model is in floating point.
 std::vector<IdleSettings> idle_in_quantize(const RunOptions& options);
 std::vector<IdleSettings> idle_in_prune(const RunOptions& options, bool floats);
@@ -37,6 +38,6 @@ std::vector<IdleSettings> idle_in_prune(const RunOptions& options, bool floats);
 /// that are about the data.
 std::string idle_reason(std::string_view key, const std::vector<IdleSettings>& idle);
 std::string idle_reason_in_run(std::string_view key, const RunOptions& options,
-                               const std::function<DataKind()>& kind);
+                               const std::function<data::DataKind()>& kind);
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -2,12 +2,13 @@
 
 #include <gtest/gtest.h>
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 std::string reason(const std::string& key, const RunOptions& options, bool recordings = false) {
-  return idle_reason_in_run(key, options,
-                            [=] { return recordings ? DataKind::kRecordings : DataKind::kImages; });
+  return idle_reason_in_run(key, options, [=] {
+    return recordings ? data::DataKind::kRecordings : data::DataKind::kImages;
+  });
 }
 
 TEST(Idle, KeysExist) {
@@ -25,9 +26,10 @@ TEST(Idle, KeysExist) {
     options.qat.target_noise = on ? 1 : 0;
     options.start = on ? "x" : "";
     options.target.external.command = on ? "x" : "";
-    options.front_end.kind = on ? FrontEndKind::kWaveform : FrontEndKind::kLogMel;
+    options.front_end.kind = on ? data::FrontEndKind::kWaveform : data::FrontEndKind::kLogMel;
     expect_known(idle_in_run(options));
-    for (const DataKind kind : {DataKind::kImages, DataKind::kRecordings, DataKind::kSeries}) {
+    for (const data::DataKind kind :
+         {data::DataKind::kImages, data::DataKind::kRecordings, data::DataKind::kSeries}) {
       expect_known(idle_with_data(options, kind));
     }
     expect_known(idle_in_quantize(options));
@@ -85,13 +87,14 @@ TEST(Idle, WhatTrainingAssumesOfArrays) {
 }
 
 TEST(Idle, WhatConvertersAndLevelsDecide) {
-  Target target;
+  crossbar::Target target;
   target.wires.segment = 1;
   EXPECT_EQ(idle_reason("crossbar.ir_drop_iterations", idle_on_target(target)), "");
   EXPECT_EQ(idle_reason("crossbar.partial_bits", idle_on_target(target)), "");
   target.crossbar.levels = 16;
   EXPECT_NE(idle_reason("crossbar.ir_drop_iterations", idle_on_target(target)), "");
-  for (const AdcRange range : {AdcRange::kFixed, AdcRange::kCalibrated}) {
+  for (const crossbar::AdcRange range :
+       {crossbar::AdcRange::kFixed, crossbar::AdcRange::kCalibrated}) {
     target.crossbar.adc_range = range;
     EXPECT_NE(idle_reason("crossbar.partial_bits", idle_on_target(target)), "") << name_of(range);
   }
@@ -109,4 +112,4 @@ TEST(Idle, WhatTrainingForATargetUses) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

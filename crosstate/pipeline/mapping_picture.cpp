@@ -3,43 +3,43 @@
 #include <algorithm>
 #include <cstdio>
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 constexpr std::size_t kAcross = 6;        // arrays in a row
 constexpr double kSide = 160, kGap = 40;  // of an array, and between two
 
-const char* colour_of(Site site) {
+const char* colour_of(mapping::Site site) {
   switch (site) {
-    case Site::kEncoder:
+    case mapping::Site::kEncoder:
       return "#0a7d5a";
-    case Site::kRecurrence:
+    case mapping::Site::kRecurrence:
       return "#2457a6";
-    case Site::kLinear:
+    case mapping::Site::kLinear:
       return "#b3541e";
-    case Site::kDecoder:
+    case mapping::Site::kDecoder:
       return "#7a3c8f";
   }
   return "";
 }
 
-std::string title_of(const MappedArray& a) {
+std::string title_of(const mapping::MappedArray& a) {
   const std::string layer = std::to_string(a.layer);
   switch (a.site) {
-    case Site::kEncoder:
+    case mapping::Site::kEncoder:
       return "encoder";
-    case Site::kRecurrence:
+    case mapping::Site::kRecurrence:
       return "recurrence " + layer;
-    case Site::kLinear:
+    case mapping::Site::kLinear:
       return "pointwise " + layer;
-    case Site::kDecoder:
+    case mapping::Site::kDecoder:
       return "decoder";
   }
   return "";
 }
 
 // Runs of weights in a row are one rectangle.
-void draw_row(const MappedArray& a, std::size_t row, double x, double y, double width,
+void draw_row(const mapping::MappedArray& a, std::size_t row, double x, double y, double width,
               double height, std::string& svg) {
   char text[200];
   for (std::size_t c = 0; c < a.columns;) {
@@ -59,7 +59,8 @@ void draw_row(const MappedArray& a, std::size_t row, double x, double y, double 
 
 }  // namespace
 
-std::string mapping_svg(const Mapping& mapping, const CrossbarOptions& crossbar) {
+std::string mapping_svg(const mapping::Mapping& mapping,
+                        const crossbar::CrossbarOptions& crossbar) {
   const std::size_t count = mapping.arrays.size(), lines = (count + kAcross - 1) / kAcross;
   char text[400];
   std::snprintf(text, sizeof text,
@@ -69,7 +70,7 @@ std::string mapping_svg(const Mapping& mapping, const CrossbarOptions& crossbar)
                 kGap + static_cast<double>(lines) * (kSide + kGap));
   std::string svg = text;
   for (std::size_t i = 0; i < count; ++i) {
-    const MappedArray& a = mapping.arrays[i];
+    const mapping::MappedArray& a = mapping.arrays[i];
     const double x = kGap + static_cast<double>(i % kAcross) * (kSide + kGap);
     const double y = kGap + static_cast<double>(i / kAcross) * (kSide + kGap);
     const double used =
@@ -87,4 +88,4 @@ std::string mapping_svg(const Mapping& mapping, const CrossbarOptions& crossbar)
   return svg + "</svg>\n";
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

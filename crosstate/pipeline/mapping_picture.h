@@ -5,9 +5,9 @@
 
 #include "crosstate/mapping/mapping.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 
 /// An SVG: one square per array, one point per pair that holds a weight, coloured by its site.
-std::string mapping_svg(const Mapping& mapping, const CrossbarOptions& crossbar);
+std::string mapping_svg(const mapping::Mapping& mapping, const crossbar::CrossbarOptions& crossbar);
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -10,14 +10,14 @@
 #include "crosstate/integer/convert.h"
 #include "crosstate/simulate/simulate.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 // All of a stage's fields but the share held out: both stages must hold out the same sequences, or
 // the second would validate on what the first has trained on.
 void add_qat_fields(FieldList& list, QatOptions& options) {
   FieldList stage;
-  fields(stage, "qat", options);
+  train::fields(stage, "qat", options);
   list.section("qat");
   for (const Field& field : stage.all()) {
     const std::string name = field.key.substr(field.key.find('.') + 1);
@@ -45,8 +45,9 @@ void add_qat_fields(FieldList& list, QatOptions& options) {
 
 // What the mapping would refuse after all training; `why`: the setting that needs a mapping.
 void validate_mapping(const RunOptions& options, const std::string& why) {
-  const QuantOptions quant = resolved(options.quant);
-  const std::string site = site_in_floating_point(quant, options.model.gate != Gate::kNone);
+  const quant::QuantOptions quant = quant::resolved(options.quant);
+  const std::string site =
+      integer::site_in_floating_point(quant, options.model.gate != model::Gate::kNone);
   if (!site.empty()) fail("options", site + ", expected codes with " + why);
   if (quant.state.rounding != "nearest") {
     fail("options",
@@ -56,12 +57,12 @@ void validate_mapping(const RunOptions& options, const std::string& why) {
 
 // In the middle of a run one network is pruned, once.
 void validate_pruning(const RunOptions& options) {
-  if (prune_points(options.prune).size() > 1) {
+  if (prune::prune_points(options.prune).size() > 1) {
     fail("options", "prune.states = \"" + options.prune.states + "\" and prune.channels = \"" +
                         options.prune.channels +
                         "\", expected one share each with run.prune = true");
   }
-  if (options.prune.schedule != PruneSchedule::kOneShot || options.prune.penalty > 0) {
+  if (options.prune.schedule != prune::PruneSchedule::kOneShot || options.prune.penalty > 0) {
     fail("options",
          "prune.schedule = \"gradual\" and prune.penalty need a model that is trained already; "
          "expected \"one-shot\" and 0 with run.prune = true, or the command prune");
@@ -91,16 +92,16 @@ FieldList RunOptions::fields() {
   list.add("calibration", calibration, "Training sequences that choose the quantizers' ranges.")
       .in("sequences")
       .range(1, 1000000);
-  crosstate::fields(list, data);
-  crosstate::fields(list, front_end);
-  crosstate::fields(list, augment);
-  crosstate::fields(list, model);
-  crosstate::fields(list, "train", train);
-  crosstate::fields(list, prune);
-  crosstate::fields(list, quant);
+  data::fields(list, data);
+  data::fields(list, front_end);
+  data::fields(list, augment);
+  model::fields(list, model);
+  train::fields(list, "train", train);
+  prune::fields(list, prune);
+  quant::fields(list, quant);
   add_qat_fields(list, qat);
-  crosstate::fields(list, target);
-  crosstate::fields(list, simulate);
+  crossbar::fields(list, target);
+  simulate::fields(list, simulate);
   list.section("sweep");
   list.add("noise", sweep.noise,
            "Programming noise of each point, ascending, between spaces; read noise keeps its ratio "
@@ -141,35 +142,35 @@ void validate(const RunOptions& options) {
 
 void validate_section(const RunOptions& options, const std::string& section) {
   if (section == "data") {
-    validate(options.data);
+    data::validate(options.data);
   } else if (section == "front_end") {
-    validate(options.front_end);
+    data::validate(options.front_end);
   } else if (section == "augment") {
-    validate(options.augment);
+    data::validate(options.augment);
   } else if (section == "model") {
-    validate(options.model);
+    model::validate(options.model);
   } else if (section == "train") {
-    validate(options.train, "train");
+    train::validate(options.train, "train");
   } else if (section == "prune") {
-    validate(options.prune);
+    prune::validate(options.prune);
   } else if (section == "quant") {
-    validate(options.quant);
+    quant::validate(options.quant);
   } else if (section == "qat") {
-    validate(options.qat, "qat");
+    train::validate(options.qat, "qat");
   } else if (section == "device" || section == "crossbar" || section == "wires" ||
              section == "external") {
-    validate(options.target);
+    crossbar::validate(options.target);
   } else if (section == "simulate") {
-    validate(options.simulate);
+    simulate::validate(options.simulate);
   } else if (section == "sweep") {
     noise_levels(options.sweep);
   }
 }
 
 void validate_together(const RunOptions& options) {
-  validate(options.augment, options.front_end);
+  data::validate(options.augment, options.front_end);
   qat_stages(options);
-  if (options.quantize && options.model.norm == Norm::kLayer) {
+  if (options.quantize && options.model.norm == model::Norm::kLayer) {
     fail(
         "options",
         "model.norm = \"layer\" does not fold into the weights, which run.quantize needs; expected "
@@ -180,16 +181,17 @@ void validate_together(const RunOptions& options) {
       fail("options", "run.crossbar = true needs integers, expected run.quantize = true");
     }
     validate_mapping(options, "run.crossbar = true");
-    require_possible(options.target, options.simulate);
+    simulate::require_possible(options.target, options.simulate);
   }
   if (options.quantize && options.qat.target_noise > 0) {
     validate_mapping(options, "qat.target_noise above 0, which --target sets");
-    require_first_age(options.target, options.simulate);
+    simulate::require_first_age(options.target, options.simulate);
     const double conversions = options.target.crossbar.adc_noise;
-    if (options.quant.array.noise < 0 && options.qat.target_noise * conversions > kMostArrayNoise) {
+    if (options.quant.array.noise < 0 &&
+        options.qat.target_noise * conversions > quant::kMostArrayNoise) {
       fail("options", "qat.target_noise = " + exact_text(options.qat.target_noise) +
                           " times crossbar.adc_noise = " + exact_text(conversions) +
-                          ", expected at most " + exact_text(kMostArrayNoise) + " steps");
+                          ", expected at most " + exact_text(quant::kMostArrayNoise) + " steps");
     }
   }
   if (options.prune_float) validate_pruning(options);
@@ -209,4 +211,4 @@ RunOptions demo_options() {
   return options;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -15,7 +15,7 @@
 #include "crosstate/train/context.h"
 #include "crosstate/train/options.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 
 /// Accuracy against device noise, for the network before and after quantization-aware training.
 struct SweepOptions {
@@ -26,7 +26,7 @@ struct SweepOptions {
 };
 
 /// Training of the quantized network: that of any network, helped by the float one.
-struct QatOptions : TrainOptions {
+struct QatOptions : train::TrainOptions {
   QatOptions();
 
   double distill = 0;       // weight of the float network's opinion beside the labels
@@ -42,16 +42,16 @@ struct RunOptions {
   bool prune_float = false;  // by [prune], before quantization; run.prune
   bool on_crossbar = false;  // then simulate chips; run.crossbar
   int calibration = 512;     // training sequences that choose the ranges
-  DataOptions data;
-  FrontEndOptions front_end;  // of recordings
-  AugmentOptions augment;     // of recordings
-  ModelOptions model;
-  TrainOptions train;  // in floating point
-  PruneOptions prune;
-  QuantOptions quant;
+  data::DataOptions data;
+  data::FrontEndOptions front_end;  // of recordings
+  data::AugmentOptions augment;     // of recordings
+  model::ModelOptions model;
+  train::TrainOptions train;  // in floating point
+  prune::PruneOptions prune;
+  quant::QuantOptions quant;
   QatOptions qat;  // of the quantized network; validates on train's share
-  Target target;
-  SimulateOptions simulate;
+  crossbar::Target target;
+  simulate::SimulateOptions simulate;
   SweepOptions sweep;
 
   /// The fields of all sections, bound to this object.
@@ -73,9 +73,9 @@ std::vector<double> noise_levels(const SweepOptions& options);
 /// the last may stay open and takes what remains of qat.epochs. A stage is [quant] with its preset
 /// instead of quant.preset, so what [quant] says of single sites holds in every stage; the last one
 /// has to equal [quant]. Empty text: one stage. Throws Error for anything else.
-std::vector<QuantStage> qat_stages(const RunOptions& options);
+std::vector<train::QuantStage> qat_stages(const RunOptions& options);
 
 /// The settings of the demonstration on the built-in sample; configs/demo.toml says the same.
 RunOptions demo_options();
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -13,7 +13,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/base/json.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
@@ -278,4 +278,4 @@ void OutputDirectory::begin(const std::vector<fs::path>& inputs) {
   inside_->record();
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -9,7 +9,7 @@
 
 #include "crosstate/base/lock.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 
 /// What becomes of results that an earlier run left in the directory.
 enum class Earlier {
@@ -54,4 +54,4 @@ class OutputDirectory {
   std::unique_ptr<Inside> inside_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

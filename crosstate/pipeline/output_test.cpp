@@ -11,7 +11,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/base/testing.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
@@ -182,4 +182,4 @@ TEST_F(Output, RefusesADamagedRecord) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

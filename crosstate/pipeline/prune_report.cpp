@@ -4,7 +4,7 @@
 
 #include "crosstate/pipeline/prune_run.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 using nlohmann::json;
@@ -22,14 +22,15 @@ double removed(std::size_t left, std::size_t whole) {
 
 json number(double value) { return std::isnan(value) ? json() : json(value); }
 
-json size_json(const NetworkSize& size) {
+json size_json(const prune::NetworkSize& size) {
   return {{"states", size.states},
           {"stream_channels", size.stream},
           {"block_channels", size.channels},
           {"parameters", size.parameters}};
 }
 
-json point_json(const PrunePoint& point, const NetworkSize& whole, const std::string& metric) {
+json point_json(const PrunePoint& point, const prune::NetworkSize& whole,
+                const std::string& metric) {
   json out = size_json(point.size);
   out["file"] = point.file;
   out["states_removed"] = removed(point.size.states, whole.states);
@@ -38,23 +39,24 @@ json point_json(const PrunePoint& point, const NetworkSize& whole, const std::st
   out[metric + "_one_shot"] = point.one_shot;
   out[metric] = number(point.retrained);
   out["validation_" + metric] = number(point.validation_metric);
-  out["memory"] = to_json(point.memory);
+  out["memory"] = cost::to_json(point.memory);
   out["history"] = point.training.epochs;
   return out;
 }
 
 std::string kind_of(const PrunedModel& model) { return model.quantized ? "quantized" : "float"; }
 
-Plot metric_plot(const PruneSummary& summary) {
-  const TaskMetric& metric = summary.readout.task->primary();
-  Plot plot;
+report::Plot metric_plot(const PruneSummary& summary) {
+  const task::TaskMetric& metric = summary.readout.task->primary();
+  report::Plot plot;
   plot.title = "Test " + metric.title + " against the share of states removed";
   plot.x_label = "states removed (%)";
   plot.y_label = "test " + metric.heading();
   plot.caption = "Right after pruning, and after training on with the rounding in the loop.";
   for (const PrunedModel& model : summary.models) {
-    Series one_shot{kind_of(model) + ", pruned", {0}, {metric.in_report(model.metric)}, {}};
-    Series retrained{kind_of(model) + ", trained on", {0}, {metric.in_report(model.metric)}, {}};
+    report::Series one_shot{kind_of(model) + ", pruned", {0}, {metric.in_report(model.metric)}, {}};
+    report::Series retrained{
+        kind_of(model) + ", trained on", {0}, {metric.in_report(model.metric)}, {}};
     for (const PrunePoint& point : model.points) {
       const double share = 100 * removed(point.size.states, model.size.states);
       one_shot.x.push_back(share);
@@ -79,7 +81,7 @@ json to_json(const PruneSummary& summary) {
     out["file"] = model.file;
     out["quantized"] = model.quantized;
     out[metric] = model.metric;
-    out["memory"] = to_json(model.memory);
+    out["memory"] = cost::to_json(model.memory);
     out["points"] = json::array();
     for (const PrunePoint& point : model.points) {
       out["points"].push_back(point_json(point, model.size, metric));
@@ -95,16 +97,16 @@ json to_json(const PruneSummary& summary) {
   return out;
 }
 
-Table prune_table(const PruneSummary& summary) {
-  const TaskMetric& metric = summary.readout.task->primary();
+report::Table prune_table(const PruneSummary& summary) {
+  const task::TaskMetric& metric = summary.readout.task->primary();
   const std::string unit = metric.is_share ? " (%)" : ", " + metric.title;
-  Table table{"",
-              {"model", "states", "removed (%)", "channels", "block channels", "parameters",
-               "memory (bytes)", "pruned" + unit, "trained on" + unit},
-              {}};
+  report::Table table{"",
+                      {"model", "states", "removed (%)", "channels", "block channels", "parameters",
+                       "memory (bytes)", "pruned" + unit, "trained on" + unit},
+                      {}};
   for (const PrunedModel& model : summary.models) {
-    const auto row = [&](const std::string& name, const NetworkSize& size,
-                         const MemorySummary& memory) -> std::vector<std::string> {
+    const auto row = [&](const std::string& name, const prune::NetworkSize& size,
+                         const cost::MemorySummary& memory) -> std::vector<std::string> {
       return {name,
               std::to_string(size.states),
               fixed(100 * removed(size.states, model.size.states), 1),
@@ -124,8 +126,8 @@ Table prune_table(const PruneSummary& summary) {
   return table;
 }
 
-Report prune_report(const PruneSummary& summary) {
-  Report report;
+report::Report prune_report(const PruneSummary& summary) {
+  report::Report report;
   report.title = "Crosstate: pruning";
   report.subtitle = fixed(summary.seconds, 0) + " s";
   report.paragraphs.push_back(
@@ -138,4 +140,4 @@ Report prune_report(const PruneSummary& summary) {
   return report;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

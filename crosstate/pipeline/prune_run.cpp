@@ -14,15 +14,17 @@
 #include "crosstate/train/evaluate.h"
 #include "crosstate/train/identity.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 // What the model's file says about its data and shape takes the place of the settings.
-RunOptions options_of(const Safetensors& content, const std::string& file, RunOptions options) {
-  options.model = Network::from_tensors(content, file).options();
-  if (const std::optional<Preparation> preparation = Preparation::load(content, file)) {
+RunOptions options_of(const formats::Safetensors& content, const std::string& file,
+                      RunOptions options) {
+  options.model = model::Network::from_tensors(content, file).options();
+  if (const std::optional<inference::Preparation> preparation =
+          inference::Preparation::load(content, file)) {
     options.data.permutation_seed = preparation->permutation_seed;
-    if (kind_of(options.data) == DataKind::kSeries && options.data.task == "auto") {
+    if (kind_of(options.data) == data::DataKind::kSeries && options.data.task == "auto") {
       options.data.task = preparation->readout.task->name();
     }
     if (preparation->front_end) options.front_end = preparation->front_end->options();
@@ -35,9 +37,10 @@ class PruneRun {
  public:
   PruneRun(const std::string& file, const RunOptions& options, const RunContext& context)
       : pipeline_("prune", context, summary_) {
-    subjects_.push_back({file, "pruned", read_safetensors(file)});
+    subjects_.push_back({file, "pruned", formats::read_safetensors(file)});
     const std::string& against = options.prune.against;
-    if (!against.empty()) subjects_.push_back({against, "against", read_safetensors(against)});
+    if (!against.empty())
+      subjects_.push_back({against, "against", formats::read_safetensors(against)});
     options_ = options_of(subjects_.front().content, file, options);
     pipeline_.load(options_);
     for (const Subject& subject : subjects_) require_fit(subject);
@@ -56,19 +59,20 @@ class PruneRun {
  private:
   struct Subject {
     std::string file, name;
-    Safetensors content;
+    formats::Safetensors content;
   };
 
   void require_fit(const Subject& subject) const {
     const std::string& file = subject.file;
-    const Network network = Network::from_tensors(subject.content, file);
+    const model::Network network = model::Network::from_tensors(subject.content, file);
     try {
-      check_fits(network, pipeline_.data().training);
+      train::check_fits(network, pipeline_.data().training);
     } catch (const Error& error) {
       fail(file, "does not fit the data: " + std::string(error.what()));
     }
     if (options_.prune.retrain && options_.quantize && !network.quantized() &&
-        network.options().norm == Norm::kLayer && !folds_after_rounding(resolved(options_.quant))) {
+        network.options().norm == model::Norm::kLayer &&
+        !quant::folds_after_rounding(quant::resolved(options_.quant))) {
       fail(file,
            "model.norm = \"layer\" does not fold, which quant.weight needs with one scale per "
            "tensor "
@@ -90,7 +94,7 @@ class PruneRun {
       list.push_back({subject.name + "-penalty", "", training_settings(),
                       [this](const Stage& stage) { penalise(stage); }});
     }
-    const std::vector<PruneShares> points = prune_points(options_.prune);
+    const std::vector<prune::PruneShares> points = prune::prune_points(options_.prune);
     for (std::size_t i = 0; i < points.size(); ++i) {
       const std::string name =
           points.size() > 1 ? subject.name + "-" + std::to_string(i + 1) : subject.name;
@@ -98,12 +102,13 @@ class PruneRun {
     }
   }
 
-  void add_point(const PruneShares& shares, const std::string& name, std::vector<Stage>& list) {
+  void add_point(const prune::PruneShares& shares, const std::string& name,
+                 std::vector<Stage>& list) {
     list.push_back({name, "pruning to " + name, {}, [this, shares](const Stage& stage) {
                       prune_at_once(stage, shares);
                     }});
     if (options_.prune.retrain) {
-      const std::vector<PruneShares> way = prune_schedule(options_.prune, shares);
+      const std::vector<prune::PruneShares> way = prune::prune_schedule(options_.prune, shares);
       for (std::size_t i = 0; i < way.size(); ++i) {
         const std::string step = way.size() > 1 ? name + "-step" + std::to_string(i + 1) : name;
         const int epochs = epochs_of(way.size(), i);
@@ -128,26 +133,27 @@ class PruneRun {
     return step + 1 < steps ? each : options_.qat.epochs - each * static_cast<int>(steps - 1);
   }
 
-  double metric(const Network& network) const {
+  double metric(const model::Network& network) const {
     return pipeline_.evaluate(network, pipeline_.data().test).metric();
   }
 
   void take(const Subject& subject) {
-    original_ = std::make_unique<Network>(Network::from_tensors(subject.content, subject.file));
+    original_ = std::make_unique<model::Network>(
+        model::Network::from_tensors(subject.content, subject.file));
     PrunedModel& model = summary_.models.emplace_back();
     model.file = subject.file;
     model.quantized = original_->quantized();
-    model.size = size_of(*original_);
-    model.memory = count_memory(*original_);
+    model.size = prune::size_of(*original_);
+    model.memory = cost::count_memory(*original_);
     model.metric = metric(*original_);
     batches_ = score_batches(pipeline_.data().training, options_);
-    whole_ = std::make_unique<Network>(*original_);
+    whole_ = std::make_unique<model::Network>(*original_);
     set_noise(*whole_);
   }
 
-  void set_noise(Network& network) const {
+  void set_noise(model::Network& network) const {
     if (!network.quantized()) return;
-    QuantOptions quant = network.quant_options();
+    quant::QuantOptions quant = network.quant_options();
     quant.weight_noise = options_.quant.weight_noise;
     quant.device_noise = options_.quant.device_noise;
     quant.noise_unit = options_.quant.noise_unit;
@@ -158,31 +164,32 @@ class PruneRun {
 
   // Trains with a penalty that closes what is of little use.
   void penalise(const Stage& stage) {
-    TrainContext context;
-    context.after_step = [this](Network& trained, double rate) {
-      shrink_groups(trained, rate * options_.prune.penalty);
+    train::TrainContext context;
+    context.after_step = [this](model::Network& trained, double rate) {
+      prune::shrink_groups(trained, rate * options_.prune.penalty);
     };
     train(stage, *whole_, options_.prune.penalty_epochs, std::move(context));
   }
 
-  Network pruned(const Network& network, const PruneShares& shares) const {
-    return prune(network, options_.prune, shares, size_of(*original_), batches_, pipeline_.pool());
+  model::Network pruned(const model::Network& network, const prune::PruneShares& shares) const {
+    return prune::prune(network, options_.prune, shares, prune::size_of(*original_), batches_,
+                        pipeline_.pool());
   }
 
-  void prune_at_once(const Stage& stage, const PruneShares& shares) {
+  void prune_at_once(const Stage& stage, const prune::PruneShares& shares) {
     PrunePoint& point = summary_.models.back().points.emplace_back();
     point.wanted = shares;
     point.file = stage.name + ".safetensors";
     point.retrained = point.validation_metric = std::numeric_limits<double>::quiet_NaN();
-    const Network at_once = pruned(*whole_, shares);
+    const model::Network at_once = pruned(*whole_, shares);
     point.one_shot = metric(at_once);
-    smaller_ = std::make_unique<Network>(options_.prune.retrain ? *whole_ : at_once);
+    smaller_ = std::make_unique<model::Network>(options_.prune.retrain ? *whole_ : at_once);
   }
 
-  void prune_and_retrain(const Stage& stage, const PruneShares& shares, int epochs) {
+  void prune_and_retrain(const Stage& stage, const prune::PruneShares& shares, int epochs) {
     *smaller_ = pruned(*smaller_, shares);
     if (!smaller_->quantized() && options_.quantize) {
-      if (!folds_after_rounding(resolved(options_.quant))) smaller_->fold_norms();
+      if (!quant::folds_after_rounding(quant::resolved(options_.quant))) smaller_->fold_norms();
       smaller_->quantize(options_.quant, calibration_batches(pipeline_.data().training, options_),
                          pipeline_.pool());
     }
@@ -191,12 +198,13 @@ class PruneRun {
     point.validation_metric = point.training.best_validation_metric;
   }
 
-  TrainSummary train(const Stage& stage, Network& network, int epochs, TrainContext context) {
-    TrainOptions options = options_.qat;
+  train::TrainSummary train(const Stage& stage, model::Network& network, int epochs,
+                            train::TrainContext context) {
+    train::TrainOptions options = options_.qat;
     options.validation = options_.train.validation;
     options.epochs = epochs;
     context.teacher = {original_.get(), options_.qat.distill, options_.qat.temperature};
-    context.config["checksum of the model"] = checksum(*original_);
+    context.config["checksum of the model"] = train::checksum(*original_);
     return pipeline_.train(stage, network, options, std::move(context));
   }
 
@@ -204,20 +212,20 @@ class PruneRun {
     PrunePoint& point = summary_.models.back().points.back();
     pipeline_.finish(stage.name, *smaller_);
     if (options_.prune.retrain) point.retrained = metric(*smaller_);
-    point.size = size_of(*smaller_);
-    point.memory = count_memory(*smaller_);
+    point.size = prune::size_of(*smaller_);
+    point.memory = cost::count_memory(*smaller_);
   }
 
   void write_report() const {
-    write_file(pipeline_.file("report.html"), to_html(prune_report(summary_)));
+    write_file(pipeline_.file("report.html"), report::to_html(prune_report(summary_)));
   }
 
   RunOptions options_;
   PruneSummary summary_;
   Pipeline pipeline_;
   std::vector<Subject> subjects_;
-  std::vector<Batch> batches_;                           // that parts are scored on
-  std::unique_ptr<Network> original_, whole_, smaller_;  // whole_: after the penalty
+  std::vector<data::Batch> batches_;                            // that parts are scored on
+  std::unique_ptr<model::Network> original_, whole_, smaller_;  // whole_: after the penalty
 };
 
 }  // namespace
@@ -232,7 +240,7 @@ void validate_prune(const RunOptions& options) {
     fail("options", "qat.target_noise = " + exact_text(options.qat.target_noise) +
                         ", expected 0: a pruned model is trained on with the noise of [quant]");
   }
-  if (options.prune.retrain && options.prune.schedule == PruneSchedule::kGradual &&
+  if (options.prune.retrain && options.prune.schedule == prune::PruneSchedule::kGradual &&
       options.prune.steps > options.qat.epochs) {
     fail("options", "prune.steps = " + std::to_string(options.prune.steps) +
                         " above qat.epochs = " + std::to_string(options.qat.epochs) +
@@ -246,4 +254,4 @@ PruneSummary prune_model(const std::string& file, const RunOptions& options,
   return PruneRun(file, options, context).run();
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -11,27 +11,27 @@
 #include "crosstate/prune/select.h"
 #include "crosstate/report/report.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 
 /// One pruning of one model.
 struct PrunePoint {
-  PruneShares wanted;
-  NetworkSize size;
+  prune::PruneShares wanted;
+  prune::NetworkSize size;
   // The task's primary metric on the test set before any training; of gradual pruning, at once.
   double one_shot = 0;
   double retrained = 0;          // afterwards; NaN without
   double validation_metric = 0;  // likewise; NaN without a validation set
-  MemorySummary memory;
-  std::string file;       // of the model, in the directory
-  TrainSummary training;  // of the last stage
+  cost::MemorySummary memory;
+  std::string file;              // of the model, in the directory
+  train::TrainSummary training;  // of the last stage
 };
 
 struct PrunedModel {
   std::string file;
   bool quantized = false;
   double metric = 0;  // likewise, on the test set before pruning
-  NetworkSize size;
-  MemorySummary memory;
+  prune::NetworkSize size;
+  cost::MemorySummary memory;
   std::vector<PrunePoint> points;
 };
 
@@ -57,8 +57,8 @@ PruneSummary prune_model(const std::string& file, const RunOptions& options,
 nlohmann::json to_json(const PruneSummary& summary);
 
 /// One row per model and point.
-Table prune_table(const PruneSummary& summary);
+report::Table prune_table(const PruneSummary& summary);
 /// With the primary metric against the share of states removed.
-Report prune_report(const PruneSummary& summary);
+report::Report prune_report(const PruneSummary& summary);
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -17,7 +17,7 @@
 #include "crosstate/prune/prune.h"
 #include "crosstate/train/evaluate.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
@@ -58,11 +58,11 @@ class PruneRunTest : public RunDirectoryTest {
     return all;
   }
 
-  Network load(const std::string& file) const {
-    return Network::from_tensors(read_safetensors(file), file);
+  model::Network load(const std::string& file) const {
+    return model::Network::from_tensors(formats::read_safetensors(file), file);
   }
-  double accuracy_of(const Network& network) {
-    return evaluate_metric(network, load_run_data(options_, pool_).test, 256, pool_);
+  double accuracy_of(const model::Network& network) {
+    return train::evaluate_metric(network, load_run_data(options_, pool_).test, 256, pool_);
   }
 };
 
@@ -74,27 +74,28 @@ TEST_F(PruneRunTest, ReportsWhatItLeaves) {
   EXPECT_FALSE(summary.interrupted);
   ASSERT_EQ(summary.models.size(), 2u);
   const RunData data = load_run_data(options_, pool_);
-  const PruneShares shares = prune_points(options_.prune).front();
+  const prune::PruneShares shares = prune::prune_points(options_.prune).front();
   for (const PrunedModel& one : summary.models) {
     const bool first = &one == &summary.models.front();
     EXPECT_EQ(one.file, first ? model : against);
     EXPECT_EQ(one.quantized, first);
-    const Network original = load(one.file);
+    const model::Network original = load(one.file);
     EXPECT_EQ(one.metric, accuracy_of(original));
-    EXPECT_EQ(one.size.states, size_of(original).states);
+    EXPECT_EQ(one.size.states, prune::size_of(original).states);
     ASSERT_EQ(one.points.size(), 1u);
     const PrunePoint& point = one.points.front();
-    const Network at_once = prune(original, options_.prune, shares, size_of(original),
-                                  score_batches(data.training, options_), pool_);
+    const model::Network at_once =
+        prune::prune(original, options_.prune, shares, prune::size_of(original),
+                     score_batches(data.training, options_), pool_);
     EXPECT_EQ(point.one_shot, accuracy_of(at_once));
     EXPECT_EQ(point.file, first ? "pruned.safetensors" : "against.safetensors");
-    const Network left = load((directory_ / "out" / point.file).string());
+    const model::Network left = load((directory_ / "out" / point.file).string());
     EXPECT_TRUE(left.quantized());
     EXPECT_EQ(point.retrained, accuracy_of(left));
     EXPECT_TRUE(std::isfinite(point.validation_metric));
     EXPECT_EQ(point.training.epochs.size(), 2u);
-    EXPECT_EQ(point.size.states, size_of(left).states);
-    EXPECT_EQ(point.size.stream, size_of(left).stream);
+    EXPECT_EQ(point.size.states, prune::size_of(left).states);
+    EXPECT_EQ(point.size.stream, prune::size_of(left).stream);
     EXPECT_LE(2 * point.size.states, one.size.states);
     EXPECT_EQ(point.size.stream, 3u);
     // The other one was in floating point, without the tables of activations.
@@ -103,7 +104,7 @@ TEST_F(PruneRunTest, ReportsWhatItLeaves) {
     }
     const std::string integers =
         (directory_ / "out" / point.file).replace_extension("").string() + ".integer.safetensors";
-    EXPECT_NO_THROW(integer_network_from(read_safetensors(integers), integers));
+    EXPECT_NO_THROW(integer::integer_network_from(formats::read_safetensors(integers), integers));
   }
   const nlohmann::json result = to_json(summary);
   EXPECT_EQ(result.at("models").at(0).at("points").at(0).at("states"),
@@ -126,7 +127,7 @@ TEST_F(PruneRunTest, PrunesAloneWithoutTraining) {
 
 TEST_F(PruneRunTest, EndsWithTheSameBitsHoweverOftenItIsStopped) {
   const std::string model = train_model("model", 1, false);
-  options_.prune.schedule = PruneSchedule::kGradual;
+  options_.prune.schedule = prune::PruneSchedule::kGradual;
   options_.prune.steps = 2;
   options_.prune.penalty = 0.01;
   options_.qat.distill = 0.5;
@@ -162,7 +163,7 @@ TEST_F(PruneRunTest, ContinuesWithTheSameInputsAlone) {
     EXPECT_EQ(files("out"), before) << part;
   };
   RunOptions other = options_;
-  other.prune.score = Score::kMagnitude;
+  other.prune.score = prune::Score::kMagnitude;
   expect_refused(other, "prune.score was");
   other = options_;
   other.qat.epochs = 3;
@@ -192,4 +193,4 @@ TEST_F(PruneRunTest, RefusesAnEarlierRun) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -6,7 +6,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/pipeline/options.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 [[noreturn]] void refuse(const RunOptions& options, const std::string& why) {
@@ -27,11 +27,11 @@ int epochs_of(const RunOptions& options, const std::string& text) {
   return epochs;
 }
 
-QuantStage stage_of(const RunOptions& options, const std::string& text) {
-  QuantStage stage{text.substr(0, text.find(':')), epochs_of(options, text), options.quant};
+train::QuantStage stage_of(const RunOptions& options, const std::string& text) {
+  train::QuantStage stage{text.substr(0, text.find(':')), epochs_of(options, text), options.quant};
   stage.quant.preset = stage.name;
   try {
-    stage.quant = resolved(stage.quant);
+    stage.quant = quant::resolved(stage.quant);
   } catch (const Error& error) {
     refuse(options, std::string("stage ") + stage.name + ": " + error.what());
   }
@@ -39,16 +39,16 @@ QuantStage stage_of(const RunOptions& options, const std::string& text) {
 }
 
 // The presets' names alone do not matter.
-bool same_formats(QuantOptions a, QuantOptions b) {
+bool same_formats(quant::QuantOptions a, quant::QuantOptions b) {
   a.preset = b.preset = "";
   return a == b;
 }
 
 }  // namespace
 
-std::vector<QuantStage> qat_stages(const RunOptions& options) {
-  const QuantOptions formats = resolved(options.quant);
-  std::vector<QuantStage> stages;
+std::vector<train::QuantStage> qat_stages(const RunOptions& options) {
+  const quant::QuantOptions formats = quant::resolved(options.quant);
+  std::vector<train::QuantStage> stages;
   std::istringstream words(options.qat.stages);
   int epochs = 0;
   for (std::string text; words >> text;) {
@@ -60,7 +60,7 @@ std::vector<QuantStage> qat_stages(const RunOptions& options) {
     epochs += stages.back().epochs;
   }
   if (stages.empty()) return {{options.quant.preset, options.qat.epochs, formats}};
-  QuantStage& last = stages.back();
+  train::QuantStage& last = stages.back();
   if (last.epochs == 0) epochs += last.epochs = std::max(0, options.qat.epochs - epochs);
   if (last.epochs == 0 || epochs != options.qat.epochs) {
     refuse(options, std::to_string(epochs) + " epochs" +
@@ -76,4 +76,4 @@ std::vector<QuantStage> qat_stages(const RunOptions& options) {
   return stages;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

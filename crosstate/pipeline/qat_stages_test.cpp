@@ -4,7 +4,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/pipeline/options.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 using testing::AllOf;
@@ -20,22 +20,22 @@ RunOptions with(const std::string& preset, const std::string& stages, int epochs
 }
 
 TEST(QatStages, AreOneWhereNothingIsSaid) {
-  const std::vector<QuantStage> stages = qat_stages(with("w4a8s8", "  "));
+  const std::vector<train::QuantStage> stages = qat_stages(with("w4a8s8", "  "));
   ASSERT_EQ(stages.size(), 1u);
   EXPECT_EQ(stages[0].name, "w4a8s8");
   EXPECT_EQ(stages[0].epochs, 10);
-  EXPECT_EQ(stages[0].quant, quant_preset("w4a8s8"));
+  EXPECT_EQ(stages[0].quant, quant::quant_preset("w4a8s8"));
 }
 
 TEST(QatStages, ComeInTheirOrderAndTheLastTakesWhatRemains) {
   for (const char* text :
        {"float:1 w8a0s0:2 w8a8s0:3 w2a8s8", "float:1 w8a0s0:2  w8a8s0:3 w2a8s8:4"}) {
-    const std::vector<QuantStage> stages = qat_stages(with("w2a8s8", text));
+    const std::vector<train::QuantStage> stages = qat_stages(with("w2a8s8", text));
     ASSERT_EQ(stages.size(), 4u);
     int epochs = 1;
-    for (const QuantStage& stage : stages) {
+    for (const train::QuantStage& stage : stages) {
       EXPECT_EQ(stage.epochs, epochs++);
-      EXPECT_EQ(stage.quant, quant_preset(stage.name));
+      EXPECT_EQ(stage.quant, quant::quant_preset(stage.name));
     }
     EXPECT_EQ(stages[3].name, "w2a8s8");
   }
@@ -46,13 +46,13 @@ TEST(QatStages, KeepWhatIsSaidOfSingleSites) {
   options.quant.a.bits = 6;
   options.quant.granularity = "tensor";
   options.quant.weight_noise = 0.05;
-  for (const QuantStage& stage : qat_stages(options)) {
+  for (const train::QuantStage& stage : qat_stages(options)) {
     EXPECT_EQ(stage.quant.a.bits, 6);
     EXPECT_EQ(stage.quant.weight.granularity, "tensor");
     EXPECT_EQ(stage.quant.weight_noise, 0.05);
   }
   EXPECT_EQ(qat_stages(options)[0].quant.weight.bits, 8);
-  EXPECT_EQ(qat_stages(options)[1].quant, resolved(options.quant));
+  EXPECT_EQ(qat_stages(options)[1].quant, quant::resolved(options.quant));
 }
 
 TEST(QatStages, RefuseOtherTextsAndSayWhy) {
@@ -74,4 +74,4 @@ TEST(QatStages, RefuseOtherTextsAndSayWhy) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -16,7 +16,7 @@
 #include "crosstate/prune/prune.h"
 #include "crosstate/simulate/target_noise.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 using nlohmann::json;
@@ -33,10 +33,11 @@ class Run {
   Run(const RunOptions& options, const RunContext& context)
       : options_(options), context_(context), pipeline_("train", context, summary_) {
     // Before an earlier run is removed, which may have left it.
-    if (!options.start.empty()) start_ = read_safetensors(options.start);
+    if (!options.start.empty()) start_ = formats::read_safetensors(options.start);
     pipeline_.load(options);
     if (!options.start.empty()) {
-      float_ = std::make_unique<Network>(Network::from_tensors(start_, options.start));
+      float_ =
+          std::make_unique<model::Network>(model::Network::from_tensors(start_, options.start));
       require_start();
     }
     pipeline_.begin({options.start});
@@ -86,7 +87,7 @@ class Run {
     return keys;
   }
 
-  TaskShape task() const {
+  model::TaskShape task() const {
     return {static_cast<int>(pipeline_.data().training.channels),
             static_cast<int>(pipeline_.data().training.readout.outputs())};
   }
@@ -95,9 +96,9 @@ class Run {
   void require_start() const {
     const std::string& file = options_.start;
     if (float_->quantized()) fail(file, "is quantized already, expected a float model");
-    const auto model_of = [](ModelOptions options) {
+    const auto model_of = [](model::ModelOptions options) {
       FieldList list;
-      fields(list, options);
+      model::fields(list, options);
       return list.to_json().at("model");
     };
     const json found = model_of(float_->options()), wanted = model_of(options_.model);
@@ -113,7 +114,7 @@ class Run {
   }
 
   void train_float(const Stage& stage) {
-    float_ = std::make_unique<Network>(options_.model, task(), options_.seed);
+    float_ = std::make_unique<model::Network>(options_.model, task(), options_.seed);
     summary_.parameters = float_->parameter_count();
     train(stage, *float_, options_.train, {}, summary_.float_stage);
   }
@@ -126,25 +127,25 @@ class Run {
   }
 
   void prune_float() {
-    const PruneShares shares = prune_points(options_.prune).front();
-    pruned_ = std::make_unique<Network>(prune(*float_, options_.prune, shares, size_of(*float_),
-                                              score_batches(pipeline_.data().training, options_),
-                                              pipeline_.pool()));
-    summary_.pruned_size = size_of(*pruned_);
+    const prune::PruneShares shares = prune::prune_points(options_.prune).front();
+    pruned_ = std::make_unique<model::Network>(
+        prune::prune(*float_, options_.prune, shares, prune::size_of(*float_),
+                     score_batches(pipeline_.data().training, options_), pipeline_.pool()));
+    summary_.pruned_size = prune::size_of(*pruned_);
     pipeline_.hold("pruned", *pruned_);
     describe(*pruned_, summary_.pruned);
   }
 
-  const Network& in_floating_point() const { return pruned_ ? *pruned_ : *float_; }
+  const model::Network& in_floating_point() const { return pruned_ ? *pruned_ : *float_; }
 
-  std::vector<Batch> calibration() const {
+  std::vector<data::Batch> calibration() const {
     return calibration_batches(pipeline_.data().training, options_);
   }
 
   void quantize() {
-    ptq_ = std::make_unique<Network>(in_floating_point());
+    ptq_ = std::make_unique<model::Network>(in_floating_point());
     ptq_->fold_norms();
-    (pruned_ ? summary_.pruned : summary_.float_stage).memory = count_memory(*ptq_);
+    (pruned_ ? summary_.pruned : summary_.float_stage).memory = cost::count_memory(*ptq_);
     ptq_->quantize(options_.quant, calibration(), pipeline_.pool());
     describe_bits(summary_.ptq);
     pipeline_.hold("ptq", *ptq_);
@@ -153,22 +154,22 @@ class Run {
 
   void train_rounded(const Stage& stage) {
     // Batch norms stay while training, which tolerates high rates, and fold without a trace.
-    qat_ = std::make_unique<Network>(in_floating_point());
-    std::vector<QuantStage> formats = qat_stages(options_);
-    TrainContext context;
+    qat_ = std::make_unique<model::Network>(in_floating_point());
+    std::vector<train::QuantStage> formats = qat_stages(options_);
+    train::TrainContext context;
     if (options_.qat.target_noise > 0) {
       disturb_as_target(formats);
       context.config["first of simulate.times, the age of the noise in training"] =
-          simulated_times(options_.simulate).front();
+          simulate::simulated_times(options_.simulate).front();
     }
-    const bool foldable = std::all_of(formats.begin(), formats.end(), [](const QuantStage& one) {
-      return folds_after_rounding(one.quant);
-    });
+    const bool foldable = std::all_of(
+        formats.begin(), formats.end(),
+        [](const train::QuantStage& one) { return quant::folds_after_rounding(one.quant); });
     if (!foldable) qat_->fold_norms();
-    const std::vector<Batch> batches = calibration();
+    const std::vector<data::Batch> batches = calibration();
     qat_->quantize(formats.front().quant, batches, pipeline_.pool());
     describe_bits(summary_.qat);
-    TrainOptions options = options_.qat;
+    train::TrainOptions options = options_.qat;
     options.validation = options_.train.validation;
     context.teacher = {float_.get(), options_.qat.distill, options_.qat.temperature};
     context.stages = formats;
@@ -177,49 +178,50 @@ class Run {
   }
 
   // Noise of the weights as on a chip that holds the network as it is rounded before training.
-  void disturb_as_target(std::vector<QuantStage>& stages) {
-    const double age = simulated_times(options_.simulate).front();
-    const TargetNoise noise = target_noise(to_integers(*ptq_), options_.target, age, options_.seed);
+  void disturb_as_target(std::vector<train::QuantStage>& stages) {
+    const double age = simulate::simulated_times(options_.simulate).front();
+    const simulate::TargetNoise noise =
+        simulate::target_noise(integer::to_integers(*ptq_), options_.target, age, options_.seed);
     const double share = options_.qat.target_noise, most = std::max(noise.device, noise.read);
     if (share * most > 1) {
       fail("options", "qat.target_noise = " + exact_text(share) + " times the target's noise, " +
                           percent(most) + " of the largest weight, is more than that weight; " +
                           "expected at most " + exact_text(std::floor(100 / most) / 100));
     }
-    for (QuantStage& stage : stages) {
+    for (train::QuantStage& stage : stages) {
       stage.quant.array = options_.quant.array;  // which wins
-      train_for(options_.target.crossbar, noise, share, stage.quant);
+      simulate::train_for(options_.target.crossbar, noise, share, stage.quant);
     }
     pipeline_.say("the target's noise: " + percent(noise.device) +
                   " of the largest weight for good, " + percent(noise.read) + " in every read, " +
                   percent(stages.front().quant.array.noise) + " of a step in every conversion");
   }
 
-  void train(const Stage& stage, Network& network, const TrainOptions& options,
-             const TrainContext& context, StageSummary& summary) {
+  void train(const Stage& stage, model::Network& network, const train::TrainOptions& options,
+             const train::TrainContext& context, StageSummary& summary) {
     summary.training = pipeline_.train(stage, network, options, context);
     pipeline_.finish(stage.name, network);
     summary.validation_metric = summary.training.best_validation_metric;
-    summary.memory = count_memory(network);
+    summary.memory = cost::count_memory(network);
   }
 
   // A network that was not trained here.
-  void describe(const Network& network, StageSummary& summary) const {
-    summary.memory = count_memory(network);
+  void describe(const model::Network& network, StageSummary& summary) const {
+    summary.memory = cost::count_memory(network);
     summary.validation_metric = pipeline_.validation_metric(network);
   }
 
   void describe_bits(StageSummary& stage) const {
     const auto bits = [](int code) { return code > 0 ? code : 32; };
-    const QuantOptions quant = resolved(options_.quant);
+    const quant::QuantOptions quant = quant::resolved(options_.quant);
     stage.weight_bits = bits(quant.weight.bits);
     stage.state_bits = bits(quant.state.bits);
   }
 
   void test() {
-    const auto measure = [&](const std::unique_ptr<Network>& network, StageSummary& stage) {
+    const auto measure = [&](const std::unique_ptr<model::Network>& network, StageSummary& stage) {
       if (!network) return;
-      const Tally tally = pipeline_.evaluate(*network, pipeline_.data().test);
+      const train::Tally tally = pipeline_.evaluate(*network, pipeline_.data().test);
       stage.metric = tally.metric();
       stage.sums = tally.sums;
       stage.loss = tally.loss();
@@ -230,36 +232,39 @@ class Run {
     measure(qat_, summary_.qat);
   }
 
-  SimulateSummary chips_of(const IntegerNetwork& network, const Dataset& set, const Target& target,
-                           const SimulateOptions& options) const {
-    SimulateContext context;
+  simulate::SimulateSummary chips_of(const integer::IntegerNetwork& network,
+                                     const data::Dataset& set, const crossbar::Target& target,
+                                     const simulate::SimulateOptions& options) const {
+    simulate::SimulateContext context;
     context.stop = context_.stop;
-    SimulateSummary chips =
-        simulate(network, set, target, options, options_.seed, pipeline_.pool(), context);
+    simulate::SimulateSummary chips =
+        simulate::simulate(network, set, target, options, options_.seed, pipeline_.pool(), context);
     if (chips.interrupted) Pipeline::leave();
     return chips;
   }
 
   void simulate_chips() {
     CrossbarSummary& result = summary_.crossbar;
-    const Dataset& test = pipeline_.data().test;
-    const IntegerNetwork ptq = to_integers(*ptq_), qat = to_integers(*qat_);
+    const data::Dataset& test = pipeline_.data().test;
+    const integer::IntegerNetwork ptq = integer::to_integers(*ptq_),
+                                  qat = integer::to_integers(*qat_);
     result.chips = chips_of(qat, test, options_.target, options_.simulate);
-    const Dataset part = first(test, static_cast<std::size_t>(options_.sweep.sequences));
+    const data::Dataset part =
+        data::first(test, static_cast<std::size_t>(options_.sweep.sequences));
     result.sweep_sequences = part.count;
-    const DeviceOptions& device = options_.target.device;
+    const device::DeviceOptions& device = options_.target.device;
     const double ratio =
         device.programming_noise > 0 ? device.read_noise / device.programming_noise : 0;
     for (const double level : noise_levels(options_.sweep)) {
       pipeline_.leave_if_stopped();
       pipeline_.say("chips with " + percent(level) + " noise");
       // Of the models, gaussian alone has a level of noise; a real chip has its own.
-      Target target = options_.target;
+      crossbar::Target target = options_.target;
       target.external = {};
       if (device.model != "gaussian") target.device = {};
       target.device.programming_noise = level;
       target.device.read_noise = std::min(1.0, level * ratio);
-      const SimulateOptions chips = {.chips = options_.sweep.chips};
+      const simulate::SimulateOptions chips = {.chips = options_.sweep.chips};
       result.sweep.push_back(
           {level, chips_of(ptq, part, target, chips), chips_of(qat, part, target, chips)});
     }
@@ -273,11 +278,11 @@ class Run {
   const RunContext& context_;
   RunSummary summary_;
   Pipeline pipeline_;
-  Safetensors start_;  // of run.start
-  std::unique_ptr<Network> float_, pruned_, ptq_, qat_;
+  formats::Safetensors start_;  // of run.start
+  std::unique_ptr<model::Network> float_, pruned_, ptq_, qat_;
 };
 
-json stage_json(const StageSummary& stage, const Readout& readout) {
+json stage_json(const StageSummary& stage, const task::Readout& readout) {
   const std::string metric = readout.task->primary().name;
   json out = {{metric, stage.metric},
               {"loss", stage.loss},
@@ -285,7 +290,7 @@ json stage_json(const StageSummary& stage, const Readout& readout) {
               {"seconds", stage.seconds},
               {"weight_bits", stage.weight_bits},
               {"state_bits", stage.state_bits},
-              {"memory", to_json(stage.memory)}};
+              {"memory", cost::to_json(stage.memory)}};
   if (!stage.sums.empty()) out.update(readout.task->to_json(readout, stage.sums));
   if (!stage.training.epochs.empty()) {
     out["best_epoch"] = stage.training.best_epoch;
@@ -296,7 +301,7 @@ json stage_json(const StageSummary& stage, const Readout& readout) {
   return out;
 }
 
-json age_json(const AgeSummary& age, const Readout& readout) {
+json age_json(const simulate::AgeSummary& age, const task::Readout& readout) {
   const std::string metric = readout.task->primary().name;
   return {{"seconds_since_programming", age.seconds},
           {metric + "_mean", age.mean},
@@ -319,11 +324,12 @@ json crossbar_json(const CrossbarSummary& crossbar) {
 
 }  // namespace
 
-json to_json(const SimulateSummary& chips) {
+json to_json(const simulate::SimulateSummary& chips) {
   json out = age_json(chips.first(), chips.readout);
   out.erase("seconds_since_programming");
   out["ages"] = json::array();
-  for (const AgeSummary& age : chips.ages) out["ages"].push_back(age_json(age, chips.readout));
+  for (const simulate::AgeSummary& age : chips.ages)
+    out["ages"].push_back(age_json(age, chips.readout));
   out["arrays"] = chips.arrays;
   out["utilisation"] = chips.utilisation;
   out["conversions_per_step"] = chips.conversions_per_step;
@@ -366,4 +372,4 @@ json to_json(const RunSummary& summary) {
   return out;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -12,7 +12,7 @@
 #include "crosstate/simulate/simulate.h"
 #include "crosstate/train/trainer.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 
 struct StageSummary : StageRecord {
   double metric = 0;             // the task's primary one, on the test set
@@ -20,17 +20,17 @@ struct StageSummary : StageRecord {
   std::vector<double> sums;      // likewise, see Task::sums()
   double validation_metric = 0;  // NaN without a validation set
   int weight_bits = 32, state_bits = 32;
-  MemorySummary memory;
-  TrainSummary training;  // empty for post-training quantization
+  cost::MemorySummary memory;
+  train::TrainSummary training;  // empty for post-training quantization
 };
 
 struct NoisePoint {
   double noise = 0;  // of programming, relative
-  SimulateSummary ptq, qat;
+  simulate::SimulateSummary ptq, qat;
 };
 
 struct CrossbarSummary : StageRecord {
-  SimulateSummary chips;  // of the network after quantization-aware training
+  simulate::SimulateSummary chips;  // of the network after quantization-aware training
   std::vector<NoisePoint> sweep;
   std::size_t sweep_sequences = 0;
 };
@@ -38,7 +38,7 @@ struct CrossbarSummary : StageRecord {
 struct RunSummary : PipelineSummary {
   StageSummary float_stage, ptq, qat;
   StageSummary pruned;  // the float network after run.prune
-  NetworkSize pruned_size;
+  prune::NetworkSize pruned_size;
   CrossbarSummary crossbar;
   std::size_t parameters = 0;
 };
@@ -54,10 +54,10 @@ RunSummary run(const RunOptions& options, const RunContext& context);
 /// Of the primary metric, such as accuracy, keys accuracy_mean, accuracy_std, accuracy_worst and
 /// accuracy at the first age, ages with the same for each, arrays, utilisation,
 /// conversions_per_step, yield, ...
-nlohmann::json to_json(const SimulateSummary& chips);
+nlohmann::json to_json(const simulate::SimulateSummary& chips);
 
 /// Keys float, pruned, ptq, qat (what Task::to_json() tells, loss, memory, ...), crossbar
 /// (accuracy_mean, ...), parameters, seconds, seed, machine, config.
 nlohmann::json to_json(const RunSummary& summary);
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

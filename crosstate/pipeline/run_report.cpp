@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 std::string fixed(double value, int digits) {
@@ -15,7 +15,7 @@ std::string fixed(double value, int digits) {
 }
 
 // At the start of a sentence.
-std::string titled(const TaskMetric& metric) {
+std::string titled(const task::TaskMetric& metric) {
   std::string title = metric.title;
   title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(title[0])));
   return title;
@@ -37,11 +37,11 @@ std::vector<NamedStage> stages_done(const RunSummary& summary) {
   return stages;
 }
 
-Plot learning_curves(const RunSummary& summary) {
-  Plot plot;
+report::Plot learning_curves(const RunSummary& summary) {
+  report::Plot plot;
   plot.title = "Learning curves";
   plot.x_label = "epoch";
-  const TaskMetric& metric = summary.readout.task->primary();
+  const task::TaskMetric& metric = summary.readout.task->primary();
   plot.y_label = metric.heading();
   plot.caption = titled(metric) +
                  " on the training set while it is learned from, and on the part held out from it. "
@@ -50,9 +50,9 @@ Plot learning_curves(const RunSummary& summary) {
   for (const auto& [name, stage] : stages_done(summary)) {
     if (stage->training.epochs.empty()) continue;
     const std::string label = stage == &summary.qat ? "QAT" : "float";
-    Series training{label + ", training", {}, {}, {}};
-    Series validation{label + ", held out", {}, {}, {}};
-    for (const EpochLog& log : stage->training.epochs) {
+    report::Series training{label + ", training", {}, {}, {}};
+    report::Series validation{label + ", held out", {}, {}, {}};
+    for (const train::EpochLog& log : stage->training.epochs) {
       const double epoch = before + log.epoch;
       training.x.push_back(epoch);
       training.y.push_back(metric.in_report(log.train_metric));
@@ -67,15 +67,15 @@ Plot learning_curves(const RunSummary& summary) {
   return plot;
 }
 
-Plot stage_bars(const RunSummary& summary) {
-  Plot plot;
-  plot.kind = PlotKind::kBar;
-  const TaskMetric& metric = summary.readout.task->primary();
+report::Plot stage_bars(const RunSummary& summary) {
+  report::Plot plot;
+  plot.kind = report::PlotKind::kBar;
+  const task::TaskMetric& metric = summary.readout.task->primary();
   plot.title = titled(metric) + " of each stage";
   plot.y_label = "test " + metric.heading();
   plot.caption = "On the test set, which no stage has seen. Rounding a trained network costs " +
                  metric.title + "; training on with the rounding in the loop wins it back.";
-  Series bars{"test " + metric.title, {}, {}, {}};
+  report::Series bars{"test " + metric.title, {}, {}, {}};
   const auto add = [&](const std::string& name, double value) {
     plot.categories.push_back(name);
     bars.x.push_back(static_cast<double>(bars.x.size()));
@@ -87,9 +87,9 @@ Plot stage_bars(const RunSummary& summary) {
   return plot;
 }
 
-Plot noise_curves(const RunSummary& summary) {
-  Plot plot;
-  const TaskMetric& metric = summary.readout.task->primary();
+report::Plot noise_curves(const RunSummary& summary) {
+  report::Plot plot;
+  const task::TaskMetric& metric = summary.readout.task->primary();
   plot.title = titled(metric) + " against device noise";
   plot.x_label = "programming noise (% of the target conductance)";
   plot.y_label = metric.heading();
@@ -97,9 +97,10 @@ Plot noise_curves(const RunSummary& summary) {
                  std::to_string(summary.crossbar.sweep_sequences) +
                  " test sequences: mean, and the deviation from chip to chip as error bars. Read "
                  "noise grows along with programming noise.";
-  Series ptq{"post-training quantization", {}, {}, {}},
+  report::Series ptq{"post-training quantization", {}, {}, {}},
       qat{"quantization-aware training", {}, {}, {}};
-  const auto add = [&](Series& series, double noise, const SimulateSummary& chips) {
+  const auto add = [&](report::Series& series, double noise,
+                       const simulate::SimulateSummary& chips) {
     series.x.push_back(100 * noise);
     series.y.push_back(metric.in_report(chips.first().mean));
     series.error.push_back(metric.in_report(chips.first().deviation));
@@ -112,10 +113,10 @@ Plot noise_curves(const RunSummary& summary) {
   return plot;
 }
 
-Table crossbar_table(const RunSummary& summary) {
-  const SimulateSummary& chips = summary.crossbar.chips;
-  Table table{"Crossbar", {"quantity", "value"}, {}};
-  const TaskMetric& metric = summary.readout.task->primary();
+report::Table crossbar_table(const RunSummary& summary) {
+  const simulate::SimulateSummary& chips = summary.crossbar.chips;
+  report::Table table{"Crossbar", {"quantity", "value"}, {}};
+  const task::TaskMetric& metric = summary.readout.task->primary();
   const std::string unit = metric.is_share ? " (%)" : "";
   table.rows = {{"chips", std::to_string(chips.first().metric.size())},
                 {"mean " + metric.heading(), metric.cell(chips.first().mean)},
@@ -127,13 +128,14 @@ Table crossbar_table(const RunSummary& summary) {
   return table;
 }
 
-Table memory_table(const RunSummary& summary) {
-  Table table{
+report::Table memory_table(const RunSummary& summary) {
+  report::Table table{
       "Memory in bytes", {"stage", "weights", "biases", "scales", "tables", "state", "total"}, {}};
   for (const auto& [name, stage] : stages_done(summary)) {
     std::vector<std::string> row = {name};
-    for (const MemoryKind kind : {MemoryKind::kWeights, MemoryKind::kBiases, MemoryKind::kScales,
-                                  MemoryKind::kTables, MemoryKind::kState}) {
+    for (const cost::MemoryKind kind :
+         {cost::MemoryKind::kWeights, cost::MemoryKind::kBiases, cost::MemoryKind::kScales,
+          cost::MemoryKind::kTables, cost::MemoryKind::kState}) {
       row.push_back(std::to_string(stage->memory.bytes(kind)));
     }
     row.push_back(std::to_string(stage->memory.total()));
@@ -144,21 +146,22 @@ Table memory_table(const RunSummary& summary) {
 
 }  // namespace
 
-std::vector<Table> task_tables(const Readout& readout, const std::vector<double>& sums) {
-  std::vector<Table> tables;
+std::vector<report::Table> task_tables(const task::Readout& readout,
+                                       const std::vector<double>& sums) {
+  std::vector<report::Table> tables;
   if (sums.empty()) return tables;
-  for (TaskTable& table : readout.task->tables(readout, sums)) {
+  for (task::TaskTable& table : readout.task->tables(readout, sums)) {
     tables.push_back({std::move(table.title), std::move(table.header), std::move(table.rows)});
   }
   return tables;
 }
 
-Table summary_table(const RunSummary& summary) {
-  const TaskMetric& metric = summary.readout.task->primary();
-  Table table{"",
-              {"stage", "test " + metric.heading(), "weight bits", "state bits", "memory (bytes)",
-               "best epoch", "seconds"},
-              {}};
+report::Table summary_table(const RunSummary& summary) {
+  const task::TaskMetric& metric = summary.readout.task->primary();
+  report::Table table{"",
+                      {"stage", "test " + metric.heading(), "weight bits", "state bits",
+                       "memory (bytes)", "best epoch", "seconds"},
+                      {}};
   for (const auto& [name, stage] : stages_done(summary)) {
     const int best = stage->training.best_epoch;
     table.rows.push_back({name, metric.cell(stage->metric), std::to_string(stage->weight_bits),
@@ -177,8 +180,8 @@ Table summary_table(const RunSummary& summary) {
   return table;
 }
 
-Report run_report(const RunSummary& summary) {
-  Report report;
+report::Report run_report(const RunSummary& summary) {
+  report::Report report;
   report.title = "Crosstate: from floating point to the crossbar";
   report.subtitle = std::to_string(summary.parameters) + " parameters, " +
                     fixed(summary.seconds, 0) + " s on " + std::to_string(summary.threads) +
@@ -195,7 +198,8 @@ Report run_report(const RunSummary& summary) {
   report.paragraphs.push_back(sets + ".");
   report.tables = {summary_table(summary), memory_table(summary)};
   report.tables[0].title = "Stages";
-  for (Table& table : task_tables(summary.readout, stages_done(summary).back().stage->sums)) {
+  for (report::Table& table :
+       task_tables(summary.readout, stages_done(summary).back().stage->sums)) {
     report.tables.push_back(std::move(table));
   }
   report.plots = {learning_curves(summary), stage_bars(summary)};
@@ -214,4 +218,4 @@ Report run_report(const RunSummary& summary) {
   return report;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -4,16 +4,17 @@
 #include "crosstate/pipeline/run.h"
 #include "crosstate/report/report.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 
 /// What the task tells of a network by the sums of a test; nothing without sums.
-std::vector<Table> task_tables(const Readout& readout, const std::vector<double>& sums);
+std::vector<report::Table> task_tables(const task::Readout& readout,
+                                       const std::vector<double>& sums);
 
 /// One row per stage: primary metric, bits, memory, seconds.
-Table summary_table(const RunSummary& summary);
+report::Table summary_table(const RunSummary& summary);
 
 /// Learning curves, the primary metric of each stage and against noise, details of the last stage
 /// and where the bytes go.
-Report run_report(const RunSummary& summary);
+report::Report run_report(const RunSummary& summary);
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -10,7 +10,7 @@
 #include "crosstate/base/identity.h"
 #include "crosstate/pipeline/testing.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
@@ -120,4 +120,4 @@ TEST_F(RunTest, RefusesAnEarlierRunBeforeItRemovesAnything) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

@@ -10,7 +10,7 @@
 #include "crosstate/train/evaluate.h"
 #include "crosstate/train/identity.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 constexpr int kEvaluationBatch = 256;
@@ -34,7 +34,7 @@ Pipeline::Pipeline(const std::string& command, const RunContext& context, Pipeli
                         context.resume ? Earlier::kContinue : Earlier::kRefuse);
   }
   if (context.pool == nullptr) own_pool_ = std::make_unique<ThreadPool>();
-  summary_.machine = machine_summary();
+  summary_.machine = report::machine_summary();
   summary_.threads = pool().size();
 }
 
@@ -54,7 +54,7 @@ void Pipeline::load(const RunOptions& options) {
   for (const std::string& note : data_.notes) {
     if (context_.note) context_.note(note);
   }
-  for (const Dataset* set : {&data_.training, &data_.validation, &data_.test}) {
+  for (const data::Dataset* set : {&data_.training, &data_.validation, &data_.test}) {
     if (set->count == 0) continue;
     summary_.data.push_back(set->name + ": " + std::to_string(set->count) + " sequences of " +
                             (set->lengths.empty() ? "" : "up to ") + std::to_string(set->length) +
@@ -87,8 +87,9 @@ void Pipeline::leave_if_stopped() const {
 
 void Pipeline::leave() { throw Stopped(); }
 
-TrainSummary Pipeline::train(const Stage& stage, Network& network, const TrainOptions& options,
-                             TrainContext context) {
+train::TrainSummary Pipeline::train(const Stage& stage, model::Network& network,
+                                    const train::TrainOptions& options,
+                                    train::TrainContext context) {
   context.stage = stage.name;
   context.seed = options_.seed;
   context.directory = context_.directory;
@@ -97,61 +98,63 @@ TrainSummary Pipeline::train(const Stage& stage, Network& network, const TrainOp
   context.progress = context_.progress;
   context.stop = context_.stop;
   if (data_.augmenter) {
-    context.epoch_data = [this](std::uint32_t epoch) -> const Dataset& {
+    context.epoch_data = [this](std::uint32_t epoch) -> const data::Dataset& {
       return data_.augmenter->epoch(epoch);
     };
   }
   nlohmann::json config = identity_.settings(options_, stage.settings);
-  config["data"]["test"] = data_identity(data_.test);
+  config["data"]["test"] = train::data_identity(data_.test);
   if (!context.config.is_null()) config.update(context.config);
   context.config = std::move(config);
   const Stopwatch watch;
   if (!held_.empty()) {
-    require_continuable(network, data_.training, data_.validation, options, context);
+    train::require_continuable(network, data_.training, data_.validation, options, context);
     write_held();
   }
-  const TrainSummary summary =
-      crosstate::train(network, data_.training, data_.validation, options, context);
+  const train::TrainSummary summary =
+      train::train(network, data_.training, data_.validation, options, context);
   seconds_before_ += std::max(0.0, summary.seconds - watch.seconds());
   if (stage.record != nullptr) stage.record->seconds = summary.seconds;
   if (summary.interrupted) leave();
   return summary;
 }
 
-Tally Pipeline::evaluate(const Network& network, const Dataset& set) const {
-  const std::optional<Tally> tally =
-      evaluate_result(network, set, kEvaluationBatch, pool(), context_.stop);
+train::Tally Pipeline::evaluate(const model::Network& network, const data::Dataset& set) const {
+  const std::optional<train::Tally> tally =
+      train::evaluate_result(network, set, kEvaluationBatch, pool(), context_.stop);
   if (!tally) leave();
   return *tally;
 }
 
-double Pipeline::validation_metric(const Network& network) const {
+double Pipeline::validation_metric(const model::Network& network) const {
   if (data_.validation.count == 0) return std::numeric_limits<double>::quiet_NaN();
   return evaluate(network, data_.validation).metric();
 }
 
 std::vector<Pipeline::File> Pipeline::files_of(const std::string& name,
-                                               const Network& network) const {
-  const Model model(network, data_.preparation, name);
+                                               const model::Network& network) const {
+  const inference::Model model(network, data_.preparation, name);
   std::vector<File> files = {{file(name + ".safetensors"), model.to_tensors()}};
   if (model.not_integer().empty()) {
-    files.emplace_back(integer_file(files.front().first), model.to_integers().to_tensors());
+    files.emplace_back(inference::integer_file(files.front().first),
+                       model.to_integers().to_tensors());
   }
   return files;
 }
 
-void Pipeline::finish(const std::string& name, Network& network) const {
-  if (network.quantized() && network.options().norm == Norm::kBatch) network.fold_norms();
-  for (const auto& [path, content] : files_of(name, network)) write_safetensors(path, content);
+void Pipeline::finish(const std::string& name, model::Network& network) const {
+  if (network.quantized() && network.options().norm == model::Norm::kBatch) network.fold_norms();
+  for (const auto& [path, content] : files_of(name, network))
+    formats::write_safetensors(path, content);
 }
 
-void Pipeline::hold(const std::string& name, const Network& network) {
+void Pipeline::hold(const std::string& name, const model::Network& network) {
   for (File& file : files_of(name, network)) held_.push_back(std::move(file));
 }
 
 void Pipeline::write_held() {
-  for (const auto& [path, content] : held_) write_safetensors(path, content);
+  for (const auto& [path, content] : held_) formats::write_safetensors(path, content);
   held_.clear();
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

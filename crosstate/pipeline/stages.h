@@ -23,14 +23,14 @@
 #include "crosstate/pipeline/output.h"
 #include "crosstate/train/trainer.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 
 struct RunContext {
   std::filesystem::path directory;    // of checkpoints and results
   bool resume = false;                // continue what an interrupted run left there
   OutputDirectory* output = nullptr;  // `directory`, opened by the caller; null: it is opened here
   ThreadPool* pool = nullptr;         // null: every core
-  std::function<void(const TrainProgress&)> progress;
+  std::function<void(const train::TrainProgress&)> progress;
   std::function<void(const std::string&)> stage;  // told what happens between two trainings
   std::function<void(const std::string&)> note;   // told RunData::notes, before any work
   std::function<bool()> stop = interrupted;
@@ -42,7 +42,7 @@ struct PipelineSummary {
   std::uint64_t seed = 0;
   int threads = 0;
   bool interrupted = false;  // then only the stages before are done
-  Readout readout;           // what the outputs are
+  task::Readout readout;     // what the outputs are
   nlohmann::json config, machine;
   std::vector<std::string> data;   // names and sizes of the sets
   std::vector<std::string> notes;  // of RunData
@@ -100,25 +100,25 @@ class Pipeline {
   [[noreturn]] static void leave();
   /// Trains the network on the run's sets as the stage. Of the context only teacher, stages,
   /// calibration, after_step and config, which joins the stage's settings, are the caller's.
-  TrainSummary train(const Stage& stage, Network& network, const TrainOptions& options,
-                     TrainContext context = {});
+  train::TrainSummary train(const Stage& stage, model::Network& network,
+                            const train::TrainOptions& options, train::TrainContext context = {});
   /// Loss and metrics on a set.
-  Tally evaluate(const Network& network, const Dataset& set) const;
+  train::Tally evaluate(const model::Network& network, const data::Dataset& set) const;
   /// The primary metric on the validation set; NaN without one.
-  double validation_metric(const Network& network) const;
+  double validation_metric(const model::Network& network) const;
 
   /// Folds the batch norms of a quantized network and writes NAME.safetensors; beside it, where the
   /// network is made of whole numbers, NAME.integer.safetensors.
-  void finish(const std::string& name, Network& network) const;
+  void finish(const std::string& name, model::Network& network) const;
   /// Writes the network as it is once the next stage that trains has found a checkpoint that it
   /// continues, or none, or once no stage that trains is left. A run that is continued with other
   /// settings is refused before its files would stand beside networks of the former settings.
-  void hold(const std::string& name, const Network& network);
+  void hold(const std::string& name, const model::Network& network);
 
  private:
-  using File = std::pair<std::filesystem::path, Safetensors>;
+  using File = std::pair<std::filesystem::path, formats::Safetensors>;
   OutputDirectory& output() { return own_output_ ? *own_output_ : *context_.output; }
-  std::vector<File> files_of(const std::string& name, const Network& network) const;
+  std::vector<File> files_of(const std::string& name, const model::Network& network) const;
   void write_held();
 
   const RunContext& context_;
@@ -133,4 +133,4 @@ class Pipeline {
   double seconds_before_ = 0;  // of the epochs before a resume
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

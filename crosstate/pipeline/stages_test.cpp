@@ -8,7 +8,7 @@
 #include "crosstate/base/identity.h"
 #include "crosstate/pipeline/testing.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
@@ -25,7 +25,7 @@ class PipelineTest : public RunDirectoryTest {
     options_.train.epochs = 1;
   }
 
-  Network network(std::uint64_t seed) const { return {options_.model, {1, 10}, seed}; }
+  model::Network network(std::uint64_t seed) const { return {options_.model, {1, 10}, seed}; }
   bool exists(const char* name) const { return fs::exists(directory_ / name); }
 
   // A network that takes no epochs, then one that is trained by the settings.
@@ -37,7 +37,7 @@ class PipelineTest : public RunDirectoryTest {
     pipeline.run({{"ptq", "", {}, [&](const Stage&) { pipeline.hold("ptq", network(1)); }},
                   {"float", "", settings, [&](const Stage& stage) {
                      written_early_ = exists("ptq.safetensors");
-                     Network trained = network(2);
+                     model::Network trained = network(2);
                      pipeline.train(stage, trained, options_.train);
                      pipeline.finish(stage.name, trained);
                    }}});
@@ -115,4 +115,4 @@ TEST_F(PipelineTest, NeedADirectory) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

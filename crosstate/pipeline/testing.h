@@ -4,7 +4,7 @@
 #include "crosstate/base/testing.h"
 #include "crosstate/pipeline/run.h"
 
-namespace crosstate {
+namespace crosstate::pipeline {
 
 /// Two short epochs of a network of one layer on 160 digits, tested on 64: one batch.
 inline RunOptions small_run() {
@@ -36,4 +36,4 @@ class RunDirectoryTest : public DirectoryTest {
   RunOptions options_ = small_run();
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::pipeline

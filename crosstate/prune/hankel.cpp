@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace crosstate {
+namespace crosstate::prune {
 namespace {
 
 using Matrix = Eigen::MatrixXcd;
@@ -15,13 +15,13 @@ struct Gramians {
   Matrix controllability, observability;
 };
 
-Gramians gramians(std::span<const DiscreteMode> modes) {
+Gramians gramians(std::span<const model::DiscreteMode> modes) {
   const auto n = static_cast<Eigen::Index>(modes.size());
   Gramians g{Matrix(n, n), Matrix(n, n)};
   for (Eigen::Index i = 0; i < n; ++i) {
     for (Eigen::Index j = 0; j < n; ++j) {
-      const DiscreteMode &p = modes[static_cast<std::size_t>(i)],
-                         &q = modes[static_cast<std::size_t>(j)];
+      const model::DiscreteMode &p = modes[static_cast<std::size_t>(i)],
+                                &q = modes[static_cast<std::size_t>(j)];
       g.controllability(i, j) = 1.0 / (1.0 - p.a * std::conj(q.a));
       g.observability(i, j) = std::conj(p.c) * q.c / (1.0 - std::conj(p.a) * q.a);
     }
@@ -38,7 +38,7 @@ Matrix square_root(const Matrix& m) {
 
 }  // namespace
 
-std::vector<double> hankel_singular_values(std::span<const DiscreteMode> modes) {
+std::vector<double> hankel_singular_values(std::span<const model::DiscreteMode> modes) {
   if (modes.empty()) return {};
   const Gramians g = gramians(modes);
   const Matrix product = square_root(g.observability).adjoint() * square_root(g.controllability);
@@ -46,8 +46,8 @@ std::vector<double> hankel_singular_values(std::span<const DiscreteMode> modes) 
   return {values.begin(), values.end()};
 }
 
-std::vector<DiscreteMode> truncate_balanced(std::span<const DiscreteMode> modes,
-                                            std::size_t count) {
+std::vector<model::DiscreteMode> truncate_balanced(std::span<const model::DiscreteMode> modes,
+                                                   std::size_t count) {
   // How much larger than the largest residue of the whole system those of the reduced one may be.
   constexpr double kMostGrowth = 8;
   const auto n = static_cast<Eigen::Index>(modes.size()), r = static_cast<Eigen::Index>(count);
@@ -70,9 +70,9 @@ std::vector<DiscreteMode> truncate_balanced(std::span<const DiscreteMode> modes,
   const Eigen::ComplexEigenSolver<Matrix> eigen(reduced);
   const Vector input = eigen.eigenvectors().fullPivLu().solve(left.adjoint() * Vector::Ones(n));
   const Vector output = (c.transpose() * right * eigen.eigenvectors()).transpose();
-  std::vector<DiscreteMode> out;
+  std::vector<model::DiscreteMode> out;
   for (Eigen::Index i = 0; i < r; ++i) {
-    const DiscreteMode mode{eigen.eigenvalues()(i), output(i) * input(i)};
+    const model::DiscreteMode mode{eigen.eigenvalues()(i), output(i) * input(i)};
     const bool sound = std::abs(mode.a) < 1 && std::abs(mode.a) > 1e-6 &&
                        std::abs(mode.c) <= kMostGrowth * largest;
     if (!sound) return {};
@@ -81,4 +81,4 @@ std::vector<DiscreteMode> truncate_balanced(std::span<const DiscreteMode> modes,
   return out;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::prune

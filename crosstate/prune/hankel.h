@@ -13,14 +13,15 @@
 
 #include "crosstate/model/recurrence.h"
 
-namespace crosstate {
+namespace crosstate::prune {
 
 /// Descending, one per mode.
-std::vector<double> hankel_singular_values(std::span<const DiscreteMode> modes);
+std::vector<double> hankel_singular_values(std::span<const model::DiscreteMode> modes);
 
 /// `count` modes in place of more, by balanced truncation and diagonalisation, with |a| < 1. Empty
 /// where the reduced system cannot be diagonalised without residues that cancel each other, which
 /// no rounding would survive.
-std::vector<DiscreteMode> truncate_balanced(std::span<const DiscreteMode> modes, std::size_t count);
+std::vector<model::DiscreteMode> truncate_balanced(std::span<const model::DiscreteMode> modes,
+                                                   std::size_t count);
 
-}  // namespace crosstate
+}  // namespace crosstate::prune

@@ -6,17 +6,17 @@
 #include <cmath>
 #include <numbers>
 
-namespace crosstate {
+namespace crosstate::prune {
 namespace {
 
 using Complex = std::complex<double>;
 using Dense = std::vector<std::vector<Complex>>;
 
-const std::vector<DiscreteMode> kModes = {{std::polar(0.95, 0.3), {1.5, -2}},
-                                          {std::polar(0.8, 1.1), {0.5, 0.7}},
-                                          {std::polar(0.9, 2.0), {0.2, 0}},
-                                          {std::polar(0.6, -0.4), {0.03, -0.01}},
-                                          {{0.2, 0}, {0.4, 0.1}}};
+const std::vector<model::DiscreteMode> kModes = {{std::polar(0.95, 0.3), {1.5, -2}},
+                                                 {std::polar(0.8, 1.1), {0.5, 0.7}},
+                                                 {std::polar(0.9, 2.0), {0.2, 0}},
+                                                 {std::polar(0.6, -0.4), {0.03, -0.01}},
+                                                 {{0.2, 0}, {0.4, 0.1}}};
 
 // sum over k of v_k v_k^H with v_k = diag(a)^k v_0.
 Dense summed(const std::vector<Complex>& a, const std::vector<Complex>& v0) {
@@ -46,7 +46,7 @@ Dense product(const Dense& p, const Dense& q) {
 // of its powers; as many as there are values determine them.
 TEST(Hankel, SingularValuesAreThoseOfDenseGramians) {
   std::vector<Complex> a, conjugate, c, ones(kModes.size(), 1);
-  for (const DiscreteMode& m : kModes) {
+  for (const model::DiscreteMode& m : kModes) {
     a.push_back(m.a);
     conjugate.push_back(std::conj(m.a));
     c.push_back(std::conj(m.c));
@@ -66,9 +66,9 @@ TEST(Hankel, SingularValuesAreThoseOfDenseGramians) {
   EXPECT_TRUE(std::is_sorted(values.rbegin(), values.rend()));
 }
 
-Complex response(const std::vector<DiscreteMode>& modes, double w) {
+Complex response(const std::vector<model::DiscreteMode>& modes, double w) {
   Complex sum = 0;
-  for (const DiscreteMode& m : modes) sum += m.c / (1.0 - m.a * std::polar(1.0, -w));
+  for (const model::DiscreteMode& m : modes) sum += m.c / (1.0 - m.a * std::polar(1.0, -w));
   return sum;
 }
 
@@ -76,7 +76,7 @@ TEST(Hankel, TruncationStaysWithinTwiceTheTail) {
   const std::vector<double> values = hankel_singular_values(kModes);
   for (std::size_t count = 1; count < kModes.size(); ++count) {
     SCOPED_TRACE(count);
-    const std::vector<DiscreteMode> reduced = truncate_balanced(kModes, count);
+    const std::vector<model::DiscreteMode> reduced = truncate_balanced(kModes, count);
     ASSERT_EQ(reduced.size(), count);
     double tail = 0, worst = 0;
     for (std::size_t i = count; i < values.size(); ++i) tail += values[i];
@@ -86,12 +86,12 @@ TEST(Hankel, TruncationStaysWithinTwiceTheTail) {
     }
     EXPECT_LE(worst, 2 * tail * (1 + 1e-6));
     EXPECT_GE(worst, values[count] * (1 - 1e-6));  // no system of this size comes nearer
-    for (const DiscreteMode& m : reduced) EXPECT_LT(std::abs(m.a), 1);
+    for (const model::DiscreteMode& m : reduced) EXPECT_LT(std::abs(m.a), 1);
   }
 }
 
 TEST(Hankel, NothingTruncatedIsTheSameSystem) {
-  const std::vector<DiscreteMode> same = truncate_balanced(kModes, kModes.size());
+  const std::vector<model::DiscreteMode> same = truncate_balanced(kModes, kModes.size());
   ASSERT_EQ(same.size(), kModes.size());
   for (int i = 0; i < 100; ++i) {
     const double w = 2 * std::numbers::pi * i / 100;
@@ -100,13 +100,13 @@ TEST(Hankel, NothingTruncatedIsTheSameSystem) {
 }
 
 TEST(Hankel, OneModeAndSilentModes) {
-  const std::vector<DiscreteMode> one = {{{0.5, 0}, {3, 0}}};
+  const std::vector<model::DiscreteMode> one = {{{0.5, 0}, {3, 0}}};
   EXPECT_NEAR(hankel_singular_values(one)[0], 3 / 0.75, 1e-12);
   EXPECT_TRUE(hankel_singular_values({}).empty());
-  const std::vector<DiscreteMode> silent = {{{0.5, 0}, {0, 0}}, {{0.2, 0}, {0, 0}}};
+  const std::vector<model::DiscreteMode> silent = {{{0.5, 0}, {0, 0}}, {{0.2, 0}, {0, 0}}};
   EXPECT_NEAR(hankel_singular_values(silent)[0], 0, 1e-12);
   EXPECT_TRUE(truncate_balanced(silent, 1).empty());
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::prune

@@ -4,14 +4,14 @@
 #include <algorithm>
 #include <numeric>
 
-namespace crosstate {
+namespace crosstate::prune {
 
-double h_infinity_score(const DiscreteMode& mode) {
+double h_infinity_score(const model::DiscreteMode& mode) {
   const double distance = 1 - std::abs(mode.a);
   return std::norm(mode.c) / (distance * distance);
 }
 
-double energy_score(const DiscreteMode& mode) {
+double energy_score(const model::DiscreteMode& mode) {
   return std::norm(mode.c) / (1 - std::norm(mode.a));
 }
 
@@ -29,7 +29,7 @@ std::vector<double> shares_of_rest(std::span<const double> scores) {
   return shares;
 }
 
-std::vector<std::complex<double>> refit_outputs(std::span<const DiscreteMode> all,
+std::vector<std::complex<double>> refit_outputs(std::span<const model::DiscreteMode> all,
                                                 std::span<const std::complex<double>> kept) {
   // <a^k, p^k> = sum conj(a)^k p^k = 1 / (1 - conj(a) p)
   const auto product = [](std::complex<double> a, std::complex<double> p) {
@@ -42,11 +42,11 @@ std::vector<std::complex<double>> refit_outputs(std::span<const DiscreteMode> al
   for (Eigen::Index i = 0; i < n; ++i) {
     const std::complex<double> a = kept[static_cast<std::size_t>(i)];
     for (Eigen::Index j = 0; j < n; ++j) gram(i, j) = product(a, kept[static_cast<std::size_t>(j)]);
-    for (const DiscreteMode& m : all) target(i) += m.c * product(a, m.a);
+    for (const model::DiscreteMode& m : all) target(i) += m.c * product(a, m.a);
   }
   for (Eigen::Index i = 0; i < n; ++i) gram(i, i) *= 1 + kRidge;
   const Eigen::VectorXcd c = gram.ldlt().solve(target);
   return {c.begin(), c.end()};
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::prune

@@ -11,14 +11,14 @@
 
 #include "crosstate/model/recurrence.h"
 
-namespace crosstate {
+namespace crosstate::prune {
 
 /// sup over frequencies of |c / (1 - a e^-iw)|^2 = |c|^2 / (1 - |a|)^2: the H-infinity norm, by
 /// which LAST ranks states (Gwak et al., arXiv 2411.02824).
-double h_infinity_score(const DiscreteMode& mode);
+double h_infinity_score(const model::DiscreteMode& mode);
 
 /// sum of |c a^k|^2 = |c|^2 / (1 - |a|^2): the energy of the impulse response, the H2 norm.
-double energy_score(const DiscreteMode& mode);
+double energy_score(const model::DiscreteMode& mode);
 
 /// Every score divided by the sum of itself and all larger ones, in the original order: the
 /// relative contribution of a part among those that remain when it is the next one to remove. The
@@ -29,7 +29,7 @@ std::vector<double> shares_of_rest(std::span<const double> scores);
 /// Residues c of the modes with poles `kept` whose response is nearest, in the H2 norm, to that of
 /// `all`: the normal equations are a Cauchy matrix, lightly regularised where poles nearly
 /// coincide. Real where all are.
-std::vector<std::complex<double>> refit_outputs(std::span<const DiscreteMode> all,
+std::vector<std::complex<double>> refit_outputs(std::span<const model::DiscreteMode> all,
                                                 std::span<const std::complex<double>> kept);
 
-}  // namespace crosstate
+}  // namespace crosstate::prune

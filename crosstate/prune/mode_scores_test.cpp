@@ -7,19 +7,19 @@
 #include <cmath>
 #include <numbers>
 
-namespace crosstate {
+namespace crosstate::prune {
 namespace {
 
 using Complex = std::complex<double>;
 
-const std::vector<DiscreteMode> kModes = {{std::polar(0.9, 0.7), {1.5, -2}},
-                                          {std::polar(0.99, 3.0), {0.1, 0.2}},
-                                          {{-0.5, 0}, {3, 0}},
-                                          {{0, 0}, {1, 1}},
-                                          {std::polar(0.3, -1.2), {-0.4, 0.9}}};
+const std::vector<model::DiscreteMode> kModes = {{std::polar(0.9, 0.7), {1.5, -2}},
+                                                 {std::polar(0.99, 3.0), {0.1, 0.2}},
+                                                 {{-0.5, 0}, {3, 0}},
+                                                 {{0, 0}, {1, 1}},
+                                                 {std::polar(0.3, -1.2), {-0.4, 0.9}}};
 
 TEST(ModeScores, EnergyIsTheSumOfTheImpulseResponse) {
-  for (const DiscreteMode& mode : kModes) {
+  for (const model::DiscreteMode& mode : kModes) {
     double sum = 0;
     Complex response = mode.c;
     for (int k = 0; k < 5000; ++k, response *= mode.a) sum += std::norm(response);
@@ -28,7 +28,7 @@ TEST(ModeScores, EnergyIsTheSumOfTheImpulseResponse) {
 }
 
 TEST(ModeScores, HInfinityIsTheLargestGainOfAllFrequencies) {
-  for (const DiscreteMode& mode : kModes) {
+  for (const model::DiscreteMode& mode : kModes) {
     double largest = 0;
     for (int i = 0; i < 200000; ++i) {
       const double w = 2 * std::numbers::pi * i / 200000;
@@ -48,14 +48,14 @@ TEST(ModeScores, SharesAreOfWhatIsLeft) {
 }
 
 // Of the impulse responses' difference.
-double squared_error(const std::vector<DiscreteMode>& all, const std::vector<Complex>& poles,
+double squared_error(const std::vector<model::DiscreteMode>& all, const std::vector<Complex>& poles,
                      const std::vector<Complex>& outputs) {
-  std::vector<DiscreteMode> terms = all;  // c holds the response at this step
+  std::vector<model::DiscreteMode> terms = all;  // c holds the response at this step
   for (std::size_t i = 0; i < poles.size(); ++i) terms.push_back({poles[i], -outputs[i]});
   double error = 0;
   for (int k = 0; k < 3000; ++k) {
     Complex difference = 0;
-    for (DiscreteMode& term : terms) {
+    for (model::DiscreteMode& term : terms) {
       difference += term.c;
       term.c *= term.a;
     }
@@ -82,7 +82,7 @@ TEST(ModeScores, RefittedOutputsLeaveTheLeastError) {
 
 TEST(ModeScores, WithEveryPoleTheOutputsStay) {
   std::vector<Complex> poles;
-  for (const DiscreteMode& m : kModes) poles.push_back(m.a);
+  for (const model::DiscreteMode& m : kModes) poles.push_back(m.a);
   const std::vector<Complex> same = refit_outputs(kModes, poles);
   for (std::size_t i = 0; i < kModes.size(); ++i) {
     EXPECT_NEAR(std::abs(same[i] - kModes[i].c), 0, 1e-5);
@@ -90,4 +90,4 @@ TEST(ModeScores, WithEveryPoleTheOutputsStay) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::prune

@@ -8,7 +8,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/numbers.h"
 
-namespace crosstate {
+namespace crosstate::prune {
 namespace {
 
 std::vector<double> shares(const std::string& key, const std::string& text) {
@@ -103,4 +103,4 @@ std::vector<PruneShares> prune_schedule(const PruneOptions& options, const Prune
   return way;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::prune

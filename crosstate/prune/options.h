@@ -8,7 +8,7 @@
 #include "crosstate/base/named.h"
 #include "crosstate/base/options.h"
 
-namespace crosstate {
+namespace crosstate::prune {
 
 enum class Score { kMagnitude, kLast, kEnergy, kHankel, kTaylor };
 constexpr auto enum_names(Score) {
@@ -65,4 +65,4 @@ std::vector<PruneShares> prune_points(const PruneOptions& options);
 /// the beginning.
 std::vector<PruneShares> prune_schedule(const PruneOptions& options, const PruneShares& end);
 
-}  // namespace crosstate
+}  // namespace crosstate::prune

@@ -5,7 +5,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::prune {
 namespace {
 
 TEST(PruneOptions, PointsPairTheShares) {
@@ -51,4 +51,4 @@ TEST(PruneOptions, GradualSchedulesEndWhereTheyShould) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::prune

@@ -9,18 +9,19 @@
 #include "crosstate/prune/mode_scores.h"
 #include "crosstate/prune/scores.h"
 
-namespace crosstate {
+namespace crosstate::prune {
 namespace {
 
 using Complex = std::complex<double>;
 
-DiscreteMode discrete(const Network::State& s, const ContinuousMode& mode) {
-  return discretize(mode, s.discretization(), s.complex());
+model::DiscreteMode discrete(const model::Network::State& s, const model::ContinuousMode& mode) {
+  return model::discretize(mode, s.discretization(), s.complex());
 }
 
 // Before rounding.
-std::vector<DiscreteMode> trained_modes(const Network::State& s, std::size_t l, std::size_t h) {
-  std::vector<DiscreteMode> modes;
+std::vector<model::DiscreteMode> trained_modes(const model::Network::State& s, std::size_t l,
+                                               std::size_t h) {
+  std::vector<model::DiscreteMode> modes;
   for (std::size_t i = s.shapes[l].first[h]; i < s.shapes[l].first[h + 1]; ++i) {
     modes.push_back(discrete(s, s.mode(l, h, i)));
   }
@@ -28,28 +29,28 @@ std::vector<DiscreteMode> trained_modes(const Network::State& s, std::size_t l, 
 }
 
 // The continuous pole whose discrete one is `a`.
-Complex continuous_pole(Complex a, double dt, Discretization rule) {
-  if (rule == Discretization::kZeroOrderHold) return std::log(a) / dt;
+Complex continuous_pole(Complex a, double dt, model::Discretization rule) {
+  if (rule == model::Discretization::kZeroOrderHold) return std::log(a) / dt;
   return 2.0 / dt * (a - 1.0) / (a + 1.0);
 }
 
 // Sets parameters of one mode.
 class ModeWriter {
  public:
-  ModeWriter(Network& network, std::size_t layer, std::size_t channel)
+  ModeWriter(model::Network& network, std::size_t layer, std::size_t channel)
       : network_(network), layer_(layer), channel_(channel) {}
 
   // So that the discrete mode has the output `c`.
   void output(std::size_t i, Complex c) {
-    const Network::State& s = network_.state();
-    ContinuousMode unit = s.mode(layer_, channel_, i);
+    const model::Network::State& s = network_.state();
+    model::ContinuousMode unit = s.mode(layer_, channel_, i);
     unit.c = 1;
     put(s.blocks[layer_].c, i, c / discrete(s, unit).c);
   }
 
   void pole(std::size_t i, Complex a) {
-    const Network::State& s = network_.state();
-    const BlockParameters& p = s.blocks[layer_];
+    const model::Network::State& s = network_.state();
+    const model::BlockParameters& p = s.blocks[layer_];
     const double dt = std::exp(s.mode(layer_, channel_, i).log_dt);
     const Complex pole = continuous_pole(a, dt, s.discretization());
     value(p.log_a)[i] = static_cast<float>(std::log(std::max(-pole.real(), 1e-12)));
@@ -68,18 +69,18 @@ class ModeWriter {
     value(index)[2 * i + 1] = static_cast<float>(v.imag());
   }
 
-  Network& network_;
+  model::Network& network_;
   std::size_t layer_, channel_;
 };
 
 // Channel h of block l has lost modes; `all` are those that it had.
-void replace_modes(Network& network, std::size_t l, std::size_t h,
-                   std::span<const DiscreteMode> all, const PruneOptions& options) {
-  const Network::State& s = network.state();
+void replace_modes(model::Network& network, std::size_t l, std::size_t h,
+                   std::span<const model::DiscreteMode> all, const PruneOptions& options) {
+  const model::Network::State& s = network.state();
   const std::size_t first = s.shapes[l].first[h], count = s.shapes[l].modes(h);
   ModeWriter write(network, l, h);
   if (options.score == Score::kHankel && s.complex()) {
-    const std::vector<DiscreteMode> modes = truncate_balanced(all, count);
+    const std::vector<model::DiscreteMode> modes = truncate_balanced(all, count);
     for (std::size_t n = 0; n < modes.size(); ++n) {
       write.pole(first + n, modes[n].a);
       write.output(first + n, modes[n].c);
@@ -88,14 +89,14 @@ void replace_modes(Network& network, std::size_t l, std::size_t h,
   }
   if (!options.refit) return;
   std::vector<Complex> poles;
-  for (const DiscreteMode& m : trained_modes(s, l, h)) poles.push_back(m.a);
+  for (const model::DiscreteMode& m : trained_modes(s, l, h)) poles.push_back(m.a);
   const std::vector<Complex> outputs = refit_outputs(all, poles);
   for (std::size_t n = 0; n < count; ++n) write.output(first + n, outputs[n]);
 }
 
-void replace_all_modes(const Network& from, const NetworkParts& kept, const PruneOptions& options,
-                       Network& to) {
-  const Network::State &before = from.state(), &after = to.state();
+void replace_all_modes(const model::Network& from, const model::NetworkParts& kept,
+                       const PruneOptions& options, model::Network& to) {
+  const model::Network::State &before = from.state(), &after = to.state();
   for (std::size_t l = 0; l < after.shapes.size(); ++l) {
     for (std::size_t h = 0; h < after.shapes[l].size(); ++h) {
       const std::size_t channel = kept.stream[after.shapes[l].channels[h]];
@@ -110,7 +111,8 @@ void replace_all_modes(const Network& from, const NetworkParts& kept, const Prun
 }
 
 // Adds the mean contribution of removed columns of a matrix [rows][columns] to its bias.
-void keep_means(const Parameter& weight, const std::vector<double>& means, Parameter& bias) {
+void keep_means(const model::Parameter& weight, const std::vector<double>& means,
+                model::Parameter& bias) {
   const std::size_t columns = means.size();
   for (std::size_t o = 0; o < bias.value.size(); ++o) {
     double sum = 0;
@@ -120,16 +122,16 @@ void keep_means(const Parameter& weight, const std::vector<double>& means, Param
 }
 
 // The network with biases that include the mean contribution of the channels that `kept` drops.
-Network with_means(const Network& network, const NetworkParts& kept, std::span<const Batch> batches,
-                   ThreadPool& pool) {
-  Network out = network;
-  const Network::State& s = network.state();
-  const Observers observers = measure_observers(s, s.coefficients(), batches, pool);
+model::Network with_means(const model::Network& network, const model::NetworkParts& kept,
+                          std::span<const data::Batch> batches, ThreadPool& pool) {
+  model::Network out = network;
+  const model::Network::State& s = network.state();
+  const model::Observers observers = model::measure_observers(s, s.coefficients(), batches, pool);
   const auto stays = [](const std::vector<std::size_t>& numbers, std::size_t i) {
     return std::binary_search(numbers.begin(), numbers.end(), i);
   };
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
-    const BlockShape& shape = s.shapes[l];
+    const model::BlockShape& shape = s.shapes[l];
     std::vector<double> means(shape.size(), 0);
     for (std::size_t h = 0; h < shape.size(); ++h) {
       const bool stay = stays(kept.stream, shape.channels[h]) && stays(kept.blocks[l].channels, h);
@@ -147,11 +149,12 @@ Network with_means(const Network& network, const NetworkParts& kept, std::span<c
 
 }  // namespace
 
-Network prune(const Network& network, const PruneOptions& options, const PruneShares& shares,
-              const NetworkSize& whole, std::span<const Batch> batches, ThreadPool& pool) {
+model::Network prune(const model::Network& network, const PruneOptions& options,
+                     const PruneShares& shares, const NetworkSize& whole,
+                     std::span<const data::Batch> batches, ThreadPool& pool) {
   const PartScores scores = score_parts(network, options.score, batches, pool);
-  const NetworkParts kept = select_parts(network, scores, shares, options.scope, whole);
-  Network pruned =
+  const model::NetworkParts kept = select_parts(network, scores, shares, options.scope, whole);
+  model::Network pruned =
       batches.empty() ? network.part(kept) : with_means(network, kept, batches, pool).part(kept);
   replace_all_modes(network, kept, options, pruned);
   if (options.score == Score::kHankel && pruned.quantized()) pruned.measure_states(batches, pool);
@@ -161,17 +164,17 @@ Network prune(const Network& network, const PruneOptions& options, const PruneSh
   return pruned;
 }
 
-void shrink_groups(Network& network, double strength) {
+void shrink_groups(model::Network& network, double strength) {
   const auto shrink = [](double norm, double by) { return norm > by ? 1 - by / norm : 0.0; };
-  const Network::State& s = network.state();
+  const model::Network::State& s = network.state();
   const std::size_t parts = s.complex() ? 2 : 1;
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
-    const BlockShape& shape = s.shapes[l];
+    const model::BlockShape& shape = s.shapes[l];
     std::vector<float>& c = network.parameters()[s.blocks[l].c].value;
     std::vector<float>& weight = network.parameters()[s.blocks[l].weight].value;
     for (std::size_t h = 0; h < shape.size(); ++h) {
       for (std::size_t i = shape.first[h]; i < shape.first[h + 1]; ++i) {
-        ContinuousMode unit = s.mode(l, h, i);
+        model::ContinuousMode unit = s.mode(l, h, i);
         const double norm = std::abs(unit.c);
         unit.c = 1;
         const double by = strength * std::sqrt(energy_score(discrete(s, unit)));
@@ -192,4 +195,4 @@ void shrink_groups(Network& network, double strength) {
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::prune

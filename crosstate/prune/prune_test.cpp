@@ -11,13 +11,13 @@
 #include "crosstate/prune/hankel.h"
 #include "crosstate/prune/mode_scores.h"
 
-namespace crosstate {
+namespace crosstate::prune {
 namespace {
 
-const TaskShape kTask{2, 4};
+const model::TaskShape kTask{2, 4};
 
-ModelOptions shape(Norm norm = Norm::kNone) {
-  ModelOptions o = reference::small_options();
+model::ModelOptions shape(model::Norm norm = model::Norm::kNone) {
+  model::ModelOptions o = model::reference::small_options();
   o.channels = 5;
   o.states = 14;
   o.layers = 2;
@@ -25,30 +25,31 @@ ModelOptions shape(Norm norm = Norm::kNone) {
   return o;
 }
 
-const Dataset& set() {
-  static const Dataset data = reference::random_set(5, 30, 23, kTask, true);
+const data::Dataset& set() {
+  static const data::Dataset data = model::reference::random_set(5, 30, 23, kTask, true);
   return data;
 }
 
-std::vector<Batch> batches() {
-  return {reference::batch_of(set(), {0, 3, 6, 9, 12}), reference::batch_of(set(), {1, 4, 28, 29})};
+std::vector<data::Batch> batches() {
+  return {model::reference::batch_of(set(), {0, 3, 6, 9, 12}),
+          model::reference::batch_of(set(), {1, 4, 28, 29})};
 }
 
-double loss_of(const Network& network, const Batch& batch) {
+double loss_of(const model::Network& network, const data::Batch& batch) {
   ThreadPool pool(1);
   return network.evaluate(batch, pool).loss;
 }
 
 TEST(PruneScores, TaylorIsTheSlopeOfTheLossAlongAGate) {
-  const Network network = reference::random_network(shape(), kTask);
+  const model::Network network = model::reference::random_network(shape(), kTask);
   ThreadPool pool(1);
-  const std::vector<Batch> seen = batches();
+  const std::vector<data::Batch> seen = batches();
   const PartScores scores = score_parts(network, Score::kTaylor, seen, pool);
   const auto expect_slope = [&](double score, const auto& scale) {
     double squares = 0;
-    for (const Batch& batch : seen) {
+    for (const data::Batch& batch : seen) {
       constexpr float kStep = 2e-2f;
-      Network up = network, down = network;
+      model::Network up = network, down = network;
       scale(up, 1 + kStep);
       scale(down, 1 - kStep);
       const double slope = (loss_of(up, batch) - loss_of(down, batch)) / (2 * kStep);
@@ -56,18 +57,19 @@ TEST(PruneScores, TaylorIsTheSlopeOfTheLossAlongAGate) {
     }
     EXPECT_NEAR(std::sqrt(score), std::sqrt(squares), 1e-4 + 0.02 * std::sqrt(squares));
   };
-  const auto scale_values = [](Network& n, std::size_t index, std::size_t first, std::size_t count,
-                               std::size_t stride, float by) {
+  const auto scale_values = [](model::Network& n, std::size_t index, std::size_t first,
+                               std::size_t count, std::size_t stride, float by) {
     for (std::size_t i = 0; i < count; ++i) n.parameters()[index].value[first + i * stride] *= by;
   };
   const auto& blocks = network.state().blocks;
   expect_slope(scores.blocks[1].modes[17],
-               [&](Network& n, float by) { scale_values(n, blocks[1].c, 34, 2, 1, by); });
-  expect_slope(scores.blocks[0].channels[3],
-               [&](Network& n, float by) { scale_values(n, blocks[0].weight, 3, 10, 5, by); });
-  expect_slope(scores.stream[2], [&](Network& n, float by) {
+               [&](model::Network& n, float by) { scale_values(n, blocks[1].c, 34, 2, 1, by); });
+  expect_slope(scores.blocks[0].channels[3], [&](model::Network& n, float by) {
+    scale_values(n, blocks[0].weight, 3, 10, 5, by);
+  });
+  expect_slope(scores.stream[2], [&](model::Network& n, float by) {
     scale_values(n, network.state().decoder, 2, 4, 5, by);
-    for (const BlockParameters& p : blocks) {
+    for (const model::BlockParameters& p : blocks) {
       scale_values(n, p.d, 2, 1, 1, by);
       scale_values(n, p.c, 2 * 14, 14, 1, by);
     }
@@ -76,16 +78,16 @@ TEST(PruneScores, TaylorIsTheSlopeOfTheLossAlongAGate) {
 }
 
 TEST(PruneScores, MeasuresOfWeightsAreThoseOfTheirModes) {
-  const Network network = reference::random_network(shape(), kTask);
+  const model::Network network = model::reference::random_network(shape(), kTask);
   ThreadPool pool(1);
-  const Coefficients c = network.state().coefficients();
-  const BlockShape& block = network.state().shapes[1];
+  const model::Coefficients c = network.state().coefficients();
+  const model::BlockShape& block = network.state().shapes[1];
   const PartScores last = score_parts(network, Score::kLast, {}, pool);
   const PartScores energy = score_parts(network, Score::kEnergy, {}, pool);
   const PartScores magnitude = score_parts(network, Score::kMagnitude, {}, pool);
   const PartScores hankel = score_parts(network, Score::kHankel, {}, pool);
   for (std::size_t h = 0; h < block.size(); ++h) {
-    const std::vector<DiscreteMode> modes = rounded_modes(c.blocks[1], block, h);
+    const std::vector<model::DiscreteMode> modes = rounded_modes(c.blocks[1], block, h);
     double squares = 0, expected = 0;
     for (std::size_t n = 0; n < modes.size(); ++n) {
       const std::size_t i = block.first[h] + n;
@@ -100,12 +102,12 @@ TEST(PruneScores, MeasuresOfWeightsAreThoseOfTheirModes) {
 }
 
 TEST(PruneScores, StepsOfARoundedStateDoNotMatter) {
-  Network network = reference::random_network(shape(), kTask);
+  model::Network network = model::reference::random_network(shape(), kTask);
   ThreadPool pool(1);
   const PartScores before = score_parts(network, Score::kEnergy, {}, pool);
-  QuantOptions state_alone = quant_preset("float");
+  quant::QuantOptions state_alone = quant::quant_preset("float");
   state_alone.state.bits = 8;
-  const std::vector<Batch> seen = batches();
+  const std::vector<data::Batch> seen = batches();
   network.quantize(state_alone, seen, pool);
   const PartScores after = score_parts(network, Score::kEnergy, {}, pool);
   for (std::size_t i = 0; i < before.blocks[0].modes.size(); ++i) {
@@ -115,7 +117,7 @@ TEST(PruneScores, StepsOfARoundedStateDoNotMatter) {
 }
 
 TEST(PruneSelect, TakesTheLeastAndNoMoreThanToldAlsoOfOddSizes) {
-  const Network network = reference::random_network(shape(), kTask);
+  const model::Network network = model::reference::random_network(shape(), kTask);
   const NetworkSize whole = size_of(network);
   EXPECT_EQ(whole.states, 2u * 5 * 14);
   EXPECT_EQ(whole.stream, 5u);
@@ -125,7 +127,7 @@ TEST(PruneSelect, TakesTheLeastAndNoMoreThanToldAlsoOfOddSizes) {
   for (const PruneScope scope : {PruneScope::kStream, PruneScope::kBlock}) {
     for (const double states : {0.0, 0.31, 0.6, 0.97}) {
       for (const double channels : {0.0, 0.3, 0.79}) {
-        const Network small =
+        const model::Network small =
             network.part(select_parts(network, scores, {states, channels}, scope, whole));
         const NetworkSize size = size_of(small);
         const double left = scope == PruneScope::kStream ? static_cast<double>(size.stream) / 5
@@ -142,7 +144,7 @@ TEST(PruneSelect, TakesTheLeastAndNoMoreThanToldAlsoOfOddSizes) {
 }
 
 TEST(PruneSelect, EveryBlockKeepsItsBestMode) {
-  const Network network = reference::random_network(shape(), kTask);
+  const model::Network network = model::reference::random_network(shape(), kTask);
   PartScores scores;
   scores.stream = {1, 2, 3, 4, 5};
   for (int l = 0; l < 2; ++l) {
@@ -150,7 +152,7 @@ TEST(PruneSelect, EveryBlockKeepsItsBestMode) {
     std::iota(scores.blocks.back().modes.begin(), scores.blocks.back().modes.end(),
               l == 0 ? 0 : 90);
   }
-  const NetworkParts parts =
+  const model::NetworkParts parts =
       select_parts(network, scores, {0.99, 0.99}, PruneScope::kStream, size_of(network));
   EXPECT_THAT(parts.stream, testing::ElementsAre(4));
   EXPECT_THAT(parts.blocks[0].modes, testing::ElementsAre(34));
@@ -158,15 +160,15 @@ TEST(PruneSelect, EveryBlockKeepsItsBestMode) {
 }
 
 TEST(PruneSelect, WhereOnlyOneChannelHasModesItStays) {
-  const Network network = reference::random_network(shape(), kTask);
-  NetworkParts parts = NetworkParts::of(network);
+  const model::Network network = model::reference::random_network(shape(), kTask);
+  model::NetworkParts parts = model::NetworkParts::of(network);
   parts.blocks[1].modes = {0};  // of channel 0, whose score is the least
-  const Network odd = network.part(parts);
+  const model::Network odd = network.part(parts);
   PartScores scores;
   scores.stream = {0, 2, 3, 4, 5};
   scores.blocks = {{std::vector<double>(35, 1), std::vector<double>(5, 1)},
                    {{1}, std::vector<double>(5, 1)}};
-  const NetworkParts kept =
+  const model::NetworkParts kept =
       select_parts(odd, scores, {0.9, 0.99}, PruneScope::kStream, size_of(network));
   EXPECT_THAT(kept.stream, testing::ElementsAre(0));
 }
@@ -174,21 +176,21 @@ TEST(PruneSelect, WhereOnlyOneChannelHasModesItStays) {
 class PruneEvery : public testing::TestWithParam<Score> {};
 
 TEST_P(PruneEvery, ScoreLeavesANetworkThatWorksAndCanBeTrained) {
-  for (const Norm norm : {Norm::kNone, Norm::kBatch}) {
+  for (const model::Norm norm : {model::Norm::kNone, model::Norm::kBatch}) {
     for (const bool quantized : {false, true}) {
       for (const bool real : {false, true}) {
-        ModelOptions model = shape(norm);
+        model::ModelOptions model = shape(norm);
         if (real) {
-          model.modes = ModeKind::kReal;
-          model.init = PoleStart::kReal;
+          model.modes = model::ModeKind::kReal;
+          model.init = model::PoleStart::kReal;
         }
-        Network network = reference::random_network(model, kTask);
+        model::Network network = model::reference::random_network(model, kTask);
         ThreadPool pool(1);
-        const std::vector<Batch> seen = batches();
-        if (quantized) network.quantize(quant_preset("w8a8s8"), seen, pool);
+        const std::vector<data::Batch> seen = batches();
+        if (quantized) network.quantize(quant::quant_preset("w8a8s8"), seen, pool);
         PruneOptions options;
         options.score = GetParam();
-        Network small = prune(network, options, {0.6, 0.3}, size_of(network), seen, pool);
+        model::Network small = prune(network, options, {0.6, 0.3}, size_of(network), seen, pool);
         EXPECT_EQ(small.state().channels(), 3u);
         EXPECT_LE(size_of(small).states, size_of(network).states * 2 / 5);
         EXPECT_EQ(small.quantized(), quantized);
@@ -203,19 +205,20 @@ INSTANTIATE_TEST_SUITE_P(Scores, PruneEvery,
                                          Score::kHankel, Score::kTaylor));
 
 TEST(Prune, NothingRemovedIsTheSameNetwork) {
-  const Network network = reference::random_network(shape(), kTask);
+  const model::Network network = model::reference::random_network(shape(), kTask);
   ThreadPool pool(1);
   PruneOptions options;
-  const std::vector<Batch> seen = batches();
-  const Network same = prune(network, options, {0, 0}, size_of(network), seen, pool);
-  EXPECT_EQ(format_safetensors(same.to_tensors()), format_safetensors(network.to_tensors()));
+  const std::vector<data::Batch> seen = batches();
+  const model::Network same = prune(network, options, {0, 0}, size_of(network), seen, pool);
+  EXPECT_EQ(formats::format_safetensors(same.to_tensors()),
+            formats::format_safetensors(network.to_tensors()));
 }
 
 // Of modes with equal poles one can take over for all.
 TEST(Prune, BalancedTruncationLosesNothingWhereModesRepeat) {
-  Network network = reference::random_network(shape(), kTask);
+  model::Network network = model::reference::random_network(shape(), kTask);
   const auto& blocks = network.state().blocks;
-  for (const BlockParameters& p : blocks) {
+  for (const model::BlockParameters& p : blocks) {
     for (std::size_t i = 0; i < 35; ++i) {
       // Of seven modes each channel keeps three.
       const std::size_t twin = i - i % 7 + i % 7 % 3;
@@ -224,18 +227,18 @@ TEST(Prune, BalancedTruncationLosesNothingWhereModesRepeat) {
     }
   }
   ThreadPool pool(1);
-  const std::vector<Batch> seen = batches();
+  const std::vector<data::Batch> seen = batches();
   PruneOptions options;
   options.score = Score::kHankel;
-  const Network small = prune(network, options, {0.57, 0}, size_of(network), seen, pool);
+  const model::Network small = prune(network, options, {0.57, 0}, size_of(network), seen, pool);
   EXPECT_LE(size_of(small).states, 60u);
   EXPECT_NEAR(loss_of(small, seen[0]), loss_of(network, seen[0]), 1e-3);
 }
 
 TEST(Prune, ThePenaltyShrinksGroupsAndStopsAtZero) {
-  Network network = reference::random_network(shape(), kTask);
-  const Network before = network;
-  const BlockParameters& p = network.state().blocks[0];
+  model::Network network = model::reference::random_network(shape(), kTask);
+  const model::Network before = network;
+  const model::BlockParameters& p = network.state().blocks[0];
   shrink_groups(network, 0.01);
   const std::vector<float>&c = network.parameters()[p.c].value,
         &old = before.parameters()[p.c].value;
@@ -251,4 +254,4 @@ TEST(Prune, ThePenaltyShrinksGroupsAndStopsAtZero) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::prune

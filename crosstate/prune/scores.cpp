@@ -9,7 +9,7 @@
 #include "crosstate/prune/mode_scores.h"
 #include "crosstate/prune/options.h"
 
-namespace crosstate {
+namespace crosstate::prune {
 namespace {
 
 double square(double x) { return x * x; }
@@ -28,9 +28,9 @@ double column_energy(std::span<const float> w, std::size_t column, std::size_t c
   return sum;
 }
 
-PartScores zeros(const Network::State& s) {
+PartScores zeros(const model::Network::State& s) {
   PartScores scores;
-  for (const BlockShape& shape : s.shapes) {
+  for (const model::BlockShape& shape : s.shapes) {
     scores.blocks.push_back(
         {std::vector<double>(shape.modes(), 0), std::vector<double>(shape.size(), 0)});
   }
@@ -38,13 +38,13 @@ PartScores zeros(const Network::State& s) {
   return scores;
 }
 
-std::vector<double> energies(std::span<const DiscreteMode> modes) {
+std::vector<double> energies(std::span<const model::DiscreteMode> modes) {
   std::vector<double> out;
-  for (const DiscreteMode& m : modes) out.push_back(energy_score(m));
+  for (const model::DiscreteMode& m : modes) out.push_back(energy_score(m));
   return out;
 }
 
-std::vector<double> hankel_scores(std::span<const DiscreteMode> modes) {
+std::vector<double> hankel_scores(std::span<const model::DiscreteMode> modes) {
   const std::vector<double> energy = energies(modes), values = hankel_singular_values(modes);
   std::vector<std::size_t> order(modes.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -55,14 +55,14 @@ std::vector<double> hankel_scores(std::span<const DiscreteMode> modes) {
   return out;
 }
 
-std::vector<double> channel_scores(std::span<const DiscreteMode> modes, Score score) {
+std::vector<double> channel_scores(std::span<const model::DiscreteMode> modes, Score score) {
   std::vector<double> out;
   switch (score) {
     case Score::kMagnitude:
-      for (const DiscreteMode& m : modes) out.push_back(std::norm(m.c));
+      for (const model::DiscreteMode& m : modes) out.push_back(std::norm(m.c));
       return out;
     case Score::kLast:
-      for (const DiscreteMode& m : modes) out.push_back(h_infinity_score(m));
+      for (const model::DiscreteMode& m : modes) out.push_back(h_infinity_score(m));
       return out;
     case Score::kEnergy:
       return energies(modes);
@@ -75,16 +75,16 @@ std::vector<double> channel_scores(std::span<const DiscreteMode> modes, Score sc
 }
 
 // From the weights alone.
-PartScores score_weights(const Network& network, Score score) {
-  const Network::State& s = network.state();
-  const Coefficients c = s.coefficients();
+PartScores score_weights(const model::Network& network, Score score) {
+  const model::Network::State& s = network.state();
+  const model::Coefficients c = s.coefficients();
   PartScores scores = zeros(s);
   const auto add_shares = [&](const std::vector<double>& of, const std::vector<std::size_t>& at) {
     const double sum = std::accumulate(of.begin(), of.end(), 0.0);
     for (std::size_t i = 0; i < of.size() && sum > 0; ++i) scores.stream[at[i]] += of[i] / sum;
   };
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
-    const BlockShape& shape = s.shapes[l];
+    const model::BlockShape& shape = s.shapes[l];
     PartScores::Block& block = scores.blocks[l];
     for (std::size_t h = 0; h < shape.size(); ++h) {
       const std::vector<double> modes = channel_scores(rounded_modes(c.blocks[l], shape, h), score);
@@ -99,22 +99,22 @@ PartScores score_weights(const Network& network, Score score) {
   for (std::size_t h = 0; h < s.channels(); ++h) {
     decoder.push_back(column_energy(c.decoder, h, s.channels()));
   }
-  add_shares(decoder, BlockShape::whole(s.channels(), 1).channels);
+  add_shares(decoder, model::BlockShape::whole(s.channels(), 1).channels);
   return scores;
 }
 
 // Adds the squares of one batch, whose gradients are in the parameters.
-void add_taylor(const Network::State& s, PartScores& scores) {
+void add_taylor(const model::Network::State& s, PartScores& scores) {
   std::vector<double> stream(s.channels());
-  const Parameter& decoder = s.parameters[s.decoder];
+  const model::Parameter& decoder = s.parameters[s.decoder];
   for (std::size_t h = 0; h < stream.size(); ++h) {
     stream[h] = column_dot(decoder.value, decoder.gradient, h, stream.size());
   }
   const std::size_t parts = s.complex() ? 2 : 1;
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
-    const BlockShape& shape = s.shapes[l];
-    const Parameter &c = s.parameters[s.blocks[l].c], &d = s.parameters[s.blocks[l].d];
-    const Parameter& weight = s.parameters[s.blocks[l].weight];
+    const model::BlockShape& shape = s.shapes[l];
+    const model::Parameter &c = s.parameters[s.blocks[l].c], &d = s.parameters[s.blocks[l].d];
+    const model::Parameter& weight = s.parameters[s.blocks[l].weight];
     for (std::size_t h = 0; h < shape.size(); ++h) {
       double& into_block = stream[shape.channels[h]];
       into_block += d.value[h] * d.gradient[h];
@@ -135,9 +135,9 @@ void add_taylor(const Network::State& s, PartScores& scores) {
 
 }  // namespace
 
-std::vector<DiscreteMode> rounded_modes(const BlockCoefficients& block, const BlockShape& shape,
-                                        std::size_t s) {
-  std::vector<DiscreteMode> modes;
+std::vector<model::DiscreteMode> rounded_modes(const model::BlockCoefficients& block,
+                                               const model::BlockShape& shape, std::size_t s) {
+  std::vector<model::DiscreteMode> modes;
   for (std::size_t i = shape.first[s]; i < shape.first[s + 1]; ++i) {
     // The state's step cancels: b counts in steps, c in what a step stands for.
     const double b = block.b[i];
@@ -146,11 +146,11 @@ std::vector<DiscreteMode> rounded_modes(const BlockCoefficients& block, const Bl
   return modes;
 }
 
-PartScores score_parts(const Network& network, Score score, std::span<const Batch> batches,
-                       ThreadPool& pool) {
+PartScores score_parts(const model::Network& network, Score score,
+                       std::span<const data::Batch> batches, ThreadPool& pool) {
   if (score != Score::kTaylor) return score_weights(network, score);
   if (batches.empty()) fail("prune.score", "taylor needs batches of data");
-  Network copy = network;
+  model::Network copy = network;
   PartScores scores = zeros(copy.state());
   for (std::size_t i = 0; i < batches.size(); ++i) {
     copy.train_step(batches[i], {.seed = 0, .step = i}, pool);
@@ -159,4 +159,4 @@ PartScores score_parts(const Network& network, Score score, std::span<const Batc
   return scores;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::prune

@@ -10,7 +10,7 @@
 #include "crosstate/model/network_state.h"
 #include "crosstate/prune/options.h"
 
-namespace crosstate {
+namespace crosstate::prune {
 
 /// Squares or energies, 0 and above; larger matters more. Comparable within one list only.
 struct PartScores {
@@ -32,11 +32,11 @@ struct PartScores {
 /// Channels of a block have the sum of their modes and D^2, times the squared norm of their column;
 /// channels of the stream the sum of their shares in every block and in the decoder. Throws Error
 /// for taylor without batches.
-PartScores score_parts(const Network& network, Score score, std::span<const Batch> batches,
-                       ThreadPool& pool);
+PartScores score_parts(const model::Network& network, Score score,
+                       std::span<const data::Batch> batches, ThreadPool& pool);
 
 /// The modes of one channel with the weights that the network computes with.
-std::vector<DiscreteMode> rounded_modes(const BlockCoefficients& block, const BlockShape& shape,
-                                        std::size_t s);
+std::vector<model::DiscreteMode> rounded_modes(const model::BlockCoefficients& block,
+                                               const model::BlockShape& shape, std::size_t s);
 
-}  // namespace crosstate
+}  // namespace crosstate::prune

@@ -7,7 +7,7 @@
 #include "crosstate/model/network_state.h"
 #include "crosstate/prune/mode_scores.h"
 
-namespace crosstate {
+namespace crosstate::prune {
 namespace {
 
 std::size_t rest(std::size_t whole, double share) {
@@ -17,8 +17,8 @@ std::size_t rest(std::size_t whole, double share) {
 // Marks the parts to keep, block by block.
 class Selection {
  public:
-  explicit Selection(const Network::State& s) : s_(s), stream_(s.channels(), true) {
-    for (const BlockShape& shape : s.shapes) {
+  explicit Selection(const model::Network::State& s) : s_(s), stream_(s.channels(), true) {
+    for (const model::BlockShape& shape : s.shapes) {
       channels_.emplace_back(shape.size(), true);
       modes_.emplace_back(shape.modes(), true);
     }
@@ -59,8 +59,8 @@ class Selection {
     drop(modes_, shares, keep);
   }
 
-  NetworkParts parts() const {
-    NetworkParts parts;
+  model::NetworkParts parts() const {
+    model::NetworkParts parts;
     parts.stream = numbers(stream_);
     for (std::size_t l = 0; l < modes_.size(); ++l) {
       parts.blocks.push_back({numbers(channels_[l]), numbers(modes_[l])});
@@ -133,18 +133,18 @@ class Selection {
     }
   }
 
-  const Network::State& s_;
+  const model::Network::State& s_;
   std::vector<bool> stream_;
   Marks channels_, modes_;
 };
 
 }  // namespace
 
-NetworkSize size_of(const Network& network) {
-  const Network::State& s = network.state();
+NetworkSize size_of(const model::Network& network) {
+  const model::Network::State& s = network.state();
   NetworkSize size;
   size.stream = s.channels();
-  for (const BlockShape& shape : s.shapes) {
+  for (const model::BlockShape& shape : s.shapes) {
     size.states += shape.modes() * (s.complex() ? 2 : 1);
     size.channels += shape.size();
   }
@@ -152,8 +152,9 @@ NetworkSize size_of(const Network& network) {
   return size;
 }
 
-NetworkParts select_parts(const Network& network, const PartScores& scores,
-                          const PruneShares& shares, PruneScope scope, const NetworkSize& whole) {
+model::NetworkParts select_parts(const model::Network& network, const PartScores& scores,
+                                 const PruneShares& shares, PruneScope scope,
+                                 const NetworkSize& whole) {
   Selection selection(network.state());
   if (scope == PruneScope::kStream) {
     selection.drop_stream(scores.stream, rest(whole.stream, shares.channels));
@@ -165,4 +166,4 @@ NetworkParts select_parts(const Network& network, const PartScores& scores,
   return selection.parts();
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::prune

@@ -8,7 +8,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/json.h"
 
-namespace crosstate {
+namespace crosstate::quant {
 namespace {
 
 constexpr int kMostBits = 16, kMostArraySize = 1 << 16;
@@ -177,14 +177,14 @@ void fields(FieldList& list, QuantOptions& options) {
   number("columns", options.array.columns, kMostArraySize,
          "Columns of such arrays. A channel with more states than rows or columns hold sums its "
          "output in parts; 0: no limit");
-  number("drive_halvings", options.array.drive_halvings, kMostDriveHalvings,
+  number("drive_halvings", options.array.drive_halvings, analog::kMostDriveHalvings,
          "How often the level that drives a row of a recurrent array may be halved "
          "(crossbar.drive_halvings), which decides what a cell of B, A and C stands for; 0: full "
          "levels, as with crossbar.driven = \"all\"");
   number("levels", options.array.levels, kMostArraySize,
          "Training with weights at so many levels between 0 and the largest on their bit line, as "
          "cells of few conductances hold them; 0: any");
-  number("partial_bits", options.array.partial_bits, kMostPartialBits,
+  number("partial_bits", options.array.partial_bits, analog::kMostPartialBits,
          "Bits of the converters of parts in training, where quant.array.rows makes some; 0: not "
          "rounded");
   number("state_bits", options.array.state_bits, kMostBits,
@@ -202,7 +202,7 @@ QuantOptions resolved(QuantOptions options) {
   const PresetBits preset = preset_bits(options.preset);
   ArraySite preset_array{.rows = 0,
                          .columns = 0,
-                         .drive_halvings = kDriveHalvings,
+                         .drive_halvings = analog::kDriveHalvings,
                          .levels = 0,
                          .partial_bits = 0,
                          .state_bits = 0,
@@ -254,7 +254,7 @@ QuantOptions resolved(QuantOptions options) {
   });
   require("quant.a.bits", options.a.bits, 2);
   require("quant.state.bits", options.state.bits, 2);
-  require("quant.array.partial_bits", options.array.partial_bits, 2, kMostPartialBits,
+  require("quant.array.partial_bits", options.array.partial_bits, 2, analog::kMostPartialBits,
           "not rounded");
   require("quant.array.state_bits", options.array.state_bits, 2, kMostBits, "codes of the state");
   if (options.array.levels == 1) {
@@ -277,21 +277,22 @@ void validate(const QuantOptions& options) {
   resolved(options);
 }
 
-RoundingMode rounding_mode(const std::string& name) {
-  for (const RoundingMode mode :
-       {RoundingMode::kNearest, RoundingMode::kStochastic, RoundingMode::kFeedback}) {
+kernels::RoundingMode rounding_mode(const std::string& name) {
+  for (const kernels::RoundingMode mode :
+       {kernels::RoundingMode::kNearest, kernels::RoundingMode::kStochastic,
+        kernels::RoundingMode::kFeedback}) {
     if (name == name_of(mode)) return mode;
   }
   fail("options", "rounding = \"" + name + "\", expected nearest, stochastic or feedback");
 }
 
-const char* name_of(RoundingMode mode) {
+const char* name_of(kernels::RoundingMode mode) {
   switch (mode) {
-    case RoundingMode::kNearest:
+    case kernels::RoundingMode::kNearest:
       return "nearest";
-    case RoundingMode::kStochastic:
+    case kernels::RoundingMode::kStochastic:
       return "stochastic";
-    case RoundingMode::kFeedback:
+    case kernels::RoundingMode::kFeedback:
       return "feedback";
   }
   return "";
@@ -313,4 +314,4 @@ QuantOptions uniform_bits(int bits) {
   return quant_preset('w' + b + 'a' + b + 's' + b);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::quant

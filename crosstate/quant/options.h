@@ -7,7 +7,7 @@
 #include "crosstate/base/options.h"
 #include "crosstate/kernels/scan.h"
 
-namespace crosstate {
+namespace crosstate::quant {
 
 /// Bits of a site that takes them from the preset, and of one that stays in floating point.
 inline constexpr int kPresetBits = -1, kFloatBits = 0;
@@ -101,8 +101,8 @@ void validate(const QuantOptions& options);
 QuantOptions resolved(QuantOptions options);
 
 /// The rounding of a StateSite and its name; throws Error for another name.
-RoundingMode rounding_mode(const std::string& name);
-const char* name_of(RoundingMode mode);
+kernels::RoundingMode rounding_mode(const std::string& name);
+const char* name_of(kernels::RoundingMode mode);
 
 /// Whether scaling a row of the pointwise weights leaves its codes alone, so that a batch norm may
 /// stay in place while training and fold afterwards.
@@ -112,4 +112,4 @@ bool folds_after_rounding(const QuantOptions& resolved_options);
 QuantOptions quant_preset(const std::string& name);
 QuantOptions uniform_bits(int bits);
 
-}  // namespace crosstate
+}  // namespace crosstate::quant

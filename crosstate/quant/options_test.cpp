@@ -7,7 +7,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::quant {
 namespace {
 
 using testing::HasSubstr;
@@ -82,7 +82,7 @@ TEST(QuantOptions, NamesTheWaysOfRoundingTheState) {
     EXPECT_STREQ(name_of(rounding_mode(name)), name);
   }
   EXPECT_THAT([] { rounding_mode("up"); }, ThrowsMessage<Error>(HasSubstr("\"up\"")));
-  EXPECT_EQ(rounding_mode(QuantOptions().state.rounding), RoundingMode::kNearest);
+  EXPECT_EQ(rounding_mode(QuantOptions().state.rounding), kernels::RoundingMode::kNearest);
 }
 
 TEST(QuantOptions, KnowsWhereBatchNormsFold) {
@@ -125,4 +125,4 @@ TEST(QuantOptions, RefusesValuesSetInCode) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::quant

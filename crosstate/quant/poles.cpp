@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace crosstate {
+namespace crosstate::quant {
 namespace {
 
 using Complex = std::complex<double>;
@@ -83,4 +83,4 @@ QuantizedPoles quantize_poles(std::span<const Complex> channel, const PoleSite& 
   return out;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::quant

@@ -10,7 +10,7 @@
 
 #include "crosstate/quant/options.h"
 
-namespace crosstate {
+namespace crosstate::quant {
 
 /// Fraction bits of a pole's parts: both fit 16 bits, and A x + B u with 8-bit x and u, with the
 /// half step that decides ties, needs no more than the 24 bits that a float holds exactly.
@@ -50,4 +50,4 @@ inline float gain_value(std::int32_t shift) { return std::ldexp(1.0f, shift - kP
 /// Real poles stay real. A part that is not a number becomes 0.
 QuantizedPoles quantize_poles(std::span<const std::complex<double>> channel, const PoleSite& site);
 
-}  // namespace crosstate
+}  // namespace crosstate::quant

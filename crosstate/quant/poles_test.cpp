@@ -7,7 +7,7 @@
 
 #include "crosstate/base/random.h"
 
-namespace crosstate {
+namespace crosstate::quant {
 namespace {
 
 using Complex = std::complex<double>;
@@ -122,4 +122,4 @@ TEST(QuantizePoles, KeepsRealPolesReal) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::quant

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-namespace crosstate {
+namespace crosstate::quant {
 namespace {
 
 // Most bits at which the least-squares search beats the absolute maximum for bell-shaped weights.
@@ -130,4 +130,4 @@ void quantize_bias(std::span<float> bias, float input_scale, QuantizedLinear& li
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::quant

@@ -10,7 +10,7 @@
 
 #include "crosstate/quant/options.h"
 
-namespace crosstate {
+namespace crosstate::quant {
 
 /// What a code stands for.
 inline float dequantized(std::int16_t code, float scale) {
@@ -59,4 +59,4 @@ double largest_code(int bits);
 /// The power of two nearest to x > 0 on a logarithmic scale.
 double nearest_power_of_two(double x);
 
-}  // namespace crosstate
+}  // namespace crosstate::quant

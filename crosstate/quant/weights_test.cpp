@@ -9,7 +9,7 @@
 
 #include "crosstate/base/random.h"
 
-namespace crosstate {
+namespace crosstate::quant {
 namespace {
 
 using Floats = std::vector<float>;
@@ -223,4 +223,4 @@ TEST(NearestPowerOfTwo, RoundsTheExponent) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::quant

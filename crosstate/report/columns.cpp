@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <regex>
 
-namespace crosstate {
+namespace crosstate::report {
 namespace {
 
 // A cell that stands for a missing value takes the alignment of its column.
@@ -53,4 +53,4 @@ std::vector<bool> numeric_columns(const Table& table) {
   return numeric;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::report

@@ -7,7 +7,7 @@
 
 #include "crosstate/report/report.h"
 
-namespace crosstate {
+namespace crosstate::report {
 
 /// Columns of the widest row, the header included.
 std::size_t column_count(const Table& table);
@@ -21,4 +21,4 @@ bool is_number(std::string_view cell);
 /// Per column: whether it holds numbers (and gaps) only, and so is aligned to the right.
 std::vector<bool> numeric_columns(const Table& table);
 
-}  // namespace crosstate
+}  // namespace crosstate::report

@@ -3,10 +3,10 @@
 
 #include <string_view>
 
-namespace crosstate::embedded {
+namespace crosstate::report::embedded {
 
 std::string_view chart_library();  // Chart.js, one browser file
 std::string_view page_style();     // page.css
 std::string_view page_script();    // page.js
 
-}  // namespace crosstate::embedded
+}  // namespace crosstate::report::embedded

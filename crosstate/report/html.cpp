@@ -13,7 +13,7 @@
 #include "crosstate/report/embedded.h"
 #include "crosstate/report/report.h"
 
-namespace crosstate {
+namespace crosstate::report {
 namespace {
 
 using nlohmann::json;
@@ -294,4 +294,4 @@ std::string to_html(const Report& report) {
   return out + "</body>\n</html>\n";
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::report

@@ -10,7 +10,7 @@
 #include "crosstate/report/embedded.h"
 #include "crosstate/report/report.h"
 
-namespace crosstate {
+namespace crosstate::report {
 namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
@@ -209,4 +209,4 @@ TEST(ReportHtml, EmbedsAKnownChartLibrary) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::report

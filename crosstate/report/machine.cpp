@@ -16,7 +16,7 @@
 #include <sched.h>
 #endif
 
-namespace crosstate {
+namespace crosstate::report {
 namespace {
 
 std::string trim(const std::string& text, const char* unwanted = " \t\"") {
@@ -103,4 +103,4 @@ nlohmann::json machine_summary() {
           {"crosstate", kVersion}};
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::report

@@ -6,7 +6,7 @@
 
 #include "crosstate/base/version.h"
 
-namespace crosstate {
+namespace crosstate::report {
 namespace {
 
 TEST(Machine, TellsWhatAReportNeeds) {
@@ -22,4 +22,4 @@ TEST(Machine, TellsWhatAReportNeeds) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::report

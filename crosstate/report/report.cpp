@@ -7,7 +7,7 @@
 
 #include "crosstate/report/columns.h"
 
-namespace crosstate {
+namespace crosstate::report {
 namespace {
 
 // Characters, not bytes: continuation bytes of UTF-8 take no room on the terminal.
@@ -130,4 +130,4 @@ std::string to_markdown(const Table& table) {
   return out;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::report

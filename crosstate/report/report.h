@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace crosstate {
+namespace crosstate::report {
 
 struct Series {
   std::string name;
@@ -46,4 +46,4 @@ std::string to_markdown(const Table& table);
 /// One HTML page with everything inside it (charting library, data, style): no network needed.
 std::string to_html(const Report& report);
 
-}  // namespace crosstate
+}  // namespace crosstate::report

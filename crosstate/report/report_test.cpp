@@ -4,7 +4,7 @@
 
 #include "crosstate/report/columns.h"
 
-namespace crosstate {
+namespace crosstate::report {
 namespace {
 
 TEST(ReportText, AlignsColumnsAndTrimsLineEnds) {
@@ -73,4 +73,4 @@ TEST(ReportColumns, TellsNumbersFromText) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::report

@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace crosstate {
+namespace crosstate::search {
 
 Crew::Crew(int threads, const Work& work) : work_(work) {
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { serve(); });
@@ -68,4 +68,4 @@ void Crew::serve() {
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::search

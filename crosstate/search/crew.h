@@ -12,7 +12,7 @@
 
 #include "crosstate/search/queue.h"
 
-namespace crosstate {
+namespace crosstate::search {
 
 struct Finished {
   int task = 0;
@@ -48,4 +48,4 @@ class Crew {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -12,7 +12,7 @@
 #include "crosstate/inference/model.h"
 #include "crosstate/pipeline/data.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 namespace fs = std::filesystem;
@@ -34,46 +34,50 @@ std::string file_name(const std::string& name) {
 // Task::sums() of the test set; empty where the network of the last stage is not an integer
 // network; nothing if stopped.
 std::optional<std::vector<double>> integer_sums(const fs::path& directory,
-                                                const RunOptions& options, ThreadPool& pool,
+                                                const pipeline::RunOptions& options,
+                                                ThreadPool& pool,
                                                 const std::function<bool()>& stop) {
   const std::string file = (directory / "qat.integer.safetensors").string();
   if (!fs::exists(file)) return std::vector<double>();
-  const Model model = Model::load(file);
-  const Dataset test = load_test_data(options.data, model.preparation(), file, pool);
-  const std::optional<Predictions> predictions =
-      model.predict(test, ModelBackend::kInteger, pool, stop);
+  const inference::Model model = inference::Model::load(file);
+  const data::Dataset test =
+      pipeline::load_test_data(options.data, model.preparation(), file, pool);
+  const std::optional<inference::Predictions> predictions =
+      model.predict(test, inference::ModelBackend::kInteger, pool, stop);
   if (!predictions) return std::nullopt;
-  return evaluate(*predictions, test, file).sums;
+  return inference::evaluate(*predictions, test, file).sums;
 }
 
-RunContext run_context(const std::string& task, const fs::path& directory, ThreadPool& pool,
-                       const ExecuteContext& context) {
-  RunContext run;
+pipeline::RunContext run_context(const std::string& task, const fs::path& directory,
+                                 ThreadPool& pool, const ExecuteContext& context) {
+  pipeline::RunContext run;
   run.directory = directory;
   run.pool = &pool;
   run.stop = context.stop;
   run.note = context.note;
   if (context.progress) {
-    run.progress = [&context, task](const TrainProgress& p) { context.progress(task, p); };
+    run.progress = [&context, task](const train::TrainProgress& p) { context.progress(task, p); };
   }
   return run;
 }
 
 // A run that resumes an interrupted attempt, or starts over where that is impossible.
-RunSummary run_or_restart(const std::string& task, const RunOptions& options,
-                          RunContext run_context, const ExecuteContext& context) {
-  const auto attempt = [&](Earlier earlier) {
-    OutputDirectory output(run_context.directory, "train", earlier, Guard::kAlreadyLocked);
+pipeline::RunSummary run_or_restart(const std::string& task, const pipeline::RunOptions& options,
+                                    pipeline::RunContext run_context,
+                                    const ExecuteContext& context) {
+  const auto attempt = [&](pipeline::Earlier earlier) {
+    pipeline::OutputDirectory output(run_context.directory, "train", earlier,
+                                     pipeline::Guard::kAlreadyLocked);
     run_context.output = &output;
-    run_context.resume = earlier == Earlier::kContinue;
-    return run(options, run_context);
+    run_context.resume = earlier == pipeline::Earlier::kContinue;
+    return pipeline::run(options, run_context);
   };
   try {
-    return attempt(Earlier::kContinue);
+    return attempt(pipeline::Earlier::kContinue);
   } catch (const CannotContinue& error) {
     if (context.note) context.note(task + " starts anew: " + error.what());
   }
-  return attempt(Earlier::kReplace);
+  return attempt(pipeline::Earlier::kReplace);
 }
 
 template <class F>
@@ -107,7 +111,7 @@ std::optional<Outcome> train_parent(const SweepParent& parent, const ExecuteCont
     ThreadPool pool(context.threads);
     const fs::path directory = parent_directory(context.directory, parent);
     const std::string task = "float " + parent.name;
-    const RunSummary summary =
+    const pipeline::RunSummary summary =
         run_or_restart(task, parent.options, run_context(task, directory, pool, context), context);
     if (summary.interrupted) return std::nullopt;
     return outcome_of(summary, {});
@@ -119,12 +123,12 @@ std::optional<Outcome> run_point(const SweepPlan& plan, const SweepPoint& point,
   return guarded([&]() -> std::optional<Outcome> {
     ThreadPool pool(context.threads);
     const fs::path directory = point_directory(context.directory, point);
-    RunOptions options = point.options;
+    pipeline::RunOptions options = point.options;
     if (point.parent >= 0) {
       const SweepParent& parent = plan.parents[static_cast<std::size_t>(point.parent)];
       options.start = (parent_directory(context.directory, parent) / "float.safetensors").string();
     }
-    const RunSummary summary = run_or_restart(
+    const pipeline::RunSummary summary = run_or_restart(
         point.name, options, run_context(point.name, directory, pool, context), context);
     if (summary.interrupted) return std::nullopt;
     const std::optional<std::vector<double>> integers =
@@ -134,4 +138,4 @@ std::optional<Outcome> run_point(const SweepPlan& plan, const SweepPoint& point,
   });
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -9,12 +9,13 @@
 #include "crosstate/search/outcome.h"
 #include "crosstate/search/plan.h"
 
-namespace crosstate {
+namespace crosstate::search {
 
 struct ExecuteContext {
   std::filesystem::path directory;  // of the sweep
   int threads = 1;
-  std::function<void(const std::string& task, const TrainProgress&)> progress;  // may be empty
+  std::function<void(const std::string& task, const train::TrainProgress&)>
+      progress;  // may be empty
   std::function<bool()> stop;
   std::function<void(const std::string&)> note = {};  // messages for the user; from any thread
 };
@@ -35,4 +36,4 @@ std::optional<Outcome> train_parent(const SweepParent& parent, const ExecuteCont
 std::optional<Outcome> run_point(const SweepPlan& plan, const SweepPoint& point,
                                  const ExecuteContext& context);
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -13,7 +13,7 @@
 #include "crosstate/base/json.h"
 #include "crosstate/pipeline/testing.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 namespace fs = std::filesystem;
@@ -26,7 +26,7 @@ using testing::IsEmpty;
 class Execute : public DirectoryTest {
  protected:
   Execute() {
-    RunOptions options = small_run();
+    pipeline::RunOptions options = pipeline::small_run();
     options.train.epochs = 3;
     options.quantize = false;
     add_point(plan_, options, {"run.seed"}, "test");
@@ -118,4 +118,4 @@ TEST_F(Execute, FailsWithTextThatAnyRankCanSend) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -7,7 +7,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/prune/options.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 std::vector<std::string> words_of(const std::string& text) {
@@ -28,12 +28,12 @@ int whole_number(const std::string& word, const std::string& where) {
 
 // Shares to prune, as texts that [prune] takes; 0 comes first in any case.
 std::vector<std::string> shares_of(const std::string& text, const std::string& key) {
-  PruneOptions probe;
+  prune::PruneOptions probe;
   probe.states = text;
   probe.channels = "0";
   std::vector<std::string> shares = {"0"};
   try {
-    for (const PruneShares& point : prune_points(probe)) {
+    for (const prune::PruneShares& point : prune::prune_points(probe)) {
       std::ostringstream share;
       share << point.states;
       if (point.states > 0 && share.str() != shares.back()) shares.push_back(share.str());
@@ -103,7 +103,7 @@ int GenomeSpace::bits_of(const Genes& genes, std::size_t site) const {
   return bits[static_cast<std::size_t>(genes[site])];
 }
 
-GenomeSpace genome_space(const ModelOptions& model, const std::string& bits,
+GenomeSpace genome_space(const model::ModelOptions& model, const std::string& bits,
                          const std::string& states, const std::string& channels) {
   GenomeSpace space;
   for (const std::string& word : words_of(bits)) {
@@ -121,7 +121,7 @@ GenomeSpace genome_space(const ModelOptions& model, const std::string& bits,
   for (const char* site : {"input", "residual", "ssm_output", "activation"}) {
     space.sites.push_back(site);
   }
-  if (model.gate != Gate::kNone) {
+  if (model.gate != model::Gate::kNone) {
     space.sites.push_back("linear");
     space.sites.push_back("gate");
   }
@@ -136,8 +136,9 @@ std::vector<std::string> genome_keys(const GenomeSpace& space) {
   return keys;
 }
 
-RunOptions with_genes(const RunOptions& options, const GenomeSpace& space, const Genes& genes) {
-  RunOptions result = options;
+pipeline::RunOptions with_genes(const pipeline::RunOptions& options, const GenomeSpace& space,
+                                const Genes& genes) {
+  pipeline::RunOptions result = options;
   FieldList list = result.fields();
   for (std::size_t i = 0; i < space.sites.size(); ++i) {
     list.set("quant." + space.sites[i] + ".bits=" + std::to_string(space.bits_of(genes, i)));
@@ -178,4 +179,4 @@ Genes genes_from(const GenomeSpace& space, const std::string& text) {
   return genes;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::search

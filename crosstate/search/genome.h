@@ -8,7 +8,7 @@
 #include "crosstate/pipeline/options.h"
 #include "crosstate/search/nsga2.h"
 
-namespace crosstate {
+namespace crosstate::search {
 
 /// The search space: bits for each kind of site, as in [quant.SITE], and optionally the shares of
 /// states and channels to prune.
@@ -33,12 +33,13 @@ struct GenomeSpace {
 /// The sites of a network of these options; `bits` as "2 3 4 8", shares as "0 0.3 0.6". Throws
 /// Error for other texts, for bits beyond 2 to 16, and for shares that do not ascend from 0 to
 /// below 1.
-GenomeSpace genome_space(const ModelOptions& model, const std::string& bits,
+GenomeSpace genome_space(const model::ModelOptions& model, const std::string& bits,
                          const std::string& states = "0", const std::string& channels = "0");
 
 /// The options with these bits at every site and, if the space prunes, these shares in [prune];
 /// the rest as they were.
-RunOptions with_genes(const RunOptions& options, const GenomeSpace& space, const Genes& genes);
+pipeline::RunOptions with_genes(const pipeline::RunOptions& options, const GenomeSpace& space,
+                                const Genes& genes);
 
 /// "quant.encoder.bits", ..., "prune.states", "prune.channels": the keys that genes decide.
 std::vector<std::string> genome_keys(const GenomeSpace& space);
@@ -48,4 +49,4 @@ std::vector<std::string> genome_keys(const GenomeSpace& space);
 std::string genes_text(const GenomeSpace& space, const Genes& genes);
 Genes genes_from(const GenomeSpace& space, const std::string& text);
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -5,7 +5,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 using testing::Contains;
@@ -13,12 +13,12 @@ using testing::ElementsAre;
 using testing::Not;
 
 TEST(Genome, HasAGeneForEverySiteThatTheNetworkHas) {
-  ModelOptions model;
+  model::ModelOptions model;
   const GenomeSpace gated = genome_space(model, "8 2 4 4");
   EXPECT_THAT(gated.bits, ElementsAre(2, 4, 8));
   EXPECT_EQ(gated.sites.size(), 13u);
   EXPECT_THAT(gated.choices(), testing::Each(3));
-  model.gate = Gate::kNone;
+  model.gate = model::Gate::kNone;
   EXPECT_THAT(genome_space(model, "2 8").sites, Not(Contains("gate")));
 }
 
@@ -27,7 +27,7 @@ TEST(Genome, SetsTheBitsOfItsSites) {
   Genes genes = space.uniform(8);
   genes.back() = 1;  // of the state
   genes.front() = 0;
-  const QuantOptions quant = resolved(with_genes({}, space, genes).quant);
+  const quant::QuantOptions quant = quant::resolved(with_genes({}, space, genes).quant);
   EXPECT_EQ(quant.state.bits, 4);
   EXPECT_EQ(quant.encoder.bits, 2);
   EXPECT_EQ(quant.gate.bits, 8);
@@ -46,10 +46,10 @@ TEST(Genome, ChoosesHowMuchIsPruned) {
     EXPECT_EQ(space.size_of(sizes[i]), i);
     EXPECT_EQ(genes_from(space, genes_text(space, sizes[i])), sizes[i]);
   }
-  RunOptions start;
+  pipeline::RunOptions start;
   start.prune_float = true;
   EXPECT_FALSE(with_genes(start, space, sizes.front()).prune_float);
-  const RunOptions pruned = with_genes(start, space, sizes.back());
+  const pipeline::RunOptions pruned = with_genes(start, space, sizes.back());
   EXPECT_TRUE(pruned.prune_float);
   EXPECT_EQ(pruned.prune.states, "0.6");
   EXPECT_EQ(pruned.prune.channels, "0.25");
@@ -79,4 +79,4 @@ TEST(Genome, RefusesOtherTexts) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -8,7 +8,7 @@
 #include "crosstate/base/random.h"
 #include "crosstate/search/pareto.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 constexpr int kAttempts = 20;  // to find a child that is new
@@ -163,4 +163,4 @@ std::vector<Individual> nsga2(const std::vector<int>& choices, const Nsga2Option
   return population;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::search

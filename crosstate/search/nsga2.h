@@ -9,7 +9,7 @@
 #include <functional>
 #include <vector>
 
-namespace crosstate {
+namespace crosstate::search {
 
 /// One choice per gene: genes[i] in [0, choices[i]).
 using Genes = std::vector<int>;
@@ -38,4 +38,4 @@ using Evaluate = std::function<bool(std::vector<Individual>&)>;
 std::vector<Individual> nsga2(const std::vector<int>& choices, const Nsga2Options& options,
                               const std::vector<Genes>& first, const Evaluate& evaluate);
 
-}  // namespace crosstate
+}  // namespace crosstate::search

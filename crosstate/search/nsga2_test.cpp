@@ -8,7 +8,7 @@
 
 #include "crosstate/search/pareto.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 constexpr int kLevels = 65;  // of each variable in [0, 1]
@@ -102,4 +102,4 @@ TEST(Nsga2, StopsWhenTold) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -6,7 +6,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/json.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 using nlohmann::json;
@@ -23,11 +23,11 @@ double Outcome::metric(const std::string& name) const {
 const std::vector<Metric>& metrics() {
   static const std::vector<Metric> all = [] {
     std::vector<Metric> list;
-    const auto add = [&list](const Task& task, const std::string& prefix,
+    const auto add = [&list](const task::Task& task, const std::string& prefix,
                              const std::string& meaning) {
       list.push_back({prefix + task.primary().name, meaning, &task, &task.primary()});
     };
-    const auto add_task = [&](const Task& task, bool sizes) {
+    const auto add_task = [&](const task::Task& task, bool sizes) {
       const auto size = [&](const std::string& prefix, const std::string& meaning) {
         if (sizes) list.push_back({prefix + "bytes", meaning});
       };
@@ -48,7 +48,7 @@ const std::vector<Metric>& metrics() {
       add(task, "integer_", "of the integer network; none where a site stays in floating point");
       add(task, "crossbar_", "mean over simulated chips");
     };
-    add_task(*tasks().front(), true);
+    add_task(*task::tasks().front(), true);
     for (const auto& [name, meaning] : {std::pair{"crossbar_deviation", "from chip to chip"},
                                         {"parameters", "that are trained"},
                                         {"weight_bytes", "part of bytes"},
@@ -60,10 +60,10 @@ const std::vector<Metric>& metrics() {
                                         {"state_bits", "of the state"}}) {
       list.push_back({name, meaning});
     }
-    for (const Task* task : tasks()) {
-      if (task != tasks().front()) add_task(*task, false);
+    for (const task::Task* task : task::tasks()) {
+      if (task != task::tasks().front()) add_task(*task, false);
       for (std::size_t i = 1; i < task->metrics().size(); ++i) {
-        const TaskMetric& metric = task->metrics()[i];
+        const task::TaskMetric& metric = task->metrics()[i];
         list.push_back(
             {metric.name, "test " + metric.title + " of the deployed network", task, &metric});
       }
@@ -83,7 +83,7 @@ std::vector<std::string> metric_names() {
   return names;
 }
 
-std::vector<Metric> metrics_of(const Task& task) {
+std::vector<Metric> metrics_of(const task::Task& task) {
   std::vector<Metric> list;
   for (const Metric& metric : metrics()) {
     if (metric.task == nullptr || metric.task == &task) list.push_back(metric);
@@ -91,7 +91,7 @@ std::vector<Metric> metrics_of(const Task& task) {
   return list;
 }
 
-Metric metric_of(const std::string& column, const Task& task) {
+Metric metric_of(const std::string& column, const task::Task& task) {
   for (Metric metric : metrics_of(task)) {
     if (metric.name != column) continue;
     if (column == "crossbar_deviation") metric.kind = &task.primary();
@@ -100,26 +100,28 @@ Metric metric_of(const std::string& column, const Task& task) {
   fail("results", "no column " + excerpt(column) + " of " + task.name());
 }
 
-const Task& task_of(const RunOptions& options) { return task_of(options.data); }
+const task::Task& task_of(const pipeline::RunOptions& options) {
+  return data::task_of(options.data);
+}
 
 std::string headline(const Outcome& outcome) {
-  for (const Task* task : tasks()) {
-    const TaskMetric& metric = task->primary();
+  for (const task::Task* task : task::tasks()) {
+    const task::TaskMetric& metric = task->primary();
     if (outcome.metrics.contains(metric.name)) return metric.text(outcome.metric(metric.name));
   }
   return "-";
 }
 
-Outcome outcome_of(const RunSummary& summary, const std::vector<double>& integer_sums) {
+Outcome outcome_of(const pipeline::RunSummary& summary, const std::vector<double>& integer_sums) {
   Outcome outcome;
   outcome.status = "done";
   outcome.seconds = summary.seconds;
-  const Task& task = *summary.readout.task;
+  const task::Task& task = *summary.readout.task;
   const std::string primary = task.primary().name;
   const auto set = [&](const std::string& name, double value) {
     if (std::isfinite(value)) outcome.metrics[name] = value;
   };
-  const auto set_stage = [&](const std::string& prefix, const StageSummary& stage) {
+  const auto set_stage = [&](const std::string& prefix, const pipeline::StageSummary& stage) {
     if (!stage.done) return;
     set(prefix + primary, stage.metric);
     set(prefix + "validation_" + primary, stage.validation_metric);
@@ -128,7 +130,7 @@ Outcome outcome_of(const RunSummary& summary, const std::vector<double>& integer
   set_stage("float_", summary.float_stage);
   set_stage("ptq_", summary.ptq);
   set_stage("qat_", summary.qat);
-  const StageSummary& last = summary.qat.done ? summary.qat : summary.float_stage;
+  const pipeline::StageSummary& last = summary.qat.done ? summary.qat : summary.float_stage;
   set_stage("", last);
   const std::vector<double>& deployed = integer_sums.empty() ? last.sums : integer_sums;
   if (!deployed.empty()) {
@@ -136,11 +138,11 @@ Outcome outcome_of(const RunSummary& summary, const std::vector<double>& integer
     for (std::size_t i = 0; i < values.size(); ++i) set(task.metrics()[i].name, values[i]);
     if (!integer_sums.empty()) set("integer_" + primary, values.front());
   }
-  for (const auto& [name, kind] : {std::pair{"weight_bytes", MemoryKind::kWeights},
-                                   {"bias_bytes", MemoryKind::kBiases},
-                                   {"scale_bytes", MemoryKind::kScales},
-                                   {"table_bytes", MemoryKind::kTables},
-                                   {"state_bytes", MemoryKind::kState}}) {
+  for (const auto& [name, kind] : {std::pair{"weight_bytes", cost::MemoryKind::kWeights},
+                                   {"bias_bytes", cost::MemoryKind::kBiases},
+                                   {"scale_bytes", cost::MemoryKind::kScales},
+                                   {"table_bytes", cost::MemoryKind::kTables},
+                                   {"state_bytes", cost::MemoryKind::kState}}) {
     set(name, static_cast<double>(last.memory.bytes(kind)));
   }
   set("weight_bits", last.weight_bits);
@@ -178,4 +180,4 @@ Outcome outcome_from(const json& from) {
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -10,7 +10,7 @@
 
 #include "crosstate/pipeline/run.h"
 
-namespace crosstate {
+namespace crosstate::search {
 
 struct Outcome {
   std::string status = "pending";  // pending | done | failed
@@ -26,20 +26,20 @@ struct Outcome {
 struct Metric {
   std::string name;
   std::string meaning;
-  const Task* task = nullptr;        // whose results have it; null: all
-  const TaskMetric* kind = nullptr;  // null: a plain number
+  const task::Task* task = nullptr;        // whose results have it; null: all
+  const task::TaskMetric* kind = nullptr;  // null: a plain number
 };
 /// Every metric that there is, in the order of columns.
 const std::vector<Metric>& metrics();
 /// Their names, each once: two tasks may call a metric alike.
 std::vector<std::string> metric_names();
 /// Those of one task.
-std::vector<Metric> metrics_of(const Task& task);
+std::vector<Metric> metrics_of(const task::Task& task);
 /// The metric of a column of a task's results. Throws Error for one that there is not.
-Metric metric_of(const std::string& column, const Task& task);
+Metric metric_of(const std::string& column, const task::Task& task);
 
 /// The task that a run with these settings is for.
-const Task& task_of(const RunOptions& options);
+const task::Task& task_of(const pipeline::RunOptions& options);
 
 /// The primary metric of the deployed network: "97.31 %".
 std::string headline(const Outcome& outcome);
@@ -47,11 +47,11 @@ std::string headline(const Outcome& outcome);
 /// `integer_sums`: Task::sums() of the integer network, empty where a network cannot be converted
 /// to integers. The metrics "accuracy" (or the task's own) and "bytes" are those of the last stage:
 /// the integer network, else quantization-aware training, else floating point.
-Outcome outcome_of(const RunSummary& summary, const std::vector<double>& integer_sums);
+Outcome outcome_of(const pipeline::RunSummary& summary, const std::vector<double>& integer_sums);
 Outcome failed_outcome(const std::string& error);
 
 /// Serialisation between processes; the second throws Error for JSON that is not an outcome.
 nlohmann::json to_json(const Outcome& outcome);
 Outcome outcome_from(const nlohmann::json& json);
 
-}  // namespace crosstate
+}  // namespace crosstate::search

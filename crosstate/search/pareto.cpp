@@ -8,7 +8,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/search/outcome.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 double comparable(double cost) {
@@ -17,14 +17,14 @@ double comparable(double cost) {
 
 }  // namespace
 
-std::string objectives_of(const std::string& text, const Task& task) {
+std::string objectives_of(const std::string& text, const task::Task& task) {
   if (text != kObjectives) return text;
-  const TaskMetric& metric = task.primary();
+  const task::TaskMetric& metric = task.primary();
   return std::string("min bytes, ") + (metric.higher_is_better ? "max " : "min ") + metric.name;
 }
 
 std::vector<Objective> parse_objectives(const std::string& text, const std::string& key,
-                                        const std::string& where, const Task* task) {
+                                        const std::string& where, const task::Task* task) {
   const auto refuse = [&](const std::string& why) {
     fail(where, key + " = \"" + excerpt(text) + "\": " + why +
                     ", expected columns such as \"min bytes, max accuracy\"");
@@ -69,4 +69,4 @@ std::vector<std::size_t> pareto_front(const std::vector<std::vector<double>>& co
   return front;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::search

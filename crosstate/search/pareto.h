@@ -7,7 +7,7 @@
 
 #include "crosstate/task/task.h"
 
-namespace crosstate {
+namespace crosstate::search {
 
 struct Objective {
   std::string column;  // a metric, see outcome.h
@@ -17,13 +17,13 @@ struct Objective {
 /// The default of a sweep.
 inline constexpr const char* kObjectives = "min bytes, max accuracy";
 /// The text, but in place of kObjectives the same with the primary metric of a task.
-std::string objectives_of(const std::string& text, const Task& task);
+std::string objectives_of(const std::string& text, const task::Task& task);
 /// Reads texts such as kObjectives. Throws Error, with `where` and the setting's key, for other
 /// texts and for columns that the results of the task (null: of any task) do not have.
 std::vector<Objective> parse_objectives(const std::string& text,
                                         const std::string& key = "sweep.objectives",
                                         const std::string& where = "options",
-                                        const Task* task = nullptr);
+                                        const task::Task* task = nullptr);
 
 /// Costs, each to be minimised: whether `a` is nowhere worse than `b` and somewhere better. NaN
 /// compares as worse than any number.
@@ -33,4 +33,4 @@ bool dominates(const std::vector<double>& a, const std::vector<double>& b);
 /// are never among them.
 std::vector<std::size_t> pareto_front(const std::vector<std::vector<double>>& costs);
 
-}  // namespace crosstate
+}  // namespace crosstate::search

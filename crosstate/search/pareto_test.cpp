@@ -8,7 +8,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 using testing::ElementsAre;
@@ -54,11 +54,11 @@ TEST(Pareto, ReadsObjectives) {
   EXPECT_FALSE(two[0].maximise);
   EXPECT_TRUE(two[1].maximise);
   EXPECT_EQ(parse_objectives("min bytes,max accuracy,min parameters").size(), 3u);
-  EXPECT_EQ(objectives_of(kObjectives, regression()), "min bytes, max r2");
-  EXPECT_EQ(objectives_of("min bytes, min mae", regression()), "min bytes, min mae");
+  EXPECT_EQ(objectives_of(kObjectives, task::regression()), "min bytes, max r2");
+  EXPECT_EQ(objectives_of("min bytes, min mae", task::regression()), "min bytes, min mae");
   EXPECT_EQ(parse_objectives("min bytes, max r2").size(), 2u);
   EXPECT_THROW(
-      parse_objectives("min bytes, max r2", "sweep.objectives", "options", &classification()),
+      parse_objectives("min bytes, max r2", "sweep.objectives", "options", &task::classification()),
       Error);
   for (const char* bad : {"", "bytes", "min bytes", "least bytes, max accuracy",
                           "min bites, max accuracy", "min bytes max accuracy", "min bytes,"}) {
@@ -67,4 +67,4 @@ TEST(Pareto, ReadsObjectives) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::search

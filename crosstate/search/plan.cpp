@@ -24,7 +24,7 @@
 #include "crosstate/search/outcome.h"
 #include "crosstate/search/pareto.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 using nlohmann::json;
@@ -96,9 +96,9 @@ void assign(FieldList& list, const Leaf& leaf, const json& value) {
 }
 
 // The settings of points: all that a run uses.
-FieldList point_fields(RunOptions& options) {
+FieldList point_fields(pipeline::RunOptions& options) {
   FieldList list = options.fields();
-  list.use_only(run_settings(), "crosstate sweep");
+  list.use_only(pipeline::run_settings(), "crosstate sweep");
   return list;
 }
 
@@ -118,9 +118,9 @@ std::string hash_text(const std::string& text) {
 
 // The name of the float training that a point with this configuration starts from.
 std::string parent_name(const json& config) {
-  std::vector<std::string> keys = float_training_settings();
+  std::vector<std::string> keys = pipeline::float_training_settings();
   keys.push_back("train.");
-  json shared = selected(config, keys);
+  json shared = pipeline::selected(config, keys);
   shared["seed"] = config.at("run").at("seed");
   return hash_text(exact_json_text(shared));
 }
@@ -164,7 +164,7 @@ class Points {
   Points(const Points&) = delete;
   Points& operator=(const Points&) = delete;
 
-  void add(const RunOptions& options, const std::vector<std::string>& varied_keys,
+  void add(const pipeline::RunOptions& options, const std::vector<std::string>& varied_keys,
            const std::string& where) {
     write(options);
     SweepPoint point;
@@ -194,7 +194,7 @@ class Points {
   }
 
  private:
-  void write(const RunOptions& options) {
+  void write(const pipeline::RunOptions& options) {
     now_ = options;
     for (std::size_t i = 0; i < slots_.size(); ++i) {
       const Field& field = list_.all()[i];
@@ -209,7 +209,7 @@ class Points {
   // A section whose values were right before is right again.
   void check() {
     if (first_) {
-      validate(now_);
+      pipeline::validate(now_);
       first_ = false;
       return;
     }
@@ -219,10 +219,10 @@ class Points {
         values += '\n' + std::to_string(i) + ' ' + exact_json_text(list_.all()[i].current());
       }
       if (checked_.contains(values)) continue;
-      validate_section(now_, section);
+      pipeline::validate_section(now_, section);
       checked_.insert(values);
     }
-    validate_together(now_);
+    pipeline::validate_together(now_);
   }
 
   bool is_known(const std::string& config) const {
@@ -239,14 +239,14 @@ class Points {
     const std::string name = parent_name(config);
     const auto [found, is_new] = parents_.try_emplace(name, plan_.parents.size());
     if (is_new) {
-      RunOptions& options = plan_.parents.emplace_back(SweepParent{name, now_}).options;
+      pipeline::RunOptions& options = plan_.parents.emplace_back(SweepParent{name, now_}).options;
       options.quantize = options.prune_float = options.on_crossbar = false;
     }
     return static_cast<int>(found->second);
   }
 
   SweepPlan& plan_;
-  RunOptions now_, written_;
+  pipeline::RunOptions now_, written_;
   FieldList list_, written_list_;  // of these
   json config_;                    // run_config() of `written_`
   std::vector<json*> slots_;       // where its fields are; null: not in it
@@ -264,11 +264,11 @@ class Points {
 using Places = std::map<std::string, std::string>;
 
 // The Cartesian product of the lists of [grid]; the last key varies fastest.
-void add_grid(SweepPlan& plan, Points& points, const RunOptions& base, const toml::table& table,
-              const std::string& path, Places& places) {
+void add_grid(SweepPlan& plan, Points& points, const pipeline::RunOptions& base,
+              const toml::table& table, const std::string& path, Places& places) {
   const std::vector<Leaf> axes = leaves(table, path);
   std::size_t count = 1;
-  RunOptions probe = base;
+  pipeline::RunOptions probe = base;
   FieldList probe_list = point_fields(probe);
   for (const Leaf& axis : axes) {
     if (!axis.value.is_array() || axis.value.empty()) {
@@ -283,7 +283,7 @@ void add_grid(SweepPlan& plan, Points& points, const RunOptions& base, const tom
     plan.varied.push_back(axis.key);
     places[axis.key] = axis.where;
   }
-  RunOptions options = base;
+  pipeline::RunOptions options = base;
   FieldList list = point_fields(options);
   for (std::size_t i = 0; i < count; ++i) {
     std::size_t rest = i;
@@ -295,12 +295,12 @@ void add_grid(SweepPlan& plan, Points& points, const RunOptions& base, const tom
   }
 }
 
-void add_list(SweepPlan& plan, Points& points, const RunOptions& base, const toml::node& node,
-              const std::string& path, Places& places) {
+void add_list(SweepPlan& plan, Points& points, const pipeline::RunOptions& base,
+              const toml::node& node, const std::string& path, Places& places) {
   const toml::table* table = node.as_table();
   const std::string where = toml_place(path, node.source());
   if (table == nullptr) fail(where, "list: expected tables, each headed [[list]]");
-  RunOptions options = base;
+  pipeline::RunOptions options = base;
   FieldList list = point_fields(options);
   std::vector<std::string> keys;
   for (const Leaf& leaf : leaves(*table, path)) {
@@ -338,7 +338,7 @@ void require_directory(const std::string& directory) {
 void require_start(const std::string& start) {
   if (start.empty()) return;
   try {
-    read_safetensors(start);
+    formats::read_safetensors(start);
   } catch (const Error& error) {
     fail("options", std::string("run.start = ") + error.what());
   }
@@ -354,7 +354,8 @@ std::string place_of(const std::string& key, const std::vector<Leaf>& settings,
   return found == settings.end() ? path : found->where;
 }
 
-void require_series(const std::string& series, RunOptions& base, const std::string& where) {
+void require_series(const std::string& series, pipeline::RunOptions& base,
+                    const std::string& where) {
   if (series.empty() || series == "stage") return;
   const FieldList list = base.fields();
   const bool known = std::any_of(list.all().begin(), list.all().end(),
@@ -398,8 +399,8 @@ void fields(FieldList& list, SweepSettings& settings) {
       .range(2, 3600);
 }
 
-json run_config(const RunOptions& options) {
-  RunOptions copy = options;
+json run_config(const pipeline::RunOptions& options) {
+  pipeline::RunOptions copy = options;
   json config = copy.fields().to_json();
   config.at("data").erase("directory");
   config.at("train").erase("log_every");
@@ -411,7 +412,7 @@ std::string SweepPlan::value_of(const SweepPoint& point, const std::string& key)
   for (const auto& [own, text] : point.values) {
     if (own == key) return text;
   }
-  RunOptions options = point.options;
+  pipeline::RunOptions options = point.options;
   const Field* field = options.fields().find(key);
   return field == nullptr ? "" : value_text(field->current());
 }
@@ -432,7 +433,7 @@ std::string SweepPlan::digest() const {
   return hash.text();
 }
 
-void add_point(SweepPlan& plan, const RunOptions& options,
+void add_point(SweepPlan& plan, const pipeline::RunOptions& options,
                const std::vector<std::string>& varied_keys, const std::string& where) {
   Points(plan).add(options, varied_keys, where);
 }
@@ -440,8 +441,8 @@ void add_point(SweepPlan& plan, const RunOptions& options,
 std::string idle_reason_in_plan(const SweepPlan& plan, const std::string& key) {
   std::string why;
   for (const SweepPoint& point : plan.points) {
-    const DataOptions& data = point.options.data;
-    why = idle_reason_in_run(key, point.options, [&] { return kind_of(data); });
+    const data::DataOptions& data = point.options.data;
+    why = pipeline::idle_reason_in_run(key, point.options, [&] { return pipeline::kind_of(data); });
     if (why.empty()) break;
   }
   return why;
@@ -454,8 +455,8 @@ std::vector<std::filesystem::path> start_files(const SweepPlan& plan) {
 }
 
 void identify(SweepPlan& plan) {
-  const auto content = std::make_shared<RunIdentity>();
-  plan.identity = [content](const RunOptions& options) {
+  const auto content = std::make_shared<pipeline::RunIdentity>();
+  plan.identity = [content](const pipeline::RunOptions& options) {
     return content->settings_and_data(options);
   };
   for (SweepPoint& point : plan.points) {
@@ -473,7 +474,7 @@ void identify(SweepPlan& plan) {
 SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides) {
   const toml::table file = parse_toml_table(read_file(path, kMostBytes), path);
   SweepPlan plan;
-  RunOptions base;
+  pipeline::RunOptions base;
   FieldList list = base.fields();
   fields(list, plan.settings);
   overrides.before(list);
@@ -494,7 +495,7 @@ SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides) {
   overrides.after(list);
   const auto place = [&](const char* key) { return place_of(key, settings, overrides, path); };
   require_series(plan.settings.series, base, place("sweep.series"));
-  const Task& task = task_of(base);
+  const task::Task& task = task_of(base);
   parse_objectives(objectives_of(plan.settings.objectives, task), "sweep.objectives",
                    place("sweep.objectives"), &task);
 
@@ -527,12 +528,12 @@ SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides) {
 
 void require_inputs(const SweepPlan& plan) {
   std::set<std::string> starts;
-  std::set<std::tuple<std::string, DataFormat, bool>> data;
+  std::set<std::tuple<std::string, data::DataFormat, bool>> data;
   for (const SweepPoint& point : plan.points) {
-    const RunOptions& options = point.options;
+    const pipeline::RunOptions& options = point.options;
     if (data.emplace(options.data.directory, options.data.kind, options.augment.any()).second) {
       require_directory(options.data.directory);
-      if (options.augment.any()) require_data(options);
+      if (options.augment.any()) pipeline::require_data(options);
     }
     const bool varied = std::any_of(point.values.begin(), point.values.end(),
                                     [](const auto& item) { return item.first == "run.start"; });
@@ -540,4 +541,4 @@ void require_inputs(const SweepPlan& plan) {
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::search

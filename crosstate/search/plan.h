@@ -10,7 +10,7 @@
 #include "crosstate/pipeline/options.h"
 #include "crosstate/search/pareto.h"
 
-namespace crosstate {
+namespace crosstate::search {
 
 /// The settings of section [sweep] of a sweep file.
 struct SweepSettings {
@@ -27,15 +27,15 @@ void fields(FieldList& list, SweepSettings& settings);
 struct SweepPoint {
   std::string name;                                         // "model.channels=8 run.seed=1"
   std::vector<std::pair<std::string, std::string>> values;  // key and text, sorted by key
-  RunOptions options;
+  pipeline::RunOptions options;
   std::string config;  // run_config() or SweepPlan::identity as text: the same for the same run
   int parent = -1;     // the float training that it starts from; -1: it names a file in run.start
 };
 
 /// A float training that points of the same data, model, [train] and seed share.
 struct SweepParent {
-  std::string name;    // of its directory
-  RunOptions options;  // nothing is pruned or quantized
+  std::string name;              // of its directory
+  pipeline::RunOptions options;  // nothing is pruned or quantized
 };
 
 struct SweepPlan {
@@ -45,7 +45,7 @@ struct SweepPlan {
   std::vector<SweepParent> parents;
   /// The identity of a point's run, with the checksums of the files that it reads. Empty: the files
   /// have not been read, and their names are used instead.
-  std::function<nlohmann::json(const RunOptions&)> identity;
+  std::function<nlohmann::json(const pipeline::RunOptions&)> identity;
 
   /// The text of a point's value of a key, varied by it or not.
   std::string value_of(const SweepPoint& point, const std::string& key) const;
@@ -72,7 +72,7 @@ SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides = {
 
 /// Adds a point unless the plan has its like, and the parent that it needs. Throws Error, with
 /// `where`, for settings that contradict each other.
-void add_point(SweepPlan& plan, const RunOptions& options,
+void add_point(SweepPlan& plan, const pipeline::RunOptions& options,
                const std::vector<std::string>& varied_keys, const std::string& where);
 
 /// The reason why a key has no effect in any point, as idle_reason_in_run() gives it for the last
@@ -93,6 +93,6 @@ void identify(SweepPlan& plan);
 
 /// The settings that the result of a run depends on, without the path of its data and the interval
 /// of its reports.
-nlohmann::json run_config(const RunOptions& options);
+nlohmann::json run_config(const pipeline::RunOptions& options);
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -8,7 +8,7 @@
 #include "crosstate/base/json.h"
 #include "crosstate/base/testing.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 namespace fs = std::filesystem;
@@ -57,7 +57,8 @@ TEST_F(Plan, SharesAFloatTrainingWhereverItIsTheSame) {
   EXPECT_EQ(plan.points.size(), 16u);
   EXPECT_EQ(plan.parents.size(), 4u);
   for (const SweepPoint& point : plan.points) {
-    const RunOptions& parent = plan.parents[static_cast<std::size_t>(point.parent)].options;
+    const pipeline::RunOptions& parent =
+        plan.parents[static_cast<std::size_t>(point.parent)].options;
     EXPECT_EQ(parent.seed, point.options.seed);
     EXPECT_EQ(parent.train.learning_rate, point.options.train.learning_rate);
     EXPECT_FALSE(parent.quantize);
@@ -104,7 +105,7 @@ TEST_F(Plan, TakesBaseFileThenItselfThenTheCommandLine) {
       "[model]\nstates = 4\n[sweep]\nbase = \"base.toml\"\nchips = 7\nname = \"n\"\n[[list]]\n"
       "\"run.seed\" = 4\n",
       overrides);
-  const RunOptions& options = plan.points.at(0).options;
+  const pipeline::RunOptions& options = plan.points.at(0).options;
   EXPECT_EQ(options.model.channels, 5);
   EXPECT_EQ(options.model.states, 4);
   EXPECT_EQ(options.model.layers, 7);
@@ -198,7 +199,7 @@ TEST_F(Plan, TakesTenThousandPoints) {
   EXPECT_EQ(plan.parents.size(), 2500u);
   EXPECT_EQ(plan.points.back().name, "qat.epochs=2 run.seed=2500");
   EXPECT_EQ(plan.points.back().parent, 2499);
-  RunOptions options;
+  pipeline::RunOptions options;
   options.seed = 2500;
   options.qat.epochs = 2;
   EXPECT_EQ(plan.points.back().config, exact_json_text(run_config(options)));
@@ -248,7 +249,7 @@ TEST_F(Plan, IsAnotherWithOtherFiles) {
   EXPECT_EQ(own.parents[0].name, identified(part).parents[0].name);
   // A point that joins later finds the float network of the others.
   SweepPlan grown = own;
-  RunOptions more = own.points[0].options;
+  pipeline::RunOptions more = own.points[0].options;
   more.qat.epochs += 1;
   add_point(grown, more, {"run.seed", "qat.epochs"}, "test");
   EXPECT_EQ(grown.points.back().parent, own.points[0].parent);
@@ -265,4 +266,4 @@ TEST_F(Plan, DigestTellsPlansApart) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::search

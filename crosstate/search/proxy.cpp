@@ -6,7 +6,7 @@
 #include "crosstate/cost/memory.h"
 #include "crosstate/train/evaluate.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 using nlohmann::json;
@@ -16,9 +16,9 @@ constexpr int kBatch = 256;
 }  // namespace
 
 struct Proxy::Material {
-  std::vector<Network> networks;
-  Dataset validation;
-  std::vector<Batch> calibration;
+  std::vector<model::Network> networks;
+  data::Dataset validation;
+  std::vector<data::Batch> calibration;
 };
 
 json to_json(const ProxyMeasures& measures) {
@@ -29,7 +29,7 @@ ProxyMeasures proxy_measures_from(const json& from) {
   return {from.at("loss"), from.at("metric"), from.at("bytes")};
 }
 
-Proxy::Proxy(RunOptions options, std::vector<std::filesystem::path> references,
+Proxy::Proxy(pipeline::RunOptions options, std::vector<std::filesystem::path> references,
              std::size_t sequences, int threads)
     : options_(std::move(options)),
       references_(std::move(references)),
@@ -39,32 +39,33 @@ Proxy::Proxy(RunOptions options, std::vector<std::filesystem::path> references,
 const Proxy::Material& Proxy::material() {
   const std::lock_guard lock(mutex_);
   if (material_) return *material_;
-  std::vector<Network> networks;
+  std::vector<model::Network> networks;
   for (const std::filesystem::path& reference : references_) {
     const std::string file = reference.string();
-    networks.push_back(Network::from_tensors(read_safetensors(file), file));
+    networks.push_back(model::Network::from_tensors(formats::read_safetensors(file), file));
   }
   ThreadPool pool(threads_);
-  const RunData data = load_run_data(options_, pool);
+  const pipeline::RunData data = pipeline::load_run_data(options_, pool);
   if (data.validation.count == 0) {
     fail("search", "no training sequences are held out; expected train.validation above 0");
   }
-  material_ =
-      std::make_shared<Material>(Material{std::move(networks), first(data.validation, sequences_),
-                                          calibration_batches(data.training, options_)});
+  material_ = std::make_shared<Material>(
+      Material{std::move(networks), data::first(data.validation, sequences_),
+               pipeline::calibration_batches(data.training, options_)});
   return *material_;
 }
 
-std::optional<ProxyMeasures> Proxy::measure(std::size_t size, const QuantOptions& quant,
+std::optional<ProxyMeasures> Proxy::measure(std::size_t size, const quant::QuantOptions& quant,
                                             const std::function<bool()>& stop) {
   const Material& given = material();
   ThreadPool pool(threads_);
-  Network network = given.networks.at(size);
-  network.requantize(resolved(quant), given.calibration, pool);
-  const std::optional<Tally> tally = evaluate_result(network, given.validation, kBatch, pool, stop);
+  model::Network network = given.networks.at(size);
+  network.requantize(quant::resolved(quant), given.calibration, pool);
+  const std::optional<train::Tally> tally =
+      train::evaluate_result(network, given.validation, kBatch, pool, stop);
   if (!tally) return std::nullopt;
   return ProxyMeasures{tally->loss(), tally->metric(),
-                       static_cast<double>(count_memory(network).total())};
+                       static_cast<double>(cost::count_memory(network).total())};
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -12,7 +12,7 @@
 #include "crosstate/pipeline/data.h"
 #include "crosstate/search/genome.h"
 
-namespace crosstate {
+namespace crosstate::search {
 
 struct ProxyMeasures {
   double loss = 0, metric = 0;  // on held-out training sequences; the task's primary metric
@@ -28,19 +28,19 @@ class Proxy {
  public:
   /// `references` are the files of the networks, one of each size; the first `sequences` held out
   /// are used, 0: all.
-  Proxy(RunOptions options, std::vector<std::filesystem::path> references, std::size_t sequences,
-        int threads);
+  Proxy(pipeline::RunOptions options, std::vector<std::filesystem::path> references,
+        std::size_t sequences, int threads);
 
   /// Measures a candidate that starts from the network of `size`. Nothing if stopped. Throws Error
   /// when nothing is held out, and for an unreadable file.
-  std::optional<ProxyMeasures> measure(std::size_t size, const QuantOptions& quant,
+  std::optional<ProxyMeasures> measure(std::size_t size, const quant::QuantOptions& quant,
                                        const std::function<bool()>& stop);
 
  private:
   struct Material;
   const Material& material();
 
-  RunOptions options_;
+  pipeline::RunOptions options_;
   std::vector<std::filesystem::path> references_;
   std::size_t sequences_;
   int threads_;
@@ -48,4 +48,4 @@ class Proxy {
   std::shared_ptr<const Material> material_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -15,7 +15,7 @@
 // on the way: {"tasks": [[number, description], ...]}, with "bye" when there is no more to do,
 // "stop" when work is to cease, "refused" with a reason. Nobody hears "bye" before rank 0 knows of
 // everyone else whether they live: "lost" says that not all do.
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 using nlohmann::json;
@@ -268,4 +268,4 @@ bool Team::follow(const Stop& stop) {
   return !follower.stopped();
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::search

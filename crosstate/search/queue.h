@@ -9,7 +9,7 @@
 
 #include "crosstate/search/transport.h"
 
-namespace crosstate {
+namespace crosstate::search {
 
 /// The list of tasks, held by the leading process. Called from its main thread only.
 class TaskList {
@@ -67,4 +67,4 @@ class Team {
   std::unique_ptr<Inside> inside_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -11,7 +11,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 using nlohmann::json;
@@ -259,4 +259,4 @@ TEST(Queue, StopsEveryRank) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -10,7 +10,7 @@
 #include "crosstate/base/numbers.h"
 #include "crosstate/formats/csv.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
@@ -70,13 +70,13 @@ std::vector<std::size_t> front_of(const std::vector<SweepGroup>& groups,
 // Empty for NaN.
 std::string cell_text(double value) { return std::isnan(value) ? "" : exact_text(value); }
 
-std::string metric_header(const Task& task) {
+std::string metric_header(const task::Task& task) {
   std::string text;
   for (const Metric& metric : metrics_of(task)) text += ',' + metric.name;
   return text;
 }
 
-std::string metric_cells(const Outcome& outcome, const Task& task) {
+std::string metric_cells(const Outcome& outcome, const task::Task& task) {
   std::string text;
   for (const Metric& metric : metrics_of(task))
     text += ',' + cell_text(outcome.metric(metric.name));
@@ -84,17 +84,17 @@ std::string metric_cells(const Outcome& outcome, const Task& task) {
 }
 
 // The task of a stored point, from the settings stored with it.
-const Task& task_of(const StoredPoint& point) {
+const task::Task& task_of(const StoredPoint& point) {
   const nlohmann::json config = try_parse_json(point.config);
   const nlohmann::json name = config.value("/data/task"_json_pointer, nlohmann::json());
-  if (!name.is_string() || name == "auto") return *tasks().front();
-  return task_named(name.get<std::string>(), "point " + point.name);
+  if (!name.is_string() || name == "auto") return *task::tasks().front();
+  return task::task_named(name.get<std::string>(), "point " + point.name);
 }
 
 }  // namespace
 
-const Task& task_of(const SweepPlan& plan) {
-  return plan.points.empty() ? *tasks().front() : task_of(plan.points.front().options);
+const task::Task& task_of(const SweepPlan& plan) {
+  return plan.points.empty() ? *task::tasks().front() : task_of(plan.points.front().options);
 }
 
 SweepResults collect(const SweepPlan& plan, const Store& store) {
@@ -124,18 +124,18 @@ SweepResults collect(const SweepPlan& plan, const Store& store) {
 }
 
 std::string results_csv(const SweepPlan& plan, const SweepResults& results) {
-  const Task& task = task_of(plan);
+  const task::Task& task = task_of(plan);
   std::string csv = "point";
   for (const std::string& key : plan.varied) csv += ',' + key;
   csv += ",status,error" + metric_header(task) + ",seconds\n";
   for (std::size_t i = 0; i < plan.points.size(); ++i) {
     const Outcome& outcome = results.outcomes[i];
-    csv += csv_field(plan.points[i].name);
+    csv += formats::csv_field(plan.points[i].name);
     for (const std::string& key : plan.varied) {
-      csv += ',' + csv_field(plan.value_of(plan.points[i], key));
+      csv += ',' + formats::csv_field(plan.value_of(plan.points[i], key));
     }
-    csv += ',' + outcome.status + ',' + csv_field(outcome.error) + metric_cells(outcome, task) +
-           ',' + cell_text(outcome.seconds) + '\n';
+    csv += ',' + outcome.status + ',' + formats::csv_field(outcome.error) +
+           metric_cells(outcome, task) + ',' + cell_text(outcome.seconds) + '\n';
   }
   return csv;
 }
@@ -150,7 +150,7 @@ std::string front_csv(const SweepPlan& plan, const SweepResults& results) {
   csv += '\n';
   for (const std::size_t index : results.front) {
     const SweepGroup& group = results.groups[index];
-    for (const std::string& value : group.values) csv += csv_field(value) + ',';
+    for (const std::string& value : group.values) csv += formats::csv_field(value) + ',';
     csv += std::to_string(group.points.size());
     for (const Objective& o : objectives) {
       const SeedSpread& spread = group.metrics.at(o.column);
@@ -163,13 +163,13 @@ std::string front_csv(const SweepPlan& plan, const SweepResults& results) {
 
 std::string dump_csv(const Store& store) {
   const std::vector<StoredPoint> points = store.points();
-  const Task& task = points.empty() ? *tasks().front() : task_of(points.front());
+  const task::Task& task = points.empty() ? *task::tasks().front() : task_of(points.front());
   std::string csv = "point,status,error" + metric_header(task) + '\n';
   for (const StoredPoint& point : points) {
-    csv += csv_field(point.name) + ',' + point.outcome.status + ',' +
-           csv_field(point.outcome.error) + metric_cells(point.outcome, task) + '\n';
+    csv += formats::csv_field(point.name) + ',' + point.outcome.status + ',' +
+           formats::csv_field(point.outcome.error) + metric_cells(point.outcome, task) + '\n';
   }
   return csv;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -12,7 +12,7 @@
 #include "crosstate/search/plan.h"
 #include "crosstate/search/store.h"
 
-namespace crosstate {
+namespace crosstate::search {
 
 struct SeedSpread {
   double mean = 0, deviation = 0;  // of the sample; NaN where there is none
@@ -34,7 +34,7 @@ struct SweepResults {
 };
 
 /// The task of a plan's points.
-const Task& task_of(const SweepPlan& plan);
+const task::Task& task_of(const SweepPlan& plan);
 
 SweepResults collect(const SweepPlan& plan, const Store& store);
 
@@ -47,11 +47,11 @@ std::string results_csv(const SweepPlan& plan, const SweepResults& results);
 std::string front_csv(const SweepPlan& plan, const SweepResults& results);
 
 /// Mean +- deviation per group, for the terminal.
-Table summary_table(const SweepPlan& plan, const SweepResults& results);
-Table failure_table(const SweepPlan& plan, const SweepResults& results);
+report::Table summary_table(const SweepPlan& plan, const SweepResults& results);
+report::Table failure_table(const SweepPlan& plan, const SweepResults& results);
 
 /// Leaves results.csv, front.csv and report.html, whose content it returns.
-Report write_results(const SweepPlan& plan, const SweepResults& results,
-                     const std::filesystem::path& directory);
+report::Report write_results(const SweepPlan& plan, const SweepResults& results,
+                             const std::filesystem::path& directory);
 
-}  // namespace crosstate
+}  // namespace crosstate::search

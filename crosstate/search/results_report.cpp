@@ -9,11 +9,11 @@
 #include "crosstate/report/machine.h"
 #include "crosstate/search/results.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 // Of a column: null for a plain number.
-const TaskMetric* kind_of(const std::string& column, const Task& task) {
+const task::TaskMetric* kind_of(const std::string& column, const task::Task& task) {
   return metric_of(column, task).kind;
 }
 
@@ -24,18 +24,18 @@ std::string fixed(double value, int digits) {
 }
 
 // "97.31 ± 0.12"; "-" where nothing was measured.
-std::string cell(const SweepGroup& group, const std::string& column, const Task& task) {
+std::string cell(const SweepGroup& group, const std::string& column, const task::Task& task) {
   const SeedSpread& spread = group.metrics.at(column);
   if (std::isnan(spread.mean)) return "-";
-  const TaskMetric* const kind = kind_of(column, task);
+  const task::TaskMetric* const kind = kind_of(column, task);
   const auto text = [&](double value) { return kind ? kind->cell(value) : fixed(value, 0); };
   const bool varies = !std::isnan(spread.deviation) && (kind != nullptr || spread.deviation > 0);
   return varies ? text(spread.mean) + " ± " + text(spread.deviation) : text(spread.mean);
 }
 
-Table table_of(const SweepResults& results, const std::vector<std::size_t>& groups,
-               const Task& task) {
-  const TaskMetric& metric = task.primary();
+report::Table table_of(const SweepResults& results, const std::vector<std::size_t>& groups,
+                       const task::Task& task) {
+  const task::TaskMetric& metric = task.primary();
   const std::string unit = metric.is_share ? " (%)" : " (" + metric.title + ')';
   std::vector<std::pair<std::string, std::string>> columns = {
       {"float" + unit, "float_" + metric.name},
@@ -47,7 +47,7 @@ Table table_of(const SweepResults& results, const std::vector<std::size_t>& grou
     columns.emplace_back(task.metrics()[i].heading(), task.metrics()[i].name);
   }
   columns.emplace_back("bytes", "bytes");
-  Table table;
+  report::Table table;
   table.header = results.keys;
   table.header.push_back("runs");
   const auto measured = [&](const std::string& column) {
@@ -69,10 +69,10 @@ Table table_of(const SweepResults& results, const std::vector<std::size_t>& grou
   return table;
 }
 
-std::string axis_label(const std::string& column, const Task& task) {
+std::string axis_label(const std::string& column, const task::Task& task) {
   std::string label = column;
   std::replace(label.begin(), label.end(), '_', ' ');
-  const TaskMetric* const kind = kind_of(column, task);
+  const task::TaskMetric* const kind = kind_of(column, task);
   return kind != nullptr && kind->is_share ? label + " (%)" : label;
 }
 
@@ -82,15 +82,15 @@ struct Line {
   std::vector<std::size_t> groups;
 };
 
-Series series_of(const SweepResults& results, Line line, const Task& task) {
+report::Series series_of(const SweepResults& results, Line line, const task::Task& task) {
   const auto shown = [&](const std::string& column, double value) {
-    const TaskMetric* const kind = kind_of(column, task);
+    const task::TaskMetric* const kind = kind_of(column, task);
     return kind != nullptr ? kind->in_report(value) : value;
   };
   const auto x_of = [&](std::size_t g) { return results.groups[g].metrics.at(line.x).mean; };
   std::stable_sort(line.groups.begin(), line.groups.end(),
                    [&](std::size_t a, std::size_t b) { return x_of(a) < x_of(b); });
-  Series series{line.name, {}, {}, {}};
+  report::Series series{line.name, {}, {}, {}};
   bool has_errors = false;
   for (const std::size_t g : line.groups) {
     const SeedSpread& y = results.groups[g].metrics.at(line.y);
@@ -131,14 +131,14 @@ std::vector<Line> lines_of(const SweepPlan& plan, const SweepResults& results,
   return lines;
 }
 
-Plot plot_of(const SweepPlan& plan, const SweepResults& results) {
-  const Task& task = task_of(plan);
+report::Plot plot_of(const SweepPlan& plan, const SweepResults& results) {
+  const task::Task& task = task_of(plan);
   const std::vector<Objective> objectives =
       parse_objectives(objectives_of(plan.settings.objectives, task));
   const bool stages = plan.settings.series == "stage";
   const std::string x = stages ? "bytes" : objectives[0].column;
   const std::string y = stages ? task.primary().name : objectives[1].column;
-  Plot plot;
+  report::Plot plot;
   plot.title = axis_label(y, task) + " against " + axis_label(x, task);
   plot.title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(plot.title[0])));
   plot.x_label = axis_label(x, task);
@@ -153,8 +153,8 @@ Plot plot_of(const SweepPlan& plan, const SweepResults& results) {
   return plot;
 }
 
-Report report_of(const SweepPlan& plan, const SweepResults& results) {
-  Report report;
+report::Report report_of(const SweepPlan& plan, const SweepResults& results) {
+  report::Report report;
   report.title = plan.settings.name.empty() ? "Sweep" : plan.settings.name;
   report.subtitle = std::to_string(results.done) + " of " + std::to_string(plan.points.size()) +
                     " points done, " + std::to_string(results.failed) + " failed";
@@ -166,13 +166,13 @@ Report report_of(const SweepPlan& plan, const SweepResults& results) {
           objectives_of(plan.settings.objectives, task_of(plan)) +
           ". Where a setting has several seeds, their mean counts."};
   report.plots = {plot_of(plan, results)};
-  Table front = table_of(results, results.front, task_of(plan));
+  report::Table front = table_of(results, results.front, task_of(plan));
   front.title = "Front";
-  Table all = summary_table(plan, results);
+  report::Table all = summary_table(plan, results);
   all.title = "All settings";
   report.tables = {std::move(front), std::move(all)};
   if (results.failed > 0) report.tables.push_back(failure_table(plan, results));
-  report.details = {{"machine", machine_summary()}};
+  report.details = {{"machine", report::machine_summary()}};
   if (!plan.points.empty()) {
     report.details["first point"] = parse_json(plan.points.front().config);
   }
@@ -181,14 +181,14 @@ Report report_of(const SweepPlan& plan, const SweepResults& results) {
 
 }  // namespace
 
-Table summary_table(const SweepPlan& plan, const SweepResults& results) {
+report::Table summary_table(const SweepPlan& plan, const SweepResults& results) {
   std::vector<std::size_t> all(results.groups.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
   return table_of(results, all, task_of(plan));
 }
 
-Table failure_table(const SweepPlan& plan, const SweepResults& results) {
-  Table table{"Failed", {"point", "why"}, {}};
+report::Table failure_table(const SweepPlan& plan, const SweepResults& results) {
+  report::Table table{"Failed", {"point", "why"}, {}};
   for (std::size_t i = 0; i < plan.points.size(); ++i) {
     if (results.outcomes[i].status != "failed") continue;
     table.rows.push_back({plan.points[i].name, results.outcomes[i].error});
@@ -196,13 +196,13 @@ Table failure_table(const SweepPlan& plan, const SweepResults& results) {
   return table;
 }
 
-Report write_results(const SweepPlan& plan, const SweepResults& results,
-                     const std::filesystem::path& directory) {
-  Report report = report_of(plan, results);
+report::Report write_results(const SweepPlan& plan, const SweepResults& results,
+                             const std::filesystem::path& directory) {
+  report::Report report = report_of(plan, results);
   write_file(directory / "results.csv", results_csv(plan, results));
   write_file(directory / "front.csv", front_csv(plan, results));
-  write_file(directory / "report.html", to_html(report));
+  write_file(directory / "report.html", report::to_html(report));
   return report;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -8,7 +8,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/base/testing.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 namespace fs = std::filesystem;
@@ -55,7 +55,7 @@ TEST_F(Results, AveragesOverSeedsAndFindsTheFront) {
   EXPECT_THAT(front_csv(plan_, results),
               HasSubstr("quant.preset,runs,bytes,bytes_deviation,accuracy,accuracy_deviation\n"
                         "w2a8s8,2,200,0,0.6,"));
-  const Table table = summary_table(plan_, results);
+  const report::Table table = summary_table(plan_, results);
   EXPECT_THAT(table.header, ElementsAre("quant.preset", "runs", "float (%)", "bytes"));
   EXPECT_THAT(table.rows[0], ElementsAre("w8a8s8", "2", "75.00 ± 0.00", "800"));
 }
@@ -73,7 +73,7 @@ TEST_F(Results, LeavesOutWhatIsNotDone) {
   EXPECT_THAT(csv, HasSubstr(",w8a8s8,2,2,failed,\"why, \"\"oh\"\"\",,"));
   EXPECT_THAT(csv, HasSubstr(",w4a8s8,2,1,pending,,"));
   EXPECT_EQ(failure_table(plan_, results).rows.size(), 1u);
-  const Report report = write_results(plan_, results, directory_);
+  const report::Report report = write_results(plan_, results, directory_);
   for (const char* file : {"results.csv", "front.csv", "report.html"}) {
     EXPECT_TRUE(fs::exists(directory_ / file)) << file;
   }
@@ -84,10 +84,10 @@ TEST_F(Results, LeavesOutWhatIsNotDone) {
 TEST_F(Results, DrawsStagesAsSeries) {
   plan_.settings.series = "stage";
   record(0, 0.9, 800);
-  const Report report = write_results(plan_, collect(plan_, *store_), directory_);
+  const report::Report report = write_results(plan_, collect(plan_, *store_), directory_);
   ASSERT_EQ(report.plots[0].series.size(), 2u);
   EXPECT_THAT(report.plots[0].series[0].name, HasSubstr("post-training"));
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -10,7 +10,7 @@
 #include "crosstate/base/json.h"
 #include "crosstate/search/search_report.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 namespace fs = std::filesystem;
@@ -70,7 +70,7 @@ class ProxyTasks : public TaskList {
 
 // The part of the search that every rank derives from the options alone.
 struct Problem {
-  RunOptions run;
+  pipeline::RunOptions run;
   SearchOptions options;
   GenomeSpace space;
   fs::path directory;
@@ -82,7 +82,8 @@ void add_genes(SweepPlan& plan, const Problem& problem, const Genes& genes) {
             "search");
 }
 
-Problem problem_of(const RunOptions& run, const SearchOptions& options, const fs::path& directory) {
+Problem problem_of(const pipeline::RunOptions& run, const SearchOptions& options,
+                   const fs::path& directory) {
   validate(options);
   const GenomeSpace space = genome_space(run.model, options.bits, options.states, options.channels);
   Problem problem{run, options, space, directory, {}};
@@ -321,9 +322,9 @@ void validate(const SearchOptions& options) {
   genome_space({}, options.bits, options.states, options.channels);
 }
 
-SearchSummary run_search(const RunOptions& run, const SearchOptions& options,
+SearchSummary run_search(const pipeline::RunOptions& run, const SearchOptions& options,
                          SearchContext context) {
-  const Task& task = task_of(run);
+  const task::Task& task = task_of(run);
   parse_objectives(objectives_of(options.objectives, task), "search.objectives", "options", &task);
   Problem problem = problem_of(run, options, fs::absolute(context.directory).lexically_normal());
   require_inputs(problem.plan);
@@ -338,7 +339,7 @@ SearchSummary run_search(const RunOptions& run, const SearchOptions& options,
     summary.lost_a_rank = team.lost_a_rank();
     return summary;
   }
-  OutputDirectory output(problem.directory, "search", context.earlier);
+  pipeline::OutputDirectory output(problem.directory, "search", context.earlier);
   if (context.opened) context.opened(output);
   output.begin(start_files(problem.plan));
   Store store(problem.directory);
@@ -353,4 +354,4 @@ SearchSummary run_search(const RunOptions& run, const SearchOptions& options,
   return summary;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -13,7 +13,7 @@
 #include "crosstate/search/proxy.h"
 #include "crosstate/search/sweep.h"
 
-namespace crosstate {
+namespace crosstate::search {
 
 struct SearchOptions {
   int bytes = 0;                             // in all; 0: no budget
@@ -47,13 +47,13 @@ struct SearchSummary {
 
 struct SearchContext {
   std::filesystem::path directory;
-  Earlier earlier = Earlier::kRefuse;  // handling of existing results
-  bool retry_failed = false;           // repeats trainings that failed in an earlier session
+  pipeline::Earlier earlier = pipeline::Earlier::kRefuse;  // handling of existing results
+  bool retry_failed = false;  // repeats trainings that failed in an earlier session
   int workers = 1;
   std::unique_ptr<Transport> transport;
-  std::function<void(const std::string&)> say;         // told each step; may be empty
-  std::function<void(const SweepProgress&)> report;    // of rank 0; may be empty
-  std::function<void(const OutputDirectory&)> opened;  // as in SweepContext
+  std::function<void(const std::string&)> say;                   // told each step; may be empty
+  std::function<void(const SweepProgress&)> report;              // of rank 0; may be empty
+  std::function<void(const pipeline::OutputDirectory&)> opened;  // as in SweepContext
   std::function<bool()> stop;
   std::function<void(const std::string&)> note = {};  // as in SweepContext
 };
@@ -63,10 +63,10 @@ struct SearchContext {
 /// and report.html; everything that was measured is kept, and Earlier::kContinue repeats none. The
 /// same seed gives the same points. Throws Error for options that do not fit, and when the
 /// reference cannot be trained.
-SearchSummary run_search(const RunOptions& run, const SearchOptions& options,
+SearchSummary run_search(const pipeline::RunOptions& run, const SearchOptions& options,
                          SearchContext context);
 
-Table sensitivity_table(const SearchSummary& summary);
-Table candidate_table(const SearchSummary& summary);
+report::Table sensitivity_table(const SearchSummary& summary);
+report::Table candidate_table(const SearchSummary& summary);
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -6,7 +6,7 @@
 
 #include "crosstate/base/files.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 std::string number(double value, const char* format) {
@@ -41,14 +41,14 @@ std::string proxy_front_csv(const SearchSummary& summary) {
   return csv;
 }
 
-Plot sensitivity_plot(const SearchSummary& summary) {
-  Plot plot;
+report::Plot sensitivity_plot(const SearchSummary& summary) {
+  report::Plot plot;
   plot.title = "Sensitivity of each site";
   plot.x_label = "bits of the site, all others at " + std::to_string(summary.space.bits.back());
   plot.y_label = "loss held out";
   plot.caption = "Without further training: the reference network with one site requantized.";
   for (const std::string& site : summary.space.sites) {
-    Series& series = plot.series.emplace_back(Series{site, {}, {}, {}});
+    report::Series& series = plot.series.emplace_back(report::Series{site, {}, {}, {}});
     for (const SensitivityPoint& point : summary.sensitivity) {
       if (point.site != site) continue;
       series.x.push_back(point.bits);
@@ -60,13 +60,13 @@ Plot sensitivity_plot(const SearchSummary& summary) {
   return plot;
 }
 
-Plot proxy_plot(const SearchSummary& summary) {
-  Plot plot;
+report::Plot proxy_plot(const SearchSummary& summary) {
+  report::Plot plot;
   plot.title = "Front by the proxy";
   plot.x_label = "bytes";
   plot.y_label = "loss held out";
   plot.caption = "The proxy measures by which the search compares candidates before training.";
-  Series& series = plot.series.emplace_back(Series{"front", {}, {}, {}});
+  report::Series& series = plot.series.emplace_back(report::Series{"front", {}, {}, {}});
   for (const Individual& one : summary.front) {
     series.x.push_back(one.costs[1]);
     series.y.push_back(one.costs[0]);
@@ -76,8 +76,8 @@ Plot proxy_plot(const SearchSummary& summary) {
 
 }  // namespace
 
-Table sensitivity_table(const SearchSummary& summary) {
-  Table table{"Loss held out, one site at fewer bits", {"site"}, {}};
+report::Table sensitivity_table(const SearchSummary& summary) {
+  report::Table table{"Loss held out, one site at fewer bits", {"site"}, {}};
   const GenomeSpace& space = summary.space;
   for (const int bits : space.bits) table.header.push_back(std::to_string(bits) + " bits");
   for (const std::string& site : space.sites) {
@@ -90,13 +90,13 @@ Table sensitivity_table(const SearchSummary& summary) {
   return table;
 }
 
-Table candidate_table(const SearchSummary& summary) {
+report::Table candidate_table(const SearchSummary& summary) {
   std::string sites = "bits of";
   for (const std::string& site : summary.space.sites) sites += ' ' + site;
   if (summary.space.prunes()) sites += ", shares pruned of states channels";
-  const TaskMetric& metric = task_of(summary.plan).primary();
+  const task::TaskMetric& metric = task_of(summary.plan).primary();
   const std::string unit = metric.is_share ? " (%)" : " (" + metric.title + ')';
-  Table table{
+  report::Table table{
       "Trained with rounding", {sites, "bytes", "PTQ" + unit, "QAT" + unit, "integers" + unit}, {}};
   for (std::size_t i = 0; i < summary.plan.points.size(); ++i) {
     const Outcome& outcome = summary.results.outcomes[i];
@@ -116,7 +116,7 @@ Table candidate_table(const SearchSummary& summary) {
 void write_search_results(const SearchSummary& summary, const std::filesystem::path& directory) {
   write_file(directory / "sensitivity.csv", sensitivity_csv(summary));
   write_file(directory / "proxy-front.csv", proxy_front_csv(summary));
-  Report report = write_results(summary.plan, summary.results, directory);
+  report::Report report = write_results(summary.plan, summary.results, directory);
   report.paragraphs.insert(
       report.paragraphs.begin(),
       "A network of every size is trained with every site rounded to the most bits. Size and the "
@@ -126,7 +126,7 @@ void write_search_results(const SearchSummary& summary, const std::filesystem::p
   report.plots.push_back(proxy_plot(summary));
   report.plots.push_back(sensitivity_plot(summary));
   report.tables.push_back(sensitivity_table(summary));
-  write_file(directory / "report.html", to_html(report));
+  write_file(directory / "report.html", report::to_html(report));
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -5,9 +5,9 @@
 
 #include "crosstate/search/search.h"
 
-namespace crosstate {
+namespace crosstate::search {
 
 /// sensitivity.csv, proxy-front.csv, results.csv, front.csv and report.html.
 void write_search_results(const SearchSummary& summary, const std::filesystem::path& directory);
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -14,7 +14,7 @@
 #include "crosstate/base/identity.h"
 #include "crosstate/base/json.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 namespace fs = std::filesystem;
@@ -262,4 +262,4 @@ void Store::record_proxy(const std::string& scope, const std::string& genome,
       .step();
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -10,7 +10,7 @@
 #include "crosstate/search/outcome.h"
 #include "crosstate/search/plan.h"
 
-namespace crosstate {
+namespace crosstate::search {
 
 struct StoredPoint {
   std::string name;
@@ -60,4 +60,4 @@ class Store {
   std::unique_ptr<Inside> inside_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::search

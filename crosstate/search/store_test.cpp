@@ -11,7 +11,7 @@
 #include "crosstate/base/testing.h"
 #include "crosstate/search/results.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 namespace fs = std::filesystem;
@@ -112,4 +112,4 @@ TEST_F(StoreTest, RemembersCandidates) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::search

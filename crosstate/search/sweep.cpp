@@ -2,7 +2,7 @@
 
 #include "crosstate/base/files.h"
 
-namespace crosstate {
+namespace crosstate::search {
 
 namespace fs = std::filesystem;
 
@@ -23,7 +23,7 @@ SweepSummary run_sweep(const SweepPlan& planned, SweepContext context) {
     summary.lost_a_rank = team.lost_a_rank();
     return summary;
   }
-  OutputDirectory output(directory, "sweep", context.earlier);
+  pipeline::OutputDirectory output(directory, "sweep", context.earlier);
   if (context.opened) context.opened(output);
   output.begin(start_files(plan));
   Store store(directory);
@@ -38,4 +38,4 @@ SweepSummary run_sweep(const SweepPlan& planned, SweepContext context) {
   return summary;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -11,17 +11,17 @@
 #include "crosstate/search/tasks.h"
 #include "crosstate/search/transport.h"
 
-namespace crosstate {
+namespace crosstate::search {
 
 struct SweepContext {
-  std::filesystem::path directory;       // of results; under several ranks, one that they all see
-  Earlier earlier = Earlier::kRefuse;    // handling of existing results
+  std::filesystem::path directory;  // of results; under several ranks, one that they all see
+  pipeline::Earlier earlier = pipeline::Earlier::kRefuse;  // handling of existing results
   bool retry_failed = false;             // repeats points that failed in an earlier session
   int workers = 1;                       // points at a time in this process
   std::unique_ptr<Transport> transport;  // null: this process alone
   std::function<void(const SweepProgress&)> report;  // of rank 0; may be empty
-  std::function<void(const std::string&, const TrainProgress&)> training;  // may be empty
-  std::function<void(const OutputDirectory&)> opened;  // of rank 0; may be empty
+  std::function<void(const std::string&, const train::TrainProgress&)> training;  // may be empty
+  std::function<void(const pipeline::OutputDirectory&)> opened;  // of rank 0; may be empty
   std::function<bool()> stop;
   std::function<void(const std::string&)> note =
       {};  // messages for the user about a run, from any thread
@@ -41,4 +41,4 @@ struct SweepSummary {
 /// data there.
 SweepSummary run_sweep(const SweepPlan& plan, SweepContext context);
 
-}  // namespace crosstate
+}  // namespace crosstate::search

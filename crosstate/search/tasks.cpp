@@ -5,7 +5,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 using nlohmann::json;
@@ -13,14 +13,14 @@ using nlohmann::json;
 constexpr int kMostLost = 2;  // workers that may die of one task
 
 // Time that so many epochs take, and a test, relative to other tasks.
-double expected_work(const RunOptions& options, int epochs) {
+double expected_work(const pipeline::RunOptions& options, int epochs) {
   const double channels = options.model.channels, states = options.model.states;
   const double sequences = options.data.train_limit > 0 ? options.data.train_limit : 1e6;
   return (epochs + 1) * sequences * options.model.layers * channels * (channels + states);
 }
 
 double expected_work(const SweepPoint& point) {
-  const RunOptions& options = point.options;
+  const pipeline::RunOptions& options = point.options;
   return expected_work(options, options.quantize ? options.qat.epochs : 0);
 }
 
@@ -33,7 +33,7 @@ SweepTasks::SweepTasks(const SweepPlan& plan, Store& store, const std::filesyste
   for (const StoredPoint& point : store.points()) status[point.name] = point.outcome.status;
   std::vector<bool> needed(plan.parents.size());
   for (std::size_t i = 0; i < plan.parents.size(); ++i) {
-    const RunOptions& options = plan.parents[i].options;
+    const pipeline::RunOptions& options = plan.parents[i].options;
     tasks_.push_back({false, i, expected_work(options, options.train.epochs)});
   }
   for (std::size_t i = 0; i < plan.points.size(); ++i) {
@@ -143,4 +143,4 @@ Work sweep_work(const SweepPlan& plan, const ExecuteContext& context) {
   };
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -11,7 +11,7 @@
 #include "crosstate/search/queue.h"
 #include "crosstate/search/store.h"
 
-namespace crosstate {
+namespace crosstate::search {
 
 /// Progress of a running sweep.
 struct SweepProgress {
@@ -58,4 +58,4 @@ class SweepTasks : public TaskList {
 /// Executes a task as described by SweepTasks; for Team.
 Work sweep_work(const SweepPlan& plan, const ExecuteContext& context);
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -8,7 +8,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/base/testing.h"
 
-namespace crosstate {
+namespace crosstate::search {
 namespace {
 
 namespace fs = std::filesystem;
@@ -73,4 +73,4 @@ TEST_F(Tasks, LongerTrainingsAndWhatWasGivenBackComeFirst) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace crosstate {
+namespace crosstate::search {
 
 struct Message {
   int from = 0;
@@ -24,4 +24,4 @@ class Transport {
   virtual std::vector<Message> receive() = 0;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::search

@@ -8,59 +8,60 @@
 #include "crosstate/integer/lanes.h"
 #include "crosstate/simulate/conversion.h"
 
-namespace crosstate {
+namespace crosstate::simulate {
 namespace {
 
 class Planner {
  public:
-  Planner(const IntegerNetwork& network, const Mapping& mapping, const CrossbarOptions& crossbar,
-          std::size_t number)
+  Planner(const integer::IntegerNetwork& network, const mapping::Mapping& mapping,
+          const crossbar::CrossbarOptions& crossbar, std::size_t number)
       : n_(network),
         mapping_(mapping),
         crossbar_(crossbar),
         a_(mapping.arrays[number]),
         plan_{.weights = a_.weights, .rows = a_.rows, .columns = a_.columns, .drive = a_.drive} {}
 
-  ArrayPlan run() {
+  crossbar::ArrayPlan run() {
     switch (a_.site) {
-      case Site::kEncoder:
+      case mapping::Site::kEncoder:
         plan_.slices = mapping_.input_slices;
-        plan_.largest_code = largest_magnitude(n_.input);
+        plan_.largest_code = integer::largest_magnitude(n_.input);
         matrix_ranges(n_.encoder_codes, n_.residual, n_.encoder.columns);
         break;
-      case Site::kRecurrence:
+      case mapping::Site::kRecurrence:
         plan_.slices = mapping_.state_slices;
-        plan_.largest_code =
-            recurrent_drive(static_cast<float>(n_.state_limit), static_cast<float>(n_.residual.low),
-                            static_cast<float>(n_.residual.high));
+        plan_.largest_code = analog::recurrent_drive(static_cast<float>(n_.state_limit),
+                                                     static_cast<float>(n_.residual.low),
+                                                     static_cast<float>(n_.residual.high));
         recurrence_ranges();
-        if (crossbar_.recurrence == PoleStorage::kIncrement) {
-          plan_.own_row.assign(a_.columns, kNoRow);
+        if (crossbar_.recurrence == crossbar::PoleStorage::kIncrement) {
+          plan_.own_row.assign(a_.columns, crossbar::kNoRow);
           for (std::size_t c = 0; c < a_.states; ++c) plan_.own_row[c] = a_.pieces.size() + c;
         }
         break;
-      case Site::kLinear: {
-        const IntegerBlock& b = n_.blocks[a_.layer];
+      case mapping::Site::kLinear: {
+        const integer::IntegerBlock& b = n_.blocks[a_.layer];
         plan_.slices = mapping_.activation_slices;
-        plan_.largest_code = largest_magnitude(b.activation);
+        plan_.largest_code = integer::largest_magnitude(b.activation);
         matrix_ranges(n_.gated ? b.linear_codes : b.sum, n_.gated ? b.linear : n_.residual,
                       b.shape.size());
         break;
       }
-      case Site::kDecoder:
-        plan_.largest_code = converter_high(crossbar_.dac_bits);
+      case mapping::Site::kDecoder:
+        plan_.largest_code = analog::converter_high(crossbar_.dac_bits);
         score_ranges();
         break;
     }
     // Copies of their own slice_base have converters of their own, whose codes are summed.
     if (mapping_.conversions_of_weight > 1) {
-      for (ColumnRange& range : plan_.ranges) range.partial = true;
+      for (crossbar::ColumnRange& range : plan_.ranges) range.partial = true;
     }
     return std::move(plan_);
   }
 
  private:
-  void matrix_ranges(const Requantizer& r, const CodeFormat& to, std::size_t inputs) {
+  void matrix_ranges(const integer::Requantizer& r, const integer::CodeFormat& to,
+                     std::size_t inputs) {
     const bool partial = a_.rows < inputs || plan_.slices > 1;
     for (std::size_t c = 0; c < a_.columns; ++c) {
       plan_.ranges.push_back(column_range(r, a_.first_output + c, to, crossbar_.adc_bits, partial));
@@ -76,8 +77,8 @@ class Planner {
       const float largest = a_.line(c).sum() * plan_.largest_code;
       plan_.ranges[c] = increment_range(plan_.ranges[c], largest, bits);
     }
-    for (const Piece& piece : a_.pieces) {
-      const IntegerBlock& b = n_.blocks[a_.layer];
+    for (const mapping::Piece& piece : a_.pieces) {
+      const integer::IntegerBlock& b = n_.blocks[a_.layer];
       const bool partial = piece.modes < b.shape.modes(piece.channel) || plan_.slices > 1;
       plan_.ranges.push_back(column_range(b.output, piece.channel, b.ssm_output, bits, partial));
     }
@@ -88,31 +89,32 @@ class Planner {
     for (std::size_t c = 0; c < a_.columns; ++c) {
       const float range = std::max(1.0f, a_.line(c).sum() * plan_.largest_code *
                                              static_cast<float>(crossbar_.adc_full_scale));
-      plan_.ranges.push_back({range / converter_high(crossbar_.adc_bits), range, true});
+      plan_.ranges.push_back({range / analog::converter_high(crossbar_.adc_bits), range, true});
     }
   }
 
-  const IntegerNetwork& n_;
-  const Mapping& mapping_;
-  const CrossbarOptions& crossbar_;
-  const MappedArray& a_;
-  ArrayPlan plan_;
+  const integer::IntegerNetwork& n_;
+  const mapping::Mapping& mapping_;
+  const crossbar::CrossbarOptions& crossbar_;
+  const mapping::MappedArray& a_;
+  crossbar::ArrayPlan plan_;
 };
 
 }  // namespace
 
-ArrayPlan array_plan(const IntegerNetwork& network, const Mapping& mapping,
-                     const CrossbarOptions& crossbar, std::size_t number) {
+crossbar::ArrayPlan array_plan(const integer::IntegerNetwork& network,
+                               const mapping::Mapping& mapping,
+                               const crossbar::CrossbarOptions& crossbar, std::size_t number) {
   return Planner(network, mapping, crossbar, number).run();
 }
 
-bool fits_increments(const Mapping& mapping, const CrossbarOptions& crossbar) {
-  return crossbar.recurrence == PoleStorage::kIncrement &&
-         crossbar.increment_range == IncrementRange::kFitted && mapping.state_slices == 1;
+bool fits_increments(const mapping::Mapping& mapping, const crossbar::CrossbarOptions& crossbar) {
+  return crossbar.recurrence == crossbar::PoleStorage::kIncrement &&
+         crossbar.increment_range == crossbar::IncrementRange::kFitted && mapping.state_slices == 1;
 }
 
-CodeFormat state_format(const IntegerNetwork& network) {
+integer::CodeFormat state_format(const integer::IntegerNetwork& network) {
   return {-network.state_limit, network.state_limit, 1};
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::simulate

@@ -7,16 +7,17 @@
 #include "crosstate/integer/network.h"
 #include "crosstate/mapping/mapping.h"
 
-namespace crosstate {
+namespace crosstate::simulate {
 
 /// What array `number` of a mapping holds and how it is used; the mapping must outlive it.
-ArrayPlan array_plan(const IntegerNetwork& network, const Mapping& mapping,
-                     const CrossbarOptions& crossbar, std::size_t number);
+crossbar::ArrayPlan array_plan(const integer::IntegerNetwork& network,
+                               const mapping::Mapping& mapping,
+                               const crossbar::CrossbarOptions& crossbar, std::size_t number);
 
 /// Whether the converters of states may resolve increments more finely than the states' codes.
-bool fits_increments(const Mapping& mapping, const CrossbarOptions& crossbar);
+bool fits_increments(const mapping::Mapping& mapping, const crossbar::CrossbarOptions& crossbar);
 
 /// Of both parts of a state.
-CodeFormat state_format(const IntegerNetwork& network);
+integer::CodeFormat state_format(const integer::IntegerNetwork& network);
 
-}  // namespace crosstate
+}  // namespace crosstate::simulate

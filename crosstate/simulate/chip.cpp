@@ -10,7 +10,7 @@
 #include "crosstate/simulate/array_plan.h"
 #include "crosstate/simulate/conversion.h"
 
-namespace crosstate {
+namespace crosstate::simulate {
 namespace {
 
 // Every chip has a seed of its own, so that an address within it needs no chip number. Stream 0 is
@@ -28,10 +28,10 @@ std::string prefix_of(std::size_t array, std::size_t copy) {
 
 // Memory of one thread.
 struct Work {
-  CodeMemory panels;
+  integer::CodeMemory panels;
   std::vector<AlignedFloats> rows;  // by array: what drives a recurrent array, [u, x] in 16 lanes
   AlignedFloats partial, columns;
-  ReadScratch read;
+  crossbar::ReadScratch read;
   std::vector<std::vector<float>> seen;  // by array: largest sums per column; empty: not wanted
   float* path = nullptr;                 // Chip::state_path(); null: not wanted
 
@@ -40,7 +40,7 @@ struct Work {
 
 struct Layer {
   std::vector<std::size_t> recurrence, linear;  // numbers of arrays
-  CodeEntries activation, gate;
+  integer::CodeEntries activation, gate;
   AlignedFloats bias;
   Conversion output, linear_codes, sum;
 };
@@ -48,12 +48,12 @@ struct Layer {
 }  // namespace
 
 struct Chip::Inside {
-  IntegerNetwork n;
-  const Mapping* mapping;
-  Target target;
+  integer::IntegerNetwork n;
+  const mapping::Mapping* mapping;
+  crossbar::Target target;
   std::uint64_t seed;
-  Backend* backend;
-  std::vector<ProgrammedArray> arrays;
+  hardware::Backend* backend;
+  std::vector<crossbar::ProgrammedArray> arrays;
   std::vector<std::size_t> encoder, decoder;
   AlignedFloats encoder_bias;
   Conversion encoder_codes;
@@ -62,28 +62,29 @@ struct Chip::Inside {
   float state_limit = 0;
   bool incremental = false;
 
-  Inside(const IntegerNetwork& network, const Mapping& map, const Target& t, std::uint64_t of_chip,
-         Backend* cells)
+  Inside(const integer::IntegerNetwork& network, const mapping::Mapping& map,
+         const crossbar::Target& t, std::uint64_t of_chip, hardware::Backend* cells)
       : n(network), mapping(&map), target(t), seed(of_chip), backend(cells) {
     const int bits = target.crossbar.adc_bits;
-    incremental = target.crossbar.recurrence == PoleStorage::kIncrement;
+    incremental = target.crossbar.recurrence == crossbar::PoleStorage::kIncrement;
     std::size_t widest = 0;
     for (std::size_t i = 0; i < map.arrays.size(); ++i) {
       arrays.emplace_back(array_plan(n, map, target.crossbar, i), target, seed,
                           static_cast<std::uint32_t>(i), backend);
       widest = std::max(widest, map.arrays[i].rows);
     }
-    encoder = map.of(Site::kEncoder);
-    decoder = map.of(Site::kDecoder);
-    encoder_bias = floats(n.encoder.bias);
+    encoder = map.of(mapping::Site::kEncoder);
+    decoder = map.of(mapping::Site::kDecoder);
+    encoder_bias = integer::floats(n.encoder.bias);
     encoder_codes = Conversion(n.encoder_codes, n.residual, bits, n.channels);
     for (std::size_t l = 0; l < n.blocks.size(); ++l) {
-      const IntegerBlock& b = n.blocks[l];
+      const integer::IntegerBlock& b = n.blocks[l];
       // With a gate the residual sum has no converter: its products are digital.
       const int sum_bits = n.gated ? 32 : bits;
       layers.push_back(
-          {map.of(Site::kRecurrence, l), map.of(Site::kLinear, l), CodeEntries(b.activation_table),
-           CodeEntries(b.gate_table), floats(b.linear_map.bias),
+          {map.of(mapping::Site::kRecurrence, l), map.of(mapping::Site::kLinear, l),
+           integer::CodeEntries(b.activation_table), integer::CodeEntries(b.gate_table),
+           integer::floats(b.linear_map.bias),
            Conversion(b.output, b.ssm_output, bits, b.shape.size(), n.residual, b.d),
            n.gated ? Conversion(b.linear_codes, b.linear, bits, n.linear_outputs()) : Conversion(),
            Conversion(b.sum, n.residual, sum_bits, n.channels, n.residual)});
@@ -96,40 +97,41 @@ struct Chip::Inside {
 
   // y = W x + bias over the tiles of a matrix; the first tiles' converters add the bias.
   // `sequence` is the number of lane 0's sequence in the data set.
-  void matrix(const std::vector<std::size_t>& tiles, const AlignedFloats& bias, const Stretch& t,
-              std::uint32_t sequence, ConstRows x, Rows y, Work& w) const {
+  void matrix(const std::vector<std::size_t>& tiles, const AlignedFloats& bias,
+              const integer::Stretch& t, std::uint32_t sequence, kernels::ConstRows x,
+              kernels::Rows y, Work& w) const {
     for (const std::size_t i : tiles) {
-      const MappedArray& tile = mapping->arrays[i];
-      const ConstRows in(x.row(tile.first_input), x.stride);
-      const Rows out{y.row(tile.first_output), y.stride};
+      const mapping::MappedArray& tile = mapping->arrays[i];
+      const kernels::ConstRows in(x.row(tile.first_input), x.stride);
+      const kernels::Rows out{y.row(tile.first_output), y.stride};
       const bool first = tile.first_input == 0;
-      const Rows to = first ? out : take(w.partial, tile.columns, t.columns());
+      const kernels::Rows to = first ? out : model::take(w.partial, tile.columns, t.columns());
       arrays[i].multiply(
           0, tile.columns, t.steps, in, to, sequence, static_cast<std::uint32_t>(t.start), w.read,
           first && !bias.empty() ? bias.data() + tile.first_output : nullptr, w.seen_by(i));
-      if (!first) accumulate(nullptr, tile.columns, t.columns(), to, out);
+      if (!first) kernels::accumulate(nullptr, tile.columns, t.columns(), to, out);
     }
   }
 
   // One recurrent array through a stretch of time: two products a step, states fed back as codes.
   // Adds each piece's part of C x.
-  void recurrence(std::size_t number, const Stretch& t, std::uint32_t sequence, ConstRows u, Rows y,
-                  Work& w) const {
-    const MappedArray& a = mapping->arrays[number];
-    const ProgrammedArray& array = arrays[number];
+  void recurrence(std::size_t number, const integer::Stretch& t, std::uint32_t sequence,
+                  kernels::ConstRows u, kernels::Rows y, Work& w) const {
+    const mapping::MappedArray& a = mapping->arrays[number];
+    const crossbar::ProgrammedArray& array = arrays[number];
     const std::size_t pieces = a.pieces.size();
     float* rows = w.rows[number].data();
-    const Rows in{rows, kLanes}, states{rows + pieces * kLanes, kLanes};
-    const Rows out = take(w.columns, a.columns, kLanes);
+    const kernels::Rows in{rows, kLanes}, states{rows + pieces * kLanes, kLanes};
+    const kernels::Rows out = model::take(w.columns, a.columns, kLanes);
     for (std::size_t k = 0; k < t.steps; ++k) {
       const auto step = static_cast<std::uint32_t>(t.start + k);
       for (std::size_t i = 0; i < pieces; ++i) {
         std::copy_n(u.row(a.pieces[i].channel) + k * kLanes, kLanes, in.row(i));
       }
       array.multiply(0, a.states, 1, in, out, sequence, step, w.read, nullptr, w.seen_by(number));
-      if (incremental) accumulate(nullptr, a.states, kLanes, states, out);
-      fake_quantize_forward(state_step.data(), -state_limit, state_limit, a.states, kLanes, out,
-                            states);
+      if (incremental) kernels::accumulate(nullptr, a.states, kLanes, states, out);
+      kernels::fake_quantize_forward(state_step.data(), -state_limit, state_limit, a.states, kLanes,
+                                     out, states);
       std::fill_n(in.data, pieces * kLanes, 0.0f);
       array.multiply(a.states, pieces, 1, in, out, sequence, step, w.read, nullptr,
                      w.seen_by(number));
@@ -144,9 +146,10 @@ struct Chip::Inside {
   std::size_t path_step() const { return 2 * n.first_mode(n.blocks.size()); }
 
   // The states of lane 0.
-  void keep_path(const MappedArray& a, std::size_t step, Rows states, float* path) const {
+  void keep_path(const mapping::MappedArray& a, std::size_t step, kernels::Rows states,
+                 float* path) const {
     const std::size_t parts = n.complex ? 2 : 1;
-    for (const Piece& p : a.pieces) {
+    for (const mapping::Piece& p : a.pieces) {
       const std::size_t mode =
           n.first_mode(a.layer) + n.blocks[a.layer].shape.first[p.channel] + p.first_mode;
       float* to = path + step * path_step() + 2 * mode;
@@ -162,30 +165,33 @@ struct Chip::Inside {
     std::uint32_t sequence;
     Work& w;
 
-    void encode(const Stretch& t, ConstRows x, Rows sums) const {
+    void encode(const integer::Stretch& t, kernels::ConstRows x, kernels::Rows sums) const {
       in.matrix(in.encoder, in.encoder_bias, t, sequence, x, sums, w);
     }
-    void enter(std::size_t columns, Rows h) const {
+    void enter(std::size_t columns, kernels::Rows h) const {
       in.encoder_codes(in.n.channels, columns, h, h, h);
     }
-    void recur(std::size_t l, const Stretch& t, ConstRows u, Rows y) const {
+    void recur(std::size_t l, const integer::Stretch& t, kernels::ConstRows u,
+               kernels::Rows y) const {
       for (const std::size_t i : in.layers[l].recurrence) in.recurrence(i, t, sequence, u, y, w);
     }
-    void activate(std::size_t l, std::size_t columns, Rows y, ConstRows u) const {
+    void activate(std::size_t l, std::size_t columns, kernels::Rows y, kernels::ConstRows u) const {
       const Layer& layer = in.layers[l];
       layer.output(in.n.blocks[l].shape.size(), columns, y, u, y, layer.activation);
     }
-    void linear(std::size_t l, const Stretch& t, ConstRows a, Rows z) const {
+    void linear(std::size_t l, const integer::Stretch& t, kernels::ConstRows a,
+                kernels::Rows z) const {
       in.matrix(in.layers[l].linear, in.layers[l].bias, t, sequence, a, z, w);
     }
-    void linear_codes(std::size_t l, std::size_t columns, Rows z) const {
+    void linear_codes(std::size_t l, std::size_t columns, kernels::Rows z) const {
       in.layers[l].linear_codes(in.n.channels, columns, z, z, z);
     }
-    void gate_codes(std::size_t l, std::size_t columns, Rows z) const {
+    void gate_codes(std::size_t l, std::size_t columns, kernels::Rows z) const {
       const Layer& layer = in.layers[l];
       layer.linear_codes(in.n.channels, columns, z, z, z, layer.gate, in.n.channels);
     }
-    void add_residual(std::size_t l, std::size_t columns, ConstRows z, Rows h) const {
+    void add_residual(std::size_t l, std::size_t columns, kernels::ConstRows z,
+                      kernels::Rows h) const {
       in.layers[l].sum(in.n.channels, columns, z, h, h);
     }
   };
@@ -195,7 +201,8 @@ struct Chip::Inside {
               double* scores) const {
     const std::size_t H = n.channels;
     const int bits = mapping->decoder_bits - 1;
-    const Rows slice = take(w.panels.y, H, kLanes), part = take(w.panels.z, n.outputs, kLanes);
+    const kernels::Rows slice = model::take(w.panels.y, H, kLanes),
+                        part = model::take(w.panels.z, n.outputs, kLanes);
     std::fill_n(scores, n.outputs * kLanes, 0.0);
     for (std::size_t k = 0; k < mapping->decoder_slices; ++k) {
       const int shift = static_cast<int>(k) * bits;
@@ -223,20 +230,20 @@ struct Chip::Inside {
   }
 
   // Scores of one group of 16 sequences.
-  void run_group(const Batch& batch, std::size_t group, std::uint32_t sequence, Work& w,
+  void run_group(const data::Batch& batch, std::size_t group, std::uint32_t sequence, Work& w,
                  double* scores) const {
     w.rows.resize(arrays.size());
     for (std::size_t i = 0; i < arrays.size(); ++i) {
-      if (mapping->arrays[i].site == Site::kRecurrence) {
+      if (mapping->arrays[i].site == mapping::Site::kRecurrence) {
         w.rows[i].assign(mapping->arrays[i].rows * kLanes, 0);
       }
     }
     Sites sites{*this, sequence, w};
-    run_codes(n, batch, group, sites, w.panels);
+    integer::run_codes(n, batch, group, sites, w.panels);
     decode(sequence, batch.length, batch.lengths.data() + group * kLanes, w, scores);
   }
 
-  void check(const Batch& batch) const {
+  void check(const data::Batch& batch) const {
     if (batch.channels == n.inputs) return;
     fail("batch", std::to_string(batch.channels) + " channels, but the network has " +
                       std::to_string(n.inputs) + " inputs");
@@ -255,29 +262,31 @@ std::size_t ChipResult::best() const {
   return static_cast<std::size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
 }
 
-Chip::Chip(const IntegerNetwork& network, const Mapping& mapping, const Target& target,
-           std::uint64_t seed, std::uint32_t number, Backend* backend)
+Chip::Chip(const integer::IntegerNetwork& network, const mapping::Mapping& mapping,
+           const crossbar::Target& target, std::uint64_t seed, std::uint32_t number,
+           hardware::Backend* backend)
     : inside_(
           std::make_unique<Inside>(network, mapping, target, chip_seed(seed, number), backend)) {}
 Chip::~Chip() = default;
 Chip::Chip(Chip&&) noexcept = default;
 Chip& Chip::operator=(Chip&&) noexcept = default;
 
-const std::vector<ProgrammedArray>& Chip::arrays() const { return inside_->arrays; }
+const std::vector<crossbar::ProgrammedArray>& Chip::arrays() const { return inside_->arrays; }
 
 void Chip::age_to(double seconds) {
   if (inside_->backend != nullptr) inside_->backend->age_to(seconds);
-  for (ProgrammedArray& array : inside_->arrays) {
+  for (crossbar::ProgrammedArray& array : inside_->arrays) {
     if (inside_->backend == nullptr) array.age_to(seconds);
     array.compensate();
   }
 }
 
-void Chip::calibrate(const Batch& batch) {
+void Chip::calibrate(const data::Batch& batch) {
   Inside& in = *inside_;
   in.check(batch);
   Work w;
-  for (const ProgrammedArray& array : in.arrays) w.seen.emplace_back(array.columns(), 0.0f);
+  for (const crossbar::ProgrammedArray& array : in.arrays)
+    w.seen.emplace_back(array.columns(), 0.0f);
   std::vector<double> scores(in.n.outputs * kLanes);
   for (std::size_t g = 0; g < batch.groups; ++g) {
     in.run_group(batch, g, static_cast<std::uint32_t>(g * kLanes), w, scores.data());
@@ -285,7 +294,7 @@ void Chip::calibrate(const Batch& batch) {
   for (std::size_t i = 0; i < in.arrays.size(); ++i) in.arrays[i].calibrate(w.seen[i]);
 }
 
-std::vector<ChipResult> Chip::run(const Batch& batch, std::uint32_t sequence,
+std::vector<ChipResult> Chip::run(const data::Batch& batch, std::uint32_t sequence,
                                   ThreadPool& pool) const {
   const Inside& in = *inside_;
   in.check(batch);
@@ -307,7 +316,7 @@ std::vector<ChipResult> Chip::run(const Batch& batch, std::uint32_t sequence,
   return results;
 }
 
-std::vector<float> Chip::state_path(const Batch& batch, std::uint32_t sequence) const {
+std::vector<float> Chip::state_path(const data::Batch& batch, std::uint32_t sequence) const {
   const Inside& in = *inside_;
   in.check(batch);
   std::vector<float> path(batch.length * in.path_step(), 0.0f);
@@ -319,15 +328,15 @@ std::vector<float> Chip::state_path(const Batch& batch, std::uint32_t sequence) 
   return path;
 }
 
-Safetensors Chip::save() const {
-  Safetensors file;
+formats::Safetensors Chip::save() const {
+  formats::Safetensors file;
   file.metadata["format"] = "crosstate chip 1";
   file.metadata["seed"] = std::to_string(inside_->seed);
   for (std::size_t i = 0; i < inside_->arrays.size(); ++i) {
-    const std::vector<Cells>& copies = inside_->arrays[i].copies();
+    const std::vector<device::Cells>& copies = inside_->arrays[i].copies();
     for (std::size_t k = 0; k < copies.size(); ++k) {
       const std::string prefix = prefix_of(i, k);
-      const Safetensors cells = copies[k].save();
+      const formats::Safetensors cells = copies[k].save();
       for (const auto& [name, tensor] : cells.tensors) file.tensors[prefix + name] = tensor;
       for (const auto& [key, text] : cells.metadata) file.metadata[prefix + key] = text;
     }
@@ -335,7 +344,7 @@ Safetensors Chip::save() const {
   return file;
 }
 
-void Chip::restore(const Safetensors& content, const std::string& where) {
+void Chip::restore(const formats::Safetensors& content, const std::string& where) {
   const auto text = [&](const char* key) {
     const auto found = content.metadata.find(key);
     return found == content.metadata.end() ? std::string() : found->second;
@@ -345,10 +354,10 @@ void Chip::restore(const Safetensors& content, const std::string& where) {
     fail(where, "a chip of another seed or number, expected the ones it was made with");
   }
   for (std::size_t i = 0; i < inside_->arrays.size(); ++i) {
-    std::vector<Cells> copies;
+    std::vector<device::Cells> copies;
     for (std::size_t k = 0; k < inside_->arrays[i].copies().size(); ++k) {
       const std::string prefix = prefix_of(i, k);
-      Safetensors cells;
+      formats::Safetensors cells;
       for (auto at = content.tensors.lower_bound(prefix);
            at != content.tensors.end() && at->first.starts_with(prefix); ++at) {
         cells.tensors[at->first.substr(prefix.size())] = at->second;
@@ -357,11 +366,11 @@ void Chip::restore(const Safetensors& content, const std::string& where) {
            at != content.metadata.end() && at->first.starts_with(prefix); ++at) {
         cells.metadata[at->first.substr(prefix.size())] = at->second;
       }
-      copies.push_back(Cells::load(cells, where));
+      copies.push_back(device::Cells::load(cells, where));
     }
     inside_->arrays[i].restore(std::move(copies), where);
     inside_->arrays[i].compensate();
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::simulate

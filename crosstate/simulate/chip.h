@@ -14,7 +14,7 @@
 #include "crosstate/integer/network.h"
 #include "crosstate/mapping/mapping.h"
 
-namespace crosstate {
+namespace crosstate::simulate {
 
 /// Scores of a sequence, one per output, as in IntegerResult, but not whole numbers on a chip that
 /// is not ideal.
@@ -38,8 +38,9 @@ class Chip {
   /// Programs every array. Chips of one seed differ by their number. The mapping must outlive it
   /// and be that of this network and target. With a backend, which must outlive it too, its cells
   /// take the place of those of the target, whatever target.external says.
-  Chip(const IntegerNetwork& network, const Mapping& mapping, const Target& target,
-       std::uint64_t seed, std::uint32_t number, Backend* backend = nullptr);
+  Chip(const integer::IntegerNetwork& network, const mapping::Mapping& mapping,
+       const crossbar::Target& target, std::uint64_t seed, std::uint32_t number,
+       hardware::Backend* backend = nullptr);
   ~Chip();
   Chip(Chip&&) noexcept;
   Chip& operator=(Chip&&) noexcept;
@@ -49,25 +50,26 @@ class Chip {
   /// its present one.
   void age_to(double seconds);
   /// Chooses the ranges of calibrated converters by the sums of a batch.
-  void calibrate(const Batch& batch);
+  void calibrate(const data::Batch& batch);
 
   /// The results of a batch. `sequence` is the number of its first sequence in the data set: read
   /// noise belongs to a sequence, whatever batch it comes in. Throws Error for a batch of another
   /// number of channels.
-  std::vector<ChipResult> run(const Batch& batch, std::uint32_t sequence, ThreadPool& pool) const;
+  std::vector<ChipResult> run(const data::Batch& batch, std::uint32_t sequence,
+                              ThreadPool& pool) const;
 
   /// The states of the batch's first sequence: [steps][layers][channels][modes][2] codes.
-  std::vector<float> state_path(const Batch& batch, std::uint32_t sequence) const;
+  std::vector<float> state_path(const data::Batch& batch, std::uint32_t sequence) const;
 
-  const std::vector<ProgrammedArray>& arrays() const;
+  const std::vector<crossbar::ProgrammedArray>& arrays() const;
   /// Cells of all arrays with their history, and back, without a backend. restore() throws Error
   /// for tensors that are not those of a chip of this mapping, target and seed.
-  Safetensors save() const;
-  void restore(const Safetensors& content, const std::string& where);
+  formats::Safetensors save() const;
+  void restore(const formats::Safetensors& content, const std::string& where);
 
  private:
   struct Inside;
   std::unique_ptr<Inside> inside_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::simulate

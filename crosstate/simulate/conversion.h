@@ -8,11 +8,11 @@
 #include "crosstate/crossbar/converters.h"
 #include "crosstate/integer/lanes.h"
 
-namespace crosstate {
+namespace crosstate::simulate {
 
 /// Bits that a converter lacks to tell all codes of a format apart.
-inline int missing_bits(const CodeFormat& to, int adc_bits) {
-  return missing_bits(static_cast<std::uint64_t>(std::int64_t{to.high} - to.low), adc_bits);
+inline int missing_bits(const integer::CodeFormat& to, int adc_bits) {
+  return analog::missing_bits(static_cast<std::uint64_t>(std::int64_t{to.high} - to.low), adc_bits);
 }
 
 /// A requantizer followed by a table, as a converter of `adc_bits` computes them: with the codes of
@@ -21,43 +21,46 @@ class Conversion {
  public:
   Conversion() = default;
   /// q, second_by: as LaneFactors has them.
-  Conversion(const Requantizer& r, const CodeFormat& to, int adc_bits, std::size_t rows,
-             const CodeFormat& q = {}, std::span<const std::int16_t> second_by = {})
+  Conversion(const integer::Requantizer& r, const integer::CodeFormat& to, int adc_bits,
+             std::size_t rows, const integer::CodeFormat& q = {},
+             std::span<const std::int16_t> second_by = {})
       : to_(to), missing_(missing_bits(to, adc_bits)) {
-    Requantizer wide = r;
+    integer::Requantizer wide = r;
     for (std::int32_t& shift : wide.shift) shift += missing_;
-    factors_ = LaneFactors(wide, rows, q, second_by, /*whole=*/false);
+    factors_ = integer::LaneFactors(wide, rows, q, second_by, /*whole=*/false);
     coarse_ = {static_cast<std::int32_t>(std::ceil(std::ldexp(to.low, -missing_))),
                static_cast<std::int32_t>(std::floor(std::ldexp(to.high, -missing_))), to.scale};
   }
 
   /// Rows `first` .. first + rows - 1 of the requantizer. table: one entry per code, or empty.
-  void operator()(std::size_t rows, std::size_t columns, ConstRows p, ConstRows q, Rows out,
-                  const CodeEntries& table = {}, std::size_t first = 0) const {
+  void operator()(std::size_t rows, std::size_t columns, kernels::ConstRows p, kernels::ConstRows q,
+                  kernels::Rows out, const integer::CodeEntries& table = {},
+                  std::size_t first = 0) const {
     const AlignedFloats& entries = table.values();
     if (missing_ == 0) {
-      const LaneTable lanes = table.lanes();
-      requantize_rows(factors_.to(to_, entries.empty() ? nullptr : &lanes, first), rows, columns, p,
-                      q, out);
+      const kernels::LaneTable lanes = table.lanes();
+      kernels::requantize_rows(factors_.to(to_, entries.empty() ? nullptr : &lanes, first), rows,
+                               columns, p, q, out);
       return;
     }
-    requantize_rows(factors_.to(coarse_, nullptr, first), rows, columns, p, q, out);
+    kernels::requantize_rows(factors_.to(coarse_, nullptr, first), rows, columns, p, q, out);
     const AlignedFloats step(rows, std::exp2(static_cast<float>(missing_)));
-    affine_forward(step.data(), nullptr, rows, columns, out, out);
+    kernels::affine_forward(step.data(), nullptr, rows, columns, out, out);
     if (entries.empty()) return;
-    table_forward(entries.data(), entries.size(), static_cast<float>(to_.low), 1, rows, columns,
-                  out, out);
+    kernels::table_forward(entries.data(), entries.size(), static_cast<float>(to_.low), 1, rows,
+                           columns, out, out);
   }
 
  private:
-  CodeFormat to_, coarse_;
+  integer::CodeFormat to_, coarse_;
   int missing_ = 0;
-  LaneFactors factors_;
+  integer::LaneFactors factors_;
 };
 
 /// Step and range of a column whose sums become codes of `to` by row `row` of a requantizer.
-inline ColumnRange column_range(const Requantizer& r, std::size_t row, const CodeFormat& to,
-                                int adc_bits, bool partial) {
+inline crossbar::ColumnRange column_range(const integer::Requantizer& r, std::size_t row,
+                                          const integer::CodeFormat& to, int adc_bits,
+                                          bool partial) {
   const double first = std::abs(static_cast<double>(r.first[row]));
   const double step = first > 0 ? std::ldexp(1 / first, r.places(row)) : 1;
   const double most = std::max(std::abs(static_cast<double>(to.low)), std::abs(double(to.high)));
@@ -70,13 +73,14 @@ inline ColumnRange column_range(const Requantizer& r, std::size_t row, const Cod
 /// codes lie between what it reads, so that rounding the sum to them is but one rounding. Where
 /// steps would be no finer the range stays that of the codes, unless the converter lacks bits for
 /// those.
-inline ColumnRange increment_range(const ColumnRange& codes, float largest, int adc_bits) {
-  if (!reads_increments(largest, adc_bits, codes.step)) return codes;
-  ColumnRange fitted = codes;
-  fitted.step = state_converter_step(largest, adc_bits, codes.step);
-  fitted.range = fitted.step * converter_high(adc_bits);
+inline crossbar::ColumnRange increment_range(const crossbar::ColumnRange& codes, float largest,
+                                             int adc_bits) {
+  if (!analog::reads_increments(largest, adc_bits, codes.step)) return codes;
+  crossbar::ColumnRange fitted = codes;
+  fitted.step = analog::state_converter_step(largest, adc_bits, codes.step);
+  fitted.range = fitted.step * analog::converter_high(adc_bits);
   fitted.own = true;
   return fitted;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::simulate

@@ -17,7 +17,7 @@
 #include "crosstate/simulate/journal.h"
 #include "crosstate/simulate/simulate.h"
 
-namespace crosstate {
+namespace crosstate::simulate {
 namespace {
 
 using testing::AllOf;
@@ -29,23 +29,24 @@ std::string python_chip(const std::string& arguments = "") {
 }
 
 // 40 sequences of up to 9 steps.
-const Dataset& sequences() {
-  static const Dataset set = reference::random_set(3, 40, 9, integer_test::kTask, true);
+const data::Dataset& sequences() {
+  static const data::Dataset set =
+      model::reference::random_set(3, 40, 9, integer::fixtures::kTask, true);
   return set;
 }
 
 // Of two layers with complex modes and gates, or of one with real modes and none.
-IntegerNetwork network(int number) {
-  return integer_test::network(number, sequences(), integer_test::format(number, true));
+integer::IntegerNetwork network(int number) {
+  return integer::fixtures::network(number, sequences(), integer::fixtures::format(number, true));
 }
-const IntegerNetwork& gated() {
-  static const IntegerNetwork n = network(1);
+const integer::IntegerNetwork& gated() {
+  static const integer::IntegerNetwork n = network(1);
   return n;
 }
 
 // Cells without errors, on small arrays with some leak.
-Target ideal() {
-  Target target;
+crossbar::Target ideal() {
+  crossbar::Target target;
   target.device.programming_noise = target.device.read_noise = 0;
   target.device.g_min = 1;
   target.crossbar.rows = target.crossbar.columns = 12;
@@ -53,20 +54,22 @@ Target ideal() {
   return target;
 }
 
-Target external(const std::string& arguments = "") {
-  Target target = ideal();
+crossbar::Target external(const std::string& arguments = "") {
+  crossbar::Target target = ideal();
   target.external.command = python_chip(arguments);
   target.external.timeout = 20;
   return target;
 }
 
-std::vector<ChipResult> on_chip(const IntegerNetwork& n, const Target& target, int threads = 2) {
+std::vector<ChipResult> on_chip(const integer::IntegerNetwork& n, const crossbar::Target& target,
+                                int threads = 2) {
   ThreadPool pool(threads);
-  const Batch batch = reference::batch_of(sequences());
-  const Mapping mapping = map_network(n, target.crossbar, batch.length);
-  std::unique_ptr<Backend> backend;
+  const data::Batch batch = model::reference::batch_of(sequences());
+  const mapping::Mapping mapping = mapping::map_network(n, target.crossbar, batch.length);
+  std::unique_ptr<hardware::Backend> backend;
   if (target.external.used()) {
-    backend = std::make_unique<ExternalChip>(target.external, mapping.arrays.size(), 12, 24);
+    backend =
+        std::make_unique<hardware::ExternalChip>(target.external, mapping.arrays.size(), 12, 24);
   }
   Chip chip(n, mapping, target, 1, 0, backend.get());
   chip.age_to(3);
@@ -75,8 +78,8 @@ std::vector<ChipResult> on_chip(const IntegerNetwork& n, const Target& target, i
 
 // Bit for bit: sums are whole numbers, and what the order of currents leaves of them is rounded
 // away.
-void expect_ideal(const IntegerNetwork& n, const Target& target) {
-  Target simulated = target;
+void expect_ideal(const integer::IntegerNetwork& n, const crossbar::Target& target) {
+  crossbar::Target simulated = target;
   simulated.external = {};
   const std::vector<ChipResult> want = on_chip(n, simulated), found = on_chip(n, target);
   ASSERT_EQ(found.size(), want.size());
@@ -87,16 +90,16 @@ void expect_ideal(const IntegerNetwork& n, const Target& target) {
 
 TEST(NetworkOnAnExternalChip, WithoutErrorsIsTheIdealOne) {
   expect_ideal(gated(), external());
-  Target target = external();
-  target.crossbar.recurrence = PoleStorage::kDirect;
-  target.crossbar.driven = DrivenRows::kAll;
+  crossbar::Target target = external();
+  target.crossbar.recurrence = crossbar::PoleStorage::kDirect;
+  target.crossbar.driven = crossbar::DrivenRows::kAll;
   target.external.voltage = 0.07;
   expect_ideal(network(3), target);
 }
 
 TEST(NetworkOnAnExternalChip, TakesSlices) {
-  Target target = external();
-  target.crossbar.driven = DrivenRows::kAll;
+  crossbar::Target target = external();
+  target.crossbar.driven = crossbar::DrivenRows::kAll;
   target.crossbar.dac_bits = 4;
   expect_ideal(network(3), target);
 }
@@ -108,8 +111,8 @@ std::vector<double> scores_of(const std::vector<ChipResult>& results) {
 }
 
 TEST(NetworkOnAnExternalChip, ErrorsOfItsCellsShowOnAnyNumberOfThreadsAlike) {
-  Target target = external("--error 0.1 --noise 0.01");
-  target.crossbar.driven = DrivenRows::kAll;
+  crossbar::Target target = external("--error 0.1 --noise 0.01");
+  target.crossbar.driven = crossbar::DrivenRows::kAll;
   const std::vector<double> scores = scores_of(on_chip(network(3), target, 1));
   EXPECT_EQ(scores_of(on_chip(network(3), target, 3)), scores);
   EXPECT_NE(scores_of(on_chip(network(3), ideal())), scores);
@@ -117,12 +120,12 @@ TEST(NetworkOnAnExternalChip, ErrorsOfItsCellsShowOnAnyNumberOfThreadsAlike) {
 
 // An array of one column at a tenth of what it should conduct, and its correction.
 TEST(NetworkOnAnExternalChip, IsCompensated) {
-  class Weak : public Backend {
+  class Weak : public hardware::Backend {
    public:
     void program(std::size_t, std::span<const double> g) override { g_.assign(g.begin(), g.end()); }
     void age_to(double) override {}
-    void multiply(std::size_t, BitLines lines, std::size_t count, std::span<const double> voltages,
-                  std::span<double> currents) override {
+    void multiply(std::size_t, hardware::BitLines lines, std::size_t count,
+                  std::span<const double> voltages, std::span<double> currents) override {
       const std::size_t rows = voltages.size() / count, all = g_.size() / rows;
       for (std::size_t i = 0; i < currents.size(); ++i) {
         currents[i] = 0;
@@ -138,15 +141,15 @@ TEST(NetworkOnAnExternalChip, IsCompensated) {
    private:
     std::vector<double> g_;
   };
-  Target target = ideal();
-  target.crossbar.compensation = Compensation::kColumn;
+  crossbar::Target target = ideal();
+  target.crossbar.compensation = crossbar::Compensation::kColumn;
   const std::vector<float> weights{3, -1, 2};
   Weak weak;
-  ProgrammedArray array({.weights = weights, .rows = 3, .columns = 1, .largest_code = 7}, target, 1,
-                        0, &weak);
+  crossbar::ProgrammedArray array({.weights = weights, .rows = 3, .columns = 1, .largest_code = 7},
+                                  target, 1, 0, &weak);
   const auto sum = [&] {
     AlignedFloats in(3 * kLanes, 7), out(kLanes);
-    ReadScratch scratch;
+    crossbar::ReadScratch scratch;
     array.multiply(0, 1, 1, {in.data(), kLanes}, {out.data(), kLanes}, 0, 0, scratch);
     return out[5];
   };
@@ -165,8 +168,8 @@ class ResumedSimulation : public testing::Test {
   ~ResumedSimulation() override { std::filesystem::remove(path_); }
 
   SimulateSummary run(const std::string& chip, bool resume) {
-    Target target = external(chip);
-    target.crossbar.driven = DrivenRows::kAll;
+    crossbar::Target target = external(chip);
+    target.crossbar.driven = crossbar::DrivenRows::kAll;
     SimulateJournal journal(path_, {{"model", "m"}}, resume);
     done_.clear();
     SimulateContext context;
@@ -229,4 +232,4 @@ TEST(NetworkOnAnExternalChip, IsOne) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::simulate

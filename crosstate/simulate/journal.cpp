@@ -11,7 +11,7 @@
 #include "crosstate/base/identity.h"
 #include "crosstate/base/json.h"
 
-namespace crosstate {
+namespace crosstate::simulate {
 
 using nlohmann::json;
 namespace fs = std::filesystem;
@@ -117,4 +117,4 @@ void SimulateJournal::write_line(const json& entry) {
   if (!out_) fail(path_.string(), "cannot write");
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::simulate

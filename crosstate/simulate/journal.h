@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace crosstate {
+namespace crosstate::simulate {
 
 /// A file of JSON lines: what decides the results, then one line per chip and age, and until that
 /// is known, one per chunk of its sequences.
@@ -44,4 +44,4 @@ class SimulateJournal {
   std::ofstream out_;
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::simulate

@@ -12,7 +12,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/base/identity.h"
 
-namespace crosstate {
+namespace crosstate::simulate {
 namespace {
 
 using testing::HasSubstr;
@@ -94,4 +94,4 @@ TEST_F(Journal, RefusesOtherSimulationsAndDamage) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::simulate

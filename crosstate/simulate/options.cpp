@@ -7,7 +7,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/numbers.h"
 
-namespace crosstate {
+namespace crosstate::simulate {
 namespace {
 
 // 0: no unit of time.
@@ -71,4 +71,4 @@ void validate(const SimulateOptions& options) {
   simulated_times(options);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::simulate

@@ -8,7 +8,7 @@
 
 #include "crosstate/base/options.h"
 
-namespace crosstate {
+namespace crosstate::simulate {
 
 struct SimulateOptions {
   int chips = 5;
@@ -29,4 +29,4 @@ std::optional<double> read_time(std::string_view text);
 /// for text that is not such a list.
 std::vector<double> simulated_times(const SimulateOptions& options);
 
-}  // namespace crosstate
+}  // namespace crosstate::simulate

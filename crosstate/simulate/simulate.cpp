@@ -18,7 +18,7 @@
 #include "crosstate/mapping/mapping.h"
 #include "crosstate/simulate/chip.h"
 
-namespace crosstate {
+namespace crosstate::simulate {
 namespace {
 
 // Sequences brought into the layout of a batch, and recorded, at a time; multiples of the lanes.
@@ -26,7 +26,7 @@ namespace {
 constexpr std::size_t kChunk = 1024, kExternalChunk = kLanes;
 constexpr std::size_t kBlock = 28;  // steps that stay in the first-level cache
 
-void check(const IntegerNetwork& network, const Dataset& data) {
+void check(const integer::IntegerNetwork& network, const data::Dataset& data) {
   if (data.count == 0) fail(data.name, "no sequences, expected at least one");
   if (data.channels != network.inputs || data.readout.outputs() != network.outputs) {
     fail(data.name, std::to_string(data.channels) + " channels and " +
@@ -34,37 +34,37 @@ void check(const IntegerNetwork& network, const Dataset& data) {
                         " outputs to tell, but the network has " + std::to_string(network.inputs) +
                         " and " + std::to_string(network.outputs));
   }
-  require_length(network, data, "integer network");
+  integer::require_length(network, data, "integer network");
 }
 
 // The sequences of a test, by length.
-std::vector<std::uint32_t> tested(const Dataset& data, const SimulateOptions& options) {
-  std::vector<std::uint32_t> order = length_order(data);
+std::vector<std::uint32_t> tested(const data::Dataset& data, const SimulateOptions& options) {
+  std::vector<std::uint32_t> order = data::length_order(data);
   if (options.sequences == 0) return order;
   const auto most = static_cast<std::uint32_t>(options.sequences);
   std::erase_if(order, [&](std::uint32_t i) { return i >= most; });
   return order;
 }
 
-Batch calibration_batch(const Dataset& data, int sequences) {
+data::Batch calibration_batch(const data::Dataset& data, int sequences) {
   const std::size_t count = std::min(data.count, static_cast<std::size_t>(sequences));
   std::vector<std::uint32_t> order(count);
   for (std::size_t i = 0; i < count; ++i) {
     order[i] = static_cast<std::uint32_t>(data.count - count + i);
   }
-  Batch batch;
-  fill_batch(data, order, kBlock, batch);
+  data::Batch batch;
+  data::fill_batch(data, order, kBlock, batch);
   return batch;
 }
 
 using Sums = SimulateContext::Sums;
 
-Sums sums_of(const Batch& batch, const std::vector<ChipResult>& results) {
-  const Task& task = *batch.readout.task;
+Sums sums_of(const data::Batch& batch, const std::vector<ChipResult>& results) {
+  const task::Task& task = *batch.readout.task;
   Sums sums(task.sums(batch.readout), 0);
   for (std::size_t i = 0; i < batch.count; ++i) {
     const std::vector<float> outputs = results[i].logits();
-    task.add(batch.readout, Output(outputs, results[i].best()), batch.target(i), sums);
+    task.add(batch.readout, task::Output(outputs, results[i].best()), batch.target(i), sums);
   }
   return sums;
 }
@@ -74,7 +74,7 @@ void add(const Sums& part, Sums& to) {
   for (std::size_t k = 0; k < part.size(); ++k) to[k] += part[k];
 }
 
-void summarise(AgeSummary& age, const TaskMetric& metric) {
+void summarise(AgeSummary& age, const task::TaskMetric& metric) {
   const auto n = static_cast<double>(age.metric.size());
   age.mean = age.deviation = 0;
   for (const double a : age.metric) age.mean += a / n;
@@ -88,7 +88,7 @@ void summarise(AgeSummary& age, const TaskMetric& metric) {
 // One data set on chip after chip.
 class Simulation {
  public:
-  Simulation(const Dataset& data, std::vector<std::uint32_t> order, std::size_t chunk,
+  Simulation(const data::Dataset& data, std::vector<std::uint32_t> order, std::size_t chunk,
              ThreadPool& pool, const SimulateContext& context)
       : data_(data), order_(std::move(order)), chunk_(chunk), pool_(pool), context_(context) {}
 
@@ -101,7 +101,7 @@ class Simulation {
       std::optional<Sums> part;
       if (context_.known_chunk) part = context_.known_chunk(number, age, first, last);
       if (!part) {
-        const Batch& tested = batch(first, last);
+        const data::Batch& tested = batch(first, last);
         part = sums_of(tested, chip.run(tested, static_cast<std::uint32_t>(first), pool_));
         if (context_.finished_chunk) context_.finished_chunk(number, age, first, last, *part);
       }
@@ -111,27 +111,28 @@ class Simulation {
   }
 
  private:
-  const Batch& batch(std::size_t first, std::size_t last) {
+  const data::Batch& batch(std::size_t first, std::size_t last) {
     // One chunk is the same for all chips.
     if (batch_.count == 0 || order_.size() > chunk_) {
-      fill_batch(data_, std::span(order_).subspan(first, last - first), kBlock, batch_);
+      data::fill_batch(data_, std::span(order_).subspan(first, last - first), kBlock, batch_);
     }
     return batch_;
   }
 
-  const Dataset& data_;
+  const data::Dataset& data_;
   std::vector<std::uint32_t> order_;
   std::size_t chunk_;
   ThreadPool& pool_;
   const SimulateContext& context_;
-  Batch batch_;
+  data::Batch batch_;
 };
 
-std::unique_ptr<Backend> backend_of(const Target& target, const Mapping& mapping) {
+std::unique_ptr<hardware::Backend> backend_of(const crossbar::Target& target,
+                                              const mapping::Mapping& mapping) {
   if (!target.external.used()) return nullptr;
-  return std::make_unique<ExternalChip>(target.external, mapping.arrays.size(),
-                                        static_cast<std::size_t>(target.crossbar.rows),
-                                        2 * static_cast<std::size_t>(target.crossbar.columns));
+  return std::make_unique<hardware::ExternalChip>(
+      target.external, mapping.arrays.size(), static_cast<std::size_t>(target.crossbar.rows),
+      2 * static_cast<std::size_t>(target.crossbar.columns));
 }
 
 // A command that begins with the path of a file cannot work where that is no program. Of all else
@@ -150,9 +151,9 @@ void require_driver(const std::string& command) {
                       "\": " + (is_file ? "that file is not executable" : "no such program"));
 }
 
-void require_age_of(const Target& target, const SimulateOptions& options, double age) {
+void require_age_of(const crossbar::Target& target, const SimulateOptions& options, double age) {
   try {
-    require_age(target.device, age);
+    device::require_age(target.device, age);
   } catch (const Error& error) {
     fail("options", "simulate.times = \"" + excerpt(options.times) + "\": " + error.what());
   }
@@ -160,7 +161,7 @@ void require_age_of(const Target& target, const SimulateOptions& options, double
 
 }  // namespace
 
-void require_possible(const Target& target, const SimulateOptions& options) {
+void require_possible(const crossbar::Target& target, const SimulateOptions& options) {
   if (!target.external.used()) {
     for (const double age : simulated_times(options)) require_age_of(target, options, age);
   } else if (options.chips != 1) {
@@ -171,19 +172,19 @@ void require_possible(const Target& target, const SimulateOptions& options) {
   }
 }
 
-void require_first_age(const Target& target, const SimulateOptions& options) {
+void require_first_age(const crossbar::Target& target, const SimulateOptions& options) {
   require_age_of(target, options, simulated_times(options).front());
 }
 
-SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, const Target& target,
-                         const SimulateOptions& options, std::uint64_t seed, ThreadPool& pool,
-                         const SimulateContext& context) {
+SimulateSummary simulate(const integer::IntegerNetwork& network, const data::Dataset& data,
+                         const crossbar::Target& target, const SimulateOptions& options,
+                         std::uint64_t seed, ThreadPool& pool, const SimulateContext& context) {
   const auto begin = std::chrono::steady_clock::now();
   validate(options);
-  validate(target);
+  crossbar::validate(target);
   require_possible(target, options);
   check(network, data);
-  const Mapping mapping = map_network(network, target.crossbar, data.length);
+  const mapping::Mapping mapping = mapping::map_network(network, target.crossbar, data.length);
 
   SimulateSummary summary;
   summary.readout = data.readout;
@@ -193,8 +194,8 @@ SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, con
   summary.conversions_per_sequence = mapping.conversions_per_sequence();
   for (const double t : simulated_times(options)) summary.ages.emplace_back().seconds = t;
 
-  const bool calibrated = target.crossbar.adc_range == AdcRange::kCalibrated;
-  const Batch calibration = calibration_batch(data, calibrated ? options.calibration : 1);
+  const bool calibrated = target.crossbar.adc_range == crossbar::AdcRange::kCalibrated;
+  const data::Batch calibration = calibration_batch(data, calibrated ? options.calibration : 1);
   const bool external = summary.external = target.external.used();
   Simulation simulation(data, tested(data, options), external ? kExternalChunk : kChunk, pool,
                         context);
@@ -203,14 +204,14 @@ SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, con
     for (std::size_t age = 0; age < known.size(); ++age) {
       if (context.known) known[age] = context.known(i, age);
     }
-    std::unique_ptr<Backend> backend;
+    std::unique_ptr<hardware::Backend> backend;
     std::optional<Chip> chip;
     if (!external || std::any_of(known.begin(), known.end(), [](const auto& k) { return !k; })) {
       backend = backend_of(target, mapping);
       chip.emplace(network, mapping, target, seed, static_cast<std::uint32_t>(i), backend.get());
     }
     for (std::size_t k = 0; !external && k < chip->arrays().size(); ++k) {
-      for (const Cells& copy : chip->arrays()[k].copies()) {
+      for (const device::Cells& copy : chip->arrays()[k].copies()) {
         summary.programming.add(copy.programming());
       }
     }
@@ -226,7 +227,7 @@ SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, con
         }
         if (context.finished) context.finished(i, age, *known[age]);
       }
-      of_age.metric.push_back(primary_value(data.readout, *known[age]));
+      of_age.metric.push_back(task::primary_value(data.readout, *known[age]));
       add(*known[age], of_age.sums);
     }
   }
@@ -235,22 +236,24 @@ SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, con
   return summary;
 }
 
-SimulateSummary simulate(const Model& model, const Target& target, const Dataset& data,
-                         ThreadPool& pool, const SimulateOptions& options, std::uint64_t seed,
+SimulateSummary simulate(const inference::Model& model, const crossbar::Target& target,
+                         const data::Dataset& data, ThreadPool& pool,
+                         const SimulateOptions& options, std::uint64_t seed,
                          const SimulateContext& context) {
-  model.require_fit(data, ModelBackend::kInteger);
+  model.require_fit(data, inference::ModelBackend::kInteger);
   return simulate(model.integers(), data, target, options, seed, pool, context);
 }
 
-StateErrors state_errors(const IntegerNetwork& network, const Dataset& data, const Target& target,
-                         std::uint64_t seed, double age, std::size_t sequences) {
-  validate(target);
+StateErrors state_errors(const integer::IntegerNetwork& network, const data::Dataset& data,
+                         const crossbar::Target& target, std::uint64_t seed, double age,
+                         std::size_t sequences) {
+  crossbar::validate(target);
   check(network, data);
-  const Mapping mapping = map_network(network, target.crossbar, data.length);
-  const std::unique_ptr<Backend> backend = backend_of(target, mapping);
+  const mapping::Mapping mapping = mapping::map_network(network, target.crossbar, data.length);
+  const std::unique_ptr<hardware::Backend> backend = backend_of(target, mapping);
   Chip chip(network, mapping, target, seed, 0, backend.get());
   chip.age_to(age);
-  const Chip exact(network, mapping, ideal_target(target), seed, 0);
+  const Chip exact(network, mapping, crossbar::ideal_target(target), seed, 0);
 
   // By 1 - |A|: slow modes have long memories of an error.
   const std::vector<double> edges = {0, 0.5, 0.9, 0.97, 0.99, 0.997, 1.01};
@@ -259,10 +262,10 @@ StateErrors state_errors(const IntegerNetwork& network, const Dataset& data, con
     errors.groups.push_back({edges[g], edges[g + 1], 0, std::vector<double>(data.length, 0)});
   }
   std::vector<std::size_t> group_of;
-  for (const IntegerBlock& b : network.blocks) {
+  for (const integer::IntegerBlock& b : network.blocks) {
     for (std::size_t i = 0; i < b.ar.size(); ++i) {
       const double size =
-          std::hypot(pole_value(b.ar[i]), network.complex ? pole_value(b.ai[i]) : 0);
+          std::hypot(quant::pole_value(b.ar[i]), network.complex ? quant::pole_value(b.ai[i]) : 0);
       const auto above = std::upper_bound(edges.begin(), edges.end() - 1, size);
       group_of.push_back(static_cast<std::size_t>(above - edges.begin()) - 1);
       ++errors.groups[group_of.back()].modes;
@@ -273,8 +276,8 @@ StateErrors state_errors(const IntegerNetwork& network, const Dataset& data, con
   std::vector<std::size_t> seen(data.length, 0);
   for (std::size_t s = 0; s < count; ++s) {
     const auto number = static_cast<std::uint32_t>(s);
-    Batch batch;
-    fill_batch(data, std::span(&number, 1), kBlock, batch);
+    data::Batch batch;
+    data::fill_batch(data, std::span(&number, 1), kBlock, batch);
     const std::vector<float> found = chip.state_path(batch, number);
     const std::vector<float> want = exact.state_path(batch, number);
     for (std::size_t t = 0; t < found.size() / parts; ++t) {
@@ -296,4 +299,4 @@ StateErrors state_errors(const IntegerNetwork& network, const Dataset& data, con
   return errors;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::simulate

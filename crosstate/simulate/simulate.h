@@ -15,9 +15,11 @@
 #include "crosstate/integer/network.h"
 #include "crosstate/simulate/options.h"
 
-namespace crosstate {
-
+namespace crosstate::inference {
 class Model;
+}  // namespace crosstate::inference
+
+namespace crosstate::simulate {
 
 /// Chips at one age.
 struct AgeSummary {
@@ -30,13 +32,13 @@ struct AgeSummary {
 };
 
 struct SimulateSummary {
-  Readout readout;               // what the outputs are
+  task::Readout readout;         // what the outputs are
   std::vector<AgeSummary> ages;  // as in the options
   std::size_t arrays = 0;
   double utilisation = 0;  // pairs that hold a weight over all pairs
   std::size_t conversions_per_step = 0;
   std::size_t conversions_per_sequence = 0;  // on top, at its end
-  ProgrammingSummary programming;            // of all simulated chips
+  device::ProgrammingSummary programming;    // of all simulated chips
   double seconds = 0;                        // wall time
   bool external = false;                     // on a real chip
   bool interrupted = false;
@@ -65,9 +67,9 @@ struct SimulateContext {
 /// Throws Error for what chips of a target cannot do: any number of external ones but 1, a driver
 /// that is a file but no program, and, for simulated ones, an age at which device.model does not
 /// tell what cells are like.
-void require_possible(const Target& target, const SimulateOptions& options);
+void require_possible(const crossbar::Target& target, const SimulateOptions& options);
 /// The last of these for the first age alone.
-void require_first_age(const Target& target, const SimulateOptions& options);
+void require_first_age(const crossbar::Target& target, const SimulateOptions& options);
 
 /// Programs chips, lets each grow older and runs the data set on it at every age. All but `seconds`
 /// depends on the arguments alone, not on the number of threads. Throws Error for an empty data
@@ -75,14 +77,15 @@ void require_first_age(const Target& target, const SimulateOptions& options);
 ///
 /// With target.external the one chip is a real one, which is started if anything is left to do, and
 /// what comes back from it decides the result too. Throws Error as ExternalChip does.
-SimulateSummary simulate(const IntegerNetwork& network, const Dataset& data, const Target& target,
-                         const SimulateOptions& options, std::uint64_t seed, ThreadPool& pool,
-                         const SimulateContext& context = {});
+SimulateSummary simulate(const integer::IntegerNetwork& network, const data::Dataset& data,
+                         const crossbar::Target& target, const SimulateOptions& options,
+                         std::uint64_t seed, ThreadPool& pool, const SimulateContext& context = {});
 
 /// The same of a saved model, in integers.
-SimulateSummary simulate(const Model& model, const Target& target, const Dataset& data,
-                         ThreadPool& pool, const SimulateOptions& options = {},
-                         std::uint64_t seed = 1, const SimulateContext& context = {});
+SimulateSummary simulate(const inference::Model& model, const crossbar::Target& target,
+                         const data::Dataset& data, ThreadPool& pool,
+                         const SimulateOptions& options = {}, std::uint64_t seed = 1,
+                         const SimulateContext& context = {});
 
 /// Errors of the states on one chip against those of the integer network, over some sequences.
 struct StateErrors {
@@ -94,7 +97,8 @@ struct StateErrors {
   };
   std::vector<Group> groups;
 };
-StateErrors state_errors(const IntegerNetwork& network, const Dataset& data, const Target& target,
-                         std::uint64_t seed, double age, std::size_t sequences);
+StateErrors state_errors(const integer::IntegerNetwork& network, const data::Dataset& data,
+                         const crossbar::Target& target, std::uint64_t seed, double age,
+                         std::size_t sequences);
 
-}  // namespace crosstate
+}  // namespace crosstate::simulate

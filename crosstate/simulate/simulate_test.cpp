@@ -24,7 +24,7 @@
 #include "crosstate/simulate/conversion.h"
 #include "crosstate/train/adamw.h"
 
-namespace crosstate {
+namespace crosstate::simulate {
 namespace {
 
 using testing::HasSubstr;
@@ -33,8 +33,8 @@ using testing::ThrowsMessage;
 constexpr std::size_t kStride = 7;  // pixels left out, for speed: 112 time steps
 
 // Every seventh pixel of the first `count` digits.
-Dataset thinned(const Dataset& from, std::size_t count) {
-  Dataset to;
+data::Dataset thinned(const data::Dataset& from, std::size_t count) {
+  data::Dataset to;
   to.name = from.name;
   to.count = count;
   to.length = from.length / kStride;
@@ -48,9 +48,9 @@ Dataset thinned(const Dataset& from, std::size_t count) {
 }
 
 struct Digits {
-  Dataset train, test;
+  data::Dataset train, test;
   Digits() {
-    const TrainTest sample = read_mnist_sample();
+    const data::TrainTest sample = data::read_mnist_sample();
     train = thinned(sample.train, 2048);
     test = thinned(sample.test, sample.test.count);
   }
@@ -60,58 +60,58 @@ const Digits& digits() {
   return d;
 }
 
-Batch batch_of(const Dataset& data, std::size_t first, std::size_t count) {
+data::Batch batch_of(const data::Dataset& data, std::size_t first, std::size_t count) {
   std::vector<std::uint32_t> order(count);
   std::iota(order.begin(), order.end(), static_cast<std::uint32_t>(first));
-  Batch batch;
-  fill_batch(data, order, 28, batch);
+  data::Batch batch;
+  data::fill_batch(data, order, 28, batch);
   return batch;
 }
 
 // Two short epochs: enough for digits to be told apart better than by chance.
-Network trained(const ModelOptions& options, const QuantOptions& quant) {
+model::Network trained(const model::ModelOptions& options, const quant::QuantOptions& quant) {
   ThreadPool pool(2);
-  Network network(options, {1, 10}, 1);
-  AdamW optimizer(network.parameters(), {});
+  model::Network network(options, {1, 10}, 1);
+  train::AdamW optimizer(network.parameters(), {});
   for (std::uint64_t step = 0; step < 64; ++step) {
-    const Batch batch = batch_of(digits().train, step % 32 * 64, 64);
+    const data::Batch batch = batch_of(digits().train, step % 32 * 64, 64);
     network.train_step(batch, {.step = step}, pool);
     optimizer.step(network.parameters(), 1);
   }
   network.fold_norms();
-  const Batch calibration = batch_of(digits().train, 0, 128);
+  const data::Batch calibration = batch_of(digits().train, 0, 128);
   network.quantize(quant, std::span(&calibration, 1), pool);
   return network;
 }
 
-const Network& rounded_classifier() {
-  static const Network n = trained({}, {});
+const model::Network& rounded_classifier() {
+  static const model::Network n = trained({}, {});
   return n;
 }
-const IntegerNetwork& classifier() {
-  static const IntegerNetwork n = to_integers(rounded_classifier());
+const integer::IntegerNetwork& classifier() {
+  static const integer::IntegerNetwork n = integer::to_integers(rounded_classifier());
   return n;
 }
 
-Target ideal() {
-  Target target;
+crossbar::Target ideal() {
+  crossbar::Target target;
   target.device.programming_noise = 0;
   target.device.read_noise = 0;
   return target;
 }
 
-Target noisy(double programming, double read) {
-  Target target;
+crossbar::Target noisy(double programming, double read) {
+  crossbar::Target target;
   target.device.programming_noise = programming;
   target.device.read_noise = read;
   return target;
 }
 
-std::vector<ChipResult> on_chip(const IntegerNetwork& network, const Target& target,
-                                const Batch& batch, std::uint32_t number = 0,
-                                std::uint32_t sequence = 0) {
+std::vector<ChipResult> on_chip(const integer::IntegerNetwork& network,
+                                const crossbar::Target& target, const data::Batch& batch,
+                                std::uint32_t number = 0, std::uint32_t sequence = 0) {
   ThreadPool pool(2);
-  const Mapping mapping = map_network(network, target.crossbar, batch.length);
+  const mapping::Mapping mapping = mapping::map_network(network, target.crossbar, batch.length);
   return Chip(network, mapping, target, 1, number).run(batch, sequence, pool);
 }
 
@@ -122,9 +122,10 @@ std::vector<double> scores_of(const std::vector<ChipResult>& results) {
 }
 
 // The scores of the integer executor, bit for bit.
-void expect_integers(const IntegerNetwork& network, const Target& target, const Batch& batch) {
+void expect_integers(const integer::IntegerNetwork& network, const crossbar::Target& target,
+                     const data::Batch& batch) {
   ThreadPool pool(2);
-  const std::vector<IntegerResult> want = IntegerEngine(network).run(batch, pool);
+  const std::vector<integer::IntegerResult> want = integer::IntegerEngine(network).run(batch, pool);
   const std::vector<ChipResult> found = on_chip(network, target, batch);
   ASSERT_EQ(found.size(), want.size());
   for (std::size_t i = 0; i < want.size(); ++i) {
@@ -135,12 +136,13 @@ void expect_integers(const IntegerNetwork& network, const Target& target, const 
   }
 }
 
-void expect_integers_either_way(const IntegerNetwork& network, Target target, const Batch& batch) {
-  target.crossbar.recurrence = PoleStorage::kDirect;
-  target.crossbar.driven = DrivenRows::kAll;
+void expect_integers_either_way(const integer::IntegerNetwork& network, crossbar::Target target,
+                                const data::Batch& batch) {
+  target.crossbar.recurrence = crossbar::PoleStorage::kDirect;
+  target.crossbar.driven = crossbar::DrivenRows::kAll;
   expect_integers(network, target, batch);
-  target.crossbar.recurrence = PoleStorage::kIncrement;
-  target.crossbar.driven = DrivenRows::kBlocks;
+  target.crossbar.recurrence = crossbar::PoleStorage::kIncrement;
+  target.crossbar.driven = crossbar::DrivenRows::kBlocks;
   expect_integers(network, target, batch);
 }
 
@@ -151,30 +153,31 @@ TEST(Chip, IdealIsTheIntegerNetwork) {
 TEST(Chip, IdealIsTheIntegerNetworkInEveryFormat) {
   for (int number = 0; number < 24; ++number) {
     SCOPED_TRACE(number);
-    const Dataset set = integer_test::sequences(number);
-    const IntegerNetwork network =
-        integer_test::network(number, set, integer_test::format(number, number % 3 != 2));
-    Target target = ideal();
+    const data::Dataset set = integer::fixtures::sequences(number);
+    const integer::IntegerNetwork network =
+        integer::fixtures::network(number, set, integer::fixtures::format(number, number % 3 != 2));
+    crossbar::Target target = ideal();
     target.crossbar.adc_bits = 16;
-    expect_integers_either_way(network, target, reference::batch_of(set));
+    expect_integers_either_way(network, target, model::reference::batch_of(set));
   }
 }
 
 TEST(Chip, IdealCellsMayLeak) {
-  Target target = ideal();
+  crossbar::Target target = ideal();
   target.device.g_min = 2.5;
   expect_integers_either_way(classifier(), target, batch_of(digits().test, 0, 100));
 }
 
 // Rounding what a finer converter reads is rounding the sum itself, but for ties.
 TEST(Chip, FittedConvertersRoundOnce) {
-  const Batch batch = batch_of(digits().test, 0, 200);
+  const data::Batch batch = batch_of(digits().test, 0, 200);
   ThreadPool pool(2);
-  const std::vector<IntegerResult> want = IntegerEngine(classifier()).run(batch, pool);
+  const std::vector<integer::IntegerResult> want =
+      integer::IntegerEngine(classifier()).run(batch, pool);
   for (const int bits : {8, 12}) {
-    Target target = ideal();
+    crossbar::Target target = ideal();
     target.crossbar.adc_bits = bits;
-    target.crossbar.increment_range = IncrementRange::kFitted;
+    target.crossbar.increment_range = crossbar::IncrementRange::kFitted;
     const std::vector<ChipResult> found = on_chip(classifier(), target, batch);
     std::size_t same = 0;
     for (std::size_t i = 0; i < want.size(); ++i) same += found[i].best() == want[i].best() ? 1 : 0;
@@ -183,44 +186,45 @@ TEST(Chip, FittedConvertersRoundOnce) {
 }
 
 TEST(Conversion, IncrementsTakeTheFinestStepsThatReach) {
-  const ColumnRange codes{1, 127};
-  const ColumnRange fine = increment_range(codes, 5, 8);
+  const crossbar::ColumnRange codes{1, 127};
+  const crossbar::ColumnRange fine = increment_range(codes, 5, 8);
   EXPECT_TRUE(fine.own);
   EXPECT_EQ(fine.step, 1.0f / 16);
   EXPECT_GE(fine.range, 5);
   EXPECT_LT(fine.range, 10);
   EXPECT_FALSE(increment_range(codes, 100, 8).own);  // would be as coarse as the codes
   EXPECT_TRUE(increment_range(codes, 100, 12).own);
-  const ColumnRange coarse{4, 127};  // a converter that lacks two bits
+  const crossbar::ColumnRange coarse{4, 127};  // a converter that lacks two bits
   EXPECT_EQ(increment_range(coarse, 20, 6).step, 1);
   EXPECT_EQ(increment_range(coarse, 500, 6).step, 4);
 }
 
 TEST(Chip, TilesPiecesAndSlicesAddUp) {
-  Target target = ideal();
+  crossbar::Target target = ideal();
   target.crossbar.rows = 9;
   target.crossbar.columns = 12;
   expect_integers_either_way(classifier(), target, batch_of(digits().test, 0, 100));
-  target.crossbar.packing = ChannelPacking::kSingle;
+  target.crossbar.packing = crossbar::ChannelPacking::kSingle;
   target.crossbar.dac_bits = 3;
   expect_integers_either_way(classifier(), target, batch_of(digits().test, 0, 32));
 }
 
 TEST(Chip, IdealIsThePrunedNetwork) {
-  NetworkParts parts = NetworkParts::of(rounded_classifier());
-  for (NetworkParts::Block& block : parts.blocks) {
+  model::NetworkParts parts = model::NetworkParts::of(rounded_classifier());
+  for (model::NetworkParts::Block& block : parts.blocks) {
     // Channels of different sizes, one without modes, one that the block lacks.
     std::erase_if(block.modes, [](std::size_t i) { return i < 8 || i % 3 == 1; });
     std::erase(block.channels, 5);
   }
   std::erase(parts.stream, 9);
-  const IntegerNetwork pruned = to_integers(rounded_classifier().part(parts));
-  const Mapping whole = map_network(classifier(), {}, 100), small = map_network(pruned, {}, 100);
+  const integer::IntegerNetwork pruned = integer::to_integers(rounded_classifier().part(parts));
+  const mapping::Mapping whole = mapping::map_network(classifier(), {}, 100),
+                         small = mapping::map_network(pruned, {}, 100);
   EXPECT_LT(small.used_pairs(), whole.used_pairs());
   EXPECT_LT(small.conversions_per_step(), whole.conversions_per_step());
-  const Batch batch = batch_of(digits().test, 0, 100);
+  const data::Batch batch = batch_of(digits().test, 0, 100);
   expect_integers_either_way(pruned, ideal(), batch);
-  Target tiny = ideal();
+  crossbar::Target tiny = ideal();
   tiny.crossbar.rows = tiny.crossbar.columns = 5;
   expect_integers_either_way(pruned, tiny, batch);
 }
@@ -237,16 +241,16 @@ TEST(Chip, ReadNoiseIgnoresTheCutIntoBatches) {
 }
 
 TEST(Chip, ChipsOfOneSeedDiffer) {
-  const Batch batch = batch_of(digits().test, 0, 16);
+  const data::Batch batch = batch_of(digits().test, 0, 16);
   const std::vector<double> a = scores_of(on_chip(classifier(), {}, batch, 0));
   EXPECT_NE(a, scores_of(on_chip(classifier(), {}, batch, 1)));
   EXPECT_EQ(a, scores_of(on_chip(classifier(), {}, batch, 0)));
 }
 
 TEST(Chip, StatesSaturateUnderAnyNoise) {
-  const Batch batch = batch_of(digits().test, 0, 64);
-  for (const NoiseBase base : {NoiseBase::kTarget, NoiseBase::kGmax}) {
-    Target target = noisy(0.5, 0.5);
+  const data::Batch batch = batch_of(digits().test, 0, 64);
+  for (const device::NoiseBase base : {device::NoiseBase::kTarget, device::NoiseBase::kGmax}) {
+    crossbar::Target target = noisy(0.5, 0.5);
     target.device.noise_relative_to = base;
     for (const ChipResult& r : on_chip(classifier(), target, batch)) {
       for (const float v : r.logits()) {
@@ -257,7 +261,7 @@ TEST(Chip, StatesSaturateUnderAnyNoise) {
   }
 }
 
-double accuracy_on(const Target& target, const Batch& batch) {
+double accuracy_on(const crossbar::Target& target, const data::Batch& batch) {
   std::size_t correct = 0;
   const std::vector<ChipResult> results = on_chip(classifier(), target, batch);
   for (std::size_t i = 0; i < batch.count; ++i) {
@@ -267,17 +271,17 @@ double accuracy_on(const Target& target, const Batch& batch) {
 }
 
 TEST(Chip, NarrowConvertersCostAccuracy) {
-  const Batch batch = batch_of(digits().test, 0, 320);
-  Target narrow = ideal();
+  const data::Batch batch = batch_of(digits().test, 0, 320);
+  crossbar::Target narrow = ideal();
   narrow.crossbar.adc_bits = 3;
   EXPECT_LT(accuracy_on(narrow, batch), accuracy_on(ideal(), batch));
 }
 
 // Converters of a range of their own round before the codes do; with many bits it hardly shows.
 TEST(Chip, FineConvertersOfAFixedRangeCostLittle) {
-  const Batch batch = batch_of(digits().test, 0, 320);
-  Target fixed = ideal();
-  fixed.crossbar.adc_range = AdcRange::kFixed;
+  const data::Batch batch = batch_of(digits().test, 0, 320);
+  crossbar::Target fixed = ideal();
+  fixed.crossbar.adc_range = crossbar::AdcRange::kFixed;
   fixed.crossbar.adc_full_scale = 1;
   fixed.crossbar.adc_bits = 16;
   EXPECT_NEAR(accuracy_on(fixed, batch), accuracy_on(ideal(), batch), 0.03);
@@ -286,12 +290,13 @@ TEST(Chip, FineConvertersOfAFixedRangeCostLittle) {
 }
 
 TEST(Chip, CalibrationFindsTheRanges) {
-  const Batch batch = batch_of(digits().test, 0, 320);
-  Target target = ideal();
-  target.crossbar.adc_range = AdcRange::kCalibrated;
+  const data::Batch batch = batch_of(digits().test, 0, 320);
+  crossbar::Target target = ideal();
+  target.crossbar.adc_range = crossbar::AdcRange::kCalibrated;
   target.crossbar.adc_bits = 12;
   ThreadPool pool(2);
-  const Mapping mapping = map_network(classifier(), target.crossbar, batch.length);
+  const mapping::Mapping mapping =
+      mapping::map_network(classifier(), target.crossbar, batch.length);
   Chip chip(classifier(), mapping, target, 1, 0);
   chip.calibrate(batch_of(digits().train, 0, 64));
   std::size_t correct = 0;
@@ -304,16 +309,18 @@ TEST(Chip, CalibrationFindsTheRanges) {
 
 TEST(Chip, SavedAndAgedIsAgedInOneGo) {
   ThreadPool pool(2);
-  Target target;
+  crossbar::Target target;
   target.device = {};
   target.device.model = "pcm";
-  const Batch batch = batch_of(digits().test, 0, 32);
-  const Mapping mapping = map_network(classifier(), target.crossbar, batch.length);
+  const data::Batch batch = batch_of(digits().test, 0, 32);
+  const mapping::Mapping mapping =
+      mapping::map_network(classifier(), target.crossbar, batch.length);
   Chip whole(classifier(), mapping, target, 1, 3), part(classifier(), mapping, target, 1, 3),
       later(classifier(), mapping, target, 1, 3);
   whole.age_to(3e7);
   part.age_to(25);
-  const Safetensors saved = parse_safetensors(format_safetensors(part.save()), "chip");
+  const formats::Safetensors saved =
+      formats::parse_safetensors(formats::format_safetensors(part.save()), "chip");
   later.restore(saved, "chip");
   EXPECT_EQ(scores_of(later.run(batch, 0, pool)), scores_of(part.run(batch, 0, pool)));
   later.age_to(3e7);
@@ -356,28 +363,30 @@ TEST(SimulateOptions, ReadTimes) {
 
 TEST(Chip, OfOffsetCellsIsTheIntegerNetworkIfTheyAreIdeal) {
   ThreadPool pool(2);
-  const Batch batch = batch_of(digits().test, 0, 16);
-  Target pairs = ideal_target({}), offset = pairs;
-  offset.crossbar.encoding = WeightEncoding::kOffset;
-  const Mapping mapping = map_network(classifier(), pairs.crossbar, batch.length);
+  const data::Batch batch = batch_of(digits().test, 0, 16);
+  crossbar::Target pairs = crossbar::ideal_target({}), offset = pairs;
+  offset.crossbar.encoding = crossbar::WeightEncoding::kOffset;
+  const mapping::Mapping mapping = mapping::map_network(classifier(), pairs.crossbar, batch.length);
   const Chip first(classifier(), mapping, pairs, 1, 0), second(classifier(), mapping, offset, 1, 0);
   EXPECT_EQ(scores_of(second.run(batch, 0, pool)), scores_of(first.run(batch, 0, pool)));
 }
 
 TEST(Chip, SavesAllCopies) {
   ThreadPool pool(2);
-  Target target = noisy(0.05, 0.02);
+  crossbar::Target target = noisy(0.05, 0.02);
   target.crossbar.slices = 2;
   target.crossbar.slice_base = 4;
-  const Batch batch = batch_of(digits().test, 0, 16);
-  const Mapping mapping = map_network(classifier(), target.crossbar, batch.length);
+  const data::Batch batch = batch_of(digits().test, 0, 16);
+  const mapping::Mapping mapping =
+      mapping::map_network(classifier(), target.crossbar, batch.length);
   EXPECT_EQ(mapping.built(), 2 * mapping.arrays.size());
   EXPECT_EQ(mapping.conversions_per_step(),
-            2 * map_network(classifier(), {}, batch.length).conversions_per_step());
+            2 * mapping::map_network(classifier(), {}, batch.length).conversions_per_step());
   Chip first(classifier(), mapping, target, 1, 3), second(classifier(), mapping, target, 1, 3);
-  const Safetensors saved = parse_safetensors(format_safetensors(first.save()), "chip");
+  const formats::Safetensors saved =
+      formats::parse_safetensors(formats::format_safetensors(first.save()), "chip");
   second.restore(saved, "chip");
-  EXPECT_EQ(format_safetensors(second.save()), format_safetensors(first.save()));
+  EXPECT_EQ(formats::format_safetensors(second.save()), formats::format_safetensors(first.save()));
   EXPECT_EQ(scores_of(second.run(batch, 0, pool)), scores_of(first.run(batch, 0, pool)));
 
   target.crossbar.slice_base = 8;
@@ -387,7 +396,7 @@ TEST(Chip, SavesAllCopies) {
 }
 
 TEST(Simulate, IsTheSameOnAnyNumberOfThreads) {
-  const Dataset data = thinned(read_mnist_sample().test, 200);
+  const data::Dataset data = thinned(data::read_mnist_sample().test, 200);
   std::vector<SimulateSummary> all;
   for (const int threads : {1, 2, 4}) {
     ThreadPool pool(threads);
@@ -397,8 +406,8 @@ TEST(Simulate, IsTheSameOnAnyNumberOfThreads) {
     EXPECT_EQ(all.back().first().deviation, all.front().first().deviation);
   }
   // Accuracies are coarse; the scores are compared to the last bit.
-  const Batch batch = batch_of(data, 0, 200);
-  const Mapping mapping = map_network(classifier(), {}, batch.length);
+  const data::Batch batch = batch_of(data, 0, 200);
+  const mapping::Mapping mapping = mapping::map_network(classifier(), {}, batch.length);
   const Chip chip(classifier(), mapping, {}, 7, 0);
   ThreadPool single(1), several(4);
   EXPECT_EQ(scores_of(chip.run(batch, 0, single)), scores_of(chip.run(batch, 0, several)));
@@ -406,7 +415,7 @@ TEST(Simulate, IsTheSameOnAnyNumberOfThreads) {
 
 TEST(Simulate, SummarisesItsChips) {
   ThreadPool pool(2);
-  const Dataset data = thinned(read_mnist_sample().test, 200);
+  const data::Dataset data = thinned(data::read_mnist_sample().test, 200);
   const SimulateSummary summary = simulate(classifier(), data, {}, {.chips = 4}, 1, pool);
   const AgeSummary& s = summary.first();
   ASSERT_EQ(s.metric.size(), 4u);
@@ -425,7 +434,7 @@ TEST(Simulate, SummarisesItsChips) {
 
 TEST(Simulate, TakesWhatIsKnownAndTellsTheRest) {
   ThreadPool pool(2);
-  const Dataset data = thinned(read_mnist_sample().test, 64);
+  const data::Dataset data = thinned(data::read_mnist_sample().test, 64);
   const SimulateOptions options{.chips = 3, .times = "0 1h"};
   std::map<std::pair<int, std::size_t>, SimulateContext::Sums> told;
   SimulateContext context;
@@ -448,8 +457,8 @@ TEST(Simulate, TakesWhatIsKnownAndTellsTheRest) {
 }
 
 TEST(Simulate, ErrorsOfStatesVanishOnAnIdealChip) {
-  const Dataset data = thinned(read_mnist_sample().test, 4);
-  const auto largest = [&](const Target& target) {
+  const data::Dataset data = thinned(data::read_mnist_sample().test, 4);
+  const auto largest = [&](const crossbar::Target& target) {
     double most = 0;
     for (const auto& group : state_errors(classifier(), data, target, 1, 0, 2).groups) {
       most = std::max(most, *std::max_element(group.rms.begin(), group.rms.end()));
@@ -463,7 +472,7 @@ TEST(Simulate, ErrorsOfStatesVanishOnAnIdealChip) {
 
 TEST(Simulate, StopsBetweenTwoChips) {
   ThreadPool pool(1);
-  const Dataset data = thinned(read_mnist_sample().test, 200);
+  const data::Dataset data = thinned(data::read_mnist_sample().test, 200);
   const auto stop = [left = 2]() mutable { return left-- == 0; };
   const SimulateSummary s =
       simulate(classifier(), data, {}, {.chips = 100000}, 1, pool, {.stop = stop});
@@ -473,10 +482,10 @@ TEST(Simulate, StopsBetweenTwoChips) {
 
 TEST(Simulate, RejectsBadInput) {
   ThreadPool pool(1);
-  Dataset data = thinned(digits().test, 16);
+  data::Dataset data = thinned(digits().test, 16);
   EXPECT_THAT([&] { simulate(classifier(), data, {}, {.chips = 0}, 1, pool); },
               ThrowsMessage<Error>(HasSubstr("simulate.chips")));
-  Dataset empty;
+  data::Dataset empty;
   empty.name = "none";
   EXPECT_THAT([&] { simulate(classifier(), empty, {}, {}, 1, pool); },
               ThrowsMessage<Error>(HasSubstr("none: no sequences")));
@@ -488,17 +497,17 @@ TEST(Simulate, RejectsBadInput) {
 
 TEST(Simulate, TakesASavedModel) {
   ThreadPool pool(2);
-  const Dataset some = first(digits().test, 20);
+  const data::Dataset some = data::first(digits().test, 20);
   const SimulateSummary expected =
       simulate(classifier(), some, noisy(0.05, 0.02), {.chips = 2}, 3, pool);
-  const SimulateSummary found =
-      simulate(Model(rounded_classifier()), noisy(0.05, 0.02), some, pool, {.chips = 2}, 3);
+  const SimulateSummary found = simulate(inference::Model(rounded_classifier()), noisy(0.05, 0.02),
+                                         some, pool, {.chips = 2}, 3);
   EXPECT_EQ(found.first().metric, expected.first().metric);
   EXPECT_EQ(found.arrays, expected.arrays);
-  Dataset wide = some;
+  data::Dataset wide = some;
   wide.channels = 2;
-  EXPECT_THROW(simulate(Model(rounded_classifier()), ideal(), wide, pool), Error);
+  EXPECT_THROW(simulate(inference::Model(rounded_classifier()), ideal(), wide, pool), Error);
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::simulate

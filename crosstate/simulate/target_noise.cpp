@@ -6,17 +6,17 @@
 #include "crosstate/mapping/mapping.h"
 #include "crosstate/simulate/chip.h"
 
-namespace crosstate {
+namespace crosstate::simulate {
 
-TargetNoise target_noise(const IntegerNetwork& network, const Target& target, double age,
-                         std::uint64_t seed) {
-  const Mapping mapping = map_network(network, target.crossbar, 1);
+TargetNoise target_noise(const integer::IntegerNetwork& network, const crossbar::Target& target,
+                         double age, std::uint64_t seed) {
+  const mapping::Mapping mapping = mapping::map_network(network, target.crossbar, 1);
   Chip chip(network, mapping, target, seed, 0);
   chip.age_to(age);
   double device = 0, read = 0, pairs = 0;
   for (std::size_t i = 0; i < mapping.arrays.size(); ++i) {
-    const MappedArray& plan = mapping.arrays[i];
-    const ProgrammedArray& array = chip.arrays()[i];
+    const mapping::MappedArray& plan = mapping.arrays[i];
+    const crossbar::ProgrammedArray& array = chip.arrays()[i];
     for (std::size_t c = 0; c < plan.columns; ++c) {
       const double full = plan.line(c).unit();
       for (std::size_t r = 0; r < plan.rows; ++r) {
@@ -35,36 +35,39 @@ TargetNoise target_noise(const IntegerNetwork& network, const Target& target, do
   return {std::sqrt(device / pairs), std::sqrt(read / pairs)};
 }
 
-void train_for(const CrossbarOptions& crossbar, const TargetNoise& noise, double share,
-               QuantOptions& quant) {
+void train_for(const crossbar::CrossbarOptions& crossbar, const TargetNoise& noise, double share,
+               quant::QuantOptions& quant) {
   quant.device_noise = share * noise.device;
   quant.weight_noise = share * noise.read;
   quant.noise_unit = "largest";
-  const bool increments = crossbar.recurrence == PoleStorage::kIncrement;
-  quant.noise_recurrence = increments && crossbar.compensation == Compensation::kColumn
+  const bool increments = crossbar.recurrence == crossbar::PoleStorage::kIncrement;
+  quant.noise_recurrence = increments && crossbar.compensation == crossbar::Compensation::kColumn
                                ? "corrected"
                                : name_of(crossbar.recurrence);
 
-  ArraySite& array = quant.array;
+  quant::ArraySite& array = quant.array;
   const auto fill = [](int& of, int with) {
-    if (of == kPresetBits) of = with;
+    if (of == quant::kPresetBits) of = with;
   };
-  const ArrayGeometry geometry = array_geometry(crossbar);
+  const analog::ArrayGeometry geometry = crossbar::array_geometry(crossbar);
   fill(array.rows, static_cast<int>(geometry.rows));
   fill(array.columns, static_cast<int>(geometry.columns));
   fill(array.drive_halvings, geometry.drive_halvings);
   // What levels leave copies of their own slice_base make up for. Behind an offset both signs
   // share them.
-  const int levels =
-      crossbar.encoding == WeightEncoding::kOffset ? (crossbar.levels + 1) / 2 : crossbar.levels;
+  const int levels = crossbar.encoding == crossbar::WeightEncoding::kOffset
+                         ? (crossbar.levels + 1) / 2
+                         : crossbar.levels;
   fill(array.levels, crossbar.slice_base == 1 && levels > 1 ? levels : 0);
-  fill(array.partial_bits, crossbar.adc_range == AdcRange::kLearned ? crossbar.partial_bits : 0);
+  fill(array.partial_bits,
+       crossbar.adc_range == crossbar::AdcRange::kLearned ? crossbar.partial_bits : 0);
   // Where states go in by slices, converters have the range of their codes.
-  const QuantOptions formats = resolved(quant);
+  const quant::QuantOptions formats = quant::resolved(quant);
   const bool sliced = std::max(formats.state.bits, formats.residual.bits) > crossbar.dac_bits;
-  const bool fitted = increments && crossbar.increment_range == IncrementRange::kFitted && !sliced;
+  const bool fitted =
+      increments && crossbar.increment_range == crossbar::IncrementRange::kFitted && !sliced;
   fill(array.state_bits, fitted ? crossbar.adc_bits : 0);
   if (array.noise < 0) array.noise = share * crossbar.adc_noise;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::simulate

@@ -7,7 +7,7 @@
 #include "crosstate/integer/network.h"
 #include "crosstate/quant/options.h"
 
-namespace crosstate {
+namespace crosstate::simulate {
 
 /// Root mean squares over the pairs of all arrays that hold a weight, relative to the largest
 /// weight of the pair's column: what stays (programming, ageing, wires, after compensation), and
@@ -17,12 +17,12 @@ struct TargetNoise {
 };
 
 /// Measured on one chip of that age. Throws Error as Chip does.
-TargetNoise target_noise(const IntegerNetwork& network, const Target& target, double age,
-                         std::uint64_t seed);
+TargetNoise target_noise(const integer::IntegerNetwork& network, const crossbar::Target& target,
+                         double age, std::uint64_t seed);
 
 /// Sets what steps of training can tell of a target's arrays, `share` times its noise: noise on
 /// weights, and of [quant.array] what is still open.
-void train_for(const CrossbarOptions& crossbar, const TargetNoise& noise, double share,
-               QuantOptions& quant);
+void train_for(const crossbar::CrossbarOptions& crossbar, const TargetNoise& noise, double share,
+               quant::QuantOptions& quant);
 
-}  // namespace crosstate
+}  // namespace crosstate::simulate

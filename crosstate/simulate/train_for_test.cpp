@@ -22,17 +22,17 @@
 #include "crosstate/simulate/array_plan.h"
 #include "crosstate/simulate/target_noise.h"
 
-namespace crosstate {
+namespace crosstate::simulate {
 namespace {
 
 constexpr double kNoise = 0.01;  // of weights
 constexpr double kConversionNoise = 0.25;
 
 // The same weights in steps of training for arrays, `noise` on those.
-Network for_arrays(const Network& network, const CrossbarOptions& crossbar,
-                   const TargetNoise& noise) {
-  Network out = network;
-  QuantOptions quant = network.quant_options();
+model::Network for_arrays(const model::Network& network, const crossbar::CrossbarOptions& crossbar,
+                          const TargetNoise& noise) {
+  model::Network out = network;
+  quant::QuantOptions quant = network.quant_options();
   quant.array = {};
   quant.chip_steps = 1;
   train_for(crossbar, noise, 1, quant);
@@ -42,9 +42,10 @@ Network for_arrays(const Network& network, const CrossbarOptions& crossbar,
 }
 
 // Steps of the converters of an array, in units of its sums.
-std::vector<double> steps_of(const ArrayPlan& plan, CrossbarOptions crossbar) {
+std::vector<double> steps_of(const crossbar::ArrayPlan& plan, crossbar::CrossbarOptions crossbar) {
   crossbar.adc_noise = 1;
-  const ColumnConverters converters(crossbar, plan.ranges, std::vector<float>(plan.columns, 0), {});
+  const crossbar::ColumnConverters converters(crossbar, plan.ranges,
+                                              std::vector<float>(plan.columns, 0), {});
   std::vector<double> steps;
   for (std::size_t c = 0; c < plan.columns; ++c) {
     steps.push_back(std::sqrt(double{converters.noise()[c]}));
@@ -63,25 +64,25 @@ struct ModePlaces {
 // A network on arrays beside its coefficients in training.
 class Agreement {
  public:
-  Agreement(const Network& network, const CrossbarOptions& crossbar)
+  Agreement(const model::Network& network, const crossbar::CrossbarOptions& crossbar)
       : network_(network),
         crossbar_(crossbar),
-        integers_(to_integers(network)),
-        mapping_(map_network(integers_, crossbar, 1)),
+        integers_(integer::to_integers(network)),
+        mapping_(mapping::map_network(integers_, crossbar, 1)),
         clean_(network.state().coefficients()) {
-    for (const MappedArray& a : mapping_.arrays) {
+    for (const mapping::MappedArray& a : mapping_.arrays) {
       std::vector<double>& units = units_.emplace_back();
       for (std::size_t c = 0; c < a.columns; ++c) units.push_back(double{a.line(c).unit()});
     }
   }
 
   void levels() {
-    const Network trained = for_arrays(network_, crossbar_, {});
-    const Coefficients c = trained.state().coefficients(&kStep);
-    Target target;
+    const model::Network trained = for_arrays(network_, crossbar_, {});
+    const model::Coefficients c = trained.state().coefficients(&kStep);
+    crossbar::Target target;
     target.crossbar = crossbar_;
     target.device.programming_noise = target.device.read_noise = 0;
-    std::vector<ProgrammedArray> arrays;
+    std::vector<crossbar::ProgrammedArray> arrays;
     for (std::size_t i = 0; i < mapping_.arrays.size(); ++i) {
       arrays.emplace_back(array_plan(integers_, mapping_, crossbar_, i), target, 1,
                           static_cast<std::uint32_t>(i));
@@ -89,8 +90,8 @@ class Agreement {
     const auto held = [&](const Place& p) { return arrays[p.array].aim(p.row, p.column); };
     // A weight between two levels may go either way.
     const auto between = [&](const Place& p) {
-      const MappedArray& a = mapping_.arrays[p.array];
-      const bool offset = crossbar_.encoding == WeightEncoding::kOffset;
+      const mapping::MappedArray& a = mapping_.arrays[p.array];
+      const bool offset = crossbar_.encoding == crossbar::WeightEncoding::kOffset;
       const double intervals = crossbar_.levels < 2 ? 1
                                : offset             ? (crossbar_.levels - 1) / 2
                                                     : crossbar_.levels - 1;
@@ -102,9 +103,9 @@ class Agreement {
       ++compared_;
     };
     each_mode([&](std::size_t l, std::size_t i, double scale, const ModePlaces& at) {
-      const BlockCoefficients& block = c.blocks[l];
+      const model::BlockCoefficients& block = c.blocks[l];
       const std::string mode = "layer " + std::to_string(l) + " mode " + std::to_string(i);
-      const double kept = crossbar_.recurrence == PoleStorage::kIncrement ? 1 : 0;
+      const double kept = crossbar_.recurrence == crossbar::PoleStorage::kIncrement ? 1 : 0;
       double ar = held(at.real), ai = 0;
       bool tie = between(at.real);
       if (integers_.complex) {
@@ -131,17 +132,18 @@ class Agreement {
   }
 
   void units() {
-    CrossbarOptions any = crossbar_;
+    crossbar::CrossbarOptions any = crossbar_;
     any.levels = 0;
-    const Network trained = for_arrays(network_, any, {.device = kNoise});
+    const model::Network trained = for_arrays(network_, any, {.device = kNoise});
     // A pole that its noise moves beyond the unit circle is held back: another chip moves it in.
     std::vector<std::vector<int>> seen;
-    for (const BlockShape& shape : network_.state().shapes) seen.emplace_back(shape.modes(), 0);
+    for (const model::BlockShape& shape : network_.state().shapes)
+      seen.emplace_back(shape.modes(), 0);
     for (std::uint64_t number = 0; number < 8; ++number) {
-      const TrainingStep step{1, number};
-      const Coefficients c = trained.state().coefficients(&step);
+      const model::TrainingStep step{1, number};
+      const model::Coefficients c = trained.state().coefficients(&step);
       each_mode([&](std::size_t l, std::size_t i, double scale, const ModePlaces& at) {
-        const BlockCoefficients &noisy = c.blocks[l], &clean = clean_.blocks[l];
+        const model::BlockCoefficients &noisy = c.blocks[l], &clean = clean_.blocks[l];
         const std::string mode = "layer " + std::to_string(l) + " mode " + std::to_string(i);
         // Behind encoder and decoder: ar, ai, b, cr, ci, D and the pointwise layer of each block.
         const auto part = [&](std::uint32_t of) {
@@ -153,8 +155,8 @@ class Agreement {
             real = std::hypot(real, full(at.imaginary)) / 2;
             imaginary = std::hypot(imaginary, full(at.pole_of_imaginary)) / 2;
           }
-          const bool corrected = crossbar_.recurrence == PoleStorage::kIncrement &&
-                                 crossbar_.compensation == Compensation::kColumn;
+          const bool corrected = crossbar_.recurrence == crossbar::PoleStorage::kIncrement &&
+                                 crossbar_.compensation == crossbar::Compensation::kColumn;
           expect_unit(noisy.ar[i] - clean.ar[i], corrected ? 0 : real, number, part(0), i, 1,
                       mode + " ar");
           if (integers_.complex) {
@@ -187,10 +189,10 @@ class Agreement {
   }
 
   void converters() {
-    CrossbarOptions noisy = crossbar_;
+    crossbar::CrossbarOptions noisy = crossbar_;
     noisy.adc_noise = kConversionNoise;
-    const Network trained = for_arrays(network_, noisy, {});
-    const Coefficients c = trained.state().coefficients(&kStep);
+    const model::Network trained = for_arrays(network_, noisy, {});
+    const model::Coefficients c = trained.state().coefficients(&kStep);
     std::vector<std::vector<double>> steps;
     for (std::size_t i = 0; i < mapping_.arrays.size(); ++i) {
       steps.push_back(steps_of(array_plan(integers_, mapping_, crossbar_, i), crossbar_));
@@ -213,10 +215,10 @@ class Agreement {
            mode + " imaginary part");
     });
     for (std::size_t l = 0; l < integers_.blocks.size(); ++l) {
-      const IntegerBlock& b = integers_.blocks[l];
+      const integer::IntegerBlock& b = integers_.blocks[l];
       std::vector<double> squares(b.shape.size(), 0);
-      for (const std::size_t number : mapping_.of(Site::kRecurrence, l)) {
-        const MappedArray& a = mapping_.arrays[number];
+      for (const std::size_t number : mapping_.of(mapping::Site::kRecurrence, l)) {
+        const mapping::MappedArray& a = mapping_.arrays[number];
         for (std::size_t p = 0; p < a.pieces.size(); ++p) {
           const double step = steps[number][a.states + p];
           squares[a.pieces[p].channel] += step * step;
@@ -228,11 +230,11 @@ class Agreement {
         near(c.blocks[l].output_noise[s] / kConversionNoise, std::sqrt(squares[s]) * scale,
              b.output.first[s], what);
       }
-      const OutputPieces& pieces = c.blocks[l].pieces;
+      const model::OutputPieces& pieces = c.blocks[l].pieces;
       for (std::size_t s = 0; s < pieces.cuts.size(); ++s) {
         std::vector<std::size_t> first;
-        for (const std::size_t number : mapping_.of(Site::kRecurrence, l)) {
-          const MappedArray& a = mapping_.arrays[number];
+        for (const std::size_t number : mapping_.of(mapping::Site::kRecurrence, l)) {
+          const mapping::MappedArray& a = mapping_.arrays[number];
           for (std::size_t p = 0; p < a.pieces.size(); ++p) {
             if (a.pieces[p].channel != s) continue;
             first.push_back(a.pieces[p].first_mode);
@@ -247,11 +249,11 @@ class Agreement {
         std::sort(first.begin(), first.end());
         EXPECT_EQ(pieces.cuts[s], first.empty() ? std::vector<std::size_t>{0} : first);
       }
-      matrix_converters(Site::kLinear, l, steps, c.blocks[l].linear_noise, c.blocks[l].tiles,
-                        clean_.blocks[l].codes.linear.weight.scales, b.activation.scale,
-                        integers_.gated ? b.linear_codes : b.sum, near);
+      matrix_converters(mapping::Site::kLinear, l, steps, c.blocks[l].linear_noise,
+                        c.blocks[l].tiles, clean_.blocks[l].codes.linear.weight.scales,
+                        b.activation.scale, integers_.gated ? b.linear_codes : b.sum, near);
     }
-    matrix_converters(Site::kEncoder, 0, steps, c.encoder_noise, c.encoder_tiles,
+    matrix_converters(mapping::Site::kEncoder, 0, steps, c.encoder_noise, c.encoder_tiles,
                       clean_.encoder_codes.weight.scales, integers_.input.scale,
                       integers_.encoder_codes, near);
   }
@@ -259,11 +261,11 @@ class Agreement {
   std::size_t compared() const { return compared_; }
 
  private:
-  static constexpr TrainingStep kStep{1, 0};
+  static constexpr model::TrainingStep kStep{1, 0};
 
   // The weight that a full conductance stands for in a place.
   double full(const Place& p) const {
-    const MappedArray& a = mapping_.arrays[p.array];
+    const mapping::MappedArray& a = mapping_.arrays[p.array];
     return units_[p.array][p.column] * a.level(p.row, p.column);
   }
 
@@ -290,11 +292,11 @@ class Agreement {
   template <class Body>
   void each_mode(Body body) {
     for (std::size_t l = 0; l < integers_.blocks.size(); ++l) {
-      const BlockShape& shape = integers_.blocks[l].shape;
-      for (const std::size_t number : mapping_.of(Site::kRecurrence, l)) {
-        const MappedArray& a = mapping_.arrays[number];
+      const model::BlockShape& shape = integers_.blocks[l].shape;
+      for (const std::size_t number : mapping_.of(mapping::Site::kRecurrence, l)) {
+        const mapping::MappedArray& a = mapping_.arrays[number];
         for (std::size_t p = 0; p < a.pieces.size(); ++p) {
-          const Piece& piece = a.pieces[p];
+          const mapping::Piece& piece = a.pieces[p];
           for (std::size_t n = 0; n < piece.modes; ++n) {
             const std::size_t re = piece.state + (integers_.complex ? 2 : 1) * n;
             const std::size_t row = a.pieces.size() + re, y = a.states + p;
@@ -312,13 +314,13 @@ class Agreement {
 
   // body(values, the same without noise, i, scale of codes, place, what, part of the draws)
   template <class Body>
-  void each_matrix(const Coefficients& c, Body body) {
-    const auto matrix = [&](Site site, std::size_t l, const AlignedFloats& values,
+  void each_matrix(const model::Coefficients& c, Body body) {
+    const auto matrix = [&](mapping::Site site, std::size_t l, const AlignedFloats& values,
                             const AlignedFloats& clean, const std::vector<float>& scales,
                             std::uint32_t part) {
       const std::size_t inputs = values.size() / scales.size();
       for (const std::size_t number : mapping_.of(site, l)) {
-        const MappedArray& a = mapping_.arrays[number];
+        const mapping::MappedArray& a = mapping_.arrays[number];
         for (std::size_t r = 0; r < a.rows; ++r) {
           for (std::size_t k = 0; k < a.columns; ++k) {
             const std::size_t o = a.first_output + k, i = o * inputs + a.first_input + r;
@@ -329,25 +331,28 @@ class Agreement {
         }
       }
     };
-    matrix(Site::kEncoder, 0, c.encoder, clean_.encoder, clean_.encoder_codes.weight.scales, 0);
-    matrix(Site::kDecoder, 0, c.decoder, clean_.decoder, clean_.decoder_codes.weight.scales, 1);
+    matrix(mapping::Site::kEncoder, 0, c.encoder, clean_.encoder,
+           clean_.encoder_codes.weight.scales, 0);
+    matrix(mapping::Site::kDecoder, 0, c.decoder, clean_.decoder,
+           clean_.decoder_codes.weight.scales, 1);
     for (std::size_t l = 0; l < c.blocks.size(); ++l) {
-      matrix(Site::kLinear, l, c.blocks[l].weight, clean_.blocks[l].weight,
+      matrix(mapping::Site::kLinear, l, c.blocks[l].weight, clean_.blocks[l].weight,
              clean_.blocks[l].codes.linear.weight.scales, 8 + 7 * static_cast<std::uint32_t>(l));
     }
   }
 
   template <class Near>
-  void matrix_converters(Site site, std::size_t l, const std::vector<std::vector<double>>& steps,
-                         const AlignedFloats& noise, const std::vector<WeightTile>& tiles,
-                         const std::vector<float>& scales, double input, const Requantizer& r,
-                         Near near) {
+  void matrix_converters(mapping::Site site, std::size_t l,
+                         const std::vector<std::vector<double>>& steps, const AlignedFloats& noise,
+                         const std::vector<model::WeightTile>& tiles,
+                         const std::vector<float>& scales, double input,
+                         const integer::Requantizer& r, Near near) {
     std::vector<double> squares(scales.size(), 0);
     for (const std::size_t number : mapping_.of(site, l)) {
-      const MappedArray& a = mapping_.arrays[number];
+      const mapping::MappedArray& a = mapping_.arrays[number];
       for (std::size_t k = 0; k < a.columns; ++k) {
         squares[a.first_output + k] += steps[number][k] * steps[number][k];
-        const auto tile = std::find_if(tiles.begin(), tiles.end(), [&](const WeightTile& t) {
+        const auto tile = std::find_if(tiles.begin(), tiles.end(), [&](const model::WeightTile& t) {
           return t.first == a.first_input;
         });
         if (tile == tiles.end()) continue;
@@ -366,11 +371,11 @@ class Agreement {
     }
   }
 
-  const Network& network_;
-  CrossbarOptions crossbar_;
-  IntegerNetwork integers_;
-  Mapping mapping_;
-  Coefficients clean_;
+  const model::Network& network_;
+  crossbar::CrossbarOptions crossbar_;
+  integer::IntegerNetwork integers_;
+  mapping::Mapping mapping_;
+  model::Coefficients clean_;
   std::vector<std::vector<double>> units_;  // by array and column
   std::map<std::pair<std::uint64_t, std::uint32_t>, std::pair<Random, std::vector<double>>> draws_;
   std::size_t compared_ = 0;
@@ -378,69 +383,70 @@ class Agreement {
 
 struct Arrays {
   const char* name;
-  CrossbarOptions crossbar;
+  crossbar::CrossbarOptions crossbar;
 };
 
 // Options that decide where weights stand, and how they are held and read.
 std::vector<Arrays> arrays() {
   std::vector<Arrays> all;
   const auto add = [&](const char* name, auto set) {
-    CrossbarOptions crossbar;
+    crossbar::CrossbarOptions crossbar;
     crossbar.adc_bits = 8;
     set(crossbar);
     all.push_back({name, crossbar});
   };
-  add("codes", [](CrossbarOptions&) {});
-  add("fitted", [](CrossbarOptions& c) { c.increment_range = IncrementRange::kFitted; });
-  add("fine", [](CrossbarOptions& c) {
-    c.increment_range = IncrementRange::kFitted;
+  add("codes", [](crossbar::CrossbarOptions&) {});
+  add("fitted",
+      [](crossbar::CrossbarOptions& c) { c.increment_range = crossbar::IncrementRange::kFitted; });
+  add("fine", [](crossbar::CrossbarOptions& c) {
+    c.increment_range = crossbar::IncrementRange::kFitted;
     c.adc_bits = 12;
     c.levels = 64;
   });
-  add("small", [](CrossbarOptions& c) {
+  add("small", [](crossbar::CrossbarOptions& c) {
     c.rows = 9;
     c.columns = 7;
     c.spare_columns = 2;
     c.partial_bits = 6;
-    c.increment_range = IncrementRange::kFitted;
+    c.increment_range = crossbar::IncrementRange::kFitted;
     c.levels = 7;
   });
-  add("smallest", [](CrossbarOptions& c) {
+  add("smallest", [](crossbar::CrossbarOptions& c) {
     c.rows = c.columns = 3;
     c.levels = 16;
   });
-  add("direct", [](CrossbarOptions& c) {
-    c.recurrence = PoleStorage::kDirect;
-    c.increment_range = IncrementRange::kFitted;
+  add("direct", [](crossbar::CrossbarOptions& c) {
+    c.recurrence = crossbar::PoleStorage::kDirect;
+    c.increment_range = crossbar::IncrementRange::kFitted;
     c.levels = 33;
   });
-  add("all rows", [](CrossbarOptions& c) {
-    c.driven = DrivenRows::kAll;
+  add("all rows", [](crossbar::CrossbarOptions& c) {
+    c.driven = crossbar::DrivenRows::kAll;
     c.levels = 33;
-    c.increment_range = IncrementRange::kFitted;
+    c.increment_range = crossbar::IncrementRange::kFitted;
   });
-  add("two halvings", [](CrossbarOptions& c) {
+  add("two halvings", [](crossbar::CrossbarOptions& c) {
     c.drive_halvings = 2;
     c.levels = 17;
   });
-  add("offset", [](CrossbarOptions& c) {
-    c.encoding = WeightEncoding::kOffset;
+  add("offset", [](crossbar::CrossbarOptions& c) {
+    c.encoding = crossbar::WeightEncoding::kOffset;
     c.levels = 31;
-    c.packing = ChannelPacking::kSingle;
+    c.packing = crossbar::ChannelPacking::kSingle;
   });
-  add("corrected", [](CrossbarOptions& c) {
-    c.compensation = Compensation::kColumn;
-    c.increment_range = IncrementRange::kFitted;
+  add("corrected", [](crossbar::CrossbarOptions& c) {
+    c.compensation = crossbar::Compensation::kColumn;
+    c.increment_range = crossbar::IncrementRange::kFitted;
     c.levels = 16;
   });
-  add("slices", [](CrossbarOptions& c) {
+  add("slices", [](crossbar::CrossbarOptions& c) {
     c.dac_bits = 3;
-    c.increment_range = IncrementRange::kFitted;
+    c.increment_range = crossbar::IncrementRange::kFitted;
   });
   return all;
 }
 
-void expect_agreement(const Network& network) {
+void expect_agreement(const model::Network& network) {
   for (const Arrays& a : arrays()) {
     SCOPED_TRACE(a.name);
     Agreement agreement(network, a.crossbar);
@@ -456,9 +462,9 @@ TEST(TrainFor, SeesTheArraysOfEveryShippedModel) {
   std::size_t models = 0;
   for (const auto& entry : std::filesystem::directory_iterator(CROSSTATE_SOURCE_DIR "/models")) {
     if (entry.path().extension() != ".safetensors") continue;
-    const Safetensors content = read_safetensors(entry.path().string());
-    if (is_integer_network(content)) continue;
-    const Network network = Network::from_tensors(content, entry.path().string());
+    const formats::Safetensors content = formats::read_safetensors(entry.path().string());
+    if (integer::is_integer_network(content)) continue;
+    const model::Network network = model::Network::from_tensors(content, entry.path().string());
     if (!network.quantized()) continue;
     SCOPED_TRACE(entry.path().filename().string());
     expect_agreement(network);
@@ -471,17 +477,17 @@ TEST(TrainFor, SeesTheArraysOfEveryShippedModel) {
 TEST(TrainFor, SeesTheArraysOfRandomNetworks) {
   for (int number = 0; number < 24; ++number) {
     SCOPED_TRACE(number);
-    const Dataset set = integer_test::sequences(number);
-    Network network =
-        integer_test::rounded_network(number, set, integer_test::format(number, number % 3 != 2));
+    const data::Dataset set = integer::fixtures::sequences(number);
+    model::Network network = integer::fixtures::rounded_network(
+        number, set, integer::fixtures::format(number, number % 3 != 2));
     const float by[] = {0, 3.7f, -2.9f, 8.3f};
-    for (Parameter& p : network.parameters()) {
+    for (model::Parameter& p : network.parameters()) {
       if (p.name == "range.residual") p.value[0] += by[number % 4];
     }
-    if (number % 2 == 1) network = network.part(reference::random_parts(network, 5));
+    if (number % 2 == 1) network = network.part(model::reference::random_parts(network, 5));
     expect_agreement(network);
   }
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::simulate

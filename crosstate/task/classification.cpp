@@ -11,7 +11,7 @@
 #include "crosstate/base/numbers.h"
 #include "crosstate/task/task.h"
 
-namespace crosstate {
+namespace crosstate::task {
 namespace {
 
 using nlohmann::json;
@@ -320,4 +320,4 @@ const Task& classification() {
   return task;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::task

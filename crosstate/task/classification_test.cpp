@@ -12,7 +12,7 @@
 #include "crosstate/base/random.h"
 #include "crosstate/task/task.h"
 
-namespace crosstate {
+namespace crosstate::task {
 namespace {
 
 using testing::DoubleEq;
@@ -171,4 +171,4 @@ TEST(Classification, ReadsNumbersAndNames) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::task

@@ -8,7 +8,7 @@
 
 #include "crosstate/task/task.h"
 
-namespace crosstate {
+namespace crosstate::task {
 
 /// A readout with one output per column of a table; columns without a name are called y0, y1, ...
 inline Readout readout_of_columns(const Task& task, const TargetTable& table) {
@@ -27,4 +27,4 @@ inline bool same_in_all_rows(std::span<const float> targets, std::size_t width) 
                                                targets.end(), targets.begin());
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::task

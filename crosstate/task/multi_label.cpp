@@ -12,7 +12,7 @@
 #include "crosstate/task/columns.h"
 #include "crosstate/task/task.h"
 
-namespace crosstate {
+namespace crosstate::task {
 
 const Task& multi_label();
 
@@ -254,4 +254,4 @@ const Task& multi_label() {
   return task;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::task

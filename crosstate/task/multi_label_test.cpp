@@ -8,7 +8,7 @@
 #include "crosstate/base/random.h"
 #include "crosstate/task/task.h"
 
-namespace crosstate {
+namespace crosstate::task {
 namespace {
 
 using testing::DoubleEq;
@@ -100,4 +100,4 @@ TEST(MultiLabel, ReadsZerosAndOnes) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::task

@@ -10,7 +10,7 @@
 #include "crosstate/task/columns.h"
 #include "crosstate/task/task.h"
 
-namespace crosstate {
+namespace crosstate::task {
 namespace {
 
 using nlohmann::json;
@@ -223,4 +223,4 @@ const Task& regression() {
   return task;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::task

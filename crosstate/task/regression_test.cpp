@@ -9,7 +9,7 @@
 #include "crosstate/base/random.h"
 #include "crosstate/task/task.h"
 
-namespace crosstate {
+namespace crosstate::task {
 namespace {
 
 using testing::DoubleNear;
@@ -121,4 +121,4 @@ TEST(Regression, ReadsNumbersAlone) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::task

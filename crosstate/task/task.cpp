@@ -8,7 +8,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/json.h"
 
-namespace crosstate {
+namespace crosstate::task {
 
 // Of the file of its name.
 const Task& multi_label();
@@ -161,4 +161,4 @@ void require_same_outputs(const Readout& model, const Readout& data, const std::
   }
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::task

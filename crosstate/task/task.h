@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace crosstate {
+namespace crosstate::task {
 
 class Task;
 const Task& classification();  // one of several classes
@@ -179,4 +179,4 @@ std::optional<Readout> load_readout(const std::map<std::string, std::string>& me
 void require_same_outputs(const Readout& model, const Readout& data, const std::string& where,
                           const std::string& data_name);
 
-}  // namespace crosstate
+}  // namespace crosstate::task

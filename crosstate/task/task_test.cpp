@@ -7,7 +7,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::task {
 namespace {
 
 using testing::HasSubstr;
@@ -75,4 +75,4 @@ TEST(Readout, TellsWhatDiffers) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::task

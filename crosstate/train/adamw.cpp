@@ -7,7 +7,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::train {
 namespace {
 
 constexpr const char* kFirst = "optimizer.m.";
@@ -15,22 +15,23 @@ constexpr const char* kSecond = "optimizer.v.";
 constexpr const char* kSteps = "optimizer.steps";
 constexpr const char* kStarted = "optimizer.started.";
 
-double rate_of(ParameterGroup group, const AdamWOptions& options) {
+double rate_of(model::ParameterGroup group, const AdamWOptions& options) {
   switch (group) {
-    case ParameterGroup::kRecurrence:
+    case model::ParameterGroup::kRecurrence:
       return options.recurrence_rate;
-    case ParameterGroup::kRange:
+    case model::ParameterGroup::kRange:
       return options.range_rate;
-    case ParameterGroup::kWeight:
-    case ParameterGroup::kNoDecay:
+    case model::ParameterGroup::kWeight:
+    case model::ParameterGroup::kNoDecay:
       break;
   }
   return options.learning_rate;
 }
 
 // Finite values, none below `lowest`.
-std::vector<float> moments(const Safetensors& content, const std::string& name,
-                           const Parameter& parameter, float lowest, const std::string& where) {
+std::vector<float> moments(const formats::Safetensors& content, const std::string& name,
+                           const model::Parameter& parameter, float lowest,
+                           const std::string& where) {
   const auto found = content.tensors.find(name);
   if (found == content.tensors.end()) fail(where, "no tensor '" + name + "'");
   std::vector<float> values = found->second.floats(parameter.shape, where + ": '" + name + "'");
@@ -42,7 +43,7 @@ std::vector<float> moments(const Safetensors& content, const std::string& name,
   return values;
 }
 
-std::uint64_t saved_steps(const Safetensors& content, const std::string& key,
+std::uint64_t saved_steps(const formats::Safetensors& content, const std::string& key,
                           const std::string& where) {
   const auto found = content.metadata.find(key);
   if (found == content.metadata.end()) fail(where, "no metadata '" + key + "'");
@@ -57,23 +58,24 @@ std::uint64_t saved_steps(const Safetensors& content, const std::string& key,
 
 }  // namespace
 
-AdamW::AdamW(const std::vector<Parameter>& parameters, const AdamWOptions& options)
+AdamW::AdamW(const std::vector<model::Parameter>& parameters, const AdamWOptions& options)
     : options_(options), started_(parameters.size(), 0) {
-  for (const Parameter& parameter : parameters) {
+  for (const model::Parameter& parameter : parameters) {
     first_.emplace_back(parameter.value.size());
     second_.emplace_back(parameter.value.size());
   }
 }
 
-void AdamW::step(std::vector<Parameter>& parameters, double rate_share, double gradient_scale) {
+void AdamW::step(std::vector<model::Parameter>& parameters, double rate_share,
+                 double gradient_scale) {
   ++steps_;
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     const auto count = static_cast<double>(steps_ - started_[p]);
     const double correction1 = 1 - std::pow(options_.beta1, count);
     const double correction2 = 1 - std::pow(options_.beta2, count);
-    Parameter& parameter = parameters[p];
+    model::Parameter& parameter = parameters[p];
     const double rate = rate_share * rate_of(parameter.group, options_);
-    const bool decays = parameter.group == ParameterGroup::kWeight;
+    const bool decays = parameter.group == model::ParameterGroup::kWeight;
     const double keep = decays ? 1 - rate * options_.weight_decay : 1;
     std::vector<float>& first = first_[p];
     std::vector<float>& second = second_[p];
@@ -95,11 +97,12 @@ void AdamW::restart(std::size_t parameter) {
   started_[parameter] = steps_;
 }
 
-void AdamW::save(const std::vector<Parameter>& parameters, Safetensors& content) const {
+void AdamW::save(const std::vector<model::Parameter>& parameters,
+                 formats::Safetensors& content) const {
   for (std::size_t p = 0; p < parameters.size(); ++p) {
-    const Parameter& parameter = parameters[p];
-    content.tensors[kFirst + parameter.name] = Tensor::from(first_[p], parameter.shape);
-    content.tensors[kSecond + parameter.name] = Tensor::from(second_[p], parameter.shape);
+    const model::Parameter& parameter = parameters[p];
+    content.tensors[kFirst + parameter.name] = formats::Tensor::from(first_[p], parameter.shape);
+    content.tensors[kSecond + parameter.name] = formats::Tensor::from(second_[p], parameter.shape);
     if (started_[p] > 0) {
       content.metadata[kStarted + parameter.name] = std::to_string(started_[p]);
     }
@@ -107,12 +110,12 @@ void AdamW::save(const std::vector<Parameter>& parameters, Safetensors& content)
   content.metadata[kSteps] = std::to_string(steps_);
 }
 
-void AdamW::load(const std::vector<Parameter>& parameters, const Safetensors& content,
-                 const std::string& where) {
+void AdamW::load(const std::vector<model::Parameter>& parameters,
+                 const formats::Safetensors& content, const std::string& where) {
   const std::uint64_t steps = saved_steps(content, kSteps, where);
   std::vector<std::vector<float>> first, second;
   std::vector<std::uint64_t> started;
-  for (const Parameter& parameter : parameters) {
+  for (const model::Parameter& parameter : parameters) {
     constexpr float kLowest = std::numeric_limits<float>::lowest();
     first.push_back(moments(content, kFirst + parameter.name, parameter, kLowest, where));
     second.push_back(moments(content, kSecond + parameter.name, parameter, 0, where));
@@ -129,12 +132,12 @@ void AdamW::load(const std::vector<Parameter>& parameters, const Safetensors& co
   second_ = std::move(second);
 }
 
-double gradient_norm(const std::vector<Parameter>& parameters) {
+double gradient_norm(const std::vector<model::Parameter>& parameters) {
   double sum = 0;
-  for (const Parameter& parameter : parameters) {
+  for (const model::Parameter& parameter : parameters) {
     for (double gradient : parameter.gradient) sum += gradient * gradient;
   }
   return std::sqrt(sum);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::train

@@ -8,7 +8,7 @@
 #include "crosstate/formats/safetensors.h"
 #include "crosstate/model/parameter.h"
 
-namespace crosstate {
+namespace crosstate::train {
 
 struct AdamWOptions {
   double learning_rate = 0.01;     // groups kWeight and kNoDecay
@@ -21,11 +21,12 @@ struct AdamWOptions {
 
 class AdamW {
  public:
-  AdamW(const std::vector<Parameter>& parameters, const AdamWOptions& options);
+  AdamW(const std::vector<model::Parameter>& parameters, const AdamWOptions& options);
 
   /// Moves the values along their gradients, every rate times `rate_share`. The gradients are
   /// multiplied by gradient_scale first, for clipping.
-  void step(std::vector<Parameter>& parameters, double rate_share, double gradient_scale = 1);
+  void step(std::vector<model::Parameter>& parameters, double rate_share,
+            double gradient_scale = 1);
 
   std::uint64_t steps() const { return steps_; }
 
@@ -34,9 +35,9 @@ class AdamW {
 
   /// Adds "optimizer.m.NAME" and "optimizer.v.NAME", the number of steps, and where it is not the
   /// first, the step at which a parameter started.
-  void save(const std::vector<Parameter>& parameters, Safetensors& content) const;
+  void save(const std::vector<model::Parameter>& parameters, formats::Safetensors& content) const;
   /// Throws Error (with `where`) for what is missing or has another shape.
-  void load(const std::vector<Parameter>& parameters, const Safetensors& content,
+  void load(const std::vector<model::Parameter>& parameters, const formats::Safetensors& content,
             const std::string& where);
 
  private:
@@ -47,6 +48,6 @@ class AdamW {
 };
 
 /// The Euclidean norm of all gradients as one vector.
-double gradient_norm(const std::vector<Parameter>& parameters);
+double gradient_norm(const std::vector<model::Parameter>& parameters);
 
-}  // namespace crosstate
+}  // namespace crosstate::train

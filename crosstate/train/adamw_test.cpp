@@ -10,14 +10,15 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::train {
 namespace {
 
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-Parameter parameter(const std::string& name, ParameterGroup group, std::vector<float> value) {
-  Parameter result;
+model::Parameter parameter(const std::string& name, model::ParameterGroup group,
+                           std::vector<float> value) {
+  model::Parameter result;
   result.name = name;
   result.shape = {value.size()};
   result.group = group;
@@ -26,15 +27,15 @@ Parameter parameter(const std::string& name, ParameterGroup group, std::vector<f
   return result;
 }
 
-std::vector<Parameter> one_of_each() {
-  return {parameter("weight", ParameterGroup::kWeight, {1, -2}),
-          parameter("bias", ParameterGroup::kNoDecay, {1, -2}),
-          parameter("log_dt", ParameterGroup::kRecurrence, {1, -2}),
-          parameter("range", ParameterGroup::kRange, {1, -2})};
+std::vector<model::Parameter> one_of_each() {
+  return {parameter("weight", model::ParameterGroup::kWeight, {1, -2}),
+          parameter("bias", model::ParameterGroup::kNoDecay, {1, -2}),
+          parameter("log_dt", model::ParameterGroup::kRecurrence, {1, -2}),
+          parameter("range", model::ParameterGroup::kRange, {1, -2})};
 }
 
-void set_gradients(std::vector<Parameter>& parameters, double first, double second) {
-  for (Parameter& p : parameters) p.gradient = {first, second};
+void set_gradients(std::vector<model::Parameter>& parameters, double first, double second) {
+  for (model::Parameter& p : parameters) p.gradient = {first, second};
 }
 
 AdamWOptions test_options() {
@@ -47,7 +48,7 @@ AdamWOptions test_options() {
 }
 
 TEST(AdamW, FirstStepIsTheRateOfTheGroup) {
-  std::vector<Parameter> parameters = one_of_each();
+  std::vector<model::Parameter> parameters = one_of_each();
   AdamW optimizer(parameters, test_options());
   set_gradients(parameters, 3, -0.25);
   optimizer.step(parameters, 0.5);
@@ -60,7 +61,7 @@ TEST(AdamW, FirstStepIsTheRateOfTheGroup) {
 }
 
 TEST(AdamW, FollowsTheTextbookSequence) {
-  std::vector<Parameter> parameters = one_of_each();
+  std::vector<model::Parameter> parameters = one_of_each();
   AdamW optimizer(parameters, test_options());
   const std::vector<double> gradients = {1, -0.5, 2, 0, 0.25, -3};
   double value = 1, m = 0, v = 0, power1 = 1, power2 = 1;
@@ -81,16 +82,17 @@ TEST(AdamW, FollowsTheTextbookSequence) {
 }
 
 TEST(AdamW, ContinuesFromSavedMomentsBitForBit) {
-  std::vector<Parameter> straight = one_of_each();
+  std::vector<model::Parameter> straight = one_of_each();
   AdamW optimizer(straight, test_options());
   set_gradients(straight, 0.3, -0.7);
   optimizer.step(straight, 1);
 
-  Safetensors saved;
+  formats::Safetensors saved;
   optimizer.save(straight, saved);
-  std::vector<Parameter> resumed = straight;
+  std::vector<model::Parameter> resumed = straight;
   AdamW other(resumed, test_options());
-  other.load(resumed, parse_safetensors(format_safetensors(saved), "memory"), "memory");
+  other.load(resumed, formats::parse_safetensors(formats::format_safetensors(saved), "memory"),
+             "memory");
 
   set_gradients(straight, -0.1, 0.2);
   set_gradients(resumed, -0.1, 0.2);
@@ -103,18 +105,19 @@ TEST(AdamW, ContinuesFromSavedMomentsBitForBit) {
 }
 
 TEST(AdamW, ARestartedParameterTakesItsFirstStepAgain) {
-  std::vector<Parameter> straight = one_of_each();
+  std::vector<model::Parameter> straight = one_of_each();
   AdamW optimizer(straight, test_options());
   for (int i = 0; i < 5; ++i) {
     set_gradients(straight, 100, -100);
     optimizer.step(straight, 1);
   }
   optimizer.restart(3);
-  Safetensors saved;
+  formats::Safetensors saved;
   optimizer.save(straight, saved);
-  std::vector<Parameter> resumed = straight;
+  std::vector<model::Parameter> resumed = straight;
   AdamW other(resumed, test_options());
-  other.load(resumed, parse_safetensors(format_safetensors(saved), "memory"), "memory");
+  other.load(resumed, formats::parse_safetensors(formats::format_safetensors(saved), "memory"),
+             "memory");
 
   const float range = straight[3].value[0], bias = straight[1].value[0];
   set_gradients(straight, 0.01, -0.01);
@@ -133,38 +136,38 @@ TEST(AdamW, ARestartedParameterTakesItsFirstStepAgain) {
 }
 
 TEST(AdamW, RefusesWhatIsMissingOrMisshapen) {
-  std::vector<Parameter> parameters = one_of_each();
+  std::vector<model::Parameter> parameters = one_of_each();
   AdamW optimizer(parameters, test_options());
-  Safetensors saved;
+  formats::Safetensors saved;
   optimizer.save(parameters, saved);
 
-  Safetensors missing = saved;
+  formats::Safetensors missing = saved;
   missing.tensors.erase("optimizer.v.bias");
   EXPECT_THAT([&] { optimizer.load(parameters, missing, "x"); },
               ThrowsMessage<Error>(HasSubstr("x: no tensor 'optimizer.v.bias'")));
 
-  Safetensors shape = saved;
-  shape.tensors["optimizer.m.range"] = Tensor::from(std::vector<float>{1}, {1});
+  formats::Safetensors shape = saved;
+  shape.tensors["optimizer.m.range"] = formats::Tensor::from(std::vector<float>{1}, {1});
   EXPECT_THAT([&] { optimizer.load(parameters, shape, "x"); },
               ThrowsMessage<Error>(HasSubstr("'optimizer.m.range'")));
 
   for (const auto& [name, value] :
        {std::pair{"optimizer.m.bias", std::nanf("")}, std::pair{"optimizer.v.bias", -1.0f}}) {
-    Safetensors damaged = saved;
-    Tensor& tensor = damaged.tensors.at(name);
+    formats::Safetensors damaged = saved;
+    formats::Tensor& tensor = damaged.tensors.at(name);
     std::memcpy(tensor.bytes.data(), &value, sizeof value);
     EXPECT_THAT([&] { optimizer.load(parameters, damaged, "x"); },
                 ThrowsMessage<Error>(HasSubstr(name)));
   }
 
-  Safetensors steps = saved;
+  formats::Safetensors steps = saved;
   steps.metadata["optimizer.steps"] = "many";
   EXPECT_THAT([&] { optimizer.load(parameters, steps, "x"); },
               ThrowsMessage<Error>(HasSubstr("'optimizer.steps' is not a number")));
 }
 
 TEST(AdamW, MeasuresTheNormOfAllGradients) {
-  std::vector<Parameter> parameters = one_of_each();
+  std::vector<model::Parameter> parameters = one_of_each();
   set_gradients(parameters, 3, 4);
   EXPECT_DOUBLE_EQ(gradient_norm(parameters), 10);
   parameters[2].gradient[0] = std::numeric_limits<double>::quiet_NaN();
@@ -172,4 +175,4 @@ TEST(AdamW, MeasuresTheNormOfAllGradients) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::train

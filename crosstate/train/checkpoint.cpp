@@ -8,7 +8,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/base/json.h"
 
-namespace crosstate {
+namespace crosstate::train {
 namespace {
 
 using nlohmann::json;
@@ -23,7 +23,7 @@ constexpr const char* kIdentity = "train.identity";
 constexpr const char* kHistory = "train.history";
 constexpr const char* kBestEpoch = "train.best_epoch";
 
-void add(const Safetensors& part, std::string_view prefix, Safetensors& whole) {
+void add(const formats::Safetensors& part, std::string_view prefix, formats::Safetensors& whole) {
   const std::string before(prefix);
   for (const auto& [name, tensor] : part.tensors) whole.tensors[before + name] = tensor;
   for (const auto& [name, text] : part.metadata) whole.metadata[before + name] = text;
@@ -32,7 +32,8 @@ void add(const Safetensors& part, std::string_view prefix, Safetensors& whole) {
 // Moves every entry to the part of the checkpoint that its name belongs to. `of` says which map of
 // a part holds such entries.
 template <class Entries>
-void sort_in(Safetensors& file, Entries Safetensors::*of, TrainCheckpoint& parts) {
+void sort_in(formats::Safetensors& file, Entries formats::Safetensors::*of,
+             TrainCheckpoint& parts) {
   for (auto& [name, value] : file.*of) {
     if (name.starts_with(kTrain)) continue;
     if (name.starts_with(kBest)) {
@@ -47,7 +48,8 @@ void sort_in(Safetensors& file, Entries Safetensors::*of, TrainCheckpoint& parts
   }
 }
 
-const std::string& metadata(const Safetensors& file, const char* key, const std::string& where) {
+const std::string& metadata(const formats::Safetensors& file, const char* key,
+                            const std::string& where) {
   const auto found = file.metadata.find(key);
   if (found == file.metadata.end()) {
     fail(where, std::string("not a checkpoint of training: no metadata '") + key + "'");
@@ -59,7 +61,7 @@ const std::string& metadata(const Safetensors& file, const char* key, const std:
   fail(where, std::string("metadata '") + key + "' is damaged");
 }
 
-json parsed(const Safetensors& file, const char* key, const std::string& where) {
+json parsed(const formats::Safetensors& file, const char* key, const std::string& where) {
   const std::string& text = metadata(file, key, where);
   // What is compared later is walked level by level on the stack.
   constexpr int kMostDepth = 16;
@@ -84,7 +86,7 @@ int epoch_number(const json& value, const char* key, const std::string& where) {
   return value.get<int>();
 }
 
-std::vector<EpochLog> parsed_history(const Safetensors& file, const std::string& where) {
+std::vector<EpochLog> parsed_history(const formats::Safetensors& file, const std::string& where) {
   const json values = parsed(file, kHistory, where);
   std::vector<EpochLog> history;
   try {
@@ -115,7 +117,7 @@ void check_history(const TrainCheckpoint& checkpoint, const std::string& where) 
 }  // namespace
 
 std::string format_checkpoint(const TrainCheckpoint& checkpoint) {
-  Safetensors file;
+  formats::Safetensors file;
   add(checkpoint.network, "", file);
   add(checkpoint.best, kBest, file);
   add(checkpoint.average, kAverage, file);
@@ -124,7 +126,7 @@ std::string format_checkpoint(const TrainCheckpoint& checkpoint) {
   file.metadata[kIdentity] = exact_json_text(checkpoint.identity);
   file.metadata[kHistory] = exact_json_text(json(checkpoint.history));
   file.metadata[kBestEpoch] = std::to_string(checkpoint.best_epoch);
-  return format_safetensors(file);
+  return formats::format_safetensors(file);
 }
 
 void write_checkpoint(const std::filesystem::path& path, const TrainCheckpoint& checkpoint) {
@@ -136,7 +138,7 @@ TrainCheckpoint read_checkpoint(const std::filesystem::path& path) {
 }
 
 TrainCheckpoint parse_checkpoint(const std::string& bytes, const std::string& where) try {
-  Safetensors file = parse_safetensors(bytes, where);
+  formats::Safetensors file = formats::parse_safetensors(bytes, where);
   const auto format = file.metadata.find(kFormat);
   if (format != file.metadata.end() && format->second != kFormatText) {
     fail(where, "format '" + excerpt(format->second) + "', expected '" + kFormatText +
@@ -147,11 +149,11 @@ TrainCheckpoint parse_checkpoint(const std::string& bytes, const std::string& wh
   result.history = parsed_history(file, where);
   result.best_epoch = epoch_number(parsed(file, kBestEpoch, where), kBestEpoch, where);
   check_history(result, where);
-  sort_in(file, &Safetensors::tensors, result);
-  sort_in(file, &Safetensors::metadata, result);
+  sort_in(file, &formats::Safetensors::tensors, result);
+  sort_in(file, &formats::Safetensors::metadata, result);
   return result;
 } catch (const Error& error) {
   throw CannotContinue(error.what());
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::train

@@ -10,7 +10,7 @@
 #include "crosstate/formats/safetensors.h"
 #include "crosstate/train/epoch_log.h"
 
-namespace crosstate {
+namespace crosstate::train {
 
 /// In the file the network's tensors and metadata keep their names; those of the best epoch begin
 /// with "best.", those of the moving average with "average.", those of the optimiser with
@@ -19,8 +19,8 @@ struct TrainCheckpoint {
   nlohmann::json identity;        // what a run that continues must share; see require_same()
   std::vector<EpochLog> history;  // of all epochs so far
   int best_epoch = 0;
-  Safetensors network, best, optimizer;
-  Safetensors average;  // empty without one
+  formats::Safetensors network, best, optimizer;
+  formats::Safetensors average;  // empty without one
 };
 
 /// The bytes of a checkpoint's file, and back; `where` names the file in errors. Throws
@@ -33,4 +33,4 @@ void write_checkpoint(const std::filesystem::path& path, const TrainCheckpoint& 
 /// for a file that cannot be read.
 TrainCheckpoint read_checkpoint(const std::filesystem::path& path);
 
-}  // namespace crosstate
+}  // namespace crosstate::train

@@ -10,7 +10,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::train {
 namespace {
 
 using nlohmann::json;
@@ -30,13 +30,14 @@ class Checkpoint : public testing::Test {
       example_.history.push_back(log);
     }
     example_.best_epoch = 1;
-    example_.network.tensors["C"] = Tensor::from(std::vector<float>{1, 2}, {2});
+    example_.network.tensors["C"] = formats::Tensor::from(std::vector<float>{1, 2}, {2});
     example_.network.metadata["model"] = "now";
-    example_.best.tensors["C"] = Tensor::from(std::vector<float>{3, 4}, {2});
+    example_.best.tensors["C"] = formats::Tensor::from(std::vector<float>{3, 4}, {2});
     example_.best.metadata["model"] = "then";
-    example_.average.tensors["C"] = Tensor::from(std::vector<float>{7, 8}, {2});
+    example_.average.tensors["C"] = formats::Tensor::from(std::vector<float>{7, 8}, {2});
     example_.average.metadata["model"] = "between";
-    example_.optimizer.tensors["optimizer.m.C"] = Tensor::from(std::vector<float>{5, 6}, {2});
+    example_.optimizer.tensors["optimizer.m.C"] =
+        formats::Tensor::from(std::vector<float>{5, 6}, {2});
     example_.optimizer.metadata["optimizer.steps"] = "12";
   }
   ~Checkpoint() override { std::filesystem::remove(path_); }
@@ -61,8 +62,9 @@ TEST_F(Checkpoint, ComesBackInItsParts) {
   EXPECT_TRUE(std::isnan(read.history[1].validation_loss));
   EXPECT_EQ(read.history[0].stage, "");
   EXPECT_EQ(read.history[1].stage, "w2a8s8");
-  const auto expect_same = [](const Safetensors& found, const Safetensors& expected) {
-    EXPECT_EQ(format_safetensors(found), format_safetensors(expected));
+  const auto expect_same = [](const formats::Safetensors& found,
+                              const formats::Safetensors& expected) {
+    EXPECT_EQ(formats::format_safetensors(found), formats::format_safetensors(expected));
   };
   expect_same(read.network, example_.network);
   expect_same(read.best, example_.best);
@@ -71,17 +73,17 @@ TEST_F(Checkpoint, ComesBackInItsParts) {
 }
 
 TEST_F(Checkpoint, OfTheFirstFormatHaveNoVersionAndThoseOfNewerOnesAreRefused) {
-  Safetensors file = parse_safetensors(format_checkpoint(example_), "x");
+  formats::Safetensors file = formats::parse_safetensors(format_checkpoint(example_), "x");
   file.metadata.at("train.format") = "crosstate checkpoint 2";
-  write_safetensors(path_, file);
+  formats::write_safetensors(path_, file);
   expect_refused("format 'crosstate checkpoint 2', expected 'crosstate checkpoint 1'");
   file.metadata.erase("train.format");
-  write_safetensors(path_, file);
+  formats::write_safetensors(path_, file);
   EXPECT_EQ(read_checkpoint(path_).best_epoch, 1);
 }
 
 TEST_F(Checkpoint, RefusesOtherFilesAndContradictions) {
-  write_safetensors(path_, example_.network);
+  formats::write_safetensors(path_, example_.network);
   expect_refused("not a checkpoint of training: no metadata 'train.identity'");
 
   TrainCheckpoint best = example_;
@@ -95,25 +97,25 @@ TEST_F(Checkpoint, RefusesOtherFilesAndContradictions) {
   expect_refused("the history has epoch 3 where epoch 2 belongs");
 
   write_checkpoint(path_, example_);
-  Safetensors damaged = read_safetensors(path_);
+  formats::Safetensors damaged = formats::read_safetensors(path_);
   damaged.metadata["train.history"] = "[{\"epoch\": 1}";
-  write_safetensors(path_, damaged);
+  formats::write_safetensors(path_, damaged);
   expect_refused("metadata 'train.history' is damaged");
 
   // Comparing it level by level would end in a stack overflow.
   damaged.metadata["train.identity"] = std::string(1'000'000, '[') + std::string(1'000'000, ']');
-  write_safetensors(path_, damaged);
+  formats::write_safetensors(path_, damaged);
   expect_refused("metadata 'train.identity' is nested too deeply");
 }
 
 TEST_F(Checkpoint, RefusesValuesOfOtherTypes) {
   write_checkpoint(path_, example_);
-  const Safetensors good = read_safetensors(path_);
+  const formats::Safetensors good = formats::read_safetensors(path_);
   const auto refused = [&](const char* key, const std::string& text) {
     SCOPED_TRACE(text);
-    Safetensors bad = good;
+    formats::Safetensors bad = good;
     bad.metadata[key] = text;
-    write_safetensors(path_, bad);
+    formats::write_safetensors(path_, bad);
     expect_refused(std::string("metadata '") + key + "' is damaged");
   };
   std::string log = good.metadata.at("train.history");
@@ -170,4 +172,4 @@ TEST(CheckpointIdentity, NamesASettingBeforeWhatFollowsFromIt) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::train

@@ -3,10 +3,10 @@
 #include "crosstate/base/error.h"
 #include "crosstate/train/evaluate.h"
 
-namespace crosstate {
+namespace crosstate::train {
 namespace {
 
-void check_teacher(const Teacher& teacher, const Dataset& training) {
+void check_teacher(const Teacher& teacher, const data::Dataset& training) {
   if (!(teacher.weight >= 0 && teacher.weight <= 1)) {
     fail("teacher", "a weight of " + std::to_string(teacher.weight) + ", expected 0 to 1");
   }
@@ -19,10 +19,10 @@ void check_teacher(const Teacher& teacher, const Dataset& training) {
   check_fits(*teacher.network, training);
 }
 
-void check_stages(const Network& network, const TrainOptions& options,
+void check_stages(const model::Network& network, const TrainOptions& options,
                   const TrainContext& context) {
   if (context.stages.empty()) return;
-  if (!network.quantized() || network.quant_options() != resolved(context.stages[0].quant)) {
+  if (!network.quantized() || network.quant_options() != quant::resolved(context.stages[0].quant)) {
     fail(context.stage, "the network is not in the formats of the first stage");
   }
   int epochs = 0;
@@ -41,10 +41,10 @@ void check_stages(const Network& network, const TrainOptions& options,
 
 }  // namespace
 
-void validate(const TrainContext& context, const Network& network, const Dataset& training,
-              const TrainOptions& options) {
+void validate(const TrainContext& context, const model::Network& network,
+              const data::Dataset& training, const TrainOptions& options) {
   check_teacher(context.teacher, training);
   check_stages(network, options, context);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::train

@@ -3,7 +3,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-namespace crosstate {
+namespace crosstate::train {
 namespace {
 
 double number(const nlohmann::json& json, const std::string& key) {
@@ -39,4 +39,4 @@ void from_json(const nlohmann::json& json, EpochLog& log) {
   log.stage = json.value("stage", "");
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::train

@@ -4,7 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-namespace crosstate {
+namespace crosstate::train {
 
 struct EpochLog {
   int epoch = 0;  // from 1
@@ -22,4 +22,4 @@ struct EpochLog {
 void to_json(nlohmann::json& json, const EpochLog& log);
 void from_json(const nlohmann::json& json, EpochLog& log);
 
-}  // namespace crosstate
+}  // namespace crosstate::train

@@ -9,10 +9,10 @@
 #include "crosstate/base/error.h"
 #include "crosstate/data/batch.h"
 
-namespace crosstate {
+namespace crosstate::train {
 
-void check_fits(const Network& network, const Dataset& set) {
-  const TaskShape& task = network.task();
+void check_fits(const model::Network& network, const data::Dataset& set) {
+  const model::TaskShape& task = network.task();
   if (set.channels != static_cast<std::size_t>(task.inputs)) {
     fail(set.name, std::to_string(set.channels) + " channels, but the network has " +
                        std::to_string(task.inputs) + " inputs");
@@ -24,32 +24,34 @@ void check_fits(const Network& network, const Dataset& set) {
   }
 }
 
-void Tally::add(const BatchResult& result, std::size_t sequences) {
+void Tally::add(const model::BatchResult& result, std::size_t sequences) {
   loss_sum += result.loss * static_cast<double>(sequences);
   sums.resize(result.sums.size(), 0);
   for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += result.sums[k];
   count += sequences;
 }
 
-std::optional<Tally> evaluate_set(const Network& network, const Dataset& set, int batch_size,
-                                  ThreadPool& pool, const std::function<bool()>& stop) {
-  const std::vector<std::uint32_t> order = length_order(set);
+std::optional<Tally> evaluate_set(const model::Network& network, const data::Dataset& set,
+                                  int batch_size, ThreadPool& pool,
+                                  const std::function<bool()>& stop) {
+  const std::vector<std::uint32_t> order = data::length_order(set);
   const auto size = static_cast<std::size_t>(batch_size);
   const auto block_length = static_cast<std::size_t>(network.options().block_length);
-  Batch batch;
+  data::Batch batch;
   Tally tally;
   tally.readout = set.readout;
   for (std::size_t begin = 0; begin < set.count; begin += size) {
     if (stop && stop()) return std::nullopt;
     const std::size_t count = std::min(size, set.count - begin);
-    fill_batch(set, std::span(order).subspan(begin, count), block_length, batch);
+    data::fill_batch(set, std::span(order).subspan(begin, count), block_length, batch);
     tally.add(network.evaluate(batch, pool), batch.count);
   }
   return tally;
 }
 
-std::optional<Tally> evaluate_result(const Network& network, const Dataset& set, int batch,
-                                     ThreadPool& pool, const std::function<bool()>& stop) {
+std::optional<Tally> evaluate_result(const model::Network& network, const data::Dataset& set,
+                                     int batch, ThreadPool& pool,
+                                     const std::function<bool()>& stop) {
   if (set.count == 0) fail(set.name, "no sequences to evaluate");
   if (batch < 1) fail(set.name, "batches of " + std::to_string(batch) + ", expected at least 1");
   check_fits(network, set);
@@ -61,11 +63,11 @@ std::optional<Tally> evaluate_result(const Network& network, const Dataset& set,
   return tally;
 }
 
-double evaluate_metric(const Network& network, const Dataset& set, int batch, ThreadPool& pool,
-                       double* loss) {
+double evaluate_metric(const model::Network& network, const data::Dataset& set, int batch,
+                       ThreadPool& pool, double* loss) {
   const Tally tally = *evaluate_result(network, set, batch, pool, nullptr);
   if (loss != nullptr) *loss = tally.loss();
   return tally.metric();
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::train

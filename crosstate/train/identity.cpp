@@ -4,7 +4,7 @@
 
 #include "crosstate/base/identity.h"
 
-namespace crosstate {
+namespace crosstate::train {
 namespace {
 
 using nlohmann::json;
@@ -18,9 +18,9 @@ json describe(const TrainOptions& options) {
   return values;
 }
 
-json describe(const std::vector<Parameter>& parameters) {
+json describe(const std::vector<model::Parameter>& parameters) {
   json shapes = json::object();
-  for (const Parameter& parameter : parameters) shapes[parameter.name] = parameter.shape;
+  for (const model::Parameter& parameter : parameters) shapes[parameter.name] = parameter.shape;
   return shapes;
 }
 
@@ -34,9 +34,9 @@ json describe(const Teacher& teacher) {
 json describe(const std::vector<QuantStage>& stages) {
   json list = json::array();
   for (const QuantStage& stage : stages) {
-    QuantOptions copy = stage.quant;
+    quant::QuantOptions copy = stage.quant;
     FieldList values;
-    fields(values, copy);
+    quant::fields(values, copy);
     list.push_back({{"name", stage.name}, {"epochs", stage.epochs}, {"formats", values.to_json()}});
   }
   return list;
@@ -44,20 +44,23 @@ json describe(const std::vector<QuantStage>& stages) {
 
 }  // namespace
 
-std::uint32_t checksum(const Safetensors& content) { return checksum(format_safetensors(content)); }
+std::uint32_t checksum(const formats::Safetensors& content) {
+  return crosstate::checksum(formats::format_safetensors(content));
+}
 
-std::uint32_t checksum(const Network& network) { return checksum(network.to_tensors()); }
+std::uint32_t checksum(const model::Network& network) { return checksum(network.to_tensors()); }
 
-json data_identity(const Dataset& set) {
+json data_identity(const data::Dataset& set) {
   return {{"count", set.count},
           {"length", set.length},
           {"channels", set.channels},
           {"outputs", set.readout.outputs()},
-          {"checksum", checksum(set)}};
+          {"checksum", data::checksum(set)}};
 }
 
-json run_identity(const Network& network, const Dataset& training, const Dataset& validation,
-                  const TrainOptions& options, const TrainContext& context) {
+json run_identity(const model::Network& network, const data::Dataset& training,
+                  const data::Dataset& validation, const TrainOptions& options,
+                  const TrainContext& context) {
   return {
       {"stage", context.stage},
       {"seed", context.seed},
@@ -69,4 +72,4 @@ json run_identity(const Network& network, const Dataset& training, const Dataset
       {"parameters", describe(network.parameters())}};
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::train

@@ -6,19 +6,19 @@
 
 #include "crosstate/train/trainer.h"
 
-namespace crosstate {
+namespace crosstate::train {
 
 /// Of names, types, shapes, bytes and metadata.
-std::uint32_t checksum(const Safetensors& content);
+std::uint32_t checksum(const formats::Safetensors& content);
 /// Of what its file would hold.
-std::uint32_t checksum(const Network& network);
+std::uint32_t checksum(const model::Network& network);
 
 /// What a set holds: sizes and the checksum, not its name.
-nlohmann::json data_identity(const Dataset& set);
+nlohmann::json data_identity(const data::Dataset& set);
 
 /// Options, seed, stages, checksums of the sets and the teacher, shapes of the parameters.
-nlohmann::json run_identity(const Network& network, const Dataset& training,
-                            const Dataset& validation, const TrainOptions& options,
+nlohmann::json run_identity(const model::Network& network, const data::Dataset& training,
+                            const data::Dataset& validation, const TrainOptions& options,
                             const TrainContext& context);
 
-}  // namespace crosstate
+}  // namespace crosstate::train

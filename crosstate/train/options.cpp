@@ -4,7 +4,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::train {
 
 void fields(FieldList& list, const std::string& section, TrainOptions& options) {
   list.section(section);
@@ -71,7 +71,7 @@ void validate(const TrainOptions& options, const std::string& section) {
   list.from_json(list.to_json(), "options");
 }
 
-void require_effect(const TrainOptions& options, const Task& task) {
+void require_effect(const TrainOptions& options, const task::Task& task) {
   if (task.categorical()) return;
   const auto refuse = [&](const std::string& setting, const std::string& expected) {
     fail("options", setting + " has no effect on " + task.name() + ", expected " + expected);
@@ -80,4 +80,4 @@ void require_effect(const TrainOptions& options, const Task& task) {
   if (options.class_weights != "none") refuse("class_weights = \"balanced\"", "\"none\"");
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::train

@@ -6,7 +6,7 @@
 #include "crosstate/base/options.h"
 #include "crosstate/task/task.h"
 
-namespace crosstate {
+namespace crosstate::train {
 
 struct TrainOptions {
   int epochs = 20;
@@ -32,6 +32,6 @@ void fields(FieldList& list, const std::string& section, TrainOptions& options);
 /// Throws Error for a value out of its range; `section` as above.
 void validate(const TrainOptions& options, const std::string& section = "train");
 /// Throws Error for a setting that means nothing to a task.
-void require_effect(const TrainOptions& options, const Task& task);
+void require_effect(const TrainOptions& options, const task::Task& task);
 
-}  // namespace crosstate
+}  // namespace crosstate::train

@@ -5,7 +5,7 @@
 
 #include "crosstate/base/error.h"
 
-namespace crosstate {
+namespace crosstate::train {
 namespace {
 
 using testing::HasSubstr;
@@ -35,4 +35,4 @@ TEST(TrainOptions, RefuseValuesSetInCode) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::train

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <numbers>
 
-namespace crosstate {
+namespace crosstate::train {
 
 struct Schedule {
   std::uint64_t steps = 1;   // of the whole stage
@@ -24,4 +24,4 @@ struct Schedule {
   }
 };
 
-}  // namespace crosstate
+}  // namespace crosstate::train

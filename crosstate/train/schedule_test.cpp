@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace crosstate {
+namespace crosstate::train {
 namespace {
 
 TEST(Schedule, RisesLinearlyThenFallsAlongACosine) {
@@ -33,4 +33,4 @@ TEST(Schedule, NeverStandsStillWithinTheStage) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::train

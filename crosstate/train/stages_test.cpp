@@ -11,7 +11,7 @@
 #include "crosstate/train/testing.h"
 #include "crosstate/train/trainer.h"
 
-namespace crosstate {
+namespace crosstate::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -24,7 +24,8 @@ class StagesTest : public testing::Test {
  protected:
   StagesTest() {
     fs::remove_all(directory_);
-    fill_batch(training_, shuffled(training_.count, 1, 0), 5, calibration_.emplace_back());
+    data::fill_batch(training_, data::shuffled(training_.count, 1, 0), 5,
+                     calibration_.emplace_back());
     options_.epochs = 5;
     options_.batch = 20;
     context_.stage = "qat";
@@ -38,23 +39,23 @@ class StagesTest : public testing::Test {
   ~StagesTest() override { fs::remove_all(directory_); }
 
   static QuantStage stage(const std::string& preset, int epochs) {
-    return {preset, epochs, quant_preset(preset)};
+    return {preset, epochs, quant::quant_preset(preset)};
   }
-  static Network float_network(std::uint64_t seed = 3) {
-    ModelOptions model;
+  static model::Network float_network(std::uint64_t seed = 3) {
+    model::ModelOptions model;
     model.channels = 4;
     model.states = 4;
     model.layers = 1;
     model.dropout = 0.1;
     model.block_length = 5;
-    return Network(model, TaskShape{.inputs = 1, .outputs = 3}, seed);
+    return model::Network(model, model::TaskShape{.inputs = 1, .outputs = 3}, seed);
   }
-  Network network(const std::string& preset = "w8a0s0") {
-    Network result = float_network();
-    result.quantize(quant_preset(preset), calibration_, pool_);
+  model::Network network(const std::string& preset = "w8a0s0") {
+    model::Network result = float_network();
+    result.quantize(quant::quant_preset(preset), calibration_, pool_);
     return result;
   }
-  TrainSummary run(Network& network, const TrainContext& context) {
+  TrainSummary run(model::Network& network, const TrainContext& context) {
     return train(network, training_, validation_, options_, context);
   }
   // Stops once `batches` batches have been trained or validated.
@@ -68,11 +69,11 @@ class StagesTest : public testing::Test {
     context.resume = true;
     return context;
   }
-  static std::string bytes(const Network& network) {
-    return format_safetensors(network.to_tensors());
+  static std::string bytes(const model::Network& network) {
+    return formats::format_safetensors(network.to_tensors());
   }
   void expect_refused(const std::string& message) {
-    Network start = network();
+    model::Network start = network();
     EXPECT_THAT([&] { run(start, context_); }, ThrowsMessage<Error>(HasSubstr(message)));
   }
 
@@ -80,22 +81,22 @@ class StagesTest : public testing::Test {
   static constexpr int kBatches = 7;
   const fs::path directory_ =
       fs::temp_directory_path() / ("crosstate-stages-" + std::to_string(getpid()));
-  const Dataset training_ = level_set("toy train", 90, 1);
-  const Dataset validation_ = level_set("toy validation", 30, 2);
-  std::vector<Batch> calibration_;
+  const data::Dataset training_ = level_set("toy train", 90, 1);
+  const data::Dataset validation_ = level_set("toy validation", 30, 2);
+  std::vector<data::Batch> calibration_;
   ThreadPool pool_{2};
   TrainOptions options_;
   TrainContext context_;
 };
 
 TEST_F(StagesTest, ContinueToTheSameBitsAcrossTheirBorders) {
-  const Network teacher = float_network(11);
+  const model::Network teacher = float_network(11);
   context_.teacher = {&teacher, 0.4, 3};
   options_.average = 0.9;
   options_.norm_batches = 2;
-  Network straight = network();
+  model::Network straight = network();
   const TrainSummary whole = run(straight, context_);
-  EXPECT_EQ(straight.quant_options(), quant_preset("w2a8s8"));
+  EXPECT_EQ(straight.quant_options(), quant::quant_preset("w2a8s8"));
   EXPECT_GE(whole.best_epoch, 4);
 
   // Within a stage, at borders; in the first epoch of a stage, in its norms, in its validation.
@@ -103,9 +104,9 @@ TEST_F(StagesTest, ContinueToTheSameBitsAcrossTheirBorders) {
   for (const int batches : {kAll + 3, 2 * kAll, 2 * kAll + 2, 3 * kAll, 3 * kAll + 1, 3 * kAll + 6,
                             3 * kAll + 8, 4 * kAll}) {
     SCOPED_TRACE(batches);
-    Network first = network();
+    model::Network first = network();
     EXPECT_TRUE(run(first, stopped_after(batches)).interrupted);
-    Network second = network();
+    model::Network second = network();
     const TrainSummary rest = run(second, resumed());
     EXPECT_TRUE(bytes(second) == bytes(straight));
     EXPECT_EQ(rest.best_epoch, whole.best_epoch);
@@ -121,13 +122,13 @@ TEST_F(StagesTest, AreNamedWhereTheirProgressIsReported) {
   context_.progress = [&](const TrainProgress& p) {
     if (p.epoch_end) named.push_back(p.stage + " " + p.log.stage);
   };
-  Network several = network();
+  model::Network several = network();
   run(several, context_);
   EXPECT_THAT(named, ElementsAre("qat w8a0s0 w8a0s0", "qat w8a0s0 w8a0s0", "qat w8a8s0 w8a8s0",
                                  "qat w2a8s8 w2a8s8", "qat w2a8s8 w2a8s8"));
   named.clear();
   context_.stages = {stage("w8a0s0", 5)};
-  Network single = network();
+  model::Network single = network();
   run(single, context_);
   EXPECT_THAT(named, testing::Each("qat "));
 }
@@ -137,7 +138,7 @@ TEST_F(StagesTest, ChangeNothingWhereTheFormatsStay) {
   const auto trained = [&](std::vector<QuantStage> stages) {
     context_.stages = std::move(stages);
     context_.directory.clear();
-    Network result = network("w4a8s8");
+    model::Network result = network("w4a8s8");
     train(result, training_, {}, options_, context_);
     return bytes(result);
   };
@@ -151,12 +152,12 @@ TEST_F(StagesTest, OnlyTheLastHasABestEpochAndPatience) {
   options_.epochs = 9;
   options_.learning_rate = options_.recurrence_rate = options_.range_rate = 0;
   context_.stages = {stage("w8a0s0", 4), stage("w8a8s8", 5)};
-  Network result = network();
+  model::Network result = network();
   const TrainSummary summary = run(result, context_);
   EXPECT_TRUE(summary.stopped_early);
   EXPECT_GE(summary.best_epoch, 5);
   EXPECT_EQ(static_cast<int>(summary.epochs.size()), summary.best_epoch + 1);
-  EXPECT_EQ(result.quant_options(), quant_preset("w8a8s8"));
+  EXPECT_EQ(result.quant_options(), quant::quant_preset("w8a8s8"));
 }
 
 TEST_F(StagesTest, RefuseWhatDoesNotFit) {
@@ -170,20 +171,20 @@ TEST_F(StagesTest, RefuseWhatDoesNotFit) {
   context_.stages.clear();
   context_.teacher = {nullptr, 0.5, 2};
   expect_refused("a weight above 0, but no network");
-  const Network teacher = float_network();
+  const model::Network teacher = float_network();
   context_.teacher = {&teacher, 1.5, 2};
   expect_refused("a weight of 1.5");
   context_.teacher = {&teacher, 0.5, 0};
   expect_refused("a temperature of 0.0");
-  const Network other({}, TaskShape{.inputs = 1, .outputs = 4}, 1);
+  const model::Network other({}, model::TaskShape{.inputs = 1, .outputs = 4}, 1);
   context_.teacher = {&other, 0.5, 2};
   expect_refused("3 classes, but the network has 4");
 }
 
 TEST_F(StagesTest, RefuseTheCheckpointOfOtherStagesAndTeachers) {
-  const Network teacher = float_network(11), other = float_network(12);
+  const model::Network teacher = float_network(11), other = float_network(12);
   context_.teacher = {&teacher, 0.4, 3};
-  Network first = network();
+  model::Network first = network();
   run(first, stopped_after(kBatches));
   context_.resume = true;
   context_.teacher.network = &other;
@@ -201,13 +202,13 @@ TEST_F(StagesTest, ATeacherStandsInForLabels) {
   options_.learning_rate = 0.03;
   context_.directory.clear();
   context_.stages.clear();
-  Network teacher = float_network();
+  model::Network teacher = float_network();
   EXPECT_GT(run(teacher, context_).best_validation_metric, 0.8);
 
-  Dataset scrambled = training_;
+  data::Dataset scrambled = training_;
   for (float& label : scrambled.targets) label = label < 2 ? label + 1 : 0;
   context_.teacher = {&teacher, 1, 2};
-  Network student = float_network(4);
+  model::Network student = float_network(4);
   const auto accuracy = [&] {
     return train(student, scrambled, validation_, options_, context_).best_validation_metric;
   };
@@ -223,13 +224,13 @@ TEST_F(StagesTest, TheAverageFollowsItsFormula) {
   options_.log_every = 1;
   context_.directory.clear();
   context_.stages.clear();
-  Network result = float_network();
+  model::Network result = float_network();
   const auto values = [&] {
     std::vector<double> all;
-    for (const Parameter& p : result.parameters()) {
+    for (const model::Parameter& p : result.parameters()) {
       all.insert(all.end(), p.value.begin(), p.value.end());
     }
-    for (const RunningStatistics& s : result.state().statistics) {
+    for (const model::RunningStatistics& s : result.state().statistics) {
       all.insert(all.end(), s.mean.begin(), s.mean.end());
       all.insert(all.end(), s.variance.begin(), s.variance.end());
     }
@@ -256,20 +257,21 @@ TEST_F(StagesTest, TheAverageFollowsItsFormula) {
 
 TEST_F(StagesTest, TheAverageIsWhatIsValidatedAndKept) {
   options_.average = 0.95;
-  Network result = network();
+  model::Network result = network();
   const TrainSummary summary = run(result, context_);
   const EpochLog& best = summary.epochs[static_cast<std::size_t>(summary.best_epoch - 1)];
   double loss = 0;
   EXPECT_EQ(evaluate_metric(result, validation_, options_.batch, pool_, &loss),
             summary.best_validation_metric);
   EXPECT_EQ(loss, best.validation_loss);
-  const Safetensors checkpoint = read_safetensors(directory_ / "qat.checkpoint.safetensors");
+  const formats::Safetensors checkpoint =
+      formats::read_safetensors(directory_ / "qat.checkpoint.safetensors");
   EXPECT_TRUE(checkpoint.tensors.contains("average.encoder.weight"));
   EXPECT_NE(checkpoint.tensors.at("average.encoder.weight").bytes,
             checkpoint.tensors.at("encoder.weight").bytes);
 
   options_.average = 0;
-  Network plain = network();
+  model::Network plain = network();
   EXPECT_NE(run(plain, context_).epochs[0].validation_loss, summary.epochs[0].validation_loss);
 }
 
@@ -281,19 +283,19 @@ TEST_F(StagesTest, NormsAreMeasuredAnewAfterEachEpoch) {
   options_.norm_batches = 100;
   for (const double average : {0.0, 0.9}) {
     options_.average = average;
-    Network result = network("w2a8s8");
+    model::Network result = network("w2a8s8");
     train(result, training_, {}, options_, context_);
-    Network measured = result;
-    const std::vector<std::uint32_t> order = training_order(training_, 20, context_.seed, 0);
-    Batch batch;
+    model::Network measured = result;
+    const std::vector<std::uint32_t> order = data::training_order(training_, 20, context_.seed, 0);
+    data::Batch batch;
     for (std::size_t i = 0; i < 5; ++i) {
-      fill_batch(training_,
-                 std::span(order).subspan(20 * i, std::min<std::size_t>(20, 90 - 20 * i)), 5,
-                 batch);
+      data::fill_batch(training_,
+                       std::span(order).subspan(20 * i, std::min<std::size_t>(20, 90 - 20 * i)), 5,
+                       batch);
       measured.measure_norms(batch, 1.0 / static_cast<double>(i + 1), pool_);
     }
-    const RunningStatistics& wanted = measured.state().statistics[0];
-    const RunningStatistics& found = result.state().statistics[0];
+    const model::RunningStatistics& wanted = measured.state().statistics[0];
+    const model::RunningStatistics& found = result.state().statistics[0];
     for (std::size_t o = 0; o < wanted.mean.size(); ++o) {
       EXPECT_NEAR(found.mean[o], wanted.mean[o], 1e-6);
       EXPECT_NEAR(found.variance[o], wanted.variance[o], 1e-6);
@@ -302,4 +304,4 @@ TEST_F(StagesTest, NormsAreMeasuredAnewAfterEachEpoch) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::train

@@ -7,11 +7,11 @@
 #include "crosstate/base/random.h"
 #include "crosstate/data/dataset.h"
 
-namespace crosstate::reference {
+namespace crosstate::train::reference {
 
 /// Sequences of 12 steps: noise around a level that tells which of three classes it is.
-inline Dataset level_set(const std::string& name, std::size_t count, std::uint64_t seed) {
-  Dataset set;
+inline data::Dataset level_set(const std::string& name, std::size_t count, std::uint64_t seed) {
+  data::Dataset set;
   set.name = name;
   set.count = count;
   set.length = 12;
@@ -27,4 +27,4 @@ inline Dataset level_set(const std::string& name, std::size_t count, std::uint64
   return set;
 }
 
-}  // namespace crosstate::reference
+}  // namespace crosstate::train::reference

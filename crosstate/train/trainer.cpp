@@ -18,7 +18,7 @@
 #include "crosstate/train/identity.h"
 #include "crosstate/train/schedule.h"
 
-namespace crosstate {
+namespace crosstate::train {
 namespace {
 
 using nlohmann::json;
@@ -45,7 +45,7 @@ std::filesystem::path checkpoint_path(const TrainContext& context) {
 
 class Trainer {
  public:
-  Trainer(Network& network, const Dataset& training, const Dataset& validation,
+  Trainer(model::Network& network, const data::Dataset& training, const data::Dataset& validation,
           const TrainOptions& options, const TrainContext& context, ThreadPool& pool)
       : network_(network),
         training_(training),
@@ -82,13 +82,13 @@ class Trainer {
       if (whole) keep(log);
     }
     if (best_epoch_ > 0) {
-      network_ = Network::from_tensors(best_, "epoch " + std::to_string(best_epoch_));
+      network_ = model::Network::from_tensors(best_, "epoch " + std::to_string(best_epoch_));
     }
     return summary(!whole);
   }
 
  private:
-  const Task& task() const { return *training_.readout.task; }
+  const task::Task& task() const { return *training_.readout.task; }
   int epochs_done() const { return static_cast<int>(history_.size()); }
   bool validates() const { return validation_.count > 0; }
   // Only in the last stage: no other is a result.
@@ -120,19 +120,21 @@ class Trainer {
   void change_formats(int epoch) {
     const Stage stage = stage_of(epoch);
     if (stage.index == 0 || epoch != stage.first) return;
-    const QuantOptions& quant = context_.stages[stage.index].quant;
+    const quant::QuantOptions& quant = context_.stages[stage.index].quant;
     for (const std::size_t range : network_.requantize(quant, context_.calibration, pool_)) {
       optimizer_.restart(range);
     }
     if (average_) average_ = network_;
   }
 
-  const Network& judged() const { return average_ ? *average_ : network_; }
+  const model::Network& judged() const { return average_ ? *average_ : network_; }
 
   std::filesystem::path file(const std::string& ending) const {
     return context_.directory / (context_.stage + ending);
   }
-  std::filesystem::path checkpoint_path() const { return crosstate::checkpoint_path(context_); }
+  std::filesystem::path checkpoint_path() const {
+    return crosstate::train::checkpoint_path(context_);
+  }
   std::filesystem::path log_path() const { return file(".jsonl"); }
 
   // Continues from a checkpoint, or clears away what an earlier run left: were this run interrupted
@@ -161,9 +163,9 @@ class Trainer {
   }
 
   void restore(TrainCheckpoint checkpoint, const std::string& where) {
-    Network network = Network::from_tensors(checkpoint.network, where);
+    model::Network network = model::Network::from_tensors(checkpoint.network, where);
     // Needed only after the last epoch: to find it damaged then would be late.
-    Network::from_tensors(checkpoint.best, where + ": best epoch");
+    model::Network::from_tensors(checkpoint.best, where + ": best epoch");
     AdamW optimizer(network.parameters(), adamw_options(options_));
     optimizer.load(network.parameters(), checkpoint.optimizer, where);
     const std::uint64_t expected = checkpoint.history.size() * steps_per_epoch_;
@@ -171,7 +173,7 @@ class Trainer {
       fail(where, std::to_string(optimizer.steps()) + " steps of the optimiser, expected " +
                       std::to_string(expected));
     }
-    if (average_) average_ = Network::from_tensors(checkpoint.average, where + " (average)");
+    if (average_) average_ = model::Network::from_tensors(checkpoint.average, where + " (average)");
     network_ = std::move(network);
     optimizer_ = std::move(optimizer);
     history_ = std::move(checkpoint.history);
@@ -179,9 +181,9 @@ class Trainer {
     best_ = std::move(checkpoint.best);
   }
 
-  const Dataset& epoch_set(std::uint32_t epoch) const {
+  const data::Dataset& epoch_set(std::uint32_t epoch) const {
     if (!context_.epoch_data) return training_;
-    const Dataset& set = context_.epoch_data(epoch);
+    const data::Dataset& set = context_.epoch_data(epoch);
     check_fits(network_, set);
     if (set.count != training_.count) {
       fail(set.name, std::to_string(set.count) + " sequences in epoch " +
@@ -192,13 +194,13 @@ class Trainer {
   }
 
   // Of the network that is judged, over the first batches of the epoch. False if it was stopped.
-  bool measure_norms(const Dataset& set, const std::vector<std::uint32_t>& order) {
-    Network& network = average_ ? *average_ : network_;
+  bool measure_norms(const data::Dataset& set, const std::vector<std::uint32_t>& order) {
+    model::Network& network = average_ ? *average_ : network_;
     const auto block_length = static_cast<std::size_t>(network.options().block_length);
     const auto batches = static_cast<std::size_t>(options_.norm_batches);
     for (std::size_t i = 0; i < std::min(batches, steps_per_epoch_); ++i) {
       if (context_.stop && context_.stop()) return false;
-      fill_batch(set, part(order, i * batch_size_, batch_size_), block_length, batch_);
+      data::fill_batch(set, part(order, i * batch_size_, batch_size_), block_length, batch_);
       network.measure_norms(batch_, 1 / static_cast<double>(i + 1), pool_);
     }
     return true;
@@ -208,15 +210,16 @@ class Trainer {
   bool train_epoch(EpochLog& log) {
     change_formats(log.epoch);
     const auto index = static_cast<std::uint32_t>(log.epoch - 1);
-    const Dataset& set = epoch_set(index);
-    const std::vector<std::uint32_t> order = training_order(set, batch_size_, context_.seed, index);
+    const data::Dataset& set = epoch_set(index);
+    const std::vector<std::uint32_t> order =
+        data::training_order(set, batch_size_, context_.seed, index);
     const auto block_length = static_cast<std::size_t>(network_.options().block_length);
     const Stopwatch watch;
     Tally tally;
     tally.readout = training_.readout;
     for (std::size_t i = 0; i < steps_per_epoch_; ++i) {
       if (context_.stop && context_.stop()) return false;
-      fill_batch(set, part(order, i * batch_size_, batch_size_), block_length, batch_);
+      data::fill_batch(set, part(order, i * batch_size_, batch_size_), block_length, batch_);
       tally.add(step(log.epoch, i), batch_.count);
       ++steps_now_;
       const bool due = (i + 1) % static_cast<std::size_t>(options_.log_every) == 0;
@@ -229,9 +232,9 @@ class Trainer {
     return measure_norms(set, order);
   }
 
-  BatchResult step(int epoch, std::size_t index) {
+  model::BatchResult step(int epoch, std::size_t index) {
     const std::uint64_t global = optimizer_.steps();
-    LossOptions loss{options_.label_smoothing, context_.seed, global};
+    model::LossOptions loss{options_.label_smoothing, context_.seed, global};
     loss.weights = weights_;
     if (const Teacher& teacher = context_.teacher; teacher.weight > 0) {
       teacher.network->evaluate(batch_, pool_, &teacher_logits_);
@@ -239,7 +242,7 @@ class Trainer {
       loss.distillation = teacher.weight;
       loss.temperature = teacher.temperature;
     }
-    const BatchResult result = network_.train_step(batch_, loss, pool_);
+    const model::BatchResult result = network_.train_step(batch_, loss, pool_);
     const double norm = gradient_norm(network_.parameters());
     if (!std::isfinite(result.loss) || !std::isfinite(norm)) {
       const bool loss_failed = !std::isfinite(result.loss);
@@ -366,9 +369,9 @@ class Trainer {
     return result;
   }
 
-  Network& network_;
-  const Dataset& training_;
-  const Dataset& validation_;
+  model::Network& network_;
+  const data::Dataset& training_;
+  const data::Dataset& validation_;
   const TrainOptions& options_;
   const TrainContext& context_;
   ThreadPool& pool_;
@@ -377,22 +380,23 @@ class Trainer {
   std::uint64_t steps_now_ = 0;  // in this call, unlike the optimiser's
   Schedule schedule_;
   AdamW optimizer_;
-  std::optional<Network> average_;
+  std::optional<model::Network> average_;
   std::vector<float> teacher_logits_;
   std::vector<double> weights_;  // of categories
   json identity_;
   std::vector<EpochLog> history_;
   int best_epoch_ = 0;
-  Safetensors best_;
-  Batch batch_;
+  formats::Safetensors best_;
+  data::Batch batch_;
   Stopwatch watch_;
   TrainProgress last_progress_;
 };
 
 }  // namespace
 
-TrainSummary train(Network& network, const Dataset& training, const Dataset& validation,
-                   const TrainOptions& options, const TrainContext& context) {
+TrainSummary train(model::Network& network, const data::Dataset& training,
+                   const data::Dataset& validation, const TrainOptions& options,
+                   const TrainContext& context) {
   validate(options);
   require_effect(options, *training.readout.task);
   if (training.count == 0) fail(training.name, "no sequences to train on");
@@ -405,8 +409,9 @@ TrainSummary train(Network& network, const Dataset& training, const Dataset& val
   return Trainer(network, training, validation, options, context, pool).run();
 }
 
-void require_continuable(const Network& network, const Dataset& training, const Dataset& validation,
-                         const TrainOptions& options, const TrainContext& context) {
+void require_continuable(const model::Network& network, const data::Dataset& training,
+                         const data::Dataset& validation, const TrainOptions& options,
+                         const TrainContext& context) {
   if (!context.resume || context.directory.empty()) return;
   const std::filesystem::path path = checkpoint_path(context);
   if (!std::filesystem::exists(path)) return;
@@ -414,4 +419,4 @@ void require_continuable(const Network& network, const Dataset& training, const 
                run_identity(network, training, validation, options, context), path.string());
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::train

@@ -10,7 +10,7 @@
 #include "crosstate/train/evaluate.h"
 #include "crosstate/train/options.h"
 
-namespace crosstate {
+namespace crosstate::train {
 
 struct TrainSummary {
   std::vector<EpochLog> epochs;       // with those before a resume
@@ -41,12 +41,14 @@ struct TrainSummary {
 ///
 /// Throws Error when the loss or a gradient is no longer finite, when a checkpoint belongs to
 /// another run, and for stages or a teacher that do not fit.
-TrainSummary train(Network& network, const Dataset& training, const Dataset& validation,
-                   const TrainOptions& options, const TrainContext& context);
+TrainSummary train(model::Network& network, const data::Dataset& training,
+                   const data::Dataset& validation, const TrainOptions& options,
+                   const TrainContext& context);
 
 /// Throws Error where train() with these arguments would find a checkpoint of another run, for
 /// callers that write something before.
-void require_continuable(const Network& network, const Dataset& training, const Dataset& validation,
-                         const TrainOptions& options, const TrainContext& context);
+void require_continuable(const model::Network& network, const data::Dataset& training,
+                         const data::Dataset& validation, const TrainOptions& options,
+                         const TrainContext& context);
 
-}  // namespace crosstate
+}  // namespace crosstate::train

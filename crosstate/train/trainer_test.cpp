@@ -14,7 +14,7 @@
 #include "crosstate/data/batch.h"
 #include "crosstate/train/testing.h"
 
-namespace crosstate {
+namespace crosstate::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -38,16 +38,16 @@ class TrainerTest : public testing::Test {
   }
   ~TrainerTest() override { fs::remove_all(directory_); }
 
-  static Network new_network() {
-    ModelOptions model;
+  static model::Network new_network() {
+    model::ModelOptions model;
     model.channels = 4;
     model.states = 4;
     model.layers = 1;
     model.dropout = 0.1;
     model.block_length = 5;
-    return Network(model, TaskShape{.inputs = 1, .outputs = 3}, 3);
+    return model::Network(model, model::TaskShape{.inputs = 1, .outputs = 3}, 3);
   }
-  TrainSummary run(Network& network, const TrainContext& context) {
+  TrainSummary run(model::Network& network, const TrainContext& context) {
     return train(network, training_, validation_, options_, context);
   }
   // Stops once `batches` batches have been trained or validated.
@@ -64,8 +64,9 @@ class TrainerTest : public testing::Test {
   fs::path checkpoint() const { return directory_ / "float.checkpoint.safetensors"; }
   std::string log() const { return read_file(directory_ / "float.jsonl"); }
 
-  static void expect_equal(const Network& a, const Network& b) {
-    EXPECT_EQ(format_safetensors(a.to_tensors()), format_safetensors(b.to_tensors()));
+  static void expect_equal(const model::Network& a, const model::Network& b) {
+    EXPECT_EQ(formats::format_safetensors(a.to_tensors()),
+              formats::format_safetensors(b.to_tensors()));
   }
   // Everything but the times.
   static void expect_equal(const TrainSummary& a, const TrainSummary& b) {
@@ -84,8 +85,8 @@ class TrainerTest : public testing::Test {
   static constexpr int kBatches = 7;
   const fs::path directory_ =
       fs::temp_directory_path() / ("crosstate-trainer-" + std::to_string(getpid()));
-  const Dataset training_ = level_set("toy train", 90, 1);
-  const Dataset validation_ = level_set("toy validation", 30, 2);
+  const data::Dataset training_ = level_set("toy train", 90, 1);
+  const data::Dataset validation_ = level_set("toy validation", 30, 2);
   ThreadPool pool_{2};
   TrainOptions options_;
   TrainContext context_;
@@ -94,7 +95,7 @@ class TrainerTest : public testing::Test {
 TEST_F(TrainerTest, LearnsAndKeepsTheBestEpoch) {
   options_.epochs = 12;
   options_.learning_rate = 0.03;
-  Network network = new_network();
+  model::Network network = new_network();
   const TrainSummary summary = run(network, context_);
   ASSERT_EQ(summary.epochs.size(), 12u);
   EXPECT_FALSE(summary.interrupted);
@@ -115,20 +116,20 @@ TEST_F(TrainerTest, LearnsAndKeepsTheBestEpoch) {
 }
 
 TEST_F(TrainerTest, ContinuesToTheSameBits) {
-  Network straight = new_network();
+  model::Network straight = new_network();
   context_.directory.clear();
   const TrainSummary whole = run(straight, context_);
   context_.directory = directory_;
 
   // Between epochs, within an epoch's training, within its validation.
   for (int batches : {2 * kBatches, 2 * kBatches + 3, 2 * kBatches + 6}) {
-    Network first = new_network();
+    model::Network first = new_network();
     const TrainSummary part = run(first, stopped_after(batches));
     EXPECT_TRUE(part.interrupted);
     EXPECT_FALSE(part.stopped_early);
     ASSERT_EQ(part.epochs.size(), 2u);
 
-    Network second = new_network();
+    model::Network second = new_network();
     const TrainSummary rest = run(second, resumed());
     EXPECT_FALSE(rest.interrupted);
     expect_equal(second, straight);
@@ -139,43 +140,43 @@ TEST_F(TrainerTest, ContinuesToTheSameBits) {
 }
 
 TEST_F(TrainerTest, ContinuesAQuantizedNetworkToTheSameBits) {
-  QuantOptions quant;
+  quant::QuantOptions quant;
   quant.preset = "w4a4s8";
   quant.weight_noise = 0.05;
-  const std::vector<std::uint32_t> order = shuffled(training_.count, 1, 0);
-  std::vector<Batch> calibration(1);
-  fill_batch(training_, order, 5, calibration[0]);
+  const std::vector<std::uint32_t> order = data::shuffled(training_.count, 1, 0);
+  std::vector<data::Batch> calibration(1);
+  data::fill_batch(training_, order, 5, calibration[0]);
   const auto quantized_network = [&] {
-    Network network = new_network();
+    model::Network network = new_network();
     network.fold_norms();
     network.quantize(quant, calibration, pool_);
     return network;
   };
 
-  Network straight = quantized_network();
+  model::Network straight = quantized_network();
   const TrainSummary whole = run(straight, context_);
-  Network first = quantized_network();
+  model::Network first = quantized_network();
   EXPECT_TRUE(run(first, stopped_after(kBatches + 4)).interrupted);
-  Network second = quantized_network();
+  model::Network second = quantized_network();
   expect_equal(run(second, resumed()), whole);
   expect_equal(second, straight);
   EXPECT_TRUE(second.quantized());
 }
 
 TEST_F(TrainerTest, DoesNotDependOnTheNumberOfThreads) {
-  Network two = new_network();
+  model::Network two = new_network();
   run(two, context_);
   ThreadPool single(1);
   context_.pool = &single;
-  Network one = new_network();
+  model::Network one = new_network();
   run(one, context_);
   expect_equal(one, two);
 }
 
 TEST_F(TrainerTest, ContinuesWithTheSetOfEachEpoch) {
   std::vector<std::uint32_t> asked;
-  Dataset current;
-  context_.epoch_data = [&](std::uint32_t epoch) -> const Dataset& {
+  data::Dataset current;
+  context_.epoch_data = [&](std::uint32_t epoch) -> const data::Dataset& {
     asked.push_back(epoch);
     current = level_set("of an epoch", 90, 100 + epoch);
     current.lengths.assign(90, 12);
@@ -185,28 +186,29 @@ TEST_F(TrainerTest, ContinuesWithTheSetOfEachEpoch) {
     }
     return current;
   };
-  Network straight = new_network();
+  model::Network straight = new_network();
   const TrainSummary whole = run(straight, context_);
   EXPECT_THAT(asked, testing::ElementsAre(0, 1, 2, 3));
 
-  Network first = new_network();
+  model::Network first = new_network();
   EXPECT_TRUE(run(first, stopped_after(2 * kBatches + 3)).interrupted);
   asked.clear();
-  Network second = new_network();
+  model::Network second = new_network();
   expect_equal(run(second, resumed()), whole);
   EXPECT_THAT(asked, testing::ElementsAre(2, 3));
   expect_equal(second, straight);
 
   context_.epoch_data = nullptr;
-  Network plain = new_network();
+  model::Network plain = new_network();
   run(plain, context_);
-  EXPECT_NE(format_safetensors(plain.to_tensors()), format_safetensors(straight.to_tensors()));
+  EXPECT_NE(formats::format_safetensors(plain.to_tensors()),
+            formats::format_safetensors(straight.to_tensors()));
 }
 
 TEST_F(TrainerTest, RefusesAnEpochsSetThatDoesNotFit) {
-  Dataset set = level_set("too few", 89, 1);
-  context_.epoch_data = [&](std::uint32_t) -> const Dataset& { return set; };
-  Network network = new_network();
+  data::Dataset set = level_set("too few", 89, 1);
+  context_.epoch_data = [&](std::uint32_t) -> const data::Dataset& { return set; };
+  model::Network network = new_network();
   EXPECT_THAT([&] { run(network, context_); },
               ThrowsMessage<Error>(HasSubstr("too few: 89 sequences in epoch 1, expected 90")));
   set.channels = 2;
@@ -214,11 +216,11 @@ TEST_F(TrainerTest, RefusesAnEpochsSetThatDoesNotFit) {
 }
 
 TEST_F(TrainerTest, AFinishedStageReturnsAtOnce) {
-  Network first = new_network();
+  model::Network first = new_network();
   const TrainSummary whole = run(first, context_);
   TrainContext again = stopped_after(0);
   again.resume = true;
-  Network second = new_network();
+  model::Network second = new_network();
   const TrainSummary summary = run(second, again);
   EXPECT_FALSE(summary.interrupted);
   expect_equal(summary, whole);
@@ -228,7 +230,7 @@ TEST_F(TrainerTest, AFinishedStageReturnsAtOnce) {
 TEST_F(TrainerTest, StoppedInTheFirstEpochItStartsAgain) {
   fs::create_directories(directory_);
   write_file(checkpoint(), "of an earlier run");
-  Network network = new_network();
+  model::Network network = new_network();
   const TrainSummary summary = run(network, stopped_after(2));
   EXPECT_TRUE(summary.interrupted);
   EXPECT_EQ(summary.best_epoch, 0);
@@ -239,7 +241,7 @@ TEST_F(TrainerTest, StoppedInTheFirstEpochItStartsAgain) {
 }
 
 TEST_F(TrainerTest, RefusesTheCheckpointOfAnotherRun) {
-  Network network = new_network();
+  model::Network network = new_network();
   run(network, stopped_after(kBatches));
   const auto expect_refused = [&](const TrainContext& context, const std::string& message) {
     EXPECT_THAT([&] { run(network, context); },
@@ -256,7 +258,7 @@ TEST_F(TrainerTest, RefusesTheCheckpointOfAnotherRun) {
   expect_refused(resumed(), "options.epochs was 4 and is now 5");
   options_.epochs = 4;
   // Sets of the same name and size.
-  Dataset edited = training_;
+  data::Dataset edited = training_;
   edited.values[5] += 1;
   EXPECT_THAT([&] { train(network, edited, validation_, options_, resumed()); },
               ThrowsMessage<Error>(HasSubstr("data.training.checksum was")));
@@ -277,7 +279,7 @@ TEST_F(TrainerTest, StopsWhenPatienceEnds) {
   context_.progress = [&](const TrainProgress& progress) {
     if (progress.epoch_end) last.push_back(progress.last);
   };
-  Network network = new_network();
+  model::Network network = new_network();
   const TrainSummary summary = run(network, context_);
   EXPECT_TRUE(summary.stopped_early);
   EXPECT_EQ(std::count(last.begin(), last.end(), true), 1);
@@ -285,21 +287,22 @@ TEST_F(TrainerTest, StopsWhenPatienceEnds) {
   EXPECT_LT(summary.epochs.size(), 30u);
   EXPECT_EQ(static_cast<int>(summary.epochs.size()), summary.best_epoch + 2);
 
-  Network again = new_network();
+  model::Network again = new_network();
   expect_equal(run(again, resumed()), summary);
 }
 
 TEST_F(TrainerTest, TakesTheLastEpochWithoutAValidationSet) {
-  Network network = new_network();
+  model::Network network = new_network();
   options_.patience = 1;
-  const TrainSummary summary = train(network, training_, Dataset{}, options_, context_);
+  const TrainSummary summary = train(network, training_, data::Dataset{}, options_, context_);
   EXPECT_EQ(summary.epochs.size(), 4u);
   EXPECT_EQ(summary.best_epoch, 4);
   EXPECT_TRUE(std::isnan(summary.best_validation_metric));
   EXPECT_THAT(log(), HasSubstr("\"validation_accuracy\":null"));
 
-  Network again = new_network();
-  const TrainSummary resumed_summary = train(again, training_, Dataset{}, options_, resumed());
+  model::Network again = new_network();
+  const TrainSummary resumed_summary =
+      train(again, training_, data::Dataset{}, options_, resumed());
   EXPECT_EQ(resumed_summary.epochs.size(), 4u);
   expect_equal(again, network);
 }
@@ -309,7 +312,7 @@ TEST_F(TrainerTest, ReportsItsProgress) {
   options_.epochs = 2;
   std::vector<TrainProgress> reports;
   context_.progress = [&](const TrainProgress& progress) { reports.push_back(progress); };
-  Network network = new_network();
+  model::Network network = new_network();
   const TrainSummary summary = run(network, context_);
 
   ASSERT_EQ(reports.size(), 8u);  // after 2, 4 and 5 batches, and at the end of the epoch
@@ -330,8 +333,8 @@ TEST_F(TrainerTest, ReportsItsProgress) {
 }
 
 TEST_F(TrainerTest, SaysWhereTheLossBecameNaN) {
-  Network network = new_network();
-  for (Parameter& parameter : network.parameters()) {
+  model::Network network = new_network();
+  for (model::Parameter& parameter : network.parameters()) {
     for (float& value : parameter.value) value = std::nanf("");
   }
   EXPECT_THAT([&] { run(network, context_); },
@@ -340,8 +343,8 @@ TEST_F(TrainerTest, SaysWhereTheLossBecameNaN) {
 }
 
 TEST_F(TrainerTest, RefusesToCountPredictionsThatOverflow) {
-  Network network = new_network();
-  for (Parameter& parameter : network.parameters()) {
+  model::Network network = new_network();
+  for (model::Parameter& parameter : network.parameters()) {
     if (parameter.name.starts_with("layers")) continue;
     for (float& value : parameter.value) value = std::numeric_limits<float>::max();
   }
@@ -350,8 +353,8 @@ TEST_F(TrainerTest, RefusesToCountPredictionsThatOverflow) {
 }
 
 TEST_F(TrainerTest, RefusesDataThatDoesNotFit) {
-  Network network = new_network();
-  Dataset set = training_;
+  model::Network network = new_network();
+  data::Dataset set = training_;
   set.readout.names.push_back("more");
   EXPECT_THAT(
       [&] { train(network, set, validation_, options_, context_); },
@@ -366,13 +369,13 @@ TEST_F(TrainerTest, RefusesDataThatDoesNotFit) {
 
 TEST_F(TrainerTest, WhatHappensAfterEachStepIsPartOfARunThatGoesOn) {
   int steps = 0;
-  const auto shrink = [&steps](Network& network, double rate) {
+  const auto shrink = [&steps](model::Network& network, double rate) {
     ++steps;
     EXPECT_GE(rate, 0);
     for (float& v : network.parameters()[0].value) v *= static_cast<float>(1 - rate);
   };
   context_.after_step = shrink;
-  Network straight = new_network(), plain = new_network(), cut = new_network();
+  model::Network straight = new_network(), plain = new_network(), cut = new_network();
   TrainContext without = context_;
   without.after_step = nullptr;
   run(plain, without);
@@ -387,4 +390,4 @@ TEST_F(TrainerTest, WhatHappensAfterEachStepIsPartOfARunThatGoesOn) {
 }
 
 }  // namespace
-}  // namespace crosstate
+}  // namespace crosstate::train

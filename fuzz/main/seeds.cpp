@@ -49,7 +49,7 @@ std::string gzip(const std::string& bytes) {
 }
 
 // Two digits of the sample, thinned out to 7 x 7 pixels.
-std::string digits(const Dataset& set) {
+std::string digits(const data::Dataset& set) {
   std::string pixels;
   for (std::size_t i = 0; i < 2; ++i) {
     for (std::size_t k = 0; k < 49; ++k) {
@@ -61,8 +61,8 @@ std::string digits(const Dataset& set) {
   return pixels;
 }
 
-Dataset small_set(std::size_t count) {
-  Dataset set;
+data::Dataset small_set(std::size_t count) {
+  data::Dataset set;
   set.name = "small";
   set.count = count;
   set.length = 4;
@@ -74,20 +74,20 @@ Dataset small_set(std::size_t count) {
   return set;
 }
 
-ModelOptions small_model(const std::string& norm, const std::string& modes) {
-  ModelOptions options;
+model::ModelOptions small_model(const std::string& norm, const std::string& modes) {
+  model::ModelOptions options;
   options.channels = 1;
   options.states = 2;
   options.layers = 1;
   options.block_length = 3;
-  options.norm = norm;
-  options.modes = modes;
-  if (modes == "real") options.init = PoleStart::kReal;
+  options.norm = named(kNames<model::Norm>, norm, "");
+  options.modes = named(kNames<model::ModeKind>, modes, "");
+  if (modes == "real") options.init = model::PoleStart::kReal;
   return options;
 }
 
 // The file with no more of the configuration than its network needs: samples should be short.
-std::string shortened(Safetensors file, const std::string& preset) {
+std::string shortened(formats::Safetensors file, const std::string& preset) {
   for (const char* key : {"network", "best.network"}) {
     const auto text = file.metadata.find(key);
     if (text == file.metadata.end()) continue;
@@ -95,13 +95,13 @@ std::string shortened(Safetensors file, const std::string& preset) {
     values["quant"] = {{"preset", preset}};
     text->second = exact_json_text(values);
   }
-  return format_safetensors(file);
+  return formats::format_safetensors(file);
 }
 
 void put_networks(const fs::path& corpus) {
   for (const char* norm : {"batch", "layer", "none"}) {
     for (const char* modes : {"complex", "real"}) {
-      const Network network(small_model(norm, modes), {1, 2}, 1);
+      const model::Network network(small_model(norm, modes), {1, 2}, 1);
       put(corpus, "network", std::string(norm) + "-" + modes,
           shortened(network.to_tensors(), "float"));
     }
@@ -110,74 +110,76 @@ void put_networks(const fs::path& corpus) {
 
 void put_quantized_networks(const fs::path& corpus) {
   ThreadPool pool(1);
-  Batch batch;
+  data::Batch batch;
   const std::uint32_t order[] = {0, 1, 2};
-  fill_batch(small_set(3), order, 3, batch);
+  data::fill_batch(small_set(3), order, 3, batch);
   for (const char* norm : {"batch", "none"}) {
     for (const char* preset : {"w8a8s8", "w2a4s6", "w1a2s2", "analog-64x64"}) {
-      Network network(small_model(norm, "complex"), {1, 2}, 1);
-      network.quantize(quant_preset(preset), {&batch, 1}, pool);
+      model::Network network(small_model(norm, "complex"), {1, 2}, 1);
+      network.quantize(quant::quant_preset(preset), {&batch, 1}, pool);
       const std::string name = std::string(norm) + "-" + preset;
       put(corpus, "network", name, shortened(network.to_tensors(), preset));
       if (norm == std::string("batch")) network.fold_norms();
-      const std::string site = site_in_floating_point(network);
+      const std::string site = integer::site_in_floating_point(network);
       if (!site.empty()) continue;
-      put(corpus, "integer_network", name, format_safetensors(to_tensors(to_integers(network))));
+      put(corpus, "integer_network", name,
+          formats::format_safetensors(integer::to_tensors(integer::to_integers(network))));
     }
   }
-  ModelOptions wide = small_model("batch", "complex");
+  model::ModelOptions wide = small_model("batch", "complex");
   wide.channels = 2;
   wide.states = 4;
-  Network pruned(wide, {1, 2}, 1);
-  pruned.quantize(quant_preset("w8a8s8"), {&batch, 1}, pool);
+  model::Network pruned(wide, {1, 2}, 1);
+  pruned.quantize(quant::quant_preset("w8a8s8"), {&batch, 1}, pool);
   pruned = pruned.part({{0, 1}, {{{1}, {2, 3}}}});
   put(corpus, "network", "pruned", shortened(pruned.to_tensors(), "w8a8s8"));
   pruned.fold_norms();
-  put(corpus, "integer_network", "pruned", format_safetensors(to_tensors(to_integers(pruned))));
-  Network network(small_model("none", "real"), {1, 2}, 1);
-  network.quantize(QuantOptions{}, {&batch, 1}, pool);
-  put(corpus, "network", "whole", format_safetensors(network.to_tensors()));
+  put(corpus, "integer_network", "pruned",
+      formats::format_safetensors(integer::to_tensors(integer::to_integers(pruned))));
+  model::Network network(small_model("none", "real"), {1, 2}, 1);
+  network.quantize(quant::QuantOptions{}, {&batch, 1}, pool);
+  put(corpus, "network", "whole", formats::format_safetensors(network.to_tensors()));
   // Places lost before products, and the format without them.
-  Network sixteen(small_model("none", "real"), {1, 2}, 1);
-  sixteen.quantize(uniform_bits(16), {&batch, 1}, pool);
-  IntegerNetwork early = to_integers(sixteen);
+  model::Network sixteen(small_model("none", "real"), {1, 2}, 1);
+  sixteen.quantize(quant::uniform_bits(16), {&batch, 1}, pool);
+  integer::IntegerNetwork early = integer::to_integers(sixteen);
   early.encoder_codes.early = {1};
   early.score_steps = 1;
-  Safetensors file = to_tensors(early);
-  put(corpus, "integer_network", "wide", format_safetensors(file));
+  formats::Safetensors file = integer::to_tensors(early);
+  put(corpus, "integer_network", "wide", formats::format_safetensors(file));
   file.metadata["format"] = "crosstate integer network 1";
-  put(corpus, "integer_network", "version-1", format_safetensors(file));
+  put(corpus, "integer_network", "version-1", formats::format_safetensors(file));
 }
 
 void put_checkpoint(const fs::path& corpus) {
   const fs::path directory = fs::temp_directory_path() / "crosstate-seeds";
-  TrainOptions options;
+  train::TrainOptions options;
   options.epochs = 2;
   options.batch = 2;
-  TrainContext context;
+  train::TrainContext context;
   context.directory = directory;
-  Network network(small_model("none", "real"), {1, 2}, 1);
-  train(network, small_set(4), small_set(2), options, context);
+  model::Network network(small_model("none", "real"), {1, 2}, 1);
+  train::train(network, small_set(4), small_set(2), options, context);
   put(corpus, "checkpoint", "trained",
-      shortened(read_safetensors(directory / "train.checkpoint.safetensors"), "float"));
+      shortened(formats::read_safetensors(directory / "train.checkpoint.safetensors"), "float"));
   fs::remove_all(directory);
 }
 
 void put_preparations(const fs::path& corpus) {
-  const auto put_one = [&](const char* name, const Preparation& preparation) {
-    Safetensors model;
+  const auto put_one = [&](const char* name, const inference::Preparation& preparation) {
+    formats::Safetensors model;
     preparation.save(model);
-    put(corpus, "preparation", name, format_safetensors(model));
+    put(corpus, "preparation", name, formats::format_safetensors(model));
   };
-  put_one("images", {{"0", "1"}, 7, 4, {}});
-  FrontEndOptions options;
+  put_one("images", {{.names = {"0", "1"}}, 7, 4, {}});
+  data::FrontEndOptions options;
   options.bands = 3;
   options.deltas = true;
-  put_one("bands", {{"no", "yes"}, 0, 0, FrontEnd(options, 8000)});
-  options.kind = FrontEndKind::kWaveform;
+  put_one("bands", {{.names = {"no", "yes"}}, 0, 0, data::FrontEnd(options, 8000)});
+  options.kind = data::FrontEndKind::kWaveform;
   options.deltas = false;
   options.decimation = 2;
-  put_one("waveform", {{"no"}, 0, 0, FrontEnd(options, 8000)});
+  put_one("waveform", {{.names = {"no"}}, 0, 0, data::FrontEnd(options, 8000)});
 }
 
 void put_sound(const fs::path& corpus, const char* name, int format, int channels) {
@@ -220,7 +222,7 @@ void put_sounds(const fs::path& corpus) {
 }
 
 void put_options(const fs::path& corpus) {
-  RunOptions options = demo_options();
+  pipeline::RunOptions options = pipeline::demo_options();
   put(corpus, "toml", "demo", options.fields().to_toml());
   put(corpus, "json", "demo", exact_json_text(options.fields().to_json()));
   std::string assignments;
@@ -241,7 +243,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   const fs::path corpus = argv[1];
-  const Dataset set = read_mnist_sample().train;
+  const data::Dataset set = data::read_mnist_sample().train;
   const std::string images = idx({2, 7, 7}, digits(set));
   const std::string labels =
       idx({2}, {static_cast<char>(set.targets[0]), static_cast<char>(set.targets[1])});
@@ -256,16 +258,16 @@ int main(int argc, char** argv) {
   put_networks(corpus);
   put_quantized_networks(corpus);
   put_checkpoint(corpus);
-  Safetensors tensors;
-  tensors.tensors["weight"] = Tensor::from(std::vector<float>{1, -2, 3, 4, 5, 6}, {2, 3});
-  tensors.tensors["moment"] = Tensor::from(std::vector<double>{0.5}, {1});
-  tensors.tensors["codes"] = Tensor{"I8", {2, 0}, ""};
+  formats::Safetensors tensors;
+  tensors.tensors["weight"] = formats::Tensor::from(std::vector<float>{1, -2, 3, 4, 5, 6}, {2, 3});
+  tensors.tensors["moment"] = formats::Tensor::from(std::vector<double>{0.5}, {1});
+  tensors.tensors["codes"] = formats::Tensor{"I8", {2, 0}, ""};
   tensors.metadata["format"] = "text";
-  put(corpus, "safetensors", "tensors", format_safetensors(tensors));
-  tensors.tensors["mask"] = Tensor{"BOOL", {3}, std::string("\1\0\1", 3)};
-  tensors.tensors["half"] = Tensor{"F16", {2}, std::string(4, '\0')};
-  tensors.tensors["later"] = Tensor{"F3", {8}, std::string(3, '\0')};
-  put(corpus, "safetensors", "types", format_safetensors(tensors));
+  put(corpus, "safetensors", "tensors", formats::format_safetensors(tensors));
+  tensors.tensors["mask"] = formats::Tensor{"BOOL", {3}, std::string("\1\0\1", 3)};
+  tensors.tensors["half"] = formats::Tensor{"F16", {2}, std::string(4, '\0')};
+  tensors.tensors["later"] = formats::Tensor{"F3", {8}, std::string(3, '\0')};
+  put(corpus, "safetensors", "types", formats::format_safetensors(tensors));
   put(corpus, "recording_list", "speech-commands",
       "yes/0a7c2a8d_nohash_0.wav\nno/1b2c3d4e_nohash_1.wav\r\n./no/f_nohash_0.wav\n\n");
   return 0;

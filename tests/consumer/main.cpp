@@ -23,7 +23,7 @@ int main() {
   });
 
   const std::vector<double> cells = {1e-3, 2e-3};
-  if (crosstate::effective_conductance(cells, 1, 2, {.segment = 1}).size() != 2) return 1;
+  if (crosstate::circuit::effective_conductance(cells, 1, 2, {.segment = 1}).size() != 2) return 1;
 
   std::cout << "crosstate " << crosstate::kVersion << ", " << draws.size() << " draws\n";
   return draws.size() == 4 ? 0 : 1;

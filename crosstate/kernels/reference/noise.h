@@ -7,7 +7,7 @@
 #include "crosstate/kernels/noise.h"
 #include "crosstate/kernels/state_draws.h"
 
-namespace crosstate::reference {
+namespace crosstate::kernels::reference {
 
 inline float byte_sum_deviate(std::uint32_t bits, float deviation, float x) {
   std::uint32_t sum = 0;
@@ -27,4 +27,4 @@ inline void add_noise(const NoiseAddress& a, std::size_t rows, std::size_t steps
   }
 }
 
-}  // namespace crosstate::reference
+}  // namespace crosstate::kernels::reference

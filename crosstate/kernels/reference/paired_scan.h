@@ -7,7 +7,7 @@
 #include "crosstate/base/lanes.h"
 #include "crosstate/kernels/paired_scan.h"
 
-namespace crosstate::reference {
+namespace crosstate::kernels::reference {
 
 inline void paired_scan(const PairedModes& m, std::int16_t limit, std::size_t steps, const float* u,
                         float* y, std::int32_t* state) {
@@ -32,4 +32,4 @@ inline void paired_scan(const PairedModes& m, std::int16_t limit, std::size_t st
   }
 }
 
-}  // namespace crosstate::reference
+}  // namespace crosstate::kernels::reference

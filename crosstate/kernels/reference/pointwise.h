@@ -8,7 +8,7 @@
 
 #include "crosstate/kernels/pointwise.h"
 
-namespace crosstate::reference {
+namespace crosstate::kernels::reference {
 
 /// Rows and ConstRows in the type T: element (r, c).
 template <class T>
@@ -251,4 +251,4 @@ void fake_quantize_adjoint(const T* scale, T low, T high, RangeGradient kind, st
   }
 }
 
-}  // namespace crosstate::reference
+}  // namespace crosstate::kernels::reference

@@ -10,7 +10,7 @@
 #include "crosstate/kernels/scan.h"
 #include "crosstate/kernels/state_draws.h"
 
-namespace crosstate::reference {
+namespace crosstate::kernels::reference {
 
 /// ScanModes in the type T.
 template <class T>
@@ -176,4 +176,4 @@ void scan_adjoint(const Modes<T>& m, const StateRounding& rounding, std::size_t 
   }
 }
 
-}  // namespace crosstate::reference
+}  // namespace crosstate::kernels::reference

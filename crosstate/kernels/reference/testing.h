@@ -15,7 +15,7 @@
 #include "crosstate/base/random.h"
 #include "crosstate/kernels/dispatch.h"
 
-namespace crosstate::reference {
+namespace crosstate::kernels::reference {
 
 inline AlignedFloats uniform_floats(Random& random, std::size_t count, double low, double high) {
   AlignedFloats values(count);
@@ -75,4 +75,4 @@ inline void expect_gradient(std::vector<double>& values, const std::vector<doubl
   }
 }
 
-}  // namespace crosstate::reference
+}  // namespace crosstate::kernels::reference

@@ -12,7 +12,7 @@
 #include "crosstate/kernels/simd/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace crosstate {
+namespace crosstate::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -184,11 +184,11 @@ void GateAdjoint(Activation f, std::size_t rows, std::size_t columns, ConstRows 
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace crosstate {
+namespace crosstate::kernels {
 
 HWY_EXPORT(ActivationForward);
 HWY_EXPORT(ActivationWithSlope);
@@ -208,5 +208,5 @@ void gate_adjoint(Activation f, std::size_t rows, std::size_t columns, ConstRows
   HWY_DYNAMIC_DISPATCH(GateAdjoint)(f, rows, columns, value, gy, gx);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 #endif

@@ -13,7 +13,7 @@
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace crosstate {
+namespace crosstate::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -35,11 +35,11 @@ double MultiplyAddLoop(std::size_t rounds, float* sink) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace crosstate {
+namespace crosstate::kernels {
 namespace {
 
 HWY_EXPORT(MultiplyAddLoop);
@@ -91,5 +91,5 @@ double measure_peak_flops(double seconds) {
   return best;
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 #endif

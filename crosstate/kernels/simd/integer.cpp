@@ -14,7 +14,7 @@
 #include "crosstate/kernels/simd/rounding-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace crosstate {
+namespace crosstate::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -328,11 +328,11 @@ void StreamLinear(const float* HWY_RESTRICT transposed, const float* HWY_RESTRIC
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace crosstate {
+namespace crosstate::kernels {
 
 HWY_EXPORT(RequantizeRows);
 HWY_EXPORT(RequantizeEach);
@@ -359,5 +359,5 @@ void stream_linear(const float* transposed, const float* bias, std::size_t input
   HWY_DYNAMIC_DISPATCH(StreamLinear)(transposed, bias, inputs, outputs, x, y);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 #endif

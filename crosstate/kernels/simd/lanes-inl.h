@@ -26,7 +26,7 @@
 #include "crosstate/base/lanes.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace crosstate {
+namespace crosstate::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -43,7 +43,7 @@ constexpr std::size_t kN = hn::MaxLanes(D());
 constexpr std::size_t kV = kLanes / kN;  // vectors that hold kLanes values
 
 }  // namespace HWY_NAMESPACE
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 HWY_AFTER_NAMESPACE();
 
 #endif

@@ -13,7 +13,7 @@
 #include "crosstate/kernels/simd/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace crosstate {
+namespace crosstate::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -162,11 +162,11 @@ void LinearAdjointWeight(std::size_t outputs, std::size_t inputs, std::size_t co
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace crosstate {
+namespace crosstate::kernels {
 
 HWY_EXPORT(LinearForward);
 HWY_EXPORT(LinearAdjointWeight);
@@ -181,5 +181,5 @@ void linear_adjoint_weight(std::size_t outputs, std::size_t inputs, std::size_t 
   HWY_DYNAMIC_DISPATCH(LinearAdjointWeight)(outputs, inputs, columns, gy, x, gw, gb);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 #endif

@@ -12,7 +12,7 @@
 #include "crosstate/kernels/simd/rounding-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace crosstate {
+namespace crosstate::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -42,11 +42,11 @@ void AddNoise(const NoiseAddress& a, std::size_t rows, std::size_t steps, const 
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace crosstate {
+namespace crosstate::kernels {
 
 HWY_EXPORT(AddNoise);
 
@@ -55,5 +55,5 @@ void add_noise(const NoiseAddress& address, std::size_t rows, std::size_t steps,
   HWY_DYNAMIC_DISPATCH(AddNoise)(address, rows, steps, deviation, x, y);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 #endif

@@ -12,7 +12,7 @@
 #include "crosstate/kernels/simd/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace crosstate {
+namespace crosstate::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -112,11 +112,11 @@ void LayerNormAdjoint(const float* gamma, std::size_t rows, std::size_t columns,
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace crosstate {
+namespace crosstate::kernels {
 
 HWY_EXPORT(LayerNormForward);
 HWY_EXPORT(LayerNormAdjoint);
@@ -131,5 +131,5 @@ void layer_norm_adjoint(const float* gamma, std::size_t rows, std::size_t column
   HWY_DYNAMIC_DISPATCH(LayerNormAdjoint)(gamma, rows, columns, x, gy, gx, ggamma, gbeta);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 #endif

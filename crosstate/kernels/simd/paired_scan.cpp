@@ -14,7 +14,7 @@
 #include "crosstate/kernels/simd/rounding-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace crosstate {
+namespace crosstate::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -123,11 +123,11 @@ void PairedScan(const PairedModes& modes, std::int16_t limit, std::size_t steps,
 #endif
 
 }  // namespace HWY_NAMESPACE
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace crosstate {
+namespace crosstate::kernels {
 
 HWY_EXPORT(PairedScan);
 
@@ -136,5 +136,5 @@ void paired_scan(const PairedModes& modes, std::int16_t limit, std::size_t steps
   HWY_DYNAMIC_DISPATCH(PairedScan)(modes, limit, steps, u, y, state);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 #endif

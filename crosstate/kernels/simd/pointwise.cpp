@@ -11,7 +11,7 @@
 #include "crosstate/kernels/simd/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace crosstate {
+namespace crosstate::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -147,11 +147,11 @@ void FakeQuantizeAdjoint(const float* scale, float low, float high, RangeGradien
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace crosstate {
+namespace crosstate::kernels {
 
 HWY_EXPORT(Multiply);
 HWY_EXPORT(MultiplyAdd);
@@ -202,5 +202,5 @@ void fake_quantize_adjoint(const float* scale, float low, float high, RangeGradi
   (scale, low, high, kind, rows, columns, x, gy, gx, glog);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 #endif

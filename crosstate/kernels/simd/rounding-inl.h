@@ -14,7 +14,7 @@
 #include "crosstate/kernels/state_draws.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace crosstate {
+namespace crosstate::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -105,7 +105,7 @@ HWY_INLINE Offsets draw_offsets(const Spread& real, const Spread& imaginary, VU 
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 HWY_AFTER_NAMESPACE();
 
 #endif

@@ -16,7 +16,7 @@
 #include "crosstate/kernels/simd/rounding-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace crosstate {
+namespace crosstate::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -337,11 +337,11 @@ void ScanAdjoint(const ScanModes& modes, const StateRounding& rounding, std::siz
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace crosstate {
+namespace crosstate::kernels {
 
 HWY_EXPORT(ScanForward);
 HWY_EXPORT(ScanAdjoint);
@@ -362,5 +362,5 @@ void scan_adjoint(const ScanModes& modes, const StateRounding& rounding, std::si
   (modes, rounding, steps, u, start, gy, gu, carry, gradients, scratch);
 }
 
-}  // namespace crosstate
+}  // namespace crosstate::kernels
 #endif
