@@ -22,7 +22,7 @@ std::vector<std::string> classes_of(const std::vector<RecordingFile>& files) {
   return {labels.begin(), labels.end()};
 }
 
-// How many recordings have something in common, and the first of them.
+// Number of recordings with some property, and the first of them.
 struct Alike {
   std::size_t count = 0;
   std::string first;
@@ -38,7 +38,7 @@ struct Alike {
   }
 };
 
-// What the headers do not tell.
+// Notes on files whose headers are incomplete.
 struct Headers {
   Alike to_end, has_rest;
 };
@@ -50,7 +50,7 @@ Recording read_recording(const RecordingFile& file, const std::vector<std::strin
   if (sound.sample_rate != sample_rate) {
     fail(file.path.string(), std::to_string(sound.sample_rate) + " Hz, expected " +
                                  std::to_string(sample_rate) +
-                                 " Hz as data.sample_rate or the first recording says");
+                                 " Hz, from data.sample_rate or the first recording");
   }
   if (sound.to_end) headers.to_end.add(file.name);
   if (sound.has_rest) headers.has_rest.add(file.name);
@@ -65,7 +65,7 @@ std::string base_name(const fs::path& directory) {
   return as_utf8((error ? directory : resolved).filename().string());
 }
 
-// Returns how many recordings of other speakers were for the test.
+// Returns how many recordings of other speakers were in the test part.
 std::size_t set_test_speaker(std::vector<RecordingFile>& files, const std::string& speaker) {
   std::size_t moved = 0;
   for (RecordingFile& file : files) {
@@ -79,24 +79,23 @@ std::size_t set_test_speaker(std::vector<RecordingFile>& files, const std::strin
   return moved;
 }
 
-// What chooses the test set, where the settings that would do so elsewhere say something, too.
+// Notes the settings that have no effect because something else chooses the test set.
 void note_unused_settings(RecordingFiles& found, const DataOptions& options) {
   if (!options.test_speaker.empty()) return;
   const DataOptions defaults;
   const auto note = [&](const std::string& key, bool set, bool used, const std::string& chosen) {
     if (set && !used) found.notes.push_back(key + " has no effect: " + chosen);
   };
-  const std::string told = "the directory tells which recordings are for the test";
+  const std::string told = "the directory specifies which recordings are for testing";
   note("data.test_share", options.test_share != defaults.test_share,
        !found.has_test && !found.by_names,
-       found.has_test ? told : "the names tell the test set, by data.test_indices");
-  note(
-      "data.test_indices", options.test_indices != defaults.test_indices,
-      !found.has_test && found.by_names,
-      found.has_test ? told : "the folders are classes, of which data.test_share goes to the test");
+       found.has_test ? told : "the file names and data.test_indices choose the test set");
+  note("data.test_indices", options.test_indices != defaults.test_indices,
+       !found.has_test && found.by_names,
+       found.has_test ? told : "the folders are classes, and data.test_share chooses the test set");
 }
 
-// Every prefix of the order is a fair sample.
+// Orders by hash, so that every prefix is a fair sample.
 void sort_by_hash(std::vector<RecordingFile>& files) {
   std::vector<std::pair<std::uint64_t, RecordingFile*>> order;
   for (RecordingFile& file : files) order.emplace_back(name_hash(file.name), &file);
@@ -136,8 +135,8 @@ AudioSets read_audio(const fs::path& directory, const DataOptions& options) {
     const std::size_t moved = set_test_speaker(files, options.test_speaker);
     if (found.has_test && moved > 0) {
       found.notes.push_back(std::to_string(moved) + (moved == 1 ? " recording" : " recordings") +
-                            " of the test part are not for the test, as data.test_speaker names "
-                            "the one who is");
+                            " of the test part are not used for testing: data.test_speaker selects "
+                            "another speaker");
     }
   }
   sort_by_hash(files);
@@ -165,15 +164,14 @@ AudioSets read_audio(const fs::path& directory, const DataOptions& options) {
     part->sample_rate = sample_rate;
   }
   if (!options.test_speaker.empty() && sets.test.items.empty()) {
-    split_speaker(sets.train, options.test_speaker);  // tells who there is
+    split_speaker(sets.train, options.test_speaker);  // throws an error that lists the speakers
   }
   const std::string where = as_utf8(directory.string()) + ": ";
   for (const std::string& note : found.notes) sets.notes.push_back(where + note);
   headers.to_end.note(
-      where, "read to the end of the file, since the header does not tell the length", sets.notes);
-  headers.has_rest.note(
-      where, "with more bytes than the header announces, which are neither samples nor chunks",
-      sets.notes);
+      where, "read to the end of the file, since the header does not give the length", sets.notes);
+  headers.has_rest.note(where, "with bytes after the announced samples that are not chunks",
+                        sets.notes);
   return sets;
 }
 

@@ -87,14 +87,14 @@ TEST_F(AudioTest, RefusesDamagedFiles) {
   refuse(sounds_.path() / "absent.wav", "not a file");
   refuse(sounds_.path(), "not a file");
   write_bytes("empty.wav", "");
-  refuse(sounds_.path() / "empty.wav", "not a WAV or FLAC");
+  refuse(sounds_.path() / "empty.wav", "cannot be read as a WAV or FLAC");
   write_bytes("text.wav", "these are not samples, whatever the name says");
-  refuse(sounds_.path() / "text.wav", "not a WAV or FLAC");
+  refuse(sounds_.path() / "text.wav", "cannot be read as a WAV or FLAC");
   write_bytes("short.wav", "RIFF");
-  refuse(sounds_.path() / "short.wav", "not a WAV or FLAC");
+  refuse(sounds_.path() / "short.wav", "cannot be read as a WAV or FLAC");
   refuse(sounds_.write("none.wav", {}), "no samples");
   refuse(sounds_.write("aiff.wav", noise(100, 1), 8000, 1, SF_FORMAT_AIFF | SF_FORMAT_PCM_16),
-         "neither WAV nor FLAC");
+         "contains neither WAV nor FLAC");
   refuse(sounds_.write("nan.wav", {0, std::nanf(""), 0}, 8000, 1, kFloatWav), "sample 1 is");
   refuse(
       sounds_.write("inf.wav", {0, 0, std::numeric_limits<float>::infinity()}, 8000, 1, kFloatWav),
@@ -184,7 +184,7 @@ TEST_F(PlaceholderTest, FilesOfPipesAreReadToTheirEnd) {
           0xffffff9bu, 0xffffffdbu, 0u}) {
       const std::string what = std::to_string(size) + (big ? " RIFX" : " RIFF");
       expect_whole(wav_bytes(samples_, size, big), true, what);
-      // Half a sample at the end is none.
+      // A trailing half sample is ignored.
       expect_whole(wav_bytes(samples_, size, big, "x"), true, what + " and a byte");
     }
     expect_whole(wav_bytes(samples_, 600, big), false, "the right size");
@@ -218,7 +218,7 @@ TEST_F(PlaceholderTest, AnEmptyFileStaysEmpty) {
   refuse(wav_bytes({}, 0, false, std::string("LIST\4\0\0\0abcdnote\0\0\0\0", 20)), "no samples",
          "chunks behind the header");
   refuse(wav_bytes({}, 0xffffffff), "no samples", "a placeholder and nothing");
-  // Silence is no chunk.
+  // Zero bytes are not a chunk.
   samples_.assign(300, 0);
   expect_whole(wav_bytes(samples_, 0), true, "silence");
 }
@@ -241,7 +241,7 @@ TEST_F(PlaceholderTest, FlacMayNotTellItsLength) {
   const Sound whole = read_sound(path, 30);
   EXPECT_FALSE(whole.to_end);
   std::string bytes = read_file(path);
-  bytes[21] = static_cast<char>(bytes[21] & 0xf0);  // 36 bits of the number of samples
+  bytes[21] = static_cast<char>(bytes[21] & 0xf0);  // 36 bits hold the number of samples
   for (std::size_t at = 22; at < 26; ++at) bytes[at] = '\0';
   write_bytes("x.flac", bytes);
   const Sound streamed = read_sound(path, 30);
@@ -264,7 +264,7 @@ TEST_F(AudioTest, RefusesWhatStandsForAFile) {
               ThrowsMessage<Error>(HasSubstr("is a Git LFS pointer, not the file")));
 }
 
-// Whatever a byte of the header becomes, the answer is samples or an Error.
+// For every change of a header byte, the result is samples or an Error.
 TEST_F(AudioTest, SurvivesAnyDamageToTheHeader) {
   const std::string bytes = read_file(sounds_.write("good.wav", noise(64, 2)));
   for (std::size_t at = 0; at < 44; ++at) {
@@ -443,7 +443,7 @@ TEST_F(AudioTest, SplitsFoldersByName) {
   EXPECT_EQ(sets.train.items.size() + sets.test.items.size(), 100u);
   EXPECT_NEAR(static_cast<double>(sets.test.items.size()), 30, 14);
 
-  // More recordings leave the others where they are.
+  // Additional recordings do not move the others.
   const std::vector<std::string> before = names(sets.test);
   for (int i = 100; i < 120; ++i) {
     sounds_.write("yes/" + std::to_string(i) + ".wav", noise(20, 1));

@@ -9,14 +9,14 @@ namespace {
 
 double ratio_of_decibels(double decibels) { return std::pow(10.0, decibels / 20); }
 
-// Cubic Lagrange interpolation at x[0] <= 0 + t < x[1], through x[-1..2].
+// Cubic Lagrange interpolation at x[0 + t], 0 <= t < 1, through x[-1..2].
 float interpolate(const float* x, float t) {
   const float a = x[1] - x[0], b = x[-1] - x[0], c = x[2] - x[0];
   const float cubic = (c - 3 * a - b) / 6, square = (a + b) / 2;
   return x[0] + t * (a - square - cubic + t * (square + t * cubic));
 }
 
-// `speed` samples of the old recording per sample of the new one.
+// Resamples with `speed` old samples per new sample.
 std::vector<float> resample(const std::vector<float>& samples, double speed) {
   std::vector<float> padded(samples.size() + 3, 0.0f);
   std::copy(samples.begin(), samples.end(), padded.begin() + 1);
@@ -48,7 +48,7 @@ double power(const std::vector<float>& samples) {
   return sum / static_cast<double>(samples.size());
 }
 
-// Noise of a first-order low-pass with a random pole, at unit power before scaling.
+// Noise of a first-order low-pass with a random pole, normalised to unit power before scaling.
 void add_noise(double signal_power, double decibels, Random& random, std::vector<float>& samples) {
   const double pole = random.uniform(0, 0.9);
   const double scale = std::sqrt(signal_power * (1 - pole * pole)) / ratio_of_decibels(decibels);
@@ -59,7 +59,7 @@ void add_noise(double signal_power, double decibels, Random& random, std::vector
   }
 }
 
-// A stretch of at most `widest` of `count` places, all widths and starts equally likely.
+// An interval of at most `widest` of `count` positions; all widths and starts are equally likely.
 std::pair<std::size_t, std::size_t> stretch(std::size_t widest, std::size_t count, Random& random) {
   const std::size_t most = std::min(widest, count);
   const std::size_t width = random.below(static_cast<std::uint32_t>(most + 1));

@@ -1,4 +1,4 @@
-// Varied copies of a training set, one per epoch.
+// Randomly varied copies of a training set, one per epoch.
 #pragma once
 
 #include <cstddef>
@@ -14,28 +14,28 @@
 
 namespace crosstate::data {
 
-/// Changes samples at random, in this order: speed (cubic interpolation, so pitch changes too),
-/// gain (evenly distributed in dB), shift (silence before, or so much less at the beginning), and
-/// noise between white and low-passed at a ratio evenly distributed in dB. At least `least` samples
-/// remain.
+/// Changes samples at random, in this order: speed (cubic interpolation, which also changes the
+/// pitch), gain (uniform in dB), shift (silence is inserted at the beginning, or samples are
+/// removed there), and noise between white and low-passed (signal-to-noise ratio uniform in dB). At
+/// least `least` samples remain.
 void vary_samples(const AugmentOptions& options, int sample_rate, std::size_t least, Random& random,
                   std::vector<float>& samples);
 
-/// Sets stretches of time and groups of bands to 0, the mean of normalised features. Frames hold
-/// `features` values; the slopes of bands, behind the bands, are masked with them. `hop` in
-/// seconds.
+/// Sets time intervals and groups of bands to 0, the mean of normalised features. A frame holds
+/// `features` values; the slopes follow the bands and are masked with them. `hop` is in seconds.
 void mask_frames(const AugmentOptions& options, std::size_t bands, std::size_t features, double hop,
                  Random& random, std::vector<float>& frames);
 
-/// The training set anew for every epoch. What epoch e makes of recording i depends on (seed, e, i)
-/// alone, so that a run that continues, and any number of threads, get the same bits.
+/// Generates the training set of every epoch. The variation of recording i in epoch e depends only
+/// on (seed, e, i), so resumed runs and any number of threads give the same bits.
 class Augmenter {
  public:
-  /// Keeps the recordings and the front end, with its statistics; the pool must outlive it.
+  /// Stores the recordings and the front end with its statistics; the pool must outlive this
+  /// object.
   Augmenter(Recordings recordings, FrontEnd front_end, const AugmentOptions& options,
             std::uint64_t seed, ThreadPool& pool);
 
-  /// Valid until the next call.
+  /// The returned set is valid until the next call.
   const Dataset& epoch(std::uint32_t number);
 
  private:

@@ -90,7 +90,7 @@ TEST(Augment, SpeedChangesPitchAndLengthAlike) {
     const std::vector<float> expected =
         tone(500 * 3999 / (static_cast<double>(out.size()) - 1), out.size());
     double worst = 0;
-    // The length tells the speed up to one sample; over 200 samples that is little.
+    // The length gives the speed to within one sample, which is little over 200 samples.
     for (std::size_t i = 0; i < 200; ++i) {
       worst = std::max(worst, std::abs(static_cast<double>(out[i] - expected[i])));
     }
@@ -111,7 +111,7 @@ TEST(Augment, NoiseHasTheDrawnRatioAndProbability) {
     for (std::size_t i = 0; i < out.size(); ++i) out[i] -= samples[i];
     EXPECT_NEAR(10 * std::log10(power(samples) / power(out)), 20, 1) << trial;
   }
-  EXPECT_NEAR(noisy, 100, 36);  // five deviations
+  EXPECT_NEAR(noisy, 100, 36);  // five standard deviations
 }
 
 TEST(Augment, MasksStretchesAndBandsWithTheirSlopes) {
@@ -143,7 +143,7 @@ TEST(Augment, MasksStretchesAndBandsWithTheirSlopes) {
   EXPECT_EQ(widest_stretch, 4u);
   EXPECT_EQ(widest_group, 4u);  // two bands and their slopes
 
-  // Masks wider than everything there is.
+  // Masks larger than the whole.
   options.time_mask = 10000;
   options.band_mask = 256;
   std::vector<float> frames(kFrames * kFeatures, 1.0f);
@@ -172,7 +172,7 @@ TEST(Augmenter, EpochsAreAddressedBySeedAndNumber) {
   EXPECT_NE(first.values, second.values);
   EXPECT_EQ(first.targets, second.targets);
   EXPECT_NE(first.values, other.epoch(0).values);
-  // In another order, on another number of threads.
+  // In another order and with another number of threads.
   EXPECT_EQ(b.epoch(1).values, second.values);
   EXPECT_EQ(b.epoch(1).lengths, second.lengths);
   EXPECT_EQ(b.epoch(0).values, first.values);

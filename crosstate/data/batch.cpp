@@ -11,8 +11,8 @@
 namespace crosstate::data {
 namespace {
 
-// Batches whose sequences are sorted among themselves: long enough to save most of the padding,
-// short enough to leave every batch a mixture.
+// Number of batches whose sequences are sorted together: enough to avoid most of the padding, few
+// enough that every batch remains a mixture.
 constexpr std::size_t kSortedBatches = 8;
 
 std::size_t longest(const Dataset& set, std::span<const std::uint32_t> order) {
@@ -50,7 +50,7 @@ void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::s
   batch.targets.assign(batch.groups * kLanes * width, 0);
   batch.lengths.assign(batch.groups * kLanes, 0);
 
-  // Padding lanes come last and only in the last group.
+  // Padding lanes are the last ones of the last group.
   if (order.size() % kLanes != 0) {
     std::fill(batch.values.end() - static_cast<std::ptrdiff_t>(batch.group_size()),
               batch.values.end(), 0.0f);
@@ -67,7 +67,7 @@ void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::s
       batch.lengths[g * kLanes + lane] = static_cast<std::uint32_t>(set.length_of(row));
     }
 
-    // The loops run in the order of the panel, so the target is written from front to back.
+    // The loops follow the order of the panel, so that the destination is written sequentially.
     float* target = batch.values.data() + g * batch.group_size();
     for (std::size_t t0 = 0; t0 < batch.length; t0 += block_length) {
       const std::size_t end = t0 + std::min(block_length, batch.length - t0);
@@ -98,7 +98,7 @@ std::vector<std::uint32_t> shuffled(std::size_t count, std::uint64_t seed, std::
 
 std::vector<std::uint32_t> training_order(const Dataset& set, std::size_t batch, std::uint64_t seed,
                                           std::uint32_t epoch) {
-  if (batch == 0) fail(set.name, "batches of 0, expected at least 1");
+  if (batch == 0) fail(set.name, "batch size 0, expected at least 1");
   std::vector<std::uint32_t> order = shuffled(set.count, seed, epoch);
   if (set.lengths.empty()) return order;
   const std::span<std::uint32_t> rows(order);
@@ -106,7 +106,7 @@ std::vector<std::uint32_t> training_order(const Dataset& set, std::size_t batch,
   for (std::size_t begin = 0; begin < rows.size(); begin += stretch) {
     sort_by_length(set, rows.subspan(begin, std::min(stretch, rows.size() - begin)));
   }
-  // What is left after the full batches stays at the end.
+  // The rows that do not fill a batch stay at the end.
   Random random(seed, Stream::kShuffle, epoch, 1);
   for (std::size_t i = order.size() / batch; i > 1; --i) {
     const std::size_t other = random.below(static_cast<std::uint32_t>(i));

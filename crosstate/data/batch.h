@@ -1,4 +1,4 @@
-// Sequences regrouped for the kernels: sixteen side by side, time cut into blocks.
+// Sequences regrouped for the kernels: groups of sixteen sequences, with time divided into blocks.
 #pragma once
 
 #include <algorithm>
@@ -12,9 +12,9 @@
 
 namespace crosstate::data {
 
-/// Place of a value within its group, in floats. A group's values are laid out as
-/// [block][channel][t within block][lane]; blocks have `block_length` steps, the last one what
-/// remains of `length`. The block that starts at step t0 begins at float t0 * channels * kLanes.
+/// Offset of a value within its group, in floats. The values of a group are laid out as
+/// [block][channel][t within block][lane]. A block has `block_length` steps; the last one has the
+/// remainder of `length`. The block that starts at step t0 begins at float t0 * channels * kLanes.
 inline std::size_t panel_offset(std::size_t channel, std::size_t t, std::size_t lane,
                                 std::size_t length, std::size_t channels,
                                 std::size_t block_length) {
@@ -23,7 +23,7 @@ inline std::size_t panel_offset(std::size_t channel, std::size_t t, std::size_t 
   return (t0 * channels + channel * block + (t - t0)) * kLanes + lane;
 }
 
-/// Some rows of a Dataset as groups of kLanes sequences in the panel layout.
+/// Some rows of a Dataset as groups of kLanes sequences in panel layout.
 struct Batch {
   std::size_t groups = 0;
   std::size_t length = 0;  // of the longest sequence in the batch
@@ -33,7 +33,7 @@ struct Batch {
   std::vector<float> targets;          // groups * kLanes * readout.width(); padding lanes are zero
   std::vector<std::uint32_t> lengths;  // groups * kLanes, 0 for padding lanes
   std::size_t count = 0;               // real sequences; they fill the lanes in order
-  task::Readout readout;               // what the targets are
+  task::Readout readout;               // kind of the targets
 
   /// Floats per group.
   std::size_t group_size() const { return length * channels * kLanes; }
@@ -48,24 +48,24 @@ struct Batch {
   }
 };
 
-/// Fills the batch with the rows `order[...]` of a set, in that order, up to the end of the longest
-/// of them; reuses the batch's memory. Throws Error for a row beyond the set or a block length of
-/// 0.
+/// Fills the batch with the rows `order[...]` of a set, in that order, up to the length of the
+/// longest of them; reuses the memory of the batch. Throws Error for a row outside the set or a
+/// block length of 0.
 void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::size_t block_length,
                 Batch& batch);
 
-/// The numbers [0, count) in the random order of one epoch.
+/// The integers [0, count) in the random order of one epoch.
 std::vector<std::uint32_t> shuffled(std::size_t count, std::uint64_t seed, std::uint32_t epoch);
 
-/// The rows of a set in the order in which one epoch of training takes them, `batch` at a time.
-/// Equal lengths: shuffled(). Otherwise sequences of similar length share a batch, so that little
-/// of it is padding: the shuffled rows are sorted by length within stretches of eight batches, and
-/// the full batches are shuffled.
+/// The rows of a set in the order of one training epoch, for batches of size `batch`. If all
+/// lengths are equal, this is shuffled(). Otherwise sequences of similar length share a batch,
+/// which keeps padding small: the shuffled rows are sorted by length within stretches of eight
+/// batches, and the full batches are shuffled.
 std::vector<std::uint32_t> training_order(const Dataset& set, std::size_t batch, std::uint64_t seed,
                                           std::uint32_t epoch);
 
-/// The rows of a set by ascending length, equal ones in the set's order: for evaluation, where the
-/// order does not matter.
+/// The rows of a set by ascending length, rows of equal length in the order of the set; for
+/// evaluation, where the order does not matter.
 std::vector<std::uint32_t> length_order(const Dataset& set);
 
 }  // namespace crosstate::data

@@ -132,7 +132,7 @@ TEST(Batch, EmptyOrderAndBadInput) {
   EXPECT_THAT([&] { fill_batch(set, std::vector<std::uint32_t>{0}, 0, batch); },
               ThrowsMessage<Error>(HasSubstr("block length 0")));
 
-  // A block longer than anything is one block, however long.
+  // A block that is longer than the batch is one block, whatever its length.
   const std::size_t longest = std::numeric_limits<std::size_t>::max();
   fill_batch(set, std::vector<std::uint32_t>{1}, longest, batch);
   EXPECT_EQ(batch.values[batch.offset(0, 4, 0)], set.sequence(1)[4]);
@@ -152,8 +152,8 @@ TEST(Shuffled, IsAPermutationFixedBySeedAndEpoch) {
 }
 
 TEST(Shuffled, FavoursNoPlace) {
-  // Each of 4 numbers lands in each of 4 places about 1,000 times in 4,000 epochs; the bound is
-  // over five standard deviations of the binomial, and the draws are fixed.
+  // Each of 4 numbers is in each of 4 places about 1,000 times in 4,000 epochs. The bound exceeds
+  // five standard deviations of the binomial distribution, and the draws are fixed.
   int hits[4][4] = {};
   for (std::uint32_t epoch = 0; epoch < 4000; ++epoch) {
     const std::vector<std::uint32_t> order = shuffled(4, 11, epoch);
@@ -207,7 +207,8 @@ TEST(TrainingOrder, IsAPermutationOfBatchesWithLittlePadding) {
   EXPECT_GT(steps_in(set, plain, 16), real + real * 7 / 10);
   EXPECT_LT(steps_in(set, order, 16), real + real * 2 / 10);
 
-  // No trend over the epoch: about half of the full batches have the shorter neighbour first.
+  // No trend over the epoch: in about half of the pairs of full batches the shorter one comes
+  // first.
   int ascents = 0;
   for (std::size_t b = 1; b < 63; ++b) {
     ascents += set.length_of(order[b * 16]) > set.length_of(order[(b - 1) * 16]);
@@ -220,7 +221,7 @@ TEST(TrainingOrder, TakesSmallSets) {
   EXPECT_EQ(training_order(ragged_set(1), 16, 1, 0), std::vector<std::uint32_t>{0});
   EXPECT_EQ(training_order(ragged_set(5), 1, 1, 0).size(), 5u);
   EXPECT_THAT([] { training_order(ragged_set(5), 0, 1, 0); },
-              ThrowsMessage<Error>(HasSubstr("batches of 0")));
+              ThrowsMessage<Error>(HasSubstr("batch size 0")));
 }
 
 TEST(LengthOrder, AscendsAndKeepsTies) {

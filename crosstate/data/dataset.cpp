@@ -26,16 +26,16 @@ std::string sequence_name(std::size_t i) { return "sequence " + std::to_string(i
 }  // namespace
 
 void Dataset::validate() const {
-  // The shape first: the loops below rely on it.
+  // Check the shape first: the loops below rely on it.
   if (channels == 0) fail(name, "0 channels, expected at least 1");
   if (count > 0 && length == 0) fail(name, "length 0, expected at least 1");
   constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max();
   if (length > kMost / channels || (count > 0 && length * channels > kMost / count)) {
     fail(name, std::to_string(count) + " x " + std::to_string(length) + " x " +
-                   std::to_string(channels) + " values are more than can be counted");
+                   std::to_string(channels) + " values exceed the largest size");
   }
   check_size(*this, "values", values.size(), count * length * channels);
-  if (count > 0 && readout.outputs() == 0) fail(name, "no outputs to tell, expected at least one");
+  if (count > 0 && readout.outputs() == 0) fail(name, "no outputs, expected at least one");
   check_size(*this, "target values", targets.size(), count * readout.width());
   if (!lengths.empty()) check_size(*this, "lengths", lengths.size(), count);
   if (!speakers.empty()) check_size(*this, "speakers", speakers.size(), count);
@@ -54,7 +54,7 @@ void Dataset::validate() const {
       if (std::isfinite(row[k]) && !(padding && row[k] != 0)) continue;
       fail(name, sequence_name(i) + "value " + std::to_string(row[k]) + " at step " +
                      std::to_string(t) + ", channel " + std::to_string(k % channels) +
-                     (padding ? ", expected zeros behind the sequence's length of " +
+                     (padding ? ", expected zeros after the sequence's length of " +
                                     std::to_string(length_of(i))
                               : ", expected a finite number"));
     }
@@ -123,8 +123,8 @@ RowSplit split_rows(std::span<const std::int32_t> labels, std::size_t classes, d
     rows[static_cast<std::size_t>(labels[i])].push_back(static_cast<std::uint32_t>(i));
   }
 
-  // A partial Fisher-Yates shuffle draws each class's part, from a stream of its own. Both parts
-  // get at least one of every class that has two, so that neither is blind to a rare class.
+  // A partial Fisher-Yates shuffle draws the part of each class, from a stream of its own. Both
+  // parts get at least one row of every class that has two, so that neither lacks a rare class.
   std::vector<bool> held_out(labels.size(), false);
   for (std::size_t label = 0; label < rows.size(); ++label) {
     std::vector<std::uint32_t>& of_class = rows[label];
@@ -166,7 +166,7 @@ void permute_steps(Dataset& set, std::uint64_t seed) {
     if (set.length_of(i) == set.length) continue;
     fail(set.name, sequence_name(i) + std::to_string(set.length_of(i)) +
                        " steps, but others have " + std::to_string(set.length) +
-                       "; permuted steps need equal lengths");
+                       "; permuting time steps requires equal lengths");
   }
   const std::vector<std::uint32_t> order = shuffled(set.length, seed, 0);
   std::vector<float> before;

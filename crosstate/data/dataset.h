@@ -1,4 +1,4 @@
-// Sequences with their targets in memory: what every reader produces and every stage consumes.
+// Sequences in memory with their targets: produced by every reader and used by every stage.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,8 @@
 
 namespace crosstate::data {
 
-/// count sequences of up to `length` time steps with `channels` values each, row-major
-/// (sequence, time, channel), padded with zeros behind each sequence's own length.
+/// `count` sequences of up to `length` time steps with `channels` values each, row-major (sequence,
+/// time, channel), zero-padded after the end of each sequence.
 struct Dataset {
   std::string name;  // "mnist-sample test"
   std::size_t count = 0;
@@ -21,9 +21,9 @@ struct Dataset {
   std::vector<float> values;           // count * length * channels
   std::vector<float> targets;          // count * readout.width()
   std::vector<std::uint32_t> lengths;  // count, each in [1, length]; empty: all have `length`
-  task::Readout readout;               // what the targets are
+  task::Readout readout;               // kind of the targets
   std::vector<std::string> speakers;   // count, empty names where unknown; empty: all unknown
-  // What was left out or assumed when the set was read, a line each; for whoever reads the set.
+  // What was left out or assumed when the set was read, one line each.
   std::vector<std::string> notes;
 
   std::span<const float> sequence(std::size_t i) const {
@@ -34,24 +34,24 @@ struct Dataset {
     return std::span(targets).subspan(i * readout.width(), readout.width());
   }
 
-  /// Throws Error naming the set, the index and the value for a target that is none, a length out
-  /// of range, a size that does not match, a NaN, an infinity, or padding that is not zero.
+  /// Throws Error naming the set, the index and the value for an invalid target, a length out of
+  /// range, a size that does not match, NaN, infinity, or padding that is not zero.
   void validate() const;
 };
 
-/// CRC-32 of values, targets, lengths and names of outputs: tells two sets of one size apart.
+/// CRC-32 of values, targets, lengths and names of outputs; distinguishes sets of the same size.
 std::uint32_t checksum(const Dataset& set);
 
 /// The rows `order[...]` of a set, in that order.
 Dataset select(const Dataset& set, std::span<const std::uint32_t> order, std::string name);
 
-/// The first `limit` sequences of a set; 0 or more than there are: the set itself.
+/// The first `limit` sequences of a set; the whole set if `limit` is 0 or exceeds its size.
 Dataset first(Dataset set, std::size_t limit);
 
-/// A balanced split of the rows with these labels into (rest, held out), both ascending: about
-/// `share` of each class is held out, chosen by the seed. For a share above 0, either part
-/// has at least one row of every class that has two. Throws Error (with `where`) unless
-/// 0 <= share < 1 and every label is in [0, classes).
+/// A balanced split of the rows with these labels into (rest, held out), both ascending. About
+/// `share` of each class is held out, chosen by the seed. If share > 0, each part has at least one
+/// row of every class that has two. Throws Error (with `where`) unless 0 <= share < 1 and every
+/// label is in [0, classes).
 struct RowSplit {
   std::vector<std::uint32_t> train, validation;
 };
@@ -64,9 +64,9 @@ struct Split {
 };
 Split split_validation(const Dataset& set, double share, std::uint64_t seed);
 
-/// Puts the time steps of every sequence into one order: step t becomes what was step p[t], where p
-/// is shuffled() of `length` numbers by the seed, epoch 0. The algorithm is part of what a seed
-/// means and never changes. Throws Error for sequences of different lengths.
+/// Permutes the time steps of every sequence in the same way: step t becomes the former step p[t],
+/// where p is shuffled() of `length` integers with this seed, epoch 0. The algorithm is part of the
+/// meaning of a seed and never changes. Throws Error for sequences of different lengths.
 void permute_steps(Dataset& set, std::uint64_t seed);
 
 }  // namespace crosstate::data

@@ -69,7 +69,7 @@ TEST(Dataset, ValidateNamesSetIndexAndValue) {
       {"toy: 6 lengths, expected 7", [](Dataset& s) { s.lengths.pop_back(); }},
       {"toy: 0 channels", [](Dataset& s) { s.channels = 0; }},
       {"toy: length 0", [](Dataset& s) { s.length = 0; }},
-      {"more than can be counted",
+      {"values exceed the largest size",
        [](Dataset& s) { s.length = std::numeric_limits<std::size_t>::max() / 4; }},
   };
   for (const Case& c : cases) {
@@ -132,7 +132,7 @@ TEST(SplitValidation, HoldsOutTheSameShareOfEachClass) {
   EXPECT_EQ(per_class(split.train), (std::vector<std::size_t>{30, 30, 15, 0, 0}));
   EXPECT_EQ(per_class(split.validation), (std::vector<std::size_t>{10, 10, 5, 0, 0}));
 
-  // Together they are the set; the first value tells the row.
+  // Together they are the set; the first value identifies the row.
   std::vector<float> firsts;
   for (const Dataset* part : {&split.train, &split.validation}) {
     for (std::size_t i = 0; i < part->count; ++i) firsts.push_back(part->sequence(i)[0]);

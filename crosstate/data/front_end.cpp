@@ -67,7 +67,7 @@ FrontEnd::FrontEnd(const FrontEndOptions& options, int sample_rate)
   }
   mean_.assign(features(), 0);
   scale_.assign(features(), 1);
-  FrontEndStream check(*this);  // whose bands must fit
+  FrontEndStream check(*this);  // throws if the bands do not fit
 }
 
 std::size_t FrontEnd::features() const {
@@ -95,7 +95,8 @@ std::size_t FrontEnd::window() const {
 
 void FrontEnd::fit(const Recordings& training, ThreadPool& pool) {
   if (!options_.normalise) return;
-  if (training.items.empty()) fail(training.name, "no recordings to take statistics from");
+  if (training.items.empty())
+    fail(training.name, "no recordings, expected at least one to compute the statistics");
   mean_.assign(features(), 0);
   scale_.assign(features(), 1);
   const Dataset set = make_sequences(training, *this, pool);
@@ -110,7 +111,8 @@ void FrontEnd::fit(const Recordings& training, ThreadPool& pool) {
     }
     const double deviation = std::sqrt(std::max(0.0, squares / count - sum * sum / count / count));
     mean_[f] = static_cast<float>(sum / count);
-    // A feature that never changes says nothing; its rounding errors would.
+    // A feature that never changes carries no information; normalising it would only amplify
+    // rounding errors.
     scale_[f] = deviation > kLeastDeviation ? static_cast<float>(1 / deviation) : 1;
   }
 }

@@ -1,4 +1,4 @@
-// From samples to the network's input: log-mel energies or the decimated waveform, frame by frame.
+// From samples to network input: log-mel energies or the decimated waveform, frame by frame.
 #pragma once
 
 #include <cstddef>
@@ -16,40 +16,41 @@
 
 namespace crosstate::data {
 
-/// What one front end does at one sample rate, with the statistics that normalise it.
+/// A front end for one sample rate, with the statistics for normalisation.
 ///
-/// In deployment the border of the integer arithmetic is drawn behind it: it stays in floating
-/// point, and the network's input quantizer rounds what comes out.
+/// In deployment, integer arithmetic begins after the front end: the front end is computed in
+/// float, and the input quantizer of the network rounds its output.
 class FrontEnd {
  public:
-  /// Throws Error for options out of their ranges or that do not fit the sample rate (Hz).
+  /// Throws Error for options that are out of range or do not fit the sample rate (Hz).
   FrontEnd(const FrontEndOptions& options, int sample_rate);
 
   const FrontEndOptions& options() const { return options_; }
   int sample_rate() const { return sample_rate_; }
-  /// Values per frame: the bands, twice as many with deltas, or 1.
+  /// Values per frame: the number of bands, twice that with deltas, or 1.
   std::size_t features() const;
-  /// Samples from one frame to the next, and that one looks at besides the low-pass, both at the
-  /// full sample rate.
+  /// Samples between two frames, and samples that a frame needs in addition to those of the
+  /// low-pass; both at the full sample rate.
   std::size_t hop() const;
   std::size_t window() const;
 
-  /// Sets mean and deviation of every feature to those over the frames of a training set; does
-  /// nothing unless options().normalise.
+  /// Sets mean and standard deviation of every feature to those of the frames of a training set;
+  /// does nothing unless options().normalise.
   void fit(const Recordings& training, ThreadPool& pool);
   /// value -> (value - mean) * scale.
   const std::vector<float>& mean() const { return mean_; }
   const std::vector<float>& scale() const { return scale_; }
 
-  /// Adds options and statistics to a model's file, under names that begin with "front_end", and
-  /// back. load() throws Error naming what is missing, of another shape or not finite.
+  /// Adds options and statistics to a model file, under names that begin with "front_end", and
+  /// reads them back. load() throws Error naming a tensor that is missing, has another shape or is
+  /// not finite.
   void save(formats::Safetensors& model) const;
   static FrontEnd load(const formats::Safetensors& model, const std::string& where);
   static bool is_in(const formats::Safetensors& model);
 
  private:
   friend class FrontEndStream;
-  std::size_t window_kept() const;  // samples behind the decimator
+  std::size_t window_kept() const;  // samples after the decimator
   std::size_t hop_kept() const;
 
   FrontEndOptions options_;
@@ -57,18 +58,18 @@ class FrontEnd {
   std::vector<float> mean_, scale_;
 };
 
-/// A front end at work on one stream of samples. A frame depends on samples up to its end alone,
-/// with silence before the first; there is one frame per hop. One object per thread.
+/// Processes one stream of samples with a front end. A frame depends only on samples up to its end,
+/// with silence before the first sample; there is one frame per hop. Use one object per thread.
 class FrontEndStream {
  public:
   /// The front end must outlive the stream.
   explicit FrontEndStream(const FrontEnd& front_end);
   ~FrontEndStream();
 
-  /// Appends the frames that the samples complete, features() values each: the same bits however
-  /// the stream is cut into pieces.
+  /// Appends the frames that these samples complete, features() values each. The result has the
+  /// same bits however the stream is divided into calls.
   void push(std::span<const float> samples, std::vector<float>& frames);
-  /// Back to silence.
+  /// Resets to silence.
   void reset();
 
  private:
@@ -77,14 +78,14 @@ class FrontEndStream {
   std::unique_ptr<Stages> stages_;
 };
 
-/// Makes the frames of recording `item`: appends them to `frames`, which is empty.
+/// Computes the frames of recording `item` and appends them to `frames`, which is empty.
 using MakeFrames =
     std::function<void(std::size_t item, FrontEndStream& stream, std::vector<float>& frames)>;
 
 /// The sequences of a set of recordings, padded to the longest. Throws Error for a recording that
-/// is shorter than one hop or of another sample rate.
+/// is shorter than one hop or has another sample rate.
 Dataset make_sequences(const Recordings& set, const FrontEnd& front_end, ThreadPool& pool);
-/// The same with frames made in another way.
+/// The same with another function that computes the frames.
 Dataset make_sequences(const Recordings& set, const FrontEnd& front_end, ThreadPool& pool,
                        const MakeFrames& make);
 

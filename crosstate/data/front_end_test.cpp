@@ -50,7 +50,7 @@ double gain_at(int factor, double frequency) {  // of the new sample rate
   std::vector<float> out;
   const std::size_t count = 400 * static_cast<std::size_t>(factor);
   decimator.push(tone(frequency / factor, count, 1, 1), out);
-  double most = 0;  // once the filter is full
+  double most = 0;  // after the filter has filled
   for (std::size_t i = 100; i < out.size(); ++i) {
     most = std::max(most, std::abs(static_cast<double>(out[i])));
   }
@@ -59,7 +59,7 @@ double gain_at(int factor, double frequency) {  // of the new sample rate
 
 TEST(Decimator, PassesLowAndStopsHighFrequencies) {
   for (const int factor : {2, 3, 5}) {
-    // A sine that is not in step with the samples meets its peak closely among 300.
+    // The samples of a sine of incommensurate frequency come close to its peak within 300 samples.
     for (const double f : {0.0137, 0.1931, Decimator::kPass - 0.0031}) {
       EXPECT_NEAR(gain_at(factor, f), 0, Decimator::kPassRipple) << factor << ' ' << f;
     }
@@ -82,7 +82,7 @@ TEST(MelBands, PutsATonesPowerWhereItBelongs) {
     const auto loudest = std::max_element(out.begin(), out.end()) - out.begin();
     const double place = (mel(frequency) - mel(60)) / (mel(4000) - mel(60)) * 21 - 1;
     EXPECT_NEAR(static_cast<double>(loudest), place, 0.51) << frequency;
-    // Neighbouring triangles share what the Hann window spreads over three bins: 1 + 2 / 4.
+    // Adjacent triangles divide what the Hann window spreads over three bins: 1 + 2 / 4.
     double sum = 0;
     for (const float x : out) sum += std::exp(static_cast<double>(x));
     EXPECT_NEAR(sum, 1.5, 0.02) << frequency;
@@ -156,7 +156,7 @@ TEST(FrontEnd, IsTheSameHoweverTheStreamIsCut) {
   }
 }
 
-// What docs/arithmetic.md tells, before normalisation and in double precision.
+// The definition in docs/arithmetic.md, before normalisation, in double precision.
 class ExactFrontEnd {
  public:
   ExactFrontEnd(const FrontEndOptions& options, double sample_rate) : o_(options) {
@@ -193,7 +193,7 @@ class ExactFrontEnd {
     return out;
   }
 
-  std::vector<double> bounds;  // on the errors of frames()
+  std::vector<double> bounds;  // of the errors of frames()
 
  private:
   static constexpr double kPi = std::numbers::pi;
@@ -280,7 +280,7 @@ TEST(FrontEnd, IsWithinTheDocumentedErrorOfItsFormulas) {
   all.push_back({.floor = -120});
   all.push_back({.kind = FrontEndKind::kWaveform, .decimation = 64});
   for (const FrontEndOptions& options : all) {
-    // Quiet, loud, and a tone of full scale over next to nothing.
+    // A quiet signal, a loud one, and a full-scale tone followed by near silence.
     std::vector<std::vector<float>> signals = {noise(2400, 4, 1e-4), noise(2400, 5, 1),
                                                tone(1234.5, 2400, 1)};
     for (std::size_t n = 0; n < signals.size(); ++n) {
@@ -394,7 +394,7 @@ TEST(FrontEnd, RefusesWhatDoesNotFit) {
   EXPECT_THAT([&] { FrontEnd({}, 0); }, ThrowsMessage<Error>(HasSubstr("sample rate 0")));
 }
 
-// --- in a model's file
+// --- storage in a model file
 
 TEST(FrontEnd, TravelsWithAModel) {
   ThreadPool pool(1);

@@ -67,8 +67,8 @@ void MelBands::add_bands(const MelShape& shape) {
     if (band.weights.empty()) {
       fail("options", "front_end.bands = " + std::to_string(shape.bands) + ": band " +
                           std::to_string(b) + " from " + std::to_string(low) + " to " +
-                          std::to_string(high) + " Hz lies between two frequencies " +
-                          std::to_string(bin) +
+                          std::to_string(high) +
+                          " Hz contains none of the frequencies, which are " + std::to_string(bin) +
                           " Hz apart; expected fewer bands or a longer front_end.frame");
     }
     bands_.push_back(std::move(band));
@@ -78,7 +78,7 @@ void MelBands::add_bands(const MelShape& shape) {
 void MelBands::operator()(std::span<const float> window, float* out) {
   for (std::size_t i = 0; i < window.size(); ++i) samples_[i] = window[i] * taper_[i];
   transform_->fft.transform_real(samples_.data(), spectrum_.data());
-  // The two real values at the ends of the spectrum come packed as one complex number.
+  // The real values at the two ends of the spectrum are packed into one complex number.
   power_.front() = spectrum_[0].real() * spectrum_[0].real();
   power_.back() = spectrum_[0].imag() * spectrum_[0].imag();
   for (std::size_t k = 1; k < spectrum_.size(); ++k) power_[k] = std::norm(spectrum_[k]);

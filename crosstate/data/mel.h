@@ -1,4 +1,4 @@
-// Logarithms of the energies in bands of the mel scale.
+// Logarithms of band energies on the mel scale.
 #pragma once
 
 #include <complex>
@@ -9,7 +9,7 @@
 
 namespace crosstate::data {
 
-/// Mel frequency of f Hz: 2595 log10(1 + f / 700), and back.
+/// Mel frequency of f Hz, 2595 log10(1 + f / 700), and its inverse.
 double mel(double hertz);
 double hertz_of_mel(double value);
 
@@ -21,19 +21,19 @@ struct MelShape {
   double floor = -80;        // dB below a full-scale sine
 };
 
-/// Hann window, power spectrum (a power of two of points, at least the window), triangular bands
-/// whose corners are equally far apart on the mel scale. A sine of amplitude 1 in the middle of a
-/// bin has power 1 there. Holds scratch memory: one object per thread.
+/// Hann window, power spectrum (the number of points is a power of two, at least the window),
+/// triangular bands whose corners are equally spaced on the mel scale. A sine of amplitude 1 at the
+/// centre of a bin has power 1 there. Holds scratch memory: use one object per thread.
 class MelBands {
  public:
-  /// Throws Error unless 0 <= low < high <= sample_rate / 2, and for a band so narrow that it holds
-  /// no frequency of the spectrum.
+  /// Throws Error unless 0 <= low < high <= sample_rate / 2, and for a band so narrow that it
+  /// contains no frequency of the spectrum.
   explicit MelBands(const MelShape& shape);
   ~MelBands();
   MelBands(MelBands&&) noexcept;
   MelBands& operator=(MelBands&&) noexcept;
 
-  /// log(energy + floor) of every band, for a window of samples; out: shape.bands values.
+  /// log(energy + floor) of every band for a window of samples; `out` has shape.bands values.
   void operator()(std::span<const float> window, float* out);
 
  private:

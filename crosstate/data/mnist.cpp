@@ -40,8 +40,8 @@ std::string shape_text(const std::vector<std::uint32_t>& dimensions) {
 constexpr const char* kParts[] = {"train", "t10k"};
 constexpr const char* kKinds[] = {"-images-idx3-ubyte", "-labels-idx1-ubyte"};
 
-// The places where a file of this name may be, the first that is there counts: the plain file, the
-// compressed one, and either in a folder of its name.
+// The places where a file of this name may be, in order of preference: the plain file, the
+// compressed one, and either of them in a folder of the same name.
 std::vector<fs::path> places_of(const std::string& name) {
   std::string dotted = name;
   dotted[dotted.find("-idx")] = '.';
@@ -53,7 +53,7 @@ std::vector<fs::path> places_of(const std::string& name) {
   return places;
 }
 
-// Empty if it is nowhere.
+// Empty if there is no such file.
 fs::path place_of(const fs::path& directory, const std::string& name) {
   std::error_code ignored;
   for (const fs::path& place : places_of(name)) {
@@ -63,7 +63,7 @@ fs::path place_of(const fs::path& directory, const std::string& name) {
   return {};
 }
 
-// Files that look like one under another name, for a message.
+// Files with similar names, for the error message.
 std::string similar_names(const fs::path& directory) {
   constexpr std::size_t kMost = 4;
   std::set<fs::path> known, names;
@@ -96,7 +96,7 @@ fs::path find_idx(const fs::path& directory, const std::string& name) {
 }
 
 struct Part {
-  Dataset set;                       // its classes are named once both parts are known
+  Dataset set;                       // the names of the classes are set once both parts are known
   std::vector<std::uint32_t> image;  // rows, columns
 };
 
@@ -151,10 +151,10 @@ IdxArray parse_idx(const std::string& bytes, const std::string& where) {
     fail(where, std::to_string(bytes.size()) + " bytes, expected an IDX header");
   }
 
-  // Magic number: two zero bytes, the element type (8: unsigned byte), the number of dimensions.
+  // Magic number: two zero bytes, element type (8: unsigned byte), number of dimensions.
   const std::uint32_t magic = big_endian(bytes, 0);
   const std::size_t rank = magic & 0xff;
-  if (magic >> 16 == 0x1f8b) fail(where, "is gzip data, expected a name that ends in .gz for it");
+  if (magic >> 16 == 0x1f8b) fail(where, "is gzip data, expected a file name that ends in .gz");
   if (magic >> 8 != 0x08 || rank == 0) {
     fail(where, "magic " + hex(magic) +
                     ", expected 0x00000801 (labels) or 0x00000803 (images), unsigned bytes");
@@ -175,7 +175,7 @@ IdxArray parse_idx(const std::string& bytes, const std::string& where) {
     total *= d;
   }
   if (overflow || total != bytes.size() - header) {
-    // A damaged rank byte can announce hundreds of dimensions; the first few tell enough.
+    // A damaged rank byte can announce hundreds of dimensions; print only the first few.
     std::vector<std::uint32_t> shown = array.dimensions;
     shown.resize(std::min<std::size_t>(shown.size(), 4));
     fail(where, std::to_string(bytes.size() - header) + " bytes of data, but the dimensions are " +
@@ -201,7 +201,8 @@ TrainTest read_mnist(const fs::path& directory) {
   }
   TrainTest sets{std::move(train.set), std::move(test.set)};
 
-  // A label may be absent from either part, or from both, without moving the others.
+  // The classes cover all labels up to the highest, including those that are absent from a part or
+  // from both.
   std::set<int> present;
   for (const Dataset* set : {&sets.train, &sets.test}) {
     for (const float label : set->targets) present.insert(static_cast<int>(label));

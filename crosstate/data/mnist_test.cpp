@@ -110,7 +110,7 @@ void expect_digits(const Dataset& set, const std::string& name, std::size_t per_
   }
   EXPECT_EQ(*std::ranges::min_element(set.values), 0.0f);
   EXPECT_EQ(*std::ranges::max_element(set.values), 1.0f);
-  // The mean pixel of MNIST is 0.1307; a sample of it is close.
+  // The mean pixel of MNIST is 0.1307; the mean of the sample is close to it.
   double sum = 0;
   for (float v : set.values) sum += v;
   EXPECT_NEAR(sum / static_cast<double>(set.values.size()), 0.1307, 0.005);
@@ -148,7 +148,7 @@ TEST(MnistSample, IsDrawnFromTheFullSet) {
   all.train.validate();
   all.test.validate();
 
-  // The rule of data/mnist-sample/README.md: every k-th image of each class.
+  // The rule in data/mnist-sample/README.md: every k-th image of each class.
   const auto check = [](const Dataset& whole, const Dataset& part, std::size_t k) {
     std::vector<std::vector<std::size_t>> rows(10);
     for (std::size_t i = 0; i < whole.count; ++i) {
@@ -168,7 +168,7 @@ TEST_F(MnistFiles, PixelsLabelsAndClasses) {
   EXPECT_EQ(sets.train.length, 6u);
   EXPECT_EQ(sets.train.targets, (std::vector<float>{0, 4, 0}));
   EXPECT_EQ(sets.test.targets, std::vector<float>{2});
-  // Labels 1 and 3 occur nowhere; both parts know all five classes.
+  // Labels 1 and 3 do not occur; both parts have all five classes.
   EXPECT_EQ(sets.train.readout.names, (std::vector<std::string>{"0", "1", "2", "3", "4"}));
   EXPECT_EQ(sets.test.readout.names, sets.train.readout.names);
   EXPECT_EQ(sets.train.values[0], 0.0f);
@@ -211,7 +211,7 @@ TEST_F(MnistFiles, NamesMayHaveADot) {
     EXPECT_TRUE(holds_mnist(directory_));
   }
   EXPECT_EQ(read_mnist(directory_).train.values, before.train.values);
-  // Archives leave a file in a folder of its name, beside other files or alone.
+  // Archives put a file into a folder of the same name, beside other files or alone.
   for (const std::string path : {"train-images.idx3-ubyte", "t10k-labels.idx1-ubyte"}) {
     std::string folder = path;
     folder[folder.find(".idx")] = '-';
@@ -271,7 +271,7 @@ TEST_F(MnistFiles, DamagedFilesAreNamed) {
 TEST_F(MnistFiles, SizesThatOverflow) {
   const std::uint32_t most = 0xffffffff;
   expect_error(train_images(), idx(0x803, {most, most, most}, "x"), "1 bytes of data");
-  // 2^22 * 2^21 * 2^21 = 2^64, which would wrap to no data at all.
+  // 2^22 * 2^21 * 2^21 = 2^64, which would wrap to 0 bytes of data.
   expect_error(train_images(), idx(0x803, {1u << 22, 1u << 21, 1u << 21}, ""), "0 bytes of data");
   expect_error(train_images(), idx(0x8ff, std::vector<std::uint32_t>(255, most), ""), "...");
 }

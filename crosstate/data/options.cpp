@@ -26,99 +26,103 @@ const task::Task& task_of(const DataOptions& options) {
 
 void fields(FieldList& list, DataOptions& options) {
   list.section("data");
-  list.add("directory", options.directory,
-           "Where the four MNIST files, the recordings or the series are; empty: built-in sample.");
-  list.add("kind", options.kind, "What is in the directory; auto looks.");
+  list.add(
+      "directory", options.directory,
+      "Directory of the four MNIST files, the recordings or the series; empty: built-in sample.");
+  list.add("kind", options.kind, "Type of the data; auto detects it.");
   std::vector<std::string> task_choices = task::task_names();
   task_choices.insert(task_choices.begin(), "auto");
   list.add("task", options.task,
-           "What the targets are; auto: that of the model, else classification. Series have to say "
-           "it, for training.")
+           "Task; auto: that of the model, else classification. Training on series requires "
+           "it.")
       .one_of(task_choices);
-  list.add("channels", options.channels, "Of series in CSV files: values of every time step.")
+  list.add("channels", options.channels, "Series in CSV files: number of values per time step.")
       .range(1, 65536);
-  list.add("targets", options.targets, "Of series in CSV files: target values before them.")
+  list.add("targets", options.targets,
+           "Series in CSV files: number of target values, which precede the steps.")
       .range(1, 65536);
-  list.add("train_limit", options.train_limit, "Uses the first training sequences only; 0: all.")
+  list.add("train_limit", options.train_limit, "Use only the first training sequences; 0: all.")
       .in("sequences")
       .range(0, 1e9);
-  list.add("test_limit", options.test_limit, "Uses the first test sequences only; 0: all.")
+  list.add("test_limit", options.test_limit, "Use only the first test sequences; 0: all.")
       .in("sequences")
       .range(0, 1e9);
   list.add("permutation_seed", options.permutation_seed,
-           "Puts the time steps of all sequences into one random order, as in permuted sequential "
-           "MNIST; 0: leaves them in order.")
+           "Seed of one random permutation of the time steps of all sequences, as in permuted "
+           "sequential "
+           "MNIST; 0: no permutation.")
       .range(0, 9e18);
   list.add(
       "layout", options.layout,
-      "Of recordings. names: files label_speaker_n.wav; folders: one per class; auto looks. In "
-      "folders train, test and validation, if there are any; classes: every folder is a class.");
+      "Recordings. names: files label_speaker_n.wav; folders: one per class; auto: detect. Folders "
+      "train, test and validation are parts; classes: every folder is a class.");
   list.add("test_indices", options.test_indices,
-           "Layout names: recordings with these numbers n are the test set.");
+           "Layout names: the test set is the recordings with these numbers n.");
   list.add("test_share", options.test_share,
-           "Layout folders without a folder test or testing_list.txt: share of the recordings that "
-           "are the test set, chosen by their names.")
+           "Layout folders without a folder test or testing_list.txt: share of the recordings for "
+           "the "
+           "test set, chosen by their names.")
       .range(0, 0.9);
   list.add("test_speaker", options.test_speaker,
-           "All recordings of this speaker are the test set, whatever else would choose it.");
-  list.add("validation_speaker", options.validation_speaker,
-           "Holds out this speaker of the training set instead of train.validation.");
+           "The test set is all recordings of this speaker; overrides the other settings.");
+  list.add(
+      "validation_speaker", options.validation_speaker,
+      "Hold out this speaker of the training set for validation, instead of train.validation.");
   list.add("sample_rate", options.sample_rate,
-           "What every recording must have; 0: the rate of the first.")
+           "Required sample rate of all recordings; 0: the rate of the first.")
       .in("Hz")
       .range(0, 1e6);
-  list.add("longest", options.longest, "A longer recording is an error.")
+  list.add("longest", options.longest, "Longest recording; a longer one is an error.")
       .in("s")
       .range(0.001, 3600);
 }
 
 void fields(FieldList& list, FrontEndOptions& options) {
   list.section("front_end");
-  list.add("kind", options.kind, "What the network hears: energies in bands, or the samples.");
+  list.add("kind", options.kind, "Input of the network: energies in mel bands, or the samples.");
   list.add("decimation", options.decimation,
-           "Keeps every n-th sample behind a low-pass; raise where the task has no high tones.")
+           "Keep every n-th sample after a low-pass; raise if high frequencies are irrelevant.")
       .range(1, 64);
-  list.add("frame", options.frame, "Length of the window that a spectrum looks at.")
-      .in("ms")
-      .range(1, 1000);
-  list.add("hop", options.hop, "Time between two frames; longer makes short sequences.")
+  list.add("frame", options.frame, "Length of the window of a spectrum.").in("ms").range(1, 1000);
+  list.add("hop", options.hop, "Time between two frames; a longer hop gives shorter sequences.")
       .in("ms")
       .range(0.1, 1000);
-  list.add("bands", options.bands, "Bands of the mel scale; more for finer spectra.").range(1, 256);
+  list.add("bands", options.bands, "Number of mel bands.").range(1, 256);
   list.add("low", options.low, "Lower edge of the lowest band.").in("Hz").range(0, 1e6);
   list.add("high", options.high, "Upper edge of the highest band; 0: half the sample rate.")
       .in("Hz")
       .range(0, 1e6);
   list.add("floor", options.floor,
-           "Energies sink no lower, against a sine of full scale; raise where silence is noisy.")
+           "Lower limit of energies relative to a full-scale sine; raise if silence is noisy.")
       .in("dB")
       .range(-200, 0);
-  list.add("deltas", options.deltas, "Adds the slope of every band over the last five frames.");
+  list.add("deltas", options.deltas, "Append the slope of every band over the last five frames.");
   list.add("normalise", options.normalise,
-           "Brings every feature to mean 0 and deviation 1 over the training set.");
+           "Normalise every feature to mean 0 and standard deviation 1 over the training set.");
 }
 
 void fields(FieldList& list, AugmentOptions& options) {
   list.section("augment");
-  list.add("shift", options.shift, "Begins up to so much earlier or later.")
+  list.add("shift", options.shift, "Maximum random shift in time, in either direction.")
       .in("ms")
       .range(0, 10000);
-  list.add("gain", options.gain, "Louder or softer by up to so much.").in("dB").range(0, 60);
-  list.add("speed", options.speed, "Faster or slower, and higher or lower, by up to this share.")
+  list.add("gain", options.gain, "Maximum random change of loudness, in either direction.")
+      .in("dB")
+      .range(0, 60);
+  list.add("speed", options.speed,
+           "Maximum relative change of speed (and pitch), in either direction.")
       .range(0, 0.5);
   list.add("noise", options.noise, "Probability of added noise.").range(0, 1);
-  list.add("snr_low", options.snr_low, "Lowest ratio of recording to noise.")
-      .in("dB")
-      .range(-40, 100);
-  list.add("snr_high", options.snr_high, "Highest ratio of recording to noise.")
-      .in("dB")
-      .range(-40, 100);
-  list.add("time_masks", options.time_masks, "Stretches of time in which all features are 0.")
+  list.add("snr_low", options.snr_low, "Lowest signal-to-noise ratio.").in("dB").range(-40, 100);
+  list.add("snr_high", options.snr_high, "Highest signal-to-noise ratio.").in("dB").range(-40, 100);
+  list.add("time_masks", options.time_masks,
+           "Number of time masks: intervals in which all features are 0.")
       .range(0, 100);
-  list.add("time_mask", options.time_mask, "Longest such stretch.").in("ms").range(0, 10000);
-  list.add("band_masks", options.band_masks, "Groups of neighbouring bands that are 0 throughout.")
+  list.add("time_mask", options.time_mask, "Longest time mask.").in("ms").range(0, 10000);
+  list.add("band_masks", options.band_masks,
+           "Number of band masks: groups of adjacent bands that are 0 throughout.")
       .range(0, 100);
-  list.add("band_mask", options.band_mask, "Widest such group.").in("bands").range(1, 256);
+  list.add("band_mask", options.band_mask, "Widest band mask.").in("bands").range(1, 256);
 }
 
 void validate(const DataOptions& options) {
@@ -126,7 +130,7 @@ void validate(const DataOptions& options) {
   parse_indices(options.test_indices);
   if (!options.test_speaker.empty() && options.test_speaker == options.validation_speaker) {
     fail("options", "data.validation_speaker = \"" + excerpt(options.validation_speaker) +
-                        "\" is data.test_speaker, expected another");
+                        "\" is also data.test_speaker, expected another speaker");
   }
 }
 
@@ -153,9 +157,10 @@ void validate(const AugmentOptions& options, const FrontEndOptions& front_end) {
                         ", expected 0 with front_end.kind = \"waveform\", which has no bands");
   }
   if (options.band_mask >= front_end.bands) {
-    fail("options", "augment.band_mask = " + std::to_string(options.band_mask) +
-                        ", expected less than front_end.bands = " +
-                        std::to_string(front_end.bands) + ": no recording may vanish");
+    fail("options",
+         "augment.band_mask = " + std::to_string(options.band_mask) +
+             ", expected less than front_end.bands = " + std::to_string(front_end.bands) +
+             ", so that no recording is masked completely");
   }
 }
 

@@ -1,4 +1,5 @@
-// Where sequences come from, what is done to them before the network, and how training varies them.
+// Options of the data: where sequences come from, how the front end prepares them, how training
+// varies them.
 #pragma once
 
 #include <array>
@@ -12,10 +13,10 @@
 
 namespace crosstate::data {
 
-/// Images (also the built-in sample), recordings, or series in CSV or NPZ files.
+/// Images (including the built-in sample), recordings, or series in CSV or NPZ files.
 enum class DataKind { kImages, kRecordings, kSeries };
 
-/// What a directory holds, as a setting; kAuto looks.
+/// Type of a directory's contents as a setting; kAuto detects it.
 enum class DataFormat { kAuto, kMnist, kAudio, kSeries };
 constexpr auto enum_names(DataFormat) {
   return std::array{Named{"auto", DataFormat::kAuto}, Named{"mnist", DataFormat::kMnist},
@@ -38,24 +39,24 @@ constexpr auto enum_names(FrontEndKind) {
 struct DataOptions {
   std::string directory;                // empty: the built-in sample
   DataFormat kind = DataFormat::kAuto;  // auto | mnist | audio | series
-  std::string task = "auto";            // auto: classification | the name of a task
-  int train_limit = 0;                  // sequences used of each part, the first ones; 0: all
+  std::string task = "auto";            // auto: classification | name of a task
+  int train_limit = 0;                  // use only the first sequences of each part; 0: all
   int test_limit = 0;                   // likewise
-  std::uint64_t permutation_seed = 0;   // 0: time steps stay in order
+  std::uint64_t permutation_seed = 0;   // 0: time steps are not permuted
   // Series only.
   int channels = 1;  // values per time step, in CSV files
   int targets = 1;   // target values per sequence, in CSV files
   // Recordings only.
   RecordingLayout layout = RecordingLayout::kAuto;  // auto | names | folders | classes
-  std::string test_indices = "0-4";                 // of layout "names"
-  double test_share = 0.1;                          // of layout "folders" without train/ and test/
+  std::string test_indices = "0-4";                 // for layout "names"
+  double test_share = 0.1;                          // for layout "folders" without train/ and test/
   std::string test_speaker;                         // empty: split by index or name
   std::string validation_speaker;                   // empty: train.validation
   int sample_rate = 0;                              // Hz; 0: that of the first file
   double longest = 30;                              // seconds
 };
 
-/// What turns samples into the network's input; see FrontEnd.
+/// How samples become the input of the network; see FrontEnd.
 struct FrontEndOptions {
   FrontEndKind kind = FrontEndKind::kLogMel;  // log-mel | waveform
   int decimation = 1;
@@ -69,7 +70,7 @@ struct FrontEndOptions {
   bool normalise = true;
 };
 
-/// How training varies recordings; see Augmenter. Zero everywhere: not at all.
+/// How training varies recordings; see Augmenter. All zero: no augmentation.
 struct AugmentOptions {
   double shift = 0;      // ms
   double gain = 0;       // dB
@@ -82,13 +83,13 @@ struct AugmentOptions {
   int band_masks = 0;
   int band_mask = 3;
 
-  /// Whether anything varies the samples, or the frames made from them.
+  /// Whether anything varies the samples, or the frames computed from them.
   bool varies_samples() const { return shift > 0 || gain > 0 || speed > 0 || noise > 0; }
   bool varies_frames() const { return time_masks > 0 || band_masks > 0; }
   bool any() const { return varies_samples() || varies_frames(); }
 };
 
-/// What the targets of the data are.
+/// Kind of the targets of the data.
 const task::Task& task_of(const DataOptions& options);
 
 /// Bind the fields of sections "data", "front_end" and "augment".
@@ -96,14 +97,14 @@ void fields(FieldList& list, DataOptions& options);
 void fields(FieldList& list, FrontEndOptions& options);
 void fields(FieldList& list, AugmentOptions& options);
 
-/// Throw Error for a value out of its range and for values that contradict each other.
+/// Throw Error for a value out of range and for contradictory values.
 void validate(const DataOptions& options);
 void validate(const FrontEndOptions& options);
 void validate(const AugmentOptions& options);
-/// Whether some band of every recording remains.
+/// Throws Error unless at least one band of every recording remains unmasked.
 void validate(const AugmentOptions& options, const FrontEndOptions& front_end);
 
-/// Whole numbers from text such as "0-4" or "3 7 10-12".
+/// Integers from text such as "0-4" or "3 7 10-12".
 struct IndexRange {
   std::uint64_t first, last;
 };

@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kAfterSpeaker = "_nohash_";  // in names of Speech Commands
 constexpr int kDeepest = 12;                            // folders below the directory
-constexpr std::size_t kNamed = 4;                       // at most so many names in a line
+constexpr std::size_t kNamed = 4;                       // names listed in a message
 
 std::string lower(std::string text) {
   for (char& c : text) {
@@ -53,26 +53,26 @@ std::string count_of(std::size_t count, const std::string& what) {
   return std::to_string(count) + ' ' + what + (count == 1 ? "" : "s");
 }
 
-// --- what is there
+// --- directory tree
 // -------------------------------------------------------------------------------
 
-// A folder and all that lies in and below it, in ascending order, so that nothing depends on the
-// file system.
+// A folder with its contents, in ascending order, so that the result does not depend on the file
+// system.
 struct Folder {
   fs::path path;
   std::string name;
-  std::vector<fs::path> sounds;         // .wav and .flac
-  std::vector<fs::path> hidden_sounds;  // likewise, with names that begin with '.'
+  std::vector<fs::path> sounds;         // .wav and .flac files
+  std::vector<fs::path> hidden_sounds;  // .wav and .flac files whose names begin with '.'
   std::vector<fs::path> others;         // files that do not begin with '.'
   std::vector<Folder> folders;
-  std::string unreadable;  // why; empty: it is not
+  std::string unreadable;  // the reason; empty if readable
 
   std::size_t count() const {
     std::size_t all = sounds.size();
     for (const Folder& folder : folders) all += folder.count();
     return all;
   }
-  // Those that may be classes or parts.
+  // Folders that may be classes or parts.
   std::vector<const Folder*> visible() const {
     std::vector<const Folder*> result;
     for (const Folder& folder : folders) {
@@ -136,10 +136,10 @@ class Scan {
   std::vector<std::pair<dev_t, ino_t>> above_;
 };
 
-// --- names of files
+// --- file names
 // ------------------------------------------------------------------------------
 
-// Of label_speaker_n.
+// Fields of label_speaker_n.
 struct NameParts {
   std::string label, speaker;
   std::uint64_t index = 0;
@@ -156,7 +156,7 @@ std::optional<NameParts> parts_of(const fs::path& path) {
   return parts;
 }
 
-// Speech Commands' HASH_nohash_n has three parts, too, but no label among them.
+// HASH_nohash_n of Speech Commands also has three fields, but none of them is a label.
 bool tells_label(const fs::path& path) {
   return path.filename().string().find(kAfterSpeaker) == std::string::npos && parts_of(path);
 }
@@ -165,7 +165,7 @@ RecordingFile named_file(const fs::path& path, const std::vector<IndexRange>& te
   const std::optional<NameParts> parts = parts_of(path);
   if (!parts) {
     fail(path.string(),
-         "the name does not tell label, speaker and number; expected "
+         "the name does not give label, speaker and number; expected "
          "label_speaker_n.wav such as 7_jackson_12.wav");
   }
   const bool test = std::any_of(test_indices.begin(), test_indices.end(), [&](IndexRange r) {
@@ -211,7 +211,7 @@ const char* text_of(Part part) {
   return part == Part::kTest ? "test" : "validation";
 }
 
-// Of a folder's name in any case: "Train", "test_set", "dev-data".
+// The part that a folder name denotes, in any case: "Train", "test_set", "dev-data".
 std::optional<Part> part_of(const std::string& name) {
   std::string plain = lower(name);
   std::erase_if(plain, [](char c) { return c == '_' || c == '-' || c == ' '; });
@@ -229,8 +229,8 @@ struct PartFolder {
   const Folder* folder;
 };
 
-// The folders at the top that are parts of the set; none where they are classes. Throws Error for
-// a mixture: some recordings would be of a class that is none, or in no part.
+// The top-level folders that are parts of the set; none if they are classes. Throws Error for a
+// mixture, in which some recordings would have no class or no part.
 std::vector<PartFolder> find_parts(const Folder& top) {
   std::vector<PartFolder> parts;
   std::set<std::string> names, others;
@@ -249,8 +249,8 @@ std::vector<PartFolder> find_parts(const Folder& top) {
   if (!others.empty()) {
     fail(top.path.string(), "folders of parts (" + joined(names) + ") beside other folders (" +
                                 joined(others) +
-                                "), expected parts alone or classes alone; data.layout = "
-                                "\"classes\" takes every folder for a class");
+                                "), expected only parts or only classes; data.layout = "
+                                "\"classes\" makes every folder a class");
   }
   std::map<Part, std::string> first;
   for (const PartFolder& part : parts) {
@@ -263,7 +263,7 @@ std::vector<PartFolder> find_parts(const Folder& top) {
   if (!top.sounds.empty() && !first.contains(Part::kTrain)) {
     fail(top.path.string(), count_of(top.sounds.size(), "recording") +
                                 " beside folders of parts (" + joined(names) +
-                                "), expected the recordings to train with in a folder train");
+                                "), expected the training recordings in a folder train");
   }
   return parts;
 }
@@ -286,7 +286,7 @@ struct ListName {
 constexpr std::array kLists = {ListName{"validation_list.txt", Part::kValidation},
                                ListName{"testing_list.txt", Part::kTest}};
 
-// --- all of it
+// --- search
 // -----------------------------------------------------------------------------------
 
 class Finder {
@@ -304,13 +304,13 @@ class Finder {
       take(parts);
       for (const ListName& list : kLists) {
         if (exists(list.name)) {
-          note(std::string(list.name) + " is not followed: the folders tell the parts");
+          note(std::string(list.name) + " is ignored: the folders define the parts");
         }
         for (const PartFolder& part : parts) {
           std::error_code ignored;
           if (!fs::exists(part.folder->path / list.name, ignored)) continue;
           note(as_utf8(part.folder->name) + '/' + list.name +
-               " is not followed: the folders tell the parts; it is followed where it lies beside "
+               " is ignored: the folders define the parts; it is used only beside "
                "the folders of classes in the directory itself");
         }
       }
@@ -328,13 +328,13 @@ class Finder {
     return fs::exists(top_.path / file, ignored);
   }
 
-  // The name of something below the directory, for a message.
+  // Path relative to the directory, for messages.
   std::string below(const fs::path& path) const {
     return as_utf8(path.lexically_relative(top_.path).string());
   }
 
-  // A directory whose only sounds are in one of its folders stands for that folder, as the root of
-  // a checked-out set does, unless the names show that the folder is a class.
+  // A directory whose only sounds are in one of its folders is read as that folder (as the root of
+  // a checked-out set), unless the names show that the folder is a class.
   const Folder& resolve() const {
     if (options_.layout != RecordingLayout::kAuto || !top_.sounds.empty()) return top_;
     const Folder* only = nullptr;
@@ -348,7 +348,7 @@ class Finder {
     return stands ? *only : top_;
   }
 
-  // Whether the files of the directory itself, not those of its folders, are the recordings.
+  // Whether the recordings are the files of the directory itself, not those of its folders.
   bool goes_by_names(const Folder& folder) const {
     if (options_.layout == RecordingLayout::kNames) return true;
     if (options_.layout != RecordingLayout::kAuto || folder.sounds.empty()) return false;
@@ -382,13 +382,13 @@ class Finder {
       }
       classes_.insert(label);
     }
-    // Left out in silence, a class whose recordings are missing would make an easier task.
+    // An error, since silently dropping a class without recordings would make the task easier.
     if (empty != nullptr && (!files.empty() || empty->count() > 0)) {
       const std::size_t deeper = empty->count();
       fail(empty->path.string(),
            deeper == 0
-               ? "holds no .wav or .flac recording, expected some of its class; a folder that is "
-                 "no class begins with _"
+               ? "holds no .wav or .flac recording, expected those of its class; a folder that is "
+                 "not a class begins with _"
                : "holds no recording itself, but " + std::to_string(deeper) +
                      " in folders below it; expected the folder whose folders are the classes, or "
                      "folders of parts (train, test) that hold those of the classes");
@@ -409,7 +409,7 @@ class Finder {
       }
       for (RecordingFile& file : files_of(folder)) {
         file.name.insert(0, folder.name + '/');
-        // Without a test part, the training part is split as a set without parts is.
+        // Without a test part, the training part is split in the same way as a set without parts.
         const bool keeps = part.part == Part::kTrain && !has(Part::kTest);
         if (!keeps) file.part = part.part;
         split += keeps && file.part == Part::kTest ? 1 : 0;
@@ -420,7 +420,7 @@ class Finder {
     }
     if (split > 0 && options_.test_speaker.empty()) {
       note("no folder test: " + count_of(split, "recording") +
-           " of the folder for training are the test set, as without folders of parts");
+           " of the training folder are the test set, as without folders of parts");
     }
   }
 
@@ -435,7 +435,7 @@ class Finder {
     for (const ListName& list : kLists) {
       if (!exists(list.name)) continue;
       if (classes_.empty()) {
-        note(std::string(list.name) + " is not followed: there are no folders of classes");
+        note(std::string(list.name) + " is ignored: there are no folders of classes");
         continue;
       }
       told.insert(list.part);
@@ -443,7 +443,7 @@ class Finder {
     }
     result_.has_validation = told.contains(Part::kValidation);
     result_.has_test = told.contains(Part::kTest);
-    // What no list names is for training, whatever the hash of its name says.
+    // A recording that is in neither list is for training, whatever the hash of its name.
     if (!told.contains(Part::kTest)) return;
     for (auto& [name, files] : known) {
       if (listed.contains(name)) continue;
@@ -468,19 +468,19 @@ class Finder {
       }
       if (!listed.emplace(name, list.part).second) {
         fail(path.string(), '"' + excerpt(name) + "\" is in " + kLists[0].name +
-                                ", too, expected every recording in one list at most");
+                                " as well, expected every recording in at most one list");
       }
       for (RecordingFile* file : found->second) file->part = list.part;
     }
-    if (names.empty()) note(std::string(list.name) + " names no recording");
+    if (names.empty()) note(std::string(list.name) + " lists no recordings");
     if (absent > 0) {
       note(std::to_string(absent) + " of the " + std::to_string(names.size()) +
-           " recordings that " + list.name + " names are not there, the first \"" + excerpt(first) +
+           " recordings that " + list.name + " lists are missing, the first \"" + excerpt(first) +
            '"');
     }
   }
 
-  // --- what is left out
+  // --- unused files
 
   struct Unused {
     std::size_t count = 0;
@@ -497,28 +497,28 @@ class Finder {
     walk(top_, false, false);
     if (passed_over_.count > 0) {
       note(count_of(passed_over_.count, "recording") + " in " + joined(passed_over_.places) +
-           " not used: folders that begin with _ or . are no classes");
+           " not used: folders that begin with _ or . are not classes");
     }
     if (below_class_.count > 0) {
       note(count_of(below_class_.count, "recording") + " in " + joined(below_class_.places) +
-           " not used: below the folders of their classes, expected in them");
+           " not used: in subfolders of the class folders, expected directly in them");
     }
     if (beside_.count > 0) {
       note(count_of(beside_.count, "recording") + " in " + joined(beside_.places) +
            " not used: beside the " +
-           (classes_.empty() ? "files label_speaker_n, which are the set"
-                             : "folders of the classes, which are the set"));
+           (classes_.empty() ? "the files label_speaker_n, which are the set"
+                             : "the folders of the classes, which are the set"));
     }
     if (hidden_.count > 0) {
       note(count_of(hidden_.count, "recording") + " in " + joined(hidden_.places) +
            " not used: names that begin with .");
     }
     if (foreign_.count > 0) {
-      note(count_of(foreign_.count, "file") + " not used: neither .wav nor .flac, but " +
+      note(count_of(foreign_.count, "file") + " not used: neither .wav nor .flac but " +
            joined(foreign_.places));
     }
     if (unreadable_.count > 0) {
-      note(count_of(unreadable_.count, "folder") + " not looked into, unreadable or more than " +
+      note(count_of(unreadable_.count, "folder") + " not searched: unreadable or more than " +
            std::to_string(kDeepest) + " folders deep: " + joined(unreadable_.places));
     }
   }
@@ -531,12 +531,12 @@ class Finder {
     (passed_over ? passed_over_ : below_class ? below_class_ : beside_).add(unused, place);
     hidden_.add(folder.hidden_sounds.size(), place);
     if (!folder.unreadable.empty()) unreadable_.add(1, place);
-    // In the folder of a class every file should be a recording.
+    // Every file in the folder of a class should be a recording.
     const bool is_class = classes_.contains(&folder);
     for (const fs::path& path : folder.others) {
       const std::string ending = lower(path.extension().string());
       if (is_class || is_other_sound(ending))
-        foreign_.add(1, ending.empty() ? "no ending" : ending);
+        foreign_.add(1, ending.empty() ? "no extension" : ending);
     }
     for (const Folder& next : folder.folders) {
       walk(next, passed_over || is_passed_over(next.name), below_class || is_class);
@@ -559,7 +559,7 @@ class Finder {
       const auto [at, added] = labels.emplace(as_utf8(file.label), file.label);
       if (!added && at->second != file.label) {
         fail(file.path.string(), "two classes are named \"" + at->first +
-                                     "\" once their names are UTF-8, expected names that differ");
+                                     "\" after conversion to UTF-8, expected different names");
       }
       file.label = at->first;
       file.speaker = as_utf8(file.speaker);
@@ -588,7 +588,7 @@ std::size_t count_recordings(const fs::path& directory) {
 }
 
 std::vector<std::string> parse_recording_list(const std::string& text) {
-  // A byte order mark may begin the file, and "./" a name.
+  // The file may begin with a byte order mark, and a name with "./".
   constexpr std::string_view kSpace = " \t\r", kBefore[] = {" ", "\t", "\r", "\xef\xbb\xbf", "./"};
   std::string_view rest = text;
   std::set<std::string> seen;
@@ -607,7 +607,7 @@ std::vector<std::string> parse_recording_list(const std::string& text) {
     while (std::any_of(std::begin(kBefore), std::end(kBefore), take_before)) {
     }
     std::string plain = without_ending(std::string(name));
-    if (plain.empty() || plain.ends_with('/')) continue;  // names no file
+    if (plain.empty() || plain.ends_with('/')) continue;  // not the name of a file
     if (seen.insert(plain).second) names.push_back(std::move(plain));
   }
   return names;

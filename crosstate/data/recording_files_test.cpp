@@ -40,7 +40,7 @@ std::set<std::string> classes(const RecordingFiles& found) {
 
 class RecordingFilesTest : public testing::Test {
  protected:
-  // Nothing is read of the files here, so they may be empty.
+  // The files are not read here, so they may be empty.
   void put(const std::string& name, const std::string& text = "") const {
     fs::create_directories((sounds_.path() / name).parent_path());
     std::ofstream(sounds_.path() / name, std::ios::binary) << text;
@@ -117,7 +117,7 @@ TEST_F(RecordingFilesTest, PartsBesideClassesAreRefused) {
   DataOptions options;
   options.layout = RecordingLayout::kFolders;
   expect_refused(message, options);
-  // Folders that hold nothing do no harm.
+  // Empty folders are ignored.
   fs::remove_all(sounds_.path() / "bus");
   fs::remove(sounds_.path() / "car/3.wav");
   EXPECT_EQ(find().files.size(), 2u);
@@ -159,15 +159,15 @@ TEST_F(RecordingFilesTest, RecordingsBesidePartsAreCounted) {
   expect_refused({"2 recordings beside folders of parts (test)", "folder train"});
 }
 
-// --- what is left out
+// --- unused files
 
 TEST_F(RecordingFilesTest, CountsWhatLiesBelowAClass) {
   put_all({"yes/0.wav", "no/1.wav", "yes/more/2.wav", "yes/more/still/3.flac", "no/more/4.wav"});
   const RecordingFiles found = find();
   EXPECT_EQ(found.files.size(), 2u);
-  EXPECT_THAT(found.notes,
-              ElementsAre(AllOf(HasSubstr("3 recordings in"), HasSubstr("no/more"),
-                                HasSubstr("yes/more"), HasSubstr("below the folders"))));
+  EXPECT_THAT(found.notes, ElementsAre(AllOf(HasSubstr("3 recordings in"), HasSubstr("no/more"),
+                                             HasSubstr("yes/more"),
+                                             HasSubstr("in subfolders of the class folders"))));
 }
 
 TEST_F(RecordingFilesTest, CountsFoldersBesideFiles) {
@@ -224,7 +224,7 @@ TEST_F(RecordingFilesTest, FollowsTheListsOfSpeechCommands) {
   put("testing_list.txt", "no/c_nohash_1.wav\r\n./yes/b_nohash_0.wav\n\nno/x_nohash_0.wav\n");
   put("validation_list.txt", "no/d_nohash_0.wav\n");
   DataOptions options;
-  options.test_share = 0.9;  // says nothing here
+  options.test_share = 0.9;  // has no effect here
   const RecordingFiles found = find(options);
   EXPECT_THAT(names(found, Part::kTest),
               UnorderedElementsAre("no/c_nohash_1.flac", "yes/b_nohash_0.wav"));
@@ -233,7 +233,7 @@ TEST_F(RecordingFilesTest, FollowsTheListsOfSpeechCommands) {
               UnorderedElementsAre("yes/a_nohash_0.wav", "no/a_nohash_0.wav"));
   EXPECT_TRUE(found.has_validation);
   EXPECT_THAT(found.notes,
-              ElementsAre(AllOf(HasSubstr("1 of the 3 recordings that testing_list.txt names"),
+              ElementsAre(AllOf(HasSubstr("1 of the 3 recordings that testing_list.txt lists"),
                                 HasSubstr("no/x_nohash_0")),
                           HasSubstr("1 recording in _background_noise_")));
 }
@@ -260,27 +260,27 @@ TEST_F(RecordingFilesTest, FoldersTooDeepToLookIntoAreTold) {
   std::string deep = "yes";
   for (int i = 0; i < 20; ++i) deep += "/d";
   put_all({"yes/0.wav", "no/1.wav", deep + "/2.wav"});
-  EXPECT_THAT(find().notes, ElementsAre(HasSubstr("1 folder not looked into")));
+  EXPECT_THAT(find().notes, ElementsAre(HasSubstr("1 folder not searched")));
 }
 
 TEST_F(RecordingFilesTest, ARecordingIsInOneListAtMost) {
   put_all({"yes/0.wav", "no/1.wav"});
   put("testing_list.txt", "yes/0.wav\n");
   put("validation_list.txt", "yes/0.wav\n");
-  expect_refused({"testing_list.txt", "yes/0", "validation_list.txt, too"});
+  expect_refused({"testing_list.txt", "yes/0", "validation_list.txt as well"});
 }
 
 TEST_F(RecordingFilesTest, ListsBesidePartsOrFilesAreNotFollowed) {
   put_all({"train/yes/0.wav", "test/yes/1.wav"});
   put("testing_list.txt", "train/yes/0.wav\n");
-  EXPECT_THAT(find().notes, ElementsAre(HasSubstr("testing_list.txt is not followed")));
+  EXPECT_THAT(find().notes, ElementsAre(HasSubstr("testing_list.txt is ignored")));
   fs::rename(sounds_.path() / "testing_list.txt", sounds_.path() / "train/testing_list.txt");
-  EXPECT_THAT(find().notes, ElementsAre(HasSubstr("train/testing_list.txt is not followed")));
+  EXPECT_THAT(find().notes, ElementsAre(HasSubstr("train/testing_list.txt is ignored")));
   fs::rename(sounds_.path() / "train/testing_list.txt", sounds_.path() / "testing_list.txt");
   fs::remove_all(sounds_.path() / "train");
   fs::remove_all(sounds_.path() / "test");
   put_all({"a_ann_0.wav", "b_ann_9.wav"});
-  EXPECT_THAT(find().notes, ElementsAre(HasSubstr("testing_list.txt is not followed")));
+  EXPECT_THAT(find().notes, ElementsAre(HasSubstr("testing_list.txt is ignored")));
 }
 
 TEST(RecordingList, IsNamesWithoutEndings) {

@@ -9,7 +9,7 @@
 namespace crosstate::data {
 namespace {
 
-// At most so many speakers are named in a message.
+// Number of speakers listed in a message.
 constexpr std::size_t kNamed = 8;
 
 RecordingsSplit apply(const Recordings& set, const RowSplit& rows) {
@@ -21,7 +21,7 @@ std::string speakers_of(const Recordings& set) {
   std::set<std::string> speakers;
   for (const Recording& item : set.items) speakers.insert(item.speaker);
   speakers.erase("");
-  if (speakers.empty()) return "no recording names its speaker";
+  if (speakers.empty()) return "no recording has a known speaker";
   std::string text;
   std::size_t named = 0;
   for (const std::string& speaker : speakers) {

@@ -1,5 +1,5 @@
-// Labelled recordings in memory, each at its own length, before a front end makes sequences of
-// them.
+// Labelled recordings in memory, each with its own length, before a front end turns them into
+// sequences.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 namespace crosstate::data {
 
 struct Recording {
-  std::string name;            // of the file, below the directory of the set
+  std::string name;            // of the file, relative to the directory of the set
   std::string speaker;         // empty: unknown
   std::int32_t label = 0;      // in [0, classes.size())
   std::vector<float> samples;  // one channel, full scale 1
@@ -18,17 +18,17 @@ struct Recording {
 
 struct Recordings {
   std::string name;     // "recordings test"
-  int sample_rate = 0;  // Hz, of all
+  int sample_rate = 0;  // Hz, of all recordings
   std::vector<Recording> items;
   std::vector<std::string> classes;  // names by label
 };
 
-/// The recordings `order[...]`, in that order. Throws Error for a number beyond the set.
+/// The recordings `order[...]`, in that order. Throws Error for an index outside the set.
 Recordings select(const Recordings& set, std::span<const std::uint32_t> order, std::string name);
 
-/// A split of `set` into (rest, held out), both in the set's order: a class-balanced share as
-/// split_validation() has it, or every recording of one speaker. Throws Error for a share outside
-/// [0, 1) and for a speaker who is not in the set, naming those who are.
+/// Splits `set` into (rest, held out), both in the order of the set: by a class-balanced share as
+/// in split_validation(), or by speaker. Throws Error for a share outside [0, 1) and for a speaker
+/// who is not in the set (the message lists the speakers of the set).
 struct RecordingsSplit {
   Recordings train, validation;
 };

@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// One file: sequences of any length, one behind the other, and their targets as text.
+// One file: sequences of any lengths, concatenated, and their targets as text.
 struct Part {
   std::string where;
   std::size_t channels = 1;
@@ -58,11 +58,11 @@ float value_of(std::string_view field, const std::string& where, std::size_t col
   const bool overload = read.value && is_overload(double{*read.value});
   if (read.value && !overload) return *read.value;
   fail(where, "column " + std::to_string(column) + ": \"" + excerpt(field, 40) + "\" " +
-                  (overload ? "is an instrument's sign of an overload" : std::string(read.wrong)) +
+                  (overload ? "marks an overload of an instrument" : std::string(read.wrong)) +
                   ", expected a number");
 }
 
-// Names of the targets, and perhaps of values.
+// Reads the header: names of the targets, possibly followed by names of values.
 bool is_header(const std::vector<std::string_view>& fields, std::size_t targets) {
   return fields.size() >= targets &&
          std::none_of(fields.begin() + static_cast<std::ptrdiff_t>(targets), fields.end(),
@@ -90,10 +90,9 @@ Part read_csv(const fs::path& path, const DataOptions& options) {
     }
     const std::size_t values = fields.size() - std::min(width, fields.size());
     if (values == 0 || values % part.channels != 0) {
-      fail(where, std::to_string(fields.size()) +
-                      " fields, expected data.targets = " + std::to_string(width) +
-                      " and behind them steps of data.channels = " + std::to_string(part.channels) +
-                      " values");
+      fail(where, std::to_string(fields.size()) + " fields, expected data.targets = " +
+                      std::to_string(width) + " target values, then steps of data.channels = " +
+                      std::to_string(part.channels) + " values");
     }
     for (std::size_t k = 0; k < width; ++k)
       part.targets.cells.push_back(as_utf8(std::string(fields[k])));
@@ -131,7 +130,7 @@ Part read_npz(const fs::path& path) {
   part.channels = x.shape.size() == 3 ? x.shape[2] : 1;
   if (y.shape.empty() || y.shape.size() > 2 || y.shape[0] != count) {
     fail(part.where + ": y",
-         "not one row for each of the " + std::to_string(count) + " sequences of x");
+         "expected one row for each of the " + std::to_string(count) + " sequences of x");
   }
   part.targets.width = y.shape.size() == 2 ? y.shape[1] : 1;
   const auto lengths = std::find_if(arrays.begin(), arrays.end(),
@@ -217,10 +216,11 @@ TrainTest read_series(const fs::path& directory, const DataOptions& options,
   require_equal("target columns", train.targets.width, test.targets.width);
   if (!test.targets.names.empty() && !train.targets.names.empty() &&
       test.targets.names != train.targets.names) {
-    fail(test.where, "names other target columns than " + train.where);
+    fail(test.where, "has other target columns than " + train.where);
   }
 
-  // Both at once, so that a class that one of them lacks moves no other.
+  // Both parts at once, so that they get the same classes even if a class occurs in only one of
+  // them.
   task::TargetTable both = train.targets;
   if (both.names.empty()) both.names = test.targets.names;
   both.cells.insert(both.cells.end(), test.targets.cells.begin(), test.targets.cells.end());

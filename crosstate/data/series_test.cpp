@@ -107,7 +107,7 @@ TEST_F(SeriesTest, TellsWhatIsWrong) {
   write("train.npz", formats::format_npz({{"x", {1, 2, {1, 2}}}}));
   expect_error("train.npz: has no array y");
   write("train.npz", formats::format_npz({{"x", {1, 2, {1, 2}}}, {"y", {2, 1, {1, 2}}}}));
-  expect_error("train.npz: y: not one row for each of the 1 sequences");
+  expect_error("train.npz: y: expected one row for each of the 1 sequences");
 }
 
 }  // namespace

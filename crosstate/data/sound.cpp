@@ -1,4 +1,4 @@
-// One file through libsndfile.
+// Reads one file through libsndfile.
 #include <fcntl.h>
 #include <sndfile.h>
 #include <unistd.h>
@@ -33,10 +33,10 @@ std::string seconds_text(double seconds) {
   return text;
 }
 
-// --- the file, with what its header should say
+// --- the file, with a corrected header
 // ---------------------------------------------------------------------------------
 
-// A file whose bytes libsndfile reads through callbacks, some of them replaced.
+// A file that libsndfile reads through callbacks; some bytes are replaced on the way.
 class Source {
  public:
   explicit Source(const fs::path& path) : where_(path.string()) {
@@ -56,7 +56,7 @@ class Source {
   const std::string& where() const { return where_; }
   std::uint64_t size() const { return static_cast<std::uint64_t>(std::max<off_t>(size_, 0)); }
 
-  /// The bytes from `at` on, fewer than `count` at the end of the file.
+  /// The bytes from `at` on; fewer than `count` at the end of the file.
   std::string bytes(std::uint64_t at, std::size_t count) const {
     std::string result(count, '\0');
     result.resize(read_at(result.data(), count, static_cast<off_t>(at)));
@@ -127,7 +127,8 @@ class Source {
 // --- chunks of WAV
 // -----------------------------------------------------------------------------------
 
-// RIFF, its big-endian form RIFX, and its forms beyond 4 GiB, which tell sizes in a chunk ds64.
+// RIFF, its big-endian form RIFX, and its forms beyond 4 GiB, which store the sizes in a chunk
+// ds64.
 struct Form {
   bool big_endian = false, wide = false;
 
@@ -149,9 +150,9 @@ struct Form {
   }
 };
 
-// What writers leave for the length when they cannot go back: SoX 0x7ffff000, arecord 0x80000000,
-// GStreamer 0x7fff0000, ffmpeg 0xffffffff, others a little less, for what stands before the
-// samples.
+// Lengths that programs write if they cannot go back to the header: SoX 0x7ffff000, arecord
+// 0x80000000, GStreamer 0x7fff0000, ffmpeg 0xffffffff; others slightly less, because of the bytes
+// before the samples.
 bool is_placeholder(std::uint64_t length) {
   constexpr std::uint64_t kNear = 0x10000;
   for (const unsigned power : {31u, 32u, 63u}) {
@@ -161,7 +162,7 @@ bool is_placeholder(std::uint64_t length) {
   return length >= ~std::uint64_t{0} - kNear;
 }
 
-// Whether whole chunks, and nothing else, lie from `at` to the end of the file.
+// Whether the bytes from `at` to the end of the file are complete chunks and nothing else.
 bool chunks_follow(const Source& file, const Form& form, std::uint64_t at) {
   while (at < file.size()) {
     const std::string head = file.bytes(at, 8);
@@ -169,20 +170,21 @@ bool chunks_follow(const Source& file, const Form& form, std::uint64_t at) {
     if (head.size() < 8 || !std::all_of(head.begin(), head.begin() + 4, is_name)) return false;
     const std::uint64_t size = form.number(std::string_view(head).substr(4));
     if (size > file.size() - at - 8) return false;
-    at += 8 + size + size % 2;  // the last may lack its padding
+    at += 8 + size + size % 2;  // the last chunk may lack its padding
   }
   return true;
 }
 
-// Sees to it that the header tells how many bytes of samples there are, and refuses a file that
-// was cut off: libsndfile takes one for a shorter one. Tells `sound` what the header does not.
+// Makes the header give the number of bytes of samples, and rejects a truncated file, which
+// libsndfile would read as a shorter one. Sets the members of `sound` that describe an incomplete
+// header.
 void repair_header(Source& file, Sound& sound) {
   const std::string head = file.bytes(0, 12);
   if (head.size() < 12) return;
   const std::string_view magic = std::string_view(head).substr(0, 4);
   const Form form{magic == "RIFX", magic == "RF64" || magic == "BW64"};
   if (magic != "RIFF" && !form.big_endian && !form.wide) return;
-  // A file of less than 4 GiB is a plain one once its sizes are plain.
+  // A file below 4 GiB becomes a plain one with 32-bit sizes.
   if (form.wide) file.replace(0, {'R', 'I', 'F', 'F'});
   std::uint64_t wide_size = ~std::uint64_t{0};
   for (std::uint64_t at = head.size();;) {
@@ -208,7 +210,7 @@ void repair_header(Source& file, Sound& sound) {
                                std::to_string(length));
       }
       sound.to_end = to_end;
-      // A recorder that was cut off may have written its header some time before.
+      // An interrupted recorder may have written its header earlier than its last samples.
       sound.has_rest =
           !to_end && length < present &&
           !chunks_follow(file, form, at + chunk.size() + std::min(length + length % 2, present)) &&
@@ -221,7 +223,7 @@ void repair_header(Source& file, Sound& sound) {
       file.replace(at + 4, form.bytes(length));
       return;
     }
-    if (announced > present) return;  // damaged in another way, which libsndfile tells
+    if (announced > present) return;  // damaged in another way, which libsndfile reports
     at += chunk.size() + announced + announced % 2;
   }
 }
@@ -240,11 +242,11 @@ File open_sound(Source& source, SF_INFO& info) {
   if (!file) {
     std::string reason = sf_strerror(nullptr);
     while (!reason.empty() && (reason.back() == '.' || reason.back() == '\n')) reason.pop_back();
-    fail(source.where(), "not a WAV or FLAC recording that can be read: " + reason);
+    fail(source.where(), "cannot be read as a WAV or FLAC recording: " + reason);
   }
   const int format = info.format & SF_FORMAT_TYPEMASK;
   if (format != SF_FORMAT_WAV && format != SF_FORMAT_WAVEX && format != SF_FORMAT_FLAC) {
-    fail(source.where(), "neither WAV nor FLAC inside");
+    fail(source.where(), "contains neither WAV nor FLAC");
   }
   return file;
 }
@@ -258,7 +260,8 @@ void require_length(std::uint64_t frames, const SF_INFO& info, double longest,
   }
 }
 
-// Before any memory is taken: a header may announce anything. `counted`: it announces frames.
+// Checked before memory is allocated, since a header may announce anything. `counted`: it announces
+// a number of frames.
 void check_header(const SF_INFO& info, bool counted, double longest, const std::string& where) {
   if (info.samplerate < 1 || info.samplerate > kHighestRate) {
     fail(where, "sample rate " + std::to_string(info.samplerate) + " Hz, expected 1 to " +
@@ -283,7 +286,7 @@ Sound read_sound(const fs::path& path, double longest) {
   repair_header(source, sound);
   SF_INFO info;
   const File file = open_sound(source, info);
-  // FLAC from an encoder that could not go back.
+  // FLAC from an encoder that could not go back to the header.
   const bool counted = info.frames != SF_COUNT_MAX;
   sound.to_end = sound.to_end || !counted;
   check_header(info, counted, longest, where);

@@ -1,5 +1,5 @@
-// Parts of front ends that see a stream piece by piece: windows, decimation, slopes. What they
-// return does not depend on how the stream was cut into pieces.
+// Parts of front ends that process a stream piece by piece: windows, decimation, slopes. Their
+// results do not depend on how the stream is divided into pieces.
 #pragma once
 
 #include <algorithm>
@@ -9,14 +9,14 @@
 
 namespace crosstate::data {
 
-/// Shows the last `window` samples after every `hop` of them, with silence before the first. What a
-/// window holds does not depend on how the stream was cut into pieces.
+/// Provides the last `window` samples after every `hop` samples, with silence before the first. The
+/// windows do not depend on how the stream is divided into pieces.
 class Windows {
  public:
   Windows(std::size_t window, std::size_t hop)
       : window_(window), hop_(hop), buffer_(std::max(window, hop) - hop, 0.0f) {}
 
-  /// Calls each(std::span<const float>) for every window that the samples complete.
+  /// Calls each(std::span<const float>) for every window that these samples complete.
   template <class Each>
   void push(std::span<const float> samples, const Each& each) {
     buffer_.insert(buffer_.end(), samples.begin(), samples.end());
@@ -35,16 +35,17 @@ class Windows {
   std::vector<float> buffer_;
 };
 
-/// A windowed-sinc low-pass (Blackman, 55 taps per kept sample) and every factor-th of its outputs.
-/// Passes up to 0.4 of the new sample rate within 0.1 dB and stops from 0.5 of it by at least 60 dB
-/// (tests read both); causal, so it delays by half its length. Factor 1 passes samples through.
+/// A windowed-sinc low-pass (Blackman, 55 taps per kept sample) that keeps every factor-th output.
+/// Passes up to 0.4 of the new sample rate within 0.1 dB and attenuates from 0.5 of it by at least
+/// 60 dB (the tests check both). It is causal, so it delays by half its length. With factor 1
+/// samples pass unchanged.
 class Decimator {
  public:
   static constexpr double kPass = 0.4, kPassRipple = 0.1, kStop = 0.5, kStopAttenuation = 60;
 
   explicit Decimator(int factor);
 
-  /// Appends what the samples complete.
+  /// Appends the outputs that these samples complete.
   void push(std::span<const float> samples, std::vector<float>& to);
   void reset() { windows_.reset(); }
 
@@ -53,8 +54,8 @@ class Decimator {
   Windows windows_;
 };
 
-/// The slope of the straight line through the last five values of each feature, per frame; before
-/// the first frame every feature counts as having stood still.
+/// Slope of the regression line through the last five values of each feature, per frame. Before the
+/// first frame every feature is taken as constant.
 class Deltas {
  public:
   explicit Deltas(std::size_t features) : features_(features), history_(kFrames * features) {}

@@ -1,5 +1,4 @@
-// What the tests of recordings share: a directory that vanishes, and sound files written on the
-// spot.
+// Shared by the tests of recordings: a temporary directory, and sound files written by the test.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -18,7 +17,7 @@
 
 namespace crosstate::data::reference {
 
-/// Writes samples [time][channel]; creates the folders above.
+/// Writes samples [time][channel]; creates missing folders.
 inline void write_sound(const std::filesystem::path& path, const std::vector<float>& samples,
                         int sample_rate = 8000, int channels = 1,
                         int format = SF_FORMAT_WAV | SF_FORMAT_PCM_16) {
@@ -33,7 +32,7 @@ inline void write_sound(const std::filesystem::path& path, const std::vector<flo
   sf_close(sound);
 }
 
-/// A directory of the running test, empty at its start and gone at its end.
+/// A directory of the running test, empty at the start and removed at the end.
 class SoundDirectory {
  public:
   SoundDirectory() {
@@ -78,7 +77,7 @@ inline std::vector<float> noise(std::size_t count, std::uint64_t seed, double de
   return samples;
 }
 
-/// Tones whose pitch tells the class, in noise, of different lengths, by two speakers.
+/// Tones in noise whose pitch depends on the class, of different lengths, by two speakers.
 inline Recordings tone_set(std::size_t count, std::uint64_t seed) {
   Recordings set;
   set.name = "tones";
