@@ -28,7 +28,7 @@ double rate_of(model::ParameterGroup group, const AdamWOptions& options) {
   return options.learning_rate;
 }
 
-// Finite values, none below `lowest`.
+// Reads a tensor of finite values, none of them below `lowest`.
 std::vector<float> moments(const formats::Safetensors& content, const std::string& name,
                            const model::Parameter& parameter, float lowest,
                            const std::string& where) {
@@ -38,7 +38,7 @@ std::vector<float> moments(const formats::Safetensors& content, const std::strin
   for (const float value : values) {
     if (std::isfinite(value) && value >= lowest) continue;
     fail(where, "tensor '" + name + "' holds " + std::to_string(value) +
-                    ", which no step of the optimiser leaves");
+                    ", which the optimiser cannot have produced");
   }
   return values;
 }
@@ -51,7 +51,7 @@ std::uint64_t saved_steps(const formats::Safetensors& content, const std::string
   std::uint64_t steps = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), steps);
   if (error != std::errc{} || end != text.data() + text.size()) {
-    fail(where, "metadata '" + key + "' is not a number of steps");
+    fail(where, "metadata '" + key + "' is not an integer number of steps");
   }
   return steps;
 }
@@ -123,7 +123,7 @@ void AdamW::load(const std::vector<model::Parameter>& parameters,
     started.push_back(content.metadata.contains(key) ? saved_steps(content, key, where) : 0);
     if (started.back() > steps) {
       fail(where, "metadata '" + key + "' is " + std::to_string(started.back()) +
-                      ", behind the last of " + std::to_string(steps) + " steps");
+                      ", after the last of " + std::to_string(steps) + " steps");
     }
   }
   steps_ = steps;

@@ -52,7 +52,8 @@ TEST(AdamW, FirstStepIsTheRateOfTheGroup) {
   AdamW optimizer(parameters, test_options());
   set_gradients(parameters, 3, -0.25);
   optimizer.step(parameters, 0.5);
-  // Bias correction makes the first move the sign of the gradient; decay takes 0.5 * 0.1 * 0.5.
+  // With bias correction the first step has the sign of the gradient; decay subtracts 0.5 * 0.1 *
+  // 0.5.
   EXPECT_NEAR(parameters[0].value[0], 1 * 0.975 - 0.05, 1e-6);
   EXPECT_NEAR(parameters[0].value[1], -2 * 0.975 + 0.05, 1e-6);
   EXPECT_NEAR(parameters[1].value[0], 1 - 0.05, 1e-6);
@@ -78,7 +79,7 @@ TEST(AdamW, FollowsTheTextbookSequence) {
     EXPECT_NEAR(parameters[0].value[0], value, 1e-6);
   }
   EXPECT_EQ(optimizer.steps(), gradients.size());
-  EXPECT_EQ(parameters[1].value[1], -2.0f);  // no gradient, no decay: no move
+  EXPECT_EQ(parameters[1].value[1], -2.0f);  // no gradient, no decay: unchanged
 }
 
 TEST(AdamW, ContinuesFromSavedMomentsBitForBit) {
@@ -124,15 +125,15 @@ TEST(AdamW, ARestartedParameterTakesItsFirstStepAgain) {
   set_gradients(resumed, 0.01, -0.01);
   optimizer.step(straight, 1);
   other.step(resumed, 1);
-  EXPECT_NEAR(range - straight[3].value[0], 0.001, 1e-6);  // the whole rate
-  EXPECT_GT(bias - straight[1].value[0], 0.05);            // still the way of large gradients
+  EXPECT_NEAR(range - straight[3].value[0], 0.001, 1e-6);  // the full rate
+  EXPECT_GT(bias - straight[1].value[0], 0.05);  // the moments still contain large gradients
   for (std::size_t p = 0; p < straight.size(); ++p) {
     EXPECT_EQ(straight[p].value, resumed[p].value);
   }
 
   saved.metadata["optimizer.started.range"] = "6";
   EXPECT_THAT([&] { other.load(resumed, saved, "x"); },
-              ThrowsMessage<Error>(HasSubstr("'optimizer.started.range' is 6, behind the last")));
+              ThrowsMessage<Error>(HasSubstr("'optimizer.started.range' is 6, after the last")));
 }
 
 TEST(AdamW, RefusesWhatIsMissingOrMisshapen) {
@@ -163,7 +164,7 @@ TEST(AdamW, RefusesWhatIsMissingOrMisshapen) {
   formats::Safetensors steps = saved;
   steps.metadata["optimizer.steps"] = "many";
   EXPECT_THAT([&] { optimizer.load(parameters, steps, "x"); },
-              ThrowsMessage<Error>(HasSubstr("'optimizer.steps' is not a number")));
+              ThrowsMessage<Error>(HasSubstr("'optimizer.steps' is not an integer number")));
 }
 
 TEST(AdamW, MeasuresTheNormOfAllGradients) {

@@ -17,7 +17,7 @@ constexpr std::string_view kBest = "best.";
 constexpr std::string_view kAverage = "average.";
 constexpr std::string_view kOptimizer = "optimizer.";
 constexpr std::string_view kTrain = "train.";
-constexpr const char* kFormat = "train.format";  // absent in the first files
+constexpr const char* kFormat = "train.format";  // missing in the first versions
 constexpr const char* kFormatText = "crosstate checkpoint 1";
 constexpr const char* kIdentity = "train.identity";
 constexpr const char* kHistory = "train.history";
@@ -29,8 +29,8 @@ void add(const formats::Safetensors& part, std::string_view prefix, formats::Saf
   for (const auto& [name, text] : part.metadata) whole.metadata[before + name] = text;
 }
 
-// Moves every entry to the part of the checkpoint that its name belongs to. `of` says which map of
-// a part holds such entries.
+// Moves every entry to the part of the checkpoint that its name belongs to. `of` selects the map of
+// a part that holds such entries.
 template <class Entries>
 void sort_in(formats::Safetensors& file, Entries formats::Safetensors::*of,
              TrainCheckpoint& parts) {
@@ -63,7 +63,7 @@ const std::string& metadata(const formats::Safetensors& file, const char* key,
 
 json parsed(const formats::Safetensors& file, const char* key, const std::string& where) {
   const std::string& text = metadata(file, key, where);
-  // What is compared later is walked level by level on the stack.
+  // The comparison of identities recurses once per level, so the depth is limited.
   constexpr int kMostDepth = 16;
   bool deep = false;
   const auto notice_depth = [&](int depth, json::parse_event_t, json&) {
@@ -79,7 +79,7 @@ json parsed(const formats::Safetensors& file, const char* key, const std::string
   }
 }
 
-// Of a fraction the JSON library would take the whole part, if that fits at all.
+// The JSON library would truncate a fraction to an integer, which may not even fit.
 int epoch_number(const json& value, const char* key, const std::string& where) {
   constexpr std::uint64_t kMost = std::numeric_limits<int>::max();
   if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMost) fail_damaged(key, where);

@@ -102,7 +102,7 @@ TEST_F(Checkpoint, RefusesOtherFilesAndContradictions) {
   formats::write_safetensors(path_, damaged);
   expect_refused("metadata 'train.history' is damaged");
 
-  // Comparing it level by level would end in a stack overflow.
+  // A recursive comparison would overflow the stack.
   damaged.metadata["train.identity"] = std::string(1'000'000, '[') + std::string(1'000'000, ']');
   formats::write_safetensors(path_, damaged);
   expect_refused("metadata 'train.identity' is nested too deeply");

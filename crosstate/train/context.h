@@ -1,4 +1,4 @@
-// What training needs beside options and data: where it writes, whom it tells, teacher, stages.
+// What training needs besides options and data: directory, callbacks, teacher and stages.
 #pragma once
 
 #include <cstdint>
@@ -18,15 +18,16 @@
 
 namespace crosstate::train {
 
-/// Whose opinion of every training sequence the network learns beside the target; see
+/// Network whose outputs for every training sequence are learned in addition to the targets; see
 /// Task::loss().
 struct Teacher {
-  const model::Network* network = nullptr;  // evaluated as it is: running statistics, no dropout
-  double weight = 0;                        // 0: no teacher, up to 1: no targets
-  double temperature = 2;                   // above 0
+  const model::Network* network =
+      nullptr;             // evaluated in inference mode: running statistics, no dropout
+  double weight = 0;       // share of the teacher in the loss; 0: no teacher, 1: no targets
+  double temperature = 2;  // above 0
 };
 
-/// Some epochs of a quantized network's training in formats of their own.
+/// Some epochs of training a quantized network in their own formats.
 struct QuantStage {
   std::string name;
   int epochs = 0;
@@ -34,39 +35,39 @@ struct QuantStage {
 };
 
 struct TrainProgress {
-  std::string stage;                  // with several QuantStages "qat w4a8s8"
+  std::string stage;                  // with several QuantStages also the format: "qat w4a8s8"
   int epoch = 0, epochs = 0;          // from 1
-  std::size_t done = 0, samples = 0;  // training sequences of this epoch
-  double loss = 0, metric = 0;        // mean and primary metric over those done
-  task::TaskMetric kind;              // of `metric` and the log's
+  std::size_t done = 0, samples = 0;  // training sequences done and total of this epoch
+  double loss = 0, metric = 0;        // mean and primary metric over the sequences done
+  task::TaskMetric kind;              // metric of `metric` and of the log
   double samples_per_second = 0;      // in this epoch
-  double seconds_left = 0;            // of the stage, from the time taken so far
+  double seconds_left = 0;            // of the stage, estimated from the elapsed time
   bool epoch_end = false;             // validated and saved; `log` is set
-  bool last = false;                  // no epoch follows: all are done, or patience has run out
+  bool last = false;                  // no epoch follows: all are done, or patience is exhausted
   EpochLog log;
 };
 
 struct TrainContext {
-  std::string stage = "train";      // names the files
+  std::string stage = "train";      // names the output files
   std::uint64_t seed = 1;           // of order, dropout and noise
-  std::filesystem::path directory;  // of checkpoint and log; empty: nothing is written
+  std::filesystem::path directory;  // for checkpoint and log; empty: nothing is written
   bool resume = false;              // continue from the checkpoint, if there is one
-  ThreadPool* pool = nullptr;       // null: every core
+  ThreadPool* pool = nullptr;       // null: use all cores
   std::function<void(const TrainProgress&)> progress;
   nlohmann::json config;  // sections (model, data, ...) that a resumed run must share
-  std::function<bool()> stop = interrupted;  // asked before every batch
-  /// The training set as an epoch, from 0, sees it: as many sequences, channels and outputs as
-  /// `training`, the same for the same epoch whenever asked, valid until asked again. Null:
-  /// `training` itself in every epoch.
+  std::function<bool()> stop = interrupted;  // called before every batch
+  /// The training set of an epoch (from 0): as many sequences, channels and outputs as `training`,
+  /// always the same for the same epoch, valid until the next call. Null: `training` itself in
+  /// every epoch.
   std::function<const data::Dataset&(std::uint32_t epoch)> epoch_data;
   Teacher teacher;
-  /// Told after every step of the optimiser, with the learning rate of weights in that step; what
-  /// it changes has to follow from the network and what `config` says. Null: nothing.
+  /// Called after every step of the optimiser with the learning rate of the weights in that step.
+  /// Its changes must be determined by the network and the content of `config`. May be null.
   std::function<void(model::Network& network, double rate)> after_step;
-  /// In their order, with TrainOptions::epochs in all; the network comes in the formats of the
+  /// The stages in order, TrainOptions::epochs in total; the network must have the formats of the
   /// first. Empty: one stage in the network's own formats.
   std::vector<QuantStage> stages;
-  std::span<const data::Batch> calibration;  // of the ranges that a later stage chooses
+  std::span<const data::Batch> calibration;  // for the ranges that a later stage chooses
 };
 
 /// Throws Error for a teacher, stages or formats that do not fit the network and its data.

@@ -53,12 +53,12 @@ std::optional<Tally> evaluate_result(const model::Network& network, const data::
                                      int batch, ThreadPool& pool,
                                      const std::function<bool()>& stop) {
   if (set.count == 0) fail(set.name, "no sequences to evaluate");
-  if (batch < 1) fail(set.name, "batches of " + std::to_string(batch) + ", expected at least 1");
+  if (batch < 1) fail(set.name, "batch size " + std::to_string(batch) + ", expected at least 1");
   check_fits(network, set);
   const std::optional<Tally> tally = evaluate_set(network, set, batch, pool, stop);
   if (tally && !std::isfinite(tally->loss())) {
-    fail(set.name, "the network's loss on it is " + std::to_string(tally->loss()) +
-                       ", expected a finite number: its values overflow");
+    fail(set.name, "the loss of the network is " + std::to_string(tally->loss()) +
+                       ", expected a finite number: values of the network overflow");
   }
   return tally;
 }

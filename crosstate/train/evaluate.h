@@ -1,4 +1,4 @@
-// Loss and metrics of a network on a set.
+// Loss and metrics of a network on a data set.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 
 namespace crosstate::train {
 
-/// Of the sequences seen so far.
+/// Sums over the sequences seen so far.
 struct Tally {
   task::Readout readout;
   double loss_sum = 0;
@@ -20,28 +20,28 @@ struct Tally {
   std::size_t count = 0;
 
   void add(const model::BatchResult& result, std::size_t sequences);
-  /// The mean.
+  /// Mean loss.
   double loss() const { return loss_sum / static_cast<double>(count); }
-  /// The primary one.
+  /// Primary metric.
   double metric() const { return task::primary_value(readout, sums); }
 };
 
-/// Throws Error for a set with other channels or outputs than the network has.
+/// Throws Error unless the set has the network's numbers of channels and outputs.
 void check_fits(const model::Network& network, const data::Dataset& set);
 
-/// The whole set, `batch` sequences at a time. Nothing if `stop`, asked before every batch, said
-/// so.
+/// Evaluates the whole set, `batch` sequences at a time. Returns nothing if `stop`, called before
+/// every batch, returned true.
 std::optional<Tally> evaluate_set(const model::Network& network, const data::Dataset& set,
                                   int batch, ThreadPool& pool, const std::function<bool()>& stop);
 
-/// The same as a result to report: throws Error for a set that is empty or does not fit, and when
-/// the loss is not finite.
+/// The same for reported results: throws Error if the set is empty or does not fit, and if the loss
+/// is not finite.
 std::optional<Tally> evaluate_result(const model::Network& network, const data::Dataset& set,
                                      int batch, ThreadPool& pool,
                                      const std::function<bool()>& stop);
 
-/// The primary metric of the network on a set, and the mean loss if not null; never stopped. Throws
-/// Error like evaluate_result().
+/// Primary metric of the network on a set; also stores the mean loss if the pointer is not null.
+/// Never stopped. Throws Error like evaluate_result().
 double evaluate_metric(const model::Network& network, const data::Dataset& set, int batch,
                        ThreadPool& pool, double* loss = nullptr);
 

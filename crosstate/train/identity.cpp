@@ -14,7 +14,7 @@ json describe(const TrainOptions& options) {
   FieldList list;
   fields(list, "train", copy);
   json values = list.to_json().at("train");
-  values.erase("log_every");  // changes nothing but the reports
+  values.erase("log_every");  // affects only the progress reports
   return values;
 }
 

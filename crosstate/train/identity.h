@@ -1,4 +1,4 @@
-// What a run that continues from a checkpoint must share with the one that wrote it.
+// What a resumed run must share with the run that wrote the checkpoint.
 #pragma once
 
 #include <cstdint>
@@ -8,15 +8,15 @@
 
 namespace crosstate::train {
 
-/// Of names, types, shapes, bytes and metadata.
+/// Checksum of names, types, shapes, bytes and metadata.
 std::uint32_t checksum(const formats::Safetensors& content);
-/// Of what its file would hold.
+/// Checksum of the contents of the network's file.
 std::uint32_t checksum(const model::Network& network);
 
-/// What a set holds: sizes and the checksum, not its name.
+/// Identity of a data set's contents: sizes and checksum, not its name.
 nlohmann::json data_identity(const data::Dataset& set);
 
-/// Options, seed, stages, checksums of the sets and the teacher, shapes of the parameters.
+/// Options, seed, stages, checksums of the sets and of the teacher, shapes of the parameters.
 nlohmann::json run_identity(const model::Network& network, const data::Dataset& training,
                             const data::Dataset& validation, const TrainOptions& options,
                             const TrainContext& context);

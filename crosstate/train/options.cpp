@@ -8,58 +8,65 @@ namespace crosstate::train {
 
 void fields(FieldList& list, const std::string& section, TrainOptions& options) {
   list.section(section);
-  list.add("epochs", options.epochs, "Passes over the training set; the schedule spans them all.")
+  list.add("epochs", options.epochs,
+           "Number of passes over the training set; the learning-rate schedule spans all of them.")
       .range(1, 100000);
   list.add("batch", options.batch,
-           "Sequences per step, best a multiple of 16; raise it together with the rates.")
+           "Sequences per step, preferably a multiple of 16; raise it together with the learning "
+           "rates.")
       .range(1, 65536);
   list.add("learning_rate", options.learning_rate,
-           "Peak rate of weights, biases and norms; lower it when the loss jumps.")
+           "Peak learning rate of weights, biases and norms; lower it if the loss jumps.")
       .range(0, 1);
   list.add("recurrence_rate", options.recurrence_rate,
-           "Peak rate of log_dt, a and w, which move the poles; 0 freezes them.")
+           "Peak learning rate of log_dt, a and w, which determine the poles; 0 freezes them.")
       .range(0, 1);
   list.add("range_rate", options.range_rate,
-           "Peak rate of the quantizers' ranges; 0 keeps the calibrated ones.")
+           "Peak learning rate of quantization ranges; 0 keeps the calibrated ranges.")
       .range(0, 1);
   list.add("weight_decay", options.weight_decay,
-           "Pull of the weights towards 0, in units of the rate; raise against overfitting.")
+           "Decoupled weight decay, relative to the learning rate; raise it against overfitting.")
       .range(0, 10);
   list.add("warmup", options.warmup,
-           "Linear rise to the peak rates, at most half of the run; raise when the start diverges.")
+           "Linear warm-up to the peak rates, at most half of the run; raise it if the start "
+           "diverges.")
       .in("epochs")
       .range(0, 100000);
   list.add("final_rate", options.final_rate,
-           "Share of the peak rates that the cosine ends at; above 0 for runs to be continued.")
+           "Final share of the peak rates at the end of the cosine; above 0 if the training will "
+           "be continued.")
       .range(0, 1);
-  list.add("clip", options.clip, "Largest norm of a step's gradient; 0 never clips.").range(0, 1e6);
-  list.add(
-          "average", options.average,
-          "Decay per step of a moving average of the weights, which is validated and kept; about 1 "
-          "- 10 / steps, such as 0.99 or 0.999; 0: the weights themselves.")
+  list.add("clip", options.clip, "Largest gradient norm of a step; 0: no clipping.").range(0, 1e6);
+  list.add("average", options.average,
+           "Decay per step of a moving average of the weights, which is validated and saved; about "
+           "1 "
+           "- 10 / steps, such as 0.99 or 0.999; 0: no averaging.")
       .range(0, 0.999999);
-  list.add(
-          "norm_batches", options.norm_batches,
-          "Training batches that measure the statistics of batch norms anew after each epoch; with "
-          "few bits those gathered on the way are of other weights. 0: keeps them.")
+  list.add("norm_batches", options.norm_batches,
+           "Training batches from which the batch-norm statistics are recomputed after each epoch; "
+           "with "
+           "few bits, statistics accumulated during training belong to other weights. 0: keep "
+           "those.")
       .in("batches")
       .range(0, 100000);
   list.add("label_smoothing", options.label_smoothing,
-           "Share of the target spread over all classes; 0.1 for noisy labels.")
+           "Label smoothing: share of the target distributed over all classes; 0.1 for noisy "
+           "labels.")
       .range(0, 0.99);
   list.add("class_weights", options.class_weights,
-           "Of the classes in the loss; balanced: those with few training sequences weigh as much "
-           "as the others, for sets that hold much more of some.")
+           "Weights of the classes in the loss; balanced: every class has the same total weight, "
+           "for "
+           "imbalanced sets.")
       .one_of({"none", "balanced"});
   list.add("validation", options.validation,
-           "Share of the training set held out to choose the best epoch, unless the data bring a "
-           "validation part; 0 takes the last epoch.")
+           "Share of the training set held out to choose the best epoch, unless the data have a "
+           "validation part; 0: keep the last epoch.")
       .range(0, 0.9);
   list.add("patience", options.patience,
-           "Stops after so many epochs without a better one; 0 runs them all.")
+           "Stop after this many epochs without improvement; 0: run all epochs.")
       .in("epochs")
       .range(0, 100000);
-  list.add("log_every", options.log_every, "Time between two reports of progress.")
+  list.add("log_every", options.log_every, "Batches between two progress reports.")
       .in("batches")
       .range(1, 1000000);
 }

@@ -1,4 +1,4 @@
-// How long, how fast and on what share of the data a stage trains.
+// Options of a training stage: duration, learning rates, regularisation and validation.
 #pragma once
 
 #include <string>
@@ -19,7 +19,7 @@ struct TrainOptions {
   double final_rate = 0;  // share of the peak rates at the end of the cosine
   double clip = 1;        // gradient norm; 0: off
   double average = 0;     // decay per step of a moving average of the weights; 0: none
-  int norm_batches = 0;   // that measure the running statistics anew after each epoch; 0: none
+  int norm_batches = 0;   // from which running statistics are recomputed after each epoch; 0: none
   double label_smoothing = 0;
   std::string class_weights = "none";  // none | balanced
   double validation = 0.1;             // share of the training set that is held out
@@ -27,11 +27,12 @@ struct TrainOptions {
   int log_every = 10;                  // batches between two progress reports
 };
 
-/// Binds the fields as section `section`: "train" for the float stage, "qat" for the quantized one.
+/// Binds the fields as section `section`: "train" for the float stage, "qat" for the quantized
+/// stage.
 void fields(FieldList& list, const std::string& section, TrainOptions& options);
-/// Throws Error for a value out of its range; `section` as above.
+/// Throws Error for a value out of range; `section` as above.
 void validate(const TrainOptions& options, const std::string& section = "train");
-/// Throws Error for a setting that means nothing to a task.
+/// Throws Error for a setting that does not apply to a task.
 void require_effect(const TrainOptions& options, const task::Task& task);
 
 }  // namespace crosstate::train

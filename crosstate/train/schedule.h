@@ -1,4 +1,4 @@
-// The learning rate over the steps of a stage: a linear rise, then half a cosine.
+// Learning rate over the steps of a stage: linear warm-up, then half a cosine.
 #pragma once
 
 #include <algorithm>
@@ -10,11 +10,10 @@ namespace crosstate::train {
 
 struct Schedule {
   std::uint64_t steps = 1;   // of the whole stage
-  std::uint64_t warmup = 0;  // steps until the peak; what is more than half of `steps` is ignored
-  double final_share = 0;    // of the peak, reached behind the last step
+  std::uint64_t warmup = 0;  // steps until the peak, limited to half of `steps`
+  double final_share = 0;    // of the peak, reached after the last step
 
-  /// The share of the peak rate that step `step` (from 0) uses; above 0 within the stage, at
-  /// most 1.
+  /// Factor of the peak rate at step `step` (from 0); in (0, 1] within the stage.
   double share(std::uint64_t step) const {
     const std::uint64_t rise = std::min(warmup, steps / 2);
     if (step < rise) return static_cast<double>(step + 1) / static_cast<double>(rise);

@@ -58,7 +58,7 @@ class StagesTest : public testing::Test {
   TrainSummary run(model::Network& network, const TrainContext& context) {
     return train(network, training_, validation_, options_, context);
   }
-  // Stops once `batches` batches have been trained or validated.
+  // Stops after `batches` batches of training or validation.
   TrainContext stopped_after(int batches) const {
     TrainContext context = context_;
     context.stop = [left = batches]() mutable { return left-- <= 0; };
@@ -77,7 +77,7 @@ class StagesTest : public testing::Test {
     EXPECT_THAT([&] { run(start, context_); }, ThrowsMessage<Error>(HasSubstr(message)));
   }
 
-  // 5 batches of training and 2 of validation an epoch, the last ones not full.
+  // 5 batches of training and 2 of validation per epoch, the last ones not full.
   static constexpr int kBatches = 7;
   const fs::path directory_ =
       fs::temp_directory_path() / ("crosstate-stages-" + std::to_string(getpid()));
@@ -99,7 +99,8 @@ TEST_F(StagesTest, ContinueToTheSameBitsAcrossTheirBorders) {
   EXPECT_EQ(straight.quant_options(), quant::quant_preset("w2a8s8"));
   EXPECT_GE(whole.best_epoch, 4);
 
-  // Within a stage, at borders; in the first epoch of a stage, in its norms, in its validation.
+  // Interrupted within a stage, at borders; in the first epoch of a stage: in training, in its
+  // norms, in its validation.
   constexpr int kAll = kBatches + 2;
   for (const int batches : {kAll + 3, 2 * kAll, 2 * kAll + 2, 3 * kAll, 3 * kAll + 1, 3 * kAll + 6,
                             3 * kAll + 8, 4 * kAll}) {
@@ -133,7 +134,7 @@ TEST_F(StagesTest, AreNamedWhereTheirProgressIsReported) {
   EXPECT_THAT(named, testing::Each("qat "));
 }
 
-// One stage, told as such or not, and the same stage twice: nothing changes between them.
+// One stage, given explicitly or not, and the same stage twice: nothing changes between them.
 TEST_F(StagesTest, ChangeNothingWhereTheFormatsStay) {
   const auto trained = [&](std::vector<QuantStage> stages) {
     context_.stages = std::move(stages);
@@ -275,7 +276,7 @@ TEST_F(StagesTest, TheAverageIsWhatIsValidatedAndKept) {
   EXPECT_NE(run(plain, context_).epochs[0].validation_loss, summary.epochs[0].validation_loss);
 }
 
-// Of the network that is kept, over all batches of the epoch where it has fewer than asked for.
+// Statistics of the saved network, over all batches of an epoch that has fewer than requested.
 TEST_F(StagesTest, NormsAreMeasuredAnewAfterEachEpoch) {
   context_.directory.clear();
   context_.stages.clear();

@@ -1,4 +1,4 @@
-// A task for tests of training.
+// A small task for tests of training.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace crosstate::train::reference {
 
-/// Sequences of 12 steps: noise around a level that tells which of three classes it is.
+/// Sequences of 12 steps: noise around a level that depends on the class, one of three.
 inline data::Dataset level_set(const std::string& name, std::size_t count, std::uint64_t seed) {
   data::Dataset set;
   set.name = name;

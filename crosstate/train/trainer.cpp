@@ -91,7 +91,7 @@ class Trainer {
   const task::Task& task() const { return *training_.readout.task; }
   int epochs_done() const { return static_cast<int>(history_.size()); }
   bool validates() const { return validation_.count > 0; }
-  // Only in the last stage: no other is a result.
+  // Only in the last stage: networks of earlier stages are not results.
   bool out_of_patience() const {
     return options_.patience > 0 && validates() &&
            epochs_done() >= stage_of(options_.epochs).first &&
@@ -99,7 +99,7 @@ class Trainer {
   }
   bool finished() const { return epochs_done() >= options_.epochs || out_of_patience(); }
 
-  // The QuantStage that an epoch belongs to, and the first epoch of that.
+  // The QuantStage of an epoch, and the first epoch of that stage.
   struct Stage {
     std::size_t index = 0;
     int first = 1;
@@ -116,7 +116,7 @@ class Trainer {
     return context_.stages.size() < 2 ? "" : context_.stages[stage_of(epoch).index].name;
   }
 
-  // In the first epoch of a stage behind another.
+  // In the first epoch of every stage but the first.
   void change_formats(int epoch) {
     const Stage stage = stage_of(epoch);
     if (stage.index == 0 || epoch != stage.first) return;
@@ -137,8 +137,8 @@ class Trainer {
   }
   std::filesystem::path log_path() const { return file(".jsonl"); }
 
-  // Continues from a checkpoint, or clears away what an earlier run left: were this run interrupted
-  // in its first epoch, that would be taken for its own.
+  // Continues from a checkpoint, or removes files of an earlier run, which would be taken for those
+  // of this run if it were interrupted in its first epoch.
   void open_directory() {
     make_writable_directory(context_.directory);
     if (context_.resume && std::filesystem::exists(checkpoint_path())) {
@@ -164,7 +164,7 @@ class Trainer {
 
   void restore(TrainCheckpoint checkpoint, const std::string& where) {
     model::Network network = model::Network::from_tensors(checkpoint.network, where);
-    // Needed only after the last epoch: to find it damaged then would be late.
+    // Needed only after the last epoch, but a damaged file should be reported now.
     model::Network::from_tensors(checkpoint.best, where + ": best epoch");
     AdamW optimizer(network.parameters(), adamw_options(options_));
     optimizer.load(network.parameters(), checkpoint.optimizer, where);
@@ -193,7 +193,8 @@ class Trainer {
     return set;
   }
 
-  // Of the network that is judged, over the first batches of the epoch. False if it was stopped.
+  // Recomputes the statistics of the evaluated network from the first batches of the epoch. Returns
+  // false if stopped.
   bool measure_norms(const data::Dataset& set, const std::vector<std::uint32_t>& order) {
     model::Network& network = average_ ? *average_ : network_;
     const auto block_length = static_cast<std::size_t>(network.options().block_length);
@@ -206,7 +207,7 @@ class Trainer {
     return true;
   }
 
-  // False if it was stopped.
+  // Returns false if stopped.
   bool train_epoch(EpochLog& log) {
     change_formats(log.epoch);
     const auto index = static_cast<std::uint32_t>(log.epoch - 1);
@@ -261,14 +262,15 @@ class Trainer {
     return result;
   }
 
-  // The first steps of a stage count for less: the average would long remember where it began.
+  // The decay is smaller in the first steps of a stage; otherwise the initial weights would
+  // dominate the average for a long time.
   double average_decay(int epoch) const {
     const auto before = static_cast<std::uint64_t>(stage_of(epoch).first - 1) * steps_per_epoch_;
     const auto steps = static_cast<double>(optimizer_.steps() - before);
     return std::min(options_.average, steps / (9 + steps));
   }
 
-  // False if it was stopped.
+  // Returns false if stopped.
   bool validate_epoch(EpochLog& log) {
     log.validation_loss = log.validation_metric = std::numeric_limits<double>::quiet_NaN();
     if (!validates()) return true;
@@ -315,7 +317,7 @@ class Trainer {
     report(end);
   }
 
-  // The whole log each time, so that it always agrees with the checkpoint.
+  // The whole log is rewritten each time, so that it always agrees with the checkpoint.
   void write_log() const {
     std::string lines;
     for (const EpochLog& log : history_) lines += exact_json_text(json(log)) + '\n';
@@ -377,7 +379,7 @@ class Trainer {
   ThreadPool& pool_;
   std::size_t batch_size_;
   std::size_t steps_per_epoch_ = 0;
-  std::uint64_t steps_now_ = 0;  // in this call, unlike the optimiser's
+  std::uint64_t steps_now_ = 0;  // in this call, unlike those of the optimiser
   Schedule schedule_;
   AdamW optimizer_;
   std::optional<model::Network> average_;

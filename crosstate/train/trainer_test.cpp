@@ -50,7 +50,7 @@ class TrainerTest : public testing::Test {
   TrainSummary run(model::Network& network, const TrainContext& context) {
     return train(network, training_, validation_, options_, context);
   }
-  // Stops once `batches` batches have been trained or validated.
+  // Stops after `batches` batches of training or validation.
   TrainContext stopped_after(int batches) const {
     TrainContext context = context_;
     context.stop = [left = batches]() mutable { return left-- <= 0; };
@@ -68,7 +68,7 @@ class TrainerTest : public testing::Test {
     EXPECT_EQ(formats::format_safetensors(a.to_tensors()),
               formats::format_safetensors(b.to_tensors()));
   }
-  // Everything but the times.
+  // Everything except times.
   static void expect_equal(const TrainSummary& a, const TrainSummary& b) {
     EXPECT_EQ(a.best_epoch, b.best_epoch);
     EXPECT_EQ(a.best_validation_metric, b.best_validation_metric);
@@ -81,7 +81,7 @@ class TrainerTest : public testing::Test {
     }
   }
 
-  // 5 batches of training and 2 of validation an epoch, the last ones not full.
+  // 5 batches of training and 2 of validation per epoch, the last ones not full.
   static constexpr int kBatches = 7;
   const fs::path directory_ =
       fs::temp_directory_path() / ("crosstate-trainer-" + std::to_string(getpid()));
@@ -121,7 +121,7 @@ TEST_F(TrainerTest, ContinuesToTheSameBits) {
   const TrainSummary whole = run(straight, context_);
   context_.directory = directory_;
 
-  // Between epochs, within an epoch's training, within its validation.
+  // Interrupted between epochs, within training, and within validation.
   for (int batches : {2 * kBatches, 2 * kBatches + 3, 2 * kBatches + 6}) {
     model::Network first = new_network();
     const TrainSummary part = run(first, stopped_after(batches));
@@ -257,7 +257,7 @@ TEST_F(TrainerTest, RefusesTheCheckpointOfAnotherRun) {
   options_.epochs = 5;
   expect_refused(resumed(), "options.epochs was 4 and is now 5");
   options_.epochs = 4;
-  // Sets of the same name and size.
+  // Sets with the same names and sizes.
   data::Dataset edited = training_;
   edited.values[5] += 1;
   EXPECT_THAT([&] { train(network, edited, validation_, options_, resumed()); },
@@ -267,14 +267,14 @@ TEST_F(TrainerTest, RefusesTheCheckpointOfAnotherRun) {
   EXPECT_THAT([&] { train(network, training_, edited, options_, resumed()); },
               ThrowsMessage<Error>(HasSubstr("data.validation.checksum was")));
 
-  options_.log_every = 1;  // only the reports change
+  options_.log_every = 1;  // only progress reports change
   EXPECT_EQ(run(network, resumed()).epochs.size(), 4u);
 }
 
 TEST_F(TrainerTest, StopsWhenPatienceEnds) {
   options_.epochs = 30;
   options_.patience = 2;
-  options_.learning_rate = options_.recurrence_rate = 0;  // nothing but batch norm moves
+  options_.learning_rate = options_.recurrence_rate = 0;  // only batch norm changes
   std::vector<bool> last;
   context_.progress = [&](const TrainProgress& progress) {
     if (progress.epoch_end) last.push_back(progress.last);
