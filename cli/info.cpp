@@ -100,7 +100,7 @@ std::vector<std::array<std::string, 3>> formats(const model::Network::State& sta
     const std::string at = "layers." + std::to_string(l) + ".";
     const model::BlockCoefficients& block = c.blocks[l];
     const model::BlockQuantizers& site = c.quantizers[l];
-    add(at + "A (" + q.a.coding + ")", q.a.bits, "|A| < 1");
+    add(at + "A (" + name_of(q.a.coding) + ")", q.a.bits, "|A| < 1");
     add(at + "C", q.c.bits, peak(block.cr, block.ci));
     add(at + "D", q.d.bits, peak(block.d));
     Range steps;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -59,16 +60,39 @@ requires std::is_enum_v<E> std::string name_of(E value) {
   return "";
 }
 
+/// "" where there is no value.
+template <class E>
+requires std::is_enum_v<E> std::string name_of(const std::optional<E>& value) {
+  return value ? name_of(*value) : "";
+}
+
 /// A value of an enumeration with names, bound as text.
 class NamedValue {
  public:
   template <class E>
+  requires std::is_enum_v<E>
   explicit NamedValue(E& value)
       : value_(&value),
         names_([] { return names_of(kNames<E>); }),
         get_([](const void* at) { return name_of(*static_cast<const E*>(at)); }),
         set_([](void* at, std::string_view name) {
           *static_cast<E*>(at) = named(kNames<E>, name, "");
+        }) {}
+
+  /// The empty name stands for no value.
+  template <class E>
+  requires std::is_enum_v<E>
+  explicit NamedValue(std::optional<E>& value)
+      : value_(&value),
+        names_([] {
+          std::vector<std::string> names = names_of(kNames<E>);
+          names.insert(names.begin(), "");
+          return names;
+        }),
+        get_([](const void* at) { return name_of(*static_cast<const std::optional<E>*>(at)); }),
+        set_([](void* at, std::string_view name) {
+          std::optional<E>& to = *static_cast<std::optional<E>*>(at);
+          to = name.empty() ? std::nullopt : std::optional(named(kNames<E>, name, ""));
         }) {}
 
   /// All that it may be set to.

@@ -59,7 +59,7 @@ std::string join(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) {
     if (!text.empty()) text += ", ";
-    text += word;
+    text += word.empty() ? "\"\"" : word;
   }
   return text;
 }

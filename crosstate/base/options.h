@@ -52,10 +52,10 @@ class FieldList {
   FieldList& section(std::string name);
 
   /// Binds a value: a number, text, or an enumeration with names (see kNames), which are then the
-  /// choices.
+  /// choices; of an optional enumeration, "" is one more.
   template <class T>
   Field& add(const std::string& name, T& value, std::string help) {
-    if constexpr (std::is_enum_v<T>) {
+    if constexpr (std::is_constructible_v<NamedValue, T&>) {
       return insert(name, NamedValue(value), std::move(help));
     } else {
       return insert(name, &value, std::move(help));

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -476,6 +477,26 @@ TEST(OptionsOfEnumerations, AreTheirNames) {
   EXPECT_THAT([&] { list.set("run.mode=1"); },
               ThrowsMessage<Error>("option: run.mode = \"1\", expected one of fast, exact"));
   EXPECT_EQ(mode, Mode::kExact);
+}
+
+TEST(OptionsOfEnumerations, AnEmptyNameStandsForNoValue) {
+  std::optional<Mode> mode;
+  FieldList list;
+  list.section("run");
+  const Field& field = list.add("mode", mode, "Fast or exact; empty: as elsewhere.");
+  EXPECT_EQ(field.choices, (std::vector<std::string>{"", "fast", "exact"}));
+  EXPECT_EQ(field.allowed(), "\"\", fast, exact");
+  EXPECT_EQ(list.to_json(), parse_json(R"({"run": {"mode": ""}})"));
+  list.set("run.mode=exact");
+  EXPECT_EQ(mode, Mode::kExact);
+  EXPECT_EQ(list.to_toml(), "[run]\nmode = \"exact\"\n");
+  EXPECT_THAT(
+      [&] { list.set("run.mode=slow"); },
+      ThrowsMessage<Error>("option: run.mode = \"slow\", expected one of \"\", fast, exact"));
+  EXPECT_EQ(mode, Mode::kExact);
+  list.set("run.mode=");
+  EXPECT_EQ(mode, std::nullopt);
+  EXPECT_EQ(name_of(mode), "");
 }
 
 TEST(OptionsOfEnumerations, AreCheckedWhereTheyAreNotUsed) {

@@ -34,18 +34,19 @@ class Describer {
 
   WeightFormat weight(const quant::WeightSite& site, std::size_t rows) const {
     if (bits(site.bits) == quant::kFloatBits) return {};
-    return {site.bits, site.granularity == "channel" ? rows : 1, site.scales == "pow2"};
+    return {site.bits, site.granularity == quant::Granularity::kChannel ? rows : 1,
+            site.scales == quant::ScaleKind::kPowerOfTwo};
   }
   ValueFormat value(const quant::ActivationSite& site) const {
     if (bits(site.bits) == quant::kFloatBits) return {};
-    return {site.bits, site.scales == "pow2"};
+    return {site.bits, site.scales == quant::ScaleKind::kPowerOfTwo};
   }
 
   BlockFormat block(const model::BlockShape& shape) const {
     BlockFormat b;
     set_shape(shape, s_.channels(), s_.modes(), b);
     b.a_bits = bits(q_.a.bits);
-    b.polar = q_.a.coding != "cartesian";
+    b.polar = q_.a.coding != quant::PoleCoding::kCartesian;
     b.c = weight(q_.c, shape.size());
     b.d = weight(q_.d, shape.size());
     b.linear = weight(q_.weight, s_.linear_outputs());

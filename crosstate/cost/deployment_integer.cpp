@@ -20,8 +20,10 @@ bool is_power_of_two(double x) {
   return std::frexp(x, &exponent) == 0.5;
 }
 
-const char* scales_of(bool powers_of_two) { return powers_of_two ? "pow2" : "free"; }
-std::string scales_of(const integer::CodeFormat& codes) {
+quant::ScaleKind scales_of(bool powers_of_two) {
+  return powers_of_two ? quant::ScaleKind::kPowerOfTwo : quant::ScaleKind::kFree;
+}
+quant::ScaleKind scales_of(const integer::CodeFormat& codes) {
   return scales_of(is_power_of_two(codes.scale));
 }
 
@@ -65,7 +67,7 @@ integer::WeightScheme weight_scheme(std::span<const std::int32_t> factors,
     return std::abs(s.value / nearest - 1) <= s.error;
   };
   const bool one = std::all_of(scales.begin(), scales.end(), equals_first);
-  return {one ? "tensor" : "channel",
+  return {one ? quant::Granularity::kTensor : quant::Granularity::kChannel,
           scales_of(std::all_of(scales.begin(), scales.end(), fits_power_of_two))};
 }
 
@@ -97,9 +99,9 @@ class SchemeInference {
         weight_scheme(n_.scores.first, n_.scores.shift, n_.residual.scale, n_.decoder.weight);
     s_.input = scales_of(n_.input);
     s_.residual = scales_of(n_.residual);
-    s_.c = s_.d = s_.weight = {"tensor", "pow2"};
-    s_.coding = "cartesian";
-    s_.ssm_output = s_.activation = s_.linear = "pow2";
+    s_.c = s_.d = s_.weight = {quant::Granularity::kTensor, quant::ScaleKind::kPowerOfTwo};
+    s_.coding = quant::PoleCoding::kCartesian;
+    s_.ssm_output = s_.activation = s_.linear = quant::ScaleKind::kPowerOfTwo;
     s_.gate_function = model::Gate::kHardSigmoid;
     for (const integer::IntegerBlock& b : n_.blocks) see(b);
     s_.activation_function = ramp_of_all();
@@ -109,11 +111,12 @@ class SchemeInference {
 
  private:
   static void join(const integer::WeightScheme& of_block, integer::WeightScheme& all) {
-    if (of_block.granularity == "channel") all.granularity = "channel";
+    if (of_block.granularity == quant::Granularity::kChannel)
+      all.granularity = of_block.granularity;
     join(of_block.scales, all.scales);
   }
-  static void join(const std::string& of_block, std::string& all) {
-    if (of_block == "free") all = "free";
+  static void join(quant::ScaleKind of_block, quant::ScaleKind& all) {
+    if (of_block == quant::ScaleKind::kFree) all = of_block;
   }
 
   void see(const integer::IntegerBlock& b) {
@@ -126,7 +129,7 @@ class SchemeInference {
                        b.linear_map.weight),
          s_.weight);
     const bool cartesian = on_cartesian_grid(b.ar, b.a_bits) && on_cartesian_grid(b.ai, b.a_bits);
-    if (!cartesian) s_.coding = "log-polar";
+    if (!cartesian) s_.coding = quant::PoleCoding::kLogPolar;
     join(scales_of(b.ssm_output), s_.ssm_output);
     join(scales_of(b.activation), s_.activation);
     if (!n_.gated) return;
@@ -154,12 +157,13 @@ class SchemeInference {
 // --- description
 
 WeightFormat weight_format(int bits, const integer::WeightScheme& scheme, std::size_t rows) {
-  return {bits, scheme.granularity == "channel" ? rows : 1, scheme.scales == "pow2"};
+  return {bits, scheme.granularity == quant::Granularity::kChannel ? rows : 1,
+          scheme.scales == quant::ScaleKind::kPowerOfTwo};
 }
 
-ValueFormat value_format(const integer::CodeFormat& codes, const std::string& scales) {
+ValueFormat value_format(const integer::CodeFormat& codes, quant::ScaleKind scales) {
   const auto span = static_cast<std::uint32_t>(codes.high - codes.low);
-  return {static_cast<int>(std::bit_width(span)), scales == "pow2"};
+  return {static_cast<int>(std::bit_width(span)), scales == quant::ScaleKind::kPowerOfTwo};
 }
 
 BlockFormat block_format(const integer::IntegerNetwork& n, const integer::IntegerBlock& b,
@@ -167,7 +171,7 @@ BlockFormat block_format(const integer::IntegerNetwork& n, const integer::Intege
   BlockFormat f;
   set_shape(b.shape, n.channels, n.modes, f);
   f.a_bits = b.a_bits;
-  f.polar = scheme.coding != "cartesian";
+  f.polar = scheme.coding != quant::PoleCoding::kCartesian;
   f.c = weight_format(b.c_bits, scheme.c, b.shape.size());
   f.d = weight_format(b.d_bits, scheme.d, b.shape.size());
   f.linear = weight_format(b.linear_map.bits, scheme.weight, n.linear_outputs());
@@ -176,7 +180,7 @@ BlockFormat block_format(const integer::IntegerNetwork& n, const integer::Intege
   f.activation_ramp = is_ramp(scheme.activation_function);
   if (n.gated) {
     f.linear_output = value_format(b.linear, scheme.linear);
-    f.gate = value_format(b.gate, "pow2");
+    f.gate = value_format(b.gate, quant::ScaleKind::kPowerOfTwo);
     f.gate_ramp = is_ramp(model::gate_of(scheme.gate_function));
   }
   return f;

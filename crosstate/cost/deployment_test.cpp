@@ -43,13 +43,15 @@ TEST_P(Formats, AreInferredFromNumbers) {
                           &integer::QuantizationScheme::d, &integer::QuantizationScheme::weight,
                           &integer::QuantizationScheme::decoder}) {
     // Powers of two may be the same for all rows.
-    if ((known.*site).scales == "free" || (known.*site).granularity == "tensor") {
+    if ((known.*site).scales == quant::ScaleKind::kFree ||
+        (known.*site).granularity == quant::Granularity::kTensor) {
       EXPECT_EQ((found.*site).granularity, (known.*site).granularity);
     }
     EXPECT_EQ((found.*site).scales, (known.*site).scales);
   }
   if (network.quant_options().a.bits < 14) {
-    EXPECT_EQ(found.coding == "cartesian", known.coding == "cartesian");
+    EXPECT_EQ(found.coding == quant::PoleCoding::kCartesian,
+              known.coding == quant::PoleCoding::kCartesian);
   }
   EXPECT_EQ(found.input, known.input);
   EXPECT_EQ(found.residual, known.residual);

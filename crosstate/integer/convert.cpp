@@ -200,7 +200,7 @@ class Converter {
   QuantizationScheme scheme() const {
     const quant::QuantOptions& q = s_.quant;
     const auto weights = [](const quant::WeightSite& site) {
-      return WeightScheme{site.granularity, site.scales};
+      return WeightScheme{site.granularity.value(), site.scales.value()};
     };
     return {.encoder = weights(q.encoder),
             .c = weights(q.c),
@@ -208,11 +208,11 @@ class Converter {
             .weight = weights(q.weight),
             .decoder = weights(q.decoder),
             .coding = q.a.coding,
-            .input = q.input.scales,
-            .residual = q.residual.scales,
-            .ssm_output = q.ssm_output.scales,
-            .activation = q.activation.scales,
-            .linear = q.linear.scales,
+            .input = q.input.scales.value(),
+            .residual = q.residual.scales.value(),
+            .ssm_output = q.ssm_output.scales.value(),
+            .activation = q.activation.scales.value(),
+            .linear = q.linear.scales.value(),
             .activation_function = s_.options.activation,
             .gate_function = s_.options.gate,
             .parameters = parameters_};

@@ -119,18 +119,19 @@ INSTANTIATE_TEST_SUITE_P(Numbers, Conversion, testing::Range(0, 84));
 TEST(ConversionScheme, KeepsTheSettingsThatNumbersDoNotTell) {
   const int number = 3;
   quant::QuantOptions format = fixtures::format(number, true);
-  format.c.scales = "free";
-  format.d.granularity = "channel";
-  format.ssm_output.scales = "free";
+  format.c.scales = quant::ScaleKind::kFree;
+  format.d.granularity = quant::Granularity::kChannel;
+  format.ssm_output.scales = quant::ScaleKind::kFree;
   const model::Network network =
       fixtures::rounded_network(number, fixtures::sequences(number), format);
   const QuantizationScheme scheme = to_integers(network).scheme.value();
-  EXPECT_EQ(scheme.c, (WeightScheme{format.c.granularity, "free"}));
-  EXPECT_EQ(scheme.d, (WeightScheme{"channel", "pow2"}));
-  EXPECT_EQ(scheme.weight, (WeightScheme{format.weight.granularity, "pow2"}));
+  EXPECT_EQ(scheme.c, (WeightScheme{format.c.granularity.value(), quant::ScaleKind::kFree}));
+  EXPECT_EQ(scheme.d, (WeightScheme{quant::Granularity::kChannel, quant::ScaleKind::kPowerOfTwo}));
+  EXPECT_EQ(scheme.weight,
+            (WeightScheme{format.weight.granularity.value(), quant::ScaleKind::kPowerOfTwo}));
   EXPECT_EQ(scheme.coding, format.a.coding);
-  EXPECT_EQ(scheme.ssm_output, "free");
-  EXPECT_EQ(scheme.residual, "pow2");
+  EXPECT_EQ(scheme.ssm_output, quant::ScaleKind::kFree);
+  EXPECT_EQ(scheme.residual, quant::ScaleKind::kPowerOfTwo);
   EXPECT_EQ(scheme.activation_function, network.options().activation);
   EXPECT_EQ(scheme.gate_function, network.options().gate);
   EXPECT_EQ(scheme.parameters, network.parameter_count());

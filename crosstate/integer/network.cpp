@@ -157,13 +157,13 @@ FieldList scheme_fields(QuantizationScheme& s) {
   list.add("activation", s.activation_function, "");
   list.add("gate", s.gate_function, "");
   list.add("parameters", s.parameters, "").range(1, 0x1p53);
-  const auto scales = [&](const char* name, std::string& value) {
+  const auto scales = [&](const char* name, quant::ScaleKind& value) {
     list.section(std::string("quant.") + name);
-    list.add("scales", value, "").one_of({"free", "pow2"});
+    list.add("scales", value, "");
   };
   const auto weights = [&](const char* name, WeightScheme& site) {
     scales(name, site.scales);
-    list.add("granularity", site.granularity, "").one_of({"channel", "tensor"});
+    list.add("granularity", site.granularity, "");
   };
   weights("encoder", s.encoder);
   weights("c", s.c);
@@ -171,7 +171,7 @@ FieldList scheme_fields(QuantizationScheme& s) {
   weights("weight", s.weight);
   weights("decoder", s.decoder);
   list.section("quant.a");
-  list.add("coding", s.coding, "").one_of({"log-polar", "polar", "cartesian"});
+  list.add("coding", s.coding, "");
   scales("input", s.input);
   scales("residual", s.residual);
   scales("ssm_output", s.ssm_output);

@@ -113,7 +113,7 @@ TEST(PrunedIntegers, LogitsAreThoseOfTheRoundedNetworkWithPowersOfTwo) {
 TEST(PrunedIntegers, SilentModesGoWithoutATrace) {
   const data::Dataset set = fixtures::sequences(1);
   quant::QuantOptions format = fixtures::format(1, true);
-  ASSERT_EQ(format.a.coding, "cartesian");
+  ASSERT_EQ(format.a.coding, quant::PoleCoding::kCartesian);
   model::Network whole = fixtures::rounded_network(1, set, format);
   model::NetworkParts parts = model::NetworkParts::of(whole);
   std::vector<float>& c = whole.parameters()[whole.state().blocks[0].c].value;

@@ -3,25 +3,27 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "crosstate/model/options.h"
+#include "crosstate/quant/options.h"
 
 namespace crosstate::integer {
 
-/// The settings of a weight site: channel | tensor, free | pow2 (quant/options.h).
+/// The settings of a weight site (quant/options.h).
 struct WeightScheme {
-  std::string granularity = "channel", scales = "free";
+  quant::Granularity granularity = quant::Granularity::kChannel;
+  quant::ScaleKind scales = quant::ScaleKind::kFree;
   bool operator==(const WeightScheme&) const = default;
 };
 
 /// The settings of the quantized network that an integer network comes from.
 struct QuantizationScheme {
   WeightScheme encoder, c, d, weight, decoder;
-  std::string coding = "log-polar";  // of A: log-polar | polar | cartesian
-  // Scales between layers: free | pow2.
-  std::string input = "free", residual = "free", ssm_output = "free", activation = "free",
-              linear = "free";
+  quant::PoleCoding coding = quant::PoleCoding::kLogPolar;  // of A
+  // Scales between layers.
+  quant::ScaleKind input = quant::ScaleKind::kFree, residual = quant::ScaleKind::kFree,
+                   ssm_output = quant::ScaleKind::kFree, activation = quant::ScaleKind::kFree,
+                   linear = quant::ScaleKind::kFree;
   kernels::Activation activation_function = kernels::Activation::kGelu;  // ModelOptions
   model::Gate gate_function = model::Gate::kSigmoid;
   std::uint64_t parameters = 0;  // trained

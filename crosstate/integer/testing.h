@@ -35,11 +35,14 @@ inline quant::QuantOptions format(int number, bool powers_of_two) {
   const int weights[] = {8, 2, 4, 1, 3, 6}, values[] = {8, 6, 4, 7};
   q.preset = "w" + std::to_string(weights[number % 6]) + "a" + std::to_string(values[number % 4]) +
              "s" + std::to_string(4 + number % 5);
-  q.scales = powers_of_two ? "pow2" : "free";
+  q.scales = powers_of_two ? quant::ScaleKind::kPowerOfTwo : quant::ScaleKind::kFree;
   q.weight_scales = q.scales;
-  q.granularity = number % 2 == 0 ? "channel" : "tensor";
-  q.a.coding = number % 3 == 0 ? "log-polar" : number % 3 == 1 ? "cartesian" : "polar";
-  q.activation.codes = number % 2 == 0 ? "affine" : "symmetric";
+  q.granularity = number % 2 == 0 ? quant::Granularity::kChannel : quant::Granularity::kTensor;
+  q.a.coding = number % 3 == 0   ? quant::PoleCoding::kLogPolar
+               : number % 3 == 1 ? quant::PoleCoding::kCartesian
+                                 : quant::PoleCoding::kPolar;
+  q.activation.codes =
+      number % 2 == 0 ? quant::CodeSymmetry::kAffine : quant::CodeSymmetry::kSymmetric;
   return quant::resolved(q);
 }
 

@@ -79,6 +79,9 @@ void fake_quantize_forward(const float* scale, float low, float high, std::size_
 /// arXiv 1902.08153): rounding errors and clipped values. kClipping, parameterized clipping (PACT;
 /// Choi et al., arXiv 1805.06085): clipped values alone.
 enum class RangeGradient { kSteps, kClipping };
+constexpr auto enum_names(RangeGradient) {
+  return std::array{Named{"lsq", RangeGradient::kSteps}, Named{"pact", RangeGradient::kClipping}};
+}
 
 /// Straight-through estimator: gx = gy where x / scale lies in [low, high], 0 elsewhere; in place
 /// on gy allowed. glog[r] += dL/d(log scale) = scale sum gy e; null: not wanted. With q the code, e

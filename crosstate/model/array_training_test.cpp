@@ -30,7 +30,8 @@ class ArrayTraining : public testing::Test {
     return o;
   }
   Network quantized(const quant::ArraySite& array, const std::string& preset = "w8a8s8",
-                    Norm norm = Norm::kNone, const std::string& recurrence = "increment") {
+                    Norm norm = Norm::kNone,
+                    quant::NoiseRecurrence recurrence = quant::NoiseRecurrence::kIncrement) {
     Network network = random_network(model(norm), kTask);
     quant::QuantOptions quant = quant::quant_preset(preset);
     quant.array = array;
@@ -104,7 +105,8 @@ TEST_F(ArrayTraining, GivesStatesTheNoiseOfTheirConverters) {
     }
   }
   // Where cells hold all of A there are no increments to resolve.
-  Network direct = quantized({.state_bits = 12, .noise = 3}, "w8a8s8", Norm::kNone, "direct");
+  Network direct = quantized({.state_bits = 12, .noise = 3}, "w8a8s8", Norm::kNone,
+                             quant::NoiseRecurrence::kDirect);
   const Coefficients of_codes = direct.state().coefficients(&step);
   for (const float s : of_codes.blocks[0].state_spread) EXPECT_NEAR(s, 3 * std::sqrt(12.0), 1e-5);
 }
@@ -116,7 +118,7 @@ TEST_F(ArrayTraining, DisturbsNoImaginaryPartOfRealModes) {
   Network network = random_network(o, kTask);
   quant::QuantOptions quant = quant::quant_preset("w8a8s8");
   quant.weight_noise = 0.2;
-  quant.noise_unit = "largest";
+  quant.noise_unit = quant::NoiseUnit::kLargest;
   network.quantize(quant, {&batch_, 1}, pool_);
   const TrainingStep step{1, 0};
   const Coefficients c = network.state().coefficients(&step);

@@ -50,7 +50,7 @@ ChosenRange codes_for(const quant::ActivationSite& site, bool affine, const Rang
   const double span = affine ? range.high - range.low : std::max(-range.low, range.high);
   double scale = std::max(kLeastRange, span) / most;
   ChosenRange chosen{std::log(scale), -static_cast<int>(most)};
-  if (site.scales == "pow2") scale = quant::nearest_power_of_two(scale);
+  if (site.scales == quant::ScaleKind::kPowerOfTwo) scale = quant::nearest_power_of_two(scale);
   if (affine) {
     const double least = std::clamp(range.low / scale, -most, 0.0);
     chosen.quant_min = static_cast<int>(std::nearbyint(least));
@@ -63,7 +63,7 @@ ChosenRange codes_for(const quant::ActivationSite& site, bool affine, const Rang
 double squared_error(const quant::ActivationSite& site, bool affine, const ChosenRange& chosen,
                      const Observer& s) {
   double scale = std::exp(chosen.log_scale);
-  if (site.scales == "pow2") scale = quant::nearest_power_of_two(scale);
+  if (site.scales == quant::ScaleKind::kPowerOfTwo) scale = quant::nearest_power_of_two(scale);
   const double low = chosen.quant_min;
   const double high = affine ? low + std::exp2(site.bits) - 1 : -low;
   double error = 0;
@@ -76,7 +76,7 @@ double squared_error(const quant::ActivationSite& site, bool affine, const Chose
 }
 
 bool is_affine(const quant::ActivationSite& site, const Observer& s) {
-  if (site.codes != "auto") return site.codes == "affine";
+  if (site.codes != quant::CodeSymmetry::kAuto) return site.codes == quant::CodeSymmetry::kAffine;
   // From where on the code that symmetry leaves unused is worth more than its zero point.
   return -s.low < s.high / 3 || s.high < -s.low / 3;
 }
@@ -85,11 +85,12 @@ bool is_affine(const quant::ActivationSite& site, const Observer& s) {
 
 ChosenRange choose_range(const quant::ActivationSite& site, const Observer& observer) {
   const bool affine = is_affine(site, observer);
-  if (site.range == "absmax") return codes_for(site, affine, clipped(observer, observer.peak()));
-  if (site.range == "percentile") {
+  if (site.range == quant::ActivationRange::kAbsmax)
+    return codes_for(site, affine, clipped(observer, observer.peak()));
+  if (site.range == quant::ActivationRange::kPercentile) {
     return codes_for(site, affine, clipped(observer, percentile(observer, site.percentile)));
   }
-  if (site.range == "mse") {
+  if (site.range == quant::ActivationRange::kMse) {
     ChosenRange best;
     double least = -1;
     for (int i = 0; i < kSearchSteps; ++i) {
@@ -113,7 +114,9 @@ ChosenRange choose_range(const quant::ActivationSite& site, const Observer& obse
 bool wants_histograms(const quant::QuantOptions& options) {
   for (const quant::ActivationSite* site : {&options.input, &options.residual, &options.ssm_output,
                                             &options.activation, &options.linear}) {
-    if (site->range == "percentile" || site->range == "mse") return true;
+    if (site->range == quant::ActivationRange::kPercentile ||
+        site->range == quant::ActivationRange::kMse)
+      return true;
   }
   return false;
 }

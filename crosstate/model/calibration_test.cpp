@@ -44,13 +44,13 @@ Observer observer_of(const std::vector<float>& values) {
   return s;
 }
 
-quant::ActivationSite site(int bits, const std::string& range,
-                           const std::string& codes = "symmetric") {
+quant::ActivationSite site(int bits, quant::ActivationRange range,
+                           quant::CodeSymmetry codes = quant::CodeSymmetry::kSymmetric) {
   quant::ActivationSite site;
   site.bits = bits;
   site.range = range;
   site.codes = codes;
-  site.scales = "free";
+  site.scales = quant::ScaleKind::kFree;
   return site;
 }
 
@@ -72,7 +72,8 @@ double squared_error(const quant::ActivationSite& site, const std::vector<float>
 TEST(ChooseRange, AbsmaxReachesTheLargestMagnitude) {
   const std::vector<float> values = bell_shaped(-2.5, 10);
   const float peak = *std::max_element(values.begin(), values.end());
-  EXPECT_NEAR(largest(site(8, "absmax"), observer_of(values)), static_cast<double>(peak), 1e-5);
+  EXPECT_NEAR(largest(site(8, quant::ActivationRange::kAbsmax), observer_of(values)),
+              static_cast<double>(peak), 1e-5);
 }
 
 TEST(ChooseRange, PercentileIsThatOfTheSortedMagnitudes) {
@@ -82,7 +83,7 @@ TEST(ChooseRange, PercentileIsThatOfTheSortedMagnitudes) {
   std::sort(magnitudes.begin(), magnitudes.end());
   const double bins = 2 * 2 * magnitudes.back() / kObserverBins;  // two of the histogram
   for (const double percent : {90.0, 99.0, 99.9}) {
-    quant::ActivationSite of = site(8, "percentile");
+    quant::ActivationSite of = site(8, quant::ActivationRange::kPercentile);
     of.percentile = percent;
     const auto count = static_cast<std::size_t>(std::lround(percent / 100 * 20000));
     EXPECT_GE(largest(of, observer_of(values)), magnitudes[count - 1] - bins) << percent;
@@ -93,23 +94,29 @@ TEST(ChooseRange, PercentileIsThatOfTheSortedMagnitudes) {
 TEST(ChooseRange, LeastSquaresErrsLeast) {
   const std::vector<float> values = bell_shaped(-10, 10);
   for (const int bits : {2, 3, 4, 8}) {
-    const double least = squared_error(site(bits, "mse"), values);
-    EXPECT_LE(least, 1.001 * squared_error(site(bits, "absmax"), values)) << bits;
-    EXPECT_LE(least, 1.001 * squared_error(site(bits, "clip"), values)) << bits;
+    const double least = squared_error(site(bits, quant::ActivationRange::kMse), values);
+    EXPECT_LE(least, 1.001 * squared_error(site(bits, quant::ActivationRange::kAbsmax), values))
+        << bits;
+    EXPECT_LE(least, 1.001 * squared_error(site(bits, quant::ActivationRange::kClip), values))
+        << bits;
   }
-  EXPECT_LT(squared_error(site(3, "mse"), values), 0.7 * squared_error(site(3, "absmax"), values));
+  EXPECT_LT(squared_error(site(3, quant::ActivationRange::kMse), values),
+            0.7 * squared_error(site(3, quant::ActivationRange::kAbsmax), values));
 }
 
 TEST(ChooseRange, AffineCodesHoldZeroAndNeverLookSymmetric) {
   for (const double low : {-1.0, -0.5, -0.34, -0.2, -0.1, 0.0}) {
     const Observer observer = observer_of(bell_shaped(low, 3));
     for (int bits = 2; bits <= 16; ++bits) {
-      for (const char* range : {"absmax", "clip", "mse"}) {
-        const int least = choose_range(site(bits, range, "affine"), observer).quant_min;
+      for (const quant::ActivationRange range :
+           {quant::ActivationRange::kAbsmax, quant::ActivationRange::kClip,
+            quant::ActivationRange::kMse}) {
+        const int least =
+            choose_range(site(bits, range, quant::CodeSymmetry::kAffine), observer).quant_min;
         EXPECT_LE(least, 0);
         EXPECT_GE(least, 1 - (1 << bits));
         EXPECT_NE(least, -static_cast<int>(quant::largest_code(bits)))
-            << low << ' ' << bits << range;
+            << low << ' ' << bits << name_of(range);
       }
     }
   }

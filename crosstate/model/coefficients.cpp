@@ -32,7 +32,7 @@ analog::ArrayGeometry geometry_of(const quant::QuantOptions& quant) {
   return {.rows = size(quant.array.rows),
           .columns = size(quant.array.columns),
           .drive_halvings = quant.array.drive_halvings,
-          .kept = quant.noise_recurrence == "direct" ? 0.0f : 1.0f};
+          .kept = quant.noise_recurrence == quant::NoiseRecurrence::kDirect ? 0.0f : 1.0f};
 }
 
 // What C's codes are multiplied with in channel s.
@@ -78,8 +78,8 @@ class Noise {
         levels_(options.array.levels),
         weight_(options.weight_noise),
         device_(options.device_noise),
-        by_largest_(options.noise_unit == "largest"),
-        corrected_(options.noise_recurrence == "corrected") {
+        by_largest_(options.noise_unit == quant::NoiseUnit::kLargest),
+        corrected_(options.noise_recurrence == quant::NoiseRecurrence::kCorrected) {
     if (!on_) return;
     seed_ = step->seed;
     step_ = static_cast<std::uint32_t>(step->number);
@@ -327,7 +327,7 @@ void quantize_outputs(const BlockShape& shape, const quant::WeightSite& site, bo
   }
   std::vector<std::int16_t> codes(all.size());
   std::vector<float>& scales = block.codes.c_scale;
-  if (site.granularity == "channel") {
+  if (site.granularity == quant::Granularity::kChannel) {
     for (std::size_t h = 0; h < shape.size(); ++h) {
       const std::size_t first = parts.size() * shape.first[h];
       const std::size_t count = parts.size() * shape.modes(h);
@@ -446,12 +446,12 @@ Quantizer Network::State::quantizer(std::size_t parameter, const quant::Activati
   if (!q.on) return q;
   const int least = quant_mins[parameter - input_range];
   const auto symmetric = static_cast<int>(quant::largest_code(site.bits));
-  q.passes = quant.straight_through == "pass";
-  if (quant.range_gradient == "pact") q.range_gradient = kernels::RangeGradient::kClipping;
+  q.passes = quant.straight_through == quant::StraightThrough::kPass;
+  q.range_gradient = quant.range_gradient;
   q.low = static_cast<float>(least);
   q.high = static_cast<float>(least == -symmetric ? symmetric : least + (1 << site.bits) - 1);
   double scale = std::exp(static_cast<double>(parameters[parameter].value[0]));
-  if (site.scales == "pow2") scale = quant::nearest_power_of_two(scale);
+  if (site.scales == quant::ScaleKind::kPowerOfTwo) scale = quant::nearest_power_of_two(scale);
   q.scale.assign(rows, static_cast<float>(scale));
   return q;
 }
@@ -529,7 +529,7 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
       if (gated()) {
         q.linear = quantizer(p.linear, quant.linear, O);
         q.gate = gate_quantizer(quant.gate.bits, H);
-        q.gate.passes = quant.straight_through == "pass";
+        q.gate.passes = quant.straight_through == quant::StraightThrough::kPass;
       }
     }
     recurrence_coefficients(*this, l, input_scale, block);

@@ -28,7 +28,7 @@ using testing::ThrowsMessage;
 
 const TaskShape kTask{2, 4};
 
-void set_scales(quant::QuantOptions& q, const std::string& scales) {
+void set_scales(quant::QuantOptions& q, quant::ScaleKind scales) {
   for (quant::ActivationSite* site :
        {&q.input, &q.residual, &q.ssm_output, &q.activation, &q.linear, &q.gate}) {
     site->scales = scales;
@@ -128,7 +128,8 @@ TEST(QuantizedNetwork, EqualsTheReferenceThatRoundsEverySite) {
   int number = 0;
   for (const Gate gate : {Gate::kSigmoid, Gate::kHardSigmoid, Gate::kNone}) {
     for (const Norm norm : {Norm::kNone, Norm::kLayer}) {
-      for (const char* scales : {"pow2", "free"}) {
+      for (const quant::ScaleKind scales :
+           {quant::ScaleKind::kPowerOfTwo, quant::ScaleKind::kFree}) {
         ModelOptions o = plain_options();
         o.gate = gate;
         o.norm = norm;
@@ -138,9 +139,11 @@ TEST(QuantizedNetwork, EqualsTheReferenceThatRoundsEverySite) {
         o.init = number % 3 == 0 ? PoleStart::kReal : PoleStart::kLin;
         quant::QuantOptions q = quant::uniform_bits(number % 4 == 1 ? 5 : 8);
         set_scales(q, scales);
-        q.a.coding = number % 5 == 0 ? "cartesian" : "log-polar";
-        q.weight.granularity = q.c.granularity = number % 2 == 0 ? "channel" : "tensor";
-        SCOPED_TRACE(name_of(gate) + " " + name_of(norm) + " " + scales + " " + name_of(o.modes));
+        q.a.coding = number % 5 == 0 ? quant::PoleCoding::kCartesian : quant::PoleCoding::kLogPolar;
+        q.weight.granularity = q.c.granularity =
+            number % 2 == 0 ? quant::Granularity::kChannel : quant::Granularity::kTensor;
+        SCOPED_TRACE(name_of(gate) + " " + name_of(norm) + " " + name_of(scales) + " " +
+                     name_of(o.modes));
         const data::Dataset set =
             random_set(static_cast<std::uint64_t>(++number), 35, 15, kTask, true);
         Network network = quantized(random_network(o, kTask), q, batch_of(set));
@@ -255,7 +258,7 @@ TEST(QuantizedNetwork, ComesCloseToTheFloatNetworkWithManyBits) {
 
     quant::QuantOptions q = quant::uniform_bits(16);
     q.a.bits = 0;  // fixed point has no more than 14 bits for a pole's parts
-    set_scales(q, "free");
+    set_scales(q, quant::ScaleKind::kFree);
     Network fine = quantized(network, q, batch);
     const std::vector<float> got = logits_of(fine, batch);
     EXPECT_NE(got, wanted);
@@ -308,7 +311,7 @@ TEST(QuantizedNetwork, RangesReachTheLargestValue) {
   const data::Dataset set = random_set(1, 19, 23, kTask);
   const data::Batch batch = batch_of(set);
   quant::QuantOptions q = quant::uniform_bits(8);
-  set_scales(q, "free");
+  set_scales(q, quant::ScaleKind::kFree);
   Network network = quantized(random_network(o, kTask), q, batch);
   EXPECT_NEAR(std::exp(parameter(network, "range.input").value[0]) * 127, largest(set.values),
               1e-4);
@@ -325,7 +328,7 @@ TEST(QuantizedNetwork, RefusesWhatItCannotRound) {
   ThreadPool pool(1);
   Network network(o, kTask, 1);
   quant::QuantOptions per_tensor;
-  per_tensor.granularity = "tensor";
+  per_tensor.granularity = quant::Granularity::kTensor;
   EXPECT_THAT(
       [&] {
         network.quantize(per_tensor, {&batch, 1}, pool);
@@ -404,7 +407,7 @@ TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossWithManyBits) {
       o.norm = norm;
       o.train_b = true;
       quant::QuantOptions q = quant::uniform_bits(16);
-      set_scales(q, "free");
+      set_scales(q, quant::ScaleKind::kFree);
       const data::Batch batch = batch_of(random_set(2, 35, 15, kTask, true));
       Network network = quantized(random_network(o, kTask), q, batch);
       GradientCheck check;
@@ -428,13 +431,14 @@ TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossWithManyBits) {
 // The same on arrays, whose noise is in units of codes: whatever a code of the recurrences' input
 // stands for, the loss and its gradients are those of the weights.
 TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossOnArrays) {
-  for (const char* recurrence : {"increment", "direct"}) {
+  for (const quant::NoiseRecurrence recurrence :
+       {quant::NoiseRecurrence::kIncrement, quant::NoiseRecurrence::kDirect}) {
     for (const float shift : {0.3f, -0.8f, 2.5f}) {
       ModelOptions o = plain_options();
       o.train_b = true;
       quant::QuantOptions q = quant::uniform_bits(16);
-      set_scales(q, "free");
-      q.noise_unit = "largest";
+      set_scales(q, quant::ScaleKind::kFree);
+      q.noise_unit = quant::NoiseUnit::kLargest;
       q.noise_recurrence = recurrence;
       q.weight_noise = q.device_noise = 1e-3;
       q.array = {.rows = 2, .columns = 3, .partial_bits = 16, .state_bits = 16, .noise = 1};
@@ -451,7 +455,7 @@ TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossOnArrays) {
         p.value[0] += p.name == "range.residual" ? shift : 0.3f;
         if (!cut) check.zero.push_back(p.name);
       }
-      SCOPED_TRACE(std::string(recurrence) + ", range of the residual stream moved by " +
+      SCOPED_TRACE(name_of(recurrence) + ", range of the residual stream moved by " +
                    std::to_string(shift));
       EXPECT_GT(std::abs(std::log2(network.state().coefficients().residual.scale[0])), 3);
       ThreadPool pool(1);
@@ -474,7 +478,7 @@ TEST(QuantizedNetwork, RangeGradientsEqualDifferencesWhereMuchIsClipped) {
          {&q.input, &q.residual, &q.ssm_output, &q.activation, &q.linear, &q.gate}) {
       site->bits = 16;
     }
-    set_scales(q, "free");
+    set_scales(q, quant::ScaleKind::kFree);
     for (const char* name :
          {"range.input", "range.residual", "range.layers.0.ssm_output", "range.layers.0.activation",
           "range.layers.0.linear", "range.layers.1.ssm_output", "range.layers.1.activation",
@@ -563,10 +567,10 @@ TEST(QuantizedNetwork, NoiseHasThePublishedDeviationAndUnit) {
   const data::Batch batch = batch_of(random_set(2, 40, 23, kTask));
   ModelOptions options = plain_options();
   options.channels = 40;
-  for (const char* unit : {"weight", "largest"}) {
+  for (const quant::NoiseUnit unit : {quant::NoiseUnit::kWeight, quant::NoiseUnit::kLargest}) {
     quant::QuantOptions q = quant::uniform_bits(8);
     q.weight.bits = 2;
-    q.weight.granularity = "tensor";
+    q.weight.granularity = quant::Granularity::kTensor;
     q.weight_noise = 0.03;
     q.device_noise = 0.04;
     q.noise_unit = unit;
@@ -581,7 +585,7 @@ TEST(QuantizedNetwork, NoiseHasThePublishedDeviationAndUnit) {
           row, row + 40, [](float a, float b) { return std::abs(a) < std::abs(b); }));
       if (scale == 0) continue;
       const double deviation = (noisy[i] - quiet[i]) / scale;
-      if (quiet[i] == 0 && q.noise_unit == "weight") {
+      if (quiet[i] == 0 && q.noise_unit == quant::NoiseUnit::kWeight) {
         EXPECT_EQ(deviation, 0);
         continue;
       }
@@ -589,7 +593,7 @@ TEST(QuantizedNetwork, NoiseHasThePublishedDeviationAndUnit) {
       ++count;
     }
     ASSERT_GT(count, 500);
-    EXPECT_NEAR(std::sqrt(squares / count), 0.05, 0.005) << unit;  // both parts together
+    EXPECT_NEAR(std::sqrt(squares / count), 0.05, 0.005) << name_of(unit);  // both parts together
   }
 }
 
@@ -601,7 +605,7 @@ TEST(QuantizedNetwork, NoiseOnPolesIsThatOfTheirCells) {
   options.dt_max = 0.5;
   quant::QuantOptions q = quant::uniform_bits(8);
   q.device_noise = 0.04;
-  q.noise_unit = "largest";
+  q.noise_unit = quant::NoiseUnit::kLargest;
   const Network network = quantized(random_network(options, kTask), q, batch);
   const TrainingStep step{1, 5};
   const Coefficients all = network.state().coefficients();
@@ -701,13 +705,13 @@ TEST(QuantizedNetwork, IsTheSameHoweverTimeAndWorkAreCut) {
 TEST(QuantizedNetwork, ComesBackFromTensorsWithTheSameBits) {
   const data::Batch batch = batch_of(random_set(1, 19, 23, kTask, true));
   quant::QuantOptions q = quant::uniform_bits(6);
-  q.granularity = "tensor";
+  q.granularity = quant::Granularity::kTensor;
   Network network = quantized(random_network(plain_options(), kTask), q, batch);
   const formats::Safetensors content = network.to_tensors();
   const std::string bytes = formats::format_safetensors(content);
   Network back = Network::from_tensors(formats::parse_safetensors(bytes, "memory"), "memory");
   EXPECT_TRUE(back.quantized());
-  EXPECT_EQ(back.quant_options().granularity, "tensor");
+  EXPECT_EQ(back.quant_options().granularity, quant::Granularity::kTensor);
   EXPECT_EQ(logits_of(back, batch), logits_of(network, batch));
   EXPECT_EQ(formats::format_safetensors(back.to_tensors()), bytes);
 

@@ -142,7 +142,7 @@ TEST_F(Requantize, RefusesWhatItCannotChange) {
   network.quantize({}, {&batch_, 1}, pool_);
   const std::string before = bytes(network);
   quant::QuantOptions per_tensor;
-  per_tensor.granularity = "tensor";
+  per_tensor.granularity = quant::Granularity::kTensor;
   EXPECT_THAT(
       [&] {
         network.requantize(per_tensor, {&batch_, 1}, pool_);

@@ -17,7 +17,7 @@ class StraightThrough : public testing::Test {
  protected:
   // Gradients by name, with one range moved by `shift` and the others widened.
   std::map<std::string, std::vector<double>> gradients(quant::QuantOptions quant,
-                                                       const std::string& kind,
+                                                       quant::StraightThrough kind,
                                                        const std::string& range = "",
                                                        float shift = 0) {
     quant.straight_through = kind;
@@ -47,19 +47,20 @@ class StraightThrough : public testing::Test {
 TEST_F(StraightThrough, DoesNotMatterWithinTheRanges) {
   quant::QuantOptions quant = quant::uniform_bits(8);
   quant.gate.bits = 0;  // a gate close to 1 lies beyond its last code
-  EXPECT_EQ(gradients(quant, "clip"), gradients(quant, "pass"));
+  EXPECT_EQ(gradients(quant, quant::StraightThrough::kClip),
+            gradients(quant, quant::StraightThrough::kPass));
   quant.gate.bits = 8;
-  EXPECT_EQ(gradients(quant, "clip").at("decoder.weight"),
-            gradients(quant, "pass").at("decoder.weight"));
+  EXPECT_EQ(gradients(quant, quant::StraightThrough::kClip).at("decoder.weight"),
+            gradients(quant, quant::StraightThrough::kPass).at("decoder.weight"));
 }
 
 TEST_F(StraightThrough, RangesFollowRoundingErrorsOnlyWithLsq) {
   quant::QuantOptions lsq = quant::uniform_bits(8), pact = lsq;
-  pact.range_gradient = "pact";
+  pact.range_gradient = kernels::RangeGradient::kClipping;
   const std::string clipped = "range.layers.0.linear";
   for (const bool clips : {false, true}) {
-    const auto one = gradients(lsq, "clip", clips ? clipped : "", -2);
-    const auto other = gradients(pact, "clip", clips ? clipped : "", -2);
+    const auto one = gradients(lsq, quant::StraightThrough::kClip, clips ? clipped : "", -2);
+    const auto other = gradients(pact, quant::StraightThrough::kClip, clips ? clipped : "", -2);
     for (const auto& [name, gradient] : one) {
       SCOPED_TRACE(name + (clips ? ", one range clips" : ", nothing clips"));
       if (!name.starts_with("range.")) {
@@ -100,9 +101,9 @@ TEST_F(StraightThrough, PassesOrStopsGradientsBeyondTheRange) {
     SCOPED_TRACE(c.range);
     quant::QuantOptions quant = quant::quant_preset("float");
     (quant.*c.site).bits = 8;
-    (quant.*c.site).scales = "free";
-    const auto clip = gradients(quant, "clip", c.range, -40);
-    const auto pass = gradients(quant, "pass", c.range, -40);
+    (quant.*c.site).scales = quant::ScaleKind::kFree;
+    const auto clip = gradients(quant, quant::StraightThrough::kClip, c.range, -40);
+    const auto pass = gradients(quant, quant::StraightThrough::kPass, c.range, -40);
     for (const std::string& name : c.before) {
       EXPECT_EQ(size(clip.at(name)), 0) << name;
       EXPECT_GT(size(pass.at(name)), 0) << name;

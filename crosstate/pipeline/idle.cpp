@@ -67,16 +67,16 @@ void add_percentiles(Idle& idle, const quant::QuantOptions& quant) {
       {"activation", &quant.activation},
       {"linear", &quant.linear}};
   for (const auto& [name, site] : sites) {
-    if (site->range == "percentile") continue;
+    if (site->range == quant::ActivationRange::kPercentile) continue;
     const std::string at = std::string("quant.") + name;
-    idle.push_back({{at + ".percentile"}, at + ".range = \"" + site->range + '"'});
+    idle.push_back({{at + ".percentile"}, at + ".range = \"" + name_of(site->range) + '"'});
   }
 }
 
 // What training assumes of arrays, where nothing follows from it.
 void add_arrays(Idle& idle, const quant::QuantOptions& quant) {
   const quant::ArraySite& array = quant.array;
-  const bool units = array.levels > 1 || (quant.noise_unit == "largest" &&
+  const bool units = array.levels > 1 || (quant.noise_unit == quant::NoiseUnit::kLargest &&
                                           (quant.weight_noise > 0 || quant.device_noise > 0));
   if (array.noise == 0) idle.push_back({{"quant.array.state_bits"}, "quant.array.noise = 0"});
   if (array.rows == 0 && array.columns == 0) {

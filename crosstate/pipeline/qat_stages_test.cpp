@@ -44,11 +44,11 @@ TEST(QatStages, ComeInTheirOrderAndTheLastTakesWhatRemains) {
 TEST(QatStages, KeepWhatIsSaidOfSingleSites) {
   RunOptions options = with("w2a8s8", "w8a0s0:4 w2a8s8");
   options.quant.a.bits = 6;
-  options.quant.granularity = "tensor";
+  options.quant.granularity = quant::Granularity::kTensor;
   options.quant.weight_noise = 0.05;
   for (const train::QuantStage& stage : qat_stages(options)) {
     EXPECT_EQ(stage.quant.a.bits, 6);
-    EXPECT_EQ(stage.quant.weight.granularity, "tensor");
+    EXPECT_EQ(stage.quant.weight.granularity, quant::Granularity::kTensor);
     EXPECT_EQ(stage.quant.weight_noise, 0.05);
   }
   EXPECT_EQ(qat_stages(options)[0].quant.weight.bits, 8);

@@ -74,22 +74,17 @@ void fields(FieldList& list, QuantOptions& options) {
       "preset", options.preset,
       "Bits of all sites: float, analog-64x64, or as in w4a8s8 (weights, activations, state).");
   list.add("granularity", options.granularity,
-           "One weight scale per output channel, or per tensor for hardware with a single scale.")
-      .one_of({"channel", "tensor"});
+           "One weight scale per output channel, or per tensor for hardware with a single scale.");
   list.add("weight_scales", options.weight_scales,
-           "Weight scales: pow2 turns rescaling into shifts, free fits ranges closer.")
-      .one_of({"free", "pow2"});
+           "Weight scales: pow2 turns rescaling into shifts, free fits ranges closer.");
   list.add("scales", options.scales,
-           "Activation scales: pow2 turns rescaling into shifts, free fits ranges closer.")
-      .one_of({"pow2", "free"});
+           "Activation scales: pow2 turns rescaling into shifts, free fits ranges closer.");
   list.add("straight_through", options.straight_through,
            "Gradient of activations beyond their range: clip: none, as the rounded function has; "
-           "pass: as within it, so that units stuck there can return. States always clip.")
-      .one_of({"clip", "pass"});
+           "pass: as within it, so that units stuck there can return. States always clip.");
   list.add("range_gradient", options.range_gradient,
            "What learned activation ranges follow: lsq: rounding errors and clipped values "
-           "(arXiv 1902.08153); pact: clipped values alone (arXiv 1805.06085).")
-      .one_of({"lsq", "pact"});
+           "(arXiv 1902.08153); pact: clipped values alone (arXiv 1805.06085).");
   list.add(
       "bias_correction", options.bias_correction,
       "Moves biases once ranges are chosen, layer by layer, so that rounding leaves the mean of "
@@ -111,33 +106,27 @@ void fields(FieldList& list, QuantOptions& options) {
            "What noise is relative to. weight: each weight; largest: what the full conductance "
            "stands for in its place, as where cells deviate by a share of that: the largest weight "
            "on its bit line of one array, in units of codes; in the recurrence the largest weight "
-           "over the level of its row, times the weight's own level. D is digital.")
-      .one_of({"weight", "largest"});
+           "over the level of its row, times the weight's own level. D is digital.");
   list.add("noise_recurrence", options.noise_recurrence,
            "What noise on A is relative to: increment: A - 1, direct: A, as crossbar.recurrence; "
            "corrected: increments whose real part compensation sets right (crossbar.compensation = "
-           "\"column\"), where noise is relative to the bit line.")
-      .one_of({"increment", "direct", "corrected"});
+           "\"column\"), where noise is relative to the bit line.");
 
   for_weights(options, [&](const std::string& name, WeightSite& site, const std::string& help) {
     list.section("quant." + name);
     add_bits(list, site.bits, help + " (1: binary, 2: ternary)");
     list.add("granularity", site.granularity,
-             "One scale per output channel or one; empty: quant's.")
-        .one_of({"", "channel", "tensor"});
-    list.add("scales", site.scales, "Free or powers of two; empty: quant.weight_scales.")
-        .one_of({"", "free", "pow2"});
+             "One scale per output channel or one; empty: quant's.");
+    list.add("scales", site.scales, "Free or powers of two; empty: quant.weight_scales.");
     list.add("range", site.range,
              "How a scale is chosen: the largest magnitude, the least squared error, or the mean "
-             "magnitude; auto: mse up to 3 bits, absmax above.")
-        .one_of({"auto", "absmax", "mse", "mean"});
+             "magnitude; auto: mse up to 3 bits, absmax above.");
   });
   list.section("quant.a");
   add_bits(list, options.a.bits, "Decay and phase, or both parts, of each mode of A");
   list.add("coding", options.a.coding,
            "log-polar: logarithm of the decay and phase; polar: decay and phase; cartesian: what "
-           "analog cells store. Rounded poles stay inside the unit circle in each.")
-      .one_of({"log-polar", "polar", "cartesian"});
+           "analog cells store. Rounded poles stay inside the unit circle in each.");
   for_activations(options, [&](const std::string& name, ActivationSite& site,
                                const std::string& help) {
     list.section("quant." + name);
@@ -146,15 +135,12 @@ void fields(FieldList& list, QuantOptions& options) {
     if (&site == &options.input || &site == &options.activation) {
       list.add("codes", site.codes,
                "symmetric about 0, or affine: all codes between the least and the largest value; "
-               "auto: affine where one side is hardly used.")
-          .one_of({"auto", "symmetric", "affine"});
+               "auto: affine where one side is hardly used.");
     }
-    list.add("scales", site.scales, "pow2 or free; empty: quant.scales.")
-        .one_of({"", "pow2", "free"});
+    list.add("scales", site.scales, "pow2 or free; empty: quant.scales.");
     list.add("range", site.range,
              "How calibration chooses the range: clip: the largest magnitude, but rare values "
-             "clipped; absmax; percentile; mse: least squared error.")
-        .one_of({"clip", "absmax", "percentile", "mse"});
+             "clipped; absmax; percentile; mse: least squared error.");
     list.add("percentile", site.percentile, "Of magnitudes, for range = percentile.")
         .in("%")
         .range(50, 100);
@@ -211,7 +197,7 @@ QuantOptions resolved(QuantOptions options) {
     if (of == kPresetBits) of = otherwise;
   };
   if (options.preset == "analog-64x64") {
-    if (options.a.bits == kPresetBits) options.a.coding = "cartesian";
+    if (options.a.bits == kPresetBits) options.a.coding = PoleCoding::kCartesian;
     if (options.weight_noise == 0) options.weight_noise = 0.02;
     preset_array.rows = preset_array.columns = 64;
     preset_array.state_bits = 8;
@@ -233,18 +219,18 @@ QuantOptions resolved(QuantOptions options) {
   }
   for_weights(options, [&](const char*, WeightSite& site, const char*) {
     bits(site.bits, preset.weights);
-    if (site.granularity.empty()) site.granularity = options.granularity;
-    if (site.scales.empty()) site.scales = options.weight_scales;
+    if (!site.granularity) site.granularity = options.granularity;
+    if (!site.scales) site.scales = options.weight_scales;
   });
   bits(options.a.bits, preset.weights == 1 ? 2 : preset.weights);
   for_activations(options, [&](const char*, ActivationSite& site, const char*) {
     bits(site.bits, preset.activations);
-    if (site.scales.empty()) site.scales = options.scales;
+    if (!site.scales) site.scales = options.scales;
   });
   bits(options.state.bits, preset.state);
 
   for_weights(options, [&](const std::string& name, const WeightSite& site, const char*) {
-    if (site.range == "mean" && site.bits > 2) {
+    if (site.range == WeightRange::kMean && site.bits > 2) {
       fail("options", "quant." + name + ".range = \"mean\" with " + std::to_string(site.bits) +
                           " bits, expected auto, absmax or mse: mean is for binary and ternary");
     }
@@ -300,7 +286,8 @@ const char* name_of(kernels::RoundingMode mode) {
 
 bool folds_after_rounding(const QuantOptions& options) {
   const WeightSite& site = options.weight;
-  return site.bits == kFloatBits || (site.granularity == "channel" && site.scales == "free");
+  return site.bits == kFloatBits ||
+         (site.granularity == Granularity::kChannel && site.scales == ScaleKind::kFree);
 }
 
 QuantOptions quant_preset(const std::string& name) {

@@ -2,9 +2,13 @@
 // configuration, [quant.state] bits = 8; what a site leaves open comes from [quant].
 #pragma once
 
+#include <array>
+#include <optional>
 #include <string>
 
+#include "crosstate/base/named.h"
 #include "crosstate/base/options.h"
+#include "crosstate/kernels/pointwise.h"
 #include "crosstate/kernels/scan.h"
 
 namespace crosstate::quant {
@@ -12,20 +16,87 @@ namespace crosstate::quant {
 /// Bits of a site that takes them from the preset, and of one that stays in floating point.
 inline constexpr int kPresetBits = -1, kFloatBits = 0;
 
+/// What shares one weight scale: an output channel, or the whole tensor.
+enum class Granularity { kChannel, kTensor };
+constexpr auto enum_names(Granularity) {
+  return std::array{Named{"channel", Granularity::kChannel}, Named{"tensor", Granularity::kTensor}};
+}
+
+/// Scales: any binary32 number, or powers of two alone, which turn rescaling into shifts.
+enum class ScaleKind { kFree, kPowerOfTwo };
+constexpr auto enum_names(ScaleKind) {
+  return std::array{Named{"free", ScaleKind::kFree}, Named{"pow2", ScaleKind::kPowerOfTwo}};
+}
+
+/// How a weight scale is chosen: the largest magnitude, the least squared error, or the mean
+/// magnitude (binary and ternary weights); kAuto: kMse up to 3 bits, kAbsmax above.
+enum class WeightRange { kAuto, kAbsmax, kMse, kMean };
+constexpr auto enum_names(WeightRange) {
+  return std::array{Named{"auto", WeightRange::kAuto}, Named{"absmax", WeightRange::kAbsmax},
+                    Named{"mse", WeightRange::kMse}, Named{"mean", WeightRange::kMean}};
+}
+
+/// What the codes of a pole are: the logarithm of its decay and its phase, decay and phase, or its
+/// real and imaginary part.
+enum class PoleCoding { kLogPolar, kPolar, kCartesian };
+constexpr auto enum_names(PoleCoding) {
+  return std::array{Named{"log-polar", PoleCoding::kLogPolar}, Named{"polar", PoleCoding::kPolar},
+                    Named{"cartesian", PoleCoding::kCartesian}};
+}
+
+/// Codes symmetric about 0, or 2^bits codes between the smallest and the largest value; kAuto:
+/// affine where one side is hardly used.
+enum class CodeSymmetry { kAuto, kSymmetric, kAffine };
+constexpr auto enum_names(CodeSymmetry) {
+  return std::array{Named{"auto", CodeSymmetry::kAuto},
+                    Named{"symmetric", CodeSymmetry::kSymmetric},
+                    Named{"affine", CodeSymmetry::kAffine}};
+}
+
+/// How calibration chooses the range of an activation: the largest magnitude with rare values
+/// clipped, the largest magnitude, a percentile of the magnitudes, or the least squared error.
+enum class ActivationRange { kClip, kAbsmax, kPercentile, kMse };
+constexpr auto enum_names(ActivationRange) {
+  return std::array{
+      Named{"clip", ActivationRange::kClip}, Named{"absmax", ActivationRange::kAbsmax},
+      Named{"percentile", ActivationRange::kPercentile}, Named{"mse", ActivationRange::kMse}};
+}
+
+/// The gradient of activations beyond their range: none, or as within it.
+enum class StraightThrough { kClip, kPass };
+constexpr auto enum_names(StraightThrough) {
+  return std::array{Named{"clip", StraightThrough::kClip}, Named{"pass", StraightThrough::kPass}};
+}
+
+/// What noise on weights is relative to: each weight, or the largest on its bit line.
+enum class NoiseUnit { kWeight, kLargest };
+constexpr auto enum_names(NoiseUnit) {
+  return std::array{Named{"weight", NoiseUnit::kWeight}, Named{"largest", NoiseUnit::kLargest}};
+}
+
+/// What noise on A is relative to: A - 1, A, or A - 1 with its real part set right by
+/// compensation.
+enum class NoiseRecurrence { kIncrement, kDirect, kCorrected };
+constexpr auto enum_names(NoiseRecurrence) {
+  return std::array{Named{"increment", NoiseRecurrence::kIncrement},
+                    Named{"direct", NoiseRecurrence::kDirect},
+                    Named{"corrected", NoiseRecurrence::kCorrected}};
+}
+
 /// Signed symmetric codes times a scale: 1 bit is binary (-1, 1), 2 bits are ternary (-1, 0, 1),
 /// b bits hold -(2^(b-1) - 1) .. 2^(b-1) - 1.
 struct WeightSite {
   int bits = kPresetBits;
-  std::string granularity = "";  // channel | tensor; empty: quant.granularity
-  std::string scales = "";       // free | pow2; empty: quant.weight_scales
-  std::string range = "auto";    // auto | absmax | mse | mean
+  std::optional<Granularity> granularity = {};  // none: quant.granularity
+  std::optional<ScaleKind> scales = {};         // none: quant.weight_scales
+  WeightRange range = WeightRange::kAuto;
   bool operator==(const WeightSite&) const = default;
 };
 
 /// The discretised A.
 struct PoleSite {
-  int bits = kPresetBits;            // of the decay and of the phase, or of each part
-  std::string coding = "log-polar";  // log-polar | polar | cartesian
+  int bits = kPresetBits;  // of the decay and of the phase, or of each part
+  PoleCoding coding = PoleCoding::kLogPolar;
   bool operator==(const PoleSite&) const = default;
 };
 
@@ -33,11 +104,11 @@ struct PoleSite {
 /// those of weights; affine codes are 2^bits in a row that hold 0 and the range seen.
 struct ActivationSite {
   int bits = kPresetBits;
-  std::string codes = "auto";  // auto | symmetric | affine; a setting of input and activation
-  std::string scales = "";     // pow2 | free; empty: quant.scales
-  std::string range = "clip";  // clip | absmax | percentile | mse
-  double percentile = 99.99;   // of the magnitudes, where range = percentile
-  bool learned = true;         // the scale is trained by quant.range_gradient, or as calibrated
+  CodeSymmetry codes = CodeSymmetry::kAuto;  // a setting of input and activation
+  std::optional<ScaleKind> scales = {};      // none: quant.scales
+  ActivationRange range = ActivationRange::kClip;
+  double percentile = 99.99;  // of the magnitudes, where range = percentile
+  bool learned = true;        // the scale is trained by quant.range_gradient, or as calibrated
   bool operator==(const ActivationSite&) const = default;
 };
 
@@ -65,25 +136,27 @@ struct ArraySite {
 
 struct QuantOptions {
   std::string preset = "w8a8s8";
-  std::string granularity = "channel";  // weight scales: channel | tensor
-  std::string weight_scales = "free";   // free | pow2
-  std::string scales = "pow2";          // activation scales: pow2 | free
+  Granularity granularity = Granularity::kChannel;  // of weight scales
+  ScaleKind weight_scales = ScaleKind::kFree;
+  ScaleKind scales = ScaleKind::kPowerOfTwo;  // of activations
   // A scale for each weight of D, or for each of an encoder of one input, would be the weight
   // itself.
-  WeightSite encoder{.granularity = "tensor"}, c, d{.granularity = "tensor"}, weight, decoder;
+  WeightSite encoder{.granularity = Granularity::kTensor}, c,
+      d{.granularity = Granularity::kTensor}, weight, decoder;
   PoleSite a;
   ActivationSite input, residual, ssm_output, activation, linear, gate;
   StateSite state;
   ArraySite array;
-  std::string straight_through = "clip";  // activations beyond their range: clip | pass
-  std::string range_gradient = "lsq";     // of learned activation scales: lsq | pact
-  bool bias_correction = false;           // once, when rounding is switched on
+  StraightThrough straight_through = StraightThrough::kClip;  // activations beyond their range
+  // Of learned activation scales.
+  kernels::RangeGradient range_gradient = kernels::RangeGradient::kSteps;
+  bool bias_correction = false;  // once, when rounding is switched on
   // Gaussian noise on every weight while training: drawn anew in every step, as reading is noisy,
   // and kept for chip_steps steps, as the cells of one chip deviate; 0: one chip for ever.
   double weight_noise = 0, device_noise = 0;
   int chip_steps = 1;
-  std::string noise_unit = "weight";           // relative to each weight | largest: on its bit line
-  std::string noise_recurrence = "increment";  // | corrected | direct: what noise on A is of
+  NoiseUnit noise_unit = NoiseUnit::kWeight;
+  NoiseRecurrence noise_recurrence = NoiseRecurrence::kIncrement;
   bool operator==(const QuantOptions&) const = default;
 };
 
@@ -92,7 +165,8 @@ void fields(FieldList& list, QuantOptions& options);
 /// Throws Error for a value out of its range, an unknown preset, and bits that a site cannot have.
 void validate(const QuantOptions& options);
 
-/// Every site with its own bits, granularity and scales: no preset and no empty text is left.
+/// Every site with its own bits, granularity and scales: neither presets nor empty
+/// optionals are left.
 /// Presets: "float", "wWaAsS" with the bits of weights (A, C, D, encoder, linear layers, decoder),
 /// activations and state (0: floating point; w2 is ternary, w1 keeps A at 2 bits), and
 /// "analog-64x64": w8a8s8 with Cartesian A, as cells store it, noise of 2 % on weights, and

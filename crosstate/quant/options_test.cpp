@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 
 #include "crosstate/base/error.h"
@@ -44,28 +45,49 @@ TEST(QuantOptions, AcceptsEveryWidthThatASiteCanHave) {
   }
 }
 
+TEST(QuantOptions, NamesOfValuesAreCheckedAndListed) {
+  QuantOptions options;
+  FieldList list;
+  fields(list, options);
+  list.set("quant.a.coding=polar");
+  list.set("quant.c.granularity=tensor");
+  list.set("quant.range_gradient=pact");
+  EXPECT_EQ(options.a.coding, PoleCoding::kPolar);
+  EXPECT_EQ(options.c.granularity, Granularity::kTensor);
+  EXPECT_EQ(options.range_gradient, kernels::RangeGradient::kClipping);
+  list.set("quant.c.granularity=");
+  EXPECT_EQ(options.c.granularity, std::nullopt);
+  EXPECT_THAT(
+      [&] { list.set("quant.scales=log"); },
+      ThrowsMessage<Error>(HasSubstr("quant.scales = \"log\", expected one of free, pow2")));
+  EXPECT_THAT([&] { list.set("quant.scales="); },
+              ThrowsMessage<Error>(HasSubstr("quant.scales = \"\", expected one of free, pow2")));
+  EXPECT_THAT([&] { list.set("quant.linear.codes=affine"); },
+              ThrowsMessage<Error>(HasSubstr("unknown key \"quant.linear.codes\"")));
+}
+
 TEST(QuantOptions, PresetsFillWhatSitesLeaveOpen) {
   QuantOptions options;
   options.preset = "w4a8s6";
   options.decoder.bits = 8;
-  options.weight.scales = "pow2";
-  options.linear.scales = "free";
+  options.weight.scales = ScaleKind::kPowerOfTwo;
+  options.linear.scales = ScaleKind::kFree;
   const QuantOptions sites = resolved(options);
   EXPECT_EQ(sites.encoder.bits, 4);
   EXPECT_EQ(sites.a.bits, 4);
   EXPECT_EQ(sites.decoder.bits, 8);
   EXPECT_EQ(sites.gate.bits, 8);
   EXPECT_EQ(sites.state.bits, 6);
-  EXPECT_EQ(sites.weight.scales, "pow2");
-  EXPECT_EQ(sites.c.scales, "free");
-  EXPECT_EQ(sites.linear.scales, "free");
-  EXPECT_EQ(sites.residual.scales, "pow2");
-  EXPECT_EQ(sites.d.granularity, "tensor");
-  EXPECT_EQ(sites.c.granularity, "channel");
+  EXPECT_EQ(sites.weight.scales, ScaleKind::kPowerOfTwo);
+  EXPECT_EQ(sites.c.scales, ScaleKind::kFree);
+  EXPECT_EQ(sites.linear.scales, ScaleKind::kFree);
+  EXPECT_EQ(sites.residual.scales, ScaleKind::kPowerOfTwo);
+  EXPECT_EQ(sites.d.granularity, Granularity::kTensor);
+  EXPECT_EQ(sites.c.granularity, Granularity::kChannel);
 
   EXPECT_EQ(quant_preset("float").state.bits, 0);
   EXPECT_EQ(quant_preset("w1a8s8").a.bits, 2);
-  EXPECT_EQ(quant_preset("analog-64x64").a.coding, "cartesian");
+  EXPECT_EQ(quant_preset("analog-64x64").a.coding, PoleCoding::kCartesian);
   EXPECT_EQ(quant_preset("analog-64x64").weight_noise, 0.02);
   EXPECT_EQ(uniform_bits(5).activation.bits, 5);
 }
@@ -88,10 +110,10 @@ TEST(QuantOptions, NamesTheWaysOfRoundingTheState) {
 TEST(QuantOptions, KnowsWhereBatchNormsFold) {
   QuantOptions options;
   EXPECT_TRUE(folds_after_rounding(resolved(options)));
-  options.weight_scales = "pow2";
+  options.weight_scales = ScaleKind::kPowerOfTwo;
   EXPECT_FALSE(folds_after_rounding(resolved(options)));
   options = {};
-  options.granularity = "tensor";
+  options.granularity = Granularity::kTensor;
   EXPECT_FALSE(folds_after_rounding(resolved(options)));
   options.weight.bits = 0;
   EXPECT_TRUE(folds_after_rounding(resolved(options)));
@@ -103,17 +125,13 @@ TEST(QuantOptions, RefusesValuesSetInCode) {
   EXPECT_THAT([&] { validate(options); },
               ThrowsMessage<Error>(HasSubstr("quant.weight_noise = 2")));
   options = {};
-  options.c.range = "mean";
+  options.c.range = WeightRange::kMean;
   EXPECT_THAT([&] { validate(options); },
               ThrowsMessage<Error>(HasSubstr("quant.c.range = \"mean\" with 8 bits")));
   options = {};
   options.state.rounding = "up";
   EXPECT_THAT([&] { validate(options); },
               ThrowsMessage<Error>(HasSubstr("quant.state.rounding = \"up\"")));
-  options = {};
-  options.scales = "log";
-  EXPECT_THAT([&] { validate(options); },
-              ThrowsMessage<Error>(HasSubstr("quant.scales = \"log\"")));
   options = {};
   options.array.partial_bits = 1;
   EXPECT_THAT([&] { validate(options); },

@@ -58,7 +58,7 @@ QuantizedPoles quantize_poles(std::span<const Complex> channel, const PoleSite& 
     out.re.push_back(part(places.real()));
     out.im.push_back(part(places.imag()));
   };
-  if (site.coding == "cartesian") {
+  if (site.coding == PoleCoding::kCartesian) {
     const double steps = std::exp2(site.bits - 1);
     for (const Complex a : channel) {
       const Complex code = inside(a, steps);
@@ -73,7 +73,7 @@ QuantizedPoles quantize_poles(std::span<const Complex> channel, const PoleSite& 
   const double codes = pole_levels(site.bits);
   const double slow = std::log(scales.slowest), fast = std::log(scales.fastest);
   for (const Complex a : channel) {
-    const double decay = site.coding == "log-polar"
+    const double decay = site.coding == PoleCoding::kLogPolar
                              ? std::exp(on_grid(std::log(decay_of(a)), slow, fast, codes))
                              : on_grid(decay_of(a), scales.slowest, scales.fastest, codes);
     const double phase = on_grid(std::arg(a), scales.least_phase, scales.most_phase, codes);

@@ -24,6 +24,9 @@ std::vector<Complex> random_poles(Random& random, std::size_t count) {
   return poles;
 }
 
+constexpr PoleCoding kCodings[] = {PoleCoding::kLogPolar, PoleCoding::kPolar,
+                                   PoleCoding::kCartesian};
+
 // Replaces poles by what their codes stand for.
 PoleScales fake_quantize(std::vector<Complex>& poles, const PoleSite& site) {
   const QuantizedPoles rounded = quantize_poles(poles, site);
@@ -36,7 +39,7 @@ PoleScales fake_quantize(std::vector<Complex>& poles, const PoleSite& site) {
 
 TEST(QuantizePoles, AreContractiveAndFixedPointAtEveryWidthInEveryCoding) {
   Random random(3, Stream::kTest);
-  for (const char* coding : {"log-polar", "polar", "cartesian"}) {
+  for (const PoleCoding coding : kCodings) {
     for (int bits = 2; bits <= 16; ++bits) {
       for (int channel = 0; channel < 500; ++channel) {
         std::vector<Complex> poles =
@@ -44,9 +47,9 @@ TEST(QuantizePoles, AreContractiveAndFixedPointAtEveryWidthInEveryCoding) {
         fake_quantize(poles, {bits, coding});
         for (const Complex a : poles) {
           const double re = a.real() * kFixed, im = a.imag() * kFixed;
-          ASSERT_EQ(re, std::nearbyint(re)) << coding << bits;
-          ASSERT_EQ(im, std::nearbyint(im)) << coding << bits;
-          ASSERT_LT(re * re + im * im, kFixed * kFixed) << coding << bits;
+          ASSERT_EQ(re, std::nearbyint(re)) << crosstate::name_of(coding) << bits;
+          ASSERT_EQ(im, std::nearbyint(im)) << crosstate::name_of(coding) << bits;
+          ASSERT_LT(re * re + im * im, kFixed * kFixed) << crosstate::name_of(coding) << bits;
         }
       }
     }
@@ -63,9 +66,9 @@ TEST(QuantizePoles, ComeAsCloseAsTheirCodesAllow) {
         exact.push_back(std::polar(std::exp(-decay), random.uniform(-1, 1)));
       }
       std::vector<Complex> log_polar = exact, polar = exact, cartesian = exact;
-      const PoleScales scales = fake_quantize(log_polar, {bits, "log-polar"});
-      fake_quantize(polar, {bits, "polar"});
-      fake_quantize(cartesian, {bits, "cartesian"});
+      const PoleScales scales = fake_quantize(log_polar, {bits, PoleCoding::kLogPolar});
+      fake_quantize(polar, {bits, PoleCoding::kPolar});
+      fake_quantize(cartesian, {bits, PoleCoding::kCartesian});
       const double codes = pole_levels(bits) - 1;
       const double log_half = std::log(scales.fastest / scales.slowest) / codes / 2;
       const double half = (scales.fastest - scales.slowest) / codes / 2;
@@ -88,7 +91,7 @@ TEST(QuantizePoles, TheEndsOfAChannelAreCodes) {
   std::vector<Complex> poles{std::polar(std::exp(-0.01), 0.3), std::polar(std::exp(-0.5), -0.7),
                              std::polar(std::exp(-0.02), 0.0)};
   const std::vector<Complex> exact = poles;
-  const PoleScales scales = fake_quantize(poles, {2, "log-polar"});
+  const PoleScales scales = fake_quantize(poles, {2, PoleCoding::kLogPolar});
   EXPECT_NEAR(scales.slowest, 0.01, 1e-12);
   EXPECT_NEAR(scales.fastest, 0.5, 1e-12);
   EXPECT_NEAR(scales.least_phase, -0.7, 1e-12);
@@ -103,7 +106,7 @@ TEST(QuantizePoles, TheEndsOfAChannelAreCodes) {
 TEST(QuantizePoles, AreFixedPointNumbers) {
   const std::vector<Complex> poles{{0.5, -0.25}, {0.25, 0.75}};
   for (const int bits : {3, 8, 16}) {
-    const QuantizedPoles rounded = quantize_poles(poles, {bits, "cartesian"});
+    const QuantizedPoles rounded = quantize_poles(poles, {bits, PoleCoding::kCartesian});
     EXPECT_EQ(rounded.re, (std::vector<std::int16_t>{8192, 4096})) << bits;
     EXPECT_EQ(rounded.im, (std::vector<std::int16_t>{-4096, 12288})) << bits;
   }
@@ -112,12 +115,12 @@ TEST(QuantizePoles, AreFixedPointNumbers) {
 }
 
 TEST(QuantizePoles, KeepsRealPolesReal) {
-  for (const char* coding : {"log-polar", "polar", "cartesian"}) {
+  for (const PoleCoding coding : kCodings) {
     std::vector<Complex> poles{0.99, 0.3, -0.05, -0.9999999};
     fake_quantize(poles, {6, coding});
-    for (const Complex a : poles) EXPECT_EQ(a.imag(), 0) << coding;
-    EXPECT_LT(poles[3].real(), -0.9) << coding;
-    EXPECT_GT(poles[3].real(), -1) << coding;
+    for (const Complex a : poles) EXPECT_EQ(a.imag(), 0) << crosstate::name_of(coding);
+    EXPECT_LT(poles[3].real(), -0.9) << crosstate::name_of(coding);
+    EXPECT_GT(poles[3].real(), -1) << crosstate::name_of(coding);
   }
 }
 

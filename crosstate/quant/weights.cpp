@@ -52,14 +52,15 @@ double choose_scale(std::span<const float> values, const WeightSite& site) {
   if (!std::isfinite(sum)) return std::numeric_limits<double>::quiet_NaN();
   if (peak < kLeastPeak) return site.bits == 1 ? kBinaryZero : 1;
   const double limit = largest_code(site.bits), mean = sum / static_cast<double>(values.size());
-  const bool search = site.range == "mse" || (site.range == "auto" && site.bits <= kSearchBits);
+  const bool search = site.range == WeightRange::kMse ||
+                      (site.range == WeightRange::kAuto && site.bits <= kSearchBits);
   double scale = peak / limit;
-  if (site.range == "mean" || (search && site.bits == 1)) {
+  if (site.range == WeightRange::kMean || (search && site.bits == 1)) {
     scale = mean;
   } else if (search) {
     scale = least_squares_scale(values, peak / limit, site.bits, limit);
   }
-  return site.scales == "pow2" ? nearest_power_of_two(scale) : scale;
+  return site.scales == ScaleKind::kPowerOfTwo ? nearest_power_of_two(scale) : scale;
 }
 
 }  // namespace
@@ -96,7 +97,7 @@ QuantizedTensor quantize_weights(std::span<const float> values, std::size_t rows
                                  const WeightSite& site) {
   QuantizedTensor out;
   out.codes.resize(values.size());
-  if (site.granularity != "channel") {
+  if (site.granularity != Granularity::kChannel) {
     out.scales.assign(rows, quantize_group(values, site, out.codes));
     return out;
   }

@@ -14,8 +14,8 @@ namespace {
 
 using Floats = std::vector<float>;
 
-WeightSite site(int bits, const char* granularity = "channel", const char* scales = "free",
-                const char* range = "auto") {
+WeightSite site(int bits, Granularity granularity = Granularity::kChannel,
+                ScaleKind scales = ScaleKind::kFree, WeightRange range = WeightRange::kAuto) {
   return {bits, granularity, scales, range};
 }
 
@@ -35,7 +35,7 @@ TEST(QuantizeWeights, UsesTheLargestMagnitudeFromFourBitsOn) {
   EXPECT_EQ(w, (Floats{127, -64, 3, -4, 2, 0}));
 
   w = {-3.5f, 1.2f, 0.2f};  // 4 bits: 7 codes on either side, scale 1/2
-  EXPECT_EQ(fake_quantize(w, 1, site(4, "tensor")), Floats{0.5f});
+  EXPECT_EQ(fake_quantize(w, 1, site(4, Granularity::kTensor)), Floats{0.5f});
   EXPECT_EQ(w, (Floats{-3.5f, 1, 0}));
 }
 
@@ -49,7 +49,7 @@ TEST(QuantizeWeights, HasOneScalePerRowOrOneForAll) {
   for (std::size_t i = 0; i < w.size(); ++i) EXPECT_FLOAT_EQ(w[i], original[i]);
 
   w = original;
-  scales = fake_quantize(w, 2, site(8, "tensor"));
+  scales = fake_quantize(w, 2, site(8, Granularity::kTensor));
   EXPECT_EQ(scales, (Floats{1, 1}));
   EXPECT_EQ(w, (Floats{127, 1, -1, 0}));
 }
@@ -96,16 +96,19 @@ TEST(QuantizeWeights, TernaryWeightsHaveThreeLevelsAndTheSearchHelps) {
 
 TEST(QuantizeWeights, BinaryWeightsAreSignsTimesTheMeanMagnitude) {
   Floats w{0.5f, -1.5f, 0, 2};
-  for (const char* range : {"auto", "mse", "mean"}) {
+  for (const WeightRange range : {WeightRange::kAuto, WeightRange::kMse, WeightRange::kMean}) {
     Floats v = w;
-    EXPECT_EQ(fake_quantize(v, 1, site(1, "channel", "free", range)), Floats{1});
+    EXPECT_EQ(fake_quantize(v, 1, site(1, Granularity::kChannel, ScaleKind::kFree, range)),
+              Floats{1});
     EXPECT_EQ(v, (Floats{1, -1, 1, 1}));
   }
 }
 
 TEST(QuantizeWeights, TernaryByTheMeanMagnitude) {
   Floats w{0.5f, -1.5f, 0.1f, 1.9f};  // mean 1: ties to even, so 0.5 goes to 0
-  EXPECT_EQ(fake_quantize(w, 1, site(2, "channel", "free", "mean")), Floats{1});
+  EXPECT_EQ(
+      fake_quantize(w, 1, site(2, Granularity::kChannel, ScaleKind::kFree, WeightRange::kMean)),
+      Floats{1});
   EXPECT_EQ(w, (Floats{0, -1, 0, 1}));
 }
 
@@ -115,8 +118,10 @@ TEST(QuantizeWeights, TheSearchNeverLosesToTheLargestMagnitude) {
     Floats w(37);
     for (float& v : w) v = static_cast<float>(std::pow(random.normal(), 3));
     Floats wide = w, searched = w;
-    fake_quantize(wide, 1, site(bits, "tensor", "free", "absmax"));
-    fake_quantize(searched, 1, site(bits, "tensor", "free", "mse"));
+    fake_quantize(wide, 1,
+                  site(bits, Granularity::kTensor, ScaleKind::kFree, WeightRange::kAbsmax));
+    fake_quantize(searched, 1,
+                  site(bits, Granularity::kTensor, ScaleKind::kFree, WeightRange::kMse));
     double of_wide = 0, of_searched = 0;
     for (std::size_t i = 0; i < w.size(); ++i) {
       of_wide += std::pow(wide[i] - w[i], 2);
@@ -135,7 +140,9 @@ TEST(QuantizeWeights, StaysOnTheGridWithinHalfAStep) {
       const Floats original = w;
       const double limit = std::exp2(bits - 1) - 1;
       const Floats scales =
-          fake_quantize(w, 4, site(bits, "channel", power_of_two ? "pow2" : "free"));
+          fake_quantize(w, 4,
+                        site(bits, Granularity::kChannel,
+                             power_of_two ? ScaleKind::kPowerOfTwo : ScaleKind::kFree));
       ASSERT_EQ(scales.size(), 4u);
       for (std::size_t i = 0; i < w.size(); ++i) {
         const double scale = scales[i / 16], code = w[i] / scale;
@@ -157,7 +164,7 @@ TEST(QuantizeWeights, GivesCodesAndTheScaleOfEachRow) {
   const QuantizedTensor by_row = quantize_weights(w, 2, site(4));
   EXPECT_EQ(by_row.scales, (Floats{0.5f, 1}));
   EXPECT_EQ(by_row.codes, (std::vector<std::int16_t>{7, -2, 0, 0, 7, -7}));
-  const QuantizedTensor one_scale = quantize_weights(w, 2, site(4, "tensor"));
+  const QuantizedTensor one_scale = quantize_weights(w, 2, site(4, Granularity::kTensor));
   EXPECT_EQ(one_scale.scales, (Floats{1, 1}));
   EXPECT_EQ(one_scale.codes, (std::vector<std::int16_t>{4, -1, 0, 0, 7, -7}));
 }
@@ -166,9 +173,9 @@ TEST(QuantizeWeights, ValuesThatAreNotFiniteStayVisible) {
   for (const float bad :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     for (const int bits : {1, 2, 8}) {
-      for (const char* scales : {"free", "pow2"}) {
+      for (const ScaleKind scales : {ScaleKind::kFree, ScaleKind::kPowerOfTwo}) {
         Floats w{1, bad, 1, 2};
-        fake_quantize(w, 2, site(bits, "channel", scales));
+        fake_quantize(w, 2, site(bits, Granularity::kChannel, scales));
         EXPECT_TRUE(std::isnan(w[0]) && std::isnan(w[1])) << bits << bad;
         EXPECT_TRUE(std::isfinite(w[2]) && std::isfinite(w[3])) << bits << bad;
       }

@@ -39,11 +39,15 @@ void train_for(const crossbar::CrossbarOptions& crossbar, const TargetNoise& noi
                quant::QuantOptions& quant) {
   quant.device_noise = share * noise.device;
   quant.weight_noise = share * noise.read;
-  quant.noise_unit = "largest";
+  quant.noise_unit = quant::NoiseUnit::kLargest;
   const bool increments = crossbar.recurrence == crossbar::PoleStorage::kIncrement;
-  quant.noise_recurrence = increments && crossbar.compensation == crossbar::Compensation::kColumn
-                               ? "corrected"
-                               : name_of(crossbar.recurrence);
+  if (!increments) {
+    quant.noise_recurrence = quant::NoiseRecurrence::kDirect;
+  } else {
+    quant.noise_recurrence = crossbar.compensation == crossbar::Compensation::kColumn
+                                 ? quant::NoiseRecurrence::kCorrected
+                                 : quant::NoiseRecurrence::kIncrement;
+  }
 
   quant::ArraySite& array = quant.array;
   const auto fill = [](int& of, int with) {

@@ -55,9 +55,7 @@ void fields(FieldList& list, const std::string& section, TrainOptions& options) 
       .range(0, 0.99);
   list.add("class_weights", options.class_weights,
            "Weights of the classes in the loss; balanced: every class has the same total weight, "
-           "for "
-           "imbalanced sets.")
-      .one_of({"none", "balanced"});
+           "for imbalanced sets.");
   list.add("validation", options.validation,
            "Share of the training set held out to choose the best epoch, unless the data have a "
            "validation part; 0: keep the last epoch.")
@@ -84,7 +82,8 @@ void require_effect(const TrainOptions& options, const task::Task& task) {
     fail("options", setting + " has no effect on " + task.name() + ", expected " + expected);
   };
   if (options.label_smoothing > 0) refuse("label_smoothing", "0");
-  if (options.class_weights != "none") refuse("class_weights = \"balanced\"", "\"none\"");
+  if (options.class_weights != ClassWeights::kNone)
+    refuse("class_weights = \"balanced\"", "\"none\"");
 }
 
 }  // namespace crosstate::train

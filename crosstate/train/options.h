@@ -1,12 +1,20 @@
 // Options of a training stage: duration, learning rates, regularisation and validation.
 #pragma once
 
+#include <array>
 #include <string>
 
+#include "crosstate/base/named.h"
 #include "crosstate/base/options.h"
 #include "crosstate/task/task.h"
 
 namespace crosstate::train {
+
+/// Weights of the classes in the loss: equal, or in inverse proportion to their training sequences.
+enum class ClassWeights { kNone, kBalanced };
+constexpr auto enum_names(ClassWeights) {
+  return std::array{Named{"none", ClassWeights::kNone}, Named{"balanced", ClassWeights::kBalanced}};
+}
 
 struct TrainOptions {
   int epochs = 20;
@@ -21,10 +29,10 @@ struct TrainOptions {
   double average = 0;     // decay per step of a moving average of the weights; 0: none
   int norm_batches = 0;   // from which running statistics are recomputed after each epoch; 0: none
   double label_smoothing = 0;
-  std::string class_weights = "none";  // none | balanced
-  double validation = 0.1;             // share of the training set that is held out
-  int patience = 0;                    // epochs without improvement before stopping; 0: never
-  int log_every = 10;                  // batches between two progress reports
+  ClassWeights class_weights = ClassWeights::kNone;
+  double validation = 0.1;  // share of the training set that is held out
+  int patience = 0;         // epochs without improvement before stopping; 0: never
+  int log_every = 10;       // batches between two progress reports
 };
 
 /// Binds the fields as section `section`: "train" for the float stage, "qat" for the quantized
