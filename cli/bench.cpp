@@ -37,6 +37,12 @@ BenchOptions defaults(Bench which) {
   return options;
 }
 
+void add_isa(FieldList& list, BenchOptions& options) {
+  std::vector<std::string> names = kernels::kernel_targets();
+  names.insert(names.begin(), "best");
+  list.add("isa", options.isa, "Instruction set of the kernels.").one_of(names);
+}
+
 void array_fields(FieldList& list, BenchOptions& options) {
   list.add("rows", options.rows, "Rows of signed pairs.").range(3, 4096);
   list.add("columns", options.columns, "Columns of signed pairs.").range(3, 4096);
@@ -47,7 +53,7 @@ void array_fields(FieldList& list, BenchOptions& options) {
   list.add("read_noise", options.read_noise, "As device.read_noise.").range(0, 1);
   list.add("wire", options.wire, "As wires.segment.").in("ohm").range(0, 1e6);
   list.add("repeats", options.repeats, "Measurements, of which the median counts.").range(1, 1000);
-  list.add("isa", options.isa, "Instruction set, as for the other benchmarks.");
+  add_isa(list, options);
 }
 
 std::string idle_in_bench(const std::string& key, const BenchOptions& options, Bench which) {
@@ -110,8 +116,7 @@ void fields(FieldList& list, BenchOptions& options, Bench which) {
     list.add("batch", options.batch, "Sequences at once.").in("sequences").range(1, 65536);
   }
   if (which == Bench::kTrain) {
-    list.add("norm", options.norm, "Norm of every block; batch folds into the weights.")
-        .one_of({"layer", "batch", "none"});
+    list.add("norm", options.norm, "Norm of every block; batch folds into the weights.");
   }
   if (whole_network) {
     list.add("preset", options.preset, "Formats of the network, as in quant.preset.");
@@ -132,9 +137,7 @@ void fields(FieldList& list, BenchOptions& options, Bench which) {
                ? "Measurements, of which the median counts; of long sequences at most 7."
                : "Measurements, of which the median counts; more on a busy machine.")
       .range(1, 1000);
-  std::string names = "best";
-  for (const std::string& name : kernels::kernel_targets()) names += ", " + name;
-  list.add("isa", options.isa, "Instruction set: " + names + ".");
+  add_isa(list, options);
 }
 
 double now() {

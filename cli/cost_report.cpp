@@ -280,7 +280,7 @@ report::Table source_table(const cost::Technology& t) {
       {}};
   for (const auto& [name, c] : t.constants) {
     table.rows.push_back({name, number(c.value.low), number(c.value.typical), number(c.value.high),
-                          c.unit, c.node > 0 ? number(c.node) : "-", c.basis, c.source});
+                          c.unit, c.node > 0 ? number(c.node) : "-", name_of(c.basis), c.source});
   }
   return table;
 }

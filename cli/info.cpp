@@ -154,7 +154,7 @@ report::Table code_table(const integer::IntegerNetwork& n) {
 report::Table memory_table(const cost::MemorySummary& memory) {
   report::Table table{"Memory", {"site", "kind", "values", "bits", "bytes"}, {}};
   for (const cost::MemorySite& site : memory.sites) {
-    table.rows.push_back({site.name, cost::name_of(site.kind), std::to_string(site.values),
+    table.rows.push_back({site.name, name_of(site.kind), std::to_string(site.values),
                           std::to_string(site.bits), std::to_string(site.bytes())});
   }
   table.rows.push_back({"total", "", "", "", std::to_string(memory.total())});

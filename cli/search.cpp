@@ -117,7 +117,7 @@ int search_command(const Common& common, const SearchArguments& arguments) {
     warn_without_recovery(context.transport.get());
     context.say = [](const std::string& what) { std::fprintf(stderr, "%s\n", what.c_str()); };
     context.report = [](const search::SweepProgress& progress) {
-      const bool failed = progress.outcome.status == "failed";
+      const bool failed = progress.outcome.status == search::PointStatus::kFailed;
       std::fprintf(
           stderr, "  %s: %s, %s s\n", progress.task.c_str(),
           failed ? progress.outcome.error.c_str() : search::headline(progress.outcome).c_str(),

@@ -1,6 +1,7 @@
 // crosstate stream MODEL: samples in on standard input, scores out, in constant memory.
 #include <unistd.h>
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -14,6 +15,7 @@
 #include "cli/common.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/input.h"
+#include "crosstate/base/named.h"
 #include "crosstate/base/numbers.h"
 #include "crosstate/formats/csv.h"
 #include "crosstate/inference/model.h"
@@ -21,8 +23,19 @@
 namespace crosstate::cli {
 namespace {
 
+enum class SampleFormat { kText, kRaw };
+constexpr auto enum_names(SampleFormat) {
+  return std::array{Named{"text", SampleFormat::kText}, Named{"raw", SampleFormat::kRaw}};
+}
+
+enum class ResultRate { kSequence, kStep };
+constexpr auto enum_names(ResultRate) {
+  return std::array{Named{"sequence", ResultRate::kSequence}, Named{"step", ResultRate::kStep}};
+}
+
 struct StreamOptions {
-  std::string input = "text", output = "sequence";
+  SampleFormat input = SampleFormat::kText;
+  ResultRate output = ResultRate::kSequence;
 };
 
 /// Binds the fields of section "stream".
@@ -30,10 +43,8 @@ void fields(FieldList& list, StreamOptions& options) {
   list.section("stream");
   list.add("input", options.input,
            "text: one time step per line, an empty line ends a sequence; raw: binary32, "
-           "little-endian. Models of recordings take one sample per step.")
-      .one_of({"text", "raw"});
-  list.add("output", options.output, "A line per sequence, or after every time step.")
-      .one_of({"sequence", "step"});
+           "little-endian. Models of recordings take one sample per step.");
+  list.add("output", options.output, "A line per sequence, or after every time step.");
 }
 
 // From values as they come to lines of results.
@@ -152,7 +163,8 @@ StreamOptions stream_options(const Common& common) {
 
 Streamer::Lines lines_of(const Common& common, const StreamOptions& options) {
   if (common.quiet || common.json == "-") return Streamer::Lines::kNone;
-  return options.output == "step" ? Streamer::Lines::kPerStep : Streamer::Lines::kPerSequence;
+  return options.output == ResultRate::kStep ? Streamer::Lines::kPerStep
+                                             : Streamer::Lines::kPerSequence;
 }
 
 int stream_command(const Common& common, const std::string& model) {
@@ -161,7 +173,7 @@ int stream_command(const Common& common, const std::string& model) {
   Streamer streamer(inference::Model::load(model), lines_of(common, options));
   const auto output = prepare_out(common, "stream");
   Input in(STDIN_FILENO, "standard input");
-  if (options.input == "raw") {
+  if (options.input == SampleFormat::kRaw) {
     read_raw(in, streamer);
   } else {
     read_text(in, streamer);

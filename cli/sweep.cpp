@@ -49,7 +49,7 @@ std::string line_of(const search::SweepProgress& progress) {
   const search::Outcome& outcome = progress.outcome;
   std::string line = "[" + std::to_string(progress.finished) + "/" +
                      std::to_string(progress.points) + "] " + progress.task + ": ";
-  if (outcome.status == "failed") return line + "FAILED: " + outcome.error;
+  if (outcome.status == search::PointStatus::kFailed) return line + "FAILED: " + outcome.error;
   line += search::headline(outcome);
   if (progress.is_point) {
     line += ", " + bytes_text(static_cast<std::size_t>(outcome.metric("bytes")));

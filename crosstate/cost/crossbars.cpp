@@ -302,7 +302,7 @@ Estimate estimate_on_crossbars(const integer::IntegerNetwork& network, std::uint
                                const Technology& technology,
                                const crossbar::CrossbarOptions& crossbar) {
   if (technology.kind != TargetKind::kCrossbar) {
-    fail(technology.name, std::string("is a ") + name_of(technology.kind) + ", not a crossbar");
+    fail(technology.name, "is a " + name_of(technology.kind) + ", not a crossbar");
   }
   return CrossbarEstimator(network, steps, technology, crossbar).run();
 }

@@ -12,9 +12,6 @@ namespace {
 constexpr int kFull = 32;  // bits of floats, biases, accumulators and multipliers
 constexpr int kShift = 8;  // bits of an exponent
 
-constexpr std::array kKinds = {MemoryKind::kWeights, MemoryKind::kBiases, MemoryKind::kScales,
-                               MemoryKind::kTables, MemoryKind::kState};
-
 class Counter {
  public:
   explicit Counter(const Deployment& deployment) : d_(deployment) {}
@@ -142,25 +139,9 @@ MemorySummary count_memory(const integer::IntegerNetwork& network) {
   return count_memory(deployment(network));
 }
 
-const char* name_of(MemoryKind kind) {
-  switch (kind) {
-    case MemoryKind::kWeights:
-      return "weights";
-    case MemoryKind::kBiases:
-      return "biases";
-    case MemoryKind::kScales:
-      return "scales";
-    case MemoryKind::kTables:
-      return "tables";
-    case MemoryKind::kState:
-      return "state";
-  }
-  return "";
-}
-
 nlohmann::json to_json(const MemorySummary& memory) {
   nlohmann::json json;
-  for (const MemoryKind kind : kKinds) json[name_of(kind)] = memory.bytes(kind);
+  for (const auto& [name, kind] : kNames<MemoryKind>) json[name] = memory.bytes(kind);
   json["total"] = memory.total();
   return json;
 }

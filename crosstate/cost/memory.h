@@ -1,16 +1,23 @@
 // Memory of a deployed network in bytes, counted site by site.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
+#include "crosstate/base/named.h"
 #include "crosstate/cost/deployment.h"
 
 namespace crosstate::cost {
 
 enum class MemoryKind { kWeights, kBiases, kScales, kTables, kState };
+constexpr auto enum_names(MemoryKind) {
+  return std::array{Named{"weights", MemoryKind::kWeights}, Named{"biases", MemoryKind::kBiases},
+                    Named{"scales", MemoryKind::kScales}, Named{"tables", MemoryKind::kTables},
+                    Named{"state", MemoryKind::kState}};
+}
 
 struct MemorySite {
   std::string name;  // "layers.0.C"
@@ -49,7 +56,5 @@ MemorySummary count_memory(const integer::IntegerNetwork& network);
 
 /// {"weights": bytes, "biases": ..., "scales": ..., "tables": ..., "state": ..., "total": ...}
 nlohmann::json to_json(const MemorySummary& memory);
-
-const char* name_of(MemoryKind kind);
 
 }  // namespace crosstate::cost

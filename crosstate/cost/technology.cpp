@@ -20,25 +20,18 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr double kMissing = -std::numeric_limits<double>::max();
-constexpr std::array kKinds = {TargetKind::kMicrocontroller, TargetKind::kAccelerator,
-                               TargetKind::kCrossbar};
 
 // Constants of every kind, bound to the keys that a file may have.
 struct Draft {
-  std::string kind, summary;
+  std::optional<TargetKind> kind;
+  std::string summary;
   Technology technology;
   std::map<std::string, Constant> constants;
 };
 
-std::vector<std::string> names_of_kinds() {
-  std::vector<std::string> names;
-  for (const TargetKind kind : kKinds) names.emplace_back(name_of(kind));
-  return names;
-}
-
 void add_target(FieldList& list, Draft& draft) {
   list.section("target");
-  list.add("kind", draft.kind, "What it is.").one_of(names_of_kinds());
+  list.add("kind", draft.kind, "What it is.").one_of(names_of(kNames<TargetKind>));
   list.add("summary", draft.summary, "One line on it.");
   list.add("node", draft.technology.node, "Technology node.").in("nm").range(1, 1000);
   list.add("floats", draft.technology.floats, "Whether it has floating-point units.");
@@ -66,16 +59,15 @@ void add_constant(FieldList& list, const ConstantDefinition& definition, Constan
   }
   list.add("unit", constant.unit, "Unit of the three numbers.").one_of({definition.unit});
   list.add("node", constant.node, "Node of the source; 0: none.").in("nm").range(0, 1000);
-  list.add("basis", constant.basis, "What kind of number it is.")
-      .one_of({"measured", "simulated", "derived", "assumed", "calibrated"});
+  list.add("basis", constant.basis, "What kind of number it is.").one_of(names_of(kNames<Basis>));
   list.add("source", constant.source, "Where it stands.");
 }
 
 // The constants of all kinds, each once; those that two kinds share have one unit.
 std::map<std::string, ConstantDefinition> all_constants() {
   std::map<std::string, ConstantDefinition> all;
-  for (const TargetKind kind : kKinds) {
-    for (const ConstantDefinition& c : constants_of(kind)) all.emplace(c.name, c);
+  for (const Named<TargetKind>& kind : kNames<TargetKind>) {
+    for (const ConstantDefinition& c : constants_of(kind.value)) all.emplace(c.name, c);
   }
   return all;
 }
@@ -83,7 +75,7 @@ std::map<std::string, ConstantDefinition> all_constants() {
 bool is_given(const Constant& c) {
   const Range& v = c.value;
   return v.low != kMissing || v.typical != kMissing || v.high != kMissing || c.node != kMissing ||
-         !c.unit.empty() || !c.basis.empty() || !c.source.empty();
+         !c.unit.empty() || c.basis.has_value() || !c.source.empty();
 }
 
 void check_constant(const std::string& path, const ConstantDefinition& definition,
@@ -100,19 +92,12 @@ void check_constant(const std::string& path, const ConstantDefinition& definitio
   require(c.value.high != kMissing, "high");
   require(c.node != kMissing, "node");
   require(!c.unit.empty(), "unit");
-  require(!c.basis.empty(), "basis");
+  require(c.basis.has_value(), "basis");
   require(!c.source.empty(), "source");
   if (c.value.low <= c.value.typical && c.value.typical <= c.value.high) return;
   fail(path, key + " low, typical, high = " + exact_text(c.value.low) + ", " +
                  exact_text(c.value.typical) + ", " + exact_text(c.value.high) +
                  ", expected an order that rises");
-}
-
-TargetKind kind_of(const std::string& name, const std::string& path) {
-  for (const TargetKind kind : kKinds) {
-    if (name == name_of(kind)) return kind;
-  }
-  fail(path, "[target] has no kind, expected one of microcontroller, accelerator, crossbar");
 }
 
 void check_array(const Technology& t, const std::string& path) {
@@ -137,18 +122,6 @@ void check_array(const Technology& t, const std::string& path) {
 
 }  // namespace
 
-const char* name_of(TargetKind kind) {
-  switch (kind) {
-    case TargetKind::kMicrocontroller:
-      return "microcontroller";
-    case TargetKind::kAccelerator:
-      return "accelerator";
-    case TargetKind::kCrossbar:
-      return "crossbar";
-  }
-  return "";
-}
-
 const Range& Technology::operator[](const std::string& constant) const {
   const auto found = constants.find(constant);
   if (found == constants.end()) throw std::logic_error(name + " has no constant " + constant);
@@ -166,7 +139,10 @@ Technology parse_technology(const std::string& toml, const std::string& path) {
   Technology t = std::move(draft.technology);
   t.name = fs::path(path).stem().string();
   t.summary = draft.summary;
-  t.kind = kind_of(draft.kind, path);
+  if (!draft.kind) {
+    fail(path, "[target] has no kind, expected one of microcontroller, accelerator, crossbar");
+  }
+  t.kind = *draft.kind;
   if (t.node == 0) fail(path, "[target] has no node, expected nm");
   check_array(t, path);
   for (const ConstantDefinition& definition : constants_of(t.kind)) {
@@ -220,7 +196,8 @@ nlohmann::json to_json(const Technology& t) {
                         {"constants", nlohmann::json::object()}};
   for (const auto& [name, c] : t.constants) {
     nlohmann::json constant = to_json(c.value);
-    constant.update({{"unit", c.unit}, {"node", c.node}, {"basis", c.basis}, {"source", c.source}});
+    constant.update(
+        {{"unit", c.unit}, {"node", c.node}, {"basis", name_of(c.basis)}, {"source", c.source}});
     out["constants"][name] = std::move(constant);
   }
   return out;

@@ -2,24 +2,39 @@
 // a TOML file.
 #pragma once
 
+#include <array>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "crosstate/base/named.h"
 #include "crosstate/cost/range.h"
 
 namespace crosstate::cost {
 
 enum class TargetKind { kMicrocontroller, kAccelerator, kCrossbar };
-const char* name_of(TargetKind kind);
+constexpr auto enum_names(TargetKind) {
+  return std::array{Named{"microcontroller", TargetKind::kMicrocontroller},
+                    Named{"accelerator", TargetKind::kAccelerator},
+                    Named{"crossbar", TargetKind::kCrossbar}};
+}
+
+/// What kind of number a constant is.
+enum class Basis { kMeasured, kSimulated, kDerived, kAssumed, kCalibrated };
+constexpr auto enum_names(Basis) {
+  return std::array{Named{"measured", Basis::kMeasured}, Named{"simulated", Basis::kSimulated},
+                    Named{"derived", Basis::kDerived}, Named{"assumed", Basis::kAssumed},
+                    Named{"calibrated", Basis::kCalibrated}};
+}
 
 /// One number of a technology.
 struct Constant {
   Range value;
   std::string unit;
-  double node = 0;     // nm, of the source, which need not be that of the target
-  std::string basis;   // measured | simulated | derived | assumed | calibrated
-  std::string source;  // the publication and table
+  double node = 0;             // nm, of the source, which need not be that of the target
+  std::optional<Basis> basis;  // none only while a file is read
+  std::string source;          // the publication and table
 };
 
 /// A constant that a kind of target needs.

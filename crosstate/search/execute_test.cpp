@@ -59,7 +59,7 @@ class Execute : public DirectoryTest {
 TEST_F(Execute, GoesOnAtTheLastEpoch) {
   begin();
   const std::string first = read_file(file("float.jsonl"));
-  EXPECT_EQ(train_parent(parent(), context_)->status, "done");
+  EXPECT_EQ(train_parent(parent(), context_)->status, PointStatus::kDone);
   // What took so many seconds the first time was not repeated.
   EXPECT_THAT(read_file(file("float.jsonl")), testing::StartsWith(first));
   EXPECT_TRUE(is_trained(directory_, parent()));
@@ -72,7 +72,7 @@ TEST_F(Execute, KeepsWhatIsThereWhateverElseGoesWrong) {
   const auto expect_failed = [&](const SweepParent& of, const std::string& part) {
     const std::optional<Outcome> outcome = train_parent(of, context_);
     ASSERT_TRUE(outcome);
-    EXPECT_EQ(outcome->status, "failed");
+    EXPECT_EQ(outcome->status, PointStatus::kFailed);
     EXPECT_THAT(outcome->error, HasSubstr(part));
     EXPECT_THAT(warnings_, IsEmpty());
   };
@@ -86,20 +86,20 @@ TEST_F(Execute, KeepsWhatIsThereWhateverElseGoesWrong) {
   expect_failed(parent(), "float.safetensors");
   EXPECT_EQ(read_file(checkpoint()), before);
   fs::remove(file("float.safetensors"));
-  EXPECT_EQ(train_parent(parent(), context_)->status, "done");
+  EXPECT_EQ(train_parent(parent(), context_)->status, PointStatus::kDone);
   EXPECT_EQ(epochs(), 3u);
 }
 
 TEST_F(Execute, StartsAnewAndSaysSoWhereACheckpointIsDamagedOrOfAnotherRun) {
   begin();
   write_file(checkpoint(), read_file(checkpoint()).substr(0, 500));
-  EXPECT_EQ(train_parent(parent(), context_)->status, "done");
+  EXPECT_EQ(train_parent(parent(), context_)->status, PointStatus::kDone);
   EXPECT_THAT(warnings_, ElementsAre(AllOf(HasSubstr("float " + parent().name + " starts anew"),
                                            HasSubstr("float.checkpoint.safetensors"))));
   SweepParent other = parent();
   other.options.seed = 2;
   warnings_.clear();
-  EXPECT_EQ(train_parent(other, context_)->status, "done");
+  EXPECT_EQ(train_parent(other, context_)->status, PointStatus::kDone);
   EXPECT_THAT(warnings_, ElementsAre(HasSubstr("seed was 1 and is now 2")));
 }
 
@@ -112,7 +112,7 @@ TEST_F(Execute, FailsWithTextThatAnyRankCanSend) {
                                                    "e")}) {
     absent.options.data.directory = directory;
     const std::optional<Outcome> outcome = train_parent(absent, context_);
-    EXPECT_EQ(outcome->status, "failed");
+    EXPECT_EQ(outcome->status, PointStatus::kFailed);
     EXPECT_NO_THROW(exact_json_text(to_json(*outcome))) << directory;
   }
 }

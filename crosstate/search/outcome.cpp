@@ -114,7 +114,7 @@ std::string headline(const Outcome& outcome) {
 
 Outcome outcome_of(const pipeline::RunSummary& summary, const std::vector<double>& integer_sums) {
   Outcome outcome;
-  outcome.status = "done";
+  outcome.status = PointStatus::kDone;
   outcome.seconds = summary.seconds;
   const task::Task& task = *summary.readout.task;
   const std::string primary = task.primary().name;
@@ -158,13 +158,13 @@ Outcome outcome_of(const pipeline::RunSummary& summary, const std::vector<double
 
 Outcome failed_outcome(const std::string& error) {
   Outcome outcome;
-  outcome.status = "failed";
+  outcome.status = PointStatus::kFailed;
   outcome.error = excerpt(error, kMostError);
   return outcome;
 }
 
 json to_json(const Outcome& outcome) {
-  return {{"status", outcome.status},
+  return {{"status", name_of(outcome.status)},
           {"error", outcome.error},
           {"metrics", outcome.metrics},
           {"seconds", outcome.seconds}};
@@ -172,8 +172,9 @@ json to_json(const Outcome& outcome) {
 
 Outcome outcome_from(const json& from) {
   try {
-    return {from.at("status"), from.at("error"),
-            from.at("metrics").get<std::map<std::string, double>>(), from.at("seconds")};
+    return {named(kNames<PointStatus>, from.at("status").get<std::string>(), "status"),
+            from.at("error"), from.at("metrics").get<std::map<std::string, double>>(),
+            from.at("seconds")};
   } catch (const json::exception&) {
     fail("outcome",
          "expected status, error, metrics and seconds, found " + excerpt(exact_json_text(from)));

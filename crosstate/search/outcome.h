@@ -1,6 +1,7 @@
 // The outcome of a point: its metrics, or the error message.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -8,13 +9,20 @@
 #include <string>
 #include <vector>
 
+#include "crosstate/base/named.h"
 #include "crosstate/pipeline/run.h"
 
 namespace crosstate::search {
 
+enum class PointStatus { kPending, kDone, kFailed };
+constexpr auto enum_names(PointStatus) {
+  return std::array{Named{"pending", PointStatus::kPending}, Named{"done", PointStatus::kDone},
+                    Named{"failed", PointStatus::kFailed}};
+}
+
 struct Outcome {
-  std::string status = "pending";  // pending | done | failed
-  std::string error;               // of a point that failed
+  PointStatus status = PointStatus::kPending;
+  std::string error;  // of a point that failed
   std::map<std::string, double> metrics;
   double seconds = 0;  // of computing time, including that before a resume
 

@@ -105,10 +105,10 @@ SweepResults collect(const SweepPlan& plan, const Store& store) {
   std::map<std::vector<std::string>, std::size_t> group_of;
   for (std::size_t i = 0; i < plan.points.size(); ++i) {
     results.outcomes.push_back(stored[plan.points[i].name]);
-    const std::string& status = results.outcomes.back().status;
-    results.failed += status == "failed";
-    results.done += status == "done";
-    if (status != "done") continue;
+    const PointStatus status = results.outcomes.back().status;
+    results.failed += status == PointStatus::kFailed;
+    results.done += status == PointStatus::kDone;
+    if (status != PointStatus::kDone) continue;
     std::vector<std::string> values;
     for (const std::string& key : results.keys) {
       values.push_back(plan.value_of(plan.points[i], key));
@@ -134,7 +134,7 @@ std::string results_csv(const SweepPlan& plan, const SweepResults& results) {
     for (const std::string& key : plan.varied) {
       csv += ',' + formats::csv_field(plan.value_of(plan.points[i], key));
     }
-    csv += ',' + outcome.status + ',' + formats::csv_field(outcome.error) +
+    csv += ',' + name_of(outcome.status) + ',' + formats::csv_field(outcome.error) +
            metric_cells(outcome, task) + ',' + cell_text(outcome.seconds) + '\n';
   }
   return csv;
@@ -166,7 +166,7 @@ std::string dump_csv(const Store& store) {
   const task::Task& task = points.empty() ? *task::tasks().front() : task_of(points.front());
   std::string csv = "point,status,error" + metric_header(task) + '\n';
   for (const StoredPoint& point : points) {
-    csv += formats::csv_field(point.name) + ',' + point.outcome.status + ',' +
+    csv += formats::csv_field(point.name) + ',' + name_of(point.outcome.status) + ',' +
            formats::csv_field(point.outcome.error) + metric_cells(point.outcome, task) + '\n';
   }
   return csv;

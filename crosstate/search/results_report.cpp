@@ -190,7 +190,7 @@ report::Table summary_table(const SweepPlan& plan, const SweepResults& results) 
 report::Table failure_table(const SweepPlan& plan, const SweepResults& results) {
   report::Table table{"Failed", {"point", "why"}, {}};
   for (std::size_t i = 0; i < plan.points.size(); ++i) {
-    if (results.outcomes[i].status != "failed") continue;
+    if (results.outcomes[i].status != PointStatus::kFailed) continue;
     table.rows.push_back({plan.points[i].name, results.outcomes[i].error});
   }
   return table;

@@ -28,7 +28,7 @@ class Results : public DirectoryTest {
 
   void record(std::size_t point, double accuracy, double bytes) {
     Outcome outcome;
-    outcome.status = "done";
+    outcome.status = PointStatus::kDone;
     outcome.metrics = {{"accuracy", accuracy}, {"bytes", bytes}, {"float_accuracy", 0.75}};
     store_->record(plan_.points[point].name, outcome);
   }

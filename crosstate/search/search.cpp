@@ -174,7 +174,7 @@ class Search {
     std::set<std::string> names;
     for (const SweepPoint& point : problem_.plan.points) names.insert(point.name);
     for (const StoredPoint& point : store_.points()) {
-      if (!names.contains(point.name) || point.outcome.status == "done") continue;
+      if (!names.contains(point.name) || point.outcome.status == PointStatus::kDone) continue;
       fail("search", "the reference " + excerpt(point.name, 400) + " could not be trained: " +
                          point.outcome.error + "; --resume --retry-failed trains it again");
     }

@@ -100,7 +100,7 @@ report::Table candidate_table(const SearchSummary& summary) {
       "Trained with rounding", {sites, "bytes", "PTQ" + unit, "QAT" + unit, "integers" + unit}, {}};
   for (std::size_t i = 0; i < summary.plan.points.size(); ++i) {
     const Outcome& outcome = summary.results.outcomes[i];
-    if (outcome.status != "done") continue;
+    if (outcome.status != PointStatus::kDone) continue;
     const auto cell = [&](const std::string& stage) {
       return metric.cell(outcome.metric(stage + metric.name));
     };

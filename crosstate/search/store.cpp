@@ -198,7 +198,7 @@ void Store::add(const std::vector<SweepPoint>& points) {
 void Store::record(const std::string& point, const Outcome& outcome) {
   Statement update = inside_->statement("UPDATE points SET status = ?, error = ?" +
                                         metric_columns(" = ?") + " WHERE point = ?");
-  update.bind(outcome.status).bind(outcome.error);
+  update.bind(name_of(outcome.status)).bind(outcome.error);
   for (const std::string& metric : metric_names()) update.bind(outcome.metric(metric));
   update.bind(point);
   inside_->transaction([&] {
@@ -228,7 +228,8 @@ std::vector<StoredPoint> Store::points() const {
     StoredPoint& row = rows.emplace_back();
     row.name = all.text(0);
     row.config = all.text(1);
-    row.outcome.status = all.text(2);
+    row.outcome.status =
+        named(kNames<PointStatus>, all.text(2), inside_->path + ": status of " + row.name);
     row.outcome.error = all.text(3);
     int column = 4;
     for (const std::string& metric : metric_names()) {

@@ -28,7 +28,7 @@ class StoreTest : public DirectoryTest {
   }
   static Outcome outcome(double accuracy, double seconds) {
     Outcome made;
-    made.status = "done";
+    made.status = PointStatus::kDone;
     made.metrics = {{"accuracy", accuracy}, {"bytes", 123}};
     made.seconds = seconds;
     return made;
@@ -47,7 +47,7 @@ TEST_F(StoreTest, KeepsWhatWasRecorded) {
   const Store store(directory_);
   const std::vector<StoredPoint> points = store.points();
   ASSERT_EQ(points.size(), 3u);
-  EXPECT_EQ(points[0].outcome.status, "pending");
+  EXPECT_EQ(points[0].outcome.status, PointStatus::kPending);
   EXPECT_EQ(points[1].outcome.metric("accuracy"), accuracy);
   EXPECT_TRUE(std::isnan(points[1].outcome.metric("ptq_accuracy")));
   EXPECT_EQ(points[1].outcome.seconds, 3);

@@ -29,7 +29,7 @@ double expected_work(const SweepPoint& point) {
 SweepTasks::SweepTasks(const SweepPlan& plan, Store& store, const std::filesystem::path& directory,
                        std::function<void(const SweepProgress&)> report)
     : plan_(plan), store_(store), report_(std::move(report)) {
-  std::map<std::string, std::string> status;
+  std::map<std::string, PointStatus> status;
   for (const StoredPoint& point : store.points()) status[point.name] = point.outcome.status;
   std::vector<bool> needed(plan.parents.size());
   for (std::size_t i = 0; i < plan.parents.size(); ++i) {
@@ -39,7 +39,7 @@ SweepTasks::SweepTasks(const SweepPlan& plan, Store& store, const std::filesyste
   for (std::size_t i = 0; i < plan.points.size(); ++i) {
     const SweepPoint& point = plan.points[i];
     Task task{true, i, expected_work(point)};
-    if (status[point.name] == "done" || status[point.name] == "failed") {
+    if (status[point.name] != PointStatus::kPending) {
       task.state = State::kFinished;
       ++finished_points_;
     } else if (point.parent >= 0) {
@@ -104,7 +104,7 @@ void SweepTasks::finish_parent(std::size_t index, const Outcome& outcome) {
         plan_.points[child.index].parent != static_cast<int>(index)) {
       continue;
     }
-    if (outcome.status == "done") {
+    if (outcome.status == PointStatus::kDone) {
       child.state = State::kFree;
     } else {
       child.state = State::kFinished;

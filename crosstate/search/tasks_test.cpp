@@ -36,7 +36,7 @@ class Tasks : public DirectoryTest {
   }
   static Outcome done() {
     Outcome outcome;
-    outcome.status = "done";
+    outcome.status = PointStatus::kDone;
     return outcome;
   }
 };
