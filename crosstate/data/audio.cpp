@@ -134,9 +134,9 @@ AudioSets read_audio(const fs::path& directory, const DataOptions& options) {
   if (!options.test_speaker.empty()) {
     const std::size_t moved = set_test_speaker(files, options.test_speaker);
     if (found.has_test && moved > 0) {
-      found.notes.push_back(std::to_string(moved) + (moved == 1 ? " recording" : " recordings") +
-                            " of the test part are not used for testing: data.test_speaker selects "
-                            "another speaker");
+      found.notes.push_back(
+          std::to_string(moved) + (moved == 1 ? " recording" : " recordings") +
+          " of the test part are not used for testing: data.test_speaker selects another speaker");
     }
   }
   sort_by_hash(files);

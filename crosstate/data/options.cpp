@@ -33,8 +33,7 @@ void fields(FieldList& list, DataOptions& options) {
   std::vector<std::string> task_choices = task::task_names();
   task_choices.insert(task_choices.begin(), "auto");
   list.add("task", options.task,
-           "Task; auto: that of the model, else classification. Training on series requires "
-           "it.")
+           "Task; auto: that of the model, else classification. Training on series requires it.")
       .one_of(task_choices);
   list.add("channels", options.channels, "Series in CSV files: number of values per time step.")
       .range(1, 65536);
@@ -49,19 +48,16 @@ void fields(FieldList& list, DataOptions& options) {
       .range(0, 1e9);
   list.add("permutation_seed", options.permutation_seed,
            "Seed of one random permutation of the time steps of all sequences, as in permuted "
-           "sequential "
-           "MNIST; 0: no permutation.")
+           "sequential MNIST; 0: no permutation.")
       .range(0, 9e18);
-  list.add(
-      "layout", options.layout,
-      "Recordings. names: files label_speaker_n.wav; folders: one per class; auto: detect. Folders "
-      "train, test and validation are parts; classes: every folder is a class.");
+  list.add("layout", options.layout,
+           "Recordings. names: files label_speaker_n.wav; folders: one per class; auto: detect. "
+           "Folders train, test and validation are parts; classes: every folder is a class.");
   list.add("test_indices", options.test_indices,
            "Layout names: the test set is the recordings with these numbers n.");
   list.add("test_share", options.test_share,
            "Layout folders without a folder test or testing_list.txt: share of the recordings for "
-           "the "
-           "test set, chosen by their names.")
+           "the test set, chosen by their names.")
       .range(0, 0.9);
   list.add("test_speaker", options.test_speaker,
            "The test set is all recordings of this speaker; overrides the other settings.");

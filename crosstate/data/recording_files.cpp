@@ -165,8 +165,8 @@ RecordingFile named_file(const fs::path& path, const std::vector<IndexRange>& te
   const std::optional<NameParts> parts = parts_of(path);
   if (!parts) {
     fail(path.string(),
-         "the name does not give label, speaker and number; expected "
-         "label_speaker_n.wav such as 7_jackson_12.wav");
+         "the name does not give label, speaker and number; expected label_speaker_n.wav such as "
+         "7_jackson_12.wav");
   }
   const bool test = std::any_of(test_indices.begin(), test_indices.end(), [&](IndexRange r) {
     return parts->index >= r.first && parts->index <= r.last;
@@ -249,8 +249,8 @@ std::vector<PartFolder> find_parts(const Folder& top) {
   if (!others.empty()) {
     fail(top.path.string(), "folders of parts (" + joined(names) + ") beside other folders (" +
                                 joined(others) +
-                                "), expected only parts or only classes; data.layout = "
-                                "\"classes\" makes every folder a class");
+                                "), expected only parts or only classes; data.layout = \"classes\" "
+                                "makes every folder a class");
   }
   std::map<Part, std::string> first;
   for (const PartFolder& part : parts) {
@@ -310,8 +310,8 @@ class Finder {
           std::error_code ignored;
           if (!fs::exists(part.folder->path / list.name, ignored)) continue;
           note(as_utf8(part.folder->name) + '/' + list.name +
-               " is ignored: the folders define the parts; it is used only beside "
-               "the folders of classes in the directory itself");
+               " is ignored: the folders define the parts; it is used only beside the folders of "
+               "classes in the directory itself");
         }
       }
     }

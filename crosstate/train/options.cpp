@@ -39,13 +39,11 @@ void fields(FieldList& list, const std::string& section, TrainOptions& options) 
   list.add("clip", options.clip, "Largest gradient norm of a step; 0: no clipping.").range(0, 1e6);
   list.add("average", options.average,
            "Decay per step of a moving average of the weights, which is validated and saved; about "
-           "1 "
-           "- 10 / steps, such as 0.99 or 0.999; 0: no averaging.")
+           "1 - 10 / steps, such as 0.99 or 0.999; 0: no averaging.")
       .range(0, 0.999999);
   list.add("norm_batches", options.norm_batches,
            "Training batches from which the batch-norm statistics are recomputed after each epoch; "
-           "with "
-           "few bits, statistics accumulated during training belong to other weights. 0: keep "
+           "with few bits, statistics accumulated during training belong to other weights. 0: keep "
            "those.")
       .in("batches")
       .range(0, 100000);
