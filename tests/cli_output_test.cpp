@@ -1,4 +1,4 @@
-// What the program does with a directory that holds results already, or that another process
+// What the program does with a directory that already holds results, or that another process
 // writes; and with inputs that are no longer those of the results.
 #include <chrono>
 #include <functional>
@@ -98,7 +98,7 @@ TEST_F(CliOutput, KeepsAnEarlierRunOfEveryCommandUntilItIsToldToReplaceIt) {
     ASSERT_EQ(first.code, 0) << name << ": " << first.err;
     write(name + "/notes.txt", "mine");
     const auto before = contents(name);
-    expect_refused(once, {path(name), "holds results already", "--overwrite"});
+    expect_refused(once, {path(name), "already holds results", "--overwrite"});
     EXPECT_EQ(contents(name), before) << name;
     const Result again = call(with(once, {"--overwrite"}));
     EXPECT_EQ(again.code, 0) << name << ": " << again.err;
@@ -260,7 +260,7 @@ TEST_F(CliOutput, RefusesRanksThatWouldWriteTheSame) {
   [[maybe_unused]] const int code = std::system(line.c_str());
   const std::string log = read_file(path("log"));
   EXPECT_THAT(log, testing::AnyOf(AllOf(HasSubstr("another crosstate"), HasSubstr("mpirun")),
-                                  HasSubstr("holds results already")));
+                                  HasSubstr("already holds results")));
   const Result info = call({"info", path("out/float.safetensors")});
   EXPECT_EQ(info.code, 0) << info.err;
 }

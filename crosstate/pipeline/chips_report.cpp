@@ -55,14 +55,14 @@ std::string content_of(const mapping::MappedArray& a) {
 report::Plot age_plot(const simulate::SimulateSummary& summary) {
   report::Plot plot;
   const task::TaskMetric& metric = summary.readout.task->primary();
-  plot.title = "Chips as they grow older";
+  plot.title = "Accuracy of chips against age";
   plot.x_label = "seconds since programming";
   plot.y_label = metric.heading();
   plot.log_x = true;
-  plot.caption = "Mean over chips, with the deviation from chip to chip; and the worst chip.";
+  plot.caption = "Mean over chips with standard deviation, and the worst chip.";
   report::Series mean{"mean", {}, {}, {}}, worst{"worst chip", {}, {}, {}};
   for (const simulate::AgeSummary& age : summary.ages) {
-    const double x = std::max(1.0, age.seconds);  // 0 has no logarithm
+    const double x = std::max(1.0, age.seconds);  // log(0) is undefined
     mean.x.push_back(x);
     mean.y.push_back(metric.in_report(age.mean));
     mean.error.push_back(metric.in_report(age.deviation));
@@ -75,12 +75,12 @@ report::Plot age_plot(const simulate::SimulateSummary& summary) {
 
 report::Plot error_plot(const simulate::StateErrors& errors) {
   report::Plot plot;
-  plot.title = "Error of the states against the time step";
+  plot.title = "State error against time step";
   plot.x_label = "time step";
-  plot.y_label = "root mean square error (% of the largest code)";
+  plot.y_label = "RMS error (% of the largest code)";
   plot.caption =
-      "One chip against the exact network, by the size of the poles: slow modes gather the errors "
-      "of more steps.";
+      "One chip compared with the exact network, by the magnitude of the poles: slow modes "
+      "accumulate errors over more steps.";
   for (const simulate::StateErrors::Group& group : errors.groups) {
     report::Series series{
         "|A| from " + fixed(group.low, 3) + " to " + fixed(std::min(1.0, group.high), 3),

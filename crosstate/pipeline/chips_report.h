@@ -1,4 +1,4 @@
-// What a simulation of chips came to, as tables and plots.
+// Tables and plots of a simulation of chips.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -10,14 +10,14 @@
 
 namespace crosstate::pipeline {
 
-/// "1 d", "0 s".
+/// A time as text: "1 d", "0 s".
 std::string age_text(double seconds);
-/// A row per age.
+/// One row per age.
 report::Table chips_table(const simulate::SimulateSummary& summary);
 /// `errors` may be empty.
 report::Report chips_report(const std::string& model, const simulate::SimulateSummary& summary,
                             const simulate::StateErrors& errors);
-/// A row per array: what sits there, its size and utilisation.
+/// One row per array: its contents, size and utilisation.
 report::Table mapping_table(const mapping::Mapping& mapping);
 nlohmann::json to_json(const mapping::Mapping& mapping);
 /// [{low, high, modes, rms: [...]}, ...]

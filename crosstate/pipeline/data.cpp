@@ -29,7 +29,7 @@ data::DataKind kind_of(const data::DataOptions& options) {
   if (options.directory.empty() &&
       (options.kind == data::DataFormat::kAudio || options.kind == data::DataFormat::kSeries)) {
     fail("options", "data.kind = \"" + name_of(options.kind) +
-                        "\" without data.directory, expected the place of the data");
+                        "\" without data.directory, expected the directory of the data");
   }
   if (options.kind == data::DataFormat::kAudio) return data::DataKind::kRecordings;
   if (options.kind == data::DataFormat::kSeries) return data::DataKind::kSeries;
@@ -45,8 +45,8 @@ data::DataKind kind_of(const data::DataOptions& options) {
   if (data::holds_series(options.directory)) return data::DataKind::kSeries;
   if (data::holds_audio(options.directory)) return data::DataKind::kRecordings;
   fail(options.directory,
-       "neither MNIST files (train-images-idx3-ubyte, ...) nor recordings (.wav, .flac) nor series "
-       "(train.csv or .npz, ...) in it");
+       "found neither MNIST files (train-images-idx3-ubyte, ...) nor recordings (.wav, .flac) nor "
+       "series (train.csv or .npz, ...)");
 }
 
 bool holds_recordings(const data::DataOptions& options) {
@@ -90,14 +90,14 @@ std::string plural_of(data::DataKind kind) {
   return kind == data::DataKind::kRecordings ? "recordings" : "series";
 }
 
-// Images and recordings are of one class each; series tell nothing by themselves.
+// Images and recordings are always classification; the task of series must be given.
 void require_task(const data::DataOptions& options, data::DataKind kind) {
   if (kind == data::DataKind::kSeries) {
     if (options.task != "auto") return;
     std::string names;
     for (const std::string& name : task::task_names()) names += (names.empty() ? "" : ", ") + name;
-    fail("options", "data.task = \"auto\", expected what the targets in " +
-                        as_utf8(options.directory) + " are: one of " + names);
+    fail("options", "data.task = \"auto\", expected the task of the targets in " +
+                        as_utf8(options.directory) + ": one of " + names);
   }
   if (&data::task_of(options) != &task::classification()) {
     fail("options",
@@ -120,10 +120,10 @@ data::TrainTest load_sequences(const data::DataOptions& options) {
   sets.test = data::first(std::move(sets.test), static_cast<std::size_t>(options.test_limit));
   if (options.directory.empty()) return sets;
   if (const std::size_t unused = data::count_recordings(options.directory); unused > 0) {
-    sets.test.notes.push_back(as_utf8(options.directory) + ": " + std::to_string(unused) +
-                              (unused == 1 ? " recording" : " recordings") +
-                              " not used: the MNIST files are the set, unless "
-                              "data.kind = \"audio\" says otherwise");
+    sets.test.notes.push_back(
+        as_utf8(options.directory) + ": " + std::to_string(unused) +
+        (unused == 1 ? " recording" : " recordings") +
+        " not used: the MNIST files are the data set, unless data.kind = \"audio\"");
   }
   return sets;
 }
@@ -133,7 +133,7 @@ json data_identity(const data::Recordings& set) {
     return std::string_view(reinterpret_cast<const char*>(values.data()),
                             values.size() * sizeof values[0]);
   };
-  // Of each recording what it is and how it sounds, not where it lies.
+  // Of each recording its identity and samples, not its place.
   std::string all = std::to_string(set.sample_rate);
   for (const std::string& name : set.classes) all += ' ' + name + '\0';
   for (const data::Recording& item : set.items) {
@@ -150,11 +150,11 @@ void permute(data::Dataset& set, std::uint64_t seed) {
   if (seed != 0) data::permute_steps(set, seed);
 }
 
-// What the data hold out themselves, or else the settings.
+// The validation part of the data if there is one, else according to the settings.
 data::RecordingsSplit split_recordings(data::AudioSets& sets, const RunOptions& options) {
   data::RecordingsSplit split{std::move(sets.train), std::move(sets.validation)};
   if (!split.validation.items.empty()) {
-    // The data tell. The default need not be mentioned.
+    // The data have a validation part. A default setting needs no note.
     if (options.train.validation != RunOptions().train.validation) {
       sets.notes.push_back(as_utf8(options.data.directory) +
                            ": train.validation has no effect: the data have a validation part");
@@ -206,7 +206,7 @@ RunData run_sequences(const RunOptions& options) {
   return data;
 }
 
-// A network learns nothing of a class that it never meets, and nothing at all of a single one.
+// A network cannot learn a class without training sequences, and nothing from a single class.
 void check_targets(const data::Dataset& training, const data::DataOptions& options,
                    std::vector<std::string>& notes) {
   const task::Task& task = *training.readout.task;
@@ -255,11 +255,11 @@ void require_kind(bool audio, const data::DataOptions& options,
   const bool hears = preparation && preparation->front_end;
   if (audio == hears) return;
   fail(where, hears ? "made for recordings, but the data are " + plural_of(kind_of(options)) +
-                          "; name recordings with --data"
-                    : "not made for recordings, but " + options.directory + " holds such");
+                          "; give a directory of recordings with --data"
+                    : "not made for recordings, but " + options.directory + " contains recordings");
 }
 
-// The model tells what the targets are, where the options do not.
+// If the options do not set the task, it is that of the model.
 data::DataOptions with_task_of(const std::optional<inference::Preparation>& preparation,
                                data::DataOptions options) {
   if (preparation && options.task == "auto" && kind_of(options) == data::DataKind::kSeries) {

@@ -34,7 +34,7 @@ class RunDataTest : public testing::Test {
   void expect_refused(const std::string& what) {
     EXPECT_THAT([&] { load_run_data(options_, pool_); }, ThrowsMessage<Error>(HasSubstr(what)));
   }
-  // Through a file, as eval meets it.
+  // Through a file, as in `eval`.
   static std::optional<inference::Preparation> reloaded(const RunData& data) {
     formats::Safetensors model;
     data.preparation.save(model);
@@ -61,7 +61,7 @@ TEST_F(RunDataTest, PreparesRecordings) {
 
 TEST_F(RunDataTest, StatisticsAreThoseOfTheTrainingSetAlone) {
   const std::vector<float> mean = load_run_data(options_, pool_).preparation.front_end->mean();
-  // Another test set leaves them, another training set does not.
+  // Another test set does not change them, another training set does.
   options_.data.test_limit = 5;
   EXPECT_EQ(load_run_data(options_, pool_).preparation.front_end->mean(), mean);
   options_.data.train_limit = 20;
@@ -157,7 +157,7 @@ TEST_F(RunDataTest, TakesTheValidationPartOfTheData) {
     fs::copy(file, parts / part);
   }
   options_.data.directory = parts;
-  options_.train.validation = 0.5;  // has nothing to say
+  options_.train.validation = 0.5;  // has no effect
   const RunData data = load_run_data(options_, pool_);
   EXPECT_EQ(data.training.count, 36u);
   EXPECT_EQ(data.validation.count, 12u);
@@ -246,7 +246,7 @@ TEST_F(RunDataTest, PermutesImagesAndRemembersIt) {
   EXPECT_EQ(load_test_data(options_.data, std::nullopt, "model", pool_).values,
             permuted.test.values);
 
-  // Steps of sequences of another length would come in an unrelated order.
+  // The steps of sequences of another length would be in an unrelated order.
   std::optional<inference::Preparation> longer = reloaded(permuted);
   EXPECT_EQ(longer->permuted_steps, 784u);
   longer->permuted_steps = 785;

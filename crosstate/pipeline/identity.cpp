@@ -53,10 +53,11 @@ json RunIdentity::settings_of(json values, const RunOptions& options) {
   values.at("data").erase("directory");
   values.at("train").erase("log_every");
   values.at("qat").erase("log_every");
-  values.at("prune").erase("against");  // by itself what the model is that is compared with it
+  values.at("prune").erase(
+      "against");  // its content is identified with the model that it is compared with
   values.at("run").at("start") = content_of(options.start);
   values.at("device").at("table") = content_of(options.target.device.table);
-  // A driver may be called otherwise when a run goes on: at another port, with more patience.
+  // When a run is resumed, the driver's command may differ, for example in its port or its timeout.
   json& external = values.at("external");
   external = options.target.external.used() ? json{{"voltage", external.at("voltage")}} : json();
   return values;

@@ -1,4 +1,4 @@
-// What decides the results of a run, by content: never by the name of a file or a directory.
+// What determines the results of a run, by content: never by the name of a file or directory.
 #pragma once
 
 #include <map>
@@ -12,23 +12,23 @@
 
 namespace crosstate::pipeline {
 
-/// Those of the settings {"section": {"key": value}} that `keys` select, as FieldList::use_only()
-/// takes them. A section that has no keys is taken whole.
+/// The settings {"section": {"key": value}} that `keys` select, as in FieldList::use_only(). A
+/// section without keys is selected as a whole.
 nlohmann::json selected(const nlohmann::json& settings, const std::vector<std::string>& keys);
 
-/// Describes settings for require_same(). Every file and every data set is read once. Safe from
-/// several threads.
+/// Describes settings for require_same(). Every file and every data set is read once. Thread-safe.
 class RunIdentity {
  public:
-  /// All settings but those that only name a place or say how often something is reported. One that
-  /// names a file (run.start, device.table) is the checksum of its content; a file that cannot be
-  /// read keeps its name, and whoever needs it tells why.
+  /// All settings except those that only name a place or set how often something is reported. A
+  /// setting that names a file (run.start, device.table) is replaced by the checksum of its
+  /// content; a file that cannot be read keeps its name, and the error is reported where the file
+  /// is used.
   nlohmann::json settings(const RunOptions& options);
-  /// Of these the selected() ones.
+  /// Only the selected() ones of these.
   nlohmann::json settings(const RunOptions& options, const std::vector<std::string>& keys);
 
-  /// The same, and with the settings of the data the checksums of the sets that they name. Throws
-  /// Error for data that cannot be read.
+  /// The same and, if settings of the data are among them, the checksums of the sets that they
+  /// select. Throws Error for data that cannot be read.
   nlohmann::json settings_and_data(const RunOptions& options);
 
  private:

@@ -22,7 +22,7 @@ using testing::ThrowsMessage;
 
 class Identity : public DirectoryTest {
  protected:
-  // MNIST files of four images, with these labels in the test set.
+  // MNIST files of four images; the test set has these labels.
   std::string images(const std::string& name, const std::string& labels, char pixel = 'x') const {
     const auto header = [](char kind, std::vector<int> sizes) {
       std::string text{'\0', '\0', '\x08', kind};

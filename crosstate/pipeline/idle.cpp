@@ -9,7 +9,7 @@ using Idle = std::vector<IdleSettings>;
 
 void append(Idle& to, const Idle& more) { to.insert(to.end(), more.begin(), more.end()); }
 
-// The settings of the cells' model that it does not read.
+// The device settings that the model of the cells does not use.
 void add_device(Idle& idle, const device::DeviceOptions& device) {
   const auto is_one_of = [&](std::initializer_list<const char*> names) {
     return std::any_of(names.begin(), names.end(),
@@ -58,7 +58,7 @@ void add_crossbar(Idle& idle, const crossbar::Target& target) {
   }
 }
 
-// Activation sites whose range is not that percentile.
+// Percentiles of activation sites whose range is chosen in another way.
 void add_percentiles(Idle& idle, const quant::QuantOptions& quant) {
   const std::pair<const char*, const quant::ActivationSite*> sites[] = {
       {"input", &quant.input},
@@ -73,7 +73,7 @@ void add_percentiles(Idle& idle, const quant::QuantOptions& quant) {
   }
 }
 
-// What training assumes of arrays, where nothing follows from it.
+// Assumptions of training about arrays, where they have no effect.
 void add_arrays(Idle& idle, const quant::QuantOptions& quant) {
   const quant::ArraySite& array = quant.array;
   const bool units = array.levels > 1 || (quant.noise_unit == quant::NoiseUnit::kLargest &&
@@ -90,7 +90,7 @@ void add_arrays(Idle& idle, const quant::QuantOptions& quant) {
                   "arrays without levels, partial_bits and noise (quant.array)"});
 }
 
-// Noise that training adds to weights, by what makes it; nothing is known of stages on the way.
+// Noise on weights in training, by its origin; the formats of intermediate stages are unknown here.
 void add_noise(Idle& idle, const RunOptions& options) {
   if (!options.qat.stages.empty()) return;
   const quant::QuantOptions quant = quant::resolved(options.quant);
@@ -130,7 +130,7 @@ std::vector<std::string> test_data_settings() {
   return {"data.", "!data.train_limit", "!data.validation_speaker"};
 }
 
-// No command puts a voltage across a single cell of [device].
+// no command applies a voltage to a single cell of [device]
 std::vector<std::string> target_settings() {
   return {"device.", "!device.nl2", "!device.nl3", "crossbar.", "wires.", "external."};
 }
@@ -140,7 +140,7 @@ std::vector<std::string> run_settings() {
       "run.",   "data.", "front_end.", "augment.",    "model.",      "train.",         "prune.",
       "quant.", "qat.",  "simulate.",  "sweep.noise", "sweep.chips", "sweep.sequences"};
   for (const char* key : {"schedule", "steps", "penalty", "penalty_epochs", "retrain", "against"}) {
-    keys.push_back(std::string("!prune.") + key);  // of a model that is trained already
+    keys.push_back(std::string("!prune.") + key);  // the model is already trained
   }
   for (std::string& key : target_settings()) keys.push_back(std::move(key));
   return keys;
@@ -156,7 +156,7 @@ Idle idle_on_target(const crossbar::Target& target) {
 Idle idle_on_chips(const crossbar::Target& target, const simulate::SimulateOptions&) {
   Idle idle = idle_on_target(target);
   if (target.external.used()) {
-    const std::string why = "external.command, which is a real chip";
+    const std::string why = "external.command, which selects a real chip";
     idle.push_back(
         {{"device.", "!device.g_min", "!device.g_max", "wires.", "crossbar.ir_drop_iterations"},
          why});
@@ -171,7 +171,7 @@ Idle idle_in_run(const RunOptions& options) {
   add_model(idle, options.model);
   add_training(idle, options);
   if (!options.start.empty()) {
-    idle.push_back({{"train.", "!train.validation"}, "run.start, which is trained already"});
+    idle.push_back({{"train.", "!train.validation"}, "run.start, which is already trained"});
   }
   if (options.prune_float) {
     add_prune(idle, options.prune);
@@ -184,9 +184,10 @@ Idle idle_in_run(const RunOptions& options) {
   } else {
     add_percentiles(idle, options.quant);
     if (target_noise) {
-      idle.push_back({{"quant.weight_noise", "quant.device_noise", "quant.noise_unit",
-                       "quant.noise_recurrence"},
-                      "qat.target_noise, which --target sets: the target's noise takes its place"});
+      idle.push_back(
+          {{"quant.weight_noise", "quant.device_noise", "quant.noise_unit",
+            "quant.noise_recurrence"},
+           "qat.target_noise, which --target sets: the noise of the target replaces it"});
     } else {
       add_noise(idle, options);
     }
@@ -212,15 +213,15 @@ Idle idle_with_data(const RunOptions& options, data::DataKind kind) {
   Idle idle;
   if (kind != data::DataKind::kSeries) {
     idle.push_back({{"data.channels", "data.targets"},
-                    kind == data::DataKind::kImages ? "images; it is about series"
-                                                    : "recordings; it is about series"});
+                    kind == data::DataKind::kImages ? "images; it applies to series"
+                                                    : "recordings; it applies to series"});
   }
   if (kind != data::DataKind::kRecordings) {
     idle.push_back(
         {{"front_end.", "augment.", "data.layout", "data.test_indices", "data.test_share",
           "data.test_speaker", "data.validation_speaker", "data.sample_rate", "data.longest"},
-         kind == data::DataKind::kImages ? "images; it is about recordings"
-                                         : "series; it is about recordings"});
+         kind == data::DataKind::kImages ? "images; it applies to recordings"
+                                         : "series; it applies to recordings"});
     return idle;
   }
   const data::DataOptions& data = options.data;
@@ -275,7 +276,7 @@ Idle idle_in_prune(const RunOptions& options, bool floats) {
   }
   const bool quantizes = floats && options.quantize;
   if (!quantizes) {
-    const std::string why = floats ? "run.quantize = false" : "a model that is quantized already";
+    const std::string why = floats ? "run.quantize = false" : "a model that is already quantized";
     idle.push_back({{"quant.", "!quant.weight_noise", "!quant.device_noise", "!quant.noise_unit",
                      "!quant.chip_steps", "!quant.noise_recurrence", "run.calibration"},
                     why});

@@ -6,8 +6,8 @@
 namespace crosstate::pipeline {
 namespace {
 
-constexpr std::size_t kAcross = 6;        // arrays in a row
-constexpr double kSide = 160, kGap = 40;  // of an array, and between two
+constexpr std::size_t kAcross = 6;        // arrays per line
+constexpr double kSide = 160, kGap = 40;  // of an array, and between two arrays
 
 const char* colour_of(mapping::Site site) {
   switch (site) {
@@ -38,7 +38,7 @@ std::string title_of(const mapping::MappedArray& a) {
   return "";
 }
 
-// Runs of weights in a row are one rectangle.
+// Adjacent weights of a row are merged into one rectangle.
 void draw_row(const mapping::MappedArray& a, std::size_t row, double x, double y, double width,
               double height, std::string& svg) {
   char text[200];

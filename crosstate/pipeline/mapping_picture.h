@@ -1,4 +1,4 @@
-// What sits where on every array, as a picture.
+// Picture of the contents of every array.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace crosstate::pipeline {
 
-/// An SVG: one square per array, one point per pair that holds a weight, coloured by its site.
+/// An SVG with one square per array and one point per pair that holds a weight, coloured by site.
 std::string mapping_svg(const mapping::Mapping& mapping, const crossbar::CrossbarOptions& crossbar);
 
 }  // namespace crosstate::pipeline

@@ -13,8 +13,8 @@
 namespace crosstate::pipeline {
 namespace {
 
-// All of a stage's fields but the share held out: both stages must hold out the same sequences, or
-// the second would validate on what the first has trained on.
+// All fields of a training stage except the held-out share: both stages must hold out the same
+// sequences, otherwise the second would validate on training data of the first.
 void add_qat_fields(FieldList& list, QatOptions& options) {
   FieldList stage;
   train::fields(stage, "qat", options);
@@ -25,25 +25,25 @@ void add_qat_fields(FieldList& list, QatOptions& options) {
     list.add_like(field, name);
   }
   list.add("distill", options.distill,
-           "Share of the loss that compares with the float network instead of the labels; around "
-           "0.5 for few bits.")
+           "Share of the loss that compares with the float network instead of the labels "
+           "(distillation); around 0.5 for few bits.")
       .range(0, 1);
   list.add("temperature", options.temperature,
-           "Softens both distributions that qat.distill compares; higher for surer teachers.")
+           "Temperature of both distributions that qat.distill compares; higher for more confident "
+           "teachers.")
       .range(0.1, 100);
-  list.add(
-      "stages", options.stages,
-      "Formats on the way to those of [quant], as presets and epochs between spaces: \"w8a0s0:2 "
-      "w8a8s0:2 w8a8s8\" or \"w8a8s8:4 w4a8s8:4 w2a8s8\"; the last takes what remains of "
-      "qat.epochs; empty: [quant] alone.");
+  list.add("stages", options.stages,
+           "Intermediate formats before those of [quant], as PRESET:EPOCHS separated by spaces: "
+           "\"w8a0s0:2 w8a8s0:2 w8a8s8\" or \"w8a8s8:4 w4a8s8:4 w2a8s8\"; the last one gets the "
+           "remaining qat.epochs; empty: only [quant].");
   list.add("target_noise", options.target_noise,
-           "Trains with as much noise on the weights as one chip of [device], [crossbar] and "
-           "[wires] has at the first of simulate.times, times this; 0: with that of [quant]; "
-           "--target sets 1.")
+           "Weight noise in training, relative to that of a chip of [device], [crossbar] and "
+           "[wires] at the first of simulate.times; 0: noise of [quant]; --target sets 1.")
       .range(0, 100);
 }
 
-// What the mapping would refuse after all training; `why`: the setting that needs a mapping.
+// Errors that mapping would otherwise report after all training; `why`: the setting that requires a
+// mapping.
 void validate_mapping(const RunOptions& options, const std::string& why) {
   const quant::QuantOptions quant = quant::resolved(options.quant);
   const std::string site =
@@ -55,7 +55,7 @@ void validate_mapping(const RunOptions& options, const std::string& why) {
   }
 }
 
-// In the middle of a run one network is pruned, once.
+// Within a run, one network is pruned once.
 void validate_pruning(const RunOptions& options) {
   if (prune::prune_points(options.prune).size() > 1) {
     fail("options", "prune.states = \"" + options.prune.states + "\" and prune.channels = \"" +
@@ -64,7 +64,7 @@ void validate_pruning(const RunOptions& options) {
   }
   if (options.prune.schedule != prune::PruneSchedule::kOneShot || options.prune.penalty > 0) {
     fail("options",
-         "prune.schedule = \"gradual\" and prune.penalty need a model that is trained already; "
+         "prune.schedule = \"gradual\" and prune.penalty need a model that is already trained; "
          "expected \"one-shot\" and 0 with run.prune = true, or the command prune");
   }
 }
@@ -80,16 +80,17 @@ QatOptions::QatOptions() {
 FieldList RunOptions::fields() {
   FieldList list;
   list.section("run");
-  list.add("seed", seed, "Start of every random draw; change it to see the spread of results.")
+  list.add("seed", seed, "Seed of all random numbers; vary it to see the spread of results.")
       .range(0, 9e18);
   list.add("start", start,
-           "A float model of the same data and [model], float.safetensors of another run: taken "
-           "instead of training one, to try several formats; empty: none.");
-  list.add("quantize", quantize, "Quantize after training in floating point, and train on.");
-  list.add("prune", prune_float,
-           "Prune by [prune] between training in floating point and quantization.");
+           "Start from this float model of the same data and [model] (float.safetensors of another "
+           "run) instead of training one; empty: train.");
+  list.add("quantize", quantize,
+           "Quantize after float training, and run quantization-aware training.");
+  list.add("prune", prune_float, "Prune by [prune] between float training and quantization.");
   list.add("crossbar", on_crossbar, "Simulate the quantized network on memristive crossbars.");
-  list.add("calibration", calibration, "Training sequences that choose the quantizers' ranges.")
+  list.add("calibration", calibration,
+           "Number of training sequences from which quantization ranges are chosen.")
       .in("sequences")
       .range(1, 1000000);
   data::fields(list, data);
@@ -104,10 +105,11 @@ FieldList RunOptions::fields() {
   simulate::fields(list, simulate);
   list.section("sweep");
   list.add("noise", sweep.noise,
-           "Programming noise of each point, ascending, between spaces; read noise keeps its ratio "
-           "to it.");
-  list.add("chips", sweep.chips, "Chips per point; more for narrower error bars.").range(1, 100000);
-  list.add("sequences", sweep.sequences, "Uses the first test sequences only; 0: all.")
+           "Programming noise of the points, ascending, separated by spaces; read noise keeps its "
+           "ratio to it.");
+  list.add("chips", sweep.chips, "Chips per point; more give narrower error bars.")
+      .range(1, 100000);
+  list.add("sequences", sweep.sequences, "Use only the first test sequences; 0: all.")
       .in("sequences")
       .range(0, 1e9);
   return list;
@@ -171,14 +173,14 @@ void validate_together(const RunOptions& options) {
   data::validate(options.augment, options.front_end);
   qat_stages(options);
   if (options.quantize && options.model.norm == model::Norm::kLayer) {
-    fail(
-        "options",
-        "model.norm = \"layer\" does not fold into the weights, which run.quantize needs; expected "
-        "\"batch\" or \"none\"");
+    fail("options",
+         "model.norm = \"layer\" cannot be folded into the weights, which run.quantize requires; "
+         "expected \"batch\" or \"none\"");
   }
   if (options.on_crossbar) {
     if (!options.quantize) {
-      fail("options", "run.crossbar = true needs integers, expected run.quantize = true");
+      fail("options",
+           "run.crossbar = true requires a quantized network, expected run.quantize = true");
     }
     validate_mapping(options, "run.crossbar = true");
     simulate::require_possible(options.target, options.simulate);

@@ -1,4 +1,4 @@
-// Every setting of a run, from the data to the crossbar, as one list of fields.
+// All settings of a run, from the data to the crossbar, as one list of fields.
 #pragma once
 
 #include <cstdint>
@@ -22,34 +22,35 @@ struct SweepOptions {
   std::string noise =
       "0 0.01 0.02 0.05 0.1";  // programming noise; read noise keeps its ratio to it
   int chips = 3;               // per level
-  int sequences = 250;         // of the test set, the first ones; 0: all
+  int sequences = 250;         // first sequences of the test set; 0: all
 };
 
-/// Training of the quantized network: that of any network, helped by the float one.
+/// Training of the quantized network: the options of any training, plus distillation from the float
+/// network.
 struct QatOptions : train::TrainOptions {
   QatOptions();
 
-  double distill = 0;       // weight of the float network's opinion beside the labels
-  double temperature = 2;   // of both distributions there
+  double distill = 0;       // share of the float network's outputs in the loss
+  double temperature = 2;   // of both distributions
   std::string stages;       // "PRESET:EPOCHS ..."; see qat_stages()
-  double target_noise = 0;  // times the noise of the target; 0: what [quant] says
+  double target_noise = 0;  // relative to the noise of the target; 0: noise of [quant]
 };
 
 struct RunOptions {
   std::uint64_t seed = 1;
   std::string start;         // file of a float network that is not trained again; "": none
   bool quantize = true;      // post-training quantization and quantization-aware training
-  bool prune_float = false;  // by [prune], before quantization; run.prune
-  bool on_crossbar = false;  // then simulate chips; run.crossbar
-  int calibration = 512;     // training sequences that choose the ranges
+  bool prune_float = false;  // by [prune], before quantization; key run.prune
+  bool on_crossbar = false;  // simulate chips afterwards; key run.crossbar
+  int calibration = 512;     // training sequences from which ranges are chosen
   data::DataOptions data;
   data::FrontEndOptions front_end;  // of recordings
   data::AugmentOptions augment;     // of recordings
   model::ModelOptions model;
-  train::TrainOptions train;  // in floating point
+  train::TrainOptions train;  // float training
   prune::PruneOptions prune;
   quant::QuantOptions quant;
-  QatOptions qat;  // of the quantized network; validates on train's share
+  QatOptions qat;  // quantized training; validates on the share of `train`
   crossbar::Target target;
   simulate::SimulateOptions simulate;
   SweepOptions sweep;
@@ -58,24 +59,25 @@ struct RunOptions {
   FieldList fields();
 };
 
-/// Throws Error for any value out of its range, for sections that contradict each other, and for
-/// all that needs no data to be seen as impossible: what would otherwise end a run after training.
+/// Throws Error for any value out of range, for sections that contradict each other, and for
+/// everything that can be found impossible without data and would otherwise end a run after
+/// training.
 void validate(const RunOptions& options);
-/// Parts of that, for options of which little has changed: one section ("model"), apart from the
-/// ranges of its values, and what sections say to each other.
+/// Parts of validate(), for options of which only a few have changed: section "model" without the
+/// ranges of its values, and contradictions between sections.
 void validate_section(const RunOptions& options, const std::string& section);
 void validate_together(const RunOptions& options);
 
-/// The numbers of SweepOptions::noise, ascending. Throws Error for text that is not such a list.
+/// The values of SweepOptions::noise, ascending. Throws Error for text that is not such a list.
 std::vector<double> noise_levels(const SweepOptions& options);
 
-/// The stages of QatOptions::stages, "w8a0s0:2 w8a8s0:2 w8a8s8": presets and their epochs, of which
-/// the last may stay open and takes what remains of qat.epochs. A stage is [quant] with its preset
-/// instead of quant.preset, so what [quant] says of single sites holds in every stage; the last one
-/// has to equal [quant]. Empty text: one stage. Throws Error for anything else.
+/// The stages of QatOptions::stages, "w8a0s0:2 w8a8s0:2 w8a8s8": presets with epochs; the last one
+/// may omit its epochs and gets the remaining qat.epochs. A stage is [quant] with its preset in
+/// place of quant.preset, so settings of [quant] for single sites apply in every stage; the last
+/// one has to equal [quant]. Empty text: one stage. Throws Error for anything else.
 std::vector<train::QuantStage> qat_stages(const RunOptions& options);
 
-/// The settings of the demonstration on the built-in sample; configs/demo.toml says the same.
+/// Settings of the demonstration on the built-in sample, equal to those of configs/demo.toml.
 RunOptions demo_options();
 
 }  // namespace crosstate::pipeline

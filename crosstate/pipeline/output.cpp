@@ -21,7 +21,7 @@ using nlohmann::json;
 
 constexpr const char* kRecord = "crosstate.json";
 
-// Names of files below the directory, with "/" between folders.
+// File names below the directory, with "/" between folders.
 #define RUN_FILES \
   "(float|pruned|ptq|qat)(\\.jsonl|(\\.checkpoint|\\.integer)?\\.safetensors)|summary\\.json"
 #define SWEEP_FILES                                                \
@@ -32,8 +32,8 @@ constexpr const char* kRecord = "crosstate.json";
 struct Command {
   const char* name;
   bool run;             // has the directory to itself
-  const char* files;    // all that it writes
-  const char* resumes;  // those of them that --resume continues; "": none
+  const char* files;    // all files that it writes
+  const char* resumes;  // those that --resume continues; "": none
 };
 
 constexpr Command kCommands[] = {
@@ -71,12 +71,12 @@ const Command* find_command(const std::string& name) {
   return found == std::end(kCommands) ? nullptr : found;
 }
 
-// The folders that commands make; nothing else below the directory is looked at.
+// Folders that commands create; no others below the directory are searched.
 bool is_own_folder(const std::string& name) {
   return name == "points" || name == "float" || name == "conductance";
 }
 
-// Calls `visit` with the names of all files below the directory that could be of a command, until
+// Calls `visit` with the names of all files below the directory that may belong to a command, until
 // it returns false.
 void visit_files(const fs::path& directory, const std::string& prefix,
                  const std::function<bool(const std::string&)>& visit) {
@@ -107,7 +107,7 @@ void visit_files(const fs::path& directory, const std::string& prefix,
   }
 }
 
-// With what a write that was cut off leaves; see write_file().
+// Includes what an interrupted write leaves; see write_file().
 std::regex pattern_of(const std::string& files) {
   return std::regex("(" + files + ")(\\.tmp-[0-9]+-[0-9]+)?", std::regex::optimize);
 }
@@ -123,7 +123,7 @@ std::optional<std::string> first_match(const fs::path& directory, const std::str
   return found;
 }
 
-// The commands that crosstate.json names.
+// Commands listed in crosstate.json.
 std::set<std::string> recorded(const fs::path& directory) {
   const fs::path path = directory / kRecord;
   const json record = try_parse_json(read_file(path));
@@ -135,8 +135,8 @@ std::set<std::string> recorded(const fs::path& directory) {
   }
   if (!is_list) {
     fail(path.string(),
-         "expected {\"commands\": [...]}, which says whose results these are; "
-         "choose another directory, or remove that file");
+         "expected {\"commands\": [...]}, the commands that wrote these results; choose another "
+         "directory, or remove that file");
   }
   return commands;
 }
@@ -155,7 +155,7 @@ struct OutputDirectory::Inside {
   const Command& command;
   Earlier earlier;
   std::unique_ptr<FileLock> lock;
-  std::set<std::string> commands;  // that crosstate.json names
+  std::set<std::string> commands;  // listed in crosstate.json
 
   void check() {
     refuse_folders();
@@ -175,12 +175,12 @@ struct OutputDirectory::Inside {
       earlier = Earlier::kReplace;
       return;
     }
-    fail(path.string(), "holds results already (" + *own + "); " +
+    fail(path.string(), "already holds results (" + *own + "); " +
                             (*command.resumes != 0 ? "--resume continues them, " : "") +
                             "--overwrite replaces them, or choose another directory");
   }
 
-  // Where the command would find at its end that it cannot write.
+  // Paths at which the command would fail at its end.
   void refuse_folders() const {
     const std::regex pattern = pattern_of(command.files);
     std::error_code unreadable, ignored;
@@ -189,11 +189,11 @@ struct OutputDirectory::Inside {
       if (!std::regex_match(at->path().filename().string(), pattern)) continue;
       if (!at->is_directory(ignored)) continue;
       fail(at->path().string(),
-           std::string("is a directory, where ") + command.name + " writes a file");
+           std::string("is a directory, but ") + command.name + " writes a file");
     }
   }
 
-  // Runs of others by versions that did not record them, where a file of theirs leaves no doubt.
+  // Runs of other commands by versions that did not record them, identified by unambiguous files.
   void find_unrecorded() {
     for (const char* name : {"train", "prune", "simulate", "sweep"}) {
       const std::string files = find_command(name)->resumes;
@@ -201,7 +201,7 @@ struct OutputDirectory::Inside {
     }
   }
 
-  // Another command's; the own ones are told from their files.
+  // Only other commands; results of this one are recognised by their files.
   void refuse_run_of(const std::string& name) const {
     const Command* other = find_command(name);
     if (other == nullptr || !other->run || other == &command) return;
@@ -212,7 +212,7 @@ struct OutputDirectory::Inside {
                             "them");
   }
 
-  // Of this run and of all others; a report takes the place of an earlier one once it is written.
+  // Files of this and all other runs; a report replaces an earlier one when it is written.
   void remove(const std::vector<fs::path>& inputs) {
     std::string files = command.files;
     for (const std::string& name : commands) {
@@ -225,7 +225,7 @@ struct OutputDirectory::Inside {
       if (std::regex_match(name, pattern) && !is_one_of(path / name, inputs)) old.push_back(name);
       return true;
     });
-    std::set<fs::path, std::greater<>> folders;  // the inner ones first
+    std::set<fs::path, std::greater<>> folders;  // inner folders first
     for (const fs::path& name : old) {
       std::error_code error;
       fs::remove(path / name, error);

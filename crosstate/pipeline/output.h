@@ -1,5 +1,5 @@
-// The directory of a command's results: written by one process at a time, and never over an earlier
-// run without being told to.
+// The directory of a command's results: written by one process at a time, and earlier results are
+// replaced only on request.
 #pragma once
 
 #include <filesystem>
@@ -11,26 +11,26 @@
 
 namespace crosstate::pipeline {
 
-/// What becomes of results that an earlier run left in the directory.
+/// What happens to results of an earlier run in the directory.
 enum class Earlier {
   kRefuse,
-  kContinue,  // those of the same command stay, those of others are refused
-  kReplace,   // they are removed
+  kContinue,  // keeps those of the same command, rejects those of others
+  kReplace,   // removes them
 };
 
-/// Whether the object locks its directory, or stands inside one that is locked already.
+/// Whether the object locks its directory, or is inside one that is already locked.
 enum class Guard { kLock, kAlreadyLocked };
 
-/// Commands leave two kinds of results. A run (train, demo, prune, quantize, deploy, simulate,
-/// sweep, search) has the directory to itself. Reports of the others, COMMAND.json, may stand
-/// beside a run and beside each other. A file crosstate.json says which commands have left results;
-/// only files of theirs, by name, are ever removed.
+/// Commands write two kinds of results. A run (train, demo, prune, quantize, deploy, simulate,
+/// sweep, search) has the directory to itself. Reports of the other commands, COMMAND.json, may be
+/// beside a run and beside each other. A file crosstate.json lists the commands that have written
+/// results; only files known to belong to them are ever removed.
 class OutputDirectory {
  public:
-  /// Makes the directory and locks it for as long as the object lives. Removes nothing. Throws
-  /// Error for a directory that cannot be written or that another process holds, and for one with
-  /// results that `earlier` does not allow: an earlier run where the command is a run, and any file
-  /// that the command would write. demo replaces its own runs without being told to.
+  /// Creates the directory and locks it for the lifetime of the object. Removes nothing. Throws
+  /// Error for a directory that cannot be written or is locked by another process, and for one with
+  /// results that `earlier` does not allow: an earlier run if the command is a run, and any file
+  /// that the command would write. demo may always replace its own runs.
   OutputDirectory(std::filesystem::path path, std::string command, Earlier earlier,
                   Guard guard = Guard::kLock);
   ~OutputDirectory();
@@ -39,14 +39,15 @@ class OutputDirectory {
 
   const std::filesystem::path& path() const;
 
-  /// Whether the command left something here that it would continue.
+  /// Whether the command has results here that it would continue.
   bool continues() const;
 
-  /// One line to tell the user where the file system has no locks; empty otherwise.
+  /// A warning for the user if the file system has no locks; else empty.
   std::string note() const;
 
-  /// To be called once all inputs are read and found good, before the first result: removes what
-  /// is to be replaced, but none of the `inputs`, and notes the command in crosstate.json.
+  /// Call this after all inputs have been read and validated, before the first result: removes
+  /// results to be replaced, except those among `inputs`, and records the command in
+  /// crosstate.json.
   void begin(const std::vector<std::filesystem::path>& inputs = {});
 
  private:

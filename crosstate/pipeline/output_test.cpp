@@ -23,7 +23,7 @@ using testing::ThrowsMessage;
 
 class Output : public DirectoryTest {
  protected:
-  // What a command leaves that writes these files.
+  // The files that a command writes.
   void leave(const std::string& command, const std::vector<std::string>& files,
              Earlier earlier = Earlier::kRefuse) const {
     OutputDirectory output(directory_, command, earlier);
@@ -116,10 +116,10 @@ TEST_F(Output, ReportsStandBesideEachOtherAndBesideARun) {
   leave("info", {"info.json"});
   leave("bench-scan", {"bench-scan.json"});
   expect_refused("eval", Earlier::kRefuse, "eval.json");
-  // There is nothing to continue in a report.
+  // A report cannot be continued.
   expect_refused("eval", Earlier::kContinue, "--overwrite");
   EXPECT_NO_THROW(replace("eval"));
-  EXPECT_TRUE(fs::exists(directory_ / "eval.json"));  // until the new one takes its place
+  EXPECT_TRUE(fs::exists(directory_ / "eval.json"));  // until the new one replaces it
   leave("cost", {"cost.json", "report.html"});
   EXPECT_NO_THROW(open("train", Earlier::kContinue));
   expect_refused("train", Earlier::kRefuse, "qat.safetensors");

@@ -52,11 +52,11 @@ report::Plot metric_plot(const PruneSummary& summary) {
   plot.title = "Test " + metric.title + " against the share of states removed";
   plot.x_label = "states removed (%)";
   plot.y_label = "test " + metric.heading();
-  plot.caption = "Right after pruning, and after training on with the rounding in the loop.";
+  plot.caption = "Directly after pruning, and after retraining with fake quantization.";
   for (const PrunedModel& model : summary.models) {
     report::Series one_shot{kind_of(model) + ", pruned", {0}, {metric.in_report(model.metric)}, {}};
     report::Series retrained{
-        kind_of(model) + ", trained on", {0}, {metric.in_report(model.metric)}, {}};
+        kind_of(model) + ", retrained", {0}, {metric.in_report(model.metric)}, {}};
     for (const PrunePoint& point : model.points) {
       const double share = 100 * removed(point.size.states, model.size.states);
       one_shot.x.push_back(share);
@@ -102,7 +102,7 @@ report::Table prune_table(const PruneSummary& summary) {
   const std::string unit = metric.is_share ? " (%)" : ", " + metric.title;
   report::Table table{"",
                       {"model", "states", "removed (%)", "channels", "block channels", "parameters",
-                       "memory (bytes)", "pruned" + unit, "trained on" + unit},
+                       "memory (bytes)", "pruned" + unit, "retrained" + unit},
                       {}};
   for (const PrunedModel& model : summary.models) {
     const auto row = [&](const std::string& name, const prune::NetworkSize& size,
@@ -131,8 +131,8 @@ report::Report prune_report(const PruneSummary& summary) {
   report.title = "Crosstate: pruning";
   report.subtitle = fixed(summary.seconds, 0) + " s";
   report.paragraphs.push_back(
-      "Whole modes and channels are removed, so that memory, rows, columns and time go with them. "
-      "What remains is trained on as it will be deployed.");
+      "Whole modes and channels are removed, which saves memory, rows, columns and time. The "
+      "remaining network is retrained in the format in which it will be deployed.");
   report.tables = {prune_table(summary)};
   report.tables[0].title = "Models";
   report.plots = {metric_plot(summary)};

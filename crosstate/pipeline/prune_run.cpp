@@ -17,7 +17,7 @@
 namespace crosstate::pipeline {
 namespace {
 
-// What the model's file says about its data and shape takes the place of the settings.
+// The data and shape recorded in the model's file replace the settings.
 RunOptions options_of(const formats::Safetensors& content, const std::string& file,
                       RunOptions options) {
   options.model = model::Network::from_tensors(content, file).options();
@@ -32,7 +32,7 @@ RunOptions options_of(const formats::Safetensors& content, const std::string& fi
   return options;
 }
 
-// The stages of a pruning, for one model after the other.
+// The stages of pruning, for one model after the other.
 class PruneRun {
  public:
   PruneRun(const std::string& file, const RunOptions& options, const RunContext& context)
@@ -44,7 +44,7 @@ class PruneRun {
     options_ = options_of(subjects_.front().content, file, options);
     pipeline_.load(options_);
     for (const Subject& subject : subjects_) require_fit(subject);
-    // A run that continues this one reads the models again.
+    // A resumed run reads the models again.
     pipeline_.begin({file, against});
   }
 
@@ -74,18 +74,17 @@ class PruneRun {
         network.options().norm == model::Norm::kLayer &&
         !quant::folds_after_rounding(quant::resolved(options_.quant))) {
       fail(file,
-           "model.norm = \"layer\" does not fold, which quant.weight needs with one scale per "
-           "tensor "
-           "or powers of two; expected quant.weight.granularity = \"channel\" and scales = "
-           "\"free\"");
+           "model.norm = \"layer\" cannot be folded, which quant.weight requires with one scale "
+           "per tensor or powers of two; expected quant.weight.granularity = \"channel\" and "
+           "scales = \"free\"");
     }
     const std::string differs = pipeline_.data().preparation.difference(subject.content);
     if (!differs.empty()) {
-      fail(file, "was trained on other data than these: its " + differs + " differs");
+      fail(file, "was trained on other data: its " + differs + " differs");
     }
   }
 
-  // The points of a model share what the penalty leaves of it.
+  // The points of a model share the network that results from training with the penalty.
   void add_stages(const Subject& subject, std::vector<Stage>& list) {
     list.push_back({subject.name, "testing " + subject.file, {}, [this, &subject](const Stage&) {
                       take(subject);
@@ -121,13 +120,13 @@ class PruneRun {
     list.push_back({name, "", {}, [this](const Stage& stage) { finish(stage); }});
   }
 
-  // Those of the shares do not count: every step takes the network to its own.
+  // The settings of the shares do not count: every step prunes the network to its own.
   static std::vector<std::string> training_settings() {
     return {"data.",  "front_end.",    "augment.",        "quant.",
             "prune.", "!prune.states", "!prune.channels", "run."};
   }
 
-  // The epochs of qat, divided among the steps; the last takes what remains.
+  // The epochs of qat, divided among the steps; the last step gets the remainder.
   int epochs_of(std::size_t steps, std::size_t step) const {
     const int each = options_.qat.epochs / static_cast<int>(steps);
     return step + 1 < steps ? each : options_.qat.epochs - each * static_cast<int>(steps - 1);
@@ -162,7 +161,7 @@ class PruneRun {
     network.requantize(quant, batches_, pipeline_.pool());
   }
 
-  // Trains with a penalty that closes what is of little use.
+  // Trains with a penalty that shrinks unimportant modes and channels.
   void penalise(const Stage& stage) {
     train::TrainContext context;
     context.after_step = [this](model::Network& trained, double rate) {
@@ -224,8 +223,9 @@ class PruneRun {
   PruneSummary summary_;
   Pipeline pipeline_;
   std::vector<Subject> subjects_;
-  std::vector<data::Batch> batches_;                            // that parts are scored on
-  std::unique_ptr<model::Network> original_, whole_, smaller_;  // whole_: after the penalty
+  std::vector<data::Batch> batches_;  // for scoring
+  std::unique_ptr<model::Network> original_, whole_,
+      smaller_;  // whole_: after training with the penalty
 };
 
 }  // namespace
@@ -234,17 +234,17 @@ void validate_prune(const RunOptions& options) {
   validate(options);
   if (!options.qat.stages.empty()) {
     fail("options", "qat.stages = \"" + options.qat.stages +
-                        "\", expected none: a pruned model is trained on in its own formats");
+                        "\", expected none: a pruned model is retrained in its own formats");
   }
   if (options.qat.target_noise > 0) {
     fail("options", "qat.target_noise = " + exact_text(options.qat.target_noise) +
-                        ", expected 0: a pruned model is trained on with the noise of [quant]");
+                        ", expected 0: a pruned model is retrained with the noise of [quant]");
   }
   if (options.prune.retrain && options.prune.schedule == prune::PruneSchedule::kGradual &&
       options.prune.steps > options.qat.epochs) {
     fail("options", "prune.steps = " + std::to_string(options.prune.steps) +
-                        " above qat.epochs = " + std::to_string(options.qat.epochs) +
-                        ", which they divide; expected at least one epoch for each");
+                        " exceeds qat.epochs = " + std::to_string(options.qat.epochs) +
+                        "; expected at least one epoch for each step");
   }
 }
 

@@ -33,7 +33,7 @@ class PruneRunTest : public RunDirectoryTest {
     options_.prune.batches = 2;
   }
 
-  // A trained model of its own seed; returns its file.
+  // Trains a model of its own seed; returns its file.
   std::string train_model(const std::string& name, std::uint64_t seed, bool quantized) {
     RunOptions options = options_;
     options.seed = seed;
@@ -46,7 +46,7 @@ class PruneRunTest : public RunDirectoryTest {
     return file;
   }
 
-  // Of every file but the record of times.
+  // Contents of every file except the record of times.
   std::map<std::string, std::string> files(const std::string& name) const {
     std::map<std::string, std::string> all;
     for (const auto& entry : fs::directory_iterator(directory_ / name)) {
@@ -98,7 +98,7 @@ TEST_F(PruneRunTest, ReportsWhatItLeaves) {
     EXPECT_EQ(point.size.stream, prune::size_of(left).stream);
     EXPECT_LE(2 * point.size.states, one.size.states);
     EXPECT_EQ(point.size.stream, 3u);
-    // The other one was in floating point, without the tables of activations.
+    // The other model is a float model, without tables of activations.
     if (first) {
       EXPECT_LT(point.memory.total(), one.memory.total());
     }
@@ -136,7 +136,7 @@ TEST_F(PruneRunTest, EndsWithTheSameBitsHoweverOftenItIsStopped) {
   for (bool interrupted = true; interrupted; ++stops) {
     ASSERT_LT(stops, 100);
     RunContext part = context("part", stops > 0);
-    // An epoch has 5 batches and is tested in one; a little further every time.
+    // An epoch has 5 training batches and one test batch; each run is interrupted a little later.
     int left = 9 + stops;
     part.stop = [&] { return left-- <= 0; };
     const PruneSummary summary = prune_model(model, options_, part);
@@ -175,7 +175,7 @@ TEST_F(PruneRunTest, ContinuesWithTheSameInputsAlone) {
   other.data.permutation_seed = 0;
   other.seed = 2;
   expect_refused(other, "seed was");
-  train_model("model", 2, true);  // in its place
+  train_model("model", 2, true);  // replaces the model
   expect_refused(options_, "checksum of the model was");
   write_file(model, bytes);
   EXPECT_FALSE(prune_model(model, options_, context("out", true)).interrupted);
@@ -187,7 +187,7 @@ TEST_F(PruneRunTest, RefusesAnEarlierRun) {
   options_.prune.retrain = false;
   prune_model(model, options_, context("out"));
   EXPECT_THAT([&] { prune_model(model, options_, context("out")); },
-              ThrowsMessage<Error>(HasSubstr("holds results already")));
+              ThrowsMessage<Error>(HasSubstr("already holds results")));
   EXPECT_THAT([&] { prune_model(model, options_, context("model-run", true)); },
               ThrowsMessage<Error>(HasSubstr("holds results of train")));
 }

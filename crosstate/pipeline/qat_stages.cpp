@@ -1,4 +1,4 @@
-// The text of qat.stages.
+// Parses the text of qat.stages.
 #include <algorithm>
 #include <charconv>
 #include <sstream>
@@ -13,7 +13,7 @@ namespace {
   fail("options", "qat.stages = \"" + options.qat.stages + "\": " + why);
 }
 
-// 0: not told.
+// 0: not given
 int epochs_of(const RunOptions& options, const std::string& text) {
   const std::size_t colon = text.find(':');
   if (colon == std::string::npos) return 0;
@@ -38,7 +38,7 @@ train::QuantStage stage_of(const RunOptions& options, const std::string& text) {
   return stage;
 }
 
-// The presets' names alone do not matter.
+// The names of the presets do not matter.
 bool same_formats(quant::QuantOptions a, quant::QuantOptions b) {
   a.preset = b.preset = "";
   return a == b;
@@ -54,7 +54,7 @@ std::vector<train::QuantStage> qat_stages(const RunOptions& options) {
   for (std::string text; words >> text;) {
     if (!stages.empty() && stages.back().epochs == 0) {
       refuse(options, "stage " + stages.back().name + " has no epochs, expected " +
-                          stages.back().name + ":EPOCHS; only the last may take what remains");
+                          stages.back().name + ":EPOCHS; only the last stage may omit its epochs");
     }
     stages.push_back(stage_of(options, text));
     epochs += stages.back().epochs;
@@ -69,8 +69,8 @@ std::vector<train::QuantStage> qat_stages(const RunOptions& options) {
   }
   if (!same_formats(last.quant, formats)) {
     refuse(options, "the last stage, " + last.name +
-                        ", is not what [quant] says; expected its preset, \"" +
-                        options.quant.preset + "\"");
+                        ", differs from [quant]; expected its preset, \"" + options.quant.preset +
+                        "\"");
   }
   last.quant = formats;
   return stages;

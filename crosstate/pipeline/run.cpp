@@ -27,12 +27,12 @@ std::string percent(double share) {
   return text;
 }
 
-// The stages of a run, and the networks that they hand on.
+// The stages of a run and the networks that they pass on.
 class Run {
  public:
   Run(const RunOptions& options, const RunContext& context)
       : options_(options), context_(context), pipeline_("train", context, summary_) {
-    // Before an earlier run is removed, which may have left it.
+    // Read before an earlier run, which may have written it, is removed.
     if (!options.start.empty()) start_ = formats::read_safetensors(options.start);
     pipeline_.load(options);
     if (!options.start.empty()) {
@@ -92,10 +92,10 @@ class Run {
             static_cast<int>(pipeline_.data().training.readout.outputs())};
   }
 
-  // What run.start names has to be what training would have made, but for the weights.
+  // The model of run.start must have the options that training would have used.
   void require_start() const {
     const std::string& file = options_.start;
-    if (float_->quantized()) fail(file, "is quantized already, expected a float model");
+    if (float_->quantized()) fail(file, "is already quantized, expected a float model");
     const auto model_of = [](model::ModelOptions options) {
       FieldList list;
       model::fields(list, options);
@@ -105,7 +105,7 @@ class Run {
     for (const auto& [key, value] : wanted.items()) {
       if (found.at(key) == value) continue;
       fail(file, "model." + key + " is " + exact_json_text(found.at(key)) + ", expected " +
-                     exact_json_text(value) + " as the settings say");
+                     exact_json_text(value) + " from the settings");
     }
     if (float_->task().inputs != task().inputs ||
         !pipeline_.data().preparation.difference(start_).empty()) {
@@ -153,7 +153,8 @@ class Run {
   }
 
   void train_rounded(const Stage& stage) {
-    // Batch norms stay while training, which tolerates high rates, and fold without a trace.
+    // Batch norms are kept during training, which tolerates high learning rates, and can be folded
+    // exactly.
     qat_ = std::make_unique<model::Network>(in_floating_point());
     std::vector<train::QuantStage> formats = qat_stages(options_);
     train::TrainContext context;
@@ -177,7 +178,7 @@ class Run {
     train(stage, *qat_, options, context, summary_.qat);
   }
 
-  // Noise of the weights as on a chip that holds the network as it is rounded before training.
+  // Weight noise as on a chip that holds the network as rounded before this training.
   void disturb_as_target(std::vector<train::QuantStage>& stages) {
     const double age = simulate::simulated_times(options_.simulate).front();
     const simulate::TargetNoise noise =
@@ -185,16 +186,16 @@ class Run {
     const double share = options_.qat.target_noise, most = std::max(noise.device, noise.read);
     if (share * most > 1) {
       fail("options", "qat.target_noise = " + exact_text(share) + " times the target's noise, " +
-                          percent(most) + " of the largest weight, is more than that weight; " +
+                          percent(most) + " of the largest weight, exceeds that weight; " +
                           "expected at most " + exact_text(std::floor(100 / most) / 100));
     }
     for (train::QuantStage& stage : stages) {
-      stage.quant.array = options_.quant.array;  // which wins
+      stage.quant.array = options_.quant.array;  // takes precedence
       simulate::train_for(options_.target.crossbar, noise, share, stage.quant);
     }
-    pipeline_.say("the target's noise: " + percent(noise.device) +
-                  " of the largest weight for good, " + percent(noise.read) + " in every read, " +
-                  percent(stages.front().quant.array.noise) + " of a step in every conversion");
+    pipeline_.say("noise of the target: " + percent(noise.device) +
+                  " of the largest weight by programming, " + percent(noise.read) + " per read, " +
+                  percent(stages.front().quant.array.noise) + " of a step per conversion");
   }
 
   void train(const Stage& stage, model::Network& network, const train::TrainOptions& options,
@@ -205,7 +206,7 @@ class Run {
     summary.memory = cost::count_memory(network);
   }
 
-  // A network that was not trained here.
+  // A network that was not trained in this run.
   void describe(const model::Network& network, StageSummary& summary) const {
     summary.memory = cost::count_memory(network);
     summary.validation_metric = pipeline_.validation_metric(network);
@@ -258,7 +259,7 @@ class Run {
     for (const double level : noise_levels(options_.sweep)) {
       pipeline_.leave_if_stopped();
       pipeline_.say("chips with " + percent(level) + " noise");
-      // Of the models, gaussian alone has a level of noise; a real chip has its own.
+      // Only the model gaussian has an adjustable noise; a real chip has its own.
       crossbar::Target target = options_.target;
       target.external = {};
       if (device.model != "gaussian") target.device = {};

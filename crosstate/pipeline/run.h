@@ -1,4 +1,4 @@
-// Training in floating point, quantization, training on, and what each stage came to.
+// Float training, quantization, quantization-aware training, and the results of each stage.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@
 namespace crosstate::pipeline {
 
 struct StageSummary : StageRecord {
-  double metric = 0;             // the task's primary one, on the test set
+  double metric = 0;             // primary metric of the task on the test set
   double loss = 0;               // likewise
   std::vector<double> sums;      // likewise, see Task::sums()
   double validation_metric = 0;  // NaN without a validation set
@@ -30,33 +30,33 @@ struct NoisePoint {
 };
 
 struct CrossbarSummary : StageRecord {
-  simulate::SimulateSummary chips;  // of the network after quantization-aware training
+  simulate::SimulateSummary chips;  // network after quantization-aware training
   std::vector<NoisePoint> sweep;
   std::size_t sweep_sequences = 0;
 };
 
 struct RunSummary : PipelineSummary {
   StageSummary float_stage, ptq, qat;
-  StageSummary pruned;  // the float network after run.prune
+  StageSummary pruned;  // float network after run.prune
   prune::NetworkSize pruned_size;
   CrossbarSummary crossbar;
   std::size_t parameters = 0;
 };
 
-/// Runs every stage and leaves float.safetensors, with run.prune pruned.safetensors,
-/// ptq.safetensors, qat.safetensors and summary.json in the directory; beside a model whose every
-/// site is rounded, NAME.integer.safetensors. The test set is evaluated only after all training.
-/// Bad options, an unwritable directory, one with results of an earlier run (without `resume`; see
-/// OutputDirectory) and unreadable data are found before any work. A run that resumes ends with the
-/// same models, byte for byte, as one that was never interrupted.
+/// Runs every stage and writes float.safetensors, with run.prune pruned.safetensors,
+/// ptq.safetensors, qat.safetensors and summary.json to the directory; for a model whose every site
+/// is quantized also NAME.integer.safetensors. The test set is evaluated only after all training.
+/// Invalid options, an unwritable directory, one with results of an earlier run (without `resume`;
+/// see OutputDirectory) and unreadable data are reported before any work. A resumed run ends with
+/// the same models, byte for byte, as an uninterrupted one.
 RunSummary run(const RunOptions& options, const RunContext& context);
 
-/// Of the primary metric, such as accuracy, keys accuracy_mean, accuracy_std, accuracy_worst and
-/// accuracy at the first age, ages with the same for each, arrays, utilisation,
+/// For the primary metric, such as accuracy: keys accuracy_mean, accuracy_std, accuracy_worst and
+/// accuracy at the first age, ages with the same keys for each age, arrays, utilisation,
 /// conversions_per_step, yield, ...
 nlohmann::json to_json(const simulate::SimulateSummary& chips);
 
-/// Keys float, pruned, ptq, qat (what Task::to_json() tells, loss, memory, ...), crossbar
+/// Keys float, pruned, ptq, qat (metrics by Task::to_json(), loss, memory, ...), crossbar
 /// (accuracy_mean, ...), parameters, seconds, seed, machine, config.
 nlohmann::json to_json(const RunSummary& summary);
 

@@ -14,7 +14,7 @@ std::string fixed(double value, int digits) {
   return text;
 }
 
-// At the start of a sentence.
+// Capitalised for the start of a sentence.
 std::string titled(const task::TaskMetric& metric) {
   std::string title = metric.title;
   title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(title[0])));
@@ -44,14 +44,14 @@ report::Plot learning_curves(const RunSummary& summary) {
   const task::TaskMetric& metric = summary.readout.task->primary();
   plot.y_label = metric.heading();
   plot.caption = titled(metric) +
-                 " on the training set while it is learned from, and on the part held out from it. "
+                 " on the training set during training, and on the validation set. "
                  "Quantization-aware training starts where post-training quantization ends.";
   double before = 0;
   for (const auto& [name, stage] : stages_done(summary)) {
     if (stage->training.epochs.empty()) continue;
     const std::string label = stage == &summary.qat ? "QAT" : "float";
     report::Series training{label + ", training", {}, {}, {}};
-    report::Series validation{label + ", held out", {}, {}, {}};
+    report::Series validation{label + ", validation", {}, {}, {}};
     for (const train::EpochLog& log : stage->training.epochs) {
       const double epoch = before + log.epoch;
       training.x.push_back(epoch);
@@ -73,8 +73,8 @@ report::Plot stage_bars(const RunSummary& summary) {
   const task::TaskMetric& metric = summary.readout.task->primary();
   plot.title = titled(metric) + " of each stage";
   plot.y_label = "test " + metric.heading();
-  plot.caption = "On the test set, which no stage has seen. Rounding a trained network costs " +
-                 metric.title + "; training on with the rounding in the loop wins it back.";
+  plot.caption = "On the test set, which no stage uses. Post-training quantization reduces " +
+                 metric.title + "; quantization-aware training recovers it.";
   report::Series bars{"test " + metric.title, {}, {}, {}};
   const auto add = [&](const std::string& name, double value) {
     plot.categories.push_back(name);
@@ -95,8 +95,8 @@ report::Plot noise_curves(const RunSummary& summary) {
   plot.y_label = metric.heading();
   plot.caption = "Simulated chips on the first " +
                  std::to_string(summary.crossbar.sweep_sequences) +
-                 " test sequences: mean, and the deviation from chip to chip as error bars. Read "
-                 "noise grows along with programming noise.";
+                 " test sequences: mean, with the standard deviation over chips as error bars. "
+                 "Read noise grows in proportion to programming noise.";
   report::Series ptq{"post-training quantization", {}, {}, {}},
       qat{"quantization-aware training", {}, {}, {}};
   const auto add = [&](report::Series& series, double noise,
@@ -182,17 +182,16 @@ report::Table summary_table(const RunSummary& summary) {
 
 report::Report run_report(const RunSummary& summary) {
   report::Report report;
-  report.title = "Crosstate: from floating point to the crossbar";
+  report.title = "Crosstate: from float network to crossbar";
   report.subtitle = std::to_string(summary.parameters) + " parameters, " +
                     fixed(summary.seconds, 0) + " s on " + std::to_string(summary.threads) +
                     (summary.threads == 1 ? " thread" : " threads");
   report.paragraphs.push_back(
-      "A diagonal state-space network (S4D) reads every sample as a sequence, one time step after "
-      "the other, and keeps what it has seen in its states. It is trained in floating point, "
-      "rounded to "
-      "integers with ranges chosen from training data, and trained on with every rounding in the "
-      "loop, that of the state at each step included. Where the configuration below sets "
-      "weight_noise, this training also disturbs the weights as cells will.");
+      "A diagonal state-space network (S4D) reads every sample as a sequence, one time step at a "
+      "time, and stores the past in its states. It is trained in float, quantized to integers with "
+      "ranges chosen from training data, and trained further with every rounding in the loop, "
+      "including that of the state at each step. If the configuration below sets weight_noise, "
+      "this training also adds noise to the weights, as cells do.");
   std::string sets = "Data: ";
   for (const std::string& set : summary.data) sets += (&set == &summary.data[0] ? "" : "; ") + set;
   report.paragraphs.push_back(sets + ".");
@@ -205,11 +204,11 @@ report::Report run_report(const RunSummary& summary) {
   report.plots = {learning_curves(summary), stage_bars(summary)};
   if (summary.crossbar.done) {
     report.paragraphs.push_back(
-        "On a crossbar, signed weights stand on pairs of memristive cells that are programmed and "
-        "read with noise; drivers and converters have few bits. With the recurrence mapped as an "
-        "increment, cells hold A - 1, which is small where the memory is long, so that noise "
-        "relative to a cell hardly moves a pole. The digitised states return to the array as its "
-        "next input: the converter is the rounding that training has seen.");
+        "On a crossbar, pairs of memristive cells represent signed weights; they are programmed "
+        "and read with noise, and drivers and converters have few bits. With the recurrence mapped "
+        "as an increment, cells hold A - 1, which is small for long memory, so that noise relative "
+        "to a cell hardly moves a pole. The digitised states are the next inputs of the array: the "
+        "converter applies the same rounding as training.");
     report.tables.push_back(crossbar_table(summary));
     if (!summary.crossbar.sweep.empty()) report.plots.push_back(noise_curves(summary));
   }

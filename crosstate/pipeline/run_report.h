@@ -1,4 +1,4 @@
-// What a run came to, as a table and as a page.
+// Results of a run as a table and as a page.
 #pragma once
 
 #include "crosstate/pipeline/run.h"
@@ -6,15 +6,15 @@
 
 namespace crosstate::pipeline {
 
-/// What the task tells of a network by the sums of a test; nothing without sums.
+/// Metrics of a network by its task, from the sums of a test; nothing without sums.
 std::vector<report::Table> task_tables(const task::Readout& readout,
                                        const std::vector<double>& sums);
 
 /// One row per stage: primary metric, bits, memory, seconds.
 report::Table summary_table(const RunSummary& summary);
 
-/// Learning curves, the primary metric of each stage and against noise, details of the last stage
-/// and where the bytes go.
+/// Learning curves, the primary metric of each stage and against noise, details of the last stage,
+/// and memory by type.
 report::Report run_report(const RunSummary& summary);
 
 }  // namespace crosstate::pipeline

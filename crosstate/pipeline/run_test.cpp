@@ -56,7 +56,7 @@ TEST_F(RunTest, ContinuesFromTheSameWeightsAlone) {
   run(options_, context("other"));
   RunContext resumed = context("part");
   resumed.resume = true;
-  // The place does not matter.
+  // The result does not depend on the place.
   quantized.start = (directory_ / "moved.safetensors").string();
   write_file(quantized.start, read_file(directory_ / "start/float.safetensors"));
   EXPECT_FALSE(run(quantized, resumed).interrupted);
@@ -98,7 +98,7 @@ TEST_F(RunTest, RefusesAnEarlierRunBeforeItRemovesAnything) {
   RunContext stopped = context("new");
   stopped.stop = [] { return true; };
   EXPECT_TRUE(run(options_, stopped).interrupted);
-  EXPECT_FALSE(run(options_, context("new")).interrupted);  // not one epoch was completed
+  EXPECT_FALSE(run(options_, context("new")).interrupted);  // no epoch was completed
   const std::string before = read_file(directory_ / "new/float.safetensors");
   options_.seed = 2;
   EXPECT_THROW(run(options_, context("new")), Error);

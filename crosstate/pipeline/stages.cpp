@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kEvaluationBatch = 256;
 
-// Ends the work at any depth; caught where the list of stages is run.
+// Thrown at any depth to stop; caught where the list of stages is run.
 struct Stopped {};
 
 bool is_continued(const Stage& stage) { return !stage.settings.empty(); }

@@ -1,5 +1,6 @@
-// A pipeline as a list of stages, and the engine that runs such lists: it reads the data, tells how
-// far it is, trains and continues, stops, saves networks and measures time in one way for all.
+// A pipeline as a list of stages, and the engine that runs such lists. The engine reads the data,
+// reports progress, trains and resumes, stops, saves networks and measures time in the same way for
+// all pipelines.
 #pragma once
 
 #include <cstdint>
@@ -26,53 +27,55 @@
 namespace crosstate::pipeline {
 
 struct RunContext {
-  std::filesystem::path directory;    // of checkpoints and results
+  std::filesystem::path directory;    // for checkpoints and results
   bool resume = false;                // continue what an interrupted run left there
-  OutputDirectory* output = nullptr;  // `directory`, opened by the caller; null: it is opened here
-  ThreadPool* pool = nullptr;         // null: every core
+  OutputDirectory* output = nullptr;  // `directory`, opened by the caller; null: opened here
+  ThreadPool* pool = nullptr;         // null: use all cores
   std::function<void(const train::TrainProgress&)> progress;
-  std::function<void(const std::string&)> stage;  // told what happens between two trainings
-  std::function<void(const std::string&)> note;   // told RunData::notes, before any work
+  std::function<void(const std::string&)>
+      stage;  // called with a description of each stage that starts
+  std::function<void(const std::string&)> note;  // called with RunData::notes, before any work
   std::function<bool()> stop = interrupted;
 };
 
-/// What every pipeline tells of itself.
+/// The part of a summary that all pipelines share.
 struct PipelineSummary {
-  double seconds = 0;  // of all stages, with those before a resume
+  double seconds = 0;  // of all stages, including those before a resume
   std::uint64_t seed = 0;
   int threads = 0;
-  bool interrupted = false;  // then only the stages before are done
-  task::Readout readout;     // what the outputs are
+  bool interrupted = false;  // only the stages before are done
+  task::Readout readout;     // kind of the outputs
   nlohmann::json config, machine;
   std::vector<std::string> data;   // names and sizes of the sets
   std::vector<std::string> notes;  // of RunData
 };
 
-/// What the engine notes of a stage.
+/// Recorded by the engine for a stage.
 struct StageRecord {
   bool done = false;
-  double seconds = 0;  // of one that trains: of its epochs, with those before a resume
+  double seconds = 0;  // of a training stage: time of its epochs, including those before a resume
 };
 
 /// One step of a pipeline.
 struct Stage {
   std::string name;     // of its checkpoint and log: NAME.checkpoint.safetensors, NAME.jsonl
-  std::string message;  // told to RunContext::stage when it begins; empty: nothing
-  /// The settings that decide its result, as FieldList::use_only() takes them. With the content of
-  /// the data sets and of what Pipeline::train() is given they are the identity that a checkpoint
-  /// must share to be continued. Empty: the stage has no checkpoint; it is repeated on a resume.
+  std::string message;  // passed to RunContext::stage when the stage begins; empty: none
+  /// The settings that determine its result, as in FieldList::use_only(). Together with the content
+  /// of the data sets and the arguments of Pipeline::train() they are the identity that a
+  /// checkpoint must share to be continued. Empty: the stage has no checkpoint and is repeated on a
+  /// resume.
   std::vector<std::string> settings;
   std::function<void(const Stage&)> work;
-  StageRecord* record = nullptr;  // null: nothing is noted
+  StageRecord* record = nullptr;  // null: nothing is recorded
 };
 
-/// Settings of every stage that trains a float network on the data.
+/// Settings of all stages that train a float network on the data.
 std::vector<std::string> float_training_settings();
 
 class Pipeline {
  public:
-  /// Opens the directory, unless the context has it, for a command that OutputDirectory knows. The
-  /// context and the summary must outlive the object. Throws Error for a context without a
+  /// Opens the directory, unless the context already has, for a command that OutputDirectory knows.
+  /// The context and the summary must outlive the object. Throws Error for a context without a
   /// directory and as OutputDirectory does.
   Pipeline(const std::string& command, const RunContext& context, PipelineSummary& summary);
   Pipeline(const Pipeline&) = delete;
@@ -80,9 +83,9 @@ class Pipeline {
 
   /// Reads the data of a run with these options. Throws Error as load_run_data() does.
   void load(const RunOptions& options);
-  /// Removes results that are to be replaced, once all inputs are found good.
+  /// Removes results that are to be replaced, after all inputs have been validated.
   void begin(const std::vector<std::filesystem::path>& inputs) { output().begin(inputs); }
-  /// Runs the stages in order. A request to stop ends the work between two batches, or two stages,
+  /// Runs the stages in order. A request to stop ends the work between two batches or two stages,
   /// and sets PipelineSummary::interrupted.
   void run(const std::vector<Stage>& stages);
 
@@ -94,25 +97,27 @@ class Pipeline {
   const std::function<bool()>& stop() const { return context_.stop; }
   void say(const std::string& what) const;
 
-  // For the work of a stage. Each of them leaves the stage, and the list, if a stop is requested.
+  // For use in stages. Each of these functions leaves the stage, and the list, if a stop is
+  // requested.
 
   void leave_if_stopped() const;
   [[noreturn]] static void leave();
-  /// Trains the network on the run's sets as the stage. Of the context only teacher, stages,
-  /// calibration, after_step and config, which joins the stage's settings, are the caller's.
+  /// Trains the network on the data of the run as this stage. The caller sets only these members of
+  /// the context: teacher, stages, calibration, after_step, and config, which is added to the
+  /// settings of the stage.
   train::TrainSummary train(const Stage& stage, model::Network& network,
                             const train::TrainOptions& options, train::TrainContext context = {});
-  /// Loss and metrics on a set.
+  /// Loss and metrics on a data set.
   train::Tally evaluate(const model::Network& network, const data::Dataset& set) const;
-  /// The primary metric on the validation set; NaN without one.
+  /// Primary metric on the validation set; NaN without one.
   double validation_metric(const model::Network& network) const;
 
-  /// Folds the batch norms of a quantized network and writes NAME.safetensors; beside it, where the
-  /// network is made of whole numbers, NAME.integer.safetensors.
+  /// Folds the batch norms of a quantized network and writes NAME.safetensors; if the network can
+  /// be converted to integers, also NAME.integer.safetensors.
   void finish(const std::string& name, model::Network& network) const;
-  /// Writes the network as it is once the next stage that trains has found a checkpoint that it
-  /// continues, or none, or once no stage that trains is left. A run that is continued with other
-  /// settings is refused before its files would stand beside networks of the former settings.
+  /// Writes the network in its present state after the next training stage has found a checkpoint
+  /// to continue, or none, or when no training stage is left. So a run that is resumed with other
+  /// settings is rejected before its files could be mixed with networks of the former settings.
   void hold(const std::string& name, const model::Network& network);
 
  private:

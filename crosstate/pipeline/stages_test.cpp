@@ -28,7 +28,7 @@ class PipelineTest : public RunDirectoryTest {
   model::Network network(std::uint64_t seed) const { return {options_.model, {1, 10}, seed}; }
   bool exists(const char* name) const { return fs::exists(directory_ / name); }
 
-  // A network that takes no epochs, then one that is trained by the settings.
+  // A network with no epochs of training, then one trained by the settings.
   PipelineSummary run_two(const std::vector<std::string>& settings) {
     PipelineSummary summary;
     Pipeline pipeline("train", context_, summary);
@@ -104,7 +104,7 @@ TEST_F(PipelineTest, WriteHeldNetworksWhereNoTrainingFollows) {
   pipeline.run({{"ptq", "", {}, [&](const Stage&) { pipeline.hold("ptq", network(1)); }},
                 {"test", "", {}, [&](const Stage&) { written = exists("ptq.safetensors"); }}});
   EXPECT_TRUE(written);
-  EXPECT_FALSE(exists("ptq.integer.safetensors"));  // in floating point
+  EXPECT_FALSE(exists("ptq.integer.safetensors"));  // a float network
 }
 
 TEST_F(PipelineTest, NeedADirectory) {

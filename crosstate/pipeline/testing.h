@@ -6,7 +6,7 @@
 
 namespace crosstate::pipeline {
 
-/// Two short epochs of a network of one layer on 160 digits, tested on 64: one batch.
+/// Two short epochs of a network with one layer on 160 digits, tested on 64: one batch.
 inline RunOptions small_run() {
   RunOptions options;
   options.data.train_limit = 160;
@@ -19,10 +19,10 @@ inline RunOptions small_run() {
   return options;
 }
 
-/// Runs on one thread in directories below the test's.
+/// Runs on one thread in directories below that of the test.
 class RunDirectoryTest : public DirectoryTest {
  protected:
-  /// Of the directory `name`; never stopped.
+  /// Context of the directory `name`; never stopped.
   RunContext context(const std::string& name, bool resume = false) {
     RunContext result;
     result.directory = directory_ / name;
