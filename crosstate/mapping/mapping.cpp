@@ -22,8 +22,9 @@ void check(const integer::IntegerNetwork& network) {
   }
 }
 
-// Products that values need which have one of `count` codes or, beyond the drivers' levels, up to
-// `magnitude`: slices of all but one of the drivers' bits, and a sign.
+// Number of products required by values that have one of `count` codes or, if these exceed the
+// levels of the DACs, magnitudes of up to `magnitude`: slices of one bit less than the DACs have,
+// and a sign.
 std::size_t slices(std::uint64_t count, std::uint64_t magnitude, int dac_bits) {
   if (count <= std::uint64_t{1} << dac_bits) return 1;
   const auto slice = static_cast<std::size_t>(dac_bits - 1);
@@ -40,8 +41,8 @@ std::size_t slices(const integer::CodeFormat& f, int dac_bits) {
   return slices(count, magnitude(f), dac_bits);
 }
 
-// Bits of a slice, with its sign, of which binary32 holds every sum of the matrix. Narrower drivers
-// take narrower ones.
+// Bits of a slice, including its sign, for which binary32 represents every sum of the matrix
+// exactly. Narrower DACs use narrower slices.
 int exact_bits(const integer::IntegerMatrix& m) {
   std::uint64_t largest = 1;
   for (std::size_t r = 0; r < m.rows; ++r) {
@@ -86,7 +87,7 @@ class Mapper {
     }
   }
 
-  // Pieces of nearly equal size, in the order of the channels; each array takes as many as fit.
+  // Pieces of nearly equal size, in the order of the channels; each array gets as many as fit.
   void recurrence(std::size_t layer) {
     const std::size_t per_mode = n_.complex ? 2 : 1;
     const std::size_t most = analog::modes_of_piece(array_, n_.complex);
@@ -150,7 +151,7 @@ class Mapper {
     arrays_.push_back(std::move(a));
   }
 
-  // In units of the accumulators: of codes of the state, and of C's codes.
+  // In units of the accumulators: of the codes of the state, and of the codes of C.
   std::vector<analog::CodeMode> modes_of(const integer::IntegerBlock& b, const Piece& p) const {
     std::vector<analog::CodeMode> modes;
     for (std::size_t n = 0; n < p.modes; ++n) {
@@ -253,7 +254,7 @@ Mapping map_network(const integer::IntegerNetwork& network,
   for (const integer::IntegerBlock& b : network.blocks) {
     mapping.activation_slices = std::max(mapping.activation_slices, slices(b.activation, bits));
   }
-  // The pooled value is a whole number, the sum of a sequence's codes, or its last code.
+  // The pooled value is an integer: the sum of the codes of a sequence, or the last code.
   const std::uint64_t sum = magnitude(network.residual) * (network.pool_last ? 1 : length);
   mapping.decoder_bits = std::min(bits, exact_bits(network.decoder));
   mapping.decoder_slices = slices(2 * sum + 1, sum, mapping.decoder_bits);

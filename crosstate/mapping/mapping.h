@@ -1,28 +1,28 @@
-// Places an integer network on crossbar arrays.
+// Placement of an integer network on crossbar arrays.
 //
-// Recurrence. A channel of M modes is a block of an array, whose rows are driven by its input u and
-// its 2 M states (M for real modes), and whose columns carry the next states and C x:
+// Recurrence. A channel of M modes is a block of an array. Its rows are driven by the input u and
+// the 2 M states (M for real modes); its columns carry the next states and C x:
 //
 //                 x' (2 M columns)   C x
 //   u             b
 //   x (2 M rows)  A                  c
 //
-// y_k needs the *new* state, so a time step takes two products of the same array: in the first the
-// rows carry [u_k, x_{k-1}] and the state columns are converted, which rounds the state; in the
+// y_k depends on the *new* state, so a time step takes two products of the same array: in the first
+// the rows carry [u_k, x_{k-1}] and the state columns are converted, which rounds the state; in the
 // second the rows carry x_k and the C x columns are converted. Every column is converted once per
-// step. With driven blocks each product is made of as many as there are modes, or channels, on the
-// array: rows that are not of the block rest, so that the errors of their cells stay out of its
-// sums. The drive levels of the rows then balance the magnitudes of B, A and C, to the nearest
-// power of two. Blocks share an array along its diagonal, or have one each (crossbar.packing). A
-// channel with more states than an array holds is cut between modes, which do not act on each
-// other: only C x then needs a digital sum of its pieces.
+// step. With driven blocks, each product is divided into one per mode, or channel, of the array:
+// all other rows are grounded, so that errors of their cells do not affect the sums. The drive
+// levels of the rows then balance the magnitudes of B, A and C to the nearest power of two. Blocks
+// share an array along its diagonal, or have one array each (crossbar.packing). A channel with more
+// states than an array holds is divided between modes, which are independent: only C x then needs a
+// digital sum over the pieces.
 //
-// Encoder, pointwise layers and decoder are matrices, cut into tiles of an array's size; tiles of
-// the same outputs are summed digitally. Biases, and the skip D u, whose scale differs from that of
-// C x, are added by the converters.
+// Encoder, pointwise layers and decoder are matrices, divided into tiles of the size of an array;
+// tiles of the same outputs are summed digitally. Converters add the biases, and the skip D u,
+// whose scale differs from that of C x.
 //
-// All rows are driven by whole numbers, the codes of states and activations; the weights are those
-// of the network in units of its accumulators.
+// All rows are driven by integers, the codes of states and activations; the weights are those of
+// the network in units of its accumulators.
 #pragma once
 
 #include <cstddef>
@@ -37,32 +37,32 @@ namespace crosstate::mapping {
 enum class Site { kEncoder, kRecurrence, kLinear, kDecoder };
 
 /// A part of a channel on an array: some of its modes. Piece i of P on an array with S states has
-/// its input on row i, its states on rows P + state and on columns `state`, its output on column
-/// S + i. Complex modes take two states each, real part first.
+/// its input on row i, its states on rows P + state and columns `state`, and its output on column S
+/// + i. Complex modes have two states each, real part first.
 struct Piece {
-  std::size_t channel = 0;  // of those that the block's recurrence takes: its place in BlockShape
+  std::size_t channel = 0;  // index among the channels of the block's recurrence, see BlockShape
   std::size_t first_mode = 0, modes = 0;
   std::size_t state = 0;  // first state of this piece
 };
 
 struct MappedArray {
   Site site = Site::kEncoder;
-  std::size_t layer = 0;              // of recurrence and linear
-  std::size_t rows = 0, columns = 0;  // driven and read, from the array's corner
+  std::size_t layer = 0;              // for recurrence and linear
+  std::size_t rows = 0, columns = 0;  // driven and read, starting at the corner of the array
   std::vector<float> weights;         // [rows][columns], 0 on idle pairs
   std::vector<float> drive;           // levels of rows by column, see ArrayPlan; empty: 1
   std::size_t used = 0;               // pairs that hold a weight
   // Recurrence:
   std::size_t states = 0;
   std::vector<Piece> pieces;
-  // Matrices: where this tile lies.
+  // Matrices: position of this tile.
   std::size_t first_input = 0, first_output = 0;
 
-  /// The level that drives a row while a column is read; 0 where it rests.
+  /// The drive level of a row while a column is read; 0 if the row is grounded.
   float level(std::size_t row, std::size_t column) const {
     return drive.empty() ? 1 : drive[row * columns + column];
   }
-  /// The weights of a column, without rows that rest.
+  /// The weights of a column, without grounded rows.
   analog::BitLine line(std::size_t column) const {
     analog::BitLine line;
     for (std::size_t r = 0; r < rows; ++r) {
@@ -73,37 +73,39 @@ struct MappedArray {
 };
 
 struct Mapping {
-  std::vector<MappedArray> arrays;  // encoder, then recurrence and linear of each layer, decoder
+  std::vector<MappedArray>
+      arrays;  // encoder, then recurrence and linear of each layer, then decoder
   std::size_t pairs_per_array = 0;
   /// Copies of every array (crossbar.slices), and conversions per sum: one if the currents of the
   /// copies are added, one per copy if they are weighted digitally.
   std::size_t copies = 1, conversions_of_weight = 1;
-  /// Products per class score. Pooled values, and sometimes codes, have more bits than a driver:
-  /// they are applied in slices of dac_bits - 1 bits and a sign, one product each, or of fewer bits
-  /// where sums of such slices would not be exact in binary32.
+  /// Products per class score. Pooled values, and sometimes codes, have more bits than a DAC: they
+  /// are applied in slices of dac_bits - 1 bits and a sign, one product each, or of fewer bits if
+  /// sums of such slices would not be exact in binary32.
   std::size_t decoder_slices = 1;
-  int decoder_bits = 8;  // of a slice, with its sign
-  /// The same of a time step: of the encoder, of the rows of states and u, and of the activations.
+  int decoder_bits = 8;  // of a slice, including its sign
+  /// The same in a time step: for the encoder, for the rows of states and u, and for the
+  /// activations.
   std::size_t input_slices = 1, state_slices = 1, activation_slices = 1;
 
-  /// Arrays that are built, with their copies.
+  /// Number of physical arrays, including copies.
   std::size_t built() const { return arrays.size() * copies; }
-  /// Pairs that hold a weight, on one copy.
+  /// Number of pairs that hold a weight, on one copy.
   std::size_t used_pairs() const;
-  /// The share of pairs that hold a weight, over all arrays; independent of the number of copies.
+  /// Share of pairs that hold a weight, over all arrays; independent of the number of copies.
   double utilisation() const;
-  /// Analog to digital conversions of one time step, and those at the end of a sequence.
+  /// Analog-to-digital conversions per time step, and at the end of a sequence.
   std::size_t conversions_per_step() const;
   std::size_t conversions_per_sequence() const;
-  /// Products that array `number` takes one after the other: of a time step, or of a sequence for
-  /// the decoder; each goes in by the slices of its site.
+  /// Consecutive products of array `number`: per time step or, for the decoder, per sequence; each
+  /// is repeated for the input slices of its site.
   std::size_t products(std::size_t number) const;
-  /// Numbers of the arrays of one site, in order.
+  /// Indices of the arrays of one site, in order.
   std::vector<std::size_t> of(Site site, std::size_t layer = 0) const;
 };
 
 /// Throws Error for a network whose states are not rounded to nearest. `length`: time steps of the
-/// longest sequence, which decides how wide pooled values get.
+/// longest sequence, which determines the width of pooled values.
 Mapping map_network(const integer::IntegerNetwork& network,
                     const crossbar::CrossbarOptions& crossbar, std::size_t length);
 

@@ -168,14 +168,14 @@ TEST(Mapping, LeavesSpareColumnsFree) {
 
 TEST(Mapping, CountsPairsAndConversions) {
   const Mapping m = map_network(integer::to_integers(network({}, 1)), {}, 784);
-  // Three blocks of 8 modes an array: 6 arrays a layer.
+  // Three blocks of 8 modes per array: 6 arrays per layer.
   EXPECT_EQ(m.of(Site::kRecurrence, 0).size(), 6u);
   EXPECT_EQ(m.arrays.size(), 1 + 2 * (6 + 1) + 1u);
   const std::size_t block = 8 * (4 + 1 + 2);
   EXPECT_EQ(m.used_pairs(), 16 + 2 * (16 * block + 32 * 16) + 3 * 16);
   EXPECT_DOUBLE_EQ(m.utilisation(), static_cast<double>(m.used_pairs()) / (16 * 64 * 64));
   EXPECT_EQ(m.conversions_per_step(), 16 + 2 * (16 * 17 + 32u));
-  // 127 * 784 takes 17 bits: three slices of 7.
+  // 127 * 784 needs 17 bits: three slices of 7.
   EXPECT_EQ(m.decoder_slices, 3u);
   EXPECT_EQ(m.conversions_per_sequence(), 3 * 3u);
 }
@@ -193,7 +193,7 @@ TEST(Mapping, DrivesOneBlockAfterTheOtherAtBalancedLevels) {
     const std::size_t inputs = a.pieces.size();
     for (std::size_t c = 0; c < a.columns; ++c) {
       std::size_t driven = 0;
-      float gain = 0, pole = 0;  // the largest cell of each
+      float gain = 0, pole = 0;  // largest weight of each
       bool bounded = false;
       for (std::size_t r = 0; r < a.rows; ++r) {
         const float w = a.weights[r * a.columns + c], level = a.drive[r * a.columns + c];
@@ -208,7 +208,7 @@ TEST(Mapping, DrivesOneBlockAfterTheOtherAtBalancedLevels) {
         float& cell = r < inputs ? gain : pole;
         cell = std::max(cell, std::abs(w) / level);
       }
-      // u and a mode's two states, or the 16 states of a channel.
+      // u and the two states of a mode, or the 16 states of a channel.
       EXPECT_EQ(driven, c < a.states ? 3u : 16u);
       if (c >= a.states || gain == 0 || bounded) continue;
       EXPECT_LE(std::max(gain, pole) / std::min(gain, pole), 1.5f);

@@ -6,7 +6,7 @@
 namespace crosstate::report {
 namespace {
 
-// A cell that stands for a missing value takes the alignment of its column.
+// A cell for a missing value, aligned like its column.
 bool is_gap(std::string_view cell) {
   static constexpr std::string_view kGaps[] = {"",    "-",    "–",   "—",   "n/a",
                                                "nan", "-nan", "inf", "-inf"};
@@ -27,7 +27,7 @@ const std::string& cell_at(const std::vector<std::string>& row, std::size_t colu
 }
 
 bool is_number(std::string_view cell) {
-  // Longer cells are prose; the bound also keeps the expression's recursion shallow.
+  // Longer cells are text; the bound also limits the recursion of the expression.
   if (cell.empty() || cell.size() > 48) return false;
   static const std::regex kNumber([] {
     const std::string sign = "(?:[-+~<>]|−|±|≈|≤|≥)?\\s*";

@@ -1,4 +1,4 @@
-// The HTML page: plain markup and tables, plus the plots as JSON that page.js hands to Chart.js.
+// The HTML page: markup, tables, and the plots as JSON, which page.js passes to Chart.js.
 
 #include <algorithm>
 #include <charconv>
@@ -45,8 +45,8 @@ std::string escape_html(std::string_view text) {
   return out;
 }
 
-// JSON for a script element. There "<" occurs in strings only, and written as an escape it can
-// neither close the element nor open a comment. Non-finite numbers become null, bad UTF-8 a mark.
+// JSON for a script element. "<" occurs only in strings; escaped, it can neither close the element
+// nor open a comment. Non-finite numbers become null, invalid UTF-8 a replacement character.
 std::string script_json(const json& value) {
   std::string out;
   for (char c : json_text(value)) {
@@ -59,7 +59,7 @@ std::string script_json(const json& value) {
   return out;
 }
 
-// Whole numbers in full, others to six digits; a dash where there is no number.
+// Integers in full, other numbers with six digits, a dash for a missing number.
 std::string format(double value) {
   if (!std::isfinite(value)) return "–";
   char buffer[64];
@@ -107,7 +107,7 @@ json plot_json(const Plot& plot) {
   return out;
 }
 
-// The numbers behind a plot: one row per x where all series share their x, else one per point.
+// The data of a plot: one row per x if all series share their x, else one per point.
 Table data_table(const Plot& plot) {
   Table table;
   const std::string x_name = plot.x_label.empty() && plot.categories.empty() ? "x" : plot.x_label;
@@ -149,7 +149,7 @@ Table data_table(const Plot& plot) {
   return table;
 }
 
-// A table in a box of its own that scrolls sideways when the screen is narrower.
+// A table in a box that scrolls horizontally on narrow screens.
 std::string table_html(const Table& table, std::string_view label) {
   const std::size_t columns = column_count(table);
   const std::vector<bool> numeric = numeric_columns(table);
@@ -187,7 +187,7 @@ std::string plot_html(const Plot& plot, std::size_t index) {
   return out + "</figure>\n";
 }
 
-// One line per leaf, nested keys joined by dots.
+// One line per leaf; nested keys are joined by dots.
 void flatten(const json& value, const std::string& key, Table& table) {
   if (value.is_object() && !value.empty()) {
     for (const auto& [name, inner] : value.items()) {
@@ -210,7 +210,7 @@ void flatten(const json& value, const std::string& key, Table& table) {
   table.rows.push_back({key, text});
 }
 
-// Each top-level object is a small table under its name; plain values come first.
+// Each top-level object becomes a small table under its name; plain values come first.
 std::string details_html(const json& details) {
   if (details.is_null() || (details.is_structured() && details.empty())) return "";
   std::string out = "<details class=\"more\"><summary>Details</summary>\n";
@@ -237,7 +237,7 @@ std::string details_html(const json& details) {
   return out + "</div>\n</details>\n";
 }
 
-// The browser itself then refuses every request this page could make.
+// Makes the browser refuse every request that the page could make.
 constexpr std::string_view kPolicy =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 

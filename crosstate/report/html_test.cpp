@@ -51,7 +51,7 @@ Report sample() {
   return report;
 }
 
-// The plots as the page's script reads them.
+// The plots as read by the script of the page.
 nlohmann::json plots_of(const std::string& html) {
   const std::string open = "<script type=\"application/json\" id=\"plots\">";
   const std::size_t begin = html.find(open) + open.size();
@@ -104,7 +104,7 @@ TEST(ReportHtml, FetchesNothing) {
   std::string html = to_html(sample());
   const std::regex resource("(?:src|href|action|data)\\s*=\\s*[\"']?\\s*(?:https?:)?//",
                             std::regex::icase);
-  // The library's text is checked too, by parts that the expression can take.
+  // The text of the library is checked as well, in pieces that the expression can handle.
   for (std::size_t at = 0; at < html.size(); at += 4000) {
     const std::string part = html.substr(at, 4100);
     EXPECT_FALSE(std::regex_search(part, resource)) << part;

@@ -25,7 +25,7 @@ std::string trim(const std::string& text, const char* unwanted = " \t\"") {
   return text.substr(first, text.find_last_not_of(unwanted) - first + 1);
 }
 
-// "key<separator>value" lines; the first of equal keys counts. A missing file reads as empty.
+// "key<separator>value" lines; the first of equal keys is used. A missing file reads as empty.
 std::map<std::string, std::string> read_pairs(const char* path, char separator) {
   std::map<std::string, std::string> pairs;
   std::ifstream file(path);
@@ -37,7 +37,7 @@ std::map<std::string, std::string> read_pairs(const char* path, char separator) 
   return pairs;
 }
 
-// The first of the keys that has a value.
+// The value of the first key that has one.
 std::string first_of(const std::map<std::string, std::string>& pairs,
                      std::initializer_list<const char*> keys) {
   for (const char* key : keys) {
@@ -61,7 +61,7 @@ std::vector<std::string> instruction_sets(const std::string& flags) {
   std::istringstream words(flags);
   for (std::string word; words >> word;) {
     if (word == "avx2" || word == "avx512f" || word == "neon") sets.push_back(word);
-    if (word == "asimd") sets.push_back("neon");  // the 64-bit name of the same vectors
+    if (word == "asimd") sets.push_back("neon");  // 64-bit name of the same instructions
   }
 #ifdef __aarch64__
   if (sets.empty()) sets.push_back("neon");  // part of the architecture

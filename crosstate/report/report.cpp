@@ -10,7 +10,7 @@
 namespace crosstate::report {
 namespace {
 
-// Characters, not bytes: continuation bytes of UTF-8 take no room on the terminal.
+// Counts characters, not bytes: continuation bytes of UTF-8 have no width.
 std::size_t display_width(std::string_view text) {
   return static_cast<std::size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
@@ -43,7 +43,8 @@ std::string escape_markdown(std::string_view text) {
       out += "<br>";
       continue;
     }
-    // An underscore within a word starts no emphasis; an ampersand matters only before an entity.
+    // An underscore within a word does not start emphasis; an ampersand matters only before an
+    // entity.
     const bool special = std::string_view("\\`*[]<>|~").find(c) != std::string_view::npos ||
                          (c == '_' && !(is_word(previous) && is_word(next))) ||
                          (c == '&' && (is_word(next) || next == '#'));
@@ -53,7 +54,7 @@ std::string escape_markdown(std::string_view text) {
   return out;
 }
 
-// The cells of a table after a conversion, with the width and alignment of each column.
+// Converted cells of a table, with the width and alignment of each column.
 struct Grid {
   std::vector<std::string> header;
   std::vector<std::vector<std::string>> rows;

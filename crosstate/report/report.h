@@ -17,7 +17,7 @@ enum class PlotKind { kLine, kBar };
 
 struct Plot {
   std::string title, x_label, y_label;
-  std::string caption;  // one or two sentences that explain the plot
+  std::string caption;  // one or two sentences about the plot
   PlotKind kind = PlotKind::kLine;
   std::vector<Series> series;
   std::vector<std::string> categories;  // x labels for bars
@@ -36,14 +36,14 @@ struct Report {
   std::vector<std::string> paragraphs;
   std::vector<Table> tables;
   std::vector<Plot> plots;
-  nlohmann::json details;  // shown folded at the end (configuration, machine)
+  nlohmann::json details;  // collapsed at the end of the page (configuration, machine)
 };
 
 /// The table with aligned columns for a terminal.
 std::string to_text(const Table& table);
-/// The table in Markdown.
+/// The table as Markdown.
 std::string to_markdown(const Table& table);
-/// One HTML page with everything inside it (charting library, data, style): no network needed.
+/// One self-contained HTML page (charting library, data, style); needs no network access.
 std::string to_html(const Report& report);
 
 }  // namespace crosstate::report

@@ -16,22 +16,22 @@ namespace crosstate::search {
 
 struct Finished {
   int task = 0;
-  std::optional<nlohmann::json> result;  // nothing: stopped on the way
+  std::optional<nlohmann::json> result;  // none: stopped before the end
 };
 
-/// Threads with tasks in and results out. The destructor tells them to stop and waits for them.
+/// Threads that execute tasks and return results. The destructor stops them and waits.
 class Crew {
  public:
   Crew(int threads, const Work& work);
   ~Crew();
 
-  /// Threads without a task.
+  /// Number of threads without a task.
   int idle() const;
   void start(int task, nlohmann::json what);
   /// The finished tasks, after waiting at most `most` for the first. Rethrows the exception of a
   /// task.
   std::vector<Finished> wait(std::chrono::milliseconds most);
-  /// Tasks at work end soon, without a result.
+  /// Running tasks stop soon, without a result.
   void stop();
 
  private:
@@ -43,7 +43,7 @@ class Crew {
   std::deque<std::pair<int, nlohmann::json>> waiting_;
   std::vector<Finished> results_;
   std::exception_ptr thrown_;
-  int busy_ = 0;  // tasks waiting or at work
+  int busy_ = 0;  // tasks waiting or running
   bool stopping_ = false, closing_ = false;
   std::vector<std::thread> threads_;
 };

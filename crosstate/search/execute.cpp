@@ -31,8 +31,8 @@ std::string file_name(const std::string& name) {
   return plain + '-' + hash.text();
 }
 
-// Task::sums() of the test set; empty where the network of the last stage is not an integer
-// network; nothing if stopped.
+// Task::sums() of the test set; empty if the network of the last stage is not an integer network;
+// nothing if stopped.
 std::optional<std::vector<double>> integer_sums(const fs::path& directory,
                                                 const pipeline::RunOptions& options,
                                                 ThreadPool& pool,
@@ -75,7 +75,7 @@ pipeline::RunSummary run_or_restart(const std::string& task, const pipeline::Run
   try {
     return attempt(pipeline::Earlier::kContinue);
   } catch (const CannotContinue& error) {
-    if (context.note) context.note(task + " starts anew: " + error.what());
+    if (context.note) context.note(task + " starts over: " + error.what());
   }
   return attempt(pipeline::Earlier::kReplace);
 }

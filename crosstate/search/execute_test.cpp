@@ -22,7 +22,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// One point whose float network is trained with it.
+// One point, together with its float network.
 class Execute : public DirectoryTest {
  protected:
   Execute() {
@@ -60,7 +60,7 @@ TEST_F(Execute, GoesOnAtTheLastEpoch) {
   begin();
   const std::string first = read_file(file("float.jsonl"));
   EXPECT_EQ(train_parent(parent(), context_)->status, PointStatus::kDone);
-  // What took so many seconds the first time was not repeated.
+  // Work that took this many seconds the first time was not repeated.
   EXPECT_THAT(read_file(file("float.jsonl")), testing::StartsWith(first));
   EXPECT_TRUE(is_trained(directory_, parent()));
   EXPECT_THAT(warnings_, IsEmpty());
@@ -94,7 +94,7 @@ TEST_F(Execute, StartsAnewAndSaysSoWhereACheckpointIsDamagedOrOfAnotherRun) {
   begin();
   write_file(checkpoint(), read_file(checkpoint()).substr(0, 500));
   EXPECT_EQ(train_parent(parent(), context_)->status, PointStatus::kDone);
-  EXPECT_THAT(warnings_, ElementsAre(AllOf(HasSubstr("float " + parent().name + " starts anew"),
+  EXPECT_THAT(warnings_, ElementsAre(AllOf(HasSubstr("float " + parent().name + " starts over"),
                                            HasSubstr("float.checkpoint.safetensors"))));
   SweepParent other = parent();
   other.options.seed = 2;

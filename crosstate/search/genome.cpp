@@ -21,12 +21,12 @@ int whole_number(const std::string& word, const std::string& where) {
   int number = 0;
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
   if (error != std::errc{} || end != word.data() + word.size()) {
-    fail(where, "\"" + excerpt(word) + "\", expected whole numbers between spaces");
+    fail(where, "\"" + excerpt(word) + "\", expected integers separated by spaces");
   }
   return number;
 }
 
-// Shares to prune, as texts that [prune] takes; 0 comes first in any case.
+// Shares to prune, in the notation of [prune]; 0 is always the first.
 std::vector<std::string> shares_of(const std::string& text, const std::string& key) {
   prune::PruneOptions probe;
   probe.states = text;
@@ -115,7 +115,7 @@ GenomeSpace genome_space(const model::ModelOptions& model, const std::string& bi
   space.bits.erase(std::unique(space.bits.begin(), space.bits.end()), space.bits.end());
   if (space.bits.size() < 2 || space.bits.front() < 2 || space.bits.back() > 16) {
     fail("options", "search.bits = \"" + excerpt(bits) +
-                        "\", expected two or more of 2 to 16, such as \"2 3 4 6 8\"");
+                        "\", expected two or more integers from 2 to 16, such as \"2 3 4 6 8\"");
   }
   space.sites = {"encoder", "a", "c", "d", "weight", "decoder"};
   for (const char* site : {"input", "residual", "ssm_output", "activation"}) {
@@ -162,7 +162,7 @@ std::string genes_text(const GenomeSpace& space, const Genes& genes) {
 
 Genes genes_from(const GenomeSpace& space, const std::string& text) {
   const std::vector<std::string> words = words_of(text);
-  if (words.size() != space.choices().size()) fail("genome", excerpt(text) + ": of other sites");
+  if (words.size() != space.choices().size()) fail("genome", excerpt(text) + ": has other sites");
   Genes genes;
   for (std::size_t i = 0; i < space.sites.size(); ++i) {
     const auto found =

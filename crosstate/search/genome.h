@@ -14,38 +14,39 @@ namespace crosstate::search {
 /// states and channels to prune.
 struct GenomeSpace {
   std::vector<std::string> sites;  // "encoder", "state", ...
-  std::vector<int> bits;           // ascending, the same for every site
-  // As in [prune], ascending from "0"; {"0"}: nothing to choose.
+  std::vector<int> bits;           // ascending, the same for all sites
+  // As in [prune], ascending from "0"; {"0"}: no choice.
   std::vector<std::string> states = {"0"}, channels = {"0"};
 
   bool prunes() const { return states.size() > 1 || channels.size() > 1; }
-  /// Alternatives of each gene: those of the sites, then states and channels if it prunes().
+  /// Number of alternatives of each gene: sites first, then states and channels if the space
+  /// prunes().
   std::vector<int> choices() const;
-  /// Every site at the same bits, which must be among `bits`; nothing pruned.
+  /// The same bits at every site (which must be among `bits`); nothing pruned.
   Genes uniform(int uniform_bits) const;
-  /// The same bits for every pair of shares to prune; the first prunes nothing.
+  /// The same bits with every pair of shares to prune; the first pair prunes nothing.
   std::vector<Genes> sizes(int uniform_bits) const;
   /// The index in sizes() of the pruned shares of these genes.
   std::size_t size_of(const Genes& genes) const;
   int bits_of(const Genes& genes, std::size_t site) const;
 };
 
-/// The sites of a network of these options; `bits` as "2 3 4 8", shares as "0 0.3 0.6". Throws
-/// Error for other texts, for bits beyond 2 to 16, and for shares that do not ascend from 0 to
-/// below 1.
+/// The search space of a network with these options; `bits` as "2 3 4 8", shares as "0 0.3 0.6".
+/// Throws Error for other texts, for bits outside 2 to 16, and for shares that do not ascend from 0
+/// to below 1.
 GenomeSpace genome_space(const model::ModelOptions& model, const std::string& bits,
                          const std::string& states = "0", const std::string& channels = "0");
 
-/// The options with these bits at every site and, if the space prunes, these shares in [prune];
-/// the rest as they were.
+/// The options with these bits at every site and, if the space prunes, these shares in [prune]; all
+/// others unchanged.
 pipeline::RunOptions with_genes(const pipeline::RunOptions& options, const GenomeSpace& space,
                                 const Genes& genes);
 
-/// "quant.encoder.bits", ..., "prune.states", "prune.channels": the keys that genes decide.
+/// "quant.encoder.bits", ..., "prune.states", "prune.channels": the keys that genes determine.
 std::vector<std::string> genome_keys(const GenomeSpace& space);
 
-/// "8 8 4 ... 0.6 0.3": the values of genome_keys(), and back; throws Error for a text that is not
-/// of this space.
+/// "8 8 4 ... 0.6 0.3": the values of genome_keys(), and the inverse; throws Error for a text that
+/// is not in this space.
 std::string genes_text(const GenomeSpace& space, const Genes& genes);
 Genes genes_from(const GenomeSpace& space, const std::string& text);
 

@@ -37,7 +37,7 @@ TEST(Genome, SetsTheBitsOfItsSites) {
 TEST(Genome, ChoosesHowMuchIsPruned) {
   const GenomeSpace space = genome_space({}, "2 4 8", "0 0.3 0.6", "0.25");
   EXPECT_THAT(space.states, ElementsAre("0", "0.3", "0.6"));
-  EXPECT_THAT(space.channels, ElementsAre("0", "0.25"));  // nothing pruned is always a choice
+  EXPECT_THAT(space.channels, ElementsAre("0", "0.25"));  // pruning nothing is always a choice
   EXPECT_THAT(genome_keys(space), Contains("prune.channels"));
   const std::vector<Genes> sizes = space.sizes(8);
   ASSERT_EQ(sizes.size(), 6u);

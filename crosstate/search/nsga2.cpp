@@ -11,7 +11,7 @@
 namespace crosstate::search {
 namespace {
 
-constexpr int kAttempts = 20;  // to find a child that is new
+constexpr int kAttempts = 20;  // to find a child that is not a duplicate
 
 bool beats(const Individual& a, const Individual& b) {
   if (a.violation != b.violation) return a.violation < b.violation;
@@ -21,7 +21,8 @@ bool beats(const Individual& a, const Individual& b) {
 // Fast non-dominated sorting: each individual's rank.
 void rank_all(std::vector<Individual>& all) {
   std::vector<std::vector<std::size_t>> beaten(all.size());
-  std::vector<int> better(all.size());  // how many beat it, of those not yet ranked
+  std::vector<int> better(
+      all.size());  // number of individuals that dominate it, among those not yet ranked
   std::vector<std::size_t> front;
   for (std::size_t i = 0; i < all.size(); ++i) {
     for (std::size_t j = 0; j < all.size(); ++j) {
@@ -133,7 +134,7 @@ std::vector<Individual> nsga2(const std::vector<int>& choices, const Nsga2Option
   const auto size = static_cast<std::size_t>(options.population);
   std::set<Genes> known;
   std::vector<Individual> population;
-  // Adds up to a population of new genes that `make` comes up with.
+  // Adds new genes from `make` until the population is complete.
   const auto fill = [&](std::vector<Individual>& to, std::uint32_t generation, const auto& make) {
     for (std::uint32_t item = 0; item < size; ++item) {
       Random random(options.seed, Stream::kSearch, generation, item);

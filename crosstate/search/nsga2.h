@@ -1,4 +1,4 @@
-// NSGA-II: a population that spreads along the front of several costs.
+// NSGA-II: evolutionary optimisation with several costs.
 //
 // K. Deb, A. Pratap, S. Agarwal, T. Meyarivan, "A fast and elitist multiobjective genetic
 // algorithm: NSGA-II", IEEE Trans. Evolutionary Computation 6(2), 2002; constraints as in its
@@ -17,9 +17,10 @@ using Genes = std::vector<int>;
 struct Individual {
   Genes genes;
   std::vector<double> costs;  // each to be minimised
-  double violation = 0;       // of constraints; 0: feasible, and feasible ones always win
-  int rank = 0;               // 0: on the front
-  double crowding = 0;        // distance to the neighbours on its front
+  double violation =
+      0;         // of constraints; 0: feasible; feasible individuals dominate infeasible ones
+  int rank = 0;  // 0: on the front
+  double crowding = 0;  // distance to the neighbours on the same front
 };
 
 struct Nsga2Options {
@@ -31,10 +32,10 @@ struct Nsga2Options {
 /// Fills costs and violation of every individual; false to stop.
 using Evaluate = std::function<bool(std::vector<Individual>&)>;
 
-/// Starts from `first` (at most a population) and random genes. Choices are taken as ordered: a
-/// mutation mostly goes to a neighbour. No two individuals are the same, so a population may be
-/// smaller than asked where there are few choices. Returns the last population, the best first, or
-/// nothing if it was stopped. The same seed gives the same individuals.
+/// Starts from `first` (at most one population) and random genes. Choices are ordered: a mutation
+/// usually selects an adjacent one. There are no duplicates, so a population may be smaller than
+/// requested if there are few choices. Returns the last population, best first, or nothing if it
+/// was stopped. The same seed gives the same individuals.
 std::vector<Individual> nsga2(const std::vector<int>& choices, const Nsga2Options& options,
                               const std::vector<Genes>& first, const Evaluate& evaluate);
 

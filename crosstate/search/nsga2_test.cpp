@@ -26,7 +26,7 @@ bool zdt1(std::vector<Individual>& all) {
   return true;
 }
 
-// Area below (1.1, 1.1) that the costs dominate.
+// Area below (1.1, 1.1) that is dominated by the costs.
 double hypervolume(std::vector<Individual> front) {
   std::sort(front.begin(), front.end(),
             [](const auto& a, const auto& b) { return a.costs < b.costs; });
@@ -44,11 +44,11 @@ TEST(Nsga2, FindsTheFrontOfZdt1) {
   const std::vector<Individual> found =
       nsga2(choices, {.population = 60, .generations = 150, .seed = 3}, {}, zdt1);
   ASSERT_EQ(found.size(), 60u);
-  // The continuous front: integral of 1.1 - (1 - sqrt(x)) over [0, 1], and 0.1 * 1.1 beyond.
+  // The continuous front: integral of 1.1 - (1 - sqrt(x)) over [0, 1], plus 0.1 * 1.1 beyond.
   const double most = 0.1 + 2.0 / 3 + 0.11;
   EXPECT_GT(hypervolume(found), 0.97 * most);
   EXPECT_LT(hypervolume(found), most);
-  // A random search of as many evaluations comes nowhere near.
+  // A random search with the same number of evaluations is far worse.
   std::vector<Individual> random =
       nsga2(choices, {.population = 9000, .generations = 0, .seed = 3}, {}, zdt1);
   EXPECT_LT(hypervolume(random), 0.6);

@@ -34,30 +34,31 @@ const std::vector<Metric>& metrics() {
       const std::string title = task.primary().title;
       add(task, "",
           "test " + title + " of the deployed network: the integer network, else the last stage");
-      size("", "memory of the last stage in total");
-      add(task, "validation_", "of the last stage, on the part held out");
-      add(task, "float_", "in floating point");
-      add(task, "float_validation_", "likewise, on the part held out");
-      size("float_", "likewise, stored");
+      size("", "total memory of the last stage");
+      add(task, "validation_", "of the last stage, on the validation set");
+      add(task, "float_", "of the float network");
+      add(task, "float_validation_", "likewise, on the validation set");
+      size("float_", "memory of that network");
       add(task, "ptq_", "after post-training quantization");
-      add(task, "ptq_validation_", "likewise, on the part held out");
-      size("ptq_", "likewise, stored");
+      add(task, "ptq_validation_", "likewise, on the validation set");
+      size("ptq_", "memory of that network");
       add(task, "qat_", "after quantization-aware training");
-      add(task, "qat_validation_", "likewise, on the part held out");
-      size("qat_", "likewise, stored");
-      add(task, "integer_", "of the integer network; none where a site stays in floating point");
+      add(task, "qat_validation_", "likewise, on the validation set");
+      size("qat_", "memory of that network");
+      add(task, "integer_", "of the integer network; none if a site is not quantized");
       add(task, "crossbar_", "mean over simulated chips");
     };
     add_task(*task::tasks().front(), true);
-    for (const auto& [name, meaning] : {std::pair{"crossbar_deviation", "from chip to chip"},
-                                        {"parameters", "that are trained"},
-                                        {"weight_bytes", "part of bytes"},
-                                        {"bias_bytes", "part of bytes"},
-                                        {"scale_bytes", "part of bytes"},
-                                        {"table_bytes", "part of bytes"},
-                                        {"state_bytes", "part of bytes"},
-                                        {"weight_bits", "of the pointwise layers"},
-                                        {"state_bits", "of the state"}}) {
+    for (const auto& [name, meaning] :
+         {std::pair{"crossbar_deviation", "standard deviation over chips"},
+          {"parameters", "number of trained parameters"},
+          {"weight_bytes", "part of bytes"},
+          {"bias_bytes", "part of bytes"},
+          {"scale_bytes", "part of bytes"},
+          {"table_bytes", "part of bytes"},
+          {"state_bytes", "part of bytes"},
+          {"weight_bits", "of the pointwise layers"},
+          {"state_bits", "of the state"}}) {
       list.push_back({name, meaning});
     }
     for (const task::Task* task : task::tasks()) {

@@ -22,39 +22,39 @@ constexpr auto enum_names(PointStatus) {
 
 struct Outcome {
   PointStatus status = PointStatus::kPending;
-  std::string error;  // of a point that failed
+  std::string error;  // if the point failed
   std::map<std::string, double> metrics;
-  double seconds = 0;  // of computing time, including that before a resume
+  double seconds = 0;  // computing time, including that before a resume
 
   /// NaN for metrics that were not measured.
   double metric(const std::string& name) const;
 };
 
-/// A column of the results. Those of a task are of the test set, unless validation.
+/// A column of the results. Metrics of a task are on the test set unless named otherwise.
 struct Metric {
   std::string name;
   std::string meaning;
-  const task::Task* task = nullptr;        // whose results have it; null: all
+  const task::Task* task = nullptr;        // task whose results have it; null: all
   const task::TaskMetric* kind = nullptr;  // null: a plain number
 };
-/// Every metric that there is, in the order of columns.
+/// All metrics, in the order of columns.
 const std::vector<Metric>& metrics();
-/// Their names, each once: two tasks may call a metric alike.
+/// Their names without duplicates: two tasks may share a name.
 std::vector<std::string> metric_names();
-/// Those of one task.
+/// Metrics of one task.
 std::vector<Metric> metrics_of(const task::Task& task);
-/// The metric of a column of a task's results. Throws Error for one that there is not.
+/// The metric of a column in the results of a task. Throws Error for an unknown column.
 Metric metric_of(const std::string& column, const task::Task& task);
 
-/// The task that a run with these settings is for.
+/// The task of a run with these settings.
 const task::Task& task_of(const pipeline::RunOptions& options);
 
 /// The primary metric of the deployed network: "97.31 %".
 std::string headline(const Outcome& outcome);
 
-/// `integer_sums`: Task::sums() of the integer network, empty where a network cannot be converted
-/// to integers. The metrics "accuracy" (or the task's own) and "bytes" are those of the last stage:
-/// the integer network, else quantization-aware training, else floating point.
+/// `integer_sums`: Task::sums() of the integer network, empty if a network cannot be converted to
+/// integers. The metrics "accuracy" (or that of the task) and "bytes" are those of the last stage:
+/// the integer network, else quantization-aware training, else float training.
 Outcome outcome_of(const pipeline::RunSummary& summary, const std::vector<double>& integer_sums);
 Outcome failed_outcome(const std::string& error);
 

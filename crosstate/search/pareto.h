@@ -14,23 +14,23 @@ struct Objective {
   bool maximise = false;
 };
 
-/// The default of a sweep.
+/// Default objectives of a sweep.
 inline constexpr const char* kObjectives = "min bytes, max accuracy";
-/// The text, but in place of kObjectives the same with the primary metric of a task.
+/// The text itself; for kObjectives, the same with the primary metric of a task.
 std::string objectives_of(const std::string& text, const task::Task& task);
-/// Reads texts such as kObjectives. Throws Error, with `where` and the setting's key, for other
-/// texts and for columns that the results of the task (null: of any task) do not have.
+/// Parses texts such as kObjectives. Throws Error, with `where` and the key of the setting, for
+/// other texts and for columns that the results of the task (null: any task) do not have.
 std::vector<Objective> parse_objectives(const std::string& text,
                                         const std::string& key = "sweep.objectives",
                                         const std::string& where = "options",
                                         const task::Task* task = nullptr);
 
-/// Costs, each to be minimised: whether `a` is nowhere worse than `b` and somewhere better. NaN
+/// Whether costs `a` (to be minimised) are nowhere worse than `b` and somewhere better. NaN
 /// compares as worse than any number.
 bool dominates(const std::vector<double>& a, const std::vector<double>& b);
 
-/// Indices of the rows that no other dominates, in their order; of equal rows, all. Rows with NaN
-/// are never among them.
+/// Indices of the non-dominated rows in their order, including all of equal rows. Rows with NaN are
+/// excluded.
 std::vector<std::size_t> pareto_front(const std::vector<std::vector<double>>& costs);
 
 }  // namespace crosstate::search

@@ -45,7 +45,7 @@ json scalar(const toml::node& node, const std::string& where) {
   if (const auto integer = node.value_exact<std::int64_t>()) return *integer;
   if (const auto number = node.value_exact<double>()) return *number;
   if (const auto text = node.value_exact<std::string>()) return *text;
-  if (!node.is_array()) fail(where, "a date or time, expected a number, text, true or false");
+  if (!node.is_array()) fail(where, "a date or time, expected a number, a string, true or false");
   json list = json::array();
   for (const toml::node& item : *node.as_array()) {
     if (item.is_array() || item.is_table()) fail(where, "expected a list of plain values");
@@ -95,7 +95,7 @@ void assign(FieldList& list, const Leaf& leaf, const json& value) {
   list.from_json(object, leaf.where);
 }
 
-// The settings of points: all that a run uses.
+// The settings of points: all settings of a run.
 FieldList point_fields(pipeline::RunOptions& options) {
   FieldList list = options.fields();
   list.use_only(pipeline::run_settings(), "crosstate sweep");
@@ -116,7 +116,7 @@ std::string hash_text(const std::string& text) {
   return hash.text();
 }
 
-// The name of the float training that a point with this configuration starts from.
+// The name of the float training from which a point with this configuration starts.
 std::string parent_name(const json& config) {
   std::vector<std::string> keys = pipeline::float_training_settings();
   keys.push_back("train.");
@@ -140,15 +140,15 @@ std::string value_text(const json& value) {
 
 bool same_value(const Field& a, const Field& b) { return a.current() == b.current(); }
 
-// The section that validate_section() checks a key with; "" for one that has no checks of its own.
+// The section for which validate_section() checks a key; "" for a key without such checks.
 std::string checked_section(const std::string& key) {
   const std::string section = key.substr(0, key.find('.'));
   if (section == "crossbar" || section == "wires" || section == "external") return "device";
   return section == "run" ? "" : section;
 }
 
-// Adds points to a plan. Ten thousand of them must take no time to speak of, so that from one point
-// to the next only values that differ are written and checked anew.
+// Adds points to a plan. Ten thousand of them must take negligible time, so from one point to the
+// next only changed values are written and checked.
 class Points {
  public:
   explicit Points(SweepPlan& plan)
@@ -206,7 +206,7 @@ class Points {
     written_ = now_;
   }
 
-  // A section whose values were right before is right again.
+  // A section whose values have been valid before is not checked again.
   void check() {
     if (first_) {
       pipeline::validate(now_);
@@ -234,7 +234,7 @@ class Points {
     points_.emplace(std::hash<std::string>()(plan_.points[index].config), index);
   }
 
-  // The float training that the present point, of this configuration, starts from.
+  // The float training from which the current point with this configuration starts.
   int parent(const json& config) {
     const std::string name = parent_name(config);
     const auto [found, is_new] = parents_.try_emplace(name, plan_.parents.size());
@@ -247,12 +247,12 @@ class Points {
 
   SweepPlan& plan_;
   pipeline::RunOptions now_, written_;
-  FieldList list_, written_list_;  // of these
+  FieldList list_, written_list_;  // of these options
   json config_;                    // run_config() of `written_`
-  std::vector<json*> slots_;       // where its fields are; null: not in it
+  std::vector<json*> slots_;       // places of its fields; null: not in it
   bool first_ = true;
-  std::map<std::string, std::set<std::size_t>> varied_;       // by section: fields
-  std::set<std::string> checked_;                             // sections with such values
+  std::map<std::string, std::set<std::size_t>> varied_;  // by section: fields
+  std::set<std::string> checked_;                        // sections with values that were checked
   std::unordered_multimap<std::size_t, std::size_t> points_;  // by hash of SweepPoint::config
   std::unordered_map<std::string, std::size_t> parents_;      // by name
 };
@@ -344,7 +344,7 @@ void require_start(const std::string& start) {
   }
 }
 
-// Where the text of a setting is that is checked once all of it is read.
+// Place of a setting's text that is checked after all of it has been read.
 std::string place_of(const std::string& key, const std::vector<Leaf>& settings,
                      const SweepOverrides& overrides, const std::string& path) {
   const auto& outside = overrides.keys;
@@ -372,7 +372,7 @@ void require_apart(const SweepPlan& plan, const std::vector<std::string>& keys,
                    const std::string& path) {
   for (const std::string& key : keys) {
     if (std::find(plan.varied.begin(), plan.varied.end(), key) == plan.varied.end()) continue;
-    fail(path, key + " varies in this sweep, so the command line cannot set it as well");
+    fail(path, key + " varies in this sweep and cannot be set on the command line as well");
   }
 }
 
@@ -382,18 +382,18 @@ void fields(FieldList& list, SweepSettings& settings) {
   list.section("sweep");
   list.add("name", settings.name, "Title of the report.");
   list.add("base", settings.base,
-           "Configuration that every point starts from, relative to the sweep file; empty: the "
-           "defaults.");
+           "Configuration file from which every point starts, relative to the sweep file; empty: "
+           "the defaults.");
   list.add("series", settings.series,
-           "Key whose values give the lines of the plot, such as quant.preset; \"stage\" for "
+           "Key whose values define the lines of the plot, such as quant.preset; \"stage\" for "
            "post-training and quantization-aware training; empty: all points in one line.");
   list.add("objectives", settings.objectives,
-           "What the front is about: columns of the results, each min or max; the first two are "
-           "the axes of the plot.");
-  list.add("threads", settings.threads, "Threads per point; use more for few, long runs.")
+           "Objectives of the Pareto front: columns of the results, each with min or max; the "
+           "first two are the axes of the plot.");
+  list.add("threads", settings.threads, "Threads per point; more for few, long runs.")
       .range(1, 1024);
   list.add("patience", settings.patience,
-           "Silence after which a process of another rank counts as dead and its point goes to "
+           "Time without a heartbeat after which another rank counts as dead and its point goes to "
            "another.")
       .in("s")
       .range(2, 3600);

@@ -178,7 +178,7 @@ TEST_F(Plan, RefusesAnAgeThatTheCellsDoNotDefine) {
 }
 
 TEST_F(Plan, ChecksEveryCombinationOfASection) {
-  // Each value is right in some point before.
+  // Each value is valid in some earlier point.
   EXPECT_THAT(refusal("[grid]\n\"model.modes\" = [\"complex\", \"real\"]\n"
                       "\"model.states\" = [4, 3]\n\"model.init\" = [\"real\"]\n"),
               AllOf(HasSubstr("model.states=3"), HasSubstr("even")));
@@ -189,7 +189,7 @@ TEST_F(Plan, ChecksEveryCombinationOfASection) {
               AllOf(HasSubstr("s.toml:10"), HasSubstr("crossbar.slices = 2")));
 }
 
-// Among them every run twice; in time that no one notices.
+// Every run occurs twice; planning takes negligible time.
 TEST_F(Plan, TakesTenThousandPoints) {
   std::string seeds = "[1";
   for (int i = 2; i <= 2500; ++i) seeds += ',' + std::to_string(i);
@@ -241,13 +241,13 @@ TEST_F(Plan, IsAnotherWithOtherFiles) {
   file("start", "two");
   EXPECT_NE(identified(text).digest(), first.digest());
 
-  // So is the float network of other data, which has a name of its own.
+  // The float network of other data also gets a name of its own.
   const std::string part = "[data]\ntest_limit = 3\n[grid]\n\"run.seed\" = [1, 2]\n";
   const SweepPlan own = identified(part);
   EXPECT_NE(own.parents[0].name, own.parents[1].name);
   EXPECT_NE(own.parents[0].name, read(part).parents[0].name);
   EXPECT_EQ(own.parents[0].name, identified(part).parents[0].name);
-  // A point that joins later finds the float network of the others.
+  // A point that is added later finds the float network of the others.
   SweepPlan grown = own;
   pipeline::RunOptions more = own.points[0].options;
   more.qat.epochs += 1;

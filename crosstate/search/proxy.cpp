@@ -47,7 +47,7 @@ const Proxy::Material& Proxy::material() {
   ThreadPool pool(threads_);
   const pipeline::RunData data = pipeline::load_run_data(options_, pool);
   if (data.validation.count == 0) {
-    fail("search", "no training sequences are held out; expected train.validation above 0");
+    fail("search", "no training sequences are held out; expected train.validation > 0");
   }
   material_ = std::make_shared<Material>(
       Material{std::move(networks), data::first(data.validation, sequences_),

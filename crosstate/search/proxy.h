@@ -15,24 +15,24 @@
 namespace crosstate::search {
 
 struct ProxyMeasures {
-  double loss = 0, metric = 0;  // on held-out training sequences; the task's primary metric
-  double bytes = 0;             // in all
+  double loss = 0, metric = 0;  // on held-out training sequences; primary metric of the task
+  double bytes = 0;             // total
 };
 nlohmann::json to_json(const ProxyMeasures& measures);
 ProxyMeasures proxy_measures_from(const nlohmann::json& json);
 
 /// Requantizes a network that was trained with quantization at all sites to other bits,
-/// recalibrates the affected ranges on training data, and evaluates it on held-out data. Safe from
-/// several threads; networks and data are read at the first call.
+/// recalibrates the affected ranges on training data, and evaluates it on held-out data.
+/// Thread-safe; networks and data are read at the first call.
 class Proxy {
  public:
-  /// `references` are the files of the networks, one of each size; the first `sequences` held out
-  /// are used, 0: all.
+  /// `references` are the files of the networks, one of each size; only the first `sequences`
+  /// held-out sequences are used (0: all).
   Proxy(pipeline::RunOptions options, std::vector<std::filesystem::path> references,
         std::size_t sequences, int threads);
 
-  /// Measures a candidate that starts from the network of `size`. Nothing if stopped. Throws Error
-  /// when nothing is held out, and for an unreadable file.
+  /// Evaluates a candidate that starts from the network of `size`. Returns nothing if stopped.
+  /// Throws Error if no sequences are held out, and for an unreadable file.
   std::optional<ProxyMeasures> measure(std::size_t size, const quant::QuantOptions& quant,
                                        const std::function<bool()>& stop);
 

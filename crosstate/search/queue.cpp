@@ -9,12 +9,12 @@
 #include "crosstate/base/json.h"
 #include "crosstate/search/crew.h"
 
-// A rank other than 0 sends {"idle": threads, "agreement": text} when it wants work and as a sign
-// of life, with "result" and its "task" when one is done (null: it was stopped), and with "leaving"
-// when it was stopped itself. Rank 0 answers every message, so neither side ever has more than one
-// on the way: {"tasks": [[number, description], ...]}, with "bye" when there is no more to do,
-// "stop" when work is to cease, "refused" with a reason. Nobody hears "bye" before rank 0 knows of
-// everyone else whether they live: "lost" says that not all do.
+// Protocol. A rank other than 0 sends {"idle": threads, "agreement": text} when it wants work and
+// as a heartbeat, with "result" and its "task" when one is done (null: it was stopped), and with
+// "leaving" when the rank was stopped. Rank 0 answers every message, so neither side has more than
+// one message in flight: {"tasks": [[number, description], ...]}, with "bye" when there is no more
+// work, "stop" when work must stop, "refused" with a reason. Rank 0 sends "bye" only when it knows
+// of every other rank whether it lives; "lost" reports that not all do.
 namespace crosstate::search {
 namespace {
 
@@ -22,25 +22,25 @@ using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kPause{2};       // between two looks at the messages
-constexpr milliseconds kShortPause{1};  // while an answer is due at any moment
-constexpr milliseconds kAskAgain{20};   // of a rank without work
+constexpr milliseconds kPause{2};       // between two polls
+constexpr milliseconds kShortPause{1};  // while an answer is expected soon
+constexpr milliseconds kAskAgain{20};   // for a rank without work
 constexpr milliseconds kSignOfLife{1000};
 
 double seconds_since(Clock::time_point time) {
   return std::chrono::duration<double>(Clock::now() - time).count();
 }
 
-// A text that is not UTF-8, such as the name of a file, must not end a rank.
+// A text that is not UTF-8, such as a file name, must not end a rank.
 std::string text_of(const json& message) { return json_text(message); }
 
-// The work of a rank other than 0 between messages.
+// The work of a rank other than 0 between two messages.
 class Follower {
  public:
   Follower(Transport& transport, Crew& crew, const TeamOptions& options)
       : transport_(transport), crew_(crew), options_(options) {}
 
-  // False when there is no more to do.
+  // False when there is no more work.
   bool step(const Stop& stop) {
     for (Finished& done : crew_.wait(waiting_ ? kShortPause : kPause))
       finished_.push_back(std::move(done));
@@ -112,12 +112,12 @@ struct Team::Inside {
   std::unique_ptr<Transport> transport;
   Crew crew{options.workers, work};
 
-  // Rank 0's view of the others.
+  // State of the other ranks, as known to rank 0.
   struct Peer {
     Clock::time_point heard = Clock::now();
     std::set<int> tasks;
     bool lost = false, dismissed = false, refused = false;
-    bool present = false;  // has been heard since there is no more to do
+    bool present = false;  // has sent a message since there is no more work
   };
   std::map<int, Peer> peers;
   bool lost = false;
@@ -130,7 +130,7 @@ struct Team::Inside {
     }
   }
 
-  // Takes a result unless the task has gone to another rank meanwhile.
+  // Accepts a result unless the task has been given to another rank in the meantime.
   void take_result(Peer& peer, const json& message, TaskList* tasks) {
     if (!message.contains("result")) return;
     const int task = message.at("task");
@@ -146,8 +146,8 @@ struct Team::Inside {
     if (message.at("agreement") != options.agreement) {
       peer.refused = true;
       return {{"refused",
-               "its points are others than those of rank 0: give every rank the same "
-               "file, options and data"}};
+               "its points differ from those of rank 0: give every rank the same file, options and "
+               "data"}};
     }
     json reply = {{"tasks", json::array()}};
     if (stopping) reply["stop"] = true;
@@ -190,7 +190,7 @@ struct Team::Inside {
     }
   }
 
-  // Whether every other rank has been heard since there is no more to do, or never will be.
+  // Whether every other rank has sent a message since there is no more work, or never will.
   bool all_known() const {
     for (const auto& [rank, peer] : peers) {
       if (!peer.present && !peer.lost && !peer.dismissed && !peer.refused) return false;
@@ -221,7 +221,7 @@ Team::~Team() {
   try {
     dismiss();
   } catch (const std::exception&) {
-    // They notice its silence.
+    // They detect it by the missing answers.
   }
 }
 
@@ -239,7 +239,7 @@ bool Team::run(TaskList& tasks, const Stop& stop) {
     if (stopping ? !inside_->tasks_out() : tasks.done()) return !stopping;
     if (!stopping) inside_->hand_out(tasks);
     inside_->serve(&tasks, stopping);
-    // Alone there is nothing to look at but Ctrl-C.
+    // Without other ranks only Ctrl-C has to be polled.
     const milliseconds pause = inside_->peers.empty() ? milliseconds{50} : kPause;
     const std::vector<Finished> all = inside_->crew.wait(pause);
     // Before results are recorded, which waits for the disk.

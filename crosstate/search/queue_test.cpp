@@ -41,7 +41,7 @@ class Wires {
   };
 
   std::unique_ptr<Transport> port(int rank) { return std::make_unique<Port>(*this, rank); }
-  // Nothing that it sends arrives from now on.
+  // From now on nothing that it sends arrives.
   void kill(int rank) {
     const std::lock_guard lock(mutex_);
     dead_ = rank;
@@ -54,7 +54,7 @@ class Wires {
   int dead_ = -1;
 };
 
-// So many numbers to square; each may be finished once.
+// A list of integers to square; each may be finished once.
 class Numbers : public TaskList {
  public:
   explicit Numbers(int count) : results(static_cast<std::size_t>(count), -1) {
@@ -170,11 +170,11 @@ TEST(Queue, GivesTheTasksOfADeadRankToOthers) {
   std::atomic<bool> over = false;
   std::thread dying([&] {
     const Work work = [&](const json& task, const Stop& stop) {
-      network.kill(1);  // with a task at work
+      network.kill(1);  // with a task in progress
       return square(task, stop);
     };
     Team team(work, {.patience = 0.5}, network.port(1));
-    EXPECT_THROW(team.follow([&] { return over.load(); }), Error);  // hears nothing more
+    EXPECT_THROW(team.follow([&] { return over.load(); }), Error);  // receives nothing
   });
   std::thread living([&] {
     Team team(square, {.patience = 2}, network.port(2));
@@ -191,7 +191,7 @@ TEST(Queue, GivesTheTasksOfADeadRankToOthers) {
   EXPECT_TRUE(team.lost_a_rank());
 }
 
-// Else it would wait for the dead one when it ends.
+// Otherwise it would wait for the dead rank at the end.
 TEST(Queue, TellsTheLivingOfARankThatDiesAtTheEnd) {
   Wires network(3);
   std::thread dying([&] {

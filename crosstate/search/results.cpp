@@ -83,7 +83,7 @@ std::string metric_cells(const Outcome& outcome, const task::Task& task) {
   return text;
 }
 
-// The task of a stored point, from the settings stored with it.
+// The task of a stored point, according to the settings stored with it.
 const task::Task& task_of(const StoredPoint& point) {
   const nlohmann::json config = try_parse_json(point.config);
   const nlohmann::json name = config.value("/data/task"_json_pointer, nlohmann::json());

@@ -15,42 +15,43 @@
 namespace crosstate::search {
 
 struct SeedSpread {
-  double mean = 0, deviation = 0;  // of the sample; NaN where there is none
+  double mean = 0, deviation = 0;  // over the sample; NaN without values
 };
 
-/// Points that differ in run.seed alone.
+/// Points that differ only in run.seed.
 struct SweepGroup {
   std::vector<std::string> values;  // of SweepResults::keys
-  std::vector<std::size_t> points;  // of the plan, finished ones
+  std::vector<std::size_t> points;  // indices of finished points in the plan
   std::map<std::string, SeedSpread> metrics;
 };
 
 struct SweepResults {
-  std::vector<std::string> keys;  // varied with more than one value, without run.seed
-  std::vector<Outcome> outcomes;  // of the plan's points, in its order
+  std::vector<std::string> keys;  // keys with more than one value, without run.seed
+  std::vector<Outcome> outcomes;  // of the points of the plan, in order
   std::vector<SweepGroup> groups;
-  std::vector<std::size_t> front;  // of the groups' means, by the plan's objectives; by the first
+  std::vector<std::size_t>
+      front;  // of the means of the groups, by the objectives of the plan; sorted by the first
   std::size_t done = 0, failed = 0;
 };
 
-/// The task of a plan's points.
+/// The task of the points of a plan.
 const task::Task& task_of(const SweepPlan& plan);
 
 SweepResults collect(const SweepPlan& plan, const Store& store);
 
-/// Every stored point without its times, sorted by name: the same text however the sweep came to
-/// its end.
+/// Every stored point without its times, sorted by name: the same text in whatever order points
+/// were finished.
 std::string dump_csv(const Store& store);
 
-/// A row per point, in the plan's order; and a row per group of the front.
+/// One row per point, in the order of the plan; and one row per group of the front.
 std::string results_csv(const SweepPlan& plan, const SweepResults& results);
 std::string front_csv(const SweepPlan& plan, const SweepResults& results);
 
-/// Mean +- deviation per group, for the terminal.
+/// Mean +- standard deviation per group, for the terminal.
 report::Table summary_table(const SweepPlan& plan, const SweepResults& results);
 report::Table failure_table(const SweepPlan& plan, const SweepResults& results);
 
-/// Leaves results.csv, front.csv and report.html, whose content it returns.
+/// Writes results.csv, front.csv and report.html, and returns the report.
 report::Report write_results(const SweepPlan& plan, const SweepResults& results,
                              const std::filesystem::path& directory);
 

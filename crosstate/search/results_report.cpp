@@ -12,7 +12,7 @@
 namespace crosstate::search {
 namespace {
 
-// Of a column: null for a plain number.
+// Metric of a column; null for a plain number.
 const task::TaskMetric* kind_of(const std::string& column, const task::Task& task) {
   return metric_of(column, task).kind;
 }
@@ -23,7 +23,7 @@ std::string fixed(double value, int digits) {
   return text;
 }
 
-// "97.31 ± 0.12"; "-" where nothing was measured.
+// "97.31 ± 0.12"; "-" if nothing was measured.
 std::string cell(const SweepGroup& group, const std::string& column, const task::Task& task) {
   const SeedSpread& spread = group.metrics.at(column);
   if (std::isnan(spread.mean)) return "-";
@@ -144,8 +144,8 @@ report::Plot plot_of(const SweepPlan& plan, const SweepResults& results) {
   plot.x_label = axis_label(x, task);
   plot.y_label = axis_label(y, task);
   plot.caption =
-      "Means over the seeds of a setting, with the deviation between them as error bars. "
-      "They are of the test set unless they say otherwise.";
+      "Means over the seeds of a setting, with standard deviations as error bars. On the test set "
+      "unless stated otherwise.";
   for (const Line& line : lines_of(plan, results, objectives)) {
     plot.series.push_back(series_of(results, line, task));
   }
@@ -159,12 +159,12 @@ report::Report report_of(const SweepPlan& plan, const SweepResults& results) {
   report.subtitle = std::to_string(results.done) + " of " + std::to_string(plan.points.size()) +
                     " points done, " + std::to_string(results.failed) + " failed";
   report.paragraphs = {
-      "Every point is one complete run: training in floating point, post-training quantization, "
-      "quantization-aware training, and the whole numbers that are deployed. Points of the same "
-      "data, network, float training and seed share their float network.",
-      "The front holds the settings that no other beats in each of: " +
+      "Every point is one complete run: float training, post-training quantization, "
+      "quantization-aware training, and conversion to the deployed integer network. Points with "
+      "the same data, network, float training and seed share their float network.",
+      "The Pareto front has the settings that no other setting dominates in: " +
           objectives_of(plan.settings.objectives, task_of(plan)) +
-          ". Where a setting has several seeds, their mean counts."};
+          ". A setting with several seeds is represented by their mean."};
   report.plots = {plot_of(plan, results)};
   report::Table front = table_of(results, results.front, task_of(plan));
   front.title = "Front";

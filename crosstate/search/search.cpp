@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// Trainings are described by their genes: other ranks do not know the plan, which grows.
+// Trainings are described by their genes, since other ranks do not have the plan, which grows.
 class SearchTasks : public SweepTasks {
  public:
   SearchTasks(const SweepPlan& plan, const GenomeSpace& space, Store& store, const fs::path& where,
@@ -35,7 +35,7 @@ class SearchTasks : public SweepTasks {
   const GenomeSpace& space_;
 };
 
-// Candidates that the proxy has not seen yet.
+// Candidates that the proxy has not evaluated yet.
 class ProxyTasks : public TaskList {
  public:
   ProxyTasks(std::vector<std::string> genomes, const std::string& scope, Store& store)
@@ -74,7 +74,7 @@ struct Problem {
   SearchOptions options;
   GenomeSpace space;
   fs::path directory;
-  SweepPlan plan;  // with the references alone, one of each size
+  SweepPlan plan;  // only the references, one of each size
 };
 
 void add_genes(SweepPlan& plan, const Problem& problem, const Genes& genes) {
@@ -109,7 +109,7 @@ std::vector<fs::path> reference_files(const Problem& problem) {
   return files;
 }
 
-// The identity of everything that a proxy's measures depend on.
+// The identity of everything that the proxy's results depend on.
 std::string scope_of(const Problem& problem) {
   return problem.plan.digest() + " " + std::to_string(problem.options.sequences);
 }
@@ -141,7 +141,7 @@ Work search_work(const Problem& problem, const std::function<void(const std::str
   };
 }
 
-// The steps of the leading rank; each returns false if it was stopped.
+// The steps of the leading rank; each returns false if stopped.
 class Search {
  public:
   Search(const Problem& problem, Team& team, Store& store, SearchContext& context,
@@ -155,7 +155,7 @@ class Search {
 
   bool run() {
     return train("training the reference of each size") && require_references() && analyse() &&
-           evolve() && train("training candidates with rounding");
+           evolve() && train("quantization-aware training of candidates");
   }
 
  private:
@@ -196,7 +196,7 @@ class Search {
         parse_json(store_.proxy(scope_, genes_text(problem_.space, genes)).value()));
   }
 
-  // One site at a time, from the reference.
+  // One site at a time, starting from the reference.
   bool analyse() {
     say("sensitivity of every site");
     const GenomeSpace& space = problem_.space;
@@ -250,7 +250,7 @@ class Search {
     std::erase_if(last, [](const Individual& one) { return one.rank > 0 || one.violation > 0; });
     if (last.empty()) {
       fail("search",
-           "nothing found within search.bytes = " + std::to_string(problem_.options.bytes) +
+           "no candidate within search.bytes = " + std::to_string(problem_.options.bytes) +
                "; expected a larger budget, fewer search.bits or a smaller network");
     }
     std::sort(last.begin(), last.end(), [](const Individual& a, const Individual& b) {
@@ -283,25 +283,25 @@ class Search {
 
 void fields(FieldList& list, SearchOptions& options) {
   list.section("search");
-  list.add("bytes", options.bytes, "Memory budget of a network; 0: none.")
+  list.add("bytes", options.bytes, "Memory budget of a network; 0: no limit.")
       .in("bytes")
       .range(0, 1e9);
   list.add("bits", options.bits,
-           "Bits to choose from at every site, between spaces; 2 is ternary for weights. The most "
-           "are those of the reference.");
+           "Bit widths to choose from at every site, separated by spaces; 2 is ternary for "
+           "weights. The largest is that of the reference.");
   list.add("states", options.states,
-           "Shares of the states to choose from for pruning before rounding, between spaces, such "
-           "as \"0 0.5\"; a network of each size is trained as a reference.");
-  list.add("channels", options.channels, "Shares of the channels to choose from, likewise.");
+           "Shares of the states to prune before quantization, separated by spaces, such as \"0 "
+           "0.5\"; a network of each size is trained as a reference.");
+  list.add("channels", options.channels, "Shares of the channels to prune, likewise.");
   list.add("population", options.population, "Candidates per generation.").range(4, 10000);
   list.add("generations", options.generations,
-           "Generations of NSGA-II; more come closer to the Pareto front.")
+           "Generations of NSGA-II; more approach the Pareto front more closely.")
       .range(0, 100000);
   list.add("candidates", options.candidates,
-           "Candidates of the proxy's front that are trained with quantization.")
+           "Number of candidates on the proxy's front that are trained with quantization.")
       .range(1, 1000);
   list.add("sequences", options.sequences,
-           "Held-out sequences that the proxy evaluates a candidate on; 0: all.")
+           "Number of held-out sequences on which the proxy evaluates a candidate; 0: all.")
       .in("sequences")
       .range(0, 1e9);
   list.add("objectives", options.objectives,

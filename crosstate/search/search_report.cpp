@@ -45,8 +45,8 @@ report::Plot sensitivity_plot(const SearchSummary& summary) {
   report::Plot plot;
   plot.title = "Sensitivity of each site";
   plot.x_label = "bits of the site, all others at " + std::to_string(summary.space.bits.back());
-  plot.y_label = "loss held out";
-  plot.caption = "Without further training: the reference network with one site requantized.";
+  plot.y_label = "held-out loss";
+  plot.caption = "The reference network with one site requantized, without further training.";
   for (const std::string& site : summary.space.sites) {
     report::Series& series = plot.series.emplace_back(report::Series{site, {}, {}, {}});
     for (const SensitivityPoint& point : summary.sensitivity) {
@@ -64,8 +64,9 @@ report::Plot proxy_plot(const SearchSummary& summary) {
   report::Plot plot;
   plot.title = "Front by the proxy";
   plot.x_label = "bytes";
-  plot.y_label = "loss held out";
-  plot.caption = "The proxy measures by which the search compares candidates before training.";
+  plot.y_label = "held-out loss";
+  plot.caption =
+      "Measurements of the proxy, by which the search compares candidates before training.";
   report::Series& series = plot.series.emplace_back(report::Series{"front", {}, {}, {}});
   for (const Individual& one : summary.front) {
     series.x.push_back(one.costs[1]);
@@ -77,7 +78,7 @@ report::Plot proxy_plot(const SearchSummary& summary) {
 }  // namespace
 
 report::Table sensitivity_table(const SearchSummary& summary) {
-  report::Table table{"Loss held out, one site at fewer bits", {"site"}, {}};
+  report::Table table{"Held-out loss with one site at fewer bits", {"site"}, {}};
   const GenomeSpace& space = summary.space;
   for (const int bits : space.bits) table.header.push_back(std::to_string(bits) + " bits");
   for (const std::string& site : space.sites) {
@@ -93,11 +94,12 @@ report::Table sensitivity_table(const SearchSummary& summary) {
 report::Table candidate_table(const SearchSummary& summary) {
   std::string sites = "bits of";
   for (const std::string& site : summary.space.sites) sites += ' ' + site;
-  if (summary.space.prunes()) sites += ", shares pruned of states channels";
+  if (summary.space.prunes()) sites += ", pruned shares of states and channels";
   const task::TaskMetric& metric = task_of(summary.plan).primary();
   const std::string unit = metric.is_share ? " (%)" : " (" + metric.title + ')';
-  report::Table table{
-      "Trained with rounding", {sites, "bytes", "PTQ" + unit, "QAT" + unit, "integers" + unit}, {}};
+  report::Table table{"Quantization-aware training",
+                      {sites, "bytes", "PTQ" + unit, "QAT" + unit, "integers" + unit},
+                      {}};
   for (std::size_t i = 0; i < summary.plan.points.size(); ++i) {
     const Outcome& outcome = summary.results.outcomes[i];
     if (outcome.status != PointStatus::kDone) continue;
@@ -119,10 +121,11 @@ void write_search_results(const SearchSummary& summary, const std::filesystem::p
   report::Report report = write_results(summary.plan, summary.results, directory);
   report.paragraphs.insert(
       report.paragraphs.begin(),
-      "A network of every size is trained with every site rounded to the most bits. Size and the "
-      "bits of each site are then chosen by NSGA-II (Deb et al., 2002) for the loss on held-out "
-      "training sequences, without further training, and the bytes stored; candidates along that "
-      "front are trained with rounding from the shared float network, pruned where they say so.");
+      "A network of every size is trained with every site at the most bits. Size and the bits of "
+      "each site are then chosen by NSGA-II (Deb et al., 2002) for the loss on held-out training "
+      "sequences, without further training, and the number of bytes. Candidates along that front "
+      "are trained with quantization, starting from the shared float network, which is pruned "
+      "first if the candidate says so.");
   report.plots.push_back(proxy_plot(summary));
   report.plots.push_back(sensitivity_plot(summary));
   report.tables.push_back(sensitivity_table(summary));

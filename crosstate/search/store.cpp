@@ -75,11 +75,11 @@ class Statement {
   int bound_ = 0;
 };
 
-// Whether the file system has the locks that SQLite keeps readers and the writer apart with.
-// Without them only a reader beside the writer may find the file in between two states.
+// Whether the file system supports the locks that SQLite uses to separate readers from the writer.
+// Without them only a reader during a write may see an inconsistent file.
 bool locks_records(const fs::path& directory) {
   const int folder = open(directory.c_str(), O_RDONLY | O_CLOEXEC);
-  if (folder < 0) return true;  // opening the database tells why
+  if (folder < 0) return true;  // opening the database reports the reason
   struct flock whole = {};
   whole.l_type = F_RDLCK;
   const bool refused = fcntl(folder, F_GETLK, &whole) != 0 &&
@@ -101,7 +101,7 @@ struct Store::Inside {
   sqlite3* database = nullptr;
 
   Inside(const fs::path& directory, Access access) : path((directory / kFile).string()) {
-    // Reading, too, may have to roll back the transaction of a killed writer.
+    // Even reading may have to roll back the transaction of a killed writer.
     const int flags = SQLITE_OPEN_READWRITE | (access == Access::kWrite ? SQLITE_OPEN_CREATE : 0);
     const char* const system = locks_records(directory) ? nullptr : "unix-none";
     if (sqlite3_open_v2(path.c_str(), &database, flags, system) != SQLITE_OK) {
@@ -175,7 +175,7 @@ Store::Store(const fs::path& directory, Access access)
 Store::~Store() = default;
 
 bool Store::exists(const fs::path& directory) {
-  std::error_code unreadable;  // opening tells why
+  std::error_code unreadable;  // opening reports the reason
   return fs::exists(directory / kFile, unreadable);
 }
 

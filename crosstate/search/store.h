@@ -26,11 +26,12 @@ struct StoredPoint {
 /// - proxies: of a search, the proxy measures of a candidate (JSON), keyed by scope and genome;
 /// - meta: key and value.
 /// Every call is one transaction (rollback journal, synchronous = FULL). Throws Error naming the
-/// file. One process writes, which has opened the OutputDirectory. Any number may read meanwhile.
+/// file. Only the process that has opened the OutputDirectory writes; any number of processes may
+/// read meanwhile.
 class Store {
  public:
   enum class Access { kWrite, kRead };
-  /// To write, creates the file if there is none.
+  /// For writing; creates the file if it does not exist.
   explicit Store(const std::filesystem::path& directory, Access access = Access::kWrite);
   ~Store();
   Store(const Store&) = delete;
@@ -38,19 +39,19 @@ class Store {
 
   static bool exists(const std::filesystem::path& directory);
 
-  /// Adds rows of status "pending" for points that it does not hold. Throws Error when it holds a
-  /// point of the same name and another configuration.
+  /// Adds rows with status "pending" for new points. Throws Error if the file has a point of the
+  /// same name with another configuration.
   void add(const std::vector<SweepPoint>& points);
   void record(const std::string& point, const Outcome& outcome);
   /// Makes failed points pending again.
   void forget_failures();
   void record_time(const std::string& task, double seconds);
 
-  /// Every row, sorted by name.
+  /// All rows, sorted by name.
   std::vector<StoredPoint> points() const;
   std::optional<double> time_of(const std::string& task) const;
 
-  /// The proxy measures of a candidate of a search as JSON text.
+  /// The proxy measurements of a candidate as JSON text.
   std::optional<std::string> proxy(const std::string& scope, const std::string& genome) const;
   void record_proxy(const std::string& scope, const std::string& genome,
                     const std::string& measures);

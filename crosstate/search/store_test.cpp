@@ -36,7 +36,7 @@ class StoreTest : public DirectoryTest {
 };
 
 TEST_F(StoreTest, KeepsWhatWasRecorded) {
-  const double accuracy = 0.1 + 0.2;  // every bit counts
+  const double accuracy = 0.1 + 0.2;  // must be stored bit for bit
   {
     Store store(directory_);
     store.add({point("a"), point("b"), point("c, \"d\"")});

@@ -1,4 +1,4 @@
-// A sweep from its file to its results.
+// A sweep, from its file to its results.
 #pragma once
 
 #include <filesystem>
@@ -14,30 +14,30 @@
 namespace crosstate::search {
 
 struct SweepContext {
-  std::filesystem::path directory;  // of results; under several ranks, one that they all see
+  std::filesystem::path directory;  // for results; with several ranks, one visible to all
   pipeline::Earlier earlier = pipeline::Earlier::kRefuse;  // handling of existing results
-  bool retry_failed = false;             // repeats points that failed in an earlier session
-  int workers = 1;                       // points at a time in this process
-  std::unique_ptr<Transport> transport;  // null: this process alone
-  std::function<void(const SweepProgress&)> report;  // of rank 0; may be empty
+  bool retry_failed = false;             // repeat points that failed in an earlier session
+  int workers = 1;                       // concurrent points in this process
+  std::unique_ptr<Transport> transport;  // null: only this process
+  std::function<void(const SweepProgress&)> report;  // called on rank 0; may be empty
   std::function<void(const std::string&, const train::TrainProgress&)> training;  // may be empty
-  std::function<void(const pipeline::OutputDirectory&)> opened;  // of rank 0; may be empty
+  std::function<void(const pipeline::OutputDirectory&)> opened;  // called on rank 0; may be empty
   std::function<bool()> stop;
   std::function<void(const std::string&)> note =
       {};  // messages for the user about a run, from any thread
 };
 
 struct SweepSummary {
-  bool leads = true;         // rank 0: the only one with results
-  bool interrupted = false;  // what is finished is recorded
-  bool lost_a_rank = false;  // nothing may wait for all ranks any more
+  bool leads = true;         // rank 0: only this rank has results
+  bool interrupted = false;  // finished points are recorded
+  bool lost_a_rank = false;  // nothing may wait for all ranks
   SweepResults results;
 };
 
 /// Runs the unfinished points and writes sweep.sqlite, results.csv, front.csv and report.html to
-/// the directory. Killed at any moment, it continues with Earlier::kContinue; within a point, at
-/// the last epoch. A point that fails is recorded as such, and the others go on. Throws Error for a
-/// directory with results that `earlier` does not allow, and for points that have other settings or
+/// the directory. If killed at any moment, it can be continued with Earlier::kContinue; a point
+/// continues at its last epoch. A failed point is recorded, and the others continue. Throws Error
+/// for a directory with results that `earlier` does not allow, and if points have other settings or
 /// data there.
 SweepSummary run_sweep(const SweepPlan& plan, SweepContext context);
 

@@ -10,9 +10,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kMostLost = 2;  // workers that may die of one task
+constexpr int kMostLost = 2;  // workers that may die executing the same task
 
-// Time that so many epochs take, and a test, relative to other tasks.
+// Time that training for these epochs and a test take, relative to other tasks.
 double expected_work(const pipeline::RunOptions& options, int epochs) {
   const double channels = options.model.channels, states = options.model.states;
   const double sequences = options.data.train_limit > 0 ? options.data.train_limit : 1e6;
@@ -94,7 +94,7 @@ void SweepTasks::finish_point(std::size_t index, const Outcome& outcome) {
   if (report_) report_({name, true, outcome, finished_points_, plan_.points.size()});
 }
 
-// Its points may start now, or fail with it.
+// Its points may now start, or fail with it.
 void SweepTasks::finish_parent(std::size_t index, const Outcome& outcome) {
   const std::string task = "float " + plan_.parents[index].name;
   store_.record_time(task, outcome.seconds);
@@ -123,7 +123,7 @@ void SweepTasks::lose(int task) {
   give_back(task);
   Task& of = tasks_[static_cast<std::size_t>(task)];
   if (++of.lost < kMostLost) return;
-  finish(task, to_json(failed_outcome(std::to_string(of.lost) + " processes died of it")));
+  finish(task, to_json(failed_outcome(std::to_string(of.lost) + " processes died executing it")));
 }
 
 bool SweepTasks::done() const { return open_ == 0; }

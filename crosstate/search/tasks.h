@@ -1,5 +1,5 @@
-// The tasks of a sweep: float trainings first, each point once its own is there; of either the
-// longest first, so that workers end together.
+// The tasks of a sweep: float trainings first, then each point when its float network is complete;
+// in both cases the longest first, so that workers finish together.
 #pragma once
 
 #include <functional>
@@ -15,16 +15,16 @@ namespace crosstate::search {
 
 /// Progress of a running sweep.
 struct SweepProgress {
-  std::string task;  // the point's name, or "float ..." for a training that points share
+  std::string task;  // name of the point, or "float ..." for a training that points share
   bool is_point = true;
   Outcome outcome;
-  std::size_t finished = 0, points = 0;  // with those of earlier sessions
+  std::size_t finished = 0, points = 0;  // including those of earlier sessions
 };
 
 class SweepTasks : public TaskList {
  public:
-  /// Records finished tasks in `store`, and skips those that are finished there. All but `report`,
-  /// which may be empty, must outlive it.
+  /// Records finished tasks in `store`, and skips those already finished there. The arguments must
+  /// outlive the object, except `report`, which may be empty.
   SweepTasks(const SweepPlan& plan, Store& store, const std::filesystem::path& directory,
              std::function<void(const SweepProgress&)> report);
 
@@ -40,9 +40,9 @@ class SweepTasks : public TaskList {
   struct Task {
     bool is_point = false;
     std::size_t index = 0;  // in the plan
-    double work = 0;        // expected, relative to others
+    double work = 0;        // expected time, relative to others
     State state = State::kFree;
-    int lost = 0;  // workers that died while executing it
+    int lost = 0;  // number of workers that died executing it
   };
 
   void finish_point(std::size_t index, const Outcome& outcome);

@@ -21,7 +21,7 @@ class Tasks : public DirectoryTest {
     return read_plan((directory_ / "s.toml").string());
   }
 
-  // What is handed out until nothing is free: "float", or the value of the point's first key.
+  // What is handed out until no task is free: "float", or the value of the point's first key.
   static std::vector<std::string> handed_out(SweepTasks& tasks, const SweepPlan& plan) {
     std::vector<std::string> all;
     while (const std::optional<int> task = tasks.next()) {

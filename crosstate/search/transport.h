@@ -1,4 +1,4 @@
-// Messages between the processes of one search, which may be machines apart.
+// Messages between the processes of one search, possibly on several machines.
 #pragma once
 
 #include <string>
@@ -11,9 +11,8 @@ struct Message {
   std::string text;
 };
 
-/// Ranks 0 to size() - 1. Nothing here blocks, and nothing fails when another rank is dead:
-/// messages to it are lost. Messages are short (below 4 kB, the size that networks send at once),
-/// and only one thread calls.
+/// Ranks 0 to size() - 1. No call blocks, and none fails if another rank is dead; messages to it
+/// are lost. Messages are short (below 4 kB, which networks send at once). Only one thread calls.
 class Transport {
  public:
   virtual ~Transport() = default;

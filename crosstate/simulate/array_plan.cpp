@@ -52,7 +52,7 @@ class Planner {
         score_ranges();
         break;
     }
-    // Copies of their own slice_base have converters of their own, whose codes are summed.
+    // With slice_base > 1 every copy has its own converters, whose codes are summed.
     if (mapping_.conversions_of_weight > 1) {
       for (crossbar::ColumnRange& range : plan_.ranges) range.partial = true;
     }
@@ -84,7 +84,7 @@ class Planner {
     }
   }
 
-  // Scores have no codes: their converters take a share of the largest possible sum.
+  // Scores have no codes: the range of their converters is a share of the largest possible sum.
   void score_ranges() {
     for (std::size_t c = 0; c < a_.columns; ++c) {
       const float range = std::max(1.0f, a_.line(c).sum() * plan_.largest_code *

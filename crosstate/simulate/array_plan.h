@@ -1,4 +1,4 @@
-// From a mapped array to the one that is programmed: its codes, slices and converters.
+// Derives the programmed array (codes, slices, converters) from a mapped array.
 #pragma once
 
 #include <cstddef>
@@ -9,15 +9,15 @@
 
 namespace crosstate::simulate {
 
-/// What array `number` of a mapping holds and how it is used; the mapping must outlive it.
+/// Contents and use of array `number` of a mapping; the mapping must outlive the plan.
 crossbar::ArrayPlan array_plan(const integer::IntegerNetwork& network,
                                const mapping::Mapping& mapping,
                                const crossbar::CrossbarOptions& crossbar, std::size_t number);
 
-/// Whether the converters of states may resolve increments more finely than the states' codes.
+/// Whether converters of states may resolve increments more finely than the codes of the state.
 bool fits_increments(const mapping::Mapping& mapping, const crossbar::CrossbarOptions& crossbar);
 
-/// Of both parts of a state.
+/// For both parts of a state.
 integer::CodeFormat state_format(const integer::IntegerNetwork& network);
 
 }  // namespace crosstate::simulate

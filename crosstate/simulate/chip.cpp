@@ -13,33 +13,33 @@
 namespace crosstate::simulate {
 namespace {
 
-// Every chip has a seed of its own, so that an address within it needs no chip number. Stream 0 is
-// no other's.
+// Every chip has its own seed, so that an address within a chip needs no chip number. Stream 0 has
+// no other use.
 std::uint64_t chip_seed(std::uint64_t seed, std::uint32_t number) {
   const auto words = philox(seed, number, 0, 0, 0);
   return std::uint64_t{words[0]} << 32 | words[1];
 }
 
-// Of the tensors of one copy of an array in a saved chip.
+// Prefix of the tensors of one copy of an array in a saved chip.
 std::string prefix_of(std::size_t array, std::size_t copy) {
   const std::string of_array = "arrays." + std::to_string(array) + ".";
   return copy == 0 ? of_array : "copies." + std::to_string(copy) + "." + of_array;
 }
 
-// Memory of one thread.
+// Scratch memory of one thread.
 struct Work {
   integer::CodeMemory panels;
-  std::vector<AlignedFloats> rows;  // by array: what drives a recurrent array, [u, x] in 16 lanes
+  std::vector<AlignedFloats> rows;  // by array: inputs of a recurrent array, [u, x] in 16 lanes
   AlignedFloats partial, columns;
   crossbar::ReadScratch read;
-  std::vector<std::vector<float>> seen;  // by array: largest sums per column; empty: not wanted
-  float* path = nullptr;                 // Chip::state_path(); null: not wanted
+  std::vector<std::vector<float>> seen;  // by array: largest sums per column; empty: not recorded
+  float* path = nullptr;                 // Chip::state_path(); null: not recorded
 
   float* seen_by(std::size_t array) { return seen.empty() ? nullptr : seen[array].data(); }
 };
 
 struct Layer {
-  std::vector<std::size_t> recurrence, linear;  // numbers of arrays
+  std::vector<std::size_t> recurrence, linear;  // array numbers
   integer::CodeEntries activation, gate;
   AlignedFloats bias;
   Conversion output, linear_codes, sum;
@@ -58,7 +58,7 @@ struct Chip::Inside {
   AlignedFloats encoder_bias;
   Conversion encoder_codes;
   std::vector<Layer> layers;
-  AlignedFloats state_step;  // [rows], of the states' converters
+  AlignedFloats state_step;  // [rows], of the converters of states
   float state_limit = 0;
   bool incremental = false;
 
@@ -79,7 +79,7 @@ struct Chip::Inside {
     encoder_codes = Conversion(n.encoder_codes, n.residual, bits, n.channels);
     for (std::size_t l = 0; l < n.blocks.size(); ++l) {
       const integer::IntegerBlock& b = n.blocks[l];
-      // With a gate the residual sum has no converter: its products are digital.
+      // With a gate the residual sum has no converter: its products are computed digitally.
       const int sum_bits = n.gated ? 32 : bits;
       layers.push_back(
           {map.of(mapping::Site::kRecurrence, l), map.of(mapping::Site::kLinear, l),
@@ -95,8 +95,8 @@ struct Chip::Inside {
     state_limit = std::floor(static_cast<float>(n.state_limit) / state_step[0]);
   }
 
-  // y = W x + bias over the tiles of a matrix; the first tiles' converters add the bias.
-  // `sequence` is the number of lane 0's sequence in the data set.
+  // y = W x + bias over the tiles of a matrix; the converters of the first tiles add the bias.
+  // `sequence` is the index in the data set of the sequence in lane 0.
   void matrix(const std::vector<std::size_t>& tiles, const AlignedFloats& bias,
               const integer::Stretch& t, std::uint32_t sequence, kernels::ConstRows x,
               kernels::Rows y, Work& w) const {
@@ -113,8 +113,8 @@ struct Chip::Inside {
     }
   }
 
-  // One recurrent array through a stretch of time: two products a step, states fed back as codes.
-  // Adds each piece's part of C x.
+  // Runs one recurrent array over a range of time steps: two products per step, with states fed
+  // back as codes. Adds the contribution of each piece to C x.
   void recurrence(std::size_t number, const integer::Stretch& t, std::uint32_t sequence,
                   kernels::ConstRows u, kernels::Rows y, Work& w) const {
     const mapping::MappedArray& a = mapping->arrays[number];
@@ -145,7 +145,7 @@ struct Chip::Inside {
 
   std::size_t path_step() const { return 2 * n.first_mode(n.blocks.size()); }
 
-  // The states of lane 0.
+  // States of lane 0.
   void keep_path(const mapping::MappedArray& a, std::size_t step, kernels::Rows states,
                  float* path) const {
     const std::size_t parts = n.complex ? 2 : 1;
@@ -196,7 +196,7 @@ struct Chip::Inside {
     }
   };
 
-  // Scores [outputs][16] from the pooled codes, which go in by slices of the drivers' bits.
+  // Scores [outputs][16] from the pooled codes, which are applied in slices of the DACs' bits.
   void decode(std::uint32_t sequence, std::size_t length, const std::uint32_t* lengths, Work& w,
               double* scores) const {
     const std::size_t H = n.channels;
@@ -212,7 +212,7 @@ struct Chip::Inside {
             static_cast<float>((std::abs(sum) >> shift) & ((std::int64_t{1} << bits) - 1));
         slice.data[i] = sum < 0 ? -part_of : part_of;
       }
-      // Behind the last time step, so that no draw of the decoder is used twice.
+      // After the last time step, so that no draw of the decoder is reused.
       matrix(decoder, {}, {length + k, 1}, sequence, slice, part, w);
       const double weight = std::ldexp(1.0, shift);
       for (std::size_t i = 0; i < n.outputs * kLanes; ++i) scores[i] += weight * part.data[i];
@@ -349,9 +349,10 @@ void Chip::restore(const formats::Safetensors& content, const std::string& where
     const auto found = content.metadata.find(key);
     return found == content.metadata.end() ? std::string() : found->second;
   };
-  if (text("format") != "crosstate chip 1") fail(where, "not a chip, expected one of deploy --out");
+  if (text("format") != "crosstate chip 1")
+    fail(where, "not a chip, expected a file written by deploy --out");
   if (text("seed") != std::to_string(inside_->seed)) {
-    fail(where, "a chip of another seed or number, expected the ones it was made with");
+    fail(where, "a chip of another seed or number, expected those of the saved chip");
   }
   for (std::size_t i = 0; i < inside_->arrays.size(); ++i) {
     std::vector<device::Cells> copies;

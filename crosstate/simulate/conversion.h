@@ -1,4 +1,5 @@
-// From sums, whole or not, to the codes of an integer network, with the resolution of a converter.
+// Converts sums (integer or not) to the codes of an integer network with the resolution of a
+// converter.
 #pragma once
 
 #include <algorithm>
@@ -10,17 +11,17 @@
 
 namespace crosstate::simulate {
 
-/// Bits that a converter lacks to tell all codes of a format apart.
+/// Number of bits that a converter lacks to distinguish all codes of a format.
 inline int missing_bits(const integer::CodeFormat& to, int adc_bits) {
   return analog::missing_bits(static_cast<std::uint64_t>(std::int64_t{to.high} - to.low), adc_bits);
 }
 
-/// A requantizer followed by a table, as a converter of `adc_bits` computes them: with the codes of
+/// A requantizer followed by a table, as computed by a converter of `adc_bits`: with the codes of
 /// the network if it has enough bits, otherwise with wider steps over the same range.
 class Conversion {
  public:
   Conversion() = default;
-  /// q, second_by: as LaneFactors has them.
+  /// q, second_by: as in LaneFactors.
   Conversion(const integer::Requantizer& r, const integer::CodeFormat& to, int adc_bits,
              std::size_t rows, const integer::CodeFormat& q = {},
              std::span<const std::int16_t> second_by = {})
@@ -32,7 +33,8 @@ class Conversion {
                static_cast<std::int32_t>(std::floor(std::ldexp(to.high, -missing_))), to.scale};
   }
 
-  /// Rows `first` .. first + rows - 1 of the requantizer. table: one entry per code, or empty.
+  /// Rows `first` .. first + rows - 1 of the requantizer. `table` has one entry per code or is
+  /// empty.
   void operator()(std::size_t rows, std::size_t columns, kernels::ConstRows p, kernels::ConstRows q,
                   kernels::Rows out, const integer::CodeEntries& table = {},
                   std::size_t first = 0) const {
@@ -68,11 +70,11 @@ inline crossbar::ColumnRange column_range(const integer::Requantizer& r, std::si
           static_cast<float>(step * most), partial};
 }
 
-/// The range of a converter for increments of up to `largest`, in codes of the state, in place of
-/// `codes`, the one for its codes: with the finest steps, powers of two, that reach so far. Whole
-/// codes lie between what it reads, so that rounding the sum to them is but one rounding. Where
-/// steps would be no finer the range stays that of the codes, unless the converter lacks bits for
-/// those.
+/// The range of a converter for increments of up to `largest` (in codes of the state), which
+/// replaces `codes`, the range for its codes: the finest power-of-two steps that reach this far.
+/// The values read lie between codes, so that the sum is rounded only once, when it is rounded to a
+/// code. If the steps would be no finer, the range of the codes is kept, unless the converter lacks
+/// bits for it.
 inline crossbar::ColumnRange increment_range(const crossbar::ColumnRange& codes, float largest,
                                              int adc_bits) {
   if (!analog::reads_increments(largest, adc_bits, codes.step)) return codes;

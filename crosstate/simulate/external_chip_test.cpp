@@ -1,4 +1,4 @@
-// Networks on the chip of examples/simulated_chip.py, behind lines of text.
+// Networks on the chip of examples/simulated_chip.py, through the text protocol.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -35,7 +35,7 @@ const data::Dataset& sequences() {
   return set;
 }
 
-// Of two layers with complex modes and gates, or of one with real modes and none.
+// With two layers, complex modes and gates; or with one layer, real modes and no gates.
 integer::IntegerNetwork network(int number) {
   return integer::fixtures::network(number, sequences(), integer::fixtures::format(number, true));
 }
@@ -44,7 +44,7 @@ const integer::IntegerNetwork& gated() {
   return n;
 }
 
-// Cells without errors, on small arrays with some leak.
+// Cells without errors, on small arrays with some leakage.
 crossbar::Target ideal() {
   crossbar::Target target;
   target.device.programming_noise = target.device.read_noise = 0;
@@ -76,7 +76,7 @@ std::vector<ChipResult> on_chip(const integer::IntegerNetwork& n, const crossbar
   return chip.run(batch, 0, pool);
 }
 
-// Bit for bit: sums are whole numbers, and what the order of currents leaves of them is rounded
+// Bit-identical: sums are integers, and the error from the order of adding currents is rounded
 // away.
 void expect_ideal(const integer::IntegerNetwork& n, const crossbar::Target& target) {
   crossbar::Target simulated = target;
@@ -118,7 +118,7 @@ TEST(NetworkOnAnExternalChip, ErrorsOfItsCellsShowOnAnyNumberOfThreadsAlike) {
   EXPECT_NE(scores_of(on_chip(network(3), ideal())), scores);
 }
 
-// An array of one column at a tenth of what it should conduct, and its correction.
+// An array with one column at a tenth of its intended conductance, and its correction.
 TEST(NetworkOnAnExternalChip, IsCompensated) {
   class Weak : public hardware::Backend {
    public:
@@ -159,7 +159,7 @@ TEST(NetworkOnAnExternalChip, IsCompensated) {
   EXPECT_NEAR(weak.highest, target.external.voltage, 1e-12);
 }
 
-// A simulation whose results are journalled, as the command simulate does.
+// A simulation with a journal, as in the command simulate.
 class ResumedSimulation : public testing::Test {
  protected:
   std::filesystem::path path_ =
@@ -198,7 +198,7 @@ TEST_F(ResumedSimulation, RepeatsNothingAndEndsAlike) {
                                                                 {1, 0}, {1, 16}, {1, 32}};
   EXPECT_EQ(done_, all);
 
-  // It dies over and over, until nothing is left to do.
+  // It is killed repeatedly until all work is done.
   std::vector<std::pair<std::size_t, std::size_t>> parts;
   SimulateSummary last;
   int attempts = 0;
@@ -219,7 +219,7 @@ TEST_F(ResumedSimulation, RepeatsNothingAndEndsAlike) {
     EXPECT_EQ(last.ages[age].metric, whole.ages[age].metric);
   }
 
-  // Nothing is started where all is known.
+  // The driver is not started if all results are known.
   const SimulateSummary again = run("--no-such-option", true);
   EXPECT_EQ(again.ages[1].metric, whole.ages[1].metric);
 }

@@ -46,7 +46,7 @@ SimulateJournal::SimulateJournal(const fs::path& path, const json& identity, boo
     : path_(path) {
   std::error_code ignored;
   if (resume && fs::exists(path, ignored)) read(identity);
-  // Written anew, so that no half line stays in the middle.
+  // Rewritten, so that no partial line remains in the middle.
   std::string text = exact_json_text(identity) + '\n';
   for (const auto& [at, sums] : known_) {
     text += exact_json_text(line_of(at.first, at.second, sums)) + '\n';

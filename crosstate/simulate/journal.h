@@ -1,4 +1,4 @@
-// Results of chips as they come, so that a simulation that was killed goes on where it stopped.
+// Journal of results of chips, from which a killed simulation continues.
 #pragma once
 
 #include <cstddef>
@@ -13,28 +13,29 @@
 
 namespace crosstate::simulate {
 
-/// A file of JSON lines: what decides the results, then one line per chip and age, and until that
-/// is known, one per chunk of its sequences.
+/// A file of JSON lines: first the identity of the simulation, then one line per chip and age and,
+/// until that is complete, one line per chunk of its sequences.
 class SimulateJournal {
  public:
-  /// Starts a new file or, with `resume`, goes on with the one that is there: a last line that was
-  /// cut off counts as absent. Throws CannotContinue for a file of another identity, naming the
-  /// difference, and Error for one that is damaged and for one that cannot be written.
+  /// Starts a new file or, with `resume`, continues the existing one; a truncated last line is
+  /// ignored. Throws CannotContinue for a file of another identity, naming the difference, and
+  /// Error for a file that is damaged or cannot be written.
   SimulateJournal(const std::filesystem::path& path, const nlohmann::json& identity, bool resume);
 
   using Sums = std::vector<double>;  // see Task::sums()
 
-  /// Of all tested sequences of a chip at an age, if they are known.
+  /// Sums over all tested sequences of a chip at an age, if known.
   std::optional<Sums> find(int chip, std::size_t age) const;
   void add(int chip, std::size_t age, const Sums& sums);
 
-  /// Of the tested sequences [first, last).
+  /// Sums over the tested sequences [first, last).
   std::optional<Sums> find_chunk(int chip, std::size_t age, std::size_t first,
                                  std::size_t last) const;
   void add_chunk(int chip, std::size_t age, std::size_t first, std::size_t last, const Sums& sums);
 
  private:
-  using Chunk = std::tuple<int, std::size_t, std::size_t, std::size_t>;  // as add_chunk() has them
+  using Chunk =
+      std::tuple<int, std::size_t, std::size_t, std::size_t>;  // the arguments of add_chunk()
   void read(const nlohmann::json& identity);
   void write_line(const nlohmann::json& entry);
 

@@ -18,7 +18,7 @@ namespace {
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-const SimulateJournal::Sums kSums = {0.1 + 0.2, -1e-300, 3};  // every bit counts
+const SimulateJournal::Sums kSums = {0.1 + 0.2, -1e-300, 3};  // must be kept bit for bit
 
 class Journal : public testing::Test {
  protected:

@@ -10,7 +10,7 @@
 namespace crosstate::simulate {
 namespace {
 
-// 0: no unit of time.
+// 0: not a unit of time.
 double seconds_of(std::string_view unit) {
   if (unit.empty() || unit == "s") return 1;
   if (unit == "min") return 60;
@@ -24,7 +24,7 @@ double seconds_of(std::string_view unit) {
 
 std::optional<double> read_time(std::string_view text) {
   text = without_blanks(text);
-  // The unit is what follows the last digit or point: "1e3h" are a thousand hours.
+  // The unit follows the last digit or point: "1e3h" is a thousand hours.
   const std::size_t end = text.find_last_of("0123456789.") + 1;
   const std::optional<double> value = read_number<double>(text.substr(0, end)).value;
   const double unit = seconds_of(text.substr(end));
@@ -34,16 +34,17 @@ std::optional<double> read_time(std::string_view text) {
 
 void fields(FieldList& list, SimulateOptions& options) {
   list.section("simulate");
-  list.add("chips", options.chips, "Chips to program, each with devices of its own.")
+  list.add("chips", options.chips, "Number of chips, each with its own random devices.")
       .range(1, 100000);
-  list.add("times", options.times,
-           "Ages at which every chip is tested, ascending: seconds, or \"1s 1h 1d 1y\".");
+  list.add(
+      "times", options.times,
+      "Ages at which every chip is tested, ascending, in seconds or with units: \"1s 1h 1d 1y\".");
   list.add("sequences", options.sequences,
-           "Sequences of the test set that chips are tested with, the first ones; 0 for all.")
+           "Number of test sequences (the first ones) on which chips are tested; 0: all.")
       .range(0, 1e9);
   list.add("calibration", options.calibration,
-           "Sequences of the test set's end, without their labels, that choose the ranges of "
-           "calibrated converters.")
+           "Number of sequences from the end of the test set, without labels, from which the "
+           "ranges of calibrated converters are chosen.")
       .range(1, 1e6);
 }
 

@@ -21,23 +21,22 @@
 namespace crosstate::simulate {
 namespace {
 
-// Sequences brought into the layout of a batch, and recorded, at a time; multiples of the lanes.
-// What an external chip is slow to do should not be lost.
+// Number of sequences that are arranged as a batch, and recorded, at a time; multiples of the
+// lanes. Smaller for an external chip, whose slow results should not be lost.
 constexpr std::size_t kChunk = 1024, kExternalChunk = kLanes;
-constexpr std::size_t kBlock = 28;  // steps that stay in the first-level cache
+constexpr std::size_t kBlock = 28;  // steps whose data stay in the first-level cache
 
 void check(const integer::IntegerNetwork& network, const data::Dataset& data) {
   if (data.count == 0) fail(data.name, "no sequences, expected at least one");
   if (data.channels != network.inputs || data.readout.outputs() != network.outputs) {
     fail(data.name, std::to_string(data.channels) + " channels and " +
-                        std::to_string(data.readout.outputs()) +
-                        " outputs to tell, but the network has " + std::to_string(network.inputs) +
-                        " and " + std::to_string(network.outputs));
+                        std::to_string(data.readout.outputs()) + " outputs, but the network has " +
+                        std::to_string(network.inputs) + " and " + std::to_string(network.outputs));
   }
   integer::require_length(network, data, "integer network");
 }
 
-// The sequences of a test, by length.
+// The sequences of a test, ordered by length.
 std::vector<std::uint32_t> tested(const data::Dataset& data, const SimulateOptions& options) {
   std::vector<std::uint32_t> order = data::length_order(data);
   if (options.sequences == 0) return order;
@@ -85,14 +84,14 @@ void summarise(AgeSummary& age, const task::TaskMetric& metric) {
   age.worst = metric.higher_is_better ? *least : *most;
 }
 
-// One data set on chip after chip.
+// Tests one data set on one chip after the other.
 class Simulation {
  public:
   Simulation(const data::Dataset& data, std::vector<std::uint32_t> order, std::size_t chunk,
              ThreadPool& pool, const SimulateContext& context)
       : data_(data), order_(std::move(order)), chunk_(chunk), pool_(pool), context_(context) {}
 
-  /// Nothing if it was stopped.
+  /// Returns nothing if stopped.
   std::optional<Sums> test(const Chip& chip, int number, std::size_t age) {
     Sums sums;
     for (std::size_t first = 0; first < order_.size(); first += chunk_) {
@@ -112,7 +111,7 @@ class Simulation {
 
  private:
   const data::Batch& batch(std::size_t first, std::size_t last) {
-    // One chunk is the same for all chips.
+    // The chunks are the same for all chips.
     if (batch_.count == 0 || order_.size() > chunk_) {
       data::fill_batch(data_, std::span(order_).subspan(first, last - first), kBlock, batch_);
     }
@@ -135,8 +134,8 @@ std::unique_ptr<hardware::Backend> backend_of(const crossbar::Target& target,
       2 * static_cast<std::size_t>(target.crossbar.columns));
 }
 
-// A command that begins with the path of a file cannot work where that is no program. Of all else
-// that a shell takes only the start of the driver tells.
+// A command that begins with the path of a file requires that file to be a program. Other shell
+// commands can only be checked by starting the driver.
 void require_driver(const std::string& command) {
   constexpr const char* kPlain =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,/:+@%";
@@ -166,7 +165,7 @@ void require_possible(const crossbar::Target& target, const SimulateOptions& opt
     for (const double age : simulated_times(options)) require_age_of(target, options, age);
   } else if (options.chips != 1) {
     fail("options", "simulate.chips = " + std::to_string(options.chips) +
-                        ", expected 1 with external.command, which is one chip");
+                        ", expected 1 with external.command, which is a single chip");
   } else {
     require_driver(target.external.command);
   }
@@ -255,7 +254,7 @@ StateErrors state_errors(const integer::IntegerNetwork& network, const data::Dat
   chip.age_to(age);
   const Chip exact(network, mapping, crossbar::ideal_target(target), seed, 0);
 
-  // By 1 - |A|: slow modes have long memories of an error.
+  // Grouped by 1 - |A|: slow modes remember errors for a long time.
   const std::vector<double> edges = {0, 0.5, 0.9, 0.97, 0.99, 0.997, 1.01};
   StateErrors errors;
   for (std::size_t g = 0; g + 1 < edges.size(); ++g) {

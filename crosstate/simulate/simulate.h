@@ -1,4 +1,4 @@
-// How well a network does on crossbar chips, by drawing chips.
+// Accuracy of a network over many simulated crossbar chips.
 #pragma once
 
 #include <cstddef>
@@ -21,23 +21,23 @@ class Model;
 
 namespace crosstate::simulate {
 
-/// Chips at one age.
+/// Results of all chips at one age.
 struct AgeSummary {
   double seconds = 0;          // since programming
-  std::vector<double> metric;  // the task's primary one, by chip
+  std::vector<double> metric;  // primary metric of the task, by chip
   double mean = 0;
-  double deviation = 0;  // of the sample of chips; 0 for one chip
+  double deviation = 0;  // standard deviation over the chips; 0 for one chip
   double worst = 0;
-  std::vector<double> sums;  // of all chips together, see Task::sums()
+  std::vector<double> sums;  // over all chips, see Task::sums()
 };
 
 struct SimulateSummary {
-  task::Readout readout;         // what the outputs are
-  std::vector<AgeSummary> ages;  // as in the options
+  task::Readout readout;         // kind of the outputs
+  std::vector<AgeSummary> ages;  // one per age in the options
   std::size_t arrays = 0;
-  double utilisation = 0;  // pairs that hold a weight over all pairs
+  double utilisation = 0;  // pairs that hold a weight relative to all pairs
   std::size_t conversions_per_step = 0;
-  std::size_t conversions_per_sequence = 0;  // on top, at its end
+  std::size_t conversions_per_sequence = 0;  // additional ones at its end
   device::ProgrammingSummary programming;    // of all simulated chips
   double seconds = 0;                        // wall time
   bool external = false;                     // on a real chip
@@ -46,17 +46,17 @@ struct SimulateSummary {
   const AgeSummary& first() const { return ages.front(); }
 };
 
-/// What a simulation is told while it runs.
+/// Callbacks during a simulation.
 struct SimulateContext {
   using Sums = std::vector<double>;
-  /// Asked before every chunk of a chip's sequences, of 1,024, or 16 of an external chip; once it
-  /// says so, the summary comes back incomplete, `interrupted`.
+  /// Called before every chunk of a chip's sequences (1,024 sequences; 16 on an external chip). If
+  /// it returns true, the returned summary is incomplete (`interrupted`).
   std::function<bool()> stop = {};
-  /// Task::sums() of a chip at an age that are known already.
+  /// Returns Task::sums() of a chip at an age that are already known.
   std::function<std::optional<Sums>(int chip, std::size_t age)> known = {};
-  /// Every other one, as it comes.
+  /// Receives all others as they are computed.
   std::function<void(int chip, std::size_t age, const Sums& sums)> finished = {};
-  /// The same for the chunks, the sequences [first, last) of those tested.
+  /// The same for chunks, the sequences [first, last) of those tested.
   std::function<std::optional<Sums>(int chip, std::size_t age, std::size_t first, std::size_t last)>
       known_chunk = {};
   std::function<void(int chip, std::size_t age, std::size_t first, std::size_t last,
@@ -64,36 +64,36 @@ struct SimulateContext {
       finished_chunk = {};
 };
 
-/// Throws Error for what chips of a target cannot do: any number of external ones but 1, a driver
-/// that is a file but no program, and, for simulated ones, an age at which device.model does not
-/// tell what cells are like.
+/// Throws Error for options that chips of a target do not support: more than one external chip, a
+/// driver that is a file but not a program, and, for simulated chips, an age that device.model does
+/// not describe.
 void require_possible(const crossbar::Target& target, const SimulateOptions& options);
-/// The last of these for the first age alone.
+/// The last of these checks for the first age only.
 void require_first_age(const crossbar::Target& target, const SimulateOptions& options);
 
-/// Programs chips, lets each grow older and runs the data set on it at every age. All but `seconds`
-/// depends on the arguments alone, not on the number of threads. Throws Error for an empty data
-/// set, for one that the network was not made for, and for a network that cannot be mapped.
+/// Programs chips and, for each, runs the data set at every age. All results except `seconds`
+/// depend only on the arguments, not on the number of threads. Throws Error for an empty data set,
+/// for one that does not fit the network, and for a network that cannot be mapped.
 ///
-/// With target.external the one chip is a real one, which is started if anything is left to do, and
-/// what comes back from it decides the result too. Throws Error as ExternalChip does.
+/// With target.external the only chip is a real one. It is started if there is work left, and its
+/// answers determine the results. Throws Error as ExternalChip does.
 SimulateSummary simulate(const integer::IntegerNetwork& network, const data::Dataset& data,
                          const crossbar::Target& target, const SimulateOptions& options,
                          std::uint64_t seed, ThreadPool& pool, const SimulateContext& context = {});
 
-/// The same of a saved model, in integers.
+/// The same for a saved model with an integer network.
 SimulateSummary simulate(const inference::Model& model, const crossbar::Target& target,
                          const data::Dataset& data, ThreadPool& pool,
                          const SimulateOptions& options = {}, std::uint64_t seed = 1,
                          const SimulateContext& context = {});
 
-/// Errors of the states on one chip against those of the integer network, over some sequences.
+/// Errors of the states on one chip relative to those of the integer network, over some sequences.
 struct StateErrors {
-  /// Modes whose |A| lies in [low, high).
+  /// Modes with |A| in [low, high).
   struct Group {
     double low = 0, high = 0;
     std::size_t modes = 0;
-    std::vector<double> rms;  // by time step, over the largest code
+    std::vector<double> rms;  // by time step, relative to the largest code
   };
   std::vector<Group> groups;
 };

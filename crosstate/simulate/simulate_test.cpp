@@ -30,7 +30,7 @@ namespace {
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-constexpr std::size_t kStride = 7;  // pixels left out, for speed: 112 time steps
+constexpr std::size_t kStride = 7;  // every seventh pixel, for speed: 112 time steps
 
 // Every seventh pixel of the first `count` digits.
 data::Dataset thinned(const data::Dataset& from, std::size_t count) {
@@ -68,7 +68,7 @@ data::Batch batch_of(const data::Dataset& data, std::size_t first, std::size_t c
   return batch;
 }
 
-// Two short epochs: enough for digits to be told apart better than by chance.
+// Two short epochs, enough for an accuracy above chance.
 model::Network trained(const model::ModelOptions& options, const quant::QuantOptions& quant) {
   ThreadPool pool(2);
   model::Network network(options, {1, 10}, 1);
@@ -121,7 +121,7 @@ std::vector<double> scores_of(const std::vector<ChipResult>& results) {
   return scores;
 }
 
-// The scores of the integer executor, bit for bit.
+// Bit-identical to the scores of the integer executor.
 void expect_integers(const integer::IntegerNetwork& network, const crossbar::Target& target,
                      const data::Batch& batch) {
   ThreadPool pool(2);
@@ -168,7 +168,7 @@ TEST(Chip, IdealCellsMayLeak) {
   expect_integers_either_way(classifier(), target, batch_of(digits().test, 0, 100));
 }
 
-// Rounding what a finer converter reads is rounding the sum itself, but for ties.
+// Rounding the values of a finer converter equals rounding the sum itself, except for ties.
 TEST(Chip, FittedConvertersRoundOnce) {
   const data::Batch batch = batch_of(digits().test, 0, 200);
   ThreadPool pool(2);
@@ -192,9 +192,9 @@ TEST(Conversion, IncrementsTakeTheFinestStepsThatReach) {
   EXPECT_EQ(fine.step, 1.0f / 16);
   EXPECT_GE(fine.range, 5);
   EXPECT_LT(fine.range, 10);
-  EXPECT_FALSE(increment_range(codes, 100, 8).own);  // would be as coarse as the codes
+  EXPECT_FALSE(increment_range(codes, 100, 8).own);  // would not be finer than the codes
   EXPECT_TRUE(increment_range(codes, 100, 12).own);
-  const crossbar::ColumnRange coarse{4, 127};  // a converter that lacks two bits
+  const crossbar::ColumnRange coarse{4, 127};  // the converter lacks two bits
   EXPECT_EQ(increment_range(coarse, 20, 6).step, 1);
   EXPECT_EQ(increment_range(coarse, 500, 6).step, 4);
 }
@@ -212,7 +212,7 @@ TEST(Chip, TilesPiecesAndSlicesAddUp) {
 TEST(Chip, IdealIsThePrunedNetwork) {
   model::NetworkParts parts = model::NetworkParts::of(rounded_classifier());
   for (model::NetworkParts::Block& block : parts.blocks) {
-    // Channels of different sizes, one without modes, one that the block lacks.
+    // Channels of different sizes; one has no modes, one is missing in the block.
     std::erase_if(block.modes, [](std::size_t i) { return i < 8 || i % 3 == 1; });
     std::erase(block.channels, 5);
   }
@@ -277,7 +277,7 @@ TEST(Chip, NarrowConvertersCostAccuracy) {
   EXPECT_LT(accuracy_on(narrow, batch), accuracy_on(ideal(), batch));
 }
 
-// Converters of a range of their own round before the codes do; with many bits it hardly shows.
+// Converters with their own range round before the codes do; with many bits this is negligible.
 TEST(Chip, FineConvertersOfAFixedRangeCostLittle) {
   const data::Batch batch = batch_of(digits().test, 0, 320);
   crossbar::Target fixed = ideal();
@@ -405,7 +405,7 @@ TEST(Simulate, IsTheSameOnAnyNumberOfThreads) {
     EXPECT_EQ(all.back().first().mean, all.front().first().mean);
     EXPECT_EQ(all.back().first().deviation, all.front().first().deviation);
   }
-  // Accuracies are coarse; the scores are compared to the last bit.
+  // Accuracies are coarse; the scores are compared bit for bit.
   const data::Batch batch = batch_of(data, 0, 200);
   const mapping::Mapping mapping = mapping::map_network(classifier(), {}, batch.length);
   const Chip chip(classifier(), mapping, {}, 7, 0);

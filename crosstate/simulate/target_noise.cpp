@@ -57,15 +57,15 @@ void train_for(const crossbar::CrossbarOptions& crossbar, const TargetNoise& noi
   fill(array.rows, static_cast<int>(geometry.rows));
   fill(array.columns, static_cast<int>(geometry.columns));
   fill(array.drive_halvings, geometry.drive_halvings);
-  // What levels leave copies of their own slice_base make up for. Behind an offset both signs
-  // share them.
+  // Copies with slice_base > 1 correct the rounding to levels. With offset encoding both signs
+  // share the levels.
   const int levels = crossbar.encoding == crossbar::WeightEncoding::kOffset
                          ? (crossbar.levels + 1) / 2
                          : crossbar.levels;
   fill(array.levels, crossbar.slice_base == 1 && levels > 1 ? levels : 0);
   fill(array.partial_bits,
        crossbar.adc_range == crossbar::AdcRange::kLearned ? crossbar.partial_bits : 0);
-  // Where states go in by slices, converters have the range of their codes.
+  // If states are applied in slices, converters have the range of the codes.
   const quant::QuantOptions formats = quant::resolved(quant);
   const bool sliced = std::max(formats.state.bits, formats.residual.bits) > crossbar.dac_bits;
   const bool fitted =

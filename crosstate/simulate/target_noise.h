@@ -1,4 +1,4 @@
-// How much a target disturbs the weights of a network, for training with noise.
+// Weight noise of a target, for noise-aware training.
 #pragma once
 
 #include <cstdint>
@@ -9,19 +9,19 @@
 
 namespace crosstate::simulate {
 
-/// Root mean squares over the pairs of all arrays that hold a weight, relative to the largest
-/// weight of the pair's column: what stays (programming, ageing, wires, after compensation), and
-/// what changes from read to read. What levels of cells make of weights is no error.
+/// Root mean squares over all pairs that hold a weight, relative to the largest weight of the
+/// pair's column: the constant part (programming, ageing, wires, after compensation), and the part
+/// that changes from read to read. Rounding to the levels of cells is not counted.
 struct TargetNoise {
   double device = 0, read = 0;
 };
 
-/// Measured on one chip of that age. Throws Error as Chip does.
+/// Measured on one chip of this age. Throws Error as Chip does.
 TargetNoise target_noise(const integer::IntegerNetwork& network, const crossbar::Target& target,
                          double age, std::uint64_t seed);
 
-/// Sets what steps of training can tell of a target's arrays, `share` times its noise: noise on
-/// weights, and of [quant.array] what is still open.
+/// Sets the training options that describe the arrays of a target: weight noise, `share` times that
+/// of the target, and the settings of [quant.array] that are not set.
 void train_for(const crossbar::CrossbarOptions& crossbar, const TargetNoise& noise, double share,
                quant::QuantOptions& quant);
 

@@ -1,5 +1,5 @@
-// What a step of training assumes of arrays is what the mapping and the chip make of the same
-// network: levels of cells, units of noise, and steps of converters, bit line by bit line.
+// Training must assume the same arrays that the mapping and the chip derive from the network:
+// levels of cells, units of noise, and steps of converters, per bit line.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -28,7 +28,7 @@ namespace {
 constexpr double kNoise = 0.01;  // of weights
 constexpr double kConversionNoise = 0.25;
 
-// The same weights in steps of training for arrays, `noise` on those.
+// The same weights in a network trained for arrays, with `noise` on the weights.
 model::Network for_arrays(const model::Network& network, const crossbar::CrossbarOptions& crossbar,
                           const TargetNoise& noise) {
   model::Network out = network;
@@ -37,7 +37,7 @@ model::Network for_arrays(const model::Network& network, const crossbar::Crossba
   quant.chip_steps = 1;
   train_for(crossbar, noise, 1, quant);
   ThreadPool pool(1);
-  out.requantize(quant, {}, pool);  // formats stay, so that nothing is calibrated
+  out.requantize(quant, {}, pool);  // formats are kept, so nothing is calibrated
   return out;
 }
 
@@ -53,7 +53,7 @@ std::vector<double> steps_of(const crossbar::ArrayPlan& plan, crossbar::Crossbar
   return steps;
 }
 
-// Where the value of a recurrence stands: one pair, or two.
+// Position of a value of a recurrence: one pair, or two.
 struct Place {
   std::size_t array, row, column;
 };
@@ -61,7 +61,7 @@ struct ModePlaces {
   Place gain, real, imaginary, pole_of_real, pole_of_imaginary, cr, ci;
 };
 
-// A network on arrays beside its coefficients in training.
+// A mapped network and its coefficients in training.
 class Agreement {
  public:
   Agreement(const model::Network& network, const crossbar::CrossbarOptions& crossbar)
@@ -88,7 +88,7 @@ class Agreement {
                           static_cast<std::uint32_t>(i));
     }
     const auto held = [&](const Place& p) { return arrays[p.array].aim(p.row, p.column); };
-    // A weight between two levels may go either way.
+    // A weight midway between two levels may be rounded either way.
     const auto between = [&](const Place& p) {
       const mapping::MappedArray& a = mapping_.arrays[p.array];
       const bool offset = crossbar_.encoding == crossbar::WeightEncoding::kOffset;
@@ -135,7 +135,8 @@ class Agreement {
     crossbar::CrossbarOptions any = crossbar_;
     any.levels = 0;
     const model::Network trained = for_arrays(network_, any, {.device = kNoise});
-    // A pole that its noise moves beyond the unit circle is held back: another chip moves it in.
+    // Noise that moves a pole beyond the unit circle is limited in training: another chip moves it
+    // inwards.
     std::vector<std::vector<int>> seen;
     for (const model::BlockShape& shape : network_.state().shapes)
       seen.emplace_back(shape.modes(), 0);
@@ -145,7 +146,7 @@ class Agreement {
       each_mode([&](std::size_t l, std::size_t i, double scale, const ModePlaces& at) {
         const model::BlockCoefficients &noisy = c.blocks[l], &clean = clean_.blocks[l];
         const std::string mode = "layer " + std::to_string(l) + " mode " + std::to_string(i);
-        // Behind encoder and decoder: ar, ai, b, cr, ci, D and the pointwise layer of each block.
+        // After encoder and decoder: ar, ai, b, cr, ci, D and the pointwise layer of each block.
         const auto part = [&](std::uint32_t of) {
           return 2 + 7 * static_cast<std::uint32_t>(l) + of;
         };
@@ -198,7 +199,7 @@ class Agreement {
       steps.push_back(steps_of(array_plan(integers_, mapping_, crossbar_, i), crossbar_));
     }
     const auto near = [&](double found, double want, double first, const std::string& what) {
-      // Requantizers are whole numbers, small ones where their other factor is large.
+      // Requantizers are integers, small ones if their other factor is large.
       EXPECT_NEAR(found, want, (1e-5 + 1 / std::max(1.0, std::abs(first))) * want) << what;
       ++compared_;
     };
@@ -263,13 +264,13 @@ class Agreement {
  private:
   static constexpr model::TrainingStep kStep{1, 0};
 
-  // The weight that a full conductance stands for in a place.
+  // The weight that full conductance represents at a position.
   double full(const Place& p) const {
     const mapping::MappedArray& a = mapping_.arrays[p.array];
     return units_[p.array][p.column] * a.level(p.row, p.column);
   }
 
-  // `value`: i of the values that are disturbed by one draw each of `part`.
+  // `value`: value i among those to which one draw each of `part` is added.
   void expect_unit(double moved, double unit, std::uint64_t step, std::uint32_t part, std::size_t i,
                    double size, const std::string& what) {
     const double deviate = draw(step, part, i);
@@ -312,7 +313,7 @@ class Agreement {
     }
   }
 
-  // body(values, the same without noise, i, scale of codes, place, what, part of the draws)
+  // body(values, the same without noise, i, scale of codes, position, what, part of the draws)
   template <class Body>
   void each_matrix(const model::Coefficients& c, Body body) {
     const auto matrix = [&](mapping::Site site, std::size_t l, const AlignedFloats& values,
@@ -364,7 +365,7 @@ class Agreement {
     }
     ASSERT_EQ(noise.size(), scales.size());
     for (std::size_t o = 0; o < scales.size(); ++o) {
-      // Where rounding leaves nothing of a row, its requantizer has no step.
+      // A row that is rounded to 0 has a requantizer without a step.
       if (r.first[o] == 0) continue;
       near(noise[o] / kConversionNoise, std::sqrt(squares[o]) * double{scales[o]} * input,
            r.first[o], "noise of row " + std::to_string(o));
@@ -386,7 +387,7 @@ struct Arrays {
   crossbar::CrossbarOptions crossbar;
 };
 
-// Options that decide where weights stand, and how they are held and read.
+// Options that determine where weights are placed, and how they are stored and read.
 std::vector<Arrays> arrays() {
   std::vector<Arrays> all;
   const auto add = [&](const char* name, auto set) {
@@ -454,7 +455,7 @@ void expect_agreement(const model::Network& network) {
     agreement.units();
     agreement.converters();
     EXPECT_GT(agreement.compared(), 100u);
-    if (testing::Test::HasFailure()) return;  // one is enough to read
+    if (testing::Test::HasFailure()) return;  // one failure is enough
   }
 }
 
@@ -473,7 +474,7 @@ TEST(TrainFor, SeesTheArraysOfEveryShippedModel) {
   EXPECT_GE(models, 5u);
 }
 
-// Of every format and shape, and with inputs of the recurrence far from codes of 1.
+// All formats and shapes, also with inputs of the recurrence far from the codes of 1.
 TEST(TrainFor, SeesTheArraysOfRandomNetworks) {
   for (int number = 0; number < 24; ++number) {
     SCOPED_TRACE(number);

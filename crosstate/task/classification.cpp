@@ -1,4 +1,4 @@
-// One of several classes: softmax and cross-entropy. A target is the number of the class.
+// Classification: softmax and cross-entropy. A target is the index of the class.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -50,7 +50,7 @@ double distillation(std::span<const float> logits, const TaskLoss& options,
 
 std::size_t label_of(std::span<const float> target) { return static_cast<std::size_t>(target[0]); }
 
-// The integer that a cell means, however a program has written it.
+// The integer in a cell, in any notation ("3", "3.0", ...).
 std::optional<long long> whole_number(const std::string& cell) {
   const ReadNumber<double> read = read_number<double>(cell);
   if (!read.value || std::abs(*read.value) > 1e15 || *read.value != std::trunc(*read.value)) {
@@ -110,9 +110,9 @@ class Classification : public Task {
   Readout read(const TargetTable& table, std::vector<float>& targets) const override {
     if (table.width != 1) {
       fail(table.where.empty() ? "data.targets" : table.where.front(),
-           std::to_string(table.width) + " target columns, expected 1: the class");
+           std::to_string(table.width) + " target columns, expected 1 (the class)");
     }
-    // Numbers in their order, as other tools count classes; names in that of the alphabet.
+    // Numbers are sorted numerically, as other tools order classes; names alphabetically.
     std::vector<std::string> cells = table.cells;
     std::set<long long> numbers;
     for (std::string& cell : cells) {

@@ -95,7 +95,8 @@ TEST(Loss, VanishesWhereTeacherAndStudentAgree) {
   EXPECT_GT(classification_loss(logits, 0, distilled(1, 2), other, slope), 0.1);
 }
 
-// T^2 keeps the size of the gradient: for soft distributions it is that of squared differences.
+// T^2 preserves the magnitude of the gradient: for soft distributions it is that of squared
+// differences.
 TEST(Loss, HasAGradientThatTheTemperatureHardlyScales) {
   const std::vector<float> logits{1, 2, 0.5f}, teacher{2, 1, 0.5f};
   std::vector<double> warm(3), hot(3);

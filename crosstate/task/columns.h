@@ -1,4 +1,4 @@
-// What tasks with one column of numbers per output share.
+// Shared by the tasks with one column of numbers per output.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace crosstate::task {
 
-/// A readout with one output per column of a table; columns without a name are called y0, y1, ...
+/// A readout with one output per column of a table; unnamed columns become y0, y1, ...
 inline Readout readout_of_columns(const Task& task, const TargetTable& table) {
   Readout readout;
   readout.task = &task;

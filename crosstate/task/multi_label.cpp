@@ -1,5 +1,5 @@
-// Several classes at once: a sigmoid and binary cross-entropy for each. A target is 0 or 1 for
-// every class; a class is told where its output is above 0.
+// Multi-label classification: a sigmoid and binary cross-entropy for each class. A target is 0 or 1
+// for every class; a class is predicted if its output is above 0.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -36,7 +36,7 @@ double log_sigmoid(double z) { return std::min(z, 0.0) - std::log1p(std::exp(-st
 bool told(float output) { return output > 0; }
 bool truth(float target) { return target > 0.5f; }
 
-// What is summed over sequences for each class; behind those of all classes kExact and kCount.
+// Sums over sequences for each class, followed by kExact and kCount.
 enum Sum { kTrue, kFalse, kMissed, kRejected, kSums };
 
 struct Counts {
@@ -96,7 +96,7 @@ class MultiLabel : public Task {
     return names.empty() ? "" : "no training sequence of class " + names;
   }
 
-  /// By the set of classes.
+  /// By set of classes.
   std::vector<std::int32_t> strata(const Readout& readout,
                                    std::span<const float> targets) const override {
     const std::size_t width = readout.outputs();
@@ -135,7 +135,7 @@ class MultiLabel : public Task {
     return sum;
   }
 
-  /// Of the absence and the presence of every class, in turn.
+  /// Alternating: weights of the absence and of the presence of every class.
   std::vector<double> balanced_weights(const Readout& readout,
                                        std::span<const float> targets) const override {
     const std::vector<double> positives = positives_of(readout, targets);

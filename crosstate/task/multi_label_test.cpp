@@ -59,9 +59,9 @@ TEST(MultiLabel, CountsWhatItTells) {
   const auto add = [&](std::vector<float> target, std::vector<float> outputs) {
     kTask.add(readout, Output(outputs), target, sums);
   };
-  add({1, 0, 0}, {2, -1, -3});    // exact
+  add({1, 0, 0}, {2, -1, -3});    // exact match
   add({1, 1, 0}, {2, -1, -3});    // b missed
-  add({0, 1, 0}, {0.5f, 1, -3});  // a in vain
+  add({0, 1, 0}, {0.5f, 1, -3});  // a predicted wrongly
   EXPECT_THAT(kTask.evaluate(readout, sums),
               ElementsAre(DoubleEq((4 / 5.0 + 2 / 3.0) / 2), DoubleEq(1 / 3.0), DoubleEq(2 / 9.0)));
   EXPECT_EQ(kTask.to_json(readout, sums).at("classes").at("b").at("recall"), 0.5);

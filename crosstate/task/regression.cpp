@@ -1,4 +1,5 @@
-// Real values of a sequence: squared error of values brought to mean 0 and deviation 1.
+// Regression of real values: squared error of targets normalised to mean 0 and standard deviation
+// 1.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -24,7 +25,7 @@ std::string number(double value) {
 double offset_of(const Readout& r, std::size_t k) { return r.offset.empty() ? 0 : r.offset[k]; }
 double scale_of(const Readout& r, std::size_t k) { return r.scale.empty() ? 1 : r.scale[k]; }
 
-// A target as the network is to tell it, and what it tells as a value.
+// Normalises a target, and converts an output to a value.
 double normalised(const Readout& r, std::size_t k, float target) {
   return (static_cast<double>(target) - offset_of(r, k)) / scale_of(r, k);
 }
@@ -32,11 +33,11 @@ double value_of(const Readout& r, std::size_t k, float output) {
   return offset_of(r, k) + scale_of(r, k) * static_cast<double>(output);
 }
 
-// What is summed over sequences for each output, in normalised units.
+// Sums over sequences for each output, in normalised units.
 enum Sum { kCount, kTarget, kTargetSquares, kErrorSquares, kErrorSizes, kSums };
 
 struct Measures {
-  double r2 = 0, mse = 0, mae = 0;  // the last two in the target's units
+  double r2 = 0, mse = 0, mae = 0;  // mse and mae in the unit of the target
 };
 
 Measures measures_of(const Readout& r, std::size_t k, std::span<const double> sums) {
@@ -47,7 +48,7 @@ Measures measures_of(const Readout& r, std::size_t k, std::span<const double> su
   if (variation > 0) {
     m.r2 = 1 - of[kErrorSquares] / variation;
   } else {
-    m.r2 = of[kErrorSquares] > 0 ? 0 : 1;  // equal targets leave nothing to explain
+    m.r2 = of[kErrorSquares] > 0 ? 0 : 1;  // without variance there is nothing to explain
   }
   m.mse = scale * scale * of[kErrorSquares] / n;
   m.mae = std::abs(scale) * of[kErrorSizes] / n;
@@ -102,7 +103,7 @@ class Regression : public Task {
     return "every training sequence has the same target, expected at least two different ones";
   }
 
-  /// Tenths of the set by the first value, or fewer parts of at least twenty sequences.
+  /// Tenths of the set by the first value, or fewer parts of at least twenty sequences each.
   std::vector<std::int32_t> strata(const Readout& readout,
                                    std::span<const float> targets) const override {
     const std::size_t width = readout.outputs(), count = targets.size() / width;
@@ -119,8 +120,8 @@ class Regression : public Task {
     return strata;
   }
 
-  /// Mean over the outputs of (1 - w) (output - target)^2 + w (output - teacher)^2, targets
-  /// normalised; w = 0 without a teacher.
+  /// Mean over the outputs of (1 - w) (output - target)^2 + w (output - teacher)^2, with normalised
+  /// targets; w = 0 without a teacher.
   double loss(const Readout& readout, std::span<const float> outputs, std::span<const float> target,
               const TaskLoss& options, std::span<double> slope) const override {
     const double w = options.teacher.empty() ? 0 : options.distillation;
@@ -154,7 +155,7 @@ class Regression : public Task {
       of[kErrorSizes] += std::abs(error);
     }
   }
-  /// Means over the outputs, of RMSE the root of the mean.
+  /// Means over the outputs; RMSE is the root of the mean.
   std::vector<double> evaluate(const Readout& readout,
                                std::span<const double> sums) const override {
     double r2 = 0, mse = 0, mae = 0;

@@ -32,7 +32,7 @@ TEST(Regression, NormalisesByTheTrainingSet) {
   const Readout readout = fitted(2, targets);
   EXPECT_THAT(readout.offset, ElementsAre(20, 5));
   EXPECT_THAT(readout.scale, ElementsAre(DoubleNear(std::sqrt(200.0 / 3), 1e-12), 1));
-  // An output of one deviation is told in the target's unit.
+  // An output of one standard deviation, converted to the unit of the target.
   const std::vector<float> outputs{1, 0};
   EXPECT_THAT(kTask.answer(readout, Output(outputs)), ElementsAre("28.1649658", "5"));
 }
@@ -77,7 +77,7 @@ TEST(Regression, MeasuresInTheUnitOfTheTarget) {
     squares += (told[i] - targets[i]) * (told[i] - targets[i]);
     sizes += std::abs(told[i] - targets[i]);
   }
-  for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += part[k];  // two parts make a whole
+  for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += part[k];  // two parts give the whole
   EXPECT_THAT(kTask.evaluate(readout, sums),
               ElementsAre(DoubleNear(1 - squares / 14, 1e-6),
                           DoubleNear(std::sqrt(squares / 4), 1e-6), DoubleNear(sizes / 4, 1e-6)));

@@ -10,7 +10,7 @@
 
 namespace crosstate::task {
 
-// Of the file of its name.
+// Defined in the file of the same name.
 const Task& multi_label();
 
 namespace {
@@ -96,7 +96,7 @@ double primary_value(const Readout& readout, std::span<const double> sums) {
 }
 
 void save_readout(const Readout& readout, std::map<std::string, std::string>& metadata) {
-  // Files of classifiers are older than other tasks.
+  // Model files without a task are classifiers of earlier versions.
   const bool classifies = readout.task == &classification();
   if (!classifies) metadata[kTask] = readout.task->name();
   metadata[classifies ? kClasses : kOutputs] = exact_json_text(json(readout.names));
@@ -146,7 +146,7 @@ void require_same_outputs(const Readout& model, const Readout& data, const std::
                           const std::string& data_name) {
   if (model.task != data.task) {
     fail(where, std::string("made for ") + model.task->name() + ", but " + data_name +
-                    " is a set for " + data.task->name());
+                    " has targets for " + data.task->name());
   }
   const std::string many = model.task->categorical() ? " classes" : " values";
   const std::string one = model.task->categorical() ? "class " : "value ";

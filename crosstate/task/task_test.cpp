@@ -69,9 +69,9 @@ TEST(Readout, TellsWhatDiffers) {
   EXPECT_NO_THROW(require_same_outputs(a, a, "m", "d"));
   EXPECT_THAT([&] { require_same_outputs(a, b, "m", "d"); },
               ThrowsMessage<Error>(HasSubstr("class 1 is \"y\" there and \"z\" here")));
-  EXPECT_THAT([&] { require_same_outputs(a, value, "m", "d"); },
-              ThrowsMessage<Error>(HasSubstr("made for classification, but d is a set for "
-                                             "regression")));
+  EXPECT_THAT(
+      [&] { require_same_outputs(a, value, "m", "d"); },
+      ThrowsMessage<Error>(HasSubstr("made for classification, but d has targets for regression")));
 }
 
 }  // namespace
