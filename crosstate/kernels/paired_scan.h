@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "crosstate/base/lanes.h"
+
 namespace crosstate::kernels {
 
 /// Two 16-bit whole numbers in a word, `first` in its lower half.
@@ -28,12 +30,20 @@ struct PairedModes {
   const std::int32_t* im = nullptr;     // (ai, ar)
   const std::int32_t* out = nullptr;    // (cr, -ci)
   const std::int32_t* drive = nullptr;  // (b in units of 2^-14, 2^13, which rounds to nearest)
+  // of a noise-shaped state, 0 .. 14; null: states are rounded to nearest
+  const std::uint8_t* residue_bits = nullptr;
 };
 
-/// What scan_forward() does with a state rounded to nearest: `steps` time steps of one channel in
-/// 16 lanes. u: [steps][16], whole numbers; y: [steps][16], added to; state: [modes][16] pairs (re,
-/// im), in and out. Exact where 2 ((|ar| + |ai|) limit + b |u|) + 2^14 < 2^30 in every mode, u has
-/// 16 bits and y stays below 2^24.
+/// Words that the states of so many modes take in 16 lanes.
+constexpr std::size_t paired_state_size(std::size_t modes, bool residues) {
+  return modes * (residues ? 2 : 1) * kLanes;
+}
+
+/// What scan_forward() does with a state rounded to nearest, or noise-shaped: `steps` time steps of
+/// one channel in 16 lanes. u: [steps][16], whole numbers; y: [steps][16], added to; state:
+/// [modes][16] pairs (re, im), in and out, and then the residues of both parts in the same form, in
+/// units of 2^-14. Exact where 2 ((|ar| + |ai|) limit + b |u|) + 2^14 < 2^30 in every mode, with
+/// 2^16 for 2^14 where there are residues, u has 16 bits and y stays below 2^24.
 void paired_scan(const PairedModes& modes, std::int16_t limit, std::size_t steps, const float* u,
                  float* y, std::int32_t* state);
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "crosstate/kernels/reference/paired_scan.h"
@@ -18,16 +19,21 @@ using Pairs = std::vector<std::int32_t, AlignedAllocator<std::int32_t>>;
 
 struct Channel {
   std::vector<std::int32_t> re, im, out, drive;
+  std::vector<std::uint8_t> residue_bits;
   Pairs state;
   AlignedFloats ar, ai, b, cr, ci, u, y, floats;
   std::int16_t limit = 0;
 
-  PairedModes paired() const { return {re.size(), re.data(), im.data(), out.data(), drive.data()}; }
+  PairedModes paired() const {
+    return {re.size(),  re.data(),    im.data(),
+            out.data(), drive.data(), residue_bits.empty() ? nullptr : residue_bits.data()};
+  }
 };
 
 // Poles anywhere in the unit circle, states of 2 to 14 bits, inputs and gains as large as they may
-// be.
-Channel random_channel(Random& random, std::size_t modes, std::size_t steps, bool complex) {
+// be; residues of 0 to 14 bits.
+Channel random_channel(Random& random, std::size_t modes, std::size_t steps, bool complex,
+                       bool residues) {
   Channel c;
   const auto whole = [&](double most) {
     return static_cast<std::int16_t>(std::lround(random.uniform(-most, most)));
@@ -50,7 +56,8 @@ Channel random_channel(Random& random, std::size_t modes, std::size_t steps, boo
     c.re.push_back(pair_of(ar, static_cast<std::int16_t>(-ai)));
     c.im.push_back(pair_of(ai, ar));
     c.out.push_back(pair_of(cr, static_cast<std::int16_t>(-ci)));
-    const double rest = one * one * 4 - 2 * (std::abs(ar) + std::abs(ai)) * c.limit - one;
+    const double offset = residues ? 4 * one : one;
+    const double rest = one * one * 4 - 2 * (std::abs(ar) + std::abs(ai)) * c.limit - offset;
     input = std::min(input, std::floor(std::ldexp(rest, -bits - 1)));
   }
   for (std::size_t i = 0; i < steps * kLanes; ++i) c.u.push_back(whole(input));
@@ -59,6 +66,19 @@ Channel random_channel(Random& random, std::size_t modes, std::size_t steps, boo
   for (std::size_t i = 0; i < modes * kLanes; ++i) {
     c.state.push_back(pair_of(whole(c.limit), complex ? whole(c.limit) : std::int16_t{0}));
   }
+  for (std::size_t n = 0; residues && n < modes; ++n) {
+    const auto bits = static_cast<std::uint8_t>(random.below(kPairedFraction + 1));
+    c.residue_bits.push_back(bits);
+    const auto residue = [&] {
+      const int units = static_cast<int>(random.below(1u << bits)) - (1 << bits) / 2;
+      return static_cast<std::int16_t>(units * (1 << (kPairedFraction - bits)));
+    };
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      const std::int16_t first = bits == 0 ? std::int16_t{0} : residue();
+      c.state.push_back(pair_of(first, complex && bits > 0 ? residue() : std::int16_t{0}));
+    }
+  }
+  if (residues) return c;
   c.floats.resize(scan_state_size(modes));
   for (std::size_t i = 0; i < c.state.size(); ++i) {
     float* const to = c.floats.data() + i / kLanes * 2 * kLanes + i % kLanes;
@@ -70,11 +90,13 @@ Channel random_channel(Random& random, std::size_t modes, std::size_t steps, boo
 
 TEST(PairedScan, EqualsTheSpecificationOnEveryTarget) {
   on_every_target([] {
-    for (std::uint32_t number = 0; number < 60; ++number) {
+    for (std::uint32_t number = 0; number < 240; ++number) {
       SCOPED_TRACE(number);
       Random random(number, Stream::kTest);
       const std::size_t modes = 1 + random.below(11), steps = 1 + random.below(50);
-      Channel fast = random_channel(random, modes, steps, number % 3 > 0), plain = fast;
+      const bool residues = number % 4 > 0;
+      Channel fast = random_channel(random, modes, steps, number % 3 > 0, residues), plain = fast;
+      ASSERT_EQ(fast.state.size(), paired_state_size(modes, residues));
       paired_scan(fast.paired(), fast.limit, steps, fast.u.data(), fast.y.data(),
                   fast.state.data());
       reference::paired_scan(plain.paired(), plain.limit, steps, plain.u.data(), plain.y.data(),
@@ -85,13 +107,62 @@ TEST(PairedScan, EqualsTheSpecificationOnEveryTarget) {
   });
 }
 
+TEST(PairedScan, IsNearestWithoutResidueBits) {
+  on_every_target([] {
+    for (std::uint32_t number = 0; number < 60; ++number) {
+      SCOPED_TRACE(number);
+      Random random(number, Stream::kTest);
+      const std::size_t modes = 1 + random.below(11), steps = 1 + random.below(50);
+      Channel shaped = random_channel(random, modes, steps, number % 3 > 0, true);
+      std::fill(shaped.residue_bits.begin(), shaped.residue_bits.end(), std::uint8_t{0});
+      std::fill_n(shaped.state.begin() + static_cast<std::ptrdiff_t>(modes * kLanes),
+                  modes * kLanes, 0);
+      Channel nearest = shaped;
+      nearest.residue_bits.clear();
+      nearest.state.resize(modes * kLanes);
+      paired_scan(shaped.paired(), shaped.limit, steps, shaped.u.data(), shaped.y.data(),
+                  shaped.state.data());
+      paired_scan(nearest.paired(), nearest.limit, steps, nearest.u.data(), nearest.y.data(),
+                  nearest.state.data());
+      EXPECT_EQ(shaped.y, nearest.y);
+      nearest.state.resize(2 * modes * kLanes, 0);
+      EXPECT_EQ(shaped.state, nearest.state);
+    }
+  });
+}
+
+// The register of r fraction bits loses half a unit of its last place in a step at most; the state
+// loses nothing to its own rounding.
+TEST(PairedScan, KeepsWhatItsRegisterHolds) {
+  on_every_target([] {
+    const std::int16_t a = (1 << kPairedFraction) - 20;  // a time constant of 819 steps
+    const std::int32_t re = pair_of(a, 0), im = pair_of(0, a), out = pair_of(1, 0), drive = 0;
+    constexpr std::size_t kSteps = 800;
+    for (std::uint8_t bits = 0; bits <= kPairedFraction; ++bits) {
+      AlignedFloats in(kSteps * kLanes, 0.0f), y(kSteps * kLanes, 0.0f);
+      Pairs state(2 * kLanes, 0);
+      std::fill_n(state.begin(), kLanes, pair_of(100, 0));
+      paired_scan({1, &re, &im, &out, &drive, &bits}, 127, kSteps, in.data(), y.data(),
+                  state.data());
+      const double exact = 100 * std::pow(std::ldexp(a, -kPairedFraction), kSteps);
+      const double held =
+          first_of(state[0]) + std::ldexp(first_of(state[kLanes]), -kPairedFraction);
+      // Rounding errors may all point one way: up to half a place times the time constant.
+      EXPECT_LE(std::abs(held - exact), std::ldexp(819.2, -bits - 1) + 1) << int{bits};
+      if (bits >= kPairedFraction - 2) {
+        EXPECT_NEAR(held, exact, 1) << int{bits};
+      }
+    }
+  });
+}
+
 TEST(PairedScan, EqualsTheScanInFloats) {
   for (std::uint32_t number = 0; number < 60; ++number) {
     SCOPED_TRACE(number);
     Random random(number, Stream::kTest);
     const std::size_t modes = 1 + random.below(11), steps = 1 + random.below(50);
     const bool complex = number % 3 > 0;
-    Channel c = random_channel(random, modes, steps, complex);
+    Channel c = random_channel(random, modes, steps, complex, false);
     if (c.limit > 255) continue;  // sums of more bits than a float holds
     AlignedFloats y = c.y;
     const ScanModes floats{modes,      c.ar.data(), complex ? c.ai.data() : nullptr,
@@ -115,6 +186,30 @@ TEST(PairedScan, SaturatesAtBothEnds) {
       EXPECT_EQ(y[0], u);
       EXPECT_EQ(y[kLanes], std::copysign(127.0f, u));
       EXPECT_EQ(y[2 * kLanes], std::copysign(127.0f, u));
+    }
+  });
+}
+
+TEST(PairedScan, ForgetsTheResidueOfASaturatedState) {
+  on_every_target([] {
+    const std::uint8_t bits = 14;
+    const std::int32_t re = pair_of(1 << kPairedFraction, 0), out = pair_of(1, 0);
+    const std::int32_t im = pair_of(0, 1 << kPairedFraction);
+    const std::int32_t drive = pair_of(1 << (kPairedFraction - 2), 0);
+    for (const int sign : {1, -1}) {
+      // 126.75 and a quarter of 1 is 127, which the state holds; then come 127.25 and 128.25.
+      AlignedFloats in(3 * kLanes, static_cast<float>(sign)), y(3 * kLanes, 0.0f);
+      std::fill_n(in.data() + 2 * kLanes, kLanes, 4.0f * static_cast<float>(sign));
+      Pairs state(2 * kLanes, pair_of(static_cast<std::int16_t>(sign * 127), 0));
+      std::fill_n(state.data() + kLanes, kLanes,
+                  pair_of(static_cast<std::int16_t>(-sign * 4096), 0));
+      paired_scan({1, &re, &im, &out, &drive, &bits}, 127, 2, in.data(), y.data(), state.data());
+      EXPECT_EQ(first_of(state[0]), sign * 127);
+      EXPECT_EQ(first_of(state[kLanes]), sign * 4096);
+      paired_scan({1, &re, &im, &out, &drive, &bits}, 127, 1, in.data() + 2 * kLanes, y.data(),
+                  state.data());
+      EXPECT_EQ(first_of(state[0]), sign * 127);
+      EXPECT_EQ(state[kLanes], 0);
     }
   });
 }
