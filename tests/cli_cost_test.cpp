@@ -139,7 +139,7 @@ TEST_F(CliCost, RefusesWhatItCannotCount) {
                  {"mine.toml:6", "clock.hihg", "clock.high"});
   expect_refused(
       {"cost", model("float"), "--target", "mcu-int8", "--set", "cost.float_target=mcu-int8"},
-      {"mcu-int8", "floating point"});
+      {"mcu-int8", "float network"});
   expect_refused({"cost", model("qat"), "--set", "cost.float_target=crossbar-14nm"},
                  {"cost.float_target", "crossbar-14nm", "accelerator"});
   expect_refused(

@@ -1,5 +1,5 @@
-// Crossbar targets: a network's arrays with their drivers, converters, digital parts, buffers and
-// static power.
+// Crossbar targets: arrays of a network with drivers, converters, digital parts, buffers and static
+// power.
 #include <algorithm>
 #include <cmath>
 
@@ -13,7 +13,7 @@ constexpr double kPicoPerFemto = 1e-3, kMillimetrePerMicrometre = 1e-6;  // of a
 
 int ceil_divide(int a, int b) { return (a + b - 1) / b; }
 
-// The cost of a conversion to `bits`, scaled from one to target.output_bits.
+// Cost of a conversion to `bits`, scaled from that of target.output_bits.
 Range conversion(const Technology& t, int bits) {
   const int more = bits - t.output_bits;
   const Range &at = t["convert"], &factor = t["convert_bit_factor"];
@@ -23,13 +23,12 @@ Range conversion(const Technology& t, int bits) {
   return at * scale;
 }
 
-// A product and the conversion of the one before overlap.
+// A product overlaps with the conversion of the previous one.
 Range longer(const Range& a, const Range& b) {
   return {std::max(a.low, b.low), std::max(a.typical, b.typical), std::max(a.high, b.high)};
 }
 
-// A product of which `columns` adjacent columns are converted, one after the other where they share
-// a converter.
+// A product with conversion of `columns` adjacent columns, sequential if they share a converter.
 Range block_time(const Technology& t, double columns) {
   const Range& shared = t["columns_per_converter"];
   const Range turns{std::min(shared.low, columns), std::min(shared.typical, columns),
@@ -68,7 +67,7 @@ class CrossbarEstimator {
   }
 
  private:
-  // Drivers take wider codes in slices, so that no code is too wide for the mapping.
+  // Drivers apply wider codes in slices, so that no code is too wide for the mapping.
   static constexpr int kWidestDriver = 16;
 
   int weight_slices(int bits) const {
@@ -136,9 +135,9 @@ class CrossbarEstimator {
 
   double bit_lines() const { return offset_ ? t_.columns + 1 : 2 * t_.columns; }
 
-  // The conductance of the cells of each row above the lowest one, relative to the whole range.
+  // Conductance of the cells of each row above the lowest one, relative to the whole range.
   std::vector<double> held_by_rows(const mapping::MappedArray& a) const {
-    std::vector<double> held(a.rows, offset_ ? 0.5 : 0);  // of the reference
+    std::vector<double> held(a.rows, offset_ ? 0.5 : 0);  // of the reference cells
     float largest = 0;
     for (const float w : a.weights) largest = std::max(largest, std::abs(w));
     for (std::size_t i = 0; i < a.weights.size(); ++i) {
@@ -148,8 +147,8 @@ class CrossbarEstimator {
     return held;
   }
 
-  // The rows that are driven for the columns first .. last - 1, block by block. Columns that are
-  // not read conduct as well.
+  // The rows that are driven for columns first .. last - 1, block by block. Columns that are not
+  // read conduct as well.
   void drive(const mapping::MappedArray& a, std::size_t first, std::size_t last,
              ArrayUse& use) const {
     if (a.drive.empty()) return;
@@ -178,7 +177,7 @@ class CrossbarEstimator {
   }
 
   // Digital work: sums over tiles of the same outputs, additions of state increments, and the
-  // operations between arrays. Converters do the scaling, except that of the residual sum.
+  // operations between arrays. Converters apply the scales, except that of the residual sum.
   void digital() {
     double products = 0, add_bits = 0, memory_bits = 0;
     const auto ends_with = [](const OperationSite& s, const char* name) {
@@ -215,7 +214,7 @@ class CrossbarEstimator {
     add("buffers", "memory_bit", memory_bits);
   }
 
-  // Sites run one after the other; the arrays of one site work in parallel.
+  // Sites are computed sequentially; the arrays of one site work in parallel.
   void time() {
     const auto slices = [&](mapping::Site site, std::size_t layer) {
       return static_cast<double>(input_slices(t_, input_bits(site, layer)));

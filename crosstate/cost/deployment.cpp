@@ -6,7 +6,7 @@
 namespace crosstate::cost {
 namespace {
 
-// Reads the formats of a network from its options.
+// Derives the number formats of a network from its options.
 class Describer {
  public:
   explicit Describer(const model::Network& network) : s_(network.state()), q_(s_.quant) {}
@@ -55,7 +55,7 @@ class Describer {
     b.activation_ramp = is_ramp(s_.options.activation);
     if (s_.gated()) {
       b.linear_output = value(q_.linear);
-      b.gate = {bits(q_.gate.bits), true};  // steps of 2^-bits, whatever the scales of others
+      b.gate = {bits(q_.gate.bits), true};  // steps of 2^-bits, independent of other scales
       b.gate_ramp = is_ramp(model::gate_of(s_.options.gate));
     }
     if (s_.options.norm != model::Norm::kNone) {

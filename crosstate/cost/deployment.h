@@ -1,5 +1,5 @@
-// Description of a deployed network: its sizes, and the number format of every site. All counts in
-// this folder start from it, for float, quantized and integer networks alike.
+// Description of a deployed network: its sizes and the number format of every site. All counts in
+// this folder are derived from it, for float, quantized and integer networks alike.
 #pragma once
 
 #include <cstddef>
@@ -11,10 +11,10 @@
 
 namespace crosstate::cost {
 
-/// Bits of a number that is not rounded: binary32.
+/// Bits of a number that is not quantized: binary32.
 inline constexpr int kFloatWidth = 32;
 
-/// The weights of a site. `bits` = 0: in floating point, without scales.
+/// The weights of a site. `bits` = 0: float, without scales.
 struct WeightFormat {
   int bits = 0;
   std::size_t scales = 0;
@@ -24,7 +24,7 @@ struct WeightFormat {
   bool operator==(const WeightFormat&) const = default;
 };
 
-/// The codes of a site between two layers. `bits` = 0: in floating point, without a scale.
+/// The codes of a site between two layers. `bits` = 0: float, without a scale.
 struct ValueFormat {
   int bits = 0;
   bool powers_of_two = false;
@@ -35,16 +35,16 @@ struct ValueFormat {
 
 struct BlockFormat {
   std::size_t channels = 0, modes = 0;  // channels with a recurrence; modes of all of them
-  std::size_t shape_values = 0;         // stored indices of these; 0: all channels are present
-  int a_bits = 0;     // of a pole's code: each part, or its decay and phase; 0: floating point
-  bool polar = true;  // codes of decay and phase, decoded to fixed point before they multiply
+  std::size_t shape_values = 0;  // number of stored indices of these; 0: all channels are present
+  int a_bits = 0;                // code of a pole: each part, or decay and phase; 0: float
+  bool polar = true;  // codes of decay and phase, decoded to fixed point before multiplication
   WeightFormat c, d, linear;
   ValueFormat ssm_output, activation;
   ValueFormat linear_output, gate;                  // only with gates
-  bool activation_ramp = false, gate_ramp = false;  // no table: a piecewise linear function
-  std::size_t norm_values = 0;                      // of a norm that was not folded
-  bool layer_norm = false;                          // whose mean and variance change in every step
-  /// Bits of a pole's part as it multiplies.
+  bool activation_ramp = false, gate_ramp = false;  // piecewise linear function without a table
+  std::size_t norm_values = 0;                      // values of a norm that was not folded
+  bool layer_norm = false;                          // mean and variance are computed in every step
+  /// Bits of a part of a pole as an operand of multiplications.
   int pole_width() const;
   bool operator==(const BlockFormat&) const = default;
 };
@@ -54,16 +54,16 @@ struct Deployment {
   bool complex = true, gated = true, pool_last = false;
   WeightFormat encoder, decoder;
   ValueFormat input, residual;
-  int state_bits = 0;  // 0: floating point
+  int state_bits = 0;  // 0: float
   kernels::RoundingMode state_rounding = kernels::RoundingMode::kNearest;
   std::vector<BlockFormat> blocks;
 
   std::size_t parts() const { return complex ? 2 : 1; }
   std::size_t linear_outputs() const { return gated ? 2 * channels : channels; }
-  /// Whether any site computes in floating point.
+  /// Whether any site computes in float.
   bool in_floats() const;
   int state_width() const { return state_bits > 0 ? state_bits : kFloatWidth; }
-  /// Trained weights and biases; B counts as part of C.
+  /// Number of trained weights and biases; B counts as part of C.
   std::size_t weights() const;
   std::size_t biases() const { return channels + blocks.size() * linear_outputs() + outputs; }
   bool operator==(const Deployment&) const = default;
@@ -71,20 +71,20 @@ struct Deployment {
 
 Deployment deployment(const model::Network& network);
 
-/// The sizes of a block; `channels`, `modes`: those of an unpruned block.
+/// Sizes of a block; `channels`, `modes`: those of an unpruned block.
 void set_shape(const model::BlockShape& shape, std::size_t channels, std::size_t modes,
                BlockFormat& b);
 
-/// The same as for the quantized network that the integer network was converted from. The
-/// QuantizationScheme that files of earlier versions lack is inferred from their numbers.
+/// The same as for the quantized network from which the integer network was converted. If a file of
+/// an earlier version lacks the QuantizationScheme, the scheme is inferred from its values.
 Deployment deployment(const integer::IntegerNetwork& network);
 
-/// The scheme derived from the numbers of an integer network: scales from the multipliers of its
-/// requantizers, ramps from its tables, the coding of poles from their grid. Rows whose scales are
-/// all equal count as one scale, however they were chosen.
+/// The scheme inferred from the values of an integer network: scales from the multipliers of its
+/// requantizers, ramps from its tables, the coding of poles from their grid. Rows with equal scales
+/// count as one scale, however they were chosen.
 integer::QuantizationScheme inferred_scheme(const integer::IntegerNetwork& network);
 
-/// Whether a function of ModelOptions is piecewise linear, which needs no table.
+/// Whether a function of ModelOptions is piecewise linear and needs no table.
 bool is_ramp(kernels::Activation function);
 
 }  // namespace crosstate::cost

@@ -1,5 +1,5 @@
-// The formats of an integer network: by its scheme or, in files of earlier versions, by its
-// numbers.
+// Formats of an integer network: from its scheme or, in files of earlier versions, inferred from
+// its values.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -27,12 +27,12 @@ quant::ScaleKind scales_of(const integer::CodeFormat& codes) {
   return scales_of(is_power_of_two(codes.scale));
 }
 
-// A factor of a requantizer is a scale times `unit`, known to half a unit of its multiplier.
+// A factor of a requantizer is a scale times `unit`, known to within half a unit of its multiplier.
 struct Scale {
   double value = 0, error = 0;  // error: relative
 };
 
-// Codes of a row of weights; a row without any does not determine its scale.
+// Codes of a row of weights; an empty row does not determine its scale.
 using Codes = std::vector<std::int16_t>;
 bool row_is_zero(const Codes& codes, std::size_t row, std::size_t rows) {
   const auto columns = static_cast<std::ptrdiff_t>(codes.size() / rows);
@@ -46,8 +46,8 @@ std::vector<std::int32_t> places(const integer::Requantizer& r) {
   return out;
 }
 
-// The scales behind the factors of the rows that hold a weight, in `codes` or in `others`.
-// `places`: the fraction bits dropped from each factor's product.
+// The scales of the rows that have a weight, computed from the factors, in `codes` or in `others`.
+// `places`: the fraction bits dropped from the product with each factor.
 integer::WeightScheme weight_scheme(std::span<const std::int32_t> factors,
                                     const std::vector<std::int32_t>& places, double unit,
                                     const Codes& codes, const Codes& others = {}) {
@@ -81,13 +81,13 @@ bool is_table_of(kernels::Activation f, const std::vector<std::int32_t>& table,
   return true;
 }
 
-// Cartesian parts of b bits lie on the grid 2^-(b-1).
+// Cartesian parts of b bits are multiples of 2^-(b-1).
 bool on_cartesian_grid(const std::vector<std::int16_t>& parts, int bits) {
   const int step = 1 << std::max(0, quant::kPoleFraction + 1 - bits);
   return std::all_of(parts.begin(), parts.end(), [&](int part) { return part % step == 0; });
 }
 
-// All blocks share the settings: the finer format found in any block applies to all.
+// All blocks share the settings: the finest format found in any block applies to all.
 class SchemeInference {
  public:
   explicit SchemeInference(const integer::IntegerNetwork& network) : n_(network) {}

@@ -16,12 +16,13 @@ class Formats : public testing::TestWithParam<int> {};
 model::Network network_of(int number) {
   quant::QuantOptions format = integer::fixtures::format(number, number % 2 == 1);
   format.state.rounding = number % 5 == 3 ? "feedback" : "nearest";
-  if (number % 7 == 2) format.a.bits = 15;  // all of whose grid points are Cartesian ones
-  if (number % 7 == 4) format.activation.bits = format.gate.bits = 2;  // tables like those of ramps
+  if (number % 7 == 2) format.a.bits = 15;  // all grid points are also Cartesian ones
+  if (number % 7 == 4)
+    format.activation.bits = format.gate.bits = 2;  // tables equal those of ramps
   return integer::fixtures::rounded_network(number, integer::fixtures::sequences(number), format);
 }
 
-// Sizes, gates, activations, codings and roundings of every kind.
+// Sizes, gates, activations, codings and rounding modes of every kind.
 TEST_P(Formats, OfAnIntegerFileAreThoseOfItsOrigin) {
   const model::Network network = network_of(GetParam());
   const integer::IntegerNetwork integers =
@@ -42,7 +43,7 @@ TEST_P(Formats, AreInferredFromNumbers) {
   for (const auto site : {&integer::QuantizationScheme::encoder, &integer::QuantizationScheme::c,
                           &integer::QuantizationScheme::d, &integer::QuantizationScheme::weight,
                           &integer::QuantizationScheme::decoder}) {
-    // Powers of two may be the same for all rows.
+    // Power-of-two scales may be equal in all rows.
     if ((known.*site).scales == quant::ScaleKind::kFree ||
         (known.*site).granularity == quant::Granularity::kTensor) {
       EXPECT_EQ((found.*site).granularity, (known.*site).granularity);

@@ -1,4 +1,4 @@
-// Microcontrollers and digital accelerators.
+// Cost on microcontrollers and digital accelerators.
 #include <algorithm>
 
 #include "crosstate/base/error.h"
@@ -10,10 +10,10 @@ namespace {
 
 constexpr double kPicoPerFemto = 1e-3, kMillimetrePerMicrometre = 1e-6;  // of areas, the second
 
-// 1 / r: the least of one is the largest of the other.
+// 1 / r: low and high are exchanged.
 Range inverse(const Range& r) { return {1 / r.high, 1 / r.typical, 1 / r.low}; }
 
-// One constant's count over the sites of a step and of the end.
+// Count of one constant over the sites of a step and of the end of a sequence.
 struct Tally {
   std::string part, what;
   double per_step = 0, at_end = 0;
@@ -26,7 +26,7 @@ CostTerm term(const Tally& tally, const Range& each) {
 
 // --- microcontroller
 
-// Products take a byte or half-word instruction, however few bits the codes have.
+// Products use a byte or half-word instruction, even if the codes have fewer bits.
 struct CycleTallies {
   Tally mac8{"products", "mac8"}, mac16{"products", "mac16"}, mac_float{"products", "mac_float"};
   Tally addition{"additions", "addition"}, requantisation{"scaling", "requantisation"};
@@ -132,7 +132,7 @@ Estimate on_accelerator(const OperationSummary& operations, double memory_bits, 
       term(tallies.function, t["function_products"] * (t["float_multiply"] + t["float_add"])));
   energy.push_back(term(tallies.memory, t["memory_bit"] * kPicoPerFemto));
 
-  // Every operation takes a slot of a lane.
+  // Every operation occupies one lane for one cycle.
   const Range slot = inverse(t["clock"] * t["lanes"]) * 1e3;  // ns
   constexpr double kPicojoules = 1e-9;                        // pW ns
   Tally leakage = tallies.slots;
@@ -152,10 +152,10 @@ Estimate on_accelerator(const OperationSummary& operations, double memory_bits, 
 Estimate estimate(const OperationSummary& operations, double memory_bits, bool in_floats,
                   const Technology& technology) {
   if (technology.kind == TargetKind::kCrossbar) {
-    fail(technology.name, "is a crossbar, where a quantized network has to be mapped");
+    fail(technology.name, "is a crossbar, which requires a mapped quantized network");
   }
   if (!technology.floats && in_floats) {
-    fail(technology.name, "computes in whole numbers, but the network is in floating point");
+    fail(technology.name, "computes in integers, but the network is a float network");
   }
   Estimate e = technology.kind == TargetKind::kMicrocontroller
                    ? on_microcontroller(operations, technology)

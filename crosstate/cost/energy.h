@@ -1,4 +1,4 @@
-// Energy, latency and area of a network on a hardware target, part by part, each as a range.
+// Energy, latency and area of a network on a hardware target, by part, each as a range.
 #pragma once
 
 #include <cstdint>
@@ -12,20 +12,20 @@
 
 namespace crosstate::cost {
 
-/// A count times `each`, the cost of one operation or component. Every cost of a target is a
-/// sum of these, so that two networks on one target can be compared under the same constants.
+/// A count times `each`, the cost of one operation or component. Every cost of a target is a sum of
+/// such terms, so that two networks on one target can be compared under the same constants.
 struct CostTerm {
   std::string part;  // "converters"
-  std::string what;  // names `each` among the terms of a target
+  std::string what;  // identifies `each` among the terms of a target
   double per_step = 0, at_end = 0;
   Range each;
 };
 
 struct CostList {
   std::vector<CostTerm> terms;
-  /// Multiplies every term: the energy of a cycle, the length of one.
+  /// Multiplies every term, for example by the energy or duration of a cycle.
   Range factor{1, 1, 1};
-  /// The total of a sequence, including its end; 0 steps: of the end alone.
+  /// Total of a sequence, including its end; with 0 steps, of the end only.
   Range total(double steps) const;
   Range per_step() const;
   Range of_part(const std::string& part, double steps) const;
@@ -35,25 +35,25 @@ struct CostList {
 struct Estimate {
   std::string target;
   CostList energy;   // pJ
-  CostList latency;  // ns, one after the other
+  CostList latency;  // ns, sequential
   CostList area;     // mm2, all `at_end`
   // Crossbars:
   std::size_t arrays = 0, conversions_per_step = 0, conversions_at_end = 0;
   double utilisation = 0;
 };
 
-/// On a microcontroller or a digital accelerator. Throws Error for a network in floating point on
-/// a target without floating-point units, and for a crossbar.
+/// Cost on a microcontroller or a digital accelerator. Throws Error for a float network on a target
+/// without floating-point units, and for a crossbar.
 Estimate estimate(const Deployment& deployment, const OperationSummary& operations,
                   const Technology& technology);
 
-/// The same of any operations, with the bits of memory that they need.
+/// The same for any operations, with the number of memory bits that they need.
 Estimate estimate(const OperationSummary& operations, double memory_bits, bool in_floats,
                   const Technology& technology);
 
-/// On crossbars, as the network is mapped: of `crossbar` its recurrence, packing and driven rows
-/// count, the rest is the technology's. Throws Error like map_network() and for another kind of
-/// target.
+/// Cost on crossbars, as the network is mapped. Of `crossbar` only recurrence, packing and driven
+/// rows are used; all else is defined by the technology. Throws Error like map_network() and for
+/// another kind of target.
 Estimate estimate_on_crossbars(const integer::IntegerNetwork& network, std::uint64_t steps,
                                const Technology& technology,
                                const crossbar::CrossbarOptions& crossbar = {});
@@ -62,28 +62,28 @@ Estimate estimate_on_crossbars(const integer::IntegerNetwork& network, std::uint
 struct ArrayUse {
   double rows = 0;     // driven
   double columns = 0;  // converted
-  double cells = 0;    // on the driven rows, idle ones too: each has its least conductance
-  double weight = 0;   // sum of |weight| / largest weight over them
+  double cells = 0;    // on the driven rows, including idle ones: each has the lowest conductance
+  double weight = 0;   // sum of |weight| / largest weight over these cells
   int input_bits = 0;
   int output_bits = 0;       // 0: target.output_bits
-  double weight_slices = 1;  // arrays beside each other that share the bits of a weight
-  double copies = 1;         // of those arrays
-  double conversions = 1;    // of a column of all copies
+  double weight_slices = 1;  // adjacent arrays that share the bits of a weight
+  double copies = 1;         // copies of those arrays
+  double conversions = 1;    // conversions per column over all copies
 };
-/// Products that apply `input_bits` with drivers of target.input_bits: one per bit for 1-bit
-/// drivers, otherwise one per input_bits - 1 bits of the magnitude.
+/// Number of products that apply `input_bits` with drivers of target.input_bits: one per bit for
+/// 1-bit drivers, otherwise one per input_bits - 1 bits of the magnitude.
 int input_slices(const Technology& technology, int input_bits);
 /// Adds terms for `per_step` and `at_end` such products.
 void add_array_product(const Technology& technology, const ArrayUse& use, double per_step,
                        double at_end, CostList& energy);
-/// Time of one product with one slice of its input: rows and converters work in a pipeline.
+/// Time of one product with one input slice: rows and converters are pipelined.
 Range slice_time(const Technology& technology);
 /// Area of one array with drivers, converters and digital part.
 Range array_area(const Technology& technology);
 
 /// The ratio numerator / denominator of two lists. On the same target the factor cancels, and terms
-/// of the same name share what each costs, which can lie anywhere in its range: low and high are
-/// the least and the largest ratio that this allows. On different targets all constants vary
+/// of the same name share their constant, which may have any value in its range: low and high are
+/// the smallest and the largest ratio that this allows. On different targets all constants vary
 /// independently.
 Range ratio(const CostList& numerator, const CostList& denominator, double steps_numerator,
             double steps_denominator, bool same_target);

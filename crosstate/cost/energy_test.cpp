@@ -86,7 +86,7 @@ TEST(Energy, AMicrocontrollerTakesAProductsCyclesByItsWidth) {
   const model::Network network =
       rounded(shape(3, 6, true, true), {2, 5}, quant::quant_preset("w8a8s8"));
   const Estimate e = on("mcu-int8", network);
-  // Decoded poles have 16 bits, all else 8.
+  // Decoded poles have 16 bits, everything else 8.
   EXPECT_EQ(count(e.energy, "mac16"), 36);
   EXPECT_EQ(count(e.energy, "mac8"), 6 + 18 + 3 + 18 + 3);
   EXPECT_EQ(count(e.energy, "mac_float"), 0);
@@ -106,7 +106,7 @@ TEST(Energy, AMicrocontrollerTakesAProductsCyclesByItsWidth) {
 
 TEST(Energy, FloatsNeedFloatingPointUnits) {
   const model::Network network(shape(3, 6, true, true), {2, 5}, 1);
-  EXPECT_THAT([&] { on("mcu-int8", network); }, ThrowsMessage<Error>(HasSubstr("floating point")));
+  EXPECT_THAT([&] { on("mcu-int8", network); }, ThrowsMessage<Error>(HasSubstr("float network")));
   EXPECT_EQ(count(on("mcu-fp32", network).energy, "mac_float"), 84);
   EXPECT_EQ(count(on("accelerator-45nm", network).energy, "float_multiply"), 84);
   EXPECT_THAT([&] { on("crossbar-14nm", network); },
@@ -119,12 +119,13 @@ TEST(Energy, CrossbarsConvertAndDriveWhatIsMapped) {
       rounded(shape(3, 6, true, true), {2, 5}, quant::quant_preset("w8a8s8"));
   const Estimate e = on("crossbar-14nm", network);
   EXPECT_EQ(e.arrays, 4u);
-  // Encoder 3, states 18, outputs 3, pointwise 6; the scores' 12-bit sums come in two slices.
+  // Encoder 3, states 18, outputs 3, pointwise 6; the 12-bit sums of the scores are applied in two
+  // slices.
   EXPECT_EQ(e.conversions_per_step, 3u + 18 + 3 + 6);
   EXPECT_EQ(e.conversions_at_end, 5u * 2);
   // The recurrence drives the 3 rows of each of 9 modes, and the 6 rows of each of 3 channels.
   EXPECT_EQ(count(e.energy, "drive"), 2 + (27 + 18) + 3);
-  // Idle columns are driven, too: all 256 pairs of a row are cells at rest.
+  // Idle columns are driven as well: all 256 pairs of a row are cells at rest.
   EXPECT_EQ(count(e.energy, "cells at rest"), (2 + (27 + 18) + 3) * 2 * 256);
   EXPECT_EQ(count(e.latency, "slice_time"), 1 + 1);
   EXPECT_EQ(count(e.latency, "block_time"), 9 + 3);
@@ -187,8 +188,8 @@ TEST(Energy, NarrowDriversAndCellsTakeSlices) {
   EXPECT_EQ(input_slices(find_technology("crossbar-14nm"), 9), 2);
 }
 
-// Cells of ternary weights all carry the largest conductance, so that the cells' own energy may
-// rise while everything else falls.
+// Cells of ternary weights all have the largest conductance, so the energy of the cells may rise
+// although all other terms fall.
 TEST(Energy, FewerBitsNeverCostMore) {
   const char* const falling[] = {"w8a8s8", "w6a8s8", "w4a8s8", "w4a6s8", "w4a6s6", "w2a4s4"};
   for (const std::string& target : shipped_technologies()) {

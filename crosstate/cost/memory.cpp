@@ -82,9 +82,9 @@ class Counter {
         fixed_point ? quant::kPoleFraction : kFull);
   }
 
-  // The recurrence multiplies by fixed-point poles. Polar codes are kept as these numbers, or as
-  // codes of the entries of a table per channel where that is smaller; the scales that decoded them
-  // stay behind.
+  // The recurrence multiplies by fixed-point poles. Polar codes are stored as these numbers, or as
+  // codes of entries of a table per channel if that is smaller; the scales for decoding are not
+  // stored.
   void poles(const std::string& name, const BlockFormat& b) {
     const std::size_t parts = d_.parts(), modes = b.modes;
     const auto width = static_cast<std::size_t>(b.pole_width());

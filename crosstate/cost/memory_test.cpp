@@ -9,7 +9,7 @@
 namespace crosstate::cost {
 namespace {
 
-// 4 channels, 2 complex modes, 1 block, gated: every count can be done by hand.
+// 4 channels, 2 complex modes, 1 block, gated; all counts can be verified by hand.
 model::ModelOptions small() {
   model::ModelOptions options;
   options.channels = 4;
@@ -51,7 +51,7 @@ TEST(Memory, FoldsBatchNormsFirst) {
   const std::size_t none = count_memory(model::Network(options, {1, 3}, 1)).total();
   options.norm = model::Norm::kBatch;
   EXPECT_EQ(count_memory(model::Network(options, {1, 3}, 1)).total(), none);
-  options.norm = model::Norm::kLayer;  // which stays: a gain and a shift for each of 4 channels
+  options.norm = model::Norm::kLayer;  // is not folded: a gain and a shift for each of 4 channels
   EXPECT_EQ(count_memory(model::Network(options, {1, 3}, 1)).total(), none + 4u * 8);
 }
 
@@ -65,8 +65,8 @@ TEST(Memory, DecodesPolesOfFewBitsThroughATablePerChannel) {
   const std::vector<data::Batch> batches = {batch_of_ones()};
   network.quantize(quant, batches, pool);
   const MemorySummary memory = count_memory(network);
-  // Two tables of 256 bytes; poles of 2 bits: 3 decays and 3 phases per channel, of two 16-bit
-  // parts. With the codes that is less than 256 numbers of 16 bits.
+  // Two tables of 256 bytes; poles of 2 bits: 3 decays and 3 phases per channel, each with two
+  // 16-bit parts. Including the codes this is smaller than 256 numbers of 16 bits.
   EXPECT_EQ(memory.bytes(MemoryKind::kTables), 512u + 4 * 9 * 2 * 2);
   EXPECT_EQ(memory.bytes(MemoryKind::kWeights), 4u + 256 / 4 + 256 + 4 + 32 + 12);
   // Weight scales: encoder 1, C 4, D 1, linear 8, decoder 3; activations 5; state steps 128.
@@ -95,11 +95,11 @@ TEST(Memory, CountsAPrunedNetworkByHand) {
   const model::Network network(small(), {1, 3}, 1);
   model::NetworkParts parts = model::NetworkParts::of(network);
   parts.stream = {0, 1, 3};
-  parts.blocks[0].channels = {0, 2, 3};  // 2 is not in the stream
+  parts.blocks[0].channels = {0, 2, 3};  // 2 is not in the residual stream
   parts.blocks[0].modes = {1, 4, 6, 7};  // one of channel 0, two of channel 3
   const MemorySummary memory = count_memory(network.part(parts));
-  // Encoder 3, A 6, C 6, D 2, linear 6 x 2, decoder 9; biases 3 + 6 + 3; states 6, pooling 3; which
-  // two channels, and how many modes each.
+  // Encoder 3, A 6, C 6, D 2, linear 6 x 2, decoder 9; biases 3 + 6 + 3; states 6, pooling 3;
+  // indices of two channels, and number of modes of each.
   EXPECT_EQ(memory.bytes(MemoryKind::kWeights), 4u * (3 + 6 + 6 + 2 + 12 + 9));
   EXPECT_EQ(memory.bytes(MemoryKind::kBiases), 4u * 12);
   EXPECT_EQ(memory.bytes(MemoryKind::kState), 4u * 9);

@@ -32,7 +32,7 @@ NeuroBenchMetrics static_metrics(const Deployment& deployment, std::uint64_t ste
   return metrics;
 }
 
-// Counts are of non-zero inputs; each meets the weights of its column that are not 0.
+// Counts non-zero inputs; each is multiplied by the non-zero weights of its column.
 std::int64_t effective(const integer::IntegerMatrix& m,
                        const integer::CodeActivity::Counts& inputs) {
   std::int64_t sum = 0;

@@ -49,7 +49,8 @@ integer::IntegerNetwork tiny() {
 TEST(NeuroBench, CountsATinyNetworkByHand) {
   const integer::IntegerNetwork n = tiny();
   integer::ReferenceExecutor executor(n);
-  // The second input meets a weight of 0. The state goes 1, then 0.5 rounded up to 1, then 1.
+  // The second input is multiplied by a weight of 0. The state is 1, then 0.5 rounded up to 1, then
+  // 1.
   for (const std::vector<std::int32_t>& input :
        std::vector<std::vector<std::int32_t>>{{1, 5}, {0, 5}, {0, 0}}) {
     executor.step(input);
@@ -60,7 +61,7 @@ TEST(NeuroBench, CountsATinyNetworkByHand) {
   EXPECT_EQ(m.footprint, count_memory(n).total());
   // Zeros: an encoder weight and D, of 2 + 4 + 2 weights.
   EXPECT_DOUBLE_EQ(m.connection_sparsity, 2.0 / 8);
-  // Encoder 2, A, C, D and pointwise 4 a step; read-out 2 in three steps.
+  // Encoder 2; A, C, D and pointwise 4 per step; read-out 2 in three steps.
   EXPECT_DOUBLE_EQ(m.dense, 6 + 2.0 / 3);
   EXPECT_DOUBLE_EQ(m.activity->dense_per_sample, 3 * 6 + 2);
   // Encoder 1; A in steps 2 and 3; C and pointwise 3 each; read-out 2.

@@ -11,7 +11,7 @@
 namespace crosstate::cost {
 namespace {
 
-// A pooled sum of `steps` codes of `bits` bits.
+// Bits of a sum of `steps` codes of `bits` bits in pooling.
 int pooled_width(int bits, std::uint64_t steps) {
   return std::min(kAccumulatorWidth, bits + static_cast<int>(std::bit_width(steps)));
 }
@@ -43,7 +43,7 @@ class OperationCounter {
     return s;
   }
 
-  // Integers come out of a site where both of its operands are codes.
+  // A site computes integers if both of its operands are codes.
   OperationSite matrix(const std::string& name, std::size_t rows, std::size_t columns,
                        const WeightFormat& weight, const ValueFormat& input) const {
     OperationSite s = site(name, rows * columns, weight.width(), input.width(),
@@ -103,7 +103,7 @@ class OperationCounter {
     add(d);
   }
 
-  // A table where both sides are codes, comparisons for straight pieces, else a function.
+  // A table if both sides are codes, comparisons for piecewise linear functions, else a function.
   void activation(const std::string& name, std::size_t values, bool ramp, const ValueFormat& from,
                   const ValueFormat& to) {
     const bool codes = from.rounded() && to.rounded();
@@ -119,8 +119,8 @@ class OperationCounter {
     add(s);
   }
 
-  // A norm that was not folded: one product per value and, of a layer norm, two more for its mean
-  // and variance and a root.
+  // A norm that was not folded: one product per value; a layer norm has two more, for mean and
+  // variance, and a square root.
   void norm(const std::string& at, const BlockFormat& b) {
     if (b.norm_values == 0) return;
     const std::size_t values = b.norm_values / 2;

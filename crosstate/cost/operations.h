@@ -1,4 +1,4 @@
-// Operations of a network per time step and at the end of a sequence, site by site.
+// Operations of a network per time step and at the end of a sequence, by site.
 #pragma once
 
 #include <cstddef>
@@ -12,21 +12,21 @@
 
 namespace crosstate::cost {
 
-/// Counts of one site, each time that it computes. Complex modes count their real operations.
+/// Counts of one site per execution. Complex modes count real operations.
 struct OperationSite {
   std::string name;     // "layers.0.A"
   bool at_end = false;  // once per sequence, not in every time step
   std::uint64_t macs = 0;
-  int weight_bits = 0, input_bits = 0;  // operands of a product; 32 in floating point
-  std::uint64_t weights = 0;            // stored values that its products read
-  std::uint64_t moved_bits = 0;         // of inputs, outputs, states, biases and table entries
-  std::uint64_t additions = 0;          // outside of products
+  int weight_bits = 0, input_bits = 0;  // operands of a product; 32: float
+  std::uint64_t weights = 0;            // stored values read by its products
+  std::uint64_t moved_bits = 0;         // inputs, outputs, states, biases and table entries
+  std::uint64_t additions = 0;          // other than those of products
   int addition_bits = 0;
   std::uint64_t requantisations = 0;  // products with a 24-bit multiplier, then shift and clamp
-  std::uint64_t roundings = 0;        // shift and clamp alone
-  std::uint64_t look_ups = 0;         // in a table
-  std::uint64_t functions = 0;        // exponentials and error functions in floating point
-  bool in_floats = false;             // its products and additions
+  std::uint64_t roundings = 0;        // only shift and clamp
+  std::uint64_t look_ups = 0;         // table look-ups
+  std::uint64_t functions = 0;        // exponentials and error functions in float
+  bool in_floats = false;             // its products and additions are in float
 
   /// macs x weight_bits x input_bits.
   std::uint64_t bit_operations() const;
@@ -68,16 +68,16 @@ struct OperationSummary {
   }
 };
 
-/// A time step: encoder; per block the poles (4 real products per complex mode, 1 per real one),
-/// the input's gain (a shift and an addition per mode), C (2 or 1), D, the activation, the
-/// pointwise layer, the gate (a product of two activations), the residual sum; the pooling sum.
-/// At the end of a sequence of `steps`: the decoder, on pooled sums of as many bits as they need.
-/// Poles count the bits that they multiply with, 16 where they are decoded from polar codes. Biases
-/// start accumulators and cost nothing more. Throws Error if a count overflows.
+/// A time step: encoder; in each block the poles (4 real products per complex mode, 1 per real
+/// one), the gain of the input (a shift and an addition per mode), C (2 or 1), D, the activation,
+/// the pointwise layer, the gate (a product of two activations), the residual sum; the pooling sum.
+/// At the end of a sequence of `steps`: the decoder, on pooled sums of the required width. Poles
+/// count with the bits of their multiplication, 16 if they are decoded from polar codes. Biases
+/// initialise accumulators and cost nothing. Throws Error if a count overflows.
 OperationSummary count_operations(const Deployment& deployment, std::uint64_t steps);
 
-/// Throws Error naming cost.steps where a count, computed in floating point, is 2^63 or more;
-/// `what`: "bit operations of the network".
+/// Throws Error naming cost.steps if a count (computed as double) is 2^63 or more; `what` is, for
+/// example, "bit operations of the network".
 void require_countable(double count, std::uint64_t steps, const std::string& what);
 
 /// Working memory of a time step in bytes: states, pooled sums, and the buffers of one block: its

@@ -60,7 +60,7 @@ TEST(Operations, OfARoundedNetworkByHand) {
       rounded(shape(3, 6, true, true), {2, 5}, quant::quant_preset("w4a8s6"));
   for (const Deployment& d : {deployment(network), deployment(integer::to_integers(network))}) {
     const OperationSummary operations = count_operations(d, 10);
-    // Decoded poles multiply with 16 bits; a sum of 10 codes of 8 bits takes 12.
+    // Decoded poles multiply with 16 bits; a sum of 10 codes of 8 bits has 12 bits.
     const std::uint64_t step =
         6u * 4 * 8 + 36 * 16 * 6 + 18 * 4 * 6 + 3 * 4 * 8 + 18 * 4 * 8 + 3 * 8 * 8;
     EXPECT_EQ(operations.bit_operations(10), 10 * step + 15 * 4 * 12);
@@ -71,7 +71,7 @@ TEST(Operations, OfARoundedNetworkByHand) {
               operations.bit_operations(10) + 215 * 24 * 32);
     EXPECT_EQ(operations.per_step(&OperationSite::look_ups), 6u);
     EXPECT_EQ(operations.per_step(&OperationSite::functions), 0u);
-    // States of 18 parts with 6 bits; codes 2 + 3 + 3 bytes; sums 3 and accumulators 6 of 4 bytes.
+    // States of 18 parts with 6 bits; codes 2 + 3 + 3 bytes; 3 sums and 6 accumulators of 4 bytes.
     EXPECT_EQ(peak_ram(d), (18u * 6 + 7) / 8 + 4 * 3 + 8 + 4 * 6);
   }
 }

@@ -19,7 +19,7 @@ PeerCost recurrent_cost(std::uint64_t gates, std::uint64_t inputs, std::uint64_t
   return p;
 }
 
-// The largest size, at least 1, whose parameters do not exceed the number.
+// The largest size, at least 1, with at most this number of parameters.
 PeerCost largest(std::uint64_t parameters, const std::function<PeerCost(std::uint64_t)>& of_size) {
   PeerCost best = of_size(1);
   for (std::uint64_t size = 2;; ++size) {
@@ -33,15 +33,16 @@ PeerCost largest(std::uint64_t parameters, const std::function<PeerCost(std::uin
 
 void fields(FieldList& list, PeerOptions& options) {
   list.section("peers");
-  const char* equal = "; 0: as many as the network's parameters allow.";
-  list.add("lstm", options.lstm, std::string("Hidden units of the LSTM to compare with") + equal)
+  const char* equal = "; 0: the largest with at most the parameters of the network.";
+  list.add("lstm", options.lstm,
+           std::string("Hidden units of the LSTM used for comparison") + equal)
       .range(0, 4096);
   list.add("gru", options.gru, std::string("Hidden units of the GRU") + equal).range(0, 4096);
   list.add("transformer", options.transformer, std::string("Width of the Transformer") + equal)
       .range(0, 4096);
   list.add("transformer_layers", options.transformer_layers, "Layers of the Transformer.")
       .range(1, 100);
-  list.add("bits", options.bits, "Bits of the peers' weights, states and activations.")
+  list.add("bits", options.bits, "Bits of weights, states and activations of the compared models.")
       .range(1, 32);
 }
 
@@ -67,7 +68,7 @@ std::uint64_t PeerCost::state_bytes(std::uint64_t steps) const {
 }
 
 OperationSummary PeerCost::operations(std::uint64_t steps) const {
-  // Step t of T grows t times: (T + 1) / 2 in the mean.
+  // Step t of T adds t times the growing part: (T + 1) / 2 on average.
   const std::uint64_t earlier = (steps + 1) / 2;
   const auto bits = static_cast<std::uint64_t>(state_bits);
   OperationSite step, end;
@@ -81,7 +82,7 @@ OperationSummary PeerCost::operations(std::uint64_t steps) const {
   }
   step.macs = fixed_macs + earlier * growing_macs;
   step.weights = fixed_macs;
-  // The state is read and written; of the cache everything is read and one entry written.
+  // The state is read and written; the whole cache is read and one entry is written.
   step.moved_bits = bits * (2 * state_values + (earlier + 1) * cache_values);
   const std::uint64_t functions = fixed_functions + earlier * growing_functions;
   (in_floats() ? step.functions : step.look_ups) = functions;
@@ -120,9 +121,9 @@ PeerCost transformer_cost(std::uint64_t inputs, std::uint64_t width, std::uint64
   p.fixed_macs = width * inputs + layers * 12 * width * width;
   p.growing_macs = layers * 2 * width;
   p.end_macs = classes * width;
-  p.fixed_functions = layers * 4 * width;  // the activation of the feed-forward part
-  p.growing_functions = layers;            // the softmax of one head
-  p.state_values = width;                  // the pooled sum
+  p.fixed_functions = layers * 4 * width;  // activation of the feed-forward part
+  p.growing_functions = layers;            // softmax of one head
+  p.state_values = width;                  // pooled sum
   p.cache_values = 2 * layers * width;
   p.weight_bits = p.state_bits = bits;
   return p;

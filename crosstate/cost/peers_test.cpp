@@ -29,7 +29,7 @@ TEST(Peers, TransformerByHand) {
   // A layer: four 4 x 4 maps with biases, 4 x 16 and 16 x 4 with biases, two norms.
   const std::uint64_t layer = 4 * (16 + 4) + (64 + 16) + (64 + 4) + 2 * 8;
   EXPECT_EQ(p.parameters, 8u + 2 * layer + 15);
-  // Step t meets t keys and t values of 4 in each layer.
+  // Step t attends to t keys and t values of size 4 in each layer.
   EXPECT_EQ(p.macs(3), 3u * (4 + 2 * 192) + 2 * 8 * (1 + 2 + 3) + 12);
   EXPECT_EQ(p.state_bytes(10), 2u * (4 + 10 * 2 * 2 * 4));
 }
@@ -58,7 +58,7 @@ TEST(Peers, RefuseMoreThanCanBeCounted) {
   };
   const PeerCost wide = transformer_cost(1, 32, 2, 10, 32);
   EXPECT_THAT([&] { wide.macs(kMost); }, refused("products of the Transformer, 2 layers of 32"));
-  // Attention alone takes 2 x 1 products with every step of half a square.
+  // Attention alone takes 2 x 1 products for every pair of steps, half of a square.
   const PeerCost narrow = transformer_cost(1, 1, 1, 10, 32);
   EXPECT_EQ(narrow.macs(kMost), kMost * 13 + kMost * (kMost + 1) + 10);
   EXPECT_THAT([&] { narrow.bit_operations(kMost); }, refused("bit operations of the Transformer"));
@@ -67,7 +67,7 @@ TEST(Peers, RefuseMoreThanCanBeCounted) {
 
 TEST(Peers, GiveTheirOperationsToEstimates) {
   const PeerCost p = transformer_cost(1, 4, 2, 3, 32);
-  const OperationSummary operations = p.operations(9);  // 5 earlier steps in the mean
+  const OperationSummary operations = p.operations(9);  // 5 previous steps on average
   EXPECT_EQ(operations.per_inference(&OperationSite::macs, 9), p.macs(9));
   EXPECT_EQ(operations.per_step(&OperationSite::functions), 2u * 16 + 5 * 2);
   EXPECT_EQ(operations.sites[0].moved_bits, 32u * (2 * 4 + 6 * 16));

@@ -1,4 +1,4 @@
-// The cost of a saved model on a target, whichever kind of network and of target it is.
+// Cost of a saved model on a target, for every kind of network and target.
 #pragma once
 
 #include <cstdint>

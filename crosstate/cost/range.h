@@ -1,12 +1,12 @@
-// A cost that is known to lie between two values.
+// A cost known to be between two values.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
 
 namespace crosstate::cost {
 
-/// low <= typical <= high, all in one unit. Sums and products take all lows together and all highs
-/// together: the ends are reached where every source is wrong in the same direction.
+/// low <= typical <= high, all in one unit. Sums and products combine all lows and all highs: the
+/// bounds are reached if all sources err in the same direction.
 struct Range {
   double low = 0, typical = 0, high = 0;
 

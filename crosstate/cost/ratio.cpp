@@ -1,4 +1,4 @@
-// The range of a ratio of two costs under common constants.
+// Range of the ratio of two costs under common constants.
 #include <algorithm>
 #include <map>
 
@@ -7,7 +7,7 @@
 namespace crosstate::cost {
 namespace {
 
-// The counts of `each` in numerator and denominator.
+// Counts of `each` in numerator and denominator.
 struct Shared {
   Range each;
   double numerator = 0, denominator = 0;
@@ -31,9 +31,9 @@ std::vector<Shared> shared_constants(const CostList& numerator, const CostList& 
   return all;
 }
 
-// The largest sum(n x) / sum(d x) over low <= x <= high. It stands at a corner that takes the high
-// end of every constant whose n / d lies above a threshold, the ratio itself, and the low end of
-// the others: corners in the order of n / d are all that need to be tried.
+// The largest sum(n x) / sum(d x) over low <= x <= high. It is attained at a corner that has the
+// high end of every constant whose n / d exceeds a threshold (the ratio itself), and the low end of
+// all others. So only the corners in the order of n / d need to be tried.
 double largest_ratio(std::vector<Shared> constants) {
   std::sort(constants.begin(), constants.end(), [](const Shared& a, const Shared& b) {
     return a.numerator * b.denominator > b.numerator * a.denominator;

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 constexpr double kMissing = -std::numeric_limits<double>::max();
 
-// Constants of every kind, bound to the keys that a file may have.
+// Constants of all kinds, bound to the keys that a file may have.
 struct Draft {
   std::optional<TargetKind> kind;
   std::string summary;
@@ -31,24 +31,24 @@ struct Draft {
 
 void add_target(FieldList& list, Draft& draft) {
   list.section("target");
-  list.add("kind", draft.kind, "What it is.").one_of(names_of(kNames<TargetKind>));
-  list.add("summary", draft.summary, "One line on it.");
+  list.add("kind", draft.kind, "Kind of target.").one_of(names_of(kNames<TargetKind>));
+  list.add("summary", draft.summary, "One-line description.");
   list.add("node", draft.technology.node, "Technology node.").in("nm").range(1, 1000);
-  list.add("floats", draft.technology.floats, "Whether it has floating-point units.");
+  list.add("floats", draft.technology.floats, "Whether the target has floating-point units.");
   const auto whole = [&](const char* name, int& value, int most, const char* help) {
     list.add(name, value, help).range(1, most);
   };
   whole("rows", draft.technology.rows, 4096, "Pairs of cells in a column of an array.");
   whole("columns", draft.technology.columns, 4096, "Pairs of cells in a row of an array.");
-  whole("input_bits", draft.technology.input_bits, 16, "Input bits that one product takes.");
+  whole("input_bits", draft.technology.input_bits, 16, "Input bits of one product.");
   whole("output_bits", draft.technology.output_bits, 16, "Bits of a converter.");
-  whole("cell_bits", draft.technology.cell_bits, 16, "Bits of a weight that a pair holds.");
+  whole("cell_bits", draft.technology.cell_bits, 16, "Bits of a weight stored in one pair.");
 }
 
 void add_constant(FieldList& list, const ConstantDefinition& definition, Constant& constant) {
   constant.value = {kMissing, kMissing, kMissing};
   constant.node = kMissing;
-  constexpr double kLeastDivisor = 1e-12;  // quotients stay far from infinity
+  constexpr double kLeastDivisor = 1e-12;  // keeps quotients far from infinity
   list.section(definition.name);
   for (const auto& [key, value] : {std::pair<const char*, double*>{"low", &constant.value.low},
                                    {"typical", &constant.value.typical},
@@ -57,13 +57,13 @@ void add_constant(FieldList& list, const ConstantDefinition& definition, Constan
         .in(definition.unit)
         .range(definition.divides ? kLeastDivisor : 0, 1e12);
   }
-  list.add("unit", constant.unit, "Unit of the three numbers.").one_of({definition.unit});
+  list.add("unit", constant.unit, "Unit of low, typical and high.").one_of({definition.unit});
   list.add("node", constant.node, "Node of the source; 0: none.").in("nm").range(0, 1000);
-  list.add("basis", constant.basis, "What kind of number it is.").one_of(names_of(kNames<Basis>));
-  list.add("source", constant.source, "Where it stands.");
+  list.add("basis", constant.basis, "Kind of evidence.").one_of(names_of(kNames<Basis>));
+  list.add("source", constant.source, "Publication and table.");
 }
 
-// The constants of all kinds, each once; those that two kinds share have one unit.
+// The constants of all kinds without duplicates; constants shared by two kinds have the same unit.
 std::map<std::string, ConstantDefinition> all_constants() {
   std::map<std::string, ConstantDefinition> all;
   for (const Named<TargetKind>& kind : kNames<TargetKind>) {
@@ -97,7 +97,7 @@ void check_constant(const std::string& path, const ConstantDefinition& definitio
   if (c.value.low <= c.value.typical && c.value.typical <= c.value.high) return;
   fail(path, key + " low, typical, high = " + exact_text(c.value.low) + ", " +
                  exact_text(c.value.typical) + ", " + exact_text(c.value.high) +
-                 ", expected an order that rises");
+                 ", expected ascending values");
 }
 
 void check_array(const Technology& t, const std::string& path) {
@@ -107,7 +107,8 @@ void check_array(const Technology& t, const std::string& path) {
                      std::to_string(least) + " or more for a crossbar");
     }
     if (t.kind != TargetKind::kCrossbar && value != 0) {
-      fail(path, std::string("target.") + name + " is of crossbars, but kind = " + name_of(t.kind));
+      fail(path,
+           std::string("target.") + name + " applies to crossbars, but kind = " + name_of(t.kind));
     }
   };
   require("rows", t.rows, 3);
@@ -152,7 +153,7 @@ Technology parse_technology(const std::string& toml, const std::string& path) {
   }
   for (const auto& [name, constant] : draft.constants) {
     if (t.constants.count(name) > 0 || !is_given(constant)) continue;
-    fail(path, "[" + name + "] is no constant of kind " + name_of(t.kind));
+    fail(path, "[" + name + "] is not a constant of kind " + name_of(t.kind));
   }
   return t;
 }

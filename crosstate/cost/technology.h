@@ -1,5 +1,5 @@
-// The constants of a hardware technology, each a range with its unit, process node and source, from
-// a TOML file.
+// Constants of a hardware technology from a TOML file, each a range with unit, process node and
+// source.
 #pragma once
 
 #include <array>
@@ -28,16 +28,16 @@ constexpr auto enum_names(Basis) {
                     Named{"calibrated", Basis::kCalibrated}};
 }
 
-/// One number of a technology.
+/// One constant of a technology.
 struct Constant {
   Range value;
   std::string unit;
-  double node = 0;             // nm, of the source, which need not be that of the target
+  double node = 0;             // nm, of the source; may differ from that of the target
   std::optional<Basis> basis;  // none only while a file is read
   std::string source;          // the publication and table
 };
 
-/// A constant that a kind of target needs.
+/// A constant that a kind of target requires.
 struct ConstantDefinition {
   const char* name;
   const char* unit;
@@ -52,8 +52,8 @@ struct Technology {
   TargetKind kind = TargetKind::kAccelerator;
   double node = 0;  // nm
   std::map<std::string, Constant> constants;
-  /// For a crossbar: pairs of cells in an array; drivers' and converters' bits in one product; bits
-  /// of a weight that a pair of cells holds.
+  /// For a crossbar: pairs of cells in an array; bits of drivers and converters in one product;
+  /// bits of a weight stored in a pair of cells.
   int rows = 0, columns = 0, input_bits = 0, output_bits = 0, cell_bits = 0;
   bool floats = true;  // has floating-point units
 
@@ -62,18 +62,18 @@ struct Technology {
 
 /// Reads a technology from TOML: [target] with kind, summary, node and, for crossbars, the array;
 /// then one section for every constant of its kind with low, typical, high, unit, node, basis and
-/// source. Throws Error naming file and line for an unknown key (with the nearest one), another
-/// unit, low > typical, a number below 0 or one of 0 that something is divided by, and naming the
-/// constant that is missing. Crossbars have no floating-point units.
+/// source. Throws Error naming file and line for an unknown key (with the nearest known one), a
+/// wrong unit, low > typical, a negative number or a divisor of 0, and naming the constant that is
+/// missing. Crossbars have no floating-point units.
 Technology parse_technology(const std::string& toml, const std::string& path);
 Technology read_technology(const std::string& path);
 
-/// A shipped technology by name, or a file: what holds a '/' or ends in .toml. Looks where
-/// read_mnist_sample() looks for its data. Throws Error naming the shipped ones.
+/// A shipped technology by name, or a file if the name contains '/' or ends in .toml. Searches the
+/// same places as read_mnist_sample(). Throws Error listing the shipped ones.
 Technology find_technology(const std::string& name_or_file);
 std::vector<std::string> shipped_technologies();
-/// The same for the target that runs floating-point networks where the main target cannot; a
-/// crossbar is an Error, too. `key` names the option.
+/// The same for the target that runs float networks if the main target cannot; a crossbar is an
+/// error as well. `key` names the option.
 Technology find_float_target(const std::string& name_or_file, const std::string& key);
 
 /// {"name", "kind", "node", "constants": {name: {low, typical, high, unit, node, basis, source}}}

@@ -19,7 +19,7 @@ const std::string kFolder = std::string(CROSSTATE_SOURCE_DIR) + "/data/technolog
 const std::string kPath = kFolder + "accelerator-45nm.toml";
 const std::string kCrossbar = kFolder + "crossbar-14nm.toml";
 
-// The shipped file with one piece of text replaced.
+// The shipped file with one substring replaced.
 std::string changed(const std::string& from, const std::string& to,
                     const std::string& path = kPath) {
   std::string text = read_file(path);
@@ -66,7 +66,7 @@ TEST(Technology, NamesWhatIsWrong) {
   expect_refused(changed("typical = 3.13", "tipical = 3.13"),
                  "t.toml:", "nearest key is \"multiply_bit.typical\"");
   expect_refused(changed("unit = \"fJ\"", "unit = \"pJ\""), "multiply_bit.unit", "fJ");
-  expect_refused(changed("low = 3.03", "low = 13.03"), "[multiply_bit]", "rises");
+  expect_refused(changed("low = 3.03", "low = 13.03"), "[multiply_bit]", "ascending");
   expect_refused(changed("low = 3.03", "low = -1.0"), "multiply_bit.low", "0 to");
   expect_refused(changed("low = 3.03\n", ""), "[multiply_bit] has no low");
   expect_refused(changed("basis = \"derived\"\n", ""), "has no basis");

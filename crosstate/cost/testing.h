@@ -21,7 +21,7 @@ inline model::ModelOptions shape(int channels, int states, bool complex, bool ga
   return options;
 }
 
-/// Rounded with a preset, calibrated on noise.
+/// Quantized with a preset, calibrated on noise.
 inline model::Network rounded(const model::ModelOptions& options, const model::TaskShape& task,
                               const quant::QuantOptions& quant) {
   model::Network network(options, task, 1);
@@ -32,7 +32,7 @@ inline model::Network rounded(const model::ModelOptions& options, const model::T
   return network;
 }
 
-/// A full array, mean |weight| the given share of the largest.
+/// A full array whose mean |weight| is this share of the largest weight.
 inline ArrayUse full_array(const Technology& t, int input_bits, double mean_weight) {
   ArrayUse use;
   use.rows = t.rows;

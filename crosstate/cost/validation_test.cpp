@@ -1,5 +1,5 @@
-// Published totals against the model. docs/cost.md tells which of them the constants were
-// calibrated with, so that the test guards them, and which are predictions.
+// Published totals against the model. docs/cost.md lists which of them were used to calibrate
+// constants (the test guards these) and which are predictions.
 #include <gtest/gtest.h>
 
 #include "crosstate/cost/testing.h"
@@ -15,7 +15,7 @@ void expect_within(double model, double published, const char* what) {
   EXPECT_NEAR(model / published, 1, kTolerance) << what << ": " << model << ", not " << published;
 }
 
-// Of one product, static power while it runs included; pJ.
+// Energy of one product in pJ, including static power.
 CostList product(const Technology& t, const ArrayUse& use) {
   CostList energy;
   add_array_product(t, use, 0, 1, energy);
@@ -51,15 +51,16 @@ TEST(Validation, HermesChipOf64Cores) {  // predicted from the single core
   const Range time = slice_time(t);
   expect_within(energy.typical, 13.4e3, "one phase");
   expect_within(time.typical, 133, "one phase, ns");
-  // Positive and negative inputs meet positive and negative weights one after the other.
+  // Positive and negative inputs are combined with positive and negative weights one after the
+  // other.
   expect_within(4 * energy.typical, 52.9e3, "four phases");
   expect_within(4 * time.typical, 521, "four phases, ns");
   expect_within(64 * 2.0 * 256 * 256 / time.typical * 1e-3, 63.1, "TOPS");
   expect_within(2.0 * 256 * 256 / energy.typical, 9.76, "TOPS/W");
 }
 
-// An array of ISAAC holds 128 x 128 cells of 2 bits; 16-bit weights take eight of them, 16-bit
-// inputs sixteen cycles.
+// An array of ISAAC has 128 x 128 cells of 2 bits; 16-bit weights need eight of them, 16-bit inputs
+// sixteen cycles.
 struct Isaac {
   Technology t = find_technology("crossbar-32nm");
   ArrayUse use;
@@ -134,8 +135,8 @@ TEST(Validation, ConverterBits) {  // ISAAC's converters of 4, 6 and 10 bits fro
   expect_within(picojoules(10), 2.38, "10 bits");
 }
 
-// A product's cycles and their energy come from the dense network of MLPerf Tiny; its
-// convolutional network for keywords is predicted.
+// Cycles and energy of a product are calibrated with the dense network of MLPerf Tiny; its
+// convolutional network for keyword spotting is a prediction.
 TEST(Validation, KeywordSpottingOnACortexM4) {
   const Technology t = find_technology("mcu-int8");
   const double products = 320000 + 4 * (72000 + 512000) + 768;
@@ -144,7 +145,7 @@ TEST(Validation, KeywordSpottingOnACortexM4) {
   expect_within(cycles / t["clock"].typical * 1e-3, 1e3 / 13.381, "ms");
 }
 
-// Horowitz: operations of 45 nm, from the constants per bit.
+// Horowitz: operations at 45 nm, from the constants per bit.
 TEST(Validation, IntegerArithmetic) {
   const Technology t = find_technology("accelerator-45nm");
   expect_within(t["multiply_bit"].typical * 64 * 1e-3, 0.2, "8 x 8 bits, pJ");
