@@ -25,7 +25,7 @@ void validate(const BenchOptions& options, Bench which) {
          std::to_string(options.states) + ", expected an even number: a mode is two states");
   }
   if (options.state_bits == 1) {
-    fail("bench.state_bits (--state-bits)", "1, expected 0 (floating point) or 2 to 16");
+    fail("bench.state_bits (--state-bits)", "1, expected 0 (float) or 2 to 16");
   }
   if (which == Bench::kTrain || which == Bench::kInfer) quant::quant_preset(options.preset);
   kernels::select_kernel_target(options.isa);

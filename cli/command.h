@@ -27,7 +27,7 @@ class Option {
   /// The name of its values in --help: "FILE".
   Option& type(const std::string& name);
   Option& required();
-  /// Whole numbers, both ends included.
+  /// Integers, both ends included.
   Option& range(int low, int high);
   Option& one_of(const std::vector<std::string>& allowed);
   /// Refuses an empty argument. That is mostly an unset variable of a script; taken as absent, it

@@ -1,4 +1,4 @@
-// crosstate convert MODEL: a quantized network as the whole numbers that are deployed.
+// crosstate convert MODEL: a quantized network as the integers that are deployed.
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -34,7 +34,7 @@ int convert_command(const Common& common, const std::string& model) {
     fail("--out " + file.string(), "is the model itself, expected another file");
   }
   if (saved.network() == nullptr) {
-    fail(model, "holds whole numbers already, expected a quantized model");
+    fail(model, "is already an integer network, expected a quantized model");
   }
   const integer::IntegerNetwork network = saved.integers();
   const std::string bytes = formats::format_safetensors(
@@ -47,7 +47,7 @@ int convert_command(const Common& common, const std::string& model) {
                       {"longest_sequence", integer::longest_sequence(network)},
                       {"memory", cost::to_json(memory)}});
   if (!common.quiet && common.json != "-") {
-    std::printf("%s: whole numbers, %s\n", file.c_str(), bytes_text(memory.total()).c_str());
+    std::printf("%s: integer network, %s\n", file.c_str(), bytes_text(memory.total()).c_str());
   }
   return kOk;
 }
@@ -55,19 +55,20 @@ int convert_command(const Common& common, const std::string& model) {
 }  // namespace
 
 void add_convert(Command root) {
-  Command command =
-      root.add_command("convert", "A quantized model as the whole numbers that are deployed");
+  Command command = root.add_command(
+      "convert", "Convert a quantized model to the integer network for deployment");
   auto common = std::make_shared<Common>();
   auto model = std::make_shared<std::string>();
   command.add("MODEL", *model, "A quantized model").required();
-  add_common(command, *common,
-             {.data = false,
-              .no_resume = kNothingContinues,
-              .out = "Gets the whole numbers; default: MODEL with .integer before .safetensors",
-              .out_type = "FILE",
-              .no_seed = kNothingDrawn,
-              .no_threads = "one thread is enough"},
-             FieldList());
+  add_common(
+      command, *common,
+      {.data = false,
+       .no_resume = kNothingContinues,
+       .out = "File of the integer network; default: MODEL with .integer before .safetensors",
+       .out_type = "FILE",
+       .no_seed = kNothingDrawn,
+       .no_threads = "one thread is enough"},
+      FieldList());
   command.action([=] { return convert_command(*common, *model); });
 }
 

@@ -65,7 +65,7 @@ void fields(FieldList& list, CostOptions& options) {
            "Sequences on which activation sparsity is measured, unless data.test_limit says.")
       .range(1, 1e6);
   list.add("float_target", options.float_target,
-           "Where networks in floating point run if the target cannot: a target or a file.");
+           "Target (name or file) that runs float networks if the main target cannot.");
 }
 
 CostModel load_cost_model(const std::string& file, const CostOptions& options,
@@ -105,7 +105,7 @@ TargetCost estimate_all(const std::vector<CostModel>& models, const cost::Techno
       out.estimates.push_back(cost::estimate(m.deployment, m.operations, on));
       continue;
     }
-    // No target of crossbars takes floating point, so that these are whole numbers.
+    // No target of crossbars takes floating point, so that these are integers.
     out.estimates.push_back(cost::estimate_on_crossbars(*m.integers, m.steps, on, crossbar));
   }
   return out;

@@ -35,7 +35,7 @@ struct CostModel {
 };
 
 /// Counts a model. A sequence has as many steps as the options say, or as the longest of the test
-/// set of `data`; there the activity is measured where the network is in whole numbers.
+/// set of `data`; there the activity is measured where the network is in integers.
 CostModel load_cost_model(const std::string& file, const CostOptions& options,
                           const data::DataOptions& data);
 

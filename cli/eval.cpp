@@ -119,8 +119,8 @@ void add_eval(Command root) {
            "One line per sequence, as CSV, to a file; -: to standard output, in place of text");
   command
       .add("--backend", eval->backend,
-           "float: without any rounding; fake: rounded values in floating point; integer: "
-           "whole numbers, as deployed. Default: as the model was saved")
+           "float: without any rounding; fake: quantized values in float; integer: integers, as "
+           "deployed. Default: as the model was saved")
       .one_of({"float", "fake", "integer"});
   add_common(command, *common,
              {.no_resume = kNothingContinues,

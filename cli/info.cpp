@@ -120,7 +120,7 @@ std::vector<std::array<std::string, 3>> formats(const model::Network::State& sta
   return rows;
 }
 
-// Every site of a network in whole numbers whose values are codes.
+// Every site of a network in integers whose values are codes.
 report::Table code_table(const integer::IntegerNetwork& n) {
   report::Table table{"Formats", {"site", "format", "codes", "range"}, {}};
   const auto bits = [](std::int64_t low, std::int64_t high) {
@@ -137,7 +137,7 @@ report::Table code_table(const integer::IntegerNetwork& n) {
   for (std::size_t l = 0; l < n.blocks.size(); ++l) {
     const std::string at = "layers." + std::to_string(l) + ".";
     const integer::IntegerBlock& block = n.blocks[l];
-    // Every mode has steps of its own, which the whole numbers need not know.
+    // Every mode has steps of its own, which the integers need not know.
     table.rows.push_back(
         {at + "state", format_text(n.state_bits), codes(-n.state_limit, n.state_limit), "-"});
     add(at + "ssm_output", block.ssm_output);
@@ -192,16 +192,16 @@ std::string data_text(const inference::Preparation& preparation) {
   return text;
 }
 
-// Only networks in whole numbers are measured on data.
+// Only networks in integers are measured on data.
 void refuse_data(const Common& common, const std::string& model) {
-  const std::string why = model + ", a network that is not in whole numbers: nothing is measured";
+  const std::string why = model + ", not an integer network: nothing is measured";
   if (!common.data.empty()) fail("--data " + excerpt(common.data), "has no effect with " + why);
   refuse_idle(common, [&](const std::string& key) {
     return key.starts_with("data.") ? why : std::string();
   });
 }
 
-// A file of whole numbers.
+// A file of integers.
 int integer_info(const Common& common, const data::DataOptions& data,
                  const inference::Model& model) {
   const integer::IntegerNetwork n = model.integers();
@@ -213,7 +213,7 @@ int integer_info(const Common& common, const data::DataOptions& data,
   out.update(report.values);
   write_result(common, "info", out);
   if (common.quiet || common.json == "-") return kOk;
-  std::printf("%s: whole numbers, %zu layers of %zu channels with %zu %s modes\n%s\n",
+  std::printf("%s: integer network, %zu layers of %zu channels with %zu %s modes\n%s\n",
               model.name().c_str(), n.blocks.size(), n.channels, n.modes,
               n.complex ? "complex" : "real", report.text.c_str());
   std::printf("%s\n", report::to_text(code_table(n)).c_str());
@@ -253,7 +253,7 @@ int info_command(const Common& common, const std::string& file) {
   const bool values = preparation && !preparation->readout.task->categorical();
   std::printf("%zu parameters, %d inputs, %d %s, %s\n", network.parameter_count(),
               network.task().inputs, network.task().outputs, values ? "values" : "classes",
-              network.quantized() ? "quantized" : "floating point");
+              network.quantized() ? "quantized" : "float");
   std::printf("%s\n", preparation ? data_text(*preparation).c_str() : "");
   std::vector<report::Table> tables = {parameter_table(network),
                                        dynamics_table(description.at("layers"))};

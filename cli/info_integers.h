@@ -1,4 +1,4 @@
-// What `info` tells of a network in whole numbers.
+// What `info` tells of a network in integers.
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -89,7 +89,7 @@ void add_quantize(Command root) {
   auto common = std::make_shared<Common>();
   common->out = "out/quantize";
   auto model = std::make_shared<std::string>();
-  command.add("MODEL", *model, "A model in floating point").required();
+  command.add("MODEL", *model, "A float model").required();
   add_common(command, *common,
              {.no_resume = kNothingContinues,
               .out = "Directory of the models and of quantize.json",

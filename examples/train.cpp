@@ -1,7 +1,7 @@
 // From data in memory to a deployed network, on the user's own sequences.
 //
 // Trains a small network to tell slow from fast oscillations in noise, rounds it to 8 bits with the
-// state, trains on, and classifies as whole numbers, one time step after the other, as a
+// state, trains on, and classifies as integers, one time step after the other, as a
 // microcontroller would. The last lines save the network and read it back.
 #include <crosstate/base/random.h>
 #include <crosstate/integer/convert.h>
@@ -77,7 +77,7 @@ int main() {
   std::printf("trained with rounding: %.1f %%\n",
               100 * train::evaluate_metric(network, test, 100, pool));
 
-  // As whole numbers.
+  // As integers.
   const integer::IntegerNetwork integers = integer::to_integers(network);
   integer::IntegerStream stream(integers);
   std::size_t correct = 0;
@@ -87,7 +87,7 @@ int main() {
     correct += stream.result().best() == static_cast<std::size_t>(test.targets[i]) ? 1 : 0;
   }
   const double accuracy = static_cast<double>(correct) / static_cast<double>(test.count);
-  std::printf("whole numbers: %.1f %%, %zu bytes\n", 100 * accuracy, stream.bytes());
+  std::printf("integers: %.1f %%, %zu bytes\n", 100 * accuracy, stream.bytes());
 
   const std::filesystem::path file =
       std::filesystem::temp_directory_path() / "oscillations.integer.safetensors";

@@ -1,4 +1,4 @@
-// Networks of whole numbers, up to some steps of every executor.
+// Networks of integers, up to some steps of every executor.
 #include <algorithm>
 #include <vector>
 

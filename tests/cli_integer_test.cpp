@@ -1,5 +1,5 @@
-// Networks of whole numbers on the command line: files that 64 bits cannot hold, sequences that are
-// too long for a network, and whole numbers made of a quantized model.
+// Networks of integers on the command line: files that 64 bits cannot hold, sequences that are
+// too long for a network, and integers made of a quantized model.
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/json.h"
@@ -14,7 +14,7 @@ using testing::HasSubstr;
 
 class CliIntegers : public Cli {
  protected:
-  // The file of another network: `change` gets its whole numbers.
+  // The file of another network: `change` gets its integers.
   template <class Change>
   std::string changed(const std::string& from, const std::string& name, Change change) const {
     formats::Safetensors content = formats::read_safetensors(from);
@@ -118,7 +118,7 @@ TEST_F(CliIntegers, AreMadeOfAQuantizedModel) {
   fs::remove(integers);
   const Result result = call({"convert", out + "/qat.safetensors"});
   ASSERT_EQ(result.code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("qat.integer.safetensors: whole numbers"));
+  EXPECT_THAT(result.out, HasSubstr("qat.integer.safetensors: integer network"));
   EXPECT_TRUE(read_file(integers) == trained);
   // Once more, and to a name of its own.
   EXPECT_EQ(call({"convert", out + "/qat.safetensors"}).code, 0);
@@ -140,8 +140,8 @@ TEST_F(CliIntegers, AreMadeOfAQuantizedModel) {
       {"convert", out + "/qat.safetensors", "--out", out + "/qat.safetensors", "--overwrite"},
       {"is the model itself"});
   expect_refused({"convert", out + "/float.safetensors"},
-                 {"float.safetensors", "floating point", "quantize"});
-  expect_refused({"convert", integers}, {"whole numbers already"});
+                 {"float.safetensors", "float model", "quantize"});
+  expect_refused({"convert", integers}, {"already an integer network"});
   expect_refused({"convert", out + "/qat.safetensors", "--out", out}, {"is a directory"});
 }
 

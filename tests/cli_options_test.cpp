@@ -442,7 +442,7 @@ TEST_F(CliOptions, OfBenchAreChecked) {
   expect_refused({"bench", "scan", "--set", "bench.batch=3"},
                  {"bench.batch has no effect in crosstate bench scan"});
   expect_refused({"bench", "scan", "--channels", "0"}, {"--channels 0", "1 to 4096"});
-  expect_refused({"bench", "scan", "--channels", "2x"}, {"--channels 2x", "whole number"});
+  expect_refused({"bench", "scan", "--channels", "2x"}, {"--channels 2x", "integer"});
   expect_refused({"bench", "scan", "--channels", ""}, {"--channels", "empty"});
   expect_refused({"bench", "scan", "--layers", "2"}, {"--layers", "bench scan --help"});
   expect_refused({"bench", "infer", "--preset", "w99"}, {"w99"});

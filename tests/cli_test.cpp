@@ -36,7 +36,7 @@ TEST_F(Cli, RefusesBadSettingsBeforeAnyWork) {
   for (const Case& c : std::vector<Case>{
            {"model.chanels=16", {"model.chanels", "model.channels"}},
            {"model.channels=0", {"model.channels", "0", "1 to 4096"}},
-           {"model.channels=many", {"model.channels", "many", "whole number"}},
+           {"model.channels=many", {"model.channels", "many", "integer"}},
            {"model.states=15", {"model.states", "15", "even"}},
            {"model.norm=layer", {"model.norm", "layer", "batch"}},
            {"model.norm=group", {"model.norm", "group"}},
@@ -366,17 +366,17 @@ TEST_F(Cli, EvaluatesAndStreamsWholeNumbers) {
   expect_refused({"stream", out + "/qat.safetensors"}, {"standard input:2", "\"black\""});
   write_file(path("stdin.txt"), "12345");
   expect_refused({"stream", out + "/qat.safetensors", "--input", "raw"}, {"step 1", "1 bytes"});
-  expect_refused({"stream", out + "/float.safetensors"}, {"float.safetensors", "floating point"});
+  expect_refused({"stream", out + "/float.safetensors"}, {"float.safetensors", "float model"});
   for (const std::string backend : {"fake", "integer"}) {
     expect_refused({"eval", out + "/float.safetensors", "--backend", backend},
-                   {"float.safetensors", "floating point", "expected --backend float"});
+                   {"float.safetensors", "float model", "expected --backend float"});
   }
   EXPECT_EQ(
       call({"eval", out + "/qat.safetensors", "--predictions", "-", "--set", "data.test_limit=64"})
           .out,
       integer);
   expect_refused({"eval", out + "/qat.integer.safetensors", "--backend", "float"},
-                 {"qat.integer.safetensors", "whole numbers"});
+                 {"qat.integer.safetensors", "integer network"});
 
   const json info = parse_json(call({"info", out + "/qat.integer.safetensors", "--json", "-"}).out);
   EXPECT_EQ(info["certificate"]["fits_int32"], true);

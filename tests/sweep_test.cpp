@@ -157,7 +157,7 @@ TEST_F(CliSweep, RefusesBadFilesBeforeAnyWork) {
     expect_refused(arguments, parts);
   };
   refuse("[grid]\n\"model.chanels\" = [8]\n", {"s.toml:2", "model.channels"});
-  refuse("[grid]\n\"model.channels\" = [8, \"x\"]\n", {"s.toml:2", "whole number"});
+  refuse("[grid]\n\"model.channels\" = [8, \"x\"]\n", {"s.toml:2", "integer"});
   refuse("[sweep]\nobjectives = \"min x\"\n[[list]]\n", {"s.toml:2", "sweep.objectives", "min x"});
   refuse("[sweep]\nseries = \"model.width\"\n[[list]]\n",
          {"s.toml:2", "sweep.series", "model.width"});

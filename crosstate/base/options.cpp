@@ -84,7 +84,7 @@ std::string expectation(const Field& field) {
   if (!field.choices.empty()) return "one of " + field.allowed();
   if (std::holds_alternative<bool*>(field.value)) return "true or false";
   if (std::holds_alternative<std::string*>(field.value)) return "text";
-  std::string text = is_integer(field) ? "a whole number" : "a number";
+  std::string text = is_integer(field) ? "an integer" : "a number";
   if (field.has_range) text += ", " + field.allowed();
   if (!field.unit.empty()) text += " (" + field.unit + ")";
   return text;
@@ -148,7 +148,7 @@ void assign_integer(const Field& field, const Scalar& scalar, const std::string&
   }
   const auto [lowest, highest] = integer_limits(field);
   if (*integer < lowest || *integer > highest) {
-    fail(where, field.key + " = " + to_text(*integer) + ", expected a whole number, " +
+    fail(where, field.key + " = " + to_text(*integer) + ", expected an integer, " +
                     to_text(lowest) + " to " + to_text(highest));
   }
   if (!field.used) return;

@@ -49,7 +49,7 @@ class Options : public testing::Test {
     fields_.add("optimizer", values_.optimizer, "Update rule.").one_of({"adamw", "sgd"});
     fields_.section("run");
     fields_.add("seed", values_.seed, "Repeats a run.");
-    fields_.add("offset", values_.offset, "Any whole number.");
+    fields_.add("offset", values_.offset, "Any integer.");
     fields_.add("name", values_.name, "Names the outputs.");
     fields_.section("device.read");
     fields_.add("drift", values_.drift, "Time since programming.")
@@ -190,8 +190,7 @@ TEST_F(Options, OthersAreKnownAlone) {
   EXPECT_EQ(values_.epochs, 3);
   EXPECT_EQ(epochs, 7);
   EXPECT_EQ(steps, 8);
-  expect_toml_error("[bench]\nsteps = 10\n", 2,
-                    "bench.steps = 10, expected a whole number, 1 to 9");
+  expect_toml_error("[bench]\nsteps = 10\n", 2, "bench.steps = 10, expected an integer, 1 to 9");
   EXPECT_THAT([&] { fields_.set("bench.steps=4"); },
               ThrowsMessage<Error>(HasSubstr("bench.steps has no effect in crosstate test")));
 }
@@ -200,7 +199,7 @@ TEST_F(Options, NumbersAreReadStrictly) {
   for (const std::string text : {"", " 3", "3 ", "+3", "3x", "0x3", "three", "1e2", "3.0", "1_000",
                                  "99999999999999999999"}) {
     expect_set_error("train.epochs=" + text,
-                     "train.epochs = \"" + text + "\", expected a whole number, 1 to 1000");
+                     "train.epochs = \"" + text + "\", expected an integer, 1 to 1000");
   }
   for (const std::string text : {"", "0.1f", "0,1", "0x1p-3", "1e999", "half"}) {
     expect_set_error("train.rate=" + text,
@@ -229,11 +228,10 @@ TEST_F(Options, NonFiniteNumbersAreRefused) {
 }
 
 TEST_F(Options, ValuesOutsideTheRangeAreRefused) {
-  expect_set_error("train.epochs=0", "train.epochs = 0, expected a whole number, 1 to 1000");
-  expect_set_error("train.epochs=1001", "train.epochs = 1001, expected a whole number, 1 to 1000");
+  expect_set_error("train.epochs=0", "train.epochs = 0, expected an integer, 1 to 1000");
+  expect_set_error("train.epochs=1001", "train.epochs = 1001, expected an integer, 1 to 1000");
   expect_set_error("train.rate=-0.5", "train.rate = -0.5, expected a number, 0 to 1");
-  expect_set_error("run.seed=-1",
-                   "run.seed = -1, expected a whole number, 0 to 9223372036854775807");
+  expect_set_error("run.seed=-1", "run.seed = -1, expected an integer, 0 to 9223372036854775807");
   EXPECT_EQ(values_.epochs, 10);
 }
 
@@ -241,7 +239,7 @@ TEST_F(Options, WholeNumbersFitTheirType) {
   int narrow = 0;
   fields_.section("run").add("narrow", narrow, "Without a range.");
   expect_set_error("run.narrow=2147483648",
-                   "run.narrow = 2147483648, expected a whole number, -2147483648 to 2147483647");
+                   "run.narrow = 2147483648, expected an integer, -2147483648 to 2147483647");
   fields_.set("run.narrow=-2147483648");
   EXPECT_EQ(narrow, std::numeric_limits<int>::min());
 }
@@ -264,7 +262,7 @@ TEST_F(Options, TextMustSurviveAFile) {
 
 TEST_F(Options, TomlReadsEveryType) {
   read(
-      "[train]\nepochs = 20\nrate = 1  # a whole number is a number\nshuffle = false\n"
+      "[train]\nepochs = 20\nrate = 1  # an integer is a number\nshuffle = false\n"
       "optimizer = 'sgd'\n[run]\nseed = 7\noffset = -7\nname = \"x\"\n[device.read]\ndrift = "
       "0.5\n");
   EXPECT_EQ(values_.epochs, 20);
@@ -316,11 +314,11 @@ TEST_F(Options, TomlMistakesAreToldInPrintableText) {
 
 TEST_F(Options, TomlWrongTypes) {
   expect_toml_error("[train]\nepochs = 3.0\n", 2,
-                    "train.epochs = 3.0, expected a whole number, 1 to 1000");
+                    "train.epochs = 3.0, expected an integer, 1 to 1000");
   expect_toml_error("[train]\nepochs = \"3\"\n", 2,
-                    "train.epochs = \"3\", expected a whole number, 1 to 1000");
+                    "train.epochs = \"3\", expected an integer, 1 to 1000");
   expect_toml_error("[train]\nepochs = true\n", 2,
-                    "train.epochs = true, expected a whole number, 1 to 1000");
+                    "train.epochs = true, expected an integer, 1 to 1000");
   expect_toml_error("[train]\nrate = '0.1'\n", 2,
                     "train.rate = \"0.1\", expected a number, 0 to 1");
   expect_toml_error("[train]\nshuffle = 1\n", 2, "train.shuffle = 1, expected true or false");
@@ -338,7 +336,7 @@ TEST_F(Options, TomlSectionsAndValuesAreNotConfused) {
 
 TEST_F(Options, TomlBadValues) {
   expect_toml_error("[train]\n\nepochs = 0\n", 3,
-                    "train.epochs = 0, expected a whole number, 1 to 1000");
+                    "train.epochs = 0, expected an integer, 1 to 1000");
   expect_toml_error("[train]\nrate = nan\n", 2, "train.rate = nan, expected a number, 0 to 1");
   expect_toml_error("[device.read]\ndrift = inf\n", 2,
                     "device.read.drift = inf, expected a number, 0 or more (s)");
@@ -431,12 +429,12 @@ TEST_F(Options, JsonErrors) {
   expect_json_error(R"({"train": 3})", "train is a section, not a value");
   expect_json_error(R"({"train": {"epochs": {}}})", "train.epochs is a value, not a section");
   expect_json_error(R"({"train": {"epochs": 3.5}})",
-                    "train.epochs = 3.5, expected a whole number, 1 to 1000");
+                    "train.epochs = 3.5, expected an integer, 1 to 1000");
   expect_json_error(R"({"train": {"rate": null}})", "train.rate = null, expected a number, 0 to 1");
   expect_json_error(R"({"train": {"rate": [1]}})",
                     "train.rate = an array, expected a number, 0 to 1");
   expect_json_error(R"({"run": {"seed": 18446744073709551615}})",
-                    "run.seed = 18446744073709551615, expected a whole number");
+                    "run.seed = 18446744073709551615, expected an integer");
 }
 
 // --- help and misuse

@@ -54,7 +54,7 @@ TEST(Price, NeedsIntegersOnCrossbars) {
       model::reference::random_network(integer::fixtures::shape(4), integer::fixtures::kTask);
   EXPECT_THAT(
       [&] { price(inference::Model(network, {}, "m"), find_technology("crossbar-14nm"), kSteps); },
-      ThrowsMessage<Error>(HasSubstr("m: is in floating point, expected a quantized")));
+      ThrowsMessage<Error>(HasSubstr("m: is a float model, expected a quantized")));
 }
 
 }  // namespace

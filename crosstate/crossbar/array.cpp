@@ -61,7 +61,7 @@ kernels::Rows take(AlignedFloats& memory, std::size_t rows, std::size_t columns)
   return {memory.data(), columns};
 }
 
-// Bits shift .. shift + bits - 1 of the magnitudes of whole numbers, with their signs.
+// Bits shift .. shift + bits - 1 of the magnitudes of integers, with their signs.
 void take_slice(std::size_t rows, std::size_t columns, int shift, int bits,
                 kernels::ConstRows codes, kernels::Rows slice) {
   const std::int32_t mask = (1 << bits) - 1;

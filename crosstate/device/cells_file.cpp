@@ -100,7 +100,7 @@ json object(const formats::Safetensors& file, const char* key, const std::string
 
 std::uint64_t whole(const json& values, const char* key, const std::string& where) {
   if (!values.contains(key) || !values[key].is_number_unsigned()) {
-    fail(where, std::string("programming.") + key + ": expected a whole number");
+    fail(where, std::string("programming.") + key + ": expected an integer");
   }
   return values[key];
 }

@@ -41,7 +41,7 @@ std::string format_npz(const std::vector<NamedMatrix>& matrices);
 /// for damage.
 std::vector<NamedMatrix> parse_npz(std::string_view bytes, const std::string& where);
 
-/// Every array of an NPZ file, also of whole numbers and truth values, of one or more dimensions;
+/// Every array of an NPZ file, also of integers and truth values, of one or more dimensions;
 /// those of three or more in C order. Throws Error as parse_npz() does.
 std::vector<std::pair<std::string, NumberArray>> parse_npz_numbers(std::string_view bytes,
                                                                    const std::string& where);

@@ -243,7 +243,7 @@ NumberArray parse_npy(std::string_view bytes, std::span<const NumberType> types,
                                  [&](const NumberType& known) { return known.name == name; });
   if (type == types.end()) {
     fail(where, "type " + excerpt(name) + ", expected '<f8' or '<f4'" +
-                    (types.size() > kFloatTypes ? ", or whole numbers" : ""));
+                    (types.size() > kFloatTypes ? ", or integers" : ""));
   }
   const bool by_columns = header_value(header, "fortran_order", where).starts_with("True");
   const auto shape = parse_shape(header_value(header, "shape", where));

@@ -202,9 +202,9 @@ class HeaderReader {
     const char* expected = "an object";
     if (place_ == Place::kTexts) expected = "a string";
     if (place_ == Place::kTensor) {
-      expected = field_ == "dtype" ? "a string" : "an array of whole numbers";
+      expected = field_ == "dtype" ? "a string" : "an array of integers";
     }
-    if (place_ == Place::kNumbers) expected = "whole numbers";
+    if (place_ == Place::kNumbers) expected = "integers";
     fail(inside(), what + " where " + expected + " was expected");
   }
 

@@ -116,7 +116,7 @@ std::size_t Model::block_length() const {
 std::string Model::not_integer() const {
   if (network() == nullptr) return "";
   if (!network()->quantized()) {
-    return "is in floating point, expected a quantized model: see crosstate quantize and train";
+    return "is a float model, expected a quantized model: see crosstate quantize and train";
   }
   const std::string site = integer::site_in_floating_point(*network());
   if (!site.empty()) return site + ": no integer network, so no chip holds it";
@@ -153,10 +153,10 @@ ModelBackend Model::backend() const {
 void Model::require(ModelBackend backend) const {
   if (network() == nullptr && !on_integers(backend)) {
     fail(name_,
-         std::string("holds whole numbers, expected --backend integer, not ") + name_of(backend));
+         std::string("is an integer network, expected --backend integer, not ") + name_of(backend));
   }
   if (backend != ModelBackend::kFloat && !quantized()) {
-    fail(name_, "is in floating point, expected --backend float");
+    fail(name_, "is a float model, expected --backend float");
   }
   if (network() == nullptr || !on_integers(backend)) return;
   const std::string site = integer::site_in_floating_point(*network());

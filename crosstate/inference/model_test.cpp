@@ -143,14 +143,14 @@ TEST_F(ModelTest, TellsWhichBackendsItHas) {
   for (const ModelBackend backend :
        {ModelBackend::kFakeQuantized, ModelBackend::kInteger, ModelBackend::kReference}) {
     EXPECT_THAT([&] { floats.predictor(backend); },
-                ThrowsMessage<Error>("m: is in floating point, expected --backend float"));
+                ThrowsMessage<Error>("m: is a float model, expected --backend float"));
   }
   EXPECT_THAT([&] { floats.integers(); },
-              ThrowsMessage<Error>(HasSubstr("m: is in floating point, expected a quantized")));
+              ThrowsMessage<Error>(HasSubstr("m: is a float model, expected a quantized")));
   for (const ModelBackend backend : {ModelBackend::kFloat, ModelBackend::kFakeQuantized}) {
     EXPECT_THAT(
         [&] { integers.predictor(backend); },
-        ThrowsMessage<Error>(HasSubstr("m: holds whole numbers, expected --backend integer")));
+        ThrowsMessage<Error>(HasSubstr("m: is an integer network, expected --backend integer")));
   }
   quant::QuantOptions open = integer::fixtures::format(4, true);
   open.state.bits = 0;

@@ -45,7 +45,7 @@ std::optional<Preparation> Preparation::load(const formats::Safetensors& model,
   } catch (const json::exception&) {
     fail(where, "metadata 'permutation_seed' is damaged");
   } catch (const std::out_of_range&) {
-    fail(where, "metadata 'permutation_seed' is missing or no whole number");
+    fail(where, "metadata 'permutation_seed' is missing or not an integer");
   }
   const auto order = model.tensors.find(kOrder);
   if (order != model.tensors.end()) {

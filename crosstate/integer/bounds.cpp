@@ -15,14 +15,14 @@ constexpr std::int64_t kMostSum = std::int64_t{1} << 62;  // leaves room for the
 // Pooled codes of 17 bits stay below 2^53 up to here, so that a double holds them too.
 constexpr int kMostSteps = 36;
 
-// What may be multiplied by a factor: the largest whole number whose product is at most `most`.
+// What may be multiplied by a factor: the largest integer whose product is at most `most`.
 std::int64_t quotient(std::int64_t most, std::int64_t factor) {
   return factor == 0 ? kMost : most / std::abs(factor);
 }
 
 std::int64_t half(std::int32_t places) { return places == 0 ? 0 : std::int64_t{1} << (places - 1); }
 
-// The class sums of one step, and the largest whole number that a class's factor may multiply.
+// The class sums of one step, and the largest integer that a class's factor may multiply.
 struct ClassBound {
   std::int64_t per_step, most;
 };

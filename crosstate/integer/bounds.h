@@ -1,5 +1,5 @@
 // The largest magnitudes that sums of an integer network can reach, whatever its input, as exact
-// whole numbers, and what docs/arithmetic.md promises on their grounds: that 64 bits hold
+// integers, and what docs/arithmetic.md promises on their grounds: that 64 bits hold
 // everything.
 #pragma once
 

@@ -11,7 +11,7 @@
 namespace crosstate::integer {
 namespace {
 
-constexpr double kFloatExact = 1 << 24;                  // whole numbers that a float holds
+constexpr double kFloatExact = 1 << 24;                  // integers that a float holds
 constexpr double kDoubleExact = 9007199254740992.0 / 2;  // 2^52: a sum and the half added to it
 constexpr double kInt32 = 2147483647.0;
 

@@ -1,4 +1,4 @@
-// Sites of two kinds, plain whole numbers and lanes, alone and mixed in one network.
+// Sites of two kinds, plain integers and lanes, alone and mixed in one network.
 #include "crosstate/integer/code_panels.h"
 
 #include <gtest/gtest.h>

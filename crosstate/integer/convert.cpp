@@ -253,7 +253,7 @@ std::string site_in_floating_point(const quant::QuantOptions& q, bool gated) {
 
 IntegerNetwork to_integers(const model::Network& network) {
   const std::string site = site_in_floating_point(network);
-  if (!site.empty()) fail("integer network", site + " leaves values in floating point");
+  if (!site.empty()) fail("integer network", site + " leaves float values");
   if (network.options().norm != model::Norm::kNone) {
     fail("integer network",
          "norm is '" + name_of(network.options().norm) + "', expected none: norms must be folded");

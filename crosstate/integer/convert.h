@@ -1,4 +1,4 @@
-// From a quantized network to its whole numbers.
+// From a quantized network to its integers.
 #pragma once
 
 #include "crosstate/integer/network.h"
@@ -13,7 +13,7 @@ namespace crosstate::integer {
 /// not rounded, or a scale beyond what multipliers hold.
 IntegerNetwork to_integers(const model::Network& network);
 
-/// The first site that keeps a network from being whole numbers, as "quant.state.bits = 0", or "".
+/// The first site that keeps a network from being integers, as "quant.state.bits = 0", or "".
 std::string site_in_floating_point(const model::Network& network);
 /// Likewise of resolved options, before there is a network; `gated`: whether it would have gates.
 std::string site_in_floating_point(const quant::QuantOptions& quant, bool gated);

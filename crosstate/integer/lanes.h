@@ -63,7 +63,7 @@ class LaneFactors {
  public:
   LaneFactors() = default;
   /// q: the codes of the second values, if there are any; second_by: what the second factors are
-  /// multiplied by, or nothing. whole: whether values always are whole numbers. What a row loses
+  /// multiplied by, or nothing. whole: whether values always are integers. What a row loses
   /// before its product becomes a part of the factor, which is not what integers compute.
   LaneFactors(const Requantizer& r, std::size_t rows, const CodeFormat& q = {},
               std::span<const std::int16_t> second_by = {}, bool whole = true)
@@ -123,7 +123,7 @@ class LaneFactors {
 
   static constexpr double kCoarse = 0x1p-12, kNone = 0x1p60;
 
-  /// The largest power of two that divides a whole number; kNone of 0.
+  /// The largest power of two that divides an integer; kNone of 0.
   static double last_place(double v) {
     const auto bits = static_cast<std::int64_t>(v);
     return bits == 0 ? kNone : static_cast<double>(bits & -bits);

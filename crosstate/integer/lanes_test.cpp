@@ -1,4 +1,4 @@
-// Requantizing in lanes against its definition in whole numbers.
+// Requantizing in lanes against its definition in integers.
 #include "crosstate/integer/lanes.h"
 
 #include <gtest/gtest.h>

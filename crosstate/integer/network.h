@@ -1,4 +1,4 @@
-// A quantized network as whole numbers: what is deployed. docs/arithmetic.md defines what they
+// A quantized network as integers: what is deployed. docs/arithmetic.md defines what they
 // mean, operation by operation; every executor in this folder computes exactly that.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Networks whose blocks lack modes and channels, in whole numbers.
+// Networks whose blocks lack modes and channels, in integers.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

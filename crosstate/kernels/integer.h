@@ -21,7 +21,7 @@ struct LaneTable {
 
 /// floor((p first + q second + half) inverse) within [low, high], for shifts as powers of two:
 /// half = 2^(shift - 1), inverse = 2^-shift. With a table, its entry for that code. With a tie,
-/// p and q are whole numbers.
+/// p and q are integers.
 struct LaneRequantizer {
   const double* first = nullptr;
   const double* second = nullptr;  // null: no q

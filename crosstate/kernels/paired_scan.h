@@ -9,7 +9,7 @@
 
 namespace crosstate::kernels {
 
-/// Two 16-bit whole numbers in a word, `first` in its lower half.
+/// Two 16-bit integers in a word, `first` in its lower half.
 constexpr std::int32_t pair_of(std::int16_t first, std::int16_t second) {
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(static_cast<std::uint16_t>(second))
                                        << 16 |

@@ -5,7 +5,7 @@
 // A and c are complex per mode, b is real (a complex input gain folds into c: scaling the state
 // leaves a diagonal A alone). `c` carries the factor 2 of the conjugate pair. The state is counted
 // in quantization steps, so that rounding is rounding to integers; without rounding the unit is
-// free. A rounded state is the nearest whole number to the sum A x_{k-1} + b u_k + o_k and
+// free. A rounded state is the nearest integer to the sum A x_{k-1} + b u_k + o_k and
 // saturates at +-limit; the rounding modes differ in the offset o_k of each part:
 //
 //   nearest      o_k = 2^-15 (kScanTie)
@@ -51,7 +51,7 @@ struct DrawAddress {
   std::uint32_t first_step = 0;          // number of the first time step in the sequence
 };
 
-/// limit = 0: the state is not rounded. Otherwise a whole number, 127 for 8 bits.
+/// limit = 0: the state is not rounded. Otherwise an integer, 127 for 8 bits.
 struct StateRounding {
   float limit = 0;
   RoundingMode mode = RoundingMode::kNearest;

@@ -415,7 +415,7 @@ CodeTable code_table(const Quantizer& from, const Quantizer& to, kernels::Activa
 }
 
 // The power of two that one code of a state stands for, in codes of its input: such that B is a
-// whole number in units of A's last place, and no more than 2^30.
+// integer in units of A's last place, and no more than 2^30.
 double state_exponent(float least_step, float input_scale) {
   const double exponent = std::ceil(std::log2(least_step / input_scale));
   return std::clamp(exponent, -16.0, 1.0 * quant::kPoleFraction);

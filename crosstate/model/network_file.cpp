@@ -154,7 +154,7 @@ Network Network::from_tensors(const formats::Safetensors& content, const std::st
     for (std::size_t i = 0; i < least.size(); ++i) {
       if (std::nearbyint(least[i]) != least[i] || std::abs(least[i]) >= kMostCodes) {
         fail(where, std::string("tensor '") + kQuantMins + "' holds " + std::to_string(least[i]) +
-                        ", expected whole numbers below 65536");
+                        ", expected integers below 65536");
       }
       s.quant_mins[i] = static_cast<int>(least[i]);
     }

@@ -87,7 +87,7 @@ TEST(ModelOptions, RefusesCombinations) {
 TEST(ModelOptions, RefusesValuesSetInCode) {
   ModelOptions channels;
   channels.channels = 0;
-  expect_refused(channels, "model.channels = 0, expected a whole number, 1 to 4096");
+  expect_refused(channels, "model.channels = 0, expected an integer, 1 to 4096");
 
   ModelOptions activation;
   activation.activation = kernels::Activation::kSigmoid;

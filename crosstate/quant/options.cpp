@@ -54,13 +54,13 @@ void for_activations(Options& o, F f) {
 }
 
 void add_bits(FieldList& list, int& bits, const std::string& help) {
-  list.add("bits", bits, help + "; 0: floating point, -1: as quant.preset says.")
+  list.add("bits", bits, help + "; 0: float (not quantized), -1: as in quant.preset.")
       .in("bits")
       .range(kPresetBits, kMostBits);
 }
 
 void require(const std::string& key, int bits, int least, int most = kMostBits,
-             const std::string& without = "floating point") {
+             const std::string& without = "float") {
   if (bits <= kFloatBits || bits >= least) return;
   fail("options", key + " = " + std::to_string(bits) + ", expected 0 (" + without + ") or " +
                       std::to_string(least) + " to " + std::to_string(most) + " bits");
@@ -178,8 +178,8 @@ void fields(FieldList& list, QuantOptions& options) {
          "the states' increments; 0: in codes of the state");
   list.add("noise", options.array.noise,
            "Noise of every conversion in training, rms, in steps of its converter: codes of what "
-           "follows, or finer steps of states' increments. None where sites are in floating point; "
-           "-1: as quant.preset says.")
+           "follows, or finer steps of states' increments. None if sites are not quantized; -1: as "
+           "quant.preset says.")
       .in("steps")
       .range(kPresetBits, kMostArrayNoise);
 }

@@ -29,7 +29,7 @@ struct QuantizedTensor {
 /// scale of the input: the unit of the row's accumulator.
 struct QuantizedLinear {
   QuantizedTensor weight;
-  std::vector<double> bias;  // [rows] codes, whole numbers of any size; empty: not quantized
+  std::vector<double> bias;  // [rows] codes, integers of any size; empty: not quantized
 };
 
 /// Quantizes values [rows][columns] at a resolved site with bits > 0; scales are those of the rows,

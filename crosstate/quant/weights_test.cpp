@@ -29,7 +29,7 @@ Floats fake_quantize(Floats& values, std::size_t rows, const WeightSite& of) {
 }
 
 TEST(QuantizeWeights, UsesTheLargestMagnitudeFromFourBitsOn) {
-  // The scale is 1, so values round to whole numbers, ties to even.
+  // The scale is 1, so values round to integers, ties to even.
   Floats w{127, -64, 3.4f, -3.6f, 2.5f, 0};
   EXPECT_EQ(fake_quantize(w, 1, site(8)), Floats{1});
   EXPECT_EQ(w, (Floats{127, -64, 3, -4, 2, 0}));

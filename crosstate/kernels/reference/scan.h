@@ -66,7 +66,7 @@ T round_state(const StateRounding& r, T sum, T& residue) {
 }
 
 /// x_k = round(A x_{k-1} + b u_k) of one mode. The order of the multiply-adds is part of the
-/// specification: a rounded state is a whole number, and has to be the same one everywhere.
+/// specification: a rounded state is an integer, and has to be the same one everywhere.
 template <class T>
 State<T> next_state(const Modes<T>& m, std::size_t n, const StateRounding& rounding, T u,
                     Complex<T> offset, const State<T>& s) {

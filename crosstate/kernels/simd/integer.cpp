@@ -110,7 +110,7 @@ HWY_INLINE void look_up(const LaneTable& table, V low, V (&code)[kVectors]) {
     gather(table, low, code);
   } else {
     if (table.bytes == nullptr) return gather(table, low, code);
-    // A whole number plus 2^23 has it in its lowest bits, under those of 2^23.
+    // An integer plus 2^23 has it in its lowest bits, under those of 2^23.
     const V one = hn::Set(d, 0x1p23f), from_low = hn::Sub(one, low);
     const auto word = [&](V c) { return hn::BitCast(du, hn::Add(c, from_low)); };
     const VU lowest = hn::Xor(word(code[0]), hn::BitCast(du, one));
