@@ -13,10 +13,10 @@
 namespace crosstate::cli {
 namespace {
 
-// Shape, front end and order of steps are those of the model.
+// Shape, front end and order of steps are those of the model, which is also the teacher.
 std::vector<std::string> settings_of_prune() {
-  return {"data.",    "augment.",     "prune.",          "quant.",          "qat.",
-          "run.seed", "run.quantize", "run.calibration", "train.validation"};
+  return {"data.",        "augment.", "prune.",       "quant.",          "qat.",
+          "!qat.teacher", "run.seed", "run.quantize", "run.calibration", "train.validation"};
 }
 
 // What changes nothing in this pruning.

@@ -56,6 +56,7 @@ json RunIdentity::settings_of(json values, const RunOptions& options) {
   values.at("prune").erase(
       "against");  // its content is identified with the model that it is compared with
   values.at("run").at("start") = content_of(options.start);
+  values.at("qat").at("teacher") = content_of(options.qat.teacher);
   values.at("device").at("table") = content_of(options.target.device.table);
   // When a run is resumed, the driver's command may differ, for example in its port or its timeout.
   json& external = values.at("external");

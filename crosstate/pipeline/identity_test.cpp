@@ -48,9 +48,11 @@ class Identity : public DirectoryTest {
 TEST_F(Identity, KnowsFilesByTheirContent) {
   RunOptions options;
   options.start = file("a", "one");
+  options.qat.teacher = file("f", "teacher");
   options.target.device.table = file("t", "table");
   const nlohmann::json first = RunIdentity().settings(options);
   options.start = file("b", "one");
+  options.qat.teacher = file("g", "teacher");
   options.target.device.table = file("u", "table");
   options.data.directory = "elsewhere";
   options.train.log_every = options.qat.log_every = 7;

@@ -52,8 +52,8 @@ TEST(Idle, NothingIsThatDecides) {
   options.target.device.write_verify = true;
   for (const char* key :
        {"prune.states", "simulate.chips", "sweep.noise", "device.read_noise", "crossbar.rows",
-        "wires.segment", "qat.temperature", "quant.chip_steps", "quant.noise_unit", "qat.patience",
-        "device.max_pulses", "external.command"}) {
+        "wires.segment", "qat.temperature", "qat.teacher", "quant.chip_steps", "quant.noise_unit",
+        "qat.patience", "device.max_pulses", "external.command"}) {
     EXPECT_EQ(reason(key, options), "") << key;
   }
   for (const char* key : {"front_end.bands", "augment.gain", "data.test_indices"}) {

@@ -28,6 +28,9 @@ void add_qat_fields(FieldList& list, QatOptions& options) {
            "Share of the loss that compares with the float network instead of the labels "
            "(distillation); around 0.5 for few bits.")
       .range(0, 1);
+  list.add("teacher", options.teacher,
+           "Float model (float.safetensors of another run on the same data) that qat.distill "
+           "compares with instead of the run's own; it may be larger; empty: the run's own.");
   list.add("temperature", options.temperature,
            "Temperature of both distributions that qat.distill compares; higher for more confident "
            "teachers.")

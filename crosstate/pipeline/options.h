@@ -25,12 +25,13 @@ struct SweepOptions {
   int sequences = 250;         // first sequences of the test set; 0: all
 };
 
-/// Training of the quantized network: the options of any training, plus distillation from the float
+/// Training of the quantized network: the options of any training, plus distillation from a float
 /// network.
 struct QatOptions : train::TrainOptions {
   QatOptions();
 
-  double distill = 0;       // share of the float network's outputs in the loss
+  double distill = 0;       // share of the teacher's outputs in the loss
+  std::string teacher;      // file of the float network that teaches; "": that of the run
   double temperature = 2;   // of both distributions
   std::string stages;       // "PRESET:EPOCHS ..."; see qat_stages()
   double target_noise = 0;  // relative to the noise of the target; 0: noise of [quant]

@@ -33,14 +33,22 @@ class Run {
   Run(const RunOptions& options, const RunContext& context)
       : options_(options), context_(context), pipeline_("train", context, summary_) {
     // Read before an earlier run, which may have written it, is removed.
-    if (!options.start.empty()) start_ = formats::read_safetensors(options.start);
+    const std::string& start = options.start;
+    const std::string teacher = options.quantize ? options.qat.teacher : "";
+    formats::Safetensors start_content, teacher_content;
+    if (!start.empty()) start_content = formats::read_safetensors(start);
+    if (!teacher.empty()) teacher_content = formats::read_safetensors(teacher);
     pipeline_.load(options);
-    if (!options.start.empty()) {
-      float_ =
-          std::make_unique<model::Network>(model::Network::from_tensors(start_, options.start));
+    if (!start.empty()) {
+      float_ = float_model(start, start_content);
       require_start();
+      require_same_data(start, start_content, *float_);
     }
-    pipeline_.begin({options.start});
+    if (!teacher.empty()) {
+      teacher_ = float_model(teacher, teacher_content);
+      require_same_data(teacher, teacher_content, *teacher_);
+    }
+    pipeline_.begin({start, teacher});
   }
 
   RunSummary run() {
@@ -92,10 +100,24 @@ class Run {
             static_cast<int>(pipeline_.data().training.readout.outputs())};
   }
 
+  static std::unique_ptr<model::Network> float_model(const std::string& file,
+                                                     const formats::Safetensors& content) {
+    auto network = std::make_unique<model::Network>(model::Network::from_tensors(content, file));
+    if (network->quantized()) fail(file, "is already quantized, expected a float model");
+    return network;
+  }
+
+  void require_same_data(const std::string& file, const formats::Safetensors& content,
+                         const model::Network& network) const {
+    if (network.task().inputs != task().inputs || network.task().outputs != task().outputs ||
+        !pipeline_.data().preparation.difference(content).empty()) {
+      fail(file, "was trained on other data (channels, targets, order of steps or front end)");
+    }
+  }
+
   // The model of run.start must have the options that training would have used.
   void require_start() const {
     const std::string& file = options_.start;
-    if (float_->quantized()) fail(file, "is already quantized, expected a float model");
     const auto model_of = [](model::ModelOptions options) {
       FieldList list;
       model::fields(list, options);
@@ -106,10 +128,6 @@ class Run {
       if (found.at(key) == value) continue;
       fail(file, "model." + key + " is " + exact_json_text(found.at(key)) + ", expected " +
                      exact_json_text(value) + " from the settings");
-    }
-    if (float_->task().inputs != task().inputs ||
-        !pipeline_.data().preparation.difference(start_).empty()) {
-      fail(file, "was trained on other data (channels, targets, order of steps or front end)");
     }
   }
 
@@ -172,7 +190,8 @@ class Run {
     describe_bits(summary_.qat);
     train::TrainOptions options = options_.qat;
     options.validation = options_.train.validation;
-    context.teacher = {float_.get(), options_.qat.distill, options_.qat.temperature};
+    const model::Network& teacher = teacher_ ? *teacher_ : *float_;
+    context.teacher = {&teacher, options_.qat.distill, options_.qat.temperature};
     context.stages = formats;
     context.calibration = batches;
     train(stage, *qat_, options, context, summary_.qat);
@@ -279,8 +298,8 @@ class Run {
   const RunContext& context_;
   RunSummary summary_;
   Pipeline pipeline_;
-  formats::Safetensors start_;  // of run.start
   std::unique_ptr<model::Network> float_, pruned_, ptq_, qat_;
+  std::unique_ptr<model::Network> teacher_;  // qat.teacher, if set
 };
 
 json stage_json(const StageSummary& stage, const task::Readout& readout) {

@@ -1,5 +1,6 @@
 #include "crosstate/pipeline/run.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -14,6 +15,9 @@ namespace crosstate::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
+
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
 
 using RunTest = RunDirectoryTest;
 
@@ -62,6 +66,37 @@ TEST_F(RunTest, ContinuesFromTheSameWeightsAlone) {
   EXPECT_FALSE(run(quantized, resumed).interrupted);
   write_file(quantized.start, read_file(directory_ / "other/float.safetensors"));
   EXPECT_THROW(run(quantized, resumed), CannotContinue);
+}
+
+TEST_F(RunTest, LearnsFromTheFloatModelThatQatTeacherNames) {
+  options_.qat.distill = 0.5;
+  run(options_, context("own"));
+  RunOptions larger = options_;
+  larger.model.channels = 8;
+  larger.quantize = false;
+  run(larger, context("larger"));
+  const auto taught_by = [&](const std::string& directory, const std::string& file) {
+    RunOptions options = options_;
+    options.qat.teacher = (directory_ / file).string();
+    run(options, context(directory));
+    return read_file(directory_ / directory / "qat.safetensors");
+  };
+  const std::string own = read_file(directory_ / "own/qat.safetensors");
+  EXPECT_TRUE(taught_by("same", "own/float.safetensors") == own);
+  EXPECT_FALSE(taught_by("other", "larger/float.safetensors") == own);
+
+  RunOptions another = options_;
+  another.qat.teacher = (directory_ / "own/float.safetensors").string();
+  EXPECT_THROW(run(another, context("other", true)), CannotContinue);
+  another.qat.teacher = (directory_ / "own/qat.safetensors").string();
+  EXPECT_THAT([&] { run(another, context("no")); },
+              ThrowsMessage<Error>(HasSubstr("own/qat.safetensors: is already quantized")));
+  another.qat.teacher = (directory_ / "own/float.safetensors").string();
+  another.data.permutation_seed = 2;
+  EXPECT_THAT([&] { run(another, context("no")); },
+              ThrowsMessage<Error>(HasSubstr("own/float.safetensors: was trained on other data")));
+  another.quantize = false;  // nobody is taught
+  EXPECT_FALSE(run(another, context("float")).interrupted);
 }
 
 TEST_F(RunTest, LeavesEveryFileAsItIsWhereItDoesNotContinue) {
