@@ -17,9 +17,9 @@ CellResponse respond_selector(const CellLaw& law, double v) {
           law.selector_current / law.selector_voltage * std::cosh(x)};
 }
 
-// The selector's share of the voltage, where both carry the same current. Their difference grows
-// from below 0 to above 0, since a hyperbolic sine outgrows every polynomial, so bisection always
-// ends; Newton's steps make it quick.
+// The selector's share of the voltage, for which both carry the same current. The difference of
+// their currents has a root, since a hyperbolic sine outgrows every polynomial, so bisection always
+// converges; Newton steps accelerate it.
 double selector_share(const CellLaw& law, double g, double volts) {
   const auto excess = [&](double share) {
     return respond_selector(law, share).current - respond_alone(law, g, volts - share).current;
@@ -34,7 +34,8 @@ double selector_share(const CellLaw& law, double g, double volts) {
     const CellResponse cell = respond_alone(law, g, volts - share);
     const double difference = selector.current - cell.current;
     (difference > 0 ? high : low) = share;
-    // Far up the exponential Newton's steps creep, on its flat part they leave the bracket.
+    // Far up the exponential Newton steps are too short, and on its flat part they leave the
+    // bracket.
     const double newton = -difference / (selector.slope + cell.slope);
     const bool good = share + newton >= low && share + newton <= high;
     step = good && std::abs(newton) < std::abs(step) / 2 ? newton : low + (high - low) / 2 - share;

@@ -5,10 +5,10 @@
 
 namespace crosstate::circuit {
 
-/// The cell itself carries I = G V + nl2 V^2 + nl3 V^3, with V from the word line to the bit line,
-/// as written for both signs of V: nl2 makes a cell asymmetric, and both terms are the same for
-/// every cell, also for one of G = 0. A selector in series carries I = I_s sinh(V_s / V_0), and the
-/// cell has the rest of the voltage.
+/// The cell itself carries I = G V + nl2 V^2 + nl3 V^3 for either sign of V, the voltage from word
+/// line to bit line. nl2 makes a cell asymmetric. Both terms are the same for every cell, even one
+/// with G = 0. A selector in series carries I = I_s sinh(V_s / V_0), and the cell has the remaining
+/// voltage.
 struct CellLaw {
   double nl2 = 0;                 // A/V^2
   double nl3 = 0;                 // A/V^3
@@ -21,16 +21,16 @@ struct CellLaw {
 
 /// Binds the fields of section "cells".
 void fields(FieldList& list, CellLaw& law);
-/// Throws Error for a value out of its range.
+/// Throws Error for a value out of range.
 void validate(const CellLaw& law);
 
-/// A current and its derivative by the voltage.
+/// A current and its derivative with respect to the voltage.
 struct CellResponse {
   double current = 0;  // A
   double slope = 0;    // S
 };
 
-/// The response of a cell of `siemens`, with its selector, at `volts` across both.
+/// The response of a cell of `siemens` with its selector to `volts` across both.
 CellResponse respond(const CellLaw& law, double siemens, double volts);
 
 }  // namespace crosstate::circuit

@@ -22,7 +22,7 @@ TEST(CellLaw, IsThePolynomialAsWritten) {
   EXPECT_NEAR(respond(law, 0, -1).current, 2e-5 - 3e-4, 1e-18) << "a cell of 0 S has both terms";
 }
 
-// Cell and selector carry one current; the voltage that each needs for it adds up.
+// Cell and selector carry the same current; their voltages add.
 TEST(CellLaw, SharesTheVoltageWithItsSelector) {
   for (const double g : {1e-9, 1e-6, 1e-2}) {
     for (const double scale : {1e-15, 1e-6, 1e-1}) {

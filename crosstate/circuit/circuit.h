@@ -1,4 +1,4 @@
-// The nodes and wires of an array, as the nodal equations need them, and checks of arguments.
+// Nodes and wires of an array for the nodal equations, and checks of arguments.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 namespace crosstate::circuit {
 
-/// Nodes are numbered: first `free` ones whose voltages are sought, then the sources of the rows,
-/// then ground.
+/// Numbering of nodes: first the `free` ones whose voltages are unknown, then the sources of the
+/// rows, then ground.
 struct ArrayCircuit {
   struct Wire {
     std::size_t from, to;
@@ -19,7 +19,7 @@ struct ArrayCircuit {
 
   std::size_t rows = 0, columns = 0, free = 0;
   std::vector<Wire> wires;
-  std::vector<std::size_t> word, bit;  // [rows][columns] the nodes at both ends of each cell
+  std::vector<std::size_t> word, bit;  // [rows][columns] nodes at both ends of each cell
 
   std::size_t source(std::size_t row) const { return free + row; }
   std::size_t ground() const { return free + rows; }
@@ -29,7 +29,7 @@ struct ArrayCircuit {
 /// A line without resistance is a single node.
 ArrayCircuit make_circuit(std::size_t rows, std::size_t columns, const WireOptions& wires);
 
-/// Throws Error unless siemens is [rows][columns], at least 1 x 1, of finite values from 0 on.
+/// Throws Error unless siemens is [rows][columns], at least 1 x 1, with finite non-negative values.
 void require_array(std::span<const double> siemens, std::size_t rows, std::size_t columns);
 /// Throws Error unless there is one finite voltage per row.
 void require_voltages(std::span<const double> voltages, std::size_t rows);

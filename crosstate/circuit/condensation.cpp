@@ -13,18 +13,18 @@ using Eigen::Index;
 // --- elimination of inner nodes
 // ------------------------------------------------------------------------
 
-// Conductances in siemens between the nodes of a network, none negative: the entries below the
-// diagonal. What is on and above it has no meaning.
+// Conductances in siemens between the nodes of a network, all non-negative: the strict lower
+// triangle. The diagonal and the upper triangle are unused.
 using Conductances = Eigen::MatrixXd;
 
-// One node after the other, each spread over all that remain.
+// Eliminates nodes one by one; each is distributed over all that remain.
 void eliminate_small(Conductances& g, Index inner) {
   const Index n = g.rows();
   for (Index p = 0; p < inner; ++p) {
     const double* pivot = &g(0, p);
     double sum = 0;
     for (Index i = p + 1; i < n; ++i) sum += pivot[i];
-    if (sum == 0) continue;  // connected to nothing
+    if (sum == 0) continue;  // not connected
     for (Index j = p + 1; j < n; ++j) {
       const double share = pivot[j] / sum;
       if (share == 0) continue;
@@ -34,8 +34,8 @@ void eliminate_small(Conductances& g, Index inner) {
   }
 }
 
-// Brings the columns first..last up to date with each other; shares: [n - first][last - first],
-// each node's share in the conductance of each of them.
+// Updates columns first..last with each other; shares: [n - first][last - first], the share of each
+// node in the conductance of each of them.
 void eliminate_panel(Conductances& g, Index first, Index last, Conductances& shares) {
   const Index n = g.rows();
   shares.resize(n - first, last - first);
@@ -51,7 +51,7 @@ void eliminate_panel(Conductances& g, Index first, Index last, Conductances& sha
   }
 }
 
-// The same by panels of nodes, whose effect on the rest is one product of matrices.
+// The same by panels of nodes, whose effect on the rest is one matrix product.
 void eliminate_by_panels(Conductances& g, Index inner) {
   constexpr Index kPanel = 32;
   const Index n = g.rows();
@@ -64,12 +64,12 @@ void eliminate_by_panels(Conductances& g, Index inner) {
   }
 }
 
-// The network that looks the same from the nodes behind the first `inner` ones, which disappear.
+// The equivalent network between the nodes after the first `inner` ones, which are eliminated.
 //
-// This is the Schur complement of the nodal matrix, whose diagonal is the sum of a node's
-// conductances. Summing it up where it is needed, instead of carrying it along, leaves nothing but
-// sums, products and quotients of positive numbers (Grassmann, Taksar and Heyman 1985), so that
-// each result keeps its relative accuracy even where conductances differ by ten powers of ten.
+// This is the Schur complement of the nodal matrix, whose diagonal is the sum of the conductances
+// of a node. Computing this sum where it is needed, instead of updating it, uses only sums,
+// products and quotients of positive numbers (Grassmann, Taksar and Heyman 1985), so each result
+// keeps its relative accuracy even if conductances differ by ten orders of magnitude.
 Conductances eliminate(Conductances network, Index inner) {
   constexpr Index kFewNodes = 64;
   if (network.rows() <= kFewNodes) {
@@ -86,15 +86,16 @@ Conductances eliminate(Conductances network, Index inner) {
 
 enum Side { kLeft, kRight, kTop, kBottom, kSides };
 
-// A rectangle of cells, seen from the nodes where it meets its neighbours:
+// A rectangle of cells, represented by the nodes at its borders:
 // - left: the left ends of the word line segments before its first column,
 // - right: the word line nodes of its last column,
 // - top: the bit line nodes of its first row,
-// - bottom: the lower ends of the bit line segments behind its last row.
-// Nothing meets it at the right and at the top edge of the array: there these nodes are inner ones.
+// - bottom: the lower ends of the bit line segments after its last row.
+// At the right and at the top edge of the array nothing is connected to these nodes, so they are
+// inner ones.
 struct Block {
   std::array<Index, kSides> count = {};  // nodes on each side
-  Conductances network;                  // between them, in this order
+  Conductances network;                  // between these nodes, in this order
 
   Index first(int side) const {
     Index at = 0;
@@ -103,7 +104,7 @@ struct Block {
   }
 };
 
-// Where the nodes of each side of a block stand in a larger network.
+// Indices of the nodes of each side of a block in a larger network.
 using Places = std::array<Index, kSides>;
 
 // Adds the conductances of one block to the larger network.
@@ -180,7 +181,7 @@ class Condenser {
   Block all() const { return block({0, rows_}, {0, columns_}); }
 
  private:
-  // Halves the longer side until one cell is left; so blocks stay as square as they can.
+  // Halves the longer side until one cell is left, so that blocks stay nearly square.
   Block block(Range rows, Range columns) const {
     if (rows.count == 1 && columns.count == 1) return cell(rows.first, columns.first);
     if (columns.count >= rows.count) {
@@ -189,8 +190,8 @@ class Condenser {
     return join_below(block(rows.lower(), columns), block(rows.upper(), columns));
   }
 
-  // A cell with the segment to its left and the one below; at the ends of the lines these are in
-  // series with the driver and the sense resistance.
+  // A cell with the segments to its left and below; at the ends of the lines these are in series
+  // with the driver and the sense resistance.
   Block cell(std::size_t i, std::size_t j) const {
     const double before = 1 / (wires_.segment + (j == 0 ? wires_.driver : 0));
     const double below = 1 / (wires_.segment + (i + 1 == rows_ ? wires_.sense : 0));
@@ -220,7 +221,7 @@ class Condenser {
   const WireOptions& wires_;
 };
 
-// Conductances between two groups of nodes, [columns of the network][rows of it].
+// Conductances between two groups of nodes, [columns of the network][rows of the network].
 std::vector<double> between(const Conductances& network, Index columns, Index rows,
                             Index first_row) {
   std::vector<double> result;
@@ -235,7 +236,8 @@ std::vector<double> between(const Conductances& network, Index columns, Index ro
 
 std::vector<double> condense_array(std::span<const double> siemens, std::size_t rows,
                                    std::size_t columns, const WireOptions& wires) {
-  // With all other sources at 0 V a source drives the conductance between it and a column's end.
+  // With all other sources at 0 V, a source drives the conductance between it and the end of a
+  // column.
   const Block block = Condenser(siemens, rows, columns, wires).all();
   return between(block.network, block.count[kLeft], block.count[kBottom], block.first(kBottom));
 }

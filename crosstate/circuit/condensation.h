@@ -1,4 +1,4 @@
-// Static condensation: an array of cells and wires as conductances between its ends alone.
+// Static condensation: reduces an array of cells and wires to conductances between its terminals.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,7 @@ namespace crosstate::circuit {
 std::vector<double> condense_array(std::span<const double> siemens, std::size_t rows,
                                    std::size_t columns, const WireOptions& wires);
 
-/// The same for wires.segment = 0: every line is one node, behind its driver or its sense
-/// resistance.
+/// The same for wires.segment = 0: every line is one node, with its driver or its sense resistance.
 std::vector<double> condense_lines(std::span<const double> siemens, std::size_t rows,
                                    std::size_t columns, const WireOptions& wires);
 

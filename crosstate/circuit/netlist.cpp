@@ -8,7 +8,7 @@
 namespace crosstate::circuit {
 namespace {
 
-// Simulators replace a resistance of 0 by one that is not, so lines without resistance are written
+// Simulators replace a resistance of 0 by a non-zero one, so lines without resistance are written
 // as single nodes.
 class NetlistWriter {
  public:
@@ -42,12 +42,12 @@ class NetlistWriter {
 
   void cell(std::size_t i, std::size_t j, double siemens) {
     const std::string name = text(i) + '_' + text(j);
-    if (siemens == 0 && law_.nl2 == 0 && law_.nl3 == 0) return;  // carries nothing
+    if (siemens == 0 && law_.nl2 == 0 && law_.nl3 == 0) return;  // no current
     const std::string end = law_.has_selector() ? "m" + name : bit(i, j);
     if (law_.nl2 == 0 && law_.nl3 == 0) {
       resistor("c" + name, word(i, j), end, 1 / siemens);
     } else {
-      // Horner's form: ngspice takes the magnitude of the base of a power.
+      // Horner form: ngspice uses the magnitude of the base of a power.
       const std::string v = "V(" + word(i, j) + ',' + end + ')';
       source("c" + name, word(i, j), end,
              v + "*(" + exact_text(siemens) + '+' + v + "*(" + exact_text(law_.nl2) + '+' + v +
@@ -60,7 +60,7 @@ class NetlistWriter {
     }
   }
 
-  /// Tolerances far below the defaults, which are one part in a thousand.
+  /// Tolerances far below the defaults of one part in a thousand.
   void analysis() {
     line(".options reltol=1e-9 abstol=1e-18 vntol=1e-13 itl1=1000");
     line(".control");

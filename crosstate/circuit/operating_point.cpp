@@ -1,4 +1,4 @@
-// Newton's method on the nodal equations of an array with cells of any law.
+// Newton's method on the nodal equations of an array with non-linear cells.
 #include <Eigen/SparseCholesky>
 #include <Eigen/SparseCore>
 #include <algorithm>
@@ -20,8 +20,7 @@ class NodalEquations {
   NodalEquations(std::span<const double> siemens, std::size_t rows, std::size_t columns,
                  std::span<const double> voltages, const WireOptions& wires, const CellLaw& law)
       : circuit_(make_circuit(rows, columns, wires)), siemens_(siemens), law_(law) {
-    // The start is the array before its sources rise, so the first step gives small voltages'
-    // answer.
+    // Starts from the array with all sources at 0 V, so the first step is the linear response.
     volts_.assign(circuit_.nodes(), 0.0);
     for (std::size_t i = 0; i < rows; ++i) volts_[circuit_.source(i)] = voltages[i];
     scale_ = 0;
@@ -31,7 +30,7 @@ class NodalEquations {
 
   int solve() {
     constexpr int kMostSteps = 200;
-    // Far above the rounding of the voltages, and the error that is left is its square.
+    // Far above the rounding errors of the voltages; the remaining error is its square.
     constexpr double kSmallStep = 1e-9;
     VectorXd currents = leaving();
     for (int step = 1; step <= kMostSteps; ++step) {
@@ -54,7 +53,7 @@ class NodalEquations {
     for (std::size_t k = 0; k < siemens_.size(); ++k) {
       point.word.push_back(volts_[circuit_.word[k]]);
       point.bit.push_back(volts_[circuit_.bit[k]]);
-      // The cell currents of a column, exact where the voltages along it hardly differ.
+      // The cell currents of a column, accurate even if the voltages along it hardly differ.
       point.currents[k % circuit_.columns] += cell(k).current;
     }
     return point;
@@ -65,7 +64,7 @@ class NodalEquations {
     return respond(law_, siemens_[k], volts_[circuit_.word[k]] - volts_[circuit_.bit[k]]);
   }
 
-  // The current that leaves each free node, 0 at the solution; updates the slopes of the cells.
+  // The current leaving each free node, 0 at the solution; updates the slopes of the cells.
   VectorXd leaving() {
     std::vector<double> sum(circuit_.nodes(), 0.0);
     for (const ArrayCircuit::Wire& wire : circuit_.wires) {
@@ -82,8 +81,8 @@ class NodalEquations {
     return Eigen::Map<const VectorXd>(sum.data(), static_cast<Index>(circuit_.free));
   }
 
-  // The derivative of leaving(), its lower triangle. A falling branch of a cell counts as flat, so
-  // that the matrix stays positive definite and every step leads downhill.
+  // Lower triangle of the derivative of leaving(). A cell with negative slope counts as flat, so
+  // that the matrix stays positive definite and every step is a descent direction.
   SparseMatrix derivative() const {
     std::vector<Eigen::Triplet<double>> entries;
     entries.reserve(3 * (circuit_.wires.size() + siemens_.size()));
@@ -113,8 +112,8 @@ class NodalEquations {
     solver_.factorize(matrix);
     if (solver_.info() != Eigen::Success) {
       fail("array",
-           "the nodal equations are singular in double precision, expected wires and "
-           "cells that lie less far apart");
+           "the nodal equations are singular in double precision, expected wires and cells that "
+           "differ less");
     }
     return solver_.solve(-currents);
   }
@@ -126,8 +125,9 @@ class NodalEquations {
     return leaving();
   }
 
-  // Goes along `change` and back by halves until the power falls no longer steeply upwards: the
-  // currents are the gradient of the circuit's co-content, which is convex for growing cells.
+  // Line search along `change`, with halved steps, until the slope of the power is not steeply
+  // positive: the currents are the gradient of the co-content of the circuit, which is convex for
+  // cells with increasing currents.
   VectorXd search(const VectorXd& change, const VectorXd& start) {
     constexpr double kShare = 0.1;
     constexpr int kMostHalvings = 40;
@@ -136,7 +136,7 @@ class NodalEquations {
     VectorXd currents = move(change, length);
     for (int i = 0; i < kMostHalvings; ++i) {
       const double slope = currents.dot(change);
-      if (slope <= -kShare * before) break;  // not for what is not a number
+      if (slope <= -kShare * before) break;  // false for NaN
       currents = move(change, -length / 2);
       length /= 2;
     }

@@ -34,7 +34,7 @@ const std::vector<CellLaw> kLaws = {
     {.selector_current = 1e-6, .selector_voltage = 0.05},
     {.nl2 = 1e-5, .nl3 = 1e-4, .selector_current = 1e-8, .selector_voltage = 0.03}};
 
-// Kirchhoff's law at every node of every line, written down once more from the conventions.
+// Kirchhoff's current law at every node of every line, derived independently from the conventions.
 double largest_imbalance(const Array& a, const WireOptions& w, const CellLaw& law,
                          const OperatingPoint& p) {
   const std::size_t n = a.rows, m = a.columns;
@@ -87,7 +87,7 @@ TEST(OperatingPoint, WithoutWiresIsTheSumOfTheCells) {
   }
 }
 
-// Lines without resistance are another circuit in the solver: it is the limit of small ones.
+// Lines without resistance are a separate circuit in the solver: the limit of small resistances.
 TEST(OperatingPoint, OfSmallWiresIsNearThatOfNone) {
   const Array a = random_array(12, 17);
   for (const CellLaw& law : kLaws) {
@@ -119,7 +119,7 @@ TEST(OperatingPoint, IsFoundFarFromTheStart) {
   }
 }
 
-// Cells that push back harder the higher the voltage: nothing there is stable.
+// Cells whose current falls with the voltage: there is no stable operating point.
 TEST(OperatingPoint, SaysWhereItFindsNone) {
   const std::vector<double> cells(16, 1e-5), volts(4, 5.0);
   try {

@@ -22,7 +22,7 @@ struct Array {
   std::vector<double> siemens, volts;
 };
 
-// Conductances over four powers of ten, a tenth of them 0 S, and voltages of both signs.
+// Conductances over four orders of magnitude, a tenth of them 0 S, and voltages of both signs.
 Array random_array(std::size_t rows, std::size_t columns, std::uint32_t item) {
   Random random(7, Stream::kTest, item);
   Array a{rows, columns, {}, {}};
@@ -38,8 +38,8 @@ std::vector<double> effective(const Array& a, const WireOptions& wires) {
   return effective_conductance(a.siemens, a.rows, a.columns, wires);
 }
 
-// The largest difference as a share of the largest flow of a column: currents of both signs may
-// cancel, and behind long wires a sparse solution knows next to nothing of columns far away.
+// The largest difference relative to the largest flow in a column: currents of both signs may
+// cancel, and with long wires a sparse solution is inaccurate for far columns.
 double difference(const Array& a, const WireOptions& wires) {
   const std::vector<double> e = effective(a, wires);
   const OperatingPoint point = operating_point(a.siemens, a.rows, a.columns, a.volts, wires, {});
@@ -81,12 +81,12 @@ TEST(Wires, OfOneCellAreInSeries) {
   }
 }
 
-// Two cells on one word line, worked out by hand as a ladder.
+// Two cells on one word line, solved by hand as a ladder.
 TEST(Wires, OfTwoCellsFormALadder) {
   const std::vector<double> cells = {2e-3, 5e-3};
   const WireOptions wires{.segment = 10, .driver = 30, .sense = 7};
   const double first = 1 / (1 / cells[0] + 17), second = 1 / (1 / cells[1] + 17);
-  const double branch = 1 / (10 + 1 / second);          // behind the first cell
+  const double branch = 1 / (10 + 1 / second);          // after the first cell
   const double node = 1 / (1 + 40 * (first + branch));  // volts at the first cell
   const double end = node * branch / second;            // and at the second
   const std::vector<double> e = effective_conductance(cells, 1, 2, wires);
@@ -111,9 +111,9 @@ TEST(Wires, CondensedEqualTheNodalEquations) {
   }
 }
 
-// Seen from the other end the circuit is the array with rows and columns exchanged, and a network
-// of resistors carries the same current in both directions. Each entry on its own must agree, also
-// those that are almost nothing, however far apart wires and cells lie.
+// Seen from the other end, the circuit is the array with rows and columns exchanged, and a network
+// of resistors is reciprocal. Every entry must agree, including very small ones, however much wires
+// and cells differ.
 TEST(Wires, KeepTheAccuracyOfEachEntry) {
   std::uint32_t item = 40;
   for (const auto& [n, m] : kShapes) {
@@ -143,7 +143,7 @@ TEST(Wires, OpenCellsCarryNothing) {
   for (const WireOptions& wires : std::vector<WireOptions>{{1, 1, 1}, {0, 1, 1}}) {
     EXPECT_EQ(effective_conductance(none, 2, 3, wires), none);
   }
-  // One cell that conducts, in the middle of others that do not.
+  // A single conducting cell among cells that do not conduct.
   std::vector<double> one(35, 0.0);
   one[2 * 7 + 3] = 1e-2;
   const std::vector<double> e = effective_conductance(one, 5, 7, {2, 10, 20});
@@ -152,7 +152,7 @@ TEST(Wires, OpenCellsCarryNothing) {
 }
 
 TEST(Wires, IdleCellsArePartOfTheArray) {
-  // What a column reads falls when cells of other columns leak.
+  // The current of a column decreases if cells of other columns leak.
   std::vector<double> cells = {1e-4, 0, 0, 1e-4, 0, 0};
   const double alone = effective_conductance(cells, 2, 3, {.segment = 10})[0];
   for (double& g : cells) g = std::max(g, 1e-5);

@@ -12,11 +12,13 @@
 namespace crosstate::crossbar {
 namespace {
 
-// Reads of compensate() have sequence numbers of their own.
+// Reads by compensate() have their own sequence numbers.
 constexpr std::uint32_t kKnownSequence = 0xFFFFFF00;
-constexpr std::size_t kKnownSteps = 8;  // of 16 inputs, the second half the negative of the first
+constexpr std::size_t kKnownSteps =
+    8;  // of 16 inputs; the second half is the negative of the first
 
-// Above the number of an array in the address of a read: its slice, and whether drives are meant.
+// Bits above the number of an array in the address of a read: its slice, and whether the draw is
+// for drives.
 constexpr int kSliceShift = 20;
 constexpr std::uint32_t kDrives = 1u << 31;
 
@@ -30,7 +32,7 @@ void check(const ArrayPlan& plan, const CrossbarOptions& crossbar, const std::st
                     std::to_string(rows) + " x " + std::to_string(columns));
   }
   if (!plan.drive.empty() && plan.drive.size() != plan.weights.size()) {
-    fail(where, std::to_string(plan.drive.size()) + " levels of rows, expected one for each of " +
+    fail(where, std::to_string(plan.drive.size()) + " row levels, expected one for each of " +
                     std::to_string(plan.weights.size()) + " weights, or none");
   }
   for (std::size_t i = 0; i < plan.weights.size(); ++i) {
@@ -40,12 +42,13 @@ void check(const ArrayPlan& plan, const CrossbarOptions& crossbar, const std::st
       fail(where, "weight " + std::to_string(plan.weights[i]) + at + ", expected finite values");
     }
     if (!plan.drive.empty() && plan.weights[i] != 0 && !(plan.drive[i] > 0)) {
-      fail(where, "weight " + std::to_string(plan.weights[i]) + at + " of a row that rests there");
+      fail(where, "weight " + std::to_string(plan.weights[i]) + at +
+                      " in a row that is grounded for this column");
     }
   }
 }
 
-// Per column of the plan: the largest sum that one product can make.
+// Per column of the plan: the largest sum of one product.
 std::vector<float> largest_sums(const ArrayPlan& plan, float largest_driven) {
   std::vector<float> sums(plan.columns, 0);
   for (std::size_t r = 0; r < plan.rows; ++r) {
@@ -115,15 +118,15 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
       const std::size_t i = r * columns_ + c;
       if (drive_[i] > 0) line.add(plan.weights[i], drive_[i]);
     }
-    // One unit of weight in uS. A column without weights keeps the whole range for 1.
+    // One unit of weight in uS. A column without weights uses the whole range for 1.
     const double full = line.unit() > 0 ? line.unit() : 1;
     scale_.push_back((offset_ ? range / 2 : range) / full);
     for (std::size_t r = 0; r < rows_; ++r) {
       const std::size_t i = r * columns_ + c;
       const double w = plan.weights[i];
       if (w == 0) continue;
-      // The rounding error of conductance levels is not an error of the first copy if others hold
-      // it.
+      // Rounding to conductance levels is not an error of the first copy if further copies hold the
+      // residual.
       const int levels = residual() ? 0 : crossbar.levels;
       const double g = analog::nearest_level(std::abs(w) / drive_[i] * scale_[c], range, levels);
       aim(targets_, pair(r, c), std::copysign(g, w));
@@ -147,15 +150,15 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
 }
 
 // The ratio of the effective to the programmed difference of a pair varies from row to row (IR
-// drop). Each column is scaled so that its cells can compensate for that, and its targets are
-// chosen such that the effective values are the weights.
+// drop). Each column is scaled such that its cells can compensate for this, and its targets are
+// chosen such that the effective values equal the weights.
 void ProgrammedArray::balance_wires(double low, double high) {
   std::vector<double> siemens(targets_.size());
   for (std::size_t i = 0; i < siemens.size(); ++i) siemens[i] = targets_[i] * 1e-6;
   const std::vector<double> through = circuit::effective_conductance(
       siemens, targets_.size() / (2 * bit_lines_), 2 * bit_lines_, target_.wires);
-  // Where neighbouring cells shunt a pair so strongly that its effective sign is lost, no
-  // conductance can compensate for it: it keeps its target, and the scale of the column follows the
+  // If adjacent cells shunt a pair so strongly that its effective sign is lost, no conductance can
+  // compensate for it: the pair keeps its target, and the scale of the column is determined by the
   // other pairs.
   constexpr double kLeastShare = 0.01;
   const auto share = [&](std::size_t plus) {
@@ -164,7 +167,7 @@ void ProgrammedArray::balance_wires(double low, double high) {
     return shown >= kLeastShare ? shown : 1;
   };
   for (std::size_t c = 0; c < columns_; ++c) {
-    // As much of every wanted conductance as all pairs of the column can show.
+    // The largest share of every wanted conductance that all pairs of the column can represent.
     double least = 1e300;
     for (std::size_t r = 0; r < rows_; ++r) {
       const std::size_t i = r * columns_ + c, plus = 2 * (r * bit_lines_ + c);
@@ -197,8 +200,8 @@ void ProgrammedArray::restore(std::vector<device::Cells> cells, const std::strin
     return std::ranges::equal(a.targets(), b.targets());
   };
   if (!std::equal(cells.begin(), cells.end(), cells_.begin(), cells_.end(), same)) {
-    fail(where,
-         "array " + std::to_string(number_) + ": other targets than this model has on this target");
+    fail(where, "array " + std::to_string(number_) +
+                    ": conductance targets differ from those of this model on this target");
   }
   for (std::size_t k = 0; k < cells.size(); ++k) {
     const std::string setting = cells[k].other_setting(cells_[k]);
@@ -237,7 +240,8 @@ void ProgrammedArray::update() {
     for (std::size_t r = 0; r < rows_; ++r) {
       const double drive = drive_[r * columns_ + c];
       const double gain = drivers_.gain(r) * slope;
-      // Deviations, not conductances, so that ideal cells hold their weights to the last bit.
+      // Deviations are added, not conductances, so that ideal cells represent their weights
+      // exactly.
       double weight = wired ? 0 : aim_[r * columns_ + c], sum = 0, noise = 0;
       for (std::size_t k = 0; k < cells_.size(); ++k) {
         const auto held = cells_[k].conductance(), spread = cells_[k].read_deviation();
@@ -268,10 +272,10 @@ void ProgrammedArray::compensate() {
   const std::size_t n = kKnownSteps * kLanes;
   AlignedFloats codes(rows_ * n), sums(columns_ * n);
   Random random(seed_, Stream::kConverters, number_, kKnownSequence);
-  // Known inputs stay within the largest code, and within the bits of a slice.
+  // Known inputs stay within the largest code and within the bits of a slice.
   const auto most = static_cast<std::int32_t>(std::min(largest_code_, 127.0f));
   const auto inputs = static_cast<std::uint32_t>(2 * most + 1);
-  // Errors of weights then cancel in the mean, and leave the converters' offsets alone.
+  // Errors of weights then cancel on average, and only the offsets of the converters remain.
   for (std::size_t i = 0; i < codes.size(); ++i) {
     const std::size_t k = i % n;
     const auto drawn = [&] { return static_cast<std::int32_t>(random.below(inputs)) - most; };
@@ -282,7 +286,7 @@ void ProgrammedArray::compensate() {
   ReadScratch scratch;
   multiply(0, columns_, kKnownSteps, in, out, kKnownSequence, 0, scratch);
 
-  // Least-squares fit of the exact sums to the measured ones and to the column's own row. All
+  // Least-squares fit of the exact sums to the measured sums and to the column's own row. All
   // inputs have a mean of 0.
   std::vector<double> slope(columns_), shift(columns_), own(own_row_.empty() ? 0 : columns_);
   double all_products = 0, all_squares = 0;
@@ -301,7 +305,7 @@ void ProgrammedArray::compensate() {
       ox += code * got;
       oy += code * want;
     }
-    // In units of the cells, since columns of large weights would outweigh the others.
+    // In units of the cells; otherwise columns of large weights would dominate.
     all_products += xy * scale_[c] * scale_[c];
     all_squares += xx * scale_[c] * scale_[c];
     const auto count = static_cast<double>(n);
@@ -359,7 +363,7 @@ void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t s
     if (!drive_noise_.empty()) {
       const kernels::Rows spread = take(scratch.variance, rows_, panel);
       for (std::size_t r = 0; r < rows_; ++r) std::fill_n(spread.row(r), panel, drive_noise_[r]);
-      // Drives of one step differ by the column that they are read for.
+      // Drives of one step differ between the columns for which they are applied.
       add_read_noise({address.seed, address.array | kDrives, address.sequence, address.step}, first,
                      rows_, steps, spread, driven);
     }
@@ -371,7 +375,7 @@ void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t s
     product(effective_, nullptr, first, count, panel, in, out);
   }
   if (noisy_) {
-    // The variances of independent cells add up, weighted by the squares of what drives them.
+    // The variances of independent cells add, weighted by the squares of their drives.
     const kernels::Rows squares = take(scratch.squares, rows_, panel);
     const kernels::Rows variance = take(scratch.variance, count, panel);
     kernels::multiply(rows_, panel, in, in, squares);

@@ -35,7 +35,7 @@ void ProgrammedArray::read_currents(std::size_t first, std::size_t count, std::s
   const std::size_t all_rows = targets_.size() / (2 * bit_lines_), end = first + count;
   std::vector<double>& voltages = scratch.voltages;
   for (std::size_t c = first; c < end; ++c) {
-    // Columns with the same levels are read in one product, with all between them.
+    // Columns with the same levels are read in one product, including all columns between them.
     const auto columns = product_.begin();
     const auto here = columns + static_cast<std::ptrdiff_t>(c);
     if (std::find(columns + static_cast<std::ptrdiff_t>(first), here, *here) != here) continue;

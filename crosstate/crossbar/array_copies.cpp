@@ -1,4 +1,4 @@
-// The cells of a weight: their positions, and the targets of the copies of an array.
+// Cells of a weight: positions, and targets of the copies of an array.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -11,7 +11,7 @@
 namespace crosstate::crossbar {
 namespace {
 
-// Above the number of an array in the address of its cells: the copy.
+// Bits above the number of an array in the address of its cells: the copy.
 constexpr int kCopyShift = 24;
 
 double target_on_level(double g, const device::ConductanceRange& range, int levels) {
@@ -77,7 +77,7 @@ std::vector<double> ProgrammedArray::repaired(const std::vector<double>& targets
   const CrossbarOptions& crossbar = target_.crossbar;
   const bool moves = crossbar.remap == FaultRemap::kColumns || crossbar.remap == FaultRemap::kBoth;
   const bool sets = crossbar.remap == FaultRemap::kCells || crossbar.remap == FaultRemap::kBoth;
-  // The pair of a column as it would be at a place.
+  // The pair of a column if it were at this place.
   const auto pair_at = [&](std::size_t row, std::size_t column, std::size_t place) {
     const Pair from = pair(row, column), to = pair(row, place);
     const CellPair cells{targets[from.plus], targets[from.minus], device::Fault{faults[to.plus]},

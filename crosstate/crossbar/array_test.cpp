@@ -88,7 +88,7 @@ TEST(Array, ProgrammedWeightsSpreadAsTheirCellsDo) {
         const double ideal_weight = w[r * kColumns + c];
         const double found = array.effective()[c * kRows + r];
         if (ideal_weight == 0) {
-          EXPECT_EQ(found, 0);  // both cells hold nothing
+          EXPECT_EQ(found, 0);  // both cells are at g_min
           continue;
         }
         const double relative = found / ideal_weight - 1;
@@ -102,7 +102,7 @@ TEST(Array, ProgrammedWeightsSpreadAsTheirCellsDo) {
   EXPECT_NEAR(std::sqrt(squares / n), 0.03, 4 * 0.03 / std::sqrt(2 * n));
 }
 
-// What one cell of a pair holds, from the rule and the address alone.
+// Conductance of one cell of a pair, computed from the rule and the address alone.
 double cell(const device::DeviceOptions& device, const std::vector<float>& w, std::size_t r,
             std::size_t c, bool minus) {
   double top = 0;
@@ -164,7 +164,7 @@ TEST(Array, OneGaussianPerColumnEqualsNoiseOnEveryCell) {
   array.multiply(kColumn, 1, kReads / kLanes, {in.data(), kReads}, {out.data(), kReads}, 0, 0,
                  scratch);
 
-  // Every cell disturbed on its own.
+  // Every cell has an independent error.
   Random random(5, Stream::kTest);
   std::vector<double> brute(kReads);
   const double scale = weight_scale(device, w, kColumn);
@@ -192,7 +192,7 @@ TEST(Array, IdleCellsDisturbWhereNoiseIsThatOfTheLargestConductance) {
   device::DeviceOptions device;
   device.noise_relative_to = device::NoiseBase::kGmax;
   device.programming_noise = 0;
-  // Row 0 holds the weight, row 1 is idle.
+  // Row 0 has the weight, row 1 is idle.
   const std::vector<float> w{1, 0};
   const ProgrammedArray array({w, 2, 1}, {device, {}, {}}, kSeed, 0);
   EXPECT_FLOAT_EQ(array.read_variance()[0], array.read_variance()[1]);
@@ -222,7 +222,7 @@ TEST(Array, AddsTheOffsetsOfItsConverters) {
   }
 }
 
-// A unit of noise-free input per row reads the effective weights of a column.
+// A noise-free unit input per row reads the effective weights of a column.
 std::vector<float> column_of(const ProgrammedArray& array, std::size_t column) {
   AlignedFloats in(array.rows() * kLanes), out(kLanes);
   std::vector<float> found;
@@ -308,7 +308,7 @@ TEST(Array, WiresTakeFromFarCells) {
   const std::vector<float> ones(32 * 32, 1);
   const ProgrammedArray array({ones, 32, 32}, target, kSeed, kNumber);
   const std::vector<float> near = column_of(array, 0), far = column_of(array, 31);
-  EXPECT_LT(far[0], near[31]);  // the longest way, and the shortest
+  EXPECT_LT(far[0], near[31]);  // the longest path, and the shortest
   for (const float w : near) EXPECT_LT(w, 1);
 }
 
@@ -333,8 +333,8 @@ TEST(Array, TargetsMakeUpForWires) {
   EXPECT_LT(error(3), none / 20);
 }
 
-// Small weights show little or the opposite behind large ones. No column may be turned around, or
-// shrink to nothing, for the sake of those.
+// Next to large weights, small ones are hardly represented or have the wrong sign. They must not
+// invert or shrink a whole column.
 TEST(Array, TargetsNeverTurnAColumnAround) {
   device::DeviceOptions device = ideal();
   device.g_min = 1;
@@ -402,7 +402,7 @@ TEST(Array, DriversBendAndShake) {
   }
 }
 
-// Two blocks: the rows of one rest while the columns of the other are read.
+// Two blocks: the rows of one are grounded while the columns of the other are read.
 TEST(Array, RestingRowsAddNothing) {
   device::DeviceOptions device = ideal();
   device.g_min = 1;
@@ -427,7 +427,7 @@ TEST(Array, RestingRowsAddNothing) {
         EXPECT_EQ(array.effective()[at], 0);
         EXPECT_EQ(array.read_variance()[at], 0);
       } else if (w[i] != 0) {
-        // Cells hold the weight of a full level, so that its error falls with the level.
+        // Cells hold the weight of full level, so its error decreases with the level.
         EXPECT_NEAR(array.effective()[at], w[i], 0.6 * drive[i]);
         EXPECT_GT(array.read_variance()[at], 0);
       }
@@ -441,7 +441,7 @@ TEST(Array, RestingRowsAddNothing) {
   }
 }
 
-// Root mean square of what effective weights miss, over the largest of their column.
+// Root mean square error of effective weights, relative to the largest of their column.
 double weight_error(const ProgrammedArray& array) {
   double sum = 0;
   for (std::size_t c = 0; c < kColumns; ++c) {
@@ -494,7 +494,7 @@ TEST(ArrayCopies, OfEqualSignificanceAverageErrors) {
   const ProgrammedArray one = on(device, {});
   for (const int cells : {2, 4, 8}) {
     const ProgrammedArray many = on(device, {.slices = cells});
-    // 960 pairs of about as many errors: a deviation of the ratio near 3 %.
+    // 960 pairs with similar errors: the ratio has a standard deviation of about 3 %.
     EXPECT_NEAR(weight_error(many) / weight_error(one), 1 / std::sqrt(cells),
                 0.1 / std::sqrt(cells));
     EXPECT_NEAR(mean(many.read_variance()) / mean(one.read_variance()), 1.0 / cells, 0.05 / cells);
@@ -506,7 +506,7 @@ TEST(ArrayCopies, OfFallingSignificanceHoldWhatTheOthersMiss) {
   device.read_noise = 0;
   device.noise_relative_to = device::NoiseBase::kGmax;
   for (const double slice_base : {4.0, 16.0}) {
-    device.programming_noise = 0.08 / slice_base;  // errors stay within the next copy's range
+    device.programming_noise = 0.08 / slice_base;  // errors stay within the range of the next copy
     double before = weight_error(on(device, {}));
     for (const int cells : {2, 3}) {
       const ProgrammedArray array = on(device, {.slices = cells, .slice_base = slice_base});
@@ -523,7 +523,7 @@ TEST(ArrayCopies, CannotCorrectBeyondTheReadThatFoundAnError) {
   device.noise_relative_to = device::NoiseBase::kGmax;
   const ProgrammedArray array = on(device, {.slices = 2, .slice_base = 8});
   EXPECT_NEAR(weight_error(array), std::sqrt(2) * 0.02, 0.003);
-  // The first copy's noise, and an eighth of the second's.
+  // Noise of the first copy, and an eighth of that of the second.
   EXPECT_NEAR(mean(array.read_variance()) / mean(on(device, {}).read_variance()), 1 + 1.0 / 64,
               1e-3);
 }
@@ -586,7 +586,7 @@ TEST(ArrayOffset, AimsAtBothSidesOfTheMiddle) {
   EXPECT_DOUBLE_EQ(at(1, 0), 8);
   EXPECT_DOUBLE_EQ(at(1, 1), 10);
   EXPECT_DOUBLE_EQ(at(0, 64), 6);
-  EXPECT_DOUBLE_EQ(at(0, 2), 2);  // idle, beyond the part that is used
+  EXPECT_DOUBLE_EQ(at(0, 2), 2);  // idle, outside the used part
   EXPECT_DOUBLE_EQ(at(2, 64), 2);
 }
 
@@ -594,7 +594,7 @@ TEST(ArrayOffset, AllColumnsHaveTheErrorOfTheReference) {
   device::DeviceOptions device;
   device.programming_noise = 0.05;
   device.noise_relative_to = device::NoiseBase::kGmax;
-  // Equal columns of weights of 0 and one that sets the scale.
+  // Equal columns of zero weights and one that determines the scale.
   std::vector<float> w(kRows * kColumns, 0);
   std::fill_n(w.begin(), kColumns, 1.0f);
   const ProgrammedArray array({w, kRows, kColumns},
@@ -611,7 +611,7 @@ TEST(ArrayOffset, AllColumnsHaveTheErrorOfTheReference) {
   }
   all /= (kRows - 1) * kColumns;
   common /= kRows - 1;
-  // Half of it, and the mean of the others' errors. 39 rows: a deviation of 23 %.
+  // Half of the variance, plus the mean error of the others. 39 rows: a standard deviation of 23 %.
   EXPECT_NEAR(common / all, 0.5 + 0.5 / kColumns, 0.25);
   EXPECT_NEAR(std::sqrt(all), 2 * std::sqrt(2) * 0.05, 0.03);  // half the range for a weight
 }
@@ -723,7 +723,7 @@ TEST(Array, RejectsWhatItCannotHold) {
         ProgrammedArray({.weights = nine, .rows = 3, .columns = 3, .drive = level},
                         {ideal(), small, {}}, 1, 0);
       },
-      ThrowsMessage<Error>(HasSubstr("of a row that rests there")));
+      ThrowsMessage<Error>(HasSubstr("in a row that is grounded for this column")));
   EXPECT_THAT(
       [&] {
         ProgrammedArray({nine, 9, 1}, {ideal(), small, {}}, 1, 4);

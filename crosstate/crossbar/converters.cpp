@@ -9,10 +9,10 @@
 namespace crosstate::crossbar {
 namespace {
 
-// Largest value of t - t^3 is 2 / (3 sqrt(3)), at t = 1 / sqrt(3).
+// The maximum of t - t^3 is 2 / (3 sqrt(3)), at t = 1 / sqrt(3).
 constexpr float kBend = 2.5980762f;
 
-// Parts of the address of frozen draws.
+// Parts of the address of draws that are fixed per chip.
 enum Part : std::uint32_t { kAdcGain = 0, kAdcOffset, kAdcInl, kDacGain, kDacInl };
 
 AlignedFloats draws(double deviation, double mean, std::size_t count, const ConverterAddress& a,
@@ -24,7 +24,7 @@ AlignedFloats draws(double deviation, double mean, std::size_t count, const Conv
   return out;
 }
 
-// x + INL at x, both in units of one step; `inverse` is one step over the range.
+// x + INL(x), both in units of one step; `inverse` is one step divided by the range.
 void add_inl(std::size_t columns, float size, float inverse, const float* x, float* y) {
   for (std::size_t i = 0; i < columns; ++i) {
     const float t = std::clamp(x[i] * inverse, -1.0f, 1.0f);
@@ -72,7 +72,7 @@ void ColumnConverters::set_steps() {
     const bool partial = learned && c.partial && options_.partial_bits > 0;
     const int bits = partial ? options_.partial_bits : options_.adc_bits;
     const float high = analog::converter_high(bits);
-    // Where a converter's range is that of the codes, rounding to its steps is rounding to codes.
+    // If the range of a converter is that of the codes, rounding to its steps is rounding to codes.
     const bool rounds = !learned || partial || c.own;
     step_.push_back(rounds ? c.range / high : c.step);
     largest_.push_back(rounds ? high : 0);

@@ -28,7 +28,7 @@ std::string python_chip(const std::string& arguments = "") {
   return "exec python3 '" CROSSTATE_SOURCE_DIR "/examples/simulated_chip.py' " + arguments;
 }
 
-// Two arrays; array a's cell on row r and line l has a + r + l / 10 uS.
+// Two arrays; the cell of array a at row r and line l has a + r + l / 10 uS.
 std::unique_ptr<hardware::ExternalChip> programmed(const std::string& arguments = "",
                                                    double timeout = 20) {
   const hardware::ExternalOptions options{.command = python_chip(arguments), .timeout = timeout};
@@ -86,7 +86,7 @@ TEST(ExternalChip, TakesTurnsBetweenThreads) {
   expect_currents(found[1], 1);
 }
 
-// Far more than pipes hold on the way there and back, to a driver that answers line by line.
+// Far more data than pipes can buffer in both directions, to a driver that answers line by line.
 TEST(ExternalChip, LargeMessagesDoNotBlock) {
   hardware::ExternalChip chip(
       {.command =
@@ -100,7 +100,8 @@ TEST(ExternalChip, LargeMessagesDoNotBlock) {
   EXPECT_EQ(amperes, std::vector<double>(count, 0.125));
 }
 
-// One error that names command and request, soon; the same again for what follows; nothing left.
+// A prompt error that names command and request; the same error for later requests; no process is
+// left.
 void expect_failure(const std::string& arguments, const std::string& what) {
   SCOPED_TRACE(arguments);
   const auto begin = std::chrono::steady_clock::now();
@@ -158,7 +159,7 @@ TEST(ExternalChip, TellsOfADriverThatDoesNotGreet) {
   expect_no_start("yes | tr -d '\\n'", "line 1 has more than");
 }
 
-// Neither the lost pipe nor a message that is left in it ends this process.
+// Neither a broken pipe nor an unread message ends this process.
 TEST(ExternalChip, TellsOfADriverThatDoesNotListen) {
   const std::vector<double> cells(100000, 1e-6);
   hardware::ExternalChip deaf({.command = "read x; echo ok 1; exec <&-; sleep 100", .timeout = 0.5},

@@ -164,7 +164,7 @@ void validate(const CrossbarOptions& options) {
       options.levels % 2 == 0) {
     fail("options", "crossbar.levels = " + std::to_string(options.levels) +
                         ", expected an odd number, or 0 for any, with crossbar.encoding = "
-                        "\"offset\": weights of 0 stand on the middle level");
+                        "\"offset\": weights of 0 use the middle level");
   }
 }
 

@@ -57,20 +57,21 @@ constexpr auto enum_names(Compensation) {
 }
 
 struct CrossbarOptions {
-  int rows = 64;                         // of signed pairs: word lines
-  int columns = 64;                      // of signed pairs: two bit lines each
+  int rows = 64;                         // number of word lines
+  int columns = 64;                      // number of signed pairs of bit lines
   int levels = 0;                        // conductance levels of a cell; 0: continuous
-  int spare_columns = 0;                 // of them, kept free
+  int spare_columns = 0;                 // columns kept free
   FaultRemap remap = FaultRemap::kNone;  // of faults: none | columns | cells | both
-  int slices = 1;                        // copies of every array (replication)
+  int slices = 1;                        // copies of every array (replication, bit slicing)
   double slice_base = 1;                 // significance of a copy relative to the next; 1: equal
   WeightEncoding encoding = WeightEncoding::kPair;   // pair | offset
   PoleStorage recurrence = PoleStorage::kIncrement;  // increment | direct
   ChannelPacking packing = ChannelPacking::kPacked;  // packed | single
-  DrivenRows driven = DrivenRows::kBlocks;  // rows of a recurrent array at once: blocks | all
-  int ir_drop_iterations = 0;               // of IR-drop compensation of the targets
-  int drive_halvings =
-      analog::kDriveHalvings;  // of a row's level, to balance B, A and C; 0: full level
+  DrivenRows driven =
+      DrivenRows::kBlocks;     // rows of a recurrent array that are driven at once: blocks | all
+  int ir_drop_iterations = 0;  // of IR-drop compensation of the targets
+  int drive_halvings = analog::kDriveHalvings;  // largest number of halvings of a row's level, to
+                                                // balance B, A and C; 0: full level
 
   int dac_bits = 8;
   double dac_gain_error = 0;  // relative standard deviation over rows
@@ -78,11 +79,11 @@ struct CrossbarOptions {
   double dac_noise = 0;       // rms of a drive, in steps
 
   int adc_bits = 8;
-  int partial_bits = 0;                     // of converters of partial sums; 0: not rounded
-  AdcRange adc_range = AdcRange::kLearned;  // learned | fixed | calibrated
+  int partial_bits = 0;                                     // for partial sums; 0: not rounded
+  AdcRange adc_range = AdcRange::kLearned;                  // learned | fixed | calibrated
   IncrementRange increment_range = IncrementRange::kCodes;  // codes | fitted
-  double adc_full_scale = 0.25;  // fixed: share of the largest possible sum
-  double adc_margin = 1.1;       // calibrated: times the largest sum seen
+  double adc_full_scale = 0.25;  // fixed: relative to the largest possible sum
+  double adc_margin = 1.1;       // calibrated: relative to the largest observed sum
   double adc_gain_error = 0;     // relative standard deviation over columns
   double adc_offset = 0;         // standard deviation over columns, in steps
   double adc_inl = 0;            // largest INL of a column, standard deviation, in steps
@@ -93,10 +94,10 @@ struct CrossbarOptions {
 
 /// Binds the fields of section "crossbar".
 void fields(FieldList& list, CrossbarOptions& options);
-/// Throws Error for a value out of its range.
+/// Throws Error for a value out of range.
 void validate(const CrossbarOptions& options);
 
-/// How weights are placed on such arrays. Rows that are all driven at once have the full level.
+/// Placement of weights on such arrays. Rows that are all driven at once have full level.
 analog::ArrayGeometry array_geometry(const CrossbarOptions& options);
 
 }  // namespace crosstate::crossbar

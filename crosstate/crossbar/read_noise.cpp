@@ -1,5 +1,5 @@
-// Vector form of Philox and Box-Muller: lanes are sequences. A draw takes 2.5 ns on one core with
-// AVX2, a column of a product over 51 rows 1.4 ns.
+// Vectorised Philox and Box-Muller; lanes are sequences. A draw takes 2.5 ns on one core with AVX2,
+// a column of a product over 51 rows 1.4 ns.
 #include "crosstate/crossbar/read_noise.h"
 
 #include "crosstate/base/random.h"
@@ -18,7 +18,7 @@ namespace HWY_NAMESPACE {
 using namespace kernels::HWY_NAMESPACE;
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Both halves of the 64-bit products of x with a constant.
+// High and low halves of the 64-bit products of x with a constant.
 struct Product {
   VU low, high;
 };
@@ -37,7 +37,7 @@ HWY_INLINE Product multiply_wide(VU x, std::uint32_t by) {
 #endif
 }
 
-// Philox4x32-10 (Salmon et al., SC 2011), the function of base/random.h.
+// Philox4x32-10 (Salmon et al., SC 2011), the same function as in base/random.h.
 HWY_INLINE void philox_rounds(std::uint64_t seed, VU& a, VU& b, VU& c, VU& e) {
   auto k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
   for (int round = 0; round < 10; ++round) {
@@ -54,7 +54,7 @@ HWY_INLINE void philox_rounds(std::uint64_t seed, VU& a, VU& b, VU& c, VU& e) {
 // ln(u) of a positive normal float: Cephes logf by Stephen Moshier.
 HWY_INLINE V logarithm(V u) {
   const VI bits = hn::BitCast(di, u);
-  // The exponent that leaves a mantissa within [sqrt(1/2), sqrt(2)).
+  // The exponent for which the mantissa is in [sqrt(1/2), sqrt(2)).
   const VI exponent = hn::ShiftRight<23>(hn::Sub(bits, hn::Set(di, 0x3F3504F3)));
   const V m = hn::BitCast(d, hn::Sub(bits, hn::ShiftLeft<23>(exponent)));
   const V x = hn::Sub(m, hn::Set(d, 1.0f));
@@ -72,7 +72,7 @@ HWY_INLINE V logarithm(V u) {
   return hn::MulAdd(hn::ConvertTo(d, exponent), hn::Set(d, 0.69314718f), hn::Add(x, p));
 }
 
-// Two words become the squared radius and the direction of a pair of normals.
+// Two words determine the squared radius and the angle of a pair of normal deviates.
 struct Pair {
   V squared_radius, first, second;
 };
@@ -94,7 +94,7 @@ HWY_INLINE Pair box_muller(VU even, VU odd) {
   c = hn::MulAdd(c, z, hn::Set(d, 4.166664568298827e-2f));
   c = hn::MulAdd(hn::Mul(c, z), z, hn::MulAdd(z, hn::Set(d, -0.5f), hn::Set(d, 1.0f)));
 
-  // Bit 0 mirrors the cosine, bit 1 exchanges the two: together the four quadrants.
+  // Bit 0 mirrors the cosine, bit 1 exchanges sine and cosine: together they select the quadrant.
   c = hn::Xor(c, hn::BitCast(d, hn::ShiftLeft<31>(odd)));
   const auto swap = hn::MaskFromVec(
       hn::BitCast(d, hn::BroadcastSignBit(hn::BitCast(di, hn::ShiftLeft<30>(odd)))));

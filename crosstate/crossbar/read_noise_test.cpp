@@ -21,7 +21,7 @@ AlignedFloats normals(const ReadAddress& address, std::size_t first, std::size_t
   return out;
 }
 
-// The draw that the header promises, in double precision.
+// The draw as specified in the header, in double precision.
 double expected(const ReadAddress& at, std::size_t step, std::size_t lane, std::size_t first,
                 std::size_t c) {
   const std::size_t base = first + c / 4 * 4;

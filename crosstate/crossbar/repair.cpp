@@ -6,7 +6,7 @@
 namespace crosstate::crossbar {
 namespace {
 
-// The conductance of a cell without programming errors.
+// Conductance of a cell without programming errors.
 double conducts(double target, device::Fault fault, const device::ConductanceRange& range) {
   switch (fault) {
     case device::Fault::kStuckLow:

@@ -9,7 +9,7 @@ constexpr device::ConductanceRange kRange{1, 9};
 
 TEST(Repair, SetsTheSoundCellAgainstTheFaultyOne) {
   const CellPair high = retargeted({5, 1, device::Fault::kNone, device::Fault::kStuckHigh}, kRange);
-  EXPECT_EQ(high.plus, 9);  // 13 would be right
+  EXPECT_EQ(high.plus, 9);  // exact compensation would need 13
   EXPECT_EQ(fault_error(high, 4, kRange), -4);
   const CellPair low = retargeted({1, 5, device::Fault::kStuckHigh, device::Fault::kNone}, kRange);
   EXPECT_EQ(low.minus, 9);
@@ -33,7 +33,7 @@ TEST(Repair, LeavesPairsOfTwoSoundOrFaultyCells) {
 }
 
 TEST(Repair, MovesTheWorstColumnsWhereTheyAreBetter) {
-  // Errors at home, and at the places 10 and 11.
+  // Errors at the original places, and at places 10 and 11.
   const double errors[][3] = {{0, 0, 0}, {3, 1, 2}, {9, 4, 2}, {1, 5, 5}};
   const auto error = [&](std::size_t column, std::size_t place) {
     return errors[column][place < 10 ? 0 : place - 9];

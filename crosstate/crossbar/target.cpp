@@ -13,13 +13,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A driver is given one array of pairs for each array of the mapping.
+// A driver operates one array of pairs for each array of the mapping.
 void check_external(const Target& target) {
   const CrossbarOptions& crossbar = target.crossbar;
   if (!target.external.used()) return;
   if (crossbar.slices > 1) {
     fail("options", "crossbar.slices = " + std::to_string(crossbar.slices) +
-                        ", expected 1 with external.command, whose arrays have no copies");
+                        ", expected 1 with external.command, which has no copies of arrays");
   }
   if (crossbar.remap != FaultRemap::kNone) {
     fail("options", "crossbar.remap = \"" + name_of(crossbar.remap) +
@@ -74,8 +74,8 @@ std::string target_file(const std::string& name) {
   if (fs::path(name).extension() == ".toml") return name;
   const std::vector<std::string> names = target_names();
   if (std::find(names.begin(), names.end(), name) == names.end()) {
-    fail("target " + excerpt(name), "not known; the nearest is " + nearest_name(name, names) +
-                                        ", and files of your own end in .toml");
+    fail("target " + excerpt(name), "unknown; the nearest name is " + nearest_name(name, names) +
+                                        ", and target files end in .toml");
   }
   return (shipped("targets") / (name + ".toml")).string();
 }

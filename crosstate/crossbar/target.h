@@ -16,23 +16,23 @@ struct Target {
   device::DeviceOptions device;
   CrossbarOptions crossbar;
   circuit::WireOptions wires;
-  hardware::ExternalOptions external = {};  // a real chip instead of such cells and wires
+  hardware::ExternalOptions external = {};  // a real chip, which replaces cells and wires
 };
 
-/// The same arrays with cells, wires and converters that add no error.
+/// The same arrays with ideal cells, wires and converters.
 Target ideal_target(const Target& target);
 
 /// Binds the fields of sections "device", "crossbar", "wires" and "external".
 void fields(FieldList& list, Target& target);
-/// Throws Error for a value out of its range.
+/// Throws Error for a value out of range.
 void validate(const Target& target);
 
-/// The names of the targets that come with the library, in alphabetical order.
+/// Names of the targets shipped with the library, in alphabetical order.
 std::vector<std::string> target_names();
-/// The TOML file of a target: `name` itself if it ends in .toml, otherwise that of a name of
-/// target_names(). Throws Error naming the nearest one for another name.
+/// TOML file of a target: `name` itself if it ends in .toml, otherwise the file of a name in
+/// target_names(). Throws Error naming the nearest one for an unknown name.
 std::string target_file(const std::string& name);
-/// That file over `defaults`; valid.
+/// Reads that file over `defaults` and validates the result.
 Target read_target(const std::string& name, const Target& defaults = {});
 
 }  // namespace crosstate::crossbar

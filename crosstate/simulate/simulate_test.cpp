@@ -392,7 +392,7 @@ TEST(Chip, SavesAllCopies) {
   target.crossbar.slice_base = 8;
   Chip other(classifier(), mapping, target, 1, 3);
   EXPECT_THAT([&] { other.restore(saved, "chip.safetensors"); },
-              ThrowsMessage<Error>(HasSubstr("other targets")));
+              ThrowsMessage<Error>(HasSubstr("conductance targets differ")));
 }
 
 TEST(Simulate, IsTheSameOnAnyNumberOfThreads) {
