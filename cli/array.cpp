@@ -130,10 +130,11 @@ int array_command(const Common& common, const ArrayFiles& files) {
   const std::vector<double> currents =
       circuit::column_currents(cells.values, cells.rows, cells.columns, volts, wires, law);
   if (!common.out.empty()) write_file(common.out, one_per_line(currents));
-  write_json(common, {{"rows", cells.rows},
-                      {"columns", cells.columns},
-                      {"settings", list.to_json()},
-                      {"currents", currents}});
+  write_json(common, with_format({{"rows", cells.rows},
+                                  {"columns", cells.columns},
+                                  {"settings", list.to_json()},
+                                  {"currents", currents}},
+                                 "array"));
   if (common.out.empty() && !common.quiet && common.json != "-") {
     std::printf("%s", one_per_line(currents).c_str());
   }

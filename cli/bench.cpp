@@ -183,7 +183,8 @@ json settings_json(const BenchOptions& options, Bench which) {
 
 int report_result(const Common& common, const std::string& name, const json& result) {
   write_result(common, name, result);
-  if (!common.quiet && common.json != "-") std::printf("%s\n", exact_json_text(result, 2).c_str());
+  if (!common.quiet && common.json != "-")
+    std::printf("%s\n", exact_json_text(with_format(result, name), 2).c_str());
   return kOk;
 }
 

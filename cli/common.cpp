@@ -272,6 +272,11 @@ void flush_output() {
        errno != 0 ? std::string("cannot write: ") + std::strerror(errno) : "cannot write");
 }
 
+json with_format(json result, const std::string& name) {
+  result["format"] = "crosstate " + name + " 1";
+  return result;
+}
+
 void write_json(const Common& common, const json& result) {
   if (common.json.empty()) return;
   const std::string text = file_text(result);
@@ -321,8 +326,9 @@ void say_about(const pipeline::OutputDirectory& output, const Common& common) {
 }
 
 void write_result(const Common& common, const std::string& name, const json& result) {
-  if (!common.out.empty()) write_file(fs::path(common.out) / (name + ".json"), file_text(result));
-  write_json(common, result);
+  const json labelled = with_format(result, name);
+  if (!common.out.empty()) write_file(fs::path(common.out) / (name + ".json"), file_text(labelled));
+  write_json(common, labelled);
 }
 
 Progress::Progress(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0) {}

@@ -105,6 +105,9 @@ void require_writable_file(const std::string& path);
 /// does not take it.
 void flush_output();
 
+/// The result of a command with "format": "crosstate NAME 1", the version of its keys.
+nlohmann::json with_format(nlohmann::json result, const std::string& name);
+
 /// Writes --json, if given ("-": standard output).
 void write_json(const Common& common, const nlohmann::json& json);
 
@@ -122,7 +125,8 @@ std::optional<pipeline::OutputDirectory> prepare_out(const Common& common, const
 /// Says on standard error that nothing is there to continue, and what else the directory tells.
 void say_about(const pipeline::OutputDirectory& output, const Common& common);
 
-/// Writes NAME.json in the directory of --out, if given, and --json.
+/// Writes the result, with its format, to NAME.json in the directory of --out, if given, and to
+/// --json.
 void write_result(const Common& common, const std::string& name, const nlohmann::json& json);
 
 /// On a terminal one line that updates itself, elsewhere one line per epoch; on standard error.

@@ -42,10 +42,11 @@ int convert_command(const Common& common, const std::string& model) {
   require_new(file, bytes, common);
   write_file(file, bytes);
   const cost::MemorySummary memory = cost::count_memory(network);
-  write_json(common, {{"model", model},
-                      {"file", file.string()},
-                      {"longest_sequence", integer::longest_sequence(network)},
-                      {"memory", cost::to_json(memory)}});
+  write_json(common, with_format({{"model", model},
+                                  {"file", file.string()},
+                                  {"longest_sequence", integer::longest_sequence(network)},
+                                  {"memory", cost::to_json(memory)}},
+                                 "convert"));
   if (!common.quiet && common.json != "-") {
     std::printf("%s: integer network, %s\n", file.c_str(), bytes_text(memory.total()).c_str());
   }

@@ -78,7 +78,7 @@ int finish(const search::SearchSummary& summary, const Common& common,
   if (summary.interrupted) {
     return say_interrupted("search", common, {"--workers", std::to_string(arguments.workers)});
   }
-  write_json(common, json_of(summary));
+  write_json(common, with_format(json_of(summary), "search"));
   if (!common.quiet && common.json != "-") {
     std::printf("%s\n%s", report::to_text(search::sensitivity_table(summary)).c_str(),
                 report::to_text(search::candidate_table(summary)).c_str());

@@ -93,7 +93,7 @@ int dump(const Common& common) {
 int finish(const search::SweepPlan& plan, const search::SweepSummary& summary,
            const Common& common) {
   if (!summary.leads) return summary.interrupted ? kInterrupted : kOk;
-  write_json(common, json_of(plan, summary));
+  write_json(common, with_format(json_of(plan, summary), "sweep"));
   if (!common.quiet && common.json != "-") print_tables(plan, summary.results, common);
   return summary.results.failed > 0 ? kSomeFailed : kOk;
 }

@@ -33,7 +33,9 @@ TEST_F(CliDevice, ListsTheModels) {
   }
   EXPECT_THAT(listed.out, HasSubstr("assumed"));
   EXPECT_EQ(call({"device", "--list"}).out, listed.out);
-  EXPECT_EQ(result({}).at("models").size(), 12u);
+  const json models = result({});
+  EXPECT_EQ(models.at("models").size(), 12u);
+  EXPECT_EQ(models.at("format"), "crosstate device 1");
 }
 
 TEST_F(CliDevice, TellsMeanAndDeviation) {

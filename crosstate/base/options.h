@@ -84,8 +84,9 @@ class FieldList {
   /// numbers are those of TOML from every source: below 2^63.
   void set(std::string_view assignment);
 
-  /// Reads a TOML file of [section] tables. Errors carry file, line and key. Non-finite numbers,
-  /// wrong types, unknown or repeated keys and more than 1 MiB are errors.
+  /// Reads a TOML file of [section] tables, below `version = 1` or without it. Errors carry file,
+  /// line and key. Non-finite numbers, wrong types, unknown or repeated keys and more than 1 MiB
+  /// are errors.
   void read_toml(const std::string& path);
   /// The same from the file's text; `path` names it in errors.
   void parse_toml(const std::string& text, const std::string& path);

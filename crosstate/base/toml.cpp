@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "crosstate/base/error.h"
@@ -37,6 +39,21 @@ void refuse_deep_keys(std::string_view text, const std::string& path) {
   }
 }
 
+void take_version(toml::table& table, const std::string& path) {
+  constexpr std::int64_t kVersion = 1;
+  const auto found = table.find("version");
+  if (found == table.end()) return;
+  const std::string where = toml_place(path, found->second.source());
+  const auto version = found->second.value_exact<std::int64_t>();
+  if (!version) fail(where, "version: expected the integer " + std::to_string(kVersion));
+  if (*version != kVersion) {
+    fail(where,
+         "version = " + std::to_string(*version) + ", expected " + std::to_string(kVersion) +
+             (*version > kVersion ? ": it was written for a newer version of crosstate" : ""));
+  }
+  table.erase(found);
+}
+
 }  // namespace
 
 std::string toml_place(const std::string& path, const toml::source_region& source) {
@@ -46,7 +63,9 @@ std::string toml_place(const std::string& path, const toml::source_region& sourc
 toml::table parse_toml_table(const std::string& text, const std::string& path) {
   refuse_deep_keys(text, path);
   try {
-    return toml::parse(text, path);
+    toml::table table = toml::parse(text, path);
+    take_version(table, path);
+    return table;
   } catch (const toml::parse_error& error) {
     // The parser quotes what it found, control characters too.
     fail(toml_place(path, error.source()), excerpt(error.description(), 300));

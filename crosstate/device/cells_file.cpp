@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/format.h"
 #include "crosstate/base/json.h"
 #include "crosstate/base/numbers.h"
 #include "crosstate/device/cells.h"
@@ -15,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kKind = "crosstate cells 1";
+constexpr FileFormat kFormat("crosstate cells", 1);
 
 json options_json(const DeviceOptions& options) {
   DeviceOptions copy = options;
@@ -144,7 +145,7 @@ formats::Safetensors Cells::save() const {
   file.tensors["programmed"] = formats::Tensor::from(programmed_, shape);
   file.tensors["conductance"] = formats::Tensor::from(conductance_, shape);
   file.tensors["fault"] = {"U8", shape, std::string(faults_.begin(), faults_.end())};
-  file.metadata["kind"] = kKind;
+  file.metadata["kind"] = kFormat.text();
   file.metadata["device"] = exact_json_text(options_json(options_));
   file.metadata["table"] = model_->source();
   file.metadata["seed"] = std::to_string(seed_);
@@ -160,10 +161,7 @@ formats::Safetensors Cells::save() const {
 }
 
 Cells Cells::load(const formats::Safetensors& file, const std::string& where) {
-  if (metadata(file, "kind", where) != kKind) {
-    fail(where,
-         "kind \"" + excerpt(metadata(file, "kind", where)) + "\", expected \"" + kKind + '"');
-  }
+  kFormat.version_of(metadata(file, "kind", where), where);
   Cells cells;
   FieldList list;
   fields(list, cells.options_);

@@ -326,6 +326,9 @@ TEST(Cells, RefuseDamagedFiles) {
     file.metadata.erase(key);
     expect_refused(file, key);
   }
+  formats::Safetensors newer = good;
+  newer.metadata["kind"] = "crosstate cells 2";
+  expect_refused(newer, "a newer version of crosstate");
   for (const char* key : {"seed", "time"}) {
     formats::Safetensors file = good;
     file.metadata[key] = "-1";

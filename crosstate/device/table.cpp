@@ -8,6 +8,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/format.h"
 #include "crosstate/base/numbers.h"
 #include "crosstate/base/utf8.h"
 #include "crosstate/device/model.h"
@@ -15,6 +16,7 @@
 namespace crosstate::device {
 namespace {
 
+constexpr FileFormat kFormat("crosstate device table", 1);
 constexpr std::string_view kHeader = "time,target,mean,sigma";
 constexpr std::string_view kColumns[] = {"time", "target", "mean", "sigma"};
 constexpr double kMostConductance = 1e6;  // uS
@@ -65,7 +67,12 @@ std::vector<Record> read_records(std::string_view text, const std::string& file)
   for (std::size_t number = 1; !text.empty(); ++number) {
     const std::string_view line = without_blanks(take(text, '\n'));
     const std::string where = file + ':' + std::to_string(number);
-    if (line.empty() || line.front() == '#') continue;
+    if (line.empty()) continue;
+    if (line.front() == '#') {
+      const std::string_view comment = without_blanks(line.substr(1));
+      if (!has_header && kFormat.find(comment)) kFormat.version_of(comment, where);
+      continue;
+    }
     if (!has_header) {
       if (line != kHeader)
         fail(where, "header " + quoted(line) + ", expected " + std::string(kHeader));

@@ -16,7 +16,8 @@ struct Moments {
 class DeviceTable {
  public:
   /// CSV with the header time,target,mean,sigma (s, uS), in rows of any order; lines that begin
-  /// with # and empty ones are skipped. Every time needs at least two targets, and all times the
+  /// with # and empty ones are skipped, but "# crosstate device table 2" ahead of the header would
+  /// be a version that is not known. Every time needs at least two targets, and all times the
   /// same lowest and highest. Throws Error that names file, line and column.
   static DeviceTable parse(const std::string& text, const std::string& file);
   static DeviceTable read(const std::string& file);

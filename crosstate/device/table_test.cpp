@@ -121,6 +121,17 @@ TEST(DeviceTable, ForgivesRoundingToBinary32) {
   EXPECT_EQ(table.at(1, 20.7000008).mean, 20);
 }
 
+TEST(DeviceTable, MayBeginWithTheVersionOfItsFormat) {
+  const std::string rows = std::string(kHeader) + "1,1,1,0\n1,9,9,0\n";
+  EXPECT_EQ(
+      DeviceTable::parse("# crosstate device table 1\n# a chip\n" + rows, "m.csv").range().high, 9);
+  EXPECT_EQ(DeviceTable::parse("# crosstate device tables\n" + rows, "m.csv").range().high, 9);
+  EXPECT_THAT(
+      [&] { DeviceTable::parse("# a chip\n# crosstate device table 2\n" + rows, "m.csv"); },
+      ThrowsMessage<Error>(HasSubstr("m.csv:2: format 'crosstate device table 2', expected "
+                                     "'crosstate device table 1': it was written by a newer")));
+}
+
 TEST(DeviceTable, RefusesWhatItCannotRead) {
   const auto refused = [](const std::string& text, const std::string& part) {
     EXPECT_THAT([&] { DeviceTable::parse(text, "m.csv"); }, ThrowsMessage<Error>(HasSubstr(part)))

@@ -5,10 +5,13 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/format.h"
 #include "crosstate/base/numbers.h"
 
 namespace crosstate::formats {
 namespace {
+
+constexpr FileFormat kFormat("crosstate matrix", 1);
 
 double parse_value(std::string_view text, const std::string& where, std::size_t line,
                    std::size_t column) {
@@ -39,15 +42,25 @@ Matrix parse_csv(std::string_view text, const std::string& where) {
   const std::size_t last = text.find_last_not_of(" \t\r\n");
   if (last == std::string_view::npos) fail(where, "is empty, expected lines of numbers");
   text = text.substr(0, last + 1);
+  std::size_t first = 1;
+  const std::size_t end_of_first = std::min(text.find('\n'), text.size());
+  const std::string_view comment = without_blanks(text.substr(1, end_of_first - 1));
+  if (text.starts_with('#') && kFormat.find(comment)) {
+    kFormat.version_of(comment, where + ":1");
+    const std::size_t end = end_of_first;
+    if (end == text.size()) fail(where, "has no lines of numbers");
+    text.remove_prefix(end + 1);
+    first = 2;
+  }
   Matrix matrix;
-  for (std::size_t number = 1;; ++number) {
+  for (std::size_t number = first;; ++number) {
     const std::size_t end = text.find('\n');
     const std::size_t columns = append_line(text.substr(0, end), where, number, matrix.values);
-    if (number == 1) matrix.columns = columns;
+    if (number == first) matrix.columns = columns;
     if (columns != matrix.columns) {
       fail(where + ':' + std::to_string(number), std::to_string(columns) + " values, expected " +
                                                      std::to_string(matrix.columns) +
-                                                     " as in line 1");
+                                                     " as in line " + std::to_string(first));
     }
     ++matrix.rows;
     if (end == std::string_view::npos) return matrix;

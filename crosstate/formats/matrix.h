@@ -25,10 +25,11 @@ struct NumberArray {
 /// A matrix and its name within a file.
 using NamedMatrix = std::pair<std::string, Matrix>;
 
-/// Reads one line per row with numbers (base/numbers.h) between commas, no header; a byte order
+/// Reads one line per row with numbers (base/numbers.h) between commas, no header but the line
+/// "# crosstate matrix 1", which may come first; a byte order
 /// mark, spaces and tabs around a number, CRLF and empty lines at the end are allowed. Throws Error
 /// with `where`, line and column for what is not a finite number or an instrument's sign of an
-/// overload, for lines of different lengths and for no line at all.
+/// overload, for lines of different lengths, for another version and for no line at all.
 Matrix parse_csv(std::string_view text, const std::string& where);
 /// The same format; numbers read back as the same bits.
 std::string format_csv(const Matrix& matrix);

@@ -48,6 +48,21 @@ TEST(Maps, ReadCsv) {
   EXPECT_THAT(parse_csv("+1.0E-06", "g.csv").values, ElementsAre(1e-6));
 }
 
+TEST(Maps, MayBeginWithTheVersionOfTheirFormat) {
+  const Matrix matrix = parse_csv("# crosstate matrix 1\r\n1,2\n3,4\n", "g.csv");
+  EXPECT_EQ(matrix.rows, 2u);
+  EXPECT_THAT(matrix.values, ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(
+      refusal("# crosstate matrix 2\n1,2\n"),
+      HasSubstr("g.csv:1: format 'crosstate matrix 2', expected 'crosstate matrix 1': it was "
+                "written by a newer version"));
+  EXPECT_THAT(refusal("# crosstate matrix 1\n"), HasSubstr("g.csv: has no lines of numbers"));
+  EXPECT_THAT(refusal("# crosstate matrix 1\n1,2\n3\n"),
+              HasSubstr("g.csv:3: 1 values, expected 2 as in line 2"));
+  EXPECT_THAT(refusal("# my matrix\n1,2\n"), HasSubstr("g.csv:1: column 1: \"# my matrix\""));
+  EXPECT_THAT(refusal("1,2\n# crosstate matrix 1\n"), HasSubstr("g.csv:2: column 1"));
+}
+
 TEST(Maps, NameLineAndColumnOfWhatTheyRefuse) {
   EXPECT_THAT(refusal(""), HasSubstr("g.csv: is empty"));
   EXPECT_THAT(refusal(" \r\n\n"), HasSubstr("g.csv: is empty"));

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/format.h"
 #include "crosstate/base/json.h"
 #include "crosstate/model/network_state.h"
 
@@ -12,6 +13,7 @@ namespace {
 
 using Shape = std::vector<std::uint64_t>;
 
+constexpr FileFormat kFormat("crosstate network", 2, 2);
 constexpr float kMostCodes = 65536;
 constexpr const char* kQuantMins = "range.least_codes";
 
@@ -89,7 +91,7 @@ formats::Safetensors Network::to_tensors() const {
     const std::vector<float> least(s.quant_mins.begin(), s.quant_mins.end());
     out.tensors[kQuantMins] = formats::Tensor::from(least, {least.size()});
   }
-  out.metadata["format"] = "crosstate network 2";
+  out.metadata["format"] = kFormat.text();
   out.metadata["network"] = exact_json_text(configuration.list().to_json());
   out.metadata["quantized"] = s.quantized ? "true" : "false";
   return out;
@@ -102,9 +104,7 @@ Network Network::from_tensors(const formats::Safetensors& content, const std::st
       fail(where, "no '" + key + "' in the metadata: not a network of this program");
     return it->second;
   };
-  if (entry("format") != "crosstate network 2") {
-    fail(where, "format '" + excerpt(entry("format")) + "', expected 'crosstate network 2'");
-  }
+  kFormat.version_of(entry("format"), where);
   const nlohmann::json values = try_parse_json(entry("network"));
   if (!values.is_object()) fail(where, "metadata 'network' is not a JSON object");
   Configuration configuration;

@@ -392,7 +392,11 @@ TEST(Network, NamesWhatIsDamagedInTensors) {
   }
   formats::Safetensors bad = good;
   bad.metadata["format"] = "crosstate network 1";
-  expect_refused(bad, "'crosstate network 1'", "expected 'crosstate network 2'");
+  expect_refused(bad, "'crosstate network 1'", "an older version of crosstate");
+  bad.metadata["format"] = "crosstate network 3";
+  expect_refused(bad, "'crosstate network 3'", "a newer version of crosstate");
+  bad.metadata["format"] = "crosstate chip 1";
+  expect_refused(bad, "'crosstate chip 1'", "expected 'crosstate network 2'");
   bad = good;
   bad.metadata["network"] = "{";
   expect_refused(bad, "'network'", "not a JSON object");

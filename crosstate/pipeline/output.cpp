@@ -11,6 +11,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/format.h"
 #include "crosstate/base/json.h"
 
 namespace crosstate::pipeline {
@@ -20,6 +21,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr const char* kRecord = "crosstate.json";
+constexpr FileFormat kFormat("crosstate output", 1);
 
 // File names below the directory, with "/" between folders.
 #define RUN_FILES \
@@ -127,6 +129,11 @@ std::optional<std::string> first_match(const fs::path& directory, const std::str
 std::set<std::string> recorded(const fs::path& directory) {
   const fs::path path = directory / kRecord;
   const json record = try_parse_json(read_file(path));
+  if (record.is_object() && record.contains("format")) {  // absent in the first files
+    const json& format = record.at("format");
+    kFormat.version_of(format.is_string() ? format.get<std::string>() : exact_json_text(format),
+                       path.string());
+  }
   std::set<std::string> commands;
   const bool is_list =
       record.is_object() && record.contains("commands") && record.at("commands").is_array();
@@ -244,7 +251,8 @@ struct OutputDirectory::Inside {
 
   void record() {
     if (!commands.insert(command.name).second) return;
-    write_file(path / kRecord, exact_json_text(json({{"commands", commands}})) + '\n');
+    write_file(path / kRecord,
+               exact_json_text(json({{"format", kFormat.text()}, {"commands", commands}})) + '\n');
   }
 };
 

@@ -67,6 +67,22 @@ TEST_F(Output, RefusesAnEarlierRunOfAnyCommand) {
   EXPECT_EQ(files(), before);
 }
 
+TEST_F(Output, RecordsOfTheFirstVersionHaveNoFormatAndThoseOfNewerOnesAreRefused) {
+  leave("train", {"float.safetensors"});
+  const fs::path record = directory_ / "crosstate.json";
+  EXPECT_THAT(read_file(record), HasSubstr("\"format\":\"crosstate output 1\""));
+  write_file(record, "{\"commands\": [\"train\"]}");
+  expect_refused("prune", Earlier::kRefuse, "holds results of train");
+  write_file(record, "{\"format\": \"crosstate output 2\", \"commands\": [\"train\"]}");
+  expect_refused(
+      "prune", Earlier::kReplace,
+      "crosstate.json: format 'crosstate output 2', expected 'crosstate output 1': it was "
+      "written by a newer version");
+  write_file(record, "{\"format\": 1, \"commands\": [\"train\"]}");
+  expect_refused("prune", Earlier::kReplace, "format '1', expected 'crosstate output 1'");
+  EXPECT_TRUE(fs::exists(directory_ / "float.safetensors"));
+}
+
 TEST_F(Output, HoldsNoRunThatLeftNothing) {
   leave("train", {});
   for (const char* command : {"train", "prune", "sweep"}) EXPECT_NO_THROW(open(command));

@@ -9,6 +9,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/format.h"
 #include "crosstate/base/json.h"
 #include "crosstate/base/numbers.h"
 #include "crosstate/integer/convert.h"
@@ -370,10 +371,14 @@ RunSummary run(const RunOptions& options, const RunContext& context) {
 }
 
 json to_json(const RunSummary& summary) {
-  json out = {{"format", "crosstate summary 1"}, {"parameters", summary.parameters},
-              {"seconds", summary.seconds},      {"seed", summary.seed},
-              {"threads", summary.threads},      {"data", summary.data},
-              {"machine", summary.machine},      {"config", summary.config}};
+  json out = {{"format", FileFormat("crosstate summary", 1).text()},
+              {"parameters", summary.parameters},
+              {"seconds", summary.seconds},
+              {"seed", summary.seed},
+              {"threads", summary.threads},
+              {"data", summary.data},
+              {"machine", summary.machine},
+              {"config", summary.config}};
   out["notes"] = summary.notes;
   if (summary.float_stage.done) out["float"] = stage_json(summary.float_stage, summary.readout);
   if (summary.pruned.done) {

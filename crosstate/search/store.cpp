@@ -11,6 +11,7 @@
 #include <set>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/format.h"
 #include "crosstate/base/identity.h"
 #include "crosstate/base/json.h"
 
@@ -21,7 +22,8 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr const char* kFile = "sweep.sqlite";
-constexpr const char* kFormat = "1";
+constexpr FileFormat kFormat("crosstate sweep", 1);
+constexpr const char* kVersion = "1";  // of kFormat, as the database holds it
 
 [[noreturn]] void fail_sqlite(sqlite3* database, const std::string& path) {
   fail(path, std::string(sqlite3_errmsg(database)) + " (SQLite)");
@@ -127,6 +129,13 @@ struct Store::Inside {
     }
   }
 
+  // Before anything is changed. A new file has no tables yet.
+  void require_format() const {
+    if (!statement("SELECT 1 FROM sqlite_master WHERE name = 'meta'").step()) return;
+    const std::string version = meta("format");
+    if (!version.empty()) kFormat.version_of("crosstate sweep " + version, path);
+  }
+
   void create_tables() const {
     run("PRAGMA synchronous = FULL");
     transaction([&] {
@@ -143,7 +152,7 @@ struct Store::Inside {
           run("ALTER TABLE points ADD COLUMN " + metric + " REAL");
         }
       }
-      run(std::string("INSERT OR IGNORE INTO meta VALUES('format', '") + kFormat + "')");
+      run(std::string("INSERT OR IGNORE INTO meta VALUES('format', '") + kVersion + "')");
     });
   }
 
@@ -164,12 +173,8 @@ struct Store::Inside {
 Store::Store(const fs::path& directory, Access access)
     : inside_(std::make_unique<Inside>(directory, access)) {
   sqlite3_busy_timeout(inside_->database, 60'000);  // ms; readers beside a writer
+  inside_->require_format();
   if (access == Access::kWrite) inside_->create_tables();
-  const std::string format = inside_->meta("format");
-  if (format != kFormat) {
-    fail(inside_->path, "format " + excerpt(format) + ", expected " + kFormat +
-                            ": it was written by another version of crosstate");
-  }
 }
 
 Store::~Store() = default;

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include <cmath>
 
@@ -100,6 +101,28 @@ TEST_F(StoreTest, RefusesOtherFiles) {
              "page header of a hundred bytes or somewhat more");
   EXPECT_TRUE(Store::exists(directory_));
   EXPECT_THROW(Store store(directory_), Error);
+}
+
+TEST_F(StoreTest, LeavesDatabasesOfNewerVersionsAsTheyAre) {
+  const std::string path = (directory_ / "sweep.sqlite").string();
+  const auto execute = [&](const char* statement) {
+    sqlite3* database = nullptr;
+    EXPECT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(database, statement, nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(database);
+  };
+  { Store(directory_).add({point("a")}); }
+  execute("DELETE FROM meta WHERE key = 'format'");  // counts as version 1
+  EXPECT_EQ(Store(directory_, Store::Access::kRead).points().size(), 1u);
+  EXPECT_EQ(Store(directory_).points().size(), 1u);
+  execute("UPDATE meta SET value = '2' WHERE key = 'format'; DROP TABLE proxies");
+  const std::string before = read_file(path);
+  for (const Store::Access access : {Store::Access::kRead, Store::Access::kWrite}) {
+    EXPECT_THAT([&] { Store(directory_, access); },
+                ThrowsMessage<Error>(HasSubstr("sweep.sqlite: format 'crosstate sweep 2', expected "
+                                               "'crosstate sweep 1': it was written by a newer")));
+  }
+  EXPECT_EQ(read_file(path), before);
 }
 
 TEST_F(StoreTest, RemembersCandidates) {

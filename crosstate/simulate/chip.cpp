@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/format.h"
 #include "crosstate/base/random.h"
 #include "crosstate/integer/code_panels.h"
 #include "crosstate/kernels/pointwise.h"
@@ -12,6 +13,8 @@
 
 namespace crosstate::simulate {
 namespace {
+
+constexpr FileFormat kFormat("crosstate chip", 1);
 
 // Every chip has its own seed, so that an address within a chip needs no chip number. Stream 0 has
 // no other use.
@@ -330,7 +333,7 @@ std::vector<float> Chip::state_path(const data::Batch& batch, std::uint32_t sequ
 
 formats::Safetensors Chip::save() const {
   formats::Safetensors file;
-  file.metadata["format"] = "crosstate chip 1";
+  file.metadata["format"] = kFormat.text();
   file.metadata["seed"] = std::to_string(inside_->seed);
   for (std::size_t i = 0; i < inside_->arrays.size(); ++i) {
     const std::vector<device::Cells>& copies = inside_->arrays[i].copies();
@@ -349,8 +352,8 @@ void Chip::restore(const formats::Safetensors& content, const std::string& where
     const auto found = content.metadata.find(key);
     return found == content.metadata.end() ? std::string() : found->second;
   };
-  if (text("format") != "crosstate chip 1")
-    fail(where, "not a chip, expected a file written by deploy --out");
+  if (text("format").empty()) fail(where, "not a chip, expected a file written by deploy --out");
+  kFormat.version_of(text("format"), where);
   if (text("seed") != std::to_string(inside_->seed)) {
     fail(where, "a chip of another seed or number, expected those of the saved chip");
   }

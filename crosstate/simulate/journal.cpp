@@ -8,6 +8,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/format.h"
 #include "crosstate/base/identity.h"
 #include "crosstate/base/json.h"
 
@@ -20,12 +21,23 @@ namespace {
 
 using Sums = SimulateJournal::Sums;
 
+constexpr FileFormat kFormat("crosstate simulation", 1);
+
 json line_of(int chip, std::size_t age, const Sums& sums) {
   return {{"chip", chip}, {"age", age}, {"sums", sums}};
 }
 
 json line_of(int chip, std::size_t age, std::size_t first, std::size_t last, const Sums& sums) {
   return {{"chip", chip}, {"age", age}, {"first", first}, {"last", last}, {"sums", sums}};
+}
+
+// Takes the format out of the first line; the first files have none.
+void require_format(json& entry, const std::string& where) {
+  const auto format = entry.find("format");
+  if (format == entry.end()) return;
+  kFormat.version_of(format->is_string() ? format->get<std::string>() : exact_json_text(*format),
+                     where);
+  entry.erase(format);
 }
 
 bool has_sums(const json& entry) {
@@ -47,7 +59,9 @@ SimulateJournal::SimulateJournal(const fs::path& path, const json& identity, boo
   std::error_code ignored;
   if (resume && fs::exists(path, ignored)) read(identity);
   // Rewritten, so that no partial line remains in the middle.
-  std::string text = exact_json_text(identity) + '\n';
+  json head = identity;
+  head["format"] = kFormat.text();
+  std::string text = exact_json_text(head) + '\n';
   for (const auto& [at, sums] : known_) {
     text += exact_json_text(line_of(at.first, at.second, sums)) + '\n';
   }
@@ -68,11 +82,12 @@ void SimulateJournal::read(const json& identity) {
   while (std::getline(lines, line)) {
     ++number;
     const bool whole = !lines.eof();
-    const json entry = try_parse_json(line);
+    json entry = try_parse_json(line);
     if (entry.is_discarded() && !whole) return;
     const std::string where = path_.string() + ", line " + std::to_string(number);
     if (entry.is_discarded() || !entry.is_object()) fail(where, "not JSON, expected an object");
     if (number == 1) {
+      require_format(entry, where);
       require_same(entry, identity, where);
       continue;
     }

@@ -19,7 +19,7 @@ class SimulateJournal {
  public:
   /// Starts a new file or, with `resume`, continues the existing one; a truncated last line is
   /// ignored. Throws CannotContinue for a file of another identity, naming the difference, and
-  /// Error for a file that is damaged or cannot be written.
+  /// Error for a file that is damaged, of another format, or cannot be written.
   SimulateJournal(const std::filesystem::path& path, const nlohmann::json& identity, bool resume);
 
   using Sums = std::vector<double>;  // see Task::sums()

@@ -69,6 +69,23 @@ TEST_F(Journal, StartsAnewWithoutResume) {
   EXPECT_FALSE(SimulateJournal(path_, identity_, false).find_chunk(0, 0, 0, 16));
 }
 
+TEST_F(Journal, OfTheFirstVersionHasNoFormatAndThoseOfNewerOnesAreRefused) {
+  SimulateJournal(path_, identity_, false).add(0, 0, {0.5});
+  const std::string text = read_file(path_), format = "\"format\":\"crosstate simulation 1\",";
+  const std::size_t at = text.find(format);
+  ASSERT_LT(at, text.find('\n'));
+  std::string changed = text;
+  write_file(path_, changed.erase(at, format.size()));
+  EXPECT_TRUE(resumed().find(0, 0));
+  EXPECT_EQ(read_file(path_), text);  // of this version from now on
+  changed = text;
+  write_file(path_, changed.replace(text.find("tion 1"), 6, "tion 2"));
+  EXPECT_THAT([&] { resumed(); }, ThrowsMessage<Error>(HasSubstr(
+                                      "line 1: format 'crosstate simulation 2', expected "
+                                      "'crosstate simulation 1': it was written by a newer")));
+  EXPECT_EQ(read_file(path_), changed);
+}
+
 TEST_F(Journal, RefusesOtherSimulationsAndDamage) {
   SimulateJournal(path_, identity_, false).add(0, 0, {0.5});
   EXPECT_THAT(

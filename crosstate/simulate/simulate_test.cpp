@@ -329,6 +329,14 @@ TEST(Chip, SavedAndAgedIsAgedInOneGo) {
   Chip other(classifier(), mapping, target, 2, 3);
   EXPECT_THAT([&] { other.restore(saved, "chip.safetensors"); },
               ThrowsMessage<Error>(HasSubstr("chip.safetensors: a chip of another seed")));
+  formats::Safetensors newer = saved;
+  newer.metadata["format"] = "crosstate chip 2";
+  EXPECT_THAT(
+      [&] { later.restore(newer, "chip.safetensors"); },
+      ThrowsMessage<Error>(HasSubstr("chip.safetensors: format 'crosstate chip 2', expected "
+                                     "'crosstate chip 1': it was written by a newer")));
+  EXPECT_THAT([&] { later.restore({}, "chip.safetensors"); },
+              ThrowsMessage<Error>(HasSubstr("chip.safetensors: not a chip")));
   target.device.retention = 1e6;
   Chip forgetful(classifier(), mapping, target, 1, 3);
   EXPECT_THAT([&] { forgetful.restore(saved, "chip.safetensors"); },

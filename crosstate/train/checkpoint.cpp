@@ -6,6 +6,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/format.h"
 #include "crosstate/base/json.h"
 
 namespace crosstate::train {
@@ -18,7 +19,7 @@ constexpr std::string_view kAverage = "average.";
 constexpr std::string_view kOptimizer = "optimizer.";
 constexpr std::string_view kTrain = "train.";
 constexpr const char* kFormat = "train.format";  // missing in the first versions
-constexpr const char* kFormatText = "crosstate checkpoint 1";
+constexpr FileFormat kVersions("crosstate checkpoint", 1);
 constexpr const char* kIdentity = "train.identity";
 constexpr const char* kHistory = "train.history";
 constexpr const char* kBestEpoch = "train.best_epoch";
@@ -122,7 +123,7 @@ std::string format_checkpoint(const TrainCheckpoint& checkpoint) {
   add(checkpoint.best, kBest, file);
   add(checkpoint.average, kAverage, file);
   add(checkpoint.optimizer, "", file);
-  file.metadata[kFormat] = kFormatText;
+  file.metadata[kFormat] = kVersions.text();
   file.metadata[kIdentity] = exact_json_text(checkpoint.identity);
   file.metadata[kHistory] = exact_json_text(json(checkpoint.history));
   file.metadata[kBestEpoch] = std::to_string(checkpoint.best_epoch);
@@ -140,10 +141,7 @@ TrainCheckpoint read_checkpoint(const std::filesystem::path& path) {
 TrainCheckpoint parse_checkpoint(const std::string& bytes, const std::string& where) try {
   formats::Safetensors file = formats::parse_safetensors(bytes, where);
   const auto format = file.metadata.find(kFormat);
-  if (format != file.metadata.end() && format->second != kFormatText) {
-    fail(where, "format '" + excerpt(format->second) + "', expected '" + kFormatText +
-                    "': it was written by another version of crosstate");
-  }
+  if (format != file.metadata.end()) kVersions.version_of(format->second, where);
   TrainCheckpoint result;
   result.identity = parsed(file, kIdentity, where);
   result.history = parsed_history(file, where);
