@@ -1,5 +1,5 @@
-// The scale of one bit line: the weight that the full conductance represents, and the rounding of
-// conductances to the levels of a cell.
+// Scale of one bit line: the weight that full conductance represents, and rounding of conductances
+// to the levels of a cell.
 #pragma once
 
 #include <algorithm>
@@ -7,8 +7,8 @@
 
 namespace crosstate::analog {
 
-/// A bit line by its weights, in any unit, each on a row that is driven at a level of the full one
-/// (row_levels.h).
+/// A bit line, described by its weights in any unit, each on a row that is driven at a level
+/// relative to full level (row_levels.h).
 class BitLine {
  public:
   /// A weight of 0 occupies a cell but does not affect the scale. level > 0.
@@ -17,11 +17,11 @@ class BitLine {
     unit_ = std::max(unit_, size / level);
     sum_ += size;
   }
-  /// The weight that the full conductance represents in a row driven at the full level; in other
-  /// rows, multiplied by their level. 0 without weights. Conductance levels, and errors
-  /// proportional to the conductance range, are fractions of it.
+  /// The weight that full conductance represents in a row driven at full level; in other rows,
+  /// multiplied by their level. 0 without weights. Conductance levels, and errors proportional to
+  /// the conductance range, are fractions of it.
   float unit() const { return unit_; }
-  /// The largest sum of the bit line, divided by the largest code that drives its rows.
+  /// The largest sum of the bit line, divided by the largest code of its rows.
   float sum() const { return sum_; }
 
  private:

@@ -31,7 +31,7 @@ ModePlacement::ModePlacement(const CodeMode& m, bool complex, float largest_outp
   };
   const auto level = [&](float w, float top) { return row_level(w, top, array.drive_halvings); };
   const float ar = m.ar - array.kept;
-  // Both rows of the state have one level, since both parts of the next one need both.
+  // Both rows of the state have the same level, since both parts of the next state depend on both.
   const float pole = std::max(std::abs(ar), std::abs(m.ai)), top = std::max(m.gain, pole);
   const float of_u = level(m.gain, top), of_x = level(pole, top);
   put(Line::kInput, Line::kReal, m.gain, of_u);
@@ -68,7 +68,7 @@ std::vector<ModeUnits> mode_units(std::span<const CodeMode> channel, bool comple
                         : p.column == Line::kReal ? real
                                                   : imaginary;
         line.add(p.weight, p.level);
-        // Levels first; the units of the lines are known once they are full.
+        // Levels first; the units of the lines are known when all weights have been added.
         if (p.row == Line::kInput && p.column == Line::kReal) u.gain = p.level;
         if (p.row == Line::kReal && p.column == Line::kReal) u.pole_real = p.level;
         if (p.row == Line::kReal && p.column == Line::kImaginary) u.pole_imaginary = p.level;

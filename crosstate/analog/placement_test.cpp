@@ -24,8 +24,8 @@ TEST(Placement, LeavesALineForInputAndOutput) {
   EXPECT_GT(modes_of_piece({}, true), 1u << 30);
 }
 
-// gain 1/4, A - 1 = -0.01 + 0.01 i: the rows of the state rest at 1/32 of the full level, so that
-// their cells are 0.32, which is more than that of the gain.
+// gain 1/4, A - 1 = -0.01 + 0.01 i: the rows of the state have 1/32 of full level, so that their
+// cells represent 0.32, more than that of the gain.
 TEST(Placement, GivesEveryBitLineItsUnit) {
   const CodeMode mode{.gain = 0.25f, .ar = 0.99f, .ai = 0.01f, .cr = 100, .ci = -12};
   const ModeUnits u = mode_units({&mode, 1}, true, {})[0];
@@ -37,7 +37,7 @@ TEST(Placement, GivesEveryBitLineItsUnit) {
   EXPECT_EQ(u.cr, 100);  // 12 at 1/8 is 96
   EXPECT_EQ(u.ci, 12.5f);
 
-  // At full levels the gain decides on its own line, and not on that of the imaginary part.
+  // At full levels the gain determines its own line, but not that of the imaginary part.
   const ModeUnits full = mode_units({&mode, 1}, true, {.drive_halvings = 0})[0];
   EXPECT_EQ(full.gain, 0.25f);
   EXPECT_EQ(full.pole_real, 0.25f);

@@ -1,5 +1,5 @@
-// Levels at which the rows of a crossbar array are driven, so that weights of different sizes on
-// one bit line all use the range of its cells.
+// Drive levels of the rows of a crossbar array, so that weights of different magnitudes on one bit
+// line use the whole range of its cells.
 #pragma once
 
 #include <algorithm>
@@ -7,11 +7,11 @@
 
 namespace crosstate::analog {
 
-/// How often a level may be halved, unless crossbar.drive_halvings says otherwise.
+/// Default limit of the halvings of a level (crossbar.drive_halvings).
 inline constexpr int kDriveHalvings = 6, kMostDriveHalvings = 15;
 
-/// The level of a row with a weight of size w where the line's largest is `top`: of the full one,
-/// the power of two nearest to w / top, at least 2^-halvings; 1 for a weight of 0.
+/// The level of a row with a weight of magnitude w, where the largest of the line is `top`: the
+/// power of two nearest to w / top, at least 2^-halvings; 1 for a weight of 0.
 inline float row_level(float w, float top, int halvings) {
   if (w == 0) return 1;
   const float exponent = std::log2(std::abs(w) / top);

@@ -1,4 +1,4 @@
-// The steps of the converters at the ends of bit lines.
+// Steps of the converters at the ends of bit lines.
 #pragma once
 
 #include <algorithm>
@@ -11,38 +11,38 @@ namespace crosstate::analog {
 /// Largest resolution of converters whose codes are summed; binary32 represents every code.
 inline constexpr int kMostPartialBits = 24;
 
-/// The largest code of a converter of `bits`, which reads -high .. high.
+/// The largest code of a converter of `bits` with the range -high .. high.
 inline float converter_high(int bits) { return std::exp2(static_cast<float>(bits - 1)) - 1; }
 
-/// The step of a converter of `bits` for partial sums, in units of output codes: its range is that
-/// of the codes low .. high of the whole sum.
+/// The step of a converter of `bits` for partial sums, in units of output codes: its range is the
+/// range low .. high of the codes of the whole sum.
 inline double partial_step(double low, double high, int bits) {
   return std::max(std::abs(low), std::abs(high)) / static_cast<double>(converter_high(bits));
 }
 
-/// The largest code that drives a row of a recurrent array: of a state within +-limit, or of the
-/// input, low .. high.
+/// The largest code of a row of a recurrent array: of a state within +-limit, or of the input, low
+/// .. high.
 inline float recurrent_drive(float limit, float low, float high) {
   return std::max({limit, std::abs(low), std::abs(high)});
 }
 
-/// The finest step, a power of two and in the unit of `largest`, with which a converter of `bits`
-/// reaches sums of that magnitude.
+/// The smallest power-of-two step, in the unit of `largest`, with which a converter of `bits`
+/// covers sums of that magnitude.
 inline float increment_step(float largest, int bits) {
   constexpr float kLeast = 1e-3f;  // for states whose increments are 0
   const float high = converter_high(bits);
   return std::exp2(std::ceil(std::log2(std::max(largest, kLeast) / high)));
 }
 
-/// Whether the converter of a state has a range of its own for increments of up to `largest`, in
-/// codes of the state: where its steps are then finer than codes, or where those of a converter for
-/// all codes of the state, `codes_step`, are wider than one code.
+/// Whether the converter of a state has a range of its own for increments of up to `largest` (in
+/// codes of the state): if its steps are then smaller than a code, or if the steps `codes_step` of
+/// a converter for all codes of the state exceed one code.
 inline bool reads_increments(float largest, int bits, float codes_step) {
   return codes_step > 1 || increment_step(largest, bits) <= 0.5f;
 }
 
-/// The step of a state's converter in codes of the state, `codes_step` where it has the codes'
-/// range.
+/// The step of a state's converter in codes of the state; `codes_step` if it has the range of the
+/// codes.
 inline float state_converter_step(float largest, int bits, float codes_step) {
   if (!reads_increments(largest, bits, codes_step)) return codes_step;
   return std::min(increment_step(largest, bits), codes_step);

@@ -119,7 +119,7 @@ void expect_failure(const std::string& arguments, const std::string& what) {
 }
 
 TEST(ExternalChip, TellsOfADriverThatIsKilled) {
-  expect_failure("--die-after 2", "ended by signal 9 (Killed); came: 0 of 3 lines");
+  expect_failure("--die-after 2", "ended by signal 9 (Killed); received: 0 of 3 lines");
 }
 
 TEST(ExternalChip, TellsOfNonsense) {
@@ -131,13 +131,13 @@ TEST(ExternalChip, TellsOfNonsense) {
 TEST(ExternalChip, TellsOfADriverThatIsSlow) {
   const auto chip = programmed("--slow 100", 1);
   const auto begin = std::chrono::steady_clock::now();
-  EXPECT_THAT(
-      [&] { read(*chip, 0); },
-      ThrowsMessage<Error>(HasSubstr("no whole reply within 1 s (external.timeout); came: 0")));
+  EXPECT_THAT([&] { read(*chip, 0); },
+              ThrowsMessage<Error>(
+                  HasSubstr("no complete reply within 1 s (external.timeout); received: 0")));
   hardware::ExternalChip brief(
       {.command = "read x; echo ok 1; read x; echo ok; sleep 100", .timeout = 0.5}, 2, kRows,
       kLines);
-  EXPECT_THAT([&] { read(brief, 0); }, ThrowsMessage<Error>(HasSubstr("came: 1 of 3 lines")));
+  EXPECT_THAT([&] { read(brief, 0); }, ThrowsMessage<Error>(HasSubstr("received:  1 of 3 lines")));
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(8));
   expect_no_children();
 }
@@ -152,7 +152,7 @@ void expect_no_start(const std::string& command, const std::string& what, double
 TEST(ExternalChip, TellsOfADriverThatDoesNotGreet) {
   expect_no_start("exit 3", "the driver ended with status 3");
   expect_no_start("/nowhere/driver 2>/dev/null", "the driver ended with status 127");
-  expect_no_start("sleep 100 & sleep 100", "no whole reply within 0.2 s", 0.2);
+  expect_no_start("sleep 100 & sleep 100", "no complete reply within 0.2 s", 0.2);
   expect_no_start("read x; echo ok 2", "answers \"ok 2\", expected \"ok 1\"");
   expect_no_start("read x; echo error only 1 row of 2", "answers \"error only 1 row of 2\"");
   expect_no_start("yes", "answers \"y\"");
@@ -169,8 +169,9 @@ TEST(ExternalChip, TellsOfADriverThatDoesNotListen) {
   hardware::ExternalChip hasty(
       {.command = "read x; echo ok 1; read x; exec <&-; echo ok; sleep 100", .timeout = 5}, 1, 1,
       cells.size());
-  EXPECT_THAT([&] { hasty.program(0, cells); },
-              ThrowsMessage<Error>(HasSubstr("closed its input before it had the whole request")));
+  EXPECT_THAT(
+      [&] { hasty.program(0, cells); },
+      ThrowsMessage<Error>(HasSubstr("closed its input before it had read the whole request")));
   hardware::ExternalChip talker(
       {.command = "read x; echo ok 1; read x; echo ok; echo 1; cat", .timeout = 5}, 1, 1, 2);
   EXPECT_THAT(

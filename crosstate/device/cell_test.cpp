@@ -24,7 +24,7 @@ Moments programmed(const DeviceOptions& options, double target) {
   return {mean + target, std::sqrt(squares / kCells - mean * mean)};
 }
 
-// Mean and deviation lie within four standard errors of theory.
+// Mean and standard deviation are within four standard errors of theory.
 void expect_gaussian(const Moments& found, double mean, double deviation) {
   EXPECT_NEAR(found.mean, mean, 4 * deviation / std::sqrt(kCells));
   EXPECT_NEAR(found.deviation, deviation, 4 * deviation / std::sqrt(2.0 * kCells));

@@ -15,12 +15,12 @@ namespace {
 
 std::string text_of(double value) {
   char text[32];
-  // With enough digits to distinguish it from a bound that it narrowly exceeds.
+  // With enough digits to distinguish it from a bound that it barely exceeds.
   std::snprintf(text, sizeof text, "%.9g", value);
   return text;
 }
 
-// How much faster than at 300 K time runs: Arrhenius.
+// Factor of ageing relative to 300 K: Arrhenius.
 double acceleration(const DeviceOptions& options) {
   constexpr double kBoltzmann = 8.617333262e-5;  // eV/K
   return std::exp(options.activation_energy / kBoltzmann * (1.0 / 300 - 1 / options.temperature));
@@ -52,7 +52,7 @@ Cells::Cells(const DeviceOptions& options, std::span<const double> targets, std:
     : options_(options), seed_(seed), array_(array), targets_(targets.begin(), targets.end()) {
   validate(options);
   set_model("");
-  // A target that was computed, or rounded to binary32, may end a few bits beyond the range.
+  // A computed target, or one rounded to binary32, may exceed the range by a few bits.
   const double slack = 1e-9 * range_.high;
   for (std::size_t i = 0; i < targets_.size(); ++i) {
     const double target = targets_[i];
@@ -125,7 +125,7 @@ void Cells::program_cell(std::size_t i) {
   if (options_.write_verify) {
     const Verified cell = write_verify(options_, *model_, model_targets_[i], draws);
     programmed_[i] = cell.conductance;
-    // Pulses are in vain where a fault keeps the cell elsewhere.
+    // Pulses have no effect if a fault determines the conductance.
     const bool faulty = faults_[i] != 0;
     const auto pulses = static_cast<std::uint64_t>(faulty ? options_.max_pulses : cell.pulses);
     summary_.pulses += pulses;
@@ -144,7 +144,7 @@ void require_age(const DeviceOptions& options, double seconds) {
 void Cells::age_to(double seconds) {
   if (!(seconds >= time_)) {
     fail("device", "time " + text_of(seconds) + " s, expected " + text_of(time_) +
-                       " s, the present, or later");
+                       " s (the present age) or later");
   }
   const double aged = seconds * acceleration(options_);
   require_defined(*model_, options_.model, aged);

@@ -1,5 +1,5 @@
-// Cells as a safetensors file. The drawn values are stored, so that a file describes the same chip
-// on platforms whose mathematical library rounds differently.
+// Saves cells as a safetensors file. The random draws are stored, so that a file describes the same
+// chip on platforms whose mathematical library rounds differently.
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -61,7 +61,7 @@ std::vector<double> conductances(const formats::Safetensors& file, const char* n
   return values;
 }
 
-// Settings of another device could not have made these cells.
+// Cells that other device settings must have produced are rejected.
 void require_valid(const DeviceOptions& options, const std::string& table,
                    const std::string& where) {
   try {
@@ -106,7 +106,7 @@ std::uint64_t whole(const json& values, const char* key, const std::string& wher
   return values[key];
 }
 
-// The counts of faults follow from the faults.
+// The counts of faults are computed from the faults.
 ProgrammingSummary summary_of(const json& values, std::uint64_t cells, const std::string& where) {
   ProgrammingSummary summary;
   summary.cells = cells;
@@ -188,7 +188,7 @@ Cells Cells::load(const formats::Safetensors& file, const std::string& where) {
   const double slack = 1e-9 * cells.range_.high;  // as for the targets of new cells
   require_conductances(cells.targets_, "target",
                        {cells.range_.low - slack, cells.range_.high + slack}, where);
-  // Noise takes cells beyond their highest target, but none conducts less than nothing.
+  // Noise can exceed the highest target, but no conductance is negative.
   require_conductances(cells.conductance_, "conductance", {0, std::numeric_limits<double>::max()},
                        where);
   cells.find_read_deviations();

@@ -96,8 +96,8 @@ TEST(Cells, OfGaussianAreTheSingleCellsOfCellH) {
   }
 }
 
-// A device that moved little in a day moves on from there: neighbouring times are alike, far ones
-// less so.
+// A conductance that changed little in a day continues from there: values at adjacent times are
+// similar, those at distant times less so.
 TEST(Cells, WalkAlongOnePath) {
   for (const std::string model : {"pcm", "rram-cmo", "neurram", "sonos"}) {
     const DeviceOptions options = of(model);
@@ -227,7 +227,7 @@ TEST(Cells, WriteVerifyEndsWithinTheTolerance) {
   for (std::size_t i = 0; i < targets.size(); ++i) {
     EXPECT_NEAR(cells.conductance()[i], targets[i], 0.02 * 25 + 1e-12);
   }
-  // A pulse leaves 0.3 of what is missing on average, 0.02 of at most 1 is left after 3 to 4.
+  // A pulse leaves 0.3 of the difference on average; 0.02 of at most 1 is left after 3 to 4.
   const double pulses = static_cast<double>(p.pulses) / 501;
   EXPECT_GT(pulses, 2);
   EXPECT_LT(pulses, 5);
@@ -235,7 +235,7 @@ TEST(Cells, WriteVerifyEndsWithinTheTolerance) {
   EXPECT_EQ(p.reads, p.pulses + 501);
   EXPECT_DOUBLE_EQ(p.energy,
                    7 * static_cast<double>(p.pulses) + 0.5 * static_cast<double>(p.reads));
-  // The verified state is what drifts.
+  // Drift starts from the verified conductance.
   cells.age_to(1e6);
   EXPECT_LT(cells.conductance()[250], 0.9 * targets[250]);
 }
@@ -253,7 +253,7 @@ TEST(Cells, WriteVerifyGivesUp) {
   EXPECT_LE(p.pulses, 2000u);
 }
 
-// Pulses that add far too much leave every cell within what it can hold.
+// Pulses that add far too much leave every cell within its conductance range.
 TEST(Cells, WriteVerifyKeepsCellsWithinTheirRange) {
   for (const std::string& model : shipped()) {
     for (const double scale : {1.0, 2.0}) {
@@ -350,7 +350,7 @@ TEST(Cells, RefuseDamagedFiles) {
   expect_refused(file, "moon");
   file = good;
   file.metadata["device"] = R"({"device": {"model": "pcm", "read_noise": 0.5}})";
-  expect_refused(file, "device.read_noise is of the model gaussian");
+  expect_refused(file, "device.read_noise applies to the model gaussian");
   for (const char* time : {"inf", "1e300", "nan"}) {
     file = good;
     file.metadata["time"] = time;
@@ -412,7 +412,7 @@ TEST(Cells, RefuseTimesAndTargetsOutsideTheModel) {
   expect_target("hermes", 20.7001);
 }
 
-// What was rounded to binary32 on its way is the same conductance, and the same time.
+// A value rounded to binary32 is the same conductance, and the same time.
 TEST(Cells, ForgiveRoundingToBinary32) {
   for (const std::string& model : shipped()) {
     DeviceOptions options = of(model);

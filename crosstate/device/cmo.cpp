@@ -1,7 +1,7 @@
 // Analog RRAM of CMO/HfOx, Falcone et al., arXiv 2502.04524, 2025. Write-verify stops within 0.2 %
-// or 2 % of the target; from 1 s on the conductance relaxes with the logarithm of time, its mean by
-// -0.089 ln t and its spread as a Brownian motion with the published variance, and 1/f noise grows
-// on top.
+// or 2 % of the target. From 1 s on the conductance relaxes with the logarithm of time: its mean by
+// -0.089 ln t and its deviation as a Brownian motion with the published variance. 1/f noise, which
+// grows with time, is added.
 #include <algorithm>
 #include <cmath>
 
@@ -33,7 +33,7 @@ class Cmo : public DeviceModel {
 
   void age(const CellBlock& cells, double seconds, std::span<double> g) const override {
     const double shift = -0.08900 * std::log(seconds);
-    // The motion's clock is the variance, as a share of that at the end of time.
+    // The time of the motion is the variance relative to that at the end of time.
     const double end = relaxed_deviation(kLongestTime), now = relaxed_deviation(seconds);
     const double u = kPathEnd * (now / end) * (now / end), unit = end / std::sqrt(kPathEnd);
     const double tau = std::log((seconds + kReadTime) / (2 * kReadTime));
@@ -41,7 +41,7 @@ class Cmo : public DeviceModel {
       const CellDraws draws({cells.seed, cells.array, static_cast<std::uint32_t>(i)});
       g[i] = cells.programmed[i];
       if (relaxes_) g[i] += shift + unit * draws.relaxation(u);
-      // Nothing was read below 1 uS, where the logarithm changes its sign.
+      // No data below 1 uS, where the logarithm changes its sign.
       const double sigma = flickers_ ? 0.02773 * std::log10(std::max(1.0, g[i])) : 0;
       if (sigma > 0) g[i] += sigma * draws.flicker(tau);
       g[i] = std::max(0.0, g[i]);

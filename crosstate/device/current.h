@@ -1,4 +1,4 @@
-// Current and voltage of one cell.
+// Current-voltage relation of one cell.
 #pragma once
 
 #include "crosstate/device/options.h"
@@ -6,7 +6,7 @@
 namespace crosstate::device {
 
 /// I = g V + nl2 V^2 + nl3 V^3 (uA; g in uS, V in volts): Milo et al., IRPS 2021, for cells of any
-/// model; linear where nl2 and nl3 are 0. A cell that conducts nothing is open and stays so.
+/// model; linear if nl2 and nl3 are 0. A cell with conductance 0 is open and carries no current.
 inline double current(double g, double V, const DeviceOptions& options) {
   if (g == 0) return 0;
   return V * (g + V * (options.nl2 + V * options.nl3));

@@ -19,7 +19,7 @@ std::array<std::uint32_t, 4> block(const CellAddress& at, Stream stream, std::ui
 
 double uniform(std::uint32_t bits) { return (bits + 0.5) * 0x1p-32; }
 
-// The first of the pair of Random::normal().
+// The first of the pair returned by Random::normal().
 double normal(std::uint32_t first, std::uint32_t second) {
   const double radius = std::sqrt(-2 * std::log(uniform(first)));
   return radius * std::cos(2 * std::numbers::pi * uniform(second));
@@ -36,13 +36,13 @@ Pair pair(const std::array<std::uint32_t, 4>& words) {
   return {radius * std::cos(angle), radius * std::sin(angle)};
 }
 
-// A Brownian motion between two times, which are halved again and again.
+// A Brownian motion between two times, which are bisected repeatedly.
 struct Bridge {
-  double u;  // the time that is sought
+  double u;  // the time to evaluate
   double low = 0, width = kPathEnd;
-  double left = 0, right = 0;  // the motion at low and at low + width
+  double left = 0, right = 0;  // values of the motion at low and at low + width
 
-  // Finds the middle, from its deviate, and keeps the half in which u lies: true for the upper.
+  // Computes the midpoint from its deviate, and keeps the half that contains u: true for the upper.
   bool halve(double xi) {
     const double middle = 0.5 * (left + right) + 0.5 * std::sqrt(width) * xi;
     width /= 2;
@@ -52,16 +52,16 @@ struct Bridge {
     return upper;
   }
 
-  // The motion leaves its chord by one deviate times the bridge's deviation, which keeps the
-  // variance right at every u.
+  // Within an interval the motion is its chord plus one deviate times the standard deviation of the
+  // bridge, which gives the right variance at every u.
   double at_u(double xi) const {
     const double share = (u - low) / width;
     return left + share * (right - left) + std::sqrt(share * (1 - share) * width) * xi;
   }
 };
 
-// Block 0 has the motion's end, block 2^l + i, of every second level l, the middle of interval i
-// and those of its two halves. The last block has the deviate of the interval that is left.
+// Block 0 has the end of the motion; block 2^l + i, for every second level l, the midpoint of
+// interval i and those of its two halves. The last block has the deviate of the remaining interval.
 double brownian(double u, const CellAddress& at, Stream stream) {
   constexpr int kLevels = 12;
   Bridge bridge{.u = std::clamp(u, 0.0, kPathEnd)};

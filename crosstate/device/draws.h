@@ -1,4 +1,4 @@
-// The random draws of one cell, each a function of its address alone.
+// Random draws of one cell, each a function of its address only.
 #pragma once
 
 #include <cstdint>
@@ -7,11 +7,11 @@
 
 namespace crosstate::device {
 
-/// Where the Brownian motions below end.
+/// End of the time axis of the Brownian motions below.
 inline constexpr double kPathEnd = 64;
 
-/// The random draws of one cell. Draws are standard normal unless they say otherwise; the same
-/// call always returns the same number.
+/// The random draws of one cell. Draws are standard normal unless stated otherwise; the same call
+/// always returns the same number.
 class CellDraws {
  public:
   explicit CellDraws(const CellAddress& address) : at_(address) {}
@@ -25,8 +25,8 @@ class CellDraws {
   double fault() const;
   double lifetime() const;
 
-  /// Brownian motions W(u) on [0, kPathEnd]: W(u) is N(0, u) exactly at every u. Levy's
-  /// construction down to intervals of 1/64, within which the motion is one arc.
+  /// Brownian motions W(u) on [0, kPathEnd]: W(u) is exactly N(0, u) at every u. Levy's
+  /// construction down to intervals of 1/64, within which the motion is a single arc.
   double flicker(double u) const;
   double relaxation(double u) const;
 

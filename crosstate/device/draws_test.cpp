@@ -36,7 +36,7 @@ TEST(Draws, PathsBeginAtZero) {
   EXPECT_EQ(CellDraws({5, 2, 9}).relaxation(0), 0);
 }
 
-// Within an interval that is not divided further, at its ends, at its middle and anywhere.
+// Within an interval that is not divided further: at its ends, at its midpoint, and elsewhere.
 TEST(Draws, PathsHaveTheVarianceOfTheirClock) {
   for (const Path path : {&CellDraws::flicker, &CellDraws::relaxation}) {
     for (const double u : {0.003, 0.5, 17.5 + 1.0 / 128, 17.5 + 1.0 / 64, 31.84, 64.0}) {

@@ -25,8 +25,8 @@ ModelPointer make_milo(const DeviceOptions& options);                      // rr
 ModelPointer make_sonos(const DeviceOptions& options);                     // sonos.cpp
 ModelPointer make_table(const DeviceOptions& options, DeviceTable table);  // timed.cpp
 
-/// A model of cells whose mean and deviation are known at given times: each cell walks from one to
-/// the next. timed.cpp.
+/// A model of cells whose mean and standard deviation are known at given times; the deviation of
+/// each cell is a random walk between them. timed.cpp.
 struct TimedStatistics {
   ConductanceRange range;
   std::vector<double> times;                                   // s, ascending

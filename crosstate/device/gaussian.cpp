@@ -1,4 +1,4 @@
-// Relative Gaussian noise: the plain model of sweeps. It has no paper and no time.
+// Relative Gaussian noise: the simple model for sweeps, without a publication and without ageing.
 #include <algorithm>
 
 #include "crosstate/device/draws.h"
@@ -11,7 +11,7 @@ class Gaussian : public DeviceModel {
  public:
   explicit Gaussian(const DeviceOptions& options) : options_(options) {}
 
-  // That of the options, so that nothing is scaled.
+  // The g_max of the options, so that no scaling takes place.
   ConductanceRange range() const override { return gaussian_range(options_); }
 
   double programmed(double target, const CellDraws& draws) const override {

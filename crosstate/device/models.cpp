@@ -13,14 +13,14 @@
 namespace crosstate::device {
 namespace {
 
-// Placeholder for a measured table of the TaOx chip, see docs/devices.md: the error of
-// write-verify and the ageing of TaOx cells are taken to be 1 % and, after a year, 2 % of 100 uS.
+// Placeholder for a measured table of the TaOx chip, see docs/devices.md: the standard deviation of
+// write-verify is assumed to be 1 %, and that after a year 2 %, of 100 uS.
 constexpr const char* kTaox =
     "time,target,mean,sigma\n"
     "0,1,1,1\n0,100,100,1\n"
     "31536000,1,1,2\n31536000,100,100,2\n";
 
-// The table that was asked for, if any; `text` comes from a saved chip.
+// The measured table, if there is one; `text` comes from a saved chip.
 std::optional<DeviceTable> table_of(const DeviceOptions& options, const std::string& text) {
   if (!text.empty()) {
     return DeviceTable::parse(text, options.table.empty() ? options.model : options.table);
@@ -66,7 +66,7 @@ ModelPointer make_taox(const DeviceOptions& options, const std::string& table) {
 
 ModelPointer make_measured(const DeviceOptions& options, const std::string& table) {
   std::optional<DeviceTable> measured = table_of(options, table);
-  if (!measured) fail("device.table", "is empty, expected a CSV file: device.model is table");
+  if (!measured) fail("device.table", "is empty, expected a CSV file with device.model = table");
   return make_table(options, std::move(*measured));
 }
 

@@ -1,5 +1,5 @@
-// The table of device models, one line each; the only place that maps names to models.
-// docs/devices.md has their formulas.
+// The list of device models, one line each; the only place that maps names to models. Formulas:
+// docs/devices.md.
 #pragma once
 
 #include <array>
@@ -16,13 +16,13 @@ struct NamedModel {
   const char* name;
   const char* paper;
   const char* times;  // after programming
-  /// `table` is the text of options.table, which is read where it is empty; only the models of
-  /// measured cells look at either.
+  /// `table` is the text of options.table, which is read if it is empty; only models with measured
+  /// tables use either.
   std::shared_ptr<const DeviceModel> (*make)(const DeviceOptions& options,
                                              const std::string& table);
 };
 
-/// make of kDeviceModels for a model that takes no table.
+/// Function `make` of kDeviceModels for a model that has no table.
 template <std::shared_ptr<const DeviceModel> (*make)(const DeviceOptions& options)>
 std::shared_ptr<const DeviceModel> without_table(const DeviceOptions& options,
                                                  const std::string& /*table*/) {
@@ -43,20 +43,20 @@ inline constexpr std::array kDeviceModels = {
     NamedModel{"rram-cmo", "RRAM CMO/HfOx: Falcone et al., arXiv 2502.04524, 2025", "0, and 1 s or more", without_table<make_cmo>},
     NamedModel{"milo", "HfO2 RRAM: Milo et al., IRPS 2021", "any; no ageing was measured", without_table<make_milo>},
     NamedModel{"sonos", "Charge trap: Agrawal et al., IEDM 2022", "0 to 5 days", without_table<make_sonos>},
-    NamedModel{"simple", "0.2 uS of error and a power-law drift of 0.1 +- 0.05, for comparisons", "any", without_table<make_simple>},
+    NamedModel{"simple", "0.2 uS programming error and power-law drift of 0.1 +- 0.05, for comparisons", "any", without_table<make_simple>},
     NamedModel{"gaussian", "Gaussian error and read noise relative to the target or to g_max, for sweeps", "any; no ageing", without_table<make_gaussian>},
-    NamedModel{"taox", "TaOx 1T1R: assumed, no statistics are public; takes a measured table", "0 to 1 year", make_taox},
-    NamedModel{"table", "Mean and deviation against time and target from a CSV file", "those of the file", make_measured},
+    NamedModel{"taox", "TaOx 1T1R: assumed, since no statistics are public; accepts a measured table", "0 to 1 year", make_taox},
+    NamedModel{"table", "Mean and standard deviation by time and target from a CSV file", "those of the file", make_measured},
 };
 // clang-format on
 
 std::vector<std::string> device_model_names();
 
-/// The entry of `name`. Throws Error that names the nearest model for an unknown one.
+/// The entry of `name`. Throws Error naming the nearest model for an unknown name.
 const NamedModel& device_model(const std::string& name);
 
-/// The model of `options`. `table`: the text of options.table, which is read where it is empty.
-/// Throws Error for an unknown name and for a table that is missing or wrong.
+/// The model of `options`. `table` is the text of options.table, which is read if it is empty.
+/// Throws Error for an unknown name and for a missing or invalid table.
 std::shared_ptr<const DeviceModel> make_device_model(const DeviceOptions& options,
                                                      const std::string& table = "");
 

@@ -19,7 +19,7 @@ void program_fields(FieldList& list, DeviceOptions& options) {
   list.add("max_pulses", options.max_pulses, "Maximum number of pulses per cell in write-verify.")
       .range(1, 10000);
   list.add("pulse_gain", options.pulse_gain,
-           "Share of the missing conductance that a pulse adds on average.")
+           "Share of the remaining difference that a pulse corrects on average.")
       .range(0.01, 1);
   list.add("pulse_noise", options.pulse_noise,
            "Relative standard deviation of the conductance step of a pulse.")
@@ -42,17 +42,16 @@ void time_fields(FieldList& list, DeviceOptions& options) {
       .in("K")
       .range(200, 500);
   list.add("activation_energy", options.activation_energy,
-           "Time runs faster by exp(E / k (1 / 300 K - 1 / temperature)); 0: unknown, as for every "
-           "model here.")
+           "Activation energy E: ageing is accelerated by exp(E / k (1 / 300 K - 1 / "
+           "temperature)); 0: unknown, as for every model here.")
       .in("eV")
       .range(0, 5);
 }
 
 void cell_fields(FieldList& list, DeviceOptions& options) {
-  list.add("stuck_low", options.stuck_low, "Share of cells that always conduct g_min.").range(0, 1);
-  list.add("stuck_high", options.stuck_high, "Share of cells that always conduct g_max.")
-      .range(0, 1);
-  list.add("open", options.open, "Share of cells that conduct nothing.").range(0, 1);
+  list.add("stuck_low", options.stuck_low, "Share of cells stuck at g_min.").range(0, 1);
+  list.add("stuck_high", options.stuck_high, "Share of cells stuck at g_max.").range(0, 1);
+  list.add("open", options.open, "Share of cells that are open.").range(0, 1);
   list.add("nl2", options.nl2,
            "Second-order coefficient of a cell's current, I = g V + nl2 V^2 + nl3 V^3.")
       .in("uS/V")
@@ -62,12 +61,12 @@ void cell_fields(FieldList& list, DeviceOptions& options) {
       .range(-1e6, 1e6);
 }
 
-// A setting that the model does not use would be ignored silently.
+// A setting that the model does not use would otherwise be ignored silently.
 void require_used(const DeviceOptions& options) {
   const DeviceOptions defaults;
   const auto refuse = [&](const char* key, const char* of) {
-    fail("options", std::string("device.") + key + " is of the model " + of +
-                        ", without effect for device.model = " + options.model);
+    fail("options", std::string("device.") + key + " applies to the model " + of +
+                        ", not to device.model = " + options.model);
   };
   if (options.model != "gaussian") {
     if (options.programming_noise != defaults.programming_noise) {
@@ -100,8 +99,8 @@ void require_consistent(const DeviceOptions& options) {
   }
   if (options.temperature != 300 && options.activation_energy == 0) {
     fail("options", "device.temperature = " + exact_text(options.temperature) +
-                        " without device.activation_energy: no source tells how temperature "
-                        "changes device.model = " +
+                        " without device.activation_energy: no source describes how temperature "
+                        "affects device.model = " +
                         options.model);
   }
 }
@@ -114,7 +113,7 @@ void fields(FieldList& list, DeviceOptions& options) {
            "Device model that defines the cell statistics; `crosstate device` lists the models.")
       .one_of(device_model_names());
   list.add("g_min", options.g_min,
-           "Lowest conductance of a cell, at which idle cells stay; 0: the model's default.")
+           "Lowest conductance of a cell, that of idle cells; 0: default of the model.")
       .in("uS")
       .range(0, 1e6);
   list.add("g_max", options.g_max,
@@ -159,7 +158,8 @@ void validate(const DeviceOptions& options, const std::string& table) {
   const double lowest = paper.low * (range.high / paper.high);
   if (range.low < lowest && !nearly_equal(range.low, lowest)) {
     fail("options", "device.g_min = " + exact_text(range.low) + ", expected at least " +
-                        exact_text(lowest) + ", where device.model = " + options.model + " begins");
+                        exact_text(lowest) +
+                        ", the lowest conductance of device.model = " + options.model);
   }
 }
 

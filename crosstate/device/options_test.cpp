@@ -41,7 +41,7 @@ TEST(DeviceOptions, AreChecked) {
   };
   DeviceOptions options = of("pcm");
   options.read_noise = 0.5;
-  refused(options, "device.read_noise is of the model gaussian");
+  refused(options, "device.read_noise applies to the model gaussian");
   options = of("pcm");
   options.table = "x.csv";
   refused(options, "device.table");
@@ -73,7 +73,7 @@ TEST(DeviceOptions, AreChecked) {
   }
 }
 
-// Whatever device.model allows has statistics of its own.
+// Every name that device.model allows has its own statistics.
 TEST(DeviceModels, AreAllDifferent) {
   std::map<std::vector<double>, std::string> seen;
   FieldList list;

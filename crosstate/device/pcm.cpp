@@ -2,8 +2,8 @@
 //   g_prog = max(0, g_T + sigma(r) xi),  nu = |mu(r) + s(r) xi|,  T = t + t0,
 //   g(t) = max(0, g_prog (T / t0)^-nu (1 + Q(g_prog / g_max) W(tau))),  tau = ln((T + t_r) / (2
 //   t_r)).
-// W is Brownian, so that W(tau) is N(0, tau): the 1/f noise that a read sees after T. The common
-// form: Nandakumar et al., ICECS 2019; Joshi et al., Nat. Commun. 11, 2020.
+// W is a Brownian motion, so that W(tau) is N(0, tau): the 1/f noise of a read after T. This form
+// is used by Nandakumar et al., ICECS 2019, and Joshi et al., Nat. Commun. 11, 2020.
 #include <algorithm>
 #include <cmath>
 
@@ -16,9 +16,9 @@ namespace {
 struct Statistics {
   double g_max, t0, t_r;      // uS, s, s
   double (*sigma)(double r);  // uS
-  double (*mu)(double r);     // of the drift exponent
-  double (*s)(double r);      // of the drift exponent
-  double (*q)(double r);      // of 1/f noise, relative; null: none
+  double (*mu)(double r);     // mean of the drift exponent
+  double (*s)(double r);      // standard deviation of the drift exponent
+  double (*q)(double r);      // 1/f noise, relative; null: none
 };
 
 // Nandakumar 2019, Joshi 2020.
@@ -31,7 +31,7 @@ constexpr Statistics kPcm = {
     [](double r) { return std::clamp(-0.0125 * std::log(r) - 0.0059, 0.008, 0.045); },
     [](double r) { return std::min(0.0088 / std::max(std::pow(r, 0.65), 0.001), 0.2); }};
 
-// Le Gallo 2023, of both Hermes forms.
+// Le Gallo 2023, shared by both Hermes models.
 double hermes_mu(double r) {
   if (r < 0.0945) return std::clamp(-0.0387 * std::log(r) - 0.0182, 0.072, 0.13);
   return -0.0436 * r * r - 0.0126 * r + 0.0736;
@@ -69,7 +69,7 @@ constexpr Statistics kHermesSingle = {
       return 0.0088 + r * (0.0768 + r * (-0.1352 + r * 0.0664));
     }};
 
-// No device in particular.
+// A generic device.
 constexpr Statistics kSimple = {25,
                                 20,
                                 250e-9,

@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kPerArray = 65536;
 constexpr double kShares[] = {0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999};
 
-// Between the two devices that the share falls between.
+// Interpolates between the two order statistics around the share.
 double quantile(const std::vector<double>& sorted, double share) {
   const double at = share * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<std::size_t>(at);
@@ -23,7 +23,7 @@ double quantile(const std::vector<double>& sorted, double share) {
 
 std::vector<Bin> histogram_of(const std::vector<double>& sorted, int count) {
   const double low = sorted.front(), high = sorted.back();
-  // Devices that are all alike stand in one bin of 1 uS.
+  // If all values are equal, they share one bin of 1 uS.
   if (!(high > low)) return {{low, sorted.size(), 1}};
   const double width = (high - low) / count;
   std::vector<Bin> bins(static_cast<std::size_t>(count));
@@ -72,7 +72,7 @@ void fields(FieldList& list, PopulationOptions& options) {
       .in("uS")
       .range(-1, 1e6);
   list.add("count", options.count, "Devices.").range(1, 1e8);
-  list.add("time", options.time, "Time since programming; 0: right after it.")
+  list.add("time", options.time, "Time since programming; 0: right after programming.")
       .in("s")
       .range(0, 1e12);
   list.add("bins", options.bins, "Bins of the histogram.").range(1, 1e6);

@@ -1,4 +1,4 @@
-// Filamentary RRAM whose deviation is a polynomial of the conductance.
+// Filamentary RRAM whose standard deviation is a polynomial of the conductance.
 #include <algorithm>
 
 #include "crosstate/device/families.h"
@@ -13,7 +13,7 @@ struct Quartic {
   double operator()(double r) const { return c0 + r * (c1 + r * (c2 + r * (c3 + r * c4))); }
 };
 
-// Wan et al., Nature 608, 2022 (NeuRRAM), of r = g / 40 uS.
+// Wan et al., Nature 608, 2022 (NeuRRAM), as polynomials of r = g / 40 uS.
 constexpr Quartic kNeurram[] = {{0.348, 16.030, -43.853, 45.393, -16.815},   // after 1 s
                                 {0.701, 22.086, -50.773, 47.095, -16.458},   // 1 day
                                 {0.782, 20.274, -43.507, 37.062, -11.934}};  // 2 days
@@ -44,7 +44,7 @@ ModelPointer make_neurram(const DeviceOptions& options) {
                               .source = {}});
 }
 
-// Milo et al., IRPS 2021: programming alone.
+// Milo et al., IRPS 2021: programming only.
 ModelPointer make_milo(const DeviceOptions& options) {
   return make_timed(options, {.range = {50, 225},
                               .times = {0},

@@ -1,5 +1,5 @@
-// Charge-trap memory in subthreshold, Agrawal et al., IEDM 2022. Its statistics are those of the
-// cell's current I, up to 1600 nA; at the read voltage of 0.1 V that is 16 uS.
+// Charge-trap memory in subthreshold, Agrawal et al., IEDM 2022. Its statistics are given for the
+// cell current I, up to 1600 nA; at the read voltage of 0.1 V this is 16 uS.
 #include <cmath>
 
 #include "crosstate/device/families.h"

@@ -1,4 +1,5 @@
-// Every model against quadrature of its published formulas, which are written here once more.
+// Compares every model with quadrature of its published formulas, which are implemented here
+// independently.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -54,7 +55,7 @@ double cumulated(const Mixture& mixture, double x) {
   return sum;
 }
 
-// Calls f(weight, xi) over a standard normal: midpoints of equal steps.
+// Calls f(weight, xi) over a standard normal: midpoint rule with equal steps.
 void over_normal(double step, const std::function<void(double, double)>& f) {
   const int half = static_cast<int>(7 / step);
   for (int i = -half; i < half; ++i) {
@@ -138,8 +139,8 @@ Mixture pcm(const std::string& name, double target, double t) {
   if (t == 0) return {{1, target, sigma}};
   const double T = t + of.t0, noise = std::sqrt(std::log((T + of.t_r) / (2 * of.t_r)));
   Mixture mixture;
-  if (of.q(1) == 0) {  // all that is left is programming, times the drift
-    // The drift is far wider than the programming error: its steps must be finer than that.
+  if (of.q(1) == 0) {  // only programming and drift remain
+    // The drift is far wider than the programming error, so its steps must be finer.
     over_normal(0.005, [&](double w, double xi) {
       const double factor = std::pow(T / of.t0, -std::abs(of.mu(r) + of.s(r) * xi));
       mixture.push_back({w, target * factor, sigma * factor});
@@ -216,7 +217,7 @@ void expect_moments(const std::vector<double>& g, const Mixture& mixture) {
   EXPECT_NEAR(second, variance, 4 * std::sqrt((fourth - second * second) / n) + 1e-12);
 }
 
-// Chi-square over at most 20 bins around the expected mean; 60 is passed once in 300,000 times.
+// Chi-square over at most 20 bins around the expected mean; 60 is exceeded once in 300,000 times.
 void expect_distribution(std::vector<double> g, const Mixture& mixture) {
   const Expected expected = moments(mixture);
   const double deviation = std::sqrt(expected.second - expected.mean * expected.mean);
@@ -225,7 +226,7 @@ void expect_distribution(std::vector<double> g, const Mixture& mixture) {
   double chi = 0, share = 0, found = 0;
   const auto add_bin = [&](double share_below, double found_below) {
     const double want = n * (share_below - share), got = found_below - found;
-    if (want < 5) return;  // joins the next
+    if (want < 5) return;  // merged with the next bin
     chi += (got - want) * (got - want) / want;
     share = share_below;
     found = found_below;
@@ -299,7 +300,7 @@ TEST(DeviceStatistics, OfGaussian) {
          }});
 }
 
-// What one factor does is the paper's where the others are switched off.
+// The effect of one factor must equal the published one when the others are disabled.
 TEST(DeviceStatistics, OfDriftAlone) {
   DeviceOptions options;
   options.model = "pcm";

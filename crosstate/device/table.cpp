@@ -28,7 +28,7 @@ struct Record {
 
 std::string quoted(std::string_view text) { return '"' + excerpt(text, 40) + '"'; }
 
-// Removes and returns the text before the first `separator`, which is removed, too.
+// Removes and returns the text before the first `separator`; the separator is removed as well.
 std::string_view take(std::string_view& text, char separator) {
   const std::size_t end = std::min(text.find(separator), text.size());
   const std::string_view part = text.substr(0, end);
@@ -83,7 +83,7 @@ std::vector<Record> read_records(std::string_view text, const std::string& file)
     records.back().line = number;
   }
   if (!has_header) fail(file, "has no header, expected " + std::string(kHeader));
-  if (records.empty()) fail(file, "has a header alone, expected rows of " + std::string(kHeader));
+  if (records.empty()) fail(file, "has only a header, expected rows of " + std::string(kHeader));
   return records;
 }
 
@@ -95,14 +95,14 @@ DeviceTable DeviceTable::parse(const std::string& text, const std::string& file)
     return a.time != b.time ? a.time < b.time : a.target < b.target;
   });
   DeviceTable table;
-  table.text_ = as_utf8(text);  // it goes into files; comments may be of any bytes
+  table.text_ = as_utf8(text);  // the text is stored in files; comments may have any bytes
   for (const Record& r : records) {
     if (table.times_.empty() || table.times_.back() != r.time) {
       table.times_.push_back(r.time);
       table.rows_.emplace_back();
     } else if (table.rows_.back().back().target == r.target) {
       fail(file + ':' + std::to_string(r.line) + ", column target",
-           exact_text(r.target) + " is there before at time " + exact_text(r.time) +
+           exact_text(r.target) + " is repeated at time " + exact_text(r.time) +
                ", expected each target once");
     }
     table.rows_.back().push_back({r.target, r.mean, r.deviation});
@@ -112,7 +112,7 @@ DeviceTable DeviceTable::parse(const std::string& text, const std::string& file)
     const std::vector<Row>& rows = table.rows_[k];
     const std::string where = file + ", time " + exact_text(table.times_[k]);
     if (rows.size() < 2) fail(where, "one target, expected at least two");
-    // Software that writes binary32 may round an end at one time and not at another.
+    // Software that writes binary32 may round an end of the range differently at different times.
     if (!nearly_equal(rows.front().target, table.range_.low) ||
         !nearly_equal(rows.back().target, table.range_.high)) {
       fail(where, "targets from " + exact_text(rows.front().target) + " to " +

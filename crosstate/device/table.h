@@ -1,4 +1,5 @@
-// Measured cells: mean and deviation of the conductance against time and target, from a CSV file.
+// Measured cells: mean and standard deviation of the conductance by time and target, from a CSV
+// file.
 #pragma once
 
 #include <string>
@@ -12,7 +13,7 @@ struct Moments {
   double mean = 0, deviation = 0;  // uS
 };
 
-/// The columns of one file, sorted by time, then target.
+/// The rows of one file, sorted by time, then target.
 class DeviceTable {
  public:
   /// CSV with the header time,target,mean,sigma (s, uS), in rows of any order; lines that begin
@@ -25,9 +26,9 @@ class DeviceTable {
   /// s, ascending.
   const std::vector<double>& times() const { return times_; }
   ConductanceRange range() const { return range_; }
-  /// At times()[time], linear between the targets of the file.
+  /// Moments at times()[time], interpolated linearly between the targets of the file.
   Moments at(std::size_t time, double target) const;
-  /// The file's bytes.
+  /// The bytes of the file.
   const std::string& text() const { return text_; }
 
  private:

@@ -25,7 +25,7 @@ constexpr const char* kMeasured =
     "1, 1, 1.5, 0.5\n"
     "1,21,20,1\n"
     "\n"
-    "10000,21,17,0.5\n"  // rows of any order
+    "10000,21,17,0.5\n"  // rows in any order
     "10000,1,1,0.25\n"
     "10000,11,8,2\n";
 
@@ -49,7 +49,7 @@ class TableModel : public testing::Test {
   TableModel() { write_file(path_, kMeasured); }
   ~TableModel() override { std::filesystem::remove(path_); }
 
-  // Of this process alone: tests run side by side.
+  // Named after this process, since tests run in parallel.
   std::string path_ = testing::TempDir() + "device-table-" + std::to_string(getpid()) + ".csv";
 };
 
@@ -77,7 +77,7 @@ TEST_F(TableModel, IsADevice) {
   }
 }
 
-// Where the spread shrinks, devices keep their order.
+// If the standard deviation decreases, devices keep their order.
 TEST_F(TableModel, ShrinksWithTheSpread) {
   DeviceOptions options;
   options.model = "table";
@@ -113,7 +113,7 @@ TEST(DeviceTable, TakesNumbersAsInstrumentsWriteThem) {
   EXPECT_EQ(table.at(0, 21).mean, 0.5);
 }
 
-// 20.7 as binary32 has it at one time, and as a decimal at another.
+// 20.7 in binary32 at one time, and as a decimal at another.
 TEST(DeviceTable, ForgivesRoundingToBinary32) {
   const DeviceTable table = DeviceTable::parse(
       std::string(kHeader) + "0,0,0,1\n0,20.7,20,1\n9,0,0,1\n9,20.7000008,20,1\n", "m.csv");
@@ -140,7 +140,7 @@ TEST(DeviceTable, RefusesWhatItCannotRead) {
   const std::string header = kHeader;
   refused("", "m.csv: has no header");
   refused("# only this\n", "m.csv: has no header");
-  refused(header, "m.csv: has a header alone");
+  refused(header, "m.csv: has only a header");
   refused("time,target,mean\n", "m.csv:1: header \"time,target,mean\", expected time,");
   refused(header + "1,2,3\n", "m.csv:2: 3 columns, expected 4");
   refused(header + "1,2,3,4,5\n", "m.csv:2: 5 columns, expected 4");
@@ -152,7 +152,7 @@ TEST(DeviceTable, RefusesWhatItCannotRead) {
   refused(header + "1,2,1e400,4\n", "m.csv:2, column mean: \"1e400\" is too large");
   refused(header + "1,2,9.91E+37,4\n", "m.csv:2, column mean: \"9.91E+37\", expected");
   refused(header + "1,2,0x1p3,4\n", "m.csv:2, column mean: \"0x1p3\" is hexadecimal");
-  refused(header + "1,2,3,4\n1,2,5,6\n", "m.csv:3, column target: 2 is there before");
+  refused(header + "1,2,3,4\n1,2,5,6\n", "m.csv:3, column target: 2 is repeated");
   refused(header + "1,2,3,4\n", "m.csv, time 1: one target, expected at least two");
   refused(header + "1,2,3,4\n1,4,4,4\n9,2,3,4\n9,5,5,5\n",
           "m.csv, time 9: targets from 2 to 5, expected 2 to 4");

@@ -1,7 +1,7 @@
-// Cells whose mean and standard deviation were measured at given times, interpolated in the
-// logarithm of time; and a cell's deviation d(t) is a Brownian motion whose clock is the variance:
+// Cells whose mean and standard deviation were measured at given times, interpolated over the
+// logarithm of time. The deviation d(t) of a cell is a Brownian motion whose time is the variance:
 // d(t) = W(m(t)^2) sigma(t) / m(t), with m the largest sigma so far. So d is N(0, sigma^2) at every
-// t, grows by independent steps while sigma grows, and shrinks with it.
+// t, grows by independent increments while sigma grows, and shrinks in proportion to sigma.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -12,7 +12,7 @@
 namespace crosstate::device {
 namespace {
 
-// Where the time lies: `share` of the way from times[k] to times[k + 1].
+// Position of the time: `share` of the way from times[k] to times[k + 1].
 struct Moment {
   std::size_t k = 0;
   double share = 0;
@@ -23,7 +23,7 @@ Moment moment_at(const std::vector<double>& times, double seconds) {
   if (seconds >= times.back()) return {times.size() - 1, 0};
   const auto next = std::upper_bound(times.begin(), times.end(), seconds);
   const auto k = static_cast<std::size_t>(next - times.begin()) - 1;
-  // A first time of 0 has no logarithm: its interval is one in ln(1 + t / 1 s).
+  // log(0) is undefined: the first interval is interpolated over ln(1 + t / 1 s) if it starts at 0.
   const double offset = times[k] > 0 ? 0 : 1;
   const double from = std::log(times[k] + offset), to = std::log(times[k + 1] + offset);
   return {k, (std::log(seconds + offset) - from) / (to - from)};
@@ -60,7 +60,7 @@ class Timed : public DeviceModel {
   }
 
  private:
-  // W(m^2), whose clock runs up to the square of the largest deviation of all times.
+  // W(m^2), whose time ends at the square of the largest standard deviation over all times.
   double walked(double target, double m, const CellDraws& draws) const {
     double most = 0;
     for (std::size_t k = 0; k < of_.times.size(); ++k) {
@@ -81,7 +81,7 @@ class Timed : public DeviceModel {
     double m = now.deviation;
     for (std::size_t k = 0; k <= when.k; ++k) m = std::max(m, of_.at(k, target).deviation);
     const double ratio = m > 0 ? now.deviation / m : 1;
-    // Write-verify left another deviation than the published one, from where the walk goes on.
+    // Write-verify left another deviation than the published one; the walk continues from there.
     const double offset =
         verified_ ? programmed - first.mean - walked(target, first.deviation, draws) : 0;
     return now.mean + ratio * (offset + walked(target, m, draws));

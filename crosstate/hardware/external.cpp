@@ -28,7 +28,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A time limit that begins now.
+// A time limit, starting at construction.
 class Deadline {
  public:
   explicit Deadline(double seconds)
@@ -45,7 +45,7 @@ class Deadline {
   Clock::time_point end_;
 };
 
-// Lets no write to a pipe that nobody reads end the process, whatever it does about SIGPIPE
+// Writing to a pipe without a reader must not end the process, however SIGPIPE is handled
 // elsewhere.
 class WithoutBrokenPipes {
  public:
@@ -73,8 +73,8 @@ class WithoutBrokenPipes {
   bool was_pending_;
 };
 
-// The same pipe end above the standard streams, which those of the driver are made from; no started
-// program inherits it.
+// Moves a pipe end above the standard streams, which become those of the driver; started programs
+// do not inherit it.
 Descriptor above_standard_streams(int number) {
   const Descriptor before(number);
   return Descriptor(fcntl(number, F_DUPFD_CLOEXEC, 3));
@@ -104,7 +104,7 @@ std::string in_words(const siginfo_t& end) {
 
 }  // namespace
 
-// The process, and bytes from and to it.
+// The driver process, and its input and output.
 class ExternalChip::Driver {
  public:
   Driver(const std::string& command, const std::string& where) {
@@ -113,7 +113,8 @@ class ExternalChip::Driver {
     posix_spawn_file_actions_init(&streams);
     posix_spawn_file_actions_adddup2(&streams, to.read.number(), STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&streams, from.write.number(), STDOUT_FILENO);
-    // A group of its own: Ctrl-C leaves it to finish what it does, and it can be killed as a whole.
+    // A process group of its own: Ctrl-C does not interrupt its current work, and the whole group
+    // can be killed.
     posix_spawnattr_t attributes;
     posix_spawnattr_init(&attributes);
     sigset_t none, usual;
@@ -139,19 +140,19 @@ class ExternalChip::Driver {
   Driver(const Driver&) = delete;
   Driver& operator=(const Driver&) = delete;
 
-  /// Sends and receives at once, so that neither side waits for the other with a full pipe.
+  /// Sends and receives concurrently, so that neither side blocks on a full pipe.
   void exchange(std::string_view request, ReplyReader& reply, double seconds,
                 const std::string& where) {
     const WithoutBrokenPipes guard;
     const Deadline deadline(seconds);
     refuse_rest(where);
-    bool refused = false;  // the rest of the request
+    bool refused = false;  // the rest of the request was not accepted
     while (!request.empty() || !reply.complete()) {
       if (deadline.over()) {
         char limit[32];
         std::snprintf(limit, sizeof limit, "%g", seconds);
-        fail(where, std::string("no whole reply within ") + limit +
-                        " s (external.timeout); came: " + reply.progress());
+        fail(where, std::string("no complete reply within ") + limit +
+                        " s (external.timeout); received: " + reply.progress());
       }
       pollfd ends[2] = {{out_.number(), POLLIN, 0},
                         {request.empty() ? -1 : in_.number(), POLLOUT, 0}};
@@ -160,16 +161,16 @@ class ExternalChip::Driver {
       }
       if (ends[0].revents != 0) receive(reply, where);
       if (ends[1].revents != 0 && !send(request)) {
-        // Its last output may not have arrived yet.
+        // The last output may not have arrived yet.
         refused = true;
         request = {};
       }
     }
-    if (refused) fail(where, "the driver closed its input before it had the whole request");
+    if (refused) fail(where, "the driver closed its input before it had read the whole request");
   }
 
-  /// Waits for the process to end, with nothing more to read for it: how it did, if it has. It is
-  /// not reaped, so that its group's number stays its own.
+  /// Waits for the process to end, when its output has been read: the exit information if it has
+  /// ended. It is not reaped, so that the id of its group is not reused.
   std::optional<siginfo_t> ends(double seconds) {
     in_.close();
     const Deadline deadline(seconds);
@@ -182,7 +183,7 @@ class ExternalChip::Driver {
     }
   }
 
-  /// Ends the process, and those it has started, at once.
+  /// Kills the process and all processes that it started.
   void kill() {
     in_.close();
     out_.close();
@@ -194,13 +195,13 @@ class ExternalChip::Driver {
   }
 
  private:
-  // Whatever came without a request is no part of the next reply.
+  // Output that arrived before the request does not belong to the next reply.
   void refuse_rest(const std::string& where) {
     char bytes[128];
     const ssize_t n = read(out_.number(), bytes, sizeof bytes);
     if (n > 0) {
-      fail(where, "before it \"" + excerpt(std::string_view(bytes, static_cast<std::size_t>(n))) +
-                      "\" came, which nobody had asked for");
+      fail(where, "received \"" + excerpt(std::string_view(bytes, static_cast<std::size_t>(n))) +
+                      "\" without a request");
     }
   }
 
@@ -212,13 +213,13 @@ class ExternalChip::Driver {
     } else if (n == 0) {
       const std::optional<siginfo_t> end = ends(1);
       fail(where, (end ? in_words(*end) : std::string("the driver closed its output")) +
-                      "; came: " + reply.progress());
+                      "; received: " + reply.progress());
     } else if (errno != EAGAIN && errno != EINTR) {
       fail(where, std::string("cannot be read: ") + std::strerror(errno));
     }
   }
 
-  // False if nobody reads it.
+  // False if there is no reader.
   bool send(std::string_view& request) {
     const ssize_t n = write(in_.number(), request.data(), request.size());
     if (n >= 0) {
@@ -228,7 +229,7 @@ class ExternalChip::Driver {
     return errno == EAGAIN || errno == EINTR;
   }
 
-  pid_t id_ = -1;        // of the process and its group; -1: reaped
+  pid_t id_ = -1;        // id of the process and of its group; -1: reaped
   Descriptor in_, out_;  // its standard input and output
 };
 
@@ -269,7 +270,7 @@ void ExternalChip::multiply(std::size_t array, BitLines lines, std::size_t count
                             std::span<const double> voltages, std::span<double> currents) {
   const std::string request =
       "multiply " + std::to_string(count) + " vectors by array " + std::to_string(array);
-  // No chip carries more, and sums of such currents stay finite.
+  // A current beyond any real chip; sums of such currents stay finite.
   constexpr double kMostAmperes = 1e6;
   exchange(multiply_request(array, lines, count, voltages),
            ReplyReader(where(request), kReply, count, currents, kMostAmperes), options_.timeout);

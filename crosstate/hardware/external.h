@@ -15,22 +15,22 @@
 namespace crosstate::hardware {
 
 /// A driver that exits, exceeds the time limit or violates the protocol is killed together with the
-/// processes that it has started, and the request throws an Error that names the command, the
+/// processes that it has started. The request then throws an Error that names the command, the
 /// request and the reply; every further request throws the same Error. Requests are sent one at a
 /// time.
 class ExternalChip final : public Backend {
  public:
-  /// Starts the driver and greets it. Throws Error for one that cannot be started, or that does not
-  /// take as many arrays of this size.
+  /// Starts the driver and sends the greeting. Throws Error if it cannot be started or does not
+  /// accept this number and size of arrays.
   ExternalChip(const ExternalOptions& options, std::size_t arrays, std::size_t rows,
                std::size_t bit_lines);
-  /// Asks the driver to exit and waits as long as for a reply; then it is killed.
+  /// Asks the driver to exit and waits as long as for a reply; then kills it.
   ~ExternalChip() override;
   ExternalChip(const ExternalChip&) = delete;
   ExternalChip& operator=(const ExternalChip&) = delete;
 
   void program(std::size_t array, std::span<const double> conductances) override;
-  /// The driver may wait for that age to come: it has external.timeout on top.
+  /// The driver may have to wait until that age is reached; external.timeout is added to this time.
   void age_to(double seconds) override;
   void multiply(std::size_t array, BitLines lines, std::size_t count,
                 std::span<const double> voltages, std::span<double> currents) override;

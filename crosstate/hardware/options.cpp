@@ -7,13 +7,13 @@ namespace crosstate::hardware {
 void fields(FieldList& list, ExternalOptions& options) {
   list.section("external");
   list.add("command", options.command,
-           "Command line of the driver of a real chip, which then takes the place of the simulated "
-           "cells and wires in simulate; empty: simulated.");
+           "Command line of the driver of a real chip, which replaces the simulated cells and "
+           "wires in simulate; empty: simulated.");
   list.add("timeout", options.timeout,
-           "How long the driver may take for a reply; more for chips that program slowly.")
+           "Time limit of a reply of the driver; raise it for chips that program slowly.")
       .in("s")
       .range(1e-3, 1e6);
-  list.add("voltage", options.voltage, "Voltage of a row that carries the largest code.")
+  list.add("voltage", options.voltage, "Voltage of a row driven by the largest code.")
       .in("V")
       .range(1e-6, 100);
 }

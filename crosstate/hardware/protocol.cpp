@@ -9,8 +9,8 @@
 namespace crosstate::hardware {
 namespace {
 
-constexpr std::size_t kLongestText = 4096;  // of a line without numbers
-constexpr std::size_t kLongestNumber = 64;  // with its blank
+constexpr std::size_t kLongestText = 4096;  // length of a line without numbers
+constexpr std::size_t kLongestNumber = 64;  // including its separator
 constexpr std::string_view kBlanks = " \t\r";
 
 template <class T>
@@ -32,7 +32,7 @@ std::string_view trimmed(std::string_view line) {
   return line.substr(0, last == std::string_view::npos ? 0 : last + 1);
 }
 
-// Reads a current in amperes. An instrument's overload value has an error message of its own,
+// Reads a current in amperes. The overload value of an instrument has its own error message,
 // different from that for text that is not a number.
 double current_of(std::string_view word, const std::string& where, const std::string& at) {
   const ReadNumber<double> number = read_number<double>(word);
@@ -43,8 +43,8 @@ double current_of(std::string_view word, const std::string& where, const std::st
   const std::string found = at + "has \"" + excerpt(word, 40) + "\", ";
   if (overload) {
     fail(where, found +
-                    "an overload or no measurement, expected a finite number of amperes: less "
-                    "voltage, or a wider range of the instrument");
+                    "an overload or no measurement, expected a finite number of amperes: use a "
+                    "lower voltage or a wider range of the instrument");
   }
   fail(where, found + "which " + std::string(number.wrong) + ", expected a finite number");
 }
@@ -104,7 +104,7 @@ void ReplyReader::take(std::string_view bytes) {
 
 void ReplyReader::take_line(std::string_view line) {
   if (lines_ == 0) {
-    // Some languages begin what they write with a byte order mark.
+    // Some languages write a byte order mark first.
     if (head_ == kHelloReply) line = without_byte_order_mark(line, where_);
     if (line == head_) return;
     if (line.starts_with("error")) {

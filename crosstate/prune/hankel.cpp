@@ -29,7 +29,7 @@ Gramians gramians(std::span<const model::DiscreteMode> modes) {
   return g;
 }
 
-// L with L L^H = m, for a positive semidefinite matrix that need not have full rank.
+// L with L L^H = m, for a positive semidefinite matrix of any rank.
 Matrix square_root(const Matrix& m) {
   const Eigen::SelfAdjointEigenSolver<Matrix> solver(m);
   const Eigen::VectorXd roots = solver.eigenvalues().cwiseMax(0.0).cwiseSqrt();
@@ -48,7 +48,7 @@ std::vector<double> hankel_singular_values(std::span<const model::DiscreteMode> 
 
 std::vector<model::DiscreteMode> truncate_balanced(std::span<const model::DiscreteMode> modes,
                                                    std::size_t count) {
-  // How much larger than the largest residue of the whole system those of the reduced one may be.
+  // Allowed ratio of the residues of the reduced system to the largest residue of the full system.
   constexpr double kMostGrowth = 8;
   const auto n = static_cast<Eigen::Index>(modes.size()), r = static_cast<Eigen::Index>(count);
   const Gramians g = gramians(modes);

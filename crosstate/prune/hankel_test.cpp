@@ -42,8 +42,8 @@ Dense product(const Dense& p, const Dense& q) {
   return out;
 }
 
-// The power sums of the eigenvalues of P Q, which are the squared singular values, are the traces
-// of its powers; as many as there are values determine them.
+// The power sums of the eigenvalues of P Q (the squared singular values) are the traces of its
+// powers; as many as there are values determine them.
 TEST(Hankel, SingularValuesAreThoseOfDenseGramians) {
   std::vector<Complex> a, conjugate, c, ones(kModes.size(), 1);
   for (const model::DiscreteMode& m : kModes) {
@@ -85,7 +85,7 @@ TEST(Hankel, TruncationStaysWithinTwiceTheTail) {
       worst = std::max(worst, std::abs(response(kModes, w) - response(reduced, w)));
     }
     EXPECT_LE(worst, 2 * tail * (1 + 1e-6));
-    EXPECT_GE(worst, values[count] * (1 - 1e-6));  // no system of this size comes nearer
+    EXPECT_GE(worst, values[count] * (1 - 1e-6));  // no system of this size is closer
     for (const model::DiscreteMode& m : reduced) EXPECT_LT(std::abs(m.a), 1);
   }
 }

@@ -47,7 +47,7 @@ TEST(ModeScores, SharesAreOfWhatIsLeft) {
   EXPECT_THAT(shares_of_rest(std::vector<double>{0, 0}), testing::ElementsAre(0, 0));
 }
 
-// Of the impulse responses' difference.
+// Energy of the difference of the impulse responses.
 double squared_error(const std::vector<model::DiscreteMode>& all, const std::vector<Complex>& poles,
                      const std::vector<Complex>& outputs) {
   std::vector<model::DiscreteMode> terms = all;  // c holds the response at this step

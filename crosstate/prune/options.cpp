@@ -56,7 +56,7 @@ void fields(FieldList& list, PruneOptions& options) {
            "Group-lasso penalty on modes and channels during training before pruning, which drives "
            "unimportant ones towards 0; try 0.001. 0: none.")
       .range(0, 1000);
-  list.add("penalty_epochs", options.penalty_epochs, "Length of that training.")
+  list.add("penalty_epochs", options.penalty_epochs, "Length of the training with the penalty.")
       .in("epochs")
       .range(1, 10000);
   list.add("retrain", options.retrain,
@@ -85,7 +85,7 @@ std::vector<PruneShares> prune_points(const PruneOptions& options) {
     if (list->size() == count) continue;
     fail("options", "prune.states has " + std::to_string(states.size()) +
                         " shares and prune.channels " + std::to_string(channels.size()) +
-                        ", expected as many or a single one");
+                        ", expected equal numbers or a single one");
   }
   std::vector<PruneShares> points;
   for (std::size_t i = 0; i < count; ++i) points.push_back({states[i], channels[i]});

@@ -32,17 +32,17 @@ constexpr auto enum_names(PruneSchedule) {
 
 struct PruneOptions {
   std::string states = "0.6";    // share of all states to remove; several: one model for each
-  std::string channels = "0.3";  // share of the channels, likewise
+  std::string channels = "0.3";  // share of the channels to remove, likewise
   PruneScope scope = PruneScope::kStream;  // stream | block
   Score score = Score::kTaylor;            // magnitude | last | energy | hankel | taylor
-  bool refit = true;  // refit C of the remaining modes to the response of the removed ones
+  bool refit = true;  // refit C of the remaining modes to the response of all modes
   PruneSchedule schedule = PruneSchedule::kOneShot;  // one-shot | gradual
   int steps = 4;                                     // of gradual pruning
-  double penalty = 0;                                // of the group penalty before pruning; 0: none
+  double penalty = 0;  // strength of the group penalty before pruning; 0: none
   int penalty_epochs = 1;
   bool retrain = true;
-  int batches = 32;     // of 16 training sequences, for taylor
-  std::string against;  // another model, pruned the same way for comparison; "": none
+  int batches = 32;     // batches of 16 training sequences, for taylor
+  std::string against;  // another model that is pruned in the same way for comparison; "": none
 };
 
 /// Shares to remove in one pruning.
@@ -52,17 +52,16 @@ struct PruneShares {
 
 /// Binds the fields of section "prune".
 void fields(FieldList& list, PruneOptions& options);
-/// Throws Error for a value out of its range and for lists that do not fit each other.
+/// Throws Error for a value out of range and for lists that do not match.
 void validate(const PruneOptions& options);
 
-/// The points of PruneOptions::states and ::channels, which ascend. A list of one number goes with
-/// every number of the other. Throws Error for text that is no such list, and for shares below 0 or
-/// not below 1.
+/// The points of PruneOptions::states and ::channels, ascending. A list of one value is combined
+/// with every value of the other list. Throws Error for text that is not such a list, and for
+/// shares below 0 or not below 1.
 std::vector<PruneShares> prune_points(const PruneOptions& options);
 
-/// The shares on the way to `end`: as many as there are steps, the last being `end` itself. The
-/// remaining size follows a cubic schedule (Zhu, Gupta, arXiv 1710.01878), which prunes fastest at
-/// the beginning.
+/// Intermediate shares up to `end`: one per step, the last being `end` itself. The remaining size
+/// follows a cubic schedule (Zhu, Gupta, arXiv 1710.01878), which prunes fastest at the beginning.
 std::vector<PruneShares> prune_schedule(const PruneOptions& options, const PruneShares& end);
 
 }  // namespace crosstate::prune

@@ -18,7 +18,7 @@ model::DiscreteMode discrete(const model::Network::State& s, const model::Contin
   return model::discretize(mode, s.discretization(), s.complex());
 }
 
-// Before rounding.
+// Before quantization.
 std::vector<model::DiscreteMode> trained_modes(const model::Network::State& s, std::size_t l,
                                                std::size_t h) {
   std::vector<model::DiscreteMode> modes;
@@ -28,7 +28,7 @@ std::vector<model::DiscreteMode> trained_modes(const model::Network::State& s, s
   return modes;
 }
 
-// The continuous pole whose discrete one is `a`.
+// The continuous pole whose discretised value is `a`.
 Complex continuous_pole(Complex a, double dt, model::Discretization rule) {
   if (rule == model::Discretization::kZeroOrderHold) return std::log(a) / dt;
   return 2.0 / dt * (a - 1.0) / (a + 1.0);
@@ -40,7 +40,7 @@ class ModeWriter {
   ModeWriter(model::Network& network, std::size_t layer, std::size_t channel)
       : network_(network), layer_(layer), channel_(channel) {}
 
-  // So that the discrete mode has the output `c`.
+  // Scales so that the discrete mode has the output `c`.
   void output(std::size_t i, Complex c) {
     const model::Network::State& s = network_.state();
     model::ContinuousMode unit = s.mode(layer_, channel_, i);
@@ -73,7 +73,7 @@ class ModeWriter {
   std::size_t layer_, channel_;
 };
 
-// Channel h of block l has lost modes; `all` are those that it had.
+// Channel h of block l has lost modes; `all` are its modes before.
 void replace_modes(model::Network& network, std::size_t l, std::size_t h,
                    std::span<const model::DiscreteMode> all, const PruneOptions& options) {
   const model::Network::State& s = network.state();

@@ -162,7 +162,7 @@ TEST(PruneSelect, EveryBlockKeepsItsBestMode) {
 TEST(PruneSelect, WhereOnlyOneChannelHasModesItStays) {
   const model::Network network = model::reference::random_network(shape(), kTask);
   model::NetworkParts parts = model::NetworkParts::of(network);
-  parts.blocks[1].modes = {0};  // of channel 0, whose score is the least
+  parts.blocks[1].modes = {0};  // channel 0, whose score is the lowest
   const model::Network odd = network.part(parts);
   PartScores scores;
   scores.stream = {0, 2, 3, 4, 5};
@@ -214,13 +214,13 @@ TEST(Prune, NothingRemovedIsTheSameNetwork) {
             formats::format_safetensors(network.to_tensors()));
 }
 
-// Of modes with equal poles one can take over for all.
+// One of several modes with equal poles can replace them all.
 TEST(Prune, BalancedTruncationLosesNothingWhereModesRepeat) {
   model::Network network = model::reference::random_network(shape(), kTask);
   const auto& blocks = network.state().blocks;
   for (const model::BlockParameters& p : blocks) {
     for (std::size_t i = 0; i < 35; ++i) {
-      // Of seven modes each channel keeps three.
+      // Each channel keeps three of seven modes.
       const std::size_t twin = i - i % 7 + i % 7 % 3;
       network.parameters()[p.log_a].value[i] = network.parameters()[p.log_a].value[twin];
       network.parameters()[p.w].value[i] = network.parameters()[p.w].value[twin];
@@ -246,7 +246,7 @@ TEST(Prune, ThePenaltyShrinksGroupsAndStopsAtZero) {
     const double norm = std::hypot(c[2 * i], c[2 * i + 1]);
     const double was = std::hypot(old[2 * i], old[2 * i + 1]);
     EXPECT_LT(norm, was);
-    EXPECT_NEAR(c[2 * i] * was, old[2 * i] * norm, 1e-5);  // the direction stays
+    EXPECT_NEAR(c[2 * i] * was, old[2 * i] * norm, 1e-5);  // the direction is unchanged
   }
   shrink_groups(network, 1e6);
   for (const float v : network.parameters()[p.c].value) EXPECT_EQ(v, 0);

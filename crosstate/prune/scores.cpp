@@ -69,7 +69,7 @@ std::vector<double> channel_scores(std::span<const model::DiscreteMode> modes, S
     case Score::kHankel:
       return hankel_scores(modes);
     case Score::kTaylor:
-      break;  // not of the weights alone
+      break;  // not computed from the weights alone
   }
   throw std::logic_error("a score that does not come from the weights");
 }
@@ -103,7 +103,7 @@ PartScores score_weights(const model::Network& network, Score score) {
   return scores;
 }
 
-// Adds the squares of one batch, whose gradients are in the parameters.
+// Adds the squares for one batch, whose gradients are in the parameters.
 void add_taylor(const model::Network::State& s, PartScores& scores) {
   std::vector<double> stream(s.channels());
   const model::Parameter& decoder = s.parameters[s.decoder];
@@ -139,7 +139,7 @@ std::vector<model::DiscreteMode> rounded_modes(const model::BlockCoefficients& b
                                                const model::BlockShape& shape, std::size_t s) {
   std::vector<model::DiscreteMode> modes;
   for (std::size_t i = shape.first[s]; i < shape.first[s + 1]; ++i) {
-    // The state's step cancels: b counts in steps, c in what a step stands for.
+    // The step of the state cancels: b is in steps, c is per step.
     const double b = block.b[i];
     modes.push_back({{block.ar[i], block.ai[i]}, {block.cr[i] * b, block.ci[i] * b}});
   }

@@ -12,7 +12,7 @@
 
 namespace crosstate::prune {
 
-/// Squares or energies, 0 and above; larger matters more. Comparable within one list only.
+/// Squares or energies, non-negative; larger is more important. Comparable only within one list.
 struct PartScores {
   struct Block {
     std::vector<double> modes;     // [N]
@@ -22,16 +22,17 @@ struct PartScores {
   std::vector<double> stream;  // [H]
 };
 
-/// PruneOptions::score, of the network as it computes, rounded if it is quantized:
+/// Scores by PruneOptions::score, of the network as it computes, with quantized values if it is
+/// quantized:
 /// - magnitude: |c|^2 of modes, B being part of c;
 /// - last, energy: h_infinity_score() and energy_score();
-/// - hankel: the squared singular values of each channel, the largest at its mode of most energy;
+/// - hankel: the squared singular values of each channel, the largest for its mode of most energy;
 /// - taylor: the mean over the batches of (dL/dg)^2 at g = 1, where g scales C of a mode, a column
-///   of the pointwise layer, or a channel of the stream on its way into every block and the decoder
-///   (Molchanov et al., arXiv 1906.10771): the first-order change of the loss.
-/// Channels of a block have the sum of their modes and D^2, times the squared norm of their column;
-/// channels of the stream the sum of their shares in every block and in the decoder. Throws Error
-/// for taylor without batches.
+///   of the pointwise layer, or a channel of the residual stream at the input of every block and of
+///   the decoder (Molchanov et al., arXiv 1906.10771): the first-order change of the loss.
+/// The score of a channel of a block is the sum of its modes and D^2, times the squared norm of its
+/// column; that of a channel of the stream is the sum of its shares in every block and in the
+/// decoder. Throws Error for taylor without batches.
 PartScores score_parts(const model::Network& network, Score score,
                        std::span<const data::Batch> batches, ThreadPool& pool);
 

@@ -94,7 +94,7 @@ class Selection {
     return static_cast<std::size_t>(std::upper_bound(first.begin(), first.end(), mode) -
                                     first.begin() - 1);
   }
-  // Whether a mode and the channel that it belongs to are kept.
+  // Whether a mode and its channel are kept.
   bool lives(std::size_t l, std::size_t mode) const {
     const std::size_t h = channel_of(l, mode);
     return modes_[l][mode] && channels_[l][h] && stream_[s_.shapes[l].channels[h]];
