@@ -28,7 +28,7 @@ struct Settings {
 
 // The model is the command's NAME; a population has no currents.
 std::vector<std::string> settings_of_device() {
-  return {"device.", "!device.model", "!device.nl2", "!device.nl3", "population.", "run.seed"};
+  return {"device.", "!device.model", "population.", "run.seed"};
 }
 
 FieldList fields_of(Settings& settings) {

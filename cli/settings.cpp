@@ -119,8 +119,7 @@ int settings_command(const Common& common, const std::string& pattern) {
   for (const Field& field : all_settings().all()) {
     const std::string text = lower(field.key + '\n' + field.help);
     if (text.find(lower(pattern)) == std::string::npos) continue;
-    // device.nl2 and device.nl3 describe published cells to C++ programs; no command takes them.
-    if (!commands_of(field.key).empty()) found.push_back(&field);
+    found.push_back(&field);
   }
   if (found.empty()) {
     fail("settings", "none has \"" + excerpt(pattern) +

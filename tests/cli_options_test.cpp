@@ -96,7 +96,7 @@ TEST_F(CliOptions, OfTheListAreThoseThatAreUsed) {
   for (const Case& c : std::vector<Case>{
            {"train",
             {"model.channels", "qat.epochs", "sweep.noise"},
-            {"prune.steps", "device.nl2"}},
+            {"prune.steps", "search.bits"}},
            {"demo", {"model.channels", "simulate.times"}, {"prune.against"}},
            {"sweep", {"model.channels", "sweep.patience"}, {"prune.retrain", "search.bits"}},
            {"search", {"search.bits", "qat.epochs"}, {"quant.state.bits", "sweep.series"}},

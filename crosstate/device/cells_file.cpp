@@ -106,6 +106,15 @@ std::uint64_t whole(const json& values, const char* key, const std::string& wher
   return values[key];
 }
 
+// Files of earlier versions have two settings that no command used.
+json settings_of(const formats::Safetensors& file, const std::string& where) {
+  json settings = object(file, "device", where);
+  const auto device = settings.find("device");
+  if (device == settings.end() || !device->is_object()) return settings;
+  for (const char* unused : {"nl2", "nl3"}) device->erase(unused);
+  return settings;
+}
+
 // The counts of faults are computed from the faults.
 ProgrammingSummary summary_of(const json& values, std::uint64_t cells, const std::string& where) {
   ProgrammingSummary summary;
@@ -165,7 +174,7 @@ Cells Cells::load(const formats::Safetensors& file, const std::string& where) {
   Cells cells;
   FieldList list;
   fields(list, cells.options_);
-  list.from_json(object(file, "device", where), where);
+  list.from_json(settings_of(file, where), where);
   cells.seed_ = number<std::uint64_t>(file, "seed", where);
   cells.array_ = number<std::uint32_t>(file, "array", where);
   cells.time_ = number<double>(file, "time", where);

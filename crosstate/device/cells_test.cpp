@@ -315,6 +315,17 @@ TEST(Cells, AreSavedAndLoaded) {
   }
 }
 
+TEST(Cells, LoadFilesOfEarlierVersions) {
+  formats::Safetensors file = Cells(of("pcm"), std::vector<double>(3, 10), 1, 0).save();
+  std::string& device = file.metadata.at("device");
+  device.insert(device.find("\"open\""), "\"nl2\":0.0,\"nl3\":0.0,");
+  const Cells cells = Cells::load(file, "x.safetensors");
+  EXPECT_EQ(cells.save().metadata.at("device").find("nl2"), std::string::npos);
+  device.insert(device.find("\"open\""), "\"nl4\":0.0,");
+  EXPECT_THAT([&] { Cells::load(file, "x.safetensors"); },
+              ThrowsMessage<Error>(HasSubstr("unknown key \"device.nl4\"")));
+}
+
 TEST(Cells, RefuseDamagedFiles) {
   const formats::Safetensors good = Cells(of("pcm"), std::vector<double>(3, 10), 1, 0).save();
   const auto expect_refused = [](formats::Safetensors file, const std::string& part) {

@@ -52,13 +52,6 @@ void cell_fields(FieldList& list, DeviceOptions& options) {
   list.add("stuck_low", options.stuck_low, "Share of cells stuck at g_min.").range(0, 1);
   list.add("stuck_high", options.stuck_high, "Share of cells stuck at g_max.").range(0, 1);
   list.add("open", options.open, "Share of cells that are open.").range(0, 1);
-  list.add("nl2", options.nl2,
-           "Second-order coefficient of a cell's current, I = g V + nl2 V^2 + nl3 V^3.")
-      .in("uS/V")
-      .range(-1e6, 1e6);
-  list.add("nl3", options.nl3, "Third-order coefficient of a cell's current.")
-      .in("uS/V^2")
-      .range(-1e6, 1e6);
 }
 
 // A setting that the model does not use would otherwise be ignored silently.

@@ -45,7 +45,6 @@ struct DeviceOptions {
   double verify_energy = 0.03;  // pJ
 
   double stuck_low = 0, stuck_high = 0, open = 0;  // shares of all cells
-  double nl2 = 0, nl3 = 0;                         // uS/V, uS/V^2
 };
 
 /// Binds the fields of section "device".

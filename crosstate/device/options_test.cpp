@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "crosstate/base/error.h"
-#include "crosstate/device/current.h"
 #include "crosstate/device/draws.h"
 #include "crosstate/device/models.h"
 
@@ -114,22 +113,6 @@ TEST(DeviceModels, TellTheNearestName) {
   EXPECT_STREQ(device_model("pcm").name, "pcm");
   EXPECT_THAT([] { device_model("hermse"); },
               ThrowsMessage<Error>(HasSubstr("\"hermse\"; the nearest is hermes, all are pcm,")));
-}
-
-TEST(Current, FollowsItsPolynomial) {
-  DeviceOptions options;
-  EXPECT_EQ(current(40, -0.5, options), -20);
-  EXPECT_EQ(current_slope(40, -0.5, options), 40);
-  options.nl2 = 6;
-  options.nl3 = -3;
-  EXPECT_DOUBLE_EQ(current(40, 0.5, options), 20 + 1.5 - 0.375);
-  EXPECT_EQ(current(0, 0.5, options), 0);
-  EXPECT_EQ(current_slope(0, 0.5, options), 0);
-  for (const double V : {-0.7, 0.0, 0.3}) {
-    const double h = 1e-6;
-    EXPECT_NEAR(current_slope(40, V, options),
-                (current(40, V + h, options) - current(40, V - h, options)) / (2 * h), 1e-6);
-  }
 }
 
 }  // namespace

@@ -131,9 +131,8 @@ std::vector<std::string> test_data_settings() {
   return {"data.", "!data.train_limit", "!data.validation_speaker"};
 }
 
-// no command applies a voltage to a single cell of [device]
 std::vector<std::string> target_settings() {
-  return {"device.", "!device.nl2", "!device.nl3", "crossbar.", "wires.", "external."};
+  return {"device.", "crossbar.", "wires.", "external."};
 }
 
 std::vector<std::string> run_settings() {
