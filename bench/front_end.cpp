@@ -1,5 +1,5 @@
-// Recordings of 0.4 s at 8 kHz through the front end, and their variation while training. An epoch
-// of 3,000 such recordings takes 3,000 times what one iteration takes here, on one core.
+// Front end and augmentation of recordings of 0.4 s at 8 kHz. An epoch of 3,000 such recordings
+// takes 3,000 times as long as one iteration here, on one core.
 #include "crosstate/data/front_end.h"
 
 #include <benchmark/benchmark.h>

@@ -1,4 +1,4 @@
-// Throughput of the kernels, and of OpenBLAS on the same products.
+// Throughput of the kernels, compared with OpenBLAS for the same products.
 #include <benchmark/benchmark.h>
 #include <cblas.h>
 
@@ -115,7 +115,7 @@ void LinearAdjointWeight(benchmark::State& state) {
   count_flops(state, l.flops());
 }
 
-// The products alone, without bias: y = W x, and gw = gy x^T in floats.
+// Only the products, without bias: y = W x, and gw = gy x^T in float.
 void BlasForward(benchmark::State& state) {
   openblas_set_num_threads(1);
   Linear l(state);

@@ -1,6 +1,7 @@
-// Programming an array with wires: the matrix of effective conductances by condensation, beside one
-// sparse factorisation of the nodal equations with a single right-hand side, and one operating
-// point of non-linear cells. Signed pairs take two bit lines, so 64 x 128 is an array of 64 x 64.
+// Programming an array with wires: the matrix of effective conductances by condensation, compared
+// with one sparse factorisation of the nodal equations with a single right-hand side, and with one
+// operating point of non-linear cells. Signed pairs have two bit lines, so 64 x 128 is an array of
+// 64 x 64.
 #include "crosstate/circuit/wires.h"
 
 #include <benchmark/benchmark.h>

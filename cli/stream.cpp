@@ -101,10 +101,9 @@ float value_of(std::string_view field, const std::string& where) {
   const ReadNumber<float> number = read_number<float>(field);
   const bool overload = number.value && is_overload(double{*number.value});
   if (number.value && !overload) return *number.value;
-  fail(where,
-       '"' + excerpt(field, 40) + "\" " +
-           (overload ? "is an instrument's sign of an overload" : std::string(number.wrong)) +
-           ", expected a number");
+  fail(where, '"' + excerpt(field, 40) + "\" " +
+                  (overload ? "marks an overload of an instrument" : std::string(number.wrong)) +
+                  ", expected a number");
 }
 
 // One time step per line; an empty line ends a sequence.
@@ -146,8 +145,7 @@ void read_raw(Input& in, Streamer& streamer) {
     }
     for (const float v : values) {
       if (!std::isfinite(v)) fail(where, "a value that is not finite");
-      if (is_overload(double{v}))
-        fail(where, "a value that is an instrument's sign of an overload");
+      if (is_overload(double{v})) fail(where, "a value that marks an overload of an instrument");
     }
     streamer.push(values);
   }

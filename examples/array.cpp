@@ -1,7 +1,7 @@
-// The column currents of one crossbar array, with ideal and with real wires.
+// Column currents of one crossbar array, with ideal and with resistive wires.
 //
-// Three things the library does for an array: the matrix that a linear array with wires amounts
-// to, the currents of non-linear cells, and a netlist that any circuit simulator can check.
+// The library provides the matrix that is equivalent to a linear array with wires, the currents of
+// non-linear cells, and a netlist for verification with any circuit simulator.
 #include <crosstate/circuit/netlist.h>
 #include <crosstate/circuit/wires.h>
 
@@ -17,7 +17,7 @@ int main() {
   const std::vector<double> volts = {0.2, -0.1, 0.3};
   const circuit::WireOptions wires{.segment = 2, .driver = 100, .sense = 50};
 
-  // Once per programmed array; every product then costs as much as an ideal one.
+  // Computed once per programmed array; every product then costs as much as an ideal one.
   const std::vector<double> effective =
       circuit::effective_conductance(siemens, rows, columns, wires);
   const std::vector<double> ideal = circuit::column_currents(siemens, rows, columns, volts, {});

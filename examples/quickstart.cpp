@@ -1,4 +1,5 @@
-// A network trained, saved, loaded, run as integers, simulated on chips and priced on hardware.
+// Trains, saves and loads a network, runs it with integers, simulates it on chips and computes its
+// cost.
 #include <crosstate/cost/price.h>
 #include <crosstate/data/mnist.h>
 #include <crosstate/inference/model.h>
@@ -17,7 +18,7 @@ int main() {
   const data::Dataset training = data::first(digits.train, 3000),
                       test = data::first(digits.test, 100);
 
-  // In floating point, then with the rounding of weights, activations and states in the loop.
+  // Float training, then quantization-aware training of weights, activations and states.
   model::Network network({.channels = 8, .states = 8, .layers = 1}, {.inputs = 1, .outputs = 10},
                          1);
   train::TrainOptions options;

@@ -1,8 +1,8 @@
-// From data in memory to a deployed network, on the user's own sequences.
+// From data in memory to a deployed network, on your own sequences.
 //
-// Trains a small network to tell slow from fast oscillations in noise, rounds it to 8 bits with the
-// state, trains on, and classifies as integers, one time step after the other, as a
-// microcontroller would. The last lines save the network and read it back.
+// Trains a small network to distinguish slow from fast oscillations in noise, quantizes weights,
+// activations and state to 8 bits, trains it further, and classifies with integers, one time step
+// at a time, as on a microcontroller. The last lines save the network and read it back.
 #include <crosstate/base/random.h>
 #include <crosstate/integer/convert.h>
 #include <crosstate/integer/engine.h>
@@ -37,7 +37,7 @@ data::Dataset oscillations(std::size_t count, std::uint64_t seed) {
   return set;
 }
 
-// The first `count` sequences, in the layout of the kernels.
+// The first `count` sequences in the layout of the kernels.
 data::Batch batch_of(const data::Dataset& set, std::size_t count) {
   std::vector<std::uint32_t> order(count);
   std::iota(order.begin(), order.end(), 0u);
@@ -51,7 +51,7 @@ int main() {
   const data::Dataset test = oscillations(200, 3);
   ThreadPool pool(2);
 
-  // In floating point.
+  // Float training.
   model::ModelOptions model;
   model.channels = 6;
   model.states = 6;
@@ -68,16 +68,16 @@ int main() {
   train::train(network, training, validation, options, context);
   std::printf("float: %.1f %%\n", 100 * train::evaluate_metric(network, test, 100, pool));
 
-  // Rounded, the state included, and trained on with the rounding inside the loop.
+  // Quantization-aware training of weights, activations and state.
   network.quantize(quant::quant_preset("w8a8s8"), std::vector{batch_of(training, 64)}, pool);
   std::printf("rounded: %.1f %%\n", 100 * train::evaluate_metric(network, test, 100, pool));
   options.epochs = 4;
   train::train(network, training, validation, options, context);
   network.fold_norms();
-  std::printf("trained with rounding: %.1f %%\n",
+  std::printf("trained with quantization: %.1f %%\n",
               100 * train::evaluate_metric(network, test, 100, pool));
 
-  // As integers.
+  // Integer inference.
   const integer::IntegerNetwork integers = integer::to_integers(network);
   integer::IntegerStream stream(integers);
   std::size_t correct = 0;

@@ -1,4 +1,4 @@
-// Checkpoints of training, as --resume reads them.
+// Training checkpoints, as read by --resume.
 #include "crosstate/train/checkpoint.h"
 
 #include <nlohmann/json.hpp>
@@ -14,7 +14,7 @@ void crosstate::fuzz::read(const std::string& bytes) {
   require(train::format_checkpoint(train::parse_checkpoint(written, where)) == written,
           "a checkpoint that reads back");
   require_same(checkpoint.identity, checkpoint.identity, where);
-  // A run of another kind, which the message tells from this one.
+  // A run of another kind, so that the message describes the difference.
   if (!checkpoint.identity.contains("seed")) {
     require_same(checkpoint.identity, {{"seed", 1}}, where);
   }

@@ -1,4 +1,4 @@
-// CSV files of measured cells, up to the conductance of some of them.
+// CSV files of measured cells, including conductances computed from them.
 #include <cmath>
 
 #include "crosstate/device/table.h"

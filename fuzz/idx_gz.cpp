@@ -1,4 +1,5 @@
-// IDX files in gzip. The checksum stops most changes before the IDX reader; it has its own target.
+// Gzip-compressed IDX files. The checksum rejects most changes before the IDX reader, which has its
+// own target.
 #include "crosstate/base/files.h"
 #include "crosstate/data/mnist.h"
 #include "fuzz/target.h"

@@ -1,4 +1,4 @@
-// Networks of integers, up to some steps of every executor.
+// Integer networks, including some steps of every executor.
 #include <algorithm>
 #include <vector>
 
@@ -31,7 +31,7 @@ void crosstate::fuzz::read(const std::string& bytes) {
   integer::IntegerStream stream(network);
   const std::int64_t steps = std::min<std::int64_t>(5, certificate.longest_sequence);
   for (std::int64_t t = 0; t < steps; ++t) {
-    // Both ends of the input's codes: sums at their largest.
+    // Both ends of the range of input codes, where sums are largest.
     const std::vector<std::int32_t> codes(network.inputs,
                                           t % 2 == 0 ? network.input.high : network.input.low);
     executor.step(codes);

@@ -1,4 +1,4 @@
-// Options as JSON, as they stand in networks and checkpoints.
+// Options as JSON, as stored in networks and checkpoints.
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"

@@ -1,4 +1,4 @@
-// Saved networks, up to the first batch that they evaluate.
+// Saved networks, including the evaluation of a first batch.
 #include "crosstate/model/network.h"
 
 #include "crosstate/cost/memory.h"

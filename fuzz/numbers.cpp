@@ -1,4 +1,4 @@
-// Numbers as text, in lines of fields between blanks and commas.
+// Numbers as text, in lines of fields separated by blanks and commas.
 #include "crosstate/base/numbers.h"
 
 #include <algorithm>

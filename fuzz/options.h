@@ -1,4 +1,4 @@
-// What the targets of options share.
+// Shared by the targets for options.
 #pragma once
 
 #include "crosstate/base/json.h"

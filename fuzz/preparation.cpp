@@ -1,5 +1,5 @@
-// What a model's file says of its data: classes, order of the steps, and the front end of
-// recordings, up to the first frames that it makes.
+// Preparation stored in model files: classes, order of the steps, and the front end of recordings,
+// including the first frames that it computes.
 #include "crosstate/pipeline/data.h"
 #include "fuzz/target.h"
 

@@ -1,4 +1,4 @@
-// Lists of the recordings of a part, as Speech Commands has them.
+// Lists of the recordings of a part, in the format of Speech Commands.
 #include <algorithm>
 
 #include "crosstate/data/recording_files.h"

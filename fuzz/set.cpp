@@ -1,4 +1,4 @@
-// Values of --set, one on each line.
+// Arguments of --set, one per line.
 #include <sstream>
 
 #include "fuzz/options.h"

@@ -1,4 +1,4 @@
-// WAV and FLAC recordings. Their reader wants a file, so each one lies in memory under a name.
+// WAV and FLAC recordings. Their reader needs a file, so each input is a named file in memory.
 #include <sys/mman.h>
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-// What the fuzz targets share. A target is one file fuzz/NAME.cpp that defines read(), with sample
-// files in fuzz/corpus/NAME; fuzz/main/ runs it under libFuzzer or over its samples.
+// Shared by the fuzz targets. A target is one file fuzz/NAME.cpp that defines read(), with sample
+// files in fuzz/corpus/NAME; fuzz/main/ runs it under libFuzzer or on its samples.
 #pragma once
 
 #include <stdexcept>
@@ -8,16 +8,16 @@
 
 namespace crosstate::fuzz {
 
-/// Reads the bytes of one file. May throw Error, for a file that it refuses, and nothing else.
+/// Reads the bytes of one file. May throw Error for a file that it rejects, and nothing else.
 void read(const std::string& bytes);
 
-/// For what must hold of every file that was accepted.
+/// Checks a property of every accepted file.
 inline void require(bool holds, const std::string& what) {
-  if (!holds) throw std::logic_error("broken promise: " + what);
+  if (!holds) throw std::logic_error("violated property: " + what);
 }
 
-/// Whether read() accepts the bytes; whatever else it throws passes through. A refusal must fit a
-/// terminal: short and printable.
+/// Whether read() accepts the bytes; other exceptions propagate. The message of a rejected file
+/// must be short and printable.
 bool accepts(const std::string& bytes);
 
 }  // namespace crosstate::fuzz

@@ -8,7 +8,7 @@ void crosstate::fuzz::read(const std::string& bytes) {
   require(t.constants.size() == cost::constants_of(t.kind).size(), "every constant of its kind");
   for (const auto& [name, constant] : t.constants) {
     const cost::Range& v = constant.value;
-    require(v.low <= v.typical && v.typical <= v.high, name + " rises");
+    require(v.low <= v.typical && v.typical <= v.high, name + " ascends");
     require(!constant.source.empty(), name + " has a source");
   }
 }

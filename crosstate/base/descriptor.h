@@ -7,7 +7,7 @@
 
 namespace crosstate {
 
-/// A file descriptor, closed when the object goes; none where the number is negative.
+/// A file descriptor that is closed on destruction; a negative number means none.
 class Descriptor {
  public:
   Descriptor() = default;

@@ -1,4 +1,4 @@
-// The one exception type of the library: bad input, told in at most three lines.
+// The only exception type of the library: an error in the input, in at most three lines.
 #pragma once
 
 #include <stdexcept>
@@ -7,8 +7,8 @@
 
 namespace crosstate {
 
-/// Bad input or an unusable environment (file, key, value). The message names what was read, what
-/// was found there and what would be right. Programs print it and exit with code 2.
+/// Invalid input or an unusable environment (file, key, value). The message names the source, what
+/// was found and what is expected. Programs print it and exit with code 2.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -17,8 +17,8 @@ class Error : public std::runtime_error {
 /// Throws Error with "where: what" as UTF-8: fail("labels.idx", "magic 0x0803, expected 0x0801").
 [[noreturn]] void fail(std::string_view where, std::string_view what);
 
-/// Text from outside, made fit for a message: UTF-8 by as_utf8(), control characters become '?',
-/// and what is longer than `most` bytes is cut between two characters and ends in "...".
+/// Sanitises external text for a message: converts to UTF-8 by as_utf8(), replaces control
+/// characters by '?', and cuts text longer than `most` bytes between two characters, adding "...".
 std::string excerpt(std::string_view text, std::size_t most = 80);
 
 }  // namespace crosstate

@@ -31,7 +31,8 @@ TEST(Error, ExcerptsAreWholeCharacters) {
     EXPECT_EQ(excerpt(character, character.size()), character);
     EXPECT_EQ(excerpt(character.substr(0, character.size() - 1) + "x").back(), 'x');
   }
-  // Latin-1, a lone continuation, an overlong form, half a surrogate pair, beyond Unicode.
+  // Latin-1, a lone continuation byte, an overlong form, a lone surrogate, a code point beyond
+  // Unicode.
   EXPECT_EQ(excerpt("gr\xfc\xdf"
                     "e"),
             "gr\ufffd\ufffd"

@@ -35,7 +35,7 @@ Descriptor open_file(const fs::path& path, int flags) {
 
 void require_at_most(std::size_t most, const std::string& bytes, const std::string& where) {
   if (bytes.size() <= most) return;
-  fail(where, "more than " + std::to_string(most) + " bytes, the most for such a file");
+  fail(where, "more than " + std::to_string(most) + " bytes, the limit for such a file");
 }
 
 std::string read_raw(const fs::path& path, std::size_t most) {
@@ -58,7 +58,7 @@ std::string read_raw(const fs::path& path, std::size_t most) {
   }
 }
 
-// The first bytes of a file, as text where they are text.
+// The first bytes of a file, quoted if they are text.
 std::string beginning(std::string_view bytes) {
   constexpr std::size_t kText = 32, kBytes = 8;
   const auto is_text = [](char c) { return (c >= ' ' && c < 0x7f) || c == '\n' || c == '\r'; };
@@ -73,8 +73,8 @@ std::string beginning(std::string_view bytes) {
   return text;
 }
 
-// Gzip in memory rather than gzread(), which passes files that are not gzip through unchanged and
-// reports a missing end only when it is asked the right way.
+// Decompresses in memory rather than by gzread(), which passes files that are not gzip through
+// unchanged and reports a missing end only in some cases.
 class Inflater {
  public:
   Inflater(const std::string& where, std::size_t most) : where_(where), most_(most) {
@@ -89,8 +89,8 @@ class Inflater {
     if (!begins_gzip(packed) && !kMagic.starts_with(packed)) {
       fail(where_, "is not gzip data, begins with " + beginning(packed));
     }
-    // A gzip file may hold several members, one after another, and zeros behind each of them, which
-    // fill the blocks of tapes and of some downloads.
+    // A gzip file may have several members, one after another, each followed by zeros that fill the
+    // blocks of tapes and of some downloads.
     do {
       packed.remove_prefix(inflate_member(packed));
       inflateReset(&stream_);
@@ -98,8 +98,8 @@ class Inflater {
     } while (begins_gzip(packed));
     if (!packed.empty()) {
       fail(where_, std::to_string(packed.size()) +
-                       " bytes behind the end of the gzip data, beginning with " +
-                       beginning(packed) + "; expected none but zeros");
+                       " bytes after the end of the gzip data, beginning with " +
+                       beginning(packed) + "; expected only zeros");
     }
     return std::move(bytes_);
   }
@@ -109,7 +109,7 @@ class Inflater {
 
   static bool begins_gzip(std::string_view bytes) { return bytes.starts_with(kMagic); }
 
-  // Appends one member's bytes; returns how much of `packed` it took.
+  // Appends the bytes of one member; returns how many bytes of `packed` were used.
   std::size_t inflate_member(std::string_view packed) {
     std::size_t taken = 0;
     for (;;) {
@@ -135,7 +135,7 @@ class Inflater {
   const std::string& where_;
   const std::size_t most_;
   z_stream stream_ = {};
-  // The output of one step, made once: a file may hold a great many small members.
+  // The output buffer, allocated once: a file may have a great many small members.
   std::string block_ = std::string(kBlock, '\0');
   std::string bytes_;
 };
@@ -149,7 +149,7 @@ void write_all(const fs::path& path, const Descriptor& file, std::string_view by
   }
 }
 
-// A name beside the target that no other thread or process uses.
+// A name in the target's directory that no other thread or process uses.
 fs::path temporary_name(const fs::path& target) {
   static std::atomic<unsigned> serial = 0;
   fs::path name = target;
@@ -157,7 +157,7 @@ fs::path temporary_name(const fs::path& target) {
   return name;
 }
 
-// Where the bytes really go: renaming onto a link would replace the link, and renaming onto a
+// Path of the file to replace: renaming onto a link would replace the link, and renaming onto a
 // device would replace the device.
 fs::path resolve_target(const fs::path& path) {
   std::error_code ignored;
@@ -169,7 +169,7 @@ fs::path resolve_target(const fs::path& path) {
   return resolved.empty() ? path : resolved;
 }
 
-// Removes the file unless told that it has been renamed.
+// Removes the file on destruction unless it was renamed.
 class TemporaryFile {
  public:
   explicit TemporaryFile(fs::path path) : path_(std::move(path)) {}
@@ -190,7 +190,8 @@ class TemporaryFile {
   bool renamed_ = false;
 };
 
-// Makes a rename survive a power cut; not every file system can, which is no error.
+// Makes a rename durable across a power failure; not every file system supports this, which is not
+// an error.
 void flush_directory(const fs::path& directory) {
   const Descriptor folder = open_file(directory.empty() ? "." : directory, O_RDONLY | O_DIRECTORY);
   if (folder.is_open()) fsync(folder.number());
@@ -200,10 +201,10 @@ void flush_directory(const fs::path& directory) {
 
 void refuse_pointer(std::string_view bytes, const std::string& where) {
   if (bytes.starts_with("version https://git-lfs.github.com/spec/")) {
-    fail(where, "is a Git LFS pointer, not the file; git lfs pull fetches it");
+    fail(where, "is a Git LFS pointer, not the file; fetch it by git lfs pull");
   }
   if (bytes.starts_with("/annex/objects/")) {
-    fail(where, "is a git-annex pointer, not the file; git annex get fetches it");
+    fail(where, "is a git-annex pointer, not the file; fetch it by git annex get");
   }
 }
 
@@ -214,7 +215,7 @@ std::string read_file(const fs::path& path, std::size_t most) {
     if (path.extension() != ".gz") return bytes;
     return unpack_gzip(bytes, path.string(), most);
   } catch (const std::bad_alloc&) {
-    fail(path.string(), "holds more bytes than there is memory for");
+    fail(path.string(), "does not fit in memory");
   }
 }
 

@@ -203,7 +203,7 @@ TEST_F(Files, GzipFollowedByRubbishIsAnError) {
     const fs::path path = put("tail.gz", gzip("data") + rubbish);
     EXPECT_THAT([&] { read_file(path); },
                 ThrowsMessage<Error>(
-                    AllOf(HasSubstr("tail.gz"), HasSubstr("behind the end of the gzip data"))));
+                    AllOf(HasSubstr("tail.gz"), HasSubstr("after the end of the gzip data"))));
   }
 }
 

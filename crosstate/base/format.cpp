@@ -25,10 +25,9 @@ int FileFormat::version_of(std::string_view found, const std::string& where) con
   std::string message = "format '" + excerpt(found) + "', expected '" + text() + '\'';
   if (oldest_ < newest_) message += " or a version from " + std::to_string(oldest_);
   if (version) {
-    message += *version > newest_
-                   ? ": it was written by a newer version of crosstate"
-                   : ": it was written by an older version of crosstate, whose files are not read "
-                     "any more";
+    message += *version > newest_ ? ": it was written by a newer version of crosstate"
+                                  : ": it was written by an older version of crosstate, whose "
+                                    "files are no longer supported";
   }
   fail(where, message);
 }

@@ -14,15 +14,14 @@ class FileFormat {
   constexpr FileFormat(std::string_view kind, int newest, int oldest = 1)
       : kind_(kind), newest_(newest), oldest_(oldest) {}
 
-  /// What files of `newest` hold: "crosstate network 2".
+  /// The format written: "crosstate network 2".
   std::string text() const;
 
-  /// The version that `text` gives; nothing where it is not of this kind.
+  /// The version in `text`; nothing if it is of another kind.
   std::optional<int> find(std::string_view text) const;
 
-  /// The same for the format that the file `where` holds. Throws Error that quotes `found` for
-  /// another kind, for a version above `newest` (written by a newer crosstate) and for one below
-  /// `oldest`.
+  /// The same for the format stored in the file `where`. Throws Error quoting `found` for another
+  /// kind, for a version above `newest` (written by a newer crosstate) and for one below `oldest`.
   int version_of(std::string_view found, const std::string& where) const;
 
  private:

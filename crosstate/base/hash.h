@@ -1,4 +1,4 @@
-// Hashes that never change: names of files and the order of data sets depend on them.
+// Hashes that must never change: names of files and the order of data sets depend on them.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,7 @@ class Fnv1a {
   void add(std::string_view text) { add(text.data(), text.size()); }
 
   Word value() const { return value_; }
-  /// All hexadecimal digits, lower case.
+  /// All hexadecimal digits, in lower case.
   std::string text() const {
     char digits[2 * sizeof(Word) + 1];
     std::snprintf(digits, sizeof digits, "%0*llx", static_cast<int>(2 * sizeof(Word)),

@@ -26,7 +26,7 @@ TEST(Hash, TakesTextInPieces) {
   EXPECT_EQ(hash.text(), digits<std::uint64_t>("foobar"));
 }
 
-// Which part of a data set a recording belongs to depends on this number.
+// This value determines to which part of a data set a recording belongs.
 TEST(Hash, OfANameNeverChanges) {
   EXPECT_EQ(name_hash(""), 0xf52a15e9a9b5e89bu);
   EXPECT_EQ(name_hash("0_george_0.wav"), 0x2165cc118a931eeeu);

@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-// "/config/model/states" as a user knows it: "model.states".
+// "/config/model/states" in the notation of users: "model.states".
 std::string readable(std::string pointer) {
   constexpr std::string_view kConfig = "/config/";
   pointer.erase(0, pointer.starts_with(kConfig) ? kConfig.size() : 1);
@@ -22,21 +22,21 @@ std::string readable(std::string pointer) {
   return pointer;
 }
 
-// An option that an older or a newer version lacks has no value.
+// An option that an older or newer version does not have.
 std::string shown(const json& flat, const std::string& key, const char* missing) {
   if (!flat.contains(key)) return missing;
   return excerpt(json_text(flat[key]));
 }
 
-// Which of several differences says most of what was changed: a setting before what is counted in
-// the content that settings name, and a checksum of such content last.
+// Order in which differences are reported: settings first, then counts in the content that settings
+// name, and checksums of such content last.
 int order_of(const json& before, const json& now, const std::string& key) {
   const std::string checksum = key.substr(0, key.rfind('/')) + "/checksum";
   if (key == checksum) return 2;
   return before.contains(checksum) || now.contains(checksum) ? 1 : 0;
 }
 
-// What comes from a file may be nested as deeply as it likes, but is walked on the stack.
+// Values from a file may be nested to any depth, but are traversed recursively.
 constexpr int kMostDepth = 16;
 
 bool is_deeper(const json& value, int most) {
@@ -71,9 +71,9 @@ void require_same(const json& found, const json& expected, const std::string& wh
   }
   if (differs == nullptr) return;
   throw CannotContinue(where + ": " + excerpt(readable(*differs)) + " was " +
-                       shown(before, *differs, "not there yet") + " and is now " +
-                       shown(now, *differs, "not there any more") +
-                       "; continue with the same value, or start afresh");
+                       shown(before, *differs, "missing") + " and is now " +
+                       shown(now, *differs, "missing") +
+                       "; continue with the same value, or start a new run");
 }
 
 }  // namespace crosstate

@@ -1,4 +1,4 @@
-// Telling by content whether work that continues is the same work.
+// Identity of work by content, to decide whether it may be continued.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace crosstate {
 
-/// What an earlier run left cannot be continued: it is damaged, or of other inputs. Everything else
-/// that goes wrong while continuing is an Error of its own kind.
+/// Results of an earlier run cannot be continued: they are damaged or belong to other inputs. Every
+/// other problem while continuing is an ordinary Error.
 class CannotContinue : public Error {
  public:
   using Error::Error;
@@ -21,10 +21,11 @@ class CannotContinue : public Error {
 /// CRC-32.
 std::uint32_t checksum(std::string_view bytes);
 
-/// Of the file's bytes, as read_file() has them. Throws Error for a file that cannot be read.
+/// Checksum of the bytes of a file, as returned by read_file(). Throws Error for a file that cannot
+/// be read.
 std::uint32_t file_checksum(const std::filesystem::path& path);
 
-/// Throws CannotContinue (with `where`) that names the first value in which two identities differ.
+/// Throws CannotContinue (with `where`) naming the first value in which two identities differ.
 void require_same(const nlohmann::json& found, const nlohmann::json& expected,
                   const std::string& where);
 

@@ -13,7 +13,7 @@ namespace crosstate {
 
 bool Input::fill() {
   constexpr std::size_t kBlock = std::size_t{1} << 16;
-  // A terminal may go on after its end; the stream does not.
+  // A terminal may continue after an end of file; the stream does not.
   if (ended_) return false;
   buffer_.resize(kBlock);
   used_ = 0;
@@ -30,7 +30,7 @@ bool Input::fill() {
       buffer_.clear();
       fail(name_, std::string("cannot read: ") + std::strerror(error));
     }
-    // Somebody has told the descriptor not to wait, so it is waited for here.
+    // The descriptor is in non-blocking mode, so wait here.
     pollfd wait = {descriptor_, POLLIN, 0};
     poll(&wait, 1, -1);
   }

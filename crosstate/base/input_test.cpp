@@ -19,7 +19,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-// A pipe whose writer has written everything and is gone.
+// A pipe whose writer has written everything and closed its end.
 class Written {
  public:
   explicit Written(const std::string& bytes) {

@@ -10,7 +10,7 @@ namespace {
 std::atomic<bool> signal_arrived = false;
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler must not wait for a lock");
 
-// Only async-signal-safe calls from here.
+// Only async-signal-safe calls are allowed here.
 void on_signal(int) {
   signal_arrived = true;
   signal(SIGINT, SIG_DFL);

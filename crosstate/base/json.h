@@ -1,6 +1,7 @@
-// JSON as text. The code behind this is slow to compile, so that it is instantiated in one place:
-// what only names nlohmann::json includes <nlohmann/json_fwd.hpp>, what uses values json.hpp, and
-// neither calls its parse() or dump() (ordered_json, whose order this would lose, has its own).
+// JSON as text. nlohmann's code is slow to compile and therefore instantiated in one place: sources
+// that only name nlohmann::json include <nlohmann/json_fwd.hpp>, sources that use values include
+// json.hpp, and neither calls its parse() or dump() (except for ordered_json, whose order would be
+// lost here).
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -10,14 +11,14 @@
 namespace crosstate {
 
 /// The value as text, on one line or, with an `indent` of 0 or more spaces, on several. Bytes that
-/// are not UTF-8 (names of files may hold any) become U+FFFD.
+/// are not UTF-8 (file names may have any bytes) become U+FFFD.
 std::string json_text(const nlohmann::json& value, int indent = -1);
-/// The same of text that is known to be UTF-8. Throws nlohmann::json::type_error for other bytes.
+/// The same for text known to be UTF-8. Throws nlohmann::json::type_error for other bytes.
 std::string exact_json_text(const nlohmann::json& value, int indent = -1);
 
-/// The value of a text. Throws nlohmann::json::parse_error where it is not JSON.
+/// Parses a text. Throws nlohmann::json::parse_error if it is not JSON.
 nlohmann::json parse_json(std::string_view text);
-/// The same, but a value that is_discarded() for a text that is not JSON.
+/// The same, but returns a value that is_discarded() for text that is not JSON.
 nlohmann::json try_parse_json(std::string_view text);
 
 }  // namespace crosstate

@@ -1,4 +1,4 @@
-// What the vector kernels ask of memory: sequences side by side, and arrays on aligned addresses.
+// Memory layout for the vector kernels: groups of sequences, and arrays at aligned addresses.
 #pragma once
 
 #include <cstddef>
@@ -8,12 +8,12 @@
 namespace crosstate {
 
 /// Sequences per group, one per SIMD lane. Sixteen floats are one cache line and one AVX-512
-/// register, two AVX2 or four NEON/SSE registers. The number is fixed rather than asked of the
-/// machine, so that groups, and with them the order of every sum over a batch, are the same on all
-/// instruction sets.
+/// register, two AVX2 or four NEON/SSE registers. The number is fixed rather than
+/// machine-dependent, so that groups, and with them the order of every sum over a batch, are the
+/// same on all instruction sets.
 inline constexpr std::size_t kLanes = 16;
 
-/// Allocates on 64-byte boundaries, as aligned vector loads need them.
+/// Allocates at 64-byte boundaries, as required by aligned vector loads.
 template <class T>
 struct AlignedAllocator {
   using value_type = T;

@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kHeld =
     "another crosstate writes its results there; under mpirun only sweep and search share their "
-    "work, in a program that was built with MPI";
+    "work, in a program built with MPI";
 
 bool is_unsupported(int error) {
   constexpr int kUnsupported[] = {ENOSYS, ENOLCK, EOPNOTSUPP, ENOTSUP};
@@ -44,7 +44,7 @@ std::string host_name() {
   return host.empty() ? "unknown" : host;
 }
 
-// One word, the same until the machine starts anew.
+// One word, the same until the machine is rebooted.
 std::string boot_id() {
   std::istringstream text(text_of("/proc/sys/kernel/random/boot_id"));
   std::string id = "unknown";
@@ -52,11 +52,11 @@ std::string boot_id() {
   return id;
 }
 
-// When the process began, in ticks since the machine did: its number alone may be given again.
-// "0" where it does not exist or is not known, "ended" where its parent has not noticed its end.
+// Start time of the process in ticks since boot, since process ids may be reused. "0" if the
+// process does not exist or its start time is unknown, "ended" if it is a zombie.
 std::string start_of(long process) {
   const std::string text = text_of("/proc/" + std::to_string(process) + "/stat");
-  const std::size_t name_end = text.rfind(')');  // the name before may hold anything
+  const std::size_t name_end = text.rfind(')');  // the name before it may contain anything
   if (name_end == std::string::npos) return "0";
   std::istringstream rest(text.substr(name_end + 1));
   std::string word;
@@ -81,14 +81,14 @@ std::string text_of(const Owner& owner) {
          '\n';
 }
 
-// False for a file that is being written, or is no such file.
+// False for a file that is incomplete or not an owner file.
 bool parse(const std::string& text, Owner& owner) {
   std::istringstream words(text);
   return static_cast<bool>(words >> owner.host >> owner.process >> owner.boot >> owner.start) &&
          owner.process > 0 && text.ends_with('\n');
 }
 
-// Whether that process is known to live no longer.
+// Whether that process is known to have ended.
 bool is_gone(const Owner& owner) {
   const Owner here = this_process();
   if (owner.host != here.host) return false;
@@ -98,13 +98,14 @@ bool is_gone(const Owner& owner) {
   return start != "0" && owner.start != "0" && start != owner.start;
 }
 
-// Moves the file away and removes it, if it still holds `text`: of several processes that find the
-// same owner gone, one removes it, and none takes what another has created meanwhile.
+// Moves the file away and removes it if it still contains `text`: of several processes that find
+// the same owner dead, only one removes it, and none removes a file that another has created
+// meanwhile.
 void remove_stale(const fs::path& path, const std::string& text) {
   static std::atomic<unsigned> serial = 0;
   fs::path away = path;
   away += ".stale-" + std::to_string(getpid()) + '-' + std::to_string(serial++);
-  if (rename(path.c_str(), away.c_str()) != 0) return;  // another was faster
+  if (rename(path.c_str(), away.c_str()) != 0) return;  // another process was faster
   if (text_of(away) != text) {
     [[maybe_unused]] const int back = link(away.c_str(), path.c_str());
   }
@@ -120,7 +121,7 @@ FileLock::FileLock(fs::path path, const std::string& where, Flock flock) : path_
 }
 
 FileLock::~FileLock() {
-  // Whoever has opened the file meanwhile finds that it is no longer there, and opens another.
+  // A process that has opened the file meanwhile detects that it was removed, and opens another.
   if (file_ >= 0) {
     unlink(path_.c_str());
     close(file_);
@@ -151,10 +152,10 @@ bool FileLock::lock_file(const std::string& where, Flock flock) {
   if (!is_unsupported(error)) {
     fail(path_.string(), std::string("cannot lock: ") + std::strerror(error));
   }
-  unlink(path_.c_str());  // nobody can hold it
+  unlink(path_.c_str());  // it cannot be locked by anyone
   create_owner(where);
   note_ = where + ": its file system has no locks (flock: " + std::strerror(error) + "); " +
-          owner_.string() + " keeps other runs away instead";
+          owner_.string() + " is used as a lock instead";
   return true;
 }
 
@@ -182,9 +183,9 @@ void FileLock::create_owner(const std::string& where) {
       remove_stale(owner_, text);
       continue;
     }
-    if (!known && !fs::exists(owner_)) continue;  // let go meanwhile
-    const std::string who = known ? "process " + std::to_string(owner.process) + " on " + owner.host
-                                  : "whose name is not written yet";
+    if (!known && !fs::exists(owner_)) continue;  // released meanwhile
+    const std::string who =
+        known ? "process " + std::to_string(owner.process) + " on " + owner.host : "still starting";
     fail(where, "another crosstate (" + who + ") writes its results there; if it is no longer " +
                     "running, remove " + owner_.string());
   }

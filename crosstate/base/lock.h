@@ -1,4 +1,4 @@
-// A file that one process at a time holds, on file systems with locks and on those without.
+// A lock file that one process at a time holds, on file systems with and without locks.
 #pragma once
 
 #include <sys/file.h>
@@ -8,19 +8,19 @@
 
 namespace crosstate {
 
-/// Holds the file from construction to destruction; a process that is killed lets go of it. Where
-/// flock() is not supported, a second file, NAME.owner, says which process of which host holds it:
-/// what a process that no longer lives on this host has left there counts for nothing. Throws Error
-/// (with `where`) when another process, or another object of this one, holds the file.
+/// Holds the file from construction to destruction; a process that is killed releases it. If
+/// flock() is not supported, a second file, NAME.owner, records the process and host that hold it;
+/// an owner file of a process on this host that has ended is ignored. Throws Error (with `where`)
+/// if another process, or another object of this one, holds the file.
 class FileLock {
  public:
-  using Flock = int (*)(int, int);  // as flock(); tests have others
+  using Flock = int (*)(int, int);  // the signature of flock(); tests replace it
   FileLock(std::filesystem::path path, const std::string& where, Flock flock = &::flock);
   ~FileLock();
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;
 
-  /// One line to tell the user where the file system has no locks; empty otherwise.
+  /// A warning for the user if the file system has no locks; else empty.
   const std::string& note() const { return note_; }
 
  private:

@@ -36,7 +36,7 @@ class Lock : public DirectoryTest {
   fs::path path() const { return directory_ / "lock"; }
   fs::path owner() const { return directory_ / "lock.owner"; }
 
-  // A process that holds the lock until it is killed; it has it when this returns.
+  // Starts a process that holds the lock until it is killed, and waits until it does.
   pid_t holder(FileLock::Flock flock) const {
     int ready[2];
     EXPECT_EQ(pipe(ready), 0);
@@ -108,20 +108,20 @@ TEST_F(Lock, WithoutLocksTakesWhatAKilledProcessHasLeft) {
 }
 
 TEST_F(Lock, WithoutLocksJudgesProcessesByMoreThanTheirNumber) {
-  hold(&refuse<ENOSYS>);  // makes nothing stay
+  hold(&refuse<ENOSYS>);  // leaves nothing
   std::string mine;
   {
     const auto held = hold(&refuse<ENOSYS>);
     mine = read_file(owner());
   }
-  // The same number, given again later, or before the machine started anew.
+  // The same process id, reused later or after a reboot.
   const std::size_t start = mine.rfind(' ');
   write_file(owner(), mine.substr(0, start) + " 1\n");
   EXPECT_NO_THROW(hold(&refuse<ENOSYS>));
   const std::size_t boot = mine.rfind(' ', start - 1);
   write_file(owner(), mine.substr(0, boot) + " earlier" + mine.substr(start));
   EXPECT_NO_THROW(hold(&refuse<ENOSYS>));
-  // Of another host nothing is known.
+  // The state of processes on another host is unknown.
   write_file(owner(), "elsewhere" + mine.substr(mine.find(' ')));
   EXPECT_THAT([&] { hold(&refuse<ENOSYS>); }, ThrowsMessage<Error>(HasSubstr("on elsewhere")));
   write_file(owner(), "");

@@ -1,5 +1,4 @@
-// What names of a configuration stand for: one table for each kind, from which the names that are
-// allowed follow, too.
+// Names of values in a configuration: one table per kind, which also defines the allowed names.
 #pragma once
 
 #include <array>
@@ -30,8 +29,7 @@ std::vector<std::string> names_of(const std::array<Named<T>, N>& table) {
   return names;
 }
 
-/// What `name` stands for. Throws Error that names the key and every name of the table for another
-/// one.
+/// The value of `name`. Throws Error naming the key and all names of the table for an unknown name.
 template <class T, std::size_t N>
 const T& named(const std::array<Named<T>, N>& table, std::string_view name,
                const std::string& key) {
@@ -43,7 +41,8 @@ const T& named(const std::array<Named<T>, N>& table, std::string_view name,
   fail("options", key + " = \"" + excerpt(name) + "\", expected one of " + all);
 }
 
-/// The names of an enumeration, every value once. One that is a setting defines them beside itself:
+/// The names of an enumeration, each value once. An enumeration that is a setting defines them next
+/// to itself:
 ///
 ///     enum class Norm { kLayer, kBatch };
 ///     constexpr auto enum_names(Norm) {
@@ -60,7 +59,7 @@ requires std::is_enum_v<E> std::string name_of(E value) {
   return "";
 }
 
-/// "" where there is no value.
+/// "" if there is no value.
 template <class E>
 requires std::is_enum_v<E> std::string name_of(const std::optional<E>& value) {
   return value ? name_of(*value) : "";
@@ -79,7 +78,7 @@ class NamedValue {
           *static_cast<E*>(at) = named(kNames<E>, name, "");
         }) {}
 
-  /// The empty name stands for no value.
+  /// The empty name means no value.
   template <class E>
   requires std::is_enum_v<E>
   explicit NamedValue(std::optional<E>& value)
@@ -95,7 +94,7 @@ class NamedValue {
           to = name.empty() ? std::nullopt : std::optional(named(kNames<E>, name, ""));
         }) {}
 
-  /// All that it may be set to.
+  /// All names that the setting may have.
   std::vector<std::string> names() const { return names_(); }
   std::string operator*() const { return get_(value_); }
   /// `name` is one of names().

@@ -7,7 +7,7 @@
 namespace crosstate {
 namespace {
 
-// The first letters of the words between underscores.
+// The initials of the words separated by underscores.
 std::string initials(std::string_view name) {
   std::string letters;
   for (std::size_t i = 0; i < name.size(); ++i) {
@@ -16,7 +16,7 @@ std::string initials(std::string_view name) {
   return letters;
 }
 
-// Whether letters were left out of `known`, but not the first one.
+// Whether the name is `known` with letters omitted, but not the first one.
 bool abbreviates(std::string_view name, std::string_view known) {
   if (name.empty() || known.empty() || name.front() != known.front()) return false;
   for (const char letter : known) {
@@ -27,7 +27,7 @@ bool abbreviates(std::string_view name, std::string_view known) {
 
 }  // namespace
 
-// One row of the table at a time.
+// Dynamic programming over one row of the table at a time.
 std::size_t edit_distance(std::string_view from, std::string_view to) {
   std::vector<std::size_t> row(to.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -47,7 +47,7 @@ std::size_t name_distance(std::string_view name, std::string_view known) {
   const std::size_t distance = edit_distance(name, known);
   const std::size_t shorter = std::min(name.size(), known.size());
   if (distance <= (shorter + 2) / 3 && distance < shorter) return distance;
-  constexpr std::size_t kLongest = 80;  // differences beyond it are alike
+  constexpr std::size_t kLongest = 80;  // larger distances are not distinguished
   const std::size_t rest = std::min(std::max(name.size(), known.size()) - shorter, kLongest);
   if (shorter >= 2) {
     if (known.starts_with(name) || name.starts_with(known)) return 100 + rest;

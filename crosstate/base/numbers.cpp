@@ -49,8 +49,8 @@ bool is_decimal(std::string_view text) {
   return at == text.size();
 }
 
-// Whether a decimal that lies outside the range of floating point lies above it, not below: its
-// first digit other than 0 stands for a power of ten of 0 or more.
+// Whether a decimal outside the range of floating point is too large, not too small: its first
+// non-zero digit stands for a non-negative power of ten.
 bool is_large(std::string_view text) {
   constexpr long long kFar = 1'000'000'000'000'000;
   const std::size_t e = std::min(text.find_first_of("eE"), text.size());
@@ -70,7 +70,7 @@ bool is_large(std::string_view text) {
   return power + place - (place > 0 ? 1 : 0) >= 0;
 }
 
-// What is wrong with a text that is no decimal.
+// What is wrong with a text that is not a decimal number.
 std::string_view fault_of(std::string_view text) {
   if (text.empty()) return "is empty";
   if (text.front() == '+' || text.front() == '-') text.remove_prefix(1);
@@ -91,7 +91,7 @@ ReadNumber<T> read_number(std::string_view text) {
   T value = 0;
   const char* const end = digits.data() + digits.size();
   const std::errc error = std::from_chars(digits.data(), end, value).ec;
-  // The standard library leaves the value alone where it is out of range, on either side.
+  // The standard library does not set the value if it is out of range, in either direction.
   if (error == std::errc::result_out_of_range) {
     if (is_large(digits)) return {std::nullopt, "is too large"};
     value = 0;
@@ -115,7 +115,7 @@ bool is_overload(double value) {
 
 void split_numbers(std::string_view line, std::vector<std::string_view>& fields) {
   fields.clear();
-  bool wanted = true;  // a field, at the beginning and behind a comma
+  bool wanted = true;  // a field is expected, at the beginning and after a comma
   for (std::size_t at = 0; at < line.size();) {
     if (kBlanks.find(line[at]) != std::string_view::npos) {
       ++at;
@@ -149,8 +149,8 @@ std::string_view without_byte_order_mark(std::string_view text, const std::strin
 }
 
 bool nearly_equal(double a, double b) {
-  // Rounding to binary32 moves a number by at most 2^-24 of it; a few roundings may follow each
-  // other.
+  // Rounding to binary32 changes a number by at most 2^-24 of its magnitude; several roundings may
+  // be combined.
   constexpr double kRounding = 0x1p-21;
   const double larger = std::max(std::abs(a), std::abs(b));
   return std::isfinite(larger) && std::abs(a - b) <= kRounding * larger;

@@ -54,7 +54,7 @@ TEST(Numbers, TakeWhatUnderflowsFor0) {
   expect_reads<double>("1e-50", 1e-50);
   expect_reads<double>("5e-324", std::numeric_limits<double>::denorm_min());
   expect_reads<float>("1.4e-45", std::numeric_limits<float>::denorm_min());
-  // A long way from 1, and back.
+  // Far from 1 in both directions.
   expect_reads<double>("0." + std::string(500, '0') + "1e501", 1);
   expect_reads<double>('1' + std::string(500, '0') + "e-500", 1);
 }
@@ -103,7 +103,7 @@ TEST(Numbers, SayWhatIsWrong) {
   }
 }
 
-// Every text of the standard library reads back as the same bits.
+// Every text written by the standard library reads back as the same bits.
 TEST(Numbers, ReadBackTheSameBits) {
   Random random(1, Stream::kShuffle, 0);
   for (int i = 0; i < 20000; ++i) {
@@ -154,7 +154,7 @@ TEST(Numbers, SkipAByteOrderMark) {
             "1,2");
   EXPECT_EQ(without_byte_order_mark("1,2", "g.csv"), "1,2");
   EXPECT_EQ(without_byte_order_mark("", "g.csv"), "");
-  // One alone: the second is no mark.
+  // Only the first: a second one is not a mark.
   EXPECT_EQ(without_byte_order_mark("\xEF\xBB\xBF\xEF\xBB\xBF", "g.csv"), "\xEF\xBB\xBF");
   for (const std::string& bytes : {std::string("\xFF\xFE"
                                                "1\0",

@@ -22,8 +22,8 @@ namespace {
 
 using nlohmann::json;
 
-// A value as a source (text, TOML, JSON) holds it, before it is checked against a field. Integers
-// are what TOML knows: 64 bits with a sign.
+// A value as it is in a source (text, TOML, JSON), before it is checked against a field. Integers
+// are those of TOML: 64 bits with a sign.
 using Scalar = std::variant<bool, std::int64_t, double, std::string>;
 
 // --- numbers as text
@@ -37,7 +37,7 @@ std::string to_text(T number) {
   return {buffer.data(), end};
 }
 
-// The whole text as one number, or nothing: no spaces, no '+', no rest.
+// The whole text as one number, or nothing: no spaces, no '+', no trailing characters.
 template <class T>
 std::optional<T> parse_number(std::string_view text) {
   T number{};
@@ -114,7 +114,7 @@ std::string describe(const Scalar& scalar) {
   return in_quotes(std::get<std::string>(scalar));
 }
 
-// The names of files may be of any bytes.
+// File names may have any bytes.
 template <class T>
 json json_value(const T& value) {
   if constexpr (std::is_same_v<T, std::string>) return as_utf8(value);
@@ -190,7 +190,7 @@ void assign_text(const Field& field, const Scalar& scalar, const std::string& wh
   }
 }
 
-// Of a field that is not used the value is checked alone.
+// If the field is not used, its value is only checked.
 void assign(const Field& field, const Scalar& scalar, const std::string& where) {
   if (std::holds_alternative<bool*>(field.value)) return assign_bool(field, scalar, where);
   if (is_integer(field)) return assign_integer(field, scalar, where);
@@ -198,7 +198,8 @@ void assign(const Field& field, const Scalar& scalar, const std::string& where) 
   assign_text(field, scalar, where);
 }
 
-// Reads text as the type of the field; what cannot be read stays text, which assign() refuses.
+// Converts text to the type of the field; text that cannot be converted stays text, which assign()
+// rejects.
 Scalar parse_for(const Field& field, std::string_view text) {
   if (std::holds_alternative<bool*>(field.value)) {
     if (text == "true") return true;
@@ -221,12 +222,12 @@ std::string_view section_of(std::string_view key) {
   return dot == std::string_view::npos ? std::string_view() : key.substr(0, dot);
 }
 
-// As much of a key as may be compared to all known ones: a file can hold one of a megabyte.
+// A prefix of a key that may be compared with all known ones: a file can have a key of a megabyte.
 std::string_view beginning(std::string_view key) { return key.substr(0, 60); }
 
-// How far a known key is from one that was written: first what the named section has like it, then
-// the same name elsewhere, what a mistyped section has, like names elsewhere, and anything else in
-// the named section.
+// Distance between a known key and a given one. In this order: similar names in the given section,
+// the same name in other sections, similar sections, similar names elsewhere, and all other names
+// in the given section.
 std::size_t key_distance(std::string_view key, std::string_view known) {
   const std::string_view section = section_of(key), known_section = section_of(known);
   const std::size_t name = name_distance(name_of(key), name_of(known));
@@ -239,7 +240,7 @@ std::size_t key_distance(std::string_view key, std::string_view known) {
   return (name < kUnlike ? 3000 + name : 5000) + whole;
 }
 
-// `used`: only keys that are used may have been meant.
+// `used`: suggest only keys that are used.
 [[noreturn]] void fail_unknown(const std::vector<Field>& fields, std::string_view key,
                                const std::string& where, bool used) {
   for (const Field& field : fields) {
@@ -266,7 +267,7 @@ bool is_section(const std::vector<Field>& fields, const std::string& key) {
                      [&](const Field& field) { return field.key.starts_with(begin); });
 }
 
-// A section that no field lives in: a typing mistake even while the section is empty.
+// A section without fields is an error even if it is empty.
 void require_section(const std::vector<Field>& fields, const std::string& key,
                      const std::string& where) {
   if (is_section(fields, key)) return;
@@ -367,7 +368,7 @@ json::json_pointer pointer_to(std::string_view key) {
 // --- keys
 // ----------------------------------------------------------------------------------------------
 
-// Whether a key is one that a pattern of use_only() tells.
+// Whether a pattern of use_only() matches a key.
 bool matches(std::string_view pattern, std::string_view key) {
   return pattern.ends_with('.') ? key.starts_with(pattern) : key == pattern;
 }
@@ -399,7 +400,7 @@ json Field::current() const {
   return std::visit([](const auto& at) { return json_value(*at); }, value);
 }
 
-// A JSON string is a valid basic string of TOML.
+// A JSON string is a valid basic string in TOML.
 std::string Field::text() const {
   if (const auto* number = std::get_if<double*>(&value)) return double_text(**number);
   return exact_json_text(current());

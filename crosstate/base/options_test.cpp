@@ -168,7 +168,7 @@ TEST_F(Options, WhatIsNotUsedStaysKnown) {
       "the commands that use it");
   expect_set_error("train.rat=3", "unknown key \"train.rat\"; the nearest key is \"train.epochs\"");
 
-  // A file may hold it: the value is checked, and changes nothing.
+  // A file may contain it: the value is checked but not used.
   read("[train]\nrate = 0.5\nepochs = 3\n[device.read]\ndrift = 4\n");
   EXPECT_EQ(values_.rate, 0.01);
   EXPECT_EQ(values_.epochs, 3);

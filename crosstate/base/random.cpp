@@ -25,7 +25,7 @@ std::uint32_t Random::bits() {
 }
 
 double Random::uniform() {
-  // The middle of one of 2^32 equal intervals, which is never an end of (0, 1).
+  // The centre of one of 2^32 equal intervals, so never 0 or 1.
   return (bits() + 0.5) * 0x1p-32;
 }
 
@@ -43,7 +43,7 @@ double Random::normal() {
 
 std::uint32_t Random::below(std::uint32_t bound) {
   // Lemire, "Fast random integer generation in an interval" (2019): the upper half of a product is
-  // uniform once the lower halves that occur once too often are rejected.
+  // uniform if the lower halves that would occur too often are rejected.
   const std::uint32_t surplus = -bound % bound;
   std::uint64_t product;
   do {

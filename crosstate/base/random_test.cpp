@@ -13,7 +13,7 @@ namespace {
 
 using Words = std::array<std::uint32_t, 4>;
 
-// The known answers of the Random123 distribution (kat_vectors, philox4x32 10).
+// Known answers of the Random123 distribution (kat_vectors, philox4x32 10).
 TEST(Philox, KnownAnswers) {
   EXPECT_EQ(philox(0, 0, 0, 0, 0), (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   EXPECT_EQ(philox(0xffffffffffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff),
@@ -110,7 +110,8 @@ TEST(Random, BelowIsFlat) {
 TEST(Random, BelowAtTheEndsOfItsRange) {
   Random random(4, Stream::kTest);
   EXPECT_EQ(random.below(1), 0u);
-  // A bound just above 2^31 rejects almost half of all words: plain scaling would show its bias.
+  // A bound just above 2^31 rejects almost half of all words; simple scaling would be visibly
+  // biased.
   const std::uint32_t bound = 0x80000001;
   int upper_half = 0;
   const int draws = 40'000;

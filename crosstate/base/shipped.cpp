@@ -5,7 +5,7 @@
 
 #include "crosstate/base/error.h"
 
-// Both directories are passed by the build; without them only CROSSTATE_DATA_DIR is searched.
+// Both directories are defined by the build; without them only CROSSTATE_DATA_DIR is searched.
 #ifndef CROSSTATE_INSTALL_DATA_DIR
 #define CROSSTATE_INSTALL_DATA_DIR ""
 #endif

@@ -1,4 +1,4 @@
-// Files that come with the library: the sample data, targets, tables.
+// Files shipped with the library: sample data, targets, tables.
 #pragma once
 
 #include <filesystem>
@@ -6,8 +6,8 @@
 
 namespace crosstate {
 
-/// `name` in the directory of CROSSTATE_DATA_DIR if that is set, otherwise where the library was
-/// installed, otherwise where it was built. Throws Error where none of these has it.
+/// Path of `name` in the directory of CROSSTATE_DATA_DIR if that is set, otherwise in the installed
+/// data, otherwise in the source tree. Throws Error if it is in none of these.
 std::filesystem::path shipped(std::string_view name);
 
 }  // namespace crosstate

@@ -5,7 +5,7 @@
 
 namespace crosstate {
 
-/// Runs from its construction.
+/// Measures from its construction.
 class Stopwatch {
  public:
   double seconds() const {

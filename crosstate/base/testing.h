@@ -1,4 +1,4 @@
-// What tests of several folders share.
+// Shared by the tests of several folders.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 
 namespace crosstate {
 
-/// A test with a directory of its own, empty at the start and removed at the end.
+/// A test with its own directory, empty at the start and removed at the end.
 class DirectoryTest : public testing::Test {
  protected:
   DirectoryTest() {

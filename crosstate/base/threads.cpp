@@ -24,7 +24,7 @@ constexpr int kMostThreads = 1024;
 int usable_cores() {
   cpu_set_t cores;
   if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
-  // Machines with more cores than cpu_set_t holds fail above.
+  // The call above fails on machines with more cores than cpu_set_t has.
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
@@ -36,7 +36,7 @@ int checked_size(int threads) {
   return threads == 0 ? std::min(usable_cores(), kMostThreads) : threads;
 }
 
-// Which pool's loop this thread is running, and as which worker.
+// The pool whose loop this thread is executing, and its worker index.
 struct Place {
   const void* pool = nullptr;
   int worker = 0;
@@ -98,7 +98,7 @@ struct ThreadPool::State {
     }
   }
 
-  // Takes items in ascending order until none are left or one has failed.
+  // Executes items in ascending order until none are left or one has failed.
   void work(int worker) {
     const PlaceGuard guard({this, worker});
     for (;;) {
@@ -113,8 +113,8 @@ struct ThreadPool::State {
     }
   }
 
-  // Every item below a failed one has already been handed out and runs to its end, so keeping the
-  // failure of the lowest item gives the same exception for any number of threads.
+  // Every item before a failed one has already started and runs to its end, so keeping the failure
+  // of the lowest item gives the same exception for any number of threads.
   void record_failure(std::size_t item) {
     next.store(count);
     std::lock_guard lock(mutex);
@@ -124,7 +124,7 @@ struct ThreadPool::State {
   }
 
   void run(std::size_t items, const Body& loop_body) {
-    // Loops started by different threads take turns.
+    // Loops started by different threads are serialised.
     std::lock_guard turn(loop_mutex);
     {
       std::lock_guard lock(mutex);
@@ -168,7 +168,8 @@ int ThreadPool::size() const { return state_->size; }
 
 void ThreadPool::parallel_for(std::size_t count,
                               const std::function<void(std::size_t item, int worker)>& body) {
-  // Inside a loop of this pool every worker is taken: run here, on the scratch of this worker.
+  // Inside a loop of this pool every worker is busy: run here, with the scratch memory of this
+  // worker.
   if (current_place.pool == state_.get()) {
     for (std::size_t item = 0; item < count; ++item) body(item, current_place.worker);
     return;

@@ -1,4 +1,4 @@
-// A fixed pool of worker threads with one primitive: a parallel loop over independent items.
+// A fixed pool of worker threads with one operation: a parallel loop over independent items.
 #pragma once
 
 #include <cstddef>
@@ -7,12 +7,12 @@
 
 namespace crosstate {
 
-/// Runs loops on a fixed number of threads. Items are handed out dynamically, so which thread runs
-/// an item is not fixed: callers write each item's result to its own place and reduce in item
-/// order, which makes every result independent of the number of threads.
+/// Runs loops on a fixed number of threads. Items are distributed dynamically, so the thread that
+/// executes an item is not fixed: callers write the result of each item to its own place and reduce
+/// in the order of items, so that results do not depend on the number of threads.
 class ThreadPool {
  public:
-  /// threads = 0 uses every core this process may run on.
+  /// threads = 0 uses every core available to this process.
   explicit ThreadPool(int threads = 0);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -20,10 +20,10 @@ class ThreadPool {
 
   int size() const;
 
-  /// Calls body(item, worker) for item in [0, count); worker in [0, size()) owns scratch memory.
-  /// When bodies throw, no further items start and the exception of the lowest item is rethrown
-  /// here once every worker has stopped: the one that a serial loop would have thrown.
-  /// A loop inside a loop of the same pool runs serially on its worker.
+  /// Calls body(item, worker) for item in [0, count); `worker` in [0, size()) selects scratch
+  /// memory. If a body throws, no further items start, and the exception of the lowest item is
+  /// rethrown here after all workers have stopped: the exception of a serial loop. A nested loop of
+  /// the same pool runs serially on its worker.
   void parallel_for(std::size_t count,
                     const std::function<void(std::size_t item, int worker)>& body);
 

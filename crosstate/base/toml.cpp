@@ -11,8 +11,8 @@
 namespace crosstate {
 namespace {
 
-// toml++ bounds the depth of nested values but not that of dotted keys, and leaves its tables level
-// by level on the stack. No key of ours has more than two dots.
+// toml++ limits the depth of nested values but not that of dotted keys, and destroys its tables
+// recursively. No valid key has more than two dots.
 void refuse_deep_keys(std::string_view text, const std::string& path) {
   constexpr std::ptrdiff_t kMostDots = 32;
   for (std::size_t number = 1; !text.empty(); ++number) {
@@ -67,7 +67,7 @@ toml::table parse_toml_table(const std::string& text, const std::string& path) {
     take_version(table, path);
     return table;
   } catch (const toml::parse_error& error) {
-    // The parser quotes what it found, control characters too.
+    // The parser quotes what it found, including control characters.
     fail(toml_place(path, error.source()), excerpt(error.description(), 300));
   }
 }

@@ -1,5 +1,5 @@
-// TOML files as tables whose every value knows its line. Only what reads files of its own shape
-// includes this; options come through a FieldList.
+// TOML files as tables in which every value has its line. Only included by sources that read files
+// of their own format; options are read through a FieldList.
 #pragma once
 
 #include <toml++/toml.h>
@@ -8,10 +8,10 @@
 
 namespace crosstate {
 
-/// The table that the text holds; `path` names the file in errors, which carry the line. Above all
-/// sections a file may say `version = 1`, the version of its keys; the table comes without it.
-/// Throws Error for what is not TOML, for another version, and for keys of many dots, which could
-/// exhaust the stack.
+/// Parses a table; `path` names the file in errors, which have the line. Before all sections a file
+/// may have `version = 1`, the version of its keys, which is removed from the table. Throws Error
+/// for text that is not TOML, for another version, and for keys with many dots, which could exhaust
+/// the stack.
 toml::table parse_toml_table(const std::string& text, const std::string& path);
 
 /// "path:line".

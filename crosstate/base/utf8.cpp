@@ -7,15 +7,16 @@ namespace {
 
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
 
-// The bytes at the beginning of `text` that form a character or, where `valid` becomes false, the
-// part of one that does (at least one byte): what the Unicode standard calls a maximal subpart.
+// The bytes at the beginning of `text` that form a character or, if `valid` becomes false, an
+// incomplete one (at least one byte): a maximal subpart in the terms of the Unicode standard.
 std::size_t leading_character(std::string_view text, bool& valid) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned first = byte(0);
   valid = first < 0x80;
   if (valid) return 1;
   std::size_t length = 0;
-  unsigned low = 0x80, high = 0xbf;  // of the second byte: no long forms, surrogates, above 10FFFF
+  unsigned low = 0x80, high = 0xbf;  // of the second byte: excludes overlong forms, surrogates and
+                                     // code points above 10FFFF
   if (first >= 0xc2 && first <= 0xdf) length = 2;
   if (first >= 0xe0 && first <= 0xef) {
     length = 3;
@@ -62,7 +63,7 @@ std::string_view cut_utf8(std::string_view text, std::size_t most) {
 
 std::string folded(std::string_view text, std::size_t columns, std::size_t indent) {
   std::string out;
-  std::size_t used = 0;  // of the line
+  std::size_t used = 0;  // columns used in the line
   while (!text.empty()) {
     const std::size_t end = std::min(text.find(' '), text.size());
     const std::string_view word = text.substr(0, end);

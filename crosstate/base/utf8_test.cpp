@@ -33,7 +33,7 @@ TEST(Utf8, MarksWhatIsNotUtf8) {
   EXPECT_EQ(as_utf8("\xe2\x82x"), kMark + "x");
 }
 
-// Whatever the bytes, JSON takes the result.
+// For all bytes, the result is valid in JSON.
 TEST(Utf8, AnyBytesBecomeJson) {
   std::string bytes;
   for (int first = 0x60; first < 0x100; first += 3) {
@@ -56,7 +56,7 @@ TEST(Utf8, CutsBetweenCharacters) {
   EXPECT_EQ(cut_utf8("abc", 2), "ab");
 }
 
-// An excerpt that ends inside a character, or that holds other bytes, is text all the same.
+// An excerpt that ends within a character, or contains other bytes, is still valid text.
 TEST(Utf8, MessagesAreUtf8) {
   std::string euros;
   for (int i = 0; i < 100; ++i) euros += "\xe2\x82\xac";

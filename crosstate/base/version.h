@@ -1,4 +1,4 @@
-// The version of the library; CMakeLists.txt reads it from here.
+// Version of the library; CMakeLists.txt reads it from here.
 #pragma once
 
 #include <string_view>

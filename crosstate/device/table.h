@@ -16,10 +16,10 @@ struct Moments {
 /// The rows of one file, sorted by time, then target.
 class DeviceTable {
  public:
-  /// CSV with the header time,target,mean,sigma (s, uS), in rows of any order; lines that begin
-  /// with # and empty ones are skipped, but "# crosstate device table 2" ahead of the header would
-  /// be a version that is not known. Every time needs at least two targets, and all times the
-  /// same lowest and highest. Throws Error that names file, line and column.
+  /// Parses CSV with the header time,target,mean,sigma (s, uS) and rows in any order. Lines that
+  /// begin with # and empty lines are skipped; a line "# crosstate device table N" before the
+  /// header gives the version. Every time needs at least two targets, and all times the same lowest
+  /// and highest target. Throws Error naming file, line and column.
   static DeviceTable parse(const std::string& text, const std::string& file);
   static DeviceTable read(const std::string& file);
 

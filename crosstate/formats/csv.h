@@ -1,4 +1,4 @@
-// Text in tables of comma-separated values.
+// Fields of tables of comma-separated values.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 
 namespace crosstate::formats {
 
-/// A field of a line as RFC 4180 has it: in quotes where it holds what separates fields or lines.
+/// A field of a line by RFC 4180: quoted if it contains separators of fields or lines, or quotes.
 inline std::string csv_field(std::string_view text) {
   if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
   std::string field = "\"";

@@ -20,7 +20,7 @@ double parse_value(std::string_view text, const std::string& where, std::size_t 
   if (number.value && !overload) return *number.value;
   fail(where + ':' + std::to_string(line),
        "column " + std::to_string(column) + ": \"" + excerpt(without_blanks(text), 40) + "\" " +
-           (overload ? "is an instrument's sign of an overload" : std::string(number.wrong)) +
+           (overload ? "marks an overload of an instrument" : std::string(number.wrong)) +
            ", expected a finite number");
 }
 
@@ -102,11 +102,10 @@ Matrix read_matrix(const std::filesystem::path& path) {
   for (std::size_t k = 0; k < matrix.values.size(); ++k) {
     const double value = matrix.values[k];
     if (std::isfinite(value) && !is_overload(value)) continue;
-    fail(path.string(),
-         "row " + std::to_string(k / matrix.columns + 1) + ", column " +
-             std::to_string(k % matrix.columns + 1) + ": " + exact_text(value) +
-             (std::isfinite(value) ? " is an instrument's sign of an overload" : "") +
-             ", expected a finite number");
+    fail(path.string(), "row " + std::to_string(k / matrix.columns + 1) + ", column " +
+                            std::to_string(k % matrix.columns + 1) + ": " + exact_text(value) +
+                            (std::isfinite(value) ? " marks an overload of an instrument" : "") +
+                            ", expected a finite number");
   }
   return matrix;
 }

@@ -78,7 +78,7 @@ TEST(Maps, NameLineAndColumnOfWhatTheyRefuse) {
   }
   EXPECT_THAT(refusal("1,1e400"), HasSubstr("g.csv:1: column 2: \"1e400\" is too large"));
   EXPECT_THAT(refusal("1\n9.91E+37"),
-              HasSubstr("g.csv:2: column 1: \"9.91E+37\" is an instrument"));
+              HasSubstr("g.csv:2: column 1: \"9.91E+37\" marks an overload of an instrument"));
   EXPECT_THAT(refusal("0x1p3"), HasSubstr("\"0x1p3\" is hexadecimal"));
   EXPECT_THAT(refusal(std::string("\xFF\xFE"
                                   "1\0",
@@ -126,7 +126,7 @@ TEST(Maps, ReadBackTheSameBits) {
 }
 
 // Written by numpy.savez() and numpy.savez_compressed(): with extensions for large files in the
-// local headers, a vector, and columns first.
+// local headers, a vector, and Fortran order.
 TEST(Maps, ReadWhatNumPyWrites) {
   const std::string samples = std::string(CROSSTATE_SOURCE_DIR) + "/fuzz/corpus/npz/";
   const auto stored = parse_npz(read_file(samples + "seed-stored"), "stored");
@@ -150,7 +150,8 @@ TEST(Maps, CheckTheValuesOfNpz) {
   };
   EXPECT_THAT(refused(INFINITY), HasSubstr("row 2, column 1: inf, expected a finite number"));
   EXPECT_THAT(refused(NAN), HasSubstr("row 2, column 1: nan, expected a finite number"));
-  EXPECT_THAT(refused(9.91e37), HasSubstr("row 2, column 1: 9.91e+37 is an instrument's sign"));
+  EXPECT_THAT(refused(9.91e37),
+              HasSubstr("row 2, column 1: 9.91e+37 marks an overload of an instrument"));
   EXPECT_EQ(refused(3), "no error");
   std::filesystem::remove(path);
 }

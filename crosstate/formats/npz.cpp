@@ -1,4 +1,4 @@
-// The container of numpy.savez(): a zip archive of .npy arrays.
+// Reads and writes the container of numpy.savez(): a zip archive of .npy arrays.
 #include <zlib.h>
 
 #include <algorithm>
@@ -56,7 +56,7 @@ std::uint32_t checksum(std::string_view bytes) {
       crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
-// What the header before an entry and its line in the directory have in common.
+// The fields shared by the header before an entry and its record in the directory.
 void append_entry(std::string& bytes, const std::string& name, std::string_view data) {
   constexpr std::uint16_t kVersion = 20, kStored = 0, kMidnight = 0, kFirstOf1980 = 0x21;
   append(bytes, kVersion);
@@ -74,7 +74,7 @@ void append_entry(std::string& bytes, const std::string& name, std::string_view 
 // --- reading
 // -------------------------------------------------------------------------------------------
 
-// The bytes of a file, read only where they are.
+// Bounds-checked access to the bytes of a file.
 class Bytes {
  public:
   Bytes(std::string_view bytes, const std::string& where) : bytes_(bytes), where_(where) {}
@@ -98,7 +98,7 @@ class Bytes {
   const std::string& where_;
 };
 
-// One line of the directory.
+// One record of the directory.
 struct Entry {
   std::string name;
   std::uint16_t flags, method;
@@ -131,7 +131,8 @@ Entry read_entry(const Bytes& file, std::size_t at, const std::string& where) {
 }
 
 std::string inflate_raw(std::string_view packed, std::size_t size, const std::string& where) {
-  // Deflate packs at most about 1032 times, so a size beyond that is damage, not worth memory.
+  // Deflate compresses by at most about 1032; a larger size indicates damage, and must not be
+  // allocated.
   constexpr std::size_t kMostRatio = 1100;
   if (size / kMostRatio > packed.size()) fail(where, "more bytes than its deflated data can hold");
   std::string bytes(size, '\0');
@@ -172,7 +173,7 @@ std::string unpack(const Bytes& file, const Entry& entry, const std::string& whe
   return bytes;
 }
 
-// The text after 'key': in the header of an array, which is a dictionary of Python.
+// The text after 'key': in the header of an array, which is a Python dictionary literal.
 std::string_view header_value(std::string_view header, std::string_view key,
                               const std::string& where) {
   const std::string quoted = '\'' + std::string(key) + "':";
@@ -183,7 +184,7 @@ std::string_view header_value(std::string_view header, std::string_view key,
   return header;
 }
 
-// "(3, 4)", "(3,)"; nothing for text that is no shape.
+// "(3, 4)", "(3,)"; nothing for text that is not a shape.
 std::optional<std::vector<std::size_t>> parse_shape(std::string_view text) {
   constexpr std::size_t kMostOfOne = std::size_t{1} << 31;
   if (text.empty() || text[0] != '(') return std::nullopt;
@@ -212,7 +213,7 @@ std::vector<double> read_values(std::string_view data, std::size_t count) {
   return values;
 }
 
-// How the numbers of a type of NumPy are read.
+// How to read the numbers of a NumPy type.
 struct NumberType {
   std::string_view name;
   std::size_t bytes;
@@ -225,7 +226,7 @@ constexpr NumberType kNumberTypes[] = {
     {"'<u8'", 8, read_values<std::uint64_t>}, {"'<u4'", 4, read_values<std::uint32_t>},
     {"'<u2'", 2, read_values<std::uint16_t>}, {"'|u1'", 1, read_values<std::uint8_t>},
     {"'|b1'", 1, read_values<std::uint8_t>}};
-constexpr std::size_t kFloatTypes = 2;  // of these, the first
+constexpr std::size_t kFloatTypes = 2;  // the first types are floats
 
 NumberArray parse_npy(std::string_view bytes, std::span<const NumberType> types,
                       std::size_t most_dimensions, const std::string& where) {
@@ -251,7 +252,7 @@ NumberArray parse_npy(std::string_view bytes, std::span<const NumberType> types,
     fail(where, most_dimensions == 2 ? "expected an array of one or two dimensions"
                                      : "expected an array of one to three dimensions");
   }
-  // Counted by division, since a product of sizes that are merely claimed may overflow.
+  // Checked by division, since the product of the claimed sizes may overflow.
   std::size_t count = data.size() / type->bytes, left = count;
   std::string sizes;
   for (const std::size_t size : *shape) {
@@ -263,7 +264,7 @@ NumberArray parse_npy(std::string_view bytes, std::span<const NumberType> types,
     std::size_t expected = type->bytes;
     for (const std::size_t size : *shape) expected *= size;
     fail(where, std::to_string(data.size()) + " bytes of data for " + sizes +
-                    " numbers, expected " + std::to_string(expected) + " and more than none");
+                    " numbers, expected " + std::to_string(expected) + ", not 0");
   }
   NumberArray array{*shape, type->read(data, count)};
   if (!by_columns || shape->size() == 1) return array;
@@ -276,7 +277,7 @@ NumberArray parse_npy(std::string_view bytes, std::span<const NumberType> types,
   return {array.shape, std::move(values)};
 }
 
-// The arrays of an archive by their names.
+// The arrays of an archive by name.
 template <class Read>
 void each_array(std::string_view bytes, const std::string& where, Read read) {
   constexpr std::string_view kSuffix = ".npy";
@@ -304,7 +305,7 @@ std::string format_npz(const std::vector<NamedMatrix>& matrices) {
     const std::string name = key + ".npy", data = format_npy(matrix);
     constexpr std::size_t kMost = std::numeric_limits<std::uint32_t>::max();
     if (data.size() >= kMost || bytes.size() + data.size() >= kMost - kMost / 8) {
-      fail(key, "more than an NPZ file without extensions holds, expected less than 3.5 GiB");
+      fail(key, "too large for an NPZ file without extensions, expected less than 3.5 GiB");
     }
     append(directory, kCentralHeader);
     append(directory, kVersion);

@@ -18,8 +18,8 @@ namespace {
 static_assert(std::endian::native == std::endian::little,
               "tensor bytes are little-endian and copied as they are");
 
-constexpr std::size_t kPrefix = 8;                // the header's length, little-endian
-constexpr std::uint64_t kMostHeader = 100000000;  // bytes; the format's own limit
+constexpr std::size_t kPrefix = 8;                // length of the header, little-endian
+constexpr std::uint64_t kMostHeader = 100000000;  // bytes; limit of the format
 constexpr const char* kMetadata = "__metadata__";
 
 struct ElementType {
@@ -32,7 +32,7 @@ constexpr ElementType kTypes[] = {{"F32", 32},    {"F64", 64},    {"I8", 8},    
                                   {"BF16", 16},   {"F8_E4M3", 8}, {"F8_E5M2", 8}, {"F8_E8M0", 8},
                                   {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"F4", 4},      {"C64", 64}};
 
-/// Text from a file, made fit for an error message: one line, printable, not too long.
+/// Text from a file, sanitised for an error message: one line, printable, of limited length.
 std::string printable(const std::string& text) {
   constexpr std::size_t kShown = 60;
   std::string result = "'";
@@ -52,7 +52,7 @@ std::string shape_text(const std::vector<std::uint64_t>& shape) {
   return text + (shape.size() > kShown ? ", ...]" : "]");
 }
 
-/// The bytes that a tensor of this type and shape has, nothing for an unknown type; throws for an
+/// The number of bytes of a tensor of this type and shape, nothing for an unknown type; throws on
 /// overflow.
 std::optional<std::uint64_t> byte_count(const std::string& dtype,
                                         const std::vector<std::uint64_t>& shape,
@@ -60,27 +60,27 @@ std::optional<std::uint64_t> byte_count(const std::string& dtype,
   const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes),
                                   [&](const ElementType& t) { return t.name == dtype; });
   if (type == std::end(kTypes)) return std::nullopt;
-  // Counted in bytes where values have whole ones, else in bits.
+  // Counted in bytes for types of whole bytes, else in bits.
   const bool whole = type->bits % 8 == 0;
   std::uint64_t count = whole ? type->bits / 8 : type->bits;
   for (std::uint64_t d : shape) {
     if (d != 0 && count > std::numeric_limits<std::uint64_t>::max() / d) {
-      fail(where, "shape " + shape_text(shape) + " has more bytes than can be counted");
+      fail(where, "shape " + shape_text(shape) + " has too many bytes");
     }
     count *= d;
   }
   return whole ? count : count / 8 + (count % 8 > 0);
 }
 
-/// A tensor as the header describes it.
+/// A tensor as described by the header.
 struct Entry {
   std::string name, dtype;
   std::vector<std::uint64_t> shape, offsets;
-  std::set<std::string> keys;  // those that stand in the header
+  std::set<std::string> keys;  // present in the header
 };
 
-/// Takes the header's JSON event by event, so that only the expected structure is ever stored:
-/// deep nesting, repeated keys and wrong types stop the parse at once.
+/// Receives the JSON of the header event by event, so that only the expected structure is ever
+/// stored: deep nesting, repeated keys and wrong types stop the parser immediately.
 class HeaderReader {
  public:
   using Json = nlohmann::json;
@@ -195,7 +195,7 @@ class HeaderReader {
   }
 
   [[noreturn]] void repeated(const std::string& name) const {
-    fail(where_, "key " + printable(name) + " stands twice in the header");
+    fail(where_, "key " + printable(name) + " is repeated in the header");
   }
 
   [[noreturn]] void refuse(const std::string& what) const {
@@ -216,7 +216,7 @@ class HeaderReader {
   std::string metadata_key_, field_;
 };
 
-/// Sorts the tensors by their offsets; in that order they must cover the data exactly.
+/// Sorts the tensors by offset; in this order they must cover the data exactly.
 void check_layout(std::vector<Entry>& entries, std::size_t data_size, const std::string& where) {
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return a.offsets < b.offsets; });
@@ -232,8 +232,8 @@ void check_layout(std::vector<Entry>& entries, std::size_t data_size, const std:
     }
     if (begin != covered) {
       fail(tensor_where, range +
-                             (begin < covered ? " overlap the tensor before them, which ends at "
-                                              : " leave a gap behind ") +
+                             (begin < covered ? " overlap the previous tensor, which ends at "
+                                              : " leave a gap after ") +
                              std::to_string(covered));
     }
     const auto expected = byte_count(entry.dtype, entry.shape, tensor_where);
@@ -347,7 +347,7 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& where
                     std::to_string(bytes.size()));
   }
 
-  // The JSON reader would take a NUL for the end of its input and skip a byte order mark.
+  // The JSON parser would treat NUL as the end of its input and skip a byte order mark.
   const char* header = bytes.data() + kPrefix;
   if (header_size == 0 || header[0] != '{') fail(where, "the header does not begin with '{'");
   if (std::memchr(header, 0, header_size) != nullptr) {
@@ -375,7 +375,7 @@ Safetensors read_safetensors(const std::filesystem::path& path) {
 }
 
 std::string format_safetensors(const Safetensors& content) {
-  // Everything stands in the order of its name, so equal contents are equal bytes.
+  // Entries are sorted by name, so equal contents give equal bytes.
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!content.metadata.empty()) header[kMetadata] = content.metadata;
   std::uint64_t covered = 0;

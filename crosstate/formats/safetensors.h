@@ -1,6 +1,6 @@
 // The safetensors container (https://github.com/huggingface/safetensors): tensors and string
-// metadata. Tensors of any type are read and written; float32/float64/int16/int32/int64 have values
-// here.
+// metadata. Tensors of all types are read and written; values are accessible for float32, float64,
+// int16, int32 and int64.
 #pragma once
 
 #include <cstdint>
@@ -38,14 +38,14 @@ struct Safetensors {
 };
 
 /// Throws Error naming the file for a truncated file, a header length beyond the file or over 100
-/// MB, bad JSON, overlapping, unordered or out-of-range offsets, gaps, shapes that do not match
-/// their byte counts, and sizes that overflow. A tensor of a type without values here, or of one
-/// that is not known, is an error only where its values are asked for.
+/// MB, invalid JSON, overlapping, unordered or out-of-range offsets, gaps, shapes that do not match
+/// their byte counts, and sizes that overflow. Tensors of an unsupported or unknown type are an
+/// error only if their values are accessed.
 Safetensors read_safetensors(const std::filesystem::path& path);
-/// The bytes of a file, for tests and for fuzzing; `where` names the source in errors.
+/// Parses the bytes of a file, for tests and fuzzing; `where` names the source in errors.
 Safetensors parse_safetensors(const std::string& bytes, const std::string& where);
 std::string format_safetensors(const Safetensors& content);
-/// Written beside and renamed.
+/// Written to a temporary file and renamed.
 void write_safetensors(const std::filesystem::path& path, const Safetensors& content);
 
 }  // namespace crosstate::formats

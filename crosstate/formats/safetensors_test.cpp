@@ -43,7 +43,7 @@ void expect_equal(const Safetensors& a, const Safetensors& b) {
   }
 }
 
-/// A file of this header and this much data.
+/// A file with this header and this number of data bytes.
 std::string file(const std::string& header, std::size_t data = 0) {
   const std::uint64_t size = header.size();
   std::string bytes(8, '\0');
@@ -153,11 +153,11 @@ TEST(Safetensors, RefusesDamage) {
       {"not valid JSON", file("{")},
       {"not valid JSON", file("{/**/}")},
       {"not valid JSON", file("{\"\xff\":{}}")},
-      {"'a' stands twice", file(R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)"
-                                R"("a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})")},
-      {"'__metadata__' stands twice", file(R"({"__metadata__":{},"__metadata__":{}})")},
-      {"'k' stands twice", file(R"({"__metadata__":{"k":"1","k":"2"}})")},
-      {"'shape' stands twice", file(R"({"a":{"shape":[],"shape":[]}})")},
+      {"'a' is repeated", file(R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)"
+                               R"("a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})")},
+      {"'__metadata__' is repeated", file(R"({"__metadata__":{},"__metadata__":{}})")},
+      {"'k' is repeated", file(R"({"__metadata__":{"k":"1","k":"2"}})")},
+      {"'shape' is repeated", file(R"({"a":{"shape":[],"shape":[]}})")},
       {"__metadata__: a number where a string", file(R"({"__metadata__":{"k":1}})")},
       {"__metadata__: an object where a string", file(R"({"__metadata__":{"k":{}}})")},
       {"__metadata__: an array where an object", file(R"({"__metadata__":[]})")},
@@ -182,22 +182,20 @@ TEST(Safetensors, RefusesDamage) {
       {"3 data_offsets", file(tensor("\"U8\"", "[1]", "[0,1,1]"), 1)},
       {"hold 4 bytes, but F32 [2] has 8", file(tensor("\"F32\"", "[2]", "[0,4]"), 4)},
       {"hold 8 bytes, but F32 [] has 4", file(tensor("\"F32\"", "[]", "[0,8]"), 8)},
-      // 2^62 * 4 bytes wrap to 0, and so does 2^32 * 2^32; a 0 behind does not excuse them.
-      {"more bytes than can be counted", file(tensor("\"F32\"", "[4611686018427387904]", "[0,0]"))},
-      {"more bytes than can be counted",
-       file(tensor("\"U8\"", "[4294967296,4294967296]", "[0,0]"))},
-      {"more bytes than can be counted",
-       file(tensor("\"U8\"", "[4294967296,4294967296,0]", "[0,0]"))},
+      // 2^62 * 4 and 2^32 * 2^32 wrap to 0; a further size of 0 does not excuse them.
+      {"has too many bytes", file(tensor("\"F32\"", "[4611686018427387904]", "[0,0]"))},
+      {"has too many bytes", file(tensor("\"U8\"", "[4294967296,4294967296]", "[0,0]"))},
+      {"has too many bytes", file(tensor("\"U8\"", "[4294967296,4294967296,0]", "[0,0]"))},
       {"end before they begin", file(tensor("\"U8\"", "[1]", "[1,0]"), 1)},
       {"beyond the 1 bytes of data", file(tensor("\"U8\"", "[2]", "[0,2]"), 1)},
       {"beyond the 1 bytes of data",
        file(tensor("\"U8\"", "[18446744073709551615]", "[0,18446744073709551615]"), 1)},
-      {"leave a gap behind 0", file(tensor("\"U8\"", "[1]", "[1,2]"), 2)},
+      {"leave a gap after 0", file(tensor("\"U8\"", "[1]", "[1,2]"), 2)},
       {"2 bytes of data, but the tensors end at 1", file(tensor("\"U8\"", "[1]", "[0,1]"), 2)},
       {"1 bytes of data, but the tensors end at 0", file("{}", 1)},
       {"tensor 'b': data_offsets [2, 6] overlap", file(two("[0,4]", "[2,6]"), 8)},
       {"overlap", file(two("[0,4]", "[0,4]"), 4)},
-      {"tensor 'b': data_offsets [5, 9] leave a gap behind 4", file(two("[0,4]", "[5,9]"), 9)},
+      {"tensor 'b': data_offsets [5, 9] leave a gap after 4", file(two("[0,4]", "[5,9]"), 9)},
   };
   for (const Case& c : cases) {
     EXPECT_THAT([&] { parse_safetensors(c.bytes, "model.safetensors"); },
@@ -266,7 +264,7 @@ TEST(Safetensors, TensorsCheckTypeAndShape) {
   EXPECT_THROW(cut.floats({2}, "cut"), Error);
 }
 
-// What nobody asks for may be of any type; it is written as it was read.
+// Tensors that are not accessed may be of any type; they are written as they were read.
 TEST(Safetensors, KeepsTensorsOfOtherTypes) {
   Safetensors content;
   content.tensors["w"] = Tensor::from(std::vector<float>{1, 2}, {2});

@@ -25,7 +25,7 @@ void add(const integer::IntegerResult& result, Predictions& to) {
   to.largest.push_back(result.best());
 }
 
-// [steps][inputs] of one sequence of a batch.
+// Inputs [steps][inputs] of one sequence of a batch.
 std::vector<float> sequence_of(const data::Batch& batch, std::size_t i) {
   const std::span<const float> group = batch.group(i / kLanes);
   std::vector<float> values;
@@ -56,7 +56,7 @@ Evaluation evaluate(const Predictions& predictions, const data::Dataset& set,
     const double loss = readout.task->loss(readout, output.values, set.target(i), {}, {});
     if (!std::isfinite(loss)) {
       fail(model, "its loss on sequence " + std::to_string(i) + " of " + set.name +
-                      " is not finite: its values overflow");
+                      " is not finite: values of the network overflow");
     }
     result.loss += loss;
   }
@@ -119,7 +119,7 @@ std::string Model::not_integer() const {
     return "is a float model, expected a quantized model: see crosstate quantize and train";
   }
   const std::string site = integer::site_in_floating_point(*network());
-  if (!site.empty()) return site + ": no integer network, so no chip holds it";
+  if (!site.empty()) return site + ": not an integer network, so it cannot be mapped to a chip";
   if (network()->options().norm == model::Norm::kNone) return "";
   return "integer network: norm is '" + name_of(network()->options().norm) +
          "', expected none: norms must be folded";
@@ -160,7 +160,8 @@ void Model::require(ModelBackend backend) const {
   }
   if (network() == nullptr || !on_integers(backend)) return;
   const std::string site = integer::site_in_floating_point(*network());
-  if (!site.empty()) fail(name_, site + ": no integer network, expected --backend float or fake");
+  if (!site.empty())
+    fail(name_, site + ": not an integer network, expected --backend float or fake");
 }
 
 Predictor Model::predictor(ModelBackend backend) const {

@@ -1,5 +1,5 @@
-// A model as it is saved and deployed: a network in floating point, quantized or in integers,
-// together with the preparation of its input.
+// A model as it is saved and deployed: a float, quantized or integer network together with the
+// preparation of its input.
 #pragma once
 
 #include <array>
@@ -28,12 +28,12 @@
 
 namespace crosstate::inference {
 
-/// How the outputs of a model are computed.
+/// Backend that computes the outputs of a model.
 enum class ModelBackend {
-  kFloat,          // in floating point, without any rounding
-  kFakeQuantized,  // with rounded values in floating point, as in training
-  kInteger,        // with integers, as deployed
-  kReference,      // the same bits from the scalar reference executor, which is slow
+  kFloat,          // float, without any quantization
+  kFakeQuantized,  // quantized values in float, as in training
+  kInteger,        // integer arithmetic, as deployed
+  kReference,      // bit-identical results of the scalar reference executor, which is slow
 };
 constexpr auto enum_names(ModelBackend) {
   return std::array{
@@ -43,8 +43,8 @@ constexpr auto enum_names(ModelBackend) {
 
 /// Outputs of a network, before the task interprets them.
 struct Predictions {
-  std::size_t outputs = 0;           // per sequence
-  std::vector<float> values;         // [sequences][outputs]: logits, or regressed values
+  std::size_t outputs = 0;           // number of outputs per sequence
+  std::vector<float> values;         // [sequences][outputs]: logits or regressed values
   std::vector<std::size_t> largest;  // [sequences]: index of the largest output, the first of
                                      // equals; of integers by the exact scores
 
@@ -54,20 +54,21 @@ struct Predictions {
   }
 };
 
-/// How well predictions meet the targets of a set.
+/// Quality of predictions on a set.
 struct Evaluation {
   double loss = 0;           // mean over the sequences
   std::vector<double> sums;  // see Task::sums()
 };
-/// By the task of the set. Throws Error that names the model where a loss is not finite.
+/// By the task of the set. Throws Error naming the model if a loss is not finite.
 Evaluation evaluate(const Predictions& predictions, const data::Dataset& set,
                     const std::string& model);
 
-/// A model ready to run on one backend.
+/// A model prepared for one backend.
 class Predictor {
  public:
-  /// One row per sequence of the batch, in its order; the same bits on any number of threads.
-  /// Throws Error for a batch of another number of channels than the model has inputs.
+  /// Returns one row per sequence of the batch, in order; the same bits on any number of threads.
+  /// Throws Error for a batch whose number of channels differs from the number of inputs of the
+  /// model.
   Predictions run(const data::Batch& batch, ThreadPool& pool) const { return run_(batch, pool); }
   ModelBackend backend() const { return backend_; }
   /// Time steps per block for fill_batch().
@@ -82,14 +83,14 @@ class Predictor {
 
 class Model {
  public:
-  /// `name` stands for the model in errors; load() takes the file's.
+  /// `name` identifies the model in errors; load() uses the name of the file.
   explicit Model(model::Network network, std::optional<Preparation> preparation = std::nullopt,
                  std::string name = "model");
   explicit Model(integer::IntegerNetwork network,
                  std::optional<Preparation> preparation = std::nullopt, std::string name = "model");
 
-  /// Reads a safetensors file of a network or an integer network. Throws Error that names the file
-  /// for one that is missing, damaged or of neither kind.
+  /// Reads a safetensors file of a network or an integer network. Throws Error naming the file if
+  /// it is missing, damaged or neither of these.
   static Model load(const std::filesystem::path& file);
   static Model from_tensors(const formats::Safetensors& content, const std::string& name);
   /// Writes one file, completely or not at all.
@@ -97,47 +98,49 @@ class Model {
   formats::Safetensors to_tensors() const;
 
   const std::string& name() const { return name_; }
-  /// Null for a model of integers.
+  /// Null for an integer network.
   const model::Network* network() const { return std::get_if<model::Network>(&network_); }
   bool quantized() const { return network() == nullptr || network()->quantized(); }
-  /// Nothing for a model that does not say how its input was prepared.
+  /// Empty if the model file does not record the preparation of its input.
   const std::optional<Preparation>& preparation() const { return preparation_; }
   model::TaskShape shape() const;
-  /// What the outputs stand for; of a model that does not say: classes with numbers for names.
+  /// Meaning of the outputs; for a model file that does not record it, numbered classes.
   task::Readout readout() const;
-  /// The length of fill_batch()'s blocks that suits the model.
+  /// The block length for fill_batch() that suits the model.
   std::size_t block_length() const;
 
-  /// Why the model cannot be converted to integers; empty if it can, or is of integers.
+  /// Why the model cannot be converted to an integer network; empty if it can, or is one already.
   std::string not_integer() const;
-  /// The model in integers. Throws Error that says why there is none.
+  /// The model as an integer network. Throws Error with the reason if it cannot be converted.
   integer::IntegerNetwork integers() const;
   Model to_integers() const;
-  /// The same with batch norms folded into the layers before them, as it is deployed.
+  /// The same with batch norms folded into the preceding layers, as deployed.
   Model folded() const;
 
-  /// That of the model as it was saved.
+  /// Backend of the model as it was saved.
   ModelBackend backend() const;
-  /// Throws Error for a backend that the model does not have.
+  /// Throws Error for a backend that the model does not support.
   void require(ModelBackend backend) const;
-  /// Likewise.
+  /// As above.
   Predictor predictor(ModelBackend backend) const;
-  /// Runs a whole set, whose input must be prepared already; row i belongs to sequence i. Nothing
-  /// if `stop`, asked before every batch, said so. Throws Error for a set that does not fit.
+  /// Runs a whole set, whose input must be already prepared; row i belongs to sequence i. Returns
+  /// nothing if `stop`, called before every batch, returned true. Throws Error for a set that does
+  /// not fit.
   std::optional<Predictions> predict(const data::Dataset& set, ModelBackend backend,
                                      ThreadPool& pool, const std::function<bool()>& stop) const;
   Predictions predict(const data::Dataset& set, ModelBackend backend, ThreadPool& pool) const;
-  /// Throws Error for a set with other channels or outputs than the model, or, on backends of
-  /// integers, with sequences beyond longest_sequence().
+  /// Throws Error for a set whose channels or outputs differ from those of the model and, on
+  /// integer backends, for sequences longer than longest_sequence().
   void require_fit(const data::Dataset& set, ModelBackend backend) const;
 
-  /// Runs integers over one endless input, from samples to outputs. `source` names the input in
-  /// errors. Throws Error for a model that has no integers or reads its steps in a permuted order.
+  /// Runs the integer network on one endless input, from samples to outputs. `source` names the
+  /// input in errors. Throws Error for a model that is not an integer network or reads its time
+  /// steps in a permuted order.
   ModelStream stream(const std::string& source = "the input") const;
 
-  /// What the model is made of: sections "model" and "quant" of its settings, inputs, outputs,
-  /// parameters, shapes, layers (channels, modes, a_max, time_constants in steps); of integers
-  /// their sizes and formats.
+  /// Description of the model: sections "model" and "quant" of its settings, inputs, outputs,
+  /// parameters, shapes, layers (channels, modes, a_max, time_constants in steps); for integer
+  /// networks sizes and formats.
   nlohmann::json describe() const;
 
  private:
@@ -146,7 +149,8 @@ class Model {
   std::string name_;
 };
 
-/// Beside NAME.safetensors, the file of the same model in integers: NAME.integer.safetensors.
+/// For NAME.safetensors, the file of the same model as an integer network:
+/// NAME.integer.safetensors.
 std::filesystem::path integer_file(std::filesystem::path file);
 
 }  // namespace crosstate::inference

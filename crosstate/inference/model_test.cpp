@@ -30,7 +30,7 @@ class ModelTest : public DirectoryTest {
   model::Network quantized() const {
     return integer::fixtures::rounded_network(4, set_, integer::fixtures::format(4, true));
   }
-  // Saved and loaded; the file must hold the same bytes when it is saved again.
+  // Saves and loads a model; saving it again must give the same bytes.
   Model reloaded(const Model& model) const {
     const fs::path file = directory_ / "model.safetensors";
     model.save(file);
@@ -84,7 +84,7 @@ TEST_F(ModelTest, PredictsWhatItsExecutorsDo) {
   EXPECT_EQ(model.predictor(ModelBackend::kFloat).run(batch, pool_).values, logits);
 }
 
-// Sets are run by ascending length, in batches; results keep the order of the set.
+// Sets are run in batches by ascending length; results are in the order of the set.
 TEST_F(ModelTest, KeepsTheOrderOfASet) {
   const Model model(quantized());
   for (const ModelBackend backend : kAll) {
@@ -156,7 +156,7 @@ TEST_F(ModelTest, TellsWhichBackendsItHas) {
   open.state.bits = 0;
   const Model partly(integer::fixtures::rounded_network(4, set_, open), {}, "m");
   EXPECT_THAT([&] { partly.predictor(ModelBackend::kInteger); },
-              ThrowsMessage<Error>(HasSubstr("quant.state.bits = 0: no integer network")));
+              ThrowsMessage<Error>(HasSubstr("quant.state.bits = 0: not an integer network")));
   EXPECT_THAT(partly.not_integer(), HasSubstr("quant.state.bits = 0"));
 }
 

@@ -53,11 +53,11 @@ std::optional<Preparation> Preparation::load(const formats::Safetensors& model,
     if (result.permutation_seed == 0 || shape.size() != 1 || shape[0] == 0 ||
         order->second.integers<std::int32_t>(shape, where) !=
             step_order(shape[0], result.permutation_seed)) {
-      fail(where, "tensor 'permutation' is not the order that permutation_seed makes");
+      fail(where, "tensor 'permutation' is not the order of permutation_seed");
     }
     result.permuted_steps = shape[0];
   } else if (result.permutation_seed != 0) {
-    fail(where, "has no tensor 'permutation', expected the order that permutation_seed makes");
+    fail(where, "has no tensor 'permutation', expected the order of permutation_seed");
   }
   if (data::FrontEnd::is_in(model)) result.front_end = data::FrontEnd::load(model, where);
   return result;

@@ -1,4 +1,4 @@
-// What was done to sequences before a network saw them.
+// Preparation of sequences for a network.
 #pragma once
 
 #include <cstddef>
@@ -13,27 +13,27 @@
 
 namespace crosstate::inference {
 
-/// What was done to the data that a model was trained on. It travels in the model's file, so that
-/// the model meets the same input wherever it is evaluated.
+/// The preparation of the data on which a model was trained. It is stored in the model file, so
+/// that the model gets the same input wherever it is evaluated.
 struct Preparation {
   task::Readout readout;
-  std::uint64_t permutation_seed = 0;  // 0: steps in order
-  std::size_t permuted_steps = 0;      // length of the sequences that were permuted
-  std::optional<data::FrontEnd> front_end = std::nullopt;  // of recordings
+  std::uint64_t permutation_seed = 0;                      // 0: steps in original order
+  std::size_t permuted_steps = 0;                          // length of the permuted sequences
+  std::optional<data::FrontEnd> front_end = std::nullopt;  // for recordings
 
-  /// Adds what save_readout() does and metadata "permutation_seed", for permuted steps their order
-  /// as the tensor "permutation" (step t is what was step permutation[t]), and what
-  /// FrontEnd::save() adds.
+  /// Adds the entries of save_readout(), metadata "permutation_seed", for permuted steps their
+  /// order as the tensor "permutation" (step t is the former step permutation[t]), and the entries
+  /// of FrontEnd::save().
   void save(formats::Safetensors& model) const;
-  /// Nothing for a model that tells none of it.
+  /// Empty for a model file without this information.
   static std::optional<Preparation> load(const formats::Safetensors& model,
                                          const std::string& where);
 
-  /// What of save() a model tells otherwise or not at all, but for the front end's statistics: the
-  /// first such key or tensor; "" if it was trained on data prepared like this.
+  /// The first key or tensor of save() that differs or is missing in a model, except the statistics
+  /// of the front end; "" if the model was trained on data prepared in this way.
   std::string difference(const formats::Safetensors& model) const;
-  /// Throws Error (`where`: the model) for sequences of another length than those whose steps were
-  /// permuted: their order would be an unrelated one.
+  /// Throws Error (`where`: the model) for sequences whose length differs from that of the permuted
+  /// ones, for which the order would be meaningless.
   void require_length(const data::Dataset& set, const std::string& where) const;
 };
 

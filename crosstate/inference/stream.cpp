@@ -19,7 +19,7 @@ struct ModelStream::Inside {
   integer::IntegerStream stream;
   std::optional<data::FrontEndStream> front_end;
   std::vector<float> frames;
-  long long steps = 0, sequences = 0;  // of this sequence; before it
+  long long steps = 0, sequences = 0;  // steps of this sequence; sequences before it
 
   Inside(integer::IntegerNetwork n, std::optional<Preparation> p, std::string m, std::string s)
       : network(std::move(n)),
@@ -34,7 +34,7 @@ struct ModelStream::Inside {
   void step(std::span<const float> values, const std::function<void()>& after_step) {
     if (steps >= longest) {
       const std::string most = std::to_string(longest);
-      fail(model, "its scores are proven to fit 64 bits in sequences of up to " + most +
+      fail(model, "scores are proven to fit in 64 bits for sequences of up to " + most +
                       " steps, but sequence " + std::to_string(sequences + 1) + " of " + source +
                       " has more than " + most + " steps");
     }

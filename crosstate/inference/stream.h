@@ -1,4 +1,4 @@
-// A saved model at work on an endless input, in constant memory.
+// Runs a saved model on an endless input in constant memory.
 #pragma once
 
 #include <cstddef>
@@ -24,19 +24,19 @@ class ModelStream {
   ModelStream(ModelStream&&) noexcept;
   ModelStream& operator=(ModelStream&&) noexcept;
 
-  /// Values of one time step of the input: one sample for models of recordings, whose front end
-  /// makes the steps of the network; otherwise one per input of the network.
+  /// Number of values per time step of the input: one sample for models of recordings, whose front
+  /// end computes the steps of the network; otherwise one per input of the network.
   std::size_t width() const;
-  /// Takes one time step of the input; calls `after_step` after every step of the network that it
-  /// completes. Throws Error for another number of values than width(), and beyond the steps for
-  /// which the outputs are proven to fit 64 bits.
+  /// Processes one time step of the input; calls `after_step` after every step of the network that
+  /// it completes. Throws Error if the number of values is not width(), and after the number of
+  /// steps for which the outputs are proven to fit in 64 bits.
   void push(std::span<const float> values, const std::function<void()>& after_step = nullptr);
   /// Ends the sequence.
   void reset();
 
-  /// Steps of the network in this sequence.
+  /// Steps of the network since the start of the sequence.
   long long steps() const;
-  /// Outputs after the steps since reset(); at least one.
+  /// Outputs after the steps since reset(); requires at least one step.
   integer::IntegerResult result() const;
 
  private:

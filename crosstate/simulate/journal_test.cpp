@@ -97,11 +97,11 @@ TEST_F(Journal, RefusesOtherSimulationsAndDamage) {
       [&] {
         SimulateJournal(path_, {{"model", "m"}}, true);
       },
-      ThrowsMessage<CannotContinue>(HasSubstr("seed was 1 and is now not there any more")));
+      ThrowsMessage<CannotContinue>(HasSubstr("seed was 1 and is now missing")));
   nlohmann::json more = identity_;
   more["external"] = 1;
   EXPECT_THAT([&] { SimulateJournal(path_, more, true); },
-              ThrowsMessage<CannotContinue>(HasSubstr("external was not there yet")));
+              ThrowsMessage<CannotContinue>(HasSubstr("external was missing")));
   const std::string text = read_file(path_);
   write_file(path_, "{\"a\":" + std::string(200'000, '[') + std::string(200'000, ']') + "}\n");
   EXPECT_THAT([&] { resumed(); }, ThrowsMessage<Error>(HasSubstr("line 1: nested too deeply")));

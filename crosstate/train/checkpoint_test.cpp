@@ -142,9 +142,8 @@ TEST(CheckpointIdentity, NamesTheFirstDifference) {
               ThrowsMessage<Error>(HasSubstr("x: model.states was 16 and is now 32;")));
   other = before;
   other["config"]["model"]["norm"] = "batch";
-  EXPECT_THAT(
-      [&] { require_same(before, other, "x"); },
-      ThrowsMessage<Error>(HasSubstr("x: model.norm was not there yet and is now \"batch\"")));
+  EXPECT_THAT([&] { require_same(before, other, "x"); },
+              ThrowsMessage<Error>(HasSubstr("x: model.norm was missing and is now \"batch\"")));
   other = before;
   other["seed"] = 2;
   EXPECT_THAT([&] { require_same(before, other, "x"); },

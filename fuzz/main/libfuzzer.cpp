@@ -1,4 +1,4 @@
-// The entry that libFuzzer calls with each file it makes up.
+// Entry point that libFuzzer calls with every generated input.
 #include <cstddef>
 #include <cstdint>
 

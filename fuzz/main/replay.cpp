@@ -1,5 +1,5 @@
-// Reads every file of a corpus once. Fails on any exception but Error, and when no file at all is
-// accepted: samples of an older format would test little.
+// Reads every file of a corpus once. Fails on any exception except Error, and if no file is
+// accepted: samples of an outdated format would test little.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ constexpr bool kLimitsMemory = false;
 constexpr bool kLimitsMemory = true;
 #endif
 
-// The same bound as scripts/fuzz: a file of a few kB must not ask for gigabytes.
+// The same limit as in scripts/fuzz: a file of a few kB must not allocate gigabytes.
 void limit_memory() {
   const rlimit limit{rlim_t{1} << 30, rlim_t{1} << 30};
   if (kLimitsMemory) setrlimit(RLIMIT_DATA, &limit);
@@ -46,9 +46,9 @@ int main(int argc, char** argv) {
   int accepted = 0, failed = 0;
   for (const fs::path& file : files_of(argv[1])) {
     std::printf("%s\n", file.filename().c_str());
-    std::fflush(stdout);  // should reading it end the process, its name is known
+    std::fflush(stdout);  // if reading ends the process, its name has been printed
     try {
-      // Not read_file(), which would unpack what is meant to be read packed.
+      // Not read_file(), which would decompress files that must be read compressed.
       std::string bytes(fs::file_size(file), '\0');
       std::FILE* stream = std::fopen(file.c_str(), "rb");
       const std::size_t got = stream ? std::fread(bytes.data(), 1, bytes.size(), stream) : 0;

@@ -1,5 +1,5 @@
-// Writes the first sample of each target, made by the library itself: seeds CORPUS. To be run again
-// where a format has changed; the samples are then files seed-* in CORPUS/TARGET.
+// Writes the first sample of each target by means of the library: seeds CORPUS. Run it again after
+// a change of format; the samples are the files seed-* in CORPUS/TARGET.
 #include <sndfile.h>
 #include <zlib.h>
 
@@ -48,7 +48,7 @@ std::string gzip(const std::string& bytes) {
   return packed;
 }
 
-// Two digits of the sample, thinned out to 7 x 7 pixels.
+// Two digits of the sample, reduced to 7 x 7 pixels.
 std::string digits(const data::Dataset& set) {
   std::string pixels;
   for (std::size_t i = 0; i < 2; ++i) {
@@ -86,7 +86,7 @@ model::ModelOptions small_model(const std::string& norm, const std::string& mode
   return options;
 }
 
-// The file with no more of the configuration than its network needs: samples should be short.
+// Reduces the configuration in the file to what the network needs, to keep samples short.
 std::string shortened(formats::Safetensors file, const std::string& preset) {
   for (const char* key : {"network", "best.network"}) {
     const auto text = file.metadata.find(key);
@@ -139,7 +139,7 @@ void put_quantized_networks(const fs::path& corpus) {
   model::Network network(small_model("none", "real"), {1, 2}, 1);
   network.quantize(quant::QuantOptions{}, {&batch, 1}, pool);
   put(corpus, "network", "whole", formats::format_safetensors(network.to_tensors()));
-  // Places lost before products, and the format without them.
+  // A network with dropped fraction bits, and the format version without them.
   model::Network sixteen(small_model("none", "real"), {1, 2}, 1);
   sixteen.quantize(quant::uniform_bits(16), {&batch, 1}, pool);
   integer::IntegerNetwork early = integer::to_integers(sixteen);
@@ -195,7 +195,7 @@ void put_sound(const fs::path& corpus, const char* name, int format, int channel
   sf_close(file);
 }
 
-// What encoders leave that cannot go back to their headers.
+// Lengths written by encoders that cannot go back to their headers.
 void put_streams(const fs::path& corpus) {
   const auto with = [&](const char* from, const char* name, std::size_t at,
                         const std::string& bytes) {
