@@ -117,7 +117,7 @@ int cost_command(const Common& common, const CostArguments& arguments) {
     return pipeline::idle_reason(key, pipeline::idle_on_target(settings.run.target));
   });
   const auto output = prepare_out(common, "cost");
-  if (output) require_writable_file((output->path() / "report.html").string());
+  if (output) require_writable_file((output->path() / "cost.html").string());
 
   std::vector<CostModel> models;
   for (const std::string& file : arguments.models) {
@@ -133,7 +133,7 @@ int cost_command(const Common& common, const CostArguments& arguments) {
   const cost::Technology& on = peer_target(targets, peers, float_target);
   write_result(common, "cost", result_json(models, targets, peers, on));
   if (!common.out.empty()) {
-    write_file(std::filesystem::path(common.out) / "report.html",
+    write_file(std::filesystem::path(common.out) / "cost.html",
                report::to_html(cost_report(models, targets, peers, on)));
   }
   if (common.quiet || common.json == "-") return kOk;
@@ -172,7 +172,7 @@ void add_cost(Command root) {
   Settings defaults;
   add_common(command, *common,
              {.no_resume = kNothingContinues,
-              .out = out_for_result("cost") + ", and report.html",
+              .out = out_for_result("cost") + ", and cost.html",
               .no_seed = kNothingDrawn,
               .no_threads = "one thread is enough",
               .settings = cost_settings()},

@@ -1,9 +1,11 @@
 // crosstate train: float training, quantization and quantization-aware training.
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/common.h"
+#include "crosstate/base/files.h"
 #include "crosstate/base/interrupt.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/pipeline/idle.h"
@@ -18,6 +20,8 @@ int train_command(const Common& common) {
   require_writable_file(common.json);
   pipeline::require_data(options);
   pipeline::OutputDirectory output = open_output(common, "train");
+  const std::filesystem::path page = output.path() / "report.html";
+  require_writable_file(page.string());
   catch_interrupts();
   ThreadPool pool(common.threads);
   Progress progress(common.quiet);
@@ -25,9 +29,12 @@ int train_command(const Common& common) {
       pipeline::run(options, run_context(common, output, pool, progress));
   progress.finish();
   if (summary.interrupted) return say_interrupted("train", common);
+  write_file(page, report::to_html(pipeline::run_report(summary)));
   write_json(common, pipeline::to_json(summary));
-  if (!common.quiet && common.json != "-")
+  if (!common.quiet && common.json != "-") {
     std::fputs(report::to_text(pipeline::summary_table(summary)).c_str(), stdout);
+    std::printf("\nreport: %s\n", page.c_str());
+  }
   return kOk;
 }
 
@@ -35,7 +42,8 @@ int train_command(const Common& common) {
 
 void add_train(Command root) {
   Command command = root.add_command(
-      "train", "Train, quantize and train on; leaves the models and summary.json in --out");
+      "train",
+      "Train, quantize and train on; leaves the models, summary.json and report.html in --out");
   auto common = std::make_shared<Common>();
   common->out = "out/train";
   add_common(command, *common, {.target = true, .settings = pipeline::run_settings()});

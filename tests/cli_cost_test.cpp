@@ -58,7 +58,7 @@ TEST_F(CliCost, ComparesAFloatNetworkWithItsQuantizedForm) {
   }
   EXPECT_EQ(result["peers"].size(), 3u);
   EXPECT_EQ(parse_json(read_file(path("out/cost.json"))), result);
-  EXPECT_THAT(read_file(path("out/report.html")), HasSubstr("Constants of crossbar-14nm"));
+  EXPECT_THAT(read_file(path("out/cost.html")), HasSubstr("Constants of crossbar-14nm"));
 }
 
 TEST_F(CliCost, TellsTheSameOfAnIntegerFile) {

@@ -289,6 +289,11 @@ TEST_F(Cli, TrainsEvaluatesAndDescribes) {
     EXPECT_TRUE(summary.contains(key)) << key;
   }
   EXPECT_EQ(summary["format"], "crosstate summary 1");
+  const std::string page = read_file(out + "/report.html");
+  for (const char* part : {"training and quantization", "Learning curves", "Confusion matrix",
+                           "Sites after quantization-aware training", "layers.0.linear.weight"}) {
+    EXPECT_THAT(page, HasSubstr(part));
+  }
   EXPECT_EQ(summary["float"]["history"].size(), 3u);
   EXPECT_GE(summary["qat"]["best_epoch"], 1);
   EXPECT_LT(summary["qat"]["memory"]["weights"], summary["float"]["memory"]["weights"]);

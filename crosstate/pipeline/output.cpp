@@ -39,7 +39,7 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
-    {"train", true, RUN_FILES, "(float|qat)\\.checkpoint\\.safetensors"},
+    {"train", true, RUN_FILES "|report\\.html", "(float|qat)\\.checkpoint\\.safetensors"},
     {"demo", true, RUN_FILES "|report\\.html", "(float|qat)\\.checkpoint\\.safetensors"},
     {"prune", true,
      PRUNED "(\\.jsonl|(\\.checkpoint|\\.integer)?\\.safetensors)|prune\\.json|report\\.html",
@@ -56,7 +56,7 @@ constexpr Command kCommands[] = {
     {"info", false, "info\\.json", ""},
     {"device", false, "device\\.json", ""},
     {"stream", false, "stream\\.json", ""},
-    {"cost", false, "cost\\.json|report\\.html", ""},
+    {"cost", false, "cost\\.(json|html)", ""},
     {"bench-train", false, "bench-train\\.json", ""},
     {"bench-scan", false, "bench-scan\\.json", ""},
     {"bench-infer", false, "bench-infer\\.json", ""},

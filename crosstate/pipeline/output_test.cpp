@@ -136,7 +136,7 @@ TEST_F(Output, ReportsStandBesideEachOtherAndBesideARun) {
   expect_refused("eval", Earlier::kContinue, "--overwrite");
   EXPECT_NO_THROW(replace("eval"));
   EXPECT_TRUE(fs::exists(directory_ / "eval.json"));  // until the new one replaces it
-  leave("cost", {"cost.json", "report.html"});
+  leave("cost", {"cost.json", "cost.html"});
   EXPECT_NO_THROW(open("train", Earlier::kContinue));
   expect_refused("train", Earlier::kRefuse, "qat.safetensors");
   expect_refused("demo", Earlier::kRefuse, "holds results of train");

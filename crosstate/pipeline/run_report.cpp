@@ -43,9 +43,11 @@ report::Plot learning_curves(const RunSummary& summary) {
   plot.x_label = "epoch";
   const task::TaskMetric& metric = summary.readout.task->primary();
   plot.y_label = metric.heading();
-  plot.caption = titled(metric) +
-                 " on the training set during training, and on the validation set. "
-                 "Quantization-aware training starts where post-training quantization ends.";
+  plot.caption =
+      titled(metric) + " on the training set during training, and on the validation set.";
+  if (summary.qat.done) {
+    plot.caption += " Quantization-aware training starts where post-training quantization ends.";
+  }
   double before = 0;
   for (const auto& [name, stage] : stages_done(summary)) {
     if (stage->training.epochs.empty()) continue;
@@ -73,8 +75,11 @@ report::Plot stage_bars(const RunSummary& summary) {
   const task::TaskMetric& metric = summary.readout.task->primary();
   plot.title = titled(metric) + " of each stage";
   plot.y_label = "test " + metric.heading();
-  plot.caption = "On the test set, which no stage uses. Post-training quantization reduces " +
-                 metric.title + "; quantization-aware training recovers it.";
+  plot.caption = "On the test set, which no stage uses.";
+  if (summary.ptq.done && summary.qat.done) {
+    plot.caption += " Post-training quantization reduces " + metric.title +
+                    "; quantization-aware training recovers it.";
+  }
   report::Series bars{"test " + metric.title, {}, {}, {}};
   const auto add = [&](const std::string& name, double value) {
     plot.categories.push_back(name);
@@ -144,6 +149,15 @@ report::Table memory_table(const RunSummary& summary) {
   return table;
 }
 
+report::Table site_table(const NamedStage& last) {
+  report::Table table{"Sites after " + last.name, {"site", "kind", "values", "bits", "bytes"}, {}};
+  for (const cost::MemorySite& site : last.stage->memory.sites) {
+    table.rows.push_back({site.name, name_of(site.kind), std::to_string(site.values),
+                          std::to_string(site.bits), std::to_string(site.bytes())});
+  }
+  return table;
+}
+
 }  // namespace
 
 std::vector<report::Table> task_tables(const task::Readout& readout,
@@ -182,7 +196,8 @@ report::Table summary_table(const RunSummary& summary) {
 
 report::Report run_report(const RunSummary& summary) {
   report::Report report;
-  report.title = "Crosstate: from float network to crossbar";
+  report.title = summary.crossbar.done ? "Crosstate: from float network to crossbar"
+                                       : "Crosstate: training and quantization";
   report.subtitle = std::to_string(summary.parameters) + " parameters, " +
                     fixed(summary.seconds, 0) + " s on " + std::to_string(summary.threads) +
                     (summary.threads == 1 ? " thread" : " threads");
@@ -197,8 +212,8 @@ report::Report run_report(const RunSummary& summary) {
   report.paragraphs.push_back(sets + ".");
   report.tables = {summary_table(summary), memory_table(summary)};
   report.tables[0].title = "Stages";
-  for (report::Table& table :
-       task_tables(summary.readout, stages_done(summary).back().stage->sums)) {
+  const NamedStage last = stages_done(summary).back();
+  for (report::Table& table : task_tables(summary.readout, last.stage->sums)) {
     report.tables.push_back(std::move(table));
   }
   report.plots = {learning_curves(summary), stage_bars(summary)};
@@ -212,6 +227,7 @@ report::Report run_report(const RunSummary& summary) {
     report.tables.push_back(crossbar_table(summary));
     if (!summary.crossbar.sweep.empty()) report.plots.push_back(noise_curves(summary));
   }
+  report.tables.push_back(site_table(last));
   report.details = {
       {"configuration", summary.config}, {"machine", summary.machine}, {"seed", summary.seed}};
   return report;

@@ -14,7 +14,7 @@ std::vector<report::Table> task_tables(const task::Readout& readout,
 report::Table summary_table(const RunSummary& summary);
 
 /// Learning curves, the primary metric of each stage and against noise, details of the last stage,
-/// and memory by type.
+/// and memory by type and, of the last stage, by site.
 report::Report run_report(const RunSummary& summary);
 
 }  // namespace crosstate::pipeline
