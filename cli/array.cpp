@@ -1,4 +1,4 @@
-// crosstate array: the column currents of one crossbar array, and its circuit as a netlist.
+// crosstate array: column currents of one crossbar array, and its circuit as a netlist.
 #include <cstdio>
 #include <filesystem>
 #include <iterator>
@@ -45,7 +45,7 @@ formats::Matrix read_siemens(const std::string& path) {
   return matrix;
 }
 
-// One value per row, under each other or beside each other.
+// One value per row, in a column or in a line.
 std::vector<double> read_volts(const std::string& path, std::size_t rows) {
   formats::Matrix matrix = formats::read_matrix(path);
   const bool one_line = matrix.rows == 1 || matrix.columns == 1;
@@ -58,7 +58,7 @@ std::string one_per_line(const std::vector<double>& values) {
   return formats::format_csv({values.size(), 1, values});
 }
 
-// No result may replace what was read, or another result.
+// A result must not replace an input or another result.
 void require_different_files(const Common& common, const ArrayFiles& files) {
   const std::pair<const char*, const std::string&> named[] = {{"--conductance", files.conductance},
                                                               {"--voltage", files.voltage},
@@ -81,7 +81,7 @@ void require_different_files(const Common& common, const ArrayFiles& files) {
   }
 }
 
-// The file of --out, if given. Files that are there are only replaced if that is asked for.
+// The file of --out, if given. Existing files are replaced only on request.
 std::unique_ptr<FileLock> hold_file(const Common& common, const ArrayFiles& files) {
   if (common.overwrite && common.out.empty() && files.netlist.empty() && files.effective.empty()) {
     fail("--overwrite", "nothing to replace without --out");
@@ -93,7 +93,7 @@ std::unique_ptr<FileLock> hold_file(const Common& common, const ArrayFiles& file
   }
   for (const std::string* file : {&common.out, &files.netlist, &files.effective}) {
     if (file->empty() || common.overwrite || !std::filesystem::exists(*file)) continue;
-    fail(*file, "exists already; --overwrite replaces it, or choose another file");
+    fail(*file, "already exists; --overwrite replaces it, or choose another file");
   }
   return lock;
 }
@@ -113,7 +113,7 @@ int array_command(const Common& common, const ArrayFiles& files) {
   formats::require_matrix_name(files.effective);
   const auto lock = hold_file(common, files);
   if (!files.effective.empty() && !settings.law.is_linear()) {
-    fail("--effective", "only linear cells amount to a matrix, expected no nl2, nl3, selector");
+    fail("--effective", "requires linear cells, expected no nl2, nl3 or selector");
   }
   const formats::Matrix cells = read_siemens(files.conductance);
   const std::vector<double> volts = read_volts(files.voltage, cells.rows);
@@ -144,28 +144,32 @@ int array_command(const Common& common, const ArrayFiles& files) {
 }  // namespace
 
 void add_array(Command root) {
-  Command command = root.add_command(
-      "array", "Column currents of one crossbar array with wire resistance; its netlist");
+  Command command = root.add_command("array",
+                                     "Compute the column currents of one crossbar array with wire "
+                                     "resistance, or write its netlist");
   auto common = std::make_shared<Common>();
   auto files = std::make_shared<ArrayFiles>();
   add_file(command, "--conductance", files->conductance,
-           "Cells in siemens, a line per row; CSV without header, or NPZ")
+           "Cell conductances in siemens, one line per row; CSV without header, or NPZ")
       .required();
-  add_file(command, "--voltage", files->voltage, "Sources in volts, one value per row; CSV or NPZ")
+  add_file(command, "--voltage", files->voltage,
+           "Row voltages in volts, one value per row; CSV or NPZ")
       .required();
-  add_file(command, "--netlist", files->netlist, "Gets the circuit, for ngspice -b");
+  add_file(command, "--netlist", files->netlist, "Write the circuit as a netlist for ngspice -b");
   add_file(command, "--effective", files->effective,
-           "Gets the matrix from voltages to currents, rows x columns in siemens; NPZ or CSV");
+           "Write the effective conductances (rows x columns, siemens) that map voltages to "
+           "currents; NPZ or CSV");
   ArraySettings defaults;
   const FieldList list = defaults.fields();
-  add_common(command, *common,
-             {.data = false,
-              .no_resume = kNothingContinues,
-              .out = "Gets the currents in amperes, one line per column; default: standard output",
-              .out_type = "FILE",
-              .no_seed = kNothingDrawn,
-              .no_threads = "one array takes one thread"},
-             list);
+  add_common(
+      command, *common,
+      {.data = false,
+       .no_resume = kNothingContinues,
+       .out = "File of the currents in amperes, one line per column; default: standard output",
+       .out_type = "FILE",
+       .no_seed = kNothingDrawn,
+       .no_threads = "an array is computed by one thread"},
+      list);
   common->short_names["wires.segment"] = "--wire";
   add_short_forms(command, *common, list);
   command.action([=] { return array_command(*common, *files); });

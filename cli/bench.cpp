@@ -1,4 +1,4 @@
-// crosstate bench: how fast training, scans and inference are, as JSON on standard output.
+// crosstate bench: speed of training, scans and inference, as JSON on standard output.
 #include "cli/bench.h"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ using nlohmann::json;
 void validate(const BenchOptions& options, Bench which) {
   if (options.states % 2 != 0) {
     fail("bench.states (--states)",
-         std::to_string(options.states) + ", expected an even number: a mode is two states");
+         std::to_string(options.states) + ", expected an even number: a mode has two states");
   }
   if (options.state_bits == 1) {
     fail("bench.state_bits (--state-bits)", "1, expected 0 (float) or 2 to 16");
@@ -44,15 +44,16 @@ void add_isa(FieldList& list, BenchOptions& options) {
 }
 
 void array_fields(FieldList& list, BenchOptions& options) {
-  list.add("rows", options.rows, "Rows of signed pairs.").range(3, 4096);
-  list.add("columns", options.columns, "Columns of signed pairs.").range(3, 4096);
-  list.add("batch", options.batch, "Products at once; whole groups of 16 are computed.")
+  list.add("rows", options.rows, "Rows of the array, in signed pairs.").range(3, 4096);
+  list.add("columns", options.columns, "Columns of the array, in signed pairs.").range(3, 4096);
+  list.add("batch", options.batch, "Number of products at once; rounded up to groups of 16.")
       .range(1, 65536);
   list.add("adc_bits", options.adc_bits, "As crossbar.adc_bits.").in("bits").range(2, 16);
   list.add("dac_bits", options.dac_bits, "As crossbar.dac_bits.").in("bits").range(2, 16);
   list.add("read_noise", options.read_noise, "As device.read_noise.").range(0, 1);
   list.add("wire", options.wire, "As wires.segment.").in("ohm").range(0, 1e6);
-  list.add("repeats", options.repeats, "Measurements, of which the median counts.").range(1, 1000);
+  list.add("repeats", options.repeats, "Number of measurements, of which the median is reported.")
+      .range(1, 1000);
   add_isa(list, options);
 }
 
@@ -62,8 +63,9 @@ std::string idle_in_bench(const std::string& key, const BenchOptions& options, B
   const int state_bits =
       of_preset ? quant::quant_preset(options.preset).state.bits : quant::kFloatBits;
   if (options.state_bits > 0 || state_bits != quant::kFloatBits) return "";
-  return which == Bench::kScan ? "bench.state_bits = 0"
-                               : "bench.preset = \"" + options.preset + "\", which rounds no state";
+  return which == Bench::kScan
+             ? "bench.state_bits = 0"
+             : "bench.preset = \"" + options.preset + "\", which does not quantize the state";
 }
 
 BenchOptions bench_options(const Common& common, Bench which) {
@@ -82,19 +84,20 @@ struct Benchmark {
   const char* name;
   const char* help;
   const char* threads;
-  const char* no_threads;  // "": they have an effect
+  const char* no_threads;  // "": the option is allowed
   int default_threads;
   int (*run)(const Common&, const BenchOptions&);
 };
 
 constexpr Benchmark kBenchmarks[] = {
-    {Bench::kTrain, "train", "Whole training steps of the reference block on random data",
-     "Threads; 0: every core", "", 0, bench_train},
-    {Bench::kScan, "scan", "The scan kernels alone",
-     "Threads that scan at once, each on data of its own; 0: every core", "", 1, bench_scan},
-    {Bench::kInfer, "infer", "The integer network: one sequence step by step, and batches",
-     "Threads of the batches; a single sequence takes one; 0: every core", "", 1, bench_infer},
-    {Bench::kArray, "array", "Programming one crossbar array, and products with it in batches", "",
+    {Bench::kTrain, "train", "Measure whole training steps of the reference block on random data",
+     "Number of threads; 0: all cores", "", 0, bench_train},
+    {Bench::kScan, "scan", "Measure the scan kernels alone",
+     "Threads that scan at once, each on its own data; 0: all cores", "", 1, bench_scan},
+    {Bench::kInfer, "infer", "Measure the integer network: one sequence step by step, and batches",
+     "Threads for batches (a single sequence uses one); 0: all cores", "", 1, bench_infer},
+    {Bench::kArray, "array",
+     "Measure programming of one crossbar array, and batches of products with it", "",
      "one array is used by one thread", 1, bench_array},
 };
 
@@ -103,39 +106,40 @@ constexpr Benchmark kBenchmarks[] = {
 void fields(FieldList& list, BenchOptions& options, Bench which) {
   const bool whole_network = which == Bench::kTrain || which == Bench::kInfer;
   list.section("bench");
-  list.add("seed", options.seed, "Start of the random network and data.").range(0, 9e18);
+  list.add("seed", options.seed, "Seed of the random network and data.").range(0, 9e18);
   if (which == Bench::kArray) {
     array_fields(list, options);
     return;
   }
-  list.add("channels", options.channels, "Width of every layer.").range(1, 4096);
-  list.add("states", options.states, "Real numbers of memory per channel; even.").range(2, 4096);
-  if (whole_network) list.add("layers", options.layers, "Blocks in a row.").range(1, 64);
-  list.add("length", options.length, "Time steps of a sequence.").in("steps").range(1, 1000000);
+  list.add("channels", options.channels, "Channels of every layer.").range(1, 4096);
+  list.add("states", options.states, "States (real numbers) per channel; even.").range(2, 4096);
+  if (whole_network) list.add("layers", options.layers, "Number of layers.").range(1, 64);
+  list.add("length", options.length, "Time steps per sequence.").in("steps").range(1, 1000000);
   if (whole_network) {
-    list.add("batch", options.batch, "Sequences at once.").in("sequences").range(1, 65536);
+    list.add("batch", options.batch, "Sequences per batch.").in("sequences").range(1, 65536);
   }
   if (which == Bench::kTrain) {
-    list.add("norm", options.norm, "Norm of every block; batch folds into the weights.");
+    list.add("norm", options.norm, "Norm of every block; batch is folded into the weights.");
   }
   if (whole_network) {
-    list.add("preset", options.preset, "Formats of the network, as in quant.preset.");
+    list.add("preset", options.preset, "Number formats of the network, as in quant.preset.");
   }
   if (which == Bench::kTrain) {
     list.add("weight_noise", options.weight_noise, "As quant.weight_noise.").range(0, 1);
   }
   if (which != Bench::kInfer) {
     list.add("state_bits", options.state_bits,
-             "Rounds the state in the loop to as many, 2 or more; 0: not, or as the preset says.")
+             "Bits of the state in the scan, 2 or more; 0: not quantized, or as in the preset.")
         .in("bits")
         .range(0, 16);
   }
-  list.add("state_rounding", options.state_rounding, "How the state is rounded.")
+  list.add("state_rounding", options.state_rounding, "Rounding of the state.")
       .one_of({"nearest", "stochastic", "feedback"});
   list.add("repeats", options.repeats,
            which == Bench::kInfer
-               ? "Measurements, of which the median counts; of long sequences at most 7."
-               : "Measurements, of which the median counts; more on a busy machine.")
+               ? "Number of measurements, of which the median is reported; at most 7 for long "
+                 "sequences."
+               : "Number of measurements, of which the median is reported; more on a busy machine.")
       .range(1, 1000);
   add_isa(list, options);
 }
@@ -150,7 +154,8 @@ double median(std::vector<double> values) {
   return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-// All threads at once: cores share clocks and power, so the peak of one is not that of many.
+// All threads at once: cores share clocks and power, so the peak of several is less than the sum of
+// single ones.
 double peak_flops(ThreadPool& pool) {
   std::vector<double> peaks(static_cast<std::size_t>(pool.size()));
   pool.parallel_for(peaks.size(), [&](std::size_t i, int) {
@@ -203,7 +208,7 @@ void add_bench(Command root) {
                {.data = false,
                 .no_resume = kNothingContinues,
                 .out = out_for_result(std::string("bench-") + benchmark.name),
-                .seed = "Start of the random network and data",
+                .seed = "Seed of the random network and data",
                 .threads = benchmark.threads,
                 .no_threads = benchmark.no_threads},
                list);

@@ -1,4 +1,4 @@
-// What the benchmarks share: their settings, the clock, the peak, where the result goes.
+// Shared by the benchmarks: settings, clock, peak performance, output of results.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace crosstate::cli {
 
-inline constexpr int kWarmUp = 2;            // measurements before those that count
-inline constexpr double kPeakSeconds = 0.3;  // for measuring the peak
+inline constexpr int kWarmUp = 2;            // measurements that are discarded
+inline constexpr double kPeakSeconds = 0.3;  // duration of the measurement of the peak
 
 enum class Bench { kTrain, kScan, kInfer, kArray };
 
@@ -24,7 +24,7 @@ struct BenchOptions {
   model::Norm norm = model::Norm::kLayer;
   std::string preset = "w8a8s8";
   double weight_noise = 0;
-  int state_bits = 0;  // over those of the preset
+  int state_bits = 0;  // overrides that of the preset
   std::string state_rounding = "nearest";
   int rows = 64, columns = 64, adc_bits = 8, dac_bits = 8;
   double read_noise = 0.01, wire = 0;
@@ -32,18 +32,19 @@ struct BenchOptions {
   std::string isa = "best";
 };
 
-/// Binds those fields of section "bench" that the benchmark uses.
+/// Binds the fields of section "bench" that the benchmark uses.
 void fields(FieldList& list, BenchOptions& options, Bench which);
 
-/// Seconds since some moment.
+/// Seconds since an arbitrary fixed time.
 double now();
-/// The middle of at least one value.
+/// The median of at least one value.
 double median(std::vector<double> values);
 
-/// Multiply-adds times two per second that all threads of the pool reach at once.
+/// Peak performance of all threads of the pool together: two operations per multiply-add, per
+/// second.
 double peak_flops(ThreadPool& pool);
 
-/// Sequences of noise, `batch` of them, in ten classes.
+/// `batch` sequences of noise in ten classes.
 data::Dataset random_data(const BenchOptions& options);
 
 int bench_train(const Common& common, const BenchOptions& options);
@@ -51,13 +52,13 @@ int bench_scan(const Common& common, const BenchOptions& options);
 int bench_infer(const Common& common, const BenchOptions& options);
 int bench_array(const Common& common, const BenchOptions& options);
 
-/// How fast one thread scans, in a pool whose threads all do so at once, each on data of its own.
+/// Speed of one thread in a pool whose threads all scan at once, each on its own data.
 nlohmann::json scan_json(const BenchOptions& options, ThreadPool& pool, double peak);
 
 /// The settings that the benchmark uses.
 nlohmann::json settings_json(const BenchOptions& options, Bench which);
 
-/// Writes the result to standard output and where --json and --out say.
+/// Writes the result to standard output and to the files of --json and --out.
 int report_result(const Common& common, const std::string& name, const nlohmann::json& result);
 
 }  // namespace crosstate::cli

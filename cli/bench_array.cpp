@@ -1,4 +1,4 @@
-// crosstate bench array: one crossbar array, programmed and read.
+// crosstate bench array: programming and reading of one crossbar array.
 #include <algorithm>
 #include <cmath>
 
@@ -24,7 +24,7 @@ crossbar::Target target_of(const BenchOptions& options) {
   return target;
 }
 
-// Median seconds of `work`, which runs `inner` times per measurement.
+// Median seconds of `work`, which is run `inner` times per measurement.
 template <class Work>
 double seconds_of(int repeats, int inner, Work work) {
   std::vector<double> seconds;

@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kBlock = 28;  // steps of a batch's block
+constexpr std::size_t kBlock = 28;  // steps of a block of a batch
 
 // A random network, calibrated on random data.
 integer::IntegerNetwork random_integers(const BenchOptions& options, const data::Batch& batch,
@@ -30,13 +30,13 @@ integer::IntegerNetwork random_integers(const BenchOptions& options, const data:
   return integer::to_integers(network);
 }
 
-// Long sequences average over many steps by themselves.
+// Long sequences already average over many steps.
 int stream_repeats(int length, int repeats) {
   constexpr int kLong = 1000, kRepeatsOfLong = 7;
   return length > kLong ? std::min(repeats, kRepeatsOfLong) : repeats;
 }
 
-// Seconds of one time step, over a sequence of `length`.
+// Seconds per time step, over a sequence of `length`.
 double stream_seconds(integer::IntegerStream& stream, const data::Dataset& set, int length,
                       int repeats) {
   std::vector<double> seconds;

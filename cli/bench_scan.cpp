@@ -21,7 +21,7 @@ AlignedFloats uniform(Random& random, std::size_t n, double low, double high) {
   return values;
 }
 
-// What one thread scans: all channels of one group of sequences, block by block.
+// The work of one thread: all channels of one group of sequences, block by block.
 class ScanWork {
  public:
   ScanWork(const BenchOptions& options, std::uint32_t thread)
@@ -42,7 +42,7 @@ class ScanWork {
     }
     cr_ = uniform(random, all, -1, 1);
     ci_ = uniform(random, all, -1, 1);
-    b_ = uniform(random, all, 8, 16);  // the state counted in quantization steps
+    b_ = uniform(random, all, 8, 16);  // the state in units of quantization steps
     u_ = uniform(random, steps_ * kLanes, 0, 1);
     gy_ = uniform(random, steps_ * kLanes, -1, 1);
     if (rounds_) {
@@ -62,7 +62,7 @@ class ScanWork {
   ScanWork(const ScanWork&) = delete;
   ScanWork& operator=(const ScanWork&) = delete;
 
-  /// Modes, steps and lanes of one pass.
+  /// Modes x steps x lanes of one pass.
   double items() const {
     return static_cast<double>(blocks_ * steps_ * channels_ * modes_ * kLanes);
   }
@@ -109,7 +109,7 @@ struct ScanTimes {
   double forward = 0, adjoint = 0;  // seconds per mode, step and lane on one thread
 };
 
-// The threads wait for each other before every measurement, so that each has the others beside it.
+// The threads are synchronised before every measurement, so that all of them run at the same time.
 ScanTimes scan_times(const BenchOptions& options, ThreadPool& pool) {
   const auto threads = static_cast<std::size_t>(pool.size());
   const auto repeats = static_cast<std::size_t>(options.repeats);

@@ -1,4 +1,5 @@
-// crosstate bench train: whole training steps, and the share of the machine's peak that they reach.
+// crosstate bench train: whole training steps, and the share of the machine's peak performance that
+// they reach.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -13,13 +14,12 @@ namespace {
 
 using nlohmann::json;
 
-// Useful operations of one training step, an FMA counted as two. Per block, time step and sequence:
+// Operations of one training step, an FMA counted as two. Per block, time step and sequence:
 //   scan     H M (forward + adjoint, see scan.h), with M = N / 2 complex modes
 //   linear   3 * 2 * 2H * H: forward, gradient of the input, gradient of the weight; the gate makes
 //            the outputs 2H
-// Everything else (activations, norm, gate, rounding, encoder, decoder, optimiser, and products
-// that are computed again rather than kept) counts as zero, so the share of the peak is a lower
-// bound.
+// Everything else (activations, norm, gate, rounding, encoder, decoder, optimiser, and recomputed
+// products) counts as zero, so the share of the peak is a lower bound.
 double useful_flops(const BenchOptions& options) {
   const double H = options.channels, M = options.states / 2.0;
   const double scan = H * M * (kernels::kScanForwardFlops + kernels::kScanAdjointFlops);
@@ -36,7 +36,7 @@ model::ModelOptions model_options(const BenchOptions& options) {
   return model;
 }
 
-// As a run does it: norms stay in training where they fold later.
+// As in a run: norms that will be folded are kept during training.
 void quantize(const BenchOptions& options, const std::vector<data::Batch>& calibration,
               ThreadPool& pool, model::Network& network) {
   if (options.preset == "float" && options.state_bits == 0) return;
@@ -50,7 +50,7 @@ void quantize(const BenchOptions& options, const std::vector<data::Batch>& calib
   network.quantize(quant, calibration, pool);
 }
 
-// Seconds of each step.
+// Duration of each step in seconds.
 std::vector<double> step_times(const BenchOptions& options, const data::Batch& batch,
                                ThreadPool& pool, model::Network& network) {
   train::AdamW optimizer(network.parameters(), {});

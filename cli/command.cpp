@@ -14,7 +14,7 @@
 namespace crosstate::cli {
 namespace {
 
-// Folds what options and commands do to the width of the terminal.
+// Wraps the descriptions of options and commands to the width of the terminal.
 class FoldingFormatter : public CLI::Formatter {
  public:
   std::string make_option_desc(const CLI::Option* option) const override {
@@ -50,7 +50,7 @@ std::string names_of_commands(const CLI::App& app) {
   return names;
 }
 
-// The subcommands that the arguments begin with: "bench scan".
+// The subcommands at the beginning of the arguments: "bench scan".
 std::string command_of(const CLI::App& app, int argc, char** argv) {
   std::string names;
   const CLI::App* at = &app;
@@ -66,7 +66,7 @@ std::string command_of(const CLI::App& app, int argc, char** argv) {
   return names;
 }
 
-// CLI11 takes an unknown subcommand for a stray argument; say what there is.
+// CLI11 reports an unknown subcommand as an extra argument; list the subcommands instead.
 std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int argc,
                           char** argv) {
   std::string message = error.what();
@@ -225,7 +225,7 @@ Command::Action Program::parse(int argc, char** argv) {
     state_->app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != 0) throw Error(usage_message(app, error, argc, argv));
-    // What --help prints depends on the kind of the exception.
+    // The output of --help depends on the kind of the exception.
     std::ostringstream text;
     const int code = app.exit(error, text, text);
     return [code, shown = text.str()] {

@@ -14,33 +14,33 @@ class Option;
 
 namespace crosstate::cli {
 
-/// Columns of the terminal behind a standard stream, or 80 where there is none.
+/// Width of the terminal of a standard stream, or 80 if it is not a terminal.
 std::size_t columns_of(int stream);
-/// Columns of text on standard output: those of the environment (COLUMNS), or of the terminal.
+/// Width of text on standard output: that of the environment (COLUMNS), or of the terminal.
 std::size_t text_columns();
 
-/// An option that was added to a command, for what else is to be said about it.
+/// An option of a command; the members set its properties.
 class Option {
  public:
   explicit Option(CLI::Option& option) : option_(&option) {}
 
-  /// The name of its values in --help: "FILE".
+  /// Name of its values in --help: "FILE".
   Option& type(const std::string& name);
   Option& required();
-  /// Integers, both ends included.
+  /// Range of integers, both ends included.
   Option& range(int low, int high);
   Option& one_of(const std::vector<std::string>& allowed);
-  /// Refuses an empty argument. That is mostly an unset variable of a script; taken as absent, it
-  /// would quietly start another run than the one that was meant.
+  /// Rejects an empty argument, which is usually an unset variable of a script; treating it as
+  /// absent would silently start another run than intended.
   Option& not_empty();
-  /// Takes one value each time it is given.
+  /// May be given several times, with one value each.
   Option& one_value();
-  /// Shows the value at this moment as the default in --help.
+  /// Shows the present value as the default in --help.
   Option& show_default();
   Option& show_default(const std::string& text);
-  /// The heading in --help; "": not listed.
+  /// Heading in --help; "": not listed.
   Option& group(const std::string& heading);
-  /// Only together with another option of the command, or only without it.
+  /// Allowed only together with another option of the command, or only without it.
   Option& needs(const Option& other);
   Option& excludes(const Option& other);
 
@@ -48,32 +48,32 @@ class Option {
   CLI::Option* option_;
 };
 
-/// A subcommand of a Program. Copies mean the same one.
+/// A subcommand of a Program. Copies refer to the same subcommand.
 class Command {
  public:
   using Action = std::function<int()>;
 
   Command add_command(const std::string& name, const std::string& help);
-  /// With those of its parents: "crosstate bench scan".
+  /// Name including its parents: "crosstate bench scan".
   std::string name() const;
 
-  /// `name` is "--name", or for an argument by position "NAME". The value must live until the
-  /// action has run.
+  /// `name` is "--name" or, for a positional argument, "NAME". The value must live until the action
+  /// has run.
   Option add(const std::string& name, std::string& value, const std::string& help);
   Option add(const std::string& name, int& value, const std::string& help);
   Option add(const std::string& name, std::vector<std::string>& values, const std::string& help);
   Option add(const std::string& name, bool& flag, const std::string& help);
-  /// An option that other commands have and this one has no use for: an error when it is given,
-  /// which tells `why`, and listed nowhere.
+  /// An option of other commands that does not apply to this one: giving it is an error that says
+  /// `why`. It is not listed.
   void refuse(const std::string& name, const std::string& why);
   void refuse_flag(const std::string& name, const std::string& why);
-  /// One that has been added already.
+  /// An option that has been added before.
   Option option(const std::string& name) const;
 
   /// Text below the options in --help.
   void footer(const std::string& text);
   void require_command();
-  /// What the program does when this command is named; returns the exit code.
+  /// Action of the command; returns the exit code.
   void action(Action run);
 
  private:
@@ -81,10 +81,10 @@ class Command {
   Command(CLI::App& app, Action& chosen) : app_(&app), chosen_(&chosen) {}
 
   CLI::App* app_;
-  Action* chosen_;  // of the program
+  Action* chosen_;  // belongs to the program
 };
 
-/// The program, which holds all its commands.
+/// The program, which owns all its commands.
 class Program {
  public:
   Program(const std::string& name, const std::string& description, const std::string& version);
@@ -92,10 +92,10 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  /// The command that the others are added to.
+  /// The command to which the others are added.
   Command root();
-  /// What the arguments ask for; for --help and --version an action that prints. Throws Error with
-  /// one line for wrong arguments, and one that says where help is.
+  /// Parses the arguments and returns the action; for --help and --version, an action that prints.
+  /// Throws Error with one line for invalid arguments and one line that refers to --help.
   Command::Action parse(int argc, char** argv);
 
  private:

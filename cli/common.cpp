@@ -48,7 +48,7 @@ std::string quoted(const std::string& argument) {
   return text + "'";
 }
 
-// Tells which part of the command line an error is about.
+// Names the part of the command line that an error refers to.
 void set(FieldList& list, const std::string& assignment, const std::string& where) {
   try {
     list.set(assignment);
@@ -87,7 +87,7 @@ Option add_text(Command& command, const std::string& option, std::string& value,
   return command.add(option, value, help).type(type).not_empty();
 }
 
-// Names of files may hold any bytes.
+// File names may have any bytes.
 std::string file_text(const json& result) { return json_text(result, 2) + '\n'; }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -99,7 +99,7 @@ std::string joined(const std::vector<std::string>& names) {
 }  // namespace
 
 std::string out_for_result(const std::string& name) {
-  return "Directory that gets the result, too, as " + name + ".json; default: none";
+  return "Also write the result to this directory, as " + name + ".json";
 }
 
 void add_common(Command command, Common& common, const Uses& uses, FieldList list) {
@@ -110,7 +110,7 @@ void add_common(Command command, Common& common, const Uses& uses, FieldList lis
   }
   list.use_only(common.settings, common.command);
   add_text(command, "--config", common.config, "Settings from a TOML file", "FILE");
-  command.add("--set", common.set, "One setting, wins over --config; repeatable")
+  command.add("--set", common.set, "One setting, overrides --config; repeatable")
       .type("SECTION.KEY=VALUE")
       .one_value();
   if (uses.data) {
@@ -121,14 +121,14 @@ void add_common(Command command, Common& common, const Uses& uses, FieldList lis
   if (uses.target) {
     add_text(
         command, "--target", common.target,
-        "What chips are made of: a .toml file of [device], [crossbar] and [wires], or one of " +
-            joined(crossbar::target_names()) + "; --config wins over it",
+        "Hardware target of chips: a .toml file of [device], [crossbar] and [wires], or one of " +
+            joined(crossbar::target_names()) + "; --config overrides it",
         "NAME|FILE");
   }
   Option out = add_text(command, "--out", common.out, uses.out, uses.out_type);
   if (!common.out.empty()) out.show_default();
   if (uses.no_resume.empty()) {
-    command.add("--resume", common.resume, "Continue what was interrupted in that directory");
+    command.add("--resume", common.resume, "Continue an interrupted run in that directory");
   } else {
     command.refuse_flag("--resume", uses.no_resume);
   }
@@ -150,8 +150,8 @@ void add_common(Command command, Common& common, const Uses& uses, FieldList lis
     command.refuse("--threads", uses.no_threads);
   }
   add_text(command, "--json", common.json,
-           "Result as JSON to a file; -: to standard output, in place of text", "FILE");
-  command.add("--quiet", common.quiet, "Neither progress nor text on standard output");
+           "Write the result as JSON to a file; -: to standard output, instead of text", "FILE");
+  command.add("--quiet", common.quiet, "Print neither progress nor text on standard output");
   command.footer(settings_help(common.command, list));
   note_settings(common.command, list);
 }
@@ -172,7 +172,7 @@ void add_short_forms(Command command, Common& common, const FieldList& list) {
     add_text(command, short_form(common, field.key), common.short_forms[field.key],
              field.key + ", below", "VALUE")
         .show_default(value_text(field) + unit)
-        .group("Short forms of --set, which they win over");
+        .group("Short forms of --set, which they override");
   }
 }
 
@@ -246,7 +246,7 @@ void refuse_idle_data(const Common& common, const data::DataOptions& data) {
 void refuse_order_of_steps(const Common& common, bool told, const std::string& model) {
   if (!told) return;
   refuse_idle(common, [&](const std::string& key) {
-    return key == "data.permutation_seed" ? model + ", which tells the order of its steps" : "";
+    return key == "data.permutation_seed" ? model + ", which defines the order of its steps" : "";
   });
 }
 
@@ -267,7 +267,7 @@ void require_writable_file(const std::string& path) {
 void flush_output() {
   errno = 0;
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
-  // An earlier write failed if this one did not.
+  // errno is that of an earlier write if this one did not fail.
   fail("standard output",
        errno != 0 ? std::string("cannot write: ") + std::strerror(errno) : "cannot write");
 }
@@ -373,7 +373,7 @@ void Progress::show(const std::string& what) {
   update_line(what + " ...");
 }
 
-// A line that wraps could not be taken back: only its last row would be erased.
+// A line that wraps cannot be erased completely: only its last row would be.
 void Progress::update_line(const std::string& text) {
   const std::string shown = text.substr(0, columns_of(STDERR_FILENO) - 1);
   std::fprintf(stderr, "\r\x1b[K%s", shown.c_str());

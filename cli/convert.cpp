@@ -1,4 +1,4 @@
-// crosstate convert MODEL: a quantized network as the integers that are deployed.
+// crosstate convert MODEL: converts a quantized network to the integer network for deployment.
 #include <cstdio>
 #include <filesystem>
 #include <memory>

@@ -1,4 +1,4 @@
-// crosstate cost MODEL: what one or several networks take on hardware.
+// crosstate cost MODEL: cost of one or several networks on hardware.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -32,8 +32,8 @@ struct Settings {
   }
 };
 
-// What decides how many arrays, products and conversions there are; sizes and converters are those
-// of the target.
+// Settings that determine the numbers of arrays, products and conversions; sizes and converters are
+// those of the target.
 std::vector<std::string> cost_settings() {
   std::vector<std::string> keys = pipeline::test_data_settings();
   for (const char* key :
@@ -112,7 +112,7 @@ int cost_command(const Common& common, const CostArguments& arguments) {
   refuse_idle(common, [&](const std::string& key) {
     if (key.starts_with("crossbar.") && !crossbars) return std::string("no target of crossbars");
     if (key == "cost.samples" && settings.run.data.test_limit > 0) {
-      return std::string("data.test_limit, which takes its place");
+      return std::string("data.test_limit, which replaces it");
     }
     return pipeline::idle_reason(key, pipeline::idle_on_target(settings.run.target));
   });
@@ -152,14 +152,14 @@ int cost_command(const Common& common, const CostArguments& arguments) {
 }  // namespace
 
 void add_cost(Command root) {
-  Command command = root.add_command(
-      "cost",
-      "Memory, operations, energy, latency and area of saved models on hardware, and their ratios");
+  Command command = root.add_command("cost",
+                                     "Compute memory, operations, energy, latency and area of "
+                                     "saved models on hardware, and their ratios");
   auto common = std::make_shared<Common>();
   auto arguments = std::make_shared<CostArguments>();
   command
       .add("MODEL", arguments->models,
-           "Models saved by train, quantize or demo; later ones are compared with the first")
+           "Models saved by train, quantize or demo; each is compared with the first")
       .required();
   command
       .add("--target", arguments->targets,
@@ -168,7 +168,7 @@ void add_cost(Command root) {
       .type("NAME|FILE")
       .one_value()
       .show_default();
-  command.add("--sources", arguments->sources, "Every constant with its source, too");
+  command.add("--sources", arguments->sources, "Also print every constant with its source");
   Settings defaults;
   add_common(command, *common,
              {.no_resume = kNothingContinues,

@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-// The test set that the options name; nothing where none is named and the built-in sample is of
+// The test set that the options select; none if no data are named and the built-in sample is of
 // another task.
 std::optional<data::Dataset> fitting_set(const inference::Model& model,
                                          const data::DataOptions& options) {
@@ -59,10 +59,10 @@ double quotient(std::uint64_t a, std::uint64_t b) {
 void fields(FieldList& list, CostOptions& options) {
   list.section("cost");
   list.add("steps", options.steps,
-           "Time steps of an inference; 0: of the longest sequence of the test set.")
+           "Time steps per inference; 0: length of the longest sequence of the test set.")
       .range(0, 1e9);
   list.add("samples", options.samples,
-           "Sequences on which activation sparsity is measured, unless data.test_limit says.")
+           "Sequences on which activation sparsity is measured, unless data.test_limit is set.")
       .range(1, 1e6);
   list.add("float_target", options.float_target,
            "Target (name or file) that runs float networks if the main target cannot.");
@@ -105,7 +105,7 @@ TargetCost estimate_all(const std::vector<CostModel>& models, const cost::Techno
       out.estimates.push_back(cost::estimate(m.deployment, m.operations, on));
       continue;
     }
-    // No target of crossbars takes floating point, so that these are integers.
+    // No crossbar target supports float networks, so these are integer networks.
     out.estimates.push_back(cost::estimate_on_crossbars(*m.integers, m.steps, on, crossbar));
   }
   return out;

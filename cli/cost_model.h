@@ -1,4 +1,4 @@
-// The models that crosstate cost looks at, and what each costs on a target.
+// The models compared by `crosstate cost`, and their costs on each target.
 #pragma once
 
 #include <optional>
@@ -25,30 +25,31 @@ void fields(FieldList& list, CostOptions& options);
 struct CostModel {
   std::string file;
   std::optional<model::Network> network;            // batch norms folded
-  std::optional<integer::IntegerNetwork> integers;  // of its file, or what it converts to
+  std::optional<integer::IntegerNetwork> integers;  // from its file, or converted
   cost::Deployment deployment;
-  std::uint64_t parameters = 0;  // trained; of an older integer file its weights and biases
+  std::uint64_t parameters =
+      0;  // trained parameters; for an integer file of an earlier version, its weights and biases
   std::uint64_t steps = 0;
   cost::MemorySummary memory;
   cost::OperationSummary operations;
   cost::NeuroBenchMetrics neurobench;
 };
 
-/// Counts a model. A sequence has as many steps as the options say, or as the longest of the test
-/// set of `data`; there the activity is measured where the network is in integers.
+/// Counts a model. The length of a sequence is given by the options or by the longest sequence of
+/// the test set of `data`, on which the activity of integer networks is measured.
 CostModel load_cost_model(const std::string& file, const CostOptions& options,
                           const data::DataOptions& data);
 
-/// One target and what every model costs on it.
+/// One target and the cost of every model on it.
 struct TargetCost {
   cost::Technology technology;
-  std::vector<cost::Estimate> estimates;  // of a network in floating point, on the float target
+  std::vector<cost::Estimate> estimates;  // float networks on the float target
 };
 TargetCost estimate_all(const std::vector<CostModel>& models, const cost::Technology& target,
                         const cost::Technology& float_target,
                         const crossbar::CrossbarOptions& crossbar);
 
-/// Numbers of B over A: counts, and of costs their ranges.
+/// Ratios B / A: of counts, and the ranges of those of costs.
 nlohmann::json comparison(const CostModel& a, const CostModel& b);
 
 /// The same for energy, latency and area.
@@ -60,16 +61,16 @@ CostRatios ratios(const TargetCost& target, const std::vector<CostModel>& models
 std::vector<report::Table> count_tables(const std::vector<CostModel>& models);
 report::Table target_table(const TargetCost& target, const std::vector<CostModel>& models);
 report::Table source_table(const cost::Technology& technology);
-/// With the energy of the peers on a target that peer_target() gives.
+/// Includes the energy of the compared models on the target returned by peer_target().
 report::Table peer_table(const CostModel& model, const std::vector<cost::PeerCost>& peers,
                          const cost::Technology& target);
-/// The first target on which the peers can run, or the float target.
+/// The first target on which the compared models can run, or the float target.
 const cost::Technology& peer_target(const std::vector<TargetCost>& targets,
                                     const std::vector<cost::PeerCost>& peers,
                                     const cost::Technology& float_target);
 cost::Estimate estimate_peer(const cost::PeerCost& peer, std::uint64_t steps,
                              const cost::Technology& target);
-/// Lengths at which memory is compared.
+/// Sequence lengths for which memory is compared.
 std::vector<std::uint64_t> lengths_of(const CostModel& model);
 report::Report cost_report(const std::vector<CostModel>& models,
                            const std::vector<TargetCost>& targets,

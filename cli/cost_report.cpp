@@ -8,7 +8,7 @@
 namespace crosstate::cli {
 namespace {
 
-// With a prefix, so that picojoules and millijoules both read well.
+// With a unit prefix, so that picojoules as well as millijoules are readable.
 std::string with_prefix(double value, double unit, const char* symbol) {
   struct Prefix {
     double factor;
@@ -25,7 +25,7 @@ std::string with_prefix(double value, double unit, const char* symbol) {
   return "0";
 }
 
-// Typical, and the ends in the same unit where they differ.
+// The typical value, and the bounds in the same unit if they differ.
 std::string range_text(const cost::Range& r, double unit, const char* symbol) {
   if (r.high == 0) return "0";
   return with_prefix(r.typical, unit, symbol) + " (" + with_prefix(r.low, unit, symbol) + " to " +
@@ -49,7 +49,7 @@ std::string ratio_text(const cost::Range& r) {
          (r.high < 1 ? "1/" + number(1 / r.high) : number(r.high)) + ")";
 }
 
-// "qat.safetensors" tells little; the directory comes along.
+// "qat.safetensors" is ambiguous, so the directory is included.
 std::string short_name(const std::string& file) {
   const std::filesystem::path path(file);
   const std::string parent = path.parent_path().filename().string();
@@ -145,8 +145,8 @@ report::Plot energy_plot(const TargetCost& target, const std::vector<CostModel>&
   plot.y_label = "energy per inference (nJ)";
   plot.log_y = true;
   plot.caption =
-      "Low, typical and high: what the sources of the constants leave open. All parts "
-      "reach an end together only if every source is wrong in the same direction.";
+      "Low, typical and high according to the sources of the constants. All parts reach a bound "
+      "together only if all sources err in the same direction.";
   plot.series = {{"low", {}, {}, {}}, {"typical", {}, {}, {}}, {"high", {}, {}, {}}};
   const auto add = [&](const std::string& name, const cost::Range& r) {
     const double values[] = {r.low, r.typical, r.high};
@@ -169,11 +169,11 @@ report::Plot memory_plot(const CostModel& model, const std::vector<cost::PeerCos
   report::Plot plot;
   plot.title = "Memory against sequence length";
   plot.x_label = "time steps";
-  plot.y_label = "kept from step to step (bytes)";
+  plot.y_label = "state and caches (bytes)";
   plot.log_x = plot.log_y = true;
   plot.caption =
-      "What a streaming executor keeps between two steps, without weights. Attention "
-      "keeps keys and values of every step.";
+      "Memory that a streaming executor keeps between two steps, without weights. Attention stores "
+      "keys and values of every step.";
   report::Series own{short_name(model.file), {}, {}, {}};
   const std::vector<std::uint64_t> lengths = lengths_of(model);
   for (const std::uint64_t length : lengths) {
@@ -287,7 +287,7 @@ report::Table source_table(const cost::Technology& t) {
 
 report::Table peer_table(const CostModel& model, const std::vector<cost::PeerCost>& peers,
                          const cost::Technology& target) {
-  report::Table table{"Beside other models, energy on " + target.name,
+  report::Table table{"Comparison with other models, energy on " + target.name,
                       {"model", "parameters", "MACs", "bit operations", "energy per inference"},
                       {}};
   const auto joules = [&](const cost::Estimate& e) {
@@ -329,10 +329,10 @@ report::Report cost_report(const std::vector<CostModel>& models,
   report.title = "Cost of a network on hardware";
   report.subtitle = std::to_string(models[0].steps) + " time steps per inference";
   report.paragraphs = {
-      "Every cost is a count times a constant, and every constant a range with its source, listed "
-      "below: published estimates of a converter at one node differ by two to six times, so that a "
-      "single number would claim a precision that nobody has. Ratios on one target vary all "
-      "constants of both models together."};
+      "Every cost is a count times a constant, and every constant is a range with its source, "
+      "listed below: published estimates of a converter at one node differ by factors of two to "
+      "six, so a single number would suggest a precision that does not exist. Ratios on one target "
+      "vary all constants of both models together."};
   report.tables = count_tables(models);
   for (const TargetCost& t : targets) {
     report.tables.push_back(target_table(t, models));

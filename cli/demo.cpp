@@ -1,4 +1,4 @@
-// crosstate demo: every stage on the built-in sample, with a table and a report at the end.
+// crosstate demo: all stages on the built-in sample, with a table and a report at the end.
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -43,7 +43,7 @@ int demo_command(const Common& common) {
 
 void add_demo(Command root) {
   Command command = root.add_command(
-      "demo", "Show everything on the built-in sample of MNIST in about two minutes");
+      "demo", "Run all stages on the built-in sample of MNIST in about two minutes");
   auto common = std::make_shared<Common>();
   common->out = "out/demo";
   add_common(command, *common, {.target = true, .settings = pipeline::run_settings()},

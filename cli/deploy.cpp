@@ -1,4 +1,4 @@
-// crosstate deploy MODEL: the description of one chip that holds a model.
+// crosstate deploy MODEL: programs one chip with a model and saves it.
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -28,13 +28,13 @@ struct Extra {
   std::string model;
   int number = 0;
   int length = 784;
-  std::string age;   // "": that of the chip, 0 of a new one
-  std::string chip;  // a saved one that grows older; "": a new one
+  std::string age;   // "": that of the chip; 0 for a new one
+  std::string chip;  // a saved chip to be aged; "": a new one
   bool maps = false;
 };
 
-// A CSV file per array and copy, and all of them as NPZ: rows x columns of conductances (S),
-// g+ and g- of a pair side by side, or single ones and those of the reference behind them.
+// A CSV file per array and copy, and all of them as NPZ: conductances (S), rows x columns, with g+
+// and g- of a pair in adjacent columns, or single cells followed by the reference cells.
 void write_maps(const simulate::Chip& chip, const fs::path& directory) {
   make_writable_directory(directory);
   std::vector<formats::NamedMatrix> all;
@@ -54,7 +54,7 @@ void write_maps(const simulate::Chip& chip, const fs::path& directory) {
   write_file(directory / "arrays.npz", formats::format_npz(all));
 }
 
-// In seconds; nothing where none is given.
+// In seconds; nothing if none is given.
 std::optional<double> age_of(const Extra& extra) {
   if (extra.age.empty()) return std::nullopt;
   const std::optional<double> age = simulate::read_time(extra.age);
@@ -62,7 +62,7 @@ std::optional<double> age_of(const Extra& extra) {
   fail("--age " + excerpt(extra.age), "expected a time of 0 to 1e+12 seconds, such as 3600 or 1h");
 }
 
-// A chip never grows younger.
+// The age of a chip cannot decrease.
 void grow_older(simulate::Chip& chip, double age, const Extra& extra) {
   const double present = chip.arrays().front().cells().time();
   if (age < present) {
@@ -73,7 +73,7 @@ void grow_older(simulate::Chip& chip, double age, const Extra& extra) {
   if (age > present) chip.age_to(age);
 }
 
-// The arrays of a driver are not deployed to.
+// Arrays of an external chip cannot be deployed.
 std::vector<std::string> settings_of_deploy() {
   std::vector<std::string> keys = pipeline::target_settings();
   for (const char* key : {"!external.", "!crossbar.adc_margin", "run.seed"}) keys.push_back(key);
@@ -139,25 +139,24 @@ int deploy_command(const Common& common, const Extra& extra) {
 
 void add_deploy(Command root) {
   Command command = root.add_command(
-      "deploy", "Place a quantized model on the arrays of a target and program one chip");
+      "deploy", "Map a quantized model to the arrays of a target and program one chip");
   auto common = std::make_shared<Common>();
   common->out = "out/deploy";
   auto extra = std::make_shared<Extra>();
   command.add("MODEL", extra->model, "A quantized or integer model").required();
-  command.add("--number", extra->number, "Which of the seed's chips")
+  command.add("--number", extra->number, "Number of the chip for this seed")
       .range(0, 1000000)
       .show_default();
   command.add("--length", extra->length, "Time steps of the longest sequence")
       .range(1, 100000000)
       .show_default();
-  add_file(
-      command, "--age", extra->age,
-      "Time since programming: seconds, or as in 1h, 1d, 1y; default: 0, or the age of --chip, "
-      "below which it may not be")
+  add_file(command, "--age", extra->age,
+           "Time since programming in seconds, or 1h, 1d, 1y; default: 0, or the age of --chip, "
+           "which is its minimum")
       .type("TIME");
-  add_file(command, "--chip", extra->chip, "chip.safetensors of this model, to grow older");
+  add_file(command, "--chip", extra->chip, "Saved chip.safetensors of this model to be aged");
   command.add("--maps", extra->maps,
-              "Also leaves every array's conductances as CSV and NPZ, in siemens");
+              "Also write the conductances of every array as CSV and NPZ, in siemens");
   add_common(command, *common,
              {.data = false,
               .target = true,

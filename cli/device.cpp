@@ -1,4 +1,4 @@
-// crosstate device NAME: the statistics of one device model, programmed and aged.
+// crosstate device NAME: statistics of one device model after programming and ageing.
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -26,7 +26,7 @@ struct Settings {
   device::PopulationOptions population;
 };
 
-// The model is the command's NAME; a population has no currents.
+// The model is the argument NAME; a population has no currents.
 std::vector<std::string> settings_of_device() {
   return {"device.", "!device.model", "population.", "run.seed"};
 }
@@ -127,7 +127,8 @@ void print(const Settings& settings, const device::Population& population) {
               p.energy / cells);
 }
 
-// Devices that were described but not named would be listed as if nothing had been asked.
+// Settings without a name are an error; otherwise the list would be printed and they would be
+// ignored.
 void require_nothing_asked(const Arguments& arguments) {
   const Common& common = arguments.common;
   const bool asked = !arguments.histogram.empty() || !common.seed.empty() || common.threads > 0 ||
@@ -171,20 +172,20 @@ int device_command(const Arguments& arguments) {
 
 void add_device(Command root) {
   Command command = root.add_command(
-      "device", "Program many devices of a model, let them age, and show their statistics");
+      "device", "Program many devices of a model, age them, and print their statistics");
   auto arguments = std::make_shared<Arguments>();
-  command.add("NAME", arguments->name, "A device model; without it, all are listed");
+  command.add("NAME", arguments->name, "Device model; if omitted, all are listed");
   command.add("--list", arguments->list, "List the device models");
   command
       .add("--histogram", arguments->histogram,
-           "CSV file of the devices' conductances: bin centre, count, density")
+           "Write a histogram of the conductances as CSV: bin centre, count, density")
       .type("FILE");
   Settings defaults;
   add_common(command, arguments->common,
              {.data = false,
               .no_resume = kNothingContinues,
               .out = out_for_result("device"),
-              .seed = "Start of the devices' draws",
+              .seed = "Seed of the random devices",
               .settings = settings_of_device()},
              fields_of(defaults));
   device::PopulationOptions population;

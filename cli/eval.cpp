@@ -23,7 +23,7 @@ std::string csv_line(const std::vector<std::string>& fields) {
   return line + '\n';
 }
 
-// A line for every sequence.
+// One line per sequence.
 std::string prediction_lines(const inference::Predictions& predictions, const data::Dataset& set) {
   const task::Readout& readout = set.readout;
   std::vector<std::string> fields = readout.task->prediction_header(readout);
@@ -50,14 +50,14 @@ void write_predictions(const std::string& file, const std::string& csv) {
   }
 }
 
-// A model that always says the same would be right about such a set.
+// A model with a constant output would be right on such a set.
 void note_single_class(data::Dataset& set) {
   if (!set.readout.task->categorical() || set.readout.width() != 1 || set.targets.empty()) return;
   const float first = set.targets.front();
   if (std::ranges::any_of(set.targets, [&](float target) { return target != first; })) return;
   set.notes.push_back("every test sequence is of class " +
                       set.readout.names.at(static_cast<std::size_t>(first)) +
-                      ": its accuracy tells nothing about other classes");
+                      ": the accuracy does not cover other classes");
 }
 
 int eval_command(const Common& common, const EvalOptions& eval) {
@@ -65,7 +65,7 @@ int eval_command(const Common& common, const EvalOptions& eval) {
   refuse_idle_data(common, options.data);
   if (common.json == "-" && eval.predictions == "-") {
     fail("--predictions -",
-         "standard output takes --json already, expected a file for one of both");
+         "standard output is already used by --json, expected a file for one of them");
   }
   require_writable_file(common.json);
   require_writable_file(eval.predictions);
@@ -111,12 +111,13 @@ int eval_command(const Common& common, const EvalOptions& eval) {
 }  // namespace
 
 void add_eval(Command root) {
-  Command command = root.add_command("eval", "Metrics and loss of a saved model on the test set");
+  Command command =
+      root.add_command("eval", "Compute metrics and loss of a saved model on the test set");
   auto common = std::make_shared<Common>();
   auto eval = std::make_shared<EvalOptions>();
   command.add("MODEL", eval->model, "A model saved by train, quantize or demo").required();
   add_file(command, "--predictions", eval->predictions,
-           "One line per sequence, as CSV, to a file; -: to standard output, in place of text");
+           "Write one CSV line per sequence to a file; -: to standard output, instead of text");
   command
       .add("--backend", eval->backend,
            "float: without any rounding; fake: quantized values in float; integer: integers, as "

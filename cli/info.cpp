@@ -1,4 +1,4 @@
-// crosstate info MODEL: what a saved network is made of.
+// crosstate info MODEL: description of a saved network.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -52,7 +52,7 @@ report::Table parameter_table(const model::Network& network) {
   return table;
 }
 
-// Time constants are in steps: after that many, a free state has fallen to 1 / e.
+// Time constants are in steps: the number of steps after which a free state has decayed to 1 / e.
 report::Table dynamics_table(const json& layers) {
   report::Table table{
       "Recurrence",
@@ -74,7 +74,7 @@ report::Table dynamics_table(const json& layers) {
   return table;
 }
 
-// Every rounded site: name, bits, and the largest value that its codes stand for.
+// Every quantized site: name, bits, and the largest value of its codes.
 std::vector<std::array<std::string, 3>> formats(const model::Network::State& state,
                                                 const model::Coefficients& c) {
   std::vector<std::array<std::string, 3>> rows;
@@ -120,7 +120,7 @@ std::vector<std::array<std::string, 3>> formats(const model::Network::State& sta
   return rows;
 }
 
-// Every site of a network in integers whose values are codes.
+// Every site of an integer network whose values are codes.
 report::Table code_table(const integer::IntegerNetwork& n) {
   report::Table table{"Formats", {"site", "format", "codes", "range"}, {}};
   const auto bits = [](std::int64_t low, std::int64_t high) {
@@ -137,7 +137,7 @@ report::Table code_table(const integer::IntegerNetwork& n) {
   for (std::size_t l = 0; l < n.blocks.size(); ++l) {
     const std::string at = "layers." + std::to_string(l) + ".";
     const integer::IntegerBlock& block = n.blocks[l];
-    // Every mode has steps of its own, which the integers need not know.
+    // Every mode has its own step, which the integer network does not contain.
     table.rows.push_back(
         {at + "state", format_text(n.state_bits), codes(-n.state_limit, n.state_limit), "-"});
     add(at + "ssm_output", block.ssm_output);
@@ -174,7 +174,7 @@ json describe(const inference::Model& model, const model::Coefficients& coeffici
   return out;
 }
 
-// One line on what the model was trained on, where its file tells.
+// One line on the training data, if the file records them.
 std::string data_text(const inference::Preparation& preparation) {
   std::string text;
   if (preparation.front_end) {
@@ -192,7 +192,7 @@ std::string data_text(const inference::Preparation& preparation) {
   return text;
 }
 
-// Only networks in integers are measured on data.
+// Only integer networks are measured on data.
 void refuse_data(const Common& common, const std::string& model) {
   const std::string why = model + ", not an integer network: nothing is measured";
   if (!common.data.empty()) fail("--data " + excerpt(common.data), "has no effect with " + why);
@@ -201,7 +201,7 @@ void refuse_data(const Common& common, const std::string& model) {
   });
 }
 
-// A file of integers.
+// Describes the file of an integer network.
 int integer_info(const Common& common, const data::DataOptions& data,
                  const inference::Model& model) {
   const integer::IntegerNetwork n = model.integers();
@@ -276,9 +276,9 @@ int info_command(const Common& common, const std::string& file) {
 }  // namespace
 
 void add_info(Command root) {
-  Command command = root.add_command(
-      "info",
-      "Shapes, formats, memory, proven bounds, saturation rates and dead modes of a saved model");
+  Command command = root.add_command("info",
+                                     "Print shapes, formats, memory, proven bounds, saturation "
+                                     "rates and dead modes of a saved model");
   auto common = std::make_shared<Common>();
   auto model = std::make_shared<std::string>();
   command.add("MODEL", *model, "A model saved by train or demo").required();

@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kMeasured = 100;  // test sequences, unless data.test_limit says otherwise
+constexpr int kMeasured = 100;  // test sequences, unless data.test_limit is set
 
 json certificate_json(const integer::Certificate& c) {
   json out = {{"fits_int32", c.fits_int32},
@@ -67,8 +67,8 @@ struct Measured {
   integer::CodeUsage usage;
 };
 
-// Of the set that the options name; nothing where none is named and the built-in sample is of
-// another task, or too long.
+// The set that the options select; none if no data are named and the built-in sample is of another
+// task or too long.
 std::optional<Measured> measure(const inference::Model& model, const integer::IntegerNetwork& n,
                                 const data::DataOptions& options) {
   data::DataOptions some = options;
@@ -88,7 +88,7 @@ std::optional<Measured> measure(const inference::Model& model, const integer::In
   return Measured{set.name, set.count, executor.usage()};
 }
 
-// Modes whose state stayed at 0, and those that C does not read.
+// Modes whose state stayed at 0, and modes whose C is 0.
 struct DeadModes {
   std::size_t still = 0, unread = 0;
 };

@@ -1,4 +1,4 @@
-// What `info` tells of a network in integers.
+// The part of `info` for integer networks.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -12,13 +12,13 @@
 namespace crosstate::cli {
 
 struct IntegerReport {
-  nlohmann::json values;  // "certificate" and, where sequences were at hand, "usage"
+  nlohmann::json values;  // "certificate" and, if sequences were available, "usage"
   std::vector<report::Table> tables;
   std::string text;
 };
 
 /// The certificate, and saturation rates and dead modes on the first test sequences of the set that
-/// `data` names; without a name on the built-in sample, where it is of the model's task.
+/// `data` names or, if none is named, of the built-in sample if it is of the model's task.
 IntegerReport report_integers(const inference::Model& model, const data::DataOptions& data);
 
 }  // namespace crosstate::cli

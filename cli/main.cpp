@@ -1,4 +1,4 @@
-// crosstate: one subcommand per file of this folder.
+// crosstate: main program; one subcommand per file of this folder.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -23,9 +23,9 @@ namespace {
 
 using namespace crosstate;
 
-// At most three lines, whatever the message holds.
+// At most three lines, whatever the message contains.
 int complain(const std::string& error) {
-  std::string message = as_utf8(error);  // arguments may be of any bytes
+  std::string message = as_utf8(error);  // arguments may have any bytes
   std::size_t lines = 0;
   for (std::size_t i = 0; i < message.size(); ++i) {
     if (message[i] == '\n' && ++lines == 3) message.resize(i);
@@ -35,9 +35,9 @@ int complain(const std::string& error) {
   return cli::kBadInput;
 }
 
-// A standard stream that is closed would be taken by the next file that is opened, which would then
-// be read as input or written over by results. In its place stands one on which every read, or
-// write, fails.
+// If a standard stream is closed, the next file that is opened would take its number, and would
+// then be read as input or overwritten by output. Opens a descriptor in its place on which every
+// read, or write, fails.
 void hold_standard_streams() {
   for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(number, F_GETFD) >= 0 || errno != EBADF) continue;
@@ -47,10 +47,10 @@ void hold_standard_streams() {
   }
 }
 
-// Makes an allocation beyond the memory that is free fail, which is told in a line; otherwise the
-// system would end this process, or another, once the pages are touched.
+// Makes an allocation beyond the free memory fail, which is reported as an error; otherwise the
+// system would kill this process, or another, when the pages are touched.
 void stay_within_memory() {
-// Sanitizers reserve far more than they use.
+// Sanitizers reserve far more address space than they use.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   std::ifstream file("/proc/meminfo");
   rlim_t available = 0;
@@ -60,7 +60,7 @@ void stay_within_memory() {
   }
   rlimit limit = {};
   if (available == 0 || getrlimit(RLIMIT_DATA, &limit) != 0) return;
-  limit.rlim_cur = std::min(limit.rlim_cur, available / 16 * 15);  // others go on, too
+  limit.rlim_cur = std::min(limit.rlim_cur, available / 16 * 15);  // leaves some memory to others
   setrlimit(RLIMIT_DATA, &limit);
 #endif
 }
@@ -71,15 +71,14 @@ constexpr const char* kOutOfMemory = "out of memory: lower the batch, the channe
 
 int main(int argc, char** argv) {
   hold_standard_streams();
-  // A file beyond the limit of the shell (ulimit -f) is then an error of its write, as a full disk.
+  // Exceeding the file size limit of the shell (ulimit -f) becomes a write error, like a full disk.
   std::signal(SIGXFSZ, SIG_IGN);
   stay_within_memory();
   try {
-    cli::Program program(
-        "crosstate",
-        "Trains S4D networks, quantizes them with the state in the loop, and shows what they "
-        "become on memristive crossbars.",
-        "crosstate " + std::string(kVersion));
+    cli::Program program("crosstate",
+                         "Trains S4D networks, quantizes them including the recurrent state, and "
+                         "simulates and prices them on memristive crossbars.",
+                         "crosstate " + std::string(kVersion));
     cli::Command root = program.root();
     cli::add_demo(root);
     cli::add_train(root);
@@ -105,7 +104,7 @@ int main(int argc, char** argv) {
     return complain(error.what());
   } catch (const std::bad_alloc&) {
     return complain(kOutOfMemory);
-  } catch (const std::length_error&) {  // of a container
+  } catch (const std::length_error&) {  // thrown by containers
     return complain(kOutOfMemory);
   } catch (const std::exception& error) {
     return complain(std::string("unexpected: ") + error.what());

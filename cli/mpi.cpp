@@ -1,5 +1,5 @@
-// Messages over MPI. One thread calls, nothing waits, and errors are those of dead ranks, which
-// Team finds by their silence.
+// Messages over MPI. Only one thread calls, and nothing blocks. Errors come from dead ranks, which
+// Team detects by missing heartbeats.
 #define OMPI_SKIP_MPICXX
 #include <mpi.h>
 
@@ -30,7 +30,7 @@ class MpiTransport : public search::Transport {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
 
-  // What is on the way stays in memory until it has gone; to a dead rank it may never go.
+  // Messages in flight stay in memory until they have been sent; to a dead rank that may be never.
   void send(int to, const std::string& text) override {
     sent_.remove_if([](Sent& sent) {
       int gone = 0;
@@ -68,7 +68,7 @@ class MpiTransport : public search::Transport {
   std::list<Sent> sent_;
 };
 
-// MPI started without mpirun would only cost time.
+// Without mpirun, initialising MPI would only cost time.
 bool started_by_mpi() {
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE"}) {
     if (std::getenv(name) != nullptr) return true;
@@ -85,7 +85,8 @@ std::unique_ptr<search::Transport> connect() {
 
 void warn_without_recovery(const search::Transport* transport) {
   if (transport == nullptr || transport->rank() != 0 || transport->size() == 1) return;
-  if (std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) return;  // another MPI, which may differ
+  if (std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr)
+    return;  // another MPI implementation, which may differ
   const char* recovery = std::getenv("OMPI_MCA_orte_enable_recovery");
   if (recovery != nullptr && std::string(recovery) != "0") return;
   std::fputs(

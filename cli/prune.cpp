@@ -1,4 +1,4 @@
-// crosstate prune MODEL: a smaller model, trained on with its rounding.
+// crosstate prune MODEL: a smaller model, retrained in its number format.
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -19,7 +19,7 @@ std::vector<std::string> settings_of_prune() {
           "!qat.teacher", "run.seed", "run.quantize", "run.calibration", "train.validation"};
 }
 
-// What changes nothing in this pruning.
+// Settings without effect in this pruning.
 void refuse_idle_in_prune(const Common& common, const pipeline::RunOptions& options,
                           const std::string& model) {
   const std::string& against = options.prune.against;
@@ -59,7 +59,7 @@ int prune_command(const Common& common, const std::string& model) {
 
 void add_prune(Command root) {
   Command command = root.add_command(
-      "prune", "Remove modes and channels of a model, train on, and leave the smaller model");
+      "prune", "Remove modes and channels of a model and retrain the smaller model");
   auto common = std::make_shared<Common>();
   common->out = "out/prune";
   auto model = std::make_shared<std::string>();

@@ -1,4 +1,4 @@
-// crosstate quantize MODEL: post-training quantization of a network in floating point.
+// crosstate quantize MODEL: post-training quantization of a float network.
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kEvaluationBatch = 256;
 
-// Training alone disturbs weights.
+// Weight noise applies only to training.
 std::vector<std::string> settings_of_quantize() {
   return {"data.",
           "run.seed",
@@ -40,7 +40,7 @@ int quantize_command(const Common& common, const std::string& file) {
   });
   require_writable_file(common.json);
   const inference::Model saved = inference::Model::load(file);
-  if (saved.quantized()) fail(file, "is quantized already, expected a float model");
+  if (saved.quantized()) fail(file, "is already quantized, expected a float model");
   model::Network network = *saved.network();
   network.fold_norms();
   options.model = network.options();
@@ -83,9 +83,9 @@ int quantize_command(const Common& common, const std::string& file) {
 }  // namespace
 
 void add_quantize(Command root) {
-  Command command = root.add_command(
-      "quantize",
-      "Round a float model after training, with ranges from training data that are not held out");
+  Command command = root.add_command("quantize",
+                                     "Quantize a float model after training, with ranges from "
+                                     "training data that are not held out");
   auto common = std::make_shared<Common>();
   common->out = "out/quantize";
   auto model = std::make_shared<std::string>();
@@ -93,7 +93,7 @@ void add_quantize(Command root) {
   add_common(command, *common,
              {.no_resume = kNothingContinues,
               .out = "Directory of the models and of quantize.json",
-              .seed = "Start of every random draw: what is held out, what chooses ranges",
+              .seed = "Seed of the held-out split and of the calibration sequences",
               .settings = settings_of_quantize()});
   command.action([=] { return quantize_command(*common, *model); });
 }

@@ -44,12 +44,12 @@ std::string idle_in_search(const std::string& key, const pipeline::RunOptions& r
   pipeline::RunOptions trained = run;
   if (search::genome_space(run.model, options.bits, options.states, options.channels).prunes()) {
     if (selects({"run.prune", "prune.states", "prune.channels"}, key)) {
-      return "search.states and search.channels, which choose what is pruned";
+      return "search.states and search.channels, which determine pruning";
     }
     trained.prune_float = true;
   }
   if (key == "quant.preset" && run.quant.preset != "analog-64x64") {
-    return "search.bits, which chooses the bits of every site";
+    return "search.bits, which determines the bits of every site";
   }
   return pipeline::idle_reason_in_run(key, trained, [&] { return pipeline::kind_of(run.data); });
 }
@@ -133,22 +133,22 @@ int search_command(const Common& common, const SearchArguments& arguments) {
 }  // namespace
 
 void add_search(Command root) {
-  Command command =
-      root.add_command("search", "Choose bits and size under a budget, and train the best choices");
+  Command command = root.add_command(
+      "search", "Search bits and size under a memory budget, and train the best candidates");
   auto common = std::make_shared<Common>();
   auto arguments = std::make_shared<SearchArguments>();
   common->out = "out/search";
-  command.add("--workers", arguments->workers, "Tasks at a time in this process")
+  command.add("--workers", arguments->workers, "Concurrent tasks in this process")
       .type("N")
       .range(1, 1024)
       .show_default();
   Option retry = command.add("--retry-failed", arguments->retry_failed,
-                             "With --resume: train again what failed");
+                             "With --resume: repeat failed trainings");
   pipeline::RunOptions run;
   search::SearchOptions options;
   Uses uses;
   uses.out = "Directory of sweep.sqlite, tables, report and models; seen by all ranks";
-  uses.threads = "Threads of each task (search.threads); 0: as the configuration says";
+  uses.threads = "Threads of each task (search.threads); 0: as in the configuration";
   uses.settings = settings_of_search();
   add_common(command, *common, uses, fields_of(run, options));
   retry.needs(command.option("--resume"));

@@ -1,5 +1,5 @@
-// The settings of all commands: what a file may hold that serves several of them, which of them
-// --help shows, and crosstate settings, which shows all.
+// The settings of all commands: which ones a shared file may contain, which ones --help of a
+// command lists, and `crosstate settings`, which lists all.
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -29,8 +29,8 @@ struct Everything {
   BenchOptions bench;
 };
 
-// Commands with fewer settings than this show all in --help; the others show these, and the section
-// that has their own name.
+// Commands with fewer settings than this list all in --help; the others list these, and the section
+// with their own name.
 constexpr std::size_t kFew = 16;
 constexpr const char* kMain[] = {
     "model.channels",      "model.states",     "model.layers",   "train.epochs",  "train.batch",
@@ -63,7 +63,7 @@ std::string line_of(const Field& field, std::size_t key_width) {
   return line;
 }
 
-// A line for the key, its default and what it may be, and below it what it does.
+// One line with the key, its default and its range, followed by the description.
 std::string described(const std::vector<const Field*>& fields,
                       const std::function<std::string(const Field&)>& more) {
   constexpr std::size_t kIndent = 6;
@@ -189,11 +189,14 @@ std::string settings_help(const std::string& command, const FieldList& list) {
 
 void add_settings(Command root) {
   Command command = root.add_command(
-      "settings", "All settings: default, unit, range, what they do and which commands use them");
+      "settings",
+      "List all settings: default, unit, range, description and the commands that use them");
   auto common = std::make_shared<Common>();
   auto pattern = std::make_shared<std::string>();
-  command.add("PATTERN", *pattern, "Only those with this text in the name or the description");
-  command.add("--json", common->json, "As JSON to a file; -: to standard output, in place of text")
+  command.add("PATTERN", *pattern,
+              "List only settings with this text in the name or the description");
+  command
+      .add("--json", common->json, "Write JSON to a file; -: to standard output, instead of text")
       .type("FILE")
       .not_empty();
   command.action([=] { return settings_command(*common, *pattern); });

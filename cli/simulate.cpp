@@ -24,9 +24,9 @@ namespace fs = std::filesystem;
 
 struct Extra {
   std::string model;
-  int chips = 0;      // 0: as simulate.chips says
-  std::string times;  // "": as simulate.times says
-  int states = 0;     // sequences that the errors of states are measured on
+  int chips = 0;      // 0: as in simulate.chips
+  std::string times;  // "": as in simulate.times
+  int states = 0;     // number of sequences on which errors of states are measured
 };
 
 pipeline::RunOptions options_of(const Common& common, const Extra& extra) {
@@ -49,12 +49,12 @@ std::vector<std::string> settings_of_simulate() {
   return keys;
 }
 
-// What decides the result of every chip.
+// What determines the result of every chip.
 nlohmann::json identity_of(const pipeline::RunOptions& options,
                            const integer::IntegerNetwork& network, const data::Dataset& test) {
   integer::IntegerNetwork numbers = network;
-  numbers.scheme.reset();  // which no chip computes with
-  // More chips may join.
+  numbers.scheme.reset();  // not used by chips
+  // The number of chips may increase.
   nlohmann::json identity = pipeline::RunIdentity().settings(
       options, {"simulate.", "!simulate.chips", "device.", "crossbar.", "wires.", "external."});
   identity.update({{"model", {{"checksum", train::checksum(integer::to_tensors(numbers))}}},
@@ -63,7 +63,7 @@ nlohmann::json identity_of(const pipeline::RunOptions& options,
   return identity;
 }
 
-// What continues an interrupted simulation, beside the common options.
+// Arguments that continue an interrupted simulation, besides the common options.
 std::vector<std::string> arguments_of(const Extra& extra) {
   std::vector<std::string> arguments = {extra.model};
   const auto add = [&](const char* option, const std::string& value) {
@@ -146,20 +146,23 @@ int simulate_command(const Common& common, const Extra& extra) {
 
 void add_simulate(Command root) {
   Command command = root.add_command(
-      "simulate", "Accuracy of a quantized model on many simulated chips, at several ages");
+      "simulate",
+      "Compute the accuracy of a quantized model on many simulated chips at several ages");
   auto common = std::make_shared<Common>();
   common->out = "out/simulate";
   auto extra = std::make_shared<Extra>();
   command.add("MODEL", extra->model, "A quantized or integer model").required();
-  command.add("--chips", extra->chips, "Chips to program (simulate.chips)").range(1, 100000);
-  command.add("--times", extra->times, "Ages to test at (simulate.times): \"0 1h 1d 1y\"");
+  command.add("--chips", extra->chips, "Number of chips to program (simulate.chips)")
+      .range(1, 100000);
+  command.add("--times", extra->times,
+              "Ages at which chips are tested (simulate.times): \"0 1h 1d 1y\"");
   command
       .add("--state-errors", extra->states,
-           "Also measures the errors of states by time step and |A| on as many sequences")
+           "Also measure the errors of states by time step and |A| on this many sequences")
       .range(1, 10000);
   add_common(command, *common,
              {.target = true,
-              .out = "Directory of simulate.json, .html and what --resume needs",
+              .out = "Directory of simulate.json, .html and files for --resume",
               .settings = settings_of_simulate()});
   command.action([=] { return simulate_command(*common, *extra); });
 }

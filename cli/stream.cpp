@@ -1,4 +1,4 @@
-// crosstate stream MODEL: samples in on standard input, scores out, in constant memory.
+// crosstate stream MODEL: reads samples from standard input and writes scores, in constant memory.
 #include <unistd.h>
 
 #include <array>
@@ -43,11 +43,11 @@ void fields(FieldList& list, StreamOptions& options) {
   list.section("stream");
   list.add("input", options.input,
            "text: one time step per line, an empty line ends a sequence; raw: binary32, "
-           "little-endian. Models of recordings take one sample per step.");
-  list.add("output", options.output, "A line per sequence, or after every time step.");
+           "little-endian. For models of recordings, a step is one sample.");
+  list.add("output", options.output, "Print a line per sequence, or after every time step.");
 }
 
-// From values as they come to lines of results.
+// Converts input values to lines of results.
 class Streamer {
  public:
   enum class Lines { kNone, kPerSequence, kPerStep };
@@ -55,7 +55,7 @@ class Streamer {
   Streamer(const inference::Model& model, Lines lines)
       : stream_(model.stream("standard input")), readout_(model.readout()), lines_(lines) {}
 
-  /// Values that make up one step on the input: samples, or one per input.
+  /// Number of values of one input step: samples, or one per input.
   std::size_t width() const { return stream_.width(); }
 
   void push(std::span<const float> values) {
@@ -73,7 +73,7 @@ class Streamer {
     stream_.reset();
   }
 
-  /// Of the network; sequences of at least one step.
+  /// Steps of the network; sequences have at least one step.
   long long all_steps() const { return all_steps_; }
   long long sequences() const { return sequences_; }
 
@@ -96,7 +96,7 @@ class Streamer {
   long long all_steps_ = 0, sequences_ = 0;
 };
 
-// The number that a field of a line is.
+// The number in a field of a line.
 float value_of(std::string_view field, const std::string& where) {
   const ReadNumber<float> number = read_number<float>(field);
   const bool overload = number.value && is_overload(double{*number.value});
@@ -131,7 +131,7 @@ void read_text(Input& in, Streamer& streamer) {
   }
 }
 
-// Binary32 little-endian, as many per time step as the network has inputs; one sequence.
+// Binary32 little-endian, one value per input of the network in each time step; one sequence.
 void read_raw(Input& in, Streamer& streamer) {
   std::vector<float> values(streamer.width());
   const std::size_t bytes = values.size() * sizeof(float);
@@ -192,7 +192,8 @@ void add_stream_settings(FieldList& list) {
 
 void add_stream(Command root) {
   Command command = root.add_command(
-      "stream", "Samples in on standard input, one line of steps and results out; constant memory");
+      "stream",
+      "Read samples from standard input and print one line per result, in constant memory");
   auto common = std::make_shared<Common>();
   auto model = std::make_shared<std::string>();
   command.add("MODEL", *model, "A quantized model").required();
@@ -204,7 +205,7 @@ void add_stream(Command root) {
               .no_resume = kNothingContinues,
               .out = out_for_result("stream"),
               .no_seed = kNothingDrawn,
-              .no_threads = "a sequence takes one thread"},
+              .no_threads = "a sequence is processed by one thread"},
              list);
   add_short_forms(command, *common, list);
   command.action([=] { return stream_command(*common, *model); });

@@ -1,4 +1,4 @@
-// crosstate sweep FILE: many runs, on this machine or on many, killed and resumed at will.
+// crosstate sweep FILE: many runs on one or several machines, which may be killed and resumed.
 #include "crosstate/search/sweep.h"
 
 #include <cstdio>
@@ -27,7 +27,7 @@ std::string key_of(const std::string& assignment) {
   return assignment.substr(0, assignment.find('='));
 }
 
-// --config before the file's settings; --set, --data, --seed and --threads after them.
+// --config before the settings of the file; --set, --data, --seed and --threads after them.
 search::SweepOverrides overrides_of(const Common& common) {
   Common before, after = common;
   before.command = common.command;
@@ -84,7 +84,7 @@ void print_tables(const search::SweepPlan& plan, const search::SweepResults& res
 
 int dump(const Common& common) {
   if (!search::Store::exists(common.out))
-    fail(common.out, "holds no sweep, expected sweep.sqlite in it");
+    fail(common.out, "is not a sweep directory, expected sweep.sqlite in it");
   std::fputs(search::dump_csv(search::Store(common.out, search::Store::Access::kRead)).c_str(),
              stdout);
   return kOk;
@@ -100,7 +100,7 @@ int finish(const search::SweepPlan& plan, const search::SweepSummary& summary,
 
 int sweep_command(const Common& common, const SweepArguments& arguments) {
   if (arguments.dump) {
-    if (common.overwrite) fail("--overwrite", "--dump only reads, there is nothing to replace");
+    if (common.overwrite) fail("--overwrite", "has no effect with --dump, which only reads");
     return dump(common);
   }
   if (arguments.file.empty()) fail("sweep", "no FILE, expected a sweep file");
@@ -142,15 +142,15 @@ void add_sweep(Command root) {
   auto common = std::make_shared<Common>();
   auto arguments = std::make_shared<SweepArguments>();
   common->out = "out/sweep";
-  command.add("FILE", arguments->file, "[grid] and [[list]] of settings, in TOML");
+  command.add("FILE", arguments->file, "TOML file with [grid] and [[list]] of settings");
   command
       .add("--workers", arguments->workers,
-           "Points at a time in this process; each trains with sweep.threads threads")
+           "Concurrent points in this process; each trains with sweep.threads threads")
       .type("N")
       .range(1, 1024)
       .show_default();
-  Option retry = command.add("--retry-failed", arguments->retry_failed,
-                             "With --resume: run points again that failed");
+  Option retry =
+      command.add("--retry-failed", arguments->retry_failed, "With --resume: repeat failed points");
   Option dump = command.add("--dump", arguments->dump,
                             "Only print the results in --out as CSV, sorted and without times");
   pipeline::RunOptions defaults;
@@ -159,7 +159,7 @@ void add_sweep(Command root) {
   search::fields(list, settings);
   Uses uses;
   uses.out = "Directory of sweep.sqlite, tables, report and models; seen by all ranks";
-  uses.threads = "Threads of each point (sweep.threads); 0: as the sweep file says";
+  uses.threads = "Threads of each point (sweep.threads); 0: as in the sweep file";
   uses.settings = pipeline::run_settings();
   uses.settings.push_back("sweep.");
   add_common(command, *common, uses, list);

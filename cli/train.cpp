@@ -42,8 +42,7 @@ int train_command(const Common& common) {
 
 void add_train(Command root) {
   Command command = root.add_command(
-      "train",
-      "Train, quantize and train on; leaves the models, summary.json and report.html in --out");
+      "train", "Train a float network, quantize it, and run quantization-aware training");
   auto common = std::make_shared<Common>();
   common->out = "out/train";
   add_common(command, *common, {.target = true, .settings = pipeline::run_settings()});

@@ -1,4 +1,4 @@
-// Other processes of the same command, where mpirun has started several.
+// Connection to other processes of the same command, if started by mpirun.
 #pragma once
 
 #include <memory>
@@ -7,15 +7,15 @@
 
 namespace crosstate::cli {
 
-/// The processes that MPI has started together; null for one that runs alone, and in a program that
-/// was built without MPI (no_mpi.cpp stands for mpi.cpp). Call it once.
+/// The processes that MPI has started together; null for a single process, and in a program built
+/// without MPI (no_mpi.cpp replaces mpi.cpp). Call it once.
 std::unique_ptr<search::Transport> connect();
 
-/// Says on standard error, as rank 0, that the death of a rank will end the whole job, if it will.
+/// Warns on standard error, on rank 0, if the death of a rank will end the whole job.
 void warn_without_recovery(const search::Transport* transport);
 
-/// Ends what connect() began, once nothing is sent any more. With a rank lost it ends the process
-/// with `code`, since MPI would wait for the dead.
+/// Ends what connect() began, after the last message. If a rank was lost, it ends the process with
+/// `code`, since MPI would wait for the dead rank.
 void disconnect(bool lost_a_rank, int code);
 
 }  // namespace crosstate::cli

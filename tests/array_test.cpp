@@ -1,4 +1,4 @@
-// crosstate array, with the circuit simulator ngspice as the judge of its currents.
+// crosstate array, verified with the circuit simulator ngspice.
 #include <cmath>
 #include <cstdlib>
 #include <map>
@@ -25,7 +25,7 @@ struct Wires {
 
 class ArrayCommand : public Cli {
  protected:
-  // Files G.csv and V.csv; cells from 1 to 100 uS, some of them open or of 10 mS.
+  // Files G.csv and V.csv; cells from 1 to 100 uS, some of them open or at 10 mS.
   void write_random_array(std::size_t rows, std::size_t columns) const {
     Random random(3, Stream::kTest, static_cast<std::uint32_t>(rows * 1000 + columns));
     formats::Matrix cells{rows, columns, {}}, volts{rows, 1, {}};
@@ -33,7 +33,7 @@ class ArrayCommand : public Cli {
       const double kind = random.uniform(0, 1), g = random.uniform(1e-6, 100e-6);
       cells.values.push_back(kind < 0.05 ? 0 : kind > 0.99 ? 1e-2 : g);
     }
-    // Of one sign, so that relative errors mean something in every column.
+    // Of one sign, so that relative errors are meaningful in every column.
     for (std::size_t i = 0; i < rows; ++i) volts.values.push_back(random.uniform(0.05, 0.4));
     formats::write_matrix(path("G.csv"), cells);
     formats::write_matrix(path("V.csv"), volts);
@@ -67,7 +67,7 @@ class ArrayCommand : public Cli {
     return written.values;
   }
 
-  // What ngspice prints for the netlist.
+  // The currents that ngspice prints for the netlist.
   std::vector<double> judged() const {
     const std::string command = std::string(CROSSTATE_NGSPICE) + " -b " + path("array.cir") +
                                 " > " + path("ngspice.txt") + " 2>&1";
@@ -118,11 +118,11 @@ TEST_F(ArrayCommand, AgreesWithNgspiceOnOtherShapes) {
   expect_agreement(9, 40, {0, 100, 0}, 1e-9);
   expect_agreement(40, 9, {0, 0, 50}, 1e-9);
   expect_agreement(12, 31, {0, 100, 50}, 1e-9);
-  expect_agreement(12, 31, {1e3, 1, 1}, 1e-6);  // next to nothing reaches the last columns
+  expect_agreement(12, 31, {1e3, 1, 1}, 1e-6);  // hardly any current reaches the last columns
   expect_agreement(12, 31, {1e-3, 0, 0}, 1e-6);
 }
 
-// Most of its time is the simulator's.
+// Most of the time is spent in the simulator.
 TEST_F(ArrayCommand, AgreesWithNgspiceOnALargeArray) {
   expect_agreement(128, 128, {1, 100, 50}, 1e-6);
 }

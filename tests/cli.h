@@ -1,4 +1,4 @@
-// Running the program `crosstate` as a user does, each test in a directory of its own.
+// Runs the program `crosstate` as a user does, each test in its own directory.
 #pragma once
 
 #include <fcntl.h>
@@ -26,8 +26,8 @@ namespace fs = std::filesystem;
 
 class Process {
  public:
-  /// Where `out` or `err` is not empty, that file or device takes the place of one in `directory`;
-  /// standard input is stdin.txt there, if it exists.
+  /// If `out` or `err` is not empty, that file or device replaces the one in `directory`; standard
+  /// input is stdin.txt there, if it exists.
   Process(const fs::path& directory, std::vector<std::string> arguments,
           const std::string& out = "", const std::string& err = "")
       : out_(out.empty() ? directory / "stdout.txt" : fs::path(out)),
@@ -90,8 +90,8 @@ class Cli : public testing::Test {
     return {code, process.out(), process.err()};
   }
 
-  // A network and a set small enough for a test: about half a second of training. Without settings
-  // that the command or `more` leaves without effect.
+  // A network and a set that are small enough for a test: about half a second of training. Without
+  // settings that have no effect in the command or because of `more`.
   static std::vector<std::string> tiny(const std::string& command, const std::string& out,
                                        std::vector<std::string> more = {}) {
     const auto told = [&](const std::string& setting) {
@@ -118,7 +118,7 @@ class Cli : public testing::Test {
     return arguments;
   }
 
-  // What appears on a terminal of so many columns on standard error; expects success.
+  // Output on a terminal of this width on standard error; expects success.
   std::string call_on_terminal(const std::vector<std::string>& arguments, int columns) const {
     const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
     if (terminal < 0 || grantpt(terminal) != 0 || unlockpt(terminal) != 0) {
@@ -170,7 +170,7 @@ class Cli : public testing::Test {
     }
   }
 
-  // A directory with the MNIST files of two 4 x 4 images, of which a test damages one.
+  // A directory with the MNIST files of two 4 x 4 images, one of which a test damages.
   std::string make_data(const std::string& name, const std::string& damaged = "",
                         const std::string& bytes = "") const {
     const auto header = [](char kind, std::vector<int> sizes) {

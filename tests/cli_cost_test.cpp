@@ -43,7 +43,7 @@ TEST_F(CliCost, ComparesAFloatNetworkWithItsQuantizedForm) {
   EXPECT_LT(result["comparisons"][0]["weight_bits"], 0.5);
   EXPECT_GT(models[1]["neurobench"]["synaptic_operations_per_sample"]["Effective_MACs"], 0);
   EXPECT_FALSE(models[0]["neurobench"].contains("activation_sparsity"));
-  // The float network cannot run on arrays: it stays on the accelerator.
+  // The float network cannot run on arrays, so the accelerator is used.
   const json& crossbar = result["targets"][1]["estimates"];
   EXPECT_EQ(crossbar[0]["target"], "accelerator-45nm");
   EXPECT_EQ(crossbar[1]["target"], "crossbar-14nm");
@@ -68,7 +68,7 @@ TEST_F(CliCost, TellsTheSameOfAnIntegerFile) {
   EXPECT_THAT(call({"info", model("qat.integer")}).out, HasSubstr("layers.0.state"));
 }
 
-// On every target, of every network that is shipped.
+// On every target, for every shipped network.
 TEST_F(CliCost, OfAnIntegerFileIsThatOfItsOrigin) {
   const auto cost_of = [&](const std::string& file, bool parameters) {
     std::vector<std::string> arguments = {file};
@@ -96,12 +96,12 @@ TEST_F(CliCost, OfAnIntegerFileIsThatOfItsOrigin) {
     ASSERT_EQ(call({"convert", file, "--out", integers, "--overwrite", "--quiet"}).code, 0);
     EXPECT_EQ(cost_of(integers, true), cost_of(file, true));
   }
-  // A file of version 1, which does not tell how many parameters were trained.
+  // A file of version 1, which does not record the number of trained parameters.
   EXPECT_EQ(cost_of(shipped + "smnist.integer.safetensors", false),
             cost_of(shipped + "smnist.safetensors", false));
 }
 
-// Tones last 400 to 1,300 samples: the first is not the longest.
+// Tones have 400 to 1,300 samples; the first is not the longest.
 TEST_F(CliCost, TakesTheStepsOfTheLongestTestSequence) {
   write_tones("tones");
   ASSERT_EQ(call(tiny("train", path("sounds"), {"--quiet", "--data", path("tones")})).code, 0);

@@ -1,4 +1,4 @@
-// Data sets as they come: what the program says of folders and files that others made.
+// Data sets in practice: messages about folders and files of other origin.
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/json.h"
@@ -14,7 +14,7 @@ using testing::HasSubstr;
 
 class CliData : public Cli {
  protected:
-  // Three classes of twelve recordings, a folder each, by speakers of their own.
+  // Three classes of twelve recordings, one folder each, with different speakers.
   void write_folders(const std::string& name, const std::vector<std::string>& labels) const {
     const data::Recordings set = data::reference::tone_set(12 * labels.size(), 2);
     for (std::size_t i = 0; i < set.items.size(); ++i) {
@@ -127,7 +127,7 @@ TEST_F(CliData, PointersAreNamedByEveryReader) {
                  {"g.csv", kMessage});
   expect_refused(tiny("train", path("o"), {"--data", path("tones")}), {"_ann_", kMessage});
   expect_refused(tiny("train", path("o"), {"--data", path("images")}), {"train-images", kMessage});
-  // The same in a name that says it is packed.
+  // The same with a name of a compressed file.
   fs::rename(path("images/train-images-idx3-ubyte"), path("images/train-images-idx3-ubyte.gz"));
   expect_refused(tiny("train", path("o"), {"--data", path("images")}), {"train-images", kMessage});
 }
@@ -143,7 +143,7 @@ TEST_F(CliData, NpyIsNamedAsSuch) {
                  {"e.npy", "expected .npz or .csv"});
 }
 
-// A tensor that nobody needs may be of any type; one that is needed is named.
+// An unused tensor may be of any type; a used one is named in the error.
 TEST_F(CliData, UnusedTensorsOfOtherTypesDoNoHarm) {
   ASSERT_EQ(
       call(tiny("train", path("out"), {"--set", "train.epochs=1", "--set", "qat.epochs=1"})).code,

@@ -1,4 +1,4 @@
-// crosstate device, as a user calls it.
+// crosstate device, run as by a user.
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>

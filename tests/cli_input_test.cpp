@@ -1,5 +1,5 @@
-// What the program takes from instruments and files that fail or write numbers in ways of their
-// own, and where its own output fails.
+// Input from instruments and files that fail or write numbers in unusual ways, and failures of the
+// program's own output.
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -18,7 +18,7 @@ using testing::StartsWith;
 
 class CliInput : public Cli {
  protected:
-  // A model of one value a step, made once for all tests of this file.
+  // A model with one value per step, created once for all tests of this file.
   static void SetUpTestSuite() {
     models_ = fs::path(testing::TempDir()) / ("cli-input-" + std::to_string(getpid()));
     fs::create_directories(models_);
@@ -34,7 +34,7 @@ class CliInput : public Cli {
     return models_ / run / "qat.safetensors";
   }
 
-  // What a shell makes of a line in which "stream" stands for the program and its model.
+  // Runs a shell line in which "stream" is the program with its model.
   Result shell(const std::string& redirected, const std::string& arguments = "stream") const {
     const std::string line = std::string(CROSSTATE_PROGRAM) + ' ' + arguments + ' ' +
                              (arguments == "stream" ? model() : "") + " 2>" + path("err") + ' ' +
@@ -85,7 +85,7 @@ TEST_F(CliInput, FailsWhereStandardOutputDoes) {
   const Result closed = shell(from + " >&-");
   EXPECT_EQ(closed.code, 2);
   EXPECT_THAT(closed.err, HasSubstr("standard output: cannot write"));
-  // An endless input does not keep it going.
+  // An endless input does not prevent the program from ending.
   const Result endless = shell("--output step >/dev/full </dev/zero --input raw");
   EXPECT_EQ(endless.code, 2);
   for (const char* what : {"--help", "--version", "train --help", "device pcm --count 10",
@@ -108,7 +108,7 @@ TEST_F(CliInput, FailsWhereAFileCannotGrow) {
   EXPECT_FALSE(fs::exists(path("big.json")));
 }
 
-// A closed stream would be taken by the first file that is opened.
+// A closed stream would be reused by the first file that is opened.
 TEST_F(CliInput, WritesNoResultOverAClosedStream) {
   const Result closed = shell("<&- >&- --quiet --out " + path("results"), "device pcm --count 10");
   EXPECT_EQ(closed.code, 0) << closed.err;
@@ -183,7 +183,7 @@ TEST_F(CliInput, DeploysNoYoungerChip) {
     ASSERT_EQ(later.code, 0) << later.err;
     EXPECT_EQ(age_of(path("later")), 86400);
   }
-  // What the saved cells are made of is no longer a setting.
+  // The cells are already saved, so they are no longer a setting.
   expect_refused(with({"--chip", chip, "--set", "device.drift=false", "--out", path("no")}),
                  {chip, "device.drift (true, not false)"});
 }

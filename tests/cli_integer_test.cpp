@@ -1,5 +1,5 @@
-// Networks of integers on the command line: files that 64 bits cannot hold, sequences that are
-// too long for a network, and integers made of a quantized model.
+// Integer networks on the command line: files that do not fit in 64 bits, sequences that are too
+// long for a network, and conversion of quantized models.
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/json.h"
@@ -14,7 +14,7 @@ using testing::HasSubstr;
 
 class CliIntegers : public Cli {
  protected:
-  // The file of another network: `change` gets its integers.
+  // The file of another network: `change` modifies its integers.
   template <class Change>
   std::string changed(const std::string& from, const std::string& name, Change change) const {
     formats::Safetensors content = formats::read_safetensors(from);
@@ -27,7 +27,7 @@ class CliIntegers : public Cli {
     return path(name);
   }
 
-  // What runs or reads an integer network.
+  // Commands that run or read an integer network.
   std::vector<std::vector<std::string>> commands(const std::string& model) const {
     return {{"eval", model},   {"simulate", model, "--out", path("chips"), "--chips", "1"},
             {"cost", model},   {"deploy", model, "--out", path("chip")},
@@ -52,7 +52,7 @@ TEST_F(CliIntegers, OfSixteenBitsRunWholeSequences) {
   EXPECT_NEAR(accuracy(model, "integer"), fake, 1);
   EXPECT_EQ(read_file(path("integer.csv")), predictions);
 
-  // As files of version 1 have it: scores are never shifted.
+  // As in files of version 1: scores are never shifted.
   const std::string old = changed(model, "old.integer.safetensors", [](integer::IntegerNetwork& n) {
     n.score_steps = integer::IntegerNetwork::kEveryLength;
     n.decoder.bias[0] = std::int64_t{1} << 33;
@@ -120,7 +120,7 @@ TEST_F(CliIntegers, AreMadeOfAQuantizedModel) {
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("qat.integer.safetensors: integer network"));
   EXPECT_TRUE(read_file(integers) == trained);
-  // Once more, and to a name of its own.
+  // Again, and to an explicit file name.
   EXPECT_EQ(call({"convert", out + "/qat.safetensors"}).code, 0);
   const Result named =
       call({"convert", out + "/qat.safetensors", "--out", path("own.safetensors"), "--json", "-"});

@@ -1,4 +1,4 @@
-// The options that every subcommand takes, and those of bench and stream.
+// The options common to all subcommands, and those of bench and stream.
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -21,7 +21,7 @@ class CliOptions : public Cli {
  protected:
   json json_of(const std::string& name) const { return parse_json(read_file(path(name))); }
 
-  // A scan of a few steps, told its size by options of its own.
+  // A scan of a few steps, with its size given by short options.
   Result scan(const std::vector<std::string>& more) const {
     std::vector<std::string> arguments = {"bench",    "scan", "--states",  "4",
                                           "--length", "29",   "--repeats", "1"};
@@ -30,7 +30,7 @@ class CliOptions : public Cli {
   }
 };
 
-// Three of them are left out where they would have no effect.
+// Three of them are omitted because they would have no effect.
 TEST_F(CliOptions, AreTheSameEverywhere) {
   struct Case {
     std::vector<std::string> command;
@@ -75,7 +75,7 @@ TEST_F(CliOptions, AreTheSameEverywhere) {
   }
 }
 
-// What the list says of a command can be set there, and nothing else.
+// Every listed setting of a command can be set there, and no other.
 TEST_F(CliOptions, OfTheListAreThoseThatAreUsed) {
   pipeline::RunOptions options;
   const FieldList list = options.fields();
@@ -297,7 +297,7 @@ TEST_F(CliOptions, AreRefusedWhereOthersMakeThemIdle) {
   EXPECT_FALSE(fs::exists(out));
 }
 
-// Whatever could be seen before any work.
+// Everything that can be detected before any work.
 TEST_F(CliOptions, AreFoundImpossibleBeforeAnyWork) {
   const std::string out = path("out");
   const auto refuse = [&](std::vector<std::string> arguments,
@@ -341,7 +341,7 @@ TEST_F(CliOptions, AreFoundImpossibleBeforeAnyWork) {
   expect_refused({"eval", "absent", "--json", path("taken/eval.json")}, {"is a directory"});
 }
 
-// How much it is shows only when there is a network.
+// The value is known only when there is a network.
 TEST_F(CliOptions, OfNoiseBeyondTheWeightsAreNamedAsTheyWereSet) {
   const std::string out = path("out");
   expect_refused(tiny("train", out,
@@ -517,7 +517,7 @@ TEST_F(CliOptions, OfStream) {
   const std::string out = path("out"), model = out + "/qat.safetensors";
   ASSERT_EQ(call(tiny("train", out)).code, 0);
   write("stdin.txt", "0.5\n0.25\n\n\n0.125\n");
-  // A run's file serves, too.
+  // The file of a run is accepted as well.
   write("run.toml", "[model]\nchannels = 4\n[stream]\noutput = \"sequence\"\n");
   const Result steps = call({"stream", model, "--config", path("run.toml"), "--set",
                              "stream.output=step", "--json", path("copy.json")});

@@ -1,5 +1,5 @@
-// What the program does with a directory that already holds results, or that another process
-// writes; and with inputs that are no longer those of the results.
+// Directories that already hold results, or that another process writes, and inputs that differ
+// from those of the results.
 #include <chrono>
 #include <functional>
 #include <map>
@@ -106,7 +106,7 @@ TEST_F(CliOutput, KeepsAnEarlierRunOfEveryCommandUntilItIsToldToReplaceIt) {
     EXPECT_EQ(after.size(), before.size()) << name;
     EXPECT_EQ(after[path(name + "/notes.txt")], "mine");
     EXPECT_FALSE(fs::exists(path(name + "/lock")));
-    // Nor beside another's run.
+    // Nor beside a run of another command.
     if (fs::exists(path(name + "/" + name + ".json")) && name != "prune") continue;
     expect_refused({"simulate", model(), "--data", data, "--out", path(name)},
                    {"holds results of " + name, "simulate does not continue"});
@@ -197,7 +197,7 @@ TEST_F(CliOutput, IsWrittenByOneProcessAtATime) {
       {"eval", model(), "--data", data, "--out", out},
       {"cost", model(), "--out", out},
       {"bench", "array", "--out", out}};
-  // Each with the streams of a directory of its own.
+  // Each with its own directory for the streams.
   fs::create_directories(path("streams"));
   for (const Arguments& arguments : others) {
     const Process second(path("streams"), arguments);
@@ -322,7 +322,7 @@ TEST_F(CliIdentity, SimulationsContinueWithTheSameContentAlone) {
   expect_other("seed was", {"--seed", "3"});
   expect_other("crossbar.adc_bits was", {"--set", "crossbar.adc_bits=5"});
 
-  // Other names and places do not matter, and more chips may join.
+  // Other names and places do not matter, and the number of chips may increase.
   fs::rename(path("data"), path("moved"));
   fs::rename(path("table.csv"), path("t.csv"));
   const Result more = call(simulate({"--resume"}, "moved", "t.csv", "3"));

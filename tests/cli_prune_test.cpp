@@ -1,4 +1,4 @@
-// The command prune, as a user runs it.
+// The command prune, run as by a user.
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/json.h"
@@ -49,7 +49,7 @@ TEST_F(CliPrune, LeavesASmallerModelThatEveryCommandTakes) {
   EXPECT_EQ(call({"info", small}).code, 0);
   EXPECT_EQ(call({"info", out + "/pruned.integer.safetensors"}).code, 0);
   EXPECT_THAT(read_file(out + "/report.html"), HasSubstr("states removed"));
-  // Once more, from what is small already.
+  // Prunes a model that is already pruned.
   EXPECT_EQ(call(prune(small, path("twice"), {"prune.scope=block"})).code, 0);
 }
 
@@ -107,7 +107,7 @@ TEST_F(CliPrune, ContinuesWithTheSameModelAlone) {
   resume.push_back("--resume");
   expect_refused(resume, {"pruned-1.checkpoint.safetensors", "checksum of the model"});
 
-  // What an earlier run left does not stay beside the results of this one; the model does.
+  // Files of an earlier run are removed; the model is kept.
   const std::string model = out + "/pruned-1.safetensors";
   expect_refused(prune(model, out), {out, "--overwrite"});
   std::vector<std::string> overwrite = prune(model, out);

@@ -1,4 +1,4 @@
-// The program as a user meets it: exit codes, messages, files, interruptions.
+// The program as users see it: exit codes, messages, files, interruptions.
 #include "tests/cli.h"
 
 #include <algorithm>
@@ -57,7 +57,7 @@ TEST_F(Cli, RefusesBadSettingsBeforeAnyWork) {
   EXPECT_FALSE(fs::exists(out));
 }
 
-// What the chips' mapping or the front end would refuse, before the first epoch.
+// Errors of the mapping or the front end are reported before the first epoch.
 TEST_F(Cli, RefusesSettingsThatContradictEachOther) {
   const std::string out = path("out");
   struct Case {
@@ -124,7 +124,7 @@ TEST_F(Cli, RefusesUnwritablePlaces) {
   expect_refused({"train", "--out", path("out"), "--json", below}, {path("file")});
   expect_refused({"train", "--out", path("out"), "--json", directory_.string()},
                  {directory_.string()});
-  // Found before the training, not after it.
+  // Reported before training, not after it.
   for (const std::string& place : {std::string("/dev/null"), path("new") + "/"}) {
     expect_refused({"train", "--out", path("out"), "--json", place}, {place});
     expect_refused({"eval", "absent", "--predictions", place}, {place});
@@ -337,7 +337,7 @@ TEST_F(Cli, EvaluatesAndStreamsWholeNumbers) {
   EXPECT_EQ(integer, predictions("/qat.safetensors", "fake"));  // all scales are powers of two
   EXPECT_NE(integer, predictions("/qat.safetensors", "float"));
 
-  // The first test digit as text, two times; then as raw numbers.
+  // The first test digit as text, twice; then as raw numbers.
   const data::TrainTest sets = data::read_mnist_sample();
   std::string text, raw;
   for (int copy = 0; copy < 2; ++copy) {
@@ -415,7 +415,7 @@ TEST_F(Cli, QuantizesAfterTraining) {
   EXPECT_FALSE(fs::exists(path("no")));
 }
 
-// What is held out chooses no ranges, neither here nor there.
+// The validation part is not used to choose ranges, in either command.
 TEST_F(Cli, QuantizesAsTrainingDoes) {
   write_tones("tones");
   const std::vector<std::string> sounds = {"--data", path("tones")};
@@ -458,7 +458,7 @@ TEST_F(Cli, StartsFromAFloatModel) {
   EXPECT_EQ(summary["float"]["accuracy"],
             parse_json(read_file(path("whole/summary.json")))["float"]["accuracy"]);
 
-  // Its own directory included, where everything else is removed.
+  // Everything else is removed, including its own directory.
   ASSERT_EQ(call(tiny("train", path("whole"), {"--set", start, "--overwrite"})).code, 0);
   EXPECT_TRUE(read_file(path("whole/qat.safetensors")) == read_file(path("again/qat.safetensors")));
 
@@ -478,7 +478,7 @@ TEST_F(Cli, TrainsAndEvaluatesOnRecordings) {
   ASSERT_EQ(call(tiny("train", path("whole"), sounds)).code, 0);
   const json summary = parse_json(read_file(path("whole/summary.json")));
   for (const std::string stage : {"float", "qat"}) {
-    // Told nothing about the front end.
+    // The front end is not given.
     const Result evaluated = call(
         {"eval", path("whole/" + stage + ".safetensors"), "--data", path("tones"), "--json", "-"});
     ASSERT_EQ(evaluated.code, 0) << evaluated.err;
@@ -494,7 +494,7 @@ TEST_F(Cli, TrainsAndEvaluatesOnRecordings) {
   EXPECT_THAT(call({"info", path("whole/qat.safetensors")}).out, HasSubstr("log-mel, 8 bands"));
   expect_refused({"eval", path("whole/qat.safetensors")}, {"qat.safetensors", "recordings"});
 
-  // On another number of threads, and continued: varied epochs have addresses.
+  // On another number of threads, and resumed: augmented epochs have addresses.
   std::vector<std::string> threads = sounds;
   threads.insert(threads.end(), {"--threads", "2"});
   ASSERT_EQ(call(tiny("train", path("threads"), threads)).code, 0);
@@ -553,7 +553,7 @@ TEST_F(Cli, MeasuresSpeed) {
 
 class CliResume : public Cli {
  protected:
-  // Long enough that a signal arrives in the middle.
+  // Long enough for a signal to arrive during training.
   std::vector<std::string> arguments(const std::string& name, std::vector<std::string> more = {}) {
     more.insert(more.begin(), {"--set", "train.epochs=12", "--set", "qat.epochs=12"});
     return tiny("train", path(name), more);

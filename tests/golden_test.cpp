@@ -1,8 +1,8 @@
-// Results recorded once, in tests/golden.json: trained weights, predictions of the shipped models
-// by every executor, chips of every target. They change only for a reason that the commit states.
+// Recorded results in tests/golden.json: trained weights, predictions of the shipped models by
+// every executor, chips of every target. They change only for a reason stated in the commit.
 //
-// Recorded with the vector kernels for AVX2, which every x86-64 machine that we support has;
-// other instruction sets round some products differently. To record anew what a change alters:
+// Recorded with the vector kernels for AVX2, which every supported x86-64 machine has; other
+// instruction sets round some products differently. To record changed results again:
 //   CROSSTATE_RECORD=1 build/release/crosstate_tests --gtest_filter='Golden.*'
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -53,7 +53,7 @@ std::string digest(const formats::Tensor& tensor) {
   return hash.text();
 }
 
-// By tensor, so that a difference names what differs. Metadata may gain entries.
+// By tensor, so that a difference is reported for the tensor. Metadata may gain entries.
 json digests(const formats::Safetensors& content) {
   json found;
   for (const auto& [name, tensor] : content.tensors) found[name] = digest(tensor);
@@ -95,7 +95,7 @@ class Golden : public testing::Test {
 
 class GoldenTraining : public Golden {
  protected:
-  // Some epochs on a small set; records every tensor of every stage.
+  // Trains for some epochs on a small set and records every tensor of every stage.
   void train(const std::string& name, const std::vector<std::string>& settings,
              const std::string& target = "") {
     pipeline::RunOptions options;
@@ -164,7 +164,7 @@ TEST_F(GoldenTraining, RecordingsThroughTheFrontEnd) {
 // --- shipped models
 // --------------------------------------------------------------------------------
 
-// Digits, one for each sequence.
+// One digit for each sequence.
 std::string classes_of(const std::vector<std::size_t>& predictions) {
   std::string text;
   for (const std::size_t p : predictions) text += static_cast<char>('0' + p);
@@ -180,7 +180,7 @@ std::string classes_of(const std::vector<Result>& results) {
 
 class GoldenModels : public Golden {
  protected:
-  // Test digits of the built-in sample, as the model takes them.
+  // Test digits of the built-in sample, prepared for the model.
   data::Dataset digits(const formats::Safetensors& content) {
     return pipeline::load_test_data({}, inference::Preparation::load(content, "model"), "model",
                                     pool_);
@@ -224,7 +224,8 @@ class GoldenModels : public Golden {
     return hash.text();
   }
 
-  // Batches, one sequence step by step, the specification and an ideal chip, which all agree.
+  // Batches, one sequence step by step, the reference executor and an ideal chip, which must all
+  // agree.
   json by_whole_numbers(const integer::IntegerNetwork& network, const data::Batch& batch) {
     const std::vector<integer::IntegerResult> engine =
         integer::IntegerEngine(network).run(batch, pool_);
@@ -284,7 +285,7 @@ TEST_F(GoldenModels, ProgramsTheSameChipsOfEveryTarget) {
   const formats::Safetensors content = model("smnist-pruned-w4");
   const integer::IntegerNetwork network =
       integer::to_integers(model::Network::from_tensors(content, "model"));
-  // Four rows of pixels from the middle: enough steps for every part of a chip to count.
+  // Four rows of pixels from the middle: enough steps for every part of a chip to have an effect.
   data::Dataset digits_of_model = digits(content);
   data::Dataset rows = data::first(digits_of_model, 16);
   rows.length = 4 * 28;

@@ -1,5 +1,5 @@
-// House rules read from the source tree: folders include only what stands above them and have
-// a namespace each, and the library never prints or ends the process.
+// Rules checked on the source tree: folders include only those above them and have a namespace
+// each, and the library never prints or ends the process.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 // --- the rules
 // -------------------------------------------------------------------------------------
 
-// The folders of crosstate/ in dependency order: each may include its own headers and those above.
+// The folders of crosstate/ in dependency order: each may include its own headers and those of
+// folders above.
 const std::vector<std::string> kFolders = {
     "base",    "formats",   "kernels", "task",   "data",     "analog",  "quant",    "model",
     "integer", "inference", "train",   "prune",  "device",   "circuit", "hardware", "crossbar",
@@ -48,8 +49,9 @@ const std::vector<Ban> kBans = {
      "only the program decides when the process ends; throw Error instead"},
 };
 
-// A network's steps follow one another in one place alone, kWalk: whoever calls the kernels of the
-// recurrence supplies steps to it, and includes it, if only by way of another executor's header.
+// The order of the steps of a network is defined only in kWalk: a source that calls the kernels of
+// the recurrence supplies steps to it and includes it, possibly through the header of another
+// executor.
 const std::string kWalk = "crosstate/model/walk.h";
 const std::vector<std::string> kExecutors = {kWalk, "crosstate/model/group_forward.h",
                                              "crosstate/integer/code_panels.h",
@@ -127,8 +129,8 @@ bool only_forward_declarations(const std::vector<std::string>& lines, std::size_
   return false;
 }
 
-// Names are declared in the namespace of their folder, apart from forward declarations; base/ is
-// the common vocabulary.
+// Names are declared in the namespace of their folder, except forward declarations; base/ uses the
+// common namespace.
 std::vector<std::string> check_namespaces(const std::string& folder, const std::string& source) {
   static const std::regex kOpens(R"(^namespace (crosstate[\w:]*) \{)");
   const std::string own = folder == "base" ? "crosstate" : "crosstate::" + folder;
@@ -161,7 +163,7 @@ std::vector<std::string> check_bans(const std::string& source) {
 
 std::vector<std::string> check_walk(const std::string& source) {
   static const std::regex kScan(R"(\b(scan_forward|scan_adjoint|paired_scan|stream_scan)\s*\()");
-  // Sites are what executors consist of; theirs have the names of steps.
+  // Executors consist of sites, whose functions have the names of steps.
   static const std::regex kStep(R"(\b(?!sites)\w+\s*(\.|->)\s*(recur|normalize_sum)\s*\()");
   const bool executor =
       std::any_of(kExecutors.begin(), kExecutors.end(), [&](const std::string& header) {

@@ -1,4 +1,4 @@
-// The trained networks in models/: they load, and are as accurate as said there.
+// The trained networks in models/: they load, and reach the accuracy stated there.
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/json.h"

@@ -1,4 +1,4 @@
-// Padding is no data: a batch made longer has the same logits, gradients, statistics and ranges,
+// Padding has no effect: a longer batch gives the same logits, gradients, statistics and ranges,
 // and the same scores on a chip.
 #include <gtest/gtest.h>
 
@@ -22,10 +22,10 @@ using model::reference::small_options;
 
 const model::TaskShape kTask{2, 4};
 constexpr std::size_t kLength = 23;
-constexpr double kRounding = 2e-6;  // of sums cut elsewhere, relative to the largest gradient
+constexpr double kRounding = 2e-6;  // of sums divided differently, relative to the largest gradient
 
-// The same sequences with `more` steps of padding behind the longest; blocks of 7 then end
-// elsewhere, and some hold nothing but padding.
+// The same sequences with `more` steps of padding after the longest; the division into blocks of 7
+// then changes, and some blocks contain only padding.
 data::Batch padded(const data::Batch& batch, std::size_t more) {
   data::Batch result = batch;
   result.length += more;
@@ -99,7 +99,7 @@ TEST(Padding, LeavesLogitsAlone) {
     for (const std::size_t more : {1u, 40u}) {
       EXPECT_EQ(logits_of(network, padded(model::reference::batch_of(set), more)), tight);
     }
-    for (std::uint32_t i = 0; i < set.count; ++i) {  // each at its own length
+    for (std::uint32_t i = 0; i < set.count; ++i) {  // each with its own length
       const data::Batch alone = model::reference::batch_of(set, std::vector<std::uint32_t>{i});
       ASSERT_EQ(alone.length, set.length_of(i));
       const std::vector<float> logits = logits_of(network, alone);
@@ -140,7 +140,7 @@ TEST(Padding, LeavesRangesAlone) {
     model::ModelOptions o = model::reference::small_options();
     o.norm = norm;
     o.layers = 2;
-    // Biases are what padding would show: they keep running behind the end.
+    // Biases would expose padding, since they continue after the end.
     model::Network a = model::reference::random_network(o, kTask), b = a;
     ThreadPool pool(2);
     a.quantize({}, {&tight, 1}, pool);

@@ -1,4 +1,4 @@
-// `crosstate sweep` and `crosstate search` as a user meets them: killed, resumed, on several ranks.
+// `crosstate sweep` and `crosstate search` as users run them: killed, resumed, on several ranks.
 #include <sqlite3.h>
 
 #include <chrono>
@@ -35,7 +35,7 @@ class CliSweep : public Cli {
     EXPECT_EQ(result.code, 0) << result.err;
     return result.out;
   }
-  // What the database holds, times aside, as any reader sees it.
+  // Contents of the database without times.
   std::string rows(const std::string& out) const {
     sqlite3* database = nullptr;
     std::string text;
@@ -77,7 +77,7 @@ TEST_F(CliSweep, RecordsEveryPoint) {
     EXPECT_GT(metrics.at("weight_bytes"), 0);
     EXPECT_EQ(metrics.at("bytes"), metrics.at("qat_bytes"));
   }
-  // Two float networks, whatever the number of points.
+  // Two float networks, independent of the number of points.
   const fs::path out = path("out");
   EXPECT_EQ(std::distance(fs::directory_iterator(out / "float"), fs::directory_iterator()), 2);
   EXPECT_EQ(lines(read_file(out / "results.csv")), 7u);
@@ -85,7 +85,7 @@ TEST_F(CliSweep, RecordsEveryPoint) {
   EXPECT_THAT(read_file(out / "report.html"), HasSubstr("quant.preset"));
   EXPECT_EQ(lines(dump("out")), 7u);
 
-  // The same as the run by itself.
+  // The same results as a separate run.
   write("base.toml", kTiny);
   ASSERT_EQ(call({"train", "--config", path("base.toml"), "--threads", "1", "--seed", "2", "--set",
                   "quant.preset=w2a8s8", "--out", path("alone")})
@@ -181,7 +181,7 @@ TEST_F(CliSweep, KeepsResultsOfAnotherSweep) {
       {"sweep", path("s.toml"), "--out", path("out"), "--resume", "--set", "train.epochs=3"},
       {"epochs", "2", "3"});
   EXPECT_EQ(rows("out"), before);
-  // More points may join.
+  // Points may be added.
   write_sweep("s.toml", "[[list]]\n\"run.quantize\" = false\n[[list]]\n\"run.seed\" = 3\n");
   ASSERT_EQ(call({"sweep", path("s.toml"), "--out", path("out"), "--resume"}).code, 0);
   EXPECT_EQ(lines(dump("out")), 3u);
@@ -260,7 +260,7 @@ TEST_F(CliSweep, SearchesForBitsAndContinues) {
   ASSERT_EQ(sized.code, 0) << sized.err;
   EXPECT_THAT(read_file(path("sized/proxy-front.csv")),
               HasSubstr(",state,states_removed,channels_removed,loss,bytes\n"));
-  // A reference of every size.
+  // One reference of every size.
   for (const char* size :
        {"prune.channels=0 prune.states=0 ", "prune.channels=0.25 prune.states=0 ",
         "prune.channels=0 prune.states=0.5 ", "prune.channels=0.25 prune.states=0.5 "}) {

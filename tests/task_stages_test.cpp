@@ -1,5 +1,5 @@
-// Every task through every stage of the command line: float, post-training quantization,
-// quantization-aware training, integers, chips, pruning, stream, sweep and reports.
+// All tasks through all stages of the command line: float training, post-training quantization,
+// quantization-aware training, integer inference, chips, pruning, stream, sweep and reports.
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -19,13 +19,13 @@ class TaskStages : public Cli {
  protected:
   struct Expected {
     std::string task, metric;
-    double least;               // of the primary metric after every training
+    double least;               // lowest allowed primary metric after every training
     std::string details;        // a title in the report
     std::size_t answer_fields;  // of a line of stream, without the steps
     std::vector<std::string> settings = {};
   };
 
-  // Settings that make a run short, for the command line and as a sweep's file.
+  // Settings for a short run, for the command line and in a sweep file.
   static std::vector<std::string> small(const Expected& expected) {
     std::vector<std::string> settings = {"data.task=" + expected.task,
                                          "run.calibration=64",
@@ -70,11 +70,11 @@ class TaskStages : public Cli {
                                 "sweep.chips=1", "sweep.sequences=32"}) {
       run.emplace_back(setting);
     }
-    // demo: the stages of train, and a report.
+    // demo: the stages of train, plus a report.
     expect_success(with({"demo", "--data", path("data"), "--out", path("run")}, run));
     const json summary = read("run/summary.json");
     for (const char* stage : {"float", "ptq", "qat"}) {
-      // What rounding alone costs depends on the task.
+      // The loss by post-training quantization depends on the task.
       if (stage != std::string("ptq")) {
         EXPECT_GT(summary.at(stage).at(e.metric), e.least) << stage;
       }
@@ -89,7 +89,7 @@ class TaskStages : public Cli {
                 std::size_t sequences) const {
     std::vector<std::string> data = about("data.", settings);
     std::erase_if(data, [](const std::string& s) { return s.starts_with("data.train_limit"); });
-    // The model tells its task.
+    // The task is taken from the model.
     std::erase_if(data, [](const std::string& s) { return s.starts_with("data.task"); });
     double found[2] = {};
     for (const std::string backend : {"fake", "integer"}) {
@@ -163,7 +163,7 @@ class TaskStages : public Cli {
                 HasSubstr(",float_" + e.metric));
   }
 
-  // One field per target, then the sequence's values; a step has one value.
+  // One field per target, then the values of the sequence; a step has one value.
   void write_series(const std::string& header, const std::vector<std::vector<double>>& targets,
                     const std::vector<std::vector<float>>& sequences, std::size_t test) const {
     const std::size_t train = sequences.size() - test;
@@ -202,7 +202,7 @@ class TaskStages : public Cli {
   }
 };
 
-// Noise whose mean and whose deviation are to be told, in units far from 0 and 1.
+// Noise whose mean and standard deviation are the targets, in units far from 0 and 1.
 TEST_F(TaskStages, RegressionOfTwoValues) {
   std::vector<std::vector<double>> targets;
   std::vector<std::vector<float>> sequences;
@@ -253,7 +253,7 @@ TEST_F(TaskStages, ClassificationOfSeries) {
   EXPECT_GT(result.at("macro_f1"), 0.5);
 }
 
-// Digits that are even, above four and drawn with a loop, at once.
+// Three labels at once: the digit is even, above four, drawn with a loop.
 TEST_F(TaskStages, MultiLabelOfDigits) {
   constexpr std::size_t kPooled = 14;
   const data::TrainTest sample = data::read_mnist_sample();

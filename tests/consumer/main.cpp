@@ -1,4 +1,4 @@
-// A project of its own that uses the installed library: headers, link line and version must fit.
+// A separate project that uses the installed library, to test headers, link line and version.
 #include <crosstate/base/error.h>
 #include <crosstate/base/options.h>
 #include <crosstate/base/random.h>
