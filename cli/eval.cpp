@@ -23,16 +23,20 @@ std::string csv_line(const std::vector<std::string>& fields) {
   return line + '\n';
 }
 
-// One line per sequence.
+// One line per sequence or, if the network is read at every step, per step.
 std::string prediction_lines(const inference::Predictions& predictions, const data::Dataset& set) {
   const task::Readout& readout = set.readout;
   std::vector<std::string> fields = readout.task->prediction_header(readout);
+  if (readout.every_step()) fields.insert(fields.begin(), "step");
   fields.insert(fields.begin(), "index");
   std::string csv = csv_line(fields);
   for (std::size_t i = 0; i < set.count; ++i) {
-    fields = readout.task->prediction(readout, predictions.of(i), set.target(i));
-    fields.insert(fields.begin(), std::to_string(i));
-    csv += csv_line(fields);
+    for (std::size_t k = 0; k < set.targets_of(i); ++k) {
+      fields = readout.task->prediction(readout, predictions.of(i, k), set.target(i, k));
+      if (readout.every_step()) fields.insert(fields.begin(), std::to_string(k));
+      fields.insert(fields.begin(), std::to_string(i));
+      csv += csv_line(fields);
+    }
   }
   return csv;
 }
@@ -117,7 +121,8 @@ void add_eval(Command root) {
   auto eval = std::make_shared<EvalOptions>();
   command.add("MODEL", eval->model, "A model saved by train, quantize or demo").required();
   add_file(command, "--predictions", eval->predictions,
-           "Write one CSV line per sequence to a file; -: to standard output, instead of text");
+           "Write one CSV line per sequence, or per step with model.readout = step, to a file; -: "
+           "to standard output, instead of text");
   command
       .add("--backend", eval->backend,
            "float: without any rounding; fake: quantized values in float; integer: integers, as "

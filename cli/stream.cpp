@@ -28,14 +28,15 @@ constexpr auto enum_names(SampleFormat) {
   return std::array{Named{"text", SampleFormat::kText}, Named{"raw", SampleFormat::kRaw}};
 }
 
-enum class ResultRate { kSequence, kStep };
+enum class ResultRate { kAuto, kSequence, kStep };
 constexpr auto enum_names(ResultRate) {
-  return std::array{Named{"sequence", ResultRate::kSequence}, Named{"step", ResultRate::kStep}};
+  return std::array{Named{"auto", ResultRate::kAuto}, Named{"sequence", ResultRate::kSequence},
+                    Named{"step", ResultRate::kStep}};
 }
 
 struct StreamOptions {
   SampleFormat input = SampleFormat::kText;
-  ResultRate output = ResultRate::kSequence;
+  ResultRate output = ResultRate::kAuto;
 };
 
 /// Binds the fields of section "stream".
@@ -44,7 +45,9 @@ void fields(FieldList& list, StreamOptions& options) {
   list.add("input", options.input,
            "text: one time step per line, an empty line ends a sequence; raw: binary32, "
            "little-endian. For models of recordings, a step is one sample.");
-  list.add("output", options.output, "Print a line per sequence, or after every time step.");
+  list.add("output", options.output,
+           "Print a line per sequence, or after every time step; auto: as in model.readout of the "
+           "model.");
 }
 
 // Converts input values to lines of results.
@@ -159,16 +162,18 @@ StreamOptions stream_options(const Common& common) {
   return options;
 }
 
-Streamer::Lines lines_of(const Common& common, const StreamOptions& options) {
+Streamer::Lines lines_of(const Common& common, const StreamOptions& options, task::Scope scope) {
   if (common.quiet || common.json == "-") return Streamer::Lines::kNone;
-  return options.output == ResultRate::kStep ? Streamer::Lines::kPerStep
-                                             : Streamer::Lines::kPerSequence;
+  const bool steps = options.output == ResultRate::kAuto ? scope == task::Scope::kStep
+                                                         : options.output == ResultRate::kStep;
+  return steps ? Streamer::Lines::kPerStep : Streamer::Lines::kPerSequence;
 }
 
 int stream_command(const Common& common, const std::string& model) {
   const StreamOptions options = stream_options(common);
   require_writable_file(common.json);
-  Streamer streamer(inference::Model::load(model), lines_of(common, options));
+  const inference::Model loaded = inference::Model::load(model);
+  Streamer streamer(loaded, lines_of(common, options, loaded.scope()));
   const auto output = prepare_out(common, "stream");
   Input in(STDIN_FILENO, "standard input");
   if (options.input == SampleFormat::kRaw) {

@@ -20,15 +20,16 @@ void evaluate(model::Network& network) {
   set.length = 5;
   set.channels = static_cast<std::size_t>(network.task().inputs);
   set.values.assign(set.count * set.length * set.channels, 0.5f);
-  set.targets.assign(set.count, 0);
   set.readout.names.resize(static_cast<std::size_t>(network.task().outputs));
+  set.readout.scope = network.options().readout;
+  set.targets.assign(set.count * set.readout.targets(set.length), 0);
   const std::uint32_t order[] = {0, 1, 2};
   data::Batch batch;
   data::fill_batch(set, order, static_cast<std::size_t>(network.options().block_length), batch);
   std::vector<float> logits;
   const model::BatchResult result = network.evaluate(batch, pool, &logits);
   fuzz::require(task::primary_value(set.readout, result.sums) <= 1,
-                "at most as many hits as sequences");
+                "at most as many hits as targets");
 }
 
 }  // namespace

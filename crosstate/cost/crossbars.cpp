@@ -129,7 +129,7 @@ class CrossbarEstimator {
       drive(a, a.states, a.columns, use);
       product(use, a.pieces.size(), block(a).ssm_output.bits, false);
     } else {
-      product(use, a.columns, output_bits(a), a.site == mapping::Site::kDecoder);
+      product(use, a.columns, output_bits(a), a.site == mapping::Site::kDecoder && !d_.every_step);
     }
   }
 
@@ -203,7 +203,8 @@ class CrossbarEstimator {
     double tile_sums = 0;
     for (const mapping::MappedArray& a : mapping_.arrays) {
       const bool summed = a.site != mapping::Site::kRecurrence && a.first_input > 0;
-      if (summed && a.site != mapping::Site::kDecoder) tile_sums += static_cast<double>(a.columns);
+      const bool each_step = a.site != mapping::Site::kDecoder || d_.every_step;
+      if (summed && each_step) tile_sums += static_cast<double>(a.columns);
     }
     add_bits += tile_sums * kAccumulatorWidth;
     const auto add = [&](const char* part, const char* what, double count) {
@@ -231,12 +232,17 @@ class CrossbarEstimator {
       per_step += slices(mapping::Site::kLinear, l);
       pauses += 3;
     }
-    const double at_end = slices(mapping::Site::kDecoder, 0);
+    const double decoder = slices(mapping::Site::kDecoder, 0);
+    const double at_end = d_.every_step ? 0 : decoder, pauses_at_end = d_.every_step ? 0 : 1;
+    if (d_.every_step) {
+      per_step += decoder;
+      pauses += 1;
+    }
     const Range slice = slice_time(t_), pause = t_["digital_time"];
     const Range block = block_time(t_, d_.complex ? 2 : 1);
     e_.latency.terms.push_back({"products", "slice_time", per_step, at_end, slice});
     if (per_block > 0) e_.latency.terms.push_back({"products", "block_time", per_block, 0, block});
-    e_.latency.terms.push_back({"digital", "digital_time", pauses, 1, pause});
+    e_.latency.terms.push_back({"digital", "digital_time", pauses, pauses_at_end, pause});
     const auto arrays = static_cast<double>(e_.arrays);
     const Range power = t_["array_static"] * kPicoPerFemto;  // uW ns = fJ
     e_.energy.terms.push_back(
@@ -244,7 +250,8 @@ class CrossbarEstimator {
     if (per_block > 0) {
       e_.energy.terms.push_back({"static", "static block", arrays * per_block, 0, power * block});
     }
-    e_.energy.terms.push_back({"static", "static pause", arrays * pauses, arrays, power * pause});
+    e_.energy.terms.push_back(
+        {"static", "static pause", arrays * pauses, arrays * pauses_at_end, power * pause});
   }
 
   const Technology& t_;

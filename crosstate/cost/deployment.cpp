@@ -18,7 +18,8 @@ class Describer {
     d.outputs = static_cast<std::size_t>(s_.task.outputs);
     d.complex = s_.complex();
     d.gated = s_.gated();
-    d.pool_last = s_.options.pooling == model::Pooling::kLast;
+    d.every_step = s_.options.readout == task::Scope::kStep;
+    d.pool_last = d.every_step || s_.options.pooling == model::Pooling::kLast;
     d.encoder = weight(q_.encoder, d.channels);
     d.decoder = weight(q_.decoder, d.outputs);
     d.input = value(q_.input);

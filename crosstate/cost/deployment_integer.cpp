@@ -201,6 +201,7 @@ Deployment deployment(const integer::IntegerNetwork& n) {
   d.complex = n.complex;
   d.gated = n.gated;
   d.pool_last = n.pool_last;
+  d.every_step = n.every_step;
   d.input = value_format(n.input, scheme.input);
   d.residual = value_format(n.residual, scheme.residual);
   d.encoder = weight_format(n.encoder.bits, scheme.encoder, n.channels);

@@ -25,7 +25,7 @@ class Counter {
     matrix("decoder", d_.outputs, H, d_.decoder);
     activation_scale("input", d_.input);
     activation_scale("residual", d_.residual);
-    add("pooling", MemoryKind::kState, H, kFull);
+    if (!d_.every_step) add("pooling", MemoryKind::kState, H, kFull);
     return std::move(memory_);
   }
 

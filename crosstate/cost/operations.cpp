@@ -137,7 +137,7 @@ class OperationCounter {
     pooling.addition_bits = kAccumulatorWidth;
     add(pooling);
     OperationSite decoder = matrix("decoder", d_.outputs, d_.channels, d_.decoder, d_.residual);
-    decoder.at_end = true;
+    decoder.at_end = !d_.every_step;
     if (d_.residual.rounded() && !d_.pool_last) {
       decoder.input_bits = pooled_width(d_.residual.bits, steps);
     }

@@ -71,9 +71,10 @@ struct OperationSummary {
 /// A time step: encoder; in each block the poles (4 real products per complex mode, 1 per real
 /// one), the gain of the input (a shift and an addition per mode), C (2 or 1), D, the activation,
 /// the pointwise layer, the gate (a product of two activations), the residual sum; the pooling sum.
-/// At the end of a sequence of `steps`: the decoder, on pooled sums of the required width. Poles
-/// count with the bits of their multiplication, 16 if they are decoded from polar codes. Biases
-/// initialise accumulators and cost nothing. Throws Error if a count overflows.
+/// At the end of a sequence of `steps`: the decoder, on pooled sums of the required width; if the
+/// network is read at every step, the decoder is part of the time step. Poles count with the bits
+/// of their multiplication, 16 if they are decoded from polar codes. Biases initialise accumulators
+/// and cost nothing. Throws Error if a count overflows.
 OperationSummary count_operations(const Deployment& deployment, std::uint64_t steps);
 
 /// Throws Error naming cost.steps if a count (computed as double) is 2^63 or more; `what` is, for

@@ -55,6 +55,27 @@ TEST(Operations, OfARealUngatedFloatNetworkByHand) {
   EXPECT_EQ(site(operations, "pooling").additions, 0u);
 }
 
+// The decoder computes in every step, on codes rather than sums.
+TEST(Operations, OfANetworkThatIsReadAtEveryStep) {
+  model::ModelOptions options = shape(3, 6, true, true);
+  const auto of = [&](task::Scope scope) {
+    options.readout = scope;
+    return rounded(options, {2, 5}, quant::quant_preset("w4a8s6"));
+  };
+  const model::Network whole = of(task::Scope::kSequence), steps = of(task::Scope::kStep);
+  for (const Deployment& d : {deployment(steps), deployment(integer::to_integers(steps))}) {
+    const OperationSummary operations = count_operations(d, 10);
+    const std::uint64_t step =
+        6u * 4 * 8 + 36 * 16 * 6 + 18 * 4 * 6 + 3 * 4 * 8 + 18 * 4 * 8 + 3 * 8 * 8 + 15 * 4 * 8;
+    EXPECT_EQ(operations.bit_operations(10), 10 * step);
+    EXPECT_EQ(operations.per_step(&OperationSite::requantisations), 26u);
+    EXPECT_EQ(operations.at_end(&OperationSite::macs), 0u);
+    EXPECT_EQ(site(operations, "pooling").additions, 0u);
+    // No sums over time.
+    EXPECT_EQ(peak_ram(d) + 4 * 3, peak_ram(deployment(whole)));
+  }
+}
+
 TEST(Operations, OfARoundedNetworkByHand) {
   const model::Network network =
       rounded(shape(3, 6, true, true), {2, 5}, quant::quant_preset("w4a8s6"));

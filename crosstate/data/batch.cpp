@@ -47,7 +47,8 @@ void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::s
   batch.values.resize(batch.groups * batch.group_size());
   batch.readout = set.readout;
   const std::size_t width = set.readout.width();
-  batch.targets.assign(batch.groups * kLanes * width, 0);
+  const std::size_t of_sequence = set.readout.targets(batch.length) * width;
+  batch.targets.assign(batch.groups * kLanes * of_sequence, 0);
   batch.lengths.assign(batch.groups * kLanes, 0);
 
   // Padding lanes are the last ones of the last group.
@@ -62,8 +63,8 @@ void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::s
     for (std::size_t lane = 0; lane < lanes; ++lane) {
       const std::uint32_t row = order[g * kLanes + lane];
       source[lane] = set.sequence(row).data();
-      std::copy_n(set.targets.data() + row * width, width,
-                  batch.targets.data() + (g * kLanes + lane) * width);
+      std::copy_n(set.targets.data() + row * set.readout.targets(set.length) * width, of_sequence,
+                  batch.targets.data() + (g * kLanes + lane) * of_sequence);
       batch.lengths[g * kLanes + lane] = static_cast<std::uint32_t>(set.length_of(row));
     }
 
@@ -81,6 +82,14 @@ void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::s
       if (end == batch.length) break;  // t0 + block_length may overflow
     }
   }
+}
+
+std::vector<std::size_t> first_reads(const Batch& batch, task::Scope scope) {
+  std::vector<std::size_t> first = {0};
+  for (std::size_t i = 0; i < batch.count; ++i) {
+    first.push_back(first.back() + (scope == task::Scope::kStep ? batch.lengths[i] : 1));
+  }
+  return first;
 }
 
 std::vector<std::uint32_t> shuffled(std::size_t count, std::uint64_t seed, std::uint32_t epoch) {

@@ -29,8 +29,10 @@ struct Batch {
   std::size_t length = 0;  // of the longest sequence in the batch
   std::size_t channels = 0;
   std::size_t block_length = 0;
-  AlignedFloats values;                // groups * group_size(); padding lanes are zero
-  std::vector<float> targets;          // groups * kLanes * readout.width(); padding lanes are zero
+  AlignedFloats values;  // groups * group_size(); padding lanes are zero
+  // [groups * kLanes][readout.targets(length)][readout.width()], as Dataset::targets; padding lanes
+  // are zero.
+  std::vector<float> targets;
   std::vector<std::uint32_t> lengths;  // groups * kLanes, 0 for padding lanes
   std::size_t count = 0;               // real sequences; they fill the lanes in order
   task::Readout readout;               // kind of the targets
@@ -40,8 +42,11 @@ struct Batch {
   std::span<const float> group(std::size_t g) const {
     return {values.data() + g * group_size(), group_size()};
   }
-  std::span<const float> target(std::size_t sequence) const {
-    return std::span(targets).subspan(sequence * readout.width(), readout.width());
+  std::size_t targets_of(std::size_t sequence) const { return readout.targets(lengths[sequence]); }
+  /// As Dataset::target().
+  std::span<const float> target(std::size_t sequence, std::size_t k = 0) const {
+    const std::size_t width = readout.width();
+    return std::span(targets).subspan((sequence * readout.targets(length) + k) * width, width);
   }
   std::size_t offset(std::size_t channel, std::size_t t, std::size_t lane) const {
     return panel_offset(channel, t, lane, length, channels, block_length);
@@ -53,6 +58,10 @@ struct Batch {
 /// block length of 0.
 void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::size_t block_length,
                 Batch& batch);
+
+/// Where the read-outs of each sequence begin in a list of those of all sequences of the batch,
+/// without padding, and the size of that list; [count + 1].
+std::vector<std::size_t> first_reads(const Batch& batch, task::Scope scope);
 
 /// The integers [0, count) in the random order of one epoch.
 std::vector<std::uint32_t> shuffled(std::size_t count, std::uint64_t seed, std::uint32_t epoch);

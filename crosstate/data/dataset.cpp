@@ -23,7 +23,37 @@ void check_size(const Dataset& set, const char* what, std::size_t found, std::si
 
 std::string sequence_name(std::size_t i) { return "sequence " + std::to_string(i) + ": "; }
 
+void require_targets(const Dataset& set, std::size_t i) {
+  for (std::size_t k = 0; k < set.readout.targets(set.length); ++k) {
+    const std::span<const float> target = set.target(i, k);
+    if (set.readout.every_step()) {
+      if (!task::counts(target)) continue;
+      if (k >= set.length_of(i)) {
+        fail(set.name, sequence_name(i) + "a target at step " + std::to_string(k) +
+                           ", behind its length of " + std::to_string(set.length_of(i)));
+      }
+    }
+    const std::string wrong = set.readout.task->wrong(set.readout, target);
+    if (wrong.empty()) continue;
+    fail(set.name, sequence_name(i) +
+                       (set.readout.every_step() ? "step " + std::to_string(k) + ": " : "") +
+                       wrong);
+  }
+}
+
 }  // namespace
+
+std::vector<float> Dataset::counted_targets() const {
+  if (!readout.every_step()) return targets;
+  std::vector<float> counted;
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t k = 0; k < length_of(i); ++k) {
+      const std::span<const float> one = target(i, k);
+      if (task::counts(one)) counted.insert(counted.end(), one.begin(), one.end());
+    }
+  }
+  return counted;
+}
 
 void Dataset::validate() const {
   // Check the shape first: the loops below rely on it.
@@ -36,17 +66,17 @@ void Dataset::validate() const {
   }
   check_size(*this, "values", values.size(), count * length * channels);
   if (count > 0 && readout.outputs() == 0) fail(name, "no outputs, expected at least one");
-  check_size(*this, "target values", targets.size(), count * readout.width());
+  check_size(*this, "target values", targets.size(),
+             count * readout.targets(length) * readout.width());
   if (!lengths.empty()) check_size(*this, "lengths", lengths.size(), count);
   if (!speakers.empty()) check_size(*this, "speakers", speakers.size(), count);
 
   for (std::size_t i = 0; i < count; ++i) {
-    const std::string wrong = readout.task->wrong(readout, target(i));
-    if (!wrong.empty()) fail(name, sequence_name(i) + wrong);
     if (length_of(i) < 1 || length_of(i) > length) {
       fail(name, sequence_name(i) + "length " + std::to_string(length_of(i)) + ", expected 1 to " +
                      std::to_string(length));
     }
+    require_targets(*this, i);
     const std::span<const float> row = sequence(i);
     for (std::size_t k = 0; k < row.size(); ++k) {
       const std::size_t t = k / channels;
@@ -85,7 +115,8 @@ Dataset select(const Dataset& set, std::span<const std::uint32_t> order, std::st
   result.channels = set.channels;
   result.readout = set.readout;
   result.values.reserve(order.size() * set.length * set.channels);
-  result.targets.reserve(order.size() * set.readout.width());
+  const std::size_t of_sequence = set.readout.targets(set.length) * set.readout.width();
+  result.targets.reserve(order.size() * of_sequence);
   for (std::uint32_t row : order) {
     if (row >= set.count) {
       fail(set.name, "row " + std::to_string(row) + ", but the set has " +
@@ -93,8 +124,9 @@ Dataset select(const Dataset& set, std::span<const std::uint32_t> order, std::st
     }
     const std::span<const float> values = set.sequence(row);
     result.values.insert(result.values.end(), values.begin(), values.end());
-    const std::span<const float> target = set.target(row);
-    result.targets.insert(result.targets.end(), target.begin(), target.end());
+    const std::span<const float> targets =
+        std::span(set.targets).subspan(row * of_sequence, of_sequence);
+    result.targets.insert(result.targets.end(), targets.begin(), targets.end());
     if (!set.lengths.empty()) result.lengths.push_back(set.lengths[row]);
     if (!set.speakers.empty()) result.speakers.push_back(set.speakers[row]);
   }
@@ -148,12 +180,10 @@ RowSplit split_rows(std::span<const std::int32_t> labels, std::size_t classes, d
 }
 
 Split split_validation(const Dataset& set, double share, std::uint64_t seed) {
-  const task::Task& task = *set.readout.task;
-  for (std::size_t i = 0; i < set.count; ++i) {
-    const std::string wrong = task.wrong(set.readout, set.target(i));
-    if (!wrong.empty()) fail(set.name, sequence_name(i) + wrong);
-  }
-  const std::vector<std::int32_t> strata = task.strata(set.readout, set.targets);
+  for (std::size_t i = 0; i < set.count; ++i) require_targets(set, i);
+  const std::vector<std::int32_t> strata = set.readout.every_step()
+                                               ? std::vector<std::int32_t>(set.count, 0)
+                                               : set.readout.task->strata(set.readout, set.targets);
   const std::int32_t last = strata.empty() ? -1 : *std::max_element(strata.begin(), strata.end());
   const RowSplit rows =
       split_rows(strata, static_cast<std::size_t>(last + 1), share, seed, set.name);
@@ -170,13 +200,17 @@ void permute_steps(Dataset& set, std::uint64_t seed) {
   }
   const std::vector<std::uint32_t> order = shuffled(set.length, seed, 0);
   std::vector<float> before;
-  for (std::size_t i = 0; i < set.count; ++i) {
-    float* row = set.values.data() + i * set.length * set.channels;
-    before.assign(row, row + set.length * set.channels);
-    for (std::size_t t = 0; t < set.length; ++t) {
-      std::copy_n(before.data() + order[t] * set.channels, set.channels, row + t * set.channels);
+  const auto permute = [&](std::vector<float>& values, std::size_t width) {
+    for (std::size_t i = 0; i < set.count; ++i) {
+      float* row = values.data() + i * set.length * width;
+      before.assign(row, row + set.length * width);
+      for (std::size_t t = 0; t < set.length; ++t) {
+        std::copy_n(before.data() + order[t] * width, width, row + t * width);
+      }
     }
-  }
+  };
+  permute(set.values, set.channels);
+  if (set.readout.every_step()) permute(set.targets, set.readout.width());
 }
 
 }  // namespace crosstate::data

@@ -18,8 +18,9 @@ struct Dataset {
   std::size_t count = 0;
   std::size_t length = 0;  // time steps of the longest sequence
   std::size_t channels = 1;
-  std::vector<float> values;           // count * length * channels
-  std::vector<float> targets;          // count * readout.width()
+  std::vector<float> values;  // count * length * channels
+  // [count][readout.targets(length)][readout.width()], kNotCounted behind each sequence's length.
+  std::vector<float> targets;
   std::vector<std::uint32_t> lengths;  // count, each in [1, length]; empty: all have `length`
   task::Readout readout;               // kind of the targets
   std::vector<std::string> speakers;   // count, empty names where unknown; empty: all unknown
@@ -30,9 +31,14 @@ struct Dataset {
     return {values.data() + i * length * channels, length * channels};
   }
   std::size_t length_of(std::size_t i) const { return lengths.empty() ? length : lengths[i]; }
-  std::span<const float> target(std::size_t i) const {
-    return std::span(targets).subspan(i * readout.width(), readout.width());
+  std::size_t targets_of(std::size_t i) const { return readout.targets(length_of(i)); }
+  /// Target number k of a sequence: of step k, or 0 of the whole sequence.
+  std::span<const float> target(std::size_t i, std::size_t k = 0) const {
+    const std::size_t width = readout.width();
+    return std::span(targets).subspan((i * readout.targets(length) + k) * width, width);
   }
+  /// The targets that count, one behind the other.
+  std::vector<float> counted_targets() const;
 
   /// Throws Error naming the set, the index and the value for an invalid target, a length out of
   /// range, a size that does not match, NaN, infinity, or padding that is not zero.
@@ -58,15 +64,17 @@ struct RowSplit {
 RowSplit split_rows(std::span<const std::int32_t> labels, std::size_t classes, double share,
                     std::uint64_t seed, const std::string& where);
 
-/// The two parts of a set by split_rows(), balanced by Task::strata().
+/// The two parts of a set by split_rows(), balanced by Task::strata(); sequences with a target at
+/// every step are drawn without regard to their targets.
 struct Split {
   Dataset train, validation;
 };
 Split split_validation(const Dataset& set, double share, std::uint64_t seed);
 
-/// Permutes the time steps of every sequence in the same way: step t becomes the former step p[t],
-/// where p is shuffled() of `length` integers with this seed, epoch 0. The algorithm is part of the
-/// meaning of a seed and never changes. Throws Error for sequences of different lengths.
+/// Permutes the time steps of every sequence, with their targets, in the same way: step t becomes
+/// the former step p[t], where p is shuffled() of `length` integers with this seed, epoch 0. The
+/// algorithm is part of the meaning of a seed and never changes. Throws Error for sequences of
+/// different lengths.
 void permute_steps(Dataset& set, std::uint64_t seed);
 
 }  // namespace crosstate::data

@@ -208,6 +208,74 @@ TEST(PermuteSteps, MovesWholeStepsOfAllSequencesAlike) {
   EXPECT_NE(other.values, set.values);
 }
 
+// Targets 10 i + t at step t of sequence i, the middle one of which does not count.
+Dataset make_step_set() {
+  Dataset set = make_set(4, 3);
+  set.readout = {&task::regression(), {"y"}, {}, {}, task::Scope::kStep};
+  set.targets.assign(4 * set.length, task::kNotCounted);
+  for (std::size_t i = 0; i < set.count; ++i) {
+    for (std::size_t t = 0; t < set.length_of(i); t += 2) {
+      set.targets[i * set.length + t] = static_cast<float>(10 * i + t);
+    }
+  }
+  return set;
+}
+
+TEST(StepTargets, GoWithTheirSequences) {
+  const Dataset set = make_step_set();
+  EXPECT_NO_THROW(set.validate());
+  EXPECT_EQ(set.targets_of(1), 2u);
+  EXPECT_EQ(set.target(3, 2)[0], 32);
+  EXPECT_FALSE(task::counts(set.target(3, 1)));
+  EXPECT_EQ(set.counted_targets(), (std::vector<float>{0, 2, 10, 20, 30, 32}));
+  const std::uint32_t rows[] = {3, 1};
+  const Dataset some = select(set, rows, "some");
+  EXPECT_EQ(some.counted_targets(), (std::vector<float>{30, 32, 10}));
+  EXPECT_NE(checksum(some), checksum(select(set, {{1, 3}}, "some")));
+  const Split split = split_validation(set, 0.5, 1);
+  EXPECT_EQ(split.train.count, 2u);
+  EXPECT_EQ(split.validation.count, 2u);
+  EXPECT_EQ(split.train.readout, set.readout);
+}
+
+TEST(StepTargets, FillBatchesUpToTheirLength) {
+  const Dataset set = make_step_set();
+  Batch batch;
+  const std::uint32_t rows[] = {2, 1};
+  fill_batch(set, rows, 2, batch);
+  ASSERT_EQ(batch.length, 2u);
+  EXPECT_EQ(batch.targets.size(), 2 * kLanes);
+  EXPECT_EQ(batch.targets_of(0), 1u);
+  EXPECT_EQ(batch.target(0)[0], 20);
+  EXPECT_EQ(batch.target(1, 0)[0], 10);
+  EXPECT_FALSE(task::counts(batch.target(1, 1)));
+}
+
+TEST(StepTargets, ArePermutedWithTheirSteps) {
+  Dataset set = make_step_set();
+  set.values.assign(set.values.size(), 1);
+  set.lengths.clear();
+  for (std::size_t i = 0; i < set.targets.size(); ++i) {
+    set.targets[i] = static_cast<float>(i);
+    set.values[2 * i] = static_cast<float>(i);
+  }
+  permute_steps(set, 9);
+  for (std::size_t i = 0; i < set.targets.size(); ++i) EXPECT_EQ(set.targets[i], set.values[2 * i]);
+}
+
+TEST(StepTargets, OfAWrongValueOrBehindTheEndAreRefused) {
+  Dataset set = make_step_set();
+  set.targets[4] = std::numeric_limits<float>::infinity();
+  EXPECT_THAT([&] { set.validate(); }, ThrowsMessage<Error>(HasSubstr("sequence 1: step 1: ")));
+  set.targets[4] = task::kNotCounted;
+  set.targets[5] = 1;
+  EXPECT_THAT([&] { set.validate(); },
+              ThrowsMessage<Error>(HasSubstr("sequence 1: a target at step 2, behind its length")));
+  set.targets.pop_back();
+  EXPECT_THAT([&] { set.validate(); },
+              ThrowsMessage<Error>(HasSubstr("11 target values, expected 12")));
+}
+
 TEST(PermuteSteps, RefusesDifferentLengths) {
   Dataset set = make_set(3, 2);
   set.lengths.assign(3, static_cast<std::uint32_t>(set.length));

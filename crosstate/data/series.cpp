@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -19,12 +20,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// One file: sequences of any lengths, concatenated, and their targets as text.
+// One file: sequences of any lengths, concatenated, and the targets as text, one row per
+// sequence or per step.
 struct Part {
   std::string where;
   std::size_t channels = 1;
   std::vector<std::vector<float>> sequences;
-  task::TargetTable targets;
+  task::TargetTable targets;  // of rows that count
+  std::vector<char> counted;  // of every step, whether it has a target; empty: whole sequences
 };
 
 fs::path file_of(const fs::path& directory, const std::string& name) {
@@ -69,41 +72,63 @@ bool is_header(const std::vector<std::string_view>& fields, std::size_t targets)
                       [](std::string_view f) { return read_number<float>(f).value.has_value(); });
 }
 
-Part read_csv(const fs::path& path, const DataOptions& options) {
-  const std::string bytes = read_file(path);
-  Part part;
-  part.where = path.string();
-  part.channels = static_cast<std::size_t>(options.channels);
-  const auto width = part.targets.width = static_cast<std::size_t>(options.targets);
-  std::string_view text = without_byte_order_mark(bytes, part.where);
-  for (std::size_t number = 1; !text.empty(); ++number) {
-    const std::size_t end = text.find('\n');
-    const std::vector<std::string_view> fields = fields_of(text.substr(0, end));
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    if (fields.empty()) continue;
-    const std::string where = part.where + ':' + std::to_string(number);
-    if (number == 1 && is_header(fields, width)) {
-      for (std::size_t k = 0; k < width; ++k) {
-        part.targets.names.push_back(as_utf8(std::string(fields[k])));
+// Lines of targets and the steps behind them: those of a sequence, or one.
+class CsvReader {
+ public:
+  CsvReader(const fs::path& path, const DataOptions& options, task::Scope scope)
+      : every_step_(scope == task::Scope::kStep),
+        width_(static_cast<std::size_t>(options.targets)) {
+    part_.where = path.string();
+    part_.channels = static_cast<std::size_t>(options.channels);
+    part_.targets.width = width_;
+  }
+
+  Part read(const std::string& bytes) {
+    std::string_view text = without_byte_order_mark(bytes, part_.where);
+    for (std::size_t number = 1; !text.empty(); ++number) {
+      const std::size_t end = text.find('\n');
+      const std::vector<std::string_view> fields = fields_of(text.substr(0, end));
+      text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+      if (fields.empty()) {
+        in_sequence_ = false;
+      } else if (number == 1 && is_header(fields, width_)) {
+        for (std::size_t k = 0; k < width_; ++k) {
+          part_.targets.names.push_back(as_utf8(std::string(fields[k])));
+        }
+      } else {
+        add(fields, part_.where + ':' + std::to_string(number));
       }
-      continue;
     }
-    const std::size_t values = fields.size() - std::min(width, fields.size());
-    if (values == 0 || values % part.channels != 0) {
-      fail(where, std::to_string(fields.size()) + " fields, expected data.targets = " +
-                      std::to_string(width) + " target values, then steps of data.channels = " +
-                      std::to_string(part.channels) + " values");
+    return std::move(part_);
+  }
+
+ private:
+  void add(const std::vector<std::string_view>& fields, const std::string& where) {
+    const std::size_t values = fields.size() - std::min(width_, fields.size());
+    const bool fits =
+        every_step_ ? values == part_.channels : values > 0 && values % part_.channels == 0;
+    if (!fits) {
+      fail(where, std::to_string(fields.size()) +
+                      " fields, expected data.targets = " + std::to_string(width_) +
+                      " target values, then " + (every_step_ ? "one step" : "steps") +
+                      " of data.channels = " + std::to_string(part_.channels) + " values");
     }
-    for (std::size_t k = 0; k < width; ++k)
-      part.targets.cells.push_back(as_utf8(std::string(fields[k])));
-    part.targets.where.push_back(where);
-    std::vector<float>& sequence = part.sequences.emplace_back();
-    for (std::size_t k = width; k < fields.size(); ++k) {
+    for (std::size_t k = 0; k < width_; ++k) {
+      part_.targets.cells.push_back(as_utf8(std::string(fields[k])));
+    }
+    part_.targets.where.push_back(where);
+    if (!every_step_ || !in_sequence_) part_.sequences.emplace_back();
+    in_sequence_ = true;
+    std::vector<float>& sequence = part_.sequences.back();
+    for (std::size_t k = width_; k < fields.size(); ++k) {
       sequence.push_back(value_of(fields[k], where, k + 1));
     }
   }
-  return part;
-}
+
+  bool every_step_, in_sequence_ = false;
+  std::size_t width_;
+  Part part_;
+};
 
 // --- NPZ
 
@@ -116,7 +141,25 @@ const formats::NumberArray& array_of(
   fail(where, "has no array " + name + ", expected x and y");
 }
 
-Part read_npz(const fs::path& path) {
+// The shape of y behind its first dimension, for which a message says what is expected.
+std::size_t target_width(const formats::NumberArray& y, std::size_t count, std::size_t steps,
+                         bool every_step, const std::string& where) {
+  const std::size_t plain = every_step ? 2 : 1;  // dimensions for targets of one value
+  const bool fits = (y.shape.size() == plain || y.shape.size() == plain + 1) &&
+                    y.shape[0] == count && (!every_step || y.shape[1] == steps);
+  if (!fits && every_step) {
+    fail(where + ": y", "expected one target for each of the " + std::to_string(steps) +
+                            " steps of the " + std::to_string(count) +
+                            " sequences of x with model.readout = \"step\"");
+  }
+  if (!fits) {
+    fail(where + ": y",
+         "expected one row for each of the " + std::to_string(count) + " sequences of x");
+  }
+  return y.shape.size() == plain ? 1 : y.shape.back();
+}
+
+Part read_npz(const fs::path& path, task::Scope scope) {
   Part part;
   part.where = path.string();
   const auto arrays = formats::parse_npz_numbers(read_file(path), part.where);
@@ -128,11 +171,9 @@ Part read_npz(const fs::path& path) {
   }
   const std::size_t count = x.shape[0], steps = x.shape[1];
   part.channels = x.shape.size() == 3 ? x.shape[2] : 1;
-  if (y.shape.empty() || y.shape.size() > 2 || y.shape[0] != count) {
-    fail(part.where + ": y",
-         "expected one row for each of the " + std::to_string(count) + " sequences of x");
-  }
-  part.targets.width = y.shape.size() == 2 ? y.shape[1] : 1;
+  const bool every_step = scope == task::Scope::kStep;
+  const std::size_t width = part.targets.width =
+      target_width(y, count, steps, every_step, part.where);
   const auto lengths = std::find_if(arrays.begin(), arrays.end(),
                                     [](const auto& a) { return a.first == "lengths"; });
   if (lengths != arrays.end() && lengths->second.values.size() != count) {
@@ -159,20 +200,25 @@ Part read_npz(const fs::path& path) {
       }
       sequence.push_back(value);
     }
-    for (std::size_t k = 0; k < part.targets.width; ++k) {
-      part.targets.cells.push_back(exact_text(y.values[i * part.targets.width + k]));
+    const double* targets = y.values.data() + i * (every_step ? steps : 1) * width;
+    for (std::size_t t = 0; t < (every_step ? length : 1); ++t) {
+      for (std::size_t k = 0; k < width; ++k) {
+        part.targets.cells.push_back(exact_text(targets[t * width + k]));
+      }
+      part.targets.where.push_back(every_step ? where + ", step " + std::to_string(t) : where);
     }
-    part.targets.where.push_back(where);
   }
   return part;
 }
 
-Part read_part(const fs::path& directory, const std::string& name, const DataOptions& options) {
+Part read_part(const fs::path& directory, const std::string& name, const DataOptions& options,
+               task::Scope scope) {
   const fs::path path = file_of(directory, name);
   if (path.empty()) {
     fail(directory.string(), "found neither " + name + ".csv nor " + name + ".npz");
   }
-  Part part = path.extension() == ".npz" ? read_npz(path) : read_csv(path, options);
+  Part part = path.extension() == ".npz" ? read_npz(path, scope)
+                                         : CsvReader(path, options, scope).read(read_file(path));
   if (part.sequences.empty()) fail(part.where, "no sequences, expected at least one");
   return part;
 }
@@ -198,15 +244,56 @@ Dataset dataset_of(Part part, std::string name) {
   return set;
 }
 
+// Leaves in the table of a part only the steps that have a target.
+void keep_counted(const task::Task& task, Part& part) {
+  task::TargetTable& table = part.targets;
+  task::TargetTable kept;
+  for (std::size_t i = 0; i < table.where.size(); ++i) {
+    const auto row = std::span(table.cells).subspan(i * table.width, table.width);
+    const auto missing = static_cast<std::size_t>(std::count_if(
+        row.begin(), row.end(), [&](const std::string& cell) { return task.not_counted(cell); }));
+    if (missing != 0 && missing != table.width) {
+      fail(table.where[i], "has " + std::to_string(table.width - missing) + " of " +
+                               std::to_string(table.width) + " targets, expected all or none");
+    }
+    part.counted.push_back(missing == 0 ? 1 : 0);
+    if (missing != 0) continue;
+    kept.cells.insert(kept.cells.end(), row.begin(), row.end());
+    kept.where.push_back(table.where[i]);
+  }
+  if (kept.where.empty()) fail(part.where, "no step has a target, expected at least one");
+  table.cells = std::move(kept.cells);
+  table.where = std::move(kept.where);
+}
+
+void set_targets(std::span<const float> targets, const std::vector<char>& counted, Dataset& set) {
+  if (!set.readout.every_step()) {
+    set.targets.assign(targets.begin(), targets.end());
+    return;
+  }
+  const std::size_t width = set.readout.width();
+  set.targets.assign(set.count * set.length * width, task::kNotCounted);
+  std::size_t row = 0;
+  for (std::size_t i = 0; i < set.count; ++i) {
+    for (std::size_t t = 0; t < set.length_of(i); ++t) {
+      if (counted[row++] == 0) continue;
+      std::copy_n(targets.begin(), width,
+                  set.targets.begin() + static_cast<std::ptrdiff_t>((i * set.length + t) * width));
+      targets = targets.subspan(width);
+    }
+  }
+}
+
 }  // namespace
 
 bool holds_series(const fs::path& directory) {
   return !file_of(directory, "train").empty() || !file_of(directory, "test").empty();
 }
 
-TrainTest read_series(const fs::path& directory, const DataOptions& options,
-                      const task::Task& task) {
-  Part train = read_part(directory, "train", options), test = read_part(directory, "test", options);
+TrainTest read_series(const fs::path& directory, const DataOptions& options, const task::Task& task,
+                      task::Scope scope) {
+  Part train = read_part(directory, "train", options, scope),
+       test = read_part(directory, "test", options, scope);
   const auto require_equal = [&](const char* what, std::size_t of_train, std::size_t of_test) {
     if (of_train == of_test) return;
     fail(test.where, std::to_string(of_test) + ' ' + what + ", but " + train.where + " has " +
@@ -219,6 +306,11 @@ TrainTest read_series(const fs::path& directory, const DataOptions& options,
     fail(test.where, "has other target columns than " + train.where);
   }
 
+  if (scope == task::Scope::kStep) {
+    keep_counted(task, train);
+    keep_counted(task, test);
+  }
+
   // Both parts at once, so that they get the same classes even if a class occurs in only one of
   // them.
   task::TargetTable both = train.targets;
@@ -226,16 +318,18 @@ TrainTest read_series(const fs::path& directory, const DataOptions& options,
   both.cells.insert(both.cells.end(), test.targets.cells.begin(), test.targets.cells.end());
   both.where.insert(both.where.end(), test.targets.where.begin(), test.targets.where.end());
   std::vector<float> targets;
-  const task::Readout readout = task.read(both, targets);
+  task::Readout readout = task.read(both, targets);
+  readout.scope = scope;
+  const std::size_t of_train = train.targets.where.size() * readout.width();
 
   const std::string base = as_utf8(fs::weakly_canonical(directory).filename().string());
+  const std::vector<char> train_counted = std::move(train.counted),
+                          test_counted = std::move(test.counted);
   TrainTest sets{dataset_of(std::move(train), base + " train"),
                  dataset_of(std::move(test), base + " test")};
-  const auto split =
-      targets.begin() + static_cast<std::ptrdiff_t>(sets.train.count * readout.width());
-  sets.train.targets.assign(targets.begin(), split);
-  sets.test.targets.assign(split, targets.end());
   sets.train.readout = sets.test.readout = readout;
+  set_targets(std::span(targets).first(of_train), train_counted, sets.train);
+  set_targets(std::span(targets).subspan(of_train), test_counted, sets.test);
   sets.train.validate();
   sets.test.validate();
   return sets;

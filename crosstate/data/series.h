@@ -13,18 +13,23 @@ bool holds_series(const std::filesystem::path& directory);
 
 /// Reads train and test, each from NAME.npz or NAME.csv, as sequences with targets of `task`.
 ///
-/// CSV: one line per sequence: first the data.targets target values, then the sequence step by step
-/// with data.channels values each. Lines may have different lengths; empty fields at the end of a
-/// line are ignored. A first line without numbers among its values, or without values, is a header
-/// whose first fields name the targets.
+/// With task::Scope::kSequence. CSV: one line per sequence: first the data.targets target values,
+/// then the sequence step by step with data.channels values each. Lines may have different lengths;
+/// empty fields at the end of a line are ignored. A first line without numbers among its values, or
+/// without values, is a header whose first fields name the targets.
 ///
 /// NPZ: x [sequences, steps, channels] or [sequences, steps]; y [sequences, targets] or
 /// [sequences]; if lengths differ, lengths [sequences], and x is ignored after the end of each
 /// sequence.
 ///
+/// With task::Scope::kStep. CSV: one line per step: first the data.targets target values, then the
+/// data.channels values; an empty line ends a sequence; header as above. NPZ: y [sequences, steps]
+/// or [sequences, steps, targets]. Task::not_counted() decides which steps have no target.
+///
 /// Throws Error naming file and line or array for missing or non-numeric values, for sequences
-/// without steps, and if the two files have different numbers of channels or targets.
+/// without steps, if the two files have different numbers of channels or targets, for a step with
+/// only some of its targets, and for a file without targets.
 TrainTest read_series(const std::filesystem::path& directory, const DataOptions& options,
-                      const task::Task& task);
+                      const task::Task& task, task::Scope scope = task::Scope::kSequence);
 
 }  // namespace crosstate::data

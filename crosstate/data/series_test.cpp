@@ -88,6 +88,65 @@ TEST_F(SeriesTest, ReadsWhatNumPyWrites) {
   EXPECT_TRUE(holds_series(directory_));
 }
 
+TEST_F(SeriesTest, ReadsATargetAtEveryStep) {
+  write("train.csv", "state,x\nrest,1\nrun,2\n,3\n\nrun,4\n");
+  write("test.csv", "-1,5\r\nrest,6\r\n\r\n\r\nwalk,7\r\n");
+  const TrainTest sets = read_series(directory_, {}, task::classification(), task::Scope::kStep);
+  EXPECT_THAT(sets.train.readout.names, ElementsAre("rest", "run", "walk"));
+  EXPECT_TRUE(sets.train.readout.every_step());
+  EXPECT_THAT(sets.train.values, ElementsAre(1, 2, 3, 4, 0, 0));
+  EXPECT_THAT(sets.train.lengths, ElementsAre(3, 1));
+  EXPECT_THAT(sets.train.counted_targets(), ElementsAre(0, 1, 1));
+  EXPECT_FALSE(task::counts(sets.train.target(0, 2)));
+  EXPECT_THAT(sets.test.values, ElementsAre(5, 6, 7, 0));
+  EXPECT_THAT(sets.test.counted_targets(), ElementsAre(0, 2));
+  EXPECT_FALSE(task::counts(sets.test.target(0)));
+}
+
+TEST_F(SeriesTest, ReadsSeveralTargetsAtEveryStep) {
+  write("train.csv", "1,-1,10,20\n,,11,21\n3,4,30,40\n");
+  write("test.csv", "a,b,u,v\n5,6,1,2\n");
+  const TrainTest sets = read_series(directory_, csv(2, 2), task::regression(), task::Scope::kStep);
+  EXPECT_EQ(sets.train.count, 1u);
+  EXPECT_EQ(sets.train.length, 3u);
+  EXPECT_TRUE(sets.train.lengths.empty());
+  EXPECT_THAT(sets.train.readout.names, ElementsAre("a", "b"));
+  EXPECT_THAT(sets.train.counted_targets(), ElementsAre(1, -1, 3, 4));
+}
+
+TEST_F(SeriesTest, ReadsTargetsAtEveryStepThatNumPyWrites) {
+  const double nan = std::nan("");
+  const formats::Matrix x{2, 3, {1, 2, 3, 4, 5, 6}}, y{2, 3, {1, -1, 0, 0, 1, 1}};
+  const formats::Matrix values{2, 3, {1, nan, 0.5, -1, 0, 2}}, lengths{2, 1, {3, 2}};
+  write("train.npz", formats::format_npz({{"x", x}, {"y", y}}));
+  write("test.npz", formats::format_npz({{"x", x}, {"y", y}, {"lengths", lengths}}));
+  TrainTest sets = read_series(directory_, {}, task::classification(), task::Scope::kStep);
+  EXPECT_THAT(sets.train.counted_targets(), ElementsAre(1, 0, 0, 1, 1));
+  EXPECT_THAT(sets.test.counted_targets(), ElementsAre(1, 0, 0, 1));
+  write("train.npz", formats::format_npz({{"x", x}, {"y", values}}));
+  write("test.npz", formats::format_npz({{"x", x}, {"y", values}}));
+  sets = read_series(directory_, {}, task::regression(), task::Scope::kStep);
+  EXPECT_THAT(sets.train.counted_targets(), ElementsAre(1, 0.5f, -1, 0, 2));
+}
+
+TEST_F(SeriesTest, TellsWhatIsWrongWithTargetsOfSteps) {
+  const auto refused = [&](const std::string& message, const DataOptions& options = {}) {
+    EXPECT_THAT([&] { read_series(directory_, options, task::regression(), task::Scope::kStep); },
+                ThrowsMessage<Error>(HasSubstr(message)));
+  };
+  write("test.csv", "1,2\n");
+  write("train.csv", "1,2\n1,2,3\n");
+  refused("train.csv:2: 3 fields, expected data.targets = 1 target values, then one step of");
+  write("train.csv", "1,2,3\n1,,3\n");
+  write("test.csv", "1,2,3\n");
+  refused("train.csv:2: has 1 of 2 targets, expected all or none", csv(1, 2));
+  write("test.csv", "1,2\n");
+  write("train.csv", ",2\n,3\n");
+  refused("train.csv: no step has a target");
+  write("train.npz", formats::format_npz({{"x", {1, 2, {1, 2}}}, {"y", {1, 1, {1}}}}));
+  refused("train.npz: y: expected one target for each of the 2 steps");
+}
+
 TEST_F(SeriesTest, TellsWhatIsWrong) {
   EXPECT_FALSE(holds_series(directory_));
   expect_error("found neither train.csv nor train.npz");

@@ -19,10 +19,33 @@ bool on_integers(ModelBackend backend) {
   return backend == ModelBackend::kInteger || backend == ModelBackend::kReference;
 }
 
-void add(const integer::IntegerResult& result, Predictions& to) {
-  const std::vector<float> outputs = result.logits();
-  to.values.insert(to.values.end(), outputs.begin(), outputs.end());
-  to.largest.push_back(result.best());
+void add(const std::vector<integer::IntegerResult>& results, Predictions& to) {
+  for (const integer::IntegerResult& result : results) {
+    const std::vector<float> outputs = result.logits();
+    to.values.insert(to.values.end(), outputs.begin(), outputs.end());
+    to.largest.push_back(result.best());
+  }
+}
+
+// Predictions without rows for the sequences of a batch.
+Predictions predictions_for(const data::Batch& batch, std::size_t outputs, task::Scope scope) {
+  Predictions predictions{outputs, {}, {}};
+  if (scope == task::Scope::kStep) {
+    predictions.first = data::first_reads(batch, scope);
+    predictions.first.pop_back();
+  }
+  return predictions;
+}
+
+// Leaves of the outputs of all steps, [count][length][outputs], those within each sequence's
+// length.
+void drop_padding(const data::Batch& batch, std::size_t outputs, std::vector<float>& values) {
+  auto to = values.begin();
+  for (std::size_t i = 0; i < batch.count; ++i) {
+    const auto from = values.begin() + static_cast<std::ptrdiff_t>(i * batch.length * outputs);
+    to = std::copy_n(from, batch.lengths[i] * outputs, to);
+  }
+  values.erase(to, values.end());
 }
 
 // Inputs [steps][inputs] of one sequence of a batch.
@@ -50,17 +73,27 @@ Evaluation evaluate(const Predictions& predictions, const data::Dataset& set,
   const task::Readout& readout = set.readout;
   Evaluation result;
   result.sums.assign(readout.task->sums(readout), 0);
-  for (std::size_t i = 0; i < set.count; ++i) {
-    const task::Output output = predictions.of(i);
-    readout.task->add(readout, output, set.target(i), result.sums);
-    const double loss = readout.task->loss(readout, output.values, set.target(i), {}, {});
-    if (!std::isfinite(loss)) {
-      fail(model, "its loss on sequence " + std::to_string(i) + " of " + set.name +
-                      " is not finite: values of the network overflow");
-    }
-    result.loss += loss;
+  if (predictions.first.empty() == readout.every_step()) {
+    fail(model, std::string(readout.every_step() ? "not " : "") + "read at every step, but " +
+                    set.name + " has a target of every " + readout.unit());
   }
-  result.loss /= static_cast<double>(set.count);
+  std::size_t counted = 0;
+  for (std::size_t i = 0; i < set.count; ++i) {
+    for (std::size_t k = 0; k < set.targets_of(i); ++k) {
+      const std::span<const float> target = set.target(i, k);
+      if (readout.every_step() && !task::counts(target)) continue;
+      const task::Output output = predictions.of(i, k);
+      readout.task->add(readout, output, target, result.sums);
+      const double loss = readout.task->loss(readout, output.values, target, {}, {});
+      if (!std::isfinite(loss)) {
+        fail(model, "its loss on sequence " + std::to_string(i) + " of " + set.name +
+                        " is not finite: values of the network overflow");
+      }
+      result.loss += loss;
+      ++counted;
+    }
+  }
+  result.loss /= static_cast<double>(counted);
   return result;
 }
 
@@ -77,10 +110,18 @@ Model Model::load(const std::filesystem::path& file) {
 
 Model Model::from_tensors(const formats::Safetensors& content, const std::string& name) {
   std::optional<Preparation> preparation = Preparation::load(content, name);
+  const auto checked = [&](Model model) {
+    if (model.preparation_ && model.preparation_->readout.scope != model.scope()) {
+      fail(name, std::string("metadata 'readout' says a target of every ") +
+                     model.preparation_->readout.unit() + ", but the network is read at every " +
+                     name_of(model.scope()));
+    }
+    return model;
+  };
   if (integer::is_integer_network(content)) {
-    return Model(integer::integer_network_from(content, name), std::move(preparation), name);
+    return checked(Model(integer::integer_network_from(content, name), preparation, name));
   }
-  return Model(model::Network::from_tensors(content, name), std::move(preparation), name);
+  return checked(Model(model::Network::from_tensors(content, name), preparation, name));
 }
 
 void Model::save(const std::filesystem::path& file) const {
@@ -101,9 +142,15 @@ model::TaskShape Model::shape() const {
   return {static_cast<int>(integers.inputs), static_cast<int>(integers.outputs)};
 }
 
+task::Scope Model::scope() const {
+  return network() != nullptr ? network()->options().readout
+                              : std::get<integer::IntegerNetwork>(network_).scope();
+}
+
 task::Readout Model::readout() const {
   if (preparation_) return preparation_->readout;
   task::Readout readout;
+  readout.scope = scope();
   for (int k = 0; k < shape().outputs; ++k) readout.names.push_back(std::to_string(k));
   return readout;
 }
@@ -175,10 +222,10 @@ Predictor Model::predictor(ModelBackend backend) const {
     if (backend == ModelBackend::kReference) {
       predictor.run_ = [integers, outputs, name = name_](const data::Batch& batch, ThreadPool&) {
         require_inputs(batch, integers->inputs, name);
-        Predictions predictions{outputs, {}, {}};
+        Predictions predictions = predictions_for(batch, outputs, integers->scope());
         integer::ReferenceExecutor executor(*integers);
         for (std::size_t i = 0; i < batch.count; ++i) {
-          add(executor.run(sequence_of(batch, i), batch.lengths[i]), predictions);
+          add(executor.read(sequence_of(batch, i), batch.lengths[i]), predictions);
         }
         return predictions;
       };
@@ -186,9 +233,8 @@ Predictor Model::predictor(ModelBackend backend) const {
     }
     const auto engine = std::make_shared<const integer::IntegerEngine>(*integers);
     predictor.run_ = [integers, engine, outputs](const data::Batch& batch, ThreadPool& pool) {
-      Predictions predictions{outputs, {}, {}};
-      for (const integer::IntegerResult& result : engine->run(batch, pool))
-        add(result, predictions);
+      Predictions predictions = predictions_for(batch, outputs, integers->scope());
+      add(engine->run(batch, pool), predictions);
       return predictions;
     };
     return predictor;
@@ -197,13 +243,13 @@ Predictor Model::predictor(ModelBackend backend) const {
   if (backend == ModelBackend::kFloat) network->drop_rounding();
   predictor.run_ = [network, outputs, name = name_](const data::Batch& batch, ThreadPool& pool) {
     require_inputs(batch, static_cast<std::size_t>(network->task().inputs), name);
-    Predictions predictions{outputs, {}, {}};
+    const task::Scope scope = network->options().readout;
+    Predictions predictions = predictions_for(batch, outputs, scope);
     network->evaluate(batch, pool, &predictions.values);
-    for (std::size_t i = 0; i < batch.count; ++i) {
-      const std::span<const float> row =
-          std::span(predictions.values).subspan(i * outputs, outputs);
-      const auto best = std::max_element(row.begin(), row.end());
-      predictions.largest.push_back(static_cast<std::size_t>(best - row.begin()));
+    if (scope == task::Scope::kStep) drop_padding(batch, outputs, predictions.values);
+    for (std::size_t row = 0; row * outputs < predictions.values.size(); ++row) {
+      const task::Output of_row(std::span(predictions.values).subspan(row * outputs, outputs));
+      predictions.largest.push_back(of_row.largest);
     }
     return predictions;
   };
@@ -217,8 +263,16 @@ std::optional<Predictions> Model::predict(const data::Dataset& set, ModelBackend
   require_fit(set, backend);
   const std::vector<std::uint32_t> order = data::length_order(set);
   Predictions all{static_cast<std::size_t>(shape().outputs), {}, {}};
-  all.values.resize(set.count * all.outputs);
-  all.largest.resize(set.count);
+  std::size_t rows_of_all = set.count;
+  if (scope() == task::Scope::kStep) {
+    rows_of_all = 0;
+    for (std::size_t i = 0; i < set.count; ++i) {
+      all.first.push_back(rows_of_all);
+      rows_of_all += set.length_of(i);
+    }
+  }
+  all.values.resize(rows_of_all * all.outputs);
+  all.largest.resize(rows_of_all);
   data::Batch batch;
   for (std::size_t begin = 0; begin < set.count; begin += kBatch) {
     if (stop && stop()) return std::nullopt;
@@ -226,9 +280,13 @@ std::optional<Predictions> Model::predict(const data::Dataset& set, ModelBackend
     data::fill_batch(set, rows, predictor.block_length(), batch);
     const Predictions some = predictor.run(batch, pool);
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      std::ranges::copy(some.of(i).values,
-                        all.values.begin() + static_cast<std::ptrdiff_t>(rows[i] * all.outputs));
-      all.largest[rows[i]] = some.largest[i];
+      const std::size_t to = all.first.empty() ? rows[i] : all.first[rows[i]];
+      for (std::size_t k = 0; k < set.targets_of(rows[i]); ++k) {
+        const task::Output row = some.of(i, k);
+        std::ranges::copy(row.values,
+                          all.values.begin() + static_cast<std::ptrdiff_t>((to + k) * all.outputs));
+        all.largest[to + k] = row.largest;
+      }
     }
   }
   return all;
@@ -246,6 +304,10 @@ void Model::require_fit(const data::Dataset& set, ModelBackend backend) const {
     fail(name_, "made for " + std::to_string(task.inputs) + " channels and " +
                     std::to_string(task.outputs) + outputs + ", but " + set.name + " has " +
                     std::to_string(set.channels) + " and " + std::to_string(set.readout.outputs()));
+  }
+  if (scope() != set.readout.scope) {
+    fail(name_, "read at every " + name_of(scope()) + ", but " + set.name +
+                    " has a target of every " + set.readout.unit());
   }
   if (on_integers(backend)) integer::require_length(integers(), set, name_);
 }

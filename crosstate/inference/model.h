@@ -41,34 +41,40 @@ constexpr auto enum_names(ModelBackend) {
       Named{"integer", ModelBackend::kInteger}, Named{"reference", ModelBackend::kReference}};
 }
 
-/// Outputs of a network, before the task interprets them.
+/// Outputs of a network, before the task interprets them: a row per sequence or, of a network that
+/// is read at every step, a row per step of each sequence, one sequence after the other.
 struct Predictions {
-  std::size_t outputs = 0;           // number of outputs per sequence
-  std::vector<float> values;         // [sequences][outputs]: logits or regressed values
-  std::vector<std::size_t> largest;  // [sequences]: index of the largest output, the first of
-                                     // equals; of integers by the exact scores
+  std::size_t outputs = 0;           // number of outputs per row
+  std::vector<float> values;         // [rows][outputs]: logits or regressed values
+  std::vector<std::size_t> largest;  // [rows]: index of the largest output, the first of equals; of
+                                     // integers by the exact scores
+  std::vector<std::size_t> first = {};  // [sequences]: first row of each; empty: one row for each
 
+  /// Rows.
   std::size_t count() const { return largest.size(); }
-  task::Output of(std::size_t sequence) const {
-    return {std::span(values).subspan(sequence * outputs, outputs), largest[sequence]};
+  /// What is read of a sequence, or of one step of it.
+  task::Output of(std::size_t sequence, std::size_t step = 0) const {
+    const std::size_t row = first.empty() ? sequence : first[sequence] + step;
+    return {std::span(values).subspan(row * outputs, outputs), largest[row]};
   }
 };
 
 /// Quality of predictions on a set.
 struct Evaluation {
-  double loss = 0;           // mean over the sequences
+  double loss = 0;           // mean over the targets that count
   std::vector<double> sums;  // see Task::sums()
 };
-/// By the task of the set. Throws Error naming the model if a loss is not finite.
+/// By the task of the set. Throws Error naming the model if a loss is not finite, and for
+/// predictions of sequences on a set with targets of steps, or vice versa.
 Evaluation evaluate(const Predictions& predictions, const data::Dataset& set,
                     const std::string& model);
 
 /// A model prepared for one backend.
 class Predictor {
  public:
-  /// Returns one row per sequence of the batch, in order; the same bits on any number of threads.
-  /// Throws Error for a batch whose number of channels differs from the number of inputs of the
-  /// model.
+  /// Returns the rows of the sequences of the batch, in order; the same bits on any number of
+  /// threads. Throws Error for a batch whose number of channels differs from the number of inputs
+  /// of the model.
   Predictions run(const data::Batch& batch, ThreadPool& pool) const { return run_(batch, pool); }
   ModelBackend backend() const { return backend_; }
   /// Time steps per block for fill_batch().
@@ -104,6 +110,8 @@ class Model {
   /// Empty if the model file does not record the preparation of its input.
   const std::optional<Preparation>& preparation() const { return preparation_; }
   model::TaskShape shape() const;
+  /// Whether the outputs are read once per sequence or at every step.
+  task::Scope scope() const;
   /// Meaning of the outputs; for a model file that does not record it, numbered classes.
   task::Readout readout() const;
   /// The block length for fill_batch() that suits the model.
@@ -123,14 +131,14 @@ class Model {
   void require(ModelBackend backend) const;
   /// As above.
   Predictor predictor(ModelBackend backend) const;
-  /// Runs a whole set, whose input must be already prepared; row i belongs to sequence i. Returns
-  /// nothing if `stop`, called before every batch, returned true. Throws Error for a set that does
-  /// not fit.
+  /// Runs a whole set, whose input must be already prepared; rows in the order of its sequences.
+  /// Returns nothing if `stop`, called before every batch, returned true. Throws Error for a set
+  /// that does not fit.
   std::optional<Predictions> predict(const data::Dataset& set, ModelBackend backend,
                                      ThreadPool& pool, const std::function<bool()>& stop) const;
   Predictions predict(const data::Dataset& set, ModelBackend backend, ThreadPool& pool) const;
-  /// Throws Error for a set whose channels or outputs differ from those of the model and, on
-  /// integer backends, for sequences longer than longest_sequence().
+  /// Throws Error for a set whose channels, outputs or read-outs differ from those of the model
+  /// and, on integer backends, for sequences longer than longest_sequence().
   void require_fit(const data::Dataset& set, ModelBackend backend) const;
 
   /// Runs the integer network on one endless input, from samples to outputs. `source` names the

@@ -109,6 +109,59 @@ TEST_F(ModelTest, ScoresAsTheNetworkIsTrained) {
   EXPECT_NEAR(result.loss, expected.loss, 1e-6);
 }
 
+TEST_F(ModelTest, PredictsEveryStep) {
+  data::Dataset set = model::reference::random_step_set(6, 40, 37, integer::fixtures::kTask, true);
+  model::ModelOptions options = integer::fixtures::shape(4);
+  options.readout = task::Scope::kStep;
+  model::Network network = model::reference::random_network(options, integer::fixtures::kTask);
+  const data::Batch batch = model::reference::batch_of(set);
+  network.quantize(integer::fixtures::format(4, true), {&batch, 1}, pool_);
+  Preparation preparation;
+  preparation.readout = set.readout;
+  const Model rounded = reloaded(Model(network, preparation));
+  const Model integers = reloaded(rounded.to_integers());
+  EXPECT_EQ(rounded.readout(), set.readout);
+  EXPECT_EQ(Model(network).readout().scope, task::Scope::kStep);
+  EXPECT_EQ(integers.scope(), task::Scope::kStep);
+
+  const Predictions fake = rounded.predict(set, ModelBackend::kFakeQuantized, pool_);
+  const Predictions fast = integers.predict(set, ModelBackend::kInteger, pool_);
+  const Predictions plain = integers.predict(set, ModelBackend::kReference, pool_);
+  std::size_t steps = 0;
+  for (std::size_t i = 0; i < set.count; ++i) steps += set.length_of(i);
+  EXPECT_EQ(fast.count(), steps);
+  EXPECT_EQ(fast.values, plain.values);
+  EXPECT_EQ(fast.largest, plain.largest);
+  EXPECT_EQ(fast.first, plain.first);
+  EXPECT_EQ(fake.values, fast.values);
+  const Evaluation result = evaluate(fake, set, "m");
+  const model::BatchResult expected = network.evaluate(batch, pool_);
+  EXPECT_EQ(result.sums, expected.sums);
+  EXPECT_NEAR(result.loss, expected.loss, 1e-6);
+
+  ModelStream stream = integers.stream();
+  for (std::size_t i = 0; i < set.count; ++i) {
+    std::size_t t = 0;
+    for (; t < set.length_of(i); ++t) {
+      stream.push(set.sequence(i).subspan(2 * t, 2), [&] {
+        EXPECT_TRUE(std::ranges::equal(stream.result().logits(), fast.of(i, t).values));
+        EXPECT_EQ(stream.result().best(), fast.of(i, t).largest);
+      });
+    }
+    stream.reset();
+  }
+
+  EXPECT_THAT([&] { rounded.predict(set_, ModelBackend::kInteger, pool_); },
+              ThrowsMessage<Error>(
+                  HasSubstr("read at every step, but random has a target of every sequence")));
+  EXPECT_THAT([&] { evaluate(fast, set_, "m"); },
+              ThrowsMessage<Error>(HasSubstr("m: read at every step")));
+  set.readout.scope = task::Scope::kSequence;
+  preparation.readout = set.readout;
+  EXPECT_THAT([&] { Model::from_tensors(Model(network, preparation).to_tensors(), "m"); },
+              ThrowsMessage<Error>(HasSubstr("metadata 'readout'")));
+}
+
 TEST_F(ModelTest, StreamsWhatItPredicts) {
   for (const Model& model : {Model(quantized(), preparation_), Model(quantized()).to_integers()}) {
     const Predictions expected = model.predict(set_, ModelBackend::kInteger, pool_);

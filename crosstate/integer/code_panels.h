@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "crosstate/base/lanes.h"
@@ -29,6 +30,11 @@ struct CodeMemory {
   std::vector<std::int64_t> pooled;  // [H][16] sums of codes
 };
 
+/// Reads no steps: that of networks which are read once.
+struct NoSteps {
+  void operator()(const Stretch&, kernels::ConstRows) const {}
+};
+
 /// An executor for walk_stretch(). Sites has the products with the weights, and the conversions of
 /// accumulators to codes, which include the tables of the functions:
 ///
@@ -41,17 +47,19 @@ struct CodeMemory {
 ///   gate_codes(l, columns, z)       the other H rows to codes, then to those of the gate, in place
 ///   add_residual(l, columns, z, h)  z with h to codes of the residual stream, in h
 ///
-/// t is the stretch of time and l the block.
-template <class Sites>
+/// t is the stretch of time and l the block. With IntegerNetwork::every_step, read(t, h) is called
+/// with the codes of the stream behind the last block, which are not pooled then.
+template <class Sites, class Read = NoSteps>
 class CodePanels : public model::FoldedNorms {
  public:
   CodePanels(const IntegerNetwork& n, const data::Batch& batch, std::size_t group, Sites& sites,
-             CodeMemory& m)
+             CodeMemory& m, Read read = {})
       : n_(n),
         values_(batch.group(group).data()),
         lengths_(batch.lengths.data() + group * kLanes),
         sites_(sites),
         m_(m),
+        read_(std::move(read)),
         inverse_scale_(n.inputs, 1 / static_cast<float>(n.input.scale)),
         ones_(n.inputs, 1) {
     m.pooled.assign(n.channels * kLanes, 0);
@@ -122,7 +130,11 @@ class CodePanels : public model::FoldedNorms {
   }  // add_residual() has requantized the stream in place
 
   /// Adds the codes that the network's pooling takes.
-  void pool() {
+  void read() {
+    if (n_.every_step) {
+      read_(t_, h_);
+      return;
+    }
     // Float sums are exact over this many steps, which 8-bit codes do not reach in one stretch.
     const auto most = static_cast<std::size_t>((1 << 24) / magnitude(n_.residual));
     const bool all = !n_.pool_last && std::all_of(lengths_, lengths_ + kLanes, [&](auto length) {
@@ -154,16 +166,17 @@ class CodePanels : public model::FoldedNorms {
   const std::uint32_t* lengths_;  // [16]
   Sites& sites_;
   CodeMemory& m_;
+  Read read_;
   AlignedFloats inverse_scale_, ones_;  // [inputs]
   Stretch t_ = {};
   kernels::Rows h_;
 };
 
 /// Runs one group of sequences of a batch; m.pooled holds the pooled sums afterwards.
-template <class Sites>
+template <class Sites, class Read = NoSteps>
 void run_codes(const IntegerNetwork& n, const data::Batch& batch, std::size_t group, Sites& sites,
-               CodeMemory& m) {
-  CodePanels<Sites> panels(n, batch, group, sites, m);
+               CodeMemory& m, Read read = {}) {
+  CodePanels<Sites, Read> panels(n, batch, group, sites, m, std::move(read));
   const std::uint32_t* lengths = batch.lengths.data() + group * kLanes;
   // Steps beyond the group's longest sequence are not pooled.
   const std::size_t end = *std::max_element(lengths, lengths + kLanes);

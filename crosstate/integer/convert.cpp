@@ -104,7 +104,8 @@ class Converter {
     n.modes = s_.modes();
     n.complex = s_.complex();
     n.gated = s_.gated();
-    n.pool_last = s_.options.pooling == model::Pooling::kLast;
+    n.every_step = s_.options.readout == task::Scope::kStep;
+    n.pool_last = n.every_step || s_.options.pooling == model::Pooling::kLast;
     n.input = format_of(c_.input, "input");
     n.residual = format_of(c_.residual, "residual");
     n.state_bits = s_.quant.state.bits;

@@ -1,6 +1,7 @@
 #include "crosstate/integer/engine.h"
 
 #include <algorithm>
+#include <array>
 
 #include "crosstate/base/error.h"
 #include "crosstate/integer/bounds.h"
@@ -15,6 +16,7 @@ namespace {
 struct Work {
   CodeMemory panels;
   LaneStates states;
+  std::vector<std::int64_t> sums;  // of one step
 };
 
 }  // namespace
@@ -27,9 +29,46 @@ struct IntegerEngine::Inside {
   explicit Inside(const IntegerNetwork& network)
       : n(network), exact(exact_in_float(network)), lanes(n) {}
 
-  void run_group(const data::Batch& batch, std::size_t group, Work& w) const {
+  // results: those of the batch, `first` where each sequence begins among them.
+  void run_group(const data::Batch& batch, std::size_t group, Work& w,
+                 const std::vector<std::size_t>& first, IntegerResult* results) const {
     LaneSites sites(lanes, w.states);
-    run_codes(n, batch, group, sites, w.panels);
+    const std::size_t begin = group * kLanes, end = std::min(batch.count, begin + kLanes);
+    if (!n.every_step) {
+      run_codes(n, batch, group, sites, w.panels);
+      for (std::size_t i = begin; i < end; ++i) {
+        results[i] = result(w, i % kLanes, batch.lengths[i]);
+      }
+      return;
+    }
+    run_codes(n, batch, group, sites, w.panels, [&](const Stretch& t, kernels::ConstRows h) {
+      for (std::size_t step = 0; step < t.steps; ++step) {
+        sum_step(h, step, w.sums);
+        for (std::size_t i = begin; i < end; ++i) {
+          if (t.start + step >= batch.lengths[i]) continue;
+          const std::int64_t* sums = w.sums.data() + (i - begin) * n.outputs;
+          results[first[i] + t.start + step] = scored(n, {sums, n.outputs}, 1);
+        }
+      }
+    });
+  }
+
+  // The decoder's sums of one step of a stretch, [16][outputs]. They stay below 2^48, and doubles
+  // are faster than 64-bit products.
+  void sum_step(kernels::ConstRows h, std::size_t step, std::vector<std::int64_t>& sums) const {
+    sums.resize(kLanes * n.outputs);
+    for (std::size_t k = 0; k < n.outputs; ++k) {
+      std::array<double, kLanes> of_lanes;
+      of_lanes.fill(static_cast<double>(n.decoder.bias[k]));
+      for (std::size_t r = 0; r < n.channels; ++r) {
+        const double weight = n.decoder.weight[k * n.channels + r];
+        const float* const codes = h.row(r) + step * kLanes;
+        for (std::size_t i = 0; i < kLanes; ++i) of_lanes[i] += weight * codes[i];
+      }
+      for (std::size_t i = 0; i < kLanes; ++i) {
+        sums[i * n.outputs + k] = static_cast<std::int64_t>(of_lanes[i]);
+      }
+    }
   }
 
   IntegerResult result(const Work& w, std::size_t lane, std::uint32_t length) const {
@@ -45,7 +84,7 @@ struct IntegerEngine::Inside {
   }
 
   // Sequence i of a batch by the reference.
-  IntegerResult run_reference(const data::Batch& batch, std::size_t i) const {
+  std::vector<IntegerResult> run_reference(const data::Batch& batch, std::size_t i) const {
     const std::size_t group = i / kLanes, lane = i % kLanes, length = batch.lengths[i];
     std::vector<float> values(length * n.inputs);
     for (std::size_t t = 0; t < length; ++t) {
@@ -53,7 +92,7 @@ struct IntegerEngine::Inside {
         values[t * n.inputs + c] = batch.group(group)[batch.offset(c, t, lane)];
       }
     }
-    return ReferenceExecutor(n).run(values, length);
+    return ReferenceExecutor(n).read(values, length);
   }
 };
 
@@ -71,19 +110,18 @@ std::vector<IntegerResult> IntegerEngine::run(const data::Batch& batch, ThreadPo
                       std::to_string(in.n.inputs) + " inputs");
   }
   require_length(in.n, batch.length, "integer network", "a sequence");
-  std::vector<IntegerResult> results(batch.count);
+  const std::vector<std::size_t> first = data::first_reads(batch, in.n.scope());
+  std::vector<IntegerResult> results(first.back());
   if (!in.exact) {
-    pool.parallel_for(batch.count,
-                      [&](std::size_t i, int) { results[i] = in.run_reference(batch, i); });
+    pool.parallel_for(batch.count, [&](std::size_t i, int) {
+      std::ranges::move(in.run_reference(batch, i),
+                        results.begin() + static_cast<std::ptrdiff_t>(first[i]));
+    });
     return results;
   }
   std::vector<Work> work(static_cast<std::size_t>(pool.size()));
   pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
-    Work& w = work[static_cast<std::size_t>(worker)];
-    in.run_group(batch, g, w);
-    for (std::size_t i = g * kLanes; i < std::min(batch.count, (g + 1) * kLanes); ++i) {
-      results[i] = in.result(w, i % kLanes, batch.lengths[i]);
-    }
+    in.run_group(batch, g, work[static_cast<std::size_t>(worker)], first, results.data());
   });
   return results;
 }

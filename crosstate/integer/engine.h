@@ -22,7 +22,8 @@ class IntegerEngine {
   ~IntegerEngine();
   IntegerEngine(IntegerEngine&&) noexcept;
 
-  /// One result per sequence of the batch, the same on any number of threads. Throws Error for a
+  /// One result per sequence of the batch or, of a network that is read at every step, one per step
+  /// (data::first_reads()); the same on any number of threads. Throws Error for a
   /// batch of another number of channels, or longer than longest_sequence().
   std::vector<IntegerResult> run(const data::Batch& batch, ThreadPool& pool) const;
   /// Whether lanes compute, rather than the reference.
@@ -45,7 +46,7 @@ class IntegerStream {
   /// over the steps since reset() could overflow: beyond longest_sequence().
   void step(std::span<const float> input);
   void step_codes(std::span<const std::int32_t> input);
-  /// Scores of the steps since reset(); at least one.
+  /// Scores of the steps since reset(), at least one; with IntegerNetwork::every_step, of the last.
   IntegerResult result() const;
   /// Bytes that a step reads and writes, weights and tables included.
   std::size_t bytes() const;

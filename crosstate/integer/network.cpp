@@ -18,7 +18,7 @@ using nlohmann::json;
 using Shape = std::vector<std::uint64_t>;
 
 constexpr const char* kFormats[] = {"crosstate integer network 1", "crosstate integer network 2"};
-constexpr const char *kScoreSteps = "score_steps", *kScheme = "scheme";
+constexpr const char *kScoreSteps = "score_steps", *kScheme = "scheme", *kReadout = "readout";
 constexpr std::int64_t kMostMultiplier = std::int64_t{1} << 24;
 constexpr int kMostEarly = 32, kLeastScoreSteps = -16;
 constexpr std::uint64_t kMostSize = std::uint64_t{1} << 16;
@@ -216,6 +216,7 @@ json to_json(const IntegerNetwork& n) {
                              {"linear", format_json(b.linear)},
                              {"gate", format_json(b.gate)}});
   }
+  if (n.every_step) out[kReadout] = name_of(task::Scope::kStep);
   if (n.scheme) {
     QuantizationScheme scheme = *n.scheme;
     out[kScheme] = scheme_fields(scheme).to_json();
@@ -302,6 +303,13 @@ IntegerNetwork shape_from(const json& object, const std::string& where, int vers
   const json& pooling = fields.at("pooling");
   if (pooling != "mean" && pooling != "last") fields.refuse("pooling", pooling);
   n.pool_last = pooling == "last";
+  if (object.contains(kReadout)) {
+    const json& readout = fields.at(kReadout);
+    n.every_step = readout == name_of(task::Scope::kStep);
+    const bool known = n.every_step || readout == name_of(task::Scope::kSequence);
+    if (!known) fields.refuse(kReadout, readout);
+    if (n.every_step && !n.pool_last) fields.refuse("pooling", pooling);
+  }
   const Fields state(fields.at("state"), where + ".state");
   n.state_bits = bits_of(state, "bits", 2);
   n.state_limit = static_cast<std::int32_t>(state.whole("limit", 1, quant_max(n.state_bits)));

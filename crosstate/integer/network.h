@@ -12,6 +12,7 @@
 #include "crosstate/integer/scheme.h"
 #include "crosstate/kernels/scan.h"
 #include "crosstate/model/block_shape.h"
+#include "crosstate/task/scope.h"
 
 namespace crosstate::integer {
 
@@ -71,6 +72,7 @@ struct IntegerNetwork {
   std::size_t inputs = 0, channels = 0, outputs = 0;
   std::size_t modes = 0;  // the most that a channel has
   bool complex = true, gated = true, pool_last = false;
+  bool every_step = false;  // scores are read after every step, of that step alone: pool_last
   CodeFormat input, residual;
   int state_bits = 0;
   std::int32_t state_limit = 0;  // |x| <= state_limit
@@ -86,6 +88,7 @@ struct IntegerNetwork {
   static constexpr int kEveryLength = 62;
   std::optional<QuantizationScheme> scheme;  // nothing in older files
 
+  task::Scope scope() const { return every_step ? task::Scope::kStep : task::Scope::kSequence; }
   std::size_t linear_outputs() const { return gated ? 2 * channels : channels; }
   /// How many: the least e >= 0 with steps <= 2^(score_steps + e).
   std::int32_t early_score_shift(std::int64_t steps) const;

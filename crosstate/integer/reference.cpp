@@ -218,7 +218,13 @@ IntegerResult ReferenceExecutor::result() const {
 }
 
 IntegerResult ReferenceExecutor::run(std::span<const float> values, std::size_t steps) {
+  return read(values, steps).back();
+}
+
+std::vector<IntegerResult> ReferenceExecutor::read(std::span<const float> values,
+                                                   std::size_t steps) {
   reset();
+  std::vector<IntegerResult> results;
   std::vector<std::int32_t> codes(n_.inputs);
   for (std::size_t t = 0; t < steps; ++t) {
     for (std::size_t i = 0; i < n_.inputs; ++i) {
@@ -227,8 +233,9 @@ IntegerResult ReferenceExecutor::run(std::span<const float> values, std::size_t 
       usage_.input.add(input_steps(n_.input, x) != static_cast<float>(codes[i]));
     }
     step(codes);
+    if (n_.every_step || t + 1 == steps) results.push_back(result());
   }
-  return result();
+  return results;
 }
 
 }  // namespace crosstate::integer

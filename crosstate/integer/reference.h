@@ -84,7 +84,10 @@ class ReferenceExecutor {
   void step(std::span<const std::int32_t> input);
   /// The scores of the steps since reset(); at least one.
   IntegerResult result() const;
-  /// A whole sequence of [steps][inputs] reals, from reset().
+  /// A whole sequence of [steps][inputs] reals, from reset(), and what is read of it: a result at
+  /// its end or, of a network that is read at every step, one for every step.
+  std::vector<IntegerResult> read(std::span<const float> values, std::size_t steps);
+  /// The last of these.
   IntegerResult run(std::span<const float> values, std::size_t steps);
 
   const AccumulatorPeaks& peaks() const { return peaks_; }

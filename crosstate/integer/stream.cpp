@@ -270,7 +270,7 @@ struct IntegerStream::Inside : model::FoldedNorms {
     return h.data();
   }
   static void leave(std::size_t, float*) {}  // add_residual() has requantized the stream in place
-  void pool() {
+  void read() {
     for (std::size_t i = 0; i < n.channels; ++i) {
       const auto code = static_cast<double>(h[i]);
       pooled[i] = n.pool_last ? code : pooled[i] + code;

@@ -200,6 +200,7 @@ std::size_t Mapping::conversions_per_step() const {
         n += a.columns * activation_slices;
         break;
       case Site::kDecoder:
+        n += decoder_each_step ? a.columns * decoder_slices : 0;
         break;
     }
   }
@@ -207,6 +208,7 @@ std::size_t Mapping::conversions_per_step() const {
 }
 
 std::size_t Mapping::conversions_per_sequence() const {
+  if (decoder_each_step) return 0;
   std::size_t n = 0;
   for (const MappedArray& a : arrays) n += a.site == Site::kDecoder ? a.columns : 0;
   return n * decoder_slices * conversions_of_weight;
@@ -245,6 +247,7 @@ Mapping map_network(const integer::IntegerNetwork& network,
   mapping.arrays = mapper.take();
   mapping.pairs_per_array =
       static_cast<std::size_t>(crossbar.rows) * static_cast<std::size_t>(crossbar.columns);
+  mapping.decoder_each_step = network.every_step;
   mapping.copies = static_cast<std::size_t>(crossbar.slices);
   mapping.conversions_of_weight = crossbar.slice_base > 1 ? mapping.copies : 1;
   const int bits = crossbar.dac_bits;

@@ -83,7 +83,8 @@ struct Mapping {
   /// are applied in slices of dac_bits - 1 bits and a sign, one product each, or of fewer bits if
   /// sums of such slices would not be exact in binary32.
   std::size_t decoder_slices = 1;
-  int decoder_bits = 8;  // of a slice, including its sign
+  int decoder_bits = 8;            // of a slice, including its sign
+  bool decoder_each_step = false;  // IntegerNetwork::every_step
   /// The same in a time step: for the encoder, for the rows of states and u, and for the
   /// activations.
   std::size_t input_slices = 1, state_slices = 1, activation_slices = 1;

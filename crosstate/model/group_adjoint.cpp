@@ -6,9 +6,13 @@ namespace crosstate::model {
 
 void GroupPass::decode_adjoint(const GroupMemory& m, const std::vector<double>& glogits,
                                Gradients& g, AlignedFloats& gh) const {
-  const auto outputs = static_cast<std::size_t>(s_.task.outputs);
+  gh.resize(batch_.length * kLanes * H_);
+  if (every_step_) {
+    decode_steps_adjoint(glogits, m, g, gh);
+    return;
+  }
   AlignedFloats gpooled(H_ * kLanes, 0);
-  for (std::size_t k = 0; k < outputs; ++k) {
+  for (std::size_t k = 0; k < K_; ++k) {
     for (std::size_t i = 0; i < kLanes; ++i) {
       const double gl = glogits[k * kLanes + i];
       g.decoder_bias[k] += gl;
@@ -19,7 +23,6 @@ void GroupPass::decode_adjoint(const GroupMemory& m, const std::vector<double>& 
       }
     }
   }
-  gh.resize(batch_.length * kLanes * H_);
   for (const TimeBlock& b : blocks_) {
     const kernels::Rows out = b.rows(gh.data(), H_);
     const float* weight = m.pool_weight.data() + b.start * kLanes;
@@ -29,6 +32,23 @@ void GroupPass::decode_adjoint(const GroupMemory& m, const std::vector<double>& 
         for (std::size_t i = 0; i < kLanes; ++i) out.row(r)[c + i] = weight[c + i] * gp[i];
       }
     }
+  }
+}
+
+void GroupPass::decode_steps_adjoint(const std::vector<double>& glogits, const GroupMemory& m,
+                                     Gradients& g, AlignedFloats& gh) const {
+  AlignedFloats transposed(H_ * K_), panel;
+  for (std::size_t k = 0; k < K_; ++k) {
+    for (std::size_t h = 0; h < H_; ++h) transposed[h * K_ + k] = c_.decoder[k * H_ + h];
+  }
+  for (const TimeBlock& b : blocks_) {
+    const double* from = glogits.data() + b.start * K_ * kLanes;
+    panel.assign(from, from + K_ * b.columns());
+    const kernels::ConstRows gout(panel.data(), b.columns());
+    kernels::linear_adjoint_weight(K_, H_, b.columns(), gout, b.rows(m.h[layers_].data(), H_),
+                                   g.decoder.data(), g.decoder_bias.data());
+    kernels::linear_forward(transposed.data(), nullptr, H_, K_, b.columns(), gout,
+                            b.rows(gh.data(), H_));
   }
 }
 

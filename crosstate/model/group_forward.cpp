@@ -26,6 +26,7 @@ GroupPass::GroupPass(const Network::State& state, const Coefficients& coefficien
       batch_(batch),
       H_(state.channels()),
       O_(state.linear_outputs()),
+      K_(static_cast<std::size_t>(state.task.outputs)),
       layers_(state.blocks.size()),
       state_size_(kernels::scan_state_size(1, coefficients.rounding.mode)),
       gain_(coefficients.rounding.limit > 0),
@@ -33,6 +34,7 @@ GroupPass::GroupPass(const Network::State& state, const Coefficients& coefficien
       gated_(state.gated()),
       batch_norm_(state.batch_norm()),
       layer_norm_(state.layer_norm()),
+      every_step_(state.options.readout == task::Scope::kStep),
       activation_(state.options.activation),
       gate_(gate_of(state.options.gate)) {
   for (std::size_t l = 0; l < layers_; ++l) first_modes_.push_back(state.first_mode(l));
@@ -74,7 +76,17 @@ void GroupPass::prepare(GroupMemory& m, std::size_t group, bool training) const 
       for (std::size_t i = 0; i < kLanes; ++i) m.mask[t * kLanes + i] = t < lengths[i] ? 1 : 0;
     }
   }
-  m.pool_weight.assign(panel, 0);
+  if (every_step_) {
+    m.outputs.resize(panel * K_);
+  } else {
+    prepare_pool(m, lengths);
+  }
+  m.dropout.resize(layers_);
+  for (AlignedFloats& factors : m.dropout) factors.clear();
+}
+
+void GroupPass::prepare_pool(GroupMemory& m, const std::uint32_t* lengths) const {
+  m.pool_weight.assign(batch_.length * kLanes, 0);
   m.pool_count.fill(1);
   for (std::size_t i = 0; i < kLanes; ++i) {
     const std::size_t n = lengths[i];
@@ -87,8 +99,6 @@ void GroupPass::prepare(GroupMemory& m, std::size_t group, bool training) const 
     }
   }
   m.pooled.assign(H_ * kLanes, 0);
-  m.dropout.resize(layers_);
-  for (AlignedFloats& factors : m.dropout) factors.clear();
 }
 
 void GroupPass::draw_seeds(GroupMemory& m, std::size_t group, const LossOptions& loss) {
@@ -112,35 +122,62 @@ void GroupPass::draw_dropout(GroupMemory& m, std::size_t group, const LossOption
 
 BatchResult GroupPass::decode(const GroupMemory& m, std::size_t group, const LossOptions& loss,
                               float* logits, std::vector<double>* glogits) const {
-  const auto outputs = static_cast<std::size_t>(s_.task.outputs);
-  const task::Readout& readout = batch_.readout;
-  const bool targets = readout.outputs() > 0;
   BatchResult result;
-  if (targets) result.sums.assign(readout.task->sums(readout), 0);
-  if (glogits != nullptr) glogits->assign(outputs * kLanes, 0);
-  std::vector<float> out(outputs);
-  std::vector<double> slope(glogits == nullptr ? 0 : outputs);
-  task::TaskLoss options{
-      loss.label_smoothing, loss.weights, {}, loss.distillation, loss.temperature};
-  for (std::size_t i = 0; i < kLanes; ++i) {
-    const std::size_t sequence = group * kLanes + i;
-    if (sequence >= batch_.count) break;
-    for (std::size_t k = 0; k < outputs; ++k) {
-      double sum = m.pool_count[i] * c_.decoder_bias[k];
-      for (std::size_t h = 0; h < H_; ++h) {
-        sum += c_.decoder[k * H_ + h] * m.pooled[h * kLanes + i];
+  if (batch_.readout.outputs() > 0) {
+    result.sums.assign(batch_.readout.task->sums(batch_.readout), 0);
+  }
+  if (glogits != nullptr) glogits->assign(reads() * K_ * kLanes, 0);
+  std::vector<float> out(K_);
+  std::vector<double> slope(glogits == nullptr ? 0 : K_);
+  const std::size_t lanes = std::min(kLanes, batch_.count - group * kLanes);
+  const auto see = [&](std::size_t lane, std::size_t read, std::size_t at, std::size_t stride) {
+    if (logits != nullptr) std::copy(out.begin(), out.end(), logits + (lane * reads() + read) * K_);
+    if (!judge(group * kLanes + lane, read, loss, out, slope, result)) return;
+    for (std::size_t k = 0; k < slope.size(); ++k) (*glogits)[at + k * stride] = slope[k];
+  };
+  if (!every_step_) {
+    for (std::size_t i = 0; i < lanes; ++i) {
+      for (std::size_t k = 0; k < K_; ++k) {
+        double sum = m.pool_count[i] * c_.decoder_bias[k];
+        for (std::size_t h = 0; h < H_; ++h) {
+          sum += c_.decoder[k * H_ + h] * m.pooled[h * kLanes + i];
+        }
+        out[k] = static_cast<float>(sum / m.pool_count[i]);
       }
-      out[k] = static_cast<float>(sum / m.pool_count[i]);
+      see(i, 0, i, kLanes);
     }
-    if (logits != nullptr) std::copy(out.begin(), out.end(), logits + i * outputs);
-    if (!targets) continue;
-    const std::span<const float> target = batch_.target(sequence);
-    readout.task->add(readout, task::Output(out), target, result.sums);
-    if (!loss.teacher.empty()) options.teacher = loss.teacher.subspan(sequence * outputs, outputs);
-    result.loss += readout.task->loss(readout, out, target, options, slope);
-    for (std::size_t k = 0; k < slope.size(); ++k) (*glogits)[k * kLanes + i] = slope[k];
+    return result;
+  }
+  for (const TimeBlock& b : blocks_) {
+    const kernels::ConstRows outputs = b.rows(m.outputs.data(), K_);
+    for (std::size_t i = 0; i < lanes; ++i) {
+      const std::size_t length = batch_.lengths[group * kLanes + i];
+      for (std::size_t t = b.start; t < std::min(length, b.start + b.steps); ++t) {
+        const std::size_t column = (t - b.start) * kLanes + i;
+        for (std::size_t k = 0; k < K_; ++k) out[k] = outputs.row(k)[column];
+        see(i, t, b.start * K_ * kLanes + column, b.columns());
+      }
+    }
   }
   return result;
+}
+
+bool GroupPass::judge(std::size_t sequence, std::size_t read, const LossOptions& loss,
+                      const std::vector<float>& out, std::span<double> slope,
+                      BatchResult& result) const {
+  const task::Readout& readout = batch_.readout;
+  if (readout.outputs() == 0) return false;
+  const std::span<const float> target = batch_.target(sequence, read);
+  if (every_step_ && !task::counts(target)) return false;
+  task::TaskLoss options{
+      loss.label_smoothing, loss.weights, {}, loss.distillation, loss.temperature};
+  if (!loss.teacher.empty()) {
+    options.teacher = loss.teacher.subspan((sequence * reads() + read) * K_, K_);
+  }
+  readout.task->add(readout, task::Output(out), target, result.sums);
+  result.loss += readout.task->loss(readout, out, target, options, slope);
+  ++result.count;
+  return true;
 }
 
 kernels::ConstRows GroupForward::input() const {
@@ -258,8 +295,13 @@ kernels::ConstRows GroupForward::normalize_sum(std::size_t l, kernels::ConstRows
 
 void GroupForward::leave(std::size_t l, kernels::ConstRows n) const { round_stream(l + 1, n); }
 
-void GroupForward::pool() const {
+void GroupForward::read() const {
   const kernels::ConstRows h = b_->rows(std::as_const(m_.h[p_.layers_]).data(), p_.H_);
+  if (p_.every_step_) {
+    kernels::linear_forward(c_.decoder.data(), c_.decoder_bias.data(), p_.K_, p_.H_, columns(), h,
+                            b_->rows(m_.outputs.data(), p_.K_));
+    return;
+  }
   const float* weight = m_.pool_weight.data() + b_->start * kLanes;
   for (std::size_t r = 0; r < p_.H_; ++r) {
     double* sum = m_.pooled.data() + r * kLanes;

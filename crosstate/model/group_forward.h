@@ -41,8 +41,8 @@ class GroupForward {
   kernels::ConstRows normalize_sum(std::size_t l, kernels::ConstRows r) const;  // [H]
   void leave(std::size_t l, kernels::ConstRows n) const;
   /// Sums over each sequence's own length, or its last value. Sums of codes are exact: the integer
-  /// network's pool is this one.
-  void pool() const;
+  /// network's pool is this one. With task::Scope::kStep the outputs of every step.
+  void read() const;
 
  protected:
   /// recur() in which scan(s, u, y, states) runs the recurrence of channel number s of the block

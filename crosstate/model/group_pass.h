@@ -44,6 +44,7 @@ struct GroupMemory {
   AlignedFloats pool_weight;                // [length][16]: 1 where a step counts, 0 elsewhere
   std::array<double, kLanes> pool_count;    // steps that count
   std::vector<double> pooled;               // [H][16]: sums over them
+  AlignedFloats outputs;                    // panels of K rows, with task::Scope::kStep alone
 };
 
 /// Panels of one block that are recomputed rather than kept.
@@ -66,7 +67,8 @@ class GroupPass {
   /// One draw per sequence, channel and layer, held over time.
   void draw_dropout(GroupMemory& m, std::size_t group, const LossOptions& loss) const;
 
-  /// Loss of one group; gradients of logits (not yet divided by the batch) if wanted.
+  /// Loss of one group; outputs as Network::evaluate() has them, and their gradients (not yet
+  /// divided by the number of targets) if wanted: [K][16], or panels of K rows.
   BatchResult decode(const GroupMemory& m, std::size_t group, const LossOptions& loss,
                      float* logits, std::vector<double>* glogits) const;
 
@@ -90,6 +92,8 @@ class GroupPass {
   std::size_t inputs() const { return static_cast<std::size_t>(s_.task.inputs); }
   std::size_t channels() const { return H_; }
   std::size_t outputs() const { return O_; }  // of a linear layer
+  /// Read-outs of a sequence, padding included.
+  std::size_t reads() const { return every_step_ ? batch_.length : 1; }
   std::size_t state_size() const { return state_size_; }
   const BlockShape& shape(std::size_t l) const { return s_.shapes[l]; }
   /// The modes of channel number `s` of a block.
@@ -104,17 +108,25 @@ class GroupPass {
   friend class GroupForward;
   friend class GroupAdjoint;
 
+  void prepare_pool(GroupMemory& m, const std::uint32_t* lengths) const;
+  /// Adds read-out number `read` of a sequence to the result; slope as Task::loss() has it. False
+  /// where no target counts.
+  bool judge(std::size_t sequence, std::size_t read, const LossOptions& loss,
+             const std::vector<float>& out, std::span<double> slope, BatchResult& result) const;
+  void decode_steps_adjoint(const std::vector<double>& glogits, const GroupMemory& m, Gradients& g,
+                            AlignedFloats& gh) const;
+
   /// Floats of the states of one block.
   std::size_t states_of(std::size_t l) const { return shape(l).modes() * state_size_; }
 
   const Network::State& s_;
   const Coefficients& c_;
   const data::Batch& batch_;
-  std::size_t H_, O_, layers_;
+  std::size_t H_, O_, K_, layers_;
   std::size_t state_size_;                // of a mode, residues included
   std::vector<std::size_t> first_modes_;  // [layers]
   bool gain_;                             // rounded states are in steps, so the input has a gain
-  bool complex_, gated_, batch_norm_, layer_norm_;
+  bool complex_, gated_, batch_norm_, layer_norm_, every_step_;
   kernels::Activation activation_, gate_;
   std::vector<TimeBlock> blocks_;
 };

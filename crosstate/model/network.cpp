@@ -149,6 +149,10 @@ void Network::State::require_inputs(const data::Batch& batch) const {
     fail("batch", "targets of " + std::to_string(told) + " outputs, but the network has " +
                       std::to_string(task.outputs));
   }
+  if (told != 0 && batch.readout.scope != options.readout) {
+    fail("batch", std::string("a target of every ") + batch.readout.unit() +
+                      ", but the network's model.readout is \"" + name_of(options.readout) + '"');
+  }
 }
 
 void Network::State::add_ranges() {
@@ -208,7 +212,8 @@ BatchResult Network::train_step(const data::Batch& batch, const LossOptions& los
                                 ThreadPool& pool) {
   state_->require_inputs(batch);
   if (batch.readout.outputs() == 0) fail("batch", "no targets, expected them for training");
-  const std::size_t logits = batch.count * static_cast<std::size_t>(task().outputs);
+  const std::size_t reads = options().readout == task::Scope::kStep ? batch.length : 1;
+  const std::size_t logits = batch.count * reads * static_cast<std::size_t>(task().outputs);
   if (!loss.teacher.empty() && loss.teacher.size() != logits) {
     fail("teacher",
          std::to_string(loss.teacher.size()) + " logits, expected " + std::to_string(logits));

@@ -31,15 +31,16 @@ struct LossOptions {
   double label_smoothing = 0;
   std::uint64_t seed = 0;  // address of dropout and noise draws
   std::uint64_t step = 0;
-  std::span<const float> teacher = {};  // outputs for the batch, count x outputs; empty: no teacher
-  double distillation = 0;              // weight of the teacher's distribution, 0 to 1
-  double temperature = 1;               // that softens both distributions, above 0
+  std::span<const float> teacher = {};   // as evaluate() gives them for the batch; empty: none
+  double distillation = 0;               // weight of the teacher's distribution, 0 to 1
+  double temperature = 1;                // that softens both distributions, above 0
   std::span<const double> weights = {};  // of categories; empty: all 1
 };
 
 struct BatchResult {
-  double loss = 0;           // mean over the batch, see Task::loss()
+  double loss = 0;           // mean over the targets that count, see Task::loss()
   std::vector<double> sums;  // over the batch, see Task::sums()
+  std::size_t count = 0;     // targets that count
 };
 
 class Network {
@@ -68,8 +69,9 @@ class Network {
   /// teacher's outputs, that do not fit.
   BatchResult train_step(const data::Batch& batch, const LossOptions& loss, ThreadPool& pool);
 
-  /// Forward only, with running statistics; without targets, loss and sums stay 0. logits: the
-  /// outputs, batch.count x outputs, if not null.
+  /// Forward only, with running statistics; without targets, loss and sums stay 0. logits, if not
+  /// null: the outputs, [batch.count][outputs] or, with task::Scope::kStep, [batch.count]
+  /// [batch.length][outputs] with zeros behind each sequence's length.
   BatchResult evaluate(const data::Batch& batch, ThreadPool& pool,
                        std::vector<float>* logits = nullptr) const;
 

@@ -76,7 +76,7 @@ class ObservedForward : public GroupForward {
         seen(p_.channels(), GroupForward::normalize_sum(l, r), observers_.residual);
     return l + 1 == observers_.blocks.size() ? seen(p_.channels(), n, observers_.output) : n;
   }
-  static void pool() {}  // nobody asks for the read-out
+  static void read() {}  // nobody asks for the read-out
 
  private:
   // Adds the values of a panel to an observer: their extremes or, where those are known, a

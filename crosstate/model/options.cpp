@@ -42,6 +42,9 @@ void fields(FieldList& list, ModelOptions& options) {
            "batch folds into the layer before it; layer trains well but stays at run time.");
   list.add("pooling", options.pooling,
            "What the decoder sees: the mean over time, or the last step when the end decides.");
+  list.add("readout", options.readout,
+           "sequence: one result and one target for a whole sequence; step: for every time step, "
+           "without pooling.");
   list.add("dropout", options.dropout, "Share of dropped activations; raise against overfitting.")
       .range(0, 0.95);
   list.add("block_length", options.block_length,

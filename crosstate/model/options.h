@@ -8,6 +8,7 @@
 #include "crosstate/base/options.h"
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/model/recurrence.h"
+#include "crosstate/task/scope.h"
 
 namespace crosstate::model {
 
@@ -46,10 +47,11 @@ struct ModelOptions {
   double decay = 0.5;  // initial -Re A of lin, inv and legs
   bool train_b = false;
   kernels::Activation activation =
-      kernels::Activation::kGelu;    // gelu | hard-gelu | relu | identity
-  Gate gate = Gate::kSigmoid;        // sigmoid | hard-sigmoid | none
-  Norm norm = Norm::kBatch;          // batch | layer | none
-  Pooling pooling = Pooling::kMean;  // mean | last
+      kernels::Activation::kGelu;                // gelu | hard-gelu | relu | identity
+  Gate gate = Gate::kSigmoid;                    // sigmoid | hard-sigmoid | none
+  Norm norm = Norm::kBatch;                      // batch | layer | none
+  Pooling pooling = Pooling::kMean;              // mean | last; of readout = sequence
+  task::Scope readout = task::Scope::kSequence;  // sequence | step
   double dropout = 0;
   int block_length = 28;
 };

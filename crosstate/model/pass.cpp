@@ -12,14 +12,15 @@ namespace {
 constexpr double kNormMomentum = 0.1;
 constexpr double kNormEpsilon = 1e-5;
 
-BatchResult mean(const std::vector<BatchResult>& parts, std::size_t count) {
+BatchResult mean(const std::vector<BatchResult>& parts) {
   BatchResult total;
   for (const BatchResult& r : parts) {
     total.loss += r.loss;
+    total.count += r.count;
     total.sums.resize(r.sums.size(), 0);
     for (std::size_t k = 0; k < r.sums.size(); ++k) total.sums[k] += r.sums[k];
   }
-  total.loss /= static_cast<double>(count);
+  if (total.count > 0) total.loss /= static_cast<double>(total.count);
   return total;
 }
 
@@ -71,8 +72,8 @@ AlignedFloats norm_adjoint_map(const std::vector<double>& sum, const std::vector
 BatchResult forward_batch(const Network::State& state, const Coefficients& coefficients,
                           const data::Batch& batch, ThreadPool& pool, std::vector<float>* logits) {
   const GroupPass pass(state, coefficients, batch);
-  const auto outputs = static_cast<std::size_t>(state.task.outputs);
-  std::vector<float> all(logits == nullptr ? 0 : batch.groups * kLanes * outputs);
+  const std::size_t of_sequence = pass.reads() * static_cast<std::size_t>(state.task.outputs);
+  std::vector<float> all(logits == nullptr ? 0 : batch.groups * kLanes * of_sequence);
   std::vector<BatchResult> results(batch.groups);
   std::vector<GroupMemory> memory(static_cast<std::size_t>(pool.size()));
   std::vector<Scratch> scratch(memory.size());
@@ -82,14 +83,14 @@ BatchResult forward_batch(const Network::State& state, const Coefficients& coeff
     pass.prepare(m, g, false);
     GroupForward forward(pass, m, w);
     walk_layers(forward, state.blocks.size(), pass.blocks());
-    results[g] =
-        pass.decode(m, g, {}, logits == nullptr ? nullptr : &all[g * kLanes * outputs], nullptr);
+    results[g] = pass.decode(m, g, {}, logits == nullptr ? nullptr : &all[g * kLanes * of_sequence],
+                             nullptr);
   });
   if (logits != nullptr) {
-    all.resize(batch.count * outputs);
+    all.resize(batch.count * of_sequence);
     *logits = std::move(all);
   }
-  return mean(results, batch.count);
+  return mean(results);
 }
 
 namespace {
@@ -222,7 +223,7 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
         forward.at(b);
         walk_from_norm(forward, layers - 1,
                        b.rows(std::as_const(mem[g].z[layers - 1]).data(), outputs));
-        forward.pool();
+        forward.read();
       }
       end(g);
     });
@@ -245,8 +246,9 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
 
   for (std::size_t g = 1; g < groups; ++g) sums[0] += sums[g];
   for (Parameter& p : state.parameters) std::fill(p.gradient.begin(), p.gradient.end(), 0.0);
-  backpropagate(sums[0], 1 / static_cast<double>(batch.count), state);
-  return mean(results, batch.count);
+  const BatchResult result = mean(results);
+  backpropagate(sums[0], 1 / static_cast<double>(std::max<std::size_t>(result.count, 1)), state);
+  return result;
 }
 
 }  // namespace crosstate::model

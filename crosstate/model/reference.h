@@ -286,10 +286,11 @@ void run_block(const NetworkValues<T>& v, std::size_t l, Form form, Round round,
   }
 }
 
-/// The logits of one sequence of its own length, without dropout.
+/// What is read of one sequence of its own length, without dropout: the outputs of the sequence, or
+/// those of every step.
 template <class T, class Round = Exact>
-std::vector<T> logits(const NetworkValues<T>& v, const Sequence<T>& input,
-                      Form form = Form::kRecurrence, Round round = {}) {
+Matrix<T> outputs(const NetworkValues<T>& v, const Sequence<T>& input,
+                  Form form = Form::kRecurrence, Round round = {}) {
   Sequence<T> h;
   for (std::vector<T> x : input) {
     for (T& value : x) value = round(Site::kInput, 0, value);
@@ -298,6 +299,11 @@ std::vector<T> logits(const NetworkValues<T>& v, const Sequence<T>& input,
     h.push_back(std::move(first));
   }
   for (std::size_t l = 0; l < v.blocks.size(); ++l) run_block(v, l, form, round, h);
+  Matrix<T> read;
+  if (v.options.readout == task::Scope::kStep) {
+    for (const auto& x : h) read.push_back(linear(v.decoder, v.decoder_bias, x));
+    return read;
+  }
   std::vector<T> pooled = h.back();
   if (v.options.pooling == Pooling::kMean) {
     for (std::size_t c = 0; c < pooled.size(); ++c) {
@@ -305,7 +311,15 @@ std::vector<T> logits(const NetworkValues<T>& v, const Sequence<T>& input,
       for (const auto& x : h) pooled[c] += x[c] / static_cast<T>(h.size());
     }
   }
-  return linear(v.decoder, v.decoder_bias, pooled);
+  read.push_back(linear(v.decoder, v.decoder_bias, pooled));
+  return read;
+}
+
+/// The last row of outputs(): the logits of a sequence.
+template <class T, class Round = Exact>
+std::vector<T> logits(const NetworkValues<T>& v, const Sequence<T>& input,
+                      Form form = Form::kRecurrence, Round round = {}) {
+  return outputs(v, input, form, round).back();
 }
 
 }  // namespace crosstate::model::reference

@@ -57,6 +57,24 @@ inline data::Dataset random_set(std::uint64_t seed, std::size_t count, std::size
   return set;
 }
 
+/// The same with a random label at about three of four steps, for networks that are read at every
+/// step.
+inline data::Dataset random_step_set(std::uint64_t seed, std::size_t count, std::size_t length,
+                                     const TaskShape& task, bool ragged = false) {
+  data::Dataset set = random_set(seed, count, length, task, ragged);
+  Random random(seed, Stream::kTest, 1);
+  set.readout.scope = task::Scope::kStep;
+  set.targets.assign(count * length, task::kNotCounted);
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t t = 0; t < set.length_of(i); ++t) {
+      const auto label = static_cast<float>(random.below(static_cast<std::uint32_t>(task.outputs)));
+      if (random.below(4) > 0) set.targets[i * length + t] = label;
+    }
+  }
+  set.validate();
+  return set;
+}
+
 inline data::Batch batch_of(const data::Dataset& set, const std::vector<std::uint32_t>& rows,
                             std::size_t block_length = 7) {
   data::Batch batch;

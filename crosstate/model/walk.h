@@ -14,7 +14,8 @@
 //              r = add_residual(l, g)   the sum with the stream
 //              n = normalize_sum(l, r)  layer norm, if the network has it
 //              leave(l, n)              requantized: the residual stream before block l + 1
-//   read-out   pool()                   adds the stream up over time
+//   read-out   read()                   what the decoder takes of the stream behind the last block:
+//                                       its sum over time or, with task::Scope::kStep, every step
 //
 // The types of the values that pass from step to step are the executor's own: panels of floats,
 // panels of codes, single vectors. Steps are resolved at compile time, so an executor may derive
@@ -80,7 +81,7 @@ template <class Executor>
 void walk_stretch(Executor& e, std::size_t layers) {
   walk_encoder(e);
   for (std::size_t l = 0; l < layers; ++l) walk_block(e, l);
-  e.pool();
+  e.read();
 }
 
 /// Whole sequences layer by layer, for executors that keep the residual stream of all stretches:
@@ -95,7 +96,7 @@ void walk_layers(Executor& e, std::size_t layers, const Stretches& stretches) {
     for (const auto& t : stretches) {
       e.at(t);
       walk_block(e, l);
-      if (l + 1 == layers) e.pool();
+      if (l + 1 == layers) e.read();
     }
   }
 }

@@ -37,7 +37,7 @@ struct Recorder {
   }
   static std::string normalize_sum(std::size_t, const std::string& r) { return "norm(" + r + ")"; }
   void leave(std::size_t l, const std::string& n) { written.push_back(of("h", l + 1) + " = " + n); }
-  void pool() { written.push_back("pool" + time); }
+  void read() { written.push_back("read" + time); }
 };
 
 TEST(Walk, RunsTheStepsOfABlockInOrder) {
@@ -45,7 +45,7 @@ TEST(Walk, RunsTheStepsOfABlockInOrder) {
   walk_stretch(e, 1);
   EXPECT_THAT(e.written,
               ElementsAre("h0 = encode(x)",
-                          "h1 = norm(gate(norm(linear(activate(recur(h0), h0)))) + h0)", "pool"));
+                          "h1 = norm(gate(norm(linear(activate(recur(h0), h0)))) + h0)", "read"));
 }
 
 // Hides what it has no use for.
@@ -73,7 +73,7 @@ TEST(Walk, TakesLayerAfterLayerThroughAllStretches) {
     void enter(const std::string&) { written.push_back("h0" + time); }
   } e;
   walk_layers(e, 2, std::vector<int>{7, 8});
-  EXPECT_THAT(e.written, ElementsAre("h07", "h08", "h17", "h18", "h27", "pool7", "h28", "pool8"));
+  EXPECT_THAT(e.written, ElementsAre("h07", "h08", "h17", "h18", "h27", "read7", "h28", "read8"));
 }
 
 TEST(Walk, GoesBackThroughTheStepsInReverse) {

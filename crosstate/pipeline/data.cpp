@@ -105,11 +105,12 @@ void require_task(const data::DataOptions& options, data::DataKind kind) {
   }
 }
 
-data::TrainTest load_sequences(const data::DataOptions& options) {
+data::TrainTest load_sequences(const data::DataOptions& options, task::Scope scope) {
   const data::DataKind kind = kind_of(options);
   require_task(options, kind);
   if (kind == data::DataKind::kSeries) {
-    data::TrainTest sets = data::read_series(options.directory, options, data::task_of(options));
+    data::TrainTest sets =
+        data::read_series(options.directory, options, data::task_of(options), scope);
     sets.train = data::first(std::move(sets.train), static_cast<std::size_t>(options.train_limit));
     sets.test = data::first(std::move(sets.test), static_cast<std::size_t>(options.test_limit));
     return sets;
@@ -191,8 +192,8 @@ RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
   return data;
 }
 
-RunData run_sequences(const RunOptions& options) {
-  data::TrainTest sets = load_sequences(options.data);
+RunData run_sequences(const RunOptions& options, task::Scope scope) {
+  data::TrainTest sets = load_sequences(options.data, scope);
   RunData data;
   data.notes = std::move(sets.test.notes);
   data.test = std::move(sets.test);
@@ -210,14 +211,15 @@ RunData run_sequences(const RunOptions& options) {
 void check_targets(const data::Dataset& training, const data::DataOptions& options,
                    std::vector<std::string>& notes) {
   const task::Task& task = *training.readout.task;
-  const std::string unusable = task.unusable(training.readout, training.targets);
+  const std::vector<float> targets = training.counted_targets();
+  const std::string unusable = task.unusable(training.readout, targets);
   if (!unusable.empty()) {
     fail(training.name,
          unusable + (options.train_limit > 0
                          ? "; data.train_limit = " + std::to_string(options.train_limit)
                          : std::string()));
   }
-  const std::string lacking = task.lacking(training.readout, training.targets);
+  const std::string lacking = task.lacking(training.readout, targets);
   if (!lacking.empty()) notes.push_back(training.name + ": " + lacking);
 }
 
@@ -228,14 +230,20 @@ void require_data(const RunOptions& options) {
     fail("options", "section augment varies recordings, but the data are " +
                         plural_of(kind_of(options.data)) + "; expected 0s");
   }
+  if (options.model.readout == task::Scope::kStep &&
+      kind_of(options.data) != data::DataKind::kSeries) {
+    fail("options", "model.readout = \"step\", expected \"sequence\" of " +
+                        plural_of(kind_of(options.data)) +
+                        ", which have one target each; series have one at every step");
+  }
 }
 
 RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
   require_data(options);
-  RunData data =
-      holds_recordings(options.data) ? run_recordings(options, pool) : run_sequences(options);
+  RunData data = holds_recordings(options.data) ? run_recordings(options, pool)
+                                                : run_sequences(options, options.model.readout);
   task::Readout& readout = data.preparation.readout = data.training.readout;
-  readout.task->fit(readout, data.training.targets);
+  readout.task->fit(readout, data.training.counted_targets());
   data.preparation.permutation_seed = options.data.permutation_seed;
   if (options.data.permutation_seed != 0) data.preparation.permuted_steps = data.training.length;
   for (data::Dataset* set : {&data.training, &data.validation, &data.test}) {
@@ -266,6 +274,10 @@ data::DataOptions with_task_of(const std::optional<inference::Preparation>& prep
     options.task = preparation->readout.task->name();
   }
   return options;
+}
+
+task::Scope scope_of(const std::optional<inference::Preparation>& preparation) {
+  return preparation ? preparation->readout.scope : task::Scope::kSequence;
 }
 
 data::Dataset prepared(data::Dataset set, const data::DataOptions& options,
@@ -302,7 +314,7 @@ RunData load_model_data(const RunOptions& given,
     data.test = data::make_sequences(recordings.test, *preparation->front_end, pool);
     data.test.notes = recordings.notes;
   } else {
-    data = run_sequences(options);
+    data = run_sequences(options, scope_of(preparation));
     data.test.notes = std::move(data.notes);
   }
   for (data::Dataset* set : {&data.training, &data.validation, &data.test}) {
@@ -326,19 +338,19 @@ data::Dataset load_test_data(const data::DataOptions& given,
     set = data::make_sequences(recordings.test, *preparation->front_end, pool);
     set.notes = recordings.notes;
   } else {
-    set = load_sequences(options).test;
+    set = load_sequences(options, scope_of(preparation)).test;
   }
   return prepared(std::move(set), options, preparation, where);
 }
 
-json data_identity(const data::DataOptions& options) {
+json data_identity(const data::DataOptions& options, task::Scope scope) {
   if (holds_recordings(options)) {
     const data::AudioSets sets = load_recordings(options);
     return {{"training", data_identity(sets.train)},
             {"validation", data_identity(sets.validation)},
             {"test", data_identity(sets.test)}};
   }
-  const data::TrainTest sets = load_sequences(options);
+  const data::TrainTest sets = load_sequences(options, scope);
   return {{"training", train::data_identity(sets.train)},
           {"test", train::data_identity(sets.test)}};
 }

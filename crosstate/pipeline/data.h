@@ -52,14 +52,15 @@ RunData load_run_data(const RunOptions& options, ThreadPool& pool);
 RunData load_model_data(const RunOptions& options,
                         const std::optional<inference::Preparation>& preparation,
                         const std::string& where, ThreadPool& pool);
-/// Only the test set of these; the others need not exist.
+/// Only the test set of these; the others need not exist. Without a preparation, targets
+/// are those of whole sequences.
 data::Dataset load_test_data(const data::DataOptions& options,
                              const std::optional<inference::Preparation>& preparation,
                              const std::string& where, ThreadPool& pool);
 
 /// Sizes and checksums of the sets that the options select, before any preparation: "training" and
 /// "test".
-nlohmann::json data_identity(const data::DataOptions& options);
+nlohmann::json data_identity(const data::DataOptions& options, task::Scope scope);
 
 /// RunOptions::calibration sequences of a set, drawn at random from the seed.
 std::vector<data::Batch> calibration_batches(const data::Dataset& set, const RunOptions& options);

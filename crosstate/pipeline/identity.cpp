@@ -67,11 +67,12 @@ json RunIdentity::settings_of(json values, const RunOptions& options) {
 json RunIdentity::settings_and_data(const RunOptions& options) {
   RunOptions copy = options;
   json values = copy.fields().to_json();
-  const std::string key = json_text(values.at("data"));
+  const task::Scope scope = options.model.readout;
+  const std::string key = json_text(values.at("data")) + name_of(scope);
   values = settings_of(std::move(values), options);
   const std::lock_guard lock(mutex_);
   auto known = data_.find(key);
-  if (known == data_.end()) known = data_.emplace(key, data_identity(options.data)).first;
+  if (known == data_.end()) known = data_.emplace(key, data_identity(options.data, scope)).first;
   values.at("data").update(known->second);
   return values;
 }

@@ -41,7 +41,7 @@ class Identity : public DirectoryTest {
   static nlohmann::json data_of(const std::string& directory) {
     data::DataOptions options;
     options.directory = directory;
-    return data_identity(options);
+    return data_identity(options, task::Scope::kSequence);
   }
 };
 

@@ -111,6 +111,9 @@ void add_prune(Idle& idle, const prune::PruneOptions& prune) {
 void add_model(Idle& idle, const model::ModelOptions& model) {
   if (model.init == model::PoleStart::kReal)
     idle.push_back({{"model.decay"}, "model.init = \"real\""});
+  if (model.readout == task::Scope::kStep) {
+    idle.push_back({{"model.pooling"}, "model.readout = \"step\", which pools nothing"});
+  }
   if (model.norm != model::Norm::kBatch) {
     idle.push_back({{"train.norm_batches", "qat.norm_batches"},
                     "model.norm = \"" + name_of(model.norm) + '"'});

@@ -86,6 +86,14 @@ TEST(Idle, WhatTrainingAssumesOfArrays) {
   }
 }
 
+TEST(Idle, PoolingOfNetworksThatAreReadAtEveryStep) {
+  RunOptions options;
+  EXPECT_EQ(reason("model.pooling", options), "");
+  options.model.readout = task::Scope::kStep;
+  EXPECT_EQ(reason("model.pooling", options), "model.readout = \"step\", which pools nothing");
+  EXPECT_EQ(reason("model.readout", options), "");
+}
+
 TEST(Idle, WhatConvertersAndLevelsDecide) {
   crossbar::Target target;
   target.wires.segment = 1;

@@ -199,40 +199,82 @@ struct Chip::Inside {
     }
   };
 
-  // Scores [outputs][16] from the pooled codes, which are applied in slices of the DACs' bits.
-  void decode(std::uint32_t sequence, std::size_t length, const std::uint32_t* lengths, Work& w,
-              double* scores) const {
-    const std::size_t H = n.channels;
+  // Products of the decoder with the integers value(channel, column), which are applied in slices
+  // of the DACs' bits: add(weight of the slice, [outputs][columns]) for each slice. Every slice is
+  // read as if `apart` steps later, so that no draw of the decoder is reused.
+  template <class Value, class Add>
+  void decode(integer::Stretch t, std::size_t apart, std::uint32_t sequence, Work& w,
+              const Value& value, const Add& add) const {
     const int bits = mapping->decoder_bits - 1;
-    const kernels::Rows slice = model::take(w.panels.y, H, kLanes),
-                        part = model::take(w.panels.z, n.outputs, kLanes);
-    std::fill_n(scores, n.outputs * kLanes, 0.0);
-    for (std::size_t k = 0; k < mapping->decoder_slices; ++k) {
+    const kernels::Rows slice = model::take(w.panels.y, n.channels, t.columns()),
+                        part = model::take(w.panels.z, n.outputs, t.columns());
+    for (std::size_t k = 0; k < mapping->decoder_slices; ++k, t.start += apart) {
       const int shift = static_cast<int>(k) * bits;
-      for (std::size_t i = 0; i < H * kLanes; ++i) {
-        const std::int64_t sum = w.panels.pooled[i];
-        const auto part_of =
-            static_cast<float>((std::abs(sum) >> shift) & ((std::int64_t{1} << bits) - 1));
-        slice.data[i] = sum < 0 ? -part_of : part_of;
+      for (std::size_t r = 0; r < n.channels; ++r) {
+        for (std::size_t c = 0; c < t.columns(); ++c) {
+          const std::int64_t sum = value(r, c);
+          const auto part_of =
+              static_cast<float>((std::abs(sum) >> shift) & ((std::int64_t{1} << bits) - 1));
+          slice.row(r)[c] = sum < 0 ? -part_of : part_of;
+        }
       }
-      // After the last time step, so that no draw of the decoder is reused.
-      matrix(decoder, {}, {length + k, 1}, sequence, slice, part, w);
-      const double weight = std::ldexp(1.0, shift);
-      for (std::size_t i = 0; i < n.outputs * kLanes; ++i) scores[i] += weight * part.data[i];
+      matrix(decoder, {}, t, sequence, slice, part, w);
+      add(std::ldexp(1.0, shift), part);
     }
+  }
+
+  // From the sums of a lane's `count` steps, [outputs][16], to scores.
+  void to_scores(std::int64_t count, double* sums) const {
+    const std::int32_t early = n.early_score_shift(count);
+    for (std::size_t k = 0; k < n.outputs; ++k) {
+      double& score = sums[k * kLanes];
+      score += static_cast<double>(count) * static_cast<double>(n.decoder.bias[k]);
+      if (early > 0) score = std::floor(std::ldexp(score, -early) + 0.5);
+      score *= n.scores.first[k];
+    }
+  }
+
+  // Scores [outputs][16] of whole sequences, read as if after the last time step.
+  void decode_pooled(std::uint32_t sequence, std::size_t length, const std::uint32_t* lengths,
+                     Work& w, double* scores) const {
+    decode(
+        {length, 1}, 1, sequence, w,
+        [&](std::size_t r, std::size_t c) { return w.panels.pooled[r * kLanes + c]; },
+        [&](double weight, kernels::Rows part) {
+          for (std::size_t i = 0; i < n.outputs * kLanes; ++i) scores[i] += weight * part.data[i];
+        });
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const std::int64_t count = n.pool_last ? 1 : lengths[lane];
-      const std::int32_t early = n.early_score_shift(count);
-      for (std::size_t k = 0; k < n.outputs; ++k) {
-        double& score = scores[k * kLanes + lane];
-        score += static_cast<double>(count) * static_cast<double>(n.decoder.bias[k]);
-        if (early > 0) score = std::floor(std::ldexp(score, -early) + 0.5);
-        score *= n.scores.first[k];
+      to_scores(n.pool_last ? 1 : lengths[lane], scores + lane);
+    }
+  }
+
+  // Scores [steps][outputs][16] of the steps of a stretch, from the codes h of the stream.
+  void decode_steps(std::uint32_t sequence, const integer::Stretch& t, kernels::ConstRows h,
+                    Work& w, double* scores) const {
+    constexpr std::size_t kBehindAllSteps = std::size_t{1} << 26;
+    decode(
+        t, kBehindAllSteps, sequence, w,
+        [&](std::size_t r, std::size_t c) { return static_cast<std::int64_t>(h.row(r)[c]); },
+        [&](double weight, kernels::Rows part) {
+          for (std::size_t k = 0; k < n.outputs; ++k) {
+            for (std::size_t c = 0; c < t.columns(); ++c) {
+              scores[(c / kLanes * n.outputs + k) * kLanes + c % kLanes] += weight * part.row(k)[c];
+            }
+          }
+        });
+    for (std::size_t step = 0; step < t.steps; ++step) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        to_scores(1, scores + step * n.outputs * kLanes + lane);
       }
     }
   }
 
-  // Scores of one group of 16 sequences.
+  // Doubles that hold the scores of a group: [outputs][16], at every step of one that is so read.
+  std::size_t scores_of(const data::Batch& batch) const {
+    return (n.every_step ? batch.length : 1) * n.outputs * kLanes;
+  }
+
+  // Scores of one group of 16 sequences, from zeros.
   void run_group(const data::Batch& batch, std::size_t group, std::uint32_t sequence, Work& w,
                  double* scores) const {
     w.rows.resize(arrays.size());
@@ -242,8 +284,12 @@ struct Chip::Inside {
       }
     }
     Sites sites{*this, sequence, w};
-    integer::run_codes(n, batch, group, sites, w.panels);
-    decode(sequence, batch.length, batch.lengths.data() + group * kLanes, w, scores);
+    integer::run_codes(n, batch, group, sites, w.panels,
+                       [&](const integer::Stretch& t, kernels::ConstRows h) {
+                         decode_steps(sequence, t, h, w, scores + t.start * n.outputs * kLanes);
+                       });
+    if (n.every_step) return;
+    decode_pooled(sequence, batch.length, batch.lengths.data() + group * kLanes, w, scores);
   }
 
   void check(const data::Batch& batch) const {
@@ -290,8 +336,9 @@ void Chip::calibrate(const data::Batch& batch) {
   Work w;
   for (const crossbar::ProgrammedArray& array : in.arrays)
     w.seen.emplace_back(array.columns(), 0.0f);
-  std::vector<double> scores(in.n.outputs * kLanes);
+  std::vector<double> scores;
   for (std::size_t g = 0; g < batch.groups; ++g) {
+    scores.assign(in.scores_of(batch), 0);
     in.run_group(batch, g, static_cast<std::uint32_t>(g * kLanes), w, scores.data());
   }
   for (std::size_t i = 0; i < in.arrays.size(); ++i) in.arrays[i].calibrate(w.seen[i]);
@@ -301,20 +348,23 @@ std::vector<ChipResult> Chip::run(const data::Batch& batch, std::uint32_t sequen
                                   ThreadPool& pool) const {
   const Inside& in = *inside_;
   in.check(batch);
-  const std::size_t outputs = in.n.outputs;
+  const std::size_t outputs = in.n.outputs, of_group = in.scores_of(batch);
   std::vector<Work> work(static_cast<std::size_t>(pool.size()));
-  std::vector<double> scores(batch.groups * outputs * kLanes);
+  std::vector<double> scores(batch.groups * of_group, 0);
   pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
     in.run_group(batch, g, sequence + static_cast<std::uint32_t>(g * kLanes),
-                 work[static_cast<std::size_t>(worker)], scores.data() + g * outputs * kLanes);
+                 work[static_cast<std::size_t>(worker)], scores.data() + g * of_group);
   });
-  std::vector<ChipResult> results(batch.count);
+  const std::vector<std::size_t> first = data::first_reads(batch, in.n.scope());
+  std::vector<ChipResult> results(first.back());
   for (std::size_t i = 0; i < batch.count; ++i) {
-    ChipResult& r = results[i];
-    r.count = in.n.pool_last ? 1 : batch.lengths[i];
-    r.shift = in.n.scores.shift[0] - in.n.early_score_shift(r.count);
-    const double* of = scores.data() + i / kLanes * outputs * kLanes + i % kLanes;
-    for (std::size_t k = 0; k < outputs; ++k) r.scores.push_back(of[k * kLanes]);
+    const double* of = scores.data() + i / kLanes * of_group + i % kLanes;
+    for (std::size_t row = first[i]; row < first[i + 1]; ++row) {
+      ChipResult& r = results[row];
+      r.count = in.n.pool_last ? 1 : batch.lengths[i];
+      r.shift = in.n.scores.shift[0] - in.n.early_score_shift(r.count);
+      for (std::size_t k = 0; k < outputs; ++k, of += kLanes) r.scores.push_back(*of);
+    }
   }
   return results;
 }
@@ -323,7 +373,7 @@ std::vector<float> Chip::state_path(const data::Batch& batch, std::uint32_t sequ
   const Inside& in = *inside_;
   in.check(batch);
   std::vector<float> path(batch.length * in.path_step(), 0.0f);
-  std::vector<double> scores(in.n.outputs * kLanes);
+  std::vector<double> scores(in.scores_of(batch), 0);
   Work w;
   w.path = path.data();
   in.run_group(batch, 0, sequence, w, scores.data());

@@ -16,8 +16,8 @@
 
 namespace crosstate::simulate {
 
-/// Scores of a sequence, one per output, as in IntegerResult; on a chip that is not ideal they are
-/// not integers.
+/// Scores of a sequence or a step, one per output, as in IntegerResult; on a chip that is not ideal
+/// they are not integers.
 struct ChipResult {
   std::vector<double> scores;
   std::int64_t count = 1;
@@ -52,9 +52,10 @@ class Chip {
   /// Chooses the ranges of calibrated converters from the sums of a batch.
   void calibrate(const data::Batch& batch);
 
-  /// The results of a batch. `sequence` is the index of its first sequence in the data set: read
-  /// noise depends on the sequence, not on its batch. Throws Error for a batch with another number
-  /// of channels.
+  /// The results of a batch: one per sequence or, if the network is read at every step, one per
+  /// step of each sequence (data::first_reads()). `sequence` is the index of its first sequence in
+  /// the data set: read noise depends on the sequence, not on its batch. Throws Error for a batch
+  /// with another number of channels.
   std::vector<ChipResult> run(const data::Batch& batch, std::uint32_t sequence,
                               ThreadPool& pool) const;
 

@@ -22,8 +22,9 @@ namespace crosstate::simulate {
 namespace {
 
 // Number of sequences that are arranged as a batch, and recorded, at a time; multiples of the
-// lanes. Smaller for an external chip, whose slow results should not be lost.
-constexpr std::size_t kChunk = 1024, kExternalChunk = kLanes;
+// lanes. Smaller where every step has a result, which takes memory, and for an external chip, whose
+// slow results should not be lost.
+constexpr std::size_t kChunk = 1024, kStepChunk = 128, kExternalChunk = kLanes;
 constexpr std::size_t kBlock = 28;  // steps whose data stay in the first-level cache
 
 void check(const integer::IntegerNetwork& network, const data::Dataset& data) {
@@ -32,6 +33,10 @@ void check(const integer::IntegerNetwork& network, const data::Dataset& data) {
     fail(data.name, std::to_string(data.channels) + " channels and " +
                         std::to_string(data.readout.outputs()) + " outputs, but the network has " +
                         std::to_string(network.inputs) + " and " + std::to_string(network.outputs));
+  }
+  if (data.readout.scope != network.scope()) {
+    fail(data.name, std::string("a target of every ") + data.readout.unit() +
+                        ", but the network is read at every " + name_of(network.scope()));
   }
   integer::require_length(network, data, "integer network");
 }
@@ -61,9 +66,14 @@ using Sums = SimulateContext::Sums;
 Sums sums_of(const data::Batch& batch, const std::vector<ChipResult>& results) {
   const task::Task& task = *batch.readout.task;
   Sums sums(task.sums(batch.readout), 0);
+  auto result = results.begin();
   for (std::size_t i = 0; i < batch.count; ++i) {
-    const std::vector<float> outputs = results[i].logits();
-    task.add(batch.readout, task::Output(outputs, results[i].best()), batch.target(i), sums);
+    for (std::size_t k = 0; k < batch.targets_of(i); ++k, ++result) {
+      const std::span<const float> target = batch.target(i, k);
+      if (batch.readout.every_step() && !task::counts(target)) continue;
+      const std::vector<float> outputs = result->logits();
+      task.add(batch.readout, task::Output(outputs, result->best()), target, sums);
+    }
   }
   return sums;
 }
@@ -196,7 +206,8 @@ SimulateSummary simulate(const integer::IntegerNetwork& network, const data::Dat
   const bool calibrated = target.crossbar.adc_range == crossbar::AdcRange::kCalibrated;
   const data::Batch calibration = calibration_batch(data, calibrated ? options.calibration : 1);
   const bool external = summary.external = target.external.used();
-  Simulation simulation(data, tested(data, options), external ? kExternalChunk : kChunk, pool,
+  const std::size_t chunk = network.every_step ? kStepChunk : kChunk;
+  Simulation simulation(data, tested(data, options), external ? kExternalChunk : chunk, pool,
                         context);
   for (int i = 0; i < options.chips; ++i) {
     std::vector<std::optional<Sums>> known(summary.ages.size());

@@ -49,7 +49,8 @@ struct SimulateSummary {
 /// Callbacks during a simulation.
 struct SimulateContext {
   using Sums = std::vector<double>;
-  /// Called before every chunk of a chip's sequences (1,024 sequences; 16 on an external chip). If
+  /// Called before every chunk of a chip's sequences (1,024 sequences; 128 if every
+  /// step has a result; 16 on an external chip). If
   /// it returns true, the returned summary is incomplete (`interrupted`).
   std::function<bool()> stop = {};
   /// Returns Task::sums() of a chip at an age that are already known.

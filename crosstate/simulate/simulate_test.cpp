@@ -162,6 +162,51 @@ TEST(Chip, IdealIsTheIntegerNetworkInEveryFormat) {
   }
 }
 
+TEST(Chip, IdealIsTheIntegerNetworkAtEveryStep) {
+  for (int number = 0; number < 12; ++number) {
+    SCOPED_TRACE(number);
+    const data::Dataset set = integer::fixtures::sequences(number);
+    integer::IntegerNetwork network =
+        integer::fixtures::network(number, set, integer::fixtures::format(number, number % 3 != 2));
+    network.every_step = network.pool_last = true;
+    crossbar::Target target = ideal();
+    target.crossbar.adc_bits = 16;
+    target.crossbar.dac_bits = number % 2 == 0 ? 16 : 4;  // one slice of a code, or several
+    expect_integers_either_way(network, target, model::reference::batch_of(set));
+    const mapping::Mapping mapping = mapping::map_network(network, target.crossbar, set.length);
+    EXPECT_EQ(mapping.decoder_slices > 1, number % 2 == 1 && network.residual.high > 7);
+    EXPECT_EQ(mapping.conversions_per_sequence(), 0u);
+    network.every_step = false;
+    const mapping::Mapping once = mapping::map_network(network, target.crossbar, set.length);
+    EXPECT_EQ(mapping.conversions_per_step(),
+              once.conversions_per_step() + once.conversions_per_sequence());
+  }
+}
+
+// Read noise of a step belongs to its sequence, whatever its batch and the other steps are.
+TEST(Chip, ReadsTheSameStepsInBatchesOfAnySize) {
+  const data::Dataset set = integer::fixtures::sequences(4);
+  integer::IntegerNetwork network =
+      integer::fixtures::network(4, set, integer::fixtures::format(4, true));
+  network.every_step = network.pool_last = true;
+  const crossbar::Target target = noisy(0.02, 0.02);
+  const data::Batch whole = model::reference::batch_of(set);
+  const std::vector<ChipResult> all = on_chip(network, target, whole);
+  const std::vector<std::size_t> first = data::first_reads(whole, task::Scope::kStep);
+  ASSERT_EQ(all.size(), first.back());
+  std::vector<std::uint32_t> rows(16);
+  for (std::uint32_t i = 0; i < 16; ++i) rows[i] = 16 + i;
+  data::Batch second = model::reference::batch_of(set, rows);
+  ASSERT_LE(second.length, whole.length);
+  const std::vector<double> got = scores_of(on_chip(network, target, second, 0, 16));
+  const std::vector<double> scores = scores_of(all);
+  const auto from = scores.begin() + static_cast<std::ptrdiff_t>(first[16] * network.outputs);
+  ASSERT_EQ(got.size(), (first[32] - first[16]) * network.outputs);
+  EXPECT_TRUE(std::equal(got.begin(), got.end(), from));
+  const auto exact = scores_of(on_chip(network, ideal(), second, 0, 16));
+  EXPECT_NE(got, exact);
+}
+
 TEST(Chip, IdealCellsMayLeak) {
   crossbar::Target target = ideal();
   target.device.g_min = 2.5;

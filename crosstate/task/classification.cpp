@@ -106,6 +106,10 @@ class Classification : public Task {
   const char* name() const override { return "classification"; }
   bool categorical() const override { return true; }
   std::size_t width(std::size_t) const override { return 1; }
+  /// -1 as well, which is no class of a step.
+  bool not_counted(std::string_view cell) const override {
+    return Task::not_counted(cell) || whole_number(std::string(cell)) == -1;
+  }
 
   Readout read(const TargetTable& table, std::vector<float>& targets) const override {
     if (table.width != 1) {
@@ -154,7 +158,9 @@ class Classification : public Task {
   std::string unusable(const Readout& readout, std::span<const float> targets) const override {
     const std::vector<std::size_t> counts = counts_of(readout, targets);
     const auto present = std::count_if(counts.begin(), counts.end(), [](auto n) { return n > 0; });
-    return present < 2 ? "every training sequence is of one class, expected at least two" : "";
+    return present < 2 ? std::string("every training ") + readout.unit() +
+                             " is of one class, expected at least two"
+                       : "";
   }
 
   std::string lacking(const Readout& readout, std::span<const float> targets) const override {
@@ -171,7 +177,7 @@ class Classification : public Task {
       ++absent;
     }
     if (absent == 0) return "";
-    return "no training sequence of " +
+    return std::string("no training ") + readout.unit() + " of " +
            (absent == 1 ? "class " : std::to_string(absent) + " classes: ") + names;
   }
 
@@ -266,9 +272,10 @@ class Classification : public Task {
   std::vector<TaskTable> tables(const Readout& readout,
                                 std::span<const double> sums) const override {
     const Confusion confusion(readout.outputs(), sums);
+    const std::string units = readout.unit() + std::string("s");
     TaskTable matrix{
-        "Confusion matrix: sequences by class (row) and decision (column)", {"class"}, {}};
-    TaskTable classes{"Classes", {"class", "sequences", "recall (%)", "F1 (%)"}, {}};
+        "Confusion matrix: " + units + " by class (row) and decision (column)", {"class"}, {}};
+    TaskTable classes{"Classes", {"class", units, "recall (%)", "F1 (%)"}, {}};
     const TaskMetric& share = primary();
     for (std::size_t label = 0; label < readout.outputs(); ++label) {
       const std::string& name = readout.names[label];
@@ -292,7 +299,7 @@ class Classification : public Task {
     const double top = *std::max_element(output.values.begin(), output.values.end());
     double sum = 0;
     for (const float z : output.values) sum += std::exp(static_cast<double>(z) - top);
-    return {readout.names[label_of(target)], readout.names[output.largest],
+    return {counts(target) ? readout.names[label_of(target)] : "", readout.names[output.largest],
             number(1 / sum, "%.6f")};
   }
   std::vector<std::string> answer(const Readout& readout, const Output& output) const override {

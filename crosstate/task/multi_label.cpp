@@ -83,7 +83,8 @@ class MultiLabel : public Task {
 
   std::string unusable(const Readout& readout, std::span<const float> targets) const override {
     if (!same_in_all_rows(targets, readout.outputs())) return "";
-    return "every training sequence has the same classes, expected at least two different sets";
+    return std::string("every training ") + readout.unit() +
+           " has the same classes, expected at least two different sets";
   }
 
   std::string lacking(const Readout& readout, std::span<const float> targets) const override {
@@ -93,7 +94,7 @@ class MultiLabel : public Task {
       if (positives[k] > 0) continue;
       names += (names.empty() ? "\"" : ", \"") + excerpt(readout.names[k]) + '"';
     }
-    return names.empty() ? "" : "no training sequence of class " + names;
+    return names.empty() ? "" : std::string("no training ") + readout.unit() + " of class " + names;
   }
 
   /// By set of classes.
@@ -196,7 +197,10 @@ class MultiLabel : public Task {
 
   std::vector<TaskTable> tables(const Readout& readout,
                                 std::span<const double> sums) const override {
-    TaskTable table{"Classes", {"class", "sequences", "precision (%)", "recall (%)", "F1 (%)"}, {}};
+    TaskTable table{
+        "Classes",
+        {"class", readout.unit() + std::string("s"), "precision (%)", "recall (%)", "F1 (%)"},
+        {}};
     const TaskMetric& share = primary();
     for (std::size_t k = 0; k < readout.outputs(); ++k) {
       const Counts counts = counts_of(sums, k);
@@ -220,7 +224,7 @@ class MultiLabel : public Task {
                                       std::span<const float> target) const override {
     std::vector<std::string> fields;
     for (std::size_t k = 0; k < readout.outputs(); ++k) {
-      fields.push_back(truth(target[k]) ? "1" : "0");
+      fields.emplace_back(!counts(target) ? "" : truth(target[k]) ? "1" : "0");
       fields.push_back(told(output.values[k]) ? "1" : "0");
       fields.push_back(number(sigmoid(output.values[k]), "%.6f"));
     }

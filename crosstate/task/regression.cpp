@@ -100,7 +100,8 @@ class Regression : public Task {
 
   std::string unusable(const Readout& readout, std::span<const float> targets) const override {
     if (!same_in_all_rows(targets, readout.outputs())) return "";
-    return "every training sequence has the same target, expected at least two different ones";
+    return std::string("every training ") + readout.unit() +
+           " has the same target, expected at least two different ones";
   }
 
   /// Tenths of the set by the first value, or fewer parts of at least twenty sequences each.
@@ -203,7 +204,7 @@ class Regression : public Task {
                                       std::span<const float> target) const override {
     std::vector<std::string> fields;
     for (std::size_t k = 0; k < readout.outputs(); ++k) {
-      fields.push_back(number(static_cast<double>(target[k])));
+      fields.push_back(counts(target) ? number(static_cast<double>(target[k])) : "");
       fields.push_back(number(value_of(readout, k, output.values[k])));
     }
     return fields;

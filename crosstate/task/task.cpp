@@ -7,6 +7,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/json.h"
+#include "crosstate/base/numbers.h"
 
 namespace crosstate::task {
 
@@ -22,6 +23,7 @@ constexpr const char* kClasses = "classes";
 constexpr const char* kOutputs = "outputs";
 constexpr const char* kOffset = "target_offset";
 constexpr const char* kScale = "target_scale";
+constexpr const char* kReadout = "readout";  // of models that are read at every step
 
 std::string fixed(double value, int digits) {
   if (std::isnan(value)) return "-";
@@ -65,6 +67,11 @@ std::string TaskMetric::text(double value) const {
   return is_share && !std::isnan(value) ? cell(value) + " %" : cell(value);
 }
 
+bool Task::not_counted(std::string_view cell) const {
+  const std::string_view text = without_blanks(cell);
+  return text.empty() || text == "nan" || text == "NaN";
+}
+
 void Task::fit(Readout&, std::span<const float>) const {}
 
 std::string Task::lacking(const Readout&, std::span<const float>) const { return ""; }
@@ -100,6 +107,7 @@ void save_readout(const Readout& readout, std::map<std::string, std::string>& me
   const bool classifies = readout.task == &classification();
   if (!classifies) metadata[kTask] = readout.task->name();
   metadata[classifies ? kClasses : kOutputs] = exact_json_text(json(readout.names));
+  if (readout.every_step()) metadata[kReadout] = name_of(readout.scope);
   if (readout.offset.empty()) return;
   metadata[kOffset] = exact_json_text(json(readout.offset));
   metadata[kScale] = exact_json_text(json(readout.scale));
@@ -132,6 +140,10 @@ std::optional<Readout> load_readout(const std::map<std::string, std::string>& me
     damaged(key);
   }
   if (readout.names.empty()) damaged(kOutputs);
+  if (metadata.contains(kReadout)) {
+    if (metadata.at(kReadout) != name_of(Scope::kStep)) damaged(kReadout);
+    readout.scope = Scope::kStep;
+  }
   const auto finite = [](double v) { return std::isfinite(v); };
   const auto fits = [&](const std::vector<double>& values) {
     return (values.empty() || values.size() == readout.outputs()) &&
@@ -147,6 +159,10 @@ void require_same_outputs(const Readout& model, const Readout& data, const std::
   if (model.task != data.task) {
     fail(where, std::string("made for ") + model.task->name() + ", but " + data_name +
                     " has targets for " + data.task->name());
+  }
+  if (model.scope != data.scope) {
+    fail(where, std::string("trained with a target for every ") + model.unit() + ", but " +
+                    data_name + " has one of every " + data.unit());
   }
   const std::string many = model.task->categorical() ? " classes" : " values";
   const std::string one = model.task->categorical() ? "class " : "value ";

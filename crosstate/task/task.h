@@ -2,8 +2,10 @@
 // metrics. One implementation per file, listed in task.cpp; docs/tasks.md describes how to add one.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -12,11 +14,18 @@
 #include <string_view>
 #include <vector>
 
+#include "crosstate/task/scope.h"
+
 namespace crosstate::task {
 
 class Task;
 const Task& classification();  // one of several classes
 const Task& regression();      // one or several real values
+
+/// Target of a step that counts neither in the loss nor in the metrics, because its label is
+/// unknown or the sequence has ended.
+inline constexpr float kNotCounted = std::numeric_limits<float>::quiet_NaN();
+inline bool counts(std::span<const float> target) { return !std::isnan(target[0]); }
 
 /// What the outputs of a network mean. Stored in the model file.
 struct Readout {
@@ -24,14 +33,20 @@ struct Readout {
   std::vector<std::string> names = {};  // one per output: names of classes or of values
   std::vector<double> offset = {},
                       scale = {};  // value = offset + scale * output; empty: the output itself
+  Scope scope = Scope::kSequence;
 
   std::size_t outputs() const { return names.size(); }
-  /// Target values per sequence; 0 without outputs and therefore without targets.
+  /// Values per target; 0 without outputs and therefore without targets.
   std::size_t width() const;
+  bool every_step() const { return scope == Scope::kStep; }
+  /// Targets, and read-outs, of a sequence of `steps` steps.
+  std::size_t targets(std::size_t steps) const { return every_step() ? steps : 1; }
+  /// What a target belongs to, in texts: "sequence" or "step".
+  const char* unit() const { return every_step() ? "step" : "sequence"; }
   bool operator==(const Readout&) const = default;
 };
 
-/// Output of an executor for one sequence.
+/// Output of an executor for one sequence or, with Scope::kStep, for one step.
 struct Output {
   /// From outputs as float; finds the first largest.
   explicit Output(std::span<const float> values);
@@ -51,7 +66,7 @@ struct TargetTable {
   std::vector<std::string> where;  // by row: its place in the file, for errors
 };
 
-/// Parameters of the loss of one sequence.
+/// Parameters of the loss of one target.
 struct TaskLoss {
   double label_smoothing = 0;            // for categories, 0 to 1
   std::span<const double> weights = {};  // from Task::balanced_weights(); empty: all 1
@@ -84,8 +99,8 @@ struct TaskTable {
   std::vector<std::vector<std::string>> rows;
 };
 
-/// Everything that depends on the kind of targets. `target` is that of one sequence; `targets` are
-/// those of a set, row by row, as in Dataset::targets.
+/// Everything that depends on the kind of targets. `target` is that of one sequence or step;
+/// `targets` are those of a set, row by row. All of them count, unless a function says otherwise.
 class Task {
  public:
   virtual ~Task() = default;
@@ -97,8 +112,10 @@ class Task {
 
   // --- targets
 
-  /// Target values per sequence for a given number of outputs.
+  /// Values per target for a given number of outputs.
   virtual std::size_t width(std::size_t outputs) const = 0;
+  /// Whether a cell marks a step that does not count: it is blank or "nan".
+  virtual bool not_counted(std::string_view cell) const;
   /// The readout and the targets of a table. Throws Error with the place of the row for an invalid
   /// cell.
   virtual Readout read(const TargetTable& table, std::vector<float>& targets) const = 0;
@@ -116,7 +133,7 @@ class Task {
 
   // --- training
 
-  /// The loss of one sequence. `slope`, if not empty, receives its gradient with respect to the
+  /// The loss of one target. `slope`, if not empty, receives its gradient with respect to the
   /// outputs.
   virtual double loss(const Readout& readout, std::span<const float> outputs,
                       std::span<const float> target, const TaskLoss& options,
@@ -131,10 +148,10 @@ class Task {
   /// The first metric is the primary one: it selects epochs and represents a network in summaries.
   virtual const std::vector<TaskMetric>& metrics() const = 0;
   const TaskMetric& primary() const { return metrics().front(); }
-  /// Number of sums from which the metrics of a set follow. They are sums over sequences: the sums
+  /// Number of sums from which the metrics of a set follow. They are sums over targets: the sums
   /// of two parts add up to those of the whole.
   virtual std::size_t sums(const Readout& readout) const = 0;
-  /// Adds one sequence.
+  /// Adds one target.
   virtual void add(const Readout& readout, const Output& output, std::span<const float> target,
                    std::span<double> sums) const = 0;
   /// The value of every metric.
@@ -149,11 +166,12 @@ class Task {
   virtual std::string text(const Readout& readout, std::span<const double> sums) const;
   /// Details for one network, such as a confusion matrix.
   virtual std::vector<TaskTable> tables(const Readout& readout, std::span<const double> sums) const;
-  /// Columns of a predictions file, and the fields of one sequence.
+  /// Columns of a predictions file, and the fields of one target. The fields of a target that does
+  /// not count are empty.
   virtual std::vector<std::string> prediction_header(const Readout& readout) const = 0;
   virtual std::vector<std::string> prediction(const Readout& readout, const Output& output,
                                               std::span<const float> target) const = 0;
-  /// Prediction for a sequence without a known target: the decision and the outputs.
+  /// Prediction without a known target: the decision and the outputs.
   virtual std::vector<std::string> answer(const Readout& readout, const Output& output) const = 0;
 };
 

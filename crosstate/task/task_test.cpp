@@ -38,7 +38,8 @@ TEST(Task, MetricsKnowTheirDirectionAndUnit) {
 
 TEST(Readout, ReadsBackFromAModelsFile) {
   for (const Readout& readout :
-       {Readout{.names = {"a", "b"}}, Readout{&regression(), {"y"}, {0.1}, {1.0 / 3}}}) {
+       {Readout{.names = {"a", "b"}}, Readout{&regression(), {"y"}, {0.1}, {1.0 / 3}},
+        Readout{.names = {"a"}, .scope = Scope::kStep}}) {
     std::map<std::string, std::string> metadata;
     save_readout(readout, metadata);
     EXPECT_EQ(load_readout(metadata, "m"), readout);
@@ -54,6 +55,7 @@ TEST(Readout, RefusesDamage) {
                                                         {"outputs", "["},
                                                         {"outputs", "[]"},
                                                         {"target_offset", "[1]"},
+                                                        {"readout", "sequence"},
                                                         {"target_scale", "[1,null]"}}) {
     std::map<std::string, std::string> bad = good;
     bad[key] = text;
@@ -72,6 +74,31 @@ TEST(Readout, TellsWhatDiffers) {
   EXPECT_THAT(
       [&] { require_same_outputs(a, value, "m", "d"); },
       ThrowsMessage<Error>(HasSubstr("made for classification, but d has targets for regression")));
+  const Readout steps{.names = {"x", "y"}, .scope = Scope::kStep};
+  EXPECT_THAT([&] { require_same_outputs(steps, a, "m", "d"); },
+              ThrowsMessage<Error>(HasSubstr(
+                  "m: trained with a target for every step, but d has one of every sequence")));
+}
+
+TEST(Task, KnowsCellsOfStepsThatDoNotCount) {
+  for (const Task* task : tasks()) {
+    for (const char* cell : {"", "  ", "nan", "NaN"}) EXPECT_TRUE(task->not_counted(cell));
+    for (const char* cell : {"0", "1", "x", "-2"}) EXPECT_FALSE(task->not_counted(cell)) << cell;
+    EXPECT_EQ(task->not_counted("-1"), task == &classification()) << task->name();
+  }
+  EXPECT_TRUE(classification().not_counted("-1.0"));
+}
+
+TEST(Task, LeavesThePlaceOfATargetThatDoesNotCountEmpty) {
+  const std::vector<float> outputs = {0.5f, -1};
+  for (const Task* task : tasks()) {
+    const Readout readout{task, {"a", "b"}, {}, {}, Scope::kStep};
+    const std::vector<float> target(readout.width(), kNotCounted);
+    const auto fields = task->prediction(readout, Output(outputs), target);
+    EXPECT_EQ(fields.size(), task->prediction_header(readout).size());
+    EXPECT_EQ(fields[0], "") << task->name();
+    EXPECT_NE(fields[1], "") << task->name();
+  }
 }
 
 }  // namespace

@@ -22,13 +22,19 @@ void check_fits(const model::Network& network, const data::Dataset& set) {
                        (set.readout.task->categorical() ? " classes" : " target values") +
                        ", but the network has " + std::to_string(task.outputs) + " outputs");
   }
+  if (set.readout.scope != network.options().readout) {
+    fail(set.name, std::string("a target of every ") + set.readout.unit() +
+                       ", but the network's model.readout is \"" +
+                       name_of(network.options().readout) + '"');
+  }
 }
 
 void Tally::add(const model::BatchResult& result, std::size_t sequences) {
-  loss_sum += result.loss * static_cast<double>(sequences);
+  loss_sum += result.loss * static_cast<double>(result.count);
   sums.resize(result.sums.size(), 0);
   for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += result.sums[k];
   count += sequences;
+  targets += result.count;
 }
 
 std::optional<Tally> evaluate_set(const model::Network& network, const data::Dataset& set,

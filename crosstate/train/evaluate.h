@@ -17,16 +17,18 @@ struct Tally {
   task::Readout readout;
   double loss_sum = 0;
   std::vector<double> sums;  // see Task::sums()
-  std::size_t count = 0;
+  std::size_t count = 0;     // sequences
+  std::size_t targets = 0;   // that count
 
   void add(const model::BatchResult& result, std::size_t sequences);
-  /// Mean loss.
-  double loss() const { return loss_sum / static_cast<double>(count); }
+  /// Mean over the targets.
+  double loss() const { return loss_sum / static_cast<double>(targets); }
   /// Primary metric.
   double metric() const { return task::primary_value(readout, sums); }
 };
 
-/// Throws Error unless the set has the network's numbers of channels and outputs.
+/// Throws Error unless the set has the network's numbers of channels and outputs, and its
+/// model.readout.
 void check_fits(const model::Network& network, const data::Dataset& set);
 
 /// Evaluates the whole set, `batch` sequences at a time. Returns nothing if `stop`, called before

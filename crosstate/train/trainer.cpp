@@ -64,7 +64,7 @@ class Trainer {
     identity_ = run_identity(network, training, validation, options, context);
     if (options.average > 0) average_ = network;
     if (options.class_weights == ClassWeights::kBalanced) {
-      weights_ = task().balanced_weights(training.readout, training.targets);
+      weights_ = task().balanced_weights(training.readout, training.counted_targets());
     }
   }
 
