@@ -34,7 +34,7 @@ struct Restriction {
 const std::vector<Restriction> kRestrictions = {
     {"report",
      {"base", "report"},
-     "a page is made from plain tables and series, whatever made them"},
+     "a page depends only on plain tables and series, not on their origin"},
 };
 
 struct Ban {

@@ -188,7 +188,8 @@ TEST_F(PlaceholderTest, FilesOfPipesAreReadToTheirEnd) {
       expect_whole(wav_bytes(samples_, size, big, "x"), true, what + " and a byte");
     }
     expect_whole(wav_bytes(samples_, 600, big), false, "the right size");
-    expect_whole(wav_bytes(samples_, 600, big, "LIST\4\0\0\0abcd"), false, "a chunk behind");
+    expect_whole(wav_bytes(samples_, 600, big, "LIST\4\0\0\0abcd"), false,
+                 "a chunk after the samples");
   }
 }
 
@@ -214,9 +215,9 @@ TEST_F(PlaceholderTest, BytesBehindTheSamplesAreTold) {
 }
 
 TEST_F(PlaceholderTest, AnEmptyFileStaysEmpty) {
-  refuse(wav_bytes({}, 0), "no samples", "nothing behind the header");
+  refuse(wav_bytes({}, 0), "no samples", "nothing after the header");
   refuse(wav_bytes({}, 0, false, std::string("LIST\4\0\0\0abcdnote\0\0\0\0", 20)), "no samples",
-         "chunks behind the header");
+         "chunks after the header");
   refuse(wav_bytes({}, 0xffffffff), "no samples", "a placeholder and nothing");
   // Zero bytes are not a chunk.
   samples_.assign(300, 0);

@@ -95,7 +95,7 @@ TEST_F(RunTest, LearnsFromTheFloatModelThatQatTeacherNames) {
   another.data.permutation_seed = 2;
   EXPECT_THAT([&] { run(another, context("no")); },
               ThrowsMessage<Error>(HasSubstr("own/float.safetensors: was trained on other data")));
-  another.quantize = false;  // nobody is taught
+  another.quantize = false;  // without a second training
   EXPECT_FALSE(run(another, context("float")).interrupted);
 }
 

@@ -19,7 +19,8 @@ struct StoredPoint {
 };
 
 /// Tables:
-/// - points: one row per point, keyed by its name, in that order whatever was finished first:
+/// - points: one row per point, keyed by its name, in that order, independent of the order of
+/// completion:
 ///   point, status, error, config (JSON) and a column per metric; nothing that depends on the
 ///   machine or the time;
 /// - times: task ("point ..." or "float ...") and its seconds of work;
