@@ -279,17 +279,19 @@ void assign(AlignedFloats& to, const Parameter& from) {
 
 // Quantizes values in place, and returns their codes; none where they stay in floating point.
 quant::QuantizedTensor quantize_in_place(AlignedFloats& values, std::size_t rows,
-                                         const quant::WeightSite& site) {
+                                         const quant::WeightSite& site,
+                                         std::span<const float> learned) {
   if (site.bits == quant::kFloatBits) return {};
-  quant::QuantizedTensor out = quant::quantize_weights(values, rows, site);
+  quant::QuantizedTensor out = quant::quantize_weights(values, rows, site, learned);
   out.dequantize(values);
   return out;
 }
 
 // Likewise of a linear layer. A bias is quantized where the weights and the input are.
 quant::QuantizedLinear quantize_in_place(AlignedFloats& weight, AlignedFloats& bias,
-                                         const quant::WeightSite& site, const Quantizer& input) {
-  quant::QuantizedLinear out{quantize_in_place(weight, bias.size(), site), {}};
+                                         const quant::WeightSite& site,
+                                         std::span<const float> learned, const Quantizer& input) {
+  quant::QuantizedLinear out{quantize_in_place(weight, bias.size(), site, learned), {}};
   if (site.bits != quant::kFloatBits && input.on) quant::quantize_bias(bias, input.scale[0], out);
   return out;
 }
@@ -310,32 +312,28 @@ void quantize_all_poles(const BlockShape& shape, const quant::PoleSite& site,
 
 // The parts of a channel, real and imaginary or real alone, share one scale: they meet in one
 // accumulator.
-void quantize_outputs(const BlockShape& shape, const quant::WeightSite& site, bool complex,
-                      BlockCoefficients& block) {
+void quantize_outputs(const BlockShape& shape, const quant::WeightSite& site,
+                      std::span<const float> learned, bool complex, BlockCoefficients& block) {
   struct Part {
     AlignedFloats* values;
     std::vector<std::int16_t>* codes;
   };
   std::vector<Part> parts = {{&block.cr, &block.codes.cr}};
   if (complex) parts.push_back({&block.ci, &block.codes.ci});
-  AlignedFloats all;  // channel by channel
-  for (std::size_t h = 0; h < shape.size(); ++h) {
-    for (const Part& part : parts) {
-      all.insert(all.end(), part.values->data() + shape.first[h],
-                 part.values->data() + shape.first[h + 1]);
-    }
-  }
+  const std::vector<float> all =
+      by_channel<float>(shape, block.cr.data(), complex ? block.ci.data() : nullptr);
   std::vector<std::int16_t> codes(all.size());
   std::vector<float>& scales = block.codes.c_scale;
   if (site.granularity == quant::Granularity::kChannel) {
     for (std::size_t h = 0; h < shape.size(); ++h) {
       const std::size_t first = parts.size() * shape.first[h];
       const std::size_t count = parts.size() * shape.modes(h);
-      scales.push_back(quant::quantize_group(std::span<const float>(all).subspan(first, count),
-                                             site, std::span(codes).subspan(first, count)));
+      scales.push_back(quant::quantize_group(std::span(all).subspan(first, count), site,
+                                             std::span(codes).subspan(first, count),
+                                             learned.empty() ? nullptr : &learned[h]));
     }
   } else {
-    scales.assign(shape.size(), quant::quantize_group(all, site, codes));
+    scales.assign(shape.size(), quant::quantize_group(all, site, codes, learned.data()));
   }
   const std::int16_t* from = codes.data();
   for (const Part& part : parts) part.codes->resize(part.values->size());
@@ -376,7 +374,8 @@ void recurrence_coefficients(const Network::State& s, std::size_t layer, float i
     out.ci[i] = static_cast<float>(m.c.imag() * step);
   }
   if (s.quantized && s.quant.c.bits != quant::kFloatBits) {
-    quantize_outputs(shape, s.quant.c, s.complex(), out);
+    quantize_outputs(shape, s.quant.c, s.learned_scales(s.quant.c, s.blocks[layer].c_scale),
+                     s.complex(), out);
   }
 }
 
@@ -456,6 +455,26 @@ Quantizer Network::State::quantizer(std::size_t parameter, const quant::Activati
   return q;
 }
 
+float Network::State::input_scale() const {
+  if (!quantized || quant.residual.bits == quant::kFloatBits) return 1;
+  return quantizer(residual_range, quant.residual, 1).scale[0];
+}
+
+std::vector<float> Network::State::output_weights(std::size_t layer) const {
+  const BlockShape& shape = shapes[layer];
+  const float scale = input_scale();
+  std::vector<float> real(shape.modes()), imaginary(shape.modes());
+  for (std::size_t h = 0; h < shape.size(); ++h) {
+    for (std::size_t i = shape.first[h]; i < shape.first[h + 1]; ++i) {
+      const std::complex<double> c = discretize(mode(layer, h, i), discretization(), complex()).c;
+      const double step = state_step(layer, i, scale);
+      real[i] = static_cast<float>(c.real() * step);
+      imaginary[i] = static_cast<float>(c.imag() * step);
+    }
+  }
+  return by_channel<float>(shape, real.data(), complex() ? imaginary.data() : nullptr);
+}
+
 std::size_t Network::State::first_mode(std::size_t layer) const {
   std::size_t first = 0;
   for (std::size_t l = 0; l < layer; ++l) first += shapes[l].modes();
@@ -501,9 +520,11 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
   if (quantized) {
     out.input = quantizer(input_range, quant.input, static_cast<std::size_t>(task.inputs));
     out.residual = quantizer(residual_range, quant.residual, H);
-    out.encoder_codes = quantize_in_place(out.encoder, out.encoder_bias, quant.encoder, out.input);
+    out.encoder_codes = quantize_in_place(out.encoder, out.encoder_bias, quant.encoder,
+                                          learned_scales(quant.encoder, encoder_scale), out.input);
     out.decoder_codes =
-        quantize_in_place(out.decoder, out.decoder_bias, quant.decoder, out.residual);
+        quantize_in_place(out.decoder, out.decoder_bias, quant.decoder,
+                          learned_scales(quant.decoder, decoder_scale), out.residual);
     if (quant.state.bits != quant::kFloatBits) {
       out.rounding.limit = static_cast<float>(quant::largest_code(quant.state.bits));
       out.rounding.mode = quant::rounding_mode(quant.state.rounding);
@@ -537,11 +558,12 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
     assign(block.weight, parameters[p.weight]);
     assign(block.bias, parameters[p.bias]);
     if (quantized) {
-      block.codes.d = quantize_in_place(block.d, shapes[l].size(), quant.d);
+      block.codes.d =
+          quantize_in_place(block.d, shapes[l].size(), quant.d, learned_scales(quant.d, p.d_scale));
       // Behind a norm no bias joins the sums of codes.
-      block.codes.linear =
-          quantize_in_place(block.weight, block.bias, quant.weight,
-                            options.norm == Norm::kNone ? q.activation : Quantizer());
+      block.codes.linear = quantize_in_place(
+          block.weight, block.bias, quant.weight, learned_scales(quant.weight, p.weight_scale),
+          options.norm == Norm::kNone ? q.activation : Quantizer());
     }
     // As mapped: before cells make of it what they can.
     std::vector<analog::ModeUnits> units;

@@ -1,4 +1,6 @@
 // Gradients of coefficients, summed over groups, and the way back to the parameters.
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "crosstate/model/network_state.h"
@@ -36,6 +38,59 @@ void backpropagate_recurrence(const BlockGradients& b, double factor, float inpu
         if (s.options.train_b) s.parameters[p.b].gradient[i] += factor * m.b.real();
       }
     }
+  }
+}
+
+// Learned scales of one site: parameter `index` has one for each of `first.size() - 1` groups of
+// values, or one for all. scales: those of the groups.
+void backpropagate_scales(std::span<const float> values, std::span<const double> gradient,
+                          std::span<const std::int16_t> codes, std::span<const float> scales,
+                          const std::vector<std::size_t>& first, const quant::WeightSite& site,
+                          double factor, Parameter& to) {
+  for (std::size_t r = 0; r + 1 < first.size(); ++r) {
+    const std::size_t count = first[r + 1] - first[r];
+    to.gradient[to.value.size() == 1 ? 0 : r] +=
+        factor * quant::scale_gradient(values.subspan(first[r], count),
+                                       gradient.subspan(first[r], count),
+                                       codes.subspan(first[r], count), scales[r], site.bits);
+  }
+}
+
+// Where the rows of a matrix begin, and its end.
+std::vector<std::size_t> row_starts(std::size_t size, std::size_t rows) {
+  std::vector<std::size_t> first;
+  for (std::size_t r = 0; r <= rows; ++r) first.push_back(r * (size / rows));
+  return first;
+}
+
+void backpropagate_scales(const Gradients& g, double factor, const Coefficients& c,
+                          Network::State& s) {
+  const auto matrix = [&](const quant::WeightSite& site, std::size_t weight,
+                          const std::vector<double>& gradient, const quant::QuantizedTensor& codes,
+                          std::size_t scale) {
+    if (!site.learned || site.bits == quant::kFloatBits) return;
+    backpropagate_scales(s.parameters[weight].value, gradient, codes.codes, codes.scales,
+                         row_starts(codes.codes.size(), codes.scales.size()), site, factor,
+                         s.parameters[scale]);
+  };
+  matrix(s.quant.encoder, s.encoder, g.encoder, c.encoder_codes.weight, s.encoder_scale);
+  matrix(s.quant.decoder, s.decoder, g.decoder, c.decoder_codes.weight, s.decoder_scale);
+  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
+    const BlockParameters& p = s.blocks[l];
+    const BlockCodes& codes = c.blocks[l].codes;
+    const BlockGradients& b = g.blocks[l];
+    matrix(s.quant.d, p.d, b.d, codes.d, p.d_scale);
+    matrix(s.quant.weight, p.weight, b.weight, codes.linear.weight, p.weight_scale);
+    if (!s.quant.c.learned || s.quant.c.bits == quant::kFloatBits) continue;
+    const BlockShape& shape = s.shapes[l];
+    const bool complex = s.complex();
+    std::vector<std::size_t> first = shape.first;
+    for (std::size_t& at : first) at *= complex ? 2 : 1;
+    backpropagate_scales(
+        s.output_weights(l),
+        by_channel<double>(shape, b.cr.data(), complex ? b.ci.data() : nullptr),
+        by_channel<std::int16_t>(shape, codes.cr.data(), complex ? codes.ci.data() : nullptr),
+        codes.c_scale, first, s.quant.c, factor, s.parameters[p.c_scale]);
   }
 }
 
@@ -82,7 +137,7 @@ Gradients& Gradients::operator+=(const Gradients& other) {
   return *this;
 }
 
-void backpropagate(const Gradients& g, double factor, Network::State& s) {
+void backpropagate(const Gradients& g, double factor, const Coefficients& c, Network::State& s) {
   const auto put = [&](std::size_t index, const std::vector<double>& from) {
     std::vector<double>& to = s.parameters[index].gradient;
     for (std::size_t i = 0; i < to.size(); ++i) to[i] += factor * from[i];
@@ -98,8 +153,7 @@ void backpropagate(const Gradients& g, double factor, Network::State& s) {
     range(s.input_range, s.quant.input, g.input);
     range(s.residual_range, s.quant.residual, g.residual);
   }
-  const bool on = s.quantized && s.quant.residual.bits != quant::kFloatBits;
-  const float input_scale = on ? s.quantizer(s.residual_range, s.quant.residual, 1).scale[0] : 1.0f;
+  const float input_scale = s.input_scale();
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
     const BlockParameters& p = s.blocks[l];
     const BlockGradients& b = g.blocks[l];
@@ -117,6 +171,7 @@ void backpropagate(const Gradients& g, double factor, Network::State& s) {
     }
     backpropagate_recurrence(b, factor, input_scale, l, s);
   }
+  if (s.quantized) backpropagate_scales(g, factor, c, s);
 }
 
 }  // namespace crosstate::model

@@ -170,6 +170,19 @@ void Network::State::add_ranges() {
     blocks[l].activation = range(at + "activation");
     blocks[l].linear = range(at + "linear");
   }
+  const auto scale = [&](const std::string& name, const quant::WeightSite& site, std::size_t rows) {
+    if (!site.learned) return std::size_t{0};
+    const bool by_row = site.granularity == quant::Granularity::kChannel;
+    return build.constant("scale." + name, {by_row ? rows : 1}, ParameterGroup::kRange, 0);
+  };
+  encoder_scale = scale("encoder", quant.encoder, channels());
+  decoder_scale = scale("decoder", quant.decoder, static_cast<std::size_t>(task.outputs));
+  for (std::size_t l = 0; l < blocks.size(); ++l) {
+    const std::string at = "layers." + std::to_string(l) + ".";
+    blocks[l].c_scale = scale(at + "C", quant.c, shapes[l].size());
+    blocks[l].d_scale = scale(at + "D", quant.d, shapes[l].size());
+    blocks[l].weight_scale = scale(at + "linear", quant.weight, linear_outputs());
+  }
 }
 
 // The frequencies of LegS take n^3 steps to find; nobody will look at them.

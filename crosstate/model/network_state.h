@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "crosstate/kernels/pointwise.h"
@@ -111,6 +112,7 @@ struct Coefficients {
 struct BlockParameters {
   std::size_t log_dt, log_a, w, b, c, d, weight, bias, gamma, beta;
   std::size_t ssm_output, activation, linear;  // ranges; valid when quantized
+  std::size_t c_scale, d_scale, weight_scale;  // valid where the site's scales are learned
 };
 
 struct RunningStatistics {
@@ -130,6 +132,7 @@ struct Network::State {
   std::vector<BlockShape> shapes;  // one per block
   std::vector<Parameter> parameters;
   std::size_t encoder, encoder_bias, decoder, decoder_bias, input_range, residual_range;
+  std::size_t encoder_scale, decoder_scale;  // valid where the site's scales are learned
   std::vector<BlockParameters> blocks;
   std::vector<RunningStatistics> statistics;    // batch norm only
   std::vector<std::vector<float>> state_steps;  // [layer][N] the least steps, quantized only
@@ -149,8 +152,19 @@ struct Network::State {
 
   /// Throws Error for a batch with other channels than the network has inputs.
   void require_inputs(const data::Batch& batch) const;
-  /// Range parameters appear when a network is quantized, behind all others.
+  /// Range parameters appear when a network is quantized, behind all others: those of activations,
+  /// then learned scales of weights as the formats (`quant`) say.
   void add_ranges();
+  /// QuantizedTensor's log_ratios of a site; empty: its scales are not learned.
+  std::span<const float> learned_scales(const quant::WeightSite& site,
+                                        std::size_t parameter) const {
+    if (!site.learned) return {};
+    return parameters[parameter].value;
+  }
+  /// What one code of the residual stream stands for; 1 where it is not quantized.
+  float input_scale() const;
+  /// C in the units of the states before rounding, as by_channel() orders it.
+  std::vector<float> output_weights(std::size_t layer) const;
   /// The quantizer of a range parameter.
   Quantizer quantizer(std::size_t parameter, const quant::ActivationSite& site,
                       std::size_t rows) const;
@@ -170,6 +184,19 @@ struct Network::State {
   /// Without noise, and with the tables of rounded functions, which training does not use.
   Coefficients deployed_coefficients() const;
 };
+
+/// Values by mode, real and imaginary (null where modes are real), channel by channel: the real
+/// parts of a channel, then its imaginary parts.
+template <class Value>
+std::vector<Value> by_channel(const BlockShape& shape, const Value* real, const Value* imaginary) {
+  std::vector<Value> all;
+  for (std::size_t s = 0; s < shape.size(); ++s) {
+    all.insert(all.end(), real + shape.first[s], real + shape.first[s + 1]);
+    if (imaginary == nullptr) continue;
+    all.insert(all.end(), imaginary + shape.first[s], imaginary + shape.first[s + 1]);
+  }
+  return all;
+}
 
 /// Of a network without pruned blocks.
 std::vector<BlockShape> whole_shapes(const ModelOptions& options);
@@ -192,6 +219,7 @@ struct Gradients {
 };
 
 /// Adds the gradients of the coefficients, times `factor`, to those of the parameters.
-void backpropagate(const Gradients& gradients, double factor, Network::State& state);
+void backpropagate(const Gradients& gradients, double factor, const Coefficients& coefficients,
+                   Network::State& state);
 
 }  // namespace crosstate::model

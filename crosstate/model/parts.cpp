@@ -123,8 +123,9 @@ class Filler {
   }
 
   void ranges() {
-    for (Parameter& p : to_.parameters) {
-      if (p.group != ParameterGroup::kRange) continue;
+    for (std::size_t index = to_.input_range; index < to_.parameters.size(); ++index) {
+      Parameter& p = to_.parameters[index];
+      if (p.name.starts_with("scale.")) continue;
       p.value =
           std::find_if(from_.parameters.begin(), from_.parameters.end(), [&](const Parameter& q) {
             return q.name == p.name;
@@ -133,10 +134,30 @@ class Filler {
     to_.quant_mins = from_.quant_mins;
   }
 
+  void learned_scales(const std::vector<KeptBlock>& blocks) {
+    const quant::QuantOptions& quant = from_.quant;
+    scales(quant.encoder, from_.encoder_scale, to_.encoder_scale, stream_);
+    if (quant.decoder.learned)
+      value(to_.decoder_scale) = from_.parameters[from_.decoder_scale].value;
+    for (std::size_t l = 0; l < blocks.size(); ++l) {
+      const BlockParameters &p = from_.blocks[l], &q = to_.blocks[l];
+      scales(quant.c, p.c_scale, q.c_scale, blocks[l].positions);
+      scales(quant.d, p.d_scale, q.d_scale, blocks[l].positions);
+      scales(quant.weight, p.weight_scale, q.weight_scale, outputs_);
+    }
+  }
+
  private:
   std::vector<float>& value(std::size_t index) { return to_.parameters[index].value; }
   void rows(std::size_t from, std::size_t to, const Numbers& kept, std::size_t width = 1) {
     value(to) = rows_of(from_.parameters[from].value, kept, width);
+  }
+
+  void scales(const quant::WeightSite& site, std::size_t from, std::size_t to,
+              const Numbers& kept) {
+    if (!site.learned) return;
+    if (site.granularity == quant::Granularity::kChannel) return rows(from, to, kept);
+    value(to) = from_.parameters[from].value;
   }
 
   const Network::State& from_;
@@ -183,7 +204,10 @@ Network Network::part(const NetworkParts& kept) const {
   Filler fill(s, kept, *part.state_);
   fill.ends();
   for (std::size_t l = 0; l < blocks.size(); ++l) fill.block(l, blocks[l]);
-  if (s.quantized) fill.ranges();
+  if (s.quantized) {
+    fill.ranges();
+    fill.learned_scales(blocks);
+  }
   return part;
 }
 

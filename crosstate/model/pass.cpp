@@ -247,7 +247,8 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
   for (std::size_t g = 1; g < groups; ++g) sums[0] += sums[g];
   for (Parameter& p : state.parameters) std::fill(p.gradient.begin(), p.gradient.end(), 0.0);
   const BatchResult result = mean(results);
-  backpropagate(sums[0], 1 / static_cast<double>(std::max<std::size_t>(result.count, 1)), state);
+  backpropagate(sums[0], 1 / static_cast<double>(std::max<std::size_t>(result.count, 1)),
+                coefficients, state);
   return result;
 }
 

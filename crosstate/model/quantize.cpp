@@ -27,6 +27,26 @@ bool changes(const quant::StateSite& before, const quant::StateSite& now) {
   return now.bits != quant::kFloatBits && before != now;
 }
 
+bool changes(const quant::WeightSite& before, const quant::WeightSite& now) {
+  return now.learned && now.bits != quant::kFloatBits && before != now;
+}
+
+// The parameters of a network that is quantized already do not change.
+void require_same_scales(const quant::QuantOptions& before, const quant::QuantOptions& now) {
+  const auto require = [&](const char* name, auto site) {
+    const quant::WeightSite &a = before.*site, &b = now.*site;
+    if (a.learned == b.learned && (!a.learned || a.granularity == b.granularity)) return;
+    fail("requantize",
+         std::string("quant.") + name +
+             ".learned and granularity, expected those the network is quantized with");
+  };
+  require("encoder", &quant::QuantOptions::encoder);
+  require("c", &quant::QuantOptions::c);
+  require("d", &quant::QuantOptions::d);
+  require("weight", &quant::QuantOptions::weight);
+  require("decoder", &quant::QuantOptions::decoder);
+}
+
 // Switches the sites that change to floating point, so that their values can be measured. False
 // where there are none.
 bool unround_changed(quant::QuantOptions& present, const quant::QuantOptions& next) {
@@ -53,6 +73,40 @@ void choose_steps(Network::State& s, std::size_t layer, const Observers& observe
   }
 }
 
+// Learned scales of weights start where the range of the site puts them.
+void choose_scales(Network::State& s, const quant::QuantOptions& before,
+                   std::vector<std::size_t>& chosen) {
+  // first(r): where the weights of scale r begin in `values`, and the end behind the last.
+  const auto choose = [&](auto site, std::size_t index, std::span<const float> values, auto first) {
+    if (!changes(before.*site, s.quant.*site)) return;
+    std::vector<float>& ratios = s.parameters[index].value;
+    for (std::size_t r = 0; r < ratios.size(); ++r) {
+      ratios[r] =
+          quant::chosen_log_ratio(values.subspan(first(r), first(r + 1) - first(r)), s.quant.*site);
+    }
+    chosen.push_back(index);
+  };
+  const auto matrix = [&](auto site, std::size_t index, std::size_t weight) {
+    if (!(s.quant.*site).learned) return;
+    const std::span<const float> values = s.parameters[weight].value;
+    const std::size_t columns = values.size() / s.parameters[index].value.size();
+    choose(site, index, values, [=](std::size_t r) { return r * columns; });
+  };
+  matrix(&quant::QuantOptions::encoder, s.encoder_scale, s.encoder);
+  matrix(&quant::QuantOptions::decoder, s.decoder_scale, s.decoder);
+  for (std::size_t l = 0; l < s.blocks.size(); ++l) {
+    const BlockParameters& p = s.blocks[l];
+    matrix(&quant::QuantOptions::d, p.d_scale, p.d);
+    matrix(&quant::QuantOptions::weight, p.weight_scale, p.weight);
+    if (!s.quant.c.learned) continue;
+    const std::vector<float> values = s.output_weights(l);
+    const bool single = s.parameters[p.c_scale].value.size() == 1;
+    choose(&quant::QuantOptions::c, p.c_scale, values, [&](std::size_t r) {
+      return single ? r * values.size() : s.shapes[l].first[r] * (s.complex() ? 2 : 1);
+    });
+  }
+}
+
 // Chooses the ranges of sites that change from `before`; returns their parameters.
 std::vector<std::size_t> choose_ranges(Network::State& s, const quant::QuantOptions& before,
                                        const Observers& observers) {
@@ -74,6 +128,7 @@ std::vector<std::size_t> choose_ranges(Network::State& s, const quant::QuantOpti
     choose(s.blocks[l].linear, &quant::QuantOptions::linear, observers.blocks[l].linear);
     if (changes(before.state, s.quant.state)) choose_steps(s, l, observers);
   }
+  choose_scales(s, before, chosen);
   return chosen;
 }
 
@@ -134,9 +189,9 @@ void Network::quantize(const quant::QuantOptions& options, std::span<const data:
       measure_observers(s, s.coefficients(), calibration, pool, wants_histograms(sites));
   std::optional<Means> means;
   if (sites.bias_correction && !s.batch_norm()) means = measure_means(s, calibration, pool);
-  s.add_ranges();
   s.quant = sites;
   s.quantized = true;
+  s.add_ranges();
   choose_ranges(s, quant::quant_preset("float"), observers);
   if (means) correct_biases(s, *means, calibration, pool);
 }
@@ -149,6 +204,7 @@ std::vector<std::size_t> Network::requantize(const quant::QuantOptions& options,
   const quant::QuantOptions sites = quant::resolved(options);
   require_foldable(s, sites);
   if (!s.quantized) fail("requantize", "the network is not quantized yet");
+  require_same_scales(s.quant, sites);
   for (const data::Batch& batch : calibration) s.require_inputs(batch);
   const quant::QuantOptions before = s.quant;
   // Weights keep their present rounding here: the running statistics of batch norms belong to it.

@@ -121,6 +121,9 @@ void fields(FieldList& list, QuantOptions& options) {
     list.add("range", site.range,
              "How a scale is chosen: the largest magnitude, the least squared error, or the mean "
              "magnitude; auto: mse up to 3 bits, absmax above.");
+    list.add("learned", site.learned,
+             "Trains the scales too (LSQ, arXiv 1902.08153), starting from those that range "
+             "chooses; for 4 bits and fewer.");
   });
   list.section("quant.a");
   add_bits(list, options.a.bits, "Decay and phase, or both parts, of each mode of A");

@@ -90,6 +90,7 @@ struct WeightSite {
   std::optional<Granularity> granularity = {};  // none: quant.granularity
   std::optional<ScaleKind> scales = {};         // none: quant.weight_scales
   WeightRange range = WeightRange::kAuto;
+  bool learned = false;  // the scales are trained; range chooses where they start
   bool operator==(const WeightSite&) const = default;
 };
 

@@ -41,21 +41,36 @@ double least_squares_scale(std::span<const float> values, double widest, int bit
   return scale;
 }
 
-double choose_scale(std::span<const float> values, const WeightSite& site) {
-  double peak = 0, sum = 0;
-  for (const float w : values) {
-    const double magnitude = std::abs(static_cast<double>(w));
-    peak = std::max(peak, magnitude);
-    sum += magnitude;
+// Of the magnitudes of values that share a scale.
+struct Magnitudes {
+  double peak = 0, mean = 0;
+  bool finite = true;
+  bool zero() const { return peak < kLeastPeak; }
+
+  explicit Magnitudes(std::span<const float> values) {
+    double sum = 0;
+    for (const float w : values) {
+      const double magnitude = std::abs(static_cast<double>(w));
+      peak = std::max(peak, magnitude);
+      sum += magnitude;
+    }
+    finite = std::isfinite(sum);
+    mean = sum / static_cast<double>(values.size());
   }
+};
+
+double choose_scale(std::span<const float> values, const WeightSite& site, const float* log_ratio) {
+  const Magnitudes magnitudes(values);
   // Training that diverges is found by its loss, which codes must not hide.
-  if (!std::isfinite(sum)) return std::numeric_limits<double>::quiet_NaN();
-  if (peak < kLeastPeak) return site.bits == 1 ? kBinaryZero : 1;
-  const double limit = largest_code(site.bits), mean = sum / static_cast<double>(values.size());
+  if (!magnitudes.finite) return std::numeric_limits<double>::quiet_NaN();
+  if (magnitudes.zero()) return site.bits == 1 ? kBinaryZero : 1;
+  const double limit = largest_code(site.bits), peak = magnitudes.peak, mean = magnitudes.mean;
   const bool search = site.range == WeightRange::kMse ||
                       (site.range == WeightRange::kAuto && site.bits <= kSearchBits);
   double scale = peak / limit;
-  if (site.range == WeightRange::kMean || (search && site.bits == 1)) {
+  if (log_ratio != nullptr) {
+    scale = mean * std::exp(static_cast<double>(*log_ratio));
+  } else if (site.range == WeightRange::kMean || (search && site.bits == 1)) {
     scale = mean;
   } else if (search) {
     scale = least_squares_scale(values, peak / limit, site.bits, limit);
@@ -79,9 +94,9 @@ void QuantizedTensor::dequantize(std::span<float> values) const {
 }
 
 float quantize_group(std::span<const float> values, const WeightSite& site,
-                     std::span<std::int16_t> codes) {
+                     std::span<std::int16_t> codes, const float* log_ratio) {
   // A float, since that is what codes are multiplied with everywhere.
-  const auto scale = static_cast<float>(choose_scale(values, site));
+  const auto scale = static_cast<float>(choose_scale(values, site, log_ratio));
   if (!std::isfinite(scale)) {
     std::fill(codes.begin(), codes.end(), std::int16_t{0});
     return scale;
@@ -93,19 +108,37 @@ float quantize_group(std::span<const float> values, const WeightSite& site,
   return scale;
 }
 
+float chosen_log_ratio(std::span<const float> values, const WeightSite& site) {
+  const Magnitudes magnitudes(values);
+  if (!magnitudes.finite || magnitudes.zero()) return 0;
+  return static_cast<float>(std::log(choose_scale(values, site, nullptr) / magnitudes.mean));
+}
+
+double scale_gradient(std::span<const float> values, std::span<const double> gradient,
+                      std::span<const std::int16_t> codes, float scale, int bits) {
+  const double range = largest_code(bits) * scale;
+  double sum = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double value = values[i], code_value = dequantized(codes[i], scale);
+    sum += gradient[i] * (std::abs(value) < range ? code_value - value : code_value);
+  }
+  return sum;
+}
+
 QuantizedTensor quantize_weights(std::span<const float> values, std::size_t rows,
-                                 const WeightSite& site) {
+                                 const WeightSite& site, std::span<const float> log_ratios) {
   QuantizedTensor out;
   out.codes.resize(values.size());
+  const auto learned = [&](std::size_t r) { return log_ratios.empty() ? nullptr : &log_ratios[r]; };
   if (site.granularity != Granularity::kChannel) {
-    out.scales.assign(rows, quantize_group(values, site, out.codes));
+    out.scales.assign(rows, quantize_group(values, site, out.codes, learned(0)));
     return out;
   }
   const std::size_t columns = rows == 0 ? 0 : values.size() / rows;
   out.scales.resize(rows);
   for (std::size_t r = 0; r < rows; ++r) {
     out.scales[r] = quantize_group(values.subspan(r * columns, columns), site,
-                                   std::span(out.codes).subspan(r * columns, columns));
+                                   std::span(out.codes).subspan(r * columns, columns), learned(r));
   }
   return out;
 }

@@ -42,11 +42,25 @@ struct QuantizedLinear {
 /// Codes are rounded to nearest, ties to even, and saturate. A row whose values are all below 1e-30
 /// counts as zeros: scale 1, or 2^-12 for binary codes. The scale of a row with values that are not
 /// finite is NaN, and so is all that it stands for.
+///
+/// log_ratios: learned scales, as logarithms of their ratio to the mean magnitude of the weights
+/// that share them ([rows], or one for all); empty: chosen as above. The ratio stays what it is
+/// where all these weights are multiplied by a number, as in folding a batch norm.
 QuantizedTensor quantize_weights(std::span<const float> values, std::size_t rows,
-                                 const WeightSite& site);
+                                 const WeightSite& site, std::span<const float> log_ratios = {});
 /// The same for values that share one scale, which is returned; codes: as many as values.
+/// log_ratio: of a learned scale, or null.
 float quantize_group(std::span<const float> values, const WeightSite& site,
-                     std::span<std::int16_t> codes);
+                     std::span<std::int16_t> codes, const float* log_ratio = nullptr);
+
+/// The log_ratio of the scale that site.range chooses for values that share one; 0 for zeros.
+float chosen_log_ratio(std::span<const float> values, const WeightSite& site);
+/// Gradient of the loss with respect to the logarithm of the scale that values share (learned step
+/// size quantization, S. K. Esser et al., arXiv 1902.08153, eq. 3, times the scale): the sum of
+/// gradient x (code x scale - value) within the range of the codes, and of gradient x code x scale
+/// beyond it. gradient: with respect to code x scale; codes: those of quantize_group().
+double scale_gradient(std::span<const float> values, std::span<const double> gradient,
+                      std::span<const std::int16_t> codes, float scale, int bits);
 
 /// Quantizes biases [rows] to `linear.bias` and replaces them by what the codes stand for, which
 /// binary32 holds exactly or to its 24 bits. A row whose weights are all zero has no scale of its

@@ -54,6 +54,38 @@ TEST(QuantizeWeights, HasOneScalePerRowOrOneForAll) {
   EXPECT_EQ(w, (Floats{127, 1, -1, 0}));
 }
 
+TEST(QuantizeWeights, TakesLearnedScalesRelativeToTheMeanMagnitude) {
+  const Floats w{0.5f, -1.5f, 3, -3};  // mean magnitudes 1 and 3
+  const Floats ratios{std::log(0.5f), std::log(2.0f)};
+  const QuantizedTensor tensor = quantize_weights(w, 2, site(2), ratios);
+  EXPECT_FLOAT_EQ(tensor.scales[0], 0.5f);
+  EXPECT_FLOAT_EQ(tensor.scales[1], 6);
+  EXPECT_EQ(tensor.codes, (std::vector<std::int16_t>{1, -1, 0, 0}));
+
+  // Scaling a row leaves its codes alone.
+  const QuantizedTensor larger = quantize_weights(Floats{5, -15, 9, -9}, 2, site(2), ratios);
+  EXPECT_EQ(larger.codes, tensor.codes);
+  EXPECT_FLOAT_EQ(larger.scales[0], 5);
+
+  for (const int bits : {1, 2, 4, 8}) {
+    const Floats chosen{chosen_log_ratio(w, site(bits, Granularity::kTensor))};
+    const float expected = quantize_weights(w, 1, site(bits, Granularity::kTensor)).scales[0];
+    const Floats scales = quantize_weights(w, 1, site(bits, Granularity::kTensor), chosen).scales;
+    EXPECT_NEAR(scales[0], expected, 1e-6 * expected);
+  }
+  const Floats zeros(4, 0);
+  EXPECT_EQ(chosen_log_ratio(zeros, site(2)), 0);
+  EXPECT_EQ(quantize_weights(zeros, 2, site(2), ratios).scales, (Floats{1, 1}));
+}
+
+TEST(QuantizeWeights, GradientOfAScaleIsThatOfRoundingAndClipping) {
+  const Floats w{0.3f, 2, -0.75f, -4};
+  const std::vector<double> gradient{10, 100, 1000, 10000};
+  const std::vector<std::int16_t> codes{0, 1, -1, -1};
+  EXPECT_NEAR(scale_gradient(w, gradient, codes, 1, 2),
+              10 * (0 - 0.3) + 100 * 1 + 1000 * (-1 + 0.75) + 10000 * -1, 1e-4);
+}
+
 TEST(QuantizeWeights, LeavesRowsOfZerosAlone) {
   for (const int bits : {2, 3, 4, 8, 16}) {
     Floats w{0, 0, 2, -1};
