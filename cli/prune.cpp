@@ -15,8 +15,17 @@ namespace {
 
 // Shape, front end and order of steps are those of the model, which is also the teacher.
 std::vector<std::string> settings_of_prune() {
-  return {"data.",        "augment.", "prune.",       "quant.",          "qat.",
-          "!qat.teacher", "run.seed", "run.quantize", "run.calibration", "train.validation"};
+  return {"data.",
+          "augment.",
+          "prune.",
+          "quant.",
+          "qat.",
+          "!qat.teacher",
+          "!qat.distill_streams",
+          "run.seed",
+          "run.quantize",
+          "run.calibration",
+          "train.validation"};
 }
 
 // Settings without effect in this pruning.

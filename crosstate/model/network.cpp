@@ -231,9 +231,22 @@ BatchResult Network::train_step(const data::Batch& batch, const LossOptions& los
     fail("teacher",
          std::to_string(loss.teacher.size()) + " logits, expected " + std::to_string(logits));
   }
+  if (loss.stream_weight > 0) {
+    if (loss.stream_teacher == nullptr) fail("teacher", "a weight of streams, but no network");
+    loss.stream_teacher->state().require_inputs(batch);
+    require_same_streams(*loss.stream_teacher);
+  }
   const TrainingStep step{loss.seed, loss.step};
   Coefficients coefficients = state_->coefficients(&step);
   return train_batch(*state_, coefficients, batch, loss, pool);
+}
+
+void Network::require_same_streams(const Network& other) const {
+  const ModelOptions &a = other.options(), &b = options();
+  if (a.channels == b.channels && a.layers == b.layers) return;
+  fail("teacher", "residual streams of " + std::to_string(a.channels) + " channels behind " +
+                      std::to_string(a.layers) + " layers, expected " + std::to_string(b.channels) +
+                      " behind " + std::to_string(b.layers));
 }
 
 BatchResult Network::evaluate(const data::Batch& batch, ThreadPool& pool,

@@ -25,15 +25,19 @@ struct TaskShape {
   int outputs = 10;
 };
 
+class Network;
 struct NetworkParts;
 
 struct LossOptions {
   double label_smoothing = 0;
   std::uint64_t seed = 0;  // address of dropout and noise draws
   std::uint64_t step = 0;
-  std::span<const float> teacher = {};   // as evaluate() gives them for the batch; empty: none
-  double distillation = 0;               // weight of the teacher's distribution, 0 to 1
-  double temperature = 1;                // that softens both distributions, above 0
+  std::span<const float> teacher = {};  // as evaluate() gives them for the batch; empty: none
+  double distillation = 0;              // weight of the teacher's distribution, 0 to 1
+  double temperature = 1;               // that softens both distributions, above 0
+  /// Adds stream_weight times StreamTarget's loss; a network with the same channels and layers.
+  const Network* stream_teacher = nullptr;
+  double stream_weight = 0;
   std::span<const double> weights = {};  // of categories; empty: all 1
 };
 
@@ -68,6 +72,10 @@ class Network {
   /// batch statistics. Bit-identical for any number of threads. Throws Error for targets, or a
   /// teacher's outputs, that do not fit.
   BatchResult train_step(const data::Batch& batch, const LossOptions& loss, ThreadPool& pool);
+
+  /// Throws Error unless the other network has as many channels and layers, so that the residual
+  /// streams of both can be compared.
+  void require_same_streams(const Network& other) const;
 
   /// Forward only, with running statistics; without targets, loss and sums stay 0. logits, if not
   /// null: the outputs, [batch.count][outputs] or, with task::Scope::kStep, [batch.count]

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "crosstate/model/group_forward.h"
+#include "crosstate/model/stream_target.h"
 
 namespace crosstate::model {
 namespace {
@@ -185,6 +187,8 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
   std::vector<AlignedFloats>& gradient = kept.gradient;
   std::vector<Scratch>& work = kept.scratch;
 
+  std::optional<StreamTarget> target;
+  if (loss.stream_weight > 0) target.emplace(*loss.stream_teacher, batch, pool);
   std::vector<Gradients> sums(groups, Gradients(state));
   std::vector<BatchResult> results(groups);
   const Sums zeros(groups, std::vector<double>(outputs, 0));
@@ -202,6 +206,11 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
     results[g] = pass.decode(mem[g], g, loss, nullptr, &glogits);
     pass.decode_adjoint(mem[g], glogits, sums[g], gradient[g]);
   };
+  const auto pull = [&](std::size_t l, std::size_t g) {
+    if (!target) return;
+    const double weight = loss.stream_weight * static_cast<double>(results[g].count);
+    results[g].loss += target->pull(l, mem[g], weight, gradient[g]);
+  };
   if (!batch_norm) {
     pool.parallel_for(groups, [&](std::size_t g, int worker) {
       Scratch& w = work[static_cast<std::size_t>(worker)];
@@ -210,6 +219,7 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
       walk_layers(forward, layers, pass.blocks());
       end(g);
       for (std::size_t l = layers; l-- > 0;) {
+        pull(l, g);
         pass.layer_adjoint(l, mem[g], gradient[g], w, {}, sums[g]);
       }
       pass.encode_adjoint(mem[g], gradient[g], w, sums[g]);
@@ -230,6 +240,7 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
     for (std::size_t l = layers; l-- > 0;) {
       Sums sum = zeros, dot = zeros;
       pool.parallel_for(groups, [&](std::size_t g, int worker) {
+        pull(l, g);
         pass.norm_sums(l, mem[g], gradient[g], work[static_cast<std::size_t>(worker)],
                        sum[g].data(), dot[g].data());
       });

@@ -121,8 +121,12 @@ void add_model(Idle& idle, const model::ModelOptions& model) {
 }
 
 void add_training(Idle& idle, const RunOptions& options) {
-  if (options.qat.distill == 0)
-    idle.push_back({{"qat.temperature", "qat.teacher"}, "qat.distill = 0"});
+  if (options.qat.distill == 0) {
+    idle.push_back({{"qat.temperature"}, "qat.distill = 0"});
+    if (options.qat.distill_streams == 0) {
+      idle.push_back({{"qat.teacher"}, "qat.distill = 0 and qat.distill_streams = 0"});
+    }
+  }
   if (options.train.validation == 0 && options.data.validation_speaker.empty()) {
     idle.push_back({{"train.patience", "qat.patience"}, "train.validation = 0"});
   }

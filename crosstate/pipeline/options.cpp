@@ -35,6 +35,11 @@ void add_qat_fields(FieldList& list, QatOptions& options) {
            "Temperature of both distributions that qat.distill compares; higher for more confident "
            "teachers.")
       .range(0.1, 100);
+  list.add("distill_streams", options.distill_streams,
+           "Weight in the loss of the squared differences between the residual streams behind the "
+           "blocks and those of the float network, relative to their mean square; the teacher must "
+           "have as many channels and layers. 0: none.")
+      .range(0, 1000);
   list.add("stages", options.stages,
            "Intermediate formats before those of [quant], as PRESET:EPOCHS separated by spaces: "
            "\"w8a0s0:2 w8a8s0:2 w8a8s8\" or \"w8a8s8:4 w4a8s8:4 w2a8s8\"; the last one gets the "
@@ -200,6 +205,10 @@ void validate_together(const RunOptions& options) {
     }
   }
   if (options.prune_float) validate_pruning(options);
+  if (options.quantize && options.prune_float && options.qat.distill_streams > 0) {
+    fail("options", "qat.distill_streams = " + exact_text(options.qat.distill_streams) +
+                        " needs a teacher of the same channels, expected 0 with run.prune = true");
+  }
 }
 
 RunOptions demo_options() {

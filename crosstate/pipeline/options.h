@@ -30,11 +30,12 @@ struct SweepOptions {
 struct QatOptions : train::TrainOptions {
   QatOptions();
 
-  double distill = 0;       // share of the teacher's outputs in the loss
-  std::string teacher;      // file of the float network that teaches; "": that of the run
-  double temperature = 2;   // of both distributions
-  std::string stages;       // "PRESET:EPOCHS ..."; see qat_stages()
-  double target_noise = 0;  // relative to the noise of the target; 0: noise of [quant]
+  double distill = 0;          // share of the teacher's outputs in the loss
+  std::string teacher;         // file of the float network that teaches; "": that of the run
+  double temperature = 2;      // of both distributions
+  double distill_streams = 0;  // weight of the teacher's residual streams in the loss
+  std::string stages;          // "PRESET:EPOCHS ..."; see qat_stages()
+  double target_noise = 0;     // relative to the noise of the target; 0: noise of [quant]
 };
 
 struct RunOptions {

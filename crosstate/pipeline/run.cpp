@@ -48,6 +48,7 @@ class Run {
     if (!teacher.empty()) {
       teacher_ = float_model(teacher, teacher_content);
       require_same_data(teacher, teacher_content, *teacher_);
+      require_same_streams();
     }
     pipeline_.begin({start, teacher});
   }
@@ -114,6 +115,18 @@ class Run {
         !pipeline_.data().preparation.difference(content).empty()) {
       fail(file, "was trained on other data (channels, targets, order of steps or front end)");
     }
+  }
+
+  void require_same_streams() const {
+    const model::ModelOptions& teacher = teacher_->options();
+    if (options_.qat.distill_streams == 0) return;
+    if (teacher.channels == options_.model.channels && teacher.layers == options_.model.layers) {
+      return;
+    }
+    fail(options_.qat.teacher,
+         std::to_string(teacher.channels) + " channels and " + std::to_string(teacher.layers) +
+             " layers, expected those of [model], " + std::to_string(options_.model.channels) +
+             " and " + std::to_string(options_.model.layers) + ", with qat.distill_streams");
   }
 
   // The model of run.start must have the options that training would have used.
@@ -192,7 +205,8 @@ class Run {
     train::TrainOptions options = options_.qat;
     options.validation = options_.train.validation;
     const model::Network& teacher = teacher_ ? *teacher_ : *float_;
-    context.teacher = {&teacher, options_.qat.distill, options_.qat.temperature};
+    context.teacher = {&teacher, options_.qat.distill, options_.qat.temperature,
+                       options_.qat.distill_streams};
     context.stages = formats;
     context.calibration = batches;
     train(stage, *qat_, options, context, summary_.qat);

@@ -95,6 +95,12 @@ TEST_F(RunTest, LearnsFromTheFloatModelThatQatTeacherNames) {
   another.data.permutation_seed = 2;
   EXPECT_THAT([&] { run(another, context("no")); },
               ThrowsMessage<Error>(HasSubstr("own/float.safetensors: was trained on other data")));
+  another.data.permutation_seed = 0;
+  another.qat.distill_streams = 1;
+  another.qat.teacher = (directory_ / "larger/float.safetensors").string();
+  EXPECT_THAT(
+      [&] { run(another, context("no")); },
+      ThrowsMessage<Error>(HasSubstr("8 channels and 1 layers, expected those of [model]")));
   another.quantize = false;  // without a second training
   EXPECT_FALSE(run(another, context("float")).interrupted);
 }

@@ -6,17 +6,23 @@
 namespace crosstate::train {
 namespace {
 
-void check_teacher(const Teacher& teacher, const data::Dataset& training) {
+void check_teacher(const Teacher& teacher, const model::Network& network,
+                   const data::Dataset& training) {
   if (!(teacher.weight >= 0 && teacher.weight <= 1)) {
     fail("teacher", "a weight of " + std::to_string(teacher.weight) + ", expected 0 to 1");
   }
-  if (teacher.weight == 0) return;
+  if (!(teacher.streams >= 0)) {
+    fail("teacher",
+         "a weight of streams of " + std::to_string(teacher.streams) + ", expected 0 or more");
+  }
+  if (!teacher.teaches()) return;
   if (!(teacher.temperature > 0)) {
     fail("teacher",
          "a temperature of " + std::to_string(teacher.temperature) + ", expected above 0");
   }
   if (teacher.network == nullptr) fail("teacher", "a weight above 0, but no network");
   check_fits(*teacher.network, training);
+  if (teacher.streams > 0) network.require_same_streams(*teacher.network);
 }
 
 void check_stages(const model::Network& network, const TrainOptions& options,
@@ -43,7 +49,7 @@ void check_stages(const model::Network& network, const TrainOptions& options,
 
 void validate(const TrainContext& context, const model::Network& network,
               const data::Dataset& training, const TrainOptions& options) {
-  check_teacher(context.teacher, training);
+  check_teacher(context.teacher, network, training);
   check_stages(network, options, context);
 }
 

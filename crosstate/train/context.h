@@ -25,6 +25,8 @@ struct Teacher {
       nullptr;             // evaluated in inference mode: running statistics, no dropout
   double weight = 0;       // share of the teacher in the loss; 0: no teacher, 1: no targets
   double temperature = 2;  // above 0
+  double streams = 0;      // LossOptions::stream_weight; above 0: as many channels and layers
+  bool teaches() const { return weight > 0 || streams > 0; }
 };
 
 /// Some epochs of training a quantized network in their own formats.

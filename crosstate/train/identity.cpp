@@ -25,10 +25,12 @@ json describe(const std::vector<model::Parameter>& parameters) {
 }
 
 json describe(const Teacher& teacher) {
-  if (teacher.weight == 0) return nullptr;
-  return {{"weight", teacher.weight},
-          {"temperature", teacher.temperature},
-          {"checksum", checksum(*teacher.network)}};
+  if (!teacher.teaches()) return nullptr;
+  json values = {{"weight", teacher.weight},
+                 {"temperature", teacher.temperature},
+                 {"checksum", checksum(*teacher.network)}};
+  if (teacher.streams > 0) values["streams"] = teacher.streams;
+  return values;
 }
 
 json describe(const std::vector<QuantStage>& stages) {

@@ -180,6 +180,15 @@ TEST_F(StagesTest, RefuseWhatDoesNotFit) {
   const model::Network other({}, model::TaskShape{.inputs = 1, .outputs = 4}, 1);
   context_.teacher = {&other, 0.5, 2};
   expect_refused("3 classes, but the network has 4");
+  context_.teacher = {&teacher, 0, 2, -1};
+  expect_refused("a weight of streams of -1");
+  context_.teacher = {nullptr, 0, 2, 1};
+  expect_refused("a weight above 0, but no network");
+  model::ModelOptions wider = teacher.options();
+  wider.channels += 1;
+  const model::Network wide(wider, teacher.task(), 1);
+  context_.teacher = {&wide, 0, 2, 1};
+  expect_refused("residual streams of " + std::to_string(wider.channels) + " channels");
 }
 
 TEST_F(StagesTest, RefuseTheCheckpointOfOtherStagesAndTeachers) {
@@ -192,6 +201,8 @@ TEST_F(StagesTest, RefuseTheCheckpointOfOtherStagesAndTeachers) {
   expect_refused("teacher.checksum was");
   context_.teacher = {&teacher, 0.5, 3};
   expect_refused("teacher.weight was 0.4 and is now 0.5");
+  context_.teacher = {&teacher, 0.4, 3, 1};
+  expect_refused("teacher.streams");
   context_.teacher = {&teacher, 0.4, 3};
   context_.stages[0].epochs = 1;
   context_.stages[1].epochs = 2;

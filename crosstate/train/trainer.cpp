@@ -243,6 +243,8 @@ class Trainer {
       loss.distillation = teacher.weight;
       loss.temperature = teacher.temperature;
     }
+    loss.stream_teacher = context_.teacher.network;
+    loss.stream_weight = context_.teacher.streams;
     const model::BatchResult result = network_.train_step(batch_, loss, pool_);
     const double norm = gradient_norm(network_.parameters());
     if (!std::isfinite(result.loss) || !std::isfinite(norm)) {
