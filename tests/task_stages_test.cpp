@@ -1,5 +1,6 @@
 // All tasks through all stages of the command line: float training, post-training quantization,
 // quantization-aware training, integer inference, chips, pruning, stream, sweep and reports.
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -7,6 +8,7 @@
 #include "crosstate/base/json.h"
 #include "crosstate/base/random.h"
 #include "crosstate/data/mnist.h"
+#include "crosstate/formats/matrix.h"
 #include "tests/cli.h"
 
 namespace crosstate {
@@ -24,6 +26,10 @@ class TaskStages : public Cli {
     std::size_t answer_fields;  // of a line of stream, without the steps
     std::vector<std::string> settings = {};
   };
+
+  static bool every_step(const Expected& expected) {
+    return std::ranges::count(expected.settings, "model.readout=step") > 0;
+  }
 
   // Settings for a short run, for the command line and in a sweep file.
   static std::vector<std::string> small(const Expected& expected) {
@@ -179,15 +185,37 @@ class TaskStages : public Cli {
     }
   }
 
+  // A target and a value per step; an empty line ends a sequence. NaN: no target.
+  void write_steps(const std::string& header, const std::vector<std::vector<double>>& targets,
+                   const std::vector<std::vector<float>>& sequences, std::size_t test) const {
+    const std::size_t train = sequences.size() - test;
+    std::string text[2] = {header + '\n', header + '\n'};
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+      std::string& of_part = text[i < train ? 0 : 1];
+      for (std::size_t t = 0; t < sequences[i].size(); ++t) {
+        if (!std::isnan(targets[i][t])) of_part += std::to_string(targets[i][t]);
+        of_part += ',' + std::to_string(sequences[i][t]) + '\n';
+      }
+      of_part += '\n';
+    }
+    write("data/train.csv", text[0]);
+    write("data/test.csv", text[1]);
+  }
+
   void stream(const Expected& e, std::span<const float> sequence) const {
     std::string text;
     for (const float x : sequence) text += std::to_string(x) + '\n';
     write("stdin.txt", text);
     const Result result = call({"stream", path("run/qat.integer.safetensors")});
     ASSERT_EQ(result.code, 0) << result.err;
-    EXPECT_THAT(result.out, testing::StartsWith(std::to_string(sequence.size()) + ','));
+    const std::size_t lines = every_step(e) ? sequence.size() : 1;
+    EXPECT_THAT(result.out,
+                testing::StartsWith(
+                    (every_step(e) ? std::string("1") : std::to_string(sequence.size())) + ','));
+    EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'),
+              static_cast<std::ptrdiff_t>(lines));
     EXPECT_EQ(std::count(result.out.begin(), result.out.end(), ','),
-              static_cast<std::ptrdiff_t>(e.answer_fields));
+              static_cast<std::ptrdiff_t>(lines * e.answer_fields));
     fs::remove(path("stdin.txt"));
   }
 
@@ -286,6 +314,82 @@ TEST_F(TaskStages, MultiLabelOfDigits) {
   EXPECT_EQ(result.at("classes").size(), 3u);
   EXPECT_THAT(read_file(path("predictions.csv")),
               HasSubstr("index,even,predicted even,probability of even,above_four,"));
+}
+
+// Digits of unequal lengths, of which every step tells whether the step two before it was bright.
+TEST_F(TaskStages, ClassificationOfSteps) {
+  constexpr std::size_t kPooled = 14, kDelay = 2;
+  const data::TrainTest sample = data::read_mnist_sample();
+  std::vector<std::vector<double>> targets;
+  std::vector<std::vector<float>> sequences;
+  std::size_t test_steps = 0;
+  const auto add = [&](const data::Dataset& set, std::size_t count, bool test) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::span<const float> pixels = set.sequence(i);
+      std::vector<float>& sequence = sequences.emplace_back();
+      std::vector<double>& target = targets.emplace_back();
+      for (std::size_t t = 0; t < 40 + i % 17; ++t) {
+        float sum = 0;
+        for (std::size_t k = 0; k < kPooled; ++k) sum += pixels[t * kPooled + k];
+        sequence.push_back(sum / 4);
+        target.push_back(t < kDelay ? std::nan("") : sequence[t - kDelay] > 0.5f ? 1.0 : 0.0);
+      }
+      test_steps += test ? sequence.size() : 0;
+    }
+  };
+  add(sample.train, 240, false);
+  add(sample.test, 60, true);
+  write_steps("bright", targets, sequences, 60);
+  const Expected expected{"classification",   "accuracy", 0.75,
+                          "Confusion matrix", 3,          {"model.readout=step"}};
+  expect_every_stage(expected, sequences.back(), test_steps);
+  const json result = read("integer.json");
+  EXPECT_EQ(result.at("sequences"), 60);
+  double counted = 0;
+  for (const json& row : result.at("confusion")) {
+    for (const json& count : row) counted += count.get<double>();
+  }
+  EXPECT_EQ(counted, static_cast<double>(test_steps - 60 * kDelay));
+  // One line per step; without a target in the first two.
+  EXPECT_THAT(read_file(path("predictions.csv")),
+              testing::StartsWith("index,step,label,prediction,probability\n0,0,,"));
+  EXPECT_THAT(read_file(path("run/report.html")), HasSubstr("steps by class"));
+  expect_refused(with({"train", "--out", path("other")}, {"model.readout=step"}),
+                 {"model.readout", "images"});
+  expect_refused(with({"train", "--data", path("data"), "--out", path("other")},
+                      {"data.task=classification", "model.readout=step", "model.pooling=last"}),
+                 {"model.pooling", "model.readout"});
+  // Each step's label and value are a sequence of their own to a network that reads sequences.
+  expect_refused(
+      with({"train", "--data", path("data"), "--out", path("other")}, {"data.task=regression"}),
+      {"train.csv:2", "target"});
+}
+
+// The value before the last one, from NPZ files.
+TEST_F(TaskStages, RegressionOfSteps) {
+  constexpr std::size_t kSteps = 24;
+  fs::create_directories(path("data"));
+  for (const std::uint32_t part : {0u, 1u}) {
+    const std::size_t count = part == 0 ? 120 : 40;
+    formats::Matrix x{count, kSteps, {}}, y{count, kSteps, {}};
+    for (std::uint32_t i = 0; i < count; ++i) {
+      Random random(3 + part, Stream::kTest, i);
+      for (std::size_t t = 0; t < kSteps; ++t) {
+        x.values.push_back(random.normal());
+        y.values.push_back(t == 0 ? std::nan("") : 50 + 10 * x.values[i * kSteps + t - 1]);
+      }
+    }
+    write(part == 0 ? "data/train.npz" : "data/test.npz",
+          formats::format_npz({{"x", x}, {"y", y}}));
+  }
+  const Expected expected{"regression", "r2", 0.5, "Values", 1, {"model.readout=step"}};
+  std::vector<std::string> settings = small(expected);
+  settings.emplace_back("qat.distill=0.5");
+  ASSERT_NO_FATAL_FAILURE(train_and_test(expected, settings));
+  ASSERT_NO_FATAL_FAILURE(evaluate(expected, small(expected), 40 * kSteps));
+  EXPECT_THAT(read_file(path("predictions.csv")),
+              testing::StartsWith("index,step,y0,predicted y0\n0,0,,"));
+  ASSERT_NO_FATAL_FAILURE(stream(expected, std::vector<float>(5, 0.5f)));
 }
 
 }  // namespace
