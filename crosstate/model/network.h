@@ -27,6 +27,7 @@ struct TaskShape {
 
 class Network;
 struct NetworkParts;
+struct Observers;
 
 struct LossOptions {
   double label_smoothing = 0;
@@ -98,6 +99,9 @@ class Network {
   /// place for training and be folded afterwards, if every row of weights has its own scale.
   void quantize(const quant::QuantOptions& options, std::span<const data::Batch> calibration,
                 ThreadPool& pool);
+  /// The same with ranges from observers that were measured in this network before (model/pass.h;
+  /// with histograms where a range needs them), and without bias correction.
+  void quantize(const quant::QuantOptions& options, const Observers& observers);
   /// Goes on to other formats. Ranges of sites whose codes change are chosen from the batches, seen
   /// by the network with its present weights and without rounding at those sites; all else keeps
   /// its value. Returns the indices of the range parameters that were chosen anew. Throws Error for

@@ -189,11 +189,20 @@ void Network::quantize(const quant::QuantOptions& options, std::span<const data:
       measure_observers(s, s.coefficients(), calibration, pool, wants_histograms(sites));
   std::optional<Means> means;
   if (sites.bias_correction && !s.batch_norm()) means = measure_means(s, calibration, pool);
+  quantize(options, observers);
+  if (means) correct_biases(s, *means, calibration, pool);
+}
+
+void Network::quantize(const quant::QuantOptions& options, const Observers& observers) {
+  State& s = *state_;
+  quant::validate(options);
+  const quant::QuantOptions sites = quant::resolved(options);
+  require_foldable(s, sites);
+  if (s.quantized) fail("quantize", "the network is quantized already");
   s.quant = sites;
   s.quantized = true;
   s.add_ranges();
   choose_ranges(s, quant::quant_preset("float"), observers);
-  if (means) correct_biases(s, *means, calibration, pool);
 }
 
 std::vector<std::size_t> Network::requantize(const quant::QuantOptions& options,
