@@ -411,7 +411,7 @@ TEST_F(Cli, QuantizesAfterTraining) {
   EXPECT_EQ(again["accuracy"], summary["accuracy"]);
   EXPECT_TRUE(fs::exists(path("ptq/ptq.integer.safetensors")));
   expect_refused({"quantize", out + "/qat.safetensors", "--out", path("no")},
-                 {"qat.safetensors", "quantized already"});
+                 {"qat.safetensors", "already quantized"});
   EXPECT_FALSE(fs::exists(path("no")));
 }
 
@@ -464,7 +464,7 @@ TEST_F(Cli, StartsFromAFloatModel) {
 
   expect_refused(tiny("train", path("no"), {"--set", "run.start=absent"}), {"absent"});
   expect_refused(tiny("train", path("no"), {"--set", "run.start=" + path("again/qat.safetensors")}),
-                 {"again/qat.safetensors", "quantized already"});
+                 {"again/qat.safetensors", "already quantized"});
   expect_refused(tiny("train", path("no"), {"--set", start, "--set", "model.dt_min=0.002"}),
                  {"whole/float.safetensors", "model.dt_min is", "expected 0.002"});
   expect_refused(tiny("train", path("no"), {"--set", start, "--set", "data.permutation_seed=2"}),

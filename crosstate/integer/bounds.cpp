@@ -11,18 +11,20 @@ namespace crosstate::integer {
 namespace {
 
 constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
-constexpr std::int64_t kMostSum = std::int64_t{1} << 62;  // leaves room for the half of a rounding
-// Pooled codes of 17 bits stay below 2^53 up to here, so that a double holds them too.
+constexpr std::int64_t kMostSum = std::int64_t{1}
+                                  << 62;  // leaves room for the half added by rounding
+// Up to here pooled codes of 17 bits stay below 2^53, so that a double represents them exactly.
 constexpr int kMostSteps = 36;
 
-// What may be multiplied by a factor: the largest integer whose product is at most `most`.
+// The largest integer whose product with the factor is at most `most`.
 std::int64_t quotient(std::int64_t most, std::int64_t factor) {
   return factor == 0 ? kMost : most / std::abs(factor);
 }
 
 std::int64_t half(std::int32_t places) { return places == 0 ? 0 : std::int64_t{1} << (places - 1); }
 
-// The class sums of one step, and the largest integer that a class's factor may multiply.
+// The class sums of one step, and the largest integer by which the factor of a class may be
+// multiplied.
 struct ClassBound {
   std::int64_t per_step, most;
 };
@@ -38,7 +40,7 @@ bool fits_after_shift(const ClassBound& of, int score_steps) {
 
 std::string number(std::int64_t value) { return std::to_string(value); }
 
-// Names what makes a row's products too large: a bias that is most of the sum, or the factor.
+// Names the cause of too large products of a row: a bias that dominates the sum, or the factor.
 [[noreturn]] void refuse(const std::string& where, const std::string& matrix,
                          const std::string& factors, const Requantizer& r, std::size_t row,
                          const IntegerMatrix* m, std::int64_t sum) {
@@ -50,7 +52,7 @@ std::string number(std::int64_t value) { return std::to_string(value); }
                     ".first = " + number(r.first[row]) + bits);
   }
   fail(where, "tensor '" + factors + ".first' holds " + number(r.first[row]) + at +
-                  ": times a sum of up to " + number(sum) + " it" + bits);
+                  ": the product with a sum of up to " + number(sum) + bits);
 }
 
 class Checker {
@@ -156,7 +158,7 @@ std::int64_t longest_sequence(const IntegerNetwork& network) {
       longest = std::min(longest, whole < 0 ? 0 : std::int64_t{1} << whole);
     }
   }
-  // The last step alone grows no sum.
+  // The last step alone does not increase any sum.
   return network.pool_last && longest > 0 ? kMost : longest;
 }
 
@@ -175,7 +177,7 @@ void require_scale(double scale, const std::string& where) {
   char text[32];
   std::snprintf(text, sizeof text, "%.9g", scale);
   fail(where, std::string("scale = ") + text +
-                  ", expected 2^-126 to 2^126: binary32 must hold it and its inverse");
+                  ", expected 2^-126 to 2^126: binary32 must represent it and its inverse");
 }
 
 void require_64_bits(const IntegerNetwork& network, const std::string& where) {
@@ -186,7 +188,7 @@ void require_length(const IntegerNetwork& network, std::size_t steps, const std:
                     const std::string& data) {
   const std::int64_t longest = longest_sequence(network);
   if (static_cast<std::uint64_t>(steps) <= static_cast<std::uint64_t>(longest)) return;
-  fail(where, "its class scores are proven to fit 64 bits in sequences of up to " +
+  fail(where, "class scores are proven to fit in 64 bits for sequences of up to " +
                   std::to_string(longest) + " steps, but " + data + " has " +
                   std::to_string(steps));
 }
@@ -201,7 +203,7 @@ void require_length(const IntegerNetwork& network, const data::Dataset& set,
 void require_room(std::int64_t steps, std::int64_t longest) {
   if (steps < longest) return;
   fail("sequence", "more than " + std::to_string(longest) +
-                       " steps, up to which its class scores are proven to fit 64 bits");
+                       " steps, up to which class scores are proven to fit in 64 bits");
 }
 
 }  // namespace crosstate::integer

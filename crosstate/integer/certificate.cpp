@@ -11,15 +11,16 @@
 namespace crosstate::integer {
 namespace {
 
-constexpr double kFloatExact = 1 << 24;                  // integers that a float holds
-constexpr double kDoubleExact = 9007199254740992.0 / 2;  // 2^52: a sum and the half added to it
+constexpr double kFloatExact =
+    1 << 24;  // largest power of two up to which a float represents all integers
+constexpr double kDoubleExact = 9007199254740992.0 / 2;  // 2^52: a sum plus the half added to it
 constexpr double kInt32 = 2147483647.0;
 
-// The largest magnitudes that one kind of requantizer meets over all rows.
+// Largest magnitudes of one kind of requantizer over all rows.
 struct Products {
   double bound = 0;         // of shifted(p) first + q second + half
   bool fits = true;         // 64 bits
-  bool as_they_are = true;  // no row shifts p first, which lanes do not
+  bool as_they_are = true;  // no row shifts p first, which lanes do not do
 
   void add(const Requantizer& r, std::size_t row, std::int64_t p, std::int64_t q) {
     double sum = static_cast<double>(shifted(p, r.early_of(row))) *
@@ -63,7 +64,8 @@ class Certifier {
     out_.exact_in_float = false;
     if (out_.obstacle.empty()) out_.obstacle = name;
   }
-  // An accumulator of codes; `unit`: how many parts of its last place a float must hold, 0: none.
+  // An accumulator of codes; `unit`: fractions of its last place that a float must represent, 0:
+  // none.
   void sum(const std::string& name, std::int64_t exact, double unit = 1) {
     const auto bound = static_cast<double>(exact);
     record(name, bound);
@@ -166,7 +168,7 @@ class Certifier {
     return 0;
   }
 
-  // The larger of sum |Re a^k| and sum |Im a^k|; what is left out is added as a geometric series.
+  // The larger of sum |Re a^k| and sum |Im a^k|; the remainder is added as a geometric series.
   static double l1(std::complex<double> a) {
     const double modulus = std::abs(a);
     std::complex<double> power = 1;

@@ -1,5 +1,5 @@
-// What no input can exceed: bounds of every accumulator of an integer network, proven from its
-// weights alone, and what follows from them.
+// Bounds of every accumulator of an integer network for any input, proven from its weights alone,
+// and their consequences.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ namespace crosstate::integer {
 
 struct AccumulatorBound {
   std::string name;        // "layers.0.output"
-  std::int64_t bound = 0;  // on the magnitude, over all rows
-  int bits() const;        // of a signed integer that holds it
+  std::int64_t bound = 0;  // of the magnitude, over all rows
+  int bits() const;        // width of a signed integer that holds it
 };
 
 struct StateBound {
@@ -25,13 +25,13 @@ struct StateBound {
 struct Certificate {
   std::vector<AccumulatorBound> accumulators;
   std::vector<StateBound> states;     // per layer
-  std::int64_t longest_sequence = 0;  // as bounds.h has it
-  bool fits_int32 = false;            // every accumulator but the requantizers' products
-  bool fits_int64 = false;            // those too: true of every file that can be read
-  /// Every sum is exact in a float and every product of a requantizer in a double, whatever the
-  /// order: floating-point lanes compute the integers themselves.
+  std::int64_t longest_sequence = 0;  // see bounds.h
+  bool fits_int32 = false;            // all accumulators except the products of requantizers
+  bool fits_int64 = false;            // those as well; true for every file that can be read
+  /// Every sum is exact in a float and every product of a requantizer in a double, in any order:
+  /// floating-point lanes compute the same integers.
   bool exact_in_float = false;
-  std::string obstacle;  // the first accumulator that is not, or ""
+  std::string obstacle;  // first accumulator for which this fails, or ""
 };
 
 /// Bounds from the l1 norms of weight rows and the codes that reach them, and, for states, of

@@ -1,4 +1,4 @@
-// Bounds hold on inputs made to break them, and are reached where one input can reach them.
+// Bounds hold on adversarial inputs, and are attained if a single input can attain them.
 #include "crosstate/integer/certificate.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ std::map<std::string, std::int64_t> bounds_of(const Certificate& c) {
   return bounds;
 }
 
-// Inputs at their extremes: constant, alternating, with random signs held for random times.
+// Extreme inputs: constant, alternating, with random signs over random intervals.
 std::vector<std::vector<std::int32_t>> hostile(const IntegerNetwork& n, std::uint64_t seed) {
   std::vector<std::vector<std::int32_t>> sequence;
   Random random(seed, Stream::kTest, 9);
@@ -65,7 +65,7 @@ TEST(Certificate, NoHostileInputExceedsABound) {
   }
 }
 
-// Smaller gains and then faster poles, until the certificate clears every mode.
+// Reduces gains, then time constants, until the certificate proves that no mode saturates.
 void clear_states(IntegerNetwork& n) {
   for (int attempt = 0; attempt < 40; ++attempt) {
     const Certificate certificate = certify(n);

@@ -1,5 +1,5 @@
-// The steps of model/walk.h on panels of codes of 16 sequences: the digital part, which batched
-// integer inference and simulated chips share.
+// The steps of model/walk.h on panels of codes of 16 sequences: the digital part shared by batched
+// integer inference and simulated chips.
 #pragma once
 
 #include <algorithm>
@@ -18,13 +18,14 @@
 
 namespace crosstate::integer {
 
-/// A stretch of time of one group of sequences.
+/// A range of time steps of one group of sequences.
 struct Stretch {
   std::size_t start, steps;
   std::size_t columns() const { return steps * kLanes; }
 };
 
-/// Working memory of one thread: panels [rows][steps][16] of one stretch, and sums over time.
+/// Working memory of one thread: panels [rows][steps][16] of one range of steps, and sums over
+/// time.
 struct CodeMemory {
   AlignedFloats x, h, u, y, z;
   std::vector<std::int64_t> pooled;  // [H][16] sums of codes
@@ -127,7 +128,7 @@ class CodePanels : public model::FoldedNorms {
     return h_;
   }
   static void leave(std::size_t, kernels::Rows) {
-  }  // add_residual() has requantized the stream in place
+  }  // add_residual() has already requantized the stream in place
 
   /// Adds the codes that the network's pooling takes.
   void read() {

@@ -1,4 +1,4 @@
-// Sites of two kinds, plain integers and lanes, alone and mixed in one network.
+// Sites of two kinds, scalar integers and lanes, alone and mixed in one network.
 #include "crosstate/integer/code_panels.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ namespace {
 
 std::int64_t code(float v) { return static_cast<std::int64_t>(v); }
 
-// Sites value by value, for states rounded to nearest.
+// Sites computed value by value, for states rounded to nearest.
 class PlainSites {
  public:
   explicit PlainSites(const IntegerNetwork& n) : n_(n) {
@@ -107,7 +107,7 @@ class PlainSites {
   std::vector<std::vector<std::int64_t>> states_;  // [layer][N][16][2]
 };
 
-// Each weighted site on one of the two, drawn at random.
+// Each weighted site uses one of the two kinds, drawn at random.
 class MixedSites {
  public:
   MixedSites(LaneSites lanes, PlainSites plain, std::size_t layers, std::uint64_t seed)

@@ -25,7 +25,7 @@ CodeFormat format_of(const model::Quantizer& q, const std::string& where) {
        "the requantization multiplier is " + std::to_string(ratio) + ", expected less than 2^23");
 }
 
-// The shift that gives a ratio all 24 bits, as far as there is one.
+// The shift for which a ratio uses all 24 bits, as far as possible.
 int shift_of(double ratio, const std::string& where) {
   if (ratio == 0) return kMostShift;
   if (!std::isfinite(ratio)) refuse_scale(where, ratio);
@@ -34,13 +34,13 @@ int shift_of(double ratio, const std::string& where) {
   return shift;
 }
 
-// Multipliers and shift nearest to the ratios of scales; the larger multiplier gets all 24 bits.
-// Where a product would not fit 64 bits, the first accumulator is shifted beforehand.
+// Multipliers and shift nearest to the ratios of scales; the larger multiplier uses all 24 bits. If
+// a product would not fit in 64 bits, the first accumulator is shifted before the multiplication.
 class RequantizerBuilder {
  public:
   RequantizerBuilder(std::string where, bool two) : where_(std::move(where)), two_(two) {}
 
-  // p, q: bounds on the accumulators.
+  // p, q: bounds of the accumulators.
   void add(std::int64_t p, double first, std::int64_t q = 0, double second = 0) {
     const std::size_t row = out_.first.size();
     out_.first.push_back(0);
@@ -147,7 +147,7 @@ class Converter {
     return r;
   }
 
-  // n: complete but for its blocks and what follows them.
+  // n: complete except for its blocks and the parts after them.
   IntegerBlock block(std::size_t l, const IntegerNetwork& n) const {
     const std::string where = "layers." + std::to_string(l);
     const CodeFormat& residual = n.residual;

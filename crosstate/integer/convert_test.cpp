@@ -1,5 +1,4 @@
-// Codes are the truth: what floating point computes with follows from the integers that are
-// deployed, value by value.
+// The float values of fake quantization follow from the deployed integers, value by value.
 #include "crosstate/integer/convert.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +14,7 @@ namespace {
 
 using Codes = std::vector<std::int16_t>;
 
-// The widest formats too, whose biases have more than the 24 bits of binary32.
+// Includes the widest formats, whose biases have more than the 24 bits of binary32.
 quant::QuantOptions format_of(int number) {
   quant::QuantOptions format = fixtures::format(number, number % 3 == 1);
   if (number % 11 == 10) {
@@ -37,7 +36,7 @@ class Conversion : public testing::TestWithParam<int> {
     ASSERT_EQ(values.size(), codes.size()) << what;
     for (std::size_t i = 0; i < codes.size(); ++i) {
       EXPECT_EQ(values[i], static_cast<float>(codes[i]) * scale(i)) << what << ' ' << i;
-      // Dividing by the scale finds no other code.
+      // Dividing by the scale gives the same code.
       EXPECT_EQ(codes[i], std::lround(values[i] / scale(i))) << what << ' ' << i;
     }
   }

@@ -12,7 +12,7 @@
 namespace crosstate::integer {
 namespace {
 
-// Memory of one thread.
+// Scratch memory of one thread.
 struct Work {
   CodeMemory panels;
   LaneStates states;

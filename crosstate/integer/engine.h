@@ -1,6 +1,6 @@
-// The fast executors of an integer network: whole batches, and one endless sequence. Both compute
-// what reference.h specifies, bit for bit, in floating-point lanes where a certificate proves that
-// these are exact, and fall back on the reference where it does not.
+// Fast executors of an integer network: whole batches, and one endless sequence. Both are
+// bit-identical to reference.h. They use floating-point lanes if a certificate proves that these
+// are exact, and the reference otherwise.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace crosstate::integer {
 
-/// Sixteen sequences side by side, as in training.
+/// Processes sixteen sequences in parallel, as in training.
 class IntegerEngine {
  public:
   explicit IntegerEngine(const IntegerNetwork& network);
@@ -26,7 +26,7 @@ class IntegerEngine {
   /// (data::first_reads()); the same on any number of threads. Throws Error for a
   /// batch of another number of channels, or longer than longest_sequence().
   std::vector<IntegerResult> run(const data::Batch& batch, ThreadPool& pool) const;
-  /// Whether lanes compute, rather than the reference.
+  /// Whether lanes are used rather than the reference.
   bool vectorised() const;
 
  private:
@@ -34,7 +34,7 @@ class IntegerEngine {
   std::unique_ptr<Inside> inside_;
 };
 
-/// One sequence, step by step, in constant memory; lanes run over the channels.
+/// One sequence, step by step, in constant memory; lanes are channels.
 class IntegerStream {
  public:
   explicit IntegerStream(const IntegerNetwork& network);

@@ -1,4 +1,4 @@
-// The fast executors against the reference, on random networks of every format.
+// Fast executors against the reference, on random networks of every format.
 #include "crosstate/integer/engine.h"
 
 #include <gmock/gmock.h>
@@ -92,7 +92,7 @@ TEST(IntegerStream, EqualsTheReferenceAfterEveryStep) {
   });
 }
 
-// Inputs so large that no float holds the sum: the states saturate, as they do in the reference.
+// Inputs so large that a float cannot represent the sum: states saturate, as in the reference.
 TEST(IntegerEngine, EqualsTheReferenceWhereInputsSaturateStates) {
   kernels::reference::on_every_target([] {
     Random random(1, Stream::kTest);
@@ -115,7 +115,7 @@ TEST(IntegerEngine, EqualsTheReferenceWhereInputsSaturateStates) {
   });
 }
 
-// Inputs of more than 16 bits in a file of another origin.
+// Inputs of more than 16 bits, in a file of other origin.
 TEST(IntegerEngine, EqualsTheReferenceWhereInputsHaveMoreThanSixteenBits) {
   kernels::reference::on_every_target([] {
     for (int number = 0; number < 12; ++number) {
@@ -145,7 +145,7 @@ TEST(IntegerEngine, FallsBackOnTheReferenceForWideFormats) {
   expect_reference(engine, network, set);
 }
 
-// In lanes, and by the reference.
+// With lanes, and by the reference.
 TEST(IntegerStream, EndsWhereScoresCouldOverflow) {
   const data::Dataset set = fixtures::sequences(1);
   for (const quant::QuantOptions& format : {fixtures::format(1, true), quant::uniform_bits(16)}) {
@@ -154,7 +154,7 @@ TEST(IntegerStream, EndsWhereScoresCouldOverflow) {
     network.decoder.bias[0] = std::int64_t{1} << 40;
     network.scores.first[0] = 1 << 20;
     const std::int64_t longest = certify(network).longest_sequence;
-    ASSERT_EQ(longest, 7);  // 2^60 each, and a little
+    ASSERT_EQ(longest, 7);  // 2^60 each, plus a small amount
     const std::vector<float> step(network.inputs, 0.5f);
     const std::vector<std::int32_t> codes(network.inputs, 1);
     IntegerStream stream(network);
@@ -174,7 +174,7 @@ TEST(IntegerStream, EndsWhereScoresCouldOverflow) {
   }
 }
 
-// Codes of 16 bits whose sum over a block of time no float holds.
+// Codes of 16 bits whose sum over a block of time a float cannot represent.
 TEST(IntegerEngine, PoolsWideCodesExactly) {
   constexpr std::size_t kSteps = 1024;
   const data::Dataset set = model::reference::random_set(7, 20, kSteps, fixtures::kTask, true);
@@ -182,7 +182,7 @@ TEST(IntegerEngine, PoolsWideCodesExactly) {
   format.residual.bits = 16;
   IntegerNetwork network = fixtures::network(1, fixtures::sequences(1), format);
   ASSERT_FALSE(network.pool_last);
-  // The stream stays at its end, an odd number.
+  // The stream stops at the largest length, an odd number.
   network.encoder.bias.assign(network.channels, 4'000'000);
   network.encoder_codes.first.assign(network.channels, 1 << 20);
   network.encoder_codes.shift.assign(network.channels, 20);
@@ -201,8 +201,7 @@ TEST(IntegerEngine, PoolsWideCodesExactly) {
   }
 }
 
-// Long sequences of wide codes, in networks whose sums and scores lose places before their
-// products.
+// Long sequences of wide codes, in networks that shift sums and scores before their products.
 TEST(IntegerEngine, RunsWideFormatsForThousandsOfSteps) {
   std::size_t early_rows = 0, early_scores = 0;
   for (int number = 0; number < 12; ++number) {
@@ -235,7 +234,7 @@ TEST(IntegerEngine, RunsWideFormatsForThousandsOfSteps) {
     EXPECT_FALSE(engine.vectorised());
     expect_reference(engine, network, set);
     early_scores += network.early_score_shift(steps) > 0 ? 1 : 0;
-    // The file carries all of it.
+    // The file stores all of it.
     const IntegerNetwork again = integer_network_from(to_tensors(network), "file");
     expect_same(ReferenceExecutor(again).run(set.sequence(0), steps),
                 ReferenceExecutor(network).run(set.sequence(0), steps));

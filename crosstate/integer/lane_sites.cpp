@@ -11,7 +11,7 @@
 namespace crosstate::integer {
 namespace {
 
-// The recurrence of a channel in 16-bit lanes is exact below these sums.
+// The recurrence of a channel in 16-bit lanes is exact for sums below these.
 constexpr double kPairedExact = 1 << 30, kWord = std::numeric_limits<std::int16_t>::max();
 
 }  // namespace
@@ -19,7 +19,7 @@ constexpr double kPairedExact = 1 << 30, kWord = std::numeric_limits<std::int16_
 LaneBlock::LaneBlock(const IntegerNetwork& n, const IntegerBlock& from, std::size_t first)
     : cr(floats(from.cr)),
       ci(floats(from.ci)),
-      // D u joins the second product.
+      // D u is added in the second product.
       output(from.output, from.shape.size(), n.residual, from.d),
       linear_codes(from.linear_codes, n.linear_outputs()),
       sum(from.sum, n.channels, n.residual),

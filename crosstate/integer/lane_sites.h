@@ -1,5 +1,5 @@
-// The sites of CodePanels (code_panels.h) in floating-point lanes, which are exact where the
-// certificate proves it (certificate.h).
+// Sites of CodePanels (code_panels.h) in floating-point lanes, which are exact if the certificate
+// proves it (certificate.h).
 #pragma once
 
 #include <array>
@@ -31,7 +31,7 @@ struct LaneBlock {
   LaneFactors output, linear_codes, sum;
   CodeEntries activation, gate;
   LaneMatrix linear;
-  std::size_t first_mode;  // its number in the network
+  std::size_t first_mode;  // index in the network
 
   LaneBlock(const IntegerNetwork& n, const IntegerBlock& from, std::size_t first);
 
@@ -39,7 +39,7 @@ struct LaneBlock {
   void pair_up(const IntegerNetwork& n, const IntegerBlock& from);
 };
 
-/// The network as lanes compute with it, shared by all groups. `n` must outlive it.
+/// The network in the form used by lanes, shared by all groups. `n` must outlive it.
 struct LaneNetwork {
   const IntegerNetwork& n;
   LaneMatrix encoder;
@@ -54,10 +54,11 @@ struct LaneNetwork {
 /// The recurrent states of one group of sequences.
 struct LaneStates {
   AlignedFloats state;
-  std::vector<std::int32_t, AlignedAllocator<std::int32_t>> pairs;  // of channels in 16-bit lanes
+  std::vector<std::int32_t, AlignedAllocator<std::int32_t>>
+      pairs;  // states of channels in 16-bit lanes
 };
 
-/// The sites of one group of sequences; construction sets its states to 0.
+/// Sites of one group of sequences; construction sets the states to 0.
 class LaneSites {
  public:
   LaneSites(const LaneNetwork& network, LaneStates& states);

@@ -1,4 +1,4 @@
-// Parts of an integer network as floats and doubles, for kernels/integer.h.
+// Converts parts of an integer network to floats and doubles, for kernels/integer.h.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +32,7 @@ inline float largest_magnitude(const CodeFormat& f) {
   return static_cast<float>(std::max(std::abs(f.low), std::abs(f.high)));
 }
 
-/// A table of codes by codes.
+/// A table indexed by codes.
 class CodeEntries {
  public:
   CodeEntries() = default;
@@ -58,13 +58,13 @@ class CodeEntries {
   float lowest_ = 0;
 };
 
-/// A Requantizer's factors; rows beyond its own, up to `rows`, give 0.
+/// Factors of a Requantizer; additional rows, up to `rows`, give 0.
 class LaneFactors {
  public:
   LaneFactors() = default;
-  /// q: the codes of the second values, if there are any; second_by: what the second factors are
-  /// multiplied by, or nothing. whole: whether values always are integers. What a row loses
-  /// before its product becomes a part of the factor, which is not what integers compute.
+  /// q: the codes of the second values, if there are any; second_by: multipliers of the second
+  /// factors, or null. whole: whether values are always integers. The shift before the product of a
+  /// row becomes part of the factor, which differs from integer arithmetic.
   LaneFactors(const Requantizer& r, std::size_t rows, const CodeFormat& q = {},
               std::span<const std::int16_t> second_by = {}, bool whole = true)
       : first_(r.first.begin(), r.first.end()),
@@ -91,7 +91,8 @@ class LaneFactors {
     }
   }
 
-  /// From row `row` on; with a table, which has an entry for every code and outlives the result.
+  /// Factors from row `row` on; with a table that has an entry for every code and outlives the
+  /// result.
   kernels::LaneRequantizer to(const CodeFormat& format, const kernels::LaneTable* table = nullptr,
                               std::size_t row = 0) const {
     const bool two = !second_.empty();
@@ -123,7 +124,7 @@ class LaneFactors {
 
   static constexpr double kCoarse = 0x1p-12, kNone = 0x1p60;
 
-  /// The largest power of two that divides an integer; kNone of 0.
+  /// The largest power of two that divides an integer; kNone for 0.
   static double last_place(double v) {
     const auto bits = static_cast<std::int64_t>(v);
     return bits == 0 ? kNone : static_cast<double>(bits & -bits);

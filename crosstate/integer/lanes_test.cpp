@@ -1,4 +1,4 @@
-// Requantizing in lanes against its definition in integers.
+// Requantization in lanes against its definition in integers.
 #include "crosstate/integer/lanes.h"
 
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@ namespace {
 
 using kernels::reference::on_every_target;
 
-constexpr std::size_t kRows = 5, kColumns = 7 * kLanes;  // four vectors at once, and some over
+constexpr std::size_t kRows = 5, kColumns = 7 * kLanes;  // groups of four vectors, and a remainder
 
 struct Case {
   Requantizer factors;
@@ -27,7 +27,7 @@ struct Case {
   }
 };
 
-// Factors of few bits make ties frequent, those of many bits near misses.
+// Factors with few bits make ties frequent, those with many bits near-ties.
 Case random_case(std::uint32_t number) {
   Random random(number, Stream::kTest);
   Case c;
@@ -85,7 +85,7 @@ TEST(RequantizeRows, RoundsSumsThatAreNotWholeToTheNearestCode) {
     r.shift = {4};
     const LaneFactors factors(r, 1, {}, {}, false);
     AlignedFloats p(4 * kLanes);
-    // Thresholds lie at (k + 1/2) 16 / 3.
+    // Thresholds are at (k + 1/2) 16 / 3.
     for (std::size_t i = 0; i < p.size(); ++i) {
       const double threshold = (static_cast<double>(i / 2) + 0.5) * 16 / 3;
       p[i] = static_cast<float>(threshold + (i % 2 == 0 ? -1e-4 : 1e-4));

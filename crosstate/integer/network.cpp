@@ -23,7 +23,7 @@ constexpr std::int64_t kMostMultiplier = std::int64_t{1} << 24;
 constexpr int kMostEarly = 32, kLeastScoreSteps = -16;
 constexpr std::uint64_t kMostSize = std::uint64_t{1} << 16;
 
-// Both directions visit the same list of tensors, so that they cannot drift apart.
+// Reading and writing visit the same list of tensors, so that they cannot diverge.
 class Writer {
  public:
   explicit Writer(formats::Safetensors& out) : out_(out) {}
@@ -85,7 +85,7 @@ void visit(Visitor& v, const std::string& name, Requantizer& r, std::uint64_t ro
   v.tensor(name + ".shift", r.shift, {rows}, 1, 52);
 }
 
-// One that makes codes, whose sums may lose places first.
+// A requantizer that produces codes; its sums may be shifted first.
 template <class Visitor>
 void visit_codes(Visitor& v, const std::string& name, Requantizer& r, std::uint64_t rows,
                  bool second) {
@@ -150,7 +150,7 @@ json format_json(const CodeFormat& f) {
   return {{"low", f.low}, {"high", f.high}, {"scale", f.scale}};
 }
 
-// Under the names of the settings.
+// With the names of the settings.
 FieldList scheme_fields(QuantizationScheme& s) {
   FieldList list;
   list.section("model");
@@ -224,7 +224,7 @@ json to_json(const IntegerNetwork& n) {
   return out;
 }
 
-// Reads checked numbers of one JSON object.
+// Reads validated numbers of one JSON object.
 class Fields {
  public:
   Fields(const json& object, std::string where) : object_(object), where_(std::move(where)) {
@@ -400,7 +400,7 @@ IntegerNetwork integer_network_from(const formats::Safetensors& content, const s
   if (text == content.metadata.end()) fail(where, "no 'integer' in the metadata");
   const json shape = try_parse_json(text->second);
   const std::string place = where + ": metadata 'integer'";
-  // The parser refuses numbers beyond binary64, too.
+  // The parser also rejects numbers outside the range of binary64.
   if (shape.is_discarded()) fail(place, "not valid JSON, or a number in it is too large");
   IntegerNetwork network = shape_from(shape, place, version);
   Reader reader(content, where, version);

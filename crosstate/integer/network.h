@@ -1,5 +1,5 @@
-// A quantized network as integers: what is deployed. docs/arithmetic.md defines what they
-// mean, operation by operation; every executor in this folder computes exactly that.
+// A quantized network as integers, as deployed. docs/arithmetic.md defines their meaning, operation
+// by operation; every executor in this folder implements it exactly.
 #pragma once
 
 #include <cstddef>
@@ -16,42 +16,42 @@
 
 namespace crosstate::integer {
 
-/// Codes low .. high (quant_min and quant_max with the zero point subtracted, so that it is 0); a
-/// code stands for code * scale.
+/// Codes low .. high (quant_min and quant_max minus the zero point, so that the zero point is 0);
+/// the value of a code is code * scale.
 struct CodeFormat {
   std::int32_t low = 0, high = 0;
   double scale = 1;
 };
 
-/// v 2^-places, rounded to nearest with ties upwards. A shift of a negative number rounds downwards
-/// (C++20): the half added makes ties go up.
+/// v 2^-places, rounded to nearest with ties upwards. The shift of a negative number rounds
+/// downwards (C++20), so adding half a unit rounds ties up.
 constexpr std::int64_t shifted(std::int64_t v, std::int32_t places) {
   return places == 0 ? v : (v + (std::int64_t{1} << (places - 1))) >> places;
 }
 
-/// Requantization of one or two accumulators p, q of a row to codes of the next site:
-/// (shifted(p, early) first + q second + 2^(shift - 1)) >> shift, saturated. `first` and `second`
-/// are multipliers in fixed point.
+/// Requantization of one or two accumulators p, q of a row to codes of the next site: (shifted(p,
+/// early) first + q second + 2^(shift - 1)) >> shift, saturated. `first` and `second` are
+/// fixed-point multipliers.
 struct Requantizer {
   std::vector<std::int32_t> first;   // within +-2^24
   std::vector<std::int32_t> second;  // likewise; empty: 0
   std::vector<std::int32_t> shift;   // 1 .. 52
-  std::vector<std::int32_t> early;   // 0 .. 32, where p first would not fit 64 bits; empty: 0
+  std::vector<std::int32_t> early;   // 0 .. 32, if p first would not fit in 64 bits; empty: 0
 
   std::int32_t early_of(std::size_t row) const { return early.empty() ? 0 : early[row]; }
-  /// What p loses in all: it is multiplied by first 2^-places.
+  /// Total shift of p: it is multiplied by first 2^-places.
   std::int32_t places(std::size_t row) const { return shift[row] + early_of(row); }
 };
 
-/// A linear layer: accumulators are sums of weights times codes, plus a bias in the same units.
+/// A linear layer: accumulators are sums of weights times codes, plus a bias in the same unit.
 struct IntegerMatrix {
   std::size_t rows = 0, columns = 0;
-  int bits = 0;                      // of a weight
+  int bits = 0;                      // per weight
   std::vector<std::int16_t> weight;  // [rows][columns]
   std::vector<std::int64_t> bias;    // [rows], within +-2^46
 };
 
-/// One block. S of the H channels, N modes in all, O = H or, with a gate, 2H linear outputs.
+/// One block. S of the H channels, N modes in total, O = H or, with a gate, 2H linear outputs.
 struct IntegerBlock {
   model::BlockShape shape;
   int a_bits = 0, c_bits = 0, d_bits = 0;  // what a weight's code takes to store
@@ -59,7 +59,7 @@ struct IntegerBlock {
   std::vector<std::int32_t> input_shift;   // [N]: B = 2^shift in units of A's last place, 0 .. 30
   std::vector<std::int16_t> cr, ci;        // [N]; real: ci empty
   std::vector<std::int16_t> d;             // [S]
-  CodeFormat ssm_output, activation, linear, gate;  // without a gate the last two are unused
+  CodeFormat ssm_output, activation, linear, gate;  // the last two are unused without a gate
   Requantizer output;                               // [S] of (sum Re C x, d u) to ssm_output
   std::vector<std::int32_t> activation_table;       // activation code by ssm_output code - low
   IntegerMatrix linear_map;                         // [O][S]
@@ -81,9 +81,9 @@ struct IntegerNetwork {
   Requantizer encoder_codes;  // [H] to residual
   std::vector<IntegerBlock> blocks;
   IntegerMatrix decoder;  // [outputs][H]
-  Requantizer scores;     // [outputs]; one shift, and only `first`: scores are not requantized
-  /// Sums over up to 2^score_steps steps become scores as they are; those over more lose places
-  /// first, one for every doubling. -16 .. kEveryLength.
+  Requantizer scores;     // [outputs]; one shift and only `first`: scores are not requantized
+  /// Sums over up to 2^score_steps steps become scores without a shift; sums over more steps are
+  /// shifted first, by one place per doubling. -16 .. kEveryLength.
   int score_steps = kEveryLength;
   static constexpr int kEveryLength = 62;
   std::optional<QuantizationScheme> scheme;  // nothing in older files
@@ -92,7 +92,7 @@ struct IntegerNetwork {
   std::size_t linear_outputs() const { return gated ? 2 * channels : channels; }
   /// How many: the least e >= 0 with steps <= 2^(score_steps + e).
   std::int32_t early_score_shift(std::int64_t steps) const;
-  /// Number of a block's first mode in the network, which addresses its draws.
+  /// Index of the first mode of a block in the network, which addresses its random draws.
   std::size_t first_mode(std::size_t layer) const;
 };
 
@@ -102,7 +102,7 @@ struct IntegerNetwork {
 formats::Safetensors to_tensors(const IntegerNetwork& network);
 IntegerNetwork integer_network_from(const formats::Safetensors& content, const std::string& where);
 
-/// Whether a file says that it holds an integer network.
+/// Whether the metadata of a file declare an integer network.
 bool is_integer_network(const formats::Safetensors& content);
 
 }  // namespace crosstate::integer

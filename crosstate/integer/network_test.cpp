@@ -1,4 +1,4 @@
-// The file of an integer network: there and back, and everything that may be wrong with it.
+// The file of an integer network: round trip, and all possible errors.
 #include "crosstate/integer/network.h"
 
 #include <gmock/gmock.h>
@@ -37,7 +37,7 @@ TEST(IntegerNetwork, SurvivesItsFile) {
   }
 }
 
-// As files of earlier versions are.
+// As in files of earlier versions.
 TEST(IntegerNetwork, MayLackItsScheme) {
   IntegerNetwork network = fixtures::network(1, fixtures::sequences(1));
   ASSERT_TRUE(network.scheme);
@@ -76,7 +76,7 @@ TEST(IntegerNetwork, NamesWhatIsDamaged) {
   refused(with("/pooling", "sum"), "pooling = \"sum\"");
   refused(with("/gated", 1), "gated = 1");
   refused(with("/state/limit", 1000000), "limit = 1000000");
-  // Below 2^-126 binary32 loses places, below 2^-128 the inverse is infinite.
+  // Below 2^-126 binary32 is subnormal, below 2^-128 the inverse is infinite.
   for (const double scale : {-1.0, 0.0, 1e-40, 1e-38, 1e-300, 8.6e37, 1e39, 1e300}) {
     for (const char* format : {"input", "residual", "layers/0/gate"}) {
       refused(with(std::string("/") + format + "/scale", scale), "scale = ", "2^-126 to 2^126");
@@ -111,7 +111,7 @@ TEST(IntegerNetwork, NamesWhatIsDamaged) {
       "layers.0.A at 0 is not inside the unit circle");
 }
 
-// docs/arithmetic.md promises that whatever is read fits 64 bits.
+// docs/arithmetic.md guarantees that everything that can be read fits in 64 bits.
 TEST(IntegerNetwork, RefusesWhatNeedsMoreThan64Bits) {
   const data::Dataset set = fixtures::sequences(1);
   const IntegerNetwork good = fixtures::network(1, set);
@@ -184,7 +184,7 @@ TEST(IntegerNetwork, RefusesWhatNeedsMoreThan64Bits) {
       "'layers.0.sum.first' holds 16777216 at 399");
 }
 
-// Version 1 knows neither early shifts nor score_steps.
+// Version 1 has neither early shifts nor score_steps.
 TEST(IntegerNetwork, ReadsVersionOneAsItWas) {
   for (int number = 0; number < 10; ++number) {
     const data::Dataset set = fixtures::sequences(number);
@@ -234,8 +234,8 @@ TEST(IntegerNetwork, RoundsShiftsUpwardsAtTies) {
   EXPECT_EQ(shifted(-7, 0), -7);
 }
 
-// A network of 16 bits computes the same logits whether its scores lose places or not, but for what
-// that costs.
+// A 16-bit network computes the same logits whether its scores are shifted or not, up to the
+// precision lost by shifting.
 TEST(IntegerNetwork, EarlyShiftsHardlyChangeLogits) {
   const data::Dataset set = fixtures::sequences(1);
   const IntegerNetwork network = fixtures::network(1, set, quant::uniform_bits(16));

@@ -1,4 +1,4 @@
-// Networks whose blocks lack modes and channels, in integers.
+// Integer networks whose blocks lack modes and channels.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -53,7 +53,7 @@ TEST(PrunedIntegers, FastExecutorsEqualTheReferenceOnEveryTarget) {
   });
 }
 
-// Many channels of few modes, and one of many: a channel takes several lanes.
+// Many channels with few modes, and one with many, which uses several lanes.
 TEST(PrunedIntegers, StreamsWithModesInOtherLanes) {
   model::ModelOptions options = fixtures::shape(1);
   options.channels = 20;
@@ -140,7 +140,8 @@ TEST(PrunedIntegers, SurviveTheirFile) {
 }
 
 TEST(PrunedIntegers, DamagedShapesAreRefused) {
-  // Some random networks lose as many modes of every channel, and say nothing of modes.
+  // Some random networks lose the same number of modes in every channel; they store no tensor of
+  // modes.
   formats::Safetensors content;
   for (int number = 0; !content.tensors.contains("layers.0.modes"); ++number) {
     ASSERT_LT(number, 20);

@@ -12,7 +12,7 @@ namespace {
 
 void see(std::int64_t& peak, std::int64_t value) { peak = std::max(peak, std::abs(value)); }
 
-// Counts the codes that are not 0.
+// Counts the non-zero codes.
 template <class T>
 void see_codes(CodeActivity::Counts& counts, const std::vector<T>& codes) {
   for (std::size_t i = 0; i < codes.size(); ++i) counts[i] += codes[i] != 0 ? 1 : 0;
@@ -26,7 +26,7 @@ std::int64_t row_sum(const IntegerMatrix& m, std::size_t row, const std::vector<
   return sum;
 }
 
-// What a requantizer makes of a row's sums, of any size.
+// Requantizes the sums of a row, of any magnitude.
 std::int64_t scaled(const Requantizer& r, std::size_t row, std::int64_t p, std::int64_t q) {
   std::int64_t sum = shifted(p, r.early_of(row)) * r.first[row];
   if (!r.second.empty()) sum += q * r.second[row];
@@ -39,7 +39,7 @@ std::int32_t clip(std::int64_t value, const CodeFormat& to, CodeUsage::Site& sit
   return static_cast<std::int32_t>(code);
 }
 
-// A real input in steps of its format, of any size.
+// A real input in steps of its format, of any magnitude.
 float input_steps(const CodeFormat& format, float x) {
   const float inverse = 1.0f / static_cast<float>(format.scale);
   return std::floor(x * inverse + 0.5f);

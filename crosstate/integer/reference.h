@@ -1,5 +1,5 @@
-// docs/arithmetic.md in plain scalar code, one time step after the other. The specification of
-// every other executor; never optimised.
+// docs/arithmetic.md in plain scalar code, one time step at a time. It is the specification of
+// every other executor and is never optimised.
 #pragma once
 
 #include <cstdint>
@@ -10,26 +10,26 @@
 
 namespace crosstate::integer {
 
-/// The code of a real input: floor(x (1 / scale) + 1/2) in binary32, every operation rounded, held
-/// within the format's codes. A NaN becomes the lowest code.
+/// The code of a real input: floor(x (1 / scale) + 1/2) in binary32, every operation rounded,
+/// clamped to the codes of the format. NaN becomes the lowest code.
 std::int32_t input_code(const CodeFormat& format, float x);
 
-/// What a sequence comes to.
+/// Result of a sequence.
 struct IntegerResult {
-  std::vector<std::int64_t> scores;  // per class; compare as they are
-  std::int64_t count = 1;            // steps that the pool counts
+  std::vector<std::int64_t> scores;  // per class; comparable without conversion
+  std::int64_t count = 1;            // number of pooled steps
   int shift = 0;                     // may be negative
-  /// score 2^-shift / count.
+  /// The scores times 2^-shift / count.
   std::vector<float> logits() const;
-  /// The first class of the largest score.
+  /// Index of the first largest score.
   std::size_t best() const;
 };
 
-/// From the sums of the decoder over all steps of a sequence, biases included, to scores.
+/// Converts the sums of the decoder over all steps of a sequence, including biases, to scores.
 IntegerResult scored(const IntegerNetwork& network, std::span<const std::int64_t> sums,
                      std::int64_t steps);
 
-/// Largest magnitudes met at each kind of accumulator, for the certificate's tests.
+/// Largest observed magnitudes of each kind of accumulator, for the tests of the certificate.
 struct AccumulatorPeaks {
   std::int64_t encoder = 0, decoder = 0;
   struct Block {
@@ -38,10 +38,10 @@ struct AccumulatorPeaks {
   std::vector<Block> blocks;
 };
 
-/// What sequences make of the codes of a network.
+/// Statistics of the codes of a network over sequences.
 struct CodeUsage {
   struct Site {
-    std::int64_t values = 0, clipped = 0;  // clipped: lay beyond the codes
+    std::int64_t values = 0, clipped = 0;  // clipped: outside the range of the codes
     void add(bool beyond) {
       ++values;
       clipped += beyond ? 1 : 0;
@@ -52,24 +52,23 @@ struct CodeUsage {
   };
   struct Block {
     Site state, ssm_output, linear;
-    std::vector<std::int64_t> largest;  // [N]: magnitude that the mode's state has reached
+    std::vector<std::int64_t> largest;  // [N]: largest magnitude of the state of the mode
   };
   Site input, residual;
   std::vector<Block> blocks;
 };
 
-/// How often each input of a product was a code other than 0: what an executor that skips zeros
-/// would compute.
+/// Numbers of non-zero inputs of products: the operations of an executor that skips zeros.
 struct CodeActivity {
   using Counts = std::vector<std::int64_t>;
   struct Block {
-    Counts residual;              // [H] what enters the block
-    Counts before_re, before_im;  // [H][M] states that A multiplies
-    Counts after_re, after_im;    // [H][M] states that C reads
+    Counts residual;              // [H] input of the block
+    Counts before_re, before_im;  // [H][M] states multiplied by A
+    Counts after_re, after_im;    // [H][M] states multiplied by C
     Counts activation, gate;      // [H] outputs of the two functions
   };
   Counts input;   // [inputs]
-  Counts pooled;  // [H] when scores are read
+  Counts pooled;  // [H] when scores are computed
   std::vector<Block> blocks;
   std::int64_t steps = 0, results = 0;
 };
@@ -78,9 +77,10 @@ class ReferenceExecutor {
  public:
   explicit ReferenceExecutor(const IntegerNetwork& network);
 
-  /// Forgets the sequence so far.
+  /// Discards the present sequence.
   void reset();
-  /// One time step of input codes, one per input. Throws Error beyond longest_sequence() steps.
+  /// Processes one time step of input codes, one per input. Throws Error beyond longest_sequence()
+  /// steps.
   void step(std::span<const std::int32_t> input);
   /// The scores of the steps since reset(); at least one.
   IntegerResult result() const;
@@ -91,9 +91,9 @@ class ReferenceExecutor {
   IntegerResult run(std::span<const float> values, std::size_t steps);
 
   const AccumulatorPeaks& peaks() const { return peaks_; }
-  /// Of all steps since construction; `input` of run() alone.
+  /// Over all steps since construction; `input` only in run().
   const CodeUsage& usage() const { return usage_; }
-  /// Likewise; `pooled` and `results` of result().
+  /// Likewise; `pooled` and `results` only in result().
   const CodeActivity& activity() const { return activity_; }
 
  private:

@@ -1,4 +1,4 @@
-// The network that rounds in floating point against its integer meaning.
+// The fake-quantized network against its integer version.
 #include "crosstate/integer/reference.h"
 
 #include <gtest/gtest.h>
@@ -92,7 +92,8 @@ TEST(IntegerReference, CountsWhatLiesBeyondTheCodes) {
       EXPECT_LE(*std::max_element(narrow.blocks[l].largest.begin(), narrow.blocks[l].largest.end()),
                 1);
     }
-    // With the codes at their end the first block's states grow beyond a single step.
+    // With codes at the end of their range, the states of the first block saturate in a single
+    // step.
     EXPECT_GT(narrow.blocks[0].state.clipped, 0);
   }
 }

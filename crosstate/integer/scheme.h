@@ -1,5 +1,5 @@
-// How the codes of a quantized network were chosen, as far as its integers do not tell. No step
-// computes with it; what storage and hardware take depends on it (cost/deployment.h).
+// How the codes of a quantized network were chosen, as far as its integers do not show it.
+// Executors do not use it; storage and hardware cost depend on it (cost/deployment.h).
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,14 @@
 
 namespace crosstate::integer {
 
-/// The settings of a weight site (quant/options.h).
+/// Settings of a weight site (quant/options.h).
 struct WeightScheme {
   quant::Granularity granularity = quant::Granularity::kChannel;
   quant::ScaleKind scales = quant::ScaleKind::kFree;
   bool operator==(const WeightScheme&) const = default;
 };
 
-/// The settings of the quantized network that an integer network comes from.
+/// Settings of the quantized network from which an integer network was converted.
 struct QuantizationScheme {
   WeightScheme encoder, c, d, weight, decoder;
   quant::PoleCoding coding = quant::PoleCoding::kLogPolar;  // of A
@@ -26,7 +26,7 @@ struct QuantizationScheme {
                    linear = quant::ScaleKind::kFree;
   kernels::Activation activation_function = kernels::Activation::kGelu;  // ModelOptions
   model::Gate gate_function = model::Gate::kSigmoid;
-  std::uint64_t parameters = 0;  // trained
+  std::uint64_t parameters = 0;  // number of trained parameters
   bool operator==(const QuantizationScheme&) const = default;
 };
 

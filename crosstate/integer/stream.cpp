@@ -12,8 +12,9 @@
 namespace crosstate::integer {
 namespace {
 
-// How a block's modes lie in the lanes of stream_scan: every lane takes up to `depth` modes of one
-// channel, so that channels of many modes take several lanes where that leaves fewer empty.
+// Assignment of the modes of a block to the lanes of stream_scan: every lane has up to `depth`
+// modes of one channel, so channels with many modes use several lanes if that leaves fewer of them
+// empty.
 struct LanePlan {
   struct Lane {
     std::size_t channel, first, modes;  // position in the shape, first mode
@@ -24,7 +25,7 @@ struct LanePlan {
 
   explicit LanePlan(const model::BlockShape& shape) {
     for (std::size_t s = 0; s < shape.size(); ++s) depth = std::max(depth, shape.modes(s));
-    // Copying values to lanes and back costs about what two modes do.
+    // Copying values to lanes and back costs about as much as two modes.
     std::size_t best = depth * padded(shape.size());
     for (std::size_t d = depth; d-- > 1;) {
       std::size_t count = 0;
@@ -67,7 +68,7 @@ struct StreamMatrix {
   AlignedFloats weight, bias;
   std::size_t inputs, outputs;
 
-  // `split`: the rows come in two halves, each padded on its own.
+  // `split`: the rows consist of two halves, each padded separately.
   StreamMatrix(const IntegerMatrix& m, bool split) : inputs(m.columns) {
     const std::size_t half = split ? m.rows / 2 : m.rows;
     outputs = split ? 2 * padded(half) : padded(half);
@@ -87,7 +88,7 @@ struct StreamMatrix {
   std::size_t bytes() const { return 4 * (weight.size() + bias.size()); }
 };
 
-// A requantizer of two halves of rows, each padded on its own.
+// A requantizer of two halves of rows, each padded separately.
 Requantizer split(const Requantizer& r, std::size_t half) {
   if (r.first.size() != 2 * half) return r;
   Requantizer out;
@@ -111,7 +112,7 @@ struct StreamBlock {
   AlignedWords keys;                // stochastic only
   AlignedFloats u, lane_u, lane_y;  // where the stream has other channels, the lanes another order
 
-  // `first`: number of the block's first mode in the network.
+  // `first`: index of the first mode of the block in the network.
   StreamBlock(const IntegerBlock& from, const IntegerNetwork& n, std::size_t first)
       : plan(from.shape),
         ar(in_lanes(plan, from.ar, quant::pole_value)),
@@ -121,7 +122,7 @@ struct StreamBlock {
         ci(in_lanes(plan, from.ci, plain)),
         activation(from.activation_table),
         gate(from.gate_table),
-        // D u joins the second product.
+        // D u is added in the second product.
         output(from.output, padded(from.shape.size()), n.residual, from.d),
         linear_codes(split(from.linear_codes, n.channels), n.gated ? 2 * padded(n.channels) : 0),
         sum(from.sum, padded(n.channels), n.residual),
@@ -138,7 +139,7 @@ struct StreamBlock {
     if (!plan.by_channel) lane_u = lane_y = AlignedFloats(plan.width(), 0);
   }
 
-  // One value per channel of the shape, from those of the stream.
+  // One value per channel of the shape, selected from those of the stream.
   const float* select(const model::BlockShape& shape, const float* h) {
     if (u.empty()) return h;
     for (std::size_t s = 0; s < shape.size(); ++s) u[s] = h[shape.channels[s]];
@@ -190,7 +191,7 @@ struct IntegerStream::Inside : model::FoldedNorms {
   LaneFactors encoder_codes;
   std::vector<StreamBlock> blocks;
   AlignedFloats x, h, y, z;
-  std::vector<double> pooled;  // exact in sequences of up to `longest` steps
+  std::vector<double> pooled;  // exact for sequences of up to `longest` steps
   std::int64_t steps = 0;
 
   explicit Inside(const IntegerNetwork& network)
@@ -228,7 +229,7 @@ struct IntegerStream::Inside : model::FoldedNorms {
     ++steps;
   }
 
-  // The steps of walk_stretch(), on padded vectors of one value per channel.
+  // The steps of walk_stretch() on padded vectors with one value per channel.
 
   const float* input() const { return x.data(); }
   float* encode(const float* codes) {

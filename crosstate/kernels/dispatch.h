@@ -1,4 +1,4 @@
-// Which instruction set the vector kernels run on, chosen at run time.
+// Selection of the instruction set of the vector kernels at run time.
 #pragma once
 
 #include <string>
@@ -12,12 +12,12 @@ std::string kernel_target();
 /// Names that select_kernel_target() accepts on this machine, best first.
 std::vector<std::string> kernel_targets();
 
-/// Uses the named instruction set from now on ("best" undoes it). Throws Error for one that this
-/// build or machine lacks. Not thread-safe: call it before any kernel runs.
+/// Selects an instruction set from now on ("best" restores the default). Throws Error if the build
+/// or the machine does not support it. Not thread-safe: call it before any kernel runs.
 void select_kernel_target(const std::string& name);
 
-/// Multiply-adds per second times two that one thread reaches on registers alone with the selected
-/// instruction set: the peak that benchmarks divide by. Takes about `seconds`.
+/// Peak performance of one thread on registers with the selected instruction set, in operations per
+/// second (two per multiply-add); reference for benchmarks. Takes about `seconds`.
 double measure_peak_flops(double seconds);
 
 }  // namespace crosstate::kernels

@@ -1,11 +1,12 @@
-// Converter noise during training: counter-based, and cheap enough for every value of a network at
+// Converter noise in training: counter-based, and cheap enough for every value of a network in
 // every step.
 //
 //   bits = mix(state_key(seed, row) ^ mix(step))     as the draws of states (state_draws.h)
 //   deviate = (sum of the four bytes of bits - 510) / sqrt(21845)
 //
-// Four uniform bytes make a mean of 0, a deviation of 1, tails as short as 3.45 and a kurtosis of
-// -0.3: near enough to Gaussian for a step of training. Chips draw exact ones (read_noise.h).
+// The sum of four uniform bytes, normalised to mean 0 and standard deviation 1, is bounded by 3.45
+// and has an excess kurtosis of -0.3: close enough to a Gaussian for training. Chips use exact
+// Gaussian draws (read_noise.h).
 #pragma once
 
 #include <cstddef>
@@ -20,12 +21,12 @@ inline constexpr float kByteSumDeviation = 147.80054f;  // sqrt(4 (256^2 - 1) / 
 
 struct NoiseAddress {
   const std::uint32_t* seeds = nullptr;  // [16], one per sequence
-  std::uint32_t first_row = 0;           // number of the first row in the network
-  std::uint32_t first_step = 0;          // number of the first time step in the sequence
+  std::uint32_t first_row = 0;           // index of the first row in the network
+  std::uint32_t first_step = 0;          // index of the first time step in the sequence
 };
 
-/// y[r] = x[r] + deviation[r] times a deviate, for `rows` rows of `steps` time steps in 16 lanes. y
-/// may be x.
+/// y[r] = x[r] + deviation[r] times a random deviate, for `rows` rows of `steps` time steps in 16
+/// lanes. y may be x.
 void add_noise(const NoiseAddress& address, std::size_t rows, std::size_t steps,
                const float* deviation, ConstRows x, Rows y);
 

@@ -1,4 +1,4 @@
-// Converter noise against its specification, and its statistics.
+// Converter noise compared with its specification, and its statistics.
 #include "crosstate/kernels/noise.h"
 
 #include <gtest/gtest.h>
@@ -43,7 +43,7 @@ TEST(AddNoise, EqualsTheSpecificationOnEveryTarget) {
                 fast.out());
       reference::add_noise(plain.address(), plain.rows, plain.steps, plain.deviation.data(),
                            plain.in(), plain.out());
-      // Plain code has no fused multiply-adds.
+      // Scalar code has no fused multiply-adds.
       reference::expect_close(fast.y, plain.y, 2e-7, "y");
     }
   });
@@ -88,7 +88,7 @@ TEST(AddNoise, DrawsAnewForEveryRowStepAndSequence) {
   EXPECT_LT(std::abs(lanes), most);
 }
 
-// So that an adjoint may draw the same again, in other stretches of time.
+// So that an adjoint can draw the same noise, also with another division of time.
 TEST(AddNoise, DependsOnTheAddressAlone) {
   Panel whole(3, 3, 10), parts = whole;
   add_noise(whole.address(5, 0), 3, 10, whole.deviation.data(), whole.in(), whole.out());

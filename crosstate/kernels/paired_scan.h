@@ -1,5 +1,5 @@
-// The recurrence of an integer network in 16-bit lanes, two to a word: a complex product is one
-// multiplication of pairs with a sum (pmaddwd, VNNI), half the instructions of scan_forward().
+// The recurrence of an integer network in 16-bit lanes, two per word: a complex product is one
+// multiplication of pairs with a sum (pmaddwd, VNNI), with half the instructions of scan_forward().
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ constexpr std::int16_t second_of(std::int32_t pair) {
   return static_cast<std::int16_t>(pair >> 16);
 }
 
-/// Fraction bits of A and B here.
+/// Fraction bits of A and B in this representation.
 inline constexpr int kPairedFraction = 14;
 
 /// The modes of one channel, `modes` words in each array; a real mode has ai = ci = 0.
@@ -34,7 +34,7 @@ struct PairedModes {
   const std::uint8_t* residue_bits = nullptr;
 };
 
-/// Words that the states of so many modes take in 16 lanes.
+/// Number of words of the states of this many modes in 16 lanes.
 constexpr std::size_t paired_state_size(std::size_t modes, bool residues) {
   return modes * (residues ? 2 : 1) * kLanes;
 }

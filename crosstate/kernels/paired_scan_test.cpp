@@ -1,4 +1,4 @@
-// The recurrence in 16-bit lanes against its specification and against scan_forward().
+// The recurrence in 16-bit lanes compared with its specification and with scan_forward().
 #include "crosstate/kernels/paired_scan.h"
 
 #include <gtest/gtest.h>
@@ -147,7 +147,7 @@ TEST(PairedScan, KeepsWhatItsRegisterHolds) {
       const double exact = 100 * std::pow(std::ldexp(a, -kPairedFraction), kSteps);
       const double held =
           first_of(state[0]) + std::ldexp(first_of(state[kLanes]), -kPairedFraction);
-      // Rounding errors may all point one way: up to half a place times the time constant.
+      // Rounding errors may all have the same sign: up to half a place times the time constant.
       EXPECT_LE(std::abs(held - exact), std::ldexp(819.2, -bits - 1) + 1) << int{bits};
       if (bits >= kPairedFraction - 2) {
         EXPECT_NEAR(held, exact, 1) << int{bits};
@@ -163,7 +163,7 @@ TEST(PairedScan, EqualsTheScanInFloats) {
     const std::size_t modes = 1 + random.below(11), steps = 1 + random.below(50);
     const bool complex = number % 3 > 0;
     Channel c = random_channel(random, modes, steps, complex, false);
-    if (c.limit > 255) continue;  // sums of more bits than a float holds
+    if (c.limit > 255) continue;  // sums with more bits than a float represents
     AlignedFloats y = c.y;
     const ScanModes floats{modes,      c.ar.data(), complex ? c.ai.data() : nullptr,
                            c.b.data(), c.cr.data(), complex ? c.ci.data() : nullptr};

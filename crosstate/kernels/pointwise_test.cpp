@@ -27,7 +27,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 struct Shape {
   std::size_t rows, columns;
-  std::size_t stride;  // wider than the columns: what lies between belongs to others
+  std::size_t stride;  // larger than the number of columns; the gap must not be touched
 };
 
 /// Runs `body` on random shapes, on every instruction set.
@@ -48,7 +48,7 @@ AlignedFloats panel(Random& random, const Shape& s, double low, double high) {
   return uniform_floats(random, s.rows * s.stride, low, high);
 }
 
-/// The columns of each row, without what lies between rows.
+/// The columns of each row, without the gaps between rows.
 template <class Values>
 std::vector<double> columns_of(const Values& values, const Shape& s) {
   std::vector<double> out;
@@ -193,7 +193,7 @@ TEST(Pointwise, RowSumsMatchTheirSpecification) {
     AlignedFloats a = panel(random, s, -1, 3), b = panel(random, s, -1, 3);
     const AlignedFloats mask = random_mask(random, s.columns);
     for (const float* m : {static_cast<const float*>(nullptr), mask.data()}) {
-      if (m != nullptr) {  // what is masked may hold anything
+      if (m != nullptr) {  // masked values may be arbitrary
         for (std::size_t c = 0; c < s.columns; ++c) {
           if (mask[c] == 0) a[c] = b[c] = c % 2 == 0 ? kNan : kInfinity;
         }
@@ -217,7 +217,7 @@ TEST(Pointwise, TablesMatchTheirSpecificationBitForBit) {
     const double scale = std::exp(random.uniform(-6, 3));
     const AlignedFloats table = uniform_floats(random, static_cast<std::size_t>(entries), -2, 2);
     AlignedFloats x(s.rows * s.stride);
-    for (float& v : x) {  // codes, some beyond either end
+    for (float& v : x) {  // codes, some outside either end
       v = static_cast<float>(std::nearbyint(random.uniform(low - 3, low + entries + 3)) * scale);
     }
     x[0] = kNan;
@@ -248,7 +248,8 @@ TEST(Pointwise, LayerNormMatchesItsSpecification) {
   over_shapes(5, 40, [](Random& random, const Shape& s) {
     const double size = std::pow(10.0, random.uniform(-3, 4)), offset = random.uniform(-3, 3);
     AlignedFloats x = panel(random, s, (offset - 1) * size, (offset + 1) * size);
-    for (std::size_t i = 0; i < x.size(); ++i) {  // a column of equal values would be all error
+    for (std::size_t i = 0; i < x.size();
+         ++i) {  // a column of equal values would be dominated by rounding errors
       x[i] += static_cast<float>(i / s.stride % 2 == 0 ? 2 * size : -2 * size);
     }
     const AlignedFloats gy = panel(random, s, -1, 1);
@@ -273,7 +274,7 @@ TEST(Pointwise, LayerNormMatchesItsSpecification) {
     reference::layer_norm_adjoint<double>(
         wide_gamma.data(), s.rows, s.columns, {wide_x.data(), s.stride}, {wide_gy.data(), s.stride},
         {wanted.data(), s.stride}, wanted_gamma.data(), wanted_beta.data());
-    // The three terms of gx are of the order of 1 / deviation, even where they cancel.
+    // The three terms of gx are of the order of 1 / deviation, even if they cancel.
     expect_close(columns_of(gx, s), columns_of(wanted, s), kNormTolerance, "gx",
                  s.rows == 1 ? 316.0 : std::min(100.0, 0.3 / size));
     expect_close(ggamma, wanted_gamma, kNormTolerance, "ggamma", std::sqrt(s.columns));
@@ -455,8 +456,8 @@ TEST(PointwiseReference, LayerNormAdjointIsTheGradient) {
   expect_gradient(s.x, s.gx, loss, "x");
 }
 
-// The estimator holds the rounding error fixed: q = x / scale + error inside the range. Clipping
-// holds the steps' size too: q scale = x + error there.
+// The estimator treats the rounding error as constant: q = x / scale + error inside the range. With
+// clipping, the error in units of x is constant: q scale = x + error.
 TEST(PointwiseReference, FakeQuantizationAdjointIsTheGradientWithTheErrorHeld) {
   for (const RangeGradient kind : {RangeGradient::kSteps, RangeGradient::kClipping}) {
     GradientSetup s;

@@ -17,7 +17,7 @@ struct Kind {
   bool complex = true, gain = false;
   float limit = 0;
   RoundingMode mode = RoundingMode::kNearest;
-  bool spread = false;  // draws of another width in every part of every mode
+  bool spread = false;  // random offsets of another width in every part of every mode
 
   /// With draws as a channel in the middle of a network and of its sequences has them.
   StateRounding rounding(std::uint32_t first_step = kFirstStep) const {
@@ -61,7 +61,7 @@ struct Gradients {
   std::vector<double> ar, ai, b, cr, ci;
 };
 
-/// A channel with its inputs, in the type that `Floats` holds.
+/// A channel with its inputs, in the element type of `Floats`.
 template <class Floats>
 struct Channel {
   using T = typename Floats::value_type;
@@ -69,7 +69,7 @@ struct Channel {
   std::size_t modes, steps;
   Floats ar, ai, b, cr, ci, u, y, state, gy, gu, carry;
 
-  /// null where the kind of channel lacks the array.
+  /// null if this kind of channel does not have the array.
   reference::Modes<T> reference_modes() const {
     return {modes,
             ar.data(),
@@ -84,7 +84,7 @@ struct Channel {
   }
 };
 
-/// |A| at most `radius`; a rounded state gets inputs of several steps, so that it moves.
+/// A| at most `radius`; the inputs of a rounded state have several steps, so that it moves.
 Channel<AlignedFloats> make_channel(Random& random, const Kind& kind, std::size_t modes,
                                     std::size_t steps, double radius = 1, double input = 0) {
   Channel<AlignedFloats> c;
@@ -135,7 +135,7 @@ Channel<std::vector<double>> widen(const Channel<AlignedFloats>& c) {
           to_double(c.carry)};
 }
 
-/// The halves of the state that the kind of channel uses.
+/// The halves of the state that this kind of channel uses.
 template <class Values>
 std::vector<double> used(const Kind& kind, const Values& state) {
   std::vector<double> values;
@@ -145,8 +145,8 @@ std::vector<double> used(const Kind& kind, const Values& state) {
   return values;
 }
 
-/// Whether the selected instruction set multiplies and adds with one rounding: 2^-24 is what only
-/// that leaves of (1 + 2^-12)^2 - (1 + 2^-11).
+/// Whether the selected instruction set has fused multiply-add: then (1 + 2^-12)^2 - (1 + 2^-11)
+/// gives 2^-24.
 bool fuses() {
   const float a = 1 + 0x1p-12f, c = 1;
   AlignedFloats u(kLanes, -1 - 0x1p-11f), y(kLanes), state(scan_state_size(1), a);
@@ -182,8 +182,8 @@ TEST(Scan, MatchesItsSpecification) {
   });
 }
 
-// Compared step by step from the same state, because one state that is rounded the other way sends
-// the rest of its sequence elsewhere. Without fused multiply-add a few ties fall the other way.
+// Compared step by step from the same state, because one state that is rounded differently changes
+// the rest of its sequence. Without fused multiply-add a few ties are rounded differently.
 TEST(Scan, RoundsEveryStateLikeItsSpecification) {
   on_every_target([] {
     const bool fused = fuses();
@@ -217,8 +217,8 @@ TEST(Scan, RoundsEveryStateLikeItsSpecification) {
   });
 }
 
-// What is in the tests above with any numbers, with those of deployed networks: no operation rounds
-// then, so that states, residues and outputs are equal on every instruction set.
+// The tests above with arbitrary numbers, here with those of deployed networks: no operation rounds
+// then, so states, residues and outputs are equal on every instruction set.
 TEST(Scan, OfFixedPointNumbersIsExactOnEveryTarget) {
   on_every_target([] {
     over_channels(3, [](Channel<AlignedFloats> c) {
@@ -283,9 +283,10 @@ TEST(Scan, RoundsTiesUpwards) {
 TEST(Scan, AdjointMatchesItsSpecification) {
   on_every_target([] {
     over_channels(4, [](Channel<AlignedFloats> c) {
-      // Where a state may be rounded the other way, gradients may differ by a whole sample.
+      // If a state may be rounded differently, gradients may differ by a whole sample.
       if (c.kind.limit > 0 && !fuses()) return;
-      // The states come from float, so that a rounded one is the same; the sums do not.
+      // The states are those of the float version, so that rounded ones agree; the sums are in
+      // double.
       Gradients got(c.modes), wanted(c.modes);
       AlignedFloats gu = c.gu, carry = c.carry, scratch(kScanScratch * c.steps);
       reference::scan_adjoint(c.reference_modes(), c.kind.rounding(), c.steps, c.u.data(),
@@ -342,7 +343,7 @@ TEST(Scan, LongSequencesOnTheUnitCircleStayWithinTolerance) {
 TEST(Scan, MayBeCutAnywhere) {
   on_every_target([] {
     over_channels(7, [](Channel<AlignedFloats> c) {
-      // With other values of b the adjoint state is rounded twice more at the cut.
+      // With other values of b the adjoint state is rounded twice more at the division.
       for (float& b : c.b) b = std::exp2(std::round(std::log2(std::abs(b))));
       const StateRounding rounding = c.kind.rounding();
       Channel<AlignedFloats> whole = c, cut = c;
@@ -370,7 +371,8 @@ TEST(Scan, MayBeCutAnywhere) {
                    cut.gu.data(), cut.carry.data(), two.pointers(c.kind), scratch.data());
       EXPECT_EQ(cut.gu, whole.gu);
       EXPECT_EQ(used(c.kind, cut.carry), used(c.kind, whole.carry));
-      // Their sums are cut, so rounded twice; the terms of a small sum may be of size 1 and more.
+      // Their sums are divided, so rounded twice; the terms of a small sum may be of magnitude 1
+      // and more.
       expect_close(two.ar, one.ar, kScanTolerance, "ar", 1);
       expect_close(two.ai, one.ai, kScanTolerance, "ai", 1);
       expect_close(two.b, one.b, kScanTolerance, "b", 1);
@@ -386,8 +388,8 @@ TEST(ScanReference, AdjointIsTheGradient) {
     if (kind.limit > 0) continue;
     auto c = widen(make_channel(random, kind, 2, 5));
     const std::vector<double> start = c.state, last = c.carry;
-    // The loss weighs the outputs by gy and the final state by the adjoint state that enters. The
-    // latter is A^H lambda, so the final state enters after a further multiplication with A.
+    // The loss weighs the outputs by gy and the final state by the adjoint state at the end. The
+    // latter is A^H lambda, so the final state is multiplied by A once more.
     const auto loss = [&] {
       std::vector<double> y(c.y.size()), state = c.state;
       reference::scan_forward(c.reference_modes(), {}, c.steps, c.u.data(), y.data(), state.data());

@@ -1,5 +1,5 @@
-// The random numbers of stochastic state rounding: counter-based, and made of 32-bit integer
-// operations that vector lanes and microcontrollers have.
+// Random numbers of stochastic state rounding: counter-based, computed by 32-bit integer operations
+// that vector lanes and microcontrollers support.
 //
 //   mix(x):  x ^= x >> 16;  x *= 0x7feb352d;  x ^= x >> 15;  x *= 0x846ca68b;  x ^= x >> 16
 //   key  = mix(seed ^ mix(mode))               once per mode and sequence
@@ -16,16 +16,16 @@
 
 namespace crosstate::kernels {
 
-/// Bits of a draw; a draw k in [0, 2^14) stands for k 2^-14.
+/// Bits of a draw; the value of a draw k in [0, 2^14) is k 2^-14.
 inline constexpr int kStateDrawBits = 14;
 
-/// The seed of every sequence once a network is deployed, so that its results can be repeated.
-/// Training has a seed of its own for each sequence of each batch.
+/// The seed of every sequence in a deployed network, so that results are reproducible. In training,
+/// each sequence of each batch has its own seed.
 inline constexpr std::uint32_t kDeployedSeed = 0x243f6a88;
 
 inline constexpr std::uint32_t kMixFirst = 0x7feb352d, kMixSecond = 0x846ca68b;
 
-/// A bijection of 32-bit words that hardly correlates any bit with any other.
+/// A bijection of 32-bit words with little correlation between any two bits.
 constexpr std::uint32_t mix(std::uint32_t x) {
   x ^= x >> 16;
   x *= kMixFirst;
@@ -38,7 +38,7 @@ constexpr std::uint32_t state_key(std::uint32_t seed, std::uint32_t mode) {
   return mix(seed ^ mix(mode));
 }
 
-/// Of one mode at one step, for both parts of its state.
+/// Draws of one mode at one step, for both parts of its state.
 struct StateDraw {
   std::uint32_t re = 0, im = 0;
 };

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint32_t kDraws = 1u << kStateDrawBits;
 
-// What any other program has to find.
+// Values that every other implementation has to reproduce.
 TEST(StateDraws, AreThoseOfTheSpecification) {
   EXPECT_EQ(mix(0), 0u);
   EXPECT_EQ(mix(1), 0x688990c0u);

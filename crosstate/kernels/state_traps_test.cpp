@@ -1,5 +1,5 @@
-// What rounding does to a slow state, and what each way of rounding does about it. That rounded
-// poles stay inside the unit circle, whatever the width and the coding, is in quant/poles_test.cpp.
+// Effect of rounding on slow states, by rounding mode. That quantized poles stay inside the unit
+// circle for every width and coding is tested in quant/poles_test.cpp.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kSteps = 784;
 constexpr float kLimit = 127;
 
-// |A| = 0.999 on the grid of poles, at some angle per step.
+// A| = 0.999 on the grid of poles, with some angle per step.
 std::complex<float> slow_pole(double angle) {
   const std::complex<double> a = std::polar(0.999, angle);
   const auto fixed = [](double part) {
@@ -60,7 +60,7 @@ TEST(StateTraps, ASlowStateRoundedToNearestStandsStill) {
   const std::complex<float> a = slow_pole(0);
   EXPECT_NEAR(exact(a, 127).real(), 58, 1.5);
   EXPECT_EQ(decay(a, 127, RoundingMode::kNearest).re[0], 127);
-  // Everywhere in the dead band of 0.5 / (1 - |A|) steps, here all of the codes.
+  // Everywhere in the dead band of 0.5 / (1 - |A|) steps, which here includes all codes.
   EXPECT_GT(0.5 / (1 - static_cast<double>(a.real())), 127);
   for (float start = -127; start <= 127; start += 2) {
     EXPECT_EQ(decay(a, start, RoundingMode::kNearest).re[0], start);

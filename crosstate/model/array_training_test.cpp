@@ -1,4 +1,4 @@
-// Steps of training as on arrays: converters' noise, partial sums, levels of cells.
+// Training for arrays: noise of converters, partial sums, levels of cells.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -40,7 +40,7 @@ class ArrayTraining : public testing::Test {
     network.quantize(quant, {&batch_, 1}, pool_);
     return network;
   }
-  // Codes of the recurrences' input that stand for `by` times as much.
+  // Codes of the input of the recurrence whose values are larger by the factor `by`.
   static void rescale_residual(Network& network, float by) {
     for (Parameter& p : network.parameters()) {
       if (p.name == "range.residual") p.value[0] += std::log(by);
@@ -76,9 +76,9 @@ TEST_F(ArrayTraining, DrawsNoiseByTheStepAndNoneOutsideOfTraining) {
   }
 }
 
-// Converters that read increments have finer steps the slower a mode is. A state moves by what A -
-// 1 makes of it and by what a code of the input adds, B in states' codes: the real part of both,
-// the imaginary part of the state alone.
+// Converters of increments have finer steps for slower modes. A state changes by (A - 1) times
+// itself and by the contribution of the input, B in codes of the state; the real part has both
+// terms, the imaginary part only the first.
 TEST_F(ArrayTraining, GivesStatesTheNoiseOfTheirConverters) {
   const TrainingStep step{1, 0};
   Network codes = quantized({.state_bits = 0, .noise = 3});
@@ -100,11 +100,11 @@ TEST_F(ArrayTraining, GivesStatesTheNoiseOfTheirConverters) {
       const double largest = 127 * (pole + (i % 2 == 0 ? block.b[mode] * input : 0));
       const double reach = block.state_spread[i] / std::sqrt(12.0) / 3 * 2047;
       EXPECT_GT(largest, 0.499 * reach);
-      const bool at_codes = reach > 2046;  // steps are no coarser than those
+      const bool at_codes = reach > 2046;  // the steps are never coarser than codes
       EXPECT_TRUE(at_codes || reach * 1.0001 >= largest) << reach << " " << largest;
     }
   }
-  // Where cells hold all of A there are no increments to resolve.
+  // If cells hold A itself, there are no increments to resolve.
   Network direct = quantized({.state_bits = 12, .noise = 3}, "w8a8s8", Norm::kNone,
                              quant::NoiseRecurrence::kDirect);
   const Coefficients of_codes = direct.state().coefficients(&step);
@@ -138,7 +138,7 @@ TEST_F(ArrayTraining, SumsPartsWithConvertersOfTheirOwn) {
     const TrainingStep step{1, 0};
     const Coefficients c = coarse.state().coefficients(&step);
     ASSERT_EQ(c.blocks[0].tiles.size(), 2u);
-    // Two equal parts, as they are mapped.
+    // Two equal parts, as in the mapping.
     EXPECT_EQ(c.blocks[0].tiles[1].first, 3u);
     EXPECT_EQ(c.blocks[0].tiles[1].count, 3u);
     EXPECT_TRUE(coarse.state().coefficients().blocks[0].tiles.empty());
@@ -157,7 +157,7 @@ TEST_F(ArrayTraining, SumsPartsOfTheEncoder) {
   EXPECT_GT(std::abs(loss(coarse) - wanted), 5 * error);
 }
 
-// Channels of two modes on arrays of three columns: a mode each.
+// Channels of two modes on arrays of three columns: one mode each.
 TEST_F(ArrayTraining, SumsOutputsOfChannelsOnSeveralArrays) {
   Network whole = quantized({.noise = 0.5}), plain = quantized({});
   Network fine = quantized({.columns = 3, .partial_bits = 16});
@@ -202,18 +202,18 @@ TEST_F(ArrayTraining, HoldsWeightsAtTheLevelsOfCells) {
   }
 }
 
-// Where codes are fine and noise is coarse the loss is as good as smooth, and its differences are
-// the gradient only if the adjoint draws the same noise again.
+// With fine codes and coarse noise the loss is nearly smooth. Finite differences then equal the
+// gradient only if the adjoint draws the same noise again.
 TEST_F(ArrayTraining, HasTheGradientOfTheNoisyLoss) {
   for (const Norm norm : {Norm::kNone, Norm::kBatch}) {
     SCOPED_TRACE(name_of(norm));
     quant::QuantOptions quant = quant::quant_preset("w0a16s0");
-    quant.gate.bits = 0;  // whose codes end short of 1
+    quant.gate.bits = 0;  // its codes do not reach 1
     quant.array = {.rows = 4, .noise = 300};
     quant = quant::resolved(quant);
     Network network = random_network(model(norm), kTask);
     network.quantize(quant, {&batch_, 1}, pool_);
-    // Ranges so wide that nothing exceeds them and noise of 300 codes is a fifth of the values.
+    // Ranges so wide that no value exceeds them, and noise of 300 codes is a fifth of the values.
     for (Parameter& p : network.parameters()) {
       if (p.group == ParameterGroup::kRange) p.value[0] += 2.5f;
     }

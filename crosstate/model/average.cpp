@@ -1,4 +1,4 @@
-// Averages: of two networks, and of what batch norms see.
+// Averages: of the parameters of two networks, and of batch-norm statistics.
 #include <algorithm>
 
 #include "crosstate/base/error.h"

@@ -64,7 +64,7 @@ TEST_F(Average, NetworksMoveTowardsEachOther) {
   }
 }
 
-// Then running statistics are those of the batch, and evaluation does what training does.
+// The running statistics are then those of the batch, and evaluation equals training.
 TEST_F(Average, NormsMeasuredOnABatchNormaliseItAsTrainingDoes) {
   for (const bool rounds : {false, true}) {
     Network network = rounds ? quantized(options()) : random_network(options(), kTask);

@@ -1,4 +1,4 @@
-// What is left of a block's recurrence once modes and channels are pruned.
+// Remaining modes and channels of the recurrence of a pruned block.
 #pragma once
 
 #include <cstddef>
@@ -11,20 +11,20 @@
 
 namespace crosstate::model {
 
-/// The channels of the residual stream that run through a block's recurrence, ascending, and how
-/// many modes each has. The block's arrays by channel have one entry for each of these S channels,
-/// those by mode lie one channel after the other, N in all. A channel may be left without modes
-/// (its D remains); one that is not listed adds nothing to the block's pointwise layer.
+/// The channels of the residual stream that have a recurrence in a block, ascending, and the number
+/// of modes of each. Arrays by channel have one entry for each of these S channels; arrays by mode
+/// are concatenated over channels and have N entries. A channel may have no modes (only its D
+/// remains); a channel that is not listed does not contribute to the pointwise layer of the block.
 struct BlockShape {
   std::vector<std::size_t> channels;  // [S]
-  std::vector<std::size_t> first;     // [S + 1]: modes of all channels before
+  std::vector<std::size_t> first;     // [S + 1]: number of modes of all previous channels
 
   BlockShape() : first{0} {}
   BlockShape(std::vector<std::size_t> of_stream, const std::vector<std::size_t>& modes)
       : channels(std::move(of_stream)), first{0} {
     for (const std::size_t count : modes) first.push_back(first.back() + count);
   }
-  /// Every channel of the stream with as many modes.
+  /// Every channel of the stream with the same number of modes.
   static BlockShape whole(std::size_t stream, std::size_t modes) {
     std::vector<std::size_t> all(stream);
     std::iota(all.begin(), all.end(), std::size_t{0});
@@ -39,11 +39,11 @@ struct BlockShape {
   bool operator==(const BlockShape&) const = default;
 };
 
-/// As the tensors `at`channels and `at`modes (I32, [S]), as far as it differs from `whole`: none
-/// for a whole block, the first only where channels are missing.
+/// Stores the shape as tensors `at`channels and `at`modes (I32, [S]) if it differs from `whole`:
+/// none for a whole block, the first only if channels are missing.
 void save_shape(const BlockShape& shape, const BlockShape& whole, const std::string& at,
                 formats::Safetensors& out);
-/// Throws Error naming the tensor that does not fit: channels that do not ascend within the stream,
+/// Throws Error naming the invalid tensor: channels that do not ascend or are outside the stream,
 /// more modes than `whole` has, no modes at all.
 BlockShape load_shape(const formats::Safetensors& content, const BlockShape& whole,
                       const std::string& at, const std::string& where);

@@ -20,7 +20,7 @@ double bin_centre(const Observer& s, std::size_t i) {
   return s.low + (static_cast<double>(i) + 0.5) * width;
 }
 
-// The magnitude that `percent` of the values do not exceed.
+// The smallest magnitude that `percent` of the values do not exceed.
 double percentile(const Observer& s, double percent) {
   std::vector<double> by_magnitude(kObserverBins, 0);
   const double per_value = kObserverBins / std::max(kLeastRange, s.peak());
@@ -43,8 +43,8 @@ Range clipped(const Observer& s, double limit) {
           std::min(static_cast<double>(s.high), limit)};
 }
 
-// Codes for a range: symmetric about 0, or as many as there are between its ends. By their least
-// code the two are told apart later, so affine ones never start where symmetric ones do.
+// Codes of a range: symmetric about 0, or all codes between its ends. The two are distinguished
+// later by their lowest code, so affine codes never start at the same code as symmetric ones.
 ChosenRange codes_for(const quant::ActivationSite& site, bool affine, const Range& range) {
   const double most = affine ? std::exp2(site.bits) - 1 : quant::largest_code(site.bits);
   const double span = affine ? range.high - range.low : std::max(-range.low, range.high);
@@ -77,7 +77,7 @@ double squared_error(const quant::ActivationSite& site, bool affine, const Chose
 
 bool is_affine(const quant::ActivationSite& site, const Observer& s) {
   if (site.codes != quant::CodeSymmetry::kAuto) return site.codes == quant::CodeSymmetry::kAffine;
-  // From where on the code that symmetry leaves unused is worth more than its zero point.
+  // Asymmetry above which the additional code of an affine range outweighs its zero point.
   return -s.low < s.high / 3 || s.high < -s.low / 3;
 }
 
@@ -103,9 +103,9 @@ ChosenRange choose_range(const quant::ActivationSite& site, const Observer& obse
     }
     return best;
   }
-  // Rare large values are clipped: about where, for bell-shaped values, the error of clipping
-  // equals that of rounding at this width (between a normal's 4.0 and a Laplacian's 9.9 at 8 bits,
-  // Banner et al., arXiv 1810.05723).
+  // Rare large values are clipped: approximately where, for bell-shaped values, the clipping error
+  // equals the rounding error at this width (between 4.0 for a normal and 9.9 for a Laplacian
+  // distribution at 8 bits, Banner et al., arXiv 1810.05723).
   const double deviations = 0.7 * site.bits + 0.6;
   const double rms = std::sqrt(observer.squares / std::max(1.0, observer.count));
   return codes_for(site, affine, clipped(observer, deviations * rms));

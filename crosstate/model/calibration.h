@@ -1,4 +1,4 @@
-// From the observer of a site's values to the codes that stand for them.
+// Chooses codes for the observed values of a site.
 #pragma once
 
 #include "crosstate/model/pass.h"
@@ -12,10 +12,10 @@ struct ChosenRange {
 };
 
 /// The range of a resolved activation site with bits > 0. Symmetric codes start at minus the
-/// largest code; affine ones hold 0 and 2^bits - 1 other numbers in a row.
+/// largest code; affine codes are 2^bits consecutive integers that include 0.
 ChosenRange choose_range(const quant::ActivationSite& site, const Observer& observer);
 
-/// Whether any site's range needs a histogram.
+/// Whether the range of any site requires a histogram.
 bool wants_histograms(const quant::QuantOptions& options);
 
 }  // namespace crosstate::model

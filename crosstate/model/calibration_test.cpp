@@ -1,4 +1,4 @@
-// From measured values to codes, and what else a calibration sets.
+// Choice of codes from observed values, and other effects of calibration.
 #include "crosstate/model/calibration.h"
 
 #include <gmock/gmock.h>
@@ -185,7 +185,7 @@ TEST_F(Calibration, BiasCorrectionKeepsTheMeansOfTheLogits) {
   quant.bias_correction = true;
   corrected.quantize(quant, {&batch_, 1}, pool_);
   EXPECT_GT(distance(mean_logits(plain), wanted), 1e-2);
-  // Biases stand on the grid of their sums.
+  // Biases are multiples of the unit of their sums.
   EXPECT_LT(distance(mean_logits(corrected), wanted), 0.2 * distance(mean_logits(plain), wanted));
 }
 
@@ -198,7 +198,7 @@ TEST_F(Calibration, BiasCorrectionLeavesNetworksWithBatchNormsAlone) {
   EXPECT_EQ(mean_logits(plain), mean_logits(corrected));
 }
 
-// Binary codes stand for the mean magnitude, in which imaginary parts that are not there count not.
+// The scale of binary codes is the mean magnitude, which does not include missing imaginary parts.
 TEST_F(Calibration, RealModesHaveTheScaleOfTheirOwnOutputs) {
   quant::QuantOptions quant = quant::uniform_bits(0);
   quant.c.bits = 1;

@@ -1,4 +1,4 @@
-// Parameters -> coefficients of a forward pass.
+// Computes the coefficients of a forward pass from the parameters.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -26,7 +26,7 @@ Quantizer gate_quantizer(int bits, std::size_t rows) {
   return q;
 }
 
-// The arrays that training is for.
+// Properties of the arrays for which the network is trained.
 analog::ArrayGeometry geometry_of(const quant::QuantOptions& quant) {
   const auto size = [](int value) { return static_cast<std::size_t>(std::max(value, 0)); };
   return {.rows = size(quant.array.rows),
@@ -35,18 +35,18 @@ analog::ArrayGeometry geometry_of(const quant::QuantOptions& quant) {
           .kept = quant.noise_recurrence == quant::NoiseRecurrence::kDirect ? 0.0f : 1.0f};
 }
 
-// What C's codes are multiplied with in channel s.
+// The multiplier of C's codes in channel s.
 float output_scale(const BlockCoefficients& block, std::size_t s) {
   return block.codes.c_scale.empty() ? 1.0f : block.codes.c_scale[s];
 }
 
-// What the bit lines of a block's recurrence mean for its weights, in codes as they are mapped.
+// The scales of the bit lines of a block's recurrence, for the mapped codes.
 std::vector<analog::ModeUnits> units_of(const BlockShape& shape, bool complex,
                                         const analog::ArrayGeometry& array,
                                         const BlockCoefficients& block) {
   std::vector<analog::ModeUnits> units;
   std::vector<analog::CodeMode> channel;
-  // C in codes where there are any.
+  // C in codes if it is quantized.
   const auto part = [](const std::vector<std::int16_t>& codes, const AlignedFloats& values,
                        std::size_t i) {
     return codes.empty() ? values[i] : static_cast<float>(codes[i]);
@@ -68,8 +68,8 @@ std::vector<analog::ModeUnits> units_of(const BlockShape& shape, bool complex,
   return units;
 }
 
-// What cells make of weights: levels and noise. Draws are addressed by the step, or the chip that
-// it belongs to, and the matrix.
+// Levels and noise of cells applied to weights. Draws are addressed by the step, or by the chip to
+// which the step belongs, and by the matrix.
 class Noise {
  public:
   Noise(const quant::QuantOptions& options, const TrainingStep* step)
@@ -87,7 +87,7 @@ class Noise {
     chip_ = lasts == 0 ? 0 : static_cast<std::uint32_t>(step->number / lasts);
   }
 
-  // A matrix, whose rows stand on bit lines of up to `most` inputs (0: any number of them).
+  // A matrix, whose rows are divided into bit lines of up to `most` inputs (0: no limit).
   void disturb(AlignedFloats& matrix, std::size_t rows, std::size_t most) {
     if (!on_) return;
     const std::size_t columns = matrix.size() / rows;
@@ -105,7 +105,8 @@ class Noise {
     disturb(matrix, [&](std::size_t i) { return Places{unit[i]}; });
   }
 
-  // A block's recurrence; `kept`: what of A is not on cells. D is not on cells at all.
+  // The recurrence of a block; `kept`: the part of A that is not stored in cells. D is never stored
+  // in cells.
   void disturb(const BlockShape& shape, bool complex, float kept,
                const std::vector<analog::ModeUnits>& units, BlockCoefficients& block) {
     if (!on_) return;
@@ -117,14 +118,14 @@ class Noise {
       return complex ? Places{units[i].pole_real, units[i].pole_imaginary} : Places{};
     });
     for (float& a : block.ar) a += kept;
-    // A disturbed pole may leave the unit circle, where gradients grow without bounds.
+    // A pole with noise may leave the unit circle, where gradients grow without bound.
     for (std::size_t i = 0; i < block.ar.size(); ++i) {
       const float size = std::hypot(block.ar[i], block.ai[i]);
       if (size <= 1) continue;
       block.ar[i] /= size;
       block.ai[i] /= size;
     }
-    // Units are in codes: what they are in the weights of this network.
+    // Units are in codes: convert them to weights of this network.
     std::vector<float> output(units.size());
     for (std::size_t s = 0; s < shape.size(); ++s) {
       for (std::size_t i = shape.first[s]; i < shape.first[s + 1]; ++i) {
@@ -139,8 +140,8 @@ class Noise {
   }
 
  private:
-  // What a full conductance means on the one or two pairs that a value stands on: of two, whose
-  // errors act by their mean, each has its own. 0: no pair. `quiet`: their noise is made up for.
+  // The weight of full conductance on the one or two pairs that represent a value. With two pairs,
+  // whose errors are averaged, each has its own. 0: no pair. `quiet`: the noise is compensated.
   struct Places {
     float first = 0, second = 0;
     bool quiet = false;
@@ -180,14 +181,14 @@ class Noise {
   std::uint32_t step_ = 0, chip_ = 0, part_ = 0;
 };
 
-// What converters add to `rows` sums that become codes, in codes.
+// The noise that converters add to `rows` sums that become codes, in codes.
 AlignedFloats conversion_noise(const Quantizer& codes, std::size_t rows, double noise) {
   if (!codes.on || noise == 0) return {};
   return AlignedFloats(rows, static_cast<float>(noise * double{codes.scale[0]}));
 }
 
-// The noise of the states' converters, beside what stochastic rounding adds itself. `input`: the
-// codes of the block's input.
+// Noise of the converters of states, in addition to that of stochastic rounding. `input`: codes of
+// the input of the block.
 void disturb_states(const quant::QuantOptions& quant, const Quantizer& input, float kept,
                     const std::vector<analog::ModeUnits>& units, kernels::StateRounding& rounding,
                     BlockCoefficients& block) {
@@ -214,13 +215,14 @@ void disturb_states(const quant::QuantOptions& quant, const Quantizer& input, fl
   }
 }
 
-// How converters read sums that come in `parts`: with steps of so many codes of what follows.
+// Converters of sums that are computed in `parts`: steps in codes of the next site.
 double step_of_parts(const quant::ArraySite& array, const Quantizer& codes, std::size_t parts) {
   if (parts < 2 || array.partial_bits == 0 || !codes.on) return 1;
   return analog::partial_step(codes.low, codes.high, array.partial_bits);
 }
 
-// Converters of the sums of a matrix, which become `codes`. norm_scale: of a batch norm, or empty.
+// Converters of the sums of a matrix, which become `codes`. norm_scale: scale of a batch norm, or
+// empty.
 void use_arrays(const quant::QuantOptions& quant, const Quantizer& codes,
                 const AlignedFloats& matrix, std::size_t outputs, const AlignedFloats& norm_scale,
                 std::vector<WeightTile>& tiles, AlignedFloats& noise) {
@@ -240,7 +242,7 @@ void use_arrays(const quant::QuantOptions& quant, const Quantizer& codes,
     for (std::size_t o = 0; o < outputs; ++o) {
       const float* const from = matrix.data() + o * inputs + tile.first;
       tile.weight.insert(tile.weight.end(), from, from + tile.count);
-      // Batch norm scales the sums only behind the converters: as its running statistics have it.
+      // The scale of a batch norm is applied after the converters, with its running statistics.
       const double by = norm_scale.empty() ? 1.0 : std::abs(double{norm_scale[o]});
       tile.step.push_back(static_cast<float>(coarse * double{codes.scale[0]} / std::max(by, 1e-6)));
     }
@@ -277,7 +279,7 @@ void assign(AlignedFloats& to, const Parameter& from) {
   to.assign(from.value.begin(), from.value.end());
 }
 
-// Quantizes values in place, and returns their codes; none where they stay in floating point.
+// Quantizes values in place and returns their codes; none if they are not quantized.
 quant::QuantizedTensor quantize_in_place(AlignedFloats& values, std::size_t rows,
                                          const quant::WeightSite& site,
                                          std::span<const float> learned) {
@@ -287,7 +289,7 @@ quant::QuantizedTensor quantize_in_place(AlignedFloats& values, std::size_t rows
   return out;
 }
 
-// Likewise of a linear layer. A bias is quantized where the weights and the input are.
+// The same for a linear layer. The bias is quantized if both the weights and the input are.
 quant::QuantizedLinear quantize_in_place(AlignedFloats& weight, AlignedFloats& bias,
                                          const quant::WeightSite& site,
                                          std::span<const float> learned, const Quantizer& input) {
@@ -310,8 +312,8 @@ void quantize_all_poles(const BlockShape& shape, const quant::PoleSite& site,
   }
 }
 
-// The parts of a channel, real and imaginary or real alone, share one scale: they meet in one
-// accumulator.
+// The parts of a channel (real and imaginary, or only real) share one scale, since they are added
+// in one accumulator.
 void quantize_outputs(const BlockShape& shape, const quant::WeightSite& site,
                       std::span<const float> learned, bool complex, BlockCoefficients& block) {
   struct Part {
@@ -397,7 +399,7 @@ double exact_value(kernels::Activation f, double x) {
   return x;
 }
 
-// f of every code of `from`, rounded by `to`; empty unless both are on.
+// f for every code of `from`, quantized by `to`; empty unless both are quantized.
 CodeTable code_table(const Quantizer& from, const Quantizer& to, kernels::Activation f) {
   CodeTable table;
   if (!from.on || !to.on) return table;
@@ -413,8 +415,8 @@ CodeTable code_table(const Quantizer& from, const Quantizer& to, kernels::Activa
   return table;
 }
 
-// The power of two that one code of a state stands for, in codes of its input: such that B is a
-// integer in units of A's last place, and no more than 2^30.
+// The power of two that is the value of one code of a state, in codes of its input: such that B is
+// an integer in units of A's last place, at most 2^30.
 double state_exponent(float least_step, float input_scale) {
   const double exponent = std::ceil(std::log2(least_step / input_scale));
   return std::clamp(exponent, -16.0, 1.0 * quant::kPoleFraction);
@@ -560,12 +562,12 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
     if (quantized) {
       block.codes.d =
           quantize_in_place(block.d, shapes[l].size(), quant.d, learned_scales(quant.d, p.d_scale));
-      // Behind a norm no bias joins the sums of codes.
+      // With a norm, no bias is added to the sums of codes.
       block.codes.linear = quantize_in_place(
           block.weight, block.bias, quant.weight, learned_scales(quant.weight, p.weight_scale),
           options.norm == Norm::kNone ? q.activation : Quantizer());
     }
-    // As mapped: before cells make of it what they can.
+    // As mapped, before the errors of cells are applied.
     std::vector<analog::ModeUnits> units;
     if (quantized && step != nullptr) units = units_of(shapes[l], complex(), array, block);
     noise.disturb(shapes[l], complex(), array.kept, units, block);

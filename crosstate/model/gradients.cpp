@@ -1,4 +1,4 @@
-// Gradients of coefficients, summed over groups, and the way back to the parameters.
+// Gradients of coefficients, summed over groups, and their propagation to the parameters.
 #include <cstdint>
 #include <span>
 #include <vector>

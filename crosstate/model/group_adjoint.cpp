@@ -53,10 +53,11 @@ void GroupPass::decode_steps_adjoint(const std::vector<double>& glogits, const G
 }
 
 /// The adjoint steps of one group, for walk_back_to_norm() and walk_back_from_norm(). `stream` is
-/// the gradient of the residual stream at the present block of time, changed in place.
+/// the gradient of the residual stream at the present block of time, modified in place.
 class GroupAdjoint {
  public:
-  /// norm: as in GroupPass::layer_adjoint(), or null. g null: no sums of gradients are kept.
+  /// norm: as in GroupPass::layer_adjoint(), or null. g null: sums of gradients are not
+  /// accumulated.
   GroupAdjoint(const GroupPass& pass, GroupMemory& m, Scratch& w, const AlignedFloats* norm,
                Gradients* g)
       : p_(pass), c_(pass.c_), m_(m), w_(w), forward_(pass, m, w), norm_(norm), g_(g) {}
@@ -70,7 +71,7 @@ class GroupAdjoint {
   void recompute(std::size_t l) {
     v_ = forward_.normalize(l, z(l));
     branch_ = forward_.gate_values(l, v_, true);
-    // The sum is needed only where a norm or a rounding follows it.
+    // The sum is needed only if it is normalised or quantized.
     if (p_.layer_norm_ || c_.residual.on) sum_ = forward_.add_residual(l, branch_);
   }
 
@@ -91,7 +92,7 @@ class GroupAdjoint {
                                 stream_, g_->blocks[l].gamma.data(), g_->blocks[l].beta.data());
   }
 
-  /// The gradient of the branch; that of the stream goes on beside it.
+  /// The gradient of the branch; the gradient of the stream is kept separately.
   kernels::ConstRows add_residual(std::size_t l) {
     if (m_.dropout[l].empty()) return stream_;
     const kernels::Rows branch = take(w_.gs, p_.H_, columns());
@@ -148,7 +149,7 @@ class GroupAdjoint {
     return g;
   }
 
-  /// At the last block of time w.carry is to be 0.
+  /// Before the last block of time w.carry must be 0.
   void recur(std::size_t l, kernels::ConstRows gy) {
     const BlockShape& shape = p_.shape(l);
     const BlockCoefficients& c = c_.blocks[l];
@@ -171,7 +172,7 @@ class GroupAdjoint {
     }
   }
 
-  /// Of the encoder and, where they are rounded, the inputs.
+  /// Gradients of the encoder and, if they are quantized, of the inputs.
   void encoder() {
     const std::size_t H = p_.H_, inputs = p_.inputs();
     const kernels::ConstRows x = forward_.input();
@@ -204,7 +205,7 @@ class GroupAdjoint {
   Gradients* g_;
   const TimeBlock* b_ = nullptr;
   kernels::Rows stream_;
-  // What recompute() has found.
+  // Values computed by recompute().
   kernels::ConstRows v_ = kernels::Rows(), sum_ = kernels::Rows();
   GroupForward::Branch branch_ = {kernels::Rows(), kernels::Rows(), kernels::Rows()};
 };

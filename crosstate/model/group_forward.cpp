@@ -11,7 +11,7 @@
 namespace crosstate::model {
 namespace {
 
-// Rows of conversions have numbers beyond those of modes, which draw from the same space.
+// Row numbers of conversions are above those of modes, since both address the same random stream.
 constexpr std::size_t kFirstConvertedRow = std::size_t{1} << 31, kRowsOfSite = std::size_t{1} << 16;
 constexpr std::size_t kEncoderSite = 0;
 std::size_t output_site(std::size_t layer) { return 1 + 2 * layer; }
@@ -260,7 +260,7 @@ GroupForward::Branch GroupForward::gate_values(std::size_t l, kernels::ConstRows
   const kernels::ConstRows z = rounded(q.linear, p_.O_, columns(), v, w_.zq);
   if (!p_.gated_) return {z, z, z};
   const kernels::ConstRows in(z.row(H), z.stride);
-  // While training, values before rounding are kept for the adjoint.
+  // In training, values before quantization are kept for the adjoint.
   const kernels::Rows s = m_.training ? b_->rows(m_.s[l].data(), H) : take(w_.s, H, columns());
   if (!m_.training && look_up(q.gate_table, H, columns(), in, s)) return {z, s, s};
   if (!again) kernels::activation_forward(p_.gate_, H, columns(), in, s);

@@ -1,5 +1,5 @@
-// The forward steps of one group of 16 sequences in floating point, for training and evaluation.
-// Quantized values are fake-quantized.
+// Forward steps of one group of 16 sequences in float, for training and evaluation. Quantized
+// values are fake-quantized.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,8 @@
 namespace crosstate::model {
 
 /// An executor for walk_layers(), after GroupPass::prepare() of `m`. Panels have the number of rows
-/// given below, and as columns one block of time. In training, `m` keeps what the adjoint needs.
+/// given below, and one block of time as columns. In training, `m` keeps the values that the
+/// adjoint needs.
 class GroupForward {
  public:
   GroupForward(const GroupPass& pass, GroupMemory& m, Scratch& w)
@@ -31,8 +32,8 @@ class GroupForward {
   kernels::ConstRows linear(std::size_t l, kernels::ConstRows a) const;     // [O]
   kernels::ConstRows normalize(std::size_t l, kernels::ConstRows z) const;  // [O]
 
-  /// The quantized linear outputs z and the gate before (s) and after quantization: the first H
-  /// rows of z times the gate join the residual sum. Without a gate, z alone does.
+  /// The quantized linear outputs z and the gate before (s) and after quantization. The first H
+  /// rows of z times the gate are added to the residual stream; without a gate, z itself.
   struct Branch {
     kernels::ConstRows z, s, gate;
   };
@@ -45,15 +46,15 @@ class GroupForward {
   void read() const;
 
  protected:
-  /// recur() in which scan(s, u, y, states) runs the recurrence of channel number s of the block
-  /// over the block of time and adds the output to y.
+  /// recur() in which scan(s, u, y, states) runs the recurrence of the channel with index s in the
+  /// block over the block of time and adds the output to y.
   template <class Scan>
   kernels::Rows recur_by(std::size_t l, kernels::ConstRows u, const Scan& scan) const;
 
-  /// Adds the noise of the converters of the recurrence's outputs.
+  /// Adds the noise of the converters of the outputs of the recurrence.
   void convert_output(std::size_t l, kernels::Rows y) const;
 
-  /// How the states of modes from number `first` of a block on are rounded.
+  /// Rounding of the states of modes from index `first` of a block on.
   kernels::StateRounding rounding_of(std::size_t l, std::size_t first) const;
 
   std::size_t columns() const { return b_->columns(); }
@@ -68,29 +69,29 @@ class GroupForward {
  private:
   friend class GroupAdjoint;
 
-  /// The states of block l at the start of block number `block` of time.
+  /// The states of block l at the start of time block `block`.
   float* checkpoint(std::size_t l, std::size_t block) const {
     return m_.checkpoints[l].data() + (m_.training ? block : block % 2) * p_.states_of(l);
   }
 
   void scan(std::size_t l, std::size_t s, const float* u, float* y, float* states) const;
 
-  /// z = weight x + bias of `outputs` rows, in parts where arrays have few rows.
+  /// z = weight x + bias of `outputs` rows, in parts if arrays have few rows.
   void multiply_by(const AlignedFloats& weight, const AlignedFloats& bias,
                    const std::vector<WeightTile>& tiles, std::size_t outputs, kernels::ConstRows x,
                    kernels::Rows z) const;
 
-  /// to = x with the noise of converters, a deviation for each row. `site` numbers the places of
-  /// the network that have converters.
+  /// to = x plus converter noise, with a standard deviation for each row. `site` numbers the sites
+  /// of the network that have converters.
   void convert(const AlignedFloats& deviation, std::size_t site, kernels::ConstRows x,
                kernels::Rows to) const;
 
-  /// Quantizes x into the residual stream before block l.
+  /// Quantizes x as the residual stream before block l.
   void round_stream(std::size_t l, kernels::ConstRows x) const;
 
   void layer_norm(std::size_t l, kernels::ConstRows r, kernels::Rows to) const;
 
-  /// gate(); with `again`, m.s has the gate's values from the forward pass.
+  /// gate(); with `again`, m.s already has the values of the gate from the forward pass.
   Branch gate_values(std::size_t l, kernels::ConstRows v, bool again) const;
 };
 

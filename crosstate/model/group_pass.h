@@ -1,5 +1,5 @@
-// One group of 16 sequences through a network, forward and adjoint: its memory, the random draws,
-// the read-out and the adjoint. The forward steps are in group_forward.h; pass.cpp runs the groups.
+// One group of 16 sequences: memory, random draws, read-out and adjoint of a forward and backward
+// pass. The forward steps are in group_forward.h; pass.cpp runs the groups.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@
 
 namespace crosstate::model {
 
-/// A stretch of time of one group: the panels of a block lie one after another in every tensor.
+/// A range of time steps of one group: in every tensor, the panels of a block are contiguous.
 struct TimeBlock {
   std::size_t index, start, steps;
   std::size_t columns() const { return steps * kLanes; }
@@ -28,22 +28,22 @@ struct TimeBlock {
   }
 };
 
-/// What one group of sequences keeps between forward and adjoint.
+/// Data of one group of sequences kept between forward and adjoint.
 struct GroupMemory {
-  std::size_t group = 0;                    // its number in the batch
-  bool training = false;                    // whether an adjoint follows
-  std::vector<AlignedFloats> h;             // [layers + 1]: the residual stream, panels of H rows
-  std::vector<AlignedFloats> y;             // [layers]: SSM output before rounding
-  std::vector<AlignedFloats> a, slope;      // [layers]: activation before rounding, training only
-  std::vector<AlignedFloats> s;             // [layers]: gate before rounding, training only
-  std::vector<AlignedFloats> z;             // [layers]: linear output, training only
+  std::size_t group = 0;                // index in the batch
+  bool training = false;                // whether an adjoint follows
+  std::vector<AlignedFloats> h;         // [layers + 1]: the residual stream, panels of H rows
+  std::vector<AlignedFloats> y;         // [layers]: SSM output before quantization
+  std::vector<AlignedFloats> a, slope;  // [layers]: activation before quantization, training only
+  std::vector<AlignedFloats> s;         // [layers]: gate before quantization, training only
+  std::vector<AlignedFloats> z;         // [layers]: linear output, training only
   std::vector<AlignedFloats> checkpoints;   // [layers]: states at the start of each block
   std::vector<AlignedFloats> dropout;       // [layers]: [H][16] keep factors, empty without dropout
-  std::array<std::uint32_t, kLanes> seeds;  // of stochastic rounding and converters' noise
+  std::array<std::uint32_t, kLanes> seeds;  // of stochastic rounding and converter noise
   AlignedFloats mask;                       // [length][16] of 0 and 1; empty: all 1
-  AlignedFloats pool_weight;                // [length][16]: 1 where a step counts, 0 elsewhere
-  std::array<double, kLanes> pool_count;    // steps that count
-  std::vector<double> pooled;               // [H][16]: sums over them
+  AlignedFloats pool_weight;                // [length][16]: 1 for steps that are pooled, else 0
+  std::array<double, kLanes> pool_count;    // number of pooled steps
+  std::vector<double> pooled;               // [H][16]: sums over these steps
   AlignedFloats outputs;                    // panels of K rows, with task::Scope::kStep alone
 };
 
@@ -52,19 +52,19 @@ struct Scratch {
   AlignedFloats x, pre, u, yq, a, aq, z, zn, zq, s, sq, r, g, gz, gs, gy, scan, carry, temp, part;
 };
 
-/// Stateless but for references to the network and the batch: threads share one.
+/// Stateless except for references to the network and the batch, so threads share one object.
 class GroupPass {
  public:
   GroupPass(const Network::State& state, const Coefficients& coefficients,
             const data::Batch& batch);
 
-  /// Memory for one group, at the start of its sequences.
+  /// Allocates the memory of one group, at the start of its sequences.
   void prepare(GroupMemory& m, std::size_t group, bool training) const;
 
-  /// Every sequence of every batch is rounded by draws of its own.
+  /// Every sequence of every batch has its own random draws for rounding.
   static void draw_seeds(GroupMemory& m, std::size_t group, const LossOptions& loss);
 
-  /// One draw per sequence, channel and layer, held over time.
+  /// One draw per sequence, channel and layer, constant over time.
   void draw_dropout(GroupMemory& m, std::size_t group, const LossOptions& loss) const;
 
   /// Loss of one group; outputs as Network::evaluate() has them, and their gradients (not yet
@@ -72,20 +72,20 @@ class GroupPass {
   BatchResult decode(const GroupMemory& m, std::size_t group, const LossOptions& loss,
                      float* logits, std::vector<double>* glogits) const;
 
-  /// dL/d(residual stream after the last layer), into gh.
+  /// Writes dL/d(residual stream after the last layer) to gh.
   void decode_adjoint(const GroupMemory& m, const std::vector<double>& glogits, Gradients& g,
                       AlignedFloats& gh) const;
 
-  /// Batch norm's two sums over one group: of the gradient at its output, and of that times z.
+  /// The two sums of batch norm over one group: of the gradient at its output, and of that times z.
   void norm_sums(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scratch& w, double* sum,
                  double* dot) const;
 
-  /// Adjoint of one layer: gh, the gradient after it, becomes the gradient before it. `norm` holds
-  /// batch norm's map g -> k0 g + k1 z + k2 per row ([3][O]), empty otherwise.
+  /// Adjoint of one layer: gh, the gradient after the layer, becomes the gradient before it. `norm`
+  /// holds the map g -> k0 g + k1 z + k2 per row ([3][O]) of batch norm, or is empty.
   void layer_adjoint(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scratch& w,
                      const AlignedFloats& norm, Gradients& g) const;
 
-  /// Gradients of the encoder; gh as layer_adjoint() left it.
+  /// Gradients of the encoder, from gh after layer_adjoint().
   void encode_adjoint(GroupMemory& m, AlignedFloats& gh, Scratch& w, Gradients& g) const;
 
   const std::vector<TimeBlock>& blocks() const { return blocks_; }
@@ -96,7 +96,7 @@ class GroupPass {
   std::size_t reads() const { return every_step_ ? batch_.length : 1; }
   std::size_t state_size() const { return state_size_; }
   const BlockShape& shape(std::size_t l) const { return s_.shapes[l]; }
-  /// The modes of channel number `s` of a block.
+  /// The modes of the channel with index `s` in a block.
   kernels::ScanModes modes(std::size_t l, std::size_t s) const {
     return c_.blocks[l].scan(shape(l), s, complex_, gain_);
   }
@@ -116,16 +116,16 @@ class GroupPass {
   void decode_steps_adjoint(const std::vector<double>& glogits, const GroupMemory& m, Gradients& g,
                             AlignedFloats& gh) const;
 
-  /// Floats of the states of one block.
+  /// Number of floats of the states of one block.
   std::size_t states_of(std::size_t l) const { return shape(l).modes() * state_size_; }
 
   const Network::State& s_;
   const Coefficients& c_;
   const data::Batch& batch_;
   std::size_t H_, O_, K_, layers_;
-  std::size_t state_size_;                // of a mode, residues included
+  std::size_t state_size_;                // per mode, including residues
   std::vector<std::size_t> first_modes_;  // [layers]
-  bool gain_;                             // rounded states are in steps, so the input has a gain
+  bool gain_;  // the unit of rounded states is a step, so the input has a gain
   bool complex_, gated_, batch_norm_, layer_norm_, every_step_;
   kernels::Activation activation_, gate_;
   std::vector<TimeBlock> blocks_;

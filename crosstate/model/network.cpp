@@ -19,7 +19,7 @@ std::size_t elements(const Shape& shape) {
   return n;
 }
 
-// Adds parameters in a fixed order and fills them from their own random stream.
+// Adds parameters in a fixed order and initialises each from its own random stream.
 class Builder {
  public:
   Builder(std::vector<Parameter>& parameters, std::uint64_t seed)
@@ -185,7 +185,7 @@ void Network::State::add_ranges() {
   }
 }
 
-// The frequencies of LegS take n^3 steps to find; nobody will look at them.
+// Computing the frequencies of LegS takes n^3 operations; skip it, since they will be replaced.
 Network Network::unfilled(const ModelOptions& options, const TaskShape& task,
                           const std::vector<BlockShape>& shapes) {
   ModelOptions start = options;
@@ -259,7 +259,7 @@ void Network::fold_norms() {
   State& s = *state_;
   if (s.options.norm == Norm::kNone) return;
   if (!s.batch_norm())
-    fail("model.norm", "'" + name_of(s.options.norm) + "' does not fold; use batch or none");
+    fail("model.norm", "'" + name_of(s.options.norm) + "' cannot be folded; use batch or none");
   const Coefficients c = s.coefficients();  // batch norm as an affine map
   ModelOptions options = s.options;
   options.norm = Norm::kNone;

@@ -1,5 +1,5 @@
-// A deep S4D network: encoder, blocks, pooling, decoder; forward, adjoint and rounding of every
-// site. One batch at a time, in groups of 16 sequences that run in parallel.
+// A deep S4D network: encoder, blocks, pooling, decoder; forward, adjoint and quantization of every
+// site. Runs one batch at a time, in groups of 16 sequences that are processed in parallel.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@
 
 namespace crosstate::model {
 
-/// What the data decides about a network.
+/// Properties of a network that are determined by the data.
 struct TaskShape {
   int inputs = 1;  // channels of the sequences
   int outputs = 10;
@@ -34,8 +34,8 @@ struct LossOptions {
   std::uint64_t seed = 0;  // address of dropout and noise draws
   std::uint64_t step = 0;
   std::span<const float> teacher = {};  // as evaluate() gives them for the batch; empty: none
-  double distillation = 0;              // weight of the teacher's distribution, 0 to 1
-  double temperature = 1;               // that softens both distributions, above 0
+  double distillation = 0;              // share of the teacher's distribution, 0 to 1
+  double temperature = 1;               // of both distributions, above 0
   /// Adds stream_weight times StreamTarget's loss; a network with the same channels and layers.
   const Network* stream_teacher = nullptr;
   double stream_weight = 0;
@@ -52,8 +52,8 @@ class Network {
  public:
   /// Initialises every parameter from the seed.
   Network(const ModelOptions& options, const TaskShape& task, std::uint64_t seed);
-  /// With blocks that lack modes and channels; `states` of the options are the most that any
-  /// channel has.
+  /// Creates blocks that lack modes and channels; `states` in the options is the maximum over
+  /// channels.
   Network(const ModelOptions& options, const TaskShape& task, const std::vector<BlockShape>& shapes,
           std::uint64_t seed);
   ~Network();
@@ -66,12 +66,12 @@ class Network {
   const TaskShape& task() const;
   std::vector<Parameter>& parameters();
   const std::vector<Parameter>& parameters() const;
-  /// Trained values of the network itself, without the ranges of its quantizers.
+  /// Number of trained values of the network itself, without ranges of quantizers.
   std::size_t parameter_count() const;
 
-  /// Forward, loss and adjoint: leaves the gradients in the parameters. Batch norm uses and updates
-  /// batch statistics. Bit-identical for any number of threads. Throws Error for targets, or a
-  /// teacher's outputs, that do not fit.
+  /// Forward, loss and adjoint; stores the gradients in the parameters. Batch norm uses and updates
+  /// batch statistics. Bit-identical for any number of threads. Throws Error for targets, or
+  /// outputs of a teacher, that do not fit.
   BatchResult train_step(const data::Batch& batch, const LossOptions& loss, ThreadPool& pool);
 
   /// Throws Error unless the other network has as many channels and layers, so that the residual
@@ -84,14 +84,14 @@ class Network {
   BatchResult evaluate(const data::Batch& batch, ThreadPool& pool,
                        std::vector<float>* logits = nullptr) const;
 
-  /// Moves the running statistics of batch norms by `share` towards those of the batch, seen
-  /// without dropout and noise: shares of 1, 1/2, 1/3 ... make them the means over the batches,
-  /// each normalised by itself. Nothing without batch norms.
+  /// Moves the running statistics of batch norms by `share` towards those of the batch, computed
+  /// without dropout and noise: shares of 1, 1/2, 1/3 ... give the means over the batches, each
+  /// normalised by its own statistics. Does nothing without batch norms.
   void measure_norms(const data::Batch& batch, double share, ThreadPool& pool);
 
-  /// Folds batch norms into the linear layers before them; afterwards options().norm is "none" and
-  /// evaluate() gives the same logits up to float rounding. That holds for a quantized network too:
-  /// scaling a row of weights leaves its codes alone where each row has its own scale.
+  /// Folds batch norms into the preceding linear layers; afterwards options().norm is "none" and
+  /// evaluate() gives the same logits up to float rounding. This also holds for a quantized
+  /// network: scaling a row of weights does not change its codes if each row has its own scale.
   void fold_norms();
 
   /// Chooses every range from the batches and switches rounding on from now on, in evaluate() as in
@@ -108,34 +108,34 @@ class Network {
   /// a network that is not quantized.
   std::vector<std::size_t> requantize(const quant::QuantOptions& options,
                                       std::span<const data::Batch> calibration, ThreadPool& pool);
-  /// Chooses the steps of all states from the batches, seen without rounding of states. Throws
+  /// Chooses the steps of all states from the batches, observed without rounding of states. Throws
   /// Error for a network that is not quantized.
   void measure_states(std::span<const data::Batch> batches, ThreadPool& pool);
-  /// Moves parameters and running statistics towards those of a network of the same shapes:
-  /// v += share (v' - v). Throws Error for other shapes.
+  /// Moves parameters and running statistics towards those of a network of the same shapes: v +=
+  /// share (v' - v). Throws Error for other shapes.
   void move_towards(const Network& other, double share);
   bool quantized() const;
-  /// Goes on in floating point with the same weights.
+  /// Disables quantization; the weights are kept.
   void drop_rounding();
   const quant::QuantOptions& quant_options() const;
 
-  /// The same network without the parts that are not kept. Its function is the same where what
-  /// goes contributes nothing; ranges stay. Throws Error for parts that are not there, twice or out
-  /// of order, and where a block would be left without a mode.
+  /// The network reduced to the parts to keep. Its function is the same if the removed parts
+  /// contribute nothing; ranges are unchanged. Throws Error for parts that do not exist, are
+  /// repeated or out of order, and if a block would have no modes.
   Network part(const NetworkParts& kept) const;
 
-  /// Everything a checkpoint needs, and back; from_tensors throws Error naming what is missing,
-  /// has another shape or holds a value that is not finite.
+  /// Saves all tensors and metadata of the network, and loads them; from_tensors() throws Error
+  /// naming what is missing, has another shape or is not finite.
   formats::Safetensors to_tensors() const;
   static Network from_tensors(const formats::Safetensors& content, const std::string& where);
 
   struct Layer;
   struct State;
-  /// The network as executors see it: coefficients after discretisation and rounding.
+  /// The network as used by executors: coefficients after discretisation and quantization.
   const State& state() const;
 
  private:
-  /// All of whose values are about to be replaced.
+  /// A network whose values are about to be replaced.
   static Network unfilled(const ModelOptions& options, const TaskShape& task,
                           const std::vector<BlockShape>& shapes);
 

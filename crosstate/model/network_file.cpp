@@ -1,4 +1,4 @@
-// A network as tensors and metadata, and back.
+// Saves a network as tensors and metadata, and loads it.
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -33,7 +33,7 @@ std::vector<BlockShape> load_shapes(const formats::Safetensors& content,
   return shapes;
 }
 
-// The configuration that a checkpoint's metadata carries.
+// The configuration stored in the metadata.
 struct Configuration {
   ModelOptions model;
   TaskShape task;
@@ -49,7 +49,8 @@ struct Configuration {
   }
 };
 
-// Before memory is taken for what a small file merely claims: the largest matrices are in it.
+// Checked before memory is allocated for the sizes claimed by a small file, using the largest
+// matrices.
 void require_enough_values(const formats::Safetensors& content, const Configuration& configuration,
                            const std::vector<BlockShape>& shapes, const std::string& where) {
   const auto number = [](int value) { return static_cast<std::uint64_t>(value); };

@@ -1,4 +1,4 @@
-// The inside of a Network, for the executors that run or map it.
+// Internals of a Network, for the executors that run or map it.
 #pragma once
 
 #include <cstdint>
@@ -14,23 +14,24 @@
 
 namespace crosstate::model {
 
-/// Some columns of a matrix, whose products a converter rounds before they join the others.
+/// Some columns of a matrix whose partial sums are rounded by a converter before they are added.
 struct WeightTile {
   std::size_t first = 0, count = 0;
   AlignedFloats weight;  // [O][count]
   AlignedFloats step;    // [O], of the converters
-  float high = 0;        // their largest code
+  float high = 0;        // largest code of the converters
 };
 
-/// The modes of channels that stand on several arrays: a converter rounds the output of each piece
-/// before they are summed.
+/// Modes of channels that are divided over several arrays: a converter rounds the output of each
+/// piece before they are added.
 struct OutputPieces {
-  std::vector<std::vector<std::size_t>> cuts;  // [S] of a channel's modes; empty: whole sums
-  float step = 0, high = 0;                    // of the converters, and their largest code
+  std::vector<std::vector<std::size_t>>
+      cuts;                  // [S], divisions of the modes of a channel; empty: whole sums
+  float step = 0, high = 0;  // step and largest code of the converters
 };
 
-/// The codes of a block, of which its coefficients are the values, without the noise of training.
-/// Empty where a site is not quantized.
+/// The codes of a block, from which its coefficients are computed, without the noise of training.
+/// Empty if a site is not quantized.
 struct BlockCodes {
   std::vector<std::int16_t> ar, ai;  // [N], kPoleFraction fraction bits; real: ai zeros
   std::vector<std::int16_t> cr, ci;  // [N] in steps of c_scale; real: ci empty
@@ -39,11 +40,12 @@ struct BlockCodes {
   quant::QuantizedLinear linear;     // [O][S]
 };
 
-/// What one block computes with, after discretisation, rounding and noise. S channels with N modes
-/// in all (BlockShape), O = H or 2H linear outputs.
+/// Coefficients of one block after discretisation, quantization and noise. S channels with N modes
+/// in total (BlockShape), O = H or 2H linear outputs.
 struct BlockCoefficients {
   AlignedFloats ar, ai, b, cr, ci;  // [N]; the state in quantization steps, b = 1 / step
-  // [N]: what a code of the input adds to a rounded state, in its codes; otherwise b.
+  // [N]: contribution of one code of the input to a rounded state, in codes of the state; otherwise
+  // b.
   AlignedFloats gain;
   AlignedFloats d;                   // [S]
   AlignedFloats weight, transposed;  // [O][S], [S][O]
@@ -66,23 +68,23 @@ struct BlockCoefficients {
             cr.data() + at,
             complex ? ci.data() + at : nullptr};
   }
-  /// Of the channel number `s` of the shape.
+  /// Modes of the channel with index `s` in the shape.
   kernels::ScanModes scan(const BlockShape& shape, std::size_t s, bool complex,
                           bool has_gain) const {
     return scan(shape.first[s], shape.modes(s), complex, has_gain);
   }
 };
 
-/// One rounded activation: codes low .. high times a scale.
+/// A quantized activation: codes low .. high times a scale.
 struct Quantizer {
   bool on = false;
   float low = 0, high = 0;
   AlignedFloats scale;  // one per row, equal for all rows
-  bool passes = false;  // the gradient of values beyond the codes too
+  bool passes = false;  // the gradient also passes for values outside the range
   kernels::RangeGradient range_gradient = kernels::RangeGradient::kSteps;
 };
 
-/// A function of codes as a table: the rounded value for every code low .. high of its input.
+/// A function of codes as a table: the quantized value for every code low .. high of its input.
 struct CodeTable {
   float low = 0, inverse_scale = 1;
   AlignedFloats values;             // empty: the function is computed
@@ -91,10 +93,10 @@ struct CodeTable {
 
 struct BlockQuantizers {
   Quantizer ssm_output, activation, linear, gate;
-  CodeTable activation_table, gate_table;  // where both sides of the function are rounded
+  CodeTable activation_table, gate_table;  // if input and output of the function are quantized
 };
 
-/// All that a forward pass needs, in the order of execution.
+/// All coefficients of a forward pass, in the order of execution.
 struct Coefficients {
   AlignedFloats encoder, encoder_bias;  // [H][inputs], [H]
   AlignedFloats encoder_transposed;     // [inputs][H]; quantized networks only
@@ -104,11 +106,11 @@ struct Coefficients {
   Quantizer input, residual;
   std::vector<BlockQuantizers> quantizers;
   kernels::StateRounding rounding;
-  AlignedFloats encoder_noise;            // as output_noise, [H]
-  std::vector<WeightTile> encoder_tiles;  // as tiles
+  AlignedFloats encoder_noise;            // like output_noise, [H]
+  std::vector<WeightTile> encoder_tiles;  // like tiles
 };
 
-/// Where a block's parameters stand in the list, so that none is looked up by name while training.
+/// Indices of the parameters of a block, so that training needs no look-up by name.
 struct BlockParameters {
   std::size_t log_dt, log_a, w, b, c, d, weight, bias, gamma, beta;
   std::size_t ssm_output, activation, linear;  // ranges; valid when quantized
@@ -119,7 +121,7 @@ struct RunningStatistics {
   std::vector<float> mean, variance;  // [O]
 };
 
-/// Where the draws of a training step stand.
+/// Addresses of the random draws of a training step.
 struct TrainingStep {
   std::uint64_t seed = 0, number = 0;
 };
@@ -134,12 +136,13 @@ struct Network::State {
   std::size_t encoder, encoder_bias, decoder, decoder_bias, input_range, residual_range;
   std::size_t encoder_scale, decoder_scale;  // valid where the site's scales are learned
   std::vector<BlockParameters> blocks;
-  std::vector<RunningStatistics> statistics;    // batch norm only
-  std::vector<std::vector<float>> state_steps;  // [layer][N] the least steps, quantized only
-  std::vector<int> quant_mins;  // of the range parameters' quantizers, in their order
+  std::vector<RunningStatistics> statistics;  // batch norm only
+  std::vector<std::vector<float>>
+      state_steps;              // [layer][N] lower bounds of the steps, quantized only
+  std::vector<int> quant_mins;  // of the quantizers of the range parameters, in order
 
   std::size_t channels() const { return static_cast<std::size_t>(options.channels); }
-  /// The most that a channel has.
+  /// Largest number of modes of a channel.
   std::size_t modes() const {
     return static_cast<std::size_t>(complex() ? options.states / 2 : options.states);
   }
@@ -150,7 +153,7 @@ struct Network::State {
   std::size_t linear_outputs() const { return gated() ? 2 * channels() : channels(); }
   Discretization discretization() const { return options.discretization; }
 
-  /// Throws Error for a batch with other channels than the network has inputs.
+  /// Throws Error for a batch whose number of channels differs from the number of inputs.
   void require_inputs(const data::Batch& batch) const;
   /// Range parameters appear when a network is quantized, behind all others: those of activations,
   /// then learned scales of weights as the formats (`quant`) say.
@@ -168,20 +171,22 @@ struct Network::State {
   /// The quantizer of a range parameter.
   Quantizer quantizer(std::size_t parameter, const quant::ActivationSite& site,
                       std::size_t rows) const;
-  /// Number of a block's first mode in the network.
+  /// Index of the first mode of a block in the network.
   std::size_t first_mode(std::size_t layer) const;
-  /// Of the arrays by mode of a block: [H][M] where all channels have as many, [N] otherwise.
+  /// Shape of the arrays by mode of a block: [H][M] if all channels have the same number, [N]
+  /// otherwise.
   std::vector<std::uint64_t> mode_shape(std::size_t layer) const;
-  /// What one code of a state stands for: a power of two times the scale of its input, so that the
-  /// input's gain is a shift; rounded up, since a state that saturates loses its memory.
+  /// The value of one code of a state: a power of two times the scale of its input, so that the
+  /// gain of the input is a shift; rounded up, since a state that saturates loses its memory.
   double state_step(std::size_t layer, std::size_t i, float input_scale) const;
-  /// The gain of a rounded state's input: 2^input_shift in last places of a pole.
+  /// The gain of the input of a rounded state: 2^input_shift in units of the last place of a pole.
   std::int32_t input_shift(std::size_t layer, std::size_t i, float input_scale) const;
   /// The continuous parameters of mode i of a block, which belongs to channel s of its shape.
   ContinuousMode mode(std::size_t layer, std::size_t s, std::size_t i) const;
-  /// Discretises, rounds and, in a step of training, disturbs the weights as QuantOptions says.
+  /// Discretises and quantizes the weights and, in a training step, adds noise according to
+  /// QuantOptions.
   Coefficients coefficients(const TrainingStep* step = nullptr) const;
-  /// Without noise, and with the tables of rounded functions, which training does not use.
+  /// Without noise, and with the tables of quantized functions, which training does not use.
   Coefficients deployed_coefficients() const;
 };
 
@@ -198,22 +203,22 @@ std::vector<Value> by_channel(const BlockShape& shape, const Value* real, const 
   return all;
 }
 
-/// Of a network without pruned blocks.
+/// For a network without pruned blocks.
 std::vector<BlockShape> whole_shapes(const ModelOptions& options);
 
-/// y = table of x. False, and nothing done, where there is no table.
+/// y = table of x. Returns false, without an effect, if there is no table.
 bool look_up(const CodeTable& table, std::size_t rows, std::size_t columns, kernels::ConstRows x,
              kernels::Rows y);
 
-/// Sums of gradients with respect to Coefficients, one of these per group of sequences.
+/// Sums of gradients with respect to Coefficients, one object per group of sequences.
 struct BlockGradients {
   std::vector<double> ar, ai, cr, ci, d, weight, bias, gamma, beta;
-  double ssm_output = 0, activation = 0, linear = 0;  // by log scale
+  double ssm_output = 0, activation = 0, linear = 0;  // with respect to the log scale
 };
 struct Gradients {
   std::vector<double> encoder, encoder_bias, decoder, decoder_bias;
   std::vector<BlockGradients> blocks;
-  double input = 0, residual = 0;  // by log scale
+  double input = 0, residual = 0;  // with respect to the log scale
   explicit Gradients(const Network::State& state);
   Gradients& operator+=(const Gradients& other);
 };

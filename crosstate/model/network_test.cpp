@@ -50,7 +50,7 @@ std::string describe(const ModelOptions& o) {
          std::to_string(o.channels) + " layers " + std::to_string(o.layers);
 }
 
-// Each activation, gate and norm; `body` varies the rest with the number of the combination.
+// All activations, gates and norms; `body` varies the rest with the index of the combination.
 template <class Body>
 void for_each_kind(Body body) {
   int number = 0;
@@ -171,8 +171,7 @@ TEST(NetworkGradients, EqualDifferencesOfTheLossInEveryCombination) {
     const data::Dataset set =
         random_set(static_cast<std::uint64_t>(number), 35, 15, task, number % 2 == 0);
     GradientCheck check;
-    if (o.norm == Norm::kBatch)
-      check.zero = {"linear.bias"};  // the batch's mean takes it out again
+    if (o.norm == Norm::kBatch) check.zero = {"linear.bias"};  // removed by the mean of the batch
     check.run(std::move(network), batch_of(set),
               {number % 3 == 0 ? 0.1 : 0.0, 3, static_cast<std::uint64_t>(number)}, pool);
   });
@@ -229,7 +228,7 @@ TEST(Network, TrainingMovesTheRunningStatisticsTowardsTheBatch) {
   ThreadPool pool(1);
   const double training = network.train_step(batch, {}, pool).loss;
   for (int i = 0; i < 300; ++i) network.train_step(batch, {}, pool);
-  // They converge to the batch's own, so both passes come to the same loss.
+  // The running statistics converge to those of the batch, so both passes give the same loss.
   EXPECT_NEAR(network.evaluate(batch, pool).loss, training, 1e-5);
 }
 
@@ -311,7 +310,7 @@ TEST(Network, ComesBackFromTensorsWithTheSameBits) {
   }
 }
 
-// Whatever [model] allows makes another network than the rest does.
+// Every value allowed in [model] gives a network that differs from the others.
 TEST(Network, ComputesSomethingElseForEveryNameThatIsAllowed) {
   ModelOptions options;
   FieldList list;
@@ -346,7 +345,7 @@ TEST(Network, ComputesSomethingElseForEveryNameThatIsAllowed) {
   EXPECT_EQ(names, 20u);
 }
 
-// The poles are in the file: the long search for those of LegS must not start again.
+// The file stores the poles: the long computation of those of LegS must not be repeated.
 TEST(Network, LoadsWithoutAnInitialisation) {
   ModelOptions o = small_options();
   o.channels = 1;
@@ -416,7 +415,7 @@ TEST(Network, NamesWhatIsDamagedInTensors) {
   expect_refused(edit("model", "channels", -1), "model.channels", "-1");
   expect_refused(edit("model", "channels", 4), "tensor '", "4");
   expect_refused(edit("model", "layers", 2), "'layers.1.", "missing");
-  // Before tens of gigabytes are asked for.
+  // Rejected before tens of gigabytes are allocated.
   formats::Safetensors claims = edit("model", "channels", 4096);
   claims.metadata["network"].replace(claims.metadata["network"].find("\"layers\":1"), 10,
                                      "\"layers\":64");

@@ -40,7 +40,7 @@ Observers& Observers::operator|=(const Observers& other) {
 
 namespace {
 
-// Forward, with every observed value passing by an observer.
+// Forward pass in which every observed value is passed to an observer.
 class ObservedForward : public GroupForward {
  public:
   ObservedForward(const GroupPass& pass, GroupMemory& m, Scratch& w, Observers& observers)
@@ -76,11 +76,10 @@ class ObservedForward : public GroupForward {
         seen(p_.channels(), GroupForward::normalize_sum(l, r), observers_.residual);
     return l + 1 == observers_.blocks.size() ? seen(p_.channels(), n, observers_.output) : n;
   }
-  static void read() {}  // nobody asks for the read-out
+  static void read() {}  // the read-out is not needed
 
  private:
-  // Adds the values of a panel to an observer: their extremes or, where those are known, a
-  // histogram.
+  // Adds the values of a panel to an observer: their extremes or, if those are known, a histogram.
   kernels::ConstRows seen(std::size_t rows, kernels::ConstRows x, Observer& to) const {
     const float* used = mask();
     const double bins = static_cast<double>(to.histogram.size());
@@ -105,7 +104,7 @@ class ObservedForward : public GroupForward {
     return x;
   }
 
-  // Steps one at a time, so that every state passes by.
+  // One step at a time, so that every state is observed.
   void observe_states(const kernels::ScanModes& modes, kernels::StateRounding rounding,
                       const float* u, float* y, float* state, float* largest) const {
     const float* used = mask();
@@ -123,7 +122,7 @@ class ObservedForward : public GroupForward {
   Observers& observers_;
 };
 
-// Every observer of one forward pass, on top of what `start` holds.
+// Updates every observer by one forward pass, starting from `start`.
 Observers forward_spreads(const Network::State& state, const Coefficients& coefficients,
                           std::span<const data::Batch> batches, ThreadPool& pool,
                           const Observers& start) {

@@ -9,46 +9,52 @@ namespace crosstate::model {
 
 void fields(FieldList& list, ModelOptions& options) {
   list.section("model");
-  list.add("channels", options.channels,
-           "Width of every layer; the first thing to raise for accuracy.")
+  list.add(
+          "channels", options.channels,
+          "Number of channels of every layer (model width); the first value to raise for accuracy.")
       .range(1, 4096);
   list.add("states", options.states,
-           "Real numbers of memory per channel; raise for long or many-scaled dependencies.")
+           "States (real numbers) per channel; raise for long-range or multi-scale dependencies.")
       .range(1, 4096);
-  list.add("layers", options.layers, "Blocks in a row; raise when width alone no longer helps.")
+  list.add("layers", options.layers,
+           "Number of layers (blocks); raise if more channels no longer help.")
       .range(1, 64);
-  list.add("modes", options.modes,
-           "complex modes oscillate and count as two states; real ones only decay, for small "
-           "arrays.");
-  list.add("init", options.init,
-           "Start of A: lin for most data, inv or legs for slow signals, real for real modes.");
+  list.add(
+      "modes", options.modes,
+      "complex modes oscillate and count as two states; real modes only decay, for small arrays.");
+  list.add(
+      "init", options.init,
+      "Initialisation of A: lin for most data, inv or legs for slow signals, real for real modes.");
   list.add("discretization", options.discretization,
-           "zoh holds the input over a step; bilinear for comparison with filters made that way.");
+           "Discretisation: zoh (zero-order hold), or bilinear for comparison with filters "
+           "designed that way.");
   list.add("dt_min", options.dt_min,
-           "Smallest initial step; lower for sequences much longer than 1 / dt_min.")
+           "Smallest initial step size; lower it for sequences much longer than 1 / dt_min.")
       .range(1e-6, 10);
   list.add("decay", options.decay,
            "Initial decay rate of lin, inv and legs; raise where a rounded state must not stand "
            "still.")
       .range(1e-3, 1e3);
-  list.add("dt_max", options.dt_max, "Largest initial step; raise for signals that change fast.")
+  list.add("dt_max", options.dt_max,
+           "Largest initial step size; raise it for signals that change fast.")
       .range(1e-6, 10);
-  list.add("train_b", options.train_b, "Train B too instead of leaving its role to C.");
+  list.add("train_b", options.train_b, "Train B as well as C.");
   list.add("activation", options.activation,
-           "After the recurrence; hard-gelu and relu need no table at run time.");
+           "Activation function after the recurrence; hard-gelu and relu need no table in the "
+           "integer network.");
   list.add("gate", options.gate,
-           "Gate of the pointwise layer; hard-sigmoid needs no table, none halves that layer.");
+           "Gate of the pointwise layer; hard-sigmoid needs no table, none halves the layer.");
   list.add("norm", options.norm,
-           "batch folds into the layer before it; layer trains well but stays at run time.");
-  list.add("pooling", options.pooling,
-           "What the decoder sees: the mean over time, or the last step when the end decides.");
+           "batch is folded into the preceding layer; layer trains well but remains at run time.");
+  list.add("pooling", options.pooling, "Read-out: mean over time, or the last step.");
   list.add("readout", options.readout,
            "sequence: one result and one target for a whole sequence; step: for every time step, "
            "without pooling.");
-  list.add("dropout", options.dropout, "Share of dropped activations; raise against overfitting.")
+  list.add("dropout", options.dropout,
+           "Share of activations dropped in training; raise it against overfitting.")
       .range(0, 0.95);
   list.add("block_length", options.block_length,
-           "Steps that the adjoint recomputes at once; only speed and memory depend on it.")
+           "Number of steps that the adjoint recomputes at once; affects only speed and memory.")
       .in("steps")
       .range(1, 65536);
 }
@@ -73,9 +79,9 @@ void validate(const ModelOptions& options) {
 
   if (options.modes == ModeKind::kComplex && options.states % 2 != 0) {
     fail("options", "model.states = " + std::to_string(options.states) +
-                        ", expected an even number: a complex mode is two states");
+                        ", expected an even number: a complex mode has two states");
   }
-  // The other starts differ in their frequencies alone, which real modes lack.
+  // The other initialisations differ only in their frequencies, which real modes do not have.
   if (options.modes == ModeKind::kReal && options.init != PoleStart::kReal) {
     fail("options", "model.init = \"" + name_of(options.init) +
                         "\", expected \"real\" with model.modes = \"real\"");

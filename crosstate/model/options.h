@@ -1,4 +1,4 @@
-// The shape of a network, as a configuration names it.
+// Options that define the shape of a network.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@ constexpr auto enum_names(ModeKind) {
   return std::array{Named{"complex", ModeKind::kComplex}, Named{"real", ModeKind::kReal}};
 }
 
-/// Of a block; the sigmoids are of gates.
+/// Functions of a block; the sigmoids are for gates.
 
 enum class Gate { kSigmoid, kHardSigmoid, kNone };
 constexpr auto enum_names(Gate) {
@@ -56,13 +56,13 @@ struct ModelOptions {
   int block_length = 28;
 };
 
-/// The function of the gate; the identity, which is never called, where there is none.
+/// The function of the gate; without a gate the identity, which is never called.
 kernels::Activation gate_of(Gate gate);
 
 /// Binds the fields of section "model".
 void fields(FieldList& list, ModelOptions& options);
-/// Throws Error for combinations that no single range excludes (odd states with complex modes,
-/// dt_min > dt_max, ...).
+/// Throws Error for invalid combinations (odd number of states with complex modes, dt_min > dt_max,
+/// ...).
 void validate(const ModelOptions& options);
 
 }  // namespace crosstate::model

@@ -46,7 +46,7 @@ TEST(ModelOptions, FieldsReachTheirValues) {
   EXPECT_THROW(list.set("model.activation=tanh"), Error);
 }
 
-// What the list allows is what the tables hold, and each name means a function of its own.
+// The choices are those of the tables, and each name selects a different function.
 TEST(ModelOptions, EveryNameHasAMeaningOfItsOwn) {
   ModelOptions options;
   FieldList list;

@@ -1,4 +1,4 @@
-// Small steps on the panels of one block of time.
+// Small operations on the panels of one block of time.
 #pragma once
 
 #include <cstddef>
@@ -9,15 +9,15 @@
 
 namespace crosstate::model {
 
-/// A panel in memory that is used again; what it holds is undefined.
+/// A panel in reused memory, with undefined contents.
 kernels::Rows take(AlignedFloats& memory, std::size_t rows, std::size_t columns);
 
-/// Rounds x into `to` where the quantizer is on; otherwise passes x through.
+/// Quantizes x into `to` if the quantizer is enabled; otherwise returns x.
 kernels::ConstRows rounded(const Quantizer& q, std::size_t rows, std::size_t columns,
                            kernels::ConstRows x, AlignedFloats& to);
 
-/// Adjoint in place on g, which straight-through estimators that pass leave as it is; adds the
-/// range's gradient.
+/// Adjoint in place on g, which pass-through estimators leave unchanged; adds the gradient of the
+/// range.
 void rounded_adjoint(const Quantizer& q, std::size_t rows, std::size_t columns,
                      kernels::ConstRows x, kernels::Rows g, double* range);
 

@@ -1,4 +1,4 @@
-// A trained array with its gradient and the rules that its optimiser follows.
+// A trained array with its gradient and the rules for its optimisation.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,8 @@
 
 namespace crosstate::model {
 
-/// Which learning rate and decay apply: the recurrence's own parameters move slowly and are never
-/// decayed, nor are biases, norms and ranges.
+/// Selects learning rate and weight decay: parameters of the recurrence have a lower rate and no
+/// decay; biases, norms and ranges have no decay.
 enum class ParameterGroup { kWeight, kNoDecay, kRecurrence, kRange };
 
 struct Parameter {

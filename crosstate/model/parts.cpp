@@ -30,11 +30,11 @@ bool contains(const Numbers& sorted, std::size_t number) {
   return std::binary_search(sorted.begin(), sorted.end(), number);
 }
 
-// What of one block's arrays stays.
+// The remaining parts of the arrays of one block.
 struct KeptBlock {
-  Numbers positions;  // of the block's channels
+  Numbers positions;  // of the channels of the block
   Numbers modes;
-  BlockShape shape;  // counted in the new network
+  BlockShape shape;  // with the indices of the new network
 };
 
 KeptBlock kept_block(const BlockShape& shape, const NetworkParts& parts, std::size_t l) {
@@ -60,7 +60,7 @@ KeptBlock kept_block(const BlockShape& shape, const NetworkParts& parts, std::si
   return kept;
 }
 
-// [rows][width] of `from`, the named rows alone.
+// [rows][width] of `from`, only the listed rows.
 template <class T>
 std::vector<T> rows_of(const std::vector<T>& from, const Numbers& rows, std::size_t width = 1) {
   std::vector<T> out;
@@ -80,7 +80,7 @@ std::vector<float> columns_of(const std::vector<float>& from, std::size_t width,
   return out;
 }
 
-// Fills the parameters of a smaller network from those of the one that it is a part of.
+// Fills the parameters of a smaller network from those of the network of which it is a part.
 class Filler {
  public:
   Filler(const Network::State& from, const NetworkParts& parts, Network::State& to)
@@ -163,7 +163,7 @@ class Filler {
   const Network::State& from_;
   const Numbers& stream_;
   Network::State& to_;
-  Numbers outputs_;  // rows of the pointwise layers that stay
+  Numbers outputs_;  // remaining rows of the pointwise layers
 };
 
 }  // namespace

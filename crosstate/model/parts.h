@@ -1,4 +1,4 @@
-// What of a network stays when the rest is pruned.
+// The parts of a network that remain after pruning.
 #pragma once
 
 #include <cstddef>
@@ -8,16 +8,16 @@
 
 namespace crosstate::model {
 
-/// The parts that Network::part() keeps, counted in the network as it is, ascending.
+/// The parts that Network::part() keeps, as ascending indices in the present network.
 struct NetworkParts {
   struct Block {
     std::vector<std::size_t> channels;  // positions in the block's shape
-    std::vector<std::size_t> modes;     // of all channels, also of those that go
+    std::vector<std::size_t> modes;     // of all channels, including those that are removed
   };
   std::vector<std::size_t> stream;  // channels of the residual stream
   std::vector<Block> blocks;
 
-  /// Everything.
+  /// All parts of a network.
   static NetworkParts of(const Network& network);
 };
 

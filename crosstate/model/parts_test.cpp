@@ -71,7 +71,7 @@ TEST(Parts, RaggedNetworksHaveTheGradientsOfTheirLoss) {
     const data::Dataset set = reference::random_set(7, 20, 15, kTask, true);
     ThreadPool pool(1);
     reference::GradientCheck check;
-    check.zero = {"linear.bias"};  // where batch norm follows
+    check.zero = {"linear.bias"};  // followed by batch norm
     check.run(ragged(number), reference::batch_of(set), {}, pool);
   }
 }
@@ -87,7 +87,7 @@ TEST(Parts, WhatContributesNothingGoesWithoutATrace) {
   Network whole = reference::random_network(shape(2), kTask);  // five channels, three modes
   ASSERT_EQ(whole.state().shapes[0], BlockShape::whole(5, 3));
   NetworkParts parts = NetworkParts::of(whole);
-  // Mode 4 of block 0, channel 2 of block 1's recurrence, channel 3 of the stream.
+  // Removed: mode 4 of block 0, channel 2 of block 1's recurrence, channel 3 of the stream.
   scale_parameter(whole, "layers.0.C", 8, 2, 1, 0);
   parts.blocks[0].modes.erase(parts.blocks[0].modes.begin() + 4);
   scale_parameter(whole, "layers.1.linear.weight", 2, whole.state().linear_outputs(), 5, 0);

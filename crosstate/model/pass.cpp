@@ -26,8 +26,8 @@ BatchResult mean(const std::vector<BatchResult>& parts) {
   return total;
 }
 
-// Batch statistics of layer l from the groups' sums; sets the affine map that this batch uses, and
-// moves the running statistics by `momentum`.
+// Computes batch statistics of layer l from the sums of the groups, sets the affine map of this
+// batch, and moves the running statistics by `momentum`.
 void set_batch_statistics(Network::State& s, std::size_t l, const std::vector<double>& sum,
                           const std::vector<double>& squares, double n, double momentum,
                           BlockCoefficients& c, std::vector<double>& mean_out,
@@ -49,7 +49,8 @@ void set_batch_statistics(Network::State& s, std::size_t l, const std::vector<do
   }
 }
 
-// Batch norm's adjoint as one affine map of (gradient, z) per row, and its parameter gradients.
+// The adjoint of batch norm as one affine map of (gradient, z) per row, and its parameter
+// gradients.
 AlignedFloats norm_adjoint_map(const std::vector<double>& sum, const std::vector<double>& dot,
                                const std::vector<double>& mean,
                                const std::vector<double>& deviation, double n,
@@ -113,7 +114,7 @@ struct TrainingMemory {
   std::vector<Scratch> scratch;
 };
 
-// Kept between calls: allocating and touching fresh pages would cost as much as a layer.
+// Kept between calls: allocating and touching new pages would cost as much as a layer.
 TrainingMemory& training_memory(std::size_t groups, const ThreadPool& pool) {
   thread_local TrainingMemory memory;
   memory.groups.resize(std::max(memory.groups.size(), groups));
@@ -123,14 +124,14 @@ TrainingMemory& training_memory(std::size_t groups, const ThreadPool& pool) {
   return memory;
 }
 
-// Of one batch, by layer and row.
+// For one batch, by layer and row.
 struct NormMoments {
   Sums mean, deviation;
   double count = 0;
 };
 
-// Forward up to the last linear layer, with norms that take the statistics of the whole batch: the
-// groups meet before each of them. `begin` prepares a group.
+// Forward pass up to the last linear layer, with norms that use the statistics of the whole batch:
+// the groups are synchronised before each norm. `begin` prepares a group.
 template <class Begin>
 NormMoments forward_to_last_norm(const GroupPass& pass, Network::State& state,
                                  Coefficients& coefficients, const data::Batch& batch,
@@ -194,8 +195,8 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
   const Sums zeros(groups, std::vector<double>(outputs, 0));
   NormMoments moments;
 
-  // Forward. Without batch norm a group runs through all layers at once; with it, the groups meet
-  // before every norm.
+  // Forward pass. Without batch norm a group runs through all layers at once; otherwise the groups
+  // are synchronised before every norm.
   const auto begin = [&](std::size_t g) {
     pass.prepare(mem[g], g, true);
     GroupPass::draw_seeds(mem[g], g, loss);

@@ -1,4 +1,4 @@
-// One batch through a network: forward, loss and adjoint, in groups of 16 sequences.
+// Runs one batch through a network: forward, loss and adjoint, in groups of 16 sequences.
 #pragma once
 
 #include <algorithm>
@@ -11,13 +11,13 @@
 
 namespace crosstate::model {
 
-/// How the values of one site are observer.
+/// Statistics of the values at one site.
 struct Observer {
-  float low = 0, high = 0;  // least and largest value, or 0
+  float low = 0, high = 0;  // smallest and largest value, or 0
   double squares = 0, count = 0;
   std::vector<double> row_sums;   // [rows]
-  std::vector<double> histogram;  // of kObserverBins equal bins over [low, high]; empty: not wanted
-  /// Mean of a row; rows have as many values.
+  std::vector<double> histogram;  // kObserverBins equal bins over [low, high]; empty: not requested
+  /// Mean of a row; all rows have the same number of values.
   double mean(std::size_t row) const {
     return row_sums[row] * static_cast<double>(row_sums.size()) / count;
   }
@@ -26,10 +26,10 @@ struct Observer {
 };
 inline constexpr std::size_t kObserverBins = 4096;
 
-/// The observer of the values at every rounded site; for states the largest magnitudes alone.
+/// Observers of the values at every quantized site; for states only the largest magnitudes.
 struct Observers {
   Observer input, residual;
-  Observer output;  // of the last block: what is pooled
+  Observer output;  // output of the last block, which is pooled
   struct Block {
     Observer ssm_output, activation, linear;
     std::vector<float> state;  // [N]
@@ -42,17 +42,17 @@ struct Observers {
 BatchResult forward_batch(const Network::State& state, const Coefficients& coefficients,
                           const data::Batch& batch, ThreadPool& pool, std::vector<float>* logits);
 
-/// Leaves the batch's mean gradients in the parameters and, with batch norm, moves the running
-/// statistics.
+/// Stores the mean gradients of the batch in the parameters and, with batch norm, updates the
+/// running statistics.
 BatchResult train_batch(Network::State& state, Coefficients& coefficients, const data::Batch& batch,
                         const LossOptions& loss, ThreadPool& pool);
 
 /// Moves the running statistics of batch norms by `momentum` towards those of the batch, as
-/// train_batch() does but without dropout, gradients and the loss.
+/// train_batch() does, but without dropout, gradients and the loss.
 void measure_norms(Network::State& state, Coefficients& coefficients, const data::Batch& batch,
                    double momentum, ThreadPool& pool);
 
-/// Of one forward pass over the batches; with histograms, of a second one.
+/// Observers of one forward pass over the batches; with histograms, of a second one.
 Observers measure_observers(const Network::State& state, const Coefficients& coefficients,
                             std::span<const data::Batch> batches, ThreadPool& pool,
                             bool histograms = false);

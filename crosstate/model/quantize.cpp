@@ -1,4 +1,4 @@
-// Ranges from calibration batches, when rounding is switched on and when its formats change.
+// Chooses ranges from calibration batches when quantization is enabled or formats change.
 #include <algorithm>
 #include <optional>
 
@@ -17,7 +17,7 @@ void require_foldable(const Network::State& s, const quant::QuantOptions& sites)
        "fold batch norms before quantizing with one weight scale per tensor or powers of two");
 }
 
-// A trained range fits as long as the codes that it scales stay the same.
+// A trained range remains valid as long as the codes that it scales do not change.
 bool changes(const quant::ActivationSite& before, const quant::ActivationSite& now) {
   quant::ActivationSite same = before;
   same.learned = now.learned;
@@ -47,8 +47,8 @@ void require_same_scales(const quant::QuantOptions& before, const quant::QuantOp
   require("decoder", &quant::QuantOptions::decoder);
 }
 
-// Switches the sites that change to floating point, so that their values can be measured. False
-// where there are none.
+// Disables quantization of the sites that change, so that their values can be observed. Returns
+// false if there are none.
 bool unround_changed(quant::QuantOptions& present, const quant::QuantOptions& next) {
   bool any = false;
   const auto unround = [&](auto site) {
@@ -132,7 +132,7 @@ std::vector<std::size_t> choose_ranges(Network::State& s, const quant::QuantOpti
   return chosen;
 }
 
-// What rounding must not move: means by row over the calibration sequences.
+// The means by row over the calibration sequences, which bias correction preserves.
 struct Means {
   Observers observers;
   std::vector<double> logits;
@@ -156,8 +156,8 @@ Means measure_means(const Network::State& s, std::span<const data::Batch> batche
   return means;
 }
 
-// Bias correction (M. Nagel et al., arXiv 1906.04721, with measured means): a layer's is measured
-// behind those before it, which are corrected already.
+// Bias correction (M. Nagel et al., arXiv 1906.04721, with measured means): each layer is measured
+// after the preceding ones have been corrected.
 void correct_biases(Network::State& s, const Means& wanted, std::span<const data::Batch> batches,
                     ThreadPool& pool) {
   for (std::size_t l = 0; l < s.blocks.size(); ++l) {
@@ -183,7 +183,7 @@ void Network::quantize(const quant::QuantOptions& options, std::span<const data:
   quant::validate(options);
   const quant::QuantOptions sites = quant::resolved(options);
   require_foldable(s, sites);
-  if (s.quantized) fail("quantize", "the network is quantized already");
+  if (s.quantized) fail("quantize", "the network is already quantized");
   for (const data::Batch& batch : calibration) s.require_inputs(batch);
   const Observers observers =
       measure_observers(s, s.coefficients(), calibration, pool, wants_histograms(sites));
@@ -216,7 +216,8 @@ std::vector<std::size_t> Network::requantize(const quant::QuantOptions& options,
   require_same_scales(s.quant, sites);
   for (const data::Batch& batch : calibration) s.require_inputs(batch);
   const quant::QuantOptions before = s.quant;
-  // Weights keep their present rounding here: the running statistics of batch norms belong to it.
+  // Weights keep their present quantization here, to which the running statistics of batch norms
+  // belong.
   const bool any = unround_changed(s.quant, sites);
   const Observers observers =
       any ? measure_observers(s, s.coefficients(), calibration, pool, wants_histograms(sites))

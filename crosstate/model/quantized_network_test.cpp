@@ -1,4 +1,4 @@
-// A network with rounding switched on, against the scalar reference that rounds at every site.
+// A quantized network against the scalar reference that rounds at every site.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -67,7 +67,7 @@ double largest(const std::vector<float>& values) {
   return peak;
 }
 
-// The rounded coefficients in the reference's form.
+// The quantized coefficients in the form of the reference.
 reference::NetworkValues<double> values_of(const Network& network, const Coefficients& c) {
   auto v = reference::values_of<double>(network);
   const std::size_t modes = network.state().modes();
@@ -89,7 +89,7 @@ reference::NetworkValues<double> values_of(const Network& network, const Coeffic
   return v;
 }
 
-// Every value that leaves here lies on the grid of its site.
+// Every returned value is a multiple of the step of its site.
 struct Rounding {
   const Coefficients& c;
   static double on(const Quantizer& q, double x) {
@@ -162,7 +162,7 @@ TEST(QuantizedNetwork, EqualsTheReferenceThatRoundsEverySite) {
           equal += error <= 1e-5 * peak;
           EXPECT_LE(error, 0.1 * peak) << "sequence " << i;
         }
-        // Float32 and double may fall on different sides of a tie now and then.
+        // Float32 and double may occasionally round a near-tie in different directions.
         EXPECT_GE(equal, set.count - 5);
       }
     }
@@ -176,7 +176,7 @@ TEST(QuantizedNetwork, TheResidualStreamLiesOnItsGrid) {
     o.channels = 4;
     o.pooling = Pooling::kLast;
     Network network = random_network(o, kTask);
-    // Logits are the last residual values themselves.
+    // The logits are the last residual values themselves.
     for (std::size_t i = 0; i < 16; ++i) {
       parameter(network, "decoder.weight").value[i] = i % 5 == 0 ? 1 : 0;
     }
@@ -257,7 +257,7 @@ TEST(QuantizedNetwork, ComesCloseToTheFloatNetworkWithManyBits) {
     EXPECT_EQ(logits_of(none, batch), wanted);
 
     quant::QuantOptions q = quant::uniform_bits(16);
-    q.a.bits = 0;  // fixed point has no more than 14 bits for a pole's parts
+    q.a.bits = 0;  // the fixed-point format has at most 14 bits for the parts of a pole
     set_scales(q, quant::ScaleKind::kFree);
     Network fine = quantized(network, q, batch);
     const std::vector<float> got = logits_of(fine, batch);
@@ -284,7 +284,7 @@ TEST(QuantizedNetwork, LogitsDependNeitherOnTheOtherSequencesNorOnThreads) {
 
 TEST(QuantizedNetwork, RangesDependOnSequencesAndNotOnTheirPadding) {
   const data::Dataset tight = random_set(1, 16, 9, kTask);
-  data::Dataset padded = tight;  // three times as long and half a group more
+  data::Dataset padded = tight;  // three times as long, and half a group more
   padded.length = 27;
   padded.values.assign(16 * 27 * 2, 0);
   padded.lengths.assign(16, 9);
@@ -298,7 +298,7 @@ TEST(QuantizedNetwork, RangesDependOnSequencesAndNotOnTheirPadding) {
   const Network b = quantized(network, quant::uniform_bits(8), batch_of(padded, rows));
   EXPECT_EQ(a.state().state_steps, b.state().state_steps);
   for (std::size_t i = 0; i < a.parameters().size(); ++i) {
-    // The seventeenth sequence repeats the first, which moves a root mean square a little.
+    // The seventeenth sequence repeats the first, which changes a root mean square slightly.
     if (a.parameters()[i].group != ParameterGroup::kRange) continue;
     EXPECT_NEAR(a.parameters()[i].value[0], b.parameters()[i].value[0], 2e-2)
         << a.parameters()[i].name;
@@ -375,7 +375,7 @@ TEST(QuantizedNetwork, FoldsAfterTrainingWithoutATrace) {
   std::vector<float> before, after;
   network.evaluate(batch, pool, &before);
   folded.evaluate(batch, pool, &after);
-  // A value next to a rounding tie may move by one step; most do not.
+  // A value next to a rounding tie may change by one step; most do not.
   std::size_t close = 0;
   for (std::size_t i = 0; i < before.size(); ++i) {
     EXPECT_NEAR(before[i], after[i], 0.1);
@@ -386,9 +386,9 @@ TEST(QuantizedNetwork, FoldsAfterTrainingWithoutATrace) {
 
 // --- gradients -----------------------------------------------------------------------------------
 
-// With 16 bits rounding is fine enough for differences, and what passes straight through is the
-// whole gradient. One quantizer at a time has its range cut to a third, so that it clips; the
-// others never clip in any of the differences.
+// At 16 bits rounding is fine enough for finite differences, and the straight-through gradient is
+// the whole gradient. The range of one quantizer at a time is reduced to a third, so that it clips;
+// the others never clip in any of the differences.
 TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossWithManyBits) {
   const std::vector<std::string> ranges{
       "nothing",
@@ -414,7 +414,7 @@ TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossWithManyBits) {
       check.steps = {5e-2, 1e-2};
       check.tolerance = 6e-2;
       check.noise = 2e-5;
-      check.smallest = 1e-4;  // few values clip behind a layer norm
+      check.smallest = 1e-4;  // few values clip after a layer norm
       check.zero = {"log_a", "w", "log_dt", "B", "C", "D"};
       for (Parameter& p : network.parameters()) {
         if (p.group != ParameterGroup::kRange) continue;
@@ -428,8 +428,8 @@ TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossWithManyBits) {
   }
 }
 
-// The same on arrays, whose noise is in units of codes: whatever a code of the recurrences' input
-// stands for, the loss and its gradients are those of the weights.
+// The same for arrays, whose noise is in units of codes: whatever the value of a code of the
+// recurrence's input, loss and gradients are those of the weights.
 TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossOnArrays) {
   for (const quant::NoiseRecurrence recurrence :
        {quant::NoiseRecurrence::kIncrement, quant::NoiseRecurrence::kDirect}) {
@@ -464,15 +464,15 @@ TEST(QuantizedNetwork, GradientsEqualDifferencesOfTheLossOnArrays) {
   }
 }
 
-// Single values that start or stop clipping disturb a difference, so many sequences share one, and
-// several networks one bound.
+// Single values that start or stop clipping disturb a difference, so many sequences are averaged,
+// and several networks share one bound.
 TEST(QuantizedNetwork, RangeGradientsEqualDifferencesWhereMuchIsClipped) {
   constexpr float kStep = 0.003f;
   ThreadPool pool(1);
   for (const Norm norm : {Norm::kNone, Norm::kLayer}) {
     ModelOptions o = plain_options();
     o.norm = norm;
-    o.activation = kernels::Activation::kIdentity;  // the others hide what is clipped below zero
+    o.activation = kernels::Activation::kIdentity;  // the others hide values clipped below zero
     quant::QuantOptions q = quant::uniform_bits(0);
     for (quant::ActivationSite* site :
          {&q.input, &q.residual, &q.ssm_output, &q.activation, &q.linear, &q.gate}) {
@@ -618,15 +618,16 @@ TEST(QuantizedNetwork, NoiseOnPolesIsThatOfTheirCells) {
   std::size_t count = 0, inside = 0;
   for (std::size_t i = 0; i < quiet.ar.size(); ++i) {
     EXPECT_LE(std::hypot(noisy.ar[i], noisy.ai[i]), 1 + 1e-6f);
-    if (std::hypot(noisy.ar[i], noisy.ai[i]) > 0.999f) continue;  // may have been held back
-    // The larger of the pole's and the input's cell decides how much an error is.
+    if (std::hypot(noisy.ar[i], noisy.ai[i]) > 0.999f) continue;  // may have been limited
+    // The larger of the cells of the pole and of the input determines the size of an error.
     const float pole = std::max(std::abs(quiet.ar[i] - 1), std::abs(quiet.ai[i]));
-    // In codes of the state for a code of the input.
+    // In codes of the state per code of the input.
     const float gain = std::abs(quiet.b[i]) * input;
     const auto level = [](float ratio) {
       return std::exp2(std::max(std::round(std::log2(std::min(1.0f, ratio))), -6.0f));
     };
-    // B is on the bit line of the real part alone: another unit than on that of the imaginary part.
+    // B is only on the bit line of the real part, whose unit differs from that of the imaginary
+    // part.
     const float of_pole = level(pole / gain), of_gain = level(gain / pole);
     const float of_real = std::max(pole / of_pole, gain / of_gain) * of_pole;
     const float unit = std::hypot(of_real, pole) / std::sqrt(2.0f);
@@ -636,7 +637,7 @@ TEST(QuantizedNetwork, NoiseOnPolesIsThatOfTheirCells) {
     inside += 1;
   }
   ASSERT_GT(inside, 50u);
-  // Errors that lead out of the circle are missing here.
+  // Errors that would leave the circle are missing here.
   EXPECT_NEAR(std::sqrt(squares / static_cast<double>(count)), 0.04 / std::sqrt(2), 0.008);
 }
 
@@ -654,7 +655,7 @@ TEST(QuantizedNetwork, StochasticRoundingIsDrawnPerStepAndOnlyInTraining) {
   EXPECT_NE(loss(1, 1), loss(1, 2));
   EXPECT_NE(loss(1, 1), loss(2, 1));
 
-  // Equal sequences of one batch are rounded by draws of their own, but only in training.
+  // Equal sequences of one batch have different draws for rounding, but only in training.
   const data::Dataset set = random_set(2, 1, 23, kTask);
   const data::Batch twins = batch_of(set, {0, 0});
   const std::vector<float> logits = logits_of(network, twins);
@@ -688,7 +689,7 @@ TEST(QuantizedNetwork, IsTheSameHoweverTimeAndWorkAreCut) {
         gradients.push_back(std::move(all));
       }
     }
-    // Sums over time are cut with it, so that they agree within their rounding alone.
+    // The division into blocks also divides sums over time, so they agree only up to rounding.
     double largest = 0;
     for (const double g : gradients[0]) largest = std::max(largest, std::abs(g));
     for (std::size_t i = 0; i < gradients.size(); ++i) {

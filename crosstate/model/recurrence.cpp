@@ -12,7 +12,7 @@ namespace {
 
 using Complex = std::complex<double>;
 
-// The rule's Ab, its input gain Bb / B, and their derivatives by A and dt.
+// Ab of the rule, its input gain Bb / B, and their derivatives with respect to A and dt.
 struct Rule {
   Complex ab, gain, ab_by_a, ab_by_dt, gain_by_a, gain_by_dt;
 };
@@ -40,10 +40,11 @@ Rule apply(Complex a, double dt, Discretization rule) {
 
 Complex pole(const ContinuousMode& mode) { return {-std::exp(mode.log_a), mode.w}; }
 
-// Frequencies of HiPPO-LegS: its normal part is -1/2 I + S with S_ij = -+v_i v_j, v_i^2 = i + 1/2,
-// whose eigenvalues are pairs +-i w. As i S - x I is congruent to i sign(j - i) - x diag(v^-2), and
-// differences of neighbouring rows and columns make that tridiagonal, the signs of the pivots count
-// the eigenvalues below x (Sylvester's law of inertia), which bisection needs.
+// Frequencies of HiPPO-LegS. Its normal part is -1/2 I + S with S_ij = -+v_i v_j, v_i^2 = i + 1/2,
+// whose eigenvalues are pairs +-i w. i S - x I is congruent to i sign(j - i) - x diag(v^-2), which
+// becomes tridiagonal by taking differences of adjacent rows and columns. The signs of the pivots
+// then give the number of eigenvalues below x (Sylvester's law of inertia), as needed for
+// bisection.
 std::size_t legs_frequencies_below(double x, std::size_t n) {
   const auto weight = [](std::size_t i) { return 2 / (2 * static_cast<double>(i) + 1); };
   double pivot = -x * weight(0);
@@ -57,13 +58,14 @@ std::size_t legs_frequencies_below(double x, std::size_t n) {
   return below - n / 2;  // without the negative ones
 }
 
-// Of 2 count states, in ascending order.
+// For 2 count states, in ascending order.
 std::vector<double> legs_frequencies(std::size_t count) {
   const std::size_t n = 2 * count;
   std::vector<double> frequencies;
   for (std::size_t k = 0; k < count; ++k) {
     double low = k == 0 ? 0 : frequencies.back();
-    double high = static_cast<double>(n) * static_cast<double>(n);  // a bound of the row sums
+    double high =
+        static_cast<double>(n) * static_cast<double>(n);  // an upper bound of the row sums
     while (high - low > 4e-16 * high) {
       const double middle = low + (high - low) / 2;
       if (middle == low || middle == high) break;

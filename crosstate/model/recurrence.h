@@ -1,4 +1,4 @@
-// From S4D's trained parameters to the coefficients of the recurrence, and the gradients back.
+// Coefficients of the recurrence from the trained parameters of S4D, and their gradients.
 // Equations: S4D (arXiv 2206.11893), sections 3 and 4; A = -exp(log_a) + i w, dt = exp(log_dt).
 #pragma once
 
@@ -21,14 +21,14 @@ constexpr auto enum_names(PoleStart) {
                     Named{"legs", PoleStart::kLegs}, Named{"real", PoleStart::kReal}};
 }
 
-/// One mode's continuous parameters. Real modes have w = 0 and imaginary parts 0.
+/// Continuous parameters of one mode. Real modes have w = 0 and zero imaginary parts.
 struct ContinuousMode {
   double log_dt = 0, log_a = 0, w = 0;
   std::complex<double> b = 1, c = 0;
 };
 
-/// x_k = a x_{k-1} + u_k, y_k = Re(c x_k): the input gain is folded into c, the factor 2 of a
-/// conjugate pair too.
+/// x_k = a x_{k-1} + u_k, y_k = Re(c x_k): c includes the input gain and the factor 2 of a
+/// conjugate pair.
 struct DiscreteMode {
   std::complex<double> a, c;
 };
@@ -50,7 +50,7 @@ std::vector<std::complex<double>> initial_poles(PoleStart start, std::size_t mod
                                                 double decay = 0.5);
 
 /// Bound on |the recurrence in float32 - the convolution with K_l = Re(c a^l) in double|, relative
-/// to (sum of |K_l|) times the largest input (tests read it).
+/// to (sum of |K_l|) times the largest input (checked by the tests).
 inline constexpr double kConvolutionTolerance = 2e-5;
 
 }  // namespace crosstate::model

@@ -53,7 +53,7 @@ TEST(Discretize, EqualsTheClosedForms) {
   expect_near(d.a, 1.0 / 3, 1e-15);
   expect_near(d.c, 15 * 0.5 / 1.5, 1e-14);
 
-  // A = -1 + i pi, dt = 1: a quarter of the way round at dt = 1/2; the pair counts twice.
+  // A = -1 + i pi, dt = 1: a quarter turn at dt = 1/2; the pair counts twice.
   m = {0, 0, std::numbers::pi, 1, {0, 1}};
   d = discretize(m, kHold, true);
   expect_near(d.a, -std::exp(-1.0), 1e-15);
@@ -154,8 +154,8 @@ TEST(InitialPoles, LegsAreTheEigenvaluesOfTheNormalPart) {
   expect_near(four[0], {-0.5, std::sqrt((p - root) / 2)}, 1e-12);
   expect_near(four[1], {-0.5, std::sqrt((p + root) / 2)}, 1e-12);
 
-  // Any N: they ascend, the sum of their squares is that of s_ij^2 over i < j, and the product of
-  // their squares is the determinant of S, that of the weights i + 1/2.
+  // For all N: the frequencies ascend, the sum of their squares is that of s_ij^2 over i < j, and
+  // the product of their squares is the determinant of S, that of the weights i + 1/2.
   for (const std::size_t modes : {3u, 8u, 32u, 300u}) {
     const auto poles = initial_poles(PoleStart::kLegs, modes);
     double wanted = 0, got = 0, logarithm = 0;
@@ -177,7 +177,7 @@ TEST(InitialPoles, LegsAreTheEigenvaluesOfTheNormalPart) {
   }
 }
 
-// A channel of discretised random modes, in double and as the kernels take it.
+// A channel of discretised random modes, in double and in the form of the kernels.
 struct Channel {
   std::vector<reference::Mode<double>> modes;
   AlignedFloats ar, ai, cr, ci;
@@ -187,7 +187,8 @@ struct Channel {
     for (std::size_t n = 0; n < count; ++n) {
       const ContinuousMode m = random_mode(random, pair);
       const DiscreteMode d = discretize(m, random.below(2) == 0 ? kHold : kBilinear, pair);
-      // As the kernels see them, so that the bound is on the forms and not on the coefficients.
+      // Rounded as for the kernels, so that the bound applies to the algorithms and not to the
+      // coefficients.
       ar.push_back(static_cast<float>(d.a.real()));
       ai.push_back(static_cast<float>(d.a.imag()));
       cr.push_back(static_cast<float>(d.c.real()));

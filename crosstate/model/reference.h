@@ -1,6 +1,6 @@
 // The specification of a network in plain scalar code: one sequence, one value at a time, from the
-// equations. Tests compare the vector code with it, so it is never optimised. The state-space layer
-// stands here twice: as a recurrence and as a convolution with its kernel.
+// equations. Tests compare the vector code with it; it is never optimised. The state-space layer is
+// implemented twice: as a recurrence and as a convolution with its kernel.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@
 namespace crosstate::model::reference {
 
 /// Bound on |Network::evaluate() - reference in double|, relative to max(1, largest |logit|), for
-/// up to four layers and some tens of steps (tests read it).
+/// up to four layers and some tens of steps (checked by the tests).
 inline constexpr double kNetworkTolerance = 5e-5;
 
 template <class T>
@@ -33,8 +33,8 @@ struct Mode {
   T gain = 1;
 };
 
-/// S4D: A = -exp(log_a) + i w, dt = exp(log_dt). A pair of conjugate modes counts as one with twice
-/// its C.
+/// S4D: A = -exp(log_a) + i w, dt = exp(log_dt). A conjugate pair counts as one mode with twice its
+/// C.
 template <class T>
 Mode<T> discretize(T log_dt, T log_a, T w, std::complex<T> b, std::complex<T> c, bool bilinear,
                    bool conjugate_pair) {
@@ -55,7 +55,7 @@ Mode<T> discretize(T log_dt, T log_a, T w, std::complex<T> b, std::complex<T> c,
   return mode;
 }
 
-/// Rounds nothing, at any site.
+/// Does not round at any site.
 struct Exact {
   template <class Site, class T>
   T operator()(Site, std::size_t, T x) const {
@@ -63,13 +63,13 @@ struct Exact {
   }
 };
 
-/// Where a value may be rounded. The second argument of a rounding function is the block (0 outside
-/// the blocks), for states block, channel and mode as one index.
+/// Sites at which a value may be rounded. The second argument of a rounding function is the block
+/// (0 outside the blocks); for states it is block, channel and mode as one index.
 enum class Site { kInput, kResidual, kSsmOutput, kActivation, kLinear, kGate, kState };
 
 /// One channel as a recurrence. `round` is applied to both parts of each state; `first` is the
-/// index of the first mode. `state` (null: zero) is read and replaced, so that a sequence may be
-/// cut.
+/// index of the first mode. `state` (null: zero) is read and updated, so that a sequence may be
+/// processed in pieces.
 template <class T, class Round = Exact>
 std::vector<T> recurrence(const std::vector<Mode<T>>& modes, const std::vector<T>& u,
                           std::vector<std::complex<T>>* state = nullptr, Round round = {},
@@ -95,7 +95,7 @@ std::vector<T> convolution_kernel(const std::vector<Mode<T>>& modes, std::size_t
   std::vector<T> kernel(length, 0);
   for (std::size_t l = 0; l < length; ++l) {
     for (const Mode<T>& m : modes) {
-      // Every power on its own, so that nothing is shared with the recurrence.
+      // Every power is computed separately, so that nothing is shared with the recurrence.
       const std::complex<T> power =
           std::polar(std::pow(std::abs(m.a), static_cast<T>(l)), std::arg(m.a) * static_cast<T>(l));
       kernel[l] += (m.c * power).real() * m.gain;
@@ -154,7 +154,7 @@ std::vector<T> linear(const Matrix<T>& weight, const std::vector<T>& bias,
   return y;
 }
 
-/// What a network computes with.
+/// Coefficients of a network.
 template <class T>
 struct BlockValues {
   std::vector<std::size_t> channels;        // of the stream; [s]
@@ -186,7 +186,7 @@ Matrix<T> to_matrix(const Values& from, std::size_t rows) {
   return m;
 }
 
-/// The values of a float network, from its parameters by name and its running statistics.
+/// The coefficients of a float network, from its parameters by name and its running statistics.
 template <class T>
 NetworkValues<T> values_of(const Network& network) {
   const ModelOptions& options = network.options();
@@ -239,7 +239,7 @@ NetworkValues<T> values_of(const Network& network) {
 
 enum class Form { kRecurrence, kConvolution };
 
-/// One block on one sequence: h <- norm and residual sum of everything in it. `l` is its index.
+/// One block on one sequence: updates h by all steps of block `l`, including norm and residual sum.
 template <class T, class Round>
 void run_block(const NetworkValues<T>& v, std::size_t l, Form form, Round round, Sequence<T>& h) {
   const BlockValues<T>& block = v.blocks[l];

@@ -1,4 +1,4 @@
-// From the formats of one stage to those of the next.
+// Changing the formats of a network between stages.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -83,7 +83,7 @@ TEST_F(Requantize, KeepsTrainedRangesWhereOnlyWeightsChange) {
   }
 }
 
-// With 16 bits the rounding of weights hardly moves what is measured.
+// At 16 bits the quantization of weights hardly changes the observed values.
 TEST_F(Requantize, ChoosesTheRangesOfNewlyRoundedSites) {
   for (const char* before : {"w16a0s0", "w16a4s0", "w16a4s4"}) {
     SCOPED_TRACE(before);

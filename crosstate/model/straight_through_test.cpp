@@ -15,7 +15,7 @@ const TaskShape kTask{2, 4};
 
 class StraightThrough : public testing::Test {
  protected:
-  // Gradients by name, with one range moved by `shift` and the others widened.
+  // Gradients by name, with one range changed by `shift` and the others widened.
   std::map<std::string, std::vector<double>> gradients(quant::QuantOptions quant,
                                                        quant::StraightThrough kind,
                                                        const std::string& range = "",
@@ -46,7 +46,7 @@ class StraightThrough : public testing::Test {
 
 TEST_F(StraightThrough, DoesNotMatterWithinTheRanges) {
   quant::QuantOptions quant = quant::uniform_bits(8);
-  quant.gate.bits = 0;  // a gate close to 1 lies beyond its last code
+  quant.gate.bits = 0;  // a gate close to 1 exceeds its last code
   EXPECT_EQ(gradients(quant, quant::StraightThrough::kClip),
             gradients(quant, quant::StraightThrough::kPass));
   quant.gate.bits = 8;
@@ -67,7 +67,7 @@ TEST_F(StraightThrough, RangesFollowRoundingErrorsOnlyWithLsq) {
         EXPECT_EQ(gradient, other.at(name));
         continue;
       }
-      // Nothing is left to round there: the identity's codes are those of the SSM output.
+      // No rounding there: the codes of the identity are those of the SSM output.
       if (!name.ends_with(".activation")) {
         EXPECT_GT(size(gradient), 0);
       }
@@ -77,7 +77,7 @@ TEST_F(StraightThrough, RangesFollowRoundingErrorsOnlyWithLsq) {
   }
 }
 
-// A range so small that every value lies beyond it.
+// A range so small that every value is outside it.
 TEST_F(StraightThrough, PassesOrStopsGradientsBeyondTheRange) {
   const struct {
     const char* range;

@@ -21,7 +21,7 @@ TEST(Teacher, ReachesEveryParameterOfANetworkWithATeacher) {
   LossOptions loss{.label_smoothing = 0.1, .distillation = 0.6, .temperature = 2};
   loss.teacher = logits;
   reference::GradientCheck check;
-  check.zero = {"linear.bias"};  // batch norm takes it away
+  check.zero = {"linear.bias"};  // removed by batch norm
   check.run(network, batch, loss, pool);
 
   Network student = network;

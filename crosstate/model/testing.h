@@ -1,5 +1,5 @@
-// What the tests of networks share: small networks with nothing left at its initial value, random
-// sequences, and gradients from differences of the loss.
+// Shared by the tests of networks: small networks without initial values, random sequences, and
+// numerical gradients of the loss.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@
 
 namespace crosstate::model::reference {
 
-/// Three channels, two modes, one layer, and steps that matter within some tens of samples.
+/// Three channels, two modes, one layer, and step sizes that matter within some tens of samples.
 inline ModelOptions small_options() {
   ModelOptions o;
   o.channels = 3;
@@ -88,7 +88,7 @@ inline data::Batch batch_of(const data::Dataset& set, std::size_t block_length =
   return batch_of(set, rows, block_length);
 }
 
-/// One sequence of a set at its own length.
+/// One sequence of a set with its own length.
 inline Sequence<double> sequence_of(const data::Dataset& set, std::size_t i) {
   Sequence<double> u(set.length_of(i), std::vector<double>(set.channels));
   for (std::size_t t = 0; t < u.size(); ++t) {
@@ -126,8 +126,8 @@ inline Network random_network(const ModelOptions& options, const TaskShape& task
   return Network::from_tensors(content, "random");
 }
 
-/// Random parts: about two thirds of the modes and channels of every block, of the stream all but
-/// one channel. Every block keeps its first channel and that channel's first mode.
+/// Random parts: about two thirds of the modes and channels of every block, and all but one channel
+/// of the stream. Every block keeps its first channel and the first mode of that channel.
 inline NetworkParts random_parts(const Network& network, std::uint64_t seed) {
   Random random(seed, Stream::kTest, 2);
   const auto thin = [&](std::vector<std::size_t>& numbers) {
@@ -142,17 +142,17 @@ inline NetworkParts random_parts(const Network& network, std::uint64_t seed) {
   return parts;
 }
 
-/// Compares every parameter's gradient, after train_step(), with differences of the loss along
-/// random directions. `tolerance` is relative to the size that such a slope has in the mean.
+/// Compares the gradients of all parameters, after train_step(), with differences of the loss along
+/// random directions. `tolerance` is relative to the average magnitude of such a slope.
 struct GradientCheck {
-  // Along directions of length 1. A kink of a hard activation between two points spoils their
-  // difference, so shorter steps are tried until one agrees.
+  // Along directions of length 1. A kink of a hard activation between two points affects their
+  // difference, so smaller steps are tried until one agrees.
   std::vector<double> steps = {4e-3, 1e-3};
   double tolerance = 2e-2;
-  double noise = 8e-8;  // of the loss, from float32
-  double smallest = 0;  // least size of a gradient that says anything; 0: noise over the first step
+  double noise = 8e-8;  // of the loss, due to float32
+  double smallest = 0;  // smallest meaningful gradient; 0: noise divided by the first step
   int directions = 2;
-  std::vector<std::string> zero;  // ends of the names of parameters without effect on the loss
+  std::vector<std::string> zero;  // suffixes of the names of parameters without effect on the loss
 
   void run(Network network, const data::Batch& batch, const LossOptions& loss,
            ThreadPool& pool) const {
@@ -202,7 +202,7 @@ struct GradientCheck {
       if (std::abs(slope - difference) <= bound) break;
     }
     EXPECT_NEAR(slope, difference, bound) << "gradient of " << analytic.name;
-    // Without a size, agreement says nothing.
+    // For a vanishing gradient agreement is meaningless.
     const bool vanishes = std::any_of(zero.begin(), zero.end(), [&](const std::string& end) {
       return analytic.name.ends_with(end);
     });

@@ -1,4 +1,4 @@
-// The forward pass of a network, written once for all fast executors: the order of its steps. An
+// Forward pass of a network, written once for all fast executors: the order of its steps. An
 // executor supplies the steps in its own arithmetic and memory:
 //
 //   encoder    x = input()              the input, quantized
@@ -17,24 +17,24 @@
 //   read-out   read()                   what the decoder takes of the stream behind the last block:
 //                                       its sum over time or, with task::Scope::kStep, every step
 //
-// The types of the values that pass from step to step are the executor's own: panels of floats,
+// The types of the values passed from step to step are defined by the executor: panels of floats,
 // panels of codes, single vectors. Steps are resolved at compile time, so an executor may derive
-// from another and hide the steps in which it differs. The plain specifications (model/reference.h,
-// integer/reference.h) stay independent of this header on purpose.
+// from another one and hide the steps in which it differs. The specifications (model/reference.h,
+// integer/reference.h) are deliberately independent of this header.
 //
 // To add an executor, write a class with these steps. For one that computes with codes, CodePanels
-// (integer/code_panels.h) has the digital steps; what is left to supply are its sites: the products
-// with the weights of the encoder, of each recurrence and of each linear layer, and the conversion
-// of each product to codes. An executor that places some sites on digital arithmetic and others on
+// (integer/code_panels.h) has the digital steps; it remains to supply the sites: the products with
+// the weights of the encoder, of each recurrence and of each linear layer, and the conversion of
+// each product to codes. An executor that places some sites on digital arithmetic and others on
 // arrays is a class of sites that forwards each call to one or the other by site and layer
-// (integer/code_panels_test.cpp has an example). An exporter can emit code from the same steps.
+// (example: integer/code_panels_test.cpp). An exporter can emit code from the same steps.
 #pragma once
 
 #include <cstddef>
 
 namespace crosstate::model {
 
-/// The norms of an executor whose networks have them folded into the linear layers.
+/// Norms of an executor whose networks have them folded into the linear layers.
 struct FoldedNorms {
   template <class Value>
   static Value normalize(std::size_t, Value v) {
@@ -52,7 +52,7 @@ void walk_encoder(Executor& e) {
 }
 
 /// Block l up to the accumulators of its linear layer, which are returned. Training with batch norm
-/// stops here to collect the statistics of the whole batch.
+/// stops here to collect statistics of the whole batch.
 template <class Executor>
 auto walk_to_norm(Executor& e, std::size_t l) {
   const auto u = e.select(l);
@@ -75,8 +75,8 @@ void walk_block(Executor& e, std::size_t l) {
   walk_from_norm(e, l, walk_to_norm(e, l));
 }
 
-/// One stretch of time through the whole network, for executors that keep the residual stream of a
-/// single stretch and carry the states of every layer from one stretch to the next.
+/// One range of time steps through the whole network, for executors that keep the residual stream
+/// of one range and carry the states of every layer to the next.
 template <class Executor>
 void walk_stretch(Executor& e, std::size_t layers) {
   walk_encoder(e);
@@ -84,8 +84,8 @@ void walk_stretch(Executor& e, std::size_t layers) {
   e.read();
 }
 
-/// Whole sequences layer by layer, for executors that keep the residual stream of all stretches:
-/// the weights of one layer stay in the cache. e.at(t) selects a stretch of time.
+/// Whole sequences layer by layer, for executors that keep the residual stream of all ranges of
+/// time: the weights of one layer stay in the cache. e.at(t) selects a range.
 template <class Executor, class Stretches>
 void walk_layers(Executor& e, std::size_t layers, const Stretches& stretches) {
   for (const auto& t : stretches) {
@@ -101,12 +101,13 @@ void walk_layers(Executor& e, std::size_t layers, const Stretches& stretches) {
   }
 }
 
-// The adjoint: the same steps in reverse. Each adjoint step takes the gradient of what the forward
-// step of its name returns, and returns the gradient of that step's argument. recompute(l) first
-// computes again, with the forward steps, the values behind the linear layer that were not kept.
+// The adjoint: the same steps in reverse. The argument of each adjoint step is the gradient of the
+// result of the forward step of the same name; its result is the gradient of that step's argument.
+// recompute(l) first repeats the forward steps whose values after the linear layer were not kept.
 
-/// From the gradient of the residual stream behind block l to the gradient of normalize()'s result,
-/// which is returned. Training with batch norm stops here to collect sums over the whole batch.
+/// From the gradient of the residual stream after block l to the gradient of the result of
+/// normalize(), which is returned. Training with batch norm stops here to collect sums over the
+/// whole batch.
 template <class Adjoint>
 auto walk_back_to_norm(Adjoint& e, std::size_t l) {
   e.recompute(l);
@@ -116,8 +117,8 @@ auto walk_back_to_norm(Adjoint& e, std::size_t l) {
   return e.gate(l, g);
 }
 
-/// From there to the gradient of the residual stream before block l. recur() adds what reaches the
-/// stream through the recurrence to what add_residual() has left in it.
+/// From there to the gradient of the residual stream before block l. recur() adds the gradient
+/// through the recurrence to the result of add_residual().
 template <class Adjoint, class Value>
 void walk_back_from_norm(Adjoint& e, std::size_t l, Value v) {
   const auto z = e.normalize(l, v);

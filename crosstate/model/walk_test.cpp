@@ -1,4 +1,4 @@
-// The order of the steps, and that an executor can hide some of another's.
+// The order of the steps, and executors that hide steps of others.
 #include "crosstate/model/walk.h"
 
 #include <gmock/gmock.h>
@@ -12,7 +12,7 @@ namespace {
 
 using testing::ElementsAre;
 
-// Values are the expressions that made them.
+// Values are the expressions that computed them.
 struct Recorder {
   std::vector<std::string> written;
   std::string stream, time;
@@ -48,7 +48,7 @@ TEST(Walk, RunsTheStepsOfABlockInOrder) {
                           "h1 = norm(gate(norm(linear(activate(recur(h0), h0)))) + h0)", "read"));
 }
 
-// Hides what it has no use for.
+// Hides the steps that it does not use.
 struct Folded : Recorder, FoldedNorms {
   using FoldedNorms::normalize;
   using FoldedNorms::normalize_sum;

@@ -37,20 +37,21 @@ PresetBits preset_bits(const std::string& preset) {
 // Calls f(name, site, help) for every site of one kind.
 template <class Options, class F>
 void for_weights(Options& o, F f) {
-  f("encoder", o.encoder, "The encoder's weights");
-  f("c", o.c, "C with B and the state's scale folded in");
-  f("d", o.d, "The feed-through D");
-  f("weight", o.weight, "The pointwise layers' weights");
-  f("decoder", o.decoder, "The decoder's weights");
+  f("encoder", o.encoder, "Weights of the encoder");
+  f("c", o.c, "C, including B and the scale of the state");
+  f("d", o.d, "Skip connection D");
+  f("weight", o.weight, "Weights of the pointwise layers");
+  f("decoder", o.decoder, "Weights of the decoder");
 }
 template <class Options, class F>
 void for_activations(Options& o, F f) {
-  f("input", o.input, "The network's input");
-  f("residual", o.residual, "The stream between blocks, the state's input");
-  f("ssm_output", o.ssm_output, "y of the state-space layer, the activation's input");
-  f("activation", o.activation, "The activation's output, the pointwise layer's input");
-  f("linear", o.linear, "The pointwise layer's output before the gate");
-  f("gate", o.gate, "The gate's output in [0, 1]");
+  f("input", o.input, "Input of the network");
+  f("residual", o.residual, "Residual stream between blocks, the input of the recurrence");
+  f("ssm_output", o.ssm_output, "Output y of the recurrence, the input of the activation function");
+  f("activation", o.activation,
+    "Output of the activation function, the input of the pointwise layer");
+  f("linear", o.linear, "Output of the pointwise layer before the gate");
+  f("gate", o.gate, "Output of the gate, in [0, 1]");
 }
 
 void add_bits(FieldList& list, int& bits, const std::string& help) {
@@ -76,60 +77,63 @@ void fields(FieldList& list, QuantOptions& options) {
   list.add("granularity", options.granularity,
            "One weight scale per output channel, or per tensor for hardware with a single scale.");
   list.add("weight_scales", options.weight_scales,
-           "Weight scales: pow2 turns rescaling into shifts, free fits ranges closer.");
+           "Weight scales: pow2 (powers of two) makes requantization a shift, free fits ranges "
+           "more closely.");
   list.add("scales", options.scales,
-           "Activation scales: pow2 turns rescaling into shifts, free fits ranges closer.");
+           "Activation scales: pow2 (powers of two) makes requantization a shift, free fits ranges "
+           "more closely.");
   list.add("straight_through", options.straight_through,
-           "Gradient of activations beyond their range: clip: none, as the rounded function has; "
-           "pass: as within it, so that units stuck there can return. States always clip.");
+           "Gradient of activations outside their range. clip: zero, as that of the quantized "
+           "function; pass: as inside, so that units stuck there can return. States always clip.");
   list.add("range_gradient", options.range_gradient,
-           "What learned activation ranges follow: lsq: rounding errors and clipped values "
-           "(arXiv 1902.08153); pact: clipped values alone (arXiv 1805.06085).");
-  list.add(
-      "bias_correction", options.bias_correction,
-      "Moves biases once ranges are chosen, layer by layer, so that rounding leaves the mean of "
-      "every output of the pointwise layers and the decoder as it was (arXiv 1906.04721); for "
-      "networks that are not trained on. Batch norms must be folded, or it does nothing.");
+           "Gradient of learned activation ranges. lsq: rounding errors and clipped values (arXiv "
+           "1902.08153); pact: only clipped values (arXiv 1805.06085).");
+  list.add("bias_correction", options.bias_correction,
+           "Correct biases after ranges are chosen, layer by layer, so that quantization preserves "
+           "the mean of every output of the pointwise layers and the decoder (arXiv 1906.04721); "
+           "for post-training quantization. No effect unless batch norms are folded.");
   list.add("weight_noise", options.weight_noise,
-           "Relative noise on weights in training, drawn anew in every step; about the read noise "
-           "of the cells to be used, or their whole spread.")
+           "Relative weight noise in training, drawn in every step; about the read noise of the "
+           "target's cells, or their total variation.")
       .range(0, 1);
   list.add("device_noise", options.device_noise,
-           "Relative noise on weights that stays for quant.chip_steps steps; about the spread from "
-           "device to device, which reading does not change.")
+           "Relative weight noise that is kept for quant.chip_steps steps; about the variation "
+           "from device to device.")
       .range(0, 1);
   list.add("chip_steps", options.chip_steps,
-           "Training steps on one draw of quant.device_noise; 0: all, to train for a single chip.")
+           "Number of training steps with one draw of quant.device_noise; 0: all, to train for a "
+           "single chip.")
       .in("steps")
       .range(0, 1e9);
   list.add("noise_unit", options.noise_unit,
-           "What noise is relative to. weight: each weight; largest: what the full conductance "
-           "stands for in its place, as where cells deviate by a share of that: the largest weight "
-           "on its bit line of one array, in units of codes; in the recurrence the largest weight "
-           "over the level of its row, times the weight's own level. D is digital.");
+           "Reference of weight noise. weight: each weight; largest: the weight that full "
+           "conductance represents at its position, for cells whose errors are relative to it: the "
+           "largest weight on its bit line, in units of codes; in the recurrence the largest "
+           "weight divided by the level of its row, times the weight's own level. D is digital.");
   list.add("noise_recurrence", options.noise_recurrence,
-           "What noise on A is relative to: increment: A - 1, direct: A, as crossbar.recurrence; "
-           "corrected: increments whose real part compensation sets right (crossbar.compensation = "
-           "\"column\"), where noise is relative to the bit line.");
+           "Reference of noise on A, as in crossbar.recurrence. increment: A - 1; direct: A; "
+           "corrected: A - 1 with the real part corrected by compensation (crossbar.compensation = "
+           "\"column\") if noise is relative to the bit line.");
 
   for_weights(options, [&](const std::string& name, WeightSite& site, const std::string& help) {
     list.section("quant." + name);
     add_bits(list, site.bits, help + " (1: binary, 2: ternary)");
     list.add("granularity", site.granularity,
-             "One scale per output channel or one; empty: quant's.");
-    list.add("scales", site.scales, "Free or powers of two; empty: quant.weight_scales.");
+             "One scale per output channel or per tensor; empty: quant.granularity.");
+    list.add("scales", site.scales, "free or pow2 (powers of two); empty: quant.weight_scales.");
     list.add("range", site.range,
-             "How a scale is chosen: the largest magnitude, the least squared error, or the mean "
-             "magnitude; auto: mse up to 3 bits, absmax above.");
+             "Choice of the scale: largest magnitude, least squared error, or mean magnitude; "
+             "auto: mse up to 3 bits, absmax above.");
     list.add("learned", site.learned,
              "Trains the scales too (LSQ, arXiv 1902.08153), starting from those that range "
              "chooses; for 4 bits and fewer.");
   });
   list.section("quant.a");
-  add_bits(list, options.a.bits, "Decay and phase, or both parts, of each mode of A");
-  list.add("coding", options.a.coding,
-           "log-polar: logarithm of the decay and phase; polar: decay and phase; cartesian: what "
-           "analog cells store. Rounded poles stay inside the unit circle in each.");
+  add_bits(list, options.a.bits, "Decay and phase, or real and imaginary part, of each mode of A");
+  list.add(
+      "coding", options.a.coding,
+      "log-polar: logarithm of the decay, and phase; polar: decay and phase; cartesian: real and "
+      "imaginary part, as analog cells store. Quantized poles always stay inside the unit circle.");
   for_activations(options, [&](const std::string& name, ActivationSite& site,
                                const std::string& help) {
     list.section("quant." + name);
@@ -137,17 +141,17 @@ void fields(FieldList& list, QuantOptions& options) {
     if (&site == &options.gate) return;  // always unsigned codes in steps of 2^-bits
     if (&site == &options.input || &site == &options.activation) {
       list.add("codes", site.codes,
-               "symmetric about 0, or affine: all codes between the least and the largest value; "
-               "auto: affine where one side is hardly used.");
+               "symmetric about 0, or affine: all codes between the smallest and the largest "
+               "value; auto: affine if one side is hardly used.");
     }
     list.add("scales", site.scales, "pow2 or free; empty: quant.scales.");
     list.add("range", site.range,
-             "How calibration chooses the range: clip: the largest magnitude, but rare values "
-             "clipped; absmax; percentile; mse: least squared error.");
-    list.add("percentile", site.percentile, "Of magnitudes, for range = percentile.")
+             "Choice of the range in calibration. clip: largest magnitude with rare values "
+             "clipped; absmax: largest magnitude; percentile; mse: least squared error.");
+    list.add("percentile", site.percentile, "Percentile of magnitudes, with range = percentile.")
         .in("%")
         .range(50, 100);
-    list.add("learned", site.learned, "Trains the scale too (quant.range_gradient).");
+    list.add("learned", site.learned, "Train the scale (quant.range_gradient).");
   });
   list.section("quant.state");
   add_bits(list, options.state.bits,
@@ -161,28 +165,28 @@ void fields(FieldList& list, QuantOptions& options) {
     list.add(key, value, help + "; -1: as quant.preset says.").range(kPresetBits, most);
   };
   number("rows", options.array.rows, kMostArraySize,
-         "Training as on arrays of so many rows: sums over more inputs come in parts, each with a "
-         "largest weight and a conversion of its own; 0: one array, however long");
+         "Train for arrays with this many rows: sums over more inputs are divided into parts, each "
+         "with its own largest weight and conversion; 0: one array of any length");
   number("columns", options.array.columns, kMostArraySize,
-         "Columns of such arrays. A channel with more states than rows or columns hold sums its "
-         "output in parts; 0: no limit");
+         "Columns of these arrays. A channel with more states than fit sums its output in parts; "
+         "0: no limit");
   number("drive_halvings", options.array.drive_halvings, analog::kMostDriveHalvings,
-         "How often the level that drives a row of a recurrent array may be halved "
-         "(crossbar.drive_halvings), which decides what a cell of B, A and C stands for; 0: full "
+         "How often the drive level of a row of a recurrent array may be halved "
+         "(crossbar.drive_halvings), which determines the weight of a cell of B, A and C; 0: full "
          "levels, as with crossbar.driven = \"all\"");
   number("levels", options.array.levels, kMostArraySize,
-         "Training with weights at so many levels between 0 and the largest on their bit line, as "
-         "cells of few conductances hold them; 0: any");
+         "Train with weights rounded to this many levels between 0 and the largest on their bit "
+         "line, as cells with few conductance levels store them; 0: continuous");
   number("partial_bits", options.array.partial_bits, analog::kMostPartialBits,
-         "Bits of the converters of parts in training, where quant.array.rows makes some; 0: not "
-         "rounded");
+         "Bits of the converters of partial sums in training, if quant.array.rows creates some; 0: "
+         "not rounded");
   number("state_bits", options.array.state_bits, kMostBits,
-         "Noise of states in training is that of converters of so many bits whose range is that of "
-         "the states' increments; 0: in codes of the state");
+         "Bits of the converters of states in training, for their noise, with a range of the "
+         "increments of the state; 0: converter steps are codes of the state");
   list.add("noise", options.array.noise,
-           "Noise of every conversion in training, rms, in steps of its converter: codes of what "
-           "follows, or finer steps of states' increments. None if sites are not quantized; -1: as "
-           "quant.preset says.")
+           "RMS noise of every conversion in training, in steps of its converter: codes of the "
+           "next site, or finer steps of state increments. No noise if sites are not quantized; "
+           "-1: as quant.preset says.")
       .in("steps")
       .range(kPresetBits, kMostArrayNoise);
 }

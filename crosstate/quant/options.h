@@ -1,5 +1,5 @@
-// Which sites of a network are rounded, and how. Every site has a section of its own in a
-// configuration, [quant.state] bits = 8; what a site leaves open comes from [quant].
+// Which sites of a network are quantized, and how. Every site has its own section in a
+// configuration, [quant.state] bits = 8; options that a site does not set are taken from [quant].
 #pragma once
 
 #include <array>
@@ -13,31 +13,31 @@
 
 namespace crosstate::quant {
 
-/// Bits of a site that takes them from the preset, and of one that stays in floating point.
+/// Bits of a site that takes them from the preset, and of a site that is not quantized.
 inline constexpr int kPresetBits = -1, kFloatBits = 0;
 
-/// What shares one weight scale: an output channel, or the whole tensor.
+/// The values that share a weight scale: those of an output channel, or of the whole tensor.
 enum class Granularity { kChannel, kTensor };
 constexpr auto enum_names(Granularity) {
   return std::array{Named{"channel", Granularity::kChannel}, Named{"tensor", Granularity::kTensor}};
 }
 
-/// Scales: any binary32 number, or powers of two alone, which turn rescaling into shifts.
+/// Scales: any binary32 number, or only powers of two, for which requantization is a shift.
 enum class ScaleKind { kFree, kPowerOfTwo };
 constexpr auto enum_names(ScaleKind) {
   return std::array{Named{"free", ScaleKind::kFree}, Named{"pow2", ScaleKind::kPowerOfTwo}};
 }
 
-/// How a weight scale is chosen: the largest magnitude, the least squared error, or the mean
-/// magnitude (binary and ternary weights); kAuto: kMse up to 3 bits, kAbsmax above.
+/// Choice of a weight scale: the largest magnitude, the least squared error, or the mean magnitude
+/// (binary and ternary weights); kAuto: kMse up to 3 bits, kAbsmax above.
 enum class WeightRange { kAuto, kAbsmax, kMse, kMean };
 constexpr auto enum_names(WeightRange) {
   return std::array{Named{"auto", WeightRange::kAuto}, Named{"absmax", WeightRange::kAbsmax},
                     Named{"mse", WeightRange::kMse}, Named{"mean", WeightRange::kMean}};
 }
 
-/// What the codes of a pole are: the logarithm of its decay and its phase, decay and phase, or its
-/// real and imaginary part.
+/// Coding of a pole: the logarithm of its decay, and its phase; decay and phase; or its real and
+/// imaginary part.
 enum class PoleCoding { kLogPolar, kPolar, kCartesian };
 constexpr auto enum_names(PoleCoding) {
   return std::array{Named{"log-polar", PoleCoding::kLogPolar}, Named{"polar", PoleCoding::kPolar},
@@ -45,7 +45,7 @@ constexpr auto enum_names(PoleCoding) {
 }
 
 /// Codes symmetric about 0, or 2^bits codes between the smallest and the largest value; kAuto:
-/// affine where one side is hardly used.
+/// affine if one side is hardly used.
 enum class CodeSymmetry { kAuto, kSymmetric, kAffine };
 constexpr auto enum_names(CodeSymmetry) {
   return std::array{Named{"auto", CodeSymmetry::kAuto},
@@ -53,7 +53,7 @@ constexpr auto enum_names(CodeSymmetry) {
                     Named{"affine", CodeSymmetry::kAffine}};
 }
 
-/// How calibration chooses the range of an activation: the largest magnitude with rare values
+/// Choice of the range of an activation in calibration: the largest magnitude with rare values
 /// clipped, the largest magnitude, a percentile of the magnitudes, or the least squared error.
 enum class ActivationRange { kClip, kAbsmax, kPercentile, kMse };
 constexpr auto enum_names(ActivationRange) {
@@ -62,20 +62,19 @@ constexpr auto enum_names(ActivationRange) {
       Named{"percentile", ActivationRange::kPercentile}, Named{"mse", ActivationRange::kMse}};
 }
 
-/// The gradient of activations beyond their range: none, or as within it.
+/// Gradient of activations outside their range: zero, or as inside.
 enum class StraightThrough { kClip, kPass };
 constexpr auto enum_names(StraightThrough) {
   return std::array{Named{"clip", StraightThrough::kClip}, Named{"pass", StraightThrough::kPass}};
 }
 
-/// What noise on weights is relative to: each weight, or the largest on its bit line.
+/// Reference of weight noise: each weight, or the largest on its bit line.
 enum class NoiseUnit { kWeight, kLargest };
 constexpr auto enum_names(NoiseUnit) {
   return std::array{Named{"weight", NoiseUnit::kWeight}, Named{"largest", NoiseUnit::kLargest}};
 }
 
-/// What noise on A is relative to: A - 1, A, or A - 1 with its real part set right by
-/// compensation.
+/// Reference of noise on A: A - 1, A, or A - 1 with its real part corrected by compensation.
 enum class NoiseRecurrence { kIncrement, kDirect, kCorrected };
 constexpr auto enum_names(NoiseRecurrence) {
   return std::array{Named{"increment", NoiseRecurrence::kIncrement},
@@ -83,8 +82,8 @@ constexpr auto enum_names(NoiseRecurrence) {
                     Named{"corrected", NoiseRecurrence::kCorrected}};
 }
 
-/// Signed symmetric codes times a scale: 1 bit is binary (-1, 1), 2 bits are ternary (-1, 0, 1),
-/// b bits hold -(2^(b-1) - 1) .. 2^(b-1) - 1.
+/// Signed symmetric codes times a scale: 1 bit is binary (-1, 1), 2 bits are ternary (-1, 0, 1), b
+/// bits have the range -(2^(b-1) - 1) .. 2^(b-1) - 1.
 struct WeightSite {
   int bits = kPresetBits;
   std::optional<Granularity> granularity = {};  // none: quant.granularity
@@ -96,20 +95,21 @@ struct WeightSite {
 
 /// The discretised A.
 struct PoleSite {
-  int bits = kPresetBits;  // of the decay and of the phase, or of each part
+  int bits = kPresetBits;  // of decay and of phase, or of each part
   PoleCoding coding = PoleCoding::kLogPolar;
   bool operator==(const PoleSite&) const = default;
 };
 
-/// Values between two layers: codes of `bits` times one scale per tensor. Symmetric codes are
-/// those of weights; affine codes are 2^bits in a row that hold 0 and the range seen.
+/// Values between two layers: codes of `bits` times one scale per tensor. Symmetric codes are as
+/// for weights; affine codes are 2^bits consecutive integers that include 0 and cover the observed
+/// range.
 struct ActivationSite {
   int bits = kPresetBits;
   CodeSymmetry codes = CodeSymmetry::kAuto;  // a setting of input and activation
   std::optional<ScaleKind> scales = {};      // none: quant.scales
   ActivationRange range = ActivationRange::kClip;
-  double percentile = 99.99;  // of the magnitudes, where range = percentile
-  bool learned = true;        // the scale is trained by quant.range_gradient, or as calibrated
+  double percentile = 99.99;  // of the magnitudes, if range = percentile
+  bool learned = true;        // the scale is trained by quant.range_gradient; else as calibrated
   bool operator==(const ActivationSite&) const = default;
 };
 
@@ -120,18 +120,19 @@ struct StateSite {
   bool operator==(const StateSite&) const = default;
 };
 
-inline constexpr double kMostArrayNoise = 1000;  // steps of a converter
+inline constexpr double kMostArrayNoise = 1000;  // in steps of a converter
 
-/// What training sees of the arrays that will hold the weights. Deployed networks are whole
-/// numbers: only steps of training compute like this.
+/// Properties of the arrays that will hold the weights, as modelled in training. Deployed networks
+/// compute in integers without them.
 struct ArraySite {
-  int rows = kPresetBits;            // of one array: sums over more inputs come in parts; 0: never
-  int columns = kPresetBits;         // likewise; 0: as many as it takes
-  int drive_halvings = kPresetBits;  // of the levels of recurrent arrays' rows; 0: the full level
-  int levels = kPresetBits;          // conductances of a cell; 0: any
-  int partial_bits = kPresetBits;    // of the converters of such parts; 0: not rounded
-  int state_bits = kPresetBits;      // of converters of states' increments; 0: of states, in codes
-  double noise = kPresetBits;        // rms of a conversion, in steps of its converter
+  int rows = kPresetBits;  // of one array: sums over more inputs are divided into parts; 0: never
+  int columns = kPresetBits;         // likewise; 0: no limit
+  int drive_halvings = kPresetBits;  // of the row levels of recurrent arrays; 0: full level
+  int levels = kPresetBits;          // conductance levels of a cell; 0: continuous
+  int partial_bits = kPresetBits;    // of the converters of partial sums; 0: not rounded
+  int state_bits =
+      kPresetBits;             // of converters of state increments; 0: steps are codes of the state
+  double noise = kPresetBits;  // rms of a conversion, in steps of its converter
   bool operator==(const ArraySite&) const = default;
 };
 
@@ -140,20 +141,19 @@ struct QuantOptions {
   Granularity granularity = Granularity::kChannel;  // of weight scales
   ScaleKind weight_scales = ScaleKind::kFree;
   ScaleKind scales = ScaleKind::kPowerOfTwo;  // of activations
-  // A scale for each weight of D, or for each of an encoder of one input, would be the weight
-  // itself.
+  // A scale for each weight of D, or of an encoder with one input, would replace the weight itself.
   WeightSite encoder{.granularity = Granularity::kTensor}, c,
       d{.granularity = Granularity::kTensor}, weight, decoder;
   PoleSite a;
   ActivationSite input, residual, ssm_output, activation, linear, gate;
   StateSite state;
   ArraySite array;
-  StraightThrough straight_through = StraightThrough::kClip;  // activations beyond their range
-  // Of learned activation scales.
+  StraightThrough straight_through = StraightThrough::kClip;  // activations outside their range
+  // Gradient of learned activation scales.
   kernels::RangeGradient range_gradient = kernels::RangeGradient::kSteps;
-  bool bias_correction = false;  // once, when rounding is switched on
-  // Gaussian noise on every weight while training: drawn anew in every step, as reading is noisy,
-  // and kept for chip_steps steps, as the cells of one chip deviate; 0: one chip for ever.
+  bool bias_correction = false;  // once, when quantization is switched on
+  // Gaussian noise on every weight in training: drawn in every step, like read noise, and drawn for
+  // chip_steps steps, like device variation; 0: a single draw.
   double weight_noise = 0, device_noise = 0;
   int chip_steps = 1;
   NoiseUnit noise_unit = NoiseUnit::kWeight;
@@ -163,11 +163,11 @@ struct QuantOptions {
 
 /// Binds the fields of section "quant" and of those below it.
 void fields(FieldList& list, QuantOptions& options);
-/// Throws Error for a value out of its range, an unknown preset, and bits that a site cannot have.
+/// Throws Error for a value out of range, an unknown preset, and bits that a site does not support.
 void validate(const QuantOptions& options);
 
-/// Every site with its own bits, granularity and scales: neither presets nor empty
-/// optionals are left.
+/// The options with explicit bits, granularity and scales for every site, without presets or empty
+/// optionals.
 /// Presets: "float", "wWaAsS" with the bits of weights (A, C, D, encoder, linear layers, decoder),
 /// activations and state (0: floating point; w2 is ternary, w1 keeps A at 2 bits), and
 /// "analog-64x64": w8a8s8 with Cartesian A, as cells store it, noise of 2 % on weights, and
@@ -183,7 +183,7 @@ const char* name_of(kernels::RoundingMode mode);
 /// stay in place while training and fold afterwards.
 bool folds_after_rounding(const QuantOptions& resolved_options);
 
-/// A preset and nothing else, resolved; and the one with the same bits at every site.
+/// The options of a preset, resolved; and of the preset with the same bits at every site.
 QuantOptions quant_preset(const std::string& name);
 QuantOptions uniform_bits(int bits);
 

@@ -137,7 +137,7 @@ TEST(QuantOptions, RefusesValuesSetInCode) {
   EXPECT_THAT([&] { validate(options); },
               ThrowsMessage<Error>(HasSubstr("quant.array.partial_bits = 1, expected 0 (not "
                                              "rounded) or 2 to 24 bits")));
-  // As many as crossbar.partial_bits may have, which training for a target takes over.
+  // The same range as for crossbar.partial_bits, from which training for a target takes the value.
   options.array.partial_bits = 24;
   EXPECT_NO_THROW(validate(options));
 }

@@ -15,17 +15,17 @@ double decay_of(Complex a) {
   return std::clamp(-std::log(std::max(std::abs(a), 1e-30)), kSlowestDecay, kFastestDecay);
 }
 
-// The nearest of `codes` numbers spread evenly over [low, high].
+// The nearest of `codes` values that are evenly spaced over [low, high].
 double on_grid(double x, double low, double high, double codes) {
   if (high <= low) return low;
   const double step = (high - low) / (codes - 1);
   return low + std::clamp(std::nearbyint((x - low) / step), 0.0, codes - 1) * step;
 }
 
-// In whole steps of 1 / `steps`, inside the unit circle.
+// In multiples of 1 / `steps`, inside the unit circle.
 Complex inside(Complex a, double steps) {
   double re = std::nearbyint(a.real() * steps), im = std::nearbyint(a.imag() * steps);
-  // The larger part moves first: it changes the modulus most.
+  // The larger part is reduced first, since it affects the modulus most.
   while (re * re + im * im >= steps * steps) {
     double& larger = std::abs(re) >= std::abs(im) ? re : im;
     larger -= std::copysign(1.0, larger);
@@ -67,7 +67,7 @@ QuantizedPoles quantize_poles(std::span<const Complex> channel, const PoleSite& 
     return out;
   }
   const PoleScales scales = out.scales = scales_of(channel);
-  // The sine of pi is not quite zero in floating point.
+  // The sine of pi is not exactly zero in floating point.
   const bool real =
       std::all_of(channel.begin(), channel.end(), [](Complex a) { return a.imag() == 0; });
   const double codes = pole_levels(site.bits);

@@ -15,7 +15,7 @@ using Complex = std::complex<double>;
 constexpr double kFixed = 1 << kPoleFraction;
 
 std::vector<Complex> random_poles(Random& random, std::size_t count) {
-  // Decays and phases from the whole range of the codes, a few beyond it.
+  // Decays and phases over the whole range of the codes, a few beyond it.
   std::vector<Complex> poles;
   for (std::size_t i = 0; i < count; ++i) {
     const double decay = std::exp(random.uniform(std::log(1e-6), std::log(8)));
@@ -27,7 +27,7 @@ std::vector<Complex> random_poles(Random& random, std::size_t count) {
 constexpr PoleCoding kCodings[] = {PoleCoding::kLogPolar, PoleCoding::kPolar,
                                    PoleCoding::kCartesian};
 
-// Replaces poles by what their codes stand for.
+// Replaces poles by the values of their codes.
 PoleScales fake_quantize(std::vector<Complex>& poles, const PoleSite& site) {
   const QuantizedPoles rounded = quantize_poles(poles, site);
   EXPECT_EQ(rounded.re.size(), poles.size());
@@ -75,7 +75,7 @@ TEST(QuantizePoles, ComeAsCloseAsTheirCodesAllow) {
       const double phase_half = (scales.most_phase - scales.least_phase) / codes / 2;
       for (std::size_t n = 0; n < exact.size(); ++n) {
         const double decay = -std::log(std::abs(exact[n]));
-        // Half a step of the codes, and what rounding to fixed point adds.
+        // Half a step of the codes, plus the rounding to fixed point.
         const double fixed = 1.5 / kFixed / std::abs(exact[n]);
         EXPECT_LE(std::abs(std::log(std::abs(log_polar[n])) + decay),
                   decay * std::expm1(log_half) + fixed);

@@ -7,11 +7,12 @@
 namespace crosstate::quant {
 namespace {
 
-// Most bits at which the least-squares search beats the absolute maximum for bell-shaped weights.
+// Largest number of bits for which the least-squares search is better than the absolute maximum for
+// bell-shaped weights.
 constexpr int kSearchBits = 3;
 constexpr int kSearchSteps = 24;
 constexpr double kLeastPeak = 1e-30;
-// Binary codes have no 0, so that a row of zeros is made of the least weights that matter little.
+// Binary codes have no 0, so a row of zeros gets weights of negligible magnitude.
 constexpr double kBinaryZero = 0x1p-12;
 
 double code(double value, double scale, int bits, double limit) {
@@ -61,7 +62,7 @@ struct Magnitudes {
 
 double choose_scale(std::span<const float> values, const WeightSite& site, const float* log_ratio) {
   const Magnitudes magnitudes(values);
-  // Training that diverges is found by its loss, which codes must not hide.
+  // Divergence of training is detected by its loss, which codes must not hide.
   if (!magnitudes.finite) return std::numeric_limits<double>::quiet_NaN();
   if (magnitudes.zero()) return site.bits == 1 ? kBinaryZero : 1;
   const double limit = largest_code(site.bits), peak = magnitudes.peak, mean = magnitudes.mean;
@@ -95,7 +96,7 @@ void QuantizedTensor::dequantize(std::span<float> values) const {
 
 float quantize_group(std::span<const float> values, const WeightSite& site,
                      std::span<std::int16_t> codes, const float* log_ratio) {
-  // A float, since that is what codes are multiplied with everywhere.
+  // A float, since codes are multiplied by floats everywhere.
   const auto scale = static_cast<float>(choose_scale(values, site, log_ratio));
   if (!std::isfinite(scale)) {
     std::fill(codes.begin(), codes.end(), std::int16_t{0});
@@ -158,8 +159,8 @@ void quantize_bias(std::span<float> bias, float input_scale, QuantizedLinear& li
     }
     const double step = static_cast<double>(weight.scales[o]) * input_scale;
     bias[o] = static_cast<float>(std::nearbyint(bias[o] / step) * step);
-    // Of a bias with more than 24 bits the code is that of what binary32 holds, so that integers
-    // and floating point mean the same number.
+    // For a bias with more than 24 bits the code is that of the binary32 value, so that integer and
+    // float arithmetic represent the same number.
     linear.bias[o] = std::nearbyint(bias[o] / step);
   }
 }

@@ -19,7 +19,7 @@ WeightSite site(int bits, Granularity granularity = Granularity::kChannel,
   return {bits, granularity, scales, range};
 }
 
-// Replaces weights by what their codes stand for; the scales of the rows.
+// Replaces weights by the values of their codes; returns the scales of the rows.
 Floats fake_quantize(Floats& values, std::size_t rows, const WeightSite& of) {
   const QuantizedTensor tensor = quantize_weights(values, rows, of);
   EXPECT_EQ(tensor.codes.size(), values.size());
@@ -114,7 +114,7 @@ TEST(QuantizeWeights, TernaryWeightsHaveThreeLevelsAndTheSearchHelps) {
   const Floats original = w;
   const Floats scales = fake_quantize(w, 1, site(2));
   EXPECT_EQ(std::set<float>(w.begin(), w.end()), (std::set<float>{-scales[0], 0, scales[0]}));
-  // The best ternary scale of a normal distribution is 1.224 (Lloyd-Max, three levels).
+  // The optimal ternary scale of a normal distribution is 1.224 (Lloyd-Max, three levels).
   EXPECT_NEAR(scales[0], 1.224, 0.1);
 
   const float peak = *std::max_element(original.begin(), original.end());
@@ -137,7 +137,7 @@ TEST(QuantizeWeights, BinaryWeightsAreSignsTimesTheMeanMagnitude) {
 }
 
 TEST(QuantizeWeights, TernaryByTheMeanMagnitude) {
-  Floats w{0.5f, -1.5f, 0.1f, 1.9f};  // mean 1: ties to even, so 0.5 goes to 0
+  Floats w{0.5f, -1.5f, 0.1f, 1.9f};  // mean 1: ties to even, so 0.5 becomes 0
   EXPECT_EQ(
       fake_quantize(w, 1, site(2, Granularity::kChannel, ScaleKind::kFree, WeightRange::kMean)),
       Floats{1});
@@ -238,7 +238,7 @@ TEST(QuantizeBias, RowsOfZerosTakeTheScaleThatTheirBiasNeeds) {
   EXPECT_NEAR(bias[2], -300, 0.01);
 }
 
-// Codes of more than 24 bits: the code is that of the value that binary32 holds.
+// With more than 24 bits the code is that of the binary32 value.
 TEST(QuantizeBias, CodeAndValueAgreeAtEverySize) {
   Random random(7, Stream::kTest);
   for (int i = 0; i < 10000; ++i) {

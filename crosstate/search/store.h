@@ -19,10 +19,8 @@ struct StoredPoint {
 };
 
 /// Tables:
-/// - points: one row per point, keyed by its name, in that order, independent of the order of
-/// completion:
-///   point, status, error, config (JSON) and a column per metric; nothing that depends on the
-///   machine or the time;
+/// - points: one row per point, keyed and sorted by its name: point, status, error, config (JSON)
+///   and a column per metric; nothing that depends on the machine or the time;
 /// - times: task ("point ..." or "float ...") and its seconds of work;
 /// - proxies: of a search, the proxy measures of a candidate (JSON), keyed by scope and genome;
 /// - meta: key and value.

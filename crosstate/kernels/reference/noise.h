@@ -1,4 +1,4 @@
-// add_noise() as plain code.
+// add_noise() in plain scalar code.
 #pragma once
 
 #include <cmath>

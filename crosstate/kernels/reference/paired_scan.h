@@ -1,5 +1,5 @@
-// paired_scan() as plain code: the specification of the fast form, and the form of machines without
-// vectors.
+// paired_scan() in plain scalar code: the specification of the fast version, and the version for
+// machines without vectors.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // The specification of crosstate/kernels/pointwise.h in plain scalar code, for float and double.
-// Tests compare the vector kernels with it, so it is never optimised.
+// Tests compare the vector kernels with it; it is never optimised.
 #pragma once
 
 #include <algorithm>
@@ -62,7 +62,7 @@ T activation(Activation f, T x) {
   return x;
 }
 
-/// f'(x); at a kink the slope of the flatter side, at that of hard GELU at 1.5 that of the right.
+/// f'(x); at a kink the slope of the flatter side, for hard GELU at 1.5 that of the right side.
 template <class T>
 T activation_slope(Activation f, T x) {
   constexpr T kSqrtTwoPi = T(2.50662827463100050242);
@@ -221,7 +221,7 @@ void layer_norm_adjoint(const T* gamma, std::size_t rows, std::size_t columns, P
   }
 }
 
-/// The division is a multiplication with the rounded reciprocal: exact for powers of two.
+/// The division is a multiplication by the rounded reciprocal: exact for powers of two.
 template <class T>
 void fake_quantize_forward(const T* scale, T low, T high, std::size_t rows, std::size_t columns,
                            Panel<T> x, Panel<T> y) {

@@ -1,5 +1,5 @@
-// What the tests of the kernels share: random arrays, every instruction set in turn, and gradients
-// from central differences.
+// Shared by the tests of the kernels: random arrays, all instruction sets in turn, and gradients by
+// central differences.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -35,7 +35,7 @@ std::vector<double> to_double(const Values& values) {
   return std::vector<double>(values.begin(), values.end());
 }
 
-/// Runs `body` on each instruction set that this machine has.
+/// Runs `body` with each instruction set of this machine.
 inline void on_every_target(const std::function<void()>& body) {
   for (const std::string& target : kernel_targets()) {
     SCOPED_TRACE(target);
@@ -45,7 +45,7 @@ inline void on_every_target(const std::function<void()>& body) {
   select_kernel_target("best");
 }
 
-/// |got - wanted| <= tolerance * max |wanted|, or times `floor` where that is larger.
+/// got - wanted| <= tolerance * max |wanted|, or times `floor` if that is larger.
 template <class Got, class Wanted>
 void expect_close(const Got& got, const Wanted& wanted, double tolerance, const char* what,
                   double floor = 1e-30) {
@@ -58,7 +58,8 @@ void expect_close(const Got& got, const Wanted& wanted, double tolerance, const 
   }
 }
 
-/// Compares `gradient` with central differences of `loss` in each of `values`, which `loss` reads.
+/// Compares `gradient` with central differences of `loss` with respect to each of `values`, which
+/// `loss` reads.
 inline void expect_gradient(std::vector<double>& values, const std::vector<double>& gradient,
                             const std::function<double()>& loss, const char* what) {
   ASSERT_EQ(values.size(), gradient.size()) << what;

@@ -1,6 +1,6 @@
-// Activation functions and their derivatives. Magnitudes are bounded before they reach exp, so that
-// no infinity is made; a NaN comes out as a NaN, which is why bounds are not Min and Max: their
-// result for a NaN depends on the instruction set.
+// Activation functions and their derivatives. Magnitudes are limited before they reach exp, so that
+// it never overflows. NaN must remain NaN, so limits are not implemented by Min and Max, whose
+// result for NaN depends on the instruction set.
 #include "crosstate/kernels/pointwise.h"
 #include "crosstate/kernels/simd/targets.h"
 
@@ -157,7 +157,7 @@ void ActivationWithSlope(Activation f, std::size_t rows, std::size_t columns, Co
       float* out = y.row(r);
       float* by = slope.row(r);
       for (std::size_t c = 0; c < columns; c += kN) {
-        // The compiler shares the exponential of the two.
+        // The compiler computes the exponential of the two only once.
         const V v = hn::Load(d, in + c);
         hn::Store(decltype(function)::value(v), d, out + c);
         hn::Store(decltype(function)::slope(v), d, by + c);

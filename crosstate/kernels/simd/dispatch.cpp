@@ -17,8 +17,8 @@ namespace crosstate::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Twelve independent chains of multiply-adds: enough for latency 4 to 6 at two per cycle.
-// Returns the operations done; `sink` keeps the compiler from dropping them.
+// Twelve independent chains of multiply-adds, enough for latency 4 to 6 at two per cycle. Returns
+// the number of operations; `sink` prevents the compiler from removing them.
 double MultiplyAddLoop(std::size_t rounds, float* sink) {
   constexpr hn::ScalableTag<float> d;
   constexpr std::size_t kChains = 12;

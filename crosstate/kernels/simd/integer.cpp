@@ -18,7 +18,7 @@ namespace crosstate::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Doubles, and as many floats.
+// A vector of doubles, and of the same number of floats.
 using DD = hn::CappedTag<double, kLanes>;
 using DF = hn::Rebind<float, DD>;
 using VD = hn::Vec<DD>;
@@ -26,12 +26,13 @@ constexpr DD dd;
 constexpr DF df;
 constexpr std::size_t kWide = hn::MaxLanes(DD());
 
-// A requantizer in floats decides all but values so near to the middle between two codes that its
-// error could carry them across, and those on it; they go through doubles, which are exact. The
-// factors, the products and the sum are each rounded once: together less than
-// 2^-22 (|p first| + |q second| + 1), in codes, where |p first| exceeds |q second| by no more than
-// the codes themselves unless the sum is far beyond them. Where all sums are multiples of a power
-// of two that floats hold, half of it, which decides the middle, leaves no doubt.
+// A requantizer in floats decides all values except those so close to the midpoint between two
+// codes that its error could change the code, and those at the midpoint; these are computed in
+// doubles, which are exact. The factors, the products and the sum are each rounded once: in total
+// less than 2^-22 (|p first| + |q second| + 1), in codes, where |p first| exceeds |q second| by at
+// most the magnitude of the codes, unless the sum is far outside them. If all sums are multiples of
+// a power of two that floats represent, half of it, which decides at midpoints, removes all
+// ambiguity.
 constexpr float kDoubt = 0x1p-22f, kHeld = 0x1p24f;
 
 struct Exact {
@@ -44,7 +45,7 @@ HWY_INLINE VD exact_code(const Exact& f, VD low, VD high, const float* p, const 
   return hn::Min(hn::Max(hn::Floor(hn::Mul(sum, f.inverse)), low), high);
 }
 
-// Codes of `count` values, a multiple of kN; `exact(v)` are the factors of those from v on.
+// Codes of `count` values, a multiple of kN; `exact(v)` are the factors starting at value v.
 template <class ExactFactors>
 HWY_NOINLINE void requantize_exactly(const LaneRequantizer& r, const ExactFactors& exact,
                                      std::size_t count, const float* p, const float* q,
@@ -57,7 +58,7 @@ HWY_NOINLINE void requantize_exactly(const LaneRequantizer& r, const ExactFactor
   }
 }
 
-// Entries of a table by the codes whose lowest is `low`, one vector after another.
+// Table entries for codes, `low` being the lowest code, one vector after another.
 template <std::size_t kVectors>
 HWY_INLINE void gather(const LaneTable& table, V low, V (&code)[kVectors]) {
   for (V& c : code) c = hn::GatherIndex(d, table.values, hn::ConvertTo(di, hn::Sub(c, low)));
@@ -75,9 +76,10 @@ HWY_INLINE void look_up(const LaneTable& table, V low, V (&code)[kVectors]) {
 using DB = hn::Repartition<std::uint8_t, D>;
 using VB = hn::Vec<DB>;
 constexpr DB db;
-constexpr std::size_t kEntries = 16;  // of a table that one shuffle holds
+constexpr std::size_t kEntries = 16;  // of a table in one shuffle
 
-// One of 2^kBits parts of a table, by halves: upper[i] is the mask of bit i of the part's number.
+// One of 2^kBits parts of a table, selected bit by bit: upper[i] is the mask of bit i of the index
+// of the part.
 template <std::size_t kBits>
 HWY_INLINE VB part_entries(const std::uint8_t* bytes, VB entry, const VB (&upper)[4]) {
   if constexpr (kBits == 0) {
@@ -90,7 +92,7 @@ HWY_INLINE VB part_entries(const std::uint8_t* bytes, VB entry, const VB (&upper
   }
 }
 
-// Where a shuffle finds byte v of every word; it makes the others 0.
+// Shuffle index that selects byte v of every word and zeros for the others.
 constexpr std::uint8_t kNone = 0x80;
 alignas(16) constexpr std::uint8_t kByteOfWords[4][16] = {
     {0, kNone, kNone, kNone, 4, kNone, kNone, kNone, 8, kNone, kNone, kNone, 12, kNone, kNone,
@@ -103,7 +105,7 @@ alignas(16) constexpr std::uint8_t kByteOfWords[4][16] = {
      kNone}};
 
 // Four vectors at once, as the four bytes of every word: a gather takes several times as long as
-// shuffles of tables that registers hold.
+// shuffles of tables in registers.
 template <std::size_t kVectors>
 HWY_INLINE void look_up(const LaneTable& table, V low, V (&code)[kVectors]) {
   if constexpr (kVectors != 4) {
@@ -143,7 +145,7 @@ struct Bounds {
         high(hn::Set(d, r.high)),
         codes(hn::Set(d, std::max(std::abs(r.low), std::abs(r.high)) + 3)),
         second_most(hn::Set(d, 2 * r.second_most)) {}
-  // The distance from a code within which floats decide.
+  // The distance from a code up to which floats decide.
   HWY_INLINE V sure(V second, V tie) const {
     const V size = hn::MulAdd(second_most, hn::Abs(second), codes);
     const V distance = hn::NegMulAdd(hn::Set(d, kDoubt), size, hn::Set(d, 0.5f));
@@ -312,7 +314,7 @@ void StreamLinear(const float* HWY_RESTRICT transposed, const float* HWY_RESTRIC
                   std::size_t inputs, std::size_t outputs, const float* HWY_RESTRICT x,
                   float* HWY_RESTRICT y) {
   for (std::size_t o = 0; o < outputs; o += kN) {
-    // Two sums, so that one addition need not wait for the other.
+    // Two accumulators, to shorten the dependency chain.
     V even = hn::Load(d, bias + o), odd = hn::Zero(d);
     std::size_t i = 0;
     for (; i + 1 < inputs; i += 2) {

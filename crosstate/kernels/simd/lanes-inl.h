@@ -1,4 +1,4 @@
-// Vectors of kLanes floats, and the order that every vector source follows:
+// Vectors of kLanes floats, and the structure of every vector source:
 //
 //   // A comment on the method of the kernel.
 //   #include "the header that declares it"
@@ -40,7 +40,7 @@ constexpr D d;
 constexpr DI di;
 constexpr DU du;
 constexpr std::size_t kN = hn::MaxLanes(D());
-constexpr std::size_t kV = kLanes / kN;  // vectors that hold kLanes values
+constexpr std::size_t kV = kLanes / kN;  // number of vectors that hold kLanes values
 
 }  // namespace HWY_NAMESPACE
 }  // namespace crosstate::kernels

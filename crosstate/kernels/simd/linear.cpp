@@ -1,5 +1,5 @@
-// Dense layers on panels. Columns are the vector dimension, so weights are broadcast and nothing
-// has to be packed; blocks of rows by columns stay in registers for a whole sum.
+// Dense layers on panels. Columns are the vector dimension, so weights are broadcast and no packing
+// is needed; blocks of rows by columns stay in registers during the whole sum.
 #include <algorithm>
 
 #include "crosstate/kernels/pointwise.h"
@@ -134,7 +134,7 @@ HWY_INLINE void adjoint_rows(std::size_t inputs, std::size_t columns, const floa
   }
 }
 
-// The sum of a row: independent chains, one for each vector of 16 columns up to four.
+// The sum of a row: independent chains, one per vector of 16 columns, at most four.
 HWY_INLINE double row_sum(std::size_t columns, const float* a) {
   constexpr std::size_t kChains = std::min<std::size_t>(4, kLanes / kN);
   V acc[kChains];

@@ -20,7 +20,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 #if HWY_TARGET == HWY_SCALAR
 
-// One lane holds no pair.
+// A lane cannot hold a pair.
 void PairedScan(const PairedModes& modes, std::int16_t limit, std::size_t steps, const float* u,
                 float* y, std::int32_t* state) {
   reference::paired_scan(modes, limit, steps, u, y, state);
@@ -39,7 +39,7 @@ constexpr std::size_t kModesPerPass = kResidues&& kV > 1 ? 2 : 4;
 
 HWY_INLINE VP pairs(std::int32_t word) { return hn::BitCast(dp, hn::Set(di, word)); }
 
-// sum + the first of a times the first of b + the second times the second, in every word.
+// sum + a.first * b.first + a.second * b.second, in every word.
 HWY_INLINE VI add_products(VP a, VP b, VI sum) {
 #if HWY_ARCH_X86
   VI none = hn::Zero(di);  // on x86 all sums are in order and in the first of two
@@ -53,7 +53,7 @@ HWY_INLINE VI add_products(VP a, VP b, VI sum) {
 #endif
 }
 
-// A stretch of time: inputs as pairs (u, 1), outputs as sums.
+// A range of time steps: inputs as pairs (u, 1), outputs as sums.
 constexpr std::size_t kStretch = 32;
 struct Stretch {
   alignas(64) std::int32_t in[kStretch * kLanes];
@@ -148,7 +148,7 @@ HWY_INLINE void pass(const PairedModes& m, std::size_t n, std::int16_t limit, st
         VP& x = is.x[j][v];
         const VI nr = add_products(is.re[j], x, add_products(is.drive[j], in, begin));
         const VI ni = add_products(is.im[j], x, kResidues ? is.imaginary[j][v] : half);
-        // The 16 bits above the fraction of both, back to back.
+        // The 16 bits above the fraction of both, concatenated.
         const VP real = hn::BitCast(dp, hn::ShiftRight<kPairedFraction>(nr));
         const VP imaginary = hn::BitCast(dp, hn::ShiftLeft<16 - kPairedFraction>(ni));
         const VP nearest = hn::OddEven(imaginary, real);

@@ -17,7 +17,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 HWY_INLINE double sum(V v) { return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, v))); }
 
-// `x`, with 0 in the columns from `c` on that the mask excludes, even where they are NaN.
+// `x` with zeros in the columns from `c` on that the mask excludes, even if they are NaN.
 HWY_INLINE V unmasked(const float* mask, std::size_t c, V x) {
   if (mask == nullptr) return x;
   return hn::IfThenElseZero(hn::Ne(hn::Load(d, mask + c), hn::Zero(d)), x);
@@ -89,7 +89,8 @@ void TableForward(const float* table, std::size_t entries, float low, float inve
     for (std::size_t c = 0; c < columns; c += kN) {
       const V v = hn::Load(d, x.row(r) + c);
       const V code = hn::Min(hn::Max(hn::MulSub(v, inverse, first), hn::Zero(d)), top);
-      // Again as integers: what Min and Max make of a NaN depends on the instruction set.
+      // Clamped again as integers, since the result of Min and Max for NaN depends on the
+      // instruction set.
       const VI index = hn::Min(hn::Max(hn::NearestInt(code), hn::Zero(di)), last);
       const V value = hn::GatherIndex(d, table, index);
       hn::Store(hn::IfThenElse(hn::IsNaN(v), v, value), d, y.row(r) + c);
@@ -97,7 +98,7 @@ void TableForward(const float* table, std::size_t entries, float low, float inve
   }
 }
 
-// Rounding to a grid. Compared rather than Min and Max, so that a NaN stays one.
+// Rounds to a grid. Uses comparisons rather than Min and Max, so that NaN remains NaN.
 struct Grid {
   Grid(float scale, float lowest, float highest)
       : unit(hn::Set(d, scale)),

@@ -79,19 +79,19 @@ HWY_INLINE VU mix_lanes(VU x) {
   return hn::Xor(x, hn::ShiftRight<16>(x));
 }
 
-/// The offsets of both parts of a state's sum before rounding.
+/// Offsets of both parts of a state's sum before rounding.
 struct Offsets {
   V re, im;
 };
 
-/// The factor of draws, and the centre of the scaled draws.
+/// Scale of draws, and the centre of the scaled draws.
 struct Spread {
   explicit Spread(float of = 1) : by(hn::Set(d, of)), middle(hn::Set(d, of * (1.5f - kScanTie))) {}
   V by, middle;
 };
 
 /// (k + 1/2) 2^-14 - 1/2 of both draws k, times their spreads. A draw becomes the upper bits of the
-/// mantissa of 1 + k 2^-14, from which one subtraction makes the offset.
+/// mantissa of 1 + k 2^-14, from which a subtraction gives the offset.
 HWY_INLINE Offsets draw_offsets(const Spread& real, const Spread& imaginary, VU key,
                                 std::uint32_t mixed_step) {
   constexpr int kMantissa = 23;

@@ -1,5 +1,5 @@
-// Vector form of the recurrence. Lanes are sequences, so coefficients are broadcast and no lane
-// talks to another; a few modes at a time share each load of u and y.
+// Vector version of the recurrence. Lanes are sequences, so coefficients are broadcast and lanes
+// are independent; a few modes at a time share each load of u and y.
 #include "crosstate/kernels/scan.h"
 
 #include <type_traits>
@@ -108,7 +108,8 @@ HWY_INLINE void advance(Modes<kModes>& s, std::size_t j, std::size_t v, V u, std
   if constexpr (kGain) in = kRound ? hn::MulAdd(m.b, u, offset.re) : hn::Mul(m.b, u);
   if constexpr (kRound && !kGain) in = hn::Add(u, offset.re);
   if constexpr (kComplex) {
-    // In the order of an array's rows (real part, imaginary part last), so that both round alike.
+    // In the order of the rows of an array (real part, imaginary part last), so that both round
+    // equally.
     const V nr = hn::NegMulAdd(m.ai, xi, hn::MulAdd(m.ar, xr, in));
     const V cross = kRound ? hn::MulAdd(m.ai, xr, offset.im) : hn::Mul(m.ai, xr);
     const V ni = hn::MulAdd(m.ar, xi, cross);
@@ -120,7 +121,7 @@ HWY_INLINE void advance(Modes<kModes>& s, std::size_t j, std::size_t v, V u, std
   }
 }
 
-// A step's number as draws want it; 0 without draws.
+// The index of a step in the form used by draws; 0 without draws.
 template <Rounding kRounding>
 HWY_INLINE std::uint32_t mixed_step(const DrawAddress& draws, std::size_t t) {
   if constexpr (kRounding != Rounding::kStochastic) return 0;
@@ -193,7 +194,7 @@ HWY_INLINE void adjoint_mode(const ScanModes& modes, std::size_t n, const Satura
                              float* HWY_RESTRICT carry, const ScanGradients& gradients,
                              const float* HWY_RESTRICT states) {
   Mode m = load_mode<kComplex, kGain>(modes, n);
-  // With a gain the adjoint state is kept times b: then gu needs no product with b.
+  // With a gain, the adjoint state is stored times b: then gu needs no product with b.
   const V gain = kGain ? m.b : hn::Set(d, 1.0f);
   const V inverse = hn::Div(hn::Set(d, 1.0f), gain);
   if constexpr (kGain) {
@@ -201,8 +202,8 @@ HWY_INLINE void adjoint_mode(const ScanModes& modes, std::size_t n, const Satura
     m.ci = hn::Mul(m.ci, gain);
   }
 
-  // Sums shared by the vectors of a step. Both products of a part of A are added up before they
-  // meet the sum, so that its chain is one addition, on pipes that multiply-adds leave free.
+  // Sums shared by the vectors of a step. Both products of a part of A are added first, so that the
+  // chain of the sum has one addition, on execution units that multiply-adds leave free.
   V ar = hn::Zero(d), ai = ar, b = ar, cr = ar, ci = ar;
   V pr[kV], pi[kV];
   for (std::size_t v = 0; v < kV; ++v) {
@@ -291,7 +292,7 @@ HWY_INLINE void adjoint(const ScanModes& modes, const StateRounding& rounding, s
 template <Rounding kRounding>
 using RoundingConstant = std::integral_constant<Rounding, kRounding>;
 
-// Turns the three run-time properties of a scan into template arguments.
+// Converts the three run-time properties of a scan to template arguments.
 template <class Body>
 HWY_INLINE void with_properties(const ScanModes& m, const StateRounding& rounding, Body body) {
   using std::bool_constant;
