@@ -10,29 +10,15 @@
 #include <vector>
 
 #include "crosstate/base/error.h"
-#include "crosstate/base/random.h"
+#include "crosstate/circuit/testing.h"
 
 namespace crosstate::circuit {
 namespace {
 
 using testing::HasSubstr;
 
-struct Array {
-  std::size_t rows, columns;
-  std::vector<double> siemens, volts;
-};
-
-// Conductances over four orders of magnitude, a tenth of them 0 S, and voltages of both signs.
-Array random_array(std::size_t rows, std::size_t columns, std::uint32_t item) {
-  Random random(7, Stream::kTest, item);
-  Array a{rows, columns, {}, {}};
-  for (std::size_t k = 0; k < rows * columns; ++k) {
-    const bool open = random.uniform(0, 1) < 0.1;
-    a.siemens.push_back(open ? 0 : std::pow(10, random.uniform(-6, -2)));
-  }
-  for (std::size_t i = 0; i < rows; ++i) a.volts.push_back(random.uniform(-1, 1));
-  return a;
-}
+using fixtures::Array;
+using fixtures::random_array;
 
 std::vector<double> effective(const Array& a, const WireOptions& wires) {
   return effective_conductance(a.siemens, a.rows, a.columns, wires);

@@ -64,9 +64,6 @@ constexpr std::size_t kNoRow = static_cast<std::size_t>(-1);
 ///
 /// With a backend, its cells replace those of the target: the target conductances are programmed
 /// there, and sums are computed from the measured currents.
-///
-/// With a backend its cells take the place of those of the target: the conductances aimed at are
-/// programmed there, and sums are made of the currents that come back.
 class ProgrammedArray {
  public:
   /// `seed` is that of the chip. Throws Error for a weight that is not finite and for more rows or
