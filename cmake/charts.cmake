@@ -50,6 +50,6 @@ std::string_view ${name}() { return {reinterpret_cast<const char*>(kBytes), size
   target_sources(${target} PRIVATE ${source})
 endfunction()
 
-crosstate_embed(crosstate_lib chart_library "${CROSSTATE_CHART_JS}")
-crosstate_embed(crosstate_lib page_style "${CMAKE_CURRENT_SOURCE_DIR}/crosstate/report/page.css")
-crosstate_embed(crosstate_lib page_script "${CMAKE_CURRENT_SOURCE_DIR}/crosstate/report/page.js")
+crosstate_embed(crosstate_cold chart_library "${CROSSTATE_CHART_JS}")
+crosstate_embed(crosstate_cold page_style "${CMAKE_CURRENT_SOURCE_DIR}/crosstate/report/page.css")
+crosstate_embed(crosstate_cold page_script "${CMAKE_CURRENT_SOURCE_DIR}/crosstate/report/page.js")

@@ -3,21 +3,35 @@
 # once, with any compiler, so that what once was a crash stays repaired.
 file(GLOB CROSSTATE_FUZZ_TARGETS CONFIGURE_DEPENDS fuzz/*.cpp)
 
-function(crosstate_add_fuzz prefix name main)
-  add_executable(${prefix}_${name} fuzz/${name}.cpp fuzz/main/accepts.cpp ${main})
+# What all readers share: the program around them, compiled once.
+function(crosstate_add_fuzz_main name main)
+  add_library(${name} OBJECT fuzz/main/accepts.cpp ${main})
+  target_link_libraries(${name} PRIVATE crosstate_lib)
+  crosstate_compile_fast(${name})
+endfunction()
+if(CROSSTATE_FUZZ)
+  crosstate_add_fuzz_main(fuzz_main fuzz/main/libfuzzer.cpp)
+endif()
+if(CROSSTATE_TESTS)
+  crosstate_add_fuzz_main(replay_main fuzz/main/replay.cpp)
+endif()
+
+function(crosstate_add_fuzz prefix name)
+  add_executable(${prefix}_${name} fuzz/${name}.cpp)
   set_target_properties(${prefix}_${name} PROPERTIES
     OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY ${prefix})
-  target_link_libraries(${prefix}_${name} PRIVATE crosstate_lib)
+  target_link_libraries(${prefix}_${name} PRIVATE ${prefix}_main crosstate_lib)
+  crosstate_compile_fast(${prefix}_${name})
 endfunction()
 
 foreach(source ${CROSSTATE_FUZZ_TARGETS})
   cmake_path(GET source STEM name)
   if(CROSSTATE_FUZZ)
-    crosstate_add_fuzz(fuzz ${name} fuzz/main/libfuzzer.cpp)
+    crosstate_add_fuzz(fuzz ${name})
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
   endif()
   if(CROSSTATE_TESTS)
-    crosstate_add_fuzz(replay ${name} fuzz/main/replay.cpp)
+    crosstate_add_fuzz(replay ${name})
     add_test(NAME fuzz.${name}
       COMMAND replay_${name} ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${name})
     set_tests_properties(fuzz.${name} PROPERTIES TIMEOUT 120)

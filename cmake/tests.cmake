@@ -7,7 +7,9 @@ find_program(CROSSTATE_NGSPICE ngspice REQUIRED)  # judges the solvers of crossb
 
 file(GLOB CROSSTATE_SYSTEM_TESTS CONFIGURE_DEPENDS tests/*.cpp)
 add_executable(crosstate_tests ${CROSSTATE_UNIT_TESTS} ${CROSSTATE_SYSTEM_TESTS})
-crosstate_compile_fast(TARGET crosstate_tests)
+crosstate_compile_fast(crosstate_tests)
+crosstate_precompile(crosstate_tests <filesystem> <gmock/gmock.h> <gtest/gtest.h>
+  <nlohmann/json.hpp>)
 target_link_libraries(crosstate_tests PRIVATE crosstate_lib GTest::gmock GTest::gtest_main
   PkgConfig::SNDFILE SQLite::SQLite3)
 target_compile_definitions(crosstate_tests PRIVATE
