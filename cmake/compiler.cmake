@@ -31,7 +31,7 @@ endif()
 add_compile_definitions($<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
 
 # Contraction to fused multiply-add would make results depend on the instruction set; kernels ask
-# for it explicitly where they want it.
+# for it explicitly where it is wanted.
 add_compile_options(-ffp-contract=off)
 
 if(CROSSTATE_SANITIZE)

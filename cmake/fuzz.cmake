@@ -1,6 +1,6 @@
 # Each fuzz/NAME.cpp, with its samples in fuzz/corpus/NAME, is one reader under test. With
 # CROSSTATE_FUZZ it becomes the libFuzzer program fuzz/NAME; among the tests it reads its samples
-# once, with any compiler, so that what once was a crash stays repaired.
+# once, with any compiler, so that former crashes do not return.
 file(GLOB CROSSTATE_FUZZ_TARGETS CONFIGURE_DEPENDS fuzz/*.cpp)
 
 # What all readers share: the program around them, compiled once.

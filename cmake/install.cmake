@@ -1,4 +1,4 @@
-# Library, headers, program, data, and the package files behind find_package(crosstate).
+# Library, headers, program, data, and the package files for find_package(crosstate).
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/crosstate)
 

@@ -18,7 +18,7 @@ if(TARGET crosstate)
   add_dependencies(crosstate_tests crosstate)
   target_compile_definitions(crosstate_tests PRIVATE CROSSTATE_PROGRAM="$<TARGET_FILE:crosstate>")
 endif()
-# Loaded before the program, it makes every file system one without locks.
+# Preloaded, it makes every file system behave as if it had no locks.
 add_library(no_locks MODULE tests/no_locks.c)
 target_link_libraries(no_locks PRIVATE ${CMAKE_DL_LIBS})
 add_dependencies(crosstate_tests no_locks)
@@ -40,7 +40,7 @@ add_test(NAME install.consumer COMMAND ${CMAKE_COMMAND}
   -P ${CMAKE_CURRENT_SOURCE_DIR}/tests/consumer/run.cmake)
 set_tests_properties(install.consumer PROPERTIES TIMEOUT 600)
 
-# The scripts behind docs/claims.md: every claim in its smallest form, and what they refuse.
+# The scripts of docs/claims.md: every claim in its smallest form, and errors.
 if(TARGET crosstate)
   add_test(NAME scripts.reproduce COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/tests/reproduce_test
     $<TARGET_FILE:crosstate> ${CMAKE_CURRENT_BINARY_DIR}/reproduce-test)

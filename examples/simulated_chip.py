@@ -4,7 +4,7 @@
     crosstate simulate MODEL --data MNIST --chips 1 \\
         --set external.command="python3 examples/simulated_chip.py --error 0.02"
 
-docs/external-chip.md describes the lines that are exchanged. To put real hardware behind them,
+docs/external-chip.md describes the protocol. To control real hardware,
 replace the three methods of Chip.
 """
 
@@ -17,7 +17,7 @@ import time
 
 
 class Chip:
-    """Arrays of cells that keep what they were programmed to."""
+    """Arrays of cells that keep their programmed conductances."""
 
     def __init__(self, arrays, rows, bit_lines, options):
         self.rows, self.bit_lines = rows, bit_lines
@@ -25,7 +25,7 @@ class Chip:
         self.cells = [None] * arrays  # each: rows of siemens
 
     def program(self, array, conductances):
-        """conductances: a list of bit_lines siemens for each row."""
+        """conductances: for each row a list of bit_lines values in siemens."""
         draw = random.Random(f"{self.options.seed} {array}")
         error = self.options.error
         self.cells[array] = [
@@ -37,12 +37,12 @@ class Chip:
         """These cells do not drift."""
 
     def multiply(self, array, first, count, voltages):
-        """Amperes of `count` bit lines from `first` on, for each list of volts, one per row."""
+        """Returns the currents (A) of `count` bit lines starting at `first`, per voltage vector."""
         cells = self.cells[array]
         if cells is None:
             raise ValueError(f"array {array} is not programmed")
         noise = self.options.noise
-        # Noise that belongs to what is read, so that results can be repeated.
+        # Noise addressed by the read, so that results are reproducible.
         address = f"{self.options.seed} {array} {first} {voltages}"
         draw = random.Random(address) if noise > 0 else None
         for volts in voltages:
@@ -88,7 +88,7 @@ class Session:
         return [numbers(self.line(), count) for _ in range(rows)]
 
     def answer(self, request):
-        """The whole reply to a request whose first line is split into words."""
+        """Returns the complete reply to a request, given the words of its first line."""
         name, arguments = request[0], request[1:]
         if name == "hello":
             version, arrays, rows, bit_lines = map(int, arguments)
@@ -143,14 +143,14 @@ def main():
     parser.add_argument("--noise", type=float, default=0, metavar="SIGMA",
                         help="noise of a current, relative to it")
     parser.add_argument("--seed", type=int, default=1)
-    faults = parser.add_argument_group("faults, to see what happens then")
+    faults = parser.add_argument_group("faults, for tests")
     faults.add_argument("--die-after", type=int, default=0, metavar="N",
-                        help="killed at the Nth product")
+                        help="kill the driver at the Nth product")
     faults.add_argument("--slow", type=float, default=0, metavar="SECONDS",
-                        help="waits before it answers a product")
+                        help="delay of the reply to a product")
     faults.add_argument("--nonsense", type=int, default=0, metavar="N",
-                        help="answers the Nth product with nonsense")
-    faults.add_argument("--kind", choices=sorted(NONSENSE), default="text", help="of nonsense")
+                        help="reply to the Nth product with nonsense")
+    faults.add_argument("--kind", choices=sorted(NONSENSE), default="text", help="kind of nonsense")
     try:
         Session(parser.parse_args()).run()
     except (BrokenPipeError, KeyboardInterrupt):

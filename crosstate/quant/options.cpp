@@ -162,7 +162,7 @@ void fields(FieldList& list, QuantOptions& options) {
       .one_of({"nearest", "stochastic", "feedback"});
   list.section("quant.array");
   const auto number = [&](const char* key, int& value, int most, const std::string& help) {
-    list.add(key, value, help + "; -1: as quant.preset says.").range(kPresetBits, most);
+    list.add(key, value, help + "; -1: as in quant.preset.").range(kPresetBits, most);
   };
   number("rows", options.array.rows, kMostArraySize,
          "Train for arrays with this many rows: sums over more inputs are divided into parts, each "
@@ -186,7 +186,7 @@ void fields(FieldList& list, QuantOptions& options) {
   list.add("noise", options.array.noise,
            "RMS noise of every conversion in training, in steps of its converter: codes of the "
            "next site, or finer steps of state increments. No noise if sites are not quantized; "
-           "-1: as quant.preset says.")
+           "-1: as in quant.preset.")
       .in("steps")
       .range(kPresetBits, kMostArrayNoise);
 }
@@ -220,7 +220,7 @@ QuantOptions resolved(QuantOptions options) {
     if (options.array.noise != kPresetBits) {
       fail("options",
            "quant.array.noise = " + exact_json_text(nlohmann::json(options.array.noise)) +
-               ", expected 0 or more steps, or -1: as quant.preset says");
+               ", expected 0 or more steps, or -1: as in quant.preset");
     }
     options.array.noise = preset_array.noise;
   }

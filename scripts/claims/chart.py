@@ -5,7 +5,7 @@ import math
 
 WIDTH, HEIGHT = 760, 400
 LEFT, RIGHT, TOP, BOTTOM = 76, 230, 40, 64
-# Told apart also with colour-blind eyes (Okabe and Ito).
+# Distinguishable with colour blindness (Okabe and Ito).
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 
 

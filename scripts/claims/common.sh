@@ -1,8 +1,8 @@
-# What the claims share; sourced by scripts/reproduce, which sets program, resume, threads, seed,
+# Shared by the claims; sourced by scripts/reproduce, which sets program, resume, threads, seed,
 # networks, mnist and fsdd. Each claim defines quick and full, which take its directory.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-# Data of the quick forms and of tests: for commands that train, and for those that only test.
+# Data of the quick forms and of tests: for training commands, and for testing commands.
 sample=() tested=()
 # A network of the built-in sample, its float training and QAT, and the chips
 # and targets that it is tested on.
@@ -25,7 +25,7 @@ if [[ -n ${CROSSTATE_REPRODUCE_TINY:-} ]]; then # for tests: seconds, and no mea
   levels=(0 0.1) targets=(generic-64x64 rram-cmo)
 fi
 
-# Forgets that anything under a directory is finished.
+# Marks everything under a directory as unfinished.
 forget() { [[ ! -d $1 ]] || find "$1" -name command.txt -delete; }
 
 # Whether a command's --resume continues what was interrupted.
@@ -55,7 +55,7 @@ run() {
 }
 
 # network NAME SETTING...: a network of the quick forms, with float training and QAT,
-# or one of both where the settings leave out the other.
+# or only one of them, according to the settings.
 network() {
   local settings=("${shape[@]}")
   [[ " ${*:2} " == *" run.start="* ]] || settings+=("${floats[@]}")

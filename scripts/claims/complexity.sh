@@ -1,4 +1,4 @@
-# A float network, and a small quantized one that is about as accurate: counts and energy of both.
+# A float network, and a small quantized one of similar accuracy: counts and energy of both.
 # shellcheck shell=bash disable=SC2154
 
 quick() {

@@ -14,7 +14,7 @@ full() {
     --set simulate.sequences=200
 }
 
-# place DIRECTORY MODEL SETTING...: on the data of its caller.
+# place DIRECTORY MODEL SETTING...: maps and tests a model on the data of the caller.
 place() {
   local directory=$1 model=$2 target
   for target in ideal "${targets[@]}"; do

@@ -1,4 +1,4 @@
-# States and channels pruned from a quantized network and from the float one that it was made from.
+# States and channels pruned from a quantized network and from the float network that it was quantized from.
 # shellcheck shell=bash disable=SC2154
 
 quick() {

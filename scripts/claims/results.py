@@ -85,7 +85,7 @@ def complexity_of(directory, title):
         bars["small float / small quantized"].append(point(short, same))
     columns = ["per inference", "wide, float", "small, float", "small, quantized",
                "wide float / small quantized", "range"]
-    # Only the quantized network runs on crossbars; the wide one is taken on the accelerator.
+    # Only the quantized network runs on crossbars; the wide one runs on the accelerator.
     small_on = energies["crossbar-14nm"]["small"]["energy_pj"]["per_inference"]
     wide_on = energies["accelerator-45nm"]["wide"]["energy_pj"]["per_inference"]
     ratios = [wide_on["typical"] / small_on["typical"], wide_on["low"] / small_on["high"],

@@ -7,7 +7,7 @@ quick() {
   network plain
   mapfile -t start < <(from plain)
   network noise "${start[@]}" "${noise[@]}"
-  # Sixteen bits of state and activations have no dead band: what is left is noise alone.
+  # Sixteen bits of state and activations have no dead band, so only noise remains.
   run "$networks/ptq16" quantize "$networks/plain/float.safetensors" --set quant.preset=w8a16s16 \
     "${sample[@]}"
   test_chips "$1/sample" "$networks" ptq ptq16 qat noise -- "${tested[@]}" "${chips[@]}"
@@ -22,7 +22,7 @@ full() {
     --set simulate.chips=20
 }
 
-# train_and_test DIRECTORY NAME CONFIG DATA SETTING...: one set of data, with networks of its own.
+# train_and_test DIRECTORY NAME CONFIG DATA SETTING...: one data set, with its own networks.
 train_and_test() {
   local name=$2 own=$networks/$2 config=(--config "$3" --data "$4") target start
   run "$own/plain" train "${config[@]}"
@@ -40,8 +40,8 @@ train_and_test() {
   done
 }
 
-# test_chips DIRECTORY NETWORKS KIND... -- OPTION...: every kind of training on cells of several
-# noises, and on the shipped targets.
+# test_chips DIRECTORY NETWORKS KIND... -- OPTION...: every kind of training on cells with several
+# noise levels, and on the shipped targets.
 test_chips() {
   local directory=$1 own=$2 level target kind model kinds=()
   shift 2

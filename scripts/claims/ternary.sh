@@ -19,5 +19,5 @@ full() {
   list "$1" "${fsdd_runs[@]}" "sequential MNIST, ternary" smnist
 }
 
-# list DIRECTORY TASK NETWORK...: tells the report which network belongs to which task.
+# list DIRECTORY TASK NETWORK...: records for the report which network belongs to which task.
 list() { printf '%s\t%s\n' "${@:2}" >"$1/tasks.txt"; }
