@@ -12,6 +12,7 @@
 #include "crosstate/base/json.h"
 #include "crosstate/base/random.h"
 #include "crosstate/kernels/dispatch.h"
+#include "crosstate/kernels/residue.h"
 #include "crosstate/quant/options.h"
 
 namespace crosstate::cli {
@@ -26,6 +27,12 @@ void validate(const BenchOptions& options, Bench which) {
   }
   if (options.state_bits == 1) {
     fail("bench.state_bits (--state-bits)", "1, expected 0 (float) or 2 to 16");
+  }
+  if (options.residue_bits > 0 && options.state_rounding != quant::StateRounding::kNearest) {
+    fail("bench.residue_bits",
+         std::to_string(options.residue_bits) +
+             " with bench.state_rounding = \"stochastic\", expected 0 bits or "
+             "nearest");
   }
   if (which == Bench::kTrain || which == Bench::kInfer) quant::quant_preset(options.preset);
   kernels::select_kernel_target(options.isa);
@@ -58,7 +65,7 @@ void array_fields(FieldList& list, BenchOptions& options) {
 }
 
 std::string idle_in_bench(const std::string& key, const BenchOptions& options, Bench which) {
-  if (key != "bench.state_rounding") return "";
+  if (key != "bench.state_rounding" && key != "bench.residue_bits") return "";
   const bool of_preset = which == Bench::kTrain || which == Bench::kInfer;
   const int state_bits =
       of_preset ? quant::quant_preset(options.preset).state.bits : quant::kFloatBits;
@@ -133,8 +140,11 @@ void fields(FieldList& list, BenchOptions& options, Bench which) {
         .in("bits")
         .range(0, 16);
   }
-  list.add("state_rounding", options.state_rounding, "Rounding of the state.")
-      .one_of({"nearest", "stochastic", "feedback"});
+  list.add("state_rounding", options.state_rounding, "Rounding of the state without a residue.")
+      .replaced_value("feedback", "bench.residue_bits = 14");
+  list.add("residue_bits", options.residue_bits, "As quant.state.residue_bits.")
+      .in("bits")
+      .range(0, kernels::kMostResidueBits);
   list.add("repeats", options.repeats,
            which == Bench::kInfer
                ? "Number of measurements, of which the median is reported; at most 7 for long "

@@ -9,6 +9,7 @@
 #include "crosstate/base/threads.h"
 #include "crosstate/data/dataset.h"
 #include "crosstate/model/options.h"
+#include "crosstate/quant/options.h"
 
 namespace crosstate::cli {
 
@@ -25,7 +26,8 @@ struct BenchOptions {
   std::string preset = "w8a8s8";
   double weight_noise = 0;
   int state_bits = 0;  // overrides that of the preset
-  std::string state_rounding = "nearest";
+  quant::StateRounding state_rounding = quant::StateRounding::kNearest;
+  int residue_bits = 0;
   int rows = 64, columns = 64, adc_bits = 8, dac_bits = 8;
   double read_noise = 0.01, wire = 0;
   int repeats = 31;

@@ -26,6 +26,7 @@ integer::IntegerNetwork random_integers(const BenchOptions& options, const data:
   model::Network network(model, {1, 10}, options.seed);
   quant::QuantOptions quant = quant::quant_preset(options.preset);
   quant.state.rounding = options.state_rounding;
+  quant.state.residue_bits = options.residue_bits;
   network.quantize(quant, {&batch, 1}, pool);
   return integer::to_integers(network);
 }

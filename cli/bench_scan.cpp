@@ -47,7 +47,10 @@ class ScanWork {
     gy_ = uniform(random, steps_ * kLanes, -1, 1);
     if (rounds_) {
       rounding_.limit = static_cast<float>(std::exp2(options.state_bits - 1) - 1);
-      rounding_.mode = quant::rounding_mode(options.state_rounding);
+      rounding_.mode = quant::rounding_mode(
+          {.residue_bits = options.residue_bits, .rounding = options.state_rounding});
+      residue_bits_.assign(modes_, static_cast<std::uint8_t>(options.residue_bits));
+      rounding_.residue_bits = residue_bits_.data();
     }
     rounding_.draws.seeds = seeds_.data();
     state_size_ = kernels::scan_state_size(modes_, rounding_.mode);
@@ -100,6 +103,7 @@ class ScanWork {
   std::size_t channels_, modes_, steps_, blocks_, state_size_ = 0;
   bool rounds_;
   kernels::StateRounding rounding_;
+  std::vector<std::uint8_t> residue_bits_;
   std::array<std::uint32_t, kLanes> seeds_{};
   AlignedFloats ar_, ai_, cr_, ci_, b_, u_, gy_, y_, gu_, scratch_, state_, start_, carry_;
   std::vector<double> gradients_;

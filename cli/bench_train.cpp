@@ -43,6 +43,7 @@ void quantize(const BenchOptions& options, const std::vector<data::Batch>& calib
   quant::QuantOptions quant = quant::quant_preset(options.preset);
   if (options.state_bits > 0) quant.state.bits = options.state_bits;
   quant.state.rounding = options.state_rounding;
+  quant.state.residue_bits = options.residue_bits;
   quant.weight_noise = options.weight_noise;
   quant = quant::resolved(quant);
   if (options.norm == model::Norm::kBatch && !quant::folds_after_rounding(quant))

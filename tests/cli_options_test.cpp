@@ -276,7 +276,7 @@ TEST_F(CliOptions, AreRefusedWhereOthersMakeThemIdle) {
             "prune.states",
             "search.states"},
            {{"search", set("quant.preset=w4a8s8")}, "quant.preset", "search.bits"},
-           {{"bench", "scan", set("bench.state_rounding=feedback")},
+           {{"bench", "scan", set("bench.state_rounding=stochastic")},
             "bench.state_rounding",
             "bench.state_bits = 0"}}) {
     std::vector<std::string> arguments = c.arguments;
@@ -423,6 +423,7 @@ TEST_F(CliOptions, OfBenchWinOverSetWhichWinsOverConfig) {
   EXPECT_EQ(settings["state_bits"], 4);
   EXPECT_EQ(settings["seed"], 7);
   EXPECT_EQ(settings["state_rounding"], "nearest");
+  EXPECT_EQ(settings["residue_bits"], 0);
 }
 
 TEST_F(CliOptions, OfBenchAreChecked) {

@@ -67,7 +67,10 @@ TEST_F(Cli, RefusesSettingsThatContradictEachOther) {
   for (const Case& c : std::vector<Case>{
            {{taox, "--set=quant.state.bits=0"}, {"quant.state.bits = 0", "--target"}},
            {{taox, "--set=quant.gate.bits=0"}, {"quant.gate.bits = 0", "--target"}},
-           {{taox, "--set=quant.state.rounding=feedback"}, {"quant.state.rounding", "nearest"}},
+           {{taox, "--set=quant.state.residue_bits=4"},
+            {"quant.state.residue_bits = 4", "expected 0"}},
+           {{"--set=quant.state.rounding=stochastic", "--set=quant.state.residue_bits=4"},
+            {"quant.state.residue_bits = 4", "stochastic"}},
            {{crossbar, "--set=quant.weight.bits=0"}, {"quant.weight.bits = 0", "run.crossbar"}},
            {{crossbar, "--set=quant.preset=w0a8s8"}, {"quant.a.bits = 0", "run.crossbar"}},
            {{crossbar, "--set=run.quantize=false"}, {"run.crossbar", "run.quantize"}},
@@ -524,7 +527,7 @@ TEST_F(Cli, DemonstratesEveryStage) {
     EXPECT_THAT(page, HasSubstr(part));
   }
   expect_refused({"demo", "--out", path("no"), "--set", "quant.state.rounding=feedback"},
-                 {"quant.state.rounding", "nearest"});
+                 {"quant.state.rounding", "write quant.state.residue_bits = 14"});
   EXPECT_FALSE(fs::exists(path("no")));
 }
 

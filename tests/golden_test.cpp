@@ -131,7 +131,7 @@ TEST_F(GoldenTraining, TernaryWithAllHelpers) {
 }
 
 TEST_F(GoldenTraining, FourBitsWithErrorFeedback) {
-  train("w4a4s4 feedback", {"quant.preset=w4a4s4", "quant.state.rounding=feedback",
+  train("w4a4s4 feedback", {"quant.preset=w4a4s4", "quant.state.residue_bits=14",
                             "model.dropout=0.1", "train.label_smoothing=0.1"});
 }
 

@@ -181,6 +181,11 @@ void assign_text(const Field& field, const Scalar& scalar, const std::string& wh
   }
   const bool known =
       std::find(field.choices.begin(), field.choices.end(), *text) != field.choices.end();
+  for (const auto& [value, assignment] : field.former_values) {
+    if (value == *text) {
+      fail(where, field.key + " = " + describe(scalar) + " was replaced; write " + assignment);
+    }
+  }
   if (!field.choices.empty() && !known) fail_value(where, field, describe(scalar));
   if (!field.used) return;
   if (const auto* value = std::get_if<NamedValue>(&field.value)) {
@@ -433,6 +438,11 @@ Field& Field::renamed_from(std::string name) {
   return *this;
 }
 
+Field& Field::replaced_value(std::string former_value, std::string assignment) {
+  former_values.emplace_back(std::move(former_value), std::move(assignment));
+  return *this;
+}
+
 FieldList& FieldList::section(std::string name) {
   section_ = std::move(name);
   return *this;
@@ -458,6 +468,7 @@ Field& FieldList::add_like(const Field& other, const std::string& name) {
   field.high = other.high;
   field.has_range = other.has_range;
   field.choices = other.choices;
+  field.former_values = other.former_values;
   return field;
 }
 

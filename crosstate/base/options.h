@@ -27,7 +27,9 @@ struct Field {
   bool has_range = false;
   std::vector<std::string> choices;  // allowed strings; empty: any
   std::vector<std::string> former;   // names of the key in earlier versions
-  bool used = true;                  // see FieldList::use_only()
+  // Values of earlier versions, and the assignment that replaces each.
+  std::vector<std::pair<std::string, std::string>> former_values;
+  bool used = true;  // see FieldList::use_only()
 
   nlohmann::json current() const;  // the value
   std::string text() const;        // the value in TOML notation
@@ -40,6 +42,8 @@ struct Field {
   /// A name of the field in earlier versions, in the same section; using it is an error that gives
   /// the new name.
   Field& renamed_from(std::string name);
+  /// A text that the field took before; writing it is an error that names what to write instead.
+  Field& replaced_value(std::string former_value, std::string assignment);
 };
 
 /// Whether `key` matches the patterns, as in FieldList::use_only().

@@ -533,5 +533,21 @@ TEST(OptionsOfEarlierVersions, NameTheKeyThatTookTheirPlace) {
       ThrowsMessage<Error>("a.toml:2: \"crossbar.cells\" was renamed; write \"crossbar.slices\""));
 }
 
+TEST(OptionsOfEarlierVersions, NameTheAssignmentThatReplacesAValue) {
+  std::string rounding = "nearest";
+  FieldList list;
+  list.section("state");
+  list.add("rounding", rounding, "Rounding.")
+      .one_of({"nearest", "stochastic"})
+      .replaced_value("feedback", "state.residue_bits = 14");
+  const std::string message =
+      "state.rounding = \"feedback\" was replaced; write state.residue_bits = 14";
+  EXPECT_THAT([&] { list.set("state.rounding=feedback"); },
+              ThrowsMessage<Error>("option: " + message));
+  EXPECT_THAT([&] { list.parse_toml("[state]\nrounding = \"feedback\"\n", "a.toml"); },
+              ThrowsMessage<Error>("a.toml:2: " + message));
+  EXPECT_EQ(rounding, "nearest");
+}
+
 }  // namespace
 }  // namespace crosstate

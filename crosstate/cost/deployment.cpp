@@ -25,7 +25,7 @@ class Describer {
     d.input = value(q_.input);
     d.residual = value(q_.residual);
     d.state_bits = bits(q_.state.bits);
-    if (d.state_bits > 0) d.state_rounding = quant::rounding_mode(q_.state.rounding);
+    if (d.state_bits > 0) d.state_rounding = quant::rounding_mode(q_.state);
     for (const model::BlockShape& shape : s_.shapes) d.blocks.push_back(block(shape));
     return d;
   }

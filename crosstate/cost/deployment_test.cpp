@@ -15,7 +15,7 @@ class Formats : public testing::TestWithParam<int> {};
 
 model::Network network_of(int number) {
   quant::QuantOptions format = integer::fixtures::format(number, number % 2 == 1);
-  format.state.rounding = number % 5 == 3 ? "feedback" : "nearest";
+  format.state.residue_bits = number % 5 == 3 ? 14 : 0;
   if (number % 7 == 2) format.a.bits = 15;  // all grid points are also Cartesian ones
   if (number % 7 == 4)
     format.activation.bits = format.gate.bits = 2;  // tables equal those of ramps

@@ -76,7 +76,7 @@ class Counter {
     add(at + "state", MemoryKind::kState, parts * modes, d_.state_width());
     if (d_.state_bits == 0) return;
     add(at + "state.step", MemoryKind::kScales, modes, kShift);
-    if (d_.state_rounding != kernels::RoundingMode::kFeedback) return;
+    if (d_.state_rounding != kernels::RoundingMode::kNoiseShaped) return;
     const bool fixed_point = b.a_bits > 0 && d_.residual.rounded();
     add(at + "state.residue", MemoryKind::kState, parts * modes,
         fixed_point ? quant::kPoleFraction : kFull);

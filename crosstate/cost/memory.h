@@ -45,7 +45,7 @@ struct MemorySummary {
 /// with
 ///   16 bits for each part, and for pruned blocks the indices of their channels and the number of
 ///   modes of each, 16 bits each;
-/// - state: both parts of every mode, with error feedback also the rounding residue of each
+/// - state: both parts of every mode, of a noise-shaped state also the residue of each
 ///   (kPoleFraction bits, 32 if A or the input of the state is not quantized), and the sums of the
 ///   pooling (32 bits).
 /// A float network needs no scales and no tables.

@@ -73,22 +73,21 @@ TEST(Memory, DecodesPolesOfFewBitsThroughATablePerChannel) {
   EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 17 + 5 + 128);
 }
 
-TEST(Memory, CountsWhatFeedbackKeeps) {
-  const auto state_bytes = [](const std::string& rounding, int a_bits) {
+TEST(Memory, CountsResidues) {
+  const auto state_bytes = [](int residue_bits, int a_bits) {
     model::Network network(small(), {1, 3}, 1);
     ThreadPool pool(1);
     quant::QuantOptions quant;
-    quant.state.rounding = rounding;
+    quant.state.residue_bits = residue_bits;
     quant.a.bits = a_bits;
     const std::vector<data::Batch> batches = {batch_of_ones()};
     network.quantize(quant, batches, pool);
     return count_memory(network).bytes(MemoryKind::kState);
   };
   const std::size_t nearest = 16 + 4 * 4;
-  EXPECT_EQ(state_bytes("nearest", 8), nearest);
-  EXPECT_EQ(state_bytes("stochastic", 8), nearest);
-  EXPECT_EQ(state_bytes("feedback", 8), nearest + 16 * 14 / 8);
-  EXPECT_EQ(state_bytes("feedback", 0), nearest + 16 * 4);
+  EXPECT_EQ(state_bytes(0, 8), nearest);
+  EXPECT_EQ(state_bytes(14, 8), nearest + 16 * 14 / 8);
+  EXPECT_EQ(state_bytes(14, 0), nearest + 16 * 4);
 }
 
 TEST(Memory, CountsAPrunedNetworkByHand) {

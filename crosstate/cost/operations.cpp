@@ -85,7 +85,7 @@ class OperationCounter {
     OperationSite a =
         site(at + "A", parts * parts * modes, b.pole_width(), state, state_floats || b.a_bits == 0);
     a.additions = modes;  // the input, shifted
-    if (!state_floats && d_.state_rounding == kernels::RoundingMode::kFeedback)
+    if (!state_floats && d_.state_rounding == kernels::RoundingMode::kNoiseShaped)
       a.additions += parts * modes;
     a.addition_bits = kAccumulatorWidth;
     if (!state_floats) a.roundings = parts * modes;

@@ -107,9 +107,9 @@ TEST(Operations, CountNormsThatWereNotFolded) {
   EXPECT_EQ(site(count_operations(deployment(batch), 1), "layers.0.norm").macs, 3u);
 }
 
-TEST(Operations, FeedbackAddsItsResidues) {
+TEST(Operations, AddsResidues) {
   quant::QuantOptions quant = quant::quant_preset("w8a8s8");
-  quant.state.rounding = "feedback";
+  quant.state.residue_bits = 14;
   const model::Network network = rounded(shape(3, 6, true, true), {1, 2}, quant);
   EXPECT_EQ(site(count_operations(deployment(network), 1), "layers.0.A").additions, 9u + 18);
 }

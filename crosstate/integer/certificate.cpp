@@ -75,7 +75,13 @@ class Certifier {
   // A x + b u. A float also has to hold the half place that decides ties, which it does below
   // 2^23 places. Beyond, only b u + offset can have taken the sum, b u alone being exact at any
   // size; if the rest cannot bring it back among the codes, the state saturates either way.
+  // Noise-shaped sums begin at an origin that leaves 22 bits (kernels/residue.h).
   void state_sum(const std::string& name, std::int64_t bound, double rest) {
+    if (n_.state_rounding == kernels::RoundingMode::kNoiseShaped) {
+      sum(name, bound, 0);
+      if (n_.state_limit > 127 || rest >= kFloatExact / 4) not_exact(name);
+      return;
+    }
     constexpr double kExact = kFloatExact / 2;
     const double saturated = std::ldexp(n_.state_limit + 1.0, quant::kPoleFraction);
     sum(name, bound, kExact - rest >= saturated ? 0 : kFloatExact / kExact);
@@ -143,8 +149,8 @@ class Certifier {
       const std::complex<double> a(
           std::ldexp(static_cast<double>(b.ar[i]), -quant::kPoleFraction),
           n_.complex ? std::ldexp(static_cast<double>(b.ai[i]), -quant::kPoleFraction) : 0.0);
-      const double x =
-          l1(a) * std::ldexp(stream, b.input_shift[i] - quant::kPoleFraction) + rounding_error(a);
+      const double x = l1(a) * std::ldexp(stream, b.input_shift[i] - quant::kPoleFraction) +
+                       rounding_error(a, b.residue_bits.empty() ? 0 : b.residue_bits[i]);
       bound.never_saturate += x < n_.state_limit + 0.5 ? 1 : 0;
       bound.largest = std::max(bound.largest, x / n_.state_limit);
     }
@@ -153,17 +159,18 @@ class Certifier {
 
   bool nearest() const { return n_.state_rounding == kernels::RoundingMode::kNearest; }
 
-  // The sum of all that rounding one state has added. With feedback the errors of successive steps
-  // cancel but for what A changes: -e_k + (1 - A) sum A^j e_{k-1-j}.
-  double rounding_error(std::complex<double> a) const {
+  // The sum of all that rounding one state has added. In a noise-shaped state the errors of
+  // successive steps cancel but for what A changes: -e_k + (1 - A) sum A^j e_{k-1-j}; those of its
+  // register stay.
+  double rounding_error(std::complex<double> a, int residue_bits) const {
     const double one = n_.complex ? std::sqrt(0.5) : 0.5, memory = 1 / (1 - std::abs(a));
     switch (n_.state_rounding) {
       case kernels::RoundingMode::kNearest:
         return one * memory;
       case kernels::RoundingMode::kStochastic:
         return 2 * one * memory;
-      case kernels::RoundingMode::kFeedback:
-        return one * (1 + std::abs(1.0 - a) * memory);
+      case kernels::RoundingMode::kNoiseShaped:
+        return one * (1 + (std::abs(1.0 - a) + std::ldexp(1.0, -residue_bits)) * memory);
     }
     return 0;
   }

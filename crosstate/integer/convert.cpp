@@ -169,6 +169,7 @@ class Converter {
     for (std::size_t i = 0; i < b.ar.size(); ++i) {
       b.input_shift.push_back(s_.input_shift(l, i, input_scale));
     }
+    b.residue_bits = c.residue_bits;
     b.d = c.codes.d.codes;
     b.ssm_output = format_of(q.ssm_output, where + ".ssm_output");
     b.activation = format_of(q.activation, where + ".activation");

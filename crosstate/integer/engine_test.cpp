@@ -100,9 +100,9 @@ TEST(IntegerEngine, EqualsTheReferenceWhereInputsSaturateStates) {
       SCOPED_TRACE(number);
       const data::Dataset set = fixtures::sequences(number);
       quant::QuantOptions options = quant::quant_preset("w8a8s8");
-      options.state.rounding = number % 3 == 0   ? "nearest"
-                               : number % 3 == 1 ? "stochastic"
-                                                 : "feedback";
+      fixtures::round_state(options.state, number % 3 == 0   ? "nearest"
+                                           : number % 3 == 1 ? "stochastic"
+                                                             : "residue 9");
       IntegerNetwork network = fixtures::network(number, set, options);
       for (IntegerBlock& b : network.blocks) {
         for (auto& shift : b.input_shift)
@@ -208,9 +208,9 @@ TEST(IntegerEngine, RunsWideFormatsForThousandsOfSteps) {
     SCOPED_TRACE(number);
     const data::Dataset few = fixtures::sequences(number);
     quant::QuantOptions format = quant::uniform_bits(number % 2 == 0 ? 16 : 12);
-    format.state.rounding = number % 3 == 0   ? "nearest"
-                            : number % 3 == 1 ? "stochastic"
-                                              : "feedback";
+    fixtures::round_state(format.state, number % 3 == 0   ? "nearest"
+                                        : number % 3 == 1 ? "stochastic"
+                                                          : "residue 14");
     IntegerNetwork network = fixtures::network(number, few, format);
     EXPECT_GE(longest_sequence(network), 1 << 20);
     // Rows with more weight, as of many channels.

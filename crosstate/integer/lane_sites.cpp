@@ -103,9 +103,12 @@ void LaneSites::recur(std::size_t l, const Stretch& t, kernels::ConstRows u,
         b.b.data() + at, b.cr.data() + at, complex ? b.ci.data() + at : nullptr};
     const kernels::DrawAddress draws{in_.seeds.data(), static_cast<std::uint32_t>(mode),
                                      static_cast<std::uint32_t>(t.start)};
-    kernels::scan_forward(
-        modes, {static_cast<float>(in_.n.state_limit), in_.n.state_rounding, draws}, t.steps,
-        u.row(s), y.row(s), states_.state.data() + mode * in_.state_size);
+    kernels::StateRounding rounding{static_cast<float>(in_.n.state_limit), in_.n.state_rounding,
+                                    draws};
+    const std::vector<std::uint8_t>& residues = in_.n.blocks[l].residue_bits;
+    if (!residues.empty()) rounding.residue_bits = residues.data() + at;
+    kernels::scan_forward(modes, rounding, t.steps, u.row(s), y.row(s),
+                          states_.state.data() + mode * in_.state_size);
   }
 }
 

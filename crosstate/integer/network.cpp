@@ -1,13 +1,16 @@
 #include "crosstate/integer/network.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/json.h"
+#include "crosstate/base/named.h"
 #include "crosstate/base/options.h"
 #include "crosstate/integer/bounds.h"
+#include "crosstate/kernels/residue.h"
 #include "crosstate/model/options.h"
 #include "crosstate/quant/options.h"
 
@@ -188,24 +191,41 @@ QuantizationScheme scheme_from(const json& object, const std::string& where) {
   return scheme;
 }
 
+constexpr std::array kRoundings{Named{"nearest", kernels::RoundingMode::kNearest},
+                                Named{"stochastic", kernels::RoundingMode::kStochastic},
+                                Named{"feedback", kernels::RoundingMode::kNoiseShaped}};
+
+// A file holds residues of 14 bits only, as "feedback".
+std::string name_in_file(const IntegerNetwork& n) {
+  for (const IntegerBlock& b : n.blocks) {
+    for (const std::uint8_t bits : b.residue_bits) {
+      if (bits == kernels::kMostResidueBits) continue;
+      fail("integer network", "quant.state.residue_bits = " + std::to_string(bits) +
+                                  ", expected 0 or 14: a file holds no other residue");
+    }
+  }
+  for (const auto& [name, mode] : kRoundings) {
+    if (mode == n.state_rounding) return name;
+  }
+  return "";
+}
+
 json to_json(const IntegerNetwork& n) {
-  json out = {{"inputs", n.inputs},
-              {"channels", n.channels},
-              {"modes", n.modes},
-              {"classes", n.outputs},
-              {"complex", n.complex},
-              {"gated", n.gated},
-              {"pooling", n.pool_last ? "last" : "mean"},
-              {"state",
-               {{"bits", n.state_bits},
-                {"limit", n.state_limit},
-                {"rounding", quant::name_of(n.state_rounding)}}},
-              {"input", format_json(n.input)},
-              {"residual", format_json(n.residual)},
-              {kScoreSteps, n.score_steps},
-              {"encoder_bits", n.encoder.bits},
-              {"decoder_bits", n.decoder.bits},
-              {"layers", json::array()}};
+  json out = {
+      {"inputs", n.inputs},
+      {"channels", n.channels},
+      {"modes", n.modes},
+      {"classes", n.outputs},
+      {"complex", n.complex},
+      {"gated", n.gated},
+      {"pooling", n.pool_last ? "last" : "mean"},
+      {"state", {{"bits", n.state_bits}, {"limit", n.state_limit}, {"rounding", name_in_file(n)}}},
+      {"input", format_json(n.input)},
+      {"residual", format_json(n.residual)},
+      {kScoreSteps, n.score_steps},
+      {"encoder_bits", n.encoder.bits},
+      {"decoder_bits", n.decoder.bits},
+      {"layers", json::array()}};
   for (const IntegerBlock& b : n.blocks) {
     out["layers"].push_back({{"a_bits", b.a_bits},
                              {"c_bits", b.c_bits},
@@ -280,12 +300,11 @@ int bits_of(const Fields& fields, const char* key, int least) {
 kernels::RoundingMode rounding_of(const Fields& state, const std::string& where) {
   const json& name = state.at("rounding");
   if (!name.is_string()) state.refuse("rounding", name);
-  try {
-    return quant::rounding_mode(name.get<std::string>());
-  } catch (const Error&) {
-    fail(where,
-         "state.rounding = " + Fields::shown(name) + ", expected nearest, stochastic or feedback");
+  for (const auto& [text, mode] : kRoundings) {
+    if (name == text) return mode;
   }
+  fail(where,
+       "state.rounding = " + Fields::shown(name) + ", expected nearest, stochastic or feedback");
 }
 
 IntegerNetwork shape_from(const json& object, const std::string& where, int version) {
@@ -405,6 +424,11 @@ IntegerNetwork integer_network_from(const formats::Safetensors& content, const s
   IntegerNetwork network = shape_from(shape, place, version);
   Reader reader(content, where, version);
   visit(reader, network);
+  if (network.state_rounding == kernels::RoundingMode::kNoiseShaped) {
+    for (IntegerBlock& b : network.blocks) {
+      b.residue_bits.assign(b.shape.modes(), kernels::kMostResidueBits);
+    }
+  }
   require_stable(network, where);
   require_64_bits(network, where);
   return network;

@@ -15,7 +15,9 @@ using testing::HasSubstr;
 
 model::Network pruned(int number, const data::Dataset& set) {
   quant::QuantOptions format = fixtures::format(number, true);
-  format.state.rounding = number % 7 == 3 ? "stochastic" : number % 7 == 5 ? "feedback" : "nearest";
+  fixtures::round_state(format.state, number % 7 == 3   ? "stochastic"
+                                      : number % 7 == 5 ? "by-pole"
+                                                        : "nearest");
   const model::Network whole = fixtures::rounded_network(number, set, format);
   return whole.part(model::reference::random_parts(whole, static_cast<std::uint64_t>(number)));
 }
@@ -69,10 +71,10 @@ TEST(PrunedIntegers, StreamsWithModesInOtherLanes) {
   const data::Dataset set = fixtures::sequences(1);
   ThreadPool pool(1);
   const data::Batch batch = model::reference::batch_of(set);
-  for (const char* rounding : {"nearest", "stochastic", "feedback"}) {
+  for (const char* rounding : {"nearest", "stochastic", "residue 3", "by-pole"}) {
     model::Network rounded = network;
     quant::QuantOptions format = quant::quant_preset("w8a8s8");
-    format.state.rounding = rounding;
+    fixtures::round_state(format.state, rounding);
     rounded.quantize(format, {&batch, 1}, pool);
     const IntegerNetwork integers = to_integers(rounded);
     IntegerStream stream(integers);

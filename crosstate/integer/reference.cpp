@@ -124,17 +124,21 @@ void ReferenceExecutor::step(std::span<const std::int32_t> input) {
   ++activity_.steps;
 }
 
-void ReferenceExecutor::round(std::int64_t sum, std::uint32_t draw, Part& part,
+void ReferenceExecutor::round(std::int64_t sum, std::uint32_t draw, int residue_bits, Part& part,
                               CodeUsage::Site& site) const {
   static_assert(kernels::kStateDrawBits == quant::kPoleFraction);
   const std::int64_t limit = n_.state_limit, half = std::int64_t{1} << (quant::kPoleFraction - 1);
   const bool stochastic = n_.state_rounding == kernels::RoundingMode::kStochastic;
-  const std::int64_t nearest =
-      (sum + (stochastic ? std::int64_t{draw} : half)) >> quant::kPoleFraction;
+  // A noise-shaped sum is rounded to the register first.
+  const bool shaped = n_.state_rounding == kernels::RoundingMode::kNoiseShaped;
+  const std::int32_t places = shaped ? quant::kPoleFraction - residue_bits : 0;
+  const std::int64_t reg = shifted(sum, places);
+  std::int64_t nearest = (sum + (stochastic ? std::int64_t{draw} : half)) >> quant::kPoleFraction;
+  if (shaped) nearest = shifted(reg, residue_bits);
   part.x = std::clamp(nearest, -limit, limit);
   site.add(part.x != nearest);
-  if (n_.state_rounding != kernels::RoundingMode::kFeedback) return;
-  part.residue = part.x == nearest ? sum - (nearest << quant::kPoleFraction) : 0;
+  if (!shaped) return;
+  part.residue = part.x == nearest ? (reg - (nearest << residue_bits)) << places : 0;
 }
 
 void ReferenceExecutor::block(std::size_t l) {
@@ -163,8 +167,9 @@ void ReferenceExecutor::block(std::size_t l) {
       const std::uint32_t key =
           kernels::state_key(kernels::kDeployedSeed, static_cast<std::uint32_t>(first_mode + i));
       const kernels::StateDraw draw = kernels::state_draw(key, static_cast<std::uint32_t>(steps_));
-      round(real, draw.re, re, usage.state);
-      if (n_.complex) round(imaginary, draw.im, im, usage.state);
+      const int residue = b.residue_bits.empty() ? 0 : b.residue_bits[i];
+      round(real, draw.re, residue, re, usage.state);
+      if (n_.complex) round(imaginary, draw.im, residue, im, usage.state);
       active.after_re[i] += re.x != 0 ? 1 : 0;
       active.after_im[i] += im.x != 0 ? 1 : 0;
       see(usage.largest[i], re.x);

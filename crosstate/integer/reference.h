@@ -99,15 +99,17 @@ class ReferenceExecutor {
  private:
   struct Part {
     std::int64_t x = 0;
-    std::int64_t residue = 0;  // in units of A's last place; 0 without feedback
+    std::int64_t residue = 0;  // in units of A's last place; 0 unless the state is noise-shaped
   };
   struct Mode {
     Part re, im;
   };
 
   void block(std::size_t l);
-  /// Rounds a sum in units of A's last place; `draw`: k of stochastic rounding.
-  void round(std::int64_t sum, std::uint32_t draw, Part& part, CodeUsage::Site& site) const;
+  /// Rounds a sum in units of A's last place; `draw`: k of stochastic rounding; `residue_bits`: of
+  /// a noise-shaped state.
+  void round(std::int64_t sum, std::uint32_t draw, int residue_bits, Part& part,
+             CodeUsage::Site& site) const;
 
   const IntegerNetwork& n_;
   std::vector<std::vector<Mode>> state_;  // [layer][N]

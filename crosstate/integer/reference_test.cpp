@@ -10,7 +10,8 @@
 namespace crosstate::integer {
 namespace {
 
-constexpr const char* kRoundings[] = {"nearest", "stochastic", "feedback"};
+constexpr const char* kRoundings[] = {"nearest",   "stochastic", "residue 1",
+                                      "residue 5", "residue 14", "by-pole"};
 
 struct Comparison {
   std::size_t equal = 0, same_class = 0, sequences = 0;
@@ -19,7 +20,7 @@ struct Comparison {
 Comparison compare(int number, bool powers_of_two, const char* rounding) {
   const data::Dataset set = fixtures::sequences(number);
   quant::QuantOptions format = fixtures::format(number, powers_of_two);
-  format.state.rounding = rounding;
+  fixtures::round_state(format.state, rounding);
   model::Network network = fixtures::rounded_network(number, set, format);
   ThreadPool pool(1);
   std::vector<float> logits;

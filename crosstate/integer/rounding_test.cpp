@@ -1,4 +1,4 @@
-// The three ways of rounding the state, in every executor of an integer network.
+// The ways of rounding the state, in every executor of an integer network.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -6,6 +6,7 @@
 #include "crosstate/integer/convert.h"
 #include "crosstate/integer/engine.h"
 #include "crosstate/integer/reference.h"
+#include "crosstate/integer/testing.h"
 #include "crosstate/kernels/dispatch.h"
 #include "crosstate/kernels/reference/testing.h"
 #include "crosstate/model/testing.h"
@@ -17,7 +18,8 @@ using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
 const model::TaskShape kTask{2, 4};
-constexpr const char* kRoundings[] = {"nearest", "stochastic", "feedback"};
+constexpr const char* kRoundings[] = {"nearest",   "stochastic", "residue 1",
+                                      "residue 5", "residue 14", "by-pole"};
 
 struct Case {
   data::Dataset set;
@@ -37,7 +39,7 @@ Case make_case(int number, const std::string& rounding, bool real) {
   }
   quant::QuantOptions q;
   q.preset = number % 2 == 0 ? "w8a8s8" : "w4a6s5";
-  q.state.rounding = rounding;
+  fixtures::round_state(q.state, rounding);
   Case c;
   c.set = model::reference::random_set(static_cast<std::uint64_t>(number) + 1, 21, 41, kTask, true);
   c.batch = model::reference::batch_of(c.set);
@@ -104,18 +106,21 @@ TEST(StateRounding, OfStreamsIsThatOfTheReference) {
 TEST(StateRounding, ChangesWhatANetworkComputes) {
   const auto nearest = reference_scores(make_case(1, "nearest", false));
   EXPECT_NE(reference_scores(make_case(1, "stochastic", false)), nearest);
-  EXPECT_NE(reference_scores(make_case(1, "feedback", false)), nearest);
+  EXPECT_NE(reference_scores(make_case(1, "residue 5", false)), nearest);
+  EXPECT_NE(reference_scores(make_case(1, "residue 14", false)), nearest);
 }
 
 TEST(StateRounding, IsPartOfTheFile) {
-  for (const char* rounding : kRoundings) {
+  for (const auto& [rounding, in_file] :
+       {std::pair("nearest", "nearest"), std::pair("stochastic", "stochastic"),
+        std::pair("residue 14", "feedback")}) {
     const Case c = make_case(1, rounding, false);
     formats::Safetensors content = to_tensors(c.network);
     Case back = c;
     back.network = integer_network_from(content, "memory");
     EXPECT_EQ(reference_scores(back), reference_scores(c));
     std::string& text = content.metadata.at("integer");
-    text.replace(text.find(rounding), std::string(rounding).size(), "dithered");
+    text.replace(text.find(in_file), std::string(in_file).size(), "dithered");
     EXPECT_THAT([&] { integer_network_from(content, "a.safetensors"); },
                 ThrowsMessage<Error>(HasSubstr("rounding = \"dithered\"")));
   }

@@ -6,6 +6,7 @@
 #include "crosstate/integer/engine.h"
 #include "crosstate/integer/lanes.h"
 #include "crosstate/kernels/pointwise.h"
+#include "crosstate/kernels/residue.h"
 #include "crosstate/kernels/state_draws.h"
 #include "crosstate/model/walk.h"
 
@@ -108,7 +109,9 @@ struct StreamBlock {
   CodeEntries activation, gate;
   LaneFactors output, linear_codes, sum;
   StreamMatrix linear;
-  AlignedFloats xr, xi, er, ei;     // the state; residues: feedback only
+  AlignedFloats xr, xi, er, ei;  // the state; residues: noise-shaped only
+  AlignedFloats rest;            // noise-shaped only, as keep
+  std::vector<std::int32_t, AlignedAllocator<std::int32_t>> keep;
   AlignedWords keys;                // stochastic only
   AlignedFloats u, lane_u, lane_y;  // where the stream has other channels, the lanes another order
 
@@ -129,7 +132,16 @@ struct StreamBlock {
         linear(from.linear_map, n.gated) {
     xr.assign(ar.size(), 0);
     xi.assign(ar.size(), 0);
-    if (n.state_rounding == kernels::RoundingMode::kFeedback) er = ei = xr;
+    if (n.state_rounding == kernels::RoundingMode::kNoiseShaped) {
+      const kernels::HeldSums sums(static_cast<float>(n.state_limit));
+      const auto residue = [&](std::size_t i) {
+        return kernels::HeldResidue(sums, from.residue_bits[i]);
+      };
+      keep = in_lanes<std::int32_t>(plan, [&](std::size_t i) { return residue(i).keep; });
+      rest = in_lanes<float>(plan, [&](std::size_t i) { return residue(i).rest; });
+      for (float& r : rest) r = r == 0 ? kernels::HeldResidue(sums, 0).rest : r;
+      er = ei = rest;
+    }
     if (n.state_rounding == kernels::RoundingMode::kStochastic) {
       keys = in_lanes<std::uint32_t>(plan, [&](std::size_t i) {
         return kernels::state_key(kernels::kDeployedSeed, static_cast<std::uint32_t>(first + i));
@@ -157,7 +169,9 @@ struct StreamBlock {
                                      n.complex ? ci.data() : nullptr,
                                      static_cast<float>(n.state_limit),
                                      n.state_rounding,
-                                     keys.data()};
+                                     keys.data(),
+                                     rest.data(),
+                                     keep.data()};
     const kernels::StreamState state{xr.data(), xi.data(), er.data(), ei.data()};
     if (plan.by_channel) {
       kernels::stream_scan(modes, step, in, state, y.data());
@@ -169,11 +183,12 @@ struct StreamBlock {
     for (std::size_t i = 0; i < plan.lanes.size(); ++i) y[plan.lanes[i].channel] += lane_y[i];
   }
   void forget() {
-    for (AlignedFloats* v : {&xr, &xi, &er, &ei}) std::fill(v->begin(), v->end(), 0.0f);
+    for (AlignedFloats* v : {&xr, &xi}) std::fill(v->begin(), v->end(), 0.0f);
+    er = ei = rest;
   }
   std::size_t bytes() const {
     const std::size_t values =
-        7 * ar.size() + er.size() + ei.size() + keys.size() + u.size() + 2 * lane_u.size();
+        7 * ar.size() + 2 * (er.size() + rest.size()) + keys.size() + u.size() + 2 * lane_u.size();
     return 4 * values + activation.bytes() + gate.bytes() + output.bytes() + linear_codes.bytes() +
            sum.bytes() + linear.bytes();
   }

@@ -51,6 +51,15 @@ inline data::Dataset sequences(int number) {
   return model::reference::random_set(static_cast<std::uint64_t>(number) + 1, 40, 37, kTask, true);
 }
 
+/// How the state is rounded: "nearest", "stochastic", "residue " and its bits, or "by-pole".
+inline void round_state(quant::StateSite& state, const std::string& how) {
+  if (how == "stochastic") state.rounding = quant::StateRounding::kStochastic;
+  if (how.starts_with("residue ")) state.residue_bits = std::stoi(how.substr(8));
+  if (how != "by-pole") return;
+  state.residue_bits = 10;
+  state.residue = quant::ResidueRule::kByPole;
+}
+
 /// Calibrated on the set.
 inline model::Network rounded_network(int number, const data::Dataset& set,
                                       const quant::QuantOptions& format) {
@@ -67,9 +76,9 @@ inline IntegerNetwork network(int number, const data::Dataset& set,
 }
 inline IntegerNetwork network(int number, const data::Dataset& set) {
   quant::QuantOptions of_number = format(number, number % 3 != 2);
-  of_number.state.rounding = number % 7 == 3   ? "stochastic"
-                             : number % 7 == 5 ? "feedback"
-                                               : "nearest";
+  round_state(of_number.state, number % 7 == 3   ? "stochastic"
+                               : number % 7 == 5 ? "residue 14"
+                                                 : "nearest");
   return network(number, set, of_number);
 }
 

@@ -53,10 +53,13 @@ struct StreamModes {
   float limit = 0;
   RoundingMode rounding = RoundingMode::kNearest;
   const std::uint32_t* keys = nullptr;  // state_key of every mode; stochastic only
+  // HeldResidue of every mode; noise-shaped only.
+  const float* rest = nullptr;
+  const std::int32_t* keep = nullptr;
 };
 struct StreamState {
   float *xr = nullptr, *xi = nullptr;
-  float *er = nullptr, *ei = nullptr;  // residues; feedback only
+  float *er = nullptr, *ei = nullptr;  // residues, `rest` at first; noise-shaped only
 };
 void stream_scan(const StreamModes& modes, std::uint32_t step, const float* u,
                  const StreamState& state, float* y);

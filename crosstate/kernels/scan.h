@@ -12,9 +12,10 @@
 //   stochastic   o_k = s ((r_k + 1/2) 2^-14 - 1/2), r_k uniform in [0, 2^14) (state_draws.h): with
 //                a spread s of 1, x_k is A x_{k-1} + b u_k in the mean; others are noise of
 //                converters
-//   feedback     o_k = e_{k-1} + kScanTie; e_k is the rounding residue of the sum without the tie,
-//   in
-//                [-1/2, 1/2), or 0 where x_k saturates: rounding errors do not accumulate
+//   noise-shaped o_k = e_{k-1}; the sum is rounded to r bits of fraction, S_k, and then to the
+//                state x_k, ties upwards in both. e_k = S_k - x_k in [-1/2, 1/2), or 0 where x_k
+//                saturates: rounding errors do not accumulate. r is a number of each mode; 0 is
+//                nearest (residue.h)
 //
 // Where states, poles and gains are multiples of 2^-14 together, no sum lies on a tie then, and no
 // rounding error of a float decides one: nearest sends ties upwards, as a rounding shift on
@@ -42,7 +43,7 @@ struct ScanModes {
 
 inline constexpr float kScanTie = 1.0f / (1 << 15);
 
-enum class RoundingMode { kNearest, kStochastic, kFeedback };
+enum class RoundingMode { kNearest, kStochastic, kNoiseShaped };
 
 /// The address of the draws of stochastic rounding; ignored by the other modes.
 struct DrawAddress {
@@ -59,6 +60,9 @@ struct StateRounding {
   // stochastic: widths of the offsets of real and imaginary part of every mode, [modes][2], whose
   // deviation is a sqrt(12)th of it; null: 1
   const float* spread = nullptr;
+  /// noise-shaped: bits of the residue of every mode, [modes], each 0 .. kMostResidueBits. A state
+  /// of b bits has at most 22 - b in these lanes, and rounds its sums to as many bits of fraction.
+  const std::uint8_t* residue_bits = nullptr;
 };
 
 /// Sums of dL/d(coefficient) over time and lanes, `modes` values each; added to. b null: its
@@ -72,8 +76,8 @@ struct ScanGradients {
 };
 
 /// Floats of state per channel: real and imaginary parts of every mode in 16 lanes,
-/// [modes][2][16]; the imaginary half of a real mode stays unused. With feedback the residues e
-/// follow in the same form.
+/// [modes][2][16]; the imaginary half of a real mode stays unused. The residues e of a noise-shaped
+/// state follow in the same form.
 std::size_t scan_state_size(std::size_t modes, RoundingMode mode = RoundingMode::kNearest);
 
 /// Floats of scratch memory that scan_adjoint needs per time step: the states of up to four modes.
@@ -88,8 +92,9 @@ void scan_forward(const ScanModes& modes, const StateRounding& rounding, std::si
 /// the states between are recomputed into `scratch` (kScanScratch * steps floats), so the adjoint
 /// needs no other memory. gy: [steps][16] dL/dy; gu: [steps][16], added to; carry: [modes][2][16],
 /// the adjoint state A^H lambda entering from later steps, replaced by the one for earlier steps.
-/// Rounding passes gradients straight through where the state did not saturate, in every mode:
-/// residues have no gradient.
+/// Rounding passes gradients straight through where the state did not saturate, in every mode.
+/// Residues have no gradient: with the straight-through derivatives of S and x, that of
+/// e = S - x is 0.
 void scan_adjoint(const ScanModes& modes, const StateRounding& rounding, std::size_t steps,
                   const float* u, const float* start, const float* gy, float* gu, float* carry,
                   const ScanGradients& gradients, float* scratch);

@@ -4,6 +4,7 @@
 
 #include "crosstate/kernels/reference/scan.h"
 #include "crosstate/kernels/reference/testing.h"
+#include "crosstate/kernels/residue.h"
 
 namespace crosstate::kernels {
 namespace {
@@ -21,18 +22,19 @@ struct Kind {
 
   /// With draws as a channel in the middle of a network and of its sequences has them.
   StateRounding rounding(std::uint32_t first_step = kFirstStep) const {
-    return {limit, mode, {kSeeds, 11, first_step}, spread ? kSpreads : nullptr};
+    return {limit, mode, {kSeeds, 11, first_step}, spread ? kSpreads : nullptr, kResidueBits};
   }
   static constexpr std::uint32_t kFirstStep = 0xfffffff0;  // numbers of steps wrap around
   static constexpr float kSpreads[32] = {
       0.5f, 1,    3, 0.4f, 0,     0.7f, 1, 5,    0.1f, 0.9f, 7, 2,    0.25f, 0,    2, 0.8f,
       1.5f, 0.6f, 3, 11,   0.75f, 1,    4, 0.3f, 0.3f, 4,    9, 0.1f, 0.2f,  0.5f, 1, 0.6f};
+  static constexpr std::uint8_t kResidueBits[9] = {3, 0, 14, 1, 13, 7, 2, 5, 10};
   static constexpr std::uint32_t kSeeds[kLanes] = {0, 1, 2,  3,  4,  5,  6,  7,
                                                    8, 9, 10, 11, 12, 13, 14, 0xffffffff};
 };
 
 constexpr RoundingMode kStochastic = RoundingMode::kStochastic;
-constexpr RoundingMode kFeedback = RoundingMode::kFeedback;
+constexpr RoundingMode kNoiseShaped = RoundingMode::kNoiseShaped;
 
 const Kind kKinds[] = {{true, false, 0},
                        {true, true, 0},
@@ -48,10 +50,12 @@ const Kind kKinds[] = {{true, false, 0},
                        {false, true, 7, kStochastic},
                        {true, true, 127, kStochastic, true},
                        {true, false, 7, kStochastic, true},
-                       {true, false, 127, kFeedback},
-                       {true, true, 127, kFeedback},
-                       {false, false, 7, kFeedback},
-                       {false, true, 7, kFeedback}};
+                       {true, false, 127, kNoiseShaped},
+                       {true, true, 127, kNoiseShaped},
+                       {false, false, 7, kNoiseShaped},
+                       {false, true, 7, kNoiseShaped},
+                       {true, true, 1, kNoiseShaped},
+                       {false, true, 32767, kNoiseShaped}};
 
 struct Gradients {
   explicit Gradients(std::size_t modes) : ar(modes), ai(modes), b(modes), cr(modes), ci(modes) {}
@@ -108,9 +112,14 @@ Channel<AlignedFloats> make_channel(Random& random, const Kind& kind, std::size_
   if (kind.limit > 0) {
     for (float& x : c.state) x = std::nearbyint(x);
   }
-  if (kind.mode == kFeedback) {
-    const AlignedFloats residues = reference::uniform_floats(random, parts, -0.5, 0.5);
-    c.state.insert(c.state.end(), residues.begin(), residues.end());
+  if (kind.mode == kNoiseShaped) {
+    for (std::size_t i = 0; i < parts; ++i) {
+      const int fraction = HeldSums(kind.limit).fraction;
+      const auto codes =
+          static_cast<float>(1 << std::min<int>(Kind::kResidueBits[i / (2 * kLanes)], fraction));
+      const auto code = static_cast<float>(random.below(static_cast<std::uint32_t>(codes)));
+      c.state.push_back(codes > 1 ? code / codes - 0.5f : 0.0f);
+    }
   }
   c.gy = reference::uniform_floats(random, steps * kLanes, -1, 1);
   c.gu = reference::uniform_floats(random, steps * kLanes, -1, 1);
@@ -222,7 +231,7 @@ TEST(Scan, RoundsEveryStateLikeItsSpecification) {
 TEST(Scan, OfFixedPointNumbersIsExactOnEveryTarget) {
   on_every_target([] {
     over_channels(3, [](Channel<AlignedFloats> c) {
-      if (c.kind.limit == 0) return;
+      if (c.kind.limit == 0 || c.kind.limit > 127) return;
       const auto round = [](AlignedFloats& values, float grid) {
         for (float& v : values) v = std::nearbyint(v / grid) * grid;
       };
@@ -233,9 +242,6 @@ TEST(Scan, OfFixedPointNumbersIsExactOnEveryTarget) {
       round(c.cr, 0x1p-7f);
       round(c.ci, 0x1p-7f);
       round(c.y, 0x1p-7f);
-      for (std::size_t i = scan_state_size(c.modes); i < c.state.size(); ++i) {
-        c.state[i] = std::nearbyint(c.state[i] * 0x1p14f) * 0x1p-14f;
-      }
       AlignedFloats y = c.y, state = c.state;
       reference::scan_forward(c.reference_modes(), c.kind.rounding(), c.steps, c.u.data(), y.data(),
                               state.data());
@@ -417,7 +423,7 @@ TEST(ScanReference, AdjointIsTheGradient) {
 }
 
 TEST(ScanReference, GradientsPassStraightThroughRounding) {
-  for (const RoundingMode mode : {RoundingMode::kNearest, kStochastic, kFeedback}) {
+  for (const RoundingMode mode : {RoundingMode::kNearest, kStochastic, kNoiseShaped}) {
     Random random(1, Stream::kTest, 9);
     const Kind kind{true, true, 1e6f, mode};  // too fine to change a gradient much, never saturated
     auto c = widen(make_channel(random, kind, 3, 12, 0.9, 1e5));
@@ -434,20 +440,84 @@ TEST(ScanReference, GradientsPassStraightThroughRounding) {
   }
 }
 
-// What saturates is lost, rather than carried on until it is no longer wanted.
-TEST(Scan, FeedbackForgetsTheResidueOfAStateThatSaturates) {
+// One step from a residue of 0, r = 14: a state that saturates loses its residue.
+TEST(Scan, ForgetsTheResidueOfAStateThatSaturates) {
   on_every_target([] {
     const float a = 1, c = 1;
+    const std::uint8_t bits = 14;
     const ScanModes modes{1, &a, nullptr, nullptr, &c, nullptr};
-    AlignedFloats u(kLanes), y(kLanes), state(scan_state_size(1, kFeedback));
-    const float input[] = {0.25f, 0.5f, -0.5f, 6.75f, 7.25f, 7.5f, 8.25f, -7.5f, -7.75f};
-    const float rounded[] = {0, 1, 0, 7, 7, 7, 7, -7, -7};
-    const float residue[] = {0.25f, -0.5f, -0.5f, -0.25f, 0.25f, 0, 0, -0.5f, 0};
+    AlignedFloats u(kLanes), y(kLanes), state(scan_state_size(1, kNoiseShaped));
+    const float input[] = {0.25f,  0.5f, -0.5f, 6.75f, 7.25f, 7.5f,  8.25f, -7.5f,
+                           -7.75f, 1e3f, 1e9f,  1e30f, -1e3f, -1e9f, -1e30f};
+    const float rounded[] = {0, 1, 0, 7, 7, 7, 7, -7, -7, 7, 7, 7, -7, -7, -7};
+    const float residue[] = {0.25f, -0.5f, -0.5f, -0.25f, 0.25f, 0, 0, -0.5f, 0, 0, 0, 0, 0, 0, 0};
     std::copy(std::begin(input), std::end(input), u.begin());
-    scan_forward(modes, {7, kFeedback, {}}, 1, u.data(), y.data(), state.data());
+    scan_forward(modes, {7, kNoiseShaped, {}, nullptr, &bits}, 1, u.data(), y.data(), state.data());
     for (std::size_t i = 0; i < std::size(rounded); ++i) {
       EXPECT_EQ(y[i], rounded[i]) << input[i];
       EXPECT_EQ(state[2 * kLanes + i], residue[i]) << input[i];
+    }
+  });
+}
+
+// The definition on integers: S = round(v, 14 - r), w = round(S, r), ties upwards.
+TEST(Scan, RoundsNoiseShapedStatesAsIntegersDo) {
+  const auto shifted = [](std::int64_t v, int places) {
+    return places == 0 ? v : (v + (std::int64_t{1} << (places - 1))) >> places;
+  };
+  on_every_target([&] {
+    Random random(1, Stream::kTest, 12);
+    for (int bits = 2; bits <= 8; ++bits) {
+      const auto limit = static_cast<std::int64_t>(1) << (bits - 1);
+      const auto most = static_cast<double>(limit - 1);
+      for (int r = 0; r <= kMostResidueBits; ++r) {
+        const auto residue_bits = static_cast<std::uint8_t>(r);
+        const auto ar = static_cast<std::int64_t>(random.below(32767)) - 16383;
+        const float a = static_cast<float>(ar) * 0x1p-14f, b = 0x1p-14f, c = 0;
+        const ScanModes modes{1, &a, nullptr, &b, &c, nullptr};
+        const StateRounding rounding{
+            static_cast<float>(most), kNoiseShaped, {}, nullptr, &residue_bits};
+        AlignedFloats u(kLanes), y(kLanes), state(scan_state_size(1, kNoiseShaped));
+        std::vector<std::int64_t> x(kLanes), e(kLanes);  // e in units of 2^-r
+        for (int t = 0; t < 200; ++t) {
+          for (float& v : u)
+            v = static_cast<float>(std::nearbyint(random.uniform(-1, 1) * most * 8192));
+          scan_forward(modes, rounding, 1, u.data(), y.data(), state.data());
+          for (std::size_t i = 0; i < kLanes; ++i) {
+            const std::int64_t v =
+                ar * x[i] + static_cast<std::int64_t>(u[i]) + e[i] * (std::int64_t{1} << (14 - r));
+            const std::int64_t s = shifted(v, 14 - r), w = shifted(s, r);
+            x[i] = std::clamp(w, 1 - limit, limit - 1);
+            e[i] = x[i] == w ? s - w * (std::int64_t{1} << r) : 0;
+            ASSERT_EQ(state[i], static_cast<float>(x[i])) << bits << " bits, residue " << r;
+            ASSERT_EQ(state[2 * kLanes + i], std::ldexp(static_cast<float>(e[i]), -r))
+                << bits << " bits, residue " << r;
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST(Scan, ResiduesOfNoBitsRoundToNearest) {
+  on_every_target([] {
+    Random random(1, Stream::kTest, 13);
+    const std::uint8_t none[9] = {};
+    for (const bool complex : {false, true}) {
+      Channel<AlignedFloats> c = make_channel(random, {complex, true, 127}, 9, 100);
+      for (auto* values : {&c.ar, &c.ai}) {
+        for (float& v : *values) v = std::nearbyint(v * 0x1p14f) * 0x1p-14f;
+      }
+      for (float& b : c.b) b = std::nearbyint(b * 64) / 64;
+      for (float& u : c.u) u = std::nearbyint(u);
+      AlignedFloats y = c.y, state = c.state;
+      state.resize(scan_state_size(9, kNoiseShaped), 0);
+      scan_forward(c.kernel_modes(), {127, kNoiseShaped, {}, nullptr, none}, c.steps, c.u.data(),
+                   y.data(), state.data());
+      scan_forward(c.kernel_modes(), {127}, c.steps, c.u.data(), c.y.data(), c.state.data());
+      EXPECT_EQ(y, c.y);
+      state.resize(c.state.size());
+      EXPECT_EQ(used(c.kind, state), used(c.kind, c.state));
     }
   });
 }

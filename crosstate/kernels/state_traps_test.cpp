@@ -34,7 +34,8 @@ struct Ending {
 };
 
 // Sequences that start at `start`, as seeds 0 .. count - 1.
-Ending decay(std::complex<float> a, float start, RoundingMode mode, std::size_t count = kLanes) {
+Ending decay(std::complex<float> a, float start, RoundingMode mode, std::size_t count = kLanes,
+             std::uint8_t residue_bits = 14) {
   const float b = 1, c = 0, ar = a.real(), ai = a.imag();
   const ScanModes modes{1, &ar, &ai, &b, &c, &c};
   const AlignedFloats u(kSteps * kLanes, 0);
@@ -47,7 +48,8 @@ Ending decay(std::complex<float> a, float start, RoundingMode mode, std::size_t 
       seeds[i] = static_cast<std::uint32_t>(first + i);
       state[i] = start;
     }
-    scan_forward(modes, {kLimit, mode, {seeds, 0, 0}}, kSteps, u.data(), y.data(), state.data());
+    scan_forward(modes, {kLimit, mode, {seeds, 0, 0}, nullptr, &residue_bits}, kSteps, u.data(),
+                 y.data(), state.data());
     for (std::size_t i = 0; i < kLanes; ++i) {
       end.re.push_back(static_cast<double>(state[i]));
       end.im.push_back(static_cast<double>(state[kLanes + i]));
@@ -91,10 +93,10 @@ TEST(StateTraps, StochasticRoundingIsExactInTheMean) {
   }
 }
 
-TEST(StateTraps, FeedbackFollowsTheExactState) {
+TEST(StateTraps, ANoiseShapedStateFollowsTheExactState) {
   const auto expect_close = [](std::complex<float> a, float start) {
     const std::complex<double> wanted = exact(a, static_cast<double>(start));
-    const Ending end = decay(a, start, RoundingMode::kFeedback);
+    const Ending end = decay(a, start, RoundingMode::kNoiseShaped);
     // |e_k| + |1 - A| sum |A|^j |e|, see integer/certificate.h; 1 for a real A, where |e| <= 1/2.
     const std::complex<double> wide(a.real(), a.imag());
     const double error = wide.imag() == 0 ? 0.5 : std::sqrt(0.5);
@@ -106,7 +108,24 @@ TEST(StateTraps, FeedbackFollowsTheExactState) {
   for (const double angle : {0.0005, 0.001}) {
     for (float start = -90; start <= 90; start += 3) expect_close(slow_pole(angle), start);
   }
-  EXPECT_NEAR(decay(slow_pole(0), 127, RoundingMode::kFeedback).re[0], 58, 2);
+  EXPECT_NEAR(decay(slow_pole(0), 127, RoundingMode::kNoiseShaped).re[0], 58, 2);
+}
+
+// The register stands still below 2^-r / 2 / (1 - |A|) steps, so that every bit of the residue
+// halves what remains. A x + e = A S + (1 - A) e costs half a step more, reading x another.
+TEST(StateTraps, EveryBitOfTheResidueHalvesTheDeadBand) {
+  const std::complex<float> a = slow_pole(0);
+  const double gap = 1 - static_cast<double>(a.real());
+  for (std::uint8_t bits = 0; bits <= 14; ++bits) {
+    const double dead = std::ldexp(0.5, -bits) / gap;
+    for (const float start : {127.0f, -100.0f, 31.0f}) {
+      const double wanted = exact(a, static_cast<double>(start)).real();
+      const double end = decay(a, start, RoundingMode::kNoiseShaped, kLanes, bits).re[0];
+      EXPECT_LE(std::abs(end - wanted), dead + 1) << int{bits} << " bits from " << start;
+      if (bits < 5) continue;
+      EXPECT_NE(end, static_cast<double>(start)) << int{bits};
+    }
+  }
 }
 
 }  // namespace

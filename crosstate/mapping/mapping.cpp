@@ -15,10 +15,11 @@ namespace {
 
 void check(const integer::IntegerNetwork& network) {
   if (network.state_rounding != kernels::RoundingMode::kNearest) {
-    const bool feedback = network.state_rounding == kernels::RoundingMode::kFeedback;
-    fail("mapping", std::string("quant.state.rounding = \"") +
-                        (feedback ? "feedback" : "stochastic") +
-                        "\", expected nearest: the arrays' converters round to nearest");
+    const bool shaped = network.state_rounding == kernels::RoundingMode::kNoiseShaped;
+    fail("mapping",
+         std::string(shaped ? "quant.state.residue_bits > 0, expected 0"
+                            : "quant.state.rounding = \"stochastic\", expected nearest") +
+             ": the arrays' converters round to nearest");
   }
 }
 

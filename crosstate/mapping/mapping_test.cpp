@@ -243,14 +243,16 @@ TEST(Mapping, WideCodesGoInBySlices) {
 }
 
 TEST(Mapping, RejectsRoundingsThatConvertersLack) {
-  for (const char* rounding : {"stochastic", "feedback"}) {
-    quant::QuantOptions quant;
-    quant.state.rounding = rounding;
+  const auto expect_refused = [](const quant::QuantOptions& quant, const char* why) {
     const integer::IntegerNetwork other = integer::to_integers(network({}, 1, quant));
-    EXPECT_THAT([&] { map_network(other, {}, 10); },
-                ThrowsMessage<Error>(
-                    HasSubstr("quant.state.rounding = \"" + std::string(rounding) + "\"")));
-  }
+    EXPECT_THAT([&] { map_network(other, {}, 10); }, ThrowsMessage<Error>(HasSubstr(why)));
+  };
+  quant::QuantOptions quant;
+  quant.state.rounding = quant::StateRounding::kStochastic;
+  expect_refused(quant, "quant.state.rounding = \"stochastic\"");
+  quant = {};
+  quant.state.residue_bits = 4;
+  expect_refused(quant, "quant.state.residue_bits > 0");
 }
 
 }  // namespace

@@ -243,10 +243,11 @@ TEST_F(ArrayTraining, HasTheGradientOfTheNoisyLoss) {
 
 TEST(ArrayOptions, RefuseNoiseOfStatesThatKeepResidues) {
   quant::QuantOptions quant;
-  quant.state.rounding = "feedback";
+  quant.state.residue_bits = 4;
   quant.array.noise = 0.5;
-  EXPECT_THAT([&] { quant::validate(quant); },
-              ThrowsMessage<Error>(HasSubstr("expected nearest or stochastic")));
+  EXPECT_THAT(
+      [&] { quant::validate(quant); },
+      ThrowsMessage<Error>(HasSubstr("quant.state.residue_bits = 4 with noise of conversions")));
 }
 
 TEST(ArrayOptions, RefuseOneLevelAndOneBit) {

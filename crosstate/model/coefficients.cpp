@@ -193,10 +193,8 @@ void disturb_states(const quant::QuantOptions& quant, const Quantizer& input, fl
                     const std::vector<analog::ModeUnits>& units, kernels::StateRounding& rounding,
                     BlockCoefficients& block) {
   const quant::ArraySite& array = quant.array;
-  const bool keeps_residues =
-      rounding.mode == kernels::RoundingMode::kFeedback;  // as no converter does
-  if (rounding.limit == 0 || array.noise == 0 || keeps_residues) return;
-  const float own = quant.state.rounding == "stochastic" ? 1.0f : 0.0f;
+  if (rounding.limit == 0 || array.noise == 0) return;
+  const float own = quant.state.rounding == quant::StateRounding::kStochastic ? 1.0f : 0.0f;
   rounding.mode = kernels::RoundingMode::kStochastic;
   const bool fitted = array.state_bits > 1 && kept == 1;
   const float drive = analog::recurrent_drive(rounding.limit, input.low, input.high);
@@ -375,6 +373,11 @@ void recurrence_coefficients(const Network::State& s, std::size_t layer, float i
     out.cr[i] = static_cast<float>(m.c.real() * step);
     out.ci[i] = static_cast<float>(m.c.imag() * step);
   }
+  if (state_codes && s.quant.state.residue_bits > 0) {
+    for (std::size_t i = 0; i < count; ++i) {
+      out.residue_bits.push_back(quant::residue_bits(s.quant.state, {out.ar[i], out.ai[i]}));
+    }
+  }
   if (s.quantized && s.quant.c.bits != quant::kFloatBits) {
     quantize_outputs(shape, s.quant.c, s.learned_scales(s.quant.c, s.blocks[layer].c_scale),
                      s.complex(), out);
@@ -529,7 +532,7 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
                           learned_scales(quant.decoder, decoder_scale), out.residual);
     if (quant.state.bits != quant::kFloatBits) {
       out.rounding.limit = static_cast<float>(quant::largest_code(quant.state.bits));
-      out.rounding.mode = quant::rounding_mode(quant.state.rounding);
+      out.rounding.mode = quant::rounding_mode(quant.state);
     }
   }
   const float input_scale = out.residual.on ? out.residual.scale[0] : 1.0f;

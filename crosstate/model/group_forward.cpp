@@ -317,6 +317,8 @@ kernels::StateRounding GroupForward::rounding_of(std::size_t l, std::size_t firs
   kernels::StateRounding rounding = c_.rounding;
   const AlignedFloats& spread = c_.blocks[l].state_spread;
   if (!spread.empty()) rounding.spread = spread.data() + 2 * first;
+  const std::vector<std::uint8_t>& residues = c_.blocks[l].residue_bits;
+  if (!residues.empty()) rounding.residue_bits = residues.data() + first;
   rounding.draws = {m_.seeds.data(), static_cast<std::uint32_t>(p_.first_modes_[l] + first),
                     static_cast<std::uint32_t>(b_->start)};
   return rounding;

@@ -106,8 +106,9 @@ Network Network::from_tensors(const formats::Safetensors& content, const std::st
     return it->second;
   };
   kFormat.version_of(entry("format"), where);
-  const nlohmann::json values = try_parse_json(entry("network"));
+  nlohmann::json values = try_parse_json(entry("network"));
   if (!values.is_object()) fail(where, "metadata 'network' is not a JSON object");
+  quant::renew_settings(values);
   Configuration configuration;
   configuration.list().from_json(values, where);
   validate(configuration.model);

@@ -55,9 +55,10 @@ struct BlockCoefficients {
       norm_shift;  // batch norm as y = scale x + shift, [O]; layer norm's gamma, beta [H]
   // Of conversions while training: deviations by row, [S] and [O]; empty: none.
   AlignedFloats output_noise, linear_noise;
-  AlignedFloats state_spread;     // StateRounding::spread, [N][2]; empty: none
-  std::vector<WeightTile> tiles;  // of `weight`; empty: whole sums
-  OutputPieces pieces;            // of the recurrence's outputs
+  AlignedFloats state_spread;              // StateRounding::spread, [N][2]; empty: none
+  std::vector<std::uint8_t> residue_bits;  // [N]; of a noise-shaped state, otherwise empty
+  std::vector<WeightTile> tiles;           // of `weight`; empty: whole sums
+  OutputPieces pieces;                     // of the recurrence's outputs
 
   /// `count` modes of one channel, from number `at` of the block on.
   kernels::ScanModes scan(std::size_t at, std::size_t count, bool complex, bool has_gain) const {

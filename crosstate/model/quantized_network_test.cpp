@@ -644,7 +644,7 @@ TEST(QuantizedNetwork, NoiseOnPolesIsThatOfTheirCells) {
 TEST(QuantizedNetwork, StochasticRoundingIsDrawnPerStepAndOnlyInTraining) {
   const data::Batch batch = batch_of(random_set(2, 40, 23, kTask));
   quant::QuantOptions q = quant::uniform_bits(5);
-  q.state.rounding = "stochastic";
+  q.state.rounding = quant::StateRounding::kStochastic;
   Network network = quantized(random_network(plain_options(), kTask), q, batch);
   EXPECT_EQ(logits_of(network, batch), logits_of(network, batch));
   ThreadPool pool(1);
@@ -667,21 +667,31 @@ TEST(QuantizedNetwork, StochasticRoundingIsDrawnPerStepAndOnlyInTraining) {
 }
 
 TEST(QuantizedNetwork, IsTheSameHoweverTimeAndWorkAreCut) {
-  for (const char* rounding : {"nearest", "stochastic", "feedback"}) {
+  const auto site = [](quant::StateRounding rounding, int residue_bits,
+                       quant::ResidueRule rule = quant::ResidueRule::kUniform) {
+    return quant::StateSite{.residue_bits = residue_bits, .residue = rule, .rounding = rounding};
+  };
+  for (const quant::StateSite& state :
+       {site(quant::StateRounding::kNearest, 0), site(quant::StateRounding::kStochastic, 0),
+        site(quant::StateRounding::kNearest, 5),
+        site(quant::StateRounding::kNearest, 14, quant::ResidueRule::kByPole)}) {
+    SCOPED_TRACE(testing::Message()
+                 << name_of(state.rounding) << ", residue " << state.residue_bits);
     const data::Dataset set = random_set(2, 40, 23, kTask, true);
     quant::QuantOptions q = quant::uniform_bits(6);
-    q.state.rounding = rounding;
+    q.state = state;
+    q.state.bits = 6;
     Network network = quantized(random_network(plain_options(), kTask), q, batch_of(set));
     const std::vector<float> whole = logits_of(network, batch_of(set, 23));
     std::vector<double> losses;
     std::vector<std::vector<double>> gradients;
     for (const std::size_t block_length : {1, 4, 7, 23}) {
       const data::Batch batch = batch_of(set, block_length);
-      EXPECT_EQ(logits_of(network, batch), whole) << rounding << block_length;
+      EXPECT_EQ(logits_of(network, batch), whole) << block_length;
       for (const int threads : {1, 3}) {
         ThreadPool pool(threads);
         losses.push_back(network.train_step(batch, {0, 1, 5}, pool).loss);
-        EXPECT_EQ(losses.back(), losses.front()) << rounding << block_length;
+        EXPECT_EQ(losses.back(), losses.front()) << block_length;
         std::vector<double> all;
         for (const Parameter& p : network.parameters()) {
           all.insert(all.end(), p.gradient.begin(), p.gradient.end());
@@ -695,7 +705,7 @@ TEST(QuantizedNetwork, IsTheSameHoweverTimeAndWorkAreCut) {
     for (std::size_t i = 0; i < gradients.size(); ++i) {
       EXPECT_EQ(gradients[i], gradients[i - i % 2]) << "threads";
       for (std::size_t k = 0; k < gradients[i].size(); ++k) {
-        ASSERT_NEAR(gradients[i][k], gradients[0][k], 1e-4 * largest) << rounding << i;
+        ASSERT_NEAR(gradients[i][k], gradients[0][k], 1e-4 * largest) << i;
       }
     }
   }

@@ -57,9 +57,13 @@ void validate_mapping(const RunOptions& options, const std::string& why) {
   const std::string site =
       integer::site_in_floating_point(quant, options.model.gate != model::Gate::kNone);
   if (!site.empty()) fail("options", site + ", expected codes with " + why);
-  if (quant.state.rounding != "nearest") {
-    fail("options",
-         "quant.state.rounding = \"" + quant.state.rounding + "\", expected nearest with " + why);
+  if (quant.state.rounding != quant::StateRounding::kNearest) {
+    fail("options", "quant.state.rounding = \"" + name_of(quant.state.rounding) +
+                        "\", expected nearest with " + why);
+  }
+  if (quant.state.residue_bits > 0) {
+    fail("options", "quant.state.residue_bits = " + std::to_string(quant.state.residue_bits) +
+                        ", expected 0 with " + why);
   }
 }
 

@@ -1,5 +1,7 @@
 #include "crosstate/quant/options.h"
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <regex>
 
@@ -7,6 +9,7 @@
 #include "crosstate/analog/steps.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/json.h"
+#include "crosstate/kernels/residue.h"
 
 namespace crosstate::quant {
 namespace {
@@ -156,10 +159,23 @@ void fields(FieldList& list, QuantOptions& options) {
   list.section("quant.state");
   add_bits(list, options.state.bits,
            "The state at every step; the last to lower, errors add up over time");
+  list.add("residue_bits", options.state.residue_bits,
+           "Bits below those of the state that every part of a mode keeps from step to step: they "
+           "are added, never multiplied, and errors of rounding do not accumulate; 0: none.")
+      .in("bits")
+      .range(0, kernels::kMostResidueBits);
+  list.add(
+      "residue", options.state.residue,
+      "uniform: residue_bits in every mode; by-pole: log2(1 / (1 - |A|)) bits, rounded up, and "
+      "residue_margin, but at most residue_bits: slow modes need more.");
+  list.add("residue_margin", options.state.residue_margin,
+           "Bits that residue = \"by-pole\" adds; may be negative.")
+      .in("bits")
+      .range(-kernels::kMostResidueBits, kernels::kMostResidueBits);
   list.add("rounding", options.state.rounding,
-           "nearest: slow states stand still below 0.5 / (1 - |A|) steps; stochastic: exact in the "
-           "mean; feedback: exact within a step, for 14 bits more of each part.")
-      .one_of({"nearest", "stochastic", "feedback"});
+           "Without residue. nearest: slow states stand still below 0.5 / (1 - |A|) steps; "
+           "stochastic: exact in the mean.")
+      .replaced_value("feedback", "quant.state.residue_bits = 14");
   list.section("quant.array");
   const auto number = [&](const char* key, int& value, int most, const std::string& help) {
     list.add(key, value, help + "; -1: as in quant.preset.").range(kPresetBits, most);
@@ -253,11 +269,18 @@ QuantOptions resolved(QuantOptions options) {
   if (options.array.levels == 1) {
     fail("options", "quant.array.levels = 1, expected 0 (any) or 2 or more levels");
   }
-  if (options.array.noise > 0 && options.state.rounding == "feedback") {
+  const std::string residue =
+      "quant.state.residue_bits = " + std::to_string(options.state.residue_bits);
+  if (options.state.residue_bits > 0 && options.state.rounding == StateRounding::kStochastic) {
+    fail("options", residue +
+                        " with quant.state.rounding = \"stochastic\", expected nearest, or 0 "
+                        "bits");
+  }
+  if (options.state.residue_bits > 0 && options.array.noise > 0) {
     fail("options",
-         "quant.state.rounding = \"feedback\" with noise of conversions (quant.array.noise or "
-         "quant.preset), expected nearest or stochastic, or quant.array.noise = 0: a converter "
-         "keeps no residue");
+         residue +
+             " with noise of conversions (quant.array.noise or quant.preset), expected 0 "
+             "bits, or quant.array.noise = 0");
   }
   return options;
 }
@@ -270,25 +293,30 @@ void validate(const QuantOptions& options) {
   resolved(options);
 }
 
-kernels::RoundingMode rounding_mode(const std::string& name) {
-  for (const kernels::RoundingMode mode :
-       {kernels::RoundingMode::kNearest, kernels::RoundingMode::kStochastic,
-        kernels::RoundingMode::kFeedback}) {
-    if (name == name_of(mode)) return mode;
-  }
-  fail("options", "rounding = \"" + name + "\", expected nearest, stochastic or feedback");
+kernels::RoundingMode rounding_mode(const StateSite& site) {
+  if (site.residue_bits > 0) return kernels::RoundingMode::kNoiseShaped;
+  return site.rounding == StateRounding::kNearest ? kernels::RoundingMode::kNearest
+                                                  : kernels::RoundingMode::kStochastic;
 }
 
-const char* name_of(kernels::RoundingMode mode) {
-  switch (mode) {
-    case kernels::RoundingMode::kNearest:
-      return "nearest";
-    case kernels::RoundingMode::kStochastic:
-      return "stochastic";
-    case kernels::RoundingMode::kFeedback:
-      return "feedback";
+std::uint8_t residue_bits(const StateSite& site, std::complex<double> a) {
+  int bits = site.residue_bits;
+  if (site.residue == ResidueRule::kByPole) {
+    const double gap = 1 - std::abs(a);
+    // No more than what an exponent of a double may be.
+    const double needed = gap > 0 ? std::ceil(-std::log2(gap)) : kernels::kMostResidueBits;
+    bits = std::clamp(static_cast<int>(needed) + site.residue_margin, 0, bits);
   }
-  return "";
+  return static_cast<std::uint8_t>(bits);
+}
+
+void renew_settings(nlohmann::json& settings) {
+  const nlohmann::json::json_pointer state("/quant/state");
+  if (!settings.contains(state) || !settings.at(state).is_object()) return;
+  nlohmann::json& site = settings.at(state);
+  if (!site.contains("rounding") || site.at("rounding") != "feedback") return;
+  site["rounding"] = "nearest";
+  site["residue_bits"] = kernels::kMostResidueBits;
 }
 
 bool folds_after_rounding(const QuantOptions& options) {

@@ -3,6 +3,9 @@
 #pragma once
 
 #include <array>
+#include <complex>
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
@@ -113,10 +116,28 @@ struct ActivationSite {
   bool operator==(const ActivationSite&) const = default;
 };
 
-/// Both parts of every mode's state, counted in steps of a power of two of their own.
+/// The rounding of a state without a residue; with one it is noise-shaped.
+enum class StateRounding { kNearest, kStochastic };
+constexpr auto enum_names(StateRounding) {
+  return std::array{Named{"nearest", StateRounding::kNearest},
+                    Named{"stochastic", StateRounding::kStochastic}};
+}
+
+/// Which residue a mode has: as many bits as all others, or as many as its pole needs.
+enum class ResidueRule { kUniform, kByPole };
+constexpr auto enum_names(ResidueRule) {
+  return std::array{Named{"uniform", ResidueRule::kUniform},
+                    Named{"by-pole", ResidueRule::kByPole}};
+}
+
+/// Both parts of every mode's state, counted in steps of a power of two of their own: codes of
+/// `bits`, and below them a residue that is added in the next step and never multiplied.
 struct StateSite {
   int bits = kPresetBits;
-  std::string rounding = "nearest";  // nearest | stochastic | feedback
+  int residue_bits = 0;  // of every mode, or the most of one
+  ResidueRule residue = ResidueRule::kUniform;
+  int residue_margin = 1;  // by-pole: bits beyond log2(1 / (1 - |A|))
+  StateRounding rounding = StateRounding::kNearest;
   bool operator==(const StateSite&) const = default;
 };
 
@@ -175,9 +196,14 @@ void validate(const QuantOptions& options);
 /// Throws Error like validate().
 QuantOptions resolved(QuantOptions options);
 
-/// The rounding of a StateSite and its name; throws Error for another name.
-kernels::RoundingMode rounding_mode(const std::string& name);
-const char* name_of(kernels::RoundingMode mode);
+/// How the scan rounds the state of a site with bits.
+kernels::RoundingMode rounding_mode(const StateSite& site);
+/// Bits of the residue of a mode with the discretised pole `a`, |a| <= 1.
+std::uint8_t residue_bits(const StateSite& site, std::complex<double> a);
+
+/// Brings settings that a file of an earlier version holds, as FieldList::to_json() has them, to
+/// their present names and values.
+void renew_settings(nlohmann::json& settings);
 
 /// Whether scaling a row of the pointwise weights leaves its codes alone, so that a batch norm may
 /// stay in place while training and fold afterwards.

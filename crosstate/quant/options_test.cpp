@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -99,12 +100,63 @@ TEST(QuantOptions, RefusesOtherPresets) {
   }
 }
 
-TEST(QuantOptions, NamesTheWaysOfRoundingTheState) {
-  for (const char* name : {"nearest", "stochastic", "feedback"}) {
-    EXPECT_STREQ(name_of(rounding_mode(name)), name);
+TEST(QuantOptions, RoundTheStateAsItsSiteSays) {
+  EXPECT_EQ(rounding_mode(StateSite()), kernels::RoundingMode::kNearest);
+  EXPECT_EQ(rounding_mode({.rounding = StateRounding::kStochastic}),
+            kernels::RoundingMode::kStochastic);
+  EXPECT_EQ(rounding_mode({.residue_bits = 1}), kernels::RoundingMode::kNoiseShaped);
+}
+
+TEST(QuantOptions, GiveSlowModesLongerResidues) {
+  StateSite site{.residue_bits = 9};
+  EXPECT_EQ(residue_bits(site, 0.5), 9);
+  site.residue = ResidueRule::kByPole;
+  site.residue_margin = 0;
+  EXPECT_EQ(residue_bits(site, 0.0), 0);
+  EXPECT_EQ(residue_bits(site, 0.5), 1);
+  EXPECT_EQ(residue_bits(site, {0, -0.75}), 2);
+  EXPECT_EQ(residue_bits(site, 0.74), 2);
+  EXPECT_EQ(residue_bits(site, 0.76), 3);
+  EXPECT_EQ(residue_bits(site, 0.999), 9);
+  EXPECT_EQ(residue_bits(site, 1.0), 9);
+  site.residue_margin = 2;
+  EXPECT_EQ(residue_bits(site, 0.5), 3);
+  site.residue_margin = -2;
+  EXPECT_EQ(residue_bits(site, 0.5), 0);
+  EXPECT_EQ(residue_bits(site, 0.99), 5);
+}
+
+TEST(QuantOptions, RefuseResiduesOfStatesThatAreNotRoundedToNearest) {
+  QuantOptions options;
+  options.state.residue_bits = 3;
+  EXPECT_NO_THROW(validate(options));
+  options.state.rounding = StateRounding::kStochastic;
+  EXPECT_THAT([&] { validate(options); },
+              ThrowsMessage<Error>(HasSubstr("quant.state.residue_bits = 3 with "
+                                             "quant.state.rounding = \"stochastic\"")));
+  options.state = {.residue_bits = 15};
+  EXPECT_THAT([&] { validate(options); },
+              ThrowsMessage<Error>(HasSubstr("quant.state.residue_bits = 15")));
+}
+
+TEST(QuantOptions, RenewWhatEarlierFilesSayOfTheState) {
+  QuantOptions options;
+  FieldList list;
+  fields(list, options);
+  nlohmann::json settings = {{"quant", {{"state", {{"bits", 4}, {"rounding", "feedback"}}}}}};
+  EXPECT_THAT([&] { list.from_json(settings, "file"); },
+              ThrowsMessage<Error>(HasSubstr("write quant.state.residue_bits = 14")));
+  renew_settings(settings);
+  list.from_json(settings, "file");
+  EXPECT_EQ(options.state, (StateSite{.bits = 4, .residue_bits = 14}));
+  const nlohmann::json renewed = settings;
+  renew_settings(settings);
+  EXPECT_EQ(settings, renewed);
+  for (nlohmann::json other : {nlohmann::json::object(), nlohmann::json{{"quant", 1}}}) {
+    const nlohmann::json before = other;
+    renew_settings(other);
+    EXPECT_EQ(other, before);
   }
-  EXPECT_THAT([] { rounding_mode("up"); }, ThrowsMessage<Error>(HasSubstr("\"up\"")));
-  EXPECT_EQ(rounding_mode(QuantOptions().state.rounding), kernels::RoundingMode::kNearest);
 }
 
 TEST(QuantOptions, KnowsWhereBatchNormsFold) {
@@ -128,10 +180,6 @@ TEST(QuantOptions, RefusesValuesSetInCode) {
   options.c.range = WeightRange::kMean;
   EXPECT_THAT([&] { validate(options); },
               ThrowsMessage<Error>(HasSubstr("quant.c.range = \"mean\" with 8 bits")));
-  options = {};
-  options.state.rounding = "up";
-  EXPECT_THAT([&] { validate(options); },
-              ThrowsMessage<Error>(HasSubstr("quant.state.rounding = \"up\"")));
   options = {};
   options.array.partial_bits = 1;
   EXPECT_THAT([&] { validate(options); },

@@ -2,11 +2,14 @@
 // compare the vector kernels with it, so it is never optimised.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 #include "crosstate/base/lanes.h"
+#include "crosstate/kernels/residue.h"
 #include "crosstate/kernels/scan.h"
 #include "crosstate/kernels/state_draws.h"
 
@@ -29,7 +32,7 @@ struct Complex {
   T re = 0, im = 0;
 };
 
-/// A mode's state; the residue is 0 without feedback.
+/// A mode's state; the residue is 0 unless the state is noise-shaped.
 template <class T>
 struct State {
   Complex<T> x, residue;
@@ -53,30 +56,67 @@ Complex<T> rounding_offset(const StateRounding& r, std::size_t n, std::size_t st
           spread.im * ((T(k.im) + T(0.5)) * place - T(0.5))};
 }
 
-/// Rounds a part of a state; with feedback, the remainder is stored in `residue`.
+/// Rounds a part of a state.
 template <class T>
-T round_state(const StateRounding& r, T sum, T& residue) {
+T round_state(const StateRounding& r, T sum) {
   if (r.limit == 0) return sum;
   const T limit = static_cast<T>(r.limit);
-  const bool feedback = r.mode == RoundingMode::kFeedback;
-  const T nearest = std::nearbyint(feedback ? sum + T(kScanTie) : sum);
-  const T x = std::fmin(std::fmax(nearest, -limit), limit);
-  residue = feedback && x == nearest ? sum - nearest : T(0);
-  return x;
+  return std::fmin(std::fmax(std::nearbyint(sum), -limit), limit);
 }
+
+/// A noise-shaped state (crosstate/kernels/residue.h). Sums are rounded as they are formed: next to
+/// `origin` the last place of T is 2^-fraction.
+template <class T>
+class NoiseShaping {
+ public:
+  NoiseShaping(const StateRounding& r, std::size_t n)
+      : limit_(static_cast<T>(r.limit)),
+        fraction_(HeldSums(r.limit).fraction),
+        bits_(std::min<int>(r.residue_bits[n], fraction_)),
+        origin_(std::ldexp(T(1.5), std::numeric_limits<T>::digits - 1 - fraction_)) {}
+
+  /// origin + e + 1/2 + 2^-(r+1), to which A x and b u are added.
+  T start(T residue) const {
+    const T tie = bits_ > 0 && bits_ < fraction_ ? std::ldexp(T(1), -bits_ - 1) : T(0);
+    return origin_ + (residue + (T(0.5) + tie));
+  }
+  /// The state that follows from a sum that began at start(), and its residue.
+  T round(T held, T& residue) const {
+    const T sum = held - origin_, nearest = std::floor(sum);
+    const T x = std::fmin(std::fmax(nearest, -limit_), limit_);
+    residue = 0;
+    if (x == nearest && bits_ > 0) {
+      residue = std::ldexp(std::floor(std::ldexp(sum - nearest, bits_)), -bits_) - T(0.5);
+    }
+    return x;
+  }
+
+ private:
+  T limit_;
+  int fraction_, bits_;
+  T origin_;
+};
 
 /// x_k = round(A x_{k-1} + b u_k) of one mode. The order of the multiply-adds is part of the
 /// specification: a rounded state is an integer, and has to be the same one everywhere.
 template <class T>
 State<T> next_state(const Modes<T>& m, std::size_t n, const StateRounding& rounding, T u,
                     Complex<T> offset, const State<T>& s) {
-  if (rounding.mode == RoundingMode::kFeedback) offset = s.residue;
-  const T in = m.b != nullptr ? std::fma(m.b[n], u, offset.re) : u + offset.re;
   const T ai = m.ai != nullptr ? m.ai[n] : T(0);
+  State<T> next;
+  if (rounding.limit != 0 && rounding.mode == RoundingMode::kNoiseShaped) {
+    const NoiseShaping<T> shaping(rounding, n);
+    // b u comes last: it alone may leave the range where sums are exact.
+    const T a = std::fma(-ai, s.x.im, std::fma(m.ar[n], s.x.re, shaping.start(s.residue.re)));
+    const T re = m.b != nullptr ? std::fma(m.b[n], u, a) : a + u;
+    const T im = std::fma(m.ar[n], s.x.im, std::fma(ai, s.x.re, shaping.start(s.residue.im)));
+    next.x = {shaping.round(re, next.residue.re), shaping.round(im, next.residue.im)};
+    return next;
+  }
+  const T in = m.b != nullptr ? std::fma(m.b[n], u, offset.re) : u + offset.re;
   const T re = std::fma(-ai, s.x.im, std::fma(m.ar[n], s.x.re, in));
   const T im = std::fma(m.ar[n], s.x.im, std::fma(ai, s.x.re, offset.im));
-  State<T> next;
-  next.x = {round_state(rounding, re, next.residue.re), round_state(rounding, im, next.residue.im)};
+  next.x = {round_state(rounding, re), round_state(rounding, im)};
   return next;
 }
 
@@ -86,19 +126,19 @@ class LaneState {
  public:
   LaneState(const Modes<T>& m, const StateRounding& r, std::size_t n, std::size_t lane)
       : complex_(m.ai != nullptr),
-        feedback_(r.limit != 0 && r.mode == RoundingMode::kFeedback),
+        has_residue_(r.limit != 0 && r.mode == RoundingMode::kNoiseShaped),
         at_(n * 2 * kLanes + lane),
         residues_(at_ + m.modes * 2 * kLanes) {}
 
   State<T> load(const T* state) const {
     State<T> s;
     s.x = {state[at_], complex_ ? state[at_ + kLanes] : T(0)};
-    if (feedback_) s.residue = {state[residues_], complex_ ? state[residues_ + kLanes] : T(0)};
+    if (has_residue_) s.residue = {state[residues_], complex_ ? state[residues_ + kLanes] : T(0)};
     return s;
   }
   void store(const State<T>& s, T* state) const {
     store(s.x, state + at_);
-    if (feedback_) store(s.residue, state + residues_);
+    if (has_residue_) store(s.residue, state + residues_);
   }
 
  private:
@@ -107,7 +147,7 @@ class LaneState {
     if (complex_) to[kLanes] = value.im;
   }
 
-  bool complex_, feedback_;
+  bool complex_, has_residue_;
   std::size_t at_, residues_;
 };
 

@@ -250,10 +250,39 @@ void RequantizeEach(const LaneRequantizer& r, std::size_t count, const float* p,
   }
 }
 
+template <bool kComplex>
+HWY_INLINE void shaped_scan_step(const StreamModes& m, const float* HWY_RESTRICT u,
+                                 const StreamState& s, float* HWY_RESTRICT y) {
+  const Shaping shaping{HeldSums(m.limit)};
+  for (std::size_t c = 0; c < m.channels; c += kN) {
+    const V in = hn::Load(d, u + c);
+    V out = hn::Zero(d);
+    for (std::size_t n = 0; n < m.modes; ++n) {
+      const std::size_t i = n * m.channels + c;
+      const Residue residue(hn::Load(d, m.rest + i), hn::Load(di, m.keep + i));
+      const V ar = hn::Load(d, m.ar + i), re = hn::Load(d, s.xr + i);
+      V kept, next = hn::MulAdd(ar, re, hn::Load(d, s.er + i));
+      if constexpr (kComplex) {
+        const V ai = hn::Load(d, m.ai + i), im = hn::Load(d, s.xi + i);
+        next = hn::NegMulAdd(ai, im, next);
+        const V sum = hn::MulAdd(ar, im, hn::MulAdd(ai, re, hn::Load(d, s.ei + i)));
+        const V other = shaping.round(sum, residue, kept);
+        hn::Store(other, d, s.xi + i);
+        hn::Store(kept, d, s.ei + i);
+        out = hn::NegMulAdd(hn::Load(d, m.ci + i), other, out);
+      }
+      next = shaping.round(hn::MulAdd(hn::Load(d, m.b + i), in, next), residue, kept);
+      hn::Store(next, d, s.xr + i);
+      hn::Store(kept, d, s.er + i);
+      out = hn::MulAdd(hn::Load(d, m.cr + i), next, out);
+    }
+    hn::Store(out, d, y + c);
+  }
+}
+
 template <bool kComplex, Rounding kRounding>
 HWY_INLINE void scan_step(const StreamModes& m, std::uint32_t step, const float* HWY_RESTRICT u,
                           const StreamState& s, float* HWY_RESTRICT y) {
-  constexpr bool kFeedback = kRounding == Rounding::kFeedback;
   const Saturation saturation(m.limit);
   const Spread spread;
   for (std::size_t c = 0; c < m.channels; c += kN) {
@@ -265,26 +294,29 @@ HWY_INLINE void scan_step(const StreamModes& m, std::uint32_t step, const float*
       if constexpr (kRounding == Rounding::kStochastic) {
         offset = draw_offsets(spread, spread, hn::Load(du, m.keys + i), step);
       }
-      if constexpr (kFeedback) {
-        offset = {hn::Load(d, s.er + i), kComplex ? hn::Load(d, s.ei + i) : hn::Zero(d)};
-      }
       const V ar = hn::Load(d, m.ar + i), re = hn::Load(d, s.xr + i);
       V next = hn::MulAdd(ar, re, hn::MulAdd(hn::Load(d, m.b + i), in, offset.re));
       if constexpr (kComplex) {
         const V ai = hn::Load(d, m.ai + i), im = hn::Load(d, s.xi + i);
         next = hn::NegMulAdd(ai, im, next);
         const V sum = hn::MulAdd(ar, im, hn::MulAdd(ai, re, offset.im));
-        const V other = saturation.round<kRounding, Form::kDirect>(sum, offset.im);
+        const V other = saturation.round<kRounding, Form::kDirect>(sum);
         hn::Store(other, d, s.xi + i);
-        if constexpr (kFeedback) hn::Store(offset.im, d, s.ei + i);
         out = hn::NegMulAdd(hn::Load(d, m.ci + i), other, out);
       }
-      next = saturation.round<kRounding, Form::kDirect>(next, offset.re);
+      next = saturation.round<kRounding, Form::kDirect>(next);
       hn::Store(next, d, s.xr + i);
-      if constexpr (kFeedback) hn::Store(offset.re, d, s.er + i);
       out = hn::MulAdd(hn::Load(d, m.cr + i), next, out);
     }
     hn::Store(out, d, y + c);
+  }
+}
+
+void shaped_scan_step_of(const StreamModes& m, const float* u, const StreamState& s, float* y) {
+  if (m.ai != nullptr) {
+    shaped_scan_step<true>(m, u, s, y);
+  } else {
+    shaped_scan_step<false>(m, u, s, y);
   }
 }
 
@@ -305,8 +337,8 @@ void StreamScan(const StreamModes& m, std::uint32_t step, const float* u, const 
       return scan_step_of<Rounding::kNearest>(m, step, u, s, y);
     case RoundingMode::kStochastic:
       return scan_step_of<Rounding::kStochastic>(m, mix(step), u, s, y);
-    case RoundingMode::kFeedback:
-      return scan_step_of<Rounding::kFeedback>(m, step, u, s, y);
+    case RoundingMode::kNoiseShaped:
+      return shaped_scan_step_of(m, u, s, y);
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include <hwy/highway.h>
 
+#include "crosstate/kernels/residue.h"
 #include "crosstate/kernels/scan.h"
 #include "crosstate/kernels/simd/lanes-inl.h"
 #include "crosstate/kernels/state_draws.h"
@@ -18,7 +19,7 @@ namespace crosstate::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-enum class Rounding { kNone, kNearest, kStochastic, kFeedback };
+enum class Rounding { kNone, kNearest, kStochastic, kNoiseShaped };
 
 // Two ways to the same integers (the sign of a zero aside). The forward pass is bound by latency
 // and takes the shorter chain: Round, Min, Max. The recomputation inside the adjoint is bound by
@@ -38,26 +39,16 @@ struct Saturation {
         bottom(hn::Set(d, -limit)),
         limit_bits(hn::BitCast(di, top)) {}
 
-  /// The state that follows from a sum; with feedback the residue too.
+  /// The state that follows from a sum with its offset.
   template <Rounding kRounding, Form kForm>
-  HWY_INLINE V round(V sum, V& residue) const {
+  HWY_INLINE V round(V sum) const {
     if constexpr (kRounding == Rounding::kNone) return sum;
-    constexpr bool kFeedback = kRounding == Rounding::kFeedback;
-    const V tied = kFeedback ? hn::Add(sum, tie) : sum;
-    V nearest, x;
     if constexpr (kForm == Form::kDirect) {
-      nearest = hn::Round(tied);
-      x = hn::Max(hn::Min(nearest, top), bottom);
+      return hn::Max(hn::Min(hn::Round(sum), top), bottom);
     } else {
-      nearest = hn::Add(tied, magic);
-      const VI held = hn::Max(hn::Min(hn::BitCast(di, nearest), high), low);
-      x = hn::Sub(hn::BitCast(d, held), magic);
-      if constexpr (kFeedback) nearest = hn::Sub(nearest, magic);
+      const VI nearest = hn::BitCast(di, hn::Add(sum, magic));
+      return hn::Sub(hn::BitCast(d, hn::Max(hn::Min(nearest, high), low)), magic);
     }
-    if constexpr (kFeedback) {
-      residue = hn::IfThenElseZero(hn::Eq(nearest, x), hn::Sub(sum, nearest));
-    }
-    return x;
   }
   /// `gradient` where the rounded state x did not saturate, 0 elsewhere.
   HWY_INLINE V pass(V x, V gradient) const {
@@ -70,6 +61,38 @@ struct Saturation {
   VI low, high;
   V top, bottom;
   VI limit_bits;
+};
+
+/// HeldResidue of residue.h; lanes are of one mode, or of as many.
+struct Residue {
+  Residue() = default;
+  Residue(V of_rest, VI of_keep)
+      : rest(hn::BitCast(di, of_rest)), keep(of_keep), others(hn::AndNot(keep, rest)) {}
+  explicit Residue(const HeldResidue& held)
+      : Residue(hn::Set(d, held.rest), hn::Set(di, held.keep)) {}
+  VI rest, keep, others;
+};
+
+/// HeldSums of residue.h.
+struct Shaping {
+  explicit Shaping(const HeldSums& sums)
+      : origin(hn::Set(d, sums.origin)),
+        low(hn::BitCast(di, hn::Set(d, sums.low))),
+        high(hn::BitCast(di, hn::Set(d, sums.high))),
+        whole(hn::Set(di, sums.whole())) {}
+
+  /// The state that follows from a sum that began at `residue`, which becomes its own.
+  HWY_INLINE V round(V held, const Residue& r, V& residue) const {
+    // Sums below the origin's binade have smaller words, and negative ones negative words.
+    const VI sum = hn::BitCast(di, held);
+    const VI inside = hn::Max(hn::Min(sum, high), low);
+    const VI kept = hn::OrAnd(r.others, r.keep, sum);
+    residue = hn::BitCast(d, hn::IfThenElse(hn::Eq(sum, inside), kept, r.rest));
+    return hn::Sub(hn::BitCast(d, hn::And(inside, whole)), origin);
+  }
+
+  V origin;
+  VI low, high, whole;
 };
 
 /// mix() of state_draws.h.

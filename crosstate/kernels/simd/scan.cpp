@@ -35,12 +35,14 @@ HWY_INLINE Mode load_mode(const ScanModes& m, std::size_t n) {
           kComplex ? hn::Set(d, m.ci[n]) : zero};
 }
 
-// Some modes of a channel in all lanes; residues only with feedback, keys only with draws.
+// Some modes of a channel in all lanes; residues only where they are kept (as sums begin, see
+// residue.h), keys only with draws.
 template <std::size_t kModes>
 struct Modes {
   Mode m[kModes];
   V xr[kModes][kV], xi[kModes][kV];
   V er[kModes][kV], ei[kModes][kV];
+  Residue residue[kModes];
   VU key[kModes][kV];
   Spread re[kModes], im[kModes];  // of the draws for both parts
 };
@@ -52,6 +54,9 @@ HWY_INLINE Modes<kModes> load(const ScanModes& modes, std::size_t n, const State
   Modes<kModes> s;
   for (std::size_t j = 0; j < kModes; ++j) {
     s.m[j] = load_mode<kComplex, kGain>(modes, n + j);
+    if constexpr (kRounding == Rounding::kNoiseShaped) {
+      s.residue[j] = Residue(HeldResidue(HeldSums(rounding.limit), rounding.residue_bits[n + j]));
+    }
     if constexpr (kRounding == Rounding::kStochastic) {
       if (rounding.spread != nullptr) {
         s.re[j] = Spread(rounding.spread[2 * (n + j)]);
@@ -62,9 +67,10 @@ HWY_INLINE Modes<kModes> load(const ScanModes& modes, std::size_t n, const State
       const float* x = state + (n + j) * 2 * kLanes + v * kN;
       s.xr[j][v] = hn::Load(d, x);
       s.xi[j][v] = hn::Load(d, x + kLanes);
-      if constexpr (kRounding == Rounding::kFeedback) {
-        s.er[j][v] = hn::Load(d, x + modes.modes * 2 * kLanes);
-        s.ei[j][v] = hn::Load(d, x + modes.modes * 2 * kLanes + kLanes);
+      if constexpr (kRounding == Rounding::kNoiseShaped) {
+        const V rest = hn::BitCast(d, s.residue[j].rest);
+        s.er[j][v] = hn::Add(rest, hn::Load(d, x + modes.modes * 2 * kLanes));
+        s.ei[j][v] = hn::Add(rest, hn::Load(d, x + modes.modes * 2 * kLanes + kLanes));
       }
       if constexpr (kRounding == Rounding::kStochastic) {
         const auto number = draws.first_mode + static_cast<std::uint32_t>(n + j);
@@ -83,27 +89,47 @@ HWY_INLINE void store(const Modes<kModes>& s, std::size_t modes, std::size_t n, 
       float* x = state + (n + j) * 2 * kLanes + v * kN;
       hn::Store(s.xr[j][v], d, x);
       hn::Store(s.xi[j][v], d, x + kLanes);
-      if constexpr (kRounding == Rounding::kFeedback) {
-        hn::Store(s.er[j][v], d, x + modes * 2 * kLanes);
-        hn::Store(s.ei[j][v], d, x + modes * 2 * kLanes + kLanes);
+      if constexpr (kRounding == Rounding::kNoiseShaped) {
+        const V rest = hn::BitCast(d, s.residue[j].rest);
+        hn::Store(hn::Sub(s.er[j][v], rest), d, x + modes * 2 * kLanes);
+        hn::Store(hn::Sub(s.ei[j][v], rest), d, x + modes * 2 * kLanes + kLanes);
       }
     }
   }
 }
 
+// The rounding of a channel's states.
+struct Rounder {
+  explicit Rounder(float limit) : saturation(limit), shaping(HeldSums(limit > 0 ? limit : 1)) {}
+  Saturation saturation;
+  Shaping shaping;
+};
+
 // One step of one mode: (xr, xi) <- round(A x + b u). `step` is mixed already.
 template <bool kComplex, bool kGain, Rounding kRounding, Form kForm, std::size_t kModes>
 HWY_INLINE void advance(Modes<kModes>& s, std::size_t j, std::size_t v, V u, std::uint32_t step,
-                        const Saturation& saturation) {
+                        const Rounder& rounder) {
   constexpr bool kRound = kRounding != Rounding::kNone;
   const Mode& m = s.m[j];
   V& xr = s.xr[j][v];
   V& xi = s.xi[j][v];
+  if constexpr (kRounding == Rounding::kNoiseShaped) {
+    // b u comes last: it alone may leave the range where sums are exact.
+    V re = hn::MulAdd(m.ar, xr, s.er[j][v]);
+    if constexpr (kComplex) re = hn::NegMulAdd(m.ai, xi, re);
+    re = kGain ? hn::MulAdd(m.b, u, re) : hn::Add(u, re);
+    if constexpr (kComplex) {
+      const V im = hn::MulAdd(m.ar, xi, hn::MulAdd(m.ai, xr, s.ei[j][v]));
+      xi = rounder.shaping.round(im, s.residue[j], s.ei[j][v]);
+    }
+    xr = rounder.shaping.round(re, s.residue[j], s.er[j][v]);
+    return;
+  }
+  const Saturation& saturation = rounder.saturation;
   Offsets offset{saturation.tie, saturation.tie};
   if constexpr (kRounding == Rounding::kStochastic) {
     offset = draw_offsets(s.re[j], s.im[j], s.key[j][v], step);
   }
-  if constexpr (kRounding == Rounding::kFeedback) offset = {s.er[j][v], s.ei[j][v]};
   V in = u;
   if constexpr (kGain) in = kRound ? hn::MulAdd(m.b, u, offset.re) : hn::Mul(m.b, u);
   if constexpr (kRound && !kGain) in = hn::Add(u, offset.re);
@@ -113,11 +139,11 @@ HWY_INLINE void advance(Modes<kModes>& s, std::size_t j, std::size_t v, V u, std
     const V nr = hn::NegMulAdd(m.ai, xi, hn::MulAdd(m.ar, xr, in));
     const V cross = kRound ? hn::MulAdd(m.ai, xr, offset.im) : hn::Mul(m.ai, xr);
     const V ni = hn::MulAdd(m.ar, xi, cross);
-    xr = saturation.round<kRounding, kForm>(nr, s.er[j][v]);
-    xi = saturation.round<kRounding, kForm>(ni, s.ei[j][v]);
+    xr = saturation.round<kRounding, kForm>(nr);
+    xi = saturation.round<kRounding, kForm>(ni);
   } else {
     const V nr = hn::MulAdd(m.ar, xr, in);
-    xr = saturation.round<kRounding, kForm>(nr, s.er[j][v]);
+    xr = saturation.round<kRounding, kForm>(nr);
   }
 }
 
@@ -130,9 +156,8 @@ HWY_INLINE std::uint32_t mixed_step(const DrawAddress& draws, std::size_t t) {
 
 template <std::size_t kModes, bool kComplex, bool kGain, Rounding kRounding>
 HWY_INLINE void forward_pass(const ScanModes& modes, std::size_t n, const StateRounding& rounding,
-                             const Saturation& saturation, std::size_t steps,
-                             const float* HWY_RESTRICT u, float* HWY_RESTRICT y,
-                             float* HWY_RESTRICT state) {
+                             const Rounder& rounder, std::size_t steps, const float* HWY_RESTRICT u,
+                             float* HWY_RESTRICT y, float* HWY_RESTRICT state) {
   auto s = load<kModes, kComplex, kGain, kRounding>(modes, n, rounding, state);
   for (std::size_t t = 0; t < steps; ++t) {
     const std::uint32_t step = mixed_step<kRounding>(rounding.draws, t);
@@ -140,7 +165,7 @@ HWY_INLINE void forward_pass(const ScanModes& modes, std::size_t n, const StateR
       const V in = hn::Load(d, u + t * kLanes + v * kN);
       V out = hn::Load(d, y + t * kLanes + v * kN);
       for (std::size_t j = 0; j < kModes; ++j) {
-        advance<kComplex, kGain, kRounding, Form::kDirect>(s, j, v, in, step, saturation);
+        advance<kComplex, kGain, kRounding, Form::kDirect>(s, j, v, in, step, rounder);
         out = hn::MulAdd(s.m[j].cr, s.xr[j][v], out);
         if constexpr (kComplex) out = hn::NegMulAdd(s.m[j].ci, s.xi[j][v], out);
       }
@@ -153,30 +178,29 @@ HWY_INLINE void forward_pass(const ScanModes& modes, std::size_t n, const StateR
 template <bool kComplex, bool kGain, Rounding kRounding>
 HWY_INLINE void forward(const ScanModes& modes, const StateRounding& rounding, std::size_t steps,
                         const float* u, float* y, float* state) {
-  const Saturation saturation(rounding.limit);
+  const Rounder rounder(rounding.limit);
   std::size_t n = 0;
   for (; n + kModesPerPass <= modes.modes; n += kModesPerPass) {
-    forward_pass<kModesPerPass, kComplex, kGain, kRounding>(modes, n, rounding, saturation, steps,
-                                                            u, y, state);
+    forward_pass<kModesPerPass, kComplex, kGain, kRounding>(modes, n, rounding, rounder, steps, u,
+                                                            y, state);
   }
   for (; n < modes.modes; ++n) {
-    forward_pass<1, kComplex, kGain, kRounding>(modes, n, rounding, saturation, steps, u, y, state);
+    forward_pass<1, kComplex, kGain, kRounding>(modes, n, rounding, rounder, steps, u, y, state);
   }
 }
 
 // The states after each step of some modes, [mode][steps][2][16]. start: of the channel.
 template <std::size_t kModes, bool kComplex, bool kGain, Rounding kRounding>
 HWY_INLINE void recompute(const ScanModes& modes, std::size_t n, const StateRounding& rounding,
-                          const Saturation& saturation, std::size_t steps,
-                          const float* HWY_RESTRICT u, const float* start,
-                          float* HWY_RESTRICT states) {
+                          const Rounder& rounder, std::size_t steps, const float* HWY_RESTRICT u,
+                          const float* start, float* HWY_RESTRICT states) {
   auto s = load<kModes, kComplex, kGain, kRounding>(modes, n, rounding, start);
   for (std::size_t t = 0; t < steps; ++t) {
     const std::uint32_t step = mixed_step<kRounding>(rounding.draws, t);
     for (std::size_t v = 0; v < kV; ++v) {
       const V in = hn::Load(d, u + t * kLanes + v * kN);
       for (std::size_t j = 0; j < kModes; ++j) {
-        advance<kComplex, kGain, kRounding, Form::kBiased>(s, j, v, in, step, saturation);
+        advance<kComplex, kGain, kRounding, Form::kBiased>(s, j, v, in, step, rounder);
         float* to = states + (j * steps + t) * 2 * kLanes + v * kN;
         hn::Store(s.xr[j][v], d, to);
         if constexpr (kComplex) hn::Store(s.xi[j][v], d, to + kLanes);
@@ -254,21 +278,23 @@ HWY_INLINE void adjoint_mode(const ScanModes& modes, std::size_t n, const Satura
 
 template <std::size_t kModes, bool kComplex, bool kGain, Rounding kRounding>
 HWY_INLINE void adjoint_pass(const ScanModes& modes, std::size_t n, const StateRounding& rounding,
-                             const Saturation& saturation, std::size_t steps, const float* u,
+                             const Rounder& rounder, std::size_t steps, const float* u,
                              const float* start, const float* gy, float* gu, float* carry,
                              const ScanGradients& gradients, float* scratch) {
   constexpr bool kRound = kRounding != Rounding::kNone;
-  recompute<kModes, kComplex, kGain, kRounding>(modes, n, rounding, saturation, steps, u, start,
+  recompute<kModes, kComplex, kGain, kRounding>(modes, n, rounding, rounder, steps, u, start,
                                                 scratch);
   for (std::size_t j = 0; j < kModes; ++j) {
     const std::size_t mode = (n + j) * 2 * kLanes;
     float* states = scratch + j * steps * 2 * kLanes;
     if (kGain && gradients.b != nullptr) {
-      adjoint_mode<kComplex, kGain, kGain, kRound>(modes, n + j, saturation, steps, u, start + mode,
-                                                   gy, gu, carry + mode, gradients, states);
+      adjoint_mode<kComplex, kGain, kGain, kRound>(modes, n + j, rounder.saturation, steps, u,
+                                                   start + mode, gy, gu, carry + mode, gradients,
+                                                   states);
     } else {
-      adjoint_mode<kComplex, kGain, false, kRound>(modes, n + j, saturation, steps, u, start + mode,
-                                                   gy, gu, carry + mode, gradients, states);
+      adjoint_mode<kComplex, kGain, false, kRound>(modes, n + j, rounder.saturation, steps, u,
+                                                   start + mode, gy, gu, carry + mode, gradients,
+                                                   states);
     }
   }
 }
@@ -277,14 +303,14 @@ template <bool kComplex, bool kGain, Rounding kRounding>
 HWY_INLINE void adjoint(const ScanModes& modes, const StateRounding& rounding, std::size_t steps,
                         const float* u, const float* start, const float* gy, float* gu,
                         float* carry, const ScanGradients& gradients, float* scratch) {
-  const Saturation saturation(rounding.limit);
+  const Rounder rounder(rounding.limit);
   std::size_t n = 0;
   for (; n + kModesPerPass <= modes.modes; n += kModesPerPass) {
     adjoint_pass<kModesPerPass, kComplex, kGain, kRounding>(
-        modes, n, rounding, saturation, steps, u, start, gy, gu, carry, gradients, scratch);
+        modes, n, rounding, rounder, steps, u, start, gy, gu, carry, gradients, scratch);
   }
   for (; n < modes.modes; ++n) {
-    adjoint_pass<1, kComplex, kGain, kRounding>(modes, n, rounding, saturation, steps, u, start, gy,
+    adjoint_pass<1, kComplex, kGain, kRounding>(modes, n, rounding, rounder, steps, u, start, gy,
                                                 gu, carry, gradients, scratch);
   }
 }
@@ -304,7 +330,7 @@ HWY_INLINE void with_properties(const ScanModes& m, const StateRounding& roundin
     } else if (rounding.mode == RoundingMode::kStochastic) {
       body(complex, gain, RoundingConstant<Rounding::kStochastic>());
     } else {
-      body(complex, gain, RoundingConstant<Rounding::kFeedback>());
+      body(complex, gain, RoundingConstant<Rounding::kNoiseShaped>());
     }
   };
   const auto gain = [&](auto complex) {
@@ -348,7 +374,7 @@ HWY_EXPORT(ScanForward);
 HWY_EXPORT(ScanAdjoint);
 
 std::size_t scan_state_size(std::size_t modes, RoundingMode mode) {
-  return modes * (mode == RoundingMode::kFeedback ? 4 : 2) * kLanes;
+  return modes * (mode == RoundingMode::kNoiseShaped ? 4 : 2) * kLanes;
 }
 
 void scan_forward(const ScanModes& modes, const StateRounding& rounding, std::size_t steps,
