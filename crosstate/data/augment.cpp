@@ -118,15 +118,22 @@ Augmenter::Augmenter(Recordings recordings, FrontEnd front_end, const AugmentOpt
       seed_(seed),
       pool_(pool) {
   validate(options);
+  variants_.resize(static_cast<std::size_t>(options.variants));
 }
 
 const Dataset& Augmenter::epoch(std::uint32_t number) {
-  current_ =
-      make_sequences(recordings_, front_end_, pool_,
-                     [&](std::size_t item, FrontEndStream& stream, std::vector<float>& frames) {
-                       make(number, item, stream, frames);
-                     });
-  return current_;
+  if (variants_.empty()) return current_ = made(number);
+  number %= static_cast<std::uint32_t>(variants_.size());
+  Dataset& variant = variants_[number];
+  if (variant.count == 0) variant = made(number);
+  return variant;
+}
+
+Dataset Augmenter::made(std::uint32_t epoch) const {
+  return make_sequences(recordings_, front_end_, pool_,
+                        [&](std::size_t item, FrontEndStream& stream, std::vector<float>& frames) {
+                          make(epoch, item, stream, frames);
+                        });
 }
 
 void Augmenter::make(std::uint32_t epoch, std::size_t item, FrontEndStream& stream,

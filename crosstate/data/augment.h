@@ -28,6 +28,7 @@ void mask_frames(const AugmentOptions& options, std::size_t bands, std::size_t f
 
 /// Generates the training set of every epoch. The variation of recording i in epoch e depends only
 /// on (seed, e, i), so resumed runs and any number of threads give the same bits.
+/// With AugmentOptions::variants, e is the epoch modulo their number.
 class Augmenter {
  public:
   /// Stores the recordings and the front end with its statistics; the pool must outlive this
@@ -39,6 +40,7 @@ class Augmenter {
   const Dataset& epoch(std::uint32_t number);
 
  private:
+  Dataset made(std::uint32_t epoch) const;
   void make(std::uint32_t epoch, std::size_t item, FrontEndStream& stream,
             std::vector<float>& frames) const;
 
@@ -48,6 +50,7 @@ class Augmenter {
   std::uint64_t seed_;
   ThreadPool& pool_;
   Dataset current_;
+  std::vector<Dataset> variants_;  // options_.variants, each made when first asked for
 };
 
 }  // namespace crosstate::data

@@ -179,6 +179,20 @@ TEST(Augmenter, EpochsAreAddressedBySeedAndNumber) {
   EXPECT_EQ(a.epoch(0).values, first.values);
 }
 
+TEST(Augmenter, TakesVariantsInTurn) {
+  AugmentOptions options;
+  options.gain = 6;
+  ThreadPool pool(2);
+  const Recordings set = tone_set(10, 4);
+  const FrontEnd front_end({}, 8000);
+  Augmenter endless(set, front_end, options, 5, pool);
+  options.variants = 3;
+  Augmenter repeated(set, front_end, options, 5, pool);
+  for (const std::uint32_t epoch : {7u, 0u, 1u, 2u, 3u, 4u, 300u}) {
+    EXPECT_EQ(repeated.epoch(epoch).values, endless.epoch(epoch % 3).values) << epoch;
+  }
+}
+
 TEST(Augmenter, WithoutVariationIsTheSetItself) {
   ThreadPool pool(2);
   const Recordings set = tone_set(10, 4);

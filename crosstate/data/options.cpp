@@ -119,6 +119,10 @@ void fields(FieldList& list, AugmentOptions& options) {
            "Number of band masks: groups of adjacent bands that are 0 throughout.")
       .range(0, 100);
   list.add("band_mask", options.band_mask, "Widest band mask.").in("bands").range(1, 256);
+  list.add("variants", options.variants,
+           "Number of different variants of the training set, which epochs take in turn; the front "
+           "end then processes only as many, but all are kept in memory. 0: new in every epoch.")
+      .range(0, 100000);
 }
 
 void validate(const DataOptions& options) {
