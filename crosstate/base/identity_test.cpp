@@ -25,7 +25,7 @@ void expect_differs(const json& found, const json& expected, const std::string& 
   EXPECT_THAT([&] { require_same(found, expected, "a.file"); },
               ThrowsMessage<CannotContinue>(AllOf(StartsWith("a.file: " + message),
                                                   EndsWith("; continue with the same value, or "
-                                                           "start afresh"))));
+                                                           "start a new run"))));
 }
 
 TEST(Identity, ChecksumsAreThoseOfCrc32) {
@@ -62,8 +62,8 @@ TEST(Identity, NamesTheFirstDifferenceAsASetting) {
   expect_differs(before, now, "seed was 1 and is now 1.5");
   now = before;
   now["config"]["model"].erase("layers");
-  expect_differs(before, now, "model.layers was 2 and is now not there any more");
-  expect_differs(now, before, "model.layers was not there yet and is now 2");
+  expect_differs(before, now, "model.layers was 2 and is now missing");
+  expect_differs(now, before, "model.layers was missing and is now 2");
   expect_differs({{"list", {1, 2}}}, {{"list", {1, 3}}}, "list.1 was 2 and is now 3");
 }
 
