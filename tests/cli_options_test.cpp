@@ -524,7 +524,9 @@ TEST_F(CliOptions, OfStream) {
                              "stream.output=step", "--json", path("copy.json")});
   ASSERT_EQ(steps.code, 0) << steps.err;
   EXPECT_EQ(std::count(steps.out.begin(), steps.out.end(), '\n'), 3) << steps.out;
-  EXPECT_EQ(json_of("copy.json"), json({{"model", model}, {"sequences", 2}, {"steps", 3}}));
+  EXPECT_EQ(
+      json_of("copy.json"),
+      json({{"format", "crosstate stream 1"}, {"model", model}, {"sequences", 2}, {"steps", 3}}));
 
   const Result sequences = call({"stream", model, "--output", "sequence", "--set",
                                  "stream.output=step", "--out", path("results")});

@@ -32,6 +32,23 @@ inline model::Network rounded(const model::ModelOptions& options, const model::T
   return network;
 }
 
+/// A technology of a kind with 1 for every constant.
+inline Technology plain_technology(TargetKind kind) {
+  Technology t;
+  t.name = "plain";
+  t.kind = kind;
+  t.node = 45;
+  for (const ConstantDefinition& c : constants_of(kind)) {
+    t.constants[c.name] = {{1, 1, 1}, c.unit, 45, Basis::kAssumed, "a test"};
+  }
+  if (kind == TargetKind::kCrossbar) {
+    t.floats = false;
+    t.rows = t.columns = 64;
+    t.input_bits = t.output_bits = t.cell_bits = 8;
+  }
+  return t;
+}
+
 /// A full array whose mean |weight| is this share of the largest weight.
 inline ArrayUse full_array(const Technology& t, int input_bits, double mean_weight) {
   ArrayUse use;
