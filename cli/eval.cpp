@@ -126,8 +126,9 @@ void add_eval(Command root) {
   command
       .add("--backend", eval->backend,
            "float: without any rounding; fake: quantized values in float; integer: integers, as "
-           "deployed. Default: as the model was saved")
-      .one_of({"float", "fake", "integer"});
+           "deployed; reference: the same integers by scalar code, slow. Default: as the model was "
+           "saved")
+      .one_of(names_of(kNames<inference::ModelBackend>));
   add_common(command, *common,
              {.no_resume = kNothingContinues,
               .out = out_for_result("eval"),

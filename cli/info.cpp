@@ -31,6 +31,14 @@ std::string shape_text(const std::vector<std::uint64_t>& shape) {
 
 std::string format_text(int bits) { return bits > 0 ? std::to_string(bits) + "-bit" : "float32"; }
 
+// The bits that modes keep below those of the state.
+std::string residue_text(const std::vector<std::uint8_t>& bits) {
+  if (bits.empty()) return "";
+  const auto [least, most] = std::minmax_element(bits.begin(), bits.end());
+  const std::string text = std::to_string(*most) + " bits of residue";
+  return *least == *most ? text : std::to_string(*least) + " to " + text;
+}
+
 struct Range {
   double low = INFINITY, high = -INFINITY;
   void add(double value) {
@@ -105,8 +113,11 @@ std::vector<std::array<std::string, 3>> formats(const model::Network::State& sta
     add(at + "D", q.d.bits, peak(block.d));
     Range steps;
     for (const float step : state.state_steps[l]) steps.add(step);
+    const std::string residue = residue_text(block.residue_bits);
     add(at + "state", q.state.bits,
-        q.state.bits > 0 ? "+-" + number(c.rounding.limit) + " steps of " + steps.text() : "-");
+        q.state.bits > 0 ? "+-" + number(c.rounding.limit) + " steps of " + steps.text() +
+                               (residue.empty() ? "" : ", " + residue)
+                         : "-");
     add(at + "ssm_output", q.ssm_output.bits, range(site.ssm_output));
     add(at + "activation", q.activation.bits, range(site.activation));
     add(at + "linear.weight", q.weight.bits, peak(block.weight));
@@ -138,8 +149,9 @@ report::Table code_table(const integer::IntegerNetwork& n) {
     const std::string at = "layers." + std::to_string(l) + ".";
     const integer::IntegerBlock& block = n.blocks[l];
     // Every mode has its own step, which the integer network does not contain.
-    table.rows.push_back(
-        {at + "state", format_text(n.state_bits), codes(-n.state_limit, n.state_limit), "-"});
+    const std::string residue = residue_text(block.residue_bits);
+    table.rows.push_back({at + "state", format_text(n.state_bits),
+                          codes(-n.state_limit, n.state_limit), residue.empty() ? "-" : residue});
     add(at + "ssm_output", block.ssm_output);
     add(at + "activation", block.activation);
     if (n.gated) {

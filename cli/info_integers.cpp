@@ -27,7 +27,9 @@ json certificate_json(const integer::Certificate& c) {
   for (const integer::StateBound& s : c.states) {
     out["states"].push_back({{"modes", s.modes},
                              {"never_saturate", s.never_saturate},
-                             {"largest_over_limit", s.largest}});
+                             {"largest_over_limit", s.largest},
+                             {"state_error", s.state_error},
+                             {"output_error", s.output_error}});
   }
   return out;
 }
@@ -38,11 +40,15 @@ std::vector<report::Table> certificate_tables(const integer::Certificate& c) {
   for (const integer::AccumulatorBound& b : c.accumulators) {
     bounds.rows.push_back({b.name, std::to_string(b.bound), std::to_string(b.bits())});
   }
-  report::Table states{"States", {"layer", "modes", "never saturate", "largest bound / limit"}, {}};
+  report::Table states{"States",
+                       {"layer", "modes", "never saturate", "largest bound / limit",
+                        "rounding error (steps)", "of outputs (codes)"},
+                       {}};
   for (std::size_t l = 0; l < c.states.size(); ++l) {
     const integer::StateBound& s = c.states[l];
     states.rows.push_back({std::to_string(l), std::to_string(s.modes),
-                           std::to_string(s.never_saturate), number(s.largest)});
+                           std::to_string(s.never_saturate), number(s.largest),
+                           number(s.state_error), number(s.output_error)});
   }
   return {bounds, states};
 }

@@ -51,6 +51,8 @@ TEST_F(CliIntegers, OfSixteenBitsRunWholeSequences) {
   const std::string predictions = read_file(path("integer.csv"));
   EXPECT_NEAR(accuracy(model, "integer"), fake, 1);
   EXPECT_EQ(read_file(path("integer.csv")), predictions);
+  accuracy(model, "reference");
+  EXPECT_EQ(read_file(path("reference.csv")), predictions);
 
   // As in files of version 1: scores are never shifted.
   const std::string old = changed(model, "old.integer.safetensors", [](integer::IntegerNetwork& n) {

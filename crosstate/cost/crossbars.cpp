@@ -2,7 +2,9 @@
 // power.
 #include <algorithm>
 #include <cmath>
+#include <map>
 
+#include "crosstate/analog/steps.h"
 #include "crosstate/base/error.h"
 #include "crosstate/cost/energy.h"
 
@@ -42,6 +44,7 @@ class CrossbarEstimator {
   CrossbarEstimator(const integer::IntegerNetwork& network, std::uint64_t steps,
                     const Technology& technology, const crossbar::CrossbarOptions& crossbar)
       : t_(technology),
+        n_(network),
         d_(deployment(network)),
         operations_(count_operations(d_, steps)),
         increment_(crossbar.recurrence == crossbar::PoleStorage::kIncrement),
@@ -124,13 +127,40 @@ class CrossbarEstimator {
     use.conversions = static_cast<double>(mapping_.conversions_of_weight);
     e_.arrays += static_cast<std::size_t>(slices) * mapping_.copies;
     if (a.site == mapping::Site::kRecurrence) {
-      drive(a, 0, a.states, use);
-      product(use, a.states, d_.state_bits, false);
+      ArrayUse states = use;
+      drive(a, 0, a.states, states);
+      for (const auto& [bits, columns] : state_conversions(a)) {
+        product(states, columns, bits, false);
+        states.rows = states.cells = states.weight = 0;  // one product reads all of them
+      }
       drive(a, a.states, a.columns, use);
       product(use, a.pieces.size(), block(a).ssm_output.bits, false);
     } else {
       product(use, a.columns, output_bits(a), a.site == mapping::Site::kDecoder && !d_.every_step);
     }
+  }
+
+  // How many state columns are converted to each number of bits: to the codes of the state, or to
+  // what its register takes.
+  std::map<int, std::size_t> state_conversions(const mapping::MappedArray& a) const {
+    std::map<int, std::size_t> columns_of_bits;
+    const std::size_t parts = d_.parts();
+    const auto limit = static_cast<float>(n_.state_limit);
+    const float drive = analog::recurrent_drive(limit, static_cast<float>(n_.residual.low),
+                                                static_cast<float>(n_.residual.high));
+    for (const mapping::Piece& p : a.pieces) {
+      const integer::IntegerBlock& b = n_.blocks[a.layer];
+      for (std::size_t i = 0; i < p.modes * parts; ++i) {
+        int bits = d_.state_bits;
+        if (!b.residue_bits.empty()) {
+          const int residue = b.residue_bits[b.shape.first[p.channel] + p.first_mode + i / parts];
+          const float largest = increment_ ? a.line(p.state + i).sum() * drive : 0.0f;
+          bits = analog::register_converter_bits(limit, residue, largest);
+        }
+        ++columns_of_bits[bits];
+      }
+    }
+    return columns_of_bits;
   }
 
   double bit_lines() const { return offset_ ? t_.columns + 1 : 2 * t_.columns; }
@@ -193,12 +223,17 @@ class CrossbarEstimator {
       }
       if (s.look_ups > 0) memory_bits += static_cast<double>(s.moved_bits);
     }
-    std::size_t modes = 0;
-    for (const BlockFormat& b : d_.blocks) modes += b.modes;
-    const auto states = static_cast<double>(d_.parts() * modes);
-    if (increment_) {
-      add_bits += states * d_.state_bits;
-      memory_bits += 2 * states * d_.state_bits;
+    // The registers of states to which converters add, and their adders.
+    const bool shaped = n_.state_rounding == kernels::RoundingMode::kNoiseShaped;
+    std::size_t register_bits = 0;
+    for (const BlockFormat& b : d_.blocks) {
+      register_bits += b.modes * static_cast<std::size_t>(d_.state_bits);
+      for (const std::uint8_t residue : b.residue_bits) register_bits += residue;
+    }
+    if (increment_ || shaped) {
+      const auto bits = static_cast<double>(d_.parts() * register_bits);
+      add_bits += bits;
+      memory_bits += 2 * bits;
     }
     double tile_sums = 0;
     for (const mapping::MappedArray& a : mapping_.arrays) {
@@ -255,6 +290,7 @@ class CrossbarEstimator {
   }
 
   const Technology& t_;
+  const integer::IntegerNetwork& n_;
   const Deployment d_;
   const OperationSummary operations_;
   const bool increment_, offset_;

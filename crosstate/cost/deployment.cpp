@@ -27,6 +27,12 @@ class Describer {
     d.state_bits = bits(q_.state.bits);
     if (d.state_bits > 0) d.state_rounding = quant::rounding_mode(q_.state);
     for (const model::BlockShape& shape : s_.shapes) d.blocks.push_back(block(shape));
+    if (d.state_rounding == kernels::RoundingMode::kNoiseShaped) {
+      const model::Coefficients coefficients = s_.coefficients();
+      for (std::size_t l = 0; l < d.blocks.size(); ++l) {
+        d.blocks[l].residue_bits = coefficients.blocks[l].residue_bits;
+      }
+    }
     return d;
   }
 
@@ -98,6 +104,14 @@ int BlockFormat::pole_width() const {
   constexpr int kFixed = quant::kPoleFraction + 2;
   if (a_bits == 0) return kFloatWidth;
   return polar ? kFixed : a_bits;
+}
+
+std::map<int, std::size_t> BlockFormat::residues() const {
+  std::map<int, std::size_t> modes_of_bits;
+  for (const std::uint8_t bits : residue_bits) {
+    if (bits > 0) ++modes_of_bits[bits];
+  }
+  return modes_of_bits;
 }
 
 bool Deployment::in_floats() const {

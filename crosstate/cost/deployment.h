@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <vector>
 
 #include "crosstate/integer/network.h"
@@ -38,6 +40,7 @@ struct BlockFormat {
   std::size_t shape_values = 0;  // number of stored indices of these; 0: all channels are present
   int a_bits = 0;                // code of a pole: each part, or decay and phase; 0: float
   bool polar = true;  // codes of decay and phase, decoded to fixed point before multiplication
+  std::vector<std::uint8_t> residue_bits;  // [modes], of a noise-shaped state; otherwise empty
   WeightFormat c, d, linear;
   ValueFormat ssm_output, activation;
   ValueFormat linear_output, gate;                  // only with gates
@@ -46,6 +49,8 @@ struct BlockFormat {
   bool layer_norm = false;                          // mean and variance are computed in every step
   /// Bits of a part of a pole as an operand of multiplications.
   int pole_width() const;
+  /// How many modes have a residue of so many bits, for each number of bits but 0 that occurs.
+  std::map<int, std::size_t> residues() const;
   bool operator==(const BlockFormat&) const = default;
 };
 

@@ -15,7 +15,10 @@ class Formats : public testing::TestWithParam<int> {};
 
 model::Network network_of(int number) {
   quant::QuantOptions format = integer::fixtures::format(number, number % 2 == 1);
-  format.state.residue_bits = number % 5 == 3 ? 14 : 0;
+  integer::fixtures::round_state(format.state, number % 5 == 3   ? "residue 14"
+                                               : number % 5 == 2 ? "residue 3"
+                                               : number % 5 == 1 ? "by-pole"
+                                                                 : "nearest");
   if (number % 7 == 2) format.a.bits = 15;  // all grid points are also Cartesian ones
   if (number % 7 == 4)
     format.activation.bits = format.gate.bits = 2;  // tables equal those of ramps

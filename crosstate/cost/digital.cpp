@@ -90,8 +90,8 @@ struct UnitTallies {
       float_add.add(s, macs + additions);
     } else {
       multiply.add(s, static_cast<double>(s.bit_operations_with_scaling()));
-      const double sums = macs + additions + static_cast<double>(s.requantisations + s.roundings);
-      add_bit.add(s, sums * kAccumulatorWidth);
+      const double sums = macs + static_cast<double>(s.requantisations + s.roundings);
+      add_bit.add(s, sums * kAccumulatorWidth + additions * s.addition_bits);
     }
     function.add(s, static_cast<double>(s.functions));
     const auto weights = static_cast<double>(s.weights) * s.weight_bits;

@@ -9,8 +9,9 @@
 namespace crosstate::cost {
 namespace {
 
-constexpr int kFull = 32;  // bits of floats, biases, accumulators and multipliers
-constexpr int kShift = 8;  // bits of an exponent
+constexpr int kFull = 32;        // bits of floats, biases, accumulators and multipliers
+constexpr int kShift = 8;        // bits of an exponent
+constexpr int kResidueBits = 4;  // of the number of bits of a residue
 
 class Counter {
  public:
@@ -76,10 +77,16 @@ class Counter {
     add(at + "state", MemoryKind::kState, parts * modes, d_.state_width());
     if (d_.state_bits == 0) return;
     add(at + "state.step", MemoryKind::kScales, modes, kShift);
-    if (d_.state_rounding != kernels::RoundingMode::kNoiseShaped) return;
-    const bool fixed_point = b.a_bits > 0 && d_.residual.rounded();
-    add(at + "state.residue", MemoryKind::kState, parts * modes,
-        fixed_point ? quant::kPoleFraction : kFull);
+    const std::map<int, std::size_t> residues = b.residues();
+    const bool uniform = residues.size() == 1 && residues.begin()->second == modes;
+    for (const auto& [bits, of_modes] : residues) {
+      const std::string name = at + "state.residue";
+      add(uniform ? name : name + "." + std::to_string(bits), MemoryKind::kState, parts * of_modes,
+          bits);
+    }
+    if (!residues.empty() && !uniform) {
+      add(at + "state.residue_bits", MemoryKind::kScales, modes, kResidueBits);
+    }
   }
 
   // The recurrence multiplies by fixed-point poles. Polar codes are stored as these numbers, or as

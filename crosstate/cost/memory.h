@@ -40,14 +40,14 @@ struct MemorySummary {
 ///   fixed-point numbers that they decode to, unless codes and a table per channel are smaller;
 /// - biases: 32 bits each;
 /// - scales: 32-bit multiplier and 8-bit shift for every free scale, an 8-bit shift for every power
-///   of two; the affine maps of norms that were not folded;
+///   of two; the affine maps of norms that were not folded; 4 bits for the number of residue bits
+///   of every mode, unless all have the same;
 /// - tables: one entry per code for every activation and gate that is not a ramp, those of poles
-/// with
-///   16 bits for each part, and for pruned blocks the indices of their channels and the number of
-///   modes of each, 16 bits each;
-/// - state: both parts of every mode, of a noise-shaped state also the residue of each
-///   (kPoleFraction bits, 32 if A or the input of the state is not quantized), and the sums of the
-///   pooling (32 bits).
+///   with 16 bits for each part, and for pruned blocks the indices of their channels and the number
+///   of modes of each, 16 bits each;
+/// - state: both parts of every mode, of a noise-shaped state also the residue of each, and the
+/// sums
+///   of the pooling (32 bits).
 /// A float network needs no scales and no tables.
 MemorySummary count_memory(const Deployment& deployment);
 /// Memory of the network as deployed, with its batch norms folded.

@@ -74,7 +74,7 @@ TEST(Memory, DecodesPolesOfFewBitsThroughATablePerChannel) {
 }
 
 TEST(Memory, CountsResidues) {
-  const auto state_bytes = [](int residue_bits, int a_bits) {
+  const auto memory_of = [](int residue_bits, int a_bits) {
     model::Network network(small(), {1, 3}, 1);
     ThreadPool pool(1);
     quant::QuantOptions quant;
@@ -82,12 +82,33 @@ TEST(Memory, CountsResidues) {
     quant.a.bits = a_bits;
     const std::vector<data::Batch> batches = {batch_of_ones()};
     network.quantize(quant, batches, pool);
-    return count_memory(network).bytes(MemoryKind::kState);
+    return count_memory(network);
   };
-  const std::size_t nearest = 16 + 4 * 4;
-  EXPECT_EQ(state_bytes(0, 8), nearest);
-  EXPECT_EQ(state_bytes(14, 8), nearest + 16 * 14 / 8);
-  EXPECT_EQ(state_bytes(14, 0), nearest + 16 * 4);
+  const MemorySummary nearest = memory_of(0, 8);
+  EXPECT_EQ(nearest.bytes(MemoryKind::kState), 16u + 4 * 4);
+  for (const int bits : {1, 4, 14}) {
+    const MemorySummary shaped = memory_of(bits, 8);
+    EXPECT_EQ(shaped.bytes(MemoryKind::kState), 16u + 16 * static_cast<unsigned>(bits) / 8 + 4 * 4);
+    EXPECT_EQ(shaped.bytes(MemoryKind::kScales), nearest.bytes(MemoryKind::kScales));
+  }
+  EXPECT_EQ(memory_of(4, 0).bytes(MemoryKind::kState), 16u + 8 + 4 * 4);
+}
+
+TEST(Memory, CountsTheResidueOfEveryMode) {
+  model::Network network(small(), {1, 3}, 1);
+  ThreadPool pool(1);
+  const std::vector<data::Batch> batches = {batch_of_ones()};
+  network.quantize({}, batches, pool);
+  Deployment d = deployment(network);
+  const MemorySummary nearest = count_memory(d);
+  d.state_rounding = kernels::RoundingMode::kNoiseShaped;
+  d.blocks[0].residue_bits = {0, 0, 0, 3, 3, 3, 3, 9};
+  const MemorySummary shaped = count_memory(d);
+  // Two parts of four modes with 3 bits and of one with 9; 4 bits for each of the 8 modes tell how
+  // many.
+  EXPECT_EQ(shaped.bytes(MemoryKind::kState), nearest.bytes(MemoryKind::kState) + 3 + 3);
+  EXPECT_EQ(shaped.bits(MemoryKind::kState), nearest.bits(MemoryKind::kState) + 2 * (4 * 3 + 9));
+  EXPECT_EQ(shaped.bytes(MemoryKind::kScales), nearest.bytes(MemoryKind::kScales) + 4);
 }
 
 TEST(Memory, CountsAPrunedNetworkByHand) {

@@ -85,13 +85,12 @@ class OperationCounter {
     OperationSite a =
         site(at + "A", parts * parts * modes, b.pole_width(), state, state_floats || b.a_bits == 0);
     a.additions = modes;  // the input, shifted
-    if (!state_floats && d_.state_rounding == kernels::RoundingMode::kNoiseShaped)
-      a.additions += parts * modes;
     a.addition_bits = kAccumulatorWidth;
     if (!state_floats) a.roundings = parts * modes;
     a.weights = parts * modes;
     a.moved_bits = 2 * parts * modes * static_cast<std::size_t>(state);  // read and written
     add(a);
+    residues(at + "residue", b);
     OperationSite c =
         site(at + "C", parts * modes, b.c.width(), state, state_floats || !b.c.rounded());
     c.weights = parts * modes;
@@ -101,6 +100,21 @@ class OperationCounter {
     d.moved_bits = S * static_cast<std::size_t>(b.ssm_output.width());
     requantise(d, S);
     add(d);
+  }
+
+  // The residues of a noise-shaped state: added to its sums, and taken from them anew.
+  void residues(const std::string& name, const BlockFormat& b) {
+    const std::map<int, std::size_t> residues = b.residues();
+    if (residues.empty()) return;
+    OperationSite s = site(name, 0, 0, 0, false);
+    for (const auto& [bits, modes] : residues) {
+      const std::size_t values = d_.parts() * modes;
+      s.additions += values;
+      s.roundings += values;
+      s.addition_bits = d_.state_bits + bits;                       // the last ones are the widest
+      s.moved_bits += 2 * values * static_cast<std::size_t>(bits);  // read and written
+    }
+    add(s);
   }
 
   // A table if both sides are codes, comparisons for piecewise linear functions, else a function.

@@ -69,8 +69,9 @@ struct OperationSummary {
 };
 
 /// A time step: encoder; in each block the poles (4 real products per complex mode, 1 per real
-/// one), the gain of the input (a shift and an addition per mode), C (2 or 1), D, the activation,
-/// the pointwise layer, the gate (a product of two activations), the residual sum; the pooling sum.
+/// one), the gain of the input (a shift and an addition per mode), the residue of a noise-shaped
+/// state (an addition and a rounding per part), C (2 or 1), D, the activation, the pointwise layer,
+/// the gate (a product of two activations), the residual sum; the pooling sum.
 /// At the end of a sequence of `steps`: the decoder, on pooled sums of the required width; if the
 /// network is read at every step, the decoder is part of the time step. Poles count with the bits
 /// of their multiplication, 16 if they are decoded from polar codes. Biases initialise accumulators

@@ -109,9 +109,36 @@ TEST(Operations, CountNormsThatWereNotFolded) {
 
 TEST(Operations, AddsResidues) {
   quant::QuantOptions quant = quant::quant_preset("w8a8s8");
-  quant.state.residue_bits = 14;
-  const model::Network network = rounded(shape(3, 6, true, true), {1, 2}, quant);
-  EXPECT_EQ(site(count_operations(deployment(network), 1), "layers.0.A").additions, 9u + 18);
+  quant.state.residue_bits = 5;
+  const Deployment d = deployment(rounded(shape(3, 6, true, true), {1, 2}, quant));
+  const OperationSummary operations = count_operations(d, 1);
+  EXPECT_EQ(site(operations, "layers.0.A").additions, 9u);
+  EXPECT_EQ(site(operations, "layers.0.A").input_bits, 8);  // what multiplies is no wider
+  const OperationSite residue = site(operations, "layers.0.residue");
+  EXPECT_EQ(residue.macs, 0u);
+  EXPECT_EQ(residue.additions, 18u);
+  EXPECT_EQ(residue.roundings, 18u);
+  EXPECT_EQ(residue.addition_bits, 8 + 5);
+  EXPECT_EQ(residue.moved_bits, 2u * 18 * 5);
+  quant.state.residue_bits = 0;
+  const Deployment nearest = deployment(rounded(shape(3, 6, true, true), {1, 2}, quant));
+  EXPECT_EQ(count_operations(nearest, 9).bit_operations(9),
+            count_operations(d, 9).bit_operations(9));
+  EXPECT_EQ(peak_ram(d) - peak_ram(nearest), (18u * 5 + 7) / 8);
+}
+
+// The fewer bits the slower modes leave to the fast ones, the less they cost.
+TEST(Operations, CountsTheResidueOfEveryMode) {
+  Deployment d =
+      deployment(rounded(shape(3, 6, true, true), {1, 2}, quant::quant_preset("w8a8s8")));
+  d.state_rounding = kernels::RoundingMode::kNoiseShaped;
+  d.blocks[0].residue_bits = {0, 0, 0, 2, 2, 2, 2, 7, 7};
+  const OperationSite residue = site(count_operations(d, 1), "layers.0.residue");
+  EXPECT_EQ(residue.additions, 12u);
+  EXPECT_EQ(residue.addition_bits, 8 + 7);
+  EXPECT_EQ(residue.moved_bits, 2u * 2 * (4 * 2 + 2 * 7));
+  d.blocks[0].residue_bits.assign(9, 0);
+  for (const OperationSite& s : count_operations(d, 1).sites) EXPECT_NE(s.name, "layers.0.residue");
 }
 
 TEST(Operations, FewerBitsNeverTakeMore) {

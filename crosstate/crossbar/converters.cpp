@@ -76,7 +76,7 @@ void ColumnConverters::set_steps() {
     const bool rounds = !learned || partial || c.own;
     step_.push_back(rounds ? c.range / high : c.step);
     largest_.push_back(rounds ? high : 0);
-    between_.push_back(c.own ? step_.back() / 2 : 0);
+    between_.push_back(c.between ? step_.back() / 2 : 0);
   }
   noise_.clear();
   if (options_.adc_noise == 0) return;

@@ -16,11 +16,11 @@ namespace crosstate::crossbar {
 
 /// Scaling of the output of a column: the `step` of the next code, and the largest sum of codes,
 /// both in units of the column's sums. `partial`: not the whole sum. `own`: the converter has its
-/// own steps over the range, even with learned ranges, and its readings are at half steps, so that
-/// rounding them to a multiple of `step` rounds the sum itself.
+/// own steps over the range, even with learned ranges. `between`: its readings are at half steps,
+/// so that rounding them to a multiple of `step` rounds the sum itself.
 struct ColumnRange {
   float step = 1, range = 1;
-  bool partial = false, own = false;
+  bool partial = false, own = false, between = false;
 };
 
 /// Address of the random draws.

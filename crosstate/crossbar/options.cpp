@@ -87,7 +87,7 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "Resolution of the column converters (ADCs); with a learned range and fewer bits than "
            "the codes have, their steps widen.")
       .in("bits")
-      .range(2, 16);
+      .range(2, analog::kMostPartialBits);
   list.add("partial_bits", options.partial_bits,
            "Resolution of the converters of partial sums, where several tiles, pieces or slices "
            "are added digitally, over the range of the sum: 2 or more, or 0 for no rounding.")
@@ -102,7 +102,7 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "codes: the range of the state's codes, so that the conversion itself rounds to the "
            "next code; fitted: the largest increment that the weights allow, if the steps are then "
            "half a code or less; the sum with the previous state is then rounded digitally. States "
-           "that are applied in slices always use codes.");
+           "that are applied in slices always use codes, noise-shaped states fitted.");
   list.add("adc_full_scale", options.adc_full_scale,
            "Range of fixed converters relative to the largest sum that the weights allow.")
       .range(1e-6, 1);

@@ -37,6 +37,7 @@ json layer_of(const model::Network::State& state, const model::BlockCoefficients
     for (const float s : state.state_steps[l]) step.add(s);
     layer["state_steps"] = step.pair();
   }
+  if (!block.residue_bits.empty()) layer["residue_bits"] = block.residue_bits;
   return layer;
 }
 
@@ -64,7 +65,12 @@ json describe_network(const model::Network& network) {
 
 json Model::describe() const {
   if (network() != nullptr) return describe_network(*network());
-  return parse_json(to_tensors().metadata.at("integer"));
+  json out = parse_json(to_tensors().metadata.at("integer"));
+  const std::vector<integer::IntegerBlock>& blocks = integers().blocks;
+  for (std::size_t l = 0; l < blocks.size(); ++l) {
+    if (!blocks[l].residue_bits.empty()) out["layers"][l]["residue_bits"] = blocks[l].residue_bits;
+  }
+  return out;
 }
 
 }  // namespace crosstate::inference

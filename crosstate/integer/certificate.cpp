@@ -36,7 +36,9 @@ struct Products {
 
 class Certifier {
  public:
-  Certifier(const IntegerNetwork& n, bool states) : n_(n), states_(states) {}
+  // `states`: whether their bounds are wanted; `state_sums`: whether lanes compute their sums.
+  Certifier(const IntegerNetwork& n, bool states, bool state_sums = true)
+      : n_(n), states_(states), state_sums_(state_sums) {}
 
   Certificate run() {
     out_.fits_int32 = out_.fits_int64 = out_.exact_in_float = true;
@@ -77,6 +79,7 @@ class Certifier {
   // size; if the rest cannot bring it back among the codes, the state saturates either way.
   // Noise-shaped sums begin at an origin that leaves 22 bits (kernels/residue.h).
   void state_sum(const std::string& name, std::int64_t bound, double rest) {
+    if (!state_sums_) return sum(name, bound, 0);
     if (n_.state_rounding == kernels::RoundingMode::kNoiseShaped) {
       sum(name, bound, 0);
       if (n_.state_limit > 127 || rest >= kFloatExact / 4) not_exact(name);
@@ -107,23 +110,22 @@ class Certifier {
 
   void block(const std::string& at, const IntegerBlock& b, std::int64_t stream) {
     const std::int64_t limit = n_.state_limit;
-    // What rounding adds: half a step, the draw, or the residue and half a step.
-    const std::int64_t offset = std::int64_t{1} << (quant::kPoleFraction - (nearest() ? 1 : 0));
     std::int64_t advance = 0, recurrent = 0, output = 0, through = 0;
     Products scaled;
     for (std::size_t h = 0; h < b.shape.size(); ++h) {
       for (std::size_t i = b.shape.first[h]; i < b.shape.first[h + 1]; ++i) {
         const std::int64_t ai = n_.complex ? std::abs(std::int64_t{b.ai[i]}) : 0;
-        const std::int64_t parts = (std::abs(std::int64_t{b.ar[i]}) + ai) * limit;
+        const std::int64_t parts =
+            (std::abs(std::int64_t{b.ar[i]}) + ai) * limit + rounding_offset(b, i);
         recurrent = std::max(recurrent, parts);
-        advance = std::max(advance, parts + (stream << b.input_shift[i]) + offset);
+        advance = std::max(advance, parts + (stream << b.input_shift[i]));
       }
       const std::int64_t y = output_bound(n_, b, h), d = std::abs(std::int64_t{b.d[h]}) * stream;
       output = std::max(output, y);
       through = std::max(through, d);
       scaled.add(b.output, h, y, d);
     }
-    state_sum(at + "state", advance, static_cast<double>(recurrent + offset));
+    state_sum(at + "state", advance, static_cast<double>(recurrent));
     sum(at + "output", output);
     sum(at + "D u", through);
     products(at + "output requantized", scaled);
@@ -145,34 +147,52 @@ class Certifier {
   void states(const IntegerBlock& b, double stream) {
     StateBound bound;
     bound.modes = b.ar.size();
-    for (std::size_t i = 0; i < b.ar.size(); ++i) {
-      const std::complex<double> a(
-          std::ldexp(static_cast<double>(b.ar[i]), -quant::kPoleFraction),
-          n_.complex ? std::ldexp(static_cast<double>(b.ai[i]), -quant::kPoleFraction) : 0.0);
-      const double x = l1(a) * std::ldexp(stream, b.input_shift[i] - quant::kPoleFraction) +
-                       rounding_error(a, b.residue_bits.empty() ? 0 : b.residue_bits[i]);
-      bound.never_saturate += x < n_.state_limit + 0.5 ? 1 : 0;
-      bound.largest = std::max(bound.largest, x / n_.state_limit);
+    for (std::size_t s = 0; s < b.shape.size(); ++s) {
+      double output = 0;
+      for (std::size_t i = b.shape.first[s]; i < b.shape.first[s + 1]; ++i) {
+        const std::complex<double> a(
+            std::ldexp(static_cast<double>(b.ar[i]), -quant::kPoleFraction),
+            n_.complex ? std::ldexp(static_cast<double>(b.ai[i]), -quant::kPoleFraction) : 0.0);
+        const double error = rounding_error(a, residue_bits(b, i));
+        const double x =
+            l1(a) * std::ldexp(stream, b.input_shift[i] - quant::kPoleFraction) + error;
+        bound.never_saturate += x < n_.state_limit + 0.5 ? 1 : 0;
+        bound.largest = std::max(bound.largest, x / n_.state_limit);
+        bound.state_error = std::max(bound.state_error, error);
+        const double c = b.cr[i];
+        output += (n_.complex ? std::hypot(c, static_cast<double>(b.ci[i])) : std::abs(c)) * error;
+      }
+      const double factor =
+          std::ldexp(std::abs(static_cast<double>(b.output.first[s])), -b.output.places(s));
+      bound.output_error = std::max(bound.output_error, output * factor);
     }
     out_.states.push_back(bound);
   }
 
-  bool nearest() const { return n_.state_rounding == kernels::RoundingMode::kNearest; }
+  // 0 also of states that are not noise-shaped.
+  static int residue_bits(const IntegerBlock& b, std::size_t mode) {
+    return b.residue_bits.empty() ? 0 : b.residue_bits[mode];
+  }
+
+  // What rounding adds to a sum of a state at most: half a step, the draw, or the residue and what
+  // rounds the sum with it.
+  std::int64_t rounding_offset(const IntegerBlock& b, std::size_t mode) const {
+    constexpr std::int64_t kStep = std::int64_t{1} << quant::kPoleFraction;
+    const int residue = residue_bits(b, mode);
+    if (n_.state_rounding == kernels::RoundingMode::kStochastic) return kStep;
+    if (residue == 0) return kStep / 2;
+    return kStep + (residue < quant::kPoleFraction ? kStep / 2 >> residue : 0);
+  }
 
   // The sum of all that rounding one state has added. In a noise-shaped state the errors of
   // successive steps cancel but for what A changes: -e_k + (1 - A) sum A^j e_{k-1-j}; those of its
   // register stay.
   double rounding_error(std::complex<double> a, int residue_bits) const {
     const double one = n_.complex ? std::sqrt(0.5) : 0.5, memory = 1 / (1 - std::abs(a));
-    switch (n_.state_rounding) {
-      case kernels::RoundingMode::kNearest:
-        return one * memory;
-      case kernels::RoundingMode::kStochastic:
-        return 2 * one * memory;
-      case kernels::RoundingMode::kNoiseShaped:
-        return one * (1 + (std::abs(1.0 - a) + std::ldexp(1.0, -residue_bits)) * memory);
-    }
-    return 0;
+    if (n_.state_rounding == kernels::RoundingMode::kStochastic) return 2 * one * memory;
+    if (residue_bits == 0) return one * memory;
+    const double place = residue_bits < quant::kPoleFraction ? std::ldexp(1.0, -residue_bits) : 0.0;
+    return one * (1 + (std::abs(1.0 - a) + place) * memory);
   }
 
   // The larger of sum |Re a^k| and sum |Im a^k|; the remainder is added as a geometric series.
@@ -189,7 +209,7 @@ class Certifier {
   }
 
   const IntegerNetwork& n_;
-  bool states_;  // whether their bounds are wanted
+  bool states_, state_sums_;
   Certificate out_;
 };
 
@@ -201,8 +221,8 @@ int AccumulatorBound::bits() const {
 
 Certificate certify(const IntegerNetwork& network) { return Certifier(network, true).run(); }
 
-bool exact_in_float(const IntegerNetwork& network) {
-  return Certifier(network, false).run().exact_in_float;
+bool exact_in_float(const IntegerNetwork& network, bool states) {
+  return Certifier(network, false, states).run().exact_in_float;
 }
 
 }  // namespace crosstate::integer

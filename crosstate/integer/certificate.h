@@ -20,6 +20,9 @@ struct StateBound {
   std::size_t modes = 0;
   std::size_t never_saturate = 0;  // whose l1 bound lies within the state's codes
   double largest = 0;              // l1 bound over the largest code
+  // What rounding the states of the block adds at most while none saturates: to a state, in its
+  // codes, and to an output of the recurrence, in codes of ssm_output (docs/arithmetic.md).
+  double state_error = 0, output_error = 0;
 };
 
 struct Certificate {
@@ -38,7 +41,8 @@ struct Certificate {
 /// impulse responses: |x| <= |u| sum_k |A^k B| + the sum of rounding errors. States saturate, so a
 /// larger bound means clipping, not overflow.
 Certificate certify(const IntegerNetwork& network);
-/// Certificate::exact_in_float alone, without the sums over impulse responses.
-bool exact_in_float(const IntegerNetwork& network);
+/// Certificate::exact_in_float alone, without the sums over impulse responses; of everything but
+/// the sums of the states if these are computed elsewhere.
+bool exact_in_float(const IntegerNetwork& network, bool states = true);
 
 }  // namespace crosstate::integer

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <complex>
 #include <map>
 
 #include "crosstate/base/random.h"
@@ -136,6 +138,85 @@ TEST(Certificate, ClearsNoStateThatSaturates) {
     }
   }
   EXPECT_GT(clipped, 0);
+}
+
+// One mode next to the same recurrence in binary64, on inputs that it cannot follow.
+TEST(Certificate, NoRoundingErrorExceedsItsBound) {
+  double closest = 0;
+  for (std::uint32_t number = 0; number < 400; ++number) {
+    SCOPED_TRACE(number);
+    Random random(number, Stream::kTest, 11);
+    IntegerNetwork n = fixtures::network(1, fixtures::sequences(1));
+    n.state_bits = 16;  // no state saturates
+    n.state_limit = 32767;
+    n.state_rounding =
+        number % 5 == 0 ? kernels::RoundingMode::kNearest : kernels::RoundingMode::kNoiseShaped;
+    IntegerBlock& b = n.blocks[0];
+    n.blocks.resize(1);
+    const double radius = 1 - std::exp2(-random.uniform(1, 11)), angle = random.normal() / 4;
+    b.ar.assign(b.ar.size(), static_cast<std::int16_t>(16384 * radius * std::cos(angle)));
+    b.ai.assign(b.ar.size(), static_cast<std::int16_t>(16384 * radius * std::sin(angle)));
+    b.input_shift.assign(b.ar.size(), 6);
+    const auto bits = static_cast<std::uint8_t>(random.below(15));
+    b.residue_bits.clear();
+    if (number % 5 > 0) b.residue_bits.assign(b.ar.size(), bits);
+    b.cr.assign(b.cr.size(), 1);
+    b.ci.assign(b.ci.size(), 1);
+    const double bound = certify(n).states[0].state_error;
+
+    const std::complex<double> a(b.ar[0] / 16384.0, b.ai[0] / 16384.0);
+    std::complex<double> exact = 0;
+    std::int64_t re = 0, im = 0, er = 0, ei = 0;
+    const int dropped = quant::kPoleFraction - (b.residue_bits.empty() ? 0 : bits);
+    const auto part = [&](std::int64_t sum, std::int64_t& x, std::int64_t& residue) {
+      const std::int64_t held = shifted(sum, dropped);
+      x = shifted(held, quant::kPoleFraction - dropped);
+      residue = (held << dropped) - x * 16384;
+    };
+    std::int64_t u = 0;
+    for (int t = 0; t < 3000; ++t) {
+      if (t % 40 == 0) u = static_cast<std::int64_t>(random.below(201)) - 100;
+      const std::int64_t vr = b.ar[0] * re - b.ai[0] * im + u * 64 + er;
+      const std::int64_t vi = b.ai[0] * re + b.ar[0] * im + ei;
+      part(vr, re, er);
+      part(vi, im, ei);
+      exact = a * exact + std::complex<double>(static_cast<double>(u) / 256, 0);
+      const double error =
+          std::abs(std::complex<double>(static_cast<double>(re), static_cast<double>(im)) - exact);
+      ASSERT_LE(error, bound * (1 + 1e-9));
+      closest = std::max(closest, error / bound);
+    }
+  }
+  EXPECT_GT(closest, 0.5);
+}
+
+// Of a slow real mode: nearest stands still within the time constant times half a step, shaping
+// follows to about a step.
+TEST(Certificate, RoundingErrorsShrinkWithTheResidue) {
+  IntegerNetwork n = fixtures::network(3, fixtures::sequences(3));
+  ASSERT_FALSE(n.complex);
+  n.state_rounding = kernels::RoundingMode::kNearest;
+  n.blocks.resize(1);
+  IntegerBlock& b = n.blocks[0];
+  b.residue_bits.clear();
+  b.ar.assign(b.ar.size(), 16384 - 16);  // a time constant of 1024 steps
+  const double nearest = certify(n).states[0].state_error;
+  EXPECT_DOUBLE_EQ(nearest, 512);
+  n.state_rounding = kernels::RoundingMode::kNoiseShaped;
+  double before = nearest, outputs = 1e300;
+  for (std::uint8_t bits = 0; bits <= 14; ++bits) {
+    b.residue_bits.assign(b.ar.size(), bits);
+    const StateBound bound = certify(n).states[0];
+    if (bits == 0) {
+      EXPECT_EQ(bound.state_error, nearest);
+    } else {
+      EXPECT_DOUBLE_EQ(bound.state_error, 1 + (bits < 14 ? std::ldexp(512, -bits) : 0));
+      EXPECT_LT(bound.state_error, before);
+      EXPECT_LT(bound.output_error, outputs);
+    }
+    before = bound.state_error;
+    outputs = bound.output_error;
+  }
 }
 
 TEST(Certificate, TheEncodersBoundIsReached) {

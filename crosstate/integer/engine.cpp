@@ -5,7 +5,6 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/integer/bounds.h"
-#include "crosstate/integer/certificate.h"
 #include "crosstate/integer/code_panels.h"
 #include "crosstate/integer/lane_sites.h"
 
@@ -23,11 +22,10 @@ struct Work {
 
 struct IntegerEngine::Inside {
   IntegerNetwork n;
-  bool exact;
   LaneNetwork lanes;
+  bool exact;
 
-  explicit Inside(const IntegerNetwork& network)
-      : n(network), exact(exact_in_float(network)), lanes(n) {}
+  explicit Inside(const IntegerNetwork& network) : n(network), lanes(n), exact(lanes.exact()) {}
 
   // results: those of the batch, `first` where each sequence begins among them.
   void run_group(const data::Batch& batch, std::size_t group, Work& w,

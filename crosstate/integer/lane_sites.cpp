@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "crosstate/integer/certificate.h"
 #include "crosstate/kernels/paired_scan.h"
 #include "crosstate/kernels/scan.h"
 #include "crosstate/kernels/state_draws.h"
@@ -37,6 +38,8 @@ void LaneBlock::pair_up(const IntegerNetwork& n, const IntegerBlock& from) {
   const auto negative = [](std::int16_t v) { return static_cast<std::int16_t>(-v); };
   const double limit = n.state_limit;
   const double input = double{largest_magnitude(n.residual)};
+  const bool shaped = n.state_rounding == kernels::RoundingMode::kNoiseShaped;
+  const double offset = 1 << (kernels::kPairedFraction + (shaped ? 2 : 0));
   std::vector<double> sums;
   for (std::size_t i = 0; i < from.ar.size(); ++i) {
     const std::int16_t r = from.ar[i], m = n.complex ? from.ai[i] : std::int16_t{0};
@@ -47,16 +50,15 @@ void LaneBlock::pair_up(const IntegerNetwork& n, const IntegerBlock& from) {
     const auto gain = static_cast<std::int16_t>(bits <= kernels::kPairedFraction ? 1 << bits : 0);
     drive.push_back(kernels::pair_of(gain, 1 << (kernels::kPairedFraction - 1)));
     sums.push_back(gain == 0 ? kPairedExact
-                             : 2 * ((std::abs(r) + std::abs(m)) * limit + gain * input) +
-                                   (1 << kernels::kPairedFraction));
+                             : 2 * ((std::abs(r) + std::abs(m)) * limit + gain * input) + offset);
   }
   for (std::size_t s = 0; s < from.shape.size(); ++s) {
     double most = 0;
     for (std::size_t i = from.shape.first[s]; i < from.shape.first[s + 1]; ++i) {
       most = std::max(most, sums[i]);
     }
-    paired.push_back(n.state_rounding == kernels::RoundingMode::kNearest && most < kPairedExact &&
-                     std::max(input, limit) <= kWord);
+    paired.push_back(n.state_rounding != kernels::RoundingMode::kStochastic &&
+                     most < kPairedExact && std::max(input, limit) <= kWord);
   }
 }
 
@@ -64,16 +66,26 @@ LaneNetwork::LaneNetwork(const IntegerNetwork& network)
     : n(network),
       encoder(n.encoder),
       encoder_codes(n.encoder_codes, n.channels),
-      state_size(kernels::scan_state_size(1, n.state_rounding)) {
+      state_size(kernels::scan_state_size(1, n.state_rounding)),
+      pair_size(
+          kernels::paired_state_size(1, n.state_rounding == kernels::RoundingMode::kNoiseShaped)) {
   seeds.fill(kernels::kDeployedSeed);
   for (const IntegerBlock& b : n.blocks) blocks.emplace_back(n, b, n.first_mode(blocks.size()));
+}
+
+bool LaneNetwork::exact() const {
+  const auto is_paired = [](const LaneBlock& b) {
+    return std::all_of(b.paired.begin(), b.paired.end(), [](bool paired) { return paired; });
+  };
+  const bool floats = !std::all_of(blocks.begin(), blocks.end(), is_paired);
+  return exact_in_float(n, /*states=*/floats);
 }
 
 LaneSites::LaneSites(const LaneNetwork& network, LaneStates& states)
     : in_(network), states_(states) {
   const std::size_t modes = in_.n.first_mode(in_.blocks.size());
   states_.state.assign(modes * in_.state_size, 0);
-  states_.pairs.assign(modes * kLanes, 0);
+  states_.pairs.assign(modes * in_.pair_size, 0);
 }
 
 void LaneSites::encode(const Stretch& t, kernels::ConstRows x, kernels::Rows sums) const {
@@ -89,13 +101,15 @@ void LaneSites::recur(std::size_t l, const Stretch& t, kernels::ConstRows u,
   const LaneBlock& b = in_.blocks[l];
   const model::BlockShape& shape = in_.n.blocks[l].shape;
   const bool complex = in_.n.complex;
+  const std::vector<std::uint8_t>& residue_bits = in_.n.blocks[l].residue_bits;
   for (std::size_t s = 0; s < shape.size(); ++s) {
     const std::size_t at = shape.first[s], mode = b.first_mode + at;
+    const std::uint8_t* const residues = residue_bits.empty() ? nullptr : residue_bits.data() + at;
     if (b.paired[s]) {
-      const kernels::PairedModes modes{shape.modes(s), b.re.data() + at, b.im.data() + at,
-                                       b.out.data() + at, b.drive.data() + at};
+      const kernels::PairedModes modes{shape.modes(s),    b.re.data() + at,    b.im.data() + at,
+                                       b.out.data() + at, b.drive.data() + at, residues};
       kernels::paired_scan(modes, static_cast<std::int16_t>(in_.n.state_limit), t.steps, u.row(s),
-                           y.row(s), states_.pairs.data() + mode * kLanes);
+                           y.row(s), states_.pairs.data() + mode * in_.pair_size);
       continue;
     }
     const kernels::ScanModes modes{
@@ -105,8 +119,7 @@ void LaneSites::recur(std::size_t l, const Stretch& t, kernels::ConstRows u,
                                      static_cast<std::uint32_t>(t.start)};
     kernels::StateRounding rounding{static_cast<float>(in_.n.state_limit), in_.n.state_rounding,
                                     draws};
-    const std::vector<std::uint8_t>& residues = in_.n.blocks[l].residue_bits;
-    if (!residues.empty()) rounding.residue_bits = residues.data() + at;
+    rounding.residue_bits = residues;
     kernels::scan_forward(modes, rounding, t.steps, u.row(s), y.row(s),
                           states_.state.data() + mode * in_.state_size);
   }

@@ -45,10 +45,12 @@ struct LaneNetwork {
   LaneMatrix encoder;
   LaneFactors encoder_codes;
   std::vector<LaneBlock> blocks;
-  std::size_t state_size;                   // of a mode
+  std::size_t state_size, pair_size;        // of a mode
   std::array<std::uint32_t, kLanes> seeds;  // every sequence the same
 
   explicit LaneNetwork(const IntegerNetwork& network);
+  /// Whether lanes compute what the reference does.
+  bool exact() const;
 };
 
 /// The recurrent states of one group of sequences.

@@ -1,13 +1,13 @@
 #include "crosstate/integer/network.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/json.h"
-#include "crosstate/base/named.h"
 #include "crosstate/base/options.h"
 #include "crosstate/integer/bounds.h"
 #include "crosstate/kernels/residue.h"
@@ -20,7 +20,8 @@ namespace {
 using nlohmann::json;
 using Shape = std::vector<std::uint64_t>;
 
-constexpr const char* kFormats[] = {"crosstate integer network 1", "crosstate integer network 2"};
+constexpr const char* kFormats[] = {"crosstate integer network 1", "crosstate integer network 2",
+                                    "crosstate integer network 3"};
 constexpr const char *kScoreSteps = "score_steps", *kScheme = "scheme", *kReadout = "readout";
 constexpr std::int64_t kMostMultiplier = std::int64_t{1} << 24;
 constexpr int kMostEarly = 32, kLeastScoreSteps = -16;
@@ -38,6 +39,10 @@ class Writer {
   }
   void early(const std::string& name, Requantizer& r, std::uint64_t rows) {
     if (!r.early.empty()) tensor(name, r.early, {rows}, 0, kMostEarly);
+  }
+  void residue_bits(const std::string& name, std::vector<std::uint8_t>& bits, const Shape& shape) {
+    std::vector<std::int32_t> values(bits.begin(), bits.end());
+    tensor(name, values, shape, 0, kernels::kMostResidueBits);
   }
   void shape(const std::string& at, const model::BlockShape& shape,
              const model::BlockShape& whole) {
@@ -68,6 +73,13 @@ class Reader {
   }
   void early(const std::string& name, Requantizer& r, std::uint64_t rows) {
     if (version_ > 1 && in_.tensors.contains(name)) tensor(name, r.early, {rows}, 0, kMostEarly);
+  }
+  void residue_bits(const std::string& name, std::vector<std::uint8_t>& bits, const Shape& shape) {
+    const std::uint64_t modes =
+        std::accumulate(shape.begin(), shape.end(), std::uint64_t{1}, std::multiplies<>());
+    std::vector<std::int32_t> values(modes, kernels::kMostResidueBits);
+    if (version_ > 2) tensor(name, values, shape, 0, kernels::kMostResidueBits);
+    bits.assign(values.begin(), values.end());
   }
   void shape(const std::string& at, model::BlockShape& shape, const model::BlockShape& whole) {
     shape = model::load_shape(in_, whole, at, where_);
@@ -121,6 +133,9 @@ void visit(Visitor& v, const std::string& at, IntegerBlock& b, const IntegerNetw
   const std::int64_t c = quant_max(b.c_bits), d = quant_max(b.d_bits);
   v.tensor(at + "A.real", b.ar, per_mode, -kPole, kPole);
   v.tensor(at + "B.shift", b.input_shift, per_mode, 0, 30);
+  if (n.state_rounding == kernels::RoundingMode::kNoiseShaped) {
+    v.residue_bits(at + "residue_bits", b.residue_bits, per_mode);
+  }
   v.tensor(at + "C.real", b.cr, per_mode, -c, c);
   if (n.complex) {
     v.tensor(at + "A.imaginary", b.ai, per_mode, -kPole, kPole);
@@ -149,9 +164,17 @@ void visit(Visitor& v, IntegerNetwork& n) {
   visit(v, "decoder", n.scores, n.outputs, false);
 }
 
-json format_json(const CodeFormat& f) {
-  return {{"low", f.low}, {"high", f.high}, {"scale", f.scale}};
+// The version that can hold a network.
+int version_of(const IntegerNetwork& n) {
+  return n.state_rounding == kernels::RoundingMode::kNoiseShaped ? 3 : 2;
 }
+
+// Names of the least and the largest code of a format.
+struct RangeKeys {
+  const char *low, *high;
+  explicit RangeKeys(int version)
+      : low(version < 3 ? "low" : "quant_min"), high(version < 3 ? "high" : "quant_max") {}
+};
 
 // With the names of the settings.
 FieldList scheme_fields(QuantizationScheme& s) {
@@ -191,41 +214,47 @@ QuantizationScheme scheme_from(const json& object, const std::string& where) {
   return scheme;
 }
 
-constexpr std::array kRoundings{Named{"nearest", kernels::RoundingMode::kNearest},
-                                Named{"stochastic", kernels::RoundingMode::kStochastic},
-                                Named{"feedback", kernels::RoundingMode::kNoiseShaped}};
+// The name of noise-shaped rounding in files of the versions that hold no number of residue bits:
+// these have kMostResidueBits.
+constexpr const char* kWholeResidue = "feedback";
 
-// A file holds residues of 14 bits only, as "feedback".
-std::string name_in_file(const IntegerNetwork& n) {
-  for (const IntegerBlock& b : n.blocks) {
-    for (const std::uint8_t bits : b.residue_bits) {
-      if (bits == kernels::kMostResidueBits) continue;
-      fail("integer network", "quant.state.residue_bits = " + std::to_string(bits) +
-                                  ", expected 0 or 14: a file holds no other residue");
-    }
-  }
-  for (const auto& [name, mode] : kRoundings) {
-    if (mode == n.state_rounding) return name;
-  }
-  return "";
+struct RoundingName {
+  kernels::RoundingMode mode;
+  const char* name;
+};
+constexpr RoundingName kRoundings[] = {{kernels::RoundingMode::kNearest, "nearest"},
+                                       {kernels::RoundingMode::kStochastic, "stochastic"},
+                                       {kernels::RoundingMode::kNoiseShaped, "noise-shaped"}};
+
+std::string name_in_file(kernels::RoundingMode mode) {
+  const auto* const found =
+      std::find_if(std::begin(kRoundings), std::end(kRoundings),
+                   [&](const RoundingName& rounding) { return rounding.mode == mode; });
+  return found->name;
 }
 
 json to_json(const IntegerNetwork& n) {
-  json out = {
-      {"inputs", n.inputs},
-      {"channels", n.channels},
-      {"modes", n.modes},
-      {"classes", n.outputs},
-      {"complex", n.complex},
-      {"gated", n.gated},
-      {"pooling", n.pool_last ? "last" : "mean"},
-      {"state", {{"bits", n.state_bits}, {"limit", n.state_limit}, {"rounding", name_in_file(n)}}},
-      {"input", format_json(n.input)},
-      {"residual", format_json(n.residual)},
-      {kScoreSteps, n.score_steps},
-      {"encoder_bits", n.encoder.bits},
-      {"decoder_bits", n.decoder.bits},
-      {"layers", json::array()}};
+  const RangeKeys keys(version_of(n));
+  const auto format_json = [&](const CodeFormat& f) {
+    return json{{keys.low, f.low}, {keys.high, f.high}, {"scale", f.scale}};
+  };
+  json out = {{"inputs", n.inputs},
+              {"channels", n.channels},
+              {"modes", n.modes},
+              {"classes", n.outputs},
+              {"complex", n.complex},
+              {"gated", n.gated},
+              {"pooling", n.pool_last ? "last" : "mean"},
+              {"state",
+               {{"bits", n.state_bits},
+                {"limit", n.state_limit},
+                {"rounding", name_in_file(n.state_rounding)}}},
+              {"input", format_json(n.input)},
+              {"residual", format_json(n.residual)},
+              {kScoreSteps, n.score_steps},
+              {"encoder_bits", n.encoder.bits},
+              {"decoder_bits", n.decoder.bits},
+              {"layers", json::array()}};
   for (const IntegerBlock& b : n.blocks) {
     out["layers"].push_back({{"a_bits", b.a_bits},
                              {"c_bits", b.c_bits},
@@ -271,12 +300,15 @@ class Fields {
     if (!value.is_boolean()) refuse(key, value);
     return value.get<bool>();
   }
-  CodeFormat format(const char* key) const {
+  CodeFormat format(const char* key, const RangeKeys& range) const {
     const Fields inner(at(key), where_ + "." + key);
     CodeFormat f;
-    f.low = static_cast<std::int32_t>(inner.whole("low", -65535, 0));
-    f.high = static_cast<std::int32_t>(inner.whole("high", 0, 65535));
-    if (f.low == f.high) fail(inner.where_, "low = high = 0, expected at least two codes");
+    f.low = static_cast<std::int32_t>(inner.whole(range.low, -65535, 0));
+    f.high = static_cast<std::int32_t>(inner.whole(range.high, 0, 65535));
+    if (f.low == f.high) {
+      fail(inner.where_,
+           std::string(range.low) + " = " + range.high + " = 0, expected at least two codes");
+    }
     const json& scale = inner.at("scale");
     if (!scale.is_number()) inner.refuse("scale", scale);
     f.scale = scale.get<double>();
@@ -297,14 +329,17 @@ int bits_of(const Fields& fields, const char* key, int least) {
   return static_cast<int>(fields.whole(key, least, 16));
 }
 
-kernels::RoundingMode rounding_of(const Fields& state, const std::string& where) {
-  const json& name = state.at("rounding");
-  if (!name.is_string()) state.refuse("rounding", name);
-  for (const auto& [text, mode] : kRoundings) {
-    if (name == text) return mode;
+kernels::RoundingMode rounding_of(const Fields& state, const std::string& where, int version) {
+  const json& found = state.at("rounding");
+  if (!found.is_string()) state.refuse("rounding", found);
+  std::string expected;
+  for (const auto& [mode, name] : kRoundings) {
+    const bool shaped = mode == kernels::RoundingMode::kNoiseShaped;
+    const char* const in_version = shaped && version < 3 ? kWholeResidue : name;
+    if (found == in_version) return mode;
+    expected += (expected.empty() ? "" : shaped ? " or " : ", ") + std::string(in_version);
   }
-  fail(where,
-       "state.rounding = " + Fields::shown(name) + ", expected nearest, stochastic or feedback");
+  fail(where, "state.rounding = " + Fields::shown(found) + ", expected " + expected);
 }
 
 IntegerNetwork shape_from(const json& object, const std::string& where, int version) {
@@ -312,6 +347,7 @@ IntegerNetwork shape_from(const json& object, const std::string& where, int vers
   const auto size = [&](const char* key) {
     return static_cast<std::size_t>(fields.whole(key, 1, kMostSize));
   };
+  const RangeKeys range(version);
   IntegerNetwork n;
   n.inputs = size("inputs");
   n.channels = size("channels");
@@ -332,9 +368,9 @@ IntegerNetwork shape_from(const json& object, const std::string& where, int vers
   const Fields state(fields.at("state"), where + ".state");
   n.state_bits = bits_of(state, "bits", 2);
   n.state_limit = static_cast<std::int32_t>(state.whole("limit", 1, quant_max(n.state_bits)));
-  n.state_rounding = rounding_of(state, where);
-  n.input = fields.format("input");
-  n.residual = fields.format("residual");
+  n.state_rounding = rounding_of(state, where, version);
+  n.input = fields.format("input", range);
+  n.residual = fields.format("residual", range);
   n.encoder.bits = bits_of(fields, "encoder_bits", 1);
   n.decoder.bits = bits_of(fields, "decoder_bits", 1);
   if (version > 1) {
@@ -352,10 +388,10 @@ IntegerNetwork shape_from(const json& object, const std::string& where, int vers
     b.c_bits = bits_of(layer, "c_bits", 1);
     b.d_bits = bits_of(layer, "d_bits", 1);
     b.linear_map.bits = bits_of(layer, "linear_bits", 1);
-    b.ssm_output = layer.format("ssm_output");
-    b.activation = layer.format("activation");
-    b.linear = layer.format("linear");
-    b.gate = layer.format("gate");
+    b.ssm_output = layer.format("ssm_output", range);
+    b.activation = layer.format("activation", range);
+    b.linear = layer.format("linear", range);
+    b.gate = layer.format("gate", range);
     n.blocks.push_back(std::move(b));
   }
   if (object.contains(kScheme)) n.scheme = scheme_from(object.at(kScheme), where + ".scheme");
@@ -400,7 +436,7 @@ formats::Safetensors to_tensors(const IntegerNetwork& network) {
   IntegerNetwork copy = network;
   Writer writer(out);
   visit(writer, copy);
-  out.metadata["format"] = kFormats[1];
+  out.metadata["format"] = kFormats[version_of(network) - 1];
   out.metadata["integer"] = exact_json_text(to_json(network));
   return out;
 }
@@ -412,7 +448,11 @@ IntegerNetwork integer_network_from(const formats::Safetensors& content, const s
           ? std::end(kFormats)
           : std::find(std::begin(kFormats), std::end(kFormats), format->second);
   if (known == std::end(kFormats)) {
-    fail(where, std::string("format is neither '") + kFormats[0] + "' nor '" + kFormats[1] + "'");
+    std::string names;
+    for (const char* const name : kFormats) {
+      names += (names.empty() ? "'" : ", '") + std::string(name) + '\'';
+    }
+    fail(where, "format is none of " + names);
   }
   const int version = 1 + static_cast<int>(known - kFormats);
   const auto text = content.metadata.find("integer");
@@ -424,11 +464,6 @@ IntegerNetwork integer_network_from(const formats::Safetensors& content, const s
   IntegerNetwork network = shape_from(shape, place, version);
   Reader reader(content, where, version);
   visit(reader, network);
-  if (network.state_rounding == kernels::RoundingMode::kNoiseShaped) {
-    for (IntegerBlock& b : network.blocks) {
-      b.residue_bits.assign(b.shape.modes(), kernels::kMostResidueBits);
-    }
-  }
   require_stable(network, where);
   require_64_bits(network, where);
   return network;

@@ -97,7 +97,8 @@ struct IntegerNetwork {
   std::size_t first_mode(std::size_t layer) const;
 };
 
-/// One file with every number and format, of version 2; files of version 1 are read too.
+/// One file with every number and format, of version 3 if the state is noise-shaped, otherwise 2;
+/// files of version 1 are read too.
 /// integer_network_from throws Error naming what is missing, has another shape, or lies outside
 /// what docs/arithmetic.md allows: whatever it returns fits 64 bits.
 formats::Safetensors to_tensors(const IntegerNetwork& network);

@@ -63,7 +63,8 @@ TEST(IntegerNetwork, NamesWhatIsDamaged) {
     };
   };
   refused([](formats::Safetensors& bad) { bad.metadata["format"] = "crosstate integer network 9"; },
-          "'crosstate integer network 1'", "'crosstate integer network 2'");
+          "'crosstate integer network 1'", "'crosstate integer network 2'",
+          "'crosstate integer network 3'");
   refused([](formats::Safetensors& bad) { bad.metadata.erase("integer"); }, "no 'integer'");
   refused([](formats::Safetensors& bad) { bad.metadata["integer"] = "[1]"; }, "not a JSON object");
   refused([](formats::Safetensors& bad) { bad.metadata["integer"] = "[1"; }, "not valid JSON");
@@ -188,7 +189,8 @@ TEST(IntegerNetwork, RefusesWhatNeedsMoreThan64Bits) {
 TEST(IntegerNetwork, ReadsVersionOneAsItWas) {
   for (int number = 0; number < 10; ++number) {
     const data::Dataset set = fixtures::sequences(number);
-    const IntegerNetwork network = fixtures::network(number, set);
+    const IntegerNetwork network =
+        fixtures::network(number, set, fixtures::format(number, number % 3 != 2));
     formats::Safetensors content = to_tensors(network);
     EXPECT_EQ(content.metadata["format"], "crosstate integer network 2");
     content.metadata["format"] = "crosstate integer network 1";

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "crosstate/base/error.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/integer/engine.h"
@@ -111,19 +113,73 @@ TEST(StateRounding, ChangesWhatANetworkComputes) {
 }
 
 TEST(StateRounding, IsPartOfTheFile) {
-  for (const auto& [rounding, in_file] :
-       {std::pair("nearest", "nearest"), std::pair("stochastic", "stochastic"),
-        std::pair("residue 14", "feedback")}) {
+  for (const auto& [rounding, in_file, version] :
+       {std::tuple("nearest", "nearest", "2"), std::tuple("stochastic", "stochastic", "2"),
+        std::tuple("residue 3", "noise-shaped", "3"), std::tuple("residue 14", "noise-shaped", "3"),
+        std::tuple("by-pole", "noise-shaped", "3")}) {
     const Case c = make_case(1, rounding, false);
     formats::Safetensors content = to_tensors(c.network);
+    EXPECT_EQ(content.metadata.at("format"), std::string("crosstate integer network ") + version);
     Case back = c;
     back.network = integer_network_from(content, "memory");
     EXPECT_EQ(reference_scores(back), reference_scores(c));
+    for (std::size_t l = 0; l < c.network.blocks.size(); ++l) {
+      EXPECT_EQ(back.network.blocks[l].residue_bits, c.network.blocks[l].residue_bits);
+    }
     std::string& text = content.metadata.at("integer");
     text.replace(text.find(in_file), std::string(in_file).size(), "dithered");
     EXPECT_THAT([&] { integer_network_from(content, "a.safetensors"); },
                 ThrowsMessage<Error>(HasSubstr("rounding = \"dithered\"")));
   }
+}
+
+// Files of versions 1 and 2 name a residue of 14 bits "feedback".
+TEST(StateRounding, IsReadFromOldFiles) {
+  const Case c = make_case(1, "residue 14", false);
+  formats::Safetensors content = to_tensors(c.network);
+  for (std::size_t l = 0; l < c.network.blocks.size(); ++l) {
+    content.tensors.erase("layers." + std::to_string(l) + ".residue_bits");
+  }
+  std::string& text = content.metadata.at("integer");
+  const auto rename = [&](const std::string& from, const std::string& to) {
+    for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at)) {
+      text.replace(at, from.size(), to);
+    }
+  };
+  rename("\"quant_min\"", "\"low\"");
+  rename("\"quant_max\"", "\"high\"");
+  rename("noise-shaped", "feedback");
+  for (const char* version : {"1", "2"}) {
+    content.metadata["format"] = std::string("crosstate integer network ") + version;
+    Case old = c;
+    old.network = integer_network_from(content, "old");
+    EXPECT_EQ(reference_scores(old), reference_scores(c));
+    EXPECT_EQ(to_tensors(old.network).metadata.at("format"), "crosstate integer network 3");
+  }
+  const auto expect_refused = [&](const char* why) {
+    EXPECT_THAT([&] { integer_network_from(content, "a.safetensors"); },
+                ThrowsMessage<Error>(HasSubstr(why)));
+  };
+  content.metadata["format"] = "crosstate integer network 3";
+  expect_refused("state.rounding = \"feedback\", expected nearest, stochastic or noise-shaped");
+  rename("feedback", "noise-shaped");
+  expect_refused("no 'quant_min'");
+  rename("\"low\"", "\"quant_min\"");
+  rename("\"high\"", "\"quant_max\"");
+  expect_refused("tensor 'layers.0.residue_bits' is missing");
+  content.metadata["format"] = "crosstate integer network 2";
+  expect_refused("state.rounding = \"noise-shaped\", expected nearest, stochastic or feedback");
+}
+
+TEST(StateRounding, RefusesResiduesOfMoreBits) {
+  const Case c = make_case(1, "by-pole", false);
+  formats::Safetensors content = to_tensors(c.network);
+  formats::Tensor& bits = content.tensors.at("layers.0.residue_bits");
+  bits = formats::Tensor::from(std::vector<std::int32_t>(c.network.blocks[0].ar.size(), 15),
+                               bits.shape);
+  EXPECT_THAT([&] { integer_network_from(content, "model"); },
+              ThrowsMessage<Error>(
+                  HasSubstr("tensor 'layers.0.residue_bits' holds 15 at 0, expected 0 to 14")));
 }
 
 }  // namespace

@@ -14,12 +14,10 @@ namespace crosstate::mapping {
 namespace {
 
 void check(const integer::IntegerNetwork& network) {
-  if (network.state_rounding != kernels::RoundingMode::kNearest) {
-    const bool shaped = network.state_rounding == kernels::RoundingMode::kNoiseShaped;
+  if (network.state_rounding == kernels::RoundingMode::kStochastic) {
     fail("mapping",
-         std::string(shaped ? "quant.state.residue_bits > 0, expected 0"
-                            : "quant.state.rounding = \"stochastic\", expected nearest") +
-             ": the arrays' converters round to nearest");
+         "quant.state.rounding = \"stochastic\", expected nearest: the arrays' converters round to "
+         "nearest");
   }
 }
 

@@ -105,7 +105,7 @@ struct Mapping {
   std::vector<std::size_t> of(Site site, std::size_t layer = 0) const;
 };
 
-/// Throws Error for a network whose states are not rounded to nearest. `length`: time steps of the
+/// Throws Error for a network whose states are rounded stochastically. `length`: time steps of the
 /// longest sequence, which determines the width of pooled values.
 Mapping map_network(const integer::IntegerNetwork& network,
                     const crossbar::CrossbarOptions& crossbar, std::size_t length);

@@ -242,17 +242,28 @@ TEST(Mapping, WideCodesGoInBySlices) {
   EXPECT_EQ(map_network(n, {.dac_bits = 2}, 10).state_slices, 11u);
 }
 
-TEST(Mapping, RejectsRoundingsThatConvertersLack) {
-  const auto expect_refused = [](const quant::QuantOptions& quant, const char* why) {
-    const integer::IntegerNetwork other = integer::to_integers(network({}, 1, quant));
-    EXPECT_THAT([&] { map_network(other, {}, 10); }, ThrowsMessage<Error>(HasSubstr(why)));
-  };
+TEST(Mapping, RejectsStochasticRounding) {
   quant::QuantOptions quant;
   quant.state.rounding = quant::StateRounding::kStochastic;
-  expect_refused(quant, "quant.state.rounding = \"stochastic\"");
-  quant = {};
+  const integer::IntegerNetwork other = integer::to_integers(network({}, 1, quant));
+  EXPECT_THAT([&] { map_network(other, {}, 10); },
+              ThrowsMessage<Error>(HasSubstr("quant.state.rounding = \"stochastic\"")));
+}
+
+// Residues stay in digital registers: the arrays are those of a state rounded to nearest.
+TEST(Mapping, PlacesNoiseShapedStatesAsOthers) {
+  quant::QuantOptions quant;
+  const Mapping nearest = map_network(integer::to_integers(network({}, 1, quant)), {}, 10);
   quant.state.residue_bits = 4;
-  expect_refused(quant, "quant.state.residue_bits > 0");
+  const Mapping shaped = map_network(integer::to_integers(network({}, 1, quant)), {}, 10);
+  ASSERT_EQ(shaped.arrays.size(), nearest.arrays.size());
+  for (std::size_t i = 0; i < shaped.arrays.size(); ++i) {
+    EXPECT_EQ(shaped.arrays[i].rows, nearest.arrays[i].rows);
+    EXPECT_EQ(shaped.arrays[i].columns, nearest.arrays[i].columns);
+    EXPECT_EQ(shaped.arrays[i].used, nearest.arrays[i].used);
+  }
+  EXPECT_EQ(shaped.conversions_per_step(), nearest.conversions_per_step());
+  EXPECT_EQ(shaped.state_slices, nearest.state_slices);
 }
 
 }  // namespace

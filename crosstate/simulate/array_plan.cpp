@@ -73,9 +73,12 @@ class Planner {
     const auto limit = static_cast<float>(n_.state_limit);
     const float step = std::exp2(static_cast<float>(missing_bits(state_format(n_), bits)));
     plan_.ranges.assign(a_.states, {step, limit, plan_.slices > 1});
-    for (std::size_t c = 0; fits_increments(mapping_, crossbar_) && c < a_.states; ++c) {
-      const float largest = a_.line(c).sum() * plan_.largest_code;
-      plan_.ranges[c] = increment_range(plan_.ranges[c], largest, bits);
+    if (n_.state_rounding == kernels::RoundingMode::kNoiseShaped) {
+      register_ranges();
+    } else if (fits_increments(mapping_, crossbar_)) {
+      for (std::size_t c = 0; c < a_.states; ++c) {
+        plan_.ranges[c] = increment_range(plan_.ranges[c], largest_sum(c), bits);
+      }
     }
     for (const mapping::Piece& piece : a_.pieces) {
       const integer::IntegerBlock& b = n_.blocks[a_.layer];
@@ -83,6 +86,24 @@ class Planner {
       plan_.ranges.push_back(column_range(b.output, piece.channel, b.ssm_output, bits, partial));
     }
   }
+
+  // What converters read is added to a register, which holds its fraction as well.
+  void register_ranges() {
+    const bool increments =
+        crossbar_.recurrence == crossbar::PoleStorage::kIncrement && mapping_.state_slices == 1;
+    const std::size_t parts = n_.complex ? 2 : 1;
+    for (const mapping::Piece& p : a_.pieces) {
+      const integer::IntegerBlock& b = n_.blocks[a_.layer];
+      for (std::size_t i = 0; i < p.modes * parts; ++i) {
+        const int residue = b.residue_bits[b.shape.first[p.channel] + p.first_mode + i / parts];
+        const std::size_t c = p.state + i;
+        plan_.ranges[c] =
+            register_range(plan_.ranges[c], residue, increments ? largest_sum(c) : 0.0f, crossbar_);
+      }
+    }
+  }
+
+  float largest_sum(std::size_t column) const { return a_.line(column).sum() * plan_.largest_code; }
 
   // Scores have no codes: the range of their converters is a share of the largest possible sum.
   void score_ranges() {

@@ -32,7 +32,8 @@ std::string prefix_of(std::size_t array, std::size_t copy) {
 // Scratch memory of one thread.
 struct Work {
   integer::CodeMemory panels;
-  std::vector<AlignedFloats> rows;  // by array: inputs of a recurrent array, [u, x] in 16 lanes
+  std::vector<AlignedFloats> rows;      // by array: inputs of a recurrent array, [u, x] in 16 lanes
+  std::vector<AlignedFloats> residues;  // by array: of noise-shaped states, in 16 lanes
   AlignedFloats partial, columns;
   crossbar::ReadScratch read;
   std::vector<std::vector<float>> seen;  // by array: largest sums per column; empty: not recorded
@@ -63,6 +64,8 @@ struct Chip::Inside {
   std::vector<Layer> layers;
   AlignedFloats state_step;  // [rows], of the converters of states
   float state_limit = 0;
+  std::vector<AlignedFloats> places;  // by array: of the registers of noise-shaped states
+  AlignedFloats ones;                 // [rows]
   bool incremental = false;
 
   Inside(const integer::IntegerNetwork& network, const mapping::Mapping& map,
@@ -72,8 +75,12 @@ struct Chip::Inside {
     incremental = target.crossbar.recurrence == crossbar::PoleStorage::kIncrement;
     std::size_t widest = 0;
     for (std::size_t i = 0; i < map.arrays.size(); ++i) {
-      arrays.emplace_back(array_plan(n, map, target.crossbar, i), target, seed,
-                          static_cast<std::uint32_t>(i), backend);
+      const crossbar::ArrayPlan plan = array_plan(n, map, target.crossbar, i);
+      arrays.emplace_back(plan, target, seed, static_cast<std::uint32_t>(i), backend);
+      places.emplace_back();
+      for (std::size_t c = 0; noise_shaped() && c < map.arrays[i].states; ++c) {
+        places.back().push_back(plan.ranges[c].step);
+      }
       widest = std::max(widest, map.arrays[i].rows);
     }
     encoder = map.of(mapping::Site::kEncoder);
@@ -96,7 +103,10 @@ struct Chip::Inside {
     const int missing = fitted ? 0 : missing_bits(state_format(n), bits);
     state_step.assign(widest, std::exp2(static_cast<float>(missing)));
     state_limit = std::floor(static_cast<float>(n.state_limit) / state_step[0]);
+    ones.assign(widest, 1);
   }
+
+  bool noise_shaped() const { return n.state_rounding == kernels::RoundingMode::kNoiseShaped; }
 
   // y = W x + bias over the tiles of a matrix; the converters of the first tiles add the bias.
   // `sequence` is the index in the data set of the sequence in lane 0.
@@ -133,8 +143,12 @@ struct Chip::Inside {
       }
       array.multiply(0, a.states, 1, in, out, sequence, step, w.read, nullptr, w.seen_by(number));
       if (incremental) kernels::accumulate(nullptr, a.states, kLanes, states, out);
-      kernels::fake_quantize_forward(state_step.data(), -state_limit, state_limit, a.states, kLanes,
-                                     out, states);
+      if (noise_shaped()) {
+        add_to_register(number, a.states, out, states, w);
+      } else {
+        kernels::fake_quantize_forward(state_step.data(), -state_limit, state_limit, a.states,
+                                       kLanes, out, states);
+      }
       std::fill_n(in.data, pieces * kLanes, 0.0f);
       array.multiply(a.states, pieces, 1, in, out, sequence, step, w.read, nullptr,
                      w.seen_by(number));
@@ -143,6 +157,23 @@ struct Chip::Inside {
         for (std::size_t lane = 0; lane < kLanes; ++lane) to[lane] += out.row(i)[lane];
       }
       if (w.path != nullptr) keep_path(a, step, states, w.path);
+    }
+  }
+
+  // Rounds the sums of the states, which include the previous ones, together with the residues to
+  // the last place of their registers. The rows are driven by the nearest integers.
+  void add_to_register(std::size_t number, std::size_t states, kernels::Rows sums,
+                       kernels::Rows codes, Work& w) const {
+    constexpr float kAny = 0x1p60f;
+    const auto limit = static_cast<float>(n.state_limit);
+    const kernels::Rows residues{w.residues[number].data(), kLanes};
+    kernels::accumulate(nullptr, states, kLanes, residues, sums);
+    kernels::fake_quantize_forward(places[number].data(), -kAny, kAny, states, kLanes, sums, sums);
+    kernels::fake_quantize_forward(ones.data(), -limit, limit, states, kLanes, sums, codes);
+    for (std::size_t i = 0; i < states * kLanes; ++i) {
+      // Only the rest of a saturated state is larger than half a step.
+      const float rest = sums.data[i] - codes.data[i];
+      residues.data[i] = rest >= -0.5f && rest < 0.5f ? rest : 0.0f;
     }
   }
 
@@ -278,9 +309,11 @@ struct Chip::Inside {
   void run_group(const data::Batch& batch, std::size_t group, std::uint32_t sequence, Work& w,
                  double* scores) const {
     w.rows.resize(arrays.size());
+    w.residues.resize(arrays.size());
     for (std::size_t i = 0; i < arrays.size(); ++i) {
       if (mapping->arrays[i].site == mapping::Site::kRecurrence) {
         w.rows[i].assign(mapping->arrays[i].rows * kLanes, 0);
+        w.residues[i].assign(places[i].size() * kLanes, 0);
       }
     }
     Sites sites{*this, sequence, w};

@@ -81,8 +81,26 @@ inline crossbar::ColumnRange increment_range(const crossbar::ColumnRange& codes,
   crossbar::ColumnRange fitted = codes;
   fitted.step = analog::state_converter_step(largest, adc_bits, codes.step);
   fitted.range = fitted.step * analog::converter_high(adc_bits);
-  fitted.own = true;
+  fitted.own = fitted.between = true;
   return fitted;
+}
+
+/// The range of a converter whose sums are added to the register of a noise-shaped state of
+/// `residue_bits`, in place of `codes`: its step is the last place of the register that it affects.
+/// `largest`: of increments, 0 if it reads no increments. A range that is not learned leaves the
+/// register all its places.
+inline crossbar::ColumnRange register_range(const crossbar::ColumnRange& codes, int residue_bits,
+                                            float largest,
+                                            const crossbar::CrossbarOptions& crossbar) {
+  crossbar::ColumnRange range = codes;
+  range.step = std::exp2(static_cast<float>(-residue_bits));
+  if (crossbar.adc_range != crossbar::AdcRange::kLearned) return range;
+  const analog::RegisterConverter converter =
+      analog::register_converter(codes.range, residue_bits, largest, crossbar.adc_bits);
+  range.step = converter.step;
+  range.own = converter.own;
+  if (converter.own) range.range = converter.step * analog::converter_high(crossbar.adc_bits);
+  return range;
 }
 
 }  // namespace crosstate::simulate

@@ -230,6 +230,84 @@ TEST(Chip, FittedConvertersRoundOnce) {
   }
 }
 
+// A converter per register, with all of its places.
+TEST(Chip, IdealIsTheIntegerNetworkWithEveryResidue) {
+  for (int number = 0; number < 24; ++number) {
+    SCOPED_TRACE(number);
+    const data::Dataset set = integer::fixtures::sequences(number);
+    quant::QuantOptions format = integer::fixtures::format(number, number % 3 != 2);
+    integer::fixtures::round_state(
+        format.state, number % 4 == 3 ? "by-pole" : "residue " + std::to_string(1 + number % 14));
+    const integer::IntegerNetwork network = integer::fixtures::network(number, set, format);
+    crossbar::Target target = ideal();
+    target.crossbar.adc_bits = 24;
+    expect_integers_either_way(network, target, model::reference::batch_of(set));
+  }
+}
+
+// The digits with 4 bits of residue: 8-bit converters of increments hold about as many.
+TEST(Chip, ConvertersOfEightBitsFillARegister) {
+  quant::QuantOptions quant;
+  quant.state.residue_bits = 4;
+  const integer::IntegerNetwork network = integer::to_integers(trained({}, quant));
+  const data::Batch batch = batch_of(digits().test, 0, 200);
+  crossbar::Target fine = ideal();
+  fine.crossbar.adc_bits = 16;
+  expect_integers_either_way(network, fine, batch);
+  ThreadPool pool(2);
+  const std::vector<integer::IntegerResult> want = integer::IntegerEngine(network).run(batch, pool);
+  const auto agreeing = [&](int adc_bits, crossbar::AdcRange range) {
+    crossbar::Target target = ideal();
+    target.crossbar.adc_bits = adc_bits;
+    target.crossbar.adc_range = range;
+    const std::vector<ChipResult> found = on_chip(network, target, batch);
+    std::size_t same = 0;
+    for (std::size_t i = 0; i < want.size(); ++i) same += found[i].best() == want[i].best() ? 1 : 0;
+    return same;
+  };
+  EXPECT_GE(agreeing(8, crossbar::AdcRange::kLearned), 190u);
+  EXPECT_GE(agreeing(12, crossbar::AdcRange::kFixed), 180u);
+}
+
+TEST(Conversion, RegistersTakeTheStepsThatConvertersHave) {
+  crossbar::CrossbarOptions options;
+  options.adc_bits = 8;
+  const crossbar::ColumnRange codes{1, 127};
+  // Increments of up to 5 codes: steps of a sixteenth, or those of the register if it has fewer
+  // places.
+  crossbar::ColumnRange range = register_range(codes, 7, 5, options);
+  EXPECT_TRUE(range.own);
+  EXPECT_FALSE(range.between);
+  EXPECT_EQ(range.step, 1.0f / 16);
+  EXPECT_GE(range.range, 5);
+  range = register_range(codes, 3, 5, options);
+  EXPECT_EQ(range.step, 1.0f / 8);
+  EXPECT_EQ(range.range, 127.0f / 8);
+  EXPECT_EQ(register_range(codes, 0, 5, options).step, 1);
+  // Increments beyond the codes, and no increments: the range of the codes.
+  EXPECT_FALSE(register_range(codes, 7, 200, options).own);
+  EXPECT_EQ(register_range(codes, 7, 200, options).step, 1);
+  range = register_range(codes, 7, 0, options);
+  EXPECT_FALSE(range.own);
+  EXPECT_EQ(range.step, 1);
+  options.adc_bits = 11;
+  EXPECT_EQ(register_range(codes, 7, 0, options).step, 1.0f / 8);
+  EXPECT_EQ(register_range(codes, 2, 0, options).step, 1.0f / 4);
+  // Ranges that are not learned have steps of their own.
+  options.adc_bits = 4;
+  options.adc_range = crossbar::AdcRange::kFixed;
+  EXPECT_EQ(register_range(codes, 7, 5, options).step, 1.0f / 128);
+}
+
+TEST(Conversion, ARegisterTellsHowManyBitsItsConverterNeeds) {
+  // -127 .. 127 in steps of 2^-r, or increments of up to 5.
+  for (int residue = 0; residue <= 14; ++residue) {
+    EXPECT_EQ(analog::register_converter_bits(127, residue, 0), 8 + residue);
+    EXPECT_EQ(analog::register_converter_bits(127, residue, 5), 4 + residue);
+    EXPECT_EQ(analog::register_converter_bits(127, residue, 1000), 8 + residue);
+  }
+}
+
 TEST(Conversion, IncrementsTakeTheFinestStepsThatReach) {
   const crossbar::ColumnRange codes{1, 127};
   const crossbar::ColumnRange fine = increment_range(codes, 5, 8);

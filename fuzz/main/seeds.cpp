@@ -136,6 +136,13 @@ void put_quantized_networks(const fs::path& corpus) {
   pruned.fold_norms();
   put(corpus, "integer_network", "pruned",
       formats::format_safetensors(integer::to_tensors(integer::to_integers(pruned))));
+  quant::QuantOptions residues = quant::quant_preset("w8a8s8");
+  residues.state.residue_bits = 6;
+  residues.state.residue = quant::ResidueRule::kByPole;
+  model::Network shaped(small_model("none", "complex"), {1, 2}, 1);
+  shaped.quantize(residues, {&batch, 1}, pool);
+  put(corpus, "integer_network", "noise-shaped",
+      formats::format_safetensors(integer::to_tensors(integer::to_integers(shaped))));
   model::Network network(small_model("none", "real"), {1, 2}, 1);
   network.quantize(quant::QuantOptions{}, {&batch, 1}, pool);
   put(corpus, "network", "whole", formats::format_safetensors(network.to_tensors()));
