@@ -128,8 +128,11 @@ int cost_command(const Common& common, const CostArguments& arguments) {
     targets.push_back(estimate_all(models, t, float_target, settings.run.target.crossbar));
   }
   const CostModel& last = models.back();
-  const std::vector<cost::PeerCost> peers = cost::peer_costs(
+  std::vector<cost::PeerCost> peers = cost::peer_costs(
       settings.peers, last.parameters, last.deployment.inputs, last.deployment.outputs);
+  if (last.deployment.every_step) {
+    for (cost::PeerCost& peer : peers) peer = peer.read_at_every_step();
+  }
   const cost::Technology& on = peer_target(targets, peers, float_target);
   write_result(common, "cost", result_json(models, targets, peers, on));
   if (!common.out.empty()) {

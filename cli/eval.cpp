@@ -56,10 +56,12 @@ void write_predictions(const std::string& file, const std::string& csv) {
 
 // A model with a constant output would be right on such a set.
 void note_single_class(data::Dataset& set) {
-  if (!set.readout.task->categorical() || set.readout.width() != 1 || set.targets.empty()) return;
-  const float first = set.targets.front();
-  if (std::ranges::any_of(set.targets, [&](float target) { return target != first; })) return;
-  set.notes.push_back("every test sequence is of class " +
+  if (!set.readout.task->categorical() || set.readout.width() != 1) return;
+  const std::vector<float> targets = set.counted_targets();
+  if (targets.empty()) return;
+  const float first = targets.front();
+  if (std::ranges::any_of(targets, [&](float target) { return target != first; })) return;
+  set.notes.push_back(std::string("every test ") + set.readout.unit() + " is of class " +
                       set.readout.names.at(static_cast<std::size_t>(first)) +
                       ": the accuracy does not cover other classes");
 }

@@ -97,6 +97,13 @@ double PeerCost::memory_bits(std::uint64_t steps) const {
   return static_cast<double>(parameters) * weight_bits + values * state_bits;
 }
 
+PeerCost PeerCost::read_at_every_step() const {
+  PeerCost p = *this;
+  p.fixed_macs += p.end_macs;
+  p.end_macs = 0;
+  return p;
+}
+
 PeerCost lstm_cost(std::uint64_t inputs, std::uint64_t hidden, std::uint64_t classes, int bits) {
   PeerCost p = recurrent_cost(4, inputs, hidden, classes, bits);
   p.name = "LSTM, " + std::to_string(hidden) + " units";

@@ -48,6 +48,8 @@ struct PeerCost {
   /// Bits of its parameters, and of its states and caches after `steps` steps.
   double memory_bits(std::uint64_t steps) const;
   bool in_floats() const { return weight_bits == kFloatWidth; }
+  /// The same model with a read-out in every time step instead of one at the end.
+  PeerCost read_at_every_step() const;
 };
 
 /// One layer from inputs to hidden units, and a linear read-out at the end: 4 (H I + H H + H)

@@ -77,6 +77,13 @@ TEST(Peers, GiveTheirOperationsToEstimates) {
   EXPECT_EQ(whole.per_step(&OperationSite::look_ups), 15u);
 }
 
+TEST(Peers, ReadAtEveryStepDecodeInIt) {
+  const PeerCost p = lstm_cost(2, 3, 5, 32), steps = p.read_at_every_step();
+  EXPECT_EQ(steps.macs(9), p.macs(9) + 8 * 15);
+  EXPECT_EQ(steps.operations(9).at_end(&OperationSite::macs), 0u);
+  EXPECT_EQ(steps.parameters, p.parameters);
+}
+
 TEST(Peers, AttentionsMemoryGrowsWithTheSequence) {
   const std::vector<PeerCost> peers = peer_costs({}, 8410, 1, 10);
   EXPECT_EQ(peers[0].state_bytes(64), peers[0].state_bytes(16384));
