@@ -23,7 +23,7 @@ std::string csv_line(const std::vector<std::string>& fields) {
   return line + '\n';
 }
 
-// One line per sequence or, if the network is read at every step, per step.
+// One line per sequence or, with outputs at every step, per step.
 std::string prediction_lines(const inference::Predictions& predictions, const data::Dataset& set) {
   const task::Readout& readout = set.readout;
   std::vector<std::string> fields = readout.task->prediction_header(readout);

@@ -316,7 +316,7 @@ TEST_F(TaskStages, MultiLabelOfDigits) {
               HasSubstr("index,even,predicted even,probability of even,above_four,"));
 }
 
-// Digits of unequal lengths, of which every step tells whether the step two before it was bright.
+// Digits of different lengths; the target of every step is whether the step two before was bright.
 TEST_F(TaskStages, ClassificationOfSteps) {
   constexpr std::size_t kPooled = 14, kDelay = 2;
   const data::TrainTest sample = data::read_mnist_sample();
@@ -350,7 +350,7 @@ TEST_F(TaskStages, ClassificationOfSteps) {
     for (const json& count : row) counted += count.get<double>();
   }
   EXPECT_EQ(counted, static_cast<double>(test_steps - 60 * kDelay));
-  // One line per step; without a target in the first two.
+  // One line per step; the first two have no target.
   EXPECT_THAT(read_file(path("predictions.csv")),
               testing::StartsWith("index,step,label,prediction,probability\n0,0,,"));
   EXPECT_THAT(read_file(path("run/report.html")), HasSubstr("steps by class"));
@@ -359,7 +359,7 @@ TEST_F(TaskStages, ClassificationOfSteps) {
   expect_refused(with({"train", "--data", path("data"), "--out", path("other")},
                       {"data.task=classification", "model.readout=step", "model.pooling=last"}),
                  {"model.pooling", "model.readout"});
-  // Each step's label and value are a sequence of their own to a network that reads sequences.
+  // A network that reads whole sequences interprets each step's label and value as a sequence.
   expect_refused(
       with({"train", "--data", path("data"), "--out", path("other")}, {"data.task=regression"}),
       {"train.csv:2", "target"});

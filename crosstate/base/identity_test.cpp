@@ -67,8 +67,7 @@ TEST(Identity, NamesTheFirstDifferenceAsASetting) {
   expect_differs({{"list", {1, 2}}}, {{"list", {1, 3}}}, "list.1 was 2 and is now 3");
 }
 
-// A checksum says less about what to change than a setting, and than what is counted in its
-// content.
+// Settings are reported before counts in their content, and checksums last.
 TEST(Identity, NamesChecksumsLast) {
   const json before = {{"data", {{"checksum", 1}, {"sequences", 10}}}, {"train", {{"epochs", 3}}}};
   json now = before;

@@ -46,7 +46,7 @@ TEST_F(Shipped, IsWhereTheLibraryWasInstalledOrBuilt) {
   EXPECT_TRUE(fs::is_regular_file(shipped("targets/ideal.toml")));
   EXPECT_TRUE(fs::is_directory(shipped("technology")));
   EXPECT_TRUE(fs::is_directory(shipped("mnist-sample")));
-  setenv(kVariable, "", 1);  // as if it were not set
+  setenv(kVariable, "", 1);  // the same as unset
   EXPECT_TRUE(fs::is_directory(shipped("targets")));
 }
 
@@ -54,7 +54,7 @@ TEST_F(Shipped, IsInTheDirectoryOfTheEnvironmentAlone) {
   setenv(kVariable, directory_.c_str(), 1);
   file("mine.toml", "");
   EXPECT_EQ(shipped("mine.toml"), directory_ / "mine.toml");
-  // What the directory lacks is not looked for elsewhere: the reader says that it is missing.
+  // A file that is missing there is not searched elsewhere: the reader reports that it is missing.
   EXPECT_EQ(shipped("targets"), directory_ / "targets");
 }
 

@@ -53,7 +53,7 @@ TEST(TomlTable, MayGiveTheVersionOfItsKeys) {
   const toml::table table = parse_toml_table("version = 1\n[train]\nversion = 7\n", "a.toml");
   EXPECT_FALSE(table.contains("version"));
   EXPECT_EQ(table["train"]["version"].value<std::int64_t>(), 7);  // a key like any other
-  expect_refused("# of tomorrow\nversion = 2\n", "a.toml:2: ",
+  expect_refused("# of a later version\nversion = 2\n", "a.toml:2: ",
                  "version = 2, expected 1: it was written for a newer version of crosstate");
   expect_refused("version = 0\n", "a.toml:1: ", "version = 0, expected 1");
   expect_refused("version = \"1\"\n", "a.toml:1: ", "version: expected the integer 1");

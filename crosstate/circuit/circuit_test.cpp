@@ -21,7 +21,7 @@ using fixtures::random_array;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-// The current of each column, from the nodes and wires of the circuit alone.
+// The current of each column, computed only from nodes and wires of the circuit.
 std::vector<double> currents_of(const Array& a, const WireOptions& wires) {
   const ArrayCircuit circuit = make_circuit(a.rows, a.columns, wires);
   std::vector<Branch> branches;

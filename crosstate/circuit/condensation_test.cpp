@@ -22,7 +22,7 @@ std::vector<double> condensed(const Array& a, const WireOptions& wires) {
                            : condense_lines(a.siemens, a.rows, a.columns, wires);
 }
 
-// The array seen from the ends of its bit lines: these become word lines.
+// The array seen from the ends of its bit lines, which become word lines.
 Array turned(const Array& a) {
   Array t{a.columns, a.rows, std::vector<double>(a.siemens.size()), {}};
   for (std::size_t i = 0; i < a.rows; ++i) {
@@ -33,7 +33,7 @@ Array turned(const Array& a) {
   return t;
 }
 
-// Reciprocity: a source and the end of a column may change places.
+// Reciprocity: a source and the end of a column may be exchanged.
 TEST(Condensation, IsReciprocal) {
   for (const auto& [rows, columns] : kShapes) {
     const Array a = random_array(rows, columns, 3);
@@ -52,7 +52,7 @@ TEST(Condensation, IsReciprocal) {
   }
 }
 
-// A power of two changes no rounding.
+// Scaling by a power of two does not change any rounding.
 TEST(Condensation, ScalesWithTheConductances) {
   for (const auto& [rows, columns] : kShapes) {
     const Array a = random_array(rows, columns, 4);
@@ -72,7 +72,7 @@ TEST(Condensation, OpenCellsLetCurrentsSneakAroundThem) {
   const std::vector<double> e = condense_array(siemens, 2, 2, {10, 0, 0});
   EXPECT_GT(e[3], 0);  // through the three others
   EXPECT_LT(e[3], 1e-2 * e[0]);
-  // Without a resistance in common there is no way around.
+  // Without a shared resistance there is no other path.
   EXPECT_EQ(condense_lines(siemens, 2, 2, {0, 100, 0})[3], 0);
   EXPECT_GT(condense_lines(siemens, 2, 2, {0, 100, 100})[3], 0);
   for (const double g : condense_array(std::vector<double>(4, 0.0), 2, 2, {10, 0, 0})) {
@@ -80,7 +80,7 @@ TEST(Condensation, OpenCellsLetCurrentsSneakAroundThem) {
   }
 }
 
-// One row, lines without resistance: the driver and the cells in parallel behind it.
+// One row, lines without resistance: the driver in series with the parallel cells.
 TEST(Condensation, OfOneRowDividesTheVoltageOfItsDriver) {
   const std::vector<double> siemens = {1e-3, 2e-3, 5e-3};
   const double ohm = 50, sum = 1e-3 + 2e-3 + 5e-3;
@@ -93,7 +93,8 @@ TEST(Condensation, OfOneRowDividesTheVoltageOfItsDriver) {
   for (std::size_t j = 0; j < 3; ++j) EXPECT_NEAR(column[j], e[j], 1e-14 * e[j]);
 }
 
-// However far wires and cells differ, no entry cancels: a ladder of equal cells behind one driver.
+// However much wires and cells differ, entries are computed without cancellation: a ladder of equal
+// cells with one driver.
 TEST(Condensation, KeepsTheRelativeAccuracyOfExtremes) {
   for (const double g : {1e-12, 1.0}) {
     for (const double ohm : {1e-9, 1e12}) {

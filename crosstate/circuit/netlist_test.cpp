@@ -42,8 +42,8 @@ std::vector<std::string> elements(const std::string& text) {
   return lines;
 }
 
-// The currents into the sources Vout0, Vout1, ..., as a simulator finds them from resistors and
-// sources.
+// The currents into the sources Vout0, Vout1, ..., solved from resistors and sources as by a
+// simulator.
 std::vector<double> simulated(const std::string& text, std::size_t columns) {
   std::map<std::string, double> fixed = {{"0", 0}};
   struct Resistor {

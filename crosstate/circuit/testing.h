@@ -1,4 +1,4 @@
-// Arrays and a plain solution of nodal equations for the tests of this folder.
+// Arrays and a simple nodal solver for the tests of this folder.
 #pragma once
 
 #include <cmath>

@@ -57,7 +57,7 @@ struct BlockFormat {
 struct Deployment {
   std::size_t inputs = 0, channels = 0, outputs = 0;
   bool complex = true, gated = true, pool_last = false;
-  bool every_step = false;  // the decoder computes in every step, without pooling
+  bool every_step = false;  // the decoder runs in every step, without pooling
   WeightFormat encoder, decoder;
   ValueFormat input, residual;
   int state_bits = 0;  // 0: float

@@ -55,7 +55,7 @@ TEST(Operations, OfARealUngatedFloatNetworkByHand) {
   EXPECT_EQ(site(operations, "pooling").additions, 0u);
 }
 
-// The decoder computes in every step, on codes rather than sums.
+// The decoder runs in every step, on codes rather than sums.
 TEST(Operations, OfANetworkThatIsReadAtEveryStep) {
   model::ModelOptions options = shape(3, 6, true, true);
   const auto of = [&](task::Scope scope) {

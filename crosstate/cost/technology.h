@@ -20,7 +20,7 @@ constexpr auto enum_names(TargetKind) {
                     Named{"crossbar", TargetKind::kCrossbar}};
 }
 
-/// What kind of number a constant is.
+/// Kind of evidence for a constant.
 enum class Basis { kMeasured, kSimulated, kDerived, kAssumed, kCalibrated };
 constexpr auto enum_names(Basis) {
   return std::array{Named{"measured", Basis::kMeasured}, Named{"simulated", Basis::kSimulated},
@@ -33,7 +33,7 @@ struct Constant {
   Range value;
   std::string unit;
   double node = 0;             // nm, of the source; may differ from that of the target
-  std::optional<Basis> basis;  // none only while a file is read
+  std::optional<Basis> basis;  // empty only while a file is read
   std::string source;          // the publication and table
 };
 

@@ -43,7 +43,7 @@ struct Batch {
     return {values.data() + g * group_size(), group_size()};
   }
   std::size_t targets_of(std::size_t sequence) const { return readout.targets(lengths[sequence]); }
-  /// As Dataset::target().
+  /// See Dataset::target().
   std::span<const float> target(std::size_t sequence, std::size_t k = 0) const {
     const std::size_t width = readout.width();
     return std::span(targets).subspan((sequence * readout.targets(length) + k) * width, width);
@@ -59,8 +59,8 @@ struct Batch {
 void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::size_t block_length,
                 Batch& batch);
 
-/// Where the read-outs of each sequence begin in a list of those of all sequences of the batch,
-/// without padding, and the size of that list; [count + 1].
+/// Index of the first read-out of each sequence in the list of all read-outs of the batch, without
+/// padding, followed by the size of that list; [count + 1].
 std::vector<std::size_t> first_reads(const Batch& batch, task::Scope scope);
 
 /// The integers [0, count) in the random order of one epoch.

@@ -30,7 +30,7 @@ void require_targets(const Dataset& set, std::size_t i) {
       if (!task::counts(target)) continue;
       if (k >= set.length_of(i)) {
         fail(set.name, sequence_name(i) + "a target at step " + std::to_string(k) +
-                           ", behind its length of " + std::to_string(set.length_of(i)));
+                           ", after its length of " + std::to_string(set.length_of(i)));
       }
     }
     const std::string wrong = set.readout.task->wrong(set.readout, target);

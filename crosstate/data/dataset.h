@@ -19,7 +19,7 @@ struct Dataset {
   std::size_t length = 0;  // time steps of the longest sequence
   std::size_t channels = 1;
   std::vector<float> values;  // count * length * channels
-  // [count][readout.targets(length)][readout.width()], kNotCounted behind each sequence's length.
+  // [count][readout.targets(length)][readout.width()], kNotCounted after the end of each sequence.
   std::vector<float> targets;
   std::vector<std::uint32_t> lengths;  // count, each in [1, length]; empty: all have `length`
   task::Readout readout;               // kind of the targets
@@ -32,12 +32,12 @@ struct Dataset {
   }
   std::size_t length_of(std::size_t i) const { return lengths.empty() ? length : lengths[i]; }
   std::size_t targets_of(std::size_t i) const { return readout.targets(length_of(i)); }
-  /// Target number k of a sequence: of step k, or 0 of the whole sequence.
+  /// Target k of a sequence: that of step k, or with k = 0 that of the whole sequence.
   std::span<const float> target(std::size_t i, std::size_t k = 0) const {
     const std::size_t width = readout.width();
     return std::span(targets).subspan((i * readout.targets(length) + k) * width, width);
   }
-  /// The targets that count, one behind the other.
+  /// The targets that count, concatenated.
   std::vector<float> counted_targets() const;
 
   /// Throws Error naming the set, the index and the value for an invalid target, a length out of

@@ -208,7 +208,7 @@ TEST(PermuteSteps, MovesWholeStepsOfAllSequencesAlike) {
   EXPECT_NE(other.values, set.values);
 }
 
-// Targets 10 i + t at step t of sequence i, the middle one of which does not count.
+// Targets 10 i + t at step t of sequence i; the middle one does not count.
 Dataset make_step_set() {
   Dataset set = make_set(4, 3);
   set.readout = {&task::regression(), {"y"}, {}, {}, task::Scope::kStep};
@@ -270,7 +270,7 @@ TEST(StepTargets, OfAWrongValueOrBehindTheEndAreRefused) {
   set.targets[4] = task::kNotCounted;
   set.targets[5] = 1;
   EXPECT_THAT([&] { set.validate(); },
-              ThrowsMessage<Error>(HasSubstr("sequence 1: a target at step 2, behind its length")));
+              ThrowsMessage<Error>(HasSubstr("sequence 1: a target at step 2, after its length")));
   set.targets.pop_back();
   EXPECT_THAT([&] { set.validate(); },
               ThrowsMessage<Error>(HasSubstr("11 target values, expected 12")));

@@ -26,8 +26,8 @@ struct Part {
   std::string where;
   std::size_t channels = 1;
   std::vector<std::vector<float>> sequences;
-  task::TargetTable targets;  // of rows that count
-  std::vector<char> counted;  // of every step, whether it has a target; empty: whole sequences
+  task::TargetTable targets;  // of the rows that count
+  std::vector<char> counted;  // for every step, whether it has a target; empty: whole sequences
 };
 
 fs::path file_of(const fs::path& directory, const std::string& name) {
@@ -72,7 +72,7 @@ bool is_header(const std::vector<std::string_view>& fields, std::size_t targets)
                       [](std::string_view f) { return read_number<float>(f).value.has_value(); });
 }
 
-// Lines of targets and the steps behind them: those of a sequence, or one.
+// Lines of targets followed by steps: those of a sequence, or one step.
 class CsvReader {
  public:
   CsvReader(const fs::path& path, const DataOptions& options, task::Scope scope)
@@ -141,7 +141,7 @@ const formats::NumberArray& array_of(
   fail(where, "has no array " + name + ", expected x and y");
 }
 
-// The shape of y behind its first dimension, for which a message says what is expected.
+// Checks the shape of y after its first dimension.
 std::size_t target_width(const formats::NumberArray& y, std::size_t count, std::size_t steps,
                          bool every_step, const std::string& where) {
   const std::size_t plain = every_step ? 2 : 1;  // dimensions for targets of one value
@@ -244,7 +244,7 @@ Dataset dataset_of(Part part, std::string name) {
   return set;
 }
 
-// Leaves in the table of a part only the steps that have a target.
+// Keeps only the rows of steps with a target in the table of a part.
 void keep_counted(const task::Task& task, Part& part) {
   task::TargetTable& table = part.targets;
   task::TargetTable kept;

@@ -106,7 +106,7 @@ std::uint64_t whole(const json& values, const char* key, const std::string& wher
   return values[key];
 }
 
-// Files of earlier versions have two settings that no command used.
+// Files of earlier versions have two settings that are no longer supported.
 json settings_of(const formats::Safetensors& file, const std::string& where) {
   json settings = object(file, "device", where);
   const auto device = settings.find("device");

@@ -37,8 +37,8 @@ Predictions predictions_for(const data::Batch& batch, std::size_t outputs, task:
   return predictions;
 }
 
-// Leaves of the outputs of all steps, [count][length][outputs], those within each sequence's
-// length.
+// Reduces the outputs of all steps, [count][length][outputs], to those within the length of each
+// sequence.
 void drop_padding(const data::Batch& batch, std::size_t outputs, std::vector<float>& values) {
   auto to = values.begin();
   for (std::size_t i = 0; i < batch.count; ++i) {

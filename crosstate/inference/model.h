@@ -41,18 +41,19 @@ constexpr auto enum_names(ModelBackend) {
       Named{"integer", ModelBackend::kInteger}, Named{"reference", ModelBackend::kReference}};
 }
 
-/// Outputs of a network, before the task interprets them: a row per sequence or, of a network that
-/// is read at every step, a row per step of each sequence, one sequence after the other.
+/// Outputs of a network, before the task interprets them: one row per sequence or, with outputs at
+/// every step, one row per step of each sequence, concatenated over sequences.
 struct Predictions {
   std::size_t outputs = 0;           // number of outputs per row
   std::vector<float> values;         // [rows][outputs]: logits or regressed values
   std::vector<std::size_t> largest;  // [rows]: index of the largest output, the first of equals; of
                                      // integers by the exact scores
-  std::vector<std::size_t> first = {};  // [sequences]: first row of each; empty: one row for each
+  std::vector<std::size_t> first =
+      {};  // [sequences]: index of the first row of each; empty: one row each
 
-  /// Rows.
+  /// Number of rows.
   std::size_t count() const { return largest.size(); }
-  /// What is read of a sequence, or of one step of it.
+  /// The outputs for a sequence, or for one step of it.
   task::Output of(std::size_t sequence, std::size_t step = 0) const {
     const std::size_t row = first.empty() ? sequence : first[sequence] + step;
     return {std::span(values).subspan(row * outputs, outputs), largest[row]};
@@ -64,8 +65,8 @@ struct Evaluation {
   double loss = 0;           // mean over the targets that count
   std::vector<double> sums;  // see Task::sums()
 };
-/// By the task of the set. Throws Error naming the model if a loss is not finite, and for
-/// predictions of sequences on a set with targets of steps, or vice versa.
+/// Loss and metrics by the task of the set. Throws Error naming the model if a loss is not finite,
+/// and for predictions of sequences on a set with targets of steps, or vice versa.
 Evaluation evaluate(const Predictions& predictions, const data::Dataset& set,
                     const std::string& model);
 
@@ -110,7 +111,7 @@ class Model {
   /// Empty if the model file does not record the preparation of its input.
   const std::optional<Preparation>& preparation() const { return preparation_; }
   model::TaskShape shape() const;
-  /// Whether the outputs are read once per sequence or at every step.
+  /// Whether outputs are read once per sequence or at every step.
   task::Scope scope() const;
   /// Meaning of the outputs; for a model file that does not record it, numbered classes.
   task::Readout readout() const;
@@ -131,9 +132,9 @@ class Model {
   void require(ModelBackend backend) const;
   /// As above.
   Predictor predictor(ModelBackend backend) const;
-  /// Runs a whole set, whose input must be already prepared; rows in the order of its sequences.
-  /// Returns nothing if `stop`, called before every batch, returned true. Throws Error for a set
-  /// that does not fit.
+  /// Runs a whole set, whose input must be already prepared; rows are in the order of its
+  /// sequences. Returns nothing if `stop`, called before every batch, returned true. Throws Error
+  /// for a set that does not fit.
   std::optional<Predictions> predict(const data::Dataset& set, ModelBackend backend,
                                      ThreadPool& pool, const std::function<bool()>& stop) const;
   Predictions predict(const data::Dataset& set, ModelBackend backend, ThreadPool& pool) const;

@@ -31,13 +31,13 @@ struct CodeMemory {
   std::vector<std::int64_t> pooled;  // [H][16] sums of codes
 };
 
-/// Reads no steps: that of networks which are read once.
+/// The step read() of networks that are read once per sequence: does nothing.
 struct NoSteps {
   void operator()(const Stretch&, kernels::ConstRows) const {}
 };
 
-/// An executor for walk_stretch(). Sites has the products with the weights, and the conversions of
-/// accumulators to codes, which include the tables of the functions:
+/// An executor for walk_stretch(). Sites provides the products with the weights, and the
+/// conversions of accumulators to codes, which include the function tables:
 ///
 ///   encode(t, x, sums)              accumulators of the encoder, bias included
 ///   enter(columns, h)               to codes of the residual stream, in place
@@ -130,13 +130,14 @@ class CodePanels : public model::FoldedNorms {
   static void leave(std::size_t, kernels::Rows) {
   }  // add_residual() has already requantized the stream in place
 
-  /// Adds the codes that the network's pooling takes.
+  /// Adds the codes that the pooling of the network uses.
   void read() {
     if (n_.every_step) {
       read_(t_, h_);
       return;
     }
-    // Float sums are exact over this many steps, which 8-bit codes do not reach in one stretch.
+    // Float sums are exact over this many steps; 8-bit codes do not need more in one range of
+    // steps.
     const auto most = static_cast<std::size_t>((1 << 24) / magnitude(n_.residual));
     const bool all = !n_.pool_last && std::all_of(lengths_, lengths_ + kLanes, [&](auto length) {
       return t_.start + t_.steps <= length;
@@ -179,7 +180,7 @@ void run_codes(const IntegerNetwork& n, const data::Batch& batch, std::size_t gr
                CodeMemory& m, Read read = {}) {
   CodePanels<Sites, Read> panels(n, batch, group, sites, m, std::move(read));
   const std::uint32_t* lengths = batch.lengths.data() + group * kLanes;
-  // Steps beyond the group's longest sequence are not pooled.
+  // Steps after the longest sequence of the group are not pooled.
   const std::size_t end = *std::max_element(lengths, lengths + kLanes);
   for (std::size_t start = 0; start < end; start += batch.block_length) {
     panels.at({start, std::min(batch.block_length, batch.length - start)});

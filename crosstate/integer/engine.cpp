@@ -51,7 +51,7 @@ struct IntegerEngine::Inside {
     });
   }
 
-  // The decoder's sums of one step of a stretch, [16][outputs]. They stay below 2^48, and doubles
+  // Sums of the decoder for each step of a range, [16][outputs]. They stay below 2^48, and doubles
   // are faster than 64-bit products.
   void sum_step(kernels::ConstRows h, std::size_t step, std::vector<std::int64_t>& sums) const {
     sums.resize(kLanes * n.outputs);
@@ -81,7 +81,7 @@ struct IntegerEngine::Inside {
     return scored(n, sums, length);
   }
 
-  // Sequence i of a batch by the reference.
+  // Runs sequence i of a batch by the reference executor.
   std::vector<IntegerResult> run_reference(const data::Batch& batch, std::size_t i) const {
     const std::size_t group = i / kLanes, lane = i % kLanes, length = batch.lengths[i];
     std::vector<float> values(length * n.inputs);

@@ -42,13 +42,13 @@ class IntegerStream {
   IntegerStream(IntegerStream&&) noexcept;
 
   void reset();
-  /// One time step of real inputs, or of their codes; one per input. Throws Error where the sum
-  /// over the steps since reset() could overflow: beyond longest_sequence().
+  /// Processes one time step of real inputs, or of their codes, one per input. Throws Error after
+  /// longest_sequence() steps since reset(), when the sum could overflow.
   void step(std::span<const float> input);
   void step_codes(std::span<const std::int32_t> input);
   /// Scores of the steps since reset(), at least one; with IntegerNetwork::every_step, of the last.
   IntegerResult result() const;
-  /// Bytes that a step reads and writes, weights and tables included.
+  /// Bytes that a step reads and writes, including weights and tables.
   std::size_t bytes() const;
   bool vectorised() const;
 

@@ -71,9 +71,9 @@ struct IntegerBlock {
 
 struct IntegerNetwork {
   std::size_t inputs = 0, channels = 0, outputs = 0;
-  std::size_t modes = 0;  // the most that a channel has
+  std::size_t modes = 0;  // largest number of modes of a channel
   bool complex = true, gated = true, pool_last = false;
-  bool every_step = false;  // scores are read after every step, of that step alone: pool_last
+  bool every_step = false;  // scores are read after every step, from that step alone: pool_last
   CodeFormat input, residual;
   int state_bits = 0;
   std::int32_t state_limit = 0;  // |x| <= state_limit
@@ -87,11 +87,11 @@ struct IntegerNetwork {
   /// shifted first, by one place per doubling. -16 .. kEveryLength.
   int score_steps = kEveryLength;
   static constexpr int kEveryLength = 62;
-  std::optional<QuantizationScheme> scheme;  // nothing in older files
+  std::optional<QuantizationScheme> scheme;  // empty for files of earlier versions
 
   task::Scope scope() const { return every_step ? task::Scope::kStep : task::Scope::kSequence; }
   std::size_t linear_outputs() const { return gated ? 2 * channels : channels; }
-  /// How many: the least e >= 0 with steps <= 2^(score_steps + e).
+  /// Number of places: the smallest e >= 0 with steps <= 2^(score_steps + e).
   std::int32_t early_score_shift(std::int64_t steps) const;
   /// Index of the first mode of a block in the network, which addresses its random draws.
   std::size_t first_mode(std::size_t layer) const;

@@ -82,12 +82,12 @@ class ReferenceExecutor {
   /// Processes one time step of input codes, one per input. Throws Error beyond longest_sequence()
   /// steps.
   void step(std::span<const std::int32_t> input);
-  /// The scores of the steps since reset(); at least one.
+  /// Scores of the steps since reset(); requires at least one step.
   IntegerResult result() const;
-  /// A whole sequence of [steps][inputs] reals, from reset(), and what is read of it: a result at
-  /// its end or, of a network that is read at every step, one for every step.
+  /// Runs a whole sequence of [steps][inputs] reals from reset() and returns its results: one at
+  /// the end or, with outputs at every step, one for every step.
   std::vector<IntegerResult> read(std::span<const float> values, std::size_t steps);
-  /// The last of these.
+  /// The last of these results.
   IntegerResult run(std::span<const float> values, std::size_t steps);
 
   const AccumulatorPeaks& peaks() const { return peaks_; }

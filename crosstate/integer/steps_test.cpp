@@ -1,5 +1,5 @@
-// Integer networks that are read at every step: every executor, the file, and what a pool would
-// give.
+// Integer networks with outputs at every step: every executor, the file, and comparison with
+// pooling.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -69,7 +69,7 @@ TEST(IntegerSteps, AreTheSameInWideFormats) {
   expect_reference(network, set);
 }
 
-// Large biases of the decoder, which float lanes could not add.
+// Large biases of the decoder, which float lanes could not add exactly.
 TEST(IntegerSteps, AreExactInTheDecoder) {
   const data::Dataset set = fixtures::sequences(1);
   IntegerNetwork network = at_every_step(fixtures::network(1, set));
@@ -107,7 +107,7 @@ TEST(IntegerSteps, ComeFromANetworkTrainedForThem) {
     EXPECT_TRUE(integers.pool_last);
     EXPECT_EQ(integers.scope(), task::Scope::kStep);
     EXPECT_EQ(certify(integers).longest_sequence, std::numeric_limits<std::int64_t>::max());
-    // Scales are powers of two, so the rounded network has the same outputs.
+    // Scales are powers of two, so the quantized network has the same outputs.
     ASSERT_TRUE(certify(integers).exact_in_float);
     std::vector<float> logits;
     network.evaluate(batch, pool, &logits);

@@ -285,7 +285,8 @@ struct IntegerStream::Inside : model::FoldedNorms {
     kernels::requantize_each(blocks[l].sum.to(n.residual), width, sums, h.data(), h.data());
     return h.data();
   }
-  static void leave(std::size_t, float*) {}  // add_residual() has requantized the stream in place
+  static void leave(std::size_t, float*) {
+  }  // add_residual() has already requantized the stream in place
   void read() {
     for (std::size_t i = 0; i < n.channels; ++i) {
       const auto code = static_cast<double>(h[i]);

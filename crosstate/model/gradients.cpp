@@ -42,7 +42,7 @@ void backpropagate_recurrence(const BlockGradients& b, double factor, float inpu
 }
 
 // Learned scales of one site: parameter `index` has one for each of `first.size() - 1` groups of
-// values, or one for all. scales: those of the groups.
+// values, or one for all. scales: the scales of the groups.
 void backpropagate_scales(std::span<const float> values, std::span<const double> gradient,
                           std::span<const std::int16_t> codes, std::span<const float> scales,
                           const std::vector<std::size_t>& first, const quant::WeightSite& site,
@@ -56,7 +56,7 @@ void backpropagate_scales(std::span<const float> values, std::span<const double>
   }
 }
 
-// Where the rows of a matrix begin, and its end.
+// Start of each row of a matrix, and the end.
 std::vector<std::size_t> row_starts(std::size_t size, std::size_t rows) {
   std::vector<std::size_t> first;
   for (std::size_t r = 0; r <= rows; ++r) first.push_back(r * (size / rows));

@@ -44,7 +44,7 @@ struct GroupMemory {
   AlignedFloats pool_weight;                // [length][16]: 1 for steps that are pooled, else 0
   std::array<double, kLanes> pool_count;    // number of pooled steps
   std::vector<double> pooled;               // [H][16]: sums over these steps
-  AlignedFloats outputs;                    // panels of K rows, with task::Scope::kStep alone
+  AlignedFloats outputs;                    // panels of K rows, only with task::Scope::kStep
 };
 
 /// Panels of one block that are recomputed rather than kept.
@@ -92,7 +92,7 @@ class GroupPass {
   std::size_t inputs() const { return static_cast<std::size_t>(s_.task.inputs); }
   std::size_t channels() const { return H_; }
   std::size_t outputs() const { return O_; }  // of a linear layer
-  /// Read-outs of a sequence, padding included.
+  /// Number of read-outs of a sequence, including padding.
   std::size_t reads() const { return every_step_ ? batch_.length : 1; }
   std::size_t state_size() const { return state_size_; }
   const BlockShape& shape(std::size_t l) const { return s_.shapes[l]; }
@@ -109,8 +109,8 @@ class GroupPass {
   friend class GroupAdjoint;
 
   void prepare_pool(GroupMemory& m, const std::uint32_t* lengths) const;
-  /// Adds read-out number `read` of a sequence to the result; slope as Task::loss() has it. False
-  /// where no target counts.
+  /// Adds read-out `read` of a sequence to the result; slope as in Task::loss(). Returns false if
+  /// the target does not count.
   bool judge(std::size_t sequence, std::size_t read, const LossOptions& loss,
              const std::vector<float>& out, std::span<double> slope, BatchResult& result) const;
   void decode_steps_adjoint(const std::vector<double>& glogits, const GroupMemory& m, Gradients& g,

@@ -1,4 +1,4 @@
-// Scales of weights that are trained.
+// Trained scales of weights.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -84,8 +84,8 @@ TEST_F(LearnedScales, StartWhereTheRangePutsThem) {
   }
 }
 
-// With every weight beyond the range, the codes stay as they are where a scale moves a little, so
-// that the loss has the derivative that the gradient claims.
+// If every weight is outside the range, the codes do not change under a small change of a scale, so
+// the loss has exactly the derivative given by the gradient.
 TEST_F(LearnedScales, HaveTheGradientOfTheLossWhereAllWeightsAreClipped) {
   quant::QuantOptions quant = learned("w2a0s0");
   quant.a.bits = 0;

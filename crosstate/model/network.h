@@ -33,7 +33,7 @@ struct LossOptions {
   double label_smoothing = 0;
   std::uint64_t seed = 0;  // address of dropout and noise draws
   std::uint64_t step = 0;
-  std::span<const float> teacher = {};  // as evaluate() gives them for the batch; empty: none
+  std::span<const float> teacher = {};  // as returned by evaluate() for the batch; empty: none
   double distillation = 0;              // share of the teacher's distribution, 0 to 1
   double temperature = 1;               // of both distributions, above 0
   /// Adds stream_weight times StreamTarget's loss; a network with the same channels and layers.
@@ -45,7 +45,7 @@ struct LossOptions {
 struct BatchResult {
   double loss = 0;           // mean over the targets that count, see Task::loss()
   std::vector<double> sums;  // over the batch, see Task::sums()
-  std::size_t count = 0;     // targets that count
+  std::size_t count = 0;     // number of targets that count
 };
 
 class Network {
@@ -74,8 +74,8 @@ class Network {
   /// outputs of a teacher, that do not fit.
   BatchResult train_step(const data::Batch& batch, const LossOptions& loss, ThreadPool& pool);
 
-  /// Throws Error unless the other network has as many channels and layers, so that the residual
-  /// streams of both can be compared.
+  /// Throws Error unless the other network has the same number of channels and layers, so that the
+  /// residual streams can be compared.
   void require_same_streams(const Network& other) const;
 
   /// Forward only, with running statistics; without targets, loss and sums stay 0. logits, if not
@@ -94,18 +94,18 @@ class Network {
   /// network: scaling a row of weights does not change its codes if each row has its own scale.
   void fold_norms();
 
-  /// Chooses every range from the batches and switches rounding on from now on, in evaluate() as in
-  /// train_step(). Activation ranges become parameters of group kRange. Batch norms may stay in
-  /// place for training and be folded afterwards, if every row of weights has its own scale.
+  /// Chooses every range from the batches and enables quantization in evaluate() and train_step().
+  /// Activation ranges become parameters of group kRange. Batch norms may be kept for training and
+  /// folded afterwards, if every row of weights has its own scale.
   void quantize(const quant::QuantOptions& options, std::span<const data::Batch> calibration,
                 ThreadPool& pool);
-  /// The same with ranges from observers that were measured in this network before (model/pass.h;
-  /// with histograms where a range needs them), and without bias correction.
+  /// The same with ranges from observers that have been measured in this network (model/pass.h;
+  /// with histograms if a range needs them), and without bias correction.
   void quantize(const quant::QuantOptions& options, const Observers& observers);
-  /// Goes on to other formats. Ranges of sites whose codes change are chosen from the batches, seen
-  /// by the network with its present weights and without rounding at those sites; all else keeps
-  /// its value. Returns the indices of the range parameters that were chosen anew. Throws Error for
-  /// a network that is not quantized.
+  /// Changes the formats. Ranges of sites whose codes change are chosen from the batches, observed
+  /// with the present weights and without quantization at those sites; everything else keeps its
+  /// value. Returns the indices of the range parameters that were chosen again. Throws Error for a
+  /// network that is not quantized.
   std::vector<std::size_t> requantize(const quant::QuantOptions& options,
                                       std::span<const data::Batch> calibration, ThreadPool& pool);
   /// Chooses the steps of all states from the batches, observed without rounding of states. Throws

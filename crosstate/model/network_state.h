@@ -115,7 +115,7 @@ struct Coefficients {
 struct BlockParameters {
   std::size_t log_dt, log_a, w, b, c, d, weight, bias, gamma, beta;
   std::size_t ssm_output, activation, linear;  // ranges; valid when quantized
-  std::size_t c_scale, d_scale, weight_scale;  // valid where the site's scales are learned
+  std::size_t c_scale, d_scale, weight_scale;  // valid if the scales of the site are learned
 };
 
 struct RunningStatistics {
@@ -135,7 +135,7 @@ struct Network::State {
   std::vector<BlockShape> shapes;  // one per block
   std::vector<Parameter> parameters;
   std::size_t encoder, encoder_bias, decoder, decoder_bias, input_range, residual_range;
-  std::size_t encoder_scale, decoder_scale;  // valid where the site's scales are learned
+  std::size_t encoder_scale, decoder_scale;  // valid if the scales of the site are learned
   std::vector<BlockParameters> blocks;
   std::vector<RunningStatistics> statistics;  // batch norm only
   std::vector<std::vector<float>>
@@ -156,18 +156,18 @@ struct Network::State {
 
   /// Throws Error for a batch whose number of channels differs from the number of inputs.
   void require_inputs(const data::Batch& batch) const;
-  /// Range parameters appear when a network is quantized, behind all others: those of activations,
-  /// then learned scales of weights as the formats (`quant`) say.
+  /// Range parameters are added after all others when a network is quantized: those of activations,
+  /// then learned scales of weights according to the formats (`quant`).
   void add_ranges();
-  /// QuantizedTensor's log_ratios of a site; empty: its scales are not learned.
+  /// QuantizedTensor::log_ratios of a site; empty: its scales are not learned.
   std::span<const float> learned_scales(const quant::WeightSite& site,
                                         std::size_t parameter) const {
     if (!site.learned) return {};
     return parameters[parameter].value;
   }
-  /// What one code of the residual stream stands for; 1 where it is not quantized.
+  /// The value of one code of the residual stream; 1 if it is not quantized.
   float input_scale() const;
-  /// C in the units of the states before rounding, as by_channel() orders it.
+  /// C in the units of the states before rounding, in the order of by_channel().
   std::vector<float> output_weights(std::size_t layer) const;
   /// The quantizer of a range parameter.
   Quantizer quantizer(std::size_t parameter, const quant::ActivationSite& site,
@@ -191,8 +191,8 @@ struct Network::State {
   Coefficients deployed_coefficients() const;
 };
 
-/// Values by mode, real and imaginary (null where modes are real), channel by channel: the real
-/// parts of a channel, then its imaginary parts.
+/// Values by mode, real and imaginary (null for real modes), reordered by channel: the real parts
+/// of a channel, then its imaginary parts.
 template <class Value>
 std::vector<Value> by_channel(const BlockShape& shape, const Value* real, const Value* imaginary) {
   std::vector<Value> all;

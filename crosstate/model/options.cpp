@@ -48,8 +48,8 @@ void fields(FieldList& list, ModelOptions& options) {
            "batch is folded into the preceding layer; layer trains well but remains at run time.");
   list.add("pooling", options.pooling, "Read-out: mean over time, or the last step.");
   list.add("readout", options.readout,
-           "sequence: one result and one target for a whole sequence; step: for every time step, "
-           "without pooling.");
+           "sequence: one output and one target per sequence; step: one per time step, without "
+           "pooling.");
   list.add("dropout", options.dropout,
            "Share of activations dropped in training; raise it against overfitting.")
       .range(0, 0.95);

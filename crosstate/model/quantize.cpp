@@ -31,7 +31,7 @@ bool changes(const quant::WeightSite& before, const quant::WeightSite& now) {
   return now.learned && now.bits != quant::kFloatBits && before != now;
 }
 
-// The parameters of a network that is quantized already do not change.
+// The parameters of a network that is already quantized do not change.
 void require_same_scales(const quant::QuantOptions& before, const quant::QuantOptions& now) {
   const auto require = [&](const char* name, auto site) {
     const quant::WeightSite &a = before.*site, &b = now.*site;
@@ -73,10 +73,11 @@ void choose_steps(Network::State& s, std::size_t layer, const Observers& observe
   }
 }
 
-// Learned scales of weights start where the range of the site puts them.
+// Learned scales of weights start at the scales chosen by the range of the site.
 void choose_scales(Network::State& s, const quant::QuantOptions& before,
                    std::vector<std::size_t>& chosen) {
-  // first(r): where the weights of scale r begin in `values`, and the end behind the last.
+  // first(r): index in `values` of the first weight with scale r; first(number of scales) is the
+  // end.
   const auto choose = [&](auto site, std::size_t index, std::span<const float> values, auto first) {
     if (!changes(before.*site, s.quant.*site)) return;
     std::vector<float>& ratios = s.parameters[index].value;

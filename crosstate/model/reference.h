@@ -286,8 +286,8 @@ void run_block(const NetworkValues<T>& v, std::size_t l, Form form, Round round,
   }
 }
 
-/// What is read of one sequence of its own length, without dropout: the outputs of the sequence, or
-/// those of every step.
+/// The outputs for one sequence of its own length, without dropout: those of the sequence, or those
+/// of every step.
 template <class T, class Round = Exact>
 Matrix<T> outputs(const NetworkValues<T>& v, const Sequence<T>& input,
                   Form form = Form::kRecurrence, Round round = {}) {

@@ -1,4 +1,4 @@
-// Networks that are read at every step: outputs, loss and gradients over all targets that count.
+// Networks with outputs at every step: outputs, loss and gradients over all targets that count.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -91,7 +91,7 @@ TEST(Steps, EqualTheReference) {
   }
 }
 
-// What is read at a step is what the last step of a sequence cut there would give.
+// The outputs at a step equal those at the last step of the sequence cut there.
 TEST(Steps, ArePrefixesOfSequences) {
   ModelOptions o = step_options(0);
   const Network network = random_network(o, kTask);
@@ -148,7 +148,7 @@ TEST(Steps, HaveTheGradientsOfTheLoss) {
   }
 }
 
-// Targets of the other tasks, and a teacher beside them.
+// Targets of the other tasks, also with a teacher.
 TEST(Steps, HaveTheGradientsOfEveryTaskAndOfATeacher) {
   ThreadPool pool(1);
   for (const task::Task* task : task::tasks()) {

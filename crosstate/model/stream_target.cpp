@@ -7,10 +7,10 @@
 namespace crosstate::model {
 namespace {
 
-// A stream of zeros has no size that differences could be relative to.
+// Avoids a division by zero for a stream of zeros.
 constexpr double kLeastMeanSquare = 1e-12;
 
-// Calls f(i) for every value of a group's stream that belongs to a sequence.
+// Calls f(i) for every value of a group's stream that is not padding.
 template <class F>
 void for_valid(const data::Batch& batch, std::size_t group, std::size_t channels, F f) {
   for (std::size_t start = 0; start < batch.length; start += batch.block_length) {

@@ -1,5 +1,5 @@
-// Distillation of hidden values: training draws the residual stream behind every block towards that
-// of a teacher.
+// Distillation of hidden values: draws the residual stream after every block towards that of a
+// teacher.
 #pragma once
 
 #include <vector>
@@ -19,9 +19,9 @@ class StreamTarget {
  public:
   StreamTarget(const Network& teacher, const data::Batch& batch, ThreadPool& pool);
 
-  /// Adds the gradient of `weight` times the loss of the group of `m` to that of the stream behind
-  /// block l, gradient (panels as GroupMemory::h). Returns what that block contributes to the loss,
-  /// times weight.
+  /// Adds the gradient of `weight` times the loss of the group of `m` to `gradient`, the gradient
+  /// of the stream after block l (panels as in GroupMemory::h). Returns the contribution of that
+  /// block to the loss, times `weight`.
   double pull(std::size_t l, const GroupMemory& m, double weight, AlignedFloats& gradient) const;
 
  private:

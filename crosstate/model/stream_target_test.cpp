@@ -42,7 +42,7 @@ TEST_F(StreamTargetTest, AddsNothingForTheSameStreams) {
   EXPECT_NEAR(three, 3 * one, 1e-9);
 }
 
-// Differences are relative to the teacher's streams: against a stream of zeros they are 1.
+// Differences are relative to the teacher's streams: for a student stream of zeros they are 1.
 TEST_F(StreamTargetTest, IsRelativeToTheTeacher) {
   const Network teacher = network(Norm::kNone, 6);
   Network silent = teacher;

@@ -112,7 +112,7 @@ void add_model(Idle& idle, const model::ModelOptions& model) {
   if (model.init == model::PoleStart::kReal)
     idle.push_back({{"model.decay"}, "model.init = \"real\""});
   if (model.readout == task::Scope::kStep) {
-    idle.push_back({{"model.pooling"}, "model.readout = \"step\", which pools nothing"});
+    idle.push_back({{"model.pooling"}, "model.readout = \"step\", which has no pooling"});
   }
   if (model.norm != model::Norm::kBatch) {
     idle.push_back({{"train.norm_batches", "qat.norm_batches"},

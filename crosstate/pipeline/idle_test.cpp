@@ -90,7 +90,7 @@ TEST(Idle, PoolingOfNetworksThatAreReadAtEveryStep) {
   RunOptions options;
   EXPECT_EQ(reason("model.pooling", options), "");
   options.model.readout = task::Scope::kStep;
-  EXPECT_EQ(reason("model.pooling", options), "model.readout = \"step\", which pools nothing");
+  EXPECT_EQ(reason("model.pooling", options), "model.readout = \"step\", which has no pooling");
   EXPECT_EQ(reason("model.readout", options), "");
 }
 

@@ -29,16 +29,16 @@ void add_qat_fields(FieldList& list, QatOptions& options) {
            "(distillation); around 0.5 for few bits.")
       .range(0, 1);
   list.add("teacher", options.teacher,
-           "Float model (float.safetensors of another run on the same data) that qat.distill "
-           "compares with instead of the run's own; it may be larger; empty: the run's own.");
+           "Teacher of qat.distill: float.safetensors of another run on the same data, which may "
+           "be larger; empty: the float network of this run.");
   list.add("temperature", options.temperature,
            "Temperature of both distributions that qat.distill compares; higher for more confident "
            "teachers.")
       .range(0.1, 100);
   list.add("distill_streams", options.distill_streams,
-           "Weight in the loss of the squared differences between the residual streams behind the "
+           "Weight in the loss of the squared differences between the residual streams after the "
            "blocks and those of the float network, relative to their mean square; the teacher must "
-           "have as many channels and layers. 0: none.")
+           "have the same numbers of channels and layers. 0: none.")
       .range(0, 1000);
   list.add("stages", options.stages,
            "Intermediate formats before those of [quant], as PRESET:EPOCHS separated by spaces: "

@@ -14,10 +14,10 @@ using Eigen::Index;
 
 constexpr double kLeastPeak = 1e-30;
 constexpr int kMostSweeps = 64;
-constexpr double kLeastGain = 1e-9;  // of a move, relative to that by one code alone
+constexpr double kLeastGain = 1e-9;  // of a move, relative to the error of a single code
 
-// Scales as shares of that of the largest magnitude. With few bits, clipping some weights is worth
-// finer steps for the others.
+// Scales relative to that of the largest magnitude. With few bits, clipping some weights is worth
+// the finer steps for the others.
 std::vector<double> shares_of_peak(int bits, bool powers_of_two) {
   if (powers_of_two) return bits >= 7 ? std::vector{1.0} : std::vector{1.0, 0.5};
   if (bits >= 7) return {1};
@@ -36,16 +36,16 @@ class RowRounder {
         limit_(limit),
         n_(static_cast<Index>(rows.columns)),
         gram_(Eigen::Map<const Matrix>(rows.gram.data(), n_, n_)),
-        // G = R^T R; a trace of the diagonal makes up for what is lost to cancellation.
+        // G = R^T R; a fraction of the trace is added to the diagonal against cancellation.
         root_((gram_ + Matrix(Vector(1e-12 * gram_.diagonal() +
                                      Vector::Constant(n_, std::numeric_limits<double>::min()))
                                   .asDiagonal()))
                   .llt()
                   .matrixU()) {}
 
-  // Codes are decided from the last to the first. Each is the nearest to the best value that its
-  // weight can have, given what the codes decided before have left. `kept`: the column whose code
-  // stays at the largest; none where negative. Returns the error.
+  // Codes are decided from the last to the first. Each is the nearest to the optimal value of its
+  // weight, given the errors of the codes decided before. `kept`: column whose code stays at the
+  // largest; negative: none. Returns the error.
   double swept(std::size_t row, double scale, Index kept, Vector& codes) const {
     const Eigen::Map<const Vector> wanted = wanted_of(row);
     codes.resize(n_);
@@ -60,8 +60,8 @@ class RowRounder {
     return off.dot(gram_ * off);
   }
 
-  // The better of that and of the nearest codes, after single codes have moved as long as the error
-  // falls.
+  // The better of that and of the nearest codes, after moving single codes as long as the error
+  // decreases.
   double best(std::size_t row, double scale, Index kept, Vector& codes) const {
     const Eigen::Map<const Vector> wanted = wanted_of(row);
     swept(row, scale, kept, codes);
@@ -95,7 +95,7 @@ class RowRounder {
         const double code = nearest(codes(i) - slope(i) / (curvature * scale));
         const double step = scale * (code - codes(i));
         const double change = step * (2 * slope(i) + step * curvature);
-        // Ties stay, which would otherwise move back and forth.
+        // Ties do not move; they would otherwise alternate.
         if (!(change < -kLeastGain * curvature * scale * scale)) continue;
         codes(i) = code;
         off(i) += step;
@@ -162,7 +162,7 @@ std::vector<quant::QuantizedTensor> round_to_outputs(std::span<const Rows> group
   struct Place {
     std::size_t group, row;
   };
-  // Rounds rows that share a scale at the best of the scales.
+  // Rounds rows that share a scale with the best of the scales.
   const auto round_together = [&](std::span<const Place> places) {
     const auto wanted = [&](const Place& p) {
       return groups[p.group].wanted.subspan(p.row * groups[p.group].columns,
@@ -185,7 +185,7 @@ std::vector<quant::QuantizedTensor> round_to_outputs(std::span<const Rows> group
           row.begin(), row.end(), [](double a, double b) { return std::abs(a) < std::abs(b); });
       return at - row.begin();
     };
-    // Codes at a scale, and their error.
+    // Codes for a scale, and their error.
     std::vector<Vector> codes(places.size());
     const auto error_at = [&](float scale, bool descend) {
       double error = 0;
@@ -196,7 +196,7 @@ std::vector<quant::QuantizedTensor> round_to_outputs(std::span<const Rows> group
       }
       return error;
     };
-    // Floats, since those are what codes are multiplied with everywhere.
+    // Floats, since codes are multiplied by floats everywhere.
     const double widest = first_scale(peak, limit, powers_of_two);
     const auto first = static_cast<float>(widest);
     float best = first;

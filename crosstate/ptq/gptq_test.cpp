@@ -95,7 +95,7 @@ TEST(RoundToOutputs, ComesNearTheBestCodes) {
   EXPECT_LT(found, 2.5 * best_possible);
 }
 
-// What the weights become in a network is quantized there once more.
+// In a network the resulting weights are quantized again.
 TEST(RoundToOutputs, IsFoundAgainByQuantization) {
   using quant::Granularity, quant::ScaleKind;
   for (const Granularity granularity : {Granularity::kChannel, Granularity::kTensor}) {

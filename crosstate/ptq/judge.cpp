@@ -80,7 +80,7 @@ Verdict Judge::judge(const model::Network& rounded) const {
   for (const double loss : without) squares += (loss - mean) * (loss - mean);
   const auto parts = static_cast<double>(sums.size());
   verdict.deviation = parts > 1 ? std::sqrt(squares * (parts - 1) / parts) : 0;
-  // Networks that agree on every sequence of a set may differ on the next one.
+  // Networks that agree on every sequence of a set may differ on others.
   if (set_.readout.task->primary().is_share) {
     verdict.resolution = 100 / static_cast<double>(set_.count);
     verdict.deviation = std::max(verdict.deviation, verdict.resolution);

@@ -1,4 +1,5 @@
-// What rounding costs a network, measured on sequences that neither training nor calibration uses.
+// Loss of accuracy by quantization, measured on sequences that neither training nor calibration
+// uses.
 #pragma once
 
 #include <cstddef>
@@ -13,21 +14,20 @@
 namespace crosstate::ptq {
 
 struct Verdict {
-  double metric = 0;  // the primary one, of the task
+  double metric = 0;  // primary metric of the task
   double loss = 0;    // points of it that are lost against the float network: percentage points of
                       // a share, otherwise its own unit; below 0 where rounding gains
-  double deviation = 0;  // standard error of the loss, given the choice of sequences
+  double deviation = 0;  // standard error of the loss due to the choice of sequences
   double error = 0;  // mean squared difference from the outputs of the float network, relative to
                      // the variance of these; of classes after the mean of all is removed
-  /// Whether the network loses at most `points`, with what chance may have hidden taken into
-  /// account: the loss plus one standard error. A set in which a single sequence weighs more than
-  /// that decides by the loss alone.
+  /// Whether the network loses at most `points`, including statistical uncertainty: the loss plus
+  /// one standard error. If a single sequence has more weight than that, the loss alone decides.
   bool meets(double points) const;
   double resolution = 0;  // points that one sequence of the set is worth; 0 where the metric is no
                           // share
 };
 
-/// Compares rounded networks with a float network on one set, by the integer executor. Losses are
+/// Compares quantized networks with a float network on one set, by the integer executor. Losses are
 /// differences between two networks on the same sequences, so their standard error, from a
 /// jackknife over parts of the set, is far below that of either metric.
 class Judge {
@@ -37,7 +37,7 @@ class Judge {
 
   double metric() const { return metric_; }  // of the float network
   std::size_t sequences() const { return set_.count; }
-  /// Throws Error for a network that has no integers.
+  /// Throws Error for a network that cannot be converted to integers.
   Verdict judge(const model::Network& rounded) const;
 
  private:
@@ -52,7 +52,7 @@ class Judge {
   double metric_ = 0;
 };
 
-/// `count` sequences spread evenly over a set; all where it has fewer.
+/// `count` sequences spread evenly over a set; all if it has fewer.
 data::Dataset spread(const data::Dataset& set, std::size_t count);
 
 }  // namespace crosstate::ptq

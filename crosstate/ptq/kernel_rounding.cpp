@@ -25,7 +25,7 @@ double product(const std::vector<double>& a, const std::vector<double>& b) {
       .dot(Eigen::Map<const Eigen::VectorXd>(b.data(), static_cast<Index>(b.size())));
 }
 
-// What quantization makes of the poles.
+// The poles after quantization.
 std::vector<Complex> rounded(std::span<const Complex> poles, const quant::PoleSite& site) {
   const quant::QuantizedPoles fixed = quant::quantize_poles(poles, site);
   std::vector<Complex> values;
@@ -86,7 +86,7 @@ const KernelFit::Mode& KernelFit::mode(Complex pole) const {
 
 double KernelFit::error(std::span<const Complex> poles) const {
   if (poles.empty()) return power_ / static_cast<double>(columns_);
-  // Pointers into the cache have to stay valid while the modes of one set are looked up.
+  // Pointers into the cache must remain valid while the modes of one set are looked up.
   if (cache_.size() > kCached) cache_.clear();
   cache_.reserve(kCached + 1 + 2 * poles.size());
   std::vector<const std::vector<double>*> states;
@@ -131,7 +131,7 @@ std::vector<Complex> choose_poles(std::span<const model::DiscreteMode> modes, bo
       const Complex start = poles[i];
       Complex best = start;
       for (const Complex direction : directions) {
-        // The first code in this direction, which is met within twice its distance.
+        // The first code in this direction, which is within twice its distance.
         for (double step = 0x1p-14; step < 0.3; step *= 2) {
           const Complex turn = cartesian || start == 0.0 ? Complex(1) : start / std::abs(start);
           const Complex moving = start + step * direction * turn;

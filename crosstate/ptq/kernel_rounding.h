@@ -1,5 +1,5 @@
-// Rounding of the recurrence of a channel: poles with codes chosen together, by what the channel
-// computes with them instead of by the distance of each.
+// Rounding of the recurrence of a channel: the codes of its poles are chosen jointly by the error
+// of the channel's output instead of the distance of each pole.
 #pragma once
 
 #include <complex>
@@ -13,13 +13,13 @@
 
 namespace crosstate::ptq {
 
-/// How well other poles reproduce the response of a channel to inputs. The error of poles is the
-/// mean square of what the best C for them leaves of the response, plus what rounding that C to
-/// `c_bits` adds: large coefficients that cancel each other do not survive it.
+/// How well other poles reproduce the response of a channel to inputs. The error of a set of poles
+/// is the mean square deviation of the response with the best C for them, plus the error of
+/// rounding that C to `c_bits`: large coefficients that cancel each other do not survive rounding.
 class KernelFit {
  public:
-  /// modes: of the channel in floating point. inputs: [steps][16], 16 sequences side by side; unit
-  /// impulses make the response the impulse response.
+  /// modes: those of the channel in float. inputs: [steps][16], 16 sequences in parallel; for unit
+  /// impulses the response is the impulse response.
   KernelFit(std::span<const model::DiscreteMode> modes, bool complex, const AlignedFloats& inputs,
             int c_bits);
 
@@ -39,12 +39,12 @@ class KernelFit {
   double limit_;
   std::vector<double> response_;     // [columns]
   double power_ = 0;                 // of the response
-  mutable std::vector<Mode> cache_;  // of poles seen lately
+  mutable std::vector<Mode> cache_;  // recently used poles
 };
 
-/// Poles in floating point whose codes at a site are a better choice for the channel than those of
-/// its own: starting from those of `modes`, single poles move to neighbouring codes as long as the
-/// error of what quant::quantize_poles() makes of all of them falls. Never worse than the start.
+/// Float poles whose codes at a site are a better choice for the channel than its own: starting
+/// from `modes`, single poles move to adjacent codes as long as the error after
+/// quant::quantize_poles() decreases. Never worse than the start.
 std::vector<std::complex<double>> choose_poles(std::span<const model::DiscreteMode> modes,
                                                bool complex, const AlignedFloats& inputs,
                                                const quant::PoleSite& site, int c_bits);

@@ -26,7 +26,7 @@ std::vector<model::DiscreteMode> random_modes(std::uint64_t seed, std::size_t co
   return modes;
 }
 
-// In every lane one impulse.
+// One impulse per lane.
 AlignedFloats impulses(std::size_t steps) {
   AlignedFloats u(steps * kLanes, 0);
   for (std::size_t k = 0; k < kLanes; ++k) u[k] = 1;

@@ -31,7 +31,7 @@ Moments::Moments(std::size_t input_count, std::size_t output_count)
 void Moments::add(std::size_t columns, std::span<const float* const> x,
                   std::span<const float* const> y, const float* share) {
   const Index n = index(inputs + 1), k = index(columns);
-  // Shares are 0 or 1, so that they may stand on both sides of a product.
+  // Shares are 0 or 1, so they may be applied to both factors of a product.
   Panel in(n, k), out(index(outputs), k);
   copy_rows(x, columns, share, in);
   copy_rows(y, columns, share, out);
@@ -66,7 +66,7 @@ LinearFit fit(const Moments& moments, std::span<const double> start, double ridg
     g -= x * x.transpose();
     p -= y * x.transpose();
   }
-  // Inputs that are constant have no curvature of their own, but their weights need a best value.
+  // Constant inputs have no curvature of their own, but their weights need an optimum.
   const double floor =
       1e-9 * std::max(g.trace() / static_cast<double>(std::max<Index>(n, 1)), 1e-30);
   const Eigen::VectorXd pull = ridge * g.diagonal() + Eigen::VectorXd::Constant(n, floor);

@@ -1,5 +1,5 @@
-// Second moments of the inputs of a linear map and their products with its wanted outputs: all that
-// a least-squares fit of its weights needs from data.
+// Second moments of the inputs of a linear map, and their products with the desired outputs: the
+// data required for a least-squares fit of its weights.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace crosstate::ptq {
 
-/// Sums over samples of x x^T and y x^T, with a 1 behind the inputs x.
+/// Sums over samples of x x^T and y x^T, where x is extended by a 1.
 struct Moments {
   std::size_t inputs = 0, outputs = 0;
   std::vector<double> gram;   // [inputs + 1][inputs + 1]
@@ -16,7 +16,7 @@ struct Moments {
 
   Moments() = default;
   Moments(std::size_t input_count, std::size_t output_count);
-  /// Adds samples in columns: x [inputs] and y [outputs] rows of `columns` values, all times the
+  /// Adds samples in columns: x [inputs] and y [outputs] rows of `columns` values, each times the
   /// share of its column (null: 1).
   void add(std::size_t columns, std::span<const float* const> x, std::span<const float* const> y,
            const float* share);
@@ -28,21 +28,20 @@ struct Moments {
   double output_mean(std::size_t o) const { return cross[o * (inputs + 1) + inputs] / count(); }
 };
 
-/// The weights of a linear map that are best in the mean square, and the quadratic form by which
-/// others are worse.
+/// The least-squares weights of a linear map, and the quadratic form of the additional error of
+/// other weights.
 struct LinearFit {
   std::size_t inputs = 0, outputs = 0;
   std::vector<double> weight;                   // [outputs][inputs]
   std::vector<double> gram;                     // [inputs][inputs], with the ridge
   std::vector<double> input_mean, output_mean;  // zeros without a bias
 
-  /// The bias that leaves the mean of an output as wanted, given the weights [inputs] of its row.
+  /// The bias that preserves the desired mean of an output for the weights [inputs] of its row.
   double bias(std::size_t output, std::span<const double> row) const;
 };
 
-/// Fits weights to moments; `start`: weights [outputs][inputs] towards which a ridge pulls, of
-/// `ridge` times the mean square of each input. With a bias, which is free, moments are those about
-/// the means.
+/// Fits weights to moments. start: weights [outputs][inputs] towards which a ridge penalty pulls,
+/// with `ridge` times the mean square of each input. With a free bias, moments are about the means.
 LinearFit fit(const Moments& moments, std::span<const double> start, double ridge, bool with_bias);
 
 }  // namespace crosstate::ptq

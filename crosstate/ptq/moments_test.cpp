@@ -54,7 +54,7 @@ TEST(Moments, GiveBackTheWeightsOfALinearMap) {
   for (std::size_t o = 0; o < 2; ++o) {
     EXPECT_NEAR(found.bias(o, std::span(found.weight).subspan(3 * o, 3)), bias[o], 1e-2);
   }
-  // Of other weights, the bias keeps the mean.
+  // For other weights, the bias preserves the mean.
   const std::vector<double> zeros(3, 0);
   EXPECT_NEAR(found.bias(0, zeros), moments.output_mean(0), 1e-9);
 }
@@ -71,7 +71,7 @@ TEST(Moments, AreThoseAboutZeroWithoutABias) {
   const std::vector<double> weight = {1, -2};
   const LinearFit found = fit(moments_of(weight, {0}, 2), weight, 1e-9, false);
   EXPECT_NEAR(found.weight[0], 1, 1e-3);
-  EXPECT_GT(found.gram[0], 4);  // with the square of the mean
+  EXPECT_GT(found.gram[0], 4);  // includes the square of the mean
   EXPECT_EQ(found.bias(0, found.weight), 0);
 }
 

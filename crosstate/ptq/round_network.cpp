@@ -21,16 +21,16 @@ namespace {
 using Complex = std::complex<double>;
 using model::Network;
 
-// Of the pull towards the float weights, relative to the mean square of an input. Layers see tens
-// of thousands of samples; the decoder sees one per sequence, and the modes of a channel resemble
-// each other.
+// Strength of the penalty towards the float weights, relative to the mean square of an input.
+// Layers have tens of thousands of samples; the decoder has one per sequence, and the modes of a
+// channel are similar to each other.
 constexpr double kRidge = 1e-4, kDecoderRidge = 3e-2, kRecurrenceRidge = 1e-4;
 
 std::vector<double> doubles(std::span<const float> values) {
   return {values.begin(), values.end()};
 }
 
-// The parameters whose pole is `a` after discretisation, nearest to those that the mode has.
+// The parameters for which the pole is `a` after discretisation, nearest to those of the mode.
 model::ContinuousMode with_pole(model::ContinuousMode mode, Complex a, model::Discretization rule) {
   const double dt = std::exp(mode.log_dt);
   Complex pole;
@@ -49,7 +49,7 @@ model::DiscreteMode discrete(const Network::State& s, const model::ContinuousMod
   return model::discretize(mode, s.discretization(), s.complex());
 }
 
-// The fit without its last input, whose weight is known already.
+// The fit without its last input, whose weight is already known.
 Moments without_last(const Moments& from, double weight) {
   const std::size_t n = from.inputs - 1, row = from.inputs + 1;
   Moments to(n, 1);
@@ -65,7 +65,7 @@ Moments without_last(const Moments& from, double weight) {
 
 bool has_codes(const quant::WeightSite& site) { return site.bits >= 2; }
 
-// Codes that round_to_outputs() chose are found again by the largest magnitude.
+// The codes chosen by round_to_outputs() are reproduced by the largest magnitude.
 quant::QuantOptions format_of(const quant::QuantOptions& options) {
   quant::QuantOptions format = quant::resolved(options);
   for (quant::WeightSite* site :
@@ -132,7 +132,7 @@ struct NetworkRounder::Inside {
           const model::ContinuousMode mode = with_pole(before, chosen[l][i], s.discretization());
           to.parameters()[s.blocks[l].log_a].value[i] = static_cast<float>(mode.log_a);
           if (s.complex()) to.parameters()[s.blocks[l].w].value[i] = static_cast<float>(mode.w);
-          // B folded into C depends on the pole.
+          // B, which is folded into C, depends on the pole.
           set_c(to, l, c, i, wanted.c);
         }
       }
@@ -194,7 +194,7 @@ struct NetworkRounder::Inside {
     }
   }
 
-  // Fits the weights [rows][columns] of a linear map and its bias, and rounds them.
+  // Fits the weights [rows][columns] of a linear map and its bias, and quantizes them.
   static void fit_linear(const Moments& moments, const quant::WeightSite& site, double ridge,
                          std::span<const float> rounded_now, std::vector<float>& weight,
                          std::vector<float>& bias) {

@@ -87,7 +87,7 @@ TEST(NetworkRounder, IsTheSameOnAnyNumberOfThreads) {
   }
 }
 
-// At every step, the decoder sees the stream instead of its mean.
+// With outputs at every step, the decoder reads the stream instead of its mean.
 TEST(NetworkRounder, RoundsNetworksThatAreReadAtEveryStep) {
   ThreadPool pool(2);
   ModelOptions options = options_of(model::ModeKind::kComplex, model::Gate::kSigmoid);
@@ -106,7 +106,8 @@ TEST(NetworkRounder, RoundsNetworksThatAreReadAtEveryStep) {
             plain_error(network, batches, "w4a8s14", judge, pool));
 }
 
-// Formats with single sites in floating point have no integers, but a network.
+// A network in a format with single float sites cannot be converted to integers, but can be
+// evaluated.
 TEST(NetworkRounder, LeavesSitesInFloatingPoint) {
   ThreadPool pool(1);
   const ModelOptions options = options_of(model::ModeKind::kComplex, model::Gate::kSigmoid);
@@ -143,7 +144,7 @@ TEST(Verdict, TakesChanceIntoAccount) {
   EXPECT_TRUE(v.meets(0.36));
   v.loss = -0.2;
   EXPECT_TRUE(v.meets(0.3));
-  // In a set of 100 sequences, one is worth more than the loss allowed.
+  // In a set of 100 sequences, one sequence exceeds the allowed loss.
   v = {.metric = 0.97, .loss = 0, .deviation = 1, .error = 0, .resolution = 1};
   EXPECT_TRUE(v.meets(0.3));
   v.loss = 1;

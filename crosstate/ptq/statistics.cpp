@@ -19,7 +19,7 @@ using model::TimeBlock;
 
 // The samples of a block of time: every stride-th step, counted from the start of the sequences.
 struct Samples {
-  std::size_t first = 0, count = 0;  // numbers of the samples
+  std::size_t first = 0, count = 0;  // indices of the samples
   std::size_t stride = 1;
   std::size_t step(std::size_t i) const { return (first + i + 1) * stride - 1; }
   std::size_t columns() const { return count * kLanes; }
@@ -30,7 +30,7 @@ Samples samples_of(const TimeBlock& block, std::size_t stride) {
   return {first, end - first, stride};
 }
 
-// Copies the samples of rows [count] of a block to rows of `to` from `column` on.
+// Copies the samples of rows [count] of a block to rows of `to`, starting at `column`.
 void gather(const TimeBlock& block, const Samples& samples, std::size_t count, ConstRows from,
             float* to, std::size_t stride, std::size_t column) {
   for (std::size_t r = 0; r < count; ++r) {
@@ -47,7 +47,7 @@ std::vector<const float*> row_pointers(const float* data, std::size_t rows, std:
   return pointers;
 }
 
-// Forward in floating point, with samples of what passes by kept.
+// Forward pass of the float network that keeps samples of its values.
 class RecordingForward : public GroupForward {
  public:
   RecordingForward(const GroupPass& pass, GroupMemory& m, Scratch& w, std::size_t stride,
@@ -107,15 +107,15 @@ class RecordingForward : public GroupForward {
     gather(*b_, samples, rows, x, to.data(), row_, samples.first * kLanes);
   }
 
-  std::size_t every_step_;  // outputs of a network that is read at every step; otherwise 0
+  std::size_t every_step_;  // outputs per step if every step is read; otherwise 0
   std::size_t stride_, row_, length_;
   Statistics::Group& to_;
-  std::vector<std::vector<AlignedFloats>>* streams_;  // null: not wanted
+  std::vector<std::vector<AlignedFloats>>* streams_;  // null: not requested
 };
 
 enum class Measured { kEncoder, kRecurrence, kLinear, kDecoder };
 
-// Forward of a quantized network, with moments of one site added up.
+// Forward pass of a quantized network that accumulates moments of one site.
 class MeasuringForward : public GroupForward {
  public:
   MeasuringForward(const GroupPass& pass, GroupMemory& m, Scratch& w, std::size_t stride,
@@ -145,7 +145,7 @@ class MeasuringForward : public GroupForward {
     }
     return GroupForward::linear(l, a);
   }
-  // Called for the decoder alone where the network is read at every step.
+  // Called only for the decoder if every step is read.
   void read() const {
     const std::size_t layers = m_.h.size() - 1;
     if (site_ != Measured::kDecoder) return;

@@ -1,5 +1,5 @@
-// Statistics of calibration sequences for the sites of a quantized network: moments of what its
-// layers see with rounding, and of what the float network computes there from the same sequences.
+// Statistics of calibration sequences for the sites of a quantized network: moments of the inputs
+// of its layers with quantization, and of the outputs of the float network for the same sequences.
 #pragma once
 
 #include <cstddef>
@@ -16,13 +16,13 @@ namespace crosstate::ptq {
 
 class Statistics {
  public:
-  /// Runs the float network on the batches, which must outlive the object, and keeps samples of
-  /// its values: about kMostSamples at every site, evenly spread over time.
+  /// Runs the float network on the batches, which must outlive the object, and keeps samples of its
+  /// values: about kMostSamples at every site, evenly spread over time.
   Statistics(const model::Network& network, std::span<const data::Batch> batches, ThreadPool& pool);
   static constexpr std::size_t kMostSamples = 1 << 15;
 
   /// Moments in a quantized network of the same shapes. The inputs of a site are the values that
-  /// its weights multiply with rounding, its outputs are those of the float network:
+  /// its weights multiply, with quantization; its outputs are those of the float network:
   /// - encoder: the codes of the input, the residual stream before block 0;
   Moments encoder(const model::Network& quantized) const;
   /// - recurrence, per channel: real parts of the states of all modes, the negative imaginary parts
@@ -34,8 +34,8 @@ class Statistics {
   /// - decoder: the stream that it reads, pooled or at every step; the outputs of the network.
   Moments decoder(const model::Network& quantized) const;
 
-  /// What the recurrence of a layer reads in the float network: channels of the block x [steps][16]
-  /// of the first group of sequences.
+  /// The input of the recurrence of a layer in the float network: channels of the block x
+  /// [steps][16] of the first group of sequences.
   const std::vector<AlignedFloats>& stream(std::size_t layer) const { return streams_[layer]; }
 
   /// Values of one group of 16 sequences in the float network, [rows][samples][16].
@@ -43,15 +43,15 @@ class Statistics {
     AlignedFloats encoder;              // [H]
     std::vector<AlignedFloats> output;  // per layer: of the recurrence, [S]
     std::vector<AlignedFloats> linear;  // per layer, [O]
-    AlignedFloats share;                // 1 where a sequence has the step, else 0
+    AlignedFloats share;                // 1 if the sequence has the step, else 0
     AlignedFloats logits;  // [outputs][16] or, read at every step, [outputs][samples][16]
-    AlignedFloats lanes;   // 1 for every sequence of the group, unless read at every step
+    AlignedFloats lanes;   // 1 for every sequence of the group, unless every step is read
   };
 
  private:
   std::span<const data::Batch> batches_;
   ThreadPool& pool_;
-  std::size_t stride_ = 1;                  // steps from one sample to the next
+  std::size_t stride_ = 1;                  // steps between two samples
   std::vector<std::vector<Group>> groups_;  // by batch
   std::vector<std::vector<AlignedFloats>> streams_;
 

@@ -128,8 +128,8 @@ void fields(FieldList& list, QuantOptions& options) {
              "Choice of the scale: largest magnitude, least squared error, or mean magnitude; "
              "auto: mse up to 3 bits, absmax above.");
     list.add("learned", site.learned,
-             "Trains the scales too (LSQ, arXiv 1902.08153), starting from those that range "
-             "chooses; for 4 bits and fewer.");
+             "Train the scales (LSQ, arXiv 1902.08153), starting from those chosen by range; for 4 "
+             "bits and fewer.");
   });
   list.section("quant.a");
   add_bits(list, options.a.bits, "Decay and phase, or real and imaginary part, of each mode of A");

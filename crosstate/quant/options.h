@@ -92,7 +92,7 @@ struct WeightSite {
   std::optional<Granularity> granularity = {};  // none: quant.granularity
   std::optional<ScaleKind> scales = {};         // none: quant.weight_scales
   WeightRange range = WeightRange::kAuto;
-  bool learned = false;  // the scales are trained; range chooses where they start
+  bool learned = false;  // the scales are trained, starting from those chosen by range
   bool operator==(const WeightSite&) const = default;
 };
 

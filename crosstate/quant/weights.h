@@ -44,8 +44,8 @@ struct QuantizedLinear {
 /// its scale and all its values are NaN.
 ///
 /// log_ratios: learned scales, as logarithms of their ratio to the mean magnitude of the weights
-/// that share them ([rows], or one for all); empty: chosen as above. The ratio stays what it is
-/// where all these weights are multiplied by a number, as in folding a batch norm.
+/// that share them ([rows], or one for all); empty: chosen as above. The ratio does not change if
+/// all these weights are multiplied by a number, as in folding a batch norm.
 QuantizedTensor quantize_weights(std::span<const float> values, std::size_t rows,
                                  const WeightSite& site, std::span<const float> log_ratios = {});
 /// The same for values that share one scale, which is returned; there are as many codes as values.

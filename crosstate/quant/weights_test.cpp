@@ -62,7 +62,7 @@ TEST(QuantizeWeights, TakesLearnedScalesRelativeToTheMeanMagnitude) {
   EXPECT_FLOAT_EQ(tensor.scales[1], 6);
   EXPECT_EQ(tensor.codes, (std::vector<std::int16_t>{1, -1, 0, 0}));
 
-  // Scaling a row leaves its codes alone.
+  // Scaling a row does not change its codes.
   const QuantizedTensor larger = quantize_weights(Floats{5, -15, 9, -9}, 2, site(2), ratios);
   EXPECT_EQ(larger.codes, tensor.codes);
   EXPECT_FLOAT_EQ(larger.scales[0], 5);

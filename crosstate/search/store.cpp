@@ -23,7 +23,7 @@ using nlohmann::json;
 
 constexpr const char* kFile = "sweep.sqlite";
 constexpr FileFormat kFormat("crosstate sweep", 1);
-constexpr const char* kVersion = "1";  // of kFormat, as the database holds it
+constexpr const char* kVersion = "1";  // version of kFormat, as stored in the database
 
 [[noreturn]] void fail_sqlite(sqlite3* database, const std::string& path) {
   fail(path, std::string(sqlite3_errmsg(database)) + " (SQLite)");
@@ -129,7 +129,7 @@ struct Store::Inside {
     }
   }
 
-  // Before anything is changed. A new file has no tables yet.
+  // Checked before anything is changed. A new file has no tables yet.
   void require_format() const {
     if (!statement("SELECT 1 FROM sqlite_master WHERE name = 'meta'").step()) return;
     const std::string version = meta("format");

@@ -230,9 +230,9 @@ struct Chip::Inside {
     }
   };
 
-  // Products of the decoder with the integers value(channel, column), which are applied in slices
-  // of the DACs' bits: add(weight of the slice, [outputs][columns]) for each slice. Every slice is
-  // read as if `apart` steps later, so that no draw of the decoder is reused.
+  // Products of the decoder with the integers value(channel, column), applied in slices of the
+  // DACs' bits: calls add(weight of the slice, [outputs][columns]) for each slice. The reads of
+  // consecutive slices are addressed `apart` steps later, so that no draw of the decoder is reused.
   template <class Value, class Add>
   void decode(integer::Stretch t, std::size_t apart, std::uint32_t sequence, Work& w,
               const Value& value, const Add& add) const {
@@ -254,7 +254,7 @@ struct Chip::Inside {
     }
   }
 
-  // From the sums of a lane's `count` steps, [outputs][16], to scores.
+  // Scores from the sums of `count` steps of a lane, [outputs][16].
   void to_scores(std::int64_t count, double* sums) const {
     const std::int32_t early = n.early_score_shift(count);
     for (std::size_t k = 0; k < n.outputs; ++k) {
@@ -265,7 +265,7 @@ struct Chip::Inside {
     }
   }
 
-  // Scores [outputs][16] of whole sequences, read as if after the last time step.
+  // Scores [outputs][16] of whole sequences, addressed as reads after the last time step.
   void decode_pooled(std::uint32_t sequence, std::size_t length, const std::uint32_t* lengths,
                      Work& w, double* scores) const {
     decode(
@@ -279,7 +279,7 @@ struct Chip::Inside {
     }
   }
 
-  // Scores [steps][outputs][16] of the steps of a stretch, from the codes h of the stream.
+  // Scores [steps][outputs][16] for the steps of a range, from the codes h of the stream.
   void decode_steps(std::uint32_t sequence, const integer::Stretch& t, kernels::ConstRows h,
                     Work& w, double* scores) const {
     constexpr std::size_t kBehindAllSteps = std::size_t{1} << 26;
@@ -300,12 +300,13 @@ struct Chip::Inside {
     }
   }
 
-  // Doubles that hold the scores of a group: [outputs][16], at every step of one that is so read.
+  // Number of doubles of the scores of a group: [outputs][16], times the steps if every step is
+  // read.
   std::size_t scores_of(const data::Batch& batch) const {
     return (n.every_step ? batch.length : 1) * n.outputs * kLanes;
   }
 
-  // Scores of one group of 16 sequences, from zeros.
+  // Scores of one group of 16 sequences, initially zero.
   void run_group(const data::Batch& batch, std::size_t group, std::uint32_t sequence, Work& w,
                  double* scores) const {
     w.rows.resize(arrays.size());

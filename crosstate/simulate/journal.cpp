@@ -31,7 +31,7 @@ json line_of(int chip, std::size_t age, std::size_t first, std::size_t last, con
   return {{"chip", chip}, {"age", age}, {"first", first}, {"last", last}, {"sums", sums}};
 }
 
-// Takes the format out of the first line; the first files have none.
+// Removes the format from the first line; files of the first version have none.
 void require_format(json& entry, const std::string& where) {
   const auto format = entry.find("format");
   if (format == entry.end()) return;

@@ -77,7 +77,7 @@ TEST_F(Journal, OfTheFirstVersionHasNoFormatAndThoseOfNewerOnesAreRefused) {
   std::string changed = text;
   write_file(path_, changed.erase(at, format.size()));
   EXPECT_TRUE(resumed().find(0, 0));
-  EXPECT_EQ(read_file(path_), text);  // of this version from now on
+  EXPECT_EQ(read_file(path_), text);  // continues in this version
   changed = text;
   write_file(path_, changed.replace(text.find("tion 1"), 6, "tion 2"));
   EXPECT_THAT([&] { resumed(); }, ThrowsMessage<Error>(HasSubstr(

@@ -183,7 +183,7 @@ TEST(Chip, IdealIsTheIntegerNetworkAtEveryStep) {
   }
 }
 
-// Read noise of a step belongs to its sequence, whatever its batch and the other steps are.
+// Read noise of a step depends on its sequence, not on its batch and the other steps.
 TEST(Chip, ReadsTheSameStepsInBatchesOfAnySize) {
   const data::Dataset set = integer::fixtures::sequences(4);
   integer::IntegerNetwork network =

@@ -106,7 +106,7 @@ class Classification : public Task {
   const char* name() const override { return "classification"; }
   bool categorical() const override { return true; }
   std::size_t width(std::size_t) const override { return 1; }
-  /// -1 as well, which is no class of a step.
+  /// -1 also marks a step without a target.
   bool not_counted(std::string_view cell) const override {
     return Task::not_counted(cell) || whole_number(std::string(cell)) == -1;
   }

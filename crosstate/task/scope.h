@@ -1,4 +1,4 @@
-// What an output of a network belongs to.
+// Scope of the outputs of a network: sequence or step.
 #pragma once
 
 #include <array>
@@ -7,8 +7,8 @@
 
 namespace crosstate::task {
 
-/// The outputs of a network are read once, at the end of a sequence, or after every time step; the
-/// targets are as many. The setting is model.readout.
+/// The outputs of a network are read once, at the end of a sequence, or after every time step;
+/// there are as many targets. The setting is model.readout.
 enum class Scope { kSequence, kStep };
 constexpr auto enum_names(Scope) {
   return std::array{Named{"sequence", Scope::kSequence}, Named{"step", Scope::kStep}};

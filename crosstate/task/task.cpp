@@ -23,7 +23,7 @@ constexpr const char* kClasses = "classes";
 constexpr const char* kOutputs = "outputs";
 constexpr const char* kOffset = "target_offset";
 constexpr const char* kScale = "target_scale";
-constexpr const char* kReadout = "readout";  // of models that are read at every step
+constexpr const char* kReadout = "readout";  // only if outputs are read at every step
 
 std::string fixed(double value, int digits) {
   if (std::isnan(value)) return "-";

@@ -22,8 +22,8 @@ class Task;
 const Task& classification();  // one of several classes
 const Task& regression();      // one or several real values
 
-/// Target of a step that counts neither in the loss nor in the metrics, because its label is
-/// unknown or the sequence has ended.
+/// Target of a step that is excluded from loss and metrics, because its label is unknown or the
+/// sequence has ended.
 inline constexpr float kNotCounted = std::numeric_limits<float>::quiet_NaN();
 inline bool counts(std::span<const float> target) { return !std::isnan(target[0]); }
 
@@ -39,9 +39,9 @@ struct Readout {
   /// Values per target; 0 without outputs and therefore without targets.
   std::size_t width() const;
   bool every_step() const { return scope == Scope::kStep; }
-  /// Targets, and read-outs, of a sequence of `steps` steps.
+  /// Number of targets (and read-outs) of a sequence of `steps` steps.
   std::size_t targets(std::size_t steps) const { return every_step() ? steps : 1; }
-  /// What a target belongs to, in texts: "sequence" or "step".
+  /// What a target belongs to, as text: "sequence" or "step".
   const char* unit() const { return every_step() ? "step" : "sequence"; }
   bool operator==(const Readout&) const = default;
 };

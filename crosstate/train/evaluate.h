@@ -18,7 +18,7 @@ struct Tally {
   double loss_sum = 0;
   std::vector<double> sums;  // see Task::sums()
   std::size_t count = 0;     // sequences
-  std::size_t targets = 0;   // that count
+  std::size_t targets = 0;   // number of targets that count
 
   void add(const model::BatchResult& result, std::size_t sequences);
   /// Mean over the targets.
@@ -27,8 +27,8 @@ struct Tally {
   double metric() const { return task::primary_value(readout, sums); }
 };
 
-/// Throws Error unless the set has the network's numbers of channels and outputs, and its
-/// model.readout.
+/// Throws Error unless the set has the network's numbers of channels and outputs, and targets for
+/// its model.readout.
 void check_fits(const model::Network& network, const data::Dataset& set);
 
 /// Evaluates the whole set, `batch` sequences at a time. Returns nothing if `stop`, called before

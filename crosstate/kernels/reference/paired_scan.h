@@ -19,7 +19,7 @@ constexpr std::int32_t rounded(std::int32_t v, int places) {
   return places == 0 ? v : (v + (1 << (places - 1))) >> places;
 }
 
-/// The part that follows from a sum, the residue included.
+/// Computes a part of the next state from a sum, including the residue.
 inline PairedPart paired_part(std::int32_t sum, int residue_bits, std::int16_t limit) {
   const int dropped = kPairedFraction - residue_bits;
   const std::int32_t in_register = rounded(sum, dropped);
