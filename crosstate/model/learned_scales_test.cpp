@@ -122,7 +122,7 @@ TEST_F(LearnedScales, HaveTheGradientOfTheLossWhereAllWeightsAreClipped) {
 }
 
 TEST_F(LearnedScales, KeepTheFunctionWhereNormsAreFolded) {
-  Network network = quantized(learned("w4a8s8"), Norm::kBatch);
+  Network network = quantized(learned("w4a0s0"), Norm::kBatch);
   move_scales(network, -0.2f);
   const std::vector<float> before = logits(network);
   network.fold_norms();

@@ -62,8 +62,9 @@ TEST_F(StreamTargetTest, HasTheGradientOfTheLoss) {
   for (const Norm norm : {Norm::kNone, Norm::kBatch, Norm::kLayer}) {
     SCOPED_TRACE(name_of(norm));
     const Network teacher = network(Norm::kBatch, 6);
-    const LossOptions options{.stream_teacher = &teacher, .stream_weight = 2};
+    const LossOptions options{.stream_teacher = &teacher, .stream_weight = 0.1};
     reference::GradientCheck check;
+    check.noise = 5e-7;  // differences of streams are many times their teacher's size
     check.zero = {"linear.bias"};  // of batch norms
     check.run(network(norm, 5), batch_, options, pool_);
   }
