@@ -73,6 +73,16 @@ void add_percentiles(Idle& idle, const quant::QuantOptions& quant) {
   }
 }
 
+// Settings of the state's residue that another one makes irrelevant.
+void add_residues(Idle& idle, const quant::StateSite& state) {
+  if (state.residue_bits == 0) {
+    idle.push_back(
+        {{"quant.state.residue", "quant.state.residue_margin"}, "quant.state.residue_bits = 0"});
+  } else if (state.residue == quant::ResidueRule::kUniform) {
+    idle.push_back({{"quant.state.residue_margin"}, "quant.state.residue = \"uniform\""});
+  }
+}
+
 // Assumptions of training about arrays, where they have no effect.
 void add_arrays(Idle& idle, const quant::QuantOptions& quant) {
   const quant::ArraySite& array = quant.array;
@@ -190,6 +200,7 @@ Idle idle_in_run(const RunOptions& options) {
     idle.push_back({{"quant.", "qat.", "run.calibration"}, "run.quantize = false"});
   } else {
     add_percentiles(idle, options.quant);
+    add_residues(idle, options.quant.state);
     if (target_noise) {
       idle.push_back(
           {{"quant.weight_noise", "quant.device_noise", "quant.noise_unit",
@@ -267,6 +278,7 @@ Idle idle_with_data(const RunOptions& options, data::DataKind kind) {
 Idle idle_in_quantize(const RunOptions& options) {
   Idle idle;
   add_percentiles(idle, options.quant);
+  add_residues(idle, options.quant.state);
   return idle;
 }
 
@@ -293,6 +305,7 @@ Idle idle_in_prune(const RunOptions& options, bool floats) {
     if (!floats) idle.push_back({{"run.quantize"}, why});
   } else {
     add_percentiles(idle, options.quant);
+    add_residues(idle, options.quant.state);
   }
   if (options.quant.device_noise == 0) {
     idle.push_back({{"quant.chip_steps"}, "quant.device_noise = 0"});

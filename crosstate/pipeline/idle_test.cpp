@@ -62,6 +62,20 @@ TEST(Idle, NothingIsThatDecides) {
   }
 }
 
+TEST(Idle, ResiduesThatTheStateLacks) {
+  RunOptions options;
+  const auto expect_idle = [&](bool rule, bool margin) {
+    EXPECT_EQ(!reason("quant.state.residue", options).empty(), rule);
+    EXPECT_EQ(!reason("quant.state.residue_margin", options).empty(), margin);
+    EXPECT_EQ(reason("quant.state.residue_bits", options), "");
+  };
+  expect_idle(true, true);
+  options.quant.state.residue_bits = 4;
+  expect_idle(false, true);
+  options.quant.state.residue = quant::ResidueRule::kByPole;
+  expect_idle(false, false);
+}
+
 TEST(Idle, WhatTrainingAssumesOfArrays) {
   RunOptions options;
   const std::vector<std::string> keys = {"quant.array.rows", "quant.array.partial_bits",
