@@ -16,6 +16,7 @@
 #include "crosstate/model/network_state.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/pipeline/idle.h"
+#include "crosstate/quant/poles.h"
 #include "crosstate/report/report.h"
 
 namespace crosstate::cli {
@@ -108,7 +109,9 @@ std::vector<std::array<std::string, 3>> formats(const model::Network::State& sta
     const std::string at = "layers." + std::to_string(l) + ".";
     const model::BlockCoefficients& block = c.blocks[l];
     const model::BlockQuantizers& site = c.quantizers[l];
-    add(at + "A (" + name_of(q.a.coding) + ")", q.a.bits, "|A| < 1");
+    const bool decoded = q.a.bits > 0 && quant::is_decoded(q.a.coding);
+    add(at + "A (" + name_of(q.a.coding) + ")", q.a.bits,
+        "|A| < 1, multiplied as " + format_text(decoded ? quant::kPoleFraction + 2 : q.a.bits));
     add(at + "C", q.c.bits, peak(block.cr, block.ci));
     add(at + "D", q.d.bits, peak(block.d));
     Range steps;

@@ -53,7 +53,7 @@ class Describer {
     BlockFormat b;
     set_shape(shape, s_.channels(), s_.modes(), b);
     b.a_bits = bits(q_.a.bits);
-    b.polar = q_.a.coding != quant::PoleCoding::kCartesian;
+    b.polar = quant::is_decoded(q_.a.coding);
     b.c = weight(q_.c, shape.size());
     b.d = weight(q_.d, shape.size());
     b.linear = weight(q_.weight, s_.linear_outputs());

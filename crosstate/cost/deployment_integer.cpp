@@ -172,7 +172,7 @@ BlockFormat block_format(const integer::IntegerNetwork& n, const integer::Intege
   set_shape(b.shape, n.channels, n.modes, f);
   f.a_bits = b.a_bits;
   f.residue_bits = b.residue_bits;
-  f.polar = scheme.coding != quant::PoleCoding::kCartesian;
+  f.polar = quant::is_decoded(scheme.coding);
   f.c = weight_format(b.c_bits, scheme.c, b.shape.size());
   f.d = weight_format(b.d_bits, scheme.d, b.shape.size());
   f.linear = weight_format(b.linear_map.bits, scheme.weight, n.linear_outputs());

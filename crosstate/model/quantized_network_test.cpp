@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 #include "crosstate/model/network.h"
 #include "crosstate/model/pass.h"
 #include "crosstate/model/testing.h"
@@ -139,7 +141,9 @@ TEST(QuantizedNetwork, EqualsTheReferenceThatRoundsEverySite) {
         o.init = number % 3 == 0 ? PoleStart::kReal : PoleStart::kLin;
         quant::QuantOptions q = quant::uniform_bits(number % 4 == 1 ? 5 : 8);
         set_scales(q, scales);
-        q.a.coding = number % 5 == 0 ? quant::PoleCoding::kCartesian : quant::PoleCoding::kLogPolar;
+        q.a.coding = number % 5 == 0   ? quant::PoleCoding::kCartesian
+                     : number % 5 == 2 ? quant::PoleCoding::kIncrement
+                                       : quant::PoleCoding::kLogPolar;
         q.weight.granularity = q.c.granularity =
             number % 2 == 0 ? quant::Granularity::kChannel : quant::Granularity::kTensor;
         SCOPED_TRACE(name_of(gate) + " " + name_of(norm) + " " + name_of(scales) + " " +
@@ -712,6 +716,54 @@ TEST(QuantizedNetwork, IsTheSameHoweverTimeAndWorkAreCut) {
 }
 
 // --- storing -------------------------------------------------------------------------------------
+
+// Plain gradient descent on the rounded network, whose poles are multiplied as few bits.
+TEST(QuantizedNetwork, LearnsWithIncrementsOfFewBits) {
+  const data::Batch batch = batch_of(random_set(1, 48, 23, kTask));
+  quant::QuantOptions q = quant::uniform_bits(8);
+  q.a = {4, quant::PoleCoding::kIncrement};
+  q.state.residue_bits = 6;
+  Network network = quantized(random_network(plain_options(), kTask), q, batch);
+  ThreadPool pool(1);
+  const auto codes = [&] {
+    const Coefficients c = network.state().coefficients();
+    std::vector<std::int16_t> all;
+    for (const BlockCoefficients& b : c.blocks) {
+      all.insert(all.end(), b.codes.ar.begin(), b.codes.ar.end());
+      all.insert(all.end(), b.codes.ai.begin(), b.codes.ai.end());
+    }
+    return all;
+  };
+  const std::vector<std::int16_t> before = codes();
+  double first = 0, last = 0;
+  for (std::uint64_t step = 0; step < 60; ++step) {
+    last = network.train_step(batch, {0, 1, step}, pool).loss;
+    if (step == 0) first = last;
+    for (Parameter& p : network.parameters()) {
+      for (std::size_t i = 0; i < p.value.size(); ++i) {
+        p.value[i] -= 0.1f * static_cast<float>(p.gradient[i]);
+      }
+    }
+  }
+  EXPECT_LT(last, 0.95 * first);
+  EXPECT_NE(codes(), before);
+}
+
+// Files from before residues had bits.
+TEST(QuantizedNetwork, LoadsErrorFeedbackAsResidue) {
+  const data::Batch batch = batch_of(random_set(1, 19, 23, kTask, true));
+  quant::QuantOptions q = quant::uniform_bits(4);
+  q.state.residue_bits = 14;
+  Network network = quantized(random_network(plain_options(), kTask), q, batch);
+  formats::Safetensors content = network.to_tensors();
+  nlohmann::json settings = parse_json(content.metadata.at("network"));
+  nlohmann::json& state = settings.at("quant").at("state");
+  state = {{"bits", state.at("bits")}, {"rounding", "feedback"}};
+  content.metadata.at("network") = exact_json_text(settings);
+  Network back = Network::from_tensors(content, "memory");
+  EXPECT_EQ(back.quant_options().state, network.quant_options().state);
+  EXPECT_EQ(logits_of(back, batch), logits_of(network, batch));
+}
 
 TEST(QuantizedNetwork, ComesBackFromTensorsWithTheSameBits) {
   const data::Batch batch = batch_of(random_set(1, 19, 23, kTask, true));

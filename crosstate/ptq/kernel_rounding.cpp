@@ -122,7 +122,7 @@ std::vector<Complex> choose_poles(std::span<const model::DiscreteMode> modes, bo
   std::vector<Complex> codes = rounded(poles, site);
   double error = fit.error(codes);
   // Directions of moves: of decay and phase, or of both parts.
-  const bool cartesian = site.coding == quant::PoleCoding::kCartesian;
+  const bool cartesian = !quant::is_decoded(site.coding);
   std::vector<Complex> directions = {{1, 0}, {-1, 0}};
   if (complex) directions.insert(directions.end(), {{0, 1}, {0, -1}});
   for (int round = 0; round < kMostRounds; ++round) {

@@ -136,7 +136,9 @@ void fields(FieldList& list, QuantOptions& options) {
   list.add(
       "coding", options.a.coding,
       "log-polar: logarithm of the decay, and phase; polar: decay and phase; cartesian: real and "
-      "imaginary part, as analog cells store. Quantized poles always stay inside the unit circle.");
+      "imaginary part, as analog cells store; increment: both parts of A - 1 times a power of two "
+      "of each mode. The first two multiply with 16 bits, the others with the bits of the code. "
+      "Quantized poles always stay inside the unit circle.");
   for_activations(options, [&](const std::string& name, ActivationSite& site,
                                const std::string& help) {
     list.section("quant." + name);

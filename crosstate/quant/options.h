@@ -41,10 +41,15 @@ constexpr auto enum_names(WeightRange) {
 
 /// Coding of a pole: the logarithm of its decay, and its phase; decay and phase; or its real and
 /// imaginary part.
-enum class PoleCoding { kLogPolar, kPolar, kCartesian };
+enum class PoleCoding { kLogPolar, kPolar, kCartesian, kIncrement };
 constexpr auto enum_names(PoleCoding) {
   return std::array{Named{"log-polar", PoleCoding::kLogPolar}, Named{"polar", PoleCoding::kPolar},
-                    Named{"cartesian", PoleCoding::kCartesian}};
+                    Named{"cartesian", PoleCoding::kCartesian},
+                    Named{"increment", PoleCoding::kIncrement}};
+}
+/// Whether codes are decoded to fixed-point numbers of 16 bits before they are multiplied.
+constexpr bool is_decoded(PoleCoding coding) {
+  return coding == PoleCoding::kLogPolar || coding == PoleCoding::kPolar;
 }
 
 /// Codes symmetric about 0, or 2^bits codes between the smallest and the largest value; kAuto:

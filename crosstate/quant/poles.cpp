@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 namespace crosstate::quant {
@@ -31,6 +32,49 @@ Complex inside(Complex a, double steps) {
     larger -= std::copysign(1.0, larger);
   }
   return {re, im};
+}
+
+// The increment code closest to a pole, in steps of 2^-kPoleFraction.
+Complex nearest_increment(Complex a, int bits) {
+  const double low = -std::exp2(bits - 1), high = -low - 1, fixed = std::exp2(kPoleFraction);
+  const Complex increment = a - 1.0;
+  const auto fits = [&](double part) {
+    return std::nearbyint(part) >= low && std::nearbyint(part) <= high;
+  };
+  // The shift that uses most of the bits.
+  int finest = kPoleFraction;
+  while (finest > 0 && !(fits(std::ldexp(increment.real(), finest)) &&
+                         fits(std::ldexp(increment.imag(), finest)))) {
+    --finest;
+  }
+  Complex best(0);
+  double least = std::numeric_limits<double>::infinity();
+  const auto consider = [&](double re, double im, int shift) {
+    if (re < low || re > high || im < low || im > high) return;
+    const double step = std::exp2(kPoleFraction - shift);
+    const Complex places(fixed + re * step, im * step);
+    if (!(std::norm(places) < fixed * fixed)) return;
+    const double distance = std::norm(places - a * fixed);
+    if (!(distance < least)) return;
+    least = distance;
+    best = places;
+  };
+  // Two steps lead back inside from any pole on the circle, except on the coarsest grids.
+  constexpr int kReach = 2;
+  const int first = std::max(0, finest - 1), last = std::min(kPoleFraction, finest + 1);
+  for (int shift = first; shift <= last; ++shift) {
+    const double re = std::nearbyint(std::ldexp(increment.real(), shift));
+    const double im = std::nearbyint(std::ldexp(increment.imag(), shift));
+    // Real poles stay real.
+    const int reach = increment.imag() == 0 ? 0 : kReach;
+    for (int i = -kReach; i <= kReach; ++i) {
+      for (int j = -reach; j <= reach; ++j) {
+        consider(std::clamp(re, low, high) + i, std::clamp(im, low, high) + j, shift);
+      }
+    }
+    consider(-1, 0, shift);
+  }
+  return best;
 }
 
 PoleScales scales_of(std::span<const Complex> channel) {
@@ -64,6 +108,10 @@ QuantizedPoles quantize_poles(std::span<const Complex> channel, const PoleSite& 
       const Complex code = inside(a, steps);
       put(steps > fixed ? inside(code / steps, fixed) : code * (fixed / steps));
     }
+    return out;
+  }
+  if (site.coding == PoleCoding::kIncrement) {
+    for (const Complex a : channel) put(nearest_increment(a, site.bits));
     return out;
   }
   const PoleScales scales = out.scales = scales_of(channel);

@@ -47,8 +47,12 @@ inline float gain_value(std::int32_t shift) { return std::ldexp(1.0f, shift - kP
 ///   0.
 /// - polar: the same with a uniform grid of decays.
 /// - cartesian: both parts on the grid 2^-(bits-1).
-/// Then both parts are rounded to fixed point, and the larger part is reduced until |a| < 1. Real
-/// poles remain real. NaN becomes 0.
+/// - increment: A = 1 + m 2^-k, where both parts of m are two's complement numbers of `bits` bits
+///   and k = 0 .. kPoleFraction belongs to the mode: A x is x plus a product with `bits` bits.
+///   The code inside the unit circle closest to the pole, for the k with which m uses most of its
+///   bits or a neighbour of it.
+/// With the first three, both parts are then rounded to fixed point, and the larger part is reduced
+/// until |a| < 1. Real poles remain real. NaN becomes 0.
 QuantizedPoles quantize_poles(std::span<const std::complex<double>> channel, const PoleSite& site);
 
 }  // namespace crosstate::quant

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -25,7 +26,7 @@ std::vector<Complex> random_poles(Random& random, std::size_t count) {
 }
 
 constexpr PoleCoding kCodings[] = {PoleCoding::kLogPolar, PoleCoding::kPolar,
-                                   PoleCoding::kCartesian};
+                                   PoleCoding::kCartesian, PoleCoding::kIncrement};
 
 // Replaces poles by the values of their codes.
 PoleScales fake_quantize(std::vector<Complex>& poles, const PoleSite& site) {
@@ -83,6 +84,68 @@ TEST(QuantizePoles, ComeAsCloseAsTheirCodesAllow) {
         EXPECT_LE(std::abs(std::arg(log_polar[n] * std::conj(exact[n]))), phase_half + fixed);
         EXPECT_LE(std::abs(cartesian[n] - exact[n]), 1.5 * std::sqrt(2) / std::exp2(bits - 1));
       }
+    }
+  }
+}
+
+// Both parts of A - 1 are m 2^-k with `bits` bits in m, for one k.
+bool is_increment(std::int16_t re, std::int16_t im, int bits) {
+  const std::int32_t low = -(1 << (bits - 1)), high = -low - 1;
+  for (int k = 0; k <= kPoleFraction; ++k) {
+    const std::int32_t step = 1 << (kPoleFraction - k), real = re - (1 << kPoleFraction);
+    if (real % step != 0 || im % step != 0) continue;
+    if (std::min<std::int32_t>(real, im) / step >= low &&
+        std::max<std::int32_t>(real, im) / step <= high) {
+      return true;
+    }
+  }
+  return false;
+}
+
+TEST(QuantizePoles, IncrementsFitTheirBitsAndAShift) {
+  Random random(5, Stream::kTest);
+  for (int bits = 2; bits <= 16; ++bits) {
+    const std::vector<Complex> poles = random_poles(random, 2000);
+    const QuantizedPoles codes = quantize_poles(poles, {bits, PoleCoding::kIncrement});
+    for (std::size_t i = 0; i < poles.size(); ++i) {
+      ASSERT_TRUE(is_increment(codes.re[i], codes.im[i], bits))
+          << bits << " bits, " << codes.re[i] << ' ' << codes.im[i];
+    }
+  }
+}
+
+// Of all codes inside the unit circle, by trying each.
+TEST(QuantizePoles, IncrementsAreTheClosestStableCodes) {
+  Random random(6, Stream::kTest);
+  for (int bits = 2; bits <= 6; ++bits) {
+    const std::vector<Complex> poles = random_poles(random, 150);
+    const QuantizedPoles codes = quantize_poles(poles, {bits, PoleCoding::kIncrement});
+    for (std::size_t i = 0; i < poles.size(); ++i) {
+      const double low = -std::exp2(bits - 1), high = -low - 1;
+      double closest = 2;
+      for (int k = 0; k <= kPoleFraction; ++k) {
+        for (double re = low; re <= 0; ++re) {
+          for (double im = low; im <= high; ++im) {
+            const Complex a = 1.0 + std::ldexp(1.0, -k) * Complex(re, im);
+            if (std::abs(a) < 1) closest = std::min(closest, std::abs(a - poles[i]));
+          }
+        }
+      }
+      const Complex found(double{pole_value(codes.re[i])}, double{pole_value(codes.im[i])});
+      EXPECT_NEAR(std::abs(found - poles[i]), closest, 1e-12) << bits << ' ' << poles[i];
+    }
+  }
+}
+
+// The step is relative to the increment, so that few bits tell slow modes apart.
+TEST(QuantizePoles, IncrementsOfSlowModesAreFine) {
+  for (const int bits : {4, 6, 8}) {
+    for (const double decay : {0.05, 0.01, 0.002, 5e-4}) {
+      const std::vector<Complex> poles{std::polar(1 - decay, decay / 2)};
+      const QuantizedPoles codes = quantize_poles(poles, {bits, PoleCoding::kIncrement});
+      const Complex found(double{pole_value(codes.re[0])}, double{pole_value(codes.im[0])});
+      EXPECT_LE(std::abs(found - poles[0]), decay * std::exp2(1.5 - bits) + 1 / kFixed)
+          << bits << ' ' << decay;
     }
   }
 }
