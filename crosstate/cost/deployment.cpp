@@ -54,6 +54,7 @@ class Describer {
     set_shape(shape, s_.channels(), s_.modes(), b);
     b.a_bits = bits(q_.a.bits);
     b.polar = quant::is_decoded(q_.a.coding);
+    b.increments = q_.a.coding == quant::PoleCoding::kIncrement;
     b.c = weight(q_.c, shape.size());
     b.d = weight(q_.d, shape.size());
     b.linear = weight(q_.weight, s_.linear_outputs());

@@ -40,6 +40,7 @@ struct BlockFormat {
   std::size_t shape_values = 0;  // number of stored indices of these; 0: all channels are present
   int a_bits = 0;                // code of a pole: each part, or decay and phase; 0: float
   bool polar = true;  // codes of decay and phase, decoded to fixed point before multiplication
+  bool increments = false;                 // codes of A - 1, with a shift for each mode
   std::vector<std::uint8_t> residue_bits;  // [modes], of a noise-shaped state; otherwise empty
   WeightFormat c, d, linear;
   ValueFormat ssm_output, activation;

@@ -173,6 +173,7 @@ BlockFormat block_format(const integer::IntegerNetwork& n, const integer::Intege
   f.a_bits = b.a_bits;
   f.residue_bits = b.residue_bits;
   f.polar = quant::is_decoded(scheme.coding);
+  f.increments = scheme.coding == quant::PoleCoding::kIncrement;
   f.c = weight_format(b.c_bits, scheme.c, b.shape.size());
   f.d = weight_format(b.d_bits, scheme.d, b.shape.size());
   f.linear = weight_format(b.linear_map.bits, scheme.weight, n.linear_outputs());

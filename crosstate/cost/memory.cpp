@@ -12,6 +12,7 @@ namespace {
 constexpr int kFull = 32;        // bits of floats, biases, accumulators and multipliers
 constexpr int kShift = 8;        // bits of an exponent
 constexpr int kResidueBits = 4;  // of the number of bits of a residue
+constexpr int kPoleShift = 4;    // of an increment, 0 to kPoleFraction
 
 class Counter {
  public:
@@ -95,6 +96,7 @@ class Counter {
   void poles(const std::string& name, const BlockFormat& b) {
     const std::size_t parts = d_.parts(), modes = b.modes;
     const auto width = static_cast<std::size_t>(b.pole_width());
+    if (b.a_bits > 0 && b.increments) add(name + ".shift", MemoryKind::kScales, modes, kPoleShift);
     if (b.a_bits == 0 || !b.polar) {
       return add(name, MemoryKind::kWeights, parts * modes, b.pole_width());
     }

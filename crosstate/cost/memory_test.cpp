@@ -73,6 +73,23 @@ TEST(Memory, DecodesPolesOfFewBitsThroughATablePerChannel) {
   EXPECT_EQ(memory.bytes(MemoryKind::kScales), 5u * 17 + 5 + 128);
 }
 
+TEST(Memory, CountsIncrementsWithTheirShifts) {
+  const auto memory_of = [](quant::PoleCoding coding) {
+    model::Network network(small(), {1, 3}, 1);
+    ThreadPool pool(1);
+    quant::QuantOptions quant;
+    quant.a = {4, coding};
+    const std::vector<data::Batch> batches = {batch_of_ones()};
+    network.quantize(quant, batches, pool);
+    return count_memory(network);
+  };
+  const MemorySummary increments = memory_of(quant::PoleCoding::kIncrement);
+  const MemorySummary cartesian = memory_of(quant::PoleCoding::kCartesian);
+  EXPECT_EQ(increments.bytes(MemoryKind::kWeights), cartesian.bytes(MemoryKind::kWeights));
+  // 4 bits for each of 8 modes.
+  EXPECT_EQ(increments.bytes(MemoryKind::kScales), cartesian.bytes(MemoryKind::kScales) + 4);
+}
+
 TEST(Memory, CountsResidues) {
   const auto memory_of = [](int residue_bits, int a_bits) {
     model::Network network(small(), {1, 3}, 1);

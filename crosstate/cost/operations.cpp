@@ -84,7 +84,8 @@ class OperationCounter {
     const int state = d_.state_width();
     OperationSite a =
         site(at + "A", parts * parts * modes, b.pole_width(), state, state_floats || b.a_bits == 0);
-    a.additions = modes;  // the input, shifted
+    a.additions = modes;                                             // the input, shifted
+    if (b.a_bits > 0 && b.increments) a.additions += parts * modes;  // the state
     a.addition_bits = kAccumulatorWidth;
     if (!state_floats) a.roundings = parts * modes;
     a.weights = parts * modes;

@@ -107,6 +107,15 @@ TEST(Operations, CountNormsThatWereNotFolded) {
   EXPECT_EQ(site(count_operations(deployment(batch), 1), "layers.0.norm").macs, 3u);
 }
 
+TEST(Operations, MultipliesIncrementsWithTheirBitsAndAddsTheState) {
+  quant::QuantOptions quant = quant::quant_preset("w8a8s8");
+  quant.a = {4, quant::PoleCoding::kIncrement};
+  const Deployment d = deployment(rounded(shape(3, 6, true, true), {1, 2}, quant));
+  const OperationSite a = site(count_operations(d, 1), "layers.0.A");
+  EXPECT_EQ(a.weight_bits, 4);
+  EXPECT_EQ(a.additions, 9u + 18);
+}
+
 TEST(Operations, AddsResidues) {
   quant::QuantOptions quant = quant::quant_preset("w8a8s8");
   quant.state.residue_bits = 5;
