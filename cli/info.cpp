@@ -32,7 +32,7 @@ std::string shape_text(const std::vector<std::uint64_t>& shape) {
 
 std::string format_text(int bits) { return bits > 0 ? std::to_string(bits) + "-bit" : "float32"; }
 
-// The bits that modes keep below those of the state.
+// The residue bits of the modes.
 std::string residue_text(const std::vector<std::uint8_t>& bits) {
   if (bits.empty()) return "";
   const auto [least, most] = std::minmax_element(bits.begin(), bits.end());

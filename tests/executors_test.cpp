@@ -1,6 +1,6 @@
 // Every executor of an integer network computes the same integers: the scalar reference, lanes on
 // each instruction set, the stream, and a chip of ideal devices. On random networks of every
-// format; CROSSTATE_RANDOM_NETWORKS says how many (1,200 if it is not set).
+// format; CROSSTATE_RANDOM_NETWORKS sets their number (default 1,200).
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -30,7 +30,7 @@ struct Case {
   std::vector<integer::IntegerResult> wanted;
 };
 
-// The network goes through its file, as every deployed one does.
+// The network is written to its file and read back, like every deployed network.
 Case make_case(std::uint32_t number) {
   integer::fixtures::RandomNetwork random(number);
   Case c;
@@ -95,7 +95,7 @@ TEST(Executors, StreamsAgreeOnEveryInstructionSet) {
   EXPECT_GT(shaped, count * kernels::kernel_targets().size() / 3);
 }
 
-// Whether binary32 holds the sums of the arrays, in units of the last place of A.
+// Whether binary32 represents the sums of the arrays exactly, in units of the last place of A.
 bool fits_chip(const integer::IntegerNetwork& n) {
   if (n.state_rounding == kernels::RoundingMode::kStochastic) return false;
   if (!integer::exact_in_float(n)) return false;

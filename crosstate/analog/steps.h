@@ -49,15 +49,16 @@ inline float state_converter_step(float largest, int bits, float codes_step) {
 }
 
 /// The converter of a sum that is added to the register of a noise-shaped state. `step`: in codes
-/// of the state; `own`: over the range of the sums, not that of the codes of the state.
+/// of the state; `own`: the range is that of the sums, not that of the codes of the state.
 struct RegisterConverter {
   float step = 1;
   bool own = false;
 };
 
-/// The converter of `bits` whose step is the last place of the register, `residue_bits` below the
-/// codes of the state, or as much wider as its bits require: to reach increments of up to `largest`
-/// (0: what it reads is no increment) or, where that takes finer steps, all codes within +-limit.
+/// A converter of `bits` whose step is the last place of the register, `residue_bits` below the
+/// codes of the state, or larger if its bits require it: its range covers increments of up to
+/// `largest` (0: it does not read increments) or, if that allows smaller steps, all codes within
+/// +-limit.
 inline RegisterConverter register_converter(float limit, int residue_bits, float largest,
                                             int bits) {
   const auto width = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(2 * limit)));
@@ -69,7 +70,7 @@ inline RegisterConverter register_converter(float limit, int residue_bits, float
   return {std::max(place, codes), false};
 }
 
-/// The least bits of a converter whose step is the last place of such a register.
+/// The smallest number of bits of a converter whose step is the last place of such a register.
 inline int register_converter_bits(float limit, int residue_bits, float largest) {
   const float place = std::exp2(static_cast<float>(-residue_bits));
   int bits = 2;

@@ -42,7 +42,7 @@ struct Field {
   /// A name of the field in earlier versions, in the same section; using it is an error that gives
   /// the new name.
   Field& renamed_from(std::string name);
-  /// A text that the field took before; writing it is an error that names what to write instead.
+  /// A value of the field in earlier versions; using it is an error that gives the new setting.
   Field& replaced_value(std::string former_value, std::string assignment);
 };
 

@@ -22,13 +22,13 @@ TEST(Constants, HaveNamesUnitsAndMeanings) {
       EXPECT_TRUE(names.insert(c.name).second) << c.name << " twice";
       EXPECT_STRNE(c.unit, "") << c.name;
       EXPECT_STRNE(c.meaning, "") << c.name;
-      // A section of a file has one unit, whatever the kind of its target.
+      // A section of a file has one unit for all kinds of targets.
       EXPECT_EQ(units.try_emplace(c.name, c.unit).first->second, c.unit) << c.name;
     }
   }
 }
 
-// A technology without any one of them cannot be estimated: no constant is asked for in vain.
+// A technology that lacks any of them cannot be estimated: every required constant is used.
 TEST(Constants, AreAllUsed) {
   const model::Network network =
       fixtures::rounded(fixtures::shape(3, 6, true, true), {2, 5}, quant::quant_preset("w8a8s8"));

@@ -131,7 +131,7 @@ class CrossbarEstimator {
       drive(a, 0, a.states, states);
       for (const auto& [bits, columns] : state_conversions(a)) {
         product(states, columns, bits, false);
-        states.rows = states.cells = states.weight = 0;  // one product reads all of them
+        states.rows = states.cells = states.weight = 0;  // read in one product
       }
       drive(a, a.states, a.columns, use);
       product(use, a.pieces.size(), block(a).ssm_output.bits, false);
@@ -140,8 +140,8 @@ class CrossbarEstimator {
     }
   }
 
-  // How many state columns are converted to each number of bits: to the codes of the state, or to
-  // what its register takes.
+  // The number of state columns by converter bits: those of the codes of the state, or of its
+  // register.
   std::map<int, std::size_t> state_conversions(const mapping::MappedArray& a) const {
     std::map<int, std::size_t> columns_of_bits;
     const std::size_t parts = d_.parts();
@@ -223,7 +223,7 @@ class CrossbarEstimator {
       }
       if (s.look_ups > 0) memory_bits += static_cast<double>(s.moved_bits);
     }
-    // The registers of states to which converters add, and their adders.
+    // Registers of states to which converters add, and their adders.
     const bool shaped = n_.state_rounding == kernels::RoundingMode::kNoiseShaped;
     std::size_t register_bits = 0;
     for (const BlockFormat& b : d_.blocks) {

@@ -1,4 +1,4 @@
-// Products of single arrays, by hand.
+// Products of single arrays, computed by hand.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -65,7 +65,7 @@ TEST(Crossbars, ShareConvertersBetweenColumns) {
   t.constants.at("convert_area").value = {10, 10, 10};
   t.constants.at("digital_area").value = {7, 7, 7};
   t.rows = 32;
-  // Many columns on one converter make a small array.
+  // Many columns per converter make a small array.
   const Range area = array_area(t);
   EXPECT_DOUBLE_EQ(area.low, 1e-6 * (100 + 2 * 32 + 10 * 1 + 7));
   EXPECT_DOUBLE_EQ(area.typical, 1e-6 * (100 + 2 * 32 + 10 * 8 + 7));
@@ -108,7 +108,7 @@ TEST(Crossbars, AProductDrivesReadsAndConverts) {
   }
   EXPECT_DOUBLE_EQ(of(six, "memory_bit"), of(one, "memory_bit"));
 
-  // Copies whose currents add up share the conversion.
+  // Copies whose currents are added share the conversion.
   ArrayUse copied = use;
   copied.copies = 4;
   t.input_bits = 8;
@@ -133,7 +133,7 @@ TEST(Crossbars, BitsOfAConversionScaleItsEnergy) {
   EXPECT_EQ(converted(0).each, (Range{1, 1, 1}));
   EXPECT_EQ(converted(10).what, "convert to 10 bits");
   EXPECT_EQ(converted(10).each, (Range{2.25, 4, 16}));
-  // Fewer bits: the largest factor saves most.
+  // With fewer bits, the largest factor saves most.
   const Range six = converted(6).each;
   EXPECT_DOUBLE_EQ(six.low, 1.0 / 16);
   EXPECT_DOUBLE_EQ(six.typical, 1.0 / 4);

@@ -50,7 +50,7 @@ struct BlockFormat {
   bool layer_norm = false;                          // mean and variance are computed in every step
   /// Bits of a part of a pole as an operand of multiplications.
   int pole_width() const;
-  /// How many modes have a residue of so many bits, for each number of bits but 0 that occurs.
+  /// Number of modes for every non-zero number of residue bits that occurs.
   std::map<int, std::size_t> residues() const;
   bool operator==(const BlockFormat&) const = default;
 };

@@ -1,4 +1,4 @@
-// Microcontrollers and accelerators, by hand from single sites.
+// Microcontrollers and accelerators, computed by hand for single sites.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -35,7 +35,7 @@ Technology microcontroller() {
   return t;
 }
 
-// The cycles of one time step that consists of one site.
+// Cycles of a time step that consists of one site.
 double cycles(OperationSite site) {
   OperationSummary operations;
   operations.sites = {std::move(site)};

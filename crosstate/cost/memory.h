@@ -45,9 +45,8 @@ struct MemorySummary {
 /// - tables: one entry per code for every activation and gate that is not a ramp, those of poles
 ///   with 16 bits for each part, and for pruned blocks the indices of their channels and the number
 ///   of modes of each, 16 bits each;
-/// - state: both parts of every mode, of a noise-shaped state also the residue of each, and the
-/// sums
-///   of the pooling (32 bits).
+/// - state: both parts of every mode, for a noise-shaped state also the residue of each part, and
+///   the sums of the pooling (32 bits).
 /// A float network needs no scales and no tables.
 MemorySummary count_memory(const Deployment& deployment);
 /// Memory of the network as deployed, with its batch norms folded.

@@ -121,8 +121,8 @@ TEST(Memory, CountsTheResidueOfEveryMode) {
   d.state_rounding = kernels::RoundingMode::kNoiseShaped;
   d.blocks[0].residue_bits = {0, 0, 0, 3, 3, 3, 3, 9};
   const MemorySummary shaped = count_memory(d);
-  // Two parts of four modes with 3 bits and of one with 9; 4 bits for each of the 8 modes tell how
-  // many.
+  // Two parts of four modes with 3 bits and of one with 9; 4 bits for each of the 8 modes store
+  // this number.
   EXPECT_EQ(shaped.bytes(MemoryKind::kState), nearest.bytes(MemoryKind::kState) + 3 + 3);
   EXPECT_EQ(shaped.bits(MemoryKind::kState), nearest.bits(MemoryKind::kState) + 2 * (4 * 3 + 9));
   EXPECT_EQ(shaped.bytes(MemoryKind::kScales), nearest.bytes(MemoryKind::kScales) + 4);

@@ -43,8 +43,8 @@ struct NeuroBenchMetrics {
 NeuroBenchMetrics neurobench_metrics(const model::Network& network, std::uint64_t steps);
 NeuroBenchMetrics neurobench_metrics(const integer::IntegerNetwork& network, std::uint64_t steps);
 
-/// Counts of the reference executor since its construction; a sample is a read-out, which is a
-/// step of a network that is read at every step.
+/// Counts of the reference executor since its construction; a sample is one read-out, which is a
+/// step if outputs are read at every step.
 NeuroBenchActivity measured_activity(const integer::IntegerNetwork& network,
                                      const integer::ReferenceExecutor& executor);
 /// Runs the first `samples` sequences of a set, or all if there are fewer.

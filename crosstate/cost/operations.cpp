@@ -103,7 +103,7 @@ class OperationCounter {
     add(d);
   }
 
-  // The residues of a noise-shaped state: added to its sums, and taken from them anew.
+  // The residues of a noise-shaped state are added to its sums and recomputed from them.
   void residues(const std::string& name, const BlockFormat& b) {
     const std::map<int, std::size_t> residues = b.residues();
     if (residues.empty()) return;

@@ -122,7 +122,7 @@ TEST(Operations, AddsResidues) {
   const Deployment d = deployment(rounded(shape(3, 6, true, true), {1, 2}, quant));
   const OperationSummary operations = count_operations(d, 1);
   EXPECT_EQ(site(operations, "layers.0.A").additions, 9u);
-  EXPECT_EQ(site(operations, "layers.0.A").input_bits, 8);  // what multiplies is no wider
+  EXPECT_EQ(site(operations, "layers.0.A").input_bits, 8);  // multiplications are not wider
   const OperationSite residue = site(operations, "layers.0.residue");
   EXPECT_EQ(residue.macs, 0u);
   EXPECT_EQ(residue.additions, 18u);
@@ -136,7 +136,7 @@ TEST(Operations, AddsResidues) {
   EXPECT_EQ(peak_ram(d) - peak_ram(nearest), (18u * 5 + 7) / 8);
 }
 
-// The fewer bits the slower modes leave to the fast ones, the less they cost.
+// The residues of slow modes have more bits than those of fast ones, and cost more.
 TEST(Operations, CountsTheResidueOfEveryMode) {
   Deployment d =
       deployment(rounded(shape(3, 6, true, true), {1, 2}, quant::quant_preset("w8a8s8")));

@@ -1,4 +1,4 @@
-// Ratios of single terms, by hand; energy_test.cpp compares sums with all corners of their
+// Ratios of single terms, computed by hand; energy_test.cpp compares sums with all corners of their
 // constants.
 #include <gtest/gtest.h>
 
@@ -24,7 +24,7 @@ TEST(Ratio, OfOneSharedConstantIsExact) {
   EXPECT_DOUBLE_EQ(r.low, 3);
   EXPECT_DOUBLE_EQ(r.typical, 3);
   EXPECT_DOUBLE_EQ(r.high, 3);
-  // On another target nothing is known in common.
+  // Constants of another target are independent.
   EXPECT_EQ(ratio(n, d, 1, 1, false), (Range{6.0 / 20, 3, 60.0 / 2}));
 }
 

@@ -50,7 +50,7 @@ class Augmenter {
   std::uint64_t seed_;
   ThreadPool& pool_;
   Dataset current_;
-  std::vector<Dataset> variants_;  // options_.variants, each made when first asked for
+  std::vector<Dataset> variants_;  // options_.variants, each created when first used
 };
 
 }  // namespace crosstate::data

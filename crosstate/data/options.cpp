@@ -120,8 +120,8 @@ void fields(FieldList& list, AugmentOptions& options) {
       .range(0, 100);
   list.add("band_mask", options.band_mask, "Widest band mask.").in("bands").range(1, 256);
   list.add("variants", options.variants,
-           "Number of different variants of the training set, which epochs take in turn; the front "
-           "end then processes only as many, but all are kept in memory. 0: new in every epoch.")
+           "Number of variants of the training set, used by the epochs in turn; the front end then "
+           "processes only these, but all are kept in memory. 0: a new variant in every epoch.")
       .range(0, 100000);
 }
 

@@ -82,7 +82,7 @@ struct AugmentOptions {
   double time_mask = 50;  // ms
   int band_masks = 0;
   int band_mask = 3;
-  int variants = 0;  // of every recording, which epochs take in turn; 0: a new one in every epoch
+  int variants = 0;  // of every recording, used by the epochs in turn; 0: a new one in every epoch
 
   /// Whether anything varies the samples, or the frames computed from them.
   bool varies_samples() const { return shift > 0 || gain > 0 || speed > 0 || noise > 0; }

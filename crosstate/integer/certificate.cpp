@@ -36,7 +36,7 @@ struct Products {
 
 class Certifier {
  public:
-  // `states`: whether their bounds are wanted; `state_sums`: whether lanes compute their sums.
+  // `states`: whether to compute their bounds; `state_sums`: whether lanes compute their sums.
   Certifier(const IntegerNetwork& n, bool states, bool state_sums = true)
       : n_(n), states_(states), state_sums_(state_sums) {}
 
@@ -74,10 +74,11 @@ class Certifier {
     out_.fits_int32 = out_.fits_int32 && bound <= kInt32;
     if (bound * unit >= kFloatExact) not_exact(name);
   }
-  // A x + b u. A float also has to hold the half place that decides ties, which it does below
-  // 2^23 places. Beyond, only b u + offset can have taken the sum, b u alone being exact at any
-  // size; if the rest cannot bring it back among the codes, the state saturates either way.
-  // Noise-shaped sums begin at an origin that leaves 22 bits (kernels/residue.h).
+  // A x + b u. A float also has to represent the half place that resolves ties, which it does below
+  // 2^23 places. Above that, only b u + offset can have caused the large sum, and b u alone is
+  // exact at any magnitude; if the other terms cannot bring the sum back into the range of the
+  // codes, the state saturates in any case. Noise-shaped sums start at an origin that leaves 22
+  // bits (kernels/residue.h).
   void state_sum(const std::string& name, std::int64_t bound, double rest) {
     if (!state_sums_) return sum(name, bound, 0);
     if (n_.state_rounding == kernels::RoundingMode::kNoiseShaped) {
@@ -169,13 +170,13 @@ class Certifier {
     out_.states.push_back(bound);
   }
 
-  // 0 also of states that are not noise-shaped.
+  // 0 for states that are not noise-shaped.
   static int residue_bits(const IntegerBlock& b, std::size_t mode) {
     return b.residue_bits.empty() ? 0 : b.residue_bits[mode];
   }
 
-  // What rounding adds to a sum of a state at most: half a step, the draw, or the residue and what
-  // rounds the sum with it.
+  // Largest addend of rounding in a sum of a state: half a step, the draw, or the residue and the
+  // constants that are added with it.
   std::int64_t rounding_offset(const IntegerBlock& b, std::size_t mode) const {
     constexpr std::int64_t kStep = std::int64_t{1} << quant::kPoleFraction;
     const int residue = residue_bits(b, mode);
@@ -184,9 +185,9 @@ class Certifier {
     return kStep + (residue < quant::kPoleFraction ? kStep / 2 >> residue : 0);
   }
 
-  // The sum of all that rounding one state has added. In a noise-shaped state the errors of
-  // successive steps cancel but for what A changes: -e_k + (1 - A) sum A^j e_{k-1-j}; those of its
-  // register stay.
+  // The sum of all rounding errors of one state. In a noise-shaped state the errors of successive
+  // steps cancel except for the change by A, -e_k + (1 - A) sum A^j e_{k-1-j}; the rounding errors
+  // of its register do not cancel.
   double rounding_error(std::complex<double> a, int residue_bits) const {
     const double one = n_.complex ? std::sqrt(0.5) : 0.5, memory = 1 / (1 - std::abs(a));
     if (n_.state_rounding == kernels::RoundingMode::kStochastic) return 2 * one * memory;

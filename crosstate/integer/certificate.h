@@ -18,10 +18,11 @@ struct AccumulatorBound {
 
 struct StateBound {
   std::size_t modes = 0;
-  std::size_t never_saturate = 0;  // whose l1 bound lies within the state's codes
-  double largest = 0;              // l1 bound over the largest code
-  // What rounding the states of the block adds at most while none saturates: to a state, in its
-  // codes, and to an output of the recurrence, in codes of ssm_output (docs/arithmetic.md).
+  std::size_t never_saturate =
+      0;               // number of modes whose l1 bound is within the codes of the state
+  double largest = 0;  // largest l1 bound divided by the largest code
+  // Largest accumulated rounding error of the states of the block if none saturates: of a state, in
+  // its codes, and of an output of the recurrence, in codes of ssm_output (docs/arithmetic.md).
   double state_error = 0, output_error = 0;
 };
 
@@ -37,12 +38,13 @@ struct Certificate {
   std::string obstacle;  // first accumulator for which this fails, or ""
 };
 
-/// Bounds from the l1 norms of weight rows and the codes that reach them, and, for states, of
-/// impulse responses: |x| <= |u| sum_k |A^k B| + the sum of rounding errors. States saturate, so a
-/// larger bound means clipping, not overflow.
+/// Bounds from the l1 norms of weight rows and the range of the codes and, for states, of impulse
+/// responses:
+/// x| <= |u| sum_k |A^k B| + the sum of rounding errors. States saturate, so a larger bound means
+/// clipping, not overflow.
 Certificate certify(const IntegerNetwork& network);
-/// Certificate::exact_in_float alone, without the sums over impulse responses; of everything but
-/// the sums of the states if these are computed elsewhere.
+/// Only Certificate::exact_in_float, without the sums over impulse responses; without the sums of
+/// the states if these are computed elsewhere.
 bool exact_in_float(const IntegerNetwork& network, bool states = true);
 
 }  // namespace crosstate::integer

@@ -140,7 +140,7 @@ TEST(Certificate, ClearsNoStateThatSaturates) {
   EXPECT_GT(clipped, 0);
 }
 
-// One mode next to the same recurrence in binary64, on inputs that it cannot follow.
+// One mode and the same recurrence in binary64, on inputs that a rounded state can hardly follow.
 TEST(Certificate, NoRoundingErrorExceedsItsBound) {
   double closest = 0;
   for (std::uint32_t number = 0; number < 400; ++number) {
@@ -190,8 +190,8 @@ TEST(Certificate, NoRoundingErrorExceedsItsBound) {
   EXPECT_GT(closest, 0.5);
 }
 
-// Of a slow real mode: nearest stands still within the time constant times half a step, shaping
-// follows to about a step.
+// For a slow real mode: with rounding to nearest the state stops within the time constant times
+// half a step, a noise-shaped state follows to within about a step.
 TEST(Certificate, RoundingErrorsShrinkWithTheResidue) {
   IntegerNetwork n = fixtures::network(3, fixtures::sequences(3));
   ASSERT_FALSE(n.complex);

@@ -45,11 +45,11 @@ struct LaneNetwork {
   LaneMatrix encoder;
   LaneFactors encoder_codes;
   std::vector<LaneBlock> blocks;
-  std::size_t state_size, pair_size;        // of a mode
-  std::array<std::uint32_t, kLanes> seeds;  // every sequence the same
+  std::size_t state_size, pair_size;        // per mode
+  std::array<std::uint32_t, kLanes> seeds;  // the same for every sequence
 
   explicit LaneNetwork(const IntegerNetwork& network);
-  /// Whether lanes compute what the reference does.
+  /// Whether lanes give the same results as the reference.
   bool exact() const;
 };
 

@@ -164,12 +164,12 @@ void visit(Visitor& v, IntegerNetwork& n) {
   visit(v, "decoder", n.scores, n.outputs, false);
 }
 
-// The version that can hold a network.
+// The version that can store a network.
 int version_of(const IntegerNetwork& n) {
   return n.state_rounding == kernels::RoundingMode::kNoiseShaped ? 3 : 2;
 }
 
-// Names of the least and the largest code of a format.
+// Keys of the smallest and the largest code of a format.
 struct RangeKeys {
   const char *low, *high;
   explicit RangeKeys(int version)
@@ -214,8 +214,8 @@ QuantizationScheme scheme_from(const json& object, const std::string& where) {
   return scheme;
 }
 
-// The name of noise-shaped rounding in files of the versions that hold no number of residue bits:
-// these have kMostResidueBits.
+// The name of noise-shaped rounding in files of versions without a number of residue bits: these
+// have kMostResidueBits.
 constexpr const char* kWholeResidue = "feedback";
 
 struct RoundingName {

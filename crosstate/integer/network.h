@@ -57,9 +57,10 @@ struct IntegerBlock {
   int a_bits = 0, c_bits = 0, d_bits = 0;  // what a weight's code takes to store
   std::vector<std::int16_t> ar, ai;        // [N], kPoleFraction fraction bits; real: ai empty
   std::vector<std::int32_t> input_shift;   // [N]: B = 2^shift in units of A's last place, 0 .. 30
-  std::vector<std::uint8_t> residue_bits;  // [N], 0 .. 14; of a noise-shaped state, otherwise empty
-  std::vector<std::int16_t> cr, ci;        // [N]; real: ci empty
-  std::vector<std::int16_t> d;             // [S]
+  std::vector<std::uint8_t>
+      residue_bits;                  // [N], 0 .. 14; for a noise-shaped state, otherwise empty
+  std::vector<std::int16_t> cr, ci;  // [N]; real: ci empty
+  std::vector<std::int16_t> d;       // [S]
   CodeFormat ssm_output, activation, linear, gate;  // the last two are unused without a gate
   Requantizer output;                               // [S] of (sum Re C x, d u) to ssm_output
   std::vector<std::int32_t> activation_table;       // activation code by ssm_output code - low

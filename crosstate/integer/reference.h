@@ -106,8 +106,8 @@ class ReferenceExecutor {
   };
 
   void block(std::size_t l);
-  /// Rounds a sum in units of A's last place; `draw`: k of stochastic rounding; `residue_bits`: of
-  /// a noise-shaped state.
+  /// Rounds a sum in units of the last place of A; `draw`: k of stochastic rounding;
+  /// `residue_bits`: for a noise-shaped state.
   void round(std::int64_t sum, std::uint32_t draw, int residue_bits, Part& part,
              CodeUsage::Site& site) const;
 

@@ -1,4 +1,4 @@
-// The ways of rounding the state, in every executor of an integer network.
+// The rounding modes of the state in every executor of an integer network.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -110,7 +110,7 @@ struct StreamBlock {
   LaneFactors output, linear_codes, sum;
   StreamMatrix linear;
   AlignedFloats xr, xi, er, ei;  // the state; residues: noise-shaped only
-  AlignedFloats rest;            // noise-shaped only, as keep
+  AlignedFloats rest;            // only noise-shaped; like `keep`
   std::vector<std::int32_t, AlignedAllocator<std::int32_t>> keep;
   AlignedWords keys;                // stochastic only
   AlignedFloats u, lane_u, lane_y;  // where the stream has other channels, the lanes another order

@@ -61,7 +61,7 @@ inline data::Dataset sequences(int number) {
   return model::reference::random_set(static_cast<std::uint64_t>(number) + 1, 40, 37, kTask, true);
 }
 
-/// How the state is rounded: "nearest", "stochastic", "residue " and its bits, or "by-pole".
+/// Rounding of the state: "nearest", "stochastic", "residue " and its bits, or "by-pole".
 inline void round_state(quant::StateSite& state, const std::string& how) {
   if (how == "stochastic") state.rounding = quant::StateRounding::kStochastic;
   if (how.starts_with("residue ")) state.residue_bits = std::stoi(how.substr(8));
@@ -94,7 +94,7 @@ inline IntegerNetwork network(int number, const data::Dataset& set) {
   return network(number, set, of_number);
 }
 
-// Random integers in every place of a network, with no quantized network behind them.
+// A network of random integers, not converted from a quantized network.
 class RandomNetwork {
  public:
   explicit RandomNetwork(std::uint32_t number) : random_(1, Stream::kTest, number) {}
@@ -132,7 +132,7 @@ class RandomNetwork {
     return n;
   }
 
-  /// Inputs somewhat beyond the codes of the network.
+  /// Inputs that exceed the codes of the network slightly.
   data::Dataset sequences(const IntegerNetwork& n, std::size_t count, std::size_t most) {
     const model::TaskShape task{static_cast<int>(n.inputs), static_cast<int>(n.outputs)};
     data::Dataset set = model::reference::random_set(random_.bits(), count, most, task, true);
@@ -176,7 +176,7 @@ class RandomNetwork {
     return m;
   }
 
-  // Sums of the size of `bound` reach a few times the codes.
+  // Sums of the magnitude of `bound` become a few times the largest code.
   Requantizer requantizer(std::size_t rows, const CodeFormat& to, std::int64_t bound, bool two) {
     Requantizer r;
     for (std::size_t i = 0; i < rows; ++i) {
@@ -216,7 +216,7 @@ class RandomNetwork {
       if (re * re + im * im >= 1 << 28) continue;
       b.ar.push_back(re);
       if (n.complex) b.ai.push_back(im);
-      // Somewhere around the gain that fills the state.
+      // Near the gain for which the state uses its range.
       const double full = (1 - radius) * n.state_limit / static_cast<double>(magnitude(n.residual));
       const int exponent = std::ilogb(std::max(full, 1e-6)) + quant::kPoleFraction + integer(5) - 1;
       b.input_shift.push_back(std::clamp(exponent, 0, 30));

@@ -1,15 +1,16 @@
-// Sums of a noise-shaped state in binary32. A sum is kept as origin + sum, where the origin is so
+// Sums of a noise-shaped state in binary32. A sum is stored as origin + sum, where the origin is so
 // large that the last place of its mantissa is 2^-fraction: the lower `fraction` bits of the word
-// are the fraction of the sum and those above are its integer part. Rounding down, saturation and
-// the residue are then operations on integers:
+// are the fraction of the sum, and those above are its integer part. Rounding down, saturation and
+// the residue are then integer operations:
 //
 //   h = origin + A x + b u + e + 1/2 + 2^-(r+1)     each multiply-add rounded to 2^-fraction
 //   w = floor(h - origin)                           the nearest integer of A x + b u + e rounded to
 //                                                   r bits of fraction, ties upwards in both
 //   e' = (upper r bits of the fraction of h) - 1/2, or 0 where w saturates
 //
-// 2^-(r+1) is absent where r = 0 (half a step is all that rounds) and where r = fraction (nothing
-// is left to round). Exact for |A x + e| + 1 < 2^(22-fraction), however large b u is.
+// 2^-(r+1) is omitted for r = 0 (only half a step is added) and for r = fraction (no further
+// rounding). Exact for
+// A x + e| + 1 < 2^(22-fraction), for any b u.
 #pragma once
 
 #include <algorithm>
@@ -18,10 +19,10 @@
 
 namespace crosstate::kernels {
 
-/// The most bits of a residue, those of the fraction of a pole.
+/// The largest number of bits of a residue: those of the fraction of a pole.
 inline constexpr int kMostResidueBits = 14;
 
-/// How sums of states within +-limit are kept.
+/// Representation of the sums of states within +-limit.
 struct HeldSums {
   /// limit: 2^(b-1) - 1 for b bits; b + fraction is at most 22.
   explicit HeldSums(float limit)
@@ -32,13 +33,13 @@ struct HeldSums {
 
   int fraction;
   float origin;
-  float low, high;  // the least and the largest sum whose integer part is a state
+  float low, high;  // smallest and largest sum whose integer part is a valid state
 
-  /// The bits of the integer part.
+  /// Mask of the integer part.
   std::int32_t whole() const { return -(std::int32_t{1} << fraction); }
 };
 
-/// How the residue of one mode is kept, with the constants of the next sum added.
+/// Representation of the residue of one mode, with the constants of the next sum added.
 struct HeldResidue {
   HeldResidue(const HeldSums& sums, int bits) {
     const int used = bits < sums.fraction ? bits : sums.fraction;
@@ -48,7 +49,7 @@ struct HeldResidue {
   }
 
   float rest;         // a residue of 0: origin + 1/2 + 2^-(r+1)
-  std::int32_t keep;  // the bits of a sum that remain; the others are those of `rest`
+  std::int32_t keep;  // mask of the bits of a sum that are kept; the others are those of `rest`
 };
 
 }  // namespace crosstate::kernels

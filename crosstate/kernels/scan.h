@@ -2,10 +2,10 @@
 //
 //   x_k = round(A x_{k-1} + b u_k)        y_k += Re(c x_k)
 //
-// A and c are complex per mode, b is real (a complex input gain folds into c: scaling the state
-// leaves a diagonal A alone). `c` carries the factor 2 of the conjugate pair. The state is counted
-// in quantization steps, so that rounding is rounding to integers; without rounding the unit is
-// free. A rounded state is the nearest integer to the sum A x_{k-1} + b u_k + o_k and
+// A and c are complex per mode; b is real (a complex input gain is folded into c, since scaling the
+// state does not change a diagonal A). `c` includes the factor 2 of the conjugate pair. The state
+// is in units of quantization steps, so that it is rounded to integers; without rounding the unit
+// is arbitrary. A rounded state is the nearest integer to the sum A x_{k-1} + b u_k + o_k and
 // saturates at +-limit; the rounding modes differ in the offset o_k of each part:
 //
 //   nearest      o_k = 2^-15 (kScanTie)
@@ -60,8 +60,9 @@ struct StateRounding {
   // stochastic: widths of the offsets of real and imaginary part of every mode, [modes][2], whose
   // deviation is a sqrt(12)th of it; null: 1
   const float* spread = nullptr;
-  /// noise-shaped: bits of the residue of every mode, [modes], each 0 .. kMostResidueBits. A state
-  /// of b bits has at most 22 - b in these lanes, and rounds its sums to as many bits of fraction.
+  /// noise-shaped: bits of the residue of every mode, [modes], each 0 .. kMostResidueBits. In these
+  /// lanes a state of b bits has at most 22 - b, and its sums are rounded to the same number of
+  /// fraction bits.
   const std::uint8_t* residue_bits = nullptr;
 };
 

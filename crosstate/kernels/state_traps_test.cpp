@@ -111,8 +111,8 @@ TEST(StateTraps, ANoiseShapedStateFollowsTheExactState) {
   EXPECT_NEAR(decay(slow_pole(0), 127, RoundingMode::kNoiseShaped).re[0], 58, 2);
 }
 
-// The register stands still below 2^-r / 2 / (1 - |A|) steps, so that every bit of the residue
-// halves what remains. A x + e = A S + (1 - A) e costs half a step more, reading x another.
+// The register stops changing below 2^-r / 2 / (1 - |A|) steps, so every bit of the residue halves
+// the remainder. A x + e = A S + (1 - A) e adds half a step, reading x another half.
 TEST(StateTraps, EveryBitOfTheResidueHalvesTheDeadBand) {
   const std::complex<float> a = slow_pole(0);
   const double gap = 1 - static_cast<double>(a.real());

@@ -250,7 +250,7 @@ TEST(Mapping, RejectsStochasticRounding) {
               ThrowsMessage<Error>(HasSubstr("quant.state.rounding = \"stochastic\"")));
 }
 
-// Residues stay in digital registers: the arrays are those of a state rounded to nearest.
+// Residues are in digital registers: the arrays are those of a state rounded to nearest.
 TEST(Mapping, PlacesNoiseShapedStatesAsOthers) {
   quant::QuantOptions quant;
   const Mapping nearest = map_network(integer::to_integers(network({}, 1, quant)), {}, 10);

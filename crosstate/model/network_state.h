@@ -56,7 +56,7 @@ struct BlockCoefficients {
   // Of conversions while training: deviations by row, [S] and [O]; empty: none.
   AlignedFloats output_noise, linear_noise;
   AlignedFloats state_spread;              // StateRounding::spread, [N][2]; empty: none
-  std::vector<std::uint8_t> residue_bits;  // [N]; of a noise-shaped state, otherwise empty
+  std::vector<std::uint8_t> residue_bits;  // [N]; for a noise-shaped state, otherwise empty
   std::vector<WeightTile> tiles;           // of `weight`; empty: whole sums
   OutputPieces pieces;                     // of the recurrence's outputs
 

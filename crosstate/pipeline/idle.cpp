@@ -264,7 +264,7 @@ Idle idle_with_data(const RunOptions& options, data::DataKind kind) {
     idle.push_back({{"augment.snr_low", "augment.snr_high"}, "augment.noise = 0"});
   }
   if (!augment.any()) {
-    idle.push_back({{"augment.variants"}, "[augment] that varies nothing"});
+    idle.push_back({{"augment.variants"}, "[augment] without any variation"});
   }
   if (augment.time_masks == 0) {
     idle.push_back({{"augment.time_mask"}, "augment.time_masks = 0"});

@@ -160,23 +160,22 @@ void fields(FieldList& list, QuantOptions& options) {
   });
   list.section("quant.state");
   add_bits(list, options.state.bits,
-           "The state at every step; the last to lower, errors add up over time");
+           "State at every step; reduce these bits last, since errors accumulate over time");
   list.add("residue_bits", options.state.residue_bits,
-           "Bits below those of the state that every part of a mode keeps from step to step: they "
-           "are added, never multiplied, and errors of rounding do not accumulate; 0: none.")
+           "Fraction bits of the state that every part of a mode keeps from step to step: they are "
+           "added, never multiplied, and prevent rounding errors from accumulating; 0: none.")
       .in("bits")
       .range(0, kernels::kMostResidueBits);
-  list.add(
-      "residue", options.state.residue,
-      "uniform: residue_bits in every mode; by-pole: log2(1 / (1 - |A|)) bits, rounded up, and "
-      "residue_margin, but at most residue_bits: slow modes need more.");
+  list.add("residue", options.state.residue,
+           "uniform: residue_bits in every mode; by-pole: log2(1 / (1 - |A|)) bits, rounded up, "
+           "and residue_margin, but at most residue_bits, since slow modes need more.");
   list.add("residue_margin", options.state.residue_margin,
-           "Bits that residue = \"by-pole\" adds; may be negative.")
+           "Number of additional bits with residue = \"by-pole\"; may be negative.")
       .in("bits")
       .range(-kernels::kMostResidueBits, kernels::kMostResidueBits);
   list.add("rounding", options.state.rounding,
-           "Without residue. nearest: slow states stand still below 0.5 / (1 - |A|) steps; "
-           "stochastic: exact in the mean.")
+           "Rounding without a residue. nearest: slow states stop changing below 0.5 / (1 - |A|) "
+           "steps; stochastic: exact on average.")
       .replaced_value("feedback", "quant.state.residue_bits = 14");
   list.section("quant.array");
   const auto number = [&](const char* key, int& value, int most, const std::string& help) {

@@ -121,27 +121,28 @@ struct ActivationSite {
   bool operator==(const ActivationSite&) const = default;
 };
 
-/// The rounding of a state without a residue; with one it is noise-shaped.
+/// Rounding of a state without a residue; with a residue the state is noise-shaped.
 enum class StateRounding { kNearest, kStochastic };
 constexpr auto enum_names(StateRounding) {
   return std::array{Named{"nearest", StateRounding::kNearest},
                     Named{"stochastic", StateRounding::kStochastic}};
 }
 
-/// Which residue a mode has: as many bits as all others, or as many as its pole needs.
+/// Residue bits of a mode: the same for all modes, or according to its pole.
 enum class ResidueRule { kUniform, kByPole };
 constexpr auto enum_names(ResidueRule) {
   return std::array{Named{"uniform", ResidueRule::kUniform},
                     Named{"by-pole", ResidueRule::kByPole}};
 }
 
-/// Both parts of every mode's state, counted in steps of a power of two of their own: codes of
-/// `bits`, and below them a residue that is added in the next step and never multiplied.
+/// Both parts of the state of every mode, in units of a power-of-two step for each mode: codes of
+/// `bits`, and a residue with further fraction bits, which is added in the next step and never
+/// multiplied.
 struct StateSite {
   int bits = kPresetBits;
-  int residue_bits = 0;  // of every mode, or the most of one
+  int residue_bits = 0;  // of every mode, or the maximum over modes
   ResidueRule residue = ResidueRule::kUniform;
-  int residue_margin = 1;  // by-pole: bits beyond log2(1 / (1 - |A|))
+  int residue_margin = 1;  // by-pole: bits in addition to log2(1 / (1 - |A|))
   StateRounding rounding = StateRounding::kNearest;
   bool operator==(const StateSite&) const = default;
 };
@@ -195,23 +196,22 @@ void validate(const QuantOptions& options);
 /// The options with explicit bits, granularity and scales for every site, without presets or empty
 /// optionals.
 /// Presets: "float", "wWaAsS" with the bits of weights (A, C, D, encoder, linear layers, decoder),
-/// activations and state (0: floating point; w2 is ternary, w1 keeps A at 2 bits), and
-/// "analog-64x64": w8a8s8 with Cartesian A, as cells store it, noise of 2 % on weights, and
-/// conversions with a quarter of a code of noise behind arrays of 64 rows.
-/// Throws Error like validate().
+/// activations and state (0: float; w2 is ternary, w1 keeps A at 2 bits), and "analog-64x64":
+/// w8a8s8 with Cartesian A, as stored in cells, 2 % noise on weights, and a quarter of a code of
+/// noise on conversions of arrays with 64 rows. Throws Error like validate().
 QuantOptions resolved(QuantOptions options);
 
-/// How the scan rounds the state of a site with bits.
+/// The rounding mode of the scan for a state site with bits.
 kernels::RoundingMode rounding_mode(const StateSite& site);
-/// Bits of the residue of a mode with the discretised pole `a`, |a| <= 1.
+/// Number of residue bits of a mode with the discretised pole `a`, |a| <= 1.
 std::uint8_t residue_bits(const StateSite& site, std::complex<double> a);
 
-/// Brings settings that a file of an earlier version holds, as FieldList::to_json() has them, to
+/// Converts settings from a file of an earlier version, in the format of FieldList::to_json(), to
 /// their present names and values.
 void renew_settings(nlohmann::json& settings);
 
-/// Whether scaling a row of the pointwise weights leaves its codes alone, so that a batch norm may
-/// stay in place while training and fold afterwards.
+/// Whether scaling a row of the pointwise weights leaves its codes unchanged, so that a batch norm
+/// may be kept during training and folded afterwards.
 bool folds_after_rounding(const QuantOptions& resolved_options);
 
 /// The options of a preset, resolved; and of the preset with the same bits at every site.

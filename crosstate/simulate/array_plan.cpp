@@ -87,7 +87,7 @@ class Planner {
     }
   }
 
-  // What converters read is added to a register, which holds its fraction as well.
+  // The reading of a converter is added to a register, which also has fraction bits.
   void register_ranges() {
     const bool increments =
         crossbar_.recurrence == crossbar::PoleStorage::kIncrement && mapping_.state_slices == 1;

@@ -160,8 +160,8 @@ struct Chip::Inside {
     }
   }
 
-  // Rounds the sums of the states, which include the previous ones, together with the residues to
-  // the last place of their registers. The rows are driven by the nearest integers.
+  // Rounds the sums of the states, which include the previous states, and the residues to the last
+  // place of their registers. The rows are driven by the nearest integers.
   void add_to_register(std::size_t number, std::size_t states, kernels::Rows sums,
                        kernels::Rows codes, Work& w) const {
     constexpr float kAny = 0x1p60f;
@@ -171,7 +171,7 @@ struct Chip::Inside {
     kernels::fake_quantize_forward(places[number].data(), -kAny, kAny, states, kLanes, sums, sums);
     kernels::fake_quantize_forward(ones.data(), -limit, limit, states, kLanes, sums, codes);
     for (std::size_t i = 0; i < states * kLanes; ++i) {
-      // Only the rest of a saturated state is larger than half a step.
+      // Only the residue of a saturated state exceeds half a step.
       const float rest = sums.data[i] - codes.data[i];
       residues.data[i] = rest >= -0.5f && rest < 0.5f ? rest : 0.0f;
     }

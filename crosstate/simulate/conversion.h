@@ -86,9 +86,9 @@ inline crossbar::ColumnRange increment_range(const crossbar::ColumnRange& codes,
 }
 
 /// The range of a converter whose sums are added to the register of a noise-shaped state of
-/// `residue_bits`, in place of `codes`: its step is the last place of the register that it affects.
-/// `largest`: of increments, 0 if it reads no increments. A range that is not learned leaves the
-/// register all its places.
+/// `residue_bits`, which replaces `codes`: its step is the last place of the register. `largest`:
+/// of increments, 0 if it does not read increments. With a range that is not learned, the register
+/// has all its places.
 inline crossbar::ColumnRange register_range(const crossbar::ColumnRange& codes, int residue_bits,
                                             float largest,
                                             const crossbar::CrossbarOptions& crossbar) {

@@ -230,7 +230,7 @@ TEST(Chip, FittedConvertersRoundOnce) {
   }
 }
 
-// A converter per register, with all of its places.
+// One converter per register, with all of its places.
 TEST(Chip, IdealIsTheIntegerNetworkWithEveryResidue) {
   for (int number = 0; number < 24; ++number) {
     SCOPED_TRACE(number);
@@ -245,7 +245,7 @@ TEST(Chip, IdealIsTheIntegerNetworkWithEveryResidue) {
   }
 }
 
-// The digits with 4 bits of residue: 8-bit converters of increments hold about as many.
+// The digits with 4 bits of residue, about as many as 8-bit converters of increments resolve.
 TEST(Chip, ConvertersOfEightBitsFillARegister) {
   quant::QuantOptions quant;
   quant.state.residue_bits = 4;
@@ -293,7 +293,7 @@ TEST(Conversion, RegistersTakeTheStepsThatConvertersHave) {
   options.adc_bits = 11;
   EXPECT_EQ(register_range(codes, 7, 0, options).step, 1.0f / 8);
   EXPECT_EQ(register_range(codes, 2, 0, options).step, 1.0f / 4);
-  // Ranges that are not learned have steps of their own.
+  // Ranges that are not learned have their own steps.
   options.adc_bits = 4;
   options.adc_range = crossbar::AdcRange::kFixed;
   EXPECT_EQ(register_range(codes, 7, 5, options).step, 1.0f / 128);

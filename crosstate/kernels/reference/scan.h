@@ -64,7 +64,7 @@ T round_state(const StateRounding& r, T sum) {
   return std::fmin(std::fmax(std::nearbyint(sum), -limit), limit);
 }
 
-/// A noise-shaped state (crosstate/kernels/residue.h). Sums are rounded as they are formed: next to
+/// A noise-shaped state (crosstate/kernels/residue.h). Sums are rounded as they are computed: near
 /// `origin` the last place of T is 2^-fraction.
 template <class T>
 class NoiseShaping {
@@ -80,7 +80,7 @@ class NoiseShaping {
     const T tie = bits_ > 0 && bits_ < fraction_ ? std::ldexp(T(1), -bits_ - 1) : T(0);
     return origin_ + (residue + (T(0.5) + tie));
   }
-  /// The state that follows from a sum that began at start(), and its residue.
+  /// The state for a sum that started at start(), and its residue.
   T round(T held, T& residue) const {
     const T sum = held - origin_, nearest = std::floor(sum);
     const T x = std::fmin(std::fmax(nearest, -limit_), limit_);
@@ -106,7 +106,7 @@ State<T> next_state(const Modes<T>& m, std::size_t n, const StateRounding& round
   State<T> next;
   if (rounding.limit != 0 && rounding.mode == RoundingMode::kNoiseShaped) {
     const NoiseShaping<T> shaping(rounding, n);
-    // b u comes last: it alone may leave the range where sums are exact.
+    // b u is added last, since only it may leave the range where sums are exact.
     const T a = std::fma(-ai, s.x.im, std::fma(m.ar[n], s.x.re, shaping.start(s.residue.re)));
     const T re = m.b != nullptr ? std::fma(m.b[n], u, a) : a + u;
     const T im = std::fma(m.ar[n], s.x.im, std::fma(ai, s.x.re, shaping.start(s.residue.im)));

@@ -39,7 +39,7 @@ struct Saturation {
         bottom(hn::Set(d, -limit)),
         limit_bits(hn::BitCast(di, top)) {}
 
-  /// The state that follows from a sum with its offset.
+  /// The state for a sum that includes its offset.
   template <Rounding kRounding, Form kForm>
   HWY_INLINE V round(V sum) const {
     if constexpr (kRounding == Rounding::kNone) return sum;
@@ -63,7 +63,7 @@ struct Saturation {
   VI limit_bits;
 };
 
-/// HeldResidue of residue.h; lanes are of one mode, or of as many.
+/// HeldResidue of residue.h; lanes are of one mode, or of different modes.
 struct Residue {
   Residue() = default;
   Residue(V of_rest, VI of_keep)
@@ -81,9 +81,9 @@ struct Shaping {
         high(hn::BitCast(di, hn::Set(d, sums.high))),
         whole(hn::Set(di, sums.whole())) {}
 
-  /// The state that follows from a sum that began at `residue`, which becomes its own.
+  /// The state for a sum that started at `residue`, which is updated.
   HWY_INLINE V round(V held, const Residue& r, V& residue) const {
-    // Sums below the origin's binade have smaller words, and negative ones negative words.
+    // Sums below the binade of the origin have smaller words, and negative sums negative words.
     const VI sum = hn::BitCast(di, held);
     const VI inside = hn::Max(hn::Min(sum, high), low);
     const VI kept = hn::OrAnd(r.others, r.keep, sum);

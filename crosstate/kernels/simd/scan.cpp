@@ -98,7 +98,7 @@ HWY_INLINE void store(const Modes<kModes>& s, std::size_t modes, std::size_t n, 
   }
 }
 
-// The rounding of a channel's states.
+// Rounding of the states of a channel.
 struct Rounder {
   explicit Rounder(float limit) : saturation(limit), shaping(HeldSums(limit > 0 ? limit : 1)) {}
   Saturation saturation;
@@ -114,7 +114,7 @@ HWY_INLINE void advance(Modes<kModes>& s, std::size_t j, std::size_t v, V u, std
   V& xr = s.xr[j][v];
   V& xi = s.xi[j][v];
   if constexpr (kRounding == Rounding::kNoiseShaped) {
-    // b u comes last: it alone may leave the range where sums are exact.
+    // b u is added last, since only it may leave the range where sums are exact.
     V re = hn::MulAdd(m.ar, xr, s.er[j][v]);
     if constexpr (kComplex) re = hn::NegMulAdd(m.ai, xi, re);
     re = kGain ? hn::MulAdd(m.b, u, re) : hn::Add(u, re);
