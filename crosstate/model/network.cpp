@@ -149,10 +149,6 @@ void Network::State::require_inputs(const data::Batch& batch) const {
     fail("batch", "targets of " + std::to_string(told) + " outputs, but the network has " +
                       std::to_string(task.outputs));
   }
-  if (told != 0 && batch.readout.scope != options.readout) {
-    fail("batch", std::string("a target of every ") + batch.readout.unit() +
-                      ", but the network's model.readout is \"" + name_of(options.readout) + '"');
-  }
 }
 
 void Network::State::add_ranges() {
@@ -221,9 +217,21 @@ std::size_t Network::parameter_count() const {
   return n;
 }
 
+namespace {
+
+// Only the loss needs targets; calibration does not.
+void require_scope(const data::Batch& batch, task::Scope scope) {
+  if (batch.readout.outputs() == 0 || batch.readout.scope == scope) return;
+  fail("batch", std::string("a target of every ") + batch.readout.unit() +
+                    ", but the network's model.readout is \"" + name_of(scope) + '"');
+}
+
+}  // namespace
+
 BatchResult Network::train_step(const data::Batch& batch, const LossOptions& loss,
                                 ThreadPool& pool) {
   state_->require_inputs(batch);
+  require_scope(batch, options().readout);
   if (batch.readout.outputs() == 0) fail("batch", "no targets, expected them for training");
   const std::size_t reads = options().readout == task::Scope::kStep ? batch.length : 1;
   const std::size_t logits = batch.count * reads * static_cast<std::size_t>(task().outputs);
@@ -252,6 +260,7 @@ void Network::require_same_streams(const Network& other) const {
 BatchResult Network::evaluate(const data::Batch& batch, ThreadPool& pool,
                               std::vector<float>* logits) const {
   state_->require_inputs(batch);
+  require_scope(batch, options().readout);
   return forward_batch(*state_, state_->deployed_coefficients(), batch, pool, logits);
 }
 
