@@ -67,10 +67,10 @@ struct Stretch {
 // in units of 2^-14 the state is q >> 14, and the residue of r bits stands in the upper ones of the
 // bits that this drops: residue + added = (q & mask) | least of the next sum, where the state did
 // not saturate, otherwise `added`.
-struct Shaping {
+struct PairedResidue {
   VI mask, least, added;
 };
-HWY_INLINE Shaping shaping(int residue_bits) {
+HWY_INLINE PairedResidue paired_residue(int residue_bits) {
   constexpr std::int32_t kOne = 1 << kPairedFraction;
   const std::int32_t least = kOne / 2 >> residue_bits;
   return {hn::Set(di, kOne - (kOne >> residue_bits)), hn::Set(di, least),
@@ -81,7 +81,7 @@ HWY_INLINE Shaping shaping(int residue_bits) {
 template <std::size_t kModes, bool kResidues>
 struct Modes {
   VP re[kModes], im[kModes], by[kModes], drive[kModes], x[kModes][kV];
-  Shaping shape[kModes];
+  PairedResidue shape[kModes];
   VI real[kModes][kV], imaginary[kModes][kV];
 
   HWY_INLINE Modes(const PairedModes& m, std::size_t n, const std::int32_t* HWY_RESTRICT state) {
@@ -90,7 +90,7 @@ struct Modes {
       im[j] = pairs(m.im[n + j]);
       by[j] = pairs(m.out[n + j]);
       drive[j] = pairs(kResidues ? pair_of(first_of(m.drive[n + j]), 0) : m.drive[n + j]);
-      if constexpr (kResidues) shape[j] = shaping(m.residue_bits[n + j]);
+      if constexpr (kResidues) shape[j] = paired_residue(m.residue_bits[n + j]);
       for (std::size_t v = 0; v < kV; ++v) {
         const std::int32_t* const at = state + (n + j) * kLanes + v * kN;
         x[j][v] = hn::BitCast(dp, hn::Load(di, at));
