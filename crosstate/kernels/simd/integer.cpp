@@ -253,7 +253,7 @@ void RequantizeEach(const LaneRequantizer& r, std::size_t count, const float* p,
 template <bool kComplex>
 HWY_INLINE void shaped_scan_step(const StreamModes& m, const float* HWY_RESTRICT u,
                                  const StreamState& s, float* HWY_RESTRICT y) {
-  const Shaping shaping{HeldSums(m.limit)};
+  const HeldShaping shaping{HeldSums(m.limit)};
   for (std::size_t c = 0; c < m.channels; c += kN) {
     const V in = hn::Load(d, u + c);
     V out = hn::Zero(d);

@@ -74,8 +74,8 @@ struct Residue {
 };
 
 /// HeldSums of residue.h.
-struct Shaping {
-  explicit Shaping(const HeldSums& sums)
+struct HeldShaping {
+  explicit HeldShaping(const HeldSums& sums)
       : origin(hn::Set(d, sums.origin)),
         low(hn::BitCast(di, hn::Set(d, sums.low))),
         high(hn::BitCast(di, hn::Set(d, sums.high))),

@@ -102,7 +102,7 @@ HWY_INLINE void store(const Modes<kModes>& s, std::size_t modes, std::size_t n, 
 struct Rounder {
   explicit Rounder(float limit) : saturation(limit), shaping(HeldSums(limit > 0 ? limit : 1)) {}
   Saturation saturation;
-  Shaping shaping;
+  HeldShaping shaping;
 };
 
 // One step of one mode: (xr, xi) <- round(A x + b u). `step` is mixed already.
