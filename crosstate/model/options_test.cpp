@@ -25,7 +25,7 @@ TEST(ModelOptions, DefaultsAreValidAndEveryFieldHasHelp) {
   validate(options);
   FieldList list;
   fields(list, options);
-  EXPECT_EQ(list.all().size(), 16u);
+  EXPECT_EQ(list.all().size(), 17u);
   for (const Field& field : list.all()) {
     EXPECT_TRUE(field.key.starts_with("model.")) << field.key;
     EXPECT_FALSE(field.help.empty()) << field.key;
