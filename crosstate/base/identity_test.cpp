@@ -28,7 +28,7 @@ void expect_differs(const json& found, const json& expected, const std::string& 
                                                            "start a new run"))));
 }
 
-TEST(Identity, ChecksumsAreThoseOfCrc32) {
+TEST(ContentIdentity, ChecksumsAreThoseOfCrc32) {
   EXPECT_EQ(checksum("123456789"), 0xCBF43926u);  // the check value of CRC-32/ISO-HDLC
   EXPECT_EQ(checksum(""), 0u);
   EXPECT_EQ(checksum(std::string(1, '\0')), 0xD202EF8Du);
@@ -42,14 +42,14 @@ TEST_F(IdentityFiles, HaveTheChecksumOfTheirBytes) {
               ThrowsMessage<Error>(HasSubstr("absent")));
 }
 
-TEST(Identity, EqualValuesAreTheSameInAnyOrderOfKeys) {
+TEST(ContentIdentity, EqualValuesAreTheSameInAnyOrderOfKeys) {
   const json a = json::parse(R"({"a": 1, "b": {"c": [1, 2.5, "x"], "d": null}})");
   const json b = json::parse(R"({"b": {"d": null, "c": [1, 2.5, "x"]}, "a": 1})");
   EXPECT_NO_THROW(require_same(a, b, "a.file"));
   EXPECT_NO_THROW(require_same(json::object(), json::object(), "a.file"));
 }
 
-TEST(Identity, NamesTheFirstDifferenceAsASetting) {
+TEST(ContentIdentity, NamesTheFirstDifferenceAsASetting) {
   const json before = {{"config", {{"model", {{"states", 16}, {"layers", 2}}}}}, {"seed", 1}};
   json now = before;
   now["config"]["model"]["states"] = 32;
@@ -68,7 +68,7 @@ TEST(Identity, NamesTheFirstDifferenceAsASetting) {
 }
 
 // Settings are reported before counts in their content, and checksums last.
-TEST(Identity, NamesChecksumsLast) {
+TEST(ContentIdentity, NamesChecksumsLast) {
   const json before = {{"data", {{"checksum", 1}, {"sequences", 10}}}, {"train", {{"epochs", 3}}}};
   json now = before;
   now["data"]["checksum"] = 2;
@@ -79,7 +79,7 @@ TEST(Identity, NamesChecksumsLast) {
   expect_differs(before, now, "train.epochs was 3 and is now 4");
 }
 
-TEST(Identity, BoundsWhatItQuotesAndWalks) {
+TEST(ContentIdentity, BoundsWhatItQuotesAndWalks) {
   const std::string endless(100'000, 'x');
   try {
     require_same({{"a", endless}}, {{"a", 1}}, "a.file");

@@ -737,11 +737,5 @@ TEST(Array, RejectsWhatItCannotHold) {
       ThrowsMessage<Error>(HasSubstr("row 1, column 0")));
 }
 
-TEST(CrossbarOptions, RejectsBadValues) {
-  EXPECT_THAT([&] { validate(CrossbarOptions{.rows = 2}); },
-              ThrowsMessage<Error>(HasSubstr("crossbar.rows")));
-  EXPECT_NO_THROW(validate(CrossbarOptions{}));
-}
-
 }  // namespace
 }  // namespace crosstate::crossbar
