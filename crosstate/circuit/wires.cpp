@@ -44,13 +44,14 @@ std::vector<double> without_check(std::span<const double> siemens, std::size_t r
 void fields(FieldList& list, WireOptions& options) {
   list.section("wires");
   list.add("segment", options.segment,
-           "Wire between neighbouring cells, along rows and columns; 0: ideal.")
+           "Wire resistance between adjacent cells, along rows and columns; 0: ideal.")
       .in("ohm")
       .range(0, kMostOhm);
-  list.add("driver", options.driver, "Between each row's source and its first segment.")
+  list.add("driver", options.driver,
+           "Resistance between the source of each row and its first segment.")
       .in("ohm")
       .range(0, kMostOhm);
-  list.add("sense", options.sense, "Between each column's last segment and ground.")
+  list.add("sense", options.sense, "Resistance between the last segment of each column and ground.")
       .in("ohm")
       .range(0, kMostOhm);
 }
@@ -90,7 +91,7 @@ std::vector<double> effective_conductance(std::span<const double> siemens, std::
   require_array(siemens, rows, columns);
   validate(wires);
   return require_finite(without_check(siemens, rows, columns, wires), columns,
-                        "what the sources see", "conductances");
+                        "an effective conductance", "conductances");
 }
 
 std::vector<double> column_currents(std::span<const double> siemens, std::size_t rows,

@@ -71,11 +71,11 @@ void fields(FieldList& list, PopulationOptions& options) {
            "Target conductance of the devices; -1: the middle of the model's range.")
       .in("uS")
       .range(-1, 1e6);
-  list.add("count", options.count, "Devices.").range(1, 1e8);
+  list.add("count", options.count, "Number of devices.").range(1, 1e8);
   list.add("time", options.time, "Time since programming; 0: right after programming.")
       .in("s")
       .range(0, 1e12);
-  list.add("bins", options.bins, "Bins of the histogram.").range(1, 1e6);
+  list.add("bins", options.bins, "Number of bins of the histogram.").range(1, 1e6);
 }
 
 Population sample_devices(const DeviceOptions& device, const PopulationOptions& options,

@@ -32,8 +32,8 @@ void fields(FieldList& list, ModelOptions& options) {
            "Smallest initial step size; lower it for sequences much longer than 1 / dt_min.")
       .range(1e-6, 10);
   list.add("decay", options.decay,
-           "Initial decay rate of lin, inv and legs; raise where a rounded state must not stand "
-           "still.")
+           "Initial decay rate of lin, inv and legs; raise it if slow quantized states would stop "
+           "changing (see quant.state).")
       .range(1e-3, 1e3);
   list.add("dt_max", options.dt_max,
            "Largest initial step size; raise it for signals that change fast.")
@@ -44,8 +44,9 @@ void fields(FieldList& list, ModelOptions& options) {
            "integer network.");
   list.add("gate", options.gate,
            "Gate of the pointwise layer; hard-sigmoid needs no table, none halves the layer.");
-  list.add("norm", options.norm,
-           "batch is folded into the preceding layer; layer trains well but remains at run time.");
+  list.add(
+      "norm", options.norm,
+      "Norm: batch is folded into the preceding layer; layer trains well but remains at run time.");
   list.add("pooling", options.pooling, "Read-out: mean over time, or the last step.");
   list.add("readout", options.readout,
            "sequence: one output and one target per sequence; step: one per time step, without "
