@@ -1,21 +1,17 @@
-// crosstate quantize MODEL: post-training quantization of a float network.
+// crosstate quantize MODEL: post-training quantization of a float model.
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
-#include "crosstate/base/files.h"
-#include "crosstate/cost/memory.h"
 #include "crosstate/inference/model.h"
-#include "crosstate/integer/convert.h"
-#include "crosstate/pipeline/data.h"
 #include "crosstate/pipeline/idle.h"
+#include "crosstate/pipeline/quantize_run.h"
 
 namespace crosstate::cli {
 namespace {
-
-constexpr int kEvaluationBatch = 256;
 
 // Weight noise applies only to training.
 std::vector<std::string> settings_of_quantize() {
@@ -24,6 +20,7 @@ std::vector<std::string> settings_of_quantize() {
           "run.calibration",
           "train.validation",
           "quant.",
+          "ptq.",
           "!quant.weight_noise",
           "!quant.device_noise",
           "!quant.chip_steps",
@@ -32,50 +29,76 @@ std::vector<std::string> settings_of_quantize() {
           "!quant.array."};
 }
 
+// Whether the settings name a preset: then the default makes no difference.
+bool names_preset(const Common& common) {
+  std::string found[2] = {"float", "w8a8s8"};
+  for (std::string& preset : found) {
+    pipeline::RunOptions options;
+    options.quant.preset = preset;
+    FieldList list = options.fields();
+    read_settings(common, list);
+    preset = options.quant.preset;
+  }
+  return found[0] == found[1];
+}
+
+bool names_bits(const quant::QuantOptions& quant) {
+  const int bits[] = {quant.encoder.bits, quant.a.bits,          quant.c.bits,
+                      quant.d.bits,       quant.weight.bits,     quant.decoder.bits,
+                      quant.input.bits,   quant.residual.bits,   quant.ssm_output.bits,
+                      quant.linear.bits,  quant.activation.bits, quant.gate.bits,
+                      quant.state.bits};
+  return quant.state.residue_bits > 0 || std::any_of(std::begin(bits), std::end(bits),
+                                                     [](int b) { return b != quant::kPresetBits; });
+}
+
+// Settings that name a format are followed exactly, unless a goal is named, too.
+pipeline::QuantizeRequest request_of(const Common& common, const pipeline::RunOptions& options) {
+  bool goal = options.ptq.loss != ptq::SearchOptions().loss || options.ptq.bytes > 0;
+  for (const NamedSetting& setting : named_settings(common)) {
+    goal = goal || setting.key == "ptq.loss" || setting.key == "ptq.bytes";
+  }
+  const bool preset = names_preset(common);
+  return {goal || !(preset || names_bits(options.quant)), preset};
+}
+
 int quantize_command(const Common& common, const std::string& file) {
-  pipeline::RunOptions options = configuration(common);
+  const pipeline::RunOptions options = configuration(common);
+  const pipeline::QuantizeRequest request = request_of(common, options);
   refuse_idle_data(common, options.data);
   refuse_idle(common, [&](const std::string& key) {
-    return pipeline::idle_reason(key, pipeline::idle_in_quantize(options));
+    return pipeline::idle_reason(key, pipeline::idle_in_quantize(options, request.search));
   });
   require_writable_file(common.json);
   const inference::Model saved = inference::Model::load(file);
   if (saved.quantized()) fail(file, "is already quantized, expected a float model");
-  model::Network network = *saved.network();
-  network.fold_norms();
-  options.model = network.options();
-  const std::optional<inference::Preparation>& preparation = saved.preparation();
-  refuse_order_of_steps(common, preparation.has_value(), file);
+  refuse_order_of_steps(common, saved.preparation().has_value(), file);
   pipeline::OutputDirectory output = open_output(common, "quantize");
   ThreadPool pool(common.threads);
-  const pipeline::RunData sets = pipeline::load_model_data(options, preparation, file, pool);
-  saved.require_fit(sets.test, inference::ModelBackend::kFloat);
-  say_notes(sets.test);
-
-  network.quantize(options.quant, pipeline::calibration_batches(sets.training, options), pool);
-  const std::filesystem::path out = output.path();
-  output.begin({file});
-  const inference::Model rounded(network, preparation, file);
-  rounded.save(out / "ptq.safetensors");
-  const std::string site = integer::site_in_floating_point(network);
-  if (site.empty()) rounded.to_integers().save(out / "ptq.integer.safetensors");
-  const train::Tally tally =
-      *train::evaluate_result(network, sets.test, kEvaluationBatch, pool, nullptr);
-  const task::Readout& readout = sets.test.readout;
-  const cost::MemorySummary memory = cost::count_memory(network);
-  nlohmann::json result = readout.task->to_json(readout, tally.sums);
-  result.update({{"model", file},
-                 {"data", sets.test.name},
-                 {"loss", tally.loss()},
-                 {"integer", site.empty()},
-                 {"memory", cost::to_json(memory)}});
-  write_result(common, "quantize", result);
-  if (!common.quiet && common.json != "-") {
-    std::printf("%s: %s %s after rounding, %s\n", (out / "ptq.safetensors").c_str(),
-                readout.task->primary().title.c_str(),
-                readout.task->primary().text(tally.metric()).c_str(),
-                bytes_text(memory.total()).c_str());
-    if (!site.empty()) std::printf("no integer network: %s\n", site.c_str());
+  Progress progress(common.quiet);
+  const pipeline::QuantizeSummary summary =
+      pipeline::quantize_model(file, options, request, run_context(common, output, pool, progress));
+  progress.finish();
+  write_result(common, "quantize", pipeline::to_json(summary));
+  if (common.quiet || common.json == "-") return kOk;
+  const task::TaskMetric& primary = summary.readout.task->primary();
+  if (summary.found) {
+    const ptq::Verdict& held_out = summary.found->verdict;
+    std::fputs(report::to_text(pipeline::choice_table(summary)).c_str(), stdout);
+    std::printf(
+        "\nerror: of the outputs, relative to their variance\n"
+        "on %zu held-out sequences: %s, of the float model %s (lost: %s +- %s)\n",
+        summary.held_out, primary.text(held_out.metric).c_str(),
+        primary.text(summary.held_out_float_metric).c_str(), fixed(held_out.loss, 2).c_str(),
+        fixed(held_out.deviation, 2).c_str());
+    std::printf("on the test set: %s, of the float model %s\n",
+                primary.text(summary.metric).c_str(), primary.text(summary.float_metric).c_str());
+  }
+  std::printf("%s: %s %s after rounding, %s\n", (output.path() / "ptq.safetensors").c_str(),
+              primary.title.c_str(), primary.text(summary.metric).c_str(),
+              bytes_text(summary.memory.total()).c_str());
+  if (!summary.not_integer.empty()) {
+    std::printf("no integer network: %s\n", summary.not_integer.c_str());
   }
   return kOk;
 }
@@ -83,9 +106,11 @@ int quantize_command(const Common& common, const std::string& file) {
 }  // namespace
 
 void add_quantize(Command root) {
-  Command command = root.add_command("quantize",
-                                     "Quantize a float model after training, with ranges from "
-                                     "training data that are not held out");
+  Command command = root.add_command(
+      "quantize",
+      "Quantize a float model after training: in the format that the settings of [quant] name or, "
+      "without any bits named there, in the cheapest one that loses at most --loss points on "
+      "held-out data, or the best one within --bytes");
   auto common = std::make_shared<Common>();
   common->out = "out/quantize";
   auto model = std::make_shared<std::string>();
@@ -95,6 +120,10 @@ void add_quantize(Command root) {
               .out = "Directory of the models and of quantize.json",
               .seed = "Seed of the held-out split and of the calibration sequences",
               .settings = settings_of_quantize()});
+  pipeline::RunOptions defaults;
+  FieldList search;
+  ptq::fields(search, defaults.ptq);
+  add_short_forms(command, *common, search);
   command.action([=] { return quantize_command(*common, *model); });
 }
 

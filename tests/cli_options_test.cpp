@@ -507,7 +507,9 @@ TEST_F(CliOptions, PlaceTheResultsOfModels) {
             true);
   const std::vector<std::string> few = {out + "/float.safetensors", "--set", "data.train_limit=160",
                                         "--set", "data.test_limit=64"};
-  EXPECT_EQ(expect_result("quantize", few)["integer"], true);
+  std::vector<std::string> rounded = few;
+  rounded.insert(rounded.end(), {"--set", "quant.preset=w8a8s8"});
+  EXPECT_EQ(expect_result("quantize", rounded)["integer"], true);
   EXPECT_TRUE(fs::exists(path("results/ptq.safetensors")));
   expect_refused({"eval", path("absent"), "--out", path("no")}, {"absent"});
   expect_refused({"info", path("absent"), "--out", path("no")}, {"absent"});

@@ -418,6 +418,58 @@ TEST_F(Cli, QuantizesAfterTraining) {
   EXPECT_FALSE(fs::exists(path("no")));
 }
 
+TEST_F(Cli, SearchesTheFormatOfANetwork) {
+  const std::string out = path("out"), model = out + "/float.safetensors";
+  ASSERT_EQ(call(tiny("train", out)).code, 0);
+  // Two sites to choose, on few sequences.
+  std::vector<std::string> arguments = {"quantize", model, "--json", "-"};
+  for (const char* setting :
+       {"data.train_limit=160", "data.test_limit=64", "run.calibration=32", "quant.a.bits=8",
+        "quant.encoder.bits=8", "quant.d.bits=8", "quant.c.bits=8", "quant.input.bits=8",
+        "quant.residual.bits=8", "quant.ssm_output.bits=8", "quant.activation.bits=8",
+        "quant.linear.bits=8", "quant.gate.bits=8", "quant.state.bits=8",
+        "quant.state.residue_bits=4"}) {
+    arguments.insert(arguments.end(), {"--set", setting});
+  }
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), arguments.begin(), arguments.end());
+    return more;
+  };
+  const Result result =
+      call(with({"--out", path("loss"), "--loss", "40", "--set", "ptq.sequences=16"}));
+  ASSERT_EQ(result.code, 0) << result.err;
+  const json summary = parse_json(result.out);
+  const json of_integers = parse_json(call({"eval", path("loss/ptq.integer.safetensors"), "--json",
+                                            "-", "--set", "data.test_limit=64"})
+                                          .out);
+  EXPECT_EQ(summary["accuracy"], of_integers["accuracy"]);
+  EXPECT_LE(summary["held_out"]["points_lost"], 40);
+  EXPECT_EQ(summary["bytes"], summary["memory"]["total"]);
+  EXPECT_EQ(summary["format"]["residual"]["bits"], 8);
+  EXPECT_LT(summary["format"]["weight"]["bits"], 8);
+  EXPECT_EQ(summary["choices"].size(), 13u);
+
+  const int bytes = summary["bytes"];
+  const Result best =
+      call(with({"--out", path("bytes"), "--bytes", std::to_string(bytes), "--threads", "2"}));
+  ASSERT_EQ(best.code, 0) << best.err;
+  EXPECT_LE(parse_json(best.out)["bytes"], bytes);
+
+  expect_refused(with({"--out", path("no"), "--bytes", "100"}),
+                 {"ptq.bytes = 100", "expected at least"});
+  expect_refused(with({"--out", path("no"), "--bytes", "9000", "--loss", "1"}),
+                 {"ptq.loss has no effect with ptq.bytes = 9000"});
+  expect_refused(with({"--out", path("no"), "--loss", "1", "--set", "train.validation=0"}),
+                 {"train.validation = 0"});
+  expect_refused(with({"--out", path("no"), "--loss", "1", "--set", "quant.weight.bits=0"}),
+                 {"quant.weight.bits = 0", "expected codes"});
+  expect_refused(with({"--out", path("no"), "--set", "ptq.sequences=20"}),
+                 {"ptq.sequences has no effect"});
+  expect_refused({"quantize", model, "--set", "quant.bias_correction=true"},
+                 {"quant.bias_correction has no effect"});
+  EXPECT_FALSE(fs::exists(path("no/ptq.safetensors")));
+}
+
 // The validation part is not used to choose ranges, in either command.
 TEST_F(Cli, QuantizesAsTrainingDoes) {
   write_tones("tones");
@@ -436,7 +488,8 @@ TEST_F(Cli, QuantizesAsTrainingDoes) {
                                           "--threads", "1",
                                           "--set",     "data.train_limit=160",
                                           "--set",     "data.test_limit=64",
-                                          "--set",     "run.calibration=32"};
+                                          "--set",     "run.calibration=32",
+                                          "--set",     "quant.preset=w8a8s8"};
     arguments.insert(arguments.end(), data.begin(), data.end());
     const Result result = call(arguments);
     ASSERT_EQ(result.code, 0) << result.err;

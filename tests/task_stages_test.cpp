@@ -128,6 +128,7 @@ class TaskStages : public Cli {
   void change(const Expected& e, const std::vector<std::string>& settings) const {
     std::vector<std::string> quantizing = about("data.", settings);
     quantizing.emplace_back("run.calibration=64");
+    quantizing.emplace_back("quant.preset=w8a8s8");
     expect_success(with(
         {"quantize", path("run/float.safetensors"), "--data", path("data"), "--out", path("ptq")},
         quantizing));

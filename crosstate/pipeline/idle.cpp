@@ -275,10 +275,22 @@ Idle idle_with_data(const RunOptions& options, data::DataKind kind) {
   return idle;
 }
 
-Idle idle_in_quantize(const RunOptions& options) {
+Idle idle_in_quantize(const RunOptions& options, bool search) {
   Idle idle;
   add_percentiles(idle, options.quant);
   add_residues(idle, options.quant.state);
+  if (!search) {
+    idle.push_back(
+        {{"ptq."},
+         "a format that [quant] names, unless a goal (ptq.loss, ptq.bytes) is named, too"});
+    return idle;
+  }
+  if (options.ptq.bytes > 0) {
+    idle.push_back({{"ptq.loss"}, "ptq.bytes = " + std::to_string(options.ptq.bytes)});
+  }
+  idle.push_back({{"quant.bias_correction", "quant.encoder.range", "quant.c.range",
+                   "quant.weight.range", "quant.decoder.range"},
+                  "a search for the format, which chooses biases and scales itself"});
   return idle;
 }
 

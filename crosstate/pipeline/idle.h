@@ -31,7 +31,7 @@ std::vector<IdleSettings> idle_on_chips(const crossbar::Target& target,
                                         const simulate::SimulateOptions& simulate);
 std::vector<IdleSettings> idle_on_target(const crossbar::Target& target);
 /// For post-training quantization, and for prune_model(); `floats`: some model is a float model.
-std::vector<IdleSettings> idle_in_quantize(const RunOptions& options);
+std::vector<IdleSettings> idle_in_quantize(const RunOptions& options, bool search);
 std::vector<IdleSettings> idle_in_prune(const RunOptions& options, bool floats);
 
 /// Why a key has no effect; "" if it may have one. `kind` is called only for keys of the data.

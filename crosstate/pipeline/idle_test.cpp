@@ -32,7 +32,8 @@ TEST(Idle, KeysExist) {
          {data::DataKind::kImages, data::DataKind::kRecordings, data::DataKind::kSeries}) {
       expect_known(idle_with_data(options, kind));
     }
-    expect_known(idle_in_quantize(options));
+    expect_known(idle_in_quantize(options, true));
+    expect_known(idle_in_quantize(options, false));
     expect_known(idle_in_prune(options, on));
     options.quantize = on;
     expect_known(idle_in_run(options));

@@ -112,6 +112,7 @@ FieldList RunOptions::fields() {
   train::fields(list, "train", train);
   prune::fields(list, prune);
   quant::fields(list, quant);
+  ptq::fields(list, ptq);
   add_qat_fields(list, qat);
   crossbar::fields(list, target);
   simulate::fields(list, simulate);

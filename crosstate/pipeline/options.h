@@ -10,6 +10,7 @@
 #include "crosstate/data/options.h"
 #include "crosstate/model/options.h"
 #include "crosstate/prune/options.h"
+#include "crosstate/ptq/options.h"
 #include "crosstate/quant/options.h"
 #include "crosstate/simulate/options.h"
 #include "crosstate/train/context.h"
@@ -52,7 +53,8 @@ struct RunOptions {
   train::TrainOptions train;  // float training
   prune::PruneOptions prune;
   quant::QuantOptions quant;
-  QatOptions qat;  // quantized training; validates on the share of `train`
+  ptq::SearchOptions ptq;  // of the format of a network that is not trained further
+  QatOptions qat;          // quantized training; validates on the share of `train`
   crossbar::Target target;
   simulate::SimulateOptions simulate;
   SweepOptions sweep;

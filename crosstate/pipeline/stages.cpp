@@ -43,15 +43,31 @@ void Pipeline::say(const std::string& what) const {
 }
 
 void Pipeline::load(const RunOptions& options) {
+  begin_load(options);
+  data_ = load_run_data(options_, pool());
+  end_load(data_.notes, data_.preparation.readout);
+}
+
+void Pipeline::load(const RunOptions& options,
+                    const std::optional<inference::Preparation>& preparation,
+                    const std::string& where) {
+  begin_load(options);
+  data_ = load_model_data(options_, preparation, where, pool());
+  end_load(data_.test.notes, data_.test.readout);
+}
+
+void Pipeline::begin_load(const RunOptions& options) {
   options_ = options;
   RunOptions copy = options;
   summary_.config = copy.fields().to_json();
   summary_.seed = options.seed;
   say("reading the data");
-  data_ = load_run_data(options_, pool());
-  summary_.notes = data_.notes;
-  summary_.readout = data_.preparation.readout;
-  for (const std::string& note : data_.notes) {
+}
+
+void Pipeline::end_load(const std::vector<std::string>& notes, const task::Readout& readout) {
+  summary_.notes = notes;
+  summary_.readout = readout;
+  for (const std::string& note : notes) {
     if (context_.note) context_.note(note);
   }
   for (const data::Dataset* set : {&data_.training, &data_.validation, &data_.test}) {

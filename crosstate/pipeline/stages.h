@@ -83,6 +83,10 @@ class Pipeline {
 
   /// Reads the data of a run with these options. Throws Error as load_run_data() does.
   void load(const RunOptions& options);
+  /// The same for a trained model, whose file (`where`) tells the preparation of its input; throws
+  /// Error as load_model_data() does.
+  void load(const RunOptions& options, const std::optional<inference::Preparation>& preparation,
+            const std::string& where);
   /// Removes results that are to be replaced, after all inputs have been validated.
   void begin(const std::vector<std::filesystem::path>& inputs) { output().begin(inputs); }
   /// Runs the stages in order. A request to stop ends the work between two batches or two stages,
@@ -124,6 +128,8 @@ class Pipeline {
   using File = std::pair<std::filesystem::path, formats::Safetensors>;
   OutputDirectory& output() { return own_output_ ? *own_output_ : *context_.output; }
   std::vector<File> files_of(const std::string& name, const model::Network& network) const;
+  void begin_load(const RunOptions& options);
+  void end_load(const std::vector<std::string>& notes, const task::Readout& readout);
   void write_held();
 
   const RunContext& context_;

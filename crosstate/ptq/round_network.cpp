@@ -71,7 +71,7 @@ quant::QuantOptions format_of(const quant::QuantOptions& options) {
   for (quant::WeightSite* site :
        {&format.encoder, &format.c, &format.d, &format.weight, &format.decoder}) {
     site->learned = false;
-    if (has_codes(*site)) site->range = quant::WeightRange::kAbsmax;
+    if (has_codes(*site) && site != &format.d) site->range = quant::WeightRange::kAbsmax;
   }
   format.bias_correction = false;
   return format;

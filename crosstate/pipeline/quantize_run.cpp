@@ -1,0 +1,240 @@
+#include "crosstate/pipeline/quantize_run.h"
+
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+#include "crosstate/base/error.h"
+#include "crosstate/inference/model.h"
+#include "crosstate/integer/convert.h"
+#include "crosstate/ptq/judge.h"
+#include "crosstate/ptq/round_network.h"
+
+namespace crosstate::pipeline {
+namespace {
+
+using nlohmann::json;
+
+std::string fixed(double value, int digits) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+class QuantizeRun {
+ public:
+  QuantizeRun(const std::string& file, const RunOptions& options, const QuantizeRequest& request,
+              const RunContext& context)
+      : request_(request),
+        saved_(inference::Model::load(file)),
+        pipeline_("quantize", context, summary_) {
+    if (saved_.quantized()) fail(file, "is already quantized, expected a float model");
+    network_ = std::make_unique<model::Network>(*saved_.network());
+    network_->fold_norms();
+    RunOptions of_model = options;
+    of_model.model = network_->options();
+    if (request_.search) require_codes(of_model);
+    pipeline_.load(of_model, saved_.preparation(), file);
+    saved_.require_fit(pipeline_.data().test, inference::ModelBackend::kFloat);
+    summary_.file = file;
+    summary_.set = pipeline_.data().test.name;
+    if (request_.search) prepare_search();
+    pipeline_.begin({file});
+  }
+
+  QuantizeSummary run() {
+    std::vector<Stage> list;
+    if (request_.search) {
+      list.push_back({"sensitivity",
+                      "measuring what each site loses",
+                      {},
+                      [this](const Stage&) { search_->measure(options().ptq); },
+                      &summary_.measured});
+      list.push_back(
+          {"ptq", "searching", {}, [this](const Stage&) { find(); }, &summary_.searched});
+      list.push_back({"test", "testing", {}, [this](const Stage&) { test_integers(); }});
+    } else {
+      list.push_back({"ptq", "choosing the ranges", {}, [this](const Stage&) { quantize(); }});
+      list.push_back({"test", "testing", {}, [this](const Stage&) { test(); }});
+    }
+    pipeline_.run(list);
+    return std::move(summary_);
+  }
+
+ private:
+  const RunOptions& options() const { return pipeline_.options(); }
+
+  void require_codes(const RunOptions& options) const {
+    const std::string site = integer::site_in_floating_point(
+        quant::resolved(options.quant), options.model.gate != model::Gate::kNone);
+    if (!site.empty()) {
+      fail("options", site +
+                          ", expected codes at every site in a search for a format (ptq.loss, "
+                          "ptq.bytes)");
+    }
+    if (options.model.norm != model::Norm::kNone) {
+      fail(saved_.name(), "model.norm = \"" + name_of(options.model.norm) +
+                              "\" does not fold into the weights, which a search for a format "
+                              "needs");
+    }
+  }
+
+  void prepare_search() {
+    const RunData& data = pipeline_.data();
+    if (data.validation.count == 0) {
+      fail("options",
+           "train.validation = 0, expected a share of the training data that is held out, on which "
+           "formats are compared");
+    }
+    ThreadPool& pool = pipeline_.pool();
+    batches_ = calibration_batches(data.training, options());
+    rounder_ = std::make_unique<ptq::NetworkRounder>(*network_, batches_, pool);
+    some_ = ptq::spread(data.validation, static_cast<std::size_t>(options().ptq.sequences));
+    coarse_ = std::make_unique<ptq::Judge>(saved_, some_, pool);
+    fine_ = std::make_unique<ptq::Judge>(saved_, data.validation, pool);
+    search_ = std::make_unique<ptq::FormatSearch>(
+        *rounder_, options().quant, request_.preset_named, *coarse_, *fine_, data.test.length,
+        ptq::SearchContext{[this](const std::string& what) { pipeline_.say(what); },
+                           [this] { pipeline_.leave_if_stopped(); }});
+    search_->require_possible(options().ptq);
+  }
+
+  void find() {
+    summary_.found = search_->find(options().ptq);
+    summary_.sensitivities = search_->sensitivities();
+    summary_.held_out = fine_->sequences();
+    summary_.held_out_float_metric = fine_->metric();
+    *network_ = summary_.found->network;
+    save();
+  }
+
+  void quantize() {
+    network_->quantize(options().quant, calibration_batches(pipeline_.data().training, options()),
+                       pipeline_.pool());
+    save();
+  }
+
+  void save() {
+    const inference::Model rounded(*network_, saved_.preparation(), saved_.name());
+    rounded.save(pipeline_.file("ptq.safetensors"));
+    summary_.not_integer = integer::site_in_floating_point(*network_);
+    if (summary_.not_integer.empty()) {
+      rounded.to_integers().save(pipeline_.file("ptq.integer.safetensors"));
+    }
+    summary_.memory = cost::count_memory(*network_);
+  }
+
+  void test() {
+    const train::Tally tally = pipeline_.evaluate(*network_, pipeline_.data().test);
+    summary_.sums = tally.sums;
+    summary_.metric = tally.metric();
+    summary_.loss = tally.loss();
+  }
+
+  void test_integers() {
+    const data::Dataset& set = pipeline_.data().test;
+    const inference::Model rounded(*network_, saved_.preparation(), saved_.name());
+    const auto evaluated = [&](const inference::Model& model, inference::ModelBackend backend) {
+      const auto predictions = model.predict(set, backend, pipeline_.pool(), pipeline_.stop());
+      if (!predictions) Pipeline::leave();
+      return inference::evaluate(*predictions, set, model.name());
+    };
+    const inference::Evaluation found = evaluated(rounded, inference::ModelBackend::kInteger);
+    summary_.sums = found.sums;
+    summary_.metric = task::primary_value(set.readout, found.sums);
+    summary_.loss = found.loss;
+    summary_.float_metric =
+        task::primary_value(set.readout, evaluated(saved_, inference::ModelBackend::kFloat).sums);
+  }
+
+  QuantizeRequest request_;
+  inference::Model saved_;
+  QuantizeSummary summary_;
+  Pipeline pipeline_;
+  std::unique_ptr<model::Network> network_;
+  std::vector<data::Batch> batches_;
+  data::Dataset some_;
+  std::unique_ptr<ptq::NetworkRounder> rounder_;
+  std::unique_ptr<ptq::Judge> coarse_, fine_;
+  std::unique_ptr<ptq::FormatSearch> search_;
+};
+
+json format_json(const quant::QuantOptions& format) {
+  quant::QuantOptions copy = format;
+  FieldList list;
+  quant::fields(list, copy);
+  return list.to_json().at("quant");
+}
+
+}  // namespace
+
+QuantizeSummary quantize_model(const std::string& file, const RunOptions& options,
+                               const QuantizeRequest& request, const RunContext& context) {
+  validate(options);
+  return QuantizeRun(file, options, request, context).run();
+}
+
+json to_json(const QuantizeSummary& summary) {
+  const task::Readout& readout = summary.readout;
+  const std::string metric = readout.task->primary().name;
+  json out = readout.task->to_json(readout, summary.sums);
+  out.update({{"model", summary.file},
+              {"data", summary.set},
+              {"loss", summary.loss},
+              {"integer", summary.not_integer.empty()},
+              {"bytes", summary.memory.total()},
+              {"memory", cost::to_json(summary.memory)}});
+  if (!summary.found) return out;
+  const ptq::FoundFormat& found = *summary.found;
+  const ptq::Verdict& verdict = found.verdict;
+  out["bit_operations"] = found.cost.bit_operations;
+  out["float"] = {{metric, summary.float_metric}};
+  out["held_out"] = {{"sequences", summary.held_out},
+                     {metric, verdict.metric},
+                     {"float_" + metric, summary.held_out_float_metric},
+                     {"points_lost", verdict.loss},
+                     {"standard_error", verdict.deviation},
+                     {"error", verdict.error}};
+  out["format"] = format_json(found.format);
+  out["choices"] = json::array();
+  for (const ptq::ChosenSite& site : found.sites) {
+    json choice = {{"site", site.site}, {"choice", site.choice}, {"error", site.error}};
+    if (!site.next.empty()) {
+      choice["next"] = {{"choice", site.next},
+                        {"error", site.error_of_next},
+                        {"bytes_saved", site.bytes_of_next}};
+    }
+    out["choices"].push_back(std::move(choice));
+  }
+  out["sensitivity"] = json::array();
+  for (const ptq::Sensitivity& s : summary.sensitivities) {
+    out["sensitivity"].push_back({{"site", s.site},
+                                  {"choice", s.choice},
+                                  {"error", s.error},
+                                  {"points_lost", s.loss},
+                                  {"bytes", s.cost.bytes},
+                                  {"bit_operations", s.cost.bit_operations}});
+  }
+  out["evaluations"] = found.evaluations;
+  out["seconds"] = {{"sensitivity", summary.measured.seconds},
+                    {"search", summary.searched.seconds},
+                    {"total", summary.seconds}};
+  return out;
+}
+
+report::Table choice_table(const QuantizeSummary& summary) {
+  report::Table table{
+      "Format",
+      {"site", "chosen", "adds error (%)", "next", "would add (%)", "would save (B)"},
+      {}};
+  if (!summary.found) return table;
+  for (const ptq::ChosenSite& site : summary.found->sites) {
+    const bool none = site.next.empty();
+    table.rows.push_back({site.site, site.choice, fixed(100 * site.error, 2),
+                          none ? "-" : site.next, none ? "-" : fixed(100 * site.error_of_next, 2),
+                          none ? "-" : std::to_string(site.bytes_of_next)});
+  }
+  return table;
+}
+
+}  // namespace crosstate::pipeline

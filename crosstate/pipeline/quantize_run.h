@@ -1,0 +1,54 @@
+// Post-training quantization of a saved float model: in a given format, or in the best one that a
+// search finds.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "crosstate/cost/memory.h"
+#include "crosstate/pipeline/options.h"
+#include "crosstate/pipeline/stages.h"
+#include "crosstate/ptq/format_search.h"
+#include "crosstate/report/report.h"
+
+namespace crosstate::pipeline {
+
+/// Whether RunOptions::quant is the format, or where a search by RunOptions::ptq starts. Bits of
+/// single sites that it names stay as they are in both cases.
+struct QuantizeRequest {
+  bool search = false;
+  bool preset_named = false;  // with a search: then the preset names the bits of all sites
+};
+
+struct QuantizeSummary : PipelineSummary {
+  std::string file, set;     // of the model, of the test set
+  double metric = 0;         // primary metric on the test set: of a search by the integer executor,
+  double loss = 0;           // otherwise by fake quantization
+  std::vector<double> sums;  // see Task::sums()
+  double float_metric = 0;   // of the float model on the test set; only of a search
+  std::string not_integer;   // the site that keeps the network from being integer; "" for none
+  cost::MemorySummary memory;
+  StageRecord measured, searched;
+  std::optional<ptq::FoundFormat> found;        // only of a search
+  std::vector<ptq::Sensitivity> sensitivities;  // likewise
+  std::size_t held_out = 0;                     // sequences
+  double held_out_float_metric = 0;
+};
+
+/// Writes ptq.safetensors and, if the network can be converted, ptq.integer.safetensors to the
+/// directory. Throws Error for a model that is quantized already or does not fit the data and, with
+/// a search, for layer norms, sites in floating point, an empty validation share, and a goal that
+/// no format meets.
+QuantizeSummary quantize_model(const std::string& file, const RunOptions& options,
+                               const QuantizeRequest& request, const RunContext& context);
+
+/// The metrics of the test set with "model", "data", "bytes", "memory" and, of a search, "float",
+/// "held_out", "format", "choices", "sensitivity".
+nlohmann::json to_json(const QuantizeSummary& summary);
+
+/// What was chosen for every site, and why; only of a search.
+report::Table choice_table(const QuantizeSummary& summary);
+
+}  // namespace crosstate::pipeline

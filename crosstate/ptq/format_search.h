@@ -1,0 +1,120 @@
+// Search for the cheapest format of a network that is rounded after training. How much error every
+// choice of every site adds is measured once, behind all other sites at the start of the search;
+// errors of sites are taken to add up. That orders formats by their cost and error; of those, few
+// are rounded and measured as a whole.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "crosstate/model/network.h"
+#include "crosstate/ptq/formats.h"
+#include "crosstate/ptq/judge.h"
+#include "crosstate/ptq/options.h"
+#include "crosstate/ptq/round_network.h"
+#include "crosstate/quant/options.h"
+
+namespace crosstate::ptq {
+
+/// What a network costs where it is deployed.
+struct FormatCost {
+  std::size_t bytes = 0;             // memory of streaming inference
+  std::uint64_t bit_operations = 0;  // of a sequence
+  bool operator==(const FormatCost&) const = default;
+};
+
+/// What one choice of one site does, all others being at the start of the search.
+struct Sensitivity {
+  std::string site, choice;
+  double error = 0;  // added, in units of Verdict::error
+  double loss = 0;   // points of the metric, of the whole network
+  FormatCost cost;   // of the whole network
+};
+
+/// A site of the format that was found.
+struct ChosenSite {
+  std::string site, choice;
+  double error = 0;  // that the choice adds
+  std::string next;  // the next cheaper choice, "" if there is none
+  double error_of_next = 0;
+  std::size_t bytes_of_next = 0;  // that it would save
+};
+
+struct FoundFormat {
+  quant::QuantOptions format;  // resolved
+  model::Network network;      // rounded
+  FormatCost cost;
+  Verdict verdict;  // on all held-out sequences
+  std::vector<ChosenSite> sites;
+  std::size_t evaluations = 0;  // networks that were rounded and measured
+};
+
+/// How a search reports and ends.
+struct SearchContext {
+  std::function<void(const std::string&)> say;  // what happens next
+  std::function<void()> check;  // before every measurement; throws to end the search
+};
+
+class FormatSearch {
+ public:
+  /// coarse, fine: compare formats, and confirm the one that is taken. steps: of a sequence, for
+  /// bit operations. References must outlive the object.
+  FormatSearch(const NetworkRounder& rounder, const quant::QuantOptions& options, bool fixed,
+               const Judge& coarse, const Judge& fine, std::uint64_t steps, SearchContext context);
+
+  /// The least memory of any format that may be chosen. Nothing is measured for it.
+  std::size_t least_bytes();
+  /// Throws Error if options.bytes is below least_bytes().
+  void require_possible(const SearchOptions& options);
+
+  /// Measures every choice of every site. For a goal of loss it goes down every ladder until the
+  /// error is out of all proportion. Throws Error where even the most precise formats lose more.
+  void measure(const SearchOptions& options);
+  const std::vector<Sensitivity>& sensitivities() const { return sensitivities_; }
+  /// After measure().
+  FoundFormat find(const SearchOptions& options);
+
+ private:
+  using Config = std::vector<std::size_t>;  // number of the choice, by site
+  struct Measured {
+    bool known = false;
+    double error = 0;
+  };
+
+  quant::QuantOptions format_of(const Config& config) const;
+  FormatCost cost_of(const Config& config);
+  double predicted_error(const Config& config) const;
+  Verdict verdict_of(const Config& config, const Judge& judge);
+  bool meets(const Config& config, double points);
+  void use_choices(int bits);
+
+  // Configurations from `start` on, each cheaper than the one before by `cost`, without dearer
+  // `fixed` cost, at the least predicted error for what it saves.
+  template <class Cost>
+  std::vector<Config> descend(Config start, const Cost& cost);
+  Config last_that_meets(const std::vector<Config>& way, double points);
+  Config improve(Config best, double points);
+  Config fill(Config config, std::size_t bytes);
+  FoundFormat describe(const Config& config);
+
+  const NetworkRounder& rounder_;
+  const quant::QuantOptions options_;
+  bool fixed_;
+  const Judge& coarse_;
+  const Judge& fine_;
+  std::uint64_t steps_;
+  SearchContext context_;
+  std::vector<SiteChoices> sites_;
+  std::vector<std::vector<Measured>> errors_;  // [sites][choices]
+  std::vector<Sensitivity> sensitivities_;
+  std::map<Config, FormatCost> costs_;
+  std::map<Config, Verdict> fine_verdicts_;
+  std::size_t evaluations_ = 0;
+};
+
+}  // namespace crosstate::ptq

@@ -1,0 +1,151 @@
+#include "crosstate/ptq/format_search.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "crosstate/base/error.h"
+#include "crosstate/cost/memory.h"
+#include "crosstate/model/testing.h"
+
+namespace crosstate::ptq {
+namespace {
+
+// A network of one block whose own decisions are the targets: in floating point it makes no error.
+class FormatSearchTest : public testing::Test {
+ protected:
+  FormatSearchTest()
+      : network_(make_network()),
+        training_(model::reference::random_set(1, 64, 30, kTask)),
+        held_out_(model::reference::random_set(2, 400, 30, kTask)) {
+    ThreadPool pool(2);
+    const auto decided =
+        inference::Model(network_).predict(held_out_, inference::ModelBackend::kFloat, pool);
+    for (std::size_t i = 0; i < held_out_.count; ++i) {
+      held_out_.targets[i] = static_cast<float>(decided.largest[i]);
+    }
+    batches_ = {model::reference::batch_of(training_)};
+    // Few sites are left to choose.
+    for (quant::ActivationSite* site : {&options_.input, &options_.residual, &options_.ssm_output,
+                                        &options_.activation, &options_.linear, &options_.gate}) {
+      site->bits = 8;
+    }
+    options_.encoder.bits = options_.d.bits = options_.decoder.bits = 8;
+    options_.decoder.scales = options_.c.scales = quant::ScaleKind::kFree;
+    options_.state = {.bits = 8, .residue_bits = 6};
+  }
+
+  static model::Network make_network() {
+    model::ModelOptions o = model::reference::small_options();
+    o.norm = model::Norm::kNone;
+    return model::reference::random_network(o, kTask);
+  }
+
+  struct Search {
+    Search(const FormatSearchTest& test, ThreadPool& pool)
+        : some(spread(test.held_out_, 100)),
+          rounder(test.network_, test.batches_, pool),
+          coarse(inference::Model(test.network_), some, pool),
+          fine(inference::Model(test.network_), test.held_out_, pool),
+          search(rounder, test.options_, false, coarse, fine, 30, {}) {}
+    FoundFormat run(const SearchOptions& options) {
+      search.require_possible(options);
+      search.measure(options);
+      return search.find(options);
+    }
+    data::Dataset some;
+    NetworkRounder rounder;
+    Judge coarse, fine;
+    FormatSearch search;
+  };
+
+  FoundFormat found(const SearchOptions& options, int threads = 2) const {
+    ThreadPool pool(threads);
+    return Search(*this, pool).run(options);
+  }
+
+  static constexpr model::TaskShape kTask{1, 3};
+  model::Network network_;
+  data::Dataset training_, held_out_;
+  std::vector<data::Batch> batches_;
+  quant::QuantOptions options_;
+};
+
+TEST_F(FormatSearchTest, FindsTheCheapestFormatWithinALoss) {
+  const FoundFormat strict = found({.loss = 3}), loose = found({.loss = 12});
+  EXPECT_TRUE(strict.verdict.meets(3));
+  EXPECT_TRUE(loose.verdict.meets(12));
+  EXPECT_LT(loose.cost.bytes, strict.cost.bytes);
+  EXPECT_EQ(strict.cost.bytes, cost::count_memory(strict.network).total());
+  EXPECT_EQ(strict.network.quant_options().weight.bits, strict.format.weight.bits);
+  EXPECT_LT(strict.format.weight.bits + strict.format.c.bits + strict.format.a.bits, 8 + 8 + 14);
+  for (const FoundFormat* f : {&strict, &loose}) {
+    EXPECT_EQ(f->format.residual.bits, 8);  // as named
+    ASSERT_EQ(f->sites.size(), 13u);
+    EXPECT_FALSE(f->sites[0].choice.empty());
+    EXPECT_GT(f->evaluations, 10u);
+  }
+}
+
+TEST_F(FormatSearchTest, FindsTheBestFormatWithinBytes) {
+  ThreadPool pool(2);
+  Search search(*this, pool);
+  const std::size_t least = search.search.least_bytes();
+  double last = 1e300;
+  for (const std::size_t more : {0, 20, 60}) {
+    const auto bytes = static_cast<int>(least + more);
+    const FoundFormat best = found({.bytes = bytes});
+    EXPECT_LE(best.cost.bytes, least + more);
+    EXPECT_EQ(best.cost.bytes, cost::count_memory(best.network).total());
+    EXPECT_LE(best.verdict.error, last * 1.1) << more;
+    last = best.verdict.error;
+  }
+}
+
+TEST_F(FormatSearchTest, NamesTheSmallestPossibleSize) {
+  ThreadPool pool(1);
+  Search search(*this, pool);
+  const std::size_t least = search.search.least_bytes();
+  EXPECT_NO_THROW(search.search.require_possible({.bytes = static_cast<int>(least)}));
+  EXPECT_THAT([&] { search.search.require_possible({.bytes = static_cast<int>(least) - 1}); },
+              testing::ThrowsMessage<Error>(testing::AllOf(
+                  testing::HasSubstr("ptq.bytes = " + std::to_string(least - 1)),
+                  testing::HasSubstr("expected at least " + std::to_string(least)))));
+}
+
+TEST_F(FormatSearchTest, RefusesALossThatNoFormatMeets) {
+  options_.weight.bits = 2;
+  options_.c.bits = 2;
+  EXPECT_THAT([&] { found({.loss = 0.5}); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("ptq.loss = 0.50")));
+}
+
+TEST_F(FormatSearchTest, IsTheSameOnAnyNumberOfThreads) {
+  const FoundFormat one = found({.loss = 6}, 1), three = found({.loss = 6}, 3);
+  EXPECT_EQ(one.format, three.format);
+  EXPECT_EQ(one.verdict.error, three.verdict.error);
+  for (std::size_t p = 0; p < one.network.parameters().size(); ++p) {
+    EXPECT_EQ(one.network.parameters()[p].value, three.network.parameters()[p].value);
+  }
+}
+
+TEST_F(FormatSearchTest, ReportsWhatItMeasured) {
+  ThreadPool pool(2);
+  Search search(*this, pool);
+  search.search.measure({.loss = 6});
+  double of_8 = 0, of_4 = 0;
+  for (const Sensitivity& s : search.search.sensitivities()) {
+    EXPECT_GE(s.error, 0);
+    EXPECT_GT(s.cost.bytes, 100u);
+    if (s.site != "weight") continue;
+    if (s.choice == "7 bits") of_8 = s.error;
+    if (s.choice == "4 bits") of_4 = s.error;
+  }
+  EXPECT_GT(of_4, of_8);
+}
+
+}  // namespace
+}  // namespace crosstate::ptq
