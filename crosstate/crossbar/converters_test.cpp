@@ -47,11 +47,15 @@ TEST(ColumnConverters, RoundPartialSumsOverTheirRange) {
   EXPECT_EQ(converted(exact, {4.9f, 4.9f}), (std::vector<float>{4.9f, 4.9f}));
 }
 
-TEST(ColumnConverters, OfTheirOwnRangeReadAtHalfSteps) {
+TEST(ColumnConverters, OfTheirOwnRangeReadAtStepsOrHalfwayBetween) {
   const ColumnConverters own({.adc_bits = 4}, {{.range = 7, .own = true}}, {1}, kAddress);
-  EXPECT_EQ(converted(own, {2.4f}), std::vector<float>{2.5f});
-  EXPECT_EQ(converted(own, {2.9f}), std::vector<float>{2.5f});
-  EXPECT_EQ(converted(own, {-0.2f}), std::vector<float>{-0.5f});
+  EXPECT_EQ(converted(own, {2.4f}), std::vector<float>{2});
+  EXPECT_EQ(converted(own, {2.9f}), std::vector<float>{3});
+  const ColumnConverters between({.adc_bits = 4}, {{.range = 7, .own = true, .between = true}}, {1},
+                                 kAddress);
+  EXPECT_EQ(converted(between, {2.4f}), std::vector<float>{2.5f});
+  EXPECT_EQ(converted(between, {2.9f}), std::vector<float>{2.5f});
+  EXPECT_EQ(converted(between, {-0.2f}), std::vector<float>{-0.5f});
 }
 
 TEST(ColumnConverters, HaveFixedRangesOfTheLargestSums) {
