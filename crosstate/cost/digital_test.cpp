@@ -108,11 +108,12 @@ TEST(Accelerator, AddsUpTheEnergyOfASite) {
                        .weights = 10,
                        .moved_bits = 60,
                        .additions = 2,
+                       .addition_bits = 24,
                        .requantisations = 1,
                        .roundings = 1}};
   const Estimate e = estimate(operations, 500, false, accelerator());
   const double products = 10 * 4 * 8 + kMultiplierWidth * kAccumulatorWidth;
-  const double sums = (10 + 2 + 1 + 1) * kAccumulatorWidth;
+  const double sums = (10 + 1 + 1) * kAccumulatorWidth + 2 * 24;
   EXPECT_DOUBLE_EQ(e.energy.of_part("arithmetic", 1).typical, 3 * products + 2 * sums);
   EXPECT_DOUBLE_EQ(e.energy.of_part("memory", 1).typical, 10 * 4 + 60);
   // 14 operations on 4 lanes at 250 MHz: 14 ns. 500 bits leak 0.5 mW: 1e6 pW x 500 x 14 ns.
