@@ -144,8 +144,8 @@ report::Table code_table(const integer::IntegerNetwork& n) {
     return std::to_string(low) + " to " + std::to_string(high);
   };
   const auto add = [&](const std::string& name, const integer::CodeFormat& f) {
-    table.rows.push_back({name, bits(f.low, f.high), codes(f.low, f.high),
-                          number(f.low * f.scale) + " to " + number(f.high * f.scale)});
+    table.rows.push_back({name, bits(f.quant_min, f.quant_max), codes(f.quant_min, f.quant_max),
+                          number(f.quant_min * f.scale) + " to " + number(f.quant_max * f.scale)});
   };
   add("input", n.input);
   for (std::size_t l = 0; l < n.blocks.size(); ++l) {

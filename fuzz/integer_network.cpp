@@ -32,8 +32,8 @@ void crosstate::fuzz::read(const std::string& bytes) {
   const std::int64_t steps = std::min<std::int64_t>(5, certificate.longest_sequence);
   for (std::int64_t t = 0; t < steps; ++t) {
     // Both ends of the range of input codes, where sums are largest.
-    const std::vector<std::int32_t> codes(network.inputs,
-                                          t % 2 == 0 ? network.input.high : network.input.low);
+    const std::vector<std::int32_t> codes(
+        network.inputs, t % 2 == 0 ? network.input.quant_max : network.input.quant_min);
     executor.step(codes);
     stream.step_codes(codes);
     const integer::IntegerResult wanted = executor.result(), got = stream.result();

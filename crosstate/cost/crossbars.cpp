@@ -146,8 +146,8 @@ class CrossbarEstimator {
     std::map<int, std::size_t> columns_of_bits;
     const std::size_t parts = d_.parts();
     const auto limit = static_cast<float>(n_.state_limit);
-    const float drive = analog::recurrent_drive(limit, static_cast<float>(n_.residual.low),
-                                                static_cast<float>(n_.residual.high));
+    const float drive = analog::recurrent_drive(limit, static_cast<float>(n_.residual.quant_min),
+                                                static_cast<float>(n_.residual.quant_max));
     for (const mapping::Piece& p : a.pieces) {
       const integer::IntegerBlock& b = n_.blocks[a.layer];
       for (std::size_t i = 0; i < p.modes * parts; ++i) {

@@ -74,9 +74,9 @@ integer::WeightScheme weight_scheme(std::span<const std::int32_t> factors,
 bool is_table_of(kernels::Activation f, const std::vector<std::int32_t>& table,
                  const integer::CodeFormat& from, const integer::CodeFormat& to) {
   for (std::size_t i = 0; i < table.size(); ++i) {
-    const double x = (from.low + static_cast<double>(i)) * from.scale;
+    const double x = (from.quant_min + static_cast<double>(i)) * from.scale;
     const double code = std::floor(kernels::reference::activation(f, x) / to.scale + 0.5);
-    if (table[i] != std::clamp<double>(code, to.low, to.high)) return false;
+    if (table[i] != std::clamp<double>(code, to.quant_min, to.quant_max)) return false;
   }
   return true;
 }
@@ -162,7 +162,7 @@ WeightFormat weight_format(int bits, const integer::WeightScheme& scheme, std::s
 }
 
 ValueFormat value_format(const integer::CodeFormat& codes, quant::ScaleKind scales) {
-  const auto span = static_cast<std::uint32_t>(codes.high - codes.low);
+  const auto span = static_cast<std::uint32_t>(codes.quant_max - codes.quant_min);
   return {static_cast<int>(std::bit_width(span)), scales == quant::ScaleKind::kPowerOfTwo};
 }
 

@@ -107,7 +107,7 @@ class Checker {
 }  // namespace
 
 std::int64_t magnitude(const CodeFormat& format) {
-  return std::max(-std::int64_t{format.low}, std::int64_t{format.high});
+  return std::max(-std::int64_t{format.quant_min}, std::int64_t{format.quant_max});
 }
 
 std::int64_t row_bound(const IntegerMatrix& matrix, std::size_t row, std::int64_t input) {

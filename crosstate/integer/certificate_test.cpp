@@ -25,14 +25,14 @@ std::map<std::string, std::int64_t> bounds_of(const Certificate& c) {
 std::vector<std::vector<std::int32_t>> hostile(const IntegerNetwork& n, std::uint64_t seed) {
   std::vector<std::vector<std::int32_t>> sequence;
   Random random(seed, Stream::kTest, 9);
-  std::vector<std::int32_t> x(n.inputs, n.input.high);
+  std::vector<std::int32_t> x(n.inputs, n.input.quant_max);
   std::size_t hold = 0;
   for (int t = 0; t < 200; ++t) {
     if (hold-- == 0) {
       hold = seed == 0 ? 1000 : seed == 1 ? 0 : random.below(30);
       for (auto& v : x) {
         const bool up = seed == 0 || (seed == 1 ? t % 2 == 0 : random.below(2) == 0);
-        v = up ? n.input.high : n.input.low;
+        v = up ? n.input.quant_max : n.input.quant_min;
       }
     }
     sequence.push_back(x);

@@ -73,8 +73,9 @@ class CodePanels : public model::FoldedNorms {
     const kernels::Rows x = model::take(m_.x, n_.inputs, columns());
     // x / scale, floor, and not times the scale again: codes.
     kernels::affine_forward(inverse_scale_.data(), nullptr, n_.inputs, columns(), values, x);
-    kernels::fake_quantize_forward(ones_.data(), static_cast<float>(n_.input.low),
-                                   static_cast<float>(n_.input.high), n_.inputs, columns(), x, x);
+    kernels::fake_quantize_forward(ones_.data(), static_cast<float>(n_.input.quant_min),
+                                   static_cast<float>(n_.input.quant_max), n_.inputs, columns(), x,
+                                   x);
     return x;
   }
 

@@ -88,7 +88,7 @@ class PlainSites {
         std::int64_t sum = shifted(code(p.row(i)[c]), r.early_of(first + i)) * r.first[first + i];
         const std::int64_t by = second_by.empty() ? 1 : second_by[i];
         if (!r.second.empty()) sum += by * code(q.row(i)[c]) * r.second[first + i];
-        const std::int64_t low = to.low, high = to.high;
+        const std::int64_t low = to.quant_min, high = to.quant_max;
         out.row(i)[c] = static_cast<float>(std::clamp(shifted(sum, r.shift[first + i]), low, high));
       }
     }
@@ -98,7 +98,7 @@ class PlainSites {
     for (std::size_t i = 0; i < rows; ++i) {
       for (std::size_t c = 0; c < columns; ++c) {
         float& v = x.row(i)[c];
-        v = static_cast<float>(table[static_cast<std::size_t>(code(v) - from.low)]);
+        v = static_cast<float>(table[static_cast<std::size_t>(code(v) - from.quant_min)]);
       }
     }
   }

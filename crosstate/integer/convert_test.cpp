@@ -55,8 +55,8 @@ class Conversion : public testing::TestWithParam<int> {
   }
   static void expect_format(const model::Quantizer& q, const CodeFormat& format,
                             const std::string& what) {
-    EXPECT_EQ(q.low, static_cast<float>(format.low)) << what;
-    EXPECT_EQ(q.high, static_cast<float>(format.high)) << what;
+    EXPECT_EQ(q.low, static_cast<float>(format.quant_min)) << what;
+    EXPECT_EQ(q.high, static_cast<float>(format.quant_max)) << what;
     EXPECT_EQ(q.scale[0], static_cast<float>(format.scale)) << what;
   }
   static void expect_table(const model::CodeTable& table, const std::vector<std::int32_t>& codes,

@@ -122,8 +122,8 @@ TEST(IntegerEngine, EqualsTheReferenceWhereInputsHaveMoreThanSixteenBits) {
       SCOPED_TRACE(number);
       const data::Dataset set = fixtures::sequences(number);
       IntegerNetwork network = fixtures::network(number, set, quant::quant_preset("w2a8s4"));
-      network.residual.low = -65535;
-      network.residual.high = 65535;
+      network.residual.quant_min = -65535;
+      network.residual.quant_max = 65535;
       for (std::int32_t& first : network.encoder_codes.first) first *= 512;
       for (IntegerBlock& b : network.blocks) {
         for (std::int32_t& shift : b.input_shift) shift = std::max(0, shift - 9);

@@ -29,7 +29,7 @@ AlignedFloats floats(const std::vector<T>& from) {
 }
 
 inline float largest_magnitude(const CodeFormat& f) {
-  return static_cast<float>(std::max(std::abs(f.low), std::abs(f.high)));
+  return static_cast<float>(std::max(std::abs(f.quant_min), std::abs(f.quant_max)));
 }
 
 /// A table indexed by codes.
@@ -104,8 +104,8 @@ class LaneFactors {
             two ? fast_second_.data() + row : nullptr,
             tie_.data() + row,
             table,
-            static_cast<float>(format.low),
-            static_cast<float>(format.high),
+            static_cast<float>(format.quant_min),
+            static_cast<float>(format.quant_max),
             second_most_};
   }
   std::size_t bytes() const {

@@ -22,8 +22,9 @@ struct Case {
     std::int64_t sum = p[i] * factors.first[row];
     if (!factors.second.empty()) sum += second[i] * factors.second[row];
     sum = (sum + (std::int64_t{1} << (factors.shift[row] - 1))) >> factors.shift[row];
-    const auto code = static_cast<std::int32_t>(std::clamp<std::int64_t>(sum, to.low, to.high));
-    return table.empty() ? code : table[static_cast<std::size_t>(code - to.low)];
+    const auto code =
+        static_cast<std::int32_t>(std::clamp<std::int64_t>(sum, to.quant_min, to.quant_max));
+    return table.empty() ? code : table[static_cast<std::size_t>(code - to.quant_min)];
   }
 };
 
@@ -33,8 +34,8 @@ Case random_case(std::uint32_t number) {
   Case c;
   const std::int32_t sizes[] = {3, 100, 256, 300, 1000};
   const auto size = sizes[number % 5];
-  c.to.low = number % 3 == 0 ? 0 : -static_cast<std::int32_t>(random.below(200));
-  c.to.high = c.to.low + size - 1;
+  c.to.quant_min = number % 3 == 0 ? 0 : -static_cast<std::int32_t>(random.below(200));
+  c.to.quant_max = c.to.quant_min + size - 1;
   c.q = {-127, 127};
   if (number % 4 != 0) {
     const std::int32_t base = number % 4 == 1 ? 0 : -300, span = number % 4 == 2 ? 2000 : 256;

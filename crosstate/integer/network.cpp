@@ -119,7 +119,7 @@ void visit(Visitor& v, const std::string& name, IntegerMatrix& m, std::uint64_t 
 }
 
 std::uint64_t codes_of(const CodeFormat& f) {
-  return static_cast<std::uint64_t>(f.high - f.low) + 1;
+  return static_cast<std::uint64_t>(f.quant_max - f.quant_min) + 1;
 }
 
 template <class Visitor>
@@ -143,12 +143,12 @@ void visit(Visitor& v, const std::string& at, IntegerBlock& b, const IntegerNetw
   }
   v.tensor(at + "D", b.d, {S}, -d, d);
   visit_codes(v, at + "output", b.output, S, true);
-  v.tensor(at + "activation", b.activation_table, {codes_of(b.ssm_output)}, b.activation.low,
-           b.activation.high);
+  v.tensor(at + "activation", b.activation_table, {codes_of(b.ssm_output)}, b.activation.quant_min,
+           b.activation.quant_max);
   visit(v, at + "linear", b.linear_map, O, S);
   if (n.gated) {
     visit_codes(v, at + "linear", b.linear_codes, O, false);
-    v.tensor(at + "gate", b.gate_table, {codes_of(b.linear)}, b.gate.low, b.gate.high);
+    v.tensor(at + "gate", b.gate_table, {codes_of(b.linear)}, b.gate.quant_min, b.gate.quant_max);
   }
   visit_codes(v, at + "sum", b.sum, n.channels, true);
 }
@@ -236,7 +236,7 @@ std::string name_in_file(kernels::RoundingMode mode) {
 json to_json(const IntegerNetwork& n) {
   const RangeKeys keys(version_of(n));
   const auto format_json = [&](const CodeFormat& f) {
-    return json{{keys.low, f.low}, {keys.high, f.high}, {"scale", f.scale}};
+    return json{{keys.low, f.quant_min}, {keys.high, f.quant_max}, {"scale", f.scale}};
   };
   json out = {{"inputs", n.inputs},
               {"channels", n.channels},
@@ -303,9 +303,9 @@ class Fields {
   CodeFormat format(const char* key, const RangeKeys& range) const {
     const Fields inner(at(key), where_ + "." + key);
     CodeFormat f;
-    f.low = static_cast<std::int32_t>(inner.whole(range.low, -65535, 0));
-    f.high = static_cast<std::int32_t>(inner.whole(range.high, 0, 65535));
-    if (f.low == f.high) {
+    f.quant_min = static_cast<std::int32_t>(inner.whole(range.low, -65535, 0));
+    f.quant_max = static_cast<std::int32_t>(inner.whole(range.high, 0, 65535));
+    if (f.quant_min == f.quant_max) {
       fail(inner.where_,
            std::string(range.low) + " = " + range.high + " = 0, expected at least two codes");
     }

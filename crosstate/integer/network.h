@@ -16,10 +16,9 @@
 
 namespace crosstate::integer {
 
-/// Codes low .. high (quant_min and quant_max minus the zero point, so that the zero point is 0);
-/// the value of a code is code * scale.
+/// Codes quant_min .. quant_max with a zero point of 0; a code represents code * scale.
 struct CodeFormat {
-  std::int32_t low = 0, high = 0;
+  std::int32_t quant_min = 0, quant_max = 0;
   double scale = 1;
 };
 

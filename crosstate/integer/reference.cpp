@@ -34,7 +34,7 @@ std::int64_t scaled(const Requantizer& r, std::size_t row, std::int64_t p, std::
 }
 
 std::int32_t clip(std::int64_t value, const CodeFormat& to, CodeUsage::Site& site) {
-  const auto code = std::clamp<std::int64_t>(value, to.low, to.high);
+  const auto code = std::clamp<std::int64_t>(value, to.quant_min, to.quant_max);
   site.add(code != value);
   return static_cast<std::int32_t>(code);
 }
@@ -49,8 +49,8 @@ float input_steps(const CodeFormat& format, float x) {
 
 std::int32_t input_code(const CodeFormat& format, float x) {
   const float steps = input_steps(format, x);
-  if (!(steps > static_cast<float>(format.low))) return format.low;
-  if (steps > static_cast<float>(format.high)) return format.high;
+  if (!(steps > static_cast<float>(format.quant_min))) return format.quant_min;
+  if (steps > static_cast<float>(format.quant_max)) return format.quant_max;
   return static_cast<std::int32_t>(steps);
 }
 
@@ -181,7 +181,7 @@ void ReferenceExecutor::block(std::size_t l) {
     see(peaks.output, out);
     const std::int32_t y =
         clip(scaled(b.output, s, out, b.d[s] * u), b.ssm_output, usage.ssm_output);
-    a[s] = b.activation_table[static_cast<std::size_t>(y - b.ssm_output.low)];
+    a[s] = b.activation_table[static_cast<std::size_t>(y - b.ssm_output.quant_min)];
   }
 
   see_codes(active.activation, a);
@@ -198,7 +198,7 @@ void ReferenceExecutor::block(std::size_t l) {
         return clip(scaled(b.linear_codes, o, sums[o], 0), b.linear, usage.linear);
       };
       const std::int32_t z = linear(h), s = linear(H + h);
-      const std::int32_t gate = b.gate_table[static_cast<std::size_t>(s - b.linear.low)];
+      const std::int32_t gate = b.gate_table[static_cast<std::size_t>(s - b.linear.quant_min)];
       active.gate[h] += gate != 0 ? 1 : 0;
       value = std::int64_t{z} * gate;
     }

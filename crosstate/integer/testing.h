@@ -136,7 +136,8 @@ class RandomNetwork {
   data::Dataset sequences(const IntegerNetwork& n, std::size_t count, std::size_t most) {
     const model::TaskShape task{static_cast<int>(n.inputs), static_cast<int>(n.outputs)};
     data::Dataset set = model::reference::random_set(random_.bits(), count, most, task, true);
-    const double high = 1.2 * n.input.high * n.input.scale, low = 1.2 * n.input.low * n.input.scale;
+    const double high = 1.2 * n.input.quant_max * n.input.scale,
+                 low = 1.2 * n.input.quant_min * n.input.scale;
     const std::size_t held = 1 + below(12);
     float now = 0;
     for (std::size_t i = 0; i < set.values.size(); ++i) {
@@ -248,8 +249,9 @@ class RandomNetwork {
     b.output = requantizer(S, b.ssm_output, std::int64_t{most} * n.state_limit, true);
     const auto table = [&](const CodeFormat& from, const CodeFormat& to) {
       std::vector<std::int32_t> entries;
-      for (int code = from.low; code <= from.high; ++code) {
-        entries.push_back(to.low + integer(static_cast<std::uint32_t>(to.high - to.low) + 1));
+      for (int code = from.quant_min; code <= from.quant_max; ++code) {
+        entries.push_back(to.quant_min +
+                          integer(static_cast<std::uint32_t>(to.quant_max - to.quant_min) + 1));
       }
       std::sort(entries.begin(), entries.end());
       return entries;

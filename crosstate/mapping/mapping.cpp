@@ -32,11 +32,12 @@ std::size_t slices(std::uint64_t count, std::uint64_t magnitude, int dac_bits) {
 }
 
 std::uint64_t magnitude(const integer::CodeFormat& f) {
-  return static_cast<std::uint64_t>(std::max(std::abs(std::int64_t{f.low}), std::int64_t{f.high}));
+  return static_cast<std::uint64_t>(
+      std::max(std::abs(std::int64_t{f.quant_min}), std::int64_t{f.quant_max}));
 }
 
 std::size_t slices(const integer::CodeFormat& f, int dac_bits) {
-  const auto count = static_cast<std::uint64_t>(std::int64_t{f.high} - f.low + 1);
+  const auto count = static_cast<std::uint64_t>(std::int64_t{f.quant_max} - f.quant_min + 1);
   return slices(count, magnitude(f), dac_bits);
 }
 

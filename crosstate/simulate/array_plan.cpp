@@ -31,8 +31,8 @@ class Planner {
       case mapping::Site::kRecurrence:
         plan_.slices = mapping_.state_slices;
         plan_.largest_code = analog::recurrent_drive(static_cast<float>(n_.state_limit),
-                                                     static_cast<float>(n_.residual.low),
-                                                     static_cast<float>(n_.residual.high));
+                                                     static_cast<float>(n_.residual.quant_min),
+                                                     static_cast<float>(n_.residual.quant_max));
         recurrence_ranges();
         if (crossbar_.recurrence == crossbar::PoleStorage::kIncrement) {
           plan_.own_row.assign(a_.columns, crossbar::kNoRow);

@@ -13,7 +13,8 @@ namespace crosstate::simulate {
 
 /// Number of bits that a converter lacks to distinguish all codes of a format.
 inline int missing_bits(const integer::CodeFormat& to, int adc_bits) {
-  return analog::missing_bits(static_cast<std::uint64_t>(std::int64_t{to.high} - to.low), adc_bits);
+  return analog::missing_bits(static_cast<std::uint64_t>(std::int64_t{to.quant_max} - to.quant_min),
+                              adc_bits);
 }
 
 /// A requantizer followed by a table, as computed by a converter of `adc_bits`: with the codes of
@@ -29,8 +30,9 @@ class Conversion {
     integer::Requantizer wide = r;
     for (std::int32_t& shift : wide.shift) shift += missing_;
     factors_ = integer::LaneFactors(wide, rows, q, second_by, /*whole=*/false);
-    coarse_ = {static_cast<std::int32_t>(std::ceil(std::ldexp(to.low, -missing_))),
-               static_cast<std::int32_t>(std::floor(std::ldexp(to.high, -missing_))), to.scale};
+    coarse_ = {static_cast<std::int32_t>(std::ceil(std::ldexp(to.quant_min, -missing_))),
+               static_cast<std::int32_t>(std::floor(std::ldexp(to.quant_max, -missing_))),
+               to.scale};
   }
 
   /// Rows `first` .. first + rows - 1 of the requantizer. `table` has one entry per code or is
@@ -49,8 +51,8 @@ class Conversion {
     const AlignedFloats step(rows, std::exp2(static_cast<float>(missing_)));
     kernels::affine_forward(step.data(), nullptr, rows, columns, out, out);
     if (entries.empty()) return;
-    kernels::table_forward(entries.data(), entries.size(), static_cast<float>(to_.low), 1, rows,
-                           columns, out, out);
+    kernels::table_forward(entries.data(), entries.size(), static_cast<float>(to_.quant_min), 1,
+                           rows, columns, out, out);
   }
 
  private:
@@ -65,7 +67,8 @@ inline crossbar::ColumnRange column_range(const integer::Requantizer& r, std::si
                                           bool partial) {
   const double first = std::abs(static_cast<double>(r.first[row]));
   const double step = first > 0 ? std::ldexp(1 / first, r.places(row)) : 1;
-  const double most = std::max(std::abs(static_cast<double>(to.low)), std::abs(double(to.high)));
+  const double most =
+      std::max(std::abs(static_cast<double>(to.quant_min)), std::abs(double(to.quant_max)));
   return {static_cast<float>(std::ldexp(step, missing_bits(to, adc_bits))),
           static_cast<float>(step * most), partial};
 }
