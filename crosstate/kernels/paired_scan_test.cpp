@@ -78,12 +78,14 @@ Channel random_channel(Random& random, std::size_t modes, std::size_t steps, boo
       c.state.push_back(pair_of(first, complex && bits > 0 ? residue() : std::int16_t{0}));
     }
   }
-  if (residues) return c;
-  c.floats.resize(scan_state_size(modes));
-  for (std::size_t i = 0; i < c.state.size(); ++i) {
-    float* const to = c.floats.data() + i / kLanes * 2 * kLanes + i % kLanes;
-    to[0] = first_of(c.state[i]);
-    to[kLanes] = second_of(c.state[i]);
+  // In floats: all states, then all residues.
+  for (std::size_t first = 0; first < c.state.size(); first += modes * kLanes) {
+    const float unit = first == 0 ? 1.0f : std::ldexp(1.0f, -kPairedFraction);
+    for (std::size_t n = 0; n < modes; ++n) {
+      const std::int32_t* const words = c.state.data() + first + n * kLanes;
+      for (std::size_t i = 0; i < kLanes; ++i) c.floats.push_back(unit * first_of(words[i]));
+      for (std::size_t i = 0; i < kLanes; ++i) c.floats.push_back(unit * second_of(words[i]));
+    }
   }
   return c;
 }
@@ -157,21 +159,29 @@ TEST(PairedScan, KeepsWhatItsRegisterHolds) {
 }
 
 TEST(PairedScan, EqualsTheScanInFloats) {
-  for (std::uint32_t number = 0; number < 60; ++number) {
-    SCOPED_TRACE(number);
-    Random random(number, Stream::kTest);
-    const std::size_t modes = 1 + random.below(11), steps = 1 + random.below(50);
-    const bool complex = number % 3 > 0;
-    Channel c = random_channel(random, modes, steps, complex, false);
-    if (c.limit > 255) continue;  // sums with more bits than a float represents
-    AlignedFloats y = c.y;
-    const ScanModes floats{modes,      c.ar.data(), complex ? c.ai.data() : nullptr,
-                           c.b.data(), c.cr.data(), complex ? c.ci.data() : nullptr};
-    scan_forward(floats, {static_cast<float>(c.limit)}, steps, c.u.data(), y.data(),
-                 c.floats.data());
-    paired_scan(c.paired(), c.limit, steps, c.u.data(), c.y.data(), c.state.data());
-    EXPECT_EQ(c.y, y);
-  }
+  on_every_target([] {
+    for (std::uint32_t number = 0; number < 160; ++number) {
+      SCOPED_TRACE(number);
+      Random random(number, Stream::kTest);
+      const std::size_t modes = 1 + random.below(11), steps = 1 + random.below(50);
+      const bool complex = number % 3 > 0, residues = number % 2 > 0;
+      Channel c = random_channel(random, modes, steps, complex, residues);
+      // Sums of more bits than a float holds.
+      if (c.limit > (residues ? 127 : 255)) continue;
+      AlignedFloats y = c.y;
+      const ScanModes floats{modes,      c.ar.data(), complex ? c.ai.data() : nullptr,
+                             c.b.data(), c.cr.data(), complex ? c.ci.data() : nullptr};
+      StateRounding rounding{static_cast<float>(c.limit)};
+      if (residues) {
+        rounding.mode = RoundingMode::kNoiseShaped;
+        rounding.residue_bits = c.residue_bits.data();
+      }
+      ASSERT_EQ(c.floats.size(), scan_state_size(modes, rounding.mode));
+      scan_forward(floats, rounding, steps, c.u.data(), y.data(), c.floats.data());
+      paired_scan(c.paired(), c.limit, steps, c.u.data(), c.y.data(), c.state.data());
+      EXPECT_EQ(c.y, y);
+    }
+  });
 }
 
 TEST(PairedScan, SaturatesAtBothEnds) {
