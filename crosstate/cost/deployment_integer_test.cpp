@@ -35,8 +35,8 @@ TEST(DeploymentOfIntegers, HasTheFormatsOfThePreset) {
 TEST(DeploymentOfIntegers, CountsTheBitsOfAllCodes) {
   integer::IntegerNetwork n = network();
   const auto bits = [&](int low, int high) {
-    n.input.low = low;
-    n.input.high = high;
+    n.input.quant_min = low;
+    n.input.quant_max = high;
     return deployment(n).input.bits;
   };
   EXPECT_EQ(bits(-127, 127), 8);
