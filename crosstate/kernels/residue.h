@@ -24,16 +24,14 @@ inline constexpr int kMostResidueBits = 14;
 
 /// Representation of the sums of states within +-limit.
 struct HeldSums {
-  /// limit: 2^(b-1) - 1 for b bits; b + fraction is at most 22.
-  explicit HeldSums(float limit)
-      : fraction(std::clamp(20 - std::ilogb(limit), 1, kMostResidueBits)),
+  /// of_limit: 2^(b-1) - 1 for b bits; b + fraction is at most 22.
+  explicit HeldSums(float of_limit)
+      : fraction(std::clamp(20 - std::ilogb(of_limit), 1, kMostResidueBits)),
         origin(std::ldexp(1.5f, 23 - fraction)),
-        low(origin - limit),
-        high(origin + limit + (1 - std::ldexp(1.0f, -fraction))) {}
+        limit(of_limit) {}
 
   int fraction;
-  float origin;
-  float low, high;  // smallest and largest sum whose integer part is a valid state
+  float origin, limit;
 
   /// Mask of the integer part.
   std::int32_t whole() const { return -(std::int32_t{1} << fraction); }

@@ -66,33 +66,53 @@ struct Saturation {
 /// HeldResidue of residue.h; lanes are of one mode, or of different modes.
 struct Residue {
   Residue() = default;
-  Residue(V of_rest, VI of_keep)
-      : rest(hn::BitCast(di, of_rest)), keep(of_keep), others(hn::AndNot(keep, rest)) {}
+  Residue(V of_rest, VI of_keep) : rest(hn::BitCast(di, of_rest)), keep(of_keep) {}
   explicit Residue(const HeldResidue& held)
       : Residue(hn::Set(d, held.rest), hn::Set(di, held.keep)) {}
-  VI rest, keep, others;
+  VI rest, keep;
 };
+
+// AVX-512 has one instruction for the state and one for the residue, where others take two and
+// four.
+#if HWY_TARGET <= HWY_AVX3
+/// x within +-limit.
+HWY_INLINE V saturate(V x, V limit) {
+  constexpr int kLeastMagnitudeWithSignOfFirst = 2;
+  return V{_mm512_range_ps(x.raw, limit.raw, kLeastMagnitudeWithSignOfFirst)};
+}
+/// The bits of a sum that remain where it is `inside`, those of `rest` otherwise.
+HWY_INLINE VI kept_bits(hn::Mask<D> inside, const Residue& r, VI sum) {
+  constexpr int kSecondWhereThirdElseFirst = 0xd8;
+  return VI{_mm512_mask_ternarylogic_epi32(r.rest.raw, inside.raw, sum.raw, r.keep.raw,
+                                           kSecondWhereThirdElseFirst)};
+}
+#else
+HWY_INLINE V saturate(V x, V limit) { return hn::Max(hn::Min(x, limit), hn::Neg(limit)); }
+HWY_INLINE VI kept_bits(hn::Mask<D> inside, const Residue& r, VI sum) {
+  const VI kept = hn::And(r.keep, hn::VecFromMask(di, hn::RebindMask(di, inside)));
+  return hn::Xor(r.rest, hn::And(hn::Xor(sum, r.rest), kept));
+}
+#endif
 
 /// HeldSums of residue.h.
 struct HeldShaping {
   explicit HeldShaping(const HeldSums& sums)
       : origin(hn::Set(d, sums.origin)),
-        low(hn::BitCast(di, hn::Set(d, sums.low))),
-        high(hn::BitCast(di, hn::Set(d, sums.high))),
+        limit(hn::Set(d, sums.limit)),
         whole(hn::Set(di, sums.whole())) {}
 
   /// The state for a sum that started at `residue`, which is updated.
   HWY_INLINE V round(V held, const Residue& r, V& residue) const {
-    // Sums below the binade of the origin have smaller words, and negative sums negative words.
     const VI sum = hn::BitCast(di, held);
-    const VI inside = hn::Max(hn::Min(sum, high), low);
-    const VI kept = hn::OrAnd(r.others, r.keep, sum);
-    residue = hn::BitCast(d, hn::IfThenElse(hn::Eq(sum, inside), kept, r.rest));
-    return hn::Sub(hn::BitCast(d, hn::And(inside, whole)), origin);
+    // Beyond the range where the bits of its integer part are these, a sum remains beyond it.
+    const V nearest = hn::Sub(hn::BitCast(d, hn::And(sum, whole)), origin);
+    const V x = saturate(nearest, limit);
+    residue = hn::BitCast(d, kept_bits(hn::Eq(x, nearest), r, sum));
+    return x;
   }
 
-  V origin;
-  VI low, high, whole;
+  V origin, limit;
+  VI whole;
 };
 
 /// mix() of state_draws.h.
