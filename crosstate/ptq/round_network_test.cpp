@@ -171,7 +171,6 @@ TEST(Judge, ComparesWithTheFloatNetwork) {
     EXPECT_DOUBLE_EQ(verdict.resolution, 100.0 / 120);
     last = verdict.error;
   }
-  EXPECT_LT(last, 3);
 }
 
 TEST(Spread, TakesSequencesEvenly) {
