@@ -86,27 +86,39 @@ const KernelFit::Mode& KernelFit::mode(Complex pole) const {
 
 double KernelFit::error(std::span<const Complex> poles) const {
   if (poles.empty()) return power_ / static_cast<double>(columns_);
-  // Pointers into the cache must remain valid while the modes of one set are looked up.
   if (cache_.size() > kCached) cache_.clear();
-  cache_.reserve(kCached + 1 + 2 * poles.size());
+  // Pointers into the cache have to stay valid while the modes of one set are looked up.
+  cache_.reserve(kCached + 1 + poles.size());
+  const std::size_t parts = complex_ ? 2 : 1;
   std::vector<const std::vector<double>*> states;
   for (const Complex pole : poles) {
     const Mode& m = mode(pole);
     states.push_back(&m.re);
     if (complex_) states.push_back(&m.im);
   }
-  const auto n = static_cast<Index>(states.size());
-  Eigen::MatrixXd gram(n, n);
-  Eigen::VectorXd cross(n);
-  for (Index i = 0; i < n; ++i) {
-    for (Index j = 0; j <= i; ++j) {
-      gram(i, j) = gram(j, i) =
-          product(*states[static_cast<std::size_t>(i)], *states[static_cast<std::size_t>(j)]);
-    }
-    cross(i) = product(*states[static_cast<std::size_t>(i)], response_);
+  // Sets that follow each other differ in few poles.
+  const std::size_t n = states.size();
+  const bool same_size = last_.size() == poles.size();
+  if (!same_size) {
+    gram_.assign(n * n, 0);
+    cross_.assign(n, 0);
   }
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto is_new = [&](std::size_t k) {
+      return !same_size || last_[k / parts] != poles[k / parts];
+    };
+    for (std::size_t j = 0; j <= i; ++j) {
+      if (!is_new(i) && !is_new(j)) continue;
+      gram_[i * n + j] = gram_[j * n + i] = product(*states[i], *states[j]);
+    }
+    if (is_new(i)) cross_[i] = product(*states[i], response_);
+  }
+  last_.assign(poles.begin(), poles.end());
+  const auto count = static_cast<Index>(n);
+  const Eigen::Map<const Eigen::MatrixXd> gram(gram_.data(), count, count);
+  const Eigen::Map<const Eigen::VectorXd> cross(cross_.data(), count);
   Eigen::MatrixXd ridged = gram;
-  ridged.diagonal() += kRidge * gram.diagonal() + Eigen::VectorXd::Constant(n, 1e-30);
+  ridged.diagonal() += kRidge * gram.diagonal() + Eigen::VectorXd::Constant(count, 1e-30);
   const Eigen::VectorXd c = ridged.ldlt().solve(cross);
   const double left = std::max(0.0, power_ - 2 * c.dot(cross) + c.dot(gram * c));
   const double step = c.cwiseAbs().maxCoeff() / limit_;

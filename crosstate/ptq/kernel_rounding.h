@@ -37,9 +37,11 @@ class KernelFit {
   std::size_t steps_, stride_, columns_;
   const AlignedFloats& inputs_;
   double limit_;
-  std::vector<double> response_;     // [columns]
-  double power_ = 0;                 // of the response
-  mutable std::vector<Mode> cache_;  // recently used poles
+  std::vector<double> response_;                    // [columns]
+  double power_ = 0;                                // of the response
+  mutable std::vector<Mode> cache_;                 // recently used poles
+  mutable std::vector<std::complex<double>> last_;  // the set before, with its products
+  mutable std::vector<double> gram_, cross_;
 };
 
 /// Float poles whose codes at a site are a better choice for the channel than its own: starting
