@@ -445,8 +445,8 @@ TEST_F(Cli, SearchesTheFormatOfANetwork) {
   EXPECT_EQ(summary["accuracy"], of_integers["accuracy"]);
   EXPECT_LE(summary["held_out"]["points_lost"], 40);
   EXPECT_EQ(summary["bytes"], summary["memory"]["total"]);
-  EXPECT_EQ(summary["format"]["residual"]["bits"], 8);
-  EXPECT_LT(summary["format"]["weight"]["bits"], 8);
+  EXPECT_EQ(summary["quant"]["residual"]["bits"], 8);
+  EXPECT_LT(summary["quant"]["weight"]["bits"], 8);
   EXPECT_EQ(summary["choices"].size(), 13u);
 
   const int bytes = summary["bytes"];

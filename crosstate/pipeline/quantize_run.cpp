@@ -195,7 +195,7 @@ json to_json(const QuantizeSummary& summary) {
                      {"points_lost", verdict.loss},
                      {"standard_error", verdict.deviation},
                      {"error", verdict.error}};
-  out["format"] = format_json(found.format);
+  out["quant"] = format_json(found.format);
   out["choices"] = json::array();
   for (const ptq::ChosenSite& site : found.sites) {
     json choice = {{"site", site.site}, {"choice", site.choice}, {"error", site.error}};

@@ -45,7 +45,7 @@ QuantizeSummary quantize_model(const std::string& file, const RunOptions& option
                                const QuantizeRequest& request, const RunContext& context);
 
 /// The metrics of the test set with "model", "data", "bytes", "memory" and, of a search, "float",
-/// "held_out", "format", "choices", "sensitivity".
+/// "held_out", "quant", "choices", "sensitivity".
 nlohmann::json to_json(const QuantizeSummary& summary);
 
 /// What was chosen for every site, and why; only of a search.
