@@ -48,6 +48,15 @@ TEST_F(RunTest, StopsBetweenTheTestsOfItsNetworksAndContinues) {
   }
 }
 
+TEST_F(RunTest, TakesNoiseShapedStatesToChips) {
+  options_.on_crossbar = true;
+  options_.simulate.chips = 1;
+  options_.quant.state.residue_bits = 8;
+  options_.quant.state.residue = quant::ResidueRule::kByPole;
+  EXPECT_FALSE(run(options_, context("chips")).interrupted);
+  EXPECT_THAT(read_file(directory_ / "chips/summary.json"), HasSubstr("crossbar"));
+}
+
 TEST_F(RunTest, ContinuesFromTheSameWeightsAlone) {
   options_.quantize = false;
   run(options_, context("start"));

@@ -142,7 +142,7 @@ struct StateSite {
   int bits = kPresetBits;
   int residue_bits = 0;  // of every mode, or the maximum over modes
   ResidueRule residue = ResidueRule::kUniform;
-  int residue_margin = 1;  // by-pole: bits in addition to log2(1 / (1 - |A|))
+  int residue_margin = -3;  // by-pole: bits in addition to log2(1 / (1 - |A|))
   StateRounding rounding = StateRounding::kNearest;
   bool operator==(const StateSite&) const = default;
 };
