@@ -209,7 +209,7 @@ FormatSearch::Config FormatSearch::improve(Config best, double points) {
     // One site cheaper, with or without another dearer.
     std::vector<std::pair<double, Config>> candidates;
     const auto consider = [&](const Config& config) {
-      if (cost_of(config).bytes < bytes) candidates.emplace_back(predicted_error(config), config);
+      candidates.emplace_back(predicted_error(config), config);
     };
     for (std::size_t i = 0; i < sites_.size(); ++i) {
       for (std::size_t j = 0; j < sites_[i].choices.size(); ++j) {
@@ -234,7 +234,7 @@ FormatSearch::Config FormatSearch::improve(Config best, double points) {
     std::size_t tried = 0;
     bool better = false;
     for (const auto& [error, config] : candidates) {
-      if (fine_verdicts_.contains(config)) continue;
+      if (cost_of(config).bytes >= bytes || fine_verdicts_.contains(config)) continue;
       if (++tried > kAttempts) break;
       if (!meets(config, points)) continue;
       best = config;
