@@ -68,6 +68,7 @@ inline void round_state(quant::StateSite& state, const std::string& how) {
   if (how != "by-pole") return;
   state.residue_bits = 10;
   state.residue = quant::ResidueRule::kByPole;
+  state.residue_margin = 1;  // so that the modes of small random networks have some
 }
 
 /// Calibrated on the set.
