@@ -9,8 +9,10 @@ namespace {
 using quant::QuantOptions;
 
 constexpr int kLeastWeightBits = 2, kLeastActivationBits = 4, kLeastStateBits = 4;
-constexpr int kLeastPoleBits = 4, kMostPoleBits = 14;
+constexpr int kLeastPoleBits = 6, kMostPoleBits = 14;  // Cartesian
+constexpr int kLeastIncrementBits = 3, kMostIncrementBits = 8;
 constexpr int kMostResidue = 8, kFirstResidue = 6;
+constexpr int kLeastMargin = -6, kMostMargin = -2;  // of residues that follow from poles
 
 std::string bits_text(int bits) { return std::to_string(bits) + " bits"; }
 
@@ -48,10 +50,16 @@ class Lister {
       return add("a", bits_text(site.bits) + ", " + name_of(site.coding), 0,
                  [site](QuantOptions& o) { o.a = site; });
     }
+    using quant::PoleCoding;
     for (int bits = kMostPoleBits; bits >= kLeastPoleBits; --bits) {
       if (bits == 13 || bits == 11) continue;
       add("a", bits_text(bits) + ", cartesian", 0, [bits](QuantOptions& o) {
-        o.a = {bits, quant::PoleCoding::kCartesian};
+        o.a = {bits, PoleCoding::kCartesian};
+      });
+    }
+    for (int bits = kMostIncrementBits; bits >= kLeastIncrementBits; --bits) {
+      add("a", bits_text(bits) + ", increment", 1, [bits](QuantOptions& o) {
+        o.a = {bits, PoleCoding::kIncrement};
       });
     }
   }
@@ -91,10 +99,9 @@ class Lister {
     }
     // Residues that follow from each pole are worth their table only where modes differ much.
     const auto ladder = static_cast<std::size_t>(most - least + 1);
-    for (int margin = 2; margin >= -2; --margin) {
-      add("state",
-          bits_text(most) + " + by pole, " + (margin > 0 ? "+" : "") + std::to_string(margin),
-          ladder, [=](QuantOptions& o) {
+    for (int margin = kMostMargin; margin >= kLeastMargin; --margin) {
+      add("state", bits_text(most) + " + by pole, " + std::to_string(margin), ladder,
+          [=](QuantOptions& o) {
             o.state.bits = most;
             o.state.residue_bits = kMostResidue + 2;
             o.state.residue = quant::ResidueRule::kByPole;

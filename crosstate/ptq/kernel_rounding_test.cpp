@@ -62,8 +62,8 @@ TEST(KernelFit, OfTheOwnPolesLeavesNothing) {
 TEST(ChoosePoles, LowersTheErrorOfTheImpulseResponse) {
   const AlignedFloats u = impulses(300);
   using quant::PoleCoding;
-  for (const PoleCoding coding :
-       {PoleCoding::kCartesian, PoleCoding::kLogPolar, PoleCoding::kPolar}) {
+  for (const PoleCoding coding : {PoleCoding::kCartesian, PoleCoding::kLogPolar, PoleCoding::kPolar,
+                                  PoleCoding::kIncrement}) {
     for (const bool complex : {true, false}) {
       double found = 0, nearest = 0;
       for (std::uint64_t seed = 0; seed < 8; ++seed) {
