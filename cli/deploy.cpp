@@ -89,6 +89,9 @@ int deploy_command(const Common& common, const Extra& extra) {
   if (age) device::require_age(options.target.device, *age);
   require_writable_file(common.json);
   const integer::IntegerNetwork network = inference::Model::load(extra.model).integers();
+  refuse_idle(common, [&](const std::string& key) {
+    return pipeline::idle_reason(key, pipeline::idle_with_states(network.state_rounding));
+  });
   integer::require_length(network, static_cast<std::size_t>(extra.length), extra.model, "--length");
   formats::Safetensors saved;
   if (!extra.chip.empty()) saved = formats::read_safetensors(extra.chip);

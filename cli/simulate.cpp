@@ -81,6 +81,9 @@ int simulate_command(const Common& common, const Extra& extra) {
   catch_interrupts();
   const inference::Model model = inference::Model::load(extra.model);
   const integer::IntegerNetwork network = model.integers();
+  refuse_idle(common, [&](const std::string& key) {
+    return pipeline::idle_reason(key, pipeline::idle_with_states(network.state_rounding));
+  });
   pipeline::OutputDirectory output = open_output(common, "simulate");
   const fs::path page = output.path() / "simulate.html";
   require_writable_file(page.string());

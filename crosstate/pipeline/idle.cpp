@@ -170,6 +170,12 @@ Idle idle_on_target(const crossbar::Target& target) {
   return idle;
 }
 
+Idle idle_with_states(kernels::RoundingMode rounding) {
+  if (rounding != kernels::RoundingMode::kNoiseShaped) return {};
+  return {
+      {{"crossbar.increment_range"}, "noise-shaped states, whose increments are always fitted"}};
+}
+
 Idle idle_on_chips(const crossbar::Target& target, const simulate::SimulateOptions&) {
   Idle idle = idle_on_target(target);
   if (target.external.used()) {
@@ -217,6 +223,9 @@ Idle idle_in_run(const RunOptions& options) {
   idle.push_back({{"simulate.chips", "simulate.sequences", "simulate.calibration", "sweep.noise",
                    "sweep.chips", "sweep.sequences", "external."},
                   "run.crossbar = false"});
+  if (options.quantize && options.quant.state.residue_bits > 0) {
+    append(idle, idle_with_states(kernels::RoundingMode::kNoiseShaped));
+  }
   if (target_noise) {
     append(idle, idle_on_target(options.target));
   } else {

@@ -30,6 +30,8 @@ std::vector<IdleSettings> idle_with_data(const RunOptions& options, data::DataKi
 std::vector<IdleSettings> idle_on_chips(const crossbar::Target& target,
                                         const simulate::SimulateOptions& simulate);
 std::vector<IdleSettings> idle_on_target(const crossbar::Target& target);
+/// For chips with a network whose states are rounded like this.
+std::vector<IdleSettings> idle_with_states(kernels::RoundingMode rounding);
 /// For post-training quantization, and for prune_model(); `floats`: some model is a float model.
 std::vector<IdleSettings> idle_in_quantize(const RunOptions& options, bool search);
 std::vector<IdleSettings> idle_in_prune(const RunOptions& options, bool floats);

@@ -123,6 +123,18 @@ TEST(Idle, WhatConvertersAndLevelsDecide) {
   }
 }
 
+TEST(Idle, WhatNoiseShapedStatesDecide) {
+  using kernels::RoundingMode;
+  const char* key = "crossbar.increment_range";
+  EXPECT_EQ(idle_reason(key, idle_with_states(RoundingMode::kNearest)), "");
+  EXPECT_NE(idle_reason(key, idle_with_states(RoundingMode::kNoiseShaped)), "");
+  RunOptions options;
+  options.on_crossbar = true;
+  EXPECT_EQ(reason(key, options), "");
+  options.quant.state.residue_bits = 4;
+  EXPECT_NE(reason(key, options), "");
+}
+
 TEST(Idle, WhatTrainingForATargetUses) {
   RunOptions options;
   options.qat.target_noise = 1;
