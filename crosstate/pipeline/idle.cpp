@@ -207,6 +207,9 @@ Idle idle_in_run(const RunOptions& options) {
   } else {
     add_percentiles(idle, options.quant);
     add_residues(idle, options.quant.state);
+    if (options.quant.state.residue_bits > 0) {
+      append(idle, idle_with_states(kernels::RoundingMode::kNoiseShaped));
+    }
     if (target_noise) {
       idle.push_back(
           {{"quant.weight_noise", "quant.device_noise", "quant.noise_unit",
@@ -223,9 +226,6 @@ Idle idle_in_run(const RunOptions& options) {
   idle.push_back({{"simulate.chips", "simulate.sequences", "simulate.calibration", "sweep.noise",
                    "sweep.chips", "sweep.sequences", "external."},
                   "run.crossbar = false"});
-  if (options.quantize && options.quant.state.residue_bits > 0) {
-    append(idle, idle_with_states(kernels::RoundingMode::kNoiseShaped));
-  }
   if (target_noise) {
     append(idle, idle_on_target(options.target));
   } else {
@@ -327,6 +327,9 @@ Idle idle_in_prune(const RunOptions& options, bool floats) {
   } else {
     add_percentiles(idle, options.quant);
     add_residues(idle, options.quant.state);
+    if (options.quant.state.residue_bits > 0) {
+      append(idle, idle_with_states(kernels::RoundingMode::kNoiseShaped));
+    }
   }
   if (options.quant.device_noise == 0) {
     idle.push_back({{"quant.chip_steps"}, "quant.device_noise = 0"});
