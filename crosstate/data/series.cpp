@@ -203,7 +203,15 @@ Part read_npz(const fs::path& path, task::Scope scope) {
     const double* targets = y.values.data() + i * (every_step ? steps : 1) * width;
     for (std::size_t t = 0; t < (every_step ? length : 1); ++t) {
       for (std::size_t k = 0; k < width; ++k) {
-        part.targets.cells.push_back(exact_text(targets[t * width + k]));
+        const double target = targets[t * width + k];
+        if (std::isinf(target) || (std::isnan(target) && !every_step)) {
+          fail(where, "y is " + exact_text(target) +
+                          (every_step ? " at step " + std::to_string(t) +
+                                            ", expected a finite number, or NaN for a step without "
+                                            "a target"
+                                      : ", expected a finite number"));
+        }
+        part.targets.cells.push_back(exact_text(target));
       }
       part.targets.where.push_back(every_step ? where + ", step " + std::to_string(t) : where);
     }

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
+
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/formats/matrix.h"
@@ -145,6 +147,8 @@ TEST_F(SeriesTest, TellsWhatIsWrongWithTargetsOfSteps) {
   refused("train.csv: no step has a target");
   write("train.npz", formats::format_npz({{"x", {1, 2, {1, 2}}}, {"y", {1, 1, {1}}}}));
   refused("train.npz: y: expected one target for each of the 2 steps");
+  write("train.npz", formats::format_npz({{"x", {1, 2, {1, 2}}}, {"y", {1, 2, {1, INFINITY}}}}));
+  refused("train.npz: row 0: y is inf at step 1, expected a finite number, or NaN");
 }
 
 TEST_F(SeriesTest, TellsWhatIsWrong) {
@@ -167,6 +171,8 @@ TEST_F(SeriesTest, TellsWhatIsWrong) {
   expect_error("train.npz: has no array y");
   write("train.npz", formats::format_npz({{"x", {1, 2, {1, 2}}}, {"y", {2, 1, {1, 2}}}}));
   expect_error("train.npz: y: expected one row for each of the 1 sequences");
+  write("train.npz", formats::format_npz({{"x", {1, 2, {1, 2}}}, {"y", {1, 1, {NAN}}}}));
+  expect_error("train.npz: row 0: y is nan, expected a finite number", {}, task::classification());
 }
 
 }  // namespace
