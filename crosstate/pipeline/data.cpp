@@ -192,8 +192,25 @@ RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
   return data;
 }
 
+// Of sequences with targets at some steps, a part may have none at all: the reader only checks the
+// whole files. Its mean loss would be 0 / 0. `setting`: what chose the part.
+void require_counted(const data::Dataset& set, const std::string& setting,
+                     const std::string& expected) {
+  if (set.count == 0 || !set.readout.every_step() || !set.counted_targets().empty()) return;
+  fail(set.name, "no step of " + std::to_string(set.count) +
+                     (set.count == 1 ? " sequence" : " sequences") + " has a target with " +
+                     setting + ", expected " + expected);
+}
+
+void require_counted_first(const data::Dataset& set, const char* limit, int value) {
+  require_counted(set, std::string(limit) + " = " + std::to_string(value),
+                  "a larger limit, or 0 for all sequences");
+}
+
 RunData run_sequences(const RunOptions& options, task::Scope scope) {
   data::TrainTest sets = load_sequences(options.data, scope);
+  require_counted_first(sets.train, "data.train_limit", options.data.train_limit);
+  require_counted_first(sets.test, "data.test_limit", options.data.test_limit);
   RunData data;
   data.notes = std::move(sets.test.notes);
   data.test = std::move(sets.test);
@@ -201,6 +218,10 @@ RunData run_sequences(const RunOptions& options, task::Scope scope) {
     data::Split split = data::split_validation(sets.train, options.train.validation, options.seed);
     data.training = std::move(split.train);
     data.validation = std::move(split.validation);
+    const std::string share =
+        "train.validation = " + exact_json_text(json(options.train.validation));
+    require_counted(data.training, share, "a smaller share, or another run.seed");
+    require_counted(data.validation, share, "a larger share, 0, or another run.seed");
   } else {
     data.training = std::move(sets.train);
   }
@@ -339,6 +360,7 @@ data::Dataset load_test_data(const data::DataOptions& given,
     set.notes = recordings.notes;
   } else {
     set = load_sequences(options, scope_of(preparation)).test;
+    require_counted_first(set, "data.test_limit", options.test_limit);
   }
   return prepared(std::move(set), options, preparation, where);
 }

@@ -39,16 +39,16 @@ void require_data(const RunOptions& options);
 /// Reads and prepares the data that the options select. The statistics of the front end are those
 /// of the training set without the part held out. The validation set is the validation part of the
 /// data; without one it is held out of the training set. Throws Error if the training set is
-/// unusable, for example if it has only one class; smaller defects become notes. The pool must
-/// outlive the result.
+/// unusable, for example if it has only one class, and if no step of some set has a target; smaller
+/// defects become notes. The pool must outlive the result.
 RunData load_run_data(const RunOptions& options, ThreadPool& pool);
 
 /// The sets that the options select, split as by load_run_data() and prepared as for the model. For
 /// a model without this information (empty `preparation`), data.permutation_seed decides. Throws
 /// Error (with `where`) for data of another kind, with other outputs or, if steps are permuted, of
-/// another length than those of the model, and for recordings that are all in the test set. What
-/// was left out or assumed when reading is in the notes. RunData::preparation and augmenter stay
-/// empty.
+/// another length than those of the model, for recordings that are all in the test set, and if no
+/// step of some set has a target. What was left out or assumed when reading is in the notes.
+/// RunData::preparation and augmenter stay empty.
 RunData load_model_data(const RunOptions& options,
                         const std::optional<inference::Preparation>& preparation,
                         const std::string& where, ThreadPool& pool);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
 #include "crosstate/data/batch.h"
 #include "crosstate/data/testing.h"
 
@@ -264,6 +265,47 @@ TEST_F(RunDataTest, PermutesImagesAndRemembersIt) {
   EXPECT_EQ(permuted.preparation.difference(same), "permutation");
   EXPECT_THAT([&] { inference::Preparation::load(same, "m"); },
               ThrowsMessage<Error>(HasSubstr("m: has no tensor 'permutation'")));
+}
+
+// The reader only knows whole files, in which some step has a target.
+TEST_F(RunDataTest, RefusesPartsWithoutATargetAtAnyStep) {
+  const fs::path series = sounds_.path() / "series";
+  fs::create_directories(series);
+  write_file(series / "train.csv", ",1\n,2\n\n1,3\n2,4\n");
+  write_file(series / "test.csv", ",5\n,6\n\n3,7\n,8\n");
+  options_ = {};
+  options_.data.directory = series;
+  options_.data.task = "regression";
+  options_.model.readout = task::Scope::kStep;
+  options_.train.validation = 0;
+  const RunData data = load_run_data(options_, pool_);
+  EXPECT_EQ(data.training.counted_targets(), (std::vector<float>{1, 2}));
+  const auto model = reloaded(data);
+  const auto expect_both_refuse = [&](const char* what) {
+    expect_refused(what);
+    EXPECT_THAT([&] { load_model_data(options_, model, "m", pool_); },
+                ThrowsMessage<Error>(HasSubstr(what)));
+  };
+
+  options_.data.test_limit = 1;
+  const char* of_test =
+      "series test: no step of 1 sequence has a target with data.test_limit = 1, expected a larger "
+      "limit, or 0 for all sequences";
+  expect_both_refuse(of_test);
+  EXPECT_THAT([&] { load_test_data(options_.data, model, "m", pool_); },
+              ThrowsMessage<Error>(HasSubstr(of_test)));
+  options_.data.test_limit = 0;
+
+  options_.data.train_limit = 1;
+  expect_both_refuse(
+      "series train: no step of 1 sequence has a target with data.train_limit = 1, expected a "
+      "larger limit, or 0 for all sequences");
+  EXPECT_EQ(load_test_data(options_.data, model, "m", pool_).count, 2u);
+  options_.data.train_limit = 0;
+
+  // One of the two sequences is held out, and only one has targets.
+  options_.train.validation = 0.5;
+  expect_both_refuse("no step of 1 sequence has a target with train.validation = 0.5, expected a");
 }
 
 TEST(Preparation, RefusesDamage) {
