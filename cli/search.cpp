@@ -42,7 +42,10 @@ std::vector<std::string> settings_of_search() {
 std::string idle_in_search(const std::string& key, const pipeline::RunOptions& run,
                            const search::SearchOptions& options) {
   pipeline::RunOptions trained = run;
-  if (search::genome_space(run.model, options.bits, options.states, options.channels).prunes()) {
+  const search::GenomeSpace space =
+      search::genome_space(run.model, options.bits, options.states, options.channels);
+  trained.quant.state.bits = space.bits.back();  // every genome has bits of the state
+  if (space.prunes()) {
     if (selects({"run.prune", "prune.states", "prune.channels"}, key)) {
       return "search.states and search.channels, which determine pruning";
     }

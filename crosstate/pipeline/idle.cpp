@@ -73,16 +73,6 @@ void add_percentiles(Idle& idle, const quant::QuantOptions& quant) {
   }
 }
 
-// Settings of the state's residue that another one makes irrelevant.
-void add_residues(Idle& idle, const quant::StateSite& state) {
-  if (state.residue_bits == 0) {
-    idle.push_back(
-        {{"quant.state.residue", "quant.state.residue_margin"}, "quant.state.residue_bits = 0"});
-  } else if (state.residue == quant::ResidueRule::kUniform) {
-    idle.push_back({{"quant.state.residue_margin"}, "quant.state.residue = \"uniform\""});
-  }
-}
-
 // Assumptions of training about arrays, where they have no effect.
 void add_arrays(Idle& idle, const quant::QuantOptions& quant) {
   const quant::ArraySite& array = quant.array;
@@ -98,6 +88,26 @@ void add_arrays(Idle& idle, const quant::QuantOptions& quant) {
   if (array.noise > 0 || array.partial_bits > 0) return;
   idle.push_back({{"quant.array.rows", "quant.array.columns"},
                   "arrays without levels, partial_bits and noise (quant.array)"});
+}
+
+// Settings of the state that another one makes irrelevant. Stages before the last may quantize a
+// state that is in floating point at the end.
+void add_state(Idle& idle, const RunOptions& options) {
+  const quant::StateSite state = quant::resolved(options.quant).state;
+  if (state.bits == quant::kFloatBits) {
+    if (!options.qat.stages.empty()) return;
+    idle.push_back({{"quant.state.residue_bits", "quant.state.residue",
+                     "quant.state.residue_margin", "quant.state.rounding"},
+                    "quant.state.bits = 0"});
+    return;
+  }
+  append(idle, idle_with_states(quant::rounding_mode(state)));
+  if (state.residue_bits == 0) {
+    idle.push_back(
+        {{"quant.state.residue", "quant.state.residue_margin"}, "quant.state.residue_bits = 0"});
+  } else if (state.residue == quant::ResidueRule::kUniform) {
+    idle.push_back({{"quant.state.residue_margin"}, "quant.state.residue = \"uniform\""});
+  }
 }
 
 // Noise on weights in training, by its origin; the formats of intermediate stages are unknown here.
@@ -206,10 +216,7 @@ Idle idle_in_run(const RunOptions& options) {
     idle.push_back({{"quant.", "qat.", "run.calibration"}, "run.quantize = false"});
   } else {
     add_percentiles(idle, options.quant);
-    add_residues(idle, options.quant.state);
-    if (options.quant.state.residue_bits > 0) {
-      append(idle, idle_with_states(kernels::RoundingMode::kNoiseShaped));
-    }
+    add_state(idle, options);
     if (target_noise) {
       idle.push_back(
           {{"quant.weight_noise", "quant.device_noise", "quant.noise_unit",
@@ -287,7 +294,7 @@ Idle idle_with_data(const RunOptions& options, data::DataKind kind) {
 Idle idle_in_quantize(const RunOptions& options, bool search) {
   Idle idle;
   add_percentiles(idle, options.quant);
-  add_residues(idle, options.quant.state);
+  add_state(idle, options);
   if (!search) {
     idle.push_back(
         {{"ptq."},
@@ -326,10 +333,7 @@ Idle idle_in_prune(const RunOptions& options, bool floats) {
     if (!floats) idle.push_back({{"run.quantize"}, why});
   } else {
     add_percentiles(idle, options.quant);
-    add_residues(idle, options.quant.state);
-    if (options.quant.state.residue_bits > 0) {
-      append(idle, idle_with_states(kernels::RoundingMode::kNoiseShaped));
-    }
+    add_state(idle, options);
   }
   if (options.quant.device_noise == 0) {
     idle.push_back({{"quant.chip_steps"}, "quant.device_noise = 0"});

@@ -25,6 +25,7 @@ TEST(Idle, KeysExist) {
     options.quantize = true;
     options.qat.target_noise = on ? 1 : 0;
     options.start = on ? "x" : "";
+    options.quant.state.bits = on ? 0 : 8;
     options.target.external.command = on ? "x" : "";
     options.front_end.kind = on ? data::FrontEndKind::kWaveform : data::FrontEndKind::kLogMel;
     expect_known(idle_in_run(options));
@@ -75,6 +76,29 @@ TEST(Idle, ResiduesThatTheStateLacks) {
   expect_idle(false, true);
   options.quant.state.residue = quant::ResidueRule::kByPole;
   expect_idle(false, false);
+}
+
+TEST(Idle, WhatStatesInFloatingPointLack) {
+  const char* keys[] = {"quant.state.residue_bits", "quant.state.residue",
+                        "quant.state.residue_margin", "quant.state.rounding"};
+  RunOptions options;
+  options.on_crossbar = true;
+  options.quant.preset = "w8a8s0";
+  options.quant.state.residue_bits = 4;
+  options.quant.state.residue = quant::ResidueRule::kByPole;
+  for (const char* key : keys) {
+    EXPECT_EQ(reason(key, options), "quant.state.bits = 0") << key;
+    EXPECT_EQ(idle_reason(key, idle_in_quantize(options, false)), "quant.state.bits = 0") << key;
+    EXPECT_EQ(idle_reason(key, idle_in_prune(options, true)), "quant.state.bits = 0") << key;
+  }
+  EXPECT_EQ(reason("crossbar.increment_range", options), "");
+  EXPECT_EQ(reason("quant.state.bits", options), "");
+  // An earlier stage has a state of 8 bits.
+  options.qat.stages = "w8a8s8:1 w8a8s0";
+  for (const char* key : keys) EXPECT_EQ(reason(key, options), "") << key;
+  options.qat.stages = "";
+  options.quant.state.bits = 8;
+  for (const char* key : keys) EXPECT_EQ(reason(key, options), "") << key;
 }
 
 TEST(Idle, WhatTrainingAssumesOfArrays) {
@@ -133,6 +157,8 @@ TEST(Idle, WhatNoiseShapedStatesDecide) {
   EXPECT_EQ(reason(key, options), "");
   options.quant.state.residue_bits = 4;
   EXPECT_NE(reason(key, options), "");
+  options.quant.state.bits = 0;
+  EXPECT_EQ(reason(key, options), "");
 }
 
 TEST(Idle, WhatTrainingForATargetUses) {
