@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/format.h"
 #include "crosstate/base/json.h"
 #include "crosstate/base/options.h"
 #include "crosstate/integer/bounds.h"
@@ -20,8 +21,8 @@ namespace {
 using nlohmann::json;
 using Shape = std::vector<std::uint64_t>;
 
-constexpr const char* kFormats[] = {"crosstate integer network 1", "crosstate integer network 2",
-                                    "crosstate integer network 3"};
+constexpr const char* kKind = "crosstate integer network";
+constexpr FileFormat kFormat(kKind, 3);
 constexpr const char *kScoreSteps = "score_steps", *kScheme = "scheme", *kReadout = "readout";
 constexpr std::int64_t kMostMultiplier = std::int64_t{1} << 24;
 constexpr int kMostEarly = 32, kLeastScoreSteps = -16;
@@ -164,9 +165,11 @@ void visit(Visitor& v, IntegerNetwork& n) {
   visit(v, "decoder", n.scores, n.outputs, false);
 }
 
-// The version that can store a network.
+// The oldest version in which no reader takes the network for another one: readers of version 2
+// know neither residues nor scores of every step, and ignore keys that they do not know.
 int version_of(const IntegerNetwork& n) {
-  return n.state_rounding == kernels::RoundingMode::kNoiseShaped ? 3 : 2;
+  const bool shaped = n.state_rounding == kernels::RoundingMode::kNoiseShaped;
+  return shaped || n.every_step ? 3 : 2;
 }
 
 // Keys of the smallest and the largest code of a format.
@@ -428,7 +431,7 @@ std::int32_t IntegerNetwork::early_score_shift(std::int64_t steps) const {
 
 bool is_integer_network(const formats::Safetensors& content) {
   const auto it = content.metadata.find("format");
-  return it != content.metadata.end() && it->second.starts_with("crosstate integer network");
+  return it != content.metadata.end() && it->second.starts_with(kKind);
 }
 
 formats::Safetensors to_tensors(const IntegerNetwork& network) {
@@ -436,25 +439,15 @@ formats::Safetensors to_tensors(const IntegerNetwork& network) {
   IntegerNetwork copy = network;
   Writer writer(out);
   visit(writer, copy);
-  out.metadata["format"] = kFormats[version_of(network) - 1];
+  out.metadata["format"] = FileFormat(kKind, version_of(network)).text();
   out.metadata["integer"] = exact_json_text(to_json(network));
   return out;
 }
 
 IntegerNetwork integer_network_from(const formats::Safetensors& content, const std::string& where) {
   const auto format = content.metadata.find("format");
-  const auto* const known =
-      format == content.metadata.end()
-          ? std::end(kFormats)
-          : std::find(std::begin(kFormats), std::end(kFormats), format->second);
-  if (known == std::end(kFormats)) {
-    std::string names;
-    for (const char* const name : kFormats) {
-      names += (names.empty() ? "'" : ", '") + std::string(name) + '\'';
-    }
-    fail(where, "format is none of " + names);
-  }
-  const int version = 1 + static_cast<int>(known - kFormats);
+  if (format == content.metadata.end()) fail(where, "no 'format' in the metadata");
+  const int version = kFormat.version_of(format->second, where);
   const auto text = content.metadata.find("integer");
   if (text == content.metadata.end()) fail(where, "no 'integer' in the metadata");
   const json shape = try_parse_json(text->second);

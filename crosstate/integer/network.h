@@ -62,10 +62,10 @@ struct IntegerBlock {
   std::vector<std::int16_t> d;       // [S]
   CodeFormat ssm_output, activation, linear, gate;  // the last two are unused without a gate
   Requantizer output;                               // [S] of (sum Re C x, d u) to ssm_output
-  std::vector<std::int32_t> activation_table;       // activation code by ssm_output code - low
-  IntegerMatrix linear_map;                         // [O][S]
-  Requantizer linear_codes;                         // [O] to linear; without a gate empty
-  std::vector<std::int32_t> gate_table;             // gate code by linear code - low
+  std::vector<std::int32_t> activation_table;  // activation code by ssm_output code - quant_min
+  IntegerMatrix linear_map;                    // [O][S]
+  Requantizer linear_codes;                    // [O] to linear; without a gate empty
+  std::vector<std::int32_t> gate_table;        // gate code by linear code - quant_min
   Requantizer sum;  // [H] of (z g, h) to residual; without a gate of (row sum, h)
 };
 
@@ -97,8 +97,8 @@ struct IntegerNetwork {
   std::size_t first_mode(std::size_t layer) const;
 };
 
-/// One file with every number and format, of version 3 if the state is noise-shaped, otherwise 2;
-/// files of version 1 are read too.
+/// One file with every number and format, of version 3 if the state is noise-shaped or scores are
+/// read at every step, otherwise 2; files of version 1 are read too.
 /// integer_network_from throws Error naming what is missing, has another shape, or lies outside
 /// what docs/arithmetic.md allows: whatever it returns fits 64 bits.
 formats::Safetensors to_tensors(const IntegerNetwork& network);

@@ -62,9 +62,12 @@ TEST(IntegerNetwork, NamesWhatIsDamaged) {
       bad.metadata["integer"] = exact_json_text(shape);
     };
   };
-  refused([](formats::Safetensors& bad) { bad.metadata["format"] = "crosstate integer network 9"; },
-          "'crosstate integer network 1'", "'crosstate integer network 2'",
-          "'crosstate integer network 3'");
+  refused([](formats::Safetensors& bad) { bad.metadata["format"] = "crosstate integer network 4"; },
+          "format 'crosstate integer network 4', expected 'crosstate integer network 3' or a "
+          "version from 1: it was written by a newer version of crosstate");
+  refused([](formats::Safetensors& bad) { bad.metadata["format"] = "crosstate network 2"; },
+          "format 'crosstate network 2', expected 'crosstate integer network 3'");
+  refused([](formats::Safetensors& bad) { bad.metadata.erase("format"); }, "no 'format'");
   refused([](formats::Safetensors& bad) { bad.metadata.erase("integer"); }, "no 'integer'");
   refused([](formats::Safetensors& bad) { bad.metadata["integer"] = "[1]"; }, "not a JSON object");
   refused([](formats::Safetensors& bad) { bad.metadata["integer"] = "[1"; }, "not valid JSON");

@@ -128,7 +128,9 @@ TEST(IntegerSteps, AreInTheFile) {
   const IntegerNetwork plain = fixtures::network(1, set);
   EXPECT_EQ(to_tensors(plain).metadata.at("integer").find("readout"), std::string::npos);
   const formats::Safetensors file = to_tensors(at_every_step(plain));
-  EXPECT_TRUE(integer_network_from(file, "file").every_step);
+  const IntegerNetwork again = integer_network_from(file, "file");
+  EXPECT_TRUE(again.every_step);
+  EXPECT_EQ(formats::format_safetensors(to_tensors(again)), formats::format_safetensors(file));
   const auto with = [&](const char* key, const char* value) {
     formats::Safetensors changed = file;
     nlohmann::json integer = parse_json(file.metadata.at("integer"));
@@ -141,6 +143,36 @@ TEST(IntegerSteps, AreInTheFile) {
               ThrowsMessage<Error>(HasSubstr("readout = \"often\"")));
   EXPECT_THAT([&] { integer_network_from(with("pooling", "mean"), "file"); },
               ThrowsMessage<Error>(HasSubstr("pooling = \"mean\"")));
+}
+
+// Older readers of version 2 would take such a network for one with a result per sequence.
+TEST(IntegerSteps, HaveFilesOfVersionThree) {
+  const data::Dataset set = fixtures::sequences(1);
+  const IntegerNetwork plain = fixtures::network(1, set);
+  ASSERT_NE(plain.state_rounding, kernels::RoundingMode::kNoiseShaped);
+  EXPECT_EQ(to_tensors(plain).metadata.at("format"), "crosstate integer network 2");
+  const formats::Safetensors file = to_tensors(at_every_step(plain));
+  EXPECT_EQ(file.metadata.at("format"), "crosstate integer network 3");
+  EXPECT_FALSE(file.tensors.contains("layers.0.residue_bits"));
+  const nlohmann::json integer = parse_json(file.metadata.at("integer"));
+  EXPECT_EQ(integer.at("input").at("quant_min"), plain.input.quant_min);
+  EXPECT_EQ(integer.at("input").at("quant_max"), plain.input.quant_max);
+  EXPECT_FALSE(integer.at("input").contains("low"));
+}
+
+TEST(IntegerSteps, AreReadFromFilesOfVersionTwo) {
+  const data::Dataset set = fixtures::sequences(1);
+  IntegerNetwork plain = fixtures::network(1, set);
+  plain.pool_last = true;
+  formats::Safetensors file = to_tensors(plain);
+  ASSERT_EQ(file.metadata.at("format"), "crosstate integer network 2");
+  nlohmann::json integer = parse_json(file.metadata.at("integer"));
+  integer["readout"] = "step";
+  file.metadata["integer"] = exact_json_text(integer);
+  const IntegerNetwork old = integer_network_from(file, "old");
+  EXPECT_TRUE(old.every_step);
+  EXPECT_EQ(formats::format_safetensors(to_tensors(old)),
+            formats::format_safetensors(to_tensors(at_every_step(plain))));
 }
 
 }  // namespace
