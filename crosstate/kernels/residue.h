@@ -9,8 +9,7 @@
 //   e' = (upper r bits of the fraction of h) - 1/2, or 0 where w saturates
 //
 // 2^-(r+1) is omitted for r = 0 (only half a step is added) and for r = fraction (no further
-// rounding). Exact for
-// A x + e| + 1 < 2^(22-fraction), for any b u.
+// rounding). Exact for |A x + e| + 1 < 2^(22-fraction), for any b u.
 #pragma once
 
 #include <algorithm>
