@@ -145,6 +145,9 @@ class CrossbarEstimator {
   std::map<int, std::size_t> state_conversions(const mapping::MappedArray& a) const {
     std::map<int, std::size_t> columns_of_bits;
     const std::size_t parts = d_.parts();
+    // As on simulated chips, converters of sums over slices of the codes have the range of the
+    // codes.
+    const bool increments = increment_ && input_slices(t_, input_bits(a.site, a.layer)) == 1;
     const auto limit = static_cast<float>(n_.state_limit);
     const float drive = analog::recurrent_drive(limit, static_cast<float>(n_.residual.quant_min),
                                                 static_cast<float>(n_.residual.quant_max));
@@ -154,7 +157,7 @@ class CrossbarEstimator {
         int bits = d_.state_bits;
         if (!b.residue_bits.empty()) {
           const int residue = b.residue_bits[b.shape.first[p.channel] + p.first_mode + i / parts];
-          const float largest = increment_ ? a.line(p.state + i).sum() * drive : 0.0f;
+          const float largest = increments ? a.line(p.state + i).sum() * drive : 0.0f;
           bits = analog::register_converter_bits(limit, residue, largest);
         }
         ++columns_of_bits[bits];

@@ -140,6 +140,27 @@ TEST(Crossbars, BitsOfAConversionScaleItsEnergy) {
   EXPECT_DOUBLE_EQ(six.high, 1 / 2.25);
 }
 
+// Converters read increments only where rows apply a code in one product: in slices, each converter
+// of a register has the range of the codes of the state.
+TEST(Crossbars, ConvertSlicesToAllBitsOfARegister) {
+  quant::QuantOptions format = quant::quant_preset("w8a8s8");
+  format.state.residue_bits = 6;
+  const integer::IntegerNetwork network =
+      integer::to_integers(fixtures::rounded(fixtures::shape(3, 6, true, true), {2, 5}, format));
+  const auto converted_to_14_bits = [&](int input_bits, crossbar::PoleStorage recurrence) {
+    Technology t = plain_technology(TargetKind::kCrossbar);
+    t.input_bits = input_bits;
+    crossbar::CrossbarOptions options;
+    options.recurrence = recurrence;
+    return of(estimate_on_crossbars(network, 9, t, options).energy, "convert to 14 bits") * 1e3;
+  };
+  constexpr double kParts = 2 * 3 * 3;  // of 3 channels with 3 modes
+  EXPECT_DOUBLE_EQ(converted_to_14_bits(8, crossbar::PoleStorage::kDirect), kParts);
+  EXPECT_LT(converted_to_14_bits(8, crossbar::PoleStorage::kIncrement), kParts);
+  EXPECT_DOUBLE_EQ(converted_to_14_bits(4, crossbar::PoleStorage::kDirect), 3 * kParts);
+  EXPECT_DOUBLE_EQ(converted_to_14_bits(4, crossbar::PoleStorage::kIncrement), 3 * kParts);
+}
+
 TEST(Crossbars, AreNoOtherTargets) {
   const model::Network network =
       fixtures::rounded(fixtures::shape(3, 6, true, true), {2, 5}, quant::quant_preset("w8a8s8"));
