@@ -67,7 +67,8 @@ int quantize_command(const Common& common, const std::string& file) {
   const pipeline::QuantizeRequest request = request_of(common, options);
   refuse_idle_data(common, options.data);
   refuse_idle(common, [&](const std::string& key) {
-    return pipeline::idle_reason(key, pipeline::idle_in_quantize(options, request.search));
+    return pipeline::idle_reason(
+        key, pipeline::idle_in_quantize(options, request.search, request.preset_named));
   });
   require_writable_file(common.json);
   const inference::Model saved = inference::Model::load(file);

@@ -467,6 +467,10 @@ TEST_F(Cli, SearchesTheFormatOfANetwork) {
                  {"ptq.sequences has no effect"});
   expect_refused({"quantize", model, "--set", "quant.bias_correction=true"},
                  {"quant.bias_correction has no effect"});
+  expect_refused({"quantize", model, "--set", "quant.a.coding=polar"},
+                 {"quant.a.coding has no effect", "quant.a.bits"});
+  expect_refused({"quantize", model, "--set", "quant.weight.learned=true"},
+                 {"quant.weight.learned has no effect"});
   EXPECT_FALSE(fs::exists(path("no/ptq.safetensors")));
 }
 

@@ -291,7 +291,7 @@ Idle idle_with_data(const RunOptions& options, data::DataKind kind) {
   return idle;
 }
 
-Idle idle_in_quantize(const RunOptions& options, bool search) {
+Idle idle_in_quantize(const RunOptions& options, bool search, bool preset_named) {
   Idle idle;
   add_percentiles(idle, options.quant);
   add_state(idle, options);
@@ -304,9 +304,16 @@ Idle idle_in_quantize(const RunOptions& options, bool search) {
   if (options.ptq.bytes > 0) {
     idle.push_back({{"ptq.loss"}, "ptq.bytes = " + std::to_string(options.ptq.bytes)});
   }
-  idle.push_back({{"quant.bias_correction", "quant.encoder.range", "quant.c.range",
-                   "quant.weight.range", "quant.decoder.range"},
-                  "a search for the format, which chooses biases and scales itself"});
+  idle.push_back(
+      {{"quant.bias_correction", "quant.encoder.range", "quant.c.range", "quant.weight.range",
+        "quant.decoder.range", "quant.encoder.learned", "quant.c.learned", "quant.d.learned",
+        "quant.weight.learned", "quant.decoder.learned"},
+       "a search for the format, which chooses biases and scales itself"});
+  if (!preset_named && options.quant.a.bits == quant::kPresetBits) {
+    idle.push_back({{"quant.a.coding"},
+                    "a search for the format, which chooses the coding unless quant.a.bits is "
+                    "named"});
+  }
   return idle;
 }
 

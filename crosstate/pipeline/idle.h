@@ -32,8 +32,10 @@ std::vector<IdleSettings> idle_on_chips(const crossbar::Target& target,
 std::vector<IdleSettings> idle_on_target(const crossbar::Target& target);
 /// For chips with a network whose states are rounded like this.
 std::vector<IdleSettings> idle_with_states(kernels::RoundingMode rounding);
-/// For post-training quantization, and for prune_model(); `floats`: some model is a float model.
-std::vector<IdleSettings> idle_in_quantize(const RunOptions& options, bool search);
+/// For post-training quantization by a QuantizeRequest, and for prune_model(); `floats`: some model
+/// is a float model.
+std::vector<IdleSettings> idle_in_quantize(const RunOptions& options, bool search,
+                                           bool preset_named);
 std::vector<IdleSettings> idle_in_prune(const RunOptions& options, bool floats);
 
 /// Why a key has no effect; "" if it may have one. `kind` is called only for keys of the data.

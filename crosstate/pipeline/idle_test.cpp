@@ -33,12 +33,29 @@ TEST(Idle, KeysExist) {
          {data::DataKind::kImages, data::DataKind::kRecordings, data::DataKind::kSeries}) {
       expect_known(idle_with_data(options, kind));
     }
-    expect_known(idle_in_quantize(options, true));
-    expect_known(idle_in_quantize(options, false));
+    expect_known(idle_in_quantize(options, true, on));
+    expect_known(idle_in_quantize(options, false, on));
     expect_known(idle_in_prune(options, on));
     options.quantize = on;
     expect_known(idle_in_run(options));
   }
+}
+
+TEST(Idle, WhatASearchForAFormatChooses) {
+  RunOptions options;
+  const auto why = [&](const std::string& key, bool search, bool preset_named) {
+    return idle_reason(key, idle_in_quantize(options, search, preset_named));
+  };
+  for (const char* site : {"encoder", "c", "d", "weight", "decoder"}) {
+    const std::string key = std::string("quant.") + site + ".learned";
+    EXPECT_NE(why(key, true, true), "") << key;
+    EXPECT_EQ(why(key, false, false), "") << key;  // stored for a later training
+  }
+  EXPECT_NE(why("quant.a.coding", true, false).find("quant.a.bits"), std::string::npos);
+  EXPECT_EQ(why("quant.a.coding", true, true), "");
+  EXPECT_EQ(why("quant.a.coding", false, false), "");
+  options.quant.a.bits = 6;
+  EXPECT_EQ(why("quant.a.coding", true, false), "");
 }
 
 TEST(Idle, NothingIsThatDecides) {
