@@ -6,6 +6,7 @@
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
+#include "crosstate/base/interrupt.h"
 #include "crosstate/inference/model.h"
 #include "crosstate/pipeline/idle.h"
 #include "crosstate/pipeline/quantize_run.h"
@@ -75,11 +76,16 @@ int quantize_command(const Common& common, const std::string& file) {
   if (saved.quantized()) fail(file, "is already quantized, expected a float model");
   refuse_order_of_steps(common, saved.preparation().has_value(), file);
   pipeline::OutputDirectory output = open_output(common, "quantize");
+  catch_interrupts();
   ThreadPool pool(common.threads);
   Progress progress(common.quiet);
   const pipeline::QuantizeSummary summary =
       pipeline::quantize_model(file, options, request, run_context(common, output, pool, progress));
   progress.finish();
+  if (summary.interrupted) {
+    std::fputs("interrupted; quantization starts over when it is repeated\n", stderr);
+    return kInterrupted;
+  }
   write_result(common, "quantize", pipeline::to_json(summary));
   if (common.quiet || common.json == "-") return kOk;
   const task::TaskMetric& primary = summary.readout.task->primary();

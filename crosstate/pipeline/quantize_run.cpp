@@ -177,6 +177,7 @@ QuantizeSummary quantize_model(const std::string& file, const RunOptions& option
 json to_json(const QuantizeSummary& summary) {
   const task::Readout& readout = summary.readout;
   const std::string metric = readout.task->primary().name;
+  if (summary.interrupted) return json{{"model", summary.file}, {"data", summary.set}};
   json out = readout.task->to_json(readout, summary.sums);
   out.update({{"model", summary.file},
               {"data", summary.set},

@@ -1,0 +1,49 @@
+#include "crosstate/pipeline/quantize_run.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "crosstate/pipeline/testing.h"
+
+namespace crosstate::pipeline {
+namespace {
+
+class QuantizeRunTest : public RunDirectoryTest {
+ protected:
+  // Trains a float model; returns its file.
+  std::string train_model() {
+    RunOptions options = options_;
+    options.quantize = false;
+    run(options, context("model"));
+    return (directory_ / "model/float.safetensors").string();
+  }
+};
+
+TEST_F(QuantizeRunTest, ReportsNoMetricsIfItIsStopped) {
+  const std::string model = train_model();
+  for (const bool search : {false, true}) {
+    RunContext stopped = context("stopped");
+    stopped.stop = [] { return true; };
+    const QuantizeSummary summary = quantize_model(model, options_, {.search = search}, stopped);
+    EXPECT_TRUE(summary.interrupted);
+    EXPECT_FALSE(summary.found);
+    const nlohmann::json result = to_json(summary);
+    EXPECT_EQ(result.size(), 2u);
+    EXPECT_EQ(result.at("model"), model);
+    EXPECT_FALSE(std::filesystem::exists(directory_ / "stopped/ptq.safetensors"));
+  }
+}
+
+TEST_F(QuantizeRunTest, ReportsMetricsOtherwise) {
+  const std::string model = train_model();
+  const QuantizeSummary summary = quantize_model(model, options_, {}, context("whole"));
+  EXPECT_FALSE(summary.interrupted);
+  EXPECT_EQ(to_json(summary).at("accuracy"), summary.metric);
+  EXPECT_TRUE(std::filesystem::exists(directory_ / "whole/ptq.safetensors"));
+}
+
+}  // namespace
+}  // namespace crosstate::pipeline
