@@ -148,6 +148,9 @@ std::vector<Complex> choose_poles(std::span<const model::DiscreteMode> modes, bo
           const Complex turn = cartesian || start == 0.0 ? Complex(1) : start / std::abs(start);
           const Complex moving = start + step * direction * turn;
           if (!(std::abs(moving) < 1)) break;
+          // Parameters of a mode hold no pole of 0 and, if real, none beyond it.
+          if (moving == 0.0) continue;
+          if (!complex && moving.real() * start.real() <= 0) break;
           poles[i] = moving;
           const std::vector<Complex> others = rounded(poles, site);
           poles[i] = best;

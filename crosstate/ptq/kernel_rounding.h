@@ -46,7 +46,8 @@ class KernelFit {
 
 /// Float poles whose codes at a site are a better choice for the channel than its own: starting
 /// from `modes`, single poles move to adjacent codes as long as the error after
-/// quant::quantize_poles() decreases. Never worse than the start.
+/// quant::quantize_poles() decreases. Never worse than the start. Poles are not moved to 0, nor
+/// real ones to the other side of it.
 std::vector<std::complex<double>> choose_poles(std::span<const model::DiscreteMode> modes,
                                                bool complex, const AlignedFloats& inputs,
                                                const quant::PoleSite& site, int c_bits);

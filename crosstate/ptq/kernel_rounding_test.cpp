@@ -83,6 +83,24 @@ TEST(ChoosePoles, LowersTheErrorOfTheImpulseResponse) {
   }
 }
 
+TEST(ChoosePoles, KeepsRealPolesOnTheirSideOfZero) {
+  const AlignedFloats u = impulses(100);
+  using quant::PoleCoding;
+  for (const PoleCoding coding : {PoleCoding::kCartesian, PoleCoding::kLogPolar, PoleCoding::kPolar,
+                                  PoleCoding::kIncrement}) {
+    for (const double a : {1e-4, 2e-3, 0.01, 0.02, 0.04}) {
+      // C of the second mode makes up for the first one where that is moved below 0.
+      const std::vector<model::DiscreteMode> modes = {{a, 1}, {0.12, -0.6}, {0.5 + a, 0.3}};
+      for (const int bits : {4, 6}) {
+        for (const Complex pole : choose_poles(modes, false, u, {bits, coding}, 8)) {
+          EXPECT_GT(pole.real(), 0) << name_of(coding) << ' ' << a;
+          EXPECT_EQ(pole.imag(), 0);
+        }
+      }
+    }
+  }
+}
+
 TEST(ChoosePoles, LeavesPolesAloneThatFit) {
   const AlignedFloats u = impulses(100);
   const std::vector<model::DiscreteMode> modes = {{{0.5, 0.25}, {1, 2}}, {{0.75, -0.25}, {-1, 1}}};
