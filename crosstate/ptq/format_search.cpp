@@ -89,7 +89,7 @@ bool FormatSearch::meets(const Config& config, double points) {
   return verdict.meets(points);
 }
 
-std::size_t FormatSearch::least_bytes() {
+FormatSearch::Config FormatSearch::smallest() {
   // Sites add up, except for tables between two of them, of which fewer bits are never dearer.
   Config config(sites_.size(), 0);
   for (std::size_t i = 0; i < sites_.size(); ++i) {
@@ -101,8 +101,10 @@ std::size_t FormatSearch::least_bytes() {
     }
     config = cheapest;
   }
-  return cost_of(config).bytes;
+  return config;
 }
+
+std::size_t FormatSearch::least_bytes() { return cost_of(smallest()).bytes; }
 
 void FormatSearch::require_possible(const SearchOptions& options) {
   if (options.bytes == 0) return;
@@ -288,10 +290,12 @@ FoundFormat FormatSearch::find(const SearchOptions& options) {
   };
   const std::vector<Config> way = descend(Config(sites_.size(), 0), bytes_of);
   if (options.bytes > 0) {
+    require_possible(options);
     const auto most = static_cast<std::size_t>(options.bytes);
     const auto first = std::find_if(way.begin(), way.end(),
                                     [&](const Config& c) { return cost_of(c).bytes <= most; });
-    return describe(fill(first == way.end() ? way.back() : *first, most));
+    // The way is greedy and may end above the smallest size.
+    return describe(fill(first == way.end() ? smallest() : *first, most));
   }
   Config best = improve(last_that_meets(way, options.loss), options.loss);
   best = last_that_meets(descend(best, operations_of), options.loss);

@@ -76,7 +76,7 @@ class FormatSearch {
   /// error is out of all proportion. Throws Error where even the most precise formats lose more.
   void measure(const SearchOptions& options);
   const std::vector<Sensitivity>& sensitivities() const { return sensitivities_; }
-  /// After measure().
+  /// After measure(). Throws Error as require_possible() does.
   FoundFormat find(const SearchOptions& options);
 
  private:
@@ -92,6 +92,7 @@ class FormatSearch {
   Verdict verdict_of(const Config& config, const Judge& judge);
   bool meets(const Config& config, double points);
   void use_choices(int bits);
+  Config smallest();  // of all formats that may be chosen
 
   // Configurations from `start` on, each cheaper than the one before by `cost`, without dearer
   // `fixed` cost, at the least predicted error for what it saves.
