@@ -50,7 +50,7 @@ void FormatSearch::use_choices(int bits) {
 }
 
 quant::QuantOptions FormatSearch::format_of(const Config& config) const {
-  quant::QuantOptions format = quant::resolved(options_);
+  quant::QuantOptions format = resolved_without_noise(options_);
   for (std::size_t i = 0; i < config.size(); ++i) sites_[i].choices[config[i]].apply(format);
   return format;
 }

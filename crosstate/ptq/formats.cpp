@@ -19,7 +19,7 @@ std::string bits_text(int bits) { return std::to_string(bits) + " bits"; }
 class Lister {
  public:
   Lister(const QuantOptions& options, bool fixed, int bits)
-      : options_(options), resolved_(quant::resolved(options)), fixed_(fixed), bits_(bits) {}
+      : options_(options), resolved_(resolved_without_noise(options)), fixed_(fixed), bits_(bits) {}
 
   // Ladders of bits: with free scales and, where nobody has named a kind, with powers of two.
   void weights(const std::string& name, quant::WeightSite QuantOptions::*site, bool both_scales) {
@@ -127,6 +127,15 @@ class Lister {
 };
 
 }  // namespace
+
+QuantOptions resolved_without_noise(QuantOptions options) {
+  options.array.noise = 0;
+  QuantOptions format = quant::resolved(options);
+  format.weight_noise = format.device_noise = 0;
+  // All bits are explicit now, and the preset must not bring its noise back.
+  if (quant::resolved(format).weight_noise > 0) format.preset = QuantOptions().preset;
+  return format;
+}
 
 std::vector<SiteChoices> site_choices(const QuantOptions& options, bool fixed, bool gated,
                                       int bits) {

@@ -84,5 +84,27 @@ TEST(SiteChoices, OfANamedPresetAreResiduesAndScales) {
   }
 }
 
+TEST(SiteChoices, OfAnArrayAreWithoutItsNoise) {
+  quant::QuantOptions named;
+  named.preset = "analog-64x64";
+  const quant::QuantOptions start = resolved_without_noise(named);
+  EXPECT_EQ(start.array.rows, 64);
+  EXPECT_EQ(start.a.coding, quant::PoleCoding::kCartesian);
+  bool with_residue = false;
+  for (const SiteChoices& site : site_choices(named, true, true, 8)) {
+    for (const Choice& choice : site.choices) {
+      quant::QuantOptions format = start;
+      choice.apply(format);
+      // Resolving it once more, as a network does, neither throws nor brings noise back.
+      const quant::QuantOptions again = quant::resolved(format);
+      EXPECT_EQ(again.array.noise, 0) << choice.text;
+      EXPECT_EQ(again.weight_noise, 0) << choice.text;
+      EXPECT_EQ(again.a.coding, quant::PoleCoding::kCartesian);
+      with_residue = with_residue || again.state.residue_bits > 0;
+    }
+  }
+  EXPECT_TRUE(with_residue);
+}
+
 }  // namespace
 }  // namespace crosstate::ptq

@@ -12,6 +12,7 @@
 #include "crosstate/model/calibration.h"
 #include "crosstate/model/network_state.h"
 #include "crosstate/model/pass.h"
+#include "crosstate/ptq/formats.h"
 #include "crosstate/ptq/gptq.h"
 #include "crosstate/ptq/kernel_rounding.h"
 
@@ -67,7 +68,7 @@ bool has_codes(const quant::WeightSite& site) { return site.bits >= 2; }
 
 // The codes chosen by round_to_outputs() are reproduced by the largest magnitude.
 quant::QuantOptions format_of(const quant::QuantOptions& options) {
-  quant::QuantOptions format = quant::resolved(options);
+  quant::QuantOptions format = resolved_without_noise(options);
   for (quant::WeightSite* site :
        {&format.encoder, &format.c, &format.d, &format.weight, &format.decoder}) {
     site->learned = false;

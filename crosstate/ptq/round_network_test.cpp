@@ -47,6 +47,23 @@ double plain_error(const Network& network, const std::vector<data::Batch>& batch
   return judge.judge(plain).error;
 }
 
+TEST(NetworkRounder, LeavesOutTheNoiseOfAPreset) {
+  ThreadPool pool(1);
+  const model::TaskShape task{2, 3};
+  const Network network = model::reference::random_network(
+      options_of(model::ModeKind::kComplex, model::Gate::kSigmoid), task);
+  const std::vector<data::Batch> batches = {
+      model::reference::batch_of(model::reference::random_set(1, 32, 20, task))};
+  quant::QuantOptions q;
+  q.preset = "analog-64x64";
+  q.state.residue_bits = 4;
+  const Network rounded = NetworkRounder(network, batches, pool).round(q);
+  EXPECT_EQ(rounded.quant_options().array.noise, 0);
+  EXPECT_EQ(rounded.quant_options().weight_noise, 0);
+  EXPECT_EQ(rounded.quant_options().array.rows, 64);
+  EXPECT_EQ(rounded.quant_options().state.residue_bits, 4);
+}
+
 TEST(NetworkRounder, LosesLessThanNearestCodesWithCorrectedBiases) {
   ThreadPool pool(2);
   for (const auto& [modes, gate] : {std::pair{model::ModeKind::kComplex, model::Gate::kSigmoid},
