@@ -109,6 +109,7 @@ class QuantizeRun {
   }
 
   void quantize() {
+    pipeline_.leave_if_stopped();
     network_->quantize(options().quant, calibration_batches(pipeline_.data().training, options()),
                        pipeline_.pool());
     save();

@@ -25,7 +25,8 @@ class QuantizeRunTest : public RunDirectoryTest {
 TEST_F(QuantizeRunTest, ReportsNoMetricsIfItIsStopped) {
   const std::string model = train_model();
   for (const bool search : {false, true}) {
-    RunContext stopped = context("stopped");
+    const std::string name = search ? "search" : "format";
+    RunContext stopped = context(name);
     stopped.stop = [] { return true; };
     const QuantizeSummary summary = quantize_model(model, options_, {.search = search}, stopped);
     EXPECT_TRUE(summary.interrupted);
@@ -33,7 +34,7 @@ TEST_F(QuantizeRunTest, ReportsNoMetricsIfItIsStopped) {
     const nlohmann::json result = to_json(summary);
     EXPECT_EQ(result.size(), 2u);
     EXPECT_EQ(result.at("model"), model);
-    EXPECT_FALSE(std::filesystem::exists(directory_ / "stopped/ptq.safetensors"));
+    EXPECT_FALSE(std::filesystem::exists(directory_ / name / "ptq.safetensors"));
   }
 }
 
