@@ -105,7 +105,8 @@ TEST(Idle, WhatStatesInFloatingPointLack) {
   options.quant.state.residue = quant::ResidueRule::kByPole;
   for (const char* key : keys) {
     EXPECT_EQ(reason(key, options), "quant.state.bits = 0") << key;
-    EXPECT_EQ(idle_reason(key, idle_in_quantize(options, false)), "quant.state.bits = 0") << key;
+    EXPECT_EQ(idle_reason(key, idle_in_quantize(options, false, true)), "quant.state.bits = 0")
+        << key;
     EXPECT_EQ(idle_reason(key, idle_in_prune(options, true)), "quant.state.bits = 0") << key;
   }
   EXPECT_EQ(reason("crossbar.increment_range", options), "");
