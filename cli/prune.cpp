@@ -37,7 +37,11 @@ void refuse_idle_in_prune(const Common& common, const pipeline::RunOptions& opti
       !pruned.quantized() || (!against.empty() && !inference::Model::load(against).quantized());
   refuse_order_of_steps(common, pruned.preparation().has_value(), model);
   refuse_idle(common, [&](const std::string& key) {
-    const std::string why = pipeline::idle_reason(key, pipeline::idle_in_prune(options, floats));
+    std::string why = pipeline::idle_reason(key, pipeline::idle_in_prune(options, floats));
+    if (why.empty() && pruned.network() != nullptr) {
+      const model::Gate gate = pruned.network()->options().gate;
+      why = pipeline::idle_reason(key, pipeline::idle_with_gate(gate));
+    }
     if (!why.empty()) return why;
     return pipeline::idle_reason(
         key, pipeline::idle_with_data(options, pipeline::kind_of(options.data)));

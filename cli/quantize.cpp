@@ -44,13 +44,10 @@ bool names_preset(const Common& common) {
 }
 
 bool names_bits(const quant::QuantOptions& quant) {
-  const int bits[] = {quant.encoder.bits, quant.a.bits,          quant.c.bits,
-                      quant.d.bits,       quant.weight.bits,     quant.decoder.bits,
-                      quant.input.bits,   quant.residual.bits,   quant.ssm_output.bits,
-                      quant.linear.bits,  quant.activation.bits, quant.gate.bits,
-                      quant.state.bits};
-  return quant.state.residue_bits > 0 || std::any_of(std::begin(bits), std::end(bits),
-                                                     [](int b) { return b != quant::kPresetBits; });
+  const std::vector<quant::SiteBits> sites = quant::bits_of_sites(quant);
+  return quant.state.residue_bits > 0 ||
+         std::any_of(sites.begin(), sites.end(),
+                     [](const quant::SiteBits& site) { return site.bits != quant::kPresetBits; });
 }
 
 // Settings that name a format are followed exactly, unless a goal is named, too.
@@ -74,6 +71,9 @@ int quantize_command(const Common& common, const std::string& file) {
   require_writable_file(common.json);
   const inference::Model saved = inference::Model::load(file);
   if (saved.quantized()) fail(file, "is already quantized, expected a float model");
+  refuse_idle(common, [&](const std::string& key) {
+    return pipeline::idle_reason(key, pipeline::idle_with_gate(saved.network()->options().gate));
+  });
   refuse_order_of_steps(common, saved.preparation().has_value(), file);
   pipeline::OutputDirectory output = open_output(common, "quantize");
   catch_interrupts();

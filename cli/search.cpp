@@ -41,10 +41,10 @@ std::vector<std::string> settings_of_search() {
 
 std::string idle_in_search(const std::string& key, const pipeline::RunOptions& run,
                            const search::SearchOptions& options) {
-  pipeline::RunOptions trained = run;
   const search::GenomeSpace space =
       search::genome_space(run.model, options.bits, options.states, options.channels);
-  trained.quant.state.bits = space.bits.back();  // every genome has bits of the state
+  // Every genome has bits of every site.
+  pipeline::RunOptions trained = search::with_genes(run, space, space.uniform(space.bits.back()));
   if (space.prunes()) {
     if (selects({"run.prune", "prune.states", "prune.channels"}, key)) {
       return "search.states and search.channels, which determine pruning";

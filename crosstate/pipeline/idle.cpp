@@ -58,18 +58,68 @@ void add_crossbar(Idle& idle, const crossbar::Target& target) {
   }
 }
 
+// The sites whose scales are settings.
+constexpr std::pair<const char*, quant::WeightSite quant::QuantOptions::*> kWeights[] = {
+    {"encoder", &quant::QuantOptions::encoder},
+    {"c", &quant::QuantOptions::c},
+    {"d", &quant::QuantOptions::d},
+    {"weight", &quant::QuantOptions::weight},
+    {"decoder", &quant::QuantOptions::decoder}};
+constexpr std::pair<const char*, quant::ActivationSite quant::QuantOptions::*> kActivations[] = {
+    {"input", &quant::QuantOptions::input},
+    {"residual", &quant::QuantOptions::residual},
+    {"ssm_output", &quant::QuantOptions::ssm_output},
+    {"activation", &quant::QuantOptions::activation},
+    {"linear", &quant::QuantOptions::linear}};
+
 // Percentiles of activation sites whose range is chosen in another way.
 void add_percentiles(Idle& idle, const quant::QuantOptions& quant) {
-  const std::pair<const char*, const quant::ActivationSite*> sites[] = {
-      {"input", &quant.input},
-      {"residual", &quant.residual},
-      {"ssm_output", &quant.ssm_output},
-      {"activation", &quant.activation},
-      {"linear", &quant.linear}};
-  for (const auto& [name, site] : sites) {
-    if (site->range == quant::ActivationRange::kPercentile) continue;
+  for (const auto& [name, member] : kActivations) {
+    const quant::ActivationSite& site = quant.*member;
+    if (site.range == quant::ActivationRange::kPercentile) continue;
     const std::string at = std::string("quant.") + name;
-    idle.push_back({{at + ".percentile"}, at + ".range = \"" + name_of(site->range) + '"'});
+    idle.push_back({{at + ".percentile"}, at + ".range = \"" + name_of(site.range) + '"'});
+  }
+}
+
+// Settings of sites that stay in floating point, and those of all sites of a kind that none of them
+// follows. Stages before the last may quantize what is in floating point at the end.
+void add_floats(Idle& idle, const RunOptions& options) {
+  if (!options.qat.stages.empty()) return;
+  const quant::QuantOptions quant = quant::resolved(options.quant);
+  const std::vector<quant::SiteBits> sites = quant::bits_of_sites(quant);
+  const auto is_float = [](const quant::SiteBits& site) { return site.bits == quant::kFloatBits; };
+  for (const quant::SiteBits& site : sites) {
+    if (!is_float(site)) continue;
+    const std::string at = std::string("quant.") + site.site + '.';
+    idle.push_back({{at, '!' + at + "bits"}, at + "bits = 0"});
+  }
+  if (std::all_of(sites.begin(), sites.end(), is_float)) {
+    idle.push_back({{"quant.bias_correction"}, "all sites in floating point"});
+  }
+  // Whether no quantized site of a kind follows a setting for all of them.
+  const auto none = [&](const auto& kind, const auto& follows) {
+    return std::none_of(std::begin(kind), std::end(kind), [&](const auto& site) {
+      return (quant.*site.second).bits != quant::kFloatBits && follows(site.second);
+    });
+  };
+  if (none(kWeights, [&](auto site) { return !(options.quant.*site).granularity; })) {
+    idle.push_back({{"quant.granularity"},
+                    "weights of which all are in floating point or have their own granularity"});
+  }
+  if (none(kWeights, [&](auto site) { return !(options.quant.*site).scales; })) {
+    idle.push_back({{"quant.weight_scales"},
+                    "weights of which all are in floating point or have their own scales"});
+  }
+  if (none(kActivations, [&](auto site) { return !(options.quant.*site).scales; })) {
+    idle.push_back({{"quant.scales"},
+                    "activations of which all are in floating point or have their own scales"});
+  }
+  if (none(kActivations, [](auto) { return true; })) {
+    idle.push_back({{"quant.straight_through"}, "all activations in floating point"});
+  }
+  if (none(kActivations, [&](auto site) { return (quant.*site).learned; })) {
+    idle.push_back({{"quant.range_gradient"}, "no activation with a learned range"});
   }
 }
 
@@ -90,17 +140,10 @@ void add_arrays(Idle& idle, const quant::QuantOptions& quant) {
                   "arrays without levels, partial_bits and noise (quant.array)"});
 }
 
-// Settings of the state that another one makes irrelevant. Stages before the last may quantize a
-// state that is in floating point at the end.
+// Settings of a quantized state that another one makes irrelevant.
 void add_state(Idle& idle, const RunOptions& options) {
   const quant::StateSite state = quant::resolved(options.quant).state;
-  if (state.bits == quant::kFloatBits) {
-    if (!options.qat.stages.empty()) return;
-    idle.push_back({{"quant.state.residue_bits", "quant.state.residue",
-                     "quant.state.residue_margin", "quant.state.rounding"},
-                    "quant.state.bits = 0"});
-    return;
-  }
+  if (state.bits == quant::kFloatBits) return;
   append(idle, idle_with_states(quant::rounding_mode(state)));
   if (state.residue_bits == 0) {
     idle.push_back(
@@ -108,6 +151,12 @@ void add_state(Idle& idle, const RunOptions& options) {
   } else if (state.residue == quant::ResidueRule::kUniform) {
     idle.push_back({{"quant.state.residue_margin"}, "quant.state.residue = \"uniform\""});
   }
+}
+
+void add_sites(Idle& idle, const RunOptions& options) {
+  add_floats(idle, options);
+  add_percentiles(idle, options.quant);
+  add_state(idle, options);
 }
 
 // Noise on weights in training, by its origin; the formats of intermediate stages are unknown here.
@@ -186,6 +235,11 @@ Idle idle_with_states(kernels::RoundingMode rounding) {
       {{"crossbar.increment_range"}, "noise-shaped states, whose increments are always fitted"}};
 }
 
+Idle idle_with_gate(model::Gate gate) {
+  if (gate != model::Gate::kNone) return {};
+  return {{{"quant.linear.", "quant.gate."}, "model.gate = \"none\""}};
+}
+
 Idle idle_on_chips(const crossbar::Target& target, const simulate::SimulateOptions&) {
   Idle idle = idle_on_target(target);
   if (target.external.used()) {
@@ -215,8 +269,8 @@ Idle idle_in_run(const RunOptions& options) {
   if (!options.quantize) {
     idle.push_back({{"quant.", "qat.", "run.calibration"}, "run.quantize = false"});
   } else {
-    add_percentiles(idle, options.quant);
-    add_state(idle, options);
+    append(idle, idle_with_gate(options.model.gate));
+    add_sites(idle, options);
     if (target_noise) {
       idle.push_back(
           {{"quant.weight_noise", "quant.device_noise", "quant.noise_unit",
@@ -293,8 +347,7 @@ Idle idle_with_data(const RunOptions& options, data::DataKind kind) {
 
 Idle idle_in_quantize(const RunOptions& options, bool search, bool preset_named) {
   Idle idle;
-  add_percentiles(idle, options.quant);
-  add_state(idle, options);
+  add_sites(idle, options);
   if (!search) {
     idle.push_back(
         {{"ptq."},
@@ -339,8 +392,7 @@ Idle idle_in_prune(const RunOptions& options, bool floats) {
                     why});
     if (!floats) idle.push_back({{"run.quantize"}, why});
   } else {
-    add_percentiles(idle, options.quant);
-    add_state(idle, options);
+    add_sites(idle, options);
   }
   if (options.quant.device_noise == 0) {
     idle.push_back({{"quant.chip_steps"}, "quant.device_noise = 0"});

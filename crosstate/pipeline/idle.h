@@ -32,6 +32,8 @@ std::vector<IdleSettings> idle_on_chips(const crossbar::Target& target,
 std::vector<IdleSettings> idle_on_target(const crossbar::Target& target);
 /// For chips with a network whose states are rounded like this.
 std::vector<IdleSettings> idle_with_states(kernels::RoundingMode rounding);
+/// For the sites of a network with such a gate.
+std::vector<IdleSettings> idle_with_gate(model::Gate gate);
 /// For post-training quantization by a QuantizeRequest, and for prune_model(); `floats`: some model
 /// is a float model.
 std::vector<IdleSettings> idle_in_quantize(const RunOptions& options, bool search,

@@ -119,6 +119,89 @@ TEST(Idle, WhatStatesInFloatingPointLack) {
   for (const char* key : keys) EXPECT_EQ(reason(key, options), "") << key;
 }
 
+TEST(Idle, SettingsOfSitesInFloatingPoint) {
+  RunOptions options;
+  FieldList list = options.fields();
+  const auto in_all = [&](const std::string& key) {
+    const std::string why = reason(key, options);
+    EXPECT_EQ(idle_reason(key, idle_in_quantize(options, false, true)), why) << key;
+    EXPECT_EQ(idle_reason(key, idle_in_prune(options, true)), why) << key;
+    return why;
+  };
+  // By a setting of the site, and by the preset.
+  const std::pair<const char*, std::vector<std::string>> sites[] = {
+      {"encoder", {"granularity", "scales", "range", "learned"}},
+      {"c", {"granularity", "scales", "range", "learned"}},
+      {"d", {"granularity", "scales", "range", "learned"}},
+      {"weight", {"granularity", "scales", "range", "learned"}},
+      {"decoder", {"granularity", "scales", "range", "learned"}},
+      {"a", {"coding"}},
+      {"input", {"codes", "scales", "range", "learned"}},
+      {"residual", {"scales", "range", "learned"}},
+      {"ssm_output", {"scales", "range", "learned"}},
+      {"activation", {"codes", "scales", "range", "learned"}},
+      {"linear", {"scales", "range", "learned"}}};
+  for (const auto& [site, settings] : sites) {
+    const std::string at = std::string("quant.") + site + '.';
+    for (const std::string& setting : settings) EXPECT_EQ(in_all(at + setting), "") << at + setting;
+    list.set(at + "bits=0");
+    for (const std::string& setting : settings) EXPECT_EQ(in_all(at + setting), at + "bits = 0");
+    EXPECT_EQ(in_all(at + "bits"), "");
+    list.set(at + "bits=-1");
+  }
+  options.quant.preset = "w0a8s8";
+  EXPECT_EQ(in_all("quant.a.coding"), "quant.a.bits = 0");
+  EXPECT_EQ(in_all("quant.input.range"), "");
+  options.quant.a.bits = 6;
+  EXPECT_EQ(in_all("quant.a.coding"), "");
+  // An earlier stage quantizes the weights.
+  options.quant.a.bits = quant::kPresetBits;
+  options.qat.stages = "w8a8s8:1 w0a8s8";
+  EXPECT_EQ(reason("quant.weight.range", options), "");
+}
+
+TEST(Idle, SettingsOfAllSitesThatNoneFollows) {
+  RunOptions options;
+  const std::vector<std::string> weights = {"quant.granularity", "quant.weight_scales"},
+                                 activations = {"quant.scales", "quant.straight_through",
+                                                "quant.range_gradient"};
+  const auto expect_idle = [&](const std::vector<std::string>& keys, bool idle) {
+    for (const std::string& key : keys) EXPECT_EQ(reason(key, options) != "", idle) << key;
+  };
+  expect_idle(weights, false);
+  expect_idle(activations, false);
+  options.quant.preset = "w0a8s8";
+  expect_idle(weights, true);
+  expect_idle(activations, false);
+  options.quant.preset = "w8a0s8";
+  expect_idle(weights, false);
+  expect_idle(activations, true);
+  EXPECT_EQ(reason("quant.bias_correction", options), "");
+  options.quant.preset = "float";
+  EXPECT_NE(reason("quant.bias_correction", options), "");
+  options = RunOptions();
+  for (quant::ActivationSite quant::QuantOptions::*site :
+       {&quant::QuantOptions::input, &quant::QuantOptions::residual,
+        &quant::QuantOptions::ssm_output, &quant::QuantOptions::activation,
+        &quant::QuantOptions::linear}) {
+    (options.quant.*site).learned = false;
+  }
+  expect_idle({"quant.range_gradient"}, true);
+  expect_idle({"quant.scales", "quant.straight_through"}, false);
+}
+
+TEST(Idle, SitesOfGatesThatTheModelLacks) {
+  RunOptions options;
+  const std::vector<std::string> keys = {"quant.gate.bits", "quant.linear.bits",
+                                         "quant.linear.range"};
+  for (const std::string& key : keys) EXPECT_EQ(reason(key, options), "") << key;
+  options.model.gate = model::Gate::kNone;
+  for (const std::string& key : keys) {
+    EXPECT_EQ(reason(key, options), "model.gate = \"none\"") << key;
+    EXPECT_EQ(idle_reason(key, idle_with_gate(model::Gate::kSigmoid)), "") << key;
+  }
+}
+
 TEST(Idle, WhatTrainingAssumesOfArrays) {
   RunOptions options;
   const std::vector<std::string> keys = {"quant.array.rows", "quant.array.partial_bits",

@@ -294,6 +294,18 @@ void validate(const QuantOptions& options) {
   resolved(options);
 }
 
+std::vector<SiteBits> bits_of_sites(const QuantOptions& options) {
+  std::vector<SiteBits> sites;
+  const auto add = [&](const char* name, const auto& site, const char*) {
+    sites.push_back({name, site.bits});
+  };
+  for_weights(options, add);
+  sites.push_back({"a", options.a.bits});
+  for_activations(options, add);
+  sites.push_back({"state", options.state.bits});
+  return sites;
+}
+
 kernels::RoundingMode rounding_mode(const StateSite& site) {
   if (site.residue_bits > 0) return kernels::RoundingMode::kNoiseShaped;
   return site.rounding == StateRounding::kNearest ? kernels::RoundingMode::kNearest

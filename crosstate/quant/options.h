@@ -8,6 +8,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "crosstate/base/named.h"
 #include "crosstate/base/options.h"
@@ -200,6 +201,13 @@ void validate(const QuantOptions& options);
 /// w8a8s8 with Cartesian A, as stored in cells, 2 % noise on weights, and a quarter of a code of
 /// noise on conversions of arrays with 64 rows. Throws Error like validate().
 QuantOptions resolved(QuantOptions options);
+
+/// Name and bits of every site, in the order of the settings.
+struct SiteBits {
+  const char* site;  // "encoder"
+  int bits;
+};
+std::vector<SiteBits> bits_of_sites(const QuantOptions& options);
 
 /// The rounding mode of the scan for a state site with bits.
 kernels::RoundingMode rounding_mode(const StateSite& site);
