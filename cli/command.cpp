@@ -199,12 +199,19 @@ void Command::footer(const std::string& text) { app_->footer(text); }
 void Command::require_command() { app_->require_subcommand(1); }
 
 void Command::action(Action run) {
-  app_->callback([run = std::move(run), chosen = chosen_] { *chosen = run; });
+  app_->callback([run = std::move(run), app = app_, chosen = chosen_] {
+    chosen->action = run;
+    chosen->explain = chosen->explanations[app];
+  });
+}
+
+void Command::explain_errors(Explanation complete) {
+  chosen_->explanations[app_] = std::move(complete);
 }
 
 struct Program::State {
   CLI::App app;
-  Command::Action chosen;
+  Command::Chosen chosen;
 };
 
 Program::Program(const std::string& name, const std::string& description,
@@ -233,7 +240,14 @@ Command::Action Program::parse(int argc, char** argv) {
       return code;
     };
   }
-  return state_->chosen;
+  return [chosen = state_->chosen] {
+    if (!chosen.explain) return chosen.action();
+    try {
+      return chosen.action();
+    } catch (const Error& error) {
+      throw Error(chosen.explain(error.what()));
+    }
+  };
 }
 
 }  // namespace crosstate::cli

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -75,13 +76,21 @@ class Command {
   void require_command();
   /// Action of the command; returns the exit code.
   void action(Action run);
+  /// Function that completes the message of an Error that the action throws.
+  using Explanation = std::function<std::string(const std::string&)>;
+  void explain_errors(Explanation complete);
 
  private:
   friend class Program;
-  Command(CLI::App& app, Action& chosen) : app_(&app), chosen_(&chosen) {}
+  struct Chosen {
+    Action action;
+    Explanation explain;
+    std::map<const CLI::App*, Explanation> explanations;  // of all commands
+  };
+  Command(CLI::App& app, Chosen& chosen) : app_(&app), chosen_(&chosen) {}
 
   CLI::App* app_;
-  Action* chosen_;  // belongs to the program
+  Chosen* chosen_;  // belongs to the program
 };
 
 /// The program, which owns all its commands.

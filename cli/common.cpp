@@ -17,6 +17,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/json.h"
+#include "crosstate/base/toml.h"
 #include "crosstate/integer/bounds.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/pipeline/data.h"
@@ -96,6 +97,28 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
+// The settings that a message names, in its order.
+std::vector<std::string> keys_in(const std::string& message) {
+  constexpr const char* kParts = "abcdefghijklmnopqrstuvwxyz0123456789_.";
+  std::vector<std::string> keys;
+  for (std::size_t at = 0; (at = message.find_first_of(kParts, at)) != std::string::npos;) {
+    const std::size_t end = std::min(message.find_first_not_of(kParts, at), message.size());
+    const std::string word = message.substr(at, end - at);
+    if (all_settings().find(word) != nullptr) keys.push_back(word);
+    at = end;
+  }
+  return keys;
+}
+
+// Where a TOML file that has been read without errors sets a key; "" if it does not.
+std::string place_in(const std::string& file, const std::string& key) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(file, ignored)) return "";
+  const toml::table table = parse_toml_table(read_file(file), file);
+  const toml::node_view<const toml::node> value = table.at_path(key);
+  return value ? toml_place(file, value.node()->source()) : "";
+}
+
 }  // namespace
 
 std::string out_for_result(const std::string& name) {
@@ -104,6 +127,8 @@ std::string out_for_result(const std::string& name) {
 
 void add_common(Command command, Common& common, const Uses& uses, FieldList list) {
   common.command = command.name();
+  command.explain_errors(
+      [&common](const std::string& message) { return with_source(common, message); });
   common.settings = uses.settings;
   if (common.settings.empty()) {
     for (const Field& field : list.all()) common.settings.push_back(field.key);
@@ -214,6 +239,30 @@ std::vector<NamedSetting> named_settings(const Common& common) {
     if (!value.empty()) named.push_back({key, short_form(common, key) + ' ' + excerpt(value)});
   }
   return named;
+}
+
+std::string with_source(const Common& common, const std::string& message) {
+  if (with_place(message, "") == message) return message;
+  const std::vector<std::string> keys = keys_in(message);
+  std::vector<NamedSetting> named = named_settings(common);
+  if (!common.data.empty()) named.push_back({"data.directory", "--data " + excerpt(common.data)});
+  if (!common.seed.empty()) named.push_back({"run.seed", "--seed " + excerpt(common.seed)});
+  for (const std::string& key : keys) {
+    // The last option decides.
+    const auto found = std::find_if(named.rbegin(), named.rend(),
+                                    [&](const NamedSetting& n) { return n.key == key; });
+    if (found != named.rend()) return with_place(message, found->option);
+  }
+  std::vector<std::string> files;
+  if (!common.config.empty()) files.push_back(common.config);
+  if (!common.target.empty()) files.push_back(crossbar::target_file(common.target));
+  for (const std::string& file : files) {
+    for (const std::string& key : keys) {
+      const std::string place = place_in(file, key);
+      if (!place.empty()) return with_place(message, place);
+    }
+  }
+  return message;
 }
 
 void refuse_idle(const Common& common,

@@ -88,6 +88,11 @@ struct NamedSetting {
 };
 std::vector<NamedSetting> named_settings(const Common& common);
 
+/// The message of an Error about options, "options: quant.preset = ...", with the option or the
+/// file and line that sets the first of its settings in place of "options". Other messages are
+/// returned as they are.
+std::string with_source(const Common& common, const std::string& message);
+
 /// Throws Error for a setting named on the command line that has no effect; `reason` returns the
 /// reason, or "" if it has one.
 void refuse_idle(const Common& common,

@@ -13,6 +13,13 @@ void fail(std::string_view where, std::string_view what) {
   throw Error(as_utf8(message));
 }
 
+std::string with_place(std::string_view message, std::string_view where) {
+  const std::size_t size = kOptions.size();
+  if (!message.starts_with(kOptions) || message.substr(size, 2) != ": ")
+    return std::string(message);
+  return as_utf8(std::string(where)) + std::string(message.substr(size));
+}
+
 std::string excerpt(std::string_view text, std::size_t most) {
   constexpr std::size_t kLongestCharacter = 4;
   const std::string valid = as_utf8(text.substr(0, most + kLongestCharacter));

@@ -11,6 +11,17 @@ TEST(Error, FailNamesThePlaceAndTheProblem) {
               testing::ThrowsMessage<Error>("labels.idx: magic 0x0803, expected 0x0801"));
 }
 
+TEST(Error, OptionsOfAFileAreAboutTheFile) {
+  const auto told = [](const std::string& place) {
+    about_file("chip.toml", [&] { fail(place, "g_max = 0"); });
+  };
+  EXPECT_THAT([&] { told("options"); }, testing::ThrowsMessage<Error>("chip.toml: g_max = 0"));
+  for (const std::string place : {"options.x", "other", "my options"}) {
+    EXPECT_THAT([&] { told(place); }, testing::ThrowsMessage<Error>(place + ": g_max = 0"));
+  }
+  EXPECT_EQ(about_file("chip.toml", [] { return 3; }), 3);
+}
+
 TEST(Error, ExcerptsAreOneShortLine) {
   EXPECT_EQ(excerpt("model.channels"), "model.channels");
   EXPECT_EQ(excerpt("a\nb\x1b[31m\x7f"), "a?b?[31m?");

@@ -84,8 +84,9 @@ Target read_target(const std::string& name, const Target& defaults) {
   Target target = defaults;
   FieldList list;
   fields(list, target);
-  list.read_toml(target_file(name));
-  validate(target);
+  const std::string file = target_file(name);
+  list.read_toml(file);
+  about_file(file, [&] { validate(target); });
   return target;
 }
 

@@ -64,11 +64,7 @@ std::vector<double> conductances(const formats::Safetensors& file, const char* n
 // Cells that other device settings must have produced are rejected.
 void require_valid(const DeviceOptions& options, const std::string& table,
                    const std::string& where) {
-  try {
-    validate(options, table);
-  } catch (const Error& error) {
-    fail(where, std::string("device: ") + error.what());
-  }
+  about_file(where, [&] { validate(options, table); });
 }
 
 void require_conductances(std::span<const double> values, const char* name,

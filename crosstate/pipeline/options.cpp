@@ -54,8 +54,7 @@ void add_qat_fields(FieldList& list, QatOptions& options) {
 // mapping.
 void validate_mapping(const RunOptions& options, const std::string& why) {
   const quant::QuantOptions quant = quant::resolved(options.quant);
-  const std::string site =
-      integer::site_in_floating_point(quant, options.model.gate != model::Gate::kNone);
+  const std::string site = site_without_codes(options);
   if (!site.empty()) fail("options", site + ", expected codes with " + why);
   if (quant.state.rounding != quant::StateRounding::kNearest) {
     fail("options", "quant.state.rounding = \"" + name_of(quant.state.rounding) +
@@ -88,6 +87,18 @@ void validate_pruning(const RunOptions& options) {
 }
 
 }  // namespace
+
+std::string site_without_codes(const RunOptions& options) {
+  const std::string found = integer::site_in_floating_point(
+      quant::resolved(options.quant), options.model.gate != model::Gate::kNone);
+  for (const quant::SiteBits& named : quant::bits_of_sites(options.quant)) {
+    if (named.bits != quant::kPresetBits) continue;
+    if (found == std::string("quant.") + named.site + ".bits = 0") {
+      return found + " by quant.preset = \"" + excerpt(options.quant.preset) + '"';
+    }
+  }
+  return found;
+}
 
 QatOptions::QatOptions() {
   epochs = 10;

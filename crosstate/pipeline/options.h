@@ -72,6 +72,10 @@ void validate(const RunOptions& options);
 void validate_section(const RunOptions& options, const std::string& section);
 void validate_together(const RunOptions& options);
 
+/// The first site that keeps the network from being integer, as "quant.a.bits = 0" and, if the
+/// preset decides that, its name; "" for none.
+std::string site_without_codes(const RunOptions& options);
+
 /// The values of SweepOptions::noise, ascending. Throws Error for text that is not such a list.
 std::vector<double> noise_levels(const SweepOptions& options);
 

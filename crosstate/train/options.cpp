@@ -74,10 +74,12 @@ void validate(const TrainOptions& options, const std::string& section) {
   list.from_json(list.to_json(), "options");
 }
 
-void require_effect(const TrainOptions& options, const task::Task& task) {
+void require_effect(const TrainOptions& options, const task::Task& task,
+                    const std::string& section) {
   if (task.categorical()) return;
   const auto refuse = [&](const std::string& setting, const std::string& expected) {
-    fail("options", setting + " has no effect on " + task.name() + ", expected " + expected);
+    fail(kOptions,
+         section + '.' + setting + " has no effect on " + task.name() + ", expected " + expected);
   };
   if (options.label_smoothing > 0) refuse("label_smoothing", "0");
   if (options.class_weights != ClassWeights::kNone)

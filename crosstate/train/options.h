@@ -40,7 +40,8 @@ struct TrainOptions {
 void fields(FieldList& list, const std::string& section, TrainOptions& options);
 /// Throws Error for a value out of range; `section` as above.
 void validate(const TrainOptions& options, const std::string& section = "train");
-/// Throws Error for a setting that does not apply to a task.
-void require_effect(const TrainOptions& options, const task::Task& task);
+/// Throws Error for a setting that does not apply to a task; `section` as above.
+void require_effect(const TrainOptions& options, const task::Task& task,
+                    const std::string& section = "train");
 
 }  // namespace crosstate::train
