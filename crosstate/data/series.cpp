@@ -87,10 +87,15 @@ class CsvReader {
     std::string_view text = without_byte_order_mark(bytes, part_.where);
     for (std::size_t number = 1; !text.empty(); ++number) {
       const std::size_t end = text.find('\n');
-      const std::vector<std::string_view> fields = fields_of(text.substr(0, end));
+      const std::string_view line = without_blanks(text.substr(0, end));
+      const std::vector<std::string_view> fields = fields_of(line);
       text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-      if (fields.empty()) {
+      if (line.empty()) {
         in_sequence_ = false;
+      } else if (fields.empty()) {
+        fail(part_.where + ':' + std::to_string(number),
+             std::string("no value, only separators, expected values or an empty line") +
+                 (every_step_ ? ", which ends a sequence" : ""));
       } else if (number == 1 && is_header(fields, width_)) {
         for (std::size_t k = 0; k < width_; ++k) {
           part_.targets.names.push_back(as_utf8(std::string(fields[k])));
@@ -274,6 +279,30 @@ void keep_counted(const task::Task& task, Part& part) {
   table.where = std::move(kept.where);
 }
 
+// Where -1 marks a step without a target, another negative number would silently become a class.
+void refuse_negatives_beside_marks(const task::Task& task, const Part& train, const Part& test) {
+  if (!task.not_counted("-1")) return;
+  bool marked = false;
+  std::string where, found;
+  for (const Part* part : {&train, &test}) {
+    const task::TargetTable& table = part->targets;
+    for (std::size_t i = 0; i < table.cells.size(); ++i) {
+      const std::string& cell = table.cells[i];
+      if (!without_blanks(cell).starts_with('-')) continue;
+      if (task.not_counted(cell)) {
+        marked = true;
+      } else if (where.empty() && read_number<double>(cell).value) {
+        where = table.where[i / table.width];
+        found = cell;
+      }
+    }
+  }
+  if (!marked || where.empty()) return;
+  fail(where, "target " + excerpt(found, 40) +
+                  " beside -1, which marks steps without a target, expected classes that are not "
+                  "negative");
+}
+
 void set_targets(std::span<const float> targets, const std::vector<char>& counted, Dataset& set) {
   if (!set.readout.every_step()) {
     set.targets.assign(targets.begin(), targets.end());
@@ -315,6 +344,7 @@ TrainTest read_series(const fs::path& directory, const DataOptions& options, con
   }
 
   if (scope == task::Scope::kStep) {
+    refuse_negatives_beside_marks(task, train, test);
     keep_counted(task, train);
     keep_counted(task, test);
   }

@@ -26,9 +26,10 @@ bool holds_series(const std::filesystem::path& directory);
 /// data.channels values; an empty line ends a sequence; header as above. NPZ: y [sequences, steps]
 /// or [sequences, steps, targets]. Task::not_counted() decides which steps have no target.
 ///
-/// Throws Error naming file and line or array for missing or non-numeric values, for sequences
-/// without steps, if the two files have different numbers of channels or targets, for a step with
-/// only some of its targets, and for a file without targets.
+/// Throws Error naming file and line or array for missing or non-numeric values, for lines of
+/// separators alone, for sequences without steps, if the two files have different numbers of
+/// channels or targets, for a step with only some of its targets, for negative classes beside -1
+/// where that marks steps without a target, and for a file without targets.
 TrainTest read_series(const std::filesystem::path& directory, const DataOptions& options,
                       const task::Task& task, task::Scope scope = task::Scope::kSequence);
 

@@ -151,6 +151,48 @@ TEST_F(SeriesTest, TellsWhatIsWrongWithTargetsOfSteps) {
   refused("train.npz: row 0: y is inf at step 1, expected a finite number, or NaN");
 }
 
+TEST_F(SeriesTest, RefusesNegativeClassesBesideStepsWithoutATarget) {
+  const auto read_steps = [&] {
+    return read_series(directory_, {}, task::classification(), task::Scope::kStep);
+  };
+  const auto refused = [&](const std::string& message) {
+    EXPECT_THAT(read_steps, ThrowsMessage<Error>(HasSubstr(message)));
+  };
+  const formats::Matrix x{1, 3, {1, 2, 3}};
+  write("test.npz", formats::format_npz({{"x", x}, {"y", {1, 3, {0, 1, 1}}}}));
+  write("train.npz", formats::format_npz({{"x", x}, {"y", {1, 3, {-1, -2, 1}}}}));
+  refused("train.npz: row 0, step 1: target -2 beside -1, which marks steps without a target");
+  // The mark and the number may be in different parts, and classes may have names.
+  write("test.npz", formats::format_npz({{"x", x}, {"y", {1, 3, {0, -1, 1}}}}));
+  write("train.npz", formats::format_npz({{"x", x}, {"y", {1, 3, {0, 1, -3}}}}));
+  refused("train.npz: row 0, step 2: target -3 beside -1");
+  fs::remove(directory_ / "train.npz");
+  write("train.csv", "rest,1\n-2,2\n");
+  refused("train.csv:2: target -2 beside -1");
+  // Without a mark, and with targets of whole sequences, nothing is ambiguous.
+  write("train.csv", "-2,1\n0,2\n");
+  write("test.npz", formats::format_npz({{"x", x}, {"y", {1, 3, {0, NAN, -2}}}}));
+  EXPECT_THAT(read_steps().train.readout.names, ElementsAre("-2", "0"));
+  write("train.csv", "-2,1\n-1,2\n");
+  write("test.npz", formats::format_npz({{"x", {1, 1, {1}}}, {"y", {1, 1, {0}}}}));
+  EXPECT_THAT(read({}, task::classification()).train.readout.names, ElementsAre("-2", "-1", "0"));
+}
+
+TEST_F(SeriesTest, RefusesLinesOfSeparators) {
+  write("test.csv", "0,1\n");
+  for (const char* line : {",", " , \r", ",,,", "\"\",", "\"\""}) {
+    write("train.csv", std::string("0,1\n1,2\n") + line + "\n1,3\n");
+    for (const task::Scope scope : {task::Scope::kStep, task::Scope::kSequence}) {
+      EXPECT_THAT([&] { read_series(directory_, {}, task::classification(), scope); },
+                  ThrowsMessage<Error>(HasSubstr("train.csv:3: no value, only separators")))
+          << line;
+    }
+  }
+  write("train.csv", "0,1\n1,2\n \t\r\n1,3\n\n");
+  EXPECT_EQ(read_series(directory_, {}, task::classification(), task::Scope::kStep).train.count,
+            2u);
+}
+
 TEST_F(SeriesTest, TellsWhatIsWrong) {
   EXPECT_FALSE(holds_series(directory_));
   expect_error("found neither train.csv nor train.npz");
