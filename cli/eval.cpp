@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
@@ -42,8 +44,81 @@ std::string prediction_lines(const inference::Predictions& predictions, const da
 }
 
 struct EvalOptions {
-  std::string model, predictions, backend;
+  std::string model, compare, predictions, backend;
 };
+
+// A model and what it predicts for its form of the test set, which its preparation decides.
+struct Evaluated {
+  std::string file;
+  inference::Model model;
+  inference::ModelBackend backend;
+  data::Dataset set;
+  inference::Predictions predictions = {};
+  inference::Evaluation scored = {};
+
+  std::string text() const {
+    return file + " on " + set.name + ", " + name_of(backend) + ": " +
+           set.readout.task->text(set.readout, scored.sums) + ", loss " + fixed(scored.loss, 4);
+  }
+  nlohmann::json to_json() const {
+    nlohmann::json result = set.readout.task->to_json(set.readout, scored.sums);
+    result.update({{"model", file},
+                   {"data", set.name},
+                   {"sequences", set.count},
+                   {"loss", scored.loss},
+                   {"backend", name_of(backend)},
+                   {"quantized", backend != inference::ModelBackend::kFloat}});
+    if (model.network() != nullptr) result["parameters"] = model.network()->parameter_count();
+    return result;
+  }
+  void run(ThreadPool& pool) {
+    predictions = model.predict(set, backend, pool);
+    scored = inference::evaluate(predictions, set, file);
+  }
+};
+
+Evaluated load(const Common& common, const std::string& file, const std::string& backend_name,
+               const data::DataOptions& data, ThreadPool& pool) {
+  inference::Model model = inference::Model::load(file);
+  refuse_order_of_steps(common, model.preparation().has_value(), file);
+  const inference::ModelBackend backend =
+      backend_name.empty() ? model.backend()
+                           : named(kNames<inference::ModelBackend>, backend_name, "--backend");
+  model.require(backend);
+  data::Dataset set = pipeline::load_test_data(data, model.preparation(), file, pool);
+  model.require_fit(set, backend);
+  return {file, std::move(model), backend, std::move(set)};
+}
+
+// Throws Error unless the decisions of both models on every sequence are right or wrong.
+void require_comparable(const Evaluated& one, const Evaluated& other) {
+  const task::Readout& readout = one.set.readout;
+  if (readout.task->share_of_right(readout) == nullptr) {
+    fail("--compare " + excerpt(other.file),
+         "compares right decisions on whole sequences, but " + one.file + " has " +
+             (readout.every_step() ? "a result for every step"
+                                   : std::string("results of ") + readout.task->name()));
+  }
+  if (one.set.count == other.set.count && one.set.targets == other.set.targets) return;
+  fail("--compare " + excerpt(other.file), "has other test sequences than " + one.file);
+}
+
+task::PairedDecisions paired(const Evaluated& one, const Evaluated& other) {
+  task::PairedDecisions decisions;
+  const auto right = [](const Evaluated& model, std::size_t i) {
+    return task::is_right(model.set.readout, model.predictions.of(i, 0), model.set.target(i));
+  };
+  for (std::size_t i = 0; i < one.set.count; ++i) decisions.add(right(one, i), right(other, i));
+  return decisions;
+}
+
+nlohmann::json to_json(const task::PairedDecisions& decisions) {
+  return {{"both", decisions.both},
+          {"only_first", decisions.only_first},
+          {"only_second", decisions.only_second},
+          {"neither", decisions.neither},
+          {"p_value", decisions.p_value()}};
+}
 
 void write_predictions(const std::string& file, const std::string& csv) {
   if (file.empty()) return;
@@ -75,39 +150,44 @@ int eval_command(const Common& common, const EvalOptions& eval) {
   }
   require_writable_file(common.json);
   require_writable_file(eval.predictions);
-  const inference::Model model = inference::Model::load(eval.model);
   ThreadPool pool(common.threads);
-  refuse_order_of_steps(common, model.preparation().has_value(), eval.model);
-  const inference::ModelBackend backend =
-      eval.backend.empty() ? model.backend()
-                           : named(kNames<inference::ModelBackend>, eval.backend, "--backend");
-  model.require(backend);
-  data::Dataset set = pipeline::load_test_data(options.data, model.preparation(), eval.model, pool);
-  model.require_fit(set, backend);
-  note_single_class(set);
-  const auto output = prepare_out(common, "eval");
-  say_notes(set);
-
-  const inference::Predictions predictions = model.predict(set, backend, pool);
-  const inference::Evaluation scored = inference::evaluate(predictions, set, eval.model);
-  if (!eval.predictions.empty()) {
-    write_predictions(eval.predictions, prediction_lines(predictions, set));
+  Evaluated model = load(common, eval.model, eval.backend, options.data, pool);
+  std::optional<Evaluated> other;
+  if (!eval.compare.empty()) {
+    other = load(common, eval.compare, eval.backend, options.data, pool);
+    require_comparable(model, *other);
   }
-  nlohmann::json result = set.readout.task->to_json(set.readout, scored.sums);
-  result.update({{"model", eval.model},
-                 {"data", set.name},
-                 {"sequences", set.count},
-                 {"loss", scored.loss},
-                 {"backend", name_of(backend)},
-                 {"quantized", backend != inference::ModelBackend::kFloat}});
-  if (model.network() != nullptr) result["parameters"] = model.network()->parameter_count();
-  if (!set.notes.empty()) result["notes"] = set.notes;
+  note_single_class(model.set);
+  const auto output = prepare_out(common, "eval");
+  say_notes(model.set);
+
+  model.run(pool);
+  if (!eval.predictions.empty()) {
+    write_predictions(eval.predictions, prediction_lines(model.predictions, model.set));
+  }
+  nlohmann::json result = model.to_json();
+  if (!model.set.notes.empty()) result["notes"] = model.set.notes;
+  task::PairedDecisions decisions;
+  if (other) {
+    other->run(pool);
+    decisions = paired(model, *other);
+    result["compared"] = other->to_json();
+    result["paired"] = to_json(decisions);
+  }
   write_result(common, "eval", result);
   if (!common.quiet && common.json != "-" && eval.predictions != "-") {
-    std::printf("%s on %s, %s: %s, loss %.4f\n", eval.model.c_str(), set.name.c_str(),
-                name_of(backend).c_str(), set.readout.task->text(set.readout, scored.sums).c_str(),
-                scored.loss);
-    for (const report::Table& table : pipeline::task_tables(set.readout, scored.sums)) {
+    std::printf("%s\n", model.text().c_str());
+    if (other) {
+      std::printf("%s\n", other->text().c_str());
+      std::printf(
+          "right: both %s, only the first %s, only the second %s, neither %s; p = %s "
+          "(McNemar, exact)\n",
+          std::to_string(decisions.both).c_str(), std::to_string(decisions.only_first).c_str(),
+          std::to_string(decisions.only_second).c_str(), std::to_string(decisions.neither).c_str(),
+          number(decisions.p_value()).c_str());
+    }
+    const task::Readout& readout = model.set.readout;
+    for (const report::Table& table : pipeline::task_tables(readout, model.scored.sums)) {
       std::printf("\n%s", report::to_text(table).c_str());
     }
   }
@@ -122,6 +202,9 @@ void add_eval(Command root) {
   auto common = std::make_shared<Common>();
   auto eval = std::make_shared<EvalOptions>();
   command.add("MODEL", eval->model, "A model saved by train, quantize or demo").required();
+  add_file(command, "--compare", eval->compare,
+           "Another model, tested on the same sequences: which decisions only one of the two has "
+           "right, and how likely such a difference is by chance (McNemar's exact test)");
   add_file(command, "--predictions", eval->predictions,
            "Write one CSV line per sequence, or per step with model.readout = step, to a file; -: "
            "to standard output, instead of text");

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "crosstate/pipeline/prune_run.h"
 
@@ -29,8 +30,22 @@ json size_json(const prune::NetworkSize& size) {
           {"parameters", size.parameters}};
 }
 
+// The primary metric of what was saved.
+double result_of(const PrunePoint& point) {
+  return std::isnan(point.retrained) ? point.one_shot : point.retrained;
+}
+
+// Adds the interval of a primary metric on the test set, if there is one.
+void add_interval(const PruneSummary& summary, double value, json& to) {
+  const std::optional<task::Interval> interval =
+      task::interval_of(summary.readout, value, summary.test_sequences);
+  if (!interval) return;
+  to[summary.readout.task->primary().name + "_interval"] = {interval->low, interval->high};
+}
+
 json point_json(const PrunePoint& point, const prune::NetworkSize& whole,
-                const std::string& metric) {
+                const PruneSummary& summary) {
+  const std::string metric = summary.readout.task->primary().name;
   json out = size_json(point.size);
   out["file"] = point.file;
   out["states_removed"] = removed(point.size.states, whole.states);
@@ -38,6 +53,7 @@ json point_json(const PrunePoint& point, const prune::NetworkSize& whole,
   out["block_channels_removed"] = removed(point.size.channels, whole.channels);
   out[metric + "_one_shot"] = point.one_shot;
   out[metric] = number(point.retrained);
+  add_interval(summary, result_of(point), out);
   out["validation_" + metric] = number(point.validation_metric);
   out["memory"] = cost::to_json(point.memory);
   out["history"] = point.training.epochs;
@@ -81,18 +97,17 @@ json to_json(const PruneSummary& summary) {
     out["file"] = model.file;
     out["quantized"] = model.quantized;
     out[metric] = model.metric;
+    add_interval(summary, model.metric, out);
     out["memory"] = cost::to_json(model.memory);
     out["points"] = json::array();
     for (const PrunePoint& point : model.points) {
-      out["points"].push_back(point_json(point, model.size, metric));
+      out["points"].push_back(point_json(point, model.size, summary));
     }
     models.push_back(std::move(out));
   }
-  json out = {{"models", models},
-              {"seconds", summary.seconds},
-              {"data", summary.data},
-              {"machine", summary.machine},
-              {"config", summary.config}};
+  json out = {{"models", models},           {"test_sequences", summary.test_sequences},
+              {"seconds", summary.seconds}, {"data", summary.data},
+              {"machine", summary.machine}, {"config", summary.config}};
   out["notes"] = summary.notes;
   return out;
 }
@@ -102,7 +117,7 @@ report::Table prune_table(const PruneSummary& summary) {
   const std::string unit = metric.is_share ? " (%)" : ", " + metric.title;
   report::Table table{"",
                       {"model", "states", "removed (%)", "channels", "block channels", "parameters",
-                       "memory (bytes)", "pruned" + unit, "retrained" + unit},
+                       "memory (bytes)", "pruned" + unit, "retrained" + unit, "95 % interval"},
                       {}};
   for (const PrunedModel& model : summary.models) {
     const auto row = [&](const std::string& name, const prune::NetworkSize& size,
@@ -116,11 +131,13 @@ report::Table prune_table(const PruneSummary& summary) {
               std::to_string(memory.total())};
     };
     table.rows.push_back(row(kind_of(model), model.size, model.memory));
-    table.rows.back().insert(table.rows.back().end(), {metric.cell(model.metric), "-"});
+    table.rows.back().insert(table.rows.back().end(), {metric.cell(model.metric), "-",
+                                                       interval_text(summary, model.metric)});
     for (const PrunePoint& point : model.points) {
       table.rows.push_back(row(point.file, point.size, point.memory));
       table.rows.back().insert(table.rows.back().end(),
-                               {metric.cell(point.one_shot), metric.cell(point.retrained)});
+                               {metric.cell(point.one_shot), metric.cell(point.retrained),
+                                interval_text(summary, result_of(point))});
     }
   }
   return table;

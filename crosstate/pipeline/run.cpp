@@ -12,6 +12,7 @@
 #include "crosstate/base/format.h"
 #include "crosstate/base/json.h"
 #include "crosstate/base/numbers.h"
+#include "crosstate/inference/model.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/prune/prune.h"
@@ -104,9 +105,9 @@ class Run {
 
   static std::unique_ptr<model::Network> float_model(const std::string& file,
                                                      const formats::Safetensors& content) {
-    auto network = std::make_unique<model::Network>(model::Network::from_tensors(content, file));
-    if (network->quantized()) fail(file, "is already quantized, expected a float model");
-    return network;
+    const inference::Model saved = inference::Model::from_tensors(content, file);
+    if (saved.quantized()) fail(file, "is already quantized, expected a float model");
+    return std::make_unique<model::Network>(*saved.network());
   }
 
   void require_same_data(const std::string& file, const formats::Safetensors& content,
@@ -387,6 +388,7 @@ RunSummary run(const RunOptions& options, const RunContext& context) {
 json to_json(const RunSummary& summary) {
   json out = {{"format", FileFormat("crosstate summary", 1).text()},
               {"parameters", summary.parameters},
+              {"test_sequences", summary.test_sequences},
               {"seconds", summary.seconds},
               {"seed", summary.seed},
               {"threads", summary.threads},

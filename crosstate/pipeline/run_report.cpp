@@ -173,13 +173,14 @@ std::vector<report::Table> task_tables(const task::Readout& readout,
 report::Table summary_table(const RunSummary& summary) {
   const task::TaskMetric& metric = summary.readout.task->primary();
   report::Table table{"",
-                      {"stage", "test " + metric.heading(), "weight bits", "state bits",
-                       "memory (bytes)", "best epoch", "seconds"},
+                      {"stage", "test " + metric.heading(), "95 % interval", "weight bits",
+                       "state bits", "memory (bytes)", "best epoch", "seconds"},
                       {}};
   for (const auto& [name, stage] : stages_done(summary)) {
     const int best = stage->training.best_epoch;
-    table.rows.push_back({name, metric.cell(stage->metric), std::to_string(stage->weight_bits),
-                          std::to_string(stage->state_bits), std::to_string(stage->memory.total()),
+    table.rows.push_back({name, metric.cell(stage->metric), interval_text(summary, stage->metric),
+                          std::to_string(stage->weight_bits), std::to_string(stage->state_bits),
+                          std::to_string(stage->memory.total()),
                           best > 0 ? std::to_string(best) : "-", fixed(stage->seconds, 1)});
   }
   if (summary.crossbar.done) {
@@ -188,8 +189,8 @@ report::Table summary_table(const RunSummary& summary) {
         {"crossbar, " + std::to_string(crossbar.chips.first().metric.size()) + " chips",
          metric.cell(crossbar.chips.first().mean) + " ± " +
              metric.cell(crossbar.chips.first().deviation),
-         std::to_string(summary.qat.weight_bits), std::to_string(summary.qat.state_bits), "-", "-",
-         fixed(crossbar.seconds, 1)});
+         "-", std::to_string(summary.qat.weight_bits), std::to_string(summary.qat.state_bits), "-",
+         "-", fixed(crossbar.seconds, 1)});
   }
   return table;
 }

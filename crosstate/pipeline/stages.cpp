@@ -22,6 +22,12 @@ bool is_continued(const Stage& stage) { return !stage.settings.empty(); }
 
 }  // namespace
 
+std::string interval_text(const PipelineSummary& summary, double metric) {
+  const std::optional<task::Interval> interval =
+      task::interval_of(summary.readout, metric, summary.test_sequences);
+  return interval ? interval->text() : "-";
+}
+
 std::vector<std::string> float_training_settings() {
   return {"data.", "front_end.", "augment.", "model."};
 }
@@ -67,6 +73,7 @@ void Pipeline::begin_load(const RunOptions& options) {
 void Pipeline::end_load(const std::vector<std::string>& notes, const task::Readout& readout) {
   summary_.notes = notes;
   summary_.readout = readout;
+  summary_.test_sequences = data_.test.count;
   for (const std::string& note : notes) {
     if (context_.note) context_.note(note);
   }
@@ -95,6 +102,14 @@ void Pipeline::run(const std::vector<Stage>& stages) {
     summary_.interrupted = true;
   }
   summary_.seconds = watch_.seconds() + seconds_before_;
+}
+
+void Pipeline::run_before(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Stopped&) {
+    summary_.interrupted = true;
+  }
 }
 
 void Pipeline::leave_if_stopped() const {

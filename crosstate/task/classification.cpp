@@ -245,9 +245,17 @@ class Classification : public Task {
     return {confusion.correct() / confusion.count(), f1 / classes};
   }
 
+  const TaskMetric* share_of_right(const Readout& readout) const override {
+    return readout.every_step() ? nullptr : &metrics()[0];
+  }
+
   json to_json(const Readout& readout, std::span<const double> sums) const override {
     json out = Task::to_json(readout, sums);
     const Confusion confusion(readout.outputs(), sums);
+    if (!readout.every_step()) {
+      const Interval interval = wilson(confusion.correct(), confusion.count());
+      out["accuracy_interval"] = {interval.low, interval.high};
+    }
     out["correct"] = static_cast<std::size_t>(confusion.correct());
     json recall = json::object(), matrix = json::array();
     for (std::size_t label = 0; label < readout.outputs(); ++label) {
@@ -265,8 +273,13 @@ class Classification : public Task {
 
   std::string text(const Readout& readout, std::span<const double> sums) const override {
     const Confusion confusion(readout.outputs(), sums);
-    return "accuracy " + primary().text(evaluate(readout, sums).front()) + " (" +
-           number(confusion.correct(), "%.0f") + " of " + number(confusion.count(), "%.0f") + ')';
+    std::string line = "accuracy " + primary().text(evaluate(readout, sums).front()) + " (" +
+                       number(confusion.correct(), "%.0f") + " of " +
+                       number(confusion.count(), "%.0f");
+    if (!readout.every_step()) {
+      line += "; 95 % interval " + wilson(confusion.correct(), confusion.count()).text() + " %";
+    }
+    return line + ')';
   }
 
   std::vector<TaskTable> tables(const Readout& readout,

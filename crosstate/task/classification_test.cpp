@@ -150,7 +150,7 @@ TEST(Classification, CountsWhatItTells) {
   EXPECT_EQ(json.at("correct"), 6);
   EXPECT_EQ(json.at("recall").at("b"), 0.5);
   EXPECT_EQ(json.at("confusion").at(1), (nlohmann::json{0, 1, 1, 0}));
-  EXPECT_EQ(task.text(readout, sums), "accuracy 75.00 % (6 of 8)");
+  EXPECT_EQ(task.text(readout, sums), "accuracy 75.00 % (6 of 8; 95 % interval 40.93 to 92.85 %)");
   const std::vector<TaskTable> tables = task.tables(readout, sums);
   EXPECT_THAT(tables[0].rows[1], ElementsAre("b", "2", "50.00", "50.00"));
   EXPECT_THAT(tables[0].rows[3], ElementsAre("absent", "0", "-", "-"));

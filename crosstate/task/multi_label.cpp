@@ -185,8 +185,17 @@ class MultiLabel : public Task {
             mistakes / (count * static_cast<double>(readout.outputs()))};
   }
 
+  const TaskMetric* share_of_right(const Readout& readout) const override {
+    return readout.every_step() ? nullptr : &metrics()[1];
+  }
+
   json to_json(const Readout& readout, std::span<const double> sums) const override {
     json out = Task::to_json(readout, sums);
+    if (!readout.every_step()) {
+      const double* const exact = sums.data() + kSums * readout.outputs();
+      const Interval interval = wilson(exact[0], exact[1]);
+      out["exact_match_interval"] = {interval.low, interval.high};
+    }
     for (std::size_t k = 0; k < readout.outputs(); ++k) {
       const Counts counts = counts_of(sums, k);
       out["classes"][readout.names[k]] = {

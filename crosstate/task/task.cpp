@@ -80,6 +80,8 @@ std::vector<double> Task::balanced_weights(const Readout&, std::span<const float
   return {};
 }
 
+const TaskMetric* Task::share_of_right(const Readout&) const { return nullptr; }
+
 json Task::to_json(const Readout& readout, std::span<const double> sums) const {
   json out = json::object();
   const std::vector<double> values = evaluate(readout, sums);
@@ -100,6 +102,21 @@ std::vector<TaskTable> Task::tables(const Readout&, std::span<const double>) con
 
 double primary_value(const Readout& readout, std::span<const double> sums) {
   return readout.task->evaluate(readout, sums).front();
+}
+
+std::optional<Interval> interval_of(const Readout& readout, double primary, std::size_t sequences) {
+  const Task& task = *readout.task;
+  if (task.share_of_right(readout) != &task.primary() || std::isnan(primary)) return std::nullopt;
+  const auto count = static_cast<double>(sequences);
+  return wilson(std::round(primary * count), count);
+}
+
+bool is_right(const Readout& readout, const Output& output, std::span<const float> target) {
+  const Task& task = *readout.task;
+  std::vector<double> sums(task.sums(readout), 0);
+  task.add(readout, output, target, sums);
+  const auto metric = static_cast<std::size_t>(task.share_of_right(readout) - &task.primary());
+  return task.evaluate(readout, sums)[metric] > 0.5;
 }
 
 void save_readout(const Readout& readout, std::map<std::string, std::string>& metadata) {

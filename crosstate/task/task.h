@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "crosstate/task/scope.h"
+#include "crosstate/task/statistics.h"
 
 namespace crosstate::task {
 
@@ -157,6 +158,9 @@ class Task {
   /// The value of every metric.
   virtual std::vector<double> evaluate(const Readout& readout,
                                        std::span<const double> sums) const = 0;
+  /// The metric that is the share of right decisions, one for each sequence, so that wilson() and
+  /// PairedDecisions apply; null if there is none. Steps of a sequence are not independent.
+  virtual const TaskMetric* share_of_right(const Readout& readout) const;
 
   // --- results
 
@@ -185,6 +189,13 @@ const Task& task_named(std::string_view name, const std::string& where);
 
 /// The primary metric computed from sums.
 double primary_value(const Readout& readout, std::span<const double> sums);
+
+/// The interval of the primary metric on so many sequences; nothing unless it is
+/// Task::share_of_right().
+std::optional<Interval> interval_of(const Readout& readout, double primary, std::size_t sequences);
+
+/// Whether the decision on a sequence is right; only with Task::share_of_right().
+bool is_right(const Readout& readout, const Output& output, std::span<const float> target);
 
 /// Writes a readout to the metadata of a model file and reads it back; reads nothing from a file
 /// without one. Throws Error with `where` if it is damaged.
