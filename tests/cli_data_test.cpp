@@ -143,24 +143,58 @@ TEST_F(CliData, NpyIsNamedAsSuch) {
                  {"e.npy", "expected .npz or .csv"});
 }
 
-// An unused tensor may be of any type; a used one is named in the error.
-TEST_F(CliData, UnusedTensorsOfOtherTypesDoNoHarm) {
+TEST_F(CliData, WhatIsUnknownInAModelIsNamed) {
   ASSERT_EQ(
       call(tiny("train", path("out"), {"--set", "train.epochs=1", "--set", "qat.epochs=1"})).code,
       0);
   for (const std::string name : {"float", "qat", "qat.integer"}) {
-    formats::Safetensors model = formats::read_safetensors(path("out/" + name + ".safetensors"));
-    model.tensors["mask"] = {"BOOL", {3}, std::string(3, '\1')};
-    model.tensors["half"] = {"F16", {2}, std::string(4, '\0')};
-    model.tensors["new"] = {"F3", {2}, std::string(1, '\0')};
-    formats::write_safetensors(path("more.safetensors"), model);
-    EXPECT_EQ(call({"info", path("more.safetensors")}).code, 0) << name;
-    auto needed = model.tensors.find("encoder.bias");
-    if (needed == model.tensors.end()) continue;
-    needed->second = {"BOOL", {2}, std::string(2, '\1')};
-    formats::write_safetensors(path("bad.safetensors"), model);
-    expect_refused({"info", path("bad.safetensors")}, {"bad.safetensors", needed->first, "BOOL"});
+    const formats::Safetensors good =
+        formats::read_safetensors(path("out/" + name + ".safetensors"));
+    const auto refused = [&](const formats::Safetensors& bad, std::vector<std::string> parts) {
+      formats::write_safetensors(path("bad.safetensors"), bad);
+      parts.push_back("bad.safetensors");
+      expect_refused({"eval", path("bad.safetensors")}, parts);
+    };
+    // Tensors of any type, also of unknown ones.
+    for (const formats::Tensor& tensor : {formats::Tensor{"BOOL", {3}, std::string(3, '\1')},
+                                          formats::Tensor{"F16", {2}, std::string(4, '\0')},
+                                          formats::Tensor{"F3", {2}, std::string(1, '\0')}}) {
+      formats::Safetensors bad = good;
+      bad.tensors["mask"] = tensor;
+      refused(bad, {"unknown tensor 'mask'"});
+    }
+    formats::Safetensors bad = good;
+    bad.metadata["author"] = "me";
+    refused(bad, {"unknown key 'author' in the metadata"});
+    bad = good;
+    bad.metadata["format"] = "";
+    refused(bad, {"empty format, expected 'crosstate network 2' or 'crosstate integer network 3'"});
+    const bool integers = good.metadata.contains("integer");
+    bad.metadata["format"] = integers ? "crosstate network 2" : "crosstate integer network 3";
+    refused(bad, {"format '" + bad.metadata["format"] + "', but its metadata are those of '" +
+                  (integers ? "crosstate integer network 3" : "crosstate network 2") + '\''});
+    bad.metadata.erase("format");
+    refused(bad, {"no 'format' in the metadata, expected 'crosstate network 2' or"});
+    bad = good;
+    bad.tensors["encoder.bias"] = {"BOOL", {2}, std::string(2, '\1')};
+    refused(bad, {"encoder.bias", "BOOL"});
+    if (integers) continue;
+    // Options that contradict each other, in a model that was edited.
+    bad = good;
+    std::string& options = bad.metadata["network"];
+    const std::size_t at = options.find("\"states\":4");
+    ASSERT_NE(at, std::string::npos);
+    options.replace(at, 10, "\"states\":5");
+    refused(bad, {"model.states = 5"});
+    EXPECT_THAT(call({"eval", path("bad.safetensors")}).err,
+                testing::StartsWith("crosstate: " + path("bad.safetensors")));
   }
+  // Training starts from files that hold nothing else, either.
+  formats::Safetensors start = formats::read_safetensors(path("out/float.safetensors"));
+  start.tensors["mask"] = {"F16", {2}, std::string(4, '\0')};
+  formats::write_safetensors(path("start.safetensors"), start);
+  expect_refused(tiny("train", path("o"), {"--set", "run.start=" + path("start.safetensors")}),
+                 {"start.safetensors", "unknown tensor 'mask'"});
 }
 
 }  // namespace

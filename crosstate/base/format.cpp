@@ -22,7 +22,8 @@ std::optional<int> FileFormat::find(std::string_view text) const {
 int FileFormat::version_of(std::string_view found, const std::string& where) const {
   const std::optional<int> version = find(found);
   if (version && *version >= oldest_ && *version <= newest_) return *version;
-  std::string message = "format '" + excerpt(found) + "', expected '" + text() + '\'';
+  std::string message = found.empty() ? "empty format" : "format '" + excerpt(found) + '\'';
+  message += ", expected '" + text() + '\'';
   if (oldest_ < newest_) message += " or a version from " + std::to_string(oldest_);
   if (version) {
     message += *version > newest_ ? ": it was written by a newer version of crosstate"

@@ -46,6 +46,12 @@ TEST(FileFormat, ReadsFromTheOldestToTheNewestVersion) {
                            "4' or a version from 2"));
 }
 
+TEST(FileFormat, MayBeMissing) {
+  EXPECT_THAT([] { kFormat.version_of("", "a.file"); },
+              ThrowsMessage<Error>("a.file: empty format, expected 'crosstate thing 4' or a "
+                                   "version from 2"));
+}
+
 TEST(FileFormat, MayHaveOneVersion) {
   constexpr FileFormat kFirst("crosstate other", 1);
   EXPECT_EQ(kFirst.version_of("crosstate other 1", "a"), 1);

@@ -55,6 +55,15 @@ std::vector<float> Dataset::counted_targets() const {
   return counted;
 }
 
+void Dataset::require_any_target() const {
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t k = 0; k < targets_of(i); ++k) {
+      if (task::counts(target(i, k))) return;
+    }
+  }
+  fail(name, std::string("no ") + readout.unit() + " has a target, expected at least one");
+}
+
 void Dataset::validate() const {
   // Check the shape first: the loops below rely on it.
   if (channels == 0) fail(name, "0 channels, expected at least 1");

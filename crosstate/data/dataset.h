@@ -39,6 +39,8 @@ struct Dataset {
   }
   /// The targets that count, concatenated.
   std::vector<float> counted_targets() const;
+  /// Throws Error naming the set if no target counts, so that it has neither metrics nor a loss.
+  void require_any_target() const;
 
   /// Throws Error naming the set, the index and the value for an invalid target, a length out of
   /// range, a size that does not match, NaN, infinity, or padding that is not zero.

@@ -221,6 +221,17 @@ Dataset make_step_set() {
   return set;
 }
 
+TEST(StepTargets, AreRequiredForMetrics) {
+  Dataset set = make_step_set();
+  EXPECT_NO_THROW(set.require_any_target());
+  std::fill(set.targets.begin(), set.targets.end(), task::kNotCounted);
+  const auto required = [&] { set.require_any_target(); };
+  EXPECT_THAT(required, testing::ThrowsMessage<Error>(testing::HasSubstr(
+                            set.name + ": no step has a target, expected at least one")));
+  set.targets[3 * set.length + 2] = 1;
+  EXPECT_NO_THROW(required());
+}
+
 TEST(StepTargets, GoWithTheirSequences) {
   const Dataset set = make_step_set();
   EXPECT_NO_THROW(set.validate());

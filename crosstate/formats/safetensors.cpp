@@ -370,6 +370,18 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& where
   return content;
 }
 
+void refuse_unknown(const Safetensors& content, const Safetensors& known,
+                    const std::string& where) {
+  for (const auto& [name, tensor] : content.tensors) {
+    if (!known.tensors.contains(name)) fail(where, "unknown tensor '" + excerpt(name) + '\'');
+  }
+  for (const auto& [key, value] : content.metadata) {
+    if (!known.metadata.contains(key)) {
+      fail(where, "unknown key '" + excerpt(key) + "' in the metadata");
+    }
+  }
+}
+
 Safetensors read_safetensors(const std::filesystem::path& path) {
   return parse_safetensors(read_file(path), path.string());
 }

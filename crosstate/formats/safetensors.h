@@ -42,6 +42,9 @@ struct Safetensors {
 /// their byte counts, and sizes that overflow. Tensors of an unsupported or unknown type are an
 /// error only if their values are accessed.
 Safetensors read_safetensors(const std::filesystem::path& path);
+/// Throws Error (with `where`) naming the first tensor or metadata key of `content` that `known`
+/// lacks.
+void refuse_unknown(const Safetensors& content, const Safetensors& known, const std::string& where);
 /// Parses the bytes of a file, for tests and fuzzing; `where` names the source in errors.
 Safetensors parse_safetensors(const std::string& bytes, const std::string& where);
 std::string format_safetensors(const Safetensors& content);

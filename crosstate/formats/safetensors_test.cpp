@@ -293,6 +293,19 @@ TEST(Safetensors, KeepsTensorsOfOtherTypes) {
               ThrowsMessage<Error>("m: tensor 'mask': 'BOOL' [3], expected 'F32' [3]"));
 }
 
+TEST(Safetensors, RefusesWhatIsUnknown) {
+  Safetensors known, found;
+  known.tensors["w"] = known.tensors["b"] = Tensor::from(std::vector<float>{1}, {1});
+  known.metadata["format"] = "1";
+  found.tensors["w"] = Tensor::from(std::vector<float>{2}, {1});
+  const auto check = [&] { refuse_unknown(found, known, "m"); };
+  EXPECT_NO_THROW(check());
+  found.metadata["formt"] = "1";
+  EXPECT_THAT(check, ThrowsMessage<Error>("m: unknown key 'formt' in the metadata"));
+  found.tensors["W"] = found.tensors["w"];
+  EXPECT_THAT(check, ThrowsMessage<Error>("m: unknown tensor 'W'"));
+}
+
 TEST(Safetensors, RefusesToWriteWhatItCouldNotRead) {
   const auto with = [](const std::string& name, Tensor tensor) {
     Safetensors content;

@@ -60,6 +60,27 @@ std::vector<float> sequence_of(const data::Batch& batch, std::size_t i) {
   return values;
 }
 
+// A file is what its format says: a network or an integer network.
+void require_format(const formats::Safetensors& content, const std::string& name) {
+  const std::string expected =
+      '\'' + model::kNetworkFormat.text() + "' or '" + integer::kIntegerFormat.text() + '\'';
+  const auto format = content.metadata.find("format");
+  if (format == content.metadata.end()) {
+    fail(name, "no 'format' in the metadata, expected " + expected);
+  }
+  const bool integers = integer::is_integer_network(content);
+  if (!integers && !model::kNetworkFormat.find(format->second)) {
+    const std::string& found = format->second;
+    fail(name, (found.empty() ? "empty format" : "format '" + excerpt(found) + '\'') +
+                   ", expected " + expected);
+  }
+  const bool has_network = content.metadata.contains("network"),
+             has_integers = content.metadata.contains("integer");
+  if (has_network == has_integers || has_integers == integers) return;
+  fail(name, "format '" + excerpt(format->second) + "', but its metadata are those of '" +
+                 (integers ? model::kNetworkFormat : integer::kIntegerFormat).text() + '\'');
+}
+
 void require_inputs(const data::Batch& batch, std::size_t inputs, const std::string& model) {
   if (batch.channels == inputs) return;
   fail(model, "made for " + std::to_string(inputs) + " channels, but the batch has " +
@@ -77,6 +98,7 @@ Evaluation evaluate(const Predictions& predictions, const data::Dataset& set,
     fail(model, std::string(readout.every_step() ? "not " : "") + "read at every step, but " +
                     set.name + " has a target of every " + readout.unit());
   }
+  set.require_any_target();
   std::size_t counted = 0;
   for (std::size_t i = 0; i < set.count; ++i) {
     for (std::size_t k = 0; k < set.targets_of(i); ++k) {
@@ -109,8 +131,10 @@ Model Model::load(const std::filesystem::path& file) {
 }
 
 Model Model::from_tensors(const formats::Safetensors& content, const std::string& name) {
+  require_format(content, name);
   std::optional<Preparation> preparation = Preparation::load(content, name);
   const auto checked = [&](Model model) {
+    formats::refuse_unknown(content, model.to_tensors(), name);
     if (model.preparation_ && model.preparation_->readout.scope != model.scope()) {
       fail(name, std::string("metadata 'readout' says a target of every ") +
                      model.preparation_->readout.unit() + ", but the network is read at every " +

@@ -156,6 +156,10 @@ TEST_F(ModelTest, PredictsEveryStep) {
                   HasSubstr("read at every step, but random has a target of every sequence")));
   EXPECT_THAT([&] { evaluate(fast, set_, "m"); },
               ThrowsMessage<Error>(HasSubstr("m: read at every step")));
+  data::Dataset unknown = set;
+  std::ranges::fill(unknown.targets, task::kNotCounted);
+  EXPECT_THAT([&] { evaluate(fast, unknown, "m"); },
+              ThrowsMessage<Error>(HasSubstr("no step has a target, expected at least one")));
   set.readout.scope = task::Scope::kSequence;
   preparation.readout = set.readout;
   EXPECT_THAT([&] { Model::from_tensors(Model(network, preparation).to_tensors(), "m"); },
@@ -229,6 +233,26 @@ TEST_F(ModelTest, NamesAFileThatItCannotLoad) {
   formats::write_safetensors(directory_ / "other.safetensors", {});
   EXPECT_THAT([&] { Model::load(directory_ / "other.safetensors"); },
               ThrowsMessage<Error>(HasSubstr("other.safetensors")));
+}
+
+TEST_F(ModelTest, RefusesWhatItDoesNotKnow) {
+  for (const Model& model :
+       {Model(in_floating_point(), preparation_), Model(quantized(), preparation_),
+        Model(quantized(), preparation_).to_integers()}) {
+    const formats::Safetensors good = model.to_tensors();
+    EXPECT_NO_THROW(Model::from_tensors(good, "m"));
+    formats::Safetensors bad = good;
+    bad.tensors["layers.0.B"] = formats::Tensor::from(std::vector<float>{1}, {1});
+    const auto load = [&] { Model::from_tensors(bad, "m"); };
+    EXPECT_THAT(load, ThrowsMessage<Error>("m: unknown tensor 'layers.0.B'"));
+    bad = good;
+    bad.metadata["clases"] = "[]";
+    EXPECT_THAT(load, ThrowsMessage<Error>("m: unknown key 'clases' in the metadata"));
+    // Parts of a preparation without the others.
+    bad = good;
+    bad.metadata.erase("classes");
+    EXPECT_THAT(load, ThrowsMessage<Error>("m: unknown key 'permutation_seed' in the metadata"));
+  }
 }
 
 TEST_F(ModelTest, DescribesItself) {

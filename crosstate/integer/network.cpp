@@ -5,9 +5,10 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <set>
+#include <string_view>
 
 #include "crosstate/base/error.h"
-#include "crosstate/base/format.h"
 #include "crosstate/base/json.h"
 #include "crosstate/base/options.h"
 #include "crosstate/integer/bounds.h"
@@ -21,8 +22,7 @@ namespace {
 using nlohmann::json;
 using Shape = std::vector<std::uint64_t>;
 
-constexpr const char* kKind = "crosstate integer network";
-constexpr FileFormat kFormat(kKind, 3);
+constexpr std::string_view kKind = "crosstate integer network";
 constexpr const char *kScoreSteps = "score_steps", *kScheme = "scheme", *kReadout = "readout";
 constexpr std::int64_t kMostMultiplier = std::int64_t{1} << 24;
 constexpr int kMostEarly = 32, kLeastScoreSteps = -16;
@@ -284,7 +284,14 @@ class Fields {
   }
   const json& at(const char* key) const {
     if (!object_.contains(key)) fail(where_, std::string("no '") + key + "'");
+    known_.insert(key);
     return object_.at(key);
+  }
+  /// After all keys have been read: refuses others.
+  void refuse_others() const {
+    for (const auto& [key, value] : object_.items()) {
+      if (!known_.contains(key)) fail(where_, "unknown key '" + excerpt(key) + '\'');
+    }
   }
   std::int64_t whole(const char* key, std::int64_t low, std::int64_t high) const {
     const json& value = at(key);
@@ -316,6 +323,7 @@ class Fields {
     if (!scale.is_number()) inner.refuse("scale", scale);
     f.scale = scale.get<double>();
     require_scale(f.scale, inner.where_);
+    inner.refuse_others();
     return f;
   }
   [[noreturn]] void refuse(const char* key, const json& value) const {
@@ -326,6 +334,7 @@ class Fields {
  private:
   const json& object_;
   std::string where_;
+  mutable std::set<std::string> known_;  // keys that have been read
 };
 
 int bits_of(const Fields& fields, const char* key, int least) {
@@ -372,6 +381,7 @@ IntegerNetwork shape_from(const json& object, const std::string& where, int vers
   n.state_bits = bits_of(state, "bits", 2);
   n.state_limit = static_cast<std::int32_t>(state.whole("limit", 1, quant_max(n.state_bits)));
   n.state_rounding = rounding_of(state, where, version);
+  state.refuse_others();
   n.input = fields.format("input", range);
   n.residual = fields.format("residual", range);
   n.encoder.bits = bits_of(fields, "encoder_bits", 1);
@@ -395,10 +405,29 @@ IntegerNetwork shape_from(const json& object, const std::string& where, int vers
     b.activation = layer.format("activation", range);
     b.linear = layer.format("linear", range);
     b.gate = layer.format("gate", range);
+    layer.refuse_others();
     n.blocks.push_back(std::move(b));
   }
-  if (object.contains(kScheme)) n.scheme = scheme_from(object.at(kScheme), where + ".scheme");
+  if (object.contains(kScheme)) n.scheme = scheme_from(fields.at(kScheme), where + ".scheme");
+  fields.refuse_others();
   return n;
+}
+
+// Residues beside a state without them would silently be dropped.
+void refuse_idle_residues(const IntegerNetwork& n, const formats::Safetensors& content, int version,
+                          const std::string& where) {
+  const bool shaped = n.state_rounding == kernels::RoundingMode::kNoiseShaped;
+  if (shaped && version > 2) return;
+  for (std::size_t l = 0; l < n.blocks.size(); ++l) {
+    const std::string name = "layers." + std::to_string(l) + ".residue_bits";
+    if (!content.tensors.contains(name)) continue;
+    fail(where, "tensor '" + name +
+                    (shaped ? "' in a file of version " + std::to_string(version) +
+                                  ", whose states all have a residue of " +
+                                  std::to_string(kernels::kMostResidueBits) + " bits"
+                            : "' beside state.rounding = \"" + name_in_file(n.state_rounding) +
+                                  "\", expected \"noise-shaped\" or no such tensor"));
+  }
 }
 
 void require_stable(const IntegerNetwork& n, const std::string& where) {
@@ -447,7 +476,7 @@ formats::Safetensors to_tensors(const IntegerNetwork& network) {
 IntegerNetwork integer_network_from(const formats::Safetensors& content, const std::string& where) {
   const auto format = content.metadata.find("format");
   if (format == content.metadata.end()) fail(where, "no 'format' in the metadata");
-  const int version = kFormat.version_of(format->second, where);
+  const int version = kIntegerFormat.version_of(format->second, where);
   const auto text = content.metadata.find("integer");
   if (text == content.metadata.end()) fail(where, "no 'integer' in the metadata");
   const json shape = try_parse_json(text->second);
@@ -455,6 +484,7 @@ IntegerNetwork integer_network_from(const formats::Safetensors& content, const s
   // The parser also rejects numbers outside the range of binary64.
   if (shape.is_discarded()) fail(place, "not valid JSON, or a number in it is too large");
   IntegerNetwork network = shape_from(shape, place, version);
+  refuse_idle_residues(network, content, version, where);
   Reader reader(content, where, version);
   visit(reader, network);
   require_stable(network, where);

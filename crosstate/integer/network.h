@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "crosstate/base/format.h"
 #include "crosstate/formats/safetensors.h"
 #include "crosstate/integer/scheme.h"
 #include "crosstate/kernels/scan.h"
@@ -97,10 +98,14 @@ struct IntegerNetwork {
   std::size_t first_mode(std::size_t layer) const;
 };
 
+/// The format of the newest version.
+inline constexpr FileFormat kIntegerFormat("crosstate integer network", 3);
+
 /// One file with every number and format, of version 3 if the state is noise-shaped or scores are
 /// read at every step, otherwise 2; files of version 1 are read too.
 /// integer_network_from throws Error naming what is missing, has another shape, or lies outside
-/// what docs/arithmetic.md allows: whatever it returns fits 64 bits.
+/// what docs/arithmetic.md allows: whatever it returns fits 64 bits. Unknown keys are errors, too,
+/// and so are residues that the rounding of the state does not have.
 formats::Safetensors to_tensors(const IntegerNetwork& network);
 IntegerNetwork integer_network_from(const formats::Safetensors& content, const std::string& where);
 

@@ -97,6 +97,16 @@ TEST(IntegerNetwork, NamesWhatIsDamaged) {
   refused(with("/scheme/quant/c/sclaes", "pow2"), "scheme", "quant.c.sclaes");
   refused(with("/scheme/model/activation", "gulu"), "scheme", "gulu", "gelu");
   refused(with("/layers/0/gate/low", 3), "layers[0].gate", "low = 3");
+  refused(with("/state/residue", 3), "'integer'.state", "unknown key 'residue'");
+  refused(with("/score_step", 3), "metadata 'integer': unknown key 'score_step'");
+  refused(with("/input/zero_point", 3), "'integer'.input", "unknown key 'zero_point'");
+  refused(with("/layers/1/bits", 3), "layers[1]: unknown key 'bits'");
+  refused(
+      [](formats::Safetensors& bad) {
+        bad.tensors["layers.1.residue_bits"] =
+            formats::Tensor::from(std::vector<std::int32_t>{4}, {1});
+      },
+      "tensor 'layers.1.residue_bits' beside state.rounding = \"nearest\"");
   refused(with("/classes", 5), "decoder.weight", "[4, 4], expected 'I16' [5, 4]");
   refused([](formats::Safetensors& bad) { bad.tensors.erase("layers.0.C.real"); },
           "tensor 'layers.0.C.real' is missing");
@@ -115,6 +125,20 @@ TEST(IntegerNetwork, NamesWhatIsDamaged) {
       "layers.0.A at 0 is not inside the unit circle");
 }
 
+TEST(IntegerNetwork, RefusesResiduesThatItsVersionLacks) {
+  formats::Safetensors content = to_tensors(fixtures::network(1, fixtures::sequences(1)));
+  nlohmann::json shape = parse_json(content.metadata["integer"]);
+  shape["state"]["rounding"] = "feedback";
+  content.metadata["integer"] = exact_json_text(shape);
+  EXPECT_EQ(integer_network_from(content, "model").state_rounding,
+            kernels::RoundingMode::kNoiseShaped);
+  content.tensors["layers.0.residue_bits"] =
+      formats::Tensor::from(std::vector<std::int32_t>{4}, {1});
+  EXPECT_THAT([&] { integer_network_from(content, "model"); },
+              ThrowsMessage<Error>(HasSubstr("model: tensor 'layers.0.residue_bits' in a file of "
+                                             "version 2, whose states all have a residue of 14")));
+}
+
 // docs/arithmetic.md guarantees that everything that can be read fits in 64 bits.
 TEST(IntegerNetwork, RefusesWhatNeedsMoreThan64Bits) {
   const data::Dataset set = fixtures::sequences(1);
@@ -127,6 +151,11 @@ TEST(IntegerNetwork, RefusesWhatNeedsMoreThan64Bits) {
     for (const char* version : {"1", "2"}) {
       formats::Safetensors content = to_tensors(bad);
       content.metadata["format"] = std::string("crosstate integer network ") + version;
+      if (version == std::string("1")) {
+        nlohmann::json shape = parse_json(content.metadata["integer"]);
+        shape.erase("score_steps");
+        content.metadata["integer"] = exact_json_text(shape);
+      }
       EXPECT_THAT([&] { integer_network_from(content, "model"); },
                   ThrowsMessage<Error>(AllOf(HasSubstr("model: tensor"), HasSubstr("64 bits"),
                                              HasSubstr(texts)...)));

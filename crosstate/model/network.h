@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "crosstate/base/format.h"
 #include "crosstate/base/threads.h"
 #include "crosstate/data/batch.h"
 #include "crosstate/formats/safetensors.h"
@@ -18,6 +19,9 @@
 #include "crosstate/quant/options.h"
 
 namespace crosstate::model {
+
+/// The format of the files of Network.
+inline constexpr FileFormat kNetworkFormat("crosstate network", 2, 2);
 
 /// Properties of a network that are determined by the data.
 struct TaskShape {
@@ -125,7 +129,8 @@ class Network {
   Network part(const NetworkParts& kept) const;
 
   /// Saves all tensors and metadata of the network, and loads them; from_tensors() throws Error
-  /// naming what is missing, has another shape or is not finite.
+  /// naming what is missing, has another shape or is not finite. It leaves alone what it does not
+  /// know, such as the preparation of the input; Model::load() refuses the rest.
   formats::Safetensors to_tensors() const;
   static Network from_tensors(const formats::Safetensors& content, const std::string& where);
 

@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
-#include "crosstate/base/format.h"
 #include "crosstate/base/json.h"
 #include "crosstate/model/network_state.h"
 
@@ -13,7 +12,6 @@ namespace {
 
 using Shape = std::vector<std::uint64_t>;
 
-constexpr FileFormat kFormat("crosstate network", 2, 2);
 constexpr float kMostCodes = 65536;
 constexpr const char* kQuantMins = "range.least_codes";
 
@@ -92,7 +90,7 @@ formats::Safetensors Network::to_tensors() const {
     const std::vector<float> least(s.quant_mins.begin(), s.quant_mins.end());
     out.tensors[kQuantMins] = formats::Tensor::from(least, {least.size()});
   }
-  out.metadata["format"] = kFormat.text();
+  out.metadata["format"] = kNetworkFormat.text();
   out.metadata["network"] = exact_json_text(configuration.list().to_json());
   out.metadata["quantized"] = s.quantized ? "true" : "false";
   return out;
@@ -105,13 +103,13 @@ Network Network::from_tensors(const formats::Safetensors& content, const std::st
       fail(where, "no '" + key + "' in the metadata: not a network of this program");
     return it->second;
   };
-  kFormat.version_of(entry("format"), where);
+  kNetworkFormat.version_of(entry("format"), where);
   nlohmann::json values = try_parse_json(entry("network"));
   if (!values.is_object()) fail(where, "metadata 'network' is not a JSON object");
   quant::renew_settings(values);
   Configuration configuration;
   configuration.list().from_json(values, where);
-  validate(configuration.model);
+  about_file(where, [&] { validate(configuration.model); });
   const std::vector<BlockShape> shapes = load_shapes(content, configuration.model, where);
   require_enough_values(content, configuration, shapes, where);
   Network network = unfilled(configuration.model, configuration.task, shapes);
@@ -121,7 +119,7 @@ Network Network::from_tensors(const formats::Safetensors& content, const std::st
     fail(where, "metadata 'quantized' is '" + excerpt(quantized) + "', expected 'true' or 'false'");
   }
   if (quantized == "true") {
-    quant::validate(configuration.quant);
+    about_file(where, [&] { quant::validate(configuration.quant); });
     s.quant = quant::resolved(configuration.quant);
     s.quantized = true;
     s.add_ranges();

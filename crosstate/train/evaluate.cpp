@@ -61,6 +61,7 @@ std::optional<Tally> evaluate_result(const model::Network& network, const data::
   if (set.count == 0) fail(set.name, "no sequences to evaluate");
   if (batch < 1) fail(set.name, "batch size " + std::to_string(batch) + ", expected at least 1");
   check_fits(network, set);
+  set.require_any_target();
   const std::optional<Tally> tally = evaluate_set(network, set, batch, pool, stop);
   if (tally && !std::isfinite(tally->loss())) {
     fail(set.name, "the loss of the network is " + std::to_string(tally->loss()) +
