@@ -38,11 +38,12 @@ class QuantizeRun {
     saved_.require_fit(pipeline_.data().test, inference::ModelBackend::kFloat);
     summary_.file = file;
     summary_.set = pipeline_.data().test.name;
-    if (request_.search) prepare_search();
-    pipeline_.begin({file});
+    if (request_.search) pipeline_.run_before([this] { prepare_search(); });
+    if (!summary_.interrupted) pipeline_.begin({file});
   }
 
   QuantizeSummary run() {
+    if (summary_.interrupted) return std::move(summary_);
     std::vector<Stage> list;
     if (request_.search) {
       list.push_back({"sensitivity",
@@ -65,8 +66,7 @@ class QuantizeRun {
   const RunOptions& options() const { return pipeline_.options(); }
 
   void require_codes(const RunOptions& options) const {
-    const std::string site = integer::site_in_floating_point(
-        quant::resolved(options.quant), options.model.gate != model::Gate::kNone);
+    const std::string site = site_without_codes(options);
     if (!site.empty()) {
       fail("options", site +
                           ", expected codes at every site in a search for a format (ptq.loss, "
@@ -88,14 +88,14 @@ class QuantizeRun {
     }
     ThreadPool& pool = pipeline_.pool();
     batches_ = calibration_batches(data.training, options());
-    rounder_ = std::make_unique<ptq::NetworkRounder>(*network_, batches_, pool);
+    const ptq::Check check = [this] { pipeline_.leave_if_stopped(); };
+    rounder_ = std::make_unique<ptq::NetworkRounder>(*network_, batches_, pool, check);
     some_ = ptq::spread(data.validation, static_cast<std::size_t>(options().ptq.sequences));
-    coarse_ = std::make_unique<ptq::Judge>(saved_, some_, pool);
-    fine_ = std::make_unique<ptq::Judge>(saved_, data.validation, pool);
+    coarse_ = std::make_unique<ptq::Judge>(saved_, some_, pool, check);
+    fine_ = std::make_unique<ptq::Judge>(saved_, data.validation, pool, check);
     search_ = std::make_unique<ptq::FormatSearch>(
         *rounder_, options().quant, request_.preset_named, *coarse_, *fine_, data.test.length,
-        ptq::SearchContext{[this](const std::string& what) { pipeline_.say(what); },
-                           [this] { pipeline_.leave_if_stopped(); }});
+        ptq::SearchContext{[this](const std::string& what) { pipeline_.say(what); }, check});
     search_->require_possible(options().ptq);
   }
 

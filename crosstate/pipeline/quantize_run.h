@@ -40,7 +40,7 @@ struct QuantizeSummary : PipelineSummary {
 /// Writes ptq.safetensors and, if the network can be converted, ptq.integer.safetensors to the
 /// directory. Throws Error for a model that is quantized already or does not fit the data and, with
 /// a search, for layer norms, sites in floating point, an empty validation share, and a goal that
-/// no format meets. A request to stop ends it before the next network is rounded or tested
+/// no format meets. A request to stop ends it before the next pass over a batch
 /// (`interrupted`): nothing is measured on the test set then, and it starts over when repeated.
 QuantizeSummary quantize_model(const std::string& file, const RunOptions& options,
                                const QuantizeRequest& request, const RunContext& context);

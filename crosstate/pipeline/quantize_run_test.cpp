@@ -38,6 +38,23 @@ TEST_F(QuantizeRunTest, ReportsNoMetricsIfItIsStopped) {
   }
 }
 
+// Also while the float model and the first formats are measured, before the first stage ends.
+TEST_F(QuantizeRunTest, StopsAtEveryMeasurement) {
+  const std::string model = train_model();
+  options_.ptq.loss = 50;
+  const auto stopped_at = [&](int call) {
+    const std::string name = "stopped-" + std::to_string(call);
+    RunContext context = this->context(name);
+    int calls = 0;
+    context.stop = [&] { return ++calls >= call; };
+    const QuantizeSummary summary = quantize_model(model, options_, {.search = true}, context);
+    EXPECT_TRUE(summary.interrupted) << call;
+    EXPECT_EQ(calls, call);
+    EXPECT_FALSE(std::filesystem::exists(directory_ / name / "ptq.safetensors"));
+  };
+  for (const int call : {1, 2, 3, 4, 5, 8, 13, 30}) stopped_at(call);
+}
+
 TEST_F(QuantizeRunTest, ReportsMetricsOtherwise) {
   const std::string model = train_model();
   const QuantizeSummary summary = quantize_model(model, options_, {}, context("whole"));

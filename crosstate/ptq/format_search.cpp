@@ -58,6 +58,7 @@ quant::QuantOptions FormatSearch::format_of(const Config& config) const {
 FormatCost FormatSearch::cost_of(const Config& config) {
   const auto found = costs_.find(config);
   if (found != costs_.end()) return found->second;
+  check_with(context_.check);
   const cost::Deployment deployment = cost::deployment(rounder_.in_format(format_of(config)));
   const FormatCost cost{cost::count_memory(deployment).total(),
                         cost::count_operations(deployment, steps_).bit_operations(steps_)};
@@ -72,7 +73,7 @@ double FormatSearch::predicted_error(const Config& config) const {
 }
 
 Verdict FormatSearch::verdict_of(const Config& config, const Judge& judge) {
-  if (context_.check) context_.check();
+  check_with(context_.check);
   ++evaluations_;
   return judge.judge(rounder_.round(format_of(config)));
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "crosstate/model/network.h"
+#include "crosstate/ptq/check.h"
 #include "crosstate/ptq/formats.h"
 #include "crosstate/ptq/judge.h"
 #include "crosstate/ptq/options.h"
@@ -56,8 +57,8 @@ struct FoundFormat {
 
 /// How a search reports and ends.
 struct SearchContext {
-  std::function<void(const std::string&)> say;  // what happens next
-  std::function<void()> check;  // before every measurement; throws to end the search
+  std::function<void(const std::string&)> say = {};  // what happens next
+  Check check = {};  // before every network that is priced or measured
 };
 
 class FormatSearch {

@@ -142,6 +142,40 @@ TEST_F(FormatSearchTest, IsTheSameOnAnyNumberOfThreads) {
   }
 }
 
+TEST_F(FormatSearchTest, EndsWithinAMeasurement) {
+  struct Ended {};
+  ThreadPool pool(2);
+  int calls = 0, last = 1 << 30;
+  const Check check = [&] {
+    if (++calls >= last) throw Ended();
+  };
+  const auto begin = [&] {
+    calls = 0;
+    const NetworkRounder rounder(network_, batches_, pool, check);
+    const Judge judge(inference::Model(network_), held_out_, pool, check);
+    const int before = calls;
+    judge.judge(rounder.round(quant::resolved(options_)));
+    return before;
+  };
+  // The constructors look at a batch of training data, and at the two batches of held-out data.
+  EXPECT_EQ(begin(), 3);
+  const int all = calls;
+  EXPECT_GE(all, 3 + 4 + 2);  // sites of the network, then the held-out data
+  for (last = 1; last <= all; ++last) {
+    EXPECT_THROW(begin(), Ended) << last;
+    EXPECT_EQ(calls, last);
+  }
+}
+
+TEST_F(FormatSearchTest, RefusesHeldOutStepsWithoutTargets) {
+  ThreadPool pool(1);
+  data::Dataset set = held_out_;
+  set.readout.scope = task::Scope::kStep;
+  set.targets.assign(set.count * set.length, task::kNotCounted);
+  EXPECT_THAT([&] { Judge(inference::Model(network_), set, pool); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("no step has a target")));
+}
+
 TEST_F(FormatSearchTest, ReportsWhatItMeasured) {
   ThreadPool pool(2);
   Search search(*this, pool);

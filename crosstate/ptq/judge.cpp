@@ -30,12 +30,22 @@ bool Verdict::meets(double points) const {
   return loss + (resolves ? deviation : 0) <= points;
 }
 
-Judge::Judge(const inference::Model& model, const data::Dataset& set, ThreadPool& pool)
-    : set_(set),
-      pool_(pool),
-      wanted_(model.predict(set, inference::ModelBackend::kFloat, pool)),
-      sums_(sums_of(wanted_)),
-      metric_(task::primary_value(set.readout, total(sums_))) {}
+Judge::Judge(const inference::Model& model, const data::Dataset& set, ThreadPool& pool, Check check)
+    : set_(set), pool_(pool), check_(std::move(check)) {
+  set.require_any_target();
+  wanted_ = predict(model, inference::ModelBackend::kFloat);
+  sums_ = sums_of(wanted_);
+  metric_ = task::primary_value(set.readout, total(sums_));
+}
+
+inference::Predictions Judge::predict(const inference::Model& model,
+                                      inference::ModelBackend backend) const {
+  const auto stop = [this] {
+    check_with(check_);
+    return false;
+  };
+  return *model.predict(set_, backend, pool_, stop);
+}
 
 std::vector<std::vector<double>> Judge::sums_of(const inference::Predictions& predictions) const {
   const task::Task& task = *set_.readout.task;
@@ -58,8 +68,7 @@ double Judge::points(double metric) const {
 
 Verdict Judge::judge(const model::Network& rounded) const {
   const inference::Model model(rounded);
-  const inference::Predictions found =
-      model.predict(set_, inference::ModelBackend::kInteger, pool_);
+  const inference::Predictions found = predict(model, inference::ModelBackend::kInteger);
   const std::vector<std::vector<double>> sums = sums_of(found);
   const std::vector<double> all = total(sums), wanted = total(sums_);
   const auto metric = [&](const std::vector<double>& of) {

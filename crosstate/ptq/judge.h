@@ -10,6 +10,7 @@
 #include "crosstate/data/dataset.h"
 #include "crosstate/inference/model.h"
 #include "crosstate/model/network.h"
+#include "crosstate/ptq/check.h"
 
 namespace crosstate::ptq {
 
@@ -32,8 +33,10 @@ struct Verdict {
 /// jackknife over parts of the set, is far below that of either metric.
 class Judge {
  public:
-  /// The set must outlive the object.
-  Judge(const inference::Model& model, const data::Dataset& set, ThreadPool& pool);
+  /// The set must outlive the object. `check` is called before every batch of the set, here and in
+  /// judge(). Throws Error for a set without any target.
+  Judge(const inference::Model& model, const data::Dataset& set, ThreadPool& pool,
+        Check check = {});
 
   double metric() const { return metric_; }  // of the float network
   std::size_t sequences() const { return set_.count; }
@@ -41,12 +44,15 @@ class Judge {
   Verdict judge(const model::Network& rounded) const;
 
  private:
+  inference::Predictions predict(const inference::Model& model,
+                                 inference::ModelBackend backend) const;
   // Sums of the task by part of the set.
   std::vector<std::vector<double>> sums_of(const inference::Predictions& predictions) const;
   double points(double metric) const;
 
   const data::Dataset& set_;
   ThreadPool& pool_;
+  Check check_;
   inference::Predictions wanted_;
   std::vector<std::vector<double>> sums_;
   double metric_ = 0;

@@ -83,17 +83,19 @@ quant::QuantOptions format_of(const quant::QuantOptions& options) {
 struct NetworkRounder::Inside {
   const Network& network;
   ThreadPool& pool;
+  Check check;
   model::Observers observers;  // with histograms
   Statistics statistics;
   // Poles chosen for a coding, bits and bits of C, [layers][N].
   using PoleKey = std::tuple<int, int, int>;
   mutable std::map<PoleKey, std::vector<std::vector<Complex>>> poles;
 
-  Inside(const Network& n, std::span<const data::Batch> batches, ThreadPool& p)
+  Inside(const Network& n, std::span<const data::Batch> batches, ThreadPool& p, Check c)
       : network(n),
         pool(p),
+        check(std::move(c)),
         observers(model::measure_observers(n.state(), n.state().coefficients(), batches, p, true)),
-        statistics(n, batches, p) {}
+        statistics(n, batches, p, check) {}
 
   const std::vector<std::vector<Complex>>& chosen_poles(const quant::PoleSite& site,
                                                         int c_bits) const {
@@ -105,6 +107,7 @@ struct NetworkRounder::Inside {
     for (std::size_t l = 0; l < s.blocks.size(); ++l) {
       const model::BlockShape& shape = s.shapes[l];
       std::vector<Complex>& layer = chosen.emplace_back(shape.modes());
+      check_with(check);
       pool.parallel_for(shape.size(), [&](std::size_t c, int) {
         std::vector<model::DiscreteMode> modes;
         for (std::size_t i = shape.first[c]; i < shape.first[c + 1]; ++i) {
@@ -241,13 +244,13 @@ struct NetworkRounder::Inside {
 };
 
 NetworkRounder::NetworkRounder(const Network& network, std::span<const data::Batch> batches,
-                               ThreadPool& pool) {
+                               ThreadPool& pool, Check check) {
   if (network.quantized()) fail("quantize", "the network is quantized already");
   if (network.options().norm != model::Norm::kNone) {
     fail("quantize",
          "norm is '" + name_of(network.options().norm) + "', expected none: norms must be folded");
   }
-  inside_ = std::make_unique<Inside>(network, batches, pool);
+  inside_ = std::make_unique<Inside>(network, batches, pool, std::move(check));
 }
 
 NetworkRounder::~NetworkRounder() = default;

@@ -10,6 +10,7 @@
 #include "crosstate/base/threads.h"
 #include "crosstate/data/batch.h"
 #include "crosstate/model/network.h"
+#include "crosstate/ptq/check.h"
 #include "crosstate/ptq/statistics.h"
 #include "crosstate/quant/options.h"
 
@@ -18,9 +19,10 @@ namespace crosstate::ptq {
 class NetworkRounder {
  public:
   /// The network must be a float network with folded norms; it and the batches must outlive the
-  /// object. Throws Error for a network that is quantized or has norms.
+  /// object. Throws Error for a network that is quantized or has norms. `check` is called before
+  /// every pass over a batch and before the poles of every layer are chosen, here and in round().
   NetworkRounder(const model::Network& network, std::span<const data::Batch> batches,
-                 ThreadPool& pool);
+                 ThreadPool& pool, Check check = {});
   ~NetworkRounder();
 
   /// The network in a format without noise, with codes chosen for every site:

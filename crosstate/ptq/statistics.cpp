@@ -214,8 +214,8 @@ class MeasuringForward : public GroupForward {
 }  // namespace
 
 Statistics::Statistics(const model::Network& network, std::span<const data::Batch> batches,
-                       ThreadPool& pool)
-    : batches_(batches), pool_(pool) {
+                       ThreadPool& pool, Check check)
+    : batches_(batches), pool_(pool), check_(std::move(check)) {
   std::size_t steps = 0, shortest = batches.empty() ? 1 : batches[0].length;
   for (const data::Batch& batch : batches) {
     steps += batch.groups * kLanes * batch.length;
@@ -229,6 +229,7 @@ Statistics::Statistics(const model::Network& network, std::span<const data::Batc
   const bool every_step = state.options.readout == task::Scope::kStep;
   streams_.resize(state.blocks.size());
   for (const data::Batch& batch : batches) {
+    check_with(check_);
     const GroupPass pass(state, coefficients, batch);
     std::vector<Group>& groups = groups_.emplace_back(batch.groups);
     const auto workers = static_cast<std::size_t>(pool.size());
@@ -265,6 +266,7 @@ std::vector<Moments> Statistics::measure(const model::Network& quantized, std::s
   const Coefficients coefficients = state.deployed_coefficients();
   std::vector<Moments> all(count);
   for (std::size_t b = 0; b < batches_.size(); ++b) {
+    check_with(check_);
     const data::Batch& batch = batches_[b];
     const GroupPass pass(state, coefficients, batch);
     const auto workers = static_cast<std::size_t>(pool_.size());

@@ -10,6 +10,7 @@
 #include "crosstate/base/threads.h"
 #include "crosstate/data/batch.h"
 #include "crosstate/model/network.h"
+#include "crosstate/ptq/check.h"
 #include "crosstate/ptq/moments.h"
 
 namespace crosstate::ptq {
@@ -18,7 +19,9 @@ class Statistics {
  public:
   /// Runs the float network on the batches, which must outlive the object, and keeps samples of its
   /// values: about kMostSamples at every site, evenly spread over time.
-  Statistics(const model::Network& network, std::span<const data::Batch> batches, ThreadPool& pool);
+  /// `check` is called before every batch, here and in the measurements.
+  Statistics(const model::Network& network, std::span<const data::Batch> batches, ThreadPool& pool,
+             Check check = {});
   static constexpr std::size_t kMostSamples = 1 << 15;
 
   /// Moments in a quantized network of the same shapes. The inputs of a site are the values that
@@ -51,6 +54,7 @@ class Statistics {
  private:
   std::span<const data::Batch> batches_;
   ThreadPool& pool_;
+  Check check_;
   std::size_t stride_ = 1;                  // steps between two samples
   std::vector<std::vector<Group>> groups_;  // by batch
   std::vector<std::vector<AlignedFloats>> streams_;
