@@ -1,0 +1,107 @@
+#include "crosstate/data/recordings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "crosstate/base/error.h"
+#include "crosstate/data/testing.h"
+
+namespace crosstate::data {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+std::vector<std::string> names(const Recordings& set) {
+  std::vector<std::string> result;
+  for (const Recording& item : set.items) result.push_back(item.name);
+  return result;
+}
+
+TEST(Recordings, AreSelectedInTheOrderOfTheRows) {
+  const Recordings set = reference::tone_set(6, 1);
+  const Recordings some = select(set, std::vector<std::uint32_t>{4, 0, 4}, "some");
+  EXPECT_EQ(some.name, "some");
+  EXPECT_EQ(some.sample_rate, set.sample_rate);
+  EXPECT_EQ(some.classes, set.classes);
+  EXPECT_THAT(names(some), ElementsAre("tone 4", "tone 0", "tone 4"));
+  EXPECT_EQ(some.items[0].samples, set.items[4].samples);
+  EXPECT_EQ(some.items[1].label, set.items[0].label);
+  EXPECT_THAT(
+      [&] {
+        select(set, std::vector<std::uint32_t>{0, 6}, "x");
+      },
+      ThrowsMessage<Error>("tones: row 6, but the set has 6 recordings"));
+}
+
+TEST(RecordingsSplits, HoldOutASpeakerOrAShare) {
+  const Recordings set = reference::tone_set(40, 5);
+  const RecordingsSplit by_speaker = split_speaker(set, "bob");
+  EXPECT_EQ(by_speaker.train.items.size(), 20u);
+  for (const Recording& item : by_speaker.train.items) EXPECT_EQ(item.speaker, "ann");
+  for (const Recording& item : by_speaker.validation.items) EXPECT_EQ(item.speaker, "bob");
+  EXPECT_THAT([&] { split_speaker(set, "eve"); }, ThrowsMessage<Error>(HasSubstr("ann, bob")));
+  EXPECT_THAT([&] { split_speaker(set, ""); }, ThrowsMessage<Error>(HasSubstr("ann, bob")));
+
+  const RecordingsSplit by_share = split_validation(set, 0.25, 9);
+  EXPECT_NEAR(static_cast<double>(by_share.validation.items.size()), 10, 2);
+  EXPECT_EQ(by_share.train.items.size() + by_share.validation.items.size(), 40u);
+  EXPECT_EQ(by_share.validation.classes, set.classes);
+  EXPECT_EQ(by_share.validation.sample_rate, 8000);
+  EXPECT_THAT([&] { select(set, std::vector<std::uint32_t>{40}, "x"); },
+              ThrowsMessage<Error>(HasSubstr("row 40")));
+}
+
+TEST(RecordingsSplits, BalanceTheClassesAndKeepTheOrder) {
+  const Recordings set = reference::tone_set(60, 5);
+  const RecordingsSplit split = split_validation(set, 0.3, 9);
+  std::vector<int> counts(3, 0);
+  for (const Recording& item : split.validation.items) {
+    ++counts[static_cast<std::size_t>(item.label)];
+  }
+  EXPECT_THAT(counts, ElementsAre(6, 6, 6));
+  EXPECT_EQ(split.validation.name, "tones (validation)");
+  // Both parts are in the order of the set, and every recording is in one of them.
+  std::set<std::string> all;
+  for (const Recordings* part : {&split.train, &split.validation}) {
+    std::size_t last = 0;
+    for (const Recording& item : part->items) {
+      const std::size_t number = std::stoul(item.name.substr(5)) + 1;
+      EXPECT_GT(number, last);
+      last = number;
+      EXPECT_TRUE(all.insert(item.name).second) << item.name;
+    }
+  }
+  EXPECT_EQ(all.size(), 60u);
+}
+
+TEST(RecordingsSplits, FollowTheSeed) {
+  const Recordings set = reference::tone_set(60, 5);
+  const auto held_out = [&](std::uint64_t seed) {
+    return names(split_validation(set, 0.3, seed).validation);
+  };
+  EXPECT_EQ(held_out(9), held_out(9));
+  EXPECT_NE(held_out(9), held_out(10));
+  EXPECT_TRUE(split_validation(set, 0, 9).validation.items.empty());
+  EXPECT_THAT([&] { split_validation(set, 1, 9); }, ThrowsMessage<Error>(HasSubstr("tones")));
+}
+
+TEST(RecordingsSplits, ListSomeOfManySpeakers) {
+  Recordings set = reference::tone_set(12, 5);
+  for (std::size_t i = 0; i < set.items.size(); ++i) {
+    set.items[i].speaker = std::string(1, static_cast<char>('a' + i));
+  }
+  EXPECT_THAT([&] { split_speaker(set, "z"); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("no recording of the speaker \"z\""),
+                                         HasSubstr("a, b, c, d, e, f, g, h, ... (12 in all)"))));
+  for (Recording& item : set.items) item.speaker.clear();
+  EXPECT_THAT([&] { split_speaker(set, "z"); },
+              ThrowsMessage<Error>(HasSubstr("no recording has a known speaker")));
+}
+
+}  // namespace
+}  // namespace crosstate::data
