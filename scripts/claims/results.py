@@ -6,6 +6,7 @@ A table is title, columns, rows; a chart what chart.line_chart or bar_chart take
 
 import csv
 import json
+import math
 import pathlib
 import statistics
 
@@ -27,6 +28,19 @@ def machine(networks, directory):
 
 def percent(share):
     return None if share is None else 100.0 * share
+
+
+def interval(result, key="accuracy"):
+    """The 95 % interval of a share in a result of the program, in percent."""
+    ends = result.get(f"{key}_interval")
+    return "" if ends is None else f"{percent(ends[0]):.2f} to {percent(ends[1]):.2f}"
+
+
+def wilson(share, count):
+    """Wilson's interval (95 %) of a share of right decisions, as crosstate/task/statistics.h."""
+    z2 = 1.959963984540054**2 / count
+    centre, half = (share + z2 / 2) / (1 + z2), math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def table(title, columns, rows):
@@ -55,8 +69,8 @@ def complexity(directory, _):
 
 def complexity_of(directory, title):
     cost = read(directory / "cost" / "cost.json")
-    accuracy = [percent(read(directory / "eval" / n / "eval.json")["accuracy"])
-                for n in ("wide", "small", "quantized")]
+    evaluated = [read(directory / "eval" / n / "eval.json") for n in ("wide", "small", "quantized")]
+    accuracy = [percent(e["accuracy"]) for e in evaluated]
     energies = {}
     for t in cost["targets"]:
         for e, name in zip(t["estimates"], ("wide", "float", "small")):
@@ -70,7 +84,8 @@ def complexity_of(directory, title):
                            for m in cost["models"]],
         "energy at 45 nm, nJ": [energy_nj(e) for e in energies["accelerator-45nm"].values()],
     }
-    rows = [["test accuracy, %", *accuracy, None, ""]]
+    rows = [["test accuracy, %", *accuracy, None, ""],
+            ["95 % interval, %", *map(interval, evaluated), None, ""]]
     bars = {"wide float / small quantized": [], "small float / small quantized": []}
     for name, values in measures.items():
         span, ratio, same = "", values[0] / values[2], values[1] / values[2]
@@ -210,9 +225,9 @@ def pruning(directory, _):
                 series[f"{kind}, {stage}"] = line
             for p in model["points"]:
                 rows.append([kind, percent(p[key]), p["parameters"], p["memory"]["total"],
-                             percent(p["accuracy_one_shot"]), percent(p["accuracy"])])
+                             percent(p["accuracy_one_shot"]), percent(p["accuracy"]), interval(p)])
         columns = ["network", f"{what} removed, %", "parameters", "total bytes",
-                   "accuracy pruned only, %", "retrained, %"]
+                   "accuracy pruned only, %", "retrained, %", "95 % interval, %"]
         tables.append(table(f"Fraction of {what} removed", columns, rows))
         charts.append(plot("line", f"Accuracy against {what} removed", f"{what} removed, %",
                            "test accuracy, %", series))
@@ -222,9 +237,9 @@ def pruning(directory, _):
         for p in model["points"]:
             rows.append([kind, percent(p["states_removed"]), percent(p["stream_channels_removed"]),
                          p["parameters"], p["memory"]["total"], percent(model["accuracy"]),
-                         percent(p["accuracy_one_shot"]), percent(p["accuracy"])])
+                         percent(p["accuracy_one_shot"]), percent(p["accuracy"]), interval(p)])
     columns = ["network", "states removed, %", "channels removed, %", "parameters", "total bytes",
-               "accuracy before, %", "pruned only, %", "retrained, %"]
+               "accuracy before, %", "pruned only, %", "retrained, %", "95 % interval, %"]
     tables.append(table("States and channels removed", columns, rows))
     return {"tables": tables, "charts": charts}
 
@@ -243,8 +258,13 @@ def ternary(directory, networks):
             spread = statistics.stdev(shares) if len(shares) > 1 else 0.0
             bars[label].append(point(task, mean, spread))
             row.append(f"{mean:.2f} ± {spread:.2f}" if spread else mean)
-        rows.append(row + [runs[0]["float"]["memory"]["total"], runs[0]["qat"]["memory"]["total"]])
-    columns = ["task", "seeds", "float, %", "PTQ, %", "QAT, %", "bytes, float", "bytes, quantized"]
+        # Of the mean over seeds, which share their test sequences.
+        mean = statistics.fmean(r["qat"]["accuracy"] for r in runs)
+        low, high = map(percent, wilson(mean, runs[0]["test_sequences"]))
+        rows.append(row + [f"{low:.2f} to {high:.2f}", runs[0]["float"]["memory"]["total"],
+                           runs[0]["qat"]["memory"]["total"]])
+    columns = ["task", "seeds", "float, %", "PTQ, %", "QAT, %", "95 % interval of QAT, %",
+               "bytes, float", "bytes, quantized"]
     return {"tables": [table("Ternary weights everywhere, 8-bit activations and state", columns, rows)],
             "charts": [plot("bar", "Test accuracy by training", "", "test accuracy, %", bars)]}
 
