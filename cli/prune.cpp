@@ -13,21 +13,6 @@
 namespace crosstate::cli {
 namespace {
 
-// Shape, front end and order of steps are those of the model, which is also the teacher.
-std::vector<std::string> settings_of_prune() {
-  return {"data.",
-          "augment.",
-          "prune.",
-          "quant.",
-          "qat.",
-          "!qat.teacher",
-          "!qat.distill_streams",
-          "run.seed",
-          "run.quantize",
-          "run.calibration",
-          "train.validation"};
-}
-
 // Settings without effect in this pruning.
 void refuse_idle_in_prune(const Common& common, const pipeline::RunOptions& options,
                           const std::string& model) {
@@ -77,9 +62,9 @@ void add_prune(Command root) {
   common->out = "out/prune";
   auto model = std::make_shared<std::string>();
   command.add("MODEL", *model, "A float or quantized model").required();
-  add_common(
-      command, *common,
-      {.out = "Directory of models, checkpoints and prune.json", .settings = settings_of_prune()});
+  add_common(command, *common,
+             {.out = "Directory of models, checkpoints and prune.json",
+              .settings = pipeline::prune_settings()});
   command.action([=] { return prune_command(*common, *model); });
 }
 

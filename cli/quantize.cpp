@@ -14,22 +14,6 @@
 namespace crosstate::cli {
 namespace {
 
-// Weight noise applies only to training.
-std::vector<std::string> settings_of_quantize() {
-  return {"data.",
-          "run.seed",
-          "run.calibration",
-          "train.validation",
-          "quant.",
-          "ptq.",
-          "!quant.weight_noise",
-          "!quant.device_noise",
-          "!quant.chip_steps",
-          "!quant.noise_unit",
-          "!quant.noise_recurrence",
-          "!quant.array."};
-}
-
 // Whether the settings name a preset: then the default makes no difference.
 bool names_preset(const Common& common) {
   std::string found[2] = {"float", "w8a8s8"};
@@ -126,7 +110,7 @@ void add_quantize(Command root) {
              {.no_resume = kNothingContinues,
               .out = "Directory of the models and of quantize.json",
               .seed = "Seed of the held-out split and of the calibration sequences",
-              .settings = settings_of_quantize()});
+              .settings = pipeline::quantize_settings()});
   pipeline::RunOptions defaults;
   FieldList search;
   ptq::fields(search, defaults.ptq);

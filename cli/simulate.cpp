@@ -42,13 +42,6 @@ pipeline::RunOptions options_of(const Common& common, const Extra& extra) {
   return options;
 }
 
-std::vector<std::string> settings_of_simulate() {
-  std::vector<std::string> keys = pipeline::test_data_settings();
-  for (std::string& key : pipeline::target_settings()) keys.push_back(std::move(key));
-  for (const char* key : {"run.seed", "simulate."}) keys.push_back(key);
-  return keys;
-}
-
 // What determines the result of every chip.
 nlohmann::json identity_of(const pipeline::RunOptions& options,
                            const integer::IntegerNetwork& network, const data::Dataset& test) {
@@ -166,7 +159,7 @@ void add_simulate(Command root) {
   add_common(command, *common,
              {.target = true,
               .out = "Directory of simulate.json, .html and files for --resume",
-              .settings = settings_of_simulate()});
+              .settings = pipeline::simulate_settings()});
   command.action([=] { return simulate_command(*common, *extra); });
 }
 

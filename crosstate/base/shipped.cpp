@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "crosstate/base/error.h"
 
@@ -17,15 +18,26 @@ namespace crosstate {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+fs::path& own_directory() {
+  static fs::path directory;
+  return directory;
+}
+
+}  // namespace
+
+void search_shipped_in(fs::path directory) { own_directory() = std::move(directory); }
+
 fs::path shipped(std::string_view name) {
   if (const char* chosen = std::getenv("CROSSTATE_DATA_DIR"); chosen != nullptr && *chosen != 0) {
     return fs::path(chosen) / name;
   }
   std::string tried;
-  for (const std::string_view directory : {std::string_view(CROSSTATE_INSTALL_DATA_DIR),
-                                           std::string_view(CROSSTATE_SOURCE_DATA_DIR)}) {
+  for (const fs::path& directory : {own_directory(), fs::path(CROSSTATE_INSTALL_DATA_DIR),
+                                    fs::path(CROSSTATE_SOURCE_DATA_DIR)}) {
     if (directory.empty()) continue;
-    const fs::path path = fs::path(directory) / name;
+    const fs::path path = directory / name;
     std::error_code ignored;
     if (fs::exists(path, ignored)) return path;
     tried += (tried.empty() ? "" : " or ") + path.string();

@@ -47,6 +47,13 @@ struct Dataset {
   void validate() const;
 };
 
+/// The parts of a data set in memory, which have the same channels and outputs. Without a
+/// validation part, one is held out of the training set as usual; without a test part, nothing is
+/// tested.
+struct DataSets {
+  Dataset train, validation, test;
+};
+
 /// CRC-32 of values, targets, lengths and names of outputs; distinguishes sets of the same size.
 std::uint32_t checksum(const Dataset& set);
 

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,9 @@ constexpr auto enum_names(FrontEndKind) {
                     Named{"waveform", FrontEndKind::kWaveform}};
 }
 
+struct DataSets;   // data/dataset.h
+struct AudioSets;  // data/audio.h
+
 struct DataOptions {
   std::string directory;                // empty: the built-in sample
   DataFormat kind = DataFormat::kAuto;  // auto | mnist | audio | series
@@ -54,6 +58,10 @@ struct DataOptions {
   std::string validation_speaker;                   // empty: train.validation
   int sample_rate = 0;                              // Hz; 0: that of the first file
   double longest = 30;                              // seconds
+
+  // Not settings: data in memory, in place of those of `directory`. At most one of them is set.
+  std::shared_ptr<const DataSets> sets;
+  std::shared_ptr<const AudioSets> recordings;
 };
 
 /// How samples become the input of the network; see FrontEnd.

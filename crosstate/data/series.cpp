@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,16 +20,6 @@ namespace crosstate::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-// One file: sequences of any lengths, concatenated, and the targets as text, one row per
-// sequence or per step.
-struct Part {
-  std::string where;
-  std::size_t channels = 1;
-  std::vector<std::vector<float>> sequences;
-  task::TargetTable targets;  // of the rows that count
-  std::vector<char> counted;  // for every step, whether it has a target; empty: whole sequences
-};
 
 fs::path file_of(const fs::path& directory, const std::string& name) {
   std::error_code ignored;
@@ -83,7 +74,7 @@ class CsvReader {
     part_.targets.width = width_;
   }
 
-  Part read(const std::string& bytes) {
+  SeriesPart read(const std::string& bytes) {
     std::string_view text = without_byte_order_mark(bytes, part_.where);
     for (std::size_t number = 1; !text.empty(); ++number) {
       const std::size_t end = text.find('\n');
@@ -132,7 +123,7 @@ class CsvReader {
 
   bool every_step_, in_sequence_ = false;
   std::size_t width_;
-  Part part_;
+  SeriesPart part_;
 };
 
 // --- NPZ
@@ -164,8 +155,8 @@ std::size_t target_width(const formats::NumberArray& y, std::size_t count, std::
   return y.shape.size() == plain ? 1 : y.shape.back();
 }
 
-Part read_npz(const fs::path& path, task::Scope scope) {
-  Part part;
+SeriesPart read_npz(const fs::path& path, task::Scope scope) {
+  SeriesPart part;
   part.where = path.string();
   const auto arrays = formats::parse_npz_numbers(read_file(path), part.where);
   const formats::NumberArray& x = array_of(arrays, "x", part.where);
@@ -224,19 +215,20 @@ Part read_npz(const fs::path& path, task::Scope scope) {
   return part;
 }
 
-Part read_part(const fs::path& directory, const std::string& name, const DataOptions& options,
-               task::Scope scope) {
+SeriesPart read_part(const fs::path& directory, const std::string& name, const DataOptions& options,
+                     task::Scope scope) {
   const fs::path path = file_of(directory, name);
   if (path.empty()) {
     fail(directory.string(), "found neither " + name + ".csv nor " + name + ".npz");
   }
-  Part part = path.extension() == ".npz" ? read_npz(path, scope)
-                                         : CsvReader(path, options, scope).read(read_file(path));
+  SeriesPart part = path.extension() == ".npz"
+                        ? read_npz(path, scope)
+                        : CsvReader(path, options, scope).read(read_file(path));
   if (part.sequences.empty()) fail(part.where, "no sequences, expected at least one");
   return part;
 }
 
-Dataset dataset_of(Part part, std::string name) {
+Dataset dataset_of(SeriesPart part, std::string name) {
   Dataset set;
   set.name = std::move(name);
   set.count = part.sequences.size();
@@ -257,9 +249,11 @@ Dataset dataset_of(Part part, std::string name) {
   return set;
 }
 
-// Keeps only the rows of steps with a target in the table of a part.
-void keep_counted(const task::Task& task, Part& part) {
+// Keeps only the rows of steps with a target in the table of a part. Returns whether each step has
+// one.
+std::vector<char> keep_counted(const task::Task& task, SeriesPart& part) {
   task::TargetTable& table = part.targets;
+  std::vector<char> counted;
   task::TargetTable kept;
   for (std::size_t i = 0; i < table.where.size(); ++i) {
     const auto row = std::span(table.cells).subspan(i * table.width, table.width);
@@ -269,7 +263,7 @@ void keep_counted(const task::Task& task, Part& part) {
       fail(table.where[i], "has " + std::to_string(table.width - missing) + " of " +
                                std::to_string(table.width) + " targets, expected all or none");
     }
-    part.counted.push_back(missing == 0 ? 1 : 0);
+    counted.push_back(missing == 0 ? 1 : 0);
     if (missing != 0) continue;
     kept.cells.insert(kept.cells.end(), row.begin(), row.end());
     kept.where.push_back(table.where[i]);
@@ -277,15 +271,16 @@ void keep_counted(const task::Task& task, Part& part) {
   if (kept.where.empty()) fail(part.where, "no step has a target, expected at least one");
   table.cells = std::move(kept.cells);
   table.where = std::move(kept.where);
+  return counted;
 }
 
 // Where -1 marks a step without a target, another negative number would silently become a class.
-void refuse_negatives_beside_marks(const task::Task& task, const Part& train, const Part& test) {
+void refuse_negatives_beside_marks(const task::Task& task, const std::vector<SeriesPart>& parts) {
   if (!task.not_counted("-1")) return;
   bool marked = false;
   std::string where, found;
-  for (const Part* part : {&train, &test}) {
-    const task::TargetTable& table = part->targets;
+  for (const SeriesPart& part : parts) {
+    const task::TargetTable& table = part.targets;
     for (std::size_t i = 0; i < table.cells.size(); ++i) {
       const std::string& cell = table.cells[i];
       if (!without_blanks(cell).starts_with('-')) continue;
@@ -327,50 +322,64 @@ bool holds_series(const fs::path& directory) {
   return !file_of(directory, "train").empty() || !file_of(directory, "test").empty();
 }
 
+std::vector<Dataset> make_series(std::vector<SeriesPart> parts,
+                                 const std::vector<std::string>& names, const task::Task& task,
+                                 task::Scope scope) {
+  const SeriesPart& first = parts.front();
+  const auto require_equal = [&](const SeriesPart& part, const char* what, std::size_t of_first,
+                                 std::size_t of_part) {
+    if (of_first == of_part) return;
+    fail(part.where, std::to_string(of_part) + ' ' + what + ", but " + first.where + " has " +
+                         std::to_string(of_first));
+  };
+  task::TargetTable all;
+  all.width = first.targets.width;
+  for (const SeriesPart& part : parts) {
+    require_equal(part, "channels", first.channels, part.channels);
+    require_equal(part, "target columns", first.targets.width, part.targets.width);
+    if (all.names.empty()) {
+      all.names = part.targets.names;
+    } else if (!part.targets.names.empty() && part.targets.names != all.names) {
+      fail(part.where, "has other target columns than " + first.where);
+    }
+  }
+  if (scope == task::Scope::kStep) refuse_negatives_beside_marks(task, parts);
+  std::vector<std::vector<char>> counted(parts.size());
+  std::vector<std::size_t> rows;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    task::TargetTable& table = parts[i].targets;
+    if (scope == task::Scope::kStep) counted[i] = keep_counted(task, parts[i]);
+    rows.push_back(table.where.size());
+    std::move(table.cells.begin(), table.cells.end(), std::back_inserter(all.cells));
+    std::move(table.where.begin(), table.where.end(), std::back_inserter(all.where));
+    table = {};
+  }
+  std::vector<float> targets;
+  task::Readout readout = task.read(all, targets);
+  readout.scope = scope;
+
+  std::vector<Dataset> sets;
+  std::span<const float> rest = targets;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    Dataset& set = sets.emplace_back(dataset_of(std::move(parts[i]), names[i]));
+    set.readout = readout;
+    const std::size_t values = rows[i] * readout.width();
+    set_targets(rest.first(values), counted[i], set);
+    rest = rest.subspan(values);
+    set.validate();
+  }
+  return sets;
+}
+
 TrainTest read_series(const fs::path& directory, const DataOptions& options, const task::Task& task,
                       task::Scope scope) {
-  Part train = read_part(directory, "train", options, scope),
-       test = read_part(directory, "test", options, scope);
-  const auto require_equal = [&](const char* what, std::size_t of_train, std::size_t of_test) {
-    if (of_train == of_test) return;
-    fail(test.where, std::to_string(of_test) + ' ' + what + ", but " + train.where + " has " +
-                         std::to_string(of_train));
-  };
-  require_equal("channels", train.channels, test.channels);
-  require_equal("target columns", train.targets.width, test.targets.width);
-  if (!test.targets.names.empty() && !train.targets.names.empty() &&
-      test.targets.names != train.targets.names) {
-    fail(test.where, "has other target columns than " + train.where);
-  }
-
-  if (scope == task::Scope::kStep) {
-    refuse_negatives_beside_marks(task, train, test);
-    keep_counted(task, train);
-    keep_counted(task, test);
-  }
-
-  // Both parts at once, so that they get the same classes even if a class occurs in only one of
-  // them.
-  task::TargetTable both = train.targets;
-  if (both.names.empty()) both.names = test.targets.names;
-  both.cells.insert(both.cells.end(), test.targets.cells.begin(), test.targets.cells.end());
-  both.where.insert(both.where.end(), test.targets.where.begin(), test.targets.where.end());
-  std::vector<float> targets;
-  task::Readout readout = task.read(both, targets);
-  readout.scope = scope;
-  const std::size_t of_train = train.targets.where.size() * readout.width();
-
+  std::vector<SeriesPart> parts;
+  parts.push_back(read_part(directory, "train", options, scope));
+  parts.push_back(read_part(directory, "test", options, scope));
   const std::string base = as_utf8(fs::weakly_canonical(directory).filename().string());
-  const std::vector<char> train_counted = std::move(train.counted),
-                          test_counted = std::move(test.counted);
-  TrainTest sets{dataset_of(std::move(train), base + " train"),
-                 dataset_of(std::move(test), base + " test")};
-  sets.train.readout = sets.test.readout = readout;
-  set_targets(std::span(targets).first(of_train), train_counted, sets.train);
-  set_targets(std::span(targets).subspan(of_train), test_counted, sets.test);
-  sets.train.validate();
-  sets.test.validate();
-  return sets;
+  std::vector<Dataset> sets =
+      make_series(std::move(parts), {base + " train", base + " test"}, task, scope);
+  return {std::move(sets.front()), std::move(sets.back())};
 }
 
 }  // namespace crosstate::data

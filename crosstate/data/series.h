@@ -1,12 +1,32 @@
 // Sequences with the targets of any task from CSV or NPZ files: train and test in one directory.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "crosstate/data/mnist.h"
 #include "crosstate/data/options.h"
 
 namespace crosstate::data {
+
+/// One part of a data set before its targets are interpreted.
+struct SeriesPart {
+  std::string where;  // for errors
+  std::size_t channels = 1;
+  std::vector<std::vector<float>> sequences;  // each [steps][channels]
+  task::TargetTable targets;  // one row per sequence or, with task::Scope::kStep, per step
+};
+
+/// The parts, each with at least one sequence, as sets with these names. Targets of all parts are
+/// read together, so that all have the same classes even if a class occurs in only one of them.
+/// With task::Scope::kStep, Task::not_counted() decides which steps have no target. Throws Error
+/// naming the part if parts have different numbers of channels or targets, for a step with only
+/// some of its targets, for a part without targets, and as Task::read() and Dataset::validate() do.
+std::vector<Dataset> make_series(std::vector<SeriesPart> parts,
+                                 const std::vector<std::string>& names, const task::Task& task,
+                                 task::Scope scope);
 
 /// Whether the directory contains one of the files that read_series() reads.
 bool holds_series(const std::filesystem::path& directory);

@@ -26,6 +26,8 @@ constexpr std::size_t kCalibrationBatch = 64;
 }  // namespace
 
 data::DataKind kind_of(const data::DataOptions& options) {
+  if (options.sets) return data::DataKind::kSeries;
+  if (options.recordings) return data::DataKind::kRecordings;
   if (options.directory.empty() &&
       (options.kind == data::DataFormat::kAudio || options.kind == data::DataFormat::kSeries)) {
     fail("options", "data.kind = \"" + name_of(options.kind) +
@@ -62,8 +64,19 @@ void keep_first(data::Recordings& set, int limit) {
 
 void require_task(const data::DataOptions& options, data::DataKind kind);
 
+// Where the data come from, for messages.
+std::string place_of(const data::DataOptions& options) {
+  return options.recordings ? "the recordings in memory" : as_utf8(options.directory);
+}
+
 data::AudioSets load_recordings(const data::DataOptions& options) {
   require_task(options, data::DataKind::kRecordings);
+  if (options.recordings) {
+    data::AudioSets sets = *options.recordings;
+    keep_first(sets.train, options.train_limit);
+    keep_first(sets.test, options.test_limit);
+    return sets;
+  }
   data::AudioSets sets = data::read_audio(options.directory, options);
   keep_first(sets.train, options.train_limit);
   keep_first(sets.test, options.test_limit);
@@ -79,7 +92,7 @@ data::AudioSets load_recordings(const data::DataOptions& options) {
 
 void require_training(const data::AudioSets& sets, const data::DataOptions& options) {
   if (!sets.train.items.empty()) return;
-  fail(options.directory,
+  fail(place_of(options),
        "every recording belongs to the test set, none is left to train or calibrate; expected "
        "numbers beyond data.test_indices in the names, a folder train, or a smaller "
        "data.test_share");
@@ -105,7 +118,19 @@ void require_task(const data::DataOptions& options, data::DataKind kind) {
   }
 }
 
+data::TrainTest sequences_in_memory(const data::DataOptions& options, task::Scope scope) {
+  const data::DataSets& sets = *options.sets;
+  const data::Dataset& some = sets.train.count > 0 ? sets.train : sets.test;
+  if (some.readout.scope != scope) {
+    fail(some.name, std::string("has a target for every ") + some.readout.unit() +
+                        ", expected one for every " + name_of(scope) + " (model.readout)");
+  }
+  return {data::first(sets.train, static_cast<std::size_t>(options.train_limit)),
+          data::first(sets.test, static_cast<std::size_t>(options.test_limit))};
+}
+
 data::TrainTest load_sequences(const data::DataOptions& options, task::Scope scope) {
+  if (options.sets) return sequences_in_memory(options, scope);
   const data::DataKind kind = kind_of(options);
   require_task(options, kind);
   if (kind == data::DataKind::kSeries) {
@@ -157,7 +182,7 @@ data::RecordingsSplit split_recordings(data::AudioSets& sets, const RunOptions& 
   if (!split.validation.items.empty()) {
     // The data have a validation part. A default setting needs no note.
     if (options.train.validation != RunOptions().train.validation) {
-      sets.notes.push_back(as_utf8(options.data.directory) +
+      sets.notes.push_back(place_of(options.data) +
                            ": train.validation has no effect: the data have a validation part");
     }
   } else if (!options.data.validation_speaker.empty()) {
@@ -183,7 +208,7 @@ RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
   if (!split.validation.items.empty()) {
     data.validation = data::make_sequences(split.validation, front_end, pool);
   }
-  data.test = data::make_sequences(sets.test, front_end, pool);
+  if (!sets.test.items.empty()) data.test = data::make_sequences(sets.test, front_end, pool);
   data.preparation.front_end = front_end;
   if (options.augment.any()) {
     data.augmenter = std::make_unique<data::Augmenter>(std::move(split.train), std::move(front_end),
@@ -214,7 +239,10 @@ RunData run_sequences(const RunOptions& options, task::Scope scope) {
   RunData data;
   data.notes = std::move(sets.test.notes);
   data.test = std::move(sets.test);
-  if (options.train.validation > 0) {
+  if (options.data.sets && options.data.sets->validation.count > 0) {
+    data.training = std::move(sets.train);
+    data.validation = options.data.sets->validation;
+  } else if (options.train.validation > 0) {
     data::Split split = data::split_validation(sets.train, options.train.validation, options.seed);
     data.training = std::move(split.train);
     data.validation = std::move(split.validation);
@@ -334,14 +362,16 @@ RunData load_model_data(const RunOptions& given,
     if (!split.validation.items.empty()) {
       data.validation = data::make_sequences(split.validation, *preparation->front_end, pool);
     }
-    data.test = data::make_sequences(recordings.test, *preparation->front_end, pool);
+    if (!recordings.test.items.empty()) {
+      data.test = data::make_sequences(recordings.test, *preparation->front_end, pool);
+    }
     data.test.notes = recordings.notes;
   } else {
     data = run_sequences(options, scope_of(preparation));
     data.test.notes = std::move(data.notes);
   }
   for (data::Dataset* set : {&data.training, &data.validation, &data.test}) {
-    if (set->count > 0 || set == &data.test) {
+    if (set->count > 0) {
       *set = prepared(std::move(*set), options.data, preparation, where);
     }
   }

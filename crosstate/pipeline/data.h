@@ -21,7 +21,8 @@
 namespace crosstate::pipeline {
 
 struct RunData {
-  data::Dataset training, validation, test;  // validation may be empty
+  // Validation may be empty, and so may the test set of data in memory.
+  data::Dataset training, validation, test;
   inference::Preparation preparation;
   std::vector<std::string> notes;  // what was left out or assumed when reading, one line each
   std::unique_ptr<data::Augmenter>

@@ -1,6 +1,7 @@
 #include "crosstate/pipeline/idle.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace crosstate::pipeline {
 namespace {
@@ -203,12 +204,50 @@ void add_training(Idle& idle, const RunOptions& options) {
 
 }  // namespace
 
+// Weight noise applies only to training.
+std::vector<std::string> quantize_settings() {
+  return {"data.",
+          "run.seed",
+          "run.calibration",
+          "train.validation",
+          "quant.",
+          "ptq.",
+          "!quant.weight_noise",
+          "!quant.device_noise",
+          "!quant.chip_steps",
+          "!quant.noise_unit",
+          "!quant.noise_recurrence",
+          "!quant.array."};
+}
+
+// Shape, front end and order of steps are those of the model, which is also the teacher.
+std::vector<std::string> prune_settings() {
+  return {"data.",
+          "augment.",
+          "prune.",
+          "quant.",
+          "qat.",
+          "!qat.teacher",
+          "!qat.distill_streams",
+          "run.seed",
+          "run.quantize",
+          "run.calibration",
+          "train.validation"};
+}
+
 std::vector<std::string> test_data_settings() {
   return {"data.", "!data.train_limit", "!data.validation_speaker"};
 }
 
 std::vector<std::string> target_settings() {
   return {"device.", "crossbar.", "wires.", "external."};
+}
+
+std::vector<std::string> simulate_settings() {
+  std::vector<std::string> keys = test_data_settings();
+  for (std::string& key : target_settings()) keys.push_back(std::move(key));
+  for (const char* key : {"run.seed", "simulate."}) keys.push_back(key);
+  return keys;
 }
 
 std::vector<std::string> run_settings() {

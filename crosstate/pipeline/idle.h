@@ -11,11 +11,14 @@
 
 namespace crosstate::pipeline {
 
-/// Keys as in FieldList::use_only(): those of a run, of data that are only used for testing, and of
-/// the chips of a target.
+/// Keys as in FieldList::use_only(): those of a run, of quantize_model(), of prune_model(), of data
+/// that are only used for testing, of the chips of a target, and of simulate().
 std::vector<std::string> run_settings();
+std::vector<std::string> quantize_settings();
+std::vector<std::string> prune_settings();
 std::vector<std::string> test_data_settings();
 std::vector<std::string> target_settings();
+std::vector<std::string> simulate_settings();
 
 /// Settings without effect, and the reason.
 struct IdleSettings {

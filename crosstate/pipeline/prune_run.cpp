@@ -133,7 +133,9 @@ class PruneRun {
   }
 
   double metric(const model::Network& network) const {
-    return pipeline_.evaluate(network, pipeline_.data().test).metric();
+    const data::Dataset& test = pipeline_.data().test;
+    if (test.count == 0) return std::numeric_limits<double>::quiet_NaN();
+    return pipeline_.evaluate(network, test).metric();
   }
 
   void take(const Subject& subject) {

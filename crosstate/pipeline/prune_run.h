@@ -30,7 +30,7 @@ struct PrunePoint {
 struct PrunedModel {
   std::string file;
   bool quantized = false;
-  double metric = 0;  // primary metric on the test set before pruning
+  double metric = 0;  // primary metric on the test set before pruning; NaN without one
   prune::NetworkSize size;
   cost::MemorySummary memory;
   std::vector<PrunePoint> points;

@@ -35,7 +35,7 @@ class QuantizeRun {
     of_model.model = network_->options();
     if (request_.search) require_codes(of_model);
     pipeline_.load(of_model, saved_.preparation(), file);
-    saved_.require_fit(pipeline_.data().test, inference::ModelBackend::kFloat);
+    saved_.require_fit(longest_set(), inference::ModelBackend::kFloat);
     summary_.file = file;
     summary_.set = pipeline_.data().test.name;
     if (request_.search) pipeline_.run_before([this] { prepare_search(); });
@@ -64,6 +64,13 @@ class QuantizeRun {
 
  private:
   const RunOptions& options() const { return pipeline_.options(); }
+
+  // The set whose sequences the network has to process: of data without a test set the training
+  // set.
+  const data::Dataset& longest_set() const {
+    const RunData& data = pipeline_.data();
+    return data.test.count > 0 ? data.test : data.training;
+  }
 
   void require_codes(const RunOptions& options) const {
     const std::string site = site_without_codes(options);
@@ -94,7 +101,7 @@ class QuantizeRun {
     coarse_ = std::make_unique<ptq::Judge>(saved_, some_, pool, check);
     fine_ = std::make_unique<ptq::Judge>(saved_, data.validation, pool, check);
     search_ = std::make_unique<ptq::FormatSearch>(
-        *rounder_, options().quant, request_.preset_named, *coarse_, *fine_, data.test.length,
+        *rounder_, options().quant, request_.preset_named, *coarse_, *fine_, longest_set().length,
         ptq::SearchContext{[this](const std::string& what) { pipeline_.say(what); }, check});
     search_->require_possible(options().ptq);
   }
@@ -126,6 +133,7 @@ class QuantizeRun {
   }
 
   void test() {
+    if (pipeline_.data().test.count == 0) return;
     const train::Tally tally = pipeline_.evaluate(*network_, pipeline_.data().test);
     summary_.sums = tally.sums;
     summary_.metric = tally.metric();
@@ -134,6 +142,7 @@ class QuantizeRun {
 
   void test_integers() {
     const data::Dataset& set = pipeline_.data().test;
+    if (set.count == 0) return;
     const inference::Model rounded(*network_, saved_.preparation(), saved_.name());
     const auto evaluated = [&](const inference::Model& model, inference::ModelBackend backend) {
       const auto predictions = model.predict(set, backend, pipeline_.pool(), pipeline_.stop());
@@ -179,10 +188,13 @@ json to_json(const QuantizeSummary& summary) {
   const task::Readout& readout = summary.readout;
   const std::string metric = readout.task->primary().name;
   if (summary.interrupted) return json{{"model", summary.file}, {"data", summary.set}};
-  json out = readout.task->to_json(readout, summary.sums);
+  json out = json::object();
+  if (!summary.sums.empty()) {
+    out = readout.task->to_json(readout, summary.sums);
+    out["loss"] = summary.loss;
+  }
   out.update({{"model", summary.file},
               {"data", summary.set},
-              {"loss", summary.loss},
               {"integer", summary.not_integer.empty()},
               {"bytes", summary.memory.total()},
               {"memory", cost::to_json(summary.memory)}});
@@ -190,7 +202,7 @@ json to_json(const QuantizeSummary& summary) {
   const ptq::FoundFormat& found = *summary.found;
   const ptq::Verdict& verdict = found.verdict;
   out["bit_operations"] = found.cost.bit_operations;
-  out["float"] = {{metric, summary.float_metric}};
+  if (!summary.sums.empty()) out["float"] = {{metric, summary.float_metric}};
   out["held_out"] = {{"sequences", summary.held_out},
                      {metric, verdict.metric},
                      {"float_" + metric, summary.held_out_float_metric},

@@ -26,7 +26,7 @@ struct QuantizeSummary : PipelineSummary {
   std::string file, set;     // of the model, of the test set
   double metric = 0;         // primary metric on the test set: of a search by the integer executor,
   double loss = 0;           // otherwise by fake quantization
-  std::vector<double> sums;  // see Task::sums()
+  std::vector<double> sums;  // see Task::sums(); empty without a test set
   double float_metric = 0;   // of the float model on the test set; only of a search
   std::string not_integer;   // the site that keeps the network from being integer; "" for none
   cost::MemorySummary memory;

@@ -256,7 +256,7 @@ class Run {
 
   void test() {
     const auto measure = [&](const std::unique_ptr<model::Network>& network, StageSummary& stage) {
-      if (!network) return;
+      if (!network || pipeline_.data().test.count == 0) return;
       const train::Tally tally = pipeline_.evaluate(*network, pipeline_.data().test);
       stage.metric = tally.metric();
       stage.sums = tally.sums;
@@ -320,14 +320,15 @@ class Run {
 
 json stage_json(const StageSummary& stage, const task::Readout& readout) {
   const std::string metric = readout.task->primary().name;
-  json out = {{metric, stage.metric},
-              {"loss", stage.loss},
-              {"validation_" + metric, stage.validation_metric},
+  json out = {{"validation_" + metric, stage.validation_metric},
               {"seconds", stage.seconds},
               {"weight_bits", stage.weight_bits},
               {"state_bits", stage.state_bits},
               {"memory", cost::to_json(stage.memory)}};
-  if (!stage.sums.empty()) out.update(readout.task->to_json(readout, stage.sums));
+  if (!stage.sums.empty()) {
+    out.update({{metric, stage.metric}, {"loss", stage.loss}});
+    out.update(readout.task->to_json(readout, stage.sums));
+  }
   if (!stage.training.epochs.empty()) {
     out["best_epoch"] = stage.training.best_epoch;
     out["epochs"] = stage.training.epochs.size();

@@ -17,7 +17,7 @@ namespace crosstate::pipeline {
 struct StageSummary : StageRecord {
   double metric = 0;             // primary metric of the task on the test set
   double loss = 0;               // likewise
-  std::vector<double> sums;      // likewise, see Task::sums()
+  std::vector<double> sums;      // likewise, see Task::sums(); empty without a test set
   double validation_metric = 0;  // NaN without a validation set
   int weight_bits = 32, state_bits = 32;
   cost::MemorySummary memory;

@@ -20,6 +20,10 @@ struct Stopped {};
 
 bool is_continued(const Stage& stage) { return !stage.settings.empty(); }
 
+void fold_if_quantized(model::Network& network) {
+  if (network.quantized() && network.options().norm == model::Norm::kBatch) network.fold_norms();
+}
+
 }  // namespace
 
 std::string interval_text(const PipelineSummary& summary, double metric) {
@@ -59,7 +63,7 @@ void Pipeline::load(const RunOptions& options,
                     const std::string& where) {
   begin_load(options);
   data_ = load_model_data(options_, preparation, where, pool());
-  end_load(data_.test.notes, data_.test.readout);
+  end_load(data_.test.notes, data_.training.readout);
 }
 
 void Pipeline::begin_load(const RunOptions& options) {
@@ -146,7 +150,13 @@ train::TrainSummary Pipeline::train(const Stage& stage, model::Network& network,
       train::train(network, data_.training, data_.validation, options, context);
   seconds_before_ += std::max(0.0, summary.seconds - watch.seconds());
   if (stage.record != nullptr) stage.record->seconds = summary.seconds;
-  if (summary.interrupted) leave();
+  if (summary.interrupted) {
+    if (context_.best_so_far && summary.best_epoch > 0) {
+      fold_if_quantized(network);
+      context_.best_so_far(inference::Model(network, data_.preparation, stage.name));
+    }
+    leave();
+  }
   return summary;
 }
 
@@ -174,7 +184,7 @@ std::vector<Pipeline::File> Pipeline::files_of(const std::string& name,
 }
 
 void Pipeline::finish(const std::string& name, model::Network& network) const {
-  if (network.quantized() && network.options().norm == model::Norm::kBatch) network.fold_norms();
+  fold_if_quantized(network);
   for (const auto& [path, content] : files_of(name, network))
     formats::write_safetensors(path, content);
 }

@@ -24,6 +24,10 @@
 #include "crosstate/pipeline/output.h"
 #include "crosstate/train/trainer.h"
 
+namespace crosstate::inference {
+class Model;
+}  // namespace crosstate::inference
+
 namespace crosstate::pipeline {
 
 struct RunContext {
@@ -36,6 +40,9 @@ struct RunContext {
       stage;  // called with a description of each stage that starts
   std::function<void(const std::string&)> note;  // called with RunData::notes, before any work
   std::function<bool()> stop = interrupted;
+  /// Called with the best epoch so far, as it would be saved, if a training stage is stopped after
+  /// its first epoch; its name is that of the stage. May be null.
+  std::function<void(const inference::Model&)> best_so_far;
 };
 
 /// The part of a summary that all pipelines share.

@@ -186,9 +186,12 @@ void require_first_age(const crossbar::Target& target, const SimulateOptions& op
 }
 
 SimulateSummary simulate(const integer::IntegerNetwork& network, const data::Dataset& data,
-                         const crossbar::Target& target, const SimulateOptions& options,
+                         const crossbar::Target& wanted, const SimulateOptions& options,
                          std::uint64_t seed, ThreadPool& pool, const SimulateContext& context) {
   const auto begin = std::chrono::steady_clock::now();
+  crossbar::Target target = wanted;
+  // No driver is started, but the same restrictions apply.
+  if (context.chip != nullptr) target.external.command = "the chip of the caller";
   validate(options);
   crossbar::validate(target);
   require_possible(target, options);
@@ -217,8 +220,9 @@ SimulateSummary simulate(const integer::IntegerNetwork& network, const data::Dat
     std::unique_ptr<hardware::Backend> backend;
     std::optional<Chip> chip;
     if (!external || std::any_of(known.begin(), known.end(), [](const auto& k) { return !k; })) {
-      backend = backend_of(target, mapping);
-      chip.emplace(network, mapping, target, seed, static_cast<std::uint32_t>(i), backend.get());
+      if (context.chip == nullptr) backend = backend_of(target, mapping);
+      chip.emplace(network, mapping, target, seed, static_cast<std::uint32_t>(i),
+                   context.chip != nullptr ? context.chip : backend.get());
     }
     for (std::size_t k = 0; !external && k < chip->arrays().size(); ++k) {
       for (const device::Cells& copy : chip->arrays()[k].copies()) {

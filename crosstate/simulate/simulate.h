@@ -15,6 +15,9 @@
 #include "crosstate/integer/network.h"
 #include "crosstate/simulate/options.h"
 
+namespace crosstate::hardware {
+class Backend;
+}  // namespace crosstate::hardware
 namespace crosstate::inference {
 class Model;
 }  // namespace crosstate::inference
@@ -63,6 +66,8 @@ struct SimulateContext {
   std::function<void(int chip, std::size_t age, std::size_t first, std::size_t last,
                      const Sums& sums)>
       finished_chunk = {};
+  /// A chip of the caller, which is used as the one of target.external would be.
+  hardware::Backend* chip = nullptr;
 };
 
 /// Throws Error for options that chips of a target do not support: more than one external chip, a

@@ -1,0 +1,97 @@
+// crosstate/search: sweeps and searches.
+#include "crosstate/search/search.h"
+
+#include <nlohmann/json.hpp>
+
+#include "crosstate/base/json.h"
+#include "crosstate/search/sweep.h"
+#include "python/bindings/common.h"
+
+namespace crosstate::python {
+namespace {
+
+using pipeline::Earlier;
+
+Earlier earlier_of(const std::string& name) {
+  if (name == "continue") return Earlier::kContinue;
+  return name == "replace" ? Earlier::kReplace : Earlier::kRefuse;
+}
+
+template <class Context>
+void prepare(Context& context, const std::string& directory, const std::string& earlier,
+             int workers, bool retry_failed, const nb::object& hooks, Call& call) {
+  context.directory = directory;
+  context.earlier = earlier_of(earlier);
+  context.retry_failed = retry_failed;
+  context.workers = workers;
+  context.stop = [&call] { return call.stopped(); };
+  context.note = [&call, &hooks](const std::string& note) {
+    call.python([&] { hooks.attr("note")(note); });
+  };
+  context.report = [&call, &hooks](const search::SweepProgress& progress) {
+    call.python([&] {
+      hooks.attr("point")(progress.task, progress.finished, progress.points,
+                          progress.outcome.error);
+    });
+  };
+}
+
+// Whether all points are finished.
+bool sweep(const std::string& file, const Settings& settings, const std::string& directory,
+           const std::string& earlier, int workers, bool retry_failed, const nb::object& hooks) {
+  Call call;
+  bool interrupted = false;
+  {
+    const nb::gil_scoped_release release;
+    search::SweepOverrides overrides;
+    overrides.after = [&](FieldList& list) { apply(list, settings, {}, "crosstate.sweep"); };
+    for (const auto& [key, value] : settings) overrides.keys.push_back(key);
+    const search::SweepPlan plan = search::read_plan(file, overrides);
+    call.aside([&] {
+      search::SweepContext context;
+      prepare(context, directory, earlier, workers, retry_failed, hooks, call);
+      interrupted = search::run_sweep(plan, std::move(context)).interrupted;
+    });
+  }
+  call.rethrow();
+  return !interrupted;
+}
+
+bool run_search(const Settings& settings, const std::string& config, const std::string& directory,
+                const std::string& earlier, int workers, bool retry_failed,
+                const nb::object& hooks) {
+  pipeline::RunOptions run;
+  search::SearchOptions options;
+  FieldList list = run.fields();
+  search::fields(list, options);
+  if (!config.empty()) list.read_toml(config);
+  apply(list, settings, {}, "crosstate.search");
+  Call call;
+  bool interrupted = false;
+  {
+    const nb::gil_scoped_release release;
+    pipeline::validate(run);
+    search::validate(options);
+    call.aside([&] {
+      search::SearchContext context;
+      prepare(context, directory, earlier, workers, retry_failed, hooks, call);
+      context.say = [&](const std::string& what) {
+        call.python([&] { hooks.attr("stage")(what); });
+      };
+      interrupted = search::run_search(run, options, std::move(context)).interrupted;
+    });
+  }
+  call.rethrow();
+  return !interrupted;
+}
+
+}  // namespace
+
+void bind_search(nb::module_& m) {
+  m.def("sweep", &sweep, "file"_a, "settings"_a, "directory"_a, "earlier"_a, "workers"_a,
+        "retry_failed"_a, "hooks"_a);
+  m.def("search", &run_search, "settings"_a, "config"_a, "directory"_a, "earlier"_a, "workers"_a,
+        "retry_failed"_a, "hooks"_a);
+}
+
+}  // namespace crosstate::python

@@ -1,0 +1,420 @@
+"""Data for training and testing, from arrays, recordings or files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core
+from ._core import Error
+from ._settings import Settings, settings_of
+
+Floats = npt.NDArray[np.float32]
+#: [sequences, steps, channels], [sequences, steps] with one channel, or a list of sequences
+#: [steps, channels] or [steps] of different lengths.
+Sequences = Union[npt.ArrayLike, Sequence[npt.ArrayLike]]
+Pair = tuple[Any, Any]
+
+
+def _numbers(values: Any, name: str) -> npt.NDArray[Any]:
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # ragged
+        raise Error(f"{name}: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise Error(f"{name} has the type {array.dtype}, expected real numbers")
+    return array
+
+
+def as_sequences(x: Any, name: str) -> tuple[Floats, list[int]]:
+    """The sequences as one padded array in C order [sequences, steps, channels], and their lengths.
+
+    Raises
+    ------
+    Error
+        For other types and numbers of dimensions, for no sequences, and for sequences without
+        steps or with different numbers of channels.
+    """
+    ragged = isinstance(x, (list, tuple)) or (
+        isinstance(x, np.ndarray) and x.dtype == object and x.ndim == 1
+    )
+    if ragged:
+        parts = [_numbers(one, f"{name}[{i}]") for i, one in enumerate(x)]
+        if any(part.ndim not in (1, 2) for part in parts):
+            wrong = next(i for i, part in enumerate(parts) if part.ndim not in (1, 2))
+            raise Error(
+                f"{name}[{wrong}] has {parts[wrong].ndim} dimensions, "
+                "expected steps, or steps and channels"
+            )
+        parts = [part[:, np.newaxis] if part.ndim == 1 else part for part in parts]
+        if not parts:
+            raise Error(f"{name} has no sequences, expected at least one")
+        channels = parts[0].shape[1]
+        for i, part in enumerate(parts):
+            if part.shape[1] != channels:
+                raise Error(
+                    f"{name}[{i}] has {part.shape[1]} channels, but {name}[0] has {channels}"
+                )
+        lengths = [part.shape[0] for part in parts]
+        array = np.zeros((len(parts), max(lengths), channels), np.float32)
+        with np.errstate(over="ignore"):
+            for row, part in zip(array, parts):
+                row[: len(part)] = part
+    else:
+        given = _numbers(x, name)
+        if given.ndim not in (2, 3):
+            raise Error(
+                f"{name} has {given.ndim} dimensions, expected sequences and steps, or sequences, "
+                "steps and channels"
+            )
+        if given.ndim == 2:
+            given = given[:, :, np.newaxis]
+        with np.errstate(over="ignore"):
+            array = np.ascontiguousarray(given, np.float32)
+        lengths = [array.shape[1]] * array.shape[0]
+    if array.shape[0] == 0:
+        raise Error(f"{name} has no sequences, expected at least one")
+    if array.shape[2] == 0:
+        raise Error(f"{name} has no channels, expected at least one")
+    if min(lengths) == 0:
+        raise Error(f"{name}: sequence {lengths.index(0)} has no steps, expected at least one")
+    finite = np.isfinite(array)
+    if not finite.all():
+        i, t, c = (int(k) for k in np.argwhere(~finite)[0])
+        raise Error(
+            f"{name}: sequence {i} is {array[i, t, c]} at step {t}, channel {c}, "
+            "expected a finite number"
+        )
+    return array, lengths
+
+
+def guessed_task(y: npt.NDArray[Any], every_step: bool) -> str:
+    """Of whole numbers, truth values and texts: classes; several columns of 0 and 1: labels."""
+    columns = y.ndim > (2 if every_step else 1) and y.shape[-1] > 1
+    if y.dtype.kind == "f":
+        return "regression"
+    if columns and y.dtype.kind in "iub" and np.isin(y, (0, 1)).all():
+        return "multi-label"
+    return "classification"
+
+
+def _target_array(y: Any, name: str, lengths: list[int], every_step: bool) -> npt.NDArray[Any]:
+    """The targets as [sequences, width] or, with every_step, [sequences, steps, width]."""
+    plain = 2 if every_step else 1
+    if every_step and isinstance(y, (list, tuple)) and len(y) and np.ndim(y[0]) > 0:
+        parts = [np.asarray(one) for one in y]
+        if len(parts) != len(lengths):
+            raise Error(f"{name} has {len(parts)} sequences, but x has {len(lengths)}")
+        for i, part in enumerate(parts):
+            if part.ndim not in (1, 2) or part.shape[0] != lengths[i]:
+                raise Error(
+                    f"{name}[{i}] has the shape {part.shape}, expected one target for each of the "
+                    f"{lengths[i]} steps of its sequence"
+                )
+        parts = [part[:, np.newaxis] if part.ndim == 1 else part for part in parts]
+        if len({part.shape[1] for part in parts}) > 1:
+            raise Error(f"{name}: sequences have different numbers of targets")
+        kind = np.result_type(*(part.dtype for part in parts))
+        array = np.zeros((len(parts), max(lengths), parts[0].shape[1]), kind)
+        for row, part in zip(array, parts):
+            row[: len(part)] = part
+        return array
+    try:
+        array = np.asarray(y)
+    except ValueError as error:
+        raise Error(f"{name}: {error}") from None
+    if array.ndim not in (plain, plain + 1) or array.shape[0] != len(lengths):
+        raise Error(
+            f"{name} has the shape {array.shape}, expected one row for each of the "
+            f"{len(lengths)} sequences"
+        )
+    if every_step and array.shape[1] != max(lengths):
+        raise Error(
+            f"{name} has the shape {array.shape}, expected one target for each of the "
+            f"{max(lengths)} steps"
+        )
+    return array[..., np.newaxis] if array.ndim == plain else array
+
+
+def _text(label: Any) -> str:
+    if label is None or (isinstance(label, float) and label != label):
+        return ""
+    return str(label)
+
+
+class _Part:
+    """x and y of one part, checked."""
+
+    def __init__(self, pair: Any, name: str, every_step: bool) -> None:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise Error(f"{name}: expected a pair (x, y)")
+        suffix = "" if name == "training data" else f" of the {name}"
+        self.where = name
+        self.x, self.lengths = as_sequences(pair[0], "x" + suffix)
+        self.y = _target_array(pair[1], "y" + suffix, self.lengths, every_step)
+        self.name = "y" + suffix
+
+    def add_to(self, builder: _core.SeriesBuilder, names: list[str], every_step: bool) -> None:
+        width = self.y.shape[-1]
+        numbers = None
+        texts: list[str] = []
+        if self.y.dtype.kind in "fiub" and (
+            self.y.dtype.kind != "i" and self.y.dtype.kind != "u" or _exact(self.y)
+        ):
+            values = np.ascontiguousarray(self.y, np.float64)
+            wrong = np.isinf(values) if every_step else ~np.isfinite(values)
+            if wrong.any():
+                at = np.argwhere(wrong)[0]
+                step = f" at step {at[1]}" if every_step else ""
+                raise Error(
+                    f"{self.name}: sequence {at[0]} is {values[tuple(at)]}{step}, expected a finite "
+                    "number" + (", or NaN for a step without a target" if every_step else "")
+                )
+            numbers = values.reshape(-1, width)
+        else:
+            texts = [_text(label) for label in self.y.reshape(-1).tolist()]
+        builder.add(self.where, self.x, self.lengths, numbers, texts, width, names)
+
+
+def _exact(y: npt.NDArray[Any]) -> bool:
+    return y.size == 0 or (int(y.max()) < 2**53 and int(y.min()) > -(2**53))
+
+
+@dataclass(frozen=True)
+class Set:
+    """Sequences as networks receive them, and their targets."""
+
+    name: str
+    x: Floats  #: [sequences, steps, channels], zero after the end of each sequence
+    lengths: npt.NDArray[np.int64]  #: steps of each sequence
+    #: [sequences, 1, width] or, with a target at every step, [sequences, steps, width], NaN where a
+    #: step has none. Of classes: the index in ``classes``.
+    targets: Floats
+    classes: list[str]  #: names of the classes, labels or values
+    speakers: list[str]  #: of recordings, where they are known
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Class of each sequence, as an index of ``classes``."""
+        labels: npt.NDArray[np.int64] = self.targets[:, 0, 0].astype(np.int64)
+        return labels
+
+
+@dataclass(frozen=True)
+class Sets:
+    """What the readers and front ends make of data."""
+
+    train: Set
+    validation: Set  #: held out of the training data, or a part of its own; may be empty
+    test: Set
+    notes: list[str]  #: what was left out or assumed
+
+
+class Data:
+    """Training data of a run, with validation and test data where there are any.
+
+    Parameters
+    ----------
+    x
+        Sequences: an array [sequences, steps, channels] or [sequences, steps], or a list of arrays
+        [steps, channels] or [steps] of any lengths. Any real type; computed in float32.
+    y
+        Targets: [sequences] or [sequences, targets]; with ``every_step`` [sequences, steps] or
+        [sequences, steps, targets], or a list of arrays as ``x``. Whole numbers and texts are
+        classes, several columns of 0 and 1 are labels, and floats are values to be regressed,
+        unless ``task`` says otherwise. At single steps NaN, None or "" is no target.
+    validation, test
+        A pair (x, y) each. Without ``validation``, a share ``train.validation`` of the training
+        data is held out; without ``test``, nothing is tested.
+    task : {"auto", "classification", "regression", "multi-label"}
+    every_step
+        Whether ``y`` has a target at every step, for models with ``readout="step"``.
+    names
+        Names of the target columns.
+
+    Raises
+    ------
+    Error
+        For arrays that are not real numbers or have the wrong shape, for values that are not
+        finite, and for targets that do not fit the task.
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        validation: Pair | None = None,
+        test: Pair | None = None,
+        task: str = "auto",
+        every_step: bool = False,
+        names: Sequence[str] = (),
+    ) -> None:
+        parts = [_Part((x, y), "training data", every_step)]
+        if validation is not None:
+            parts.append(_Part(validation, "validation data", every_step))
+        if test is not None:
+            parts.append(_Part(test, "test data", every_step))
+        chosen = guessed_task(parts[0].y, every_step) if task == "auto" else task
+        builder = _core.SeriesBuilder(chosen, "step" if every_step else "sequence")
+        for part in parts:
+            part.add_to(builder, list(names), every_step)
+        self._memory: _core.Memory | None = builder.build(
+            True, validation is not None, test is not None
+        )
+        self._settings: Settings = [("data.task", chosen)]
+        self._every_step = every_step
+
+    @classmethod
+    def _of(cls, memory: _core.Memory | None, settings: Settings) -> Data:
+        data = cls.__new__(cls)
+        data._memory, data._settings, data._every_step = memory, settings, False
+        return data
+
+    @classmethod
+    def read(cls, directory: str | os.PathLike[str] = "", **settings: object) -> Data:
+        """Data in files, which are read when they are used.
+
+        Parameters
+        ----------
+        directory
+            MNIST files, WAV or FLAC recordings, or series in CSV and NPZ files, as for ``--data``
+            (docs/data.md); empty: the built-in sample of 7,000 digits.
+        **settings
+            Settings of section ``data``: ``task``, ``train_limit``, ``layout``, ...
+        """
+        found = settings_of("data", settings)
+        if os.fspath(directory):
+            found.insert(0, ("data.directory", os.fspath(directory)))
+        return cls._of(None, found)
+
+    @classmethod
+    def recordings(
+        cls,
+        samples: Sequence[npt.ArrayLike],
+        labels: Sequence[object],
+        sample_rate: int,
+        *,
+        validation: Pair | None = None,
+        test: Pair | None = None,
+    ) -> Data:
+        """Recordings in memory, which the front end (settings ``front_end__...``) turns into sequences.
+
+        Parameters
+        ----------
+        samples
+            One array [samples] per recording, with full scale 1.
+        labels
+            Class of each recording.
+        sample_rate
+            Hz, of all recordings.
+        validation, test
+            A pair (samples, labels) each.
+        """
+        parts = {"train": (samples, labels), "validation": validation, "test": test}
+        names = {str(label) for pair in parts.values() if pair is not None for label in pair[1]}
+        whole = all(name.lstrip("-").isdigit() for name in names)
+        classes = sorted(names, key=int) if whole else sorted(names)
+        if len(classes) < 2:
+            raise Error(f"{len(classes)} classes of recordings, expected at least two")
+        builder = _core.RecordingsBuilder(int(sample_rate), classes)
+        for part, pair in parts.items():
+            if pair is None:
+                continue
+            if len(pair[0]) != len(pair[1]):
+                raise Error(f"{len(pair[1])} labels of {len(pair[0])} recordings")
+            for i, (sound, label) in enumerate(zip(pair[0], pair[1])):
+                name = f"{part} recording {i}"
+                builder.add(part, name, as_samples(sound, name), classes.index(str(label)), "")
+        return cls._of(builder.build(), [])
+
+    def arrays(
+        self,
+        *,
+        seed: int = 1,
+        threads: int = 0,
+        **settings: object,
+    ) -> Sets:
+        """What networks receive: sequences after the front end, split, with their targets.
+
+        Parameters
+        ----------
+        seed
+            Of the part held out.
+        threads
+            0: all cores.
+        **settings
+            Settings of section ``front_end`` for recordings, others as ``section__key``:
+            ``train__validation=0``.
+        """
+        found = [*self._settings, ("run.seed", str(seed)), *settings_of("front_end", settings)]
+        if self._every_step:
+            found.append(("model.readout", "step"))
+        read = _core.read_data(found, self._memory, "", threads)
+        made = {
+            part: Set(
+                name=read[part]["name"],
+                x=read[part]["x"],
+                lengths=read[part]["lengths"],
+                targets=read[part]["targets"],
+                classes=read[part]["names"],
+                speakers=read[part]["speakers"],
+            )
+            for part in ("train", "validation", "test")
+        }
+        return Sets(**made, notes=list(read["notes"]))
+
+
+def as_samples(sound: Any, name: str) -> Floats:
+    array = _numbers(sound, name)
+    if array.ndim != 1:
+        raise Error(f"{name} has {array.ndim} dimensions, expected one: samples")
+    return np.ascontiguousarray(array, np.float32)
+
+
+class FrontEnd:
+    """From samples to network input: log-mel energies or the decimated waveform.
+
+    Parameters
+    ----------
+    sample_rate
+        Hz.
+    **settings
+        Settings of section ``front_end``: ``bands``, ``hop``, ``kind``, ...
+    """
+
+    def __init__(self, sample_rate: int, **settings: object) -> None:
+        self._core = _core.FrontEnd(settings_of("front_end", settings), int(sample_rate))
+
+    @property
+    def features(self) -> int:
+        """Values per frame."""
+        return self._core.features
+
+    @property
+    def hop(self) -> int:
+        """Samples between two frames."""
+        return self._core.hop
+
+    def fit(self, samples: Sequence[npt.ArrayLike], *, threads: int = 0) -> FrontEnd:
+        """Take mean and standard deviation of every feature from these recordings."""
+        self._core.fit(
+            [as_samples(one, f"recording {i}") for i, one in enumerate(samples)], threads
+        )
+        return self
+
+    def transform(
+        self, samples: Sequence[npt.ArrayLike], *, threads: int = 0
+    ) -> tuple[Floats, npt.NDArray[np.int64]]:
+        """Frames [recordings, frames, features], zero after the end of each, and their numbers."""
+        made = self._core.transform(
+            [as_samples(one, f"recording {i}") for i, one in enumerate(samples)], threads
+        )
+        frames: Floats = made["x"]
+        lengths: npt.NDArray[np.int64] = made["lengths"]
+        return frames, lengths
