@@ -14,8 +14,8 @@ using fixtures::Array;
 using fixtures::random_array;
 
 // Small arrays are eliminated node by node, large ones by panels.
-const std::vector<std::pair<std::size_t, std::size_t>> kShapes = {{1, 1}, {1, 7},  {7, 1},
-                                                                  {4, 3}, {16, 9}, {40, 37}};
+const std::vector<std::pair<std::size_t, std::size_t>> kCondensedShapes = {
+    {1, 1}, {1, 7}, {7, 1}, {4, 3}, {16, 9}, {40, 37}};
 
 std::vector<double> condensed(const Array& a, const WireOptions& wires) {
   return wires.segment > 0 ? condense_array(a.siemens, a.rows, a.columns, wires)
@@ -35,7 +35,7 @@ Array turned(const Array& a) {
 
 // Reciprocity: a source and the end of a column may be exchanged.
 TEST(Condensation, IsReciprocal) {
-  for (const auto& [rows, columns] : kShapes) {
+  for (const auto& [rows, columns] : kCondensedShapes) {
     const Array a = random_array(rows, columns, 3);
     for (const WireOptions& wires :
          std::vector<WireOptions>{{2, 100, 50}, {1e3, 0, 7}, {1e-4, 5, 0}, {0, 100, 50}}) {
@@ -54,7 +54,7 @@ TEST(Condensation, IsReciprocal) {
 
 // Scaling by a power of two does not change any rounding.
 TEST(Condensation, ScalesWithTheConductances) {
-  for (const auto& [rows, columns] : kShapes) {
+  for (const auto& [rows, columns] : kCondensedShapes) {
     const Array a = random_array(rows, columns, 4);
     Array scaled = a;
     for (double& g : scaled.siemens) g *= 1024;

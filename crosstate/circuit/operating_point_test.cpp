@@ -12,14 +12,14 @@
 namespace crosstate::circuit {
 namespace {
 
-struct Array {
+struct LawArray {
   std::size_t rows, columns;
   std::vector<double> siemens, volts;
 };
 
-Array random_array(std::size_t rows, std::size_t columns) {
+LawArray random_law_array(std::size_t rows, std::size_t columns) {
   Random random(8, Stream::kTest, static_cast<std::uint32_t>(rows * 1000 + columns));
-  Array a{rows, columns, {}, {}};
+  LawArray a{rows, columns, {}, {}};
   for (std::size_t k = 0; k < rows * columns; ++k) {
     const double g = random.uniform(-5e-6, 100e-6);
     a.siemens.push_back(std::max(g, 0.0));
@@ -35,7 +35,7 @@ const std::vector<CellLaw> kLaws = {
     {.nl2 = 1e-5, .nl3 = 1e-4, .selector_current = 1e-8, .selector_voltage = 0.03}};
 
 // Kirchhoff's current law at every node of every line, derived independently from the conventions.
-double largest_imbalance(const Array& a, const WireOptions& w, const CellLaw& law,
+double largest_imbalance(const LawArray& a, const WireOptions& w, const CellLaw& law,
                          const OperatingPoint& p) {
   const std::size_t n = a.rows, m = a.columns;
   double largest = 0;
@@ -58,7 +58,7 @@ double largest_imbalance(const Array& a, const WireOptions& w, const CellLaw& la
 TEST(OperatingPoint, BalancesCurrentsAtEveryNode) {
   for (const auto& [rows, columns] :
        std::vector<std::pair<std::size_t, std::size_t>>{{1, 1}, {1, 9}, {9, 1}, {13, 22}}) {
-    const Array a = random_array(rows, columns);
+    const LawArray a = random_law_array(rows, columns);
     for (const CellLaw& law : kLaws) {
       for (const WireOptions& wires :
            std::vector<WireOptions>{{1, 0, 0}, {10, 100, 50}, {1e4, 1, 1e3}}) {
@@ -74,7 +74,7 @@ TEST(OperatingPoint, BalancesCurrentsAtEveryNode) {
 }
 
 TEST(OperatingPoint, WithoutWiresIsTheSumOfTheCells) {
-  const Array a = random_array(7, 5);
+  const LawArray a = random_law_array(7, 5);
   for (const CellLaw& law : kLaws) {
     const OperatingPoint point = operating_point(a.siemens, 7, 5, a.volts, {}, law);
     for (std::size_t j = 0; j < 5; ++j) {
@@ -89,7 +89,7 @@ TEST(OperatingPoint, WithoutWiresIsTheSumOfTheCells) {
 
 // Lines without resistance are a separate circuit in the solver: the limit of small resistances.
 TEST(OperatingPoint, OfSmallWiresIsNearThatOfNone) {
-  const Array a = random_array(12, 17);
+  const LawArray a = random_law_array(12, 17);
   for (const CellLaw& law : kLaws) {
     for (const WireOptions& wires : std::vector<WireOptions>{{0, 500, 200}, {0, 500, 0}}) {
       WireOptions small = wires;
@@ -102,7 +102,7 @@ TEST(OperatingPoint, OfSmallWiresIsNearThatOfNone) {
 }
 
 TEST(OperatingPoint, IsFoundFarFromTheStart) {
-  const Array a = random_array(10, 10);
+  const LawArray a = random_law_array(10, 10);
   std::vector<double> high = a.volts;
   for (double& v : high) v *= 40;
   for (const CellLaw& law : kLaws) {
@@ -110,7 +110,7 @@ TEST(OperatingPoint, IsFoundFarFromTheStart) {
       const WireOptions wires{.segment = segment};
       const OperatingPoint point = operating_point(a.siemens, 10, 10, high, wires, law);
       EXPECT_LT(point.iterations, 100);
-      Array driven = a;
+      LawArray driven = a;
       driven.volts = high;
       double flow = 0;
       for (const double current : point.currents) flow = std::max(flow, std::abs(current));

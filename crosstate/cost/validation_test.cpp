@@ -16,7 +16,7 @@ void expect_within(double model, double published, const char* what) {
 }
 
 // Energy of one product in pJ, including static power.
-CostList product(const Technology& t, const ArrayUse& use) {
+CostList full_product(const Technology& t, const ArrayUse& use) {
   CostList energy;
   add_array_product(t, use, 0, 1, energy);
   energy.terms.push_back({"static", "static", 0, double(input_slices(t, use.input_bits)),
@@ -26,7 +26,7 @@ CostList product(const Technology& t, const ArrayUse& use) {
 
 TEST(Validation, NeuRram) {  // calibrated, with an assumed mean weight
   const Technology t = find_technology("crossbar-130nm");
-  const CostList energy = product(t, full_array(t, 4, 0.2));
+  const CostList energy = full_product(t, full_array(t, 4, 0.2));
   const double operations = 2.0 * t.rows * t.columns;
   const auto femtojoules = [&](const char* part) {
     return energy.of_part(part, 0).typical * 1e3 / operations;
@@ -40,14 +40,14 @@ TEST(Validation, NeuRram) {  // calibrated, with an assumed mean weight
 
 TEST(Validation, HermesCore) {  // calibrated
   const Technology t = find_technology("crossbar-14nm");
-  const double picojoules = product(t, full_array(t, 8, 0.25)).total(0).typical;
+  const double picojoules = full_product(t, full_array(t, 8, 0.25)).total(0).typical;
   expect_within(picojoules, 12.5e3, "256 x 256 product");
   expect_within(2.0 * 256 * 256 / picojoules, 10.5, "TOPS/W");
 }
 
 TEST(Validation, HermesChipOf64Cores) {  // predicted from the single core
   const Technology t = find_technology("crossbar-14nm");
-  const Range energy = product(t, full_array(t, 8, 0.25)).total(0);
+  const Range energy = full_product(t, full_array(t, 8, 0.25)).total(0);
   const Range time = slice_time(t);
   expect_within(energy.typical, 13.4e3, "one phase");
   expect_within(time.typical, 133, "one phase, ns");
@@ -77,7 +77,7 @@ struct Isaac {
 TEST(Validation, IsaacCrossbarUnits) {  // sums of components
   const Isaac isaac;
   EXPECT_EQ(isaac.cycles(), 16);
-  const CostList energy = product(isaac.t, isaac.use);
+  const CostList energy = full_product(isaac.t, isaac.use);
   double unit = 0;  // 8 arrays with drivers and converters, without registers
   for (const char* part : {"arrays", "drivers", "converters", "digital"}) {
     unit += 8 * energy.of_part(part, 0).typical;

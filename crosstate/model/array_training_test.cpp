@@ -18,8 +18,6 @@ using reference::random_set;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-const TaskShape kTask{2, 4};
-
 class ArrayTraining : public testing::Test {
  protected:
   static ModelOptions model(Norm norm = Norm::kNone) {

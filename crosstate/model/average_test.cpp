@@ -16,8 +16,6 @@ using reference::random_set;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-const TaskShape kTask{2, 4};
-
 class Average : public testing::Test {
  protected:
   static ModelOptions options() {

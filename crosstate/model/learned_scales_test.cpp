@@ -18,8 +18,6 @@ using testing::HasSubstr;
 using testing::SizeIs;
 using testing::ThrowsMessage;
 
-const TaskShape kTask{2, 4};
-
 quant::QuantOptions learned(const std::string& preset, bool are_learned = true) {
   quant::QuantOptions quant;
   quant.preset = preset;

@@ -27,13 +27,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-std::vector<float> logits_of(Network& network, const data::Batch& batch, int threads = 1) {
-  ThreadPool pool(threads);
-  std::vector<float> logits;
-  network.evaluate(batch, pool, &logits);
-  return logits;
-}
-
 std::vector<std::vector<double>> gradients_of(Network network, const data::Batch& batch,
                                               const LossOptions& loss, int threads = 1) {
   ThreadPool pool(threads);

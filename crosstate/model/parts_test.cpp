@@ -11,8 +11,6 @@
 namespace crosstate::model {
 namespace {
 
-const TaskShape kTask{2, 4};
-
 ModelOptions shape(int number) {
   ModelOptions o = reference::small_options();
   o.channels = 3 + number % 5;
@@ -31,13 +29,6 @@ ModelOptions shape(int number) {
 Network ragged(int number) {
   const Network whole = reference::random_network(shape(number), kTask);
   return whole.part(reference::random_parts(whole, static_cast<std::uint64_t>(number)));
-}
-
-std::vector<float> logits_of(const Network& network, const data::Batch& batch) {
-  ThreadPool pool(1);
-  std::vector<float> logits;
-  network.evaluate(batch, pool, &logits);
-  return logits;
 }
 
 void scale_parameter(Network& network, const std::string& name, std::size_t first,

@@ -28,8 +28,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-const TaskShape kTask{2, 4};
-
 void set_scales(quant::QuantOptions& q, quant::ScaleKind scales) {
   for (quant::ActivationSite* site :
        {&q.input, &q.residual, &q.ssm_output, &q.activation, &q.linear, &q.gate}) {
@@ -42,13 +40,6 @@ ModelOptions plain_options() {
   o.norm = Norm::kNone;
   o.layers = 2;
   return o;
-}
-
-std::vector<float> logits_of(Network& network, const data::Batch& batch, int threads = 1) {
-  ThreadPool pool(threads);
-  std::vector<float> logits;
-  network.evaluate(batch, pool, &logits);
-  return logits;
 }
 
 Network quantized(Network network, const quant::QuantOptions& options,

@@ -22,8 +22,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::ThrowsMessage;
 
-const TaskShape kTask{2, 4};
-
 class Requantize : public testing::Test {
  protected:
   static Network start(Norm norm = Norm::kNone) {

@@ -14,8 +14,6 @@ using reference::random_step_set;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-const TaskShape kTask{2, 4};
-
 ModelOptions step_options(int number) {
   ModelOptions o = reference::small_options();
   o.readout = task::Scope::kStep;

@@ -11,8 +11,6 @@ using reference::batch_of;
 using reference::random_network;
 using reference::random_set;
 
-const TaskShape kTask{2, 4};
-
 class StraightThrough : public testing::Test {
  protected:
   // Gradients by name, with one range changed by `shift` and the others widened.

@@ -12,8 +12,6 @@ namespace {
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-const TaskShape kTask{2, 4};
-
 class StreamTargetTest : public testing::Test {
  protected:
   static Network network(Norm norm, std::uint64_t seed, int channels = 3) {
@@ -64,7 +62,7 @@ TEST_F(StreamTargetTest, HasTheGradientOfTheLoss) {
     const Network teacher = network(Norm::kBatch, 6);
     const LossOptions options{.stream_teacher = &teacher, .stream_weight = 0.1};
     reference::GradientCheck check;
-    check.noise = 5e-7;  // differences of streams are many times their teacher's size
+    check.noise = 5e-7;            // differences of streams are many times their teacher's size
     check.zero = {"linear.bias"};  // of batch norms
     check.run(network(norm, 5), batch_, options, pool_);
   }

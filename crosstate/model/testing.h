@@ -12,12 +12,29 @@
 #include <vector>
 
 #include "crosstate/base/random.h"
+#include "crosstate/base/threads.h"
 #include "crosstate/data/batch.h"
 #include "crosstate/data/dataset.h"
 #include "crosstate/model/network.h"
 #include "crosstate/model/network_state.h"
 #include "crosstate/model/parts.h"
 #include "crosstate/model/reference.h"
+
+namespace crosstate::model {
+
+/// Two inputs, four classes.
+inline constexpr TaskShape kTask{2, 4};
+
+/// The outputs of a network for a batch, [sequence, output].
+inline std::vector<float> logits_of(const Network& network, const data::Batch& batch,
+                                    int threads = 1) {
+  ThreadPool pool(threads);
+  std::vector<float> logits;
+  network.evaluate(batch, pool, &logits);
+  return logits;
+}
+
+}  // namespace crosstate::model
 
 namespace crosstate::model::reference {
 

@@ -12,11 +12,11 @@ namespace {
 using Complex = std::complex<double>;
 using Dense = std::vector<std::vector<Complex>>;
 
-const std::vector<model::DiscreteMode> kModes = {{std::polar(0.95, 0.3), {1.5, -2}},
-                                                 {std::polar(0.8, 1.1), {0.5, 0.7}},
-                                                 {std::polar(0.9, 2.0), {0.2, 0}},
-                                                 {std::polar(0.6, -0.4), {0.03, -0.01}},
-                                                 {{0.2, 0}, {0.4, 0.1}}};
+const std::vector<model::DiscreteMode> kSystem = {{std::polar(0.95, 0.3), {1.5, -2}},
+                                                  {std::polar(0.8, 1.1), {0.5, 0.7}},
+                                                  {std::polar(0.9, 2.0), {0.2, 0}},
+                                                  {std::polar(0.6, -0.4), {0.03, -0.01}},
+                                                  {{0.2, 0}, {0.4, 0.1}}};
 
 // sum over k of v_k v_k^H with v_k = diag(a)^k v_0.
 Dense summed(const std::vector<Complex>& a, const std::vector<Complex>& v0) {
@@ -45,17 +45,17 @@ Dense product(const Dense& p, const Dense& q) {
 // The power sums of the eigenvalues of P Q (the squared singular values) are the traces of its
 // powers; as many as there are values determine them.
 TEST(Hankel, SingularValuesAreThoseOfDenseGramians) {
-  std::vector<Complex> a, conjugate, c, ones(kModes.size(), 1);
-  for (const model::DiscreteMode& m : kModes) {
+  std::vector<Complex> a, conjugate, c, ones(kSystem.size(), 1);
+  for (const model::DiscreteMode& m : kSystem) {
     a.push_back(m.a);
     conjugate.push_back(std::conj(m.a));
     c.push_back(std::conj(m.c));
   }
   const Dense pq = product(summed(a, ones), summed(conjugate, c));
-  const std::vector<double> values = hankel_singular_values(kModes);
-  ASSERT_EQ(values.size(), kModes.size());
+  const std::vector<double> values = hankel_singular_values(kSystem);
+  ASSERT_EQ(values.size(), kSystem.size());
   Dense power = pq;
-  for (std::size_t k = 1; k <= kModes.size(); ++k, power = product(power, pq)) {
+  for (std::size_t k = 1; k <= kSystem.size(); ++k, power = product(power, pq)) {
     double sum = 0;
     Complex trace = 0;
     for (const double v : values) sum += std::pow(v, 2.0 * static_cast<double>(k));
@@ -73,16 +73,16 @@ Complex response(const std::vector<model::DiscreteMode>& modes, double w) {
 }
 
 TEST(Hankel, TruncationStaysWithinTwiceTheTail) {
-  const std::vector<double> values = hankel_singular_values(kModes);
-  for (std::size_t count = 1; count < kModes.size(); ++count) {
+  const std::vector<double> values = hankel_singular_values(kSystem);
+  for (std::size_t count = 1; count < kSystem.size(); ++count) {
     SCOPED_TRACE(count);
-    const std::vector<model::DiscreteMode> reduced = truncate_balanced(kModes, count);
+    const std::vector<model::DiscreteMode> reduced = truncate_balanced(kSystem, count);
     ASSERT_EQ(reduced.size(), count);
     double tail = 0, worst = 0;
     for (std::size_t i = count; i < values.size(); ++i) tail += values[i];
     for (int i = 0; i < 4000; ++i) {
       const double w = 2 * std::numbers::pi * i / 4000;
-      worst = std::max(worst, std::abs(response(kModes, w) - response(reduced, w)));
+      worst = std::max(worst, std::abs(response(kSystem, w) - response(reduced, w)));
     }
     EXPECT_LE(worst, 2 * tail * (1 + 1e-6));
     EXPECT_GE(worst, values[count] * (1 - 1e-6));  // no system of this size is closer
@@ -91,11 +91,11 @@ TEST(Hankel, TruncationStaysWithinTwiceTheTail) {
 }
 
 TEST(Hankel, NothingTruncatedIsTheSameSystem) {
-  const std::vector<model::DiscreteMode> same = truncate_balanced(kModes, kModes.size());
-  ASSERT_EQ(same.size(), kModes.size());
+  const std::vector<model::DiscreteMode> same = truncate_balanced(kSystem, kSystem.size());
+  ASSERT_EQ(same.size(), kSystem.size());
   for (int i = 0; i < 100; ++i) {
     const double w = 2 * std::numbers::pi * i / 100;
-    EXPECT_NEAR(std::abs(response(kModes, w) - response(same, w)), 0, 1e-6);
+    EXPECT_NEAR(std::abs(response(kSystem, w) - response(same, w)), 0, 1e-6);
   }
 }
 

@@ -16,9 +16,11 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-const Task& kTask = task_named("multi-label", "test");
+const Task& kMultiLabel = task_named("multi-label", "test");
 
-Readout classes_of(std::vector<std::string> names) { return {&kTask, std::move(names), {}, {}}; }
+Readout classes_of(std::vector<std::string> names) {
+  return {&kMultiLabel, std::move(names), {}, {}};
+}
 
 TEST(MultiLabel, GradientsEqualDifferences) {
   Random random(5, Stream::kTest);
@@ -32,14 +34,14 @@ TEST(MultiLabel, GradientsEqualDifferences) {
   for (const double distilled : {0.0, 0.4, 1.0}) {
     const TaskLoss options{0.1, weights, teacher, distilled, 3};
     std::vector<double> slope(4, 99);
-    kTask.loss(readout, outputs, target, options, slope);
+    kMultiLabel.loss(readout, outputs, target, options, slope);
     for (std::size_t k = 0; k < 4; ++k) {
       const float at = outputs[k];
       constexpr float kStep = 1.0f / 1024;
       outputs[k] = at + kStep;
-      const double high = kTask.loss(readout, outputs, target, options, {});
+      const double high = kMultiLabel.loss(readout, outputs, target, options, {});
       outputs[k] = at - kStep;
-      const double low = kTask.loss(readout, outputs, target, options, {});
+      const double low = kMultiLabel.loss(readout, outputs, target, options, {});
       outputs[k] = at;
       EXPECT_NEAR(slope[k], (high - low) / (2 * kStep), 1e-4) << distilled;
     }
@@ -49,53 +51,54 @@ TEST(MultiLabel, GradientsEqualDifferences) {
 TEST(MultiLabel, LossIsFiniteForLargeOutputs) {
   const std::vector<float> outputs{500, -500}, target{0, 1};
   std::vector<double> slope(2);
-  EXPECT_NEAR(kTask.loss(classes_of({"a", "b"}), outputs, target, {}, slope), 500, 1e-9);
+  EXPECT_NEAR(kMultiLabel.loss(classes_of({"a", "b"}), outputs, target, {}, slope), 500, 1e-9);
   EXPECT_THAT(slope, ElementsAre(0.5, -0.5));
 }
 
 TEST(MultiLabel, CountsWhatItTells) {
   const Readout readout = classes_of({"a", "b", "never"});
-  std::vector<double> sums(kTask.sums(readout), 0);
+  std::vector<double> sums(kMultiLabel.sums(readout), 0);
   const auto add = [&](std::vector<float> target, std::vector<float> outputs) {
-    kTask.add(readout, Output(outputs), target, sums);
+    kMultiLabel.add(readout, Output(outputs), target, sums);
   };
   add({1, 0, 0}, {2, -1, -3});    // exact match
   add({1, 1, 0}, {2, -1, -3});    // b missed
   add({0, 1, 0}, {0.5f, 1, -3});  // a predicted wrongly
-  EXPECT_THAT(kTask.evaluate(readout, sums),
+  EXPECT_THAT(kMultiLabel.evaluate(readout, sums),
               ElementsAre(DoubleEq((4 / 5.0 + 2 / 3.0) / 2), DoubleEq(1 / 3.0), DoubleEq(2 / 9.0)));
-  EXPECT_EQ(kTask.to_json(readout, sums).at("classes").at("b").at("recall"), 0.5);
-  EXPECT_THAT(kTask.tables(readout, sums)[0].rows[0],
+  EXPECT_EQ(kMultiLabel.to_json(readout, sums).at("classes").at("b").at("recall"), 0.5);
+  EXPECT_THAT(kMultiLabel.tables(readout, sums)[0].rows[0],
               ElementsAre("a", "2", "66.67", "100.00", "80.00"));
-  EXPECT_THAT(kTask.tables(readout, sums)[0].rows[2], ElementsAre("never", "0", "-", "-", "-"));
+  EXPECT_THAT(kMultiLabel.tables(readout, sums)[0].rows[2],
+              ElementsAre("never", "0", "-", "-", "-"));
 }
 
 TEST(MultiLabel, TellsTheClassesAboveZero) {
   const std::vector<float> outputs{1.5f, -2, 0.25f};
-  EXPECT_THAT(kTask.answer(classes_of({"a", "b", "c"}), Output(outputs)),
+  EXPECT_THAT(kMultiLabel.answer(classes_of({"a", "b", "c"}), Output(outputs)),
               ElementsAre("a;c", "1.5", "-2", "0.25"));
 }
 
 TEST(MultiLabel, HoldsOutSomeOfEverySetOfClasses) {
   const std::vector<float> targets{1, 0, 0, 1, 1, 0, 1, 1};
-  EXPECT_THAT(kTask.strata(classes_of({"a", "b"}), targets), ElementsAre(0, 1, 0, 2));
+  EXPECT_THAT(kMultiLabel.strata(classes_of({"a", "b"}), targets), ElementsAre(0, 1, 0, 2));
 }
 
 TEST(MultiLabel, BalancesPresenceAndAbsence) {
   const std::vector<float> targets{1, 0, 0, 0, 0, 0, 0, 0};
-  EXPECT_THAT(kTask.balanced_weights(classes_of({"a", "b"}), targets),
+  EXPECT_THAT(kMultiLabel.balanced_weights(classes_of({"a", "b"}), targets),
               ElementsAre(DoubleEq(4 / 6.0), 2, 1, 1));
 }
 
 TEST(MultiLabel, ReadsZerosAndOnes) {
   TargetTable table{{"even", "loop"}, 2, {"1", "0.0", "0", "1"}, {"t:2", "t:3"}};
   std::vector<float> targets;
-  EXPECT_THAT(kTask.read(table, targets).names, ElementsAre("even", "loop"));
+  EXPECT_THAT(kMultiLabel.read(table, targets).names, ElementsAre("even", "loop"));
   EXPECT_THAT(targets, ElementsAre(1, 0, 0, 1));
-  EXPECT_EQ(kTask.lacking(classes_of({"a", "b"}), std::vector<float>{1, 0, 0, 0}),
+  EXPECT_EQ(kMultiLabel.lacking(classes_of({"a", "b"}), std::vector<float>{1, 0, 0, 0}),
             "no training sequence of class \"b\"");
   table.cells[3] = "2";
-  EXPECT_THAT([&] { kTask.read(table, targets); },
+  EXPECT_THAT([&] { kMultiLabel.read(table, targets); },
               ThrowsMessage<Error>(HasSubstr("t:3: target \"2\", expected 0 or 1")));
 }
 

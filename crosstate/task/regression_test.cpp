@@ -17,13 +17,13 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-const Task& kTask = regression();
+const Task& kRegression = regression();
 
 Readout fitted(std::size_t width, std::span<const float> targets) {
   Readout readout;
-  readout.task = &kTask;
+  readout.task = &kRegression;
   for (std::size_t k = 0; k < width; ++k) readout.names.push_back("y" + std::to_string(k));
-  kTask.fit(readout, targets);
+  kRegression.fit(readout, targets);
   return readout;
 }
 
@@ -34,7 +34,7 @@ TEST(Regression, NormalisesByTheTrainingSet) {
   EXPECT_THAT(readout.scale, ElementsAre(DoubleNear(std::sqrt(200.0 / 3), 1e-12), 1));
   // An output of one standard deviation, converted to the unit of the target.
   const std::vector<float> outputs{1, 0};
-  EXPECT_THAT(kTask.answer(readout, Output(outputs)), ElementsAre("28.1649658", "5"));
+  EXPECT_THAT(kRegression.answer(readout, Output(outputs)), ElementsAre("28.1649658", "5"));
 }
 
 TEST(Regression, GradientsEqualDifferences) {
@@ -50,14 +50,14 @@ TEST(Regression, GradientsEqualDifferences) {
     options.distillation = weight;
     options.teacher = teacher;
     std::vector<double> slope(3, 99);
-    kTask.loss(readout, outputs, target, options, slope);
+    kRegression.loss(readout, outputs, target, options, slope);
     for (std::size_t k = 0; k < 3; ++k) {
       const float at = outputs[k];
       constexpr float kStep = 1.0f / 1024;
       outputs[k] = at + kStep;
-      const double high = kTask.loss(readout, outputs, target, options, {});
+      const double high = kRegression.loss(readout, outputs, target, options, {});
       outputs[k] = at - kStep;
-      const double low = kTask.loss(readout, outputs, target, options, {});
+      const double low = kRegression.loss(readout, outputs, target, options, {});
       outputs[k] = at;
       EXPECT_NEAR(slope[k], (high - low) / (2 * kStep), 1e-4);
     }
@@ -67,30 +67,30 @@ TEST(Regression, GradientsEqualDifferences) {
 TEST(Regression, MeasuresInTheUnitOfTheTarget) {
   const std::vector<float> targets{1, 2, 3, 6};
   const Readout readout = fitted(1, targets);
-  std::vector<double> sums(kTask.sums(readout), 0), part = sums;
+  std::vector<double> sums(kRegression.sums(readout), 0), part = sums;
   const std::vector<double> told{1.5, 2, 2, 6};
   double squares = 0, sizes = 0;
   for (std::size_t i = 0; i < 4; ++i) {
     const auto output = static_cast<float>((told[i] - readout.offset[0]) / readout.scale[0]);
-    kTask.add(readout, Output(std::span(&output, 1)), std::span(&targets[i], 1),
-              i < 2 ? sums : part);
+    kRegression.add(readout, Output(std::span(&output, 1)), std::span(&targets[i], 1),
+                    i < 2 ? sums : part);
     squares += (told[i] - targets[i]) * (told[i] - targets[i]);
     sizes += std::abs(told[i] - targets[i]);
   }
   for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += part[k];  // two parts give the whole
-  EXPECT_THAT(kTask.evaluate(readout, sums),
+  EXPECT_THAT(kRegression.evaluate(readout, sums),
               ElementsAre(DoubleNear(1 - squares / 14, 1e-6),
                           DoubleNear(std::sqrt(squares / 4), 1e-6), DoubleNear(sizes / 4, 1e-6)));
-  EXPECT_THAT(kTask.text(readout, sums), HasSubstr("R2 0.9107, RMSE 0.5590, MAE 0.3750"));
+  EXPECT_THAT(kRegression.text(readout, sums), HasSubstr("R2 0.9107, RMSE 0.5590, MAE 0.3750"));
 }
 
 TEST(Regression, OfEqualTargetsExplainsNothing) {
   const std::vector<float> targets{2, 2, 2};
   const Readout readout = fitted(1, targets);
-  EXPECT_THAT(kTask.unusable(readout, targets), HasSubstr("the same target"));
-  std::vector<double> sums(kTask.sums(readout), 0);
+  EXPECT_THAT(kRegression.unusable(readout, targets), HasSubstr("the same target"));
+  std::vector<double> sums(kRegression.sums(readout), 0);
   const float output = 0.5f;
-  kTask.add(readout, Output(std::span(&output, 1)), std::span(&targets[0], 1), sums);
+  kRegression.add(readout, Output(std::span(&output, 1)), std::span(&targets[0], 1), sums);
   EXPECT_EQ(primary_value(readout, sums), 0);
 }
 
@@ -98,11 +98,11 @@ TEST(Regression, HoldsOutSomeOfEveryTenth) {
   std::vector<float> targets;
   for (int i = 0; i < 400; ++i) targets.push_back(static_cast<float>((i * 37) % 400));
   const Readout readout = fitted(1, targets);
-  const std::vector<std::int32_t> strata = kTask.strata(readout, targets);
+  const std::vector<std::int32_t> strata = kRegression.strata(readout, targets);
   for (std::size_t i = 0; i < 400; ++i) {
     EXPECT_EQ(strata[i], static_cast<std::int32_t>(targets[i]) / 40);
   }
-  const std::vector<std::int32_t> few = kTask.strata(readout, std::span(targets).first(60));
+  const std::vector<std::int32_t> few = kRegression.strata(readout, std::span(targets).first(60));
   EXPECT_EQ(*std::max_element(few.begin(), few.end()), 2);
 }
 
@@ -113,10 +113,10 @@ TEST(Regression, ReadsNumbersAlone) {
   table.cells = {"1.5", "-2e-3"};
   table.where = {"t:2", "t:3"};
   std::vector<float> targets;
-  EXPECT_THAT(kTask.read(table, targets).names, ElementsAre("force"));
+  EXPECT_THAT(kRegression.read(table, targets).names, ElementsAre("force"));
   EXPECT_THAT(targets, ElementsAre(1.5f, -2e-3f));
   table.cells[1] = "high";
-  EXPECT_THAT([&] { kTask.read(table, targets); },
+  EXPECT_THAT([&] { kRegression.read(table, targets); },
               ThrowsMessage<Error>(HasSubstr("t:3: target \"high\" is not a number")));
 }
 
