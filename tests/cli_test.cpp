@@ -57,6 +57,59 @@ TEST_F(Cli, RefusesBadSettingsBeforeAnyWork) {
   EXPECT_FALSE(fs::exists(out));
 }
 
+// The last of several options decides.
+TEST_F(Cli, NamesWhatSetsASettingThatContradictsOthers) {
+  const std::string out = path("out");
+  const auto refused = [&](std::vector<std::string> more, const std::string& begin) {
+    more.insert(more.begin(), {"train", "--out", out});
+    expect_refused(more, {begin});
+    EXPECT_THAT(call(more).err, testing::StartsWith("crosstate: " + begin));
+  };
+  refused({"--set", "model.states=4", "--set", "model.states=5"},
+          "--set model.states=5: model.states = 5");
+  write("odd.toml", "[quant]\npreset = \"w8a8s8\"\n[model]\nstates = 5\n");
+  refused({"--config", path("odd.toml")}, path("odd.toml") + ":4: model.states = 5");
+  refused({"--config", path("odd.toml"), "--set", "model.states=7"},
+          "--set model.states=7: model.states = 7");
+  write("chip.toml", "[device]\ng_min = 30\ng_max = 20\n");
+  refused({"--target", path("chip.toml")}, path("chip.toml") + ": device.g_m");
+  refused({"--target", "taox-64x64", "--set", "quant.preset=w8a8s0"},
+          "--set quant.preset=w8a8s0: quant.state.bits = 0 by quant.preset = \"w8a8s0\"");
+  EXPECT_FALSE(fs::exists(out));
+}
+
+TEST_F(Cli, ComparesTwoModelsOnTheSameSequences) {
+  ASSERT_EQ(call(tiny("train", path("out"))).code, 0);
+  const std::string one = path("out/float.safetensors"),
+                    other = path("out/qat.integer.safetensors");
+  const auto compare = [&](const std::string& second, std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {"eval", one, "--compare", second, "--set", "data.test_limit=64"});
+    return call(more);
+  };
+  const Result text = compare(other);
+  ASSERT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out, AllOf(HasSubstr(one + " on"), HasSubstr(other + " on"),
+                              HasSubstr("95 % interval"), HasSubstr("McNemar")));
+  const json result = parse_json(compare(other, {"--json", "-"}).out);
+  const json &paired = result["paired"], &compared = result["compared"];
+  EXPECT_EQ(result["model"], one);
+  EXPECT_EQ(compared["model"], other);
+  EXPECT_EQ(compared["backend"], "integer");
+  const auto count = [&](const char* key) { return paired[key].get<int>(); };
+  EXPECT_EQ(count("both") + count("only_first"), result["correct"]);
+  EXPECT_EQ(count("both") + count("only_second"), compared["correct"]);
+  EXPECT_EQ(count("both") + count("only_first") + count("only_second") + count("neither"), 64);
+  EXPECT_GT(paired["p_value"], 0);
+  EXPECT_LE(paired["p_value"], 1);
+  EXPECT_LT(result["accuracy_interval"][0], result["accuracy"]);
+  EXPECT_GT(result["accuracy_interval"][1], result["accuracy"]);
+
+  const json same = parse_json(compare(one, {"--json", "-"}).out)["paired"];
+  EXPECT_EQ(same["only_first"], 0);
+  EXPECT_EQ(same["p_value"], 1);
+  expect_refused({"eval", one, "--compare", path("absent.safetensors")}, {"absent.safetensors"});
+}
+
 // Errors of the mapping or the front end are reported before the first epoch.
 TEST_F(Cli, RefusesSettingsThatContradictEachOther) {
   const std::string out = path("out");
@@ -456,13 +509,17 @@ TEST_F(Cli, SearchesTheFormatOfANetwork) {
   EXPECT_LE(parse_json(best.out)["bytes"], bytes);
 
   expect_refused(with({"--out", path("no"), "--bytes", "100"}),
-                 {"ptq.bytes = 100", "expected at least"});
+                 {"--bytes 100: ptq.bytes = 100", "expected at least"});
   expect_refused(with({"--out", path("no"), "--bytes", "9000", "--loss", "1"}),
                  {"ptq.loss has no effect with ptq.bytes = 9000"});
   expect_refused(with({"--out", path("no"), "--loss", "1", "--set", "train.validation=0"}),
-                 {"train.validation = 0"});
+                 {"--set train.validation=0: train.validation = 0"});
   expect_refused(with({"--out", path("no"), "--loss", "1", "--set", "quant.weight.bits=0"}),
-                 {"quant.weight.bits = 0", "expected codes"});
+                 {"--set quant.weight.bits=0: quant.weight.bits = 0", "expected codes"});
+  expect_refused(
+      {"quantize", model, "--out", path("no"), "--loss", "1", "--set", "quant.preset=float"},
+      {"--set quant.preset=float: quant.input.bits = 0 by quant.preset = \"float\"",
+       "expected codes"});
   expect_refused(with({"--out", path("no"), "--set", "ptq.sequences=20"}),
                  {"ptq.sequences has no effect"});
   expect_refused({"quantize", model, "--set", "quant.bias_correction=true"},
