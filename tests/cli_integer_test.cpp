@@ -60,9 +60,8 @@ TEST_F(CliIntegers, OfSixteenBitsRunWholeSequences) {
     n.decoder.bias[0] = std::int64_t{1} << 33;
     n.scores.first[0] = 1 << 23;
   });
-  formats::Safetensors content = formats::read_safetensors(old);
-  content.metadata["format"] = "crosstate integer network 1";
-  formats::write_safetensors(old, content);
+  formats::write_safetensors(old,
+                             integer::fixtures::in_version_one(formats::read_safetensors(old)));
   const json certificate = parse_json(call({"info", old, "--json", "-"}).out)["certificate"];
   const int longest = certificate["longest_sequence"];
   ASSERT_LT(longest, 784);

@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "crosstate/base/json.h"
 #include "crosstate/base/random.h"
 #include "crosstate/integer/bounds.h"
 #include "crosstate/integer/convert.h"
@@ -54,6 +56,17 @@ inline quant::QuantOptions format(int number, bool powers_of_two) {
   q.activation.codes =
       number % 2 == 0 ? quant::CodeSymmetry::kAffine : quant::CodeSymmetry::kSymmetric;
   return quant::resolved(q);
+}
+
+/// The file of a network that needs no early shifts, as version 1 had it.
+inline formats::Safetensors in_version_one(formats::Safetensors content) {
+  content.metadata["format"] = "crosstate integer network 1";
+  nlohmann::json shape = parse_json(content.metadata.at("integer"));
+  shape.erase("score_steps");
+  content.metadata["integer"] = exact_json_text(shape);
+  std::erase_if(content.tensors,
+                [](const auto& tensor) { return tensor.first.ends_with(".early"); });
+  return content;
 }
 
 /// 40 sequences of up to 37 steps.
