@@ -113,6 +113,11 @@ Option& Option::range(int low, int high) {
 
 Option& Option::one_of(const std::vector<std::string>& allowed) {
   option_->check(CLI::IsMember(allowed));
+  return suggest(allowed);
+}
+
+Option& Option::suggest(const std::vector<std::string>& values) {
+  (*suggestions_)[option_] = values;
   return *this;
 }
 
@@ -155,7 +160,7 @@ Option& Option::excludes(const Option& other) {
 }
 
 Command Command::add_command(const std::string& name, const std::string& help) {
-  return {*app_->add_subcommand(name, help), *chosen_};
+  return {*app_->add_subcommand(name, help), *shared_};
 }
 
 std::string Command::name() const {
@@ -167,20 +172,20 @@ std::string Command::name() const {
 }
 
 Option Command::add(const std::string& name, std::string& value, const std::string& help) {
-  return Option(*app_->add_option(name, value, help));
+  return {*app_->add_option(name, value, help), shared_->suggestions};
 }
 
 Option Command::add(const std::string& name, int& value, const std::string& help) {
-  return Option(*app_->add_option(name, value, help));
+  return {*app_->add_option(name, value, help), shared_->suggestions};
 }
 
 Option Command::add(const std::string& name, std::vector<std::string>& values,
                     const std::string& help) {
-  return Option(*app_->add_option(name, values, help));
+  return {*app_->add_option(name, values, help), shared_->suggestions};
 }
 
 Option Command::add(const std::string& name, bool& flag, const std::string& help) {
-  return Option(*app_->add_flag(name, flag, help));
+  return {*app_->add_flag(name, flag, help), shared_->suggestions};
 }
 
 void Command::refuse(const std::string& name, const std::string& why) {
@@ -192,26 +197,57 @@ void Command::refuse_flag(const std::string& name, const std::string& why) {
   app_->add_flag_function(name, [=](std::int64_t) { refuse_given(name, why); })->group("");
 }
 
-Option Command::option(const std::string& name) const { return Option(*app_->get_option(name)); }
+Option Command::option(const std::string& name) const {
+  return {*app_->get_option(name), shared_->suggestions};
+}
+
+CommandDescription Command::describe() const {
+  CommandDescription command{name(), app_->get_description(), {}, {}};
+  for (const CLI::Option* option : app_->get_options()) {
+    if (option->get_group().empty()) continue;
+    const std::string type = option->get_type_name();  // followed by the ranges: "N:INT in [0 - 9]"
+    const bool flag = option->get_items_expected_max() == 0;
+    OptionDescription described{.name = option->get_single_name(),
+                                .type = flag ? "" : type.substr(0, type.find(':')),
+                                .help = option->get_description(),
+                                .fallback = flag ? "" : option->get_default_str(),
+                                .suggestions = {},
+                                .positional = option->get_positional(),
+                                .required = option->get_required(),
+                                .repeatable = option->get_items_expected_max() > 1};
+    if (!described.positional) described.name = "--" + described.name;
+    const auto offered = shared_->suggestions.find(option);
+    if (offered != shared_->suggestions.end()) described.suggestions = offered->second;
+    command.options.push_back(std::move(described));
+  }
+  for (CLI::App* below : app_->get_subcommands({})) {
+    if (!below->get_group().empty()) {
+      command.commands.push_back(Command(*below, *shared_).describe());
+    }
+  }
+  return command;
+}
+
+void Command::hide() { app_->group(""); }
 
 void Command::footer(const std::string& text) { app_->footer(text); }
 
 void Command::require_command() { app_->require_subcommand(1); }
 
 void Command::action(Action run) {
-  app_->callback([run = std::move(run), app = app_, chosen = chosen_] {
-    chosen->action = run;
-    chosen->explain = chosen->explanations[app];
+  app_->callback([run = std::move(run), app = app_, shared = shared_] {
+    shared->action = run;
+    shared->explain = shared->explanations[app];
   });
 }
 
 void Command::explain_errors(Explanation complete) {
-  chosen_->explanations[app_] = std::move(complete);
+  shared_->explanations[app_] = std::move(complete);
 }
 
 struct Program::State {
   CLI::App app;
-  Command::Chosen chosen;
+  Command::Shared shared;
 };
 
 Program::Program(const std::string& name, const std::string& description,
@@ -224,7 +260,7 @@ Program::Program(const std::string& name, const std::string& description,
 
 Program::~Program() = default;
 
-Command Program::root() { return {state_->app, state_->chosen}; }
+Command Program::root() { return {state_->app, state_->shared}; }
 
 Command::Action Program::parse(int argc, char** argv) {
   const CLI::App& app = state_->app;
@@ -240,12 +276,12 @@ Command::Action Program::parse(int argc, char** argv) {
       return code;
     };
   }
-  return [chosen = state_->chosen] {
-    if (!chosen.explain) return chosen.action();
+  return [action = state_->shared.action, explain = state_->shared.explain] {
+    if (!explain) return action();
     try {
-      return chosen.action();
+      return action();
     } catch (const Error& error) {
-      throw Error(chosen.explain(error.what()));
+      throw Error(explain(error.what()));
     }
   };
 }

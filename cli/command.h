@@ -20,10 +20,32 @@ std::size_t columns_of(int stream);
 /// Width of text on standard output: that of the environment (COLUMNS), or of the terminal.
 std::size_t text_columns();
 
+/// An option or positional argument as --help describes it.
+struct OptionDescription {
+  std::string name;  // "--out"; of a positional argument "MODEL"
+  std::string type;  // name of its values, "FILE"; "": a flag
+  std::string help;
+  std::string fallback;                  // default; "": none
+  std::vector<std::string> suggestions;  // values to offer; any others may be allowed, too
+  bool positional = false, required = false, repeatable = false;
+};
+
+/// A command as --help describes it. What --help leaves out is left out here.
+struct CommandDescription {
+  std::string name;  // with its parents: "crosstate bench scan"
+  std::string help;
+  std::vector<OptionDescription> options;
+  std::vector<CommandDescription> commands;
+};
+
+/// Values that completion offers, by option.
+using Suggestions = std::map<const CLI::Option*, std::vector<std::string>>;
+
 /// An option of a command; the members set its properties.
 class Option {
  public:
-  explicit Option(CLI::Option& option) : option_(&option) {}
+  Option(CLI::Option& option, Suggestions& suggestions)
+      : option_(&option), suggestions_(&suggestions) {}
 
   /// Name of its values in --help: "FILE".
   Option& type(const std::string& name);
@@ -31,6 +53,8 @@ class Option {
   /// Range of integers, both ends included.
   Option& range(int low, int high);
   Option& one_of(const std::vector<std::string>& allowed);
+  /// Values that completion offers; others are allowed, too.
+  Option& suggest(const std::vector<std::string>& values);
   /// Rejects an empty argument, which is usually an unset variable of a script; treating it as
   /// absent would silently start another run than intended.
   Option& not_empty();
@@ -47,6 +71,7 @@ class Option {
 
  private:
   CLI::Option* option_;
+  Suggestions* suggestions_;  // belongs to the program
 };
 
 /// A subcommand of a Program. Copies refer to the same subcommand.
@@ -71,6 +96,11 @@ class Command {
   /// An option that has been added before.
   Option option(const std::string& name) const;
 
+  /// The command and those below it, in the order in which they were added.
+  CommandDescription describe() const;
+  /// Leaves the command out of --help.
+  void hide();
+
   /// Text below the options in --help.
   void footer(const std::string& text);
   void require_command();
@@ -82,15 +112,17 @@ class Command {
 
  private:
   friend class Program;
-  struct Chosen {
+  // What the commands of a program share; belongs to the program.
+  struct Shared {
     Action action;
     Explanation explain;
     std::map<const CLI::App*, Explanation> explanations;  // of all commands
+    Suggestions suggestions;
   };
-  Command(CLI::App& app, Chosen& chosen) : app_(&app), chosen_(&chosen) {}
+  Command(CLI::App& app, Shared& shared) : app_(&app), shared_(&shared) {}
 
   CLI::App* app_;
-  Chosen* chosen_;  // belongs to the program
+  Shared* shared_;
 };
 
 /// The program, which owns all its commands.

@@ -136,7 +136,7 @@ void add_common(Command command, Common& common, const Uses& uses, FieldList lis
   list.use_only(common.settings, common.command);
   add_text(command, "--config", common.config, "Settings from a TOML file", "FILE");
   command.add("--set", common.set, "One setting, overrides --config; repeatable")
-      .type("SECTION.KEY=VALUE")
+      .type(kSettingType)
       .one_value();
   if (uses.data) {
     add_text(command, "--data", common.data,
@@ -148,7 +148,8 @@ void add_common(Command command, Common& common, const Uses& uses, FieldList lis
         command, "--target", common.target,
         "Hardware target of chips: a .toml file of [device], [crossbar] and [wires], or one of " +
             joined(crossbar::target_names()) + "; --config overrides it",
-        "NAME|FILE");
+        "NAME|FILE")
+        .suggest(crossbar::target_names());
   }
   Option out = add_text(command, "--out", common.out, uses.out, uses.out_type);
   if (!common.out.empty()) out.show_default();
@@ -197,6 +198,7 @@ void add_short_forms(Command command, Common& common, const FieldList& list) {
     add_text(command, short_form(common, field.key), common.short_forms[field.key],
              field.key + ", below", "VALUE")
         .show_default(value_text(field) + unit)
+        .suggest(values_to_offer(field))
         .group("Short forms of --set, which they override");
   }
 }

@@ -44,6 +44,9 @@ struct Uses {
   std::vector<std::string> settings = {};  // as in Common; empty: all of the command's list
 };
 
+/// Name of the values of --set, by which completion knows them.
+inline constexpr const char* kSettingType = "SECTION.KEY=VALUE";
+
 /// Values of Uses::no_seed and Uses::no_resume of many commands.
 inline constexpr const char* kNothingDrawn = "the command draws no random numbers";
 inline constexpr const char* kNothingContinues = "the command leaves nothing to continue";
@@ -70,6 +73,12 @@ void add_short_forms(Command command, Common& common, const FieldList& list);
 std::string settings_help(const std::string& command, const FieldList& list);
 /// Registers the settings that a command uses, for `crosstate settings`.
 void note_settings(const std::string& command, const FieldList& list);
+/// Keys of the settings that a command ("crosstate eval") uses, and the commands ("eval") that use
+/// a setting.
+std::vector<std::string> settings_of(const std::string& command);
+std::vector<std::string> commands_of(const std::string& key);
+/// Values of a setting that completion offers: its choices; none for numbers and text.
+std::vector<std::string> values_to_offer(const Field& field);
 
 /// All settings of all commands, bound to unused variables.
 const FieldList& all_settings();
@@ -192,5 +201,7 @@ void add_sweep(Command root);
 void add_search(Command root);
 void add_array(Command root);
 void add_settings(Command root);
+void add_completion(Command root);
+void add_manual(Command root);
 
 }  // namespace crosstate::cli

@@ -169,6 +169,7 @@ void add_cost(Command root) {
            "Hardware: mcu-fp32, mcu-int8, accelerator-45nm, crossbar-14nm, crossbar-32nm, "
            "crossbar-130nm, crossbar-180nm-taox, or a TOML file; repeatable")
       .type("NAME|FILE")
+      .suggest(cost::shipped_technologies())
       .one_value()
       .show_default();
   command.add("--sources", arguments->sources, "Also print every constant with its source");

@@ -174,7 +174,9 @@ void add_device(Command root) {
   Command command = root.add_command(
       "device", "Program many devices of a model, age them, and print their statistics");
   auto arguments = std::make_shared<Arguments>();
-  command.add("NAME", arguments->name, "Device model; if omitted, all are listed");
+  std::vector<std::string> names;
+  for (const device::NamedModel& model : device::kDeviceModels) names.emplace_back(model.name);
+  command.add("NAME", arguments->name, "Device model; if omitted, all are listed").suggest(names);
   command.add("--list", arguments->list, "List the device models");
   command
       .add("--histogram", arguments->histogram,

@@ -97,6 +97,8 @@ int main(int argc, char** argv) {
     cli::add_search(root);
     cli::add_bench(root);
     cli::add_settings(root);
+    cli::add_completion(root);
+    cli::add_manual(root);
     const int code = program.parse(argc, argv)();
     cli::flush_output();
     return code;

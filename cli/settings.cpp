@@ -55,6 +55,11 @@ std::vector<UsedBy>& users() {
   return all;
 }
 
+// "crosstate bench scan" as "bench scan".
+std::string without_program(const std::string& command) {
+  return command.substr(command.find(' ') + 1);
+}
+
 std::string line_of(const Field& field, std::size_t key_width) {
   std::string line =
       field.key + std::string(key_width - std::min(key_width, field.key.size()), ' ');
@@ -79,16 +84,6 @@ std::string described(const std::vector<const Field*>& fields,
             folded(field->help + more(*field), columns - kIndent, kIndent) + '\n';
   }
   return text;
-}
-
-std::vector<std::string> commands_of(const std::string& key) {
-  std::vector<std::string> commands;
-  for (const UsedBy& user : users()) {
-    if (std::find(user.keys.begin(), user.keys.end(), key) != user.keys.end()) {
-      commands.push_back(user.command);
-    }
-  }
-  return commands;
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -162,12 +157,33 @@ const FieldList& all_settings() {
 }
 
 void note_settings(const std::string& command, const FieldList& list) {
-  constexpr std::string_view kProgram = "crosstate ";
-  UsedBy user{command.starts_with(kProgram) ? command.substr(kProgram.size()) : command, {}};
+  UsedBy user{without_program(command), {}};
   for (const Field& field : list.all()) {
     if (field.used) user.keys.push_back(field.key);
   }
   users().push_back(std::move(user));
+}
+
+std::vector<std::string> settings_of(const std::string& command) {
+  for (const UsedBy& user : users()) {
+    if (user.command == without_program(command)) return user.keys;
+  }
+  return {};
+}
+
+std::vector<std::string> commands_of(const std::string& key) {
+  std::vector<std::string> commands;
+  for (const UsedBy& user : users()) {
+    if (std::find(user.keys.begin(), user.keys.end(), key) != user.keys.end()) {
+      commands.push_back(user.command);
+    }
+  }
+  return commands;
+}
+
+std::vector<std::string> values_to_offer(const Field& field) {
+  if (field.current().is_boolean()) return {"true", "false"};
+  return field.choices;
 }
 
 std::string settings_help(const std::string& command, const FieldList& list) {
