@@ -36,6 +36,9 @@ void run(benchmark::State& state, const data::FrontEndOptions& options) {
 
 void LogMel(benchmark::State& state) { run(state, {}); }
 void LogMelWithDeltas(benchmark::State& state) { run(state, {.deltas = true}); }
+void LogMelInWholeNumbers(benchmark::State& state) {
+  run(state, {.arithmetic = data::FrontEndArithmetic::kInteger});
+}
 void Waveform(benchmark::State& state) {
   run(state, {.kind = data::FrontEndKind::kWaveform, .decimation = 2});
 }
@@ -54,6 +57,7 @@ void Variation(benchmark::State& state) {
 
 BENCHMARK(LogMel)->Unit(benchmark::kMicrosecond);
 BENCHMARK(LogMelWithDeltas)->Unit(benchmark::kMicrosecond);
+BENCHMARK(LogMelInWholeNumbers)->Unit(benchmark::kMicrosecond);
 BENCHMARK(Waveform)->Unit(benchmark::kMicrosecond);
 BENCHMARK(Variation)->Unit(benchmark::kMicrosecond);
 

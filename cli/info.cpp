@@ -199,6 +199,7 @@ std::string data_text(const inference::Preparation& preparation) {
       text += ", " + std::to_string(o.bands) + " bands" + (o.deltas ? " with slopes" : "") +
               ", every " + number(o.hop) + " ms";
     }
+    if (o.arithmetic == data::FrontEndArithmetic::kInteger) text += ", in whole numbers";
     text += ", from " + std::to_string(preparation.front_end->sample_rate()) + " Hz\n";
   }
   if (preparation.permutation_seed != 0) {

@@ -255,6 +255,7 @@ TEST_F(CliOptions, AreRefusedWhereOthersMakeThemIdle) {
             "quant.gate.bits",
             "model.gate = \"none\""},
            {{"train", set("front_end.bands=9")}, "front_end.bands", "images"},
+           {{"train", set("front_end.arithmetic=integer")}, "front_end.arithmetic", "images"},
            {{"train", set("augment.time_mask=9")}, "augment.time_mask", "images"},
            {{"train", set("data.longest=9")}, "data.longest", "images"},
            {{"train", tones, set("augment.snr_low=9")}, "augment.snr_low", "augment.noise = 0"},

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/format.h"
 #include "crosstate/base/json.h"
 #include "crosstate/data/mel.h"
 #include "crosstate/data/streams.h"
@@ -17,6 +18,14 @@ constexpr const char* kOptions = "front_end";
 constexpr const char* kSampleRate = "front_end.sample_rate";
 constexpr const char* kMean = "front_end.mean";
 constexpr const char* kScale = "front_end.scale";
+// In whole numbers.
+constexpr FileFormat kFormat("crosstate front end", 2);
+constexpr const char* kFormatKey = "front_end.format";
+constexpr const char* kFactor = "front_end.factor";
+constexpr const char* kBias = "front_end.bias";
+constexpr const char* kShift = "front_end.shift";
+constexpr const char* kArithmetic = "arithmetic";
+constexpr float kFeatureUnit = 1.0f / (1 << kFeaturePlaces);
 constexpr double kLeastDeviation = 1e-6;
 
 std::size_t samples_in(double milliseconds, double sample_rate) {
@@ -54,6 +63,48 @@ std::vector<float> statistic(const formats::Safetensors& model, const char* name
   return values;
 }
 
+template <class T>
+std::vector<T> whole_numbers(const formats::Safetensors& model, const char* name,
+                             std::size_t features, T low, T high, const std::string& where) {
+  const auto found = model.tensors.find(name);
+  const std::string place = where + ": tensor '" + name + "'";
+  if (found == model.tensors.end()) fail(place, "is missing");
+  std::vector<T> values = found->second.integers<T>({features}, place);
+  for (const T value : values) {
+    if (value < low || value > high) {
+      fail(place, std::to_string(value) + ", expected " + std::to_string(low) + " to " +
+                      std::to_string(high));
+    }
+  }
+  return values;
+}
+
+std::vector<FeatureScale> feature_scales(const formats::Safetensors& model, std::size_t features,
+                                         const std::string& where) {
+  constexpr std::int64_t kMostBias = std::int64_t{1} << 52;
+  const auto factor = whole_numbers<std::int32_t>(model, kFactor, features, 0, 1 << 24, where);
+  const auto bias =
+      whole_numbers<std::int64_t>(model, kBias, features, -kMostBias, kMostBias, where);
+  const auto shift = whole_numbers<std::int32_t>(model, kShift, features, 1, 30, where);
+  std::vector<FeatureScale> scales;
+  for (std::size_t f = 0; f < features; ++f) scales.push_back({factor[f], bias[f], shift[f]});
+  return scales;
+}
+
+void save_scales(const std::vector<FeatureScale>& scales, formats::Safetensors& model) {
+  std::vector<std::int32_t> factor, shift;
+  std::vector<std::int64_t> bias;
+  for (const FeatureScale& scale : scales) {
+    factor.push_back(scale.factor);
+    bias.push_back(scale.bias);
+    shift.push_back(scale.shift);
+  }
+  model.metadata[kFormatKey] = kFormat.text();
+  model.tensors[kFactor] = formats::Tensor::from(factor, {scales.size()});
+  model.tensors[kBias] = formats::Tensor::from(bias, {scales.size()});
+  model.tensors[kShift] = formats::Tensor::from(shift, {scales.size()});
+}
+
 }  // namespace
 
 FrontEnd::FrontEnd(const FrontEndOptions& options, int sample_rate)
@@ -67,7 +118,16 @@ FrontEnd::FrontEnd(const FrontEndOptions& options, int sample_rate)
   }
   mean_.assign(features(), 0);
   scale_.assign(features(), 1);
+  if (options.arithmetic == FrontEndArithmetic::kInteger) {
+    integers_.emplace(options, sample_rate, window_kept(), hop_kept());
+  }
   FrontEndStream check(*this);  // throws if the bands do not fit
+}
+
+void FrontEnd::set_statistics(std::vector<float> mean, std::vector<float> scale) {
+  mean_ = std::move(mean);
+  scale_ = std::move(scale);
+  if (integers_) integers_->normalise(mean_, scale_);
 }
 
 std::size_t FrontEnd::features() const {
@@ -97,8 +157,8 @@ void FrontEnd::fit(const Recordings& training, ThreadPool& pool) {
   if (!options_.normalise) return;
   if (training.items.empty())
     fail(training.name, "no recordings, expected at least one to compute the statistics");
-  mean_.assign(features(), 0);
-  scale_.assign(features(), 1);
+  std::vector<float> mean(features(), 0), scale(features(), 1);
+  set_statistics(mean, scale);
   const Dataset set = make_sequences(training, *this, pool);
   std::vector<Moments> parts(set.count);
   pool.parallel_for(set.count, [&](std::size_t i, int) { parts[i] = moments_of(set, i); });
@@ -110,21 +170,26 @@ void FrontEnd::fit(const Recordings& training, ThreadPool& pool) {
       count += part.count;
     }
     const double deviation = std::sqrt(std::max(0.0, squares / count - sum * sum / count / count));
-    mean_[f] = static_cast<float>(sum / count);
+    mean[f] = static_cast<float>(sum / count);
     // A feature that never changes carries no information; normalising it would only amplify
     // rounding errors.
-    scale_[f] = deviation > kLeastDeviation ? static_cast<float>(1 / deviation) : 1;
+    scale[f] = deviation > kLeastDeviation ? static_cast<float>(1 / deviation) : 1;
   }
+  set_statistics(std::move(mean), std::move(scale));
 }
 
 void FrontEnd::save(formats::Safetensors& model) const {
   FrontEndOptions copy = options_;
   FieldList list;
   fields(list, copy);
-  model.metadata[kOptions] = exact_json_text(list.to_json());
+  nlohmann::json values = list.to_json();
+  // Files of version 1 do not have it.
+  if (!integers_) values[kOptions].erase(kArithmetic);
+  model.metadata[kOptions] = exact_json_text(values);
   model.metadata[kSampleRate] = std::to_string(sample_rate_);
   model.tensors[kMean] = formats::Tensor::from(mean_, {features()});
   model.tensors[kScale] = formats::Tensor::from(scale_, {features()});
+  if (integers_) save_scales(integers_->scales, model);
 }
 
 bool FrontEnd::is_in(const formats::Safetensors& model) {
@@ -132,6 +197,9 @@ bool FrontEnd::is_in(const formats::Safetensors& model) {
 }
 
 FrontEnd FrontEnd::load(const formats::Safetensors& model, const std::string& where) {
+  if (const auto format = model.metadata.find(kFormatKey); format != model.metadata.end()) {
+    kFormat.version_of(format->second, where + ": metadata '" + kFormatKey + "'");
+  }
   const auto text = [&](const char* key) {
     const auto found = model.metadata.find(key);
     if (found == model.metadata.end()) {
@@ -151,25 +219,40 @@ FrontEnd FrontEnd::load(const formats::Safetensors& model, const std::string& wh
   FrontEnd result(options, rate.get<int>());
   result.mean_ = statistic(model, kMean, result.features(), where);
   result.scale_ = statistic(model, kScale, result.features(), where);
+  if (result.integers_) {
+    result.integers_->scales = feature_scales(model, result.features(), where);
+  }
   return result;
 }
 
 struct FrontEndStream::Stages {
   Decimator decimator;
-  Windows windows;
+  Windows<float> windows;
   std::optional<MelBands> bands;
   std::optional<Deltas> deltas;
   std::vector<float> samples, frame;
+  // In place of all others.
+  std::optional<IntegerFrontEndStream> integers;
+  std::vector<std::int16_t> pcm;
+  std::vector<std::int32_t> features;
 };
 
 FrontEndStream::FrontEndStream(const FrontEnd& front_end) : front_end_(front_end) {
   const FrontEndOptions& o = front_end.options();
-  stages_ = std::make_unique<Stages>(Stages{Decimator(o.decimation),
-                                            Windows(front_end.window_kept(), front_end.hop_kept()),
-                                            {},
-                                            {},
-                                            {},
-                                            std::vector<float>(front_end.features())});
+  stages_ =
+      std::make_unique<Stages>(Stages{Decimator(o.decimation),
+                                      Windows<float>(front_end.window_kept(), front_end.hop_kept()),
+                                      {},
+                                      {},
+                                      {},
+                                      std::vector<float>(front_end.features()),
+                                      {},
+                                      {},
+                                      {}});
+  if (front_end.integers()) {
+    stages_->integers.emplace(*front_end.integers());
+    return;
+  }
   if (o.kind == FrontEndKind::kWaveform) return;
   const double rate = static_cast<double>(front_end.sample_rate()) / o.decimation;
   stages_->bands.emplace(MelShape{front_end.window_kept(), rate, static_cast<std::size_t>(o.bands),
@@ -183,10 +266,21 @@ void FrontEndStream::reset() {
   stages_->decimator.reset();
   stages_->windows.reset();
   if (stages_->deltas) stages_->deltas->reset();
+  if (stages_->integers) stages_->integers->reset();
 }
 
 void FrontEndStream::push(std::span<const float> samples, std::vector<float>& frames) {
   Stages& s = *stages_;
+  if (s.integers) {
+    s.pcm.clear();
+    for (const float sample : samples) s.pcm.push_back(pcm_of(sample));
+    s.features.clear();
+    s.integers->push(s.pcm, s.features);
+    for (const std::int32_t z : s.features) {
+      frames.push_back(static_cast<float>(z) * kFeatureUnit);
+    }
+    return;
+  }
   const std::vector<float>&mean = front_end_.mean(), &scale = front_end_.scale();
   if (!s.bands) {
     const std::size_t begin = frames.size();

@@ -4,12 +4,14 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "crosstate/base/threads.h"
 #include "crosstate/data/dataset.h"
+#include "crosstate/data/integer_front_end.h"
 #include "crosstate/data/options.h"
 #include "crosstate/data/recordings.h"
 #include "crosstate/formats/safetensors.h"
@@ -18,8 +20,9 @@ namespace crosstate::data {
 
 /// A front end for one sample rate, with the statistics for normalisation.
 ///
-/// In deployment, integer arithmetic begins after the front end: the front end is computed in
-/// float, and the input quantizer of the network rounds its output.
+/// With options().arithmetic = kInteger, it computes in whole numbers from 16-bit samples, to which
+/// it rounds others; its features are multiples of 2^-15. Otherwise it is computed in float, and
+/// integer arithmetic begins with the input quantizer of the network.
 class FrontEnd {
  public:
   /// Throws Error for options that are out of range or do not fit the sample rate (Hz).
@@ -37,13 +40,15 @@ class FrontEnd {
   /// Sets mean and standard deviation of every feature to those of the frames of a training set;
   /// does nothing unless options().normalise.
   void fit(const Recordings& training, ThreadPool& pool);
-  /// value -> (value - mean) * scale.
+  /// value -> (value - mean) * scale; in whole numbers approximated by integers()->scales.
   const std::vector<float>& mean() const { return mean_; }
   const std::vector<float>& scale() const { return scale_; }
+  /// The constants in whole numbers; null unless options().arithmetic = kInteger.
+  const IntegerFrontEnd* integers() const { return integers_ ? &*integers_ : nullptr; }
 
   /// Adds options and statistics to a model file, under names that begin with "front_end", and
   /// reads them back. load() throws Error naming a tensor that is missing, has another shape or is
-  /// not finite.
+  /// not finite or out of range, and for the format of a newer version.
   void save(formats::Safetensors& model) const;
   static FrontEnd load(const formats::Safetensors& model, const std::string& where);
   static bool is_in(const formats::Safetensors& model);
@@ -52,10 +57,12 @@ class FrontEnd {
   friend class FrontEndStream;
   std::size_t window_kept() const;  // samples after the decimator
   std::size_t hop_kept() const;
+  void set_statistics(std::vector<float> mean, std::vector<float> scale);
 
   FrontEndOptions options_;
   int sample_rate_;
   std::vector<float> mean_, scale_;
+  std::optional<IntegerFrontEnd> integers_;
 };
 
 /// Processes one stream of samples with a front end. A frame depends only on samples up to its end,

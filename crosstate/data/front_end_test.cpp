@@ -21,6 +21,7 @@ using reference::noise;
 using reference::tone;
 using reference::tone_set;
 using testing::HasSubstr;
+using testing::Not;
 using testing::ThrowsMessage;
 
 std::vector<float> frames_of(const FrontEnd& front_end, std::span<const float> samples) {
@@ -40,6 +41,10 @@ std::vector<FrontEndOptions> kinds() {
   all[4].frame = 11.3;
   all[4].hop = 13.7;  // longer than the window
   all[4].bands = 7;
+  for (std::size_t i = 0, count = all.size(); i < count; ++i) {
+    all.push_back(all[i]);
+    all.back().arithmetic = FrontEndArithmetic::kInteger;
+  }
   return all;
 }
 
@@ -173,7 +178,8 @@ class ExactFrontEnd {
       const std::ptrdiff_t taps = o_.decimation == 1 ? 1 : 55 * o_.decimation | 1;
       for (std::size_t j = 0; j < y.size(); ++j) {
         out.push_back(y[j]);
-        bounds.push_back(0x1p-19 * largest(x, (static_cast<int>(j) + 1) * o_.decimation, taps));
+        const double a = largest(x, (static_cast<int>(j) + 1) * o_.decimation, taps);
+        bounds.push_back(whole() ? 0x1p-15 + 0x1p-9 * a : 0x1p-19 * a);
       }
       return out;
     }
@@ -184,7 +190,11 @@ class ExactFrontEnd {
       out.insert(out.end(), bands[j].begin(), bands[j].end());
       const double a = largest(y, end, window_);
       const std::size_t features = bands[j].size() * (o_.deltas ? 2 : 1);
-      bounds.insert(bounds.end(), features, 0x1p-18 + 0x1p-20 * a / std::sqrt(floor()));
+      // Of the transform, and of samples to 16 bits.
+      const double rounding = o_.decimation > 1 ? 0x1p-15 : 0x1p-25;
+      const double bound = whole() ? 0x1p-10 + (0x1p-16 * a + rounding) / std::sqrt(floor())
+                                   : 0x1p-18 + 0x1p-20 * a / std::sqrt(floor());
+      bounds.insert(bounds.end(), features, bound);
       for (std::size_t b = 0; o_.deltas && b < bands[j].size(); ++b) {
         const auto at = [&](std::size_t back) { return bands[j - std::min(j, back)][b]; };
         out.push_back(0.2 * (at(0) - at(4)) + 0.1 * (at(1) - at(3)));
@@ -202,6 +212,7 @@ class ExactFrontEnd {
     return std::max<std::ptrdiff_t>(1, std::lround(0.001 * milliseconds * rate_));
   }
   double floor() const { return std::pow(10, o_.floor / 10); }
+  bool whole() const { return o_.arithmetic == FrontEndArithmetic::kInteger; }
   static double at(const std::vector<double>& x, std::ptrdiff_t i) {
     return i < 0 ? 0 : x[static_cast<std::size_t>(i)];
   }
@@ -277,12 +288,28 @@ class ExactFrontEnd {
 
 TEST(FrontEnd, IsWithinTheDocumentedErrorOfItsFormulas) {
   std::vector<FrontEndOptions> all = kinds();
-  all.push_back({.floor = -120});
-  all.push_back({.kind = FrontEndKind::kWaveform, .decimation = 64});
+  for (const FrontEndArithmetic arithmetic :
+       {FrontEndArithmetic::kFloat, FrontEndArithmetic::kInteger}) {
+    const bool whole = arithmetic == FrontEndArithmetic::kInteger;
+    all.push_back({.arithmetic = arithmetic, .floor = whole ? kLowestIntegerFloor : -120});
+    all.push_back({.kind = FrontEndKind::kWaveform, .arithmetic = arithmetic, .decimation = 64});
+    all.push_back({.arithmetic = arithmetic, .frame = 32, .normalise = false});
+  }
   for (const FrontEndOptions& options : all) {
     // A quiet signal, a loud one, and a full-scale tone followed by near silence.
     std::vector<std::vector<float>> signals = {noise(2400, 4, 1e-4), noise(2400, 5, 1),
                                                tone(1234.5, 2400, 1)};
+    // In whole numbers also DC, of silence and of one step of a sample, and no saturation: neither
+    // of the samples nor, with half the scale, of the low-pass.
+    if (options.arithmetic == FrontEndArithmetic::kInteger) {
+      signals.push_back(std::vector<float>(2400, 0.0f));
+      signals.push_back(std::vector<float>(2400, 0x1p-15f));
+      signals.push_back(std::vector<float>(2400, -1.0f));
+      const float gain = options.decimation > 1 ? 0.5f : 1.0f;
+      for (std::vector<float>& signal : signals) {
+        for (float& x : signal) x = static_cast<float>(pcm_of(gain * x)) / 32768;
+      }
+    }
     for (std::size_t n = 0; n < signals.size(); ++n) {
       ExactFrontEnd exact(options, 8000);
       const std::vector<double> wanted = exact.frames(signals[n]);
@@ -292,8 +319,8 @@ TEST(FrontEnd, IsWithinTheDocumentedErrorOfItsFormulas) {
       for (std::size_t i = 0; i < got.size(); ++i) {
         worst = std::max(worst, std::abs(double{got[i]} - wanted[i]) / exact.bounds[i]);
       }
-      EXPECT_LE(worst, 1) << name_of(options.kind) << " by " << options.decimation << ", signal "
-                          << n;
+      EXPECT_LE(worst, 1) << name_of(options.kind) << " by " << options.decimation << ", "
+                          << name_of(options.arithmetic) << ", signal " << n;
     }
   }
 }
@@ -354,6 +381,9 @@ TEST(FrontEnd, LeavesAConstantFeatureAlone) {
   FrontEnd front_end({}, 8000);
   front_end.fit(silence, pool);
   for (const float scale : front_end.scale()) EXPECT_EQ(scale, 1);
+  FrontEnd whole({.arithmetic = FrontEndArithmetic::kInteger}, 8000);
+  whole.fit(silence, pool);
+  for (const float scale : whole.scale()) EXPECT_EQ(scale, 1);
 }
 
 TEST(FrontEnd, SequencesKeepLabelsSpeakersAndLengths) {
@@ -438,6 +468,41 @@ TEST(FrontEnd, RefusesDamagedModels) {
            [&](formats::Safetensors& m) { m.metadata["front_end.sample_rate"] = rate; });
   }
   refuse("sample_rate", [](formats::Safetensors& m) { m.metadata.erase("front_end.sample_rate"); });
+
+  good = {};
+  FrontEnd({.arithmetic = FrontEndArithmetic::kInteger}, 8000).save(good);
+  for (const char* name : {"front_end.factor", "front_end.bias", "front_end.shift"}) {
+    refuse(name, [&](formats::Safetensors& m) { m.tensors.erase(name); });
+    refuse(name, [&](formats::Safetensors& m) {
+      m.tensors[name] = formats::Tensor::from(std::vector<std::int32_t>(3, 1), {3});
+    });
+  }
+  for (const std::int32_t shift : {0, 31}) {
+    refuse("expected 1 to 30", [&](formats::Safetensors& m) {
+      m.tensors["front_end.shift"] =
+          formats::Tensor::from(std::vector<std::int32_t>(20, shift), {20});
+    });
+  }
+  refuse("expected 0 to 16777216", [](formats::Safetensors& m) {
+    m.tensors["front_end.factor"] = formats::Tensor::from(std::vector<std::int32_t>(20, -1), {20});
+  });
+  refuse("-4503599627370496 to", [](formats::Safetensors& m) {
+    m.tensors["front_end.bias"] =
+        formats::Tensor::from(std::vector<std::int64_t>(20, std::int64_t{1} << 53), {20});
+  });
+  refuse("newer version of crosstate",
+         [](formats::Safetensors& m) { m.metadata["front_end.format"] = "crosstate front end 3"; });
+}
+
+// Files of float front ends are as before there were others, so that earlier versions read them.
+TEST(FrontEnd, NamesItsArithmeticOnlyInFilesOfVersion2) {
+  formats::Safetensors model;
+  FrontEnd({}, 8000).save(model);
+  EXPECT_THAT(model.metadata.at("front_end"), Not(HasSubstr("arithmetic")));
+  EXPECT_FALSE(model.metadata.contains("front_end.format"));
+  FrontEnd({.arithmetic = FrontEndArithmetic::kInteger}, 8000).save(model);
+  EXPECT_THAT(model.metadata.at("front_end"), HasSubstr("\"arithmetic\":\"integer\""));
+  EXPECT_EQ(model.metadata.at("front_end.format"), "crosstate front end 2");
 }
 
 }  // namespace

@@ -19,50 +19,44 @@ struct MelBands::Transform {
 double mel(double hertz) { return 2595 * std::log10(1 + hertz / 700); }
 double hertz_of_mel(double value) { return 700 * (std::pow(10.0, value / 2595) - 1); }
 
-MelBands::MelBands(const MelShape& shape)
-    : taper_(shape.window),
-      samples_(std::bit_ceil(std::max<std::size_t>(shape.window, 4)), 0.0f),
-      power_(samples_.size() / 2 + 1),
-      spectrum_(samples_.size() / 2),
-      floor_(static_cast<float>(std::pow(10.0, shape.floor / 10))),
-      transform_(std::make_unique<Transform>(samples_.size())) {
+std::vector<double> hann(std::size_t window) {
+  std::vector<double> taper;
+  for (std::size_t i = 0; i < window; ++i) {
+    const double phase =
+        2 * std::numbers::pi * (static_cast<double>(i) + 0.5) / static_cast<double>(window);
+    taper.push_back(0.5 - 0.5 * std::cos(phase));
+  }
+  return taper;
+}
+
+std::size_t spectrum_points(std::size_t window) {
+  return std::bit_ceil(std::max<std::size_t>(window, 4));
+}
+
+std::vector<Triangle> mel_triangles(const MelShape& shape) {
   if (!(shape.low >= 0 && shape.low < shape.high && shape.high <= shape.sample_rate / 2)) {
     fail("options", "front_end.low and high of " + std::to_string(shape.low) + " and " +
                         std::to_string(shape.high) +
                         " Hz, expected ascending values up to half the sample rate, " +
                         std::to_string(shape.sample_rate / 2) + " Hz");
   }
-  double sum = 0;
-  for (std::size_t i = 0; i < taper_.size(); ++i) {
-    const double phase =
-        2 * std::numbers::pi * (static_cast<double>(i) + 0.5) / static_cast<double>(taper_.size());
-    taper_[i] = static_cast<float>(0.5 - 0.5 * std::cos(phase));
-    sum += static_cast<double>(taper_[i]);
-  }
-  for (float& t : taper_) t *= static_cast<float>(2 / sum);
-  add_bands(shape);
-}
-
-MelBands::~MelBands() = default;
-MelBands::MelBands(MelBands&&) noexcept = default;
-MelBands& MelBands::operator=(MelBands&&) noexcept = default;
-
-void MelBands::add_bands(const MelShape& shape) {
-  const double bin = shape.sample_rate / static_cast<double>(samples_.size());
+  const std::size_t points = spectrum_points(shape.window);
+  const double bin = shape.sample_rate / static_cast<double>(points);
   const double bottom = mel(shape.low), top = mel(shape.high);
   const auto corner = [&](std::size_t i) {
     return hertz_of_mel(bottom + (top - bottom) * static_cast<double>(i) /
                                      static_cast<double>(shape.bands + 1));
   };
+  std::vector<Triangle> bands;
   for (std::size_t b = 0; b < shape.bands; ++b) {
     const double low = corner(b), middle = corner(b + 1), high = corner(b + 2);
-    Band band{0, {}};
-    for (std::size_t k = 0; k < power_.size(); ++k) {
+    Triangle band;
+    for (std::size_t k = 0; k <= points / 2; ++k) {
       const double f = static_cast<double>(k) * bin;
       const double weight = std::min((f - low) / (middle - low), (high - f) / (high - middle));
       if (weight <= 0) continue;
       if (band.weights.empty()) band.first = k;
-      band.weights.push_back(static_cast<float>(weight));
+      band.weights.push_back(weight);
     }
     if (band.weights.empty()) {
       fail("options", "front_end.bands = " + std::to_string(shape.bands) + ": band " +
@@ -71,9 +65,31 @@ void MelBands::add_bands(const MelShape& shape) {
                           " Hz contains none of the frequencies, which are " + std::to_string(bin) +
                           " Hz apart; expected fewer bands or a longer front_end.frame");
     }
-    bands_.push_back(std::move(band));
+    bands.push_back(std::move(band));
   }
+  return bands;
 }
+
+MelBands::MelBands(const MelShape& shape)
+    : samples_(spectrum_points(shape.window), 0.0f),
+      power_(samples_.size() / 2 + 1),
+      spectrum_(samples_.size() / 2),
+      floor_(static_cast<float>(std::pow(10.0, shape.floor / 10))),
+      transform_(std::make_unique<Transform>(samples_.size())) {
+  for (const Triangle& triangle : mel_triangles(shape)) {
+    bands_.push_back({triangle.first, {triangle.weights.begin(), triangle.weights.end()}});
+  }
+  double sum = 0;
+  for (const double c : hann(shape.window)) {
+    taper_.push_back(static_cast<float>(c));
+    sum += static_cast<double>(taper_.back());
+  }
+  for (float& t : taper_) t *= static_cast<float>(2 / sum);
+}
+
+MelBands::~MelBands() = default;
+MelBands::MelBands(MelBands&&) noexcept = default;
+MelBands& MelBands::operator=(MelBands&&) noexcept = default;
 
 void MelBands::operator()(std::span<const float> window, float* out) {
   for (std::size_t i = 0; i < window.size(); ++i) samples_[i] = window[i] * taper_[i];

@@ -76,6 +76,9 @@ void fields(FieldList& list, DataOptions& options) {
 void fields(FieldList& list, FrontEndOptions& options) {
   list.section("front_end");
   list.add("kind", options.kind, "Input of the network: energies in mel bands, or the samples.");
+  list.add("arithmetic", options.arithmetic,
+           "integer: 16-bit samples and whole numbers throughout, with the bits of the C code for "
+           "microcontrollers.");
   list.add("decimation", options.decimation,
            "Keep every n-th sample after a low-pass; raise if high frequencies are irrelevant.")
       .range(1, 64);
@@ -139,6 +142,12 @@ void validate(const FrontEndOptions& options) {
   if (options.high != 0 && options.high <= options.low) {
     fail("options", "front_end.high = " + exact_text(options.high) +
                         ", expected more than front_end.low = " + exact_text(options.low));
+  }
+  if (options.arithmetic == FrontEndArithmetic::kInteger && options.kind == FrontEndKind::kLogMel &&
+      options.floor < kLowestIntegerFloor) {
+    fail("options", "front_end.floor = " + exact_text(options.floor) + ", expected at least " +
+                        exact_text(kLowestIntegerFloor) +
+                        " with front_end.arithmetic = \"integer\"");
   }
 }
 

@@ -40,6 +40,13 @@ constexpr auto enum_names(FrontEndKind) {
 struct DataSets;   // data/dataset.h
 struct AudioSets;  // data/audio.h
 
+/// Arithmetic of the front end: binary32, or whole numbers as in deployment.
+enum class FrontEndArithmetic { kFloat, kInteger };
+constexpr auto enum_names(FrontEndArithmetic) {
+  return std::array{Named{"float", FrontEndArithmetic::kFloat},
+                    Named{"integer", FrontEndArithmetic::kInteger}};
+}
+
 struct DataOptions {
   std::string directory;                // empty: the built-in sample
   DataFormat kind = DataFormat::kAuto;  // auto | mnist | audio | series
@@ -64,9 +71,13 @@ struct DataOptions {
   std::shared_ptr<const AudioSets> recordings;
 };
 
+/// Lowest front_end.floor with front_end.arithmetic = integer, in dB.
+inline constexpr double kLowestIntegerFloor = -100;
+
 /// How samples become the input of the network; see FrontEnd.
 struct FrontEndOptions {
-  FrontEndKind kind = FrontEndKind::kLogMel;  // log-mel | waveform
+  FrontEndKind kind = FrontEndKind::kLogMel;                   // log-mel | waveform
+  FrontEndArithmetic arithmetic = FrontEndArithmetic::kFloat;  // float | integer
   int decimation = 1;
   double frame = 25;  // ms
   double hop = 10;    // ms

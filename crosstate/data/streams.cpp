@@ -9,8 +9,9 @@ namespace {
 
 constexpr int kTapsPerFactor = 55;
 
-// Symmetric, with gain 1 at frequency 0.
-std::vector<float> low_pass(int factor) {
+}  // namespace
+
+std::vector<double> low_pass(int factor) {
   if (factor == 1) return {1};
   constexpr double kPi = std::numbers::pi;
   const int count = kTapsPerFactor * factor | 1;
@@ -24,15 +25,14 @@ std::vector<float> low_pass(int factor) {
     const double window = 0.42 - 0.5 * std::cos(phase) + 0.08 * std::cos(2 * phase);
     sum += taps[static_cast<std::size_t>(i)] = sinc * window;
   }
-  std::vector<float> result;
-  for (const double tap : taps) result.push_back(static_cast<float>(tap / sum));
-  return result;
+  for (double& tap : taps) tap /= sum;
+  return taps;
 }
 
-}  // namespace
-
-Decimator::Decimator(int factor)
-    : taps_(low_pass(factor)), windows_(taps_.size(), static_cast<std::size_t>(factor)) {}
+Decimator::Decimator(int factor) {
+  for (const double tap : low_pass(factor)) taps_.push_back(static_cast<float>(tap));
+  windows_ = Windows<float>(taps_.size(), static_cast<std::size_t>(factor));
+}
 
 void Decimator::push(std::span<const float> samples, std::vector<float>& to) {
   if (taps_.size() == 1) {

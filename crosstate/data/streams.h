@@ -11,29 +11,33 @@ namespace crosstate::data {
 
 /// Provides the last `window` samples after every `hop` samples, with silence before the first. The
 /// windows do not depend on how the stream is divided into pieces.
+template <class Sample>
 class Windows {
  public:
   Windows(std::size_t window, std::size_t hop)
-      : window_(window), hop_(hop), buffer_(std::max(window, hop) - hop, 0.0f) {}
+      : window_(window), hop_(hop), buffer_(std::max(window, hop) - hop, 0) {}
 
-  /// Calls each(std::span<const float>) for every window that these samples complete.
+  /// Calls each(std::span<const Sample>) for every window that these samples complete.
   template <class Each>
-  void push(std::span<const float> samples, const Each& each) {
+  void push(std::span<const Sample> samples, const Each& each) {
     buffer_.insert(buffer_.end(), samples.begin(), samples.end());
     const std::size_t length = std::max(window_, hop_);
     std::size_t at = 0;
     for (; at + length <= buffer_.size(); at += hop_) {
-      each(std::span<const float>(buffer_).subspan(at + length - window_, window_));
+      each(std::span<const Sample>(buffer_).subspan(at + length - window_, window_));
     }
     buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(at));
   }
 
-  void reset() { buffer_.assign(std::max(window_, hop_) - hop_, 0.0f); }
+  void reset() { buffer_.assign(std::max(window_, hop_) - hop_, 0); }
 
  private:
   std::size_t window_, hop_;
-  std::vector<float> buffer_;
+  std::vector<Sample> buffer_;
 };
+
+/// Taps of the low-pass of a Decimator: an odd number, symmetric, with sum 1; one tap for factor 1.
+std::vector<double> low_pass(int factor);
 
 /// A windowed-sinc low-pass (Blackman, 55 taps per kept sample) that keeps every factor-th output.
 /// Passes up to 0.4 of the new sample rate within 0.1 dB and attenuates from 0.5 of it by at least
@@ -51,7 +55,7 @@ class Decimator {
 
  private:
   std::vector<float> taps_;  // newest sample last
-  Windows windows_;
+  Windows<float> windows_{1, 1};
 };
 
 /// Slope of the regression line through the last five values of each feature, per frame. Before the

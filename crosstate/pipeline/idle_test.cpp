@@ -75,7 +75,8 @@ TEST(Idle, NothingIsThatDecides) {
         "qat.patience", "device.max_pulses", "external.command"}) {
     EXPECT_EQ(reason(key, options), "") << key;
   }
-  for (const char* key : {"front_end.bands", "augment.gain", "data.test_indices"}) {
+  for (const char* key :
+       {"front_end.bands", "front_end.arithmetic", "augment.gain", "data.test_indices"}) {
     EXPECT_EQ(reason(key, options, true), "") << key;
     EXPECT_NE(reason(key, options, false), "") << key;
   }

@@ -183,6 +183,9 @@ void put_preparations(const fs::path& corpus) {
   options.bands = 3;
   options.deltas = true;
   put_one("bands", {{.names = {"no", "yes"}}, 0, 0, data::FrontEnd(options, 8000)});
+  options.arithmetic = data::FrontEndArithmetic::kInteger;
+  put_one("whole", {{.names = {"no", "yes"}}, 0, 0, data::FrontEnd(options, 8000)});
+  options.arithmetic = data::FrontEndArithmetic::kFloat;
   options.kind = data::FrontEndKind::kWaveform;
   options.deltas = false;
   options.decimation = 2;
