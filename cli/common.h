@@ -83,6 +83,7 @@ std::vector<std::string> values_to_offer(const Field& field);
 /// All settings of all commands, bound to unused variables.
 const FieldList& all_settings();
 void add_stream_settings(FieldList& list);
+void add_export_settings(FieldList& list);
 
 /// Sets the variables of `list` by --config, then --set, then short forms, then --seed. Settings
 /// that the command does not use are allowed only in the file.
@@ -194,6 +195,7 @@ void add_simulate(Command root);
 void add_cost(Command root);
 void add_quantize(Command root);
 void add_convert(Command root);
+void add_export(Command root);
 void add_prune(Command root);
 void add_stream(Command root);
 void add_bench(Command root);

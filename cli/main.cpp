@@ -85,6 +85,7 @@ int main(int argc, char** argv) {
     cli::add_eval(root);
     cli::add_quantize(root);
     cli::add_convert(root);
+    cli::add_export(root);
     cli::add_prune(root);
     cli::add_deploy(root);
     cli::add_simulate(root);

@@ -146,6 +146,7 @@ const FieldList& all_settings() {
     cost::fields(all, values.peers);
     circuit::fields(all, values.cells);
     add_stream_settings(all);
+    add_export_settings(all);
     for (const Bench which : {Bench::kTrain, Bench::kScan, Bench::kInfer, Bench::kArray}) {
       FieldList bench;
       fields(bench, values.bench, which);

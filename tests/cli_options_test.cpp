@@ -53,6 +53,7 @@ TEST_F(CliOptions, AreTheSameEverywhere) {
                                          {{"info"}, "--resume --seed --threads"},
                                          {{"cost"}, "--resume --seed --threads"},
                                          {{"stream"}, "--resume --seed --threads"},
+                                         {{"export"}, "--resume --seed --threads"},
                                          {{"array"}, "--resume --seed --threads"}}) {
     std::vector<std::string> arguments = c.command;
     arguments.push_back("--help");
@@ -118,6 +119,7 @@ TEST_F(CliOptions, OfTheListAreThoseThatAreUsed) {
            {"cost", {"cost.steps", "peers.lstm", "crossbar.encoding"}, {"device.g_max"}},
            {"device", {"device.g_max", "population.time"}, {"device.model", "crossbar.rows"}},
            {"stream", {"stream.input"}, {"model.channels"}},
+           {"export", {"export.format", "export.unit"}, {"model.channels"}},
            {"array", {"wires.segment", "cells.nl3"}, {"device.g_max"}}}) {
     for (const std::string& key : c.used) EXPECT_TRUE(uses(c.command, key)) << c.command << key;
     std::vector<std::string> arguments = {c.command};

@@ -22,9 +22,9 @@ namespace fs = std::filesystem;
 // The folders of crosstate/ in dependency order: each may include its own headers and those of
 // folders above.
 const std::vector<std::string> kFolders = {
-    "base",    "formats",   "kernels", "task",  "data",   "analog",   "quant",    "model",
-    "integer", "inference", "train",   "prune", "device", "circuit",  "hardware", "crossbar",
-    "mapping", "simulate",  "cost",    "ptq",   "report", "pipeline", "search"};
+    "base",    "formats",   "kernels", "task",  "data",     "analog",  "quant",    "model",
+    "integer", "inference", "train",   "prune", "device",   "circuit", "hardware", "crossbar",
+    "mapping", "simulate",  "cost",    "ptq",   "exporter", "report",  "pipeline", "search"};
 
 struct Restriction {
   std::string folder;

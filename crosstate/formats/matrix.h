@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -33,6 +34,21 @@ using NamedMatrix = std::pair<std::string, Matrix>;
 Matrix parse_csv(std::string_view text, const std::string& where);
 /// Writes the same format; numbers read back as the same bits.
 std::string format_csv(const Matrix& matrix);
+
+/// An array of an NPZ file in C order, with the name of its type in NumPy ("<i2") and its bytes.
+struct NpzArray {
+  std::string name, type;
+  std::vector<std::size_t> shape;
+  std::string bytes;
+
+  /// Of the smallest signed type that holds all values.
+  static NpzArray integers(std::string name, std::vector<std::size_t> shape,
+                           const std::vector<std::int64_t>& values);
+  /// A text as an array without dimensions, of bytes.
+  static NpzArray text(std::string name, std::string text);
+};
+/// Writes an uncompressed NPZ file. Throws Error for 3.5 GiB or more.
+std::string format_npz_arrays(const std::vector<NpzArray>& arrays);
 
 /// Writes an NPZ file for numpy.load(): a zip archive of uncompressed NAME.npy, float64 in C order.
 std::string format_npz(const std::vector<NamedMatrix>& matrices);

@@ -35,9 +35,14 @@ void append(std::string& bytes, T value) {
   bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-std::string format_npy(const Matrix& matrix) {
-  std::string header = "{'descr': '<f8', 'fortran_order': False, 'shape': (" +
-                       std::to_string(matrix.rows) + ", " + std::to_string(matrix.columns) + "), }";
+std::string format_npy(const std::string& type, const std::vector<std::size_t>& shape,
+                       std::string_view data) {
+  std::string sizes;
+  for (const std::size_t size : shape) sizes += std::to_string(size) + ", ";
+  // A tuple of one keeps its comma.
+  if (!sizes.empty()) sizes.resize(sizes.size() - (shape.size() == 1 ? 1 : 2));
+  std::string header =
+      "{'descr': '" + type + "', 'fortran_order': False, 'shape': (" + sizes + "), }";
   // The data begin at a multiple of 64 bytes.
   constexpr std::size_t kPrefix = 10, kAlign = 64;
   header.append((kAlign - (kPrefix + header.size() + 1) % kAlign) % kAlign, ' ');
@@ -46,8 +51,7 @@ std::string format_npy(const Matrix& matrix) {
   bytes += {'\1', '\0'};
   append(bytes, static_cast<std::uint16_t>(header.size()));
   bytes += header;
-  bytes.append(reinterpret_cast<const char*>(matrix.values.data()),
-               matrix.values.size() * sizeof(double));
+  bytes += data;
   return bytes;
 }
 
@@ -296,13 +300,63 @@ void each_array(std::string_view bytes, const std::string& where, Read read) {
   }
 }
 
+template <class T>
+std::string bytes_of(const std::vector<std::int64_t>& values) {
+  std::string bytes;
+  for (const std::int64_t v : values) append(bytes, static_cast<T>(v));
+  return bytes;
+}
+
 }  // namespace
 
+NpzArray NpzArray::integers(std::string name, std::vector<std::size_t> shape,
+                            const std::vector<std::int64_t>& values) {
+  const auto fit = [&](auto type) {
+    using T = decltype(type);
+    return std::all_of(values.begin(), values.end(), [](std::int64_t v) {
+      return v >= std::numeric_limits<T>::min() && v <= std::numeric_limits<T>::max();
+    });
+  };
+  NpzArray array{std::move(name), "", std::move(shape), ""};
+  if (fit(std::int8_t{})) {
+    array.type = "|i1";
+    array.bytes = bytes_of<std::int8_t>(values);
+  } else if (fit(std::int16_t{})) {
+    array.type = "<i2";
+    array.bytes = bytes_of<std::int16_t>(values);
+  } else if (fit(std::int32_t{})) {
+    array.type = "<i4";
+    array.bytes = bytes_of<std::int32_t>(values);
+  } else {
+    array.type = "<i8";
+    array.bytes = bytes_of<std::int64_t>(values);
+  }
+  return array;
+}
+
+NpzArray NpzArray::text(std::string name, std::string text) {
+  const std::string type = "|S" + std::to_string(std::max<std::size_t>(1, text.size()));
+  return {std::move(name), type, {}, std::move(text)};
+}
+
 std::string format_npz(const std::vector<NamedMatrix>& matrices) {
+  std::vector<NpzArray> arrays;
+  for (const auto& [name, matrix] : matrices) {
+    const auto* const data = reinterpret_cast<const char*>(matrix.values.data());
+    arrays.push_back({name,
+                      "<f8",
+                      {matrix.rows, matrix.columns},
+                      std::string(data, matrix.values.size() * sizeof(double))});
+  }
+  return format_npz_arrays(arrays);
+}
+
+std::string format_npz_arrays(const std::vector<NpzArray>& arrays) {
   constexpr std::uint16_t kVersion = 20;
   std::string bytes, directory;
-  for (const auto& [key, matrix] : matrices) {
-    const std::string name = key + ".npy", data = format_npy(matrix);
+  for (const NpzArray& array : arrays) {
+    const std::string& key = array.name;
+    const std::string name = key + ".npy", data = format_npy(array.type, array.shape, array.bytes);
     constexpr std::size_t kMost = std::numeric_limits<std::uint32_t>::max();
     if (data.size() >= kMost || bytes.size() + data.size() >= kMost - kMost / 8) {
       fail(key, "too large for an NPZ file without extensions, expected less than 3.5 GiB");
@@ -318,7 +372,7 @@ std::string format_npz(const std::vector<NamedMatrix>& matrices) {
     bytes += name;
     bytes += data;
   }
-  const auto count = static_cast<std::uint16_t>(matrices.size());
+  const auto count = static_cast<std::uint16_t>(arrays.size());
   const auto start = static_cast<std::uint32_t>(bytes.size());
   bytes += directory;
   append(bytes, kEndOfDirectory);

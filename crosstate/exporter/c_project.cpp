@@ -1,0 +1,271 @@
+#include "crosstate/exporter/c_project.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "crosstate/base/error.h"
+#include "crosstate/base/version.h"
+#include "crosstate/cost/memory.h"
+#include "crosstate/cost/operations.h"
+#include "crosstate/exporter/golden.h"
+
+namespace crosstate::exporter {
+namespace {
+
+std::string size(std::size_t value) { return std::to_string(value); }
+
+CNetworkOptions network_options(const inference::Model& model, const ExportOptions& options) {
+  const task::Readout readout = model.readout();
+  CNetworkOptions o;
+  o.prefix = prefix_of(model, options);
+  // A comment in C must not end early.
+  o.origin = replaced(excerpt(std::filesystem::path(model.name()).filename().string()), "*/", "*");
+  o.classifier = readout.task == &task::classification();
+  o.output_names = readout.names;
+  o.offset = readout.offset;
+  o.scale = readout.scale;
+  o.unit = unit_of(model, options);
+  return o;
+}
+
+std::string check_source(const GoldenVectors& golden) {
+  std::string digests;
+  for (const std::uint64_t digest : golden.digests) {
+    char text[40];
+    std::snprintf(text, sizeof text, "    {0x%08xu, 0x%08xu},\n",
+                  static_cast<unsigned>(digest >> 32), static_cast<unsigned>(digest & 0xffffffff));
+    digests += text;
+  }
+  return "/* Runs random sequences and compares the scores of every step with those of Crosstate.\n"
+         " * Returns 0 if all agree. */\n"
+         "#include <stdio.h>\n\n#include \"%n%.h\"\n\n"
+         "#define SEQUENCES " +
+         size(golden.sequences) + "u\n#define STEPS " + size(golden.steps) +
+         "u\n\n/* Digests of the scores of all steps of each sequence (FNV-1a, 64 bits, the upper "
+         "half first). */\n"
+         "static const uint32_t expected[SEQUENCES][2] = {\n" +
+         digests +
+         "};\n\nstatic uint32_t word;\n\n"
+         "static int32_t random_code(void)\n{\n"
+         "    word ^= word << 13;\n    word ^= word >> 17;\n    word ^= word << 5;\n"
+         "    return %N%_INPUT_MIN +\n"
+         "           (int32_t)(word % ((uint32_t)%N%_INPUT_MAX - (uint32_t)%N%_INPUT_MIN + 1u));\n"
+         "}\n\n"
+         "static uint64_t digest(uint64_t sum, int64_t score)\n{\n    uint32_t i;\n"
+         "    for (i = 0; i < 64u; i += 8u) {\n"
+         "        sum = (sum ^ (((uint64_t)score >> i) & 255u)) * UINT64_C(0x100000001b3);\n"
+         "    }\n    return sum;\n}\n\n"
+         "int main(void)\n{\n    static %n%_state state;\n    uint32_t s, t, i;\n"
+         "    int wrong = 0;\n"
+         "    for (s = 0; s < SEQUENCES; ++s) {\n"
+         "        uint64_t sum = UINT64_C(0xcbf29ce484222325);\n"
+         "        int32_t in[%N%_INPUTS];\n        int64_t scores[%N%_OUTPUTS];\n"
+         "        word = 0x9e3779b9u * (s + 1u);\n        %n%_reset(&state);\n"
+         "        for (t = 0; t < STEPS; ++t) {\n"
+         "            /* Every second sequence holds its inputs for eight steps. */\n"
+         "            if (s % 2u == 0u || t % 8u == 0u) {\n"
+         "                for (i = 0; i < %N%_INPUTS; ++i) {\n"
+         "                    in[i] = random_code();\n                }\n            }\n"
+         "            %n%_step(&state, in);\n            %n%_scores(&state, scores);\n"
+         "            for (i = 0; i < %N%_OUTPUTS; ++i) {\n"
+         "                sum = digest(sum, scores[i]);\n            }\n        }\n"
+         "        if ((uint32_t)(sum >> 32) != expected[s][0] || (uint32_t)sum != expected[s][1]) "
+         "{\n"
+         "            printf(\"%n%: sequence %lu differs\\n\", (unsigned long)s);\n"
+         "            wrong = 1;\n        }\n    }\n"
+         "    if (wrong == 0) {\n"
+         "        printf(\"%n%: %lu sequences of %lu steps agree\\n\", (unsigned long)SEQUENCES,\n"
+         "               (unsigned long)STEPS);\n    }\n    return wrong;\n}\n";
+}
+
+// Sources of the library, which the build files compile.
+std::string sources(const std::vector<SourceFile>& files, const char* separator) {
+  std::string names;
+  for (const SourceFile& file : files) {
+    if (!file.path.ends_with(".c")) continue;
+    names += (names.empty() ? "" : separator) + file.path;
+  }
+  return names;
+}
+
+std::string makefile(const std::vector<SourceFile>& files) {
+  return "# make check: compares with golden vectors; make size: flash, RAM and stack, for "
+         "example\n"
+         "# make size CC=arm-none-eabi-gcc SIZE=arm-none-eabi-size TARGET=\"-mcpu=cortex-m4 "
+         "-mthumb\"\n"
+         "CFLAGS ?= -O2\nTARGET ?=\nSIZE ?= size\n"
+         "STRICT = -std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align\n"
+         "SOURCES = " +
+         sources(files, " ") +
+         "\n\n.PHONY: check size clean\n\n"
+         "check: %n%_check\n\t./%n%_check\n\n"
+         "%n%_check: test/%n%_check.c $(SOURCES) $(SOURCES:.c=.h)\n"
+         "\t$(CC) $(STRICT) $(CFLAGS) $(TARGET) -I. -o $@ test/%n%_check.c $(SOURCES)\n\n"
+         "size: $(SOURCES)\n"
+         "\t$(CC) $(STRICT) $(TARGET) -Os -fstack-usage -c $(SOURCES)\n"
+         "\t$(SIZE) $(SOURCES:.c=.o)\n\tcat $(SOURCES:.c=.su)\n\n"
+         "clean:\n\trm -f %n%_check $(SOURCES:.c=.o) $(SOURCES:.c=.su)\n";
+}
+
+std::string cmake_lists(const std::vector<SourceFile>& files) {
+  return "cmake_minimum_required(VERSION 3.13)\nproject(%n% LANGUAGES C)\n\n"
+         "add_library(%n% STATIC " +
+         sources(files, " ") +
+         ")\ntarget_include_directories(%n% PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})\n"
+         "set_target_properties(%n% PROPERTIES C_STANDARD 99 C_EXTENSIONS OFF)\n\n"
+         "# The test runs on the machine that builds it.\n"
+         "if(CMAKE_SOURCE_DIR STREQUAL CMAKE_CURRENT_SOURCE_DIR AND NOT CMAKE_CROSSCOMPILING)\n"
+         "  enable_testing()\n  add_executable(%n%_check test/%n%_check.c)\n"
+         "  target_link_libraries(%n%_check PRIVATE %n%)\n"
+         "  add_test(NAME %n% COMMAND %n%_check)\nendif()\n";
+}
+
+std::string library_properties() {
+  return "name=%n%\nversion=" + std::string(kVersion) +
+         "\nauthor=Crosstate\nmaintainer=Crosstate\n"
+         "sentence=A quantized state-space network in integer arithmetic.\n"
+         "paragraph=Generated from a trained model; runs step by step on any board.\n"
+         "category=Data Processing\nurl=https://github.com\narchitectures=*\n"
+         "includes=%n%.h\n";
+}
+
+std::string sketch(const CNetworkOptions& o, bool every_step) {
+  const std::string code = o.unit ? "%n%_code(analogRead(A0 + i))" : "0 /* code of input i */";
+  std::string answer = o.classifier
+                           ? "    Serial.println(%n%_class(&state));\n"
+                           : "    int64_t scores[%N%_OUTPUTS];\n    %n%_scores(&state, scores);\n"
+                             "    Serial.println((long)(scores[0] >> 16));\n";
+  return "// Reads one sample of every input per period and prints the answer of the network.\n"
+         "#include <%n%.h>\n\n"
+         "static const unsigned long kPeriod = 10;  // milliseconds between two time steps\n" +
+         std::string(every_step
+                         ? ""
+                         : "static const unsigned kLength = 100;      // time steps of a sequence\n"
+                           "static unsigned step_number;\n") +
+         "static %n%_state state;\nstatic unsigned long next_time;\n\n"
+         "void setup() {\n  Serial.begin(115200);\n  %n%_reset(&state);\n"
+         "  next_time = millis();\n}\n\n"
+         "void loop() {\n  if ((long)(millis() - next_time) < 0) return;\n"
+         "  next_time += kPeriod;\n  int32_t in[%N%_INPUTS];\n"
+         "  for (int i = 0; i < %N%_INPUTS; ++i) in[i] = " +
+         code + ";\n  %n%_step(&state, in);\n" +
+         (every_step ? "  {\n" + answer + "  }\n"
+                     : "  if (++step_number == kLength) {\n" + answer +
+                           "    %n%_reset(&state);\n    step_number = 0;\n  }\n") +
+         "}\n";
+}
+
+std::string read_me(const integer::IntegerNetwork& n, const CNetworkOptions& o, const CNetwork& c) {
+  const cost::OperationSummary operations = cost::count_operations(cost::deployment(n), 1);
+  const cost::MemorySummary memory = cost::count_memory(n);
+  const std::string end = n.every_step ? "after every step" : "at the end of a sequence";
+  std::string text =
+      "# %n%\n\nA quantized state-space network, generated by Crosstate " + std::string(kVersion) +
+      " from `" + o.origin +
+      "`: C99 that needs only `stdint.h`, `stddef.h` and `string.h`, without allocation, floating "
+      "point or recursion.\n\n"
+      "    #include \"%n%.h\"\n\n    %n%_state state;\n    %n%_reset(&state);\n"
+      "    int32_t in[%N%_INPUTS]; /* codes of one time step */\n";
+  text += o.unit ? "    in[0] = %n%_code(sample);  /* for every input */\n" : "";
+  text += "    %n%_step(&state, in);\n";
+  text += o.classifier ? "    int answer = %n%_class(&state); /* " + end + " */\n"
+                       : "    int64_t scores[%N%_OUTPUTS];\n    %n%_scores(&state, scores); /* " +
+                             end + " */\n";
+  text += "\n" + size(n.inputs) + " inputs with codes " + std::to_string(n.input.quant_min) +
+          " to " + std::to_string(n.input.quant_max) + ", " + size(n.outputs) +
+          " outputs; one code is " + std::to_string(n.input.scale) + " in the unit of the input. ";
+  if (o.unit) {
+    char unit[32];
+    std::snprintf(unit, sizeof unit, "%.9g", *o.unit);
+    text += "`%n%_code()` converts integers of the sensor, one of which is " + std::string(unit) +
+            " in that unit (`export.unit`).";
+  } else {
+    text += "The codes come from a front end that computes spectra.";
+  }
+  text +=
+      "\nWith `%N%_WITH_FLOAT` defined there are also `%n%_code_of(float)` and "
+      "`%n%_outputs()`, the outputs as real numbers.\n\n"
+      "| Resource | |\n|---|---|\n"
+      "| Flash, constants | " +
+      size(c.table_bytes) +
+      " bytes |\n| Flash, code | 1 to 4 KB on a Cortex-M4; `make size` "
+      "measures it |\n"
+      "| RAM of one instance, `sizeof(%n%_state)` | " +
+      size(c.state_bytes) + " bytes |\n| Stack, arrays | " + size(c.scratch_bytes) +
+      " bytes; `make size` measures the whole |\n| Multiplications per step | " +
+      std::to_string(operations.macs_per_step()) +
+      " |\n| The model as Crosstate counts it, state included | " + size(memory.total()) +
+      " bytes |\n\n"
+      "`make check` runs random sequences and compares the scores after every step with those "
+      "of Crosstate's reference\nexecutor. `CMakeLists.txt` defines the library `%n%`. The "
+      "directory is also an Arduino library (Sketch, Include\nLibrary; or copied to the "
+      "folder `libraries`), with an example.\n";
+  return text;
+}
+
+}  // namespace
+
+std::string prefix_of(const inference::Model& model, const ExportOptions& options) {
+  if (!options.name.empty()) return options.name;
+  std::filesystem::path name = std::filesystem::path(model.name()).filename();
+  for (const char* extension : {".safetensors", ".integer"}) {
+    if (name.extension() == extension) name = name.stem();
+  }
+  return c_prefix(name.string());
+}
+
+std::optional<double> unit_of(const inference::Model& model, const ExportOptions& options) {
+  const auto& preparation = model.preparation();
+  const bool recordings = preparation && preparation->front_end.has_value();
+  const bool spectra =
+      recordings && preparation->front_end->options().kind == data::FrontEndKind::kLogMel;
+  if (spectra) {
+    if (options.unit != 0) {
+      fail("export.unit", "has no effect: the input of " + model.name() +
+                              " is a spectrum, not the samples of a sensor");
+    }
+    return std::nullopt;
+  }
+  constexpr double kOfSamples = 1.0 / 32768;
+  return options.unit != 0 ? options.unit : recordings ? kOfSamples : 1.0;
+}
+
+integer::IntegerNetwork exported_network(const inference::Model& model) {
+  const auto& preparation = model.preparation();
+  if (preparation && preparation->permutation_seed != 0) {
+    fail(model.name(),
+         "reads its time steps in a permuted order, which cannot be computed step by step");
+  }
+  return model.integers();
+}
+
+CProject c_project(const inference::Model& model, const ExportOptions& options) {
+  validate(options);
+  const integer::IntegerNetwork network = exported_network(model);
+  const CNetworkOptions o = network_options(model, options);
+  CProject project;
+  project.prefix = o.prefix;
+  project.network = c_network(network, o);
+  std::vector<SourceFile> files = {{"%n%.h", project.network.header},
+                                   {"%n%.c", project.network.source}};
+  const GoldenVectors golden = golden_vectors(network, options.sequences, options.steps);
+  const std::string make = makefile(files), cmake = cmake_lists(files);
+  files.push_back({"test/%n%_check.c", check_source(golden)});
+  files.push_back({"Makefile", make});
+  files.push_back({"CMakeLists.txt", cmake});
+  files.push_back({"library.properties", library_properties()});
+  files.push_back({"examples/%n%/%n%.ino", sketch(o, network.every_step)});
+  files.push_back({"README.md", read_me(network, o, project.network)});
+  for (SourceFile& file : files) {
+    project.files.push_back({fill(file.path, o.prefix), fill(file.text, o.prefix)});
+  }
+  if (!o.unit) {
+    project.note = model.name() +
+                   ": its front end computes in floating point and is not exported; the exported "
+                   "network reads codes of spectra";
+  }
+  return project;
+}
+
+}  // namespace crosstate::exporter

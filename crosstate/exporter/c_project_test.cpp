@@ -1,0 +1,88 @@
+#include "crosstate/exporter/c_project.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "crosstate/base/error.h"
+#include "crosstate/exporter/golden.h"
+#include "crosstate/exporter/npz.h"
+#include "crosstate/exporter/testing.h"
+#include "crosstate/formats/matrix.h"
+#include "crosstate/integer/testing.h"
+
+namespace crosstate::exporter {
+namespace {
+
+using fixtures::Workshop;
+using testing::HasSubstr;
+
+inference::Model random_model(std::optional<inference::Preparation> preparation = std::nullopt) {
+  return inference::Model(integer::fixtures::RandomNetwork(2).make(), std::move(preparation),
+                          "some/where/My Net.integer.safetensors");
+}
+
+TEST(CProject, BuildsWithMake) {
+  const Workshop workshop;
+  ExportOptions options;
+  options.sequences = 5;
+  options.steps = 10;
+  const CProject project = c_project(random_model(), options);
+  EXPECT_EQ(project.prefix, "my_net");
+  for (const SourceFile& file : project.files) workshop.write(file);
+  EXPECT_THAT(workshop.run("make check"), HasSubstr("my_net: 5 sequences of 10 steps agree"));
+  EXPECT_THAT(workshop.run("make size"), HasSubstr("my_net_step"));
+}
+
+// The check fails where the C differs from the library.
+TEST(CProject, NoticesAWrongNetwork) {
+  const Workshop workshop;
+  CProject project = c_project(random_model(), {});
+  for (SourceFile& file : project.files) {
+    if (file.path == "my_net.c") {
+      file.text = replaced(file.text, "        u[h] = ", "        u[h] = (h == 0u) ? 0 : ");
+    }
+    workshop.write(file);
+  }
+  EXPECT_THAT(workshop.run("! make check CFLAGS=-w"), HasSubstr("differs"));
+}
+
+TEST(CProject, RefusesWhatCannotRunStepByStep) {
+  inference::Preparation permuted;
+  permuted.permutation_seed = 1;
+  permuted.permuted_steps = 4;
+  permuted.readout.names.assign(random_model().shape().outputs, "x");
+  try {
+    c_project(random_model(permuted), {});
+    FAIL() << "expected an error";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("permuted order"));
+  }
+  ExportOptions options;
+  options.name = "My Net";
+  EXPECT_THROW(c_project(random_model(), options), Error);
+}
+
+TEST(Npz, HoldsTheNetworkAndGoldenVectors) {
+  ExportOptions options;
+  options.sequences = 3;
+  options.steps = 5;
+  options.name = "net";
+  const SourceFile file = npz_file(random_model(), options);
+  EXPECT_EQ(file.path, "net.npz");
+  const integer::IntegerNetwork n = integer::fixtures::RandomNetwork(2).make();
+  // The text of the formats is no array of numbers.
+  const std::string numbers = file.text;
+  EXPECT_THAT(numbers, HasSubstr("format.npy"));
+  EXPECT_THAT(numbers, HasSubstr("\"score_steps\""));
+  const GoldenVectors golden = golden_vectors(n, 3, 5);
+  EXPECT_EQ(golden.codes.size(), 15 * n.inputs);
+  EXPECT_EQ(golden.scores.size(), 15 * n.outputs);
+  // Held inputs.
+  EXPECT_EQ(golden.codes[5 * n.inputs], golden.codes[6 * n.inputs]);
+}
+
+}  // namespace
+}  // namespace crosstate::exporter
