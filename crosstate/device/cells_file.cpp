@@ -197,6 +197,7 @@ Cells Cells::load(const formats::Safetensors& file, const std::string& where) {
   require_conductances(cells.conductance_, "conductance", {0, std::numeric_limits<double>::max()},
                        where);
   cells.find_read_deviations();
+  formats::refuse_unknown(file, cells.save(), where);
   return cells;
 }
 

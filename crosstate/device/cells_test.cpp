@@ -340,6 +340,12 @@ TEST(Cells, RefuseDamagedFiles) {
   formats::Safetensors newer = good;
   newer.metadata["kind"] = "crosstate cells 2";
   expect_refused(newer, "a newer version of crosstate");
+  formats::Safetensors unknown = good;
+  unknown.tensors["faults"] = good.tensors.at("fault");
+  expect_refused(unknown, "unknown tensor 'faults'");
+  unknown = good;
+  unknown.metadata["times"] = "0";
+  expect_refused(unknown, "unknown key 'times' in the metadata");
   for (const char* key : {"seed", "time"}) {
     formats::Safetensors file = good;
     file.metadata[key] = "-1";

@@ -9,6 +9,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/identity.h"
 #include "crosstate/base/json.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/base/utf8.h"
 #include "crosstate/data/audio.h"
 #include "crosstate/data/recording_files.h"
@@ -276,8 +277,16 @@ void check_targets(const data::Dataset& training, const data::DataOptions& optio
 
 void require_data(const RunOptions& options) {
   if (!holds_recordings(options.data) && options.augment.any()) {
-    fail("options", "section augment varies recordings, but the data are " +
-                        plural_of(kind_of(options.data)) + "; expected 0s");
+    const data::AugmentOptions& augment = options.augment;
+    const std::pair<const char*, double> settings[] = {
+        {"shift", augment.shift},           {"gain", augment.gain},
+        {"speed", augment.speed},           {"noise", augment.noise},
+        {"time_masks", augment.time_masks}, {"band_masks", augment.band_masks}};
+    const auto* const found = std::find_if(std::begin(settings), std::end(settings),
+                                           [](const auto& setting) { return setting.second > 0; });
+    fail("options", std::string("augment.") + found->first + " = " + exact_text(found->second) +
+                        " varies recordings, but the data are " + plural_of(kind_of(options.data)) +
+                        "; expected 0");
   }
   if (options.model.readout == task::Scope::kStep &&
       kind_of(options.data) != data::DataKind::kSeries) {

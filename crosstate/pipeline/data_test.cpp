@@ -219,7 +219,7 @@ TEST_F(RunDataTest, SaysWhatIsMissingInADirectory) {
   expect_refused("data.directory");
   options_.data.kind = data::DataFormat::kAuto;
   options_.augment.gain = 3;
-  expect_refused("section augment");
+  expect_refused("augment.gain = 3 varies recordings, but the data are images; expected 0");
 }
 
 TEST_F(RunDataTest, PermutesImagesAndRemembersIt) {
@@ -265,6 +265,26 @@ TEST_F(RunDataTest, PermutesImagesAndRemembersIt) {
   EXPECT_EQ(permuted.preparation.difference(same), "permutation");
   EXPECT_THAT([&] { inference::Preparation::load(same, "m"); },
               ThrowsMessage<Error>(HasSubstr("m: has no tensor 'permutation'")));
+}
+
+// Before any training, also if only the second stage would have no use for a setting.
+TEST_F(RunDataTest, RefusesSettingsOfCategoriesInRegression) {
+  const fs::path series = sounds_.path() / "series";
+  fs::create_directories(series);
+  write_file(series / "train.csv", "1,1\n2,2\n4,3\n");
+  write_file(series / "test.csv", "3,5\n");
+  options_ = {};
+  options_.data.directory = series;
+  options_.data.task = "regression";
+  options_.qat.label_smoothing = 0.1;
+  options_.train.validation = 0;
+  expect_refused("qat.label_smoothing has no effect on regression, expected 0");
+  options_.quantize = false;
+  EXPECT_NO_THROW(load_run_data(options_, pool_));
+  options_.train.class_weights = train::ClassWeights::kBalanced;
+  expect_refused("train.class_weights = \"balanced\" has no effect on regression");
+  options_.start = "float.safetensors";
+  EXPECT_NO_THROW(load_run_data(options_, pool_));
 }
 
 // The reader only knows whole files, in which some step has a target.

@@ -459,6 +459,7 @@ void Chip::restore(const formats::Safetensors& content, const std::string& where
     inside_->arrays[i].restore(std::move(copies), where);
     inside_->arrays[i].compensate();
   }
+  formats::refuse_unknown(content, save(), where);
 }
 
 }  // namespace crosstate::simulate

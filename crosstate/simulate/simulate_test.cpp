@@ -459,6 +459,10 @@ TEST(Chip, SavedAndAgedIsAgedInOneGo) {
       [&] { later.restore(newer, "chip.safetensors"); },
       ThrowsMessage<Error>(HasSubstr("chip.safetensors: format 'crosstate chip 2', expected "
                                      "'crosstate chip 1': it was written by a newer")));
+  formats::Safetensors unknown = saved;
+  unknown.metadata["number"] = "1";
+  EXPECT_THAT([&] { later.restore(unknown, "chip.safetensors"); },
+              ThrowsMessage<Error>("chip.safetensors: unknown key 'number' in the metadata"));
   EXPECT_THAT([&] { later.restore({}, "chip.safetensors"); },
               ThrowsMessage<Error>(HasSubstr("chip.safetensors: not a chip")));
   target.device.retention = 1e6;
