@@ -15,19 +15,21 @@ bool Input::fill() {
   constexpr std::size_t kBlock = std::size_t{1} << 16;
   // A terminal may continue after an end of file; the stream does not.
   if (ended_) return false;
-  buffer_.resize(kBlock);
+  buffer_.erase(0, used_);
   used_ = 0;
+  const std::size_t kept = buffer_.size();
+  buffer_.resize(kept + kBlock);
   for (;;) {
-    const ssize_t got = read(descriptor_, buffer_.data(), kBlock);
+    const ssize_t got = read(descriptor_, buffer_.data() + kept, kBlock);
     if (got >= 0) {
-      buffer_.resize(static_cast<std::size_t>(got));
+      buffer_.resize(kept + static_cast<std::size_t>(got));
       ended_ = got == 0;
       return got > 0;
     }
     if (errno == EINTR) continue;
     if (errno != EAGAIN && errno != EWOULDBLOCK) {
       const int error = errno;
-      buffer_.clear();
+      buffer_.resize(kept);
       fail(name_, std::string("cannot read: ") + std::strerror(error));
     }
     // The descriptor is in non-blocking mode, so wait here.
@@ -52,6 +54,12 @@ bool Input::line(std::string& text, std::size_t most) {
   }
   lines_ += any ? 1 : 0;
   return any;
+}
+
+std::string_view Input::peek(std::size_t size) {
+  while (buffer_.size() - used_ < size && fill()) {
+  }
+  return std::string_view(buffer_).substr(used_, size);
 }
 
 std::size_t Input::bytes(char* to, std::size_t size) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace crosstate {
@@ -22,12 +23,16 @@ class Input {
   /// Reads the next `size` bytes, or fewer at the end of the stream. Returns their number.
   std::size_t bytes(char* to, std::size_t size);
 
+  /// The next `size` bytes, or fewer at the end of the stream, which are read again later. Valid
+  /// until the next call.
+  std::string_view peek(std::size_t size);
+
   const std::string& name() const { return name_; }
   /// Number of the line that line() returned last, from 1.
   long long line_number() const { return lines_; }
 
  private:
-  // Refills the empty buffer; false at the end of the stream.
+  // Adds bytes to those that are not used yet; false at the end of the stream.
   bool fill();
 
   int descriptor_;

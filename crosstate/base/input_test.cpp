@@ -54,6 +54,40 @@ TEST(Input, ComesInLines) {
   EXPECT_THAT(lines_of("\n"), ElementsAre(""));
 }
 
+TEST(Input, ShowsBytesWithoutUsingThem) {
+  const Written pipe("ab\ncd");
+  Input input(pipe.number(), "pipe");
+  EXPECT_EQ(input.peek(1), "a");
+  EXPECT_EQ(input.peek(4), "ab\nc");
+  std::string line;
+  EXPECT_TRUE(input.line(line, 100));
+  EXPECT_EQ(line, "ab");
+  EXPECT_EQ(input.peek(9), "cd");
+  EXPECT_TRUE(input.line(line, 100));
+  EXPECT_EQ(line, "cd");
+  EXPECT_EQ(input.peek(1), "");
+}
+
+TEST(Input, ShowsBytesThatArriveOneByOne) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  std::thread writer([&] {
+    for (const char byte : std::string("12345")) {
+      EXPECT_EQ(write(ends[1], &byte, 1), 1);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    close(ends[1]);
+  });
+  Input input(ends[0], "pipe");
+  EXPECT_EQ(input.peek(3), "123");
+  EXPECT_EQ(input.peek(5), "12345");
+  char bytes[6] = {};
+  EXPECT_EQ(input.bytes(bytes, 6), 5u);
+  EXPECT_STREQ(bytes, "12345");
+  writer.join();
+  close(ends[0]);
+}
+
 TEST(Input, ComesInBytes) {
   const Written pipe("abcdefg");
   Input input(pipe.number(), "pipe");

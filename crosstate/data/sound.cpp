@@ -17,6 +17,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/data/audio.h"
+#include "crosstate/data/wav_input.h"
 
 namespace crosstate::data {
 namespace {
@@ -149,18 +150,6 @@ struct Form {
     return result;
   }
 };
-
-// Lengths that programs write if they cannot go back to the header: SoX 0x7ffff000, arecord
-// 0x80000000, GStreamer 0x7fff0000, ffmpeg 0xffffffff; others slightly less, because of the bytes
-// before the samples.
-bool is_placeholder(std::uint64_t length) {
-  constexpr std::uint64_t kNear = 0x10000;
-  for (const unsigned power : {31u, 32u, 63u}) {
-    const std::uint64_t limit = std::uint64_t{1} << power;
-    if (length >= limit - kNear && length <= limit + kNear) return true;
-  }
-  return length >= ~std::uint64_t{0} - kNear;
-}
 
 // Whether the bytes from `at` to the end of the file are complete chunks and nothing else.
 bool chunks_follow(const Source& file, const Form& form, std::uint64_t at) {
