@@ -50,3 +50,12 @@ if(TARGET crosstate)
     $<TARGET_FILE:crosstate> ${CMAKE_CURRENT_BINARY_DIR}/reproduce-test)
   set_tests_properties(scripts.reproduce PROPERTIES TIMEOUT 600)
 endif()
+
+# The tests of the Python package. A sanitizer would have to be preloaded into the interpreter.
+if(TARGET crosstate_python AND NOT CROSSTATE_SANITIZE)
+  add_test(NAME python COMMAND ${CMAKE_COMMAND} -E env
+    PYTHONPATH=${CMAKE_CURRENT_BINARY_DIR}/python PYTHONDONTWRITEBYTECODE=1
+    ${Python_EXECUTABLE} -m pytest -p no:cacheprovider -m "not extras"
+    WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
+  set_tests_properties(python PROPERTIES TIMEOUT 900)
+endif()

@@ -58,6 +58,15 @@ TEST_F(Shipped, IsInTheDirectoryOfTheEnvironmentAlone) {
   EXPECT_EQ(shipped("targets"), directory_ / "targets");
 }
 
+TEST_F(Shipped, IsFirstSearchedInTheDirectoryOfACopyOfTheLibrary) {
+  file("mine.toml", "");
+  search_shipped_in(directory_);
+  EXPECT_EQ(shipped("mine.toml"), directory_ / "mine.toml");
+  EXPECT_TRUE(fs::is_directory(shipped("targets")));  // as before
+  search_shipped_in({});
+  EXPECT_THROW(shipped("mine.toml"), Error);
+}
+
 TEST_F(Shipped, SaysWhereItLooked) {
   EXPECT_THAT([] { shipped("no-such-data"); },
               ThrowsMessage<Error>(AllOf(StartsWith("no-such-data: not found in /"),

@@ -193,6 +193,37 @@ TEST_F(SeriesTest, RefusesLinesOfSeparators) {
             2u);
 }
 
+TEST(MakeSeries, ReadsTheTargetsOfAllPartsTogether) {
+  const auto part = [](const std::string& where, const std::vector<std::string>& cells,
+                       std::size_t channels = 1) {
+    SeriesPart made{where, channels, {}, {}};
+    for (const std::string& cell : cells) {
+      made.sequences.emplace_back(2 * channels, 1.0f);
+      made.targets.cells.push_back(cell);
+      made.targets.where.push_back(where);
+    }
+    return made;
+  };
+  const task::Task& task = task::classification();
+  const std::vector<std::string> names = {"a", "b", "c"};
+  const std::vector<Dataset> sets =
+      make_series({part("x", {"5", "3"}), part("y", {"4"}), part("z", {"3"})}, names, task,
+                  task::Scope::kSequence);
+  ASSERT_EQ(sets.size(), 3u);
+  for (const Dataset& set : sets) {
+    EXPECT_EQ(set.readout.names, (std::vector<std::string>{"3", "4", "5"}));
+  }
+  EXPECT_EQ(sets[0].targets, (std::vector<float>{2, 0}));
+  EXPECT_EQ(sets[1].targets, (std::vector<float>{1}));
+  EXPECT_EQ(sets[2].name, "c");
+  EXPECT_THAT(
+      [&] {
+        make_series({part("x", {"5", "3"}), part("y", {"4"}), part("z", {"3"}, 2)}, names, task,
+                    task::Scope::kSequence);
+      },
+      ThrowsMessage<Error>(HasSubstr("z: 2 channels, but x has 1")));
+}
+
 TEST_F(SeriesTest, TellsWhatIsWrong) {
   EXPECT_FALSE(holds_series(directory_));
   expect_error("found neither train.csv nor train.npz");

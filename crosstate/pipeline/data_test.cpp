@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/data/audio.h"
 #include "crosstate/data/batch.h"
 #include "crosstate/data/testing.h"
 
@@ -326,6 +329,28 @@ TEST_F(RunDataTest, RefusesPartsWithoutATargetAtAnyStep) {
   // One of the two sequences is held out, and only one has targets.
   options_.train.validation = 0.5;
   expect_both_refuse("no step of 1 sequence has a target with train.validation = 0.5, expected a");
+}
+
+TEST_F(RunDataTest, RecordingsInMemoryAreThoseOfFiles) {
+  const RunData files = load_run_data(options_, pool_);
+  const auto sets =
+      std::make_shared<data::AudioSets>(data::read_audio(options_.data.directory, options_.data));
+  options_.data = {};
+  options_.data.recordings = sets;
+  const RunData memory = load_run_data(options_, pool_);
+  EXPECT_EQ(memory.training.values, files.training.values);
+  EXPECT_EQ(memory.test.targets, files.test.targets);
+  EXPECT_EQ(load_test_data(options_.data, reloaded(memory), "model", pool_).values,
+            files.test.values);
+
+  data::AudioSets untested = *sets;
+  untested.validation = std::exchange(untested.test, {});
+  options_.data.recordings = std::make_shared<data::AudioSets>(untested);
+  options_.train.validation = 0.25;
+  const RunData held_out = load_run_data(options_, pool_);
+  EXPECT_EQ(held_out.test.count, 0u);
+  EXPECT_EQ(held_out.validation.count, 30u);
+  EXPECT_THAT(held_out.notes, testing::Contains(HasSubstr("the recordings in memory: ")));
 }
 
 TEST(Preparation, RefusesDamage) {

@@ -4,11 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/identity.h"
+#include "crosstate/data/mnist.h"
+#include "crosstate/inference/model.h"
 #include "crosstate/pipeline/testing.h"
 
 namespace crosstate::pipeline {
@@ -46,6 +51,54 @@ TEST_F(RunTest, StopsBetweenTheTestsOfItsNetworksAndContinues) {
     EXPECT_TRUE(read_file(directory_ / part / "qat.safetensors") ==
                 read_file(directory_ / "whole/qat.safetensors"));
   }
+}
+
+TEST_F(RunTest, TrainsTheSameModelsOnDataInMemory) {
+  const RunSummary read = run(options_, context("read"));
+  data::TrainTest sample = data::read_mnist_sample();
+  const auto sets = std::make_shared<data::DataSets>(data::DataSets{
+      data::first(std::move(sample.train), 160), {}, data::first(std::move(sample.test), 64)});
+  options_.data.sets = sets;
+  const RunSummary memory = run(options_, context("memory"));
+  EXPECT_EQ(memory.qat.sums, read.qat.sums);
+  const std::string model = read_file(directory_ / "read/qat.safetensors");
+  EXPECT_TRUE(read_file(directory_ / "memory/qat.safetensors") == model);
+
+  // Without a test set nothing is tested, and the models are the same.
+  options_.data.sets =
+      std::make_shared<data::DataSets>(data::DataSets{sets->train, {}, data::Dataset{}});
+  const RunSummary untested = run(options_, context("untested"));
+  EXPECT_TRUE(untested.qat.sums.empty());
+  EXPECT_TRUE(read_file(directory_ / "untested/qat.safetensors") == model);
+  EXPECT_THAT(read_file(directory_ / "untested/summary.json"),
+              testing::Not(HasSubstr("\"accuracy\"")));
+
+  // A validation set of its own replaces the part held out.
+  options_.data.sets =
+      std::make_shared<data::DataSets>(data::DataSets{sets->train, sets->test, data::Dataset{}});
+  const RunSummary validated = run(options_, context("validated"));
+  EXPECT_THAT(validated.data,
+              testing::ElementsAre(HasSubstr("160 sequences"), HasSubstr("64 sequences")));
+
+  options_.model.readout = task::Scope::kStep;
+  EXPECT_THAT([&] { run(options_, context("steps")); },
+              ThrowsMessage<Error>(HasSubstr("has a target for every sequence, expected one for "
+                                             "every step (model.readout)")));
+}
+
+TEST_F(RunTest, HandsTheBestEpochOverWhenStopped) {
+  RunContext stopped = context("stopped");
+  bool ended = false;
+  std::vector<std::string> names;
+  stopped.progress = [&](const train::TrainProgress& p) { ended = ended || p.epoch_end; };
+  stopped.stop = [&] { return ended; };
+  stopped.best_so_far = [&](const inference::Model& model) {
+    names.push_back(model.name());
+    EXPECT_EQ(model.shape().outputs, 10);
+    EXPECT_TRUE(model.preparation());
+  };
+  EXPECT_TRUE(run(options_, stopped).interrupted);
+  EXPECT_EQ(names, std::vector<std::string>{"float"});
 }
 
 TEST_F(RunTest, TakesNoiseShapedStatesToChips) {

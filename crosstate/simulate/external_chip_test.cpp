@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -229,6 +230,45 @@ TEST(NetworkOnAnExternalChip, IsOne) {
   EXPECT_THAT(
       [&] { simulate(gated(), sequences(), external(), {.chips = 2}, 1, pool); },
       ThrowsMessage<Error>(AllOf(HasSubstr("simulate.chips = 2"), HasSubstr("expected 1"))));
+}
+
+// The arrays of a chip of the caller, without errors.
+class OwnArrays : public hardware::Backend {
+ public:
+  void program(std::size_t array, std::span<const double> g) override {
+    arrays_.resize(std::max(arrays_.size(), array + 1));
+    arrays_[array].assign(g.begin(), g.end());
+  }
+  void age_to(double) override {}
+  void multiply(std::size_t array, hardware::BitLines lines, std::size_t count,
+                std::span<const double> voltages, std::span<double> currents) override {
+    const std::vector<double>& g = arrays_[array];
+    const std::size_t rows = voltages.size() / count, all = g.size() / rows;
+    for (std::size_t i = 0; i < currents.size(); ++i) {
+      currents[i] = 0;
+      for (std::size_t r = 0; r < rows; ++r) {
+        currents[i] +=
+            voltages[i / lines.count * rows + r] * g[r * all + lines.first + i % lines.count];
+      }
+    }
+  }
+
+ private:
+  std::vector<std::vector<double>> arrays_;
+};
+
+TEST(NetworkOnAChipOfTheCaller, WithoutErrorsIsTheIdealOne) {
+  OwnArrays chip;
+  SimulateContext context;
+  context.chip = &chip;
+  ThreadPool pool(2);
+  const SimulateSummary own =
+      simulate(gated(), sequences(), ideal(), {.chips = 1}, 1, pool, context);
+  const SimulateSummary simulated = simulate(gated(), sequences(), ideal(), {.chips = 1}, 1, pool);
+  EXPECT_TRUE(own.external);
+  EXPECT_EQ(own.first().sums, simulated.first().sums);
+  EXPECT_THAT([&] { simulate(gated(), sequences(), ideal(), {.chips = 2}, 1, pool, context); },
+              ThrowsMessage<Error>(HasSubstr("expected 1")));
 }
 
 }  // namespace

@@ -13,7 +13,8 @@ namespace {
 std::string settings() {
   pipeline::RunOptions options;
   nlohmann::json list = nlohmann::json::array();
-  for (const Field& field : options.fields().all()) {
+  const FieldList fields = options.fields();
+  for (const Field& field : fields.all()) {
     nlohmann::json one = {{"key", field.key},
                           {"default", field.current()},
                           {"help", field.help},

@@ -13,11 +13,26 @@ function has one, and ``section__key`` elsewhere; :func:`settings` lists them. E
 """
 
 from . import _core
+from ._chips import (
+    Array,
+    Cells,
+    Device,
+    Mapping,
+    OwnChip,
+    Records,
+    device_models,
+    map_model,
+    simulate,
+    target_names,
+    target_settings,
+)
 from ._core import Error
+from ._cost import cost, peers, technologies
 from ._data import Data, FrontEnd, Set, Sets
 from ._model import Description, Model, Run, Stream, load, train
 from ._program import data_directory
 from ._progress import Note, TrainProgress
+from ._search import read_sweep, search, sweep, sweep_records
 from ._settings import settings
 
 __version__: str = _core.version
@@ -26,18 +41,36 @@ if _data_directory is not None:
     _core.search_shipped_in(str(_data_directory))
 
 __all__ = [
+    "Array",
+    "Cells",
     "Data",
     "Description",
+    "Device",
     "Error",
     "FrontEnd",
+    "Mapping",
     "Model",
     "Note",
+    "OwnChip",
+    "Records",
     "Run",
     "Set",
     "Sets",
     "Stream",
     "TrainProgress",
+    "cost",
+    "device_models",
     "load",
+    "map_model",
+    "peers",
+    "read_sweep",
+    "search",
     "settings",
+    "simulate",
+    "sweep",
+    "sweep_records",
+    "target_names",
+    "target_settings",
+    "technologies",
     "train",
 ]

@@ -1,0 +1,197 @@
+"""Chips, devices, arrays with wires, mapping, cost."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import crosstate
+import numpy as np
+import pytest
+
+
+def test_records_of_chips(rounded: crosstate.Model, test_xy: Any) -> None:
+    records = crosstate.simulate(rounded, *test_xy, target="taox-64x64", chips=3, times=[0, 3600])
+    assert len(records) == 6
+    assert set(records[0]) == {"chip", "seconds", "accuracy"}
+    assert {r["seconds"] for r in records} == {0, 3600} and {r["chip"] for r in records} == {0, 1, 2}
+    first = [r["accuracy"] for r in records if r["seconds"] == 0]
+    assert records.summary["accuracy_mean"] == pytest.approx(np.mean(first))
+    again = crosstate.simulate(rounded, *test_xy, target="taox-64x64", chips=3, times="0 1h",
+                               threads=1)
+    assert again == records
+    with pytest.raises(crosstate.Error, match="the nearest name is taox-64x64"):
+        crosstate.simulate(rounded, *test_xy, target="taox-64")
+    with pytest.raises(crosstate.Error, match="simulate.chips = 0"):
+        crosstate.simulate(rounded, *test_xy, chips=0)
+
+
+def test_ideal_chips_are_the_integer_network(rounded: crosstate.Model, test_xy: Any) -> None:
+    records = crosstate.simulate(rounded, *test_xy, target="ideal", chips=1)
+    integers = rounded.evaluate(*test_xy, backend="integer")
+    assert records[0]["accuracy"] == integers["accuracy"]
+
+
+class Perfect:
+    """A chip without errors."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[int, np.ndarray] = {}
+        self.ages: list[float] = []
+
+    def program(self, array: int, conductances: np.ndarray) -> None:
+        self.arrays[array] = conductances
+
+    def age_to(self, seconds: float) -> None:
+        self.ages.append(seconds)
+
+    def multiply(self, array: int, voltages: np.ndarray) -> np.ndarray:
+        return voltages @ self.arrays[array]
+
+
+def test_a_chip_of_ones_own(rounded: crosstate.Model, test_xy: Any) -> None:
+    chip = Perfect()
+    records = crosstate.simulate(rounded, *test_xy, chip=chip, times="0 1d", simulate__sequences=16)
+    ideal = crosstate.simulate(rounded, *test_xy, target="ideal", chips=1, sequences=16)
+    assert [r["accuracy"] for r in records] == pytest.approx([ideal[0]["accuracy"]] * 2, abs=0.07)
+    assert chip.ages[-1] == 86400 and len(chip.arrays) == records.summary["arrays"]
+
+    class Short(Perfect):
+        def multiply(self, array: int, voltages: np.ndarray) -> np.ndarray:
+            return super().multiply(array, voltages)[:, 1:]
+
+    with pytest.raises(crosstate.Error, match="currents of the chip have the shape"):
+        crosstate.simulate(rounded, *test_xy, chip=Short())
+
+    class Broken(Perfect):
+        def multiply(self, array: int, voltages: np.ndarray) -> np.ndarray:
+            raise OSError("no power")
+
+    with pytest.raises(OSError, match="no power"):
+        crosstate.simulate(rounded, *test_xy, chip=Broken())
+    with pytest.raises(crosstate.Error, match="expected 1 with a chip of your own"):
+        crosstate.simulate(rounded, *test_xy, chip=chip, chips=2)
+
+
+def test_cells_age(tmp_path: Path) -> None:
+    device = crosstate.Device("pcm")
+    targets = np.linspace(device.g_min, device.g_max, 12).reshape(3, 4)
+    cells = device.program(targets, seed=4)
+    fresh, old = cells.at(0), cells.at(86400)
+    assert fresh.shape == targets.shape and old.mean() < fresh.mean()
+    np.testing.assert_array_equal(cells.at(0), fresh)  # in any order
+    np.testing.assert_array_equal(device.program(targets, seed=4).at(86400), old)
+    assert (device.program(targets, seed=5).at(0) != fresh).any()
+    first, second = cells.read(0), cells.read()
+    assert first.shape == targets.shape and (first != second).any()
+    assert cells.programming["cells"] == 12
+    with pytest.raises(crosstate.Error, match="target"):
+        device.program([device.g_max * 2])
+    with pytest.raises(crosstate.Error, match="nearest"):
+        crosstate.Device("pcn")
+    with pytest.raises(crosstate.Error, match="device.programming_noise"):
+        crosstate.Device("pcm", programming_noise=0.1)
+    assert any(one["name"] == "pcm" for one in crosstate.device_models())
+
+
+def test_faults() -> None:
+    device = crosstate.Device(programming_noise=0, read_noise=0, g_min=1, g_max=20)
+    cells = device.program([5.0, 5, 5, 5], faults=[0, 1, 2, 3])
+    np.testing.assert_array_equal(cells.at(0), [5, 1, 20, 0])
+    np.testing.assert_array_equal(cells.faults, [0, 1, 2, 3])
+    with pytest.raises(crosstate.Error, match="shape"):
+        device.program([5.0], faults=[0, 0])
+
+
+def test_a_device_of_ones_own(rounded: crosstate.Model, test_xy: Any) -> None:
+    def statistics(target: float, seconds: float) -> tuple[float, float]:
+        return target * (1 - 0.1 * (seconds > 0)), 0.01 * target
+
+    device = crosstate.Device.from_function(statistics, g_min=1, g_max=25, times=[0, 3600])
+    cells = device.program(np.full(4000, 10.0))
+    assert cells.at(0).mean() == pytest.approx(10, rel=0.01)
+    assert cells.at(3600).mean() == pytest.approx(9, rel=0.01)
+    assert cells.at(0).std() == pytest.approx(0.1, rel=0.1)
+    records = crosstate.simulate(rounded, *test_xy, device=device, chips=1, times="0 1h")
+    assert len(records) == 2
+    table = crosstate.Device.from_table([0], [1, 25], [[1, 25]], [[0, 0]])
+    np.testing.assert_allclose(table.program([7.0]).at(0), 7)
+    with pytest.raises(crosstate.Error, match="expected .1, 2.: times x targets"):
+        crosstate.Device.from_table([0], [1, 25], [[1], [25]], [[0, 0]])
+
+
+def test_arrays_with_wires(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    siemens = random.uniform(1e-6, 1e-4, (6, 4))
+    volts = random.uniform(-0.2, 0.2, 6)
+    ideal = crosstate.Array(siemens)
+    np.testing.assert_allclose(ideal.currents(volts), volts @ siemens, rtol=1e-12)
+    array = crosstate.Array(siemens, segment=2, driver=100, sense=50)
+    np.testing.assert_allclose(array.currents(volts), volts @ array.effective(), rtol=1e-9)
+    assert array.operating_point(volts)["word"].shape == (6, 4)
+    curved = crosstate.Array(siemens, segment=2, nl3=1e-4)
+    assert (curved.currents(volts) != crosstate.Array(siemens, segment=2).currents(volts)).all()
+    with pytest.raises(crosstate.Error, match="linear"):
+        curved.effective()
+    with pytest.raises(crosstate.Error, match="5 voltages, expected one for each of 6 rows"):
+        array.currents(volts[:5])
+    with pytest.raises(crosstate.Error, match="negative"):
+        crosstate.Array(-siemens)
+    with pytest.raises(crosstate.Error, match="wires.segment"):
+        crosstate.Array(siemens, segment=-1)
+    netlist = array.netlist(volts)
+    if shutil.which("ngspice"):
+        (tmp_path / "array.cir").write_text(netlist)
+        subprocess.run(["ngspice", "-b", "array.cir"], cwd=tmp_path, check=True,
+                       capture_output=True)
+    assert "vout3" in netlist
+
+
+def test_mapping(rounded: crosstate.Model) -> None:
+    mapping = crosstate.map_model(rounded, target="taox-64x64", length=24)
+    assert mapping.number_of_arrays > 0
+    weights = mapping.weights(0)
+    assert weights.ndim == 2 and mapping.drive(0).shape == weights.shape
+    assert mapping.svg().startswith("<svg") and mapping._repr_html_() == mapping.svg()
+    with pytest.raises(IndexError):
+        mapping.weights(999)
+    assert crosstate.target_settings("taox-64x64")["crossbar"]["rows"] == 64
+    assert "pcm" in crosstate.target_names()
+
+
+def test_cost(model: crosstate.Model, rounded: crosstate.Model) -> None:
+    price = crosstate.cost(rounded, steps=24, target="mcu-int8")
+    assert price["memory_bytes"]["total"] > 0 and price["estimate"]["energy"]
+    crossbars = crosstate.cost(rounded, steps=24, target="crossbar-14nm")
+    assert crossbars["estimate"]["arrays"] > 0
+    assert len(crosstate.peers(model, steps=24)) == 3
+    with pytest.raises(crosstate.Error):
+        crosstate.cost(model, steps=24, target="crossbar-14nm")
+    assert "mcu-int8" in crosstate.technologies()
+
+
+def test_sweep(tmp_path: Path, series: Path) -> None:
+    (tmp_path / "sweep.toml").write_text(
+        "[sweep]\nname = \"tiny\"\n[model]\nstates = 4\nlayers = 1\n[train]\nepochs = 1\n"
+        "[run]\nquantize = false\n[grid]\nmodel.channels = [2, 4]\n"
+    )
+    records = crosstate.sweep(
+        tmp_path / "sweep.toml", tmp_path / "out", data__directory=series,
+        data__task="classification",
+    )
+    assert [r["status"] for r in records] == ["done", "done"]
+    assert {r["model.channels"] for r in records} == {2, 4}
+    assert all(0 <= r["accuracy"] <= 1 for r in records)
+    assert crosstate.sweep_records(tmp_path / "out") == records
+    with pytest.raises(crosstate.Error, match="sweep.sqlite"):
+        crosstate.sweep_records(tmp_path)
+
+
+@pytest.mark.extras
+def test_sweep_as_a_frame(tmp_path: Path, series: Path) -> None:
+    pytest.importorskip("pandas")
+    test_sweep(tmp_path, series)
+    frame = crosstate.read_sweep(tmp_path / "out")
+    assert len(frame["accuracy"]) == 2
