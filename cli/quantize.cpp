@@ -85,8 +85,10 @@ int quantize_command(const Common& common, const std::string& file) {
     std::printf("on the test set: %s, of the float model %s\n",
                 primary.text(summary.metric).c_str(), primary.text(summary.float_metric).c_str());
   }
-  std::printf("%s: %s %s after rounding, %s\n", (output.path() / "ptq.safetensors").c_str(),
+  const std::string interval = pipeline::interval_text(summary, summary.metric);
+  std::printf("%s: %s %s after rounding%s, %s\n", (output.path() / "ptq.safetensors").c_str(),
               primary.title.c_str(), primary.text(summary.metric).c_str(),
+              interval == "-" ? "" : (" (95 % interval " + interval + " %)").c_str(),
               bytes_text(summary.memory.total()).c_str());
   if (!summary.not_integer.empty()) {
     std::printf("no integer network: %s\n", summary.not_integer.c_str());
