@@ -216,7 +216,7 @@ FrontEnd FrontEnd::load(const formats::Safetensors& model, const std::string& wh
   FieldList list;
   fields(list, options);
   list.from_json(values, where);
-  FrontEnd result(options, rate.get<int>());
+  FrontEnd result = about_file(where, [&] { return FrontEnd(options, rate.get<int>()); });
   result.mean_ = statistic(model, kMean, result.features(), where);
   result.scale_ = statistic(model, kScale, result.features(), where);
   if (result.integers_) {

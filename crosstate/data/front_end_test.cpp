@@ -463,6 +463,10 @@ TEST(FrontEnd, RefusesDamagedModels) {
   refuse("front_end", [](formats::Safetensors& m) { m.metadata["front_end"] = "7"; });
   refuse("bands",
          [](formats::Safetensors& m) { m.metadata["front_end"] = R"({"front_end":{"bands":0}})"; });
+  // Within its range, but above half the sample rate.
+  refuse(
+      "m.safetensors: front_end.low = 60 and front_end.high = 4500",
+      [](formats::Safetensors& m) { m.metadata["front_end"] = R"({"front_end":{"high":4500}})"; });
   for (const char* rate : {"-1", "x", "1e99", "99999999999", "8000.5", "18446744069414592320"}) {
     refuse("sample_rate",
            [&](formats::Safetensors& m) { m.metadata["front_end.sample_rate"] = rate; });

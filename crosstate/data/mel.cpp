@@ -8,6 +8,7 @@
 #include <string>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 
 namespace crosstate::data {
 
@@ -35,10 +36,10 @@ std::size_t spectrum_points(std::size_t window) {
 
 std::vector<Triangle> mel_triangles(const MelShape& shape) {
   if (!(shape.low >= 0 && shape.low < shape.high && shape.high <= shape.sample_rate / 2)) {
-    fail("options", "front_end.low and high of " + std::to_string(shape.low) + " and " +
-                        std::to_string(shape.high) +
-                        " Hz, expected ascending values up to half the sample rate, " +
-                        std::to_string(shape.sample_rate / 2) + " Hz");
+    fail("options", "front_end.low = " + exact_text(shape.low) +
+                        " and front_end.high = " + exact_text(shape.high) +
+                        ", expected ascending values up to half the sample rate, " +
+                        exact_text(shape.sample_rate / 2) + " Hz");
   }
   const std::size_t points = spectrum_points(shape.window);
   const double bin = shape.sample_rate / static_cast<double>(points);
