@@ -29,7 +29,43 @@ CNetworkOptions network_options(const inference::Model& model, const ExportOptio
   return o;
 }
 
-std::string check_source(const GoldenVectors& golden) {
+// The front end of a model of recordings in whole numbers, which becomes a part of the project;
+// null for other models.
+const data::FrontEnd* front_end_of(const inference::Model& model) {
+  const auto& preparation = model.preparation();
+  if (!preparation || !preparation->front_end) return nullptr;
+  return preparation->front_end->integers() == nullptr ? nullptr : &*preparation->front_end;
+}
+
+// The function of the test that compares the codes of generated sound.
+std::string front_end_check(const SoundCheck& check) {
+  char digest[60];
+  std::snprintf(digest, sizeof digest, "0x%08xu || (uint32_t)sum != 0x%08xu",
+                static_cast<unsigned>(check.digest >> 32),
+                static_cast<unsigned>(check.digest & 0xffffffff));
+  return "#define SAMPLES " + size(check.samples) +
+         "u\n\n/* Noise that grows from silence to full scale. Returns 0 if its codes agree. */\n"
+         "static int check_front_end(void)\n{\n    static %n%_front_end front_end;\n"
+         "    int32_t codes[%N%_FRONT_END_FEATURES];\n"
+         "    uint64_t sum = UINT64_C(0xcbf29ce484222325);\n    uint32_t i, k;\n"
+         "    word = 0x9e3779b9u;\n    %n%_front_end_reset(&front_end);\n"
+         "    for (i = 0; i < SAMPLES; ++i) {\n"
+         "        int32_t sample;\n"
+         "        word ^= word << 13;\n        word ^= word >> 17;\n        word ^= word << 5;\n"
+         "        sample = (int32_t)(word >> 16) - 32768;\n"
+         "        sample /= (int32_t)(1u << (15u - i * 16u / SAMPLES));\n"
+         "        if (%n%_front_end_push(&front_end, (int16_t)sample, codes) != 0) {\n"
+         "            for (k = 0; k < %N%_FRONT_END_FEATURES; ++k) {\n"
+         "                sum = digest(sum, codes[k]);\n            }\n        }\n    }\n"
+         "    if ((uint32_t)(sum >> 32) != " +
+         std::string(digest) +
+         ") {\n        printf(\"%n%: the front end differs\\n\");\n        return 1;\n    }\n"
+         "    printf(\"%n%: the front end agrees on %lu samples\\n\", (unsigned long)SAMPLES);\n"
+         "    return 0;\n}\n\n";
+}
+
+// `sound`: the codes of the front end, if it is a part of the project.
+std::string check_source(const GoldenVectors& golden, const std::optional<SoundCheck>& sound) {
   std::string digests;
   for (const std::uint64_t digest : golden.digests) {
     char text[40];
@@ -39,7 +75,9 @@ std::string check_source(const GoldenVectors& golden) {
   }
   return "/* Runs random sequences and compares the scores of every step with those of Crosstate.\n"
          " * Returns 0 if all agree. */\n"
-         "#include <stdio.h>\n\n#include \"%n%.h\"\n\n"
+         "#include <stdio.h>\n\n#include \"%n%.h\"\n" +
+         std::string(sound ? "#include \"%n%_front_end.h\"\n" : "") +
+         "\n"
          "#define SEQUENCES " +
          size(golden.sequences) + "u\n#define STEPS " + size(golden.steps) +
          "u\n\n/* Digests of the scores of all steps of each sequence (FNV-1a, 64 bits, the upper "
@@ -55,9 +93,12 @@ std::string check_source(const GoldenVectors& golden) {
          "static uint64_t digest(uint64_t sum, int64_t score)\n{\n    uint32_t i;\n"
          "    for (i = 0; i < 64u; i += 8u) {\n"
          "        sum = (sum ^ (((uint64_t)score >> i) & 255u)) * UINT64_C(0x100000001b3);\n"
-         "    }\n    return sum;\n}\n\n"
+         "    }\n    return sum;\n}\n\n" +
+         (sound ? front_end_check(*sound) : "") +
          "int main(void)\n{\n    static %n%_state state;\n    uint32_t s, t, i;\n"
-         "    int wrong = 0;\n"
+         "    int wrong = " +
+         (sound ? "check_front_end()" : "0") +
+         ";\n"
          "    for (s = 0; s < SEQUENCES; ++s) {\n"
          "        uint64_t sum = UINT64_C(0xcbf29ce484222325);\n"
          "        int32_t in[%N%_INPUTS];\n        int64_t scores[%N%_OUTPUTS];\n"
@@ -130,6 +171,36 @@ std::string library_properties() {
          "includes=%n%.h\n";
 }
 
+// Arduino has no common interface for microphones, so that the sketch reads an analog input.
+std::string sound_sketch(const CNetworkOptions& o, bool every_step) {
+  const std::string answer = o.classifier ? "Serial.println(%n%_class(&state));" : "report();";
+  std::string text =
+      "// Reads the sound of an analog microphone and prints the answer of the network.\n"
+      "#include <%n%.h>\n#include <%n%_front_end.h>\n\n"
+      "static const unsigned long kPeriod = 1000000UL / %N%_FRONT_END_RATE;  // microseconds\n"
+      "static const unsigned kLength = 100;  // frames of a sequence\n"
+      "static unsigned frame_number;\n"
+      "static %n%_state state;\nstatic %n%_front_end front_end;\n"
+      "static unsigned long next_time;\n\n";
+  if (!o.classifier) {
+    text +=
+        "static void report() {\n  int64_t scores[%N%_OUTPUTS];\n  %n%_scores(&state, scores);\n"
+        "  Serial.println((long)(scores[0] >> 16));\n}\n\n";
+  }
+  text +=
+      "void setup() {\n  Serial.begin(115200);\n  %n%_reset(&state);\n"
+      "  %n%_front_end_reset(&front_end);\n  next_time = micros();\n}\n\n"
+      "void loop() {\n  if ((long)(micros() - next_time) < 0) return;\n"
+      "  next_time += kPeriod;\n  int32_t in[%N%_INPUTS];\n"
+      "  // 10 bits, with silence in the middle, to 16 bits.\n"
+      "  const int16_t sample = (int16_t)((analogRead(A0) - 512) * 64);\n"
+      "  if (!%n%_front_end_push(&front_end, sample, in)) return;\n"
+      "  %n%_step(&state, in);\n";
+  if (every_step) return text + "  " + answer + "\n}\n";
+  return text + "  if (++frame_number == kLength) {\n    " + answer +
+         "\n    %n%_reset(&state);\n    frame_number = 0;\n  }\n}\n";
+}
+
 std::string sketch(const CNetworkOptions& o, bool every_step) {
   const std::string code = o.unit ? "%n%_code(analogRead(A0 + i))" : "0 /* code of input i */";
   std::string answer = o.classifier
@@ -156,7 +227,8 @@ std::string sketch(const CNetworkOptions& o, bool every_step) {
          "}\n";
 }
 
-std::string read_me(const integer::IntegerNetwork& n, const CNetworkOptions& o, const CNetwork& c) {
+std::string read_me(const integer::IntegerNetwork& n, const CNetworkOptions& o, const CNetwork& c,
+                    const std::optional<FrontEndSources>& front_end) {
   const cost::OperationSummary operations = cost::count_operations(cost::deployment(n), 1);
   const cost::MemorySummary memory = cost::count_memory(n);
   const std::string end = n.every_step ? "after every step" : "at the end of a sequence";
@@ -167,8 +239,15 @@ std::string read_me(const integer::IntegerNetwork& n, const CNetworkOptions& o, 
       "point or recursion.\n\n"
       "    #include \"%n%.h\"\n\n    %n%_state state;\n    %n%_reset(&state);\n"
       "    int32_t in[%N%_INPUTS]; /* codes of one time step */\n";
-  text += o.unit ? "    in[0] = %n%_code(sample);  /* for every input */\n" : "";
-  text += "    %n%_step(&state, in);\n";
+  if (front_end) {
+    text +=
+        "    %n%_front_end front_end;\n    %n%_front_end_reset(&front_end);\n"
+        "    /* for every 16-bit sample, %N%_FRONT_END_RATE per second */\n"
+        "    if (%n%_front_end_push(&front_end, sample, in)) %n%_step(&state, in);\n";
+  } else {
+    text += o.unit ? "    in[0] = %n%_code(sample);  /* for every input */\n" : "";
+    text += "    %n%_step(&state, in);\n";
+  }
   text += o.classifier ? "    int answer = %n%_class(&state); /* " + end + " */\n"
                        : "    int64_t scores[%N%_OUTPUTS];\n    %n%_scores(&state, scores); /* " +
                              end + " */\n";
@@ -180,9 +259,18 @@ std::string read_me(const integer::IntegerNetwork& n, const CNetworkOptions& o, 
     std::snprintf(unit, sizeof unit, "%.9g", *o.unit);
     text += "`%n%_code()` converts integers of the sensor, one of which is " + std::string(unit) +
             " in that unit (`export.unit`).";
+  } else if (front_end) {
+    text +=
+        "`%n%_front_end_push()` computes them from 16-bit samples, in whole numbers; it returns 1 "
+        "every `%N%_FRONT_END_HOP` samples.";
   } else {
-    text += "The codes come from a front end that computes spectra.";
+    text += "The codes come from a front end in floating point, which is not a part of this code.";
   }
+  const std::string sound =
+      front_end ? "| Flash, constants of the front end | " + size(front_end->table_bytes) +
+                      " bytes |\n| RAM of one front end, `sizeof(%n%_front_end)` | " +
+                      size(front_end->state_bytes) + " bytes |\n"
+                : "";
   text +=
       "\nWith `%N%_WITH_FLOAT` defined there are also `%n%_code_of(float)` and "
       "`%n%_outputs()`, the outputs as real numbers.\n\n"
@@ -217,18 +305,14 @@ std::string prefix_of(const inference::Model& model, const ExportOptions& option
 
 std::optional<double> unit_of(const inference::Model& model, const ExportOptions& options) {
   const auto& preparation = model.preparation();
-  const bool recordings = preparation && preparation->front_end.has_value();
-  const bool spectra =
-      recordings && preparation->front_end->options().kind == data::FrontEndKind::kLogMel;
-  if (spectra) {
+  if (preparation && preparation->front_end) {
     if (options.unit != 0) {
       fail("export.unit", "has no effect: the input of " + model.name() +
-                              " is a spectrum, not the samples of a sensor");
+                              " comes from a front end, not from the samples of a sensor");
     }
     return std::nullopt;
   }
-  constexpr double kOfSamples = 1.0 / 32768;
-  return options.unit != 0 ? options.unit : recordings ? kOfSamples : 1.0;
+  return options.unit != 0 ? options.unit : 1.0;
 }
 
 integer::IntegerNetwork exported_network(const inference::Model& model) {
@@ -249,21 +333,31 @@ CProject c_project(const inference::Model& model, const ExportOptions& options) 
   project.network = c_network(network, o);
   std::vector<SourceFile> files = {{"%n%.h", project.network.header},
                                    {"%n%.c", project.network.source}};
+  const data::FrontEnd* sound = front_end_of(model);
+  std::optional<SoundCheck> sound_vectors;
+  if (sound != nullptr) {
+    project.front_end = front_end_sources(*sound, network.input, model.name());
+    files.push_back({"%n%_front_end.h", project.front_end->header});
+    files.push_back({"%n%_front_end.c", project.front_end->source});
+    sound_vectors = sound_check(*sound, network.input);
+  }
   const GoldenVectors golden = golden_vectors(network, options.sequences, options.steps);
   const std::string make = makefile(files), cmake = cmake_lists(files);
-  files.push_back({"test/%n%_check.c", check_source(golden)});
+  files.push_back({"test/%n%_check.c", check_source(golden, sound_vectors)});
   files.push_back({"Makefile", make});
   files.push_back({"CMakeLists.txt", cmake});
   files.push_back({"library.properties", library_properties()});
-  files.push_back({"examples/%n%/%n%.ino", sketch(o, network.every_step)});
-  files.push_back({"README.md", read_me(network, o, project.network)});
+  files.push_back({"examples/%n%/%n%.ino", sound != nullptr ? sound_sketch(o, network.every_step)
+                                                            : sketch(o, network.every_step)});
+  files.push_back({"README.md", read_me(network, o, project.network, project.front_end)});
   for (SourceFile& file : files) {
     project.files.push_back({fill(file.path, o.prefix), fill(file.text, o.prefix)});
   }
-  if (!o.unit) {
+  if (!o.unit && sound == nullptr) {
     project.note = model.name() +
                    ": its front end computes in floating point and is not exported; the exported "
-                   "network reads codes of spectra";
+                   "network reads codes of its features (front_end.arithmetic = \"integer\" in "
+                   "training exports all)";
   }
   return project;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "crosstate/base/error.h"
+#include "crosstate/data/testing.h"
 #include "crosstate/exporter/golden.h"
 #include "crosstate/exporter/npz.h"
 #include "crosstate/exporter/testing.h"
@@ -47,6 +48,59 @@ TEST(CProject, NoticesAWrongNetwork) {
     workshop.write(file);
   }
   EXPECT_THAT(workshop.run("! make check CFLAGS=-w"), HasSubstr("differs"));
+}
+
+inference::Model model_of_recordings(data::FrontEndArithmetic arithmetic) {
+  integer::IntegerNetwork network = integer::fixtures::RandomNetwork(2).make();
+  // Normalised features are within some three deviations.
+  network.input.scale = 3.0 / network.input.quant_max;
+  inference::Preparation preparation;
+  preparation.readout.names.assign(network.outputs, "x");
+  data::FrontEndOptions options;
+  options.arithmetic = arithmetic;
+  options.decimation = 2;
+  options.bands = static_cast<int>(network.inputs);
+  preparation.front_end.emplace(options, 8000);
+  ThreadPool pool(1);
+  preparation.front_end->fit(data::reference::tone_set(6, 1), pool);
+  return inference::Model(std::move(network), std::move(preparation),
+                          "some/where/My Net.integer.safetensors");
+}
+
+TEST(CProject, BringsTheFrontEndInWholeNumbers) {
+  const Workshop workshop;
+  const inference::Model model = model_of_recordings(data::FrontEndArithmetic::kInteger);
+  CProject project = c_project(model, {});
+  EXPECT_EQ(project.note, "");
+  for (const SourceFile& file : project.files) workshop.write(file);
+  EXPECT_THAT(workshop.run("make check"),
+              testing::AllOf(HasSubstr("my_net: the front end agrees on"),
+                             HasSubstr("my_net: 100 sequences")));
+  EXPECT_THAT(workshop.run("make size"), HasSubstr("my_net_front_end_push"));
+  EXPECT_THAT(workshop.run("cat examples/my_net/my_net.ino"), HasSubstr("my_net_front_end_push("));
+  // The check fails where the C differs from the library.
+  for (SourceFile& file : project.files) {
+    if (file.path == "my_net_front_end.c")
+      file.text = replaced(file.text, "exponent * 1024", "exponent * 900");
+    workshop.write(file);
+  }
+  EXPECT_THAT(workshop.run("! make -B check"), HasSubstr("my_net: the front end differs"));
+  ExportOptions options;
+  options.unit = 0.5;
+  try {
+    c_project(model, options);
+    FAIL() << "expected an error";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("export.unit: has no effect"));
+  }
+}
+
+TEST(CProject, SaysThatAFloatFrontEndIsNotExported) {
+  const CProject project = c_project(model_of_recordings(data::FrontEndArithmetic::kFloat), {});
+  EXPECT_THAT(project.note, HasSubstr("front_end.arithmetic = \"integer\""));
+  for (const SourceFile& file : project.files) {
+    EXPECT_EQ(file.path.find("front_end"), std::string::npos) << file.path;
+  }
 }
 
 TEST(CProject, RefusesWhatCannotRunStepByStep) {

@@ -12,8 +12,8 @@ void fields(FieldList& list, ExportOptions& options) {
   list.add("name", options.name,
            "Beginning of the names of all files and functions; empty: from the name of the model");
   list.add("unit", options.unit,
-           "Real value of one unit of the sensor's integers, for NAME_code(); 0: 2^-15 for models "
-           "of waveforms, otherwise 1")
+           "Real value of one unit of the sensor's integers, for NAME_code(); 0: 1. Of models of "
+           "recordings, the front end makes the codes")
       .range(0, 1e30);
   list.add("sequences", options.sequences, "Random sequences of the golden vectors")
       .range(1, 10000);
