@@ -50,6 +50,20 @@ std::vector<std::uint32_t> tested(const data::Dataset& data, const SimulateOptio
   return order;
 }
 
+void require_any_target(const data::Dataset& data, const std::vector<std::uint32_t>& rows,
+                        const SimulateOptions& options) {
+  data.require_any_target();
+  for (const std::uint32_t i : rows) {
+    for (std::size_t k = 0; k < data.targets_of(i); ++k) {
+      if (task::counts(data.target(i, k))) return;
+    }
+  }
+  fail(data.name, std::string("no ") + data.readout.unit() + " of the first " +
+                      std::to_string(rows.size()) +
+                      " sequences has a target with simulate.sequences = " +
+                      std::to_string(options.sequences) + ", expected more, or 0 for all");
+}
+
 data::Batch calibration_batch(const data::Dataset& data, int sequences) {
   const std::size_t count = std::min(data.count, static_cast<std::size_t>(sequences));
   std::vector<std::uint32_t> order(count);
@@ -196,6 +210,8 @@ SimulateSummary simulate(const integer::IntegerNetwork& network, const data::Dat
   crossbar::validate(target);
   require_possible(target, options);
   check(network, data);
+  const std::vector<std::uint32_t> rows = tested(data, options);
+  require_any_target(data, rows, options);
   const mapping::Mapping mapping = mapping::map_network(network, target.crossbar, data.length);
 
   SimulateSummary summary;
@@ -210,8 +226,7 @@ SimulateSummary simulate(const integer::IntegerNetwork& network, const data::Dat
   const data::Batch calibration = calibration_batch(data, calibrated ? options.calibration : 1);
   const bool external = summary.external = target.external.used();
   const std::size_t chunk = network.every_step ? kStepChunk : kChunk;
-  Simulation simulation(data, tested(data, options), external ? kExternalChunk : chunk, pool,
-                        context);
+  Simulation simulation(data, rows, external ? kExternalChunk : chunk, pool, context);
   for (int i = 0; i < options.chips; ++i) {
     std::vector<std::optional<Sums>> known(summary.ages.size());
     for (std::size_t age = 0; age < known.size(); ++age) {

@@ -631,6 +631,21 @@ TEST(Simulate, RejectsBadInput) {
               ThrowsMessage<Error>(HasSubstr("2 channels")));
 }
 
+TEST(Simulate, RejectsStepsWithoutTargets) {
+  ThreadPool pool(1);
+  integer::IntegerNetwork network = classifier();
+  network.every_step = network.pool_last = true;
+  data::Dataset data = thinned(digits().test, 4);
+  data.readout.scope = task::Scope::kStep;
+  data.targets.assign(data.count * data.length, task::kNotCounted);
+  EXPECT_THAT([&] { simulate(network, data, ideal(), {.chips = 1}, 1, pool); },
+              ThrowsMessage<Error>(HasSubstr("no step has a target, expected at least one")));
+  data.targets.back() = 1;  // of the last sequence
+  EXPECT_THAT([&] { simulate(network, data, ideal(), {.chips = 1, .sequences = 3}, 1, pool); },
+              ThrowsMessage<Error>(HasSubstr("no step of the first 3 sequences has a target with "
+                                             "simulate.sequences = 3")));
+}
+
 TEST(Simulate, TakesASavedModel) {
   ThreadPool pool(2);
   const data::Dataset some = data::first(digits().test, 20);

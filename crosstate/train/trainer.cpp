@@ -405,7 +405,11 @@ TrainSummary train(model::Network& network, const data::Dataset& training,
   require_effect(options, *training.readout.task);
   if (training.count == 0) fail(training.name, "no sequences to train on");
   check_fits(network, training);
-  if (validation.count > 0) check_fits(network, validation);
+  training.require_any_target();
+  if (validation.count > 0) {
+    check_fits(network, validation);
+    validation.require_any_target();
+  }
   validate(context, network, training, options);
   std::unique_ptr<ThreadPool> own;
   if (context.pool == nullptr) own = std::make_unique<ThreadPool>();
