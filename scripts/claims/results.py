@@ -39,7 +39,8 @@ def interval(result, key="accuracy"):
 def wilson(share, count):
     """Wilson's interval (95 %) of a share of right decisions, as crosstate/task/statistics.h."""
     z2 = 1.959963984540054**2 / count
-    centre, half = (share + z2 / 2) / (1 + z2), math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
+    centre = (share + z2 / 2) / (1 + z2)
+    half = math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
