@@ -41,17 +41,29 @@ Complex times(Complex b, Complex w) {
           static_cast<std::int32_t>(shifted(br * wi + bi * wr, kTurnPlaces))};
 }
 
+// The butterflies of a stage with one factor.
+template <class Product>
+void stage(std::vector<Complex>& z, std::size_t j, std::size_t half, const Product& product) {
+  for (std::size_t at = j; at < z.size(); at += 2 * half) {
+    const Complex a = z[at], t = product(z[at + half]);
+    z[at] = {(a.re + t.re) >> 1, (a.im + t.im) >> 1};
+    z[at + half] = {(a.re - t.re) >> 1, (a.im - t.im) >> 1};
+  }
+}
+
 // Divided by the number of points, as every stage halves: no value outgrows the largest input.
 void transform(const std::vector<std::int32_t>& cosine, std::vector<Complex>& z) {
   const std::size_t count = z.size();
   for (std::size_t half = 1; half < count; half *= 2) {
-    for (std::size_t j = 0; j < half; ++j) {
-      const Complex w = turn(cosine, j * (count / half));
-      for (std::size_t at = j; at < count; at += 2 * half) {
-        const Complex a = z[at], t = j == 0 ? z[at + half] : times(z[at + half], w);
-        z[at] = {(a.re + t.re) >> 1, (a.im + t.im) >> 1};
-        z[at + half] = {(a.re - t.re) >> 1, (a.im - t.im) >> 1};
+    // The factors 1 and -i need no multiplication.
+    stage(z, 0, half, [](Complex b) { return b; });
+    for (std::size_t j = 1; j < half; ++j) {
+      if (2 * j == half) {
+        stage(z, j, half, [](Complex b) { return Complex{b.im, -b.re}; });
+        continue;
       }
+      const Complex w = turn(cosine, j * (count / half));
+      stage(z, j, half, [w](Complex b) { return times(b, w); });
     }
   }
 }
@@ -62,10 +74,11 @@ std::int64_t norm(Complex x) {
   return shifted(re * re + im * im, kPowerPlaces);
 }
 
-std::size_t reversed(std::size_t value, int bits) {
-  std::size_t result = 0;
-  for (int i = 0; i < bits; ++i) result |= (value >> i & 1) << (bits - 1 - i);
-  return result;
+// The number after `value` in bit-reversed order, below `count`, a power of two.
+std::size_t after_reversed(std::size_t value, std::size_t count) {
+  std::size_t bit = count / 2;
+  for (; (value & bit) != 0; bit /= 2) value ^= bit;
+  return value | bit;
 }
 
 IntegerDecimator decimator_by(int factor) {
@@ -181,14 +194,15 @@ std::int32_t integer_log2(std::int64_t energy) {
 void IntegerBands::append(std::span<const std::int16_t> window, std::vector<Complex>& work,
                           std::vector<std::int64_t>& power, std::vector<std::int32_t>& to) const {
   const std::size_t count = points / 2;
-  const int bits = std::countr_zero(count);
   const auto tapered = [&](std::size_t i) {
     if (i >= window.size()) return 0;
     return (std::int32_t{window[i]} * taper[i] + 2) >> 2;
   };
   work.resize(count);
+  std::size_t place = 0;
   for (std::size_t n = 0; n < count; ++n) {
-    work[reversed(n, bits)] = {tapered(2 * n), tapered(2 * n + 1)};
+    work[place] = {tapered(2 * n), tapered(2 * n + 1)};
+    place = after_reversed(place, count);
   }
   transform(cosine, work);
 

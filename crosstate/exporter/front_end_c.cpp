@@ -234,7 +234,8 @@ static void transform(%n%_front_end *f)
             const complex_t w = turn(j * (COUNT / half));
             for (at = j; at < COUNT; at += 2 * half) {
                 const complex_t a = work_at(f, at);
-                const complex_t t = times(work_at(f, at + half), w);
+                const complex_t b = work_at(f, at + half);
+                const complex_t t = j == 0 ? b : times(b, w);
                 complex_t sum, difference;
                 sum.re = (a.re + t.re) >> 1;
                 sum.im = (a.im + t.im) >> 1;
