@@ -57,7 +57,7 @@ extern "C" {
 #define %N%_FRONT_END_HOP @full_hop@ /* samples per frame */
 #define %N%_FRONT_END_FEATURES @features@ /* codes per frame */
 
-/* The members are private. */
+@types@/* The members are private. */
 typedef struct {
 @members@} %n%_front_end;
 
@@ -74,6 +74,18 @@ int %n%_front_end_push(%n%_front_end *front_end, int16_t sample,
 #endif
 
 #endif
+)";
+
+constexpr std::string_view kTypes =
+    R"(/* A bin of the spectrum, before and after its power is known. */
+typedef struct {
+    int32_t re, im;
+} %n%_complex;
+typedef union {
+    %n%_complex z;
+    int64_t power;
+} %n%_bin;
+
 )";
 
 constexpr std::string_view kBegin =
@@ -158,14 +170,10 @@ constexpr std::string_view kBands = R"(
 #define COUNT @count@ /* complex points: half of those of the spectrum */
 #define TURN_BITS 30
 
-typedef struct {
-    int32_t re, im;
-} complex_t;
-
 /* exp(-pi i k / COUNT), k < COUNT. */
-static complex_t turn(uint32_t k)
+static %n%_complex turn(uint32_t k)
 {
-    complex_t w;
+    %n%_complex w;
     if (k <= COUNT / 2) {
         w.re = quarter[k];
         w.im = -quarter[COUNT / 2 - k];
@@ -176,10 +184,10 @@ static complex_t turn(uint32_t k)
     return w;
 }
 
-static complex_t times(complex_t b, complex_t w)
+static %n%_complex times(%n%_complex b, %n%_complex w)
 {
     const int64_t half = INT64_C(1) << (TURN_BITS - 1);
-    complex_t t;
+    %n%_complex t;
     t.re = (int32_t)(((int64_t)b.re * w.re - (int64_t)b.im * w.im + half) >> TURN_BITS);
     t.im = (int32_t)(((int64_t)b.re * w.im + (int64_t)b.im * w.re + half) >> TURN_BITS);
     return t;
@@ -210,19 +218,13 @@ static void load(%n%_front_end *f)
                 at = at + 1 == KEPT ? 0 : at + 1;
             }
         }
-        memcpy(&f->work[reversed], pair, sizeof pair);
+        f->work[reversed].z.re = pair[0];
+        f->work[reversed].z.im = pair[1];
         for (bit = COUNT / 2; (reversed & bit) != 0; bit /= 2) {
             reversed ^= bit;
         }
         reversed |= bit;
     }
-}
-
-static complex_t work_at(const %n%_front_end *f, uint32_t k)
-{
-    complex_t z;
-    memcpy(&z, &f->work[k], sizeof z);
-    return z;
 }
 
 /* Fourier transform divided by COUNT. */
@@ -231,18 +233,16 @@ static void transform(%n%_front_end *f)
     uint32_t half, j, at;
     for (half = 1; half < COUNT; half *= 2) {
         for (j = 0; j < half; j++) {
-            const complex_t w = turn(j * (COUNT / half));
+            const %n%_complex w = turn(j * (COUNT / half));
             for (at = j; at < COUNT; at += 2 * half) {
-                const complex_t a = work_at(f, at);
-                const complex_t b = work_at(f, at + half);
-                const complex_t t = j == 0 ? b : times(b, w);
-                complex_t sum, difference;
-                sum.re = (a.re + t.re) >> 1;
-                sum.im = (a.im + t.im) >> 1;
-                difference.re = (a.re - t.re) >> 1;
-                difference.im = (a.im - t.im) >> 1;
-                memcpy(&f->work[at], &sum, sizeof sum);
-                memcpy(&f->work[at + half], &difference, sizeof difference);
+                %n%_complex *const p = &f->work[at].z;
+                %n%_complex *const q = &f->work[at + half].z;
+                const %n%_complex a = *p;
+                const %n%_complex t = j == 0 ? *q : times(*q, w);
+                p->re = (a.re + t.re) >> 1;
+                p->im = (a.im + t.im) >> 1;
+                q->re = (a.re - t.re) >> 1;
+                q->im = (a.im - t.im) >> 1;
             }
         }
     }
@@ -251,21 +251,21 @@ static void transform(%n%_front_end *f)
 /* Replaces the transform of pairs by the power of the real samples; returns that of the last bin. */
 static int64_t to_power(%n%_front_end *f)
 {
-    const complex_t first = work_at(f, 0);
+    const %n%_complex first = f->work[0].z;
     uint32_t k;
     for (k = 1; k <= COUNT / 2; k++) {
-        const complex_t a = work_at(f, k);
-        const complex_t b = work_at(f, COUNT - k);
-        complex_t odd, t;
+        const %n%_complex a = f->work[k].z;
+        const %n%_complex b = f->work[COUNT - k].z;
+        %n%_complex odd, t;
         const int32_t re = a.re + b.re;
         const int32_t im = a.im - b.im;
         odd.re = a.im + b.im;
         odd.im = b.re - a.re;
         t = times(odd, turn(k));
-        f->work[k] = power_of(re + t.re, im + t.im);
-        f->work[COUNT - k] = power_of(re - t.re, im - t.im);
+        f->work[k].power = power_of(re + t.re, im + t.im);
+        f->work[COUNT - k].power = power_of(re - t.re, im - t.im);
     }
-    f->work[0] = power_of(2 * (first.re + first.im), 0);
+    f->work[0].power = power_of(2 * (first.re + first.im), 0);
     return power_of(2 * (first.re - first.im), 0);
 }
 
@@ -306,7 +306,7 @@ static void frame(%n%_front_end *f, int32_t codes[@features@])
         int32_t value;
         for (i = 0; i < band_size[b]; i++) {
             const uint32_t bin = (uint32_t)band_first[b] + i;
-            energy += (bin == COUNT ? last : f->work[bin]) * *weight++;
+            energy += (bin == COUNT ? last : f->work[bin].power) * *weight++;
         }
         value = log2_of(energy);
         codes[b] = code_of(value, b);
@@ -424,7 +424,10 @@ class Generator {
       add_member("uint8_t", "unused", 1);
       body_ = "    (void)f;\n" + body_;
     }
-    fill_.set("members", members_).set("initial", initial_).set("body", body_);
+    fill_.set("types", whole_.bands ? std::string(kTypes) : "")
+        .set("members", members_)
+        .set("initial", initial_)
+        .set("body", body_);
     FrontEndSources result;
     result.header = fill_(kHeader);
     result.source = fill_(kBegin) + tables_ + quantizer_.helper + functions_ + fill_(kPush);
@@ -520,7 +523,7 @@ class Generator {
   void add_members_of_bands(const IntegerBands& bands, std::size_t kept) {
     const std::string decimator = members_;
     members_.clear();
-    add_member("int64_t", "work[" + number(bands.points / 2) + ']', 8 * (bands.points / 2));
+    add_member("%n%_bin", "work[" + number(bands.points / 2) + ']', 8 * (bands.points / 2));
     members_ += decimator;
     add_member("int16_t", "sample[" + number(kept) + ']', 2 * kept);
     add_member("uint16_t", "next", 2);
