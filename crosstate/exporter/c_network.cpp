@@ -15,6 +15,8 @@
 #include "crosstate/exporter/c_text.h"
 #include "crosstate/exporter/requantizers.h"
 #include "crosstate/integer/bounds.h"
+#include "crosstate/integer/code_map.h"
+#include "crosstate/integer/reference.h"
 #include "crosstate/kernels/scan.h"
 #include "crosstate/kernels/state_draws.h"
 #include "crosstate/quant/poles.h"
@@ -770,10 +772,21 @@ class Generator {
 
   std::string sensor() const {
     if (!o_.unit) return "";
-    const SensorScale s = sensor_scale(*o_.unit / n_.input.scale);
+    SensorScale s = sensor_scale(*o_.unit / n_.input.scale);
+    std::int64_t offset = 0;
+    // The input quantizer rounds in binary32. Sensors of 16 bits, signed or not, get exactly its
+    // codes, where a factor and an offset give them.
+    constexpr std::int32_t kMost = 1 << 16;
+    const auto map = integer::fit_code_map(-kMost, kMost, n_.input, [&](std::int32_t value) {
+      return integer::input_code(n_.input, static_cast<float>(value * *o_.unit));
+    });
+    if (map && map->shift > 0) {
+      s = {map->factor, map->shift};
+      offset = map->bias - (std::int64_t{1} << (map->shift - 1));
+    }
     return "int32_t %n%_code(int32_t value)\n{\n    return code64((int64_t)value * " +
-           number(s.factor) + ", " + std::to_string(s.shift) +
-           "u, %N%_INPUT_MIN, %N%_INPUT_MAX);\n}\n\n";
+           number(s.factor) + (offset == 0 ? "" : " + " + number(offset)) + ", " +
+           std::to_string(s.shift) + "u, %N%_INPUT_MIN, %N%_INPUT_MAX);\n}\n\n";
   }
 
   std::string in_floats() const {

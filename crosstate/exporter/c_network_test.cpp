@@ -237,6 +237,30 @@ TEST(CNetwork, ConvertsRealValues) {
   EXPECT_EQ(workshop.compile_and_run(fixtures::kStrict + " -O2 -DNET_WITH_FLOAT"), expected);
 }
 
+TEST(CNetwork, CodesOf16BitSensorsAreThoseOfTheLibrary) {
+  for (const double unit : {1.0 / 255, 1.0 / 32768, 0.00123, 3.3 / 4096}) {
+    const Workshop workshop;
+    IntegerNetwork network = integer::fixtures::RandomNetwork(11).make();
+    // Up to half of the sensor's range saturates.
+    network.input.scale = 20000 * unit / network.input.quant_max;
+    CNetworkOptions options = {.prefix = "net", .origin = "a test"};
+    options.unit = unit;
+    const CNetwork c = c_network(network, options);
+    workshop.write({"net.h", c.header});
+    workshop.write({"net.c", c.source});
+    workshop.write({"main.c",
+                    "#include <stdio.h>\n#include \"net.h\"\nint main(void)\n{\n"
+                    "    int v;\n    for (v = -65536; v <= 65535; v += 5) {\n"
+                    "        printf(\"%d\\n\", (int)net_code(v));\n    }\n    return 0;\n}\n"});
+    std::string expected;
+    for (int v = -65536; v <= 65535; v += 5) {
+      expected += std::to_string(integer::input_code(network.input, static_cast<float>(v * unit)));
+      expected += '\n';
+    }
+    EXPECT_EQ(workshop.compile_and_run(fixtures::kStrict + " -O1"), expected) << unit;
+  }
+}
+
 TEST(CNetwork, FindsAFactorForEverySensor) {
   for (const double steps : {1e-6, 0.3, 1.0, 256.0 / 255, 77.7, 1e8}) {
     const SensorScale s = sensor_scale(steps);
