@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -291,6 +292,26 @@ TEST(CNetwork, PacksWeights) {
       pointers += 40 * 4;
     }
     EXPECT_LE(c.table_bytes, promised + tables + pointers) << bits;
+  }
+}
+
+// For scripts/check-export: projects of random networks in the directory CROSSTATE_C_DIRECTORY.
+TEST(CNetwork, DISABLED_WritesProjects) {
+  const char* const directory = std::getenv("CROSSTATE_C_DIRECTORY");
+  ASSERT_NE(directory, nullptr) << "CROSSTATE_C_DIRECTORY names no directory";
+  for (std::uint32_t number = 0; number < number_of_networks(); ++number) {
+    ExportOptions options;
+    options.name = "random_" + std::to_string(number);
+    options.steps = 24;
+    const int half = static_cast<int>(number / 2);
+    const IntegerNetwork network =
+        number % 2 == 0 ? integer::fixtures::RandomNetwork(number).make()
+                        : integer::fixtures::network(half, integer::fixtures::sequences(half));
+    for (const SourceFile& file : c_project(inference::Model(network), options).files) {
+      const auto path = std::filesystem::path(directory) / options.name / file.path;
+      std::filesystem::create_directories(path.parent_path());
+      write_file(path, file.text);
+    }
   }
 }
 
