@@ -116,6 +116,7 @@ class Call {
 
 void bind_base(nb::module_& m);
 void bind_data(nb::module_& m);
+void bind_model(nb::module_& m);
 void bind_inference(nb::module_& m);
 void bind_pipeline(nb::module_& m);
 void bind_device(nb::module_& m);

@@ -236,10 +236,12 @@ void bind_data(nb::module_& m) {
       .def_prop_ro("sample_rate", &data::FrontEnd::sample_rate)
       .def_prop_ro(
           "mean",
-          [](const data::FrontEnd& self) { return to_numpy(self.mean(), {self.mean().size()}); })
+          [](const data::FrontEnd& self) { return to_numpy(self.mean(), {self.mean().size()}); },
+          nb::rv_policy::move)
       .def_prop_ro(
           "scale",
-          [](const data::FrontEnd& self) { return to_numpy(self.scale(), {self.scale().size()}); })
+          [](const data::FrontEnd& self) { return to_numpy(self.scale(), {self.scale().size()}); },
+          nb::rv_policy::move)
       .def(
           "fit",
           [](data::FrontEnd& self, const std::vector<In<float>>& samples, int threads) {

@@ -100,16 +100,19 @@ void bind_device(nb::module_& m) {
           "settings"_a, "targets"_a, "seed"_a, "array"_a, "faults"_a.none())
       .def("age_to", &Cells::age_to, "seconds"_a, nb::call_guard<nb::gil_scoped_release>())
       .def_prop_ro("time", &Cells::time)
-      .def_prop_ro("conductance",
-                   [](const Cells& self) { return to_numpy_copy(self.conductance()); })
-      .def_prop_ro("read_deviation",
-                   [](const Cells& self) { return to_numpy_copy(self.read_deviation()); })
-      .def_prop_ro("faults",
-                   [](const Cells& self) {
-                     return to_numpy(
-                         std::vector<std::uint8_t>(self.faults().begin(), self.faults().end()),
-                         {self.faults().size()});
-                   })
+      .def_prop_ro(
+          "conductance", [](const Cells& self) { return to_numpy_copy(self.conductance()); },
+          nb::rv_policy::move)
+      .def_prop_ro(
+          "read_deviation", [](const Cells& self) { return to_numpy_copy(self.read_deviation()); },
+          nb::rv_policy::move)
+      .def_prop_ro(
+          "faults",
+          [](const Cells& self) {
+            return to_numpy(std::vector<std::uint8_t>(self.faults().begin(), self.faults().end()),
+                            {self.faults().size()});
+          },
+          nb::rv_policy::move)
       .def("read", &read, "seed"_a, "array"_a, "number"_a)
       .def("programming", &programming);
 }

@@ -97,6 +97,7 @@ NB_MODULE(_core, m) {
   m.doc() = "Bindings of the C++ library; the package crosstate is the interface.";
   bind_base(m);
   bind_data(m);
+  bind_model(m);
   bind_inference(m);
   bind_pipeline(m);
   bind_device(m);
