@@ -231,7 +231,8 @@ int integer_info(const Common& common, const data::DataOptions& data,
   if (common.quiet || common.json == "-") return kOk;
   std::printf("%s: integer network, %zu layers of %zu channels with %zu %s modes\n%s\n",
               model.name().c_str(), n.blocks.size(), n.channels, n.modes,
-              n.complex ? "complex" : "real", report.text.c_str());
+              n.complex ? "complex" : "real",
+              ((model.preparation() ? data_text(*model.preparation()) : "") + report.text).c_str());
   std::printf("%s\n", report::to_text(code_table(n)).c_str());
   std::printf("%s\n", report::to_text(memory_table(memory)).c_str());
   for (const report::Table& table : report.tables)

@@ -89,9 +89,9 @@ typedef union {
 )";
 
 constexpr std::string_view kBegin =
-    R"(/* Front end of %n%: 16-bit samples to input codes, in whole numbers. */
-#include "%n%_front_end.h"
-
+    "/* Front end of %n%: 16-bit samples to input codes, in whole numbers. */\n"
+    "#include \"%n%_front_end.h\"\n"
+    R"(
 #include <string.h>
 
 /* Right shifts of negative numbers round downwards, as with every common compiler. */

@@ -19,9 +19,9 @@ using fixtures::Workshop;
 using testing::HasSubstr;
 using testing::Not;
 using testing::ThrowsMessage;
-constexpr const char* kMain = R"(
-#include <stdio.h>
-#include "f_front_end.h"
+constexpr const char* kMain =
+    "#include <stdio.h>\n#include \"f_front_end.h\"\n"
+    R"(
 int main(void)
 {
     static f_front_end front_end[2];
