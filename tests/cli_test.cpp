@@ -149,9 +149,10 @@ TEST_F(Cli, RefusesBadConfigurationFiles) {
 }
 
 TEST_F(Cli, RefusesBadUsage) {
-  expect_refused({}, {"demo, train, eval, quantize, convert, prune, deploy, simulate, stream, "
-                      "info, device, array, "
-                      "cost, sweep, search, bench"});
+  expect_refused({},
+                 {"demo, train, eval, quantize, convert, export, prune, deploy, simulate, stream, "
+                  "info, device, array, "
+                  "cost, sweep, search, bench"});
   expect_refused({"dmeo"}, {"dmeo", "demo"});
   expect_refused({"--fast"}, {"--fast"});
   expect_refused({"train", "--fast"}, {"--fast", "train --help"});
