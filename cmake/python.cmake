@@ -14,6 +14,9 @@ file(GLOB CROSSTATE_BINDINGS CONFIGURE_DEPENDS python/bindings/*.cpp)
 nanobind_add_module(crosstate_python STABLE_ABI NB_STATIC ${CROSSTATE_BINDINGS})
 target_link_libraries(crosstate_python PRIVATE crosstate_lib)
 crosstate_compile_fast(crosstate_python)
+# These move the data of every layer of PyTorch.
+set_source_files_properties(python/bindings/kernels.cpp python/bindings/block.cpp PROPERTIES
+  COMPILE_OPTIONS $<$<CONFIG:Release>:-O3>)
 # nanobind itself is compiled here, too, and is not held to the warnings of this project.
 foreach(target nanobind-static nanobind-static-abi3)
   if(TARGET ${target})

@@ -107,4 +107,6 @@ NB_MODULE(_core, m) {
   bind_simulate(m);
   bind_cost(m);
   bind_search(m);
+  bind_kernels(m);
+  bind_block(m);
 }

@@ -1,0 +1,248 @@
+// crosstate/model: one block as a function of its input and parameters, with its adjoint.
+#include <algorithm>
+#include <map>
+
+#include "crosstate/base/error.h"
+#include "crosstate/data/batch.h"
+#include "crosstate/model/group_forward.h"
+#include "crosstate/model/network.h"
+#include "crosstate/model/pass.h"
+#include "crosstate/quant/options.h"
+#include "python/bindings/panels.h"
+
+namespace crosstate::python {
+namespace {
+
+using model::GroupForward;
+using model::GroupMemory;
+using model::GroupPass;
+using model::Network;
+
+// A batch of which only the shape is used: the values are those of the block's input. Lanes beyond
+// the batch hold zeros and run along.
+data::Batch batch_of(const Signal& u, std::size_t block_length) {
+  data::Batch batch;
+  batch.count = u.shape(0);
+  batch.channels = u.shape(1);
+  batch.length = u.shape(2);
+  batch.groups = groups_of(u);
+  batch.block_length = block_length;
+  batch.lengths.assign(batch.groups * kLanes, static_cast<std::uint32_t>(batch.length));
+  return batch;
+}
+
+// The parameters of the block itself: not those of the encoder and the decoder.
+std::vector<model::Parameter*> own(std::vector<model::Parameter>& all) {
+  std::vector<model::Parameter*> found;
+  for (model::Parameter& p : all) {
+    const bool ends =
+        p.name.starts_with("encoder") || p.name.starts_with("decoder") || p.name == "range.input";
+    if (!ends) found.push_back(&p);
+  }
+  return found;
+}
+
+/// One forward pass in training, with what its adjoint needs.
+struct BlockPass {
+  BlockPass(const Network& network, const Signal& u, const model::LossOptions& draws, bool training)
+      : state(network.state()),
+        batch(batch_of(u, static_cast<std::size_t>(state.options.block_length))) {
+    const model::TrainingStep step{draws.seed, draws.step};
+    coefficients = training ? state.coefficients(&step) : state.deployed_coefficients();
+  }
+
+  Network::State state;
+  data::Batch batch;
+  model::Coefficients coefficients;
+  std::vector<GroupMemory> memory;
+};
+
+/// A network of one block, whose encoder is the identity and whose decoder is not used.
+class Block {
+ public:
+  Block(const Settings& settings, std::uint64_t seed) {
+    FieldList list;
+    model::fields(list, shape_);
+    quant::fields(list, quant_);
+    // The values at the ends of the block belong to its neighbours.
+    for (const char* site : {"input", "encoder", "decoder"}) {
+      list.set(std::string("quant.") + site + ".bits=0");
+    }
+    apply(list, settings, {}, "crosstate.torch.S4DBlock");
+    shape_.layers = 1;
+    model::validate(shape_);
+    quant::validate(quant_);
+    if (shape_.norm == model::Norm::kBatch) {
+      throw Error(
+          "model.norm = \"batch\", expected \"layer\" or \"none\": a block by itself does "
+          "not see the statistics of a batch");
+    }
+    network_ = std::make_unique<Network>(shape_, model::TaskShape{shape_.channels, 1}, seed);
+    const auto channels = static_cast<std::size_t>(shape_.channels);
+    for (model::Parameter& p : network_->parameters()) {
+      if (p.name == "encoder.weight") {
+        for (std::size_t i = 0; i < p.value.size(); ++i) p.value[i] = i % (channels + 1) == 0;
+      }
+      if (p.name == "encoder.bias") std::fill(p.value.begin(), p.value.end(), 0.0f);
+    }
+  }
+
+  /// Chooses every range for this input and switches quantization on.
+  void calibrate(const Signal& u, int threads) {
+    data::Batch batch = batch_of(u, static_cast<std::size_t>(shape_.block_length));
+    batch.values.assign(batch.groups * batch.group_size(), 0);
+    for (std::size_t g = 0; g < batch.groups; ++g) {
+      for_blocks(batch, [&](std::size_t start, std::size_t steps) {
+        pack(u, g, 0, batch.channels, start, steps,
+             batch.values.data() + g * batch.group_size() + start * batch.channels * kLanes);
+      });
+    }
+    const nb::gil_scoped_release release;
+    with_pool(threads, [&](ThreadPool& pool) {
+      if (network_->quantized()) network_->drop_rounding();
+      const std::vector<data::Batch> batches{std::move(batch)};
+      network_->quantize(quant_, batches, pool);
+    });
+  }
+
+  /// Names, shapes and values of the parameters of the block.
+  nb::list parameters() const {
+    nb::list all;
+    for (const model::Parameter* p : own(network_->parameters())) {
+      std::vector<std::size_t> shape(p->shape.begin(), p->shape.end());
+      std::vector<float> values = p->value;
+      const std::size_t size = values.size();
+      all.append(nb::make_tuple(p->name, nb::cast(shape), to_numpy(std::move(values), {size})));
+    }
+    return all;
+  }
+  void set(const std::vector<In<float>>& values) {
+    const auto all = own(network_->parameters());
+    if (values.size() != all.size()) throw Error("block: another number of parameters");
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (values[i].size() != all[i]->value.size()) {
+        throw Error("block: " + all[i]->name + " has another number of values");
+      }
+      std::copy_n(values[i].data(), values[i].size(), all[i]->value.begin());
+    }
+  }
+
+  std::shared_ptr<BlockPass> forward(const Signal& u, const SignalOut& y, bool training,
+                                     std::uint64_t seed, std::uint64_t step, int threads) const {
+    model::LossOptions draws;
+    draws.seed = seed;
+    draws.step = step;
+    const nb::gil_scoped_release release;
+    auto run = std::make_shared<BlockPass>(*network_, u, draws, training);
+    run->memory.resize(run->batch.groups);
+    const GroupPass pass(run->state, run->coefficients, run->batch);
+    const std::size_t H = run->batch.channels;
+    with_pool(threads, [&](ThreadPool& pool) {
+      std::vector<model::Scratch> scratch(static_cast<std::size_t>(pool.size()));
+      pool.parallel_for(run->batch.groups, [&](std::size_t g, int worker) {
+        GroupMemory& m = run->memory[g];
+        pass.prepare(m, g, training);
+        if (training) {
+          GroupPass::draw_seeds(m, g, draws);
+          pass.draw_dropout(m, g, draws);
+        }
+        GroupForward forward(pass, m, scratch[static_cast<std::size_t>(worker)]);
+        for (const model::TimeBlock& b : pass.blocks()) {
+          pack(u, g, 0, H, b.start, b.steps, b.rows(m.h[0].data(), H).data);
+          forward.at(b);
+          model::walk_block(forward, 0);
+          unpack(b.rows(m.h[1].data(), H).data, g, 0, H, b.start, b.steps, y);
+        }
+      });
+    });
+    return training ? run : nullptr;
+  }
+
+  /// Gradients of the parameters, in their order.
+  static std::vector<Out<float>> adjoint(BlockPass& run, const Signal& gy, const SignalOut& gu,
+                                         int threads) {
+    std::vector<std::vector<float>> found;
+    {
+      const nb::gil_scoped_release release;
+      const GroupPass pass(run.state, run.coefficients, run.batch);
+      const std::size_t H = run.batch.channels, groups = run.batch.groups;
+      std::vector<model::Gradients> sums(groups, model::Gradients(run.state));
+      with_pool(threads, [&](ThreadPool& pool) {
+        std::vector<model::Scratch> scratch(static_cast<std::size_t>(pool.size()));
+        std::vector<AlignedFloats> gradient(scratch.size());
+        pool.parallel_for(groups, [&](std::size_t g, int worker) {
+          AlignedFloats& gh = gradient[static_cast<std::size_t>(worker)];
+          gh.resize(run.batch.length * kLanes * H);
+          for (const model::TimeBlock& b : pass.blocks()) {
+            pack(gy, g, 0, H, b.start, b.steps, b.rows(gh.data(), H).data);
+          }
+          pass.layer_adjoint(0, run.memory[g], gh, scratch[static_cast<std::size_t>(worker)], {},
+                             sums[g]);
+          for (const model::TimeBlock& b : pass.blocks()) {
+            unpack(b.rows(gh.data(), H).data, g, 0, H, b.start, b.steps, gu);
+          }
+        });
+      });
+      for (std::size_t g = 1; g < groups; ++g) sums[0] += sums[g];
+      for (model::Parameter& p : run.state.parameters) {
+        std::fill(p.gradient.begin(), p.gradient.end(), 0.0);
+      }
+      model::backpropagate(sums[0], 1, run.coefficients, run.state);
+      for (const model::Parameter* p : own(run.state.parameters)) {
+        found.emplace_back(p->gradient.begin(), p->gradient.end());
+      }
+    }
+    std::vector<Out<float>> all;
+    for (std::vector<float>& values : found) {
+      const std::size_t size = values.size();
+      all.push_back(to_numpy(std::move(values), {size}));
+    }
+    return all;
+  }
+
+  nb::bytes to_bytes() const {
+    const std::string content = formats::format_safetensors(network_->to_tensors());
+    return nb::bytes(content.data(), content.size());
+  }
+  void from_bytes(const nb::bytes& bytes) {
+    const std::string content(bytes.c_str(), bytes.size());
+    Network loaded =
+        Network::from_tensors(formats::parse_safetensors(content, "the block"), "the block");
+    if (loaded.options().channels != shape_.channels || loaded.options().states != shape_.states) {
+      throw Error("the block: another number of channels or states");
+    }
+    *network_ = std::move(loaded);
+  }
+  bool quantized() const { return network_->quantized(); }
+
+ private:
+  template <class Body>
+  static void for_blocks(const data::Batch& batch, const Body& body) {
+    for (std::size_t t = 0; t < batch.length; t += batch.block_length) {
+      body(t, std::min(batch.block_length, batch.length - t));
+    }
+  }
+
+  model::ModelOptions shape_;
+  quant::QuantOptions quant_;
+  std::unique_ptr<Network> network_;
+};
+
+}  // namespace
+
+void bind_block(nb::module_& m) {
+  nb::class_<BlockPass>(m, "BlockPass");
+  nb::class_<Block>(m, "Block")
+      .def(nb::init<const Settings&, std::uint64_t>(), "settings"_a, "seed"_a)
+      .def("calibrate", &Block::calibrate, "u"_a, "threads"_a)
+      .def("parameters", &Block::parameters)
+      .def("set", &Block::set, "values"_a)
+      .def("forward", &Block::forward, "u"_a, "y"_a, "training"_a, "seed"_a, "step"_a, "threads"_a,
+           "Writes y and returns the pass for adjoint(); None in evaluation.")
+      .def_static("adjoint", &Block::adjoint, "run"_a, "gy"_a, "gu"_a, "threads"_a)
+      .def("to_bytes", &Block::to_bytes)
+      .def("from_bytes", &Block::from_bytes, "bytes"_a)
+      .def_prop_ro("quantized", &Block::quantized);
+}
+
+}  // namespace crosstate::python
