@@ -44,13 +44,13 @@ class Circuit {
     return to_numpy(std::move(found), {columns_});
   }
 
-  nb::dict operating_point(const In<double>& volts) const {
+  PyDict operating_point(const In<double>& volts) const {
     circuit::OperatingPoint point;
     {
       const nb::gil_scoped_release release;
       point = circuit::operating_point(siemens_, rows_, columns_, values_of(volts), wires_, law_);
     }
-    nb::dict out;
+    PyDict out;
     out["word"] = to_numpy(std::move(point.word), {rows_, columns_});
     out["bit"] = to_numpy(std::move(point.bit), {rows_, columns_});
     out["currents"] = to_numpy(std::move(point.currents), {columns_});

@@ -58,6 +58,9 @@ using In = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Out = nb::ndarray<nb::numpy, T>;
 
+/// dict[str, Any], as stubs name it.
+using PyDict = nb::typed<nb::dict, nb::str, nb::any>;
+
 template <class T>
 Out<T> to_numpy(std::vector<T> values, std::initializer_list<std::size_t> shape) {
   auto kept = std::make_unique<std::vector<T>>(std::move(values));

@@ -146,8 +146,8 @@ class RecordingsBuilder {
 
 // --- what readers and front ends give
 
-nb::dict to_python(const data::Dataset& set) {
-  nb::dict out;
+PyDict to_python(const data::Dataset& set) {
+  PyDict out;
   out["name"] = set.name;
   out["x"] = to_numpy(set.values, {set.count, set.length, set.channels});
   std::vector<std::int64_t> lengths;
@@ -165,8 +165,8 @@ nb::dict to_python(const data::Dataset& set) {
   return out;
 }
 
-nb::dict read_data(const Settings& settings, const Memory* memory, const std::string& config,
-                   int threads) {
+PyDict read_data(const Settings& settings, const Memory* memory, const std::string& config,
+                 int threads) {
   pipeline::RunOptions options = run_options(
       settings, {"data.", "front_end.", "train.validation", "run.seed", "model.readout"},
       "crosstate.read", "", config);
@@ -177,7 +177,7 @@ nb::dict read_data(const Settings& settings, const Memory* memory, const std::st
     ThreadPool pool(threads);
     data = pipeline::load_run_data(options, pool);
   }
-  nb::dict out;
+  PyDict out;
   out["train"] = to_python(data.training);
   out["validation"] = to_python(data.validation);
   out["test"] = to_python(data.test);
@@ -208,9 +208,8 @@ data::Recordings recordings_of(const std::vector<In<float>>& samples, int sample
 
 void bind_data(nb::module_& m) {
   nb::class_<Memory>(m, "Memory", "Data in memory, as runs use them.")
-      .def_prop_ro("count", [](const Memory& memory) {
-        if (memory.sets) return memory.sets->train.count + memory.sets->test.count;
-        return memory.recordings->train.items.size() + memory.recordings->test.items.size();
+      .def_prop_ro("test_count", [](const Memory& memory) {
+        return memory.sets ? memory.sets->test.count : memory.recordings->test.items.size();
       });
   nb::class_<SeriesBuilder>(m, "SeriesBuilder")
       .def(nb::init<const std::string&, const std::string&>(), "task"_a, "readout"_a)

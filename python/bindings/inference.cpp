@@ -33,8 +33,10 @@ data::Dataset test_set(const Model& model, const Memory* memory, const Settings&
   return pipeline::load_test_data(options.data, model.preparation(), model.name(), pool);
 }
 
-nb::tuple predict(const Model& model, const Memory& memory, const std::string& backend,
-                  int threads) {
+// Outputs, and the index of the largest.
+using Rows = nb::typed<nb::tuple, Out<float>, Out<std::int64_t>>;
+
+Rows predict(const Model& model, const Memory& memory, const std::string& backend, int threads) {
   inference::Predictions rows;
   Call call;
   {
@@ -173,7 +175,7 @@ void bind_inference(nb::module_& m) {
             }
           },
           "values"_a)
-      .def("result", [](const ModelStream& self) {
+      .def("result", [](const ModelStream& self) -> nb::typed<nb::tuple, Out<float>, nb::int_> {
         const integer::IntegerResult result = self.result();
         std::vector<float> outputs = result.logits();
         const std::size_t count = outputs.size();

@@ -85,10 +85,13 @@ std::string run(const std::string& command, const Place& place, const Work& work
   return json_text(result);
 }
 
-std::string train(const Settings& settings, const std::string& config, const std::string& target,
-                  const Memory* memory, const Place& place) {
+// `given`: settings of a model, which may include some without effect.
+std::string train(const Settings& given, const Settings& settings, const std::string& config,
+                  const std::string& target, const Memory* memory, const Place& place) {
+  Settings all = given;
+  all.insert(all.end(), settings.begin(), settings.end());
   pipeline::RunOptions options =
-      run_options(settings, pipeline::run_settings(), "crosstate.train", target, config);
+      run_options(all, pipeline::run_settings(), "crosstate.train", target, config);
   use(memory, options.data);
   return run("train", place, [&](Session& session) {
     refuse_idle(settings, [&](const std::string& key) {
@@ -141,7 +144,8 @@ void bind_pipeline(nb::module_& m) {
   nb::class_<Place>(m, "Place")
       .def(nb::init<std::string, std::string, int, nb::object>(), "directory"_a, "earlier"_a,
            "threads"_a, "hooks"_a);
-  m.def("train", &train, "settings"_a, "config"_a, "target"_a, "memory"_a.none(), "place"_a);
+  m.def("train", &train, "given"_a, "settings"_a, "config"_a, "target"_a, "memory"_a.none(),
+        "place"_a);
   m.def("quantize", &quantize, "file"_a, "settings"_a, "memory"_a.none(), "search"_a,
         "preset_named"_a, "place"_a);
   m.def("prune", &prune, "file"_a, "settings"_a, "memory"_a.none(), "place"_a);

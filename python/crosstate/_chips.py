@@ -134,7 +134,7 @@ class Device:
     Raises
     ------
     Error
-        For an unknown model, naming the nearest, and for settings that the model does not use.
+        For an unknown model, naming all, and for settings that the model does not use.
     """
 
     def __init__(self, model: str = "gaussian", **settings: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,6 @@ from ._core import Error
 from ._settings import Settings, settings_of
 
 Floats = npt.NDArray[np.float32]
-#: [sequences, steps, channels], [sequences, steps] with one channel, or a list of sequences
-#: [steps, channels] or [steps] of different lengths.
-Sequences = Union[npt.ArrayLike, Sequence[npt.ArrayLike]]
 Pair = tuple[Any, Any]
 
 

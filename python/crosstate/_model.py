@@ -390,13 +390,14 @@ class Model:
         progress: bool | None,
         earlier: str,
         target: str = "",
+        given: Settings | None = None,
     ) -> None:
         hooks = Hooks(callback, progress)
         place = _core.Place(directory, earlier, threads, hooks)
         try:
             self.summary = json.loads(
                 _core.train(
-                    [*data._settings, *settings, ("run.seed", str(seed))],
+                    given or [], [*data._settings, *settings, ("run.seed", str(seed))],
                     "", target, data._memory, place,
                 )
             )
@@ -469,8 +470,8 @@ class Model:
         trained._options = list(self._options)
         with self._saved() as file, _directory(out) as directory:
             trained._train(
-                data, [*self._model_options(), ("run.start", file), *wanted], directory, "qat",
-                seed, threads, callback, progress, _earlier(False, overwrite), target,
+                data, [("run.start", file), *wanted], directory, "qat", seed, threads, callback,
+                progress, _earlier(False, overwrite), target, self._model_options(),
             )
         return trained
 
@@ -768,6 +769,8 @@ class Model:
         """Test data of this model, for functions that take a model and data."""
         if y is None:
             data = as_data(x, y)
+            if data._memory is not None and data._memory.test_count == 0:
+                raise Error("the data have no test part, expected Data(..., test=(x, y))")
             return data._memory, data._settings
         if self.sample_rate is not None:
             targets = self._targets_of(y, [1] * len(x))
@@ -929,13 +932,15 @@ def train(
     """
     data = as_data(x, y, validation=validation, test=test, task=task, every_step=every_step)
     wanted = [*data._settings, *settings_of("run", {"seed": seed, **settings})]
+    if every_step:
+        wanted.append(("model.readout", "step"))
     hooks = Hooks(callback, progress)
     with _directory(out) as directory:
         place = _core.Place(directory, _earlier(resume, overwrite), threads, hooks)
         try:
             summary = json.loads(
                 _core.train(
-                    wanted, os.fspath(config) if config is not None else "", target,
+                    [], wanted, os.fspath(config) if config is not None else "", target,
                     data._memory, place,
                 )
             )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from . import _core
@@ -35,6 +36,8 @@ class TrainProgress:
     last: bool  #: no epoch follows
     log: dict[str, Any] = field(default_factory=dict)  #: results of the epoch
 
+
+_FIELDS = [one.name for one in fields(TrainProgress) if one.name != "log"]
 
 Callback = Callable[[TrainProgress], object]
 
@@ -95,8 +98,7 @@ class Bar:
             sys.stderr.write(text + "\n")
 
     def _show_in_notebook(self, text: str) -> None:
-        from IPython.display import display
-
+        display = importlib.import_module("IPython.display").display
         shown = {"text/plain": text}
         if self.display is None:
             self.display = display(shown, raw=True, display_id=True)
@@ -120,7 +122,7 @@ class Hooks:
 
     def progress(self, *values: Any) -> bool:
         log = json.loads(values[-1]) or {}
-        state = TrainProgress(*values[:-1], log)
+        state = TrainProgress(**dict(zip(_FIELDS, values)), log=log)
         if state.epoch_end:
             self.history.append(log)
         self.bar.progress(state)

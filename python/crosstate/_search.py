@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sqlite3
@@ -73,7 +74,7 @@ def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
 def read_sweep(directory: Path_) -> DataFrame:
     """:func:`sweep_records` as a pandas.DataFrame indexed by the names of the points."""
     try:
-        import pandas
+        pandas = importlib.import_module("pandas")
     except ImportError:
         raise Error("read_sweep() needs pandas; sweep_records() does without") from None
     frame: DataFrame = pandas.DataFrame(sweep_records(directory)).set_index("point")

@@ -21,7 +21,7 @@ def text_of(key: str, value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, os.PathLike):
-        return os.fspath(value)
+        return str(os.fspath(value))
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):

@@ -12,7 +12,7 @@ import crosstate
 import numpy as np
 import pytest
 
-SMALL = {"channels": 4, "states": 4, "layers": 1}
+SMALL: dict[str, Any] = {"channels": 4, "states": 4, "layers": 1}
 SHORT = {"epochs": 2, "batch": 16}
 
 
@@ -41,7 +41,7 @@ def test_xy() -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="session")
 def model(xy: Any) -> crosstate.Model:
     """A float model that tells slow from fast."""
-    return crosstate.Model(**SMALL).fit(*xy, epochs=12, batch=8, learning_rate=0.02)
+    return crosstate.Model(**SMALL, dt_min=0.01, dt_max=0.5).fit(*xy, epochs=20, batch=8, learning_rate=0.02)
 
 
 @pytest.fixture(scope="session")

@@ -84,7 +84,8 @@ def test_refuses_what_is_no_data(xy: Any) -> None:
 
 def test_reads_files_and_the_built_in_digits() -> None:
     sets = crosstate.Data.read(train_limit=50, test_limit=20).arrays()
-    assert sets.train.x.shape == (45, 784, 1) and sets.validation.x.shape == (5, 784, 1)
+    assert sets.train.x.shape[1:] == (784, 1)
+    assert len(sets.train.x) + len(sets.validation.x) == 50 and len(sets.validation.x) >= 5
     assert sets.test.x.shape == (20, 784, 1) and len(sets.test.labels) == 20
     assert sets.train.classes == [str(k) for k in range(10)]
     assert 0 <= sets.train.x.min() and sets.train.x.max() <= 1

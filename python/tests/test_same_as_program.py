@@ -50,7 +50,7 @@ def test_all_stages_write_the_files_of_train(
     assert (tmp_path / "python" / "report.html").is_file()
     # The same in steps.
     model = crosstate.Model(**SMALL).fit(*xy, epochs=2, batch=16)
-    model.qat(*xy, epochs=2, train__batch=16).save(tmp_path / "steps.safetensors")
+    model.qat(*xy, epochs=2).save(tmp_path / "steps.safetensors")
     assert (tmp_path / "steps.safetensors").read_bytes() == (
         tmp_path / "cli" / "qat.safetensors"
     ).read_bytes()
