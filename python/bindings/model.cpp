@@ -20,20 +20,22 @@ const model::Network& network_of(const inference::Model& model) {
 }
 
 // Values of all modes of a layer, and the first mode of each channel, with the end.
-nb::tuple by_mode(std::vector<Complex> values, std::initializer_list<std::size_t> shape,
-                  const model::BlockShape& block) {
+using Modes = nb::typed<nb::tuple, Out<Complex>, Out<std::int64_t>>;
+
+Modes by_mode(std::vector<Complex> values, std::initializer_list<std::size_t> shape,
+              const model::BlockShape& block) {
   std::vector<std::int64_t> first(block.first.begin(), block.first.end());
   const std::size_t count = first.size();
   return nb::make_tuple(to_numpy(std::move(values), shape), to_numpy(std::move(first), {count}));
 }
 
-nb::list poles(const inference::Model& saved, bool rounded) {
+nb::typed<nb::list, Modes> poles(const inference::Model& saved, bool rounded) {
   const model::Network& network = network_of(saved);
   if (rounded && !network.quantized()) fail(saved.name(), "is a float network: no pole is rounded");
   const auto exact = reference::values_of<double>(network);
   const model::Coefficients codes =
       rounded ? network.state().deployed_coefficients() : model::Coefficients();
-  nb::list layers;
+  nb::typed<nb::list, Modes> layers;
   for (std::size_t l = 0; l < exact.blocks.size(); ++l) {
     std::vector<Complex> values;
     for (const auto& modes : exact.blocks[l].modes) {
@@ -63,7 +65,7 @@ struct Keep {
   }
 };
 
-nb::tuple states(const inference::Model& saved, const In<float>& x, std::size_t layer) {
+Modes states(const inference::Model& saved, const In<float>& x, std::size_t layer) {
   const model::Network& network = network_of(saved);
   std::vector<Complex> values;
   {
