@@ -129,7 +129,7 @@ TEST_F(CliOptions, OfTheListAreThoseThatAreUsed) {
       write("s.toml", "[grid]\n\"run.seed\" = [1]\n");
       arguments = {"sweep", path("s.toml")};
     }
-    const bool model = std::string(" eval info quantize prune deploy simulate cost stream ")
+    const bool model = std::string(" eval info quantize export prune deploy simulate cost stream ")
                            .find(' ' + c.command + ' ') != std::string::npos;
     if (model) arguments.push_back("absent");
     for (const std::string& key : c.unused) {

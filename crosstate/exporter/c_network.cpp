@@ -60,7 +60,7 @@ struct Parameters {
       add("const " + of.type + " " + name, of.text);
       return name;
     }
-    add("const " + of.type + " *restrict " + name, of.text + " + " + offset);
+    add("const " + of.type + " *restrict " + name, "&" + of.text + "[" + offset + "]");
     return name + "[m]";
   }
 };
@@ -183,7 +183,7 @@ class Generator {
     }
     std::string sum = times(p, c.first.at(index));
     if (uses_second(c)) {
-      sum += " + " + times(q, c.second.at(index));
+      sum = "(" + sum + ") + (" + times(q, c.second.at(index)) + ")";
     }
     return (narrow ? "code32(" : "code64(") + sum + shift + range;
   }
@@ -197,20 +197,66 @@ class Generator {
     if (found != dots_.end()) return found->second;
     const std::string name = dots_.empty() ? "dot" : "dot_" + size(dots_.size() + 1);
     dots_[key] = name;
-    dot_functions_ += "/* sum + w[0] x[0] + ... + w[count - 1] x[count - 1] */\nstatic " +
-                      std::string(sum_type(narrow)) + " " + name + "(" + sum_type(narrow) +
-                      " sum, const " + weight + " *restrict w, const " + value +
-                      " *restrict x, size_t count)\n"
-                      "{\n"
-                      "    size_t i;\n"
-                      "    for (i = 0; i < count; ++i) {\n"
-                      "        sum += (" +
-                      sum_type(narrow) +
-                      ")w[i] * x[i];\n"
-                      "    }\n"
-                      "    return sum;\n"
-                      "}\n\n";
+    dot_list_.push_back({name, weight, value, narrow});
     return name;
+  }
+
+  struct Dot {
+    std::string name, weight, value;
+    bool narrow = true;
+  };
+
+  // The sums on processors with instructions for several products: of bytes with bytes or with 16
+  // bits. Helium masks the elements beyond the end; the others leave less than four to the loop.
+  std::string wide_products(const Dot& dot) const {
+    const std::string weight = dot.weight == "unpacked" ? buffer_type_ : dot.weight;
+    const bool bytes = dot.value == "int8_t";
+    if (!dot.narrow || weight != "int8_t" || (!bytes && dot.value != "int16_t")) return "";
+    const std::string helium =
+        bytes ? "    for (; i < count; i += 16u) {\n"
+                "        const mve_pred16_t p = vctp8q((uint32_t)(count - i));\n"
+                "        sum = vmladavaq_p_s8(sum, vldrbq_z_s8(&w[i], p), vldrbq_z_s8(&x[i], p), "
+                "p);\n"
+              : "    for (; i < count; i += 8u) {\n"
+                "        const mve_pred16_t p = vctp16q((uint32_t)(count - i));\n"
+                "        sum = vmladavaq_p_s16(sum, vldrbq_z_s16(&w[i], p), vldrhq_z_s16(&x[i], "
+                "p), p);\n";
+    const std::string dsp =
+        bytes ? "        const uint32_t x_four = word(&x[i]);\n"
+                "        sum = __smlad(EVEN(four), EVEN(x_four), sum);\n"
+                "        sum = __smlad(ODD(four), ODD(x_four), sum);\n"
+              : "        const uint32_t low = word(&x[i]);\n"
+                "        const uint32_t high = word(&x[i + 2u]);\n"
+                "        const uint32_t even = (low & 0xffffu) | (high << 16);\n"
+                "        const uint32_t odd = (low >> 16) | (high & 0xffff0000u);\n"
+                "        sum = __smlad(EVEN(four), (int16x2_t)even, sum);\n"
+                "        sum = __smlad(ODD(four), (int16x2_t)odd, sum);\n";
+    return "#if defined(USE_HELIUM)\n" + helium +
+           "    }\n#else\n#if defined(USE_DSP)\n    const size_t fours = count & ~(size_t)3u;\n"
+           "    for (; i < fours; i += 4u) {\n        const uint32_t four = word(&w[i]);\n" +
+           dsp + "    }\n#endif\n";
+  }
+
+  std::string dot_functions() const {
+    std::string text;
+    bool fast = false;
+    for (const Dot& dot : dot_list_) {
+      const std::string type = sum_type(dot.narrow), wide = wide_products(dot);
+      fast = fast || !wide.empty();
+      text += "/* start + w[0] x[0] + ... + w[count - 1] x[count - 1] */\nstatic " + type + " " +
+              dot.name + "(" + type + " start, const " + dot.weight + " *restrict w, const " +
+              dot.value + " *restrict x,\n    size_t count)\n{\n    " + type +
+              " sum = start;\n    size_t i = 0;\n" + wide +
+              "    for (; i < count; ++i) {\n        sum += (" + type + ")w[i] * (" + type +
+              ")x[i];\n    }\n" + (wide.empty() ? "" : "#endif\n") + "    return sum;\n}\n\n";
+    }
+    if (!fast) return text;
+    return "#ifdef USE_DSP\nstatic uint32_t word(const void *from)\n{\n    uint32_t value;\n"
+           "    (void)memcpy(&value, from, sizeof value);\n    return value;\n}\n\n"
+           "/* Bytes 0 and 2, or 1 and 3, of a word as two numbers of 16 bits. */\n"
+           "#define EVEN(four) __sxtb16((int8x4_t)(four))\n"
+           "#define ODD(four) __sxtb16((int8x4_t)(((four) >> 8) | ((four) << 24)))\n#endif\n\n" +
+           text;
   }
 
   void note_stream(const Weights& w) {
@@ -226,7 +272,8 @@ class Generator {
   RowAccess rows(const Weights& w, const std::string& name, const std::string& index,
                  const std::string& count, std::size_t most, const std::string& indent) {
     if (!w.in_stream) {
-      return {"", "", w.data.text + (index.empty() ? "" : " + " + index + " * " + count)};
+      const std::string begin = count == "1" ? index : index + " * " + count;
+      return {"", "", index.empty() ? w.data.text : "&" + w.data.text + "[" + begin + "]"};
     }
     note_stream(w);
     buffer_type_ = buffer_type_ == "int16_t" ? buffer_type_ : w.type;
@@ -267,23 +314,23 @@ class Generator {
                           },
                           {n_.residual});
     scratch_ += I * static_cast<std::size_t>(input_.bytes);
-    const RowAccess row = rows(w, "encoder", "h", size(I), I, "        ");
+    const RowAccess row = rows(w, "encoder", "h", I == 1 ? "1" : size(I) + "u", I, "        ");
     const std::string weight = w.in_stream ? "unpacked" : w.data.type;
     const std::string sum = dot(weight, input_.name, narrow);
     return "static void encode(const int32_t *in, " + std::string(residual_.name) +
            " *u)\n"
            "{\n" +
            row.before + "    " + input_.name + " x[%N%_INPUTS];\n" +
-           "    size_t i, h;\n"
-           "    for (i = 0; i < %N%_INPUTS; ++i) {\n"
+           "    size_t i;\n    size_t h;\n"
+           "    for (i = 0; i < (size_t)%N%_INPUTS; ++i) {\n"
            "        x[i] = (" +
            input_.name +
            ")clamp(in[i], %N%_INPUT_MIN, %N%_INPUT_MAX);\n"
            "    }\n"
            "    for (h = 0; h < CHANNELS; ++h) {\n" +
            row.inside + "        const " + sum_type(narrow) + " sum = " + sum + "(" + bias.at("h") +
-           ", " + row.row + ", x, %N%_INPUTS);\n" + "        u[h] = (" + residual_.name + ")" +
-           code(c, {"sum", narrow}, {}, "h") + ";\n    }\n}\n\n";
+           ", " + row.row + ", x, (size_t)%N%_INPUTS);\n" + "        u[h] = (" + residual_.name +
+           ")" + code(c, {"sum", narrow}, {}, "h") + ";\n    }\n}\n\n";
   }
 
   // --- recurrence
@@ -411,7 +458,7 @@ class Generator {
         if (part[0] == 'i' && !n_.complex) continue;
         const std::string table = name + "_" + part;
         const Weights w = block_.weights(table, part[0] == 'i' ? im : re, widths);
-        parameters.add("const " + w.data.type + " *restrict " + table, w.data.text + " + i");
+        parameters.add("const " + w.data.type + " *restrict " + table, "&" + w.data.text + "[i]");
       }
     }
     out.re = name + "_re[m]";
@@ -429,7 +476,7 @@ class Generator {
     std::vector<int> c_bits, d_bits;
     std::vector<SiteRows> rows_of;
     std::vector<integer::CodeFormat> to;
-    std::size_t first = 0;
+    std::size_t modes_before = 0;
     for (const IntegerBlock& b : n_.blocks) {
       shifts.push_back(wide(b.input_shift));
       residue.push_back(wide(b.residue_bits));
@@ -445,12 +492,12 @@ class Generator {
       table.push_back(wide(b.activation_table));
       for (std::int64_t& v : table.back()) v -= bases.back();
       sizes.push_back(static_cast<std::int64_t>(b.shape.size()));
-      firsts.push_back(static_cast<std::int64_t>(first));
+      firsts.push_back(static_cast<std::int64_t>(modes_before));
       c_bits.push_back(b.c_bits);
       d_bits.push_back(b.d_bits);
       rows_of.push_back({&b.output, 0, b.shape.size()});
       to.push_back(b.ssm_output);
-      first += b.shape.modes();
+      modes_before += b.shape.modes();
       for (std::size_t s = 0; s < b.shape.size(); ++s) {
         outputs_narrow = outputs_narrow && fits_32(integer::output_bound(n_, b, s));
         through_narrow = through_narrow && fits_32(std::abs(std::int64_t{b.d[s]}) * stream);
@@ -459,6 +506,7 @@ class Generator {
     const std::string out_sum = sum_type(outputs_narrow);
     sizes_ = block_.scalar("channels", sizes);
     const Reference first_mode = block_.scalar("first", firsts);
+    const std::string first = first_mode.is_literal ? first_mode.text + "u" : first_mode.text;
 
     Parameters p;
     const Reference mode_counts = block_.table("modes", counts);
@@ -478,21 +526,25 @@ class Generator {
         n_.complex ? std::vector<std::string>{"re", "im"} : std::vector<std::string>{"re"};
     for (const std::string& part : parts) {
       p.add(std::string(state_.name) + " *restrict " + part,
-            "state->" + part + " + " + first_mode.text + " + i");
+            "&state->" + part + "[" + first + " + i]");
       if (!shaped()) continue;
       p.add(std::string(residue_.name) + " *restrict residue_" + part,
-            "state->residue_" + part + " + " + first_mode.text + " + i");
+            "&state->residue_" + part + "[" + first + " + i]");
     }
     if (stochastic()) {
-      p.add("uint32_t mode", "(uint32_t)(" + first_mode.text + " + i)");
+      p.add("uint32_t mode", "(uint32_t)(" + first + " + i)");
       p.add("uint32_t draw", "draw");
     }
+    Parameters many = p;
     p.add(sum + " in", "in");
+    many.add("const int32_t *restrict in", "inputs");
+    many.add("int32_t *restrict out", "products");
 
     // The body.
-    const std::string one = cast + "1", limit = number(n_.state_limit);
+    const std::string one = narrow ? "(uint32_t)1" : "(uint64_t)1";
+    const std::string limit = number(n_.state_limit);
     const auto power = [&](const std::string& exponent) {
-      return "(" + one + " << " + exponent + ")";
+      return cast + "(" + one + " << " + exponent + ")";
     };
     const auto scaled = [&](const std::string& product) {
       if (a.increments) {
@@ -500,65 +552,91 @@ class Generator {
       }
       return a.places == 0 ? product : "(" + product + ") * " + number(std::int64_t{1} << a.places);
     };
-    std::string body;
-    body += "        const " + sum + " x = re[m];\n";
-    if (n_.complex) body += "        const " + sum + " y = im[m];\n";
-    if (shaped()) {
-      body += "        const uint32_t r = (uint32_t)" + r + ";\n" +
-              "        /* Half a step of the state and half a step of the residue, where it has "
-              "one. */\n" +
-              "        const " + sum + " half = 8192 + " + cast + "((8192u >> r) & 8191u);\n" +
-              "        const " + sum + " unit = " + one + " << (14u - r);\n";
-    } else if (stochastic()) {
-      body +=
-          "        const uint32_t bits = mixed(mixed(0x243f6a88u ^ mixed(mode + (uint32_t)m)) ^ "
-          "draw);\n";
-    }
-    const auto offset = [&](const std::string& part) -> std::string {
-      if (shaped()) return "residue_" + part + "[m] * unit + half";
-      if (!stochastic()) return "8192";
-      return part == "re" ? cast + "(bits >> 18)" : cast + "((bits >> 4) & 16383u)";
+    // `input` and `result`: expressions of the input of mode m and of the place of its output.
+    const auto body_of = [&](const std::string& input, const std::string& result) {
+      std::string body;
+      body += "        const " + sum + " x = re[m];\n";
+      if (n_.complex) body += "        const " + sum + " y = im[m];\n";
+      if (shaped()) {
+        body += "        const uint32_t r = (uint32_t)" + r + ";\n" +
+                "        /* Half a step of the state and half a step of the residue, where it has "
+                "one. */\n" +
+                "        const " + sum + " half = 8192 + " + cast + "((8192u >> r) & 8191u);\n" +
+                "        const " + sum + " unit = " + power("(14u - r)") + ";\n";
+      } else if (stochastic()) {
+        body +=
+            "        const uint32_t bits = mixed(mixed(0x243f6a88u ^ mixed(mode + (uint32_t)m)) ^ "
+            "draw);\n";
+      }
+      const auto offset = [&](const std::string& part) -> std::string {
+        if (shaped()) return "(residue_" + part + "[m] * unit) + half";
+        if (!stochastic()) return "8192";
+        return part == "re" ? cast + "(bits >> 18)" : cast + "((bits >> 4) & 16383u)";
+      };
+      const std::string through_one = a.increments ? " * 16384) + " : "";
+      const std::string real =
+          n_.complex ? "(" + A.re + " * x) - (" + A.im + " * y)" : "(" + A.re + " * x)";
+      body += "        const " + sum + " v = " + (a.increments ? "(x" + through_one : "") +
+              scaled(real) + " + (" + input + " * " + power(b_shift) + ") + " + offset("re") +
+              ";\n";
+      if (n_.complex) {
+        body += "        const " + sum + " w = " + (a.increments ? "(y" + through_one : "") +
+                scaled("(" + A.im + " * x) + (" + A.re + " * y)") + " + " + offset("im") + ";\n";
+      }
+      const std::string down = narrow ? "down32" : "down64", clamped = narrow ? "clamp" : "clamp64";
+      (narrow ? uses_down32_ : uses_down64_) = true;
+      uses_clamp64_ = uses_clamp64_ || !narrow;
+      for (const std::string& part : parts) {
+        const std::string v = part == "re" ? "v" : "w";
+        const std::string next = "next_" + part, nearest = "nearest_" + part;
+        const std::string shifted = down + "(" + v + ", 14u)";
+        const std::string to_state = (narrow ? "" : "(int32_t)") + clamped + "(" +
+                                     (shaped() ? nearest : shifted) + ", -" + limit + ", " + limit +
+                                     ")";
+        if (shaped()) body += "        const " + sum + " " + nearest + " = " + shifted + ";\n";
+        body += "        const int32_t " + next + " = " + to_state + ";\n";
+      }
+      for (const std::string& part : parts) {
+        const std::string v = part == "re" ? "v" : "w";
+        body += "        " + part + "[m] = (" + state_.name + ")next_" + part + ";\n";
+        if (!shaped()) continue;
+        body += "        residue_" + part + "[m] = (" + residue_.name + ")((next_" + part +
+                " == nearest_" + part + ") ? " + "((int32_t)(((uint32_t)" + v +
+                " & 16383u) >> (14u - r)) - (int32_t)((1u << r) >> 1)) : 0);\n";
+      }
+      const std::string c_cast = outputs_narrow ? "" : "(int64_t)";
+      body += "        " + result + "(" + c_cast + C.re + " * next_re)" +
+              (n_.complex ? " - (" + c_cast + C.im + " * next_im)" : std::string()) + ";\n";
+      return body;
     };
-    const std::string through_one = a.increments ? " * 16384 + " : "";
-    const std::string real = n_.complex ? A.re + " * x - " + A.im + " * y" : A.re + " * x";
-    body += "        const " + sum + " v = " + (a.increments ? "x" + through_one : "") +
-            scaled(real) + " + in * " + power(b_shift) + " + " + offset("re") + ";\n";
-    if (n_.complex) {
-      body += "        const " + sum + " w = " + (a.increments ? "y" + through_one : "") +
-              scaled(A.im + " * x + " + A.re + " * y") + " + " + offset("im") + ";\n";
-    }
-    const std::string down = narrow ? "down32" : "down64", clamped = narrow ? "clamp" : "clamp64";
-    (narrow ? uses_down32_ : uses_down64_) = true;
-    uses_clamp64_ = uses_clamp64_ || !narrow;
-    for (const std::string& part : parts) {
-      const std::string v = part == "re" ? "v" : "w";
-      const std::string next = "next_" + part, nearest = "nearest_" + part;
-      const std::string shifted = down + "(" + v + ", 14u)";
-      const std::string to_state = (narrow ? "" : "(int32_t)") + clamped + "(" +
-                                   (shaped() ? nearest : shifted) + ", -" + limit + ", " + limit +
-                                   ")";
-      if (shaped()) body += "        const " + sum + " " + nearest + " = " + shifted + ";\n";
-      body += "        const int32_t " + next + " = " + to_state + ";\n";
-    }
-    for (const std::string& part : parts) {
-      const std::string v = part == "re" ? "v" : "w";
-      body += "        " + part + "[m] = (" + state_.name + ")next_" + part + ";\n";
-      if (!shaped()) continue;
-      body += "        residue_" + part + "[m] = (" + residue_.name + ")(next_" + part +
-              " == nearest_" + part + " ? " + "(int32_t)(((uint32_t)" + v +
-              " & 16383u) >> (14u - r)) - (int32_t)((1u << r) >> 1) : 0);\n";
-    }
-    const std::string c_cast = outputs_narrow ? "" : "(int64_t)";
-    body += "        sum += " + c_cast + C.re + " * next_re" +
-            (n_.complex ? " - " + c_cast + C.im + " * next_im" : "") + ";\n";
 
-    const std::string count = fixed_count ? mode_counts.text : "count";
-    std::string text =
+    const std::string count = fixed_count ? mode_counts.text + "u" : "count";
+    const std::size_t modes = fixed_count ? most_modes_ : 0;
+    const bool tables = A.unpack.empty() && C.unpack.empty();
+    const bool equal_sizes = sizes_.is_literal && !stochastic();
+    // Loops of 32 modes or more fill vectors of bytes.
+    for (std::size_t g = 2; modes > 0 && modes < 32 && narrow && outputs_narrow && tables &&
+                            equal_sizes && at_once_ == 1 && g <= widest_;
+         g *= 2) {
+      if (g * modes >= 32 && widest_ % g == 0) at_once_ = g;
+    }
+    const std::string group = "(AT_ONCE * " + count + ")";
+    std::string text;
+    if (at_once_ > 1) {
+      text =
+          "#ifdef AT_ONCE\n/* Advances the states of several channels by the inputs of their "
+          "modes; out is C "
+          "times\n * state, mode by mode. */\nstatic void advance_many(\n    " +
+          many.declared + ")\n{\n    size_t m;\n    for (m = 0; m < " + group + "; ++m) {\n" +
+          body_of("in[m]", "out[m] = ") + "    }\n}\n#else\n";
+    }
+    text +=
         "/* Advances the states of one channel by its input, and returns the sum of C times state. "
         "*/\nstatic " +
         out_sum + " advance(\n    " + p.declared + ")\n{\n    " + out_sum +
-        " sum = 0;\n    size_t m;\n    for (m = 0; m < " + count + "; ++m) {\n" + body +
-        "    }\n    return sum;\n}\n\n";
+        " sum = 0;\n    size_t m;\n    for (m = 0; m < " + count + "; ++m) {\n" +
+        body_of("in", "sum += ") + "    }\n    return sum;\n}\n" +
+        (at_once_ > 1 ? "#endif\n\n" : "\n");
 
     // All channels.
     const Weights D = block_.weights("d", d, d_bits);
@@ -572,7 +650,7 @@ class Generator {
         to);
     const Reference activation = block_.array("activation", table);
     const Reference base = block_.scalar("activation_min", bases);
-    const std::string entry = activation.text + "[" + minus("y", c.low) + "]";
+    const std::string entry = "(int32_t)" + activation.text + "[" + minus("y", c.low) + "]";
     const std::string from_table = base.is_literal && base.text == "0"
                                        ? entry
                                        : "(" + entry + " + " + bracketed(base.text) + ")";
@@ -589,18 +667,39 @@ class Generator {
         std::string(residual_.name) + " *u, " + activation_.name + " *a)\n{\n" + A.buffers +
         C.buffers + through.before +
         (stochastic() ? "    const uint32_t draw = mixed(state->steps);\n" : "") +
-        "    size_t s, i = 0; /* channel and first mode of the channel */\n";
-    text += "    for (s = 0; s < " + sizes_.text + "; ++s) {\n" +
-            "        const size_t count = " + mode_counts.at("s") + ";\n" +
-            "        const int32_t in = u[" + (whole ? "s" : stream_channels.at("s")) + "];\n" +
-            "        " + out_sum + " sum;\n" +
-            (uses_second(c) ? "        " + through_sum + " through;\n" : "") +
-            "        int32_t y;\n" + A.unpack + C.unpack + through.inside +
+        "    size_t s; /* channel */\n    size_t i = 0; /* first mode of the channel */\n";
+    const auto input_of = [&](const std::string& channel) {
+      return "u[" + (whole ? channel : stream_channels.at(channel)) + "]";
+    };
+    const std::string declared =
+        (uses_second(c) ? "            " + through_sum + " through;\n" : "") +
+        "            int32_t y;\n";
+    const std::string tail =
+        (uses_second(c) ? "            through = (" + through_sum + ")" + d_s + " * in;\n" : "") +
+        "            y = " + code(c, {"sum", outputs_narrow}, {"through", through_narrow}, "s") +
+        ";\n            a[s] = (" + activation_.name + ")" + from_table + ";\n";
+    const std::string each = sizes_.is_literal ? sizes_.text + "u" : "(size_t)" + sizes_.text;
+    if (at_once_ > 1) {
+      text += "#ifdef AT_ONCE\n    size_t g;\n    size_t m;\n    for (g = 0; g < " + each +
+              "; g += AT_ONCE) {\n        int32_t inputs[AT_ONCE * " + count +
+              "];\n        int32_t products[AT_ONCE * " + count + "];\n        for (m = 0; m < " +
+              group + "; ++m) {\n            inputs[m] = " + input_of("g + (m / " + count + ")") +
+              ";\n        }\n        advance_many(\n        " + many.arguments +
+              ");\n        for (s = g; s < (g + AT_ONCE); ++s) {\n" +
+              "            const int32_t in = inputs[(s - g) * " + count +
+              "];\n            int32_t sum = 0;\n" + declared + through.inside +
+              "            for (m = 0; m < " + count +
+              "; ++m) {\n                sum += products[((s - g) * " + count +
+              ") + m];\n            }\n" + tail + "        }\n        i += " + group +
+              ";\n    }\n#else\n";
+    }
+    text += "    for (s = 0; s < " + each + "; ++s) {\n        const size_t count = " +
+            (fixed_count ? count : "(size_t)" + mode_counts.at("s")) +
+            ";\n        const int32_t in = " + input_of("s") + ";\n        " + out_sum + " sum;\n" +
+            replaced(declared, "            ", "        ") + A.unpack + C.unpack + through.inside +
             "        sum = advance(\n        " + p.arguments + ");\n" +
-            (uses_second(c) ? "        through = (" + through_sum + ")" + d_s + " * in;\n" : "") +
-            "        y = " + code(c, {"sum", outputs_narrow}, {"through", through_narrow}, "s") +
-            ";\n" + "        a[s] = (" + activation_.name + ")" + from_table + ";\n" +
-            "        i += count;\n    }\n}\n\n";
+            replaced(tail, "            ", "        ") + "        i += count;\n    }\n";
+    text += at_once_ > 1 ? "#endif\n}\n\n" : "}\n\n";
     return text;
   }
 
@@ -638,7 +737,7 @@ class Generator {
       table.push_back(wide(b.gate_table));
       branch_narrow = branch_narrow && fits_32(integer::branch_bound(n_, b, 0));
     }
-    const std::string S = sizes_.text;
+    const std::string S = sizes_.is_literal ? sizes_.text + "u" : "(size_t)" + sizes_.text;
     std::size_t columns = widest_;
     const Weights values = block_.weights("value", value, bits);
     const Reference bias = block_.table("value_bias", value_bias);
@@ -673,8 +772,8 @@ class Generator {
       inside +=
           "        const int32_t g = " + code(g, {row_sum(gate_row, gates_bias), narrow}, {}, "h") +
           ";\n";
-      inside += "        const " + branch + " p = (" + branch + ")z * " + gate_table.text + "[" +
-                minus("g", g.low) + "];\n";
+      inside += "        const " + branch + " p = (" + branch + ")z * (" + branch + ")" +
+                gate_table.text + "[" + minus("g", g.low) + "];\n";
       p = "p";
     } else {
       p = "value";
@@ -701,7 +800,7 @@ class Generator {
                 widest_ * static_cast<std::size_t>(activation_.bytes);
     std::string pool;
     if (n_.pool_last) {
-      pool = "    memcpy(state->last, u, sizeof u);\n";
+      pool = "    (void)memcpy(state->last, u, sizeof u);\n";
       if (counts_steps()) pool += "    ++state->steps;\n";
     } else {
       pool =
@@ -709,11 +808,11 @@ class Generator {
           "        for (h = 0; h < CHANNELS; ++h) {\n            state->sum[h] += u[h];\n"
           "        }\n    }\n";
     }
-    return "void %n%_reset(%n%_state *state)\n{\n    memset(state, 0, sizeof *state);\n}\n\n"
+    return "void %n%_reset(%n%_state *state)\n{\n    (void)memset(state, 0, sizeof *state);\n}\n\n"
            "void %n%_step(%n%_state *state, const int32_t in[%N%_INPUTS])\n{\n    " +
            std::string(residual_.name) + " u[CHANNELS]; /* the residual stream */\n    " +
            activation_.name + " a[" + size(widest_) + "]; /* activations */\n    size_t l;\n" +
-           "    encode(in, u);\n    for (l = 0; l < sizeof blocks / sizeof blocks[0]; ++l) {\n"
+           "    encode(in, u);\n    for (l = 0; l < (sizeof blocks / sizeof blocks[0]); ++l) {\n"
            "        recur(&blocks[l], state, u, a);\n        mix(&blocks[l], a, u);\n    }\n" +
            pool + "}\n\n";
   }
@@ -753,7 +852,7 @@ class Generator {
     std::string text = places;
     text += "void %n%_scores(const %n%_state *state, int64_t out[%N%_OUTPUTS])\n{\n" + row.before +
             (early ? "    const uint32_t places = score_places(" + steps + ");\n" : "") +
-            "    size_t k;\n    for (k = 0; k < %N%_OUTPUTS; ++k) {\n" + row.inside +
+            "    size_t k;\n    for (k = 0; k < (size_t)%N%_OUTPUTS; ++k) {\n" + row.inside +
             "        const " + sum_type(narrow) + " sum = " + add + "(" + start + ", " + row.row +
             ", state->" + pooled + ", CHANNELS);\n        out[k] = " +
             times(early ? "rounded(sum, places)" : "(int64_t)sum", first.at("k")) +
@@ -848,21 +947,35 @@ class Generator {
            "typedef char %n%_shifts_round_down[((int32_t)-3 >> 1) == -2 && ((int64_t)-3 >> 1) == "
            "-2 "
            "? 1 : -1];\n\n"
+           "/* Instructions for several products at once: Helium, or those of the DSP extension of "
+           "Cortex-M.\n * %N%_PORTABLE leaves them out. */\n"
+           "#if !defined(%N%_PORTABLE) && defined(__ARM_FEATURE_MVE)\n#include <arm_mve.h>\n"
+           "#define USE_HELIUM\n"
+           "#elif !defined(%N%_PORTABLE) && defined(__ARM_FEATURE_DSP) && "
+           "!defined(__ARM_BIG_ENDIAN)\n"
+           "#include <arm_acle.h>\n#define USE_DSP\n#endif\n\n"
            "#define CHANNELS " +
-           size(n_.channels) + "u\n\n";
+           size(n_.channels) + "u\n\n" +
+           (at_once_ > 1
+                ? "/* GCC needs long loops for wide vectors: there, this many channels advance at "
+                  "once. "
+                  "*/\n#if !defined(%N%_PORTABLE) && defined(__GNUC__) && !defined(__clang__) && "
+                  "defined(__AVX2__)\n#define AT_ONCE " +
+                      size(at_once_) + "u\n#endif\n\n"
+                : "");
   }
 
   std::string helpers() const {
     std::string text =
         "static int32_t clamp(int32_t value, int32_t low, int32_t high)\n{\n"
-        "    const int32_t above = value < low ? low : value;\n"
-        "    return above > high ? high : above;\n}\n\n";
+        "    const int32_t above = (value < low) ? low : value;\n"
+        "    return (above > high) ? high : above;\n}\n\n";
     const bool code64 = uses_64_ || o_.unit.has_value();
     if (uses_clamp64_ || code64) {
       text +=
           "static int64_t clamp64(int64_t value, int64_t low, int64_t high)\n{\n"
-          "    const int64_t above = value < low ? low : value;\n"
-          "    return above > high ? high : above;\n}\n\n";
+          "    const int64_t above = (value < low) ? low : value;\n"
+          "    return (above > high) ? high : above;\n}\n\n";
     }
     const auto down = [&](const char* bits) {
       return "/* value 2^-places, rounded downwards */\nstatic int" + std::string(bits) +
@@ -876,20 +989,21 @@ class Generator {
       text +=
           "/* value 2^-places, rounded to nearest, ties upwards */\n"
           "static int64_t rounded(int64_t value, uint32_t places)\n{\n"
-          "    return down64(value + (((int64_t)1 << places) >> 1), places);\n}\n\n";
+          "    return down64(value + (int64_t)(((uint64_t)1 << places) >> 1), places);\n}\n\n";
     }
     if (uses_32_) {
       text +=
           "/* sum 2^-places, rounded to nearest, ties upwards, and saturated */\n"
           "static int32_t code32(int32_t sum, uint32_t places, int32_t low, int32_t high)\n{\n"
-          "    return clamp(down32(sum + (((int32_t)1 << places) >> 1), places), low, "
+          "    return clamp(down32(sum + (int32_t)(((uint32_t)1 << places) >> 1), places), low, "
           "high);\n}\n\n";
     }
     if (code64) {
       text +=
           "/* sum 2^-places, rounded to nearest, ties upwards, and saturated */\n"
           "static int32_t code64(int64_t sum, uint32_t places, int32_t low, int32_t high)\n{\n"
-          "    return (int32_t)clamp64(down64(sum + (((int64_t)1 << places) >> 1), places), low, "
+          "    return (int32_t)clamp64(down64(sum + (int64_t)(((uint64_t)1 << places) >> 1), "
+          "places), low, "
           "high);\n}\n\n";
     }
     if (stochastic()) {
@@ -898,7 +1012,7 @@ class Generator {
           "static uint32_t mixed(uint32_t x)\n{\n    x ^= x >> 16;\n    x *= 0x7feb352du;\n"
           "    x ^= x >> 15;\n    x *= 0x846ca68bu;\n    return x ^ (x >> 16);\n}\n\n";
     }
-    text += unpacking() + dot_functions_;
+    text += unpacking() + dot_functions();
     return text;
   }
 
@@ -1077,7 +1191,8 @@ class Generator {
   std::string buffer_type_ = "int8_t";
   Reference sizes_;
   std::map<std::string, std::string> dots_;
-  std::string dot_functions_;
+  std::vector<Dot> dot_list_;
+  std::size_t at_once_ = 1;
   std::size_t modes_ = 0, most_modes_ = 0, widest_ = 0, scratch_ = 0;
   std::uint64_t longest_ = 0;
 };

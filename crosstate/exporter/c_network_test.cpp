@@ -49,7 +49,8 @@ void write_checked(const Workshop& workshop, const IntegerNetwork& network,
 }
 
 // Runs the tests of all networks as one program.
-void run_checked(const Workshop& workshop, const std::vector<std::string>& prefixes) {
+void run_checked(const Workshop& workshop, const std::vector<std::string>& prefixes,
+                 const std::string& flags = fixtures::kStrict + " " + fixtures::kSanitized) {
   std::string declared, called;
   for (const std::string& prefix : prefixes) {
     declared += "int " + prefix + "_check(void);\n";
@@ -57,7 +58,7 @@ void run_checked(const Workshop& workshop, const std::vector<std::string>& prefi
   }
   workshop.write({"all.c", declared + "int main(void)\n{\n    int wrong = 0;\n" + called +
                                "    return wrong;\n}\n"});
-  const std::string output = workshop.compile_and_run();
+  const std::string output = workshop.compile_and_run(flags);
   for (const std::string& prefix : prefixes) {
     EXPECT_THAT(output, HasSubstr(prefix + ": 4 sequences of 20 steps agree"));
   }
@@ -293,6 +294,29 @@ TEST(CNetwork, PacksWeights) {
     }
     EXPECT_LE(c.table_bytes, promised + tables + pointers) << bits;
   }
+}
+
+// The loops over several channels that GCC gets on processors with wide vectors.
+TEST(CNetwork, AgreesWithSeveralChannelsAtOnce) {
+#if defined(__x86_64__)
+  if (!__builtin_cpu_supports("avx2")) GTEST_SKIP() << "no AVX2";
+  const data::Dataset set = integer::fixtures::sequences(1);
+  model::ModelOptions shape = integer::fixtures::shape(1);
+  shape.channels = 8;
+  shape.states = 16;
+  for (const char* rounding : {"nearest", "residue 4"}) {
+    const Workshop workshop;
+    model::Network network = model::reference::random_network(shape, integer::fixtures::kTask);
+    quant::QuantOptions format = integer::fixtures::format(0, true);
+    integer::fixtures::round_state(format.state, rounding);
+    ThreadPool pool(1);
+    const data::Batch batch = model::reference::batch_of(set);
+    network.quantize(format, {&batch, 1}, pool);
+    write_checked(workshop, integer::to_integers(network), "wide");
+    EXPECT_THAT(read_file(workshop.path() / "wide.c"), HasSubstr("#define AT_ONCE 4u"));
+    run_checked(workshop, {"wide"}, fixtures::kStrict + " -O3 -mavx2");
+  }
+#endif
 }
 
 // For scripts/check-export: projects of random networks in the directory CROSSTATE_C_DIRECTORY.
