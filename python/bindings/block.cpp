@@ -77,7 +77,7 @@ class Block {
           "model.norm = \"batch\", expected \"layer\" or \"none\": a block by itself does "
           "not see the statistics of a batch");
     }
-    network_ = std::make_unique<Network>(shape_, model::TaskShape{shape_.channels, 1}, seed);
+    network_ = std::make_unique<Network>(shape_, task(), seed);
     const auto channels = static_cast<std::size_t>(shape_.channels);
     for (model::Parameter& p : network_->parameters()) {
       if (p.name == "encoder.weight") {
@@ -99,9 +99,16 @@ class Block {
     }
     const nb::gil_scoped_release release;
     with_pool(threads, [&](ThreadPool& pool) {
-      if (network_->quantized()) network_->drop_rounding();
+      // Ranges are chosen from values without rounding.
+      auto exact = std::make_unique<Network>(shape_, task(), 0);
+      for (model::Parameter& p : exact->parameters()) {
+        for (const model::Parameter& now : network_->parameters()) {
+          if (now.name == p.name) p.value = now.value;
+        }
+      }
       const std::vector<data::Batch> batches{std::move(batch)};
-      network_->quantize(quant_, batches, pool);
+      exact->quantize(quant_, batches, pool);
+      network_ = std::move(exact);
     });
   }
 
@@ -216,6 +223,8 @@ class Block {
   bool quantized() const { return network_->quantized(); }
 
  private:
+  model::TaskShape task() const { return {shape_.channels, 1}; }
+
   template <class Body>
   static void for_blocks(const data::Batch& batch, const Body& body) {
     for (std::size_t t = 0; t < batch.length; t += batch.block_length) {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
@@ -18,64 +17,19 @@ from torch import Tensor
 from .. import _core
 from .._core import Error
 from .._model import Model
+from .._safetensors import Arrays, format_, parse
 from ._layer import S4D
 
-Arrays = dict[str, npt.NDArray[Any]]
 Source = Union[nn.Module, Mapping[str, Any], str, "os.PathLike[str]"]
 
-_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
-          "U8": "u1", "BOOL": "u1"}
-
-
 # --- files
-
-
-def _parse_safetensors(data: bytes, where: str) -> tuple[Arrays, dict[str, str]]:
-    try:
-        size = struct.unpack("<Q", data[:8])[0]
-        header = json.loads(data[8 : 8 + size])
-        body = memoryview(data)[8 + size :]
-        metadata = header.pop("__metadata__", {})
-        arrays: Arrays = {}
-        for name, entry in header.items():
-            first, end = entry["data_offsets"]
-            if entry["dtype"] == "BF16":
-                upper = np.frombuffer(body[first:end], "<u2").astype(np.uint32) << 16
-                values: npt.NDArray[Any] = upper.view(np.float32)
-            elif entry["dtype"] in _TYPES:
-                values = np.frombuffer(body[first:end], _TYPES[entry["dtype"]])
-            else:
-                raise Error(f"{where}: tensor '{name}' has type {entry['dtype']}, expected numbers")
-            arrays[name] = values.reshape(entry["shape"])
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, Error):
-            raise
-        raise Error(f"{where}: not a safetensors file ({error})") from None
-    return arrays, metadata
-
-
-def _format_safetensors(arrays: Arrays, metadata: dict[str, str]) -> bytes:
-    header: dict[str, Any] = {"__metadata__": metadata}
-    chunks, at = [], 0
-    for name in sorted(arrays):
-        values = np.ascontiguousarray(arrays[name], "<f4").tobytes()
-        header[name] = {
-            "dtype": "F32",
-            "shape": list(arrays[name].shape),
-            "data_offsets": [at, at + len(values)],
-        }
-        chunks.append(values)
-        at += len(values)
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + b"".join(chunks)
 
 
 def _read(path: str) -> Arrays:
     """Tensors of a checkpoint; no code in it is executed."""
     if path.endswith(".safetensors"):
         with open(path, "rb") as file:
-            return _parse_safetensors(file.read(), path)[0]
+            return parse(file.read(), path)[0]
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -215,6 +169,16 @@ class _Layers:
             "D": D.reshape(-1),
         }
 
+    def fold_norm(self, at: str, layer: Arrays) -> None:
+        """Fold the batch norm behind a linear layer, if there is one, into it."""
+        if at + "running_var" not in self.left:
+            return
+        self.take(at + "num_batches_tracked")
+        scale = self.need(at + "weight") / np.sqrt(self.need(at + "running_var") + 1e-5)
+        shift = self.need(at + "bias") - scale * self.need(at + "running_mean")
+        layer["linear.weight"] = scale[:, np.newaxis] * layer["linear.weight"]
+        layer["linear.bias"] = scale * layer["linear.bias"] + shift
+
     def all(self) -> list[Arrays]:
         suffix = re.compile(r"^(.*?)(kernel\.(?:kernel\.)?)C$")
         found = [match for match in map(suffix.match, self.left) if match]
@@ -229,6 +193,7 @@ class _Layers:
             H = one["D"].size
             one["linear.weight"] = weight.reshape(weight.shape[0], -1)
             one["linear.bias"] = self.need(root + "output_linear.0.bias")
+            self.fold_norm(root + "output_norm.", one)
             if one["linear.weight"].shape != (2 * H, H):
                 raise Error(
                     f"{self.where}: '{root}output_linear.0.weight' has shape "
@@ -261,7 +226,8 @@ def from_torch(
         LayerNorm (or all without one), and a decoder (Linear). A .pt file is read without
         executing anything in it.
     classes : sequence, optional
-        Names of the outputs; None: their numbers.
+        Names of the outputs, in sorted order if labels of arrays are to fit (as ``np.unique`` has
+        them); None: their numbers.
     pooling : {"mean", "last"}
         What the decoder takes of the time steps; without effect with ``every_step``.
     every_step : bool
@@ -381,7 +347,7 @@ def from_torch(
     }
     if every_step:
         metadata["readout"] = "step"
-    return Model._of(_core.Model.from_bytes(_format_safetensors(tensors, metadata), where))
+    return Model._of(_core.Model.from_bytes(format_(tensors, metadata), where))
 
 
 # --- networks of the library
@@ -399,8 +365,9 @@ class S4DNetwork(nn.Module):
         Channels of the sequences, and outputs.
     d_model, n_layers, dropout
         Channels of every block, blocks, and the dropout of each and of its output.
-    norm : {"layer", "none"}
-        Behind the residual sum.
+    norm : {"layer", "batch", "none"}
+        "layer": behind the residual sum, as in state-spaces/s4; "batch": within the layer, so that it
+        can be folded and the network deployed in integers.
     pooling : {"mean", "last"}
         What the decoder takes of the time steps.
     every_step : bool
@@ -423,8 +390,10 @@ class S4DNetwork(nn.Module):
         **layer: Any,
     ) -> None:
         super().__init__()
-        if norm not in ("layer", "none"):
-            raise Error(f'norm = "{norm}", expected one of layer, none')
+        if norm not in ("layer", "batch", "none"):
+            raise Error(f'norm = "{norm}", expected one of layer, batch, none')
+        if norm == "batch":
+            layer["norm"] = "batch"
         if pooling not in ("mean", "last"):
             raise Error(f'pooling = "{pooling}", expected one of mean, last')
         self.pooling = pooling
@@ -472,7 +441,7 @@ def to_torch(model: Model, **layer: Any) -> S4DNetwork:
     core = model._fitted()
     if model.integer:
         raise Error("to_torch: an integer network has no parameters to train")
-    arrays, metadata = _parse_safetensors(core.folded().to_bytes(), "the model")
+    arrays, metadata = parse(core.folded().to_bytes(), "the model")
     options = json.loads(metadata["network"])["model"]
     wanted = {"modes": "complex", "activation": "gelu", "gate": "sigmoid"}
     for key, value in wanted.items():

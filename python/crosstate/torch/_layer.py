@@ -178,6 +178,9 @@ class S4D(nn.Module):
         Bits of decay and phase of every pole; None: ``weight_bits``.
     activation_bits : int, optional
         Bits of the values after the recurrence, after GELU, after the linear layer and of the gate.
+    norm : {"none", "batch"}
+        "batch": a batch norm between the linear layer and GLU (``output_norm``), which a deployed
+        network does without, since it is folded into the linear layer.
     device_noise : float
         Standard deviation of the relative error of every weight in training, as of cells:
         of the parts of A - 1, of C, D and the linear layer; drawn anew in every step.
@@ -201,6 +204,7 @@ class S4D(nn.Module):
         lr: float | None = None,
         *,
         discretization: str = "zoh",
+        norm: str = "none",
         state_bits: int | None = None,
         residue_bits: int = 0,
         rounding: str = "nearest",
@@ -237,6 +241,9 @@ class S4D(nn.Module):
         self.output_linear = nn.Sequential(
             nn.Conv1d(d_model, 2 * d_model, kernel_size=1), nn.GLU(dim=-2)
         )
+        if norm not in ("none", "batch"):
+            raise Error(f'norm = "{norm}", expected one of none, batch')
+        self.output_norm = nn.BatchNorm1d(2 * d_model) if norm == "batch" else nn.Identity()
         if state_bits is not None:
             self.register_buffer("state_step", torch.full((d_model, d_state // 2), math.nan))
         if activation_bits is not None:
@@ -366,7 +373,7 @@ class S4D(nn.Module):
         y = self.activation(self._quantized("ssm_output", y))
         y = self._quantized("activation", self.dropout(y))
         if self.weight_bits is None and self.activation_bits is None and not self._noisy():
-            plain: Tensor = self.output_linear(y)
+            plain: Tensor = self.output_linear[1](self.output_norm(self.output_linear[0](y)))
             return plain
         linear = self.output_linear[0]
         weight = linear.weight
@@ -374,7 +381,7 @@ class S4D(nn.Module):
             weight = self._rounded(weight.squeeze(-1), True).unsqueeze(-1)
         if self._noisy():
             weight = _noise(weight, self.device_noise)
-        z = self._quantized("linear", F.conv1d(y, weight, linear.bias))
+        z = self._quantized("linear", self.output_norm(F.conv1d(y, weight, linear.bias)))
         value, gate = z.chunk(2, dim=-2)
         gate = torch.sigmoid(gate)
         if self.activation_bits is not None:
