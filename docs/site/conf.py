@@ -52,7 +52,7 @@ highlight_language = "none"
 CONTENTS = {
     "Guides": ["docs/command-line", "docs/data", "docs/tasks", "docs/quantization", "docs/chip",
                "docs/pruning", "docs/cost", "docs/sweeps", "docs/external-chip", "docs/export"],
-    "Python": ["docs/python", "docs/pytorch", "docs/site/api",
+    "Python": ["docs/python", "docs/pytorch", "docs/onnx", "docs/site/api",
                "examples/notebooks/from-arrays-to-a-chip", "examples/notebooks/your-own-device",
                "examples/notebooks/reading-a-sweep"],
     "Reference": ["docs/arithmetic", "docs/crossbar", "docs/devices", "docs/glossary", "docs/map",
