@@ -183,7 +183,8 @@ class Generator {
     }
     std::string sum = times(p, c.first.at(index));
     if (uses_second(c)) {
-      sum = "(" + sum + ") + (" + times(q, c.second.at(index)) + ")";
+      sum = (sum.find(" * ") == std::string::npos ? sum : "(" + sum + ")") + " + (" +
+            times(q, c.second.at(index)) + ")";
     }
     return (narrow ? "code32(" : "code64(") + sum + shift + range;
   }
@@ -900,7 +901,7 @@ class Generator {
         "    if (!(steps > (float)%N%_INPUT_MIN)) {\n        return %N%_INPUT_MIN;\n    }\n"
         "    if (steps >= (float)%N%_INPUT_MAX) {\n        return %N%_INPUT_MAX;\n    }\n"
         "    code = (int32_t)steps;\n"
-        "    return (float)code > steps ? code - 1 : code;\n}\n\n"
+        "    return ((float)code > steps) ? (code - 1) : code;\n}\n\n"
         "void %n%_outputs(const %n%_state *state, float out[%N%_OUTPUTS])\n{\n"
         "    int64_t scores[%N%_OUTPUTS];\n"
         "    double unit = " +
@@ -944,9 +945,8 @@ class Generator {
            "#include \"%n%.h\"\n\n#include <string.h>\n\n"
            "/* Right shifts of negative numbers must round downwards, as they do on every common "
            "compiler. */\n"
-           "typedef char %n%_shifts_round_down[((int32_t)-3 >> 1) == -2 && ((int64_t)-3 >> 1) == "
-           "-2 "
-           "? 1 : -1];\n\n"
+           "typedef char %n%_shifts_round_down[((((int32_t)-3 >> 1) == -2) &&\n"
+           "    (((int64_t)-3 >> 1) == -2)) ? 1 : -1];\n\n"
            "/* Instructions for several products at once: Helium, or those of the DSP extension of "
            "Cortex-M.\n * %N%_PORTABLE leaves them out. */\n"
            "#if !defined(%N%_PORTABLE) && defined(__ARM_FEATURE_MVE)\n#include <arm_mve.h>\n"
