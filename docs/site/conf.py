@@ -33,16 +33,16 @@ autodoc_member_order = "bysource"
 
 # Without the compiled module, the API reference comes from the Python sources alone and notebooks
 # are shown without results.
-sys.path.insert(0, str(ROOT / "python"))
 autodoc_mock_imports = []
-if not any(list((Path(folder) / "crosstate").glob("_core*.so")) for folder in sys.path):
-    autodoc_mock_imports.append("crosstate._core")
-    suppress_warnings = ["autodoc.mocked_object"]
-    nb_execution_mode = "off"
-else:
+if any(list((Path(folder) / "crosstate").glob("_core*.so")) for folder in sys.path):
     nb_execution_mode = "force"
     nb_execution_timeout = 600
     nb_execution_raise_on_error = True
+else:
+    sys.path.insert(0, str(ROOT / "python"))
+    autodoc_mock_imports.append("crosstate._core")
+    suppress_warnings = ["autodoc.mocked_object"]
+    nb_execution_mode = "off"
 autodoc_mock_imports += [name for name in ("sklearn", "torch", "matplotlib", "onnx")
                          if importlib.util.find_spec(name) is None]
 

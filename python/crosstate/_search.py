@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -44,6 +43,8 @@ def sweep_records(directory: Path_) -> list[dict[str, Any]]:
     Error
         For a directory without results of a sweep.
     """
+    import sqlite3  # not in every Python, and not needed to import the package
+
     file = Path(directory) / "sweep.sqlite"
     if not file.is_file():
         raise Error(f"{os.fspath(directory)}: is not a sweep directory, expected sweep.sqlite in it")
