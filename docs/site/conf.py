@@ -34,6 +34,8 @@ autodoc_member_order = "bysource"
 # Without the compiled module, the API reference comes from the Python sources alone and notebooks
 # are shown without results.
 autodoc_mock_imports = []
+# Stand-ins for packages that are not there, and names such as `steps` that several classes have.
+suppress_warnings = ["autodoc.mocked_object", "ref.python"]
 if any(list((Path(folder) / "crosstate").glob("_core*.so")) for folder in sys.path):
     nb_execution_mode = "force"
     nb_execution_timeout = 600
@@ -41,7 +43,6 @@ if any(list((Path(folder) / "crosstate").glob("_core*.so")) for folder in sys.pa
 else:
     sys.path.insert(0, str(ROOT / "python"))
     autodoc_mock_imports.append("crosstate._core")
-    suppress_warnings = ["autodoc.mocked_object"]
     nb_execution_mode = "off"
 autodoc_mock_imports += [name for name in ("sklearn", "torch", "matplotlib", "onnx")
                          if importlib.util.find_spec(name) is None]
