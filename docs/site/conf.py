@@ -19,7 +19,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx
 root_doc = "README"
 include_patterns = ["README.md", "CHANGELOG.md", "docs/**.md", "models/README.md",
                     "examples/notebooks/**.ipynb"]
-exclude_patterns = ["build", "out", ".*", "docs/site/_*"]
+exclude_patterns = ["build", "dist", "out", ".*", "docs/site/_*"]
 
 html_theme = "furo"
 html_title = f"Crosstate {version}"
@@ -52,7 +52,8 @@ highlight_language = "none"
 
 CONTENTS = {
     "Guides": ["docs/command-line", "docs/data", "docs/tasks", "docs/quantization", "docs/chip",
-               "docs/pruning", "docs/cost", "docs/sweeps", "docs/external-chip", "docs/export"],
+               "docs/pruning", "docs/cost", "docs/sweeps", "docs/external-chip", "docs/export",
+               "docs/sensor"],
     "Python": ["docs/python", "docs/pytorch", "docs/onnx", "docs/site/api",
                "examples/notebooks/from-arrays-to-a-chip", "examples/notebooks/your-own-device",
                "examples/notebooks/reading-a-sweep"],
