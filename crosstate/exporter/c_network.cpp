@@ -1018,44 +1018,54 @@ class Generator {
 
   std::string unpacking() const {
     if (!bits_ && !ternary_ && !signs_) return "";
-    const std::string head = "(codes *from, ", tail =
-                                                   "size_t count, unpacked *to)\n{\n    size_t i;\n"
-                                                   "    for (i = 0; i < count; ++i) {\n";
+    // The stream is kept in variables: a store to `to` might otherwise change it.
+    const std::string head = "(codes *from, ",
+                      tail =
+                          "size_t count, unpacked *restrict to)\n{\n"
+                          "    const uint8_t *next = from->next;\n"
+                          "    uint32_t held = from->held;\n    uint32_t left = from->left;\n"
+                          "    size_t i;\n    for (i = 0; i < count; ++i) {\n",
+                      end =
+                          "    }\n    from->next = next;\n    from->held = held;\n"
+                          "    from->left = left;\n}\n\n";
     const int kinds = (bits_ ? 1 : 0) + (ternary_ ? 1 : 0) + (signs_ ? 1 : 0);
-    std::string text =
-        "typedef " + buffer_type_ +
-        " unpacked; /* unpacked codes */\n\n"
-        "/* A stream of packed codes. */\ntypedef struct {\n"
-        "    const uint8_t *next;\n    uint32_t held;\n    uint32_t left;\n} codes;\n\n";
+    std::string text = "typedef " + buffer_type_ +
+                       " unpacked; /* unpacked codes */\n\n"
+                       "/* A stream of packed codes. */\ntypedef struct {\n"
+                       "    const uint8_t *next;\n    uint32_t held;\n    uint32_t left;\n} "
+                       "codes;\n\n";
+    const auto refill = [](const char* count) {
+      return "        if (left == 0u) {\n            held = *next;\n            ++next;\n"
+             "            left = " +
+             std::string(count) + "u;\n        }\n";
+    };
     if (bits_) {
       text +=
           "/* Codes of `width` bits, from the lowest bit of the first byte on, plus "
           "2^(width-1). */\nstatic void unpack_bits" +
           head + "uint32_t width, " + tail +
-          "        while (from->left < width) {\n"
-          "            from->held |= (uint32_t)*from->next << from->left;\n"
-          "            ++from->next;\n            from->left += 8u;\n        }\n"
-          "        to[i] = (unpacked)((int32_t)(from->held & ((1u << width) - 1u)) - "
+          "        while (left < width) {\n            held |= (uint32_t)*next << left;\n"
+          "            ++next;\n            left += 8u;\n        }\n"
+          "        to[i] = (unpacked)((int32_t)(held & ((1u << width) - 1u)) - "
           "(int32_t)(1u << (width - 1u)));\n"
-          "        from->held >>= width;\n        from->left -= width;\n    }\n}\n\n";
+          "        held >>= width;\n        left -= width;\n" +
+          end;
     }
     if (ternary_) {
       text +=
           "/* Five codes -1, 0, 1 to a byte; multiplications by 3 bring them out one by one. "
           "*/\nstatic void unpack_ternary" +
-          head + tail +
-          "        if (from->left == 0u) {\n            from->held = *from->next;\n"
-          "            ++from->next;\n            from->left = 5u;\n        }\n"
-          "        from->held *= 3u;\n"
-          "        to[i] = (unpacked)((int32_t)(from->held >> 8) - 1);\n"
-          "        from->held &= 255u;\n        --from->left;\n    }\n}\n\n";
+          head + tail + refill("5") +
+          "        held *= 3u;\n        to[i] = (unpacked)((int32_t)(held >> 8) - 1);\n"
+          "        held &= 255u;\n        --left;\n" +
+          end;
     }
     if (signs_) {
       text += "/* Codes -1 and 1, a bit each. */\nstatic void unpack_signs" + head + tail +
-              "        if (from->left == 0u) {\n            from->held = *from->next;\n"
-              "            ++from->next;\n            from->left = 8u;\n        }\n"
-              "        to[i] = (unpacked)((int32_t)((from->held & 1u) << 1) - 1);\n"
-              "        from->held >>= 1;\n        --from->left;\n    }\n}\n\n";
+              refill("8") +
+              "        to[i] = (unpacked)((int32_t)((held & 1u) << 1) - 1);\n"
+              "        held >>= 1;\n        --left;\n" +
+              end;
     }
     // One function for all sites.
     std::string body;
