@@ -74,7 +74,9 @@ std::string evaluate(const Model& model, const Memory* memory, const Settings& s
                      {"sequences", set.count},
                      {"loss", scored.loss},
                      {"backend", name_of(chosen)},
-                     {"notes", set.notes}});
+                     {"quantized", chosen != ModelBackend::kFloat}});
+      if (model.network() != nullptr) result["parameters"] = model.network()->parameter_count();
+      if (!set.notes.empty()) result["notes"] = set.notes;
     }
   }
   call.rethrow();

@@ -35,6 +35,7 @@ from ._progress import Note, TrainProgress
 from ._search import read_sweep, search, sweep, sweep_records
 from ._settings import settings
 
+Error.__module__ = __name__
 __version__: str = _core.version
 _data_directory = data_directory()
 if _data_directory is not None:

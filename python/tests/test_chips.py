@@ -192,6 +192,16 @@ def test_sweep(tmp_path: Path, series: Path) -> None:
 
 
 @pytest.mark.extras
+def test_search(tmp_path: Path, series: Path) -> None:
+    records = crosstate.search(
+        tmp_path, data__directory=series, data__task="classification", model__channels=4,
+        model__states=4, model__layers=1, train__epochs=2, train__batch=16, qat__epochs=1,
+        population=4, generations=1, candidates=1, sequences=16, bits="4 8",
+    )
+    assert records and all(r["status"] == "done" for r in records)
+
+
+@pytest.mark.extras
 def test_sweep_as_a_frame(tmp_path: Path, series: Path) -> None:
     pytest.importorskip("pandas")
     test_sweep(tmp_path, series)
