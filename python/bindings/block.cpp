@@ -240,6 +240,8 @@ class Block {
 }  // namespace
 
 void bind_block(nb::module_& m) {
+  // A graph of PyTorch that is alive at exit still holds a pass.
+  nb::set_leak_warnings(false);
   nb::class_<BlockPass>(m, "BlockPass");
   nb::class_<Block>(m, "Block")
       .def(nb::init<const Settings&, std::uint64_t>(), "settings"_a, "seed"_a)
