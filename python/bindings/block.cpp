@@ -1,6 +1,6 @@
 // crosstate/model: one block as a function of its input and parameters, with its adjoint.
 #include <algorithm>
-#include <map>
+#include <mutex>
 
 #include "crosstate/base/error.h"
 #include "crosstate/data/batch.h"
@@ -42,19 +42,49 @@ std::vector<model::Parameter*> own(std::vector<model::Parameter>& all) {
   return found;
 }
 
+/// Memory of passes that have ended: allocating and touching new pages would cost as much as a
+/// layer.
+class Spare {
+ public:
+  std::vector<GroupMemory> take() {
+    const std::lock_guard lock(mutex_);
+    if (all_.empty()) return {};
+    std::vector<GroupMemory> memory = std::move(all_.back());
+    all_.pop_back();
+    return memory;
+  }
+  void give(std::vector<GroupMemory> memory) {
+    constexpr std::size_t kMost = 2;
+    const std::lock_guard lock(mutex_);
+    if (all_.size() < kMost) all_.push_back(std::move(memory));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::vector<GroupMemory>> all_;
+};
+
 /// One forward pass in training, with what its adjoint needs.
 struct BlockPass {
-  BlockPass(const Network& network, const Signal& u, const model::LossOptions& draws, bool training)
+  BlockPass(const Network& network, std::shared_ptr<Spare> from, const Signal& u,
+            const model::LossOptions& draws, bool training)
       : state(network.state()),
         batch(batch_of(u, static_cast<std::size_t>(state.options.block_length))) {
     const model::TrainingStep step{draws.seed, draws.step};
     coefficients = training ? state.coefficients(&step) : state.deployed_coefficients();
+    spare = std::move(from);
+    memory = spare->take();
+    memory.resize(batch.groups);
   }
+  ~BlockPass() { spare->give(std::move(memory)); }
+  BlockPass(const BlockPass&) = delete;
+  BlockPass& operator=(const BlockPass&) = delete;
 
   Network::State state;
   data::Batch batch;
   model::Coefficients coefficients;
   std::vector<GroupMemory> memory;
+  std::shared_ptr<Spare> spare;
 };
 
 /// A network of one block, whose encoder is the identity and whose decoder is not used.
@@ -140,8 +170,7 @@ class Block {
     draws.seed = seed;
     draws.step = step;
     const nb::gil_scoped_release release;
-    auto run = std::make_shared<BlockPass>(*network_, u, draws, training);
-    run->memory.resize(run->batch.groups);
+    auto run = std::make_shared<BlockPass>(*network_, spare_, u, draws, training);
     const GroupPass pass(run->state, run->coefficients, run->batch);
     const std::size_t H = run->batch.channels;
     with_pool(threads, [&](ThreadPool& pool) {
@@ -235,6 +264,7 @@ class Block {
   model::ModelOptions shape_;
   quant::QuantOptions quant_;
   std::unique_ptr<Network> network_;
+  std::shared_ptr<Spare> spare_ = std::make_shared<Spare>();
 };
 
 }  // namespace
