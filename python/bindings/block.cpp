@@ -143,8 +143,9 @@ class Block {
   }
 
   /// Names, shapes and values of the parameters of the block.
-  nb::list parameters() const {
-    nb::list all;
+  using Values = nb::typed<nb::tuple, nb::str, nb::typed<nb::list, nb::int_>, Out<float>>;
+  nb::typed<nb::list, Values> parameters() const {
+    nb::typed<nb::list, Values> all;
     for (const model::Parameter* p : own(network_->parameters())) {
       std::vector<std::size_t> shape(p->shape.begin(), p->shape.end());
       std::vector<float> values = p->value;

@@ -17,7 +17,7 @@ from . import _core
 from ._core import Error
 from ._model import DataLike, Description, Model
 from ._progress import Bar
-from ._settings import settings_of
+from ._settings import count_of, settings_of
 
 Doubles = npt.NDArray[np.float64]
 
@@ -401,7 +401,9 @@ def map_model(model: Model, *, target: str = "", length: int = 784, **settings: 
         Settings of section ``crossbar``: ``rows``, ``columns``, ...
     """
     return Mapping(
-        _core.Mapping(model._fitted(), int(length), settings_of("crossbar", settings), target)
+        _core.Mapping(
+            model._fitted(), count_of("length", length), settings_of("crossbar", settings), target
+        )
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import _core
 from ._model import Description, Model
-from ._settings import settings_of
+from ._settings import count_of, settings_of
 
 
 def technologies() -> list[str]:
@@ -40,10 +40,10 @@ def cost(
     Error
         For an unknown target, and for a float model on hardware without floating-point units.
     """
-    core = model._fitted()
-    result: dict[str, Any] = json.loads(_core.count(core, int(steps)))
+    core, steps = model._fitted(), count_of("steps", steps)
+    result: dict[str, Any] = json.loads(_core.count(core, steps))
     result["estimate"] = json.loads(
-        _core.price(core, target, int(steps), settings_of("crossbar", settings))
+        _core.price(core, target, steps, settings_of("crossbar", settings))
     )
     return Description(result)
 
@@ -51,8 +51,9 @@ def cost(
 def peers(model: Model, *, steps: int, bits: int = 32) -> list[dict[str, Any]]:
     """LSTM, GRU and transformer with at most as many parameters: counts per inference of ``steps``
     steps, ready for ``pandas.DataFrame``."""
-    weights = json.loads(_core.count(model._fitted(), int(steps)))["weights_and_biases"]
+    steps = count_of("steps", steps)
+    weights = json.loads(_core.count(model._fitted(), steps))["weights_and_biases"]
     found: list[dict[str, Any]] = json.loads(
-        _core.peers(weights, model.inputs, len(model.classes), int(steps), int(bits))
+        _core.peers(weights, model.inputs, len(model.classes), steps, int(bits))
     )
     return found

@@ -55,6 +55,11 @@ class Description(dict[str, Any]):
         return f"<table>{cells}</table>"
 
 
+def _result(directory: Path_, file: str) -> _core.Model:
+    """A model that a run has written, without the name of a directory that may be temporary."""
+    return _core.Model.from_bytes((Path(directory) / file).read_bytes(), "the model")
+
+
 @contextmanager
 def _directory(out: Path_ | None) -> Iterator[str]:
     """The directory of a run: that of the caller, or one that is removed afterwards."""
@@ -414,7 +419,7 @@ class Model:
                 raise Error("training was stopped before the end of its first epoch")
             self._take(hooks.best_model)
         else:
-            self._take(_core.Model.load(os.path.join(directory, stage + ".safetensors")))
+            self._take(_result(directory, stage + ".safetensors"))
 
     @contextmanager
     def _saved(self) -> Iterator[str]:
@@ -550,9 +555,8 @@ class Model:
                 )
             finally:
                 hooks.bar.close()
-            made = self._of(
-                _core.Model.load(os.path.join(directory, "ptq.safetensors")), self
-            )
+            made = self._of(_result(directory, "ptq.safetensors"), self)
+        del summary["model"]  # its temporary file
         made.summary = summary
         return made
 
@@ -606,7 +610,7 @@ class Model:
                 raise Error("pruning was stopped before its end")
             models = []
             for point in summary["models"][0]["points"]:
-                made = self._of(_core.Model.load(os.path.join(directory, point["file"])), self)
+                made = self._of(_result(directory, point["file"]), self)
                 made.summary = point
                 made.history = hooks.history
                 models.append(made)
@@ -949,7 +953,7 @@ def train(
         if summary["interrupted"]:
             raise Error("the run was stopped before its end")
         models = {
-            stage: Model.load(Path(directory) / f"{stage}.safetensors")
+            stage: Model._of(_result(directory, f"{stage}.safetensors"))
             for stage in ("float", "pruned", "ptq", "qat")
             if stage in summary
         }

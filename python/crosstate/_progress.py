@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from . import _core
+from ._core import Error
 
 
 class Note(UserWarning):
@@ -115,6 +116,8 @@ class Hooks:
     """What the library calls during a run."""
 
     def __init__(self, callback: Callback | None, progress: bool | None) -> None:
+        if callback is not None and not callable(callback):
+            raise Error(f"callback is {callback!r}, expected a function")
         self.callback = callback
         self.bar = Bar(progress)
         self.history: list[dict[str, Any]] = []

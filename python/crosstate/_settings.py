@@ -51,6 +51,13 @@ def settings_of(section: str, keywords: Mapping[str, object]) -> Settings:
     return found
 
 
+def count_of(name: str, value: int) -> int:
+    """A number of steps or the like."""
+    if not 1 <= int(value) < 2**31:
+        raise Error(f"{name} = {value}, expected 1 to {2**31 - 1}")
+    return int(value)
+
+
 def flat(settings: Mapping[str, Any], section: str = "") -> Settings:
     """``{"model": {"channels": 16}}`` as keys and texts."""
     found: Settings = []

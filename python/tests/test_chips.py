@@ -171,6 +171,12 @@ def test_cost(model: crosstate.Model, rounded: crosstate.Model) -> None:
     assert len(crosstate.peers(model, steps=24)) == 3
     with pytest.raises(crosstate.Error):
         crosstate.cost(model, steps=24, target="crossbar-14nm")
+    with pytest.raises(crosstate.Error, match="steps = 0, expected 1"):
+        crosstate.cost(rounded, steps=0)
+    with pytest.raises(crosstate.Error, match="length = -3, expected 1"):
+        crosstate.map_model(rounded, length=-3)
+    with pytest.raises(crosstate.Error, match="^the model: is a float model"):
+        crosstate.simulate(model, np.zeros((2, 24)), [0, 1])
     assert "mcu-int8" in crosstate.technologies()
 
 
