@@ -262,7 +262,7 @@ class Generator {
 
   void note_stream(const Weights& w) {
     for (const int width : w.widths) {
-      (width == 1 ? signs_ : width == 2 ? ternary_ : bits_) = true;
+      (width == 1 ? signs_ : width == 2 ? ternary_ : width == 4 ? nibbles_ : bits_) = true;
     }
   }
 
@@ -1017,7 +1017,7 @@ class Generator {
   }
 
   std::string unpacking() const {
-    if (!bits_ && !ternary_ && !signs_) return "";
+    if (!bits_ && !nibbles_ && !ternary_ && !signs_) return "";
     // The stream is kept in variables: a store to `to` might otherwise change it.
     const std::string head = "(codes *from, ",
                       tail =
@@ -1028,7 +1028,6 @@ class Generator {
                       end =
                           "    }\n    from->next = next;\n    from->held = held;\n"
                           "    from->left = left;\n}\n\n";
-    const int kinds = (bits_ ? 1 : 0) + (ternary_ ? 1 : 0) + (signs_ ? 1 : 0);
     std::string text = "typedef " + buffer_type_ +
                        " unpacked; /* unpacked codes */\n\n"
                        "/* A stream of packed codes. */\ntypedef struct {\n"
@@ -1051,6 +1050,15 @@ class Generator {
           "        held >>= width;\n        left -= width;\n" +
           end;
     }
+    if (nibbles_) {
+      text +=
+          "/* Codes of 4 bits, the lower half of a byte first, plus 8. */\n"
+          "static void unpack_nibbles" +
+          head + tail + refill("2") +
+          "        to[i] = (unpacked)((int32_t)(held & 15u) - 8);\n"
+          "        held >>= 4;\n        --left;\n" +
+          end;
+    }
     if (ternary_) {
       text +=
           "/* Five codes -1, 0, 1 to a byte; multiplications by 3 bring them out one by one. "
@@ -1067,27 +1075,22 @@ class Generator {
               "        held >>= 1;\n        --left;\n" +
               end;
     }
-    // One function for all sites.
+    // One function for all sites; the last kind needs no condition.
+    std::vector<std::pair<std::string, std::string>> kinds;
+    if (signs_) kinds.emplace_back("width == 1u", "unpack_signs(from, count, to);\n");
+    if (ternary_) kinds.emplace_back("width == 2u", "unpack_ternary(from, count, to);\n");
+    if (nibbles_) kinds.emplace_back("width == 4u", "unpack_nibbles(from, count, to);\n");
+    if (bits_) kinds.emplace_back("", "unpack_bits(from, width, count, to);\n");
     std::string body;
-    const auto call = [&](const char* kind, const char* width) {
-      return std::string("unpack_") + kind + "(from, " + width + "count, to);\n";
-    };
-    if (kinds == 1) {
-      body = "    " + (bits_      ? call("bits", "width, ")
-                       : ternary_ ? call("ternary", "")
-                                  : call("signs", ""));
-      if (!bits_) body = "    (void)width;\n" + body;
+    if (kinds.size() == 1) {
+      body = (bits_ ? "    " : "    (void)width;\n    ") + kinds[0].second;
     } else {
-      const char* lead = "    if (";
-      if (signs_) {
-        body += std::string(lead) + "width == 1u) {\n        " + call("signs", "") + "    }";
-        lead = " else if (";
+      for (std::size_t k = 0; k < kinds.size(); ++k) {
+        const bool last = k + 1 == kinds.size();
+        body += k == 0 ? "    " : " else ";
+        body += (last ? "{\n        " : "if (" + kinds[k].first + ") {\n        ") +
+                kinds[k].second + "    }";
       }
-      if (ternary_) {
-        body += (bits_ ? std::string(lead) + "width == 2u) {" : std::string(" else {")) +
-                "\n        " + call("ternary", "") + "    }";
-      }
-      if (bits_) body += " else {\n        " + call("bits", "width, ") + "    }";
       body += "\n";
     }
     return text +
@@ -1197,7 +1200,7 @@ class Generator {
   bool residues_ = false, early_ = false;
   bool uses_32_ = false, uses_64_ = false, uses_rounded_ = false;
   bool uses_down32_ = false, uses_down64_ = false, uses_clamp64_ = false;
-  bool bits_ = false, ternary_ = false, signs_ = false;
+  bool bits_ = false, nibbles_ = false, ternary_ = false, signs_ = false;
   std::string buffer_type_ = "int8_t";
   Reference sizes_;
   std::map<std::string, std::string> dots_;
