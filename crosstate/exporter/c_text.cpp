@@ -29,6 +29,25 @@ constexpr const char* kReserved[] = {
     "switch", "template", "this",   "throw",  "try",    "typedef",  "typename", "union",
     "using",  "unsigned", "void",   "while",  "bool",   "volatile", "operator", "private"};
 
+// Headers that NAME.h would hide from the sources that include them.
+constexpr const char* kHeaders[] = {
+    "arduino",   "assert",  "complex", "ctype",  "errno",       "fenv",   "inttypes", "iso646",
+    "limits",    "locale",  "math",    "memory", "setjmp",      "signal", "stdalign", "stdarg",
+    "stdatomic", "stdbool", "stddef",  "stdint", "stdio",       "stdlib", "string",   "strings",
+    "tgmath",    "threads", "time",    "uchar",  "stdnoreturn", "wchar",  "wctype"};
+
+// Targets that CMake keeps for itself.
+constexpr const char* kTargets[] = {"all",        "clean",        "edit_cache", "help",
+                                    "install",    "test",         "package",    "package_source",
+                                    "preinstall", "rebuild_cache"};
+
+bool is_taken(const std::string& name) {
+  const auto among = [&](const auto& words) {
+    return std::find(std::begin(words), std::end(words), name) != std::end(words);
+  };
+  return among(kReserved) || among(kHeaders) || among(kTargets);
+}
+
 }  // namespace
 
 const CType& smallest_type(std::int64_t low, std::int64_t high) {
@@ -103,8 +122,7 @@ std::string c_prefix(const std::string& text) {
     name += usable ? static_cast<char>(std::tolower(byte)) : '_';
   }
   while (!name.empty() && name.back() == '_') name.pop_back();
-  const bool reserved = std::count(std::begin(kReserved), std::end(kReserved), name) > 0;
-  if (name.empty() || std::isdigit(static_cast<unsigned char>(name[0])) != 0 || reserved) {
+  if (name.empty() || std::isdigit(static_cast<unsigned char>(name[0])) != 0 || is_taken(name)) {
     name = "model" + std::string(name.empty() ? "" : "_") + name;
   }
   return name;

@@ -42,8 +42,10 @@ TEST(CText, MakesPrefixes) {
   EXPECT_EQ(c_prefix("2nd"), "model_2nd");
   EXPECT_EQ(c_prefix("\xC3\xA9"), "model");
   EXPECT_EQ(c_prefix("int"), "model_int");
+  EXPECT_EQ(c_prefix("String"), "model_string");  // string.h would be that of the network
+  EXPECT_EQ(c_prefix("test"), "model_test");      // a target of CMake
   EXPECT_NO_THROW(require_prefix("kws_8", "export.name"));
-  for (const char* name : {"Kws", "8x", "a-b", "a__b", "if", "_a"}) {
+  for (const char* name : {"Kws", "8x", "a-b", "a__b", "if", "_a", "stdint"}) {
     EXPECT_THROW(require_prefix(name, "export.name"), Error) << name;
   }
   EXPECT_EQ(fill("%n%_step %N%_INPUTS", "kws"), "kws_step KWS_INPUTS");
