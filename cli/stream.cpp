@@ -155,7 +155,9 @@ class Streamer {
     stream_.reset();
   }
 
-  /// Steps of the network; sequences have at least one step.
+  /// Steps of the network in this sequence.
+  long long steps() const { return stream_.steps(); }
+  /// Steps of the network in all sequences, which have at least one step each.
   long long all_steps() const { return all_steps_; }
   long long sequences() const { return sequences_; }
   const Timing& timing() const { return timing_; }
@@ -269,17 +271,50 @@ void read_recording(const std::string& file, const data::FrontEnd& front_end, St
   const data::Sound sound = data::read_sound(file, kLongest);
   require_rate(sound.sample_rate, front_end, file);
   for (const float& sample : sound.samples) streamer.push(std::span(&sample, 1));
+  if (streamer.steps() == 0) {
+    fail(file, std::to_string(sound.samples.size()) + " samples, expected at least the " +
+                   std::to_string(front_end.hop()) + " of one frame");
+  }
+}
+
+// Whether the stream begins with these bytes. Reads no more of it than the answer needs, since a
+// terminal or a recorder may take its time.
+bool begins(Input& in, std::string_view bytes) {
+  std::size_t count = 1;
+  while (count < bytes.size() && in.peek(count) == bytes.substr(0, count)) ++count;
+  return in.peek(count) == bytes;
+}
+
+// Sound in another format would be taken for samples, with noise as the answer.
+void refuse_other_formats(Input& in) {
+  struct Format {
+    const char *bytes, *name;
+    bool in_files;  // read_sound() reads it
+  };
+  constexpr Format kFormats[] = {{"fLaC", "FLAC", true},
+                                 {"RF64", "WAV above 4 GiB", true},
+                                 {"BW64", "WAV above 4 GiB", true},
+                                 {"RIFX", "big-endian WAV", false},
+                                 {"FORM", "AIFF", false},
+                                 {"OggS", "Ogg", false},
+                                 {"ID3", "MP3", false},
+                                 {".snd", "AU", false}};
+  for (const Format& format : kFormats) {
+    if (!begins(in, format.bytes)) continue;
+    fail(in.name(), std::string("begins with \"") + format.bytes + "\", like " + format.name +
+                        ", expected WAV (RIFF), samples of 16 bits or text; " +
+                        (format.in_files ? "give the file by its name" : "convert it to WAV") +
+                        ", or stream.input = \"pcm\" if these are samples");
+  }
 }
 
 // The format of sound by its first bytes: a line of text consists of printable characters, and
 // none begins like a WAV file.
 SampleFormat detected(Input& in) {
   constexpr std::size_t kMost = 64;
-  constexpr std::string_view kMark = "\xef\xbb\xbf";
-  if (in.peek(1) == "R" && in.peek(4) == "RIFF") return SampleFormat::kWav;
-  if (in.peek(1) == kMark.substr(0, 1) && in.peek(kMark.size()) == kMark) {
-    return SampleFormat::kText;
-  }
+  if (begins(in, "RIFF")) return SampleFormat::kWav;
+  if (begins(in, "\xef\xbb\xbf")) return SampleFormat::kText;
+  refuse_other_formats(in);
   bool any = false;
   for (std::size_t count = 1; count <= kMost; ++count) {
     const std::string_view bytes = in.peek(count);
