@@ -207,3 +207,18 @@ def test_refuses_other_networks() -> None:
         x, y = np.random.default_rng(1).normal(size=(8, 10, 1)), np.arange(8) % 2
         model = crosstate.Model(channels=2, states=2, layers=1, gate="hard-sigmoid")
         to_torch(model.fit(x, y, epochs=1, progress=False))
+
+
+def test_example_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).resolve().parents[2] / "docs/pytorch.md").read_text()
+    example = text.split("```python\n")[1].split("```")[0]
+    random = np.random.default_rng(4)
+    y = np.arange(64) % 10
+    x = (random.normal(size=(64, 40, 1)) + 0.3 * y[:, None, None]).astype(np.float32)
+    batches = [(torch.from_numpy(x[i : i + 16]), torch.from_numpy(y[i : i + 16]))
+               for i in range(0, 64, 16)]
+    names = {"batches": batches, "x_train": x, "y_train": y, "x_test": x[:20], "y_test": y[:20]}
+    exec(compile(example, "docs/pytorch.md", "exec"), names)
+    assert names["small"].quantized
+    assert Path("network.safetensors").exists()
