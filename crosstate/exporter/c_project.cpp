@@ -1,6 +1,7 @@
 #include "crosstate/exporter/c_project.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 
@@ -341,7 +342,12 @@ CProject c_project(const inference::Model& model, const ExportOptions& options) 
     files.push_back({"%n%_front_end.c", project.front_end->source});
     sound_vectors = sound_check(*sound, network.input);
   }
-  const GoldenVectors golden = golden_vectors(network, options.sequences, options.steps);
+  // Steps that the C code no longer pools would differ.
+  const std::uint64_t pooled = project.network.longest;
+  const int steps = pooled > 0 && pooled < static_cast<std::uint64_t>(options.steps)
+                        ? static_cast<int>(pooled)
+                        : options.steps;
+  const GoldenVectors golden = golden_vectors(network, options.sequences, steps);
   const std::string make = makefile(files), cmake = cmake_lists(files);
   files.push_back({"test/%n%_check.c", check_source(golden, sound_vectors)});
   files.push_back({"Makefile", make});

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,24 @@ TEST(CProject, BuildsWithMake) {
   for (const SourceFile& file : project.files) workshop.write(file);
   EXPECT_THAT(workshop.run("make check"), HasSubstr("my_net: 5 sequences of 10 steps agree"));
   EXPECT_THAT(workshop.run("make size"), HasSubstr("my_net_step"));
+}
+
+// Golden vectors end where the C code pools no further steps.
+TEST(CProject, ChecksOnlyStepsThatArePooled) {
+  integer::IntegerNetwork network = integer::fixtures::RandomNetwork(2).make();
+  network.pool_last = false;
+  network.residual.quant_min = -32767;
+  network.residual.quant_max = 32767;
+  ExportOptions options;
+  options.sequences = 1;
+  options.steps = 70000;
+  const CProject project = c_project(inference::Model(network, std::nullopt, "net"), options);
+  ASSERT_EQ(project.network.longest, 0x7fffffffu / 32767);
+  bool found = false;
+  for (const SourceFile& file : project.files) {
+    found = found || file.text.find("#define STEPS 65538u\n") != std::string::npos;
+  }
+  EXPECT_TRUE(found);
 }
 
 // The check fails where the C differs from the library.
