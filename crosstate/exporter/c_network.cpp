@@ -179,7 +179,8 @@ class Generator {
       q = "(int64_t)" + q;
     } else {
       if (!first.narrow) p = "(int32_t)" + p;
-      if (!second.narrow) q = "(int32_t)" + q;
+      // Codes of the residual stream are promoted to int, which has 16 bits on some processors.
+      if (!second.narrow || q == "u[h]") q = "(int32_t)" + q;
     }
     std::string sum = times(p, c.first.at(index));
     if (uses_second(c)) {
@@ -874,15 +875,21 @@ class Generator {
     if (!o_.unit) return "";
     SensorScale s = sensor_scale(*o_.unit / n_.input.scale);
     std::int64_t offset = 0;
-    // The input quantizer rounds in binary32. Sensors of 16 bits, signed or not, get exactly its
-    // codes, where a factor and an offset give them.
-    constexpr std::int32_t kMost = 1 << 16;
-    const auto map = integer::fit_code_map(-kMost, kMost, n_.input, [&](std::int32_t value) {
-      return integer::input_code(n_.input, static_cast<float>(value * *o_.unit));
-    });
-    if (map && map->shift > 0) {
-      s = {map->factor, map->shift};
-      offset = map->bias - (std::int64_t{1} << (map->shift - 1));
+    // The input quantizer rounds in binary32. Sensors get exactly its codes where a factor and an
+    // offset give them for all values up to the ends of the codes: outside the values from which it
+    // is fitted, a factor may be far from the unit.
+    constexpr double kLeast = 1 << 16, kMost = 1 << 23;
+    const double reach =
+        (static_cast<double>(integer::magnitude(n_.input)) + 1) * n_.input.scale / *o_.unit;
+    if (reach <= kMost) {
+      const auto most = static_cast<std::int32_t>(std::max(kLeast, std::ceil(reach)));
+      const auto map = integer::fit_code_map(-most, most, n_.input, [&](std::int32_t value) {
+        return integer::input_code(n_.input, static_cast<float>(value * *o_.unit));
+      });
+      if (map && map->shift > 0) {
+        s = {map->factor, map->shift};
+        offset = map->bias - (std::int64_t{1} << (map->shift - 1));
+      }
     }
     return "int32_t %n%_code(int32_t value)\n{\n    return code64((int64_t)value * " +
            number(s.factor) + (offset == 0 ? "" : " + " + number(offset)) + ", " +
@@ -1045,8 +1052,8 @@ class Generator {
           head + "uint32_t width, " + tail +
           "        while (left < width) {\n            held |= (uint32_t)*next << left;\n"
           "            ++next;\n            left += 8u;\n        }\n"
-          "        to[i] = (unpacked)((int32_t)(held & ((1u << width) - 1u)) - "
-          "(int32_t)(1u << (width - 1u)));\n"
+          "        to[i] = (unpacked)((int32_t)(held & (((uint32_t)1 << width) - 1u)) - "
+          "(int32_t)((uint32_t)1 << (width - 1u)));\n"
           "        held >>= width;\n        left -= width;\n" +
           end;
     }

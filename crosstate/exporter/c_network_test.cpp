@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -260,6 +262,33 @@ TEST(CNetwork, CodesOf16BitSensorsAreThoseOfTheLibrary) {
       expected += '\n';
     }
     EXPECT_EQ(workshop.compile_and_run(fixtures::kStrict + " -O1"), expected) << unit;
+  }
+}
+
+// Of sensors with more than 16 bits, values of 16 bits may have one code or a few.
+TEST(CNetwork, CodesOfFineSensorsFollowTheirUnit) {
+  for (const double codes : {3e-9, 3e-8, 1e-6, 2e-5}) {  // per unit of the sensor
+    const Workshop workshop;
+    IntegerNetwork network = integer::fixtures::RandomNetwork(11).make();
+    const double unit = 1e-3;
+    network.input.scale = unit / codes;
+    CNetworkOptions options = {.prefix = "net", .origin = "a test"};
+    options.unit = unit;
+    const CNetwork c = c_network(network, options);
+    workshop.write({"net.h", c.header});
+    workshop.write({"net.c", c.source});
+    workshop.write({"main.c",
+                    "#include <stdio.h>\n#include \"net.h\"\nint main(void)\n{\n"
+                    "    int32_t v;\n    for (v = -2147000000; v < 2140000000; v += 7000003) {\n"
+                    "        printf(\"%d\\n\", (int)net_code(v));\n    }\n    return 0;\n}\n"});
+    std::istringstream found(workshop.compile_and_run(fixtures::kStrict + " -O1"));
+    for (std::int64_t v = -2147000000; v < 2140000000; v += 7000003) {
+      const double code = std::clamp<double>(static_cast<double>(v) * codes,
+                                             network.input.quant_min, network.input.quant_max);
+      double is = -1e9;
+      found >> is;
+      EXPECT_NEAR(is, code, 0.51) << v << " times " << codes;
+    }
   }
 }
 
