@@ -245,20 +245,25 @@ void bind_data(nb::module_& m) {
           "fit",
           [](data::FrontEnd& self, const std::vector<In<float>>& samples, int threads) {
             const data::Recordings set = recordings_of(samples, self.sample_rate());
-            const nb::gil_scoped_release release;
-            ThreadPool pool(threads);
-            self.fit(set, pool);
+            data::FrontEnd fitted = self;  // other threads may use the object during the call
+            {
+              const nb::gil_scoped_release release;
+              ThreadPool pool(threads);
+              fitted.fit(set, pool);
+            }
+            self = std::move(fitted);
           },
           "samples"_a, "threads"_a)
       .def(
           "transform",
           [](const data::FrontEnd& self, const std::vector<In<float>>& samples, int threads) {
             const data::Recordings set = recordings_of(samples, self.sample_rate());
+            const data::FrontEnd front_end = self;
             data::Dataset made;
             {
               const nb::gil_scoped_release release;
               ThreadPool pool(threads);
-              made = data::make_sequences(set, self, pool);
+              made = data::make_sequences(set, front_end, pool);
             }
             return to_python(made);
           },

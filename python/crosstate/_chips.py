@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shutil
 import tempfile
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,14 +20,14 @@ from . import _core
 from ._core import Error
 from ._model import DataLike, Description, Model
 from ._progress import Bar
-from ._settings import count_of, settings_of
+from ._settings import Settings, count_of, settings_of, whole
 
 Doubles = npt.NDArray[np.float64]
 
 
 def _doubles(values: Any, name: str, dimensions: int) -> Doubles:
     try:
-        array = np.ascontiguousarray(values, np.float64)
+        array = np.array(values, np.float64, order="C", ndmin=1)  # a copy: callers change theirs
     except (TypeError, ValueError):
         raise Error(f"{name}: expected an array of real numbers") from None
     if np.iscomplexobj(values):
@@ -60,6 +63,7 @@ class Cells:
         self._seed, self._number, self._faults = seed, number, faults
         self._core = self._program()
         self._reads = 0
+        self._lock = threading.RLock()  # ageing is a change
 
     def _program(self) -> _core.Cells:
         return _core.Cells(self._device._settings, self._targets.reshape(-1), self._seed,
@@ -86,8 +90,9 @@ class Cells:
         Error
             For a time at which the device model is not defined.
         """
-        self._age_to(seconds)
-        return self._core.conductance.reshape(self._targets.shape)
+        with self._lock:
+            self._age_to(seconds)
+            return self._core.conductance.reshape(self._targets.shape)
 
     def read(self, seconds: float | None = None) -> Doubles:
         """One read of every cell in uS: the conductances with the noise of this read.
@@ -97,16 +102,18 @@ class Cells:
         seconds
             Time after programming; None: that of the last call.
         """
-        if seconds is not None:
-            self._age_to(seconds)
-        self._reads += 1
-        read = self._core.read(self._seed, self._number, self._reads)
+        with self._lock:
+            if seconds is not None:
+                self._age_to(seconds)
+            self._reads += 1
+            read = self._core.read(self._seed, self._number, self._reads)
         return read.reshape(self._targets.shape)
 
     @property
     def read_deviation(self) -> Doubles:
         """Standard deviation from read to read in uS, at the time of the last call."""
-        return self._core.read_deviation.reshape(self._targets.shape)
+        with self._lock:
+            return self._core.read_deviation.reshape(self._targets.shape)
 
     @property
     def faults(self) -> npt.NDArray[np.uint8]:
@@ -118,6 +125,11 @@ class Cells:
     def programming(self) -> Description:
         """Cells within tolerance, pulses, reads, faults and energy of programming."""
         return Description(json.loads(self._core.programming()))
+
+
+def _remove(directory: str, process: int) -> None:
+    if os.getpid() == process:  # the end of a forked process is not that of the file
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 class Device:
@@ -140,7 +152,8 @@ class Device:
     def __init__(self, model: str = "gaussian", **settings: object) -> None:
         self._settings = settings_of("device", {"model": model, **settings})
         self._range: tuple[float, float] = _core.device_range(self._settings)
-        self._keep: Any = None
+        self._table: str | None = None
+        self._more: Settings = []
 
     @classmethod
     def from_table(
@@ -179,13 +192,27 @@ class Device:
                 rows.append(f"{seconds!r},{target!r},{m[i, k].item()!r},{s[i, k].item()!r}")
         text = "\n".join(rows) + "\n"
         _core.check_device_table(text, "table")
-        directory = tempfile.TemporaryDirectory(prefix="crosstate-")
-        path = Path(directory.name) / "device.csv"
-        path.write_text(text)
-        device = cls("table", table=str(path), **settings)
-        device._keep = directory
-        weakref.finalize(device, directory.cleanup)
+        device = cls.__new__(cls)
+        device._own(text, settings_of("device", settings))
         return device
+
+    def _own(self, table: str, settings: Settings) -> None:
+        """Write the table to a file, which lives as long as this object."""
+        directory = tempfile.mkdtemp(prefix="crosstate-")
+        weakref.finalize(self, _remove, directory, os.getpid())
+        path = Path(directory) / "device.csv"
+        path.write_text(table)
+        self._table, self._more = table, settings
+        self._settings = [("device.model", "table"), ("device.table", str(path)), *settings]
+        self._range = _core.device_range(self._settings)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._table is not None:  # a copy has its own file
+            self._own(self._table, self._more)
 
     @classmethod
     def from_function(
@@ -216,12 +243,13 @@ class Device:
         """
         if not (math.isfinite(g_min) and math.isfinite(g_max) and 0 <= g_min < g_max):
             raise Error(f"g_min = {g_min}, g_max = {g_max}, expected 0 <= g_min < g_max")
-        if points < 2:
-            raise Error(f"points = {points}, expected at least 2")
+        whole("points", points, 2, 10**6)
         targets = np.linspace(g_min, g_max, points)
-        pairs = np.array(
-            [[function(float(g), float(t)) for g in targets] for t in times], np.float64
-        )
+        found = [[function(float(g), float(t)) for g in targets] for t in times]
+        try:
+            pairs = np.array(found, np.float64)
+        except (TypeError, ValueError):
+            pairs = np.empty(0)
         if pairs.ndim != 3 or pairs.shape[2] != 2:
             raise Error("the function has to return a pair: mean and standard deviation in uS")
         return cls.from_table(list(times), targets, pairs[:, :, 0], pairs[:, :, 1], **settings)
@@ -261,9 +289,14 @@ class Device:
             For a target outside :attr:`g_min` to :attr:`g_max`.
         """
         array = _doubles(targets, "targets", 0)
+        whole("seed", seed, 0, 2**63 - 1)
+        whole("number", number, 0, 2**32 - 1)
         chosen = None
         if faults is not None:
-            chosen = np.ascontiguousarray(faults, np.uint8)
+            kinds = np.asarray(faults)
+            if kinds.dtype.kind not in "iub" or not np.isin(kinds, (0, 1, 2, 3)).all():
+                raise Error("faults have other values than 0, 1, 2 and 3")
+            chosen = np.ascontiguousarray(kinds, np.uint8)
             if chosen.shape != array.shape:
                 raise Error(f"faults have the shape {chosen.shape}, expected {array.shape}")
             chosen = chosen.reshape(-1)
@@ -372,13 +405,19 @@ class Mapping(Description):
         """Arrays, without copies."""
         return len(self._core)
 
+    def _number(self, array: int) -> int:
+        number = whole("array", array)
+        if not 0 <= number < self.number_of_arrays:
+            raise IndexError(f"array = {number}, expected 0 to {self.number_of_arrays - 1}")
+        return number
+
     def weights(self, array: int) -> npt.NDArray[np.float32]:
         """Weights of an array in codes, [rows, columns] of its used part."""
-        return self._core.weights(array)
+        return self._core.weights(self._number(array))
 
     def drive(self, array: int) -> npt.NDArray[np.float32]:
         """Level of each row while a column is read, [rows, columns]; 0: grounded."""
-        return self._core.drive(array)
+        return self._core.drive(self._number(array))
 
     def svg(self) -> str:
         """A picture: one square per array, one point per pair that holds a weight."""
@@ -523,7 +562,7 @@ def simulate(
             _core.simulate(
                 model._fitted(), memory, wanted, target,
                 None if chip is None else _ChipAdapter(chip),
-                report if bar.shown else None, threads,
+                report if bar.shown else None, whole("threads", threads),
             )
         )
     finally:

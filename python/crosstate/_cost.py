@@ -7,7 +7,7 @@ from typing import Any
 
 from . import _core
 from ._model import Description, Model
-from ._settings import count_of, settings_of
+from ._settings import count_of, settings_of, whole
 
 
 def technologies() -> list[str]:
@@ -54,6 +54,6 @@ def peers(model: Model, *, steps: int, bits: int = 32) -> list[dict[str, Any]]:
     steps = count_of("steps", steps)
     weights = json.loads(_core.count(model._fitted(), steps))["weights_and_biases"]
     found: list[dict[str, Any]] = json.loads(
-        _core.peers(weights, model.inputs, len(model.classes), steps, int(bits))
+        _core.peers(weights, model.inputs, len(model.classes), steps, whole("bits", bits, 1, 64))
     )
     return found

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from . import _core
 from ._core import Error
-from ._settings import Settings, settings_of
+from ._settings import Settings, path_text, settings_of, whole
 
 Floats = npt.NDArray[np.float32]
 Pair = tuple[Any, Any]
@@ -23,6 +23,8 @@ def _numbers(values: Any, name: str) -> npt.NDArray[Any]:
         array = np.asarray(values)
     except ValueError as error:  # ragged
         raise Error(f"{name}: {error}") from None
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise Error(f"{name} has masked values, expected a value everywhere")
     if array.dtype.kind not in "fiub":
         raise Error(f"{name} has the type {array.dtype}, expected real numbers")
     return array
@@ -105,6 +107,8 @@ def _target_array(y: Any, name: str, lengths: list[int], every_step: bool) -> np
     plain = 2 if every_step else 1
     if every_step and isinstance(y, (list, tuple)) and len(y) and np.ndim(y[0]) > 0:
         parts = [np.asarray(one) for one in y]
+        for i, one in enumerate(y):
+            _check_known(parts[i], one, f"{name}[{i}]")
         if len(parts) != len(lengths):
             raise Error(f"{name} has {len(parts)} sequences, but x has {len(lengths)}")
         for i, part in enumerate(parts):
@@ -125,6 +129,7 @@ def _target_array(y: Any, name: str, lengths: list[int], every_step: bool) -> np
         array = np.asarray(y)
     except ValueError as error:
         raise Error(f"{name}: {error}") from None
+    _check_known(array, y, name)
     if array.ndim not in (plain, plain + 1) or array.shape[0] != len(lengths):
         raise Error(
             f"{name} has the shape {array.shape}, expected one row for each of the "
@@ -136,6 +141,21 @@ def _target_array(y: Any, name: str, lengths: list[int], every_step: bool) -> np
             f"{max(lengths)} steps"
         )
     return array[..., np.newaxis] if array.ndim == plain else array
+
+
+def _check_known(array: npt.NDArray[Any], given: Any, name: str) -> None:
+    """Refuse targets with values that would be taken for something else."""
+    if array.dtype.kind in "cSV":
+        raise Error(f"{name} has the type {array.dtype}, expected real numbers or texts")
+    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
+        raise Error(f"{name} has masked values, expected a value everywhere")
+
+
+def is_whole(name: str) -> bool:
+    """Whether a class is called as an integer is written."""
+    return name.lstrip("-").isdecimal() and name.count("-") == name.startswith("-") and (
+        str(int(name)) == name
+    )
 
 
 def _text(label: Any) -> str:
@@ -198,6 +218,8 @@ class Set:
     @property
     def labels(self) -> npt.NDArray[np.int64]:
         """Class of each sequence, as an index of ``classes``."""
+        if self.targets.size == 0:
+            return np.zeros(len(self.targets), np.int64)
         labels: npt.NDArray[np.int64] = self.targets[:, 0, 0].astype(np.int64)
         return labels
 
@@ -274,7 +296,7 @@ class Data:
         return data
 
     @classmethod
-    def read(cls, directory: str | os.PathLike[str] = "", **settings: object) -> Data:
+    def read(cls, directory: str | bytes | os.PathLike[Any] = "", **settings: object) -> Data:
         """Data in files, which are read when they are used.
 
         Parameters
@@ -286,8 +308,9 @@ class Data:
             Settings of section ``data``: ``task``, ``train_limit``, ``layout``, ...
         """
         found = settings_of("data", settings)
-        if os.fspath(directory):
-            found.insert(0, ("data.directory", os.fspath(directory)))
+        place = path_text(directory)
+        if place:
+            found.insert(0, ("data.directory", place))
         return cls._of(None, found)
 
     @classmethod
@@ -315,8 +338,8 @@ class Data:
         """
         parts = {"train": (samples, labels), "validation": validation, "test": test}
         names = {str(label) for pair in parts.values() if pair is not None for label in pair[1]}
-        whole = all(name.lstrip("-").isdigit() for name in names)
-        classes = sorted(names, key=int) if whole else sorted(names)
+        integers = all(is_whole(name) for name in names)
+        classes = sorted(names, key=int) if integers else sorted(names)
         if len(classes) < 2:
             raise Error(f"{len(classes)} classes of recordings, expected at least two")
         builder = _core.RecordingsBuilder(int(sample_rate), classes)
@@ -352,7 +375,7 @@ class Data:
         found = [*self._settings, ("run.seed", str(seed)), *settings_of("front_end", settings)]
         if self._every_step:
             found.append(("model.readout", "step"))
-        read = _core.read_data(found, self._memory, "", threads)
+        read = _core.read_data(found, self._memory, "", whole("threads", threads))
         made = {
             part: Set(
                 name=read[part]["name"],
@@ -371,7 +394,12 @@ def as_samples(sound: Any, name: str) -> Floats:
     array = _numbers(sound, name)
     if array.ndim != 1:
         raise Error(f"{name} has {array.ndim} dimensions, expected one: samples")
-    return np.ascontiguousarray(array, np.float32)
+    with np.errstate(over="ignore"):
+        samples = np.ascontiguousarray(array, np.float32)
+    if not np.isfinite(samples).all():
+        at = int(np.argmin(np.isfinite(samples)))
+        raise Error(f"{name}: sample {at} is {samples[at]}, expected a finite number")
+    return samples
 
 
 class FrontEnd:
@@ -401,7 +429,8 @@ class FrontEnd:
     def fit(self, samples: Sequence[npt.ArrayLike], *, threads: int = 0) -> FrontEnd:
         """Take mean and standard deviation of every feature from these recordings."""
         self._core.fit(
-            [as_samples(one, f"recording {i}") for i, one in enumerate(samples)], threads
+            [as_samples(one, f"recording {i}") for i, one in enumerate(samples)],
+            whole("threads", threads),
         )
         return self
 
@@ -410,7 +439,8 @@ class FrontEnd:
     ) -> tuple[Floats, npt.NDArray[np.int64]]:
         """Frames [recordings, frames, features], zero after the end of each, and their numbers."""
         made = self._core.transform(
-            [as_samples(one, f"recording {i}") for i, one in enumerate(samples)], threads
+            [as_samples(one, f"recording {i}") for i, one in enumerate(samples)],
+            whole("threads", threads),
         )
         frames: Floats = made["x"]
         lengths: npt.NDArray[np.int64] = made["lengths"]

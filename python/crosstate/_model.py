@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from . import _core
 from ._core import Error
-from ._data import Data, Pair, _target_array, _text, as_samples, as_sequences
+from ._data import Data, Pair, _numbers, _target_array, _text, as_samples, as_sequences, is_whole
 from ._progress import Callback, Hooks
-from ._settings import Settings, flat, settings_of
+from ._settings import Settings, flat, path_text, settings_of, whole
 
-Path_ = Union[str, "os.PathLike[str]"]
+Path_ = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 #: Arrays (with the targets beside them), data, or the directory of data.
 DataLike = Any
 
@@ -55,7 +55,7 @@ class Description(dict[str, Any]):
         return f"<table>{cells}</table>"
 
 
-def _result(directory: Path_, file: str) -> _core.Model:
+def _result(directory: str, file: str) -> _core.Model:
     """A model that a run has written, without the name of a directory that may be temporary."""
     return _core.Model.from_bytes((Path(directory) / file).read_bytes(), "the model")
 
@@ -64,7 +64,7 @@ def _result(directory: Path_, file: str) -> _core.Model:
 def _directory(out: Path_ | None) -> Iterator[str]:
     """The directory of a run: that of the caller, or one that is removed afterwards."""
     if out is not None:
-        yield os.fspath(out)
+        yield path_text(out)
         return
     with tempfile.TemporaryDirectory(prefix="crosstate-") as directory:
         yield directory
@@ -98,6 +98,12 @@ def as_data(
         f"expected x and y, Data, or the directory of data, but y is missing and x is "
         f"{type(x).__name__}"
     )
+
+
+def _values(x: Any) -> npt.NDArray[np.float32]:
+    """Any real numbers, in C order."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(_numbers(x, "x"), np.float32).reshape(-1)
 
 
 class Stream:
@@ -134,19 +140,22 @@ class Stream:
         Error
             For another number of values, and for values that are not finite.
         """
-        values = np.ascontiguousarray(x, np.float32).reshape(-1)
+        values = _values(x)
         if values.size != self._width:
             raise Error(f"{values.size} values, expected {self._width}")
         return self.push(values)
 
     def push(self, x: npt.ArrayLike) -> Any:
         """Process several steps, [steps, width] or [steps] values; returns the same as step()."""
-        values = np.ascontiguousarray(x, np.float32).reshape(-1)
+        values = _values(x)
         if values.size % self._width:
             raise Error(f"{values.size} values, expected a multiple of {self._width}")
         if not np.isfinite(values).all():
             raise Error("x has a value that is not finite")
-        self._core.push(values)
+        # In parts, between which other threads and Ctrl-C have their turn.
+        part = 16384 * self._width
+        for start in range(0, values.size, part):
+            self._core.push(values[start : start + part])
         if self._core.steps == 0:
             return None
         outputs, largest = self._core.result()
@@ -193,7 +202,8 @@ class Model:
 
     def __init__(self, **options: object) -> None:
         self._options: Settings = settings_of("model", options)
-        _core.check_settings(self._options, ["model."], "crosstate.Model")
+        _core.check_settings([*self._options, ("run.quantize", "false")],
+                             ["model.", "run.quantize"], "crosstate.Model")
         self._core: _core.Model | None = None
         self._facts: dict[str, Any] = {}
         #: Results of every epoch of the last training.
@@ -224,11 +234,11 @@ class Model:
         Error
             For a file that is missing, damaged, or not a model.
         """
-        return cls._of(_core.Model.load(os.fspath(path)))
+        return cls._of(_core.Model.load(path_text(path)))
 
     def save(self, path: Path_) -> None:
         """Write the model as one safetensors file, completely or not at all."""
-        self._fitted().save(os.fspath(path))
+        self._fitted().save(path_text(path))
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
@@ -378,9 +388,11 @@ class Model:
         data = as_data(x, y, validation=validation, test=test, task=task,
                        every_step=self._reads_every_step())
         wanted = [*self._options, ("run.quantize", "false"), *settings_of("train", settings)]
+        # A model that was loaded has its options in its file alone.
+        given = self._model_options() if self.fitted and not self._options else None
         with _directory(out) as directory:
             self._train(data, wanted, directory, "float", seed, threads, callback, progress,
-                        _earlier(resume, overwrite))
+                        _earlier(resume, overwrite), given=given)
         return self
 
     def _train(
@@ -398,11 +410,11 @@ class Model:
         given: Settings | None = None,
     ) -> None:
         hooks = Hooks(callback, progress)
-        place = _core.Place(directory, earlier, threads, hooks)
+        place = _core.Place(directory, earlier, whole("threads", threads), hooks)
         try:
             self.summary = json.loads(
                 _core.train(
-                    given or [], [*data._settings, *settings, ("run.seed", str(seed))],
+                    given or [], [("run.seed", str(seed)), *data._settings, *settings],
                     "", target, data._memory, place,
                 )
             )
@@ -476,7 +488,8 @@ class Model:
         with self._saved() as file, _directory(out) as directory:
             trained._train(
                 data, [("run.start", file), *wanted], directory, "qat", seed, threads, callback,
-                progress, _earlier(False, overwrite), target, self._model_options(),
+                progress, _earlier(False, overwrite), target,
+                self._model_options(),
             )
         return trained
 
@@ -545,11 +558,11 @@ class Model:
         search = goal or not (names_preset or names_bits)
         hooks = Hooks(None, progress)
         with self._saved() as file, _directory(out) as directory:
-            place = _core.Place(directory, _earlier(False, overwrite), threads, hooks)
+            place = _core.Place(directory, _earlier(False, overwrite), whole("threads", threads), hooks)
             try:
                 summary = json.loads(
                     _core.quantize(
-                        file, [*data._settings, *wanted, ("run.seed", str(seed))],
+                        file, [("run.seed", str(seed)), *data._settings, *wanted],
                         data._memory, search, names_preset, place,
                     )
                 )
@@ -594,13 +607,13 @@ class Model:
                        every_step=self.every_step)
         hooks = Hooks(callback, progress)
         with self._saved() as file, _directory(out) as directory:
-            place = _core.Place(directory, _earlier(resume, overwrite), threads, hooks)
+            place = _core.Place(directory, _earlier(resume, overwrite), whole("threads", threads), hooks)
             try:
                 summary = json.loads(
                     _core.prune(
                         file,
-                        [*data._settings, *settings_of("prune", settings),
-                         ("run.seed", str(seed))],
+                        [("run.seed", str(seed)), *data._settings,
+                         *settings_of("prune", settings)],
                         data._memory, place,
                     )
                 )
@@ -674,7 +687,7 @@ class Model:
 
     def _rows(self, x: Any, backend: str, threads: int) -> tuple[Any, Any, list[int]]:
         memory, lengths = self._memory_of(x)
-        values, largest = self._fitted().predict(memory, backend, threads)
+        values, largest = self._fitted().predict(memory, backend, whole("threads", threads))
         return values, largest, lengths
 
     def _decide(self, outputs: npt.NDArray[Any], largest: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -751,17 +764,20 @@ class Model:
                 )
             return np.ascontiguousarray(array, np.float32)
         names = {name: float(i) for i, name in enumerate(self._facts["names"])}
+        values = _by_value(names)
         if array.shape[2] != 1:
             raise Error(f"y has {array.shape[2]} targets, expected 1 (the class)")
 
         def index(label: Any) -> float:
             if isinstance(label, (bool, np.bool_)):
                 label = int(label)
-            if isinstance(label, float) and label == label and label == int(label):
+            if isinstance(label, float) and label.is_integer():
                 label = int(label)
             text = _text(label)
             if text in names:
                 return names[text]
+            if isinstance(label, float) and label in values:
+                return values[label]
             if every and text in ("", "-1"):
                 return float("nan")
             raise Error(f"y: class {text!r} is not one of the model: {', '.join(names)}")
@@ -803,7 +819,9 @@ class Model:
         """
         memory, settings = self.test_data(x, y)
         return Description(
-            json.loads(self._fitted().evaluate(memory, settings, backend, threads))
+            json.loads(
+                self._fitted().evaluate(memory, settings, backend, whole("threads", threads))
+            )
         )
 
     def score(self, x: DataLike, y: Any = None) -> float:
@@ -860,12 +878,22 @@ class Model:
         return f"<p>{html.escape(repr(self))}</p>" + self.describe()._repr_html_()
 
 
-def _labels(names: list[str]) -> npt.NDArray[Any]:
-    def whole(name: str) -> bool:
-        return name.lstrip("-").isdigit() and str(int(name)) == name
+def _by_value(names: Mapping[str, float]) -> dict[float, float]:
+    """Indices of the classes that are called as numbers, which can be written in several ways."""
+    found: dict[float, float] = {}
+    for name, index in names.items():
+        try:
+            found[float(name)] = index
+        except ValueError:
+            continue
+    return found
 
-    if names and all(whole(name) for name in names):
-        return np.array([int(name) for name in names])
+
+def _labels(names: list[str]) -> npt.NDArray[Any]:
+    if names and all(is_whole(name) for name in names):
+        numbers = [int(name) for name in names]
+        small = all(-(2**63) <= number < 2**63 for number in numbers)
+        return np.array(numbers, np.int64 if small else object)
     return np.array(names)
 
 
@@ -940,11 +968,11 @@ def train(
         wanted.append(("model.readout", "step"))
     hooks = Hooks(callback, progress)
     with _directory(out) as directory:
-        place = _core.Place(directory, _earlier(resume, overwrite), threads, hooks)
+        place = _core.Place(directory, _earlier(resume, overwrite), whole("threads", threads), hooks)
         try:
             summary = json.loads(
                 _core.train(
-                    [], wanted, os.fspath(config) if config is not None else "", target,
+                    [], wanted, path_text(config) if config is not None else "", target,
                     data._memory, place,
                 )
             )

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
+
 from . import _core
 from ._core import Error
 
@@ -129,7 +131,10 @@ class Hooks:
         if state.epoch_end:
             self.history.append(log)
         self.bar.progress(state)
-        return self.callback is not None and self.callback(state) is True
+        if self.callback is None:
+            return False
+        wanted = self.callback(state)
+        return isinstance(wanted, (bool, np.bool_)) and bool(wanted)
 
     def stage(self, what: str) -> None:
         self.bar.say(what + " ...")

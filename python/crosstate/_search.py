@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +13,7 @@ from . import _core
 from ._core import Error
 from ._model import Path_, _earlier
 from ._progress import Hooks
-from ._settings import settings_of
+from ._settings import path_text, settings_of, whole
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -45,9 +44,9 @@ def sweep_records(directory: Path_) -> list[dict[str, Any]]:
     """
     import sqlite3  # not in every Python, and not needed to import the package
 
-    file = Path(directory) / "sweep.sqlite"
+    file = Path(path_text(directory)) / "sweep.sqlite"
     if not file.is_file():
-        raise Error(f"{os.fspath(directory)}: is not a sweep directory, expected sweep.sqlite in it")
+        raise Error(f"{file.parent}: is not a sweep directory, expected sweep.sqlite in it")
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
         database.row_factory = sqlite3.Row
         try:
@@ -116,8 +115,8 @@ def sweep(
     hooks = Hooks(None, progress)
     try:
         _core.sweep(
-            os.fspath(file), settings_of("sweep", settings), os.fspath(out),
-            _earlier(resume, overwrite), workers, retry_failed, hooks,
+            path_text(file), settings_of("sweep", settings), path_text(out),
+            _earlier(resume, overwrite), whole("workers", workers), retry_failed, hooks,
         )
     finally:
         hooks.bar.close()
@@ -155,8 +154,8 @@ def search(
     hooks = Hooks(None, progress)
     try:
         _core.search(
-            settings_of("search", settings), os.fspath(config) if config is not None else "",
-            os.fspath(out), _earlier(resume, overwrite), workers, retry_failed, hooks,
+            settings_of("search", settings), path_text(config) if config is not None else "",
+            path_text(out), _earlier(resume, overwrite), whole("workers", workers), retry_failed, hooks,
         )
     finally:
         hooks.bar.close()

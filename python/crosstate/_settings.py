@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -21,7 +22,7 @@ def text_of(key: str, value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, os.PathLike):
-        return str(os.fspath(value))
+        return path_text(value)
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
@@ -31,6 +32,29 @@ def text_of(key: str, value: object) -> str:
     if isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping)):
         return " ".join(text_of(key, part) for part in value)
     raise Error(f"{key} = {value!r}, expected a number, a text, True or False")
+
+
+def path_text(path: str | bytes | os.PathLike[Any]) -> str:
+    """The path as the library takes it. Raises Error for a path that is not UTF-8 or has a NUL."""
+    text = os.fsdecode(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Error(f"{text!a}: is not in UTF-8, expected a path that is") from None
+    if "\0" in text:
+        raise Error(f"{text!r}: has a NUL character, expected a path")
+    return text
+
+
+def whole(name: str, value: object, low: int = -(2**31), high: int = 2**31 - 1) -> int:
+    """The integer of any type. Raises Error for other types and outside of the range."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise Error(f"{name} = {value!r}, expected a whole number") from None
+    if not low <= number <= high:
+        raise Error(f"{name} = {number}, expected {low} to {high}")
+    return number
 
 
 def key_of(section: str, keyword: str) -> str:
@@ -53,9 +77,7 @@ def settings_of(section: str, keywords: Mapping[str, object]) -> Settings:
 
 def count_of(name: str, value: int) -> int:
     """A number of steps or the like."""
-    if not 1 <= int(value) < 2**31:
-        raise Error(f"{name} = {value}, expected 1 to {2**31 - 1}")
-    return int(value)
+    return whole(name, value, 1)
 
 
 def flat(settings: Mapping[str, Any], section: str = "") -> Settings:
