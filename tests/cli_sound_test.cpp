@@ -141,7 +141,7 @@ TEST_F(CliSound, RefusesOtherSound) {
   write("stdin.txt", std::string(3, '\0'));
   expect_refused({"stream", model()}, {"standard input, sample 1: ends after 1 byte, expected 2"});
   data::reference::write_sound(path("short.wav"), data::reference::tone(300, 79), 8000);
-  expect_refused({"stream", model(), recording("low_ann_0.wav"), path("short.wav")},
+  expect_refused({"stream", model(), path("short.wav"), recording("low_ann_0.wav")},
                  {"short.wav: 79 samples, expected at least the 80 of one frame"});
   write("stdin.txt", std::string("fLaC\0\0\0\x22", 8));
   expect_refused({"stream", model()}, {"like FLAC", "give the file by its name"});
