@@ -17,6 +17,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/json.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/base/toml.h"
 #include "crosstate/integer/bounds.h"
 #include "crosstate/integer/convert.h"
@@ -489,19 +490,15 @@ int say_interrupted(const std::string& command, const Common& common,
   return kInterrupted;
 }
 
-std::string fixed(double value, int digits) {
-  if (std::isnan(value)) return "-";
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
+std::string percent(double share) {
+  return std::isnan(share) ? "-" : fixed_text(100 * share, 2) + " %";
 }
-
-std::string percent(double share) { return std::isnan(share) ? "-" : fixed(100 * share, 2) + " %"; }
 
 std::string bytes_text(std::size_t bytes) {
   const auto value = static_cast<double>(bytes);
   if (bytes < 10'000) return std::to_string(bytes) + " B";
-  return bytes < 10'000'000 ? fixed(value / 1e3, 1) + " kB" : fixed(value / 1e6, 1) + " MB";
+  return bytes < 10'000'000 ? fixed_text(value / 1e3, 1) + " kB"
+                            : fixed_text(value / 1e6, 1) + " MB";
 }
 
 std::string number(double value) {

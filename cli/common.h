@@ -15,7 +15,7 @@
 
 namespace crosstate::cli {
 
-inline constexpr int kOk = 0, kBadInput = 2, kInterrupted = 130;
+inline constexpr int kOk = 0, kSomeFailed = 1, kBadInput = 2, kInterrupted = 130;
 
 /// The common options (first part of --help); every subcommand has those that apply to it.
 struct Common {
@@ -181,7 +181,6 @@ int say_interrupted(const std::string& command, const Common& common,
 /// Numbers as text, for tables.
 std::string percent(double share);
 std::string bytes_text(std::size_t bytes);
-std::string fixed(double value, int digits);
 std::string number(double value);  // four significant digits
 
 /// Every subcommand adds itself to the program.

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "cli/cost_model.h"
+#include "crosstate/base/numbers.h"
 
 namespace crosstate::cli {
 namespace {
@@ -122,16 +123,17 @@ report::Table neurobench_table(const std::vector<CostModel>& models) {
   };
   using Activity = cost::NeuroBenchActivity;
   add("footprint (bytes)", [](const auto& m) { return std::to_string(m.footprint); });
-  add("connection sparsity", [](const auto& m) { return fixed(m.connection_sparsity, 4); });
+  add("connection sparsity", [](const auto& m) { return fixed_text(m.connection_sparsity, 4); });
   add("dense synaptic operations per step", [](const auto& m) { return number(m.dense); });
   add("activation sparsity",
-      measured([](const Activity& a) { return fixed(a.activation_sparsity, 4); }));
+      measured([](const Activity& a) { return fixed_text(a.activation_sparsity, 4); }));
   add("effective MACs per sample",
       measured([](const Activity& a) { return number(a.effective_macs); }));
   add("dense MACs per sample",
       measured([](const Activity& a) { return number(a.dense_per_sample); }));
   add("effective ACs per sample", measured([](const Activity&) { return std::string("0"); }));
-  add("state sparsity", measured([](const Activity& a) { return fixed(a.state_sparsity, 4); }));
+  add("state sparsity",
+      measured([](const Activity& a) { return fixed_text(a.state_sparsity, 4); }));
   return table;
 }
 

@@ -9,6 +9,7 @@
 #include "cli/common.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/formats/csv.h"
 #include "crosstate/inference/model.h"
 #include "crosstate/pipeline/data.h"
@@ -58,7 +59,8 @@ struct Evaluated {
 
   std::string text() const {
     return file + " on " + set.name + ", " + name_of(backend) + ": " +
-           set.readout.task->text(set.readout, scored.sums) + ", loss " + fixed(scored.loss, 4);
+           set.readout.task->text(set.readout, scored.sums) + ", loss " +
+           fixed_text(scored.loss, 4);
   }
   nlohmann::json to_json() const {
     nlohmann::json result = set.readout.task->to_json(set.readout, scored.sums);

@@ -5,6 +5,7 @@
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/integer/certificate.h"
 #include "crosstate/integer/reference.h"
 #include "crosstate/pipeline/data.h"
@@ -144,7 +145,7 @@ std::vector<report::Table> usage_tables(const integer::IntegerNetwork& n,
   report::Table saturation{"Saturation" + on, {"site", "values", "beyond the codes (%)"}, {}};
   for (const auto& [name, site] : sites_of(n, measured.usage)) {
     saturation.rows.push_back(
-        {name, std::to_string(site.values), fixed(100 * site.saturation(), 3)});
+        {name, std::to_string(site.values), fixed_text(100 * site.saturation(), 3)});
   }
   report::Table modes{"Dead modes" + on, {"layer", "modes", "state stays 0", "C is 0"}, {}};
   for (std::size_t l = 0; l < n.blocks.size(); ++l) {

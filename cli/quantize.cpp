@@ -7,6 +7,7 @@
 #include "cli/common.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/interrupt.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/inference/model.h"
 #include "crosstate/pipeline/idle.h"
 #include "crosstate/pipeline/quantize_run.h"
@@ -80,8 +81,8 @@ int quantize_command(const Common& common, const std::string& file) {
         "\nerror: of the outputs, relative to their variance\n"
         "on %zu held-out sequences: %s, of the float model %s (lost: %s +- %s)\n",
         summary.held_out, primary.text(held_out.metric).c_str(),
-        primary.text(summary.held_out_float_metric).c_str(), fixed(held_out.loss, 2).c_str(),
-        fixed(held_out.deviation, 2).c_str());
+        primary.text(summary.held_out_float_metric).c_str(), fixed_text(held_out.loss, 2).c_str(),
+        fixed_text(held_out.deviation, 2).c_str());
     std::printf("on the test set: %s, of the float model %s\n",
                 primary.text(summary.metric).c_str(), primary.text(summary.float_metric).c_str());
   }

@@ -9,13 +9,12 @@
 #include "cli/transport.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/interrupt.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/pipeline/idle.h"
 
 namespace crosstate::cli {
 namespace {
-
-constexpr int kSomeFailed = 1;
 
 struct SearchArguments {
   int workers = 1;
@@ -124,7 +123,7 @@ int search_command(const Common& common, const SearchArguments& arguments) {
       std::fprintf(
           stderr, "  %s: %s, %s s\n", progress.task.c_str(),
           failed ? progress.outcome.error.c_str() : search::headline(progress.outcome).c_str(),
-          fixed(progress.outcome.seconds, 1).c_str());
+          fixed_text(progress.outcome.seconds, 1).c_str());
     };
   }
   const search::SearchSummary summary = search::run_search(run, options, std::move(context));

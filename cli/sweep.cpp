@@ -10,12 +10,11 @@
 #include "cli/transport.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/interrupt.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/pipeline/idle.h"
 
 namespace crosstate::cli {
 namespace {
-
-constexpr int kSomeFailed = 1;
 
 struct SweepArguments {
   std::string file;
@@ -54,7 +53,7 @@ std::string line_of(const search::SweepProgress& progress) {
   if (progress.is_point) {
     line += ", " + bytes_text(static_cast<std::size_t>(outcome.metric("bytes")));
   }
-  return line + ", " + fixed(outcome.seconds, 1) + " s";
+  return line + ", " + fixed_text(outcome.seconds, 1) + " s";
 }
 
 nlohmann::json json_of(const search::SweepPlan& plan, const search::SweepSummary& summary) {

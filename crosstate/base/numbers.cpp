@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstddef>
+#include <cstdio>
 
 #include "crosstate/base/error.h"
 
@@ -107,6 +108,13 @@ std::string exact_text(double number) {
   std::array<char, 32> buffer;
   const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number).ptr;
   return {buffer.data(), end};
+}
+
+std::string fixed_text(double number, int digits) {
+  if (std::isnan(number)) return "-";
+  std::array<char, 512> buffer;  // the largest double has 309 digits before the point
+  const int length = std::snprintf(buffer.data(), buffer.size(), "%.*f", digits, number);
+  return {buffer.data(), std::min(static_cast<std::size_t>(length), buffer.size() - 1)};
 }
 
 bool is_overload(double value) {

@@ -25,6 +25,9 @@ extern template ReadNumber<double> read_number<double>(std::string_view text);
 /// The shortest text that reads back as the same number; also "inf" and "nan".
 std::string exact_text(double number);
 
+/// A number for people, with `digits` digits after the point; "-" for NaN.
+std::string fixed_text(double number, int digits);
+
 /// Whether a value is one of those by which instruments (SCPI) report a missing measurement:
 /// 9.9E+37 (overload) and 9.91E+37 (not a number), of either sign, as a float or as a double.
 bool is_overload(double value);

@@ -168,6 +168,15 @@ TEST(Numbers, SkipAByteOrderMark) {
   }
 }
 
+TEST(Numbers, AreWrittenWithFixedDigits) {
+  EXPECT_EQ(fixed_text(2.0 / 3, 4), "0.6667");
+  EXPECT_EQ(fixed_text(-1234.5, 0), "-1234");
+  EXPECT_EQ(fixed_text(0, 2), "0.00");
+  EXPECT_EQ(fixed_text(NAN, 2), "-");
+  EXPECT_EQ(fixed_text(INFINITY, 1), "inf");
+  EXPECT_EQ(fixed_text(-1e308, 3).size(), 314u);  // sign, 309 digits, point, 3 digits
+}
+
 TEST(Numbers, ForgiveRoundingToBinary32) {
   for (const double exact : {20.7, 10.35, 88.2, 1e-6, 31536000.7, -0.3}) {
     EXPECT_TRUE(nearly_equal(exact, static_cast<float>(exact)));

@@ -11,8 +11,6 @@
 namespace crosstate::cost {
 namespace {
 
-constexpr double kPicoPerFemto = 1e-3, kMillimetrePerMicrometre = 1e-6;  // of areas, the second
-
 int ceil_divide(int a, int b) { return (a + b - 1) / b; }
 
 // Cost of a conversion to `bits`, scaled from that of target.output_bits.

@@ -8,8 +8,6 @@
 namespace crosstate::cost {
 namespace {
 
-constexpr double kPicoPerFemto = 1e-3, kMillimetrePerMicrometre = 1e-6;  // of areas, the second
-
 // 1 / r: low and high are exchanged.
 Range inverse(const Range& r) { return {1 / r.high, 1 / r.typical, 1 / r.low}; }
 

@@ -5,6 +5,9 @@
 
 namespace crosstate::cost {
 
+/// Units: fJ in pJ, and um2 in mm2.
+inline constexpr double kPicoPerFemto = 1e-3, kMillimetrePerMicrometre = 1e-6;
+
 /// low <= typical <= high, all in one unit. Sums and products combine all lows and all highs: the
 /// bounds are reached if all sources err in the same direction.
 struct Range {

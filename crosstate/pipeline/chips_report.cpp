@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "crosstate/base/numbers.h"
 #include "crosstate/pipeline/run_report.h"
 
 namespace crosstate::pipeline {
@@ -13,13 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-std::string fixed(double value, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
-
-const char* name_of(mapping::Site site) {
+const char* title_of(mapping::Site site) {
   switch (site) {
     case mapping::Site::kEncoder:
       return "encoder";
@@ -83,7 +78,7 @@ report::Plot error_plot(const simulate::StateErrors& errors) {
       "accumulate errors over more steps.";
   for (const simulate::StateErrors::Group& group : errors.groups) {
     report::Series series{
-        "|A| from " + fixed(group.low, 3) + " to " + fixed(std::min(1.0, group.high), 3),
+        "|A| from " + fixed_text(group.low, 3) + " to " + fixed_text(std::min(1.0, group.high), 3),
         {},
         {},
         {}};
@@ -136,12 +131,12 @@ report::Report chips_report(const std::string& model, const simulate::SimulateSu
   report.tables[0].title = "Chips by age";
   report::Table chip{"Chip", {"quantity", "value"}, {}};
   chip.rows = {{"arrays", std::to_string(summary.arrays)},
-               {"pairs of cells in use (%)", fixed(100 * summary.utilisation, 1)},
+               {"pairs of cells in use (%)", fixed_text(100 * summary.utilisation, 1)},
                {"conversions per time step", std::to_string(summary.conversions_per_step)},
                {"conversions per sequence", std::to_string(summary.conversions_per_sequence)}};
   if (!summary.external) {
-    chip.rows.push_back(
-        {"cells programmed within tolerance (%)", fixed(100 * summary.programming.yield(), 2)});
+    chip.rows.push_back({"cells programmed within tolerance (%)",
+                         fixed_text(100 * summary.programming.yield(), 2)});
   }
   report.tables.push_back(std::move(chip));
   if (!summary.ages.empty()) {
@@ -161,11 +156,12 @@ report::Table mapping_table(const mapping::Mapping& mapping) {
   for (std::size_t i = 0; i < mapping.arrays.size(); ++i) {
     const mapping::MappedArray& a = mapping.arrays[i];
     const bool layered = a.site == mapping::Site::kRecurrence || a.site == mapping::Site::kLinear;
-    table.rows.push_back(
-        {std::to_string(i), name_of(a.site), layered ? std::to_string(a.layer) : "-", content_of(a),
-         std::to_string(a.rows), std::to_string(a.columns),
-         fixed(100.0 * static_cast<double>(a.used) / static_cast<double>(mapping.pairs_per_array),
-               1)});
+    table.rows.push_back({std::to_string(i), title_of(a.site),
+                          layered ? std::to_string(a.layer) : "-", content_of(a),
+                          std::to_string(a.rows), std::to_string(a.columns),
+                          fixed_text(100.0 * static_cast<double>(a.used) /
+                                         static_cast<double>(mapping.pairs_per_array),
+                                     1)});
   }
   return table;
 }
@@ -173,8 +169,8 @@ report::Table mapping_table(const mapping::Mapping& mapping) {
 json to_json(const mapping::Mapping& mapping) {
   json arrays = json::array();
   for (const mapping::MappedArray& a : mapping.arrays) {
-    json entry = {{"site", name_of(a.site)}, {"layer", a.layer},     {"rows", a.rows},
-                  {"columns", a.columns},    {"pairs_used", a.used}, {"holds", content_of(a)}};
+    json entry = {{"site", title_of(a.site)}, {"layer", a.layer},     {"rows", a.rows},
+                  {"columns", a.columns},     {"pairs_used", a.used}, {"holds", content_of(a)}};
     if (a.site == mapping::Site::kRecurrence) {
       entry["states"] = a.states;
       entry["pieces"] = json::array();

@@ -1,21 +1,14 @@
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "crosstate/base/numbers.h"
 #include "crosstate/pipeline/prune_run.h"
 
 namespace crosstate::pipeline {
 namespace {
 
 using nlohmann::json;
-
-std::string fixed(double value, int digits) {
-  if (std::isnan(value)) return "-";
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
 
 double removed(std::size_t left, std::size_t whole) {
   return 1 - static_cast<double>(left) / static_cast<double>(whole);
@@ -60,7 +53,7 @@ json point_json(const PrunePoint& point, const prune::NetworkSize& whole,
   return out;
 }
 
-std::string kind_of(const PrunedModel& model) { return model.quantized ? "quantized" : "float"; }
+std::string format_of(const PrunedModel& model) { return model.quantized ? "quantized" : "float"; }
 
 report::Plot metric_plot(const PruneSummary& summary) {
   const task::TaskMetric& metric = summary.readout.task->primary();
@@ -70,9 +63,10 @@ report::Plot metric_plot(const PruneSummary& summary) {
   plot.y_label = "test " + metric.heading();
   plot.caption = "Directly after pruning, and after retraining with fake quantization.";
   for (const PrunedModel& model : summary.models) {
-    report::Series one_shot{kind_of(model) + ", pruned", {0}, {metric.in_report(model.metric)}, {}};
+    report::Series one_shot{
+        format_of(model) + ", pruned", {0}, {metric.in_report(model.metric)}, {}};
     report::Series retrained{
-        kind_of(model) + ", retrained", {0}, {metric.in_report(model.metric)}, {}};
+        format_of(model) + ", retrained", {0}, {metric.in_report(model.metric)}, {}};
     for (const PrunePoint& point : model.points) {
       const double share = 100 * removed(point.size.states, model.size.states);
       one_shot.x.push_back(share);
@@ -124,13 +118,13 @@ report::Table prune_table(const PruneSummary& summary) {
                          const cost::MemorySummary& memory) -> std::vector<std::string> {
       return {name,
               std::to_string(size.states),
-              fixed(100 * removed(size.states, model.size.states), 1),
+              fixed_text(100 * removed(size.states, model.size.states), 1),
               std::to_string(size.stream),
               std::to_string(size.channels),
               std::to_string(size.parameters),
               std::to_string(memory.total())};
     };
-    table.rows.push_back(row(kind_of(model), model.size, model.memory));
+    table.rows.push_back(row(format_of(model), model.size, model.memory));
     table.rows.back().insert(table.rows.back().end(), {metric.cell(model.metric), "-",
                                                        interval_text(summary, model.metric)});
     for (const PrunePoint& point : model.points) {
@@ -146,7 +140,7 @@ report::Table prune_table(const PruneSummary& summary) {
 report::Report prune_report(const PruneSummary& summary) {
   report::Report report;
   report.title = "Crosstate: pruning";
-  report.subtitle = fixed(summary.seconds, 0) + " s";
+  report.subtitle = fixed_text(summary.seconds, 0) + " s";
   report.paragraphs.push_back(
       "Whole modes and channels are removed, which saves memory, rows, columns and time. The "
       "remaining network is retrained in the format in which it will be deployed.");

@@ -18,8 +18,8 @@ namespace crosstate::pipeline {
 namespace {
 
 // The data and shape recorded in the model's file replace the settings.
-RunOptions options_of(const formats::Safetensors& content, const std::string& file,
-                      RunOptions options) {
+RunOptions recorded_options(const formats::Safetensors& content, const std::string& file,
+                            RunOptions options) {
   options.model = model::Network::from_tensors(content, file).options();
   if (const std::optional<inference::Preparation> preparation =
           inference::Preparation::load(content, file)) {
@@ -41,7 +41,7 @@ class PruneRun {
     const std::string& against = options.prune.against;
     if (!against.empty())
       subjects_.push_back({against, "against", formats::read_safetensors(against)});
-    options_ = options_of(subjects_.front().content, file, options);
+    options_ = recorded_options(subjects_.front().content, file, options);
     pipeline_.load(options_);
     for (const Subject& subject : subjects_) require_fit(subject);
     // A resumed run reads the models again.

@@ -1,10 +1,10 @@
 #include "crosstate/pipeline/quantize_run.h"
 
-#include <cstdio>
 #include <memory>
 #include <utility>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/inference/model.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/ptq/judge.h"
@@ -14,12 +14,6 @@ namespace crosstate::pipeline {
 namespace {
 
 using nlohmann::json;
-
-std::string fixed(double value, int digits) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
 
 class QuantizeRun {
  public:
@@ -244,8 +238,9 @@ report::Table choice_table(const QuantizeSummary& summary) {
   if (!summary.found) return table;
   for (const ptq::ChosenSite& site : summary.found->sites) {
     const bool none = site.next.empty();
-    table.rows.push_back({site.site, site.choice, fixed(100 * site.error, 2),
-                          none ? "-" : site.next, none ? "-" : fixed(100 * site.error_of_next, 2),
+    table.rows.push_back({site.site, site.choice, fixed_text(100 * site.error, 2),
+                          none ? "-" : site.next,
+                          none ? "-" : fixed_text(100 * site.error_of_next, 2),
                           none ? "-" : std::to_string(site.bytes_of_next)});
   }
   return table;

@@ -2,17 +2,11 @@
 
 #include <cctype>
 #include <cmath>
-#include <cstdio>
+
+#include "crosstate/base/numbers.h"
 
 namespace crosstate::pipeline {
 namespace {
-
-std::string fixed(double value, int digits) {
-  if (std::isnan(value)) return "-";
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
 
 // Capitalised for the start of a sentence.
 std::string titled(const task::TaskMetric& metric) {
@@ -128,7 +122,7 @@ report::Table crossbar_table(const RunSummary& summary) {
                 {"deviation from chip to chip" + unit, metric.cell(chips.first().deviation)},
                 {"worst chip" + unit, metric.cell(chips.first().worst)},
                 {"arrays", std::to_string(chips.arrays)},
-                {"pairs of cells in use (%)", fixed(100 * chips.utilisation, 1)},
+                {"pairs of cells in use (%)", fixed_text(100 * chips.utilisation, 1)},
                 {"conversions per time step", std::to_string(chips.conversions_per_step)}};
   return table;
 }
@@ -181,7 +175,7 @@ report::Table summary_table(const RunSummary& summary) {
     table.rows.push_back({name, metric.cell(stage->metric), interval_text(summary, stage->metric),
                           std::to_string(stage->weight_bits), std::to_string(stage->state_bits),
                           std::to_string(stage->memory.total()),
-                          best > 0 ? std::to_string(best) : "-", fixed(stage->seconds, 1)});
+                          best > 0 ? std::to_string(best) : "-", fixed_text(stage->seconds, 1)});
   }
   if (summary.crossbar.done) {
     const CrossbarSummary& crossbar = summary.crossbar;
@@ -190,7 +184,7 @@ report::Table summary_table(const RunSummary& summary) {
          metric.cell(crossbar.chips.first().mean) + " ± " +
              metric.cell(crossbar.chips.first().deviation),
          "-", std::to_string(summary.qat.weight_bits), std::to_string(summary.qat.state_bits), "-",
-         "-", fixed(crossbar.seconds, 1)});
+         "-", fixed_text(crossbar.seconds, 1)});
   }
   return table;
 }
@@ -200,7 +194,7 @@ report::Report run_report(const RunSummary& summary) {
   report.title = summary.crossbar.done ? "Crosstate: from float network to crossbar"
                                        : "Crosstate: training and quantization";
   report.subtitle = std::to_string(summary.parameters) + " parameters, " +
-                    fixed(summary.seconds, 0) + " s on " + std::to_string(summary.threads) +
+                    fixed_text(summary.seconds, 0) + " s on " + std::to_string(summary.threads) +
                     (summary.threads == 1 ? " thread" : " threads");
   report.paragraphs.push_back(
       "A diagonal state-space network (S4D) reads every sample as a sequence, one time step at a "

@@ -1,11 +1,11 @@
 #include "crosstate/ptq/format_search.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <limits>
 #include <utility>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/cost/memory.h"
 #include "crosstate/cost/operations.h"
 #include "crosstate/model/network_state.h"
@@ -18,12 +18,6 @@ constexpr int kFirstBits = 8, kMostBits = 12;
 constexpr double kHopelessError = 0.2;
 constexpr std::size_t kAttempts = 10;  // networks measured per round of improvement
 constexpr int kRounds = 3;
-
-std::string fixed(double value, int digits) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
 
 }  // namespace
 
@@ -85,7 +79,8 @@ bool FormatSearch::meets(const Config& config, double points) {
   fine_verdicts_.emplace(config, verdict);
   if (context_.say) {
     context_.say("a format of " + std::to_string(cost_of(config).bytes) + " bytes loses " +
-                 fixed(verdict.loss, 2) + " +- " + fixed(verdict.deviation, 2) + " points");
+                 fixed_text(verdict.loss, 2) + " +- " + fixed_text(verdict.deviation, 2) +
+                 " points");
   }
   return verdict.meets(points);
 }
@@ -126,11 +121,11 @@ void FormatSearch::measure(const SearchOptions& options) {
       least = std::min(least, fine_verdicts_.at(start).loss);
       bits += 2;
       if (bits > kMostBits) {
-        fail("options", "ptq.loss = " + fixed(options.loss, 2) +
+        fail("options", "ptq.loss = " + fixed_text(options.loss, 2) +
                             ", but no format loses that little with certainty on the " +
                             std::to_string(fine_.sequences()) +
-                            " held-out sequences: the most precise ones lose " + fixed(least, 2) +
-                            " points; expected more");
+                            " held-out sequences: the most precise ones lose " +
+                            fixed_text(least, 2) + " points; expected more");
       }
       use_choices(bits);
       start.assign(sites_.size(), 0);

@@ -1,11 +1,11 @@
 // The tables, the plot and the page of a sweep.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/files.h"
 #include "crosstate/base/json.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/report/machine.h"
 #include "crosstate/search/results.h"
 
@@ -17,18 +17,12 @@ const task::TaskMetric* kind_of(const std::string& column, const task::Task& tas
   return metric_of(column, task).kind;
 }
 
-std::string fixed(double value, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
-
 // "97.31 ± 0.12"; "-" if nothing was measured.
 std::string cell(const SweepGroup& group, const std::string& column, const task::Task& task) {
   const SeedSpread& spread = group.metrics.at(column);
   if (std::isnan(spread.mean)) return "-";
   const task::TaskMetric* const kind = kind_of(column, task);
-  const auto text = [&](double value) { return kind ? kind->cell(value) : fixed(value, 0); };
+  const auto text = [&](double value) { return kind ? kind->cell(value) : fixed_text(value, 0); };
   const bool varies = !std::isnan(spread.deviation) && (kind != nullptr || spread.deviation > 0);
   return varies ? text(spread.mean) + " ± " + text(spread.deviation) : text(spread.mean);
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
@@ -24,13 +23,6 @@ constexpr const char* kOutputs = "outputs";
 constexpr const char* kOffset = "target_offset";
 constexpr const char* kScale = "target_scale";
 constexpr const char* kReadout = "readout";  // only if outputs are read at every step
-
-std::string fixed(double value, int digits) {
-  if (std::isnan(value)) return "-";
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
 
 }  // namespace
 
@@ -60,7 +52,7 @@ Output::Output(std::span<const float> outputs)
                                        outputs.begin())) {}
 
 std::string TaskMetric::cell(double value) const {
-  return is_share ? fixed(100 * value, 2) : fixed(value, 4);
+  return is_share ? fixed_text(100 * value, 2) : fixed_text(value, 4);
 }
 
 std::string TaskMetric::text(double value) const {

@@ -19,7 +19,7 @@ struct EpochLog {
   std::string stage;  // with several stages of different formats, the name of this one; else empty
 };
 
-void to_json(nlohmann::json& json, const EpochLog& log);
-void from_json(const nlohmann::json& json, EpochLog& log);
+void to_json(nlohmann::json& entry, const EpochLog& log);
+void from_json(const nlohmann::json& entry, EpochLog& log);
 
 }  // namespace crosstate::train
