@@ -14,6 +14,7 @@ file(GLOB CROSSTATE_BINDINGS CONFIGURE_DEPENDS python/bindings/*.cpp)
 nanobind_add_module(crosstate_python STABLE_ABI NB_STATIC ${CROSSTATE_BINDINGS})
 target_link_libraries(crosstate_python PRIVATE crosstate_lib)
 crosstate_compile_fast(crosstate_python)
+crosstate_combine(crosstate_python 5 EXCEPT "(block|kernels).cpp" SOURCES ${CROSSTATE_BINDINGS})
 # These move the data of every layer of PyTorch.
 set_source_files_properties(python/bindings/kernels.cpp python/bindings/block.cpp PROPERTIES
   COMPILE_OPTIONS $<$<CONFIG:Release>:-O3>)

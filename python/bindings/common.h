@@ -25,6 +25,7 @@
 #include "crosstate/base/options.h"
 #include "crosstate/data/options.h"
 #include "crosstate/pipeline/options.h"
+#include "crosstate/pipeline/output.h"
 
 namespace crosstate::python {
 
@@ -45,6 +46,12 @@ void apply(FieldList& list, const Settings& settings, const std::vector<std::str
 pipeline::RunOptions run_options(const Settings& settings, const std::vector<std::string>& used,
                                  const std::string& user, const std::string& target = "",
                                  const std::string& config = "");
+
+/// What a run does with earlier results: "continue", "replace", or else refuse.
+inline pipeline::Earlier earlier_of(const std::string& name) {
+  if (name == "continue") return pipeline::Earlier::kContinue;
+  return name == "replace" ? pipeline::Earlier::kReplace : pipeline::Earlier::kRefuse;
+}
 
 /// Throws Error for a setting that has no effect; `reason` returns why, or "" if it has one.
 void refuse_idle(const Settings& settings,

@@ -15,8 +15,6 @@
 namespace crosstate::python {
 namespace {
 
-using pipeline::Earlier;
-
 // Where a run works, and whom it tells about it.
 struct Place {
   std::string directory;
@@ -24,11 +22,6 @@ struct Place {
   int threads = 0;
   nb::object hooks;  // methods progress, stage, note, best
 };
-
-Earlier earlier_of(const std::string& name) {
-  if (name == "continue") return Earlier::kContinue;
-  return name == "replace" ? Earlier::kReplace : Earlier::kRefuse;
-}
 
 // The directory, threads and callbacks of one run; created without the GIL.
 class Session {

@@ -10,13 +10,6 @@
 namespace crosstate::python {
 namespace {
 
-using pipeline::Earlier;
-
-Earlier earlier_of(const std::string& name) {
-  if (name == "continue") return Earlier::kContinue;
-  return name == "replace" ? Earlier::kReplace : Earlier::kRefuse;
-}
-
 template <class Context>
 void prepare(Context& context, const std::string& directory, const std::string& earlier,
              int workers, bool retry_failed, const nb::object& hooks, Call& call) {
