@@ -201,6 +201,7 @@ void add_bench(Command root);
 void add_sweep(Command root);
 void add_search(Command root);
 void add_array(Command root);
+void add_break_even(Command root);
 void add_settings(Command root);
 void add_completion(Command root);
 void add_manual(Command root);

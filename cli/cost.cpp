@@ -4,8 +4,10 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/cost_model.h"
+#include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/pipeline/idle.h"
 
@@ -17,16 +19,18 @@ using nlohmann::json;
 struct CostArguments {
   std::vector<std::string> models;
   std::vector<std::string> targets = {"accelerator-45nm"};
-  bool sources = false;
+  bool sources = false, same_node = false;
 };
 
 struct Settings {
   pipeline::RunOptions run;
   CostOptions cost;
+  cost::EstimateOptions estimate;
   cost::PeerOptions peers;
   FieldList list() {
     FieldList all = run.fields();
     fields(all, cost);
+    cost::fields(all, estimate);
     cost::fields(all, peers);
     return all;
   }
@@ -38,7 +42,8 @@ std::vector<std::string> cost_settings() {
   std::vector<std::string> keys = pipeline::test_data_settings();
   for (const char* key :
        {"cost.", "peers.", "crossbar.spare_columns", "crossbar.recurrence", "crossbar.encoding",
-        "crossbar.packing", "crossbar.driven", "crossbar.slices", "crossbar.slice_base"}) {
+        "crossbar.packing", "crossbar.driven", "crossbar.slices", "crossbar.slice_base",
+        "crossbar.drive_halvings", "crossbar.compensation"}) {
     keys.push_back(key);
   }
   return keys;
@@ -57,7 +62,7 @@ json model_json(const CostModel& m) {
   return out;
 }
 
-json target_json(const TargetCost& target, const std::vector<CostModel>& models) {
+json target_json(const TargetCost& target, const std::vector<CostModel>& models, double rate) {
   json out = {{"technology", cost::to_json(target.technology)}, {"estimates", json::array()}};
   for (std::size_t i = 0; i < models.size(); ++i) {
     json e = cost::to_json(target.estimates[i], static_cast<double>(models[i].steps));
@@ -70,18 +75,28 @@ json target_json(const TargetCost& target, const std::vector<CostModel>& models)
     }
     out["estimates"].push_back(std::move(e));
   }
+  if (target.technology.kind == cost::TargetKind::kCrossbar) {
+    out["full_array_tops_per_watt"] = cost::to_json(cost::full_array_efficiency(target.technology));
+  }
+  for (std::size_t i = 0; i < target.same_node.size(); ++i) {
+    std::optional<cost::Estimate> crossbars;
+    if (on_crossbars(target, i)) crossbars = target.estimates[i];
+    json one = cost::to_json(target.same_node[i], crossbars, models[i].steps, rate);
+    one["model"] = models[i].file;
+    out["same_node"].push_back(std::move(one));
+  }
   return out;
 }
 
 json result_json(const std::vector<CostModel>& models, const std::vector<TargetCost>& targets,
-                 const std::vector<cost::PeerCost>& peers,
-                 const cost::Technology& peer_technology) {
+                 const std::vector<cost::PeerCost>& peers, const cost::Technology& peer_technology,
+                 double rate) {
   json out;
   for (const CostModel& m : models) out["models"].push_back(model_json(m));
   for (std::size_t i = 1; i < models.size(); ++i) {
     out["comparisons"].push_back(comparison(models[0], models[i]));
   }
-  for (const TargetCost& t : targets) out["targets"].push_back(target_json(t, models));
+  for (const TargetCost& t : targets) out["targets"].push_back(target_json(t, models, rate));
   const std::uint64_t steps = models.back().steps;
   for (const cost::PeerCost& p : peers) {
     json peer = cost::to_json(p, lengths_of(models.back()));
@@ -109,8 +124,28 @@ int cost_command(const Common& common, const CostArguments& arguments) {
       std::any_of(technologies.begin(), technologies.end(), [](const cost::Technology& technology) {
         return technology.kind == cost::TargetKind::kCrossbar;
       });
+  const bool compares = arguments.same_node || settings.cost.rate > 0;
+  if (arguments.same_node && !crossbars) {
+    fail("--same-node", "compares crossbars, expected a --target of crossbars");
+  }
+  std::optional<cost::Technology> accelerator;
+  if (compares && crossbars) {
+    accelerator = cost::find_float_target(settings.cost.accelerator, "cost.accelerator");
+    cost::same_node(*accelerator, accelerator->node);  // refuses other kinds
+  }
   refuse_idle(common, [&](const std::string& key) {
-    if (key.starts_with("crossbar.") && !crossbars) return std::string("no target of crossbars");
+    const bool of_crossbars = key == "cost.idle" || key == "cost.idle_cells" ||
+                              key == "cost.blocks" || key == "cost.state_converters" ||
+                              key == "cost.converter" || key == "cost.rate" ||
+                              key == "cost.accelerator" || key.starts_with("crossbar.");
+    if (of_crossbars && !crossbars) return std::string("no target of crossbars");
+    if (key == "cost.accelerator" && !compares) {
+      return std::string("neither --same-node nor cost.rate");
+    }
+    if (key == "cost.blocks" &&
+        settings.run.target.crossbar.driven != crossbar::DrivenRows::kBlocks) {
+      return std::string("crossbar.driven = all");
+    }
     if (key == "cost.samples" && settings.run.data.test_limit > 0) {
       return std::string("data.test_limit, which replaces it");
     }
@@ -125,8 +160,11 @@ int cost_command(const Common& common, const CostArguments& arguments) {
   }
   std::vector<TargetCost> targets;
   for (const cost::Technology& t : technologies) {
-    targets.push_back(estimate_all(models, t, float_target, settings.run.target.crossbar));
+    targets.push_back(
+        estimate_all(models, t, float_target, settings.run.target.crossbar, settings.estimate));
+    if (accelerator) add_same_node(targets.back(), models, *accelerator, settings.estimate);
   }
+  const double rate = settings.cost.rate;
   const CostModel& last = models.back();
   std::vector<cost::PeerCost> peers = cost::peer_costs(
       settings.peers, last.parameters, last.deployment.inputs, last.deployment.outputs);
@@ -134,15 +172,17 @@ int cost_command(const Common& common, const CostArguments& arguments) {
     for (cost::PeerCost& peer : peers) peer = peer.read_at_every_step();
   }
   const cost::Technology& on = peer_target(targets, peers, float_target);
-  write_result(common, "cost", result_json(models, targets, peers, on));
+  write_result(common, "cost", result_json(models, targets, peers, on, rate));
   if (!common.out.empty()) {
     write_file(std::filesystem::path(common.out) / "cost.html",
-               report::to_html(cost_report(models, targets, peers, on)));
+               report::to_html(cost_report(models, targets, peers, on, rate)));
   }
   if (common.quiet || common.json == "-") return kOk;
   std::vector<report::Table> tables = count_tables(models);
   for (const TargetCost& t : targets) {
     tables.push_back(target_table(t, models));
+    if (!t.same_node.empty()) tables.push_back(same_node_table(t, models));
+    if (!t.same_node.empty() && rate > 0) tables.push_back(rate_table(t, models, rate));
     if (arguments.sources) tables.push_back(source_table(t.technology));
   }
   tables.push_back(peer_table(models.back(), peers, on));
@@ -173,6 +213,8 @@ void add_cost(Command root) {
       .one_value()
       .show_default();
   command.add("--sources", arguments->sources, "Also print every constant with its source");
+  command.add("--same-node", arguments->same_node,
+              "Compare crossbars with a digital accelerator at the same node");
   Settings defaults;
   add_common(command, *common,
              {.no_resume = kNothingContinues,
@@ -181,6 +223,11 @@ void add_cost(Command root) {
               .no_threads = "one thread is enough",
               .settings = cost_settings()},
              defaults.list());
+  common->short_names["cost.rate"] = "--rate";
+  FieldList rate;
+  rate.section("cost");
+  rate.add("rate", defaults.cost.rate, "").in("1/s");
+  add_short_forms(command, *common, rate);
   command.action([=] { return cost_command(*common, *arguments); });
 }
 

@@ -5,6 +5,7 @@
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
+#include "crosstate/cost/converters.h"
 #include "crosstate/cost/price.h"
 #include "crosstate/inference/model.h"
 #include "crosstate/integer/bounds.h"
@@ -66,6 +67,14 @@ void fields(FieldList& list, CostOptions& options) {
       .range(1, 1e6);
   list.add("float_target", options.float_target,
            "Target (name or file) that runs float networks if the main target cannot.");
+  list.add("accelerator", options.accelerator,
+           "Digital accelerator (name or file) that --same-node and cost.rate scale to the node of "
+           "crossbars.");
+  list.add("rate", options.rate,
+           "Time steps per second; compares crossbars with digital accelerators that rest between "
+           "steps. 0: no comparison.")
+      .in("1/s")
+      .range(0, 1e9);
 }
 
 CostModel load_cost_model(const std::string& file, const CostOptions& options,
@@ -96,19 +105,37 @@ CostModel load_cost_model(const std::string& file, const CostOptions& options,
 
 TargetCost estimate_all(const std::vector<CostModel>& models, const cost::Technology& target,
                         const cost::Technology& float_target,
-                        const crossbar::CrossbarOptions& crossbar) {
-  TargetCost out{target, {}};
+                        const crossbar::CrossbarOptions& crossbar,
+                        const cost::EstimateOptions& options) {
+  TargetCost out;
+  out.technology = target.kind == cost::TargetKind::kCrossbar
+                       ? cost::with_converter(target, options.converter)
+                       : target;
   for (const CostModel& m : models) {
     const bool elsewhere = !target.floats && m.deployment.in_floats();
-    const cost::Technology& on = elsewhere ? float_target : target;
+    const cost::Technology& on = elsewhere ? float_target : out.technology;
     if (on.kind != cost::TargetKind::kCrossbar) {
-      out.estimates.push_back(cost::estimate(m.deployment, m.operations, on));
+      out.estimates.push_back(cost::estimate(m.deployment, m.operations, on, options));
       continue;
     }
     // No crossbar target supports float networks, so these are integer networks.
-    out.estimates.push_back(cost::estimate_on_crossbars(*m.integers, m.steps, on, crossbar));
+    out.estimates.push_back(
+        cost::estimate_on_crossbars(*m.integers, m.steps, on, crossbar, options));
   }
   return out;
+}
+
+void add_same_node(TargetCost& target, const std::vector<CostModel>& models,
+                   const cost::Technology& accelerator, const cost::EstimateOptions& options) {
+  if (target.technology.kind != cost::TargetKind::kCrossbar) return;
+  for (const CostModel& m : models) {
+    target.same_node.push_back(cost::estimate_at_node(
+        m.deployment, m.operations, m.steps, accelerator, target.technology.node, options));
+  }
+}
+
+bool on_crossbars(const TargetCost& target, std::size_t i) {
+  return target.estimates[i].arrays > 0;
 }
 
 const cost::Technology& peer_target(const std::vector<TargetCost>& targets,
@@ -123,7 +150,9 @@ const cost::Technology& peer_target(const std::vector<TargetCost>& targets,
 
 cost::Estimate estimate_peer(const cost::PeerCost& peer, std::uint64_t steps,
                              const cost::Technology& target) {
-  return cost::estimate(peer.operations(steps), peer.memory_bits(steps), peer.in_floats(), target);
+  const cost::MemoryBits memory{peer.memory_bits(steps),
+                                8 * static_cast<double>(peer.state_bytes(steps))};
+  return cost::estimate(peer.operations(steps), memory, peer.in_floats(), target);
 }
 
 json comparison(const CostModel& a, const CostModel& b) {

@@ -10,6 +10,7 @@
 #include "crosstate/cost/memory.h"
 #include "crosstate/cost/neurobench.h"
 #include "crosstate/cost/peers.h"
+#include "crosstate/cost/same_node.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/report/report.h"
 
@@ -19,6 +20,8 @@ struct CostOptions {
   int steps = 0;
   int samples = 20;
   std::string float_target = "accelerator-45nm";
+  std::string accelerator = "accelerator-45nm";
+  double rate = 0;
 };
 void fields(FieldList& list, CostOptions& options);
 
@@ -43,12 +46,18 @@ CostModel load_cost_model(const std::string& file, const CostOptions& options,
 /// One target and the cost of every model on it.
 struct TargetCost {
   cost::Technology technology;
-  std::vector<cost::Estimate> estimates;  // float networks on the float target
+  std::vector<cost::Estimate> estimates;       // float networks on the float target
+  std::vector<cost::SameNode> same_node = {};  // of every model; empty: not compared
 };
 TargetCost estimate_all(const std::vector<CostModel>& models, const cost::Technology& target,
                         const cost::Technology& float_target,
-                        const crossbar::CrossbarOptions& crossbar);
-
+                        const crossbar::CrossbarOptions& crossbar,
+                        const cost::EstimateOptions& options);
+/// Compares crossbars with `accelerator` scaled to their node; other targets are left alone.
+void add_same_node(TargetCost& target, const std::vector<CostModel>& models,
+                   const cost::Technology& accelerator, const cost::EstimateOptions& options);
+/// Whether model `i` was priced on the crossbars themselves.
+bool on_crossbars(const TargetCost& target, std::size_t i);
 /// Ratios B / A: of counts, and the ranges of those of costs.
 nlohmann::json comparison(const CostModel& a, const CostModel& b);
 
@@ -60,6 +69,11 @@ CostRatios ratios(const TargetCost& target, const std::vector<CostModel>& models
 
 std::vector<report::Table> count_tables(const std::vector<CostModel>& models);
 report::Table target_table(const TargetCost& target, const std::vector<CostModel>& models);
+/// Crossbars against the accelerator at the same node, and both at `rate` time steps per second if
+/// it is above 0. Both require target.same_node.
+report::Table same_node_table(const TargetCost& target, const std::vector<CostModel>& models);
+report::Table rate_table(const TargetCost& target, const std::vector<CostModel>& models,
+                         double rate);
 report::Table source_table(const cost::Technology& technology);
 /// Includes the energy of the compared models on the target returned by peer_target().
 report::Table peer_table(const CostModel& model, const std::vector<cost::PeerCost>& peers,
@@ -75,6 +89,6 @@ std::vector<std::uint64_t> lengths_of(const CostModel& model);
 report::Report cost_report(const std::vector<CostModel>& models,
                            const std::vector<TargetCost>& targets,
                            const std::vector<cost::PeerCost>& peers,
-                           const cost::Technology& peer_technology);
+                           const cost::Technology& peer_technology, double rate);
 
 }  // namespace crosstate::cli

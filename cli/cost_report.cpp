@@ -5,6 +5,7 @@
 
 #include "cli/cost_model.h"
 #include "crosstate/base/numbers.h"
+#include "crosstate/cost/rate.h"
 
 namespace crosstate::cli {
 namespace {
@@ -48,6 +49,19 @@ std::string ratio_text(const cost::Range& r) {
   if (r.typical >= 1) return plain_range(r);
   return "1/" + number(1 / r.typical) + " (1/" + number(1 / r.low) + " to " +
          (r.high < 1 ? "1/" + number(1 / r.high) : number(r.high)) + ")";
+}
+
+std::string rate_text(double rate) {
+  if (std::isinf(rate)) return "every rate";
+  return rate > 0 ? number(rate) + " /s" : "no rate";
+}
+
+// "below 25 /s (at no rate to 400 /s)"
+std::string below_rate_text(const cost::Range& r) {
+  const auto end = [](double rate) {
+    return (rate > 0 && !std::isinf(rate) ? "below " : "at ") + rate_text(rate);
+  };
+  return end(r.typical) + " (" + end(r.low) + " to " + end(r.high) + ")";
 }
 
 // "qat.safetensors" is ambiguous, so the directory is included.
@@ -167,6 +181,77 @@ report::Plot energy_plot(const TargetCost& target, const std::vector<CostModel>&
   return plot;
 }
 
+// Energy of every part, one bar per target and model.
+report::Plot stacked_plot(const std::vector<TargetCost>& targets,
+                          const std::vector<CostModel>& models) {
+  report::Plot plot;
+  plot.kind = report::PlotKind::kStacked;
+  plot.title = "Energy by part";
+  plot.y_label = "energy per inference (uJ)";
+  plot.caption = "Typical values. The ranges, which are wide, are in the tables above.";
+  std::vector<std::pair<const cost::CostList*, double>> bars;
+  const auto add = [&](const std::string& name, const cost::Estimate& e, const CostModel& m) {
+    bars.emplace_back(&e.energy, static_cast<double>(m.steps));
+    plot.categories.push_back(name + (models.size() > 1 ? ", " + short_name(m.file) : ""));
+    for (const std::string& part : e.energy.parts()) {
+      const auto same = [&](const report::Series& s) { return s.name == part; };
+      if (std::none_of(plot.series.begin(), plot.series.end(), same)) {
+        plot.series.push_back({part, {}, {}, {}});
+      }
+    }
+  };
+  for (const TargetCost& t : targets) {
+    for (std::size_t i = 0; i < models.size(); ++i) {
+      add(t.estimates[i].target, t.estimates[i], models[i]);
+      if (!t.same_node.empty()) {
+        add(t.same_node[i].technology.name, t.same_node[i].sram, models[i]);
+      }
+    }
+  }
+  constexpr double kMicrojoules = 1e-6;
+  for (report::Series& series : plot.series) {
+    for (std::size_t i = 0; i < bars.size(); ++i) {
+      series.x.push_back(static_cast<double>(i));
+      series.y.push_back(bars[i].first->of_part(series.name, bars[i].second).typical *
+                         kMicrojoules);
+    }
+  }
+  return plot;
+}
+
+// Energy per step of crossbars and of accelerators at the same node, against the rate.
+report::Plot rate_plot(const TargetCost& target, const std::vector<CostModel>& models,
+                       std::size_t i) {
+  report::Plot plot;
+  plot.title = "Energy of a time step against the rate: " + target.estimates[i].target + ", " +
+               short_name(models[i].file);
+  plot.x_label = "time steps per second";
+  plot.y_label = "energy per step (nJ)";
+  plot.log_x = plot.log_y = true;
+  const cost::Range rate = cost::break_even_rate(target.estimates[i], target.same_node[i].sram);
+  plot.caption =
+      "Typical values, with the rest between steps: memory is retained, arrays and "
+      "logic are idle. Crossbars take less than SRAM " +
+      below_rate_text(rate) + ".";
+  const std::pair<const char*, const cost::Estimate*> lines[] = {
+      {"crossbars", &target.estimates[i]},
+      {"digital, SRAM", &target.same_node[i].sram},
+      {"digital, non-volatile weights", &target.same_node[i].nonvolatile}};
+  constexpr double kNanojoules = 1e-3;
+  for (const auto& [name, estimate] : lines) {
+    report::Series series{name, {}, {}, {}};
+    const double most = cost::highest_rate(*estimate);
+    for (int tenth = -10; tenth <= 70; tenth += 5) {
+      const double at = std::pow(10.0, tenth / 10.0);
+      if (at > most) break;
+      series.x.push_back(at);
+      series.y.push_back(cost::energy_at_rate(*estimate, at).typical * kNanojoules);
+    }
+    plot.series.push_back(std::move(series));
+  }
+  return plot;
+}
+
 report::Plot memory_plot(const CostModel& model, const std::vector<cost::PeerCost>& peers) {
   report::Plot plot;
   plot.title = "Memory against sequence length";
@@ -261,6 +346,16 @@ report::Table target_table(const TargetCost& target, const std::vector<CostModel
   add(
       "area (mm2)", [](const cost::Estimate& e, double) { return plain_range(e.area.total(0)); },
       [](const CostRatios& r) { return ratio_text(r.area); });
+  add(
+      "TOPS/W", [](const cost::Estimate& e, double) { return plain_range(e.tops_per_watt()); },
+      none);
+  const bool rests = target.technology.kind != cost::TargetKind::kMicrocontroller;
+  if (rests) {
+    add(
+        "power between steps",
+        [](const cost::Estimate& e, double) { return range_text(e.rest.total(0), 1e-6, "W"); },
+        none);
+  }
   if (target.technology.kind != cost::TargetKind::kCrossbar) return table;
   const auto crossbar = [&](const std::string& name, auto text) {
     add(
@@ -272,6 +367,106 @@ report::Table target_table(const TargetCost& target, const std::vector<CostModel
            [](const cost::Estimate& e) { return std::to_string(e.conversions_per_step); });
   crossbar("conversions at the end",
            [](const cost::Estimate& e) { return std::to_string(e.conversions_at_end); });
+  const cost::Range full = cost::full_array_efficiency(target.technology);
+  crossbar("TOPS/W of full arrays", [&](const cost::Estimate&) { return plain_range(full); });
+  return table;
+}
+
+report::Table same_node_table(const TargetCost& target, const std::vector<CostModel>& models) {
+  const std::vector<cost::SameNode>& digital = target.same_node;
+  report::Table table{
+      target.technology.name + " and a digital accelerator, " + digital[0].technology.name,
+      {"typical (low to high)"},
+      {}};
+  for (const CostModel& m : models) table.header.push_back(short_name(m.file));
+  const auto add = [&](const char* name, auto text) {
+    std::vector<std::string> row = {name};
+    for (std::size_t i = 0; i < models.size(); ++i) {
+      row.push_back(on_crossbars(target, i) ? text(i) : "-");
+    }
+    table.rows.push_back(std::move(row));
+  };
+  const auto steps = [&](std::size_t i) { return static_cast<double>(models[i].steps); };
+  const auto joules = [&](const cost::Estimate& e, std::size_t i) {
+    return range_text(e.energy.total(steps(i)), 1e-12, "J");
+  };
+  const auto ratio = [&](std::size_t i, const cost::Estimate& to) {
+    return cost::over_digital(target.estimates[i], to, models[i].steps);
+  };
+  add("energy per inference, crossbars",
+      [&](std::size_t i) { return joules(target.estimates[i], i); });
+  add("digital", [&](std::size_t i) { return joules(digital[i].sram, i); });
+  add("  scaled linearly",
+      [&](std::size_t i) { return with_prefix(digital[i].linear, 1e-12, "J"); });
+  add("  scaled with the square",
+      [&](std::size_t i) { return with_prefix(digital[i].square, 1e-12, "J"); });
+  add("digital, non-volatile weights",
+      [&](std::size_t i) { return joules(digital[i].nonvolatile, i); });
+  add("crossbars / digital", [&](std::size_t i) { return ratio_text(ratio(i, digital[i].sram)); });
+  add("crossbars / digital, non-volatile",
+      [&](std::size_t i) { return ratio_text(ratio(i, digital[i].nonvolatile)); });
+  add("less energy", [&](std::size_t i) {
+    const cost::Range r = ratio(i, digital[i].sram);
+    return std::string(r.high < 1  ? "crossbars"
+                       : r.low > 1 ? "digital"
+                                   : "open: within the ranges");
+  });
+  add("area (mm2), crossbars",
+      [&](std::size_t i) { return plain_range(target.estimates[i].area.total(0)); });
+  add("area (mm2), digital",
+      [&](std::size_t i) { return plain_range(digital[i].sram.area.total(0)); });
+  add("TOPS/W, crossbars",
+      [&](std::size_t i) { return plain_range(target.estimates[i].tops_per_watt()); });
+  add("TOPS/W, digital",
+      [&](std::size_t i) { return plain_range(digital[i].sram.tops_per_watt()); });
+  return table;
+}
+
+report::Table rate_table(const TargetCost& target, const std::vector<CostModel>& models,
+                         double rate) {
+  const std::vector<cost::SameNode>& digital = target.same_node;
+  report::Table table{target.technology.name + " and " + digital[0].technology.name + " at " +
+                          number(rate) + " time steps per second",
+                      {"typical (low to high)"},
+                      {}};
+  for (const CostModel& m : models) table.header.push_back(short_name(m.file));
+  const auto add = [&](const std::string& name, auto text) {
+    std::vector<std::string> row = {name};
+    for (std::size_t i = 0; i < models.size(); ++i) {
+      row.push_back(on_crossbars(target, i) ? text(i) : "-");
+    }
+    table.rows.push_back(std::move(row));
+  };
+  using Of = const cost::Estimate& (*)(const TargetCost&, std::size_t);
+  const std::pair<const char*, Of> all[] = {
+      {"crossbars",
+       [](const TargetCost& t, std::size_t i) -> const cost::Estimate& { return t.estimates[i]; }},
+      {"digital",
+       [](const TargetCost& t, std::size_t i) -> const cost::Estimate& {
+         return t.same_node[i].sram;
+       }},
+      {"digital, non-volatile weights",
+       [](const TargetCost& t, std::size_t i) -> const cost::Estimate& {
+         return t.same_node[i].nonvolatile;
+       }}};
+  for (const auto& [name, of] : all) {
+    add(std::string("energy per step, ") + name, [&, of = of](std::size_t i) {
+      const cost::Estimate& estimate = of(target, i);
+      const double most = cost::highest_rate(estimate);
+      if (rate > most) return "at most " + number(most) + " /s";
+      return range_text(cost::energy_at_rate(estimate, rate), 1e-12, "J");
+    });
+  }
+  for (const auto& [name, of] : all) {
+    add(std::string("power between steps, ") + name,
+        [&, of = of](std::size_t i) { return range_text(of(target, i).rest.total(0), 1e-6, "W"); });
+  }
+  add("crossbars take less than digital", [&](std::size_t i) {
+    return below_rate_text(cost::break_even_rate(target.estimates[i], digital[i].sram));
+  });
+  add("crossbars take less than non-volatile", [&](std::size_t i) {
+    return below_rate_text(cost::break_even_rate(target.estimates[i], digital[i].nonvolatile));
+  });
   return table;
 }
 
@@ -326,7 +521,7 @@ report::Table peer_table(const CostModel& model, const std::vector<cost::PeerCos
 report::Report cost_report(const std::vector<CostModel>& models,
                            const std::vector<TargetCost>& targets,
                            const std::vector<cost::PeerCost>& peers,
-                           const cost::Technology& peer_technology) {
+                           const cost::Technology& peer_technology, double rate) {
   report::Report report;
   report.title = "Cost of a network on hardware";
   report.subtitle = std::to_string(models[0].steps) + " time steps per inference";
@@ -338,10 +533,16 @@ report::Report cost_report(const std::vector<CostModel>& models,
   report.tables = count_tables(models);
   for (const TargetCost& t : targets) {
     report.tables.push_back(target_table(t, models));
+    if (!t.same_node.empty()) report.tables.push_back(same_node_table(t, models));
+    if (!t.same_node.empty() && rate > 0) report.tables.push_back(rate_table(t, models, rate));
     for (std::size_t i = 0; i < models.size(); ++i) {
       report.plots.push_back(energy_plot(t, models, i));
+      if (!t.same_node.empty() && rate > 0 && on_crossbars(t, i)) {
+        report.plots.push_back(rate_plot(t, models, i));
+      }
     }
   }
+  report.plots.push_back(stacked_plot(targets, models));
   report.tables.push_back(peer_table(models.back(), peers, peer_technology));
   report.plots.push_back(memory_plot(models.back(), peers));
   for (const TargetCost& t : targets) report.tables.push_back(source_table(t.technology));

@@ -94,6 +94,7 @@ int main(int argc, char** argv) {
     cli::add_device(root);
     cli::add_array(root);
     cli::add_cost(root);
+    cli::add_break_even(root);
     cli::add_sweep(root);
     cli::add_search(root);
     cli::add_bench(root);

@@ -12,6 +12,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/utf8.h"
 #include "crosstate/circuit/cell_law.h"
+#include "crosstate/cost/fan_in.h"
 #include "crosstate/device/population.h"
 #include "crosstate/search/search.h"
 
@@ -24,6 +25,8 @@ struct Everything {
   search::SearchOptions search;
   device::PopulationOptions population;
   CostOptions cost;
+  cost::EstimateOptions estimate;
+  cost::FanInOptions fan_in;
   cost::PeerOptions peers;
   circuit::CellLaw cells;
   BenchOptions bench;
@@ -143,6 +146,8 @@ const FieldList& all_settings() {
     search::fields(all, values.search);
     device::fields(all, values.population);
     fields(all, values.cost);
+    cost::fields(all, values.estimate);
+    cost::fields(all, values.fan_in);
     cost::fields(all, values.peers);
     circuit::fields(all, values.cells);
     add_stream_settings(all);

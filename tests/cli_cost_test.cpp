@@ -129,7 +129,81 @@ TEST_F(CliCost, PrintsTables) {
   }
 }
 
+TEST_F(CliCost, ComparesCrossbarsWithTheSameNode) {
+  const json result = cost({model("qat"), "--target", "crossbar-14nm", "--same-node", "--out",
+                            path("same"), "--rate", "50"});
+  const json& m = result["targets"][0]["same_node"][0];
+  EXPECT_EQ(m["technology"]["name"], "same node, 14 nm");
+  const double crossbars =
+      result["targets"][0]["estimates"][0]["energy_pj"]["per_inference"]["typical"];
+  const double digital = m["sram"]["energy_pj"]["per_inference"]["typical"];
+  EXPECT_NEAR(m["crossbars_over_sram"]["typical"], crossbars / digital, 1e-9 * crossbars / digital);
+  EXPECT_LT(m["energy_square_pj"], m["energy_linear_pj"]);
+  EXPECT_LT(m["nonvolatile"]["rest_uw"]["typical"], m["sram"]["rest_uw"]["typical"]);
+  EXPECT_EQ(m["at_rate"]["steps_per_second"], 50);
+  // At a low rate, the power at rest counts: 1 / 50 s times it.
+  const double at_rest = m["sram"]["rest_uw"]["typical"];
+  EXPECT_NEAR(m["at_rate"]["sram"]["energy_pj"]["typical"].get<double>() /
+                  (at_rest * 1e6 / 50 + m["sram"]["wake_pj"]["typical"].get<double>()),
+              1, 0.2);
+  EXPECT_TRUE(m["break_even_rate"].contains("nonvolatile"));
+  EXPECT_THAT(read_file(path("same/cost.html")),
+              testing::AllOf(HasSubstr("same node, 14 nm"), HasSubstr("Energy by part"),
+                             HasSubstr("against the rate")));
+  const Result text = call({"cost", model("qat"), "--target", "crossbar-14nm", "--same-node",
+                            "--rate", "50", "--set", "cost.samples=2"});
+  for (const char* line : {"same node, 14 nm", "scaled linearly", "crossbars / digital",
+                           "at 50 time steps per second", "crossbars take less than digital"}) {
+    EXPECT_THAT(text.out, HasSubstr(line));
+  }
+  EXPECT_FALSE(
+      cost({model("qat"), "--target", "crossbar-14nm"})["targets"][0].contains("same_node"));
+}
+
+TEST_F(CliCost, ChoosesWhatAChipDoesWithItsParts) {
+  const auto energy = [&](const std::vector<std::string>& settings) {
+    std::vector<std::string> arguments = {model("qat"), "--target", "crossbar-14nm"};
+    for (const std::string& s : settings) arguments.insert(arguments.end(), {"--set", s});
+    const json result = cost(std::move(arguments));
+    return result["targets"][0]["estimates"][0]["energy_pj"]["per_inference"]["typical"]
+        .get<double>();
+  };
+  const double gated = energy({});
+  EXPECT_EQ(energy({"cost.idle=gated"}), gated);
+  EXPECT_GT(energy({"cost.idle=powered"}), gated);
+  EXPECT_LT(energy({"cost.idle_cells=open"}), gated);
+  EXPECT_LT(energy({"cost.state_converters=increments"}), gated);
+  EXPECT_LT(energy({"cost.converter=sar"}), gated);
+  EXPECT_GT(energy({"crossbar.compensation=column"}), gated);
+  EXPECT_NE(energy({"cost.blocks=parallel"}), gated);
+}
+
+TEST_F(CliCost, TellsHowManyRowsAColumnNeeds) {
+  const Result result = call({"break-even", "--json", "-"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const json lines = parse_json(result.out)["lines"];
+  EXPECT_EQ(lines.size(), 4u * 5);
+  EXPECT_EQ(lines[0]["target"], "crossbar-14nm");
+  EXPECT_EQ(lines[0]["converter"], "target");
+  EXPECT_GT(lines[0]["rows"]["typical"], 30);
+  EXPECT_LT(lines[0]["rows"]["typical"], 120);
+  const Result text =
+      call({"break-even", "--target", "crossbar-130nm", "--set", "fan_in.output_bits=4"});
+  EXPECT_THAT(text.out, testing::AllOf(HasSubstr("crossbar-130nm"), HasSubstr("oscillator"),
+                                       HasSubstr("conversions to 4 bits")));
+  expect_refused({"break-even", "--target", "mcu-int8"}, {"mcu-int8", "expected a crossbar"});
+  expect_refused({"break-even", "--accelerator", "mcu-int8"}, {"mcu-int8", "accelerator"});
+}
+
 TEST_F(CliCost, RefusesWhatItCannotCount) {
+  expect_refused({"cost", model("qat"), "--same-node"}, {"--same-node", "crossbars"});
+  expect_refused({"cost", model("qat"), "--rate", "5"}, {"--rate", "no target of crossbars"});
+  expect_refused({"cost", model("qat"), "--target", "crossbar-14nm", "--set",
+                  "cost.accelerator=accelerator-45nm"},
+                 {"cost.accelerator", "--same-node"});
+  expect_refused({"cost", model("qat"), "--target", "crossbar-14nm", "--same-node", "--set",
+                  "cost.accelerator=mcu-int8"},
+                 {"mcu-int8", "accelerator"});
   expect_refused({"cost", model("qat"), "--target", "crossbar-7nm"},
                  {"crossbar-7nm", "crossbar-14nm"});
   expect_refused({"cost", path("nothing.safetensors")}, {"nothing.safetensors"});

@@ -52,6 +52,7 @@ TEST_F(CliOptions, AreTheSameEverywhere) {
                                          {{"eval"}, "--resume --seed"},
                                          {{"info"}, "--resume --seed --threads"},
                                          {{"cost"}, "--resume --seed --threads"},
+                                         {{"break-even"}, "--resume --seed --threads"},
                                          {{"stream"}, "--resume --seed --threads"},
                                          {{"export"}, "--resume --seed --threads"},
                                          {{"array"}, "--resume --seed --threads"}}) {

@@ -89,6 +89,7 @@ TEST_F(CliOutput, KeepsAnEarlierRunOfEveryCommandUntilItIsToldToReplaceIt) {
       {"info", {"info", model()}},
       {"stream", {"stream", model()}},
       {"cost", {"cost", model(), "--set", "cost.steps=16"}},
+      {"break-even", {"break-even"}},
       {"device", {"device", "pcm", "--count", "100"}},
       {"bench-scan", {"bench", "scan", "--channels", "1", "--length", "28", "--repeats", "1"}}};
   for (const auto& [name, arguments] : commands) {

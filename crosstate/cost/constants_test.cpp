@@ -38,7 +38,8 @@ TEST(Constants, AreAllUsed) {
                       {.name = "b", .macs = 1, .in_floats = true}};
   const auto estimate_on = [&](const Technology& t) {
     if (t.kind == TargetKind::kCrossbar) return estimate_on_crossbars(integers, 9, t);
-    return estimate(operations, 100, true, t);
+    estimate(operations, {100, 10}, true, t, {.weights = WeightMemory::kNonvolatile});
+    return estimate(operations, {100, 10}, true, t);
   };
   for (const TargetKind kind : kKinds) {
     const Technology whole = fixtures::plain_technology(kind);

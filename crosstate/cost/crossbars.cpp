@@ -3,24 +3,24 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "crosstate/analog/steps.h"
 #include "crosstate/base/error.h"
+#include "crosstate/cost/converters.h"
 #include "crosstate/cost/energy.h"
+#include "crosstate/cost/memory.h"
 
 namespace crosstate::cost {
 namespace {
+
+constexpr int kCoefficientBits = 16;  // of a digital correction
 
 int ceil_divide(int a, int b) { return (a + b - 1) / b; }
 
 // Cost of a conversion to `bits`, scaled from that of target.output_bits.
 Range conversion(const Technology& t, int bits) {
-  const int more = bits - t.output_bits;
-  const Range &at = t["convert"], &factor = t["convert_bit_factor"];
-  Range scale{std::pow(factor.low, more), std::pow(factor.typical, more),
-              std::pow(factor.high, more)};
-  if (more < 0) std::swap(scale.low, scale.high);
-  return at * scale;
+  return to_bits(t["convert"], t["convert_bit_factor"], bits - t.output_bits);
 }
 
 // A product overlaps with the conversion of the previous one.
@@ -36,17 +36,44 @@ Range block_time(const Technology& t, double columns) {
   return longer(t["read_time"], t["convert_time"] * turns);
 }
 
+// A row as a driver sees it: conductance above the lowest one, relative to the whole range, and the
+// number of cells that belong to a weight.
+struct RowLoad {
+  double held = 0, cells = 0;
+};
+
+// Rows of one product, driven at the same time or one block after the other.
+struct DrivenRows {
+  double rows = 0, held = 0, cells = 0;
+  void add(const RowLoad& row, double all_cells) {
+    rows += 1;
+    held += row.held;
+    cells += all_cells;
+  }
+};
+
+// Consecutive products of the arrays of one site.
+struct Phase {
+  double arrays = 0;  // copies and slices included
+  double slices = 0;  // whole products
+  double blocks = 0;  // products of single blocks
+  bool at_end = false;
+};
+
 // Arrays, products and digital work of a mapped network.
 class CrossbarEstimator {
  public:
   CrossbarEstimator(const integer::IntegerNetwork& network, std::uint64_t steps,
-                    const Technology& technology, const crossbar::CrossbarOptions& crossbar)
+                    const Technology& technology, const crossbar::CrossbarOptions& crossbar,
+                    const EstimateOptions& choice)
       : t_(technology),
+        choice_(choice),
         n_(network),
         d_(deployment(network)),
         operations_(count_operations(d_, steps)),
         increment_(crossbar.recurrence == crossbar::PoleStorage::kIncrement),
-        offset_(crossbar.encoding == crossbar::WeightEncoding::kOffset) {
+        offset_(crossbar.encoding == crossbar::WeightEncoding::kOffset),
+        compensation_(crossbar.compensation) {
     crossbar::CrossbarOptions options = crossbar;
     options.rows = t_.rows;
     options.columns = t_.columns;
@@ -60,7 +87,8 @@ class CrossbarEstimator {
   Estimate run() {
     e_.target = t_.name;
     e_.utilisation = mapping_.utilisation();
-    for (const mapping::MappedArray& a : mapping_.arrays) array(a);
+    e_.operations_per_step = 2 * static_cast<double>(operations_.macs_per_step());
+    for (std::size_t i = 0; i < mapping_.arrays.size(); ++i) array(i);
     digital();
     time();
     e_.area.terms.push_back({"arrays", "array", 0, static_cast<double>(e_.arrays), array_area(t_)});
@@ -113,27 +141,43 @@ class CrossbarEstimator {
     return d_.decoder.bits;
   }
 
-  void array(const mapping::MappedArray& a) {
+  // Arrays that hold the rows of mapped array `number`: more than one if rows of their own for
+  // every drive level do not fit.
+  double arrays_of(const mapping::MappedArray& a) const {
+    double rows = 0;
+    if (parallel(a)) {
+      for (std::size_t r = 0; r < a.rows; ++r) {
+        rows += static_cast<double>(levels_of(a, r, 0, a.columns).size());
+      }
+    }
+    const double parts = std::max(1.0, std::ceil(rows / t_.rows));
+    return parts * weight_slices(weight_bits(a)) * static_cast<double>(mapping_.copies);
+  }
+
+  void array(std::size_t number) {
+    const mapping::MappedArray& a = mapping_.arrays[number];
     ArrayUse use;
-    use.rows = static_cast<double>(a.rows);
-    use.cells = use.rows * bit_lines();
-    for (const double held : held_by_rows(a)) use.weight += held;
     use.input_bits = input_bits(a.site, a.layer);
-    const int slices = weight_slices(weight_bits(a));
-    use.weight_slices = slices;
+    use.weight_slices = weight_slices(weight_bits(a));
     use.copies = static_cast<double>(mapping_.copies);
     use.conversions = static_cast<double>(mapping_.conversions_of_weight);
-    e_.arrays += static_cast<std::size_t>(slices) * mapping_.copies;
+    e_.arrays += static_cast<std::size_t>(arrays_of(a));
     if (a.site == mapping::Site::kRecurrence) {
       ArrayUse states = use;
       drive(a, 0, a.states, states);
+      states.read_bits = static_cast<double>(a.rows) * use.input_bits;
       for (const auto& [bits, columns] : state_conversions(a)) {
+        // The next states go to their registers, whatever the converters add to them.
+        states.written_bits = static_cast<double>(columns) * d_.state_bits;
         product(states, columns, bits, false);
         states.rows = states.cells = states.weight = 0;  // read in one product
+        states.read_bits = 0;
       }
       drive(a, a.states, a.columns, use);
+      use.read_bits = static_cast<double>(a.states) * use.input_bits;
       product(use, a.pieces.size(), block(a).ssm_output.bits, false);
     } else {
+      drive(a, 0, a.columns, use);
       product(use, a.columns, output_bits(a), a.site == mapping::Site::kDecoder && !d_.every_step);
     }
   }
@@ -153,10 +197,16 @@ class CrossbarEstimator {
       const integer::IntegerBlock& b = n_.blocks[a.layer];
       for (std::size_t i = 0; i < p.modes * parts; ++i) {
         int bits = d_.state_bits;
+        const float largest = increments ? a.line(p.state + i).sum() * drive : 0.0f;
         if (!b.residue_bits.empty()) {
           const int residue = b.residue_bits[b.shape.first[p.channel] + p.first_mode + i / parts];
-          const float largest = increments ? a.line(p.state + i).sum() * drive : 0.0f;
           bits = analog::register_converter_bits(limit, residue, largest);
+        } else if (increments && choice_.state_converters == StateConverters::kIncrements) {
+          constexpr int kFewest = 2;
+          constexpr float kHalfCode = 0.5f;  // rounds as a conversion to codes does
+          int fewest = kFewest;
+          while (fewest < bits && analog::increment_step(largest, fewest) > kHalfCode) ++fewest;
+          bits = fewest;
         }
         ++columns_of_bits[bits];
       }
@@ -165,36 +215,62 @@ class CrossbarEstimator {
   }
 
   double bit_lines() const { return offset_ ? t_.columns + 1 : 2 * t_.columns; }
-
-  // Conductance of the cells of each row above the lowest one, relative to the whole range.
-  std::vector<double> held_by_rows(const mapping::MappedArray& a) const {
-    std::vector<double> held(a.rows, offset_ ? 0.5 : 0);  // of the reference cells
-    float largest = 0;
-    for (const float w : a.weights) largest = std::max(largest, std::abs(w));
-    for (std::size_t i = 0; i < a.weights.size(); ++i) {
-      const double w = largest > 0 ? double{a.weights[i]} / double{largest} : 0;
-      held[i / a.columns] += offset_ ? (1 + w) / 2 : std::abs(w);
-    }
-    return held;
+  bool parallel(const mapping::MappedArray& a) const {
+    return !a.drive.empty() && choice_.blocks == BlockDrive::kParallel;
   }
 
-  // The rows that are driven for columns first .. last - 1, block by block. Columns that are not
-  // read conduct as well.
+  // The levels at which a row is driven for columns first .. last - 1.
+  static std::set<float> levels_of(const mapping::MappedArray& a, std::size_t row,
+                                   std::size_t first, std::size_t last) {
+    std::set<float> levels;
+    for (std::size_t c = first; c < last; ++c) {
+      if (a.level(row, c) > 0) levels.insert(a.level(row, c));
+    }
+    return levels;
+  }
+
+  // The load of a row, of the cells of one level only if it is given. Conductances are those that
+  // are programmed: each column has a scale of its own.
+  RowLoad load_of(const mapping::MappedArray& a, const std::vector<float>& units, std::size_t row,
+                  float level = 0) const {
+    RowLoad load{offset_ ? 0.5 : 0, offset_ ? 1.0 : 0};  // of the reference cells
+    for (std::size_t c = 0; c < a.columns; ++c) {
+      const float w = a.weights[row * a.columns + c], own = a.level(row, c);
+      if (level > 0 && own != level) continue;
+      if (w == 0 && choice_.idle_cells == IdleCells::kOpen) continue;
+      const double share = own > 0 && units[c] > 0 ? double{w} / own / units[c] : 0;
+      load.held += offset_ ? (1 + share) / 2 : std::abs(share);
+      if (w != 0) load.cells += offset_ ? 1 : 2;
+    }
+    return load;
+  }
+
+  // The rows that are driven for columns first .. last - 1, block by block or all at once. Columns
+  // that are not read conduct as well.
   void drive(const mapping::MappedArray& a, std::size_t first, std::size_t last,
              ArrayUse& use) const {
-    if (a.drive.empty()) return;
-    const bool states = first == 0;
-    const std::size_t stride = states && d_.complex ? 2 : 1;
-    const std::vector<double> held = held_by_rows(a);
-    use.rows = use.weight = 0;
-    for (std::size_t c = first; c < last; c += stride) {
-      for (std::size_t r = 0; r < a.rows; ++r) {
-        if (a.drive[r * a.columns + c] == 0) continue;
-        use.rows += 1;
-        use.weight += held[r];
+    std::vector<float> units;
+    for (std::size_t c = 0; c < a.columns; ++c) units.push_back(a.line(c).unit());
+    DrivenRows driven;
+    const auto add = [&](const RowLoad& load) {
+      driven.add(load, choice_.idle_cells == IdleCells::kOpen ? load.cells : bit_lines());
+    };
+    const std::size_t stride = first == 0 && d_.complex ? 2 : 1;
+    for (std::size_t r = 0; r < a.rows; ++r) {
+      if (a.drive.empty()) {
+        add(load_of(a, units, r));
+      } else if (parallel(a)) {
+        for (const float level : levels_of(a, r, first, last)) add(load_of(a, units, r, level));
+      } else {
+        const RowLoad load = load_of(a, units, r);
+        for (std::size_t c = first; c < last; c += stride) {
+          if (a.level(r, c) > 0) add(load);
+        }
       }
     }
-    use.cells = use.rows * bit_lines();
+    use.rows = driven.rows;
+    use.weight = driven.held;
+    use.cells = driven.cells;
   }
 
   void product(ArrayUse use, std::size_t columns, int bits, bool at_end) {
@@ -205,6 +281,9 @@ class CrossbarEstimator {
                                     static_cast<std::size_t>(input_slices(t_, use.input_bits)) *
                                     mapping_.conversions_of_weight;
     (at_end ? e_.conversions_at_end : e_.conversions_per_step) += conversions;
+    // Sums of the slices of an input are corrected once.
+    (at_end ? corrected_at_end_ : corrected_per_step_)
+        .push_back({static_cast<double>(columns), bits});
   }
 
   // Digital work: sums over tiles of the same outputs, additions of state increments, and the
@@ -224,17 +303,17 @@ class CrossbarEstimator {
       }
       if (s.look_ups > 0) memory_bits += static_cast<double>(s.moved_bits);
     }
-    // Registers of states to which converters add, and their adders.
+    // Registers of states to which converters add, and their adders. The codes of the states have
+    // been counted where they drive rows and are written; residues have not.
     const bool shaped = n_.state_rounding == kernels::RoundingMode::kNoiseShaped;
-    std::size_t register_bits = 0;
+    std::size_t code_bits = 0, residue_bits = 0;
     for (const BlockFormat& b : d_.blocks) {
-      register_bits += b.modes * static_cast<std::size_t>(d_.state_bits);
-      for (const std::uint8_t residue : b.residue_bits) register_bits += residue;
+      code_bits += b.modes * static_cast<std::size_t>(d_.state_bits);
+      for (const std::uint8_t residue : b.residue_bits) residue_bits += residue;
     }
     if (increment_ || shaped) {
-      const auto bits = static_cast<double>(d_.parts() * register_bits);
-      add_bits += bits;
-      memory_bits += 2 * bits;
+      add_bits += static_cast<double>(d_.parts() * (code_bits + residue_bits));
+      memory_bits += 2 * static_cast<double>(d_.parts() * residue_bits);
     }
     double tile_sums = 0;
     for (const mapping::MappedArray& a : mapping_.arrays) {
@@ -249,54 +328,164 @@ class CrossbarEstimator {
     add("digital", "multiply_bit", products);
     add("digital", "add_bit", add_bits);
     add("buffers", "memory_bit", memory_bits);
+    compensate();
+  }
+
+  // Corrections of converted sums: a factor, per column also an offset, and for every state that is
+  // an increment a multiple of its previous value. Each takes a coefficient from memory.
+  void compensate() {
+    if (compensation_ == crossbar::Compensation::kNone) return;
+    const bool by_column = compensation_ == crossbar::Compensation::kColumn;
+    struct Work {
+      double products = 0, add_bits = 0, memory_bits = 0;
+    };
+    const auto work_of = [&](const std::vector<Corrected>& sums) {
+      Work work;
+      for (const Corrected& sum : sums) {
+        work.products += sum.columns * sum.bits * kCoefficientBits;
+        if (!by_column) continue;
+        work.add_bits += sum.columns * kAccumulatorWidth;
+        work.memory_bits += sum.columns * 2 * kCoefficientBits;
+      }
+      return work;
+    };
+    Work step = work_of(corrected_per_step_);
+    const Work end = work_of(corrected_at_end_);
+    coefficient_bits_ = step.memory_bits + end.memory_bits;
+    if (by_column && increment_) {
+      double states = 0;
+      for (const BlockFormat& b : d_.blocks) states += static_cast<double>(b.modes * d_.parts());
+      step.products += states * d_.state_bits * kCoefficientBits;
+      step.add_bits += states * kAccumulatorWidth;
+      step.memory_bits += states * kCoefficientBits;
+      coefficient_bits_ += states * kCoefficientBits;
+    }
+    const auto add = [&](const char* what, double per_step, double at_end) {
+      e_.energy.terms.push_back({"compensation", what, per_step, at_end, t_[what] * kPicoPerFemto});
+    };
+    add("multiply_bit", step.products, end.products);
+    add("add_bit", step.add_bits, end.add_bits);
+    add("memory_bit", step.memory_bits, end.memory_bits);
   }
 
   // Sites are computed sequentially; the arrays of one site work in parallel.
-  void time() {
-    const auto slices = [&](mapping::Site site, std::size_t layer) {
-      return static_cast<double>(input_slices(t_, input_bits(site, layer)));
-    };
-    double per_step = slices(mapping::Site::kEncoder, 0), per_block = 0, pauses = 1;
-    for (std::size_t l = 0; l < d_.blocks.size(); ++l) {
+  std::vector<Phase> phases() const {
+    std::vector<Phase> all;
+    const auto add = [&](mapping::Site site, std::size_t layer, bool at_end) {
+      Phase phase;
+      phase.at_end = at_end;
+      const double slices = static_cast<double>(input_slices(t_, input_bits(site, layer)));
       double products = 0;
       bool blocks = false;
-      for (const std::size_t i : mapping_.of(mapping::Site::kRecurrence, l)) {
-        products = std::max(products, static_cast<double>(mapping_.products(i)));
-        blocks = blocks || !mapping_.arrays[i].drive.empty();
+      for (const std::size_t i : mapping_.of(site, layer)) {
+        const mapping::MappedArray& a = mapping_.arrays[i];
+        phase.arrays += arrays_of(a);
+        const std::size_t own = parallel(a) ? 2 : mapping_.products(i);
+        products = std::max(products, static_cast<double>(own));
+        blocks = blocks || (!a.drive.empty() && !parallel(a));
       }
-      (blocks ? per_block : per_step) += products * slices(mapping::Site::kRecurrence, l);
-      per_step += slices(mapping::Site::kLinear, l);
-      pauses += 3;
+      (blocks ? phase.blocks : phase.slices) = products * slices;
+      all.push_back(phase);
+    };
+    add(mapping::Site::kEncoder, 0, false);
+    for (std::size_t l = 0; l < d_.blocks.size(); ++l) {
+      add(mapping::Site::kRecurrence, l, false);
+      add(mapping::Site::kLinear, l, false);
     }
-    const double decoder = slices(mapping::Site::kDecoder, 0);
-    const double at_end = d_.every_step ? 0 : decoder, pauses_at_end = d_.every_step ? 0 : 1;
-    if (d_.every_step) {
-      per_step += decoder;
-      pauses += 1;
-    }
-    const Range slice = slice_time(t_), pause = t_["digital_time"];
-    const Range block = block_time(t_, d_.complex ? 2 : 1);
-    e_.latency.terms.push_back({"products", "slice_time", per_step, at_end, slice});
-    if (per_block > 0) e_.latency.terms.push_back({"products", "block_time", per_block, 0, block});
-    e_.latency.terms.push_back({"digital", "digital_time", pauses, pauses_at_end, pause});
-    const auto arrays = static_cast<double>(e_.arrays);
-    const Range power = t_["array_static"] * kPicoPerFemto;  // uW ns = fJ
-    e_.energy.terms.push_back(
-        {"static", "static slice", arrays * per_step, arrays * at_end, power * slice});
-    if (per_block > 0) {
-      e_.energy.terms.push_back({"static", "static block", arrays * per_block, 0, power * block});
-    }
-    e_.energy.terms.push_back(
-        {"static", "static pause", arrays * pauses, arrays * pauses_at_end, power * pause});
+    add(mapping::Site::kDecoder, 0, !d_.every_step);
+    return all;
   }
 
+  // Durations of a time step and of the end of a sequence, in whole products, products of blocks,
+  // and pauses for digital work, times a number of arrays.
+  struct Durations {
+    double slices = 0, blocks = 0, pauses = 0;
+    void add(double arrays, const Phase& phase) {
+      slices += arrays * phase.slices;
+      blocks += arrays * phase.blocks;
+    }
+  };
+
+  void add_static(const char* name, const Range& microwatts, const Durations& step,
+                  const Durations& end) {
+    const auto add = [&](const char* of, double per_step, double at_end, const Range& time) {
+      if (per_step == 0 && at_end == 0) return;
+      e_.energy.terms.push_back({"static", std::string(name) + ' ' + of, per_step, at_end,
+                                 microwatts * time * kPicoPerFemto});  // uW ns = fJ
+    };
+    add("slice", step.slices, end.slices, slice_time(t_));
+    add("block", step.blocks, end.blocks, block_time(t_, d_.complex ? 2 : 1));
+    add("pause", step.pauses, end.pauses, t_["digital_time"]);
+  }
+
+  void time() {
+    const bool gated = choice_.idle == IdleArrays::kGated;
+    const auto arrays = static_cast<double>(e_.arrays);
+    Durations step, end, active_step, active_end, idle_step, idle_end;
+    double woken_step = 0, woken_end = 0, wakes_step = 0, wakes_end = 0;
+    for (const Phase& p : phases()) {
+      (p.at_end ? end : step).add(1, p);
+      (p.at_end ? active_end : active_step).add(p.arrays, p);
+      (p.at_end ? idle_end : idle_step).add(arrays - p.arrays, p);
+      (p.at_end ? woken_end : woken_step) += p.arrays;
+      (p.at_end ? wakes_end : wakes_step) += 1;
+    }
+    // A block has three: after its states, its outputs and its pointwise layer.
+    step.pauses = 1 + 3 * static_cast<double>(d_.blocks.size()) + (d_.every_step ? 1 : 0);
+    end.pauses = d_.every_step ? 0 : 1;
+    idle_step.pauses = arrays * step.pauses;
+    idle_end.pauses = arrays * end.pauses;
+
+    const auto latency = [&](const char* part, const char* what, double per_step, double at_end,
+                             const Range& each) {
+      if (per_step > 0 || at_end > 0) {
+        e_.latency.terms.push_back({part, what, per_step, at_end, each});
+      }
+    };
+    latency("products", "slice_time", step.slices, end.slices, slice_time(t_));
+    latency("products", "block_time", step.blocks, end.blocks, block_time(t_, d_.complex ? 2 : 1));
+    latency("digital", "digital_time", step.pauses, end.pauses, t_["digital_time"]);
+
+    const Range area = array_area(t_);
+    const Range gated_power = area * t_["leakage_area"] * inverse(t_["gating"]);
+    add_static("active", t_["array_active"], active_step, active_end);
+    add_static(gated ? "gated" : "idle", gated ? gated_power : t_["array_idle"], idle_step,
+               idle_end);
+    if (gated) {
+      e_.energy.terms.push_back({"wake-up", "wake", woken_step, woken_end, area * t_["wake_area"]});
+      e_.energy.terms.push_back({"wake-up", "array_idle while waking", woken_step, woken_end,
+                                 t_["array_idle"] * t_["wake_time"] * kPicoPerFemto});
+      latency("wake-up", "wake_time", wakes_step, wakes_end, t_["wake_time"]);
+    }
+    const double retained =
+        static_cast<double>(8 * count_memory(d_).bytes(MemoryKind::kState)) + coefficient_bits_;
+    const Range memory = t_["leakage_bit"] * (retained * kMicroPerPico);
+    add_static("retention", memory, step, end);
+    e_.rest.terms.push_back(
+        {"memory", "leakage_bit", 0, retained, t_["leakage_bit"] * kMicroPerPico});
+    if (gated) {
+      e_.rest.terms.push_back({"gated arrays", "gated array", 0, arrays, gated_power});
+    } else {
+      e_.rest.terms.push_back({"idle arrays", "array_idle", 0, arrays, t_["array_idle"]});
+    }
+  }
+
+  struct Corrected {
+    double columns = 0;
+    int bits = 0;
+  };
+
   const Technology& t_;
+  const EstimateOptions choice_;
   const integer::IntegerNetwork& n_;
   const Deployment d_;
   const OperationSummary operations_;
   const bool increment_, offset_;
+  const crossbar::Compensation compensation_;
   mapping::Mapping mapping_;
   int pooled_bits_ = 0;
+  std::vector<Corrected> corrected_per_step_, corrected_at_end_;
+  double coefficient_bits_ = 0;
   Estimate e_;
 };
 
@@ -337,17 +526,38 @@ void add_array_product(const Technology& t, const ArrayUse& use, double per_step
   add("converters", "convert to " + std::to_string(bits) + " bits", conversions * use.columns,
       conversion(t, bits) * kPicoPerFemto);
   add("digital", "shift_add", conversions * use.columns, t["shift_add"] * kPicoPerFemto);
-  add("buffers", "memory_bit", use.rows * use.input_bits + use.columns * bits,
+  add("buffers", "memory_bit",
+      use.read_bits.value_or(use.rows * use.input_bits) +
+          use.written_bits.value_or(use.columns * bits),
       t["memory_bit"] * kPicoPerFemto);
+}
+
+Range full_array_efficiency(const Technology& t) {
+  constexpr double kMeanWeight = 0.25;
+  ArrayUse use;
+  use.rows = t.rows;
+  use.columns = t.columns;
+  use.cells = 2.0 * t.rows * t.columns;
+  use.weight = kMeanWeight * t.rows * t.columns;
+  use.input_bits = t.input_bits;
+  CostList energy;
+  add_array_product(t, use, 0, 1, energy);
+  energy.terms.push_back({"static", "active", 0, static_cast<double>(input_slices(t, t.input_bits)),
+                          t["array_active"] * slice_time(t) * kPicoPerFemto});
+  const Range picojoules = energy.total(0);
+  const double operations = 2.0 * t.rows * t.columns;
+  return {operations / picojoules.high, operations / picojoules.typical,
+          operations / picojoules.low};
 }
 
 Estimate estimate_on_crossbars(const integer::IntegerNetwork& network, std::uint64_t steps,
                                const Technology& technology,
-                               const crossbar::CrossbarOptions& crossbar) {
+                               const crossbar::CrossbarOptions& crossbar,
+                               const EstimateOptions& options) {
   if (technology.kind != TargetKind::kCrossbar) {
     fail(technology.name, "is a " + name_of(technology.kind) + ", not a crossbar");
   }
-  return CrossbarEstimator(network, steps, technology, crossbar).run();
+  return CrossbarEstimator(network, steps, technology, crossbar, options).run();
 }
 
 }  // namespace crosstate::cost

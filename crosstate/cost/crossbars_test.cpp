@@ -161,6 +161,172 @@ TEST(Crossbars, ConvertSlicesToAllBitsOfARegister) {
   EXPECT_DOUBLE_EQ(converted_to_14_bits(4, crossbar::PoleStorage::kIncrement), 3 * kParts);
 }
 
+// Two arrays of known weights would take a network of their own: the counts below are those of the
+// network in every test of this file, 3 channels with 3 complex modes, on arrays of 64 x 64 pairs.
+integer::IntegerNetwork small_network(const quant::QuantOptions& format) {
+  return integer::to_integers(fixtures::rounded(fixtures::shape(3, 6, true, true), {2, 5}, format));
+}
+
+Estimate small_estimate(const Technology& t, const EstimateOptions& options,
+                        const crossbar::CrossbarOptions& crossbar = {}) {
+  return estimate_on_crossbars(small_network(quant::quant_preset("w8a8s8")), 9, t, crossbar,
+                               options);
+}
+
+// Constants of power that tell each other apart; all times are 1 ns.
+Technology power_technology() {
+  Technology t = plain_technology(TargetKind::kCrossbar);
+  const auto set = [&](const char* name, double value) {
+    t.constants.at(name).value = {value, value, value};
+  };
+  set("array_active", 1e6);  // uW, 1 nJ/us
+  set("array_idle", 1e4);
+  set("array_area", 1e6);  // um2, 1 mm2
+  for (const char* name : {"drive_area", "convert_area", "digital_area", "leakage_bit"}) {
+    set(name, 0);
+  }
+  set("leakage_area", 500);  // uW/mm2
+  set("gating", 50);
+  set("wake_area", 300);  // pJ/mm2
+  set("wake_time", 7);
+  return t;
+}
+
+TEST(Crossbars, ArraysAreGatedWhileOthersCompute) {
+  const Technology t = power_technology();
+  // One array each of encoder, recurrence, pointwise layer and decoder. In a time step of 1 + 12 +
+  // 1 products and 4 pauses, three of them compute for 14 ns in all.
+  const Estimate powered = small_estimate(t, {.idle = IdleArrays::kPowered});
+  ASSERT_EQ(powered.arrays, 4u);
+  const double active = 14 * 1e6 * 1e-3, products = 14, pauses = 4;
+  const double idle = 4 * (products + pauses) - 14;
+  EXPECT_DOUBLE_EQ(powered.energy.per_step().typical -
+                       small_estimate(t, {.idle = IdleArrays::kGated}).energy.per_step().typical,
+                   idle * (1e4 - 10) * 1e-3 - 3 * (300 + 1e4 * 7 * 1e-3));
+  CostList statics;
+  for (const CostTerm& term : powered.energy.terms) {
+    if (term.part == "static") statics.terms.push_back(term);
+  }
+  EXPECT_DOUBLE_EQ(statics.per_step().typical, active + idle * 1e4 * 1e-3);
+  EXPECT_DOUBLE_EQ(powered.rest.total(0).typical, 4 * 1e4);
+
+  // Gated arrays leak a 50th of 500 uW, and are woken once per step by their site: 300 pJ, and the
+  // power of an idle array for 7 ns.
+  const Estimate gated = small_estimate(t, {.idle = IdleArrays::kGated});
+  EXPECT_DOUBLE_EQ(of(gated.energy, "wake"), 3 * 300);
+  EXPECT_DOUBLE_EQ(of(gated.energy, "array_idle while waking"), 3 * 1e4 * 7 * 1e-3);
+  EXPECT_DOUBLE_EQ(gated.rest.total(0).typical, 4 * 10);
+  EXPECT_DOUBLE_EQ(gated.latency.per_step().typical - powered.latency.per_step().typical, 3 * 7);
+}
+
+TEST(Crossbars, OpenCellsConductNothing) {
+  const Technology t = plain_technology(TargetKind::kCrossbar);
+  const Estimate low = small_estimate(t, {.idle_cells = IdleCells::kLow});
+  const Estimate open = small_estimate(t, {.idle_cells = IdleCells::kOpen});
+  // A driven row has 64 pairs. At most 2 of encoder and 6 of pointwise layer, and for blocks 3
+  // rows with at most 2 + 1 pairs of A, B and C each, hold a weight.
+  constexpr double kVoltsTimesTime = 1e-3;
+  EXPECT_DOUBLE_EQ(of(low.energy, "cells at rest") / kVoltsTimesTime, (2 + (27 + 18) + 3) * 2 * 64);
+  EXPECT_LE(of(open.energy, "cells at rest") / kVoltsTimesTime,
+            2 * (2 * 3 + (27 + 18) * 7 + 3 * 6));
+  EXPECT_GT(of(open.energy, "cells at rest"), 0);
+  EXPECT_DOUBLE_EQ(of(open.energy, "cells with weights"), of(low.energy, "cells with weights"));
+}
+
+TEST(Crossbars, BlocksAtOnceTakeARowForEveryLevel) {
+  Technology t = plain_technology(TargetKind::kCrossbar);
+  const EstimateOptions parallel{.blocks = BlockDrive::kParallel};
+  const Estimate one_by_one = small_estimate(t, {}), at_once = small_estimate(t, parallel);
+  const auto latency = [](const Estimate& e, const std::string& what) {
+    return of(e.latency, what);
+  };
+  EXPECT_EQ(latency(one_by_one, "block_time"), 9 + 3);
+  EXPECT_EQ(latency(at_once, "block_time"), 0);
+  EXPECT_EQ(latency(at_once, "slice_time"), 1 + 2 + 1);
+  EXPECT_EQ(at_once.conversions_per_step, one_by_one.conversions_per_step);
+  // Rows of states have at most two levels for two columns of states and one for the output; a row
+  // of an input has one for each mode at most.
+  const double drives = of(at_once.energy, "drive") * 1e3;
+  EXPECT_GE(drives, 2 + (3 + 18) + 18 + 3);
+  EXPECT_LE(drives, 2 + (9 + 2 * 18) + 18 + 3);
+  // With full level everywhere, a row is needed once, and is driven once per product.
+  const Estimate level = small_estimate(t, parallel, {.drive_halvings = 0});
+  EXPECT_DOUBLE_EQ(of(level.energy, "drive") * 1e3, 2 + (3 + 18) + 18 + 3);
+  EXPECT_EQ(level.arrays, 4u);
+}
+
+TEST(Crossbars, ConductancesAreThoseOfEveryColumn) {
+  // Each column uses the whole range of conductances, so that every one has a cell at the top.
+  const Technology t = plain_technology(TargetKind::kCrossbar);
+  const Estimate e = small_estimate(t, {}, {.driven = crossbar::DrivenRows::kAll});
+  const double held = of(e.energy, "cells with weights") * 1e3;
+  EXPECT_GE(held, 3 + 2 * (18 + 3) + 6);
+}
+
+TEST(Crossbars, CorrectionsTakeProductsAndCoefficients) {
+  const Technology t = plain_technology(TargetKind::kCrossbar);
+  const auto corrected = [&](crossbar::Compensation compensation) {
+    return small_estimate(t, {}, {.compensation = compensation}).energy;
+  };
+  const auto per_step = [](const CostList& energy, const std::string& what) {
+    double sum = 0;
+    for (const CostTerm& term : energy.terms) {
+      if (term.part == "compensation" && term.what == what) sum += term.per_step;
+    }
+    return sum;
+  };
+  EXPECT_EQ(per_step(corrected(crossbar::Compensation::kNone), "multiply_bit"), 0);
+  // 3 sums of the encoder, 18 states, 3 outputs and 6 of the pointwise layer, of 8 bits.
+  const CostList global = corrected(crossbar::Compensation::kGlobal);
+  EXPECT_EQ(per_step(global, "multiply_bit"), 30 * 8 * 16);
+  EXPECT_EQ(per_step(global, "add_bit"), 0);
+  // A factor and an offset each, and for the states a multiple of their previous values.
+  const CostList column = corrected(crossbar::Compensation::kColumn);
+  EXPECT_EQ(per_step(column, "multiply_bit"), (30 + 18) * 8 * 16);
+  EXPECT_EQ(per_step(column, "add_bit"), (30 + 18) * 32);
+  EXPECT_EQ(per_step(column, "memory_bit"), (2 * 30 + 18) * 16);
+}
+
+// A time step reads the state where it drives the rows of both products, and writes it once,
+// whether or not converters add to it.
+TEST(Crossbars, StatesMoveOnceHoweverTheyAreStored) {
+  const Technology t = plain_technology(TargetKind::kCrossbar);
+  const auto moved = [&](crossbar::PoleStorage recurrence) {
+    return of(small_estimate(t, {}, {.recurrence = recurrence}).energy, "memory_bit") * 1e3;
+  };
+  EXPECT_EQ(moved(crossbar::PoleStorage::kDirect), moved(crossbar::PoleStorage::kIncrement));
+  // Encoder 2 in, 3 out; states 21 in, 18 out, outputs 18 in, 3 out; pointwise layer 3 in, 6 out;
+  // and the tables of activation and gate.
+  const double tables =
+      moved(crossbar::PoleStorage::kDirect) - 8 * (2 + 3 + 21 + 18 + 18 + 3 + 3 + 6);
+  EXPECT_GE(tables, 0);
+  EXPECT_LE(tables, 6 * (8 + 8 + 32));
+}
+
+TEST(Crossbars, NarrowIncrementsTakeFewerBits) {
+  const Technology t = plain_technology(TargetKind::kCrossbar);
+  const auto bits_of = [&](const EstimateOptions& options,
+                           const crossbar::CrossbarOptions& crossbar) {
+    double sum = 0, count = 0;
+    for (const CostTerm& term : small_estimate(t, options, crossbar).energy.terms) {
+      if (term.part != "converters" || term.per_step == 0) continue;
+      const int bits = std::stoi(term.what.substr(std::string("convert to ").size()));
+      sum += bits * term.per_step;
+      count += term.per_step;
+    }
+    return std::pair(sum, count);
+  };
+  const EstimateOptions narrow{.state_converters = StateConverters::kIncrements};
+  const auto [codes, count] = bits_of({}, {});
+  const auto [increments, same_count] = bits_of(narrow, {});
+  EXPECT_EQ(codes, 8 * count);
+  EXPECT_EQ(count, same_count);
+  EXPECT_LT(increments, codes);
+  // Cells that hold all of A have no increments.
+  const crossbar::CrossbarOptions direct{.recurrence = crossbar::PoleStorage::kDirect};
+  EXPECT_EQ(bits_of(narrow, direct), bits_of({}, direct));
+}
+
 TEST(Crossbars, AreNoOtherTargets) {
   const model::Network network =
       fixtures::rounded(fixtures::shape(3, 6, true, true), {2, 5}, quant::quant_preset("w8a8s8"));

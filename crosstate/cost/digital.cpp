@@ -8,9 +8,6 @@
 namespace crosstate::cost {
 namespace {
 
-// 1 / r: low and high are exchanged.
-Range inverse(const Range& r) { return {1 / r.high, 1 / r.typical, 1 / r.low}; }
-
 // Count of one constant over the sites of a step and of the end of a sequence.
 struct Tally {
   std::string part, what;
@@ -78,8 +75,9 @@ double operations_of(const OperationSite& s) {
 struct UnitTallies {
   Tally multiply{"arithmetic", "multiply_bit"}, add_bit{"arithmetic", "add_bit"};
   Tally float_multiply{"arithmetic", "float_multiply"}, float_add{"arithmetic", "float_add"};
-  Tally function{"arithmetic", "function_products"}, memory{"memory", "memory_bit"};
-  Tally slots{"", "slot"};
+  Tally function{"arithmetic", "function_products"};
+  Tally weights{"memory", "memory_bit"}, values{"memory", "memory_bit"};
+  Tally control{"clock and control", "control"}, slots{"", "slot"};
 
   void add(const OperationSite& s) {
     const auto macs = static_cast<double>(s.macs), additions = static_cast<double>(s.additions);
@@ -92,8 +90,9 @@ struct UnitTallies {
       add_bit.add(s, sums * kAccumulatorWidth + additions * s.addition_bits);
     }
     function.add(s, static_cast<double>(s.functions));
-    const auto weights = static_cast<double>(s.weights) * s.weight_bits;
-    memory.add(s, weights + static_cast<double>(s.moved_bits));
+    weights.add(s, static_cast<double>(s.weights) * s.weight_bits);
+    values.add(s, static_cast<double>(s.moved_bits));
+    control.add(s, operations_of(s));
     slots.add(s, operations_of(s));
   }
 };
@@ -116,10 +115,28 @@ void add_area(const OperationSummary& operations, double memory_bits, bool in_fl
   add("memory", "memory_area", memory_bits, t["memory_area"]);
 }
 
-Estimate on_accelerator(const OperationSummary& operations, double memory_bits, bool in_floats,
-                        const Technology& t) {
+// Between time steps, the logic is gated and the memory retains its content.
+void add_rest(double retained_bits, const Technology& t, Estimate& e) {
+  e.rest.terms.push_back(
+      {"memory", "leakage_bit", 0, retained_bits, t["leakage_bit"] * kMicroPerPico});
+  for (const CostTerm& area : e.area.terms) {
+    if (area.part == "arithmetic") {
+      e.rest.terms.push_back({"gated logic", "gated " + area.what, 0, area.at_end,
+                              area.each * t["leakage_area"] * inverse(t["gating"])});
+    }
+    // The periphery of a memory that only retains its content is gated as well.
+    e.wake.terms.push_back(
+        {"wake-up", "wake " + area.what, 0, area.at_end, area.each * t["wake_area"]});
+  }
+}
+
+Estimate on_accelerator(const OperationSummary& operations, const MemoryBits& memory,
+                        bool in_floats, const Technology& t, const EstimateOptions& options) {
   UnitTallies tallies;
   for (const OperationSite& s : operations.sites) tallies.add(s);
+  const bool nonvolatile = options.weights == WeightMemory::kNonvolatile;
+  const double retained_bits = nonvolatile ? memory.states : memory.all;
+  if (nonvolatile) tallies.weights.what = "nonvolatile_bit";
   Estimate e;
   std::vector<CostTerm>& energy = e.energy.terms;
   energy.push_back(term(tallies.multiply, t["multiply_bit"] * kPicoPerFemto));
@@ -128,7 +145,10 @@ Estimate on_accelerator(const OperationSummary& operations, double memory_bits, 
   energy.push_back(term(tallies.float_add, t["float_add"]));
   energy.push_back(
       term(tallies.function, t["function_products"] * (t["float_multiply"] + t["float_add"])));
-  energy.push_back(term(tallies.memory, t["memory_bit"] * kPicoPerFemto));
+  for (const Tally* bits : {&tallies.weights, &tallies.values}) {
+    energy.push_back(term(*bits, t[bits->what] * kPicoPerFemto));
+  }
+  energy.push_back(term(tallies.control, t["control"] * kPicoPerFemto));
 
   // Every operation occupies one lane for one cycle.
   const Range slot = inverse(t["clock"] * t["lanes"]) * 1e3;  // ns
@@ -136,19 +156,27 @@ Estimate on_accelerator(const OperationSummary& operations, double memory_bits, 
   Tally leakage = tallies.slots;
   leakage.part = "static";
   leakage.what = "leakage_bit";
-  leakage.per_step *= memory_bits;
-  leakage.at_end *= memory_bits;
+  leakage.per_step *= retained_bits;
+  leakage.at_end *= retained_bits;
   energy.push_back(term(leakage, t["leakage_bit"] * slot * kPicojoules));
   tallies.slots.part = "arithmetic";
   e.latency.terms.push_back(term(tallies.slots, slot));
-  add_area(operations, memory_bits, in_floats, t, e.area);
+  add_area(operations, memory.all, in_floats, t, e.area);
+  for (const CostTerm& area : e.area.terms) {
+    if (area.part != "arithmetic") continue;
+    // uW ns = fJ.
+    energy.push_back({"static", "leakage of " + area.what, area.at_end * tallies.slots.per_step,
+                      area.at_end * tallies.slots.at_end,
+                      area.each * t["leakage_area"] * slot * kPicoPerFemto});
+  }
+  add_rest(retained_bits, t, e);
   return e;
 }
 
 }  // namespace
 
-Estimate estimate(const OperationSummary& operations, double memory_bits, bool in_floats,
-                  const Technology& technology) {
+Estimate estimate(const OperationSummary& operations, const MemoryBits& memory, bool in_floats,
+                  const Technology& technology, const EstimateOptions& options) {
   if (technology.kind == TargetKind::kCrossbar) {
     fail(technology.name, "is a crossbar, which requires a mapped quantized network");
   }
@@ -157,15 +185,18 @@ Estimate estimate(const OperationSummary& operations, double memory_bits, bool i
   }
   Estimate e = technology.kind == TargetKind::kMicrocontroller
                    ? on_microcontroller(operations, technology)
-                   : on_accelerator(operations, memory_bits, in_floats, technology);
+                   : on_accelerator(operations, memory, in_floats, technology, options);
   e.target = technology.name;
+  e.operations_per_step = 2 * static_cast<double>(operations.macs_per_step());
   return e;
 }
 
 Estimate estimate(const Deployment& deployment, const OperationSummary& operations,
-                  const Technology& technology) {
-  const auto memory_bits = static_cast<double>(8 * count_memory(deployment).total());
-  return estimate(operations, memory_bits, deployment.in_floats(), technology);
+                  const Technology& technology, const EstimateOptions& options) {
+  const MemorySummary memory = count_memory(deployment);
+  const MemoryBits bits{static_cast<double>(8 * memory.total()),
+                        static_cast<double>(8 * memory.bytes(MemoryKind::kState))};
+  return estimate(operations, bits, deployment.in_floats(), technology, options);
 }
 
 }  // namespace crosstate::cost

@@ -39,7 +39,7 @@ Technology microcontroller() {
 double cycles(OperationSite site) {
   OperationSummary operations;
   operations.sites = {std::move(site)};
-  const Estimate e = estimate(operations, 0, false, microcontroller());
+  const Estimate e = estimate(operations, {}, false, microcontroller());
   return e.energy.per_step().typical / 10;
 }
 
@@ -65,7 +65,7 @@ TEST(Microcontroller, CyclesTakeEnergyAndTime) {
   operations.sites = {
       {.name = "step", .macs = 93, .weight_bits = 8, .input_bits = 8},
       {.name = "end", .at_end = true, .macs = 43, .weight_bits = 8, .input_bits = 8}};
-  const Estimate e = estimate(operations, 0, false, microcontroller());
+  const Estimate e = estimate(operations, {}, false, microcontroller());
   EXPECT_EQ(e.target, "plain");
   // 100 cycles in each of 3 steps and 50 at the end.
   EXPECT_EQ(e.energy.total(3), (Range{350 * 5, 350 * 10, 350 * 40}));
@@ -75,7 +75,7 @@ TEST(Microcontroller, CyclesTakeEnergyAndTime) {
   EXPECT_DOUBLE_EQ(ns.high, 350 * 1e3 / 50);
   EXPECT_EQ(e.area.total(0), (Range{2, 3, 4}));
   EXPECT_EQ(e.arrays, 0u);
-  EXPECT_EQ(estimate({}, 0, false, microcontroller()).energy.total(5), Range{});
+  EXPECT_EQ(estimate({}, {}, false, microcontroller()).energy.total(5), Range{});
 }
 
 Technology accelerator() {
@@ -91,7 +91,12 @@ Technology accelerator() {
   set("float_add", 7);
   set("function_products", 10);
   set("memory_bit", 1e3);
-  set("leakage_bit", 1e6);    // pW
+  set("control", 500);  // fJ
+  set("nonvolatile_bit", 9e3);
+  set("leakage_bit", 1e6);  // pW
+  set("leakage_area", 50);  // uW/mm2
+  set("gating", 20);
+  set("wake_area", 600);      // pJ/mm2
   set("multiply_area", 1e4);  // um2
   set("add_area", 1e3);
   set("float_area", 1e6);
@@ -111,17 +116,43 @@ TEST(Accelerator, AddsUpTheEnergyOfASite) {
                        .addition_bits = 24,
                        .requantisations = 1,
                        .roundings = 1}};
-  const Estimate e = estimate(operations, 500, false, accelerator());
+  const Estimate e = estimate(operations, {500, 40}, false, accelerator());
   const double products = 10 * 4 * 8 + kMultiplierWidth * kAccumulatorWidth;
   const double sums = (10 + 1 + 1) * kAccumulatorWidth + 2 * 24;
   EXPECT_DOUBLE_EQ(e.energy.of_part("arithmetic", 1).typical, 3 * products + 2 * sums);
   EXPECT_DOUBLE_EQ(e.energy.of_part("memory", 1).typical, 10 * 4 + 60);
   // 14 operations on 4 lanes at 250 MHz: 14 ns. 500 bits leak 0.5 mW: 1e6 pW x 500 x 14 ns.
   EXPECT_DOUBLE_EQ(e.latency.total(1).typical, 14);
-  EXPECT_DOUBLE_EQ(e.energy.of_part("static", 1).typical, 1e6 * 1e-9 * 500 * 14);
+  // So do 1.408 mm2 of logic.
+  EXPECT_DOUBLE_EQ(e.energy.of_part("static", 1).typical,
+                   1e6 * 1e-9 * 500 * 14 + 1.408 * 50 * 14 * 1e-3);
+  EXPECT_DOUBLE_EQ(e.energy.of_part("clock and control", 1).typical, 14 * 0.5);
   EXPECT_DOUBLE_EQ(e.energy.total(2).typical, 2 * e.energy.total(1).typical);
   // 4 lanes of 32-bit products and 32-bit sums, and 500 bits.
   EXPECT_DOUBLE_EQ(e.area.total(0).typical, 1e-6 * (4 * (32 * 1e4 + 32 * 1e3) + 500 * 100));
+}
+
+TEST(Accelerator, RetainsItsMemoryWhileItRests) {
+  OperationSummary operations;
+  operations.sites = {{.name = "a",
+                       .macs = 10,
+                       .weight_bits = 4,
+                       .input_bits = 8,
+                       .weights = 10,
+                       .moved_bits = 60}};
+  const Technology t = accelerator();
+  const Estimate sram = estimate(operations, {500, 40}, false, t);
+  EXPECT_EQ(sram.operations_per_step, 20);
+  // 1.408 mm2 of logic, gated by a factor of 20, and 0.05 mm2 of memory.
+  EXPECT_DOUBLE_EQ(sram.rest.of_part("memory", 0).typical, 500.0);  // 1 uW a bit
+  EXPECT_DOUBLE_EQ(sram.rest.of_part("gated logic", 0).typical, 1.408 * 50 / 20);
+  EXPECT_DOUBLE_EQ(sram.wake.total(0).typical, (1.408 + 0.05) * 600);
+  // Non-volatile weights take more energy to read, and none to retain.
+  const Estimate other =
+      estimate(operations, {500, 40}, false, t, {.weights = WeightMemory::kNonvolatile});
+  EXPECT_DOUBLE_EQ(other.rest.of_part("memory", 0).typical, 40.0);
+  EXPECT_DOUBLE_EQ(other.energy.of_part("memory", 1).typical, 10 * 4 * 9 + 60);
+  EXPECT_LT(other.energy.of_part("static", 1).typical, sram.energy.of_part("static", 1).typical);
 }
 
 TEST(Accelerator, FloatsTakeFloatUnits) {
@@ -133,8 +164,8 @@ TEST(Accelerator, FloatsTakeFloatUnits) {
                        .additions = 2,
                        .functions = 3,
                        .in_floats = true}};
-  const Estimate e = estimate(operations, 0, true, accelerator());
-  EXPECT_DOUBLE_EQ(e.energy.total(1).typical, 10 * 5 + 12 * 7 + 3 * 10 * (5 + 7));
+  const Estimate e = estimate(operations, {}, true, accelerator());
+  EXPECT_DOUBLE_EQ(e.energy.of_part("arithmetic", 1).typical, 10 * 5 + 12 * 7 + 3 * 10 * (5 + 7));
   EXPECT_DOUBLE_EQ(e.latency.total(1).typical, 15);
   EXPECT_DOUBLE_EQ(e.area.total(0).typical, 1e-6 * 4 * 1e6);  // no multipliers of integers
 }
@@ -142,10 +173,10 @@ TEST(Accelerator, FloatsTakeFloatUnits) {
 TEST(Digital, RefusesWhatATargetCannotCompute) {
   Technology integers_alone = microcontroller();
   integers_alone.floats = false;
-  EXPECT_NO_THROW(estimate({}, 0, false, integers_alone));
-  EXPECT_THAT([&] { estimate({}, 0, true, integers_alone); },
+  EXPECT_NO_THROW(estimate({}, {}, false, integers_alone));
+  EXPECT_THAT([&] { estimate({}, {}, true, integers_alone); },
               ThrowsMessage<Error>(HasSubstr("plain: computes in integers")));
-  EXPECT_THAT([&] { estimate({}, 0, false, plain_technology(TargetKind::kCrossbar)); },
+  EXPECT_THAT([&] { estimate({}, {}, false, plain_technology(TargetKind::kCrossbar)); },
               ThrowsMessage<Error>(HasSubstr("plain: is a crossbar")));
 }
 

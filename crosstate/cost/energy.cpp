@@ -38,6 +38,14 @@ std::vector<std::string> CostList::parts() const {
   return names;
 }
 
+Range Estimate::tops_per_watt() const {
+  const Range step = energy.per_step();  // pJ
+  const auto per = [&](double picojoules) {
+    return picojoules > 0 ? operations_per_step / picojoules : 0;
+  };
+  return {per(step.high), per(step.typical), per(step.low)};
+}
+
 nlohmann::json to_json(const Range& r) {
   return {{"low", r.low}, {"typical", r.typical}, {"high", r.high}};
 }
@@ -64,9 +72,16 @@ nlohmann::json to_json(const Estimate& e, double steps) {
   nlohmann::json out = {{"target", e.target},
                         {"energy_pj", to_json(e.energy, steps)},
                         {"latency_ns", to_json(e.latency, steps)},
-                        {"area_mm2", to_json(e.area.total(0))}};
+                        {"area_mm2", to_json(e.area.total(0))},
+                        {"rest_uw", to_json(e.rest.total(0))},
+                        {"wake_pj", to_json(e.wake.total(0))},
+                        {"operations_per_step", e.operations_per_step},
+                        {"tops_per_watt", to_json(e.tops_per_watt())}};
   for (const std::string& part : e.area.parts()) {
     out["area_parts_mm2"][part] = to_json(e.area.of_part(part, 0));
+  }
+  for (const std::string& part : e.rest.parts()) {
+    out["rest_parts_uw"][part] = to_json(e.rest.of_part(part, 0));
   }
   if (e.arrays > 0) {
     out["arrays"] = e.arrays;

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "crosstate/cost/operations.h"
+#include "crosstate/cost/options.h"
 #include "crosstate/cost/technology.h"
 #include "crosstate/mapping/mapping.h"
 
@@ -37,26 +39,40 @@ struct Estimate {
   CostList energy;   // pJ
   CostList latency;  // ns, sequential
   CostList area;     // mm2, all `at_end`
+  /// Between time steps: power in uW, all `at_end`, with all arrays and logic idle and the memory
+  /// of states, and of weights unless they are non-volatile, retained.
+  CostList rest;
+  /// Energy in pJ, all `at_end`, to wake from that rest what a time step does not wake by itself.
+  CostList wake;
+  double operations_per_step = 0;  // two per MAC, those at the end not included
   // Crossbars:
   std::size_t arrays = 0, conversions_per_step = 0, conversions_at_end = 0;
   double utilisation = 0;
+
+  /// Operations per second and watt in time steps at full rate: 1e12 / J.
+  Range tops_per_watt() const;
 };
 
 /// Cost on a microcontroller or a digital accelerator. Throws Error for a float network on a target
 /// without floating-point units, and for a crossbar.
 Estimate estimate(const Deployment& deployment, const OperationSummary& operations,
-                  const Technology& technology);
+                  const Technology& technology, const EstimateOptions& options = {});
 
-/// The same for any operations, with the number of memory bits that they need.
-Estimate estimate(const OperationSummary& operations, double memory_bits, bool in_floats,
-                  const Technology& technology);
+/// Memory in bits: all, and what a time step leaves for the next (states, caches).
+struct MemoryBits {
+  double all = 0, states = 0;
+};
+/// The same for any operations, with the memory that they need.
+Estimate estimate(const OperationSummary& operations, const MemoryBits& memory, bool in_floats,
+                  const Technology& technology, const EstimateOptions& options = {});
 
-/// Cost on crossbars, as the network is mapped. Of `crossbar` only recurrence, packing and driven
-/// rows are used; all else is defined by the technology. Throws Error like map_network() and for
-/// another kind of target.
+/// Cost on crossbars, as the network is mapped. Of `crossbar` only the placement of weights, the
+/// driven rows and the compensation are used; all else is defined by the technology. Throws Error
+/// like map_network() and for another kind of target.
 Estimate estimate_on_crossbars(const integer::IntegerNetwork& network, std::uint64_t steps,
                                const Technology& technology,
-                               const crossbar::CrossbarOptions& crossbar = {});
+                               const crossbar::CrossbarOptions& crossbar = {},
+                               const EstimateOptions& options = {});
 
 /// One product of one array.
 struct ArrayUse {
@@ -69,6 +85,9 @@ struct ArrayUse {
   double weight_slices = 1;  // adjacent arrays that share the bits of a weight
   double copies = 1;         // copies of those arrays
   double conversions = 1;    // conversions per column over all copies
+  /// Bits that are read from and written to the buffers; by default, the inputs of all rows and the
+  /// outputs of all columns.
+  std::optional<double> read_bits = std::nullopt, written_bits = std::nullopt;
 };
 /// Number of products that apply `input_bits` with drivers of target.input_bits: one per bit for
 /// 1-bit drivers, otherwise one per input_bits - 1 bits of the magnitude.
@@ -78,6 +97,9 @@ void add_array_product(const Technology& technology, const ArrayUse& use, double
                        double at_end, CostList& energy);
 /// Time of one product with one input slice: rows and converters are pipelined.
 Range slice_time(const Technology& technology);
+/// Operations per second and watt of full arrays with a mean |weight| of a quarter of the largest,
+/// whose inputs and outputs have the bits of the drivers and converters: 1e12 / J.
+Range full_array_efficiency(const Technology& technology);
 /// Area of one array with drivers, converters and digital part.
 Range array_area(const Technology& technology);
 

@@ -1,5 +1,6 @@
 #include "crosstate/cost/price.h"
 
+#include "crosstate/cost/converters.h"
 #include "crosstate/cost/operations.h"
 
 namespace crosstate::cost {
@@ -11,12 +12,13 @@ Deployment deployment(const inference::Model& model) {
 }
 
 Estimate price(const inference::Model& model, const Technology& target, std::uint64_t steps,
-               const crossbar::CrossbarOptions& crossbar) {
+               const crossbar::CrossbarOptions& crossbar, const EstimateOptions& options) {
   if (target.kind != TargetKind::kCrossbar) {
     const Deployment sizes = deployment(model);
-    return estimate(sizes, count_operations(sizes, steps), target);
+    return estimate(sizes, count_operations(sizes, steps), target, options);
   }
-  return estimate_on_crossbars(model.folded().integers(), steps, target, crossbar);
+  return estimate_on_crossbars(model.folded().integers(), steps,
+                               with_converter(target, options.converter), crossbar, options);
 }
 
 }  // namespace crosstate::cost

@@ -16,6 +16,6 @@ Deployment deployment(const inference::Model& model);
 /// Energy, latency and area of sequences of `steps` time steps. Throws Error like estimate() and
 /// estimate_on_crossbars().
 Estimate price(const inference::Model& model, const Technology& target, std::uint64_t steps,
-               const crossbar::CrossbarOptions& crossbar = {});
+               const crossbar::CrossbarOptions& crossbar = {}, const EstimateOptions& options = {});
 
 }  // namespace crosstate::cost

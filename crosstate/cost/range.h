@@ -6,7 +6,8 @@
 namespace crosstate::cost {
 
 /// Units: fJ in pJ, and um2 in mm2.
-inline constexpr double kPicoPerFemto = 1e-3, kMillimetrePerMicrometre = 1e-6;
+inline constexpr double kPicoPerFemto = 1e-3, kMicroPerPico = 1e-6;
+inline constexpr double kMillimetrePerMicrometre = 1e-6;
 
 /// low <= typical <= high, all in one unit. Sums and products combine all lows and all highs: the
 /// bounds are reached if all sources err in the same direction.
@@ -29,6 +30,9 @@ struct Range {
   friend Range operator*(double factor, const Range& a) { return a * factor; }
   bool operator==(const Range&) const = default;
 };
+
+/// 1 / r: low and high are exchanged.
+inline Range inverse(const Range& r) { return {1 / r.high, 1 / r.typical, 1 / r.low}; }
 
 /// {"low": ..., "typical": ..., "high": ...}
 nlohmann::json to_json(const Range& range);

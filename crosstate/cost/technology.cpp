@@ -2,24 +2,22 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <filesystem>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
-#include "crosstate/base/numbers.h"
 #include "crosstate/base/options.h"
 #include "crosstate/base/shipped.h"
+#include "crosstate/cost/constant_fields.h"
 
 namespace crosstate::cost {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr double kMissing = -std::numeric_limits<double>::max();
 
 // Constants of all kinds, bound to the keys that a file may have.
 struct Draft {
@@ -27,6 +25,7 @@ struct Draft {
   std::string summary;
   Technology technology;
   std::map<std::string, Constant> constants;
+  Constant array_static;  // of earlier versions
 };
 
 void add_target(FieldList& list, Draft& draft) {
@@ -45,24 +44,6 @@ void add_target(FieldList& list, Draft& draft) {
   whole("cell_bits", draft.technology.cell_bits, 16, "Bits of a weight stored in one pair.");
 }
 
-void add_constant(FieldList& list, const ConstantDefinition& definition, Constant& constant) {
-  constant.value = {kMissing, kMissing, kMissing};
-  constant.node = kMissing;
-  constexpr double kLeastDivisor = 1e-12;  // keeps quotients far from infinity
-  list.section(definition.name);
-  for (const auto& [key, value] : {std::pair<const char*, double*>{"low", &constant.value.low},
-                                   {"typical", &constant.value.typical},
-                                   {"high", &constant.value.high}}) {
-    list.add(key, *value, definition.meaning)
-        .in(definition.unit)
-        .range(definition.divides ? kLeastDivisor : 0, 1e12);
-  }
-  list.add("unit", constant.unit, "Unit of low, typical and high.").one_of({definition.unit});
-  list.add("node", constant.node, "Node of the source; 0: none.").in("nm").range(0, 1000);
-  list.add("basis", constant.basis, "Kind of evidence.").one_of(names_of(kNames<Basis>));
-  list.add("source", constant.source, "Publication and table.");
-}
-
 // The constants of all kinds without duplicates; constants shared by two kinds have the same unit.
 std::map<std::string, ConstantDefinition> all_constants() {
   std::map<std::string, ConstantDefinition> all;
@@ -70,34 +51,6 @@ std::map<std::string, ConstantDefinition> all_constants() {
     for (const ConstantDefinition& c : constants_of(kind.value)) all.emplace(c.name, c);
   }
   return all;
-}
-
-bool is_given(const Constant& c) {
-  const Range& v = c.value;
-  return v.low != kMissing || v.typical != kMissing || v.high != kMissing || c.node != kMissing ||
-         !c.unit.empty() || c.basis.has_value() || !c.source.empty();
-}
-
-void check_constant(const std::string& path, const ConstantDefinition& definition,
-                    const Constant& c) {
-  const std::string key = std::string("[") + definition.name + "]";
-  if (!is_given(c)) {
-    fail(path, key + " is missing: " + definition.meaning + " (" + definition.unit + ")");
-  }
-  const auto require = [&](bool given, const char* name) {
-    if (!given) fail(path, key + " has no " + name);
-  };
-  require(c.value.low != kMissing, "low");
-  require(c.value.typical != kMissing, "typical");
-  require(c.value.high != kMissing, "high");
-  require(c.node != kMissing, "node");
-  require(!c.unit.empty(), "unit");
-  require(c.basis.has_value(), "basis");
-  require(!c.source.empty(), "source");
-  if (c.value.low <= c.value.typical && c.value.typical <= c.value.high) return;
-  fail(path, key + " low, typical, high = " + exact_text(c.value.low) + ", " +
-                 exact_text(c.value.typical) + ", " + exact_text(c.value.high) +
-                 ", expected ascending values");
 }
 
 void check_array(const Technology& t, const std::string& path) {
@@ -135,6 +88,7 @@ Technology parse_technology(const std::string& toml, const std::string& path) {
   add_target(list, draft);
   const auto all = all_constants();
   for (const auto& [name, definition] : all) add_constant(list, definition, draft.constants[name]);
+  add_constant(list, {"array_static", "uW", ""}, draft.array_static);
   list.parse_toml(toml, path);
 
   Technology t = std::move(draft.technology);
@@ -142,6 +96,11 @@ Technology parse_technology(const std::string& toml, const std::string& path) {
   t.summary = draft.summary;
   if (!draft.kind) {
     fail(path, "[target] has no kind, expected one of microcontroller, accelerator, crossbar");
+  }
+  if (is_given(draft.array_static)) {
+    fail(path,
+         "[array_static] was divided; write [array_active], for arrays that compute, and "
+         "[array_idle], for those that do not");
   }
   t.kind = *draft.kind;
   if (t.node == 0) fail(path, "[target] has no node, expected nm");
@@ -187,6 +146,38 @@ Technology find_float_target(const std::string& name, const std::string& key) {
   if (t.kind != TargetKind::kCrossbar) return t;
   fail(key,
        "\"" + excerpt(name) + "\" is a crossbar, expected a microcontroller or an accelerator");
+}
+
+Technology same_node(const Technology& accelerator, double node, Scaling scaling) {
+  if (accelerator.kind != TargetKind::kAccelerator) {
+    fail(accelerator.name, "is of kind " + name_of(accelerator.kind) + ", expected an accelerator");
+  }
+  Technology t = accelerator;
+  char nanometres[32];
+  std::snprintf(nanometres, sizeof nanometres, "%.12g", node);
+  t.name = std::string("same node, ") + nanometres + " nm";
+  t.summary = accelerator.name + " scaled to " + nanometres + " nm: energies " +
+              (scaling == Scaling::kLinear   ? "in proportion to the node"
+               : scaling == Scaling::kSquare ? "with the square of the node"
+                                             : "between proportion and square");
+  t.node = node;
+  const double linear = node / accelerator.node, square = linear * linear;
+  Range energy{std::min(linear, square), linear, std::max(linear, square)};
+  if (scaling == Scaling::kLinear) energy = {linear, linear, linear};
+  if (scaling == Scaling::kSquare) energy = {square, square, square};
+  for (const char* name : {"multiply_bit", "add_bit", "float_multiply", "float_add", "memory_bit",
+                           "control", "nonvolatile_bit"}) {
+    Range& value = t.constants.at(name).value;
+    value = value * energy;
+  }
+  for (const char* name : {"multiply_area", "add_area", "float_area", "memory_area"}) {
+    Range& value = t.constants.at(name).value;
+    value = value * square;
+  }
+  for (auto& [name, constant] : t.constants) {
+    constant.source += "; scaled from " + accelerator.name;
+  }
+  return t;
 }
 
 nlohmann::json to_json(const Technology& t) {

@@ -76,6 +76,15 @@ std::vector<std::string> shipped_technologies();
 /// error as well. `key` names the option.
 Technology find_float_target(const std::string& name_or_file, const std::string& key);
 
+/// How energies of digital circuits follow the node: linearly, with its square, or anything between
+/// (the range of both, with the linear one as the typical).
+enum class Scaling { kLinear, kSquare, kBetween };
+/// A digital accelerator scaled to another node, named "same node, N nm". Areas follow the square
+/// of the node; its clock and the leakage and waking of its circuits stay. Throws Error for another
+/// kind of target.
+Technology same_node(const Technology& accelerator, double node,
+                     Scaling scaling = Scaling::kBetween);
+
 /// {"name", "kind", "node", "constants": {name: {low, typical, high, unit, node, basis, source}}}
 nlohmann::json to_json(const Technology& technology);
 

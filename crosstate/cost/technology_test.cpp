@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
@@ -54,6 +56,46 @@ TEST(Technology, ShippedOnesTellEverySource) {
   }
 }
 
+// A range of at least three times either way; of voltages, in their square, to which energy is
+// proportional. Shares end at 1, and at least one column shares a converter.
+TEST(Technology, AssumedConstantsHaveWideRanges) {
+  for (const std::string& name : shipped_technologies()) {
+    for (const auto& [key, constant] : find_technology(name).constants) {
+      const Range& v = constant.value;
+      if (constant.basis != Basis::kAssumed || v.typical == 0) continue;
+      const double factor = (key == "read_voltage" ? std::sqrt(3) : 3) * 0.99;
+      const double most = key == "activity" ? 1 : 1e300;
+      const double least = key == "columns_per_converter" ? 1 : 0;
+      EXPECT_LE(v.low, std::max(least, v.typical / factor)) << name << ' ' << key;
+      EXPECT_GE(v.high, std::min(most, v.typical * factor)) << name << ' ' << key;
+    }
+  }
+}
+
+TEST(Technology, ScalesADigitalAcceleratorToANode) {
+  const Technology at_45 = find_technology("accelerator-45nm");
+  const Technology at_15 = same_node(at_45, 15);
+  EXPECT_EQ(at_15.name, "same node, 15 nm");
+  EXPECT_EQ(at_15.node, 15);
+  const Range &from = at_45["multiply_bit"], &to = at_15["multiply_bit"];
+  EXPECT_DOUBLE_EQ(to.low, from.low / 9);
+  EXPECT_DOUBLE_EQ(to.typical, from.typical / 3);
+  EXPECT_DOUBLE_EQ(to.high, from.high / 3);
+  const Range &area = at_45["memory_area"], &scaled = at_15["memory_area"];
+  EXPECT_DOUBLE_EQ(scaled.high, area.high / 9);
+  EXPECT_EQ(at_15["leakage_bit"], at_45["leakage_bit"]);
+  EXPECT_EQ(at_15["clock"], at_45["clock"]);
+  const Technology older = same_node(at_45, 90);
+  EXPECT_DOUBLE_EQ(older["control"].typical, at_45["control"].typical * 2);
+  EXPECT_DOUBLE_EQ(older["control"].high, at_45["control"].high * 4);
+  EXPECT_DOUBLE_EQ(same_node(at_45, 90, Scaling::kSquare)["memory_bit"].low,
+                   at_45["memory_bit"].low * 4);
+  EXPECT_DOUBLE_EQ(same_node(at_45, 90, Scaling::kLinear)["memory_bit"].high,
+                   at_45["memory_bit"].high * 2);
+  EXPECT_THAT([] { same_node(find_technology("mcu-int8"), 14); },
+              ThrowsMessage<Error>(HasSubstr("mcu-int8: is of kind microcontroller")));
+}
+
 TEST(Technology, ReadsAFile) {
   const Technology t = find_technology(kPath);
   EXPECT_EQ(t.kind, TargetKind::kAccelerator);
@@ -74,6 +116,8 @@ TEST(Technology, NamesWhatIsWrong) {
   expect_refused(changed("kind = \"accelerator\"\n", ""), "no kind");
   expect_refused(changed("node = 45.0\n", ""), "no node");
   expect_refused(changed("kind = \"accelerator\"", "kind = \"crossbar\""), "target.rows");
+  expect_refused(changed("[array_active]", "[array_static]", kCrossbar), "[array_active]",
+                 "[array_idle]");
   expect_refused(changed("floats = true", "floats = true\nrows = 64"), "target.rows",
                  "accelerator");
 }

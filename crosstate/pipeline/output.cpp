@@ -57,6 +57,7 @@ constexpr Command kCommands[] = {
     {"device", false, "device\\.json", ""},
     {"stream", false, "stream\\.json", ""},
     {"cost", false, "cost\\.(json|html)", ""},
+    {"break-even", false, "break-even\\.json", ""},
     {"bench-train", false, "bench-train\\.json", ""},
     {"bench-scan", false, "bench-scan\\.json", ""},
     {"bench-infer", false, "bench-infer\\.json", ""},

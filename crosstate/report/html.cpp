@@ -92,11 +92,15 @@ void check_lengths(const Plot& plot) {
 }
 
 json plot_json(const Plot& plot) {
-  json out = {
-      {"title", plot.title},           {"x_label", plot.x_label},
-      {"y_label", plot.y_label},       {"kind", plot.kind == PlotKind::kBar ? "bar" : "line"},
-      {"categories", plot.categories}, {"log_x", plot.log_x},
-      {"log_y", plot.log_y},           {"series", json::array()}};
+  json out = {{"title", plot.title},
+              {"x_label", plot.x_label},
+              {"y_label", plot.y_label},
+              {"kind", plot.kind == PlotKind::kLine ? "line" : "bar"},
+              {"stacked", plot.kind == PlotKind::kStacked},
+              {"categories", plot.categories},
+              {"log_x", plot.log_x},
+              {"log_y", plot.log_y},
+              {"series", json::array()}};
   for (const Series& series : plot.series) {
     json points = json::array();
     for (std::size_t i = 0; i < series.y.size(); ++i) {

@@ -92,6 +92,20 @@ TEST(ReportHtml, HoldsEveryValueInTheScriptAndInTheDataTable) {
   EXPECT_EQ(count(html, "<summary>Data</summary>"), 2u);
 }
 
+TEST(ReportHtml, StacksBarsOnlyWhereTold) {
+  Report report = sample();
+  Plot parts = report.plots[1];
+  parts.kind = PlotKind::kStacked;
+  parts.series = {{"cells", {}, {1, 2}, {}}, {"converters", {}, {5, 7}, {}}};
+  report.plots.push_back(parts);
+  const nlohmann::json plots = plots_of(to_html(report));
+  EXPECT_EQ(plots[0]["kind"], "line");
+  EXPECT_EQ(plots[1]["kind"], "bar");
+  EXPECT_FALSE(plots[1]["stacked"]);
+  EXPECT_EQ(plots[2]["kind"], "bar");
+  EXPECT_TRUE(plots[2]["stacked"]);
+}
+
 TEST(ReportHtml, KeepsSeriesWithDifferentXApart) {
   Report report;
   report.plots = {Plot{}};

@@ -139,6 +139,7 @@
       options.type = 'category';
       options.grid.display = plot.kind === 'line';
       options.offset = true;
+      options.stacked = plot.stacked;
       categoryTicks(options, plot);
       return options;
     }
@@ -164,12 +165,22 @@
     return options;
   }
 
+  // From zero to the highest sum of a category.
+  function stackLimits(plot) {
+    const sums = plot.categories.map((_, i) => plot.series.reduce((sum, s) => {
+      const value = s.points[i] && s.points[i][1];
+      return isNumber(value) ? sum + value : sum;
+    }, 0));
+    return [0, Math.max(...sums, 0)];
+  }
+
   function yAxis(plot, theme) {
     const options = axis(theme, '');  // its title stands above the chart, where it reads level
     const points = plot.series.flatMap((s) => s.points).filter((p) => isNumber(p[1]));
     const ends = points.flatMap(([, y, e]) => isNumber(e) ? [y - e, y, y + e] : [y]);
-    const limits = range(ends, plot.log_y);
+    const limits = plot.stacked ? stackLimits(plot) : range(ends, plot.log_y);
     options.type = 'linear';
+    options.stacked = plot.stacked;
     options.grid.drawBorder = false;
     if (limits === null) return options;
     if (plot.log_y) {
@@ -310,7 +321,7 @@
   const barLabels = {
     id: 'barLabels',
     afterDatasetsDraw(chart) {
-      if (chart.config.type !== 'bar') return;
+      if (chart.config.type !== 'bar' || chart.config.options.scales.y.stacked) return;
       const {ctx, scales: {y: scale}} = chart, labels = [];
       ctx.save();
       ctx.font = '600 11px ' + Chart.defaults.font.family;

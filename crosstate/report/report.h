@@ -13,7 +13,8 @@ struct Series {
   std::vector<double> error;  // half-height of an error bar per point; empty: none
 };
 
-enum class PlotKind { kLine, kBar };
+/// kStacked: bars of a category on top of each other; values of 0 or more, on a linear axis.
+enum class PlotKind { kLine, kBar, kStacked };
 
 struct Plot {
   std::string title, x_label, y_label;

@@ -16,7 +16,13 @@ def technologies() -> list[str]:
 
 
 def cost(
-    model: Model, *, steps: int, target: str = "accelerator-45nm", **settings: object
+    model: Model,
+    *,
+    steps: int,
+    target: str = "accelerator-45nm",
+    same_node: bool = False,
+    rate: float = 0.0,
+    **settings: object,
 ) -> Description:
     """Price a model on hardware (docs/cost.md).
 
@@ -26,14 +32,23 @@ def cost(
         Time steps per inference.
     target
         One of :func:`technologies`, or a TOML file.
+    same_node
+        Also price the model on a digital accelerator at the node of the crossbars.
+    rate
+        Time steps per second, at which crossbars and that accelerator rest between steps; 0: at
+        full rate.
     **settings
-        Settings of section ``crossbar`` for crossbars: ``packing``, ``driven``, ...
+        Settings of section ``cost`` that decide an estimate: ``idle``, ``idle_cells``, ``blocks``,
+        ``state_converters``, ``converter``, ``weights``; and settings of section ``crossbar``:
+        ``packing``, ``driven``, ``compensation``, ...
 
     Returns
     -------
     dict
         ``memory_bytes``, ``memory_sites``, ``peak_ram_bytes``, ``operations``, ``neurobench``, and
-        ``estimate`` with energy in pJ, latency in ns and area in mm2, each by part and as a range.
+        ``estimate`` with energy in pJ, latency in ns and area in mm2, each by part and as a range;
+        with ``same_node`` or ``rate`` also ``same_node``, with the accelerator's estimates, the
+        ratios and the break-even rates (None: at every rate).
 
     Raises
     ------
@@ -41,9 +56,14 @@ def cost(
         For an unknown target, and for a float model on hardware without floating-point units.
     """
     core, steps = model._fitted(), count_of("steps", steps)
+    if not rate >= 0:
+        raise _core.Error(f"rate = {rate}, expected 0 or more time steps per second")
     result: dict[str, Any] = json.loads(_core.count(core, steps))
-    result["estimate"] = json.loads(
-        _core.price(core, target, steps, settings_of("crossbar", settings))
+    of_cost = {key.removeprefix("cost.") for key in _core.estimate_settings()}
+    chosen = settings_of("cost", {k: v for k, v in settings.items() if k in of_cost})
+    chosen += settings_of("crossbar", {k: v for k, v in settings.items() if k not in of_cost})
+    result.update(
+        json.loads(_core.price(core, target, steps, chosen, bool(same_node), float(rate)))
     )
     return Description(result)
 

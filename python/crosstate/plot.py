@@ -32,6 +32,7 @@ __all__ = [
     "front",
     "arrays",
     "energy",
+    "rate",
     "poles",
     "states",
 ]
@@ -392,6 +393,43 @@ def energy(costs: Any, *, ax: Axes | None = None) -> Axes:
                 fmt="none", ecolor="black", capsize=4)
     ax.set_xticks(places, names, rotation=20)
     ax.set_ylabel("energy of an inference (uJ)")
+    ax.legend()
+    return ax
+
+
+def rate(cost: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
+    """Draw the energy of a time step against the number of steps per second.
+
+    Parameters
+    ----------
+    cost : dict
+        Result of ``crosstate.cost(..., same_node=True)``.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Crossbars, and digital accelerators at the same node with weights in SRAM and in
+        non-volatile memory, up to the highest rate of each; a vertical line at the rate below which
+        crossbars take less than SRAM.
+    """
+    if "same_node" not in cost:
+        raise ValueError("rate: the cost has no same_node, expected same_node=True or a rate")
+    digital = cost["same_node"]
+    ax = _axes(ax)
+    lines = {"crossbars": cost["estimate"], "digital, SRAM": digital["sram"],
+             "digital, non-volatile weights": digital["nonvolatile"]}
+    for name, e in lines.items():
+        seconds = e["latency_ns"]["per_step"]["typical"] * 1e-9
+        rates = np.logspace(-1, np.log10(1 / seconds), 50)
+        rest = e["rest_uw"]["typical"] * 1e6 * np.maximum(1 / rates - seconds, 0)  # pJ
+        step = e["energy_pj"]["per_step"]["typical"] + e["wake_pj"]["typical"]
+        ax.loglog(rates, (step + rest) / 1e3, label=name)
+    even = digital["break_even_rate"]["sram"]["typical"]
+    if even:
+        ax.axvline(even, color="gray", linestyle="--")
+    ax.set_xlabel("time steps per second")
+    ax.set_ylabel("energy of a step (nJ)")
     ax.legend()
     return ax
 

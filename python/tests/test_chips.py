@@ -168,6 +168,22 @@ def test_cost(model: crosstate.Model, rounded: crosstate.Model) -> None:
     assert price["memory_bytes"]["total"] > 0 and price["estimate"]["energy_pj"]
     crossbars = crosstate.cost(rounded, steps=24, target="crossbar-14nm")
     assert crossbars["estimate"]["arrays"] > 0
+    powered = crosstate.cost(rounded, steps=24, target="crossbar-14nm", idle="powered")
+    total = [p["estimate"]["energy_pj"]["per_inference"]["typical"] for p in (crossbars, powered)]
+    assert total[0] < total[1]
+    assert "same_node" not in crossbars
+    compared = crosstate.cost(
+        rounded, steps=24, target="crossbar-14nm", rate=10, compensation="column", converter="sar"
+    )
+    digital = compared["same_node"]
+    assert digital["technology"]["name"] == "same node, 14 nm"
+    assert digital["at_rate"]["sram"]["energy_pj"]["typical"] > 0
+    with pytest.raises(crosstate.Error, match="compare crossbars, but target is mcu-int8"):
+        crosstate.cost(rounded, steps=24, target="mcu-int8", same_node=True)
+    with pytest.raises(crosstate.Error, match="rate = -1"):
+        crosstate.cost(rounded, steps=24, target="crossbar-14nm", rate=-1)
+    with pytest.raises(crosstate.Error, match="cost.idle"):
+        crosstate.cost(rounded, steps=24, target="crossbar-14nm", idle="asleep")
     assert len(crosstate.peers(model, steps=24)) == 3
     with pytest.raises(crosstate.Error):
         crosstate.cost(model, steps=24, target="crossbar-14nm")

@@ -119,6 +119,15 @@ def test_arrays_and_energy_of_a_model(trained):
         plot.energy([])
 
 
+def test_rate(trained):
+    small = trained[1]
+    cost = crosstate.cost(small, steps=24, target="crossbar-32nm", same_node=True)
+    ax = plot.rate(cost)
+    assert len(ax.get_legend_handles_labels()[1]) == 3
+    with pytest.raises(ValueError, match="same_node"):
+        plot.rate(crosstate.cost(small, steps=24, target="crossbar-32nm"))
+
+
 def test_poles_before_and_after_rounding(trained):
     model, small, _, _ = trained
     before, after = dynamics.poles(small), dynamics.poles(small, rounded=True)
