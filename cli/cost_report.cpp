@@ -362,6 +362,7 @@ report::Table target_table(const TargetCost& target, const std::vector<CostModel
         name, [&](const cost::Estimate& e, double) { return e.arrays > 0 ? text(e) : "-"; }, none);
   };
   crossbar("arrays", [](const cost::Estimate& e) { return std::to_string(e.arrays); });
+  crossbar("arrays that do not compute", [](const cost::Estimate& e) { return name_of(e.idle); });
   crossbar("pairs in use", [](const cost::Estimate& e) { return percent(e.utilisation); });
   crossbar("conversions per step",
            [](const cost::Estimate& e) { return std::to_string(e.conversions_per_step); });

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "crosstate/analog/steps.h"
 #include "crosstate/base/error.h"
@@ -65,9 +66,10 @@ class CrossbarEstimator {
  public:
   CrossbarEstimator(const integer::IntegerNetwork& network, std::uint64_t steps,
                     const Technology& technology, const crossbar::CrossbarOptions& crossbar,
-                    const EstimateOptions& choice)
+                    const EstimateOptions& choice, bool gated_between)
       : t_(technology),
         choice_(choice),
+        gated_between_(gated_between),
         n_(network),
         d_(deployment(network)),
         operations_(count_operations(d_, steps)),
@@ -420,6 +422,7 @@ class CrossbarEstimator {
 
   void time() {
     const bool gated = choice_.idle == IdleArrays::kGated;
+    e_.idle = choice_.idle;
     const auto arrays = static_cast<double>(e_.arrays);
     Durations step, end, active_step, active_end, idle_step, idle_end;
     double woken_step = 0, woken_end = 0, wakes_step = 0, wakes_end = 0;
@@ -463,10 +466,13 @@ class CrossbarEstimator {
     add_static("retention", memory, step, end);
     e_.rest.terms.push_back(
         {"memory", "leakage_bit", 0, retained, t_["leakage_bit"] * kMicroPerPico});
-    if (gated) {
+    if (gated_between_) {
       e_.rest.terms.push_back({"gated arrays", "gated array", 0, arrays, gated_power});
     } else {
       e_.rest.terms.push_back({"idle arrays", "array_idle", 0, arrays, t_["array_idle"]});
+    }
+    if (gated_between_ && !gated) {
+      e_.wake.terms.push_back({"wake-up", "wake", 0, arrays, area * t_["wake_area"]});
     }
   }
 
@@ -476,7 +482,8 @@ class CrossbarEstimator {
   };
 
   const Technology& t_;
-  const EstimateOptions choice_;
+  const EstimateOptions choice_;  // idle is gated or powered
+  const bool gated_between_;      // time steps
   const integer::IntegerNetwork& n_;
   const Deployment d_;
   const OperationSummary operations_;
@@ -557,7 +564,16 @@ Estimate estimate_on_crossbars(const integer::IntegerNetwork& network, std::uint
   if (technology.kind != TargetKind::kCrossbar) {
     fail(technology.name, "is a " + name_of(technology.kind) + ", not a crossbar");
   }
-  return CrossbarEstimator(network, steps, technology, crossbar, options).run();
+  const auto with = [&](IdleArrays idle) {
+    EstimateOptions choice = options;
+    choice.idle = idle;
+    const bool gated_between = options.idle != IdleArrays::kPowered;
+    return CrossbarEstimator(network, steps, technology, crossbar, choice, gated_between).run();
+  };
+  if (options.idle != IdleArrays::kAuto) return with(options.idle);
+  Estimate gated = with(IdleArrays::kGated), powered = with(IdleArrays::kPowered);
+  const bool less = gated.energy.per_step().typical <= powered.energy.per_step().typical;
+  return less ? std::move(gated) : std::move(powered);
 }
 
 }  // namespace crosstate::cost

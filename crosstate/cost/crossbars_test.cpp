@@ -219,6 +219,26 @@ TEST(Crossbars, ArraysAreGatedWhileOthersCompute) {
   EXPECT_DOUBLE_EQ(gated.latency.per_step().typical - powered.latency.per_step().typical, 3 * 7);
 }
 
+TEST(Crossbars, GateWhereThatSaves) {
+  Technology t = power_technology();
+  const auto typical = [&](IdleArrays idle) {
+    return small_estimate(t, {.idle = idle}).energy.per_step().typical;
+  };
+  EXPECT_LT(typical(IdleArrays::kPowered), typical(IdleArrays::kGated));
+  Estimate chosen = small_estimate(t, {});
+  EXPECT_EQ(chosen.idle, IdleArrays::kPowered);
+  EXPECT_EQ(chosen.energy.per_step().typical, typical(IdleArrays::kPowered));
+  // Between time steps it is gated nevertheless, and all arrays are woken.
+  EXPECT_DOUBLE_EQ(chosen.rest.total(0).typical, 4 * 10);
+  EXPECT_DOUBLE_EQ(chosen.wake.total(0).typical, 4 * 300);
+  t.constants.at("array_idle").value = {1e6, 1e6, 1e6};
+  t.constants.at("wake_time").value = {0, 0, 0};
+  chosen = small_estimate(t, {});
+  EXPECT_EQ(chosen.idle, IdleArrays::kGated);
+  EXPECT_EQ(chosen.energy.per_step().typical, typical(IdleArrays::kGated));
+  EXPECT_EQ(chosen.wake.total(0).typical, 0);
+}
+
 TEST(Crossbars, OpenCellsConductNothing) {
   const Technology t = plain_technology(TargetKind::kCrossbar);
   const Estimate low = small_estimate(t, {.idle_cells = IdleCells::kLow});

@@ -85,6 +85,7 @@ nlohmann::json to_json(const Estimate& e, double steps) {
   }
   if (e.arrays > 0) {
     out["arrays"] = e.arrays;
+    out["idle"] = name_of(e.idle);
     out["utilisation"] = e.utilisation;
     out["conversions_per_step"] = e.conversions_per_step;
     out["conversions_at_end"] = e.conversions_at_end;

@@ -48,6 +48,7 @@ struct Estimate {
   // Crossbars:
   std::size_t arrays = 0, conversions_per_step = 0, conversions_at_end = 0;
   double utilisation = 0;
+  std::optional<IdleArrays> idle = std::nullopt;  // gated or powered
 
   /// Operations per second and watt in time steps at full rate: 1e12 / J.
   Range tops_per_watt() const;

@@ -6,7 +6,7 @@ void fields(FieldList& list, EstimateOptions& options) {
   list.section("cost");
   list.add("idle", options.idle,
            "Arrays and converters while other sites compute: power-gated and woken once per time "
-           "step, or powered all the time.");
+           "step, powered all the time, or what takes less energy.");
   list.add("idle_cells", options.idle_cells,
            "Pairs without a weight: at the lowest conductance, or open.");
   list.add(

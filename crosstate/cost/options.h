@@ -8,10 +8,12 @@
 
 namespace crosstate::cost {
 
-/// Arrays and their converters while another site computes, and between time steps.
-enum class IdleArrays { kGated, kPowered };
+/// Arrays and their converters while another site computes. kAuto: whichever takes less typical
+/// energy per time step. Between time steps they are gated, except with kPowered.
+enum class IdleArrays { kAuto, kGated, kPowered };
 constexpr auto enum_names(IdleArrays) {
-  return std::array{Named{"gated", IdleArrays::kGated}, Named{"powered", IdleArrays::kPowered}};
+  return std::array{Named{"auto", IdleArrays::kAuto}, Named{"gated", IdleArrays::kGated},
+                    Named{"powered", IdleArrays::kPowered}};
 }
 
 /// Pairs of cells that hold no weight: at the lowest conductance, or never formed (or cut off by
@@ -55,7 +57,7 @@ constexpr auto enum_names(WeightMemory) {
 }
 
 struct EstimateOptions {
-  IdleArrays idle = IdleArrays::kGated;                        // gated | powered
+  IdleArrays idle = IdleArrays::kAuto;                         // auto | gated | powered
   IdleCells idle_cells = IdleCells::kLow;                      // low | open
   BlockDrive blocks = BlockDrive::kSequential;                 // sequential | parallel
   StateConverters state_converters = StateConverters::kCodes;  // codes | increments

@@ -43,8 +43,8 @@ TEST(SameNode, TellsRatiosAndRates) {
                                                    find_technology("crossbar-14nm"));
   const nlohmann::json json = to_json(same, crossbars, kSequence, 20);
   const Range over = over_digital(crossbars, same.sram, kSequence);
-  EXPECT_DOUBLE_EQ(over.typical,
-                   crossbars.energy.total(kSequence).typical / same.sram.energy.total(kSequence).typical);
+  EXPECT_DOUBLE_EQ(over.typical, crossbars.energy.total(kSequence).typical /
+                                     same.sram.energy.total(kSequence).typical);
   EXPECT_DOUBLE_EQ(over.high,
                    crossbars.energy.total(kSequence).high / same.sram.energy.total(kSequence).low);
   EXPECT_EQ(json["crossbars_over_sram"], to_json(over));

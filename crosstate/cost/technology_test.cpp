@@ -140,7 +140,7 @@ TEST(Technology, RefusesToDivideByZero) {
         EXPECT_EQ(parse_technology(text, "t.toml")[c.name].low, 0);
       }
     }
-    EXPECT_EQ(divisors, kind == TargetKind::kMicrocontroller ? 1u : 2u) << file;
+    EXPECT_EQ(divisors, kind == TargetKind::kMicrocontroller ? 1u : 3u) << file;
   }
 }
 

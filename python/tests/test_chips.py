@@ -170,7 +170,7 @@ def test_cost(model: crosstate.Model, rounded: crosstate.Model) -> None:
     assert crossbars["estimate"]["arrays"] > 0
     powered = crosstate.cost(rounded, steps=24, target="crossbar-14nm", idle="powered")
     total = [p["estimate"]["energy_pj"]["per_inference"]["typical"] for p in (crossbars, powered)]
-    assert total[0] < total[1]
+    assert total[0] <= total[1]
     assert "same_node" not in crossbars
     compared = crosstate.cost(
         rounded, steps=24, target="crossbar-14nm", rate=10, compensation="column", converter="sar"
