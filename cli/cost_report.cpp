@@ -369,7 +369,8 @@ report::Table target_table(const TargetCost& target, const std::vector<CostModel
   crossbar("conversions at the end",
            [](const cost::Estimate& e) { return std::to_string(e.conversions_at_end); });
   const cost::Range full = cost::full_array_efficiency(target.technology);
-  crossbar("TOPS/W of full arrays", [&](const cost::Estimate&) { return plain_range(full); });
+  crossbar("TOPS/W of full arrays, 8 bits",
+           [&](const cost::Estimate&) { return plain_range(full); });
   return table;
 }
 

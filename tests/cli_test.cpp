@@ -152,7 +152,7 @@ TEST_F(Cli, RefusesBadUsage) {
   expect_refused({},
                  {"demo, train, eval, quantize, convert, export, prune, deploy, simulate, stream, "
                   "info, device, array, "
-                  "cost, sweep, search, bench"});
+                  "cost, break-even, sweep, search, bench"});
   expect_refused({"dmeo"}, {"dmeo", "demo"});
   expect_refused({"--fast"}, {"--fast"});
   expect_refused({"train", "--fast"}, {"--fast", "train --help"});

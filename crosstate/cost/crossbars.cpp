@@ -541,15 +541,17 @@ void add_array_product(const Technology& t, const ArrayUse& use, double per_step
 
 Range full_array_efficiency(const Technology& t) {
   constexpr double kMeanWeight = 0.25;
+  constexpr int kBits = 8;
   ArrayUse use;
   use.rows = t.rows;
   use.columns = t.columns;
   use.cells = 2.0 * t.rows * t.columns;
   use.weight = kMeanWeight * t.rows * t.columns;
-  use.input_bits = t.input_bits;
+  use.input_bits = kBits;
+  use.weight_slices = ceil_divide(kBits - 1, t.cell_bits);
   CostList energy;
   add_array_product(t, use, 0, 1, energy);
-  energy.terms.push_back({"static", "active", 0, static_cast<double>(input_slices(t, t.input_bits)),
+  energy.terms.push_back({"static", "active", 0, use.weight_slices * input_slices(t, kBits),
                           t["array_active"] * slice_time(t) * kPicoPerFemto});
   const Range picojoules = energy.total(0);
   const double operations = 2.0 * t.rows * t.columns;

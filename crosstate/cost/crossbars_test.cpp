@@ -239,6 +239,18 @@ TEST(Crossbars, GateWhereThatSaves) {
   EXPECT_EQ(chosen.wake.total(0).typical, 0);
 }
 
+TEST(Crossbars, FullArraysTakeSlicesOfEightBits) {
+  Technology t = plain_technology(TargetKind::kCrossbar);
+  for (const ConstantDefinition& c : constants_of(TargetKind::kCrossbar)) {
+    if (!c.divides) t.constants.at(c.name).value = {};
+  }
+  t.constants.at("convert").value = {1e3, 1e3, 1e3};  // 1 pJ for each of 64 columns
+  EXPECT_DOUBLE_EQ(full_array_efficiency(t).typical, 2.0 * 64 * 64 / 64);
+  t.cell_bits = 4;
+  t.input_bits = 1;
+  EXPECT_DOUBLE_EQ(full_array_efficiency(t).typical, 2.0 * 64 * 64 / (64 * 2 * 8));
+}
+
 TEST(Crossbars, OpenCellsConductNothing) {
   const Technology t = plain_technology(TargetKind::kCrossbar);
   const Estimate low = small_estimate(t, {.idle_cells = IdleCells::kLow});

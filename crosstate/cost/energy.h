@@ -98,8 +98,8 @@ void add_array_product(const Technology& technology, const ArrayUse& use, double
                        double at_end, CostList& energy);
 /// Time of one product with one input slice: rows and converters are pipelined.
 Range slice_time(const Technology& technology);
-/// Operations per second and watt of full arrays with a mean |weight| of a quarter of the largest,
-/// whose inputs and outputs have the bits of the drivers and converters: 1e12 / J.
+/// Operations per second and watt of full arrays with weights and inputs of 8 bits, which may take
+/// several arrays and products, and a mean |weight| of a quarter of the largest: 1e12 / J.
 Range full_array_efficiency(const Technology& technology);
 /// Area of one array with drivers, converters and digital part.
 Range array_area(const Technology& technology);
