@@ -24,5 +24,5 @@ place() {
   done
   run "$directory/cost" cost "$model" --target accelerator-45nm --target mcu-int8 \
     --target crossbar-14nm --target crossbar-32nm --target crossbar-130nm \
-    --target crossbar-180nm-taox "${data[@]}"
+    --target crossbar-180nm-taox --same-node "${data[@]}"
 }

@@ -284,17 +284,21 @@ def memristive(directory, _):
     tables = [table("On the arrays of every target", columns, rows)]
 
     targets = read(directory / "cost" / "cost.json")["targets"]
-    digital = targets[0]["estimates"][0]["energy_pj"]["per_inference"]
     rows, energies = [], []
     for t in targets:
         name, e = t["technology"]["name"], t["estimates"][0]
         energy = {k: v / 1e6 for k, v in e["energy_pj"]["per_inference"].items()}
         energies.append([name.replace("crossbar", "xbar").replace("accelerator", "digital"),
                          energy["typical"], energy["low"], energy["high"]])
-        rows.append([name, energy["typical"], f"{energy['low']:.2f} to {energy['high']:.2f}",
-                     e["latency_ns"]["per_inference"]["typical"] / 1e3,
-                     energy["typical"] * 1e6 / digital["typical"]])
-    columns = ["hardware", "energy, uJ", "range", "latency, us", "energy / digital accelerator"]
+        row = [name, energy["typical"], f"{energy['low']:.2f} to {energy['high']:.2f}",
+               e["latency_ns"]["per_inference"]["typical"] / 1e3]
+        for same in t.get("same_node", []):
+            over = same["crossbars_over_sram"]
+            row += [f"{same['energy_linear_pj'] / 1e6:.3g} / {same['energy_square_pj'] / 1e6:.3g}",
+                    over["typical"], f"{over['low']:.2f} to {over['high']:.2f}"]
+        rows.append(row + [""] * (7 - len(row)))
+    columns = ["hardware", "energy, uJ", "range", "latency, us",
+               "digital, same node, uJ (linear / square)", "crossbars / digital", "range"]
     tables.append(table("One inference on hardware", columns, rows))
     return {"tables": tables,
             "charts": [plot("bar", "Accuracy on chips", "target", "test accuracy, %", bars),
