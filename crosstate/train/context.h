@@ -41,6 +41,7 @@ struct TrainProgress {
   int epoch = 0, epochs = 0;          // from 1
   std::size_t done = 0, samples = 0;  // training sequences done and total of this epoch
   double loss = 0, metric = 0;        // mean and primary metric over the sequences done
+  double batch_loss = 0;              // mean over the last batch
   task::TaskMetric kind;              // metric of `metric` and of the log
   double samples_per_second = 0;      // in this epoch
   double seconds_left = 0;            // of the stage, estimated from the elapsed time

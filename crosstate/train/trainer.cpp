@@ -221,7 +221,9 @@ class Trainer {
     for (std::size_t i = 0; i < steps_per_epoch_; ++i) {
       if (context_.stop && context_.stop()) return false;
       data::fill_batch(set, part(order, i * batch_size_, batch_size_), block_length, batch_);
-      tally.add(step(log.epoch, i), batch_.count);
+      const model::BatchResult result = step(log.epoch, i);
+      batch_loss_ = result.loss;
+      tally.add(result, batch_.count);
       ++steps_now_;
       const bool due = (i + 1) % static_cast<std::size_t>(options_.log_every) == 0;
       if (due || i + 1 == steps_per_epoch_) report(progress(log.epoch, tally, watch.seconds()));
@@ -341,6 +343,7 @@ class Trainer {
     result.samples = training_.count;
     result.loss = tally.loss();
     result.metric = tally.metric();
+    result.batch_loss = batch_loss_;
     result.kind = task().primary();
     result.samples_per_second = per_second(static_cast<double>(tally.count), seconds);
     result.seconds_left = seconds_left();
@@ -392,6 +395,7 @@ class Trainer {
   int best_epoch_ = 0;
   formats::Safetensors best_;
   data::Batch batch_;
+  double batch_loss_ = 0;
   Stopwatch watch_;
   TrainProgress last_progress_;
 };

@@ -38,8 +38,8 @@ class Session {
       call.python([&] {
         const nlohmann::json log = p.epoch_end ? nlohmann::json(p.log) : nlohmann::json();
         const nb::object wants_stop = hooks.attr("progress")(
-            p.stage, p.epoch, p.epochs, p.done, p.samples, p.loss, p.metric, p.kind.name,
-            p.samples_per_second, p.seconds_left, p.epoch_end, p.last, json_text(log));
+            p.stage, p.epoch, p.epochs, p.done, p.samples, p.loss, p.batch_loss, p.metric,
+            p.kind.name, p.samples_per_second, p.seconds_left, p.epoch_end, p.last, json_text(log));
         if (nb::cast<bool>(wants_stop)) call.request();
       });
     };

@@ -31,6 +31,7 @@ class TrainProgress:
     done: int  #: training sequences of this epoch so far
     samples: int  #: training sequences of this epoch
     loss: float  #: mean over the sequences done
+    batch_loss: float  #: of the last batch; of every one with ``log_every=1``
     metric: float  #: primary metric over the sequences done
     metric_name: str  #: "accuracy"
     samples_per_second: float
