@@ -268,7 +268,9 @@ void Network::fold_norms() {
   State& s = *state_;
   if (s.options.norm == Norm::kNone) return;
   if (!s.batch_norm())
-    fail("model.norm", "'" + name_of(s.options.norm) + "' cannot be folded; use batch or none");
+    fail("model.norm", "'" + name_of(s.options.norm) +
+                           "' is computed from the values of every step and cannot be folded into "
+                           "the weights, as quantization needs; train with batch or none");
   const Coefficients c = s.coefficients();  // batch norm as an affine map
   ModelOptions options = s.options;
   options.norm = Norm::kNone;

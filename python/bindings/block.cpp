@@ -1,8 +1,10 @@
 // crosstate/model: one block as a function of its input and parameters, with its adjoint.
 #include <algorithm>
 #include <mutex>
+#include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 #include "crosstate/data/batch.h"
 #include "crosstate/model/group_forward.h"
 #include "crosstate/model/network.h"
@@ -63,6 +65,16 @@ class Spare {
   std::mutex mutex_;
   std::vector<std::vector<GroupMemory>> all_;
 };
+
+/// What a thread needs for the groups that it computes, kept between calls like Spare.
+struct Work {
+  model::Scratch scratch;
+  AlignedFloats gradient;
+};
+Work& work() {
+  thread_local Work of_thread;
+  return of_thread;
+}
 
 /// One forward pass in training, with what its adjoint needs.
 struct BlockPass {
@@ -175,15 +187,14 @@ class Block {
     const GroupPass pass(run->state, run->coefficients, run->batch);
     const std::size_t H = run->batch.channels;
     with_pool(threads, [&](ThreadPool& pool) {
-      std::vector<model::Scratch> scratch(static_cast<std::size_t>(pool.size()));
-      pool.parallel_for(run->batch.groups, [&](std::size_t g, int worker) {
+      pool.parallel_for(run->batch.groups, [&](std::size_t g, int) {
         GroupMemory& m = run->memory[g];
         pass.prepare(m, g, training);
         if (training) {
           GroupPass::draw_seeds(m, g, draws);
           pass.draw_dropout(m, g, draws);
         }
-        GroupForward forward(pass, m, scratch[static_cast<std::size_t>(worker)]);
+        GroupForward forward(pass, m, work().scratch);
         for (const model::TimeBlock& b : pass.blocks()) {
           pack(u, g, 0, H, b.start, b.steps, b.rows(m.h[0].data(), H).data);
           forward.at(b);
@@ -205,16 +216,15 @@ class Block {
       const std::size_t H = run.batch.channels, groups = run.batch.groups;
       std::vector<model::Gradients> sums(groups, model::Gradients(run.state));
       with_pool(threads, [&](ThreadPool& pool) {
-        std::vector<model::Scratch> scratch(static_cast<std::size_t>(pool.size()));
-        std::vector<AlignedFloats> gradient(scratch.size());
-        pool.parallel_for(groups, [&](std::size_t g, int worker) {
-          AlignedFloats& gh = gradient[static_cast<std::size_t>(worker)];
+        // The last groups are still in the cache.
+        pool.parallel_for(groups, [&](std::size_t item, int) {
+          const std::size_t g = groups - 1 - item;
+          AlignedFloats& gh = work().gradient;
           gh.resize(run.batch.length * kLanes * H);
           for (const model::TimeBlock& b : pass.blocks()) {
             pack(gy, g, 0, H, b.start, b.steps, b.rows(gh.data(), H).data);
           }
-          pass.layer_adjoint(0, run.memory[g], gh, scratch[static_cast<std::size_t>(worker)], {},
-                             sums[g]);
+          pass.layer_adjoint(0, run.memory[g], gh, work().scratch, {}, sums[g]);
           for (const model::TimeBlock& b : pass.blocks()) {
             unpack(b.rows(gh.data(), H).data, g, 0, H, b.start, b.steps, gu);
           }
@@ -251,6 +261,12 @@ class Block {
     *network_ = std::move(loaded);
   }
   bool quantized() const { return network_->quantized(); }
+  std::string options() const {
+    model::ModelOptions options = network_->options();
+    FieldList list;
+    model::fields(list, options);
+    return json_text(list.to_json().at("model"));
+  }
 
  private:
   model::TaskShape task() const { return {shape_.channels, 1}; }
@@ -268,11 +284,24 @@ class Block {
   std::shared_ptr<Spare> spare_ = std::make_shared<Spare>();
 };
 
+// A network with its first parameters, as training starts with them.
+nb::bytes first_network(const Settings& settings, int inputs, int outputs, std::uint64_t seed) {
+  model::ModelOptions options;
+  FieldList list;
+  model::fields(list, options);
+  apply(list, settings, {}, "crosstate.torch.to_torch");
+  model::validate(options);
+  const Network network(options, {inputs, outputs}, seed);
+  const std::string content = formats::format_safetensors(network.to_tensors());
+  return nb::bytes(content.data(), content.size());
+}
+
 }  // namespace
 
 void bind_block(nb::module_& m) {
   // A graph of PyTorch that is alive at exit still holds a pass.
   nb::set_leak_warnings(false);
+  m.def("first_network", &first_network, "settings"_a, "inputs"_a, "outputs"_a, "seed"_a);
   nb::class_<BlockPass>(m, "BlockPass");
   nb::class_<Block>(m, "Block")
       .def(nb::init<const Settings&, std::uint64_t>(), "settings"_a, "seed"_a)
@@ -284,6 +313,7 @@ void bind_block(nb::module_& m) {
       .def_static("adjoint", &Block::adjoint, "run"_a, "gy"_a, "gu"_a, "threads"_a)
       .def("to_bytes", &Block::to_bytes)
       .def("from_bytes", &Block::from_bytes, "bytes"_a)
+      .def("options", &Block::options)
       .def_prop_ro("quantized", &Block::quantized);
 }
 

@@ -9,6 +9,7 @@
 #include "crosstate/base/json.h"
 #include "crosstate/base/numbers.h"
 #include "crosstate/data/audio.h"
+#include "crosstate/data/batch.h"
 #include "crosstate/data/dataset.h"
 #include "crosstate/data/front_end.h"
 #include "crosstate/data/series.h"
@@ -268,6 +269,18 @@ void bind_data(nb::module_& m) {
             return to_python(made);
           },
           "samples"_a, "threads"_a);
+
+  m.def(
+      "training_order",
+      [](std::size_t count, const std::vector<std::uint32_t>& lengths, std::size_t batch,
+         std::uint64_t seed, std::uint32_t epoch) {
+        data::Dataset set;
+        set.count = count;
+        set.lengths = lengths;
+        const std::vector<std::uint32_t> order = data::training_order(set, batch, seed, epoch);
+        return to_numpy(std::vector<std::int64_t>(order.begin(), order.end()), {count});
+      },
+      "count"_a, "lengths"_a, "batch"_a, "seed"_a, "epoch"_a);
 }
 
 }  // namespace crosstate::python

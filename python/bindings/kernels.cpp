@@ -148,11 +148,14 @@ std::size_t tile_of(const Scan& s, const ThreadPool& pool) {
   return tile;
 }
 
-// body(group, first channel, number of channels), in parallel.
+// body(group, first channel, number of channels), in parallel. Backwards, the values that were
+// written last are still in the cache.
 template <class Body>
-void for_tiles(const Scan& s, ThreadPool& pool, const Body& body) {
+void for_tiles(const Scan& s, ThreadPool& pool, const Body& body, bool backwards = false) {
   const std::size_t tile = tile_of(s, pool), tiles = (s.channels() + tile - 1) / tile;
-  pool.parallel_for(s.groups() * tiles, [&](std::size_t item, int) {
+  const std::size_t items = s.groups() * tiles;
+  pool.parallel_for(items, [&](std::size_t number, int) {
+    const std::size_t item = backwards ? items - 1 - number : number;
     const std::size_t first = item % tiles * tile;
     body(item / tiles, first, std::min(tile, s.channels() - first));
   });
@@ -234,51 +237,55 @@ void scan_adjoint(const Scan& s, const Signal& gy, const In<float>& kept,
   std::vector<double> sums(s.groups() * (5 * values + H), 0);
   const nb::gil_scoped_release release;
   with_pool(threads, [&](ThreadPool& pool) {
-    for_tiles(s, pool, [&](std::size_t g, std::size_t first, std::size_t count) {
-      const std::size_t size = s.state_size();
-      const std::size_t carried = N * kernels::scan_state_size(1);
-      double* const of_group = sums.data() + g * (5 * values + H);
-      AlignedFloats u, in, out, carry(count * carried, 0), scratch(kernels::kScanScratch * s.block),
-          start(size);
-      std::uint32_t seeds[kLanes];
-      s.seeds_of(g, seeds);
-      for (std::size_t c = 0; gend && c < count; ++c) {
-        visit_states(gend->data(), s, g, first + c, parts, [&](const float& x, std::size_t at) {
-          if (at < carried) carry[c * carried + at] = x;
-        });
-      }
-      for (std::size_t k = s.blocks(); k-- > 0;) {
-        const std::size_t t = k * s.block, steps = std::min(s.block, L - t);
-        for (AlignedFloats* panel : {&u, &in, &out}) panel->resize(count * steps * kLanes);
-        pack(s.u, g, first, count, t, steps, u.data());
-        pack(gy, g, first, count, t, steps, in.data());
-        for (std::size_t c = 0; c < count; ++c) {
-          const std::size_t h = first + c, at = c * steps * kLanes, columns = steps * kLanes;
-          const kernels::ConstRows g_in{in.data() + at, columns}, u_row{u.data() + at, columns};
-          const kernels::Rows g_out{out.data() + at, columns};
-          if (s.d) {
-            double unused = 0;
-            kernels::affine_forward(s.d->data() + h, nullptr, 1, columns, g_in, g_out);
-            kernels::row_sums(1, columns, nullptr, g_in, u_row, &unused, of_group + 5 * values + h);
-          } else {
-            std::fill_n(g_out.data, columns, 0.0f);
+    for_tiles(
+        s, pool,
+        [&](std::size_t g, std::size_t first, std::size_t count) {
+          const std::size_t size = s.state_size();
+          const std::size_t carried = N * kernels::scan_state_size(1);
+          double* const of_group = sums.data() + g * (5 * values + H);
+          AlignedFloats u, in, out, carry(count * carried, 0),
+              scratch(kernels::kScanScratch * s.block), start(size);
+          std::uint32_t seeds[kLanes];
+          s.seeds_of(g, seeds);
+          for (std::size_t c = 0; gend && c < count; ++c) {
+            visit_states(gend->data(), s, g, first + c, parts, [&](const float& x, std::size_t at) {
+              if (at < carried) carry[c * carried + at] = x;
+            });
           }
-          std::copy_n(kept.data() + ((g * H + h) * s.blocks() + k) * size, size, start.data());
-          double* const sum = of_group + h * N;
-          kernels::scan_adjoint(s.modes_of(h), s.rounding_of(h, seeds, t), steps, u_row.data,
-                                start.data(), g_in.data, g_out.data, carry.data() + c * carried,
-                                {sum, sum + values, s.b ? sum + 2 * values : nullptr,
-                                 sum + 3 * values, sum + 4 * values},
-                                scratch.data());
-        }
-        unpack(out.data(), g, first, count, t, steps, gu);
-      }
-      for (std::size_t c = 0; gstart && c < count; ++c) {
-        visit_states(gstart->data(), s, g, first + c, parts, [&](float& x, std::size_t at) {
-          x = at < carried ? carry[c * carried + at] : 0.0f;
-        });
-      }
-    });
+          for (std::size_t k = s.blocks(); k-- > 0;) {
+            const std::size_t t = k * s.block, steps = std::min(s.block, L - t);
+            for (AlignedFloats* panel : {&u, &in, &out}) panel->resize(count * steps * kLanes);
+            pack(s.u, g, first, count, t, steps, u.data());
+            pack(gy, g, first, count, t, steps, in.data());
+            for (std::size_t c = 0; c < count; ++c) {
+              const std::size_t h = first + c, at = c * steps * kLanes, columns = steps * kLanes;
+              const kernels::ConstRows g_in{in.data() + at, columns}, u_row{u.data() + at, columns};
+              const kernels::Rows g_out{out.data() + at, columns};
+              if (s.d) {
+                double unused = 0;
+                kernels::affine_forward(s.d->data() + h, nullptr, 1, columns, g_in, g_out);
+                kernels::row_sums(1, columns, nullptr, g_in, u_row, &unused,
+                                  of_group + 5 * values + h);
+              } else {
+                std::fill_n(g_out.data, columns, 0.0f);
+              }
+              std::copy_n(kept.data() + ((g * H + h) * s.blocks() + k) * size, size, start.data());
+              double* const sum = of_group + h * N;
+              kernels::scan_adjoint(s.modes_of(h), s.rounding_of(h, seeds, t), steps, u_row.data,
+                                    start.data(), g_in.data, g_out.data, carry.data() + c * carried,
+                                    {sum, sum + values, s.b ? sum + 2 * values : nullptr,
+                                     sum + 3 * values, sum + 4 * values},
+                                    scratch.data());
+            }
+            unpack(out.data(), g, first, count, t, steps, gu);
+          }
+          for (std::size_t c = 0; gstart && c < count; ++c) {
+            visit_states(gstart->data(), s, g, first + c, parts, [&](float& x, std::size_t at) {
+              x = at < carried ? carry[c * carried + at] : 0.0f;
+            });
+          }
+        },
+        true);
   });
   std::fill_n(gradients.data(), 5 * values, 0.0);
   for (std::size_t g = 0; g < s.groups(); ++g) {
@@ -348,15 +355,21 @@ void quantize_poles(const Changed<float>& re, const Changed<float>& im, int bits
   }
 }
 
-// Replaces [rows, columns] weights by the values of their codes.
-void quantize_weights(const Changed<float>& values, int bits, bool per_row) {
+// Replaces [rows, columns] weights by the values of their codes; and the bias [rows] by that of its
+// codes, in units of those of the sums of inputs with this scale.
+void quantize_weights(const Changed<float>& values, int bits, bool per_row,
+                      const Maybe<Changed<float>>& bias, float input_scale) {
   require_shape(values.ndim() == 2, "the matrix", "[rows, columns]");
+  const std::size_t rows = values.shape(0);
+  require_shape(!bias || has_shape(*bias, {rows}), "the bias", "[rows]");
   quant::WeightSite site;
   site.bits = bits;
   site.granularity = per_row ? quant::Granularity::kChannel : quant::Granularity::kTensor;
   site.scales = quant::ScaleKind::kFree;
   const std::span<float> all(values.data(), values.size());
-  quant::quantize_weights(all, values.shape(0), site).dequantize(all);
+  quant::QuantizedLinear codes{quant::quantize_weights(all, rows, site), {}};
+  codes.weight.dequantize(all);
+  if (bias) quant::quantize_bias({bias->data(), rows}, input_scale, codes);
 }
 
 }  // namespace
@@ -387,8 +400,10 @@ void bind_kernels(nb::module_& m) {
            "gradients"_a, "gd"_a.none(), "threads"_a)
       .def("peaks", &scan_peaks, "peaks"_a, "threads"_a);
   m.def("quantize_poles", &quantize_poles, "re"_a, "im"_a, "bits"_a, "coding"_a);
-  m.def("quantize_weights", &quantize_weights, "values"_a, "bits"_a, "per_row"_a);
+  m.def("quantize_weights", &quantize_weights, "values"_a, "bits"_a, "per_row"_a, "bias"_a.none(),
+        "input_scale"_a);
   m.attr("state_seed") = kernels::kDeployedSeed;
+  m.attr("pole_fraction") = quant::kPoleFraction;
   m.attr("most_residue_bits") = kernels::kMostResidueBits;
 }
 

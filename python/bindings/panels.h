@@ -56,30 +56,37 @@ void with_pool(int threads, const Body& body) {
 }
 
 /// Calls move(value, place in a panel [channel][step][lane]) for some channels of a group over a
-/// block of time. The innermost loop runs along memory.
+/// block of time: whole lines of the panel at a time, in the order of the array in memory.
 template <class T, class Move>
 void visit(const nb::ndarray<T, nb::ndim<3>, nb::device::cpu>& array, std::size_t group,
            std::size_t channel, std::size_t channels, std::size_t start, std::size_t steps,
            const Move& move) {
   const std::int64_t by_batch = array.stride(0), by_channel = array.stride(1),
                      by_step = array.stride(2);
-  for (std::size_t i = 0; i < lanes_of(array.shape(0), group); ++i) {
-    T* const from = array.data() + static_cast<std::int64_t>(group * kLanes + i) * by_batch +
-                    static_cast<std::int64_t>(channel) * by_channel +
-                    static_cast<std::int64_t>(start) * by_step;
-    if (by_step == 1) {
-      for (std::size_t c = 0; c < channels; ++c) {
-        T* const row = from + static_cast<std::int64_t>(c) * by_channel;
-        const std::size_t at = c * steps * kLanes + i;
-        for (std::size_t t = 0; t < steps; ++t) move(row[t], at + t * kLanes);
-      }
-      continue;
+  const std::size_t lanes = lanes_of(array.shape(0), group);
+  T* from[kLanes] = {};
+  for (std::size_t i = 0; i < lanes; ++i) {
+    from[i] = array.data() + static_cast<std::int64_t>(group * kLanes + i) * by_batch +
+              static_cast<std::int64_t>(channel) * by_channel +
+              static_cast<std::int64_t>(start) * by_step;
+  }
+  const auto line = [&](std::size_t c, std::size_t t) {
+    const std::int64_t at =
+        static_cast<std::int64_t>(c) * by_channel + static_cast<std::int64_t>(t) * by_step;
+    const std::size_t to = (c * steps + t) * kLanes;
+    if (lanes == kLanes) {
+      for (std::size_t i = 0; i < kLanes; ++i) move(from[i][at], to + i);
+    } else {
+      for (std::size_t i = 0; i < lanes; ++i) move(from[i][at], to + i);
     }
+  };
+  if (by_step == 1) {
+    for (std::size_t c = 0; c < channels; ++c) {
+      for (std::size_t t = 0; t < steps; ++t) line(c, t);
+    }
+  } else {
     for (std::size_t t = 0; t < steps; ++t) {
-      T* const column = from + static_cast<std::int64_t>(t) * by_step;
-      for (std::size_t c = 0; c < channels; ++c) {
-        move(column[static_cast<std::int64_t>(c) * by_channel], (c * steps + t) * kLanes + i);
-      }
+      for (std::size_t c = 0; c < channels; ++c) line(c, t);
     }
   }
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from . import _core
 from ._core import Error
 from ._data import Data, Pair, _numbers, _target_array, _text, as_samples, as_sequences, is_whole
 from ._progress import Callback, Hooks
+from ._safetensors import format_, parse
 from ._settings import Settings, flat, path_text, settings_of, whole
 
 Path_ = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
@@ -461,6 +463,9 @@ class Model:
     ) -> Model:
         """Quantize the network and train it further with quantization (QAT).
 
+        A quantized network continues in its formats, or in those of ``preset``; its ranges are
+        chosen anew.
+
         Parameters
         ----------
         preset
@@ -476,22 +481,36 @@ class Model:
         Model
             A new, quantized model. Other parameters and errors are those of :meth:`fit`.
         """
-        if self.quantized:
-            raise Error("the model is already quantized, expected a float model")
         data = as_data(x, y, validation=validation, test=test, task=self._task_of(y, task),
                        every_step=self.every_step)
         wanted = settings_of("qat", settings)
+        start = self._without_rounding() if self.quantized else self
+        given = self._model_options()
+        if self.quantized:
+            if preset is None:
+                given += flat({"quant": json.loads(self._fitted().describe())["quant"]})
         if preset is not None:
             wanted.append(("quant.preset", preset))
         trained = type(self)()
         trained._options = list(self._options)
-        with self._saved() as file, _directory(out) as directory:
+        with start._saved() as file, _directory(out) as directory:
             trained._train(
                 data, [("run.start", file), *wanted], directory, "qat", seed, threads, callback,
-                progress, _earlier(False, overwrite), target,
-                self._model_options(),
+                progress, _earlier(False, overwrite), target, given,
             )
         return trained
+
+    def _without_rounding(self) -> Model:
+        """The float network with the weights of a quantized one."""
+        if self.integer:
+            raise Error("an integer network has no weights to train, expected the quantized model")
+        arrays, metadata = parse(self._fitted().to_bytes(), "the model")
+        ranges = re.compile(r"^(range|scale)\.|\.state_step$")
+        kept = {name: value for name, value in arrays.items() if not ranges.search(name)}
+        return self._of(
+            _core.Model.from_bytes(format_(kept, {**metadata, "quantized": "false"}), "the model"),
+            self,
+        )
 
     def _task_of(self, y: Any, task: str) -> str:
         return self.task if y is not None and task == "auto" else task

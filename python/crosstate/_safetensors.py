@@ -43,13 +43,15 @@ def parse(data: bytes, where: str) -> tuple[Arrays, dict[str, str]]:
 
 
 def format_(arrays: Arrays, metadata: dict[str, str]) -> bytes:
-    """The bytes of a file of float32 tensors."""
+    """The bytes of a file; integers keep their type, other tensors are float32."""
+    integers = {np.dtype(code): kind for kind, code in _TYPES.items() if kind[0] in "IU"}
     header: dict[str, Any] = {"__metadata__": metadata}
     chunks, at = [], 0
     for name in sorted(arrays):
-        values = np.ascontiguousarray(arrays[name], "<f4").tobytes()
+        kind = integers.get(arrays[name].dtype, "F32")
+        values = np.ascontiguousarray(arrays[name], _TYPES[kind]).tobytes()
         header[name] = {
-            "dtype": "F32",
+            "dtype": kind,
             "shape": list(arrays[name].shape),
             "data_offsets": [at, at + len(values)],
         }

@@ -52,8 +52,7 @@ def test_has_the_same_predictions(options: dict[str, Any]) -> None:
     same(model, network, x)
     back = to_torch(model)
     same(model, back.eval(), x)
-    kept_names = {name for name in network.state_dict() if "output_norm" not in name}
-    assert set(back.state_dict()) == kept_names
+    assert set(back.state_dict()) == set(network.state_dict())
 
 
 def test_is_a_model_like_others(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from ._block import S4DBlock
 from ._convert import S4DNetwork, from_torch, to_torch
 from ._layer import S4D, ActivationQuantizer, S4DKernel, State
 from ._scan import rounded_scan
+from ._training import batches, parameter_groups, schedule, training_order
 
 __all__ = [
     "S4D",
@@ -22,7 +23,11 @@ __all__ = [
     "S4DKernel",
     "S4DNetwork",
     "State",
+    "batches",
     "from_torch",
+    "parameter_groups",
     "rounded_scan",
+    "schedule",
     "to_torch",
+    "training_order",
 ]

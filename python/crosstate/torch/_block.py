@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,11 @@ class S4DBlock(nn.Module):
             self._names.append(own)
             value = torch.from_numpy(np.array(values)).reshape(tuple(size))
             self.register_parameter(own, nn.Parameter(value))
+
+    def options(self) -> dict[str, Any]:
+        """Options of the block, as those of section ``model``."""
+        options: dict[str, Any] = json.loads(self._core.options())
+        return options
 
     def _values(self) -> list[Tensor]:
         return [getattr(self, name) for name in self._names]

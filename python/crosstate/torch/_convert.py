@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
@@ -18,7 +19,17 @@ from .. import _core
 from .._core import Error
 from .._model import Model
 from .._safetensors import Arrays, format_, parse
-from ._layer import S4D
+from ._block import S4DBlock
+from ._layer import (
+    ACTIVATION_SITES, WEIGHT_SITES, ActivationQuantizer, Bits, S4D, _straight_through, bits_of,
+)
+from ._scan import fake_linear, fake_weights
+
+#: Arguments of S4D that choose formats.
+_FORMATS = {
+    "state_bits", "residue_bits", "rounding", "residue", "residue_margin", "weight_bits",
+    "pole_bits", "pole_coding", "activation_bits", "device_noise",
+}
 
 Source = Union[nn.Module, Mapping[str, Any], str, "os.PathLike[str]"]
 
@@ -169,15 +180,15 @@ class _Layers:
             "D": D.reshape(-1),
         }
 
-    def fold_norm(self, at: str, layer: Arrays) -> None:
-        """Fold the batch norm behind a linear layer, if there is one, into it."""
+    def take_norm(self, at: str, layer: Arrays) -> None:
+        """The batch norm behind a linear layer, if there is one."""
         if at + "running_var" not in self.left:
             return
         self.take(at + "num_batches_tracked")
-        scale = self.need(at + "weight") / np.sqrt(self.need(at + "running_var") + 1e-5)
-        shift = self.need(at + "bias") - scale * self.need(at + "running_mean")
-        layer["linear.weight"] = scale[:, np.newaxis] * layer["linear.weight"]
-        layer["linear.bias"] = scale * layer["linear.bias"] + shift
+        layer["norm.gamma"] = self.need(at + "weight")
+        layer["norm.beta"] = self.need(at + "bias")
+        layer["norm.mean"] = self.need(at + "running_mean")
+        layer["norm.variance"] = self.need(at + "running_var")
 
     def all(self) -> list[Arrays]:
         suffix = re.compile(r"^(.*?)(kernel\.(?:kernel\.)?)C$")
@@ -193,7 +204,7 @@ class _Layers:
             H = one["D"].size
             one["linear.weight"] = weight.reshape(weight.shape[0], -1)
             one["linear.bias"] = self.need(root + "output_linear.0.bias")
-            self.fold_norm(root + "output_norm.", one)
+            self.take_norm(root + "output_norm.", one)
             if one["linear.weight"].shape != (2 * H, H):
                 raise Error(
                     f"{self.where}: '{root}output_linear.0.weight' has shape "
@@ -205,9 +216,109 @@ class _Layers:
         return layers
 
 
+# --- blocks as one module
+
+
+def _unfused(arrays: Arrays) -> Arrays:
+    """Tensors of S4DBlock under the names of the minimal S4D and a LayerNorm."""
+    names = {
+        "C": "kernel.C", "B": "kernel.B", "log_dt": "kernel.log_dt", "log_a": "kernel.log_A_real",
+        "w": "kernel.A_imag", "linear_weight": "output_linear.0.weight",
+        "linear_bias": "output_linear.0.bias", "norm_gamma": "norm.weight", "norm_beta": "norm.bias",
+    }
+    found = dict(arrays)
+    for name in arrays:
+        at = name.removesuffix("log_a")
+        if at == name or at + "linear_weight" not in arrays:
+            continue
+        for old, new in names.items():
+            if at + old in found:
+                found[at + new] = found.pop(at + old)
+        for other in list(found):
+            if other.startswith((at + "range_", at + "scale_")) or other == at + "_extra_state":
+                del found[other]
+    return found
+
+
+def _fused_options(module: nn.Module) -> dict[str, Any]:
+    """Options of the blocks of a network that S4D does not have."""
+    options: list[dict[str, Any]] = []
+    for block in module.modules():
+        if isinstance(block, S4DBlock):
+            found = block.options()
+            if found["modes"] != "complex":
+                raise Error('S4DBlock with model.modes = "real", expected "complex"')
+            kept = ("activation", "gate", "discretization")
+            options.append({key: found[key] for key in kept})
+    if any(one != options[0] for one in options):
+        raise Error("blocks of different options, expected equal ones")
+    return options[0] if options else {}
+
+
+# --- formats
+
+
+def _formats_of(source: nn.Module) -> tuple[dict[str, Any], Arrays]:
+    """Section "quant" of a module, and its ranges in the names of the library."""
+    layers = [one for one in source.modules() if isinstance(one, S4D)]
+    if not layers or any(isinstance(one, S4DBlock) for one in source.modules()):
+        raise Error("formats=True: expected a network of S4D; the ranges of every S4DBlock are its "
+                    "own, so quantize the converted network in the same format instead")
+    own = source if isinstance(source, S4DNetwork) else None
+
+    def formats(layer: S4D) -> dict[str, Any]:
+        bits = {site: {"bits": value or 0} for site, value in layer.bits.items()}
+        bits["a"]["coding"] = layer.pole_coding
+        state = {
+            "bits": layer.state_bits or 0, "residue_bits": layer.residue_bits,
+            "rounding": "stochastic" if layer.rounding == "stochastic" else "nearest",
+            "residue": layer.residue, "residue_margin": layer.residue_margin,
+        }
+        return {**bits, "state": state, "weight_noise": layer.device_noise}
+
+    quant = formats(layers[0])
+    if any(formats(layer) != quant for layer in layers):
+        raise Error("layers of different formats, expected equal ones")
+    for site in (*NETWORK_WEIGHTS, *NETWORK_ACTIVATIONS):
+        quant[site] = {"bits": 0 if own is None else own.bits[site] or 0}
+    quant["preset"] = "float"
+    ranges: Arrays = {}
+    least: list[float] = []
+
+    def add(name: str, quantizers: nn.ModuleDict, site: str) -> None:
+        value, first = 0.0, 0.0
+        if site in quantizers:
+            quantizer = quantizers[site]
+            assert isinstance(quantizer, ActivationQuantizer)
+            value, first = float(quantizer.log_scale.detach()), float(quantizer.least)
+            quant[site]["learned"] = quantizer.log_scale.requires_grad
+            if not quantizer.measured:
+                raise Error(f"formats=True: the range of {name} is not calibrated, expected a "
+                            "training step, or calibrate(x)")
+        ranges["range." + name] = np.array([value])
+        least.append(first)
+
+    none = nn.ModuleDict()
+    for site in NETWORK_ACTIVATIONS:
+        add(site, none if own is None else own.quantizers, site)
+    for i, layer in enumerate(layers):
+        for site in ACTIVATION_SITES[:3]:
+            add(f"layers.{i}.{site}", layer.quantizers, site)
+        steps = np.ones((layer.h, layer.n // 2))
+        if layer.state_bits is not None:
+            steps = layer.state_step.double().numpy()
+            if not np.isfinite(steps).all():
+                raise Error(f"formats=True: the steps of the states of block {i} are not "
+                            "calibrated, expected a training step, or calibrate(x)")
+        ranges[f"layers.{i}.state_step"] = steps
+    ranges["range.least_codes"] = np.array(least)
+    return quant, ranges
+
+
 def from_torch(
     source: Source,
     *,
+    formats: bool = False,
     classes: Sequence[object] | None = None,
     pooling: str = "mean",
     every_step: bool = False,
@@ -223,8 +334,12 @@ def from_torch(
     source : Module, state_dict, or path of a checkpoint (.safetensors, .pt)
         An encoder (Linear), blocks whose tensors are named as by the minimal S4D or by the full S4D
         kernel of state-spaces/s4 with GELU and GLU, each followed by the residual sum and a
-        LayerNorm (or all without one), and a decoder (Linear). A .pt file is read without
-        executing anything in it.
+        LayerNorm (or all without one), and a decoder (Linear); or :class:`S4DBlock` between them.
+        A .pt file is read without executing anything in it.
+    formats : bool
+        Whether the model has the formats of a module of :class:`S4D` and their ranges, so that it
+        is quantized: its scores (backend "fake") are those of the module, up to values on the edge
+        between two codes. Otherwise it is a float network.
     classes : sequence, optional
         Names of the outputs, in sorted order if labels of arrays are to fit (as ``np.unique`` has
         them); None: their numbers.
@@ -241,7 +356,8 @@ def from_torch(
     Returns
     -------
     Model
-        A float network: quantize it, simulate it, write it with ``save``.
+        A float network (quantized with ``formats``): quantize it, simulate it, write it with
+        ``save``.
 
     Raises
     ------
@@ -259,8 +375,8 @@ def from_torch(
         if rules and discretization is None:
             discretization = rules.pop()
         for one in source.modules():
-            if isinstance(one, nn.LayerNorm) and one.eps != 1e-5:
-                raise Error(f"LayerNorm has eps = {one.eps}, expected 1e-05")
+            if isinstance(one, (nn.LayerNorm, nn.BatchNorm1d)) and one.eps != 1e-5:
+                raise Error(f"{type(one).__name__} has eps = {one.eps}, expected 1e-05")
         arrays = _arrays_of(source.state_dict(), where)
     elif isinstance(source, Mapping):
         where = "the state_dict"
@@ -268,9 +384,15 @@ def from_torch(
     else:
         where = os.fspath(source)
         arrays = _read(where)
-    # State and scales of fake quantization; here formats are chosen by quantize().
-    formats = re.compile(r"(^|\.)(state_step|quantizers\..*)$")
-    arrays = {name: value for name, value in arrays.items() if not formats.search(name)}
+    quant: dict[str, Any] = {}
+    ranges: Arrays = {}
+    if formats:
+        if not isinstance(source, nn.Module):
+            raise Error(f"formats=True: {where} does not hold them, expected a module")
+        quant, ranges = _formats_of(source)
+    rounding = re.compile(r"(^|\.)(state_step|quantizers\..*)$")
+    arrays = _unfused({name: value for name, value in arrays.items() if not rounding.search(name)})
+    fused = _fused_options(source) if isinstance(source, nn.Module) else {}
 
     transforms = {"dt": dt_transform, "real": real_transform, "imag": imag_transform}
     checkpoint = _Layers(arrays, where, transforms)
@@ -315,6 +437,9 @@ def from_torch(
             f"{where}: encoder {list(tensors['encoder.weight'].shape)} and decoder "
             f"{list(tensors['decoder.weight'].shape)} do not fit {H} channels"
         )
+    batch = [i for i, one in enumerate(layers) if "norm.mean" in one]
+    if batch and (norms or len(batch) < len(layers)):
+        raise Error(f"{where}: batch norms besides other norms, expected one kind in every block")
     for i, one in enumerate(layers):
         if norms:
             one["norm.gamma"] = checkpoint.need(norms[i] + "weight")
@@ -331,7 +456,8 @@ def from_torch(
         "states": 2 * N,
         "layers": len(layers),
         "discretization": discretization or "zoh",
-        "norm": "layer" if norms else "none",
+        **fused,
+        "norm": "layer" if norms else "batch" if batch else "none",
         "pooling": pooling,
         "readout": "step" if every_step else "sequence",
     }
@@ -340,17 +466,33 @@ def from_torch(
         raise Error(f"{len(names)} classes, but the network has {outputs} outputs")
     metadata = {
         "format": "crosstate network 2",
-        "network": json.dumps({"model": options, "task": {"inputs": inputs, "classes": outputs}}),
-        "quantized": "false",
+        "network": json.dumps({
+            "model": options, "task": {"inputs": inputs, "classes": outputs}, "quant": quant,
+        }),
+        "quantized": "true" if formats else "false",
         "classes": json.dumps(names),
         "permutation_seed": "0",
     }
     if every_step:
         metadata["readout"] = "step"
-    return Model._of(_core.Model.from_bytes(format_(tensors, metadata), where))
+    core = _core.Model.from_bytes(format_({**tensors, **ranges}, metadata), where)
+    # As quantize() and qat() return it: ready to be deployed.
+    return Model._of(core.folded() if formats and batch else core)
 
 
 # --- networks of the library
+
+
+#: Sites of a network outside of its blocks.
+NETWORK_WEIGHTS = ("encoder", "decoder")
+NETWORK_ACTIVATIONS = ("input", "residual")
+
+
+def _split(bits: Bits, own: tuple[str, ...], sites: tuple[str, ...], what: str) -> Any:
+    """Bits of sites of the network, and of those of its layers."""
+    both = bits_of(bits, (*own, *sites), what)
+    of_layers = {site: both[site] for site in sites}
+    return {site: both[site] for site in own}, of_layers if isinstance(bits, Mapping) else bits
 
 
 class S4DNetwork(nn.Module):
@@ -373,7 +515,9 @@ class S4DNetwork(nn.Module):
     every_step : bool
         Whether the decoder is applied to every step instead.
     **layer
-        Arguments of :class:`S4D`: ``d_state``, ``state_bits``, ...
+        Arguments of :class:`S4D`: ``d_state``, ``state_bits``, ... ``weight_bits`` are also those
+        of the encoder and the decoder ("encoder", "decoder"), ``activation_bits`` also those of
+        the input and of the residual stream ("input", "residual").
     """
 
     def __init__(
@@ -398,6 +542,22 @@ class S4DNetwork(nn.Module):
             raise Error(f'pooling = "{pooling}", expected one of mean, last')
         self.pooling = pooling
         self.every_step = every_step
+        weights, of_layers = _split(
+            layer.pop("weight_bits", None), NETWORK_WEIGHTS, WEIGHT_SITES, "weight_bits"
+        )
+        activations, values = _split(
+            layer.pop("activation_bits", None), NETWORK_ACTIVATIONS, ACTIVATION_SITES,
+            "activation_bits",
+        )
+        layer |= {"weight_bits": of_layers, "activation_bits": values}
+        self.bits: dict[str, int | None] = {**weights, **activations}
+        self.quantizers = nn.ModuleDict(
+            {
+                site: ActivationQuantizer(bits, "auto" if site == "input" else "symmetric")
+                for site, bits in activations.items()
+                if bits is not None
+            }
+        )
         self.encoder = nn.Linear(d_input, d_model)
         self.s4_layers = nn.ModuleList(
             S4D(d_model, dropout=dropout, transposed=True, **layer) for _ in range(n_layers)
@@ -408,29 +568,158 @@ class S4DNetwork(nn.Module):
         self.dropouts = nn.ModuleList(nn.Dropout1d(dropout) for _ in range(n_layers))
         self.decoder = nn.Linear(d_model, d_output)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Outputs [batch, d_output], or of every step, of sequences [batch, length, d_input]."""
-        h = self.encoder(x).transpose(-1, -2)
+    @torch.no_grad()
+    def calibrate(self, x: Tensor) -> None:
+        """Choose the steps of the states and the scales of activations for these inputs.
+
+        Parameters
+        ----------
+        x
+            As of :meth:`forward`; the formats before a layer are in effect when it is calibrated.
+        """
+        for quantizer in self.quantizers.values():
+            quantizer.measured = False
+        if "input" in self.quantizers:
+            self.quantizers["input"].measure(x)
+        if "residual" in self.quantizers:
+            ends = []
+
+            def observe(layer: S4D, h: Tensor) -> None:
+                ends.extend(torch.aminmax(h))
+                layer.calibrate(h)
+
+            ends.extend(torch.aminmax(self._run(x, observe)))
+            self.quantizers["residual"].measure(torch.stack(ends))
+        self._run(x, lambda layer, h: layer.calibrate(h))
+
+    def _quantized(self, site: str, x: Tensor) -> Tensor:
+        """The values at the steps of the site; during calibration those before its scale exists."""
+        if self.bits[site] is None or not self.quantizers[site].measured:
+            return x
+        quantized: Tensor = self.quantizers[site](x)
+        return quantized
+
+    def _linear(self, site: str, linear: nn.Linear, x: Tensor, of: str, per_row: bool) -> Tensor:
+        """A linear layer of values of the quantizer `of`, rounded as in deployed networks."""
+        weight, bias, bits = linear.weight, linear.bias, self.bits[site]
+        if bits is not None:
+            if self.bits[of] is None:
+                rounded = fake_weights(weight.detach(), bits, per_row)
+            else:
+                rounded, codes = fake_linear(
+                    weight.detach(), bias.detach(), bits, per_row, self.quantizers[of].scale.detach()
+                )
+                bias = _straight_through(bias, codes)
+            weight = _straight_through(weight, rounded)
+        return nn.functional.linear(x, weight, bias)
+
+    def _run(self, x: Tensor, before: Callable[[S4D, Tensor], object] | None) -> Tensor:
+        x = self._quantized("input", x)
+        h = self._linear("encoder", self.encoder, x, "input", False)
+        h = self._quantized("residual", h).transpose(-1, -2)
         for layer, norm, dropout in zip(self.s4_layers, self.norms, self.dropouts):
+            if before is not None:
+                before(layer, h)
             z, _ = layer(h)
-            h = norm((h + dropout(z)).transpose(-1, -2)).transpose(-1, -2)
-        h = h.transpose(-1, -2)
+            h = norm((h + dropout(z)).transpose(-1, -2))
+            h = self._quantized("residual", h).transpose(-1, -2)
+        return h.transpose(-1, -2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs [batch, d_output], or of every step, of sequences [batch, length, d_input].
+
+        Raises
+        ------
+        Error
+            In evaluation before the formats are calibrated.
+        """
+        if not all(one.measured for one in self.quantizers.values()):
+            if not self.training:
+                raise Error(
+                    "the formats are not calibrated, expected a training step, or calibrate(x)"
+                )
+            self.calibrate(x)
+        h = self._run(x, None)
         if not self.every_step:
             h = h.mean(dim=1) if self.pooling == "mean" else h[:, -1]
-        outputs: Tensor = self.decoder(h)
-        return outputs
+        return self._linear("decoder", self.decoder, h, "residual", True)
 
 
-def to_torch(model: Model, **layer: Any) -> S4DNetwork:
+def _formats_for(
+    quant: dict[str, Any], arrays: Arrays, layers: int
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Arguments of S4DNetwork for section "quant" of a network, and the ranges of the module."""
+    wanted: dict[str, Any] = {
+        **{f"{site}.learned": (False,) for site in (*NETWORK_WEIGHTS, *WEIGHT_SITES)},
+        **{f"{site}.range": ("auto",) for site in (*NETWORK_WEIGHTS, *WEIGHT_SITES)},
+        **{f"{site}.scales": ("free",) for site in (*NETWORK_WEIGHTS, *WEIGHT_SITES)},
+        **{f"{site}.granularity": ("channel",) for site in ("c", "weight", "decoder")},
+        **{f"{site}.granularity": ("tensor",) for site in ("encoder", "d")},
+        **{f"{site}.scales": ("pow2",) for site in (*NETWORK_ACTIVATIONS, *ACTIVATION_SITES[:3])},
+    }
+    for key, values in wanted.items():
+        site, option = key.split(".")
+        found = quant[site].get(option, values[0])
+        if quant[site]["bits"] > 0 and found not in values:
+            raise Error(f"to_torch: quant.{key} = {json.dumps(found)}, expected "
+                        f"{' or '.join(json.dumps(value) for value in values)}")
+
+    def bits(site: str) -> int | None:
+        return quant[site]["bits"] or None
+
+    def of(sites: tuple[str, ...]) -> dict[str, int | None]:
+        return {site: bits(site) for site in sites}
+
+    state = quant["state"]
+    layer: dict[str, Any] = {
+        "weight_bits": of((*NETWORK_WEIGHTS, *WEIGHT_SITES)), "pole_bits": bits("a"),
+        "pole_coding": quant["a"]["coding"],
+        "activation_bits": of((*NETWORK_ACTIVATIONS, *ACTIVATION_SITES)),
+        "device_noise": quant["weight_noise"],
+    }
+    if bits("state") is not None:
+        layer |= {
+            "state_bits": bits("state"), "residue_bits": state["residue_bits"],
+            "rounding": state["rounding"], "residue": state["residue"],
+            "residue_margin": state["residue_margin"],
+        }
+    tensors: dict[str, npt.NDArray[Any]] = {}
+    names = [("range." + site, f"quantizers.{site}", site) for site in NETWORK_ACTIVATIONS]
+    for i in range(layers):
+        names += [(f"range.layers.{i}.{site}", f"s4_layers.{i}.quantizers.{site}", site)
+                  for site in ACTIVATION_SITES[:3]]
+    for (name, to, site), least in zip(names, arrays["range.least_codes"]):
+        if bits(site) is not None:
+            tensors[to + ".log_scale"] = arrays[name].reshape(())
+            tensors[to + ".least"] = np.asarray(least)
+    if bits("state") is not None:
+        # Steps of states are powers of two times the scale of their input.
+        unit = 1.0
+        if bits("residual") is not None:
+            unit = 2.0 ** round(float(arrays["range.residual"][0]) / math.log(2))
+        for i in range(layers):
+            least_steps = arrays[f"layers.{i}.state_step"].astype(np.float64)
+            exponents = np.clip(np.ceil(np.log2(least_steps / unit)), -16, _core.pole_fraction)
+            tensors[f"s4_layers.{i}.state_step"] = unit * 2.0**exponents
+    return layer, tensors
+
+
+def to_torch(
+    model: Model, *, inputs: int | None = None, outputs: int | None = None, seed: int = 1,
+    **layer: Any,
+) -> S4DNetwork:
     """The network of a model as a module that can be trained in PyTorch.
 
     Parameters
     ----------
     model : Model
-        With complex modes, GELU and the sigmoid gate; a batch norm is folded into the linear layer.
-        Of a quantized network, the values of its parameters without rounding.
+        With complex modes, GELU and the sigmoid gate. A quantized network is carried over with its
+        formats and ranges, unless ``layer`` has others.
+    inputs, outputs, seed : int
+        Of a model without a network yet: the module then has the weights with which
+        ``model.fit(..., seed=seed)`` begins.
     **layer
-        Further arguments of :class:`S4D`, as ``state_bits=8``.
+        Further arguments of :class:`S4D`, as ``state_bits=8``; formats replace all of the model's.
 
     Raises
     ------
@@ -438,11 +727,20 @@ def to_torch(model: Model, **layer: Any) -> S4DNetwork:
         Naming the option that the module does not have; for an integer network, and for pruned
         blocks.
     """
-    core = model._fitted()
-    if model.integer:
-        raise Error("to_torch: an integer network has no parameters to train")
-    arrays, metadata = parse(core.folded().to_bytes(), "the model")
-    options = json.loads(metadata["network"])["model"]
+    if not model.fitted:
+        if inputs is None or outputs is None:
+            raise Error("to_torch: the model has no network yet, expected inputs and outputs, or "
+                        "fit() before")
+        content = _core.first_network(model._options, inputs, outputs, seed)
+    else:
+        if inputs is not None or outputs is not None:
+            raise Error("to_torch: inputs and outputs are those of the network of the model")
+        if model.integer:
+            raise Error("to_torch: an integer network has no parameters to train")
+        content = model._fitted().to_bytes()
+    arrays, metadata = parse(content, "the model")
+    network = json.loads(metadata["network"])
+    options = network["model"]
     wanted = {"modes": "complex", "activation": "gelu", "gate": "sigmoid"}
     for key, value in wanted.items():
         if options[key] != value:
@@ -450,6 +748,11 @@ def to_torch(model: Model, **layer: Any) -> S4DNetwork:
     pruned = sorted(name for name in arrays if re.search(r"layers\.\d+\.(modes|channels)$", name))
     if pruned:
         raise Error(f"to_torch: pruned blocks ({', '.join(pruned)}), expected whole ones")
+    ranges: dict[str, npt.NDArray[Any]] = {}
+    carries = metadata["quantized"] == "true" and not set(layer) & _FORMATS
+    if carries:
+        carried, ranges = _formats_for(network["quant"], arrays, options["layers"])
+        layer = {**carried, **layer}
     module = S4DNetwork(
         arrays["encoder.weight"].shape[1],
         arrays["decoder.weight"].shape[0],
@@ -468,6 +771,7 @@ def to_torch(model: Model, **layer: Any) -> S4DNetwork:
         for part in ("encoder", "decoder")
         for name in ("weight", "bias")
     }
+    norms = {"gamma": "weight", "beta": "bias", "mean": "running_mean", "variance": "running_var"}
     for i in range(options["layers"]):
         at, to = f"layers.{i}.", f"s4_layers.{i}."
         c = arrays[at + "C"].astype(np.float64)
@@ -483,11 +787,19 @@ def to_torch(model: Model, **layer: Any) -> S4DNetwork:
         state[to + "kernel.A_imag"] = arrays[at + "w"]
         state[to + "output_linear.0.weight"] = arrays[at + "linear.weight"][..., np.newaxis]
         state[to + "output_linear.0.bias"] = arrays[at + "linear.bias"]
-        if options["norm"] == "layer":
-            state[f"norms.{i}.weight"] = arrays[at + "norm.gamma"]
-            state[f"norms.{i}.bias"] = arrays[at + "norm.beta"]
+        place = f"norms.{i}." if options["norm"] == "layer" else to + "output_norm."
+        for name, new in norms.items():
+            if f"{at}norm.{name}" in arrays:
+                state[place + new] = arrays[f"{at}norm.{name}"]
+    state.update(ranges)
+    for name, part in module.named_modules():
+        if carries and isinstance(part, ActivationQuantizer):
+            learned = network["quant"][name.rpartition(".")[2]]["learned"]
+            part.log_scale.requires_grad_(bool(learned))
     tensors = {name: torch.tensor(value, dtype=torch.float32) for name, value in state.items()}
     result = module.load_state_dict(tensors, strict=False)
-    # Steps and scales of the formats are chosen in training.
-    assert all(re.search(r"state_step|quantizers", name) for name in result.missing_keys)
+    # Steps and scales of formats that are not carried are chosen in training.
+    others = re.compile(r"num_batches_tracked$" if carries else
+                        r"num_batches_tracked$|state_step$|quantizers\.")
+    assert all(others.search(name) for name in result.missing_keys)
     return module

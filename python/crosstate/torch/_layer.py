@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Union
 
 import torch
 import torch.nn as nn
@@ -13,11 +14,30 @@ from torch import Tensor
 from .. import _core
 from .._core import Error
 from ._scan import (
-    BLOCK, fake_poles, fake_weights, largest_code, require_cpu, rounding_of, scan, seeds_of,
+    BLOCK, fake_linear, fake_poles, fake_weights, largest_code, require_cpu, rounding_of, scan,
+    seeds_of,
 )
+
+#: Bits of all sites, or of each by name; None: floats.
+Bits = Union[int, Mapping[str, Union[int, None]], None]
+
+WEIGHT_SITES = ("c", "d", "weight")
+ACTIVATION_SITES = ("ssm_output", "activation", "linear", "gate")
+CODINGS = ("log-polar", "polar", "cartesian", "increment")
 
 #: Least value of a state for which a step is chosen.
 _LEAST_PEAK = 1e-6
+
+
+def bits_of(bits: Bits, sites: tuple[str, ...], what: str) -> dict[str, int | None]:
+    """The bits of every site."""
+    given = dict(bits) if isinstance(bits, Mapping) else dict.fromkeys(sites, bits)
+    for site, value in given.items():
+        if site not in sites:
+            raise Error(f'{what}: no site "{site}", expected {", ".join(sites)}')
+        if value is not None and not 2 <= value <= 16:
+            raise Error(f"{what} = {value}, expected 2 to 16, or None for floats")
+    return {site: given.get(site) for site in sites}
 
 
 class State(NamedTuple):
@@ -27,6 +47,11 @@ class State(NamedTuple):
     values: Tensor
     #: Time steps since the start.
     steps: int
+
+
+def steps_together(x: Tensor) -> bool:
+    """Whether the values of a time step of x [batch, channels, length] are neighbours in memory."""
+    return x.stride(1) == 1 and x.stride(2) != 1
 
 
 def _straight_through(exact: Tensor, rounded: Tensor) -> Tensor:
@@ -40,41 +65,68 @@ def _noise(values: Tensor, deviation: float) -> Tensor:
 class ActivationQuantizer(nn.Module):
     """Fake quantization of values between two layers, with a learned scale.
 
-    Codes are symmetric, ``-(2^(bits-1) - 1) .. 2^(bits-1) - 1``, times a power of two (ties
-    upwards), as those of the library. The scale starts at the largest magnitude of the first
-    training batch and is trained by learned step size quantization (Esser et al., arXiv
-    1902.08153).
+    Codes times a power of two (ties upwards), as those of the library: symmetric,
+    ``-(2^(bits-1) - 1) .. 2^(bits-1) - 1``, or affine, ``least .. least + 2^bits - 1``, which
+    contain 0. The scale starts at the range of the first training batch and is trained by learned
+    step size quantization (Esser et al., arXiv 1902.08153).
 
     Parameters
     ----------
     bits : int
         2 to 16.
+    codes : {"symmetric", "auto"}
+        "auto": affine if one side of 0 is hardly used.
     """
 
-    def __init__(self, bits: int) -> None:
+    least: Tensor
+
+    def __init__(self, bits: int, codes: str = "symmetric") -> None:
         super().__init__()
         if not 2 <= bits <= 16:
             raise Error(f"activation_bits = {bits}, expected 2 to 16")
+        if codes not in ("symmetric", "auto"):
+            raise Error(f'codes = "{codes}", expected one of symmetric, auto')
         self.bits = bits
+        self.codes = codes
         self.log_scale = nn.Parameter(torch.tensor(math.nan))
+        self.register_buffer("least", torch.tensor(-largest_code(bits)))
         self.measured = False
 
+    @torch.no_grad()
     def measure(self, x: Tensor) -> None:
-        """Choose the scale for the largest magnitude of x."""
-        peak = max(float(x.detach().abs().max()), 1e-8)
-        with torch.no_grad():
-            self.log_scale.fill_(math.log(peak / largest_code(self.bits)))
+        """Choose the scale, and the least code, for the values of x."""
+        low, high = (float(end) for end in torch.aminmax(x.detach()))
+        low, high = min(low, 0.0), max(high, 0.0)
+        symmetric = largest_code(self.bits)
+        affine = self.codes == "auto" and (-low < high / 3 or high < -low / 3)
+        most = 2.0**self.bits - 1 if affine else symmetric
+        scale = max(high - low if affine else max(high, -low), 1e-8) / most
+        least = -symmetric
+        if affine:
+            wanted = min(max(low / 2.0 ** round(math.log2(scale)), -most), 0.0)
+            least = round(wanted)
+            if least == -symmetric:  # which would be read as symmetric codes
+                least += 1 if wanted > -symmetric else -1
+        self.log_scale.fill_(math.log(scale))
+        self.least.fill_(least)
         self.measured = True
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
         self.measured = bool(torch.isfinite(self.log_scale))
 
-    def forward(self, x: Tensor) -> Tensor:
-        high = largest_code(self.bits)
+    @property
+    def scale(self) -> Tensor:
+        """The value of one code."""
         exponent = self.log_scale / math.log(2)
-        scale = torch.exp2(_straight_through(exponent, torch.round(exponent)))
-        inside = torch.clamp(x / scale, -high, high)
+        return torch.exp2(_straight_through(exponent, torch.round(exponent)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        symmetric = largest_code(self.bits)
+        affine = self.least + (2.0**self.bits - 1)
+        high = torch.where(self.least == -symmetric, symmetric, affine)
+        scale = self.scale
+        inside = torch.clamp(x / scale, self.least, high)
         return scale * _straight_through(inside, torch.floor(inside + 0.5))
 
 
@@ -172,12 +224,21 @@ class S4D(nn.Module):
     rounding : {"nearest", "stochastic"}
         Of a state without a residue. Stochastic: new draws in every training step; in evaluation
         those of deployed networks.
-    weight_bits : int, optional
-        Bits of C, D and the linear layer, with one scale per output channel (D: one scale).
+    residue : {"uniform", "by-pole"}
+        "by-pole": log2(1 / (1 - abs(A))), rounded up, and ``residue_margin``, at most
+        ``residue_bits`` of every mode.
+    residue_margin : int
+        Bits in addition, with ``residue="by-pole"``.
+    weight_bits : int or dict, optional
+        Bits of C, D and the linear layer, with one scale per output channel (D: one scale); or of
+        each: ``{"c": 8, "d": 8, "weight": 4}``.
     pole_bits : int, optional
-        Bits of decay and phase of every pole; None: ``weight_bits``.
-    activation_bits : int, optional
-        Bits of the values after the recurrence, after GELU, after the linear layer and of the gate.
+        Bits of decay and phase of every pole; None: ``weight_bits``, if that is one number.
+    pole_coding : {"log-polar", "polar", "cartesian", "increment"}
+        Of poles (``quant.a.coding``).
+    activation_bits : int or dict, optional
+        Bits of the values after the recurrence, after GELU, after the linear layer and of the gate;
+        or of each: ``{"ssm_output": 8, "activation": 8, "linear": 8, "gate": 8}``.
     norm : {"none", "batch"}
         "batch": a batch norm between the linear layer and GLU (``output_norm``), which a deployed
         network does without, since it is folded into the linear layer.
@@ -208,9 +269,12 @@ class S4D(nn.Module):
         state_bits: int | None = None,
         residue_bits: int = 0,
         rounding: str = "nearest",
-        weight_bits: int | None = None,
+        residue: str = "uniform",
+        residue_margin: int = -3,
+        weight_bits: Bits = None,
         pole_bits: int | None = None,
-        activation_bits: int | None = None,
+        pole_coding: str = "log-polar",
+        activation_bits: Bits = None,
         device_noise: float = 0.0,
     ) -> None:
         super().__init__()
@@ -222,16 +286,23 @@ class S4D(nn.Module):
         self.rounding = rounding_of(rounding, residue_bits) if state_bits else "nearest"
         if state_bits is None and residue_bits != 0:
             raise Error("residue_bits has no effect without state_bits")
-        for name, bits in (("weight_bits", weight_bits), ("pole_bits", pole_bits)):
-            if bits is not None and not 2 <= bits <= 16:
-                raise Error(f"{name} = {bits}, expected 2 to 16, or None for floats")
+        if residue not in ("uniform", "by-pole"):
+            raise Error(f'residue = "{residue}", expected one of uniform, by-pole')
+        if pole_coding not in CODINGS:
+            raise Error(f'pole_coding = "{pole_coding}", expected one of {", ".join(CODINGS)}')
+        bits = bits_of(weight_bits, WEIGHT_SITES, "weight_bits")
+        bits |= bits_of(activation_bits, ACTIVATION_SITES, "activation_bits")
+        if pole_bits is None and not isinstance(weight_bits, Mapping):
+            pole_bits = weight_bits
+        bits |= bits_of(pole_bits, ("a",), "pole_bits")
+        self.bits = bits
         if not 0 <= device_noise < math.inf:
             raise Error(f"device_noise = {device_noise}, expected 0 or more")
         self.state_bits = state_bits
         self.residue_bits = residue_bits
-        self.weight_bits = weight_bits
-        self.pole_bits = weight_bits if pole_bits is None else pole_bits
-        self.activation_bits = activation_bits
+        self.residue = residue
+        self.residue_margin = residue_margin
+        self.pole_coding = pole_coding
         self.device_noise = device_noise
 
         self.D = nn.Parameter(torch.randn(d_model))
@@ -246,14 +317,14 @@ class S4D(nn.Module):
         self.output_norm = nn.BatchNorm1d(2 * d_model) if norm == "batch" else nn.Identity()
         if state_bits is not None:
             self.register_buffer("state_step", torch.full((d_model, d_state // 2), math.nan))
-        if activation_bits is not None:
-            self.quantizers = nn.ModuleDict(
-                {
-                    site: ActivationQuantizer(activation_bits)
-                    for site in ("ssm_output", "activation", "linear")
-                }
-            )
-        self._calibrated = state_bits is None and activation_bits is None
+        self.quantizers = nn.ModuleDict(
+            {
+                site: ActivationQuantizer(value, "auto" if site == "activation" else "symmetric")
+                for site, value in bits.items()
+                if site in ACTIVATION_SITES and site != "gate" and value is not None
+            }
+        )
+        self._calibrated = state_bits is None and len(self.quantizers) == 0
 
     # --- calibration
 
@@ -289,9 +360,9 @@ class S4D(nn.Module):
             steps = peaks.clamp_min(_LEAST_PEAK) / self.state_limit
             self.state_step.copy_(torch.exp2(torch.ceil(torch.log2(steps))))
         self._calibrated = True
-        if self.activation_bits is not None:
-            for quantizer in self.quantizers.values():
-                quantizer.measured = False
+        for quantizer in self.quantizers.values():
+            quantizer.measured = False
+        if len(self.quantizers) > 0:
             self._pointwise(self._recurrence(u, None)[0])
 
     # --- forward
@@ -316,16 +387,15 @@ class S4D(nn.Module):
         """Parts of poles and output weights, and D, as the recurrence uses them."""
         a, c = self.kernel()
         ar, ai = a.real.to(torch.float32).contiguous(), a.imag.to(torch.float32).contiguous()
-        if self.pole_bits is not None:
-            re, im = fake_poles(ar.detach(), ai.detach(), self.pole_bits)
+        if self.bits["a"] is not None:
+            re, im = fake_poles(ar.detach(), ai.detach(), self.bits["a"], self.pole_coding)
             ar, ai = _straight_through(ar, re), _straight_through(ai, im)
         if self.state_bits is not None and with_steps:
             c = c * self.state_step
         weights = torch.stack((c.real, c.imag), -1).to(torch.float32)
         d = self.D.to(torch.float32)
-        if self.weight_bits is not None:
-            weights = self._rounded(weights, True)
-            d = self._rounded(d.unsqueeze(-1), False).squeeze(-1)
+        weights = self._rounded("c", weights, True)
+        d = self._rounded("d", d.unsqueeze(-1), False).squeeze(-1)
         if self._noisy():
             ar, ai = 1 + _noise(ar - 1, self.device_noise), _noise(ai, self.device_noise)
             # A pole with noise may leave the unit circle, where gradients grow without bound.
@@ -335,9 +405,20 @@ class S4D(nn.Module):
         cr, ci = weights.unbind(-1)
         return ar.contiguous(), ai.contiguous(), cr.contiguous(), ci.contiguous(), d
 
-    def _rounded(self, values: Tensor, per_row: bool) -> Tensor:
-        assert self.weight_bits is not None
-        return _straight_through(values, fake_weights(values.detach(), self.weight_bits, per_row))
+    def _rounded(self, site: str, values: Tensor, per_row: bool) -> Tensor:
+        bits = self.bits[site]
+        if bits is None:
+            return values
+        return _straight_through(values, fake_weights(values.detach(), bits, per_row))
+
+    def _residues(self, ar: Tensor, ai: Tensor) -> Tensor:
+        """Residue bits of every mode."""
+        most = self.residue_bits
+        if self.residue == "uniform":
+            return torch.full(ar.shape, most, dtype=torch.uint8)
+        gap = 1 - torch.hypot(ar.detach().double(), ai.detach().double())
+        wanted = torch.ceil(-torch.log2(gap.clamp_min(2.0**-_core.most_residue_bits)))
+        return (wanted + self.residue_margin).clamp(0, most).to(torch.uint8)
 
     def _recurrence(self, u: Tensor, state: State | None) -> tuple[Tensor, State]:
         ar, ai, cr, ci, d = self._coefficients()
@@ -345,7 +426,7 @@ class S4D(nn.Module):
         if self.state_bits is not None:
             gain = 1 / self.state_step
             if self.rounding == "noise-shaped":
-                residues = torch.full(ar.shape, self.residue_bits, dtype=torch.uint8)
+                residues = self._residues(ar, ai)
             elif self.rounding == "stochastic":
                 seeds = (
                     torch.randint(-(2**31), 2**31, (u.shape[0],), dtype=torch.int32)
@@ -360,33 +441,59 @@ class S4D(nn.Module):
         )
         return y, State(end, first + u.shape[2])
 
-    def _quantized(self, site: str, x: Tensor) -> Tensor:
-        if self.activation_bits is None:
-            return x
+    def _quantized(self, site: str, *values: Tensor) -> tuple[Tensor, ...]:
+        """The values, which share a scale, at the steps of the site."""
+        if self.bits[site] is None:
+            return values
         quantizer = self.quantizers[site]
         if not quantizer.measured:
-            quantizer.measure(x)
-        quantized: Tensor = quantizer(x)
-        return quantized
+            quantizer.measure(torch.stack([end for x in values for end in torch.aminmax(x)]))
+        return tuple(quantizer(x) for x in values)
 
-    def _pointwise(self, y: Tensor) -> Tensor:
-        y = self.activation(self._quantized("ssm_output", y))
-        y = self._quantized("activation", self.dropout(y))
-        if self.weight_bits is None and self.activation_bits is None and not self._noisy():
-            plain: Tensor = self.output_linear[1](self.output_norm(self.output_linear[0](y)))
-            return plain
+    def _linear_weights(self) -> tuple[Tensor, Tensor]:
+        """Weights [2 d_model, d_model] and bias of the linear layer, as they are used."""
         linear = self.output_linear[0]
-        weight = linear.weight
-        if self.weight_bits is not None:
-            weight = self._rounded(weight.squeeze(-1), True).unsqueeze(-1)
+        weight, bias = linear.weight.squeeze(-1), linear.bias
+        if self.bits["weight"] is not None:
+            if self.bits["activation"] is None or isinstance(self.output_norm, nn.BatchNorm1d):
+                weight = self._rounded("weight", weight, True)
+            else:
+                # The bias is added to sums of products of codes.
+                scale = self.quantizers["activation"].scale
+                values = fake_linear(
+                    weight.detach(), bias.detach(), self.bits["weight"], True, scale.detach()
+                )
+                weight = _straight_through(weight, values[0])
+                bias = _straight_through(bias, values[1])
         if self._noisy():
             weight = _noise(weight, self.device_noise)
-        z = self._quantized("linear", self.output_norm(F.conv1d(y, weight, linear.bias)))
-        value, gate = z.chunk(2, dim=-2)
+        return weight, bias
+
+    def _pointwise(self, y: Tensor) -> Tensor:
+        """GELU, linear layer and gate, with the values in memory as those of y."""
+        y = self.activation(*self._quantized("ssm_output", y))
+        (y,) = self._quantized("activation", self.dropout(y))
+        weight, bias = self._linear_weights()
+        if not steps_together(y):
+            each = weight.expand(len(y), -1, -1)
+            z = self.output_norm(torch.baddbmm(bias.unsqueeze(-1), each, y))
+            return self._gated(*z.chunk(2, dim=1))
+        y = y.transpose(1, 2)
+        if isinstance(self.output_norm, nn.BatchNorm1d):
+            z = F.linear(y, weight, bias)
+            z = self.output_norm(z.flatten(0, 1)).view_as(z)
+            return self._gated(*z.chunk(2, dim=2)).transpose(1, 2)
+        # Values and gates apart, so that each is a block of memory.
+        parts = [F.linear(y, *pair) for pair in zip(weight.chunk(2), bias.chunk(2))]
+        return self._gated(*parts).transpose(1, 2)
+
+    def _gated(self, value: Tensor, gate: Tensor) -> Tensor:
+        value, gate = self._quantized("linear", value, gate)
         gate = torch.sigmoid(gate)
-        if self.activation_bits is not None:
+        bits = self.bits["gate"]
+        if bits is not None:
             # Gates lie in [0, 1]: unsigned codes in steps of 2^-bits.
-            levels = 2.0**self.activation_bits
+            levels = 2.0**bits
             codes = torch.clamp(torch.floor(gate * levels + 0.5), max=levels - 1)
             gate = _straight_through(gate, codes / levels)
         return value * gate
@@ -456,8 +563,7 @@ class S4D(nn.Module):
         formats = {
             "state_bits": self.state_bits,
             "residue_bits": self.residue_bits or None,
-            "weight_bits": self.weight_bits,
-            "activation_bits": self.activation_bits,
+            **{f"{site}_bits": value for site, value in self.bits.items()},
             "device_noise": self.device_noise or None,
         }
         chosen = [f"{name}={value}" for name, value in formats.items() if value is not None]

@@ -206,7 +206,7 @@ _scan.register_autograd(_backward, setup_context=_setup)
 def fake_weights(values: Tensor, bits: int, per_row: bool) -> Tensor:
     """Weights [rows, columns, ...] at the values of their codes, with a scale per row or one."""
     codes = values.detach().to(torch.float32).reshape(values.shape[0], -1).clone()
-    _core.quantize_weights(codes.numpy(), bits, per_row)
+    _core.quantize_weights(codes.numpy(), bits, per_row, None, 1.0)
     return codes.reshape(values.shape)
 
 
@@ -215,16 +215,37 @@ def _fake_weights_fake(values: Tensor, bits: int, per_row: bool) -> Tensor:
     return values.new_empty(values.shape, dtype=torch.float32)
 
 
+@torch.library.custom_op("crosstate::fake_linear", mutates_args=(), device_types="cpu")
+def fake_linear(
+    weight: Tensor, bias: Tensor, bits: int, per_row: bool, input_scale: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same for a linear layer, whose bias has the codes of its sums of codes."""
+    codes = weight.detach().to(torch.float32).reshape(weight.shape[0], -1).clone()
+    shift = bias.detach().to(torch.float32).clone()
+    _core.quantize_weights(codes.numpy(), bits, per_row, shift.numpy(), float(input_scale))
+    return codes.reshape(weight.shape), shift
+
+
+@fake_linear.register_fake
+def _fake_linear_fake(
+    weight: Tensor, bias: Tensor, bits: int, per_row: bool, input_scale: Tensor
+) -> tuple[Tensor, Tensor]:
+    return (
+        weight.new_empty(weight.shape, dtype=torch.float32),
+        bias.new_empty(bias.shape, dtype=torch.float32),
+    )
+
+
 @torch.library.custom_op("crosstate::fake_poles", mutates_args=(), device_types="cpu")
-def fake_poles(re: Tensor, im: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    """Poles [channels, modes] at the values of their codes, log-polar."""
+def fake_poles(re: Tensor, im: Tensor, bits: int, coding: str) -> tuple[Tensor, Tensor]:
+    """Poles [channels, modes] at the values of their codes."""
     real, imaginary = re.detach().clone(), im.detach().clone()
-    _core.quantize_poles(real.numpy(), imaginary.numpy(), bits, "log-polar")
+    _core.quantize_poles(real.numpy(), imaginary.numpy(), bits, coding)
     return real, imaginary
 
 
 @fake_poles.register_fake
-def _fake_poles_fake(re: Tensor, im: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+def _fake_poles_fake(re: Tensor, im: Tensor, bits: int, coding: str) -> tuple[Tensor, Tensor]:
     return torch.empty_like(re), torch.empty_like(im)
 
 
