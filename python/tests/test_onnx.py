@@ -20,9 +20,22 @@ COUNT, STEPS = 200, 50
 MODELS = Path(__file__).resolve().parents[2] / "models"
 FORMATS: list[dict[str, Any]] = [
     {"preset": "w8a8s8"},
-    {"preset": "w8a8s8", "quant__state__residue_bits": 5},
-    {"preset": "w4a4s4", "quant__state__residue_bits": 14, "quant__gate__bits": 4},
+    {"preset": "w1a8s8"},
     {"preset": "w2a8s6"},
+    {"preset": "w4a4s4", "quant__gate__bits": 4},
+    {"preset": "w8a12s12"},
+    *({"preset": "w8a8s8", "quant__state__residue_bits": bits} for bits in (1, 2, 5, 8, 14)),
+    {"preset": "w4a4s4", "quant__state__residue_bits": 14},
+    {"preset": "w4a8s6", "quant__state__residue_bits": 10, "quant__state__residue": "by-pole"},
+    *({"preset": "w8a8s8", "quant__a__coding": coding}
+      for coding in ("polar", "cartesian", "increment")),
+    {"preset": "w8a8s8", "quant__a__coding": "increment", "quant__a__bits": 4,
+     "quant__state__residue_bits": 8},
+    {"preset": "w8a8s8", "quant__scales": "free"},
+    {"preset": "w8a8s8", "quant__weight_scales": "pow2"},
+    {"preset": "w8a8s8", "quant__granularity": "tensor"},
+    {"preset": "w8a8s8", "quant__weight__bits": 3, "quant__c__bits": 5, "quant__linear__bits": 6,
+     "quant__input__codes": "affine", "quant__state__residue_bits": 3},
 ]
 
 
@@ -92,12 +105,16 @@ def check(small: crosstate.Model, x: np.ndarray, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options",
     [{"modes": "real", "init": "real"}, {"gate": "none", "activation": "relu"},
-     {"pooling": "last", "gate": "hard-sigmoid", "activation": "hard-gelu"}])
+     {"pooling": "last", "gate": "hard-sigmoid", "activation": "hard-gelu"},
+     {"discretization": "bilinear", "train_b": True, "activation": "identity"}])
 def test_other_networks(options: dict[str, Any], tmp_path: Path) -> None:
     x, y = data()
     model = trained(**options)
     floats(model, x, tmp_path)
     check(model.quantize(x, y, preset="w8a8s8"), x, tmp_path)
+    shaped = model.quantize(x, y, preset="w8a8s8", quant__a__coding="increment",
+                            quant__state__residue_bits=6)
+    check(shaped, x, tmp_path)
 
 
 def test_a_result_for_every_step(tmp_path: Path) -> None:
@@ -151,6 +168,7 @@ def test_refuses(network: crosstate.Model, tmp_path: Path) -> None:
         (small.to_integers(), {"backend": "float"}, "has no float weights"),
         (network, {"backend": "fake"}, 'backend = "fake"'),
         (network, {"form": "loop"}, 'form = "loop"'),
+        (network.quantize(x, y, preset="w8a8s8", quant__linear__bits=0), {}, "linear"),
     ]
     for model, arguments, message in cases:
         with pytest.raises(Error, match=message):
