@@ -12,6 +12,8 @@ rounded=(--set qat.epochs=8 --set qat.learning_rate=0.01 --set qat.range_rate=0.
   --set qat.average=0.98)
 chips=(--set simulate.chips=3 --set simulate.sequences=200)
 retrain=(--set qat.epochs=2 --set qat.average=0.9)
+search=() # of formats after training; the quick forms compare them on fewer sequences
+[[ $form == full ]] || search=(--sequences 128)
 levels=(0 0.02 0.05 0.1 0.2)
 targets=(generic-64x64 hermes neurram pcm rram-cmo sonos taox-64x64)
 if [[ -n ${CROSSTATE_REPRODUCE_TINY:-} ]]; then # for tests: seconds, and no meaning
@@ -22,6 +24,7 @@ if [[ -n ${CROSSTATE_REPRODUCE_TINY:-} ]]; then # for tests: seconds, and no mea
   rounded=(--set qat.batch=32 --set qat.epochs=1 --set run.calibration=32)
   chips=(--set simulate.chips=2 --set simulate.sequences=8)
   retrain=(--set qat.epochs=1 --set prune.batches=1 --set qat.batch=32)
+  search=(--sequences 16)
   levels=(0 0.1) targets=(generic-64x64 rram-cmo)
 fi
 
@@ -65,3 +68,10 @@ network() {
 
 # Settings of a network that is quantized again from the float one of another.
 from() { printf '%s\n' --set "run.start=$networks/$1/float.safetensors"; }
+
+# fitted DIRECTORY FLOAT BYTES OPTION...: the best that quantization without training finds for a
+# float network within so many bytes.
+fitted() { run "$1" quantize "$2" --bytes "$3" "${search[@]}" "${@:4}"; }
+
+# pick WHAT PATH...: an answer from finished results.
+pick() { python3 "$root/scripts/claims/pick.py" "$@"; }

@@ -1,11 +1,17 @@
-# A float network, and a small quantized one of similar accuracy: counts and energy of both.
+# A float network, and a small quantized one of similar accuracy: counts and energy of both, and of
+# what comes between them: the float network with 8 bits after training, the float network that the
+# quantized one was made of, and the smallest float network that is as accurate as the quantized one.
 # shellcheck shell=bash disable=SC2154
+
+# Quantized after training as well as eight bits allow.
+eight=(--set quant.preset=w8a8s8 --set quant.state.residue_bits=6 --set quant.bias_correction=true)
 
 quick() {
   network wide --set run.quantize=false --set model.channels=32 --set model.states=32
   network small --set quant.preset=w4a8s8 --set qat.epochs=12
-  compare "$1/sample" "$networks/wide/float.safetensors" "$networks/small/float.safetensors" \
-    "$networks/small/qat.safetensors" "${tested[@]}"
+  fractions=("0.5 0.25" "0.7 0.4") data=("${sample[@]}") test_data=("${tested[@]}")
+  compare "$1/sample" "$networks" "$networks/small/float.safetensors" \
+    "$networks/small/qat.safetensors" "${retrain[@]}"
 }
 
 # The wide network has the size of the published S4D, 201,482 parameters on sequential MNIST. The
@@ -14,28 +20,43 @@ full() {
   local wide=(--set run.quantize=false --set model.channels=128 --set model.states=64
     --set model.layers=4)
   if [[ -n $fsdd ]]; then
-    local config=(--config "$root/configs/fsdd.toml" --data "$fsdd")
-    run "$networks/fsdd/wide" train "${config[@]}" "${wide[@]}"
+    local config=(--config "$root/configs/fsdd.toml")
+    fractions=("0.5 0.25" "0.75 0.4" "0.875 0.5") data=(--data "$fsdd") test_data=(--data "$fsdd")
+    run "$networks/fsdd/wide" train "${config[@]}" "${data[@]}" "${wide[@]}"
     config+=(--set qat.epochs=80)
-    run "$networks/fsdd/small" train "${config[@]}" --set quant.preset=w4a8s8
+    run "$networks/fsdd/small" train "${config[@]}" "${data[@]}" --set quant.preset=w4a8s8
     run "$networks/fsdd/pruned" prune "$networks/fsdd/small/qat.safetensors" "${config[@]}" \
-      --set prune.states=0.5 --set prune.channels=0.25
-    compare "$1/fsdd" "$networks/fsdd/wide/float.safetensors" \
-      "$networks/fsdd/small/float.safetensors" "$networks/fsdd/pruned/pruned.safetensors" \
-      --data "$fsdd"
+      "${data[@]}" --set prune.states=0.5 --set prune.channels=0.25
+    compare "$1/fsdd" "$networks/fsdd" "$networks/fsdd/small/float.safetensors" \
+      "$networks/fsdd/pruned/pruned.safetensors" "${config[@]}"
   fi
-  run "$networks/mnist/wide" train --data "$mnist" "${wide[@]}" --set train.epochs=3 \
+  fractions=("0.6 0.3" "0.7 0.45" "0.8 0.5" "0.8 0.6") data=(--data "$mnist")
+  test_data=(--data "$mnist")
+  run "$networks/mnist/wide" train "${data[@]}" "${wide[@]}" --set train.epochs=3 \
     --set train.validation=0.05
-  compare "$1/mnist" "$networks/mnist/wide/float.safetensors" \
-    "$root/models/smnist.float.safetensors" "$root/models/smnist-pruned-w4.safetensors" \
-    --data "$mnist"
+  compare "$1/mnist" "$networks/mnist" "$root/models/smnist.float.safetensors" \
+    "$root/models/smnist-pruned-w4.safetensors" --config "$root/configs/smnist-pruned.toml"
 }
 
-# compare DIRECTORY WIDE SMALL-FLOAT SMALL-QUANTIZED OPTION...
+# compare DIRECTORY NETWORKS SMALL-FLOAT SMALL-QUANTIZED OPTION...: the wide network is
+# NETWORKS/wide; the options retrain the smaller float networks, one for each of the fractions of
+# states and channels that are pruned. Uses data, of training commands, and test_data.
 compare() {
-  local model models=("${@:2:3}") names=(wide small quantized)
-  for model in 0 1 2; do
-    run "$1/eval/${names[model]}" eval "${models[model]}" "${@:5}"
+  local directory=$1 own=$2 small=$3 quantized=$4 pair model smaller=()
+  local wide=$own/wide/float.safetensors
+  run "$own/wide-ptq" quantize "$wide" "${eight[@]}" "${data[@]}"
+  run "$directory/eval/quantized" eval "$quantized" "${test_data[@]}"
+  for pair in "${fractions[@]}"; do
+    run "$own/smaller-${pair/ /-}" prune "$small" "${data[@]}" "${@:5}" --set run.quantize=false \
+      --set "prune.states=${pair% *}" --set "prune.channels=${pair#* }"
+    smaller+=("$own/smaller-${pair/ /-}")
   done
-  run "$1/cost" cost "${models[@]}" --target accelerator-45nm --target crossbar-14nm "${@:5}"
+  local names=(wide wide-ptq small smallest quantized)
+  local models=("$wide" "$own/wide-ptq/ptq.safetensors" "$small"
+    "$(pick smallest "$directory/eval/quantized" "${smaller[@]}")" "$quantized")
+  for model in "${!names[@]}"; do
+    run "$directory/eval/${names[model]}" eval "${models[model]}" "${test_data[@]}"
+  done
+  run "$directory/cost" cost "${models[@]}" --target accelerator-45nm --target crossbar-14nm \
+    "${test_data[@]}"
 }

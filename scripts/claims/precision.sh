@@ -1,19 +1,35 @@
-# Networks of several sizes at several precisions, and one network at every number of bits, PTQ and
-# QAT.
+# Networks of several sizes at several precisions, and one network at every number of bits: naive
+# PTQ, the best PTQ within the same bytes, QAT, and QAT with a noise-shaped state.
 # shellcheck shell=bash disable=SC2154
 
 quick() {
   local file=$root/configs/sweeps/size-precision-sample.toml
+  local small=(--set model.channels=10 --set model.layers=2 "${shape[@]}")
   [[ -z ${CROSSTATE_REPRODUCE_TINY:-} ]] || file=$root/scripts/claims/tiny-sweep.toml
   run "$1/sweep" sweep "$file"
-  bits "$1" "${sample[@]}" --set model.channels=10 --set model.layers=2 "${shape[@]}" \
-    "${floats[@]}" "${rounded[@]}"
+  run "$networks/float" train --config "$root/configs/smnist-small.toml" "${sample[@]}" \
+    "${small[@]}" "${floats[@]}" --set run.quantize=false
+  bits "$1" "$networks/float/float.safetensors" "${sample[@]}" -- "${small[@]}" "${rounded[@]}"
 }
 
 full() {
   run "$1/sweep" sweep "$root/configs/sweeps/size-precision.toml" --data "$mnist"
-  bits "$1" --data "$mnist"
+  bits "$1" "$root/models/smnist.float.safetensors" --data "$mnist" --
 }
 
-# bits DIRECTORY OPTION...
-bits() { run "$1/bits" sweep "$root/configs/sweeps/ptq-qat.toml" "${@:2}"; }
+# bits DIRECTORY FLOAT DATA-OPTION... -- OPTION...: options of the sweeps after those of the data.
+bits() {
+  local directory=$1 float=$2 data=() size
+  shift 2
+  while [[ $1 != -- ]]; do
+    data+=("$1")
+    shift
+  done
+  shift
+  local sweep=(sweep "$root/configs/sweeps/ptq-qat.toml" "${data[@]}" "$@" --set "run.start=$float")
+  run "$directory/bits" "${sweep[@]}"
+  run "$directory/shaped" "${sweep[@]}" --set quant.state.residue_bits=6
+  for size in $(pick sizes "$directory/bits"); do
+    fitted "$directory/fitted/$size" "$float" "$size" "${data[@]}"
+  done
+}

@@ -68,14 +68,20 @@ def complexity(directory, _):
     return {"tables": tables, "charts": charts}
 
 
+# The networks of the complexity claim, in the order of its commands.
+NETWORKS = {"wide": "wide, float",
+            "wide-ptq": "wide, 8-bit PTQ",
+            "small": "small, float",
+            "smallest": "smallest float of equal accuracy",
+            "quantized": "small, quantized"}
+
+
 def complexity_of(directory, title):
     cost = read(directory / "cost" / "cost.json")
-    evaluated = [read(directory / "eval" / n / "eval.json") for n in ("wide", "small", "quantized")]
-    accuracy = [percent(e["accuracy"]) for e in evaluated]
-    energies = {}
-    for t in cost["targets"]:
-        for e, name in zip(t["estimates"], ("wide", "float", "small")):
-            energies.setdefault(t["technology"]["name"], {})[name] = e
+    evaluated = [read(directory / "eval" / n / "eval.json") for n in NETWORKS]
+    energies = {t["technology"]["name"]: dict(zip(NETWORKS, t["estimates"]))
+                for t in cost["targets"]}
+    digital = energies["accelerator-45nm"]
     measures = {
         "parameters": [m["parameters"] for m in cost["models"]],
         "weight bits": [m["weight_bits"] for m in cost["models"]],
@@ -83,34 +89,34 @@ def complexity_of(directory, title):
         "total bytes": [m["memory_bytes"]["total"] for m in cost["models"]],
         "bit operations": [m["operations"]["per_inference"]["bit_operations"]
                            for m in cost["models"]],
-        "energy at 45 nm, nJ": [energy_nj(e) for e in energies["accelerator-45nm"].values()],
+        "energy at 45 nm, nJ": [energy_nj(digital[n]) for n in NETWORKS],
     }
-    rows = [["test accuracy, %", *accuracy, None, ""],
+    rows = [["test accuracy, %", *(percent(e["accuracy"]) for e in evaluated), None, ""],
             ["95 % interval, %", *map(interval, evaluated), None, ""]]
-    bars = {"wide float / small quantized": [], "small float / small quantized": []}
+    bars = {f"{label} / small, quantized": [] for label in list(NETWORKS.values())[:-1]}
     for name, values in measures.items():
-        span, ratio, same = "", values[0] / values[2], values[1] / values[2]
-        low = high = None
+        span, low, high = "", None, None
         if name.startswith("energy"):
-            over = energies["accelerator-45nm"]["small"]["over_first"]["energy"]
+            over = digital["quantized"]["over_first"]["energy"]
             low, high = 1 / over["high"], 1 / over["low"]
             span = f"{low:.1f} to {high:.1f}"
-        rows.append([name, *values, ratio, span])
+        rows.append([name, *values, values[0] / values[-1], span])
         short = name.split(",")[0].replace("energy at 45 nm", "energy")
-        bars["wide float / small quantized"].append([short, ratio, low, high])
-        bars["small float / small quantized"].append(point(short, same))
-    columns = ["per inference", "wide, float", "small, float", "small, quantized",
-               "wide float / small quantized", "range"]
+        for label, value in zip(bars, values):
+            ends = [low, high] if label.startswith("wide, float") else [None, None]
+            bars[label].append([short, value / values[-1], *ends])
+    columns = ["per inference", *NETWORKS.values(), "wide, float / small, quantized", "range"]
     # Only the quantized network runs on crossbars; the wide one runs on the accelerator.
-    small_on = energies["crossbar-14nm"]["small"]["energy_pj"]["per_inference"]
-    wide_on = energies["accelerator-45nm"]["wide"]["energy_pj"]["per_inference"]
+    small_on = energies["crossbar-14nm"]["quantized"]["energy_pj"]["per_inference"]
+    wide_on = digital["wide"]["energy_pj"]["per_inference"]
     ratios = [wide_on["typical"] / small_on["typical"], wide_on["low"] / small_on["high"],
               wide_on["high"] / small_on["low"]]
     rows.append(["energy: wide at 45 nm, quantized on 14 nm crossbars, nJ",
-                 wide_on["typical"] / 1000, None, small_on["typical"] / 1000, ratios[0],
-                 f"{ratios[1]:.2f} to {ratios[2]:.2f}"])
-    bars["wide float / small quantized"].append(["on crossbars", *ratios])
-    return (table(f"{title}: a wide float network against a small quantized one", columns, rows),
+                 wide_on["typical"] / 1000, None, None, None, small_on["typical"] / 1000,
+                 ratios[0], f"{ratios[1]:.2f} to {ratios[2]:.2f}"])
+    bars["wide, float / small, quantized"].append(["on crossbars", *ratios])
+    return (table(f"{title}: float networks, and eight bits after training, against a small "
+                  "quantized network", columns, rows),
             plot("bar", f"{title}: reduction by the small quantized network", "", "ratio",
                  bars, log_y=True))
 
@@ -147,22 +153,36 @@ def precision(directory, _):
 
 
 def bits(directory):
-    """One network at w2a2s2 to w8a8s8."""
-    rows, lines = [], {"PTQ": [], "QAT": []}
+    """One network at w2a2s2 to w8a8s8: accuracy of four ways to quantize, and their bytes."""
+    fitted = {int(p.name): percent(read(p / "quantize.json")["accuracy"])
+              for p in (directory / "fitted").iterdir()}
+    shaped = {r["quant.preset"]: r for r in done(directory / "shaped" / "results.csv")}
+    rows = []
+    lines = {"PTQ, naive": [], "PTQ, best": [], "QAT, nearest": [], "QAT, noise-shaped": []}
     for r in done(directory / "bits" / "results.csv"):
-        preset = r["quant.preset"]
-        width = int(preset.split("a")[0].removeprefix("w"))
-        ends = [percent(float(r[f"{stage}_accuracy"])) for stage in ("ptq", "qat", "integer")]
-        rows.append([width, *ends, int(float(r["bytes"]))])
-        for series, end in zip(lines.values(), ends):
-            series.append(point(width, end))
-    columns = ["bits", "PTQ, %", "QAT, %", "integer network, %", "total bytes"]
-    return (table("Weights, activations and state at the same bits", columns, sorted(rows)),
-            plot("line", "The same bits everywhere", "bits", "test accuracy, %", lines))
+        preset, size = r["quant.preset"], int(float(r["bytes"]))
+        other = shaped[preset]
+        own = int(float(other["bytes"]))
+        naive, trained = percent(float(r["ptq_accuracy"])), percent(float(r["integer_accuracy"]))
+        kept = percent(float(other["integer_accuracy"]))
+        rows.append([int(preset.split("a")[0].removeprefix("w")), size, naive, fitted[size],
+                     trained, own, kept])
+        for (x, y), points in zip(((size, naive), (size, fitted[size]), (size, trained),
+                                   (own, kept)), lines.values()):
+            points.append(point(x, y))
+    columns = ["bits", "total bytes", "PTQ, naive, %", "PTQ, best within these bytes, %",
+               "QAT, state rounded to nearest, %", "total bytes with residue",
+               "QAT, noise-shaped state, %"]
+    lines = {name: sorted(points) for name, points in lines.items()}
+    return (table("Weights, activations and state at the same bits; the best PTQ chooses its own",
+                  columns, sorted(rows)),
+            plot("line", "Four ways to quantize one network", "total bytes", "test accuracy, %",
+                 lines))
 
 
-TRAININGS = {"ptq": "PTQ",
-             "ptq16": "PTQ, 16-bit activations and state",
+TRAININGS = {"ptq": "PTQ, naive",
+             "fitted": "PTQ, best within the bytes of QAT",
+             "ptq16": "PTQ, naive, 16-bit activations and state",
              "qat": "QAT",
              "noise": "QAT with 5 % weight noise",
              "target": "QAT for the target"}
@@ -249,11 +269,13 @@ def ternary(directory, networks):
     tasks = {}
     for entry in (directory / "tasks.txt").read_text().splitlines():
         task, network = entry.split("\t")
-        tasks.setdefault(task, []).append(read(networks / network / "summary.json"))
-    rows, bars = [], {"float": [], "PTQ": [], "QAT": []}
+        run = read(networks / network / "summary.json")
+        run["fitted"] = read(networks / f"{network}-fitted" / "quantize.json")
+        tasks.setdefault(task, []).append(run)
+    rows, bars = [], {"float": [], "PTQ, naive": [], "PTQ, best": [], "QAT": []}
     for task, runs in tasks.items():
         row = [task, len(runs)]
-        for label, stage in zip(bars, ("float", "ptq", "qat")):
+        for label, stage in zip(bars, ("float", "ptq", "fitted", "qat")):
             shares = [percent(r[stage]["accuracy"]) for r in runs]
             mean = statistics.fmean(shares)
             spread = statistics.stdev(shares) if len(shares) > 1 else 0.0
@@ -264,7 +286,8 @@ def ternary(directory, networks):
         low, high = map(percent, wilson(mean, runs[0]["test_sequences"]))
         rows.append(row + [f"{low:.2f} to {high:.2f}", runs[0]["float"]["memory"]["total"],
                            runs[0]["qat"]["memory"]["total"]])
-    columns = ["task", "seeds", "float, %", "PTQ, %", "QAT, %", "95 % interval of QAT, %",
+    columns = ["task", "seeds", "float, %", "PTQ, naive, %", "PTQ, best within the bytes of QAT, %",
+               "QAT, %", "95 % interval of QAT, %",
                "bytes, float", "bytes, quantized"]
     return {"tables": [table("Ternary weights everywhere, 8-bit activations and state", columns, rows)],
             "charts": [plot("bar", "Test accuracy by training", "", "test accuracy, %", bars)]}

@@ -1,4 +1,4 @@
-# The same network after PTQ, QAT, QAT with noise, and QAT for the target, on noisy chips.
+# The same network after naive PTQ, the best PTQ within the bytes of QAT, QAT, QAT with noise, and QAT for the target, on noisy chips.
 # shellcheck shell=bash disable=SC2154
 
 noise=(--set quant.weight_noise=0.05 --set quant.device_noise=0.05)
@@ -10,7 +10,8 @@ quick() {
   # Sixteen bits of state and activations have no dead band, so only noise remains.
   run "$networks/ptq16" quantize "$networks/plain/float.safetensors" --set quant.preset=w8a16s16 \
     "${sample[@]}"
-  test_chips "$1/sample" "$networks" ptq ptq16 qat noise -- "${tested[@]}" "${chips[@]}"
+  fit "$networks" "${sample[@]}"
+  test_chips "$1/sample" "$networks" ptq fitted ptq16 qat noise -- "${tested[@]}" "${chips[@]}"
 }
 
 full() {
@@ -22,16 +23,22 @@ full() {
     --set simulate.chips=20
 }
 
+# fit NETWORKS OPTION...: the fair baseline of the network that was trained with QAT.
+fit() {
+  fitted "$1/fitted" "$1/plain/float.safetensors" "$(pick bytes "$1/plain")" "${@:2}"
+}
+
 # train_and_test DIRECTORY NAME CONFIG DATA SETTING...: one data set, with its own networks.
 train_and_test() {
   local name=$2 own=$networks/$2 config=(--config "$3" --data "$4") target start
   run "$own/plain" train "${config[@]}"
   start=(--set "run.start=$own/plain/float.safetensors" "${retrain[@]}")
+  fit "$own" --data "$4"
   run "$own/noise" train "${config[@]}" "${start[@]}" "${noise[@]}"
   for target in "${targets[@]}"; do
     run "$own/$target" train "${config[@]}" "${start[@]}" --target "$target"
   done
-  test_chips "$1/$name" "$own" ptq qat noise target -- --data "$4" "${@:5}"
+  test_chips "$1/$name" "$own" ptq fitted qat noise target -- --data "$4" "${@:5}"
   # Drift that differs from device to device: trained for an old chip, and on more cells per weight.
   run "$own/pcm-1y" train "${config[@]}" "${start[@]}" --target pcm --set simulate.times=1y
   for cells in 1 4; do
@@ -69,6 +76,7 @@ test_chips() {
 model_of() {
   case $2 in
     ptq) echo "$1/plain/ptq.safetensors" ;;
+    fitted) echo "$1/fitted/ptq.safetensors" ;;
     ptq16) echo "$1/ptq16/ptq.safetensors" ;;
     qat) echo "$1/plain/qat.safetensors" ;;
     noise) echo "$1/noise/qat.safetensors" ;;
