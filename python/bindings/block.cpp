@@ -11,6 +11,7 @@
 #include "crosstate/model/pass.h"
 #include "crosstate/quant/options.h"
 #include "python/bindings/panels.h"
+#include "python/bindings/workers.h"
 
 namespace crosstate::python {
 namespace {
@@ -186,22 +187,20 @@ class Block {
     auto run = std::make_shared<BlockPass>(*network_, spare_, u, draws, training);
     const GroupPass pass(run->state, run->coefficients, run->batch);
     const std::size_t H = run->batch.channels;
-    with_pool(threads, [&](ThreadPool& pool) {
-      pool.parallel_for(run->batch.groups, [&](std::size_t g, int) {
-        GroupMemory& m = run->memory[g];
-        pass.prepare(m, g, training);
-        if (training) {
-          GroupPass::draw_seeds(m, g, draws);
-          pass.draw_dropout(m, g, draws);
-        }
-        GroupForward forward(pass, m, work().scratch);
-        for (const model::TimeBlock& b : pass.blocks()) {
-          pack(u, g, 0, H, b.start, b.steps, b.rows(m.h[0].data(), H).data);
-          forward.at(b);
-          model::walk_block(forward, 0);
-          unpack(b.rows(m.h[1].data(), H).data, g, 0, H, b.start, b.steps, y);
-        }
-      });
+    parallel_for(threads, run->batch.groups, [&](std::size_t g) {
+      GroupMemory& m = run->memory[g];
+      pass.prepare(m, g, training);
+      if (training) {
+        GroupPass::draw_seeds(m, g, draws);
+        pass.draw_dropout(m, g, draws);
+      }
+      GroupForward forward(pass, m, work().scratch);
+      for (const model::TimeBlock& b : pass.blocks()) {
+        pack(u, g, 0, H, b.start, b.steps, b.rows(m.h[0].data(), H).data);
+        forward.at(b);
+        model::walk_block(forward, 0);
+        unpack(b.rows(m.h[1].data(), H).data, g, 0, H, b.start, b.steps, y);
+      }
     });
     return training ? run : nullptr;
   }
@@ -215,20 +214,18 @@ class Block {
       const GroupPass pass(run.state, run.coefficients, run.batch);
       const std::size_t H = run.batch.channels, groups = run.batch.groups;
       std::vector<model::Gradients> sums(groups, model::Gradients(run.state));
-      with_pool(threads, [&](ThreadPool& pool) {
-        // The last groups are still in the cache.
-        pool.parallel_for(groups, [&](std::size_t item, int) {
-          const std::size_t g = groups - 1 - item;
-          AlignedFloats& gh = work().gradient;
-          gh.resize(run.batch.length * kLanes * H);
-          for (const model::TimeBlock& b : pass.blocks()) {
-            pack(gy, g, 0, H, b.start, b.steps, b.rows(gh.data(), H).data);
-          }
-          pass.layer_adjoint(0, run.memory[g], gh, work().scratch, {}, sums[g]);
-          for (const model::TimeBlock& b : pass.blocks()) {
-            unpack(b.rows(gh.data(), H).data, g, 0, H, b.start, b.steps, gu);
-          }
-        });
+      // The last groups are still in the cache.
+      parallel_for(threads, groups, [&](std::size_t item) {
+        const std::size_t g = groups - 1 - item;
+        AlignedFloats& gh = work().gradient;
+        gh.resize(run.batch.length * kLanes * H);
+        for (const model::TimeBlock& b : pass.blocks()) {
+          pack(gy, g, 0, H, b.start, b.steps, b.rows(gh.data(), H).data);
+        }
+        pass.layer_adjoint(0, run.memory[g], gh, work().scratch, {}, sums[g]);
+        for (const model::TimeBlock& b : pass.blocks()) {
+          unpack(b.rows(gh.data(), H).data, g, 0, H, b.start, b.steps, gu);
+        }
       });
       for (std::size_t g = 1; g < groups; ++g) sums[0] += sums[g];
       for (model::Parameter& p : run.state.parameters) {

@@ -15,6 +15,7 @@
 #include "crosstate/quant/poles.h"
 #include "crosstate/quant/weights.h"
 #include "python/bindings/panels.h"
+#include "python/bindings/workers.h"
 
 namespace crosstate::python {
 namespace {
@@ -141,9 +142,9 @@ void visit_states(T* states, const Scan& s, std::size_t group, std::size_t h, st
 
 // Channels that are processed together: if the values of a step are neighbours in memory, as many
 // as a cache line holds.
-std::size_t tile_of(const Scan& s, const ThreadPool& pool) {
+std::size_t tile_of(const Scan& s, int thread_count) {
   std::size_t tile = s.u.stride(2) == 1 ? 1 : kLanes;
-  const auto threads = static_cast<std::size_t>(pool.size());
+  const auto threads = static_cast<std::size_t>(thread_count);
   while (tile > 4 && s.groups() * ((s.channels() + tile - 1) / tile) < threads) tile /= 2;
   return tile;
 }
@@ -151,10 +152,10 @@ std::size_t tile_of(const Scan& s, const ThreadPool& pool) {
 // body(group, first channel, number of channels), in parallel. Backwards, the values that were
 // written last are still in the cache.
 template <class Body>
-void for_tiles(const Scan& s, ThreadPool& pool, const Body& body, bool backwards = false) {
-  const std::size_t tile = tile_of(s, pool), tiles = (s.channels() + tile - 1) / tile;
+void for_tiles(const Scan& s, int threads, const Body& body, bool backwards = false) {
+  const std::size_t tile = tile_of(s, threads), tiles = (s.channels() + tile - 1) / tile;
   const std::size_t items = s.groups() * tiles;
-  pool.parallel_for(items, [&](std::size_t number, int) {
+  parallel_for(threads, items, [&](std::size_t number) {
     const std::size_t item = backwards ? items - 1 - number : number;
     const std::size_t first = item % tiles * tile;
     body(item / tiles, first, std::min(tile, s.channels() - first));
@@ -174,44 +175,42 @@ void scan_forward(const Scan& s, const SignalOut& y, const Maybe<In<float>>& sta
   require_shape(!kept || has_shape(*kept, {s.groups(), H, s.blocks(), s.state_size()}),
                 "the kept states", "[groups, channels, blocks, values]");
   const nb::gil_scoped_release release;
-  with_pool(threads, [&](ThreadPool& pool) {
-    for_tiles(s, pool, [&](std::size_t g, std::size_t first, std::size_t count) {
-      const std::size_t size = s.state_size();
-      AlignedFloats u, out, states(count * size, 0);
-      std::uint32_t seeds[kLanes];
-      s.seeds_of(g, seeds);
-      for (std::size_t c = 0; start && c < count; ++c) {
-        visit_states(start->data(), s, g, first + c, parts,
-                     [&](const float& x, std::size_t at) { states[c * size + at] = x; });
-      }
-      for (std::size_t k = 0; k < s.blocks(); ++k) {
-        const std::size_t t = k * s.block, steps = std::min(s.block, L - t);
-        u.resize(count * steps * kLanes);
-        out.resize(u.size());
-        pack(s.u, g, first, count, t, steps, u.data());
-        for (std::size_t c = 0; c < count; ++c) {
-          const std::size_t h = first + c, at = c * steps * kLanes;
-          float* const state = states.data() + c * size;
-          if (kept) {
-            std::copy_n(state, size, kept->data() + ((g * H + h) * s.blocks() + k) * size);
-          }
-          const kernels::Rows row{out.data() + at, steps * kLanes};
-          if (s.d) {
-            kernels::affine_forward(s.d->data() + h, nullptr, 1, steps * kLanes,
-                                    {u.data() + at, steps * kLanes}, row);
-          } else {
-            std::fill_n(row.data, row.stride, 0.0f);
-          }
-          kernels::scan_forward(s.modes_of(h), s.rounding_of(h, seeds, t), steps, u.data() + at,
-                                row.data, state);
+  for_tiles(s, threads, [&](std::size_t g, std::size_t first, std::size_t count) {
+    const std::size_t size = s.state_size();
+    AlignedFloats u, out, states(count * size, 0);
+    std::uint32_t seeds[kLanes];
+    s.seeds_of(g, seeds);
+    for (std::size_t c = 0; start && c < count; ++c) {
+      visit_states(start->data(), s, g, first + c, parts,
+                   [&](const float& x, std::size_t at) { states[c * size + at] = x; });
+    }
+    for (std::size_t k = 0; k < s.blocks(); ++k) {
+      const std::size_t t = k * s.block, steps = std::min(s.block, L - t);
+      u.resize(count * steps * kLanes);
+      out.resize(u.size());
+      pack(s.u, g, first, count, t, steps, u.data());
+      for (std::size_t c = 0; c < count; ++c) {
+        const std::size_t h = first + c, at = c * steps * kLanes;
+        float* const state = states.data() + c * size;
+        if (kept) {
+          std::copy_n(state, size, kept->data() + ((g * H + h) * s.blocks() + k) * size);
         }
-        unpack(out.data(), g, first, count, t, steps, y);
+        const kernels::Rows row{out.data() + at, steps * kLanes};
+        if (s.d) {
+          kernels::affine_forward(s.d->data() + h, nullptr, 1, steps * kLanes,
+                                  {u.data() + at, steps * kLanes}, row);
+        } else {
+          std::fill_n(row.data, row.stride, 0.0f);
+        }
+        kernels::scan_forward(s.modes_of(h), s.rounding_of(h, seeds, t), steps, u.data() + at,
+                              row.data, state);
       }
-      for (std::size_t c = 0; end && c < count; ++c) {
-        visit_states(end->data(), s, g, first + c, parts,
-                     [&](float& x, std::size_t at) { x = states[c * size + at]; });
-      }
-    });
+      unpack(out.data(), g, first, count, t, steps, y);
+    }
+    for (std::size_t c = 0; end && c < count; ++c) {
+      visit_states(end->data(), s, g, first + c, parts,
+                   [&](float& x, std::size_t at) { x = states[c * size + at]; });
+    }
   });
 }
 
@@ -236,57 +235,55 @@ void scan_adjoint(const Scan& s, const Signal& gy, const In<float>& kept,
   // By group, so that sums are in the same order on any number of threads.
   std::vector<double> sums(s.groups() * (5 * values + H), 0);
   const nb::gil_scoped_release release;
-  with_pool(threads, [&](ThreadPool& pool) {
-    for_tiles(
-        s, pool,
-        [&](std::size_t g, std::size_t first, std::size_t count) {
-          const std::size_t size = s.state_size();
-          const std::size_t carried = N * kernels::scan_state_size(1);
-          double* const of_group = sums.data() + g * (5 * values + H);
-          AlignedFloats u, in, out, carry(count * carried, 0),
-              scratch(kernels::kScanScratch * s.block), start(size);
-          std::uint32_t seeds[kLanes];
-          s.seeds_of(g, seeds);
-          for (std::size_t c = 0; gend && c < count; ++c) {
-            visit_states(gend->data(), s, g, first + c, parts, [&](const float& x, std::size_t at) {
-              if (at < carried) carry[c * carried + at] = x;
-            });
-          }
-          for (std::size_t k = s.blocks(); k-- > 0;) {
-            const std::size_t t = k * s.block, steps = std::min(s.block, L - t);
-            for (AlignedFloats* panel : {&u, &in, &out}) panel->resize(count * steps * kLanes);
-            pack(s.u, g, first, count, t, steps, u.data());
-            pack(gy, g, first, count, t, steps, in.data());
-            for (std::size_t c = 0; c < count; ++c) {
-              const std::size_t h = first + c, at = c * steps * kLanes, columns = steps * kLanes;
-              const kernels::ConstRows g_in{in.data() + at, columns}, u_row{u.data() + at, columns};
-              const kernels::Rows g_out{out.data() + at, columns};
-              if (s.d) {
-                double unused = 0;
-                kernels::affine_forward(s.d->data() + h, nullptr, 1, columns, g_in, g_out);
-                kernels::row_sums(1, columns, nullptr, g_in, u_row, &unused,
-                                  of_group + 5 * values + h);
-              } else {
-                std::fill_n(g_out.data, columns, 0.0f);
-              }
-              std::copy_n(kept.data() + ((g * H + h) * s.blocks() + k) * size, size, start.data());
-              double* const sum = of_group + h * N;
-              kernels::scan_adjoint(s.modes_of(h), s.rounding_of(h, seeds, t), steps, u_row.data,
-                                    start.data(), g_in.data, g_out.data, carry.data() + c * carried,
-                                    {sum, sum + values, s.b ? sum + 2 * values : nullptr,
-                                     sum + 3 * values, sum + 4 * values},
-                                    scratch.data());
+  for_tiles(
+      s, threads,
+      [&](std::size_t g, std::size_t first, std::size_t count) {
+        const std::size_t size = s.state_size();
+        const std::size_t carried = N * kernels::scan_state_size(1);
+        double* const of_group = sums.data() + g * (5 * values + H);
+        AlignedFloats u, in, out, carry(count * carried, 0),
+            scratch(kernels::kScanScratch * s.block), start(size);
+        std::uint32_t seeds[kLanes];
+        s.seeds_of(g, seeds);
+        for (std::size_t c = 0; gend && c < count; ++c) {
+          visit_states(gend->data(), s, g, first + c, parts, [&](const float& x, std::size_t at) {
+            if (at < carried) carry[c * carried + at] = x;
+          });
+        }
+        for (std::size_t k = s.blocks(); k-- > 0;) {
+          const std::size_t t = k * s.block, steps = std::min(s.block, L - t);
+          for (AlignedFloats* panel : {&u, &in, &out}) panel->resize(count * steps * kLanes);
+          pack(s.u, g, first, count, t, steps, u.data());
+          pack(gy, g, first, count, t, steps, in.data());
+          for (std::size_t c = 0; c < count; ++c) {
+            const std::size_t h = first + c, at = c * steps * kLanes, columns = steps * kLanes;
+            const kernels::ConstRows g_in{in.data() + at, columns}, u_row{u.data() + at, columns};
+            const kernels::Rows g_out{out.data() + at, columns};
+            if (s.d) {
+              double unused = 0;
+              kernels::affine_forward(s.d->data() + h, nullptr, 1, columns, g_in, g_out);
+              kernels::row_sums(1, columns, nullptr, g_in, u_row, &unused,
+                                of_group + 5 * values + h);
+            } else {
+              std::fill_n(g_out.data, columns, 0.0f);
             }
-            unpack(out.data(), g, first, count, t, steps, gu);
+            std::copy_n(kept.data() + ((g * H + h) * s.blocks() + k) * size, size, start.data());
+            double* const sum = of_group + h * N;
+            kernels::scan_adjoint(s.modes_of(h), s.rounding_of(h, seeds, t), steps, u_row.data,
+                                  start.data(), g_in.data, g_out.data, carry.data() + c * carried,
+                                  {sum, sum + values, s.b ? sum + 2 * values : nullptr,
+                                   sum + 3 * values, sum + 4 * values},
+                                  scratch.data());
           }
-          for (std::size_t c = 0; gstart && c < count; ++c) {
-            visit_states(gstart->data(), s, g, first + c, parts, [&](float& x, std::size_t at) {
-              x = at < carried ? carry[c * carried + at] : 0.0f;
-            });
-          }
-        },
-        true);
-  });
+          unpack(out.data(), g, first, count, t, steps, gu);
+        }
+        for (std::size_t c = 0; gstart && c < count; ++c) {
+          visit_states(gstart->data(), s, g, first + c, parts, [&](float& x, std::size_t at) {
+            x = at < carried ? carry[c * carried + at] : 0.0f;
+          });
+        }
+      },
+      true);
   std::fill_n(gradients.data(), 5 * values, 0.0);
   for (std::size_t g = 0; g < s.groups(); ++g) {
     const double* const of_group = sums.data() + g * (5 * values + H);
@@ -303,28 +300,26 @@ void scan_peaks(const Scan& s, const Changed<float>& peaks, int threads) {
   if (s.limit != 0) throw Error("scan: peaks are those of a state that is not rounded");
   const nb::gil_scoped_release release;
   std::vector<float> found(s.groups() * H * N, 0);
-  with_pool(threads, [&](ThreadPool& pool) {
-    for_tiles(s, pool, [&](std::size_t g, std::size_t first, std::size_t count) {
-      const std::size_t size = s.state_size();
-      AlignedFloats u, y(kLanes), states(count * size, 0);
-      for (std::size_t k = 0; k < s.blocks(); ++k) {
-        const std::size_t start = k * s.block, steps = std::min(s.block, L - start);
-        u.resize(count * steps * kLanes);
-        pack(s.u, g, first, count, start, steps, u.data());
-        for (std::size_t c = 0; c < count; ++c) {
-          float* const state = states.data() + c * size;
-          float* const largest = found.data() + (g * H + first + c) * N;
-          for (std::size_t t = 0; t < steps; ++t) {
-            kernels::scan_forward(s.modes_of(first + c), {}, 1, u.data() + (c * steps + t) * kLanes,
-                                  y.data(), state);
-            for (std::size_t i = 0; i < size; ++i) {
-              float& peak = largest[i / (2 * kLanes)];
-              peak = std::max(peak, std::abs(state[i]));
-            }
+  for_tiles(s, threads, [&](std::size_t g, std::size_t first, std::size_t count) {
+    const std::size_t size = s.state_size();
+    AlignedFloats u, y(kLanes), states(count * size, 0);
+    for (std::size_t k = 0; k < s.blocks(); ++k) {
+      const std::size_t start = k * s.block, steps = std::min(s.block, L - start);
+      u.resize(count * steps * kLanes);
+      pack(s.u, g, first, count, start, steps, u.data());
+      for (std::size_t c = 0; c < count; ++c) {
+        float* const state = states.data() + c * size;
+        float* const largest = found.data() + (g * H + first + c) * N;
+        for (std::size_t t = 0; t < steps; ++t) {
+          kernels::scan_forward(s.modes_of(first + c), {}, 1, u.data() + (c * steps + t) * kLanes,
+                                y.data(), state);
+          for (std::size_t i = 0; i < size; ++i) {
+            float& peak = largest[i / (2 * kLanes)];
+            peak = std::max(peak, std::abs(state[i]));
           }
         }
       }
-    });
+    }
   });
   std::fill_n(peaks.data(), H * N, 0.0f);
   for (std::size_t g = 0; g < s.groups(); ++g) {

@@ -1,18 +1,11 @@
-// Tensors of the caller in the layout of the kernels: panels of 16 sequences, and the threads that
-// process them.
+// Tensors of the caller in the layout of the kernels: panels of 16 sequences.
 #pragma once
-
-#include <sys/types.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <memory>
-#include <mutex>
 
 #include "crosstate/base/lanes.h"
-#include "crosstate/base/threads.h"
 #include "python/bindings/common.h"
 
 namespace crosstate::python {
@@ -24,36 +17,6 @@ using SignalOut = nb::ndarray<float, nb::ndim<3>, nb::device::cpu>;
 inline std::size_t groups_of(const Signal& u) { return (u.shape(0) + kLanes - 1) / kLanes; }
 inline std::size_t lanes_of(std::size_t batch, std::size_t group) {
   return std::min(kLanes, batch - group * kLanes);
-}
-
-/// Runs body(pool) on a pool that is kept between calls, since a layer takes less time than
-/// starting threads. A call beside another one, and a forked process that lost the threads of the
-/// pool while another thread was using it, run on one thread; results do not depend on it.
-template <class Body>
-void with_pool(int threads, const Body& body) {
-  struct Kept {
-    std::mutex mutex;
-    std::unique_ptr<ThreadPool> pool;
-    int size = 0;
-    pid_t process = 0;
-  };
-  // Never destroyed: at exit of a forked process the threads of the pool do not exist.
-  static Kept& kept = *new Kept;
-  const std::unique_lock lock(kept.mutex, std::try_to_lock);
-  if (!lock || threads == 1) {
-    ThreadPool alone(1);
-    body(alone);
-    return;
-  }
-  if (kept.process != getpid()) {
-    static_cast<void>(kept.pool.release());
-    kept.process = getpid();
-  }
-  if (!kept.pool || kept.size != threads) {
-    kept.pool = std::make_unique<ThreadPool>(threads);
-    kept.size = threads;
-  }
-  body(*kept.pool);
 }
 
 /// Some channels of a group over a block of time, as rows that are neighbours in memory: number

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import threading
 from typing import Any
 
 import numpy as np
@@ -256,3 +259,38 @@ def test_refuses(change: dict[str, Any], message: str) -> None:
     }
     with pytest.raises(Error, match=message.replace("(", r"\(")):
         rounded_scan(**arguments)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_threads_and_forks_change_nothing() -> None:
+    torch.manual_seed(3)
+    u = torch.randn(40, 7, 65)
+    modes = torch.polar(torch.full((7, 4), 0.9), torch.rand(7, 4))
+    gains = torch.randn(7, 4, dtype=torch.complex64)
+
+    def scanned() -> torch.Tensor:
+        result: torch.Tensor = rounded_scan(u, modes, None, gains, state_bits=8, step=0.1)
+        return result
+
+    threads = torch.get_num_threads()
+    try:
+        results = []
+        for number in (1, 2, 3):
+            torch.set_num_threads(number)
+            results.append(scanned())
+        assert all(torch.equal(r, results[0]) for r in results)
+        # A forked process has none of the threads that have just worked.
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                status = 0 if torch.equal(scanned(), results[0]) else 2
+            finally:
+                os._exit(status)
+    finally:
+        torch.set_num_threads(threads)
+    timer = threading.Timer(60, os.kill, (child, signal.SIGKILL))
+    timer.start()
+    _, status = os.waitpid(child, 0)
+    timer.cancel()
+    assert os.waitstatus_to_exitcode(status) == 0
