@@ -93,6 +93,7 @@ json to_json(const Settings& settings, const device::Population& population) {
           {"max", population.highest},
           {"quantiles", quantiles},
           {"read_std", population.read_deviation},
+          {"inference_std", population.inference_deviation},
           {"programming",
            programming_json(population.programming, settings.run.target.device.write_verify)}};
 }
@@ -111,6 +112,10 @@ void print(const Settings& settings, const device::Population& population) {
   }
   if (population.read_deviation > 0) {
     std::printf("  from read to read, in addition: %.6g uS\n", population.read_deviation);
+  }
+  if (population.inference_deviation > 0) {
+    std::printf("  from inference to inference, in addition: %.6g uS\n",
+                population.inference_deviation);
   }
   std::printf("  programmed within %g %% of g_max: %s\n", 100 * device.tolerance,
               percent(p.yield()).c_str());

@@ -120,8 +120,8 @@ TEST_F(Cli, RefusesSettingsThatContradictEachOther) {
   for (const Case& c : std::vector<Case>{
            {{taox, "--set=quant.state.bits=0"}, {"quant.state.bits = 0", "--target"}},
            {{taox, "--set=quant.gate.bits=0"}, {"quant.gate.bits = 0", "--target"}},
-           {{"--target=generic-64x64", "--set=quant.state.residue_bits=4"},
-            {"quant.state.residue_bits = 4", "crossbar.adc_noise = 0.25", "expected 0"}},
+           {{"--set=quant.array.state_noise=0.25", "--set=quant.state.residue_bits=4"},
+            {"quant.state.residue_bits = 4", "quant.array.state_noise = 0.25", "expected 0"}},
            {{"--set=quant.state.rounding=stochastic", "--set=quant.state.residue_bits=4"},
             {"quant.state.residue_bits = 4", "stochastic"}},
            {{crossbar, "--set=quant.weight.bits=0"}, {"quant.weight.bits = 0", "run.crossbar"}},

@@ -8,19 +8,19 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/lanes.h"
 #include "crosstate/base/random.h"
+#include "crosstate/crossbar/lane_product.h"
 
 namespace crosstate::crossbar {
 namespace {
 
-// Reads by compensate() have their own sequence numbers.
+// Reads by compensate() have their own sequence numbers. The second half of its inputs is the
+// negative of the first.
 constexpr std::uint32_t kKnownSequence = 0xFFFFFF00;
-constexpr std::size_t kKnownSteps =
-    8;  // of 16 inputs; the second half is the negative of the first
 
 // Bits above the number of an array in the address of a read: its slice, and whether the draw is
-// for drives.
+// for drives or for the weights of an inference.
 constexpr int kSliceShift = 20;
-constexpr std::uint32_t kDrives = 1u << 31;
+constexpr std::uint32_t kDrives = 1u << 31, kWeights = 1u << 30;
 
 void check(const ArrayPlan& plan, const CrossbarOptions& crossbar, const std::string& where) {
   const auto rows = static_cast<std::size_t>(crossbar.rows);
@@ -140,7 +140,8 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   const ConverterAddress address{seed, number};
   drivers_ = RowDrivers(crossbar, rows_, largest_driven_, address);
   const auto ranges = plan.ranges.empty() ? std::vector<ColumnRange>(columns_) : plan.ranges;
-  converters_ = ColumnConverters(crossbar, ranges, largest_sums(plan, largest_driven_), address);
+  converters_ =
+      ColumnConverters(crossbar, ranges, largest_sums(plan, largest_driven_), address, currents());
   if (target.crossbar.compensation == Compensation::kColumn) own_row_ = plan.own_row;
   if (crossbar.dac_noise > 0) {
     drive_noise_.assign(rows_, static_cast<float>(crossbar.dac_noise * crossbar.dac_noise));
@@ -220,9 +221,13 @@ void ProgrammedArray::update() {
     for (std::size_t i = 0; i < aim_.size(); ++i) {
       effective_[i % columns_ * rows_ + i / columns_] = static_cast<float>(aim_[i]);
     }
-    noisy_ = converters_.noise() != nullptr;
+    find_fixed_noise();
     return;
   }
+  flickers_ = std::ranges::any_of(cells_, [](const device::Cells& copy) {
+    return std::ranges::any_of(copy.inference_deviation(), [](double d) { return d > 0; });
+  });
+  flicker_variance_.assign(flickers_ ? rows_ * columns_ : 0, 0);
   const bool wired = !target_.wires.ideal();
   for (std::size_t k = through_.size(); wired && k < cells_.size(); ++k) {
     const auto held = cells_[k].conductance();
@@ -242,9 +247,10 @@ void ProgrammedArray::update() {
       const double gain = drivers_.gain(r) * slope;
       // Deviations are added, not conductances, so that ideal cells represent their weights
       // exactly.
-      double weight = wired ? 0 : aim_[r * columns_ + c], sum = 0, noise = 0;
+      double weight = wired ? 0 : aim_[r * columns_ + c], sum = 0, noise = 0, flicker = 0;
       for (std::size_t k = 0; k < cells_.size(); ++k) {
         const auto held = cells_[k].conductance(), spread = cells_[k].read_deviation();
+        const auto between = cells_[k].inference_deviation();
         const Pair cells = placed(k, r, c);
         sum += shares[k] *
                (wired ? through_[k][cells.plus] - through_[k][cells.minus] : beyond(k, held, r, c));
@@ -252,15 +258,70 @@ void ProgrammedArray::update() {
           const double shown = wired && held[i] > 0 ? through_[k][i] / held[i] : 1;
           const double deviation = spread[i] / scale * shown * shares[k];
           noise += deviation * deviation;
+          const double slow = between[i] / scale * shown * shares[k];
+          flicker += slow * slow;
         }
       }
       weight += sum / scale * drive;
       effective_[c * rows_ + r] = static_cast<float>(weight * gain);
       variance_[c * rows_ + r] = static_cast<float>(noise * gain * gain * drive * drive);
+      if (!flickers_) continue;
+      flicker_variance_[c * rows_ + r] = static_cast<float>(flicker * gain * gain * drive * drive);
     }
   }
-  noisy_ = converters_.noise() != nullptr ||
-           std::any_of(variance_.begin(), variance_.end(), [](float v) { return v > 0; });
+  find_fixed_noise();
+}
+
+double ProgrammedArray::volts_per_code() const {
+  const double most =
+      backend_ != nullptr ? target_.external.voltage : target_.crossbar.read_voltage;
+  return most / double{largest_driven_};
+}
+
+std::vector<double> ProgrammedArray::currents() const {
+  // The currents of equal copies are added.
+  const double copies = residual() ? 1 : target_.crossbar.slices;
+  std::vector<double> out;
+  for (const double scale : scale_) out.push_back(scale * copies * volts_per_code());
+  return out;
+}
+
+void ProgrammedArray::find_fixed_noise() {
+  fixed_variance_.clear();
+  const double floor = target_.crossbar.dac_noise_floor * 1e-6 / volts_per_code();  // codes
+  if (floor > 0) {
+    const float* const noise = converters_.noise();
+    for (std::size_t c = 0; c < columns_; ++c) {
+      double sum = noise == nullptr ? 0 : noise[c];
+      for (std::size_t r = 0; r < rows_; ++r) {
+        const double drive = drive_[r * columns_ + c];
+        if (drive == 0) continue;
+        const double shown = floor * effective_[c * rows_ + r] / drive;
+        sum += shown * shown;
+      }
+      fixed_variance_.push_back(static_cast<float>(sum));
+    }
+  }
+  cells_noisy_ = std::any_of(variance_.begin(), variance_.end(), [](float v) { return v > 0; });
+  noisy_ = cells_noisy_ || fixed_variance() != nullptr;
+}
+
+void ProgrammedArray::draw_weights(std::uint32_t sequence, AlignedFloats& weights,
+                                   ReadScratch& scratch) const {
+  const std::size_t count = driven_first_.empty() ? rows_ * columns_ : driven_.size();
+  weights.resize(count * kLanes);
+  const kernels::Rows variance = take(scratch.variance, count, kLanes);
+  std::size_t i = 0;
+  for (std::size_t c = 0; c < columns_; ++c) {
+    const std::size_t end = driven_first_.empty() ? i + rows_ : driven_first_[c + 1];
+    for (std::size_t r = 0; i < end; ++i, ++r) {
+      const std::size_t at = c * rows_ + (driven_first_.empty() ? r : driven_[i]);
+      std::fill_n(&weights[i * kLanes], kLanes, effective_[at]);
+      std::fill_n(variance.row(i), kLanes, flicker_variance_[at]);
+    }
+  }
+  add_read_noise({seed_, number_ | kWeights, sequence, 0}, 0, count, 1, variance,
+                 {weights.data(), kLanes});
 }
 
 void ProgrammedArray::compensate() {
@@ -268,8 +329,9 @@ void ProgrammedArray::compensate() {
   slope_.clear();
   shift_.clear();
   own_.clear();
+  converters_.correct({});
   update();
-  const std::size_t n = kKnownSteps * kLanes;
+  const auto n = static_cast<std::size_t>(target_.crossbar.compensation_inputs);
   AlignedFloats codes(rows_ * n), sums(columns_ * n);
   Random random(seed_, Stream::kConverters, number_, kKnownSequence);
   // Known inputs stay within the largest code and within the bits of a slice.
@@ -284,19 +346,29 @@ void ProgrammedArray::compensate() {
   const kernels::ConstRows in(codes.data(), n);
   const kernels::Rows out{sums.data(), n};
   ReadScratch scratch;
-  multiply(0, columns_, kKnownSteps, in, out, kKnownSequence, 0, scratch);
+  AlignedFloats weights;
+  if (flickers_) draw_weights(kKnownSequence, weights, scratch);
+  multiply(0, columns_, n / kLanes, in, out, kKnownSequence, 0, scratch, nullptr, nullptr,
+           flickers_ ? weights.data() : nullptr);
 
   // Least-squares fit of the exact sums to the measured sums and to the column's own row. All
   // inputs have a mean of 0.
   std::vector<double> slope(columns_), shift(columns_), own(own_row_.empty() ? 0 : columns_);
   double all_products = 0, all_squares = 0;
+  std::vector<double> wanted(n);
   for (std::size_t c = 0; c < columns_; ++c) {
+    std::fill(wanted.begin(), wanted.end(), 0.0);
+    for (std::size_t r = 0; r < rows_; ++r) {
+      const double weight = aim_[r * columns_ + c];
+      if (weight == 0) continue;
+      const float* const of_row = in.row(r);
+      for (std::size_t k = 0; k < n; ++k) wanted[k] += weight * of_row[k];
+    }
     const float* of_own = own.empty() || own_row_[c] == kNoRow ? nullptr : in.row(own_row_[c]);
     double x = 0, y = 0, xx = 0, xy = 0, oo = 0, ox = 0, oy = 0;
     for (std::size_t k = 0; k < n; ++k) {
-      double want = 0;
-      for (std::size_t r = 0; r < rows_; ++r) want += aim_[r * columns_ + c] * in.row(r)[k];
-      const double got = out.row(c)[k], code = of_own == nullptr ? 0 : double{of_own[k]};
+      const double want = wanted[k], got = out.row(c)[k],
+                   code = of_own == nullptr ? 0 : double{of_own[k]};
       x += got;
       y += want;
       xx += got * got;
@@ -326,6 +398,7 @@ void ProgrammedArray::compensate() {
     shift_.assign(shift.begin(), shift.end());
     own_.assign(own.begin(), own.end());
   }
+  converters_.correct(slope_);
   update();
 }
 
@@ -351,7 +424,7 @@ void ProgrammedArray::product(const AlignedFloats& matrix, const float* bias, st
 
 void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t steps,
                              kernels::ConstRows in, kernels::Rows out, const ReadAddress& address,
-                             ReadScratch& scratch, float* seen) const {
+                             ReadScratch& scratch, float* seen, const float* weights) const {
   const std::size_t panel = steps * kLanes;
   if (drivers_.has_inl() || !drive_noise_.empty()) {
     const kernels::Rows driven = take(scratch.driven, rows_, panel);
@@ -371,17 +444,29 @@ void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t s
   }
   if (backend_ != nullptr) {
     read_currents(first, count, panel, in, out, scratch);
+  } else if (weights != nullptr) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t c = first + i;
+      const bool all = driven_first_.empty();
+      const std::size_t at = all ? c * rows_ : driven_first_[c];
+      lane_product(weights + at * kLanes, all ? nullptr : driven_.data() + at,
+                   all ? rows_ : driven_first_[c + 1] - at, steps, in, out.row(i));
+    }
   } else {
     product(effective_, nullptr, first, count, panel, in, out);
   }
   if (noisy_) {
-    // The variances of independent cells add, weighted by the squares of their drives.
-    const kernels::Rows squares = take(scratch.squares, rows_, panel);
     const kernels::Rows variance = take(scratch.variance, count, panel);
-    kernels::multiply(rows_, panel, in, in, squares);
-    const float* noise = converters_.noise();
-    product(variance_, noise != nullptr ? noise + first : nullptr, first, count, panel, squares,
-            variance);
+    const float* noise = fixed_variance();
+    if (cells_noisy_) {
+      // The variances of independent cells add, weighted by the squares of their drives.
+      const kernels::Rows squares = take(scratch.squares, rows_, panel);
+      kernels::multiply(rows_, panel, in, in, squares);
+      product(variance_, noise != nullptr ? noise + first : nullptr, first, count, panel, squares,
+              variance);
+    } else {
+      for (std::size_t i = 0; i < count; ++i) std::fill_n(variance.row(i), panel, noise[first + i]);
+    }
     add_read_noise(address, first, count, steps, variance, out);
   }
   if (seen != nullptr) {
@@ -397,11 +482,11 @@ void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t s
 void ProgrammedArray::multiply(std::size_t first, std::size_t count, std::size_t steps,
                                kernels::ConstRows in, kernels::Rows out, std::uint32_t sequence,
                                std::uint32_t step, ReadScratch& scratch, const float* offset,
-                               float* seen) const {
+                               float* seen, const float* weights) const {
   const std::size_t panel = steps * kLanes;
   const ReadAddress address{seed_, number_, sequence, step};
   if (slices_ == 1) {
-    analog(first, count, steps, in, out, address, scratch, seen);
+    analog(first, count, steps, in, out, address, scratch, seen, weights);
   } else {
     const kernels::Rows slice = take(scratch.slice, rows_, panel),
                         sum = take(scratch.sum, count, panel);
@@ -410,8 +495,8 @@ void ProgrammedArray::multiply(std::size_t first, std::size_t count, std::size_t
       take_slice(rows_, panel, shift, slice_bits_, in, slice);
       const kernels::Rows to = k == 0 ? out : sum;
       const auto part = static_cast<std::uint32_t>(k) << kSliceShift;
-      analog(first, count, steps, slice, to, {seed_, number_ | part, sequence, step}, scratch,
-             seen);
+      analog(first, count, steps, slice, to, {seed_, number_ | part, sequence, step}, scratch, seen,
+             weights);
       if (k == 0) continue;
       const AlignedFloats weight(count, std::exp2(static_cast<float>(shift)));
       kernels::accumulate(weight.data(), count, panel, sum, out);

@@ -78,15 +78,26 @@ class ProgrammedArray {
   /// them to all later products.
   void compensate();
   /// Sets the ranges of calibrated converters from the largest sums per column.
-  void calibrate(const std::vector<float>& seen) { converters_.calibrate(seen); }
+  void calibrate(const std::vector<float>& seen) {
+    converters_.calibrate(seen);
+    find_fixed_noise();
+  }
+
+  /// Whether cells have 1/f noise that is faster than an inference: products then need weights of
+  /// draw_weights().
+  bool flickers() const { return flickers_; }
+  /// The weights that 16 consecutive sequences find, the first of which is `sequence`: those of the
+  /// chip, and a draw of the fast 1/f noise of every cell for every sequence.
+  void draw_weights(std::uint32_t sequence, AlignedFloats& weights, ReadScratch& scratch) const;
 
   /// out[c] = converted(sum_r W[r][first + c] in[r] + noise) + offset[c] for `count` columns
   /// starting at `first`, over `steps` time steps of 16 lanes. `sequence` is that of lane 0, `step`
   /// the first time step. in: codes. offset: [count] or null. seen: [columns] largest sums so far,
-  /// which are updated, or null.
+  /// which are updated, or null. weights: from draw_weights(); null: those of the chip.
   void multiply(std::size_t first, std::size_t count, std::size_t steps, kernels::ConstRows in,
                 kernels::Rows out, std::uint32_t sequence, std::uint32_t step, ReadScratch& scratch,
-                const float* offset = nullptr, float* seen = nullptr) const;
+                const float* offset = nullptr, float* seen = nullptr,
+                const float* weights = nullptr) const;
 
   std::size_t rows() const { return rows_; }
   std::size_t columns() const { return columns_; }
@@ -103,6 +114,15 @@ class ProgrammedArray {
     return !own_.empty() && own_row_[column] == row ? double{own_[column]} : 0;
   }
   const AlignedFloats& read_variance() const { return variance_; }
+  /// The variance of each between inferences, likewise; empty if there is none.
+  const AlignedFloats& inference_variance() const { return flicker_variance_; }
+  /// Variance of each column that does not depend on its inputs: of its converter, and of drivers
+  /// with an absolute noise; in units of its sums, null: none.
+  const float* fixed_variance() const {
+    return fixed_variance_.empty() ? converters_.noise() : fixed_variance_.data();
+  }
+  /// The step of the converter of a column, in units of its sums.
+  float converter_step(std::size_t column) const { return converters_.step(column); }
   /// The intended value of a pair, in units of the weights: the weight rounded to the levels of the
   /// cells.
   double aim(std::size_t row, std::size_t column) const { return aim_[row * columns_ + column]; }
@@ -115,6 +135,11 @@ class ProgrammedArray {
 
  private:
   void update();
+  // uA per unit of the sums of each column.
+  std::vector<double> currents() const;
+  // Volts per code of a row at full level.
+  double volts_per_code() const;
+  void find_fixed_noise();
   void balance_wires(double low, double high);
   // Copies; see array_copies.cpp.
   struct Pair {
@@ -151,8 +176,8 @@ class ProgrammedArray {
   void product(const AlignedFloats& matrix, const float* bias, std::size_t first, std::size_t count,
                std::size_t panel, kernels::ConstRows in, kernels::Rows out) const;
   void analog(std::size_t first, std::size_t count, std::size_t steps, kernels::ConstRows in,
-              kernels::Rows out, const ReadAddress& address, ReadScratch& scratch,
-              float* seen) const;
+              kernels::Rows out, const ReadAddress& address, ReadScratch& scratch, float* seen,
+              const float* weights) const;
 
   std::size_t rows_, columns_, bit_lines_;  // bit_lines_: pairs per row of the whole array
   bool offset_;                             // one cell per weight and a reference cell
@@ -186,8 +211,10 @@ class ProgrammedArray {
   std::vector<std::size_t> own_row_;        // see ArrayPlan
   std::vector<float> slope_, shift_, own_;  // corrections by column; empty: none
   AlignedFloats effective_, variance_;      // transposed: [columns][rows]
+  AlignedFloats flicker_variance_;          // likewise; empty: none
+  AlignedFloats fixed_variance_;            // [columns]; empty: that of the converters
   AlignedFloats drive_noise_;               // [rows] variances; empty: none
-  bool noisy_ = false;
+  bool noisy_ = false, cells_noisy_ = false, flickers_ = false;
 };
 
 }  // namespace crosstate::crossbar

@@ -51,6 +51,17 @@ ProgrammedArray programmed(const device::DeviceOptions& device, std::uint64_t se
   return {{weights(), kRows, kColumns}, {device, {}, {}}, seed, kNumber};
 }
 
+ProgrammedArray on(const device::DeviceOptions& device, const CrossbarOptions& crossbar,
+                   const circuit::WireOptions& wires = {}) {
+  return {{weights(), kRows, kColumns}, {device, crossbar, wires}, kSeed, kNumber};
+}
+
+double mean(const AlignedFloats& values) {
+  double sum = 0;
+  for (const float v : values) sum += v;
+  return sum / static_cast<double>(values.size());
+}
+
 TEST(Array, IsTheExactProductWithoutNoise) {
   for (const double g_min : {0.0, 2.5}) {
     device::DeviceOptions device = ideal();
@@ -402,6 +413,156 @@ TEST(Array, DriversBendAndShake) {
   }
 }
 
+// 0.25 V of the code 127 at a cell of 25 uS, the largest weight of the column, is 6.25 uA.
+TEST(Array, ConvertersHaveNoiseInMicroamperes) {
+  const CrossbarOptions crossbar{.read_voltage = 0.25, .adc_noise_floor = 0.5};
+  const ProgrammedArray one = on(ideal(), crossbar);
+  CrossbarOptions with_copies = crossbar;
+  with_copies.slices = 4;
+  const ProgrammedArray four = on(ideal(), with_copies);
+  for (std::size_t c = 0; c < kColumns; ++c) {
+    double top = 0;
+    for (std::size_t r = 0; r < kRows; ++r) {
+      top = std::max(top, std::abs(double{weights()[r * kColumns + c]}));
+    }
+    const double noise = 0.5 / 6.25 * 127 * top;
+    EXPECT_NEAR(std::sqrt(one.fixed_variance()[c]), noise, 1e-5 * noise);
+    // The currents of four copies on one bit line are added.
+    EXPECT_NEAR(std::sqrt(four.fixed_variance()[c]), noise / 4, 1e-5 * noise);
+  }
+  constexpr std::size_t kSteps = 1000, kPanel = kSteps * kLanes;
+  AlignedFloats in(kRows * kPanel, 0), out(kPanel);
+  ReadScratch scratch;
+  one.multiply(3, 1, kSteps, {in.data(), kPanel}, {out.data(), kPanel}, 0, 0, scratch);
+  double squares = 0;
+  for (const float v : out) squares += double{v} * v;
+  EXPECT_NEAR(squares / kPanel / one.fixed_variance()[3], 1, 4 * std::sqrt(2.0 / kPanel));
+}
+
+// 50 uV, where a code is 0.2 V / 127, on rows of any level.
+TEST(Array, DriversHaveNoiseInMicrovolts) {
+  std::vector<float> w = weights(), drive(w.size(), 1);
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    drive[i] = i / kColumns % 2 == 0 ? 1 : 0.25f;
+    w[i] *= drive[i];
+  }
+  const Target target{ideal(), {.read_voltage = 0.2, .dac_noise_floor = 50}, {}};
+  const ProgrammedArray array({.weights = w, .rows = kRows, .columns = kColumns, .drive = drive},
+                              target, kSeed, kNumber);
+  for (std::size_t c = 0; c < kColumns; ++c) {
+    double squares = 0;
+    for (std::size_t r = 0; r < kRows; ++r) squares += std::pow(weights()[r * kColumns + c], 2);
+    const double noise = 50e-6 / (0.2 / 127) * std::sqrt(squares);
+    EXPECT_NEAR(std::sqrt(array.fixed_variance()[c]), noise, 1e-5 * noise);
+  }
+}
+
+// What drift has weakened is amplified together with the noise and the offset of its converter, and
+// compensation removes the offset in full.
+TEST(Array, CompensationAmplifiesAbsoluteErrors) {
+  device::DeviceOptions device;
+  device.model = "pcm";
+  device.flicker = false;
+  ProgrammedArray array =
+      on(device, {.adc_noise_floor = 0.1, .compensation = Compensation::kGlobal});
+  const float before = array.fixed_variance()[0];
+  const auto size = [&] {
+    double sum = 0;
+    for (const float w : array.effective()) sum += std::abs(w);
+    return sum;
+  };
+  const double fresh = size();
+  array.age_to(3e7);
+  const double drifted = size();
+  EXPECT_LT(drifted, 0.75 * fresh);
+  array.compensate();
+  const double slope = size() / drifted;
+  EXPECT_NEAR(std::sqrt(array.fixed_variance()[0] / before), slope, 0.02 * slope);
+
+  ProgrammedArray shifted =
+      on(device, {.adc_offset_floor = 0.5, .compensation = Compensation::kColumn});
+  shifted.age_to(3e7);
+  shifted.compensate();
+  AlignedFloats in(kRows * kLanes, 0), out(kColumns * kLanes);
+  ReadScratch scratch;
+  shifted.multiply(0, kColumns, 1, {in.data(), kLanes}, {out.data(), kLanes}, 0, 0, scratch);
+  for (const float v : out) EXPECT_NEAR(v, 0, 0.02);
+}
+
+TEST(Array, CompensationAveragesOverItsInputs) {
+  const auto offset = [](int inputs) {
+    ProgrammedArray array = on(ideal(), {.adc_noise_floor = 0.5,
+                                         .compensation = Compensation::kColumn,
+                                         .compensation_inputs = inputs});
+    array.compensate();
+    const std::vector<float> noise(array.fixed_variance(), array.fixed_variance() + kColumns);
+    // The mean of many products of 0.
+    constexpr std::size_t kSteps = 2000, kPanel = kSteps * kLanes;
+    AlignedFloats in(kRows * kPanel, 0), out(kPanel);
+    ReadScratch scratch;
+    double squares = 0;
+    for (std::size_t c = 0; c < kColumns; ++c) {
+      array.multiply(c, 1, kSteps, {in.data(), kPanel}, {out.data(), kPanel}, 0, 0, scratch);
+      const double relative = mean(out) / std::sqrt(noise[c]);
+      squares += relative * relative / kColumns;
+    }
+    return std::sqrt(squares);
+  };
+  EXPECT_NEAR(offset(128) * std::sqrt(128.0), 1, 0.5);
+  EXPECT_NEAR(offset(2048) * std::sqrt(2048.0), 1, 0.5);
+}
+
+// Every sequence finds cells that flicker on their own, and finds them the same at every step.
+TEST(Array, WeightsOfAnInferenceFlicker) {
+  device::DeviceOptions device;
+  device.model = "hermes";
+  EXPECT_FALSE(on(device, {}).flickers());
+  device.inference_time = 0.042;
+  std::vector<float> w = weights(), drive(w.size(), 1);
+  for (std::size_t i = 0; i < w.size(); i += 3) w[i] = drive[i] = 0;
+  for (const bool blocks : {false, true}) {
+    const ProgrammedArray array(
+        {.weights = w,
+         .rows = kRows,
+         .columns = kColumns,
+         .drive = blocks ? std::span<const float>(drive) : std::span<const float>()},
+        {device, {}, {}}, kSeed, kNumber);
+    ASSERT_TRUE(array.flickers());
+    ReadScratch scratch;
+    AlignedFloats first, second;
+    array.draw_weights(16, first, scratch);
+    array.draw_weights(24, second, scratch);
+    double squares = 0, count = 0;
+    std::vector<double> sums(kColumns * kLanes, 0);
+    const AlignedFloats in = codes(3);
+    constexpr std::size_t kPanel = 3 * kLanes;
+    std::size_t i = 0;
+    for (std::size_t c = 0; c < kColumns; ++c) {
+      for (std::size_t r = 0; r < kRows; ++r) {
+        if (blocks && drive[r * kColumns + c] == 0) continue;
+        const double weight = array.effective()[c * kRows + r];
+        const double variance = array.inference_variance()[c * kRows + r];
+        EXPECT_EQ(first[i * kLanes + 8], second[i * kLanes]);  // the same sequence
+        for (std::size_t lane = 0; lane < kLanes; ++lane) {
+          sums[c * kLanes + lane] +=
+              double{first[i * kLanes + lane]} * in[r * kPanel + kLanes + lane];
+          if (variance == 0) continue;
+          squares += std::pow(first[i * kLanes + lane] - weight, 2) / variance;
+          count += 1;
+        }
+        ++i;
+      }
+    }
+    EXPECT_NEAR(squares / count, 1, 4 * std::sqrt(2 / count));
+    AlignedFloats out(kColumns * kPanel);
+    array.multiply(0, kColumns, 3, {in.data(), kPanel}, {out.data(), kPanel}, 16, 0, scratch,
+                   nullptr, nullptr, first.data());
+    for (std::size_t k = 0; k < sums.size(); ++k) {
+      EXPECT_NEAR(out[k / kLanes * kPanel + kLanes + k % kLanes], sums[k], 2e-3);
+    }
+  }
+}
+
 // Two blocks: the rows of one are grounded while the columns of the other are read.
 TEST(Array, RestingRowsAddNothing) {
   device::DeviceOptions device = ideal();
@@ -454,17 +615,6 @@ double weight_error(const ProgrammedArray& array) {
     sum += squares / (top * top);
   }
   return std::sqrt(sum / static_cast<double>(kRows * kColumns));
-}
-
-ProgrammedArray on(const device::DeviceOptions& device, const CrossbarOptions& crossbar,
-                   const circuit::WireOptions& wires = {}) {
-  return {{weights(), kRows, kColumns}, {device, crossbar, wires}, kSeed, kNumber};
-}
-
-double mean(const AlignedFloats& values) {
-  double sum = 0;
-  for (const float v : values) sum += v;
-  return sum / static_cast<double>(values.size());
 }
 
 TEST(ArrayCopies, AreExactWithoutNoise) {

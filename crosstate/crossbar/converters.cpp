@@ -13,7 +13,7 @@ namespace {
 constexpr float kBend = 2.5980762f;
 
 // Parts of the address of draws that are fixed per chip.
-enum Part : std::uint32_t { kAdcGain = 0, kAdcOffset, kAdcInl, kDacGain, kDacInl };
+enum Part : std::uint32_t { kAdcGain = 0, kAdcOffset, kAdcInl, kDacGain, kDacInl, kOffsetFloor };
 
 AlignedFloats draws(double deviation, double mean, std::size_t count, const ConverterAddress& a,
                     Part part) {
@@ -36,10 +36,19 @@ void add_inl(std::size_t columns, float size, float inverse, const float* x, flo
 
 ColumnConverters::ColumnConverters(const CrossbarOptions& options, std::vector<ColumnRange> columns,
                                    const std::vector<float>& largest,
-                                   const ConverterAddress& address)
+                                   const ConverterAddress& address,
+                                   const std::vector<double>& currents)
     : options_(options), columns_(std::move(columns)) {
   const std::size_t n = columns_.size();
-  distorts_ = options.adc_gain_error > 0 || options.adc_offset > 0 || options.adc_inl > 0;
+  if (options.adc_offset_floor > 0 && !currents.empty()) {
+    const AlignedFloats drawn = draws(options.adc_offset_floor, 0, n, address, kOffsetFloor);
+    for (std::size_t c = 0; c < n; ++c) offset_floor_.push_back(double{drawn[c]} / currents[c]);
+  }
+  if (options.adc_noise_floor > 0) {
+    for (const double current : currents) noise_floor_.push_back(options.adc_noise_floor / current);
+  }
+  distorts_ = options.adc_gain_error > 0 || options.adc_offset > 0 || options.adc_inl > 0 ||
+              !offset_floor_.empty();
   if (distorts_) {
     gain_ = draws(options.adc_gain_error, 1, n, address, kAdcGain);
     offset_ = draws(options.adc_offset, 0, n, address, kAdcOffset);
@@ -63,6 +72,12 @@ void ColumnConverters::calibrate(const std::vector<float>& seen) {
   set_steps();
 }
 
+void ColumnConverters::correct(const std::vector<float>& slope) {
+  if (offset_floor_.empty() && noise_floor_.empty()) return;
+  slope_ = slope;
+  set_steps();
+}
+
 void ColumnConverters::set_steps() {
   const bool learned = options_.adc_range == AdcRange::kLearned;
   step_.clear();
@@ -78,10 +93,19 @@ void ColumnConverters::set_steps() {
     largest_.push_back(rounds ? high : 0);
     between_.push_back(c.between ? step_.back() / 2 : 0);
   }
+  const auto slope = [&](std::size_t c) { return slope_.empty() ? 1.0 : double{slope_[c]}; };
+  shift_ = offset_;
+  for (std::size_t c = 0; c < offset_floor_.size(); ++c) {
+    shift_[c] += static_cast<float>(offset_floor_[c] * slope(c) / double{step_[c]});
+  }
   noise_.clear();
-  if (options_.adc_noise == 0) return;
+  if (options_.adc_noise == 0 && noise_floor_.empty()) return;
   const auto noise = static_cast<float>(options_.adc_noise);
   for (const float step : step_) noise_.push_back(noise * step * noise * step);
+  for (std::size_t c = 0; c < noise_floor_.size(); ++c) {
+    const double floor = noise_floor_[c] * slope(c);
+    noise_[c] += static_cast<float>(floor * floor);
+  }
 }
 
 void ColumnConverters::convert(std::size_t first, std::size_t count, std::size_t columns,
@@ -91,7 +115,7 @@ void ColumnConverters::convert(std::size_t first, std::size_t count, std::size_t
       const std::size_t c = first + i;
       float* x = sums.row(i);
       const float step = step_[c], inverse = 1 / step;
-      for (std::size_t k = 0; k < columns; ++k) x[k] = x[k] * gain_[c] * inverse + offset_[c];
+      for (std::size_t k = 0; k < columns; ++k) x[k] = x[k] * gain_[c] * inverse + shift_[c];
       add_inl(columns, inl_[c], step / columns_[c].range, x, x);
       for (std::size_t k = 0; k < columns; ++k) x[k] *= step;
     }

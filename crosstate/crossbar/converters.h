@@ -2,6 +2,9 @@
 //
 // Integral non-linearity (INL) has the shape b 3 sqrt(3) / 2 (t - t^3) over the range t in [-1, 1],
 // with maximum b. Gains, offsets and INL are drawn once per chip; noise is drawn at every use.
+//
+// Errors in steps shrink with the range of a converter. Those in uA and uV are absolute: they are
+// what remains of a signal that is amplified to fit the range.
 #pragma once
 
 #include <cstddef>
@@ -34,15 +37,24 @@ class ColumnConverters {
  public:
   ColumnConverters() = default;
   /// largest: bound on the magnitude of the sums of each column, which determines fixed ranges.
+  /// currents: of each column, uA per unit of its sums; empty: no errors in uA.
   ColumnConverters(const CrossbarOptions& options, std::vector<ColumnRange> columns,
-                   const std::vector<float>& largest, const ConverterAddress& address);
+                   const std::vector<float>& largest, const ConverterAddress& address,
+                   const std::vector<double>& currents = {});
+
+  /// Errors in uA count `slope` as much, by column, because digital corrections multiply them;
+  /// empty: once.
+  void correct(const std::vector<float>& slope);
 
   /// Sets calibrated ranges: adc_margin times the largest sums seen; columns without sums keep
   /// their ranges.
   void calibrate(const std::vector<float>& seen);
 
-  /// Variance of the thermal noise per column, in units of its sums; null if there is none.
+  /// Variance of the noise of a conversion per column, in units of its sums; null if there is none.
   const float* noise() const { return noise_.empty() ? nullptr : noise_.data(); }
+
+  /// The step of a column, in units of its sums: its own, or that of the codes.
+  float step(std::size_t column) const { return step_[column]; }
 
   /// Converts sums in place: applies gain, offset and INL, and rounds to the converter's own steps
   /// if its range is not that of the codes.
@@ -54,8 +66,12 @@ class ColumnConverters {
   CrossbarOptions options_;
   std::vector<ColumnRange> columns_;
   AlignedFloats gain_, offset_, inl_, step_, noise_;  // offset, INL: in converter steps
-  AlignedFloats largest_;  // codes of converters that round; 0 if rounding to codes does it
-  AlignedFloats between_;  // half a step for converters that read at half steps, else 0
+  // Errors in uA, in units of the sums before digital corrections; empty: none.
+  std::vector<double> offset_floor_, noise_floor_;
+  std::vector<float> slope_;  // digital corrections; empty: 1
+  AlignedFloats shift_;       // all offsets, in converter steps
+  AlignedFloats largest_;     // codes of converters that round; 0 if rounding to codes does it
+  AlignedFloats between_;     // half a step for converters that read at half steps, else 0
   bool distorts_ = false;
 };
 

@@ -89,6 +89,43 @@ TEST(ColumnConverters, HaveNoiseInTheirSteps) {
   EXPECT_EQ(codes.noise()[1], 0.25f);
 }
 
+// An amplifier that fits a small sum to the range does not reduce what the converter adds in uA.
+TEST(ColumnConverters, HaveNoiseThatNoRangeReduces) {
+  const std::vector<ColumnRange> ranges = {{.range = 127, .own = true}, {.range = 1, .own = true}};
+  const CrossbarOptions options{.adc_noise_floor = 0.5};
+  ColumnConverters converters(options, ranges, {1, 1}, kAddress, {2, 8});  // uA per unit
+  ASSERT_NE(converters.noise(), nullptr);
+  EXPECT_FLOAT_EQ(converters.noise()[0], 0.25f * 0.25f);
+  EXPECT_FLOAT_EQ(converters.noise()[1], 0.0625f * 0.0625f);
+  converters.correct({2, 1});  // a digital factor multiplies it
+  EXPECT_FLOAT_EQ(converters.noise()[0], 0.25f);
+  EXPECT_FLOAT_EQ(converters.noise()[1], 0.0625f * 0.0625f);
+  const CrossbarOptions both{.adc_noise = 0.5, .adc_noise_floor = 0.5};
+  EXPECT_FLOAT_EQ(ColumnConverters(both, ranges, {1, 1}, kAddress, {2, 8}).noise()[0],
+                  0.25f + 0.25f * 0.25f);
+  EXPECT_EQ(ColumnConverters(options, ranges, {1, 1}, kAddress).noise(), nullptr);
+}
+
+TEST(ColumnConverters, HaveOffsetsThatNoRangeReduces) {
+  constexpr std::size_t kColumns = 4000;
+  const CrossbarOptions options{.adc_bits = 16, .adc_offset_floor = 3};
+  const std::vector<float> sums(kColumns, 0), largest(kColumns, 1);
+  std::vector<float> first;
+  for (const float range : {100.0f, 10000.0f}) {
+    ColumnConverters converters(options, std::vector<ColumnRange>(kColumns, {.range = range}),
+                                largest, kAddress, std::vector<double>(kColumns, 2));
+    const std::vector<float> offsets = converted(converters, sums);
+    double squares = 0;
+    for (const float v : offsets) squares += v * v;
+    EXPECT_NEAR(std::sqrt(squares / kColumns), 1.5, 4 * 1.5 / std::sqrt(2.0 * kColumns));
+    if (first.empty()) first = offsets;
+    for (std::size_t c = 0; c < kColumns; ++c) ASSERT_NEAR(offsets[c], first[c], 1e-3);
+    converters.correct(std::vector<float>(kColumns, 2));
+    const std::vector<float> twice = converted(converters, sums);
+    for (std::size_t c = 0; c < kColumns; ++c) ASSERT_NEAR(twice[c], 2 * first[c], 1e-3);
+  }
+}
+
 TEST(ColumnConverters, DeviateFromColumnToColumnByTheirAddress) {
   constexpr std::size_t kColumns = 4000;
   const std::vector<ColumnRange> columns(kColumns, {.step = 2, .range = 1000});

@@ -67,6 +67,11 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "with few levels, with crossbar.encoding = \"offset\" and on a real chip.")
       .range(0, 10)
       .renamed_from("wire_rounds");
+  list.add("read_voltage", options.read_voltage,
+           "Voltage of a row that is driven by the largest code at full level, to which "
+           "dac_noise_floor, adc_offset_floor and adc_noise_floor are related.")
+      .in("V")
+      .range(1e-3, 10);
   list.add("dac_bits", options.dac_bits,
            "Resolution of the row drivers (DACs). Wider codes are applied in slices of dac_bits - "
            "1 bits and a sign, one product per slice; 2 for bit-serial inputs.")
@@ -83,6 +88,11 @@ void fields(FieldList& list, CrossbarOptions& options) {
            "Root-mean-square noise of a driver, drawn at every use.")
       .in("steps")
       .range(0, 1e3);
+  list.add("dac_noise_floor", options.dac_noise_floor,
+           "Root-mean-square noise of a driver, in addition, which does not become less at lower "
+           "drive levels.")
+      .in("uV")
+      .range(0, 1e6);
   list.add("adc_bits", options.adc_bits,
            "Resolution of the column converters (ADCs); with a learned range and fewer bits than "
            "the codes have, their steps widen.")
@@ -122,6 +132,20 @@ void fields(FieldList& list, CrossbarOptions& options) {
   list.add("adc_noise", options.adc_noise, "Root-mean-square thermal noise of a conversion.")
       .in("steps")
       .range(0, 1e3);
+  list.add("adc_offset_floor", options.adc_offset_floor,
+           "Standard deviation of the offset current of a column, in addition, which does not "
+           "become less with a smaller range.")
+      .in("uA")
+      .range(0, 1e6);
+  list.add("adc_noise_floor", options.adc_noise_floor,
+           "Root-mean-square noise current of a conversion, in addition, which does not become "
+           "less with a smaller range.")
+      .in("uA")
+      .range(0, 1e6);
+  list.add("compensation_inputs", options.compensation_inputs,
+           "Number of known inputs that compensation measures, a multiple of 32: more of them "
+           "average more noise.")
+      .range(32, 65536);
   list.add(
       "compensation", options.compensation,
       "Digital correction of the converted sums, measured with known inputs after programming "
@@ -143,6 +167,11 @@ void validate(const CrossbarOptions& options) {
     fail("options",
          "crossbar.partial_bits = 1, expected 0 (no rounding) or 2 to 24 bits, one of them "
          "the sign");
+  }
+  if (options.compensation_inputs % 32 != 0) {
+    fail("options",
+         "crossbar.compensation_inputs = " + std::to_string(options.compensation_inputs) +
+             ", expected a multiple of 32");
   }
   if (options.spare_columns > options.columns - 3) {
     fail("options", "crossbar.spare_columns = " + std::to_string(options.spare_columns) +

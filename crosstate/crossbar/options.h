@@ -73,10 +73,13 @@ struct CrossbarOptions {
   int drive_halvings = analog::kDriveHalvings;  // largest number of halvings of a row's level, to
                                                 // balance B, A and C; 0: full level
 
+  double read_voltage = 0.2;  // V, of a row driven by the largest code at full level
+
   int dac_bits = 8;
-  double dac_gain_error = 0;  // relative standard deviation over rows
-  double dac_inl = 0;         // largest INL of a row, standard deviation, in steps
-  double dac_noise = 0;       // rms of a drive, in steps
+  double dac_gain_error = 0;   // relative standard deviation over rows
+  double dac_inl = 0;          // largest INL of a row, standard deviation, in steps
+  double dac_noise = 0;        // rms of a drive, in steps
+  double dac_noise_floor = 0;  // rms of a drive at any level, in uV
 
   int adc_bits = 8;
   int partial_bits = 0;                                     // for partial sums; 0: not rounded
@@ -88,8 +91,11 @@ struct CrossbarOptions {
   double adc_offset = 0;         // standard deviation over columns, in steps
   double adc_inl = 0;            // largest INL of a column, standard deviation, in steps
   double adc_noise = 0;          // rms of a conversion, in steps
+  double adc_offset_floor = 0;   // standard deviation over columns with any range, in uA
+  double adc_noise_floor = 0;    // rms of a conversion with any range, in uA
 
   Compensation compensation = Compensation::kNone;  // none | global | column
+  int compensation_inputs = 128;                    // known inputs that it measures
 };
 
 /// Binds the fields of section "crossbar".

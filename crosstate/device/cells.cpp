@@ -64,6 +64,7 @@ Cells::Cells(const DeviceOptions& options, std::span<const double> targets, std:
   }
   draw_faults(fault_map);
   program();
+  if (read_time() > 0) read(read_time());
 }
 
 void Cells::set_model(const std::string& table) {
@@ -97,6 +98,7 @@ void Cells::draw_faults(std::span<const std::uint8_t> map) {
 void Cells::program() {
   programmed_.resize(targets_.size());
   conductance_.resize(targets_.size());
+  inference_deviation_.assign(targets_.size(), 0);
   summary_.cells = targets_.size();
   for (std::size_t i = 0; i < targets_.size(); ++i) program_cell(i);
   impose_faults(0);
@@ -149,10 +151,23 @@ void Cells::age_to(double seconds) {
   const double aged = seconds * acceleration(options_);
   require_defined(*model_, options_.model, aged);
   time_ = seconds;
-  if (aged == 0) return;
-  model_->age({model_targets_, programmed_, seed_, array_}, aged, conductance_);
+  if (read_time() > 0) read(read_time());
+}
+
+double Cells::read_time() const {
+  const double first = options_.fresh == FreshState::kRead ? model_->first_read() : 0;
+  return std::max(time_ * acceleration(options_), first);
+}
+
+void Cells::read(double aged_seconds) {
+  const CellBlock cells{model_targets_, programmed_, seed_, array_};
+  model_->age(cells, aged_seconds, conductance_);
   for (double& g : conductance_) g *= unit_;
-  impose_faults(aged);
+  if (options_.inference_time > 0) {
+    model_->flicker(cells, aged_seconds, inference_deviation_);
+    for (double& deviation : inference_deviation_) deviation *= unit_;
+  }
+  impose_faults(aged_seconds);
   find_read_deviations();
 }
 
@@ -162,8 +177,10 @@ void Cells::impose_faults(double aged_seconds) {
       const CellDraws draws({seed_, array_, static_cast<std::uint32_t>(i)});
       const bool lost = aged_seconds >= -options_.retention * std::log(draws.lifetime());
       if (lost) conductance_[i] = range_.low;
+      if (lost) inference_deviation_[i] = 0;
     }
     const auto fault = static_cast<Fault>(faults_[i]);
+    if (fault != Fault::kNone) inference_deviation_[i] = 0;
     if (fault == Fault::kStuckLow) conductance_[i] = range_.low;
     if (fault == Fault::kStuckHigh) conductance_[i] = range_.high;
     if (fault == Fault::kOpen) conductance_[i] = 0;

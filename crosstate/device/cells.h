@@ -34,12 +34,13 @@ struct ProgrammingSummary {
 /// after programming.
 void require_age(const DeviceOptions& options, double seconds_since_programming);
 
-/// Cells of one array, of a chip or of a part of it. All random draws of cell i have the address
-/// (seed, array, i): a cell does not depend on its neighbours, and its conductance at a time does
-/// not depend on the times at which it was evaluated before.
+/// Cells of one array, of a chip or of a part of it. With device.fresh = "read", the state at age 0
+/// is that of the first read of the model's source; it lasts until that time. All random draws of
+/// cell i have the address (seed, array, i): a cell does not depend on its neighbours, and its
+/// conductance at a time does not depend on the times at which it was evaluated before.
 class Cells {
  public:
-  /// Programs the cells to `targets` (uS); time 0 is right after programming. fault_map: a Fault
+  /// Programs the cells to `targets` (uS), which is age 0. fault_map: a Fault
   /// for each cell, which takes precedence over the rates of the options unless it is kNone; empty:
   /// only the rates. Throws Error for a target outside conductance_range(), for a fault_map of
   /// wrong size or with an unknown value, and as validate() does.
@@ -55,6 +56,9 @@ class Cells {
   /// Standard deviation in uS between reads, the part that is independent from read to read; 0 for
   /// models without it.
   std::span<const double> read_deviation() const { return read_deviation_; }
+  /// Standard deviation in uS between inferences: 1/f noise that is faster than
+  /// options().inference_time, constant within an inference; not part of conductance().
+  std::span<const double> inference_deviation() const { return inference_deviation_; }
   std::span<const double> targets() const { return targets_; }
   std::span<const std::uint8_t> faults() const { return faults_; }
   double time() const { return time_; }
@@ -79,6 +83,9 @@ class Cells {
   void count_faults();
   void impose_faults(double aged_seconds);
   void find_read_deviations();
+  // The time (s at 300 K) at which the model reads cells of the present age; 0: as programmed.
+  double read_time() const;
+  void read(double aged_seconds);
 
   DeviceOptions options_;
   std::shared_ptr<const DeviceModel> model_;
@@ -89,7 +96,7 @@ class Cells {
   double time_ = 0;
   std::vector<double> targets_;
   std::vector<double> model_targets_, programmed_;  // uS of the model, before clipping at 0
-  std::vector<double> conductance_, read_deviation_;
+  std::vector<double> conductance_, read_deviation_, inference_deviation_;
   std::vector<std::uint8_t> faults_;
   ProgrammingSummary summary_;
 };

@@ -196,6 +196,12 @@ Cells Cells::load(const formats::Safetensors& file, const std::string& where) {
   // Noise can exceed the highest target, but no conductance is negative.
   require_conductances(cells.conductance_, "conductance", {0, std::numeric_limits<double>::max()},
                        where);
+  cells.inference_deviation_.assign(count, 0);
+  if (cells.options_.inference_time > 0 && cells.read_time() > 0) {
+    const std::vector<double> saved = cells.conductance_;
+    cells.read(cells.read_time());
+    cells.conductance_ = saved;
+  }
   cells.find_read_deviations();
   formats::refuse_unknown(file, cells.save(), where);
   return cells;

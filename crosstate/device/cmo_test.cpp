@@ -14,8 +14,10 @@ using reference::aged;
 using reference::draws_of;
 using reference::expect_normal;
 
-ModelPointer model_of(bool drift, bool flicker, CmoAcceptance acceptance = CmoAcceptance::kStrict) {
+ModelPointer model_of(bool drift, bool flicker, CmoAcceptance acceptance = CmoAcceptance::kStrict,
+                      double inference_time = 0) {
   DeviceOptions options;
+  options.inference_time = inference_time;
   options.model = "rram-cmo";
   options.drift = drift;
   options.flicker = flicker;
@@ -91,6 +93,21 @@ TEST(Cmo, FlickersByTheConductance) {
       const double sigma = 0.02773 * std::log10(programmed[i]);
       EXPECT_NEAR(g[i] - programmed[i], sigma * draws_of(i).flicker(tau), 1e-12) << i;
     }
+  }
+}
+
+TEST(Cmo, LeavesFastFlickerToTheInference) {
+  const std::vector<double> programmed{0.5, 9, 30, 88.2};
+  const double tau = std::log((86400 + 1e-6) / 2e-6), fast = std::log((0.042 + 1e-6) / 2e-6);
+  const ModelPointer model = model_of(false, true, CmoAcceptance::kStrict, 0.042);
+  const std::vector<double> g = aged(*model, programmed, 86400);
+  std::vector<double> deviation(4);
+  model->flicker({programmed, programmed, 5, 0}, 86400, deviation);
+  EXPECT_EQ(deviation[0], 0);
+  for (std::size_t i = 1; i < g.size(); ++i) {
+    const double sigma = 0.02773 * std::log10(programmed[i]);
+    EXPECT_NEAR(g[i] - programmed[i], sigma * draws_of(i).flicker(tau - fast), 1e-12) << i;
+    EXPECT_NEAR(deviation[i], sigma * std::sqrt(fast), 1e-12) << i;
   }
 }
 

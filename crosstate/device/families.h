@@ -25,6 +25,13 @@ ModelPointer make_milo(const DeviceOptions& options);                      // rr
 ModelPointer make_sonos(const DeviceOptions& options);                     // sonos.cpp
 ModelPointer make_table(const DeviceOptions& options, DeviceTable table);  // timed.cpp
 
+/// 1/f noise at `seconds`, whose variance grows with ln((seconds + t_r) / (2 t_r)): the part that
+/// an inference finds as it is, and the part that is faster than the inference.
+struct FlickerClock {
+  double slow, fast;
+};
+FlickerClock flicker_clock(double seconds, double t_r, double inference_time);  // models.cpp
+
 /// A model of cells whose mean and standard deviation are known at given times; the deviation of
 /// each cell is a random walk between them. timed.cpp.
 struct TimedStatistics {

@@ -37,11 +37,19 @@ class DeviceModel {
   /// The conductance after programming as published, before clipping at 0.
   virtual double programmed(double target, const CellDraws& draws) const = 0;
 
-  /// Writes the conductances at `seconds` > 0 after programming, non-negative.
+  /// Writes the conductances at `seconds` > 0 after programming, non-negative, without the part of
+  /// 1/f noise that flicker() gives.
   virtual void age(const CellBlock& cells, double seconds, std::span<double> g) const = 0;
+
+  /// Writes, for the same time, the standard deviation of the 1/f noise that is faster than an
+  /// inference (options.inference_time): it is constant within one and independent between two.
+  virtual void flicker(const CellBlock& cells, double seconds, std::span<double> deviation) const;
 
   /// Standard deviation between reads; reads are independent.
   virtual double read_deviation(double) const { return 0; }
+
+  /// When the source first read its cells (s); 0: the programmed state itself is what it read.
+  virtual double first_read() const { return 0; }
 
   /// First and last time at which age() is defined (s).
   virtual double first_time() const { return 0; }

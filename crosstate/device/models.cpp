@@ -1,6 +1,7 @@
 #include "crosstate/device/models.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <optional>
 #include <utility>
@@ -37,6 +38,10 @@ std::string seconds_text(double seconds) {
 
 }  // namespace
 
+void DeviceModel::flicker(const CellBlock&, double, std::span<double> deviation) const {
+  std::fill(deviation.begin(), deviation.end(), 0.0);
+}
+
 const std::string& DeviceModel::source() const {
   static const std::string kNone;
   return kNone;
@@ -57,6 +62,13 @@ const NamedModel& device_model(const std::string& name) {
     all += (all.empty() ? "" : ", ") + std::string(model.name);
   fail("device model", "unknown name \"" + excerpt(name) + "\"; the nearest is " +
                            nearest_name(name, device_model_names()) + ", all are " + all);
+}
+
+FlickerClock flicker_clock(double seconds, double t_r, double inference_time) {
+  const auto until = [t_r](double t) { return std::log((t + t_r) / (2 * t_r)); };
+  const double all = until(seconds);
+  const double fast = std::clamp(inference_time > t_r ? until(inference_time) : 0.0, 0.0, all);
+  return {all - fast, fast};
 }
 
 ModelPointer make_taox(const DeviceOptions& options, const std::string& table) {

@@ -33,6 +33,14 @@ void program_fields(FieldList& list, DeviceOptions& options) {
 void time_fields(FieldList& list, DeviceOptions& options) {
   list.add("drift", options.drift, "Whether conductances drift or relax over time.");
   list.add("flicker", options.flicker, "Whether the model's 1/f noise is added.");
+  list.add("fresh", options.fresh,
+           "Cells of age 0. read: as at the first read of the model's source, with relaxation and "
+           "1/f noise until then; programmed: as write-verify left them.");
+  list.add("inference_time", options.inference_time,
+           "Duration of an inference: slower 1/f noise stays, as the cell has aged, and faster 1/f "
+           "noise is drawn for every inference; 0: all of it stays.")
+      .in("s")
+      .range(0, 1e6);
   list.add("retention", options.retention,
            "Mean time until a cell loses its state and falls to g_min; 0: never.")
       .in("s")

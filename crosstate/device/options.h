@@ -19,6 +19,11 @@ constexpr auto enum_names(CmoAcceptance) {
   return std::array{Named{"0.2", CmoAcceptance::kStrict}, Named{"2", CmoAcceptance::kWide}};
 }
 
+enum class FreshState { kRead, kProgrammed };
+constexpr auto enum_names(FreshState) {
+  return std::array{Named{"read", FreshState::kRead}, Named{"programmed", FreshState::kProgrammed}};
+}
+
 struct DeviceOptions {
   std::string model = "gaussian";  // a name of device/models.h
   double g_min = 0, g_max = 0;     // uS; 0: the model's own
@@ -30,10 +35,12 @@ struct DeviceOptions {
   std::string table;                                  // CSV file of the models table and taox
   CmoAcceptance acceptance = CmoAcceptance::kStrict;  // % of the target, for rram-cmo: 0.2 | 2
 
-  bool drift = true;             // conductances change with time
-  bool flicker = true;           // 1/f noise
-  double retention = 0;          // s, mean time until a cell loses its state; 0: never
-  double temperature = 300;      // K, temperature at which cells age
+  bool drift = true;                     // conductances change with time
+  bool flicker = true;                   // 1/f noise
+  FreshState fresh = FreshState::kRead;  // at age 0: read | programmed
+  double inference_time = 0;  // s; faster 1/f noise is drawn for every inference; 0: all is frozen
+  double retention = 0;       // s, mean time until a cell loses its state; 0: never
+  double temperature = 300;   // K, temperature at which cells age
   double activation_energy = 0;  // eV; 0: unknown
 
   bool write_verify = false;  // simulate pulses and reads instead of drawing the published result

@@ -2,7 +2,8 @@
 //   g_prog = max(0, g_T + sigma(r) xi),  nu = |mu(r) + s(r) xi|,  T = t + t0,
 //   g(t) = max(0, g_prog (T / t0)^-nu (1 + Q(g_prog / g_max) W(tau))),  tau = ln((T + t_r) / (2
 //   t_r)).
-// W is a Brownian motion, so that W(tau) is N(0, tau): the 1/f noise of a read after T. This form
+// W is a Brownian motion, so that W(tau) is N(0, tau): the 1/f noise of a read after T. With
+// inference_time, the end of the motion is cut off and drawn for every inference. This form
 // is used by Nandakumar et al., ICECS 2019, and Joshi et al., Nat. Commun. 11, 2020.
 #include <algorithm>
 #include <cmath>
@@ -18,7 +19,7 @@ struct Statistics {
   double (*sigma)(double r);  // uS
   double (*mu)(double r);     // mean of the drift exponent
   double (*s)(double r);      // standard deviation of the drift exponent
-  double (*q)(double r);      // 1/f noise, relative; null: none
+  double (*q)(double r);      // 1/f noise, relative
 };
 
 // Nandakumar 2019, Joshi 2020.
@@ -69,32 +70,35 @@ constexpr Statistics kHermesSingle = {
       return 0.0088 + r * (0.0768 + r * (-0.1352 + r * 0.0664));
     }};
 
-// A generic device.
+// aihwkit's StateIndependentNoiseModel: 1/f noise of 1 uS sqrt(tau) at 25 uS, in proportion to g.
 constexpr Statistics kSimple = {25,
                                 20,
                                 250e-9,
                                 [](double) { return 0.2; },
                                 [](double) { return 0.1; },
                                 [](double) { return 0.05; },
-                                nullptr};
+                                [](double) { return 1.0 / 25; }};
 
 class Pcm : public DeviceModel {
  public:
   Pcm(const Statistics& statistics, const DeviceOptions& options)
       : of_(statistics),
         drifts_(options.drift),
-        flickers_(options.flicker && statistics.q != nullptr) {}
+        flickers_(options.flicker),
+        inference_time_(options.inference_time) {}
 
   ConductanceRange range() const override { return {0, of_.g_max}; }
+
+  // The time t of the formulas starts when the first read is possible.
+  double first_read() const override { return 1; }
 
   double programmed(double target, const CellDraws& draws) const override {
     return target + of_.sigma(target / of_.g_max) * draws.programming();
   }
 
   void age(const CellBlock& cells, double seconds, std::span<double> g) const override {
-    const double T = seconds + of_.t0;
-    const double decay = std::log(T / of_.t0);
-    const double tau = std::log((T + of_.t_r) / (2 * of_.t_r));
+    const double decay = std::log((seconds + of_.t0) / of_.t0);
+    const double tau = clock_at(seconds).slow;
     for (std::size_t i = 0; i < g.size(); ++i) {
       g[i] = std::max(0.0, cells.programmed[i]);
       if (g[i] == 0) continue;
@@ -105,7 +109,23 @@ class Pcm : public DeviceModel {
     }
   }
 
+  void flicker(const CellBlock& cells, double seconds, std::span<double> deviation) const override {
+    const double decay = std::log((seconds + of_.t0) / of_.t0);
+    const double spread = flickers_ ? std::sqrt(clock_at(seconds).fast) : 0;
+    for (std::size_t i = 0; i < deviation.size(); ++i) {
+      const double g = std::max(0.0, cells.programmed[i]);
+      deviation[i] = g == 0 || spread == 0 ? 0 : g * of_.q(g / of_.g_max) * spread;
+      if (deviation[i] == 0 || !drifts_) continue;
+      const CellDraws draws({cells.seed, cells.array, static_cast<std::uint32_t>(i)});
+      deviation[i] *= std::exp(-exponent(cells.target[i], draws) * decay);
+    }
+  }
+
  private:
+  FlickerClock clock_at(double seconds) const {
+    return flicker_clock(seconds + of_.t0, of_.t_r, inference_time_);
+  }
+
   double exponent(double target, const CellDraws& draws) const {
     const double r = target / of_.g_max;
     return std::abs(of_.mu(r) + of_.s(r) * draws.drift());
@@ -113,6 +133,7 @@ class Pcm : public DeviceModel {
 
   Statistics of_;
   bool drifts_, flickers_;
+  double inference_time_;
 };
 
 }  // namespace

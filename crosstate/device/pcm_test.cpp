@@ -35,7 +35,7 @@ constexpr Published kPublished[] = {
     {"hermes-single", 0.2, 0.54169096, 0.069336, 0.0170132549, 0.0192832},
     {"hermes-single", 0.6, 0.92246312, 0.050344, 0.01142, 0.0205504},
     {"hermes-single", 1, 1.00757, 0.0174, 0.0055, 0.0168},
-    {"simple", 0.3, 0.2, 0.1, 0.05, 0}};
+    {"simple", 0.3, 0.2, 0.1, 0.05, 0.04}};
 
 struct Times {
   double g_max, t0, t_r;
@@ -46,8 +46,10 @@ Times times_of(const std::string& model) {
   return {25, 20, 250e-9};
 }
 
-ModelPointer model_of(const std::string& name, bool drift = true, bool flicker = true) {
+ModelPointer model_of(const std::string& name, bool drift = true, bool flicker = true,
+                      double inference_time = 0) {
   DeviceOptions options;
+  options.inference_time = inference_time;
   options.model = name;
   options.drift = drift;
   options.flicker = flicker;
@@ -102,6 +104,42 @@ TEST(Pcm, FlickersAsPublished) {
         EXPECT_NEAR(g[i] / programmed[i], relative, 1e-7) << p.model << ' ' << p.r;
       }
     }
+  }
+}
+
+// An inference of 42 ms finds what is slower; of the 1/f noise after one day, 44 % is faster.
+TEST(Pcm, LeavesFastFlickerToTheInference) {
+  constexpr double kInference = 0.042;
+  for (const Published& p : kPublished) {
+    const Times of = times_of(p.model);
+    const std::vector<double> programmed(20, p.r * of.g_max);
+    for (const double t : {1.0, 86400.0}) {
+      const double T = t + of.t0, fast = std::log((kInference + of.t_r) / (2 * of.t_r));
+      const double tau = std::log((T + of.t_r) / (2 * of.t_r));
+      const ModelPointer model = model_of(p.model, false, true, kInference);
+      const std::vector<double> g = aged(*model, programmed, t);
+      std::vector<double> deviation(20);
+      model->flicker({programmed, programmed, 5, 0}, t, deviation);
+      for (std::size_t i = 0; i < g.size(); ++i) {
+        const double relative = std::max(0.0, 1 + p.q * draws_of(i).flicker(tau - fast));
+        EXPECT_NEAR(g[i] / programmed[i], relative, 1e-7) << p.model << ' ' << p.r;
+        EXPECT_NEAR(deviation[i] / programmed[i], p.q * std::sqrt(fast), 1e-7) << p.model;
+      }
+      if (t > 1 && p.model == std::string("pcm")) {
+        EXPECT_NEAR(fast / tau, 0.44, 0.005);
+      }
+    }
+  }
+}
+
+TEST(Pcm, FlickersLessInAnInferenceThatDriftHasWeakened) {
+  const std::vector<double> programmed(20, 10);
+  std::vector<double> deviation(20);
+  model_of("pcm", true, true, 0.042)->flicker({programmed, programmed, 5, 0}, 1e6, deviation);
+  const std::vector<double> drifted = aged(*model_of("pcm", true, false), programmed, 1e6);
+  const double q = 0.0088 / std::pow(0.4, 0.65), fast = std::log((0.042 + 250e-9) / 500e-9);
+  for (std::size_t i = 0; i < 20; ++i) {
+    EXPECT_NEAR(deviation[i], q * drifted[i] * std::sqrt(fast), 1e-9);
   }
 }
 

@@ -72,7 +72,7 @@ void fields(FieldList& list, PopulationOptions& options) {
       .in("uS")
       .range(-1, 1e6);
   list.add("count", options.count, "Number of devices.").range(1, 1e8);
-  list.add("time", options.time, "Time since programming; 0: right after programming.")
+  list.add("time", options.time, "Time since programming; 0: fresh, see device.fresh.")
       .in("s")
       .range(0, 1e12);
   list.add("bins", options.bins, "Number of bins of the histogram.").range(1, 1e6);
@@ -87,7 +87,7 @@ Population sample_devices(const DeviceOptions& device, const PopulationOptions& 
   std::vector<double> values(count);
   const std::size_t arrays = (count + kPerArray - 1) / kPerArray;
   std::vector<ProgrammingSummary> summaries(arrays);
-  std::vector<double> read_variances(arrays);
+  std::vector<double> read_variances(arrays), inference_variances(arrays);
   pool.parallel_for(arrays, [&](std::size_t a, int) {
     const std::size_t first = a * kPerArray, n = std::min(kPerArray, count - first);
     Cells cells(device, std::vector<double>(n, result.target), seed, static_cast<std::uint32_t>(a));
@@ -95,14 +95,17 @@ Population sample_devices(const DeviceOptions& device, const PopulationOptions& 
     std::copy_n(cells.conductance().begin(), n,
                 values.begin() + static_cast<std::ptrdiff_t>(first));
     for (const double sigma : cells.read_deviation()) read_variances[a] += sigma * sigma;
+    for (const double sigma : cells.inference_deviation()) inference_variances[a] += sigma * sigma;
     summaries[a] = cells.programming();
   });
-  double read_variance = 0;
+  double read_variance = 0, inference_variance = 0;
   for (std::size_t a = 0; a < arrays; ++a) {
     read_variance += read_variances[a];
+    inference_variance += inference_variances[a];
     result.programming.add(summaries[a]);
   }
   result.read_deviation = std::sqrt(read_variance / static_cast<double>(count));
+  result.inference_deviation = std::sqrt(inference_variance / static_cast<double>(count));
   describe(values, options.bins, result);
   return result;
 }

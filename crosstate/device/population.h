@@ -31,9 +31,9 @@ struct Population {
   double target = 0;               // uS
   double mean = 0, deviation = 0;  // uS; standard deviation of the sample, with n - 1
   double lowest = 0, highest = 0;  // uS
-  std::vector<std::pair<double, double>> quantiles;  // share, uS
-  double read_deviation = 0;                         // uS, root mean square over the devices
-  std::vector<Bin> histogram;                        // equal bins from lowest to highest
+  std::vector<std::pair<double, double>> quantiles;    // share, uS
+  double read_deviation = 0, inference_deviation = 0;  // uS, root mean squares over the devices
+  std::vector<Bin> histogram;                          // equal bins from lowest to highest
   ProgrammingSummary programming;
 };
 

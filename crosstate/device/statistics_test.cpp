@@ -122,7 +122,7 @@ Pcm pcm_of(const std::string& name) {
             [](double) { return 0.2; },
             [](double) { return 0.1; },
             [](double) { return 0.05; },
-            [](double) { return 0.0; }};
+            [](double) { return 0.04; }};
   }
   return {25,
           20,
@@ -139,14 +139,6 @@ Mixture pcm(const std::string& name, double target, double t) {
   if (t == 0) return {{1, target, sigma}};
   const double T = t + of.t0, noise = std::sqrt(std::log((T + of.t_r) / (2 * of.t_r)));
   Mixture mixture;
-  if (of.q(1) == 0) {  // only programming and drift remain
-    // The drift is far wider than the programming error, so its steps must be finer.
-    over_normal(0.005, [&](double w, double xi) {
-      const double factor = std::pow(T / of.t0, -std::abs(of.mu(r) + of.s(r) * xi));
-      mixture.push_back({w, target * factor, sigma * factor});
-    });
-    return mixture;
-  }
   over_normal(0.1, [&](double w1, double xi1) {
     const double programmed = std::max(0.0, target + sigma * xi1);
     over_normal(0.1, [&](double w2, double xi2) {
@@ -185,12 +177,30 @@ Mixture neurram(double target, double t) {
 }
 
 Mixture sonos(double target, double t) {
-  const auto sigma = [&](double a, double b) {
-    return a * (1 - std::exp(-100 * target / b)) / 100;
+  // Mean and deviation in nA, with the change of the mean as a polynomial.
+  struct Currents {
+    double mean, deviation;
   };
-  const double now = sigma(19.89, 176.3), day = sigma(25.59, 186.9), five = sigma(34.58, 207.3);
-  if (t == 5 * kDay) return {{1, target, five}};
-  return {{1, target, now + (day - now) * std::log(1 + t) / std::log(1 + kDay)}};
+  const auto at = [&](const std::vector<double>& change, double a, double b) {
+    const double current = 100 * target, fitted = std::min(current, 1400.0);
+    double sum = 0;
+    for (std::size_t k = 0; k < change.size(); ++k) sum += change[k] * std::pow(fitted, k);
+    const double mean = current + sum * std::max(1.0, current / 1400);
+    return Currents{mean, a * (1 - std::exp(-mean / b))};
+  };
+  const Currents now = at({}, 19.88665, 176.3115);
+  const Currents day =
+      at({6.83650e-01, 6.51250e-03, -4.03163e-04, 3.37944e-06, -1.87435e-08, 5.88902e-11,
+          -1.07685e-13, 1.17751e-16, -7.60016e-20, 2.67255e-23, -3.94954e-27},
+         25.59102, 186.85544);
+  const Currents five =
+      at({1.15294, 1.03149e-02, -6.05199e-05, 1.76086e-08, -6.46690e-09, 3.39044e-11, -7.53872e-14,
+          8.98185e-17, -6.00346e-20, 2.12615e-23, -3.11099e-27},
+         34.57909, 207.34309);
+  if (t == 5 * kDay) return {{1, five.mean / 100, five.deviation / 100}};
+  const double share = std::log(1 + t) / std::log(1 + kDay);
+  return {{1, (now.mean + (day.mean - now.mean) * share) / 100,
+           (now.deviation + (day.deviation - now.deviation) * share) / 100}};
 }
 
 // --- the comparison
@@ -245,6 +255,7 @@ void check(const Case& c) {
   constexpr std::size_t kCells = 12000;
   DeviceOptions options;
   options.model = c.model;
+  options.fresh = FreshState::kProgrammed;
   std::uint32_t array = 0;
   for (const double target : c.targets) {
     Cells cells(options, std::vector<double>(kCells, target), 17, array++);
@@ -305,6 +316,7 @@ TEST(DeviceStatistics, OfDriftAlone) {
   DeviceOptions options;
   options.model = "pcm";
   options.flicker = false;
+  options.fresh = FreshState::kProgrammed;
   const std::vector<double> targets(100, 12.5);
   Cells cells(options, targets, 4, 0);
   const std::vector<double> programmed(cells.conductance().begin(), cells.conductance().end());

@@ -243,9 +243,15 @@ TEST(ArrayOptions, RefuseNoiseOfStatesThatKeepResidues) {
   quant::QuantOptions quant;
   quant.state.residue_bits = 4;
   quant.array.noise = 0.5;
-  EXPECT_THAT(
-      [&] { quant::validate(quant); },
-      ThrowsMessage<Error>(HasSubstr("quant.state.residue_bits = 4 with noise of conversions")));
+  EXPECT_EQ(quant::resolved(quant).array.state_noise, 0);
+  quant.array.state_noise = 0.25;
+  EXPECT_THAT([&] { quant::validate(quant); },
+              ThrowsMessage<Error>(HasSubstr("quant.state.residue_bits = 4 with "
+                                             "quant.array.state_noise = 0.25")));
+  quant.state.residue_bits = 0;
+  EXPECT_EQ(quant::resolved(quant).array.state_noise, 0.25);
+  quant.array.state_noise = -1;
+  EXPECT_EQ(quant::resolved(quant).array.state_noise, 0.5);
 }
 
 TEST(ArrayOptions, RefuseOneLevelAndOneBit) {
@@ -268,8 +274,10 @@ TEST(ArrayOptions, ComeFromThePresetOneByOne) {
   EXPECT_EQ(array.rows, 64);
   EXPECT_EQ(array.state_bits, 8);
   EXPECT_EQ(array.noise, 0.25);
+  EXPECT_EQ(array.state_noise, 0.25);
   quant.array.noise = 0;
   EXPECT_EQ(quant::resolved(quant).array.noise, 0);
+  EXPECT_EQ(quant::resolved(quant).array.state_noise, 0);
   EXPECT_EQ(quant::quant_preset("w8a8s8").array.rows, 0);
 }
 

@@ -193,7 +193,7 @@ void disturb_states(const quant::QuantOptions& quant, const Quantizer& input, fl
                     const std::vector<analog::ModeUnits>& units, kernels::StateRounding& rounding,
                     BlockCoefficients& block) {
   const quant::ArraySite& array = quant.array;
-  if (rounding.limit == 0 || array.noise == 0) return;
+  if (rounding.limit == 0 || array.state_noise == 0) return;
   const float own = quant.state.rounding == quant::StateRounding::kStochastic ? 1.0f : 0.0f;
   rounding.mode = kernels::RoundingMode::kStochastic;
   const bool fitted = array.state_bits > 1 && kept == 1;
@@ -204,7 +204,7 @@ void disturb_states(const quant::QuantOptions& quant, const Quantizer& input, fl
     const float codes = fitted ? std::exp2(static_cast<float>(missing)) : 1.0f;
     const float step =
         fitted ? analog::state_converter_step(largest * drive, array.state_bits, codes) : 1;
-    const auto deviation = static_cast<float>(array.noise) * step;
+    const auto deviation = static_cast<float>(array.state_noise) * step;
     return std::sqrt(own + 12 * deviation * deviation);
   };
   for (const analog::ModeUnits& mode : units) {

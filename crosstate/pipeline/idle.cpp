@@ -18,8 +18,10 @@ void add_device(Idle& idle, const device::DeviceOptions& device) {
   };
   const std::string model = "device.model = \"" + device.model + '"';
   if (is_one_of({"gaussian", "milo"})) idle.push_back({{"device.drift"}, model});
-  if (!is_one_of({"pcm", "hermes", "hermes-single", "rram-cmo"})) {
-    idle.push_back({{"device.flicker"}, model});
+  if (!is_one_of({"pcm", "hermes", "hermes-single", "simple", "rram-cmo"})) {
+    idle.push_back({{"device.flicker", "device.fresh", "device.inference_time"}, model});
+  } else if (!device.flicker) {
+    idle.push_back({{"device.inference_time"}, "device.flicker = false"});
   }
   if (device.temperature == 300) {
     idle.push_back({{"device.activation_energy"}, "device.temperature = 300"});
@@ -41,6 +43,13 @@ void add_crossbar(Idle& idle, const crossbar::Target& target) {
   if (crossbar.recurrence != crossbar::PoleStorage::kIncrement) {
     idle.push_back({{"crossbar.increment_range"},
                     "crossbar.recurrence = \"" + name_of(crossbar.recurrence) + '"'});
+  }
+  if (crossbar.compensation == crossbar::Compensation::kNone) {
+    idle.push_back({{"crossbar.compensation_inputs"}, "crossbar.compensation = \"none\""});
+  }
+  if (crossbar.adc_noise_floor == 0 && crossbar.adc_offset_floor == 0 &&
+      crossbar.dac_noise_floor == 0) {
+    idle.push_back({{"crossbar.read_voltage"}, "no noise or offset in uA or uV"});
   }
   if (crossbar.adc_range != crossbar::AdcRange::kCalibrated) {
     idle.push_back({{"crossbar.adc_margin", "simulate.calibration"},
@@ -129,14 +138,16 @@ void add_arrays(Idle& idle, const quant::QuantOptions& quant) {
   const quant::ArraySite& array = quant.array;
   const bool units = array.levels > 1 || (quant.noise_unit == quant::NoiseUnit::kLargest &&
                                           (quant.weight_noise > 0 || quant.device_noise > 0));
-  if (array.noise == 0) idle.push_back({{"quant.array.state_bits"}, "quant.array.noise = 0"});
+  if (array.state_noise == 0) {
+    idle.push_back({{"quant.array.state_bits"}, "no noise of the conversions of states"});
+  }
   if (array.rows == 0 && array.columns == 0) {
     idle.push_back({{"quant.array.partial_bits"}, "quant.array.rows = 0 and columns = 0"});
   }
   if (units) return;
   idle.push_back({{"quant.array.drive_halvings"},
                   "quant.array.levels = 0 and no noise by quant.noise_unit = \"largest\""});
-  if (array.noise > 0 || array.partial_bits > 0) return;
+  if (array.noise > 0 || array.state_noise > 0 || array.partial_bits > 0) return;
   idle.push_back({{"quant.array.rows", "quant.array.columns"},
                   "arrays without levels, partial_bits and noise (quant.array)"});
 }
@@ -283,9 +294,9 @@ Idle idle_on_chips(const crossbar::Target& target, const simulate::SimulateOptio
   Idle idle = idle_on_target(target);
   if (target.external.used()) {
     const std::string why = "external.command, which selects a real chip";
-    idle.push_back(
-        {{"device.", "!device.g_min", "!device.g_max", "wires.", "crossbar.ir_drop_iterations"},
-         why});
+    idle.push_back({{"device.", "!device.g_min", "!device.g_max", "wires.",
+                     "crossbar.ir_drop_iterations", "crossbar.read_voltage"},
+                    why});
   } else {
     idle.push_back({{"external.timeout", "external.voltage"}, "external.command empty"});
   }

@@ -62,16 +62,6 @@ void validate_mapping(const RunOptions& options, const std::string& why) {
   }
 }
 
-// Training models no noise of the conversions of states that have residues.
-void validate_residue(const RunOptions& options) {
-  const int bits = options.quant.state.residue_bits;
-  const double conversions = options.target.crossbar.adc_noise;
-  if (bits == 0 || conversions == 0 || options.quant.array.noise >= 0) return;
-  fail("options", "quant.state.residue_bits = " + std::to_string(bits) +
-                      " with qat.target_noise, which --target sets, and crossbar.adc_noise = " +
-                      exact_text(conversions) + ", expected 0, or quant.array.noise = 0");
-}
-
 // Within a run, one network is pruned once.
 void validate_pruning(const RunOptions& options) {
   if (prune::prune_points(options.prune).size() > 1) {
@@ -218,7 +208,6 @@ void validate_together(const RunOptions& options) {
   if (options.quantize && options.qat.target_noise > 0) {
     validate_mapping(options, "qat.target_noise above 0, which --target sets");
     simulate::require_first_age(options.target, options.simulate);
-    validate_residue(options);
     const double conversions = options.target.crossbar.adc_noise;
     if (options.quant.array.noise < 0 &&
         options.qat.target_noise * conversions > quant::kMostArrayNoise) {

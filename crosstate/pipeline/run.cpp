@@ -224,13 +224,22 @@ class Run {
                           percent(most) + " of the largest weight, exceeds that weight; " +
                           "expected at most " + exact_text(std::floor(100 / most) / 100));
     }
+    const double steps =
+        std::hypot(options_.target.crossbar.adc_noise, std::max(noise.conversion, noise.state));
+    if (options_.quant.array.noise < 0 && share * steps > quant::kMostArrayNoise) {
+      fail("options", "qat.target_noise = " + exact_text(share) +
+                          " times the noise of the target's converters, " + exact_text(steps) +
+                          " steps, expected at most " + exact_text(quant::kMostArrayNoise));
+    }
     for (train::QuantStage& stage : stages) {
       stage.quant.array = options_.quant.array;  // takes precedence
       simulate::train_for(options_.target.crossbar, noise, share, stage.quant);
     }
+    const quant::ArraySite array = quant::resolved(stages.front().quant).array;
     pipeline_.say("noise of the target: " + percent(noise.device) +
                   " of the largest weight by programming, " + percent(noise.read) + " per read, " +
-                  percent(stages.front().quant.array.noise) + " of a step per conversion");
+                  percent(array.noise) + " of a step per conversion, " +
+                  percent(array.state_noise) + " of a state's");
   }
 
   void train(const Stage& stage, model::Network& network, const train::TrainOptions& options,

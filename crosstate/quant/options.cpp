@@ -206,6 +206,12 @@ void fields(FieldList& list, QuantOptions& options) {
            "-1: as in quant.preset.")
       .in("steps")
       .range(kPresetBits, kMostArrayNoise);
+  list.add(
+          "state_noise", options.array.state_noise,
+          "RMS noise of conversions of states in training; -1: quant.array.noise, and 0 for states "
+          "with residues, for which it is not modelled.")
+      .in("steps")
+      .range(kPresetBits, kMostArrayNoise);
 }
 
 QuantOptions resolved(QuantOptions options) {
@@ -216,7 +222,8 @@ QuantOptions resolved(QuantOptions options) {
                          .levels = 0,
                          .partial_bits = 0,
                          .state_bits = 0,
-                         .noise = 0};
+                         .noise = 0,
+                         .state_noise = 0};
   const auto bits = [](int& of, int otherwise) {
     if (of == kPresetBits) of = otherwise;
   };
@@ -240,6 +247,14 @@ QuantOptions resolved(QuantOptions options) {
                ", expected 0 or more steps, or -1: as in quant.preset");
     }
     options.array.noise = preset_array.noise;
+  }
+  if (options.array.state_noise < 0) {
+    if (options.array.state_noise != kPresetBits) {
+      fail("options", "quant.array.state_noise = " +
+                          exact_json_text(nlohmann::json(options.array.state_noise)) +
+                          ", expected 0 or more steps, or -1: quant.array.noise");
+    }
+    options.array.state_noise = options.state.residue_bits > 0 ? 0 : options.array.noise;
   }
   for_weights(options, [&](const char*, WeightSite& site, const char*) {
     bits(site.bits, preset.weights);
@@ -277,11 +292,10 @@ QuantOptions resolved(QuantOptions options) {
                         " with quant.state.rounding = \"stochastic\", expected nearest, or 0 "
                         "bits");
   }
-  if (options.state.residue_bits > 0 && options.array.noise > 0) {
-    fail("options",
-         residue +
-             " with noise of conversions (quant.array.noise or quant.preset), expected 0 "
-             "bits, or quant.array.noise = 0");
+  if (options.state.residue_bits > 0 && options.array.state_noise > 0) {
+    fail("options", residue + " with quant.array.state_noise = " +
+                        exact_json_text(nlohmann::json(options.array.state_noise)) +
+                        ", expected 0 bits, or noise of 0");
   }
   return options;
 }

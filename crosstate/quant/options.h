@@ -161,6 +161,8 @@ struct ArraySite {
   int state_bits =
       kPresetBits;             // of converters of state increments; 0: steps are codes of the state
   double noise = kPresetBits;  // rms of a conversion, in steps of its converter
+  double state_noise = kPresetBits;  // of a conversion of a state, likewise; -1: as `noise`, or 0
+                                     // for states with residues
   bool operator==(const ArraySite&) const = default;
 };
 

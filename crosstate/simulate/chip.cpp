@@ -34,12 +34,16 @@ struct Work {
   integer::CodeMemory panels;
   std::vector<AlignedFloats> rows;      // by array: inputs of a recurrent array, [u, x] in 16 lanes
   std::vector<AlignedFloats> residues;  // by array: of noise-shaped states, in 16 lanes
+  std::vector<AlignedFloats> weights;   // by array: of the sequences of a group; empty: the chip's
   AlignedFloats partial, columns;
   crossbar::ReadScratch read;
   std::vector<std::vector<float>> seen;  // by array: largest sums per column; empty: not recorded
   float* path = nullptr;                 // Chip::state_path(); null: not recorded
 
   float* seen_by(std::size_t array) { return seen.empty() ? nullptr : seen[array].data(); }
+  const float* weights_of(std::size_t array) const {
+    return weights[array].empty() ? nullptr : weights[array].data();
+  }
 };
 
 struct Layer {
@@ -119,9 +123,10 @@ struct Chip::Inside {
       const kernels::Rows out{y.row(tile.first_output), y.stride};
       const bool first = tile.first_input == 0;
       const kernels::Rows to = first ? out : model::take(w.partial, tile.columns, t.columns());
-      arrays[i].multiply(
-          0, tile.columns, t.steps, in, to, sequence, static_cast<std::uint32_t>(t.start), w.read,
-          first && !bias.empty() ? bias.data() + tile.first_output : nullptr, w.seen_by(i));
+      arrays[i].multiply(0, tile.columns, t.steps, in, to, sequence,
+                         static_cast<std::uint32_t>(t.start), w.read,
+                         first && !bias.empty() ? bias.data() + tile.first_output : nullptr,
+                         w.seen_by(i), w.weights_of(i));
       if (!first) kernels::accumulate(nullptr, tile.columns, t.columns(), to, out);
     }
   }
@@ -141,7 +146,8 @@ struct Chip::Inside {
       for (std::size_t i = 0; i < pieces; ++i) {
         std::copy_n(u.row(a.pieces[i].channel) + k * kLanes, kLanes, in.row(i));
       }
-      array.multiply(0, a.states, 1, in, out, sequence, step, w.read, nullptr, w.seen_by(number));
+      array.multiply(0, a.states, 1, in, out, sequence, step, w.read, nullptr, w.seen_by(number),
+                     w.weights_of(number));
       if (incremental) kernels::accumulate(nullptr, a.states, kLanes, states, out);
       if (noise_shaped()) {
         add_to_register(number, a.states, out, states, w);
@@ -151,7 +157,7 @@ struct Chip::Inside {
       }
       std::fill_n(in.data, pieces * kLanes, 0.0f);
       array.multiply(a.states, pieces, 1, in, out, sequence, step, w.read, nullptr,
-                     w.seen_by(number));
+                     w.seen_by(number), w.weights_of(number));
       for (std::size_t i = 0; i < pieces; ++i) {
         float* to = y.row(a.pieces[i].channel) + k * kLanes;
         for (std::size_t lane = 0; lane < kLanes; ++lane) to[lane] += out.row(i)[lane];
@@ -311,7 +317,9 @@ struct Chip::Inside {
                  double* scores) const {
     w.rows.resize(arrays.size());
     w.residues.resize(arrays.size());
+    w.weights.resize(arrays.size());
     for (std::size_t i = 0; i < arrays.size(); ++i) {
+      if (arrays[i].flickers()) arrays[i].draw_weights(sequence, w.weights[i], w.read);
       if (mapping->arrays[i].site == mapping::Site::kRecurrence) {
         w.rows[i].assign(mapping->arrays[i].rows * kLanes, 0);
         w.residues[i].assign(places[i].size() * kLanes, 0);

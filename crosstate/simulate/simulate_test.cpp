@@ -353,15 +353,23 @@ TEST(Chip, IdealIsThePrunedNetwork) {
   expect_integers_either_way(pruned, tiny, batch);
 }
 
-TEST(Chip, ReadNoiseIgnoresTheCutIntoBatches) {
-  const auto run = [](std::size_t first, std::size_t count) {
-    return scores_of(on_chip(classifier(), {}, batch_of(digits().test, first, count), 0,
-                             static_cast<std::uint32_t>(first)));
-  };
-  std::vector<double> first = run(0, 32);
-  const std::vector<double> second = run(32, 48);
-  first.insert(first.end(), second.begin(), second.end());
-  EXPECT_EQ(first, run(0, 80));
+TEST(Chip, NoiseIgnoresTheCutIntoBatches) {
+  crossbar::Target flickering;
+  flickering.device.model = "pcm";
+  flickering.device.inference_time = 0.042;
+  for (const crossbar::Target& target : {crossbar::Target(), flickering}) {
+    const auto run = [&](std::size_t first, std::size_t count) {
+      return scores_of(on_chip(classifier(), target, batch_of(digits().test, first, count), 0,
+                               static_cast<std::uint32_t>(first)));
+    };
+    std::vector<double> first = run(0, 32);
+    // Twice the same batch: the second half is other inferences.
+    EXPECT_NE(scores_of(on_chip(classifier(), target, batch_of(digits().test, 0, 32), 0, 32)),
+              first);
+    const std::vector<double> second = run(32, 48);
+    first.insert(first.end(), second.begin(), second.end());
+    EXPECT_EQ(first, run(0, 80));
+  }
 }
 
 TEST(Chip, ChipsOfOneSeedDiffer) {
@@ -392,6 +400,19 @@ double accuracy_on(const crossbar::Target& target, const data::Batch& batch) {
     correct += results[i].best() == static_cast<std::size_t>(batch.targets[i]) ? 1 : 0;
   }
   return static_cast<double>(correct) / static_cast<double>(batch.count);
+}
+
+// The steps of a fitted converter shrink with its range; what it adds in uA does not.
+TEST(Chip, StatesPayForTheGainOfTheirConverters) {
+  const data::Batch batch = batch_of(digits().test, 0, 320);
+  crossbar::Target target = ideal();
+  target.crossbar.increment_range = crossbar::IncrementRange::kFitted;
+  const double exact = accuracy_on(target, batch);
+  target.crossbar.adc_noise = 0.5;
+  EXPECT_NEAR(accuracy_on(target, batch), exact, 0.04);
+  target.crossbar.adc_noise = 0;
+  target.crossbar.adc_noise_floor = 2;  // 0.4 of the current of the largest cell
+  EXPECT_LT(accuracy_on(target, batch), exact - 0.05);
 }
 
 TEST(Chip, NarrowConvertersCostAccuracy) {

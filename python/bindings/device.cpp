@@ -107,6 +107,10 @@ void bind_device(nb::module_& m) {
           "read_deviation", [](const Cells& self) { return to_numpy_copy(self.read_deviation()); },
           nb::rv_policy::move)
       .def_prop_ro(
+          "inference_deviation",
+          [](const Cells& self) { return to_numpy_copy(self.inference_deviation()); },
+          nb::rv_policy::move)
+      .def_prop_ro(
           "faults",
           [](const Cells& self) {
             return to_numpy(std::vector<std::uint8_t>(self.faults().begin(), self.faults().end()),

@@ -116,6 +116,15 @@ class Cells:
             return self._core.read_deviation.reshape(self._targets.shape)
 
     @property
+    def inference_deviation(self) -> Doubles:
+        """Standard deviation from inference to inference in uS, at the time of the last call.
+
+        It is 1/f noise faster than ``device.inference_time``, which `at` and `read` do not include.
+        """
+        with self._lock:
+            return self._core.inference_deviation.reshape(self._targets.shape)
+
+    @property
     def faults(self) -> npt.NDArray[np.uint8]:
         """0 for a working cell, 1 stuck low, 2 stuck high, 3 open."""
         faults: npt.NDArray[np.uint8] = self._core.faults.reshape(self._targets.shape)

@@ -87,7 +87,9 @@ def test_cells_age(tmp_path: Path) -> None:
     noisy = crosstate.Device(read_noise=0.05, g_min=1, g_max=25).program(targets[1:])
     first, second = noisy.read(0), noisy.read()
     assert first.shape == (2, 4) and (first != second).all()
-    assert (noisy.read_deviation > 0).all()
+    assert (noisy.read_deviation > 0).all() and (noisy.inference_deviation == 0).all()
+    flickering = crosstate.Device("pcm", inference_time=0.042).program(targets[1:])
+    assert (flickering.inference_deviation > 0).all()
     assert cells.programming["cells"] == 12
     with pytest.raises(crosstate.Error, match="target"):
         device.program([device.g_max * 2])
