@@ -11,6 +11,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/base/numbers.h"
 #include "crosstate/formats/csv.h"
+#include "crosstate/inference/compare.h"
 #include "crosstate/inference/model.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/pipeline/idle.h"
@@ -92,36 +93,6 @@ Evaluated load(const Common& common, const std::string& file, const std::string&
   return {file, std::move(model), backend, std::move(set)};
 }
 
-// Throws Error unless the decisions of both models on every sequence are right or wrong.
-void require_comparable(const Evaluated& one, const Evaluated& other) {
-  const task::Readout& readout = one.set.readout;
-  if (readout.task->share_of_right(readout) == nullptr) {
-    fail("--compare " + excerpt(other.file),
-         "compares right decisions on whole sequences, but " + one.file + " has " +
-             (readout.every_step() ? "a result for every step"
-                                   : std::string("results of ") + readout.task->name()));
-  }
-  if (one.set.count == other.set.count && one.set.targets == other.set.targets) return;
-  fail("--compare " + excerpt(other.file), "has other test sequences than " + one.file);
-}
-
-task::PairedDecisions paired(const Evaluated& one, const Evaluated& other) {
-  task::PairedDecisions decisions;
-  const auto right = [](const Evaluated& model, std::size_t i) {
-    return task::is_right(model.set.readout, model.predictions.of(i, 0), model.set.target(i));
-  };
-  for (std::size_t i = 0; i < one.set.count; ++i) decisions.add(right(one, i), right(other, i));
-  return decisions;
-}
-
-nlohmann::json to_json(const task::PairedDecisions& decisions) {
-  return {{"both", decisions.both},
-          {"only_first", decisions.only_first},
-          {"only_second", decisions.only_second},
-          {"neither", decisions.neither},
-          {"p_value", decisions.p_value()}};
-}
-
 void write_predictions(const std::string& file, const std::string& csv) {
   if (file.empty()) return;
   if (file == "-") {
@@ -157,7 +128,8 @@ int eval_command(const Common& common, const EvalOptions& eval) {
   std::optional<Evaluated> other;
   if (!eval.compare.empty()) {
     other = load(common, eval.compare, eval.backend, options.data, pool);
-    require_comparable(model, *other);
+    inference::require_comparable({model.file, model.set}, {other->file, other->set},
+                                  "--compare " + excerpt(other->file));
   }
   note_single_class(model.set);
   const auto output = prepare_out(common, "eval");
@@ -172,9 +144,10 @@ int eval_command(const Common& common, const EvalOptions& eval) {
   task::PairedDecisions decisions;
   if (other) {
     other->run(pool);
-    decisions = paired(model, *other);
+    decisions =
+        inference::paired_decisions(model.predictions, model.set, other->predictions, other->set);
     result["compared"] = other->to_json();
-    result["paired"] = to_json(decisions);
+    result["paired"] = inference::to_json(decisions);
   }
   write_result(common, "eval", result);
   if (!common.quiet && common.json != "-" && eval.predictions != "-") {

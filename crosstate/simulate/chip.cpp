@@ -387,16 +387,22 @@ void Chip::calibrate(const data::Batch& batch) {
 }
 
 std::vector<ChipResult> Chip::run(const data::Batch& batch, std::uint32_t sequence,
-                                  ThreadPool& pool) const {
+                                  ThreadPool& pool, const std::function<bool()>& stop) const {
   const Inside& in = *inside_;
   in.check(batch);
   const std::size_t outputs = in.n.outputs, of_group = in.scores_of(batch);
   std::vector<Work> work(static_cast<std::size_t>(pool.size()));
   std::vector<double> scores(batch.groups * of_group, 0);
-  pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
-    in.run_group(batch, g, sequence + static_cast<std::uint32_t>(g * kLanes),
-                 work[static_cast<std::size_t>(worker)], scores.data() + g * of_group);
-  });
+  struct Stopped {};
+  try {
+    pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
+      if (stop && stop()) throw Stopped();
+      in.run_group(batch, g, sequence + static_cast<std::uint32_t>(g * kLanes),
+                   work[static_cast<std::size_t>(worker)], scores.data() + g * of_group);
+    });
+  } catch (const Stopped&) {
+    return {};
+  }
   const std::vector<std::size_t> first = data::first_reads(batch, in.n.scope());
   std::vector<ChipResult> results(first.back());
   for (std::size_t i = 0; i < batch.count; ++i) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -55,9 +56,10 @@ class Chip {
   /// The results of a batch: one per sequence or, if the network is read at every step, one per
   /// step of each sequence (data::first_reads()). `sequence` is the index of its first sequence in
   /// the data set: read noise depends on the sequence, not on its batch. Throws Error for a batch
-  /// with another number of channels.
-  std::vector<ChipResult> run(const data::Batch& batch, std::uint32_t sequence,
-                              ThreadPool& pool) const;
+  /// with another number of channels. Returns nothing if `stop`, called by all threads of the pool,
+  /// returned true.
+  std::vector<ChipResult> run(const data::Batch& batch, std::uint32_t sequence, ThreadPool& pool,
+                              const std::function<bool()>& stop = {}) const;
 
   /// The states of the first sequence of the batch: codes [steps][layers][channels][modes][2].
   std::vector<float> state_path(const data::Batch& batch, std::uint32_t sequence) const;

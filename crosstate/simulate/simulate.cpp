@@ -125,7 +125,10 @@ class Simulation {
       if (context_.known_chunk) part = context_.known_chunk(number, age, first, last);
       if (!part) {
         const data::Batch& tested = batch(first, last);
-        part = sums_of(tested, chip.run(tested, static_cast<std::uint32_t>(first), pool_));
+        const std::vector<ChipResult> results =
+            chip.run(tested, static_cast<std::uint32_t>(first), pool_, context_.stop);
+        if (results.empty()) return std::nullopt;
+        part = sums_of(tested, results);
         if (context_.finished_chunk) context_.finished_chunk(number, age, first, last, *part);
       }
       add(*part, sums);

@@ -52,9 +52,8 @@ struct SimulateSummary {
 /// Callbacks during a simulation.
 struct SimulateContext {
   using Sums = std::vector<double>;
-  /// Called before every chunk of a chip's sequences (1,024 sequences; 128 if every step has a
-  /// result; 16 on an external chip). If it returns true, the returned summary is incomplete
-  /// (`interrupted`).
+  /// Called by all threads before every group of 16 sequences. If it returns true, the returned
+  /// summary is incomplete (`interrupted`).
   std::function<bool()> stop = {};
   /// Returns Task::sums() of a chip at an age that are already known.
   std::function<std::optional<Sums>(int chip, std::size_t age)> known = {};

@@ -627,10 +627,11 @@ TEST(Simulate, ErrorsOfStatesVanishOnAnIdealChip) {
   EXPECT_LT(largest(noisy(0.02, 0.01)), 1);
 }
 
-TEST(Simulate, StopsBetweenTwoChips) {
+TEST(Simulate, StopsWithinAChip) {
   ThreadPool pool(1);
   const data::Dataset data = thinned(data::read_mnist_sample().test, 200);
-  const auto stop = [left = 2]() mutable { return left-- == 0; };
+  // Each chip asks once before its sequences, and before each of 13 groups of them.
+  const auto stop = [left = 2 * 14 + 5]() mutable { return left-- == 0; };
   const SimulateSummary s =
       simulate(classifier(), data, {}, {.chips = 100000}, 1, pool, {.stop = stop});
   EXPECT_TRUE(s.interrupted);

@@ -19,6 +19,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -99,9 +100,8 @@ void use(const Memory* memory, data::DataOptions& options);
 class Call {
  public:
   /// For `stop` of the library: whether to stop, because of a signal, an exception, or request().
+  /// Only the thread that made the object looks at signals.
   bool stop();
-  /// The same without a look at signals, for other threads than that of the call.
-  bool stopped() const { return stopped_; }
   /// Ends the call at the next stop(), without an exception.
   void request() { stopped_ = true; }
   /// Calls Python with the GIL. An exception stops the call.
@@ -117,6 +117,7 @@ class Call {
   }
 
  private:
+  const std::thread::id thread_ = std::this_thread::get_id();
   std::chrono::steady_clock::time_point next_ = {};
   std::atomic<bool> stopped_ = false;
   std::exception_ptr failure_;  // written with the GIL

@@ -13,6 +13,7 @@
 #include "crosstate/data/dataset.h"
 #include "crosstate/data/front_end.h"
 #include "crosstate/data/series.h"
+#include "crosstate/formats/safetensors.h"
 #include "crosstate/inference/model.h"
 #include "crosstate/pipeline/idle.h"
 #include "python/bindings/common.h"
@@ -145,6 +146,121 @@ class RecordingsBuilder {
   std::shared_ptr<data::AudioSets> sets_;
 };
 
+// --- data in memory as dictionaries, for pickles
+
+using Texts = std::vector<std::string>;
+
+template <class T>
+std::vector<T> vector_of(const nb::dict& state, const char* key) {
+  const auto array = nb::cast<In<T>>(state[key]);
+  return {array.data(), array.data() + array.size()};
+}
+
+template <class T>
+Out<T> array_of(const std::vector<T>& values) {
+  return to_numpy(std::vector<T>(values), {values.size()});
+}
+
+PyDict state_of(const data::Dataset& set) {
+  PyDict state;
+  state["name"] = set.name;
+  state["shape"] = nb::make_tuple(set.count, set.length, set.channels);
+  state["values"] = array_of(set.values);
+  state["targets"] = array_of(set.targets);
+  state["lengths"] = array_of(set.lengths);
+  state["task"] = set.readout.task->name();
+  state["names"] = set.readout.names;
+  state["offset"] = array_of(set.readout.offset);
+  state["scale"] = array_of(set.readout.scale);
+  state["scope"] = name_of(set.readout.scope);
+  state["speakers"] = set.speakers;
+  state["notes"] = set.notes;
+  return state;
+}
+
+data::Dataset dataset_of(const nb::dict& state) {
+  data::Dataset set;
+  set.name = nb::cast<std::string>(state["name"]);
+  const auto shape = nb::cast<std::vector<std::size_t>>(state["shape"]);
+  set.count = shape.at(0);
+  set.length = shape.at(1);
+  set.channels = shape.at(2);
+  set.values = vector_of<float>(state, "values");
+  set.targets = vector_of<float>(state, "targets");
+  set.lengths = vector_of<std::uint32_t>(state, "lengths");
+  set.readout.task = &task::task_named(nb::cast<std::string>(state["task"]), "data");
+  set.readout.names = nb::cast<Texts>(state["names"]);
+  set.readout.offset = vector_of<double>(state, "offset");
+  set.readout.scale = vector_of<double>(state, "scale");
+  set.readout.scope = named(kNames<task::Scope>, nb::cast<std::string>(state["scope"]), "data");
+  set.speakers = nb::cast<Texts>(state["speakers"]);
+  set.notes = nb::cast<Texts>(state["notes"]);
+  set.validate();
+  return set;
+}
+
+PyDict state_of(const data::Recordings& set) {
+  PyDict state;
+  state["name"] = set.name;
+  state["sample_rate"] = set.sample_rate;
+  state["classes"] = set.classes;
+  nb::list items;
+  for (const data::Recording& one : set.items) {
+    items.append(nb::make_tuple(one.name, one.speaker, one.label, array_of(one.samples)));
+  }
+  state["items"] = items;
+  return state;
+}
+
+data::Recordings recordings_of(const nb::dict& state) {
+  data::Recordings set;
+  set.name = nb::cast<std::string>(state["name"]);
+  set.sample_rate = nb::cast<int>(state["sample_rate"]);
+  set.classes = nb::cast<Texts>(state["classes"]);
+  for (const nb::handle item : nb::cast<nb::list>(state["items"])) {
+    const auto samples = nb::cast<In<float>>(item[3]);
+    set.items.push_back({nb::cast<std::string>(item[0]),
+                         nb::cast<std::string>(item[1]),
+                         nb::cast<std::int32_t>(item[2]),
+                         {samples.data(), samples.data() + samples.size()}});
+  }
+  return set;
+}
+
+// The parts of either kind of data, by name.
+PyDict state_of(const Memory& memory) {
+  PyDict state;
+  const auto add = [&](const char* kind, const auto& parts) {
+    PyDict all;
+    all["train"] = state_of(parts.train);
+    all["validation"] = state_of(parts.validation);
+    all["test"] = state_of(parts.test);
+    state[kind] = all;
+  };
+  if (memory.sets) add("sets", *memory.sets);
+  if (memory.recordings) add("recordings", *memory.recordings);
+  return state;
+}
+
+Memory memory_of(const nb::dict& state) {
+  const auto part = [](const nb::handle parts, const char* name) {
+    return nb::cast<nb::dict>(parts[name]);
+  };
+  if (state.contains("sets")) {
+    const nb::object parts = state["sets"];
+    return {std::make_shared<data::DataSets>(data::DataSets{dataset_of(part(parts, "train")),
+                                                            dataset_of(part(parts, "validation")),
+                                                            dataset_of(part(parts, "test"))}),
+            nullptr};
+  }
+  const nb::object parts = state["recordings"];
+  return {nullptr, std::make_shared<data::AudioSets>(
+                       data::AudioSets{recordings_of(part(parts, "train")),
+                                       recordings_of(part(parts, "validation")),
+                                       recordings_of(part(parts, "test")),
+                                       {}})};
+}
+
 // --- what readers and front ends give
 
 PyDict to_python(const data::Dataset& set) {
@@ -209,9 +325,19 @@ data::Recordings recordings_of(const std::vector<In<float>>& samples, int sample
 
 void bind_data(nb::module_& m) {
   nb::class_<Memory>(m, "Memory", "Data in memory, as runs use them.")
-      .def_prop_ro("test_count", [](const Memory& memory) {
-        return memory.sets ? memory.sets->test.count : memory.recordings->test.items.size();
-      });
+      .def_prop_ro("test_count",
+                   [](const Memory& memory) {
+                     return memory.sets ? memory.sets->test.count
+                                        : memory.recordings->test.items.size();
+                   })
+      .def_prop_ro("classes",
+                   [](const Memory& memory) {
+                     return memory.sets ? memory.sets->train.readout.names
+                                        : memory.recordings->train.classes;
+                   })
+      .def("__getstate__", [](const Memory& memory) { return state_of(memory); })
+      .def("__setstate__",
+           [](Memory& memory, const PyDict& state) { new (&memory) Memory(memory_of(state)); });
   nb::class_<SeriesBuilder>(m, "SeriesBuilder")
       .def(nb::init<const std::string&, const std::string&>(), "task"_a, "readout"_a)
       .def("add", &SeriesBuilder::add, "where"_a, "x"_a, "lengths"_a, "numbers"_a.none(), "texts"_a,
@@ -230,6 +356,19 @@ void bind_data(nb::module_& m) {
             new (self) data::FrontEnd(front_end(settings, sample_rate));
           },
           "settings"_a, "sample_rate"_a)
+      .def("__getstate__",
+           [](const data::FrontEnd& self) {
+             formats::Safetensors content;
+             self.save(content);
+             const std::string bytes = formats::format_safetensors(content);
+             return nb::bytes(bytes.data(), bytes.size());
+           })
+      .def("__setstate__",
+           [](data::FrontEnd& self, const nb::bytes& state) {
+             const std::string bytes(state.c_str(), state.size());
+             new (&self) data::FrontEnd(
+                 data::FrontEnd::load(formats::parse_safetensors(bytes, "front end"), "front end"));
+           })
       .def_prop_ro("features", &data::FrontEnd::features)
       .def_prop_ro("hop", &data::FrontEnd::hop)
       .def_prop_ro("window", &data::FrontEnd::window)

@@ -4,6 +4,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/json.h"
 #include "crosstate/formats/safetensors.h"
+#include "crosstate/inference/compare.h"
 #include "crosstate/inference/model.h"
 #include "crosstate/integer/certificate.h"
 #include "crosstate/pipeline/data.h"
@@ -55,7 +56,43 @@ Rows predict(const Model& model, const Memory& memory, const std::string& backen
                         to_numpy(std::move(largest), {count}));
 }
 
-// As `crosstate eval`.
+// A model and what it predicts for its form of the test data.
+struct Evaluated {
+  const Model& model;
+  ModelBackend backend;
+  data::Dataset set;
+  inference::Predictions predictions = {};
+
+  Evaluated(const Model& saved, const Memory* memory, const Settings& settings,
+            const std::string& backend_name, ThreadPool& pool, const char* user)
+      : model(saved),
+        backend(backend_of(saved, backend_name)),
+        set(test_set(saved, memory, settings, pool, user)) {
+    model.require_fit(set, backend);
+  }
+
+  // Returns false if stopped.
+  bool run(ThreadPool& pool, Call& call) {
+    auto found = model.predict(set, backend, pool, [&] { return call.stop(); });
+    if (found) predictions = std::move(*found);
+    return found.has_value();
+  }
+
+  // As `crosstate eval`.
+  json result() const {
+    const inference::Evaluation scored = inference::evaluate(predictions, set, model.name());
+    json result = set.readout.task->to_json(set.readout, scored.sums);
+    result.update({{"data", set.name},
+                   {"sequences", set.count},
+                   {"loss", scored.loss},
+                   {"backend", name_of(backend)},
+                   {"quantized", backend != ModelBackend::kFloat}});
+    if (model.network() != nullptr) result["parameters"] = model.network()->parameter_count();
+    if (!set.notes.empty()) result["notes"] = set.notes;
+    return result;
+  }
+};
+
 std::string evaluate(const Model& model, const Memory* memory, const Settings& settings,
                      const std::string& backend, int threads) {
   Call call;
@@ -63,20 +100,32 @@ std::string evaluate(const Model& model, const Memory* memory, const Settings& s
   {
     const nb::gil_scoped_release release;
     ThreadPool pool(threads);
-    const ModelBackend chosen = backend_of(model, backend);
-    const data::Dataset set = test_set(model, memory, settings, pool, "crosstate.Model.evaluate");
-    model.require_fit(set, chosen);
-    const auto predictions = model.predict(set, chosen, pool, [&] { return call.stop(); });
-    if (predictions) {
-      const inference::Evaluation scored = inference::evaluate(*predictions, set, model.name());
-      result = set.readout.task->to_json(set.readout, scored.sums);
-      result.update({{"data", set.name},
-                     {"sequences", set.count},
-                     {"loss", scored.loss},
-                     {"backend", name_of(chosen)},
-                     {"quantized", chosen != ModelBackend::kFloat}});
-      if (model.network() != nullptr) result["parameters"] = model.network()->parameter_count();
-      if (!set.notes.empty()) result["notes"] = set.notes;
+    Evaluated tested(model, memory, settings, backend, pool, "crosstate.Model.evaluate");
+    if (tested.run(pool, call)) result = tested.result();
+  }
+  call.rethrow();
+  return json_text(result);
+}
+
+// As `crosstate eval --compare`.
+std::string compare(const Model& first, const Memory* first_memory, const Model& second,
+                    const Memory* second_memory, const Settings& settings,
+                    const std::string& backend, int threads) {
+  constexpr const char* kUser = "crosstate.Model.compare";
+  Call call;
+  json result;
+  {
+    const nb::gil_scoped_release release;
+    ThreadPool pool(threads);
+    Evaluated one(first, first_memory, settings, backend, pool, kUser);
+    Evaluated other(second, second_memory, settings, backend, pool, kUser);
+    const std::string name = "this model", other_name = "the other model";
+    inference::require_comparable({name, one.set}, {other_name, other.set}, "compare");
+    if (one.run(pool, call) && other.run(pool, call)) {
+      result = one.result();
+      result["compared"] = other.result();
+      result["paired"] = inference::to_json(
+          inference::paired_decisions(one.predictions, one.set, other.predictions, other.set));
     }
   }
   call.rethrow();
@@ -162,6 +211,8 @@ void bind_inference(nb::module_& m) {
       .def("folded", &Model::folded)
       .def("predict", &predict, "memory"_a, "backend"_a, "threads"_a)
       .def("evaluate", &evaluate, "memory"_a.none(), "settings"_a, "backend"_a, "threads"_a)
+      .def("compare", &compare, "memory"_a.none(), "other"_a, "other_memory"_a.none(), "settings"_a,
+           "backend"_a, "threads"_a)
       .def("stream", [](const Model& self) { return self.stream("the stream"); });
 
   nb::class_<ModelStream>(m, "Stream")

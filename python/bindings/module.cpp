@@ -62,7 +62,7 @@ void use(const Memory* memory, data::DataOptions& options) {
 }
 
 bool Call::stop() {
-  if (stopped_) return true;
+  if (stopped_ || std::this_thread::get_id() != thread_) return stopped_;
   // Acquiring the GIL takes time while other threads run Python.
   constexpr std::chrono::milliseconds kInterval{20};
   const auto now = std::chrono::steady_clock::now();

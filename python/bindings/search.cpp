@@ -17,7 +17,7 @@ void prepare(Context& context, const std::string& directory, const std::string& 
   context.earlier = earlier_of(earlier);
   context.retry_failed = retry_failed;
   context.workers = workers;
-  context.stop = [&call] { return call.stopped(); };
+  context.stop = [&call] { return call.stop(); };
   context.note = [&call, &hooks](const std::string& note) {
     call.python([&] { hooks.attr("note")(note); });
   };
@@ -40,6 +40,8 @@ bool sweep(const std::string& file, const Settings& settings, const std::string&
     overrides.after = [&](FieldList& list) { apply(list, settings, {}, "crosstate.sweep"); };
     for (const auto& [key, value] : settings) overrides.keys.push_back(key);
     const search::SweepPlan plan = search::read_plan(file, overrides);
+    refuse_idle(settings,
+                [&](const std::string& key) { return search::idle_reason_in_plan(plan, key); });
     call.aside([&] {
       search::SweepContext context;
       prepare(context, directory, earlier, workers, retry_failed, hooks, call);

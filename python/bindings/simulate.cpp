@@ -4,11 +4,15 @@
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
+#include "crosstate/base/format.h"
 #include "crosstate/base/json.h"
 #include "crosstate/hardware/backend.h"
 #include "crosstate/inference/model.h"
+#include "crosstate/pipeline/chips_report.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/pipeline/idle.h"
+#include "crosstate/pipeline/output.h"
 #include "crosstate/pipeline/run.h"
 #include "python/bindings/common.h"
 
@@ -48,9 +52,21 @@ class PythonChip final : public hardware::Backend {
   std::size_t rows_;
 };
 
+// The results that `crosstate simulate` writes.
+void write_results(const std::filesystem::path& directory, const std::string& model,
+                   const simulate::SimulateSummary& summary, nlohmann::json result) {
+  result.erase("metrics");
+  result.update({{"model", model}, {"format", FileFormat("crosstate simulate", 1).text()}});
+  if (result["notes"].empty()) result.erase("notes");
+  write_file(directory / "simulate.html",
+             report::to_html(pipeline::chips_report(model, summary, {})));
+  write_file(directory / "simulate.json", json_text(result, 2) + '\n');
+}
+
+// `directory`: of a page and the results in JSON; empty: none are written.
 std::string simulate(const inference::Model& model, const Memory* memory, const Settings& settings,
                      const std::string& target, const nb::object& chip, const nb::object& report,
-                     int threads) {
+                     int threads, const std::string& directory, const std::string& earlier) {
   pipeline::RunOptions options =
       run_options(settings, pipeline::simulate_settings(), "crosstate.simulate", target);
   use(memory, options.data);
@@ -66,10 +82,13 @@ std::string simulate(const inference::Model& model, const Memory* memory, const 
     refuse_idle(settings, [&](const std::string& key) {
       return pipeline::idle_reason(key, pipeline::idle_on_chips(options.target, options.simulate));
     });
+    std::optional<pipeline::OutputDirectory> output;
+    if (!directory.empty()) output.emplace(directory, "simulate", earlier_of(earlier));
     ThreadPool pool(threads);
     const data::Dataset set =
         pipeline::load_test_data(options.data, model.preparation(), model.name(), pool);
     model.require_fit(set, inference::ModelBackend::kInteger);
+    if (output) output->begin();
     PythonChip own(chip, static_cast<std::size_t>(options.target.crossbar.rows));
     simulate::SimulateContext context;
     if (!chip.is_none()) context.chip = &own;
@@ -87,10 +106,12 @@ std::string simulate(const inference::Model& model, const Memory* memory, const 
       result["data"] = set.name;
       result["notes"] = set.notes;
       result["seed"] = options.seed;
+      result["target"] = target.empty() ? "settings" : target;
       result["metrics"] = nlohmann::json::array();  // by age, then chip
       for (const simulate::AgeSummary& age : summary.ages) {
         result["metrics"].push_back({{"seconds", age.seconds}, {"chips", age.metric}});
       }
+      if (output) write_results(output->path(), model.name(), summary, result);
     }
   }
   call.rethrow();
@@ -101,7 +122,7 @@ std::string simulate(const inference::Model& model, const Memory* memory, const 
 
 void bind_simulate(nb::module_& m) {
   m.def("simulate", &simulate, "model"_a, "memory"_a.none(), "settings"_a, "target"_a,
-        "chip"_a.none(), "report"_a.none(), "threads"_a);
+        "chip"_a.none(), "report"_a.none(), "threads"_a, "directory"_a, "earlier"_a);
 }
 
 }  // namespace crosstate::python

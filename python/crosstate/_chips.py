@@ -11,27 +11,28 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
+from ._arguments import Count, Index, Path_, Seed, Threads, checked, path_text, within
 from ._core import Error
+from ._data import _numbers
 from ._model import DataLike, Description, Model
 from ._progress import Bar
-from ._settings import Settings, count_of, settings_of, whole
+from ._runs import earlier
+from ._settings import Settings, settings_of
 
 Doubles = npt.NDArray[np.float64]
+#: Targets at which a device is asked for its statistics.
+Points = Annotated[int, within(2, 10**6)]
 
 
 def _doubles(values: Any, name: str, dimensions: int) -> Doubles:
-    try:
-        array = np.array(values, np.float64, order="C", ndmin=1)  # a copy: callers change theirs
-    except (TypeError, ValueError):
-        raise Error(f"{name}: expected an array of real numbers") from None
-    if np.iscomplexobj(values):
-        raise Error(f"{name} has complex values, expected real numbers")
+    # A copy: callers may change theirs.
+    array = np.array(_numbers(values, name), np.float64, order="C", ndmin=1)
     if array.ndim != dimensions and dimensions > 0:
         raise Error(f"{name} has {array.ndim} dimensions, expected {dimensions}")
     if array.size == 0:
@@ -69,6 +70,18 @@ class Cells:
         return _core.Cells(self._device._settings, self._targets.reshape(-1), self._seed,
                            self._number, self._faults)
 
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            state = dict(self.__dict__, _core=self._core.time)
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.RLock()
+        self._core = self._program()
+        self._age_to(state["_core"])
+
     @property
     def targets(self) -> Doubles:
         """What the cells were programmed to, in uS."""
@@ -82,6 +95,7 @@ class Cells:
         if seconds > self._core.time:
             self._core.age_to(float(seconds))
 
+    @checked
     def at(self, seconds: float) -> Doubles:
         """Conductances in uS at a time in seconds after programming, in the shape of the targets.
 
@@ -94,6 +108,7 @@ class Cells:
             self._age_to(seconds)
             return self._core.conductance.reshape(self._targets.shape)
 
+    @checked
     def read(self, seconds: float | None = None) -> Doubles:
         """One read of every cell in uS: the conductances with the noise of this read.
 
@@ -158,6 +173,7 @@ class Device:
         For an unknown model, naming all, and for settings that the model does not use.
     """
 
+    @checked
     def __init__(self, model: str = "gaussian", **settings: object) -> None:
         self._settings = settings_of("device", {"model": model, **settings})
         self._range: tuple[float, float] = _core.device_range(self._settings)
@@ -224,6 +240,7 @@ class Device:
             self._own(self._table, self._more)
 
     @classmethod
+    @checked
     def from_function(
         cls,
         function: Callable[[float, float], tuple[float, float]],
@@ -231,7 +248,7 @@ class Device:
         g_min: float,
         g_max: float,
         times: Sequence[float] = (0.0,),
-        points: int = 33,
+        points: Points = 33,
         **settings: object,
     ) -> Device:
         """Your own device as a function of target and time.
@@ -252,12 +269,11 @@ class Device:
         """
         if not (math.isfinite(g_min) and math.isfinite(g_max) and 0 <= g_min < g_max):
             raise Error(f"g_min = {g_min}, g_max = {g_max}, expected 0 <= g_min < g_max")
-        whole("points", points, 2, 10**6)
         targets = np.linspace(g_min, g_max, points)
         found = [[function(float(g), float(t)) for g in targets] for t in times]
         try:
-            pairs = np.array(found, np.float64)
-        except (TypeError, ValueError):
+            pairs = _numbers(found, "function")
+        except Error:
             pairs = np.empty(0)
         if pairs.ndim != 3 or pairs.shape[2] != 2:
             raise Error("the function has to return a pair: mean and standard deviation in uS")
@@ -273,12 +289,13 @@ class Device:
         """Highest target in uS."""
         return self._range[1]
 
+    @checked
     def program(
         self,
         targets: npt.ArrayLike,
         *,
-        seed: int = 1,
-        number: int = 0,
+        seed: Seed = 1,
+        number: Index = 0,
         faults: npt.ArrayLike | None = None,
     ) -> Cells:
         """Program cells to targets.
@@ -298,11 +315,9 @@ class Device:
             For a target outside :attr:`g_min` to :attr:`g_max`.
         """
         array = _doubles(targets, "targets", 0)
-        whole("seed", seed, 0, 2**63 - 1)
-        whole("number", number, 0, 2**32 - 1)
         chosen = None
         if faults is not None:
-            kinds = np.asarray(faults)
+            kinds = _numbers(faults, "faults")
             if kinds.dtype.kind not in "iub" or not np.isin(kinds, (0, 1, 2, 3)).all():
                 raise Error("faults have other values than 0, 1, 2 and 3")
             chosen = np.ascontiguousarray(kinds, np.uint8)
@@ -340,6 +355,7 @@ class Array:
     Exact nodal analysis (docs/crossbar.md).
     """
 
+    @checked
     def __init__(
         self,
         conductance: npt.ArrayLike,
@@ -349,13 +365,18 @@ class Array:
         sense: float = 0.0,
         **settings: object,
     ) -> None:
-        self._siemens = _doubles(conductance, "conductance", 2)
-        if (self._siemens < 0).any():
+        siemens = _doubles(conductance, "conductance", 2)
+        if (siemens < 0).any():
             raise Error("conductance has a negative value, expected 0 S or more")
-        wires = {"segment": float(segment), "driver": float(driver), "sense": float(sense)}
-        self._core = _core.Circuit(
-            self._siemens, settings_of("wires", wires) + settings_of("cells", settings)
-        )
+        wires = {"segment": segment, "driver": driver, "sense": sense}
+        self._make(siemens, settings_of("wires", wires) + settings_of("cells", settings))
+
+    def _make(self, siemens: Doubles, settings: Settings) -> None:
+        self._siemens, self._settings = siemens, settings
+        self._core = _core.Circuit(siemens, settings)
+
+    def __reduce__(self) -> Any:
+        return _array, (self._siemens, self._settings)
 
     @property
     def conductance(self) -> Doubles:
@@ -389,6 +410,13 @@ class Array:
         return self._core.netlist(self._volts(voltages))
 
 
+def _array(siemens: Doubles, settings: Settings) -> Array:
+    """An array from a pickle."""
+    array = Array.__new__(Array)
+    array._make(siemens, settings)
+    return array
+
+
 # --- targets and mapping
 
 
@@ -397,17 +425,23 @@ def target_names() -> list[str]:
     return list(_core.target_names())
 
 
-def target_settings(name: str) -> Description:
+@checked
+def target_settings(name: Path_) -> Description:
     """Devices, arrays and wires of a target, by name or TOML file."""
-    return Description(json.loads(_core.target_settings(name)))
+    return Description(json.loads(_core.target_settings(path_text(name))))
 
 
 class Mapping(Description):
     """Which weight is on which array; a notebook shows the picture. Made by :func:`map_model`."""
 
-    def __init__(self, core: _core.Mapping) -> None:
-        super().__init__(json.loads(core.json()))
-        self._core = core
+    def __init__(self, model: Model, length: int, settings: Settings, target: str) -> None:
+        # A model may be trained again.
+        self._made_of = Model._of(model._fitted(), model), length, settings, target
+        self._core = _core.Mapping(model._fitted(), length, settings, target)
+        super().__init__(json.loads(self._core.json()))
+
+    def __reduce__(self) -> Any:
+        return Mapping, self._made_of
 
     @property
     def number_of_arrays(self) -> int:
@@ -415,16 +449,17 @@ class Mapping(Description):
         return len(self._core)
 
     def _number(self, array: int) -> int:
-        number = whole("array", array)
-        if not 0 <= number < self.number_of_arrays:
-            raise IndexError(f"array = {number}, expected 0 to {self.number_of_arrays - 1}")
-        return number
+        if array >= self.number_of_arrays:
+            raise IndexError(f"array = {array}, expected 0 to {self.number_of_arrays - 1}")
+        return array
 
-    def weights(self, array: int) -> npt.NDArray[np.float32]:
+    @checked
+    def weights(self, array: Index) -> npt.NDArray[np.float32]:
         """Weights of an array in codes, [rows, columns] of its used part."""
         return self._core.weights(self._number(array))
 
-    def drive(self, array: int) -> npt.NDArray[np.float32]:
+    @checked
+    def drive(self, array: Index) -> npt.NDArray[np.float32]:
         """Level of each row while a column is read, [rows, columns]; 0: grounded."""
         return self._core.drive(self._number(array))
 
@@ -436,23 +471,23 @@ class Mapping(Description):
         return self.svg()
 
 
-def map_model(model: Model, *, target: str = "", length: int = 784, **settings: object) -> Mapping:
+@checked
+def map_model(
+    model: Model, *, target: Path_ | None = None, length: Count = 784, **settings: object
+) -> Mapping:
     """Place the weights of a quantized model on arrays.
 
     Parameters
     ----------
     target
-        Name or TOML file; "" the default array.
+        Name or TOML file; None: the default array.
     length
         Steps of the longest sequence, which determine the width of pooled values.
     **settings
         Settings of section ``crossbar``: ``rows``, ``columns``, ...
     """
-    return Mapping(
-        _core.Mapping(
-            model._fitted(), count_of("length", length), settings_of("crossbar", settings), target
-        )
-    )
+    return Mapping(model, length, settings_of("crossbar", settings),
+                   "" if target is None else path_text(target))
 
 
 # --- simulation
@@ -505,19 +540,22 @@ class Records(list[dict[str, Any]]):
         self.summary = Description(summary)
 
 
+@checked
 def simulate(
     model: Model,
     x: DataLike,
     y: Any = None,
     *,
-    target: str = "",
+    target: Path_ | None = None,
     device: Device | None = None,
     chip: OwnChip | None = None,
     chips: int | None = None,
     times: object = None,
-    seed: int = 1,
-    threads: int = 0,
+    seed: Seed = 1,
+    threads: Threads = 0,
     progress: bool | None = None,
+    out: Path_ | None = None,
+    overwrite: bool = False,
     **settings: object,
 ) -> Records:
     """Accuracy of a quantized model on chips, at several ages.
@@ -527,7 +565,7 @@ def simulate(
     x, y
         Test data: sequences and targets; or ``x`` alone: Data, or the directory of data.
     target
-        Hardware target: one of :func:`target_names` or a TOML file; "" the default.
+        Hardware target: one of :func:`target_names` or a TOML file; None: the default.
     device
         Cells that replace those of the target.
     chip
@@ -539,6 +577,11 @@ def simulate(
         Of all draws: the same as ``crosstate simulate --seed``.
     threads
         0: all cores.
+    out
+        Directory of ``simulate.json`` and of the page ``simulate.html``, as ``--out``; None: none
+        is written.
+    overwrite
+        Replace earlier results in ``out``.
     **settings
         Settings of section ``simulate``, others as ``section__key``:
         ``crossbar__adc_bits=6``, ``device__read_noise=0.02``.
@@ -553,8 +596,10 @@ def simulate(
     ------
     Error
         For a model that is no integer network, and for settings and data that do not fit.
+    KeyboardInterrupt
+        After Ctrl-C.
     """
-    memory, data_settings = model.test_data(x, y)
+    memory, data_settings = model._test_data(x, y)
     if chip is not None and chips is None:
         chips = 1
     wanted = [*data_settings, ("run.seed", str(seed))]
@@ -564,14 +609,15 @@ def simulate(
     bar = Bar(progress)
 
     def report(number: int, age: int, metric: float) -> None:
-        bar.say(f"chip {number + 1}, age {age + 1}: {metric:.4f}")
+        bar.say(f"chip {number + 1}, age {age + 1}: {metric:.4f}", keep=True)
 
     try:
         result = json.loads(
             _core.simulate(
-                model._fitted(), memory, wanted, target,
+                model._fitted(), memory, wanted, "" if target is None else path_text(target),
                 None if chip is None else _ChipAdapter(chip),
-                report if bar.shown else None, whole("threads", threads),
+                report if bar.shown else None, threads, "" if out is None else path_text(out),
+                earlier(False, overwrite),
             )
         )
     finally:

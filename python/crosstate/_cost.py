@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 from . import _core
+from ._arguments import Count, Path_, checked, path_text, within
 from ._model import Description, Model
-from ._settings import count_of, settings_of, whole
+from ._settings import settings_of
+
+Bits = Annotated[int, within(1, 64)]
 
 
 def technologies() -> list[str]:
@@ -15,11 +18,12 @@ def technologies() -> list[str]:
     return list(_core.technologies())
 
 
+@checked
 def cost(
     model: Model,
     *,
-    steps: int,
-    target: str = "accelerator-45nm",
+    steps: Count,
+    target: Path_ = "accelerator-45nm",
     same_node: bool = False,
     rate: float = 0.0,
     **settings: object,
@@ -55,7 +59,7 @@ def cost(
     Error
         For an unknown target, and for a float model on hardware without floating-point units.
     """
-    core, steps = model._fitted(), count_of("steps", steps)
+    core = model._fitted()
     if not rate >= 0:
         raise _core.Error(f"rate = {rate}, expected 0 or more time steps per second")
     result: dict[str, Any] = json.loads(_core.count(core, steps))
@@ -63,17 +67,17 @@ def cost(
     chosen = settings_of("cost", {k: v for k, v in settings.items() if k in of_cost})
     chosen += settings_of("crossbar", {k: v for k, v in settings.items() if k not in of_cost})
     result.update(
-        json.loads(_core.price(core, target, steps, chosen, bool(same_node), float(rate)))
+        json.loads(_core.price(core, path_text(target), steps, chosen, same_node, rate))
     )
     return Description(result)
 
 
-def peers(model: Model, *, steps: int, bits: int = 32) -> list[dict[str, Any]]:
+@checked
+def peers(model: Model, *, steps: Count, bits: Bits = 32) -> list[dict[str, Any]]:
     """LSTM, GRU and transformer with at most as many parameters: counts per inference of ``steps``
     steps, ready for ``pandas.DataFrame``."""
-    steps = count_of("steps", steps)
     weights = json.loads(_core.count(model._fitted(), steps))["weights_and_biases"]
     found: list[dict[str, Any]] = json.loads(
-        _core.peers(weights, model.inputs, len(model.classes), steps, whole("bits", bits, 1, 64))
+        _core.peers(weights, model.inputs, len(model.classes), steps, bits)
     )
     return found

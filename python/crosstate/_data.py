@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
+from ._arguments import (
+    A_LIST,
+    Pair,
+    Path_,
+    SampleRate,
+    Seed,
+    Threads,
+    checked,
+    path_text,
+    plain_text,
+    shown,
+)
 from ._core import Error
-from ._settings import Settings, path_text, settings_of, whole
+from ._settings import Settings, settings_of
 
 Floats = npt.NDArray[np.float32]
-Pair = tuple[Any, Any]
 
 
 def _numbers(values: Any, name: str) -> npt.NDArray[Any]:
@@ -158,18 +170,104 @@ def is_whole(name: str) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class Labels:
+    """How classes were given. The library and its files know them by their names alone."""
+
+    #: "text", "truth" or "number"; "": integers where all are written as such, else texts.
+    kind: str = ""
+    #: Texts by their names, where these differ: the library calls "01" and "02" 1 and 2.
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def like(cls, given: Iterable[Any], names: list[str]) -> Labels:
+        """How these labels are given, of classes of these names; None and NaN are none."""
+        if isinstance(given, np.ndarray) and given.dtype.kind in "biu":
+            return cls("truth" if given.dtype.kind == "b" else "")
+        labels = [label for label in given if _text(label)]
+        kinds = {_kind_of_label(label) for label in labels}
+        if len(kinds) != 1:
+            return cls()
+        kind = kinds.pop()
+        return cls(kind, _written_otherwise({str(one) for one in labels}, names) if kind == "text" else {})
+
+    def of(self, names: list[str]) -> npt.NDArray[Any]:
+        """The classes of these names."""
+        if self.kind == "text":
+            return np.array([self.texts.get(name, name) for name in names])
+        if self.kind == "truth" and set(names) <= {"0", "1"}:
+            return np.array([name == "1" for name in names])
+        if names and all(is_whole(name) for name in names):
+            integers = [int(name) for name in names]
+            small = all(-(2**63) <= number < 2**63 for number in integers)
+            return np.array(integers, np.int64 if small else object)
+        if self.kind == "number":
+            return np.array([float(name) for name in names])
+        return np.array(names)
+
+
+def _kind_of_label(label: Any) -> str:
+    if isinstance(label, str):
+        return "text"
+    if isinstance(label, (bool, np.bool_)):
+        return "truth"
+    return "" if isinstance(label, numbers.Integral) else "number"
+
+
+def _written_otherwise(texts: set[str], names: list[str]) -> dict[str, str]:
+    """The texts that are not their names, by these. Raises Error for two of one name."""
+    found: dict[str, str] = {}
+    for text in sorted(texts):
+        name = text
+        if text not in names:
+            number = float(text)
+            name = str(int(number))
+            if name not in names:
+                continue  # -1, no target of a step
+        if name in found:
+            raise Error(
+                f"y has the classes {found[name]!r} and {text!r}, which are the same number"
+            )
+        found[name] = text
+    return {name: text for name, text in found.items() if name != text}
+
+
 def _text(label: Any) -> str:
-    if label is None or (isinstance(label, float) and label != label):
+    """The name of a class; "" for none. Raises Error for what is neither a number nor a text."""
+    if label is None:
         return ""
-    return str(label)
+    if isinstance(label, str):
+        return plain_text(label)
+    if isinstance(label, (numbers.Integral, np.bool_)):
+        return str(int(label))
+    if isinstance(label, numbers.Real):
+        number = float(label)
+        if math.isnan(number):
+            return ""
+        return str(int(number)) if number.is_integer() else repr(number)
+    raise Error(f"a label is {shown(label)}, expected a number or a text")
+
+
+def _texts(labels: Iterable[Any], name: str) -> list[str]:
+    """The names of classes. Raises Error for different classes of one name, such as 1 and "1"."""
+    texts: list[str] = []
+    first: dict[str, bool] = {}  # whether the class was a text
+    for label in labels:
+        try:
+            text = _text(label)
+        except Error as error:
+            raise Error(f"{name}: {error}") from None
+        is_text = isinstance(label, str)
+        if first.setdefault(text, is_text) != is_text and text:
+            raise Error(f"{name} has {text} both as a number and as a text, expected one of them")
+        texts.append(text)
+    return texts
 
 
 class _Part:
     """x and y of one part, checked."""
 
-    def __init__(self, pair: Any, name: str, every_step: bool) -> None:
-        if not isinstance(pair, tuple) or len(pair) != 2:
-            raise Error(f"{name}: expected a pair (x, y)")
+    def __init__(self, pair: Pair, name: str, every_step: bool) -> None:
         suffix = "" if name == "training data" else f" of the {name}"
         self.where = name
         self.x, self.lengths = as_sequences(pair[0], "x" + suffix)
@@ -194,7 +292,7 @@ class _Part:
                 )
             numbers = values.reshape(-1, width)
         else:
-            texts = [_text(label) for label in self.y.reshape(-1).tolist()]
+            texts = _texts(self.y.reshape(-1).tolist(), self.name)
         builder.add(self.where, self.x, self.lengths, numbers, texts, width, names)
 
 
@@ -250,7 +348,8 @@ class Data:
     validation, test
         A pair (x, y) each. Without ``validation``, a share ``train.validation`` of the training
         data is held out; without ``test``, nothing is tested.
-    task : {"auto", "classification", "regression", "multi-label"}
+    task : {"classification", "regression", "multi-label"}, optional
+        None or "auto": by the targets.
     every_step
         Whether ``y`` has a target at every step, for models with ``readout="step"``.
     names
@@ -263,6 +362,7 @@ class Data:
         finite, and for targets that do not fit the task.
     """
 
+    @checked
     def __init__(
         self,
         x: Any,
@@ -270,55 +370,63 @@ class Data:
         *,
         validation: Pair | None = None,
         test: Pair | None = None,
-        task: str = "auto",
+        task: str | None = None,
         every_step: bool = False,
-        names: Sequence[str] = (),
+        names: Sequence[str] | None = None,
     ) -> None:
         parts = [_Part((x, y), "training data", every_step)]
         if validation is not None:
             parts.append(_Part(validation, "validation data", every_step))
         if test is not None:
             parts.append(_Part(test, "test data", every_step))
-        chosen = guessed_task(parts[0].y, every_step) if task == "auto" else task
+        chosen = guessed_task(parts[0].y, every_step) if task in (None, "auto") else task
         builder = _core.SeriesBuilder(chosen, "step" if every_step else "sequence")
         for part in parts:
-            part.add_to(builder, list(names), every_step)
-        self._memory: _core.Memory | None = builder.build(
-            True, validation is not None, test is not None
-        )
+            part.add_to(builder, list(names or ()), every_step)
+        self._memory: _core.Memory | None
+        self._memory = memory = builder.build(True, validation is not None, test is not None)
         self._settings: Settings = [("data.task", chosen)]
         self._every_step = every_step
+        self._labels = Labels("text" if names else "")
+        if chosen == "classification":
+            self._labels = Labels.like(
+                np.concatenate([part.y.reshape(-1) for part in parts]), memory.classes
+            )
 
     @classmethod
-    def _of(cls, memory: _core.Memory | None, settings: Settings) -> Data:
+    def _of(cls, memory: _core.Memory | None, settings: Settings,
+            labels: Labels = Labels()) -> Data:
         data = cls.__new__(cls)
         data._memory, data._settings, data._every_step = memory, settings, False
+        data._labels = labels
         return data
 
     @classmethod
-    def read(cls, directory: str | bytes | os.PathLike[Any] = "", **settings: object) -> Data:
+    @checked
+    def read(cls, directory: Path_ | None = None, **settings: object) -> Data:
         """Data in files, which are read when they are used.
 
         Parameters
         ----------
         directory
             MNIST files, WAV or FLAC recordings, or series in CSV and NPZ files, as for ``--data``
-            (docs/data.md); empty: the built-in sample of 7,000 digits.
+            (docs/data.md); None: the built-in sample of 7,000 digits.
         **settings
             Settings of section ``data``: ``task``, ``train_limit``, ``layout``, ...
         """
         found = settings_of("data", settings)
-        place = path_text(directory)
+        place = "" if directory is None else path_text(directory)
         if place:
             found.insert(0, ("data.directory", place))
         return cls._of(None, found)
 
     @classmethod
+    @checked
     def recordings(
         cls,
         samples: Sequence[npt.ArrayLike],
         labels: Sequence[object],
-        sample_rate: int,
+        sample_rate: SampleRate,
         *,
         validation: Pair | None = None,
         test: Pair | None = None,
@@ -336,28 +444,35 @@ class Data:
         validation, test
             A pair (samples, labels) each.
         """
-        parts = {"train": (samples, labels), "validation": validation, "test": test}
-        names = {str(label) for pair in parts.values() if pair is not None for label in pair[1]}
+        parts: dict[str, tuple[Any, list[str]]] = {}
+        for part, pair in (("train", (samples, labels)), ("validation", validation), ("test", test)):
+            if pair is None:
+                continue
+            sounds = A_LIST.check(f"{part} samples", pair[0])
+            texts = _texts(A_LIST.check(f"{part} labels", pair[1]), f"{part} labels")
+            if len(sounds) != len(texts):
+                raise Error(f"{len(texts)} labels of {len(sounds)} recordings")
+            if "" in texts:
+                raise Error(f"{part} recording {texts.index('')} has no label, expected one")
+            parts[part] = sounds, texts
+        names = {name for _, texts in parts.values() for name in texts}
         integers = all(is_whole(name) for name in names)
         classes = sorted(names, key=int) if integers else sorted(names)
         if len(classes) < 2:
             raise Error(f"{len(classes)} classes of recordings, expected at least two")
-        builder = _core.RecordingsBuilder(int(sample_rate), classes)
-        for part, pair in parts.items():
-            if pair is None:
-                continue
-            if len(pair[0]) != len(pair[1]):
-                raise Error(f"{len(pair[1])} labels of {len(pair[0])} recordings")
-            for i, (sound, label) in enumerate(zip(pair[0], pair[1])):
+        builder = _core.RecordingsBuilder(sample_rate, classes)
+        for part, (sounds, texts) in parts.items():
+            for i, (sound, text) in enumerate(zip(sounds, texts)):
                 name = f"{part} recording {i}"
-                builder.add(part, name, as_samples(sound, name), classes.index(str(label)), "")
-        return cls._of(builder.build(), [])
+                builder.add(part, name, as_samples(sound, name), classes.index(text), "")
+        return cls._of(builder.build(), [], Labels.like(list(labels), classes))
 
+    @checked
     def arrays(
         self,
         *,
-        seed: int = 1,
-        threads: int = 0,
+        seed: Seed = 1,
+        threads: Threads = 0,
         **settings: object,
     ) -> Sets:
         """What networks receive: sequences after the front end, split, with their targets.
@@ -375,7 +490,7 @@ class Data:
         found = [*self._settings, ("run.seed", str(seed)), *settings_of("front_end", settings)]
         if self._every_step:
             found.append(("model.readout", "step"))
-        read = _core.read_data(found, self._memory, "", whole("threads", threads))
+        read = _core.read_data(found, self._memory, "", threads)
         made = {
             part: Set(
                 name=read[part]["name"],
@@ -413,8 +528,9 @@ class FrontEnd:
         Settings of section ``front_end``: ``bands``, ``hop``, ``kind``, ...
     """
 
-    def __init__(self, sample_rate: int, **settings: object) -> None:
-        self._core = _core.FrontEnd(settings_of("front_end", settings), int(sample_rate))
+    @checked
+    def __init__(self, sample_rate: SampleRate, **settings: object) -> None:
+        self._core = _core.FrontEnd(settings_of("front_end", settings), sample_rate)
 
     @property
     def features(self) -> int:
@@ -426,21 +542,23 @@ class FrontEnd:
         """Samples between two frames."""
         return self._core.hop
 
-    def fit(self, samples: Sequence[npt.ArrayLike], *, threads: int = 0) -> FrontEnd:
+    @checked
+    def fit(self, samples: Sequence[npt.ArrayLike], *, threads: Threads = 0) -> FrontEnd:
         """Take mean and standard deviation of every feature from these recordings."""
         self._core.fit(
             [as_samples(one, f"recording {i}") for i, one in enumerate(samples)],
-            whole("threads", threads),
+            threads,
         )
         return self
 
+    @checked
     def transform(
-        self, samples: Sequence[npt.ArrayLike], *, threads: int = 0
+        self, samples: Sequence[npt.ArrayLike], *, threads: Threads = 0
     ) -> tuple[Floats, npt.NDArray[np.int64]]:
         """Frames [recordings, frames, features], zero after the end of each, and their numbers."""
         made = self._core.transform(
             [as_samples(one, f"recording {i}") for i, one in enumerate(samples)],
-            whole("threads", threads),
+            threads,
         )
         frames: Floats = made["x"]
         lengths: npt.NDArray[np.int64] = made["lengths"]

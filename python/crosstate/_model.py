@@ -6,23 +6,22 @@ import html
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
+from ._arguments import Count, Pair, Path_, Seed, Threads, checked, path_text, shown
 from ._core import Error
-from ._data import Data, Pair, _numbers, _target_array, _text, as_samples, as_sequences, is_whole
-from ._progress import Callback, Hooks
+from ._data import Data, Labels, _numbers, _target_array, _texts, as_samples, as_sequences
+from ._progress import Callback
+from ._runs import Work, temporary_directory, work
 from ._safetensors import format_, parse
-from ._settings import Settings, flat, path_text, settings_of, whole
+from ._settings import Settings, flat, settings_of
 
-Path_ = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 #: Arrays (with the targets beside them), data, or the directory of data.
 DataLike = Any
 
@@ -57,34 +56,13 @@ class Description(dict[str, Any]):
         return f"<table>{cells}</table>"
 
 
-def _result(directory: str, file: str) -> _core.Model:
-    """A model that a run has written, without the name of a directory that may be temporary."""
-    return _core.Model.from_bytes((Path(directory) / file).read_bytes(), "the model")
-
-
-@contextmanager
-def _directory(out: Path_ | None) -> Iterator[str]:
-    """The directory of a run: that of the caller, or one that is removed afterwards."""
-    if out is not None:
-        yield path_text(out)
-        return
-    with tempfile.TemporaryDirectory(prefix="crosstate-") as directory:
-        yield directory
-
-
-def _earlier(resume: bool, overwrite: bool) -> str:
-    if resume and overwrite:
-        raise Error("resume and overwrite exclude each other")
-    return "continue" if resume else "replace" if overwrite else "refuse"
-
-
 def as_data(
     x: DataLike,
     y: Any,
     *,
     validation: Pair | None = None,
     test: Pair | None = None,
-    task: str = "auto",
+    task: str | None = None,
     every_step: bool = False,
 ) -> Data:
     """The arguments of a function as data of a run."""
@@ -94,11 +72,10 @@ def as_data(
         raise Error("validation and test belong to arrays x and y; Data has its own")
     if isinstance(x, Data):
         return x
-    if isinstance(x, (str, os.PathLike)):
+    if isinstance(x, (str, bytes, os.PathLike)):
         return Data.read(x)
     raise Error(
-        f"expected x and y, Data, or the directory of data, but y is missing and x is "
-        f"{type(x).__name__}"
+        f"expected x and y, Data, or the directory of data, but y is missing and x is {shown(x)}"
     )
 
 
@@ -208,6 +185,7 @@ class Model:
                              ["model.", "run.quantize"], "crosstate.Model")
         self._core: _core.Model | None = None
         self._facts: dict[str, Any] = {}
+        self._labels = Labels()
         #: Results of every epoch of the last training.
         self.history: list[dict[str, Any]] = []
         #: Results of the last run, as the command line writes them.
@@ -216,18 +194,21 @@ class Model:
     # --- construction
 
     @classmethod
-    def _of(cls, core: _core.Model, like: Model | None = None) -> Model:
+    def _of(cls, core: _core.Model, like: Model | None = None,
+            labels: Labels = Labels()) -> Model:
         model = cls()
-        model._take(core)
+        model._take(core, labels if like is None else like._labels)
         if like is not None:
             model._options = list(like._options)
         return model
 
-    def _take(self, core: _core.Model) -> None:
+    def _take(self, core: _core.Model, labels: Labels) -> None:
         self._core = core
         self._facts = json.loads(core.facts())
+        self._labels = labels
 
     @classmethod
+    @checked
     def load(cls, path: Path_) -> Model:
         """Read a model file of this package or of the command line.
 
@@ -238,6 +219,7 @@ class Model:
         """
         return cls._of(_core.Model.load(path_text(path)))
 
+    @checked
     def save(self, path: Path_) -> None:
         """Write the model as one safetensors file, completely or not at all."""
         self._fitted().save(path_text(path))
@@ -295,9 +277,13 @@ class Model:
 
     @property
     def classes(self) -> npt.NDArray[Any]:
-        """Classes in the order of the outputs, as integers where all are; or names of outputs."""
+        """Classes in the order of the outputs, as they were given; or names of outputs.
+
+        A file keeps names alone: after :meth:`load`, classes are integers if all are written as
+        integers, and else texts.
+        """
         self._fitted()
-        return _labels(self._facts["names"])
+        return self._labels.of(self._facts["names"])
 
     @property
     def inputs(self) -> int:
@@ -329,6 +315,7 @@ class Model:
         """The options of the network, all of them."""
         return flat({"model": json.loads(self._fitted().describe())["model"]})
 
+    @checked
     def fit(
         self,
         x: DataLike,
@@ -336,9 +323,9 @@ class Model:
         *,
         validation: Pair | None = None,
         test: Pair | None = None,
-        task: str = "auto",
-        seed: int = 1,
-        threads: int = 0,
+        task: str | None = None,
+        seed: Seed = 1,
+        threads: Threads = 0,
         callback: Callback | None = None,
         progress: bool | None = None,
         out: Path_ | None = None,
@@ -391,70 +378,62 @@ class Model:
                        every_step=self._reads_every_step())
         wanted = [*self._options, ("run.quantize", "false"), *settings_of("train", settings)]
         # A model that was loaded has its options in its file alone.
-        given = self._model_options() if self.fitted and not self._options else None
-        with _directory(out) as directory:
-            self._train(data, wanted, directory, "float", seed, threads, callback, progress,
-                        _earlier(resume, overwrite), given=given)
+        given = self._model_options() if self.fitted and not self._options else []
+        with work(out, threads, progress, callback, resume=resume, overwrite=overwrite) as run:
+            self._train(run, "float", data, seed, wanted, given)
         return self
 
     def _train(
         self,
-        data: Data,
-        settings: Settings,
-        directory: str,
+        run: Work,
         stage: str,
+        data: Data,
         seed: int,
-        threads: int,
-        callback: Callback | None,
-        progress: bool | None,
-        earlier: str,
-        target: str = "",
-        given: Settings | None = None,
+        settings: Settings,
+        given: Settings,
+        target: Path_ | None = None,
     ) -> None:
-        hooks = Hooks(callback, progress)
-        place = _core.Place(directory, earlier, whole("threads", threads), hooks)
         try:
             self.summary = json.loads(
                 _core.train(
-                    given or [], [("run.seed", str(seed)), *data._settings, *settings],
-                    "", target, data._memory, place,
+                    given, [("run.seed", str(seed)), *data._settings, *settings], "",
+                    "" if target is None else path_text(target), data._memory, run.place,
                 )
             )
         except BaseException:
-            if hooks.best_model is not None:
-                self._take(hooks.best_model)
-                self.history = hooks.history
+            if run.hooks.best_model is not None:
+                self._take(run.hooks.best_model, data._labels)
+                self.history = run.hooks.history
             raise
-        finally:
-            hooks.bar.close()
-        self.history = hooks.history
-        if self.summary["interrupted"]:
-            if hooks.best_model is None:
-                raise Error("training was stopped before the end of its first epoch")
-            self._take(hooks.best_model)
+        self.history = run.hooks.history
+        if not self.summary["interrupted"]:
+            self._take(run.model(stage + ".safetensors"), data._labels)
+        elif run.hooks.best_model is not None:
+            self._take(run.hooks.best_model, data._labels)
         else:
-            self._take(_result(directory, stage + ".safetensors"))
+            raise Error("training was stopped before the end of its first epoch")
 
     @contextmanager
     def _saved(self) -> Iterator[str]:
         """The model as a file, which runs that start from a model read."""
-        with tempfile.TemporaryDirectory(prefix="crosstate-") as directory:
+        with temporary_directory() as directory:
             path = os.path.join(directory, "model.safetensors")
             self._fitted().save(path)
             yield path
 
+    @checked
     def qat(
         self,
         x: DataLike,
         y: Any = None,
         *,
         preset: str | None = None,
-        target: str = "",
+        target: Path_ | None = None,
         validation: Pair | None = None,
         test: Pair | None = None,
-        task: str = "auto",
-        seed: int = 1,
-        threads: int = 0,
+        task: str | None = None,
+        seed: Seed = 1,
+        threads: Threads = 0,
         callback: Callback | None = None,
         progress: bool | None = None,
         out: Path_ | None = None,
@@ -493,11 +472,11 @@ class Model:
             wanted.append(("quant.preset", preset))
         trained = type(self)()
         trained._options = list(self._options)
-        with start._saved() as file, _directory(out) as directory:
-            trained._train(
-                data, [("run.start", file), *wanted], directory, "qat", seed, threads, callback,
-                progress, _earlier(False, overwrite), target, given,
-            )
+        with start._saved() as file, work(
+            out, threads, progress, callback, overwrite=overwrite
+        ) as run:
+            trained._train(run, "qat", data, seed, [("run.start", file), *wanted], given, target)
+        trained._labels = self._labels
         return trained
 
     def _without_rounding(self) -> Model:
@@ -512,9 +491,10 @@ class Model:
             self,
         )
 
-    def _task_of(self, y: Any, task: str) -> str:
-        return self.task if y is not None and task == "auto" else task
+    def _task_of(self, y: Any, task: str | None) -> str | None:
+        return self.task if y is not None and task in (None, "auto") else task
 
+    @checked
     def quantize(
         self,
         x: DataLike,
@@ -522,12 +502,12 @@ class Model:
         *,
         preset: str | None = None,
         loss: float | None = None,
-        bytes: int | None = None,
+        bytes: Count | None = None,
         validation: Pair | None = None,
         test: Pair | None = None,
-        task: str = "auto",
-        seed: int = 1,
-        threads: int = 0,
+        task: str | None = None,
+        seed: Seed = 1,
+        threads: Threads = 0,
         progress: bool | None = None,
         out: Path_ | None = None,
         overwrite: bool = False,
@@ -575,23 +555,19 @@ class Model:
         names_preset = any(key == "quant.preset" for key, _ in wanted)
         goal = any(key in ("ptq.loss", "ptq.bytes") for key, _ in wanted)
         search = goal or not (names_preset or names_bits)
-        hooks = Hooks(None, progress)
-        with self._saved() as file, _directory(out) as directory:
-            place = _core.Place(directory, _earlier(False, overwrite), whole("threads", threads), hooks)
-            try:
-                summary = json.loads(
-                    _core.quantize(
-                        file, [("run.seed", str(seed)), *data._settings, *wanted],
-                        data._memory, search, names_preset, place,
-                    )
+        with self._saved() as file, work(out, threads, progress, overwrite=overwrite) as run:
+            summary = json.loads(
+                _core.quantize(
+                    file, [("run.seed", str(seed)), *data._settings, *wanted], data._memory,
+                    search, names_preset, run.place,
                 )
-            finally:
-                hooks.bar.close()
-            made = self._of(_result(directory, "ptq.safetensors"), self)
+            )
+            made = self._of(run.model("ptq.safetensors"), self)
         del summary["model"]  # its temporary file
         made.summary = summary
         return made
 
+    @checked
     def prune_points(
         self,
         x: DataLike,
@@ -599,9 +575,9 @@ class Model:
         *,
         validation: Pair | None = None,
         test: Pair | None = None,
-        task: str = "auto",
-        seed: int = 1,
-        threads: int = 0,
+        task: str | None = None,
+        seed: Seed = 1,
+        threads: Threads = 0,
         callback: Callback | None = None,
         progress: bool | None = None,
         out: Path_ | None = None,
@@ -624,27 +600,23 @@ class Model:
         """
         data = as_data(x, y, validation=validation, test=test, task=self._task_of(y, task),
                        every_step=self.every_step)
-        hooks = Hooks(callback, progress)
-        with self._saved() as file, _directory(out) as directory:
-            place = _core.Place(directory, _earlier(resume, overwrite), whole("threads", threads), hooks)
-            try:
-                summary = json.loads(
-                    _core.prune(
-                        file,
-                        [("run.seed", str(seed)), *data._settings,
-                         *settings_of("prune", settings)],
-                        data._memory, place,
-                    )
+        wanted = settings_of("prune", settings)
+        with self._saved() as file, work(
+            out, threads, progress, callback, resume=resume, overwrite=overwrite
+        ) as run:
+            summary = json.loads(
+                _core.prune(
+                    file, [("run.seed", str(seed)), *data._settings, *wanted], data._memory,
+                    run.place,
                 )
-            finally:
-                hooks.bar.close()
+            )
             if summary["interrupted"]:
                 raise Error("pruning was stopped before its end")
             models = []
             for point in summary["models"][0]["points"]:
-                made = self._of(_result(directory, point["file"]), self)
+                made = self._of(run.model(point["file"]), self)
                 made.summary = point
-                made.history = hooks.history
+                made.history = run.hooks.history
                 models.append(made)
         return models
 
@@ -683,8 +655,9 @@ class Model:
             builder.add("test", name, as_samples(sound, name), label, "")
         return builder.build()
 
+    @checked
     def outputs(
-        self, x: Any, *, backend: str = "", threads: int = 0
+        self, x: Any, *, backend: str | None = None, threads: Threads = 0
     ) -> npt.NDArray[np.float32]:
         """Outputs of the network: logits, or values before offset and scale.
 
@@ -692,8 +665,8 @@ class Model:
         ----------
         x
             Sequences as in :class:`Data`; for a model of recordings a list of arrays [samples].
-        backend : {"", "float", "fake", "integer", "reference"}
-            How they are computed; "" as the model was saved.
+        backend : {"float", "fake", "integer", "reference"}, optional
+            How they are computed; None: as the model was saved.
         threads
             0: all cores.
 
@@ -704,9 +677,9 @@ class Model:
         values: npt.NDArray[np.float32] = self._rows(x, backend, threads)[0]
         return values
 
-    def _rows(self, x: Any, backend: str, threads: int) -> tuple[Any, Any, list[int]]:
+    def _rows(self, x: Any, backend: str | None, threads: int) -> tuple[Any, Any, list[int]]:
         memory, lengths = self._memory_of(x)
-        values, largest = self._fitted().predict(memory, backend, whole("threads", threads))
+        values, largest = self._fitted().predict(memory, backend or "", threads)
         return values, largest, lengths
 
     def _decide(self, outputs: npt.NDArray[Any], largest: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -729,7 +702,8 @@ class Model:
         parts = np.split(rows, np.cumsum(lengths)[:-1])
         return np.stack(parts) if len(set(lengths)) == 1 else parts
 
-    def predict(self, x: Any, *, backend: str = "", threads: int = 0) -> Any:
+    @checked
+    def predict(self, x: Any, *, backend: str | None = None, threads: Threads = 0) -> Any:
         """Classes, labels or values of sequences.
 
         Parameters
@@ -753,7 +727,8 @@ class Model:
         outputs, largest, lengths = self._rows(x, backend, threads)
         return self._per_sequence(self._decide(outputs, largest), lengths)
 
-    def predict_proba(self, x: Any, *, backend: str = "", threads: int = 0) -> Any:
+    @checked
+    def predict_proba(self, x: Any, *, backend: str | None = None, threads: Threads = 0) -> Any:
         """Probabilities [sequences, outputs] of classes (softmax) or labels (sigmoid).
 
         Parameters and shapes as in :meth:`predict`. Raises Error for regression.
@@ -784,27 +759,25 @@ class Model:
             return np.ascontiguousarray(array, np.float32)
         names = {name: float(i) for i, name in enumerate(self._facts["names"])}
         values = _by_value(names)
+        names.update({text: names[name] for name, text in self._labels.texts.items()})
         if array.shape[2] != 1:
             raise Error(f"y has {array.shape[2]} targets, expected 1 (the class)")
 
-        def index(label: Any) -> float:
-            if isinstance(label, (bool, np.bool_)):
-                label = int(label)
-            if isinstance(label, float) and label.is_integer():
-                label = int(label)
-            text = _text(label)
+        def index(label: Any, text: str) -> float:
             if text in names:
                 return names[text]
-            if isinstance(label, float) and label in values:
-                return values[label]
+            number = _as_number(label)
+            if number is not None and number in values:
+                return values[number]
             if every and text in ("", "-1"):
                 return float("nan")
             raise Error(f"y: class {text!r} is not one of the model: {', '.join(names)}")
 
-        indices = [index(label) for label in array.reshape(-1).tolist()]
+        labels = array.reshape(-1).tolist()
+        indices = [index(label, text) for label, text in zip(labels, _texts(labels, "y"))]
         return np.array(indices, np.float32).reshape(array.shape)
 
-    def test_data(self, x: DataLike, y: Any = None) -> tuple[_core.Memory | None, Settings]:
+    def _test_data(self, x: DataLike, y: Any = None) -> tuple[_core.Memory | None, Settings]:
         """Test data of this model, for functions that take a model and data."""
         if y is None:
             data = as_data(x, y)
@@ -818,8 +791,9 @@ class Model:
         targets = self._targets_of(y, lengths)
         return _core.sequences_for(self._fitted(), array, lengths, targets), []
 
+    @checked
     def evaluate(
-        self, x: DataLike, y: Any = None, *, backend: str = "", threads: int = 0
+        self, x: DataLike, y: Any = None, *, backend: str | None = None, threads: Threads = 0
     ) -> Description:
         """Loss and metrics on test data.
 
@@ -836,13 +810,55 @@ class Model:
             ``loss``, the metrics of the task (``accuracy``, ``confusion``, ...), ``sequences``,
             ``backend``: the result of ``crosstate eval --json``.
         """
-        memory, settings = self.test_data(x, y)
+        memory, settings = self._test_data(x, y)
         return Description(
             json.loads(
-                self._fitted().evaluate(memory, settings, backend, whole("threads", threads))
+                self._fitted().evaluate(memory, settings, backend or "", threads)
             )
         )
 
+    @checked
+    def compare(
+        self,
+        other: Model,
+        x: DataLike,
+        y: Any = None,
+        *,
+        backend: str | None = None,
+        threads: Threads = 0,
+    ) -> Description:
+        """Compare the decisions of two models on the same test sequences.
+
+        Parameters
+        ----------
+        other
+            Another model.
+        x, y, backend, threads
+            As in :meth:`evaluate`, for both models.
+
+        Returns
+        -------
+        dict
+            The result of :meth:`evaluate`, with that of ``other`` as ``compared``, and ``paired``:
+            the numbers of sequences that ``both`` models, ``only_first`` (this one),
+            ``only_second`` or ``neither`` have right, and ``p_value``, the probability of so uneven
+            a difference by chance (McNemar's exact test); the result of ``crosstate eval
+            --compare``.
+
+        Raises
+        ------
+        Error
+            For models whose decisions are not right or wrong on whole sequences, and for a model
+            that does not have the classes of the data.
+        """
+        memory, settings = self._test_data(x, y)
+        other_memory, _ = other._test_data(x, y)
+        result = self._fitted().compare(
+            memory, other._fitted(), other_memory, settings, backend or "", threads
+        )
+        return Description(json.loads(result))
+
+    @checked
     def score(self, x: DataLike, y: Any = None) -> float:
         """The primary metric on test data: accuracy, of regression R2 or its error."""
         return float(self.evaluate(x, y)[self._facts["metric"]])
@@ -899,23 +915,18 @@ class Model:
 
 def _by_value(names: Mapping[str, float]) -> dict[float, float]:
     """Indices of the classes that are called as numbers, which can be written in several ways."""
-    found: dict[float, float] = {}
-    for name, index in names.items():
-        try:
-            found[float(name)] = index
-        except ValueError:
-            continue
-    return found
+    numbers = {_as_number(name): index for name, index in names.items()}
+    return {number: index for number, index in numbers.items() if number is not None}
 
 
-def _labels(names: list[str]) -> npt.NDArray[Any]:
-    if names and all(is_whole(name) for name in names):
-        numbers = [int(name) for name in names]
-        small = all(-(2**63) <= number < 2**63 for number in numbers)
-        return np.array(numbers, np.int64 if small else object)
-    return np.array(names)
+def _as_number(label: Any) -> float | None:
+    try:
+        return float(label)
+    except (TypeError, ValueError):
+        return None
 
 
+@checked
 def load(path: Path_) -> Model:
     """Read a model file: ``crosstate.load("qat.safetensors").predict(x)``."""
     return Model.load(path)
@@ -938,19 +949,20 @@ class Run(dict[str, Any]):
         return list(self.models.values())[-1]
 
 
+@checked
 def train(
     x: DataLike,
     y: Any = None,
     *,
     out: Path_ | None = None,
     config: Path_ | None = None,
-    target: str = "",
+    target: Path_ | None = None,
     validation: Pair | None = None,
     test: Pair | None = None,
-    task: str = "auto",
+    task: str | None = None,
     every_step: bool = False,
-    seed: int | None = None,
-    threads: int = 0,
+    seed: Seed | None = None,
+    threads: Threads = 0,
     callback: Callback | None = None,
     progress: bool | None = None,
     resume: bool = False,
@@ -985,23 +997,18 @@ def train(
     wanted = [*data._settings, *settings_of("run", {"seed": seed, **settings})]
     if every_step:
         wanted.append(("model.readout", "step"))
-    hooks = Hooks(callback, progress)
-    with _directory(out) as directory:
-        place = _core.Place(directory, _earlier(resume, overwrite), whole("threads", threads), hooks)
-        try:
-            summary = json.loads(
-                _core.train(
-                    [], wanted, path_text(config) if config is not None else "", target,
-                    data._memory, place,
-                )
+    with work(out, threads, progress, callback, resume=resume, overwrite=overwrite) as run:
+        summary = json.loads(
+            _core.train(
+                [], wanted, "" if config is None else path_text(config),
+                "" if target is None else path_text(target), data._memory, run.place,
             )
-        finally:
-            hooks.bar.close()
+        )
         if summary["interrupted"]:
             raise Error("the run was stopped before its end")
         models = {
-            stage: Model._of(_result(directory, f"{stage}.safetensors"))
+            stage: Model._of(run.model(f"{stage}.safetensors"), labels=data._labels)
             for stage in ("float", "pruned", "ptq", "qat")
             if stage in summary
         }
-    return Run(summary, models, hooks.history)
+    return Run(summary, models, run.hooks.history)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._core import Error
 
 
 class Note(UserWarning):
@@ -59,6 +58,21 @@ def in_notebook() -> bool:
     return type(shell).__name__ == "ZMQInteractiveShell"
 
 
+def _in_terminal() -> bool:
+    try:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def _write(text: str) -> None:
+    """Write to standard error, which programs without a console (pythonw) do not have."""
+    if sys.stderr is None or getattr(sys.stderr, "closed", False):
+        return
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
 class Bar:
     """A line that is updated in place: ``float 3/20 |#####     | 52% loss 0.31 accuracy 0.9``."""
 
@@ -66,10 +80,12 @@ class Bar:
 
     def __init__(self, wanted: bool | None) -> None:
         self.notebook = in_notebook()
-        terminal = sys.stderr is not None and sys.stderr.isatty()
+        terminal = _in_terminal()
         self.shown = (self.notebook or terminal) if wanted is None else wanted
         self.in_place = terminal
         self.open = False
+        self.kept = ""  # what remains in the end
+        self.last = ""
         self.display: Any = None
 
     def line(self, p: TrainProgress) -> str:
@@ -87,19 +103,22 @@ class Bar:
 
     def progress(self, p: TrainProgress) -> None:
         if self.shown and (self.notebook or self.in_place or p.epoch_end):
-            self.say(self.line(p))
+            self.say(self.line(p), keep=True)
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, keep: bool = False) -> None:
+        """Show the line in place of the last one. What is not kept is gone in the end."""
         if not self.shown:
             return
+        self.last = text
+        if keep:
+            self.kept = text
         if self.notebook:
             self._show_in_notebook(text)
         elif self.in_place:
-            sys.stderr.write("\r\x1b[K" + text)
-            sys.stderr.flush()
+            _write("\r\x1b[K" + text)
             self.open = True
         else:
-            sys.stderr.write(text + "\n")
+            _write(text + "\n")
 
     def _show_in_notebook(self, text: str) -> None:
         display = importlib.import_module("IPython.display").display
@@ -110,17 +129,26 @@ class Bar:
             self.display.update(shown, raw=True)
 
     def close(self) -> None:
-        if self.open:
-            sys.stderr.write("\n")
-            self.open = False
+        if self.last != self.kept and (self.notebook or self.in_place):
+            self.say(self.kept, keep=True)
+        if self.open and self.kept:
+            _write("\n")
+        self.open = False
+
+
+def _user_level() -> int:
+    """The stacklevel at which a function of this module warns the first caller outside of the
+    package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 class Hooks:
     """What the library calls during a run."""
 
     def __init__(self, callback: Callback | None, progress: bool | None) -> None:
-        if callback is not None and not callable(callback):
-            raise Error(f"callback is {callback!r}, expected a function")
         self.callback = callback
         self.bar = Bar(progress)
         self.history: list[dict[str, Any]] = []
@@ -142,10 +170,10 @@ class Hooks:
 
     def note(self, note: str) -> None:
         self.bar.close()
-        warnings.warn(note, Note, stacklevel=4)
+        warnings.warn(note, Note, stacklevel=_user_level())
 
     def best(self, model: _core.Model) -> None:
         self.best_model = model
 
     def point(self, task: str, finished: int, points: int, error: str) -> None:
-        self.bar.say(f"{finished}/{points} {task}" + (f": {error}" if error else ""))
+        self.bar.say(f"{finished}/{points} {task}" + (f": {error}" if error else ""), keep=True)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _core
+from ._arguments import Path_, Workers, checked, path_text
 from ._core import Error
-from ._model import Path_, _earlier
 from ._progress import Hooks
-from ._settings import path_text, settings_of, whole
+from ._runs import earlier
+from ._settings import settings_of
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
         def __getitem__(self, key: Any) -> Any: ...
 
+        def set_index(self, keys: str) -> DataFrame: ...
 
+
+@checked
 def sweep_records(directory: Path_) -> list[dict[str, Any]]:
     """The points of a sweep or search: name, status, error, settings by key, and metrics.
 
@@ -42,23 +46,28 @@ def sweep_records(directory: Path_) -> list[dict[str, Any]]:
     Error
         For a directory without results of a sweep.
     """
+    return _points(directory)[1]
+
+
+def _points(directory: Path_) -> tuple[list[str], list[dict[str, Any]]]:
+    """The columns of the table of points, and its rows as records."""
     import sqlite3  # not in every Python, and not needed to import the package
 
     file = Path(path_text(directory)) / "sweep.sqlite"
     if not file.is_file():
         raise Error(f"{file.parent}: is not a sweep directory, expected sweep.sqlite in it")
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
-        database.row_factory = sqlite3.Row
         try:
-            rows = database.execute("SELECT * FROM points ORDER BY point").fetchall()
+            found = database.execute("SELECT * FROM points ORDER BY point")
+            columns = [column for column, *_ in found.description]
+            rows = [dict(zip(columns, row)) for row in found]
         except sqlite3.DatabaseError as error:
             raise Error(f"{file}: {error}") from None
-    records = []
-    for row in rows:
-        values = dict(row)
-        config = json.loads(values.pop("config"))
-        records.append({**values, **_flat(config)})
-    return records
+    columns.remove("config")
+    return columns, [
+        {**{column: row[column] for column in columns}, **_flat(json.loads(row["config"]))}
+        for row in rows
+    ]
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,21 +80,25 @@ def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+@checked
 def read_sweep(directory: Path_) -> DataFrame:
     """:func:`sweep_records` as a pandas.DataFrame indexed by the names of the points."""
     try:
         pandas = importlib.import_module("pandas")
     except ImportError:
         raise Error("read_sweep() needs pandas; sweep_records() does without") from None
-    frame: DataFrame = pandas.DataFrame(sweep_records(directory)).set_index("point")
-    return frame
+    columns, records = _points(directory)
+    # Of a sweep without points yet, the columns are all there is.
+    frame: DataFrame = pandas.DataFrame(records, columns=None if records else columns)
+    return frame.set_index("point")
 
 
+@checked
 def sweep(
     file: Path_,
     out: Path_,
     *,
-    workers: int = 1,
+    workers: Workers = 1,
     resume: bool = False,
     overwrite: bool = False,
     retry_failed: bool = False,
@@ -116,18 +129,19 @@ def sweep(
     try:
         _core.sweep(
             path_text(file), settings_of("sweep", settings), path_text(out),
-            _earlier(resume, overwrite), whole("workers", workers), retry_failed, hooks,
+            earlier(resume, overwrite), workers, retry_failed, hooks,
         )
     finally:
         hooks.bar.close()
     return sweep_records(out)
 
 
+@checked
 def search(
     out: Path_,
     *,
     config: Path_ | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
     resume: bool = False,
     overwrite: bool = False,
     retry_failed: bool = False,
@@ -155,7 +169,7 @@ def search(
     try:
         _core.search(
             settings_of("search", settings), path_text(config) if config is not None else "",
-            path_text(out), _earlier(resume, overwrite), whole("workers", workers), retry_failed, hooks,
+            path_text(out), earlier(resume, overwrite), workers, retry_failed, hooks,
         )
     finally:
         hooks.bar.close()

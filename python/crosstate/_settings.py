@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import operator
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import _core
+from ._arguments import checked, path_text, plain_text, shown
 from ._core import Error
 
 Settings = list[tuple[str, str]]
@@ -20,7 +20,7 @@ def text_of(key: str, value: object) -> str:
     if isinstance(value, bool) or kind == "bool_" or kind == "bool":
         return "true" if value else "false"
     if isinstance(value, str):
-        return value
+        return plain_text(value)
     if isinstance(value, os.PathLike):
         return path_text(value)
     if isinstance(value, int):
@@ -31,30 +31,7 @@ def text_of(key: str, value: object) -> str:
         return text_of(key, value.item())
     if isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping)):
         return " ".join(text_of(key, part) for part in value)
-    raise Error(f"{key} = {value!r}, expected a number, a text, True or False")
-
-
-def path_text(path: str | bytes | os.PathLike[Any]) -> str:
-    """The path as the library takes it. Raises Error for a path that is not UTF-8 or has a NUL."""
-    text = os.fsdecode(path)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise Error(f"{text!a}: is not in UTF-8, expected a path that is") from None
-    if "\0" in text:
-        raise Error(f"{text!r}: has a NUL character, expected a path")
-    return text
-
-
-def whole(name: str, value: object, low: int = -(2**31), high: int = 2**31 - 1) -> int:
-    """The integer of any type. Raises Error for other types and outside of the range."""
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise Error(f"{name} = {value!r}, expected a whole number") from None
-    if not low <= number <= high:
-        raise Error(f"{name} = {number}, expected {low} to {high}")
-    return number
+    raise Error(f"{key} = {shown(value)}, expected a number, a text, True or False")
 
 
 def key_of(section: str, keyword: str) -> str:
@@ -70,14 +47,9 @@ def settings_of(section: str, keywords: Mapping[str, object]) -> Settings:
     found: Settings = []
     for keyword, value in keywords.items():
         if value is not None:
-            key = key_of(section, keyword)
+            key = key_of(section, plain_text(keyword))
             found.append((key, text_of(key, value)))
     return found
-
-
-def count_of(name: str, value: int) -> int:
-    """A number of steps or the like."""
-    return whole(name, value, 1)
 
 
 def flat(settings: Mapping[str, Any], section: str = "") -> Settings:
@@ -92,6 +64,7 @@ def flat(settings: Mapping[str, Any], section: str = "") -> Settings:
     return found
 
 
+@checked
 def settings(pattern: str = "") -> list[dict[str, Any]]:
     """List the settings of a run.
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
+from ._arguments import Index, checked
 from ._data import as_sequences
 from ._model import Model
 
@@ -24,6 +25,7 @@ def _by_channel(values: Complex, first: npt.NDArray[np.int64]) -> Any:
     return np.split(values, first[1:-1], axis=-1)
 
 
+@checked
 def poles(model: Model, *, rounded: bool = False) -> list[Any]:
     """Return the poles of the discretised recurrences.
 
@@ -53,7 +55,8 @@ def poles(model: Model, *, rounded: bool = False) -> list[Any]:
     return [_by_channel(*layer) for layer in _core.poles(model._fitted(), rounded)]
 
 
-def states(model: Model, x: npt.ArrayLike, *, layer: int = 0) -> Any:
+@checked
+def states(model: Model, x: npt.ArrayLike, *, layer: Index = 0) -> Any:
     """Return the states of a layer while the float network processes a sequence.
 
     Parameters
@@ -81,6 +84,6 @@ def states(model: Model, x: npt.ArrayLike, *, layer: int = 0) -> Any:
     if array.shape[2] != model.inputs:
         raise _core.Error(f"x has {array.shape[2]} channels, expected {model.inputs}")
     layers = len(model.describe()["layers"])
-    if not 0 <= layer < layers:
+    if layer >= layers:
         raise _core.Error(f"layer = {layer}, expected 0 to {layers - 1}")
     return _by_channel(*_core.states(model._fitted(), array[0], layer))

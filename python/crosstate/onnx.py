@@ -12,14 +12,14 @@ scores of the library bit for bit in onnxruntime. Operator set 17.
 from __future__ import annotations
 
 import json
-import os
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx as _onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ._arguments import Path_, checked, path_text
 from ._core import Error
 from ._model import Model
 from ._safetensors import Arrays, parse
@@ -31,7 +31,6 @@ _POLE_FRACTION = 14
 _MOST_EARLY = 32
 
 Array = npt.NDArray[Any]
-Path_ = Union[str, "os.PathLike[str]"]
 
 
 class _Graph:
@@ -364,14 +363,14 @@ class _Floats:
 # --- graphs
 
 
-def _network(model: Model, backend: str, g: _Graph) -> tuple[Any, bool, bool, int]:
+def _network(model: Model, backend: str | None, g: _Graph) -> tuple[Any, bool, bool, int]:
     """Steps of the network; whether the last step is read, every step; number of inputs."""
     if model.sample_rate is not None:
         raise Error("onnx: a model of recordings, expected one of sequences: the graph has no "
                     "front end")
-    if backend not in ("", "integer", "float"):
+    if backend not in (None, "", "integer", "float"):
         raise Error(f'backend = "{backend}", expected one of integer, float')
-    if backend == "":
+    if not backend:
         backend = "integer" if model.quantized else "float"
     core = model._fitted()
     if backend == "integer":
@@ -402,7 +401,8 @@ def _value(name: str, kind: int, *shape: Any) -> Any:
     return helper.make_tensor_value_info(name, kind, list(shape))
 
 
-def to_graph(model: Model, *, form: str = "sequence", backend: str = "") -> Any:
+@checked
+def to_graph(model: Model, *, form: str = "sequence", backend: str | None = None) -> Any:
     """The network of a model as ``onnx.ModelProto``; arguments as of :func:`export`."""
     if form not in ("step", "sequence"):
         raise Error(f'form = "{form}", expected one of step, sequence')
@@ -491,7 +491,10 @@ def to_graph(model: Model, *, form: str = "sequence", backend: str = "") -> Any:
     return proto
 
 
-def export(model: Model, path: Path_, *, form: str = "sequence", backend: str = "") -> None:
+@checked
+def export(
+    model: Model, path: Path_, *, form: str = "sequence", backend: str | None = None
+) -> None:
     """Write a model as an ONNX file.
 
     Parameters
@@ -506,9 +509,9 @@ def export(model: Model, path: Path_, *, form: str = "sequence", backend: str = 
         "step": one time step, ``input`` [batch, inputs]; every ``state_0``, ..., ``pooled`` and
         ``steps`` (all zeros at the start) has an output with ``_after`` behind its name, which is
         the input of the next step.
-    backend : {"", "integer", "float"}
+    backend : {"integer", "float"}, optional
         "integer": 64-bit integers, with ``scores`` as a further output; logits and scores are those
-        of the library bit for bit. "float": without quantization. "": integers if quantized.
+        of the library bit for bit. "float": without quantization. None: integers if quantized.
 
     Raises
     ------
@@ -517,4 +520,4 @@ def export(model: Model, path: Path_, *, form: str = "sequence", backend: str = 
         stochastic rounding of states; for a float network with backend "integer".
     """
     proto = to_graph(model, form=form, backend=backend)
-    _onnx.save(proto, os.fspath(path))
+    _onnx.save(proto, path_text(path))

@@ -25,6 +25,9 @@ try:
 except ImportError as error:  # pragma: no cover
     raise ImportError("crosstate.plot needs matplotlib: pip install 'crosstate[plot]'") from error
 
+from ._arguments import checked, path_text, shown
+from ._core import Error
+
 __all__ = [
     "learning_curves",
     "against_age",
@@ -49,8 +52,8 @@ _SITES = {  # colours of the picture that `crosstate deploy` writes
 
 
 def _loaded(source: Any) -> Any:
-    if isinstance(source, (str, os.PathLike)):
-        return json.loads(Path(source).read_text())
+    if isinstance(source, (str, bytes, os.PathLike)):
+        return json.loads(Path(path_text(source)).read_text())
     return source
 
 
@@ -58,7 +61,29 @@ def _records(source: Any) -> list[Record]:
     """A list of records from a list or from a table with columns (a DataFrame)."""
     if hasattr(source, "to_dict") and hasattr(source, "columns"):
         return list(source.to_dict("records"))
-    return list(source)
+    if not isinstance(source, Iterable):
+        raise Error(f"cannot draw {shown(source)}, expected records or results")
+    records = list(source)
+    for number, record in enumerate(records):
+        if not isinstance(record, Mapping):
+            raise Error(f"record {number} is {shown(record)}, expected a dictionary")
+    return records
+
+
+def _result(source: Any, where: str, *keys: str) -> Any:
+    """The result at a path, or the result itself. It has these keys."""
+    loaded = _loaded(source)
+    if not isinstance(loaded, Mapping) or not set(keys) <= loaded.keys():
+        raise Error(f"{where}: cannot draw {shown(loaded)}, expected a result with "
+                    f"{' and '.join(keys)}")
+    return loaded
+
+
+def _complex(values: Any, where: str) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype=complex)
+    except (TypeError, ValueError):
+        raise Error(f"{where}: cannot draw {shown(values)}, expected numbers") from None
 
 
 def _axes(ax: Axes | None) -> Axes:
@@ -84,6 +109,7 @@ def _numbers(records: Sequence[Record], key: str, where: str) -> list[float]:
     return [math.nan if record[key] is None else float(record[key]) for record in records]
 
 
+@checked
 def learning_curves(history: Any, metric: str | None = None, *, ax: Axes | None = None) -> Axes:
     """Draw a metric of training and validation against epochs.
 
@@ -149,6 +175,7 @@ def _metric_of(record: Record, where: str, but: set[str]) -> str:
     raise ValueError(f"{where}: no metric in a record, it has {', '.join(record)}")
 
 
+@checked
 def against_age(chips: Any, metric: str | None = None, *, label: str | None = None,
                 ax: Axes | None = None) -> Axes:
     """Draw a metric of simulated chips against their age.
@@ -199,6 +226,7 @@ def against_age(chips: Any, metric: str | None = None, *, label: str | None = No
     return ax
 
 
+@checked
 def against_noise(points: Any, metric: str | None = None, *, label: str | None = None,
                   ax: Axes | None = None) -> Axes:
     """Draw a metric of simulated chips against the programming noise of their cells.
@@ -252,6 +280,7 @@ def against_noise(points: Any, metric: str | None = None, *, label: str | None =
     return ax
 
 
+@checked
 def front(points: Any, x: str = "bytes", y: str = "accuracy", *, label: str | None = None,
           ax: Axes | None = None) -> Axes:
     """Draw the points of a sweep and the front of the best of them.
@@ -293,6 +322,7 @@ def front(points: Any, x: str = "bytes", y: str = "accuracy", *, label: str | No
     return ax
 
 
+@checked
 def arrays(mapping: Source, *, size: tuple[int, int] | None = None, across: int = 6) -> Figure:
     """Draw what the arrays of a mapping hold.
 
@@ -311,7 +341,7 @@ def arrays(mapping: Source, *, size: tuple[int, int] | None = None, across: int 
     -------
     matplotlib.figure.Figure
     """
-    loaded = _loaded(mapping)
+    loaded = _result(mapping, "arrays", "arrays")
     placed = loaded["arrays"]
     if size is None:
         settings = loaded.get("config", {}).get("crossbar", {})
@@ -350,6 +380,7 @@ def _blocks(array: Record) -> list[tuple[int, int, int, int]]:
     return blocks
 
 
+@checked
 def energy(costs: Any, *, ax: Axes | None = None) -> Axes:
     """Draw the energy of an inference by part, with the range of each estimate.
 
@@ -372,8 +403,8 @@ def energy(costs: Any, *, ax: Axes | None = None) -> Axes:
         names = [f"{e['target']}\n{Path(e['model']).name}" if several else e["target"]
                  for e in estimates]
     else:
-        results = [loaded] if isinstance(loaded, Mapping) else list(loaded)
-        estimates = [result["estimate"] for result in results]
+        results = _records([loaded] if isinstance(loaded, Mapping) else loaded)
+        estimates = [_result(result, "energy", "estimate")["estimate"] for result in results]
         names = [e["target"] for e in estimates]
     if not estimates:
         raise ValueError("energy: no costs to draw")
@@ -397,6 +428,7 @@ def energy(costs: Any, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@checked
 def rate(cost: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
     """Draw the energy of a time step against the number of steps per second.
 
@@ -437,10 +469,11 @@ def rate(cost: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
 def _flat(layer: Any) -> np.ndarray:
     """Poles of a layer, whose channels may have different numbers of them."""
     if isinstance(layer, (list, tuple)):
-        return np.concatenate([np.ravel(np.asarray(channel, dtype=complex)) for channel in layer])
-    return np.ravel(np.asarray(layer, dtype=complex))
+        return np.concatenate([np.ravel(_complex(channel, "poles")) for channel in layer])
+    return np.ravel(_complex(layer, "poles"))
 
 
+@checked
 def poles(before: Any, after: Any = None, *, ax: Axes | None = None) -> Axes:
     """Draw the poles of recurrences in the unit circle, before and after rounding.
 
@@ -483,6 +516,7 @@ def poles(before: Any, after: Any = None, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@checked
 def states(trajectories: Any, *, labels: Sequence[str] | None = None,
            ax: Axes | None = None) -> Axes:
     """Draw states of a recurrence against time steps.
@@ -501,6 +535,7 @@ def states(trajectories: Any, *, labels: Sequence[str] | None = None,
     matplotlib.axes.Axes
     """
     x = np.asarray(trajectories)
+    x = x if x.dtype.kind in "fiub" else _complex(x, "states")
     x = x[:, None] if x.ndim == 1 else x
     if x.ndim != 2:
         raise ValueError(f"states: an array of {x.ndim} dimensions, expected [time, modes]")

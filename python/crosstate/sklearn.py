@@ -23,11 +23,35 @@ except ImportError as error:  # pragma: no cover
         "crosstate.sklearn needs scikit-learn 1.6 or later: pip install 'crosstate[sklearn]'"
     ) from error
 
+from ._arguments import kinds_of
 from ._model import Model
 
 __all__ = ["S4DClassifier", "S4DRegressor"]
 
 _LAYOUTS = ("time_channels", "channels_time")
+
+
+def _from_table(X: Any) -> Any:
+    """A table of pandas as sktime has it, as a list of arrays [time, channels]; others unchanged.
+
+    Either its rows are indexed by sequence and time (``pd-multiindex``), or its cells are series
+    (``nested_univ``).
+    """
+    if not hasattr(X, "iloc") or not hasattr(X, "index"):
+        return X
+    if getattr(X.index, "nlevels", 1) == 2:
+        frame = X.to_frame() if X.ndim == 1 else X
+        groups = frame.groupby(level=0, sort=False)
+        return [np.asarray(sequence, np.float64) for _, sequence in groups]
+    if X.ndim == 2 and len(X) > 0 and np.ndim(X.iloc[0, 0]) == 1:
+        sequences = []
+        for number, row in enumerate(X.itertuples(index=False, name=None)):
+            cells = [np.asarray(cell, np.float64) for cell in row]
+            if len({cell.shape for cell in cells}) > 1:
+                raise ValueError(f"X: the channels of sequence {number} have different lengths")
+            sequences.append(np.stack(cells, axis=1))
+        return sequences
+    return X
 
 
 class _S4D(BaseEstimator):  # type: ignore[misc]
@@ -73,7 +97,9 @@ class _S4D(BaseEstimator):  # type: ignore[misc]
         """An array [n, time, channels], or a list of arrays [time, channels]."""
         if self.layout not in _LAYOUTS:
             raise ValueError(f"layout = {self.layout!r}, expected one of {', '.join(_LAYOUTS)}")
-        turned = self.layout == "channels_time"
+        table = _from_table(X)
+        turned = self.layout == "channels_time" and table is X
+        X = table
         ragged = isinstance(X, (list, tuple)) and len(X) > 0 and np.ndim(X[0]) == 2
         if ragged or (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1):
             parts = [check_array(x, dtype=np.float32, ensure_min_samples=1) for x in X]
@@ -110,6 +136,8 @@ class _S4D(BaseEstimator):  # type: ignore[misc]
 
     def _train(self, X: Any, y: npt.NDArray[Any]) -> None:
         """Trains on sequences and targets as the model takes them."""
+        for name, kind in kinds_of(_S4D.__init__).items():
+            kind.check(name, getattr(self, name))
         seed = 1
         if self.random_state is not None:
             seed = (int(self.random_state) if isinstance(self.random_state, (int, np.integer))
@@ -164,6 +192,7 @@ _PARAMETERS = """
     layout : {"time_channels", "channels_time"}
         Order of the dimensions of 3-D input. "time_channels": [n, time, channels], as the rest of
         this package; "channels_time": [n, channels, time], as aeon and sktime (numpy3D) have it.
+        Tables of pandas say it themselves.
     settings : dict, optional
         More settings by key: ``{"model.norm": "layer", "train.dropout": 0.1}``.
     random_state : int, RandomState instance or None
@@ -188,8 +217,8 @@ class S4DClassifier(ClassifierMixin, _S4D):  # type: ignore[misc]
 
     Notes
     -----
-    ``X`` is [n, time, channels], [n, time] with one channel, or a list of arrays [time, channels]
-    of different lengths; ``y`` is [n] of any labels.
+    ``X`` is [n, time, channels], [n, time] with one channel, a list of arrays [time, channels]
+    of different lengths, or a table of pandas as sktime has it; ``y`` is [n] of any labels.
     """
 
     _task = "classification"
@@ -223,8 +252,8 @@ class S4DRegressor(RegressorMixin, _S4D):  # type: ignore[misc]
 {_PARAMETERS}
     Notes
     -----
-    ``X`` is [n, time, channels], [n, time] with one channel, or a list of arrays [time, channels]
-    of different lengths; ``y`` is [n] or [n, values].
+    ``X`` is [n, time, channels], [n, time] with one channel, a list of arrays [time, channels]
+    of different lengths, or a table of pandas as sktime has it; ``y`` is [n] or [n, values].
     """
 
     _task = "regression"

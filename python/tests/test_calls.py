@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import crosstate
@@ -17,10 +18,12 @@ import pytest
 from conftest import SHORT, SMALL
 
 
-def run_python(code: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def run_python(
+    code: str, timeout: float = 120, directory: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True,
-        timeout=timeout,
+        timeout=timeout, cwd=directory,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
 
@@ -54,29 +57,90 @@ def test_an_exception_of_a_callback_leaves_the_best_epoch(xy: Any) -> None:
     assert not model.fitted
 
 
-def test_ctrl_c_stops_at_once_with_the_best_epoch() -> None:
-    result = run_python(
-        """
-        import os, signal, threading, time
-        import numpy as np
-        import crosstate
+# Calls that would take minutes, with what has to be true after Ctrl-C. Each begins by telling that
+# it runs, so that the signal comes during the work.
+LONG_CALLS = {
+    "fit": (
+        "model.fit(x, y, epochs=100000, batch=16, callback=tell, progress=False)",
+        "model.fitted and len(model.history) >= 1 and model.predict(x[:3]).shape == (3,)",
+    ),
+    "qat": (
+        "model.fit(x, y, epochs=1, progress=False)\n"
+        "    model.qat(x, y, epochs=100000, callback=tell, progress=False)",
+        "not model.quantized",
+    ),
+    "quantize": (
+        "model.fit(x, y, epochs=1, progress=False)\n"
+        "    later(0.3)\n"
+        "    while True: model.quantize(x, y, loss=50, progress=False)",
+        "not model.quantized",
+    ),
+    "prune": (
+        "model.fit(x, y, epochs=1, progress=False)\n"
+        "    later(1)\n"
+        "    model.prune(x, y, states=0.5, qat__epochs=100000, run__quantize=False, progress=False)",
+        "model.fitted",
+    ),
+    "simulate": (
+        "small = model.fit(x, y, epochs=1, progress=False).quantize(x, y, preset='w8a8s8')\n"
+        "    later(0.5)\n"
+        "    crosstate.simulate(small, x, y, chips=100000, progress=False)",
+        "True",
+    ),
+    "one chip": (
+        "small = model.fit(x, y, epochs=1, progress=False).quantize(x, y, preset='w8a8s8')\n"
+        "    x, y = np.tile(x, (20, 100, 1))[:1024], np.arange(1024) % 2\n"
+        "    later(0.5)\n"
+        "    crosstate.simulate(small, x, y, chips=1, target='pcm', progress=False)",
+        "True",
+    ),
+    "sweep": (
+        "later(1)\n    crosstate.sweep('sweep.toml', 'out', progress=False)",
+        "[r['status'] for r in crosstate.sweep_records('out')] != ['done', 'done']",
+    ),
+    "search": (
+        "later(1)\n    crosstate.search('found', population=4, candidates=1, train__epochs=100000,"
+        " data__directory='.', data__task='classification', progress=False)",
+        "os.path.isdir('found')",
+    ),
+}
 
-        x = np.random.default_rng(0).normal(size=(512, 200, 1))
-        y = np.arange(512) % 2
-        model = crosstate.Model(channels=8, states=8, layers=1)
-        sent = []
-        def callback(p):
-            if p.epoch_end and not sent:
-                sent.append(time.monotonic())
-                threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
-        try:
-            model.fit(x, y, epochs=1000, batch=16, callback=callback, progress=False)
-        except KeyboardInterrupt:
-            print("interrupted", time.monotonic() - sent[0] < 5, model.fitted, len(model.history) >= 1)
-            print(model.predict(x[:3]).shape)
-        """
-    )
-    assert result.stdout.split("\n")[:2] == ["interrupted True True True", "(3,)"], result.stderr
+
+@pytest.mark.parametrize("name", LONG_CALLS)
+def test_ctrl_c_stops_at_once(name: str, tmp_path: Path) -> None:
+    call, true_after = LONG_CALLS[name]
+    result = run_python(
+        f"""
+import os, signal, threading, time
+import numpy as np
+import crosstate
+
+x = np.random.default_rng(0).normal(size=(512, 100, 1))
+y = np.arange(512) % 2
+np.savez("train.npz", x=x, y=y)
+np.savez("test.npz", x=x[:64], y=y[:64])
+with open("sweep.toml", "w") as file:
+    file.write('[sweep]\\nname = "long"\\n[data]\\ndirectory = "."\\ntask = "classification"\\n'
+               '[train]\\nepochs = 100000\\n[grid]\\nmodel.channels = [2, 4]\\n')
+model = crosstate.Model(channels=8, states=8, layers=1)
+sent = []
+def interrupt():
+    sent.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+def later(seconds):
+    threading.Timer(seconds, interrupt).start()
+started = []
+def tell(p):
+    if p.epoch_end and not started:
+        started.append(True)
+        later(0.2)
+try:
+    {call}
+    print("ended")
+except KeyboardInterrupt:
+    print("interrupted", time.monotonic() - sent[0] < 5, {true_after})
+""", directory=tmp_path)
+    assert result.stdout == "interrupted True True\n", result.stdout + result.stderr
 
 
 def test_threads_call_at_once(model: crosstate.Model, rounded: crosstate.Model, xy: Any) -> None:
@@ -132,7 +196,7 @@ def test_a_fork_after_use_works(model: crosstate.Model, xy: Any) -> None:
 
 
 def test_threads_are_checked(model: crosstate.Model, xy: Any) -> None:
-    with pytest.raises(crosstate.Error, match="-1 is out of range"):
+    with pytest.raises(crosstate.Error, match="threads = -1, expected a whole number from 0 to 1024"):
         model.predict(xy[0], threads=-1)
 
 
@@ -157,6 +221,47 @@ def test_progress_in_a_terminal(xy: Any, capsys: Any) -> None:
     assert capsys.readouterr().err == ""
 
 
+def test_the_last_line_of_progress_remains(xy: Any, monkeypatch: Any) -> None:
+    written: list[str] = []
+
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+        def write(self, text: str) -> None:
+            written.append(text)
+
+        def flush(self) -> None: ...
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    model = crosstate.Model(**SMALL).fit(*xy, progress=True, **SHORT)
+    shown = "".join(written).split("\r\x1b[K")
+    assert shown[-1].startswith("float 2/2 |####################| 100% loss")
+    assert shown[-1].endswith("\n") and "".join(written).count("\n") == 1
+    written.clear()
+    model.quantize(*xy, preset="w8a8s8", progress=True)
+    assert "".join(written).endswith("\r\x1b[K")  # stages come and go
+
+
+@pytest.mark.parametrize("stderr", ["None", "open(os.devnull)", "closed"])
+def test_progress_without_a_console(stderr: str) -> None:
+    """Programs of pythonw have no standard error; others close it."""
+    result = run_python(
+        f"""
+        import os, sys, numpy as np, crosstate
+        closed = open(os.devnull, "w")
+        closed.close()
+        sys.stderr = {stderr if stderr != "open(os.devnull)" else "open(os.devnull, 'w')"}
+        x, y = np.random.default_rng(0).normal(size=(32, 8)), np.arange(32) % 2
+        model = crosstate.Model(channels=2, states=2, layers=1)
+        model.fit(x, y, epochs=1, batch=8, progress=True)
+        small = model.quantize(x, y, preset="w8a8s8", progress=True)
+        print(len(crosstate.simulate(small, x, y, chips=1, times="0", progress=True)))
+        """
+    )
+    assert result.stdout == "1\n", result.stdout + result.stderr
+
+
 def test_notes_are_warnings() -> None:
     sounds = [np.zeros(4000, np.float32) + 0.1 * k for k in range(8)]
     data = crosstate.Data.recordings(
@@ -164,3 +269,7 @@ def test_notes_are_warnings() -> None:
     )
     with pytest.warns(crosstate.Note, match="the recordings in memory: train.validation has no"):
         crosstate.Model(**SMALL).fit(data, epochs=1, batch=4, train__validation=0.2)
+    with pytest.warns(crosstate.Note) as warned:
+        crosstate.train(data, train__epochs=1, train__batch=4, run__quantize=False,
+                        train__validation=0.2, **{f"model__{key}": SMALL[key] for key in SMALL})
+    assert {one.filename for one in warned} == {__file__}

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,21 @@ def test_records_of_chips(rounded: crosstate.Model, test_xy: Any) -> None:
         crosstate.simulate(rounded, *test_xy, target="taox-64")
     with pytest.raises(crosstate.Error, match="simulate.chips = 0"):
         crosstate.simulate(rounded, *test_xy, chips=0)
+
+
+def test_results_of_chips_as_files(
+    tmp_path: Path, rounded: crosstate.Model, test_xy: Any
+) -> None:
+    out = tmp_path / "chips"
+    records = crosstate.simulate(rounded, *test_xy, chips=2, times="0 1h", out=out)
+    page = (out / "simulate.html").read_text()
+    assert page.startswith("<!") and f"{100 * records.summary['accuracy_mean']:.1f}" in page
+    result = json.loads((out / "simulate.json").read_text())
+    assert result["format"] == "crosstate simulate 1" and result["ages"] == records.summary["ages"]
+    with pytest.raises(crosstate.Error, match="chips"):
+        crosstate.simulate(rounded, *test_xy, chips=2, out=out)
+    again = crosstate.simulate(rounded, *test_xy, chips=1, out=out, overwrite=True)
+    assert len(again) == 1
 
 
 def test_ideal_chips_are_the_integer_network(rounded: crosstate.Model, test_xy: Any) -> None:
@@ -71,6 +91,15 @@ def test_a_chip_of_ones_own(rounded: crosstate.Model, test_xy: Any) -> None:
 
     with pytest.raises(OSError, match="no power"):
         crosstate.simulate(rounded, *test_xy, chip=Broken())
+    class Complex(Perfect):
+        def multiply(self, array: int, voltages: np.ndarray) -> np.ndarray:
+            return super().multiply(array, voltages) * (1 + 0j)
+
+    with pytest.raises(crosstate.Error, match="currents of the chip has the type complex128"):
+        crosstate.simulate(rounded, *test_xy, chip=Complex())
+    for wrong in (object(), Perfect, 5):
+        with pytest.raises(crosstate.Error, match="with the methods program and multiply"):
+            crosstate.simulate(rounded, *test_xy, chip=wrong)  # type: ignore[arg-type]
     with pytest.raises(crosstate.Error, match="expected 1 with a chip of your own"):
         crosstate.simulate(rounded, *test_xy, chip=chip, chips=2)
 
@@ -165,6 +194,21 @@ def test_mapping(rounded: crosstate.Model) -> None:
     assert "pcm" in crosstate.target_names()
 
 
+def test_copies_are_the_same(rounded: crosstate.Model) -> None:
+    cells = crosstate.Device("pcm").program(np.full((2, 3), 5.0), seed=3)
+    old = cells.at(3600)
+    array = crosstate.Array(np.full((3, 2), 1e-5), segment=2, nl3=1e-4)
+    mapping = crosstate.map_model(rounded, target="taox-64x64", length=24)
+    for copied in (copy.copy, copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))):
+        np.testing.assert_array_equal(copied(cells).read(), copied(cells).read())
+        np.testing.assert_array_equal(copied(cells).at(3600), old)
+        np.testing.assert_array_equal(
+            copied(array).currents([0.1] * 3), array.currents([0.1] * 3))
+        again = copied(mapping)
+        assert again == mapping and again.svg() == mapping.svg()
+        np.testing.assert_array_equal(again.weights(0), mapping.weights(0))
+
+
 def test_cost(model: crosstate.Model, rounded: crosstate.Model) -> None:
     price = crosstate.cost(rounded, steps=24, target="mcu-int8")
     assert price["memory_bytes"]["total"] > 0 and price["estimate"]["energy_pj"]
@@ -189,9 +233,9 @@ def test_cost(model: crosstate.Model, rounded: crosstate.Model) -> None:
     assert len(crosstate.peers(model, steps=24)) == 3
     with pytest.raises(crosstate.Error):
         crosstate.cost(model, steps=24, target="crossbar-14nm")
-    with pytest.raises(crosstate.Error, match="steps = 0, expected 1"):
+    with pytest.raises(crosstate.Error, match="steps = 0, expected a whole number from 1"):
         crosstate.cost(rounded, steps=0)
-    with pytest.raises(crosstate.Error, match="length = -3, expected 1"):
+    with pytest.raises(crosstate.Error, match="length = -3, expected a whole number from 1"):
         crosstate.map_model(rounded, length=-3)
     with pytest.raises(crosstate.Error, match="^the model: is a float model"):
         crosstate.simulate(model, np.zeros((2, 24)), [0, 1])
@@ -231,3 +275,10 @@ def test_sweep_as_a_frame(tmp_path: Path, series: Path) -> None:
     test_sweep(tmp_path, series)
     frame = crosstate.read_sweep(tmp_path / "out")
     assert len(frame["accuracy"]) == 2
+    # Before its first point.
+    with closing(sqlite3.connect(tmp_path / "out" / "sweep.sqlite")) as database:
+        database.execute("DELETE FROM points")
+        database.commit()
+    empty = crosstate.read_sweep(tmp_path / "out")
+    assert len(empty["accuracy"]) == 0 and "status" in empty  # type: ignore[operator]
+    assert crosstate.sweep_records(tmp_path / "out") == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import crosstate
@@ -125,6 +127,40 @@ def test_recordings_in_memory() -> None:
     assert stream.push(sounds[0]) in ("low", "high")
     with pytest.raises(crosstate.Error, match="expected one: samples"):
         model.predict([np.zeros((5, 2))])
+    truths = crosstate.Data.recordings(sounds, [one == "low" for one in labels], 4000)
+    heard = crosstate.Model(**SMALL).fit(truths, epochs=1, batch=8)
+    assert heard.classes.tolist() == [False, True]
+    assert heard.evaluate(sounds, [one == "low" for one in labels])["sequences"] == 24
+    for wrong, says in ((["a"] * 23 + [None], "train recording 23 has no label"),
+                        ([object()] * 24, "a label is <object"), (["a"] * 3, "3 labels of 24")):
+        with pytest.raises(crosstate.Error, match=says):
+            crosstate.Data.recordings(sounds, wrong, 4000)
+
+
+def test_data_can_be_copied(xy: Any, test_xy: Any) -> None:
+    ragged = [row[: 12 + i % 13] for i, row in enumerate(xy[0])]
+    steps = np.where(np.arange(24) < 5, np.nan, np.repeat(xy[1][:, None], 24, axis=1) * 1.0)
+    kinds = [
+        (crosstate.Data(*xy, test=test_xy), {}),
+        (crosstate.Data(ragged, np.stack([xy[1] + 0.5, xy[1] * 3.0], 1)), {}),
+        (crosstate.Data(xy[0], steps, every_step=True, task="classification"),
+         {"readout": "step"}),
+        (crosstate.Data.recordings(*tones(24), 4000, test=tones(8)), {}),
+        (crosstate.Data.read(train_limit=40, test_limit=20), {}),
+    ]
+    for data, more in kinds:
+        expected = data.arrays(train__validation=0.2)
+        model = crosstate.Model(**SMALL, **more).fit(data, **SHORT)
+        for made in (copy.copy(data), copy.deepcopy(data), pickle.loads(pickle.dumps(data))):
+            found = made.arrays(train__validation=0.2)
+            for part in ("train", "validation", "test"):
+                for name in ("x", "targets", "lengths", "classes"):
+                    np.testing.assert_array_equal(getattr(getattr(found, part), name),
+                                                  getattr(getattr(expected, part), name))
+            again = crosstate.Model(**SMALL, **more).fit(made, **SHORT)
+            assert [one["train_loss"] for one in again.history] == [
+                one["train_loss"] for one in model.history]
+            np.testing.assert_array_equal(again.classes, model.classes)
 
 
 def test_front_end() -> None:
@@ -133,5 +169,7 @@ def test_front_end() -> None:
     frames, lengths = front_end.transform(sounds)
     assert frames.shape == (4, lengths.max(), 6) == (4, 25, front_end.features)
     np.testing.assert_allclose(frames.mean(axis=(0, 1)), 0, atol=1e-3)
+    for made in (copy.deepcopy(front_end), pickle.loads(pickle.dumps(front_end))):
+        np.testing.assert_array_equal(made.transform(sounds)[0], frames)
     with pytest.raises(crosstate.Error, match="front_end.bands"):
         crosstate.FrontEnd(4000, bands=0)

@@ -34,6 +34,55 @@ def test_names_are_classes(xy: Any) -> None:
         model.evaluate(x[:2], ["slow", "medium"])
 
 
+@pytest.mark.parametrize("labels", [
+    ("0", "1"), ("01", "02"), (" 7", "1e3"), ("7", "b"), (False, True), (0.5, 1.5), (3, 7), (np.int8(-1), np.int8(1)),
+], ids=str)
+def test_classes_come_back_as_they_were_given(tmp_path: Path, xy: Any, labels: Any) -> None:
+    x = xy[0]
+    for y in (np.array([labels[k] for k in xy[1]]),
+              np.array([labels[k] for k in xy[1]], object), [labels[k] for k in xy[1]]):
+        model = crosstate.Model(**SMALL).fit(x, y, task="classification", **SHORT)
+        rounded = model.quantize(x, y, preset="w8a8s8")
+        for made in (model, rounded, rounded.to_integers(), copy.deepcopy(model),
+                     pickle.loads(pickle.dumps(rounded))):
+            assert made.classes.tolist() == sorted(labels)
+            assert made.classes.dtype.kind == np.array(labels).dtype.kind
+            assert made.predict(x).dtype == made.classes.dtype
+            assert made.score(x, y) == np.mean(made.predict(x) == np.asarray(y))
+    run = crosstate.train(x, y, task="classification", train__epochs=1, train__batch=16,
+                          run__quantize=False,
+                          **{f"model__{key}": SMALL[key] for key in SMALL})
+    assert run.model.classes.tolist() == sorted(labels)
+    # A file has the names alone.
+    model.save(tmp_path / "model")
+    loaded = crosstate.load(tmp_path / "model")
+    assert loaded.score(x, y) == model.score(x, y)
+    with pytest.raises(crosstate.Error, match="y has 1 both as a number and as a text"):
+        crosstate.Data(x, np.array([1, "1"] * 32, object))
+    with pytest.raises(crosstate.Error, match="'01' and '1', which are the same number"):
+        crosstate.Data(x, ["01", "1"] * 32)
+
+
+def test_compares_two_models(model: crosstate.Model, test_xy: Any) -> None:
+    x, y = test_xy
+    other = crosstate.Model(**SMALL).fit(x, y, **SHORT)
+    found = model.compare(other, x, y)
+    right, other_right = model.predict(x) == y, other.predict(x) == y
+    paired = found["paired"]
+    assert paired["both"] == (right & other_right).sum()
+    assert paired["only_first"] == (right & ~other_right).sum()
+    assert paired["only_second"] == (~right & other_right).sum()
+    assert paired["neither"] == (~right & ~other_right).sum() and 0 < paired["p_value"] <= 1
+    assert found["accuracy"] == right.mean()
+    assert found["compared"]["accuracy"] == other_right.mean()
+    assert model.compare(model, x, y)["paired"]["p_value"] == 1
+    data = crosstate.Data(x, y, test=(x, y))
+    assert model.compare(other, data)["paired"] == paired
+    values = crosstate.Model(**SMALL).fit(x, y + 0.5, **SHORT)
+    with pytest.raises(crosstate.Error, match="this model has results of regression"):
+        values.compare(values, x, y + 0.5)
+
+
 def test_regression_returns_values(xy: Any) -> None:
     x, y = xy
     model = crosstate.Model(**SMALL).fit(x, 100.0 + 50 * y, epochs=15, batch=8,

@@ -45,6 +45,8 @@ def test_mypy_strict(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     package = Path(crosstate.__file__).parent
+    if not (package / "_core.pyi").is_file():
+        pytest.skip("builds with a sanitizer have no stub of the module")
     # Modules that need extras would need their stubs.
     modules = [package / "__init__.py", package / "_core.pyi", *package.glob("_[a-z]*.py")]
     result = subprocess.run(

@@ -1,5 +1,6 @@
 """The plots of crosstate.plot show what they are given."""
 
+import inspect
 import json
 
 import numpy as np
@@ -126,6 +127,22 @@ def test_rate(trained):
     assert len(ax.get_legend_handles_labels()[1]) == 3
     with pytest.raises(ValueError, match="same_node"):
         plot.rate(crosstate.cost(small, steps=24, target="crossbar-32nm"))
+
+
+@pytest.mark.parametrize("name", plot.__all__)
+def test_what_cannot_be_drawn_is_one_error(name):
+    draw = getattr(plot, name)
+    for wrong in (object(), 5, [object()], [5], ["a", 1j], {"a": 1}):
+        if name in ("poles", "states") and wrong in (5, [5]):
+            continue  # a pole, a state
+        with pytest.raises(ValueError) as caught:
+            draw(wrong)
+        assert "\n" not in str(caught.value)
+    for more in ({"ax": 5}, {"metric": 5}, {"label": 5}, {"x": 5}, {"labels": 5}, {"across": "6"}):
+        (argument,) = more
+        if argument in inspect.signature(draw).parameters:
+            with pytest.raises(crosstate.Error, match=f"^{argument} = "):
+                draw({} if name == "rate" else [], **more)
 
 
 def test_poles_before_and_after_rounding(trained):

@@ -1,6 +1,7 @@
 """The estimators of crosstate.sklearn."""
 
 import pickle
+import re
 from unittest import SkipTest
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import FunctionTransformer, StandardScaler  # noqa: E402
 from sklearn.utils.estimator_checks import estimator_checks_generator  # noqa: E402
 
+import crosstate  # noqa: E402
 from crosstate.sklearn import S4DClassifier, S4DRegressor  # noqa: E402
 
 pytestmark = pytest.mark.extras
@@ -67,6 +69,70 @@ def test_layouts_and_ragged_input_are_the_same_sequences():
     assert np.array_equal(aeon.predict_proba([s.T for s in x]), expected)
 
 
+def test_input_as_sktime_has_it():
+    pandas = pytest.importorskip("pandas")
+    x, label, _ = waves()
+    expected = S4DClassifier(**TINY).fit(x, label).predict_proba(x)
+    # pd-multiindex: rows by sequence and time. nested_univ: cells that are series.
+    index = pandas.MultiIndex.from_product([range(len(x)), range(x.shape[1])])
+    rows = pandas.DataFrame(x.reshape(-1, x.shape[2]), index=index, columns=["a", "b"])
+    nested = pandas.DataFrame({name: [pandas.Series(one[:, k]) for one in x]
+                               for k, name in enumerate("ab")})
+    for layout in ("time_channels", "channels_time"):
+        for table in (rows, nested):
+            model = S4DClassifier(**TINY, layout=layout).fit(table, label)
+            assert np.array_equal(model.predict_proba(table), expected)
+    ragged = nested.copy()
+    ragged.iat[1, 0], ragged.iat[1, 1] = (pandas.Series(x[1, :9, k]) for k in (0, 1))
+    assert model.predict(ragged).shape == (48,)
+    ragged.iat[1, 1] = pandas.Series(x[1, :5, 1])
+    with pytest.raises(ValueError, match="the channels of sequence 1 have different lengths"):
+        model.predict(ragged)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the packages
+def test_data_of_aeon_and_sktime():
+    """With the generators of the packages themselves, where they are installed."""
+    aeon = pytest.importorskip("aeon.testing.data_generation")
+    x, label = aeon.make_example_3d_numpy(n_cases=20, n_channels=2, n_timepoints=16, random_state=1)
+    model = S4DClassifier(**TINY, layout="channels_time").fit(x, label)
+    assert model.n_features_in_ == 2 and model.predict(x).shape == (20,)
+    ragged, label = aeon.make_example_3d_numpy_list(n_cases=20, n_channels=2, random_state=1)
+    assert S4DClassifier(**TINY, layout="channels_time").fit(ragged, label).predict(ragged).shape == (20,)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tables_of_sktime():
+    panel = pytest.importorskip("sktime.utils._testing.panel")
+    convert = pytest.importorskip("sktime.datatypes").convert_to
+    nested, label = panel.make_classification_problem(n_instances=20, n_columns=2, random_state=1)
+    numpy3d = convert(nested, "numpy3D")
+    expected = S4DClassifier(**TINY, layout="channels_time").fit(numpy3d, label).predict_proba(numpy3d)
+    for kind in ("nested_univ", "pd-multiindex"):
+        table = convert(nested, kind)
+        model = S4DClassifier(**TINY).fit(table, label)
+        assert np.array_equal(model.predict_proba(table), expected), kind
+
+
+@pytest.mark.parametrize("kind", ["loky", "threading"])
+@pytest.mark.filterwarnings("ignore")  # of the workers' start
+def test_data_and_models_in_the_processes_of_joblib(kind):
+    joblib = pytest.importorskip("joblib")
+    x, label, _ = waves()
+    data = crosstate.Data(x, label, test=(x, label))
+    with joblib.parallel_config(backend=kind, n_jobs=2):
+        search = GridSearchCV(S4DClassifier(**TINY), {"channels": [2, 4]}, cv=2).fit(x, label)
+        scores = joblib.Parallel()(joblib.delayed(trained_score)(data, seed) for seed in (1, 2))
+    alone = GridSearchCV(S4DClassifier(**TINY), {"channels": [2, 4]}, cv=2).fit(x, label)
+    assert np.array_equal(search.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"])
+    assert scores == [trained_score(data, seed) for seed in (1, 2)]
+
+
+def trained_score(data, seed):
+    model = crosstate.Model(channels=2, states=2, layers=1)
+    return model.fit(data, epochs=1, batch=16, seed=seed, threads=1).score(data)
+
+
 def test_equal_seeds_give_equal_results_whatever_the_threads():
     x, label, _ = waves()
     one = S4DClassifier(**TINY, random_state=3).fit(x, label)
@@ -110,10 +176,14 @@ def test_clone_pickle_pipeline_and_grid_search():
     ({"settings": {"model.nrom": "batch"}}, "model.norm"),
     ({"settings": {"quant.weight.bits": 4}}, "only take effect with quantize"),
     ({"qat_epochs": 3}, "only takes effect with quantize"),
+    ({"channels": "4"}, "channels = '4', expected a whole number"),
+    ({"quantize": 5}, "quantize = 5, expected a text, or None"),
+    ({"settings": [1]}, "settings = [1], expected a dictionary, or None"),
+    ({"settings": {1: 2}}, "settings: a key = 1, expected a text"),
 ])
 def test_bad_parameters_are_one_clear_error(change, says):
     x, label, _ = waves()
-    with pytest.raises(ValueError, match=says.replace(".", r"\.")):
+    with pytest.raises(ValueError, match=re.escape(says)):
         S4DClassifier(**{**TINY, **change}).fit(x, label)
 
 
