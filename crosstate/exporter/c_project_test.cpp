@@ -9,10 +9,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/data/testing.h"
-#include "crosstate/exporter/golden.h"
-#include "crosstate/exporter/npz.h"
 #include "crosstate/exporter/testing.h"
-#include "crosstate/formats/matrix.h"
 #include "crosstate/integer/testing.h"
 
 namespace crosstate::exporter {
@@ -136,25 +133,6 @@ TEST(CProject, RefusesWhatCannotRunStepByStep) {
   ExportOptions options;
   options.name = "My Net";
   EXPECT_THROW(c_project(random_model(), options), Error);
-}
-
-TEST(Npz, HoldsTheNetworkAndGoldenVectors) {
-  ExportOptions options;
-  options.sequences = 3;
-  options.steps = 5;
-  options.name = "net";
-  const SourceFile file = npz_file(random_model(), options);
-  EXPECT_EQ(file.path, "net.npz");
-  const integer::IntegerNetwork n = integer::fixtures::RandomNetwork(2).make();
-  // The text of the formats is no array of numbers.
-  const std::string numbers = file.text;
-  EXPECT_THAT(numbers, HasSubstr("format.npy"));
-  EXPECT_THAT(numbers, HasSubstr("\"score_steps\""));
-  const GoldenVectors golden = golden_vectors(n, 3, 5);
-  EXPECT_EQ(golden.codes.size(), 15 * n.inputs);
-  EXPECT_EQ(golden.scores.size(), 15 * n.outputs);
-  // Held inputs.
-  EXPECT_EQ(golden.codes[5 * n.inputs], golden.codes[6 * n.inputs]);
 }
 
 }  // namespace

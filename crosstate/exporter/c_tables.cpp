@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <functional>
-#include <set>
+#include <span>
 
 #include "crosstate/exporter/pack.h"
 
@@ -73,36 +73,49 @@ Reference Tables::array(const std::string& name, const PerBlock& values, const C
 }
 
 Weights Tables::weights(const std::string& name, const PerBlock& codes,
-                        const std::vector<int>& widths) {
-  std::vector<Packing> packings;
-  for (std::size_t b = 0; b < codes.size(); ++b) {
-    packings.push_back(packing_of(widths[b], codes[b]));
-  }
+                        const std::vector<int>& widths, const PerBlock& columns) {
+  const auto equal = [](const auto& values) {
+    return std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) == values.end();
+  };
   Weights out;
-  const bool plain =
-      packings[0] == Packing::kPlain &&
-      std::all_of(widths.begin(), widths.end(), [&](int width) { return width == widths[0]; });
   // The declared width decides, so that sites of the same width have the same type.
   const int widest = *std::max_element(widths.begin(), widths.end());
   const std::int64_t most = widest <= 8 ? 127 : 32767;
   const CType& type = smallest_type(-most, most);
   out.type = type.name;
-  if (plain) {
+  if ((widths[0] == 8 || widths[0] == 16) && equal(widths)) {
     out.data = array(name, codes, &type);
     return out;
   }
-  out.in_stream = true;
-  PerBlock bytes;
-  std::vector<std::int64_t> stored;
+  std::vector<int> bits;
   for (std::size_t b = 0; b < codes.size(); ++b) {
-    const Packing packing = packings[b] == Packing::kPlain ? Packing::kBits : packings[b];
-    bytes.push_back(packed(packing, widths[b], codes[b]));
-    stored.push_back(packing == Packing::kSigns ? 1 : packing == Packing::kTernary ? 2 : widths[b]);
+    bits.push_back(packed_bits(widths[b], codes[b]));
   }
-  out.data = array(name, bytes, &smallest_type(0, 255));
-  out.width = scalar(name + "_bits", stored);
-  const std::set<std::int64_t> distinct(stored.begin(), stored.end());
-  out.widths.assign(distinct.begin(), distinct.end());
+  out.widths = bits;
+  const bool words = (bits[0] == 2 || bits[0] == 4) && equal(bits);
+  out.storage = words ? Storage::kWords : Storage::kStream;
+  PerBlock stored;
+  for (std::size_t b = 0; b < codes.size(); ++b) {
+    if (!words) {
+      stored.push_back(in_stream(bits[b], codes[b]));
+      continue;
+    }
+    std::vector<std::int64_t>& to = stored.emplace_back();
+    std::span<const std::int64_t> rest = codes[b];
+    for (std::size_t row = 0; !rest.empty(); ++row) {
+      const auto count = static_cast<std::size_t>(columns[b][std::min(row, columns[b].size() - 1)]);
+      const auto of_row = in_words(bits[b], rest.first(count));
+      to.insert(to.end(), of_row.begin(), of_row.end());
+      rest = rest.subspan(count);
+    }
+  }
+  const std::int64_t largest = words ? 65535 : 255;
+  out.data = array(name, stored, &smallest_type(0, largest));
+  if (words) {
+    out.bits = bits[0];
+  } else {
+    out.width = scalar(name + "_bits", {bits.begin(), bits.end()});
+  }
   return out;
 }
 

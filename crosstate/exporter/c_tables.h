@@ -28,13 +28,21 @@ struct Reference {
   }
 };
 
-/// A table of weights: plain, or a stream of packed codes.
+/// How weights are stored.
+enum class Storage {
+  kPlain,   // an integer type for each
+  kWords,   // rows of words of 16 bits, see in_words()
+  kStream,  // one stream of packed codes, see in_stream()
+};
+
+/// A table of weights.
 struct Weights {
   Reference data;
-  bool in_stream = false;
-  Reference width;          // of codes in the stream: 1 signs, 2 ternary, otherwise bits
+  Storage storage = Storage::kPlain;
   std::string type;         // of a code once it is read
-  std::vector<int> widths;  // those that occur in streams
+  int bits = 0;             // kWords: of a code
+  Reference width;          // kStream: packed_bits() of the codes
+  std::vector<int> widths;  // kStream: those that occur
 };
 
 class Tables {
@@ -50,8 +58,10 @@ class Tables {
   Reference table(const std::string& name, const PerBlock& values);
   /// A table in any case, of the given type or the smallest that holds all values.
   Reference array(const std::string& name, const PerBlock& values, const CType* type = nullptr);
-  /// Weights with the declared bits of each block.
-  Weights weights(const std::string& name, const PerBlock& codes, const std::vector<int>& widths);
+  /// Weights with the declared bits of each block; `columns`: codes of a row, by block and row, or
+  /// one number for all rows of a block.
+  Weights weights(const std::string& name, const PerBlock& codes, const std::vector<int>& widths,
+                  const PerBlock& columns);
 
   /// Definitions of all arrays.
   const std::string& arrays() const { return arrays_; }

@@ -1,4 +1,4 @@
-// Weights of few bits as bytes.
+// Weights of few bits as bytes or words.
 #pragma once
 
 #include <cstdint>
@@ -7,21 +7,24 @@
 
 namespace crosstate::exporter {
 
-/// How the codes of a table are stored.
-enum class Packing {
-  kPlain,    // an integer type for each
-  kBits,     // `width` bits each: code + 2^(width-1), from the lowest bit of the first byte on
-  kTernary,  // codes -1, 0, 1; five to a byte
-  kSigns,    // codes -1 and 1; a bit each, 1 for 1
-};
+/// Bits that codes take when they are packed, which were declared to have `width` bits: 1 if all
+/// are -1 or 1, 2 for ternary codes -1, 0, 1, otherwise `width`.
+int packed_bits(int width, std::span<const std::int64_t> codes);
 
-/// The packing of codes that are declared to have this many bits: bytes and 16-bit integers are
-/// plain, everything else takes `width` bits each or less.
-Packing packing_of(int width, std::span<const std::int64_t> codes);
+/// Bytes of codes in one stream without gaps, from the lowest bit of the first byte on: a bit for
+/// the sign where `bits` is 1, otherwise code + 2^(bits-1).
+std::vector<std::int64_t> in_stream(int bits, std::span<const std::int64_t> codes);
 
-/// The bytes of codes, one stream without gaps. kTernary: with the digits d = code + 1 of five
-/// codes, the byte is ceil((81 d0 + 27 d1 + 9 d2 + 3 d3 + d4) 256 / 243), from which
-/// multiplications by 3 bring out the digits one by one, the first first.
-std::vector<std::int64_t> packed(Packing packing, int width, std::span<const std::int64_t> codes);
+/// What is added to codes of 2 or 4 bits before they are packed into words: 1 for ternary codes, or
+/// 8.
+constexpr std::int64_t word_offset(int bits) {
+  return bits == 2 ? 1 : std::int64_t{1} << (bits - 1);
+}
+/// Codes in a word of 16 bits.
+constexpr std::size_t codes_per_word(int bits) { return 16 / static_cast<std::size_t>(bits); }
+
+/// Words of 16 bits of a row of codes of 2 or 4 bits, the first code lowest; the rest of the last
+/// word is 0.
+std::vector<std::int64_t> in_words(int bits, std::span<const std::int64_t> row);
 
 }  // namespace crosstate::exporter

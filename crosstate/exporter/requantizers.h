@@ -11,13 +11,16 @@
 
 namespace crosstate::exporter {
 
-/// The requantizers of one site in every block: factors without common powers of two, which leaves
-/// every result the same.
+/// The requantizers of one site in every block: factors with fewer or more powers of
+/// two, which leaves every result the same.
 struct RequantizerPlan {
   PerBlock first, second, shift, early;
   bool two = false;           // whether there is a second sum
   bool shifts_first = false;  // whether some row has a shift before its product
   bool in_32_bits = true;     // all intermediate values
+  /// Where positive, the shift of all rows, whose factors have 32 bits: the product of a sum and a
+  /// factor then needs a shift by a constant, of 32 places where possible.
+  int places = 0;
 };
 
 /// Largest magnitudes of the two sums of a row.
