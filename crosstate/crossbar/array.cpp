@@ -103,12 +103,12 @@ ProgrammedArray::ProgrammedArray(const ArrayPlan& plan, const Target& target, st
   drive_.assign(plan.drive.begin(), plan.drive.end());
   drive_.resize(rows_ * columns_, 1);
   if (!plan.drive.empty()) {
-    driven_first_.push_back(0);
+    driven_.first.push_back(0);
     for (std::size_t c = 0; c < columns_; ++c) {
       for (std::size_t r = 0; r < rows_; ++r) {
-        if (drive_[r * columns_ + c] > 0) driven_.push_back(static_cast<std::uint32_t>(r));
+        if (drive_[r * columns_ + c] > 0) driven_.rows.push_back(static_cast<std::uint32_t>(r));
       }
-      driven_first_.push_back(static_cast<std::uint32_t>(driven_.size()));
+      driven_.first.push_back(static_cast<std::uint32_t>(driven_.rows.size()));
     }
   }
   aim_.resize(rows_ * columns_);
@@ -221,7 +221,7 @@ void ProgrammedArray::update() {
     for (std::size_t i = 0; i < aim_.size(); ++i) {
       effective_[i % columns_ * rows_ + i / columns_] = static_cast<float>(aim_[i]);
     }
-    find_fixed_noise();
+    prepare_reads();
     return;
   }
   flickers_ = std::ranges::any_of(cells_, [](const device::Cells& copy) {
@@ -269,7 +269,7 @@ void ProgrammedArray::update() {
       flicker_variance_[c * rows_ + r] = static_cast<float>(flicker * gain * gain * drive * drive);
     }
   }
-  find_fixed_noise();
+  prepare_reads();
 }
 
 double ProgrammedArray::volts_per_code() const {
@@ -286,7 +286,7 @@ std::vector<double> ProgrammedArray::currents() const {
   return out;
 }
 
-void ProgrammedArray::find_fixed_noise() {
+void ProgrammedArray::prepare_reads() {
   fixed_variance_.clear();
   const double floor = target_.crossbar.dac_noise_floor * 1e-6 / volts_per_code();  // codes
   if (floor > 0) {
@@ -304,18 +304,38 @@ void ProgrammedArray::find_fixed_noise() {
   }
   cells_noisy_ = std::any_of(variance_.begin(), variance_.end(), [](float v) { return v > 0; });
   noisy_ = cells_noisy_ || fixed_variance() != nullptr;
+  if (!driven_.first.empty()) prepare_driven();
+}
+
+void ProgrammedArray::prepare_driven() {
+  driven_.weights.clear();
+  driven_.variances.clear();
+  for (std::size_t c = 0; c < columns_; ++c) {
+    for (std::size_t i = driven_.first[c]; i < driven_.first[c + 1]; ++i) {
+      driven_.weights.push_back(effective_[c * rows_ + driven_.rows[i]]);
+      if (cells_noisy_) driven_.variances.push_back(variance_[c * rows_ + driven_.rows[i]]);
+    }
+  }
+  driven_.fixed_variance.assign(noisy_ ? columns_ : 0, 0);
+  if (fixed_variance() != nullptr)
+    std::copy_n(fixed_variance(), columns_, driven_.fixed_variance.data());
+  const auto conversions = converters_.conversions();
+  driven_.conversions.assign(conversions.begin(), conversions.end());
+  driven_.shift = shift_;
+  driven_.own = own_;
+  driven_.own_row = own_row_;
 }
 
 void ProgrammedArray::draw_weights(std::uint32_t sequence, AlignedFloats& weights,
                                    ReadScratch& scratch) const {
-  const std::size_t count = driven_first_.empty() ? rows_ * columns_ : driven_.size();
+  const std::size_t count = driven_.first.empty() ? rows_ * columns_ : driven_.rows.size();
   weights.resize(count * kLanes);
   const kernels::Rows variance = take(scratch.variance, count, kLanes);
   std::size_t i = 0;
   for (std::size_t c = 0; c < columns_; ++c) {
-    const std::size_t end = driven_first_.empty() ? i + rows_ : driven_first_[c + 1];
+    const std::size_t end = driven_.first.empty() ? i + rows_ : driven_.first[c + 1];
     for (std::size_t r = 0; i < end; ++i, ++r) {
-      const std::size_t at = c * rows_ + (driven_first_.empty() ? r : driven_[i]);
+      const std::size_t at = c * rows_ + (driven_.first.empty() ? r : driven_.rows[i]);
       std::fill_n(&weights[i * kLanes], kLanes, effective_[at]);
       std::fill_n(variance.row(i), kLanes, flicker_variance_[at]);
     }
@@ -405,7 +425,7 @@ void ProgrammedArray::compensate() {
 void ProgrammedArray::product(const AlignedFloats& matrix, const float* bias, std::size_t first,
                               std::size_t count, std::size_t panel, kernels::ConstRows in,
                               kernels::Rows out) const {
-  if (driven_first_.empty()) {
+  if (driven_.first.empty()) {
     kernels::linear_forward(matrix.data() + first * rows_, bias, count, rows_, panel, in, out);
     return;
   }
@@ -413,8 +433,8 @@ void ProgrammedArray::product(const AlignedFloats& matrix, const float* bias, st
     const std::size_t c = first + i;
     float* const sum = out.row(i);
     std::fill_n(sum, panel, bias == nullptr ? 0.0f : bias[i]);
-    for (std::uint32_t at = driven_first_[c]; at < driven_first_[c + 1]; ++at) {
-      const std::size_t r = driven_[at];
+    for (std::uint32_t at = driven_.first[c]; at < driven_.first[c + 1]; ++at) {
+      const std::size_t r = driven_.rows[at];
       const float w = matrix[c * rows_ + r];
       const float* const x = in.row(r);
       for (std::size_t k = 0; k < panel; ++k) sum[k] += w * x[k];
@@ -422,24 +442,29 @@ void ProgrammedArray::product(const AlignedFloats& matrix, const float* bias, st
   }
 }
 
+kernels::ConstRows ProgrammedArray::driven(std::size_t panel, kernels::ConstRows codes,
+                                           ReadScratch& scratch) const {
+  if (!drivers_.has_inl()) return codes;
+  const kernels::Rows out = take(scratch.driven, rows_, panel);
+  drivers_.drive(panel, codes, out);
+  return out;
+}
+
 void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t steps,
                              kernels::ConstRows in, kernels::Rows out, const ReadAddress& address,
                              ReadScratch& scratch, float* seen, const float* weights) const {
   const std::size_t panel = steps * kLanes;
-  if (drivers_.has_inl() || !drive_noise_.empty()) {
-    const kernels::Rows driven = take(scratch.driven, rows_, panel);
-    if (drivers_.has_inl()) {
-      drivers_.drive(rows_, panel, in, driven);
-    } else {
-      for (std::size_t r = 0; r < rows_; ++r) std::copy_n(in.row(r), panel, driven.row(r));
+  in = driven(panel, in, scratch);
+  if (!drive_noise_.empty()) {
+    const kernels::Rows driven = take(scratch.driven, rows_, panel),
+                        spread = take(scratch.variance, rows_, panel);
+    for (std::size_t r = 0; r < rows_; ++r) {
+      if (in.data != driven.data) std::copy_n(in.row(r), panel, driven.row(r));
+      std::fill_n(spread.row(r), panel, drive_noise_[r]);
     }
-    if (!drive_noise_.empty()) {
-      const kernels::Rows spread = take(scratch.variance, rows_, panel);
-      for (std::size_t r = 0; r < rows_; ++r) std::fill_n(spread.row(r), panel, drive_noise_[r]);
-      // Drives of one step differ between the columns for which they are applied.
-      add_read_noise({address.seed, address.array | kDrives, address.sequence, address.step}, first,
-                     rows_, steps, spread, driven);
-    }
+    // Drives of one step differ between the columns for which they are applied.
+    add_read_noise({address.seed, address.array | kDrives, address.sequence, address.step}, first,
+                   rows_, steps, spread, driven);
     in = driven;
   }
   if (backend_ != nullptr) {
@@ -447,10 +472,10 @@ void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t s
   } else if (weights != nullptr) {
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t c = first + i;
-      const bool all = driven_first_.empty();
-      const std::size_t at = all ? c * rows_ : driven_first_[c];
-      lane_product(weights + at * kLanes, all ? nullptr : driven_.data() + at,
-                   all ? rows_ : driven_first_[c + 1] - at, steps, in, out.row(i));
+      const bool all = driven_.first.empty();
+      const std::size_t at = all ? c * rows_ : driven_.first[c];
+      lane_product(weights + at * kLanes, all ? nullptr : driven_.rows.data() + at,
+                   all ? rows_ : driven_.first[c + 1] - at, steps, in, out.row(i));
     }
   } else {
     product(effective_, nullptr, first, count, panel, in, out);
@@ -479,13 +504,33 @@ void ProgrammedArray::analog(std::size_t first, std::size_t count, std::size_t s
   converters_.convert(first, count, panel, out);
 }
 
+void ProgrammedArray::correct(std::size_t first, std::size_t count, std::size_t panel,
+                              kernels::ConstRows codes, kernels::Rows sums) const {
+  if (!shift_.empty()) {
+    for (std::size_t i = 0; i < count; ++i) {
+      for (std::size_t k = 0; k < panel; ++k) sums.row(i)[k] += shift_[first + i];
+    }
+  }
+  for (std::size_t i = 0; i < count && !own_.empty(); ++i) {
+    const float factor = own_[first + i];
+    if (factor == 0) continue;
+    const float* code = codes.row(own_row_[first + i]);
+    for (std::size_t k = 0; k < panel; ++k) sums.row(i)[k] += factor * code[k];
+  }
+}
+
 void ProgrammedArray::multiply(std::size_t first, std::size_t count, std::size_t steps,
                                kernels::ConstRows in, kernels::Rows out, std::uint32_t sequence,
                                std::uint32_t step, ReadScratch& scratch, const float* offset,
                                float* seen, const float* weights) const {
   const std::size_t panel = steps * kLanes;
   const ReadAddress address{seed_, number_, sequence, step};
-  if (slices_ == 1) {
+  const bool at_once = !driven_.first.empty() && slices_ == 1 && backend_ == nullptr &&
+                       drive_noise_.empty() && seen == nullptr;
+  if (at_once) {
+    read_driven(driven_, address, first, count, steps, in, driven(panel, in, scratch), weights,
+                out);
+  } else if (slices_ == 1) {
     analog(first, count, steps, in, out, address, scratch, seen, weights);
   } else {
     const kernels::Rows slice = take(scratch.slice, rows_, panel),
@@ -502,17 +547,7 @@ void ProgrammedArray::multiply(std::size_t first, std::size_t count, std::size_t
       kernels::accumulate(weight.data(), count, panel, sum, out);
     }
   }
-  if (!shift_.empty()) {
-    for (std::size_t i = 0; i < count; ++i) {
-      for (std::size_t k = 0; k < panel; ++k) out.row(i)[k] += shift_[first + i];
-    }
-  }
-  for (std::size_t i = 0; i < count && !own_.empty(); ++i) {
-    const float factor = own_[first + i];
-    if (factor == 0) continue;
-    const float* code = in.row(own_row_[first + i]);
-    for (std::size_t k = 0; k < panel; ++k) out.row(i)[k] += factor * code[k];
-  }
+  if (!at_once) correct(first, count, panel, in, out);
   if (offset == nullptr) return;
   for (std::size_t i = 0; i < count; ++i) {
     for (std::size_t k = 0; k < panel; ++k) out.row(i)[k] += offset[i];

@@ -9,6 +9,7 @@
 
 #include "crosstate/base/lanes.h"
 #include "crosstate/crossbar/converters.h"
+#include "crosstate/crossbar/driven_columns.h"
 #include "crosstate/crossbar/read_noise.h"
 #include "crosstate/crossbar/target.h"
 #include "crosstate/device/cells.h"
@@ -80,7 +81,7 @@ class ProgrammedArray {
   /// Sets the ranges of calibrated converters from the largest sums per column.
   void calibrate(const std::vector<float>& seen) {
     converters_.calibrate(seen);
-    find_fixed_noise();
+    prepare_reads();
   }
 
   /// Whether cells have 1/f noise that is faster than an inference: products then need weights of
@@ -139,7 +140,9 @@ class ProgrammedArray {
   std::vector<double> currents() const;
   // Volts per code of a row at full level.
   double volts_per_code() const;
-  void find_fixed_noise();
+  // Sets everything below that depends on weights, cells and converters.
+  void prepare_reads();
+  void prepare_driven();
   void balance_wires(double low, double high);
   // Copies; see array_copies.cpp.
   struct Pair {
@@ -175,6 +178,12 @@ class ProgrammedArray {
   // out[c] = bias[c] + sum of matrix[c][r] in[r] over the rows that are driven for column c.
   void product(const AlignedFloats& matrix, const float* bias, std::size_t first, std::size_t count,
                std::size_t panel, kernels::ConstRows in, kernels::Rows out) const;
+  // Adds the corrections that compensate() has found.
+  void correct(std::size_t first, std::size_t count, std::size_t panel, kernels::ConstRows codes,
+               kernels::Rows sums) const;
+  // What the drivers make of codes; the codes themselves if that is the same.
+  kernels::ConstRows driven(std::size_t panel, kernels::ConstRows codes,
+                            ReadScratch& scratch) const;
   void analog(std::size_t first, std::size_t count, std::size_t steps, kernels::ConstRows in,
               kernels::Rows out, const ReadAddress& address, ReadScratch& scratch, float* seen,
               const float* weights) const;
@@ -195,9 +204,8 @@ class ProgrammedArray {
   double highest_ = 0;
   std::vector<double> scale_;  // [columns], uS per unit of weight
   std::vector<float> drive_;   // [rows][columns], see ArrayPlan
-  // Rows that are driven while a column is read, concatenated over the columns, and the start of
-  // each column in this list: [columns + 1]; empty: all rows.
-  std::vector<std::uint32_t> driven_, driven_first_;
+  // Rows that are driven while a column is read, and what such a read needs; empty: all rows are.
+  DrivenColumns driven_;
   std::vector<double> aim_;  // weights rounded to the levels of cells
   // Targets of all cells of the first copy (uS), before rounding to levels if other copies hold
   // residual errors.

@@ -24,14 +24,6 @@ AlignedFloats draws(double deviation, double mean, std::size_t count, const Conv
   return out;
 }
 
-// x + INL(x), both in units of one step; `inverse` is one step divided by the range.
-void add_inl(std::size_t columns, float size, float inverse, const float* x, float* y) {
-  for (std::size_t i = 0; i < columns; ++i) {
-    const float t = std::clamp(x[i] * inverse, -1.0f, 1.0f);
-    y[i] = x[i] + kBend * size * (t - t * t * t);
-  }
-}
-
 }  // namespace
 
 ColumnConverters::ColumnConverters(const CrossbarOptions& options, std::vector<ColumnRange> columns,
@@ -80,28 +72,37 @@ void ColumnConverters::correct(const std::vector<float>& slope) {
 
 void ColumnConverters::set_steps() {
   const bool learned = options_.adc_range == AdcRange::kLearned;
-  step_.clear();
-  largest_.clear();
-  between_.clear();
-  for (const ColumnRange& c : columns_) {
-    const bool partial = learned && c.partial && options_.partial_bits > 0;
+  conversions_.clear();
+  const auto slope = [&](std::size_t c) { return slope_.empty() ? 1.0 : double{slope_[c]}; };
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    const ColumnRange& column = columns_[c];
+    const bool partial = learned && column.partial && options_.partial_bits > 0;
     const int bits = partial ? options_.partial_bits : options_.adc_bits;
     const float high = analog::converter_high(bits);
     // If the range of a converter is that of the codes, rounding to its steps is rounding to codes.
-    const bool rounds = !learned || partial || c.own;
-    step_.push_back(rounds ? c.range / high : c.step);
-    largest_.push_back(rounds ? high : 0);
-    between_.push_back(c.between ? step_.back() / 2 : 0);
-  }
-  const auto slope = [&](std::size_t c) { return slope_.empty() ? 1.0 : double{slope_[c]}; };
-  shift_ = offset_;
-  for (std::size_t c = 0; c < offset_floor_.size(); ++c) {
-    shift_[c] += static_cast<float>(offset_floor_[c] * slope(c) / double{step_[c]});
+    const bool rounds = !learned || partial || column.own;
+    const float step = rounds ? column.range / high : column.step;
+    ColumnConversion& to = conversions_.emplace_back();
+    to.step = step;
+    to.inverse = 1 / step;
+    to.step_of_range = step / column.range;
+    to.high = rounds ? high : 0;
+    to.between = column.between ? step / 2 : 0;
+    to.distorts = distorts_;
+    if (!distorts_) continue;
+    to.gain = gain_[c];
+    to.bend = kBend * inl_[c];
+    to.shift = offset_[c];
+    if (!offset_floor_.empty()) {
+      to.shift += static_cast<float>(offset_floor_[c] * slope(c) / double{step});
+    }
   }
   noise_.clear();
   if (options_.adc_noise == 0 && noise_floor_.empty()) return;
   const auto noise = static_cast<float>(options_.adc_noise);
-  for (const float step : step_) noise_.push_back(noise * step * noise * step);
+  for (const ColumnConversion& c : conversions_) {
+    noise_.push_back(noise * c.step * noise * c.step);
+  }
   for (std::size_t c = 0; c < noise_floor_.size(); ++c) {
     const double floor = noise_floor_[c] * slope(c);
     noise_[c] += static_cast<float>(floor * floor);
@@ -110,47 +111,19 @@ void ColumnConverters::set_steps() {
 
 void ColumnConverters::convert(std::size_t first, std::size_t count, std::size_t columns,
                                kernels::Rows sums) const {
-  if (distorts_) {
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::size_t c = first + i;
-      float* x = sums.row(i);
-      const float step = step_[c], inverse = 1 / step;
-      for (std::size_t k = 0; k < columns; ++k) x[k] = x[k] * gain_[c] * inverse + shift_[c];
-      add_inl(columns, inl_[c], step / columns_[c].range, x, x);
-      for (std::size_t k = 0; k < columns; ++k) x[k] *= step;
-    }
-  }
-  for (std::size_t i = 0, end = 0; i < count; i = end) {
-    const float high = largest_[first + i];
-    for (end = i + 1; end < count && largest_[first + end] == high; ++end) {
-    }
-    if (high == 0) continue;
-    const kernels::Rows part{sums.row(i), sums.stride};
-    const auto shift = [&](float sign) {
-      for (std::size_t r = i; r < end; ++r) {
-        const float by = sign * between_[first + r];
-        for (std::size_t k = 0; by != 0 && k < columns; ++k) sums.row(r)[k] += by;
-      }
-    };
-    shift(-1);
-    kernels::fake_quantize_forward(step_.data() + first + i, -high, high, end - i, columns, part,
-                                   part);
-    shift(1);
-  }
+  convert_columns(conversions().subspan(first, count), columns, sums);
 }
 
 RowDrivers::RowDrivers(const CrossbarOptions& options, std::size_t rows, float range,
                        const ConverterAddress& address)
     : inverse_range_(1 / range) {
   if (options.dac_gain_error > 0) gain_ = draws(options.dac_gain_error, 1, rows, address, kDacGain);
-  if (options.dac_inl > 0) inl_ = draws(options.dac_inl, 0, rows, address, kDacInl);
+  if (options.dac_inl > 0) bends_ = draws(options.dac_inl, 0, rows, address, kDacInl);
+  for (float& b : bends_) b *= kBend;
 }
 
-void RowDrivers::drive(std::size_t count, std::size_t columns, kernels::ConstRows codes,
-                       kernels::Rows driven) const {
-  for (std::size_t r = 0; r < count; ++r) {
-    add_inl(columns, inl_[r], inverse_range_, codes.row(r), driven.row(r));
-  }
+void RowDrivers::drive(std::size_t columns, kernels::ConstRows codes, kernels::Rows driven) const {
+  drive_rows(bends_, inverse_range_, columns, codes, driven);
 }
 
 }  // namespace crosstate::crossbar

@@ -9,9 +9,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "crosstate/base/lanes.h"
+#include "crosstate/crossbar/conversion.h"
 #include "crosstate/crossbar/options.h"
 #include "crosstate/kernels/pointwise.h"
 
@@ -54,7 +56,10 @@ class ColumnConverters {
   const float* noise() const { return noise_.empty() ? nullptr : noise_.data(); }
 
   /// The step of a column, in units of its sums: its own, or that of the codes.
-  float step(std::size_t column) const { return step_[column]; }
+  float step(std::size_t column) const { return conversions_[column].step; }
+
+  /// What convert() does, by column.
+  std::span<const ColumnConversion> conversions() const { return conversions_; }
 
   /// Converts sums in place: applies gain, offset and INL, and rounds to the converter's own steps
   /// if its range is not that of the codes.
@@ -65,13 +70,11 @@ class ColumnConverters {
 
   CrossbarOptions options_;
   std::vector<ColumnRange> columns_;
-  AlignedFloats gain_, offset_, inl_, step_, noise_;  // offset, INL: in converter steps
+  AlignedFloats gain_, offset_, inl_, noise_;  // offset, INL: in converter steps
   // Errors in uA, in units of the sums before digital corrections; empty: none.
   std::vector<double> offset_floor_, noise_floor_;
   std::vector<float> slope_;  // digital corrections; empty: 1
-  AlignedFloats shift_;       // all offsets, in converter steps
-  AlignedFloats largest_;     // codes of converters that round; 0 if rounding to codes does it
-  AlignedFloats between_;     // half a step for converters that read at half steps, else 0
+  std::vector<ColumnConversion> conversions_;
   bool distorts_ = false;
 };
 
@@ -84,13 +87,12 @@ class RowDrivers {
              const ConverterAddress& address);
   /// Whether drive() changes anything besides gains, which are part of the effective weights of the
   /// cells.
-  bool has_inl() const { return !inl_.empty(); }
+  bool has_inl() const { return !bends_.empty(); }
   float gain(std::size_t row) const { return gain_.empty() ? 1 : gain_[row]; }
-  void drive(std::size_t count, std::size_t columns, kernels::ConstRows codes,
-             kernels::Rows driven) const;
+  void drive(std::size_t columns, kernels::ConstRows codes, kernels::Rows driven) const;
 
  private:
-  AlignedFloats gain_, inl_;
+  AlignedFloats gain_, bends_;  // bends_: see ColumnConversion
   float inverse_range_ = 1;
 };
 

@@ -186,7 +186,7 @@ TEST(RowDrivers, HaveGainsAndBend) {
   AlignedFloats in(kRows * kLane, 0), out(kRows * kLane);
   for (std::size_t r = 0; r < kRows; ++r)
     std::copy(std::begin(codes), std::end(codes), &in[r * kLane]);
-  drivers.drive(kRows, kLane, {in.data(), kLane}, {out.data(), kLane});
+  drivers.drive(kLane, {in.data(), kLane}, {out.data(), kLane});
   double bends = 0;
   for (std::size_t r = 0; r < kRows; ++r) {
     const float* driven = &out[r * kLane];
