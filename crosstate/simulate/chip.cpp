@@ -1,6 +1,7 @@
 #include "crosstate/simulate/chip.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "crosstate/base/error.h"
@@ -237,26 +238,40 @@ struct Chip::Inside {
   };
 
   // Products of the decoder with the integers value(channel, column), applied in slices of the
-  // DACs' bits: calls add(weight of the slice, [outputs][columns]) for each slice. The reads of
-  // consecutive slices are addressed `apart` steps later, so that no draw of the decoder is reused.
+  // DACs' bits: calls add(weights of the slice [columns], [outputs][columns]) for each slice. The
+  // values of a column are first shifted to the left until the largest one uses the upper slice:
+  // else that slice, which counts most, would drive small codes, and its noise would dominate the
+  // scores. The reads of consecutive slices are addressed `apart` steps later, so that no draw of
+  // the decoder is reused.
   template <class Value, class Add>
   void decode(integer::Stretch t, std::size_t apart, std::uint32_t sequence, Work& w,
               const Value& value, const Add& add) const {
     const int bits = mapping->decoder_bits - 1;
+    const int all_bits = bits * static_cast<int>(mapping->decoder_slices);
     const kernels::Rows slice = model::take(w.panels.y, n.channels, t.columns()),
                         part = model::take(w.panels.z, n.outputs, t.columns());
+    std::vector<int> raised(t.columns());
+    for (std::size_t c = 0; c < t.columns(); ++c) {
+      std::uint64_t any = 0;
+      for (std::size_t r = 0; r < n.channels; ++r) {
+        any |= static_cast<std::uint64_t>(std::abs(value(r, c)));
+      }
+      raised[c] = any == 0 ? 0 : all_bits - static_cast<int>(std::bit_width(any));
+    }
+    std::vector<double> weights(t.columns());
     for (std::size_t k = 0; k < mapping->decoder_slices; ++k, t.start += apart) {
       const int shift = static_cast<int>(k) * bits;
-      for (std::size_t r = 0; r < n.channels; ++r) {
-        for (std::size_t c = 0; c < t.columns(); ++c) {
+      for (std::size_t c = 0; c < t.columns(); ++c) {
+        weights[c] = std::ldexp(1.0, shift - raised[c]);
+        for (std::size_t r = 0; r < n.channels; ++r) {
           const std::int64_t sum = value(r, c);
-          const auto part_of =
-              static_cast<float>((std::abs(sum) >> shift) & ((std::int64_t{1} << bits) - 1));
+          const auto part_of = static_cast<float>(((std::abs(sum) << raised[c]) >> shift) &
+                                                  ((std::int64_t{1} << bits) - 1));
           slice.row(r)[c] = sum < 0 ? -part_of : part_of;
         }
       }
       matrix(decoder, {}, t, sequence, slice, part, w);
-      add(std::ldexp(1.0, shift), part);
+      add(weights, part);
     }
   }
 
@@ -277,8 +292,10 @@ struct Chip::Inside {
     decode(
         {length, 1}, 1, sequence, w,
         [&](std::size_t r, std::size_t c) { return w.panels.pooled[r * kLanes + c]; },
-        [&](double weight, kernels::Rows part) {
-          for (std::size_t i = 0; i < n.outputs * kLanes; ++i) scores[i] += weight * part.data[i];
+        [&](const std::vector<double>& weights, kernels::Rows part) {
+          for (std::size_t i = 0; i < n.outputs * kLanes; ++i) {
+            scores[i] += weights[i % kLanes] * part.data[i];
+          }
         });
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
       to_scores(n.pool_last ? 1 : lengths[lane], scores + lane);
@@ -292,10 +309,11 @@ struct Chip::Inside {
     decode(
         t, kBehindAllSteps, sequence, w,
         [&](std::size_t r, std::size_t c) { return static_cast<std::int64_t>(h.row(r)[c]); },
-        [&](double weight, kernels::Rows part) {
+        [&](const std::vector<double>& weights, kernels::Rows part) {
           for (std::size_t k = 0; k < n.outputs; ++k) {
             for (std::size_t c = 0; c < t.columns(); ++c) {
-              scores[(c / kLanes * n.outputs + k) * kLanes + c % kLanes] += weight * part.row(k)[c];
+              scores[(c / kLanes * n.outputs + k) * kLanes + c % kLanes] +=
+                  weights[c] * part.row(k)[c];
             }
           }
         });

@@ -415,6 +415,25 @@ TEST(Chip, StatesPayForTheGainOfTheirConverters) {
   EXPECT_LT(accuracy_on(target, batch), exact - 0.05);
 }
 
+// A pooled value of 14 bits takes two slices of 7 bits, or two of 9 bits of which 4 would remain
+// unused. If these were the upper ones, the noise of the scores would be 16 times as large.
+TEST(Chip, ScoresUseTheWholeRangeOfTheUpperSlice) {
+  const data::Batch batch = batch_of(digits().test, 0, 160);
+  const auto deviation = [&](int dac_bits) {
+    crossbar::Target target = ideal();
+    target.crossbar.dac_bits = dac_bits;
+    const std::vector<double> want = scores_of(on_chip(classifier(), target, batch));
+    target.crossbar.adc_noise_floor = 0.002;  // far below all other steps
+    const std::vector<double> found = scores_of(on_chip(classifier(), target, batch));
+    double squares = 0;
+    for (std::size_t i = 0; i < want.size(); ++i) squares += std::pow(found[i] - want[i], 2);
+    return std::sqrt(squares / static_cast<double>(want.size()));
+  };
+  const double of_seven = deviation(8), of_nine = deviation(10);
+  EXPECT_GT(of_seven, 0);
+  EXPECT_LT(of_nine, 2 * of_seven);
+}
+
 TEST(Chip, NarrowConvertersCostAccuracy) {
   const data::Batch batch = batch_of(digits().test, 0, 320);
   crossbar::Target narrow = ideal();
