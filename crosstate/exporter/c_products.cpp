@@ -177,11 +177,12 @@ std::string ProductWriter::dots() const {
       text += "/* start + c[0] x[0] + ... + c[count - 1] x[count - 1] for codes c of " +
               std::to_string(dot.bits) + " bits, " + codes +
               " to a word,\n * the first lowest */\n" + head +
-              "    while (i < count) {\n        const size_t end = ((count - i) < " + codes +
-              "u) ? count : (i + " + codes + "u);\n        uint32_t c = *next;\n        ++next;\n" +
-              "        for (; i < end; ++i) {\n            sum += (" + type + ")(c & " +
+              "    for (; i < count; i += " + codes +
+              "u) {\n        uint32_t c = *next;\n        size_t k;\n        ++next;\n"
+              "        for (k = 0; (k < " +
+              codes + "u) && ((i + k) < count); ++k) {\n            sum += (" + type + ")(c & " +
               mask_of(dot.bits) + ") * (" + type +
-              ")x[i];\n            c >>= " + std::to_string(dot.bits) + ";\n        }\n    }\n";
+              ")x[i + k];\n            c >>= " + std::to_string(dot.bits) + ";\n        }\n    }\n";
     }
     text += "    return sum;\n}\n\n";
   }

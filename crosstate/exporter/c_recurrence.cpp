@@ -190,7 +190,7 @@ class Recurrence {
         if (!w_.shaped()) continue;
         body += "        residue_" + part + "[m] = (" + w_.residue.name + ")((next_" + part +
                 " == nearest_" + part + ") ? " + "((int32_t)(((uint32_t)" + v +
-                " & 16383u) >> (14u - r)) - (int32_t)((1u << r) >> 1)) : 0);\n";
+                " & 16383u) >> (14u - r)) - (int32_t)(((uint32_t)1 << r) >> 1)) : 0);\n";
       }
       const std::string c_cast = outputs_narrow ? "" : "(int64_t)";
       body += "        " + result + "(" + c_cast + C.re + " * next_re)" +
@@ -213,8 +213,9 @@ class Recurrence {
     if (w_.stochastic()) {
       text =
           "/* A bijection of words, from which stochastic rounding draws. */\n"
-          "static uint32_t mixed(uint32_t x)\n{\n    x ^= x >> 16;\n    x *= 0x7feb352du;\n"
-          "    x ^= x >> 15;\n    x *= 0x846ca68bu;\n    return x ^ (x >> 16);\n}\n\n";
+          "static uint32_t mixed(uint32_t seed)\n{\n    uint32_t x = seed ^ (seed >> 16);\n"
+          "    x *= 0x7feb352du;\n    x ^= x >> 15;\n    x *= 0x846ca68bu;\n"
+          "    return x ^ (x >> 16);\n}\n\n";
     }
     if (w_.at_once > 1) {
       text +=

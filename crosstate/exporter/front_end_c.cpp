@@ -77,13 +77,10 @@ int %n%_front_end_push(%n%_front_end *front_end, int16_t sample,
 )";
 
 constexpr std::string_view kTypes =
-    R"(/* A bin of the spectrum, before and after its power is known. */
+    R"(/* A bin of the spectrum; once its power is known, that divided by 2^31, and the remainder. */
 typedef struct {
-    int32_t re, im;
-} %n%_complex;
-typedef union {
-    %n%_complex z;
-    int64_t power;
+    int32_t re;
+    int32_t im;
 } %n%_bin;
 
 )";
@@ -96,6 +93,12 @@ constexpr std::string_view kBegin =
 
 /* Right shifts of negative numbers round downwards, as with every common compiler. */
 typedef char %n%_shifts_are_arithmetic[((-3) >> 1) == -2 ? 1 : -1];
+
+static int64_t clamp(int64_t value, int64_t low, int64_t high)
+{
+    const int64_t above = (value < low) ? low : value;
+    return (above > high) ? high : above;
+}
 
 )";
 
@@ -126,17 +129,8 @@ static int32_t code_of(int32_t value, uint32_t feature)
 {
     int64_t z = ((int64_t)value * feature_factor[feature] + feature_bias[feature])
         >> feature_shift[feature];
-    if (z > @limit@) {
-        z = @limit@;
-    } else if (z < -@limit@) {
-        z = -@limit@;
-    }
-@quantize@    if (z > @quant_max@) {
-        z = @quant_max@;
-    } else if (z < @quant_min@) {
-        z = @quant_min@;
-    }
-    return (int32_t)z;
+    z = clamp(z, -@limit@, @limit@);
+@quantize@    return (int32_t)clamp(z, @quant_min@, @quant_max@);
 }
 )";
 
@@ -153,13 +147,7 @@ static int16_t decimated(const %n%_front_end *f)
         sum += (int32_t)tap[i < TAPS - i ? i : TAPS - 1 - i] * f->raw[at];
         at = at + 1 == TAPS ? 0 : at + 1;
     }
-    sum = (sum + (INT64_C(1) << (@tap_shift@ - 1))) >> @tap_shift@;
-    if (sum > 32767) {
-        sum = 32767;
-    } else if (sum < -32768) {
-        sum = -32768;
-    }
-    return (int16_t)sum;
+    return (int16_t)clamp((sum + (INT64_C(1) << (@tap_shift@ - 1))) >> @tap_shift@, -32768, 32767);
 }
 )";
 
@@ -171,9 +159,9 @@ constexpr std::string_view kBands = R"(
 #define TURN_BITS 30
 
 /* exp(-pi i k / COUNT), k < COUNT. */
-static %n%_complex turn(uint32_t k)
+static %n%_bin turn(uint32_t k)
 {
-    %n%_complex w;
+    %n%_bin w;
     if (k <= COUNT / 2) {
         w.re = quarter[k];
         w.im = -quarter[COUNT / 2 - k];
@@ -184,10 +172,10 @@ static %n%_complex turn(uint32_t k)
     return w;
 }
 
-static %n%_complex times(%n%_complex b, %n%_complex w)
+static %n%_bin times(%n%_bin b, %n%_bin w)
 {
     const int64_t half = INT64_C(1) << (TURN_BITS - 1);
-    %n%_complex t;
+    %n%_bin t;
     t.re = (int32_t)(((int64_t)b.re * w.re - (int64_t)b.im * w.im + half) >> TURN_BITS);
     t.im = (int32_t)(((int64_t)b.re * w.im + (int64_t)b.im * w.re + half) >> TURN_BITS);
     return t;
@@ -195,7 +183,13 @@ static %n%_complex times(%n%_complex b, %n%_complex w)
 
 static int64_t power_of(int32_t re, int32_t im)
 {
-    return ((int64_t)re * re + (int64_t)im * im + (1 << 13)) >> 14;
+    return ((int64_t)re * re + (int64_t)im * im + 8192) >> 14;
+}
+
+static void set_power(%n%_bin *bin, int64_t power)
+{
+    bin->re = (int32_t)(power >> 31);
+    bin->im = (int32_t)(power & 0x7fffffff);
 }
 
 /* The tapered window in bit-reversed order, zero behind its end. */
@@ -203,7 +197,9 @@ static void load(%n%_front_end *f)
 {
     uint32_t at = f->next + (KEPT - WINDOW);
     uint32_t reversed = 0;
-    uint32_t n, bit, i;
+    uint32_t n;
+    uint32_t bit;
+    uint32_t i;
     if (at >= KEPT) {
         at -= KEPT;
     }
@@ -218,8 +214,8 @@ static void load(%n%_front_end *f)
                 at = at + 1 == KEPT ? 0 : at + 1;
             }
         }
-        f->work[reversed].z.re = pair[0];
-        f->work[reversed].z.im = pair[1];
+        f->work[reversed].re = pair[0];
+        f->work[reversed].im = pair[1];
         for (bit = COUNT / 2; (reversed & bit) != 0; bit /= 2) {
             reversed ^= bit;
         }
@@ -230,15 +226,17 @@ static void load(%n%_front_end *f)
 /* Fourier transform divided by COUNT. */
 static void transform(%n%_front_end *f)
 {
-    uint32_t half, j, at;
+    uint32_t half;
+    uint32_t j;
+    uint32_t at;
     for (half = 1; half < COUNT; half *= 2) {
         for (j = 0; j < half; j++) {
-            const %n%_complex w = turn(j * (COUNT / half));
+            const %n%_bin w = turn(j * (COUNT / half));
             for (at = j; at < COUNT; at += 2 * half) {
-                %n%_complex *const p = &f->work[at].z;
-                %n%_complex *const q = &f->work[at + half].z;
-                const %n%_complex a = *p;
-                const %n%_complex t = j == 0 ? *q : times(*q, w);
+                %n%_bin *const p = &f->work[at];
+                %n%_bin *const q = &f->work[at + half];
+                const %n%_bin a = *p;
+                const %n%_bin t = j == 0 ? *q : times(*q, w);
                 p->re = (a.re + t.re) >> 1;
                 p->im = (a.im + t.im) >> 1;
                 q->re = (a.re - t.re) >> 1;
@@ -251,45 +249,49 @@ static void transform(%n%_front_end *f)
 /* Replaces the transform of pairs by the power of the real samples; returns that of the last bin. */
 static int64_t to_power(%n%_front_end *f)
 {
-    const %n%_complex first = f->work[0].z;
+    const %n%_bin first = f->work[0];
     uint32_t k;
     for (k = 1; k <= COUNT / 2; k++) {
-        const %n%_complex a = f->work[k].z;
-        const %n%_complex b = f->work[COUNT - k].z;
-        %n%_complex odd, t;
+        const %n%_bin a = f->work[k];
+        const %n%_bin b = f->work[COUNT - k];
+        %n%_bin odd;
+        %n%_bin t;
         const int32_t re = a.re + b.re;
         const int32_t im = a.im - b.im;
         odd.re = a.im + b.im;
         odd.im = b.re - a.re;
         t = times(odd, turn(k));
-        f->work[k].power = power_of(re + t.re, im + t.im);
-        f->work[COUNT - k].power = power_of(re - t.re, im - t.im);
+        set_power(&f->work[k], power_of(re + t.re, im + t.im));
+        set_power(&f->work[COUNT - k], power_of(re - t.re, im - t.im));
     }
-    f->work[0].power = power_of(2 * (first.re + first.im), 0);
+    set_power(&f->work[0], power_of(2 * (first.re + first.im), 0));
     return power_of(2 * (first.re - first.im), 0);
 }
 
 /* Binary logarithm in units of 2^-10. */
 static int32_t log2_of(int64_t energy)
 {
+    int64_t left = energy;
     int32_t exponent = 16;
-    int32_t low, high, mantissa;
-    while (energy >= INT64_C(1) << 33) {
-        energy >>= 16;
+    int32_t low;
+    int32_t high;
+    int32_t mantissa;
+    while (left >= INT64_C(1) << 33) {
+        left >>= 16;
         exponent += 16;
     }
     /* Bring the leading bit to place 16, keeping those that follow it. */
-    while (energy >= INT64_C(1) << 17) {
-        energy >>= 1;
+    while (left >= INT64_C(1) << 17) {
+        left >>= 1;
         exponent++;
     }
-    while (energy < INT64_C(1) << 16) {
-        energy *= 2;
+    while (left < INT64_C(1) << 16) {
+        left *= 2;
         exponent--;
     }
-    low = log2_table[(energy >> 10) & 63];
-    high = log2_table[((energy >> 10) & 63) + 1];
-    mantissa = low + (((high - low) * (int32_t)(energy & 1023) + 512) >> 10);
+    low = log2_table[(left >> 10) & 63];
+    high = log2_table[((left >> 10) & 63) + 1];
+    mantissa = low + (((high - low) * (int32_t)(left & 1023) + 512) >> 10);
     return exponent * 1024 + ((mantissa + 16) >> 5);
 }
 
@@ -297,7 +299,8 @@ static void frame(%n%_front_end *f, int32_t codes[@features@])
 {
     const uint16_t *weight = band_weight;
     int64_t last;
-    uint32_t b, i;
+    uint32_t b;
+    uint32_t i;
     load(f);
     transform(f);
     last = to_power(f);
@@ -306,7 +309,10 @@ static void frame(%n%_front_end *f, int32_t codes[@features@])
         int32_t value;
         for (i = 0; i < band_size[b]; i++) {
             const uint32_t bin = (uint32_t)band_first[b] + i;
-            energy += (bin == COUNT ? last : f->work[bin].power) * *weight++;
+            const int64_t power = bin == COUNT
+                ? last : f->work[bin].re * (INT64_C(1) << 31) + f->work[bin].im;
+            energy += power * *weight;
+            weight++;
         }
         value = log2_of(energy);
         codes[b] = code_of(value, b);
@@ -336,10 +342,10 @@ constexpr std::string_view kPushRaw = R"(    f->raw[f->raw_next] = sample;
         return 0;
     }
     f->raw_wait = @factor@;
-    sample = decimated(f);
+    newest = decimated(f);
 )";
 
-constexpr std::string_view kPushKept = R"(    f->sample[f->next] = sample;
+constexpr std::string_view kPushKept = R"(    f->sample[f->next] = newest;
     f->next = (uint16_t)(f->next + 1 == KEPT ? 0 : f->next + 1);
     f->wait--;
     if (f->wait != 0) {
@@ -352,7 +358,7 @@ constexpr std::string_view kPushKept = R"(    f->sample[f->next] = sample;
 constexpr std::string_view kPush = R"(
 void %n%_front_end_reset(%n%_front_end *front_end)
 {
-    memset(front_end, 0, sizeof *front_end);
+    (void)memset(front_end, 0, sizeof *front_end);
 @initial@}
 
 int %n%_front_end_push(%n%_front_end *front_end, int16_t sample,
@@ -418,7 +424,7 @@ class Generator {
     if (whole_.bands) {
       add_bands();
     } else {
-      body_ += "    codes[0] = code_of(sample, 0);\n";
+      body_ += "    codes[0] = code_of(newest, 0);\n";
     }
     if (members_.empty()) {
       add_member("uint8_t", "unused", 1);
@@ -427,13 +433,15 @@ class Generator {
     fill_.set("types", whole_.bands ? std::string(kTypes) : "")
         .set("members", members_)
         .set("initial", initial_)
-        .set("body", body_);
+        .set("body", (whole_.decimator.factor > 1 ? "    int16_t newest;\n"
+                                                  : "    const int16_t newest = sample;\n") +
+                         body_);
     FrontEndSources result;
     result.header = fill_(kHeader);
     result.source = fill_(kBegin) + tables_ + quantizer_.helper + functions_ + fill_(kPush);
     result.table_bytes = table_bytes_;
     // The largest member comes first, and the whole is aligned to it.
-    const std::size_t unit = whole_.bands ? 8 : whole_.decimator.factor > 1 ? 2 : 1;
+    const std::size_t unit = whole_.bands ? 4 : whole_.decimator.factor > 1 ? 2 : 1;
     result.state_bytes = (state_bytes_ + unit - 1) / unit * unit;
     return result;
   }

@@ -22,6 +22,7 @@ compiler() { # of a platform, with flags
     cortex-m33) echo arm-none-eabi-gcc $optimization -mcpu=cortex-m33 -mfloat-abi=soft -mthumb ;;
     cortex-m55) echo arm-none-eabi-gcc $optimization -mcpu=cortex-m55 -mfloat-abi=hard -mthumb ;;
     riscv) echo riscv64-unknown-elf-gcc $optimization -march=rv32imac -misa-spec=2.2 -mabi=ilp32 ;;
+    avr) echo avr-gcc $optimization -mmcu=atmega1284p ;;
   esac
 }
 linker() {
@@ -32,6 +33,10 @@ linker() {
     riscv) echo "${hosted[@]}" "$(memory 0x80000000 0x400000 0x80400000 0x400000)" ;;
   esac
 }
+# Whether a program fits its processor. On AVR, constants are copied to its 16 KB of RAM, and the stack needs some.
+fits() { # platform, program
+  [[ $1 != avr ]] || (($(avr-size "$2" | awk 'NR == 2 { print $2 + $3 }') <= 15872))
+}
 execute() { # platform, program
   case $1 in
     powerpc) qemu-ppc "$2" ;;
@@ -39,6 +44,7 @@ execute() { # platform, program
     cortex-m33) qemu-system-arm -M mps2-an505 "${emulated[@]}" "${arm_semihosting[@]}" -kernel "$2" ;;
     cortex-m55) qemu-system-arm -M mps3-an547 "${emulated[@]}" "${arm_semihosting[@]}" -kernel "$2" ;;
     riscv) qemu-system-riscv32 -M virt -bios none "${emulated[@]}" -semihosting -kernel "$2" ;;
+    avr) simavr -m atmega1284p -f 16000000 "$2" ;;
     *) "$2" ;;
   esac
 }
