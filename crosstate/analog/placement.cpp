@@ -78,12 +78,15 @@ std::vector<ModeUnits> mode_units(std::span<const CodeMode> channel, bool comple
       u.gain *= real.unit();
       u.pole_real *= real.unit();
       u.pole_imaginary *= imaginary.unit();
+      u.real = real.unit();
+      u.imaginary = imaginary.unit();
       u.largest_real = real.sum();
       u.largest_imaginary = imaginary.sum();
     }
     for (std::size_t n = cut[i]; n < cut[i + 1]; ++n) {
       units[n].cr *= output.unit();
       units[n].ci *= output.unit();
+      units[n].output = output.unit();
     }
   }
   return units;

@@ -78,6 +78,8 @@ float largest_output(std::span<const CodeMode> piece);
 struct ModeUnits {
   float gain = 0, cr = 0, ci = 0;  // units
   float pole_real = 0, pole_imaginary = 0;
+  // Units of the columns of the parts of the state and of the output: in rows at full level.
+  float real = 0, imaginary = 0, output = 0;
   // The largest increment of either part of the state, divided by the largest code of a row.
   float largest_real = 0, largest_imaginary = 0;
 };

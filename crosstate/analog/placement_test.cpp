@@ -36,6 +36,9 @@ TEST(Placement, GivesEveryBitLineItsUnit) {
   EXPECT_NEAR(u.largest_imaginary, 0.02, 1e-6);
   EXPECT_EQ(u.cr, 100);  // 12 at 1/8 is 96
   EXPECT_EQ(u.ci, 12.5f);
+  EXPECT_NEAR(u.real, 0.32, 1e-5);
+  EXPECT_NEAR(u.imaginary, 0.32, 1e-5);
+  EXPECT_EQ(u.output, 100);
 
   // At full levels the gain determines its own line, but not that of the imaginary part.
   const ModeUnits full = mode_units({&mode, 1}, true, {.drive_halvings = 0})[0];
@@ -43,6 +46,7 @@ TEST(Placement, GivesEveryBitLineItsUnit) {
   EXPECT_EQ(full.pole_real, 0.25f);
   EXPECT_NEAR(full.pole_imaginary, 0.01, 1e-6);
   EXPECT_EQ(full.ci, 100);
+  EXPECT_NEAR(full.imaginary, 0.01, 1e-6);
 }
 
 TEST(Placement, HoldsAllOfAWhereConvertersAddNothing) {

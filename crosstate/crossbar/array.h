@@ -122,6 +122,8 @@ class ProgrammedArray {
   const float* fixed_variance() const {
     return fixed_variance_.empty() ? converters_.noise() : fixed_variance_.data();
   }
+  /// The largest input of a row in one product, that is, in one slice.
+  float largest_driven() const { return largest_driven_; }
   /// The step of the converter of a column, in units of its sums.
   float converter_step(std::size_t column) const { return converters_.step(column); }
   /// The intended value of a pair, in units of the weights: the weight rounded to the levels of the

@@ -109,6 +109,48 @@ TEST_F(ArrayTraining, GivesStatesTheNoiseOfTheirConverters) {
   for (const float s : of_codes.blocks[0].state_spread) EXPECT_NEAR(s, 3 * std::sqrt(12.0), 1e-5);
 }
 
+// An absolute noise is relative to the largest cell of a bit line, whatever the steps are.
+TEST_F(ArrayTraining, GivesEveryConversionTheFloorOfItsBitLine) {
+  const TrainingStep step{1, 0};
+  constexpr double kFloor = 0.02;
+  for (const int rows : {0, 2}) {
+    SCOPED_TRACE(rows);
+    Network network = quantized({.rows = rows, .state_bits = 8, .noise_floor = kFloor});
+    const Coefficients c = network.state().coefficients(&step);
+    const BlockCoefficients& block = c.blocks[0];
+    const double input = c.input.scale[0] * c.input.high;
+    ASSERT_EQ(c.encoder_noise.size(), 6u);
+    if (c.encoder.size() == 6) {
+      EXPECT_NEAR(c.encoder_noise[0], kFloor * std::abs(c.encoder[0]) * input, 1e-6);
+    }
+    const Quantizer& activation = c.quantizers[0].activation;
+    const double drive = activation.scale[0] * std::max(-activation.low, activation.high);
+    const std::size_t inputs = 6, most = rows == 0 ? inputs : 2;
+    double squares = 0;
+    for (std::size_t first = 0; first < inputs; first += most) {
+      float largest = 0;
+      for (std::size_t i = first; i < first + most; ++i) {
+        largest = std::max(largest, std::abs(block.weight[i]));
+      }
+      squares += std::pow(kFloor * largest * drive, 2);
+    }
+    EXPECT_NEAR(block.linear_noise[0], std::sqrt(squares), 1e-5 * std::sqrt(squares));
+    EXPECT_GT(block.output_noise[0], 0);
+  }
+
+  // The real part: at full levels, the larger of gain and 1 - A is the largest cell.
+  Network network = quantized({.drive_halvings = 0, .noise_floor = kFloor});
+  const Coefficients c = network.state().coefficients(&step);
+  const BlockCoefficients& block = c.blocks[0];
+  for (std::size_t i = 0; i < block.ar.size(); ++i) {
+    const float unit = std::max({block.gain[i], 1 - block.ar[i], std::abs(block.ai[i])});
+    const float wanted = std::sqrt(12.0f) * static_cast<float>(kFloor) * unit * 127;
+    EXPECT_NEAR(block.state_spread[2 * i], wanted, 1e-4 * wanted);
+  }
+  Network kept = quantized({.noise_floor = kFloor});
+  EXPECT_NE(loss(kept, 5), loss(kept, 6));
+}
+
 TEST_F(ArrayTraining, DisturbsNoImaginaryPartOfRealModes) {
   ModelOptions o = model();
   o.modes = ModeKind::kReal;

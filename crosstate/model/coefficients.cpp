@@ -181,10 +181,9 @@ class Noise {
   std::uint32_t step_ = 0, chip_ = 0, part_ = 0;
 };
 
-// The noise that converters add to `rows` sums that become codes, in codes.
-AlignedFloats conversion_noise(const Quantizer& codes, std::size_t rows, double noise) {
-  if (!codes.on || noise == 0) return {};
-  return AlignedFloats(rows, static_cast<float>(noise * double{codes.scale[0]}));
+// The largest value that drives a row.
+double largest_of(const Quantizer& codes) {
+  return double{codes.scale[0]} * std::max(std::abs(codes.low), std::abs(codes.high));
 }
 
 // Noise of the converters of states, in addition to that of stochastic rounding. `input`: codes of
@@ -193,23 +192,25 @@ void disturb_states(const quant::QuantOptions& quant, const Quantizer& input, fl
                     const std::vector<analog::ModeUnits>& units, kernels::StateRounding& rounding,
                     BlockCoefficients& block) {
   const quant::ArraySite& array = quant.array;
-  if (rounding.limit == 0 || array.state_noise == 0) return;
+  if (rounding.limit == 0 || quant.state.residue_bits > 0) return;
+  if (array.state_noise == 0 && array.noise_floor == 0) return;
   const float own = quant.state.rounding == quant::StateRounding::kStochastic ? 1.0f : 0.0f;
   rounding.mode = kernels::RoundingMode::kStochastic;
   const bool fitted = array.state_bits > 1 && kept == 1;
   const float drive = analog::recurrent_drive(rounding.limit, input.low, input.high);
   const int missing =
       analog::missing_bits(static_cast<std::uint64_t>(2 * rounding.limit), array.state_bits);
-  const auto spread = [&](float largest) {
+  const auto spread = [&](float largest, float unit) {
     const float codes = fitted ? std::exp2(static_cast<float>(missing)) : 1.0f;
     const float step =
         fitted ? analog::state_converter_step(largest * drive, array.state_bits, codes) : 1;
-    const auto deviation = static_cast<float>(array.state_noise) * step;
+    const float deviation = std::hypot(static_cast<float>(array.state_noise) * step,
+                                       static_cast<float>(array.noise_floor) * unit * drive);
     return std::sqrt(own + 12 * deviation * deviation);
   };
   for (const analog::ModeUnits& mode : units) {
-    block.state_spread.push_back(spread(mode.largest_real));
-    block.state_spread.push_back(spread(mode.largest_imaginary));
+    block.state_spread.push_back(spread(mode.largest_real, mode.real));
+    block.state_spread.push_back(spread(mode.largest_imaginary, mode.imaginary));
   }
 }
 
@@ -219,9 +220,9 @@ double step_of_parts(const quant::ArraySite& array, const Quantizer& codes, std:
   return analog::partial_step(codes.low, codes.high, array.partial_bits);
 }
 
-// Converters of the sums of a matrix, which become `codes`. norm_scale: scale of a batch norm, or
-// empty.
-void use_arrays(const quant::QuantOptions& quant, const Quantizer& codes,
+// Converters of the sums of a matrix, whose inputs are `driven` and which become `codes`.
+// norm_scale: scale of a batch norm, or empty.
+void use_arrays(const quant::QuantOptions& quant, const Quantizer& driven, const Quantizer& codes,
                 const AlignedFloats& matrix, std::size_t outputs, const AlignedFloats& norm_scale,
                 std::vector<WeightTile>& tiles, AlignedFloats& noise) {
   const quant::ArraySite& array = quant.array;
@@ -229,9 +230,24 @@ void use_arrays(const quant::QuantOptions& quant, const Quantizer& codes,
   const std::vector<std::size_t> cut = analog::cuts(inputs, geometry_of(quant).rows);
   const std::size_t parts = cut.size() - 1;
   const double coarse = step_of_parts(array, codes, parts);
-  noise = conversion_noise(codes, outputs,
-                           array.noise * coarse * std::sqrt(static_cast<double>(parts)));
-  if (parts < 2 || array.partial_bits == 0 || !codes.on) return;
+  // The scale of a batch norm is applied after the converters, with its running statistics.
+  const auto norm = [&](std::size_t o) {
+    return norm_scale.empty() ? 1.0 : std::abs(double{norm_scale[o]});
+  };
+  if (!codes.on) return;
+  const double of_steps =
+      array.noise * coarse * std::sqrt(static_cast<double>(parts)) * double{codes.scale[0]};
+  const double floor = driven.on ? array.noise_floor * largest_of(driven) : 0;
+  for (std::size_t o = 0; o < outputs && (of_steps > 0 || floor > 0); ++o) {
+    double squares = of_steps * of_steps;
+    for (std::size_t k = 0; k < parts; ++k) {
+      analog::BitLine line;
+      for (std::size_t i = cut[k]; i < cut[k + 1]; ++i) line.add(matrix[o * inputs + i], 1);
+      squares += std::pow(floor * double{line.unit()} * norm(o), 2);
+    }
+    noise.push_back(static_cast<float>(std::sqrt(squares)));
+  }
+  if (parts < 2 || array.partial_bits == 0) return;
   for (std::size_t k = 0; k < parts; ++k) {
     WeightTile tile;
     tile.first = cut[k];
@@ -240,18 +256,18 @@ void use_arrays(const quant::QuantOptions& quant, const Quantizer& codes,
     for (std::size_t o = 0; o < outputs; ++o) {
       const float* const from = matrix.data() + o * inputs + tile.first;
       tile.weight.insert(tile.weight.end(), from, from + tile.count);
-      // The scale of a batch norm is applied after the converters, with its running statistics.
-      const double by = norm_scale.empty() ? 1.0 : std::abs(double{norm_scale[o]});
-      tile.step.push_back(static_cast<float>(coarse * double{codes.scale[0]} / std::max(by, 1e-6)));
+      const double step = coarse * double{codes.scale[0]};
+      tile.step.push_back(static_cast<float>(step / std::max(norm(o), 1e-6)));
     }
     tiles.push_back(std::move(tile));
   }
 }
 
 // Converters of the outputs of a recurrence, which become `codes`. A channel without modes has
-// none.
+// none. drive: the largest code of a row.
 void use_arrays(const quant::QuantOptions& quant, const Quantizer& codes, const BlockShape& shape,
-                bool complex, BlockCoefficients& block) {
+                bool complex, float drive, const std::vector<analog::ModeUnits>& units,
+                BlockCoefficients& block) {
   if (!codes.on) return;
   const quant::ArraySite& array = quant.array;
   const std::size_t most = analog::modes_of_piece(geometry_of(quant), complex);
@@ -261,12 +277,18 @@ void use_arrays(const quant::QuantOptions& quant, const Quantizer& codes, const 
   for (std::size_t s = 0; s < shape.size(); ++s) {
     pieces.cuts.push_back(analog::cuts(shape.modes(s), most));
     const std::size_t parts = shape.modes(s) == 0 ? 0 : pieces.cuts[s].size() - 1;
-    const double deviation =
-        array.noise * step_of_parts(array, codes, parts) * std::sqrt(static_cast<double>(parts));
-    noise.push_back(static_cast<float>(deviation * double{codes.scale[0]}));
+    const double of_steps = array.noise * step_of_parts(array, codes, parts) *
+                            std::sqrt(static_cast<double>(parts)) * double{codes.scale[0]};
+    const double floor = array.noise_floor * double{drive} * double{output_scale(block, s)};
+    double squares = of_steps * of_steps;
+    for (std::size_t k = 0; k < parts; ++k) {
+      const std::size_t mode = shape.first[s] + pieces.cuts[s][k];
+      squares += std::pow(floor * double{units[mode].output}, 2);
+    }
+    noise.push_back(static_cast<float>(std::sqrt(squares)));
     several = several || parts > 1;
   }
-  if (array.noise > 0) block.output_noise = std::move(noise);
+  if (array.noise > 0 || array.noise_floor > 0) block.output_noise = std::move(noise);
   if (!several || array.partial_bits == 0) return;
   pieces.high = analog::converter_high(array.partial_bits);
   pieces.step = static_cast<float>(step_of_parts(array, codes, 2) * double{codes.scale[0]});
@@ -540,7 +562,8 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
   noise.disturb(out.encoder, H, array.rows);
   noise.disturb(out.decoder, out.decoder_bias.size(), array.rows);
   if (quantized && step != nullptr) {
-    use_arrays(quant, out.residual, out.encoder, H, {}, out.encoder_tiles, out.encoder_noise);
+    use_arrays(quant, out.input, out.residual, out.encoder, H, {}, out.encoder_tiles,
+               out.encoder_noise);
   }
   transpose(out.encoder, H, static_cast<std::size_t>(task.inputs), out.encoder_transposed);
   out.blocks.resize(blocks.size());
@@ -591,8 +614,10 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
     }
     if (quantized && step != nullptr) {
       disturb_states(quant, out.residual, array.kept, units, out.rounding, block);
-      use_arrays(quant, q.ssm_output, shapes[l], complex(), block);
-      use_arrays(quant, gated() ? q.linear : out.residual, block.weight, O,
+      const float drive =
+          analog::recurrent_drive(out.rounding.limit, out.residual.low, out.residual.high);
+      use_arrays(quant, q.ssm_output, shapes[l], complex(), drive, units, block);
+      use_arrays(quant, q.activation, gated() ? q.linear : out.residual, block.weight, O,
                  batch_norm() ? block.norm_scale : AlignedFloats(), block.tiles,
                  block.linear_noise);
     }

@@ -145,9 +145,14 @@ void add_arrays(Idle& idle, const quant::QuantOptions& quant) {
     idle.push_back({{"quant.array.partial_bits"}, "quant.array.rows = 0 and columns = 0"});
   }
   if (units) return;
-  idle.push_back({{"quant.array.drive_halvings"},
-                  "quant.array.levels = 0 and no noise by quant.noise_unit = \"largest\""});
-  if (array.noise > 0 || array.state_noise > 0 || array.partial_bits > 0) return;
+  if (array.noise_floor == 0) {
+    idle.push_back({{"quant.array.drive_halvings"},
+                    "quant.array.levels = 0, noise_floor = 0 and no noise by quant.noise_unit = "
+                    "\"largest\""});
+  }
+  if (array.noise > 0 || array.state_noise > 0 || array.noise_floor > 0 || array.partial_bits > 0) {
+    return;
+  }
   idle.push_back({{"quant.array.rows", "quant.array.columns"},
                   "arrays without levels, partial_bits and noise (quant.array)"});
 }

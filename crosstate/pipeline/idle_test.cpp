@@ -220,6 +220,11 @@ TEST(Idle, WhatTrainingAssumesOfArrays) {
   options.quant.array.noise = 0.5;
   EXPECT_EQ(reason("quant.array.state_bits", options), "");
   options = RunOptions();
+  options.quant.array.noise_floor = 0.02;
+  for (const char* key : {"quant.array.rows", "quant.array.drive_halvings"}) {
+    EXPECT_EQ(reason(key, options), "") << key;
+  }
+  options = RunOptions();
   options.quant.preset = "analog-64x64";
   for (const char* key :
        {"quant.array.rows", "quant.array.partial_bits", "quant.array.state_bits"}) {

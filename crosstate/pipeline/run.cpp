@@ -224,12 +224,16 @@ class Run {
                           percent(most) + " of the largest weight, exceeds that weight; " +
                           "expected at most " + exact_text(std::floor(100 / most) / 100));
     }
-    const double steps =
-        std::hypot(options_.target.crossbar.adc_noise, std::max(noise.conversion, noise.state));
+    const double steps = options_.target.crossbar.adc_noise;
     if (options_.quant.array.noise < 0 && share * steps > quant::kMostArrayNoise) {
       fail("options", "qat.target_noise = " + exact_text(share) +
                           " times the noise of the target's converters, " + exact_text(steps) +
                           " steps, expected at most " + exact_text(quant::kMostArrayNoise));
+    }
+    if (options_.quant.array.noise_floor < 0 && share * noise.floor > 1) {
+      fail("options", "qat.target_noise = " + exact_text(share) +
+                          " times the absolute noise of the target's converters, " +
+                          percent(noise.floor) + " of the current of the largest cell, exceeds it");
     }
     for (train::QuantStage& stage : stages) {
       stage.quant.array = options_.quant.array;  // takes precedence
@@ -238,8 +242,8 @@ class Run {
     const quant::ArraySite array = quant::resolved(stages.front().quant).array;
     pipeline_.say("noise of the target: " + percent(noise.device) +
                   " of the largest weight by programming, " + percent(noise.read) + " per read, " +
-                  percent(array.noise) + " of a step per conversion, " +
-                  percent(array.state_noise) + " of a state's");
+                  percent(array.noise) + " of a step per conversion and " +
+                  percent(array.noise_floor) + " of the current of the largest cell");
   }
 
   void train(const Stage& stage, model::Network& network, const train::TrainOptions& options,

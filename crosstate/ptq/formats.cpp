@@ -129,7 +129,7 @@ class Lister {
 }  // namespace
 
 QuantOptions resolved_without_noise(QuantOptions options) {
-  options.array.noise = options.array.state_noise = 0;
+  options.array.noise = options.array.state_noise = options.array.noise_floor = 0;
   QuantOptions format = quant::resolved(options);
   format.weight_noise = format.device_noise = 0;
   // All bits are explicit now, and the preset must not bring its noise back.

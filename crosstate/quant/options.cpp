@@ -212,6 +212,11 @@ void fields(FieldList& list, QuantOptions& options) {
           "with residues, for which it is not modelled.")
       .in("steps")
       .range(kPresetBits, kMostArrayNoise);
+  list.add("noise_floor", options.array.noise_floor,
+           "RMS noise of every conversion in training that does not shrink with the range of its "
+           "converter, relative to the current of the largest cell in a row at full level; not of "
+           "states with residues, nor of class scores. -1: as in quant.preset.")
+      .range(kPresetBits, 1);
 }
 
 QuantOptions resolved(QuantOptions options) {
@@ -223,7 +228,8 @@ QuantOptions resolved(QuantOptions options) {
                          .partial_bits = 0,
                          .state_bits = 0,
                          .noise = 0,
-                         .state_noise = 0};
+                         .state_noise = 0,
+                         .noise_floor = 0};
   const auto bits = [](int& of, int otherwise) {
     if (of == kPresetBits) of = otherwise;
   };
@@ -247,6 +253,14 @@ QuantOptions resolved(QuantOptions options) {
                ", expected 0 or more steps, or -1: as in quant.preset");
     }
     options.array.noise = preset_array.noise;
+  }
+  if (options.array.noise_floor < 0) {
+    if (options.array.noise_floor != kPresetBits) {
+      fail("options", "quant.array.noise_floor = " +
+                          exact_json_text(nlohmann::json(options.array.noise_floor)) +
+                          ", expected 0 to 1, or -1: as in quant.preset");
+    }
+    options.array.noise_floor = preset_array.noise_floor;
   }
   if (options.array.state_noise < 0) {
     if (options.array.state_noise != kPresetBits) {

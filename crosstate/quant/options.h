@@ -163,6 +163,8 @@ struct ArraySite {
   double noise = kPresetBits;  // rms of a conversion, in steps of its converter
   double state_noise = kPresetBits;  // of a conversion of a state, likewise; -1: as `noise`, or 0
                                      // for states with residues
+  double noise_floor = kPresetBits;  // rms of every conversion, of the current of the largest cell
+                                     // in a row at full level
   bool operator==(const ArraySite&) const = default;
 };
 

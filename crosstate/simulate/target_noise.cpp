@@ -13,23 +13,19 @@ TargetNoise target_noise(const integer::IntegerNetwork& network, const crossbar:
   const mapping::Mapping mapping = mapping::map_network(network, target.crossbar, 1);
   Chip chip(network, mapping, target, seed, 0);
   chip.age_to(age);
-  double device = 0, read = 0, pairs = 0;
-  struct Conversions {
-    double squares = 0, count = 0;
-    double rms() const { return count > 0 ? std::sqrt(squares / count) : 0; }
-  } states, others;
+  double device = 0, read = 0, pairs = 0, floors = 0, columns = 0;
   for (std::size_t i = 0; i < mapping.arrays.size(); ++i) {
     const mapping::MappedArray& plan = mapping.arrays[i];
     const crossbar::ProgrammedArray& array = chip.arrays()[i];
     for (std::size_t c = 0; c < plan.columns; ++c) {
-      Conversions& kind = c < plan.states ? states : others;
-      if (plan.site != mapping::Site::kDecoder && array.fixed_variance() != nullptr) {
-        const double noise = std::sqrt(array.fixed_variance()[c]) / array.converter_step(c);
-        const double in_steps = target.crossbar.adc_noise;
-        kind.squares += std::max(0.0, noise * noise - in_steps * in_steps);
-        kind.count += 1;
-      }
       const double full = plan.line(c).unit();
+      if (full > 0 && array.fixed_variance() != nullptr) {
+        const double in_steps = target.crossbar.adc_noise * double{array.converter_step(c)};
+        const double absolute = double{array.fixed_variance()[c]} - in_steps * in_steps;
+        const double largest = full * double{array.largest_driven()};
+        floors += std::max(0.0, absolute) / (largest * largest);
+        columns += 1;
+      }
       for (std::size_t r = 0; r < plan.rows; ++r) {
         const double weight = plan.weights[r * plan.columns + c];
         if (weight == 0) continue;
@@ -47,7 +43,7 @@ TargetNoise target_noise(const integer::IntegerNetwork& network, const crossbar:
   }
   const bool absolute = target.crossbar.adc_noise_floor > 0 || target.crossbar.dac_noise_floor > 0;
   TargetNoise noise;
-  if (absolute) noise = {.conversion = others.rms(), .state = states.rms()};
+  if (absolute && columns > 0) noise.floor = std::sqrt(floors / columns);
   if (pairs == 0) return noise;
   noise.device = std::sqrt(device / pairs);
   noise.read = std::sqrt(read / pairs);
@@ -90,11 +86,8 @@ void train_for(const crossbar::CrossbarOptions& crossbar, const TargetNoise& noi
   const bool fitted =
       increments && crossbar.increment_range == crossbar::IncrementRange::kFitted && !sliced;
   fill(array.state_bits, fitted ? crossbar.adc_bits : 0);
-  if (array.noise >= 0) return;
-  array.noise = share * std::hypot(crossbar.adc_noise, noise.conversion);
-  if (array.state_noise < 0 && quant.state.residue_bits == 0) {
-    array.state_noise = share * std::hypot(crossbar.adc_noise, noise.state);
-  }
+  if (array.noise < 0) array.noise = share * crossbar.adc_noise;
+  if (array.noise_floor < 0) array.noise_floor = share * noise.floor;
 }
 
 }  // namespace crosstate::simulate

@@ -12,11 +12,11 @@ namespace crosstate::simulate {
 /// Root mean squares over all pairs that hold a weight, relative to the largest weight of the
 /// pair's column: the part that is constant within an inference (programming, ageing, wires, after
 /// compensation, and all 1/f noise), and the part that changes from read to read. Rounding to the
-/// levels of cells is not counted. Over all columns but those of class scores: the noise of
-/// conversions in uA and of drives in uV, in steps of the converters of states and of other sums.
+/// levels of cells is not counted. `floor`: over all columns, the noise of conversions in uA and of
+/// drives in uV, relative to the current of the largest cell in a row at full level.
 struct TargetNoise {
   double device = 0, read = 0;
-  double conversion = 0, state = 0;
+  double floor = 0;
 };
 
 /// Measured on one chip of this age. Throws Error as Chip does.
