@@ -397,6 +397,7 @@ void bind_kernels(nb::module_& m) {
   m.def("quantize_poles", &quantize_poles, "re"_a, "im"_a, "bits"_a, "coding"_a);
   m.def("quantize_weights", &quantize_weights, "values"_a, "bits"_a, "per_row"_a, "bias"_a.none(),
         "input_scale"_a);
+  m.def("keep_freed_memory", &keep_freed_memory);
   m.attr("state_seed") = kernels::kDeployedSeed;
   m.attr("pole_fraction") = quant::kPoleFraction;
   m.attr("most_residue_bits") = kernels::kMostResidueBits;

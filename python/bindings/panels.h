@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 
 #include "crosstate/base/lanes.h"
+#include "crosstate/kernels/lane_rows.h"
 #include "python/bindings/common.h"
 
 namespace crosstate::python {
@@ -20,103 +20,69 @@ inline std::size_t lanes_of(std::size_t batch, std::size_t group) {
 }
 
 /// Some channels of a group over a block of time, as rows that are neighbours in memory: number
-/// `inner` of row `outer` of lane i is at lane[i][outer * by_outer + inner * by_inner], and at
-/// place(outer, inner) + i in a panel [channel][step][lane].
+/// `inner` of row `outer` of lane i is at rows.lane[i][outer * rows.by_row + inner * by_inner], and
+/// at outer * places.by_row + inner * places.by_column + i in a panel [channel][step][lane].
 template <class T>
 struct Strip {
   Strip(const nb::ndarray<T, nb::ndim<3>, nb::device::cpu>& array, std::size_t group,
-        std::size_t channel, std::size_t channels, std::size_t start, std::size_t step_count)
-      : lanes(lanes_of(array.shape(0), group)), by_steps(array.stride(2) == 1), steps(step_count) {
+        std::size_t channel, std::size_t channels, std::size_t start, std::size_t steps)
+      : lanes(lanes_of(array.shape(0), group)) {
     const std::int64_t by_channel = array.stride(1), by_step = array.stride(2);
     for (std::size_t i = 0; i < lanes; ++i) {
-      lane[i] = array.data() + static_cast<std::int64_t>(group * kLanes + i) * array.stride(0) +
-                static_cast<std::int64_t>(channel) * by_channel +
-                static_cast<std::int64_t>(start) * by_step;
+      rows.lane[i] = array.data() +
+                     static_cast<std::int64_t>(group * kLanes + i) * array.stride(0) +
+                     static_cast<std::int64_t>(channel) * by_channel +
+                     static_cast<std::int64_t>(start) * by_step;
     }
+    const bool by_steps = by_step == 1;
     outers = by_steps ? channels : steps;
     inners = by_steps ? steps : channels;
-    by_outer = by_steps ? by_channel : by_step;
+    rows.by_row = by_steps ? by_channel : by_step;
     by_inner = by_steps ? by_step : by_channel;
+    places = {by_steps ? steps * kLanes : kLanes, by_steps ? kLanes : steps * kLanes};
   }
 
-  T* at(std::size_t i, std::size_t outer, std::size_t inner) const {
-    return lane[i] + static_cast<std::int64_t>(outer) * by_outer +
-           static_cast<std::int64_t>(inner) * by_inner;
-  }
-  std::size_t place(std::size_t outer, std::size_t inner) const {
-    return (by_steps ? outer * steps + inner : inner * steps + outer) * kLanes;
-  }
-  /// Number of values of a row that are moved four by four.
-  std::size_t whole() const { return lanes == kLanes && by_inner == 1 ? inners - inners % 4 : 0; }
+  /// Whether the kernels move it.
+  bool whole() const { return lanes == kLanes && by_inner == 1; }
 
-  T* lane[kLanes] = {};
-  std::size_t lanes;
-  bool by_steps;
-  std::size_t steps, outers, inners;
-  std::int64_t by_outer, by_inner;
+  /// move(value of the array, its place in the panel)
+  template <class Move>
+  void each(const Move& move) const {
+    for (std::size_t o = 0; o < outers; ++o) {
+      for (std::size_t n = 0; n < inners; ++n) {
+        const std::int64_t at =
+            static_cast<std::int64_t>(o) * rows.by_row + static_cast<std::int64_t>(n) * by_inner;
+        const std::size_t place = o * places.by_row + n * places.by_column;
+        for (std::size_t i = 0; i < lanes; ++i) move(rows.lane[i][at], place + i);
+      }
+    }
+  }
+
+  kernels::LaneRows<T> rows = {};
+  kernels::PanelPlaces places;
+  std::size_t lanes, outers, inners;
+  std::int64_t by_inner;
 };
-
-/// Four floats in a register.
-using Four = float __attribute__((vector_size(16)));
-
-inline Four load_four(const float* from) {
-  Four x;
-  std::memcpy(&x, from, sizeof x);
-  return x;
-}
-inline void store_four(Four x, float* to) { std::memcpy(to, &x, sizeof x); }
-
-/// Exchanges rows and columns.
-inline void transpose(Four (&x)[4]) {
-  const Four low_a = __builtin_shufflevector(x[0], x[1], 0, 4, 1, 5);
-  const Four low_b = __builtin_shufflevector(x[2], x[3], 0, 4, 1, 5);
-  const Four high_a = __builtin_shufflevector(x[0], x[1], 2, 6, 3, 7);
-  const Four high_b = __builtin_shufflevector(x[2], x[3], 2, 6, 3, 7);
-  x[0] = __builtin_shufflevector(low_a, low_b, 0, 1, 4, 5);
-  x[1] = __builtin_shufflevector(low_a, low_b, 2, 3, 6, 7);
-  x[2] = __builtin_shufflevector(high_a, high_b, 0, 1, 4, 5);
-  x[3] = __builtin_shufflevector(high_a, high_b, 2, 3, 6, 7);
-}
 
 /// Lanes beyond the batch become 0.
 inline void pack(const Signal& from, std::size_t group, std::size_t channel, std::size_t channels,
                  std::size_t start, std::size_t steps, float* panel) {
   const Strip strip(from, group, channel, channels, start, steps);
-  if (strip.lanes < kLanes) std::fill_n(panel, channels * steps * kLanes, 0.0f);
-  const std::size_t whole = strip.whole();
-  for (std::size_t o = 0; o < strip.outers; ++o) {
-    for (std::size_t n = 0; n < whole; n += 4) {
-      for (std::size_t i = 0; i < kLanes; i += 4) {
-        Four x[4];
-        for (std::size_t k = 0; k < 4; ++k) x[k] = load_four(strip.at(i + k, o, n));
-        transpose(x);
-        for (std::size_t k = 0; k < 4; ++k) store_four(x[k], panel + strip.place(o, n + k) + i);
-      }
-    }
-    for (std::size_t n = whole; n < strip.inners; ++n) {
-      float* const to = panel + strip.place(o, n);
-      for (std::size_t i = 0; i < strip.lanes; ++i) to[i] = *strip.at(i, o, n);
-    }
+  if (strip.whole()) {
+    kernels::to_panel(strip.rows, strip.outers, strip.inners, strip.places, panel);
+    return;
   }
+  if (strip.lanes < kLanes) std::fill_n(panel, channels * steps * kLanes, 0.0f);
+  strip.each([&](float x, std::size_t at) { panel[at] = x; });
 }
 inline void unpack(const float* panel, std::size_t group, std::size_t channel, std::size_t channels,
                    std::size_t start, std::size_t steps, const SignalOut& to) {
   const Strip strip(to, group, channel, channels, start, steps);
-  const std::size_t whole = strip.whole();
-  for (std::size_t o = 0; o < strip.outers; ++o) {
-    for (std::size_t n = 0; n < whole; n += 4) {
-      for (std::size_t i = 0; i < kLanes; i += 4) {
-        Four x[4];
-        for (std::size_t k = 0; k < 4; ++k) x[k] = load_four(panel + strip.place(o, n + k) + i);
-        transpose(x);
-        for (std::size_t k = 0; k < 4; ++k) store_four(x[k], strip.at(i + k, o, n));
-      }
-    }
-    for (std::size_t n = whole; n < strip.inners; ++n) {
-      const float* const from = panel + strip.place(o, n);
-      for (std::size_t i = 0; i < strip.lanes; ++i) *strip.at(i, o, n) = from[i];
-    }
+  if (strip.whole()) {
+    kernels::from_panel(panel, strip.places, strip.outers, strip.inners, strip.rows);
+    return;
   }
+  strip.each([&](float& x, std::size_t at) { x = panel[at]; });
 }
 
 }  // namespace crosstate::python

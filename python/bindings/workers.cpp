@@ -2,16 +2,19 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 namespace crosstate::python {
 namespace {
@@ -116,6 +119,21 @@ void with_pool(int threads, const std::function<void(ThreadPool&)>& body) {
     kept.size = threads;
   }
   body(*kept.pool);
+}
+
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  for (const char* name : {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"}) {
+    if (std::getenv(name) != nullptr) return;
+  }
+  const char* const tunables = std::getenv("GLIBC_TUNABLES");
+  if (tunables != nullptr && std::string_view(tunables).find("glibc.malloc") != std::string::npos) {
+    return;
+  }
+  constexpr int kLargestKept = 256 << 20, kMostKept = 1 << 30;
+  mallopt(M_MMAP_THRESHOLD, kLargestKept);
+  mallopt(M_TRIM_THRESHOLD, kMostKept);
+#endif
 }
 
 }  // namespace crosstate::python

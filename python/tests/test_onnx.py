@@ -126,6 +126,20 @@ def test_a_result_for_every_step(tmp_path: Path) -> None:
     check(model.quantize(x, every, preset="w8a8s8"), x, tmp_path)
 
 
+@pytest.mark.parametrize("readout", ["sequence", "step"])
+def test_numbers_instead_of_classes(readout: str, tmp_path: Path) -> None:
+    x, _ = data()
+    y = np.stack([x.mean((1, 2)), x.std((1, 2))], 1)
+    if readout == "step":
+        y = np.cumsum(x, 1) / STEPS
+    model = crosstate.Model(channels=4, states=4, layers=1, readout=readout)
+    model.fit(x, y, epochs=1, progress=False)
+    assert model.task == "regression"
+    floats(model, x, tmp_path)
+    for preset in ("w8a8s8", "w2a8s8"):
+        check(model.quantize(x, y, preset=preset, quant__state__residue_bits=4), x, tmp_path)
+
+
 def floats(model: crosstate.Model, x: np.ndarray, tmp_path: Path) -> None:
     expected = model.outputs(x, backend="float")
     onnx.export(model, tmp_path / "sequence.onnx", backend="float")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import signal
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -294,3 +297,28 @@ def test_threads_and_forks_change_nothing() -> None:
     _, status = os.waitpid(child, 0)
     timer.cancel()
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+FAULTS = """
+import resource, torch, crosstate.torch
+torch.set_num_threads(1)
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2**23)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(faults(), *(faults() for _ in range(3)))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_freed_memory_stays_mapped() -> None:
+    def run(**settings: str) -> list[int]:
+        environment = {**os.environ, **settings}
+        out = subprocess.run([sys.executable, "-c", FAULTS], check=True, capture_output=True,
+                             text=True, env=environment).stdout
+        return [int(number) for number in out.split()]
+
+    first, *later = run()
+    assert max(later) <= first // 4
+    # Unless the user has set it.
+    assert min(run(MALLOC_MMAP_THRESHOLD_="1000000")) >= first // 2

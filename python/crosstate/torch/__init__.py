@@ -10,11 +10,14 @@ The recurrence is that of the library (``crosstate/kernels/scan.h``): forward an
 loop over time in Python, on tensors of the CPU.
 """
 
+from .. import _core
 from ._block import S4DBlock
 from ._convert import S4DNetwork, from_torch, to_torch
 from ._layer import S4D, ActivationQuantizer, S4DKernel, State
 from ._scan import rounded_scan
 from ._training import batches, parameter_groups, schedule, training_order
+
+_core.keep_freed_memory()
 
 __all__ = [
     "S4D",

@@ -23,7 +23,7 @@ class _Block(torch.autograd.Function):
         seed, step = 0, 0
         if module.training:
             seed = int(torch.randint(2**31, ()))
-        module._core.set([value.detach().numpy().reshape(-1) for value in values])
+        module._core.set([value.detach().numpy() for value in values])
         ctx.run = module._core.forward(
             u.detach().numpy(), y.numpy(), module.training, seed, step, torch.get_num_threads()
         )
@@ -134,7 +134,7 @@ class S4DBlock(nn.Module):
         """Choose every range, and the steps of the states, for these inputs."""
         if self.format is None:
             return
-        self._core.set([value.detach().numpy().reshape(-1) for value in self._values()])
+        self._core.set([value.detach().numpy() for value in self._values()])
         self._core.calibrate(self._prepared(u).detach().numpy(), torch.get_num_threads())
         for value, (_, _, chosen) in zip(self._values(), self._core.parameters()):
             value.copy_(torch.from_numpy(np.array(chosen)).reshape(value.shape))
