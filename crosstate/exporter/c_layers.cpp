@@ -45,16 +45,18 @@ std::string encoder_function(NetworkWriter& w) {
                          {w.n.residual});
   const CType& type = for_products(weights, w.input);
   w.scratch_bytes += inputs * static_cast<std::size_t>(type.bytes);
-  const RowValues x = {"x", type.name, number(inputs) + "u", inputs};
+  RowValues x = {"x", type.name, number(inputs) + "u", inputs, largest};
+  x.arranged = ProductWriter::arranges(weights, x, narrow);
   const RowSums rows = w.products.rows(weights, "encoder", "h", x, narrow);
   return "static void encode(const int32_t *in, " + std::string(w.residual.name) + " *u)\n{\n    " +
          type.name + " x[%N%_INPUTS];\n    size_t i;\n    size_t h;\n" + rows.before +
          "    for (i = 0; i < " + x.count + "; ++i) {\n        x[i] = (" + type.name +
          ")clamp(in[i], %N%_INPUT_MIN, %N%_INPUT_MAX);\n    }\n" +
-         w.products.total(weights, x, narrow) + "    for (h = 0; h < CHANNELS; ++h) {\n" +
-         rows.inside + "        const " + sum_type(narrow) + " sum = " + rows.sum(bias.at("h")) +
-         ";\n        u[h] = (" + w.residual.name + ")" +
-         w.requantizers.code(c, {"sum", narrow}, {}, "h") + ";\n    }\n}\n\n";
+         (x.arranged ? w.products.arrange(x) : "") + w.products.total(weights, x, narrow) +
+         "    for (h = 0; h < CHANNELS; ++h) {\n" + rows.inside + "        const " +
+         sum_type(narrow) + " sum = " + rows.sum(bias.at("h")) + ";\n        u[h] = (" +
+         w.residual.name + ")" + w.requantizers.code(c, {"sum", narrow}, {}, "h") +
+         ";\n    }\n}\n\n";
 }
 
 std::string pointwise_function(NetworkWriter& w) {
@@ -101,12 +103,20 @@ std::string pointwise_function(NetworkWriter& w) {
                  words ? ProductWriter::extra(gates, b.linear_map.columns, largest) : 0);
     narrow = narrow && w.rows_fit_32(b.linear_map, largest, extra);
   }
-  const RowValues a = {"a", w.activation.name, w.channels(), w.widest};
+  RowValues a = {"a", w.activation.name, w.channels(), w.widest, 0};
+  for (const IntegerBlock& b : w.n.blocks) {
+    a.largest = std::max(a.largest, integer::magnitude(b.activation));
+  }
+  a.arranged = ProductWriter::arranges(values, a, narrow) &&
+               (!w.n.gated || ProductWriter::arranges(gates, a, narrow));
   const RowSums row = w.products.rows(values, "value", "h", a, narrow);
   const std::string sum = sum_type(narrow);
   std::string before = row.before, inside = row.inside;
-  before += w.products.total(values, a, narrow);
-  inside += "        const " + sum + " value = " + row.sum(bias.at("h")) + ";\n";
+  before += (a.arranged ? w.products.arrange(a) : "") + w.products.total(values, a, narrow);
+  const std::string both = w.n.gated ? w.products.both(values, gates, a, narrow) : "";
+  if (both.empty()) {
+    inside += "        const " + sum + " value = " + row.sum(bias.at("h")) + ";\n";
+  }
   std::string p = "value";
   if (w.n.gated) {
     const RowSums gate_row = w.products.rows(gates, "gate", "h", a, narrow);
@@ -123,10 +133,19 @@ std::string pointwise_function(NetworkWriter& w) {
     const Codes g = w.requantizers.add(w.block, "gate", gate_rows, bounds_from(channels), linear);
     const Reference gate_table = w.block.array("gate_table", table);
     const std::string branch = sum_type(branch_narrow);
-    inside += "        const int32_t z = " + w.requantizers.code(z, {"value", narrow}, {}, "h") +
-              ";\n" + gate_row.inside + "        const " + sum +
-              " gate = " + gate_row.sum(gates_bias.at("h")) +
-              ";\n        const int32_t g = " + w.requantizers.code(g, {"gate", narrow}, {}, "h") +
+    std::string first = "value", second = "gate";
+    const std::string second_sum =
+        "        const " + sum + " gate = " + gate_row.sum(gates_bias.at("h")) + ";\n";
+    if (!both.empty()) {
+      first = "sums[0]";
+      second = "sums[1]";
+      inside += "        int32_t sums[2] = {" + bias.at("h") + ", " + gates_bias.at("h") +
+                "};\n        " + both + "(sums, " + row.row + ", " + gate_row.row +
+                gate_row.arguments + ";\n";
+    }
+    inside += "        const int32_t z = " + w.requantizers.code(z, {first, narrow}, {}, "h") +
+              ";\n" + gate_row.inside + (both.empty() ? second_sum : "") +
+              "        const int32_t g = " + w.requantizers.code(g, {second, narrow}, {}, "h") +
               ";\n        const " + branch + " p = (" + branch + ")z * (" + branch + ")" +
               gate_table.text + "[g - " + bracketed(g.low.text) + "];\n";
     p = "p";
@@ -142,9 +161,10 @@ std::string pointwise_function(NetworkWriter& w) {
   inside += "        u[h] = (" + std::string(w.residual.name) + ")" +
             w.requantizers.code(c, {p, branch_narrow}, {"u[h]", true}, "h") + ";\n";
   return "/* The pointwise layer" + std::string(w.n.gated ? ", the gate" : "") +
-         " and the residual sum. */\nstatic void mix(const block_tables *b, const " +
-         w.activation.name + " *a, " + w.residual.name + " *u)\n{\n" + before + "    size_t h;\n" +
-         "    for (h = 0; h < CHANNELS; ++h) {\n" + inside + "    }\n}\n\n";
+         " and the residual sum. */\nstatic void mix(const block_tables *b, " +
+         (a.arranged ? "" : "const ") + w.activation.name + " *a, " + w.residual.name +
+         " *u)\n{\n" + before + "    size_t h;\n" + "    for (h = 0; h < CHANNELS; ++h) {\n" +
+         inside + "    }\n}\n\n";
 }
 
 std::string decoder_functions(NetworkWriter& w) {
@@ -158,7 +178,8 @@ std::string decoder_functions(NetworkWriter& w) {
   const Reference bias = w.top.table("decoder_bias", {w.n.decoder.bias});
   const Reference first = w.top.table("decoder_first", {wide(w.n.scores.first)});
   const RowValues pooled = {w.n.pool_last ? "state->last" : "state->sum",
-                            w.n.pool_last ? w.residual.name : "int32_t", "CHANNELS", channels};
+                            w.n.pool_last ? w.residual.name : "int32_t", "CHANNELS", channels,
+                            stream};
   const RowSums rows = w.products.rows(weights, "decoder", "k", pooled, narrow);
   // Sums over many steps lose the lowest bits before the product, docs/arithmetic.md.
   w.early_scores =

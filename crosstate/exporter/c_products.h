@@ -13,10 +13,12 @@ namespace crosstate::exporter {
 
 /// Values that a row of weights is multiplied by.
 struct RowValues {
-  std::string text;   // of the array
-  std::string type;   // of an element
-  std::string count;  // an expression of type size_t
-  std::size_t most;   // elements
+  std::string text;       // of the array
+  std::string type;       // of an element
+  std::string count;      // an expression of type size_t
+  std::size_t most;       // elements
+  std::int64_t largest;   // magnitude
+  bool arranged = false;  // by ProductWriter::arrange()
 };
 
 /// How a loop over rows gets the sum of each.
@@ -51,6 +53,15 @@ class ProductWriter {
   /// storage.
   std::string total(const Weights& weights, const RowValues& values, bool narrow);
 
+  /// Whether products of these weights want values of 16 bits in the order of arrange().
+  static bool arranges(const Weights& weights, const RowValues& values, bool narrow);
+  /// The statement that brings values in the order that instructions for several products need.
+  std::string arrange(const RowValues& values);
+  /// The name of a function (SUMS, ROW, OTHER ROW, VALUES, COUNT) that adds the products of two
+  /// rows to an array of two sums, faster than one after the other; "" if there is none.
+  std::string both(const Weights& first, const Weights& second, const RowValues& values,
+                   bool narrow);
+
   /// Rows that are unpacked to a buffer one after the other.
   struct Unpacked {
     std::string before, inside;
@@ -71,9 +82,12 @@ class ProductWriter {
     std::string name, weight, value;
     bool narrow = true;
     int bits = 0;  // of codes in words; 0: weights are numbers
+    bool arranged = false;
+    bool both = false;
   };
-  std::string dot(const std::string& weight, int bits, const std::string& value, bool narrow);
+  Dot& dot(const std::string& weight, int bits, const RowValues& values, bool narrow);
   std::string wide_products(const Dot& dot) const;
+  static std::string both_rows(const Dot& dot);
   std::string word_products(const Dot& dot) const;
   std::string dots() const;
   std::string unpacking() const;
@@ -81,7 +95,8 @@ class ProductWriter {
   std::vector<Dot> dots_;
   std::map<std::string, std::string> totals_;  // name of the function, its definition
   std::set<int> words_;                        // widths of codes that are unpacked from words
-  bool bits_ = false, signs_ = false;          // what streams contain
+  bool arranges_ = false;
+  bool bits_ = false, signs_ = false;  // what streams contain
   std::string unpacked_type_ = "int8_t";
   std::size_t scratch_ = 0;
 };
