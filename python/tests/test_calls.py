@@ -116,6 +116,8 @@ import os, signal, threading, time
 import numpy as np
 import crosstate
 
+# A shell that runs the tests in the background has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 x = np.random.default_rng(0).normal(size=(512, 100, 1))
 y = np.arange(512) % 2
 np.savez("train.npz", x=x, y=y)
