@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -65,6 +66,15 @@ def _in_terminal() -> bool:
         return False
 
 
+def _columns() -> int:
+    """The width of the terminal, in which a longer line would not be updated in place but begin anew
+    with every update."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (AttributeError, OSError, ValueError):
+        return 80
+
+
 def _write(text: str) -> None:
     """Write to standard error, which programs without a console (pythonw) do not have."""
     if sys.stderr is None or getattr(sys.stderr, "closed", False):
@@ -90,16 +100,23 @@ class Bar:
 
     def line(self, p: TrainProgress) -> str:
         share = p.done / p.samples if p.samples else 1.0
-        filled = round(self.width * share)
-        bar = "#" * filled + " " * (self.width - filled)
-        text = (
-            f"{p.stage} {p.epoch}/{p.epochs} |{bar}| {100 * share:3.0f}% "
-            f"loss {p.loss:.4f} {p.metric_name} {p.metric:.4f}"
-        )
+        epoch = f"{p.stage} {p.epoch}/{p.epochs} "
+        text = f"{100 * share:3.0f}% loss {p.loss:.4f} {p.metric_name} {p.metric:.4f}"
         validation = p.log.get("validation_" + p.metric_name, p.log.get("validation_metric"))
         if isinstance(validation, float) and not math.isnan(validation):
             text += f" validation {validation:.4f}"
-        return f"{text} [{_clock(p.seconds_left)} left, {p.samples_per_second:.0f}/s]"
+        left, rate = f" [{_clock(p.seconds_left)} left", f", {p.samples_per_second:.0f}/s"
+        # In a narrow terminal, the rate and then the bar are left out.
+        width = self.width
+        if self.in_place and not self.notebook:
+            room = _columns() - 1 - len(epoch + "|| " + text + left + "]")
+            if room < width + len(rate):
+                rate = ""
+                width = min(width, room)
+        if width >= 5:
+            filled = round(width * share)
+            epoch += "|" + "#" * filled + " " * (width - filled) + "| "
+        return f"{epoch}{text}{left}{rate}]"
 
     def progress(self, p: TrainProgress) -> None:
         if self.shown and (self.notebook or self.in_place or p.epoch_end):
@@ -115,7 +132,7 @@ class Bar:
         if self.notebook:
             self._show_in_notebook(text)
         elif self.in_place:
-            _write("\r\x1b[K" + text)
+            _write("\r\x1b[K" + text[: _columns() - 1])
             self.open = True
         else:
             _write(text + "\n")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -224,26 +228,46 @@ def test_progress_in_a_terminal(xy: Any, capsys: Any) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_the_last_line_of_progress_remains(xy: Any, monkeypatch: Any) -> None:
-    written: list[str] = []
+class Terminal:
+    """Standard error of a terminal with so many columns."""
 
-    class Terminal:
-        def isatty(self) -> bool:
-            return True
+    def __init__(self, columns: int) -> None:
+        self.terminal, self.program = os.openpty()
+        fcntl.ioctl(self.program, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+        self.written = ""
 
-        def write(self, text: str) -> None:
-            written.append(text)
+    def isatty(self) -> bool:
+        return True
 
-        def flush(self) -> None: ...
+    def fileno(self) -> int:
+        return self.program
 
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    model = crosstate.Model(**SMALL).fit(*xy, progress=True, **SHORT)
-    shown = "".join(written).split("\r\x1b[K")
-    assert shown[-1].startswith("float 2/2 |####################| 100% loss")
-    assert shown[-1].endswith("\n") and "".join(written).count("\n") == 1
-    written.clear()
-    model.quantize(*xy, preset="w8a8s8", progress=True)
-    assert "".join(written).endswith("\r\x1b[K")  # stages come and go
+    def write(self, text: str) -> None:
+        self.written += text
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None:
+        os.close(self.terminal)
+        os.close(self.program)
+
+
+@pytest.mark.parametrize("columns", [200, 80, 40])
+def test_the_last_line_of_progress_remains(xy: Any, monkeypatch: Any, columns: int) -> None:
+    with closing(Terminal(columns)) as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        model = crosstate.Model(**SMALL).fit(*xy, progress=True, **SHORT)
+        shown = stderr.written.split("\r\x1b[K")
+        # A line that fills the terminal would wrap, and the next one would not replace it.
+        assert max(map(len, shown)) <= columns and len(shown) > 3
+        bar = "|####################| " if columns == 200 else ""
+        assert shown[-1].startswith(f"float 2/2 {bar}100% loss")
+        assert shown[-1].endswith("\n") and stderr.written.count("\n") == 1
+        assert (" left" in shown[-1], "/s]" in shown[-1]) == (columns > 40, columns == 200)
+        stderr.written = ""
+        model.quantize(*xy, preset="w8a8s8", progress=True)
+        assert stderr.written.endswith("\r\x1b[K")  # stages come and go
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize("stderr", ["None", "open(os.devnull)", "closed"])
