@@ -81,6 +81,23 @@ def test_trains_in_a_format() -> None:
         assert torch.equal(copied(u), y)
 
 
+def test_computes_in_float32_under_autocast_and_outside_of_graphs() -> None:
+    torch.manual_seed(3)
+    block = S4DBlock(4, 8)
+    encoder = torch.nn.Linear(2, 4)
+    x = torch.randn(3, 20, 2)
+
+    def run(x: Any) -> Any:
+        return block(encoder(x).transpose(1, 2))
+
+    y = run(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = run(x)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, y, rtol=0.05, atol=0.05)
+    torch.testing.assert_close(torch.compile(run, backend="aot_eager")(x), y)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [({"norm": "batch"}, "by itself"), ({"format": "w8"}, "preset"),
