@@ -87,12 +87,13 @@ def test_learning_rates_of_the_kernel() -> None:
     assert set(fixed.state_dict()) == set(layer.state_dict())
 
 
-def test_transposed_only_changes_the_order() -> None:
+@pytest.mark.parametrize("d_model", [4, 40])
+def test_transposed_only_changes_the_order(d_model: int) -> None:
     torch.manual_seed(1)
-    layer = S4D(4, 8, transposed=False)
-    other = S4D(4, 8)
+    layer = S4D(d_model, 8, transposed=False)
+    other = S4D(d_model, 8)
     other.load_state_dict(layer.state_dict())
-    u = torch.randn(3, 50, 4)
+    u = torch.randn(3, 50, d_model)
     torch.testing.assert_close(layer(u)[0], other(u.transpose(1, 2))[0].transpose(1, 2))
 
 
