@@ -33,6 +33,11 @@ add_compile_definitions($<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
 # Contraction to fused multiply-add would make results depend on the instruction set; kernels ask
 # for it explicitly where it is wanted.
 add_compile_options(-ffp-contract=off)
+# GCC divides complex numbers by a function of its run-time library, which on Arm is compiled with
+# contraction. These are the same formulas (Smith 1962) as code.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$" AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fcx-fortran-rules>)
+endif()
 
 if(CROSSTATE_SANITIZE)
   set(sanitize_flags -fsanitize=${CROSSTATE_SANITIZE} -fno-sanitize-recover=all)

@@ -1,8 +1,9 @@
 // Recorded results in tests/golden.json: trained weights, predictions of the shipped models by
 // every executor, chips of every target. They change only for a reason stated in the commit.
 //
-// Recorded with the vector kernels for AVX2, which every supported x86-64 machine has; other
-// instruction sets round some products differently. To record changed results again:
+// Recorded with the vector kernels for AVX2, which every supported x86-64 machine has and with
+// which those for NEON on 64-bit Arm agree; other instruction sets round some products differently.
+// To record changed results again:
 //   CROSSTATE_RECORD=1 build/release/crosstate_tests --gtest_filter='Golden.*'
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -64,10 +65,13 @@ class Golden : public testing::Test {
  protected:
   void SetUp() override {
     const std::vector<std::string> known = kernels::kernel_targets();
-    if (std::find(known.begin(), known.end(), "AVX2") == known.end()) {
+    const auto recorded = std::find_if(known.begin(), known.end(), [](const std::string& name) {
+      return name == "AVX2" || name.starts_with("NEON");
+    });
+    if (recorded == known.end()) {
       GTEST_SKIP() << "recorded with AVX2, which this machine lacks";
     }
-    kernels::select_kernel_target("AVX2");
+    kernels::select_kernel_target(*recorded);
   }
   void TearDown() override { kernels::select_kernel_target("best"); }
 

@@ -25,7 +25,7 @@ std::string excerpt(std::string_view text, std::size_t most) {
   const std::string valid = as_utf8(text.substr(0, most + kLongestCharacter));
   std::string result(cut_utf8(valid, most));
   std::replace_if(
-      result.begin(), result.end(), [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; }, '?');
+      result.begin(), result.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
   return result.size() < valid.size() ? result + "..." : result;
 }
 

@@ -123,7 +123,7 @@ json json_value(const T& value) {
 
 // Text must survive a round trip through TOML and JSON.
 bool is_plain_text(const std::string& text) {
-  const auto is_control = [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; };
+  const auto is_control = [](unsigned char c) { return c < ' ' || c == 0x7f; };
   if (std::any_of(text.begin(), text.end(), is_control)) return false;
   try {
     (void)exact_json_text(json(text));

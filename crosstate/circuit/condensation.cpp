@@ -1,9 +1,10 @@
 #include "crosstate/circuit/condensation.h"
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <array>
 #include <utility>
+
+#include "crosstate/base/eigen.h"
 
 namespace crosstate::circuit {
 namespace {

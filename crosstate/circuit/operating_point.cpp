@@ -1,10 +1,9 @@
 // Newton's method on the nodal equations of an array with non-linear cells.
-#include <Eigen/SparseCholesky>
-#include <Eigen/SparseCore>
 #include <algorithm>
 #include <cmath>
 #include <string>
 
+#include "crosstate/base/eigen.h"
 #include "crosstate/base/error.h"
 #include "crosstate/circuit/circuit.h"
 

@@ -3,6 +3,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "crosstate/base/complex.h"
 #include "crosstate/base/json.h"
 #include "crosstate/inference/model.h"
 #include "crosstate/model/network_state.h"
@@ -23,15 +24,15 @@ struct Range {
 
 json layer_of(const model::Network::State& state, const model::BlockCoefficients& block,
               std::size_t l) {
-  Range magnitude, time_constant, step;
+  Range modulus, time_constant, step;
   for (std::size_t i = 0; i < block.ar.size(); ++i) {
-    const double a = std::hypot(block.ar[i], block.ai[i]);
-    magnitude.add(a);
+    const double a = magnitude(block.ar[i], block.ai[i]);
+    modulus.add(a);
     time_constant.add(a > 0 ? -1 / std::log(a) : 0);
   }
   json layer = {{"channels", state.shapes[l].channels},
                 {"modes", state.shapes[l].counts()},
-                {"a_max", magnitude.high},
+                {"a_max", modulus.high},
                 {"time_constants", time_constant.pair()}};
   if (!state.state_steps.empty()) {
     for (const float s : state.state_steps[l]) step.add(s);

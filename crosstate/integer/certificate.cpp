@@ -5,11 +5,14 @@
 #include <cmath>
 #include <complex>
 
+#include "crosstate/base/complex.h"
 #include "crosstate/integer/bounds.h"
 #include "crosstate/quant/poles.h"
 
 namespace crosstate::integer {
 namespace {
+
+using crosstate::magnitude;
 
 constexpr double kFloatExact =
     1 << 24;  // largest power of two up to which a float represents all integers
@@ -161,7 +164,7 @@ class Certifier {
         bound.largest = std::max(bound.largest, x / n_.state_limit);
         bound.state_error = std::max(bound.state_error, error);
         const double c = b.cr[i];
-        output += (n_.complex ? std::hypot(c, static_cast<double>(b.ci[i])) : std::abs(c)) * error;
+        output += (n_.complex ? magnitude(c, static_cast<double>(b.ci[i])) : std::abs(c)) * error;
       }
       const double factor =
           std::ldexp(std::abs(static_cast<double>(b.output.first[s])), -b.output.places(s));
@@ -189,24 +192,24 @@ class Certifier {
   // steps cancel except for the change by A, -e_k + (1 - A) sum A^j e_{k-1-j}; the rounding errors
   // of its register do not cancel.
   double rounding_error(std::complex<double> a, int residue_bits) const {
-    const double one = n_.complex ? std::sqrt(0.5) : 0.5, memory = 1 / (1 - std::abs(a));
+    const double one = n_.complex ? std::sqrt(0.5) : 0.5, memory = 1 / (1 - magnitude(a));
     if (n_.state_rounding == kernels::RoundingMode::kStochastic) return 2 * one * memory;
     if (residue_bits == 0) return one * memory;
     const double place = residue_bits < quant::kPoleFraction ? std::ldexp(1.0, -residue_bits) : 0.0;
-    return one * (1 + (std::abs(1.0 - a) + place) * memory);
+    return one * (1 + (magnitude(1.0 - a) + place) * memory);
   }
 
   // The larger of sum |Re a^k| and sum |Im a^k|; the remainder is added as a geometric series.
   static double l1(std::complex<double> a) {
-    const double modulus = std::abs(a);
+    const double modulus = magnitude(a);
     std::complex<double> power = 1;
     double re = 0, im = 0;
-    for (int k = 0; k < 100000 && std::abs(power) > 1e-6; ++k) {
+    for (int k = 0; k < 100000 && magnitude(power) > 1e-6; ++k) {
       re += std::abs(power.real());
       im += std::abs(power.imag());
       power *= a;
     }
-    return std::max(re, im) + std::abs(power) / (1 - modulus);
+    return std::max(re, im) + magnitude(power) / (1 - modulus);
   }
 
   const IntegerNetwork& n_;

@@ -94,7 +94,7 @@ ChosenRange choose_range(const quant::ActivationSite& site, const Observer& obse
     ChosenRange best;
     double least = -1;
     for (int i = 0; i < kSearchSteps; ++i) {
-      const double limit = observer.peak() * std::exp2(-static_cast<double>(i) / 16);
+      const double limit = observer.peak() * std::pow(2, -static_cast<double>(i) / 16);
       const ChosenRange chosen = codes_for(site, affine, clipped(observer, limit));
       const double error = squared_error(site, affine, chosen, observer);
       if (least >= 0 && error >= least) continue;

@@ -1,9 +1,10 @@
 #include "crosstate/prune/hankel.h"
 
-#include <Eigen/Dense>
-#include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
+
+#include "crosstate/base/complex.h"
+#include "crosstate/base/eigen.h"
 
 namespace crosstate::prune {
 namespace {
@@ -64,7 +65,7 @@ std::vector<model::DiscreteMode> truncate_balanced(std::span<const model::Discre
   for (Eigen::Index i = 0; i < n; ++i) {
     a(i) = modes[static_cast<std::size_t>(i)].a;
     c(i) = modes[static_cast<std::size_t>(i)].c;
-    largest = std::max(largest, std::abs(c(i)));
+    largest = std::max(largest, magnitude(c(i)));
   }
   const Matrix reduced = left.adjoint() * a.asDiagonal() * right;
   const Eigen::ComplexEigenSolver<Matrix> eigen(reduced);
@@ -73,8 +74,8 @@ std::vector<model::DiscreteMode> truncate_balanced(std::span<const model::Discre
   std::vector<model::DiscreteMode> out;
   for (Eigen::Index i = 0; i < r; ++i) {
     const model::DiscreteMode mode{eigen.eigenvalues()(i), output(i) * input(i)};
-    const bool sound = std::abs(mode.a) < 1 && std::abs(mode.a) > 1e-6 &&
-                       std::abs(mode.c) <= kMostGrowth * largest;
+    const bool sound = magnitude(mode.a) < 1 && magnitude(mode.a) > 1e-6 &&
+                       magnitude(mode.c) <= kMostGrowth * largest;
     if (!sound) return {};
     out.push_back(mode);
   }

@@ -1,13 +1,15 @@
 #include "crosstate/prune/mode_scores.h"
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <numeric>
+
+#include "crosstate/base/complex.h"
+#include "crosstate/base/eigen.h"
 
 namespace crosstate::prune {
 
 double h_infinity_score(const model::DiscreteMode& mode) {
-  const double distance = 1 - std::abs(mode.a);
+  const double distance = 1 - magnitude(mode.a);
   return std::norm(mode.c) / (distance * distance);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "crosstate/base/complex.h"
 #include "crosstate/model/network_state.h"
 #include "crosstate/model/pass.h"
 #include "crosstate/prune/hankel.h"
@@ -30,7 +31,7 @@ std::vector<model::DiscreteMode> trained_modes(const model::Network::State& s, s
 
 // The continuous pole whose discretised value is `a`.
 Complex continuous_pole(Complex a, double dt, model::Discretization rule) {
-  if (rule == model::Discretization::kZeroOrderHold) return std::log(a) / dt;
+  if (rule == model::Discretization::kZeroOrderHold) return logarithm(a) / dt;
   return 2.0 / dt * (a - 1.0) / (a + 1.0);
 }
 
@@ -175,7 +176,7 @@ void shrink_groups(model::Network& network, double strength) {
     for (std::size_t h = 0; h < shape.size(); ++h) {
       for (std::size_t i = shape.first[h]; i < shape.first[h + 1]; ++i) {
         model::ContinuousMode unit = s.mode(l, h, i);
-        const double norm = std::abs(unit.c);
+        const double norm = magnitude(unit.c);
         unit.c = 1;
         const double by = strength * std::sqrt(energy_score(discrete(s, unit)));
         const double factor = shrink(norm, by);

@@ -1,9 +1,10 @@
 #include "crosstate/ptq/gptq.h"
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 #include <limits>
+
+#include "crosstate/base/eigen.h"
 
 namespace crosstate::ptq {
 namespace {

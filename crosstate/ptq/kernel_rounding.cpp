@@ -1,10 +1,11 @@
 #include "crosstate/ptq/kernel_rounding.h"
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <array>
 #include <cmath>
 
+#include "crosstate/base/complex.h"
+#include "crosstate/base/eigen.h"
 #include "crosstate/quant/poles.h"
 #include "crosstate/quant/weights.h"
 
@@ -145,9 +146,9 @@ std::vector<Complex> choose_poles(std::span<const model::DiscreteMode> modes, bo
       for (const Complex direction : directions) {
         // The first code in this direction, which is within twice its distance.
         for (double step = 0x1p-14; step < 0.3; step *= 2) {
-          const Complex turn = cartesian || start == 0.0 ? Complex(1) : start / std::abs(start);
+          const Complex turn = cartesian || start == 0.0 ? Complex(1) : start / magnitude(start);
           const Complex moving = start + step * direction * turn;
-          if (!(std::abs(moving) < 1)) break;
+          if (!(magnitude(moving) < 1)) break;
           // Parameters of a mode hold no pole of 0 and, if real, none beyond it.
           if (moving == 0.0) continue;
           if (!complex && moving.real() * start.real() <= 0) break;

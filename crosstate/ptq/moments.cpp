@@ -1,6 +1,6 @@
 #include "crosstate/ptq/moments.h"
 
-#include <Eigen/Dense>
+#include "crosstate/base/eigen.h"
 
 namespace crosstate::ptq {
 namespace {

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <utility>
 
+#include "crosstate/base/complex.h"
 #include "crosstate/base/error.h"
 #include "crosstate/model/calibration.h"
 #include "crosstate/model/network_state.h"
@@ -37,7 +38,7 @@ model::ContinuousMode with_pole(model::ContinuousMode mode, Complex a, model::Di
   Complex pole;
   if (rule == model::Discretization::kZeroOrderHold) {
     const double turns = std::round((mode.w * dt - std::arg(a)) / (2 * std::numbers::pi));
-    pole = (std::log(a) + Complex(0, 2 * std::numbers::pi * turns)) / dt;
+    pole = (logarithm(a) + Complex(0, 2 * std::numbers::pi * turns)) / dt;
   } else {
     pole = 2 / dt * (a - 1.0) / (a + 1.0);
   }

@@ -7,6 +7,7 @@
 
 #include "crosstate/analog/row_levels.h"
 #include "crosstate/analog/steps.h"
+#include "crosstate/base/complex.h"
 #include "crosstate/base/error.h"
 #include "crosstate/base/json.h"
 #include "crosstate/kernels/residue.h"
@@ -343,7 +344,7 @@ kernels::RoundingMode rounding_mode(const StateSite& site) {
 std::uint8_t residue_bits(const StateSite& site, std::complex<double> a) {
   int bits = site.residue_bits;
   if (site.residue == ResidueRule::kByPole) {
-    const double gap = 1 - std::abs(a);
+    const double gap = 1 - magnitude(a);
     // No more than what an exponent of a double may be.
     const double needed = gap > 0 ? std::ceil(-std::log2(gap)) : kernels::kMostResidueBits;
     bits = std::clamp(static_cast<int>(needed) + site.residue_margin, 0, bits);

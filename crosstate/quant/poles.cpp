@@ -5,6 +5,8 @@
 #include <limits>
 #include <numbers>
 
+#include "crosstate/base/complex.h"
+
 namespace crosstate::quant {
 namespace {
 
@@ -13,7 +15,7 @@ using Complex = std::complex<double>;
 constexpr double kSlowestDecay = 1e-4, kFastestDecay = 4;
 
 double decay_of(Complex a) {
-  return std::clamp(-std::log(std::max(std::abs(a), 1e-30)), kSlowestDecay, kFastestDecay);
+  return std::clamp(-std::log(std::max(magnitude(a), 1e-30)), kSlowestDecay, kFastestDecay);
 }
 
 // The nearest of `codes` values that are evenly spaced over [low, high].

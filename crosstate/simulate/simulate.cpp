@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "crosstate/base/complex.h"
 #include "crosstate/base/error.h"
 #include "crosstate/hardware/external.h"
 #include "crosstate/inference/model.h"
@@ -297,7 +298,7 @@ StateErrors state_errors(const integer::IntegerNetwork& network, const data::Dat
   for (const integer::IntegerBlock& b : network.blocks) {
     for (std::size_t i = 0; i < b.ar.size(); ++i) {
       const double size =
-          std::hypot(quant::pole_value(b.ar[i]), network.complex ? quant::pole_value(b.ai[i]) : 0);
+          magnitude(quant::pole_value(b.ar[i]), network.complex ? quant::pole_value(b.ai[i]) : 0);
       const auto above = std::upper_bound(edges.begin(), edges.end() - 1, size);
       group_of.push_back(static_cast<std::size_t>(above - edges.begin()) - 1);
       ++errors.groups[group_of.back()].modes;

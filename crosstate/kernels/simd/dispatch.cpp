@@ -44,6 +44,14 @@ namespace {
 
 HWY_EXPORT(MultiplyAddLoop);
 
+// Available here, best first.
+auto available_targets() {
+  auto targets = hwy::SupportedAndGeneratedTargets();
+  // Compiled without dispatch, whatever Highway finds.
+  if constexpr ((HWY_TARGETS & (HWY_TARGETS - 1)) == 0) targets = {HWY_TARGETS};
+  return targets;
+}
+
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -54,7 +62,7 @@ std::string lower(std::string text) {
 
 std::vector<std::string> kernel_targets() {
   std::vector<std::string> names;
-  for (const auto target : hwy::SupportedAndGeneratedTargets()) {
+  for (const auto target : available_targets()) {
     names.emplace_back(hwy::TargetName(target));
   }
   return names;
@@ -67,7 +75,7 @@ void select_kernel_target(const std::string& name) {
   if (lower(name) != "best") {
     std::string known = "best";
     decltype(hwy::SupportedTargets()) chosen = 0;
-    for (const auto target : hwy::SupportedAndGeneratedTargets()) {
+    for (const auto target : available_targets()) {
       known += std::string(", ") + hwy::TargetName(target);
       if (lower(hwy::TargetName(target)) == lower(name)) chosen = target;
     }

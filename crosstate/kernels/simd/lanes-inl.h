@@ -42,6 +42,31 @@ constexpr DU du;
 constexpr std::size_t kN = hn::MaxLanes(D());
 constexpr std::size_t kV = kLanes / kN;  // number of vectors that hold kLanes values
 
+// Sums over the lanes of consecutive vectors take turns in kSums accumulators. Vectors of four
+// lanes (NEON) thereby add the same numbers in the same order as those of eight (AVX2).
+#if HWY_MAX_BYTES == 16
+constexpr std::size_t kSums = 2;
+HWY_INLINE double sum(const V (&parts)[kSums]) {
+  const V pairs = hn::Add(parts[0], parts[1]);
+  const V halves = hn::Add(pairs, hn::Shuffle1032(pairs));
+  return static_cast<double>(hn::GetLane(hn::Add(halves, hn::Shuffle2301(halves))));
+}
+#else
+constexpr std::size_t kSums = 1;
+HWY_INLINE double sum(const V (&parts)[kSums]) {
+  return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, parts[0])));
+}
+#endif
+HWY_INLINE void clear(V (&parts)[kSums]) {
+  for (V& part : parts) part = hn::Zero(d);
+}
+// The product of every part with `by`, summed.
+HWY_INLINE double scaled_sum(V by, const V (&parts)[kSums]) {
+  V products[kSums];
+  for (std::size_t s = 0; s < kSums; ++s) products[s] = hn::Mul(by, parts[s]);
+  return sum(products);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace crosstate::kernels
 HWY_AFTER_NAMESPACE();

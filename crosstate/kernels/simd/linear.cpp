@@ -88,23 +88,24 @@ void LinearForward(const float* weight, const float* bias, std::size_t outputs, 
   for (; c < columns; c += kN) forward_columns<1>(weight, bias, outputs, inputs, x, y, c);
 }
 
-HWY_INLINE double sum(V v) { return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, v))); }
-
 // kR x kC inner products of rows.
 template <std::size_t kR, std::size_t kC>
 HWY_INLINE void adjoint_block(std::size_t inputs, std::size_t columns, const float* HWY_RESTRICT gy,
                               std::size_t gy_stride, const float* HWY_RESTRICT x,
                               std::size_t x_stride, double* HWY_RESTRICT gw) {
-  V acc[kR][kC];
+  V acc[kR][kC][kSums];
   for (std::size_t r = 0; r < kR; ++r) {
-    for (std::size_t c = 0; c < kC; ++c) acc[r][c] = hn::Zero(d);
+    for (std::size_t c = 0; c < kC; ++c) clear(acc[r][c]);
   }
-  for (std::size_t t = 0; t < columns; t += kN) {
-    V g[kR];
-    for (std::size_t r = 0; r < kR; ++r) g[r] = hn::Load(d, gy + r * gy_stride + t);
-    for (std::size_t c = 0; c < kC; ++c) {
-      const V in = hn::Load(d, x + c * x_stride + t);
-      for (std::size_t r = 0; r < kR; ++r) acc[r][c] = hn::MulAdd(g[r], in, acc[r][c]);
+  for (std::size_t first = 0; first < columns; first += kSums * kN) {
+    for (std::size_t s = 0; s < kSums; ++s) {
+      const std::size_t t = first + s * kN;
+      V g[kR];
+      for (std::size_t r = 0; r < kR; ++r) g[r] = hn::Load(d, gy + r * gy_stride + t);
+      for (std::size_t c = 0; c < kC; ++c) {
+        const V in = hn::Load(d, x + c * x_stride + t);
+        for (std::size_t r = 0; r < kR; ++r) acc[r][c][s] = hn::MulAdd(g[r], in, acc[r][c][s]);
+      }
     }
   }
   for (std::size_t r = 0; r < kR; ++r) {
@@ -134,14 +135,16 @@ HWY_INLINE void adjoint_rows(std::size_t inputs, std::size_t columns, const floa
   }
 }
 
-// The sum of a row: independent chains, one per vector of 16 columns, at most four.
+// The sum of a row: independent chains, at most four; each takes kSums vectors of 16 columns.
 HWY_INLINE double row_sum(std::size_t columns, const float* a) {
-  constexpr std::size_t kChains = std::min<std::size_t>(4, kLanes / kN);
-  V acc[kChains];
-  for (std::size_t c = 0; c < kChains; ++c) acc[c] = hn::Zero(d);
-  for (std::size_t t = 0; t < columns; t += kChains * kN) {
+  constexpr std::size_t kChains = std::min<std::size_t>(4, kLanes / kN / kSums);
+  V acc[kChains][kSums];
+  for (std::size_t c = 0; c < kChains; ++c) clear(acc[c]);
+  for (std::size_t t = 0; t < columns; t += kChains * kSums * kN) {
     for (std::size_t c = 0; c < kChains; ++c) {
-      acc[c] = hn::Add(acc[c], hn::Load(d, a + t + c * kN));
+      for (std::size_t s = 0; s < kSums; ++s) {
+        acc[c][s] = hn::Add(acc[c][s], hn::Load(d, a + t + (c * kSums + s) * kN));
+      }
     }
   }
   double total = 0;

@@ -60,8 +60,6 @@ void LayerNormForward(const float* gamma, const float* beta, std::size_t rows, s
   }
 }
 
-HWY_INLINE double sum(V v) { return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, v))); }
-
 // Columns whose moments are kept on the stack, so that sums over columns run along whole rows.
 constexpr std::size_t kTile = 256;
 
@@ -94,14 +92,17 @@ void LayerNormAdjoint(const float* gamma, std::size_t rows, std::size_t columns,
     }
     for (std::size_t r = 0; r < rows; ++r) {
       const V scale = hn::Set(d, gamma[r]);
-      V gamma_sum = hn::Zero(d), beta_sum = hn::Zero(d);
+      V gamma_sum[kSums], beta_sum[kSums];
+      clear(gamma_sum);
+      clear(beta_sum);
       for (std::size_t c = 0; c < width; c += kN) {
+        const std::size_t s = c / kN % kSums;
         const V inv = hn::Load(d, inverse + c);
         const V unit =
             hn::Mul(hn::Sub(hn::Load(d, x.row(r) + begin + c), hn::Load(d, mean + c)), inv);
         const V g = hn::Load(d, gy.row(r) + begin + c);
-        gamma_sum = hn::MulAdd(g, unit, gamma_sum);
-        beta_sum = hn::Add(g, beta_sum);
+        gamma_sum[s] = hn::MulAdd(g, unit, gamma_sum[s]);
+        beta_sum[s] = hn::Add(g, beta_sum[s]);
         const V rest = hn::MulAdd(unit, hn::Load(d, mean_gu + c), hn::Load(d, mean_g + c));
         hn::Store(hn::Mul(inv, hn::MulSub(scale, g, rest)), d, gx.row(r) + begin + c);
       }

@@ -15,8 +15,6 @@ namespace crosstate::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-HWY_INLINE double sum(V v) { return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, v))); }
-
 // `x` with zeros in the columns from `c` on that the mask excludes, even if they are NaN.
 HWY_INLINE V unmasked(const float* mask, std::size_t c, V x) {
   if (mask == nullptr) return x;
@@ -67,15 +65,20 @@ void AffineForward(const float* scale, const float* shift, std::size_t rows, std
 void RowSums(std::size_t rows, std::size_t columns, const float* mask, ConstRows a, ConstRows b,
              double* total, double* dot) {
   for (std::size_t r = 0; r < rows; ++r) {
-    V s = hn::Zero(d), p = hn::Zero(d);
-    for (std::size_t c = 0; c < columns; c += kN) {
-      const V left = unmasked(mask, c, hn::Load(d, a.row(r) + c));
-      const V right = unmasked(mask, c, hn::Load(d, b.row(r) + c));
-      s = hn::Add(s, left);
-      p = hn::MulAdd(left, right, p);
+    V of_left[kSums], of_products[kSums];
+    clear(of_left);
+    clear(of_products);
+    for (std::size_t first = 0; first < columns; first += kSums * kN) {
+      for (std::size_t s = 0; s < kSums; ++s) {
+        const std::size_t c = first + s * kN;
+        const V left = unmasked(mask, c, hn::Load(d, a.row(r) + c));
+        const V right = unmasked(mask, c, hn::Load(d, b.row(r) + c));
+        of_left[s] = hn::Add(of_left[s], left);
+        of_products[s] = hn::MulAdd(left, right, of_products[s]);
+      }
     }
-    total[r] += sum(s);
-    dot[r] += sum(p);
+    total[r] += sum(of_left);
+    dot[r] += sum(of_products);
   }
 }
 
@@ -130,18 +133,22 @@ void FakeQuantizeAdjoint(const float* scale, float low, float high, RangeGradien
                          double* glog) {
   for (std::size_t r = 0; r < rows; ++r) {
     const Grid grid(scale[r], low, high);
-    V total = hn::Zero(d);
-    for (std::size_t c = 0; c < columns; c += kN) {
-      const V steps = hn::Mul(hn::Load(d, x.row(r) + c), grid.inverse);
-      const V g = hn::Load(d, gy.row(r) + c);
-      const auto inside = hn::And(hn::Ge(steps, grid.low), hn::Le(steps, grid.high));
-      hn::Store(hn::IfThenElseZero(inside, g), d, gx.row(r) + c);
-      if (glog == nullptr) continue;
-      const V code = grid.round(steps);
-      const V slope = kind == RangeGradient::kSteps
-                          ? hn::Sub(code, hn::IfThenElseZero(inside, steps))
-                          : hn::IfThenZeroElse(inside, code);
-      total = hn::MulAdd(g, slope, total);
+    V total[kSums];
+    clear(total);
+    for (std::size_t first = 0; first < columns; first += kSums * kN) {
+      for (std::size_t s = 0; s < kSums; ++s) {
+        const std::size_t c = first + s * kN;
+        const V steps = hn::Mul(hn::Load(d, x.row(r) + c), grid.inverse);
+        const V g = hn::Load(d, gy.row(r) + c);
+        const auto inside = hn::And(hn::Ge(steps, grid.low), hn::Le(steps, grid.high));
+        hn::Store(hn::IfThenElseZero(inside, g), d, gx.row(r) + c);
+        if (glog == nullptr) continue;
+        const V code = grid.round(steps);
+        const V slope = kind == RangeGradient::kSteps
+                            ? hn::Sub(code, hn::IfThenElseZero(inside, steps))
+                            : hn::IfThenZeroElse(inside, code);
+        total[s] = hn::MulAdd(g, slope, total[s]);
+      }
     }
     if (glog != nullptr) glog[r] += static_cast<double>(scale[r]) * sum(total);
   }

@@ -209,8 +209,6 @@ HWY_INLINE void recompute(const ScanModes& modes, std::size_t n, const StateRoun
   }
 }
 
-HWY_INLINE double sum(V v) { return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, v))); }
-
 template <bool kComplex, bool kGain, bool kGainGradient, bool kRound>
 HWY_INLINE void adjoint_mode(const ScanModes& modes, std::size_t n, const Saturation& saturation,
                              std::size_t steps, const float* HWY_RESTRICT u, const float* start,
@@ -228,7 +226,12 @@ HWY_INLINE void adjoint_mode(const ScanModes& modes, std::size_t n, const Satura
 
   // Sums shared by the vectors of a step. Both products of a part of A are added first, so that the
   // chain of the sum has one addition, on execution units that multiply-adds leave free.
-  V ar = hn::Zero(d), ai = ar, b = ar, cr = ar, ci = ar;
+  V ar[kSums], ai[kSums], b[kSums], cr[kSums], ci[kSums];
+  clear(ar);
+  clear(ai);
+  clear(b);
+  clear(cr);
+  clear(ci);
   V pr[kV], pi[kV];
   for (std::size_t v = 0; v < kV; ++v) {
     pr[v] = hn::Mul(gain, hn::Load(d, carry + v * kN));
@@ -238,26 +241,26 @@ HWY_INLINE void adjoint_mode(const ScanModes& modes, std::size_t n, const Satura
     const float* now = states + t * 2 * kLanes;
     const float* before = t > 0 ? now - 2 * kLanes : start;
     for (std::size_t v = 0; v < kV; ++v) {
-      const std::size_t at = t * kLanes + v * kN;
+      const std::size_t at = t * kLanes + v * kN, s = v % kSums;
       const V g = hn::Load(d, gy + at);
       const V xr = hn::Load(d, now + v * kN);
       V lr = hn::MulAdd(m.cr, g, pr[v]);
-      cr = hn::MulAdd(g, xr, cr);
+      cr[s] = hn::MulAdd(g, xr, cr[s]);
       if constexpr (kRound) lr = saturation.pass(xr, lr);
       hn::Store(hn::Add(lr, hn::Load(d, gu + at)), d, gu + at);
-      if constexpr (kGainGradient) b = hn::MulAdd(lr, hn::Load(d, u + at), b);
+      if constexpr (kGainGradient) b[s] = hn::MulAdd(lr, hn::Load(d, u + at), b[s]);
       const V br = hn::Load(d, before + v * kN);
       if constexpr (!kComplex) {
-        ar = hn::MulAdd(lr, br, ar);
+        ar[s] = hn::MulAdd(lr, br, ar[s]);
         pr[v] = hn::Mul(m.ar, lr);
       } else {
         const V xi = hn::Load(d, now + kLanes + v * kN);
         V li = hn::NegMulAdd(m.ci, g, pi[v]);
-        ci = hn::NegMulAdd(g, xi, ci);
+        ci[s] = hn::NegMulAdd(g, xi, ci[s]);
         if constexpr (kRound) li = saturation.pass(xi, li);
         const V bi = hn::Load(d, before + kLanes + v * kN);
-        ar = hn::Add(ar, hn::MulAdd(lr, br, hn::Mul(li, bi)));
-        ai = hn::Add(ai, hn::NegMulAdd(lr, bi, hn::Mul(li, br)));
+        ar[s] = hn::Add(ar[s], hn::MulAdd(lr, br, hn::Mul(li, bi)));
+        ai[s] = hn::Add(ai[s], hn::NegMulAdd(lr, bi, hn::Mul(li, br)));
         pr[v] = hn::MulAdd(m.ar, lr, hn::Mul(m.ai, li));
         pi[v] = hn::MulSub(m.ar, li, hn::Mul(m.ai, lr));
       }
@@ -267,13 +270,13 @@ HWY_INLINE void adjoint_mode(const ScanModes& modes, std::size_t n, const Satura
     hn::Store(hn::Mul(inverse, pr[v]), d, carry + v * kN);
     hn::Store(hn::Mul(inverse, pi[v]), d, carry + kLanes + v * kN);
   }
-  gradients.ar[n] += sum(hn::Mul(inverse, ar));
+  gradients.ar[n] += scaled_sum(inverse, ar);
   gradients.cr[n] += sum(cr);
   if constexpr (kComplex) {
-    gradients.ai[n] += sum(hn::Mul(inverse, ai));
+    gradients.ai[n] += scaled_sum(inverse, ai);
     gradients.ci[n] += sum(ci);
   }
-  if constexpr (kGainGradient) gradients.b[n] += sum(hn::Mul(inverse, b));
+  if constexpr (kGainGradient) gradients.b[n] += scaled_sum(inverse, b);
 }
 
 template <std::size_t kModes, bool kComplex, bool kGain, Rounding kRounding>
