@@ -23,7 +23,14 @@ target_compile_definitions(crosstate_tests PRIVATE
   CROSSTATE_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}" CROSSTATE_NGSPICE="${CROSSTATE_NGSPICE}")
 if(TARGET crosstate)
   add_dependencies(crosstate_tests crosstate)
-  target_compile_definitions(crosstate_tests PRIVATE CROSSTATE_PROGRAM="$<TARGET_FILE:crosstate>")
+  set(program "$<TARGET_FILE:crosstate>")
+  if(CMAKE_CROSSCOMPILING_EMULATOR)  # tests start the program by its path
+    set(program "${CMAKE_CURRENT_BINARY_DIR}/emulated/crosstate")
+    file(GENERATE OUTPUT "${program}"
+      CONTENT "#!/bin/sh\nexec ${CMAKE_CROSSCOMPILING_EMULATOR} '$<TARGET_FILE:crosstate>' \"$@\"\n"
+      FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
+  endif()
+  target_compile_definitions(crosstate_tests PRIVATE CROSSTATE_PROGRAM="${program}")
 endif()
 # Preloaded, it makes every file system behave as if it had no locks.
 add_library(no_locks MODULE tests/no_locks.c)
