@@ -159,7 +159,8 @@ std::string ProductWriter::wide_products(const Dot& dot) const {
                      "        sum = __smlad(ODD(four), (int16x2_t)odd, sum);\n";
   return "#if defined(USE_HELIUM)\n" + helium + "    }\n#else\n#if defined(USE_DSP)\n" +
          (dot.arranged ? "    int32_t high = 0;\n" : "") +
-         "    for (; (i + 4u) <= count; i += 4u) {\n        const uint32_t four = word(&w[i]);\n" +
+         "    const size_t fours = count & ~(size_t)3u;\n    for (; i < fours; i += 4u) {\n"
+         "        const uint32_t four = word(&w[i]);\n" +
          dsp + "    }\n" + (dot.arranged ? "    sum += high >> 8;\n" : "") + "#endif\n";
 }
 
@@ -179,7 +180,8 @@ std::string ProductWriter::both_rows(const Dot& dot) {
          " *restrict x, size_t count)\n{\n    size_t i = 0;\n"
          "#if defined(USE_DSP)\n    int32_t first = sums[0];\n    int32_t second = sums[1];\n" +
          (dot.arranged ? "    int32_t first_high = 0;\n    int32_t second_high = 0;\n" : "") +
-         "    for (; (i + 4u) <= count; i += 4u) {\n        const uint32_t w_four = word(&w[i]);\n"
+         "    const size_t fours = count & ~(size_t)3u;\n    for (; i < fours; i += 4u) {\n"
+         "        const uint32_t w_four = word(&w[i]);\n"
          "        const uint32_t v_four = word(&v[i]);\n" +
          values + "        first = __smlad(EVEN(w_four), even, first);\n" +
          (dot.arranged ? "        first_high = __smlad(HIGH(w_four), odd, first_high);\n"
