@@ -61,8 +61,11 @@ def series(tmp_path_factory: Any, xy: Any, test_xy: Any) -> Path:
 def program(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run the program beside the package."""
     binary = Path(crosstate.__file__).parent / "bin" / "crosstate"
+    # A sanitizer that is preloaded for the interpreter is not for the program, which has its own.
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     result = subprocess.run(
-        [binary, *map(os.fspath, map(str, arguments))], capture_output=True, text=True, timeout=300
+        [binary, *map(os.fspath, map(str, arguments))], capture_output=True, text=True, timeout=300,
+        env=environment,
     )
     assert result.returncode == code, result.stderr
     return result
