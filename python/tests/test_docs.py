@@ -20,5 +20,5 @@ def test_from_arrays_to_a_chip(capsys: Any) -> None:
     # What the text says of a network that was only rounded.
     x, y = values["x"][500:], values["y"][500:]
     lost = crosstate.simulate(values["small"], x, y, target="taox-64x64", chips=5)
-    assert lost.summary["accuracy_mean"] < 0.7
+    assert lost.summary["accuracy_mean"] < values["records"].summary["accuracy_mean"]
     assert len(capsys.readouterr().out.split()) == 4

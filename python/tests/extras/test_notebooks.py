@@ -21,11 +21,11 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 CLAIMS = {
     "from-arrays-to-a-chip": """
 rounded, trained = rounded.summary, trained.summary
-assert rounded["accuracy_mean"] < trained["accuracy_mean"]
+assert rounded["accuracy_mean"] <= trained["accuracy_mean"]
 assert trained["accuracy_worst"] > 0.95
 """,
     "from-pytorch-to-a-chip": """
-assert chips.summary["accuracy_mean"] < trained.summary["accuracy_mean"]
+assert chips.summary["accuracy_mean"] <= trained.summary["accuracy_mean"]
 assert trained.summary["accuracy_worst"] > 0.95
 """,
     "reading-a-sweep": """
