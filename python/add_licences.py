@@ -17,14 +17,18 @@ def output(*command):
 
 
 def package_of(name):
-    """The installed package with this shared library."""
+    """The installed package with this shared library, for the architecture of this system: others may
+    be installed beside it."""
+    native = output("dpkg", "--print-architecture").strip()
     paths = {line.split()[-1] for line in output("/sbin/ldconfig", "-p").splitlines()
              if line.split() and line.split()[0] == name}
     for path in sorted(paths):
         for candidate in (path, str(Path(path).resolve()), path.removeprefix("/usr")):
             found = subprocess.run(["dpkg-query", "-S", candidate], capture_output=True, text=True)
             if found.returncode == 0:
-                return found.stdout.split(":")[0]
+                package, _, architecture = found.stdout.split(": ")[0].partition(":")
+                if architecture in ("", native):
+                    return package, f"{package}:{native}" if architecture else package
     sys.exit(f"add_licences: no package of the system has {name}, expected one with its licence")
 
 
@@ -42,9 +46,9 @@ def main():
             # auditwheel adds a hash: libsndfile-1ab2c3d4.so.1.0.35
             name = re.sub(r"-[0-9a-f]{8}(?=\.so)", "", library.name)
             soname = re.match(r".*\.so(\.\d+)?", name).group(0)
-            package = package_of(soname)
+            package, exact = package_of(soname)
             version, source = output(
-                "dpkg-query", "-W", "-f=${Version} ${source:Package}", package).split()
+                "dpkg-query", "-W", "-f=${Version} ${source:Package}", exact).split()
             (place / f"{package}.txt").write_bytes(
                 Path(f"/usr/share/doc/{package}/copyright").read_bytes())
             lines.append(f"{library.name}: package {package} {version}, source package {source}, "
