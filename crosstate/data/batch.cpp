@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/memory.h"
 #include "crosstate/base/random.h"
 
 namespace crosstate::data {
@@ -44,7 +45,13 @@ void fill_batch(const Dataset& set, std::span<const std::uint32_t> order, std::s
   batch.channels = set.channels;
   batch.block_length = block_length;
   batch.count = order.size();
-  batch.values.resize(batch.groups * batch.group_size());
+  const std::size_t values = batch.groups * batch.group_size();
+  if (values > batch.values.capacity()) {
+    require_memory(set.name, static_cast<double>(values) * sizeof(float),
+                   "a batch of " + std::to_string(batch.groups * kLanes) + " sequences of " +
+                       std::to_string(batch.length) + " steps");
+  }
+  batch.values.resize(values);
   batch.readout = set.readout;
   const std::size_t width = set.readout.width();
   const std::size_t of_sequence = set.readout.targets(batch.length) * width;

@@ -23,9 +23,10 @@ void GroupPass::decode_adjoint(const GroupMemory& m, const std::vector<double>& 
       }
     }
   }
+  AlignedFloats weights;
   for (const TimeBlock& b : blocks_) {
     const kernels::Rows out = b.rows(gh.data(), H_);
-    const float* weight = m.pool_weight.data() + b.start * kLanes;
+    const float* weight = pool_weights(m, b, weights);
     for (std::size_t r = 0; r < H_; ++r) {
       const float* gp = gpooled.data() + r * kLanes;
       for (std::size_t c = 0; c < b.columns(); c += kLanes) {
@@ -67,6 +68,8 @@ class GroupAdjoint {
     stream_ = stream;
     forward_.at(b);
   }
+
+  const float* mask() const { return forward_.mask(); }
 
   void recompute(std::size_t l) {
     v_ = forward_.normalize(l, z(l));
@@ -124,7 +127,7 @@ class GroupAdjoint {
     const float* map = norm_->data();
     kernels::affine_forward(map, map + 2 * O, O, columns(), gv, gv);
     kernels::accumulate(map + O, O, columns(), z(l), gv);
-    mask_columns(GroupPass::mask(m_, *b_), O, columns(), gv);
+    mask_columns(mask(), O, columns(), gv);
     return gv;
   }
 
@@ -218,7 +221,7 @@ void GroupPass::norm_sums(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scra
     copy(H_, b.columns(), b.rows(std::as_const(gh).data(), H_), stream);
     adjoint.at(b, stream);
     const kernels::ConstRows z = b.rows(std::as_const(m.z[l]).data(), O_);
-    kernels::row_sums(O_, b.columns(), mask(m, b), walk_back_to_norm(adjoint, l), z, sum, dot);
+    kernels::row_sums(O_, b.columns(), adjoint.mask(), walk_back_to_norm(adjoint, l), z, sum, dot);
   }
 }
 

@@ -43,20 +43,21 @@ GroupPass::GroupPass(const Network::State& state, const Coefficients& coefficien
   }
 }
 
-void GroupPass::prepare(GroupMemory& m, std::size_t group, bool training) const {
+void GroupPass::prepare(GroupMemory& m, std::size_t group, Keep keep) const {
   const std::size_t panel = batch_.length * kLanes;
+  const bool training = keep == Keep::kAdjoint;
   m.group = group;
-  m.training = training;
+  m.keep = keep;
   m.h.resize(layers_ + 1);
-  for (AlignedFloats& h : m.h) h.resize(panel * H_);
-  m.y.resize(layers_);
-  for (std::size_t l = 0; l < layers_; ++l) m.y[l].resize(panel * shape(l).size());
-  m.a.resize(training ? layers_ : 0);
+  const std::size_t steps =
+      keep == Keep::kNothing ? std::min(batch_.block_length, batch_.length) : batch_.length;
+  for (AlignedFloats& h : m.h) h.resize(steps * kLanes * H_);
+  m.y.resize(training ? layers_ : 0);
+  m.a.resize(m.y.size());
+  m.slope.resize(m.y.size());
   m.s.resize(training && gated_ ? layers_ : 0);
-  m.slope.resize(m.a.size());
-  for (std::size_t l = 0; l < m.a.size(); ++l) {
-    m.a[l].resize(panel * shape(l).size());
-    m.slope[l].resize(m.a[l].size());
+  for (std::size_t l = 0; l < m.y.size(); ++l) {
+    for (AlignedFloats* x : {&m.y[l], &m.a[l], &m.slope[l]}) x->resize(panel * shape(l).size());
   }
   for (AlignedFloats& s : m.s) s.resize(panel * H_);
   m.z.resize(training ? layers_ : 0);
@@ -68,37 +69,40 @@ void GroupPass::prepare(GroupMemory& m, std::size_t group, bool training) const 
     std::fill_n(m.checkpoints[l].begin(), states_of(l), 0.0f);
   }
   m.seeds.fill(kernels::kDeployedSeed);
-  m.mask.clear();
-  const std::uint32_t* lengths = batch_.lengths.data() + group * kLanes;
-  if (std::any_of(lengths, lengths + kLanes, [&](auto n) { return n < batch_.length; })) {
-    m.mask.resize(panel);
-    for (std::size_t t = 0; t < batch_.length; ++t) {
-      for (std::size_t i = 0; i < kLanes; ++i) m.mask[t * kLanes + i] = t < lengths[i] ? 1 : 0;
-    }
-  }
+  std::copy_n(batch_.lengths.begin() + static_cast<std::ptrdiff_t>(group * kLanes), kLanes,
+              m.lengths.begin());
+  m.padded = std::ranges::any_of(m.lengths, [&](auto n) { return n < batch_.length; });
   if (every_step_) {
     m.outputs.resize(panel * K_);
   } else {
-    prepare_pool(m, lengths);
+    prepare_pool(m);
   }
   m.dropout.resize(layers_);
   for (AlignedFloats& factors : m.dropout) factors.clear();
 }
 
-void GroupPass::prepare_pool(GroupMemory& m, const std::uint32_t* lengths) const {
-  m.pool_weight.assign(batch_.length * kLanes, 0);
+void GroupPass::prepare_pool(GroupMemory& m) const {
   m.pool_count.fill(1);
-  for (std::size_t i = 0; i < kLanes; ++i) {
-    const std::size_t n = lengths[i];
-    if (n == 0) continue;
-    if (s_.options.pooling == Pooling::kLast) {
-      m.pool_weight[(n - 1) * kLanes + i] = 1;
-    } else {
-      m.pool_count[i] = static_cast<double>(n);
-      for (std::size_t t = 0; t < n; ++t) m.pool_weight[t * kLanes + i] = 1;
+  if (s_.options.pooling == Pooling::kMean) {
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      m.pool_count[i] = static_cast<double>(std::max<std::size_t>(m.lengths[i], 1));
     }
   }
   m.pooled.assign(H_ * kLanes, 0);
+}
+
+const float* GroupPass::pool_weights(const GroupMemory& m, const TimeBlock& b,
+                                     AlignedFloats& to) const {
+  const bool last = s_.options.pooling == Pooling::kLast;
+  to.resize(b.columns());
+  for (std::size_t t = 0; t < b.steps; ++t) {
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      const std::size_t step = b.start + t;
+      const bool pooled = last ? step + 1 == m.lengths[i] : step < m.lengths[i];
+      to[t * kLanes + i] = pooled ? 1 : 0;
+    }
+  }
+  return to.data();
 }
 
 void GroupPass::draw_seeds(GroupMemory& m, std::size_t group, const LossOptions& loss) {
@@ -180,6 +184,19 @@ bool GroupPass::judge(std::size_t sequence, std::size_t read, const LossOptions&
   return true;
 }
 
+void GroupForward::at(const TimeBlock& b) {
+  b_ = &b;
+  kept_ = b;
+  if (m_.keep == Keep::kNothing) kept_.start = 0;
+  if (!m_.padded) return;
+  w_.mask.resize(b.columns());
+  for (std::size_t t = 0; t < b.steps; ++t) {
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      w_.mask[t * kLanes + i] = b.start + t < m_.lengths[i] ? 1 : 0;
+    }
+  }
+}
+
 kernels::ConstRows GroupForward::input() const {
   const kernels::ConstRows values = b_->rows(p_.batch_.group(m_.group).data(), p_.inputs());
   return rounded(c_.input, p_.inputs(), columns(), values, w_.x);
@@ -195,7 +212,7 @@ kernels::ConstRows GroupForward::encode(kernels::ConstRows x) const {
 void GroupForward::enter(kernels::ConstRows sums) const { round_stream(0, sums); }
 
 kernels::ConstRows GroupForward::select(std::size_t l) const {
-  const kernels::ConstRows h = b_->rows(std::as_const(m_.h[l]).data(), p_.H_);
+  const kernels::ConstRows h = stream(l);
   const BlockShape& shape = p_.shape(l);
   if (shape.every_channel(p_.H_)) return h;
   const kernels::Rows u = take(w_.u, shape.size(), columns());
@@ -216,22 +233,21 @@ kernels::ConstRows GroupForward::activate(std::size_t l, kernels::ConstRows y,
   const BlockQuantizers& q = c_.quantizers[l];
   const std::size_t S = p_.shape(l).size();
   const kernels::ConstRows yq = rounded(q.ssm_output, S, columns(), y, w_.yq);
-  if (!m_.training) {
+  if (!adjoint()) {
     const kernels::Rows a = take(w_.a, S, columns());
     if (look_up(q.activation_table, S, columns(), yq, a)) return a;
     kernels::activation_forward(p_.activation_, S, columns(), yq, a);
     return rounded(q.activation, S, columns(), a, w_.aq);
   }
-  const kernels::Rows a = b_->rows(m_.a[l].data(), S);
+  const kernels::Rows a = kept_.rows(m_.a[l].data(), S);
   kernels::activation_with_slope(p_.activation_, S, columns(), yq, a,
-                                 b_->rows(m_.slope[l].data(), S));
+                                 kept_.rows(m_.slope[l].data(), S));
   return rounded(q.activation, S, columns(), a, w_.aq);
 }
 
 kernels::ConstRows GroupForward::linear(std::size_t l, kernels::ConstRows a) const {
   const BlockCoefficients& c = c_.blocks[l];
-  const kernels::Rows z =
-      m_.training ? b_->rows(m_.z[l].data(), p_.O_) : take(w_.z, p_.O_, columns());
+  const kernels::Rows z = panel(m_.z, l, p_.O_, w_.z);
   multiply_by(c.weight, c.bias, c.tiles, p_.O_, a, z);
   return z;
 }
@@ -260,16 +276,15 @@ GroupForward::Branch GroupForward::gate_values(std::size_t l, kernels::ConstRows
   const kernels::ConstRows z = rounded(q.linear, p_.O_, columns(), v, w_.zq);
   if (!p_.gated_) return {z, z, z};
   const kernels::ConstRows in(z.row(H), z.stride);
-  // In training, values before quantization are kept for the adjoint.
-  const kernels::Rows s = m_.training ? b_->rows(m_.s[l].data(), H) : take(w_.s, H, columns());
-  if (!m_.training && look_up(q.gate_table, H, columns(), in, s)) return {z, s, s};
+  const kernels::Rows s = panel(m_.s, l, H, w_.s);
+  if (!adjoint() && look_up(q.gate_table, H, columns(), in, s)) return {z, s, s};
   if (!again) kernels::activation_forward(p_.gate_, H, columns(), in, s);
   return {z, s, rounded(q.gate, H, columns(), s, w_.sq)};
 }
 
 kernels::Rows GroupForward::add_residual(std::size_t l, const Branch& branch) const {
   const std::size_t H = p_.H_;
-  const kernels::ConstRows h = b_->rows(std::as_const(m_.h[l]).data(), H);
+  const kernels::ConstRows h = stream(l);
   const kernels::Rows r = take(w_.r, H, columns());
   const AlignedFloats& dropout = m_.dropout[l];
   if (p_.gated_ && dropout.empty()) {
@@ -288,7 +303,7 @@ kernels::Rows GroupForward::add_residual(std::size_t l, const Branch& branch) co
 
 kernels::ConstRows GroupForward::normalize_sum(std::size_t l, kernels::ConstRows r) const {
   if (!p_.layer_norm_) return r;
-  const kernels::Rows n = b_->rows(m_.h[l + 1].data(), p_.H_);
+  const kernels::Rows n = kept_.rows(m_.h[l + 1].data(), p_.H_);
   layer_norm(l, r, n);
   return n;
 }
@@ -296,13 +311,13 @@ kernels::ConstRows GroupForward::normalize_sum(std::size_t l, kernels::ConstRows
 void GroupForward::leave(std::size_t l, kernels::ConstRows n) const { round_stream(l + 1, n); }
 
 void GroupForward::read() const {
-  const kernels::ConstRows h = b_->rows(std::as_const(m_.h[p_.layers_]).data(), p_.H_);
+  const kernels::ConstRows h = stream(p_.layers_);
   if (p_.every_step_) {
     kernels::linear_forward(c_.decoder.data(), c_.decoder_bias.data(), p_.K_, p_.H_, columns(), h,
                             b_->rows(m_.outputs.data(), p_.K_));
     return;
   }
-  const float* weight = m_.pool_weight.data() + b_->start * kLanes;
+  const float* weight = p_.pool_weights(m_, *b_, w_.pool);
   for (std::size_t r = 0; r < p_.H_; ++r) {
     double* sum = m_.pooled.data() + r * kLanes;
     for (std::size_t c = 0; c < columns(); c += kLanes) {
@@ -380,7 +395,7 @@ void GroupForward::convert_output(std::size_t l, kernels::Rows y) const {
 }
 
 void GroupForward::round_stream(std::size_t l, kernels::ConstRows x) const {
-  const kernels::Rows h = b_->rows(m_.h[l].data(), p_.H_);
+  const kernels::Rows h = kept_.rows(m_.h[l].data(), p_.H_);
   const Quantizer& q = c_.residual;
   if (q.on) {
     kernels::fake_quantize_forward(q.scale.data(), q.low, q.high, p_.H_, columns(), x, h);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "crosstate/model/group_pass.h"
@@ -12,15 +13,15 @@
 
 namespace crosstate::model {
 
-/// An executor for walk_layers(), after GroupPass::prepare() of `m`. Panels have the number of rows
-/// given below, and one block of time as columns. In training, `m` keeps the values that the
-/// adjoint needs.
+/// An executor for walk_stretches() or, unless `m` keeps nothing, walk_layers(), after
+/// GroupPass::prepare() of `m`. Panels have the number of rows given below, and one block of time
+/// as columns.
 class GroupForward {
  public:
   GroupForward(const GroupPass& pass, GroupMemory& m, Scratch& w)
       : p_(pass), c_(pass.c_), m_(m), w_(w) {}
 
-  void at(const TimeBlock& b) { b_ = &b; }
+  void at(const TimeBlock& b);
 
   kernels::ConstRows input() const;                       // [inputs]
   kernels::ConstRows encode(kernels::ConstRows x) const;  // [H]
@@ -45,6 +46,9 @@ class GroupForward {
   /// network's pool is this one. With task::Scope::kStep the outputs of every step.
   void read() const;
 
+  /// [steps][16] of the present block: 1 for steps of a sequence, 0 for padding; null: all 1.
+  const float* mask() const { return m_.padded ? w_.mask.data() : nullptr; }
+
  protected:
   /// recur() in which scan(s, u, y, states) runs the recurrence of the channel with index s in the
   /// block over the block of time and adds the output to y.
@@ -58,20 +62,31 @@ class GroupForward {
   kernels::StateRounding rounding_of(std::size_t l, std::size_t first) const;
 
   std::size_t columns() const { return b_->columns(); }
-  const float* mask() const { return GroupPass::mask(m_, *b_); }
+  /// The residual stream before block l, or after the last one.
+  kernels::ConstRows stream(std::size_t l) const {
+    return kept_.rows(std::as_const(m_.h[l]).data(), p_.H_);
+  }
 
   const GroupPass& p_;
   const Coefficients& c_;
   GroupMemory& m_;
   Scratch& w_;
   const TimeBlock* b_ = nullptr;
+  TimeBlock kept_ = {};  // where the present block is in the panels of `m_`
 
  private:
   friend class GroupAdjoint;
 
   /// The states of block l at the start of time block `block`.
   float* checkpoint(std::size_t l, std::size_t block) const {
-    return m_.checkpoints[l].data() + (m_.training ? block : block % 2) * p_.states_of(l);
+    return m_.checkpoints[l].data() + (adjoint() ? block : block % 2) * p_.states_of(l);
+  }
+
+  bool adjoint() const { return m_.keep == Keep::kAdjoint; }
+  /// A panel of the present block that the adjoint needs, in `kept`, or in reused memory.
+  kernels::Rows panel(std::vector<AlignedFloats>& kept, std::size_t l, std::size_t rows,
+                      AlignedFloats& reused) const {
+    return adjoint() ? kept_.rows(kept[l].data(), rows) : take(reused, rows, columns());
   }
 
   void scan(std::size_t l, std::size_t s, const float* u, float* y, float* states) const;
@@ -99,7 +114,7 @@ template <class Scan>
 kernels::Rows GroupForward::recur_by(std::size_t l, kernels::ConstRows u, const Scan& scan) const {
   const BlockCoefficients& c = c_.blocks[l];
   const std::size_t S = p_.shape(l).size(), states = p_.states_of(l);
-  const kernels::Rows y = b_->rows(m_.y[l].data(), S);
+  const kernels::Rows y = panel(m_.y, l, S, w_.y);
   kernels::affine_forward(c.d.data(), nullptr, S, columns(), u, y);
   float* const after = checkpoint(l, b_->index + 1);
   std::copy_n(checkpoint(l, b_->index), states, after);

@@ -28,20 +28,30 @@ struct TimeBlock {
   }
 };
 
-/// Data of one group of sequences kept between forward and adjoint.
+/// What a forward pass keeps of a group of sequences, beside the read-out.
+enum class Keep {
+  kNothing,  // one block of time goes through the whole network before the next: walk_stretches()
+  kStreams,  // the residual stream of every layer
+  kAdjoint,  // all values that the adjoint needs
+};
+
+/// Data of one group of sequences. Panels of whole sequences have all blocks of time one after the
+/// other.
 struct GroupMemory {
-  std::size_t group = 0;                // index in the batch
-  bool training = false;                // whether an adjoint follows
-  std::vector<AlignedFloats> h;         // [layers + 1]: the residual stream, panels of H rows
-  std::vector<AlignedFloats> y;         // [layers]: SSM output before quantization
-  std::vector<AlignedFloats> a, slope;  // [layers]: activation before quantization, training only
-  std::vector<AlignedFloats> s;         // [layers]: gate before quantization, training only
-  std::vector<AlignedFloats> z;         // [layers]: linear output, training only
+  std::size_t group = 0;  // index in the batch
+  Keep keep = Keep::kNothing;
+  bool padded = false;                      // whether sequences are shorter than the batch
+  std::array<std::size_t, kLanes> lengths;  // number of steps of each sequence
+  // [layers + 1]: the residual stream, panels of H rows; of one block of time with Keep::kNothing
+  std::vector<AlignedFloats> h;
+  // For the adjoint only, [layers]:
+  std::vector<AlignedFloats> y;             // SSM output before quantization
+  std::vector<AlignedFloats> a, slope;      // activation before quantization
+  std::vector<AlignedFloats> s;             // gate before quantization
+  std::vector<AlignedFloats> z;             // linear output
   std::vector<AlignedFloats> checkpoints;   // [layers]: states at the start of each block
   std::vector<AlignedFloats> dropout;       // [layers]: [H][16] keep factors, empty without dropout
   std::array<std::uint32_t, kLanes> seeds;  // of stochastic rounding and converter noise
-  AlignedFloats mask;                       // [length][16] of 0 and 1; empty: all 1
-  AlignedFloats pool_weight;                // [length][16]: 1 for steps that are pooled, else 0
   std::array<double, kLanes> pool_count;    // number of pooled steps
   std::vector<double> pooled;               // [H][16]: sums over these steps
   AlignedFloats outputs;                    // panels of K rows, only with task::Scope::kStep
@@ -49,7 +59,10 @@ struct GroupMemory {
 
 /// Panels of one block that are recomputed rather than kept.
 struct Scratch {
-  AlignedFloats x, pre, u, yq, a, aq, z, zn, zq, s, sq, r, g, gz, gs, gy, scan, carry, temp, part;
+  AlignedFloats x, pre, u, y, yq, a, aq, z, zn, zq, s, sq, r, g, gz, gs, gy, scan, carry, temp;
+  AlignedFloats part;
+  AlignedFloats mask;  // [steps][16]: 1 for steps of a sequence, 0 for padding
+  AlignedFloats pool;  // [steps][16]: 1 for steps that are pooled, else 0
 };
 
 /// Stateless except for references to the network and the batch, so threads share one object.
@@ -59,7 +72,7 @@ class GroupPass {
             const data::Batch& batch);
 
   /// Allocates the memory of one group, at the start of its sequences.
-  void prepare(GroupMemory& m, std::size_t group, bool training) const;
+  void prepare(GroupMemory& m, std::size_t group, Keep keep) const;
 
   /// Every sequence of every batch has its own random draws for rounding.
   static void draw_seeds(GroupMemory& m, std::size_t group, const LossOptions& loss);
@@ -100,15 +113,14 @@ class GroupPass {
   kernels::ScanModes modes(std::size_t l, std::size_t s) const {
     return c_.blocks[l].scan(shape(l), s, complex_, gain_);
   }
-  static const float* mask(const GroupMemory& m, const TimeBlock& b) {
-    return m.mask.empty() ? nullptr : m.mask.data() + b.start * kLanes;
-  }
 
  private:
   friend class GroupForward;
   friend class GroupAdjoint;
 
-  void prepare_pool(GroupMemory& m, const std::uint32_t* lengths) const;
+  void prepare_pool(GroupMemory& m) const;
+  /// Scratch::pool of a block of time.
+  const float* pool_weights(const GroupMemory& m, const TimeBlock& b, AlignedFloats& to) const;
   /// Adds read-out `read` of a sequence to the result; slope as in Task::loss(). Returns false if
   /// the target does not count.
   bool judge(std::size_t sequence, std::size_t read, const LossOptions& loss,

@@ -228,6 +228,10 @@ void require_scope(const data::Batch& batch, task::Scope scope) {
 
 }  // namespace
 
+double Network::training_bytes(std::size_t count, std::size_t length) const {
+  return model::training_bytes(*state_, count, length);
+}
+
 BatchResult Network::train_step(const data::Batch& batch, const LossOptions& loss,
                                 ThreadPool& pool) {
   state_->require_inputs(batch);

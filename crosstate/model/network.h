@@ -78,6 +78,10 @@ class Network {
   /// outputs of a teacher, that do not fit.
   BatchResult train_step(const data::Batch& batch, const LossOptions& loss, ThreadPool& pool);
 
+  /// Bytes that train_step() allocates for `count` sequences of at most `length` steps, without the
+  /// batch itself. The values of every step are kept for the adjoint.
+  double training_bytes(std::size_t count, std::size_t length) const;
+
   /// Throws Error unless the other network has the same number of channels and layers, so that the
   /// residual streams can be compared.
   void require_same_streams(const Network& other) const;

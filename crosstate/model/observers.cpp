@@ -135,9 +135,9 @@ Observers forward_spreads(const Network::State& state, const Coefficients& coeff
     std::vector<Observers> observers(batch.groups, start);
     pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
       const auto i = static_cast<std::size_t>(worker);
-      pass.prepare(memory[i], g, false);
+      pass.prepare(memory[i], g, Keep::kNothing);
       ObservedForward forward(pass, memory[i], scratch[i], observers[g]);
-      walk_layers(forward, state.blocks.size(), pass.blocks());
+      walk_stretches(forward, state.blocks.size(), pass.blocks());
     });
     for (const Observers& s : observers) all |= s;
   }

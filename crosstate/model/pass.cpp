@@ -83,9 +83,9 @@ BatchResult forward_batch(const Network::State& state, const Coefficients& coeff
   pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
     GroupMemory& m = memory[static_cast<std::size_t>(worker)];
     Scratch& w = scratch[static_cast<std::size_t>(worker)];
-    pass.prepare(m, g, false);
+    pass.prepare(m, g, Keep::kNothing);
     GroupForward forward(pass, m, w);
-    walk_layers(forward, state.blocks.size(), pass.blocks());
+    walk_stretches(forward, state.blocks.size(), pass.blocks());
     results[g] = pass.decode(m, g, {}, logits == nullptr ? nullptr : &all[g * kLanes * of_sequence],
                              nullptr);
   });
@@ -157,7 +157,7 @@ NormMoments forward_to_last_norm(const GroupPass& pass, Network::State& state,
           walk_from_norm(forward, l - 1, b.rows(std::as_const(m.z[l - 1]).data(), outputs));
         }
         const kernels::ConstRows z = walk_to_norm(forward, l);
-        kernels::row_sums(outputs, b.columns(), GroupPass::mask(m, b), z, z, sum[g].data(),
+        kernels::row_sums(outputs, b.columns(), forward.mask(), z, z, sum[g].data(),
                           squares[g].data());
       }
     });
@@ -173,8 +173,28 @@ void measure_norms(Network::State& state, Coefficients& coefficients, const data
                    double momentum, ThreadPool& pool) {
   const GroupPass pass(state, coefficients, batch);
   TrainingMemory& kept = training_memory(batch.groups, pool);
-  const auto begin = [&](std::size_t g) { pass.prepare(kept.groups[g], g, true); };
+  const auto begin = [&](std::size_t g) { pass.prepare(kept.groups[g], g, Keep::kAdjoint); };
   forward_to_last_norm(pass, state, coefficients, batch, momentum, begin, kept, pool);
+}
+
+double training_bytes(const Network::State& state, std::size_t count, std::size_t length) {
+  const std::size_t H = state.channels(), layers = state.blocks.size();
+  std::size_t per_step = (layers + 2) * H, modes = 0;  // streams, and the gradient of one
+  for (const BlockShape& shape : state.shapes) {
+    per_step += 3 * shape.size() + (state.gated() ? H : 0) + state.linear_outputs();
+    modes += shape.modes();
+  }
+  if (state.options.readout == task::Scope::kStep) {
+    per_step += 3 * static_cast<std::size_t>(state.task.outputs);  // gradients in double precision
+  }
+  const std::size_t state_size =
+      kernels::scan_state_size(1, state.coefficients().rounding.mode) * modes;
+  const double steps = static_cast<double>(length);
+  const double checkpoints = steps / state.options.block_length + 2;
+  const auto groups = static_cast<double>((count + kLanes - 1) / kLanes);
+  return groups * sizeof(float) *
+         (steps * kLanes * static_cast<double>(per_step) +
+          checkpoints * static_cast<double>(state_size));
 }
 
 BatchResult train_batch(Network::State& state, Coefficients& coefficients, const data::Batch& batch,
@@ -198,7 +218,7 @@ BatchResult train_batch(Network::State& state, Coefficients& coefficients, const
   // Forward pass. Without batch norm a group runs through all layers at once; otherwise the groups
   // are synchronised before every norm.
   const auto begin = [&](std::size_t g) {
-    pass.prepare(mem[g], g, true);
+    pass.prepare(mem[g], g, Keep::kAdjoint);
     GroupPass::draw_seeds(mem[g], g, loss);
     pass.draw_dropout(mem[g], g, loss);
   };

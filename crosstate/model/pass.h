@@ -47,6 +47,9 @@ BatchResult forward_batch(const Network::State& state, const Coefficients& coeff
 BatchResult train_batch(Network::State& state, Coefficients& coefficients, const data::Batch& batch,
                         const LossOptions& loss, ThreadPool& pool);
 
+/// See Network::training_bytes().
+double training_bytes(const Network::State& state, std::size_t count, std::size_t length);
+
 /// Moves the running statistics of batch norms by `momentum` towards those of the batch, as
 /// train_batch() does, but without dropout, gradients and the loss.
 void measure_norms(Network::State& state, Coefficients& coefficients, const data::Batch& batch,

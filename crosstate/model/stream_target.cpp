@@ -42,7 +42,7 @@ StreamTarget::StreamTarget(const Network& teacher, const data::Batch& batch, Thr
   std::vector<std::vector<double>> squares(batch.groups, std::vector<double>(layers, 0));
   pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
     GroupMemory& m = memory[static_cast<std::size_t>(worker)];
-    pass.prepare(m, g, false);
+    pass.prepare(m, g, Keep::kStreams);
     GroupForward forward(pass, m, scratch[static_cast<std::size_t>(worker)]);
     walk_layers(forward, layers, pass.blocks());
     for (std::size_t l = 0; l < layers; ++l) {

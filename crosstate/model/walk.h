@@ -84,6 +84,15 @@ void walk_stretch(Executor& e, std::size_t layers) {
   e.read();
 }
 
+/// Whole sequences in ranges of time. e.at(t) selects a range.
+template <class Executor, class Stretches>
+void walk_stretches(Executor& e, std::size_t layers, const Stretches& stretches) {
+  for (const auto& t : stretches) {
+    e.at(t);
+    walk_stretch(e, layers);
+  }
+}
+
 /// Whole sequences layer by layer, for executors that keep the residual stream of all ranges of
 /// time: the weights of one layer stay in the cache. e.at(t) selects a range.
 template <class Executor, class Stretches>

@@ -67,11 +67,20 @@ TEST(Walk, StopsBeforeANormAndGoesOnFromThere) {
   EXPECT_EQ(halves.written, whole.written);
 }
 
+// Writes only the residual streams.
+struct ShortRecorder : Recorder {
+  void leave(std::size_t l, const std::string&) { written.push_back(of("h", l + 1)); }
+  void enter(const std::string&) { written.push_back("h0" + time); }
+};
+
+TEST(Walk, TakesStretchAfterStretchThroughAllLayers) {
+  ShortRecorder e;
+  walk_stretches(e, 2, std::vector<int>{7, 8});
+  EXPECT_THAT(e.written, ElementsAre("h07", "h17", "h27", "read7", "h08", "h18", "h28", "read8"));
+}
+
 TEST(Walk, TakesLayerAfterLayerThroughAllStretches) {
-  struct Short : Recorder {
-    void leave(std::size_t l, const std::string&) { written.push_back(of("h", l + 1)); }
-    void enter(const std::string&) { written.push_back("h0" + time); }
-  } e;
+  ShortRecorder e;
   walk_layers(e, 2, std::vector<int>{7, 8});
   EXPECT_THAT(e.written, ElementsAre("h07", "h08", "h17", "h18", "h27", "read7", "h28", "read8"));
 }

@@ -77,8 +77,10 @@ class RecordingForward : public GroupForward {
     std::vector<AlignedFloats>& stream = (*streams_)[l];
     stream.resize(p_.shape(l).size());
     for (std::size_t s = 0; s < stream.size(); ++s) {
-      stream[s].resize(length_ * kLanes);
-      std::copy_n(u.row(s), columns(), stream[s].data() + b_->start * kLanes);
+      stream[s].resize(std::min(length_, Statistics::kStreamSteps) * kLanes);
+      const std::size_t at = b_->start * kLanes;
+      if (at >= stream[s].size()) break;
+      std::copy_n(u.row(s), std::min(columns(), stream[s].size() - at), stream[s].data() + at);
     }
     return u;
   }
@@ -147,10 +149,8 @@ class MeasuringForward : public GroupForward {
   }
   // Called only for the decoder if every step is read.
   void read() const {
-    const std::size_t layers = m_.h.size() - 1;
     if (site_ != Measured::kDecoder) return;
-    const ConstRows h = b_->rows(std::as_const(m_.h[layers]).data(), p_.channels());
-    add(p_.channels(), h, wanted_.logits, wanted_.logits.size() / row_);
+    add(p_.channels(), stream(m_.h.size() - 1), wanted_.logits, wanted_.logits.size() / row_);
   }
 
  private:
@@ -237,13 +237,13 @@ Statistics::Statistics(const model::Network& network, std::span<const data::Batc
     std::vector<Scratch> scratch(workers);
     pool.parallel_for(batch.groups, [&](std::size_t g, int worker) {
       GroupMemory& m = memory[static_cast<std::size_t>(worker)];
-      pass.prepare(m, g, false);
+      pass.prepare(m, g, model::Keep::kNothing);
       Group& group = groups[g];
       const bool first = &batch == batches_.data() && g == 0;
       RecordingForward forward(pass, m, scratch[static_cast<std::size_t>(worker)], stride_,
                                batch.length, every_step ? outputs : 0, group,
                                first ? &streams_ : nullptr);
-      model::walk_layers(forward, state.blocks.size(), pass.blocks());
+      model::walk_stretches(forward, state.blocks.size(), pass.blocks());
       if (every_step) return;
       std::vector<float> logits(kLanes * outputs);
       pass.decode(m, g, {}, logits.data(), nullptr);
@@ -275,7 +275,7 @@ std::vector<Moments> Statistics::measure(const model::Network& quantized, std::s
     std::vector<std::vector<Moments>> parts(batch.groups);
     pool_.parallel_for(batch.groups, [&](std::size_t g, int worker) {
       const auto i = static_cast<std::size_t>(worker);
-      pass.prepare(memory[i], g, false);
+      pass.prepare(memory[i], g, model::Keep::kNothing);
       run(pass, memory[i], scratch[i], groups_[b][g], parts[g]);
     });
     for (const std::vector<Moments>& part : parts) {
@@ -290,7 +290,7 @@ Moments Statistics::encoder(const model::Network& quantized) const {
                        std::vector<Moments>& to) {
     to.assign(1, Moments(pass.inputs(), pass.channels()));
     MeasuringForward forward(pass, m, w, stride_, wanted, Measured::kEncoder, 0, to);
-    model::walk_layers(forward, 0, pass.blocks());
+    model::walk_stretches(forward, 0, pass.blocks());
   };
   return std::move(measure(quantized, 1, run)[0]);
 }
@@ -305,7 +305,7 @@ std::vector<Moments> Statistics::recurrence(const model::Network& quantized,
       to.emplace_back((modes.ai == nullptr ? 1 : 2) * modes.modes + 1, 1);
     }
     MeasuringForward forward(pass, m, w, stride_, wanted, Measured::kRecurrence, layer, to);
-    model::walk_layers(forward, layer + 1, pass.blocks());
+    model::walk_stretches(forward, layer + 1, pass.blocks());
   };
   return measure(quantized, channels, run);
 }
@@ -315,7 +315,7 @@ Moments Statistics::linear(const model::Network& quantized, std::size_t layer) c
                        std::vector<Moments>& to) {
     to.assign(1, Moments(pass.shape(layer).size(), pass.outputs()));
     MeasuringForward forward(pass, m, w, stride_, wanted, Measured::kLinear, layer, to);
-    model::walk_layers(forward, layer + 1, pass.blocks());
+    model::walk_stretches(forward, layer + 1, pass.blocks());
   };
   return std::move(measure(quantized, 1, run)[0]);
 }
@@ -330,11 +330,11 @@ Moments Statistics::decoder(const model::Network& quantized) const {
     to.assign(1, Moments(H, outputs));
     if (every_step) {
       MeasuringForward forward(pass, m, w, stride_, wanted, Measured::kDecoder, 0, to);
-      model::walk_layers(forward, layers, pass.blocks());
+      model::walk_stretches(forward, layers, pass.blocks());
       return;
     }
     GroupForward forward(pass, m, w);
-    model::walk_layers(forward, layers, pass.blocks());
+    model::walk_stretches(forward, layers, pass.blocks());
     AlignedFloats pooled(H * kLanes);
     for (std::size_t k = 0; k < pooled.size(); ++k) {
       pooled[k] = static_cast<float>(m.pooled[k] / m.pool_count[k % kLanes]);

@@ -22,7 +22,7 @@ class Statistics {
   /// `check` is called before every batch, here and in the measurements.
   Statistics(const model::Network& network, std::span<const data::Batch> batches, ThreadPool& pool,
              Check check = {});
-  static constexpr std::size_t kMostSamples = 1 << 15;
+  static constexpr std::size_t kMostSamples = 1 << 15, kStreamSteps = 1 << 14;
 
   /// Moments in a quantized network of the same shapes. The inputs of a site are the values that
   /// its weights multiply, with quantization; its outputs are those of the float network:
@@ -38,7 +38,7 @@ class Statistics {
   Moments decoder(const model::Network& quantized) const;
 
   /// The input of the recurrence of a layer in the float network: channels of the block x
-  /// [steps][16] of the first group of sequences.
+  /// [steps][16] of the first group of sequences, at most kStreamSteps steps.
   const std::vector<AlignedFloats>& stream(std::size_t layer) const { return streams_[layer]; }
 
   /// Values of one group of 16 sequences in the float network, [rows][samples][16].

@@ -11,6 +11,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/json.h"
+#include "crosstate/base/memory.h"
 #include "crosstate/base/stopwatch.h"
 #include "crosstate/data/batch.h"
 #include "crosstate/train/adamw.h"
@@ -61,6 +62,7 @@ class Trainer {
     schedule_.warmup = static_cast<std::uint64_t>(std::llround(options.warmup * steps));
     schedule_.final_share = options.final_rate;
 
+    require_training_memory();
     identity_ = run_identity(network, training, validation, options, context);
     if (options.average > 0) average_ = network;
     if (options.class_weights == ClassWeights::kBalanced) {
@@ -88,6 +90,22 @@ class Trainer {
   }
 
  private:
+  void require_training_memory() const {
+    std::size_t longest = 0;
+    for (std::size_t i = 0; i < training_.count; ++i) {
+      longest = std::max(longest, training_.length_of(i));
+    }
+    const std::size_t count = std::min(batch_size_, training_.count);
+    const std::size_t lanes = (count + kLanes - 1) / kLanes * kLanes;
+    const auto values = static_cast<double>(lanes * longest * training_.channels);
+    require_memory(training_.name, network_.training_bytes(count, longest) + sizeof(float) * values,
+                   "training on " + std::to_string(lanes) + " sequences of " +
+                       std::to_string(longest) + " steps (batches are made of 16) with " +
+                       std::to_string(network_.options().channels) + " channels and " +
+                       std::to_string(network_.options().layers) + " layers",
+                   "; cut the sequences into shorter ones or take a smaller batch or network");
+  }
+
   const task::Task& task() const { return *training_.readout.task; }
   int epochs_done() const { return static_cast<int>(history_.size()); }
   bool validates() const { return validation_.count > 0; }

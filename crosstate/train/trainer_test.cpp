@@ -11,6 +11,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/memory.h"
 #include "crosstate/data/batch.h"
 #include "crosstate/train/testing.h"
 
@@ -91,6 +92,17 @@ class TrainerTest : public testing::Test {
   TrainOptions options_;
   TrainContext context_;
 };
+
+TEST_F(TrainerTest, RefusesWhatDoesNotFitInMemory) {
+  if (!available_memory()) GTEST_SKIP() << "the system does not tell its memory";
+  training_.length = std::size_t{1} << 40;
+  model::Network network = new_network();
+  EXPECT_THAT(
+      [&] { run(network, context_); },
+      ThrowsMessage<Error>(AllOf(HasSubstr("training on 32 sequences of 1099511627776 steps"),
+                                 HasSubstr(" GB of memory, but "))));
+  EXPECT_FALSE(fs::exists(directory_));
+}
 
 TEST_F(TrainerTest, LearnsAndKeepsTheBestEpoch) {
   options_.epochs = 12;

@@ -189,7 +189,7 @@ class Block {
     const std::size_t H = run->batch.channels;
     parallel_for(threads, run->batch.groups, [&](std::size_t g) {
       GroupMemory& m = run->memory[g];
-      pass.prepare(m, g, training);
+      pass.prepare(m, g, training ? model::Keep::kAdjoint : model::Keep::kStreams);
       if (training) {
         GroupPass::draw_seeds(m, g, draws);
         pass.draw_dropout(m, g, draws);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -222,4 +223,15 @@ def test_long_sequences() -> None:
     model = crosstate.Model(**SMALL).fit(x, y, epochs=1, batch=4, validation=(x, y))
     rounded = model.quantize(x, y, preset="w8a8s8")
     long = np.zeros((1, 200_000), np.float32)
-    assert rounded.predict(long, backend="integer").shape == (1,)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for backend in ("float", "fake", "integer"):
+        assert rounded.predict(long, backend=backend).shape == (1,)
+    # In kilobytes. The batch takes 16 * 4 bytes a step; the values of all layers would take 10 times
+    # as much.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_training_that_does_not_fit_in_memory() -> None:
+    x = np.broadcast_to(np.float32(0), (2, 10_000_000))
+    with pytest.raises(crosstate.Error, match="training on 16 sequences of 10000000 steps .* GB"):
+        crosstate.Model(channels=256, states=64, layers=8).fit(x, [0, 1], epochs=1)
