@@ -17,6 +17,7 @@ namespace {
 
 using nlohmann::json;
 using testing::HasSubstr;
+using testing::Not;
 
 class CliSound : public Cli {
  protected:
@@ -157,6 +158,38 @@ TEST_F(CliSound, FloorsBelowTheRangeOf16BitsEndBeforeTraining) {
                        "front_end.floor=-110"}),
                  {"front_end.floor = -110, expected at least -100"});
   EXPECT_FALSE(fs::exists(path("no")));
+}
+
+TEST_F(CliSound, FrontEndsAreExchanged) {
+  const std::string floats = path("floats.safetensors"), whole = path("whole.safetensors");
+  const Result made =
+      call({"convert", model(), "--set", "front_end.arithmetic=float", "--out", floats});
+  ASSERT_EQ(made.code, 0) << made.err;
+  EXPECT_THAT(made.out, HasSubstr("front end now in floating point; crosstate eval measures"));
+  EXPECT_THAT(call({"info", floats}).out, Not(HasSubstr("in whole numbers")));
+  EXPECT_EQ(call({"eval", floats, "--data", files_ / "tones"}).code, 0);
+  const Result back = call({"convert", floats, "--front-end", "integer", "--out", whole, "--json",
+                            path("convert.json")});
+  ASSERT_EQ(back.code, 0) << back.err;
+  EXPECT_THAT(back.out, HasSubstr("front end now in whole numbers"));
+  EXPECT_EQ(parse_json(read_file(path("convert.json")))["front_end"]["arithmetic"], "integer");
+  EXPECT_TRUE(read_file(whole) == read_file(model()));
+  // While a quantized model is converted, and without a change.
+  const std::string quantized = files_ / "out" / "qat.safetensors";
+  const Result both = call({"convert", quantized, "--front-end", "float", "--out", floats});
+  EXPECT_EQ(both.code, 0) << both.err;
+  const Result same = call({"convert", quantized, "--front-end", "integer", "--out", whole});
+  EXPECT_THAT(same.out, Not(HasSubstr("front end now")));
+  EXPECT_TRUE(read_file(whole) == read_file(model()));
+
+  expect_refused({"convert", model(), "--front-end", "float"}, {"--out: is missing"});
+  expect_refused({"convert", model()}, {"already an integer network", "front_end.arithmetic"});
+  expect_refused({"convert", CROSSTATE_SOURCE_DIR "/models/smnist.safetensors", "--front-end",
+                  "integer", "--out", path("no.safetensors")},
+                 {"smnist.safetensors: has no front end"});
+  expect_refused({"convert", model(), "--front-end", "double", "--out", path("no.safetensors")},
+                 {"--front-end double", "float, integer"});
+  EXPECT_FALSE(fs::exists(path("no.safetensors")));
 }
 
 TEST_F(CliSound, NewerFrontEndsAreRefused) {

@@ -178,6 +178,16 @@ void FrontEnd::fit(const Recordings& training, ThreadPool& pool) {
   set_statistics(std::move(mean), std::move(scale));
 }
 
+FrontEnd FrontEnd::in(FrontEndArithmetic arithmetic) const {
+  // Whole numbers of a file are kept as they are.
+  if (arithmetic == options_.arithmetic) return *this;
+  FrontEndOptions options = options_;
+  options.arithmetic = arithmetic;
+  FrontEnd result(options, sample_rate_);
+  result.set_statistics(mean_, scale_);
+  return result;
+}
+
 void FrontEnd::save(formats::Safetensors& model) const {
   FrontEndOptions copy = options_;
   FieldList list;

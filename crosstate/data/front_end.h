@@ -46,6 +46,10 @@ class FrontEnd {
   /// The constants in whole numbers; null unless options().arithmetic = kInteger.
   const IntegerFrontEnd* integers() const { return integers_ ? &*integers_ : nullptr; }
 
+  /// The same front end in the other arithmetic, with the same statistics. Throws Error for options
+  /// that are out of its range.
+  FrontEnd in(FrontEndArithmetic arithmetic) const;
+
   /// Adds options and statistics to a model file, under names that begin with "front_end", and
   /// reads them back. load() throws Error naming a tensor that is missing, has another shape or is
   /// not finite or out of range, and for the format of a newer version.

@@ -498,6 +498,35 @@ TEST(FrontEnd, RefusesDamagedModels) {
          [](formats::Safetensors& m) { m.metadata["front_end.format"] = "crosstate front end 3"; });
 }
 
+std::string saved(const FrontEnd& front_end) {
+  formats::Safetensors file;
+  front_end.save(file);
+  return formats::format_safetensors(file);
+}
+
+TEST(FrontEnd, IsExchangedForOneInOtherArithmetic) {
+  const Recordings training = tone_set(60, 1);
+  ThreadPool pool(1);
+  for (FrontEndOptions options : kinds()) {
+    FrontEnd front_end(options, 8000);
+    front_end.fit(training, pool);
+    const bool whole = options.arithmetic == FrontEndArithmetic::kInteger;
+    options.arithmetic = whole ? FrontEndArithmetic::kFloat : FrontEndArithmetic::kInteger;
+    const FrontEnd other = front_end.in(options.arithmetic);
+    EXPECT_EQ(other.options().arithmetic, options.arithmetic);
+    EXPECT_EQ(other.integers() == nullptr, whole);
+    // Loud enough that neither rounding of samples nor the floor matters.
+    const std::vector<float> samples = noise(2400, 4, 0.2);
+    EXPECT_THAT(frames_of(other, samples),
+                testing::Pointwise(testing::FloatNear(0.03f), frames_of(front_end, samples)));
+    EXPECT_EQ(saved(other.in(front_end.options().arithmetic)), saved(front_end));
+    EXPECT_EQ(saved(front_end.in(front_end.options().arithmetic)), saved(front_end));
+  }
+  const FrontEnd quiet({.floor = -110}, 8000);
+  EXPECT_THAT([&] { quiet.in(FrontEndArithmetic::kInteger); },
+              ThrowsMessage<Error>(HasSubstr("front_end.floor = -110, expected at least -100")));
+}
+
 // Files of float front ends are as before there were others, so that earlier versions read them.
 TEST(FrontEnd, NamesItsArithmeticOnlyInFilesOfVersion2) {
   formats::Safetensors model;

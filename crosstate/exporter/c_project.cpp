@@ -362,8 +362,8 @@ CProject c_project(const inference::Model& model, const ExportOptions& options) 
   if (!o.unit && sound == nullptr) {
     project.note = model.name() +
                    ": its front end computes in floating point and is not exported; the exported "
-                   "network reads codes of its features (front_end.arithmetic = \"integer\" in "
-                   "training exports all)";
+                   "network reads codes of its features (crosstate convert with "
+                   "front_end.arithmetic = \"integer\" exchanges it for one that is)";
   }
   return project;
 }

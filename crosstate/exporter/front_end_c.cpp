@@ -557,7 +557,7 @@ FrontEndSources front_end_sources(const data::FrontEnd& front_end, const integer
   if (front_end.integers() == nullptr) {
     fail(where,
          "its front end computes in floating point (front_end.arithmetic = \"float\"), "
-         "expected \"integer\" to write it in C");
+         "expected \"integer\" to write it in C: see crosstate convert");
   }
   return Generator(front_end, input, where).make();
 }

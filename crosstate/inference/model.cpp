@@ -209,6 +209,16 @@ integer::IntegerNetwork Model::integers() const {
 
 Model Model::to_integers() const { return Model(integers(), preparation_, name_); }
 
+Model Model::with_front_end(data::FrontEndArithmetic arithmetic) const {
+  if (!preparation_ || !preparation_->front_end) {
+    fail(name_, "has no front end, expected a model of recordings to choose its arithmetic");
+  }
+  Model result = *this;
+  result.preparation_->front_end =
+      about_file(name_, [&] { return preparation_->front_end->in(arithmetic); });
+  return result;
+}
+
 Model Model::folded() const {
   if (network() == nullptr || network()->options().norm != model::Norm::kBatch) return *this;
   model::Network network = *this->network();

@@ -124,6 +124,10 @@ class Model {
   /// The model as an integer network. Throws Error with the reason if it cannot be converted.
   integer::IntegerNetwork integers() const;
   Model to_integers() const;
+  /// The same network behind the same front end in other arithmetic, with the same statistics. The
+  /// network was trained on the features of the former one, so that its accuracy may change. Throws
+  /// Error for a model without a front end, or whose front end has no such form.
+  Model with_front_end(data::FrontEndArithmetic arithmetic) const;
   /// The same with batch norms folded into the preceding layers, as deployed.
   Model folded() const;
 

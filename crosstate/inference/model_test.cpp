@@ -67,6 +67,33 @@ TEST_F(ModelTest, RoundTripsWithAndWithoutPreparation) {
   }
 }
 
+TEST_F(ModelTest, ExchangesTheArithmeticOfItsFrontEnd) {
+  const auto front_end = [](double floor) {
+    return data::FrontEnd({.bands = 2, .floor = floor}, 8000);
+  };
+  preparation_.front_end = front_end(-80);
+  for (const Model& model : {Model(in_floating_point(), preparation_, "kws"),
+                             Model(quantized(), preparation_, "kws").to_integers()}) {
+    const Model whole = reloaded(model.with_front_end(data::FrontEndArithmetic::kInteger));
+    EXPECT_NE(whole.preparation()->front_end->integers(), nullptr);
+    EXPECT_EQ(whole.network() == nullptr, model.network() == nullptr);
+    EXPECT_EQ(formats::format_safetensors(
+                  whole.with_front_end(data::FrontEndArithmetic::kFloat).to_tensors()),
+              formats::format_safetensors(model.to_tensors()));
+  }
+  const auto exchange = [](const Model& model) {
+    return [&] { model.with_front_end(data::FrontEndArithmetic::kInteger); };
+  };
+  preparation_.front_end = front_end(-110);
+  const Model quiet(in_floating_point(), preparation_, "kws");
+  EXPECT_THAT(exchange(quiet), ThrowsMessage<Error>(HasSubstr("kws: front_end.floor = -110")));
+  preparation_.front_end.reset();
+  const Model images(in_floating_point(), preparation_, "digits"),
+      alone(in_floating_point(), std::nullopt, "digits");
+  EXPECT_THAT(exchange(images), ThrowsMessage<Error>(HasSubstr("digits: has no front end")));
+  EXPECT_THAT(exchange(alone), ThrowsMessage<Error>(HasSubstr("digits: has no front end")));
+}
+
 TEST_F(ModelTest, PredictsWhatItsExecutorsDo) {
   const model::Network network = quantized();
   const Model model(network);

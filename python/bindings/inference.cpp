@@ -208,6 +208,13 @@ void bind_inference(nb::module_& m) {
       .def("describe", [](const Model& self) { return json_text(self.describe()); })
       .def("certificate", &certificate)
       .def("to_integers", &Model::to_integers, nb::call_guard<nb::gil_scoped_release>())
+      .def(
+          "with_front_end",
+          [](const Model& self, const std::string& arithmetic) {
+            return self.with_front_end(
+                named(kNames<data::FrontEndArithmetic>, arithmetic, "front_end.arithmetic"));
+          },
+          "arithmetic"_a)
       .def("folded", &Model::folded)
       .def("predict", &predict, "memory"_a, "backend"_a, "threads"_a)
       .def("evaluate", &evaluate, "memory"_a.none(), "settings"_a, "backend"_a, "threads"_a)

@@ -875,15 +875,24 @@ class Model:
 
     # --- description
 
-    def to_integers(self) -> Model:
+    @checked
+    def to_integers(self, *, arithmetic: str | None = None) -> Model:
         """The integer network, as deployed.
+
+        Parameters
+        ----------
+        arithmetic
+            ``front_end.arithmetic`` of the result, "integer" or "float", for models of recordings.
+            It may differ from that of the model, whose accuracy then is to be measured again. None:
+            that of the model.
 
         Raises
         ------
         Error
-            With the reason, if it cannot be converted.
+            With the reason, if it cannot be converted or has no front end in this arithmetic.
         """
-        return self._of(self._fitted().to_integers(), self)
+        core = self._fitted().to_integers()
+        return self._of(core if arithmetic is None else core.with_front_end(arithmetic), self)
 
     def describe(self) -> Description:
         """Options, formats, shapes and dynamics; a notebook shows a table."""

@@ -127,6 +127,14 @@ def test_recordings_in_memory() -> None:
     assert stream.push(sounds[0]) in ("low", "high")
     with pytest.raises(crosstate.Error, match="expected one: samples"):
         model.predict([np.zeros((5, 2))])
+    whole = rounded.to_integers(arithmetic="integer")
+    assert whole.describe() != rounded.to_integers().describe()
+    assert whole.evaluate(data)["sequences"] == 8
+    same = whole.to_integers(arithmetic="float")
+    np.testing.assert_array_equal(same.outputs(sounds),
+                                  rounded.outputs(sounds, backend="integer"))
+    with pytest.raises(crosstate.Error, match="front_end.arithmetic.*expected one of float, integer"):
+        rounded.to_integers(arithmetic="double")
     truths = crosstate.Data.recordings(sounds, [one == "low" for one in labels], 4000)
     heard = crosstate.Model(**SMALL).fit(truths, epochs=1, batch=8)
     assert heard.classes.tolist() == [False, True]
