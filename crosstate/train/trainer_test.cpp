@@ -95,10 +95,11 @@ class TrainerTest : public testing::Test {
 
 TEST_F(TrainerTest, RefusesWhatDoesNotFitInMemory) {
   if (!available_memory()) GTEST_SKIP() << "the system does not tell its memory";
-  training_.length = std::size_t{1} << 40;
+  data::Dataset endless = training_;
+  endless.length = std::size_t{1} << 40;
   model::Network network = new_network();
   EXPECT_THAT(
-      [&] { run(network, context_); },
+      [&] { train(network, endless, validation_, options_, context_); },
       ThrowsMessage<Error>(AllOf(HasSubstr("training on 32 sequences of 1099511627776 steps"),
                                  HasSubstr(" GB of memory, but "))));
   EXPECT_FALSE(fs::exists(directory_));
