@@ -7,7 +7,8 @@ Every network has an encoder, blocks of S4D with GELU, gated linear layer, resid
 norm, mean pooling and a decoder, trained by AdamW on random sequences:
 
 - layers: crosstate.torch.S4D with an 8-bit state, everything else PyTorch's own layers
-- blocks: crosstate.torch.S4DBlock with an 8-bit state
+- blocks: crosstate.torch.S4DBlock with an 8-bit state, one by one
+- joined: the same blocks and the mean as one function, crosstate.torch.S4DBlocks
 - convolution: the float recurrence as a convolution by FFT, in plain PyTorch
 - library: `crosstate bench train`, the library's own step with an 8-bit state
 - with --peer, a script that is run as `SCRIPT CHANNELS STATES LAYERS BATCH MODE STEPS` and prints
@@ -33,7 +34,7 @@ from typing import Any
 
 import crosstate
 import torch
-from crosstate.torch import S4D, S4DBlock
+from crosstate.torch import S4D, S4DBlock, S4DBlocks
 from torch import nn
 
 
@@ -62,24 +63,26 @@ class Blocks(nn.Module):
     def __init__(self, channels: int, states: int, layers: int) -> None:
         super().__init__()
         self.encoder = nn.Linear(1, channels)
-        self.blocks = nn.ModuleList(
+        blocks = (
             S4DBlock(channels, states, transposed=False, format="float", state__bits=8)
             for _ in range(layers)
         )
+        self.blocks = S4DBlocks(*blocks, mean=True)
         self.decoder = nn.Linear(channels, 10)
 
     def calibrate(self, x: torch.Tensor) -> None:
-        with torch.no_grad():
-            h = self.encoder(x)
-            for block in self.blocks:
-                block.calibrate(h)
-                h = block(h)
+        self.blocks.calibrate(self.encoder(x))
 
     def forward(self, x: torch.Tensor) -> Any:
         h = self.encoder(x)
         for block in self.blocks:
             h = block(h)
         return self.decoder(h.mean(1))
+
+
+class Joined(Blocks):
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.decoder(self.blocks(self.encoder(x)))
 
 
 class Convolution(nn.Module):
@@ -177,11 +180,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer", help="script of other implementations, run after the rounds")
     parser.add_argument("--modes", nargs="+", default=["conv", "chunk28"])
-    parser.add_argument("--only", nargs="+", default=["layers", "blocks", "convolution", "library"])
+    parser.add_argument("--only", nargs="+",
+                        default=["layers", "blocks", "joined", "convolution", "library"])
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     kinds: dict[str, type[nn.Module]] = {
-        "layers": Layers, "blocks": Blocks, "convolution": Convolutions,
+        "layers": Layers, "blocks": Blocks, "joined": Joined, "convolution": Convolutions,
     }
     results: dict[str, Any] = {}
     for size in options.sizes:

@@ -1,7 +1,9 @@
-// crosstate/model: one block as a function of its input and parameters, with its adjoint.
+// crosstate/model: blocks as a function of their input and parameters, with its adjoint.
 #include <algorithm>
+#include <array>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/json.h"
@@ -77,7 +79,7 @@ Work& work() {
   return of_thread;
 }
 
-/// One forward pass in training, with what its adjoint needs.
+/// One forward pass of a block, with what its adjoint needs.
 struct BlockPass {
   BlockPass(const Network& network, std::shared_ptr<Spare> from, const Signal& u,
             const model::LossOptions& draws, bool training)
@@ -178,70 +180,111 @@ class Block {
     }
   }
 
-  std::shared_ptr<BlockPass> forward(const Signal& u, const SignalOut& y, bool training,
-                                     std::uint64_t seed, std::uint64_t step, int threads) const {
-    model::LossOptions draws;
-    draws.seed = seed;
-    draws.step = step;
+  using Passes = std::vector<std::shared_ptr<BlockPass>>;
+
+  /// Runs consecutive blocks, of which the last one writes y or, with `mean`, its mean over time,
+  /// [batch, channels, 1]. Every block has a seed of its own. Returns what adjoint() needs; in
+  /// evaluation nothing.
+  static Passes forward(const std::vector<const Block*>& blocks, const Signal& u,
+                        const SignalOut& y, bool mean, bool training,
+                        const std::vector<std::uint64_t>& seeds, int threads) {
     const nb::gil_scoped_release release;
-    auto run = std::make_shared<BlockPass>(*network_, spare_, u, draws, training);
-    const GroupPass pass(run->state, run->coefficients, run->batch);
-    const std::size_t H = run->batch.channels;
-    parallel_for(threads, run->batch.groups, [&](std::size_t g) {
-      GroupMemory& m = run->memory[g];
-      pass.prepare(m, g, training ? model::Keep::kAdjoint : model::Keep::kStreams);
-      if (training) {
-        GroupPass::draw_seeds(m, g, draws);
-        pass.draw_dropout(m, g, draws);
+    Passes runs;
+    std::vector<GroupPass> passes;
+    passes.reserve(blocks.size());
+    std::vector<model::LossOptions> draws(blocks.size());
+    for (std::size_t k = 0; k < blocks.size(); ++k) {
+      draws[k].seed = seeds.at(k);
+      runs.push_back(std::make_shared<BlockPass>(*blocks[k]->network_, blocks[k]->spare_, u,
+                                                 draws[k], training));
+      BlockPass& run = *runs.back();
+      // Panels go from block to block as they are.
+      if (run.batch.block_length != runs[0]->batch.block_length) {
+        throw Error("blocks of different model.block_length, expected equal ones");
       }
-      GroupForward forward(pass, m, work().scratch);
-      for (const model::TimeBlock& b : pass.blocks()) {
-        pack(u, g, 0, H, b.start, b.steps, b.rows(m.h[0].data(), H).data);
-        forward.at(b);
-        model::walk_block(forward, 0);
-        unpack(b.rows(m.h[1].data(), H).data, g, 0, H, b.start, b.steps, y);
+      if (run.state.channels() != u.shape(1)) throw Error("blocks of different d_model");
+      passes.emplace_back(run.state, run.coefficients, run.batch);
+    }
+    const std::size_t H = u.shape(1), last = blocks.size() - 1;
+    parallel_for(threads, runs[0]->batch.groups, [&](std::size_t g) {
+      AlignedFloats sums(mean ? H * kLanes : 0, 0);
+      for (std::size_t k = 0; k <= last; ++k) {
+        const GroupPass& pass = passes[k];
+        GroupMemory& m = runs[k]->memory[g];
+        pass.prepare(m, g, training ? model::Keep::kAdjoint : model::Keep::kStreams);
+        // No block needs its own output again.
+        if (k > 0) std::swap(m.h[0], runs[k - 1]->memory[g].h[1]);
+        if (training) {
+          GroupPass::draw_seeds(m, g, draws[k]);
+          pass.draw_dropout(m, g, draws[k]);
+        }
+        GroupForward forward(pass, m, work().scratch);
+        for (const model::TimeBlock& b : pass.blocks()) {
+          if (k == 0) pack(u, g, 0, H, b.start, b.steps, b.rows(m.h[0].data(), H).data);
+          forward.at(b);
+          model::walk_block(forward, 0);
+          if (k < last) continue;
+          const kernels::Rows out = b.rows(m.h[1].data(), H);
+          if (mean) {
+            add_steps(out, b.steps, H, sums);
+          } else {
+            unpack(out.data, g, 0, H, b.start, b.steps, y);
+          }
+        }
       }
+      if (!mean) return;
+      for (float& sum : sums) sum /= static_cast<float>(u.shape(2));
+      unpack(sums.data(), g, 0, H, 0, 1, y);
     });
-    return training ? run : nullptr;
+    return training ? runs : Passes();
   }
 
-  /// Gradients of the parameters, in their order.
-  static std::vector<Out<float>> adjoint(BlockPass& run, const Signal& gy, const SignalOut& gu,
-                                         int threads) {
-    std::vector<std::vector<float>> found;
-    {
-      const nb::gil_scoped_release release;
-      const GroupPass pass(run.state, run.coefficients, run.batch);
-      const std::size_t H = run.batch.channels, groups = run.batch.groups;
-      std::vector<model::Gradients> sums(groups, model::Gradients(run.state));
-      // The last groups are still in the cache.
-      parallel_for(threads, groups, [&](std::size_t item) {
-        const std::size_t g = groups - 1 - item;
-        AlignedFloats& gh = work().gradient;
-        gh.resize(run.batch.length * kLanes * H);
-        for (const model::TimeBlock& b : pass.blocks()) {
-          pack(gy, g, 0, H, b.start, b.steps, b.rows(gh.data(), H).data);
-        }
-        pass.layer_adjoint(0, run.memory[g], gh, work().scratch, {}, sums[g]);
-        for (const model::TimeBlock& b : pass.blocks()) {
-          unpack(b.rows(gh.data(), H).data, g, 0, H, b.start, b.steps, gu);
-        }
-      });
-      for (std::size_t g = 1; g < groups; ++g) sums[0] += sums[g];
-      for (model::Parameter& p : run.state.parameters) {
+  /// Writes gu, if it is wanted, and the gradients of the parameters of all blocks, in their order.
+  static void adjoint(const Passes& runs, const Signal& gy, const std::optional<SignalOut>& gu,
+                      const nb::ndarray<float, nb::c_contig, nb::device::cpu>& gradients,
+                      int threads) {
+    const nb::gil_scoped_release release;
+    std::vector<GroupPass> passes;
+    passes.reserve(runs.size());
+    std::vector<std::vector<model::Gradients>> sums;
+    const std::size_t H = runs[0]->batch.channels, groups = runs[0]->batch.groups;
+    for (const std::shared_ptr<BlockPass>& run : runs) {
+      passes.emplace_back(run->state, run->coefficients, run->batch);
+      sums.emplace_back(groups, model::Gradients(run->state));
+    }
+    // The last groups are still in the cache.
+    parallel_for(threads, groups, [&](std::size_t item) {
+      const std::size_t g = groups - 1 - item;
+      AlignedFloats& gh = work().gradient;
+      gh.resize(runs[0]->batch.length * kLanes * H);
+      for (const model::TimeBlock& b : passes[0].blocks()) {
+        pack(gy, g, 0, H, b.start, b.steps, b.rows(gh.data(), H).data);
+      }
+      for (std::size_t k = runs.size(); k-- > 0;) {
+        passes[k].layer_adjoint(0, runs[k]->memory[g], gh, work().scratch, {}, sums[k][g]);
+      }
+      if (!gu) return;
+      for (const model::TimeBlock& b : passes[0].blocks()) {
+        unpack(b.rows(gh.data(), H).data, g, 0, H, b.start, b.steps, *gu);
+      }
+    });
+    float* to = gradients.data();
+    const float* const end = to + gradients.size();
+    for (std::size_t k = 0; k < runs.size(); ++k) {
+      Network::State& state = runs[k]->state;
+      for (std::size_t g = 1; g < groups; ++g) sums[k][0] += sums[k][g];
+      for (model::Parameter& p : state.parameters) {
         std::fill(p.gradient.begin(), p.gradient.end(), 0.0);
       }
-      model::backpropagate(sums[0], 1, run.coefficients, run.state);
-      for (const model::Parameter* p : own(run.state.parameters)) {
-        found.emplace_back(p->gradient.begin(), p->gradient.end());
+      model::backpropagate(sums[k][0], 1, runs[k]->coefficients, state);
+      for (const model::Parameter* p : own(state.parameters)) {
+        if (static_cast<std::size_t>(end - to) < p->gradient.size()) {
+          throw Error("block: another number of gradients");
+        }
+        to = std::transform(p->gradient.begin(), p->gradient.end(), to,
+                            [](double x) { return static_cast<float>(x); });
       }
     }
-    std::vector<Out<float>> all;
-    for (std::vector<float>& values : found) {
-      const std::size_t size = values.size();
-      all.push_back(to_numpy(std::move(values), {size}));
-    }
-    return all;
   }
 
   nb::bytes to_bytes() const {
@@ -267,6 +310,18 @@ class Block {
 
  private:
   model::TaskShape task() const { return {shape_.channels, 1}; }
+
+  // Adds the sums over the steps of a panel to `sums`, [rows][lanes].
+  static void add_steps(kernels::ConstRows panel, std::size_t steps, std::size_t rows,
+                        AlignedFloats& sums) {
+    for (std::size_t r = 0; r < rows; ++r) {
+      std::array<float, kLanes> sum{};
+      for (std::size_t t = 0; t < steps; ++t) {
+        for (std::size_t i = 0; i < kLanes; ++i) sum[i] += panel.row(r)[t * kLanes + i];
+      }
+      for (std::size_t i = 0; i < kLanes; ++i) sums[r * kLanes + i] += sum[i];
+    }
+  }
 
   template <class Body>
   static void for_blocks(const data::Batch& batch, const Body& body) {
@@ -305,9 +360,12 @@ void bind_block(nb::module_& m) {
       .def("calibrate", &Block::calibrate, "u"_a, "threads"_a)
       .def("parameters", &Block::parameters)
       .def("set", &Block::set, "values"_a)
-      .def("forward", &Block::forward, "u"_a, "y"_a, "training"_a, "seed"_a, "step"_a, "threads"_a,
-           "Writes y and returns the pass for adjoint(); None in evaluation.")
-      .def_static("adjoint", &Block::adjoint, "run"_a, "gy"_a, "gu"_a, "threads"_a)
+      .def_static("forward", &Block::forward, "blocks"_a, "u"_a, "y"_a, "mean"_a, "training"_a,
+                  "seeds"_a, "threads"_a,
+                  "Writes y, or its mean over time, and returns the passes for adjoint(); none in "
+                  "evaluation.")
+      .def_static("adjoint", &Block::adjoint, "runs"_a, "gy"_a, "gu"_a.none(), "gradients"_a,
+                  "threads"_a)
       .def("to_bytes", &Block::to_bytes)
       .def("from_bytes", &Block::from_bytes, "bytes"_a)
       .def("options", &Block::options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from crosstate import Error  # noqa: E402
-from crosstate.torch import S4D, S4DBlock  # noqa: E402
+from crosstate.torch import S4D, S4DBlock, S4DBlocks  # noqa: E402
 
 pytestmark = pytest.mark.extras
 
@@ -96,6 +97,161 @@ def test_computes_in_float32_under_autocast_and_outside_of_graphs() -> None:
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, y, rtol=0.05, atol=0.05)
     torch.testing.assert_close(torch.compile(run, backend="aot_eager")(x), y)
+
+
+def blocks_of(count: int = 3, **options: Any) -> S4DBlocks:
+    return S4DBlocks(*(S4DBlock(5, 8, **options) for _ in range(count)))
+
+
+def step(module: Any, u: Any, mean: bool = False) -> tuple[Any, dict[str, Any]]:
+    """Output, and gradients by name, of a training step with its own random draws."""
+    torch.manual_seed(4)
+    inputs = u.clone().requires_grad_()
+    module.zero_grad()
+    y = module(inputs)
+    (y * torch.randn_like(y)).sum().backward()
+    return y.detach(), {"u": inputs.grad, **{n: p.grad for n, p in module.named_parameters()}}
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"norm": "none", "transposed": False}, {"dropout": 0.3},
+    {"format": "w8a8s8", "state__residue_bits": 4, "device_noise": 0.02, "transposed": False},
+    {"format": "float", "state__bits": 8, "state__rounding": "stochastic"},
+])
+def test_blocks_as_one_function_are_those_one_by_one(options: dict[str, Any]) -> None:
+    torch.manual_seed(5)
+    blocks = blocks_of(**options)
+    transposed = options.get("transposed", True)
+    u = torch.randn(19, 5, 45) if transposed else torch.randn(19, 45, 5)
+    blocks.calibrate(u)
+    single = torch.nn.Sequential(*copy.deepcopy(list(blocks)))
+    assert list(single.state_dict()) == list(blocks.state_dict())
+    (y, gradients), (expected, wanted) = step(blocks, u), step(single, u)
+    assert torch.equal(y, expected)
+    for name, gradient in gradients.items():
+        assert torch.equal(gradient, wanted[name]), name
+    assert torch.equal(blocks.eval()(u), single.eval()(u))
+    for copied in (copy.deepcopy(blocks), pickle.loads(pickle.dumps(blocks))):
+        assert torch.equal(copied(u), single(u))
+    assert torch.equal(blocks[1:](u), single[1:](u))
+
+
+@pytest.mark.parametrize("transposed", [True, False])
+def test_mean_over_time(transposed: bool) -> None:
+    torch.manual_seed(6)
+    blocks = blocks_of(transposed=transposed)
+    u = torch.randn(19, 5, 45) if transposed else torch.randn(19, 45, 5)
+    wanted = step(torch.nn.Sequential(blocks, Mean(-1 if transposed else 1)), u)
+    blocks.mean = True
+    (y, gradients) = step(blocks, u)
+    torch.testing.assert_close(y, wanted[0])
+    for name, gradient in gradients.items():
+        expected = wanted[1]["u" if name == "u" else "0." + name]
+        torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-5)
+    # Data need no gradient.
+    blocks(u).sum().backward()
+
+
+class Mean(torch.nn.Module):
+    def __init__(self, dimension: int) -> None:
+        super().__init__()
+        self.dimension = dimension
+
+    def forward(self, x: Any) -> Any:
+        return x.mean(self.dimension)
+
+
+def test_blocks_with_hooks_and_in_several_modes_run_one_by_one() -> None:
+    torch.manual_seed(7)
+    blocks = blocks_of(dropout=0.5)
+    u = torch.randn(3, 5, 20)
+    seen = []
+    handle = blocks[1].register_forward_hook(lambda block, inputs, y: seen.append(y.shape))
+    y = step(blocks, u)[0]
+    handle.remove()
+    assert seen == [u.shape] and torch.equal(step(blocks, u)[0], y)
+    for block in (blocks[0], blocks[2]):
+        block.eval()
+    with torch.no_grad():
+        torch.manual_seed(4)
+        y = blocks(u)
+        torch.manual_seed(4)
+        h = blocks[1](blocks[0](u))
+        assert torch.equal(y, blocks[2](h)) and not torch.equal(h, blocks[1](blocks[0](u)))
+        blocks.mean = True
+        assert blocks(u).shape == (3, 5)
+
+
+def _rank(rank: int, place: str) -> None:
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{place}/group", rank=rank, world_size=2
+    )
+    networks, u = networks_and_inputs()
+    for name, network in networks.items():
+        parallel = torch.nn.parallel.DistributedDataParallel(network)
+        losses = train(parallel, u[4 * rank : 4 * rank + 4])
+        torch.save({"losses": losses, "state": network.state_dict()}, f"{place}/{name}{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def networks_and_inputs() -> tuple[dict[str, Any], Any]:
+    torch.manual_seed(8)
+    u = torch.randn(8, 5, 30)
+    options: dict[str, Any] = {"format": "w8a8s8", "state__residue_bits": 4}
+    networks: dict[str, Any] = {"block": S4DBlock(5, 8, **options), "blocks": blocks_of(2, **options)}
+    for network in networks.values():
+        network.calibrate(u)
+    return networks, u
+
+
+def train(module: Any, u: Any) -> list[float]:
+    optimizer = torch.optim.SGD(module.parameters(), 0.05)
+    losses = []
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = (module(u) - 0.1 * torch.cumsum(u, -1)).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return losses
+
+
+def test_distributed_data_parallel(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(_rank, (str(tmp_path),), nprocs=2)
+    networks, u = networks_and_inputs()
+    for name, network in networks.items():
+        losses = train(network, u)
+        ranks = [torch.load(tmp_path / f"{name}{rank}.pt", weights_only=True) for rank in range(2)]
+        for k, loss in enumerate(losses):
+            assert sum(rank["losses"][k] for rank in ranks) / 2 == pytest.approx(loss, rel=1e-4)
+        assert losses[-1] < losses[0]
+        for key, value in network.named_parameters():
+            first, second = (rank["state"][key] for rank in ranks)
+            assert torch.equal(first, second)
+            torch.testing.assert_close(first, value.detach(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [([], "without blocks"), ([torch.nn.Linear(2, 2)], "S4DBlocks of Linear"),
+     ([S4DBlock(4, 4), S4DBlock(6, 4)], "d_model = 4 and 6"),
+     ([S4DBlock(4, 4), S4DBlock(4, 4, transposed=False)], "transposed = True and False")],
+)
+def test_refuses_blocks(blocks: list[Any], message: str) -> None:
+    with pytest.raises(Error, match=message):
+        S4DBlocks(*blocks)
+
+
+def test_refuses_blocks_that_do_not_fit_when_they_run() -> None:
+    blocks = S4DBlocks(S4DBlock(4, 4), S4DBlock(4, 4, format="w8a8s8"))
+    with pytest.raises(Error, match="not calibrated"):
+        blocks(torch.zeros(2, 4, 10))
+    blocks[1] = S4DBlock(6, 4)
+    with pytest.raises(Error, match="different d_model"):
+        blocks(torch.zeros(2, 4, 10))
+    blocks[1] = S4DBlock(4, 4, model={"block_length": 7})
+    with pytest.raises(Error, match="block_length"):
+        blocks(torch.zeros(2, 4, 10))
 
 
 @pytest.mark.parametrize(

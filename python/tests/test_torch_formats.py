@@ -13,7 +13,9 @@ nn = torch.nn
 import crosstate  # noqa: E402
 from conftest import sines  # noqa: E402
 from crosstate import Error  # noqa: E402
-from crosstate.torch import S4D, S4DBlock, S4DNetwork, from_torch, to_torch  # noqa: E402
+from crosstate.torch import (  # noqa: E402
+    S4D, S4DBlock, S4DBlocks, S4DNetwork, from_torch, to_torch,
+)
 
 pytestmark = pytest.mark.extras
 
@@ -140,14 +142,12 @@ class Fused(nn.Module):
     def __init__(self, **block: Any) -> None:
         super().__init__()
         self.inp = nn.Linear(1, 6)
-        self.blocks = nn.ModuleList(S4DBlock(6, 8, transposed=False, **block) for _ in range(2))
+        blocks = (S4DBlock(6, 8, transposed=False, **block) for _ in range(2))
+        self.blocks = S4DBlocks(*blocks, mean=True)
         self.out = nn.Linear(6, 2)
 
     def forward(self, x: Any) -> Any:
-        h = self.inp(x)
-        for block in self.blocks:
-            h = block(h)
-        return self.out(h.mean(1))
+        return self.out(self.blocks(self.inp(x)))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ loop over time in Python, on tensors of the CPU.
 """
 
 from .. import _core
-from ._block import S4DBlock
+from ._block import S4DBlock, S4DBlocks
 from ._convert import S4DNetwork, from_torch, to_torch
 from ._layer import S4D, ActivationQuantizer, S4DKernel, State
 from ._scan import rounded_scan
@@ -22,6 +22,7 @@ _core.keep_freed_memory()
 __all__ = [
     "S4D",
     "S4DBlock",
+    "S4DBlocks",
     "ActivationQuantizer",
     "S4DKernel",
     "S4DNetwork",

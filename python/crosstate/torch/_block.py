@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,32 +17,49 @@ from .._settings import settings_of
 from ._scan import require_cpu
 
 
-class _Block(torch.autograd.Function):
+class _Blocks(torch.autograd.Function):
+    """Consecutive blocks, [batch, channels, length]; with `mean`, the mean over time."""
+
     @staticmethod
-    def forward(ctx: Any, u: Tensor, module: S4DBlock, *values: Tensor) -> Tensor:
-        y = torch.empty_like(u)
-        seed, step = 0, 0
-        if module.training:
-            seed = int(torch.randint(2**31, ()))
-        module._core.set([value.detach().numpy() for value in values])
-        ctx.run = module._core.forward(
-            u.detach().numpy(), y.numpy(), module.training, seed, step, torch.get_num_threads()
+    def forward(
+        ctx: Any, u: Tensor, blocks: Sequence[S4DBlock], mean: bool, *values: Tensor
+    ) -> Tensor:
+        y = u.new_empty(u.shape[:2] + (1,)) if mean else torch.empty_like(u)
+        training = blocks[0].training
+        arrays = [value.detach().numpy() for value in values]
+        seeds = []
+        for block in blocks:
+            count = len(block._names)
+            block._core.set(arrays[:count])
+            arrays = arrays[count:]
+            seeds.append(int(torch.randint(2**31, ())) if training else 0)
+        ctx.runs = _core.Block.forward(
+            [block._core for block in blocks], u.detach().numpy(), y.numpy(), mean, training, seeds,
+            torch.get_num_threads(),
         )
         ctx.shapes = [value.shape for value in values]
         ctx.like = u
-        return y
+        ctx.mean = mean
+        return y[..., 0] if mean else y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gy: Tensor) -> tuple[Any, ...]:
-        if ctx.run is None:
+        if not ctx.runs:
             raise Error("gradients in evaluation, expected module.train()")
-        gu = torch.empty_like(ctx.like)
-        found = _core.Block.adjoint(
-            ctx.run, gy.to(torch.float32).numpy(), gu.numpy(), torch.get_num_threads()
+        gy = gy.to(torch.float32)
+        if ctx.mean:
+            length = ctx.like.shape[2]
+            gy = (gy / length).unsqueeze(-1).expand(-1, -1, length)
+        gu = torch.empty_like(ctx.like) if ctx.needs_input_grad[0] else None
+        sizes = [shape.numel() for shape in ctx.shapes]
+        found = torch.empty(sum(sizes))
+        _core.Block.adjoint(
+            ctx.runs, gy.numpy(), None if gu is None else gu.numpy(), found.numpy(),
+            torch.get_num_threads(),
         )
-        gradients = [torch.from_numpy(g).reshape(s) for g, s in zip(found, ctx.shapes)]
-        return gu, None, *gradients
+        gradients = [g.view(shape) for g, shape in zip(found.split(sizes), ctx.shapes)]
+        return gu, None, None, *gradients
 
 
 class S4DBlock(nn.Module):
@@ -151,7 +169,7 @@ class S4DBlock(nn.Module):
         """
         if not self.calibrated:
             raise Error("the formats are not calibrated, expected calibrate(u)")
-        y: Tensor = _Block.apply(self._prepared(u), self, *self._values())
+        y: Tensor = _Blocks.apply(self._prepared(u), (self,), False, *self._values())
         return y if self.transposed else y.transpose(-1, -2)
 
     # --- state that is not of parameters: steps of states, and codes of ranges
@@ -177,3 +195,82 @@ class S4DBlock(nn.Module):
         super().__setstate__(state)
         self._core = _core.Block(self._settings, 0)
         self._core.from_bytes(content)
+
+
+class S4DBlocks(nn.Sequential):
+    """Consecutive blocks as one function: what ``nn.Sequential`` of them computes, but faster.
+
+    Values go from block to block in the layout of the library, while they are in the cache.
+    Parameters have the names that they have in ``nn.Sequential``.
+
+    Parameters
+    ----------
+    *blocks : S4DBlock
+        With the same ``d_model`` and ``transposed``.
+    mean : bool
+        Whether the result is the mean over time, [batch, d_model], for a decoder behind it.
+
+    Examples
+    --------
+    >>> blocks = S4DBlocks(*(S4DBlock(16, 16, transposed=False) for _ in range(2)), mean=True)
+    >>> network = nn.Sequential(nn.Linear(1, 16), blocks, nn.Linear(16, 10))
+
+    Notes
+    -----
+    Blocks with hooks, and blocks of which only some are in training, run one by one.
+    """
+
+    def __init__(self, *blocks: Any, mean: bool = False) -> None:
+        super().__init__(*blocks)
+        self.mean = mean
+        if len(self) == 0:
+            raise Error("S4DBlocks without blocks, expected at least one")
+        for block in self:
+            if not isinstance(block, S4DBlock):
+                raise Error(f"S4DBlocks of {type(block).__name__}, expected S4DBlock")
+            for name, attribute in (("d_model", "h"), ("transposed", "transposed")):
+                value, first = getattr(block, attribute), getattr(self[0], attribute)
+                if value != first:
+                    raise Error(f"blocks with {name} = {first} and {value}, expected equal ones")
+        self.transposed = self[0].transposed
+
+    @torch.no_grad()
+    def calibrate(self, u: Tensor) -> None:
+        """Choose the ranges of every block in turn, for the outputs of those before it."""
+        for block in self:
+            block.calibrate(u)
+            training = block.training
+            u = block.eval()(u)
+            block.train(training)
+
+    @torch.compiler.disable
+    def forward(self, u: Tensor) -> Tensor:
+        """The output of the last block, shaped like u, or its mean over time.
+
+        Raises
+        ------
+        Error
+            As of :meth:`S4DBlock.forward`.
+        """
+        blocks = list(self)
+        first = blocks[0]
+        if not all(self._joins(block) for block in blocks):
+            y = super().forward(u)
+            return y.mean(-1 if self.transposed else -2) if self.mean else y
+        if not all(block.calibrated for block in blocks):
+            raise Error("the formats are not calibrated, expected calibrate(u)")
+        values = [value for block in blocks for value in block._values()]
+        y = _Blocks.apply(first._prepared(u), blocks, self.mean, *values)
+        return y if self.mean or self.transposed else y.transpose(-1, -2)
+
+    def _joins(self, block: nn.Module) -> bool:
+        """Whether the block does no more than S4DBlock.forward, in the mode of the first one."""
+        return (
+            type(block).forward is S4DBlock.forward and block.transposed == self.transposed
+            and block.training == self[0].training
+            and not (block._forward_hooks or block._forward_pre_hooks or block._backward_hooks
+                     or block._backward_pre_hooks or nn.modules.module._has_any_global_hook())
+        )
+
+    def extra_repr(self) -> str:
+        return f"mean={self.mean}"
