@@ -11,7 +11,6 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/data/mel.h"
-#include "crosstate/data/streams.h"
 #include "crosstate/data/testing.h"
 
 namespace crosstate::data {
@@ -47,96 +46,6 @@ std::vector<FrontEndOptions> kinds() {
   }
   return all;
 }
-
-// --- stages
-
-double gain_at(int factor, double frequency) {  // of the new sample rate
-  Decimator decimator(factor);
-  std::vector<float> out;
-  const std::size_t count = 400 * static_cast<std::size_t>(factor);
-  decimator.push(tone(frequency / factor, count, 1, 1), out);
-  double most = 0;  // after the filter has filled
-  for (std::size_t i = 100; i < out.size(); ++i) {
-    most = std::max(most, std::abs(static_cast<double>(out[i])));
-  }
-  return 20 * std::log10(most);
-}
-
-TEST(Decimator, PassesLowAndStopsHighFrequencies) {
-  for (const int factor : {2, 3, 5}) {
-    // The samples of a sine of incommensurate frequency come close to its peak within 300 samples.
-    for (const double f : {0.0137, 0.1931, Decimator::kPass - 0.0031}) {
-      EXPECT_NEAR(gain_at(factor, f), 0, Decimator::kPassRipple) << factor << ' ' << f;
-    }
-    for (const double f : {Decimator::kStop + 0.0031, 0.7231, 0.5 * factor - 0.0131}) {
-      EXPECT_LT(gain_at(factor, f), -Decimator::kStopAttenuation) << factor << ' ' << f;
-    }
-  }
-  Decimator same(1);
-  std::vector<float> out;
-  same.push(noise(10, 1), out);
-  EXPECT_EQ(out, noise(10, 1));
-}
-
-TEST(MelBands, PutsATonesPowerWhereItBelongs) {
-  const MelShape shape{256, 8000, 20, 60, 4000, -80};
-  MelBands bands(shape);
-  std::vector<float> out(shape.bands);
-  for (const double frequency : {250.0, 1000.0, 3000.0}) {  // each in the middle of a bin
-    bands(tone(frequency, shape.window, 1), out.data());
-    const auto loudest = std::max_element(out.begin(), out.end()) - out.begin();
-    const double place = (mel(frequency) - mel(60)) / (mel(4000) - mel(60)) * 21 - 1;
-    EXPECT_NEAR(static_cast<double>(loudest), place, 0.51) << frequency;
-    // Adjacent triangles divide what the Hann window spreads over three bins: 1 + 2 / 4.
-    double sum = 0;
-    for (const float x : out) sum += std::exp(static_cast<double>(x));
-    EXPECT_NEAR(sum, 1.5, 0.02) << frequency;
-  }
-  bands(std::vector<float>(shape.window, 0.0f), out.data());
-  for (const float x : out) EXPECT_NEAR(x, std::log(1e-8), 1e-4);
-}
-
-TEST(MelBands, ScaleIsTheUsualOne) {
-  EXPECT_NEAR(mel(1000), 999.99, 0.01);
-  EXPECT_EQ(mel(0), 0);
-  for (const double f : {0.0, 60.0, 4000.0}) EXPECT_NEAR(hertz_of_mel(mel(f)), f, 1e-9);
-}
-
-TEST(MelBands, RefusesWhatDoesNotFit) {
-  EXPECT_THAT(
-      [] {
-        MelBands({200, 8000, 20, 60, 4001, -80});
-      },
-      ThrowsMessage<Error>(HasSubstr("half the sample rate")));
-  EXPECT_THAT(
-      [] {
-        MelBands({200, 8000, 20, 300, 300, -80});
-      },
-      ThrowsMessage<Error>(HasSubstr("ascending")));
-  EXPECT_THAT(
-      [] {
-        MelBands({64, 8000, 40, 60, 4000, -80});
-      },
-      ThrowsMessage<Error>(HasSubstr("fewer bands")));
-}
-
-TEST(Deltas, AreTheSlopeOfTheLastFiveFrames) {
-  Deltas deltas(2);
-  for (int t = 0; t < 12; ++t) {
-    const float frame[] = {3, 2.0f * static_cast<float>(t) + 1};
-    float slope[2];
-    deltas.push(frame, slope);
-    EXPECT_NEAR(slope[0], 0, 1e-6);
-    if (t == 0) {
-      EXPECT_NEAR(slope[1], 0, 1e-6);
-    }
-    if (t >= 4) {
-      EXPECT_NEAR(slope[1], 2, 1e-5);
-    }
-  }
-}
-
-// --- the whole
 
 TEST(FrontEnd, IsTheSameHoweverTheStreamIsCut) {
   const std::vector<float> samples = noise(3001, 4);

@@ -292,16 +292,6 @@ TEST(CNetwork, CodesOfFineSensorsFollowTheirUnit) {
   }
 }
 
-TEST(CNetwork, FindsAFactorForEverySensor) {
-  for (const double steps : {1e-6, 0.3, 1.0, 256.0 / 255, 77.7, 1e8}) {
-    const SensorScale s = sensor_scale(steps);
-    EXPECT_NEAR(std::ldexp(static_cast<double>(s.factor), -s.shift) / steps, 1, 1e-6) << steps;
-    EXPECT_LT(s.factor, std::int64_t{1} << 31);
-  }
-  EXPECT_THROW(sensor_scale(1e12), Error);
-  EXPECT_THROW(sensor_scale(1e-25), Error);
-}
-
 // Constants of few bits take the room that the memory figures promise, per row at most a byte more.
 TEST(CNetwork, PacksWeights) {
   const data::Dataset set = integer::fixtures::sequences(1);
