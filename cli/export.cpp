@@ -1,34 +1,17 @@
 // crosstate export MODEL: the integer network as C for microcontrollers, or as arrays.
-#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
-#include "crosstate/base/files.h"
-#include "crosstate/cost/memory.h"
-#include "crosstate/exporter/c_project.h"
-#include "crosstate/exporter/npz.h"
+#include "crosstate/exporter/write.h"
 #include "crosstate/inference/model.h"
 
 namespace crosstate::cli {
 namespace {
-
-namespace fs = std::filesystem;
-
-// Files of the user beside an export are never replaced without being asked for.
-void require_new(const fs::path& directory, const std::vector<exporter::SourceFile>& files,
-                 const Common& common) {
-  if (common.overwrite) return;
-  for (const exporter::SourceFile& file : files) {
-    const fs::path path = directory / file.path;
-    std::error_code ignored;
-    if (!fs::exists(path, ignored) || read_file(path) == file.text) continue;
-    fail(path.string(), "exists; --overwrite replaces it, or choose another directory");
-  }
-}
 
 exporter::ExportOptions export_options(const Common& common) {
   exporter::ExportOptions options;
@@ -47,39 +30,20 @@ int export_command(const Common& common, const std::string& model) {
   const exporter::ExportOptions options = export_options(common);
   if (common.out.empty()) fail("--out", "is missing, expected the directory of the export");
   require_writable_file(common.json);
-  const inference::Model loaded = inference::Model::load(model);
-  const cost::MemorySummary memory = cost::count_memory(exporter::exported_network(loaded));
-  nlohmann::json result = {{"model", model},
-                           {"format", name_of(options.format)},
-                           {"name", exporter::prefix_of(loaded, options)},
-                           {"memory", cost::to_json(memory)}};
-  std::vector<exporter::SourceFile> files;
-  std::string summary;
-  if (options.format == exporter::ExportFormat::kC) {
-    exporter::CProject project = exporter::c_project(loaded, options);
-    files = std::move(project.files);
-    result["constants"] = project.network.table_bytes;
-    result["state"] = project.network.state_bytes;
-    result["stack_arrays"] = project.network.scratch_bytes;
-    summary = "C, " + bytes_text(project.network.table_bytes) + " of constants, " +
-              bytes_text(project.network.state_bytes) + " of state";
-    if (!project.note.empty()) say_note(project.note);
-  } else {
-    files = {exporter::npz_file(loaded, options)};
-    summary = "NPZ, " + bytes_text(files[0].text.size());
-  }
-  const fs::path directory = common.out;
-  make_writable_directory(directory);
-  require_new(directory, files, common);
-  for (const exporter::SourceFile& file : files) {
-    result["files"].push_back(file.path);
-    make_writable_directory((directory / file.path).parent_path());
-    write_file(directory / file.path, file.text);
-  }
+  std::string note;
+  const nlohmann::json result = exporter::write_export(inference::Model::load(model), options,
+                                                       common.out, common.overwrite, note);
+  if (!note.empty()) say_note(note);
   write_json(common, with_format(result, "export"));
-  if (!common.quiet && common.json != "-") {
-    std::printf("%s: %s\n", directory.c_str(), summary.c_str());
-  }
+  if (common.quiet || common.json == "-") return kOk;
+  const auto bytes = [&](const char* key) { return bytes_text(result[key].get<std::size_t>()); };
+  const std::filesystem::path directory = common.out;
+  const std::string summary =
+      options.format == exporter::ExportFormat::kC
+          ? "C, " + bytes("constants") + " of constants, " + bytes("state") + " of state"
+          : "NPZ, " + bytes_text(std::filesystem::file_size(directory /
+                                                            result["files"][0].get<std::string>()));
+  std::printf("%s: %s\n", directory.c_str(), summary.c_str());
   return kOk;
 }
 

@@ -136,6 +136,7 @@ void bind_crossbar(nb::module_& m);
 void bind_mapping(nb::module_& m);
 void bind_simulate(nb::module_& m);
 void bind_cost(nb::module_& m);
+void bind_exporter(nb::module_& m);
 void bind_search(nb::module_& m);
 void bind_kernels(nb::module_& m);
 void bind_block(nb::module_& m);

@@ -106,6 +106,7 @@ NB_MODULE(_core, m) {
   bind_mapping(m);
   bind_simulate(m);
   bind_cost(m);
+  bind_exporter(m);
   bind_search(m);
   bind_kernels(m);
   bind_block(m);

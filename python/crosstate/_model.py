@@ -6,6 +6,7 @@ import html
 import json
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +18,7 @@ from . import _core
 from ._arguments import Count, Pair, Path_, Seed, Threads, checked, path_text, shown
 from ._core import Error
 from ._data import Data, Labels, _numbers, _target_array, _texts, as_samples, as_sequences
-from ._progress import Callback
+from ._progress import Callback, Note, user_level
 from ._runs import Work, temporary_directory, work
 from ._safetensors import format_, parse
 from ._settings import Settings, flat, settings_of
@@ -893,6 +894,39 @@ class Model:
         """
         core = self._fitted().to_integers()
         return self._of(core if arithmetic is None else core.with_front_end(arithmetic), self)
+
+    @checked
+    def export(
+        self, directory: Path_, *, overwrite: bool = False, **settings: object
+    ) -> Description:
+        """Write the integer network as C99 for microcontrollers, or as arrays for NumPy.
+
+        Parameters
+        ----------
+        directory
+            Of the files; created if it is missing.
+        overwrite
+            Replace existing files.
+        **settings
+            Settings of section ``export``: ``format`` ("c" or "npz"), ``name``, ``unit``, ...
+
+        Returns
+        -------
+        dict
+            ``files``, ``name``, ``memory``, and of C ``constants``, ``state`` and ``stack_arrays``
+            in bytes, as the command ``crosstate export`` (docs/export.md).
+
+        Raises
+        ------
+        Error
+            For a model that cannot be an integer network, that reads steps in permuted order, and
+            for existing files with other content.
+        """
+        found = json.loads(_core.export_model(
+            self._fitted(), settings_of("export", settings), path_text(directory), overwrite))
+        if "note" in found:
+            warnings.warn(found.pop("note"), Note, stacklevel=user_level())
+        return Description(found)
 
     def describe(self) -> Description:
         """Options, formats, shapes and dynamics; a notebook shows a table."""

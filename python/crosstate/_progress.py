@@ -153,7 +153,7 @@ class Bar:
         self.open = False
 
 
-def _user_level() -> int:
+def user_level() -> int:
     """The stacklevel at which a function of this module warns the first caller outside of the
     package."""
     level, frame = 1, sys._getframe(1)
@@ -187,7 +187,7 @@ class Hooks:
 
     def note(self, note: str) -> None:
         self.bar.close()
-        warnings.warn(note, Note, stacklevel=_user_level())
+        warnings.warn(note, Note, stacklevel=user_level())
 
     def best(self, model: _core.Model) -> None:
         self.best_model = model

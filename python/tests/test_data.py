@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 from typing import Any
 
 import crosstate
@@ -111,7 +112,7 @@ def tones(count: int, rate: int = 4000) -> tuple[list[np.ndarray], list[str]]:
     return sounds, [names[i % 2] for i in range(count)]
 
 
-def test_recordings_in_memory() -> None:
+def test_recordings_in_memory(tmp_path: Path) -> None:
     sounds, labels = tones(24)
     data = crosstate.Data.recordings(sounds, labels, 4000, test=tones(8))
     model = crosstate.Model(**SMALL).fit(
@@ -129,6 +130,9 @@ def test_recordings_in_memory() -> None:
         model.predict([np.zeros((5, 2))])
     whole = rounded.to_integers(arithmetic="integer")
     assert b"crosstate front end 2" in pickle.dumps(whole)
+    assert "kws_front_end.c" in whole.export(tmp_path / "whole", name="kws")["files"]
+    with pytest.warns(crosstate.Note, match="its front end computes in floating point"):
+        rounded.export(tmp_path / "float", name="kws")
     assert whole.evaluate(data)["sequences"] == 8
     same = whole.to_integers(arithmetic="float")
     np.testing.assert_array_equal(same.outputs(sounds),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import resource
 from pathlib import Path
@@ -159,6 +160,33 @@ def test_saves_loads_pickles_and_copies(
         np.testing.assert_array_equal(other.outputs(test_xy[0], backend="integer"),
                                       rounded.outputs(test_xy[0], backend="integer"))
     assert (expected == crosstate.load(tmp_path / "model.safetensors").outputs(test_xy[0])).all()
+
+
+def test_exports_c_and_arrays(
+    tmp_path: Path, model: crosstate.Model, rounded: crosstate.Model
+) -> None:
+    found = rounded.export(tmp_path / "c", name="net", sequences=2, steps=5)
+    assert found["name"] == "net" and found["constants"] > 0 and found["state"] > 0
+    assert "int net_class(" in (tmp_path / "c" / "net.h").read_text()
+    assert set(found["files"]) >= {"net.h", "net.c", "test/net_check.c", "Makefile"}
+    rounded.export(tmp_path / "c", name="net", sequences=2, steps=5)  # the same files
+    (tmp_path / "c" / "net.h").write_text("mine")
+    with pytest.raises(crosstate.Error, match="net.h: exists"):
+        rounded.export(tmp_path / "c", name="net", sequences=2, steps=5)
+    rounded.export(tmp_path / "c", overwrite=True, name="net", sequences=2, steps=5)
+    assert rounded.to_integers().export(tmp_path / "npz", format="npz", name="net",
+                                        sequences=2, steps=5)["files"] == ["net.npz"]
+    with np.load(tmp_path / "npz" / "net.npz") as arrays:
+        assert arrays["golden.codes"].shape == (2, 5, 1)
+        integer = json.loads(bytes(arrays["format"]))
+    assert integer == rounded.to_integers().describe()
+    for wrong, says in (({"format": "npz", "unit": 1}, "export.unit has no effect"),
+                        ({"name": "1x"}, "export.name"), ({"bands": 3}, "export.bands")):
+        with pytest.raises(crosstate.Error, match=says):
+            rounded.export(tmp_path / "no", **wrong)
+    with pytest.raises(crosstate.Error, match="float model"):
+        model.export(tmp_path / "no")
+    assert not (tmp_path / "no").exists()
 
 
 def test_describes_itself(model: crosstate.Model, rounded: crosstate.Model) -> None:
