@@ -43,7 +43,7 @@ std::vector<std::string> cost_settings() {
   for (const char* key :
        {"cost.", "peers.", "crossbar.spare_columns", "crossbar.recurrence", "crossbar.encoding",
         "crossbar.packing", "crossbar.driven", "crossbar.slices", "crossbar.slice_base",
-        "crossbar.drive_halvings", "crossbar.compensation"}) {
+        "crossbar.drive_halvings", "crossbar.compensation", "crossbar.digital"}) {
     keys.push_back(key);
   }
   return keys;
@@ -128,8 +128,9 @@ int cost_command(const Common& common, const CostArguments& arguments) {
   if (arguments.same_node && !crossbars) {
     fail("--same-node", "compares crossbars, expected a --target of crossbars");
   }
+  const bool mixed = !crossbar::digital_sites(settings.run.target.crossbar).empty();
   std::optional<cost::Technology> accelerator;
-  if (compares && crossbars) {
+  if ((compares || mixed) && crossbars) {
     accelerator = cost::find_float_target(settings.cost.accelerator, "cost.accelerator");
     cost::same_node(*accelerator, accelerator->node);  // refuses other kinds
   }
@@ -139,8 +140,8 @@ int cost_command(const Common& common, const CostArguments& arguments) {
                               key == "cost.converter" || key == "cost.rate" ||
                               key == "cost.accelerator" || key.starts_with("crossbar.");
     if (of_crossbars && !crossbars) return std::string("no target of crossbars");
-    if (key == "cost.accelerator" && !compares) {
-      return std::string("neither --same-node nor cost.rate");
+    if (key == "cost.accelerator" && !compares && !mixed) {
+      return std::string("neither --same-node nor cost.rate nor crossbar.digital");
     }
     if (key == "cost.blocks" &&
         settings.run.target.crossbar.driven != crossbar::DrivenRows::kBlocks) {
@@ -160,9 +161,9 @@ int cost_command(const Common& common, const CostArguments& arguments) {
   }
   std::vector<TargetCost> targets;
   for (const cost::Technology& t : technologies) {
-    targets.push_back(
-        estimate_all(models, t, float_target, settings.run.target.crossbar, settings.estimate));
-    if (accelerator) add_same_node(targets.back(), models, *accelerator, settings.estimate);
+    targets.push_back(estimate_all(models, t, float_target, settings.run.target.crossbar,
+                                   settings.estimate, accelerator ? &*accelerator : nullptr));
+    if (compares && accelerator) add_same_node(targets.back(), models, *accelerator, settings.estimate);
   }
   const double rate = settings.cost.rate;
   const CostModel& last = models.back();

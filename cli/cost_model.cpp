@@ -68,8 +68,8 @@ void fields(FieldList& list, CostOptions& options) {
   list.add("float_target", options.float_target,
            "Target (name or file) that runs float networks if the main target cannot.");
   list.add("accelerator", options.accelerator,
-           "Digital accelerator (name or file) that --same-node and cost.rate scale to the node of "
-           "crossbars.");
+           "Digital accelerator (name or file) that is scaled to the node of crossbars, for "
+           "--same-node, cost.rate and the sites of crossbar.digital.");
   list.add("rate", options.rate,
            "Time steps per second; compares crossbars with digital accelerators that rest between "
            "steps. 0: no comparison.")
@@ -106,7 +106,8 @@ CostModel load_cost_model(const std::string& file, const CostOptions& options,
 TargetCost estimate_all(const std::vector<CostModel>& models, const cost::Technology& target,
                         const cost::Technology& float_target,
                         const crossbar::CrossbarOptions& crossbar,
-                        const cost::EstimateOptions& options) {
+                        const cost::EstimateOptions& options,
+                        const cost::Technology* accelerator) {
   TargetCost out;
   out.technology = target.kind == cost::TargetKind::kCrossbar
                        ? cost::with_converter(target, options.converter)
@@ -120,7 +121,7 @@ TargetCost estimate_all(const std::vector<CostModel>& models, const cost::Techno
     }
     // No crossbar target supports float networks, so these are integer networks.
     out.estimates.push_back(
-        cost::estimate_on_crossbars(*m.integers, m.steps, on, crossbar, options));
+        cost::estimate_on_crossbars(*m.integers, m.steps, on, crossbar, options, accelerator));
   }
   return out;
 }

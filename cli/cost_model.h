@@ -52,7 +52,8 @@ struct TargetCost {
 TargetCost estimate_all(const std::vector<CostModel>& models, const cost::Technology& target,
                         const cost::Technology& float_target,
                         const crossbar::CrossbarOptions& crossbar,
-                        const cost::EstimateOptions& options);
+                        const cost::EstimateOptions& options,
+                        const cost::Technology* accelerator);
 /// Compares crossbars with `accelerator` scaled to their node; other targets are left alone.
 void add_same_node(TargetCost& target, const std::vector<CostModel>& models,
                    const cost::Technology& accelerator, const cost::EstimateOptions& options);

@@ -110,6 +110,26 @@ bool fits_chip(const integer::IntegerNetwork& n) {
   return true;
 }
 
+// A random choice of digital sites that leaves some on arrays.
+std::string random_sites(std::uint32_t number, std::size_t blocks) {
+  Random random(number, Stream::kTest, 9);
+  std::string list;
+  std::size_t left = 0;
+  const auto choose = [&](const std::string& site) {
+    if (random.uniform() < 0.5) {
+      list += (list.empty() ? "" : ", ") + site;
+    } else {
+      ++left;
+    }
+  };
+  choose("encoder");
+  for (std::size_t l = 0; l < blocks; ++l) {
+    for (const char* site : {"A", "C", "pointwise"}) choose(site + ('.' + std::to_string(l)));
+  }
+  if (left > 0) choose("decoder");
+  return list;
+}
+
 TEST(Executors, IdealChipsAgree) {
   crosstate::crossbar::Target target;
   target.device.programming_noise = target.device.read_noise = 0;
@@ -124,7 +144,10 @@ TEST(Executors, IdealChipsAgree) {
     if (!fits_chip(c.network)) continue;
     shaped += noise_shaped(c) ? 1 : 0;
     const data::Batch batch = model::reference::batch_of(c.set);
-    for (const bool increments : {true, false}) {
+    for (int run = 0; run < 4; ++run) {
+      const bool increments = run % 2 == 0;
+      target.crossbar.digital =
+          run < 2 ? "" : random_sites(2 * number + run, c.network.blocks.size());
       target.crossbar.recurrence =
           increments ? crossbar::PoleStorage::kIncrement : crossbar::PoleStorage::kDirect;
       target.crossbar.driven =
@@ -136,7 +159,8 @@ TEST(Executors, IdealChipsAgree) {
       for (std::size_t i = 0; i < c.wanted.size(); ++i) {
         const std::vector<double> wanted(c.wanted[i].scores.begin(), c.wanted[i].scores.end());
         ASSERT_EQ(found[i].scores, wanted)
-            << "network " << number << ", sequence " << i << ", increments " << increments;
+            << "network " << number << ", sequence " << i << ", increments " << increments
+            << ", digital " << target.crossbar.digital;
       }
     }
   }

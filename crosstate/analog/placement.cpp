@@ -18,10 +18,15 @@ std::vector<std::size_t> cuts(std::size_t count, std::size_t most) {
 }
 
 std::size_t modes_of_piece(const ArrayGeometry& array, bool complex) {
-  std::size_t lines = std::max(array.rows, array.columns);
-  if (array.rows > 0 && array.columns > 0) lines = std::min(array.rows, array.columns);
-  if (lines == 0) return std::numeric_limits<std::size_t>::max();
-  return std::max<std::size_t>(1, (lines - 1) / (complex ? 2 : 1));
+  constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();
+  // Every state has a row; with A it has a column as well, and the channel a row for its input.
+  const auto left = [](std::size_t lines, bool one_used) {
+    return lines == 0 ? kUnlimited : lines - (one_used ? 1 : 0);
+  };
+  std::size_t lines = left(array.rows, array.states);
+  if (array.states) lines = std::min(lines, left(array.columns, array.outputs));
+  if (lines == kUnlimited) return lines;
+  return std::max<std::size_t>(1, lines / (complex ? 2 : 1));
 }
 
 ModePlacement::ModePlacement(const CodeMode& m, bool complex, float largest_output,

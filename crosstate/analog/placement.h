@@ -30,13 +30,16 @@ struct ArrayGeometry {
   std::size_t rows = 0, columns = 0;    // usable pairs; 0: unlimited
   int drive_halvings = kDriveHalvings;  // halvings of a row's level; 0: all rows have full level
   float kept = 1;                       // multiple of the previous state that converters add
+  // Whether a recurrent array holds A and B, and whether it holds C.
+  bool states = true, outputs = true;
 };
 
 /// Divides [0, count) into the fewest parts of at most `most`, of nearly equal size: the start of
 /// each, and `count`. most = 0: one part.
 std::vector<std::size_t> cuts(std::size_t count, std::size_t most);
 
-/// Number of modes that fit on an array together with input and output of their channel.
+/// Number of modes that fit on an array together with those of input and output of their channel
+/// that the array has.
 std::size_t modes_of_piece(const ArrayGeometry& array, bool complex);
 
 /// One mode, in codes of its state: the contributions of one code of u and of either part of the

@@ -66,12 +66,15 @@ class CrossbarEstimator {
  public:
   CrossbarEstimator(const integer::IntegerNetwork& network, std::uint64_t steps,
                     const Technology& technology, const crossbar::CrossbarOptions& crossbar,
-                    const EstimateOptions& choice, bool gated_between)
+                    const EstimateOptions& choice, bool gated_between,
+                    const Technology* accelerator)
       : t_(technology),
         choice_(choice),
         gated_between_(gated_between),
         n_(network),
         d_(deployment(network)),
+        sites_(crossbar::digital_sites(crossbar)),
+        accelerator_(accelerator),
         operations_(count_operations(d_, steps)),
         increment_(crossbar.recurrence == crossbar::PoleStorage::kIncrement),
         offset_(crossbar.encoding == crossbar::WeightEncoding::kOffset),
@@ -92,6 +95,7 @@ class CrossbarEstimator {
     e_.operations_per_step = 2 * static_cast<double>(operations_.macs_per_step());
     for (std::size_t i = 0; i < mapping_.arrays.size(); ++i) array(i);
     digital();
+    digital_sites();
     time();
     e_.area.terms.push_back({"arrays", "array", 0, static_cast<double>(e_.arrays), array_area(t_)});
     return std::move(e_);
@@ -166,16 +170,19 @@ class CrossbarEstimator {
     e_.arrays += static_cast<std::size_t>(arrays_of(a));
     if (a.site == mapping::Site::kRecurrence) {
       ArrayUse states = use;
-      drive(a, 0, a.states, states);
+      drive(a, 0, a.state_columns, states);
       states.read_bits = static_cast<double>(a.rows) * use.input_bits;
-      for (const auto& [bits, columns] : state_conversions(a)) {
+      const std::map<int, std::size_t> conversions =
+          a.state_columns > 0 ? state_conversions(a) : std::map<int, std::size_t>();
+      for (const auto& [bits, columns] : conversions) {
         // The next states go to their registers, whatever the converters add to them.
         states.written_bits = static_cast<double>(columns) * d_.state_bits;
         product(states, columns, bits, false);
         states.rows = states.cells = states.weight = 0;  // read in one product
         states.read_bits = 0;
       }
-      drive(a, a.states, a.columns, use);
+      if (a.output_columns == 0) return;
+      drive(a, a.state_columns, a.columns, use);
       use.read_bits = static_cast<double>(a.states) * use.input_bits;
       product(use, a.pieces.size(), block(a).ssm_output.bits, false);
     } else {
@@ -309,7 +316,7 @@ class CrossbarEstimator {
     // been counted where they drive rows and are written; residues have not.
     const bool shaped = n_.state_rounding == kernels::RoundingMode::kNoiseShaped;
     std::size_t code_bits = 0, residue_bits = 0;
-    for (const BlockFormat& b : d_.blocks) {
+    for (const BlockFormat& b : analog_states()) {
       code_bits += b.modes * static_cast<std::size_t>(d_.state_bits);
       for (const std::uint8_t residue : b.residue_bits) residue_bits += residue;
     }
@@ -331,6 +338,55 @@ class CrossbarEstimator {
     add("digital", "add_bit", add_bits);
     add("buffers", "memory_bit", memory_bits);
     compensate();
+  }
+
+  // The blocks whose next states come from arrays.
+  std::vector<BlockFormat> analog_states() const {
+    std::vector<BlockFormat> blocks;
+    for (std::size_t l = 0; l < d_.blocks.size(); ++l) {
+      if (!sites_.block(l).states) blocks.push_back(d_.blocks[l]);
+    }
+    return blocks;
+  }
+
+  // Whether a site of count_operations() is computed by the accelerator. D belongs to C.
+  bool is_digital(const std::string& name) const {
+    if (name == "encoder") return sites_.encoder();
+    if (name == "decoder") return sites_.decoder();
+    for (std::size_t l = 0; l < d_.blocks.size(); ++l) {
+      const std::string at = "layers." + std::to_string(l) + ".";
+      const analog::DigitalBlock block = sites_.block(l);
+      if (block.states && (name == at + "A" || name == at + "residue")) return true;
+      if (block.outputs && (name == at + "C" || name == at + "D")) return true;
+      if (block.pointwise && name == at + "linear") return true;
+    }
+    return false;
+  }
+
+  // Digital sites on an accelerator beside the arrays. Its memory retains the weights all the time.
+  void digital_sites() {
+    if (sites_.empty()) return;
+    OperationSummary own;
+    for (const OperationSite& s : operations_.sites) {
+      if (!is_digital(s.name)) continue;
+      own.sites.push_back(s);
+      digital_weight_bits_ += static_cast<double>(s.weights) * s.weight_bits;
+    }
+    const Estimate digital =
+        estimate(own, {digital_weight_bits_, 0}, /*in_floats=*/false, *accelerator_, choice_);
+    const auto take = [&](const CostList& from, CostList& to) {
+      for (CostTerm term : from.terms) {
+        if (term.what == "leakage_bit") continue;  // counted with the memory of the states
+        term.part = "digital sites";
+        term.what = "accelerator: " + term.what;
+        to.terms.push_back(std::move(term));
+      }
+    };
+    take(digital.energy, e_.energy);
+    take(digital.latency, e_.latency);
+    take(digital.area, e_.area);
+    take(digital.rest, e_.rest);
+    take(digital.wake, e_.wake);
   }
 
   // Corrections of converted sums: a factor, per column also an offset, and for every state that is
@@ -356,7 +412,8 @@ class CrossbarEstimator {
     coefficient_bits_ = step.memory_bits + end.memory_bits;
     if (by_column && increment_) {
       double states = 0;
-      for (const BlockFormat& b : d_.blocks) states += static_cast<double>(b.modes * d_.parts());
+      for (const BlockFormat& b : analog_states())
+        states += static_cast<double>(b.modes * d_.parts());
       step.products += states * d_.state_bits * kCoefficientBits;
       step.add_bits += states * kAccumulatorWidth;
       step.memory_bits += states * kCoefficientBits;
@@ -379,10 +436,13 @@ class CrossbarEstimator {
       const double slices = static_cast<double>(input_slices(t_, input_bits(site, layer)));
       double products = 0;
       bool blocks = false;
-      for (const std::size_t i : mapping_.of(site, layer)) {
+      const std::vector<std::size_t> numbers = mapping_.of(site, layer);
+      if (numbers.empty()) return;
+      for (const std::size_t i : numbers) {
         const mapping::MappedArray& a = mapping_.arrays[i];
         phase.arrays += arrays_of(a);
-        const std::size_t own = parallel(a) ? 2 : mapping_.products(i);
+        const std::size_t kinds = (a.state_columns > 0 ? 1 : 0) + (a.output_columns > 0 ? 1 : 0);
+        const std::size_t own = parallel(a) ? kinds : mapping_.products(i);
         products = std::max(products, static_cast<double>(own));
         blocks = blocks || (!a.drive.empty() && !parallel(a));
       }
@@ -461,7 +521,8 @@ class CrossbarEstimator {
       latency("wake-up", "wake_time", wakes_step, wakes_end, t_["wake_time"]);
     }
     const double retained =
-        static_cast<double>(8 * count_memory(d_).bytes(MemoryKind::kState)) + coefficient_bits_;
+        static_cast<double>(8 * count_memory(d_).bytes(MemoryKind::kState)) + coefficient_bits_ +
+        (choice_.weights == WeightMemory::kNonvolatile ? 0 : digital_weight_bits_);
     const Range memory = t_["leakage_bit"] * (retained * kMicroPerPico);
     add_static("retention", memory, step, end);
     e_.rest.terms.push_back(
@@ -486,13 +547,15 @@ class CrossbarEstimator {
   const bool gated_between_;      // time steps
   const integer::IntegerNetwork& n_;
   const Deployment d_;
+  const analog::DigitalSites sites_;
+  const Technology* accelerator_;  // of the digital sites
   const OperationSummary operations_;
   const bool increment_, offset_;
   const crossbar::Compensation compensation_;
   mapping::Mapping mapping_;
   int pooled_bits_ = 0;
   std::vector<Corrected> corrected_per_step_, corrected_at_end_;
-  double coefficient_bits_ = 0;
+  double coefficient_bits_ = 0, digital_weight_bits_ = 0;
   Estimate e_;
 };
 
@@ -562,15 +625,22 @@ Range full_array_efficiency(const Technology& t) {
 Estimate estimate_on_crossbars(const integer::IntegerNetwork& network, std::uint64_t steps,
                                const Technology& technology,
                                const crossbar::CrossbarOptions& crossbar,
-                               const EstimateOptions& options) {
+                               const EstimateOptions& options, const Technology* accelerator) {
   if (technology.kind != TargetKind::kCrossbar) {
     fail(technology.name, "is a " + name_of(technology.kind) + ", not a crossbar");
+  }
+  std::optional<Technology> scaled;
+  if (!crossbar::digital_sites(crossbar).empty()) {
+    scaled = same_node(accelerator != nullptr ? *accelerator : find_technology(kDigitalSites),
+                       technology.node);
   }
   const auto with = [&](IdleArrays idle) {
     EstimateOptions choice = options;
     choice.idle = idle;
     const bool gated_between = options.idle != IdleArrays::kPowered;
-    return CrossbarEstimator(network, steps, technology, crossbar, choice, gated_between).run();
+    return CrossbarEstimator(network, steps, technology, crossbar, choice, gated_between,
+                             scaled ? &*scaled : nullptr)
+        .run();
   };
   if (options.idle != IdleArrays::kAuto) return with(options.idle);
   Estimate gated = with(IdleArrays::kGated), powered = with(IdleArrays::kPowered);

@@ -335,6 +335,35 @@ TEST(Crossbars, StatesMoveOnceHoweverTheyAreStored) {
   EXPECT_LE(tables, 6 * (8 + 8 + 32));
 }
 
+// Products of digital sites take energy, time, area and weights of an accelerator, and leave the
+// arrays.
+TEST(Crossbars, DigitalSitesArePricedOnAnAccelerator) {
+  const Technology t = plain_technology(TargetKind::kCrossbar);
+  const Technology accelerator = plain_technology(TargetKind::kAccelerator);
+  const auto network = small_network(quant::quant_preset("w8a8s8"));
+  const auto with = [&](const std::string& sites) {
+    return estimate_on_crossbars(network, 9, t, {.digital = sites}, {.idle = IdleArrays::kPowered},
+                                 &accelerator);
+  };
+  const Estimate all = with(""), states = with("A"), more = with("A, encoder, decoder");
+  EXPECT_EQ(of(all.energy, "accelerator: multiply_bit"), 0);
+  // 9 complex modes take four products of 16 x 8 bits.
+  EXPECT_DOUBLE_EQ(of(states.energy, "accelerator: multiply_bit"), 9 * 4 * 16 * 8 * 1e-3);
+  EXPECT_EQ(all.conversions_per_step - states.conversions_per_step, 18u);
+  EXPECT_EQ(states.conversions_at_end, all.conversions_at_end);
+  EXPECT_GT(states.latency.of_part("digital sites", 1).typical, 0);
+  EXPECT_GT(states.area.of_part("digital sites", 0).typical, 0);
+  // The encoder: 3 x 2 weights; three requantisations.
+  EXPECT_DOUBLE_EQ(of(more.energy, "accelerator: multiply_bit"),
+                   of(states.energy, "accelerator: multiply_bit") +
+                       (3 * 2 * 8 * 8 + 3 * kMultiplierWidth * kAccumulatorWidth) * 1e-3);
+  EXPECT_EQ(more.conversions_at_end, 0u);
+  EXPECT_EQ(all.arrays - more.arrays, 2u);
+  // Memory retains the weights of the digital sites: 18 numbers of 16 bits.
+  const auto retained = [](const Estimate& e) { return e.rest.of_part("memory", 0).typical; };
+  EXPECT_NEAR(retained(states) - retained(all), 18 * 16 * 1e-6, 1e-9);
+}
+
 TEST(Crossbars, NarrowIncrementsTakeFewerBits) {
   const Technology t = plain_technology(TargetKind::kCrossbar);
   const auto bits_of = [&](const EstimateOptions& options,

@@ -67,13 +67,19 @@ struct MemoryBits {
 Estimate estimate(const OperationSummary& operations, const MemoryBits& memory, bool in_floats,
                   const Technology& technology, const EstimateOptions& options = {});
 
+/// The accelerator that computes the digital sites of crossbars, unless another one is chosen.
+inline constexpr const char* kDigitalSites = "accelerator-45nm";
+
 /// Cost on crossbars, as the network is mapped. Of `crossbar` only the placement of weights, the
-/// driven rows and the compensation are used; all else is defined by the technology. Throws Error
-/// like map_network() and for another kind of target.
+/// driven rows, the digital sites and the compensation are used; all else is defined by the
+/// technology. Digital sites are priced on `accelerator` (null: kDigitalSites), scaled to the node
+/// of the crossbars, and take their turn. Throws Error like map_network() and for another kind of
+/// target.
 Estimate estimate_on_crossbars(const integer::IntegerNetwork& network, std::uint64_t steps,
                                const Technology& technology,
                                const crossbar::CrossbarOptions& crossbar = {},
-                               const EstimateOptions& options = {});
+                               const EstimateOptions& options = {},
+                               const Technology* accelerator = nullptr);
 
 /// One product of one array.
 struct ArrayUse {

@@ -12,13 +12,15 @@ Deployment deployment(const inference::Model& model) {
 }
 
 Estimate price(const inference::Model& model, const Technology& target, std::uint64_t steps,
-               const crossbar::CrossbarOptions& crossbar, const EstimateOptions& options) {
+               const crossbar::CrossbarOptions& crossbar, const EstimateOptions& options,
+               const Technology* accelerator) {
   if (target.kind != TargetKind::kCrossbar) {
     const Deployment sizes = deployment(model);
     return estimate(sizes, count_operations(sizes, steps), target, options);
   }
   return estimate_on_crossbars(model.folded().integers(), steps,
-                               with_converter(target, options.converter), crossbar, options);
+                               with_converter(target, options.converter), crossbar, options,
+                               accelerator);
 }
 
 }  // namespace crosstate::cost

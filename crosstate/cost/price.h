@@ -14,8 +14,9 @@ namespace crosstate::cost {
 Deployment deployment(const inference::Model& model);
 
 /// Energy, latency and area of sequences of `steps` time steps. Throws Error like estimate() and
-/// estimate_on_crossbars().
+/// estimate_on_crossbars(), which takes the other arguments.
 Estimate price(const inference::Model& model, const Technology& target, std::uint64_t steps,
-               const crossbar::CrossbarOptions& crossbar = {}, const EstimateOptions& options = {});
+               const crossbar::CrossbarOptions& crossbar = {}, const EstimateOptions& options = {},
+               const Technology* accelerator = nullptr);
 
 }  // namespace crosstate::cost

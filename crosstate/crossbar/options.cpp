@@ -52,6 +52,10 @@ void fields(FieldList& list, CrossbarOptions& options) {
   list.add("packing", options.packing,
            "packed: as many channels per array as fit along its diagonal; single: one array per "
            "channel, most of whose cells stay idle.");
+  list.add("digital", options.digital,
+           "Sites that exact integers compute instead of arrays, separated by commas: encoder, A "
+           "(the next states, with B), C, pointwise, decoder; those of one block with its number, "
+           "as in \"A.0\". Empty: all sites are on arrays.");
   list.add("driven", options.driven,
            "Rows of a recurrent array that are driven at once. blocks: one block at a time, the "
            "rows of one mode for its next state or of one channel for its output, so that cells of "
@@ -158,6 +162,7 @@ void validate(const CrossbarOptions& options) {
   FieldList list;
   fields(list, copy);
   list.from_json(list.to_json(), "options");
+  digital_sites(options);
   if (options.levels == 1) {
     fail("options",
          "crossbar.levels = 1, expected 0 (any conductance) or 2 or more: one level holds "
@@ -197,11 +202,18 @@ void validate(const CrossbarOptions& options) {
   }
 }
 
-analog::ArrayGeometry array_geometry(const CrossbarOptions& options) {
+analog::DigitalSites digital_sites(const CrossbarOptions& options) {
+  return {options.digital, "crossbar.digital"};
+}
+
+analog::ArrayGeometry array_geometry(const CrossbarOptions& options,
+                                     const analog::DigitalBlock& block) {
   return {.rows = static_cast<std::size_t>(options.rows),
           .columns = static_cast<std::size_t>(options.columns - options.spare_columns),
           .drive_halvings = options.driven == DrivenRows::kBlocks ? options.drive_halvings : 0,
-          .kept = options.recurrence == PoleStorage::kIncrement ? 1.0f : 0.0f};
+          .kept = options.recurrence == PoleStorage::kIncrement ? 1.0f : 0.0f,
+          .states = !block.states,
+          .outputs = !block.outputs};
 }
 
 }  // namespace crosstate::crossbar

@@ -4,6 +4,7 @@
 #include <array>
 #include <string>
 
+#include "crosstate/analog/digital_sites.h"
 #include "crosstate/analog/placement.h"
 #include "crosstate/base/named.h"
 #include "crosstate/base/options.h"
@@ -67,6 +68,7 @@ struct CrossbarOptions {
   WeightEncoding encoding = WeightEncoding::kPair;   // pair | offset
   PoleStorage recurrence = PoleStorage::kIncrement;  // increment | direct
   ChannelPacking packing = ChannelPacking::kPacked;  // packed | single
+  std::string digital = {};                          // sites without arrays, see DigitalSites
   DrivenRows driven =
       DrivenRows::kBlocks;     // rows of a recurrent array that are driven at once: blocks | all
   int ir_drop_iterations = 0;  // of IR-drop compensation of the targets
@@ -103,7 +105,12 @@ void fields(FieldList& list, CrossbarOptions& options);
 /// Throws Error for a value out of range.
 void validate(const CrossbarOptions& options);
 
-/// Placement of weights on such arrays. Rows that are all driven at once have full level.
-analog::ArrayGeometry array_geometry(const CrossbarOptions& options);
+/// The sites that crossbar.digital names.
+analog::DigitalSites digital_sites(const CrossbarOptions& options);
+
+/// Placement of weights on such arrays, those of recurrences in a block with these digital sites.
+/// Rows that are all driven at once have full level.
+analog::ArrayGeometry array_geometry(const CrossbarOptions& options,
+                                     const analog::DigitalBlock& block = {});
 
 }  // namespace crosstate::crossbar

@@ -59,10 +59,29 @@ class Mapper {
  public:
   Mapper(const integer::IntegerNetwork& network, const crossbar::CrossbarOptions& crossbar)
       : n_(network),
+        crossbar_(crossbar),
+        digital_(crossbar::digital_sites(crossbar)),
         array_(crossbar::array_geometry(crossbar)),
         packed_(crossbar.packing == crossbar::ChannelPacking::kPacked),
         blocks_(crossbar.driven == crossbar::DrivenRows::kBlocks) {}
 
+  void run() {
+    digital_.require_blocks(n_.blocks.size());
+    if (!digital_.encoder()) matrix(Site::kEncoder, 0, n_.encoder);
+    for (std::size_t l = 0; l < n_.blocks.size(); ++l) {
+      if (!digital_.block(l).recurrence()) recurrence(l);
+      if (!digital_.block(l).pointwise) matrix(Site::kLinear, l, n_.blocks[l].linear_map);
+    }
+    if (!digital_.decoder()) matrix(Site::kDecoder, 0, n_.decoder);
+    if (arrays_.empty()) {
+      fail(kOptions, "crossbar.digital = \"" + crossbar_.digital +
+                         "\" leaves no site for arrays, expected at least one");
+    }
+  }
+
+  std::vector<MappedArray> take() { return std::move(arrays_); }
+
+ private:
   void matrix(Site site, std::size_t layer, const integer::IntegerMatrix& m) {
     const std::vector<std::size_t> in = analog::cuts(m.columns, array_.rows),
                                    out = analog::cuts(m.rows, array_.columns);
@@ -90,6 +109,7 @@ class Mapper {
   // Pieces of nearly equal size, in the order of the channels; each array gets as many as fit.
   void recurrence(std::size_t layer) {
     const std::size_t per_mode = n_.complex ? 2 : 1;
+    array_ = crossbar::array_geometry(crossbar_, digital_.block(layer));
     const std::size_t most = analog::modes_of_piece(array_, n_.complex);
     const model::BlockShape& shape = n_.blocks[layer].shape;
     MappedArray a = empty(layer);
@@ -98,8 +118,10 @@ class Mapper {
       const std::vector<std::size_t> cut = analog::cuts(shape.modes(h), most);
       for (std::size_t i = 0; i + 1 < cut.size(); ++i) {
         const std::size_t modes = cut[i + 1] - cut[i];
-        const std::size_t lines = a.states + a.pieces.size() + modes * per_mode + 1;
-        const bool full = lines > std::min(array_.rows, array_.columns);
+        const std::size_t states = a.states + modes * per_mode, pieces = a.pieces.size() + 1;
+        const std::size_t rows = states + (array_.states ? pieces : 0);
+        const std::size_t columns = (array_.states ? states : 0) + (array_.outputs ? pieces : 0);
+        const bool full = rows > array_.rows || columns > array_.columns;
         if (full || (!packed_ && !a.pieces.empty())) {
           finish(a);
           a = empty(layer);
@@ -111,9 +133,6 @@ class Mapper {
     finish(a);
   }
 
-  std::vector<MappedArray> take() { return std::move(arrays_); }
-
- private:
   static MappedArray empty(std::size_t layer) {
     MappedArray a;
     a.site = Site::kRecurrence;
@@ -124,8 +143,13 @@ class Mapper {
   void finish(MappedArray& a) {
     if (a.pieces.empty()) return;
     const integer::IntegerBlock& b = n_.blocks[a.layer];
-    const std::size_t inputs = a.pieces.size();
-    a.rows = a.columns = a.states + inputs;
+    if (array_.states) {
+      a.input_rows = a.pieces.size();
+      a.state_columns = a.states;
+    }
+    if (array_.outputs) a.output_columns = a.pieces.size();
+    a.rows = a.input_rows + a.states;
+    a.columns = a.state_columns + a.output_columns;
     a.weights.assign(a.rows * a.columns, 0);
     if (blocks_) a.drive.assign(a.rows * a.columns, 0);
     for (std::size_t i = 0; i < a.pieces.size(); ++i) {
@@ -136,10 +160,12 @@ class Mapper {
         const std::size_t re = p.state + (n_.complex ? 2 * n : n);
         const analog::ModePlacement placement(modes[n], n_.complex, most, array_);
         for (const analog::PlacedPair& pair : placement.pairs()) {
+          const bool output = pair.column == analog::Line::kOutput;
+          if (output ? !array_.outputs : !array_.states) continue;
           const std::size_t row = pair.row == analog::Line::kInput       ? i
-                                  : pair.row == analog::Line::kImaginary ? inputs + re + 1
-                                                                         : inputs + re;
-          const std::size_t column = pair.column == analog::Line::kOutput      ? a.states + i
+                                  : pair.row == analog::Line::kImaginary ? a.input_rows + re + 1
+                                                                         : a.input_rows + re;
+          const std::size_t column = output                                    ? a.state_columns + i
                                      : pair.column == analog::Line::kImaginary ? re + 1
                                                                                : re;
           a.weights[row * a.columns + column] = pair.weight;
@@ -169,7 +195,9 @@ class Mapper {
   }
 
   const integer::IntegerNetwork& n_;
-  analog::ArrayGeometry array_;
+  const crossbar::CrossbarOptions& crossbar_;
+  analog::DigitalSites digital_;
+  analog::ArrayGeometry array_;  // of the recurrences of the present block
   bool packed_, blocks_;
   std::vector<MappedArray> arrays_;
 };
@@ -217,9 +245,10 @@ std::size_t Mapping::conversions_per_sequence() const {
 std::size_t Mapping::products(std::size_t number) const {
   const MappedArray& a = arrays[number];
   if (a.site != Site::kRecurrence) return 1;
-  if (a.drive.empty()) return 2;
-  std::size_t n = a.pieces.size();
-  for (const Piece& p : a.pieces) n += p.modes;
+  const bool states = a.state_columns > 0, outputs = a.output_columns > 0;
+  if (a.drive.empty()) return (states ? 1 : 0) + (outputs ? 1 : 0);
+  std::size_t n = a.output_columns;
+  for (const Piece& p : a.pieces) n += states ? p.modes : 0;
   return n;
 }
 
@@ -236,13 +265,7 @@ Mapping map_network(const integer::IntegerNetwork& network,
   crossbar::validate(crossbar);
   check(network);
   Mapper mapper(network, crossbar);
-  mapper.matrix(Site::kEncoder, 0, network.encoder);
-  for (std::size_t l = 0; l < network.blocks.size(); ++l) {
-    mapper.recurrence(l);
-    mapper.matrix(Site::kLinear, l, network.blocks[l].linear_map);
-  }
-  mapper.matrix(Site::kDecoder, 0, network.decoder);
-
+  mapper.run();
   Mapping mapping;
   mapping.arrays = mapper.take();
   mapping.pairs_per_array =

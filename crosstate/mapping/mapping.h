@@ -17,6 +17,9 @@
 // states than an array holds is divided between modes, which are independent: only C x then needs a
 // digital sum over the pieces.
 //
+// With crossbar.digital, A or C of a block is computed in integers. An array then has only C, whose
+// rows are the states, or only A and b.
+//
 // Encoder, pointwise layers and decoder are matrices, divided into tiles of the size of an array;
 // tiles of the same outputs are summed digitally. Converters add the biases, and the skip D u,
 // whose scale differs from that of C x.
@@ -36,9 +39,9 @@ namespace crosstate::mapping {
 
 enum class Site { kEncoder, kRecurrence, kLinear, kDecoder };
 
-/// A part of a channel on an array: some of its modes. Piece i of P on an array with S states has
-/// its input on row i, its states on rows P + state and columns `state`, and its output on column S
-/// + i. Complex modes have two states each, real part first.
+/// A part of a channel on an array: some of its modes. Piece i has its input on row i, its states
+/// on rows input_rows + state and columns `state`, and its output on column state_columns + i.
+/// Complex modes have two states each, real part first.
 struct Piece {
   std::size_t channel = 0;  // index among the channels of the block's recurrence, see BlockShape
   std::size_t first_mode = 0, modes = 0;
@@ -53,8 +56,11 @@ struct MappedArray {
   std::vector<float> drive;           // levels of rows by column, see ArrayPlan; empty: 1
   std::size_t used = 0;               // pairs that hold a weight
   // Recurrence:
-  std::size_t states = 0;
+  std::size_t states = 0;  // rows of states
   std::vector<Piece> pieces;
+  // The number of pieces and of states, or 0 if A is digital.
+  std::size_t input_rows = 0, state_columns = 0;
+  std::size_t output_columns = 0;  // the number of pieces, or 0 if C is digital
   // Matrices: position of this tile.
   std::size_t first_input = 0, first_output = 0;
 
@@ -105,7 +111,8 @@ struct Mapping {
   std::vector<std::size_t> of(Site site, std::size_t layer = 0) const;
 };
 
-/// Throws Error for a network whose states are rounded stochastically. `length`: time steps of the
+/// Throws Error for a network whose states are rounded stochastically, and for digital sites that
+/// the network does not have or that leave nothing for arrays. `length`: time steps of the
 /// longest sequence, which determines the width of pooled values.
 Mapping map_network(const integer::IntegerNetwork& network,
                     const crossbar::CrossbarOptions& crossbar, std::size_t length);

@@ -180,6 +180,53 @@ TEST(Mapping, CountsPairsAndConversions) {
   EXPECT_EQ(m.conversions_per_sequence(), 3 * 3u);
 }
 
+TEST(Mapping, LeavesDigitalSitesOut) {
+  const integer::IntegerNetwork n = integer::to_integers(network({}, 1));
+  // 16 channels of 8 complex modes.
+  const Mapping c = map_network(n, {.digital = "A, encoder, pointwise.0"}, 784);
+  EXPECT_TRUE(c.of(Site::kEncoder).empty());
+  EXPECT_TRUE(c.of(Site::kLinear, 0).empty());
+  EXPECT_EQ(c.of(Site::kLinear, 1).size(), 1u);
+  ASSERT_EQ(c.of(Site::kRecurrence, 0).size(), 4u);  // four channels of 16 states on 64 rows
+  const Mapping whole = map_network(n, {}, 784);
+  for (const std::size_t i : c.of(Site::kRecurrence, 1)) {
+    const MappedArray& a = c.arrays[i];
+    EXPECT_EQ(a.rows, 64u);
+    EXPECT_EQ(a.columns, 4u);
+    EXPECT_EQ(a.used, 64u);
+    EXPECT_EQ(c.products(i), 4u);
+    // The weights of C are those of arrays that have A as well.
+    const MappedArray& both = whole.arrays[whole.of(Site::kRecurrence, 1)[0]];
+    if (a.pieces[0].channel > 0) continue;
+    for (std::size_t s = 0; s < 16; ++s) {
+      EXPECT_EQ(a.weights[s * a.columns],
+                both.weights[(both.input_rows + s) * both.columns + both.state_columns]);
+    }
+  }
+  EXPECT_EQ(c.conversions_per_step(), 2 * 16 + 32u);
+
+  const Mapping a = map_network(n, {.digital = "C"}, 784);
+  for (const std::size_t i : a.of(Site::kRecurrence, 0)) {
+    const MappedArray& array = a.arrays[i];
+    EXPECT_EQ(array.columns, array.states);
+    EXPECT_EQ(array.rows, array.states + array.pieces.size());
+    EXPECT_EQ(a.products(i), 8 * array.pieces.size());
+  }
+  EXPECT_TRUE(map_network(n, {.digital = "A, C.1"}, 784).of(Site::kRecurrence, 1).empty());
+}
+
+TEST(Mapping, RejectsImpossibleDigitalSites) {
+  const integer::IntegerNetwork n = integer::to_integers(network({}, 1));
+  const auto message = [&](const std::string& sites, const std::string& what) {
+    crossbar::CrossbarOptions options;
+    options.digital = sites;
+    EXPECT_THAT([&] { map_network(n, options, 10); }, ThrowsMessage<Error>(HasSubstr(what)));
+  };
+  message("encoder, A, C, pointwise, decoder", "leaves no site for arrays");
+  message("A.2", "but the network has 2 blocks");
+  message("poles", "\"poles\" is not a site");
+}
+
 TEST(Mapping, DrivesOneBlockAfterTheOtherAtBalancedLevels) {
   const integer::IntegerNetwork n = integer::to_integers(network({}, 1));
   const Mapping blocks = map_network(n, {}, 784),

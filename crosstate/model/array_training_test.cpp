@@ -242,6 +242,51 @@ TEST_F(ArrayTraining, HoldsWeightsAtTheLevelsOfCells) {
   }
 }
 
+TEST_F(ArrayTraining, LeavesDigitalSitesExact) {
+  const TrainingStep step{1, 0};
+  const auto coefficients = [&](const std::string& digital, bool noisy) {
+    quant::ArraySite array{.rows = 2,
+                           .columns = 4,
+                           .levels = 5,
+                           .partial_bits = 4,
+                           .state_bits = 8,
+                           .noise = 2,
+                           .noise_floor = 0.01};
+    array.digital = digital;
+    return quantized(array).state().coefficients(noisy ? &step : nullptr);
+  };
+  const Coefficients exact = coefficients("", false), all = coefficients("", true);
+  const Coefficients a = coefficients("A.0", true), c = coefficients("C", true);
+  const Coefficients rest = coefficients("encoder, pointwise.1", true);
+  EXPECT_NE(all.blocks[0].ar, exact.blocks[0].ar);
+  EXPECT_NE(all.blocks[0].cr, exact.blocks[0].cr);
+  EXPECT_FALSE(all.blocks[0].pieces.cuts.empty());
+
+  EXPECT_EQ(a.blocks[0].ar, exact.blocks[0].ar);
+  EXPECT_EQ(a.blocks[0].b, exact.blocks[0].b);
+  EXPECT_THAT(a.blocks[0].state_spread, testing::Each(0));
+  EXPECT_THAT(a.blocks[1].state_spread, testing::Contains(testing::Gt(0)));
+  // The draws of the other sites stay, and C does not depend on the number of columns any more.
+  EXPECT_EQ(a.blocks[1].ar, all.blocks[1].ar);
+  EXPECT_EQ(a.encoder, all.encoder);
+  EXPECT_FALSE(a.blocks[0].output_noise.empty());
+
+  EXPECT_EQ(c.blocks[0].cr, exact.blocks[0].cr);
+  EXPECT_EQ(c.blocks[0].ci, exact.blocks[0].ci);
+  EXPECT_EQ(c.blocks[0].ar, all.blocks[0].ar);
+  EXPECT_TRUE(c.blocks[0].output_noise.empty());
+  EXPECT_TRUE(c.blocks[0].pieces.cuts.empty());
+
+  EXPECT_EQ(rest.encoder, exact.encoder);
+  EXPECT_TRUE(rest.encoder_noise.empty());
+  EXPECT_EQ(rest.blocks[1].weight, exact.blocks[1].weight);
+  EXPECT_TRUE(rest.blocks[1].tiles.empty() && rest.blocks[1].linear_noise.empty());
+  EXPECT_FALSE(rest.blocks[0].linear_noise.empty());
+
+  EXPECT_THAT([&] { coefficients("A.7", true); },
+              ThrowsMessage<Error>(HasSubstr("quant.array.digital: \"A.7\"")));
+}
+
 // With fine codes and coarse noise the loss is nearly smooth. Finite differences then equal the
 // gradient only if the adjoint draws the same noise again.
 TEST_F(ArrayTraining, HasTheGradientOfTheNoisyLoss) {

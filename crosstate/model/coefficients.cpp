@@ -26,13 +26,17 @@ Quantizer gate_quantizer(int bits, std::size_t rows) {
   return q;
 }
 
-// Properties of the arrays for which the network is trained.
-analog::ArrayGeometry geometry_of(const quant::QuantOptions& quant) {
+// Properties of the arrays for which the network is trained, those of the recurrence in a block
+// with these digital sites.
+analog::ArrayGeometry geometry_of(const quant::QuantOptions& quant,
+                                  const analog::DigitalBlock& block = {}) {
   const auto size = [](int value) { return static_cast<std::size_t>(std::max(value, 0)); };
   return {.rows = size(quant.array.rows),
           .columns = size(quant.array.columns),
           .drive_halvings = quant.array.drive_halvings,
-          .kept = quant.noise_recurrence == quant::NoiseRecurrence::kDirect ? 0.0f : 1.0f};
+          .kept = quant.noise_recurrence == quant::NoiseRecurrence::kDirect ? 0.0f : 1.0f,
+          .states = !block.states,
+          .outputs = !block.outputs};
 }
 
 // The multiplier of C's codes in channel s.
@@ -87,9 +91,14 @@ class Noise {
     chip_ = lasts == 0 ? 0 : static_cast<std::uint32_t>(step->number / lasts);
   }
 
-  // A matrix, whose rows are divided into bit lines of up to `most` inputs (0: no limit).
-  void disturb(AlignedFloats& matrix, std::size_t rows, std::size_t most) {
+  // A matrix, whose rows are divided into bit lines of up to `most` inputs (0: no limit). Those of
+  // a digital site keep their values; the draws of the other sites do not depend on that.
+  void disturb(AlignedFloats& matrix, std::size_t rows, std::size_t most, bool digital) {
     if (!on_) return;
+    if (digital) {
+      ++part_;
+      return;
+    }
     const std::size_t columns = matrix.size() / rows;
     const std::vector<std::size_t> cut = analog::cuts(columns, most);
     std::vector<float> unit(matrix.size());
@@ -108,8 +117,39 @@ class Noise {
   // The recurrence of a block; `kept`: the part of A that is not stored in cells. D is never stored
   // in cells.
   void disturb(const BlockShape& shape, bool complex, float kept,
-               const std::vector<analog::ModeUnits>& units, BlockCoefficients& block) {
+               const std::vector<analog::ModeUnits>& units, const analog::DigitalBlock& digital,
+               BlockCoefficients& block) {
     if (!on_) return;
+    if (digital.states) {
+      part_ += 2;
+    } else {
+      disturb_poles(complex, kept, units, block);
+    }
+    // Units are in codes: convert them to weights of this network.
+    std::vector<float> output(units.size());
+    for (std::size_t s = 0; s < shape.size(); ++s) {
+      for (std::size_t i = shape.first[s]; i < shape.first[s + 1]; ++i) {
+        output[i] = output_scale(block, s);
+      }
+    }
+    if (digital.states) {
+      ++part_;
+    } else {
+      disturb(block.b,
+              [&](std::size_t i) { return Places{units[i].gain * (block.b[i] / block.gain[i])}; });
+    }
+    if (digital.outputs) {
+      part_ += 2;
+    } else {
+      disturb(block.cr, [&](std::size_t i) { return Places{units[i].cr * output[i]}; });
+      disturb(block.ci, [&](std::size_t i) { return Places{units[i].ci * output[i]}; });
+    }
+    disturb(block.d, [](std::size_t) { return Places{}; });
+  }
+
+ private:
+  void disturb_poles(bool complex, float kept, const std::vector<analog::ModeUnits>& units,
+                     BlockCoefficients& block) {
     for (float& a : block.ar) a -= kept;
     disturb(block.ar, [&](std::size_t i) {
       return Places{units[i].pole_real, units[i].pole_imaginary, corrected_};
@@ -125,21 +165,8 @@ class Noise {
       block.ar[i] /= size;
       block.ai[i] /= size;
     }
-    // Units are in codes: convert them to weights of this network.
-    std::vector<float> output(units.size());
-    for (std::size_t s = 0; s < shape.size(); ++s) {
-      for (std::size_t i = shape.first[s]; i < shape.first[s + 1]; ++i) {
-        output[i] = output_scale(block, s);
-      }
-    }
-    disturb(block.b,
-            [&](std::size_t i) { return Places{units[i].gain * (block.b[i] / block.gain[i])}; });
-    disturb(block.cr, [&](std::size_t i) { return Places{units[i].cr * output[i]}; });
-    disturb(block.ci, [&](std::size_t i) { return Places{units[i].ci * output[i]}; });
-    disturb(block.d, [](std::size_t) { return Places{}; });
   }
 
- private:
   // The weight of full conductance on the one or two pairs that represent a value. With two pairs,
   // whose errors are averaged, each has its own. 0: no pair. `quiet`: the noise is compensated.
   struct Places {
@@ -189,8 +216,8 @@ double largest_of(const Quantizer& codes) {
 // Noise of the converters of states, in addition to that of stochastic rounding. `input`: codes of
 // the input of the block.
 void disturb_states(const quant::QuantOptions& quant, const Quantizer& input, float kept,
-                    const std::vector<analog::ModeUnits>& units, kernels::StateRounding& rounding,
-                    BlockCoefficients& block) {
+                    const std::vector<analog::ModeUnits>& units, bool digital,
+                    kernels::StateRounding& rounding, BlockCoefficients& block) {
   const quant::ArraySite& array = quant.array;
   if (rounding.limit == 0 || quant.state.residue_bits > 0) return;
   if (array.state_noise == 0 && array.noise_floor == 0) return;
@@ -206,7 +233,7 @@ void disturb_states(const quant::QuantOptions& quant, const Quantizer& input, fl
         fitted ? analog::state_converter_step(largest * drive, array.state_bits, codes) : 1;
     const float deviation = std::hypot(static_cast<float>(array.state_noise) * step,
                                        static_cast<float>(array.noise_floor) * unit * drive);
-    return std::sqrt(own + 12 * deviation * deviation);
+    return digital ? std::sqrt(own) : std::sqrt(own + 12 * deviation * deviation);
   };
   for (const analog::ModeUnits& mode : units) {
     block.state_spread.push_back(spread(mode.largest_real, mode.real));
@@ -267,10 +294,10 @@ void use_arrays(const quant::QuantOptions& quant, const Quantizer& driven, const
 // none. drive: the largest code of a row.
 void use_arrays(const quant::QuantOptions& quant, const Quantizer& codes, const BlockShape& shape,
                 bool complex, float drive, const std::vector<analog::ModeUnits>& units,
-                BlockCoefficients& block) {
-  if (!codes.on) return;
+                const analog::DigitalBlock& digital, BlockCoefficients& block) {
+  if (!codes.on || digital.outputs) return;
   const quant::ArraySite& array = quant.array;
-  const std::size_t most = analog::modes_of_piece(geometry_of(quant), complex);
+  const std::size_t most = analog::modes_of_piece(geometry_of(quant, digital), complex);
   OutputPieces pieces;
   AlignedFloats noise;
   bool several = false;
@@ -559,9 +586,10 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
   }
   const float input_scale = out.residual.on ? out.residual.scale[0] : 1.0f;
   const analog::ArrayGeometry array = geometry_of(quant);
-  noise.disturb(out.encoder, H, array.rows);
-  noise.disturb(out.decoder, out.decoder_bias.size(), array.rows);
-  if (quantized && step != nullptr) {
+  const analog::DigitalSites digital = quant::digital_sites(quant.array);
+  noise.disturb(out.encoder, H, array.rows, digital.encoder());
+  noise.disturb(out.decoder, out.decoder_bias.size(), array.rows, digital.decoder());
+  if (quantized && step != nullptr && !digital.encoder()) {
     use_arrays(quant, out.input, out.residual, out.encoder, H, {}, out.encoder_tiles,
                out.encoder_noise);
   }
@@ -595,9 +623,12 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
     }
     // As mapped, before the errors of cells are applied.
     std::vector<analog::ModeUnits> units;
-    if (quantized && step != nullptr) units = units_of(shapes[l], complex(), array, block);
-    noise.disturb(shapes[l], complex(), array.kept, units, block);
-    noise.disturb(block.weight, O, array.rows);
+    const analog::DigitalBlock without = digital.block(l);
+    if (quantized && step != nullptr) {
+      units = units_of(shapes[l], complex(), geometry_of(quant, without), block);
+    }
+    noise.disturb(shapes[l], complex(), array.kept, units, without, block);
+    noise.disturb(block.weight, O, array.rows, without.pointwise);
     transpose(block.weight, O, shapes[l].size(), block.transposed);
     if (layer_norm()) {
       assign(block.norm_scale, parameters[p.gamma]);
@@ -613,13 +644,15 @@ Coefficients Network::State::coefficients(const TrainingStep* step) const {
       }
     }
     if (quantized && step != nullptr) {
-      disturb_states(quant, out.residual, array.kept, units, out.rounding, block);
+      disturb_states(quant, out.residual, array.kept, units, without.states, out.rounding, block);
       const float drive =
           analog::recurrent_drive(out.rounding.limit, out.residual.low, out.residual.high);
-      use_arrays(quant, q.ssm_output, shapes[l], complex(), drive, units, block);
-      use_arrays(quant, q.activation, gated() ? q.linear : out.residual, block.weight, O,
-                 batch_norm() ? block.norm_scale : AlignedFloats(), block.tiles,
-                 block.linear_noise);
+      use_arrays(quant, q.ssm_output, shapes[l], complex(), drive, units, without, block);
+      if (!without.pointwise) {
+        use_arrays(quant, q.activation, gated() ? q.linear : out.residual, block.weight, O,
+                   batch_norm() ? block.norm_scale : AlignedFloats(), block.tiles,
+                   block.linear_noise);
+      }
     }
   }
   return out;

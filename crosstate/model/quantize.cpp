@@ -184,6 +184,7 @@ void Network::quantize(const quant::QuantOptions& options, std::span<const data:
   quant::validate(options);
   const quant::QuantOptions sites = quant::resolved(options);
   require_foldable(s, sites);
+  quant::digital_sites(sites.array).require_blocks(s.blocks.size());
   if (s.quantized) fail("quantize", "the network is already quantized");
   for (const data::Batch& batch : calibration) s.require_inputs(batch);
   const Observers observers =
@@ -199,6 +200,7 @@ void Network::quantize(const quant::QuantOptions& options, const Observers& obse
   quant::validate(options);
   const quant::QuantOptions sites = quant::resolved(options);
   require_foldable(s, sites);
+  quant::digital_sites(sites.array).require_blocks(s.blocks.size());
   if (s.quantized) fail("quantize", "the network is quantized already");
   s.quant = sites;
   s.quantized = true;
@@ -213,6 +215,7 @@ std::vector<std::size_t> Network::requantize(const quant::QuantOptions& options,
   quant::validate(options);
   const quant::QuantOptions sites = quant::resolved(options);
   require_foldable(s, sites);
+  quant::digital_sites(sites.array).require_blocks(s.blocks.size());
   if (!s.quantized) fail("requantize", "the network is not quantized yet");
   require_same_scales(s.quant, sites);
   for (const data::Batch& batch : calibration) s.require_inputs(batch);

@@ -32,15 +32,17 @@ std::string range_text(std::size_t first, std::size_t count) {
   return std::to_string(first) + " to " + std::to_string(first + count - 1);
 }
 
-// "channels 0 to 2", or the outputs and inputs of a tile.
+// "channels 0 to 2", with "C of" or "A of" if the other is digital, or the outputs and inputs of a
+// tile.
 std::string content_of(const mapping::MappedArray& a) {
   if (a.site != mapping::Site::kRecurrence) {
     return "outputs " + range_text(a.first_output, a.columns) + ", inputs " +
            range_text(a.first_input, a.rows);
   }
   const std::size_t first = a.pieces.front().channel, last = a.pieces.back().channel;
-  std::string text = first == last ? "channel " + std::to_string(first)
-                                   : "channels " + range_text(first, last - first + 1);
+  std::string text = a.state_columns == 0 ? "C of " : a.output_columns == 0 ? "A of " : "";
+  text += first == last ? "channel " + std::to_string(first)
+                        : "channels " + range_text(first, last - first + 1);
   if (first == last && a.pieces.size() == 1 && a.pieces[0].first_mode > 0) {
     text += ", modes from " + std::to_string(a.pieces[0].first_mode);
   }
@@ -173,6 +175,9 @@ json to_json(const mapping::Mapping& mapping) {
                   {"columns", a.columns},     {"pairs_used", a.used}, {"holds", content_of(a)}};
     if (a.site == mapping::Site::kRecurrence) {
       entry["states"] = a.states;
+      entry["input_rows"] = a.input_rows;
+      entry["state_columns"] = a.state_columns;
+      entry["output_columns"] = a.output_columns;
       entry["pieces"] = json::array();
       for (const mapping::Piece& p : a.pieces) {
         entry["pieces"].push_back({{"channel", p.channel},

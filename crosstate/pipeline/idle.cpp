@@ -153,7 +153,7 @@ void add_arrays(Idle& idle, const quant::QuantOptions& quant) {
   if (array.noise > 0 || array.state_noise > 0 || array.noise_floor > 0 || array.partial_bits > 0) {
     return;
   }
-  idle.push_back({{"quant.array.rows", "quant.array.columns"},
+  idle.push_back({{"quant.array.rows", "quant.array.columns", "quant.array.digital"},
                   "arrays without levels, partial_bits and noise (quant.array)"});
 }
 

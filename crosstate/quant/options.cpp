@@ -218,6 +218,9 @@ void fields(FieldList& list, QuantOptions& options) {
            "converter, relative to the current of the largest cell in a row at full level; not of "
            "states with residues, nor of class scores. -1: as in quant.preset.")
       .range(kPresetBits, 1);
+  list.add("digital", options.array.digital,
+           "Sites that are not on arrays, as in crossbar.digital: training gives them neither "
+           "noise nor levels nor partial sums.");
 }
 
 QuantOptions resolved(QuantOptions options) {
@@ -300,6 +303,7 @@ QuantOptions resolved(QuantOptions options) {
   if (options.array.levels == 1) {
     fail("options", "quant.array.levels = 1, expected 0 (any) or 2 or more levels");
   }
+  digital_sites(options.array);
   const std::string residue =
       "quant.state.residue_bits = " + std::to_string(options.state.residue_bits);
   if (options.state.residue_bits > 0 && options.state.rounding == StateRounding::kStochastic) {
@@ -313,6 +317,10 @@ QuantOptions resolved(QuantOptions options) {
                         ", expected 0 bits, or noise of 0");
   }
   return options;
+}
+
+analog::DigitalSites digital_sites(const ArraySite& array) {
+  return {array.digital, "quant.array.digital"};
 }
 
 void validate(const QuantOptions& options) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "crosstate/analog/digital_sites.h"
 #include "crosstate/base/named.h"
 #include "crosstate/base/options.h"
 #include "crosstate/kernels/pointwise.h"
@@ -165,8 +166,12 @@ struct ArraySite {
                                      // for states with residues
   double noise_floor = kPresetBits;  // rms of every conversion, of the current of the largest cell
                                      // in a row at full level
+  std::string digital = {};          // sites without arrays, see analog::DigitalSites
   bool operator==(const ArraySite&) const = default;
 };
+
+/// The sites that ArraySite::digital names.
+analog::DigitalSites digital_sites(const ArraySite& array);
 
 struct QuantOptions {
   std::string preset = "w8a8s8";

@@ -36,7 +36,9 @@ class Planner {
         recurrence_ranges();
         if (crossbar_.recurrence == crossbar::PoleStorage::kIncrement) {
           plan_.own_row.assign(a_.columns, crossbar::kNoRow);
-          for (std::size_t c = 0; c < a_.states; ++c) plan_.own_row[c] = a_.pieces.size() + c;
+          for (std::size_t c = 0; c < a_.state_columns; ++c) {
+            plan_.own_row[c] = a_.input_rows + c;
+          }
         }
         break;
       case mapping::Site::kLinear: {
@@ -72,14 +74,15 @@ class Planner {
     const int bits = crossbar_.adc_bits;
     const auto limit = static_cast<float>(n_.state_limit);
     const float step = std::exp2(static_cast<float>(missing_bits(state_format(n_), bits)));
-    plan_.ranges.assign(a_.states, {step, limit, plan_.slices > 1});
+    plan_.ranges.assign(a_.state_columns, {step, limit, plan_.slices > 1});
     if (n_.state_rounding == kernels::RoundingMode::kNoiseShaped) {
       register_ranges();
     } else if (fits_increments(mapping_, crossbar_)) {
-      for (std::size_t c = 0; c < a_.states; ++c) {
+      for (std::size_t c = 0; c < a_.state_columns; ++c) {
         plan_.ranges[c] = increment_range(plan_.ranges[c], largest_sum(c), bits);
       }
     }
+    if (a_.output_columns == 0) return;
     for (const mapping::Piece& piece : a_.pieces) {
       const integer::IntegerBlock& b = n_.blocks[a_.layer];
       const bool partial = piece.modes < b.shape.modes(piece.channel) || plan_.slices > 1;
@@ -89,6 +92,7 @@ class Planner {
 
   // The reading of a converter is added to a register, which also has fraction bits.
   void register_ranges() {
+    if (a_.state_columns == 0) return;
     const bool increments =
         crossbar_.recurrence == crossbar::PoleStorage::kIncrement && mapping_.state_slices == 1;
     const std::size_t parts = n_.complex ? 2 : 1;

@@ -7,8 +7,11 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/format.h"
 #include "crosstate/base/random.h"
+#include "crosstate/integer/certificate.h"
 #include "crosstate/integer/code_panels.h"
+#include "crosstate/integer/lane_sites.h"
 #include "crosstate/kernels/pointwise.h"
+#include "crosstate/kernels/state_draws.h"
 #include "crosstate/simulate/array_plan.h"
 #include "crosstate/simulate/conversion.h"
 
@@ -36,7 +39,9 @@ struct Work {
   std::vector<AlignedFloats> rows;      // by array: inputs of a recurrent array, [u, x] in 16 lanes
   std::vector<AlignedFloats> residues;  // by array: of noise-shaped states, in 16 lanes
   std::vector<AlignedFloats> weights;   // by array: of the sequences of a group; empty: the chip's
-  AlignedFloats partial, columns;
+  std::vector<AlignedFloats> states;    // by block: of digital recurrences
+  integer::LaneStates lane_states;
+  AlignedFloats partial, columns, unused;
   crossbar::ReadScratch read;
   std::vector<std::vector<float>> seen;  // by array: largest sums per column; empty: not recorded
   float* path = nullptr;                 // Chip::state_path(); null: not recorded
@@ -48,6 +53,7 @@ struct Work {
 };
 
 struct Layer {
+  analog::DigitalBlock digital;
   std::vector<std::size_t> recurrence, linear;  // array numbers
   integer::CodeEntries activation, gate;
   AlignedFloats bias;
@@ -72,10 +78,25 @@ struct Chip::Inside {
   std::vector<AlignedFloats> places;  // by array: of the registers of noise-shaped states
   AlignedFloats ones;                 // [rows]
   bool incremental = false;
+  analog::DigitalSites digital;
+  integer::LaneNetwork lanes;  // of the digital sites
 
   Inside(const integer::IntegerNetwork& network, const mapping::Mapping& map,
          const crossbar::Target& t, std::uint64_t of_chip, hardware::Backend* cells)
-      : n(network), mapping(&map), target(t), seed(of_chip), backend(cells) {
+      : n(network),
+        mapping(&map),
+        target(t),
+        seed(of_chip),
+        backend(cells),
+        digital(crossbar::digital_sites(t.crossbar)),
+        lanes(n) {
+    digital.require_blocks(n.blocks.size());
+    if (!digital.empty() && !integer::exact_in_float(n, /*states=*/true)) {
+      fail(kOptions,
+           "crossbar.digital = \"" + target.crossbar.digital +
+               "\", expected \"\" for this network: its sums exceed the 24 bits in which the "
+               "simulator computes digital sites exactly");
+    }
     const int bits = target.crossbar.adc_bits;
     incremental = target.crossbar.recurrence == crossbar::PoleStorage::kIncrement;
     std::size_t widest = 0;
@@ -83,7 +104,7 @@ struct Chip::Inside {
       const crossbar::ArrayPlan plan = array_plan(n, map, target.crossbar, i);
       arrays.emplace_back(plan, target, seed, static_cast<std::uint32_t>(i), backend);
       places.emplace_back();
-      for (std::size_t c = 0; noise_shaped() && c < map.arrays[i].states; ++c) {
+      for (std::size_t c = 0; noise_shaped() && c < map.arrays[i].state_columns; ++c) {
         places.back().push_back(plan.ranges[c].step);
       }
       widest = std::max(widest, map.arrays[i].rows);
@@ -97,9 +118,9 @@ struct Chip::Inside {
       // With a gate the residual sum has no converter: its products are computed digitally.
       const int sum_bits = n.gated ? 32 : bits;
       layers.push_back(
-          {map.of(mapping::Site::kRecurrence, l), map.of(mapping::Site::kLinear, l),
-           integer::CodeEntries(b.activation_table), integer::CodeEntries(b.gate_table),
-           integer::floats(b.linear_map.bias),
+          {digital.block(l), map.of(mapping::Site::kRecurrence, l),
+           map.of(mapping::Site::kLinear, l), integer::CodeEntries(b.activation_table),
+           integer::CodeEntries(b.gate_table), integer::floats(b.linear_map.bias),
            Conversion(b.output, b.ssm_output, bits, b.shape.size(), n.residual, b.d),
            n.gated ? Conversion(b.linear_codes, b.linear, bits, n.linear_outputs()) : Conversion(),
            Conversion(b.sum, n.residual, sum_bits, n.channels, n.residual)});
@@ -138,32 +159,119 @@ struct Chip::Inside {
                   kernels::ConstRows u, kernels::Rows y, Work& w) const {
     const mapping::MappedArray& a = mapping->arrays[number];
     const crossbar::ProgrammedArray& array = arrays[number];
-    const std::size_t pieces = a.pieces.size();
+    const std::size_t pieces = a.pieces.size(), inputs = a.input_rows;
     float* rows = w.rows[number].data();
-    const kernels::Rows in{rows, kLanes}, states{rows + pieces * kLanes, kLanes};
+    const kernels::Rows in{rows, kLanes}, states{rows + inputs * kLanes, kLanes};
     const kernels::Rows out = model::take(w.columns, a.columns, kLanes);
     for (std::size_t k = 0; k < t.steps; ++k) {
       const auto step = static_cast<std::uint32_t>(t.start + k);
-      for (std::size_t i = 0; i < pieces; ++i) {
-        std::copy_n(u.row(a.pieces[i].channel) + k * kLanes, kLanes, in.row(i));
-      }
-      array.multiply(0, a.states, 1, in, out, sequence, step, w.read, nullptr, w.seen_by(number),
-                     w.weights_of(number));
-      if (incremental) kernels::accumulate(nullptr, a.states, kLanes, states, out);
-      if (noise_shaped()) {
-        add_to_register(number, a.states, out, states, w);
+      if (a.state_columns == 0) {
+        advance(a, step, k, u, states, w);
       } else {
-        kernels::fake_quantize_forward(state_step.data(), -state_limit, state_limit, a.states,
-                                       kLanes, out, states);
+        for (std::size_t i = 0; i < pieces; ++i) {
+          std::copy_n(u.row(a.pieces[i].channel) + k * kLanes, kLanes, in.row(i));
+        }
+        array.multiply(0, a.states, 1, in, out, sequence, step, w.read, nullptr, w.seen_by(number),
+                       w.weights_of(number));
+        if (incremental) kernels::accumulate(nullptr, a.states, kLanes, states, out);
+        if (noise_shaped()) {
+          add_to_register(number, a.states, out, states, w);
+        } else {
+          kernels::fake_quantize_forward(state_step.data(), -state_limit, state_limit, a.states,
+                                         kLanes, out, states);
+        }
       }
-      std::fill_n(in.data, pieces * kLanes, 0.0f);
-      array.multiply(a.states, pieces, 1, in, out, sequence, step, w.read, nullptr,
-                     w.seen_by(number), w.weights_of(number));
-      for (std::size_t i = 0; i < pieces; ++i) {
-        float* to = y.row(a.pieces[i].channel) + k * kLanes;
-        for (std::size_t lane = 0; lane < kLanes; ++lane) to[lane] += out.row(i)[lane];
+      if (a.output_columns == 0) {
+        add_outputs(a, states, k, y);
+      } else {
+        std::fill_n(in.data, inputs * kLanes, 0.0f);
+        array.multiply(a.state_columns, pieces, 1, in, out, sequence, step, w.read, nullptr,
+                       w.seen_by(number), w.weights_of(number));
+        for (std::size_t i = 0; i < pieces; ++i) {
+          float* to = y.row(a.pieces[i].channel) + k * kLanes;
+          for (std::size_t lane = 0; lane < kLanes; ++lane) to[lane] += out.row(i)[lane];
+        }
       }
       if (w.path != nullptr) keep_path(a, step, states, w.path);
+    }
+  }
+
+  // The digital recurrence of modes first .. first + count - 1 of a block, for `steps` from `step`
+  // on: carries their states along and adds C x to y.
+  void scan(std::size_t l, std::size_t first, std::size_t count, std::size_t step,
+            std::size_t steps, const float* u, float* y, Work& w) const {
+    const integer::LaneBlock& b = lanes.blocks[l];
+    const kernels::ScanModes modes{count,
+                                   b.ar.data() + first,
+                                   n.complex ? b.ai.data() + first : nullptr,
+                                   b.b.data() + first,
+                                   b.cr.data() + first,
+                                   n.complex ? b.ci.data() + first : nullptr};
+    const kernels::DrawAddress draws{lanes.seeds.data(),
+                                     static_cast<std::uint32_t>(b.first_mode + first),
+                                     static_cast<std::uint32_t>(step)};
+    kernels::StateRounding rounding{static_cast<float>(n.state_limit), n.state_rounding, draws};
+    const std::vector<std::uint8_t>& residues = n.blocks[l].residue_bits;
+    if (!residues.empty()) rounding.residue_bits = residues.data() + first;
+    kernels::scan_forward(modes, rounding, steps, u, y,
+                          w.states[l].data() + first * lanes.state_size);
+  }
+
+  // The states [2][16] of mode `m` of those that scan() runs from mode `first` of a block on.
+  const float* state_of(std::size_t l, std::size_t first, std::size_t m, const Work& w) const {
+    return w.states[l].data() + first * lanes.state_size + m * 2 * kLanes;
+  }
+
+  std::size_t parts() const { return n.complex ? 2 : 1; }
+
+  // Computes the next states of an array that holds only C, and drives its rows with them. `k`: the
+  // step among those of u.
+  void advance(const mapping::MappedArray& a, std::size_t step, std::size_t k, kernels::ConstRows u,
+               kernels::Rows states, Work& w) const {
+    w.unused.resize(kLanes);
+    for (const mapping::Piece& p : a.pieces) {
+      const std::size_t first = n.blocks[a.layer].shape.first[p.channel] + p.first_mode;
+      scan(a.layer, first, p.modes, step, 1, u.row(p.channel) + k * kLanes, w.unused.data(), w);
+      for (std::size_t m = 0; m < p.modes; ++m) {
+        std::copy_n(state_of(a.layer, first, m, w), parts() * kLanes,
+                    states.row(p.state + m * parts()));
+      }
+    }
+  }
+
+  // Adds C x of the states of an array to y, in step k of y.
+  void add_outputs(const mapping::MappedArray& a, kernels::ConstRows states, std::size_t k,
+                   kernels::Rows y) const {
+    const integer::LaneBlock& b = lanes.blocks[a.layer];
+    for (const mapping::Piece& p : a.pieces) {
+      const std::size_t first = n.blocks[a.layer].shape.first[p.channel] + p.first_mode;
+      float* const to = y.row(p.channel) + k * kLanes;
+      for (std::size_t m = 0; m < p.modes; ++m) {
+        const float* const x = states.row(p.state + m * parts());
+        const float cr = b.cr[first + m], ci = n.complex ? b.ci[first + m] : 0;
+        for (std::size_t lane = 0; lane < kLanes; ++lane) {
+          to[lane] += cr * x[lane] - (n.complex ? ci * x[kLanes + lane] : 0.0f);
+        }
+      }
+    }
+  }
+
+  // A block whose recurrence is digital.
+  void digital_recurrence(std::size_t l, const integer::Stretch& t, kernels::ConstRows u,
+                          kernels::Rows y, Work& w) const {
+    const model::BlockShape& shape = n.blocks[l].shape;
+    const std::size_t at_once = w.path == nullptr ? t.steps : 1;
+    for (std::size_t k = 0; k < t.steps; k += at_once) {
+      for (std::size_t s = 0; s < shape.size(); ++s) {
+        const std::size_t first = shape.first[s];
+        scan(l, first, shape.modes(s), t.start + k, at_once, u.row(s) + k * kLanes,
+             y.row(s) + k * kLanes, w);
+        for (std::size_t m = 0; w.path != nullptr && m < shape.modes(s); ++m) {
+          float* const to =
+              w.path + (t.start + k) * path_step() + 2 * (n.first_mode(l) + first + m);
+          for (std::size_t i = 0; i < parts(); ++i) to[i] = state_of(l, first, m, w)[i * kLanes];
+        }
+      }
     }
   }
 
@@ -189,50 +297,59 @@ struct Chip::Inside {
   // States of lane 0.
   void keep_path(const mapping::MappedArray& a, std::size_t step, kernels::Rows states,
                  float* path) const {
-    const std::size_t parts = n.complex ? 2 : 1;
     for (const mapping::Piece& p : a.pieces) {
       const std::size_t mode =
           n.first_mode(a.layer) + n.blocks[a.layer].shape.first[p.channel] + p.first_mode;
       float* to = path + step * path_step() + 2 * mode;
-      for (std::size_t i = 0; i < p.modes * parts; ++i) {
+      for (std::size_t i = 0; i < p.modes * parts(); ++i) {
         to[n.complex ? i : 2 * i] = states.row(p.state + i)[0];
       }
     }
   }
 
-  // The sites of CodePanels for one group of sequences.
+  // The sites of CodePanels for one group of sequences. Digital sites have exact requantizers
+  // instead of converters.
   struct Sites {
     const Inside& in;
     std::uint32_t sequence;
     Work& w;
+    const integer::LaneSites& exact;  // its states are not used
 
     void encode(const integer::Stretch& t, kernels::ConstRows x, kernels::Rows sums) const {
+      if (in.digital.encoder()) return exact.encode(t, x, sums);
       in.matrix(in.encoder, in.encoder_bias, t, sequence, x, sums, w);
     }
     void enter(std::size_t columns, kernels::Rows h) const {
+      if (in.digital.encoder()) return exact.enter(columns, h);
       in.encoder_codes(in.n.channels, columns, h, h, h);
     }
     void recur(std::size_t l, const integer::Stretch& t, kernels::ConstRows u,
                kernels::Rows y) const {
+      if (in.layers[l].digital.recurrence()) return in.digital_recurrence(l, t, u, y, w);
       for (const std::size_t i : in.layers[l].recurrence) in.recurrence(i, t, sequence, u, y, w);
     }
     void activate(std::size_t l, std::size_t columns, kernels::Rows y, kernels::ConstRows u) const {
       const Layer& layer = in.layers[l];
+      if (layer.digital.outputs) return exact.activate(l, columns, y, u);
       layer.output(in.n.blocks[l].shape.size(), columns, y, u, y, layer.activation);
     }
     void linear(std::size_t l, const integer::Stretch& t, kernels::ConstRows a,
                 kernels::Rows z) const {
+      if (in.layers[l].digital.pointwise) return exact.linear(l, t, a, z);
       in.matrix(in.layers[l].linear, in.layers[l].bias, t, sequence, a, z, w);
     }
     void linear_codes(std::size_t l, std::size_t columns, kernels::Rows z) const {
+      if (in.layers[l].digital.pointwise) return exact.linear_codes(l, columns, z);
       in.layers[l].linear_codes(in.n.channels, columns, z, z, z);
     }
     void gate_codes(std::size_t l, std::size_t columns, kernels::Rows z) const {
       const Layer& layer = in.layers[l];
+      if (layer.digital.pointwise) return exact.gate_codes(l, columns, z);
       layer.linear_codes(in.n.channels, columns, z, z, z, layer.gate, in.n.channels);
     }
     void add_residual(std::size_t l, std::size_t columns, kernels::ConstRows z,
                       kernels::Rows h) const {
+      if (in.layers[l].digital.pointwise) return exact.add_residual(l, columns, z, h);
       in.layers[l].sum(in.n.channels, columns, z, h, h);
     }
   };
@@ -275,6 +392,20 @@ struct Chip::Inside {
     }
   }
 
+  // Products of a digital decoder: calls add(output, column, sum).
+  template <class Value, class Add>
+  void decode_exactly(std::size_t columns, const Value& value, const Add& add) const {
+    for (std::size_t k = 0; k < n.outputs; ++k) {
+      for (std::size_t c = 0; c < columns; ++c) {
+        std::int64_t sum = 0;
+        for (std::size_t r = 0; r < n.channels; ++r) {
+          sum += n.decoder.weight[k * n.channels + r] * value(r, c);
+        }
+        add(k, c, static_cast<double>(sum));
+      }
+    }
+  }
+
   // Scores from the sums of `count` steps of a lane, [outputs][16].
   void to_scores(std::int64_t count, double* sums) const {
     const std::int32_t early = n.early_score_shift(count);
@@ -289,14 +420,21 @@ struct Chip::Inside {
   // Scores [outputs][16] of whole sequences, addressed as reads after the last time step.
   void decode_pooled(std::uint32_t sequence, std::size_t length, const std::uint32_t* lengths,
                      Work& w, double* scores) const {
-    decode(
-        {length, 1}, 1, sequence, w,
-        [&](std::size_t r, std::size_t c) { return w.panels.pooled[r * kLanes + c]; },
-        [&](const std::vector<double>& weights, kernels::Rows part) {
-          for (std::size_t i = 0; i < n.outputs * kLanes; ++i) {
-            scores[i] += weights[i % kLanes] * part.data[i];
-          }
-        });
+    const auto pooled = [&](std::size_t r, std::size_t c) {
+      return w.panels.pooled[r * kLanes + c];
+    };
+    if (digital.decoder()) {
+      decode_exactly(kLanes, pooled, [&](std::size_t k, std::size_t c, double sum) {
+        scores[k * kLanes + c] += sum;
+      });
+    } else {
+      decode({length, 1}, 1, sequence, w, pooled,
+             [&](const std::vector<double>& weights, kernels::Rows part) {
+               for (std::size_t i = 0; i < n.outputs * kLanes; ++i) {
+                 scores[i] += weights[i % kLanes] * part.data[i];
+               }
+             });
+    }
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
       to_scores(n.pool_last ? 1 : lengths[lane], scores + lane);
     }
@@ -306,17 +444,24 @@ struct Chip::Inside {
   void decode_steps(std::uint32_t sequence, const integer::Stretch& t, kernels::ConstRows h,
                     Work& w, double* scores) const {
     constexpr std::size_t kBehindAllSteps = std::size_t{1} << 26;
-    decode(
-        t, kBehindAllSteps, sequence, w,
-        [&](std::size_t r, std::size_t c) { return static_cast<std::int64_t>(h.row(r)[c]); },
-        [&](const std::vector<double>& weights, kernels::Rows part) {
-          for (std::size_t k = 0; k < n.outputs; ++k) {
-            for (std::size_t c = 0; c < t.columns(); ++c) {
-              scores[(c / kLanes * n.outputs + k) * kLanes + c % kLanes] +=
-                  weights[c] * part.row(k)[c];
-            }
-          }
-        });
+    const auto code = [&](std::size_t r, std::size_t c) {
+      return static_cast<std::int64_t>(h.row(r)[c]);
+    };
+    const auto add = [&](std::size_t k, std::size_t c, double sum) {
+      scores[(c / kLanes * n.outputs + k) * kLanes + c % kLanes] += sum;
+    };
+    if (digital.decoder()) {
+      decode_exactly(t.columns(), code, add);
+    } else {
+      decode(t, kBehindAllSteps, sequence, w, code,
+             [&](const std::vector<double>& weights, kernels::Rows part) {
+               for (std::size_t k = 0; k < n.outputs; ++k) {
+                 for (std::size_t c = 0; c < t.columns(); ++c) {
+                   add(k, c, weights[c] * part.row(k)[c]);
+                 }
+               }
+             });
+    }
     for (std::size_t step = 0; step < t.steps; ++step) {
       for (std::size_t lane = 0; lane < kLanes; ++lane) {
         to_scores(1, scores + step * n.outputs * kLanes + lane);
@@ -336,6 +481,11 @@ struct Chip::Inside {
     w.rows.resize(arrays.size());
     w.residues.resize(arrays.size());
     w.weights.resize(arrays.size());
+    w.states.resize(layers.size());
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      const std::size_t modes = layers[l].digital.states ? n.blocks[l].shape.modes() : 0;
+      w.states[l].assign(modes * lanes.state_size, 0);
+    }
     for (std::size_t i = 0; i < arrays.size(); ++i) {
       if (arrays[i].flickers()) arrays[i].draw_weights(sequence, w.weights[i], w.read);
       if (mapping->arrays[i].site == mapping::Site::kRecurrence) {
@@ -343,7 +493,8 @@ struct Chip::Inside {
         w.residues[i].assign(places[i].size() * kLanes, 0);
       }
     }
-    Sites sites{*this, sequence, w};
+    const integer::LaneSites exact(lanes, w.lane_states);
+    Sites sites{*this, sequence, w, exact};
     integer::run_codes(n, batch, group, sites, w.panels,
                        [&](const integer::Stretch& t, kernels::ConstRows h) {
                          decode_steps(sequence, t, h, w, scores + t.start * n.outputs * kLanes);
@@ -353,9 +504,19 @@ struct Chip::Inside {
   }
 
   void check(const data::Batch& batch) const {
-    if (batch.channels == n.inputs) return;
-    fail("batch", std::to_string(batch.channels) + " channels, but the network has " +
-                      std::to_string(n.inputs) + " inputs");
+    if (batch.channels != n.inputs) {
+      fail("batch", std::to_string(batch.channels) + " channels, but the network has " +
+                        std::to_string(n.inputs) + " inputs");
+    }
+    if (digital.decoder() || n.every_step || n.pool_last) return;
+    // The slices of pooled values are those of the longest sequence for which the chip was mapped.
+    const auto largest = static_cast<std::uint64_t>(integer::largest_magnitude(n.residual));
+    const int bits = (mapping->decoder_bits - 1) * static_cast<int>(mapping->decoder_slices);
+    if (bits < 63 && largest * batch.length >= std::uint64_t{1} << bits) {
+      fail("batch", std::to_string(batch.length) +
+                        " time steps, but the network was mapped for at most " +
+                        std::to_string(((std::uint64_t{1} << bits) - 1) / largest));
+    }
   }
 };
 

@@ -402,6 +402,50 @@ double accuracy_on(const crossbar::Target& target, const data::Batch& batch) {
   return static_cast<double>(correct) / static_cast<double>(batch.count);
 }
 
+TEST(Chip, DigitalSitesMakeNoErrors) {
+  crossbar::Target target = noisy(0.3, 0.3);
+  target.crossbar.adc_bits = 6;
+  target.crossbar.adc_noise = 1;
+  const data::Batch batch = batch_of(digits().test, 0, 3);
+  const auto path_with = [&](const crossbar::Target& t) {
+    const mapping::Mapping mapping = mapping::map_network(classifier(), t.crossbar, batch.length);
+    return Chip(classifier(), mapping, t, 1, 0).state_path(batch, 0);
+  };
+  const std::vector<float> wanted = path_with(ideal());
+  const std::size_t of_block = 2 * classifier().blocks[0].shape.modes(), of_step = 2 * of_block;
+  const auto equal = [&](const std::string& sites, std::size_t block) {
+    target.crossbar.digital = sites;
+    const std::vector<float> path = path_with(target);
+    bool same = true;
+    for (std::size_t t = 0; t < batch.lengths[0]; ++t) {
+      const auto at = static_cast<std::ptrdiff_t>(t * of_step + block * of_block);
+      same = same && std::equal(path.begin() + at, path.begin() + at + std::ptrdiff_t(of_block),
+                                wanted.begin() + at);
+    }
+    return same;
+  };
+  EXPECT_FALSE(equal("", 0));
+  EXPECT_FALSE(equal("A", 0));  // the stream behind the encoder has errors
+  EXPECT_FALSE(equal("encoder, C", 0));
+  EXPECT_TRUE(equal("encoder, A.0", 0));
+  EXPECT_TRUE(equal("encoder, A, C", 0));
+  EXPECT_FALSE(equal("encoder, A", 1));
+  EXPECT_FALSE(equal("encoder, A, C", 1));
+  EXPECT_TRUE(equal("encoder, A, C.0, pointwise.0", 1));
+  target.crossbar.digital = "encoder, A, C, pointwise";
+  EXPECT_NE(scores_of(on_chip(classifier(), target, batch)),
+            scores_of(on_chip(classifier(), ideal(), batch)));
+}
+
+TEST(Chip, RefusesLongerSequencesThanItsMapping) {
+  const data::Batch batch = batch_of(digits().test, 0, 3);
+  const mapping::Mapping mapping = mapping::map_network(classifier(), {}, 1);
+  ThreadPool pool(1);
+  EXPECT_THAT(
+      [&] { Chip(classifier(), mapping, ideal(), 1, 0).run(batch, 0, pool); },
+      ThrowsMessage<Error>(HasSubstr("112 time steps, but the network was mapped for at most")));
+}
+
 // The steps of a fitted converter shrink with its range; what it adds in uA does not.
 TEST(Chip, StatesPayForTheGainOfTheirConverters) {
   const data::Batch batch = batch_of(digits().test, 0, 320);

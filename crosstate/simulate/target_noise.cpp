@@ -86,6 +86,7 @@ void train_for(const crossbar::CrossbarOptions& crossbar, const TargetNoise& noi
   const bool fitted =
       increments && crossbar.increment_range == crossbar::IncrementRange::kFitted && !sliced;
   fill(array.state_bits, fitted ? crossbar.adc_bits : 0);
+  if (array.digital.empty()) array.digital = crossbar.digital;
   if (array.noise < 0) array.noise = share * crossbar.adc_noise;
   if (array.noise_floor < 0) array.noise_floor = share * noise.floor;
 }

@@ -74,7 +74,7 @@ std::string price(const inference::Model& model, const std::string& target, std:
       run_options(of_crossbars,
                   {"crossbar.spare_columns", "crossbar.recurrence", "crossbar.encoding",
                    "crossbar.packing", "crossbar.driven", "crossbar.slices", "crossbar.slice_base",
-                   "crossbar.drive_halvings", "crossbar.compensation"},
+                   "crossbar.drive_halvings", "crossbar.compensation", "crossbar.digital"},
                   user);
   cost::EstimateOptions choice;
   FieldList list;

@@ -368,15 +368,18 @@ def _blocks(array: Record) -> list[tuple[int, int, int, int]]:
     pieces = array.get("pieces")
     if not pieces:
         return [(0, 0, array["rows"], array["columns"])]
-    states = array["states"]
+    states, inputs = array["states"], array.get("input_rows", len(pieces))
+    columns = array.get("state_columns", states)
     blocks = []
     for number, piece in enumerate(pieces):
         following = pieces[number + 1]["first_state"] if number + 1 < len(pieces) else states
         first, count = piece["first_state"], following - piece["first_state"]
-        row = len(pieces) + first
-        blocks += [(number, first, 1, count),               # B, driven by the input
-                   (row, first, count, count),              # A
-                   (row, states + number, count, 1)]        # C
+        row = inputs + first
+        if columns > 0:
+            blocks += [(number, first, 1, count),           # B, driven by the input
+                       (row, first, count, count)]          # A
+        if array.get("output_columns", len(pieces)) > 0:
+            blocks.append((row, columns + number, count, 1))  # C
     return blocks
 
 
