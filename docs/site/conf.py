@@ -40,6 +40,8 @@ if any(list((Path(folder) / "crosstate").glob("_core*.so")) for folder in sys.pa
     nb_execution_mode = "force"
     nb_execution_timeout = 600
     nb_execution_raise_on_error = True
+    if importlib.util.find_spec("torch") is None:
+        nb_execution_excludepatterns = ["*/from-pytorch-to-a-chip.ipynb"]
 else:
     sys.path.insert(0, str(ROOT / "python"))
     autodoc_mock_imports.append("crosstate._core")
@@ -55,7 +57,8 @@ CONTENTS = {
                "docs/pruning", "docs/cost", "docs/sweeps", "docs/external-chip", "docs/export",
                "docs/sensor"],
     "Python": ["docs/python", "docs/pytorch", "docs/onnx", "docs/site/api",
-               "examples/notebooks/from-arrays-to-a-chip", "examples/notebooks/your-own-device",
+               "examples/notebooks/from-arrays-to-a-chip",
+               "examples/notebooks/from-pytorch-to-a-chip", "examples/notebooks/your-own-device",
                "examples/notebooks/reading-a-sweep"],
     "Reference": ["docs/arithmetic", "docs/crossbar", "docs/devices", "docs/glossary", "docs/map",
                   "docs/claims", "docs/results/README", "models/README", "docs/dependencies",

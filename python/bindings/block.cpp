@@ -82,11 +82,14 @@ Work& work() {
 /// One forward pass of a block, with what its adjoint needs.
 struct BlockPass {
   BlockPass(const Network& network, std::shared_ptr<Spare> from, const Signal& u,
-            const model::LossOptions& draws, bool training)
+            const model::LossOptions& draws, bool training, bool keep)
       : state(network.state()),
         batch(batch_of(u, static_cast<std::size_t>(state.options.block_length))) {
     const model::TrainingStep step{draws.seed, draws.step};
-    coefficients = training ? state.coefficients(&step) : state.deployed_coefficients();
+    // The tables of deployed coefficients have no adjoint.
+    coefficients = training ? state.coefficients(&step)
+                   : keep   ? state.coefficients()
+                            : state.deployed_coefficients();
     spare = std::move(from);
     memory = spare->take();
     memory.resize(batch.groups);
@@ -183,10 +186,10 @@ class Block {
   using Passes = std::vector<std::shared_ptr<BlockPass>>;
 
   /// Runs consecutive blocks, of which the last one writes y or, with `mean`, its mean over time,
-  /// [batch, channels, 1]. Every block has a seed of its own. Returns what adjoint() needs; in
-  /// evaluation nothing.
+  /// [batch, channels, 1]. In training, every block draws from a seed of its own. Returns what
+  /// adjoint() needs, if it is to be kept.
   static Passes forward(const std::vector<const Block*>& blocks, const Signal& u,
-                        const SignalOut& y, bool mean, bool training,
+                        const SignalOut& y, bool mean, bool training, bool keep,
                         const std::vector<std::uint64_t>& seeds, int threads) {
     const nb::gil_scoped_release release;
     Passes runs;
@@ -196,7 +199,7 @@ class Block {
     for (std::size_t k = 0; k < blocks.size(); ++k) {
       draws[k].seed = seeds.at(k);
       runs.push_back(std::make_shared<BlockPass>(*blocks[k]->network_, blocks[k]->spare_, u,
-                                                 draws[k], training));
+                                                 draws[k], training, keep));
       BlockPass& run = *runs.back();
       // Panels go from block to block as they are.
       if (run.batch.block_length != runs[0]->batch.block_length) {
@@ -211,7 +214,7 @@ class Block {
       for (std::size_t k = 0; k <= last; ++k) {
         const GroupPass& pass = passes[k];
         GroupMemory& m = runs[k]->memory[g];
-        pass.prepare(m, g, training ? model::Keep::kAdjoint : model::Keep::kStreams);
+        pass.prepare(m, g, keep ? model::Keep::kAdjoint : model::Keep::kStreams);
         // No block needs its own output again.
         if (k > 0) std::swap(m.h[0], runs[k - 1]->memory[g].h[1]);
         if (training) {
@@ -236,7 +239,7 @@ class Block {
       for (float& sum : sums) sum /= static_cast<float>(u.shape(2));
       unpack(sums.data(), g, 0, H, 0, 1, y);
     });
-    return training ? runs : Passes();
+    return keep ? runs : Passes();
   }
 
   /// Writes gu, if it is wanted, and the gradients of the parameters of all blocks, in their order.
@@ -361,9 +364,9 @@ void bind_block(nb::module_& m) {
       .def("parameters", &Block::parameters)
       .def("set", &Block::set, "values"_a)
       .def_static("forward", &Block::forward, "blocks"_a, "u"_a, "y"_a, "mean"_a, "training"_a,
-                  "seeds"_a, "threads"_a,
-                  "Writes y, or its mean over time, and returns the passes for adjoint(); none in "
-                  "evaluation.")
+                  "keep"_a, "seeds"_a, "threads"_a,
+                  "Writes y, or its mean over time, and returns the passes for adjoint(), if they "
+                  "are to be kept.")
       .def_static("adjoint", &Block::adjoint, "runs"_a, "gy"_a, "gu"_a.none(), "gradients"_a,
                   "threads"_a)
       .def("to_bytes", &Block::to_bytes)

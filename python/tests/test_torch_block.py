@@ -103,13 +103,14 @@ def blocks_of(count: int = 3, **options: Any) -> S4DBlocks:
     return S4DBlocks(*(S4DBlock(5, 8, **options) for _ in range(count)))
 
 
-def step(module: Any, u: Any, mean: bool = False) -> tuple[Any, dict[str, Any]]:
+def step(module: Any, u: Any) -> tuple[Any, dict[str, Any]]:
     """Output, and gradients by name, of a training step with its own random draws."""
     torch.manual_seed(4)
     inputs = u.clone().requires_grad_()
     module.zero_grad()
     y = module(inputs)
-    (y * torch.randn_like(y)).sum().backward()
+    weights = torch.randn(y.shape, generator=torch.Generator().manual_seed(5))
+    (y * weights).sum().backward()
     return y.detach(), {"u": inputs.grad, **{n: p.grad for n, p in module.named_parameters()}}
 
 
@@ -172,14 +173,31 @@ def test_blocks_with_hooks_and_in_several_modes_run_one_by_one() -> None:
     assert seen == [u.shape] and torch.equal(step(blocks, u)[0], y)
     for block in (blocks[0], blocks[2]):
         block.eval()
-    with torch.no_grad():
-        torch.manual_seed(4)
-        y = blocks(u)
-        torch.manual_seed(4)
-        h = blocks[1](blocks[0](u))
-        assert torch.equal(y, blocks[2](h)) and not torch.equal(h, blocks[1](blocks[0](u)))
-        blocks.mean = True
-        assert blocks(u).shape == (3, 5)
+    torch.manual_seed(4)
+    y = blocks(u)
+    torch.manual_seed(4)
+    h = blocks[1](blocks[0](u))
+    assert torch.equal(y, blocks[2](h)) and not torch.equal(h, blocks[1](blocks[0](u)))
+    blocks.mean = True
+    assert blocks(u).shape == (3, 5)
+
+
+def test_gradients_in_evaluation() -> None:
+    torch.manual_seed(9)
+    u = torch.randn(3, 5, 20)
+    options: dict[str, Any] = {"format": "w8a8s8", "state__residue_bits": 4}
+    blocks = blocks_of(2, **options)
+    noisy = blocks_of(2, dropout=0.5, device_noise=0.05, **options)
+    for one in (blocks, noisy):
+        one.calibrate(u)
+    gradients = step(blocks, u)[1]
+    for one in (blocks.eval(), noisy.eval()):
+        expected, wanted = step(one, u)
+        with torch.no_grad():
+            assert torch.equal(one(u), expected)
+        found = gradients if one is blocks else step(one, u)[1]
+        for name, gradient in found.items():
+            assert torch.equal(gradient, wanted[name]), name
 
 
 def _rank(rank: int, place: str) -> None:
@@ -263,3 +281,10 @@ def test_refuses_blocks_that_do_not_fit_when_they_run() -> None:
 def test_refuses(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(Error, match=message):
         S4DBlock(4, **arguments)
+
+
+def test_refuses_other_types() -> None:
+    u = torch.randn(2, 4, 10)
+    assert S4DBlock(4, 4)(u.double()).dtype == torch.float32
+    with pytest.raises(Error, match="bfloat16, expected torch.float32"):
+        S4DBlock(4, 4).bfloat16()(u)

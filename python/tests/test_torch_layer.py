@@ -264,3 +264,5 @@ def test_refuses(arguments: dict[str, Any], message: str) -> None:
         S4D(4, **arguments)
     with pytest.raises(Error, match="u has 3 channels, expected d_model = 4"):
         S4D(4, 8)(torch.randn(2, 3, 10))
+    with pytest.raises(Error, match="float64, expected torch.float32"):
+        S4D(4, 8).double()(torch.randn(2, 4, 10))

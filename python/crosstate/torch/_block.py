@@ -14,7 +14,26 @@ from torch import Tensor
 from .. import _core
 from .._core import Error
 from .._settings import settings_of
-from ._scan import require_cpu
+from ._scan import require_cpu, require_float32
+
+
+def _run(
+    blocks: Sequence[S4DBlock], values: Sequence[Tensor], u: Tensor, y: Tensor, mean: bool,
+    training: bool, keep: bool,
+) -> list[Any]:
+    """Write y; returns what the adjoint needs, if it is to be kept."""
+    arrays = [value.detach().numpy() for value in values]
+    seeds = []
+    for block in blocks:
+        count = len(block._names)
+        block._core.set(arrays[:count])
+        arrays = arrays[count:]
+        seeds.append(int(torch.randint(2**31, ())) if training else 0)
+    cores = [block._core for block in blocks]
+    runs: list[Any] = _core.Block.forward(
+        cores, u.detach().numpy(), y.numpy(), mean, training, keep, seeds, torch.get_num_threads()
+    )
+    return runs
 
 
 class _Blocks(torch.autograd.Function):
@@ -22,31 +41,30 @@ class _Blocks(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, u: Tensor, blocks: Sequence[S4DBlock], mean: bool, *values: Tensor
+        ctx: Any, u: Tensor, blocks: Sequence[S4DBlock], mean: bool, differentiable: bool,
+        *values: Tensor,
     ) -> Tensor:
         y = u.new_empty(u.shape[:2] + (1,)) if mean else torch.empty_like(u)
         training = blocks[0].training
-        arrays = [value.detach().numpy() for value in values]
-        seeds = []
-        for block in blocks:
-            count = len(block._names)
-            block._core.set(arrays[:count])
-            arrays = arrays[count:]
-            seeds.append(int(torch.randint(2**31, ())) if training else 0)
-        ctx.runs = _core.Block.forward(
-            [block._core for block in blocks], u.detach().numpy(), y.numpy(), mean, training, seeds,
-            torch.get_num_threads(),
-        )
+        differentiable = differentiable and any(ctx.needs_input_grad)
+        ctx.runs = _run(blocks, values, u, y, mean, training, training and differentiable)
+        ctx.blocks = blocks
         ctx.shapes = [value.shape for value in values]
         ctx.like = u
         ctx.mean = mean
+        if differentiable and not training:
+            # Evaluation computes as a deployed network does, and backward() once more, with what
+            # the adjoint needs.
+            ctx.save_for_backward(u, *values)
         return y[..., 0] if mean else y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gy: Tensor) -> tuple[Any, ...]:
-        if not ctx.runs:
-            raise Error("gradients in evaluation, expected module.train()")
+        runs = ctx.runs
+        if not runs:
+            u, *values = ctx.saved_tensors
+            runs = _run(ctx.blocks, values, u, torch.empty_like(u), False, False, True)
         gy = gy.to(torch.float32)
         if ctx.mean:
             length = ctx.like.shape[2]
@@ -55,11 +73,11 @@ class _Blocks(torch.autograd.Function):
         sizes = [shape.numel() for shape in ctx.shapes]
         found = torch.empty(sum(sizes))
         _core.Block.adjoint(
-            ctx.runs, gy.numpy(), None if gu is None else gu.numpy(), found.numpy(),
+            runs, gy.numpy(), None if gu is None else gu.numpy(), found.numpy(),
             torch.get_num_threads(),
         )
         gradients = [g.view(shape) for g, shape in zip(found.split(sizes), ctx.shapes)]
-        return gu, None, None, *gradients
+        return gu, None, None, None, *gradients
 
 
 class S4DBlock(nn.Module):
@@ -139,6 +157,7 @@ class S4DBlock(nn.Module):
 
     def _prepared(self, u: Tensor) -> Tensor:
         require_cpu(u, "u")
+        require_float32(self.D)
         if u.dim() != 3:
             raise Error(f"u has {u.dim()} dimensions, expected 3")
         if not self.transposed:
@@ -169,7 +188,10 @@ class S4DBlock(nn.Module):
         """
         if not self.calibrated:
             raise Error("the formats are not calibrated, expected calibrate(u)")
-        y: Tensor = _Blocks.apply(self._prepared(u), (self,), False, *self._values())
+        differentiable = torch.is_grad_enabled()
+        y: Tensor = _Blocks.apply(
+            self._prepared(u), (self,), False, differentiable, *self._values()
+        )
         return y if self.transposed else y.transpose(-1, -2)
 
     # --- state that is not of parameters: steps of states, and codes of ranges
@@ -260,7 +282,8 @@ class S4DBlocks(nn.Sequential):
         if not all(block.calibrated for block in blocks):
             raise Error("the formats are not calibrated, expected calibrate(u)")
         values = [value for block in blocks for value in block._values()]
-        y = _Blocks.apply(first._prepared(u), blocks, self.mean, *values)
+        differentiable = torch.is_grad_enabled()
+        y = _Blocks.apply(first._prepared(u), blocks, self.mean, differentiable, *values)
         return y if self.mean or self.transposed else y.transpose(-1, -2)
 
     def _joins(self, block: nn.Module) -> bool:

@@ -14,8 +14,8 @@ from torch import Tensor
 from .. import _core
 from .._core import Error
 from ._scan import (
-    BLOCK, fake_linear, fake_poles, fake_weights, largest_code, require_cpu, rounding_of, scan,
-    seeds_of,
+    BLOCK, fake_linear, fake_poles, fake_weights, largest_code, require_cpu, require_float32,
+    rounding_of, scan, seeds_of,
 )
 
 #: Bits of all sites, or of each by name; None: floats.
@@ -370,6 +370,7 @@ class S4D(nn.Module):
     def _prepared(self, u: Tensor) -> Tensor:
         """The input as float32 [batch, d_model, length]."""
         require_cpu(u, "u")
+        require_float32(self.D)
         if u.dim() != 3:
             raise Error(f"u has {u.dim()} dimensions, expected 3")
         if not self.transposed:

@@ -282,6 +282,15 @@ def require_cpu(u: Tensor, what: str) -> None:
         raise Error(f"{what} has type {u.dtype}, expected floating point")
 
 
+def require_float32(parameter: Tensor) -> None:
+    """Refuse a layer that was converted to another type."""
+    if parameter.dtype != torch.float32:
+        raise Error(
+            f"the layer has parameters of type {parameter.dtype}, expected torch.float32 "
+            "(module.float()): it computes in float32, also under autocast"
+        )
+
+
 def scan(
     u: Tensor,
     ar: Tensor,
