@@ -384,6 +384,7 @@ class CrossbarEstimator {
     };
     take(digital.energy, e_.energy);
     take(digital.latency, e_.latency);
+    digital_time_ = digital.latency.terms;
     take(digital.area, e_.area);
     take(digital.rest, e_.rest);
     take(digital.wake, e_.wake);
@@ -459,9 +460,9 @@ class CrossbarEstimator {
   }
 
   // Durations of a time step and of the end of a sequence, in whole products, products of blocks,
-  // and pauses for digital work, times a number of arrays.
+  // pauses for digital work and the time of the digital sites, times a number of arrays.
   struct Durations {
-    double slices = 0, blocks = 0, pauses = 0;
+    double slices = 0, blocks = 0, pauses = 0, digital = 0;
     void add(double arrays, const Phase& phase) {
       slices += arrays * phase.slices;
       blocks += arrays * phase.blocks;
@@ -478,6 +479,9 @@ class CrossbarEstimator {
     add("slice", step.slices, end.slices, slice_time(t_));
     add("block", step.blocks, end.blocks, block_time(t_, d_.complex ? 2 : 1));
     add("pause", step.pauses, end.pauses, t_["digital_time"]);
+    for (const CostTerm& time : digital_time_) {
+      add("digital sites", step.digital * time.per_step, end.digital * time.at_end, time.each);
+    }
   }
 
   void time() {
@@ -496,8 +500,11 @@ class CrossbarEstimator {
     // A block has three: after its states, its outputs and its pointwise layer.
     step.pauses = 1 + 3 * static_cast<double>(d_.blocks.size()) + (d_.every_step ? 1 : 0);
     end.pauses = d_.every_step ? 0 : 1;
-    idle_step.pauses = arrays * step.pauses;
-    idle_end.pauses = arrays * end.pauses;
+    step.digital = end.digital = 1;
+    for (auto [idle, all] : {std::pair{&idle_step, &step}, {&idle_end, &end}}) {
+      idle->pauses = arrays * all->pauses;
+      idle->digital = arrays * all->digital;
+    }
 
     const auto latency = [&](const char* part, const char* what, double per_step, double at_end,
                              const Range& each) {
@@ -556,6 +563,7 @@ class CrossbarEstimator {
   int pooled_bits_ = 0;
   std::vector<Corrected> corrected_per_step_, corrected_at_end_;
   double coefficient_bits_ = 0, digital_weight_bits_ = 0;
+  std::vector<CostTerm> digital_time_;  // latency of the digital sites
   Estimate e_;
 };
 

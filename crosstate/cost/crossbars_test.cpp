@@ -353,6 +353,13 @@ TEST(Crossbars, DigitalSitesArePricedOnAnAccelerator) {
   EXPECT_EQ(states.conversions_at_end, all.conversions_at_end);
   EXPECT_GT(states.latency.of_part("digital sites", 1).typical, 0);
   EXPECT_GT(states.area.of_part("digital sites", 0).typical, 0);
+  // Meanwhile the arrays are idle.
+  const auto idle = [](const Estimate& e) { return of(e.energy, "idle digital sites"); };
+  EXPECT_EQ(idle(all), 0);
+  EXPECT_NEAR(idle(states),
+              static_cast<double>(states.arrays) * 1e-3 *
+                  states.latency.of_part("digital sites", 1).typical,
+              1e-9);
   // The encoder: 3 x 2 weights; three requantisations.
   EXPECT_DOUBLE_EQ(of(more.energy, "accelerator: multiply_bit"),
                    of(states.energy, "accelerator: multiply_bit") +
