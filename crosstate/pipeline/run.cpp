@@ -112,10 +112,17 @@ class Run {
 
   void require_same_data(const std::string& file, const formats::Safetensors& content,
                          const model::Network& network) const {
-    if (network.task().inputs != task().inputs || network.task().outputs != task().outputs ||
-        !pipeline_.data().preparation.difference(content).empty()) {
-      fail(file, "was trained on other data (channels, targets, order of steps or front end)");
+    const model::TaskShape shape = network.task(), given = task();
+    std::string why;
+    if (shape.inputs != given.inputs || shape.outputs != given.outputs) {
+      why = "its channels and outputs are " + std::to_string(shape.inputs) + " and " +
+            std::to_string(shape.outputs) + ", those of the data " + std::to_string(given.inputs) +
+            " and " + std::to_string(given.outputs);
+    } else {
+      const std::string differs = pipeline_.data().preparation.difference(content);
+      if (!differs.empty()) why = "its " + differs + " differs";
     }
+    if (!why.empty()) fail(file, "was trained on other data: " + why);
   }
 
   void require_same_streams() const {

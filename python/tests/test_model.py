@@ -198,6 +198,12 @@ def test_describes_itself(model: crosstate.Model, rounded: crosstate.Model) -> N
     assert certificate["fits_int64"] and certificate["accumulators"][0]["bits"] > 1
 
 
+def test_qat_refuses_other_classes(model: crosstate.Model, xy: Any) -> None:
+    x, y = xy
+    with pytest.raises(crosstate.Error, match="outputs are 1 and 2, those of the data 1 and 3"):
+        model.qat(x, np.arange(len(y)) % 3, epochs=1)
+
+
 def test_searches_a_format(model: crosstate.Model, xy: Any) -> None:
     found = model.quantize(*xy, bytes=900, train__validation=0.5)
     assert found.quantized and found.summary["bytes"] <= 900
