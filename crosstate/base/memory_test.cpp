@@ -14,7 +14,7 @@ using testing::HasSubstr;
 using testing::Optional;
 using testing::ThrowsMessage;
 
-class Memory : public DirectoryTest {
+class AvailableMemory : public DirectoryTest {
  protected:
   void machine(const std::string& available) const {
     put("proc/meminfo", "MemTotal:  9000 kB\nMemAvailable:   " + available + " kB\n");
@@ -25,12 +25,12 @@ class Memory : public DirectoryTest {
   }
 };
 
-TEST_F(Memory, IsThatOfTheMachine) {
+TEST_F(AvailableMemory, IsThatOfTheMachine) {
   machine("1000");
   EXPECT_THAT(available_memory(directory_), Optional(1024e3));
 }
 
-TEST_F(Memory, IsLimitedByTheNarrowestGroup) {
+TEST_F(AvailableMemory, IsLimitedByTheNarrowestGroup) {
   machine("1000");
   put("proc/self/cgroup", "1:cpu:/elsewhere\n0::/user/run\n");
   put("sys/fs/cgroup/user/run/memory.max", "max\n");
@@ -39,7 +39,7 @@ TEST_F(Memory, IsLimitedByTheNarrowestGroup) {
   EXPECT_THAT(available_memory(directory_), Optional(400000.0));
 }
 
-TEST_F(Memory, IsZeroInAFullGroup) {
+TEST_F(AvailableMemory, IsZeroInAFullGroup) {
   machine("1000");
   put("proc/self/cgroup", "0::/\n");
   put("sys/fs/cgroup/memory.max", "1000\n");
@@ -47,11 +47,11 @@ TEST_F(Memory, IsZeroInAFullGroup) {
   EXPECT_THAT(available_memory(directory_), Optional(0.0));
 }
 
-TEST_F(Memory, IsUnknownWithoutTheFilesOfLinux) {
+TEST_F(AvailableMemory, IsUnknownWithoutTheFilesOfLinux) {
   EXPECT_EQ(available_memory(directory_), std::nullopt);
 }
 
-TEST_F(Memory, RefusesWhatDoesNotFit) {
+TEST_F(AvailableMemory, RefusesWhatDoesNotFit) {
   if (!available_memory()) GTEST_SKIP() << "the system does not tell its memory";
   EXPECT_NO_THROW(require_memory("data", 1e3, "a batch"));
   EXPECT_THAT([] { require_memory("data", 1e18, "a batch", "; take less"); },
