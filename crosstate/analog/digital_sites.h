@@ -29,6 +29,8 @@ class DigitalSites {
   bool encoder() const { return has(Kind::kEncoder, 0); }
   bool decoder() const { return has(Kind::kDecoder, 0); }
   DigitalBlock block(std::size_t layer) const;
+  /// The sites that are digital in every block, whatever their number.
+  DigitalBlock every_block() const { return block(kEveryBlock); }
   bool empty() const { return sites_.empty(); }
   /// Throws Error about options for a block that a network of `layers` blocks does not have.
   void require_blocks(std::size_t layers) const;

@@ -35,6 +35,8 @@ TEST(DigitalSites, AreThoseOfAllBlocksOrOfOne) {
   }
   EXPECT_TRUE(parse("C, A.2").block(2).recurrence());
   EXPECT_FALSE(parse("C, A.2").block(1).recurrence());
+  EXPECT_TRUE(parse("C, A.2").every_block().outputs);
+  EXPECT_FALSE(parse("C, A.2").every_block().states);
 }
 
 TEST(DigitalSites, NamesWhatIsWrong) {

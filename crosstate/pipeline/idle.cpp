@@ -44,6 +44,14 @@ void add_crossbar(Idle& idle, const crossbar::Target& target) {
     idle.push_back({{"crossbar.increment_range"},
                     "crossbar.recurrence = \"" + name_of(crossbar.recurrence) + '"'});
   }
+  const analog::DigitalBlock digital = crossbar::digital_sites(crossbar).every_block();
+  const std::string sites = "crossbar.digital = \"" + crossbar.digital + '"';
+  if (digital.states) {
+    idle.push_back({{"crossbar.recurrence", "crossbar.increment_range"}, sites});
+  }
+  if (digital.recurrence()) {
+    idle.push_back({{"crossbar.packing", "crossbar.driven", "crossbar.drive_halvings"}, sites});
+  }
   if (crossbar.compensation == crossbar::Compensation::kNone) {
     idle.push_back({{"crossbar.compensation_inputs"}, "crossbar.compensation = \"none\""});
   }

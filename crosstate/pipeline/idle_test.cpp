@@ -247,6 +247,15 @@ TEST(Idle, WhatConvertersAndLevelsDecide) {
   EXPECT_EQ(idle_reason("crossbar.partial_bits", idle_on_target(target)), "");
   target.crossbar.levels = 16;
   EXPECT_NE(idle_reason("crossbar.ir_drop_iterations", idle_on_target(target)), "");
+  const auto reason_with = [&](const std::string& digital, const std::string& key) {
+    target.crossbar.digital = digital;
+    return idle_reason(key, idle_on_target(target));
+  };
+  EXPECT_EQ(reason_with("A.0, C", "crossbar.recurrence"), "");
+  EXPECT_EQ(reason_with("A, C.0", "crossbar.recurrence"), "crossbar.digital = \"A, C.0\"");
+  EXPECT_EQ(reason_with("A, C.0", "crossbar.driven"), "");
+  EXPECT_NE(reason_with("A, C", "crossbar.driven"), "");
+  EXPECT_EQ(reason_with("", "crossbar.driven"), "");
   for (const crossbar::AdcRange range :
        {crossbar::AdcRange::kFixed, crossbar::AdcRange::kCalibrated}) {
     target.crossbar.adc_range = range;
