@@ -378,7 +378,7 @@ class CrossbarEstimator {
       for (CostTerm term : from.terms) {
         if (term.what == "leakage_bit") continue;  // counted with the memory of the states
         term.part = "digital sites";
-        term.what = "accelerator: " + term.what;
+        term.what = kOfAccelerator + term.what;
         to.terms.push_back(std::move(term));
       }
     };

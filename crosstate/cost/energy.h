@@ -69,6 +69,8 @@ Estimate estimate(const OperationSummary& operations, const MemoryBits& memory, 
 
 /// The accelerator that computes the digital sites of crossbars, unless another one is chosen.
 inline constexpr const char* kDigitalSites = "accelerator-45nm";
+/// Before the names of the constants of that accelerator in the terms of crossbars.
+inline constexpr const char* kOfAccelerator = "accelerator: ";
 
 /// Cost on crossbars, as the network is mapped. Of `crossbar` only the placement of weights, the
 /// driven rows, the digital sites and the compensation are used; all else is defined by the

@@ -28,7 +28,10 @@ SameNode estimate_at_node(const Deployment& deployment, const OperationSummary& 
 
 Range over_digital(const Estimate& crossbars, const Estimate& digital, std::uint64_t steps) {
   const auto count = static_cast<double>(steps);
-  return ratio(crossbars.energy, digital.energy, count, count, false);
+  // Digital sites beside the arrays have the constants of the accelerator.
+  CostList alone = digital.energy;
+  for (CostTerm& term : alone.terms) term.what = kOfAccelerator + term.what;
+  return ratio(crossbars.energy, alone, count, count, true);
 }
 
 nlohmann::json to_json(const SameNode& digital, const std::optional<Estimate>& crossbars,

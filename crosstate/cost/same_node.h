@@ -21,7 +21,8 @@ SameNode estimate_at_node(const Deployment& deployment, const OperationSummary& 
                           std::uint64_t steps, const Technology& accelerator, double node,
                           const EstimateOptions& options = {});
 
-/// Energy of a sequence on crossbars over that on an accelerator; all constants vary independently.
+/// Energy of a sequence on crossbars over that on an accelerator. The digital sites of crossbars
+/// share the constants of the accelerator; all others vary independently.
 Range over_digital(const Estimate& crossbars, const Estimate& digital, std::uint64_t steps);
 
 /// {"technology", "sram": estimate, "nonvolatile": estimate, "energy_linear_pj",

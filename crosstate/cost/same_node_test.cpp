@@ -48,6 +48,17 @@ TEST(SameNode, TellsRatiosAndRates) {
   EXPECT_DOUBLE_EQ(over.high,
                    crossbars.energy.total(kSequence).high / same.sram.energy.total(kSequence).low);
   EXPECT_EQ(json["crossbars_over_sram"], to_json(over));
+
+  // Digital sites have the constants of the accelerator alone.
+  const Estimate mixed =
+      estimate_on_crossbars(integer::to_integers(network), kSequence,
+                            find_technology("crossbar-14nm"), {.digital = "A, C, pointwise"});
+  const Range shared = over_digital(mixed, same.sram, kSequence);
+  const Range apart =
+      ratio(mixed.energy, same.sram.energy, kSequence, kSequence, /*same_target=*/false);
+  EXPECT_DOUBLE_EQ(shared.typical, apart.typical);
+  EXPECT_LT(shared.high, 0.9 * apart.high);
+  EXPECT_GT(shared.low, 1.1 * apart.low);
   EXPECT_EQ(json["at_rate"]["crossbars"]["energy_pj"], to_json(energy_at_rate(crossbars, 20)));
   EXPECT_FALSE(to_json(same, crossbars, kSequence, 1e12)["at_rate"]["sram"].contains("energy_pj"));
   const nlohmann::json alone = to_json(same, {}, kSequence, 0);
