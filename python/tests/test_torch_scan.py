@@ -306,7 +306,7 @@ def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(2**23)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print(faults(), *(faults() for _ in range(9)))
+print(faults(), *(faults() for _ in range(19)))
 """
 
 
@@ -319,6 +319,7 @@ def test_freed_memory_stays_mapped() -> None:
         return [int(number) for number in out.split()]
 
     first, *later = run()
-    assert sorted(later)[6] <= first // 4
+    # Small objects may take a part of what was freed, until they have found their places.
+    assert sorted(later)[9] <= first // 4
     # Unless the user has chosen otherwise.
     assert min(run(MALLOC_MMAP_THRESHOLD_="1000000")) >= first // 2
