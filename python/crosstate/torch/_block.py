@@ -220,9 +220,9 @@ class S4DBlock(nn.Module):
 
 
 class S4DBlocks(nn.Sequential):
-    """Consecutive blocks as one function: what ``nn.Sequential`` of them computes, but faster.
+    """Consecutive blocks as one function: what ``nn.Sequential`` of them computes.
 
-    Values go from block to block in the layout of the library, while they are in the cache.
+    Faster with small blocks: values go from block to block in the layout of the library.
     Parameters have the names that they have in ``nn.Sequential``.
 
     Parameters
