@@ -163,7 +163,8 @@ int cost_command(const Common& common, const CostArguments& arguments) {
   for (const cost::Technology& t : technologies) {
     targets.push_back(estimate_all(models, t, float_target, settings.run.target.crossbar,
                                    settings.estimate, accelerator ? &*accelerator : nullptr));
-    if (compares && accelerator) add_same_node(targets.back(), models, *accelerator, settings.estimate);
+    if (compares && accelerator)
+      add_same_node(targets.back(), models, *accelerator, settings.estimate);
   }
   const double rate = settings.cost.rate;
   const CostModel& last = models.back();
