@@ -137,15 +137,12 @@ int cost_command(const Common& common, const CostArguments& arguments) {
   refuse_idle(common, [&](const std::string& key) {
     const bool of_crossbars = key == "cost.idle" || key == "cost.idle_cells" ||
                               key == "cost.blocks" || key == "cost.state_converters" ||
-                              key == "cost.converter" || key == "cost.rate" ||
+                              key == "cost.converter" || key == "cost.rate" || key == "cost.rows" ||
+                              key == "cost.columns" || key == "cost.converter_bits" ||
                               key == "cost.accelerator" || key.starts_with("crossbar.");
     if (of_crossbars && !crossbars) return std::string("no target of crossbars");
     if (key == "cost.accelerator" && !compares && !mixed) {
       return std::string("neither --same-node nor cost.rate nor crossbar.digital");
-    }
-    if (key == "cost.blocks" &&
-        settings.run.target.crossbar.driven != crossbar::DrivenRows::kBlocks) {
-      return std::string("crossbar.driven = all");
     }
     if (key == "cost.samples" && settings.run.data.test_limit > 0) {
       return std::string("data.test_limit, which replaces it");

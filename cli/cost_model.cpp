@@ -5,7 +5,7 @@
 
 #include "cli/common.h"
 #include "crosstate/base/error.h"
-#include "crosstate/cost/converters.h"
+#include "crosstate/cost/arrays.h"
 #include "crosstate/cost/price.h"
 #include "crosstate/inference/model.h"
 #include "crosstate/integer/bounds.h"
@@ -58,18 +58,12 @@ double quotient(std::uint64_t a, std::uint64_t b) {
 }  // namespace
 
 void fields(FieldList& list, CostOptions& options) {
-  list.section("cost");
-  list.add("steps", options.steps,
-           "Time steps per inference; 0: length of the longest sequence of the test set.")
-      .range(0, 1e9);
+  cost::fields(list, static_cast<cost::InferenceOptions&>(options));
   list.add("samples", options.samples,
            "Sequences on which activation sparsity is measured, unless data.test_limit is set.")
       .range(1, 1e6);
   list.add("float_target", options.float_target,
            "Target (name or file) that runs float networks if the main target cannot.");
-  list.add("accelerator", options.accelerator,
-           "Digital accelerator (name or file) that is scaled to the node of crossbars, for "
-           "--same-node, cost.rate and the sites of crossbar.digital.");
   list.add("rate", options.rate,
            "Time steps per second; compares crossbars with digital accelerators that rest between "
            "steps. 0: no comparison.")
@@ -106,12 +100,10 @@ CostModel load_cost_model(const std::string& file, const CostOptions& options,
 TargetCost estimate_all(const std::vector<CostModel>& models, const cost::Technology& target,
                         const cost::Technology& float_target,
                         const crossbar::CrossbarOptions& crossbar,
-                        const cost::EstimateOptions& options,
-                        const cost::Technology* accelerator) {
+                        const cost::EstimateOptions& options, const cost::Technology* accelerator) {
   TargetCost out;
-  out.technology = target.kind == cost::TargetKind::kCrossbar
-                       ? cost::with_converter(target, options.converter)
-                       : target;
+  out.technology =
+      target.kind == cost::TargetKind::kCrossbar ? cost::with_arrays(target, options) : target;
   for (const CostModel& m : models) {
     const bool elsewhere = !target.floats && m.deployment.in_floats();
     const cost::Technology& on = elsewhere ? float_target : out.technology;

@@ -16,11 +16,9 @@
 
 namespace crosstate::cli {
 
-struct CostOptions {
-  int steps = 0;
+struct CostOptions : cost::InferenceOptions {
   int samples = 20;
   std::string float_target = "accelerator-45nm";
-  std::string accelerator = "accelerator-45nm";
   double rate = 0;
 };
 void fields(FieldList& list, CostOptions& options);
@@ -52,8 +50,7 @@ struct TargetCost {
 TargetCost estimate_all(const std::vector<CostModel>& models, const cost::Technology& target,
                         const cost::Technology& float_target,
                         const crossbar::CrossbarOptions& crossbar,
-                        const cost::EstimateOptions& options,
-                        const cost::Technology* accelerator);
+                        const cost::EstimateOptions& options, const cost::Technology* accelerator);
 /// Compares crossbars with `accelerator` scaled to their node; other targets are left alone.
 void add_same_node(TargetCost& target, const std::vector<CostModel>& models,
                    const cost::Technology& accelerator, const cost::EstimateOptions& options);

@@ -14,6 +14,7 @@
 #include "crosstate/circuit/cell_law.h"
 #include "crosstate/cost/fan_in.h"
 #include "crosstate/device/population.h"
+#include "crosstate/search/design_search.h"
 #include "crosstate/search/search.h"
 
 namespace crosstate::cli {
@@ -23,6 +24,7 @@ struct Everything {
   pipeline::RunOptions run;
   search::SweepSettings sweep;
   search::SearchOptions search;
+  search::DesignOptions design;
   device::PopulationOptions population;
   CostOptions cost;
   cost::EstimateOptions estimate;
@@ -150,6 +152,9 @@ const FieldList& all_settings() {
     cost::fields(all, values.fan_in);
     cost::fields(all, values.peers);
     circuit::fields(all, values.cells);
+    FieldList design;
+    search::fields(design, values.design);
+    all.tolerate(design);
     add_stream_settings(all);
     add_export_settings(all);
     for (const Bench which : {Bench::kTrain, Bench::kScan, Bench::kInfer, Bench::kArray}) {

@@ -130,7 +130,7 @@ class CrossbarEstimator {
       case mapping::Site::kLinear:
         return d_.gated ? block(a).linear_output.bits : d_.residual.bits;
       default:
-        return t_.output_bits;
+        return choice_.converter_bits > 0 ? choice_.converter_bits : t_.output_bits;
     }
   }
   int weight_bits(const mapping::MappedArray& a) const {
@@ -283,6 +283,7 @@ class CrossbarEstimator {
   }
 
   void product(ArrayUse use, std::size_t columns, int bits, bool at_end) {
+    if (choice_.converter_bits > 0) bits = std::min(bits, choice_.converter_bits);
     use.columns = static_cast<double>(columns);
     use.output_bits = bits;
     add_array_product(t_, use, at_end ? 0 : 1, at_end ? 1 : 0, e_.energy);

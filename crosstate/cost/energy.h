@@ -67,14 +67,12 @@ struct MemoryBits {
 Estimate estimate(const OperationSummary& operations, const MemoryBits& memory, bool in_floats,
                   const Technology& technology, const EstimateOptions& options = {});
 
-/// The accelerator that computes the digital sites of crossbars, unless another one is chosen.
-inline constexpr const char* kDigitalSites = "accelerator-45nm";
 /// Before the names of the constants of that accelerator in the terms of crossbars.
 inline constexpr const char* kOfAccelerator = "accelerator: ";
 
 /// Cost on crossbars, as the network is mapped. Of `crossbar` only the placement of weights, the
 /// driven rows, the digital sites and the compensation are used; all else is defined by the
-/// technology. Digital sites are priced on `accelerator` (null: kDigitalSites), scaled to the node
+/// technology, which with_arrays() makes for other arrays. Digital sites are priced on `accelerator` (null: kDigitalSites), scaled to the node
 /// of the crossbars, and take their turn. Throws Error like map_network() and for another kind of
 /// target.
 Estimate estimate_on_crossbars(const integer::IntegerNetwork& network, std::uint64_t steps,

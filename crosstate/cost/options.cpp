@@ -1,6 +1,11 @@
 #include "crosstate/cost/options.h"
 
 namespace crosstate::cost {
+namespace {
+
+constexpr double kMostLines = 4096;  // as of crossbar.rows and crossbar.columns
+
+}  // namespace
 
 void fields(FieldList& list, EstimateOptions& options) {
   list.section("cost");
@@ -19,6 +24,27 @@ void fields(FieldList& list, EstimateOptions& options) {
   list.add("converter", options.converter,
            "Type of the converters: those of the target, or published ones of another type.");
   list.add("weights", options.weights, "Memory of the weights of digital accelerators.");
+  list.add("rows", options.rows,
+           "Word lines of an array, at least 3; 0: as many as the target has.")
+      .range(0, kMostLines);
+  list.add("columns", options.columns,
+           "Signed pairs of bit lines of an array, at least 3; 0: as many as the target has.")
+      .range(0, kMostLines);
+  list.add("converter_bits", options.converter_bits,
+           "Bits of the converters of arrays, which read wider codes in wider steps "
+           "(crossbar.adc_bits of simulated chips); 0: as many as the codes have.")
+      .in("bits")
+      .range(0, 16);
+}
+
+void fields(FieldList& list, InferenceOptions& options) {
+  list.section("cost");
+  list.add("steps", options.steps,
+           "Time steps per inference; 0: length of the longest sequence of the set.")
+      .range(0, 1e9);
+  list.add("accelerator", options.accelerator,
+           "Digital accelerator (name or file) that is scaled to the node of crossbars, for "
+           "--same-node, cost.rate and the sites of crossbar.digital.");
 }
 
 }  // namespace crosstate::cost

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <string>
 
 #include "crosstate/base/named.h"
 #include "crosstate/base/options.h"
@@ -63,9 +64,21 @@ struct EstimateOptions {
   StateConverters state_converters = StateConverters::kCodes;  // codes | increments
   ConverterType converter = ConverterType::kTarget;            // target | sar | ramp | ...
   WeightMemory weights = WeightMemory::kSram;                  // sram | nonvolatile
+  int rows = 0, columns = 0;  // word lines and pairs of bit lines of an array; 0: of the target
+  int converter_bits = 0;     // largest number of bits of a conversion; 0: no limit
 };
 
-/// Binds the fields of section "cost".
+/// The accelerator that computes the digital sites of crossbars, unless another one is chosen.
+inline constexpr const char* kDigitalSites = "accelerator-45nm";
+
+/// What is priced.
+struct InferenceOptions {
+  int steps = 0;  // time steps of a sequence; 0: those of the longest one
+  std::string accelerator = kDigitalSites;
+};
+
+/// Bind fields of section "cost".
 void fields(FieldList& list, EstimateOptions& options);
+void fields(FieldList& list, InferenceOptions& options);
 
 }  // namespace crosstate::cost

@@ -1,6 +1,6 @@
 #include "crosstate/cost/price.h"
 
-#include "crosstate/cost/converters.h"
+#include "crosstate/cost/arrays.h"
 #include "crosstate/cost/operations.h"
 
 namespace crosstate::cost {
@@ -19,7 +19,7 @@ Estimate price(const inference::Model& model, const Technology& target, std::uin
     return estimate(sizes, count_operations(sizes, steps), target, options);
   }
   return estimate_on_crossbars(model.folded().integers(), steps,
-                               with_converter(target, options.converter), crossbar, options,
+                               with_arrays(target, options), crossbar, options,
                                accelerator);
 }
 

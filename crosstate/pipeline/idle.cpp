@@ -37,8 +37,8 @@ void add_crossbar(Idle& idle, const crossbar::Target& target) {
   const crossbar::CrossbarOptions& crossbar = target.crossbar;
   if (crossbar.slices == 1) idle.push_back({{"crossbar.slice_base"}, "crossbar.slices = 1"});
   if (crossbar.driven != crossbar::DrivenRows::kBlocks) {
-    idle.push_back(
-        {{"crossbar.drive_halvings"}, "crossbar.driven = \"" + name_of(crossbar.driven) + '"'});
+    idle.push_back({{"crossbar.drive_halvings", "cost.blocks"},
+                    "crossbar.driven = \"" + name_of(crossbar.driven) + '"'});
   }
   if (crossbar.recurrence != crossbar::PoleStorage::kIncrement) {
     idle.push_back({{"crossbar.increment_range"},
@@ -50,7 +50,8 @@ void add_crossbar(Idle& idle, const crossbar::Target& target) {
     idle.push_back({{"crossbar.recurrence", "crossbar.increment_range"}, sites});
   }
   if (digital.recurrence()) {
-    idle.push_back({{"crossbar.packing", "crossbar.driven", "crossbar.drive_halvings"}, sites});
+    idle.push_back(
+        {{"crossbar.packing", "crossbar.driven", "crossbar.drive_halvings", "cost.blocks"}, sites});
   }
   if (crossbar.compensation == crossbar::Compensation::kNone) {
     idle.push_back({{"crossbar.compensation_inputs"}, "crossbar.compensation = \"none\""});

@@ -52,6 +52,8 @@ constexpr Command kCommands[] = {
     {"simulate", true, "simulate\\.(jsonl|json|html)", "simulate\\.jsonl"},
     {"sweep", true, SWEEP_FILES, "sweep\\.sqlite"},
     {"search", true, SWEEP_FILES "|(sensitivity|proxy-front)\\.csv", "sweep\\.sqlite"},
+    {"search --target", true, "sweep\\.sqlite(-journal)?|design-front\\.csv|report\\.html",
+     "sweep\\.sqlite"},
     {"eval", false, "eval\\.json", ""},
     {"info", false, "info\\.json", ""},
     {"device", false, "device\\.json", ""},

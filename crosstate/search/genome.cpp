@@ -10,13 +10,6 @@
 namespace crosstate::search {
 namespace {
 
-std::vector<std::string> words_of(const std::string& text) {
-  std::istringstream stream(text);
-  std::vector<std::string> words;
-  for (std::string word; stream >> word;) words.push_back(std::move(word));
-  return words;
-}
-
 int whole_number(const std::string& word, const std::string& where) {
   int number = 0;
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
@@ -59,6 +52,13 @@ int place_of(const std::vector<std::string>& choices, const std::string& choice)
 }
 
 }  // namespace
+
+std::vector<std::string> words_of(const std::string& text) {
+  std::istringstream stream(text);
+  std::vector<std::string> words;
+  for (std::string word; stream >> word;) words.push_back(std::move(word));
+  return words;
+}
 
 std::vector<int> GenomeSpace::choices() const {
   std::vector<int> counts(sites.size(), static_cast<int>(bits.size()));

@@ -10,6 +10,9 @@
 
 namespace crosstate::search {
 
+/// The parts of a list, which blanks separate.
+std::vector<std::string> words_of(const std::string& text);
+
 /// The search space: bits for each kind of site, as in [quant.SITE], and optionally the shares of
 /// states and channels to prune.
 struct GenomeSpace {

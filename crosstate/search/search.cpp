@@ -35,39 +35,6 @@ class SearchTasks : public SweepTasks {
   const GenomeSpace& space_;
 };
 
-// Candidates that the proxy has not evaluated yet.
-class ProxyTasks : public TaskList {
- public:
-  ProxyTasks(std::vector<std::string> genomes, const std::string& scope, Store& store)
-      : genomes_(std::move(genomes)), scope_(scope), store_(store), open_(genomes_.size()) {
-    for (std::size_t i = genomes_.size(); i-- > 0;) free_.push_back(static_cast<int>(i));
-  }
-
-  std::optional<int> next() override {
-    if (free_.empty()) return std::nullopt;
-    const int task = free_.back();
-    free_.pop_back();
-    return task;
-  }
-  json describe(int task) const override { return {{"proxy", genome(task)}}; }
-  void finish(int task, const json& result) override {
-    store_.record_proxy(scope_, genome(task), exact_json_text(result));
-    --open_;
-  }
-  void give_back(int task) override { free_.push_back(task); }
-  void lose(int task) override { give_back(task); }
-  bool done() const override { return open_ == 0; }
-
- private:
-  const std::string& genome(int task) const { return genomes_[static_cast<std::size_t>(task)]; }
-
-  std::vector<std::string> genomes_;
-  const std::string& scope_;
-  Store& store_;
-  std::vector<int> free_;
-  std::size_t open_;
-};
-
 // The part of the search that every rank derives from the options alone.
 struct Problem {
   pipeline::RunOptions run;
@@ -151,7 +118,7 @@ class Search {
         store_(store),
         context_(context),
         summary_(summary),
-        scope_(scope_of(problem)) {}
+        proxies_("proxy", scope_of(problem), team, store, context.stop) {}
 
   bool run() {
     return train("training the reference of each size") && require_references() && analyse() &&
@@ -182,18 +149,13 @@ class Search {
   }
 
   bool measure(const std::vector<Genes>& all) {
-    std::vector<std::string> unknown;
-    for (const Genes& genes : all) {
-      const std::string text = genes_text(problem_.space, genes);
-      if (!store_.proxy(scope_, text)) unknown.push_back(text);
-    }
-    ProxyTasks tasks(std::move(unknown), scope_, store_);
-    return team_.run(tasks, context_.stop);
+    std::vector<std::string> texts;
+    for (const Genes& genes : all) texts.push_back(genes_text(problem_.space, genes));
+    return proxies_.measure(texts);
   }
 
   ProxyMeasures measures_of(const Genes& genes) const {
-    return proxy_measures_from(
-        parse_json(store_.proxy(scope_, genes_text(problem_.space, genes)).value()));
+    return proxy_measures_from(proxies_.of(genes_text(problem_.space, genes)));
   }
 
   // One site at a time, starting from the reference.
@@ -227,10 +189,7 @@ class Search {
     for (auto bits = space.bits.rbegin(); bits != space.bits.rend(); ++bits) {
       for (Genes& genes : space.sizes(*bits)) first.push_back(std::move(genes));
     }
-    int generation = 0;
-    const auto evaluate = [&](std::vector<Individual>& all) {
-      say("generation " + std::to_string(generation++) + " of " +
-          std::to_string(problem_.options.generations));
+    const auto judge = [&](std::vector<Individual>& all) {
       std::vector<Genes> genes;
       for (const Individual& one : all) genes.push_back(one.genes);
       if (!measure(genes)) return false;
@@ -242,10 +201,8 @@ class Search {
       }
       return true;
     };
-    const Nsga2Options options{.population = problem_.options.population,
-                               .generations = problem_.options.generations,
-                               .seed = problem_.run.seed};
-    std::vector<Individual> last = nsga2(space.choices(), options, first, evaluate);
+    std::vector<Individual> last =
+        evolved(space.choices(), problem_.options, problem_.run.seed, first, context_.say, judge);
     if (last.empty()) return false;
     std::erase_if(last, [](const Individual& one) { return one.rank > 0 || one.violation > 0; });
     if (last.empty()) {
@@ -276,7 +233,7 @@ class Search {
   Store& store_;
   SearchContext& context_;
   SearchSummary& summary_;
-  const std::string scope_;
+  const Measurements proxies_;
 };
 
 }  // namespace
@@ -293,24 +250,12 @@ void fields(FieldList& list, SearchOptions& options) {
            "Shares of the states to prune before quantization, separated by spaces, such as \"0 "
            "0.5\"; a network of each size is trained as a reference.");
   list.add("channels", options.channels, "Shares of the channels to prune, likewise.");
-  list.add("population", options.population, "Candidates per generation.").range(4, 10000);
-  list.add("generations", options.generations,
-           "Generations of NSGA-II; more approach the Pareto front more closely.")
-      .range(0, 100000);
+  fields(list, static_cast<EvolutionOptions&>(options));
   list.add("candidates", options.candidates,
            "Number of candidates on the proxy's front that are trained with quantization.")
       .range(1, 1000);
-  list.add("sequences", options.sequences,
-           "Number of held-out sequences on which the proxy evaluates a candidate; 0: all.")
-      .in("sequences")
-      .range(0, 1e9);
   list.add("objectives", options.objectives,
            "Objectives of the final front, as in sweep.objectives.");
-  list.add("threads", options.threads, "Threads of each task.").range(1, 1024);
-  list.add("patience", options.patience,
-           "Time without a heartbeat after which another rank counts as dead.")
-      .in("s")
-      .range(2, 3600);
 }
 
 void validate(const SearchOptions& options) {
@@ -333,24 +278,18 @@ SearchSummary run_search(const pipeline::RunOptions& run, const SearchOptions& o
   Team team(search_work(problem, context.note),
             {context.workers, options.patience, scope_of(problem)}, std::move(context.transport));
   SearchSummary summary;
-  summary.leads = team.leads();
-  if (!team.leads()) {
-    summary.interrupted = !team.follow(context.stop);
-    summary.lost_a_rank = team.lost_a_rank();
-    return summary;
-  }
-  pipeline::OutputDirectory output(problem.directory, "search", context.earlier);
-  if (context.opened) context.opened(output);
-  output.begin(start_files(problem.plan));
-  Store store(problem.directory);
-  if (context.retry_failed) store.forget_failures();
   summary.space = problem.space;
   summary.plan = problem.plan;
-  summary.interrupted = !Search(problem, team, store, context, summary).run();
-  team.dismiss();
-  summary.lost_a_rank = team.lost_a_rank();
-  summary.results = collect(summary.plan, store);
-  if (!summary.interrupted) write_search_results(summary, problem.directory);
+  const std::vector<fs::path> inputs = start_files(problem.plan);
+  const SessionEnd end =
+      run_session(team, {problem.directory, "search", inputs}, context, [&](Store& store) {
+        if (context.retry_failed) store.forget_failures();
+        const bool complete = Search(problem, team, store, context, summary).run();
+        summary.results = collect(summary.plan, store);
+        return complete;
+      });
+  static_cast<SessionEnd&>(summary) = end;
+  if (summary.leads && !summary.interrupted) write_search_results(summary, problem.directory);
   return summary;
 }
 

@@ -252,6 +252,17 @@ std::optional<double> Store::time_of(const std::string& task) const {
   return find.number(0);
 }
 
+void Store::require_identity(const json& identity) {
+  const std::string found = inside_->meta("identity");
+  if (!found.empty()) {
+    require_same(parse_json(found), identity, inside_->path);
+    return;
+  }
+  inside_->statement("INSERT INTO meta VALUES('identity', ?)")
+      .bind(exact_json_text(identity))
+      .step();
+}
+
 std::optional<std::string> Store::proxy(const std::string& scope, const std::string& genome) const {
   Statement find =
       inside_->statement("SELECT measures FROM proxies WHERE scope = ? AND genome = ?");

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,7 +23,7 @@ struct StoredPoint {
 /// - points: one row per point, keyed and sorted by its name: point, status, error, config (JSON)
 ///   and a column per metric; nothing that depends on the machine or the time;
 /// - times: task ("point ..." or "float ...") and its seconds of work;
-/// - proxies: of a search, the proxy measures of a candidate (JSON), keyed by scope and genome;
+/// - proxies: of a search, the measurements of a candidate (JSON), keyed by scope and genome;
 /// - meta: key and value.
 /// Every call is one transaction (rollback journal, synchronous = FULL). Throws Error naming the
 /// file. Only the process that has opened the OutputDirectory writes; any number of processes may
@@ -50,7 +51,11 @@ class Store {
   std::vector<StoredPoint> points() const;
   std::optional<double> time_of(const std::string& task) const;
 
-  /// The proxy measurements of a candidate as JSON text.
+  /// Records what determines the measurements, or, if that has been recorded, throws Error naming
+  /// the first value that differs.
+  void require_identity(const nlohmann::json& identity);
+
+  /// The measurements of a candidate as JSON text.
   std::optional<std::string> proxy(const std::string& scope, const std::string& genome) const;
   void record_proxy(const std::string& scope, const std::string& genome,
                     const std::string& measures);

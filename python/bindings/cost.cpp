@@ -3,7 +3,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/json.h"
-#include "crosstate/cost/converters.h"
+#include "crosstate/cost/arrays.h"
 #include "crosstate/cost/memory.h"
 #include "crosstate/cost/neurobench.h"
 #include "crosstate/cost/operations.h"
@@ -86,7 +86,7 @@ std::string price(const inference::Model& model, const std::string& target, std:
     const cost::Technology found = cost::find_technology(target);
     const bool crossbars = found.kind == cost::TargetKind::kCrossbar;
     const cost::Technology technology =
-        crossbars ? cost::with_converter(found, choice.converter) : found;
+        crossbars ? cost::with_arrays(found, choice) : found;
     if ((same_node || rate > 0) && !crossbars) {
       fail(user, "same_node and rate compare crossbars, but target is " + found.name);
     }

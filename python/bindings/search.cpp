@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/json.h"
+#include "crosstate/inference/model.h"
+#include "crosstate/search/design_search.h"
 #include "crosstate/search/sweep.h"
 #include "python/bindings/common.h"
 
@@ -52,6 +54,14 @@ bool sweep(const std::string& file, const Settings& settings, const std::string&
   return !interrupted;
 }
 
+// Settings of the other kind of search, which a file may have.
+template <class Options>
+FieldList fields_of(Options& options) {
+  FieldList list;
+  search::fields(list, options);
+  return list;
+}
+
 bool run_search(const Settings& settings, const std::string& config, const std::string& directory,
                 const std::string& earlier, int workers, bool retry_failed,
                 const nb::object& hooks) {
@@ -59,8 +69,13 @@ bool run_search(const Settings& settings, const std::string& config, const std::
   search::SearchOptions options;
   FieldList list = run.fields();
   search::fields(list, options);
+  std::vector<std::string> used;
+  for (const Field& field : list.all()) used.push_back(field.key);
+  search::DesignOptions design;
+  list.tolerate(fields_of(design));
+  list.use_only(used, "crosstate.search without a target");
   if (!config.empty()) list.read_toml(config);
-  apply(list, settings, {}, "crosstate.search");
+  apply(list, settings, {}, "crosstate.search without a target");
   Call call;
   bool interrupted = false;
   {
@@ -80,6 +95,46 @@ bool run_search(const Settings& settings, const std::string& config, const std::
   return !interrupted;
 }
 
+// The summary as JSON; "" if interrupted.
+std::string search_design(const inference::Model& model, const std::string& target,
+                          const Settings& settings, const std::string& config,
+                          const std::string& directory, const std::string& earlier, int workers,
+                          const nb::object& hooks) {
+  pipeline::RunOptions run;
+  search::DesignOptions options;
+  run.target = crossbar::read_target(target, run.target);
+  FieldList list = run.fields();
+  search::fields(list, options);
+  search::SearchOptions bits;
+  list.tolerate(fields_of(bits));
+  list.use_only(search::design_settings(), "crosstate.search with a target");
+  if (!config.empty()) list.read_toml(config);
+  apply(list, settings, {}, "crosstate.search with a target");
+  if (options.technology.empty()) options.technology = search::technology_of(target);
+  Call call;
+  std::string result;
+  {
+    const nb::gil_scoped_release release;
+    pipeline::validate(run);
+    search::validate(options, run.target);
+    refuse_idle(settings, [&](const std::string& key) {
+      return search::idle_reason_in_design(key, run, options);
+    });
+    call.aside([&] {
+      search::SearchContext context;
+      prepare(context, directory, earlier, workers, /*retry_failed=*/false, hooks, call);
+      context.say = [&](const std::string& what) {
+        call.python([&] { hooks.attr("stage")(what); });
+      };
+      const search::DesignSummary summary =
+          search::run_design_search(model, run, options, std::move(context));
+      if (!summary.interrupted) result = json_text(search::to_json(summary));
+    });
+  }
+  call.rethrow();
+  return result;
+}
+
 }  // namespace
 
 void bind_search(nb::module_& m) {
@@ -87,6 +142,8 @@ void bind_search(nb::module_& m) {
         "retry_failed"_a, "hooks"_a);
   m.def("search", &run_search, "settings"_a, "config"_a, "directory"_a, "earlier"_a, "workers"_a,
         "retry_failed"_a, "hooks"_a);
+  m.def("search_design", &search_design, "model"_a, "target"_a, "settings"_a, "config"_a,
+        "directory"_a, "earlier"_a, "workers"_a, "hooks"_a);
 }
 
 }  // namespace crosstate::python

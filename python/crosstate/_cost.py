@@ -43,7 +43,8 @@ def cost(
         full rate.
     **settings
         Settings of section ``cost`` that decide an estimate: ``idle``, ``idle_cells``, ``blocks``,
-        ``state_converters``, ``converter``, ``weights``; and settings of section ``crossbar``:
+        ``state_converters``, ``converter``, ``weights``, ``rows``, ``columns``, ``converter_bits``;
+        and settings of section ``crossbar``:
         ``packing``, ``driven``, ``compensation``, ...
 
     Returns

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import _core
 from ._arguments import Path_, Workers, checked, path_text
 from ._core import Error
+from ._model import Model
 from ._progress import Hooks
 from ._runs import earlier
 from ._settings import settings_of
@@ -140,6 +141,8 @@ def sweep(
 def search(
     out: Path_,
     *,
+    model: Model | None = None,
+    target: Path_ | None = None,
     config: Path_ | None = None,
     workers: Workers = 1,
     resume: bool = False,
@@ -148,28 +151,59 @@ def search(
     progress: bool | None = None,
     **settings: object,
 ) -> list[dict[str, Any]]:
-    """Search bits and size under a memory budget, and train the best candidates (docs/sweeps.md).
+    """Search bits and size under a memory budget, and train the best candidates; or, with ``model``
+    and ``target``, the design of a chip for a trained network (docs/sweeps.md).
 
     Parameters
     ----------
     out, workers, resume, overwrite, retry_failed
         As in :func:`sweep`.
+    model
+        A quantized or integer model, for which the chip is designed.
+    target
+        Hardware target of chips, with ``model``: one of :func:`target_names` or a TOML file.
     config
         TOML file of settings.
     **settings
         Settings of section ``search`` (``bytes``, ``generations``, ...); others as
-        ``section__key``: ``data__directory="DIR"``.
+        ``section__key``: ``data__directory="DIR"``. With ``target``: ``digital``, ``arrays``,
+        ``adc_bits``, ``converters``, ``slices``, ``packing``, ``residue_bits``, ``chips``, ``age``,
+        ``energy`` in nJ, ``area`` in mm2, ``technology``, ``cost__idle``, ...
 
     Returns
     -------
     list of dict
-        :func:`sweep_records` of the trained candidates.
+        :func:`sweep_records` of the trained candidates. With ``target`` every design that was
+        considered: ``settings``, which other functions take as ``section__key``, the choices,
+        ``front`` (whether no other design beats it in energy, area and accuracy), and either
+        ``unfit``, a reason, or energy in nJ, area in mm2 and latency in us, each ``low``,
+        ``typical`` and ``high``; of simulated designs also the mean, deviation and values by chip
+        of the primary metric (``accuracy``).
+
+    Raises
+    ------
+    Error
+        For settings that do not fit, for ``model`` without ``target`` and the reverse, and if no
+        design fits.
     """
+    if (model is None) != (target is None):
+        raise Error("model and target belong together: a chip is designed for a trained network")
+    if target is not None and retry_failed:
+        raise Error("retry_failed has no effect with target, with which nothing is trained")
     hooks = Hooks(None, progress)
+    wanted = settings_of("search", settings)
+    file = path_text(config) if config is not None else ""
     try:
+        if model is not None and target is not None:
+            found: list[dict[str, Any]] = json.loads(
+                _core.search_design(
+                    model._fitted(), path_text(target), wanted, file, path_text(out),
+                    earlier(resume, overwrite), workers, hooks,
+                )
+            )["designs"]
+            return found
         _core.search(
-            settings_of("search", settings), path_text(config) if config is not None else "",
-            path_text(out), earlier(resume, overwrite), workers, retry_failed, hooks,
+            wanted, file, path_text(out), earlier(resume, overwrite), workers, retry_failed, hooks,
         )
     finally:
         hooks.bar.close()
