@@ -36,7 +36,8 @@ class CliSweep : public Cli {
     return result.out;
   }
   // Contents of the database without times.
-  std::string rows(const std::string& out) const {
+  std::string rows(const std::string& out) const { return table(out, "points"); }
+  std::string table(const std::string& out, const std::string& name) const {
     sqlite3* database = nullptr;
     std::string text;
     const auto add = [](void* to, int count, char** values, char**) {
@@ -48,8 +49,9 @@ class CliSweep : public Cli {
       return 0;
     };
     EXPECT_EQ(sqlite3_open(path(out + "/sweep.sqlite").c_str(), &database), SQLITE_OK);
-    for (const char* query : {"PRAGMA integrity_check", "SELECT * FROM points"}) {
-      EXPECT_EQ(sqlite3_exec(database, query, add, &text, nullptr), SQLITE_OK);
+    for (const std::string& query :
+         {std::string("PRAGMA integrity_check"), "SELECT * FROM " + name}) {
+      EXPECT_EQ(sqlite3_exec(database, query.c_str(), add, &text, nullptr), SQLITE_OK);
     }
     sqlite3_close(database);
     return text;
@@ -294,6 +296,129 @@ TEST_F(CliSweep, SearchesOnOnceTheReferenceCanBeTrained) {
   EXPECT_EQ(call(search({"--resume", "--retry-failed"})).code, 0);
 }
 
+// --- the design of a chip
+// ---------------------------------------------------------------------------------------
+
+class CliDesign : public CliSweep {
+ protected:
+  void SetUp() override {
+    CliSweep::SetUp();
+    ASSERT_EQ(call(tiny("train", path("net"))).code, 0);
+  }
+  // On a target without wires, which would take most of the time.
+  std::vector<std::string> search(const std::string& out,
+                                  const std::vector<std::string>& more = {}) const {
+    write("target.toml", "[device]\nprogramming_noise = 0.05\n");
+    std::vector<std::string> arguments = {
+        "search", path("net/qat.safetensors"), "--target", path("target.toml"), "--out", path(out)};
+    for (const char* setting :
+         {"data.train_limit=160", "search.technology=crossbar-14nm", "search.population=6",
+          "search.generations=2", "search.sequences=16", "search.chips=2",
+          "search.digital=A pointwise", "search.arrays=16x16 64x64", "search.adc_bits=3 5 8"}) {
+      arguments.insert(arguments.end(), {"--set", setting});
+    }
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  std::string front(const std::string& out) const {
+    return read_file(path(out + "/design-front.csv"));
+  }
+};
+
+TEST_F(CliDesign, FindsTheSameHoweverOftenItIsKilled) {
+  const Result whole = call(search("whole", {"--json", path("whole.json")}));
+  EXPECT_EQ(whole.code, 0) << whole.err;
+  EXPECT_THAT(whole.out, AllOf(HasSubstr("energy (nJ)"), HasSubstr("do not fit"), HasSubstr("±")));
+  EXPECT_THAT(whole.err, HasSubstr("generation 2 of 2"));
+  const json found = parse_json(read_file(path("whole.json")));
+  EXPECT_EQ(found.at("format"), "crosstate search --target 1");
+  EXPECT_EQ(found.at("simulated"), found.at("designs").size());
+  std::size_t on_front = 0;
+  for (const json& design : found.at("designs")) on_front += design.at("front").get<bool>();
+  EXPECT_EQ(lines(front("whole")), on_front + 1);
+
+  int kills = 0, delay = 100;
+  for (int code = -SIGKILL; code == -SIGKILL; delay += 100) {
+    ASSERT_LT(kills, 60);
+    const Process process(directory_, search("killed", {"--resume", "--quiet", "--workers", "2"}));
+    std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+    process.send(SIGKILL);
+    code = process.wait();
+    kills += code == -SIGKILL;
+    ASSERT_TRUE(code == -SIGKILL || code == 0) << process.err();
+  }
+  EXPECT_GT(kills, 0);
+  EXPECT_EQ(front("killed"), front("whole"));
+  EXPECT_EQ(table("killed", "proxies"), table("whole", "proxies"));
+
+  // More generations measure only what is new.
+  const Result more =
+      call(search("whole", {"--resume", "--set", "search.generations=3", "--threads", "2"}));
+  EXPECT_EQ(more.code, 0) << more.err;
+  EXPECT_EQ(more.err.find("to simulate"), more.err.rfind("to simulate"));
+  EXPECT_GE(lines(table("whole", "proxies")), lines(table("killed", "proxies")));
+}
+
+TEST_F(CliDesign, PricesAsCostDoes) {
+  ASSERT_EQ(call(search("out", {"--json", path("out.json"), "--quiet"})).code, 0);
+  const json found = parse_json(read_file(path("out.json")));
+  for (const json& design : found.at("designs")) {
+    const std::string converter = design.at("converter");
+    if (converter == "target" || design.at("digital") != "A") continue;
+    std::vector<std::string> cost = {
+        "cost",   path("net/qat.safetensors"), "--target", "crossbar-14nm",
+        "--json", path("cost.json"),           "--quiet"};
+    for (const std::string& setting :
+         {std::string("crossbar.digital=A"), "cost.converter=" + converter,
+          "crossbar.slices=" + std::to_string(design.at("slices").get<int>()),
+          "crossbar.packing=" + design.at("packing").get<std::string>(),
+          "cost.rows=" + std::to_string(design.at("rows").get<int>()),
+          "cost.columns=" + std::to_string(design.at("columns").get<int>()),
+          "cost.converter_bits=" + std::to_string(design.at("adc_bits").get<int>())}) {
+      cost.insert(cost.end(), {"--set", setting});
+    }
+    ASSERT_EQ(call(cost).code, 0);
+    const json priced = parse_json(read_file(path("cost.json")));
+    const json& estimate = priced.at("targets").at(0).at("estimates").at(0);
+    EXPECT_NEAR(estimate.at("energy_pj").at("per_inference").at("typical").get<double>(),
+                1e3 * design.at("energy_nj").at("typical").get<double>(), 1);
+    return;
+  }
+  FAIL() << "no design with these choices: " << found;
+}
+
+TEST_F(CliDesign, RefusesWhatHasNoEffect) {
+  const auto refused = [&](const std::vector<std::string>& more,
+                           const std::vector<std::string>& parts) {
+    expect_refused(search("none", more), parts);
+    EXPECT_FALSE(fs::exists(path("none")));
+  };
+  for (const auto& [setting, why] : std::vector<std::pair<std::string, std::string>>{
+           {"search.bits=4", "--target"},
+           {"crossbar.rows=32", "search.arrays"},
+           {"cost.converter=sar", "search.converters"},
+           {"data.test_limit=3", "--target"},
+           {"train.epochs=3", "--target"},
+           {"run.calibration=3", "search.residue_bits"},
+           {"search.adc_bits=4 x", "\"x\""},
+           {"search.technology=mcu-fp32", "crossbars"},
+           {"search.technology=", "search.technology"},
+           {"search.digital=B", "is not a site"},
+           {"train.validation=0", "train.validation"}}) {
+    refused({"--set", setting}, {setting.substr(0, setting.find('=')), why});
+  }
+  expect_refused({"search", "--target", "taox-64x64"}, {"--target", "trained network"});
+  expect_refused({"search", path("net/qat.safetensors")}, {"--target"});
+  expect_refused({"search", "--set", "search.arrays=64x64"}, {"without --target"});
+  expect_refused({"search", "--set", "cost.idle=gated"}, {"without --target"});
+  expect_refused(search("none", {"--resume", "--retry-failed"}), {"--retry-failed", "--target"});
+  // Results of either search are not continued by the other.
+  ASSERT_EQ(call(search("out", {"--quiet", "--set", "search.generations=0"})).code, 0);
+  expect_refused({"search", "--out", path("out"), "--resume"},
+                 {"search --target", "does not continue"});
+  expect_refused(search("out", {"--resume", "--set", "search.age=2d"}), {"age was", "is now"});
+}
+
 // --- several ranks
 // ---------------------------------------------------------------------------------------
 
@@ -361,6 +486,14 @@ TEST_F(CliSweep, RunsOnSeveralRanksAndSurvivesOne) {
   kill(ranks[1], SIGKILL);
   EXPECT_EQ(three.wait(), 0) << three.log();
   EXPECT_EQ(rows("three"), rows("one"));
+}
+
+TEST_F(CliDesign, RunsOnSeveralRanks) {
+  ASSERT_EQ(call(search("one", {"--quiet"})).code, 0);
+  const Mpirun two(directory_ / "two.txt", 2, search("two", {"--quiet"}));
+  EXPECT_EQ(two.wait(), 0) << two.log();
+  EXPECT_EQ(front("two"), front("one"));
+  EXPECT_EQ(table("two", "proxies"), table("one", "proxies"));
 }
 
 #endif

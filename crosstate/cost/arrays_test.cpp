@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <nlohmann/json.hpp>
+
 #include "crosstate/base/error.h"
 #include "crosstate/cost/converters.h"
 #include "crosstate/cost/energy.h"
@@ -75,8 +78,7 @@ TEST(Arrays, HaveConvertersOfTheirBits) {
   EXPECT_EQ(area.high, t["convert_area"].high);
   // Of another type, by the bits of that type.
   const Technology flash = with("crossbar-180nm-taox", 0, 0, 6, ConverterType::kFlash);
-  EXPECT_EQ(flash["convert_area"],
-            with_converter(t, ConverterType::kFlash)["convert_area"]);
+  EXPECT_EQ(flash["convert_area"], with_converter(t, ConverterType::kFlash)["convert_area"]);
 }
 
 TEST(Arrays, ConvertToNoMoreThanTheirBits) {
@@ -87,8 +89,7 @@ TEST(Arrays, ConvertToNoMoreThanTheirBits) {
   const auto energy = [&](int bits) {
     EstimateOptions options;
     options.converter_bits = bits;
-    const Estimate e =
-        estimate_on_crossbars(integers, 10, with_arrays(t, options), {}, options);
+    const Estimate e = estimate_on_crossbars(integers, 10, with_arrays(t, options), {}, options);
     for (const CostTerm& term : e.energy.terms) {
       if (term.what.starts_with("convert to ") && bits > 0) {
         EXPECT_EQ(term.what, "convert to " + std::to_string(bits) + " bits");

@@ -1,5 +1,7 @@
 #include "crosstate/cost/options.h"
 
+#include "crosstate/analog/steps.h"
+
 namespace crosstate::cost {
 namespace {
 
@@ -34,7 +36,7 @@ void fields(FieldList& list, EstimateOptions& options) {
            "Bits of the converters of arrays, which read wider codes in wider steps "
            "(crossbar.adc_bits of simulated chips); 0: as many as the codes have.")
       .in("bits")
-      .range(0, 16);
+      .range(0, analog::kMostPartialBits);
 }
 
 void fields(FieldList& list, InferenceOptions& options) {

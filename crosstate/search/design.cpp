@@ -51,7 +51,7 @@ constexpr std::pair<const char*, const char*> kTechnologies[] = {
 DesignOptions::DesignOptions() {
   population = 24;
   generations = 10;
-  sequences = 64;
+  sequences = 256;
 }
 
 void fields(FieldList& list, DesignOptions& options) {
@@ -103,8 +103,8 @@ std::string technology_of(const std::string& target) {
   for (const auto& [name, technology] : kTechnologies) {
     if (target == name) return technology;
   }
-  fail("options", "search.technology is empty, and no technology is known of the target " +
-                      excerpt(target) + "; expected the name or file of a technology of crossbars");
+  fail("search.technology", "empty, and no technology of the target " + excerpt(target) +
+                                " is known; expected the name or file of one of crossbars");
 }
 
 DesignSpace::DesignSpace(const DesignOptions& options, const crossbar::Target& target)

@@ -16,6 +16,7 @@
 #include "crosstate/base/json.h"
 #include "crosstate/cost/arrays.h"
 #include "crosstate/cost/energy.h"
+#include "crosstate/device/cells.h"
 #include "crosstate/integer/convert.h"
 #include "crosstate/mapping/mapping.h"
 #include "crosstate/pipeline/data.h"
@@ -126,7 +127,7 @@ class DesignProblem {
     if (plain_.state_rounding == kernels::RoundingMode::kStochastic) {
       fail(model_.name(), "rounds its states stochastically, which arrays do not");
     }
-    simulate::require_possible(run_.target, chips());
+    require_age();
     technology_ = cost::find_technology(options_.technology);
     if (technology_.kind != cost::TargetKind::kCrossbar) {
       fail("options", "search.technology = \"" + excerpt(options_.technology) + "\" is of kind " +
@@ -134,6 +135,14 @@ class DesignProblem {
     }
     accelerator_ = cost::find_float_target(options_.inference.accelerator, "cost.accelerator");
     cost::same_node(accelerator_, accelerator_.node);  // refuses other kinds
+  }
+
+  void require_age() const {
+    try {
+      device::require_age(run_.target.device, *simulate::read_time(options_.age));
+    } catch (const Error& error) {
+      fail("options", "search.age = \"" + excerpt(options_.age) + "\": " + error.what());
+    }
   }
 
   void load() {
@@ -281,8 +290,9 @@ class DesignSearch {
     }
     const std::size_t missing = chips_.missing(chips);
     if (context_.say && missing > 0) {
-      context_.say("  " + std::to_string(missing) + " designs on " +
-                   std::to_string(problem_.options().chips) + " chips each");
+      const int count = problem_.options().chips;
+      context_.say("  new designs to simulate: " + std::to_string(missing) + ", on " +
+                   std::to_string(count) + (count == 1 ? " chip" : " chips"));
     }
     if (!chips_.measure(chips)) return false;
     for (std::size_t i = 0; i < all.size(); ++i) judge_one(texts[i], all[i]);

@@ -9,7 +9,9 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/testing.h"
+#include "crosstate/cost/price.h"
 #include "crosstate/cost/testing.h"
+#include "crosstate/pipeline/data.h"
 #include "crosstate/search/pareto.h"
 #include "crosstate/simulate/simulate.h"
 
@@ -32,7 +34,7 @@ class DesignSearchTest : public DirectoryTest {
  protected:
   DesignSearchTest() {
     run_.data.train_limit = 160;
-    run_.target = crossbar::read_target("taox-64x64");
+    run_.target.device.programming_noise = 0.02;
     options_.digital = "A,C pointwise";
     options_.arrays = "32x32 64x64";
     options_.adc_bits = "4 8";
@@ -77,8 +79,8 @@ TEST_F(DesignSearchTest, FindsTheDesignsThatNoOtherBeats) {
                                -point.measures.mean()};
   };
   for (std::size_t i = 0; i < found.designs.size(); ++i) {
-    const bool beaten = std::any_of(
-        found.designs.begin(), found.designs.end(), [&](const DesignPoint& other) {
+    const bool beaten =
+        std::any_of(found.designs.begin(), found.designs.end(), [&](const DesignPoint& other) {
           return dominates(costs_of(other), costs_of(found.designs[i]));
         });
     EXPECT_EQ(beaten, std::count(found.front.begin(), found.front.end(), i) == 0);
@@ -105,6 +107,11 @@ TEST_F(DesignSearchTest, MeasuresWhatChipsAndCostsMeasure) {
                 .first()
                 .metric,
             point.measures.metric);
+  const cost::Estimate priced =
+      cost::price(model, cost::find_technology(options_.technology), found.steps,
+                  point.design.target.crossbar, point.design.estimate);
+  EXPECT_DOUBLE_EQ(priced.energy.total(784).typical / 1e3, point.measures.energy.typical);
+  EXPECT_DOUBLE_EQ(priced.area.total(0).high, point.measures.area.high);
 }
 
 TEST_F(DesignSearchTest, EndsTheSameWithMoreWorkersAndWhenContinued) {
@@ -137,9 +144,8 @@ TEST_F(DesignSearchTest, EndsTheSameWithMoreWorkersAndWhenContinued) {
   run_.seed = 2;
   SearchContext other = context("stopped");
   other.earlier = pipeline::Earlier::kContinue;
-  EXPECT_THAT(
-      [&] { run_design_search(small_model(), run_, options_, std::move(other)); },
-      ThrowsMessage<Error>(AllOf(HasSubstr("sweep.sqlite"), HasSubstr("seed was 1"))));
+  EXPECT_THAT([&] { run_design_search(small_model(), run_, options_, std::move(other)); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("sweep.sqlite"), HasSubstr("seed was 1"))));
 }
 
 TEST_F(DesignSearchTest, CountsDesignsThatDoNotFit) {
@@ -179,9 +185,7 @@ TEST_F(DesignSearchTest, RequantizesStates) {
   EXPECT_LT(shaped, static_cast<double>(found.designs.size()));
   EXPECT_THAT(front("one"), HasSubstr("residue_bits"));
   EXPECT_THAT(
-      [&] {
-        run_design_search(small_model().to_integers(), run_, options_, context("refused"));
-      },
+      [&] { run_design_search(small_model().to_integers(), run_, options_, context("refused")); },
       ThrowsMessage<Error>(HasSubstr("integer network")));
 }
 
@@ -200,9 +204,9 @@ TEST_F(DesignSearchTest, RefusesWhatItCannotSearch) {
   run_.train.validation = 0.1;
   run_.target.external.command = "true";
   expect_refused("external.command");
-  run_.target = crossbar::read_target("pcm");
-  options_.age = "1s";
-  expect_refused("simulate.times");
+  run_.target.external.command = "";
+  options_.age = "1e200y";
+  expect_refused("search.age");
 }
 
 TEST_F(DesignSearchTest, SaysWhichSettingsHaveNoEffect) {

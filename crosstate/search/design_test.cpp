@@ -110,7 +110,7 @@ TEST(Design, RefusesImpossibleChoices) {
   refused([](auto& o) { o.digital = "A A"; }, "search.digital", "is listed before");
   refused([](auto& o) { o.arrays = "64"; }, "search.arrays", "such as 64x64");
   refused([](auto& o) { o.arrays = "64x2"; }, "search.arrays", "crossbar.columns");
-  refused([](auto& o) { o.adc_bits = "4 17"; }, "search.adc_bits", "2 to 16");
+  refused([](auto& o) { o.adc_bits = "4 25"; }, "search.adc_bits", "2 to 24");
   refused([](auto& o) { o.adc_bits = "4 4"; }, "search.adc_bits", "twice");
   refused([](auto& o) { o.adc_bits = " "; }, "search.adc_bits", "at least one");
   refused([](auto& o) { o.converters = "sigma"; }, "search.converters", "oscillator");

@@ -282,3 +282,30 @@ def test_sweep_as_a_frame(tmp_path: Path, series: Path) -> None:
     empty = crosstate.read_sweep(tmp_path / "out")
     assert len(empty["accuracy"]) == 0 and "status" in empty  # type: ignore[operator]
     assert crosstate.sweep_records(tmp_path / "out") == []
+
+
+def test_search_for_a_design(tmp_path: Path, series: Path, rounded: crosstate.Model) -> None:
+    few: dict[str, Any] = {
+        "model": rounded, "target": "generic-64x64", "data__directory": series,
+        "data__task": "classification", "technology": "crossbar-14nm", "population": 4,
+        "generations": 1, "sequences": 16, "chips": 1, "arrays": ["16x16", "32x32"],
+        "adc_bits": [4, 8], "slices": 1, "digital": "A pointwise", "progress": False,
+    }
+    designs = crosstate.search(tmp_path / "out", **few)
+    front = [one for one in designs if one["front"]]
+    assert front and all(0 <= one["accuracy"] <= 1 for one in front)
+    assert all(one["energy_nj"]["low"] <= one["energy_nj"]["typical"] for one in front)
+    assert {one["rows"] for one in designs} <= {16, 32}
+    csv = (tmp_path / "out" / "design-front.csv").read_text().splitlines()
+    assert len(csv) == 1 + len(front)
+    # Nothing is measured again.
+    assert crosstate.search(tmp_path / "out", resume=True, **few) == designs
+    with pytest.raises(crosstate.Error, match="search.arrays, which lists the choices"):
+        crosstate.search(tmp_path / "new", **few, crossbar__rows=32)
+    with pytest.raises(crosstate.Error, match="search.bits has no effect"):
+        crosstate.search(tmp_path / "new", **few, bits="4 8")
+    with pytest.raises(crosstate.Error, match="search.adc_bits has no effect"):
+        crosstate.search(tmp_path / "new", adc_bits="4 8")
+    with pytest.raises(crosstate.Error, match="belong together"):
+        crosstate.search(tmp_path / "new", model=rounded)
+    assert not (tmp_path / "new").exists()
