@@ -108,6 +108,14 @@ LONG_CALLS = {
         " data__directory='.', data__task='classification', progress=False)",
         "os.path.isdir('found')",
     ),
+    "search for a design": (
+        "small = model.fit(x, y, epochs=1, progress=False).quantize(x, y, preset='w8a8s8')\n"
+        "    later(1)\n"
+        "    crosstate.search('designs', model=small, target='generic-64x64', generations=100000,"
+        " technology='crossbar-14nm', arrays='64x64', data__directory='.',"
+        " data__task='classification', progress=False)",
+        "os.path.isfile('designs/sweep.sqlite')",
+    ),
 }
 
 
