@@ -72,9 +72,9 @@ inline constexpr const char* kOfAccelerator = "accelerator: ";
 
 /// Cost on crossbars, as the network is mapped. Of `crossbar` only the placement of weights, the
 /// driven rows, the digital sites and the compensation are used; all else is defined by the
-/// technology, which with_arrays() makes for other arrays. Digital sites are priced on `accelerator` (null: kDigitalSites), scaled to the node
-/// of the crossbars, and take their turn. Throws Error like map_network() and for another kind of
-/// target.
+/// technology, which with_arrays() makes for other arrays. Digital sites are priced on
+/// `accelerator` (null: kDigitalSites), scaled to the node of the crossbars, and take their turn.
+/// Throws Error like map_network() and for another kind of target.
 Estimate estimate_on_crossbars(const integer::IntegerNetwork& network, std::uint64_t steps,
                                const Technology& technology,
                                const crossbar::CrossbarOptions& crossbar = {},

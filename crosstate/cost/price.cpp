@@ -18,9 +18,8 @@ Estimate price(const inference::Model& model, const Technology& target, std::uin
     const Deployment sizes = deployment(model);
     return estimate(sizes, count_operations(sizes, steps), target, options);
   }
-  return estimate_on_crossbars(model.folded().integers(), steps,
-                               with_arrays(target, options), crossbar, options,
-                               accelerator);
+  return estimate_on_crossbars(model.folded().integers(), steps, with_arrays(target, options),
+                               crossbar, options, accelerator);
 }
 
 }  // namespace crosstate::cost

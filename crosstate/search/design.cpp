@@ -58,30 +58,39 @@ void fields(FieldList& list, DesignOptions& options) {
   list.section("search");
   fields(list, static_cast<EvolutionOptions&>(options));
   list.add("digital", options.digital,
-           "Sites of which a design may compute each in exact integers instead of on arrays, "
+           "With --target: sites of which a design may compute each in exact integers instead of "
+           "on arrays, "
            "separated by spaces: encoder, A, C, pointwise, decoder, or those of one block, such as "
            "A.0; sites joined by a comma are decided together. Empty: none.");
   list.add("arrays", options.arrays,
-           "Sizes of arrays to choose from, rows x pairs of columns, separated by spaces.");
-  list.add("adc_bits", options.adc_bits, "Bits of converters to choose from, likewise.");
+           "With --target: sizes of arrays to choose from, rows x pairs of columns, separated by "
+           "spaces.");
+  list.add("adc_bits", options.adc_bits, "With --target: bits of converters to choose from.");
   list.add("converters", options.converters,
-           "Types of converters to choose from, as in cost.converter.");
-  list.add("slices", options.slices, "Cells per weight to choose from, as in crossbar.slices.");
-  list.add("packing", options.packing, "Packings to choose from, as in crossbar.packing.");
+           "With --target: types of converters to choose from, as in cost.converter.");
+  list.add("slices", options.slices,
+           "With --target: cells per weight to choose from, as in crossbar.slices.");
+  list.add("packing", options.packing,
+           "With --target: packings to choose from, as in crossbar.packing.");
   list.add("residue_bits", options.residue_bits,
-           "Residue bits of the states to choose from; the network is requantized without "
+           "With --target: residue bits of the states to choose from; the network is requantized "
+           "without "
            "training. Empty: those of the network.");
-  list.add("chips", options.chips, "Number of chips on which every design is simulated.")
+  list.add("chips", options.chips,
+           "With --target: number of chips on which every design is simulated.")
       .range(1, 10000);
-  list.add("age", options.age, "Age at which these chips are tested, such as 3600, 1h or 1d.");
-  list.add("energy", options.energy, "Budget of the energy of an inference, typical; 0: no limit.")
+  list.add("age", options.age,
+           "With --target: age at which these chips are tested, such as 3600, 1h or 1d.");
+  list.add("energy", options.energy,
+           "With --target: budget of the energy of an inference, typical; 0: no limit.")
       .in("nJ")
       .range(0, 1e15);
-  list.add("area", options.area, "Budget of the area, typical; 0: no limit.")
+  list.add("area", options.area, "With --target: budget of the area, typical; 0: no limit.")
       .in("mm2")
       .range(0, 1e9);
   list.add("technology", options.technology,
-           "Constants of energy and area (name or file of crossbars, as --target of cost); empty: "
+           "With --target: constants of energy and area (name or file of crossbars, as --target of "
+           "cost); empty: "
            "those of the target, if they are known.");
   cost::fields(list, options.inference);
   cost::fields(list, options.estimate);

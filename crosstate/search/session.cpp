@@ -48,12 +48,16 @@ class MeasureTasks : public TaskList {
 }  // namespace
 
 void fields(FieldList& list, EvolutionOptions& options) {
-  list.add("population", options.population, "Candidates per generation.").range(4, 10000);
+  list.add("population", options.population,
+           "Candidates per generation; default with --target: 24.")
+      .range(4, 10000);
   list.add("generations", options.generations,
-           "Generations of NSGA-II; more approach the Pareto front more closely.")
+           "Generations of NSGA-II; more approach the Pareto front more closely; default with "
+           "--target: 10.")
       .range(0, 100000);
   list.add("sequences", options.sequences,
-           "Number of held-out sequences on which a candidate is evaluated; 0: all.")
+           "Number of held-out sequences on which a candidate is evaluated; 0: all; default with "
+           "--target: 256.")
       .in("sequences")
       .range(0, 1e9);
   list.add("threads", options.threads, "Threads of each task.").range(1, 1024);

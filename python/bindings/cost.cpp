@@ -85,8 +85,7 @@ std::string price(const inference::Model& model, const std::string& target, std:
     const nb::gil_scoped_release release;
     const cost::Technology found = cost::find_technology(target);
     const bool crossbars = found.kind == cost::TargetKind::kCrossbar;
-    const cost::Technology technology =
-        crossbars ? cost::with_arrays(found, choice) : found;
+    const cost::Technology technology = crossbars ? cost::with_arrays(found, choice) : found;
     if ((same_node || rate > 0) && !crossbars) {
       fail(user, "same_node and rate compare crossbars, but target is " + found.name);
     }
