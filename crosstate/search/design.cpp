@@ -59,9 +59,8 @@ void fields(FieldList& list, DesignOptions& options) {
   fields(list, static_cast<EvolutionOptions&>(options));
   list.add("digital", options.digital,
            "With --target: sites of which a design may compute each in exact integers instead of "
-           "on arrays, "
-           "separated by spaces: encoder, A, C, pointwise, decoder, or those of one block, such as "
-           "A.0; sites joined by a comma are decided together. Empty: none.");
+           "on arrays, separated by spaces: encoder, A, C, pointwise, decoder, or those of one "
+           "block, such as A.0; sites joined by a comma are decided together. Empty: none.");
   list.add("arrays", options.arrays,
            "With --target: sizes of arrays to choose from, rows x pairs of columns, separated by "
            "spaces.");
@@ -74,8 +73,7 @@ void fields(FieldList& list, DesignOptions& options) {
            "With --target: packings to choose from, as in crossbar.packing.");
   list.add("residue_bits", options.residue_bits,
            "With --target: residue bits of the states to choose from; the network is requantized "
-           "without "
-           "training. Empty: those of the network.");
+           "without training. Empty: those of the network.");
   list.add("chips", options.chips,
            "With --target: number of chips on which every design is simulated.")
       .range(1, 10000);
@@ -90,8 +88,7 @@ void fields(FieldList& list, DesignOptions& options) {
       .range(0, 1e9);
   list.add("technology", options.technology,
            "With --target: constants of energy and area (name or file of crossbars, as --target of "
-           "cost); empty: "
-           "those of the target, if they are known.");
+           "cost); empty: those of the target, if they are known.");
   cost::fields(list, options.inference);
   cost::fields(list, options.estimate);
 }
