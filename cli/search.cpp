@@ -210,11 +210,11 @@ int search_design(const Common& common, const SearchArguments& arguments) {
   pipeline::validate(run);
   search::validate(options, run.target);
   refuse_idle_data(common, run.data);
-  refuse_idle(common, [&](const std::string& key) {
-    return search::idle_reason_in_design(key, run, options);
-  });
   require_writable_file(common.json);
   const inference::Model model = inference::Model::load(arguments.model);
+  refuse_idle(common, [&](const std::string& key) {
+    return search::idle_reason_in_design(key, model, run, options);
+  });
   refuse_order_of_steps(common, model.preparation().has_value(), arguments.model);
   const search::DesignSummary summary =
       search::run_design_search(model, run, options, context_of(common, arguments));

@@ -404,8 +404,8 @@ std::vector<std::string> design_settings() {
   return keys;
 }
 
-std::string idle_reason_in_design(const std::string& key, const pipeline::RunOptions& run,
-                                  const DesignOptions& options) {
+std::string idle_reason_in_design(const std::string& key, const inference::Model& model,
+                                  const pipeline::RunOptions& run, const DesignOptions& options) {
   for (const DesignSpace::Chosen& chosen : DesignSpace::chosen()) {
     if (selects(chosen.keys, key)) return chosen.option + ", which lists the choices";
   }
@@ -414,7 +414,12 @@ std::string idle_reason_in_design(const std::string& key, const pipeline::RunOpt
   if (key == "cost.accelerator" && space.digital_in_some().empty()) {
     return "search.digital and crossbar.digital empty";
   }
-  return pipeline::idle_reason(key, pipeline::idle_on_target(space.target()));
+  std::vector<pipeline::IdleSettings> idle = pipeline::idle_on_target(space.target());
+  if (!space.varies_residue() && model.not_integer().empty()) {
+    const auto of_states = pipeline::idle_with_states(model.integers().state_rounding);
+    idle.insert(idle.end(), of_states.begin(), of_states.end());
+  }
+  return pipeline::idle_reason(key, idle);
 }
 
 DesignSummary run_design_search(const inference::Model& model, const pipeline::RunOptions& run,

@@ -58,8 +58,8 @@ DesignSummary run_design_search(const inference::Model& model, const pipeline::R
                                 const DesignOptions& options, SearchContext context);
 
 /// Why a setting has no effect in such a search; "" if it may have one.
-std::string idle_reason_in_design(const std::string& key, const pipeline::RunOptions& run,
-                                  const DesignOptions& options);
+std::string idle_reason_in_design(const std::string& key, const inference::Model& model,
+                                  const pipeline::RunOptions& run, const DesignOptions& options);
 /// Keys that it uses, as in FieldList::use_only().
 std::vector<std::string> design_settings();
 

@@ -210,7 +210,9 @@ TEST_F(DesignSearchTest, RefusesWhatItCannotSearch) {
 }
 
 TEST_F(DesignSearchTest, SaysWhichSettingsHaveNoEffect) {
-  const auto why = [&](const char* key) { return idle_reason_in_design(key, run_, options_); };
+  const auto why = [&](const char* key) {
+    return idle_reason_in_design(key, small_model(), run_, options_);
+  };
   EXPECT_THAT(why("crossbar.rows"), HasSubstr("search.arrays"));
   EXPECT_THAT(why("cost.converter"), HasSubstr("search.converters"));
   EXPECT_THAT(why("run.calibration"), HasSubstr("search.residue_bits"));
@@ -218,10 +220,17 @@ TEST_F(DesignSearchTest, SaysWhichSettingsHaveNoEffect) {
   EXPECT_THAT(why("crossbar.slice_base"), IsEmpty());  // some designs have slices
   EXPECT_THAT(why("cost.accelerator"), IsEmpty());
   EXPECT_THAT(why("device.model"), IsEmpty());
+  EXPECT_THAT(why("crossbar.increment_range"), IsEmpty());
   options_.digital = "";
   EXPECT_THAT(why("cost.accelerator"), HasSubstr("search.digital"));
   options_.slices = "1";
   EXPECT_THAT(why("crossbar.slice_base"), HasSubstr("crossbar.slices = 1"));
+  quant::QuantOptions shaped = quant::quant_preset("w8a8s8");
+  shaped.state.residue_bits = 4;
+  const inference::Model model(
+      cost::fixtures::rounded(cost::fixtures::shape(4, 4, true, true), {1, 10}, shaped));
+  EXPECT_THAT(idle_reason_in_design("crossbar.increment_range", model, run_, options_),
+              HasSubstr("noise-shaped"));
 }
 
 }  // namespace

@@ -118,7 +118,7 @@ std::string search_design(const inference::Model& model, const std::string& targ
     pipeline::validate(run);
     search::validate(options, run.target);
     refuse_idle(settings, [&](const std::string& key) {
-      return search::idle_reason_in_design(key, run, options);
+      return search::idle_reason_in_design(key, model, run, options);
     });
     call.aside([&] {
       search::SearchContext context;
