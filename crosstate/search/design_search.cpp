@@ -84,7 +84,7 @@ class DesignProblem {
               {"arrays", found.arrays},
               {"utilisation", found.utilisation}};
     } catch (const Error& error) {
-      return {{"unfit", error.what()}};
+      return {{"unfit", with_place(error.what(), "design")}};
     }
   }
 
