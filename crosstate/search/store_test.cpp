@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
@@ -35,6 +36,24 @@ class StoreTest : public DirectoryTest {
     return made;
   }
 };
+
+TEST_F(StoreTest, BelongsToWhatDeterminesItsMeasurements) {
+  {
+    Store store(directory_);
+    store.require_identity({{"seed", 1}, {"data", {{"count", 3}}}});
+    store.record_proxy("chips", "a", "[0.5]");
+  }
+  Store store(directory_);
+  store.require_identity({{"data", {{"count", 3}}}, {"seed", 1}});
+  EXPECT_EQ(store.proxy("chips", "a"), "[0.5]");
+  EXPECT_EQ(store.proxy("cost", "a"), std::nullopt);
+  EXPECT_THAT(
+      [&] {
+        store.require_identity({{"seed", 2}, {"data", {{"count", 3}}}});
+      },
+      testing::ThrowsMessage<Error>(
+          testing::AllOf(HasSubstr("sweep.sqlite"), HasSubstr("seed was 1"))));
+}
 
 TEST_F(StoreTest, KeepsWhatWasRecorded) {
   const double accuracy = 0.1 + 0.2;  // must be stored bit for bit
