@@ -57,13 +57,13 @@ DesignOptions::DesignOptions() {
 void fields(FieldList& list, DesignOptions& options) {
   list.section("search");
   fields(list, static_cast<EvolutionOptions&>(options));
-  list.add("digital", options.digital,
-           "With --target: sites of which a design may compute each in exact integers instead of "
-           "on arrays, separated by spaces: encoder, A, C, pointwise, decoder, or those of one "
-           "block, such as A.0; sites joined by a comma are decided together. Empty: none.");
+  list.add(
+      "digital", options.digital,
+      "With --target: sites that may be computed in exact integers instead of on arrays, as in "
+      "crossbar.digital but separated by spaces; those joined by a comma are decided together. "
+      "Empty: none.");
   list.add("arrays", options.arrays,
-           "With --target: sizes of arrays to choose from, rows x pairs of columns, separated by "
-           "spaces.");
+           "With --target: sizes of arrays to choose from, rows x pairs of columns.");
   list.add("adc_bits", options.adc_bits, "With --target: bits of converters to choose from.");
   list.add("converters", options.converters,
            "With --target: types of converters to choose from, as in cost.converter.");
@@ -71,9 +71,10 @@ void fields(FieldList& list, DesignOptions& options) {
            "With --target: cells per weight to choose from, as in crossbar.slices.");
   list.add("packing", options.packing,
            "With --target: packings to choose from, as in crossbar.packing.");
-  list.add("residue_bits", options.residue_bits,
-           "With --target: residue bits of the states to choose from; the network is requantized "
-           "without training. Empty: those of the network.");
+  list.add(
+      "residue_bits", options.residue_bits,
+      "With --target: residue bits of the states to choose from, without training; empty: those "
+      "of the network.");
   list.add("chips", options.chips,
            "With --target: number of chips on which every design is simulated.")
       .range(1, 10000);
@@ -86,9 +87,10 @@ void fields(FieldList& list, DesignOptions& options) {
   list.add("area", options.area, "With --target: budget of the area, typical; 0: no limit.")
       .in("mm2")
       .range(0, 1e9);
-  list.add("technology", options.technology,
-           "With --target: constants of energy and area (name or file of crossbars, as --target of "
-           "cost); empty: those of the target, if they are known.");
+  list.add(
+      "technology", options.technology,
+      "With --target: constants of energy and area, as --target of cost; empty: those known of "
+      "the target.");
   cost::fields(list, options.inference);
   cost::fields(list, options.estimate);
 }
