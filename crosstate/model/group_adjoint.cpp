@@ -148,7 +148,9 @@ class GroupAdjoint {
     BlockGradients& out = g_->blocks[l];
     rounded_adjoint(q.activation, S, columns(), kept(m_.a[l], S), g, &out.activation);
     kernels::multiply(S, columns(), g, kept(m_.slope[l], S), g);
-    rounded_adjoint(q.ssm_output, S, columns(), kept(m_.y[l], S), g, &out.ssm_output);
+    if (q.ssm_output.on) {
+      rounded_adjoint(q.ssm_output, S, columns(), kept(m_.y[l], S), g, &out.ssm_output);
+    }
     return g;
   }
 

@@ -49,15 +49,21 @@ void GroupPass::prepare(GroupMemory& m, std::size_t group, Keep keep) const {
   m.group = group;
   m.keep = keep;
   m.h.resize(layers_ + 1);
-  const std::size_t steps =
-      keep == Keep::kNothing ? std::min(batch_.block_length, batch_.length) : batch_.length;
-  for (AlignedFloats& h : m.h) h.resize(steps * kLanes * H_);
+  for (std::size_t l = 0; l <= layers_; ++l) {
+    const bool passing = keep == Keep::kNothing || (l == layers_ && m.passing_output);
+    const std::size_t steps =
+        passing ? std::min(batch_.block_length, batch_.length) : batch_.length;
+    m.h[l].resize(steps * kLanes * H_);
+  }
   m.y.resize(training ? layers_ : 0);
   m.a.resize(m.y.size());
   m.slope.resize(m.y.size());
   m.s.resize(training && gated_ ? layers_ : 0);
   for (std::size_t l = 0; l < m.y.size(); ++l) {
-    for (AlignedFloats* x : {&m.y[l], &m.a[l], &m.slope[l]}) x->resize(panel * shape(l).size());
+    const std::size_t size = panel * shape(l).size();
+    m.y[l].resize(c_.quantizers[l].ssm_output.on ? size : 0);
+    m.a[l].resize(size);
+    m.slope[l].resize(size);
   }
   for (AlignedFloats& s : m.s) s.resize(panel * H_);
   m.z.resize(training ? layers_ : 0);
@@ -303,7 +309,7 @@ kernels::Rows GroupForward::add_residual(std::size_t l, const Branch& branch) co
 
 kernels::ConstRows GroupForward::normalize_sum(std::size_t l, kernels::ConstRows r) const {
   if (!p_.layer_norm_) return r;
-  const kernels::Rows n = kept_.rows(m_.h[l + 1].data(), p_.H_);
+  const kernels::Rows n = stream_rows(l + 1);
   layer_norm(l, r, n);
   return n;
 }
@@ -395,7 +401,7 @@ void GroupForward::convert_output(std::size_t l, kernels::Rows y) const {
 }
 
 void GroupForward::round_stream(std::size_t l, kernels::ConstRows x) const {
-  const kernels::Rows h = kept_.rows(m_.h[l].data(), p_.H_);
+  const kernels::Rows h = stream_rows(l);
   const Quantizer& q = c_.residual;
   if (q.on) {
     kernels::fake_quantize_forward(q.scale.data(), q.low, q.high, p_.H_, columns(), x, h);

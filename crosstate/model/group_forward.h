@@ -63,8 +63,10 @@ class GroupForward {
 
   std::size_t columns() const { return b_->columns(); }
   /// The residual stream before block l, or after the last one.
-  kernels::ConstRows stream(std::size_t l) const {
-    return kept_.rows(std::as_const(m_.h[l]).data(), p_.H_);
+  kernels::ConstRows stream(std::size_t l) const { return stream_rows(l); }
+  kernels::Rows stream_rows(std::size_t l) const {
+    if (l == p_.layers_ && m_.passing_output) return {m_.h[l].data(), columns()};
+    return kept_.rows(m_.h[l].data(), p_.H_);
   }
 
   const GroupPass& p_;
@@ -114,7 +116,9 @@ template <class Scan>
 kernels::Rows GroupForward::recur_by(std::size_t l, kernels::ConstRows u, const Scan& scan) const {
   const BlockCoefficients& c = c_.blocks[l];
   const std::size_t S = p_.shape(l).size(), states = p_.states_of(l);
-  const kernels::Rows y = panel(m_.y, l, S, w_.y);
+  // The adjoint needs them only to see which values were clipped.
+  const bool keeps = adjoint() && p_.c_.quantizers[l].ssm_output.on;
+  const kernels::Rows y = keeps ? kept_.rows(m_.y[l].data(), S) : take(w_.y, S, columns());
   kernels::affine_forward(c.d.data(), nullptr, S, columns(), u, y);
   float* const after = checkpoint(l, b_->index + 1);
   std::copy_n(checkpoint(l, b_->index), states, after);

@@ -44,8 +44,10 @@ struct GroupMemory {
   std::array<std::size_t, kLanes> lengths;  // number of steps of each sequence
   // [layers + 1]: the residual stream, panels of H rows; of one block of time with Keep::kNothing
   std::vector<AlignedFloats> h;
+  // Whether h[layers] is of one block of time in any case, for callers that take it block by block.
+  bool passing_output = false;
   // For the adjoint only, [layers]:
-  std::vector<AlignedFloats> y;             // SSM output before quantization
+  std::vector<AlignedFloats> y;  // SSM output before quantization; empty if it is not quantized
   std::vector<AlignedFloats> a, slope;      // activation before quantization
   std::vector<AlignedFloats> s;             // gate before quantization
   std::vector<AlignedFloats> z;             // linear output

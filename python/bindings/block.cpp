@@ -214,6 +214,7 @@ class Block {
       for (std::size_t k = 0; k <= last; ++k) {
         const GroupPass& pass = passes[k];
         GroupMemory& m = runs[k]->memory[g];
+        m.passing_output = k == last;
         pass.prepare(m, g, keep ? model::Keep::kAdjoint : model::Keep::kStreams);
         // No block needs its own output again.
         if (k > 0) std::swap(m.h[0], runs[k - 1]->memory[g].h[1]);
@@ -227,7 +228,7 @@ class Block {
           forward.at(b);
           model::walk_block(forward, 0);
           if (k < last) continue;
-          const kernels::Rows out = b.rows(m.h[1].data(), H);
+          const kernels::Rows out{m.h[1].data(), b.columns()};
           if (mean) {
             add_steps(out, b.steps, H, sums);
           } else {
