@@ -10,11 +10,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "crosstate/base/files.h"
@@ -49,6 +51,26 @@ class Process {
   pid_t id() const { return id_; }
   void send(int number) const { kill(id_, number); }
 
+  /// Whether it has not ended.
+  bool runs() const {
+    siginfo_t ended = {};
+    return waitid(P_PID, static_cast<id_t>(id_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           ended.si_pid == 0;
+  }
+
+  /// Waits until condition() holds. Returns false if the process, which may be slow, ends before.
+  template <class Condition>
+  bool wait_until(const Condition& condition) const {
+    while (!condition()) {
+      if (!runs()) return condition();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return true;
+  }
+  bool wait_for_file(const fs::path& path) const {
+    return wait_until([&] { return fs::exists(path); });
+  }
+
   /// The exit code, or minus the signal that ended it.
   int wait() const {
     int status = 0;
@@ -65,6 +87,13 @@ class Process {
   fs::path out_, err_;
   pid_t id_;
 };
+
+/// 0 for a file that does not exist.
+inline std::ptrdiff_t lines_of(const fs::path& path) {
+  if (!fs::exists(path)) return 0;
+  const std::string text = read_file(path);
+  return std::count(text.begin(), text.end(), '\n');
+}
 
 struct Result {
   int code = 0;

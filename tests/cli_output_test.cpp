@@ -168,9 +168,7 @@ TEST_F(CliOutput, SaysHowToContinueASimulation) {
   ASSERT_EQ(call(train("model")).code, 0);
   const Process first(directory_, {"simulate", model(), "--data", path("data"), "--out",
                                    path("chips"), "--chips", "90000", "--times", "0 1h"});
-  while (!fs::exists(path("chips/simulate.jsonl"))) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
+  ASSERT_TRUE(first.wait_for_file(path("chips/simulate.jsonl")));
   first.send(SIGINT);
   EXPECT_EQ(first.wait(), 130);
   EXPECT_THAT(first.err(), HasSubstr("simulate " + model() + " --chips 90000 --times '0 1h'"));
@@ -182,9 +180,7 @@ TEST_F(CliOutput, SaysHowToContinueASimulation) {
 TEST_F(CliOutput, IsWrittenByOneProcessAtATime) {
   ASSERT_EQ(call(train("model")).code, 0);
   const Process first(directory_, train("out", {"--set", "qat.epochs=100000"}));
-  while (!fs::exists(path("out/ptq.safetensors"))) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
+  ASSERT_TRUE(first.wait_for_file(path("out/ptq.safetensors")));
   const std::string data = path("data"), out = path("out");
   const std::vector<Arguments> others = {
       train("out", {"--seed", "2"}),
@@ -212,8 +208,9 @@ TEST_F(CliOutput, IsWrittenByOneProcessAtATime) {
   EXPECT_EQ(first.wait(), -SIGKILL);
   EXPECT_TRUE(fs::exists(path("out/lock")));
   expect_refused(train("out"), {"--resume continues them"});
+  const std::ptrdiff_t epochs = lines_of(path("out/qat.jsonl"));
   const Process rest(directory_, train("out", {"--set", "qat.epochs=100000", "--resume"}));
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  ASSERT_TRUE(rest.wait_until([&] { return lines_of(path("out/qat.jsonl")) > epochs; }));
   rest.send(SIGINT);
   EXPECT_EQ(rest.wait(), 130) << rest.err();
   EXPECT_FALSE(fs::exists(path("out/lock")));
@@ -228,17 +225,16 @@ TEST_F(CliOutput, GoesOnWhereTheFileSystemHasNoLocks) {
   const Result swept = call(with(sweep, {path("sweep")}));
   const Result dumped = call({"sweep", "--dump", "--out", path("sweep")});
   const Process first(directory_, train("out", {"--set", "qat.epochs=100000"}));
-  while (!fs::exists(path("out/qat.jsonl"))) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
+  ASSERT_TRUE(first.wait_for_file(path("out/qat.jsonl")));
   fs::create_directories(path("streams"));
   const Process second(path("streams"), train("out", {"--resume"}));
   EXPECT_EQ(second.wait(), 2);
   first.send(SIGKILL);
   first.wait();
   EXPECT_TRUE(fs::exists(path("out/lock.owner")));
+  const std::ptrdiff_t epochs = lines_of(path("out/qat.jsonl"));
   const Process rest(path("streams"), train("out", {"--set", "qat.epochs=100000", "--resume"}));
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_TRUE(rest.wait_until([&] { return lines_of(path("out/qat.jsonl")) > epochs; }));
   rest.send(SIGINT);
   const int code = rest.wait();
   with_locks();

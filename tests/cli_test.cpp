@@ -201,7 +201,7 @@ TEST_F(Cli, TellsThatItsOutputWasLost) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 TEST_F(Cli, StaysWithinTheMemoryOfTheMachine) {
   const Process process(directory_, tiny("train", path("out"), {"--set", "train.epochs=1000"}));
-  while (!fs::exists(path("out"))) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  ASSERT_TRUE(process.wait_for_file(path("out")));
   const std::string limits = read_file("/proc/" + std::to_string(process.id()) + "/limits");
   process.send(SIGKILL);
   process.wait();
@@ -677,17 +677,11 @@ class CliResume : public Cli {
     return tiny("train", path(name), more);
   }
 
-  // Whether the stage has saved `epochs` of its epochs within ten seconds.
-  bool wait_for(const std::string& name, const std::string& stage, std::ptrdiff_t epochs) const {
+  // Waits until the stage has saved `epochs` of its epochs.
+  bool wait_for(const Process& process, const std::string& name, const std::string& stage,
+                std::ptrdiff_t epochs) const {
     const std::string log = path(name + "/" + stage + ".jsonl");
-    for (int i = 0; i < 10'000; ++i) {
-      if (fs::exists(log)) {
-        const std::string text = read_file(log);
-        if (std::count(text.begin(), text.end(), '\n') >= epochs) return true;
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return false;
+    return process.wait_until([&] { return lines_of(log) >= epochs; });
   }
 
   void expect_same_models(const std::string& one, const std::string& other) const {
@@ -707,7 +701,7 @@ TEST_F(CliResume, ContinuesAfterCtrlC) {
   ASSERT_EQ(call(arguments("whole")).code, 0);
   for (const std::string stage : {"float", "qat"}) {
     const Process process(directory_, arguments(stage));
-    ASSERT_TRUE(wait_for(stage, stage, 3));
+    ASSERT_TRUE(wait_for(process, stage, stage, 3));
     process.send(SIGINT);
     ASSERT_EQ(process.wait(), 130) << process.err();
     EXPECT_THAT(process.err(), HasSubstr("--resume"));
@@ -720,7 +714,7 @@ TEST_F(CliResume, ContinuesAfterCtrlC) {
 
 TEST_F(CliResume, StopsWhileItSimulatesChips) {
   const Process process(directory_, tiny("demo", path("out"), {"--set", "simulate.chips=100000"}));
-  ASSERT_TRUE(wait_for("out", "qat", 3));
+  ASSERT_TRUE(wait_for(process, "out", "qat", 3));
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   process.send(SIGINT);
   EXPECT_EQ(process.wait(), 130) << process.err();
@@ -731,7 +725,7 @@ TEST_F(CliResume, ContinuesAfterKill) {
   ASSERT_EQ(call(arguments("whole")).code, 0);
   for (const std::string stage : {"float", "qat"}) {
     const Process process(directory_, arguments(stage));
-    ASSERT_TRUE(wait_for(stage, stage, 2));
+    ASSERT_TRUE(wait_for(process, stage, stage, 2));
     process.send(SIGKILL);
     ASSERT_EQ(process.wait(), -SIGKILL);
     const Result resumed = call(arguments(stage, {"--resume", "--threads", "2"}));
@@ -748,7 +742,7 @@ TEST_F(CliResume, ContinuesThroughStagesWithATeacherAndAverages) {
                                          "--set", "train.average=0.8"};
   ASSERT_EQ(call(arguments("whole", more)).code, 0);
   const Process process(directory_, arguments("part", more));
-  ASSERT_TRUE(wait_for("part", "qat", 4));
+  ASSERT_TRUE(wait_for(process, "part", "qat", 4));
   process.send(SIGINT);
   ASSERT_EQ(process.wait(), 130) << process.err();
   EXPECT_THAT(process.err(), HasSubstr("qat w8a0s0"));
@@ -764,7 +758,7 @@ TEST_F(CliResume, ContinuesOnVariedRecordings) {
                                            "--set",  "train.epochs=80"};
   ASSERT_EQ(call(arguments("whole", sounds)).code, 0);
   const Process process(directory_, arguments("part", sounds));
-  ASSERT_TRUE(wait_for("part", "float", 2));
+  ASSERT_TRUE(wait_for(process, "part", "float", 2));
   process.send(SIGINT);
   ASSERT_EQ(process.wait(), 130) << process.err();
   std::vector<std::string> resumed = sounds;

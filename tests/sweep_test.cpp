@@ -193,9 +193,7 @@ TEST_F(CliSweep, StopsAtCtrlCAndContinues) {
   write_sweep("my sweep.toml", kSixPoints);
   const Process process(directory_, {"sweep", path("my sweep.toml"), "--out", path("out"),
                                      "--workers", "2", "--set", "train.epochs=2000"});
-  while (!fs::exists(path("out/float"))) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
+  ASSERT_TRUE(process.wait_for_file(path("out/float")));
   process.send(SIGINT);
   EXPECT_EQ(process.wait(), 130);
   EXPECT_THAT(process.err(),
