@@ -188,8 +188,12 @@ TRAININGS = {"ptq": "PTQ, naive",
              "target": "QAT for the target"}
 
 
+def chips_of(result):
+    return [(percent(a["accuracy_mean"]), percent(a["accuracy_std"])) for a in result["ages"]]
+
+
 def chips(path):
-    return [(percent(a["accuracy_mean"]), percent(a["accuracy_std"])) for a in read(path)["ages"]]
+    return chips_of(read(path))
 
 
 def kinds_in(directory):
@@ -327,3 +331,39 @@ def memristive(directory, _):
             "charts": [plot("bar", "Accuracy on chips", "target", "test accuracy, %", bars),
                        plot("bar", "Energy per inference, typical and range", "", "uJ",
                             {"quantized network": energies}, log_y=True)]}
+
+
+OPTIONS = {"all": "all options",
+           "recurrence": "recurrence: A instead of A - 1",
+           "driven": "driven: all rows at once",
+           "drive_halvings": "drive_halvings: one level for all rows",
+           "increment_range": "increment_range: that of the codes",
+           "compensation": "compensation: none",
+           "ir_drop_iterations": "ir_drop_iterations: none"}
+
+
+def ablation(directory, _):
+    tables, charts = [], []
+    titles = {**DATA, "mnist": "Sequential MNIST, first 1,000 test images",
+              "mnist-all": "Sequential MNIST, all test images"}
+    for data in sorted(p.name for p in directory.iterdir() if p.is_dir() and p.name in titles):
+        rows, bars = [], {}
+        for option, label in OPTIONS.items():
+            row = [label]
+            for floors in ("on", "off"):
+                found = read(directory / data / floors / option / "simulate.json")
+                count = len(found["ages"][0]["accuracy"])
+                for age, (mean, spread) in zip(found["ages"], chips_of(found)):
+                    error = spread / math.sqrt(count)
+                    row.append(f"{mean:.2f} ± {error:.2f}")
+                    series = f"{duration(age['seconds_since_programming'])}, floors {floors}"
+                    bars.setdefault(series, []).append(point(option, mean, error))
+            rows.append(row)
+        times = [f"{name}, floors {floors}, %" for floors in ("on", "off") for name in
+                 (duration(a["seconds_since_programming"]) for a in found["ages"])]
+        heading = (f"{titles[data]}: TaOx-like chips without one option, mean and standard error of "
+                   f"{count} chips")
+        tables.append(table(heading, ["without", *times], rows))
+        charts.append(plot("bar", f"{titles[data]}: accuracy without one option", "",
+                           "test accuracy, %", bars))
+    return {"tables": tables, "charts": charts}
