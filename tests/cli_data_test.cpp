@@ -91,6 +91,30 @@ TEST_F(CliData, WhatIsLeftOutIsCountedWithQuietToo) {
   }
 }
 
+TEST_F(CliData, ClassesAreChosenInEveryCommand) {
+  const std::vector<std::string> chosen = {"--set", "data.classes=7 1"};
+  std::vector<std::string> settings = {
+      "--set", "run.quantize=false", "--set", "data.train_limit=60", "--set", "data.test_limit=50"};
+  settings.insert(settings.end(), chosen.begin(), chosen.end());
+  const Result trained = call(tiny("train", path("out"), settings));
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  const json notes = summary("out")["notes"];
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_EQ(notes[0],
+            "the built-in sample: 5600 images of other classes not used: "
+            "data.classes = \"7 1\"");
+  EXPECT_EQ(summary("out")["test_sequences"], 50);
+  const std::string model = path("out/float.safetensors");
+  const Result evaluated =
+      call({"eval", model, "--json", "-", "--set", "data.classes=1 7", "--quiet"});
+  ASSERT_EQ(evaluated.code, 0) << evaluated.err;
+  EXPECT_EQ(parse_json(evaluated.out)["sequences"], 200);
+  EXPECT_THAT(call({"eval", model}).err, HasSubstr("made for 2 classes"));
+  const Result refused = call({"eval", model, "--set", "data.classes=1 x"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("data.classes = \"1 x\", but there is no class \"x\""));
+}
+
 TEST_F(CliData, PartsBesideClassesAreRefused) {
   write_folders("set/Train", {"yes", "no"});
   write_folders("set/TEST", {"yes", "no"});

@@ -9,6 +9,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/hash.h"
 #include "crosstate/base/utf8.h"
+#include "crosstate/data/classes.h"
 #include "crosstate/data/recording_files.h"
 
 namespace crosstate::data {
@@ -139,9 +140,15 @@ AudioSets read_audio(const fs::path& directory, const DataOptions& options) {
           " of the test part are not used for testing: data.test_speaker selects another speaker");
     }
   }
+  const std::vector<std::string> classes =
+      kept_classes(options.classes, classes_of(files), directory.string());
+  const std::size_t left_out = std::erase_if(files, [&](const RecordingFile& file) {
+    return !std::binary_search(classes.begin(), classes.end(), file.label);
+  });
+  if (left_out > 0) {
+    found.notes.push_back(left_out_note(left_out, "recording", options.classes));
+  }
   sort_by_hash(files);
-
-  const std::vector<std::string> classes = classes_of(files);
   if (classes.size() < 2) {
     fail(directory.string(), "all recordings are of one class, \"" + classes.front() +
                                  "\", expected at least two classes");

@@ -46,12 +46,14 @@ Sound read_sound(const std::filesystem::path& path, double longest);
 /// were that folder.
 ///
 /// With test_speaker the test set is that speaker in every layout. Classes are the labels of all
-/// recordings in ascending order. Each part is ordered by a hash of the names, so that every prefix
-/// of it is a fair sample. Names are converted to UTF-8 by as_utf8().
+/// recordings in ascending order, or those of them that `classes` names. Each part is ordered by a
+/// hash of the names, so that every prefix of it is a fair sample. Names are converted to UTF-8 by
+/// as_utf8().
 ///
 /// Throws Error for a directory without recordings or with only one class, for folders of parts
 /// beside folders of classes, for names that do not fit the layout, for a recording whose sample
-/// rate differs from that of the first, and for every file that read_sound() rejects.
+/// rate differs from that of the first, for every file that read_sound() rejects, and for a class
+/// to keep that no recording has.
 struct AudioSets {
   Recordings train, validation, test;  // validation: empty unless the directory has one
   std::vector<std::string> notes;      // what was left out or assumed, one line each

@@ -94,6 +94,26 @@ TEST_F(AudioTest, LeavesOneSpeakerOut) {
   expect_refused({"\"eve\"", "ann, bob"}, options);
 }
 
+TEST_F(AudioTest, KeepsTheChosenClasses) {
+  for (const char* name : {"7_ann_0.wav", "7_ann_5.wav", "1_bob_0.wav", "1_bob_6.wav"}) {
+    sounds_.write(name, noise(50, 1));
+  }
+  // Left out before it is read.
+  write_bytes("zero_ann_0.wav", "damaged");
+  DataOptions options;
+  options.classes = "7 1";
+  const AudioSets sets = read_audio(sounds_.path(), options);
+  EXPECT_THAT(sets.train.classes, ElementsAre("1", "7"));
+  EXPECT_THAT(names(sets.test), UnorderedElementsAre("7_ann_0.wav", "1_bob_0.wav"));
+  EXPECT_THAT(names(sets.train), UnorderedElementsAre("7_ann_5.wav", "1_bob_6.wav"));
+  for (const Recording& item : sets.test.items) {
+    EXPECT_EQ(sets.test.classes[static_cast<std::size_t>(item.label)], item.name.substr(0, 1));
+  }
+  EXPECT_THAT(sets.notes, ElementsAre(HasSubstr("1 recording of other classes not used")));
+  options.classes = "7 8";
+  expect_refused({sounds_.path().string(), "no class \"8\"", "1, 7, zero"}, options);
+}
+
 TEST_F(AudioTest, OrderIsOfNamesAloneAndMixesClasses) {
   for (int i = 0; i < 40; ++i) {
     sounds_.write(std::string(i % 2 == 0 ? "a" : "b") + "_ann_" + std::to_string(i + 5) + ".wav",

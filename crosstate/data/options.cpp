@@ -1,7 +1,9 @@
 #include "crosstate/data/options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/numbers.h"
@@ -40,6 +42,10 @@ void fields(FieldList& list, DataOptions& options) {
   list.add("targets", options.targets,
            "Series in CSV files: number of target values, which precede the steps.")
       .range(1, 65536);
+  list.add(
+      "classes", options.classes,
+      "Labels of the classes to use, separated by spaces or, if one contains spaces, by commas; "
+      "sequences of other classes are left out. Empty: all classes.");
   list.add("train_limit", options.train_limit, "Use only the first training sequences; 0: all.")
       .in("sequences")
       .range(0, 1e9);
@@ -131,6 +137,12 @@ void fields(FieldList& list, AugmentOptions& options) {
 void validate(const DataOptions& options) {
   check_ranges(options);
   parse_indices(options.test_indices);
+  if (!parse_classes(options.classes).empty() && (options.sets || options.recordings)) {
+    fail("options",
+         "data.classes = \"" + excerpt(options.classes) +
+             "\" chooses from data.directory, but the data are in memory; expected \"\", "
+             "and only sequences of these classes");
+  }
   if (!options.test_speaker.empty() && options.test_speaker == options.validation_speaker) {
     fail("options", "data.validation_speaker = \"" + excerpt(options.validation_speaker) +
                         "\" is also data.test_speaker, expected another speaker");
@@ -199,6 +211,29 @@ std::vector<IndexRange> parse_indices(const std::string& text) {
     ranges.push_back(range);
   }
   return ranges;
+}
+
+std::vector<std::string> parse_classes(const std::string& text) {
+  const char separator = text.find(',') == std::string::npos ? ' ' : ',';
+  std::vector<std::string> labels;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(separator, begin), text.size());
+    const std::size_t first = std::min(text.find_first_not_of(' ', begin), end);
+    if (first < end) {
+      std::string label = text.substr(first, text.find_last_not_of(' ', end - 1) + 1 - first);
+      if (std::find(labels.begin(), labels.end(), label) != labels.end()) {
+        fail("options", "data.classes = \"" + excerpt(text) + "\" has \"" + excerpt(label) +
+                            "\" twice, expected every label once");
+      }
+      labels.push_back(std::move(label));
+    }
+    begin = end + 1;
+  }
+  if (labels.size() == 1) {
+    fail("options", "data.classes = \"" + excerpt(text) +
+                        "\", expected at least two labels, or none for all classes");
+  }
+  return labels;
 }
 
 }  // namespace crosstate::data

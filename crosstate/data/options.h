@@ -51,6 +51,7 @@ struct DataOptions {
   std::string directory;                // empty: the built-in sample
   DataFormat kind = DataFormat::kAuto;  // auto | mnist | audio | series
   std::string task = "auto";            // auto: classification | name of a task
+  std::string classes;                  // classes to keep; empty: all
   int train_limit = 0;                  // use only the first sequences of each part; 0: all
   int test_limit = 0;                   // likewise
   std::uint64_t permutation_seed = 0;   // 0: time steps are not permuted
@@ -129,5 +130,9 @@ struct IndexRange {
   std::uint64_t first, last;
 };
 std::vector<IndexRange> parse_indices(const std::string& text);
+
+/// Labels from text such as "0 1" or, if labels contain spaces, "left hand, right hand"; none from
+/// empty text. Throws Error for a single label and for one that is named twice.
+std::vector<std::string> parse_classes(const std::string& text);
 
 }  // namespace crosstate::data

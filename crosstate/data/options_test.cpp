@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/data/dataset.h"
 
 namespace crosstate::data {
 namespace {
@@ -42,6 +43,17 @@ TEST(DataOptions, RefuseOneSpeakerForTwoParts) {
   options = {};
   options.test_indices = "4-0";
   expect_refused("data.test_indices = \"4-0\"", options);
+}
+
+TEST(DataOptions, RefuseClassesOfDataInMemoryAndASingleOne) {
+  DataOptions options;
+  options.classes = "0 1";
+  validate(options);
+  options.sets = std::make_shared<DataSets>();
+  expect_refused("data.classes = \"0 1\" chooses from data.directory", options);
+  options = {};
+  options.classes = "0";
+  expect_refused("expected at least two labels", options);
 }
 
 TEST(ParseIndices, ReadsNumbersAndRanges) {

@@ -12,6 +12,7 @@
 #include "crosstate/base/numbers.h"
 #include "crosstate/base/utf8.h"
 #include "crosstate/data/audio.h"
+#include "crosstate/data/classes.h"
 #include "crosstate/data/recording_files.h"
 #include "crosstate/data/series.h"
 #include "crosstate/train/identity.h"
@@ -67,7 +68,26 @@ void require_task(const data::DataOptions& options, data::DataKind kind);
 
 // Where the data come from, for messages.
 std::string place_of(const data::DataOptions& options) {
-  return options.recordings ? "the recordings in memory" : as_utf8(options.directory);
+  if (options.recordings) return "the recordings in memory";
+  return options.directory.empty() ? "the built-in sample" : as_utf8(options.directory);
+}
+
+// The sequences of the chosen classes, of which the limits then take the first.
+data::TrainTest chosen(data::TrainTest sets, const data::DataOptions& options) {
+  std::size_t left_out = 0;
+  if (!options.classes.empty()) {
+    left_out = data::keep_classes(sets.train, options.classes) +
+               data::keep_classes(sets.test, options.classes);
+  }
+  data::TrainTest result{
+      data::first(std::move(sets.train), static_cast<std::size_t>(options.train_limit)),
+      data::first(std::move(sets.test), static_cast<std::size_t>(options.test_limit))};
+  if (left_out > 0) {
+    const char* const what = kind_of(options) == data::DataKind::kImages ? "image" : "sequence";
+    result.test.notes.push_back(place_of(options) + ": " +
+                                data::left_out_note(left_out, what, options.classes));
+  }
+  return result;
 }
 
 data::AudioSets load_recordings(const data::DataOptions& options) {
@@ -135,16 +155,12 @@ data::TrainTest load_sequences(const data::DataOptions& options, task::Scope sco
   const data::DataKind kind = kind_of(options);
   require_task(options, kind);
   if (kind == data::DataKind::kSeries) {
-    data::TrainTest sets =
-        data::read_series(options.directory, options, data::task_of(options), scope);
-    sets.train = data::first(std::move(sets.train), static_cast<std::size_t>(options.train_limit));
-    sets.test = data::first(std::move(sets.test), static_cast<std::size_t>(options.test_limit));
-    return sets;
+    return chosen(data::read_series(options.directory, options, data::task_of(options), scope),
+                  options);
   }
-  data::TrainTest sets =
-      options.directory.empty() ? data::read_mnist_sample() : data::read_mnist(options.directory);
-  sets.train = data::first(std::move(sets.train), static_cast<std::size_t>(options.train_limit));
-  sets.test = data::first(std::move(sets.test), static_cast<std::size_t>(options.test_limit));
+  data::TrainTest sets = chosen(
+      options.directory.empty() ? data::read_mnist_sample() : data::read_mnist(options.directory),
+      options);
   if (options.directory.empty()) return sets;
   if (const std::size_t unused = data::count_recordings(options.directory); unused > 0) {
     sets.test.notes.push_back(
