@@ -367,3 +367,88 @@ def ablation(directory, _):
         charts.append(plot("bar", f"{titles[data]}: accuracy without one option", "",
                            "test accuracy, %", bars))
     return {"tables": tables, "charts": charts}
+
+
+# Accuracies of the paper (arXiv 2412.20215), in percent: two classes of spiking digits.
+IMSSA = {"software": 95.06, "silicon": 81.69}
+
+
+def imssa(directory, _):
+    groups = {}
+    for entry in (directory / "networks.txt").read_text().splitlines():
+        group, name = entry.split("\t")
+        groups.setdefault(group, []).append(network_on_chips(directory, name))
+    ages = next(iter(groups.values()))[0]["ages"]
+    after = [f"chips after {age}" for age in ages]
+    rows, bars = [], {name: [] for name in ("software", *after, "silicon")}
+    for group, found in groups.items():
+        software = [n["software"] for n in found]
+        rows.append([group, len(found), found[0]["sequences"], spread(software),
+                     *(on_age(found, i) for i in range(len(ages))),
+                     min(min(n["worst"]) for n in found), max(n["arrays"] for n in found)])
+        bars["software"].append(point(group, statistics.fmean(software)))
+        for i, name in enumerate(after):
+            mean = statistics.fmean(n["means"][i] for n in found)
+            bars[name].append(point(group, mean, between_chips(found, i)))
+    rows.append(["IMSSA", 1, "", f"{IMSSA['software']}", f"{IMSSA['silicon']}, age not known",
+                 *[""] * (len(ages) - 1), "", 3])
+    bars["software"].append(point("IMSSA", IMSSA["software"]))
+    bars["silicon"].append(point("IMSSA", IMSSA["silicon"]))
+    columns = ["networks", "number", "test sequences of each",
+               "integer network, % (± between networks)",
+               *(f"{name}, % (± between chips)" for name in after), "worst chip, %", "arrays"]
+    once = {n["name"]: n for found in groups.values() for n in found}  # some are in two groups
+    each = [[name, n["software"], *(f"{m:.2f} ± {s:.2f}" for m, s in zip(n["means"], n["stds"])),
+             min(n["worst"])] for name, n in once.items()]
+    names = ["network", "integer network, %", *(f"{name}, %" for name in after), "worst chip, %"]
+    cells = worse_cells(directory)
+    return {"tables": [table("Two classes on three 64 x 64 arrays", columns, rows), cells[0],
+                       table("Every network", names, each)],
+            "charts": [plot("bar", "Two classes on three arrays", "", "test accuracy, %", bars),
+                       cells[1]]}
+
+
+def worse_cells(directory):
+    """Accuracy against the deviation of the cells, over the networks that were tested on them."""
+    rows, points = [], []
+    for level in sorted((directory / "cells").iterdir(), key=lambda p: float(p.name)):
+        ages = [read(p / "simulate.json")["ages"][0] for p in sorted(level.iterdir())]
+        mean = percent(statistics.fmean(a["accuracy_mean"] for a in ages))
+        deviation = percent(math.sqrt(statistics.fmean(a["accuracy_std"] ** 2 for a in ages)))
+        worst = percent(min(a["accuracy_worst"] for a in ages))
+        share = percent(float(level.name))
+        rows.append([share, len(ages), f"{mean:.2f} ± {deviation:.2f}", worst])
+        points.append(point(share, mean, deviation))
+    ends = [points[0][0], points[-1][0]]
+    lines = {"simulated chips": points, "silicon (IMSSA)": [point(x, IMSSA["silicon"]) for x in ends]}
+    columns = ["deviation of a cell, % of the largest conductance", "networks",
+               "accuracy, % (± between chips)", "worst chip, %"]
+    return (table("Fresh chips with worse cells", columns, rows),
+            plot("line", "Two classes on worse cells", "deviation of a cell, % of g_max",
+                 "test accuracy, %", lines))
+
+
+def network_on_chips(directory, name):
+    integer = read(directory / "integer" / name / "eval.json")
+    ages = read(directory / "chips" / name / "simulate.json")["ages"]
+    return {"name": name,
+            "software": percent(integer["accuracy"]), "sequences": integer["sequences"],
+            "arrays": len(read(directory / "deploy" / name / "deploy.json")["arrays"]),
+            "ages": [duration(a["seconds_since_programming"]) for a in ages],
+            "means": [percent(a["accuracy_mean"]) for a in ages],
+            "stds": [percent(a["accuracy_std"]) for a in ages],
+            "worst": [percent(a["accuracy_worst"]) for a in ages]}
+
+
+def spread(values):
+    deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.2f}{deviation}"
+
+
+def between_chips(found, age):
+    """Standard deviation over the chips of one network, root mean square over networks."""
+    return math.sqrt(statistics.fmean(n["stds"][age] ** 2 for n in found))
+
+
+def on_age(found, age):
+    return f"{statistics.fmean(n['means'][age] for n in found):.2f} ± {between_chips(found, age):.2f}"
