@@ -44,14 +44,15 @@ report::Table break_even_table(const std::vector<BreakEvenLine>& lines,
           std::to_string(options.input_bits) + ", conversions to " +
           std::to_string(options.output_bits) + " bits",
       {"target", "converters", "conversions of a column (pJ)", "product on the array (pJ)",
-       "digital product (pJ)", "rows", "low", "high", "rows of an array"},
+       "digital product (pJ)", "rows", "low", "high", "rows of an array",
+       "break-even column at " + std::to_string(options.rows) + " rows (pJ)"},
       {}};
   for (const BreakEvenLine& line : lines) {
     const cost::FanIn& f = line.fan_in;
     table.rows.push_back({line.target.name, name_of(line.converter), range_text(f.column),
                           range_text(f.product), range_text(f.digital), rows_text(f.rows.typical),
                           rows_text(f.rows.low), rows_text(f.rows.high),
-                          std::to_string(line.target.rows)});
+                          std::to_string(line.target.rows), range_text(f.budget)});
   }
   return table;
 }

@@ -286,6 +286,7 @@ class CrossbarEstimator {
     if (choice_.converter_bits > 0) bits = std::min(bits, choice_.converter_bits);
     use.columns = static_cast<double>(columns);
     use.output_bits = bits;
+    use.converter_bits = choice_.converter_bits;
     add_array_product(t_, use, at_end ? 0 : 1, at_end ? 1 : 0, e_.energy);
     const std::size_t conversions = columns * static_cast<std::size_t>(use.weight_slices) *
                                     static_cast<std::size_t>(input_slices(t_, use.input_bits)) *
@@ -602,8 +603,12 @@ void add_array_product(const Technology& t, const ArrayUse& use, double per_step
   add("arrays", "cells with weights", of_copies * use.weight, drive * t["cell_high"]);
   add("drivers", "drive", of_copies * use.rows, t["drive"] * kPicoPerFemto);
   const int bits = use.output_bits > 0 ? use.output_bits : t.output_bits;
-  add("converters", "convert to " + std::to_string(bits) + " bits", conversions * use.columns,
-      conversion(t, bits) * kPicoPerFemto);
+  // Sums of slices of weights or inputs are added after their conversion, so that few bits of the
+  // whole sum do not spare any of theirs.
+  int converted = products > 1 ? std::max(bits, t.output_bits) : bits;
+  if (use.converter_bits > 0) converted = std::min(converted, use.converter_bits);
+  add("converters", "convert to " + std::to_string(converted) + " bits", conversions * use.columns,
+      conversion(t, converted) * kPicoPerFemto);
   add("digital", "shift_add", conversions * use.columns, t["shift_add"] * kPicoPerFemto);
   add("buffers", "memory_bit",
       use.read_bits.value_or(use.rows * use.input_bits) +

@@ -140,6 +140,31 @@ TEST(Crossbars, BitsOfAConversionScaleItsEnergy) {
   EXPECT_DOUBLE_EQ(six.high, 1 / 2.25);
 }
 
+// The conversions of parts of a sum keep the bits of the target, more bits of the sum count.
+TEST(Crossbars, SlicesAreConvertedToTheBitsOfTheTarget) {
+  Technology t = crossbar("convert", {1e3, 1e3, 1e3});
+  t.input_bits = 1;
+  const auto what = [&](const ArrayUse& use) {
+    for (const CostTerm& term : product(t, use).terms) {
+      if (term.part == "converters") return term.what;
+    }
+    return std::string();
+  };
+  EXPECT_EQ(what({.columns = 1, .input_bits = 1, .output_bits = 4}), "convert to 4 bits");
+  EXPECT_EQ(what({.columns = 1, .input_bits = 4, .output_bits = 4}), "convert to 8 bits");
+  EXPECT_EQ(what({.columns = 1, .input_bits = 4, .output_bits = 10}), "convert to 10 bits");
+  EXPECT_EQ(what({.columns = 1, .input_bits = 1, .output_bits = 4, .weight_slices = 2}),
+            "convert to 8 bits");
+  // Converters of fewer bits are a choice.
+  EXPECT_EQ(what({.columns = 1, .input_bits = 4, .output_bits = 4, .converter_bits = 5}),
+            "convert to 5 bits");
+  // What is written is the whole sum.
+  const auto written = [&](int bits) {
+    return product(t, {.columns = 3, .input_bits = 4, .output_bits = bits}).of_part("buffers", 0);
+  };
+  EXPECT_DOUBLE_EQ(written(8).typical, 2 * written(4).typical);
+}
+
 // Converters read increments only where rows apply a code in one product: in slices, each converter
 // of a register has the range of the codes of the state.
 TEST(Crossbars, ConvertSlicesToAllBitsOfARegister) {

@@ -88,7 +88,10 @@ struct ArrayUse {
   double cells = 0;    // on the driven rows, including idle ones: each has the lowest conductance
   double weight = 0;   // sum of |weight| / largest weight over these cells
   int input_bits = 0;
-  int output_bits = 0;       // 0: target.output_bits
+  /// Of the whole sum; 0: target.output_bits. Sums of slices are converted to that of the target,
+  /// or to these if they are more.
+  int output_bits = 0;
+  int converter_bits = 0;    // no conversion has more; 0: no limit
   double weight_slices = 1;  // adjacent arrays that share the bits of a weight
   double copies = 1;         // copies of those arrays
   double conversions = 1;    // conversions per column over all copies

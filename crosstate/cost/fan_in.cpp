@@ -11,6 +11,8 @@
 namespace crosstate::cost {
 namespace {
 
+constexpr int kMostRows = 1 << 20;
+
 // a - b with opposite ends, so that the result covers every combination; not below 0.
 Range difference(const Range& a, const Range& b) {
   return {std::max(0.0, a.low - b.high), std::max(0.0, a.typical - b.typical),
@@ -28,9 +30,17 @@ void fields(FieldList& list, FanInOptions& options) {
   list.section("fan_in");
   list.add("weight_bits", options.weight_bits, "Bits of the weights.").range(1, 16);
   list.add("input_bits", options.input_bits, "Bits of the inputs of rows.").range(1, 16);
-  list.add("output_bits", options.output_bits, "Bits of a conversion.").range(1, 16);
+  list.add("output_bits", options.output_bits,
+           "Bits of a conversion; those of slices of weights or inputs have at least the bits of "
+           "the "
+           "target.")
+      .range(1, 16);
   list.add("mean_weight", options.mean_weight, "Mean |weight| relative to the largest.")
       .range(0, 1);
+  list.add("rows", options.rows,
+           "Rows for which the table tells the energy of a column that breaks even.")
+      .range(1, kMostRows);
+  list.add("weights", options.weights, "Memory of the weights of the digital accelerator.");
 }
 
 FanIn break_even_fan_in(const Technology& crossbar, const Technology& digital,
@@ -62,24 +72,30 @@ FanIn break_even_fan_in(const Technology& crossbar, const Technology& digital,
   const Range requantization = (digital["multiply_bit"] * (kMultiplierWidth * kAccumulatorWidth) +
                                 digital["add_bit"] * kAccumulatorWidth + digital["control"]) *
                                kPicoPerFemto;
+  const char* memory =
+      options.weights == WeightMemory::kNonvolatile ? "nonvolatile_bit" : "memory_bit";
   FanIn f;
-  f.column = difference(total(column), requantization);
+  f.conversions =
+      static_cast<int>(column.weight_slices) * input_slices(crossbar, options.input_bits);
+  const Range active = crossbar["array_active"] * slice_time(crossbar) *
+                       (f.conversions * kPicoPerFemto / crossbar.columns);  // uW ns = fJ
+  f.column = difference(total(column) + active, requantization);
   f.product = total(row);
   f.digital = (digital["multiply_bit"] * (options.weight_bits * options.input_bits) +
-               digital["add_bit"] * kAccumulatorWidth +
-               digital["memory_bit"] * options.weight_bits + digital["control"]) *
+               digital["add_bit"] * kAccumulatorWidth + digital[memory] * options.weight_bits +
+               digital["control"]) *
               kPicoPerFemto;
   const Range saved = difference(f.digital, f.product);
   f.rows = {rows(f.column.low, saved.high), rows(f.column.typical, saved.typical),
             rows(f.column.high, saved.low)};
+  f.budget = saved * options.rows;
   return f;
 }
 
 nlohmann::json to_json(const FanIn& f) {
-  return {{"column_pj", to_json(f.column)},
-          {"product_pj", to_json(f.product)},
-          {"digital_pj", to_json(f.digital)},
-          {"rows", open_range_json(f.rows)}};
+  return {{"column_pj", to_json(f.column)},   {"product_pj", to_json(f.product)},
+          {"digital_pj", to_json(f.digital)}, {"rows", open_range_json(f.rows)},
+          {"budget_pj", to_json(f.budget)},   {"conversions", f.conversions}};
 }
 
 }  // namespace crosstate::cost
