@@ -89,11 +89,11 @@ def bounds(series):
     return [v for s in series for p in s["points"] for v in p[1:4]]
 
 
-def line_chart(title, x_label, y_label, series, log_x=False, **_):
+def line_chart(title, x_label, y_label, series, log_x=False, log_y=False, **_):
     """series: name and points (x, y, low, high); low and high, the error bar, may be None."""
     bottom = HEIGHT - BOTTOM
     x = Axis([p[0] for s in series for p in s["points"]], LEFT + 10, WIDTH - RIGHT - 10, log_x)
-    y = Axis(bounds(series), bottom, TOP)
+    y = Axis(bounds(series), bottom, TOP, log_y)
     parts = frame(title, x_label, y_label, y)
     for tick in x.ticks:
         parts += [line(x(tick), bottom, x(tick), bottom + 5, "#333"),

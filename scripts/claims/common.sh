@@ -46,7 +46,7 @@ run() {
       ! grep -q '^"run.seed"' "$2" || seeded=() ;; # it has seeds of its own
     eval) seeded=() ;;
     deploy) limit=() ;;
-    cost) seeded=() limit=() ;;
+    cost | break-even) seeded=() limit=() ;;
   esac
   local line="crosstate $*${seeded:+ ${seeded[*]}}"
   [[ ! -f $directory/command.txt || $(<"$directory/command.txt") != "$line" ]] || return 0

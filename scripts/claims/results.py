@@ -452,3 +452,127 @@ def between_chips(found, age):
 
 def on_age(found, age):
     return f"{statistics.fmean(n['means'][age] for n in found):.2f} ± {between_chips(found, age):.2f}"
+
+
+PLACEMENTS = {"all-analog": "none",
+              "a": "A",
+              "all-but-pointwise": "A, C, encoder, decoder"}
+FORMATS = {"w8a8s8": "8 bits", "w4a4s8": "4 bits", "w2a4s8": "ternary weights, 4 bits"}
+
+
+def energy(directory, _):
+    placed, series = [], {}
+    for form, words in FORMATS.items():
+        for placement, digital in PLACEMENTS.items():
+            path = directory / "cost" / form / placement / "cost.json"
+            if not path.is_file():
+                continue
+            for name, widths, over in ratios(path, "sram"):
+                placed.append([name, words, digital, *map(with_range, over), first_below(widths, over)])
+                if placement == "all-but-pointwise":
+                    points = series.setdefault(words, {})
+                    shift = 1.05 ** len(points)  # so that error bars do not hide each other
+                    points[name] = [[w * shift, o["typical"], o["low"], o["high"]]
+                                    for w, o in zip(widths, over)]
+    columns = ["arrays", "format", "digital sites", *(f"{w} channels" for w in widths),
+               "wholly below 1 from"]
+    tables = [table("Energy of arrays over that of the same network on a digital accelerator at "
+                    "the same node: typical (low to high)", columns, sorted(placed))]
+    for rival, weights, title in (
+            ("half-control", "sram", "With A, C, encoder and decoder digital, if the low end of "
+             "clock and registers of the accelerator is half as large"),
+            ("macro", "nonvolatile", "With A, C, encoder and decoder digital, over a digital macro "
+             "with products beside the weights, which computes the digital sites as well")):
+        rows = [[name, FORMATS[form.name], *map(with_range, over), first_below(widths, over)]
+                for form in sorted((directory / rival).iterdir())
+                for name, widths, over in ratios(form / "cost.json", weights)]
+        tables.append(table(title, columns[:2] + columns[3:], sorted(rows)))
+    tables.append(equal_accuracy(directory / "equal" / "cost.json"))
+    tables += [fan_in_table(directory / "fan-in", "a digital accelerator"), budget_table(directory),
+               fan_in_table(directory / "fan-in-macro", "a digital macro")]
+    charts = [plot("line", f"Arrays over digital, pointwise layers on arrays, {words}", "channels",
+                   "energy, ratio", points, log_x=True, log_y=True)
+              for words, points in series.items()]
+    return {"tables": tables, "charts": charts}
+
+
+def ratios(path, weights):
+    """Of each target of crossbars: name, channels of the models, and their ranges of the ratio."""
+    cost = read(path)
+    widths = [int(pathlib.PurePath(m["file"]).parent.name.split("-")[1]) for m in cost["models"]]
+    return [(t["technology"]["name"], widths,
+             [s[f"crossbars_over_{weights}"] for s in t["same_node"]]) for t in cost["targets"]]
+
+
+def short(value):
+    return "none" if value is None else f"{value:.2g}" if value < 100 else f"{value:,.0f}"
+
+
+def with_range(over):
+    return f"{short(over['typical'])} ({short(over['low'])} to {short(over['high'])})"
+
+
+def first_below(widths, over):
+    """The narrowest network from which on the whole range is below 1."""
+    below = [w for i, w in enumerate(widths) if all(o["high"] < 1 for o in over[i:])]
+    return min(below, default="")
+
+
+def equal_accuracy(path):
+    """The wide network on arrays over the narrow one, digitally: independent constants."""
+    rows = []
+    for t in read(path)["targets"]:
+        wide = t["estimates"][0]["energy_pj"]["per_inference"]
+        narrow = t["same_node"][1]["sram"]["energy_pj"]["per_inference"]
+        over = {"typical": wide["typical"] / narrow["typical"], "low": wide["low"] / narrow["high"],
+                "high": wide["high"] / narrow["low"]}
+        rows.append([t["technology"]["name"], *(with_range({k: v / 1e6 for k, v in e.items()})
+                                                for e in (wide, narrow)), with_range(over)])
+    return table("A wide network on arrays, and the pruned one of models/ (99.0 % of sequential "
+                 "MNIST) on a digital accelerator at the same node",
+                 ["arrays", "wide on arrays, uJ", "pruned, digital, uJ", "wide / pruned"], rows)
+
+
+def own_lines(path):
+    """Of each target, the line of its own converters."""
+    return [line for line in read(path)["lines"] if line["converter"] == "target"]
+
+
+def formats_in(directory):
+    """Bits of weights, inputs and outputs, and the path of their break-even, most bits first."""
+    found = [(tuple(map(int, p.name.split("-"))), p / "break-even.json")
+             for p in directory.iterdir()]
+    return [(" / ".join(map(str, bits)), path) for bits, path in sorted(found, reverse=True)]
+
+
+BITS = "bits of weights / inputs / outputs"
+
+
+def fan_in_table(directory, rival):
+    rows = []
+    for bits, path in formats_in(directory):
+        rows.append([bits, *(with_range(whole(line["rows"])) for line in own_lines(path))])
+    names = [line["target"] for line in own_lines(path)]
+    return table(f"Rows of a column above which arrays take less energy than {rival} at the same "
+                 "node: typical (low to high); none: with no number of rows", [BITS, *names], rows)
+
+
+def whole(rows):
+    return {k: None if v is None else math.ceil(v) for k, v in rows.items()}
+
+
+def budget_table(directory):
+    """What a column of a number of rows may take, so that it wins whatever the constants."""
+    rows = []
+    for bits, path in formats_in(directory / "fan-in"):
+        for line in own_lines(path):
+            wins = [other["converter"] for other in read(path)["lines"]
+                    if other["target"] == line["target"] and other["rows"]["high"] is not None
+                    and other["rows"]["high"] <= line["array_rows"]]
+            rows.append([line["target"], bits, line["conversions"], with_range(line["column_pj"]),
+                         with_range(line["budget_pj"]), ", ".join(wins)])
+    at = read(path)["settings"]["fan_in"]["rows"]
+    columns = ["arrays", BITS, "conversions of an output", "they take, pJ",
+               f"with {at} rows they may take, pJ", "converters that win with the rows of the array"]
+    return table("What converters would have to take: below the low end, arrays win whatever the "
+                 "constants", columns, sorted(rows))
