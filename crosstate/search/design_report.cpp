@@ -10,6 +10,7 @@
 #include "crosstate/base/numbers.h"
 #include "crosstate/formats/csv.h"
 #include "crosstate/report/machine.h"
+#include "crosstate/search/genome.h"
 
 namespace crosstate::search {
 namespace {
@@ -31,6 +32,15 @@ std::string digital_of(const Design& design) {
   std::string sites = design.target.crossbar.digital;
   std::replace(sites.begin(), sites.end(), ',', ' ');
   return sites;
+}
+
+// The settings of its chips, as other commands take them.
+std::string settings_of(const DesignPoint& point) {
+  std::string settings;
+  for (const std::string& set : words_of(point.settings)) {
+    if (set.starts_with("crossbar.")) settings += (settings.empty() ? "" : " ") + set;
+  }
+  return settings;
 }
 
 bool has_residue(const DesignSummary& summary) {
@@ -68,7 +78,7 @@ std::string csv_of(const DesignSummary& summary) {
                                measured.worst(metric.higher_is_better)}) {
       csv += ',' + exact_text(value);
     }
-    csv += ',' + formats::csv_field(summary.designs[i].settings) + '\n';
+    csv += ',' + formats::csv_field(settings_of(summary.designs[i])) + '\n';
   }
   return csv;
 }
@@ -171,7 +181,7 @@ json to_json(const DesignSummary& summary) {
     const DesignPoint& point = summary.designs[i];
     const DesignMeasures& measured = point.measures;
     const crossbar::CrossbarOptions& crossbar = point.design.target.crossbar;
-    json row = {{"settings", point.settings},
+    json row = {{"settings", settings_of(point)},
                 {"digital", digital_of(point.design)},
                 {"rows", crossbar.rows},
                 {"columns", crossbar.columns},
